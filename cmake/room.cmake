@@ -1,0 +1,51 @@
+# lathe_room(<wing/name> DEPS <rooms…> LIBS <libs…>): one static library lathe_<name> from the sources in src/<wing/name>,
+# and one test program lathe_<name>_test from the *_test.cpp beside them.
+
+add_library(lathe_flags INTERFACE)
+target_compile_options(lathe_flags INTERFACE -Wall -Wextra -Wconversion -Werror)
+target_include_directories(lathe_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+target_compile_definitions(lathe_flags INTERFACE LATHE_VERSION="${PROJECT_VERSION}")
+target_link_libraries(lathe_flags INTERFACE Threads::Threads)
+if(LATHE_SANITIZE)
+  target_compile_options(lathe_flags INTERFACE -fsanitize=${LATHE_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=undefined)
+  target_link_options(lathe_flags INTERFACE -fsanitize=${LATHE_SANITIZE})
+endif()
+
+# The headers that nearly every file pulls in, compiled once: a build on two cores takes half as long.
+file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp "")
+add_library(lathe_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
+target_link_libraries(lathe_pch PUBLIC lathe_flags lathe_lib_fmt lathe_lib_json)
+target_precompile_headers(lathe_pch PRIVATE <algorithm> <chrono> <expected> <functional> <map> <memory>
+  <optional> <span> <string> <string_view> <vector> <fmt/format.h> <nlohmann/json.hpp>)
+
+function(lathe_room room)
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  get_filename_component(name ${room} NAME)
+  set(dir ${PROJECT_SOURCE_DIR}/src/${room})
+  file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cpp)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(REMOVE_ITEM sources ${dir}/main.cpp)
+
+  list(TRANSFORM ARG_DEPS PREPEND lathe_)
+  list(TRANSFORM ARG_LIBS PREPEND lathe_lib_)
+  add_library(lathe_${name} STATIC ${sources})
+  target_precompile_headers(lathe_${name} REUSE_FROM lathe_pch)
+  target_link_libraries(lathe_${name} PUBLIC lathe_flags ${ARG_DEPS} ${ARG_LIBS})
+
+  if(LATHE_TESTS AND tests)
+    lathe_test(lathe_${name}_test SOURCES ${tests} DEPS lathe_${name})
+  endif()
+endfunction()
+
+# lathe_test(<target> SOURCES <files…> DEPS <targets…>): a GoogleTest program, each of its cases a CTest test.
+function(lathe_test target)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${target} ${ARG_SOURCES})
+  target_precompile_headers(${target} REUSE_FROM lathe_pch)
+  target_link_libraries(${target} PRIVATE ${ARG_DEPS} lathe_testing GTest::gtest GTest::gmock)
+  target_compile_definitions(${target} PRIVATE LATHE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
+endfunction()

@@ -1,0 +1,22 @@
+// The time, behind an interface so that tests need not wait.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ground/base/units.h"
+
+namespace lathe {
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual Milliseconds monotonic() const = 0;  // since an arbitrary start; never goes back
+  virtual std::int64_t unix_ms() const = 0;    // UTC
+};
+
+const Clock& system_clock();
+
+std::string format_utc(std::int64_t unix_ms);  // "2026-01-31T12:00:00Z"
+
+}  // namespace lathe

@@ -1,0 +1,158 @@
+#include "ground/base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+ErrorKind kind_of(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return ErrorKind::kNotFound;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return ErrorKind::kDenied;
+    default:
+      return ErrorKind::kUnavailable;
+  }
+}
+
+std::unexpected<Error> os_error(const fs::path& path, std::string_view what, int error) {
+  return fail(kind_of(error), "{}: cannot {}: {}", path.string(), what, std::strerror(error));
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+Result<std::string> read_file(const fs::path& path, std::uint64_t max_bytes) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) return os_error(path, "open it", errno);
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) return os_error(path, "look at it", errno);
+  if (S_ISDIR(info.st_mode)) return invalid("{}: is a directory, not a file", path.string());
+  if (!S_ISREG(info.st_mode)) return invalid("{}: is not a regular file", path.string());
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (size > max_bytes)
+    return invalid("{}: {} bytes is over the limit of {}", path.string(), size, max_bytes);
+  std::string bytes(size, '\0');
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::read(file.get(), bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return os_error(path, "read it", errno);
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+Status write_file_atomic(const fs::path& path, std::string_view bytes) {
+  // The process id alone is not enough: two threads may write one name.
+  std::string name = path.string() + ".XXXXXX";
+  const int fd = ::mkostemp(name.data(), O_CLOEXEC);
+  if (fd < 0) return os_error(path, "write it", errno);
+  int error = 0;
+  {
+    const Descriptor file(fd);
+    while (!bytes.empty() && error == 0) {
+      const ssize_t n = ::write(file.get(), bytes.data(), bytes.size());
+      if (n < 0 && errno != EINTR) error = errno;
+      if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+    if (error == 0 && ::fchmod(file.get(), 0644) != 0) error = errno;
+    if (error == 0 && ::fsync(file.get()) != 0) error = errno;
+  }
+  if (error == 0 && ::rename(name.c_str(), path.c_str()) != 0) error = errno;
+  if (error != 0) {
+    ::unlink(name.c_str());
+    return os_error(path, "write it", error);
+  }
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const Descriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory.get() >= 0) ::fsync(directory.get());  // makes the new name durable too
+  return {};
+}
+
+Status make_directories(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error)
+    return fail(kind_of(error.value()), "{}: cannot make this directory: {}", path.string(),
+                error.message());
+  return {};
+}
+
+bool is_safe_relative(std::string_view path) {
+  if (path.empty() || path.find('\0') != path.npos) return false;
+  return std::ranges::all_of(split(path, '/'), [](const std::string& part) {
+    return !part.empty() && part != "." && part != "..";
+  });
+}
+
+Result<std::vector<std::string>> list_files(const fs::path& root, std::size_t max_files) {
+  std::vector<std::string> files;
+  std::error_code error;
+  fs::recursive_directory_iterator it(root, error);
+  if (error) return os_error(root, "list it", error.value());
+  for (const fs::recursive_directory_iterator end; it != end; it.increment(error)) {
+    if (error) return os_error(root, "list it", error.value());
+    if (!it->is_symlink(error) && it->is_regular_file(error)) {
+      files.push_back(it->path().lexically_relative(root).generic_string());
+      if (files.size() > max_files)
+        return invalid("{}: holds more than {} files; point at a smaller directory", root.string(),
+                       max_files);
+    }
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+Result<TempDir> TempDir::make(std::string_view prefix) {
+  std::error_code error;
+  fs::path base = fs::temp_directory_path(error);
+  if (error) base = "/tmp";
+  std::string name = (base / fmt::format("{}-XXXXXX", prefix)).string();
+  if (!::mkdtemp(name.data())) return os_error(base, "make a directory in it", errno);
+  return TempDir(fs::path(name));
+}
+
+TempDir::TempDir(TempDir&& other) noexcept : path_(std::move(other.path_)) {
+  other.path_.clear();
+}
+
+TempDir& TempDir::operator=(TempDir&& other) noexcept {
+  std::swap(path_, other.path_);
+  return *this;
+}
+
+TempDir::~TempDir() {
+  if (path_.empty()) return;
+  std::error_code error;
+  fs::remove_all(path_, error);
+}
+
+}  // namespace lathe

@@ -1,0 +1,105 @@
+#include "ground/base/json.h"
+
+#include <set>
+#include <vector>
+
+namespace lathe {
+namespace {
+
+// Walks the text without building a value, to refuse what the limits forbid before any of it is
+// allocated.
+class Gate : public nlohmann::json_sax<Json> {
+ public:
+  explicit Gate(int max_depth) : max_depth_(max_depth) {}
+  std::string problem;
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return open(true); }
+  bool end_object() override { return close(); }
+  bool start_array(std::size_t) override { return open(false); }
+  bool end_array() override { return close(); }
+  bool key(string_t& name) override {
+    if (keys_.back().insert(name).second) return true;
+    problem = fmt::format("the key \"{}\" stands twice in one object", name);
+    return false;
+  }
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::detail::exception& error) override {
+    std::string_view what = error.what();
+    const auto colon = what.rfind("; ");  // nlohmann: "[…] parse error at line …: …; reason"
+    problem = fmt::format("not valid JSON at byte {}{}", position,
+                          colon == what.npos ? "" : fmt::format(" ({})", what.substr(colon + 2)));
+    return false;
+  }
+
+ private:
+  bool open(bool) {
+    keys_.emplace_back();
+    if (static_cast<int>(keys_.size()) <= max_depth_) return true;
+    problem = fmt::format("nested deeper than {} levels", max_depth_);
+    return false;
+  }
+  bool close() {
+    keys_.pop_back();
+    return true;
+  }
+  int max_depth_;
+  std::vector<std::set<std::string>> keys_;
+};
+
+}  // namespace
+
+Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
+  if (text.size() > limits.max_bytes)
+    return invalid("JSON of {} bytes is over the limit of {}", text.size(), limits.max_bytes);
+  Gate gate(limits.max_depth);
+  if (!Json::sax_parse(text, &gate))
+    return invalid("{}", gate.problem.empty() ? "not valid JSON" : gate.problem);
+  Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (value.is_discarded()) return invalid("not valid JSON");
+  return value;
+}
+
+std::string dump_json(const Json& value, int indent) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string canonical_json(const Json& value) {
+  // nlohmann::json (not ordered_json) keeps its members sorted by key.
+  return nlohmann::json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+const Json& json_at(const Json& object, std::string_view key) {
+  static const Json kNull;
+  if (!object.is_object()) return kNull;
+  const auto it = object.find(key);
+  return it == object.end() ? kNull : *it;
+}
+
+std::string json_string(const Json& object, std::string_view key, std::string fallback) {
+  const Json& member = json_at(object, key);
+  return member.is_string() ? member.get<std::string>() : fallback;
+}
+
+double json_number(const Json& object, std::string_view key, double fallback) {
+  const Json& member = json_at(object, key);
+  return member.is_number() ? member.get<double>() : fallback;
+}
+
+std::int64_t json_int(const Json& object, std::string_view key, std::int64_t fallback) {
+  const Json& member = json_at(object, key);
+  return member.is_number_integer() ? member.get<std::int64_t>() : fallback;
+}
+
+bool json_bool(const Json& object, std::string_view key, bool fallback) {
+  const Json& member = json_at(object, key);
+  return member.is_boolean() ? member.get<bool>() : fallback;
+}
+
+}  // namespace lathe

@@ -1,0 +1,39 @@
+// JSON with limits. Object keys keep their order, so that prompts and hashes are stable.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "ground/base/result.h"
+
+namespace lathe {
+
+using Json = nlohmann::ordered_json;
+
+struct JsonLimits {
+  std::size_t max_bytes = std::size_t{64} << 20;
+  int max_depth = 64;  // dump() recurses: a deeper value could overflow the stack
+};
+
+// Errors name the byte offset. Duplicate keys are refused: two readers would disagree on which one
+// counts.
+Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
+
+// Invalid UTF-8 becomes U+FFFD, so dumping never throws.
+std::string dump_json(const Json& value, int indent = -1);
+
+// The same value always gives the same bytes, whatever order its keys came in: for hashing.
+std::string canonical_json(const Json& value);
+
+// Reads of a value whose shape is not known yet; the fallback is returned when the member is absent
+// or of another type.
+std::string json_string(const Json& object, std::string_view key, std::string fallback = {});
+double json_number(const Json& object, std::string_view key, double fallback);
+std::int64_t json_int(const Json& object, std::string_view key, std::int64_t fallback);
+bool json_bool(const Json& object, std::string_view key, bool fallback);
+const Json& json_at(const Json& object, std::string_view key);  // a null value when absent
+
+}  // namespace lathe

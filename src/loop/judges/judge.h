@@ -1,0 +1,86 @@
+// A judge inspects the real artifact and says pass, fail or "I can't tell". A kind is a descriptor.
+// To add one: a file here that defines `const JudgeKind kMyJudge`, and a line in registry.cpp. See
+// docs/adding_a_judge.md.
+#pragma once
+
+#include <span>
+
+#include "ground/base/option.h"
+#include "loop/terms/terms.h"
+#include "work/work.h"
+
+namespace lathe {
+
+enum class Scope { kUnit, kWhole };
+
+// One accepted (or given-up) unit, as a whole judge sees it.
+struct Part {
+  Unit unit;
+  bool passed = false;
+  std::string candidate;  // sha256 of the bytes; "" when nothing was ever made
+  std::string bytes;
+  std::string media_type;
+};
+
+struct JudgeTask {
+  const Json& options;  // checked
+  std::span<const Unit>
+      units;  // what the candidate is for: one unit, or the whole group of a source tree
+  std::span<const Unit> all_units;  // of the run: the script that the ear is given
+  Scope scope = Scope::kUnit;
+  std::string candidate;   // sha256 of `bytes`: every judgement must answer for this one
+  std::string_view bytes;  // unit scope: the artifact
+  std::string_view media_type;
+  std::span<const Part> parts;  // whole scope: every unit in order
+  Json discovered;  // what unit discovery found before the first lap (the tests that must run)
+};
+
+struct UnitOutcome {
+  std::string unit;
+  Outcome outcome = Outcome::kFail;
+};
+
+struct Judgement {
+  std::string candidate;  // must be the task's
+  Outcome outcome = Outcome::kError;
+  double score = 0;  // in [0,1]
+  double bar = 1;    // the score that passes
+  Json evidence = Json::object();
+  std::vector<Critique> critiques;
+  std::vector<UnitOutcome>
+      units;  // for a group: the outcome of each unit; empty: the outcome holds for all
+  Usage usage;
+};
+Json to_json(const Judgement& judgement);
+Result<Judgement> judgement_from_json(const Json& json);
+
+struct JudgeContext {
+  const Place& place;
+  Worker* worker = nullptr;  // for kinds that ask a model
+  const StopFlag& stop;
+  Milliseconds time_limit{120'000};
+};
+
+struct JudgeKind {
+  std::string_view name;
+  std::string_view summary;
+  std::span<const OptionSpec> options;
+  bool needs_worker = false;
+  Stage stage = Stage::kGate;  // where it stands unless the recipe says otherwise
+  bool can_whole = false;
+  Status (*check)(const Json& options) =
+      nullptr;  // beyond types: missing programs, schemas that do not parse; may be null
+  // An Error is "not judged": retried once, never a pass, never a score, never shown to the
+  // generator.
+  Result<Judgement> (*judge)(const JudgeTask& task, const JudgeContext& context) = nullptr;
+};
+
+std::span<const JudgeKind* const> judge_kinds();
+const JudgeKind* find_judge(std::string_view name);
+
+// Runs the judge and closes every way in which a broken one could pass: an error, an exception, a
+// score that is not in [0,1] or not a number, an answer for another candidate, a pass below its own
+// bar. The result is never kPass unless all is sound; what was wrong stands in evidence.not_judged.
+Judgement judge_closed(const JudgeKind& kind, const JudgeTask& task, const JudgeContext& context);
+
+}  // namespace lathe

@@ -1,0 +1,24 @@
+#include "loop/makers/maker.h"
+
+namespace lathe {
+
+// One line per maker, in the order in which they are listed to people.
+
+namespace {
+const std::vector<const MakerKind*>& kinds() {
+  static const std::vector<const MakerKind*> all{};
+  return all;
+}
+}  // namespace
+
+std::span<const MakerKind* const> maker_kinds() {
+  return kinds();
+}
+
+const MakerKind* find_maker(std::string_view name) {
+  for (const MakerKind* kind : maker_kinds())
+    if (kind->name == name) return kind;
+  return nullptr;
+}
+
+}  // namespace lathe

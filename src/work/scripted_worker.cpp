@@ -1,0 +1,2 @@
+#include "work/scripted_worker.h"
+namespace lathe {}
