@@ -1,2 +1,184 @@
 #include "work/scripted_worker.h"
-namespace lathe {}
+
+#include <toml++/toml.h>
+#include <array>
+#include <limits>
+
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::uint64_t kMaxScriptBytes = 16 << 20;
+
+std::string place_of(std::string_view file, const toml::source_region& source) {
+  return fmt::format("{}:{}", file, source.begin.line);
+}
+
+Result<std::string> string_at(std::string_view file, std::string_view key, const toml::node& node) {
+  if (const auto* text = node.as_string()) return text->get();
+  return invalid("{}: '{}' must be a string", place_of(file, node.source()), key);
+}
+
+Result<int> integer_at(std::string_view file, std::string_view key, const toml::node& node) {
+  const auto* number = node.as_integer();
+  if (number && number->get() >= 0 && number->get() <= std::numeric_limits<int>::max())
+    return static_cast<int>(number->get());
+  return invalid("{}: '{}' must be a whole number, 0 or more", place_of(file, node.source()), key);
+}
+
+Result<ErrorKind> error_kind_at(std::string_view file, const toml::node& node) {
+  static constexpr std::array<std::pair<std::string_view, ErrorKind>, 4> kKinds{
+      {{"invalid", ErrorKind::kInvalid},
+       {"unavailable", ErrorKind::kUnavailable},
+       {"denied", ErrorKind::kDenied},
+       {"timeout", ErrorKind::kTimeout}}};
+  LATHE_TRY(const std::string name, string_at(file, "kind", node));
+  for (const auto& [each, kind] : kKinds)
+    if (each == name) return kind;
+  return invalid("{}: the kind '{}' is not invalid, unavailable, denied or timeout",
+                 place_of(file, node.source()), name);
+}
+
+std::unexpected<Error> unknown_key(std::string_view file, const toml::key& key,
+                                   std::span<const std::string> known) {
+  const std::string name(key.str());
+  return invalid("{}: '{}' is not known here{}", place_of(file, key.source()), name,
+                 did_you_mean(name, known));
+}
+
+Result<ScriptedWorker::Line> parse_line(std::string_view file, const toml::table& table) {
+  static const std::vector<std::string> kKeys{"when", "purpose", "lap",   "n",   "attempt",
+                                              "echo", "text",    "error", "kind"};
+  ScriptedWorker::Line line;
+  std::optional<std::string> text, error;
+  std::optional<ErrorKind> kind;
+  for (const auto& [key, node] : table) {
+    const std::string_view name = key.str();
+    if (name == "when") {
+      LATHE_TRY(line.when, string_at(file, name, node));
+    } else if (name == "purpose") {
+      LATHE_TRY(line.purpose, string_at(file, name, node));
+    } else if (name == "echo") {
+      LATHE_TRY(line.echo, string_at(file, name, node));
+    } else if (name == "lap") {
+      LATHE_TRY(line.lap, integer_at(file, name, node));
+    } else if (name == "n") {
+      LATHE_TRY(line.n, integer_at(file, name, node));
+    } else if (name == "attempt") {
+      LATHE_TRY(line.attempt, integer_at(file, name, node));
+    } else if (name == "text") {
+      LATHE_TRY(text, string_at(file, name, node));
+    } else if (name == "error") {
+      LATHE_TRY(error, string_at(file, name, node));
+    } else if (name == "kind") {
+      LATHE_TRY(kind, error_kind_at(file, node));
+    } else {
+      return unknown_key(file, key, kKeys);
+    }
+  }
+  const std::string place = place_of(file, table.source());
+  if (text.has_value() == error.has_value())
+    return invalid("{}: a reply needs either 'text' or 'error'", place);
+  if (kind && !error) return invalid("{}: 'kind' goes with 'error'", place);
+  if (text) line.text = std::move(*text);
+  if (error) line.error = Error{kind.value_or(ErrorKind::kUnavailable), std::move(*error)};
+  return line;
+}
+
+Result<std::vector<ScriptedWorker::Line>> parse_script(std::string_view file,
+                                                       const toml::table& table) {
+  static const std::vector<std::string> kKeys{"reply"};
+  std::vector<ScriptedWorker::Line> lines;
+  for (const auto& [key, node] : table) {
+    if (key.str() != "reply") return unknown_key(file, key, kKeys);
+    const toml::array* replies = node.as_array();
+    if (!replies)
+      return invalid("{}: 'reply' must be written as [[reply]]", place_of(file, node.source()));
+    for (const toml::node& reply : *replies) {
+      const toml::table* each = reply.as_table();
+      if (!each)
+        return invalid("{}: 'reply' must be written as [[reply]]", place_of(file, reply.source()));
+      LATHE_TRY(lines.emplace_back(), parse_line(file, *each));
+    }
+  }
+  if (lines.empty()) return invalid("{}: holds no [[reply]]", file);
+  return lines;
+}
+
+bool says(const Request& request, std::string_view text) {
+  return std::ranges::any_of(request.messages, [&](const Message& message) {
+    return message.content.find(text) != std::string::npos;
+  });
+}
+
+bool holds(const ScriptedWorker::Line& line, const Request& request) {
+  return (line.when.empty() || says(request, line.when)) &&
+         (line.purpose.empty() || line.purpose == request.purpose) &&
+         (!line.lap || *line.lap == request.lap) && (!line.n || *line.n == request.n_index) &&
+         (!line.attempt || *line.attempt == request.attempt);
+}
+
+// The word that stands right after the marker in the request; "" when the marker is not in it.
+std::string word_after(const Request& request, std::string_view marker) {
+  for (const Message& message : request.messages) {
+    const auto found = message.content.find(marker);
+    if (found == std::string::npos) continue;
+    const std::string_view rest = std::string_view(message.content).substr(found + marker.size());
+    return std::string(rest.substr(0, rest.find_first_of(" \t\r\n")));
+  }
+  return {};
+}
+
+}  // namespace
+
+ScriptedWorker::ScriptedWorker(std::string name, std::vector<Line> lines)
+    : name_(std::move(name)), lines_(std::move(lines)) {}
+
+Result<std::unique_ptr<ScriptedWorker>> ScriptedWorker::load(std::string name,
+                                                             const fs::path& file) {
+  LATHE_TRY(const std::string bytes, read_file(file, kMaxScriptBytes));
+  try {
+    const toml::table table = toml::parse(bytes);
+    LATHE_TRY(auto lines, parse_script(file.string(), table));
+    return std::make_unique<ScriptedWorker>(std::move(name), std::move(lines));
+  } catch (const toml::parse_error& error) {
+    return invalid("{}: {}", place_of(file.string(), error.source()), error.description());
+  }
+}
+
+WorkerInfo ScriptedWorker::info() const {
+  return {name_, "script", "script:" + name_, Reach::kLocal};
+}
+
+Result<Reply> ScriptedWorker::complete(const Request& request, const StopFlag& stop,
+                                       const std::function<void(const Delta&)>& on_delta) {
+  if (stop.raised()) return fail(ErrorKind::kCancelled, "{}: the call was cancelled", name_);
+  {
+    const std::scoped_lock lock(mutex_);
+    seen_.push_back(request);
+  }
+  const auto line =
+      std::ranges::find_if(lines_, [&](const Line& each) { return holds(each, request); });
+  if (line == lines_.end())
+    return fail(ErrorKind::kNotFound,
+                "{}: no reply of the script fits this request (purpose \"{}\", lap {}, n {}, "
+                "attempt {}); add a [[reply]] for it",
+                name_, request.purpose, request.lap, request.n_index, request.attempt);
+  if (line->error) return std::unexpected(*line->error);
+  Reply reply;
+  reply.text = line->echo.empty()
+                   ? line->text
+                   : replace_all(line->text, "{echo}", word_after(request, line->echo));
+  reply.model = "script";
+  reply.usage.calls = 1;
+  if (on_delta) on_delta({reply.text, {}});
+  return reply;
+}
+
+std::vector<Request> ScriptedWorker::seen() const {
+  const std::scoped_lock lock(mutex_);
+  return seen_;
+}
+
+}  // namespace lathe

@@ -9,9 +9,10 @@
 //   n = 0
 //   attempt = 0
 //   text = '''…'''        # the reply
+//   echo = "nonce="       # optional: "{echo}" in text becomes the word that follows this in the
+//                         # request, as a model repeats what it is told to repeat
 //   error = "…"           # instead of text: the call fails
-//   kind = "timeout"      # with error: invalid | unavailable | denied | timeout (default
-//   unavailable)
+//   kind = "timeout"      # with error: invalid | unavailable (default) | denied | timeout
 #pragma once
 
 #include <mutex>
@@ -29,6 +30,7 @@ class ScriptedWorker : public Worker {
     std::optional<int> lap;
     std::optional<int> n;
     std::optional<int> attempt;
+    std::string echo;
     std::string text;
     std::optional<Error> error;
   };
