@@ -1,30 +1,27 @@
 #include "work/scripted_worker.h"
 
-#include <toml++/toml.h>
 #include <array>
 #include <limits>
 
 #include "ground/base/text.h"
+#include "ground/base/toml.h"
 
 namespace lathe {
 namespace {
 
 constexpr std::uint64_t kMaxScriptBytes = 16 << 20;
 
-std::string place_of(std::string_view file, const toml::source_region& source) {
-  return fmt::format("{}:{}", file, source.begin.line);
-}
-
 Result<std::string> string_at(std::string_view file, std::string_view key, const toml::node& node) {
   if (const auto* text = node.as_string()) return text->get();
-  return invalid("{}: '{}' must be a string", place_of(file, node.source()), key);
+  return invalid("{}: '{}' must be a string", toml_place(file, node.source()), key);
 }
 
 Result<int> integer_at(std::string_view file, std::string_view key, const toml::node& node) {
   const auto* number = node.as_integer();
   if (number && number->get() >= 0 && number->get() <= std::numeric_limits<int>::max())
     return static_cast<int>(number->get());
-  return invalid("{}: '{}' must be a whole number, 0 or more", place_of(file, node.source()), key);
+  return invalid("{}: '{}' must be a whole number, 0 or more", toml_place(file, node.source()),
+                 key);
 }
 
 Result<ErrorKind> error_kind_at(std::string_view file, const toml::node& node) {
@@ -37,13 +34,13 @@ Result<ErrorKind> error_kind_at(std::string_view file, const toml::node& node) {
   for (const auto& [each, kind] : kKinds)
     if (each == name) return kind;
   return invalid("{}: the kind '{}' is not invalid, unavailable, denied or timeout",
-                 place_of(file, node.source()), name);
+                 toml_place(file, node.source()), name);
 }
 
 std::unexpected<Error> unknown_key(std::string_view file, const toml::key& key,
                                    std::span<const std::string> known) {
   const std::string name(key.str());
-  return invalid("{}: '{}' is not known here{}", place_of(file, key.source()), name,
+  return invalid("{}: '{}' is not known here{}", toml_place(file, key.source()), name,
                  did_you_mean(name, known));
 }
 
@@ -77,7 +74,7 @@ Result<ScriptedWorker::Line> parse_line(std::string_view file, const toml::table
       return unknown_key(file, key, kKeys);
     }
   }
-  const std::string place = place_of(file, table.source());
+  const std::string place = toml_place(file, table.source());
   if (text.has_value() == error.has_value())
     return invalid("{}: a reply needs either 'text' or 'error'", place);
   if (kind && !error) return invalid("{}: 'kind' goes with 'error'", place);
@@ -94,11 +91,12 @@ Result<std::vector<ScriptedWorker::Line>> parse_script(std::string_view file,
     if (key.str() != "reply") return unknown_key(file, key, kKeys);
     const toml::array* replies = node.as_array();
     if (!replies)
-      return invalid("{}: 'reply' must be written as [[reply]]", place_of(file, node.source()));
+      return invalid("{}: 'reply' must be written as [[reply]]", toml_place(file, node.source()));
     for (const toml::node& reply : *replies) {
       const toml::table* each = reply.as_table();
       if (!each)
-        return invalid("{}: 'reply' must be written as [[reply]]", place_of(file, reply.source()));
+        return invalid("{}: 'reply' must be written as [[reply]]",
+                       toml_place(file, reply.source()));
       LATHE_TRY(lines.emplace_back(), parse_line(file, *each));
     }
   }
@@ -138,13 +136,9 @@ ScriptedWorker::ScriptedWorker(std::string name, std::vector<Line> lines)
 Result<std::unique_ptr<ScriptedWorker>> ScriptedWorker::load(std::string name,
                                                              const fs::path& file) {
   LATHE_TRY(const std::string bytes, read_file(file, kMaxScriptBytes));
-  try {
-    const toml::table table = toml::parse(bytes);
-    LATHE_TRY(auto lines, parse_script(file.string(), table));
-    return std::make_unique<ScriptedWorker>(std::move(name), std::move(lines));
-  } catch (const toml::parse_error& error) {
-    return invalid("{}: {}", place_of(file.string(), error.source()), error.description());
-  }
+  LATHE_TRY(const toml::table table, parse_toml(bytes, file.string()));
+  LATHE_TRY(auto lines, parse_script(file.string(), table));
+  return std::make_unique<ScriptedWorker>(std::move(name), std::move(lines));
 }
 
 WorkerInfo ScriptedWorker::info() const {

@@ -119,7 +119,6 @@ Result<std::vector<std::string>> list_files(const fs::path& root, std::size_t ma
   fs::recursive_directory_iterator it(root, error);
   if (error) return os_error(root, "list it", error.value());
   for (const fs::recursive_directory_iterator end; it != end; it.increment(error)) {
-    if (error) return os_error(root, "list it", error.value());
     if (!it->is_symlink(error) && it->is_regular_file(error)) {
       files.push_back(it->path().lexically_relative(root).generic_string());
       if (files.size() > max_files)
@@ -127,6 +126,8 @@ Result<std::vector<std::string>> list_files(const fs::path& root, std::size_t ma
                        max_files);
     }
   }
+  // A failing increment() ends the loop: what was listed so far would look like everything.
+  if (error) return os_error(root, "list it", error.value());
   std::ranges::sort(files);
   return files;
 }

@@ -1,7 +1,10 @@
 #include "ground/base/json.h"
 
 #include <set>
+#include <utility>
 #include <vector>
+
+#include "ground/base/text.h"
 
 namespace lathe {
 namespace {
@@ -10,7 +13,7 @@ namespace {
 // allocated.
 class Gate : public nlohmann::json_sax<Json> {
  public:
-  explicit Gate(int max_depth) : max_depth_(max_depth) {}
+  explicit Gate(const JsonLimits& limits) : limits_(limits) {}
   std::string problem;
 
   bool null() override { return true; }
@@ -20,36 +23,41 @@ class Gate : public nlohmann::json_sax<Json> {
   bool number_float(number_float_t, const string_t&) override { return true; }
   bool string(string_t&) override { return true; }
   bool binary(binary_t&) override { return true; }
-  bool start_object(std::size_t) override { return open(true); }
+  bool start_object(std::size_t) override { return open(); }
   bool end_object() override { return close(); }
-  bool start_array(std::size_t) override { return open(false); }
+  bool start_array(std::size_t) override { return open(); }
   bool end_array() override { return close(); }
   bool key(string_t& name) override {
-    if (keys_.back().insert(name).second) return true;
-    problem = fmt::format("the key \"{}\" stands twice in one object", name);
-    return false;
+    if (!keys_.back().insert(name).second)
+      problem = fmt::format("the key \"{}\" stands twice in one object", clip_utf8(name, 100));
+    else if (keys_.back().size() > limits_.max_members)
+      problem = fmt::format("one object has more than {} members", limits_.max_members);
+    return problem.empty();
   }
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::detail::exception& error) override {
     std::string_view what = error.what();
-    const auto colon = what.rfind("; ");  // nlohmann: "[…] parse error at line …: …; reason"
-    problem = fmt::format("not valid JSON at byte {}{}", position,
-                          colon == what.npos ? "" : fmt::format(" ({})", what.substr(colon + 2)));
+    // nlohmann: "[code] parse error at line …: …; reason" or "[code] reason"
+    if (const auto reason = what.rfind("; "); reason != what.npos)
+      what.remove_prefix(reason + 2);
+    else if (const auto code = what.find("] "); code != what.npos)
+      what.remove_prefix(code + 2);
+    problem = fmt::format("not valid JSON at byte {} ({})", position, clip_utf8(what, 200));
     return false;
   }
 
  private:
-  bool open(bool) {
+  bool open() {
     keys_.emplace_back();
-    if (static_cast<int>(keys_.size()) <= max_depth_) return true;
-    problem = fmt::format("nested deeper than {} levels", max_depth_);
+    if (static_cast<int>(keys_.size()) <= limits_.max_depth) return true;
+    problem = fmt::format("nested deeper than {} levels", limits_.max_depth);
     return false;
   }
   bool close() {
     keys_.pop_back();
     return true;
   }
-  int max_depth_;
+  JsonLimits limits_;
   std::vector<std::set<std::string>> keys_;
 };
 
@@ -58,7 +66,7 @@ class Gate : public nlohmann::json_sax<Json> {
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes)
     return invalid("JSON of {} bytes is over the limit of {}", text.size(), limits.max_bytes);
-  Gate gate(limits.max_depth);
+  Gate gate(limits);
   if (!Json::sax_parse(text, &gate))
     return invalid("{}", gate.problem.empty() ? "not valid JSON" : gate.problem);
   Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -94,6 +102,8 @@ double json_number(const Json& object, std::string_view key, double fallback) {
 
 std::int64_t json_int(const Json& object, std::string_view key, std::int64_t fallback) {
   const Json& member = json_at(object, key);
+  if (member.is_number_unsigned() && !std::in_range<std::int64_t>(member.get<std::uint64_t>()))
+    return fallback;
   return member.is_number_integer() ? member.get<std::int64_t>() : fallback;
 }
 

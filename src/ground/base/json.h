@@ -15,7 +15,8 @@ using Json = nlohmann::ordered_json;
 
 struct JsonLimits {
   std::size_t max_bytes = std::size_t{64} << 20;
-  int max_depth = 64;  // dump() recurses: a deeper value could overflow the stack
+  int max_depth = 64;               // dump() recurses: a deeper value could overflow the stack
+  std::size_t max_members = 20000;  // of one object: ordered_json looks keys up one by one
 };
 
 // Errors name the byte offset. Duplicate keys are refused: two readers would disagree on which one

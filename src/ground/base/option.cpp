@@ -1,6 +1,6 @@
 #include "ground/base/option.h"
 
-#include <charconv>
+#include <cmath>
 
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -47,7 +47,8 @@ std::string type_problem(const Json& value, OptionType type) {
       fits = value.is_string();
       break;
     case OptionType::kNumber:
-      fits = value.is_number();
+      // TOML has nan and inf; a bound that is one of them would hold for everything.
+      fits = value.is_number() && std::isfinite(value.get<double>());
       break;
     case OptionType::kInteger:
       fits = value.is_number_integer();
@@ -69,7 +70,7 @@ std::string type_problem(const Json& value, OptionType type) {
       if (value.is_string() || value.is_number()) return of(parse_bar(quantity_text(value)));
       break;
     case OptionType::kBytes:
-      if (value.is_string() || value.is_number_unsigned())
+      if (value.is_string() || value.is_number_integer())
         return of(parse_bytes(quantity_text(value)));
       break;
   }
@@ -151,7 +152,8 @@ Result<Json> parse_option_text(const OptionSpec& spec, std::string_view text) {
         LATHE_TRY(value, parse_json(text));
       } else {
         value = Json::array();
-        for (const std::string& part : split(text, ',')) value.push_back(std::string(trim(part)));
+        if (!trim(text).empty())
+          for (const std::string& part : split(text, ',')) value.push_back(std::string(trim(part)));
       }
       break;
     default: {

@@ -127,7 +127,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
   const std::string* best = nullptr;
-  std::size_t best_distance = 1 + std::max<std::size_t>(1, word.size() / 3);
+  // Two swapped letters count as two edits, and are the commonest slip.
+  std::size_t best_distance = 1 + (word.size() < 4 ? 1 : std::max<std::size_t>(2, word.size() / 3));
   if (word.size() > 100) return {};
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(to_lower_ascii(word), to_lower_ascii(candidate));
@@ -146,8 +147,9 @@ bool glob_match(std::string_view pattern, std::string_view path) {
   std::size_t star_p = pattern.npos, star_s = 0, deep_p = pattern.npos, deep_s = 0;
   while (s < path.size()) {
     if (pattern.substr(p).starts_with("**")) {
+      const bool whole_segment = p == 0 || pattern[p - 1] == '/';
       p += 2;
-      if (p < pattern.size() && pattern[p] == '/') ++p;  // "a/**/b" also matches "a/b"
+      if (whole_segment && p < pattern.size() && pattern[p] == '/') ++p;  // "a/**/b": also "a/b"
       deep_p = p;
       deep_s = s;
       star_p = pattern.npos;

@@ -78,7 +78,9 @@ Result<double> parse_bar(std::string_view text) {
 std::string format_duration(Milliseconds duration) {
   const auto ms = duration.count();
   if (ms < 1000) return fmt::format("{} ms", ms);
-  if (ms < 60000) return fmt::format("{:.1f} s", static_cast<double>(ms) / 1e3);
+  if (ms < 59950)  // above, it would round to "60.0 s"
+    return fmt::format("{:.1f} s", static_cast<double>(ms) / 1e3);
+  if (ms < 60000) return "1m 00s";
   if (ms < 3600000) return fmt::format("{}m {:02}s", ms / 60000, ms / 1000 % 60);
   return fmt::format("{}h {:02}m", ms / 3600000, ms / 60000 % 60);
 }
@@ -87,7 +89,7 @@ std::string format_bytes(std::uint64_t bytes) {
   static constexpr std::array<std::string_view, 5> kNames{"B", "KiB", "MiB", "GiB", "TiB"};
   double value = static_cast<double>(bytes);
   std::size_t i = 0;
-  for (; value >= 1024 && i + 1 < kNames.size(); ++i) value /= 1024;
+  for (; value >= (i == 0 ? 1024 : 1023.95) && i + 1 < kNames.size(); ++i) value /= 1024;
   return i == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kNames[i]);
 }
 

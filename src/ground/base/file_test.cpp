@@ -1,0 +1,112 @@
+#include "ground/base/file.h"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <thread>
+
+namespace lathe {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class FileTest : public testing::Test {
+ protected:
+  fs::path path(std::string_view name) const { return directory_->path() / name; }
+  void put(std::string_view name, std::string_view bytes) const {
+    ASSERT_TRUE(make_directories(path(name).parent_path()));
+    ASSERT_TRUE(write_file_atomic(path(name), bytes));
+  }
+
+ private:
+  Result<TempDir> directory_ = TempDir::make();
+};
+
+TEST_F(FileTest, WritesWhatIsRead) {
+  const std::string bytes("a\0\xff\n", 4);
+  put("f", bytes);
+  EXPECT_EQ(*read_file(path("f")), bytes);
+  put("f", "");
+  EXPECT_EQ(*read_file(path("f")), "");
+}
+
+TEST_F(FileTest, LimitAtTheBorder) {
+  put("f", "1234");
+  EXPECT_TRUE(read_file(path("f"), 4));
+  const auto over = read_file(path("f"), 3);
+  ASSERT_FALSE(over);
+  EXPECT_THAT(over.error().message, HasSubstr(path("f").string()));
+}
+
+TEST_F(FileTest, ErrorsNameThePathAndKind) {
+  const auto absent = read_file(path("absent"));
+  ASSERT_FALSE(absent);
+  EXPECT_EQ(absent.error().kind, ErrorKind::kNotFound);
+  EXPECT_THAT(absent.error().message, HasSubstr("absent"));
+  EXPECT_THAT(read_file(path("")).error().message, HasSubstr("directory"));
+  EXPECT_FALSE(write_file_atomic(path("no/such/dir"), "x"));
+  EXPECT_EQ(read_file("/dev/zero").error().kind, ErrorKind::kInvalid);
+}
+
+TEST_F(FileTest, APipeDoesNotBlock) {
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  EXPECT_FALSE(read_file(path("pipe")));
+}
+
+TEST_F(FileTest, ReadersNeverSeeAPart) {
+  const std::string a(100'000, 'a'), b(200'000, 'b');
+  put("f", a);
+  std::jthread writer([&] {
+    for (int i = 0; i < 20; ++i) (void)write_file_atomic(path("f"), i % 2 ? a : b);
+  });
+  for (int i = 0; i < 200; ++i) {
+    const auto seen = read_file(path("f"));
+    ASSERT_TRUE(seen);
+    ASSERT_TRUE(*seen == a || *seen == b) << seen->size();
+  }
+}
+
+TEST_F(FileTest, AFailedWriteLeavesNothingBeside) {
+  ASSERT_TRUE(make_directories(path("target")));
+  EXPECT_FALSE(write_file_atomic(path("target"), "x")) << "a directory stands there";
+  EXPECT_THAT(*list_files(path("")), ElementsAre());
+}
+
+TEST_F(FileTest, ListsRegularFilesOnlySorted) {
+  put("b/z", "");
+  put("a", "");
+  put("b/a/x", "");
+  fs::create_symlink("/etc/passwd", path("link"));
+  fs::create_directory_symlink("/etc", path("b/dirlink"));
+  EXPECT_THAT(*list_files(path("")), ElementsAre("a", "b/a/x", "b/z"));
+  EXPECT_TRUE(list_files(path(""), 3));
+  EXPECT_FALSE(list_files(path(""), 2));
+  EXPECT_FALSE(list_files(path("absent")));
+}
+
+TEST(SafeRelative, Borders) {
+  using namespace std::string_view_literals;
+  for (const std::string_view good : {"a", "a/b", "..a", "a..", ".hidden", "a b", "..."})
+    EXPECT_TRUE(is_safe_relative(good)) << good;
+  for (const std::string_view bad : {""sv, "/"sv, "/a"sv, "a/"sv, "a//b"sv, "."sv, ".."sv, "../a"sv,
+                                     "a/../b"sv, "a/./b"sv, "a/.."sv, "a\0b"sv})
+    EXPECT_FALSE(is_safe_relative(bad)) << bad;
+}
+
+TEST(TempDir, IsRemovedWithItsContents) {
+  fs::path path;
+  {
+    auto made = TempDir::make("x");
+    ASSERT_TRUE(made);
+    path = made->path();
+    ASSERT_TRUE(write_file_atomic(path / "f", "1"));
+    const TempDir moved = std::move(*made);
+    EXPECT_EQ(moved.path(), path);
+    EXPECT_TRUE(fs::exists(path));
+  }
+  EXPECT_FALSE(fs::exists(path));
+}
+
+}  // namespace
+}  // namespace lathe
