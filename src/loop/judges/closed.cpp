@@ -1,0 +1,121 @@
+#include <cmath>
+#include <exception>
+#include <set>
+
+#include "ground/base/text.h"
+#include "loop/judges/judge.h"
+
+namespace lathe {
+namespace {
+
+Judgement not_judged(const JudgeTask& task, std::string why, const Usage& usage = {}) {
+  Judgement judgement;
+  judgement.candidate = task.candidate;
+  judgement.outcome = Outcome::kError;
+  judgement.evidence = {{"not_judged", std::move(why)}};
+  judgement.usage = usage;
+  return judgement;
+}
+
+bool is_share(double value) {
+  return std::isfinite(value) && value >= 0 && value <= 1;
+}
+
+// What is wrong with the outcomes of single units, or "".
+std::string units_problem(const Judgement& judgement, std::span<const Unit> units) {
+  if (judgement.units.empty()) return {};
+  std::set<std::string_view> open;
+  for (const Unit& unit : units) open.insert(unit.key);
+  for (const UnitOutcome& each : judgement.units) {
+    if (outcome_name(each.outcome).empty())
+      return fmt::format("the outcome of '{}' is unknown", clip_utf8(each.unit, 100));
+    if (open.erase(each.unit) == 0)
+      return fmt::format("it answered for '{}', which was not asked or was answered before",
+                         clip_utf8(each.unit, 100));
+    if (judgement.outcome == Outcome::kPass && each.outcome != Outcome::kPass)
+      return fmt::format("it said pass, but '{}' did not", clip_utf8(each.unit, 100));
+  }
+  if (judgement.outcome == Outcome::kPass && !open.empty())
+    return fmt::format("it said pass, but left out '{}'", clip_utf8(*open.begin(), 100));
+  return {};
+}
+
+// What makes the judgement unsound, or "".
+std::string problem_of(const Judgement& judgement, const JudgeTask& task) {
+  if (outcome_name(judgement.outcome).empty()) return "its outcome is unknown";
+  if (judgement.candidate != task.candidate)
+    return fmt::format("it answered for candidate '{}', not '{}'",
+                       clip_utf8(judgement.candidate, 64), task.candidate);
+  if (!is_share(judgement.score))
+    return fmt::format("its score is {}, not a number from 0 to 1", judgement.score);
+  if (!is_share(judgement.bar))
+    return fmt::format("its bar is {}, not a number from 0 to 1", judgement.bar);
+  if (judgement.outcome == Outcome::kPass && judgement.score < judgement.bar)
+    return fmt::format("it said pass, but its score {} is below its bar {}", judgement.score,
+                       judgement.bar);
+  if (!judgement.evidence.is_object()) return "its evidence is not an object";
+  if (judgement.outcome == Outcome::kError) {
+    const std::string why = json_string(judgement.evidence, "not_judged");
+    return why.empty() ? "it gave up without a reason" : why;
+  }
+  if (judgement.evidence.contains("not_judged"))
+    return "it gave an outcome and a reason for not judging";
+  return units_problem(judgement, task.units);
+}
+
+}  // namespace
+
+Judgement judge_closed(const JudgeKind& kind, const JudgeTask& task, const JudgeContext& context) {
+  if (!kind.judge) return not_judged(task, fmt::format("{}: cannot judge anything", kind.name));
+  if (kind.needs_worker && !context.worker)
+    return not_judged(task, fmt::format("{}: needs a worker and has none", kind.name));
+  try {
+    Result<Judgement> judgement = kind.judge(task, context);
+    if (!judgement) return not_judged(task, std::move(judgement).error().message);
+    if (const std::string problem = problem_of(*judgement, task); !problem.empty())
+      return not_judged(task, fmt::format("{}: {}", kind.name, problem), judgement->usage);
+    return *std::move(judgement);
+  } catch (const std::exception& error) {
+    return not_judged(task, fmt::format("{}: broke down: {}", kind.name, error.what()));
+  } catch (...) {
+    return not_judged(task, fmt::format("{}: broke down", kind.name));
+  }
+}
+
+Json to_json(const Judgement& judgement) {
+  Json critiques = Json::array();
+  for (const Critique& critique : judgement.critiques) critiques.push_back(to_json(critique));
+  Json units = Json::array();
+  for (const UnitOutcome& each : judgement.units)
+    units.push_back({{"unit", each.unit}, {"outcome", outcome_name(each.outcome)}});
+  return {{"candidate", judgement.candidate}, {"outcome", outcome_name(judgement.outcome)},
+          {"score", judgement.score},         {"bar", judgement.bar},
+          {"evidence", judgement.evidence},   {"critiques", std::move(critiques)},
+          {"units", std::move(units)},        {"usage", to_json(judgement.usage)}};
+}
+
+// No member has a fallback that could turn a broken record into a pass.
+Result<Judgement> judgement_from_json(const Json& json) {
+  Judgement judgement;
+  judgement.candidate = json_string(json, "candidate");
+  const auto outcome = parse_outcome(json_string(json, "outcome"));
+  if (!outcome) return invalid("judgement: no known outcome");
+  judgement.outcome = *outcome;
+  judgement.score = json_number(json, "score", std::nan(""));
+  judgement.bar = json_number(json, "bar", std::nan(""));
+  if (!is_share(judgement.score)) return invalid("judgement: 'score' is not a number from 0 to 1");
+  if (!is_share(judgement.bar)) return invalid("judgement: 'bar' is not a number from 0 to 1");
+  judgement.evidence = json_at(json, "evidence");
+  if (!judgement.evidence.is_object()) return invalid("judgement: 'evidence' is not an object");
+  for (const Json& critique : json_at(json, "critiques"))
+    judgement.critiques.push_back(critique_from_json(critique));
+  for (const Json& each : json_at(json, "units")) {
+    const auto unit_outcome = parse_outcome(json_string(each, "outcome"));
+    if (!unit_outcome) return invalid("judgement: a unit has no known outcome");
+    judgement.units.push_back({json_string(each, "unit"), *unit_outcome});
+  }
+  judgement.usage = usage_from_json(json_at(json, "usage"));
+  return judgement;
+}
+
+}  // namespace lathe
