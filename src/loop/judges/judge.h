@@ -19,20 +19,20 @@ struct Part {
   bool passed = false;
   std::string candidate;  // sha256 of the bytes; "" when nothing was ever made
   std::string bytes;
-  std::string media_type;
+  std::string media_type = {};
 };
 
 struct JudgeTask {
   const Json& options;  // checked
-  std::span<const Unit>
-      units;  // what the candidate is for: one unit, or the whole group of a source tree
-  std::span<const Unit> all_units;  // of the run: the script that the ear is given
+  // What the candidate is for: one unit, or the whole group of a source tree.
+  std::span<const Unit> units = {};
+  std::span<const Unit> all_units = {};  // of the run: the script that the ear is given
   Scope scope = Scope::kUnit;
-  std::string candidate;   // sha256 of `bytes`: every judgement must answer for this one
-  std::string_view bytes;  // unit scope: the artifact
-  std::string_view media_type;
-  std::span<const Part> parts;  // whole scope: every unit in order
-  Json discovered;  // what unit discovery found before the first lap (the tests that must run)
+  std::string candidate = {};   // sha256 of `bytes`: every judgement must answer for this one
+  std::string_view bytes = {};  // unit scope: the artifact
+  std::string_view media_type = {};
+  std::span<const Part> parts = {};  // whole scope: every unit in order
+  Json discovered = {};  // what unit discovery found before the first lap (the tests that must run)
 };
 
 struct UnitOutcome {
@@ -49,7 +49,7 @@ struct Judgement {
   std::vector<Critique> critiques;
   std::vector<UnitOutcome>
       units;  // for a group: the outcome of each unit; empty: the outcome holds for all
-  Usage usage;
+  Usage usage = {};
 };
 Json to_json(const Judgement& judgement);
 Result<Judgement> judgement_from_json(const Json& json);
@@ -63,8 +63,8 @@ struct JudgeContext {
 
 struct JudgeKind {
   std::string_view name;
-  std::string_view summary;
-  std::span<const OptionSpec> options;
+  std::string_view summary = {};
+  std::span<const OptionSpec> options = {};
   bool needs_worker = false;
   Stage stage = Stage::kGate;  // where it stands unless the recipe says otherwise
   bool can_whole = false;

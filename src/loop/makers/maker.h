@@ -16,8 +16,8 @@ namespace lathe {
 struct Attempt {
   int lap = 1;  // from 1
   Move move = Move::kSample;
-  int rung = 0;  // index into the ladder
-  Json setting;  // as proposed
+  int rung = 0;       // index into the ladder
+  Json setting = {};  // as proposed
   bool passed = false;
   bool made = false;                // false: no candidate could be made (or all were unusable)
   double score = 0;                 // of the lap's best candidate, in [0,1]
@@ -29,42 +29,42 @@ struct Proposal {
   Move move = Move::kSample;
   int rung = 0;
   int n = 1;           // how many candidates
-  Json setting;        // for make(): voice and pronunciation, temperature and seed, …; journaled
+  Json setting = {};   // for make(): voice and pronunciation, temperature and seed, …; journaled
   std::string reason;  // for people: "heard 'free air' for 'fourier': say it with the dictionary's
                        // pronunciation"
 };
 
 struct ProposeTask {
-  const Json& options;                  // of [make], checked
-  std::span<const std::string> ladder;  // names of the rungs: workers or voices
-  std::span<const Unit> units;
-  std::span<const Attempt> attempts;  // empty: propose the first lap
+  const Json& options;                       // of [make], checked
+  std::span<const std::string> ladder = {};  // names of the rungs: workers or voices
+  std::span<const Unit> units = {};
+  std::span<const Attempt> attempts = {};  // empty: propose the first lap
   int best_of = 1;
   int repairs = 2;
 };
 
 struct MakeTask {
   const Json& options;
-  std::span<const Unit> units;
+  std::span<const Unit> units = {};
   Move move = Move::kSample;
   int lap = 1;
-  int n_index = 0;   // which of the lap's N candidates
-  std::string rung;  // the ladder's entry
-  Json setting;
+  int n_index = 0;        // which of the lap's N candidates
+  std::string rung = {};  // the ladder's entry
+  Json setting = {};
   // For makers that write a prompt: the bytes that stay the same for the whole run, and the lap's
   // own part.
-  std::string prefix;
-  std::string tail;
-  std::optional<std::string> best;  // bytes of the best candidate so far
-  std::vector<Critique> critiques;  // of that best candidate
+  std::string prefix = {};
+  std::string tail = {};
+  std::optional<std::string> best = {};  // bytes of the best candidate so far
+  std::vector<Critique> critiques = {};  // of that best candidate
 };
 
 struct Made {
   std::string bytes;
-  std::string media_type;
-  std::string extension;  // of the file a person gets: "wav"
-  Json facts;             // what was done: voice, pronunciations, applied edits
-  Usage usage;
+  std::string media_type = {};
+  std::string extension = {};  // of the file a person gets: "wav"
+  Json facts = {};             // what was done: voice, pronunciations, applied edits
+  Usage usage = {};
 };
 
 struct MakeContext {
@@ -72,7 +72,8 @@ struct MakeContext {
   Worker* worker = nullptr;  // the rung's worker; null for kinds that need none
   const StopFlag& stop;
   Milliseconds time_limit{600'000};
-  std::function<void(std::string_view)> progress;  // may be empty: what is going on, a few words
+  // May be empty: what is going on, a few words.
+  std::function<void(std::string_view)> progress = {};
 };
 
 // An output that could not be used (unparsable, unappliable) is an Error of kind kInvalid:
@@ -80,8 +81,8 @@ struct MakeContext {
 // returned.
 struct MakerKind {
   std::string_view name;
-  std::string_view summary;
-  std::span<const OptionSpec> options;
+  std::string_view summary = {};
+  std::span<const OptionSpec> options = {};
   bool needs_worker = false;  // the ladder names workers
   bool whole_group = false;   // all units share one artifact (a source tree)
   std::string_view repeat =
