@@ -1,0 +1,495 @@
+// The decisions of a run: what the verdicts add up to, when a lap closes, what comes next and when
+// to stop. Pure.
+#include <algorithm>
+
+#include "ground/base/text.h"
+#include "ground/base/units.h"
+#include "loop/conductor/state.h"
+
+namespace lathe {
+namespace {
+
+constexpr Stage kStages[] = {Stage::kGate, Stage::kMeasure, Stage::kRubric, Stage::kHuman};
+
+struct Tally {
+  int passed = 0, failed = 0, errors = 0, pending = 0;
+  bool vetoed = false;
+  double score = 0, weight = 0;  // of the judges that answered
+};
+
+Tally tally_stage(const Recipe& recipe, Stage stage, const CandidateState& candidate) {
+  Tally tally;
+  const auto verdicts = counted_verdicts(candidate);
+  for (std::size_t i = 0; i < recipe.judges.size(); ++i) {
+    const JudgeSpec& judge = recipe.judges[i];
+    if (judge.scope != Scope::kUnit || judge.stage != stage) continue;
+    const auto found = std::ranges::find(verdicts, i, &JudgedBy::index);
+    if (found == verdicts.end()) {
+      ++tally.pending;
+      continue;
+    }
+    const Judgement& judgement = (*found)->judgement;
+    switch (judgement.outcome) {
+      case Outcome::kError:
+        // Asked once more before it counts.
+        ++((*found)->attempt == 0 ? tally.pending : tally.errors);
+        continue;
+      case Outcome::kAbstain:
+        continue;
+      case Outcome::kPass:
+        ++tally.passed;
+        break;
+      case Outcome::kFail:
+        ++tally.failed;
+        tally.vetoed |= judge.veto;
+        break;
+    }
+    tally.score += judge.weight * judgement.score;
+    tally.weight += judge.weight;
+  }
+  return tally;
+}
+
+// One stage's outcome. kAbstain: none of its judges has an opinion.
+Outcome stage_outcome(const Recipe& recipe, Stage stage, const Tally& tally) {
+  const auto rule = recipe.combine.find(stage);
+  const Combine combine = rule == recipe.combine.end() ? Combine{} : rule->second;
+  if (tally.vetoed) return Outcome::kFail;
+  if (tally.passed + tally.failed + tally.errors == 0) return Outcome::kAbstain;
+  switch (combine.how) {
+    case Combine::How::kAll:
+      return tally.failed ? Outcome::kFail : tally.errors ? Outcome::kError : Outcome::kPass;
+    case Combine::How::kAny:
+      return tally.passed ? Outcome::kPass : tally.errors ? Outcome::kError : Outcome::kFail;
+    case Combine::How::kAtLeast:
+      if (tally.passed >= combine.at_least) return Outcome::kPass;
+      return tally.passed + tally.errors >= combine.at_least ? Outcome::kError : Outcome::kFail;
+    case Combine::How::kWeighted:
+      if (tally.errors) return Outcome::kError;
+      return tally.weight > 0 && tally.score / tally.weight >= combine.bar ? Outcome::kPass
+                                                                           : Outcome::kFail;
+  }
+  return Outcome::kError;
+}
+
+bool is_waiting(const RunState& state, const Track& track) {
+  return std::ranges::any_of(track.after, [&](std::size_t other) {
+    return state.tracks[other].state == TrackState::kOpen;
+  });
+}
+
+Record decision(const RunState& state, std::string kind, Json body) {
+  return {state.next_seq, state.t_ms, state.joules, std::move(kind), std::move(body)};
+}
+
+Record end_track(const RunState& state, std::size_t index, bool passed, std::string_view rule,
+                 std::string reason) {
+  const Track& track = state.tracks[index];
+  Json keys = Json::array();
+  for (const std::size_t unit : track.units) keys.push_back(state.units[unit].key);
+  const CandidateState* best = best_candidate(track);
+  return decision(state, "unit",
+                  {{"track", index},
+                   {"units", std::move(keys)},
+                   {"state", passed ? "passed" : "gave_up"},
+                   {"rule", rule},
+                   {"reason", std::move(reason)},
+                   {"blob", best ? Json(best->blob) : Json()}});
+}
+
+Record close_lap(const RunState& state, std::size_t index) {
+  const Track& track = state.tracks[index];
+  const LapState& lap = track.laps.back();
+  int best = -1;
+  Rank rank;
+  bool not_judged = false;
+  for (const CandidateState& candidate : lap.candidates) {
+    if (candidate.error) continue;
+    const Rank mine = rank_of(state, track, candidate);
+    not_judged |= outcome_of(state.recipe, candidate) == Outcome::kError;
+    if (best < 0 || better(mine, rank)) {
+      best = candidate.n;
+      rank = mine;
+    }
+  }
+  not_judged &= !rank.passed;
+
+  // The ratchet: better, and no unit that the best so far has passed is lost.
+  bool gained = best >= 0;
+  std::string lost;
+  if (const CandidateState* before = best_candidate(track); before && gained) {
+    gained = better(rank, track.laps[static_cast<std::size_t>(track.best_lap)].rank);
+    Track with = track;
+    with.best_lap = lap.number - 1;
+    with.laps.back().best = best;
+    for (const std::size_t unit : track.units)
+      if (gained && unit_passed(track, state.units[unit]) && !rank.passed &&
+          !unit_passed(with, state.units[unit]))
+        lost = state.units[unit].key;
+    gained &= lost.empty();
+  }
+  const std::string reason =
+      best < 0        ? "no candidate could be used: " + lap.candidates.front().error->message
+      : !lost.empty() ? fmt::format("not taken: it loses {}, which had passed", lost)
+      : gained
+          ? fmt::format("taken: score {:.2f}{}", 10 * rank.score, rank.passed ? ", passed" : "")
+          : fmt::format("not taken: score {:.2f} is no gain", 10 * rank.score);
+  return decision(state, "close",
+                  {{"track", index},
+                   {"lap", lap.number},
+                   {"best", best},
+                   {"rank",
+                    {{"passed", rank.passed},
+                     {"gates", rank.gates},
+                     {"units", rank.units},
+                     {"score", rank.score}}},
+                   {"gained", gained},
+                   {"not_judged", not_judged},
+                   {"rule", lost.empty() ? "ratchet" : "ratchet: no pass is lost"},
+                   {"reason", reason}});
+}
+
+const CandidateState* lap_best(const LapState& lap) {
+  return lap.best < 0 ? nullptr : &lap.candidates[static_cast<std::size_t>(lap.best)];
+}
+
+std::set<std::string> failing_set(const LapState& lap) {
+  std::set<std::string> set;
+  if (const CandidateState* best = lap_best(lap))
+    for (const Critique& critique : critiques_of(*best)) set.insert(fingerprint_of(critique));
+  return set;
+}
+
+// The same artifact, judged by the same judge, once pass and once fail: the judge is to blame.
+std::string flapping_judge(const Recipe& recipe, const Track& track) {
+  std::map<std::pair<std::string, std::size_t>, Outcome> seen;
+  for (const LapState& lap : track.laps)
+    for (const CandidateState& candidate : lap.candidates)
+      for (const JudgedBy* verdict : counted_verdicts(candidate)) {
+        const Outcome outcome = verdict->judgement.outcome;
+        if (outcome != Outcome::kPass && outcome != Outcome::kFail) continue;
+        const auto [it, fresh] = seen.try_emplace({candidate.blob, verdict->index}, outcome);
+        if (!fresh && it->second != outcome) return recipe.judges[verdict->index].name;
+      }
+  return {};
+}
+
+struct Stall {
+  std::string rule, reason;
+};
+
+// Why another lap on this rung would likely be wasted. Only laps since the last change of rung
+// count.
+std::optional<Stall> stalled(const RunState& state, const Track& track) {
+  std::vector<const LapState*> laps;
+  for (const LapState& lap : track.laps) {
+    if (!laps.empty() && laps.back()->rung != lap.rung) laps.clear();
+    laps.push_back(&lap);
+  }
+  const auto blob = [&](std::size_t from_end) -> std::string {
+    if (from_end >= laps.size()) return {};
+    const CandidateState* best = lap_best(*laps[laps.size() - 1 - from_end]);
+    return best ? best->blob : std::string();
+  };
+  if (!blob(0).empty() && blob(0) == blob(1))
+    return Stall{"identical", fmt::format("lap {} made the same candidate as the lap before",
+                                          laps.back()->number)};
+  if (!blob(0).empty() && blob(0) == blob(2) && !blob(1).empty() && blob(1) == blob(3))
+    return Stall{"A-B-A-B", "the candidates go back and forth between two versions"};
+  if (laps.size() >= 3) {
+    const auto now = failing_set(*laps[laps.size() - 1]);
+    if (!now.empty() && now == failing_set(*laps[laps.size() - 2]) &&
+        now == failing_set(*laps[laps.size() - 3]))
+      return Stall{"same faults", "the same faults stand after two more laps"};
+  }
+  int without_gain = 0;
+  for (auto it = laps.rbegin(); it != laps.rend() && !(*it)->gained; ++it) ++without_gain;
+  if (without_gain >= state.recipe.stop.no_gain)
+    return Stall{"no gain", fmt::format("{} laps without a better candidate", without_gain)};
+  return std::nullopt;
+}
+
+std::string failing_words(const LapState& lap) {
+  std::vector<std::string> claims;
+  if (const CandidateState* best = lap_best(lap))
+    for (const Critique& critique : critiques_of(*best))
+      if (claims.size() < 3) claims.push_back(clip_utf8(critique.claim, 120));
+  if (claims.empty())
+    for (const CandidateState& candidate : lap.candidates)
+      if (candidate.error) return clip_utf8(candidate.error->message, 300);
+  return join(claims, "; ");
+}
+
+std::string not_judged_reason(const LapState& lap) {
+  for (const CandidateState& candidate : lap.candidates)
+    for (const JudgedBy* verdict : counted_verdicts(candidate))
+      if (verdict->judgement.outcome == Outcome::kError)
+        return fmt::format(
+            "judge '{}': {}", verdict->judge,
+            json_string(verdict->judgement.evidence, "not_judged", "gave no verdict"));
+  return "a judge gave no verdict";
+}
+
+// A worker that cannot be reached is left for the next rung, openly: the decision says so.
+bool rung_is_unavailable(const LapState& lap) {
+  return std::ranges::all_of(lap.candidates, [](const CandidateState& candidate) {
+    return candidate.error && candidate.error->kind != ErrorKind::kInvalid;
+  });
+}
+
+Record open_lap(const RunState& state, std::size_t index, const Proposal& proposal,
+                std::string_view rule) {
+  const Track& track = state.tracks[index];
+  const auto& ladder = state.recipe.ladder;
+  const auto rung = static_cast<std::size_t>(proposal.rung);
+  return decision(state, "lap",
+                  {{"track", index},
+                   {"lap", track.laps.size() + 1},
+                   {"move", move_name(proposal.move)},
+                   {"rung", proposal.rung},
+                   {"rung_name", rung < ladder.size() ? Json(ladder[rung]) : Json()},
+                   {"n", std::clamp(proposal.n, 1, 64)},
+                   {"setting", proposal.setting},
+                   {"rule", rule},
+                   {"reason", proposal.reason}});
+}
+
+std::optional<Record> decide_next_lap(const RunState& state, std::size_t index) {
+  const Track& track = state.tracks[index];
+  const Recipe& recipe = state.recipe;
+  std::vector<Unit> units;
+  for (const std::size_t unit : track.units) units.push_back(state.units[unit]);
+  const std::vector<Attempt> attempts = attempts_of(track);
+  const auto propose = [&](std::span<const Attempt> so_far) {
+    return recipe.maker->propose(
+        {recipe.make_options, recipe.ladder, units, so_far, recipe.best_of, recipe.repairs});
+  };
+  if (track.laps.empty()) {
+    const auto first = propose({});
+    if (!first)
+      return end_track(state, index, false, "no move", "the maker has nothing to begin with");
+    return open_lap(state, index, *first, "first lap");
+  }
+
+  const LapState& last = track.laps.back();
+  if (last.rank.passed)
+    return end_track(state, index, true, "passed", fmt::format("in lap {}", last.number));
+  if (last.not_judged) return end_track(state, index, false, "not judged", not_judged_reason(last));
+  if (const std::string judge = flapping_judge(recipe, track); !judge.empty())
+    return end_track(
+        state, index, false, "judge flap",
+        fmt::format("judge '{}' judged the same candidate once so and once otherwise", judge));
+  if (last.number >= recipe.stop.laps)
+    return end_track(
+        state, index, false, "laps",
+        fmt::format("{} laps are used up; still wrong: {}", last.number, failing_words(last)));
+
+  std::optional<Proposal> next;
+  std::string_view rule = "next move";
+  if (rung_is_unavailable(last)) {
+    rule = "rung unavailable";
+    if (last.rung + 1 < std::ssize(recipe.ladder)) next = propose({});
+    if (!next) return end_track(state, index, false, rule, failing_words(last));
+    next->move = Move::kEscalate;
+    next->rung = last.rung + 1;
+    next->reason = "not available: " + failing_words(last);
+    return open_lap(state, index, *next, rule);
+  }
+  next = propose(attempts);
+  const std::string still = failing_words(last);
+  if (!next)
+    return end_track(state, index, false, "no further move",
+                     "every move was tried; still wrong: " + still);
+  if (const auto stall = stalled(state, track)) {
+    // A stall ends the rung, not the track: a fresh start is allowed once, then only a higher rung.
+    const bool fresh = next->move == Move::kResample && last.move != Move::kResample;
+    if (next->rung == last.rung && !fresh)
+      return end_track(state, index, false, stall->rule, stall->reason + "; still wrong: " + still);
+  }
+  return open_lap(state, index, *next, rule);
+}
+
+std::string spent_budget(const RunState& state) {
+  const StopSpec& stop = state.recipe.stop;
+  if (state.t_ms >= stop.time_ms)
+    return fmt::format("the time of {} is used up", format_duration(Milliseconds(stop.time_ms)));
+  const std::int64_t tokens = state.usage.prompt_tokens + state.usage.completion_tokens;
+  if (tokens >= stop.tokens) return fmt::format("{} of {} tokens are used up", tokens, stop.tokens);
+  if (stop.joules && state.joules && *state.joules >= *stop.joules)
+    return fmt::format("the energy of {} is used up", format_energy(*stop.joules));
+  return {};
+}
+
+std::optional<Record> decide_track(const RunState& state, std::size_t index) {
+  const Track& track = state.tracks[index];
+  if (track.state != TrackState::kOpen || is_waiting(state, track)) return std::nullopt;
+  for (const std::size_t other : track.after)
+    if (state.tracks[other].state == TrackState::kGaveUp)
+      return end_track(state, index, false, "waits for another",
+                       fmt::format("it comes after {}, which was given up",
+                                   state.units[state.tracks[other].units.front()].key));
+  if (track.laps.empty() || track.laps.back().closed) return decide_next_lap(state, index);
+  for (const CandidateState& candidate : track.laps.back().candidates)
+    if (!candidate.made || !pending_judges(state.recipe, candidate).empty()) return std::nullopt;
+  return close_lap(state, index);
+}
+
+// The whole judges that still have to speak, with the attempt.
+std::vector<std::pair<std::size_t, int>> pending_whole(const RunState& state) {
+  std::vector<std::pair<std::size_t, int>> pending;
+  for (std::size_t i = 0; i < state.recipe.judges.size(); ++i) {
+    if (state.recipe.judges[i].scope != Scope::kWhole) continue;
+    int attempt = 0;
+    bool spoken = false;
+    for (const JudgedBy& verdict : state.whole)
+      if (verdict.index == i) {
+        attempt = verdict.attempt + 1;
+        spoken |= verdict.judgement.outcome != Outcome::kError || verdict.attempt >= 1;
+      }
+    if (!spoken) pending.emplace_back(i, attempt);
+  }
+  return pending;
+}
+
+Record end_run(const RunState& state) {
+  std::size_t passed = 0, given_up = 0, not_judged = 0;
+  for (const Track& track : state.tracks) {
+    for (const std::size_t unit : track.units)
+      ++(unit_passed(track, state.units[unit]) ? passed : given_up);
+    if (track.state == TrackState::kGaveUp && track.rule == "not judged") ++not_judged;
+  }
+  std::string outcome = given_up == 0 ? "passed" : passed > 0 ? "partial" : "failed";
+  std::string reason = given_up == 0
+                           ? fmt::format("all {} units passed", passed)
+                           : fmt::format("{} of {} units passed", passed, passed + given_up);
+  if (state.tracks.empty()) reason = "there was nothing to do: no test fails";
+  if (not_judged > 0) outcome = "not_judged";
+  const bool spent = !spent_budget(state).empty();
+  for (std::size_t i = 0; i < state.recipe.judges.size(); ++i) {
+    if (state.recipe.judges[i].scope != Scope::kWhole || state.tracks.empty()) continue;
+    const JudgedBy* last = nullptr;
+    for (const JudgedBy& verdict : state.whole)
+      if (verdict.index == i) last = &verdict;
+    const std::string& name = state.recipe.judges[i].name;
+    if (!last || last->judgement.outcome == Outcome::kError) {
+      outcome = "not_judged";
+      reason += fmt::format("; the whole was not judged by '{}'{}", name,
+                            spent ? ": " + spent_budget(state) : "");
+    } else if (last->judgement.outcome == Outcome::kFail) {
+      if (outcome == "passed") outcome = "failed";
+      reason += fmt::format("; the whole fails '{}'", name);
+    }
+  }
+  return decision(
+      state, "end",
+      {{"state", outcome}, {"reason", reason}, {"passed", passed}, {"gave_up", given_up}});
+}
+
+}  // namespace
+
+std::vector<std::pair<std::size_t, int>> pending_judges(const Recipe& recipe,
+                                                        const CandidateState& candidate) {
+  std::vector<std::pair<std::size_t, int>> pending;
+  if (!candidate.made || candidate.error) return pending;
+  const auto verdicts = counted_verdicts(candidate);
+  for (const Stage stage : kStages) {
+    const Tally tally = tally_stage(recipe, stage, candidate);
+    if (tally.pending > 0) {
+      for (std::size_t i = 0; i < recipe.judges.size(); ++i) {
+        if (recipe.judges[i].scope != Scope::kUnit || recipe.judges[i].stage != stage) continue;
+        const auto found = std::ranges::find(verdicts, i, &JudgedBy::index);
+        if (found == verdicts.end())
+          pending.emplace_back(i, 0);
+        else if ((*found)->judgement.outcome == Outcome::kError && (*found)->attempt == 0)
+          pending.emplace_back(i, 1);
+      }
+      return pending;
+    }
+    const Outcome outcome = stage_outcome(recipe, stage, tally);
+    if (!recipe.collect_all && (outcome == Outcome::kFail || outcome == Outcome::kError))
+      return pending;
+  }
+  return pending;
+}
+
+Outcome outcome_of(const Recipe& recipe, const CandidateState& candidate) {
+  if (!candidate.made || candidate.error) return Outcome::kFail;
+  Outcome sum = Outcome::kAbstain;
+  for (const Stage stage : kStages) {
+    const Tally tally = tally_stage(recipe, stage, candidate);
+    const Outcome outcome = stage_outcome(recipe, stage, tally);
+    if (outcome == Outcome::kFail) return Outcome::kFail;
+    if (outcome == Outcome::kError) sum = Outcome::kError;
+    if (outcome == Outcome::kPass && sum == Outcome::kAbstain) sum = Outcome::kPass;
+  }
+  return sum;
+}
+
+Rank rank_of(const RunState& state, const Track& track, const CandidateState& candidate) {
+  Rank rank;
+  rank.passed = outcome_of(state.recipe, candidate) == Outcome::kPass;
+  double score = 0, weight = 0;
+  for (const JudgedBy* verdict : counted_verdicts(candidate)) {
+    const JudgeSpec& judge = state.recipe.judges[verdict->index];
+    const Outcome outcome = verdict->judgement.outcome;
+    if (outcome != Outcome::kPass && outcome != Outcome::kFail) continue;
+    if (judge.stage == Stage::kGate && outcome == Outcome::kPass) ++rank.gates;
+    score += judge.weight * verdict->judgement.score;
+    weight += judge.weight;
+    for (const UnitOutcome& unit : verdict->judgement.units)
+      if (unit.outcome == Outcome::kPass && std::ranges::any_of(track.units, [&](std::size_t i) {
+            return state.units[i].key == unit.unit;
+          }))
+        ++rank.units;
+  }
+  rank.score = weight > 0 ? score / weight : 0;
+  return rank;
+}
+
+bool budget_is_spent(const RunState& state) {
+  return !spent_budget(state).empty();
+}
+
+std::optional<Record> next_decision(const RunState& state) {
+  if (state.ended || state.next_seq < 2) return std::nullopt;
+  if (const std::string spent = spent_budget(state); !spent.empty() && state.open_tracks > 0) {
+    for (std::size_t i = 0; i < state.tracks.size(); ++i)
+      if (const Track& track = state.tracks[i]; track.state == TrackState::kOpen) {
+        const bool passed =
+            !track.laps.empty() && track.laps.back().closed && track.laps.back().rank.passed;
+        return passed ? end_track(state, i, true, "passed",
+                                  fmt::format("in lap {}", track.laps.size()))
+                      : end_track(state, i, false, "budget", spent);
+      }
+  }
+  for (const std::size_t index : state.due)
+    if (auto next = decide_track(state, index)) return next;
+  if (state.open_tracks > 0) return std::nullopt;
+  if (!state.tracks.empty() && !budget_is_spent(state) && !pending_whole(state).empty())
+    return std::nullopt;
+  return end_run(state);
+}
+
+std::vector<Call> runnable_calls(const RunState& state, std::size_t limit) {
+  std::vector<Call> calls;
+  if (state.ended || budget_is_spent(state)) return calls;
+  for (const std::size_t index : state.active) {
+    const LapState& lap = state.tracks[index].laps.back();
+    for (const CandidateState& candidate : lap.candidates) {
+      if (calls.size() >= limit) return calls;
+      if (!candidate.made) calls.push_back({"make", index, lap.number, candidate.n, 0, 0});
+      for (const auto& [judge, attempt] : pending_judges(state.recipe, candidate))
+        calls.push_back({"judge", index, lap.number, candidate.n, judge, attempt});
+    }
+  }
+  if (state.open_tracks == 0 && !state.tracks.empty())
+    for (const auto& [judge, attempt] : pending_whole(state))
+      calls.push_back({"whole", 0, 0, 0, judge, attempt});
+  return calls;
+}
+
+bool was_begun(const RunState& state, const Call& call) {
+  return state.begun.contains(call.id());
+}
+
+}  // namespace lathe

@@ -1,0 +1,487 @@
+#include "loop/conductor/recipe.h"
+
+#include <toml++/toml.h>
+
+#include <charconv>
+
+#include "ground/base/hash.h"
+#include "ground/base/text.h"
+#include "ground/base/units.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kMaxRecipeBytes = 1 << 20;
+
+// Where each key of the TOML stands, by its path in the JSON: "judge[1].bar" → line 14.
+using Lines = std::map<std::string, unsigned>;
+
+Result<Json> to_json_value(const toml::node& node, const std::string& path, Lines& lines) {
+  lines[path] = node.source().begin.line;
+  if (const auto* table = node.as_table()) {
+    Json object = Json::object();
+    for (const auto& [key, value] : *table) {
+      const std::string name(key.str());
+      const std::string inner = path.empty() ? name : path + "." + name;
+      LATHE_TRY(object[name], to_json_value(value, inner, lines));
+    }
+    return object;
+  }
+  if (const auto* array = node.as_array()) {
+    Json list = Json::array();
+    for (std::size_t i = 0; i < array->size(); ++i) {
+      LATHE_TRY(Json item, to_json_value((*array)[i], fmt::format("{}[{}]", path, i), lines));
+      list.push_back(std::move(item));
+    }
+    return list;
+  }
+  if (const auto value = node.value_exact<std::string>()) return Json(*value);
+  if (const auto value = node.value_exact<std::int64_t>()) return Json(*value);
+  if (const auto value = node.value_exact<double>()) return Json(*value);
+  if (const auto value = node.value_exact<bool>()) return Json(*value);
+  return invalid("{}: dates and times have no use in a recipe; write a string", path);
+}
+
+constexpr OptionSpec kTopOptions[] = {
+    {"recipe", OptionType::kString, kRequired, "the recipe's name"},
+    {"version", OptionType::kInteger, kRequired, "of the recipe format; this lathe reads 1"},
+    {"description", OptionType::kString, "\"\"", "one line for `lathe recipe list`"},
+    {"privacy", OptionType::kString, "\"local\"", "how far a prompt may travel: local | lan | any"},
+    {"collect", OptionType::kString, "\"first\"",
+     "first: a failed stage skips the dearer ones | all"},
+    {"unit", OptionType::kTable, kRequired, "what is judged alone"},
+    {"make", OptionType::kTable, kRequired, "what makes the candidates"},
+    {"judge", OptionType::kTable, kRequired, "[[judge]]: one table per judge"},
+    {"combine", OptionType::kTable, "{}",
+     "per stage: all | any | \"2-of-3\" | \"weighted >= 0.8\""},
+    {"stop", OptionType::kTable, "{}", "when to give up"},
+};
+constexpr OptionSpec kUnitOptions[] = {
+    {"from", OptionType::kString, kRequired,
+     "a file, relative to the recipe, or \"failing_tests\""},
+    {"split", OptionType::kString, "\"line\"", "line | paragraph | file | jsonl"},
+    {"tree", OptionType::kString, {}, "for makers that change a source tree: its directory"},
+    {"exclude", OptionType::kStrings,
+     R"([".git/**","build/**","target/**","node_modules/**",".venv/**","**/__pycache__/**",".pytest_cache/**"])",
+     "files of the tree that are left out of its snapshot"},
+};
+constexpr OptionSpec kMakeOptions[] = {
+    {"kind", OptionType::kString, kRequired, "`lathe recipe explain` lists the kinds"},
+    {"ladder", OptionType::kStrings, "[]", "workers or voices, the cheapest first"},
+    {"best_of", OptionType::kInteger, "1", "candidates per lap"},
+    {"repairs", OptionType::kInteger, "2", "repairs before a fresh sample"},
+};
+constexpr OptionSpec kJudgeOptions[] = {
+    {"kind", OptionType::kString, kRequired, "`lathe judge list` lists the kinds"},
+    {"name", OptionType::kString, {}, "for reports; default: the kind"},
+    {"stage", OptionType::kString, {}, "gate | measure | rubric | human; default: the kind's own"},
+    {"scope", OptionType::kString, "\"unit\"", "unit | whole"},
+    {"veto", OptionType::kBool, "false", "its fail cannot be outvoted"},
+    {"weight", OptionType::kNumber, "1",
+     "in a weighted stage, and in the score that ranks candidates"},
+};
+constexpr OptionSpec kCombineOptions[] = {{"gate"}, {"measure"}, {"rubric"}, {"human"}};
+constexpr OptionSpec kStopOptions[] = {
+    {"laps", OptionType::kInteger, "6", "per unit"},
+    {"no_gain", OptionType::kInteger, "2", "laps on one rung without a better candidate"},
+    {"time", OptionType::kDuration, "\"1h\"", "working time of the run"},
+    {"call", OptionType::kDuration, "\"10m\"", "one call's time"},
+    {"tokens", OptionType::kInteger, "2000000", "prompt and completion, all calls"},
+    {"energy", OptionType::kString, {}, "\"0.2kWh\": where the machine's energy can be read"},
+};
+
+// Reads one recipe; problem() gives every message its place.
+class Reader {
+ public:
+  Reader(std::string name, Lines lines) : name_(std::move(name)), lines_(std::move(lines)) {}
+
+  Result<Recipe> read(const Json& raw) {
+    LATHE_TRY(const Json top, checked("", without_judges(raw), kTopOptions));
+    Recipe recipe;
+    recipe.name = option_string(top, "recipe");
+    recipe.description = option_string(top, "description");
+    if (trim(recipe.name).empty()) return problem("recipe", "must not be empty");
+    if (option_int(top, "version") != 1)
+      return problem("version", fmt::format("is {}, but this lathe reads recipes of version 1",
+                                            option_int(top, "version")));
+    LATHE_TRY(const std::string privacy, one_of(top, "", "privacy", {"local", "lan", "any"}));
+    recipe.privacy = *parse_reach(privacy);
+    LATHE_TRY(const std::string collect, one_of(top, "", "collect", {"first", "all"}));
+    recipe.collect_all = collect == "all";
+    LATHE_TRY_STATUS(read_unit(json_at(raw, "unit"), recipe));
+    LATHE_TRY_STATUS(read_make(json_at(raw, "make"), recipe));
+    LATHE_TRY_STATUS(read_judges(raw, recipe));
+    LATHE_TRY_STATUS(read_combine(json_at(top, "combine"), recipe));
+    LATHE_TRY_STATUS(read_stop(json_at(top, "stop"), recipe));
+    finish(top, raw, recipe);
+    return recipe;
+  }
+
+ private:
+  std::unexpected<Error> problem(const std::string& path, std::string_view message) const {
+    // The nearest enclosing thing that has a line.
+    std::string place = path;
+    while (!lines_.contains(place) && !place.empty()) {
+      const auto cut = place.find_last_of(".[");
+      place.resize(cut == place.npos ? 0 : cut);
+    }
+    const auto line = lines_.find(place);
+    return invalid("{}{}: {} {}", name_,
+                   line == lines_.end() ? std::string() : fmt::format(":{}", line->second), path,
+                   message);
+  }
+
+  // [[judge]] is a list of tables, which no OptionType describes: it is checked in read_judges.
+  static Json without_judges(const Json& raw) {
+    Json top = raw;
+    if (top.contains("judge")) top["judge"] = Json::object();
+    return top;
+  }
+
+  Result<Json> checked(const std::string& path, const Json& given,
+                       std::span<const OptionSpec> specs) const {
+    if (!given.is_object()) return problem(path, "must be a table");
+    auto options = check_options(given, specs);
+    if (options) return *std::move(options);
+    const OptionProblem& wrong = options.error();
+    return problem(path.empty() ? wrong.key : path + "." + wrong.key, wrong.message);
+  }
+
+  Result<std::string> one_of(const Json& options, const std::string& path, std::string_view key,
+                             const std::vector<std::string>& choices) const {
+    std::string value = option_string(options, key);
+    if (std::ranges::find(choices, value) != choices.end()) return value;
+    const std::string full = path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+    return problem(full, fmt::format("is '{}', but must be one of {}{}", clip_utf8(value, 60),
+                                     join(choices, " | "), did_you_mean(value, choices)));
+  }
+
+  // The options of a kind from a table that also has the common ones: splits them apart by name.
+  struct Split {
+    Json common, own;
+  };
+  static Split apart(const Json& table, std::span<const OptionSpec> common) {
+    Split split{Json::object(), Json::object()};
+    for (const auto& [key, value] : table.items()) {
+      const bool is_common =
+          std::ranges::any_of(common, [&](const OptionSpec& spec) { return spec.name == key; });
+      (is_common ? split.common : split.own)[key] = value;
+    }
+    return split;
+  }
+
+  // An unknown key may belong to the common options or to the kind's: suggestions come from both.
+  Status known(const std::string& path, const Json& own, std::span<const OptionSpec> common,
+               std::span<const OptionSpec> specs) const {
+    std::vector<std::string> names;
+    for (const auto list : {common, specs})
+      for (const OptionSpec& spec : list) names.emplace_back(spec.name);
+    for (const auto& [key, value] : own.items())
+      if (std::ranges::find(names, key) == names.end())
+        return problem(path + "." + key,
+                       fmt::format("is not known here{}", did_you_mean(key, names)));
+    return {};
+  }
+
+  Status read_unit(const Json& table, Recipe& recipe) const {
+    if (!table.is_object()) return problem("unit", "must be a table");
+    const bool tests = json_string(table, "from") == "failing_tests";
+    const JudgeKind* judge = find_judge("tests");
+    const std::span<const OptionSpec> specs =
+        tests && judge ? judge->options : std::span<const OptionSpec>();
+    const Split split = apart(table, kUnitOptions);
+    LATHE_TRY_STATUS(known("unit", split.own, kUnitOptions, specs));
+    LATHE_TRY(const Json common, checked("unit", split.common, kUnitOptions));
+    LATHE_TRY(recipe.unit_options, checked("unit", split.own, specs));
+    recipe.from = option_string(common, "from");
+    recipe.tree = option_string(common, "tree");
+    recipe.exclude = option_strings(common, "exclude");
+    if (recipe.from.empty()) return problem("unit.from", "must not be empty");
+    if (tests) {
+      if (common.contains("split") && table.contains("split"))
+        return problem("unit.split", "has no meaning with from = \"failing_tests\"");
+      if (recipe.tree.empty()) recipe.tree = ".";
+    } else {
+      LATHE_TRY(recipe.split,
+                one_of(common, "unit", "split", {"line", "paragraph", "file", "jsonl"}));
+    }
+    return {};
+  }
+
+  Status read_make(const Json& table, Recipe& recipe) const {
+    const Split split = apart(table.is_object() ? table : Json::object(), kMakeOptions);
+    LATHE_TRY(const Json common, checked("make", split.common, kMakeOptions));
+    const std::string kind = option_string(common, "kind");
+    recipe.maker = find_maker(kind);
+    if (!recipe.maker) {
+      std::vector<std::string> names;
+      for (const MakerKind* maker : maker_kinds()) names.emplace_back(maker->name);
+      return problem("make.kind",
+                     fmt::format("'{}' is not a maker; there are {}{}", clip_utf8(kind, 60),
+                                 join(names, ", "), did_you_mean(kind, names)));
+    }
+    LATHE_TRY_STATUS(known("make", split.own, kMakeOptions, recipe.maker->options));
+    LATHE_TRY(recipe.make_options, checked("make", split.own, recipe.maker->options));
+    recipe.ladder = option_strings(common, "ladder");
+    LATHE_TRY(recipe.best_of, number_in(common, "make", "best_of", 1, 64));
+    LATHE_TRY(recipe.repairs, number_in(common, "make", "repairs", 0, 100));
+    if (recipe.maker->needs_worker && recipe.ladder.empty())
+      return problem("make.ladder",
+                     "is empty: name at least one worker, like ladder = [\"coder\"]");
+    if (recipe.maker->check)
+      if (auto fine = recipe.maker->check(recipe.make_options, recipe.ladder); !fine)
+        return problem("make", fine.error().message);
+    if (recipe.maker->whole_group && recipe.tree.empty()) recipe.tree = ".";
+    return {};
+  }
+
+  Result<int> number_in(const Json& options, const std::string& path, std::string_view key, int low,
+                        int high) const {
+    const std::int64_t value = option_int(options, key);
+    if (value >= low && value <= high) return static_cast<int>(value);
+    return problem(fmt::format("{}.{}", path, key),
+                   fmt::format("is {}, but must be from {} to {}", value, low, high));
+  }
+
+  Status read_judges(const Json& raw, Recipe& recipe) const {
+    const Json& list = json_at(raw, "judge");
+    if (!list.is_array() || list.empty())
+      return problem("judge",
+                     "must be at least one [[judge]] table: without a judge nothing can pass");
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string path = fmt::format("judge[{}]", i);
+      if (!list[i].is_object()) return problem(path, "must be a table");
+      LATHE_TRY(JudgeSpec judge, read_judge(path, list[i], raw));
+      for (const JudgeSpec& other : recipe.judges)
+        if (other.name == judge.name)
+          return problem(
+              path, fmt::format("has the name '{}' of another judge; give it a name of its own",
+                                judge.name));
+      recipe.judges.push_back(std::move(judge));
+    }
+    if (std::ranges::none_of(recipe.judges,
+                             [](const JudgeSpec& j) { return j.scope == Scope::kUnit; }))
+      return problem("judge", "has only whole judges: at least one must judge the units");
+    return {};
+  }
+
+  Result<JudgeSpec> read_judge(const std::string& path, const Json& table, const Json& raw) const {
+    const Split split = apart(table, kJudgeOptions);
+    LATHE_TRY(const Json common, checked(path, split.common, kJudgeOptions));
+    JudgeSpec judge;
+    const std::string kind = option_string(common, "kind");
+    judge.kind = find_judge(kind);
+    if (!judge.kind) {
+      std::vector<std::string> names;
+      for (const JudgeKind* each : judge_kinds()) names.emplace_back(each->name);
+      return problem(path + ".kind",
+                     fmt::format("'{}' is not a judge; there are {}{}", clip_utf8(kind, 60),
+                                 join(names, ", "), did_you_mean(kind, names)));
+    }
+    judge.name = common.contains("name") ? option_string(common, "name") : kind;
+    judge.veto = option_bool(common, "veto");
+    judge.weight = option_number(common, "weight");
+    if (!(judge.weight >= 0 && judge.weight <= 1e6))
+      return problem(path + ".weight", "must be from 0 to 1000000");
+    judge.stage = judge.kind->stage;
+    if (common.contains("stage")) {
+      LATHE_TRY(const std::string stage,
+                one_of(common, path, "stage", {"gate", "measure", "rubric", "human"}));
+      judge.stage = *parse_stage(stage);
+    }
+    LATHE_TRY(const std::string scope, one_of(common, path, "scope", {"unit", "whole"}));
+    judge.scope = scope == "whole" ? Scope::kWhole : Scope::kUnit;
+    if (judge.scope == Scope::kWhole && !judge.kind->can_whole)
+      return problem(path + ".scope",
+                     fmt::format("is \"whole\", but a {} judge only judges units", kind));
+
+    LATHE_TRY_STATUS(known(path, split.own, kJudgeOptions, judge.kind->options));
+    Json own = split.own;
+    for (const OptionSpec& spec : judge.kind->options) {
+      const std::string key(spec.name);
+      for (const char* place : {"unit", "make"})
+        if (const Json& value = json_at(json_at(raw, place), key);
+            spec.inherit && !own.contains(key) && !value.is_null())
+          own[key] = value;
+    }
+    LATHE_TRY(judge.options, checked(path, own, judge.kind->options));
+    if (judge.kind->check)
+      if (auto fine = judge.kind->check(judge.options); !fine)
+        return problem(path, fine.error().message);
+    return judge;
+  }
+
+  Status read_combine(const Json& table, Recipe& recipe) const {
+    LATHE_TRY(const Json options, checked("combine", table, kCombineOptions));
+    for (const auto& [stage, value] : options.items()) {
+      const std::string text = value.get<std::string>();
+      const std::string_view rest = trim(text);
+      Combine combine;
+      int of = 0;
+      if (rest == "all") {
+      } else if (rest == "any") {
+        combine.how = Combine::How::kAny;
+      } else if (rest.starts_with("weighted")) {
+        combine.how = Combine::How::kWeighted;
+        const auto at = rest.find(">=");
+        const auto bar = at == rest.npos ? invalid("") : parse_bar(trim(rest.substr(at + 2)));
+        if (!bar) return problem("combine." + stage, "must be like \"weighted >= 0.8\"");
+        combine.bar = *bar;
+      } else if (const auto dash = rest.find("-of-"); dash != rest.npos) {
+        combine.how = Combine::How::kAtLeast;
+        std::from_chars(rest.data(), rest.data() + dash, combine.at_least);
+        std::from_chars(rest.data() + dash + 4, rest.data() + rest.size(), of);
+        const auto n = std::ranges::count_if(recipe.judges, [&](const JudgeSpec& judge) {
+          return judge.scope == Scope::kUnit && stage_name(judge.stage) == stage;
+        });
+        if (combine.at_least < 1 || combine.at_least > of || of != n)
+          return problem("combine." + stage, fmt::format("is '{}', but this stage has {} judges",
+                                                         clip_utf8(text, 40), n));
+      } else {
+        return problem(
+            "combine." + stage,
+            fmt::format("is '{}', but must be all | any | \"2-of-3\" | \"weighted >= 0.8\"",
+                        clip_utf8(text, 40)));
+      }
+      recipe.combine[*parse_stage(stage)] = combine;
+    }
+    return {};
+  }
+
+  Status read_stop(const Json& table, Recipe& recipe) const {
+    LATHE_TRY(const Json options, checked("stop", table, kStopOptions));
+    LATHE_TRY(recipe.stop.laps, number_in(options, "stop", "laps", 1, 1000));
+    LATHE_TRY(recipe.stop.no_gain, number_in(options, "stop", "no_gain", 1, 1000));
+    recipe.stop.time_ms = option_duration_ms(options, "time");
+    recipe.stop.call_ms = option_duration_ms(options, "call");
+    recipe.stop.tokens = option_int(options, "tokens");
+    if (recipe.stop.time_ms <= 0) return problem("stop.time", "must be longer than nothing");
+    if (recipe.stop.call_ms <= 0) return problem("stop.call", "must be longer than nothing");
+    if (recipe.stop.tokens <= 0) return problem("stop.tokens", "must be more than 0");
+    if (options.contains("energy")) {
+      const auto joules = parse_energy_joules(option_string(options, "energy"));
+      if (!joules) return problem("stop.energy", joules.error().message);
+      recipe.stop.joules = *joules;
+    }
+    return {};
+  }
+
+  void finish(const Json& top, const Json& raw, Recipe& recipe) const {
+    Json canonical = top;
+    canonical["unit"] =
+        *check_options(apart(json_at(raw, "unit"), kUnitOptions).common, kUnitOptions);
+    if (recipe.from_tests()) canonical["unit"].erase("split");
+    if (!recipe.tree.empty()) canonical["unit"]["tree"] = recipe.tree;
+    canonical["unit"].update(recipe.unit_options);
+    canonical["make"] =
+        *check_options(apart(json_at(raw, "make"), kMakeOptions).common, kMakeOptions);
+    canonical["make"].update(recipe.make_options);
+    canonical["judge"] = Json::array();
+    for (const JudgeSpec& judge : recipe.judges) {
+      Json table = {{"kind", judge.kind->name},
+                    {"name", judge.name},
+                    {"stage", stage_name(judge.stage)},
+                    {"scope", judge.scope == Scope::kWhole ? "whole" : "unit"},
+                    {"veto", judge.veto},
+                    {"weight", judge.weight}};
+      table.update(judge.options);
+      canonical["judge"].push_back(std::move(table));
+    }
+    canonical["stop"] = *check_options(json_at(top, "stop"), kStopOptions);
+    recipe.canonical = canonical;
+    recipe.sha256 = sha256_hex(canonical_json(canonical));
+    warn(raw, recipe);
+  }
+
+  void warn(const Json& raw, Recipe& recipe) const {
+    const Json& stop = json_at(raw, "stop");
+    if (!stop.contains("laps") && !stop.contains("time") && !stop.contains("tokens"))
+      recipe.warnings.push_back(
+          "[stop] sets no cap of its own; the defaults count: 6 laps per unit, 1 hour, 2000000 "
+          "tokens");
+    if (std::ranges::none_of(recipe.judges,
+                             [](const JudgeSpec& j) { return j.scope == Scope::kWhole; }) &&
+        !recipe.maker->whole_group)
+      recipe.warnings.push_back(
+          "no judge has scope = \"whole\": every unit may pass and the whole still miss something");
+    for (const JudgeSpec& judge : recipe.judges)
+      if (judge.stage == Stage::kRubric && option_string(judge.options, "calibration").empty())
+        recipe.warnings.push_back(fmt::format(
+            "the rubric '{}' is not calibrated: it advises and cannot pass or fail anything",
+            judge.name));
+    if (recipe.privacy == Reach::kLocal)
+      for (const std::string& rung : recipe.ladder)
+        if (rung.starts_with("lan:") || rung.starts_with("cloud:"))
+          recipe.warnings.push_back(
+              fmt::format("the rung '{}' lies beyond privacy = \"local\": it will be refused when "
+                          "it is reached",
+                          rung));
+  }
+
+  std::string name_;
+  Lines lines_;
+};
+
+// "make.best_of=4": sets one value of the raw recipe. The text is JSON when it reads as JSON, else
+// a string.
+Status set_override(const std::string& text, Json& raw) {
+  const auto equals = text.find('=');
+  if (equals == text.npos || equals == 0)
+    return invalid("--set {}: write it as key=value, like --set make.best_of=4",
+                   clip_utf8(text, 80));
+  Json* place = &raw;
+  const std::vector<std::string> parts = split(text.substr(0, equals), '.');
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string& part = parts[i];
+    if (part.empty()) return invalid("--set {}: the key has an empty part", clip_utf8(text, 80));
+    if (place->is_array()) {
+      // [[judge]]: by its name or its kind.
+      const auto found = std::ranges::find_if(*place, [&](const Json& judge) {
+        return json_string(judge, "name", json_string(judge, "kind")) == part;
+      });
+      if (found == place->end())
+        return invalid("--set {}: there is no judge '{}'", clip_utf8(text, 80), part);
+      place = &*found;
+    } else if (place->is_object() || place->is_null()) {
+      place = &(*place)[part];
+    } else {
+      return invalid("--set {}: '{}' is not a table", clip_utf8(text, 80), part);
+    }
+  }
+  const std::string value = text.substr(equals + 1);
+  auto parsed = parse_json(value);
+  *place = parsed ? *std::move(parsed) : Json(value);
+  return {};
+}
+
+}  // namespace
+
+Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
+                            std::span<const std::string> overrides) {
+  if (toml.size() > kMaxRecipeBytes)
+    return invalid("{}: {} bytes are too many for a recipe; move long texts to files", name,
+                   toml.size());
+  if (const auto bad = find_invalid_utf8(toml); bad != toml.npos)
+    return invalid("{}: not valid UTF-8 at byte {}", name, bad);
+  Lines lines;
+  Json raw;
+  try {
+    const toml::table table = toml::parse(toml, name);
+    LATHE_TRY(raw, [&]() -> Result<Json> {
+      auto value = to_json_value(table, "", lines);
+      if (!value) return at(name, value.error());
+      return value;
+    }());
+  } catch (const toml::parse_error& error) {
+    return invalid("{}:{}:{}: not valid TOML: {}", name, error.source().begin.line,
+                   error.source().begin.column, error.description());
+  }
+  for (const std::string& text : overrides) LATHE_TRY_STATUS(set_override(text, raw));
+  return Reader(name, std::move(lines)).read(raw);
+}
+
+Result<Recipe> recipe_from_json(const Json& canonical) {
+  return Reader("the journal's recipe", {}).read(canonical);
+}
+
+}  // namespace lathe

@@ -1,0 +1,77 @@
+// A recipe: what is made, by what, judged how, and when to stop. TOML from a person, canonical JSON
+// in the journal; both go through the same checks. Format and meaning: docs/recipes.md.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "loop/judges/judge.h"
+#include "loop/makers/maker.h"
+
+namespace lathe {
+
+struct JudgeSpec {
+  std::string name;
+  const JudgeKind* kind = nullptr;
+  Stage stage = Stage::kGate;
+  Scope scope = Scope::kUnit;
+  bool veto = false;
+  double weight = 1;
+  Json options;
+};
+
+// How the verdicts inside one stage become one.
+struct Combine {
+  enum class How { kAll, kAny, kAtLeast, kWeighted } how = How::kAll;
+  int at_least = 0;  // of n
+  double bar = 1;    // for kWeighted
+};
+
+struct StopSpec {
+  int laps = 6;
+  int no_gain = 2;
+  std::int64_t time_ms = 0;
+  std::int64_t call_ms = 0;  // one call's limit
+  std::int64_t tokens = 0;
+  std::optional<double> joules;  // counts only where the machine's energy can be read
+};
+
+struct Recipe {
+  std::string name;
+  std::string description;
+  Reach privacy = Reach::kLocal;
+  bool collect_all = false;
+
+  std::string from;   // a file, or "failing_tests"
+  std::string split;  // line | paragraph | file | jsonl
+  std::string tree;   // the directory that a whole-group maker changes; "" when there is none
+  std::vector<std::string> exclude;
+  Json unit_options;  // for unit.from = "failing_tests": options of the tests judge
+
+  const MakerKind* maker = nullptr;
+  std::vector<std::string> ladder;
+  int best_of = 1;
+  int repairs = 2;
+  Json make_options;
+
+  std::vector<JudgeSpec> judges;
+  std::map<Stage, Combine> combine;
+  StopSpec stop;
+
+  Json canonical;      // everything above, defaults expanded
+  std::string sha256;  // of the canonical bytes
+  std::vector<std::string> warnings;
+
+  bool from_tests() const { return from == "failing_tests"; }
+};
+
+// `name`: for messages ("recipes/x.toml"). `overrides`: "make.best_of=4" as given with --set.
+// Errors carry the line.
+Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
+                            std::span<const std::string> overrides = {});
+// From the journal's canonical form.
+Result<Recipe> recipe_from_json(const Json& canonical);
+
+}  // namespace lathe

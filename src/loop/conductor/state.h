@@ -1,0 +1,150 @@
+// The run as a value. fold() turns records into a RunState, next_decision() turns a RunState into
+// the next decision, and runnable_calls() says which calls that leaves to be made. All three are
+// pure: the same records always give the same decisions, which is what makes resume exact and
+// replay checkable.
+//
+// Kinds of record, in the order of a run's life (bodies: docs/journal.md):
+//   run, units           what is to be done: written at once, before anything else
+//   lap                  decision: the next lap of a track, its move and setting, and why
+//   call                 a call is about to be made
+//   made, verdict        what came of it
+//   close                decision: the lap's best candidate, and whether the ratchet takes it
+//   unit                 decision: a track has ended: passed or gave_up, and why
+//   end                  decision: the run has ended
+//   pause, resume, tick  a person stopped it; it goes on; time has passed
+#pragma once
+
+#include <set>
+
+#include "books/journal/journal.h"
+#include "loop/conductor/recipe.h"
+
+namespace lathe {
+
+std::string_view error_kind_name(ErrorKind kind);
+
+struct JudgedBy {
+  std::string judge;      // the spec's name
+  std::size_t index = 0;  // in Recipe::judges
+  int attempt = 0;        // 1: asked again after an error
+  Judgement judgement;
+};
+
+struct CandidateState {
+  int n = 0;
+  bool made = false;  // a result has come
+  std::optional<Error> error;
+  std::string blob;
+  std::string media_type;
+  std::string extension;
+  Json facts;
+  std::vector<JudgedBy> verdicts;
+};
+
+// What orders candidates: a candidate is better when it is lexicographically greater.
+struct Rank {
+  bool passed = false;
+  int gates = 0;  // passed gate judges
+  int units = 0;  // passed units of the group
+  double score = 0;
+};
+bool better(const Rank& a, const Rank& b);
+
+struct LapState {
+  int number = 0;  // from 1
+  Move move = Move::kSample;
+  int rung = 0;
+  int n = 1;
+  Json setting;
+  std::string reason;
+  std::vector<CandidateState> candidates;
+  bool closed = false;
+  int best = -1;  // index into candidates
+  Rank rank;
+  bool gained = false;
+  bool not_judged = false;
+};
+
+enum class TrackState { kOpen, kPassed, kGaveUp };
+std::string_view track_state_name(TrackState state);
+
+// The units that share one artifact: one for most makers, all of them where a source tree is
+// changed.
+struct Track {
+  std::vector<std::size_t> units;   // indices into RunState::units
+  std::vector<std::size_t> after;   // tracks that must have ended before
+  std::vector<std::size_t> before;  // tracks that wait for this one
+  TrackState state = TrackState::kOpen;
+  std::string rule;  // why it ended
+  std::string why;
+  std::vector<LapState> laps;
+  int best_lap = -1;  // index into laps: where the ratchet stands
+};
+
+struct Call {
+  std::string id() const;  // "make:3:2:0:0" = kind : track : lap : n : attempt;
+                           // "judge:3:2:0:words:0"; "whole:-:-:-:complete:0"
+  std::string kind;        // make | judge | whole
+  std::size_t track = 0;
+  int lap = 0;
+  int n = 0;
+  std::size_t judge = 0;  // index into Recipe::judges
+  int attempt = 0;
+};
+Json to_json(const Call& call);
+Call call_from_json(const Json& body);
+
+struct RunState {
+  Recipe recipe;
+  Json header;  // the run record
+  std::vector<Unit> units;
+  std::vector<Track> tracks;
+  std::vector<JudgedBy> whole;     // verdicts of whole judges
+  std::set<std::string> begun;     // ids of calls with an intent
+  std::set<std::string> answered;  // ids of calls with a result
+  Usage usage;
+  std::int64_t t_ms = 0;
+  std::optional<double> joules;
+  std::int64_t next_seq = 0;
+  bool ended = false;
+  std::string end_state;  // passed | partial | failed | not_judged
+  std::string end_why;
+
+  // Indices that keep a decision from costing O(tracks): tracks that may have a decision to make,
+  // tracks with an open lap.
+  std::set<std::size_t> due;
+  std::set<std::size_t> active;
+  std::size_t open_tracks = 0;
+};
+
+// Errors: records that cannot follow each other, or were written by something else.
+Status apply(RunState& state, const Record& record);
+Result<RunState> fold(std::span<const Record> records);
+
+// The body and kind of the next decision record, or nothing when only the result of a call can
+// bring the run on.
+std::optional<Record> next_decision(const RunState& state);
+// Calls without a result, in order: at most `limit` of them. Those with an intent but no result are
+// in it too (see was_begun()).
+std::vector<Call> runnable_calls(const RunState& state, std::size_t limit);
+bool was_begun(const RunState& state, const Call& call);
+bool budget_is_spent(const RunState& state);
+
+// The candidate the ratchet holds, or null.
+const CandidateState* best_candidate(const Track& track);
+// The verdicts that count for a candidate: the last attempt of each judge.
+std::vector<const JudgedBy*> counted_verdicts(const CandidateState& candidate);
+std::vector<Attempt> attempts_of(const Track& track);
+std::vector<Critique> critiques_of(const CandidateState& candidate);
+// Of a group some units may have passed although the track has not.
+bool unit_passed(const Track& track, const Unit& unit);
+// The judges that have still to look at a candidate, by index in Recipe::judges, with the attempt;
+// empty: all is judged.
+std::vector<std::pair<std::size_t, int>> pending_judges(const Recipe& recipe,
+                                                        const CandidateState& candidate);
+// What the verdicts add up to. kAbstain: no judge that may gate has said anything; kError: not
+// judged.
+Outcome outcome_of(const Recipe& recipe, const CandidateState& candidate);
+Rank rank_of(const RunState& state, const Track& track, const CandidateState& candidate);
+
+}  // namespace lathe

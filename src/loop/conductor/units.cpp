@@ -1,0 +1,133 @@
+#include "loop/conductor/units.h"
+
+#include <set>
+
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+std::string_view without_markdown(std::string_view line) {
+  line = trim(line);
+  while (line.starts_with('#') || line.starts_with('>')) line = trim(line.substr(1));
+  if (line.starts_with("- ") || line.starts_with("* ")) line = trim(line.substr(2));
+  return line;
+}
+
+// Follows `after` from every unit; a unit met again on the way there is a circle.
+Status refuse_circles(const std::vector<Unit>& units, const std::string& name) {
+  std::map<std::string, const Unit*> by_key;
+  for (const Unit& unit : units) by_key[unit.key] = &unit;
+  std::set<std::string> done;
+  for (const Unit& start : units) {
+    // Depth first without recursion: an entry is a unit and which of its edges comes next.
+    std::vector<std::pair<const Unit*, std::size_t>> path{{&start, 0}};
+    while (!path.empty()) {
+      auto& [unit, next] = path.back();
+      const Json& after = json_at(unit->data, "after");
+      if (done.contains(unit->key) || next == after.size()) {
+        done.insert(unit->key);
+        path.pop_back();
+        continue;
+      }
+      const std::string key = after[next++].get<std::string>();
+      const auto target = by_key.find(key);
+      if (target == by_key.end()) {
+        return invalid("{}: unit '{}' comes after '{}', which does not exist", name, unit->key,
+                       clip_utf8(key, 80));
+      }
+      const auto met =
+          std::ranges::find(path, target->second, &std::pair<const Unit*, std::size_t>::first);
+      if (met != path.end()) {
+        std::vector<std::string> circle;
+        for (auto it = met; it != path.end(); ++it) circle.push_back(it->first->key);
+        circle.push_back(key);
+        return invalid("{}: these units wait for each other in a circle: {}", name,
+                       join(circle, " → "));
+      }
+      path.emplace_back(target->second, 0);
+    }
+  }
+  return {};
+}
+
+Result<Unit> record_unit(std::string_view line, std::size_t number, const std::string& name) {
+  auto json = parse_json(line);
+  const std::string place = fmt::format("{}:{}", name, number);
+  if (!json) return at(place, json.error());
+  if (!json->is_object())
+    return invalid("{}: must be a JSON object with \"key\" and \"text\"", place);
+  Unit unit{json_string(*json, "key"), json_string(*json, "text"), *std::move(json)};
+  if (unit.key.empty() || trim(unit.text).empty())
+    return invalid("{}: needs a \"key\" and a \"text\", both strings that are not empty", place);
+  if (unit.key.size() > 200) return invalid("{}: the key is longer than 200 bytes", place);
+  unit.data["line"] = number;
+  unit.data.erase("text");
+  if (const Json& after = json_at(unit.data, "after"); !after.is_null()) {
+    if (!after.is_array() ||
+        !std::ranges::all_of(after, [](const Json& key) { return key.is_string(); }))
+      return invalid("{}: \"after\" must be a list of keys", place);
+  }
+  return unit;
+}
+
+}  // namespace
+
+Result<std::vector<Unit>> split_units(std::string_view text, std::string_view split,
+                                      const std::string& name) {
+  const std::vector<std::string_view> lines = split_lines(text);
+  if (const auto bad = find_invalid_utf8(text); bad != text.npos) {
+    const auto line = 1 + std::ranges::count(text.substr(0, bad), '\n');
+    return invalid("{}:{}: not valid UTF-8 at byte {} of the file; save it as UTF-8", name, line,
+                   bad);
+  }
+  if (text.find('\0') != text.npos)
+    return invalid("{}: holds a NUL byte at {}: this is not a text file", name, text.find('\0'));
+  std::vector<Unit> units;
+  const bool markdown = name.ends_with(".md");
+  const std::size_t limit = split == "file" ? kMaxFileUnitBytes : kMaxUnitBytes;
+  const auto add = [&](std::string key, std::string body, std::size_t line) -> Status {
+    if (body.size() > limit)
+      return invalid("{}:{}: {} bytes are too many for one unit (at most {}); split it up", name,
+                     line, body.size(), limit);
+    if (units.size() == kMaxUnits)
+      return invalid("{}:{}: more than {} units; give the rest of the file to a second run", name,
+                     line, kMaxUnits);
+    units.push_back({std::move(key), std::move(body), {{"line", line}}});
+    return {};
+  };
+
+  if (split == "file") {
+    if (!trim(text).empty())
+      LATHE_TRY_STATUS(add(fs::path(name).filename().string(), std::string(text), 1));
+  } else if (split == "paragraph") {
+    std::string paragraph;
+    std::size_t first = 1;
+    for (std::size_t i = 0; i <= lines.size(); ++i) {
+      if (i < lines.size() && !trim(lines[i]).empty()) {
+        if (paragraph.empty()) first = i + 1;
+        paragraph += (paragraph.empty() ? "" : "\n") + std::string(lines[i]);
+      } else if (!paragraph.empty()) {
+        LATHE_TRY_STATUS(add(fmt::format("P{:03}", units.size() + 1), std::move(paragraph), first));
+        paragraph.clear();
+      }
+    }
+  } else {
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const std::string_view line =
+          markdown && split == "line" ? without_markdown(lines[i]) : trim(lines[i]);
+      if (line.empty()) continue;
+      LATHE_TRY_STATUS(add(fmt::format("L{:03}", i + 1), std::string(line), i + 1));
+      if (split == "jsonl") LATHE_TRY(units.back(), record_unit(line, i + 1, name));
+    }
+  }
+  if (units.empty()) return invalid("{}: is empty: there is nothing to work on", name);
+  std::set<std::string> keys;
+  for (const Unit& unit : units)
+    if (!keys.insert(unit.key).second)
+      return invalid("{}: the key '{}' stands twice", name, unit.key);
+  LATHE_TRY_STATUS(refuse_circles(units, name));
+  return units;
+}
+
+}  // namespace lathe
