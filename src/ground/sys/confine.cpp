@@ -1,0 +1,88 @@
+#include "ground/sys/confine.h"
+
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+namespace lathe {
+namespace {
+
+// A sanitizer's shadow memory is terabytes of address space, so that one limit cannot hold there.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kLimitMemory = false;
+#else
+constexpr bool kLimitMemory = true;
+#endif
+
+Status limit(int resource, std::uint64_t value, const char* name) {
+  rlimit now{};
+  if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &now) == 0)
+    value = std::min<std::uint64_t>(value, now.rlim_max);
+  const rlimit set{value, value};
+  if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &set) != 0)
+    return fail(ErrorKind::kUnavailable, "cannot set the limit {}: {}", name, std::strerror(errno));
+  return {};
+}
+
+}  // namespace
+
+Status confine(const ConfineLimits& limits) {
+  if (kLimitMemory) LATHE_TRY_STATUS(limit(RLIMIT_AS, limits.memory_bytes, "memory"));
+  LATHE_TRY_STATUS(limit(RLIMIT_FSIZE, 0, "file size"));
+  LATHE_TRY_STATUS(limit(RLIMIT_NPROC, 0, "processes"));
+  LATHE_TRY_STATUS(limit(RLIMIT_NOFILE, 16, "open files"));
+  LATHE_TRY_STATUS(limit(RLIMIT_CORE, 0, "core dumps"));
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    return fail(ErrorKind::kUnavailable, "cannot give up new privileges: {}", std::strerror(errno));
+
+  constexpr std::array kAllowed{SCMP_SYS(read),
+                                SCMP_SYS(readv),
+                                SCMP_SYS(write),
+                                SCMP_SYS(writev),
+                                SCMP_SYS(close),
+                                SCMP_SYS(lseek),
+                                SCMP_SYS(fstat),
+                                SCMP_SYS(newfstatat),
+                                SCMP_SYS(poll),
+                                SCMP_SYS(ppoll),
+                                SCMP_SYS(brk),
+                                SCMP_SYS(mmap),
+                                SCMP_SYS(munmap),
+                                SCMP_SYS(mremap),
+                                SCMP_SYS(mprotect),
+                                SCMP_SYS(madvise),
+                                SCMP_SYS(futex),
+                                SCMP_SYS(sched_yield),
+                                SCMP_SYS(restart_syscall),
+                                SCMP_SYS(clock_gettime),
+                                SCMP_SYS(clock_nanosleep),
+                                SCMP_SYS(gettimeofday),
+                                SCMP_SYS(getpid),
+                                SCMP_SYS(gettid),
+                                SCMP_SYS(getrandom),
+                                SCMP_SYS(getrusage),
+                                SCMP_SYS(rt_sigaction),
+                                SCMP_SYS(rt_sigprocmask),
+                                SCMP_SYS(rt_sigreturn),
+                                SCMP_SYS(sigaltstack),
+                                SCMP_SYS(exit),
+                                SCMP_SYS(exit_group)};
+  const std::unique_ptr<void, decltype(&seccomp_release)> filter(
+      seccomp_init(SCMP_ACT_KILL_PROCESS), &seccomp_release);
+  if (!filter) return fail(ErrorKind::kUnavailable, "seccomp is not available here");
+  int failed = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
+  for (const int call : kAllowed)
+    if (failed == 0) failed = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0);
+  if (failed == 0) failed = seccomp_load(filter.get());
+  if (failed != 0)
+    return fail(ErrorKind::kUnavailable, "cannot install the system call filter: {}",
+                std::strerror(-failed));
+  return {};
+}
+
+}  // namespace lathe

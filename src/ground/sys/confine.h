@@ -1,0 +1,19 @@
+// Locks this process in for the rest of its life: it may compute, use memory and talk over the
+// descriptors it has, nothing else. For worker processes, called after their models are loaded.
+#pragma once
+
+#include <cstdint>
+
+#include "ground/base/result.h"
+
+namespace lathe {
+
+struct ConfineLimits {
+  std::uint64_t memory_bytes = std::uint64_t{512} << 20;  // address space, what is mapped included
+};
+
+// Resource limits, no new privileges, and a system call allow-list under which anything else (open,
+// socket, exec, kill, ptrace, …) ends the process with SIGSYS. Holds for all threads.
+Status confine(const ConfineLimits& limits);
+
+}  // namespace lathe

@@ -1,0 +1,123 @@
+#include "loop/media/media_pool.h"
+
+#include "loop/media/media_codec.h"
+
+namespace lathe {
+namespace {
+
+// A worker's refusal is an answer: {"error": "…"}.
+Result<MediaMessage> ask(WorkerProcess& process, const MediaMessage& request, Milliseconds limit,
+                         const StopFlag& stop) {
+  LATHE_TRY(const std::string frame, process.call(to_frame(request), limit, stop));
+  LATHE_TRY(MediaMessage reply, parse_frame(frame));
+  if (reply.head.contains("error")) {
+    const bool here = json_bool(reply.head, "unavailable", false);
+    return fail(here ? ErrorKind::kUnavailable : ErrorKind::kInvalid, "{}",
+                json_string(reply.head, "error"));
+  }
+  return reply;
+}
+
+}  // namespace
+
+// Gives the worker back whatever happens.
+class MediaPool::Lease {
+ public:
+  Lease(MediaPool& pool, Worker& worker) : pool_(pool), worker_(worker) {}
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  ~Lease() {
+    const std::lock_guard lock(pool_.mutex_);
+    worker_.busy = false;
+    worker_.used = ++pool_.clock_;
+    pool_.freed_.notify_one();
+  }
+
+ private:
+  MediaPool& pool_;
+  Worker& worker_;
+};
+
+MediaPool::MediaPool(fs::path program, int parallel)
+    : program_(std::move(program)), parallel_(static_cast<std::size_t>(std::max(parallel, 1))) {}
+
+MediaPool::~MediaPool() = default;
+
+WorkerCommand MediaPool::command(std::string role) const {
+  return {program_, {"media-worker", std::move(role)}};
+}
+
+Result<MediaPool::Worker*> MediaPool::take(std::vector<std::unique_ptr<Worker>>& workers,
+                                           const char* role, const std::string& prepared,
+                                           Milliseconds limit, const StopFlag& stop) {
+  const Milliseconds end = system_clock().monotonic() + limit;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    Worker* oldest = nullptr;
+    for (const auto& worker : workers) {
+      if (worker->busy) continue;
+      if (worker->prepared == prepared) {
+        worker->busy = true;
+        return worker.get();
+      }
+      if (!oldest || worker->used < oldest->used) oldest = worker.get();
+    }
+    if (workers.size() < parallel_) {
+      workers.push_back(std::make_unique<Worker>(command(role)));
+      oldest = workers.back().get();
+    }
+    if (oldest) {
+      oldest->busy = true;
+      return oldest;
+    }
+    if (stop.raised()) return fail(ErrorKind::kCancelled, "stopped");
+    if (system_clock().monotonic() >= end)
+      return fail(ErrorKind::kTimeout, "no media worker was free within {}",
+                  format_duration(limit));
+    freed_.wait_for(lock, Milliseconds(50));
+  }
+}
+
+Result<Decoded> MediaPool::decode(std::string_view file, Milliseconds limit, const StopFlag& stop) {
+  if (file.size() > kMaxSoundFile)
+    return invalid("the sound file is longer than {} MiB", kMaxSoundFile >> 20);
+  WorkerProcess process(command("decode"));
+  MediaMessage request;
+  request.body = file;
+  auto reply = ask(process, request, limit, stop);
+  if (!reply) return at("unreadable sound file", std::move(reply).error());
+  return decoded_from(*reply);
+}
+
+Result<Sound> MediaPool::speak(const std::string& text, const VoiceSetting& setting,
+                               Milliseconds limit, const StopFlag& stop) {
+  LATHE_TRY(Worker * worker, take(speakers_, "speak", "", limit, stop));
+  const Lease lease(*this, *worker);
+  LATHE_TRY(const MediaMessage reply,
+            ask(worker->process, {speak_request(text, setting), ""}, limit, stop));
+  return sound_from_body(reply.body);
+}
+
+Result<Hearing> MediaPool::hear(const EarScript& script, const Sound& sound,
+                                const std::vector<std::string>& expected, Milliseconds limit,
+                                const StopFlag& stop) {
+  const Json head = to_json(script);
+  const std::string prepared = dump_json(head);
+  LATHE_TRY(Worker * worker, take(ears_, "hear", prepared, limit, stop));
+  const Lease lease(*this, *worker);
+  // An ear is locked in once its models are loaded, and those include the script's: another script
+  // is another process.
+  if (worker->prepared != prepared || !worker->process.running()) {
+    worker->process.kill();
+    worker->prepared.clear();
+    LATHE_TRY_STATUS(ask(worker->process, {head, ""}, limit, stop));
+    worker->prepared = prepared;
+  }
+  MediaMessage request;
+  request.head["expected"] = expected;
+  request.body = to_body(sound);
+  LATHE_TRY(const MediaMessage reply, ask(worker->process, request, limit, stop));
+  return hearing_from(reply.head);
+}
+
+}  // namespace lathe

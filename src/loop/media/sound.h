@@ -1,0 +1,40 @@
+// Sound as Lathe keeps it: 16 kHz, mono, 16 bit. Pure functions; the same input gives the same
+// bits.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ground/base/result.h"
+
+namespace lathe {
+
+inline constexpr int kSoundRate = 16000;
+
+struct Sound {
+  std::vector<std::int16_t> samples;
+  double seconds() const { return static_cast<double>(samples.size()) / kSoundRate; }
+};
+
+inline constexpr std::string_view kWavMediaType = "audio/wav";
+std::string wav_bytes(const Sound& sound);
+
+// Interleaved samples of any rate and channel count, mixed to mono and resampled.
+Result<Sound> make_sound(std::span<const float> interleaved, int channels, int rate);
+
+Sound padded(const Sound& sound, double seconds_each_side);
+Sound joined(std::span<const Sound> sounds, double pause_seconds);
+Sound with_gain(const Sound& sound, double db);
+
+struct Loudness {
+  double lufs = -70;          // integrated, EBU R128; -70 for silence
+  double true_peak_db = -70;  // dBTP
+};
+Loudness loudness_of(const Sound& sound);
+
+// Brought to `lufs` as far as the true peak stays at or below `peak_db`.
+Sound levelled(const Sound& sound, double lufs = -18, double peak_db = -1);
+
+}  // namespace lathe
