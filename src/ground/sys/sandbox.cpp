@@ -1,0 +1,374 @@
+#include "ground/sys/sandbox.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "ground/base/text.h"
+#include "ground/sys/process.h"
+#include "ground/sys/seccomp_filter.h"
+#include "ground/sys/tree_watch.h"
+
+namespace lathe {
+namespace {
+
+// The descriptors that bwrap gets, in the order of ProcessHooks::pass_fds.
+constexpr int kFilterFd = 3;
+constexpr int kInfoFd = 4;
+constexpr int kStartedFd = 5;
+constexpr int kPasswdFd = 6;
+constexpr int kGroupFd = 7;
+
+constexpr Milliseconds kWatchPeriod{10};
+constexpr std::uint64_t kSharedMemoryBytes = std::uint64_t{256} << 20;
+constexpr std::uint64_t kFloodBytes = std::uint64_t{1} << 30;
+
+// Who the program is. The kernel holds nobody who is root outside to a number of processes, so root
+// hands over to a user that no one else is; an ordinary user stays who they are.
+struct Identity {
+  bool as_root = false;
+  std::uint32_t id = 1000;
+};
+
+Identity identity() {
+  if (::geteuid() != 0) return {};
+  // 61184…65519 is set aside for short-lived users, and is mapped in containers too.
+  std::uint32_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != sizeof random)
+    random = static_cast<std::uint32_t>(::getpid());
+  return {true, 61184 + random % 4336};
+}
+
+// Calls `visit(directory fd, name, info)` for everything below `name`, a directory before what is
+// in it. Symbolic links are not followed; nothing may run in the tree meanwhile.
+template <class Visit>
+Status walk(int at, const char* name, int depth, const Visit& visit) {
+  if (depth > kMaxTreeDepth)
+    return invalid("sandbox: its tree has directories nested deeper than {}", kMaxTreeDepth);
+  const UniqueFd directory(::openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  if (!directory)
+    return fail(ErrorKind::kUnavailable, "sandbox: cannot open '{}': {}", name, errno_text(errno));
+  std::vector<std::string> names;
+  std::error_code error;
+  const fs::path listed = fmt::format("/proc/self/fd/{}", directory.get());
+  for (fs::directory_iterator it(listed, error), end; !error && it != end; it.increment(error))
+    names.push_back(it->path().filename().string());
+  for (const std::string& each : names) {
+    struct stat info {};
+    if (::fstatat(directory.get(), each.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !visit(directory.get(), each.c_str(), info))
+      return fail(ErrorKind::kUnavailable, "sandbox: cannot change the owner or mode of '{}': {}",
+                  each, errno_text(errno));
+    if (S_ISDIR(info.st_mode))
+      LATHE_TRY_STATUS(walk(directory.get(), each.c_str(), depth + 1, visit));
+  }
+  return {};
+}
+
+// So that we can read and remove what a program left, however it set the modes; root can anyhow.
+void open_up(const fs::path& tree) {
+  const auto visit = [](int at, const char* name, const struct stat& info) {
+    return !S_ISDIR(info.st_mode) || (info.st_mode & S_IRWXU) == S_IRWXU ||
+           ::fchmodat(at, name, info.st_mode | S_IRWXU, 0) == 0;
+  };
+  (void)walk(AT_FDCWD, tree.c_str(), 0, visit);  // what stays closed is an error where it is read
+}
+
+Status hand_over(const fs::path& tree, const Identity& who) {
+  struct stat info {};
+  if (::lstat(tree.c_str(), &info) != 0)
+    return fail(ErrorKind::kNotFound, "{}: the sandbox's tree: {}", tree.string(),
+                errno_text(errno));
+  if (!S_ISDIR(info.st_mode))
+    return invalid("{}: the sandbox's tree is not a directory", tree.string());
+  if (!who.as_root) return {};
+  if (::lchown(tree.c_str(), who.id, who.id) != 0)
+    return fail(ErrorKind::kUnavailable, "{}: cannot hand it over to the sandbox: {}",
+                tree.string(), errno_text(errno));
+  return walk(AT_FDCWD, tree.c_str(), 0, [&](int at, const char* name, const struct stat&) {
+    return ::fchownat(at, name, who.id, who.id, AT_SYMLINK_NOFOLLOW) == 0;
+  });
+}
+
+using Args = std::vector<std::string>;
+
+void add(Args& args, std::initializer_list<std::string> more) {
+  args.insert(args.end(), more);
+}
+
+void add_file_system(Args& args, const Sandbox& sandbox) {
+  add(args, {"--ro-bind", "/usr", "/usr"});
+  for (const char* directory : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}) {
+    std::error_code error;
+    if (const fs::path target = fs::read_symlink(directory, error); !error)
+      add(args, {"--symlink", target.string(), directory});
+    else if (fs::is_directory(directory, error))
+      add(args, {"--ro-bind", directory, directory});
+  }
+  add(args, {"--perms", "0755", "--dir", "/etc"});
+  for (const char* file : {"/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf",
+                           "/etc/ld.so.conf.d", "/etc/localtime"})
+    add(args, {"--ro-bind-try", file, file});
+  add(args, {"--perms", "0644", "--file", std::to_string(kPasswdFd), "/etc/passwd"});
+  add(args, {"--perms", "0644", "--file", std::to_string(kGroupFd), "/etc/group"});
+  const auto size = std::to_string(sandbox.limits.disk_bytes);
+  add(args, {"--proc", "/proc", "--dev", "/dev"});
+  add(args, {"--perms", "1777", "--size", size, "--tmpfs", "/tmp"});
+  add(args, {"--perms", "1777", "--size",
+             std::to_string(std::min(kSharedMemoryBytes, sandbox.limits.disk_bytes)), "--tmpfs",
+             "/dev/shm"});
+  for (const fs::path& path : sandbox.read_only)
+    add(args, {"--ro-bind", path.string(), path.string()});
+  add(args, {"--bind", sandbox.tree.string(), "/work", "--chdir", "/"});
+  // Both are file systems in memory without a size of their own.
+  add(args, {"--remount-ro", "/dev", "--remount-ro", "/"});
+}
+
+// A limit of ours that is above the hard limit we have ourselves cannot be set, and need not be.
+std::string limit(const char* name, __rlimit_resource resource, std::uint64_t value) {
+  rlimit ours{};
+  if (::getrlimit(resource, &ours) == 0 && ours.rlim_max != RLIM_INFINITY)
+    value = std::min<std::uint64_t>(value, ours.rlim_max);
+  return fmt::format("--{}={}:{}", name, value, value);
+}
+
+// Memory has no rlimit here: RLIMIT_AS counts addresses, of which sanitizers and virtual machines
+// reserve terabytes, and holds one process, not their sum. The watch does it, and the kernel's own
+// out-of-memory killer is asked to begin with this tree should the watch come late.
+constexpr std::string_view kStart =
+    "cd /work && echo 1000 >/proc/self/oom_score_adj && printf s >&5 && exec \"$@\" 5>&-";
+
+Args arguments(const std::string& bwrap, const Sandbox& sandbox, const Command& command,
+               const Identity& who) {
+  Args args{bwrap,           "--unshare-pid", "--unshare-net",
+            "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+            "--hostname",    "lathe",         "--die-with-parent",
+            "--new-session", "--cap-drop",    "ALL"};
+  const std::string id = std::to_string(who.id);
+  if (who.as_root)  // for setpriv, which gives them up
+    add(args, {"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"});
+  else
+    add(args, {"--unshare-user", "--uid", id, "--gid", id});
+  add(args, {"--seccomp", std::to_string(kFilterFd), "--info-fd", std::to_string(kInfoFd)});
+  std::map<std::string, std::string> env{{"PATH", "/usr/local/bin:/usr/bin:/bin"},
+                                         {"HOME", "/tmp"},
+                                         {"TMPDIR", "/tmp"},
+                                         {"LANG", "C.UTF-8"},
+                                         {"USER", "lathe"}};
+  for (const auto& [name, value] : command.env) env[name] = value;
+  add(args, {"--clearenv"});
+  for (const auto& [name, value] : env) add(args, {"--setenv", name, value});
+  add_file_system(args, sandbox);
+  if (who.as_root)
+    add(args, {"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps=-all",
+               "--bounding-set=-all"});
+  const SandboxLimits& limits = sandbox.limits;
+  // Twice the processes: the watch has to see that there are too many to say so.
+  add(args,
+      {"prlimit", limit("nproc", RLIMIT_NPROC, static_cast<std::uint64_t>(limits.processes) * 2),
+       limit("fsize", RLIMIT_FSIZE, limits.file_bytes),
+       limit("nofile", RLIMIT_NOFILE, static_cast<std::uint64_t>(limits.open_files)), "--core=0:0",
+       "sh", "-c", std::string(kStart), "sh"});
+  args.insert(args.end(), command.argv.begin(), command.argv.end());
+  return args;
+}
+
+struct Channel {
+  UniqueFd read, write;
+};
+
+Result<Channel> make_channel() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0)
+    return fail(ErrorKind::kUnavailable, "sandbox: cannot make a pipe: {}", errno_text(errno));
+  return Channel{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+// One running sandbox, seen from outside.
+class Guard {
+ public:
+  Guard(const Sandbox& sandbox, UniqueFd info, UniqueFd started)
+      : sandbox_(sandbox),
+        info_(std::move(info)),
+        started_fd_(std::move(started)),
+        bytes_before_(tree_size(sandbox.tree).bytes) {}
+
+  // Whatever is left of the namespace dies here, daemons included.
+  ~Guard() { end(); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+  bool keep_running(std::uint64_t output_bytes) {
+    look();
+    if (output_bytes > kFloodBytes)
+      broken = fmt::format("more than {} of output", format_bytes(kFloodBytes));
+    else if (watch_)
+      broken = watch_->broken_limit();
+    return broken.empty();
+  }
+
+  void end() {
+    look();
+    if (!init_) return;
+    ::syscall(SYS_pidfd_send_signal, init_.get(), SIGKILL, nullptr, 0);
+    // The init of a PID namespace ends only after all others in it.
+    pollfd ended{init_.get(), POLLIN, 0};
+    while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+    }
+    init_.reset();
+  }
+
+  bool started() const { return started_; }
+
+  std::string broken;
+
+ private:
+  void look() {
+    char byte = 0;
+    started_ = started_ || ::read(started_fd_.get(), &byte, 1) == 1;
+    if (!init_) find_init();
+    // Before the program starts, the root of the new init is still the machine's own.
+    if (started_ && init_ && !watch_)
+      watch_.emplace(fmt::format("/proc/{}/root", init_pid_), sandbox_, bytes_before_);
+  }
+
+  void find_init() {
+    std::array<char, 512> buffer;
+    const ssize_t n = ::read(info_.get(), buffer.data(), buffer.size());
+    if (n > 0) info_text_.append(buffer.data(), static_cast<std::size_t>(n));
+    constexpr std::string_view kKey = "\"child-pid\": ";
+    const auto found = info_text_.find(kKey);
+    if (found == info_text_.npos || info_text_.find('}') == info_text_.npos) return;
+    init_pid_ = std::atoi(info_text_.c_str() + found + kKey.size());
+    if (init_pid_ > 1) init_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, init_pid_, 0)));
+  }
+
+  const Sandbox& sandbox_;
+  UniqueFd info_, started_fd_, init_;
+  std::uint64_t bytes_before_;
+  std::string info_text_;
+  pid_t init_pid_ = 0;
+  bool started_ = false;
+  std::optional<TreeWatch> watch_;
+};
+
+std::string setting(const char* path) {
+  const auto text = read_file(path, 4096);
+  return text ? std::string(trim(*text)) : std::string();
+}
+
+std::unexpected<Error> explain(const Exit& exit) {
+  std::string remedy;
+  if (setting("/proc/sys/kernel/unprivileged_userns_clone") == "0")
+    remedy = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1";
+  else if (setting("/proc/sys/user/max_user_namespaces") == "0")
+    remedy = "allow user namespaces: sysctl user.max_user_namespaces=10000";
+  else if (setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1")
+    remedy =
+        "allow bubblewrap its user namespaces: sysctl "
+        "kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for bwrap";
+  else
+    remedy = "inside a container, start that with the right to make namespaces";
+  return fail(ErrorKind::kUnavailable,
+              "sandbox: bubblewrap cannot isolate programs here ({}: {}); {}; or run without "
+              "isolation at your own risk with --unsafe-no-sandbox",
+              exit.describe(), clip_utf8(make_valid_utf8(trim(exit.err)), 400), remedy);
+}
+
+Result<SandboxedExit> run_unsafe(const Sandbox& sandbox, Command command, const StopFlag& stop) {
+  command.cwd = sandbox.tree;
+  std::map<std::string, std::string> env = plain_environment();
+  for (const auto& [name, value] : command.env) env[name] = value;
+  command.env = std::move(env);
+  LATHE_TRY(Exit exit, run_command(command, stop));
+  return SandboxedExit{std::move(exit), {}};
+}
+
+Result<fs::path> find_bwrap() {
+  auto bwrap = find_program("bwrap");
+  if (!bwrap)
+    return fail(ErrorKind::kUnavailable,
+                "sandbox: {}; or run without isolation at your own risk with --unsafe-no-sandbox",
+                bwrap.error().message);
+  return bwrap;
+}
+
+// bwrap and sh say 128 + n for signal n.
+void translate(SandboxedExit& result, const Command& command) {
+  Exit& exit = result.exit;
+  if (exit.code > 128 && exit.code <= 128 + SIGRTMAX) {
+    exit.signal = exit.code - 128;
+    exit.code = -1;
+  }
+  if (!result.contained.empty()) return;
+  if (exit.timed_out)
+    result.contained = fmt::format("ran longer than {}", format_duration(command.time_limit));
+  else if (exit.signal == SIGXFSZ)
+    result.contained = "a file over its size limit";
+  else if (exit.signal == SIGSYS)
+    result.contained = "a system call that is not allowed";
+}
+
+}  // namespace
+
+Result<SandboxedExit> run_sandboxed(const Sandbox& sandbox, const Command& command,
+                                    const StopFlag& stop) {
+  if (command.argv.empty()) return invalid("sandbox: no program to run: the command is empty");
+  if (sandbox.unsafe_none) return run_unsafe(sandbox, command, stop);
+  LATHE_TRY(const fs::path bwrap, find_bwrap());
+  LATHE_TRY(const std::string program, sandbox_filter());
+  LATHE_TRY(const UniqueFd filter, file_of_bytes(program, "sandbox"));
+  const Identity who = identity();
+  const std::string id = std::to_string(who.id);
+  LATHE_TRY(const UniqueFd passwd,
+            file_of_bytes(fmt::format("lathe:x:{}:{}::/tmp:/bin/sh\n", id, id), "sandbox"));
+  LATHE_TRY(const UniqueFd group, file_of_bytes(fmt::format("lathe:x:{}:\n", id), "sandbox"));
+  LATHE_TRY(Channel info, make_channel());
+  LATHE_TRY(Channel started, make_channel());
+  LATHE_TRY_STATUS(hand_over(sandbox.tree, who));
+
+  Command outer = command;
+  outer.argv = arguments(bwrap.string(), sandbox, command, who);
+  outer.env = {{"PATH", "/usr/bin:/bin"}};
+  outer.cwd.clear();
+  Guard guard(sandbox, std::move(info.read), std::move(started.read));
+  ProcessHooks hooks;
+  hooks.pass_fds = {filter.get(), info.write.get(), started.write.get(), passwd.get(), group.get()};
+  hooks.period = kWatchPeriod;
+  hooks.keep_running = [&](std::uint64_t bytes) { return guard.keep_running(bytes); };
+  LATHE_TRY(Exit exit, run_process(outer, hooks, stop));
+  guard.end();
+  if (!who.as_root) open_up(sandbox.tree);
+  if (!guard.started() && !exit.timed_out && !exit.stopped) return explain(exit);
+  SandboxedExit result{std::move(exit), std::move(guard.broken)};
+  translate(result, command);
+  return result;
+}
+
+Status sandbox_works() {
+  static const Status works = []() -> Status {
+    LATHE_TRY(const TempDir scratch, TempDir::make("lathe-sandbox"));
+    Sandbox sandbox;
+    sandbox.tree = scratch.path();
+    Command command;
+    command.argv = {"sh", "-c", "echo works >proof"};
+    const StopFlag never;
+    LATHE_TRY(const SandboxedExit result, run_sandboxed(sandbox, command, never));
+    const auto proof = read_file(scratch.path() / "proof", 100);
+    if (!result.exit.ok() || !proof || *proof != "works\n")
+      return fail(ErrorKind::kUnavailable, "sandbox: a program that should work ended with {}: {}",
+                  result.exit.describe(), clip_utf8(result.exit.err, 400));
+    return {};
+  }();
+  return works;
+}
+
+}  // namespace lathe

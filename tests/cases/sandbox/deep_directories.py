@@ -1,0 +1,5 @@
+#: contained = directories nested deeper
+import os
+while True:
+    os.mkdir("d")
+    os.chdir("d")

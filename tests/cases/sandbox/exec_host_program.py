@@ -1,0 +1,2 @@
+import os
+os.execv(os.environ["HOST_PROGRAM"], ["x"])

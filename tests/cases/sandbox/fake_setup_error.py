@@ -1,0 +1,2 @@
+import sys
+sys.exit("bwrap: setting up uid map: Permission denied")

@@ -1,0 +1,5 @@
+#: contained = wrote more than
+chunk = b"x" * (1 << 20)
+for i in range(1 << 30):
+    with open(f"part{i}", "wb") as f:
+        f.write(chunk)

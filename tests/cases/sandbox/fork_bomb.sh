@@ -1,0 +1,3 @@
+#: contained = processes and threads
+bomb() { bomb | bomb & bomb; }
+bomb

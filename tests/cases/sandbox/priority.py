@@ -1,0 +1,3 @@
+import os
+os.nice(-10)
+print("ESCAPED: raised its priority")

@@ -1,0 +1,1 @@
+cat "$HOST_FILE" && echo "ESCAPED: read a file of the host"

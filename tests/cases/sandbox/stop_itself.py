@@ -1,0 +1,4 @@
+#: contained = ran longer than
+#: time_ms = 300
+import os, signal
+os.kill(os.getpid(), signal.SIGSTOP)

@@ -1,0 +1,1 @@
+echo owned >"$HOST_FILE" && echo "ESCAPED: wrote a file of the host"

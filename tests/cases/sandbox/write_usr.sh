@@ -1,0 +1,1 @@
+echo x >/usr/bin/lathe-was-here && echo "ESCAPED: wrote into /usr"
