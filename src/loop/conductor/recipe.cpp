@@ -1,11 +1,10 @@
 #include "loop/conductor/recipe.h"
 
-#include <toml++/toml.h>
-
 #include <charconv>
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
+#include "ground/base/toml.h"
 #include "ground/base/units.h"
 
 namespace lathe {
@@ -464,18 +463,10 @@ Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
   if (const auto bad = find_invalid_utf8(toml); bad != toml.npos)
     return invalid("{}: not valid UTF-8 at byte {}", name, bad);
   Lines lines;
-  Json raw;
-  try {
-    const toml::table table = toml::parse(toml, name);
-    LATHE_TRY(raw, [&]() -> Result<Json> {
-      auto value = to_json_value(table, "", lines);
-      if (!value) return at(name, value.error());
-      return value;
-    }());
-  } catch (const toml::parse_error& error) {
-    return invalid("{}:{}:{}: not valid TOML: {}", name, error.source().begin.line,
-                   error.source().begin.column, error.description());
-  }
+  LATHE_TRY(const toml::table table, parse_toml(toml, name));
+  auto read = to_json_value(table, "", lines);
+  if (!read) return at(name, read.error());
+  Json raw = *std::move(read);
   for (const std::string& text : overrides) LATHE_TRY_STATUS(set_override(text, raw));
   return Reader(name, std::move(lines)).read(raw);
 }

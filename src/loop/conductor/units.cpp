@@ -118,7 +118,9 @@ Result<std::vector<Unit>> split_units(std::string_view text, std::string_view sp
           markdown && split == "line" ? without_markdown(lines[i]) : trim(lines[i]);
       if (line.empty()) continue;
       LATHE_TRY_STATUS(add(fmt::format("L{:03}", i + 1), std::string(line), i + 1));
-      if (split == "jsonl") LATHE_TRY(units.back(), record_unit(line, i + 1, name));
+      if (split == "jsonl") {
+        LATHE_TRY(units.back(), record_unit(line, i + 1, name));
+      }
     }
   }
   if (units.empty()) return invalid("{}: is empty: there is nothing to work on", name);

@@ -1,0 +1,77 @@
+// Carries a run out: decisions come from state.h, this makes the calls they ask for and writes down
+// what came of them. One loop on the calling thread is the only writer; calls run on threads of
+// their own, at most `parallel` at once.
+#pragma once
+
+#include "ground/base/clock.h"
+#include "loop/conductor/state.h"
+
+namespace lathe {
+
+// Both are called on the loop's thread, except progress(), which may come from any.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void on_record(const RunState& state, const Record& record) = 0;  // it is durable already
+  virtual void on_progress(const Call& call, std::string_view what) = 0;
+};
+
+// The machine and the outside world, as the run may use them.
+struct Bench {
+  fs::path program;  // lathe's own executable
+  bool unsafe_no_sandbox = false;
+  int parallel = 1;
+  std::string build;  // version and build of this program, for the record
+  std::function<Worker*(const std::string& name)> worker;  // null: not known here
+  std::function<std::optional<double>()> joules;  // energy counted so far; empty: not readable here
+  const Clock& clock;
+  const StopFlag& stop;
+  Observer* observer = nullptr;
+};
+
+struct NewRun {
+  Recipe recipe;
+  fs::path
+      recipe_dir;  // files that options name are relative to this, and are copied into the journal
+  fs::path
+      input;   // replaces unit.from or unit.tree; empty: as the recipe says, relative to recipe_dir
+  Json extra;  // what the command line wants to find again: {"out": …, "allow": …}
+};
+
+// A run that is driven, by this object alone: it holds the lease.
+class Run {
+ public:
+  // Everything that is needed to go on without the original files is in the journal when this
+  // returns.
+  static Result<Run> start(Journal& journal, const NewRun& request, const Bench& bench);
+  // `redo`: calls of a maker that must not be made twice are made again although they were begun.
+  static Result<Run> resume(Journal& journal, const std::string& id, const Bench& bench,
+                            bool redo = false);
+
+  const std::string& id() const { return lease_.run(); }
+  const RunState& state() const { return state_; }
+  // To the end, or until bench.stop is raised (then the last record is a pause and state().ended is
+  // false).
+  Status drive();
+
+ private:
+  Run(Journal& journal, RunLease lease, RunState state, const Bench& bench);
+  friend class Driver;
+  Journal& journal_;
+  RunLease lease_;
+  RunState state_;
+  const Bench& bench_;
+  bool redo_ = false;
+};
+
+// Goes through the records as they were written and checks that each decision is the one that the
+// records before it lead to. Returns the number of decisions; the error names the first that
+// differs.
+Result<int> replay(std::span<const Record> records);
+
+// The judge's own identity: kind, options and this program's build. Verdicts carry it.
+std::string judge_hash(const JudgeSpec& judge, const std::string& build);
+// Everything a whole judge looks at, in the order of the units. Needs the journal for the bytes.
+Result<std::vector<Part>> whole_parts(const Journal& journal, const RunState& state);
+
+}  // namespace lathe

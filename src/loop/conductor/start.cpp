@@ -1,0 +1,158 @@
+// How a run begins: everything it needs is copied into the journal, so that it can go on without
+// the original files.
+#include <random>
+
+#include "ground/base/hash.h"
+#include "ground/base/text.h"
+#include "loop/conductor/conductor.h"
+#include "loop/conductor/tree.h"
+#include "loop/conductor/units.h"
+#include "loop/judges/tests.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kUnitsPerRecord = 500;
+
+std::string new_run_id(const std::string& recipe, const Clock& clock) {
+  std::string name;
+  for (const char c : to_lower_ascii(recipe))
+    name += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
+  const std::string utc = format_utc(clock.unix_ms());  // 2026-01-31T12:00:00Z
+  std::random_device random;
+  return fmt::format("{}{}{}-{}{}{}-{}-{:04x}", utc.substr(0, 4), utc.substr(5, 2),
+                     utc.substr(8, 2), utc.substr(11, 2), utc.substr(14, 2), utc.substr(17, 2),
+                     name.substr(0, 40), random() & 0xFFFFU);
+}
+
+void collect_strings(const Json& value, std::vector<std::string>& strings) {
+  if (value.is_string()) strings.push_back(value.get<std::string>());
+  if (value.is_structured())
+    for (const Json& member : value) collect_strings(member, strings);
+}
+
+// Options may name files beside the recipe (a schema, a task, a rubric). Whatever string is the
+// relative path of a file that exists goes into the journal, so that a resumed run sees the bytes
+// that the first one saw.
+Result<Json> keep_named_files(const Journal& journal, const Recipe& recipe,
+                              const fs::path& recipe_dir) {
+  std::vector<std::string> strings;
+  collect_strings(recipe.make_options, strings);
+  for (const JudgeSpec& judge : recipe.judges) collect_strings(judge.options, strings);
+  std::ranges::sort(strings);
+  const auto [first, last] = std::ranges::unique(strings);
+  strings.erase(first, last);
+  Json files = Json::array();
+  for (const std::string& name : strings) {
+    std::error_code ignored;
+    if (name.size() > 1000 || !is_safe_relative(name) ||
+        !fs::is_regular_file(recipe_dir / name, ignored))
+      continue;
+    LATHE_TRY(const std::string bytes, read_file(recipe_dir / name, std::uint64_t{64} << 20));
+    LATHE_TRY(const std::string blob, journal.put_blob(bytes));
+    files.push_back({{"path", name}, {"blob", blob}});
+  }
+  return files;
+}
+
+Json manifest_entry(const fs::path& path, std::string_view bytes, const std::string& blob) {
+  return {{"path", path.string()}, {"bytes", bytes.size()}, {"blob", blob}};
+}
+
+struct Begin {
+  std::vector<Unit> units;
+  Json inputs = Json::array();
+  Json tree;
+  Json discovered;
+  std::string title;
+};
+
+// Takes the snapshot of the source tree and lets the tests say which of them fail.
+Status begin_with_tree(const Journal& journal, const NewRun& request, const Bench& bench,
+                       Begin& begin) {
+  const Recipe& recipe = request.recipe;
+  const fs::path root = recipe.from_tests() && !request.input.empty()
+                            ? request.input
+                            : request.recipe_dir / recipe.tree;
+  LATHE_TRY(const TreeSnapshot snapshot, snapshot_tree(journal, root, recipe.exclude));
+  std::error_code ignored;
+  begin.tree = {{"blob", snapshot.manifest},
+                {"root", fs::absolute(root, ignored).lexically_normal().string()},
+                {"left_out", snapshot.left_out}};
+  begin.title = begin.tree["root"];
+  if (!recipe.from_tests()) return {};
+  const Place place{bench.program, request.recipe_dir,
+                    [&](const fs::path& directory) {
+                      return lay_out_tree(journal, snapshot.manifest, directory);
+                    },
+                    bench.unsafe_no_sandbox};
+  const JudgeContext context{place, nullptr, bench.stop, Milliseconds(recipe.stop.call_ms)};
+  LATHE_TRY(Discovery discovery, discover_failing_tests(recipe.unit_options, context));
+  begin.units = std::move(discovery.units);
+  begin.discovered = std::move(discovery.discovered);
+  return {};
+}
+
+Status begin_with_file(const Journal& journal, const NewRun& request, Begin& begin) {
+  const Recipe& recipe = request.recipe;
+  const fs::path path = !request.input.empty() ? request.input : request.recipe_dir / recipe.from;
+  LATHE_TRY(const std::string text, read_file(path));
+  LATHE_TRY(begin.units, split_units(text, recipe.split, path.string()));
+  LATHE_TRY(const std::string blob, journal.put_blob(text));
+  begin.inputs.push_back(manifest_entry(path, text, blob));
+  begin.title = path.string();
+  return {};
+}
+
+}  // namespace
+
+Result<Run> Run::start(Journal& journal, const NewRun& request, const Bench& bench) {
+  const Recipe& recipe = request.recipe;
+  Begin begin;
+  if (!recipe.tree.empty()) LATHE_TRY_STATUS(begin_with_tree(journal, request, bench, begin));
+  if (!recipe.from_tests()) LATHE_TRY_STATUS(begin_with_file(journal, request, begin));
+
+  Json workers = Json::array();
+  if (recipe.maker->needs_worker && bench.worker)
+    for (const std::string& rung : recipe.ladder)
+      if (const Worker* worker = bench.worker(rung)) {
+        const WorkerInfo info = worker->info();
+        workers.push_back({{"name", rung},
+                           {"model", info.model},
+                           {"where", info.where},
+                           {"reach", reach_name(info.reach)}});
+      }
+  LATHE_TRY(Json files, keep_named_files(journal, recipe, request.recipe_dir));
+  std::error_code ignored;
+  Json header = {{"format", 1},
+                 {"recipe", recipe.canonical},
+                 {"recipe_sha256", recipe.sha256},
+                 {"build", bench.build},
+                 {"created_ms", bench.clock.unix_ms()},
+                 {"title", begin.title},
+                 {"inputs", std::move(begin.inputs)},
+                 {"files", std::move(files)},
+                 {"tree", std::move(begin.tree)},
+                 {"discovered", std::move(begin.discovered)},
+                 {"workers", std::move(workers)},
+                 {"parallel", bench.parallel},
+                 {"extra", request.extra}};
+  std::vector<Record> first{{0, 0, std::nullopt, "run", std::move(header)}};
+  for (std::size_t from = 0; from == 0 || from < begin.units.size(); from += kUnitsPerRecord) {
+    Json units = Json::array();
+    const std::size_t to = std::min(begin.units.size(), from + kUnitsPerRecord);
+    for (std::size_t i = from; i < to; ++i) units.push_back(to_json(begin.units[i]));
+    first.push_back({std::ssize(first),
+                     0,
+                     std::nullopt,
+                     "units",
+                     {{"units", std::move(units)}, {"last", to == begin.units.size()}}});
+  }
+  LATHE_TRY(RunState state, fold(first));
+  const std::string id = new_run_id(recipe.name, bench.clock);
+  LATHE_TRY(RunLease lease,
+            journal.create_run(id, recipe.name, begin.title, bench.clock.unix_ms(), first));
+  return Run(journal, std::move(lease), std::move(state), bench);
+}
+
+}  // namespace lathe
