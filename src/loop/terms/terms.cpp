@@ -1,6 +1,7 @@
 #include "loop/terms/terms.h"
 
 #include <array>
+#include <fstream>
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
@@ -108,6 +109,29 @@ Result<Changes> parse_changes(std::string_view bytes) {
       return invalid("changes: the text of '{}' is not a string", path);
   }
   return changes;
+}
+
+Status apply_changes(const Changes& changes, const fs::path& directory) {
+  for (const auto& [path, text] : changes.files) {
+    if (!is_safe_relative(path))
+      return invalid("changes: '{}' is not a path inside the tree", clip_utf8(path, 200));
+    const fs::path target = directory / path;
+    std::error_code error;
+    if (!text) {
+      fs::remove(target, error);
+    } else {
+      LATHE_TRY_STATUS(make_directories(target.parent_path()));
+      // Not durable on purpose: this is a scratch copy.
+      std::ofstream out(target, std::ios::binary);
+      out << *text;
+      out.close();
+      if (!out) error = std::make_error_code(std::errc::io_error);
+    }
+    if (error)
+      return fail(ErrorKind::kUnavailable, "changes: cannot {} '{}': {}", text ? "write" : "remove",
+                  path, fs::is_directory(target) ? "it is a directory" : error.message());
+  }
+  return {};
 }
 
 }  // namespace lathe

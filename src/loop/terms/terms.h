@@ -60,6 +60,8 @@ struct Changes {
 };
 std::string serialise(const Changes& changes);
 Result<Changes> parse_changes(std::string_view bytes);
+// Into a tree that the engine laid out itself. A file that is overwritten keeps its mode.
+Status apply_changes(const Changes& changes, const fs::path& directory);
 
 // Lays the run's snapshot of the source tree into an empty directory: the engine's copy, never the
 // worker's.
