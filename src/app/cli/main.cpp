@@ -1,3 +1,5 @@
-int main() {
-  return 0;
+#include "app/cli/app.h"
+
+int main(int argc, char** argv) {
+  return lathe::run_cli(argc, argv);
 }

@@ -166,6 +166,20 @@ class Driver {
       body["usage"] = to_json(Usage{});
       return append({0, 0, std::nullopt, "verdict", std::move(body)});
     }
+    if (const Json& before = json_at(state_.header, "made_before");
+        call.kind == "make" && !before.is_null()) {
+      Json body = json_at(before[call.track][static_cast<std::size_t>(call.lap - 1)]["made"],
+                          std::to_string(call.n));
+      if (body.is_null()) {
+        body = result_body(call);
+        body["ok"] = false;
+        body["error"] =
+            error_body({ErrorKind::kInvalid, "the old run ended before this candidate was made"});
+      }
+      body["reused"] = true;
+      body["usage"] = to_json(Usage{});
+      return append({0, 0, std::nullopt, "made", std::move(body)});
+    }
     const bool once = call.kind == "make" && repeat_of(state_.recipe) == "once";
     if (once && was_begun(state_, call) && !run_.redo_)
       return fail(ErrorKind::kUnavailable,

@@ -44,6 +44,15 @@ class Run {
   // Everything that is needed to go on without the original files is in the journal when this
   // returns.
   static Result<Run> start(Journal& journal, const NewRun& request, const Bench& bench);
+  // A new run on what an old one began with, under another recipe. The files it needs are in the
+  // journal already.
+  static Result<Run> start_again(Journal& journal, const RunState& old, const Recipe& recipe,
+                                 const Json& extra, const Bench& bench);
+  // The same, but the candidates are the old run's: only the judges work. `recipe_dir`: for files
+  // that the judges name.
+  static Result<Run> start_rejudge(Journal& journal, const std::string& old_id,
+                                   std::span<const Record> old, const Recipe& recipe,
+                                   const fs::path& recipe_dir, const Bench& bench);
   // `redo`: calls of a maker that must not be made twice are made again although they were begun.
   static Result<Run> resume(Journal& journal, const std::string& id, const Bench& bench,
                             bool redo = false);
@@ -56,6 +65,8 @@ class Run {
 
  private:
   Run(Journal& journal, RunLease lease, RunState state, const Bench& bench);
+  static Result<Run> create(Journal& journal, const Recipe& recipe, Json header,
+                            std::span<const Unit> units, const Bench& bench);
   friend class Driver;
   Journal& journal_;
   RunLease lease_;

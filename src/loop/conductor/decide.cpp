@@ -254,12 +254,32 @@ Record open_lap(const RunState& state, std::size_t index, const Proposal& propos
                    {"reason", proposal.reason}});
 }
 
+// A run that judges an old run's candidates: its laps are the old ones, as far as they are needed.
+Record decide_rejudged_lap(const RunState& state, std::size_t index, const Json& made_before) {
+  const Track& track = state.tracks[index];
+  const Json& laps = index < made_before.size() ? made_before[index] : Json();
+  if (!track.laps.empty() && track.laps.back().rank.passed)
+    return end_track(state, index, true, "passed", fmt::format("in lap {}", track.laps.size()));
+  if (!track.laps.empty() && track.laps.back().not_judged)
+    return end_track(state, index, false, "not judged", not_judged_reason(track.laps.back()));
+  if (track.laps.size() < laps.size()) {
+    Record next = decision(state, "lap", laps[track.laps.size()]["lap"]);
+    next.body["rule"] = "made before";
+    return next;
+  }
+  return end_track(
+      state, index, false, "no further candidate",
+      track.laps.empty() ? "nothing was made" : "still wrong: " + failing_words(track.laps.back()));
+}
+
 std::optional<Record> decide_next_lap(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
   const Recipe& recipe = state.recipe;
   std::vector<Unit> units;
   for (const std::size_t unit : track.units) units.push_back(state.units[unit]);
   const std::vector<Attempt> attempts = attempts_of(track);
+  if (const Json& before = json_at(state.header, "made_before"); !before.is_null())
+    return decide_rejudged_lap(state, index, before);
   const auto propose = [&](std::span<const Attempt> so_far) {
     return recipe.maker->propose(
         {recipe.make_options, recipe.ladder, units, so_far, recipe.best_of, recipe.repairs});

@@ -123,35 +123,71 @@ Result<Run> Run::start(Journal& journal, const NewRun& request, const Bench& ben
                            {"reach", reach_name(info.reach)}});
       }
   LATHE_TRY(Json files, keep_named_files(journal, recipe, request.recipe_dir));
-  std::error_code ignored;
-  Json header = {{"format", 1},
-                 {"recipe", recipe.canonical},
-                 {"recipe_sha256", recipe.sha256},
-                 {"build", bench.build},
-                 {"created_ms", bench.clock.unix_ms()},
-                 {"title", begin.title},
+  Json header = {{"title", begin.title},
                  {"inputs", std::move(begin.inputs)},
                  {"files", std::move(files)},
                  {"tree", std::move(begin.tree)},
                  {"discovered", std::move(begin.discovered)},
                  {"workers", std::move(workers)},
-                 {"parallel", bench.parallel},
                  {"extra", request.extra}};
+  return create(journal, recipe, std::move(header), begin.units, bench);
+}
+
+Result<Run> Run::start_again(Journal& journal, const RunState& old, const Recipe& recipe,
+                             const Json& extra, const Bench& bench) {
+  Json header = old.header;
+  header["extra"] = extra;
+  header.erase("made_before");
+  return create(journal, recipe, std::move(header), old.units, bench);
+}
+
+Result<Run> Run::start_rejudge(Journal& journal, const std::string& old_id,
+                               std::span<const Record> old, const Recipe& recipe,
+                               const Bench& bench) {
+  LATHE_TRY(const RunState state, fold(old));
+  Json tracks = Json::array();
+  for (std::size_t i = 0; i < state.tracks.size(); ++i) tracks.push_back(Json::array());
+  for (const Record& record : old) {
+    if (record.kind != "lap" && record.kind != "made") continue;
+    Json& laps = tracks[static_cast<std::size_t>(json_int(record.body, "track", 0))];
+    if (record.kind == "lap")
+      laps.push_back({{"lap", record.body}, {"made", Json::object()}});
+    else
+      laps[static_cast<std::size_t>(json_int(record.body, "lap", 1) - 1)]["made"]
+          [std::to_string(json_int(record.body, "n", 0))] = record.body;
+  }
+  Json header = state.header;
+  header["extra"] = {{"rejudge_of", old_id}};
+  header["made_before"] = std::move(tracks);
+  LATHE_TRY(const Json files, keep_named_files(journal, recipe, recipe_dir));
+  for (const Json& file : files) header["files"].push_back(file);
+  return create(journal, recipe, std::move(header), state.units, bench);
+}
+
+Result<Run> Run::create(Journal& journal, const Recipe& recipe, Json header,
+                        std::span<const Unit> all_units, const Bench& bench) {
+  header["format"] = 1;
+  header["recipe"] = recipe.canonical;
+  header["recipe_sha256"] = recipe.sha256;
+  header["build"] = bench.build;
+  header["created_ms"] = bench.clock.unix_ms();
+  header["parallel"] = bench.parallel;
+  const std::string title = json_string(header, "title");
   std::vector<Record> first{{0, 0, std::nullopt, "run", std::move(header)}};
-  for (std::size_t from = 0; from == 0 || from < begin.units.size(); from += kUnitsPerRecord) {
+  for (std::size_t from = 0; from == 0 || from < all_units.size(); from += kUnitsPerRecord) {
     Json units = Json::array();
-    const std::size_t to = std::min(begin.units.size(), from + kUnitsPerRecord);
-    for (std::size_t i = from; i < to; ++i) units.push_back(to_json(begin.units[i]));
+    const std::size_t to = std::min(all_units.size(), from + kUnitsPerRecord);
+    for (std::size_t i = from; i < to; ++i) units.push_back(to_json(all_units[i]));
     first.push_back({std::ssize(first),
                      0,
                      std::nullopt,
                      "units",
-                     {{"units", std::move(units)}, {"last", to == begin.units.size()}}});
+                     {{"units", std::move(units)}, {"last", to == all_units.size()}}});
   }
   LATHE_TRY(RunState state, fold(first));
   const std::string id = new_run_id(recipe.name, bench.clock);
   LATHE_TRY(RunLease lease,
-            journal.create_run(id, recipe.name, begin.title, bench.clock.unix_ms(), first));
+            journal.create_run(id, recipe.name, title, bench.clock.unix_ms(), first));
   return Run(journal, std::move(lease), std::move(state), bench);
 }
 

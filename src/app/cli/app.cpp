@@ -1,0 +1,115 @@
+#include "app/cli/app.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+StopFlag stop_flag;
+
+extern "C" void on_stop_signal(int signal) {
+  if (stop_flag.raised()) {
+    // The first one asked for an orderly end; the journal survives a rude one too.
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+  stop_flag.raise();
+}
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+fs::path home_path(const char* xdg_name, const char* below_home) {
+  if (const std::string xdg = environment(xdg_name); fs::path(xdg).is_absolute())
+    return fs::path(xdg) / "lathe";
+  const std::string home = environment("HOME");
+  return (home.empty() ? fs::path("/tmp") : fs::path(home)) / below_home / "lathe";
+}
+
+// Beside the program when it runs from its build directory, else where `cmake --install` puts them.
+fs::path find_recipes(const fs::path& program) {
+  std::error_code ignored;
+  for (fs::path dir = program.parent_path(); dir.has_relative_path(); dir = dir.parent_path()) {
+    for (const fs::path& candidate : {dir / "recipes", dir / "share" / "lathe" / "recipes"})
+      if (fs::exists(candidate / "voice-over.toml", ignored)) return candidate;
+  }
+  return "/usr/share/lathe/recipes";
+}
+
+}  // namespace
+
+App make_app(const char* argv0) {
+  App app;
+  std::error_code error;
+  app.program = fs::read_symlink("/proc/self/exe", error);
+  if (error) app.program = fs::absolute(argv0, error);
+  app.journal_dir = home_path("XDG_DATA_HOME", ".local/share");
+  app.config_dir = home_path("XDG_CONFIG_HOME", ".config");
+  app.recipes_dir = find_recipes(app.program);
+  app.terminal = isatty(STDOUT_FILENO) == 1;
+  app.color = app.terminal && environment("NO_COLOR").empty() && environment("TERM") != "dumb";
+  winsize size{};
+  if (app.terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    app.width = size.ws_col;
+    app.height = size.ws_row;
+  }
+  app.stop = &stop_flag;
+  struct sigaction action {};
+  action.sa_handler = on_stop_signal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return app;
+}
+
+int report_error(const App& app, const Error& error) {
+  if (app.json) print_json({{"error", error.message}});
+  std::fprintf(stderr, "error: %s\n", make_valid_utf8(error.message).c_str());
+  switch (error.kind) {
+    case ErrorKind::kUnavailable:
+    case ErrorKind::kTimeout:
+      return kExitNotJudged;
+    case ErrorKind::kCancelled:
+      return kExitStopped;
+    default:
+      return kExitUsage;
+  }
+}
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+void print_json(const Json& value) {
+  print(dump_json(value) + "\n");
+}
+
+int run_cli(int argc, char** argv) {
+  App app = make_app(argv[0]);
+  CLI::App cli{"Lathe: loops of generate, inspect, judge and repair until the work passes."};
+  cli.set_version_flag("--version", "lathe " LATHE_VERSION);
+  cli.require_subcommand(1);
+  cli.fallthrough();
+  cli.add_option("--journal", app.journal_dir, "Directory of the journal")->capture_default_str();
+  cli.add_flag("--json", app.json, "Print JSON for scripts");
+  Action action;
+  for (const CommandSpec& command : commands()) command.add(cli, app, action);
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli.exit(error) == 0 ? kExitPassed : kExitUsage;
+  }
+  return action ? action() : kExitUsage;
+}
+
+}  // namespace lathe

@@ -1,0 +1,54 @@
+// What every command shares: where things are, how to speak to the person, and the one stop flag
+// that Ctrl-C raises. Only this room reads the environment.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "books/journal/journal.h"
+#include "ground/base/clock.h"
+#include "ground/base/stop.h"
+
+namespace lathe {
+
+enum ExitCode {
+  kExitPassed = 0,
+  kExitFailed = 1,     // the work was judged and did not pass
+  kExitUsage = 2,      // the input or the command line is wrong
+  kExitNotJudged = 3,  // a judge could not tell, or the work could not be done
+  kExitStopped = 130,  // Ctrl-C: `lathe resume` goes on
+};
+
+struct App {
+  fs::path program;      // this executable
+  fs::path journal_dir;  // --journal
+  fs::path config_dir;
+  fs::path recipes_dir;  // the shipped recipes
+  bool json = false;
+  bool color = false;  // standard output is a terminal and NO_COLOR is not set
+  bool terminal = false;
+  int width = 80, height = 24;
+  StopFlag* stop = nullptr;  // raised by SIGINT and SIGTERM; a second one ends the process
+};
+
+App make_app(const char* argv0);
+
+// Each command adds itself to the command line; the action runs after parsing and returns the exit
+// code.
+using Action = std::function<int()>;
+struct CommandSpec {
+  void (*add)(CLI::App& cli, App& app, Action& action);
+};
+std::span<const CommandSpec> commands();
+
+// "error: …" on standard error; returns the exit code that fits the kind.
+int report_error(const App& app, const Error& error);
+void print(std::string_view text);   // to standard output
+void print_json(const Json& value);  // one line
+
+int run_cli(int argc, char** argv);
+
+}  // namespace lathe

@@ -1,0 +1,39 @@
+// Driving a run from the command line: what `loop`, `resume` and `report --baseline` share.
+#pragma once
+
+#include "app/cli/app.h"
+#include "app/cli/workers.h"
+#include "loop/conductor/conductor.h"
+
+namespace lathe {
+
+struct DriveFlags {
+  WorkerFlags workers;
+  int parallel = 0;  // 0: as many as there are cores
+  bool unsafe_no_sandbox = false;
+};
+void add_drive_flags(CLI::App& command, DriveFlags& flags);
+
+// "lathe 0.1.0", and what the verdicts of this build rest on.
+std::string build_name();
+
+// Holds what a Bench points to for as long as a run is driven.
+class DriveSetup {
+ public:
+  static Result<std::unique_ptr<DriveSetup>> make(const App& app, const DriveFlags& flags,
+                                                  Reach privacy, Observer* observer);
+  const Bench& bench() const { return *bench_; }
+
+ private:
+  WorkerTable workers_;
+  std::unique_ptr<class EnergyMeter> meter_;
+  std::optional<Bench> bench_;
+};
+
+// Drives to the end (or a stop), then writes the outputs and says what there is. Returns the exit
+// code.
+int drive_and_finish(const App& app, Journal& journal, Run& run, class View& view);
+
+int exit_code_of(const RunState& state);
+
+}  // namespace lathe

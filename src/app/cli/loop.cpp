@@ -1,0 +1,114 @@
+// lathe loop RECIPE: make, judge and repair until everything passes. lathe resume RUN: go on with
+// one that was stopped.
+#include "app/cli/drive.h"
+#include "app/cli/recipes.h"
+#include "app/cli/view.h"
+#include "ground/base/units.h"
+
+namespace lathe {
+namespace {
+
+struct LoopFlags {
+  std::string recipe;
+  std::string input;
+  std::string out;
+  bool no_apply = false;
+  std::vector<std::string> set;
+  DriveFlags drive;
+};
+
+void print_plan(const Run& run) {
+  const Recipe& recipe = run.state().recipe;
+  print(
+      fmt::format("run {}: recipe {}, {} units, at most {} laps each, {}, {} tokens{}\n", run.id(),
+                  recipe.name, run.state().units.size(), recipe.stop.laps,
+                  format_duration(Milliseconds(recipe.stop.time_ms)), recipe.stop.tokens,
+                  recipe.stop.joules ? ", " + format_energy(*recipe.stop.joules) : std::string()));
+}
+
+int loop(const App& app, const LoopFlags& flags) {
+  auto found = find_recipe(app, flags.recipe, flags.set);
+  if (!found) return report_error(app, found.error());
+  auto journal = Journal::open(app.journal_dir);
+  if (!journal) return report_error(app, journal.error());
+  View view(app);
+  const auto setup = DriveSetup::make(app, flags.drive, found->recipe.privacy, &view);
+  if (!setup) return report_error(app, setup.error());
+  if (!app.json)
+    for (const std::string& warning : found->recipe.warnings) print("warning: " + warning + "\n");
+  std::error_code ignored;
+  NewRun request{std::move(found->recipe),
+                 fs::absolute(found->path, ignored).parent_path(),
+                 flags.input,
+                 {{"out", flags.out.empty() ? "" : fs::absolute(flags.out, ignored).string()},
+                  {"apply", !flags.no_apply},
+                  {"workers", flags.drive.workers.specs},
+                  {"allow", flags.drive.workers.allow}}};
+  auto run = Run::start(*journal, request, (*setup)->bench());
+  if (!run) return report_error(app, run.error());
+  if (!app.json) print_plan(*run);
+  return drive_and_finish(app, *journal, *run, view);
+}
+
+struct ResumeFlags {
+  std::string run;
+  bool redo = false;
+  DriveFlags drive;
+};
+
+int resume(const App& app, ResumeFlags flags) {
+  auto journal = Journal::open(app.journal_dir);
+  if (!journal) return report_error(app, journal.error());
+  const auto id = journal->find_run(flags.run);
+  if (!id) return report_error(app, id.error());
+  const auto records = journal->records(*id);
+  if (!records) return report_error(app, records.error());
+  const auto state = fold(*records);
+  if (!state) return report_error(app, state.error());
+  // What the first command line allowed still holds; this one may name other workers.
+  const Json& extra = json_at(state->header, "extra");
+  if (flags.drive.workers.specs.empty())
+    for (const Json& spec : json_at(extra, "workers"))
+      if (spec.is_string()) flags.drive.workers.specs.push_back(spec);
+  if (flags.drive.workers.allow == "local")
+    flags.drive.workers.allow = json_string(extra, "allow", "local");
+  View view(app);
+  const auto setup = DriveSetup::make(app, flags.drive, state->recipe.privacy, &view);
+  if (!setup) return report_error(app, setup.error());
+  auto run = Run::resume(*journal, *id, (*setup)->bench(), flags.redo);
+  if (!run) return report_error(app, run.error());
+  if (!app.json) print_plan(*run);
+  return drive_and_finish(app, *journal, *run, view);
+}
+
+}  // namespace
+
+void add_loop(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<LoopFlags>();
+  CLI::App* command =
+      cli.add_subcommand("loop", "Run a recipe: make, judge and repair until everything passes");
+  command->add_option("recipe", flags->recipe, "A shipped recipe's name, or a path")->required();
+  command->add_option("--input", flags->input,
+                      "The file (or source tree) to work on, instead of the recipe's own");
+  command->add_option("--out", flags->out, "Directory for the results (default: lathe-out/RUN)");
+  command->add_flag("--no-apply", flags->no_apply,
+                    "Do not write passed changes into the source tree");
+  command->add_option("--set", flags->set, "Change a value of the recipe: --set make.best_of=4")
+      ->take_all();
+  add_drive_flags(*command, flags->drive);
+  command->callback(
+      [&app, &action, flags] { action = [&app, flags] { return loop(app, *flags); }; });
+}
+
+void add_resume(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<ResumeFlags>();
+  CLI::App* command = cli.add_subcommand("resume", "Go on with a run that was stopped");
+  command->add_option("run", flags->run, "Its id, the beginning of it, or \"last\"")->required();
+  command->add_flag("--redo", flags->redo,
+                    "Make calls again that must not be made twice and whose end is not known");
+  add_drive_flags(*command, flags->drive);
+  command->callback(
+      [&app, &action, flags] { action = [&app, flags] { return resume(app, *flags); }; });
+}
+
+}  // namespace lathe

@@ -1,0 +1,83 @@
+#include "app/cli/outputs.h"
+
+#include "ground/base/hash.h"
+#include "ground/base/text.h"
+#include "loop/conductor/tree.h"
+
+namespace lathe {
+namespace {
+
+// A key may hold anything; a file name may not.
+std::string file_name_of(std::string_view key) {
+  std::string name;
+  for (const char c : key) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || (c == '.' && !name.empty());
+    name += plain ? c : '_';
+  }
+  if (name != key) name = clip_utf8(name, 80) + "-" + sha256_hex(key).substr(0, 8);
+  return name;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> write_outputs(const Journal& journal, const RunState& state,
+                                               const fs::path& out) {
+  std::vector<std::string> written;
+  for (const Track& track : state.tracks) {
+    const CandidateState* best = best_candidate(track);
+    if (!best) continue;
+    LATHE_TRY(const std::string bytes, journal.blob(best->blob));
+    const fs::path dir = track.state == TrackState::kPassed ? out : out / "gave_up";
+    LATHE_TRY_STATUS(make_directories(dir));
+    const std::string name =
+        track.units.size() == 1 ? file_name_of(state.units[track.units.front()].key) : "changes";
+    const fs::path path = dir / (name + (best->extension.empty() ? "" : "." + best->extension));
+    LATHE_TRY_STATUS(write_file_atomic(path, bytes));
+    written.push_back(path.string());
+  }
+  return written;
+}
+
+Result<std::vector<std::string>> apply_to_tree(const Journal& journal, const RunState& state) {
+  std::vector<std::string> changed;
+  const Json& tree = json_at(state.header, "tree");
+  const fs::path root = json_string(tree, "root");
+  if (state.tracks.empty() || !best_candidate(state.tracks.front())) return changed;
+  LATHE_TRY(const std::string bytes, journal.blob(best_candidate(state.tracks.front())->blob));
+  LATHE_TRY(const Changes changes, parse_changes(bytes));
+  // First every check, then every change.
+  for (const auto& [path, text] : changes.files) {
+    LATHE_TRY(const std::string before, tree_file_blob(journal, json_string(tree, "blob"), path));
+    const auto now = read_file(root / path);
+    if (!now && now.error().kind != ErrorKind::kNotFound) return std::unexpected(now.error());
+    const std::string now_hash = now ? sha256_hex(*now) : "";
+    const bool done = text ? now && *now == *text : !now;
+    if (now_hash != before && !done)
+      return invalid(
+          "{}: was changed since the run began, so nothing is written; `lathe export` gives the "
+          "changes",
+          (root / path).string());
+    for (fs::path dir = (root / path).parent_path(); dir != root && dir.has_relative_path();
+         dir = dir.parent_path())
+      if (std::error_code ignored; fs::is_symlink(dir, ignored))
+        return invalid("{}: is a symbolic link; changes are not written through it", dir.string());
+  }
+  for (const auto& [path, text] : changes.files) {
+    std::error_code error;
+    const fs::path target = root / path;
+    if (text) {
+      LATHE_TRY_STATUS(make_directories(target.parent_path()));
+      const auto mode = fs::status(target, error).permissions();
+      const bool existed = !error;
+      LATHE_TRY_STATUS(write_file_atomic(target, *text));
+      if (existed) fs::permissions(target, mode, error);
+    } else {
+      fs::remove(target, error);
+    }
+    changed.push_back(path);
+  }
+  return changed;
+}
+
+}  // namespace lathe

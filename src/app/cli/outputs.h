@@ -1,0 +1,20 @@
+// What a run leaves for the person: files in a directory, or changes applied to the source tree
+// they are for.
+#pragma once
+
+#include "books/journal/journal.h"
+#include "loop/conductor/state.h"
+
+namespace lathe {
+
+// Each unit's best candidate as OUT/KEY.EXT; what did not pass goes to OUT/gave_up/. Returns the
+// paths written.
+Result<std::vector<std::string>> write_outputs(const Journal& journal, const RunState& state,
+                                               const fs::path& out);
+
+// The best candidate's changes, file by file, into the tree that the snapshot was taken of. Refused
+// as a whole when a file it would replace is no longer what the snapshot has: the person's own
+// edits are never overwritten. Returns the paths changed.
+Result<std::vector<std::string>> apply_to_tree(const Journal& journal, const RunState& state);
+
+}  // namespace lathe

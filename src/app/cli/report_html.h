@@ -1,0 +1,25 @@
+// One self-contained HTML file about a run: it opens anywhere, loads nothing and runs no script.
+#pragma once
+
+#include "books/journal/journal.h"
+#include "loop/conductor/state.h"
+
+namespace lathe {
+
+// `baseline`: the run that was given the same budget for one lap of independent samples, or null.
+Result<std::string> report_html(const Journal& journal, const std::string& id,
+                                const RunState& state, std::span<const Record> records,
+                                const RunState* baseline);
+
+// A unified view of two texts, line by line: ' ' both, '-' only before, '+' only after; runs of
+// equal lines are shortened.
+struct DiffLine {
+  char kind;
+  std::string text;
+};
+std::vector<DiffLine> diff_lines(std::string_view before, std::string_view after);
+
+// How the loop did, from the journal alone: share of units passed after each lap.
+std::vector<double> pass_curve(const RunState& state);
+
+}  // namespace lathe

@@ -1,0 +1,222 @@
+// lathe runs | show | rm | gc | export | replay
+#include "app/cli/drive.h"
+#include "app/cli/outputs.h"
+#include "app/cli/view.h"
+#include "ground/base/units.h"
+
+namespace lathe {
+namespace {
+
+struct Opened {
+  Journal journal;
+  std::string id;
+  std::vector<Record> records;
+  RunState state;
+};
+
+Result<Opened> open_run(const App& app, const std::string& name) {
+  LATHE_TRY(Journal journal, Journal::open(app.journal_dir));
+  LATHE_TRY(std::string id, journal.find_run(name));
+  LATHE_TRY(std::vector<Record> records, journal.records(id));
+  auto state = fold(records);
+  if (!state) return at("run " + id, state.error());
+  return Opened{std::move(journal), std::move(id), std::move(records), *std::move(state)};
+}
+
+int list_runs(const App& app) {
+  const auto journal = Journal::open(app.journal_dir);
+  if (!journal) return report_error(app, journal.error());
+  const auto rows = journal->runs();
+  if (!rows) return report_error(app, rows.error());
+  if (rows->empty() && !app.json) print(fmt::format("no runs in {}\n", app.journal_dir.string()));
+  for (const RunRow& row : *rows) {
+    const std::string state = row.state == "open" ? (row.live ? "running" : "stopped") : row.state;
+    if (app.json)
+      print_json({{"id", row.id},
+                  {"recipe", row.recipe},
+                  {"title", row.title},
+                  {"state", state},
+                  {"created", format_utc(row.created_ms)},
+                  {"records", row.records}});
+    else
+      print(fmt::format("{:<44} {:<11} {}  {}\n", row.id, state, format_utc(row.created_ms),
+                        row.title));
+  }
+  return kExitPassed;
+}
+
+int show_run(const App& app, const std::string& name, bool all) {
+  const auto run = open_run(app, name);
+  if (!run) return report_error(app, run.error());
+  if (app.json) {
+    for (const Record& record : run->records)
+      print_json({{"seq", record.seq},
+                  {"t_ms", record.t_ms},
+                  {"joules", record.joules ? Json(*record.joules) : Json()},
+                  {"kind", record.kind},
+                  {"body", record.body}});
+    return kExitPassed;
+  }
+  print(fmt::format("run {}: {}{}\n", run->id,
+                    run->state.ended ? run->state.end_state : "not ended",
+                    run->state.end_why.empty() ? "" : ", " + run->state.end_why));
+  for (const std::string& line :
+       run_table(run->state, {app.terminal ? app.width : 140, 1 << 20, app.color}))
+    print(line + "\n");
+  if (!all) return kExitPassed;
+  RunState state;
+  for (const Record& record : run->records) {
+    if (auto fine = apply(state, record); !fine) return report_error(app, fine.error());
+    if (const std::string line = record_line(state, record); !line.empty()) print(line + "\n");
+  }
+  return kExitPassed;
+}
+
+int remove_run(const App& app, const std::vector<std::string>& names) {
+  auto journal = Journal::open(app.journal_dir);
+  if (!journal) return report_error(app, journal.error());
+  for (const std::string& name : names) {
+    const auto id = journal->find_run(name);
+    if (!id) return report_error(app, id.error());
+    if (auto removed = journal->remove_run(*id); !removed)
+      return report_error(app, removed.error());
+    print(fmt::format("removed {}; `lathe gc` frees its artifacts\n", *id));
+  }
+  return kExitPassed;
+}
+
+int collect_garbage(const App& app) {
+  auto journal = Journal::open(app.journal_dir);
+  if (!journal) return report_error(app, journal.error());
+  const auto report = journal->gc();
+  if (!report) return report_error(app, report.error());
+  if (app.json)
+    print_json({{"removed", report->removed},
+                {"freed_bytes", report->freed_bytes},
+                {"kept", report->kept}});
+  else
+    print(fmt::format("removed {} artifacts ({}), kept {}\n", report->removed,
+                      format_bytes(report->freed_bytes), report->kept));
+  return kExitPassed;
+}
+
+int export_run(const App& app, const std::string& name, const std::string& out) {
+  const auto run = open_run(app, name);
+  if (!run) return report_error(app, run.error());
+  const auto written = write_outputs(run->journal, run->state, out);
+  if (!written) return report_error(app, written.error());
+  std::string lines;
+  for (const Record& record : run->records)
+    lines += dump_json({{"seq", record.seq},
+                        {"t_ms", record.t_ms},
+                        {"joules", record.joules ? Json(*record.joules) : Json()},
+                        {"kind", record.kind},
+                        {"body", record.body}}) +
+             "\n";
+  Status stored = make_directories(out);
+  if (stored) stored = write_file_atomic(fs::path(out) / "records.jsonl", lines);
+  // Every artifact the records name, under its hash.
+  std::set<std::string> blobs;
+  for (const Record& record : run->records)
+    if (const std::string blob = json_string(record.body, "blob");
+        record.kind == "made" && !blob.empty())
+      blobs.insert(blob);
+  if (stored) stored = make_directories(fs::path(out) / "artifacts");
+  for (const std::string& blob : blobs) {
+    if (!stored) break;
+    const auto bytes = run->journal.blob(blob);
+    stored = bytes ? write_file_atomic(fs::path(out) / "artifacts" / blob, *bytes)
+                   : std::unexpected(bytes.error());
+  }
+  if (!stored) return report_error(app, stored.error());
+  print(fmt::format("{}: {} results, {} artifacts, records.jsonl\n", out, written->size(),
+                    blobs.size()));
+  return kExitPassed;
+}
+
+int replay_run(const App& app, const std::string& name) {
+  const auto run = open_run(app, name);
+  if (!run) return report_error(app, run.error());
+  const auto decisions = replay(run->records);
+  if (!decisions) {
+    report_error(app, decisions.error());
+    return kExitFailed;
+  }
+  if (app.json)
+    print_json({{"run", run->id},
+                {"records", run->records.size()},
+                {"decisions", *decisions},
+                {"same", true}});
+  else
+    print(fmt::format("run {}: {} records lead to the same {} decisions\n", run->id,
+                      run->records.size(), *decisions));
+  return kExitPassed;
+}
+
+// A command that takes one run.
+template <class Run>
+void add_on_run(CLI::App& cli, App& app, Action& action, const char* name, const char* help,
+                Run run) {
+  auto id = std::make_shared<std::string>();
+  CLI::App* command = cli.add_subcommand(name, help);
+  command->add_option("run", *id, "Its id, the beginning of it, or \"last\"")->required();
+  command->callback(
+      [&app, &action, id, run] { action = [&app, id, run] { return run(app, *id); }; });
+}
+
+}  // namespace
+
+void add_runs(CLI::App& cli, App& app, Action& action) {
+  cli.add_subcommand("runs", "List the runs in the journal")->callback([&] {
+    action = [&] { return list_runs(app); };
+  });
+}
+
+void add_show(CLI::App& cli, App& app, Action& action) {
+  struct Flags {
+    std::string run;
+    bool all = false;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = cli.add_subcommand("show", "Show a run: its units, laps and scores");
+  command->add_option("run", flags->run, "Its id, the beginning of it, or \"last\"")->required();
+  command->add_flag("--all", flags->all, "Every event, in order");
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] { return show_run(app, flags->run, flags->all); };
+  });
+}
+
+void add_rm(CLI::App& cli, App& app, Action& action) {
+  auto names = std::make_shared<std::vector<std::string>>();
+  CLI::App* command = cli.add_subcommand("rm", "Remove runs from the journal");
+  command->add_option("run", *names, "Ids, or the beginning of them")->required();
+  command->callback(
+      [&app, &action, names] { action = [&app, names] { return remove_run(app, *names); }; });
+}
+
+void add_gc(CLI::App& cli, App& app, Action& action) {
+  cli.add_subcommand("gc", "Free the artifacts that no run names any more")->callback([&] {
+    action = [&] { return collect_garbage(app); };
+  });
+}
+
+void add_export(CLI::App& cli, App& app, Action& action) {
+  struct Flags {
+    std::string run, out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      cli.add_subcommand("export", "Write a run's results, artifacts and records to a directory");
+  command->add_option("run", flags->run, "Its id, the beginning of it, or \"last\"")->required();
+  command->add_option("directory", flags->out, "Made when it is missing")->required();
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] { return export_run(app, flags->run, flags->out); };
+  });
+}
+
+void add_replay(CLI::App& cli, App& app, Action& action) {
+  add_on_run(cli, app, action, "replay", "Check that a run's records lead to the decisions it took",
+             replay_run);
+}
+
+}  // namespace lathe

@@ -1,0 +1,240 @@
+#include "app/cli/view.h"
+
+#include "ground/base/text.h"
+#include "ground/base/units.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kRed = "31", kGreen = "32", kYellow = "33", kDim = "2";
+
+std::string paint(const TableStyle& style, std::string_view color, std::string_view text) {
+  return style.color ? fmt::format("\033[{}m{}\033[0m", color, text) : std::string(text);
+}
+
+// Columns, not bytes: wide enough for the scripts this table shows (one column per code point).
+std::size_t columns(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+std::string fit(std::string_view text, std::size_t width) {
+  std::string one_line = replace_all(text, "\n", " ");
+  for (char& c : one_line)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      c = ' ';  // no control codes from artifacts on the terminal
+  if (columns(one_line) <= width) return one_line + std::string(width - columns(one_line), ' ');
+  std::string out;
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < one_line.size(); ++i) {
+    if ((static_cast<unsigned char>(one_line[i]) & 0xC0U) != 0x80U && ++used >= width) break;
+    out += one_line[i];
+  }
+  return width > 0 ? out + "…" : out;
+}
+
+std::string lap_scores(const Track& track) {
+  std::vector<std::string> scores;
+  for (const LapState& lap : track.laps)
+    scores.push_back(!lap.closed    ? "…"
+                     : lap.best < 0 ? "–"
+                                    : fmt::format("{:.1f}", 10 * lap.rank.score));
+  return join(scores, " → ");
+}
+
+std::string first_critique(const Track& track) {
+  for (auto lap = track.laps.rbegin(); lap != track.laps.rend(); ++lap) {
+    if (!lap->closed) continue;
+    const auto critiques =
+        critiques_of(lap->candidates[lap->best < 0 ? 0 : static_cast<std::size_t>(lap->best)]);
+    if (critiques.empty()) return {};
+    const Critique& first = critiques.front();
+    return first.locus.empty() ? first.claim : first.locus + ": " + first.claim;
+  }
+  return {};
+}
+
+std::string track_name(const RunState& state, const Track& track) {
+  const std::string& first = state.units[track.units.front()].key;
+  return track.units.size() == 1 ? first
+                                 : fmt::format("{} (+{} more)", first, track.units.size() - 1);
+}
+
+std::string track_line(const RunState& state, const Track& track, const TableStyle& style) {
+  const bool passed = track.state == TrackState::kPassed;
+  const bool open = track.state == TrackState::kOpen;
+  std::string note = passed ? state.units[track.units.front()].text : first_critique(track);
+  if (track.state == TrackState::kGaveUp && note.empty()) note = track.why;
+  if (open && track.laps.empty()) note = state.units[track.units.front()].text;
+  const std::size_t used = 2 + 14 + 2 + 24 + 2 + 9 + 2;
+  const std::size_t rest =
+      style.width > static_cast<int>(used) + 10 ? static_cast<std::size_t>(style.width) - used : 10;
+  std::string_view word = passed ? "passed"
+                          : open ? (track.laps.empty() ? "waiting" : "open")
+                                 : "gave up";
+  if (track.rule == "not judged") word = "unjudged";
+  return fmt::format("  {}  {}  {}  {}", fit(track_name(state, track), 14),
+                     fit(lap_scores(track), 24),
+                     paint(style,
+                           passed ? kGreen
+                           : open ? kYellow
+                                  : kRed,
+                           fit(word, 9)),
+                     paint(style, kDim, fit(note, rest)));
+}
+
+std::string time_left(const RunState& state) {
+  const std::size_t done = state.tracks.size() - state.open_tracks;
+  const auto budget =
+      Milliseconds(std::max<std::int64_t>(0, state.recipe.stop.time_ms - state.t_ms));
+  if (done == 0) return fmt::format("at most {} left", format_duration(budget));
+  const auto estimate = Milliseconds(state.t_ms * static_cast<std::int64_t>(state.open_tracks) /
+                                     static_cast<std::int64_t>(done));
+  return fmt::format("about {} left", format_duration(std::min(estimate, budget)));
+}
+
+}  // namespace
+
+std::string run_totals(const RunState& state) {
+  std::size_t passed = 0, laps = 0;
+  for (const Track& track : state.tracks) {
+    laps += track.laps.size();
+    for (const std::size_t unit : track.units) passed += unit_passed(track, state.units[unit]);
+  }
+  std::string tokens;
+  if (state.usage.calls > 0)
+    tokens = state.usage.counted
+                 ? fmt::format(" · {} tokens in ({} cached), {} out", state.usage.prompt_tokens,
+                               state.usage.cached_tokens, state.usage.completion_tokens)
+                 : fmt::format(" · {} calls, tokens not counted by the worker", state.usage.calls);
+  return fmt::format("{} of {} units passed · {} laps{} · {} · energy {}", passed,
+                     state.units.size(), laps, tokens, format_duration(Milliseconds(state.t_ms)),
+                     state.joules ? format_energy(*state.joules) : "not readable here");
+}
+
+std::vector<std::string> run_table(const RunState& state, const TableStyle& style,
+                                   const std::map<std::string, std::string>& running) {
+  std::vector<const Track*> shown;
+  for (const Track& track : state.tracks) shown.push_back(&track);
+  const auto room =
+      static_cast<std::size_t>(std::max(3, style.height - 4 - static_cast<int>(running.size())));
+  // Too many for the screen: first those that have passed go, then those that wait.
+  if (shown.size() > room)
+    std::erase_if(shown, [](const Track* track) { return track->state == TrackState::kPassed; });
+  const std::size_t hidden = shown.size() > room ? shown.size() - room : 0;
+  shown.resize(shown.size() - hidden);
+
+  std::vector<std::string> lines;
+  for (const Track* track : shown) lines.push_back(track_line(state, *track, style));
+  if (const std::size_t missing = state.tracks.size() - shown.size(); missing > 0)
+    lines.push_back(fmt::format("  … {} more not shown", missing));
+  for (const JudgedBy& verdict : state.whole)
+    lines.push_back(fmt::format("  whole: {} {} ({:.1f}/10)", verdict.judge,
+                                outcome_name(verdict.judgement.outcome),
+                                10 * verdict.judgement.score));
+  for (const auto& [call, what] : running)
+    lines.push_back(paint(
+        style, kDim, "  " + fit(what, static_cast<std::size_t>(std::max(20, style.width - 4)))));
+  lines.push_back("  " + run_totals(state) +
+                  (state.ended || running.empty() ? "" : " · " + time_left(state)));
+  return lines;
+}
+
+std::string record_line(const RunState& state, const Record& record) {
+  const Json& body = record.body;
+  const auto index = json_int(body, "track", -1);
+  const Track* track = index >= 0 && index < std::ssize(state.tracks)
+                           ? &state.tracks[static_cast<std::size_t>(index)]
+                           : nullptr;
+  const std::string name = track ? track_name(state, *track) : "";
+  const std::string time = fmt::format("[{:>8}]", format_duration(Milliseconds(record.t_ms)));
+  if (record.kind == "lap") {
+    const std::string reason = json_string(body, "reason");
+    return fmt::format("{} {} lap {}: {}{}", time, name, json_int(body, "lap", 0),
+                       json_string(body, "move"), reason.empty() ? "" : " (" + reason + ")");
+  }
+  if (record.kind == "made" && !json_bool(body, "ok", true))
+    return fmt::format("{} {} lap {}: could not be made: {}", time, name, json_int(body, "lap", 0),
+                       clip_utf8(json_string(json_at(body, "error"), "message"), 300));
+  if (record.kind == "close" && track) {
+    const std::string critique = first_critique(*track);
+    const bool passed = json_bool(json_at(body, "rank"), "passed", false);
+    return fmt::format("{} {} lap {}: {}{}", time, name, json_int(body, "lap", 0),
+                       json_string(body, "reason"),
+                       passed || critique.empty() ? "" : "; " + clip_utf8(critique, 200));
+  }
+  if (record.kind == "unit")
+    return fmt::format("{} {} {}: {}", time, name,
+                       replace_all(json_string(body, "state"), "_", " "),
+                       json_string(body, "reason"));
+  if (record.kind == "verdict" && json_string(body, "kind") == "whole") {
+    const Json& judgement = json_at(body, "judgement");
+    return fmt::format("{} whole: {} {}", time, json_string(body, "judge_name"),
+                       json_string(judgement, "outcome"));
+  }
+  if (record.kind == "end")
+    return fmt::format("{} {}: {}", time, replace_all(json_string(body, "state"), "_", " "),
+                       json_string(body, "reason"));
+  if (record.kind == "pause")
+    return fmt::format("{} stopped: {}", time, json_string(body, "reason"));
+  return {};
+}
+
+void View::on_record(const RunState& state, const Record& record) {
+  const std::string call = json_string(record.body, "call");
+  {
+    const std::lock_guard lock(mutex_);
+    if (record.kind == "call") {
+      const auto judge = static_cast<std::size_t>(json_int(record.body, "judge", 0));
+      const std::string kind = json_string(record.body, "kind");
+      const auto index = static_cast<std::size_t>(json_int(record.body, "track", 0));
+      const std::string name =
+          kind == "whole" ? "the whole" : track_name(state, state.tracks[index]);
+      running_[call] = kind == "make"
+                           ? fmt::format("making {}", name)
+                           : fmt::format("judging {}: {}", name, state.recipe.judges[judge].name);
+    } else if (!call.empty()) {
+      running_.erase(call);
+    }
+  }
+  if (app_.json) {
+    print_json({{"seq", record.seq},
+                {"t_ms", record.t_ms},
+                {"joules", record.joules ? Json(*record.joules) : Json()},
+                {"kind", record.kind},
+                {"body", record.body}});
+  } else if (app_.color) {
+    redraw(state);
+  } else if (const std::string line = record_line(state, record); !line.empty()) {
+    print(line + "\n");
+  }
+}
+
+void View::on_progress(const Call& call, std::string_view what) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = running_.find(call.id()); found != running_.end()) {
+    const auto colon = found->second.find(" · ");
+    found->second = found->second.substr(0, colon) + " · " + std::string(what);
+  }
+}
+
+void View::redraw(const RunState& state) {
+  std::map<std::string, std::string> running;
+  {
+    const std::lock_guard lock(mutex_);
+    running = running_;
+  }
+  std::string frame;
+  if (drawn_lines_ > 0) frame += fmt::format("\033[{}A\r", drawn_lines_);
+  const auto lines = run_table(state, {app_.width, app_.height, true}, running);
+  for (const std::string& line : lines) frame += line + "\033[K\n";
+  frame += "\033[J";
+  drawn_lines_ = static_cast<int>(lines.size());
+  print(frame);
+}
+
+void View::finish() {
+  drawn_lines_ = 0;
+}
+
+}  // namespace lathe

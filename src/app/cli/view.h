@@ -1,0 +1,44 @@
+// What a person sees of a run: a table that redraws itself on a terminal, plain lines elsewhere,
+// JSON lines for scripts.
+#pragma once
+
+#include <mutex>
+
+#include "app/cli/app.h"
+#include "loop/conductor/conductor.h"
+
+namespace lathe {
+
+// The table of units × laps as lines of at most `width` columns. With `running`, what is going on
+// is shown too, and units that have ended give way when more than `height` lines would be needed.
+// Pure.
+struct TableStyle {
+  int width = 100;
+  int height = 1 << 20;
+  bool color = false;
+};
+std::vector<std::string> run_table(const RunState& state, const TableStyle& style,
+                                   const std::map<std::string, std::string>& running = {});
+// "12 of 20 units passed · 31 laps · 1234 tokens (400 cached) · 12.3 s · energy not readable here"
+std::string run_totals(const RunState& state);
+// One line about a record, or "" when it says nothing new to a person.
+std::string record_line(const RunState& state, const Record& record);
+
+// on_record() on the run's thread, on_progress() from any.
+class View : public Observer {
+ public:
+  explicit View(const App& app) : app_(app) {}
+  void on_record(const RunState& state, const Record& record) override;
+  void on_progress(const Call& call, std::string_view what) override;
+  void finish();  // leaves the last table standing
+
+ private:
+  void redraw(const RunState& state);
+
+  const App& app_;
+  std::mutex mutex_;                            // guards running_
+  std::map<std::string, std::string> running_;  // call id → what it does
+  int drawn_lines_ = 0;
+};
+
+}  // namespace lathe

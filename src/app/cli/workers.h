@@ -1,0 +1,39 @@
+// The workers that a command line or a file names, and how far they may reach.
+//
+//   --worker coder=http://127.0.0.1:8080/v1#qwen3-coder     any OpenAI-compatible server; the model
+//   after '#'
+//   --worker coder=script:worker.toml                       answers from a script
+//
+// CONFIG/workers.toml holds the same for every day:
+//   [worker.coder]
+//   url = "http://127.0.0.1:8080/v1"
+//   model = "qwen3-coder"
+//   key_env = "MY_KEY"        # the environment variable that holds the API key
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "app/cli/app.h"
+#include "work/work.h"
+
+namespace lathe {
+
+struct WorkerFlags {
+  std::vector<std::string> specs;  // --worker
+  std::string allow = "local";     // --allow
+  bool show_outgoing = false;      // --show-outgoing
+};
+void add_worker_flags(CLI::App& command, WorkerFlags& flags);
+
+class WorkerTable {
+ public:
+  // `privacy`: of the recipe. A worker may reach as far as both allow.
+  static Result<WorkerTable> make(const App& app, const WorkerFlags& flags, Reach privacy);
+  Worker* find(const std::string& name) const;
+
+ private:
+  std::map<std::string, std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace lathe
