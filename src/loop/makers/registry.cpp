@@ -4,9 +4,11 @@ namespace lathe {
 
 // One line per maker, in the order in which they are listed to people.
 
+extern const MakerKind kVoiceMaker;
+
 namespace {
 const std::vector<const MakerKind*>& kinds() {
-  static const std::vector<const MakerKind*> all{};
+  static const std::vector<const MakerKind*> all{&kVoiceMaker};
   return all;
 }
 }  // namespace

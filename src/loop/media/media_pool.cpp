@@ -120,4 +120,8 @@ Result<Hearing> MediaPool::hear(const EarScript& script, const Sound& sound,
   return hearing_from(reply.head);
 }
 
+std::shared_ptr<MediaPool> media_pool(std::shared_ptr<MediaPool> shared, const fs::path& program) {
+  return shared ? std::move(shared) : std::make_shared<MediaPool>(program, 1);
+}
+
 }  // namespace lathe

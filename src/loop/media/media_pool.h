@@ -51,4 +51,7 @@ class MediaPool {
   std::vector<std::unique_ptr<Worker>> speakers_, ears_;
 };
 
+// The run's pool, or one of its own for a caller outside a run.
+std::shared_ptr<MediaPool> media_pool(std::shared_ptr<MediaPool> shared, const fs::path& program);
+
 }  // namespace lathe

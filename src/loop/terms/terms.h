@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -67,12 +68,16 @@ Status apply_changes(const Changes& changes, const fs::path& directory);
 // worker's.
 using Checkout = std::function<Status(const fs::path& directory)>;
 
+class MediaPool;  // of loop/media
+
 // Where effects happen: the same for every call of a run.
 struct Place {
   fs::path program;     // lathe's own executable, started again for confined worker processes
   fs::path recipe_dir;  // relative file names in options are relative to this
   Checkout checkout;    // empty when the recipe has no source tree
   bool unsafe_no_sandbox = false;
+  std::shared_ptr<MediaPool> media;  // voices and ears, shared; null: a call that needs them starts
+                                     // its own
 };
 
 }  // namespace lathe

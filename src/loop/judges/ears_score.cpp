@@ -1,0 +1,221 @@
+#include "loop/judges/ears_score.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "loop/media/phones.h"
+#include "loop/media/word_fault.h"
+
+namespace lathe {
+namespace {
+
+constexpr double kWrongWordCap = 0.89;  // one wrong word never rounds up to nine of ten
+constexpr double kBrokenSignalCap = 0.5;
+constexpr double kDoubtfulAcoustic = -35;
+constexpr double kEndCutDb = -32;
+constexpr double kNoisyRangeDb = 20;
+constexpr double kMaxPhonesPerSecond = 20;
+constexpr double kMinPhonesPerSecond = 6;
+constexpr int kFewPhones = 8;  // below, a pace says nothing: "Yes."
+constexpr int kMinRate = 16'000;
+
+Critique critique(std::string locus, std::string claim, std::string evidence, std::string kind) {
+  Critique out{std::move(locus), "must", std::move(claim), std::move(evidence), ""};
+  out.fingerprint = std::move(kind);
+  return out;
+}
+
+// The word that is being said at a time, with its place: "pool @ 1.20-1.44 s".
+std::string word_at(const std::vector<AlignedWord>& words, double time) {
+  const AlignedWord* nearest = nullptr;
+  double best = 0;
+  for (const AlignedWord& word : words) {
+    const double away = time < word.start ? word.start - time
+                        : time > word.end ? time - word.end
+                                          : 0.0;
+    if (!nearest || away < best) {
+      nearest = &word;
+      best = away;
+    }
+  }
+  if (!nearest) return fmt::format("@ {:.2f} s", time);
+  return fault_locus({nearest->expected, nearest->start, nearest->end, nearest->heard, ""});
+}
+
+Json json_of(const AlignedWord& word, const ExpectedWord* expected) {
+  static constexpr std::array<std::string_view, 4> kNames{"right", "wrong", "missing", "extra"};
+  Json out{{"word", word.expected},
+           {"match", kNames[static_cast<std::size_t>(word.match)]},
+           {"heard", word.heard},
+           {"start", std::round(word.start * 100) / 100},
+           {"end", std::round(word.end * 100) / 100},
+           {"posterior", std::round(word.posterior * 1000) / 1000}};
+  if (expected) {
+    out["acoustic"] = std::round(expected->acoustic * 10) / 10;
+    if (!expected->in_dictionary) out["pronunciation"] = "not verified";
+  }
+  return out;
+}
+
+Critique word_critique(const AlignedWord& word, const ExpectedWord* expected) {
+  WordFault fault{word.expected, word.start, word.end, word.heard, ""};
+  if (expected && expected->in_dictionary &&
+      std::ranges::find(expected->pronunciations, expected->voice_says) ==
+          expected->pronunciations.end())
+    fault.dictionary = expected->pronunciations.front();
+  std::string claim;
+  switch (word.match) {
+    case WordMatch::kMissing:
+      claim = fmt::format("the word '{}' is missing", word.expected);
+      break;
+    case WordMatch::kExtra:
+      claim = fmt::format("'{}' is not in the line", word.heard);
+      break;
+    default:
+      claim = fmt::format("the word '{}' is not understood", word.expected);
+  }
+  const std::string name = word.expected.empty() ? "+" + word.heard : word.expected;
+  return critique(fault_locus(fault), std::move(claim), fault_evidence(fault),
+                  fmt::format("word:{}:{}", word.index, name));
+}
+
+}  // namespace
+
+Finding score_signal(const Decoded& take, const SignalFacts& facts, const SignalLimits& limits,
+                     const std::vector<AlignedWord>& words) {
+  Finding finding;
+  const auto fault = [&](std::string_view kind, double time, std::string claim,
+                         std::string evidence) {
+    const std::string place = time < 0 ? "" : word_at(words, time);
+    finding.critiques.push_back(
+        critique(place, std::move(claim), std::move(evidence), fmt::format("signal:{}", kind)));
+  };
+  const int clipped = std::max(take.clipped_runs, facts.clipped_runs);
+  if (facts.silent) {
+    fault("silent", -1, "nothing can be heard", fmt::format("{:.2f} s of silence", facts.seconds));
+  } else {
+    if (take.source_rate < kMinRate)
+      fault("rate", -1, fmt::format("the recording has {} samples a second", take.source_rate),
+            fmt::format("{} or more are needed", kMinRate));
+    if (facts.end_db > kEndCutDb)
+      fault("end", facts.seconds, "the end is cut off",
+            fmt::format("the last 30 ms are only {:.0f} dB below the speech", -facts.end_db));
+    if (clipped > limits.clip)
+      fault("clip", -1, "the sound is clipped",
+            fmt::format("{} runs of samples at full scale", clipped));
+    if (facts.dropout_s > limits.dropout_s)
+      fault("dropout", facts.dropout_at, "the sound drops out",
+            fmt::format("{:.2f} s of nothing at {:.2f} s", facts.dropout_s, facts.dropout_at));
+    else if (facts.silence_s > limits.silence_s)
+      fault("silence", facts.silence_at, "there is a hole in the speech",
+            fmt::format("{:.2f} s of silence at {:.2f} s", facts.silence_s, facts.silence_at));
+    if (facts.range_db < kNoisyRangeDb)
+      fault("noise", -1, "there is noise under the speech",
+            fmt::format("only {:.0f} dB between loud and quiet", facts.range_db));
+    if (facts.loudness.lufs < limits.lufs_low || facts.loudness.lufs > limits.lufs_high)
+      fault("loudness", -1, "the loudness is outside its limits",
+            fmt::format("{:.1f} LUFS, wanted {} to {}", facts.loudness.lufs, limits.lufs_low,
+                        limits.lufs_high));
+    if (facts.loudness.true_peak_db > limits.peak_db)
+      fault("peak", -1, "the peaks are too high",
+            fmt::format("{:.1f} dBTP", facts.loudness.true_peak_db));
+  }
+  finding.evidence = {{"seconds", facts.seconds},
+                      {"rate", take.source_rate},
+                      {"channels", take.source_channels},
+                      {"lufs", facts.loudness.lufs},
+                      {"true_peak_db", facts.loudness.true_peak_db},
+                      {"clipped_runs", clipped},
+                      {"dropout_s", facts.dropout_s},
+                      {"silence_s", facts.silence_s},
+                      {"range_db", facts.range_db},
+                      {"start_db", facts.start_db},
+                      {"end_db", facts.end_db}};
+  const auto faults = static_cast<double>(finding.critiques.size());
+  finding.score = facts.silent ? 0 : faults > 0 ? kBrokenSignalCap / faults : 1;
+  return finding;
+}
+
+Finding score_words(const Hearing& hearing, const SignalFacts& facts) {
+  Finding finding;
+  const std::vector<AlignedWord> words = align_words(hearing);
+  Json list = Json::array();
+  double wrong = 0;
+  int phones = 0;
+  std::string heard;
+  for (const AlignedWord& word : words) {
+    const ExpectedWord* expected =
+        word.index < 0 ? nullptr : &hearing.expected[static_cast<std::size_t>(word.index)];
+    list.push_back(json_of(word, expected));
+    if (expected && !expected->pronunciations.empty())
+      phones += count_phones(expected->pronunciations.front());
+    if (!word.heard.empty()) heard += (heard.empty() ? "" : " ") + word.heard;
+    const bool doubtful = word.match == WordMatch::kRight && hearing.aligned && expected &&
+                          expected->acoustic < kDoubtfulAcoustic;
+    if (word.match == WordMatch::kRight && !doubtful) continue;
+    wrong += 1;
+    finding.critiques.push_back(word_critique(word, expected));
+  }
+  const auto count = static_cast<double>(std::max<std::size_t>(hearing.expected.size(), 1));
+  finding.score = std::clamp(1 - wrong / count, 0.0, 1.0);
+  if (wrong > 0) finding.score = std::min(finding.score, kWrongWordCap);
+
+  const double speech = facts.speech_end - facts.speech_start;
+  const double pace = speech > 0 ? phones / speech : 0;
+  if (phones >= kFewPhones && (pace > kMaxPhonesPerSecond || pace < kMinPhonesPerSecond)) {
+    finding.critiques.push_back(
+        critique(word_at(words, facts.speech_start),
+                 pace > kMaxPhonesPerSecond ? "it is spoken too fast" : "it is spoken too slowly",
+                 fmt::format("{:.1f} sounds a second; people speak {} to {}", pace,
+                             kMinPhonesPerSecond, kMaxPhonesPerSecond),
+                 "pace"));
+    finding.score = std::min(finding.score, kWrongWordCap);
+  }
+  if (!hearing.aligned && wrong == 0) {
+    const bool any = !words.empty();
+    finding.critiques.push_back(critique(any ? word_at(words, words.back().end) : "",
+                                         "the words do not fit the sound to its end",
+                                         "no forced alignment", "alignment"));
+    finding.score = std::min(finding.score, kWrongWordCap);
+  }
+  finding.evidence = {{"heard", heard},
+                      {"words", list},
+                      {"sounds_per_second", std::round(pace * 10) / 10},
+                      {"note", "accepted or not with the script as prior"}};
+  return finding;
+}
+
+void add_coverage(Coverage& coverage, const Hearing& hearing,
+                  const std::vector<std::size_t>& line_of) {
+  for (const std::size_t line : line_of) ++coverage.words[line];
+  for (const AlignedWord& word : align_words(hearing)) {
+    if (word.match != WordMatch::kRight || word.index < 0) continue;
+    // Several expected words may have been heard as one.
+    const auto count = static_cast<std::size_t>(1 + std::ranges::count(word.expected, ' '));
+    for (std::size_t k = 0; k < count; ++k)
+      ++coverage.heard[line_of[static_cast<std::size_t>(word.index) + k]];
+  }
+}
+
+Finding score_cover(const Coverage& coverage, const std::vector<std::string>& lines) {
+  Finding finding;
+  std::int64_t words = 0, heard = 0;
+  Json gaps = Json::array();
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    words += coverage.words[i];
+    heard += coverage.heard[i];
+    if (coverage.heard[i] == coverage.words[i]) continue;
+    gaps.push_back(
+        {{"line", lines[i]}, {"heard", coverage.heard[i]}, {"words", coverage.words[i]}});
+    if (2 * coverage.heard[i] < coverage.words[i])
+      finding.critiques.push_back(
+          critique(lines[i], "the narration lacks this line",
+                   fmt::format("{} of {} words heard", coverage.heard[i], coverage.words[i]),
+                   fmt::format("line:{}", i)));
+  }
+  finding.score = words == 0 ? 0 : static_cast<double>(heard) / static_cast<double>(words);
+  finding.evidence = {{"covered", finding.score}, {"words", words}, {"gaps", gaps}};
+  return finding;
+}
+
+}  // namespace lathe

@@ -1,0 +1,44 @@
+// From what the ear heard and what the signal tells to a score with reasons. Pure: the thresholds
+// and the arithmetic of the ears judge, without its processes.
+#pragma once
+
+#include "loop/judges/ears_align.h"
+#include "loop/media/decode.h"
+#include "loop/media/signal_facts.h"
+#include "loop/terms/terms.h"
+
+namespace lathe {
+
+struct SignalLimits {
+  int clip = 0;  // clipped runs that are let pass
+  double silence_s = 0.6;
+  double dropout_s = 0.2;
+  double lufs_low = -32, lufs_high = -10;
+  double peak_db = 0.5;  // dBTP
+};
+
+struct Finding {
+  double score = 0;  // in [0,1]
+  Json evidence = Json::object();
+  std::vector<Critique> critiques;
+};
+
+// Is the sound fit to be listened to? Cut ends, drop-outs, clipping, noise, level.
+// `words` (may be empty) name what a fault falls on.
+Finding score_signal(const Decoded& take, const SignalFacts& facts, const SignalLimits& limits,
+                     const std::vector<AlignedWord>& words);
+
+// Every word right, and said at a pace that people speak at.
+Finding score_words(const Hearing& hearing, const SignalFacts& facts);
+
+// How many of each line's words were heard, taken together over the stretches of a narration.
+struct Coverage {
+  explicit Coverage(std::size_t lines) : words(lines, 0), heard(lines, 0) {}
+  std::vector<std::int64_t> words, heard;  // per line
+};
+// `line_of[i]`: the line of expected word i.
+void add_coverage(Coverage& coverage, const Hearing& hearing,
+                  const std::vector<std::size_t>& line_of);
+Finding score_cover(const Coverage& coverage, const std::vector<std::string>& lines);
+
+}  // namespace lathe

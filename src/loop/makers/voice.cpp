@@ -1,0 +1,199 @@
+// The voice maker: speaks a line, and says it another way when the ear did not understand it. The
+// order of the repairs is the measured one: the dictionary's pronunciation of the wrong words,
+// another voice, a comma before them.
+#include <set>
+
+#include "ground/base/text.h"
+#include "loop/makers/maker.h"
+#include "loop/media/phones.h"
+#include "loop/media/spoken.h"
+#include "loop/media/voice.h"
+#include "loop/media/word_fault.h"
+
+namespace lathe {
+
+extern const MakerKind kVoiceMaker;
+
+namespace {
+
+constexpr OptionSpec kOptions[] = {
+    {"pronounce", OptionType::kTable, "{}",
+     "word = \"phones\" as the CMU dictionary writes them, like Kubernetes = \"k uw b er n eh t iy "
+     "z\""},
+    {"stretch", OptionType::kNumber, "1", "length of the sounds; above 1 is slower"},
+    {"pitch", OptionType::kNumber, "1", "factor on the voice's own pitch"},
+};
+constexpr double kLeastFactor = 0.5, kMostFactor = 2;
+
+// What the candidates of one lap differ in.
+struct Variation {
+  double stretch, pitch;
+};
+constexpr std::array<Variation, 6> kVariations{
+    {{1, 1}, {1.08, 1}, {1, 0.92}, {0.94, 1}, {1.08, 0.92}, {1, 1.08}}};
+
+std::vector<std::string> voices_of(std::span<const std::string> ladder) {
+  if (!ladder.empty()) return {ladder.begin(), ladder.end()};
+  const auto voices = default_voices();
+  return {voices.begin(), voices.end()};
+}
+
+std::map<std::string, std::string> pronounce_of(const Json& table) {
+  std::map<std::string, std::string> out;
+  if (!table.is_object()) return out;
+  for (const auto& [word, phones] : table.items())
+    if (phones.is_string())
+      for (const std::string& spoken : words_of(word)) out[spoken] = phones.get<std::string>();
+  return out;
+}
+
+Status check_voice_maker(const Json& options, std::span<const std::string> ladder) {
+  for (const std::string& voice : ladder) LATHE_TRY_STATUS(check_voice(voice));
+  for (const auto& [word, phones] : json_at(options, "pronounce").items())
+    if (!phones.is_string() || !cmu_phones(phones.get<std::string>()))
+      return invalid(
+          "pronounce.{} must be phones of the CMU dictionary, like \"k uw b er n eh t "
+          "iy z\"",
+          word);
+  for (const char* key : {"stretch", "pitch"}) {
+    const double factor = option_number(options, key);
+    if (!(factor >= kLeastFactor && factor <= kMostFactor))
+      return invalid("{} must lie between {} and {}", key, kLeastFactor, kMostFactor);
+  }
+  return {};
+}
+
+// What the attempts so far teach about a line.
+struct Lesson {
+  Json pronounce = Json::object();  // dictionary pronunciations of words that went wrong
+  std::vector<std::string> wrong;   // words of the last attempt
+  std::string heard;                // for the reason
+};
+
+Lesson lesson_of(std::span<const Attempt> attempts) {
+  Lesson lesson;
+  for (const Attempt& attempt : attempts) {
+    lesson.wrong.clear();
+    lesson.heard.clear();
+    for (const Critique& critique : attempt.critiques) {
+      const auto fault = parse_fault(critique.locus, critique.evidence);
+      if (!fault) continue;
+      lesson.wrong.push_back(fault->word);
+      if (lesson.heard.empty())
+        lesson.heard = fault->heard.empty()
+                           ? fmt::format("'{}' is missing", fault->word)
+                           : fmt::format("heard '{}' for '{}'", fault->heard, fault->word);
+      if (!fault->dictionary.empty()) lesson.pronounce[fault->word] = fault->dictionary;
+    }
+  }
+  return lesson;
+}
+
+Proposal proposal_of(const ProposeTask& task, Move move, int rung, Json pronounce, Json commas,
+                     std::string reason) {
+  Proposal proposal;
+  proposal.move = move;
+  proposal.rung = rung;
+  proposal.n = task.best_of;
+  proposal.setting = {{"voice", voices_of(task.ladder)[static_cast<std::size_t>(rung)]},
+                      {"pronounce", std::move(pronounce)},
+                      {"comma_before", std::move(commas)}};
+  proposal.reason = std::move(reason);
+  return proposal;
+}
+
+std::optional<Proposal> propose_voice(const ProposeTask& task) {
+  if (task.attempts.empty())
+    return proposal_of(task, Move::kSample, 0, Json::object(), Json::array(), "as written");
+  const std::vector<std::string> voices = voices_of(task.ladder);
+  const Attempt& last = task.attempts.back();
+  const Lesson lesson = lesson_of(task.attempts);
+  const std::string because = lesson.heard.empty() ? "" : lesson.heard + ": ";
+  const Json& said = json_at(last.setting, "pronounce");
+  const Json& commas = json_at(last.setting, "comma_before");
+  // A comma is the last resort; after it there is nothing left.
+  if (commas.is_array() && !commas.empty()) return std::nullopt;
+
+  if (last.made && lesson.pronounce != said)
+    return proposal_of(task, Move::kRepair, last.rung, lesson.pronounce, Json::array(),
+                       because + "say it with the dictionary's pronunciation");
+  if (last.rung + 1 < std::ssize(voices))
+    return proposal_of(task, Move::kEscalate, last.rung + 1, lesson.pronounce, Json::array(),
+                       fmt::format("{}another voice, {}", because,
+                                   voices[static_cast<std::size_t>(last.rung + 1)]));
+
+  const auto best = std::ranges::max_element(
+      task.attempts, {}, [](const Attempt& attempt) { return attempt.made ? attempt.score : -1; });
+  Json words = Json::array();
+  for (const Critique& critique : best->critiques)
+    if (const auto fault = parse_fault(critique.locus, critique.evidence))
+      words.push_back(fault->word);
+  if (words.empty()) return std::nullopt;
+  return proposal_of(task, Move::kRepair, best->rung, lesson.pronounce, std::move(words),
+                     "every voice was tried: a comma before the words that went wrong");
+}
+
+std::string with_commas(const std::string& text, const Json& before) {
+  std::set<std::string> words;
+  if (before.is_array())
+    for (const Json& word : before)
+      if (word.is_string()) words.insert(word.get<std::string>());
+  if (words.empty()) return text;
+  std::string out;
+  for (const std::string& token : split(text, ' ')) {
+    const std::vector<std::string> said = words_of(token);
+    const bool wanted = !said.empty() && words.contains(said[0]);
+    const bool paused =
+        out.empty() || std::string_view(",.?!").find(out.back()) != std::string_view::npos;
+    if (!out.empty()) out += wanted && !paused ? ", " : " ";
+    out += token;
+  }
+  return out;
+}
+
+Result<Made> make_voice(const MakeTask& task, const MakeContext& context) {
+  std::vector<std::string> lines;
+  for (const Unit& unit : task.units) lines.push_back(unit.text);
+  const std::string written = join(lines, "\n");
+  const std::string text = with_commas(spoken_text(written), json_at(task.setting, "comma_before"));
+  if (words_of(text).empty())
+    return invalid("there is nothing to say in '{}'", clip_utf8(written, 80));
+
+  const auto index = static_cast<std::size_t>(std::max(task.n_index, 0)) % kVariations.size();
+  const Variation& variation = kVariations[index];
+  VoiceSetting setting;
+  setting.voice = task.rung.empty() ? json_string(task.setting, "voice") : task.rung;
+  setting.stretch = option_number(task.options, "stretch") * variation.stretch;
+  setting.pitch = option_number(task.options, "pitch") * variation.pitch;
+  setting.pronounce = pronounce_of(json_at(task.options, "pronounce"));
+  // A person's word counts more than the dictionary's.
+  setting.pronounce.merge(pronounce_of(json_at(task.setting, "pronounce")));
+
+  if (context.progress) context.progress("speaking with " + setting.voice);
+  const auto pool = media_pool(context.place.media, context.place.program);
+  LATHE_TRY(const Sound sound, speak_take(*pool, text, setting, context.time_limit, context.stop));
+  Made made;
+  made.bytes = wav_bytes(sound);
+  made.media_type = kWavMediaType;
+  made.extension = "wav";
+  made.facts = {{"voice", setting.voice},         {"text", text},
+                {"pronounce", setting.pronounce}, {"stretch", setting.stretch},
+                {"pitch", setting.pitch},         {"seconds", sound.seconds()}};
+  return made;
+}
+
+}  // namespace
+
+const MakerKind kVoiceMaker = {
+    .name = "voice",
+    .summary = "speaks a line; when a word is not understood, says it another way",
+    .options = kOptions,
+    .needs_worker = false,
+    .whole_group = false,
+    .repeat = "pure",
+    .check = check_voice_maker,
+    .propose = propose_voice,
+    .make = make_voice,
+};
+
+}  // namespace lathe
