@@ -4,9 +4,13 @@ namespace lathe {
 
 // One line per judge, in the order in which they are listed to people.
 
+extern const JudgeKind kEarsJudge;
+extern const JudgeKind kSchemaJudge;
+extern const JudgeKind kTextJudge;
+
 namespace {
 const std::vector<const JudgeKind*>& kinds() {
-  static const std::vector<const JudgeKind*> all{};
+  static const std::vector<const JudgeKind*> all{&kEarsJudge, &kSchemaJudge, &kTextJudge};
   return all;
 }
 }  // namespace

@@ -1,0 +1,86 @@
+#include "ground/base/file.h"
+#include "ground/base/text.h"
+#include "loop/judges/json_schema.h"
+#include "loop/judges/judge.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kMaxCritiques = 10;
+
+constexpr OptionSpec kOptions[] = {
+    {"schema", OptionType::kTable, {}, "the schema itself, in the recipe"},
+    {"schema_file",
+     OptionType::kString,
+     {},
+     "or a JSON file that holds it, relative to the recipe"},
+    {"formats", OptionType::kBool, "false", "check \"format\" too, not just note it"},
+};
+
+// The schema file is relative to the recipe, which check() does not know: a file that is missing or
+// wrong is found by the first judgement.
+Status check(const Json& options) {
+  const bool inside = options.contains("schema"), file = options.contains("schema_file");
+  if (inside == file) return invalid("give either 'schema' or 'schema_file'");
+  if (!inside) return {};
+  if (auto schema = JsonSchema::compile(options["schema"], option_bool(options, "formats"));
+      !schema)
+    return std::unexpected(std::move(schema).error());
+  return {};
+}
+
+Result<JsonSchema> load(const Json& options, const Place& place) {
+  const bool formats = option_bool(options, "formats");
+  if (options.contains("schema")) return JsonSchema::compile(options["schema"], formats);
+  const fs::path file = place.recipe_dir / option_string(options, "schema_file");
+  LATHE_TRY(const std::string text, read_file(file, 4 << 20));
+  auto json = parse_json(text);
+  if (!json) return at(file.string(), std::move(json).error());
+  auto schema = JsonSchema::compile(*std::move(json), formats);
+  if (!schema) return at(file.string(), std::move(schema).error());
+  return schema;
+}
+
+Result<Judgement> judge(const JudgeTask& task, const JudgeContext& context) {
+  LATHE_TRY(const JsonSchema schema, load(task.options, context.place));
+  Judgement judgement;
+  judgement.candidate = task.candidate;
+  judgement.outcome = Outcome::kFail;
+  const auto document = parse_json(task.bytes);
+  if (!document) {
+    judgement.evidence = {{"parsed", false}};
+    judgement.critiques = {{"", "must", "The document is not one JSON value and nothing else.",
+                            document.error().message, "schema:parse"}};
+    return judgement;
+  }
+  LATHE_TRY(const std::vector<SchemaError> errors, schema.validate(*document));
+  judgement.evidence = {{"parsed", true}, {"errors", errors.size()}};
+  for (const SchemaError& error : errors) {
+    if (judgement.critiques.size() == kMaxCritiques) break;
+    judgement.critiques.push_back(
+        {error.instance, "must",
+         fmt::format("{} {}.", error.instance.empty() ? "The document" : error.instance,
+                     clip_utf8(error.message, 500)),
+         fmt::format("keyword {}", error.keyword),
+         "schema:" + error.keyword + ':' + error.instance});
+  }
+  if (errors.empty()) {
+    judgement.outcome = Outcome::kPass;
+    judgement.score = 1;
+  }
+  return judgement;
+}
+
+}  // namespace
+
+extern const JudgeKind kSchemaJudge;
+const JudgeKind kSchemaJudge{
+    .name = "schema",
+    .summary = "the candidate is one JSON document that fits a JSON Schema (2020-12)",
+    .options = kOptions,
+    .stage = Stage::kGate,
+    .check = check,
+    .judge = judge,
+};
+
+}  // namespace lathe

@@ -1,0 +1,73 @@
+#include <gmock/gmock.h>
+
+#include "loop/judges/judge.h"
+
+namespace lathe {
+namespace {
+
+using testing::HasSubstr;
+
+const JudgeKind& kind() {
+  return *find_judge("schema");
+}
+
+Judgement run(std::string_view options, std::string_view bytes, const fs::path& dir = {}) {
+  const auto checked = check_options(*parse_json(options), kind().options);
+  EXPECT_TRUE(checked) << options;
+  const JudgeTask task{.options = *checked, .candidate = "c", .bytes = bytes};
+  Place place;
+  place.recipe_dir = dir;
+  const StopFlag stop;
+  return judge_closed(kind(), task, {.place = place, .stop = stop});
+}
+
+constexpr std::string_view kOptions =
+    R"({"schema":{"type":"object","required":["name"],"properties":{"age":{"minimum":0}}}})";
+
+TEST(SchemaJudge, PassesAndFails) {
+  EXPECT_EQ(run(kOptions, R"({"name":"x","age":0})").outcome, Outcome::kPass);
+  EXPECT_EQ(run(kOptions, " {\"name\":1}\n").score, 1);
+  const Judgement judgement = run(kOptions, R"({"age":-1})");
+  EXPECT_EQ(judgement.outcome, Outcome::kFail);
+  ASSERT_EQ(judgement.critiques.size(), 2U);
+  EXPECT_EQ(judgement.critiques[0].claim, "The document must have the member \"name\".");
+  EXPECT_EQ(judgement.critiques[1].locus, "/age");
+  EXPECT_EQ(judgement.critiques[1].claim, "/age must be at least 0, but is -1.");
+}
+
+TEST(SchemaJudge, OnlyOneBareJsonDocumentWillDo) {
+  const std::string json = R"({"name":"x"})";
+  for (const std::string& bytes :
+       {std::string(), std::string("pass"), "```json\n" + json + "\n```", "Here: " + json,
+        json + json, json + "x", std::string("{\"name\":\"\xff\"}"),
+        std::string(R"({"name":1,"name":2})"), std::string(100'000, '[')}) {
+    const Judgement judgement = run(kOptions, bytes);
+    EXPECT_EQ(judgement.outcome, Outcome::kFail) << bytes.substr(0, 40);
+    EXPECT_EQ(judgement.critiques.at(0).fingerprint, "schema:parse");
+  }
+}
+
+TEST(SchemaJudge, AFileBesideTheRecipe) {
+  const auto dir = TempDir::make();
+  ASSERT_TRUE(write_file_atomic(dir->path() / "s.json", R"({"type":"integer"})"));
+  ASSERT_TRUE(write_file_atomic(dir->path() / "bad.json", R"({"type":"int"})"));
+  EXPECT_EQ(run(R"({"schema_file":"s.json"})", "1", dir->path()).outcome, Outcome::kPass);
+  EXPECT_EQ(run(R"({"schema_file":"s.json"})", "1.5", dir->path()).outcome, Outcome::kFail);
+  for (const char* options :
+       {R"({"schema_file":"bad.json"})", R"({"schema_file":"absent.json"})"}) {
+    const Judgement judgement = run(options, "1", dir->path());
+    EXPECT_EQ(judgement.outcome, Outcome::kError);
+    EXPECT_THAT(json_string(judgement.evidence, "not_judged"), HasSubstr(".json"));
+  }
+}
+
+TEST(SchemaJudge, WrongSchemasAreFoundBeforeTheRun) {
+  EXPECT_FALSE(kind().check(Json::object()));
+  EXPECT_FALSE(kind().check({{"schema", Json::object()}, {"schema_file", "x"}}));
+  EXPECT_FALSE(kind().check({{"schema", {{"type", "int"}}}}));
+  EXPECT_FALSE(kind().check({{"schema", {{"format", "shoe"}}}, {"formats", true}}));
+  EXPECT_TRUE(kind().check({{"schema", {{"format", "shoe"}}}, {"formats", false}}));
+}
+
+}  // namespace
+}  // namespace lathe
