@@ -3,7 +3,7 @@
 set -eu
 
 BUILD="g++ cmake ninja-build pkg-config
-  libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libpcre2-dev libssl-dev
+  libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libpcre2-dev libpugixml-dev libssl-dev
   libsqlite3-dev libcurl4-openssl-dev libseccomp-dev
   flite1-dev libpocketsphinx-dev libsphinxbase-dev libsndfile1-dev libsamplerate0-dev libebur128-dev"
 RUN="bubblewrap pocketsphinx-en-us espeak-ng python3 git"

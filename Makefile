@@ -1,0 +1,38 @@
+# Two commands are enough: `make demo` shows what Lathe does, `make test` proves it. Both install the Debian packages they need.
+JOBS ?= $(shell nproc)
+
+.PHONY: demo test build packages format asan tsan fuzz clean
+
+demo: build
+	@./tools/demo.sh
+
+test:
+	@echo "== packages (build, run, test)"
+	@./tools/install-packages.sh test
+	@echo "== build (release, with tests)"
+	@cmake --preset release -DLATHE_TESTS=ON >build-test.log 2>&1 || { cat build-test.log; exit 1; }
+	@rm -f build-test.log
+	@cmake --build build/release -j $(JOBS)
+	@echo "== tests"
+	@ctest --test-dir build/release --output-on-failure -j $(JOBS)
+
+# Keeps what an earlier `make test` chose, so that the two commands share one build.
+build: packages
+	@echo "== build (release)"
+	@test -f build/release/build.ninja || cmake --preset release -DLATHE_TESTS=OFF
+	@cmake --build build/release -j $(JOBS) --target lathe
+
+packages:
+	@echo "== packages (build, run)"
+	@./tools/install-packages.sh run
+
+format:
+	find src tests fuzz bench -name '*.cpp' -o -name '*.h' | xargs clang-format -i
+
+asan tsan:
+	@./tools/install-packages.sh test
+	cmake --preset $@ && cmake --build build/$@ -j $(JOBS)
+	ctest --test-dir build/$@ --output-on-failure -j $(JOBS)
+
+clean:
+	rm -rf build

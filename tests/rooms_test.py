@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Reads every #include in src/ and checks it against the table in src/rooms.txt.
+
+usage: rooms_test.py SOURCE_ROOT     check the tree
+       rooms_test.py --self-test     check that the check finds what it must
+"""
+import pathlib
+import re
+import sys
+import tempfile
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
+
+
+def read_table(text):
+    """room path -> set of rooms it may include (itself and those of its row)."""
+    rows = [line.split("|") for line in text.splitlines() if line[:1].isalpha()]
+    paths = {row[0].strip().split("/")[-1]: row[0].strip() for row in rows}
+    allowed, seen = {}, set()
+    for row in rows:
+        room, deps = row[0].strip(), row[1].split()
+        for dep in deps:
+            if dep not in seen:
+                raise SystemExit(f"src/rooms.txt: {room} uses {dep}, which does not stand above it")
+        seen.add(room.split("/")[-1])
+        allowed[room] = {room} | {paths[dep] for dep in deps}
+    return allowed
+
+
+def find_problems(source):
+    allowed = read_table((source / "rooms.txt").read_text())
+    problems = []
+    files = [p for p in sorted(source.rglob("*")) if p.suffix in (".h", ".cpp", ".cu", ".inl")]
+    for file in files:
+        room = file.parent.relative_to(source).as_posix()
+        if room not in allowed:
+            problems.append(f"{file}: {room} is not a room of src/rooms.txt")
+            continue
+        for include in INCLUDE.findall(file.read_text()):
+            target = include.rsplit("/", 1)[0]
+            if target not in allowed:
+                problems.append(f'{file}: "{include}" is not in a room')
+            elif target not in allowed[room]:
+                problems.append(f'{file}: {room} may not include "{include}"')
+            elif not (source / include).exists():
+                problems.append(f'{file}: "{include}" does not exist')
+    return problems, len(files)
+
+
+def self_test():
+    with tempfile.TemporaryDirectory() as name:
+        source = pathlib.Path(name)
+        (source / "rooms.txt").write_text("# table\nlow/base | |\nhigh/app | base |\nhigh/other | |\n")
+        for room in ("low/base", "high/app", "high/other", "stray"):
+            (source / room).mkdir(parents=True)
+        (source / "low/base/a.h").write_text("#include <vector>\n")
+        (source / "high/other/o.h").write_text("")
+        (source / "high/app/good.cpp").write_text('#include "low/base/a.h"\n')
+        assert find_problems(source) == ([], 3), find_problems(source)
+        (source / "low/base/up.cpp").write_text('  #  include "high/app/x.h"\n')
+        (source / "high/app/side.cpp").write_text('#include "high/other/o.h"\n')
+        (source / "high/app/gone.cpp").write_text('#include "low/base/gone.h"\n')
+        (source / "high/app/none.cpp").write_text('#include "a.h"\n')
+        (source / "stray/x.cpp").write_text("")
+        assert len(find_problems(source)[0]) == 5, find_problems(source)
+        try:
+            read_table("high/app | base |\nlow/base | |\n")
+        except SystemExit:
+            return
+        raise AssertionError("a room above the one that it uses was not found")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--self-test"]:
+        self_test()
+        print("the check finds what it must")
+    else:
+        problems, count = find_problems(pathlib.Path(sys.argv[1]) / "src")
+        print("\n".join(problems) or f"{count} files keep to the table")
+        sys.exit(bool(problems))

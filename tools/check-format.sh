@@ -1,0 +1,5 @@
+#!/bin/sh
+# Fails when a C++ file is not as clang-format would write it; `make format` mends it.
+set -eu
+cd "$(dirname "$0")/.."
+find src tests fuzz bench -name '*.cpp' -o -name '*.h' | sort | xargs clang-format --dry-run -Werror
