@@ -4,13 +4,17 @@ namespace lathe {
 
 // One line per judge, in the order in which they are listed to people.
 
+extern const JudgeKind kTestsJudge;
+extern const JudgeKind kCommandJudge;
 extern const JudgeKind kEarsJudge;
+extern const JudgeKind kRubricJudge;
 extern const JudgeKind kSchemaJudge;
 extern const JudgeKind kTextJudge;
 
 namespace {
 const std::vector<const JudgeKind*>& kinds() {
-  static const std::vector<const JudgeKind*> all{&kEarsJudge, &kSchemaJudge, &kTextJudge};
+  static const std::vector<const JudgeKind*> all{&kTestsJudge, &kCommandJudge, &kEarsJudge,
+                                                 &kSchemaJudge, &kTextJudge, &kRubricJudge};
   return all;
 }
 }  // namespace

@@ -4,11 +4,13 @@ namespace lathe {
 
 // One line per maker, in the order in which they are listed to people.
 
+extern const MakerKind kCodeMaker;
+extern const MakerKind kCommandMaker;
 extern const MakerKind kVoiceMaker;
 
 namespace {
 const std::vector<const MakerKind*>& kinds() {
-  static const std::vector<const MakerKind*> all{&kVoiceMaker};
+  static const std::vector<const MakerKind*> all{&kCodeMaker, &kCommandMaker, &kVoiceMaker};
   return all;
 }
 }  // namespace

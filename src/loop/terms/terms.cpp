@@ -134,4 +134,20 @@ Status apply_changes(const Changes& changes, const fs::path& directory) {
   return {};
 }
 
+Status lay_recipe_files(const Place& place, std::span<const std::string> files,
+                        const fs::path& directory) {
+  for (const std::string& file : files) {
+    if (!is_safe_relative(file))
+      return invalid("files: '{}' is not a path below the recipe", clip_utf8(file, 200));
+    LATHE_TRY(std::string bytes, read_file(place.recipe_dir / file));
+    LATHE_TRY_STATUS(apply_changes({{{file, std::move(bytes)}}}, directory));
+    std::error_code ignored;
+    const fs::perms mode = fs::status(place.recipe_dir / file, ignored).permissions();
+    if ((mode & fs::perms::owner_exec) != fs::perms::none)
+      fs::permissions(directory / file, fs::perms::owner_exec | fs::perms::others_exec,
+                      fs::perm_options::add, ignored);
+  }
+  return {};
+}
+
 }  // namespace lathe

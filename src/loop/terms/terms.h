@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -79,5 +80,10 @@ struct Place {
   std::shared_ptr<MediaPool> media;  // voices and ears, shared; null: a call that needs them starts
                                      // its own
 };
+
+// Copies files named in options, relative to the recipe, into a scratch directory under the same
+// names. A program keeps its right to be run.
+Status lay_recipe_files(const Place& place, std::span<const std::string> files,
+                        const fs::path& directory);
 
 }  // namespace lathe

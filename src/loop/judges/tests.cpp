@@ -1,0 +1,283 @@
+#include "loop/judges/tests.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "ground/base/hash.h"
+#include "ground/base/text.h"
+#include "loop/judges/locus.h"
+#include "loop/judges/test_run.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kMaxCritiques = 20;
+constexpr std::size_t kMaxEvidenceBytes = 2000;
+constexpr std::size_t kMaxNamedTests = 50;
+
+constexpr OptionSpec kOptions[] = {
+    {"command", OptionType::kString, kRequired, "runs the tests: a line for sh, in the tree", true},
+    {"build", OptionType::kString, "\"\"", "runs before it: a line for sh", true},
+    {"report", OptionType::kString, "\"\"", "the report's path in the tree; \"\": what it prints",
+     true},
+    {"format", OptionType::kString, "\"auto\"",
+     "auto | junit | tap | ctest | pytest | go | cargo | exit", true},
+    {"protect", OptionType::kStrings, "[]",
+     "globs of files that stay as they are, whatever a candidate does", true},
+    {"held_out", OptionType::kStrings, "[]",
+     "globs of test names that count, but are never shown to the maker", true},
+    {"time", OptionType::kDuration, "\"10m\"", "limit for the build and for the tests", true},
+    {"memory", OptionType::kBytes, "\"4GiB\"", "limit for all their processes together", true},
+    {"processes", OptionType::kInteger, "128", "limit of processes and threads", true},
+};
+
+constexpr std::pair<TestOutcome, std::string_view> kOutcomeNames[] = {
+    {TestOutcome::kPass, "pass"}, {TestOutcome::kSkip, "skip"}, {TestOutcome::kFail, "fail"}};
+
+std::string_view outcome_word(TestOutcome outcome) {
+  return kOutcomeNames[static_cast<std::size_t>(outcome)].second;
+}
+
+bool is_held_out(const std::vector<std::string>& globs, std::string_view name) {
+  // Names are no paths: '*' reaches over the slashes in them.
+  const std::string flat = replace_all(name, "/", "\x1f");
+  return std::ranges::any_of(globs, [&](const std::string& glob) {
+    return glob_match(replace_all(glob, "/", "\x1f"), flat);
+  });
+}
+
+Status check(const Json& options) {
+  const std::string format = option_string(options, "format");
+  if (std::ranges::find(kTestFormats, format) == std::end(kTestFormats))
+    return invalid("format '{}' is not one of auto, junit, tap, ctest, pytest, go, cargo, exit",
+                   clip_utf8(format, 40));
+  if (trim(option_string(options, "command")).empty()) return invalid("command is empty");
+  if (const std::string report = option_string(options, "report");
+      !report.empty() && !is_safe_relative(report))
+    return invalid("report '{}' is not a path inside the tree", clip_utf8(report, 200));
+  if (const auto processes = option_int(options, "processes"); processes < 1 || processes > 10000)
+    return invalid("processes is {}, but must be from 1 to 10000", processes);
+  return {};
+}
+
+// Numbers, addresses and times change from run to run; the fault is the same.
+std::string same_words(std::string_view text) {
+  std::string plain;
+  for (const char c : text)
+    if (c < '0' || c > '9')
+      plain += c;
+    else if (plain.empty() || plain.back() != '#')
+      plain += '#';
+  return plain;
+}
+
+std::string first_line(std::string_view text) {
+  for (const std::string_view line : split_lines(text))
+    if (!trim(line).empty()) return clip_utf8(trim(line), 200);
+  return {};
+}
+
+class Verdict {
+ public:
+  Verdict(const JudgeTask& task, const TestRun& run)
+      : task_(task),
+        run_(run),
+        held_out_(option_strings(task.options, "held_out")),
+        finder_(run.files, option_strings(task.options, "protect")) {
+    judgement_.candidate = task.candidate;
+    judgement_.outcome = Outcome::kFail;
+    for (const auto& [name, outcome] : json_at(task.discovered, "tests").items())
+      required_[name] = json_string({{"o", outcome}}, "o");
+  }
+
+  Result<Judgement> decide() {
+    judgement_.evidence["exit"] = run_.last.exit.describe();
+    if (!run_.last.contained.empty()) judgement_.evidence["contained"] = run_.last.contained;
+    if (!run_.tampered.empty()) {
+      add("",
+          fmt::format("the protected file {} was changed while the {} ran", run_.tampered,
+                      run_.built ? "tests" : "build"),
+          "");
+    } else if (!run_.built) {
+      add(finder_.find(run_.output_tail()), "the build fails: " + run_.last.exit.describe(),
+          run_.output_tail());
+    } else if (!run_.results) {
+      if (required_.empty())
+        return fail(ErrorKind::kInvalid, "tests: {} ({})\n{}", run_.no_results,
+                    run_.last.exit.describe(), run_.output_tail());
+      add_stopped("no test results: " + run_.no_results);
+    } else {
+      compare();
+    }
+    judgement_.score = total_ == 0 ? 0 : static_cast<double>(passed_) / static_cast<double>(total_);
+    if (judgement_.outcome != Outcome::kPass) judgement_.score = std::min(judgement_.score, 0.99);
+    set_units();
+    return std::move(judgement_);
+  }
+
+ private:
+  struct Count {
+    int passed = 0, total = 0;
+  };
+
+  // `identity`: what makes this the same fault on the next lap; "": the claim.
+  void add(std::string locus, std::string claim, std::string_view evidence,
+           std::string_view identity = {}) {
+    if (judgement_.critiques.size() == kMaxCritiques) return;
+    const std::string fingerprint =
+        sha256_hex(identity.empty() ? same_words(claim) : identity).substr(0, 12);
+    judgement_.critiques.push_back({std::move(locus), "must", std::move(claim),
+                                    clip_utf8(evidence, kMaxEvidenceBytes), fingerprint});
+  }
+
+  // The whole command's output may speak of held-out tests.
+  void add_stopped(std::string claim) {
+    if (!run_.last.contained.empty()) claim += fmt::format(" ({})", run_.last.contained);
+    const std::string tail = held_out_.empty() ? run_.output_tail() : std::string();
+    add(finder_.find(tail), claim + "; the command ended with " + run_.last.exit.describe(), tail);
+  }
+
+  void fault(const std::string& name, std::string_view what, std::string_view text) {
+    const std::string why = first_line(text);
+    add(finder_.find(text), fmt::format("test {} {}{}{}", name, what, why.empty() ? "" : ": ", why),
+        text, name + '\n' + same_words(why));
+  }
+
+  // One test against what it was before: true when it counts as passed.
+  bool judge_test(const std::string& name, const TestResult* now, std::string_view before,
+                  bool hidden) {
+    const bool may_skip = before == "skip" || before.empty();
+    if (now &&
+        (now->outcome == TestOutcome::kPass || (now->outcome == TestOutcome::kSkip && may_skip)))
+      return true;
+    if (hidden) return false;
+    failed_.insert(name);
+    if (!now)
+      fault(name, "did not run", "");
+    else if (now->outcome == TestOutcome::kSkip)
+      fault(name, "was skipped", now->text);
+    else if (before == "pass")
+      fault(name, "passed before this change and fails now", now->text);
+    else
+      fault(name, "fails", now->text);
+    return false;
+  }
+
+  void compare() {
+    std::map<std::string, const TestResult*> now;
+    for (const TestResult& test : run_.results->tests) now[test.name] = &test;
+    std::map<std::string, std::string> all = required_;
+    for (const TestResult& test : run_.results->tests) all.try_emplace(test.name, "");
+    Count visible, hidden;
+    // Regressions first: they are what this candidate did.
+    for (const bool regressions : {true, false})
+      for (const auto& [name, before] : all) {
+        if ((before == "pass") != regressions) continue;
+        const bool held_out = is_held_out(held_out_, name);
+        const auto found = now.find(name);
+        Count& count = held_out ? hidden : visible;
+        ++count.total;
+        count.passed +=
+            judge_test(name, found == now.end() ? nullptr : found->second, before, held_out);
+      }
+    if (hidden.passed < hidden.total)
+      add("",
+          fmt::format("{} of {} held-out tests fail", hidden.total - hidden.passed, hidden.total),
+          "");
+    const bool any_passed = std::ranges::any_of(
+        run_.results->tests, [](const auto& test) { return test.outcome == TestOutcome::kPass; });
+    if (judgement_.critiques.empty() && !run_.last.exit.ok())
+      add_stopped("every reported test passes, but the command failed");
+    else if (judgement_.critiques.empty() && !any_passed)
+      add("", "no test ran: all of them were skipped", "");
+    passed_ = visible.passed + hidden.passed;
+    total_ = visible.total + hidden.total;
+    judgement_.evidence["visible"] = {{"passed", visible.passed}, {"total", visible.total}};
+    if (hidden.total > 0)
+      judgement_.evidence["held_out"] = {{"passed", hidden.passed}, {"total", hidden.total}};
+    if (judgement_.critiques.empty()) judgement_.outcome = Outcome::kPass;
+    ran_ = true;
+  }
+
+  void set_units() {
+    Json failed = Json::array();
+    for (const std::string& name : failed_)
+      if (failed.size() < kMaxNamedTests) failed.push_back(name);
+    judgement_.evidence["failed"] = std::move(failed);
+    for (const Unit& unit : task_.units)
+      judgement_.units.push_back({unit.key, ran_ && !failed_.contains(unit.key) && knows(unit.key)
+                                                ? Outcome::kPass
+                                                : Outcome::kFail});
+    // A unit that is no test, like a file, stands or falls with the whole.
+    if (std::ranges::none_of(task_.units, [&](const Unit& unit) { return knows(unit.key); }))
+      judgement_.units.clear();
+  }
+
+  bool knows(const std::string& name) const { return required_.contains(name); }
+
+  const JudgeTask& task_;
+  const TestRun& run_;
+  std::vector<std::string> held_out_;
+  LocusFinder finder_;
+  std::map<std::string, std::string> required_;  // test → its outcome before the first lap
+  std::set<std::string> failed_;                 // visible ones
+  bool ran_ = false;
+  int passed_ = 0, total_ = 0;
+  Judgement judgement_;
+};
+
+Result<Judgement> judge(const JudgeTask& task, const JudgeContext& context) {
+  auto changes = parse_changes(task.bytes);
+  if (!changes) return at("tests: the candidate", changes.error());
+  LATHE_TRY(const TestRun run, run_tests(task.options, *changes, context));
+  return Verdict(task, run).decide();
+}
+
+}  // namespace
+
+const JudgeKind kTestsJudge{
+    .name = "tests",
+    .summary = "runs the project's tests in the sandbox; every one must run and pass",
+    .options = kOptions,
+    .stage = Stage::kGate,
+    .check = check,
+    .judge = judge,
+};
+
+Result<Discovery> discover_failing_tests(const Json& options, const JudgeContext& context) {
+  LATHE_TRY_STATUS(check(options));
+  LATHE_TRY(const TestRun run, run_tests(options, {}, context));
+  const auto describe = [&] {
+    return fmt::format("{}{}{}\n{}", run.last.exit.describe(),
+                       run.last.contained.empty() ? "" : ", ", run.last.contained,
+                       run.output_tail());
+  };
+  if (!run.built) return invalid("tests: the build fails before any change: {}", describe());
+  if (!run.tampered.empty())
+    return invalid(
+        "tests: the protected file {} is changed by the {} itself; leave it out of protect",
+        run.tampered, run.results ? "tests" : "build");
+  if (!run.results)
+    return invalid("tests: no results before any change: {}: {}", run.no_results, describe());
+  const std::vector<std::string> held_out = option_strings(options, "held_out");
+  const LocusFinder finder(run.files, option_strings(options, "protect"));
+  Discovery discovery;
+  Json tests = Json::object();
+  for (const TestResult& test : run.results->tests) {
+    tests[test.name] = outcome_word(test.outcome);
+    if (test.outcome != TestOutcome::kFail || is_held_out(held_out, test.name)) continue;
+    discovery.units.push_back({test.name,
+                               test.name,
+                               {{"message", clip_utf8(test.text, kMaxEvidenceBytes)},
+                                {"locus", finder.find(test.text)}}});
+  }
+  if (discovery.units.empty() && !run.last.exit.ok() &&
+      std::ranges::none_of(run.results->tests,
+                           [](const auto& t) { return t.outcome == TestOutcome::kFail; }))
+    return invalid("tests: every reported test passes, but the command failed: {}", describe());
+  discovery.discovered = {{"tests", std::move(tests)}};
+  return discovery;
+}
+
+}  // namespace lathe
