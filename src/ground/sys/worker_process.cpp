@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <latch>
 #include <thread>
 
 namespace lathe {
@@ -129,6 +130,7 @@ Status WorkerProcess::start() {
   posix_spawn_file_actions_adddup2(&actions, ends[1], kChildSocket);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
   const int failed =
       ::posix_spawn(&pid_, program.c_str(), &actions, &attributes, argv.data(), env.data());
   posix_spawn_file_actions_destroy(&actions);
@@ -206,12 +208,16 @@ void WorkerProcess::kill() {
 void watch_parent() {
   // PR_SET_PDEATHSIG would fire when the *thread* that started us ends, so the closed socket is
   // the sign instead.
+  // A thread makes system calls of its own as it starts; confine() must find it past them.
+  static std::latch started(1);
   std::thread([] {
+    started.count_down();
     for (;;) {
       pollfd hang_up{kChildSocket, 0, 0};
       if (::poll(&hang_up, 1, -1) > 0) ::_exit(0);
     }
   }).detach();
+  started.wait();
 }
 
 void serve_frames(const std::function<std::string(std::string_view)>& handle) {

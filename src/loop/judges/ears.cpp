@@ -170,7 +170,7 @@ Result<Judgement> judge_take(const JudgeTask& task, const JudgeContext& context)
   script.lines = prior_for(units, text, words);
   LATHE_TRY(const Hearing hearing,
             pool->hear(script, take->sound, words, context.time_limit, context.stop));
-  return concluded(task, bar, judge_words(*take, hearing, {}));
+  return concluded(task, bar, judge_words(*take, hearing, kWordsHeardLimits));
 }
 
 struct Chunk {

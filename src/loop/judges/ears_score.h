@@ -16,6 +16,9 @@ struct SignalLimits {
   double lufs_low = -32, lufs_high = -10;
   double peak_db = 0.5;  // dBTP
 };
+// What words_heard asks of the signal: only that nothing is broken. Level is audio_facts' business.
+inline constexpr SignalLimits kWordsHeardLimits{
+    .clip = 0, .silence_s = 1.0, .dropout_s = 0.2, .lufs_low = -50, .lufs_high = 0, .peak_db = 6};
 
 struct Finding {
   double score = 0;  // in [0,1]
