@@ -85,6 +85,7 @@ class Driver {
         return lay_out_tree(run_.journal_, manifest, directory);
       };
     place_.program = bench_.program;
+    place_.media = bench_.media;
     place_.unsafe_no_sandbox = bench_.unsafe_no_sandbox;
     LATHE_TRY(TempDir files, TempDir::make("lathe-recipe"));
     for (const Json& file : json_at(state_.header, "files")) {

@@ -21,7 +21,8 @@ struct Bench {
   fs::path program;  // lathe's own executable
   bool unsafe_no_sandbox = false;
   int parallel = 1;
-  std::string build;  // version and build of this program, for the record
+  std::string build;                 // version and build of this program, for the record
+  std::shared_ptr<MediaPool> media;  // voices and ears
   std::function<Worker*(const std::string& name)> worker;  // null: not known here
   std::function<std::optional<double>()> joules;  // energy counted so far; empty: not readable here
   const Clock& clock;

@@ -19,7 +19,7 @@ struct JudgeSpec {
   Scope scope = Scope::kUnit;
   bool veto = false;
   double weight = 1;
-  Json options;
+  Json options = {};
 };
 
 // How the verdicts inside one stage become one.
@@ -35,7 +35,7 @@ struct StopSpec {
   std::int64_t time_ms = 0;
   std::int64_t call_ms = 0;  // one call's limit
   std::int64_t tokens = 0;
-  std::optional<double> joules;  // counts only where the machine's energy can be read
+  std::optional<double> joules = {};  // counts only where the machine's energy can be read
 };
 
 struct Recipe {

@@ -81,11 +81,13 @@ Status begin_with_tree(const Journal& journal, const NewRun& request, const Benc
                 {"left_out", snapshot.left_out}};
   begin.title = begin.tree["root"];
   if (!recipe.from_tests()) return {};
-  const Place place{bench.program, request.recipe_dir,
-                    [&](const fs::path& directory) {
-                      return lay_out_tree(journal, snapshot.manifest, directory);
-                    },
-                    bench.unsafe_no_sandbox};
+  Place place;
+  place.program = bench.program;
+  place.recipe_dir = request.recipe_dir;
+  place.checkout = [&](const fs::path& directory) {
+    return lay_out_tree(journal, snapshot.manifest, directory);
+  };
+  place.unsafe_no_sandbox = bench.unsafe_no_sandbox;
   const JudgeContext context{place, nullptr, bench.stop, Milliseconds(recipe.stop.call_ms)};
   LATHE_TRY(Discovery discovery, discover_failing_tests(recipe.unit_options, context));
   begin.units = std::move(discovery.units);
@@ -143,7 +145,7 @@ Result<Run> Run::start_again(Journal& journal, const RunState& old, const Recipe
 
 Result<Run> Run::start_rejudge(Journal& journal, const std::string& old_id,
                                std::span<const Record> old, const Recipe& recipe,
-                               const Bench& bench) {
+                               const fs::path& recipe_dir, const Bench& bench) {
   LATHE_TRY(const RunState state, fold(old));
   Json tracks = Json::array();
   for (std::size_t i = 0; i < state.tracks.size(); ++i) tracks.push_back(Json::array());

@@ -22,31 +22,6 @@ std::optional<ErrorKind> parse_error_kind(std::string_view name) {
   return std::nullopt;
 }
 
-void make_tracks(RunState& state) {
-  state.tracks.clear();
-  if (state.recipe.maker->whole_group) {
-    Track track;
-    for (std::size_t i = 0; i < state.units.size(); ++i) track.units.push_back(i);
-    if (!track.units.empty()) state.tracks.push_back(std::move(track));
-  } else {
-    std::map<std::string, std::size_t> index;
-    for (std::size_t i = 0; i < state.units.size(); ++i) {
-      index[state.units[i].key] = i;
-      state.tracks.emplace_back().units = {i};
-    }
-    for (std::size_t i = 0; i < state.units.size(); ++i)
-      for (const Json& key : json_at(state.units[i].data, "after"))
-        if (const auto found = index.find(key.is_string() ? key.get<std::string>() : "");
-            found != index.end()) {
-          state.tracks[i].after.push_back(found->second);
-          state.tracks[found->second].before.push_back(i);
-        }
-  }
-  state.open_tracks = state.tracks.size();
-  for (std::size_t i = 0; i < state.tracks.size(); ++i)
-    if (state.tracks[i].after.empty()) state.due.insert(i);
-}
-
 // The track, lap and candidate that a body points to, or null.
 Track* find_track(RunState& state, const Json& body) {
   const auto index = json_int(body, "track", -1);
@@ -210,6 +185,31 @@ Call call_from_json(const Json& body) {
           static_cast<int>(json_int(body, "attempt", 0))};
 }
 
+void begin_tracks(RunState& state) {
+  state.tracks.clear();
+  if (state.recipe.maker->whole_group) {
+    Track track;
+    for (std::size_t i = 0; i < state.units.size(); ++i) track.units.push_back(i);
+    if (!track.units.empty()) state.tracks.push_back(std::move(track));
+  } else {
+    std::map<std::string, std::size_t> index;
+    for (std::size_t i = 0; i < state.units.size(); ++i) {
+      index[state.units[i].key] = i;
+      state.tracks.emplace_back().units = {i};
+    }
+    for (std::size_t i = 0; i < state.units.size(); ++i)
+      for (const Json& key : json_at(state.units[i].data, "after"))
+        if (const auto found = index.find(key.is_string() ? key.get<std::string>() : "");
+            found != index.end()) {
+          state.tracks[i].after.push_back(found->second);
+          state.tracks[found->second].before.push_back(i);
+        }
+  }
+  state.open_tracks = state.tracks.size();
+  for (std::size_t i = 0; i < state.tracks.size(); ++i)
+    if (state.tracks[i].after.empty()) state.due.insert(i);
+}
+
 Status apply(RunState& state, const Record& record) {
   if (record.seq != state.next_seq) return wrong(record, "its number is not the next one");
   if ((record.seq == 0) != (record.kind == "run"))
@@ -224,7 +224,7 @@ Status apply(RunState& state, const Record& record) {
     state.header = body;
   } else if (record.kind == "units") {
     for (const Json& unit : json_at(body, "units")) state.units.push_back(unit_from_json(unit));
-    if (json_bool(body, "last", false)) make_tracks(state);
+    if (json_bool(body, "last", false)) begin_tracks(state);
   } else if (record.kind == "lap") {
     return apply_lap(state, record);
   } else if (record.kind == "call") {

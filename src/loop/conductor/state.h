@@ -117,6 +117,8 @@ struct RunState {
   std::size_t open_tracks = 0;
 };
 
+// Lays the units out in tracks: what the last units record does.
+void begin_tracks(RunState& state);
 // Errors: records that cannot follow each other, or were written by something else.
 Status apply(RunState& state, const Record& record);
 Result<RunState> fold(std::span<const Record> records);

@@ -1,0 +1,534 @@
+#include "loop/conductor/state.h"
+
+#include <gmock/gmock.h>
+
+#include <random>
+
+#include "loop/conductor/conductor.h"
+#include "loop/conductor/feedback.h"
+
+namespace lathe {
+namespace {
+
+using testing::HasSubstr;
+
+// A maker whose proposals are the recipe's option "moves", one after the other.
+std::optional<Proposal> propose_listed(const ProposeTask& task) {
+  const Json& moves = json_at(task.options, "moves");
+  if (task.attempts.size() >= moves.size()) return std::nullopt;
+  const Json& move = moves[task.attempts.size()];
+  return Proposal{*parse_move(json_string(move, "move", "sample")),
+                  static_cast<int>(json_int(move, "rung", 0)),
+                  static_cast<int>(json_int(move, "n", task.best_of)), Json::object(), "listed"};
+}
+const MakerKind kListed{.name = "listed", .propose = propose_listed};
+const MakerKind kListedGroup{
+    .name = "listed-group", .whole_group = true, .propose = propose_listed};
+const JudgeKind kGate{.name = "gate", .stage = Stage::kGate};
+const JudgeKind kModel{.name = "model", .needs_worker = true, .stage = Stage::kRubric};
+
+Json moves(std::initializer_list<const char*> names) {
+  Json list = Json::array();
+  for (const char* name : names) list.push_back({{"move", name}});
+  return list;
+}
+
+class StateTest : public testing::Test {
+ protected:
+  StateTest() {
+    recipe_.maker = &kListed;
+    recipe_.make_options = {
+        {"moves", moves({"sample", "repair", "repair", "resample", "repair", "repair"})}};
+    recipe_.ladder = {"small", "large"};
+    recipe_.stop = {.laps = 6, .no_gain = 2, .time_ms = 60'000, .call_ms = 1000, .tokens = 1000};
+    recipe_.judges = {{.name = "g", .kind = &kGate, .stage = Stage::kGate}};
+  }
+
+  void begin(int units = 1) {
+    state_ = RunState();
+    state_.recipe = recipe_;
+    for (int i = 0; i < units; ++i)
+      state_.units.push_back({"U" + std::to_string(i), "text", Json::object()});
+    state_.next_seq = 2;
+    begin_tracks(state_);
+  }
+
+  void add(std::string kind, Json body, std::int64_t t_ms = 0) {
+    const Status fine =
+        apply(state_, {state_.next_seq, t_ms, std::nullopt, std::move(kind), std::move(body)});
+    ASSERT_TRUE(fine) << fine.error().message;
+  }
+  // Takes the decisions that are due; the last one's kind and rule, as "unit: no gain".
+  std::string decide() {
+    std::string last = "none";
+    while (auto next = next_decision(state_)) {
+      last = next->kind + ": " + json_string(next->body, "rule", json_string(next->body, "state"));
+      add(next->kind, next->body);
+      if (HasFatalFailure()) break;
+    }
+    return last;
+  }
+  std::vector<std::string> runnable() {
+    std::vector<std::string> ids;
+    for (const Call& call : runnable_calls(state_, 100)) ids.push_back(call.id());
+    return ids;
+  }
+  void made(std::string blob, int n = 0, std::size_t track = 0) {
+    Json body = to_json(Call{"make", track, lap(track), n, 0, 0});
+    body.update({{"ok", true}, {"blob", blob}, {"media_type", "text/plain"}});
+    add("made", body);
+  }
+  void made_error(ErrorKind kind, int n = 0, std::size_t track = 0) {
+    Json body = to_json(Call{"make", track, lap(track), n, 0, 0});
+    body.update(
+        {{"ok", false}, {"error", {{"kind", error_kind_name(kind)}, {"message", "it broke"}}}});
+    add("made", body);
+  }
+  void verdict(Outcome outcome, double score, std::vector<std::string> faults = {}, int n = 0,
+               std::size_t judge = 0, int attempt = 0, std::size_t track = 0,
+               std::vector<UnitOutcome> units = {}) {
+    Judgement judgement;
+    judgement.candidate = "x";
+    judgement.outcome = outcome;
+    judgement.score = score;
+    judgement.units = std::move(units);
+    for (const std::string& fault : faults)
+      judgement.critiques.push_back({fault, "must", "wrong: " + fault, "", ""});
+    Json body = to_json(Call{"judge", track, lap(track), n, judge, attempt});
+    body.update({{"judge_name", recipe_.judges[judge].name}, {"judgement", to_json(judgement)}});
+    add("verdict", body);
+  }
+  int lap(std::size_t track) const { return static_cast<int>(state_.tracks[track].laps.size()); }
+  // One whole lap: made, judged, decided.
+  std::string play(std::string blob, double score, std::vector<std::string> faults,
+                   Outcome outcome = Outcome::kFail) {
+    made(std::move(blob));
+    verdict(outcome, score, std::move(faults));
+    return decide();
+  }
+
+  Recipe recipe_;
+  RunState state_;
+};
+
+TEST_F(StateTest, APassEndsTheTrackAndTheRun) {
+  begin();
+  EXPECT_EQ(decide(), "lap: first lap");
+  EXPECT_EQ(runnable(), std::vector<std::string>{"make:0:1:0:0:0"});
+  made("a");
+  EXPECT_EQ(decide(), "none");
+  EXPECT_EQ(runnable(), std::vector<std::string>{"judge:0:1:0:0:0"});
+  verdict(Outcome::kPass, 1);
+  EXPECT_EQ(decide(), "end: passed");
+  EXPECT_TRUE(state_.ended);
+  EXPECT_TRUE(runnable().empty());
+}
+
+TEST_F(StateTest, TheRatchetKeepsTheBestAndNeverLosesIt) {
+  begin();
+  decide();
+  play("a", 0.5, {"x"});
+  play("b", 0.3, {"y"});
+  EXPECT_EQ(best_candidate(state_.tracks[0])->blob, "a");
+  play("c", 0.7, {"z"});
+  EXPECT_EQ(best_candidate(state_.tracks[0])->blob, "c");
+  EXPECT_FALSE(state_.tracks[0].laps[1].gained);
+}
+
+TEST_F(StateTest, AGroupCandidateThatLosesAPassIsNotTaken) {
+  recipe_.maker = &kListedGroup;
+  begin(3);
+  decide();
+  const auto outcome = [](int a, int b, int c) {
+    const auto of = [](int x) { return x ? Outcome::kPass : Outcome::kFail; };
+    return std::vector<UnitOutcome>{{"U0", of(a)}, {"U1", of(b)}, {"U2", of(c)}};
+  };
+  made("a");
+  verdict(Outcome::kFail, 0.3, {"x"}, 0, 0, 0, 0, outcome(1, 0, 0));
+  decide();
+  made("b");
+  verdict(Outcome::kFail, 0.9, {"y"}, 0, 0, 0, 0, outcome(0, 1, 1));  // more units, but U0 is lost
+  decide();
+  EXPECT_EQ(best_candidate(state_.tracks[0])->blob, "a");
+  made("c");
+  verdict(Outcome::kFail, 0.5, {"z"}, 0, 0, 0, 0, outcome(1, 1, 0));
+  decide();
+  EXPECT_EQ(best_candidate(state_.tracks[0])->blob, "c");
+  EXPECT_TRUE(unit_passed(state_.tracks[0], state_.units[1]));
+  EXPECT_FALSE(unit_passed(state_.tracks[0], state_.units[2]));
+}
+
+TEST_F(StateTest, AJudgeErrorIsAskedOnceMoreAndThenNotJudged) {
+  begin();
+  decide();
+  made("a");
+  verdict(Outcome::kError, 0);
+  EXPECT_EQ(decide(), "none");
+  EXPECT_EQ(runnable(), std::vector<std::string>{"judge:0:1:0:0:1"});
+  verdict(Outcome::kError, 0, {}, 0, 0, 1);
+  EXPECT_EQ(decide(), "end: not_judged");
+  EXPECT_EQ(state_.tracks[0].rule, "not judged");
+}
+
+TEST_F(StateTest, AnErrorThatHealsIsForgotten) {
+  begin();
+  decide();
+  made("a");
+  verdict(Outcome::kError, 0);
+  decide();
+  verdict(Outcome::kPass, 1, {}, 0, 0, 1);
+  EXPECT_EQ(decide(), "end: passed");
+}
+
+TEST_F(StateTest, AbstainingJudgesAloneNeverPassAnything) {
+  begin();
+  decide();
+  made("a");
+  verdict(Outcome::kAbstain, 1);
+  decide();
+  EXPECT_FALSE(state_.tracks[0].laps[0].rank.passed);
+}
+
+TEST_F(StateTest, AFailedGateSkipsTheDearerStageUnlessAllIsCollected) {
+  recipe_.judges.push_back({.name = "m", .kind = &kModel, .stage = Stage::kRubric});
+  for (const bool all : {false, true}) {
+    recipe_.collect_all = all;
+    begin();
+    decide();
+    made("a");
+    verdict(Outcome::kFail, 0.2, {"x"});
+    EXPECT_EQ(runnable_calls(state_, 100).empty(), !all);
+  }
+}
+
+TEST_F(StateTest, StagesCombineAsTheRecipeSays) {
+  recipe_.judges = {
+      {.name = "a", .kind = &kGate}, {.name = "b", .kind = &kGate}, {.name = "c", .kind = &kGate}};
+  struct Case {
+    Combine combine;
+    bool veto;  // of the first judge
+    std::vector<Outcome> outcomes;
+    Outcome expected;
+  };
+  using enum Outcome;
+  const Combine all, any{Combine::How::kAny}, two{Combine::How::kAtLeast, 2},
+      weighted{Combine::How::kWeighted, 0, 0.6};
+  const std::vector<Case> cases{
+      {all, false, {kPass, kPass, kPass}, kPass},
+      {all, false, {kPass, kAbstain, kPass}, kPass},
+      {all, false, {kPass, kFail, kError}, kFail},
+      {all, false, {kPass, kPass, kError}, kError},
+      {any, false, {kFail, kFail, kPass}, kPass},
+      {any, false, {kFail, kError, kFail}, kError},
+      {any, true, {kFail, kPass, kPass}, kFail},
+      {two, false, {kPass, kFail, kPass}, kPass},
+      {two, false, {kPass, kFail, kError}, kError},
+      {two, false, {kFail, kFail, kError}, kFail},
+      {two, false, {kPass, kAbstain, kFail}, kFail},
+      {weighted, false, {kPass, kPass, kFail}, kPass},
+      {weighted, false, {kPass, kFail, kFail}, kFail},
+      {weighted, true, {kFail, kPass, kPass}, kFail},
+      {all, false, {kAbstain, kAbstain, kAbstain}, kAbstain},
+  };
+  for (const Case& test : cases) {
+    recipe_.combine[Stage::kGate] = test.combine;
+    recipe_.judges[0].veto = test.veto;
+    CandidateState candidate;
+    candidate.made = true;
+    for (std::size_t i = 0; i < 3; ++i) {
+      Judgement judgement;
+      judgement.outcome = test.outcomes[i];
+      judgement.score = test.outcomes[i] == kPass ? 1 : 0;
+      candidate.verdicts.push_back({recipe_.judges[i].name, i, 1, judgement});
+    }
+    EXPECT_EQ(outcome_of(recipe_, candidate), test.expected) << &test - cases.data();
+  }
+}
+
+TEST_F(StateTest, StopsWithItsReason) {
+  struct Case {
+    Json moves;
+    std::vector<std::tuple<std::string, double, std::string>> laps;  // blob, score, fault
+    std::string rule;
+  };
+  const std::vector<Case> cases{
+      {moves({"sample", "repair", "repair"}), {{"a", 0.1, "x"}, {"a", 0.1, "x"}}, "identical"},
+      {moves({"sample", "repair", "repair", "repair", "repair"}),
+       {{"a", 0.1, "x"}, {"b", 0.2, "y"}, {"a", 0.3, "x"}, {"b", 0.4, "y"}},
+       "A-B-A-B"},
+      {moves({"sample", "repair", "repair", "repair"}),
+       {{"a", 0.1, "x"}, {"b", 0.2, "x"}, {"c", 0.3, "x"}},
+       "same faults"},
+      {moves({"sample", "repair", "repair", "repair"}),
+       {{"a", 0.5, "x"}, {"b", 0.2, "y"}, {"c", 0.3, "z"}},
+       "no gain"},
+      {moves({"sample", "repair"}), {{"a", 0.5, "x"}, {"b", 0.6, "y"}}, "no further move"},
+      {moves({"sample", "repair", "repair", "repair", "repair", "repair", "repair"}),
+       {{"a", 0.1, "1"},
+        {"b", 0.2, "2"},
+        {"c", 0.3, "3"},
+        {"d", 0.4, "4"},
+        {"e", 0.5, "5"},
+        {"f", 0.6, "6"}},
+       "laps"},
+  };
+  for (const Case& test : cases) {
+    recipe_.make_options["moves"] = test.moves;
+    begin();
+    decide();
+    for (const auto& [blob, score, fault] : test.laps) {
+      ASSERT_FALSE(state_.ended) << test.rule;
+      play(blob, score, {fault});
+    }
+    EXPECT_TRUE(state_.ended) << test.rule;
+    EXPECT_EQ(state_.tracks[0].rule, test.rule);
+    EXPECT_THAT(state_.tracks[0].why, testing::Not(testing::IsEmpty()));
+  }
+}
+
+TEST_F(StateTest, AStallAllowsOneFreshStartAndThenOnlyAHigherRung) {
+  recipe_.make_options["moves"] = moves({"sample", "repair", "resample", "resample"});
+  begin();
+  decide();
+  play("a", 0.5, {"x"});
+  EXPECT_EQ(play("a", 0.5, {"x"}),
+            "lap: next move");  // identical, but the next move is a fresh start
+  play("a", 0.5, {"x"});
+  EXPECT_EQ(state_.tracks[0].rule, "identical");
+
+  recipe_.make_options["moves"] = Json::array(
+      {{{"move", "sample"}}, {{"move", "repair"}}, {{"move", "escalate"}, {"rung", 1}}});
+  begin();
+  decide();
+  play("a", 0.5, {"x"});
+  EXPECT_EQ(play("a", 0.5, {"x"}), "lap: next move");
+  EXPECT_EQ(state_.tracks[0].laps.back().rung, 1);
+}
+
+TEST_F(StateTest, AJudgeThatContradictsItselfIsToBlame) {
+  recipe_.judges.push_back({.name = "m", .kind = &kModel, .stage = Stage::kRubric});
+  recipe_.judges[0].stage = Stage::kRubric;
+  begin();
+  decide();
+  for (const Outcome outcome : {Outcome::kPass, Outcome::kFail}) {
+    made("same");
+    verdict(Outcome::kFail, 0.5, {"x"}, 0, 0);
+    verdict(outcome, 0.5, {}, 0, 1);
+    decide();
+  }
+  EXPECT_EQ(state_.tracks[0].rule, "judge flap");
+  EXPECT_THAT(state_.tracks[0].why, HasSubstr("'m'"));
+}
+
+TEST_F(StateTest, AnUnavailableRungIsLeftOpenly) {
+  begin();
+  decide();
+  made_error(ErrorKind::kUnavailable);
+  EXPECT_EQ(decide(), "lap: rung unavailable");
+  EXPECT_EQ(state_.tracks[0].laps.back().rung, 1);
+  EXPECT_THAT(state_.tracks[0].laps.back().reason, HasSubstr("it broke"));
+  made_error(ErrorKind::kDenied);
+  EXPECT_EQ(decide(), "end: failed");
+  EXPECT_EQ(state_.tracks[0].rule, "rung unavailable");
+}
+
+TEST_F(StateTest, AnUnusableAnswerIsALapWithItsFaultAsCritique) {
+  begin();
+  decide();
+  made_error(ErrorKind::kInvalid);
+  EXPECT_EQ(decide(), "lap: next move");
+  const auto attempts = attempts_of(state_.tracks[0]);
+  ASSERT_EQ(attempts.size(), 1U);
+  EXPECT_FALSE(attempts[0].made);
+  EXPECT_THAT(feedback_tail(state_.tracks[0], state_.tracks[0].laps.back(), std::nullopt),
+              HasSubstr("it broke"));
+}
+
+TEST_F(StateTest, BudgetsAreCheckedBeforeACallAndKeepTheBest) {
+  begin(2);
+  decide();
+  made("a");
+  verdict(Outcome::kFail, 0.5, {"x"});
+  decide();
+  add("tick", Json::object(), 60'000);
+  EXPECT_TRUE(runnable().empty());
+  decide();
+  EXPECT_TRUE(state_.ended);
+  EXPECT_EQ(state_.tracks[0].rule, "budget");
+  EXPECT_THAT(state_.tracks[0].why, HasSubstr("time"));
+  EXPECT_EQ(best_candidate(state_.tracks[0])->blob, "a");
+
+  begin();
+  decide();
+  Json body = to_json(Call{"make", 0, 1, 0, 0, 0});
+  body.update({{"ok", true},
+               {"blob", "b"},
+               {"usage", {{"prompt_tokens", 900}, {"completion_tokens", 100}, {"calls", 1}}}});
+  add("made", body);
+  decide();
+  EXPECT_THAT(state_.tracks[0].why, HasSubstr("1000 of 1000 tokens"));
+}
+
+TEST_F(StateTest, WholeJudgesComeLastAndCannotBeSkipped) {
+  recipe_.judges.push_back({.name = "w", .kind = &kGate, .scope = Scope::kWhole});
+  for (const Outcome outcome : {Outcome::kPass, Outcome::kFail, Outcome::kError}) {
+    begin();
+    decide();
+    play("a", 1, {}, Outcome::kPass);
+    ASSERT_FALSE(state_.ended);
+    EXPECT_EQ(runnable(), std::vector<std::string>{"whole:0:0:0:1:0"});
+    for (int attempt = 0; attempt < (outcome == Outcome::kError ? 2 : 1); ++attempt) {
+      Judgement judgement;
+      judgement.candidate = "x";
+      judgement.outcome = outcome;
+      Json body = to_json(Call{"whole", 0, 0, 0, 1, attempt});
+      body.update({{"judge_name", "w"}, {"judgement", to_json(judgement)}});
+      add("verdict", body);
+      decide();
+    }
+    EXPECT_EQ(state_.end_state, outcome == Outcome::kPass   ? "passed"
+                                : outcome == Outcome::kFail ? "failed"
+                                                            : "not_judged");
+  }
+}
+
+TEST_F(StateTest, UnitsWaitForThoseTheyComeAfter) {
+  begin(0);
+  state_.units = {
+      {"A", "a", Json::object()}, {"B", "b", {{"after", {"A"}}}}, {"C", "c", {{"after", {"B"}}}}};
+  begin_tracks(state_);
+  decide();
+  EXPECT_EQ(runnable(), std::vector<std::string>{"make:0:1:0:0:0"});
+  play("a", 1, {}, Outcome::kPass);
+  EXPECT_EQ(runnable(), std::vector<std::string>{"make:1:1:0:0:0"});
+  made_error(ErrorKind::kUnavailable, 0, 1);
+  decide();
+  made_error(ErrorKind::kUnavailable, 0, 1);
+  decide();
+  EXPECT_TRUE(state_.ended);
+  EXPECT_EQ(state_.end_state, "partial");
+  EXPECT_EQ(state_.tracks[2].rule, "waits for another");
+}
+
+TEST_F(StateTest, BestOfNTakesTheBestAndAllAreJudged) {
+  recipe_.best_of = 3;
+  begin();
+  decide();
+  EXPECT_EQ(runnable().size(), 3U);
+  for (int n = 0; n < 3; ++n) made("c" + std::to_string(n), n);
+  verdict(Outcome::kFail, 0.2, {"x"}, 0);
+  verdict(Outcome::kPass, 0.9, {}, 1);
+  EXPECT_EQ(decide(), "none");  // the third is still to come
+  verdict(Outcome::kPass, 0.95, {}, 2);
+  decide();
+  EXPECT_EQ(best_candidate(state_.tracks[0])->blob, "c2");
+}
+
+TEST_F(StateTest, RecordsThatCannotFollowAreRefused) {
+  begin();
+  decide();
+  const auto refused = [&](std::string kind, Json body) {
+    RunState copy = state_;
+    return !apply(copy, {copy.next_seq, 0, std::nullopt, std::move(kind), std::move(body)})
+                .has_value();
+  };
+  EXPECT_TRUE(refused("lap", {{"track", 0}, {"lap", 3}, {"move", "sample"}, {"n", 1}}));
+  EXPECT_TRUE(refused("lap", {{"track", 9}, {"lap", 1}, {"move", "sample"}, {"n", 1}}));
+  EXPECT_TRUE(refused("close", {{"track", 0}, {"lap", 1}, {"best", 7}}));
+  EXPECT_TRUE(refused("made", to_json(Call{"make", 5, 1, 0, 0, 0})));
+  EXPECT_TRUE(refused("made", to_json(Call{"make", 0, 1, 4, 0, 0})));
+  EXPECT_TRUE(refused("verdict", to_json(Call{"judge", 0, 1, 0, 3, 0})));
+  EXPECT_TRUE(refused("unit", {{"track", 1}}));
+  EXPECT_TRUE(refused("nonsense", Json::object()));
+  EXPECT_TRUE(refused("run", Json::object()));
+  RunState copy = state_;
+  EXPECT_FALSE(apply(copy, {copy.next_seq + 1, 0, std::nullopt, "tick", Json::object()}));
+}
+
+// Whatever makers and judges answer, and in whatever order: the run ends, a unit is never passed
+// without a passing verdict, and the same records lead to the same decisions.
+TEST_F(StateTest, EveryRandomRunEndsHonestly) {
+  recipe_.judges.push_back({.name = "m", .kind = &kModel, .stage = Stage::kRubric});
+  recipe_.best_of = 2;
+  recipe_.make_options["moves"] = Json::array({{{"move", "sample"}},
+                                               {{"move", "repair"}},
+                                               {{"move", "resample"}},
+                                               {{"move", "escalate"}, {"rung", 1}},
+                                               {{"move", "repair"}, {"rung", 1}}});
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    std::mt19937 random(seed);
+    const auto chance = [&](unsigned percent) { return random() % 100 < percent; };
+    begin(1 + static_cast<int>(random() % 5));
+    std::vector<Record> log;
+    const auto record = [&](std::string kind, Json body) {
+      log.push_back({state_.next_seq, 0, std::nullopt, kind, body});
+      add(std::move(kind), std::move(body));
+    };
+    for (int step = 0; step < 2000 && !state_.ended; ++step) {
+      if (auto next = next_decision(state_)) {
+        record(next->kind, next->body);
+        continue;
+      }
+      const auto calls = runnable_calls(state_, 100);
+      ASSERT_FALSE(calls.empty()) << "seed " << seed << ": nothing to decide and nothing to do";
+      const Call call = calls[random() % calls.size()];
+      Json body = to_json(call);
+      if (call.kind == "make") {
+        const bool ok = chance(85);
+        body["ok"] = ok;
+        if (ok)
+          body["blob"] = "b" + std::to_string(random() % 6);
+        else
+          body["error"] = {{"kind", chance(50) ? "invalid" : "unavailable"}, {"message", "no"}};
+        record("made", body);
+      } else {
+        Judgement judgement;
+        judgement.candidate = "x";
+        judgement.outcome = std::array{Outcome::kPass, Outcome::kFail, Outcome::kAbstain,
+                                       Outcome::kError}[random() % 4];
+        judgement.score = static_cast<double>(random() % 10) / 10;
+        if (judgement.outcome == Outcome::kFail)
+          judgement.critiques = {{"l" + std::to_string(random() % 3), "must", "c", "", ""}};
+        body["judge_name"] = recipe_.judges[call.judge].name;
+        body["judgement"] = to_json(judgement);
+        record("verdict", body);
+      }
+      if (HasFatalFailure()) return;
+    }
+    ASSERT_TRUE(state_.ended) << "seed " << seed;
+    for (const Track& track : state_.tracks)
+      EXPECT_EQ(
+          track.state == TrackState::kPassed,
+          best_candidate(track) && outcome_of(recipe_, *best_candidate(track)) == Outcome::kPass)
+          << "seed " << seed;
+    begin(static_cast<int>(state_.units.size()));
+    for (const Record& again : log) {
+      const auto expected = next_decision(state_);
+      const bool is_decision = again.kind != "made" && again.kind != "verdict";
+      ASSERT_EQ(is_decision, expected.has_value()) << "seed " << seed << " record " << again.seq;
+      if (expected) {
+        ASSERT_EQ(expected->body, again.body);
+      }
+      add(again.kind, again.body);
+    }
+  }
+}
+
+TEST_F(StateTest, FeedbackIsBoundedAndAFreshStartSeesNoOldWork) {
+  begin();
+  decide();
+  std::vector<std::string> faults;
+  for (int i = 0; i < 40; ++i) faults.push_back("fault" + std::to_string(i));
+  play("a", 0.2, faults);
+  const Track& track = state_.tracks[0];
+  const std::string repair = feedback_tail(track, track.laps.back(), "THE TEXT");
+  EXPECT_THAT(repair, HasSubstr("THE TEXT"));
+  EXPECT_THAT(repair, HasSubstr("wrong: fault3"));
+  EXPECT_THAT(repair, HasSubstr("and 28 more"));
+  LapState fresh = track.laps.back();
+  fresh.move = Move::kResample;
+  EXPECT_THAT(feedback_tail(track, fresh, "THE TEXT"), testing::Not(HasSubstr("THE TEXT")));
+}
+
+}  // namespace
+}  // namespace lathe
