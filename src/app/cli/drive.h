@@ -26,7 +26,6 @@ class DriveSetup {
 
  private:
   WorkerTable workers_;
-  std::unique_ptr<class EnergyMeter> meter_;
   std::optional<Bench> bench_;
 };
 

@@ -1,0 +1,85 @@
+// lathe doctor: what this machine has, and what to do about what it lacks.
+#include "app/cli/app.h"
+#include "books/journal/journal.h"
+#include "ground/base/units.h"
+#include "ground/sys/sandbox.h"
+
+namespace lathe {
+namespace {
+
+struct Finding {
+  std::string what;
+  enum Grade { kOk, kNote, kProblem } grade = kOk;
+  std::string found;
+  std::string remedy = {};
+};
+
+Finding program(const std::string& name, const std::string& what, const std::string& package,
+                bool needed) {
+  const auto path = find_program(name);
+  if (path) return {what, Finding::kOk, path->string()};
+  return {what, needed ? Finding::kProblem : Finding::kNote, "not installed",
+          "apt-get install " + package};
+}
+
+Finding file(const fs::path& path, const std::string& what, const std::string& package) {
+  std::error_code ignored;
+  if (fs::exists(path, ignored)) return {what, Finding::kOk, path.string()};
+  return {what, Finding::kProblem, "not installed", "apt-get install " + package};
+}
+
+Finding sandbox() {
+  const auto works = sandbox_works();
+  if (works) return {"sandbox", Finding::kOk, "generated code and tests run confined"};
+  return {"sandbox", Finding::kProblem, works.error().message,
+          "judges that run code refuse until this is mended"};
+}
+
+Finding journal(const App& app) {
+  const auto opened = Journal::open(app.journal_dir);
+  if (!opened) return {"journal", Finding::kProblem, opened.error().message};
+  std::error_code error;
+  const auto space = fs::space(app.journal_dir, error);
+  const std::string found =
+      fmt::format("{}, {} free", app.journal_dir.string(), format_bytes(space.available));
+  if (!error && space.available < (std::uintmax_t{1} << 30))
+    return {"journal", Finding::kNote, found,
+            "free some space: audio takes about 2 MiB per minute and take"};
+  return {"journal", Finding::kOk, found};
+}
+
+int doctor(const App& app) {
+  const std::vector<Finding> findings{
+      program("bwrap", "bubblewrap", "bubblewrap", true),
+      sandbox(),
+      file("/usr/share/pocketsphinx/model/en-us/en-us.lm.bin", "ear's model", "pocketsphinx-en-us"),
+      program("espeak-ng", "second voice", "espeak-ng", false),
+      program("python3", "python3", "python3", false),
+      journal(app),
+  };
+  bool sound = true;
+  for (const Finding& finding : findings) {
+    sound &= finding.grade != Finding::kProblem;
+    static constexpr std::string_view kGrades[] = {"ok", "note", "problem"};
+    if (app.json)
+      print_json({{"what", finding.what},
+                  {"grade", kGrades[finding.grade]},
+                  {"found", finding.found},
+                  {"remedy", finding.remedy}});
+    else
+      print(fmt::format(
+          "{:<8} {:<14} {}{}\n", kGrades[finding.grade], finding.what, finding.found,
+          finding.remedy.empty() ? "" : "\n" + std::string(24, ' ') + "→ " + finding.remedy));
+  }
+  return sound ? kExitPassed : kExitFailed;
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& cli, App& app, Action& action) {
+  cli.add_subcommand("doctor", "Check this machine, with a remedy for each finding")->callback([&] {
+    action = [&] { return doctor(app); };
+  });
+}
+
+}  // namespace lathe

@@ -1,0 +1,258 @@
+// lathe judge list | run | calibrate: judges outside a run.
+#include "app/cli/drive.h"
+#include "app/cli/workers.h"
+#include "ground/base/hash.h"
+#include "ground/base/text.h"
+#include "ground/base/units.h"
+#include "loop/judges/calibration.h"
+#include "loop/media/media_pool.h"
+
+namespace lathe {
+namespace {
+
+struct JudgeFlags {
+  std::string judge;
+  std::string file;  // what is judged, or the labels
+  std::vector<std::string> set;
+  std::string tree;
+  std::string out;
+  std::string time = "2m";
+  DriveFlags drive;
+};
+
+std::string media_type_of(const fs::path& file) {
+  static const std::map<std::string, std::string> kTypes{
+      {".wav", "audio/wav"},  {".flac", "audio/flac"},       {".ogg", "audio/ogg"},
+      {".mp3", "audio/mpeg"}, {".json", "application/json"}, {".md", "text/markdown"},
+  };
+  const auto found = kTypes.find(to_lower_ascii(file.extension().string()));
+  return found == kTypes.end() ? "text/plain" : found->second;
+}
+
+// A judge with its options, checked, and everything that it may ask for.
+class JudgeBench {
+ public:
+  static Result<std::unique_ptr<JudgeBench>> make(const App& app, const JudgeFlags& flags) {
+    auto bench = std::make_unique<JudgeBench>(app);
+    bench->kind_ = find_judge(flags.judge);
+    if (!bench->kind_) {
+      std::vector<std::string> names;
+      for (const JudgeKind* kind : judge_kinds()) names.emplace_back(kind->name);
+      return fail(ErrorKind::kNotFound, "there is no judge '{}'{}; there are {}",
+                  clip_utf8(flags.judge, 60), did_you_mean(flags.judge, names), join(names, ", "));
+    }
+    LATHE_TRY(bench->options_, read_options(*bench->kind_, flags.set));
+    LATHE_TRY(const Milliseconds limit, parse_duration(flags.time));
+    LATHE_TRY(bench->setup_, DriveSetup::make(app, flags.drive, Reach::kAny, nullptr));
+    std::error_code ignored;
+    bench->limit_ = limit;
+    bench->place_.program = app.program;
+    bench->place_.recipe_dir = fs::current_path(ignored);
+    bench->place_.unsafe_no_sandbox = flags.drive.unsafe_no_sandbox;
+    bench->place_.media = bench->setup_->bench().media;
+    if (!flags.tree.empty())
+      bench->place_.checkout = [tree = fs::path(flags.tree)](const fs::path& directory) -> Status {
+        std::error_code error;
+        fs::copy(tree, directory, fs::copy_options::recursive | fs::copy_options::skip_symlinks,
+                 error);
+        if (error)
+          return fail(ErrorKind::kUnavailable, "{}: cannot copy it: {}", tree.string(),
+                      error.message());
+        return {};
+      };
+    return bench;
+  }
+
+  explicit JudgeBench(const App& app) : app_(app) {}
+
+  Judgement judge(std::string_view bytes, const std::string& media_type, const Unit& unit) const {
+    const std::vector<Unit> units{unit};
+    JudgeTask task{options_};
+    task.units = units;
+    task.all_units = units;
+    task.candidate = sha256_hex(bytes);
+    task.bytes = bytes;
+    task.media_type = media_type;
+    const JudgeContext context{place_, setup_->bench().worker(option_string(options_, "worker")),
+                               *app_.stop, limit_};
+    return judge_closed(*kind_, task, context);
+  }
+
+  Result<Json> calibrate(std::span<const Label> labels, const CalibrationTable& table) const {
+    LATHE_TRY(const std::string identity, judge_identity(*kind_, options_, place_, worker()));
+    Json record = calibration_record(table, *kind_, identity, worker());
+    record["labels"] = labels.size();
+    return record;
+  }
+
+ private:
+  Worker* worker() const { return setup_->bench().worker(option_string(options_, "worker")); }
+
+  static Result<Json> read_options(const JudgeKind& kind, const std::vector<std::string>& set) {
+    Json given = Json::object();
+    for (const std::string& text : set) {
+      const auto equals = text.find('=');
+      if (equals == text.npos)
+        return invalid("--set {}: write it as key=value", clip_utf8(text, 80));
+      const std::string key = text.substr(0, equals);
+      const auto spec = std::ranges::find(kind.options, std::string_view(key), &OptionSpec::name);
+      if (spec == kind.options.end()) {
+        given[key] = Json();  // check_options names it, with a suggestion
+      } else {
+        auto value = parse_option_text(*spec, text.substr(equals + 1));
+        if (!value) return at("--set", value.error());
+        given[key] = *std::move(value);
+      }
+    }
+    auto options = check_options(given, kind.options);
+    if (!options) return invalid("--set {}: {}", options.error().key, options.error().message);
+    if (kind.check) LATHE_TRY_STATUS(kind.check(*options));
+    return *std::move(options);
+  }
+
+  const App& app_;
+  const JudgeKind* kind_ = nullptr;
+  Json options_;
+  std::unique_ptr<DriveSetup> setup_;
+  Place place_;
+  Milliseconds limit_{0};
+};
+
+int exit_code(Outcome outcome) {
+  return outcome == Outcome::kPass   ? kExitPassed
+         : outcome == Outcome::kFail ? kExitFailed
+                                     : kExitNotJudged;
+}
+
+void print_judgement(const App& app, const Judgement& judgement) {
+  if (app.json) {
+    print_json(to_json(judgement));
+    return;
+  }
+  print(fmt::format("{}: {:.2f} of 10 (bar {:.2f})\n", outcome_name(judgement.outcome),
+                    10 * judgement.score, 10 * judgement.bar));
+  for (const Critique& critique : judgement.critiques)
+    print(make_valid_utf8(fmt::format(
+        "  {}{}{}{}\n", critique.locus, critique.locus.empty() ? "" : ": ", critique.claim,
+        critique.evidence.empty() ? "" : " (" + clip_utf8(critique.evidence, 300) + ")")));
+  if (judgement.outcome == Outcome::kError)
+    print("  not judged: " + json_string(judgement.evidence, "not_judged") + "\n");
+}
+
+int list_judges(const App& app) {
+  for (const JudgeKind* kind : judge_kinds()) {
+    if (app.json) {
+      Json options = Json::array();
+      for (const OptionSpec& spec : kind->options)
+        options.push_back({{"name", spec.name}, {"default", spec.fallback}, {"help", spec.help}});
+      print_json({{"name", kind->name},
+                  {"summary", kind->summary},
+                  {"stage", stage_name(kind->stage)},
+                  {"whole", kind->can_whole},
+                  {"options", std::move(options)}});
+      continue;
+    }
+    print(fmt::format("{}: {}\n", kind->name, kind->summary));
+    for (const OptionSpec& spec : kind->options)
+      print(fmt::format("    {:<18} {}{}\n", spec.name, spec.help,
+                        spec.fallback == kRequired ? " (required)"
+                        : spec.fallback.empty()    ? ""
+                                                   : fmt::format(" (default {})", spec.fallback)));
+  }
+  return kExitPassed;
+}
+
+int run_judge(const App& app, const JudgeFlags& flags) {
+  const auto bench = JudgeBench::make(app, flags);
+  if (!bench) return report_error(app, bench.error());
+  const auto bytes = read_file(flags.file);
+  if (!bytes) return report_error(app, bytes.error());
+  const Judgement judgement =
+      (*bench)->judge(*bytes, media_type_of(flags.file),
+                      {fs::path(flags.file).filename().string(), "", Json::object()});
+  print_judgement(app, judgement);
+  return exit_code(judgement.outcome);
+}
+
+std::string percent(const Json& rate) {
+  if (!rate.is_object()) return "no such labels";
+  const Json& interval = json_at(rate, "interval");
+  return fmt::format("{:.1f} % of {} ({:.1f} to {:.1f})", 100 * json_number(rate, "rate", 0),
+                     json_int(rate, "of", 0), 100 * interval[0].get<double>(),
+                     100 * interval[1].get<double>());
+}
+
+std::string kappa_text(const Json& record) {
+  if (json_at(record, "kappa").is_null())
+    return "cannot be told: all labels, or all verdicts, are the same";
+  const Json& interval = json_at(record, "kappa_interval");
+  return fmt::format("{:.2f} ({:.2f} to {:.2f})", json_number(record, "kappa", 0),
+                     interval[0].get<double>(), interval[1].get<double>());
+}
+
+int calibrate(const App& app, const JudgeFlags& flags) {
+  const auto bench = JudgeBench::make(app, flags);
+  if (!bench) return report_error(app, bench.error());
+  const auto labels = read_labels(flags.file);
+  if (!labels) return report_error(app, labels.error());
+  CalibrationTable table;
+  for (const Label& label : *labels) {
+    const Judgement judgement = (*bench)->judge(label.bytes, media_type_of(label.name),
+                                                {label.name, label.source, Json::object()});
+    if (app.stop->raised())
+      return report_error(app, {ErrorKind::kCancelled, "stopped before all labels were judged"});
+    const auto verdict = verdict_of(judgement);
+    table.add(label.pass, verdict);
+    if (!app.json && verdict != label.pass)
+      print(fmt::format(
+          "  {}: a person says {}, the judge {}\n", label.name, label.pass ? "pass" : "fail",
+          verdict ? (*verdict ? "pass" : "fail")
+                  : "could not tell: " + json_string(judgement.evidence, "not_judged")));
+  }
+  const auto record = (*bench)->calibrate(*labels, table);
+  if (!record) return report_error(app, record.error());
+  if (!flags.out.empty())
+    if (auto written = write_file_atomic(flags.out, dump_json(*record, 1) + "\n"); !written)
+      return report_error(app, written.error());
+  if (app.json) {
+    print_json(*record);
+  } else {
+    print(fmt::format("{} labels, {} judged\nkappa       {}\nfalse pass  {}\nfalse fail  {}\n",
+                      labels->size(), table.judged(), kappa_text(*record),
+                      percent(json_at(*record, "false_pass_rate")),
+                      percent(json_at(*record, "false_fail_rate"))));
+    if (!flags.out.empty())
+      print("written to " + flags.out + ": name it as `calibration` in a recipe\n");
+  }
+  return table.judged() > 0 ? kExitPassed : kExitNotJudged;
+}
+
+}  // namespace
+
+void add_judge(CLI::App& cli, App& app, Action& action) {
+  CLI::App* command = cli.add_subcommand("judge", "List judges, judge a file, calibrate a judge");
+  command->require_subcommand(1);
+  command->add_subcommand("list", "The judges and their options")->callback([&] {
+    action = [&] { return list_judges(app); };
+  });
+  const auto add = [&](const char* verb, const char* help, const char* what, auto run) {
+    auto flags = std::make_shared<JudgeFlags>();
+    CLI::App* sub = command->add_subcommand(verb, help);
+    sub->add_option("judge", flags->judge, "Its name: `lathe judge list`")->required();
+    sub->add_option("file", flags->file, what)->required();
+    sub->add_option("--set", flags->set, "An option of the judge: --set key=value")->take_all();
+    sub->add_option("--tree", flags->tree, "Source tree that a candidate's changes are for");
+    sub->add_option("--time", flags->time, "At most this long per file")->capture_default_str();
+    add_drive_flags(*sub, flags->drive);
+    sub->callback(
+        [&app, &action, flags, run] { action = [&app, flags, run] { return run(app, *flags); }; });
+    return std::pair{sub, flags};
+  };
+  add("run", "Judge one file; exit code 0 pass, 1 fail, 3 not judged", "The file to judge",
+      run_judge);
+  const auto [sub, flags] = add("calibrate", "Measure how far a judge agrees with people",
+                                "Labels: JSONL or TSV", calibrate);
+  sub->add_option("--out", flags->out, "Write the calibration record here, for a recipe");
+}
+
+}  // namespace lathe

@@ -1,0 +1,94 @@
+// lathe report RUN: the run as one self-contained page.
+#include "app/cli/drive.h"
+#include "app/cli/report_html.h"
+#include "app/cli/view.h"
+
+namespace lathe {
+namespace {
+
+struct ReportFlags {
+  std::string run;
+  std::string out;
+  bool baseline = false;
+  DriveFlags drive;
+};
+
+// The run that spends the loop's number of candidates on independent samples, one lap, no feedback.
+// Made once per run.
+Result<RunState> baseline_of(const App& app, Journal& journal, const std::string& id,
+                             const RunState& state, const DriveFlags& flags) {
+  LATHE_TRY(const auto rows, journal.runs());
+  for (const RunRow& row : rows) {
+    if (row.state == "open") continue;
+    LATHE_TRY(const auto records, journal.records(row.id));
+    LATHE_TRY(RunState other, fold(records));
+    if (json_string(json_at(other.header, "extra"), "baseline_of") == id) return other;
+  }
+  std::size_t candidates = 0;
+  for (const Track& track : state.tracks)
+    for (const LapState& lap : track.laps) candidates += lap.candidates.size();
+  const std::size_t tracks = std::max<std::size_t>(1, state.tracks.size());
+  Json canonical = state.recipe.canonical;
+  // Rounded up: what the loop is compared with may spend a little more, never less.
+  canonical["make"]["best_of"] = std::min<std::size_t>(64, (candidates + tracks - 1) / tracks);
+  canonical["stop"]["laps"] = 1;
+  LATHE_TRY(const Recipe recipe, recipe_from_json(canonical));
+  View view(app);
+  LATHE_TRY(const auto setup, DriveSetup::make(app, flags, recipe.privacy, &view));
+  LATHE_TRY(Run run,
+            Run::start_again(journal, state, recipe, {{"baseline_of", id}}, setup->bench()));
+  if (!app.json)
+    print(fmt::format("baseline run {}: best of {}, one lap\n", run.id(), recipe.best_of));
+  LATHE_TRY_STATUS(run.drive());
+  view.finish();
+  if (!run.state().ended)
+    return fail(ErrorKind::kCancelled, "stopped before the baseline had ended");
+  return run.state();
+}
+
+int report(const App& app, ReportFlags flags) {
+  auto journal = Journal::open(app.journal_dir);
+  if (!journal) return report_error(app, journal.error());
+  const auto id = journal->find_run(flags.run);
+  if (!id) return report_error(app, id.error());
+  const auto records = journal->records(*id);
+  if (!records) return report_error(app, records.error());
+  const auto state = fold(*records);
+  if (!state) return report_error(app, state.error());
+  std::optional<RunState> baseline;
+  if (flags.baseline) {
+    for (const Json& spec : json_at(json_at(state->header, "extra"), "workers"))
+      if (spec.is_string()) flags.drive.workers.specs.push_back(spec);
+    auto other = baseline_of(app, *journal, *id, *state, flags.drive);
+    if (!other) return report_error(app, other.error());
+    baseline = *std::move(other);
+  }
+  const auto html = report_html(*journal, *id, *state, *records, baseline ? &*baseline : nullptr);
+  if (!html) return report_error(app, html.error());
+  const fs::path out = flags.out.empty() ? fs::path(*id + ".html") : fs::path(flags.out);
+  if (auto written = write_file_atomic(out, *html); !written)
+    return report_error(app, written.error());
+  std::error_code ignored;
+  const std::string path = fs::absolute(out, ignored).lexically_normal().string();
+  if (app.json)
+    print_json({{"run", *id}, {"report", path}, {"bytes", html->size()}});
+  else
+    print("report: " + path + "\n");
+  return kExitPassed;
+}
+
+}  // namespace
+
+void add_report(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<ReportFlags>();
+  CLI::App* command = cli.add_subcommand("report", "Write a run as one self-contained HTML page");
+  command->add_option("run", flags->run, "Its id, the beginning of it, or \"last\"")->required();
+  command->add_option("--out", flags->out, "The file to write (default: RUN.html)");
+  command->add_flag("--baseline", flags->baseline,
+                    "Also spend the same number of candidates without a loop, and compare");
+  add_drive_flags(*command, flags->drive);
+  command->callback(
+      [&app, &action, flags] { action = [&app, flags] { return report(app, *flags); }; });
+}
+
+}  // namespace lathe

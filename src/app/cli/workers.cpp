@@ -1,0 +1,142 @@
+#include "app/cli/workers.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "ground/base/option.h"
+#include "ground/base/text.h"
+#include "ground/base/toml.h"
+#include "serve/net/http_worker.h"
+#include "work/scripted_worker.h"
+
+namespace lathe {
+namespace {
+
+struct WorkerSpec {
+  std::string name, url, model, script, key_env;
+};
+
+// "coder=http://…#model" or "coder=script:FILE"
+Result<WorkerSpec> parse_spec(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == text.npos || equals == 0 || equals + 1 == text.size())
+    return invalid("--worker {}: write it as NAME=URL, NAME=URL#MODEL or NAME=script:FILE",
+                   clip_utf8(text, 100));
+  WorkerSpec spec;
+  spec.name = text.substr(0, equals);
+  const std::string where = text.substr(equals + 1);
+  if (where.starts_with("script:")) {
+    spec.script = where.substr(7);
+  } else {
+    const auto hash = where.find('#');
+    spec.url = where.substr(0, hash);
+    if (hash != where.npos) spec.model = where.substr(hash + 1);
+  }
+  return spec;
+}
+
+// CONFIG/workers.toml; it may be missing.
+Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
+  std::vector<WorkerSpec> specs;
+  auto text = read_file(file, 1 << 20);
+  if (!text && text.error().kind == ErrorKind::kNotFound) return specs;
+  if (!text) return std::unexpected(text.error());
+  LATHE_TRY(const toml::table table, parse_toml(*text, file.string()));
+  const auto* workers = table["worker"].as_table();
+  for (const auto& [key, value] : table)
+    if (key.str() != "worker")
+      return invalid("{}: '{}' is not known here; a worker is a table [worker.NAME]",
+                     toml_place(file.string(), key.source()), key.str());
+  if (!workers) return specs;
+  for (const auto& [name, node] : *workers) {
+    const std::string place = toml_place(file.string(), name.source());
+    const auto* entry = node.as_table();
+    if (!entry) return invalid("{}: worker.{} must be a table", place, name.str());
+    WorkerSpec spec;
+    spec.name = std::string(name.str());
+    for (const auto& [key, member] : *entry) {
+      const auto string = member.value_exact<std::string>();
+      const std::vector<std::string> known{"url", "model", "script", "key_env"};
+      if (std::ranges::find(known, key.str()) == known.end())
+        return invalid("{}: '{}' is not known here{}", toml_place(file.string(), key.source()),
+                       key.str(), did_you_mean(key.str(), known));
+      if (!string)
+        return invalid("{}: '{}' must be a string", toml_place(file.string(), key.source()),
+                       key.str());
+      (key.str() == "url"      ? spec.url
+       : key.str() == "model"  ? spec.model
+       : key.str() == "script" ? spec.script
+                               : spec.key_env) = *string;
+    }
+    if (spec.url.empty() == spec.script.empty())
+      return invalid("{}: worker.{} needs either url or script", place, spec.name);
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
+Result<std::unique_ptr<Worker>> make_worker(const WorkerSpec& spec, const WorkerFlags& flags,
+                                            Reach allowed) {
+  if (!spec.script.empty()) {
+    LATHE_TRY(auto scripted, ScriptedWorker::load(spec.name, spec.script));
+    return std::unique_ptr<Worker>(std::move(scripted));
+  }
+  HttpWorkerConfig config;
+  config.name = spec.name;
+  config.base_url = spec.url;
+  config.model = spec.model;
+  config.allowed = allowed;
+  if (!spec.key_env.empty()) {
+    const char* key = std::getenv(spec.key_env.c_str());
+    if (!key || !*key)
+      return invalid(
+          "worker {}: the environment variable {} is not set; it should hold the API key",
+          spec.name, spec.key_env);
+    config.api_key = key;
+  }
+  if (flags.show_outgoing)
+    config.on_outgoing = [name = spec.name, url = spec.url](std::string_view text) {
+      std::fprintf(stderr, "--- to %s (%s)\n%.*s\n---\n", name.c_str(), url.c_str(),
+                   static_cast<int>(text.size()), text.data());
+    };
+  LATHE_TRY(auto worker, HttpWorker::make(std::move(config)));
+  return std::unique_ptr<Worker>(std::move(worker));
+}
+
+}  // namespace
+
+void add_worker_flags(CLI::App& command, WorkerFlags& flags) {
+  command
+      .add_option("--worker", flags.specs,
+                  "NAME=URL, NAME=URL#MODEL or NAME=script:FILE; may be given again")
+      ->take_all();
+  command
+      .add_option("--allow", flags.allow,
+                  "How far prompts may travel, if the recipe's privacy allows it too")
+      ->check(CLI::IsMember({"local", "lan", "any"}))
+      ->capture_default_str();
+  command.add_flag("--show-outgoing", flags.show_outgoing,
+                   "Print the exact text that is sent to a worker");
+}
+
+Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, Reach privacy) {
+  const Reach allowed = std::min(privacy, parse_reach(flags.allow).value_or(Reach::kLocal));
+  LATHE_TRY(std::vector<WorkerSpec> specs, read_config(app.config_dir / "workers.toml"));
+  for (const std::string& text : flags.specs) {
+    LATHE_TRY(WorkerSpec spec, parse_spec(text));
+    std::erase_if(specs, [&](const WorkerSpec& other) { return other.name == spec.name; });
+    specs.push_back(std::move(spec));
+  }
+  WorkerTable table;
+  for (const WorkerSpec& spec : specs) {
+    LATHE_TRY(table.workers_[spec.name], make_worker(spec, flags, allowed));
+  }
+  return table;
+}
+
+Worker* WorkerTable::find(const std::string& name) const {
+  const auto found = workers_.find(name);
+  return found == workers_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace lathe
