@@ -140,10 +140,9 @@ std::optional<double> last_number(std::string_view text) {
   if (tail.find("nan") != tail.npos || tail.find("inf") != tail.npos) return std::nullopt;
   auto begin = text.find_last_not_of("0123456789.eE+-", last_digit);
   begin = begin == text.npos ? 0 : begin + 1;
-  for (; begin <= last_digit; ++begin) {
-    if (const auto value = to_number(text.substr(begin, last_digit + 1 - begin))) return value;
-  }
-  return std::nullopt;
+  while (text[begin] == 'e' || text[begin] == 'E' || text[begin] == '+') ++begin;  // "score=", "+3"
+  // All of it or nothing: half of "1e999" or of a date would be another number.
+  return to_number(text.substr(begin, last_digit + 1 - begin));
 }
 
 Result<double> printed_number(const Json& options, std::string_view out) {

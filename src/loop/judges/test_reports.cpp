@@ -42,7 +42,11 @@ void read_case(const pugi::xml_node& node, TestCollector& tests) {
     if (kind == "failure" || kind == "error")
       outcome = TestOutcome::kFail;
     else if (kind == "skipped")
-      outcome = std::max(outcome, TestOutcome::kSkip);
+      // CTest says so of a test whose program was not built, and counts it as failed.
+      outcome = std::max(outcome, std::string_view(child.attribute("message").value()) ==
+                                          "Unable to find executable"
+                                      ? TestOutcome::kFail
+                                      : TestOutcome::kSkip);
     else if (kind != "system-out" && kind != "system-err")
       continue;
     for (const std::string_view part : {std::string_view(child.attribute("message").value()),
@@ -85,25 +89,21 @@ bool take_word(std::string_view& line, std::string_view word) {
   return true;
 }
 
-void read_tap_line(std::string_view rest, bool ok, TestCollector& tests, TestResult*& last) {
-  std::string number;
-  while (!rest.empty() && rest.front() >= '0' && rest.front() <= '9') {
-    number += rest.front();
-    rest.remove_prefix(1);
-  }
-  rest = trim(rest);
-  if (rest.starts_with("- ")) rest.remove_prefix(2);
+void read_tap_line(std::string_view rest, bool ok, std::size_t number, TestCollector& tests,
+                   TestResult*& last) {
+  rest = trim(rest.substr(std::min(rest.find_first_not_of("0123456789"), rest.size())));
+  if (rest.starts_with("- ")) rest = trim(rest.substr(2));
   std::string_view name = rest, directive;
-  if (const auto hash = rest.find(" #"); hash != rest.npos) {
-    name = rest.substr(0, hash);
-    directive = trim(rest.substr(hash + 2));
+  const auto hash = rest.starts_with('#') ? 0 : rest.find(" #");
+  if (hash != rest.npos) {
+    name = trim(rest.substr(0, hash));
+    directive = trim(rest.substr(rest.find('#', hash) + 1));
   }
   const std::string word = to_lower_ascii(directive.substr(0, 4));
   TestOutcome outcome = ok ? TestOutcome::kPass : TestOutcome::kFail;
   // "not ok # TODO" is expected to fail; it says as little about the code as a skipped test.
   if (word == "skip" || word == "todo") outcome = TestOutcome::kSkip;
-  last =
-      tests.add(trim(name).empty() ? fmt::format("test {}", number) : std::string(name), outcome);
+  last = tests.add(name.empty() ? fmt::format("test {}", number) : std::string(name), outcome);
 }
 
 Status read_tap(std::string_view bytes, TestCollector& tests) {
@@ -116,8 +116,7 @@ Status read_tap(std::string_view bytes, TestCollector& tests) {
       has_plan =
           std::from_chars(line.data() + 3, line.data() + line.size(), planned).ec == std::errc();
     } else if (take_word(rest, "ok") || take_word(rest = line, "not ok")) {
-      read_tap_line(rest, !line.starts_with("not"), tests, last);
-      ++seen;
+      read_tap_line(rest, !line.starts_with("not"), ++seen, tests, last);
     } else if (line.starts_with("Bail out!")) {
       return invalid("the test run was given up: {}", clip_utf8(make_valid_utf8(line), 300));
     } else if (last && last->outcome == TestOutcome::kFail &&
@@ -167,7 +166,9 @@ std::string_view guess_test_format(std::string_view bytes) {
       return "tap";
     if (line.starts_with("Test project ") || line.find("% tests passed,") != line.npos)
       return "ctest";
-    if (line.starts_with("=====") && line.find("test session starts") != line.npos) return "pytest";
+    if (line.starts_with("=====") && (line.find("test session starts") != line.npos ||
+                                      line.find("short test summary info") != line.npos))
+      return "pytest";
     if (line.starts_with("{\"Time\"") || line.starts_with("=== RUN") ||
         line.starts_with("--- PASS") || line.starts_with("--- FAIL"))
       return "go";

@@ -40,16 +40,20 @@ constexpr Word kPytestWords[] = {{"PASSED", TestOutcome::kPass}, {"FAILED", Test
 bool read_pytest_verbose(std::string_view line, TestCollector& tests) {
   const auto colons = line.find("::");
   if (colons == line.npos || line.starts_with(' ')) return false;
+  // The last such word: a parameter in the name may hold one too.
+  std::size_t best = 0;
+  TestOutcome best_outcome = TestOutcome::kFail;
   for (const auto& [word, outcome] : kPytestWords) {
-    // The last such word: a parameter in the name may hold one too.
     const auto found = line.rfind(fmt::format(" {}", word));
-    if (found == line.npos || found < colons) continue;
+    if (found == line.npos || found < std::max(colons, best)) continue;
     const std::string_view rest = line.substr(found + 1 + word.size());
     if (!rest.empty() && rest.front() != ' ') continue;
-    tests.add(line.substr(0, found), outcome);
-    return true;
+    best = found;
+    best_outcome = outcome;
   }
-  return false;
+  if (best == 0 || line.find(' ') > best) return false;
+  tests.add(line.substr(0, best), best_outcome);
+  return true;
 }
 
 // "FAILED tests/a.py::test_x - assert 1 == 2", as the summary and -rA print it.
@@ -58,7 +62,13 @@ bool read_pytest_summary(std::string_view line, TestCollector& tests) {
     if (!line.starts_with(word) || line.size() <= word.size() || line[word.size()] != ' ') continue;
     std::string_view name = trim(line.substr(word.size())), why;
     if (outcome == TestOutcome::kSkip && name.starts_with('[')) return true;  // counts, not names
-    cut_at(name, " - ", name, why);
+    const auto parameter_end = name.find("] - ");  // a parameter may hold " - " too
+    if (parameter_end != name.npos) {
+      why = name.substr(parameter_end + 4);
+      name = name.substr(0, parameter_end + 1);
+    } else {
+      cut_at(name, " - ", name, why);
+    }
     TestResult* test = tests.add(name, outcome);
     if (test && test->text.empty()) TestCollector::add_text(test, why);
     return true;
@@ -72,7 +82,10 @@ std::string_view pytest_headline(std::string_view line) {
   const auto begin = line.find_first_not_of('_');
   if (begin == line.npos || line[begin] != ' ') return {};
   const auto end = line.find_last_not_of('_');
-  return trim(line.substr(begin, end - begin + 1));
+  std::string_view name = trim(line.substr(begin, end - begin + 1));
+  for (const std::string_view phase : {"ERROR at setup of ", "ERROR at teardown of "})
+    if (name.starts_with(phase)) name.remove_prefix(phase.size());
+  return name;
 }
 
 // ---- go test -json ----
@@ -128,12 +141,10 @@ void read_ctest(std::string_view text, TestCollector& tests) {
       if (last) TestCollector::add_text(last, line);
       continue;
     }
-    const auto name_end = after.find(' ');
+    const auto name_end = std::min(after.find(" .."), after.find(" ***"));
     const std::string_view name = after.substr(0, name_end);
     const std::string_view verdict = name_end == after.npos ? "" : after.substr(name_end);
-    const TestOutcome outcome = contains(verdict, "***Skipped") ||
-                                        contains(verdict, "***Not Run") ||
-                                        contains(verdict, "(Disabled)")
+    const TestOutcome outcome = contains(verdict, "***Skipped") || contains(verdict, "(Disabled)")
                                     ? TestOutcome::kSkip
                                 : contains(verdict, " Passed ") ? TestOutcome::kPass
                                                                 : TestOutcome::kFail;
