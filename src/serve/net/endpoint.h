@@ -1,0 +1,28 @@
+// Where an endpoint is, and how far away that is. Pure: nothing is resolved.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <string>
+#include <string_view>
+
+#include "work/work.h"
+
+namespace lathe {
+
+struct Endpoint {
+  std::string url;   // normalised, without a slash at the end
+  std::string host;  // without brackets
+  Reach reach = Reach::kAny;
+};
+
+// http or https, a host, perhaps a port and a path; no user, query or fragment.
+Result<Endpoint> parse_endpoint(std::string_view url);
+
+// Loopback: local. Private and link-local ranges: lan. Everything else, what is not understood
+// included: any.
+Reach reach_of_address(const sockaddr* address);
+// By the name alone: an address literal, localhost (local), *.local (lan).
+Reach reach_of_host(std::string_view host);
+
+}  // namespace lathe

@@ -1,0 +1,39 @@
+// One HTTP exchange with libcurl: no proxy, no redirect, no cookie, no .netrc, no address beyond
+// the allowed reach, whatever the name resolved to. Bounded in time and size. Any thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "serve/net/endpoint.h"
+
+namespace lathe {
+
+struct HttpCall {
+  std::string url;
+  std::string body;                  // with one it is a POST of JSON, else a GET
+  std::vector<std::string> headers;  // "Name: value"
+  Reach allowed = Reach::kLocal;
+  Milliseconds connect_limit{10'000};
+  Milliseconds idle_limit{300'000};
+  Milliseconds total_limit{600'000};
+  std::size_t max_body = std::size_t{64} << 20;
+  // Gets the body of a 200 answer piece by piece, if the answer is an event stream or does not say
+  // what it is; false ends the exchange (with an answer).
+  std::function<bool(std::string_view)> on_stream = {};
+};
+
+struct HttpAnswer {
+  int status = 0;
+  std::string content_type;
+  std::string body;  // what did not go to on_stream
+  bool streamed = false;
+  Milliseconds retry_after{-1};  // as the server asks; -1: it does not
+  bool never_retry = false;      // x-should-retry: false
+};
+
+// An Error of kind kUnavailable and an empty answer.status mean that no answer began.
+Result<HttpAnswer> http_call(const HttpCall& call, const StopFlag& stop);
+
+}  // namespace lathe

@@ -1,0 +1,58 @@
+// A worker behind any OpenAI-compatible endpoint: llama-server, vLLM, Ollama, a cloud. One POST to
+// {base_url}/chat/completions per call, streamed. Nothing leaves for a place beyond `allowed`: not
+// a byte, not a DNS query. complete() may be called from several threads at once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "serve/net/http_call.h"
+#include "work/work.h"
+
+namespace lathe {
+
+struct HttpWorkerConfig {
+  std::string name;      // as recipes say it
+  std::string base_url;  // "http://127.0.0.1:8080/v1"; without a path, "/v1" is added
+  std::string model;     // empty: the one that the endpoint serves
+  std::string api_key;   // sent as a bearer token; never shown
+  Reach allowed = Reach::kLocal;
+  // Gets the exact body that leaves, each time before it does; may be empty.
+  std::function<void(std::string_view)> on_outgoing = {};
+  Milliseconds connect_limit{10'000};
+  Milliseconds idle_limit{300'000};  // without a byte: reading a long prompt takes a while
+  Milliseconds retry_delay{500};     // before the first retry; doubles, up to 8 s
+};
+
+class HttpWorker : public Worker {
+ public:
+  // Errors: a URL that can't be one of an endpoint. No connection is made.
+  static Result<std::unique_ptr<HttpWorker>> make(HttpWorkerConfig config);
+
+  WorkerInfo info() const override;
+  // Retries 408, 409, 429, 5xx and failed connections twice; nothing once the answer has begun.
+  Result<Reply> complete(const Request& request, const StopFlag& stop,
+                         const std::function<void(const Delta&)>& on_delta) override;
+
+ private:
+  struct Call;   // one complete(): its deadline, its stop flag
+  struct Retry;  // whether and when a failed attempt is worth another
+
+  HttpWorker(HttpWorkerConfig config, Endpoint endpoint);
+  Status check_reach() const;
+  Result<std::string> model_name(const Call& call);
+  Result<std::vector<std::string>> list_models(const Call& call) const;
+  Result<Reply> attempt(const std::string& body, const Call& call,
+                        const std::function<void(const Delta&)>& on_delta, Retry& retry) const;
+  Error error_of(const HttpAnswer& answer, const Call& call) const;
+  std::string redacted(std::string text) const;
+
+  HttpWorkerConfig config_;
+  Endpoint endpoint_;
+  std::mutex mutex_;
+  std::string served_model_;  // found out when config_.model is empty
+};
+
+}  // namespace lathe

@@ -1,0 +1,325 @@
+#include "serve/net/http_worker.h"
+
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+namespace lathe {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr const char* kKey = "sk-very-secret";
+
+// tests/fakes/openai_server.py, once for all tests. It ends with the pipe to its standard input.
+class FakeServer {
+ public:
+  FakeServer() {
+    std::array<int, 2> in{}, out{};
+    if (::pipe(in.data()) != 0 || ::pipe(out.data()) != 0) return;
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(in[0], 0);
+      ::dup2(out[1], 1);
+      for (const int fd : {in[0], in[1], out[0], out[1]}) ::close(fd);
+      ::execlp("python3", "python3", LATHE_SOURCE_DIR "/tests/fakes/openai_server.py", nullptr);
+      ::_exit(127);
+    }
+    ::close(in[0]);
+    ::close(out[1]);
+    keep_alive_ = in[1];
+    FILE* reader = ::fdopen(out[0], "r");
+    if (std::fscanf(reader, "%d", &port_) != 1) port_ = 0;
+    std::fclose(reader);
+  }
+  ~FakeServer() {
+    ::close(keep_alive_);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  std::string url(std::string_view scenario) const {
+    return fmt::format("http://127.0.0.1:{}/{}/v1", port_, scenario);
+  }
+  Json seen(std::string_view scenario) const {
+    const auto answer =
+        http_call({.url = fmt::format("http://127.0.0.1:{}/{}/seen", port_, scenario),
+                   .body = {},
+                   .headers = {}},
+                  StopFlag());
+    return answer ? *parse_json(answer->body) : Json();
+  }
+
+ private:
+  pid_t pid_ = -1;
+  int port_ = 0;
+  int keep_alive_ = -1;
+};
+
+class HttpWorkerTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { server_ = new FakeServer; }
+  static void TearDownTestSuite() { delete server_; }
+
+  static HttpWorkerConfig config(std::string_view scenario) {
+    HttpWorkerConfig config;
+    config.name = "coder";
+    config.base_url = server_->url(scenario);
+    config.model = "fake-1";
+    config.api_key = kKey;
+    config.retry_delay = Milliseconds(10);
+    return config;
+  }
+  static Request request() {
+    Request request;
+    request.messages = {{"system", "be brief"}, {"user", "hellö"}};
+    request.time_limit = Milliseconds(20'000);
+    return request;
+  }
+  static Result<Reply> ask(HttpWorkerConfig config, const Request& asked = request(),
+                           const std::function<void(const Delta&)>& on_delta = nullptr) {
+    LATHE_TRY(auto worker, HttpWorker::make(std::move(config)));
+    const StopFlag stop;
+    auto reply = worker->complete(asked, stop, on_delta);
+    if (!reply) {
+      EXPECT_THAT(reply.error().message, Not(HasSubstr(kKey)));
+      EXPECT_THAT(reply.error().message, HasSubstr("worker coder"));
+    }
+    return reply;
+  }
+  static void expect_error(std::string_view scenario, ErrorKind kind, std::string_view words,
+                           int posts = 1) {
+    const auto reply = ask(config(scenario));
+    ASSERT_FALSE(reply) << scenario;
+    EXPECT_EQ(reply.error().kind, kind) << scenario << ": " << reply.error().message;
+    EXPECT_THAT(reply.error().message, HasSubstr(std::string(words)));
+    EXPECT_EQ(post_count(scenario), posts) << scenario;
+  }
+  static int post_count(std::string_view scenario) {
+    int posts = 0;
+    for (const Json& each : server_->seen(scenario)) posts += each["method"] == "POST";
+    return posts;
+  }
+
+  static FakeServer* server_;
+};
+FakeServer* HttpWorkerTest::server_ = nullptr;
+
+TEST_F(HttpWorkerTest, StreamsAReply) {
+  Request asked = request();
+  asked.temperature = 0.5;
+  asked.seed = 7;
+  asked.stop = {"END"};
+  asked.schema = Json{{"type", "object"}};
+  asked.top_logprobs = 3;
+  std::string streamed, thought, outgoing;
+  HttpWorkerConfig settings = config("ok");
+  settings.on_outgoing = [&](std::string_view text) { outgoing += text; };
+  const auto reply = ask(settings, asked, [&](const Delta& delta) {
+    streamed += delta.text;
+    thought += delta.reasoning;
+  });
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->text, "Hello wörld");
+  EXPECT_EQ(reply->reasoning, "hm");
+  EXPECT_EQ(streamed, reply->text);
+  EXPECT_EQ(thought, "hm");
+  EXPECT_EQ(reply->finish, FinishReason::kStop);
+  EXPECT_EQ(reply->model, "fake-1");
+  EXPECT_EQ(reply->usage.prompt_tokens, 12);
+  EXPECT_EQ(reply->usage.cached_tokens, 8);
+  EXPECT_EQ(reply->usage.completion_tokens, 3);
+  EXPECT_TRUE(reply->usage.counted);
+  EXPECT_EQ(reply->usage.calls, 1);
+
+  const Json seen = server_->seen("ok").at(0);
+  EXPECT_EQ(seen["body"], outgoing) << "exactly what leaves is shown";
+  EXPECT_THAT(outgoing, Not(HasSubstr(kKey)));
+  EXPECT_EQ(seen["headers"]["Authorization"], std::string("Bearer ") + kKey);
+  const Json body = *parse_json(outgoing);
+  EXPECT_EQ(body["messages"][1]["content"], "hellö");
+  EXPECT_EQ(body["temperature"], 0.5);
+  EXPECT_EQ(body["seed"], 7);
+  EXPECT_EQ(body["stop"], Json({"END"}));
+  EXPECT_EQ(body["stream"], true);
+  EXPECT_EQ(body["top_logprobs"], 3);
+  EXPECT_EQ(body["response_format"]["json_schema"]["schema"], *asked.schema);
+  EXPECT_FALSE(body.contains("lap"));
+  EXPECT_FALSE(body.contains("purpose"));
+}
+
+TEST_F(HttpWorkerTest, RetriesWhatMayPass) {
+  for (const auto& [scenario, posts] :
+       {std::pair{"500_then_ok", 3}, {"429", 2}, {"429_seconds", 2}, {"close", 3}}) {
+    const auto reply = ask(config(scenario));
+    ASSERT_TRUE(reply) << scenario << reply.error().message;
+    EXPECT_EQ(reply->text, "Hello wörld");
+    EXPECT_EQ(reply->usage.calls, posts);
+    EXPECT_EQ(post_count(scenario), posts) << scenario;
+  }
+  expect_error("always_500", ErrorKind::kUnavailable, "loading the model", 3);
+  expect_error("never_retry", ErrorKind::kUnavailable, "broken for good", 1);
+  expect_error("429_long", ErrorKind::kUnavailable, "come back tomorrow", 1);
+}
+
+TEST_F(HttpWorkerTest, OtherErrorsAreNotRetriedAndSayWhy) {
+  expect_error("400", ErrorKind::kInvalid, "max_tokens is too large");
+  expect_error("401", ErrorKind::kDenied, "the API key was refused");
+  expect_error("404", ErrorKind::kNotFound, "it has fake-1, fake-2");
+  expect_error("redirect", ErrorKind::kInvalid, "redirects elsewhere");
+  expect_error("wrong_type", ErrorKind::kInvalid, "'text/html'");
+  expect_error("endless_error", ErrorKind::kInvalid, "status 400");
+  expect_error("huge_header", ErrorKind::kInvalid, "larger than");
+}
+
+// Whatever came before, a reply that is not whole is no reply; and it is not asked for again.
+TEST_F(HttpWorkerTest, BrokenStreamsAreErrors) {
+  expect_error("no_finish", ErrorKind::kUnavailable, "without a finish reason");
+  expect_error("done_without_finish", ErrorKind::kUnavailable, "without a finish reason");
+  expect_error("cut", ErrorKind::kUnavailable, "the exchange broke");
+  expect_error("garbage", ErrorKind::kInvalid, "not valid JSON");
+  expect_error("bad_utf8", ErrorKind::kInvalid, "not valid JSON");
+  expect_error("huge_line", ErrorKind::kInvalid, "larger than");
+  expect_error("error_later", ErrorKind::kUnavailable, "CUDA out of memory");
+  expect_error("error_first", ErrorKind::kUnavailable, "context is full");
+  expect_error("strange_finish", ErrorKind::kInvalid, "'bored'");
+}
+
+TEST_F(HttpWorkerTest, PlainStreams) {
+  const auto bare = ask(config("no_type"));
+  ASSERT_TRUE(bare) << bare.error().message;
+  EXPECT_EQ(bare->text, "bare");
+  EXPECT_FALSE(bare->usage.counted);
+  EXPECT_EQ(ask(config("length"))->finish, FinishReason::kLength);
+  const auto logprobs = ask(config("logprobs"))->logprobs;
+  ASSERT_EQ(logprobs.size(), 1U);
+  EXPECT_EQ(logprobs[0].token, "yes");
+  EXPECT_EQ(logprobs[0].top.at(1), std::pair(std::string("no"), -2.5));
+}
+
+TEST_F(HttpWorkerTest, TimeLimits) {
+  HttpWorkerConfig idle = config("hang");
+  idle.idle_limit = Milliseconds(200);
+  const auto silent = ask(idle);
+  ASSERT_FALSE(silent);
+  EXPECT_EQ(silent.error().kind, ErrorKind::kTimeout);
+  EXPECT_THAT(silent.error().message, HasSubstr("silent for 200 ms"));
+  EXPECT_EQ(post_count("hang"), 1);
+
+  idle = config("hang_later");
+  idle.idle_limit = Milliseconds(200);
+  EXPECT_EQ(ask(idle).error().kind, ErrorKind::kTimeout);
+
+  Request asked = request();
+  asked.time_limit = Milliseconds(300);
+  const auto slow = ask(config("drip"), asked);
+  ASSERT_FALSE(slow);
+  EXPECT_EQ(slow.error().kind, ErrorKind::kTimeout);
+  EXPECT_THAT(slow.error().message, HasSubstr("no full answer within"));
+}
+
+TEST_F(HttpWorkerTest, AStopFlagCancels) {
+  auto worker = HttpWorker::make(config("drip"));
+  StopFlag stop;
+  int deltas = 0;
+  const auto reply = (*worker)->complete(request(), stop, [&](const Delta&) {
+    if (++deltas == 3) stop.raise();
+  });
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, ErrorKind::kCancelled);
+
+  StopFlag later;
+  auto silent = HttpWorker::make(config("hang"));
+  std::jthread raiser([&] {
+    std::this_thread::sleep_for(Milliseconds(150));
+    later.raise();
+  });
+  const Milliseconds start = system_clock().monotonic();
+  EXPECT_EQ((*silent)->complete(request(), later, nullptr).error().kind, ErrorKind::kCancelled);
+  EXPECT_LT((system_clock().monotonic() - start).count(), 10'000) << "the server hangs for 30 s";
+}
+
+TEST_F(HttpWorkerTest, NobodyThere) {
+  HttpWorkerConfig settings = config("ok");
+  settings.base_url = "http://127.0.0.1:1";
+  const auto reply = ask(settings);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, ErrorKind::kUnavailable);
+  EXPECT_THAT(reply.error().message,
+              AllOf(HasSubstr("http://127.0.0.1:1/v1"), HasSubstr("start the server"),
+                    HasSubstr("tried 3 times")));
+}
+
+TEST_F(HttpWorkerTest, TheServedModelIsFoundOut) {
+  HttpWorkerConfig settings = config("one_model");
+  settings.model.clear();
+  const auto reply = ask(settings);
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(parse_json(server_->seen("one_model").at(1)["body"].get<std::string>())->at("model"),
+            "fake-1");
+  settings.base_url = server_->url("many_models");
+  const auto many = ask(settings);
+  ASSERT_FALSE(many);
+  EXPECT_THAT(many.error().message, AllOf(HasSubstr("serves 2 models"), HasSubstr("fake-2")));
+  EXPECT_FALSE(ask(config("models_none")));
+}
+
+TEST_F(HttpWorkerTest, NothingLeavesBeyondWhatIsAllowed) {
+  bool shown = false;
+  for (const auto& [url, allowed] : {std::pair{"https://api.example.com/v1", Reach::kLocal},
+                                     {"https://api.example.com/v1", Reach::kLan},
+                                     {"http://10.1.2.3:8000", Reach::kLocal},
+                                     {"http://spark.local:8000", Reach::kLocal}}) {
+    HttpWorkerConfig settings = config("ok");
+    settings.base_url = url;
+    settings.allowed = allowed;
+    settings.on_outgoing = [&](std::string_view) { shown = true; };
+    const auto reply = ask(settings);
+    ASSERT_FALSE(reply) << url;
+    EXPECT_EQ(reply.error().kind, ErrorKind::kDenied);
+    EXPECT_THAT(reply.error().message, AllOf(HasSubstr("privacy ="), HasSubstr("--allow")));
+  }
+  EXPECT_FALSE(shown);
+}
+
+// Below the check of the name: the address of the socket itself.
+TEST_F(HttpWorkerTest, AnAddressBeyondWhatIsAllowedIsNotConnectedTo) {
+  for (const char* url : {"http://192.0.2.1/v1", "http://10.1.2.3/v1", "http://[2001:db8::1]/v1",
+                          "http://[::ffff:192.0.2.1]/v1"}) {
+    const auto answer =
+        http_call({.url = url, .body = "{}", .headers = {}, .allowed = Reach::kLocal}, StopFlag());
+    ASSERT_FALSE(answer) << url;
+    EXPECT_EQ(answer.error().kind, ErrorKind::kDenied) << answer.error().message;
+  }
+}
+
+TEST_F(HttpWorkerTest, TheEnvironmentDecidesNothing) {
+  for (const char* name : {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"})
+    ::setenv(name, "http://127.0.0.1:1", 1);
+  HttpWorkerConfig settings = config("ok");
+  settings.api_key.clear();
+  const auto reply = ask(settings);
+  for (const char* name : {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"}) ::unsetenv(name);
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_FALSE(server_->seen("ok").back()["headers"].contains("Authorization"));
+}
+
+TEST(HttpWorkerMake, BadConfigurations) {
+  EXPECT_FALSE(HttpWorker::make({.name = "a", .base_url = "", .model = "", .api_key = ""}));
+  EXPECT_FALSE(HttpWorker::make(
+      {.name = "a", .base_url = "http://h", .model = "", .api_key = "x\r\nEvil: 1"}));
+  const auto worker =
+      HttpWorker::make({.name = "a", .base_url = "http://10.0.0.1", .model = "m", .api_key = ""});
+  ASSERT_TRUE(worker);
+  EXPECT_EQ((*worker)->info().reach, Reach::kLan);
+  EXPECT_EQ((*worker)->info().where, "http://10.0.0.1/v1");
+}
+
+}  // namespace
+}  // namespace lathe

@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""A fake OpenAI-compatible endpoint with scripted faults, for http_worker_test.cpp.
+
+Listens on a free port of loopback and prints it. The first part of a path names the scenario:
+http://127.0.0.1:PORT/SCENARIO/v1. GET /SCENARIO/seen lists the requests so far. Ends when its standard
+input does.
+"""
+import collections
+import http.server
+import json
+import os
+import sys
+import threading
+import time
+
+SEEN = collections.defaultdict(list)
+
+
+def chunk(delta=None, finish=None, **more):
+    return {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "fake-1",
+            "choices": [{"index": 0, "delta": delta or {}, "finish_reason": finish}], **more}
+
+
+USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15, "prompt_tokens_details": {"cached_tokens": 8}}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.0"  # the end of the connection ends the body
+
+    def log_message(self, *args):
+        pass
+
+    def reply(self, status, body, kind="application/json", **headers):
+        data = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
+        self.send_response(status)
+        if kind:
+            self.send_header("Content-Type", kind)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def error(self, status, message, **headers):
+        self.reply(status, {"error": {"message": message, "type": "t", "param": None, "code": None}}, **headers)
+
+    def start_stream(self, kind="text/event-stream", **headers):
+        self.reply(200, b"", kind, **headers)
+
+    def event(self, data, end="\n\n"):
+        text = data if isinstance(data, str) else json.dumps(data)
+        self.wfile.write(("data: " + text + end).encode())
+        self.wfile.flush()
+
+    def good_stream(self, words=("Hel", "lo ", "wörld")):
+        self.start_stream()
+        self.wfile.write(b": ping\r\n\r\n")
+        self.event(chunk({"role": "assistant", "content": ""}), "\r\n\r\n")
+        self.event(chunk({"reasoning_content": "hm"}))
+        for word in words:
+            self.event(chunk({"content": word}))
+        self.event(chunk({"content": None}, "stop"))
+        self.event({"choices": [], "usage": USAGE})
+        self.event("[DONE]")
+
+    def do_GET(self):
+        scenario, _, rest = self.path[1:].partition("/")
+        if rest == "seen":
+            return self.reply(200, SEEN[scenario])
+        SEEN[scenario].append({"method": "GET", "path": "/" + rest, "headers": dict(self.headers), "body": ""})
+        if scenario == "models_none":
+            return self.error(404, "no such path")
+        names = ["fake-1"] if scenario == "one_model" else ["fake-1", "fake-2"]
+        self.reply(200, {"object": "list", "data": [{"id": name} for name in names]})
+
+    def do_POST(self):
+        scenario, _, rest = self.path[1:].partition("/")
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        SEEN[scenario].append({"method": "POST", "path": "/" + rest, "headers": dict(self.headers), "body": body})
+        calls = sum(1 for seen in SEEN[scenario] if seen["method"] == "POST")
+        try:
+            getattr(self, "do_" + scenario)(calls)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def do_ok(self, _):
+        self.good_stream()
+
+    do_one_model = do_ok
+
+    def do_500_then_ok(self, calls):
+        self.error(500, "just now not") if calls < 3 else self.good_stream()
+
+    def do_always_500(self, _):
+        self.error(503, "loading the model")
+
+    def do_never_retry(self, _):
+        self.error(500, "broken for good", x_should_retry="false")
+
+    def do_429(self, calls):
+        self.error(429, "slow down", retry_after_ms="30") if calls == 1 else self.good_stream()
+
+    def do_429_seconds(self, calls):
+        self.error(429, "slow down", retry_after="0.05") if calls == 1 else self.good_stream()
+
+    def do_429_long(self, _):
+        self.error(429, "come back tomorrow", retry_after="86400")
+
+    def do_400(self, _):
+        self.error(400, "max_tokens is too large")
+
+    def do_401(self, _):
+        self.error(401, "Incorrect API key provided: " + self.headers.get("Authorization", ""))
+
+    def do_404(self, _):
+        self.error(404, "The model does not exist")
+
+    do_models_none = do_404
+
+    def do_redirect(self, _):
+        self.reply(307, b"", Location="http://192.0.2.1/v1/chat/completions")
+
+    def do_hang(self, _):
+        time.sleep(30)
+
+    def do_hang_later(self, _):
+        self.start_stream()
+        self.event(chunk({"content": "first"}))
+        time.sleep(30)
+
+    def do_drip(self, _):
+        self.start_stream()
+        while True:
+            self.event(chunk({"content": "x"}))
+            time.sleep(0.02)
+
+    def do_no_finish(self, _):
+        self.start_stream()
+        self.event(chunk({"content": "{\"half\": "}))
+
+    def do_done_without_finish(self, _):
+        self.start_stream()
+        self.event(chunk({"content": "half"}))
+        self.event("[DONE]")
+
+    def do_cut(self, _):
+        self.start_stream(Content_Length="100000")
+        self.event(chunk({"content": "whole"}, "stop"))
+
+    def do_close(self, calls):
+        if calls > 2:
+            self.good_stream()
+
+    def do_garbage(self, _):
+        self.start_stream()
+        self.event("{not json")
+
+    def do_bad_utf8(self, _):
+        self.start_stream()
+        self.wfile.write(b'data: {"choices":[{"index":0,"delta":{"content":"\xff"},"finish_reason":"stop"}]}\n\n')
+
+    def do_huge_line(self, _):
+        self.start_stream()
+        self.wfile.write(b"data: ")
+        for _ in range(300):
+            self.wfile.write(b"x" * (64 << 10))
+
+    def do_endless_error(self, _):
+        self.reply(400, b"y" * (8 << 20), "text/plain")
+
+    def do_error_later(self, _):
+        self.start_stream()
+        self.event(chunk({"content": "half"}))
+        self.event({"error": {"message": "CUDA out of memory", "code": 500}})
+        self.event("[DONE]")
+
+    def do_error_first(self, _):
+        self.start_stream()
+        self.event({"error": "context is full"})
+
+    def do_wrong_type(self, _):
+        self.reply(200, "<html>captive portal</html>", "text/html")
+
+    def do_no_type(self, _):
+        self.start_stream(kind=None)
+        self.event(chunk({"content": "bare"}, "stop"))
+
+    def do_length(self, _):
+        self.start_stream()
+        self.event(chunk({"content": "cut"}, "length"))
+
+    def do_strange_finish(self, _):
+        self.start_stream()
+        self.event(chunk({"content": "cut"}, "bored"))
+
+    def do_logprobs(self, _):
+        self.start_stream()
+        entry = {"token": "yes", "logprob": -0.1, "bytes": None,
+                 "top_logprobs": [{"token": "yes", "logprob": -0.1}, {"token": "no", "logprob": -2.5}]}
+        first = chunk({"content": "yes"}, "stop")
+        first["choices"][0]["logprobs"] = {"content": [entry], "refusal": None}
+        self.event(first)
+
+    def do_huge_header(self, _):
+        self.send_response(200)
+        for i in range(90):
+            self.send_header(f"X-{i}", "z" * 1000)
+        self.end_headers()
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server.daemon_threads = True
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(server.server_address[1], flush=True)
+sys.stdin.read()
+os._exit(0)
