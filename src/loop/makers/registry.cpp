@@ -6,11 +6,13 @@ namespace lathe {
 
 extern const MakerKind kCodeMaker;
 extern const MakerKind kCommandMaker;
+extern const MakerKind kTextMaker;
 extern const MakerKind kVoiceMaker;
 
 namespace {
 const std::vector<const MakerKind*>& kinds() {
-  static const std::vector<const MakerKind*> all{&kCodeMaker, &kCommandMaker, &kVoiceMaker};
+  static const std::vector<const MakerKind*> all{&kCodeMaker, &kCommandMaker, &kVoiceMaker,
+                                                 &kTextMaker};
   return all;
 }
 }  // namespace
