@@ -285,7 +285,13 @@ std::optional<Record> decide_next_lap(const RunState& state, std::size_t index) 
         {recipe.make_options, recipe.ladder, units, so_far, recipe.best_of, recipe.repairs});
   };
   if (track.laps.empty()) {
-    const auto first = propose({});
+    auto first = propose({});
+    if (first && json_at(state.header, "extra").contains("baseline_of")) {
+      // What a loop is compared with: as many independent samples at once, hot enough to differ.
+      first->n = recipe.best_of;
+      first->move = Move::kResample;
+      if (first->setting.contains("temperature")) first->setting["temperature"] = 0.8;
+    }
     if (!first)
       return end_track(state, index, false, "no move", "the maker has nothing to begin with");
     return open_lap(state, index, *first, "first lap");
