@@ -186,7 +186,7 @@ TEST_F(KillTest, ProgramsAsMakerAndJudge) {
     units += fmt::format("{{\"key\":\"u{}\",\"text\":\"{}\"{}}}\n", i, i,
                          i == 7 ? ",\"after\":[\"u6\"]" : "");
   put("units.jsonl", units);
-  scene_.recipe = R"(
+  scene_.recipe = R"toml(
 recipe = "programs"
 version = 1
 [unit]
@@ -206,7 +206,7 @@ scope = "whole"
 command = ["true"]
 [stop]
 laps = 4
-)";
+)toml";
   kill_everywhere(scene_, 100);
 }
 
@@ -224,7 +224,7 @@ TEST_F(KillTest, CodeRepair) {
 TEST_F(KillTest, TextUnderLimits) {
   put("texts.md",
       "first text\n\nsecond text\n\nthird text\n\nfourth text\n\nfifth text\n\nsixth text\n");
-  scene_.recipe = R"(
+  scene_.recipe = R"toml(
 recipe = "texts"
 version = 1
 [unit]
@@ -252,8 +252,8 @@ stage = "gate"
 min_words = 10
 [stop]
 laps = 6
-)";
-  put("worker.toml", R"(
+)toml";
+  put("worker.toml", R"toml(
 [[reply]]
 lap = 2
 text = "too short"
@@ -262,7 +262,7 @@ lap = 3
 text = "now it is a good one"
 [[reply]]
 text = "this one is good but it is far too long"
-)");
+)toml");
   scene_.script = dir_->path() / "worker.toml";
   kill_everywhere(scene_, 60);
 }
