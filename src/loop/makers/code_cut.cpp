@@ -22,6 +22,12 @@ Language language_of(std::string_view path) {
                                                                 : Language::kNone;
 }
 
+bool has_no_semicolons(std::string_view path) {
+  static constexpr std::array<std::string_view, 8> kEndings{".go", ".js",  ".jsx", ".mjs",
+                                                            ".ts", ".tsx", ".kt",  ".swift"};
+  return std::ranges::any_of(kEndings, [&](std::string_view end) { return path.ends_with(end); });
+}
+
 bool is_name_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
          c == ':' || c == '~' || static_cast<unsigned char>(c) >= 0x80;
@@ -80,7 +86,8 @@ std::string name_in_header(std::string_view header) {
 
 class BraceScanner {
  public:
-  explicit BraceScanner(std::string_view text) : text_(text) {}
+  BraceScanner(std::string_view text, bool newline_ends)
+      : text_(text), newline_ends_(newline_ends) {}
 
   std::vector<Function> scan() {
     while (pos_ < text_.size()) step();
@@ -138,7 +145,10 @@ class BraceScanner {
 
   bool header_is_blank() const { return trim(header_).empty(); }
 
-  void new_header() { header_.clear(); }
+  void new_header() {
+    header_.clear();
+    parentheses_ = 0;
+  }
 
   void step() {
     if (skip_literal_or_comment()) return;
@@ -159,10 +169,11 @@ class BraceScanner {
       }
       depth_ = std::max(0, depth_ - 1);
       new_header();
-    } else if (c == ';') {
+    } else if (c == ';' || (c == '\n' && newline_ends_ && parentheses_ <= 0)) {
       new_header();
     } else if (header_.size() < 4000) {
       header_ += c;
+      parentheses_ += c == '(' ? 1 : c == ')' ? -1 : 0;
     }
     // "public:" is no part of what follows it.
     if (c == ':' && at(pos_ + 1) == '\n') new_header();
@@ -170,7 +181,9 @@ class BraceScanner {
   }
 
   std::string_view text_;
+  bool newline_ends_;  // a statement, outside of parentheses
   std::size_t pos_ = 0, line_ = 1;
+  int parentheses_ = 0;         // open ones in the header
   int depth_ = 0, inside_ = 0;  // inside_: the depth of the open function's body
   std::string header_;
   std::size_t header_line_ = 1;
@@ -294,7 +307,7 @@ std::vector<Function> shell_functions(std::string_view text) {
 std::vector<Function> functions_of(std::string_view path, std::string_view text) {
   switch (language_of(path)) {
     case Language::kBraces:
-      return BraceScanner(text).scan();
+      return BraceScanner(text, has_no_semicolons(path)).scan();
     case Language::kPython:
       return PythonScanner(text).scan();
     case Language::kShell:
