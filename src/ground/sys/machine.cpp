@@ -1,0 +1,133 @@
+#include "ground/sys/machine.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <set>
+
+#include "ground/base/text.h"
+#include "ground/sys/nvml.h"
+#include "ground/sys/sysfs.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::array<std::string_view, 14> kUsefulFlags{
+    "sse4_2",      "avx2",     "fma",   "f16c",    "avx_vnni", "avx512f", "avx512_vnni",
+    "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm",     "bf16",    "sve"};
+
+// "model name\t: Intel …" → its value.
+std::optional<std::string> field(std::string_view line, std::string_view name) {
+  const auto colon = line.find(':');
+  if (colon == line.npos || trim(line.substr(0, colon)) != name) return std::nullopt;
+  return std::string(trim(line.substr(colon + 1)));
+}
+
+void read_cpu(const fs::path& root, Machine& machine) {
+  const std::string text = sysfs_text(root / "proc/cpuinfo").value_or("");
+  std::set<std::pair<std::string, std::string>> cores;
+  std::string package = "0";
+  int threads = 0;
+  for (const std::string_view line : split_lines(text)) {
+    if (field(line, "processor")) ++threads;
+    if (const auto value = field(line, "physical id")) package = *value;
+    if (const auto value = field(line, "core id")) cores.emplace(package, *value);
+    if (const auto value = field(line, "model name"); value && machine.cpu.empty())
+      machine.cpu = *value;
+    auto flags = field(line, "flags");
+    if (!flags) flags = field(line, "Features");
+    if (flags && machine.isa.empty()) {
+      const std::vector<std::string> words = split(*flags, ' ');
+      for (const std::string_view flag : kUsefulFlags)
+        if (std::ranges::find(words, flag) != words.end()) machine.isa.emplace_back(flag);
+    }
+  }
+  if (threads > 0) machine.threads = threads;
+  if (!cores.empty()) machine.cores = static_cast<int>(cores.size());
+}
+
+void read_memory(const fs::path& root, Machine& machine) {
+  const std::string text = sysfs_text(root / "proc/meminfo").value_or("");
+  for (const std::string_view line : split_lines(text))
+    for (const auto& [name, target] : {std::pair("MemTotal", &machine.memory_bytes),
+                                       std::pair("MemAvailable", &machine.available_bytes)})
+      if (const auto value = field(line, name))
+        if (const auto kib = to_unsigned(split(*value, ' ').front())) *target = *kib * 1024;
+}
+
+// The tightest limit between our group and the root of the hierarchy.
+std::optional<std::uint64_t> group_limit(const fs::path& root, const fs::path& mount,
+                                         std::string_view group, std::string_view file) {
+  std::optional<std::uint64_t> limit;
+  fs::path path = fs::path(std::string(group)).relative_path();
+  for (int depth = 0; depth < 64; ++depth, path = path.parent_path()) {
+    const auto value = sysfs_number(root / mount / path / file);
+    // Version 1 says "no limit" with a number near 2^63.
+    if (value && *value < (std::uint64_t{1} << 62))
+      limit = std::min(limit.value_or(*value), *value);
+    if (path.empty()) break;
+  }
+  return limit;
+}
+
+void read_group_limit(const fs::path& root, Machine& machine) {
+  const std::string text = sysfs_text(root / "proc/self/cgroup").value_or("");
+  for (const std::string_view line : split_lines(text)) {
+    const std::vector<std::string> parts = split(line, ':');  // "4:memory:/group", "0::/group"
+    if (parts.size() < 3 || parts[2].find("..") != std::string::npos) continue;
+    std::optional<std::uint64_t> limit;
+    if (parts[1] == "memory")
+      limit = group_limit(root, "sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes");
+    else if (parts[0] == "0" && parts[1].empty())
+      limit = group_limit(root, "sys/fs/cgroup", parts[2], "memory.max");
+    if (limit && (!machine.memory_bytes || *limit < *machine.memory_bytes))
+      machine.memory_limit_bytes = std::min(machine.memory_limit_bytes.value_or(*limit), *limit);
+  }
+}
+
+std::string driver_of(const fs::path& device) {
+  const std::string text = sysfs_text(device / "uevent").value_or("");
+  for (const std::string_view line : split_lines(text))
+    if (line.starts_with("DRIVER=")) return std::string(line.substr(7));
+  return {};
+}
+
+std::string pci_id(const fs::path& device) {
+  std::string vendor = sysfs_text(device / "vendor").value_or("");
+  std::string model = sysfs_text(device / "device").value_or("");
+  if (vendor.starts_with("0x")) vendor.erase(0, 2);
+  if (model.starts_with("0x")) model.erase(0, 2);
+  return vendor.empty() ? std::string() : vendor + ":" + model;
+}
+
+void read_devices(const fs::path& directory, std::string_view prefix, const std::string& kind,
+                  Machine& machine) {
+  for (const fs::path& entry : sysfs_entries(directory, prefix)) {
+    // "card0" is a device, "card0-HDMI-A-1" one of its sockets.
+    if (entry.filename().string().find('-') != std::string::npos) continue;
+    const fs::path device = entry / "device";
+    const std::string driver = driver_of(device);
+    // NVML names these better, and others with "nvidia" are its helpers.
+    if (driver.empty() || driver.starts_with("nvidia")) continue;
+    machine.accelerators.push_back({kind, std::string(trim(driver + " " + pci_id(device))), driver,
+                                    sysfs_number(device / "mem_info_vram_total")});
+  }
+}
+
+}  // namespace
+
+Machine read_machine(const fs::path& root) {
+  Machine machine;
+  read_cpu(root, machine);
+  read_memory(root, machine);
+  read_group_limit(root, machine);
+  if (root == "/")
+    if (const auto nvml = Nvml::open())
+      for (const Nvml::Device& device : (*nvml)->devices())
+        machine.accelerators.push_back({"gpu", device.name, "nvidia", device.memory_bytes});
+  read_devices(root / "sys/class/drm", "card", "gpu", machine);
+  read_devices(root / "sys/class/accel", "accel", "npu", machine);
+  return machine;
+}
+
+}  // namespace lathe

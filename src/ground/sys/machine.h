@@ -1,0 +1,35 @@
+// Facts about this machine: processor, memory, accelerators. Reads /proc and /sys below `root`,
+// which tests replace; owns nothing and may be called from any thread. A missing fact is absent,
+// never 0.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ground/base/file.h"
+
+namespace lathe {
+
+struct Accelerator {
+  std::string kind;  // gpu | npu
+  std::string name;  // "NVIDIA H200", "amdgpu 1002:1586"
+  std::string driver;
+  std::optional<std::uint64_t> memory_bytes;  // its own, when it says
+};
+
+struct Machine {
+  std::string cpu;               // as it names itself; "" when it does not
+  std::optional<int> cores;      // physical ones
+  std::optional<int> threads;    // logical processors
+  std::vector<std::string> isa;  // what the kernels can use: "avx2", "avx512_vnni", "i8mm", …
+  std::optional<std::uint64_t> memory_bytes;
+  std::optional<std::uint64_t> available_bytes;
+  std::optional<std::uint64_t> memory_limit_bytes;  // of our control group; absent: none
+  std::vector<Accelerator> accelerators;
+};
+
+Machine read_machine(const fs::path& root = "/");
+
+}  // namespace lathe
