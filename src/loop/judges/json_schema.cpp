@@ -10,9 +10,8 @@
 namespace lathe {
 namespace {
 
-constexpr std::size_t kMaxSteps =
-    5'000'000;                  // of one validation: schemas evaluated, and their like
-constexpr int kMaxDepth = 500;  // evaluations one inside another
+constexpr std::size_t kMaxSteps = 1'000'000;  // schemas evaluated, and their like
+constexpr int kMaxDepth = 500;                // evaluations one inside another
 constexpr std::size_t kMaxErrors = 50;
 
 using Errors = std::vector<SchemaError>;

@@ -57,12 +57,10 @@ Result<Judgement> judge(const JudgeTask& task, const JudgeContext& context) {
   judgement.evidence = {{"parsed", true}, {"errors", errors.size()}};
   for (const SchemaError& error : errors) {
     if (judgement.critiques.size() == kMaxCritiques) break;
+    const std::string_view subject = error.instance.empty() ? "The document " : "";
     judgement.critiques.push_back(
-        {error.instance, "must",
-         fmt::format("{} {}.", error.instance.empty() ? "The document" : error.instance,
-                     clip_utf8(error.message, 500)),
-         fmt::format("keyword {}", error.keyword),
-         "schema:" + error.keyword + ':' + error.instance});
+        {error.instance, "must", fmt::format("{}{}.", subject, clip_utf8(error.message, 500)),
+         "keyword " + error.keyword, "schema:" + error.keyword + ':' + error.instance});
   }
   if (errors.empty()) {
     judgement.outcome = Outcome::kPass;

@@ -32,7 +32,7 @@ TEST(SchemaJudge, PassesAndFails) {
   ASSERT_EQ(judgement.critiques.size(), 2U);
   EXPECT_EQ(judgement.critiques[0].claim, "The document must have the member \"name\".");
   EXPECT_EQ(judgement.critiques[1].locus, "/age");
-  EXPECT_EQ(judgement.critiques[1].claim, "/age must be at least 0, but is -1.");
+  EXPECT_EQ(judgement.critiques[1].claim, "must be at least 0, but is -1.");
 }
 
 TEST(SchemaJudge, OnlyOneBareJsonDocumentWillDo) {
