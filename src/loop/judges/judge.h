@@ -17,8 +17,8 @@ enum class Scope { kUnit, kWhole };
 struct Part {
   Unit unit;
   bool passed = false;
-  std::string candidate;  // sha256 of the bytes; "" when nothing was ever made
-  std::string bytes;
+  std::string candidate = {};  // sha256 of the bytes; "" when nothing was ever made
+  std::string bytes = {};
   std::string media_type = {};
 };
 

@@ -1,0 +1,36 @@
+// A server's stream: the events don't depend on how the bytes were cut, and no stream crashes the
+// reader of replies.
+#include <cstdlib>
+
+#include "serve/net/chat_stream.h"
+#include "serve/net/sse.h"
+
+namespace {
+
+std::vector<std::string> events_of(std::string_view bytes, std::size_t step) {
+  std::vector<std::string> events;
+  lathe::SseReader reader(
+      [&](std::string_view data) {
+        events.emplace_back(data);
+        return lathe::Status();
+      },
+      1 << 20);
+  for (std::size_t i = 0; i < bytes.size(); i += step)
+    if (!reader.feed(bytes.substr(i, step))) break;
+  return events;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0 || size > 100'000) return 0;
+  const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const std::vector<std::string> events = events_of(bytes, 1 + data[0] % 16);
+  if (events != events_of(bytes, bytes.size() + 1)) std::abort();
+  std::string streamed;
+  lathe::ChatStream stream([&](const lathe::Delta& delta) { streamed += delta.text; });
+  for (const std::string& event : events)
+    if (!stream.event(event)) return 0;
+  if (const auto reply = std::move(stream).finish(); reply && reply->text != streamed) std::abort();
+  return 0;
+}
