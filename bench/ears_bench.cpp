@@ -202,7 +202,8 @@ class Bench {
     LATHE_TRY(const Place1 place, harm(sound, take, hearing));
     LATHE_TRY(const Decoded decoded, pool_.decode(wav_bytes(sound), kLimit, stop));
     LATHE_TRY(hearing, pool_.hear(script_, decoded.sound, words, kLimit, stop));
-    const Finding finding = judge_words(decoded, hearing, kWordsHeardLimits);
+    const Finding finding =
+        judge_words(decoded, hearing, spoken_text(line.text), kWordsHeardLimits);
     Outcome1 outcome;
     outcome.made = true;
     outcome.accepted = finding.score >= 0.9;

@@ -155,12 +155,13 @@ Result<Judgement> judge_take(const JudgeTask& task, const JudgeContext& context)
   LATHE_TRY(const auto take, decode_take(*pool, task.bytes, context, problem));
   if (!take) return failed(task, bar, {"", "must", problem, "", "signal:unreadable"});
   if (!words_wanted)
-    return concluded(task, bar, score_signal(*take, signal_facts(take->sound), limits, {}));
+    return concluded(task, bar, score_signal(*take, signal_facts(take->sound), limits, nullptr));
 
   EarScript script;
   LATHE_TRY(script.pronounce, pronounce_from(task.options));
   const std::string text = expected_text(task);
-  const std::vector<std::string> words = words_of(spoken_text(text));
+  const std::string spoken = spoken_text(text);
+  const std::vector<std::string> words = words_of(spoken);
   if (words.empty())
     return invalid("there is no word to listen for in '{}': set expect", clip_utf8(text, 80));
   if (words.size() > kMaxExpectedWords)
@@ -170,7 +171,7 @@ Result<Judgement> judge_take(const JudgeTask& task, const JudgeContext& context)
   script.lines = prior_for(units, text, words);
   LATHE_TRY(const Hearing hearing,
             pool->hear(script, take->sound, words, context.time_limit, context.stop));
-  return concluded(task, bar, judge_words(*take, hearing, kWordsHeardLimits));
+  return concluded(task, bar, judge_words(*take, hearing, spoken, kWordsHeardLimits));
 }
 
 struct Chunk {
@@ -273,11 +274,13 @@ std::vector<std::vector<std::string>> script_block(std::span<const Unit> units, 
   return lines;
 }
 
-Finding judge_words(const Decoded& take, const Hearing& hearing, const SignalLimits& limits) {
+Finding judge_words(const Decoded& take, Hearing hearing, std::string_view spoken,
+                    const SignalLimits& limits) {
   const SignalFacts facts = signal_facts(take.sound);
-  Finding words = score_words(hearing, facts);
+  const HeardTake heard = heard_take(take, facts, hearing, spoken);
+  Finding words = score_words(heard);
   // A take that is broken as a sound is not "every word heard", however well the ear guesses.
-  Finding signal = score_signal(take, facts, limits, align_words(hearing));
+  Finding signal = score_signal(take, facts, limits, &heard);
   words.evidence["signal"] = std::move(signal.evidence);
   if (!signal.critiques.empty()) words.score = std::min(words.score, signal.score);
   std::ranges::move(signal.critiques, std::back_inserter(words.critiques));

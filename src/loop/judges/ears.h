@@ -14,7 +14,8 @@ extern const JudgeKind kEarsJudge;
 // a prepared ear.
 std::vector<std::vector<std::string>> script_block(std::span<const Unit> units, std::size_t index);
 
-// What words_heard concludes from one take.
-Finding judge_words(const Decoded& take, const Hearing& hearing, const SignalLimits& limits);
+// What words_heard concludes from one take. `spoken`: the line, as spoken_text() gives it.
+Finding judge_words(const Decoded& take, Hearing hearing, std::string_view spoken,
+                    const SignalLimits& limits);
 
 }  // namespace lathe

@@ -16,7 +16,10 @@ constexpr double kEndCutDb = -32;
 constexpr double kNoisyRangeDb = 20;
 constexpr double kMaxPhonesPerSecond = 20;
 constexpr double kMinPhonesPerSecond = 6;
-constexpr int kFewPhones = 8;  // below, a pace says nothing: "Yes."
+constexpr int kFewPhones = 8;      // below, a pace says nothing: "Yes."
+constexpr double kBreathDb = -24;  // a "word" that stays below this is no speech
+constexpr double kTailPosterior = 0.3, kTailSeconds = 0.2;
+constexpr double kPauseSlack = 0.12;
 constexpr int kMinRate = 16'000;
 
 Critique critique(std::string locus, std::string claim, std::string evidence, std::string kind) {
@@ -79,10 +82,61 @@ Critique word_critique(const AlignedWord& word, const ExpectedWord* expected) {
                   fmt::format("word:{}:{}", word.index, name));
 }
 
+// A gap between two right words where the line has punctuation is a pause.
+bool is_pause(const Gap& gap, const HeardTake& heard) {
+  for (std::size_t i = 0; i + 1 < heard.words.size(); ++i) {
+    const AlignedWord& before = heard.words[i];
+    const AlignedWord& after = heard.words[i + 1];
+    if (before.match != WordMatch::kRight || after.match != WordMatch::kRight) continue;
+    const auto last = static_cast<std::size_t>(after.index - 1);
+    if (last < heard.pause_after.size() && heard.pause_after[last] &&
+        gap.at > before.end - kPauseSlack && gap.at + gap.seconds < after.start + kPauseSlack)
+      return true;
+  }
+  return false;
+}
+
+Gap worst_dropout(const SignalFacts& facts, const HeardTake* heard) {
+  Gap worst;
+  for (const Gap& gap : facts.dropouts)
+    if (gap.seconds > worst.seconds && !(heard && is_pause(gap, *heard))) worst = gap;
+  return worst;
+}
+
+// For every word of the spoken text: does punctuation follow?
+std::vector<bool> pauses_in(std::string_view spoken) {
+  std::vector<bool> pauses;
+  bool in_word = false;
+  for (const char c : spoken) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c == '\'' && in_word);
+    if (letter && !in_word) pauses.push_back(false);
+    if (!letter && c != ' ' && !pauses.empty()) pauses.back() = true;
+    in_word = letter;
+  }
+  return pauses;
+}
+
 }  // namespace
 
+HeardTake heard_take(const Decoded& take, const SignalFacts& facts, Hearing& hearing,
+                     std::string_view spoken) {
+  std::erase_if(hearing.heard, [&](const HeardWord& word) {
+    return level_between(take.sound, word.start, word.end) < kBreathDb;
+  });
+  std::vector<AlignedWord> words = align_words(hearing);
+  // The dying away of a last sound is sometimes heard as a short word that the ear itself doubts.
+  const auto is_tail = [](const AlignedWord& word) {
+    return word.match == WordMatch::kExtra && word.posterior < kTailPosterior &&
+           word.end - word.start < kTailSeconds;
+  };
+  if (!words.empty() && is_tail(words.back())) words.pop_back();
+  return {take, facts, hearing, std::move(words), pauses_in(spoken)};
+}
+
 Finding score_signal(const Decoded& take, const SignalFacts& facts, const SignalLimits& limits,
-                     const std::vector<AlignedWord>& words) {
+                     const HeardTake* heard) {
+  static const std::vector<AlignedWord> kNoWords;
+  const std::vector<AlignedWord>& words = heard ? heard->words : kNoWords;
   Finding finding;
   const auto fault = [&](std::string_view kind, double time, std::string claim,
                          std::string evidence) {
@@ -103,9 +157,10 @@ Finding score_signal(const Decoded& take, const SignalFacts& facts, const Signal
     if (clipped > limits.clip)
       fault("clip", -1, "the sound is clipped",
             fmt::format("{} runs of samples at full scale", clipped));
-    if (facts.dropout_s > limits.dropout_s)
-      fault("dropout", facts.dropout_at, "the sound drops out",
-            fmt::format("{:.2f} s of nothing at {:.2f} s", facts.dropout_s, facts.dropout_at));
+    const Gap dropout = worst_dropout(facts, heard);
+    if (dropout.seconds > limits.dropout_s)
+      fault("dropout", dropout.at + dropout.seconds / 2, "the sound drops out",
+            fmt::format("{:.2f} s of nothing at {:.2f} s", dropout.seconds, dropout.at));
     else if (facts.silence_s > limits.silence_s)
       fault("silence", facts.silence_at, "there is a hole in the speech",
             fmt::format("{:.2f} s of silence at {:.2f} s", facts.silence_s, facts.silence_at));
@@ -126,7 +181,7 @@ Finding score_signal(const Decoded& take, const SignalFacts& facts, const Signal
                       {"lufs", facts.loudness.lufs},
                       {"true_peak_db", facts.loudness.true_peak_db},
                       {"clipped_runs", clipped},
-                      {"dropout_s", facts.dropout_s},
+                      {"dropout_s", worst_dropout(facts, heard).seconds},
                       {"silence_s", facts.silence_s},
                       {"range_db", facts.range_db},
                       {"start_db", facts.start_db},
@@ -136,9 +191,11 @@ Finding score_signal(const Decoded& take, const SignalFacts& facts, const Signal
   return finding;
 }
 
-Finding score_words(const Hearing& hearing, const SignalFacts& facts) {
+Finding score_words(const HeardTake& take) {
   Finding finding;
-  const std::vector<AlignedWord> words = align_words(hearing);
+  const Hearing& hearing = take.hearing;
+  const SignalFacts& facts = take.facts;
+  const std::vector<AlignedWord>& words = take.words;
   Json list = Json::array();
   double wrong = 0;
   int phones = 0;

@@ -12,13 +12,13 @@ namespace lathe {
 struct SignalLimits {
   int clip = 0;  // clipped runs that are let pass
   double silence_s = 0.6;
-  double dropout_s = 0.2;
+  double dropout_s = 0.25;
   double lufs_low = -32, lufs_high = -10;
   double peak_db = 0.5;  // dBTP
 };
 // What words_heard asks of the signal: only that nothing is broken. Level is audio_facts' business.
 inline constexpr SignalLimits kWordsHeardLimits{
-    .clip = 0, .silence_s = 1.0, .dropout_s = 0.2, .lufs_low = -50, .lufs_high = 0, .peak_db = 6};
+    .clip = 0, .silence_s = 1.0, .dropout_s = 0.15, .lufs_low = -50, .lufs_high = 0, .peak_db = 6};
 
 struct Finding {
   double score = 0;  // in [0,1]
@@ -26,13 +26,26 @@ struct Finding {
   std::vector<Critique> critiques;
 };
 
-// Is the sound fit to be listened to? Cut ends, drop-outs, clipping, noise, level.
-// `words` (may be empty) name what a fault falls on.
+// What words_heard has to go by: the take, what the ear made of it, and how the line is written.
+struct HeardTake {
+  const Decoded& take;
+  const SignalFacts& facts;
+  const Hearing& hearing;
+  std::vector<AlignedWord> words;
+  std::vector<bool> pause_after;  // per expected word: punctuation lets the voice pause there
+};
+// `spoken`: the line as spoken_text() gives it. What the ear made of breath and noise around the
+// speech is taken out of `hearing`.
+HeardTake heard_take(const Decoded& take, const SignalFacts& facts, Hearing& hearing,
+                     std::string_view spoken);
+
+// Is the sound fit to be listened to? Cut ends, drop-outs, clipping, noise, level. `heard` (may be
+// null) names the word that a fault falls on.
 Finding score_signal(const Decoded& take, const SignalFacts& facts, const SignalLimits& limits,
-                     const std::vector<AlignedWord>& words);
+                     const HeardTake* heard);
 
 // Every word right, and said at a pace that people speak at.
-Finding score_words(const Hearing& hearing, const SignalFacts& facts);
+Finding score_words(const HeardTake& heard);
 
 // How many of each line's words were heard, taken together over the stretches of a narration.
 struct Coverage {

@@ -24,6 +24,7 @@ constexpr double kFrameSeconds = 0.01;
 // Without a margin and a breath of noise the ear errs four times as often on clean voices.
 constexpr double kMarginSeconds = 0.3;
 constexpr double kNoise = 0.0005 * 32768;
+constexpr int kQuiet = 100;  // −50 dB: what is below at either end is margin, not speech
 constexpr float kScriptWeight = 0.5F;
 constexpr std::size_t kMaxWords = 20'000;
 constexpr float kSilence = 0.01F;
@@ -54,18 +55,31 @@ std::string base_of(std::string_view word) {
   return std::string(word.substr(0, bracket == 0 ? word.npos : bracket));
 }
 
-std::vector<std::int16_t> prepared(const Sound& sound) {
-  Sound out = padded(sound, kMarginSeconds);
+// The sound with the same margin before and after it, whatever it came with.
+struct Prepared {
+  std::vector<std::int16_t> pcm;
+  double offset = 0;  // seconds to take off its times
+};
+
+Prepared prepared(const Sound& sound) {
+  const auto is_sound = [](std::int16_t sample) { return std::abs(int{sample}) > kQuiet; };
+  const auto first = std::ranges::find_if(sound.samples, is_sound);
+  const auto last = std::find_if(sound.samples.rbegin(), sound.samples.rend(), is_sound).base();
+  const auto lead = first - sound.samples.begin();
+  Sound core;
+  if (first < last) core.samples.assign(first, last);
+  core = padded(core, kMarginSeconds);
   // A sum of uniforms is normal enough, and the same on every machine.
   std::minstd_rand random(1);
-  for (std::int16_t& sample : out.samples) {
+  for (std::int16_t& sample : core.samples) {
     double sum = 0;
     for (int i = 0; i < 12; ++i)
       sum += static_cast<double>(random()) / static_cast<double>(std::minstd_rand::max());
     const double value = sample + (sum - 6) * kNoise;
     sample = static_cast<std::int16_t>(std::clamp(std::lround(value), -32768L, 32767L));
   }
-  return std::move(out.samples);
+  return {std::move(core.samples),
+          kMarginSeconds - static_cast<double>(first < last ? lead : 0) / kSoundRate};
 }
 
 }  // namespace
@@ -197,6 +211,8 @@ Ear::Ear(std::unique_ptr<Models> models) : models_(std::move(models)) {}
 Ear::~Ear() = default;
 
 Result<std::unique_ptr<Ear>> Ear::make(const EarScript& script) {
+  if (std::ranges::all_of(script.lines, [](const auto& line) { return line.empty(); }))
+    return invalid("the ear needs a script with at least one word");
   err_set_logfp(nullptr);
   const std::string directory = kModelDirectory;
   if (!fs::exists(directory + "/en-us/mdef"))
@@ -250,9 +266,10 @@ Result<std::unique_ptr<Ear>> Ear::make(const EarScript& script) {
 Result<Hearing> Ear::hear(const Sound& sound, const std::vector<std::string>& expected) {
   if (expected.size() > kMaxWords)
     return invalid("{} words at once are too many for the ear", expected.size());
-  const std::vector<std::int16_t> pcm = prepared(sound);
+  const Prepared ready = prepared(sound);
+  const std::vector<std::int16_t>& pcm = ready.pcm;
   const auto seconds = [&](int frame) {
-    return std::clamp(frame * kFrameSeconds - kMarginSeconds, 0.0, sound.seconds());
+    return std::clamp(frame * kFrameSeconds - ready.offset, 0.0, sound.seconds());
   };
   Hearing hearing;
   LATHE_TRY(const auto heard, models_->decode("script", pcm));

@@ -3,6 +3,7 @@
 #include <flite/flite.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "loop/media/phones.h"
 
@@ -90,6 +91,8 @@ Result<Sound> FliteVoices::speak(const std::string& text, const VoiceSetting& se
     feat_set_float(voice->features, kPitch, own * static_cast<float>(setting.pitch));
   }
   const Addenda addenda(val_lexicon(feat_val(voice->features, "lexicon")), setting.pronounce);
+  // The vocoder's noise comes from rand(): the same take must have the same bits.
+  std::srand(1);
   cst_wave* wave = flite_text_to_wave(text.c_str(), voice);
   if (!wave) return invalid("flite could not speak this text");
   std::vector<float> samples(static_cast<std::size_t>(wave->num_samples));

@@ -66,8 +66,9 @@ std::string script_language_model(const std::vector<std::vector<std::string>>& l
       const Gram context = head_of(gram);
       double p = 0;
       if (order > 1 || gram[0] != "<s>") {
-        const double shorter = order == 1 ? 1.0 / static_cast<double>(counts[1].size())
-                                          : probability.at(Gram(gram.begin() + 1, gram.end()));
+        const double shorter =
+            order == 1 ? 1.0 / static_cast<double>(counts[1].size() - 1)  // "<s>" follows nothing
+                       : probability.at(Gram(gram.begin() + 1, gram.end()));
         p = (count - kDiscount) / contexts.at(context).total + backed_off(context) * shorter;
       }
       probability[gram] = p;

@@ -13,6 +13,7 @@ constexpr double kSilentDb = -60;   // full scale; a take whose loud frames are 
 constexpr double kSpeechDb = 30;    // speech is what is at most this far below the loud frames
 constexpr double kQuietDb = 38;     // and a pause what is at least this far below
 constexpr double kHardEdgeDb = 22;  // a pause fades; a drop-out begins or ends within this
+constexpr double kLeastGap = 0.1;   // shorter ones are the stops of speech
 constexpr int kFullScale = 32718;   // 0.9985
 constexpr int kClipRun = 4;
 
@@ -54,7 +55,7 @@ double edge_db(const Sound& sound, std::size_t from, std::size_t to) {
   return 20 * std::log10(peak / 32768.0);
 }
 
-void find_dropout(const Sound& sound, double loud, SignalFacts& facts) {
+void find_dropouts(const Sound& sound, double loud, SignalFacts& facts) {
   const auto& samples = sound.samples;
   const auto first = static_cast<std::size_t>(facts.speech_start * kSoundRate);
   const auto last =
@@ -69,10 +70,8 @@ void find_dropout(const Sound& sound, double loud, SignalFacts& facts) {
     const double length = static_cast<double>(end - i) / kSoundRate;
     const double before = edge_db(sound, i > 2 * kFrame ? i - 2 * kFrame : 0, i);
     const double after = edge_db(sound, end, std::min(end + 2 * kFrame, samples.size()));
-    if (length > facts.dropout_s && std::max(before, after) > loud - kHardEdgeDb) {
-      facts.dropout_s = length;
-      facts.dropout_at = static_cast<double>(i) / kSoundRate;
-    }
+    if (length >= kLeastGap && std::max(before, after) > loud - kHardEdgeDb)
+      facts.dropouts.push_back({static_cast<double>(i) / kSoundRate, length});
     i = end;
   }
 }
@@ -110,8 +109,20 @@ SignalFacts signal_facts(const Sound& sound) {
     }
     it = quiet_end == last ? last : quiet_end + 1;
   }
-  find_dropout(sound, loud, facts);
+  find_dropouts(sound, loud, facts);
   return facts;
+}
+
+double level_between(const Sound& sound, double start, double end) {
+  const std::vector<double> levels = frame_levels(sound);
+  if (levels.empty()) return kFloorDb;
+  const double loud = quantile(levels, 0.95);
+  const auto frame = [&](double seconds) {
+    return std::min(static_cast<std::size_t>(std::max(seconds, 0.0) * 100), levels.size() - 1);
+  };
+  double most = kFloorDb;
+  for (std::size_t i = frame(start); i <= frame(end); ++i) most = std::max(most, levels[i]);
+  return most - loud;
 }
 
 }  // namespace lathe
