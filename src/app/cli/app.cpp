@@ -107,6 +107,16 @@ int run_cli(int argc, char** argv) {
   try {
     cli.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const std::vector<std::string> unknown = cli.remaining();
+    if (cli.get_subcommands().empty() && !unknown.empty() && !unknown.front().starts_with('-')) {
+      std::vector<std::string> names;
+      for (const CLI::App* command : cli.get_subcommands([](const CLI::App*) { return true; }))
+        names.push_back(command->get_name());
+      return report_error(app,
+                          {ErrorKind::kInvalid,
+                           fmt::format("there is no command '{}'{}; `lathe --help` lists them",
+                                       unknown.front(), did_you_mean(unknown.front(), names))});
+    }
     return cli.exit(error) == 0 ? kExitPassed : kExitUsage;
   }
   return action ? action() : kExitUsage;

@@ -20,6 +20,7 @@ std::span<const CommandSpec> commands() {
   static constexpr CommandSpec kCommands[] = {
       {add_loop}, {add_resume}, {add_recipe},  {add_judge},  {add_runs},
       {add_show}, {add_report}, {add_rejudge}, {add_replay}, {add_export},
+      {add_rm},   {add_gc},     {add_doctor},
   };
   return kCommands;
 }
