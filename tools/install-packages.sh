@@ -10,11 +10,15 @@ RUN="bubblewrap pocketsphinx-en-us espeak-ng python3 git"
 # Only the tests need these: their oracles, their peers and the tools they drive.
 TEST="libgtest-dev clang-format python3-jsonschema strace iproute2 procps"
 
+# Only `cmake --preset fuzz` needs these. clang 14 cannot read libstdc++ 12's <expected>.
+FUZZ="clang-16 libclang-rt-16-dev"
+
 want="$BUILD $RUN"
 case "${1:-run}" in
   run) ;;
   test) want="$want $TEST" ;;
-  *) echo "usage: $0 run|test" >&2; exit 2 ;;
+  fuzz) want="$want $FUZZ" ;;
+  *) echo "usage: $0 run|test|fuzz" >&2; exit 2 ;;
 esac
 
 missing=

@@ -143,8 +143,11 @@ std::string limit(const char* name, __rlimit_resource resource, std::uint64_t va
 // Memory has no rlimit here: RLIMIT_AS counts addresses, of which sanitizers and virtual machines
 // reserve terabytes, and holds one process, not their sum. The watch does it, and the kernel's own
 // out-of-memory killer is asked to begin with this tree should the watch come late.
-constexpr std::string_view kStart =
-    "cd /work && echo 1000 >/proc/self/oom_score_adj && printf s >&5 && exec \"$@\" 5>&-";
+std::string start_script() {
+  return fmt::format(
+      "cd /work && echo 1000 >/proc/self/oom_score_adj && printf s >&{0} && exec \"$@\" {0}>&-",
+      kStartedFd);
+}
 
 Args arguments(const std::string& bwrap, const Sandbox& sandbox, const Command& command,
                const Identity& who) {
@@ -176,7 +179,7 @@ Args arguments(const std::string& bwrap, const Sandbox& sandbox, const Command& 
       {"prlimit", limit("nproc", RLIMIT_NPROC, static_cast<std::uint64_t>(limits.processes) * 2),
        limit("fsize", RLIMIT_FSIZE, limits.file_bytes),
        limit("nofile", RLIMIT_NOFILE, static_cast<std::uint64_t>(limits.open_files)), "--core=0:0",
-       "sh", "-c", std::string(kStart), "sh"});
+       "sh", "-c", start_script(), "sh"});
   args.insert(args.end(), command.argv.begin(), command.argv.end());
   return args;
 }

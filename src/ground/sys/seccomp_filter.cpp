@@ -68,8 +68,8 @@ int add_rules(scmp_filter_ctx filter) {
   const std::uint32_t no_family = SCMP_ACT_ERRNO(EAFNOSUPPORT);
   for (int family = 0; family <= kHighestFamily; ++family)
     if (std::ranges::find(kFamilies, family) == kFamilies.end())
-      deny(no_family, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)));
-  deny(no_family, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_GT, kHighestFamily));
+      deny(no_family, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family), 0));
+  deny(no_family, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_GT, kHighestFamily, 0));
   // Typing into the terminal of whoever started us.
   for (const unsigned request : {static_cast<unsigned>(TIOCSTI), static_cast<unsigned>(TIOCLINUX)})
     deny(SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffU, request));

@@ -1,0 +1,26 @@
+// Any bytes as a sound file, a frame from a media worker and a critique to read back.
+#include <cstdlib>
+
+#include "loop/media/decode.h"
+#include "loop/media/media_codec.h"
+#include "loop/media/phones.h"
+#include "loop/media/signal_facts.h"
+#include "loop/media/word_fault.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  if (const auto decoded = lathe::decode_sound(bytes)) {
+    if (decoded->sound.seconds() > lathe::kMaxSoundSeconds * 1.1) std::abort();
+    lathe::signal_facts(decoded->sound);
+  }
+  if (const auto message = lathe::parse_frame(bytes)) {
+    if (const auto hearing = lathe::hearing_from(message->head))
+      for (const auto& word : hearing->heard)
+        if (!(word.posterior >= 0 && word.posterior <= 1)) std::abort();
+    (void)lathe::decoded_from(*message);
+  }
+  (void)lathe::parse_fault(bytes, bytes);
+  (void)lathe::cmu_phones(bytes);
+  (void)lathe::cmu_from_espeak(bytes);
+  return 0;
+}
