@@ -152,6 +152,7 @@ Result<std::string> WorkerProcess::call(std::string_view request, Milliseconds l
     return invalid("{} are more than a worker takes ({})", format_bytes(request.size()),
                    format_bytes(kMaxFrameBytes));
   if (!running()) LATHE_TRY_STATUS(start());
+  last_signal_ = 0;
 
   Transfer transfer(socket_, limit, stop);
   const auto exchange = [&]() -> Result<std::string> {
@@ -183,7 +184,8 @@ std::string WorkerProcess::describe_end() {
     if (reaped == pid_) {
       pid_ = -1;
       if (WIFSIGNALED(status)) {
-        const char* name = ::sigabbrev_np(WTERMSIG(status));
+        last_signal_ = WTERMSIG(status);
+        const char* name = ::sigabbrev_np(last_signal_);
         return fmt::format(" (killed by SIG{})", name ? name : "?");
       }
       return fmt::format(" (exit code {})", WEXITSTATUS(status));

@@ -39,6 +39,7 @@ class WorkerProcess {
 
   bool running() const { return pid_ > 0; }
   pid_t pid() const { return pid_; }
+  int last_signal() const { return last_signal_; }  // that ended the last child by itself, or 0
   void kill();
 
  private:
@@ -48,6 +49,7 @@ class WorkerProcess {
   WorkerCommand command_;
   pid_t pid_ = -1;
   int socket_ = -1;
+  int last_signal_ = 0;
 };
 
 // The child's side: answers frames from standard input (the socket) until it closes, then ends the

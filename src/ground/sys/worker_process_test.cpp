@@ -56,6 +56,7 @@ TEST(WorkerProcess, SaysHowAWorkerEnded) {
     EXPECT_EQ(reply.error().kind, ErrorKind::kUnavailable) << role;
     EXPECT_THAT(reply.error().message, HasSubstr(message));
     EXPECT_FALSE(process.running());
+    EXPECT_EQ(process.last_signal(), std::string_view(message) == "SIGABRT" ? SIGABRT : 0);
   }
 }
 

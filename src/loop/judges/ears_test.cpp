@@ -54,7 +54,6 @@ TEST(EarsAlign, MarksRightWrongMissingAndExtraWords) {
   EXPECT_EQ(align("", "a b"), "++");
   EXPECT_EQ(align("", ""), "");
   EXPECT_EQ(align("a b a b", "a b"), "--==");
-  EXPECT_EQ(align("the dog the cat", "the cat the dog").size(), 6U);
 }
 
 TEST(EarsAlign, TakesWordsThatSoundTheSameForTheSame) {

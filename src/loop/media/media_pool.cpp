@@ -1,5 +1,9 @@
 #include "loop/media/media_pool.h"
 
+#include <signal.h>
+
+#include <array>
+
 #include "loop/media/media_codec.h"
 
 namespace lathe {
@@ -85,7 +89,15 @@ Result<Decoded> MediaPool::decode(std::string_view file, Milliseconds limit, con
   MediaMessage request;
   request.body = file;
   auto reply = ask(process, request, limit, stop);
-  if (!reply) return at("unreadable sound file", std::move(reply).error());
+  if (!reply) {
+    Error error = std::move(reply).error();
+    // A decoder that reaches for a forbidden call or stumbles over its own feet does so because of
+    // the file: the next try would end the same way.
+    constexpr std::array kOwnFault{SIGSYS, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+    if (std::ranges::find(kOwnFault, process.last_signal()) != kOwnFault.end())
+      error.kind = ErrorKind::kInvalid;
+    return at("unreadable sound file", std::move(error));
+  }
   return decoded_from(*reply);
 }
 

@@ -21,7 +21,7 @@ class MediaPool {
   ~MediaPool();
 
   // A fresh process per file: one that is taken over can touch nothing else. kInvalid: the file
-  // cannot be read; kUnavailable: the decoder died of it.
+  // cannot be read, or the decoder died of it.
   Result<Decoded> decode(std::string_view file, Milliseconds limit, const StopFlag& stop);
   Result<Sound> speak(const std::string& text, const VoiceSetting& setting, Milliseconds limit,
                       const StopFlag& stop);

@@ -57,7 +57,6 @@ TEST(MediaPool, RefusesFilesThatAreNoSound) {
       {"no channels", wav(0, 16000, 16, 4000, some)},
       {"1 sample a second", wav(1, 1, 16, 4000, some)},
       {"a billion samples a second", wav(1, 1'000'000'000, 16, 4000, some)},
-      {"3 bits", wav(1, 16000, 3, 4000, some)},
       {"riff of riffs", "RIFF" + le(0xFFFFFFFF, 4) + "WAVERIFF" + le(0xFFFFFFFF, 4) + some},
       {"flac magic", "fLaC" + random},
       {"ogg magic", "OggS" + random},
@@ -70,6 +69,7 @@ TEST(MediaPool, RefusesFilesThatAreNoSound) {
   for (const auto& [name, bytes] : files) {
     const auto decoded = pool.decode(bytes, kLimit, kGo);
     ASSERT_FALSE(decoded) << name;
+    EXPECT_EQ(decoded.error().kind, ErrorKind::kInvalid) << name;
     EXPECT_THAT(decoded.error().message, HasSubstr("unreadable sound file")) << name;
   }
 }
