@@ -51,7 +51,7 @@ int exit_code_of(const RunState& state) {
 
 namespace {
 
-Status leave_outputs(const App& app, const Journal& journal, const Run& run) {
+Status leave_outputs(const App& app, const Journal& journal, const Run& run, MediaPool& media) {
   const RunState& state = run.state();
   const Json& extra = json_at(state.header, "extra");
   if (state.recipe.maker->whole_group) {
@@ -71,7 +71,7 @@ Status leave_outputs(const App& app, const Journal& journal, const Run& run) {
   }
   std::string out = json_string(extra, "out");
   if (out.empty()) out = "lathe-out/" + run.id();
-  LATHE_TRY(const auto written, write_outputs(journal, state, out));
+  LATHE_TRY(const auto written, write_outputs(journal, state, out, media, *app.stop));
   if (app.json)
     print_json({{"kind", "written"}, {"files", written}});
   else
@@ -81,7 +81,7 @@ Status leave_outputs(const App& app, const Journal& journal, const Run& run) {
 
 }  // namespace
 
-int drive_and_finish(const App& app, Journal& journal, Run& run, View& view) {
+int drive_and_finish(const App& app, Journal& journal, Run& run, const Bench& bench, View& view) {
   const Status driven = run.drive();
   view.finish();
   if (!driven) {
@@ -99,7 +99,8 @@ int drive_and_finish(const App& app, Journal& journal, Run& run, View& view) {
     }
     print(fmt::format("{}: {}\n", replace_all(state.end_state, "_", " "), state.end_why));
   }
-  if (auto left = leave_outputs(app, journal, run); !left) return report_error(app, left.error());
+  if (auto left = leave_outputs(app, journal, run, *bench.media); !left)
+    return report_error(app, left.error());
   if (!app.json) print(fmt::format("lathe report {} writes it as a page\n", run.id()));
   return exit_code_of(state);
 }

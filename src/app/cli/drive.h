@@ -31,7 +31,8 @@ class DriveSetup {
 
 // Drives to the end (or a stop), then writes the outputs and says what there is. Returns the exit
 // code.
-int drive_and_finish(const App& app, Journal& journal, Run& run, class View& view);
+int drive_and_finish(const App& app, Journal& journal, Run& run, const Bench& bench,
+                     class View& view);
 
 int exit_code_of(const RunState& state);
 

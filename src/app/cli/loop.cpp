@@ -47,7 +47,7 @@ int loop(const App& app, const LoopFlags& flags) {
   auto run = Run::start(*journal, request, (*setup)->bench());
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
-  return drive_and_finish(app, *journal, *run, view);
+  return drive_and_finish(app, *journal, *run, (*setup)->bench(), view);
 }
 
 struct ResumeFlags {
@@ -78,7 +78,7 @@ int resume(const App& app, ResumeFlags flags) {
   auto run = Run::resume(*journal, *id, (*setup)->bench(), flags.redo);
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
-  return drive_and_finish(app, *journal, *run, view);
+  return drive_and_finish(app, *journal, *run, (*setup)->bench(), view);
 }
 
 }  // namespace

@@ -19,10 +19,28 @@ std::string file_name_of(std::string_view key) {
   return name;
 }
 
+constexpr double kPauseSeconds = 0.4;
+constexpr Milliseconds kDecodeLimit{60'000};
+
+// The whole as a listener gets it: every unit's best take, those that were given up among them.
+Result<std::string> narration(const Journal& journal, const RunState& state, MediaPool& media,
+                              const StopFlag& stop) {
+  std::vector<Sound> takes;
+  for (const Track& track : state.tracks) {
+    const CandidateState* best = best_candidate(track);
+    if (!best || best->media_type != kWavMediaType) continue;
+    LATHE_TRY(const std::string bytes, journal.blob(best->blob));
+    LATHE_TRY(const Decoded take, media.decode(bytes, kDecodeLimit, stop));
+    takes.push_back(take.sound);
+  }
+  return takes.empty() ? std::string() : wav_bytes(joined(takes, kPauseSeconds));
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> write_outputs(const Journal& journal, const RunState& state,
-                                               const fs::path& out) {
+                                               const fs::path& out, MediaPool& media,
+                                               const StopFlag& stop) {
   std::vector<std::string> written;
   for (const Track& track : state.tracks) {
     const CandidateState* best = best_candidate(track);
@@ -35,6 +53,12 @@ Result<std::vector<std::string>> write_outputs(const Journal& journal, const Run
     const fs::path path = dir / (name + (best->extension.empty() ? "" : "." + best->extension));
     LATHE_TRY_STATUS(write_file_atomic(path, bytes));
     written.push_back(path.string());
+  }
+  LATHE_TRY(const std::string wav, narration(journal, state, media, stop));
+  if (!wav.empty()) {
+    LATHE_TRY_STATUS(make_directories(out));
+    LATHE_TRY_STATUS(write_file_atomic(out / "narration.wav", wav));
+    written.push_back((out / "narration.wav").string());
   }
   return written;
 }

@@ -4,13 +4,16 @@
 
 #include "books/journal/journal.h"
 #include "loop/conductor/state.h"
+#include "loop/media/media_pool.h"
 
 namespace lathe {
 
-// Each unit's best candidate as OUT/KEY.EXT; what did not pass goes to OUT/gave_up/. Returns the
-// paths written.
+// Each unit's best candidate as OUT/KEY.EXT; what did not pass goes to OUT/gave_up/. Takes of
+// speech are also joined, in the order of the script, as OUT/narration.wav. Returns the paths
+// written.
 Result<std::vector<std::string>> write_outputs(const Journal& journal, const RunState& state,
-                                               const fs::path& out);
+                                               const fs::path& out, MediaPool& media,
+                                               const StopFlag& stop);
 
 // The best candidate's changes, file by file, into the tree that the snapshot was taken of. Refused
 // as a whole when a file it would replace is no longer what the snapshot has: the person's own

@@ -103,7 +103,8 @@ int collect_garbage(const App& app) {
 int export_run(const App& app, const std::string& name, const std::string& out) {
   const auto run = open_run(app, name);
   if (!run) return report_error(app, run.error());
-  const auto written = write_outputs(run->journal, run->state, out);
+  MediaPool media(app.program, 1);
+  const auto written = write_outputs(run->journal, run->state, out, media, *app.stop);
   if (!written) return report_error(app, written.error());
   std::string lines;
   for (const Record& record : run->records)

@@ -153,15 +153,13 @@ std::string record_line(const RunState& state, const Record& record) {
     return fmt::format("{} {} lap {}: {}{}", time, name, json_int(body, "lap", 0),
                        json_string(body, "move"), reason.empty() ? "" : " (" + reason + ")");
   }
-  if (record.kind == "made" && !json_bool(body, "ok", true))
-    return fmt::format("{} {} lap {}: could not be made: {}", time, name, json_int(body, "lap", 0),
-                       clip_utf8(json_string(json_at(body, "error"), "message"), 300));
   if (record.kind == "close" && track) {
     const std::string critique = first_critique(*track);
-    const bool passed = json_bool(json_at(body, "rank"), "passed", false);
+    const bool said =
+        json_bool(json_at(body, "rank"), "passed", false) || json_int(body, "best", -1) < 0;
     return fmt::format("{} {} lap {}: {}{}", time, name, json_int(body, "lap", 0),
                        json_string(body, "reason"),
-                       passed || critique.empty() ? "" : "; " + clip_utf8(critique, 200));
+                       said || critique.empty() ? "" : "; " + clip_utf8(critique, 200));
   }
   if (record.kind == "unit")
     return fmt::format("{} {} {}: {}", time, name,
