@@ -1,0 +1,34 @@
+#!/bin/sh
+# The main job on examples/: lines are spoken, heard, scored and spoken again until they pass; code is repaired until its tests
+# pass; text is shaped until it keeps its limits. Nothing leaves the machine.
+set -eu
+cd "$(dirname "$0")/.."
+lathe=$PWD/build/release/src/lathe
+demo=$PWD/build/demo
+mkdir -p "$demo"
+rm -rf "$demo/work" && mkdir "$demo/work"
+
+run() {
+  name=$1
+  shift
+  printf '\n== %s\n' "$name"
+  # A run that does not pass is a result too: the table says which units and why.
+  "$lathe" --journal "$demo/journal" loop "$@" || [ $? = 1 ]
+  "$lathe" --journal "$demo/journal" report last --out "$demo/$name.html" >/dev/null
+}
+
+run voice-over voice-over --input examples/voice-over/script.md --out "$demo/voice-over"
+
+# No model is installed yet, so a script answers in its place: a wrong fix, a forbidden one, then the right one. The tests, the
+# sandbox and the judging are real.
+for language in cpp python shell; do
+  cp -r "examples/fix-tests/$language" "$demo/work/$language"
+  recipe=$demo/work/$language/recipe.toml
+  [ -f "$recipe" ] || recipe=fix-tests
+  run "fix-tests-$language" "$recipe" --input "$demo/work/$language" --worker "coder=script:examples/fix-tests/$language/worker.toml"
+done
+
+printf '\n== all runs\n'
+"$lathe" --journal "$demo/journal" runs
+printf '\nreports:\n'
+ls "$demo"/*.html
