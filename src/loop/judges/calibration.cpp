@@ -133,11 +133,14 @@ Result<std::string> judge_identity(const JudgeKind& kind, const Json& options, c
                                    const Worker* worker) {
   Json identity = {{"kind", kind.name}, {"model", worker ? worker->info().model : ""}};
   for (const auto& [key, value] : options.items()) {
-    if (key == "calibration" || key == "advisory") continue;
-    identity["options"][key] = value;
-    if (!key.ends_with("_file") || !value.is_string()) continue;
-    LATHE_TRY(const std::string bytes, read_file(place.recipe_dir / value.get<std::string>()));
-    identity["files"][key] = sha256_hex(bytes);
+    // The worker's name and a file's are aliases: what counts is the model and the text.
+    if (key == "calibration" || key == "advisory" || key == "worker") continue;
+    if (key.ends_with("_file") && value.is_string() && !value.get<std::string>().empty()) {
+      LATHE_TRY(const std::string bytes, read_file(place.recipe_dir / value.get<std::string>()));
+      identity["files"][key] = sha256_hex(bytes);
+    } else {
+      identity["options"][key] = value;
+    }
   }
   return sha256_hex(canonical_json(identity));
 }

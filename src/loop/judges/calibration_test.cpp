@@ -170,6 +170,9 @@ TEST(Identity, ChangesWithEverythingThatDecidesTheVerdict) {
   const std::string file = identity({{"criteria_file", "c"}});
   ASSERT_TRUE(write_file_atomic(directory->path() / "c", "two"));
   EXPECT_NE(file, identity({{"criteria_file", "c"}}));
+  ASSERT_TRUE(write_file_atomic(directory->path() / "same", "two"));
+  EXPECT_EQ(identity({{"criteria_file", "c"}, {"worker", "a"}}),
+            identity({{"criteria_file", "same"}, {"worker", "b"}}));
   EXPECT_THAT(identity({{"criteria_file", "absent"}}), HasSubstr("absent"));
 }
 

@@ -13,8 +13,8 @@ extern const JudgeKind kTextJudge;
 
 namespace {
 const std::vector<const JudgeKind*>& kinds() {
-  static const std::vector<const JudgeKind*> all{&kTestsJudge, &kCommandJudge, &kEarsJudge,
-                                                 &kSchemaJudge, &kTextJudge, &kRubricJudge};
+  static const std::vector<const JudgeKind*> all{&kTestsJudge,  &kCommandJudge, &kEarsJudge,
+                                                 &kSchemaJudge, &kTextJudge,    &kRubricJudge};
   return all;
 }
 }  // namespace

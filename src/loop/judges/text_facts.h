@@ -32,8 +32,8 @@ struct TextFacts {
 // letter follows, and at an empty line.
 Result<TextFacts> text_facts(std::string_view text);
 
-// Groups of vowels; less a silent final e, -es or -ed; more for the hiatus in "radio" or "usual" and
-// for "-sm". At least one. Right for 93 of 100 English words, and the errors nearly cancel out.
+// Groups of vowels; less a silent final e, -es or -ed; more for the hiatus in "radio" or "usual"
+// and for "-sm". At least one. Right for 93 of 100 English words, and the errors nearly cancel out.
 std::size_t count_syllables(std::string_view word);
 
 // The numbers in a text, without thousands separators: "1,250.5" → "1250.5".
