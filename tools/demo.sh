@@ -28,6 +28,11 @@ for language in cpp python shell; do
   run "fix-tests-$language" "$recipe" --input "$demo/work/$language" --worker "coder=script:examples/fix-tests/$language/worker.toml"
 done
 
+for recipe in extract-json rewrite; do
+  run "$recipe" "$recipe" --input "$(ls examples/$recipe/*.txt examples/$recipe/*.md 2>/dev/null)" --out "$demo/$recipe" \
+    --worker "writer=script:examples/$recipe/worker.toml" --worker "judge=script:examples/$recipe/worker.toml"
+done
+
 printf '\n== all runs\n'
 "$lathe" --journal "$demo/journal" runs
 printf '\nreports:\n'

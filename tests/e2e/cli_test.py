@@ -174,19 +174,19 @@ class Speech(Case):
 
 
 class Text(Case):
-    def run_example(self, name):
+    def run_example(self, name, source):
         example = EXAMPLES / name
-        source = next(p for p in example.iterdir() if p.stem in ("input", "texts", "letters", "notes"))
-        return self.events("loop", name, "--input", source, "--out", "out", "--worker",
-                           f"writer=script:{example}/worker.toml")
+        script = f"script:{example}/worker.toml"
+        return self.events("loop", name, "--input", example / source, "--out", "out", "--worker", f"writer={script}",
+                           "--worker", f"judge={script}")
 
     def test_extract_json(self):
-        events = self.run_example("extract-json")
+        events = self.run_example("extract-json", "letters.txt")
         self.assertEqual([e["body"]["state"] for e in events if e["kind"] == "end"], ["passed"])
         self.assertIn("fail", [e["body"]["judgement"]["outcome"] for e in events if e["kind"] == "verdict"])
 
     def test_rewrite(self):
-        events = self.run_example("rewrite")
+        events = self.run_example("rewrite", "notice.md")
         self.assertEqual([e["body"]["state"] for e in events if e["kind"] == "end"], ["passed"])
         self.assertIn("fail", [e["body"]["judgement"]["outcome"] for e in events if e["kind"] == "verdict"])
 

@@ -49,6 +49,7 @@ Bench bench_for(Worker* worker, Observer* observer, const StopFlag& stop) {
       .media = nullptr,
       .worker = [worker](const std::string& name) { return name == "coder" ? worker : nullptr; },
       .joules = {},
+      .energy = {},
       .clock = system_clock(),
       .stop = stop,
       .observer = observer};

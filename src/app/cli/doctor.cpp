@@ -1,7 +1,10 @@
 // lathe doctor: what this machine has, and what to do about what it lacks.
 #include "app/cli/app.h"
 #include "books/journal/journal.h"
+#include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "ground/sys/energy.h"
+#include "ground/sys/machine.h"
 #include "ground/sys/sandbox.h"
 
 namespace lathe {
@@ -48,8 +51,59 @@ Finding journal(const App& app) {
   return {"journal", Finding::kOk, found};
 }
 
+std::string or_unknown(const std::optional<std::uint64_t>& bytes) {
+  return bytes ? format_bytes(*bytes) : std::string("unknown");
+}
+
+std::vector<Finding> machine_findings() {
+  constexpr std::uint64_t kComfortable = std::uint64_t{2}
+                                         << 30;  // two ears and a build of generated code
+  const Machine machine = read_machine();
+  std::vector<Finding> findings{
+      {"processor", Finding::kOk,
+       fmt::format("{}, {} cores, {} threads", machine.cpu.empty() ? "unnamed" : machine.cpu,
+                   machine.cores ? std::to_string(*machine.cores) : "?",
+                   machine.threads ? std::to_string(*machine.threads) : "?")},
+      {"instructions", Finding::kOk, join(machine.isa, " ")},
+      {"memory", Finding::kOk,
+       fmt::format("{}, {} available{}", or_unknown(machine.memory_bytes),
+                   or_unknown(machine.available_bytes),
+                   machine.memory_limit_bytes
+                       ? fmt::format(", limited to {} by its control group",
+                                     format_bytes(*machine.memory_limit_bytes))
+                       : "")},
+  };
+  if (machine.available_bytes.value_or(kComfortable) < kComfortable) {
+    findings.back().grade = Finding::kNote;
+    findings.back().remedy = "close other programs, or run with --parallel 1";
+  }
+  for (const char* kind : {"gpu", "npu"}) {
+    bool found = false;
+    for (const Accelerator& each : machine.accelerators) {
+      if (each.kind != kind) continue;
+      found = true;
+      findings.push_back(
+          {kind, Finding::kOk,
+           fmt::format("{}, driver {}{}", each.name, each.driver.empty() ? "unknown" : each.driver,
+                       each.memory_bytes ? ", " + format_bytes(*each.memory_bytes) : "")});
+    }
+    if (!found)
+      findings.push_back({kind, Finding::kNote, "none found",
+                          "nothing here needs one; if the box has one, install its driver"});
+  }
+  EnergyMeter meter;
+  if (meter.joules())
+    findings.push_back({"energy", Finding::kOk,
+                        fmt::format("{} ({})", meter.description(), scope_name(meter.scope()))});
+  else
+    findings.push_back(
+        {"energy", Finding::kNote, meter.description(),
+         "runs go on without it: RAPL needs root, a virtual machine often has no counter at all"});
+  return findings;
+}
+
 int doctor(const App& app) {
-  const std::vector<Finding> findings{
+  std::vector<Finding> findings{
       program("bwrap", "bubblewrap", "bubblewrap", true),
       sandbox(),
       file("/usr/share/pocketsphinx/model/en-us/en-us.lm.bin", "ear's model", "pocketsphinx-en-us"),
@@ -57,6 +111,7 @@ int doctor(const App& app) {
       program("python3", "python3", "python3", false),
       journal(app),
   };
+  std::ranges::move(machine_findings(), std::back_inserter(findings));
   bool sound = true;
   for (const Finding& finding : findings) {
     sound &= finding.grade != Finding::kProblem;

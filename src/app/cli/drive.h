@@ -3,6 +3,7 @@
 
 #include "app/cli/app.h"
 #include "app/cli/workers.h"
+#include "ground/sys/energy.h"
 #include "loop/conductor/conductor.h"
 
 namespace lathe {
@@ -26,6 +27,7 @@ class DriveSetup {
 
  private:
   WorkerTable workers_;
+  EnergyMeter meter_;
   std::optional<Bench> bench_;
 };
 

@@ -154,7 +154,11 @@ std::string self_judgement(const RunState& state, std::span<const Record> record
                                             std::max<std::int64_t>(1, state.usage.prompt_tokens)),
                                     state.usage.completion_tokens)
                       : std::string("not counted by the worker"));
-  row("energy", state.joules ? format_energy(*state.joules) : "not readable on this machine");
+  const Json& energy = json_at(state.header, "energy");
+  row("energy", state.joules
+                    ? fmt::format("{} ({}: {})", format_energy(*state.joules),
+                                  json_string(energy, "scope"), json_string(energy, "source"))
+                    : json_string(energy, "source", "not readable here"));
   return html + "</table>";
 }
 

@@ -25,6 +25,7 @@ struct Bench {
   std::shared_ptr<MediaPool> media;  // voices and ears
   std::function<Worker*(const std::string& name)> worker;  // null: not known here
   std::function<std::optional<double>()> joules;  // energy counted so far; empty: not readable here
+  Json energy;  // what those joules cover, or why there are none: {"scope", "source"}
   const Clock& clock;
   const StopFlag& stop;
   Observer* observer = nullptr;

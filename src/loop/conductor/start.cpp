@@ -174,6 +174,7 @@ Result<Run> Run::create(Journal& journal, const Recipe& recipe, Json header,
   header["build"] = bench.build;
   header["created_ms"] = bench.clock.unix_ms();
   header["parallel"] = bench.parallel;
+  header["energy"] = bench.energy;
   const std::string title = json_string(header, "title");
   std::vector<Record> first{{0, 0, std::nullopt, "run", std::move(header)}};
   for (std::size_t from = 0; from == 0 || from < all_units.size(); from += kUnitsPerRecord) {
