@@ -167,7 +167,7 @@ TEST_F(JournalTest, TwoProcessesWriteAtOnce) {
       auto journal = Journal::open(dir_->path());
       if (!journal) _exit(1);
       const std::vector<Record> first{record(0, "run", Json::object())};
-      auto lease = journal->create_run("r" + std::to_string(child), "x", "y", 1, first);
+      auto lease = journal->create_run(fmt::format("r{}", child), "x", "y", 1, first);
       if (!lease) _exit(2);
       for (int i = 1; i < kRecords; ++i)
         if (!journal->append(*lease, record(i, "x", {{"i", i}}))) _exit(3);

@@ -174,9 +174,9 @@ Args arguments(const std::string& bwrap, const Sandbox& sandbox, const Command& 
     add(args, {"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps=-all",
                "--bounding-set=-all"});
   const SandboxLimits& limits = sandbox.limits;
-  // Twice the processes: the watch has to see that there are too many to say so.
+  // Far more than the processes allowed: the watch has to see that there are too many to say so.
   add(args,
-      {"prlimit", limit("nproc", RLIMIT_NPROC, static_cast<std::uint64_t>(limits.processes) * 2),
+      {"prlimit", limit("nproc", RLIMIT_NPROC, static_cast<std::uint64_t>(limits.processes) * 8),
        limit("fsize", RLIMIT_FSIZE, limits.file_bytes),
        limit("nofile", RLIMIT_NOFILE, static_cast<std::uint64_t>(limits.open_files)), "--core=0:0",
        "sh", "-c", start_script(), "sh"});

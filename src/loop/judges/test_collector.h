@@ -1,6 +1,7 @@
 // Where the readers of test reports put what they find.
 #pragma once
 
+#include <deque>
 #include <string_view>
 #include <unordered_map>
 
@@ -15,11 +16,11 @@ class TestCollector {
   static void add_text(TestResult* test, std::string_view text);
   bool too_many() const { return too_many_; }
   TestResult* find(std::string_view name);
-  TestReport take() { return std::move(report_); }
-  bool empty() const { return report_.tests.empty(); }
+  TestReport take();
+  bool empty() const { return tests_.empty(); }
 
  private:
-  TestReport report_;
+  std::deque<TestResult> tests_;  // readers keep pointers while others are added
   std::unordered_map<std::string, std::size_t> by_name_;
   bool too_many_ = false;
 };

@@ -134,14 +134,14 @@ Status read_tap(std::string_view bytes, TestCollector& tests) {
 TestResult* TestCollector::add(std::string_view name, TestOutcome outcome) {
   const std::string key = clean_name(name);
   if (key.empty()) return nullptr;
-  const auto [it, fresh] = by_name_.try_emplace(key, report_.tests.size());
-  if (fresh && report_.tests.size() == kMaxTests) {
+  const auto [it, fresh] = by_name_.try_emplace(key, tests_.size());
+  if (fresh && tests_.size() == kMaxTests) {
     too_many_ = true;
     by_name_.erase(it);
     return nullptr;
   }
-  if (fresh) report_.tests.push_back({key, outcome, {}});
-  TestResult& test = report_.tests[it->second];
+  if (fresh) tests_.push_back({key, outcome, {}});
+  TestResult& test = tests_[it->second];
   test.outcome = std::max(test.outcome, outcome);
   return &test;
 }
@@ -153,9 +153,13 @@ void TestCollector::add_text(TestResult* test, std::string_view text) {
       clip_utf8(make_valid_utf8(text.substr(0, kMaxTextBytes)), kMaxTextBytes - test->text.size());
 }
 
+TestReport TestCollector::take() {
+  return {{std::make_move_iterator(tests_.begin()), std::make_move_iterator(tests_.end())}};
+}
+
 TestResult* TestCollector::find(std::string_view name) {
   const auto found = by_name_.find(clean_name(name));
-  return found == by_name_.end() ? nullptr : &report_.tests[found->second];
+  return found == by_name_.end() ? nullptr : &tests_[found->second];
 }
 
 std::string_view guess_test_format(std::string_view bytes) {

@@ -92,6 +92,17 @@ TEST(TestReport, HugeInputIsBounded) {
   EXPECT_LT(report->tests[0].text.size(), 9000U);
 }
 
+// One that keeps writing about a test while others are added (found by the fuzzer).
+TEST(TestReport, FormsMixedUp) {
+  std::string text = "--- FAIL: TestA (0.00s)\n";
+  for (int i = 0; i < 100; ++i)
+    text += fmt::format("{{\"Action\":\"pass\",\"Package\":\"p\",\"Test\":\"T{}\"}}\n", i);
+  const auto report = read_test_report("go", text + "    a_test.go:3: late word\n");
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->tests.size(), 101U);
+  EXPECT_EQ(report->tests[0].text, "a_test.go:3: late word");
+}
+
 TEST(TestReport, BytesThatAreNotText) {
   const auto report = read_test_report("tap", "ok 1 - a\xff\x01z\n");
   ASSERT_TRUE(report);
