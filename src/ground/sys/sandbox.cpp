@@ -15,6 +15,7 @@
 #include "ground/base/text.h"
 #include "ground/sys/process.h"
 #include "ground/sys/seccomp_filter.h"
+#include "ground/sys/sysfs.h"
 #include "ground/sys/tree_watch.h"
 
 namespace lathe {
@@ -32,19 +33,37 @@ constexpr std::uint64_t kSharedMemoryBytes = std::uint64_t{256} << 20;
 constexpr std::uint64_t kFloodBytes = std::uint64_t{1} << 30;
 
 // Who the program is. The kernel holds nobody who is root outside to a number of processes, so root
-// hands over to a user that no one else is; an ordinary user stays who they are.
+// hands over to a user that no one else is; an ordinary user stays who they are, and so does the
+// root of a user namespace that knows no other user.
 struct Identity {
   bool as_root = false;
   std::uint32_t id = 1000;
 };
 
+// 61184…65519 is set aside for short-lived users, and is mapped in containers too.
+constexpr std::uint32_t kFirstId = 61184;
+constexpr std::uint32_t kIds = 4336;
+
+// Lines of "first-inside first-outside count".
+bool maps_ids(const fs::path& map) {
+  const std::string text = sysfs_text(map).value_or("");
+  for (const std::string_view line : split_lines(text)) {
+    std::vector<std::uint64_t> numbers;
+    for (const std::string& word : split(line, ' '))
+      if (const auto number = to_unsigned(word)) numbers.push_back(*number);
+    if (numbers.size() == 3 && numbers[0] <= kFirstId && numbers[0] + numbers[2] >= kFirstId + kIds)
+      return true;
+  }
+  return false;
+}
+
 Identity identity() {
-  if (::geteuid() != 0) return {};
-  // 61184…65519 is set aside for short-lived users, and is mapped in containers too.
+  if (::geteuid() != 0 || !maps_ids("/proc/self/uid_map") || !maps_ids("/proc/self/gid_map"))
+    return {};
   std::uint32_t random = 0;
   if (::getrandom(&random, sizeof random, 0) != sizeof random)
     random = static_cast<std::uint32_t>(::getpid());
-  return {true, 61184 + random % 4336};
+  return {true, kFirstId + random % kIds};
 }
 
 // Calls `visit(directory fd, name, info)` for everything below `name`, a directory before what is
@@ -121,6 +140,9 @@ void add_file_system(Args& args, const Sandbox& sandbox) {
   add(args, {"--perms", "0644", "--file", std::to_string(kGroupFd), "/etc/group"});
   const auto size = std::to_string(sandbox.limits.disk_bytes);
   add(args, {"--proc", "/proc", "--dev", "/dev"});
+  // Whose files are the machine's root's own: also in a user namespace that knows nobody else.
+  for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"})
+    add(args, {"--ro-bind-try", path, path});
   add(args, {"--perms", "1777", "--size", size, "--tmpfs", "/tmp"});
   add(args, {"--perms", "1777", "--size",
              std::to_string(std::min(kSharedMemoryBytes, sandbox.limits.disk_bytes)), "--tmpfs",
@@ -215,13 +237,14 @@ class Guard {
       broken = fmt::format("more than {} of output", format_bytes(kFloodBytes));
     else if (watch_)
       broken = watch_->broken_limit();
+    if (!broken.empty()) kill_all();
     return broken.empty();
   }
 
   void end() {
     look();
     if (!init_) return;
-    ::syscall(SYS_pidfd_send_signal, init_.get(), SIGKILL, nullptr, 0);
+    kill_all();
     // The init of a PID namespace ends only after all others in it.
     pollfd ended{init_.get(), POLLIN, 0};
     while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
@@ -234,6 +257,9 @@ class Guard {
   std::string broken;
 
  private:
+  // With the init of a PID namespace the kernel ends everyone in it.
+  void kill_all() const { ::syscall(SYS_pidfd_send_signal, init_.get(), SIGKILL, nullptr, 0); }
+
   void look() {
     char byte = 0;
     started_ = started_ || ::read(started_fd_.get(), &byte, 1) == 1;
@@ -263,18 +289,13 @@ class Guard {
   std::optional<TreeWatch> watch_;
 };
 
-std::string setting(const char* path) {
-  const auto text = read_file(path, 4096);
-  return text ? std::string(trim(*text)) : std::string();
-}
-
 std::unexpected<Error> explain(const Exit& exit) {
   std::string remedy;
-  if (setting("/proc/sys/kernel/unprivileged_userns_clone") == "0")
+  if (sysfs_text("/proc/sys/kernel/unprivileged_userns_clone") == "0")
     remedy = "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1";
-  else if (setting("/proc/sys/user/max_user_namespaces") == "0")
+  else if (sysfs_text("/proc/sys/user/max_user_namespaces") == "0")
     remedy = "allow user namespaces: sysctl user.max_user_namespaces=10000";
-  else if (setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1")
+  else if (sysfs_text("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1")
     remedy =
         "allow bubblewrap its user namespaces: sysctl "
         "kernel.apparmor_restrict_unprivileged_userns=0, or an AppArmor profile for bwrap";

@@ -121,6 +121,7 @@ TreeWatch::Load TreeWatch::load(bool exact) const {
     const std::uint64_t resident = number(fields[22]) * page;
     const std::uint64_t share = exact ? proportional_memory(proc_.get(), pid) : 0;
     load.memory += share > 0 ? share : resident;
+    if (load.tasks > sandbox_.limits.processes) break;  // a bomb: say so at once
   }
   return load;
 }

@@ -1,3 +1,3 @@
-#: contained = processes and threads
+#: reason = any
 bomb() { bomb | bomb & bomb; }
 bomb

@@ -1,0 +1,2 @@
+#: contained = processes and threads
+while :; do sleep 60 & done
