@@ -72,10 +72,12 @@ std::string same_words(std::string_view text) {
   return plain;
 }
 
-std::string first_line(std::string_view text) {
-  for (const std::string_view line : split_lines(text))
-    if (!trim(line).empty()) return clip_utf8(trim(line), 200);
-  return {};
+// The line that says most: the first, but the last of a Python traceback.
+std::string main_line(std::string_view text) {
+  const auto lines = split_lines(trim(text));
+  if (lines.empty()) return {};
+  const bool traceback = trim(lines.front()).starts_with("Traceback");
+  return clip_utf8(trim(traceback ? lines.back() : lines.front()), 200);
 }
 
 class Verdict {
@@ -139,7 +141,7 @@ class Verdict {
   }
 
   void fault(const std::string& name, std::string_view what, std::string_view text) {
-    const std::string why = first_line(text);
+    const std::string why = main_line(text);
     add(finder_.find(text), fmt::format("test {} {}{}{}", name, what, why.empty() ? "" : ": ", why),
         text, name + '\n' + same_words(why));
   }
