@@ -287,6 +287,7 @@ class Driver {
                 {"prefix", sha256_hex(task->prefix)},
                 {"tail", task->tail}};
     for (const Unit& unit : *units) key["units"].push_back(to_json(unit));
+    key["files"] = json_at(state_.header, "files");
     if (task->best) key["best"] = sha256_hex(*task->best);
     if (rung_worker) key["worker"] = {rung_worker->info().model, rung_worker->info().where};
     key_ = sha256_hex(canonical_json(key));
@@ -346,7 +347,8 @@ class Driver {
       LATHE_TRY(kept->bytes, run_.journal_.blob(kept->blob));
     }
     const std::string hash = judge_hash(judge, bench_.build);
-    key_ = sha256_hex(hash + kept->blob + std::to_string(call.attempt));
+    key_ = sha256_hex(hash + kept->blob + dump_json(json_at(state_.header, "files")) +
+                      std::to_string(call.attempt));
     const std::string worker_name = option_string(judge.options, "worker");
     return [this, call, kept, &judge, hash,
             asked = judge.kind->needs_worker ? worker(worker_name) : nullptr,

@@ -31,14 +31,33 @@ void collect_strings(const Json& value, std::vector<std::string>& strings) {
     for (const Json& member : value) collect_strings(member, strings);
 }
 
+// What an option called …_file names must be there before anything is made.
+Status check_named_files(const Json& options, const fs::path& recipe_dir) {
+  for (const auto& [key, value] : options.items()) {
+    std::error_code ignored;
+    if (!key.ends_with("_file") || !value.is_string() ||
+        value.get_ref<const std::string&>().empty())
+      continue;
+    if (!fs::is_regular_file(recipe_dir / value.get<std::string>(), ignored))
+      return fail(ErrorKind::kNotFound,
+                  "{}: there is no such file; the recipe's {} names it, relative to the recipe",
+                  (recipe_dir / value.get<std::string>()).string(), key);
+  }
+  return {};
+}
+
 // Options may name files beside the recipe (a schema, a task, a rubric). Whatever string is the
 // relative path of a file that exists goes into the journal, so that a resumed run sees the bytes
 // that the first one saw.
 Result<Json> keep_named_files(const Journal& journal, const Recipe& recipe,
                               const fs::path& recipe_dir) {
   std::vector<std::string> strings;
+  LATHE_TRY_STATUS(check_named_files(recipe.make_options, recipe_dir));
   collect_strings(recipe.make_options, strings);
-  for (const JudgeSpec& judge : recipe.judges) collect_strings(judge.options, strings);
+  for (const JudgeSpec& judge : recipe.judges) {
+    LATHE_TRY_STATUS(check_named_files(judge.options, recipe_dir));
+    collect_strings(judge.options, strings);
+  }
   std::ranges::sort(strings);
   const auto [first, last] = std::ranges::unique(strings);
   strings.erase(first, last);
@@ -161,8 +180,10 @@ Result<Run> Run::start_rejudge(Journal& journal, const std::string& old_id,
   Json header = state.header;
   header["extra"] = {{"rejudge_of", old_id}};
   header["made_before"] = std::move(tracks);
-  LATHE_TRY(const Json files, keep_named_files(journal, recipe, recipe_dir));
-  for (const Json& file : files) header["files"].push_back(file);
+  if (!recipe_dir.empty()) {
+    LATHE_TRY(const Json files, keep_named_files(journal, recipe, recipe_dir));
+    for (const Json& file : files) header["files"].push_back(file);
+  }
   return create(journal, recipe, std::move(header), state.units, bench);
 }
 

@@ -1,0 +1,142 @@
+#include "loop/conductor/recipe.h"
+
+#include <gmock/gmock.h>
+
+#include "ground/base/units.h"
+
+namespace lathe {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::string_view kRecipe = R"toml(recipe = "r"
+version = 1
+[unit]
+from = "failing_tests"
+command = "make check"
+report = "out.xml"
+[make]
+kind = "code"
+ladder = ["coder"]
+may_write = ["src/**"]
+protect = ["tests/**"]
+[[judge]]
+kind = "tests"
+[[judge]]
+name = "lint"
+kind = "command"
+command = ["true"]
+stage = "measure"
+veto = true
+[combine]
+measure = "any"
+[stop]
+time = "20m"
+energy = "0.2kWh"
+)toml";
+
+std::string error_of(std::string_view text, std::vector<std::string> set = {}) {
+  const auto recipe = parse_recipe(text, "r.toml", set);
+  return recipe ? "no error" : recipe.error().message;
+}
+
+TEST(Recipe, ReadsWhatIsWrittenAndFillsInTheRest) {
+  const auto recipe = parse_recipe(kRecipe, "r.toml");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  EXPECT_TRUE(recipe->from_tests());
+  EXPECT_EQ(recipe->tree, ".");
+  EXPECT_EQ(recipe->stop.time_ms, 20 * 60 * 1000);
+  EXPECT_DOUBLE_EQ(*recipe->stop.joules, 0.2 * 3.6e6);
+  EXPECT_EQ(recipe->stop.laps, 6);
+  EXPECT_EQ(recipe->judges[1].stage, Stage::kMeasure);
+  EXPECT_TRUE(recipe->judges[1].veto);
+  EXPECT_EQ(recipe->combine.at(Stage::kMeasure).how, Combine::How::kAny);
+}
+
+TEST(Recipe, AJudgeInheritsWhatTheUnitAndTheMakerSay) {
+  const auto recipe = parse_recipe(kRecipe, "r.toml");
+  ASSERT_TRUE(recipe);
+  EXPECT_EQ(json_at(recipe->judges[0].options, "command"), "make check");
+  EXPECT_EQ(option_string(recipe->judges[0].options, "report"), "out.xml");
+  EXPECT_EQ(option_strings(recipe->judges[0].options, "protect"),
+            std::vector<std::string>{"tests/**"});
+}
+
+TEST(Recipe, TheCanonicalFormReadsBackAsItself) {
+  std::vector<std::string> texts{std::string(kRecipe)};
+  for (const char* name : {"voice-over", "fix-tests", "extract-json", "rewrite"})
+    texts.push_back(
+        read_file(fs::path(LATHE_SOURCE_DIR) / "recipes" / (std::string(name) + ".toml")).value());
+  for (const std::string& text : texts) {
+    const auto recipe = parse_recipe(text, "r.toml");
+    ASSERT_TRUE(recipe) << recipe.error().message;
+    const auto again = recipe_from_json(recipe->canonical);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->canonical, recipe->canonical);
+    EXPECT_EQ(again->sha256, recipe->sha256);
+  }
+}
+
+TEST(Recipe, TheHashSeesEveryChange) {
+  const auto plain = parse_recipe(kRecipe, "r.toml");
+  for (const char* change : {"make.best_of=3", "stop.laps=5", "judge.lint.veto=false",
+                             "privacy=\"lan\"", "unit.report=\"x\""}) {
+    const std::vector<std::string> set{change};
+    const auto changed = parse_recipe(kRecipe, "r.toml", set);
+    ASSERT_TRUE(changed) << changed.error().message;
+    EXPECT_NE(changed->sha256, plain->sha256) << change;
+  }
+}
+
+TEST(Recipe, ErrorsCarryTheLineAndALikelyName) {
+  const auto with = [](std::string_view from, std::string_view to) {
+    std::string text(kRecipe);
+    const auto at = text.find(from);
+    EXPECT_NE(at, text.npos) << from;
+    return error_of(text.replace(at, from.size(), to));
+  };
+  EXPECT_THAT(with("may_write", "may_wrte"),
+              HasSubstr("r.toml:10: make.may_wrte is not known here; did you mean 'may_write'?"));
+  EXPECT_THAT(with("stage = \"measure\"", "stage = \"mesure\""),
+              HasSubstr("r.toml:18: judge[1].stage"));
+  EXPECT_THAT(with("ladder = [\"coder\"]", "ladder = []"), HasSubstr("name at least one worker"));
+  EXPECT_THAT(with("time = \"20m\"", "time = \"20 minutes\""), HasSubstr("r.toml:23: stop.time"));
+  EXPECT_THAT(with("time = \"20m\"", "time = 2026-01-01"), HasSubstr("dates"));
+  EXPECT_THAT(with("command = \"make check\"", "split = \"line\""), HasSubstr("no meaning"));
+  EXPECT_THAT(with("veto = true", "veto = 1"), HasSubstr("true or false"));
+  EXPECT_THAT(with("veto = true", "weight = -1"), HasSubstr("weight"));
+  EXPECT_THAT(with("veto = true", "scope = \"all\""), HasSubstr("unit | whole"));
+  EXPECT_THAT(with("measure = \"any\"", "measure = \"3-of-1\""), HasSubstr("combine.measure"));
+  EXPECT_THAT(with("measure = \"any\"", "measure = \"weighted\""), HasSubstr("weighted >= 0.8"));
+  EXPECT_THAT(error_of(std::string(2 << 20, '#')), HasSubstr("too many for a recipe"));
+  EXPECT_THAT(error_of(kRecipe, {"make.best_of"}), HasSubstr("key=value"));
+  EXPECT_THAT(error_of(kRecipe, {"judge.nobody.veto=true"}), HasSubstr("no judge 'nobody'"));
+  EXPECT_THAT(error_of(kRecipe, {"recipe.x.y=1"}), HasSubstr("not a table"));
+}
+
+TEST(Recipe, WarnsOfWhatIsUnwise) {
+  const auto recipe = parse_recipe(R"toml(recipe = "r"
+version = 1
+[unit]
+from = "x"
+[make]
+kind = "text"
+task = "t"
+ladder = ["cloud:big"]
+[[judge]]
+kind = "text"
+max_words = 5
+[[judge]]
+kind = "rubric"
+worker = "w"
+criteria = ["Is it good?"]
+)toml",
+                                   "r.toml");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  EXPECT_THAT(recipe->warnings,
+              testing::UnorderedElementsAre(HasSubstr("no cap"), HasSubstr("scope = \"whole\""),
+                                            HasSubstr("not calibrated"), HasSubstr("cloud:big")));
+}
+
+}  // namespace
+}  // namespace lathe
