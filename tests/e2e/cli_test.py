@@ -101,7 +101,7 @@ class Code(Case):
         self.repair("shell", None, "src/slug.sh")
 
     def test_cpp(self):
-        self.repair("cpp", "fix-tests", "src/ring.cpp")
+        self.repair("cpp", "fix-tests", "src/wrap.cpp")
 
     def test_no_apply_leaves_the_tree_alone(self):
         repo = self.dir / "python"
