@@ -37,6 +37,7 @@ class Case(unittest.TestCase):
         # Whatever happens, no crash.
         self.assertGreaterEqual(done.returncode, 0, f"{args} died of a signal\n{out}\n{err}")
         self.assertNotIn("internal error", err)
+        self.assertNotIn("Sanitizer:", err)
         return out, err
 
     def events(self, *args, **kwargs):
@@ -402,9 +403,10 @@ class BadInput(Case):
             (("loop", "voice-over", "--parallel", "0"), "parallel"),
             (("show", "nothing"), "there is no run"),
             (("judge", "run", "eras", "f"), "did you mean 'ears'"),
-            (("judge", "run", "text", "/nonexistent"), "/nonexistent"),
+            (("judge", "run", "text", "/nonexistent", "--set", "max_words=3"), "/nonexistent"),
+            (("judge", "run", "text", "/etc/hostname"), "max_words"),
             (("judge", "run", "text", "/etc/hostname", "--set", "min_wrds=3"), "did you mean 'min_words'"),
-            (("judge", "calibrate", "text", "/nonexistent"), "/nonexistent"),
+            (("judge", "calibrate", "text", "/nonexistent", "--set", "max_words=3"), "/nonexistent"),
         ]:
             out, err = self.lathe(*args, code=2)
             for word in words:

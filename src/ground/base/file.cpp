@@ -1,5 +1,6 @@
 #include "ground/base/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -132,6 +133,66 @@ Result<std::vector<std::string>> list_files(const fs::path& root, std::size_t ma
   return files;
 }
 
+namespace {
+
+// The first entry that is a directory and not empty; everything else in `at` is removed on the way.
+// "" when nothing is left.
+std::string remove_entries(int at) {
+  const int copy = ::openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* list = copy < 0 ? nullptr : ::fdopendir(copy);
+  if (!list) {
+    if (copy >= 0) ::close(copy);
+    return {};
+  }
+  std::string full;
+  while (const dirent* entry = full.empty() ? ::readdir(list) : nullptr) {
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == ".." || ::unlinkat(at, entry->d_name, 0) == 0) continue;
+    if (::unlinkat(at, entry->d_name, AT_REMOVEDIR) == 0) continue;
+    struct stat info {};
+    if (::fstatat(at, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode))
+      full = name;
+  }
+  ::closedir(list);
+  return full;
+}
+
+}  // namespace
+
+// Walks with one descriptor, down by name and up by "..": a tree may be nested deeper than there
+// are descriptors, or than a path may be long.
+Status remove_tree(const fs::path& path) {
+  const auto open_dir = [](int at, const char* name) {
+    ::fchmodat(at, name, 0700, 0);  // only the owner may: fails where it is not needed
+    return ::openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  };
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+  int at = open_dir(AT_FDCWD, path.c_str());
+  std::vector<std::string> names;
+  bool stuck = at < 0;
+  while (!stuck) {
+    const std::string full = remove_entries(at);
+    int next = -1;
+    if (!full.empty()) {
+      next = open_dir(at, full.c_str());
+      if (next >= 0) names.push_back(full);
+    } else if (names.empty()) {
+      break;
+    } else {
+      next = ::openat(at, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      // What can't be removed would be met again without end.
+      stuck = next < 0 || ::unlinkat(next, names.back().c_str(), AT_REMOVEDIR) != 0;
+      names.pop_back();
+    }
+    stuck |= next < 0;
+    ::close(at);
+    at = next;
+  }
+  if (at >= 0) ::close(at);
+  if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return os_error(path, "remove it", errno);
+  return {};
+}
+
 Result<TempDir> TempDir::make(std::string_view prefix) {
   std::error_code error;
   fs::path base = fs::temp_directory_path(error);
@@ -152,8 +213,7 @@ TempDir& TempDir::operator=(TempDir&& other) noexcept {
 
 TempDir::~TempDir() {
   if (path_.empty()) return;
-  std::error_code error;
-  fs::remove_all(path_, error);
+  static_cast<void>(remove_tree(path_));
 }
 
 }  // namespace lathe

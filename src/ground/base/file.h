@@ -29,6 +29,11 @@ bool is_safe_relative(std::string_view path);
 // not listed.
 Result<std::vector<std::string>> list_files(const fs::path& root, std::size_t max_files = 200000);
 
+// Removes `path` and all below it, however deep it is nested and whatever permissions its
+// directories have: what generated code leaves behind must not stop the cleaning. Links are
+// removed, not followed.
+Status remove_tree(const fs::path& path);
+
 // A directory that is removed with everything in it when this goes out of scope.
 class TempDir {
  public:

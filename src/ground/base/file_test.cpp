@@ -1,7 +1,9 @@
 #include "ground/base/file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -106,6 +108,44 @@ TEST(TempDir, IsRemovedWithItsContents) {
     EXPECT_TRUE(fs::exists(path));
   }
   EXPECT_FALSE(fs::exists(path));
+}
+
+TEST(RemoveTree, TakesWhatIsDeeperThanDescriptorsAndPathsGo) {
+  auto dir = TempDir::make();
+  ASSERT_TRUE(dir);
+  const fs::path root = dir->path() / "deep";
+  ASSERT_TRUE(fs::create_directory(root));
+  int at = ::open(root.c_str(), O_RDONLY | O_DIRECTORY);
+  for (int depth = 0; depth < 5000; ++depth) {
+    ASSERT_EQ(::mkdirat(at, "d", 0700), 0);
+    const int next = ::openat(at, "d", O_RDONLY | O_DIRECTORY);
+    ::close(at);
+    at = next;
+  }
+  ::close(at);
+  const Status removed = remove_tree(root);
+  EXPECT_TRUE(removed) << removed.error().message;
+  EXPECT_FALSE(fs::exists(root));
+}
+
+TEST(RemoveTree, FollowsNoLinkAndMindsNoPermission) {
+  auto dir = TempDir::make();
+  ASSERT_TRUE(dir);
+  const fs::path root = dir->path() / "tree", kept = dir->path() / "kept";
+  fs::create_directories(root / "closed" / "inner");
+  fs::create_directory(kept);
+  ASSERT_TRUE(write_file_atomic(kept / "file", "precious"));
+  ASSERT_TRUE(write_file_atomic(root / "closed" / "file", "x"));
+  fs::create_directory_symlink(kept, root / "link");
+  fs::permissions(root / "closed", fs::perms::none);
+  const Status removed = remove_tree(root);
+  EXPECT_TRUE(removed) << removed.error().message;
+  EXPECT_FALSE(fs::exists(root));
+  EXPECT_EQ(read_file(kept / "file").value(), "precious");
+  fs::create_directory_symlink(kept, root);
+  EXPECT_TRUE(remove_tree(root));
+  EXPECT_TRUE(fs::exists(kept / "file"));
+  EXPECT_TRUE(remove_tree(root)) << "nothing there is nothing to do";
 }
 
 }  // namespace

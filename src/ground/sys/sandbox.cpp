@@ -325,6 +325,18 @@ Result<fs::path> find_bwrap() {
   return bwrap;
 }
 
+// Between two looks of the watchdog a tree can be nested deeper than any reader walks: such
+// branches are not kept.
+void drop_too_deep(const fs::path& tree) {
+  if (!tree_size(tree).too_deep) return;
+  std::error_code ignored;
+  std::vector<fs::path> entries;
+  for (fs::directory_iterator it(tree, ignored), end; !ignored && it != end; it.increment(ignored))
+    entries.push_back(it->path());
+  for (const fs::path& entry : entries)
+    if (tree_size(entry).too_deep) static_cast<void>(remove_tree(entry));
+}
+
 // bwrap and sh say 128 + n for signal n.
 void translate(SandboxedExit& result, const Command& command) {
   Exit& exit = result.exit;
@@ -370,6 +382,7 @@ Result<SandboxedExit> run_sandboxed(const Sandbox& sandbox, const Command& comma
   hooks.keep_running = [&](std::uint64_t bytes) { return guard.keep_running(bytes); };
   LATHE_TRY(Exit exit, run_process(outer, hooks, stop));
   guard.end();
+  drop_too_deep(sandbox.tree);
   if (!who.as_root) open_up(sandbox.tree);
   if (!guard.started() && !exit.timed_out && !exit.stopped) return explain(exit);
   SandboxedExit result{std::move(exit), std::move(guard.broken)};

@@ -316,9 +316,9 @@ TEST_P(HostileProgram, IsContained) {
   EXPECT_FALSE(host.reached());
   EXPECT_FALSE(fs::exists("/usr/bin/lathe-was-here"));
   EXPECT_TRUE(list_files(sandbox.tree)) << "what it left must not hold up the reader";
-  std::error_code error;
-  fs::remove_all(sandbox.tree, error);
-  EXPECT_FALSE(error) << "what it left must not outlive its directory: " << error.message();
+  const Status removed = remove_tree(sandbox.tree);
+  EXPECT_TRUE(removed) << "what it left must not outlive its directory: "
+                       << removed.error().message;
 }
 
 void PrintTo(const Hostile& program, std::ostream* out) {
