@@ -4,6 +4,7 @@
 #include "ground/base/text.h"
 #include "loop/media/phones.h"
 #include "loop/media/spoken.h"
+#include "loop/media/voice.h"
 
 namespace lathe {
 namespace {
@@ -169,9 +170,12 @@ Result<Judgement> judge_take(const JudgeTask& task, const JudgeContext& context)
                    words.size(), kMaxExpectedWords);
   LATHE_TRY(const std::vector<Unit> units, script_units(task, context));
   script.lines = prior_for(units, text, words);
-  LATHE_TRY(const Hearing hearing,
+  LATHE_TRY(Hearing hearing,
             pool->hear(script, take->sound, words, context.time_limit, context.stop));
-  return concluded(task, bar, judge_words(*take, hearing, spoken, kWordsHeardLimits));
+  for (ExpectedWord& word : hearing.expected)
+    if (!word.in_dictionary)
+      word.second_opinion = espeak_pronunciation(word.word, context.stop).value_or("");
+  return concluded(task, bar, judge_words(*take, std::move(hearing), spoken, kWordsHeardLimits));
 }
 
 struct Chunk {
@@ -197,7 +201,8 @@ Result<Judgement> judge_narration(const JudgeTask& task, const JudgeContext& con
   const auto hear = [&](std::size_t upto) -> Status {
     Hearing hearing;
     if (chunk.sounds.empty()) {
-      for (const std::string& word : chunk.words) hearing.expected.push_back({word, {}, "", true});
+      for (const std::string& word : chunk.words)
+        hearing.expected.push_back({word, {}, "", true, ""});
     } else {
       const EarScript script{script_block(units, upto), pronounce};
       LATHE_TRY(hearing, pool->hear(script, joined(chunk.sounds, kJoinPause), chunk.words,

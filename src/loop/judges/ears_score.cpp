@@ -45,6 +45,16 @@ std::string word_at(const std::vector<AlignedWord>& words, double time) {
   return fault_locus({nearest->expected, nearest->start, nearest->end, nearest->heard, ""});
 }
 
+// The ear's reference for a word by rule comes from the voice's own rules: both could be wrong
+// together. Where another engine differs by one sound at most, the pronunciation is nearly always
+// right.
+bool two_engines_agree(const ExpectedWord& word) {
+  return !word.second_opinion.empty() &&
+         std::ranges::any_of(word.pronunciations, [&](const std::string& phones) {
+           return phone_distance(phones, word.second_opinion) <= 1;
+         });
+}
+
 Json json_of(const AlignedWord& word, const ExpectedWord* expected) {
   static constexpr std::array<std::string_view, 4> kNames{"right", "wrong", "missing", "extra"};
   Json out{{"word", word.expected},
@@ -55,7 +65,8 @@ Json json_of(const AlignedWord& word, const ExpectedWord* expected) {
            {"posterior", std::round(word.posterior * 1000) / 1000}};
   if (expected) {
     out["acoustic"] = std::round(expected->acoustic * 10) / 10;
-    if (!expected->in_dictionary) out["pronunciation"] = "not verified";
+    if (!expected->in_dictionary)
+      out["pronunciation"] = two_engines_agree(*expected) ? "two engines agree" : "not verified";
   }
   return out;
 }

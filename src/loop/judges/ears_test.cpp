@@ -156,6 +156,15 @@ TEST(EarsScore, MarksAWordWhosePronunciationRestsOnRules) {
   const Finding finding = words_of_bursts(std::move(hearing));
   EXPECT_EQ(json_string(finding.evidence["words"][0], "pronunciation"), "not verified");
   EXPECT_FALSE(finding.evidence["words"][1].contains("pronunciation"));
+
+  Hearing agreed = hearing_of({"zorb", "b"}, {"zorb", "b"});
+  agreed.expected[0].in_dictionary = false;
+  agreed.expected[0].second_opinion = "B AH T";  // one sound off
+  EXPECT_EQ(json_string(words_of_bursts(agreed).evidence["words"][0], "pronunciation"),
+            "two engines agree");
+  agreed.expected[0].second_opinion = "K AE T";
+  EXPECT_EQ(json_string(words_of_bursts(agreed).evidence["words"][0], "pronunciation"),
+            "not verified");
 }
 
 TEST(EarsScore, CountsWhatOfTheScriptWasHeard) {

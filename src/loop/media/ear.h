@@ -30,8 +30,9 @@ struct HeardWord {
 struct ExpectedWord {
   std::string word;
   std::vector<std::string> pronunciations;
-  std::string voice_says;  // by flite's lexicon or rules
-  bool in_dictionary = false;
+  std::string voice_says;      // by flite's lexicon or rules
+  bool in_dictionary = false;  // or given by a person; else by flite's rules
+  std::string second_opinion;  // for words by rule: how another engine says it; filled in by judges
   // From the forced alignment; end is 0 when the sound cannot be aligned with the words at all.
   double start = 0, end = 0;
   double acoustic = 0;  // score per frame above that of a free phone loop; 0 is perfect

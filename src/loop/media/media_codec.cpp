@@ -100,10 +100,14 @@ Result<Hearing> hearing_from(const Json& head) {
                              time_from(word, "start"), time_from(word, "end"),
                              std::clamp(json_number(word, "posterior", 0), 0.0, 1.0)});
   for (const Json& word : expected)
-    hearing.expected.push_back(
-        {json_string(word, "word"), strings_from(json_at(word, "pronunciations")),
-         json_string(word, "voice_says"), json_bool(word, "in_dictionary", false),
-         time_from(word, "start"), time_from(word, "end"), json_number(word, "acoustic", -1e6)});
+    hearing.expected.push_back({json_string(word, "word"),
+                                strings_from(json_at(word, "pronunciations")),
+                                json_string(word, "voice_says"),
+                                json_bool(word, "in_dictionary", false),
+                                {},
+                                time_from(word, "start"),
+                                time_from(word, "end"),
+                                json_number(word, "acoustic", -1e6)});
   hearing.aligned = json_bool(head, "aligned", false);
   return hearing;
 }
