@@ -205,7 +205,7 @@ class Runs(Case):
         run = json.loads(self.lathe("--json", "runs")[0])
         self.assertEqual((run["state"], run["recipe"]), ("passed", "fast"))
         self.assertIn("passed", self.lathe("show", run["id"])[0])
-        self.assertIn("lap 2: taken", self.lathe("show", "last", "--all")[0])
+        self.assertIn("lap 2: score 10.0, passed", self.lathe("show", "last", "--all")[0])
         self.assertIn("the same", self.lathe("replay", run["id"])[0])
         self.lathe("export", "last", "ex")
         records = [json.loads(line) for line in (self.dir / "ex/records.jsonl").read_text().splitlines()]
@@ -250,7 +250,7 @@ class Runs(Case):
         self.write("slow.toml", FAST.replace("read unit;", "read unit; sleep 0.3;"))
         run = subprocess.Popen(self.command("loop", "slow.toml", "--parallel", "1"), cwd=self.dir, env=self.environment(),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while b"taken" not in run.stdout.readline():
+        while b"passed" not in run.stdout.readline():
             pass
         run.send_signal(signal.SIGINT)
         out, _ = run.communicate(timeout=20)
@@ -281,7 +281,7 @@ class Runs(Case):
             'command = ["sh", "check.sh", "{file}"]\nfiles = ["check.sh"]'))
         run = subprocess.Popen(self.command("loop", "file.toml", "--parallel", "1"), cwd=self.dir, env=self.environment(),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        while b"taken" not in run.stdout.readline():
+        while b"passed" not in run.stdout.readline():
             pass
         run.kill()
         run.communicate()

@@ -36,9 +36,12 @@ std::string fit(std::string_view text, std::size_t width) {
 std::string lap_scores(const Track& track) {
   std::vector<std::string> scores;
   for (const LapState& lap : track.laps)
-    scores.push_back(!lap.closed    ? "…"
-                     : lap.best < 0 ? "–"
-                                    : fmt::format("{:.1f}", 10 * lap.rank.score));
+    scores.push_back(
+        !lap.closed ? "…"
+        : lap.best < 0
+            ? "–"
+            : fmt::format("{:.1f}",
+                          10 * weakest_score(lap.candidates[static_cast<std::size_t>(lap.best)])));
   return join(scores, " → ");
 }
 

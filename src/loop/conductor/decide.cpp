@@ -128,12 +128,14 @@ Record close_lap(const RunState& state, std::size_t index) {
         lost = state.units[unit].key;
     gained &= lost.empty();
   }
+  const double shown =
+      best < 0 ? 0 : 10 * weakest_score(lap.candidates[static_cast<std::size_t>(best)]);
   const std::string reason =
       best < 0        ? "no candidate could be used: " + lap.candidates.front().error->message
+      : rank.passed   ? fmt::format("score {:.1f}, passed", shown)
       : !lost.empty() ? fmt::format("not taken: it loses {}, which had passed", lost)
-      : gained
-          ? fmt::format("taken: score {:.2f}{}", 10 * rank.score, rank.passed ? ", passed" : "")
-          : fmt::format("not taken: score {:.2f} is no gain", 10 * rank.score);
+      : gained        ? fmt::format("score {:.1f}, the best so far", shown)
+                      : fmt::format("score {:.1f}, no gain", shown);
   return decision(state, "close",
                   {{"track", index},
                    {"lap", lap.number},

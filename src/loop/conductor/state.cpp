@@ -279,6 +279,15 @@ std::vector<const JudgedBy*> counted_verdicts(const CandidateState& candidate) {
   return verdicts;
 }
 
+double weakest_score(const CandidateState& candidate) {
+  double score = candidate.error ? 0 : 1;
+  for (const JudgedBy* verdict : counted_verdicts(candidate))
+    if (const Outcome outcome = verdict->judgement.outcome;
+        outcome == Outcome::kPass || outcome == Outcome::kFail)
+      score = std::min(score, verdict->judgement.score);
+  return score;
+}
+
 std::vector<Critique> critiques_of(const CandidateState& candidate) {
   std::vector<Critique> critiques;
   std::set<std::string> seen;

@@ -147,6 +147,8 @@ std::vector<std::pair<std::size_t, int>> pending_judges(const Recipe& recipe,
 // What the verdicts add up to. kAbstain: no judge that may gate has said anything; kError: not
 // judged.
 Outcome outcome_of(const Recipe& recipe, const CandidateState& candidate);
+// The score that people are shown: of the judge that likes it least, in [0,1].
+double weakest_score(const CandidateState& candidate);
 Rank rank_of(const RunState& state, const Track& track, const CandidateState& candidate);
 
 }  // namespace lathe
