@@ -13,6 +13,13 @@ if(LATHE_SANITIZE)
     -fno-sanitize-recover=undefined)
   target_link_options(lathe_flags INTERFACE -fsanitize=${LATHE_SANITIZE})
 endif()
+# For every program: the sanitizers' options, where there are sanitizers.
+add_library(lathe_sanitizers INTERFACE)
+if(LATHE_SANITIZE)
+  target_sources(lathe_sanitizers INTERFACE ${PROJECT_SOURCE_DIR}/tests/testing/sanitizers.cpp)
+endif()
+# What they write when they find something. Makes a test fail although the program that found it was expected to fail.
+set(LATHE_SANITIZER_FINDING "Sanitizer:|runtime error:")
 
 # The headers that nearly every file pulls in, compiled once: a build on two cores takes half as long.
 file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp "")
@@ -53,8 +60,9 @@ function(lathe_test target)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${target} ${ARG_SOURCES})
   target_precompile_headers(${target} REUSE_FROM lathe_pch)
-  target_link_libraries(${target} PRIVATE ${ARG_DEPS} lathe_testing GTest::gtest GTest::gmock)
+  target_link_libraries(${target} PRIVATE ${ARG_DEPS} lathe_testing lathe_sanitizers GTest::gtest
+    GTest::gmock)
   target_compile_definitions(${target} PRIVATE LATHE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 900
-    ENVIRONMENT "TMPDIR=${LATHE_TEST_TMP}")
+    ENVIRONMENT "TMPDIR=${LATHE_TEST_TMP}" FAIL_REGULAR_EXPRESSION "${LATHE_SANITIZER_FINDING}")
 endfunction()

@@ -8,6 +8,14 @@
 
 namespace lathe {
 
+// Built with a sanitizer (presets asan and tsan): it needs address space, and standard error to say
+// what it has found.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 // A file descriptor that closes itself.
 class UniqueFd {
  public:

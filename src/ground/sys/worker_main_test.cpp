@@ -48,7 +48,8 @@ int test_worker(const std::string& role) {
   if (role == "exit") ::_exit(7);
   if (role == "hang") {
     watch_parent();
-    serve_frames([](std::string_view) -> std::string {
+    serve_frames([](std::string_view what) -> std::string {
+      if (what == "are you there") return "yes";
       for (std::uint64_t spin = 1;; spin = spin * 3 + 1) {
         asm volatile("" : : "r"(spin));
       }

@@ -14,6 +14,8 @@
 #include <latch>
 #include <thread>
 
+#include "ground/sys/process.h"
+
 namespace lathe {
 namespace {
 
@@ -129,7 +131,7 @@ Status WorkerProcess::start() {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], kChildSocket);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  if (!kSanitized) posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
   posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
   const int failed =
       ::posix_spawn(&pid_, program.c_str(), &actions, &attributes, argv.data(), env.data());
