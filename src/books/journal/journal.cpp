@@ -133,6 +133,7 @@ Journal& Journal::operator=(Journal&& other) noexcept {
 }
 Journal::~Journal() {
   sqlite3_close(db_);
+  if (store_lock_ >= 0) ::close(store_lock_);
 }
 
 std::unexpected<Error> Journal::error(std::string_view what) const {
@@ -347,10 +348,12 @@ Status Journal::remove_run(const std::string& run) {
 
 Result<GcReport> Journal::gc() {
   // Another process may have stored a blob whose record is still to come.
-  if (::flock(store_lock_, LOCK_EX | LOCK_NB) != 0)
+  if (::flock(store_lock_, LOCK_EX | LOCK_NB) != 0) {
+    ::flock(store_lock_, LOCK_SH);  // a change that fails gives up what was held before
     return fail(ErrorKind::kUnavailable,
                 "{}: another lathe is using this journal; clean up when it has ended",
                 directory_.string());
+  }
   LATHE_TRY(const std::vector<RunRow> rows, runs());
   std::set<std::string> named;
   for (const RunRow& row : rows) {

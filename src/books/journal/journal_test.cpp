@@ -118,7 +118,8 @@ TEST_F(JournalTest, GcRemovesOnlyWhatNoRecordNames) {
   ASSERT_TRUE(journal.create_run("r1", "x", "y", 1, first));
   {
     Journal other = open();
-    EXPECT_FALSE(other.gc());  // the first one has it open
+    EXPECT_FALSE(other.gc());    // the first one has it open
+    EXPECT_FALSE(journal.gc());  // and now the other one
   }
   auto report = journal.gc();
   ASSERT_TRUE(report) << report.error().message;
