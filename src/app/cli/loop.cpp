@@ -1,6 +1,7 @@
 // lathe loop RECIPE: make, judge and repair until everything passes. lathe resume RUN: go on with
 // one that was stopped.
 #include "app/cli/drive.h"
+#include "app/cli/opened_run.h"
 #include "app/cli/recipes.h"
 #include "app/cli/view.h"
 #include "ground/base/units.h"
@@ -57,28 +58,22 @@ struct ResumeFlags {
 };
 
 int resume(const App& app, ResumeFlags flags) {
-  auto journal = Journal::open(app.journal_dir);
-  if (!journal) return report_error(app, journal.error());
-  const auto id = journal->find_run(flags.run);
-  if (!id) return report_error(app, id.error());
-  const auto records = journal->records(*id);
-  if (!records) return report_error(app, records.error());
-  const auto state = fold(*records);
-  if (!state) return report_error(app, state.error());
+  auto opened = open_run(app, flags.run);
+  if (!opened) return report_error(app, opened.error());
   // What the first command line allowed still holds; this one may name other workers.
-  const Json& extra = json_at(state->header, "extra");
+  const Json& extra = json_at(opened->state.header, "extra");
   if (flags.drive.workers.specs.empty())
     for (const Json& spec : json_at(extra, "workers"))
       if (spec.is_string()) flags.drive.workers.specs.push_back(spec);
   if (flags.drive.workers.allow == "local")
     flags.drive.workers.allow = json_string(extra, "allow", "local");
   View view(app);
-  const auto setup = DriveSetup::make(app, flags.drive, state->recipe.privacy, &view);
+  const auto setup = DriveSetup::make(app, flags.drive, opened->state.recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
-  auto run = Run::resume(*journal, *id, (*setup)->bench(), flags.redo);
+  auto run = Run::resume(opened->journal, opened->id, (*setup)->bench(), flags.redo);
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
-  return drive_and_finish(app, *journal, *run, (*setup)->bench(), view);
+  return drive_and_finish(app, opened->journal, *run, (*setup)->bench(), view);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // lathe rejudge RUN: judge an old run's candidates again, nothing is generated.
 #include "app/cli/drive.h"
+#include "app/cli/opened_run.h"
 #include "app/cli/recipes.h"
 #include "app/cli/view.h"
 
@@ -42,17 +43,12 @@ Changed compare(const App& app, const RunState& before, const RunState& after) {
 }
 
 int rejudge(const App& app, const RejudgeFlags& flags) {
-  auto journal = Journal::open(app.journal_dir);
-  if (!journal) return report_error(app, journal.error());
-  const auto id = journal->find_run(flags.run);
-  if (!id) return report_error(app, id.error());
-  const auto records = journal->records(*id);
-  if (!records) return report_error(app, records.error());
-  const auto before = fold(*records);
-  if (!before) return report_error(app, before.error());
+  auto opened = open_run(app, flags.run);
+  if (!opened) return report_error(app, opened.error());
+  const RunState& before = opened->state;
 
   // The old recipe, with the judges of the other one.
-  Json canonical = before->recipe.canonical;
+  Json canonical = before.recipe.canonical;
   fs::path recipe_dir;
   if (!flags.recipe.empty()) {
     const auto found = find_recipe(app, flags.recipe, flags.set);
@@ -67,19 +63,21 @@ int rejudge(const App& app, const RejudgeFlags& flags) {
   View view(app);
   const auto setup = DriveSetup::make(app, flags.drive, recipe->privacy, &view);
   if (!setup) return report_error(app, setup.error());
-  auto run = Run::start_rejudge(*journal, *id, *records, *recipe, recipe_dir, (*setup)->bench());
+  auto run = Run::start_rejudge(opened->journal, opened->id, opened->records, *recipe, recipe_dir,
+                                (*setup)->bench());
   if (!run) return report_error(app, run.error());
   if (auto driven = run->drive(); !driven) return report_error(app, driven.error());
   view.finish();
-  const Changed changed = compare(app, *before, run->state());
+  const Changed changed = compare(app, before, run->state());
   if (app.json)
     print_json({{"run", run->id()},
-                {"of", *id},
+                {"of", opened->id},
                 {"judged", changed.judged},
                 {"flipped", changed.flipped}});
   else
     print(fmt::format("run {} judges the candidates of {} again: {} of {} outcomes differ; {}\n",
-                      run->id(), *id, changed.flipped, changed.judged, run->state().end_why));
+                      run->id(), opened->id, changed.flipped, changed.judged,
+                      run->state().end_why));
   return exit_code_of(run->state());
 }
 

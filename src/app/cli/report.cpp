@@ -1,5 +1,6 @@
 // lathe report RUN: the run as one self-contained page.
 #include "app/cli/drive.h"
+#include "app/cli/opened_run.h"
 #include "app/cli/report_html.h"
 #include "app/cli/view.h"
 
@@ -47,31 +48,26 @@ Result<RunState> baseline_of(const App& app, Journal& journal, const std::string
 }
 
 int report(const App& app, ReportFlags flags) {
-  auto journal = Journal::open(app.journal_dir);
-  if (!journal) return report_error(app, journal.error());
-  const auto id = journal->find_run(flags.run);
-  if (!id) return report_error(app, id.error());
-  const auto records = journal->records(*id);
-  if (!records) return report_error(app, records.error());
-  const auto state = fold(*records);
-  if (!state) return report_error(app, state.error());
+  auto opened = open_run(app, flags.run);
+  if (!opened) return report_error(app, opened.error());
+  const auto& [journal, id, records, state] = *opened;
   std::optional<RunState> baseline;
   if (flags.baseline) {
-    for (const Json& spec : json_at(json_at(state->header, "extra"), "workers"))
+    for (const Json& spec : json_at(json_at(state.header, "extra"), "workers"))
       if (spec.is_string()) flags.drive.workers.specs.push_back(spec);
-    auto other = baseline_of(app, *journal, *id, *state, flags.drive);
+    auto other = baseline_of(app, opened->journal, id, state, flags.drive);
     if (!other) return report_error(app, other.error());
     baseline = *std::move(other);
   }
-  const auto html = report_html(*journal, *id, *state, *records, baseline ? &*baseline : nullptr);
+  const auto html = report_html(journal, id, state, records, baseline ? &*baseline : nullptr);
   if (!html) return report_error(app, html.error());
-  const fs::path out = flags.out.empty() ? fs::path(*id + ".html") : fs::path(flags.out);
+  const fs::path out = flags.out.empty() ? fs::path(id + ".html") : fs::path(flags.out);
   if (auto written = write_file_atomic(out, *html); !written)
     return report_error(app, written.error());
   std::error_code ignored;
   const std::string path = fs::absolute(out, ignored).lexically_normal().string();
   if (app.json)
-    print_json({{"run", *id}, {"report", path}, {"bytes", html->size()}});
+    print_json({{"run", id}, {"report", path}, {"bytes", html->size()}});
   else
     print("report: " + path + "\n");
   return kExitPassed;

@@ -1,27 +1,11 @@
 // lathe runs | show | rm | gc | export | replay
-#include "app/cli/drive.h"
+#include "app/cli/opened_run.h"
 #include "app/cli/outputs.h"
 #include "app/cli/view.h"
 #include "ground/base/units.h"
 
 namespace lathe {
 namespace {
-
-struct Opened {
-  Journal journal;
-  std::string id;
-  std::vector<Record> records;
-  RunState state;
-};
-
-Result<Opened> open_run(const App& app, const std::string& name) {
-  LATHE_TRY(Journal journal, Journal::open(app.journal_dir));
-  LATHE_TRY(std::string id, journal.find_run(name));
-  LATHE_TRY(std::vector<Record> records, journal.records(id));
-  auto state = fold(records);
-  if (!state) return at("run " + id, state.error());
-  return Opened{std::move(journal), std::move(id), std::move(records), *std::move(state)};
-}
 
 int list_runs(const App& app) {
   const auto journal = Journal::open(app.journal_dir);

@@ -296,10 +296,16 @@ class Driver {
             kind = recipe.maker]() -> CallOutcome {
       CallOutcome outcome{call, "made", result_body(call)};
       const auto begun = bench_.clock.monotonic();
-      const MakeContext context{place_, rung_worker, cancel_, limit,
-                                [this, call](std::string_view what) {
-                                  if (bench_.observer) bench_.observer->on_progress(call, what);
-                                }};
+      Usage usage;
+      const MakeContext context{.place = place_,
+                                .worker = rung_worker,
+                                .stop = cancel_,
+                                .time_limit = limit,
+                                .progress =
+                                    [this, call](std::string_view what) {
+                                      if (bench_.observer) bench_.observer->on_progress(call, what);
+                                    },
+                                .usage = &usage};
       Result<Made> made = missing ? fail(ErrorKind::kUnavailable,
                                          "there is no worker '{}'; name one with --worker {}=URL",
                                          task->rung, task->rung)
@@ -311,7 +317,7 @@ class Driver {
       }
       outcome.body["ok"] = made.has_value();
       outcome.body["ms"] = (bench_.clock.monotonic() - begun).count();
-      outcome.body["usage"] = to_json(made ? made->usage : Usage{});
+      outcome.body["usage"] = to_json(usage);
       if (made) {
         outcome.body["bytes"] = made->bytes.size();
         outcome.body["media_type"] = made->media_type;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "ground/base/text.h"
+#include "loop/makers/ask.h"
 #include "loop/makers/code_cut.h"
 #include "loop/makers/code_reply.h"
 #include "loop/makers/maker.h"
@@ -343,27 +344,13 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   Request request = request_for(task, context);
   LATHE_TRY(const std::string message, user_message(task, best, editor));
   request.messages = {{"system", task.prefix}, {"user", message}};
-  Usage usage;
-  Json refused = Json::array();
-  for (request.attempt = 0;; ++request.attempt) {
-    LATHE_TRY(const Reply reply, context.worker->complete(request, context.stop, {}));
-    usage += reply.usage;
-    auto edits = use_reply(reply, editor);
-    if (edits) {
-      LATHE_TRY(const Changes changes, editor.difference());
-      Json facts = {{"edits", applied_edits(*edits)}};
-      if (!refused.empty()) facts["refused"] = std::move(refused);
-      return Made{serialise(changes), std::string(kChangesMediaType), "json", std::move(facts),
-                  usage};
-    }
-    if (edits.error().kind != ErrorKind::kInvalid || request.attempt == 1)
-      return at("code: the answer cannot be used", edits.error());
-    refused.push_back(edits.error().message);
-    // The first answer is shown with its fault, not the whole talk: one retry, then it is over.
-    request.messages.push_back({"assistant", clip_utf8(reply.text, 20'000)});
-    request.messages.push_back({"user", fmt::format("That answer cannot be used: {}\n\n{}",
-                                                    edits.error().message, kFormat)});
-  }
+  LATHE_TRY(const Asked<std::vector<Edit>> asked,
+            ask<std::vector<Edit>>("code", std::move(request), context, kFormat,
+                                   [&](const Reply& reply) { return use_reply(reply, editor); }));
+  LATHE_TRY(const Changes changes, editor.difference());
+  Json facts = {{"edits", applied_edits(asked.value)}, {"model", asked.model}};
+  if (!asked.refused.empty()) facts["refused"] = asked.refused;
+  return Made{serialise(changes), std::string(kChangesMediaType), "json", std::move(facts)};
 }
 
 }  // namespace

@@ -154,7 +154,7 @@ TEST(CodeMaker, UnusableAnswerIsRetriedOnceWithItsFault) {
   EXPECT_EQ(seen[1].attempt, 1);
   EXPECT_NE(seen[1].messages.back().content.find("holds no edit"), std::string::npos);
   EXPECT_EQ(seen[1].messages[0].content, seen[0].messages[0].content);  // the prefix stays
-  EXPECT_EQ(made->facts["refused"].size(), 1U);
+  EXPECT_FALSE(json_string(made->facts, "refused").empty());
 }
 
 TEST(CodeMaker, RefusedAndUnusableEdits) {

@@ -137,8 +137,7 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   return Made{std::move(bytes),
               option_string(task.options, "media_type"),
               option_string(task.options, "extension"),
-              {{"ms", result.exit.wall.count()}},
-              {}};
+              {{"ms", result.exit.wall.count()}}};
 }
 
 }  // namespace

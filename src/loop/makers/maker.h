@@ -64,7 +64,6 @@ struct Made {
   std::string media_type = {};
   std::string extension = {};  // of the file a person gets: "wav"
   Json facts = {};             // what was done: voice, pronunciations, applied edits
-  Usage usage = {};
 };
 
 struct MakeContext {
@@ -74,11 +73,13 @@ struct MakeContext {
   Milliseconds time_limit{600'000};
   // May be empty: what is going on, a few words.
   std::function<void(std::string_view)> progress = {};
+  // What the calls cost is added here, also when nothing comes of them; null: nobody asks.
+  Usage* usage = nullptr;
 };
 
 // An output that could not be used (unparsable, unappliable) is an Error of kind kInvalid:
-// mechanically retried once by the maker itself, with the error's text in the prompt, before it is
-// returned.
+// mechanically retried once by the maker itself (ask.h), with the error's text in the prompt,
+// before it is returned.
 struct MakerKind {
   std::string_view name;
   std::string_view summary = {};

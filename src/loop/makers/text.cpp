@@ -1,6 +1,6 @@
 // The maker of text and JSON: one unit in, one document out.
 #include "ground/base/text.h"
-#include "loop/makers/maker.h"
+#include "loop/makers/ask.h"
 
 namespace lathe {
 namespace {
@@ -178,23 +178,13 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   made.media_type = json ? "application/json" : "text/plain";
   made.extension = json ? "json" : "txt";
   made.facts = Json::object();
-  for (request.attempt = 0;; ++request.attempt) {
-    LATHE_TRY(const Reply reply, context.worker->complete(request, context.stop, {}));
-    made.usage += reply.usage;
-    auto document = document_in(reply, task.options);
-    if (document) {
-      made.bytes = *std::move(document);
-      made.facts["model"] = reply.model;
-      return made;
-    }
-    if (request.attempt == 1)
-      return at("text: the answer cannot be used", std::move(document).error());
-    made.facts["refused"] = document.error().message;
-    // The first answer is shown with its fault, not the whole talk: one retry, then it is over.
-    request.messages.push_back({"assistant", clip_utf8(make_valid_utf8(reply.text), 20'000)});
-    request.messages.push_back(
-        {"user", fmt::format("That answer cannot be used: {}\n", document.error().message)});
-  }
+  LATHE_TRY(Asked<std::string> asked,
+            ask<std::string>("text", std::move(request), context, "",
+                             [&](const Reply& reply) { return document_in(reply, task.options); }));
+  made.bytes = std::move(asked.value);
+  made.facts["model"] = asked.model;
+  if (!asked.refused.empty()) made.facts["refused"] = asked.refused;
+  return made;
 }
 
 }  // namespace

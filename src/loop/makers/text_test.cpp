@@ -34,7 +34,8 @@ class TextMakerTest : public testing::Test {
     MakeTask task{.options = all, .units = units, .lap = lap, .tail = std::move(tail)};
     LATHE_TRY(task.prefix, kind().prefix(all, units, place_));
     const StopFlag stop;
-    return kind().make(task, {.place = place_, .worker = worker_.get(), .stop = stop});
+    return kind().make(task,
+                       {.place = place_, .worker = worker_.get(), .stop = stop, .usage = &usage_});
   }
   std::string bytes(const Json& options, std::vector<std::string> answers) {
     const auto made = make(options, std::move(answers));
@@ -48,6 +49,7 @@ class TextMakerTest : public testing::Test {
     ASSERT_TRUE(write_file_atomic(place_.recipe_dir / name, text));
   }
 
+  Usage usage_;
   Result<TempDir> directory_ = TempDir::make();
   Place place_;
   std::unique_ptr<ScriptedWorker> worker_;
@@ -89,7 +91,7 @@ TEST_F(TextMakerTest, OneMechanicalRetryWithTheFault) {
   const auto made = make({{"format", "json"}}, {"{\"a\":", "{\"a\":1}"});
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(made->bytes, "{\"a\":1}");
-  EXPECT_EQ(made->usage.calls, 2);
+  EXPECT_EQ(usage_.calls, 2);
   EXPECT_THAT(made->facts["refused"].get<std::string>(), HasSubstr("not one JSON document"));
   const Request retry = worker_->seen().at(1);
   EXPECT_EQ(retry.attempt, 1);
