@@ -21,8 +21,9 @@ pre{background:var(--soft);padding:.6rem;overflow:auto;max-height:24rem;white-sp
 .ok{color:var(--ok)}.bad{color:var(--bad)}.dim{color:var(--dim)}
 .unit{border:1px solid var(--line);border-radius:8px;padding:.8rem;margin:.8rem 0}
 .laps{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:.8rem;margin-top:.6rem}
-.lap{background:var(--soft);border-radius:6px;padding:.6rem;min-width:0}.lap pre{background:var(--bg)}
+.lap{background:var(--soft);border-radius:6px;padding:.6rem;min-width:0;overflow-wrap:anywhere}.lap pre{background:var(--bg)}
 audio{width:100%;height:2rem}details{margin:.3rem 0}summary{cursor:pointer}
+ul{padding-left:1.2rem}li .dim{white-space:pre-wrap}.file{display:block;margin-top:.4rem}
 .add{color:var(--ok)}.del{color:var(--bad)}
 svg{max-width:34rem;width:100%;height:auto}
 )css";
@@ -145,6 +146,14 @@ std::string self_judgement(const RunState& state, std::span<const Record> record
   row("time in makers / in judges (calls added up)",
       fmt::format("{} / {}", format_duration(Milliseconds(make_ms)),
                   format_duration(Milliseconds(judge_ms))));
+  std::size_t passed = 0;
+  for (const Track& track : state.tracks)
+    for (const std::size_t unit : track.units) passed += unit_passed(track, state.units[unit]);
+  if (passed > 0)
+    row("working time per unit passed",
+        format_duration(Milliseconds(state.t_ms / static_cast<std::int64_t>(passed))) +
+            (state.joules ? ", " + format_energy(*state.joules / static_cast<double>(passed))
+                          : std::string()));
   if (state.usage.calls > 0)
     row("tokens", state.usage.counted
                       ? fmt::format("{} in, of them {} cached ({:.0f} %), {} out",
@@ -229,7 +238,7 @@ Result<std::string> artifact_html(const Journal& journal, const RunState& state,
       if (!blob.empty()) {
         LATHE_TRY(original, journal.blob(blob));
       }
-      html += fmt::format("<b>{}</b><pre>{}</pre>", escape(path),
+      html += fmt::format("<b class=file>{}</b><pre>{}</pre>", escape(path),
                           diff_html(original, text.value_or("")));
     }
     return html;
@@ -279,7 +288,8 @@ Result<std::string> track_html(const Journal& journal, const RunState& state, co
       escape(first.key),
       track.units.size() > 1 ? fmt::format(" and {} more", track.units.size() - 1) : "",
       passed ? "ok" : "bad", replace_all(track_state_name(track.state), "_", " "),
-      escape(track.rule), escape(clip_utf8(track.why, 400)), escape(clip_utf8(first.text, 1000)));
+      escape(clip_utf8(passed ? track.why : track.rule + ": " + track.why, 400)),
+      escape(clip_utf8(first.text, 1000)));
   std::string before;
   for (const LapState& lap : track.laps) {
     html += fmt::format("<div class=lap><b>lap {}</b> <span class=dim>{}{}</span>", lap.number,
