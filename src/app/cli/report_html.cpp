@@ -283,8 +283,8 @@ Result<std::string> track_html(const Journal& journal, const RunState& state, co
   const Unit& first = state.units[track.units.front()];
   const bool passed = track.state == TrackState::kPassed;
   std::string html = fmt::format(
-      "<section class=unit><h3>{}{} <span class={}>{}</span> <span class=dim>{}: "
-      "{}</span></h3><div>{}</div><div class=laps>",
+      "<section class=unit><h3>{}{} <span class={}>{}</span> <span "
+      "class=dim>{}</span></h3><div>{}</div><div class=laps>",
       escape(first.key),
       track.units.size() > 1 ? fmt::format(" and {} more", track.units.size() - 1) : "",
       passed ? "ok" : "bad", replace_all(track_state_name(track.state), "_", " "),
