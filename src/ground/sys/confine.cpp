@@ -71,15 +71,18 @@ Status confine(const ConfineLimits& limits) {
                                 SCMP_SYS(sigaltstack),
                                 SCMP_SYS(exit),
                                 SCMP_SYS(exit_group)};
+  // UBSan learns whether an address can be read by writing from it into a pipe; TSan's own thread
+  // may still be starting.
+  constexpr std::array kForSanitizers{SCMP_SYS(pipe2), SCMP_SYS(rseq), SCMP_SYS(set_robust_list)};
   const std::unique_ptr<void, decltype(&seccomp_release)> filter(
       seccomp_init(SCMP_ACT_KILL_PROCESS), &seccomp_release);
   if (!filter) return fail(ErrorKind::kUnavailable, "seccomp is not available here");
   int failed = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
   for (const int call : kAllowed)
     if (failed == 0) failed = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0);
-  // UBSan learns whether an address can be read by writing from it into a pipe.
-  if (kSanitized && failed == 0)
-    failed = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(pipe2), 0);
+  if (kSanitized)
+    for (const int call : kForSanitizers)
+      if (failed == 0) failed = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0);
   if (failed == 0) failed = seccomp_load(filter.get());
   if (failed != 0)
     return fail(ErrorKind::kUnavailable, "cannot install the system call filter: {}",
