@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <thread>
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
@@ -105,6 +106,17 @@ void collect_blobs(const Json& value, std::set<std::string>& blobs) {
   }
   if (value.is_structured())
     for (const Json& member : value) collect_blobs(member, blobs);
+}
+
+// A process that was killed may leave a child that has not yet reached its exec(), and with it the
+// lock, for a moment.
+bool lock_alone(int fd, std::chrono::milliseconds patience) {
+  constexpr std::chrono::milliseconds kStep{20};
+  for (auto waited = kStep * 0; ::flock(fd, LOCK_EX | LOCK_NB) != 0; waited += kStep) {
+    if (waited >= patience) return false;
+    std::this_thread::sleep_for(kStep);
+  }
+  return true;
 }
 
 bool is_run_id(std::string_view id) {
@@ -225,7 +237,7 @@ Result<std::string> Journal::blob(std::string_view sha256) const {
   return bytes;
 }
 
-Result<RunLease> Journal::lease(const std::string& run) const {
+Result<RunLease> Journal::lease(const std::string& run, std::chrono::milliseconds patience) const {
   if (!is_run_id(run)) return invalid("'{}' is not the id of a run", clip_utf8(run, 80));
   const fs::path path = directory_ / "locks" / run;
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -233,7 +245,7 @@ Result<RunLease> Journal::lease(const std::string& run) const {
     return fail(ErrorKind::kUnavailable, "{}: cannot open it: {}", path.string(),
                 std::strerror(errno));
   RunLease lease(run, fd);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
+  if (!lock_alone(fd, patience))
     return fail(ErrorKind::kUnavailable,
                 "run {} is being worked on by another process; wait for it, or stop it first", run);
   return lease;
@@ -287,7 +299,8 @@ Result<std::vector<RunRow>> Journal::runs() const {
     rows.push_back({statement.text(0), statement.text(1), statement.text(2), statement.text(3),
                     statement.integer(4), statement.integer(5), false});
   if (!statement.ok()) return error("list the runs");
-  for (RunRow& row : rows) row.live = row.state == "open" && !lease(row.id);
+  for (RunRow& row : rows)
+    row.live = row.state == "open" && !lease(row.id, std::chrono::milliseconds(0));
   return rows;
 }
 
@@ -348,7 +361,7 @@ Status Journal::remove_run(const std::string& run) {
 
 Result<GcReport> Journal::gc() {
   // Another process may have stored a blob whose record is still to come.
-  if (::flock(store_lock_, LOCK_EX | LOCK_NB) != 0) {
+  if (!lock_alone(store_lock_, std::chrono::milliseconds(1000))) {
     ::flock(store_lock_, LOCK_SH);  // a change that fails gives up what was held before
     return fail(ErrorKind::kUnavailable,
                 "{}: another lathe is using this journal; clean up when it has ended",

@@ -11,6 +11,7 @@
 // processes may use one directory at once.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>

@@ -158,6 +158,32 @@ TEST_F(JournalTest, RefusesIdsThatLeaveTheDirectory) {
     EXPECT_FALSE(journal.create_run(id, "x", "y", 1, first)) << id;
 }
 
+// A killed process's child may hold the lock until it reaches its exec().
+TEST_F(JournalTest, ALockThatIsGivenUpSoonIsWaitedFor) {
+  Journal journal = open();
+  const std::vector<Record> first{record(0, "run", Json::object())};
+  ASSERT_TRUE(journal.create_run("r1", "x", "y", 1, first));
+  int held[2];
+  ASSERT_EQ(pipe(held), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    auto lease = journal.lease("r1");
+    const char told = lease ? 'y' : 'n';
+    if (write(held[1], &told, 1) != 1) _exit(1);
+    usleep(200'000);
+    _exit(0);
+  }
+  char told = 0;
+  ASSERT_EQ(read(held[0], &told, 1), 1);
+  EXPECT_EQ(told, 'y');
+  EXPECT_FALSE(journal.lease("r1", std::chrono::milliseconds(0)));
+  EXPECT_TRUE(journal.lease("r1", std::chrono::milliseconds(20'000)));
+  int status = 0;
+  waitpid(child, &status, 0);
+  close(held[0]);
+  close(held[1]);
+}
+
 // Two processes, each with a run of its own, on one journal.
 TEST_F(JournalTest, TwoProcessesWriteAtOnce) {
   constexpr int kRecords = 100;
