@@ -85,8 +85,9 @@ class Journal {
   Result<RunLease> create_run(const std::string& id, const std::string& recipe,
                               const std::string& title, std::int64_t created_ms,
                               std::span<const Record> first);
-  Result<RunLease> lease(
-      const std::string& run) const;  // kUnavailable when another process holds it
+  // kUnavailable when another process holds it, and still does when patience is at its end.
+  Result<RunLease> lease(const std::string& run, std::chrono::milliseconds patience =
+                                                     std::chrono::milliseconds(1000)) const;
   // record.seq must be the next number: a second writer is found out, not merged. `state`: what
   // runs() shows from now on.
   Status append(const RunLease& lease, const Record& record, std::optional<std::string> state = {});
