@@ -8,7 +8,7 @@ BUILD="g++ cmake ninja-build pkg-config
   flite1-dev libpocketsphinx-dev libsphinxbase-dev libsndfile1-dev libsamplerate0-dev libebur128-dev"
 RUN="bubblewrap pocketsphinx-en-us espeak-ng python3 git"
 # Only the tests need these: their oracles, their peers and the tools they drive.
-TEST="libgtest-dev clang-format python3-jsonschema strace iproute2 procps"
+TEST="libgtest-dev libgmock-dev clang-format python3-jsonschema strace iproute2 procps"
 
 # Only `cmake --preset fuzz` needs these. clang 14 cannot read libstdc++ 12's <expected>.
 FUZZ="clang-16 libclang-rt-16-dev"
