@@ -268,5 +268,43 @@ text = "this one is good but it is far too long"
   kill_everywhere(scene_, 60);
 }
 
+// A full disk is not the unit's failure: the run stops there, and what was lost is made again.
+TEST_F(KillTest, WhatTheJournalCouldNotTakeIsMadeAgain) {
+  put("units.txt", "1\n");
+  scene_.recipe = R"toml(
+recipe = "full"
+version = 1
+[unit]
+from = "units.txt"
+[make]
+kind = "command"
+command = ["echo", "made"]
+[[judge]]
+kind = "command"
+command = ["true"]
+)toml";
+  auto dir = TempDir::make("lathe-full");
+  ASSERT_TRUE(dir);
+  auto journal = Journal::open(dir->path());
+  const auto recipe = parse_recipe(scene_.recipe, "test.toml");
+  ASSERT_TRUE(journal && recipe);
+  const StopFlag stop;
+  const Bench bench = bench_for(nullptr, nullptr, stop);
+  const fs::path blobs = dir->path() / "blobs", away = dir->path() / "away";
+  {
+    auto run = Run::start(*journal, {*recipe, scene_.recipe_dir, {}, Json::object()}, bench);
+    ASSERT_TRUE(run) << run.error().message;
+    fs::rename(blobs, away);
+    ASSERT_TRUE(write_file_atomic(blobs, "no directory"));
+    EXPECT_FALSE(run->drive());
+  }
+  fs::remove(blobs);
+  fs::rename(away, blobs);
+  auto run = Run::resume(*journal, journal->find_run("last").value(), bench);
+  ASSERT_TRUE(run) << run.error().message;
+  ASSERT_TRUE(run->drive());
+  EXPECT_EQ(run->state().end_state, "passed") << run->state().end_why;
+}
+
 }  // namespace
 }  // namespace lathe

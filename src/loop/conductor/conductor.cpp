@@ -18,7 +18,8 @@ struct CallOutcome {
   Call call;
   std::string kind;  // made | verdict
   Json body;
-  bool failed = false;  // an error rather than an answer
+  bool failed = false;             // an error rather than an answer
+  std::optional<Error> lost = {};  // made, but the journal could not take it: no fault of the unit
 };
 
 Json error_body(const Error& error) {
@@ -312,8 +313,11 @@ class Driver {
                                   : kind->make(*task, context);
       if (made) {
         auto blob = run_.journal_.put_blob(made->bytes);
-        if (!blob) made = std::unexpected(blob.error());
-        outcome.body["blob"] = blob ? Json(*blob) : Json();
+        if (!blob) {
+          outcome.lost = std::move(blob).error();
+          return outcome;
+        }
+        outcome.body["blob"] = *std::move(blob);
       }
       outcome.body["ok"] = made.has_value();
       outcome.body["ms"] = (bench_.clock.monotonic() - begun).count();
@@ -396,6 +400,7 @@ class Driver {
       threads_.erase(thread);
       // An answer that came in time is kept; what was cut off is made again after the resume.
       if (state_.ended || (outcome.failed && (cancel_.raised() || bench_.stop.raised()))) continue;
+      if (outcome.lost) return std::unexpected(*std::move(outcome.lost));
       LATHE_TRY_STATUS(append({0, 0, std::nullopt, outcome.kind, std::move(outcome.body)}));
       LATHE_TRY_STATUS(decide());
     }
