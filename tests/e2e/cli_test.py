@@ -446,14 +446,20 @@ class TwoAtOnce(Case):
     def test_one_run_is_driven_once(self):
         self.write("r.toml", FAST.replace("read unit;", "read unit; sleep 1;"))
         self.write("units.txt", "1\n2\n3\n")
-        run = subprocess.Popen(self.command("loop", "r.toml"), cwd=self.dir, env=self.environment(),
+        run = subprocess.Popen(self.command("loop", "r.toml", "--parallel", "1"), cwd=self.dir, env=self.environment(),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(run.kill)
         run.stdout.readline()
+        while '"kind":"call"' not in self.lathe("--json", "show", "last")[0]:
+            pass
+        # It waits for its maker now. Held there, it is not over however long the others take.
+        run.send_signal(signal.SIGSTOP)
         for command in ("resume", "rm"):
             _, err = self.lathe(command, "last", code=3)
             self.assertIn("another process", err)
         _, err = self.lathe("gc", code=3)
         self.assertEqual(json.loads(self.lathe("--json", "runs")[0])["state"], "running")
+        run.send_signal(signal.SIGCONT)
         run.communicate(timeout=60)
         self.assertEqual(run.returncode, 0)
 
