@@ -1,5 +1,6 @@
 # Two commands are enough: `make demo` shows what Lathe does, `make test` proves it. Both install the Debian packages they need.
 JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
 
 .PHONY: demo test build packages format asan tsan fuzz clean
 
@@ -33,6 +34,17 @@ asan tsan:
 	@./tools/install-packages.sh test
 	cmake --preset $@ && cmake --build build/$@ -j $(JOBS)
 	ctest --test-dir build/$@ --output-on-failure -j $(JOBS)
+
+# What it learns stays in build/fuzz/corpus, what it finds in build/fuzz.
+fuzz:
+	@./tools/install-packages.sh fuzz
+	cmake --preset $@ && cmake --build build/$@ -j $(JOBS)
+	@for source in fuzz/*_fuzz.cpp; do \
+	  name=$$(basename $$source .cpp); echo "== $$name, $(FUZZ_SECONDS) s"; \
+	  mkdir -p build/fuzz/corpus/$$name; \
+	  build/fuzz/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 \
+	    -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name || exit 1; \
+	done
 
 clean:
 	rm -rf build
