@@ -1,2 +1,0 @@
-#: contained = processes and threads
-while :; do sleep 60 & done
