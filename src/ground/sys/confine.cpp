@@ -71,9 +71,11 @@ Status confine(const ConfineLimits& limits) {
                                 SCMP_SYS(sigaltstack),
                                 SCMP_SYS(exit),
                                 SCMP_SYS(exit_group)};
-  // UBSan learns whether an address can be read by writing from it into a pipe; TSan's own thread
-  // may still be starting.
-  constexpr std::array kForSanitizers{SCMP_SYS(pipe2), SCMP_SYS(rseq), SCMP_SYS(set_robust_list)};
+  // TSan's own thread may still be starting; UBSan tries an address by writing from it into a pipe;
+  // all of them look at /proc/self and at the terminal before they say what they have found. (The C
+  // library opens files by openat, so what reaches outside ends the process in such a build too.)
+  constexpr std::array kForSanitizers{SCMP_SYS(rseq), SCMP_SYS(set_robust_list), SCMP_SYS(pipe2),
+                                      SCMP_SYS(open), SCMP_SYS(readlink),        SCMP_SYS(ioctl)};
   const std::unique_ptr<void, decltype(&seccomp_release)> filter(
       seccomp_init(SCMP_ACT_KILL_PROCESS), &seccomp_release);
   if (!filter) return fail(ErrorKind::kUnavailable, "seccomp is not available here");
