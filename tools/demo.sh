@@ -19,8 +19,7 @@ run() {
 
 run voice-over voice-over --input examples/voice-over/script.md --out "$demo/voice-over"
 
-# No model is installed yet, so a script answers in its place: a wrong fix, a forbidden one, then the right one. The tests, the
-# sandbox and the judging are real.
+printf '\nNo model is needed here: from now on a script answers in its place (a wrong fix, a forbidden one, then the\nright one). The tests, the sandbox and the judging are real.\n'
 for language in cpp python shell; do
   cp -r "examples/fix-tests/$language" "$demo/work/$language"
   recipe=$demo/work/$language/recipe.toml
