@@ -1,0 +1,61 @@
+// The element types of GGUF tensors: ids, block sizes and the scalar truth that decodes and encodes
+// a block. One row per type in registry.cpp; the formulas stand in one file per family beside it.
+// Everything here is pure and may be called from any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace lathe {
+
+// The values are GGUF's own ids.
+enum class TensorType : std::uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
+  kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kIQ4_NL = 20,
+  kIQ4_XS = 23,
+  kBF16 = 30,
+  kMXFP4 = 39,
+  kNVFP4 = 40,
+};
+
+struct TensorTypeInfo {
+  TensorType type;
+  std::string_view name;  // as llama.cpp writes it: "Q4_K"
+  std::size_t block;      // elements of a block; a row is a whole number of blocks
+  std::size_t block_bytes;
+  // `count` is a multiple of `block`.
+  void (*decode)(const std::byte* blocks, float* out, std::size_t count);
+  // `importance` holds one weight per element of the row, or is empty. nullptr: this type is only
+  // read.
+  void (*encode)(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+};
+
+// nullptr for an id that is not in the table (a removed, unknown or codebook type).
+const TensorTypeInfo* find_tensor_type(std::uint32_t id);
+const TensorTypeInfo* find_tensor_type(std::string_view name);  // any case: "q4_k"
+const TensorTypeInfo& tensor_type_info(TensorType type);
+std::span<const TensorTypeInfo> tensor_types();
+// The name of any id that GGUF ever had ("IQ2_XXS"), for error messages; "" for an unknown one.
+std::string_view tensor_type_name(std::uint32_t id);
+
+float f16_to_f32(std::uint16_t bits);
+std::uint16_t f32_to_f16(float value);  // round to nearest even
+float bf16_to_f32(std::uint16_t bits);
+std::uint16_t f32_to_bf16(float value);  // round to nearest even, NaN kept quiet
+
+}  // namespace lathe

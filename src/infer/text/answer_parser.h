@@ -1,0 +1,49 @@
+// What a model wrote → what it meant: visible text, thinking, tool calls; piece by piece while it
+// writes. The format follows from the chat template (the same markers it renders). Calls are never
+// invented: text that opens a call and does not finish as one comes out as text. Not thread-safe:
+// one parser per answer.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ground/base/json.h"
+#include "ground/base/result.h"
+
+namespace lathe {
+
+enum class AnswerFormat { kPlain, kHermes, kQwenXml, kLlama3, kMistral, kHarmony };
+
+// By the marker strings that the template holds (order: formats of tool calls that one family alone
+// uses first).
+AnswerFormat answer_format_of(std::string_view template_source);
+
+struct ToolCall {
+  std::string id;  // as the model gave it, else ""
+  std::string name;
+  std::string arguments;  // a JSON object
+};
+
+struct AnswerDelta {
+  std::string text;
+  std::string thinking;
+  std::vector<ToolCall> calls;  // complete ones
+};
+
+struct AnswerOptions {
+  AnswerFormat format = AnswerFormat::kPlain;
+  bool starts_thinking = false;  // the prompt already opened the thinking block
+  Json tools;  // the tools offered (OpenAI shape), or null: argument types of XML formats
+};
+
+class AnswerParser {
+ public:
+  static std::unique_ptr<AnswerParser> make(AnswerOptions options);
+  virtual ~AnswerParser() = default;
+  virtual AnswerDelta push(std::string_view text) = 0;
+  virtual AnswerDelta finish() = 0;
+};
+
+}  // namespace lathe
