@@ -73,7 +73,8 @@ struct PackedType {
   void (*matmul)(const MatmulArgs& args);
 };
 
-enum class KvType : std::uint8_t { kF16, kQ8_0 };
+// F32 is for checks against references: twice the bytes of F16.
+enum class KvType : std::uint8_t { kF32, kF16, kQ8_0 };
 
 // One KV chunk of one KV head: kChunk positions of K and of V, in the kernel's own layout.
 struct KvFormat {
@@ -105,7 +106,7 @@ struct KernelTable {
   std::string_view
       name;  // "scalar" "avx2" "avx512vnni" "avx512amx" "neon" "neon-dotprod" "neon-i8mm"
   std::span<const PackedType> types;
-  KvFormat kv[2];  // by KvType
+  KvFormat kv[3];  // by KvType
 
   // One token's k floats → q, scale, sum.
   void (*quantize)(const float* x, std::size_t k, std::int8_t* q, float* scale, std::int16_t* sum);
