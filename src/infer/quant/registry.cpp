@@ -1,0 +1,70 @@
+#include <algorithm>
+#include <array>
+
+#include "ground/base/result.h"
+#include "infer/quant/blocks.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::array kTypes = {
+    TensorTypeInfo{TensorType::kF32, "F32", 1, 4, decode_f32, nullptr},
+    TensorTypeInfo{TensorType::kF16, "F16", 1, 2, decode_f16, nullptr},
+    TensorTypeInfo{TensorType::kBF16, "BF16", 1, 2, decode_bf16, nullptr},
+    TensorTypeInfo{TensorType::kQ4_0, "Q4_0", 32, 18, decode_q4_0, nullptr},
+    TensorTypeInfo{TensorType::kQ4_1, "Q4_1", 32, 20, decode_q4_1, nullptr},
+    TensorTypeInfo{TensorType::kQ5_0, "Q5_0", 32, 22, decode_q5_0, nullptr},
+    TensorTypeInfo{TensorType::kQ5_1, "Q5_1", 32, 24, decode_q5_1, nullptr},
+    TensorTypeInfo{TensorType::kQ8_0, "Q8_0", 32, 34, decode_q8_0, nullptr},
+    TensorTypeInfo{TensorType::kQ2_K, "Q2_K", 256, 84, decode_q2_k, nullptr},
+    TensorTypeInfo{TensorType::kQ3_K, "Q3_K", 256, 110, decode_q3_k, nullptr},
+    TensorTypeInfo{TensorType::kQ4_K, "Q4_K", 256, 144, decode_q4_k, nullptr},
+    TensorTypeInfo{TensorType::kQ5_K, "Q5_K", 256, 176, decode_q5_k, nullptr},
+    TensorTypeInfo{TensorType::kQ6_K, "Q6_K", 256, 210, decode_q6_k, nullptr},
+    TensorTypeInfo{TensorType::kIQ4_NL, "IQ4_NL", 32, 18, decode_iq4_nl, nullptr},
+    TensorTypeInfo{TensorType::kIQ4_XS, "IQ4_XS", 256, 136, decode_iq4_xs, nullptr},
+    TensorTypeInfo{TensorType::kMXFP4, "MXFP4", 32, 17, decode_mxfp4, nullptr},
+    TensorTypeInfo{TensorType::kNVFP4, "NVFP4", 64, 36, decode_nvfp4, nullptr},
+};
+
+// Every id GGUF has had; those that were removed too.
+constexpr std::array<std::string_view, 43> kNames = {
+    "F32",   "F16",        "Q4_0",       "Q4_1",       "Q4_2",     "Q4_3",     "Q5_0",
+    "Q5_1",  "Q8_0",       "Q8_1",       "Q2_K",       "Q3_K",     "Q4_K",     "Q5_K",
+    "Q6_K",  "Q8_K",       "IQ2_XXS",    "IQ2_XS",     "IQ3_XXS",  "IQ1_S",    "IQ4_NL",
+    "IQ3_S", "IQ2_S",      "IQ4_XS",     "I8",         "I16",      "I32",      "I64",
+    "F64",   "IQ1_M",      "BF16",       "Q4_0_4_4",   "Q4_0_4_8", "Q4_0_8_8", "TQ1_0",
+    "TQ2_0", "IQ4_NL_4_4", "IQ4_NL_4_8", "IQ4_NL_8_8", "MXFP4",    "NVFP4",    "Q1_0",
+    "Q2_0"};
+
+}  // namespace
+
+const TensorTypeInfo* find_tensor_type(std::uint32_t id) {
+  const auto row = std::ranges::find(kTypes, static_cast<TensorType>(id), &TensorTypeInfo::type);
+  return row == kTypes.end() ? nullptr : &*row;
+}
+
+const TensorTypeInfo* find_tensor_type(std::string_view name) {
+  const auto row = std::ranges::find_if(kTypes, [name](const TensorTypeInfo& info) {
+    return std::ranges::equal(info.name, name, [](char a, char b) {
+      return a == (b >= 'a' && b <= 'z' ? static_cast<char>(b - 'a' + 'A') : b);
+    });
+  });
+  return row == kTypes.end() ? nullptr : &*row;
+}
+
+const TensorTypeInfo& tensor_type_info(TensorType type) {
+  const TensorTypeInfo* info = find_tensor_type(static_cast<std::uint32_t>(type));
+  LATHE_CHECK(info != nullptr);
+  return *info;
+}
+
+std::span<const TensorTypeInfo> tensor_types() {
+  return kTypes;
+}
+
+std::string_view tensor_type_name(std::uint32_t id) {
+  return id < kNames.size() ? kNames[id] : std::string_view();
+}
+
+}  // namespace lathe
