@@ -39,11 +39,10 @@ void decode_mxfp4(const std::byte* blocks, float* out, std::size_t count) {
   }
 }
 
-// Half of an unsigned E4M3 float. 0x7f would be NaN and counts as 0; the top bit is not used.
+// Half of an unsigned E4M3 float. 0x7f would be NaN and counts as 0; the top bit is ignored.
 float nvfp4_scale(unsigned c) {
-  c &= 0x7f;
   if (c == 0x7f) return 0;
-  const unsigned exponent = c >> 3, mantissa = c & 7;
+  const unsigned exponent = c >> 3 & 15, mantissa = c & 7;
   if (exponent == 0) return static_cast<float>(mantissa) * 0x1p-10f;
   return std::bit_cast<float>((exponent - 8 + 127) << 23 | mantissa << 20);
 }
