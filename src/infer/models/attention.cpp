@@ -1,0 +1,152 @@
+// Attention of one step, over the chunks of the cache. The result of a query is a fold in a fixed
+// order: the chunks of a group one after the other, then the groups one after the other, whoever
+// computes them. Groups start at absolute multiples of kGroupPositions, so nothing depends on where
+// a step began.
+#include <algorithm>
+#include <cstring>
+
+#include "infer/models/forward.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kGroupChunks = 8;
+constexpr std::size_t kGroupPositions = kGroupChunks * kChunk;
+
+// What `columns` queries have gathered so far: maximum, sum of exponentials, weighted sum of V. l
+// == 0: nothing yet.
+struct Partial {
+  Partial(float* base, std::size_t columns) : m(base), l(base + columns), o(base + 2 * columns) {}
+  static std::size_t size(std::size_t columns, std::size_t dim) { return columns * (dim + 2); }
+  float* m;
+  float* l;
+  float* o;  // (columns, dim)
+};
+
+void fold(const KernelTable& kernels, std::size_t columns, std::size_t dim, const Partial& part,
+          const Partial& total) {
+  for (std::size_t c = 0; c < columns; ++c) {
+    if (part.l[c] == 0) continue;
+    if (total.l[c] == 0) {
+      total.m[c] = part.m[c];
+      total.l[c] = part.l[c];
+      std::memcpy(total.o + c * dim, part.o + c * dim, dim * sizeof(float));
+    } else {
+      kernels.merge(&total.m[c], &total.l[c], total.o + c * dim, part.m[c], part.l[c],
+                    part.o + c * dim, dim);
+    }
+  }
+}
+
+}  // namespace
+
+std::size_t Forward::attention_scratch(const AttentionSpec& spec) {
+  const std::size_t columns = std::max(kTileColumns, spec.heads / spec.kv_heads);
+  // Queries, one chunk's partial, one group's, the total; first and last slots.
+  return columns * spec.head_dim + 3 * Partial::size(columns, spec.head_dim) + columns;
+}
+
+void Forward::attend(std::size_t layer) {
+  const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
+  const std::size_t ratio = spec.heads / spec.kv_heads;
+  const std::size_t columns = std::max(kTileColumns, ratio);
+  const std::size_t partial = Partial::size(columns, spec.head_dim),
+                    scratch = attention_scratch(spec);
+  const auto groups_of = [&](const Tile& tile) {
+    return tokens_[tile.first_token + tile.tokens - 1].position / kGroupPositions + 1;
+  };
+  std::size_t groups = 1;
+  for (const Tile& tile : tiles_) groups = std::max(groups, groups_of(tile));
+  const std::size_t items = tiles_.size() * spec.kv_heads;
+  heads_.shape(spec.heads * spec.head_dim);
+
+  // With little else to share out (decode far into a long context), every group is an item of its
+  // own.
+  const bool by_group = groups > 1 && items < 4 * static_cast<std::size_t>(team_->size()) &&
+                        team_->size() > 1 &&
+                        partials_.reserve(items * groups * partial).has_value();
+  if (by_group) {
+    team_->run(items * groups, [&](std::size_t item, int thread) {
+      const Tile& tile = tiles_[item / groups / spec.kv_heads];
+      if (item % groups >= groups_of(tile)) return;
+      attend_group(layer, tile, item / groups % spec.kv_heads, item % groups,
+                   threads_.data() + static_cast<std::size_t>(thread) * scratch,
+                   partials_.data() + item * partial);
+    });
+  }
+  team_->run(items, [&](std::size_t item, int thread) {
+    const Tile& tile = tiles_[item / spec.kv_heads];
+    const std::size_t head = item % spec.kv_heads;
+    float* own = threads_.data() + static_cast<std::size_t>(thread) * scratch;
+    float* group_base = own + columns * spec.head_dim + partial;
+    float* total_base = group_base + partial;
+    const Partial total(total_base, columns);
+    std::fill_n(total.l, columns, 0.0f);
+    for (std::size_t group = 0; group < groups_of(tile); ++group) {
+      float* base = by_group ? partials_.data() + (item * groups + group) * partial : group_base;
+      if (!by_group) attend_group(layer, tile, head, group, own, base);
+      fold(model_->kernels(), tile.tokens * ratio, spec.head_dim, Partial(base, columns), total);
+    }
+    write_heads(layer, tile, head, total_base);
+  });
+}
+
+// The tile's queries over the chunks of one group; `scratch` holds the queries and one chunk's
+// partial.
+void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head, std::size_t group,
+                           float* scratch, float* into) const {
+  const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
+  const std::size_t dim = spec.head_dim, ratio = spec.heads / spec.kv_heads;
+  const std::size_t columns = std::max(kTileColumns, ratio), used = tile.tokens * ratio;
+  float* chunk_base = scratch + columns * dim;
+  const Partial chunk(chunk_base, columns), total(into, columns);
+  auto* first =
+      reinterpret_cast<std::uint8_t*>(scratch + columns * dim + 3 * Partial::size(columns, dim));
+  std::uint8_t* last = first + columns;
+  for (std::size_t c = 0; c < used; ++c) {
+    const float* q =
+        q_.data() + ((tile.first_token + c / ratio) * spec.heads + head * ratio + c % ratio) * dim;
+    std::memcpy(scratch + c * dim, q, dim * sizeof(float));
+  }
+  std::fill_n(total.l, columns, 0.0f);
+  const Token& newest = tokens_[tile.first_token + tile.tokens - 1];
+  const std::size_t end = std::min((group + 1) * kGroupPositions, newest.position + 1);
+  for (std::size_t start = group * kGroupPositions; start < end; start += kChunk) {
+    bool any = false;
+    for (std::size_t c = 0; c < used; ++c) {
+      const std::size_t position = tokens_[tile.first_token + c / ratio].position;
+      const std::size_t oldest =
+          spec.window == 0 || position < spec.window ? 0 : position + 1 - spec.window;
+      const std::size_t from = std::clamp(oldest, start, start + kChunk) - start;
+      const std::size_t to = std::clamp(position + 1, start, start + kChunk) - start;
+      first[c] = static_cast<std::uint8_t>(std::min(from, to));
+      last[c] = static_cast<std::uint8_t>(to);
+      any = any || from < to;
+    }
+    if (!any) continue;
+    layout_->format().attend({.chunk = newest.table->data(start) + layout_->offset(layer, head),
+                              .head_dim = dim,
+                              .columns = used,
+                              .q = scratch,
+                              .first = first,
+                              .last = last,
+                              .m = chunk.m,
+                              .l = chunk.l,
+                              .o = chunk.o});
+    fold(model_->kernels(), used, dim, chunk, total);
+  }
+}
+
+void Forward::write_heads(std::size_t layer, const Tile& tile, std::size_t head, float* base) {
+  const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
+  const std::size_t dim = spec.head_dim, ratio = spec.heads / spec.kv_heads;
+  const Partial total(base, std::max(kTileColumns, ratio));
+  for (std::size_t c = 0; c < tile.tokens * ratio; ++c) {
+    const std::size_t t = tile.first_token + c / ratio, from = (head * ratio + c % ratio) * dim;
+    float* out = heads_.row(t) + from;
+    const float inverse = 1 / total.l[c];
+    for (std::size_t i = 0; i < dim; ++i) out[i] = total.o[c * dim + i] * inverse;
+  }
+}
+
+}  // namespace lathe

@@ -1,0 +1,408 @@
+#include "infer/models/forward.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+#include <numeric>
+
+namespace lathe {
+namespace {
+
+// Elementwise work on hidden rows is shared out in pieces of this many elements.
+constexpr std::size_t kPiece = 2048;
+
+// θ_i / position for i in [0, dimensions/2): base^(-2i/n), YaRN's mixture of interpolated and
+// original, Llama 3's factors.
+std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float> factors) {
+  const auto n = static_cast<double>(rope.dimensions);
+  std::vector<double> frequencies(rope.dimensions / 2);
+  const auto boundary = [&](double beta) {
+    return n * std::log(rope.original_context / (2 * std::numbers::pi * beta)) /
+           (2 * std::log(rope.base));
+  };
+  const double low = std::max(0.0, std::floor(boundary(rope.beta_fast)));
+  const double high = std::min(n - 1, std::ceil(boundary(rope.beta_slow)));
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    double theta = std::pow(rope.base, -2 * static_cast<double>(i) / n);
+    if (!factors.empty()) theta /= static_cast<double>(factors[i]);
+    const double ramp =
+        std::clamp((static_cast<double>(i) - low) / std::max(0.001, high - low), 0.0, 1.0);
+    const double mix = rope.extrapolation * (1 - ramp);
+    frequencies[i] = rope.scale * theta * (1 - mix) + theta * mix;
+  }
+  return frequencies;
+}
+
+bool same_rope(const RopeSpec& a, const RopeSpec& b) {
+  return a.neox == b.neox && a.dimensions == b.dimensions && a.base == b.base &&
+         a.scale == b.scale && a.extrapolation == b.extrapolation && a.magnitude == b.magnitude;
+}
+
+}  // namespace
+
+Forward::Forward(const Model& model, ThreadTeam& team, const BlockLayout& layout)
+    : model_(&model), team_(&team), layout_(&layout) {}
+
+Result<Forward> Forward::create(const Model& model, ThreadTeam& team, const BlockLayout& layout,
+                                std::size_t max_tokens, std::size_t max_outputs) {
+  Forward forward(model, team, layout);
+  forward.max_tokens_ = max_tokens;
+  forward.max_outputs_ = std::min(max_outputs, max_tokens);
+  const Blueprint& blueprint = model.blueprint();
+  std::size_t q = 0, kv = 0, hidden = 0, pairs = 0, experts = 0, angles = 0, head_scratch = 0;
+  for (const LayerSpec& layer : blueprint.layers) {
+    const AttentionSpec& attention = layer.attention;
+    q = std::max(q, attention.heads * attention.head_dim);
+    kv = std::max(kv, attention.kv_heads * attention.head_dim);
+    head_scratch = std::max(head_scratch, attention_scratch(attention));
+    const std::size_t rows = max_tokens * std::max<std::size_t>(1, layer.ffn.experts_used);
+    hidden = std::max(hidden, rows * layer.ffn.hidden);
+    if (layer.ffn.experts != 0) pairs = std::max(pairs, rows);
+    experts = std::max(experts, layer.ffn.experts);
+    std::size_t rope = 0;
+    while (rope < forward.ropes_.size() && !same_rope(forward.ropes_[rope], attention.rope)) ++rope;
+    if (rope == forward.ropes_.size()) {
+      forward.ropes_.push_back(attention.rope);
+      forward.frequencies_.push_back(rope_frequencies(attention.rope, model.rope_factors()));
+    }
+    forward.rope_of_layer_.push_back(rope);
+    angles = std::max(angles, attention.rope.dimensions);
+  }
+  const std::size_t width = blueprint.embedding;
+  LATHE_TRY_STATUS(forward.x_.reserve(max_tokens * width));
+  LATHE_TRY_STATUS(forward.branch_.reserve(max_tokens * width));
+  LATHE_TRY_STATUS(forward.q_.reserve(max_tokens * q));
+  LATHE_TRY_STATUS(forward.k_.reserve(max_tokens * kv));
+  LATHE_TRY_STATUS(forward.v_.reserve(max_tokens * kv));
+  LATHE_TRY_STATUS(forward.gate_.reserve(hidden));
+  LATHE_TRY_STATUS(forward.up_.reserve(hidden));
+  LATHE_TRY_STATUS(forward.angles_.reserve(forward.ropes_.size() * max_tokens * angles));
+  LATHE_TRY_STATUS(
+      forward.output_.reserve(forward.max_outputs_ * std::max(width, blueprint.vocabulary)));
+  LATHE_TRY_STATUS(forward.threads_.reserve(static_cast<std::size_t>(team.size()) * head_scratch));
+  LATHE_TRY_STATUS(forward.normed_.reserve(max_tokens, width));
+  LATHE_TRY_STATUS(forward.heads_.reserve(max_tokens, q));
+  LATHE_TRY_STATUS(forward.hidden_.reserve(1, hidden));
+  LATHE_TRY_STATUS(forward.router_.reserve(max_tokens * experts));
+  LATHE_TRY_STATUS(forward.expert_out_.reserve(pairs * width));
+  LATHE_TRY_STATUS(forward.gathered_.reserve(pairs, width));
+  return forward;
+}
+
+std::uint64_t Forward::scratch_bytes() const {
+  return x_.bytes() + branch_.bytes() + q_.bytes() + k_.bytes() + v_.bytes() + gate_.bytes() +
+         up_.bytes() + angles_.bytes() + output_.bytes() + threads_.bytes() + partials_.bytes() +
+         router_.bytes() + expert_out_.bytes() + normed_.bytes() + heads_.bytes() +
+         hidden_.bytes() + gathered_.bytes();
+}
+
+std::span<const float> Forward::output(std::size_t row) const {
+  return {output_.data() + row * output_width_, output_width_};
+}
+
+void Forward::run(std::span<const Slice> slices, OutputKind kind) {
+  const Blueprint& blueprint = model_->blueprint();
+  place_tokens(slices);
+  compute_angles();
+  team_->run(tokens_.size(), [&](std::size_t t, int) {
+    model_->embed(tokens_[t].id, x_.data() + t * blueprint.embedding);
+  });
+  for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer) {
+    const LayerWeights& weights = model_->layers()[layer];
+    add_and_norm(layer == 0 ? nullptr : branch_.data(), weights.attention_norm);
+    attention(layer);
+    add_and_norm(branch_.data(), weights.ffn_norm);
+    if (blueprint.layers[layer].ffn.experts == 0) {
+      dense_ffn(layer);
+    } else {
+      expert_ffn(layer);
+    }
+  }
+  write_outputs(slices, kind);
+}
+
+void Forward::place_tokens(std::span<const Slice> slices) {
+  tokens_.clear();
+  tiles_.clear();
+  for (const Slice& slice : slices) {
+    const std::size_t first = tokens_.size();
+    for (std::size_t i = 0; i < slice.tokens.size(); ++i) {
+      tokens_.push_back({slice.tokens[i], slice.first_position + i, slice.table});
+    }
+    // Sized for the widest group; a layer with smaller ones just has fewer columns.
+    std::size_t group = 1;
+    for (const LayerSpec& layer : model_->blueprint().layers) {
+      group = std::max(group, layer.attention.heads / layer.attention.kv_heads);
+    }
+    const std::size_t step = std::max<std::size_t>(1, kTileColumns / group);
+    for (std::size_t i = 0; i < slice.tokens.size(); i += step) {
+      tiles_.push_back({first + i, std::min(step, slice.tokens.size() - i)});
+    }
+  }
+  LATHE_CHECK(tokens_.size() <= max_tokens_);
+}
+
+void Forward::compute_angles() {
+  for (std::size_t r = 0; r < ropes_.size(); ++r) {
+    const std::size_t half = ropes_[r].dimensions / 2;
+    float* base = angles_.data() + r * max_tokens_ * ropes_[r].dimensions;
+    team_->run(tokens_.size(), [&](std::size_t t, int) {
+      float* cos = base + t * ropes_[r].dimensions;
+      for (std::size_t i = 0; i < half; ++i) {
+        const double angle = static_cast<double>(tokens_[t].position) * frequencies_[r][i];
+        cos[i] = static_cast<float>(std::cos(angle) * ropes_[r].magnitude);
+        cos[half + i] = static_cast<float>(std::sin(angle) * ropes_[r].magnitude);
+      }
+    });
+  }
+}
+
+// x += add, and its norm, quantized, becomes the next input.
+void Forward::add_and_norm(const float* add, const std::vector<float>& norm) {
+  const KernelTable& kernels = model_->kernels();
+  const std::size_t width = model_->blueprint().embedding;
+  normed_.shape(width);
+  team_->run(tokens_.size(), [&](std::size_t t, int) {
+    float* x = x_.data() + t * width;
+    if (add != nullptr) kernels.add(add + t * width, width, x);
+    kernels.rms_norm(x, norm.data(), width, model_->blueprint().norm_epsilon, normed_.row(t));
+    normed_.quantize(kernels, t, 0, width);
+  });
+}
+
+void Forward::attention(std::size_t layer) {
+  const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
+  const LayerWeights& weights = model_->layers()[layer];
+  project_heads(layer);
+  team_->run(tokens_.size(), [&](std::size_t t, int) { finish_heads(layer, t); });
+  attend(layer);
+  team_->run(tokens_.size(),
+             [&](std::size_t t, int) { heads_.quantize(model_->kernels(), t, 0, heads_.k()); });
+  const std::size_t width = model_->blueprint().embedding;
+  const Product product{.matrix = &weights.output,
+                        .x = &heads_,
+                        .tokens = tokens_.size(),
+                        .out = branch_.data(),
+                        .stride = width};
+  multiply(*team_, {&product, 1});
+  if (spec.output_bias) {
+    for (std::size_t t = 0; t < tokens_.size(); ++t) {
+      model_->kernels().add(weights.output_bias.data(), width, branch_.data() + t * width);
+    }
+  }
+}
+
+void Forward::project_heads(std::size_t layer) {
+  const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
+  const LayerWeights& weights = model_->layers()[layer];
+  const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
+  const Product products[] = {
+      {.matrix = &weights.q,
+       .x = &normed_,
+       .tokens = tokens_.size(),
+       .out = q_.data(),
+       .stride = q},
+      {.matrix = &weights.k,
+       .x = &normed_,
+       .tokens = tokens_.size(),
+       .out = k_.data(),
+       .stride = kv},
+      {.matrix = &weights.v,
+       .x = &normed_,
+       .tokens = tokens_.size(),
+       .out = v_.data(),
+       .stride = kv},
+  };
+  multiply(*team_, products);
+}
+
+// Bias, norm and rotation of one token's heads, its K and V into the cache.
+void Forward::finish_heads(std::size_t layer, std::size_t t) {
+  const KernelTable& kernels = model_->kernels();
+  const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
+  const LayerWeights& weights = model_->layers()[layer];
+  const std::size_t dim = spec.head_dim;
+  float* q = q_.data() + t * spec.heads * dim;
+  float* k = k_.data() + t * spec.kv_heads * dim;
+  float* v = v_.data() + t * spec.kv_heads * dim;
+  if (spec.qkv_bias) {
+    kernels.add(weights.q_bias.data(), spec.heads * dim, q);
+    kernels.add(weights.k_bias.data(), spec.kv_heads * dim, k);
+    kernels.add(weights.v_bias.data(), spec.kv_heads * dim, v);
+  }
+  const std::size_t rope = rope_of_layer_[layer];
+  const std::size_t rotated = spec.rope.dimensions;
+  const float* cos = angles_.data() + rope * max_tokens_ * rotated + t * rotated;
+  const auto turn = [&](float* head, const std::vector<float>& norm) {
+    if (spec.qk_norm)
+      kernels.rms_norm(head, norm.data(), dim, model_->blueprint().norm_epsilon, head);
+    kernels.rope(head, cos, cos + rotated / 2, rotated, spec.rope.neox);
+  };
+  for (std::size_t h = 0; h < spec.heads; ++h) {
+    turn(q + h * dim, weights.q_norm);
+    for (std::size_t i = 0; i < dim; ++i) q[h * dim + i] *= spec.scale;
+  }
+  std::byte* block = tokens_[t].table->data(tokens_[t].position);
+  for (std::size_t h = 0; h < spec.kv_heads; ++h) {
+    turn(k + h * dim, weights.k_norm);
+    layout_->format().store(block + layout_->offset(layer, h), dim, tokens_[t].position % kChunk,
+                            k + h * dim, v + h * dim);
+  }
+}
+
+void Forward::dense_ffn(std::size_t layer) {
+  const LayerWeights& weights = model_->layers()[layer];
+  const std::size_t hidden = weights.gate.rows, width = model_->blueprint().embedding;
+  const Product inputs[] = {
+      {.matrix = &weights.gate,
+       .x = &normed_,
+       .tokens = tokens_.size(),
+       .out = gate_.data(),
+       .stride = hidden},
+      {.matrix = &weights.up,
+       .x = &normed_,
+       .tokens = tokens_.size(),
+       .out = up_.data(),
+       .stride = hidden},
+  };
+  multiply(*team_, inputs);
+  activate(tokens_.size(), hidden);
+  const Product output{.matrix = &weights.down,
+                       .x = &hidden_,
+                       .tokens = tokens_.size(),
+                       .out = branch_.data(),
+                       .stride = width};
+  multiply(*team_, {&output, 1});
+}
+
+// hidden_ = silu(gate)·up, quantized, for `rows` rows.
+void Forward::activate(std::size_t rows, std::size_t hidden) {
+  const KernelTable& kernels = model_->kernels();
+  const std::size_t pieces = (hidden + kPiece - 1) / kPiece;
+  hidden_.shape(hidden);
+  team_->run(rows * pieces, [&](std::size_t item, int) {
+    const std::size_t row = item / pieces, from = item % pieces * kPiece;
+    const std::size_t count = std::min(kPiece, hidden - from), at = row * hidden + from;
+    kernels.silu_mul(gate_.data() + at, up_.data() + at, count, hidden_.row(row) + from);
+    hidden_.quantize(kernels, row, from, count);
+  });
+}
+
+// Each expert multiplies the tokens that chose it, as one batch; a token adds its experts' answers
+// in the order of its own ranking, whoever else is in the step.
+void Forward::expert_ffn(std::size_t layer) {
+  const KernelTable& kernels = model_->kernels();
+  const LayerWeights& weights = model_->layers()[layer];
+  const FfnSpec& spec = model_->blueprint().layers[layer].ffn;
+  const std::size_t count = tokens_.size(), used = spec.experts_used, pairs = count * used;
+  const std::size_t hidden = spec.hidden, width = model_->blueprint().embedding;
+  const Product route{.matrix = &weights.router,
+                      .x = &normed_,
+                      .tokens = count,
+                      .out = router_.data(),
+                      .stride = spec.experts};
+  multiply(*team_, {&route, 1});
+  chosen_.resize(pairs);
+  chosen_weight_.resize(pairs);
+  team_->run(count, [&](std::size_t t, int) { choose_experts(layer, t); });
+
+  // Pairs sorted by expert, tokens in order within each.
+  std::vector<std::size_t> first(spec.experts + 1);
+  for (const std::uint32_t expert : chosen_) ++first[expert + 1];
+  std::partial_sum(first.begin(), first.end(), first.begin());
+  pair_of_.resize(pairs);
+  std::vector<std::size_t> next(first.begin(), first.end() - 1);
+  for (std::size_t i = 0; i < pairs; ++i)
+    pair_of_[i] = static_cast<std::uint32_t>(next[chosen_[i]]++);
+  gathered_.shape(width);
+  team_->run(count, [&](std::size_t t, int) {
+    for (std::size_t r = 0; r < used; ++r) gathered_.copy_row(normed_, t, pair_of_[t * used + r]);
+  });
+
+  std::vector<Product> products;
+  const auto for_each_expert = [&](const PackedMatrix& matrix, const Activations& x, float* out,
+                                   std::size_t stride) {
+    for (std::size_t e = 0; e < spec.experts; ++e) {
+      const std::size_t tokens = first[e + 1] - first[e];
+      if (tokens == 0) continue;
+      products.push_back({&matrix, e, &x, first[e], tokens, out + first[e] * stride, stride});
+    }
+  };
+  for_each_expert(weights.gate, gathered_, gate_.data(), hidden);
+  for_each_expert(weights.up, gathered_, up_.data(), hidden);
+  multiply(*team_, products);
+  activate(pairs, hidden);
+  products.clear();
+  for_each_expert(weights.down, hidden_, expert_out_.data(), width);
+  multiply(*team_, products);
+  team_->run(count, [&](std::size_t t, int) {
+    float* sum = branch_.data() + t * width;
+    std::memset(sum, 0, width * sizeof(float));
+    for (std::size_t r = 0; r < used; ++r) {
+      const std::size_t i = t * used + r;
+      kernels.add_scaled(expert_out_.data() + pair_of_[i] * width, chosen_weight_[i], width, sum);
+    }
+  });
+}
+
+// Softmax over all experts, the best by probability (ties: the lower index), their weights
+// normalised if the model says so.
+void Forward::choose_experts(std::size_t layer, std::size_t t) {
+  const KernelTable& kernels = model_->kernels();
+  const FfnSpec& spec = model_->blueprint().layers[layer].ffn;
+  float* p = router_.data() + t * spec.experts;
+  const float total = kernels.exp_sum(p, spec.experts, kernels.max(p, spec.experts));
+  std::uint32_t* chosen = chosen_.data() + t * spec.experts_used;
+  float* weight = chosen_weight_.data() + t * spec.experts_used;
+  std::vector<std::uint32_t> order(spec.experts);
+  std::iota(order.begin(), order.end(), 0u);
+  // A NaN (from broken weights) ranks last: the order must stay strict whatever the file holds.
+  const auto rank = [&](std::uint32_t e) { return std::isnan(p[e]) ? -1.0f : p[e]; };
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(spec.experts_used),
+                    order.end(), [&](std::uint32_t a, std::uint32_t b) {
+                      return rank(a) != rank(b) ? rank(a) > rank(b) : a < b;
+                    });
+  float sum = 0;
+  for (std::size_t r = 0; r < spec.experts_used; ++r) {
+    chosen[r] = order[r];
+    weight[r] = p[order[r]] / total;
+    sum += weight[r];
+  }
+  if (spec.normalize_weights) {
+    const float floor = 6.103515625e-5f;  // the smallest normal f16, as the reference has it
+    for (std::size_t r = 0; r < spec.experts_used; ++r) weight[r] /= std::max(sum, floor);
+  }
+  for (std::size_t r = 0; r < spec.experts_used; ++r) weight[r] *= spec.weight_scale;
+}
+
+void Forward::write_outputs(std::span<const Slice> slices, OutputKind kind) {
+  const KernelTable& kernels = model_->kernels();
+  const Blueprint& blueprint = model_->blueprint();
+  const std::size_t width = blueprint.embedding;
+  std::vector<std::size_t> rows;
+  std::size_t end = 0;
+  for (const Slice& slice : slices) {
+    end += slice.tokens.size();
+    for (std::size_t i = slice.outputs; i > 0; --i) rows.push_back(end - i);
+  }
+  LATHE_CHECK(rows.size() <= max_outputs_);
+  output_width_ = kind == OutputKind::kLogits ? blueprint.vocabulary : width;
+  normed_.shape(width);
+  team_->run(rows.size(), [&](std::size_t i, int) {
+    float* x = x_.data() + rows[i] * width;
+    kernels.add(branch_.data() + rows[i] * width, width, x);
+    float* out = kind == OutputKind::kLogits ? normed_.row(i) : output_.data() + i * width;
+    kernels.rms_norm(x, model_->output_norm().data(), width, blueprint.norm_epsilon, out);
+    if (kind == OutputKind::kLogits) normed_.quantize(kernels, i, 0, width);
+  });
+  if (kind == OutputKind::kHidden || rows.empty()) return;
+  const Product product{.matrix = &model_->output(),
+                        .x = &normed_,
+                        .tokens = rows.size(),
+                        .out = output_.data(),
+                        .stride = output_width_};
+  multiply(*team_, {&product, 1});
+}
+
+}  // namespace lathe

@@ -1,0 +1,173 @@
+#include "infer/models/model.h"
+
+#include <algorithm>
+
+namespace lathe {
+
+// Finds each tensor a blueprint needs, checks its shape against the one expected (never the other
+// way round), and collects what is to be loaded.
+class Model::Binder {
+ public:
+  explicit Binder(const Gguf& file) : file_(file) {}
+
+  Status matrix(const std::string& name, std::size_t rows, std::size_t k, PackedMatrix& into,
+                std::size_t experts = 0) {
+    LATHE_TRY(const GgufTensor* tensor, find(name, {k, rows, experts == 0 ? 1 : experts, 1}));
+    loads_.push_back({tensor, &into});
+    return {};
+  }
+  Status floats(const std::string& name, std::size_t size, std::vector<float>& into) {
+    LATHE_TRY(const GgufTensor* tensor, find(name, {size, 1, 1, 1}));
+    LATHE_TRY(into, load_floats(file_, *tensor));
+    bytes_ += into.size() * sizeof(float);
+    return {};
+  }
+  Result<const GgufTensor*> find(const std::string& name,
+                                 std::array<std::uint64_t, 4> shape) const {
+    const GgufTensor* tensor = file_.find_tensor(name);
+    if (tensor == nullptr)
+      return invalid("{}: the tensor {} is missing", file_.path().string(), name);
+    if (tensor->shape != shape) {
+      return invalid("{}: the tensor {} is {} and must be {}", file_.path().string(), name,
+                     text(tensor->shape), text(shape));
+    }
+    return tensor;
+  }
+
+  const std::vector<MatrixLoad>& loads() const { return loads_; }
+  std::uint64_t vector_bytes() const { return bytes_; }
+
+ private:
+  static std::string text(const std::array<std::uint64_t, 4>& shape) {
+    return fmt::format("{}×{}×{}×{}", shape[0], shape[1], shape[2], shape[3]);
+  }
+  const Gguf& file_;
+  std::vector<MatrixLoad> loads_;
+  std::uint64_t bytes_ = 0;
+};
+
+namespace {
+
+Status bind_attention(auto& binder, const Blueprint& blueprint, const AttentionSpec& spec,
+                      const std::string& block, LayerWeights& layer) {
+  const std::size_t width = blueprint.embedding;
+  const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
+  LATHE_TRY_STATUS(binder.floats(block + "attn_norm.weight", width, layer.attention_norm));
+  LATHE_TRY_STATUS(binder.matrix(block + "attn_q.weight", q, width, layer.q));
+  LATHE_TRY_STATUS(binder.matrix(block + "attn_k.weight", kv, width, layer.k));
+  LATHE_TRY_STATUS(binder.matrix(block + "attn_v.weight", kv, width, layer.v));
+  LATHE_TRY_STATUS(binder.matrix(block + "attn_output.weight", width, q, layer.output));
+  if (spec.qkv_bias) {
+    LATHE_TRY_STATUS(binder.floats(block + "attn_q.bias", q, layer.q_bias));
+    LATHE_TRY_STATUS(binder.floats(block + "attn_k.bias", kv, layer.k_bias));
+    LATHE_TRY_STATUS(binder.floats(block + "attn_v.bias", kv, layer.v_bias));
+  }
+  if (spec.output_bias) {
+    LATHE_TRY_STATUS(binder.floats(block + "attn_output.bias", width, layer.output_bias));
+  }
+  if (spec.qk_norm) {
+    LATHE_TRY_STATUS(binder.floats(block + "attn_q_norm.weight", spec.head_dim, layer.q_norm));
+    LATHE_TRY_STATUS(binder.floats(block + "attn_k_norm.weight", spec.head_dim, layer.k_norm));
+  }
+  return {};
+}
+
+Status bind_ffn(auto& binder, const Blueprint& blueprint, const FfnSpec& spec,
+                const std::string& block, LayerWeights& layer) {
+  const std::size_t width = blueprint.embedding;
+  const std::string kind = spec.experts == 0 ? ".weight" : "_exps.weight";
+  LATHE_TRY_STATUS(binder.floats(block + "ffn_norm.weight", width, layer.ffn_norm));
+  if (spec.experts != 0) {
+    LATHE_TRY_STATUS(
+        binder.matrix(block + "ffn_gate_inp.weight", spec.experts, width, layer.router));
+  }
+  LATHE_TRY_STATUS(
+      binder.matrix(block + "ffn_gate" + kind, spec.hidden, width, layer.gate, spec.experts));
+  LATHE_TRY_STATUS(
+      binder.matrix(block + "ffn_up" + kind, spec.hidden, width, layer.up, spec.experts));
+  LATHE_TRY_STATUS(
+      binder.matrix(block + "ffn_down" + kind, width, spec.hidden, layer.down, spec.experts));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> Model::load(const Gguf& file, ThreadTeam& team,
+                                           const LoadOptions& options) {
+  std::unique_ptr<Model> model(new Model);
+  LATHE_TRY(model->blueprint_, read_blueprint(file));
+  model->kernels_ = options.kernels;
+  const Blueprint& blueprint = model->blueprint_;
+  Binder binder(file);
+  const std::size_t width = blueprint.embedding;
+  LATHE_TRY(const GgufTensor* embedding,
+            binder.find("token_embd.weight", {width, blueprint.vocabulary, 1, 1}));
+  LATHE_TRY_STATUS(binder.floats("output_norm.weight", width, model->output_norm_));
+  if (blueprint.tied) {
+    LATHE_TRY_STATUS(
+        binder.matrix("token_embd.weight", blueprint.vocabulary, width, model->embedding_));
+  } else {
+    LATHE_TRY_STATUS(binder.matrix("output.weight", blueprint.vocabulary, width, model->output_));
+  }
+  const RopeSpec& rope = blueprint.layers.front().attention.rope;
+  if (rope.frequency_factors) {
+    LATHE_TRY_STATUS(binder.floats("rope_freqs.weight", rope.dimensions / 2, model->rope_factors_));
+    for (const float factor : model->rope_factors_) {
+      if (!(factor > 0)) {
+        return invalid("{}: rope_freqs.weight holds {}; every factor must be positive",
+                       file.path().string(), factor);
+      }
+    }
+  }
+  model->layers_.resize(blueprint.layers.size());
+  for (std::size_t i = 0; i < model->layers_.size(); ++i) {
+    const std::string block = fmt::format("blk.{}.", i);
+    LATHE_TRY_STATUS(
+        bind_attention(binder, blueprint, blueprint.layers[i].attention, block, model->layers_[i]));
+    LATHE_TRY_STATUS(
+        bind_ffn(binder, blueprint, blueprint.layers[i].ffn, block, model->layers_[i]));
+  }
+  model->vector_bytes_ = binder.vector_bytes();
+
+  std::uint64_t total = 0;
+  for (const MatrixLoad& load : binder.loads()) total += load.tensor->bytes;
+  LATHE_TRY(model->arena_, load_matrices(
+                               file, binder.loads(), *options.kernels, team,
+                               [&](std::uint64_t done) {
+                                 if (options.progress) options.progress(done, total);
+                               },
+                               options.stop));
+  if (!blueprint.tied) {
+    LATHE_TRY(model->raw_embedding_, Pages::allocate(static_cast<std::size_t>(embedding->bytes)));
+    model->raw_type_ = embedding->type;
+    LATHE_TRY_STATUS(file.read(
+        *embedding, 0, {model->raw_embedding_.data(), static_cast<std::size_t>(embedding->bytes)}));
+  }
+  return model;
+}
+
+void Model::embed(std::int32_t token, float* out) const {
+  const auto row = static_cast<std::size_t>(token);
+  LATHE_CHECK(token >= 0 && row < blueprint_.vocabulary);
+  if (blueprint_.tied) return embedding_.row(row, out);
+  const TensorTypeInfo& info = tensor_type_info(raw_type_);
+  const std::size_t bytes = blueprint_.embedding / info.block * info.block_bytes;
+  info.decode(raw_embedding_.data() + row * bytes, out, blueprint_.embedding);
+}
+
+Result<std::uint64_t> weight_bytes(const Gguf& file, const Blueprint& blueprint,
+                                   const KernelTable& kernels) {
+  std::uint64_t total = 0;
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (tensor.name == "token_embd.weight" && !blueprint.tied) {
+      total += tensor.bytes;
+    } else if (tensor.shape[1] == 1) {
+      total += tensor.elements() * sizeof(float);
+    } else {
+      total += packed_bytes(kernels, tensor);
+    }
+  }
+  return total;
+}
+
+}  // namespace lathe

@@ -1,0 +1,220 @@
+#include "infer/tensor/matrix.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <optional>
+
+namespace lathe {
+namespace {
+
+// What one task of the loader reads, and what one item of a product walks: large enough to stream,
+// small enough to share out.
+constexpr std::size_t kReadBytes = std::size_t{4} << 20;
+constexpr std::size_t kItemBytes = std::size_t{128} << 10;
+
+std::size_t row_bytes(const GgufTensor& tensor) {
+  const TensorTypeInfo& info = tensor_type_info(tensor.type);
+  return static_cast<std::size_t>(tensor.shape[0]) / info.block * info.block_bytes;
+}
+
+// A run of panels of one tensor.
+struct ReadTask {
+  std::size_t load;
+  std::size_t expert;
+  std::size_t first_panel;
+  std::size_t panels;
+};
+
+class Loading {
+ public:
+  Loading(const Gguf& file, std::span<const MatrixLoad> loads, const StopFlag* stop, int threads)
+      : file_(file), loads_(loads), stop_(stop), buffers_(static_cast<std::size_t>(threads)) {
+    for (std::size_t i = 0; i < loads.size(); ++i) {
+      const PackedMatrix& matrix = *loads[i].matrix;
+      const std::size_t source = row_bytes(*loads[i].tensor) * kPanelRows;
+      const std::size_t run = std::max<std::size_t>(1, kReadBytes / source);
+      for (std::size_t e = 0; e < matrix.experts; ++e) {
+        for (std::size_t p = 0; p < matrix.panel_count(); p += run) {
+          tasks_.push_back({i, e, p, std::min(run, matrix.panel_count() - p)});
+        }
+      }
+    }
+  }
+
+  std::size_t tasks() const { return tasks_.size(); }
+  std::uint64_t done_bytes() const { return done_.load(std::memory_order_relaxed); }
+
+  void run(std::size_t index, int thread) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (error_) return;
+      if (stop_ != nullptr && stop_->raised()) {
+        error_ = Error{ErrorKind::kCancelled, "stopped while loading"};
+        return;
+      }
+    }
+    if (auto status = read_and_pack(tasks_[index], buffers_[static_cast<std::size_t>(thread)]);
+        !status) {
+      const std::scoped_lock lock(mutex_);
+      if (!error_) error_ = status.error();
+    }
+  }
+
+  Status status() const {
+    if (error_) return std::unexpected(*error_);
+    return {};
+  }
+
+ private:
+  Status read_and_pack(const ReadTask& task, std::vector<std::byte>& buffer) {
+    const GgufTensor& tensor = *loads_[task.load].tensor;
+    const PackedMatrix& matrix = *loads_[task.load].matrix;
+    const std::size_t stride = row_bytes(tensor);
+    const std::size_t first = task.first_panel * kPanelRows;
+    const std::size_t rows = std::min(matrix.rows - first, task.panels * kPanelRows);
+    buffer.resize(rows * stride);
+    LATHE_TRY_STATUS(file_.read(tensor, (task.expert * matrix.rows + first) * stride, buffer));
+    const std::size_t panel = matrix.panel_bytes();
+    auto* out = const_cast<std::byte*>(matrix.expert(task.expert)) + task.first_panel * panel;
+    for (std::size_t r = 0; r < rows; r += kPanelRows, out += panel) {
+      matrix.type->pack(buffer.data() + r * stride, stride, std::min(kPanelRows, rows - r),
+                        matrix.k, out);
+    }
+    done_.fetch_add(rows * stride, std::memory_order_relaxed);
+    return {};
+  }
+
+  const Gguf& file_;
+  std::span<const MatrixLoad> loads_;
+  const StopFlag* stop_;
+  std::vector<ReadTask> tasks_;
+  std::vector<std::vector<std::byte>> buffers_;  // one a thread
+  std::atomic<std::uint64_t> done_{0};
+  std::mutex mutex_;
+  std::optional<Error> error_;
+};
+
+}  // namespace
+
+void PackedMatrix::row(std::size_t r, float* out) const {
+  type->unpack(panels + r / kPanelRows * panel_bytes(), r % kPanelRows, k, out);
+}
+
+std::size_t packed_bytes(const KernelTable& table, const GgufTensor& tensor) {
+  const PackedType& type = packed_type(table, tensor.type);
+  const auto rows = static_cast<std::size_t>(tensor.shape[1]);
+  const auto experts = static_cast<std::size_t>(tensor.shape[2]);
+  return experts * ((rows + kPanelRows - 1) / kPanelRows) *
+         type.panel_bytes(static_cast<std::size_t>(tensor.shape[0]));
+}
+
+Result<Pages> load_matrices(const Gguf& file, std::span<const MatrixLoad> loads,
+                            const KernelTable& table, ThreadTeam& team,
+                            const std::function<void(std::uint64_t)>& progress,
+                            const StopFlag* stop) {
+  std::size_t total = 0;
+  for (const MatrixLoad& load : loads) total += packed_bytes(table, *load.tensor);
+  LATHE_TRY(Pages arena, Pages::allocate(total));
+  std::byte* next = arena.data();
+  for (const MatrixLoad& load : loads) {
+    const GgufTensor& tensor = *load.tensor;
+    *load.matrix = {.type = &packed_type(table, tensor.type),
+                    .experts = static_cast<std::size_t>(tensor.shape[2]),
+                    .rows = static_cast<std::size_t>(tensor.shape[1]),
+                    .k = static_cast<std::size_t>(tensor.shape[0]),
+                    .panels = next};
+    next += packed_bytes(table, tensor);
+  }
+  Loading loading(file, loads, stop, team.size());
+  // In slices, so that progress is heard between them.
+  const std::size_t slice = static_cast<std::size_t>(team.size()) * 8;
+  for (std::size_t first = 0; first < loading.tasks(); first += slice) {
+    team.run(std::min(slice, loading.tasks() - first),
+             [&](std::size_t i, int thread) { loading.run(first + i, thread); });
+    LATHE_TRY_STATUS(loading.status());
+    if (progress) progress(loading.done_bytes());
+  }
+  return arena;
+}
+
+Result<std::vector<float>> load_floats(const Gguf& file, const GgufTensor& tensor) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.bytes));
+  LATHE_TRY_STATUS(file.read(tensor, 0, bytes));
+  std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
+  tensor_type_info(tensor.type).decode(bytes.data(), values.data(), values.size());
+  return values;
+}
+
+Status Activations::reserve(std::size_t tokens, std::size_t max_k) {
+  LATHE_TRY_STATUS(f32_.reserve(tokens * max_k));
+  LATHE_TRY_STATUS(q_.reserve(tokens * max_k));
+  LATHE_TRY_STATUS(scale_.reserve(tokens * max_k / kActivationBlock + tokens));
+  LATHE_TRY_STATUS(sum_.reserve(tokens * max_k / 16 + tokens));
+  return {};
+}
+
+void Activations::quantize(const KernelTable& table, std::size_t t, std::size_t from,
+                           std::size_t count) {
+  if (k_ % kActivationBlock != 0) return;  // only float matrices have such rows
+  const std::size_t at = t * k_ + from;
+  table.quantize(f32_.data() + at, count, q_.data() + at, scale_.data() + at / kActivationBlock,
+                 sum_.data() + at / 16);
+}
+
+void Activations::copy_row(const Activations& source, std::size_t from, std::size_t to) {
+  std::memcpy(row(to), source.row(from), k_ * sizeof(float));
+  std::memcpy(q_.data() + to * k_, source.q_.data() + from * k_, k_);
+  std::memcpy(scale_.data() + to * k_ / kActivationBlock,
+              source.scale_.data() + from * k_ / kActivationBlock,
+              k_ / kActivationBlock * sizeof(float));
+  std::memcpy(sum_.data() + to * k_ / 16, source.sum_.data() + from * k_ / 16,
+              k_ / 16 * sizeof(std::int16_t));
+}
+
+QuantizedRows Activations::quantized(std::size_t t) const {
+  return {q_.data() + t * k_, scale_.data() + t * k_ / kActivationBlock, sum_.data() + t * k_ / 16};
+}
+
+void multiply(ThreadTeam& team, std::span<const Product> products) {
+  // Item i covers panels [(i - first item) · run, …) of its product.
+  struct Share {
+    std::size_t first_item;
+    std::size_t run;
+  };
+  std::vector<Share> shares;
+  shares.reserve(products.size());
+  std::size_t items = 0;
+  for (const Product& product : products) {
+    const std::size_t panels = product.matrix->panel_count();
+    // Whole groups of four panels feed the widest kernels; a small matrix is still shared by all
+    // threads.
+    std::size_t run = std::max<std::size_t>(4, kItemBytes / product.matrix->panel_bytes() / 4 * 4);
+    while (run > 4 && panels < run * static_cast<std::size_t>(team.size()) * 2)
+      run = run / 2 / 4 * 4;
+    run = std::max<std::size_t>(run, 4);
+    shares.push_back({items, run});
+    items += (panels + run - 1) / run;
+  }
+  team.run(items, [&](std::size_t item, int) {
+    const auto share =
+        std::prev(std::upper_bound(shares.begin(), shares.end(), item,
+                                   [](std::size_t i, const Share& s) { return i < s.first_item; }));
+    const Product& product = products[static_cast<std::size_t>(share - shares.begin())];
+    const PackedMatrix& matrix = *product.matrix;
+    const std::size_t panel = (item - share->first_item) * share->run;
+    const std::size_t first_row = panel * kPanelRows;
+    const std::size_t rows = std::min(matrix.rows - first_row, share->run * kPanelRows);
+    matrix.type->matmul({.panels = matrix.expert(product.expert) + panel * matrix.panel_bytes(),
+                         .rows = rows,
+                         .k = matrix.k,
+                         .tokens = product.tokens,
+                         .x = product.x->quantized(product.first_token),
+                         .x_f32 = product.x->row(product.first_token),
+                         .out = product.out + first_row,
+                         .out_stride = product.stride});
+  });
+}
+
+}  // namespace lathe

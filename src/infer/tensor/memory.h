@@ -1,0 +1,53 @@
+// Memory that does not come from the heap: anonymous pages, 2 MiB aligned and advised to be huge,
+// zero until touched and given back to the system in one piece. Failure to get it is an error,
+// never an abort.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <utility>
+
+#include "ground/base/result.h"
+
+namespace lathe {
+
+class Pages {
+ public:
+  Pages() = default;
+  // Only reserves: the pages are taken when they are first written.
+  static Result<Pages> allocate(std::size_t bytes);
+  Pages(Pages&& other) noexcept { *this = std::move(other); }
+  Pages& operator=(Pages&& other) noexcept;
+  ~Pages() { release(); }
+
+  std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }
+
+ private:
+  void release();
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// A float or byte array of which only the size changes; contents are lost when it grows. For
+// scratch.
+template <class T>
+class Scratch {
+ public:
+  Status reserve(std::size_t count) {
+    if (count <= count_) return {};
+    pages_ = {};  // the old one goes first: both at once would double the peak
+    count_ = 0;
+    LATHE_TRY(pages_, Pages::allocate(count * sizeof(T)));
+    count_ = count;
+    return {};
+  }
+  T* data() const { return reinterpret_cast<T*>(pages_.data()); }
+  std::size_t bytes() const { return count_ * sizeof(T); }
+
+ private:
+  Pages pages_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace lathe
