@@ -43,6 +43,7 @@ function(lathe_room room)
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(REMOVE_ITEM sources ${dir}/main.cpp)
+  lathe_isa_sources(${room} sources)
 
   list(TRANSFORM ARG_DEPS PREPEND lathe_)
   list(TRANSFORM ARG_LIBS PREPEND lathe_lib_)

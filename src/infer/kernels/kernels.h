@@ -3,23 +3,30 @@
 // because the order of every float operation is fixed here and the integer sums are exact:
 //
 //  * SIMD lanes are output rows. Weights are packed in panels of 16 rows, and each output has ONE
-//  f32 accumulator that
-//    is walked along k in block order, so that batch width, thread split and vector width cannot
-//    change a result.
-//  * Activations are quantized per token and block of 32 (q = round-half-even(x / scale), scale =
-//  amax / 127; scale 0 for a block of zeros).
+//    f32 accumulator that is walked along k in block order, so that batch width, thread split and
+//    vector width cannot change a result.
+//  * Activations are quantized per token and block of 32: scale = amax / 127, q = round-half-even(x
+//  ·
+//    (1 / scale)). A block whose scale would be below the smallest normal float is zero with scale
+//    0; one that holds an infinity or a NaN is zero with scale NaN, so that the product says so.
 //    With idot = Σ q_weight·q_activation (int32, signed weights), as = the activation's scale, asum
 //    = Σ q_activation:
 //      one scale per 32 (Q4_0 Q5_0 Q8_0 IQ4_NL IQ4_XS MXFP4): acc = fma(f32(idot), ws·as, acc)
-//      scale and min per 32 (Q4_1 Q5_1 Q4_K Q5_K):            … then acc = fma(wm, f32(asum)·as,
-//      acc) scale per 16 (Q3_K Q6_K NVFP4): u = f32(i0)·ws0; u = fma(f32(i1), ws1, u); acc = fma(u,
-//      as, acc) scale and min per 16 (Q2_K):    … then v = wm0·f32(s0); v = fma(wm1, f32(s1), v);
-//      acc = fma(v, as, acc)
-//    ws = f32(d)·f32(sub-block scale), wm = m or −f32(dmin)·f32(sub-block min), each rounded once.
+//      scale and min per 32 (Q4_1 Q5_1 Q4_K Q5_K):
+//        … then acc = fma(wm, f32(asum)·as, acc)
+//      scale per 16 (Q3_K Q6_K NVFP4):
+//        u = f32(i0)·ws0; u = fma(f32(i1), ws1, u); acc = fma(u, as, acc)
+//      scale and min per 16 (Q2_K):
+//        … then v = wm0·f32(s0); v = fma(wm1, f32(s1), v); acc = fma(v, as, acc)
+//    ws = f32(d)·f32(sub-block scale), wm = m or −(f32(dmin)·f32(sub-block min)), each rounded
+//    once.
 //  * F32, F16 and BF16 weights multiply f32 activations: acc = fma(w, x, acc) along k.
 //  * exp is our own polynomial (kernels/exp.inl), sums over a row use 16 virtual lanes: lane i adds
-//  the elements
-//    i, i+16, …, and the lanes are added as a fixed tree (8, 4, 2, 1).
+//    the elements i, i+16, …, and the lanes are added as a fixed tree (8, 4, 2, 1).
+//  * Attention: a score is one accumulator along head_dim, s = fma(q, k, s); in q8_0 chunks q is
+//    quantized as activations are and s = fma(f32(idot), ks·qs, s). The weights exp(s − m) are
+//    summed over 16 virtual lanes (position i in lane i % 16). o = fma(p, v, o), in q8_0 chunks
+//    o = fma(p·vs, f32(v), o), position by position.
 //
 // Memory from the caller is 64-byte aligned where it says so; k is a multiple of the type's block
 // (and of 32 for the integer types). Any thread may call anything.

@@ -1,0 +1,301 @@
+// The slow twin that says what every other table must give: one row, one block, one element at a
+// time. Panels keep GGUF's rows as they are.
+#include <cstring>
+
+#include "infer/kernels/elementwise.inl"
+#include "infer/kernels/int_blocks.h"
+#include "infer/kernels/tables.h"
+#include "infer/quant/blocks.h"
+
+namespace lathe {
+namespace {
+
+constexpr IntFormat kFormats[] = {
+    {TensorType::kQ4_0, Scaling::kPer32, 32, 18, read_q4_0, decode_q4_0},
+    {TensorType::kQ4_1, Scaling::kPer32Min, 32, 20, read_q4_1, decode_q4_1},
+    {TensorType::kQ5_0, Scaling::kPer32, 32, 22, read_q5_0, decode_q5_0},
+    {TensorType::kQ5_1, Scaling::kPer32Min, 32, 24, read_q5_1, decode_q5_1},
+    {TensorType::kQ8_0, Scaling::kPer32, 32, 34, read_q8_0, decode_q8_0},
+    {TensorType::kQ2_K, Scaling::kPer16Min, 256, 84, read_q2_k, decode_q2_k},
+    {TensorType::kQ3_K, Scaling::kPer16, 256, 110, read_q3_k, decode_q3_k},
+    {TensorType::kQ4_K, Scaling::kPer32Min, 256, 144, read_q4_k, decode_q4_k},
+    {TensorType::kQ5_K, Scaling::kPer32Min, 256, 176, read_q5_k, decode_q5_k},
+    {TensorType::kQ6_K, Scaling::kPer16, 256, 210, read_q6_k, decode_q6_k},
+    {TensorType::kIQ4_NL, Scaling::kPer32, 32, 18, read_iq4_nl, decode_iq4_nl},
+    {TensorType::kIQ4_XS, Scaling::kPer32, 256, 136, read_iq4_xs, decode_iq4_xs},
+    {TensorType::kMXFP4, Scaling::kPer32, 32, 17, read_mxfp4, decode_mxfp4},
+    {TensorType::kNVFP4, Scaling::kPer16, 64, 36, read_nvfp4, decode_nvfp4},
+};
+
+constexpr const IntFormat& format_of(TensorType type) {
+  for (const IntFormat& format : kFormats)
+    if (format.type == type) return format;
+  __builtin_unreachable();
+}
+
+void copy_rows(const std::byte* src, std::size_t row_bytes, std::size_t rows, std::byte* panel,
+               std::size_t panel_bytes) {
+  for (std::size_t r = 0; r < rows; ++r)
+    std::memcpy(panel + r * row_bytes, src + r * row_bytes, row_bytes);
+  std::memset(panel + rows * row_bytes, 0, panel_bytes - rows * row_bytes);
+}
+
+constexpr std::size_t round_up_64(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
+float dot_of(const std::int8_t* w, const std::int8_t* q, std::size_t count) {
+  std::int32_t sum = 0;
+  for (std::size_t i = 0; i < count; ++i) sum += w[i] * q[i];
+  return static_cast<float>(sum);
+}
+
+// One block of one row times one token's, added to that output as kernels.h says.
+template <Scaling kScaling>
+float step(const IntBlock& w, const std::int8_t* q, float as, const std::int16_t* sum, float acc) {
+  if constexpr (kScaling == Scaling::kPer32 || kScaling == Scaling::kPer32Min) {
+    acc = __builtin_fmaf(dot_of(w.w, q, 32), w.scale[0] * as, acc);
+    if constexpr (kScaling == Scaling::kPer32Min)
+      acc = __builtin_fmaf(w.min[0], static_cast<float>(sum[0] + sum[1]) * as, acc);
+  } else {
+    float u = dot_of(w.w, q, 16) * w.scale[0];
+    u = __builtin_fmaf(dot_of(w.w + 16, q + 16, 16), w.scale[1], u);
+    acc = __builtin_fmaf(u, as, acc);
+    if constexpr (kScaling == Scaling::kPer16Min) {
+      float v = w.min[0] * static_cast<float>(sum[0]);
+      v = __builtin_fmaf(w.min[1], static_cast<float>(sum[1]), v);
+      acc = __builtin_fmaf(v, as, acc);
+    }
+  }
+  return acc;
+}
+
+template <TensorType kType>
+struct IntKernel {
+  static constexpr const IntFormat& kFormat = format_of(kType);
+
+  static std::size_t panel_bytes(std::size_t k) {
+    return round_up_64(kPanelRows * kFormat.row_bytes(k));
+  }
+  static void pack(const std::byte* src, std::size_t row_bytes, std::size_t rows, std::size_t k,
+                   std::byte* panel) {
+    copy_rows(src, row_bytes, rows, panel, panel_bytes(k));
+  }
+  static void unpack(const std::byte* panel, std::size_t lane, std::size_t k, float* out) {
+    kFormat.decode(panel + lane * kFormat.row_bytes(k), out, k);
+  }
+  static void matmul(const MatmulArgs& args) {
+    const std::size_t blocks = args.k / kActivationBlock;
+    for (std::size_t r = 0; r < args.rows; ++r) {
+      const std::byte* row = args.panels + r / kPanelRows * panel_bytes(args.k) +
+                             r % kPanelRows * kFormat.row_bytes(args.k);
+      for (std::size_t t = 0; t < args.tokens; ++t) args.out[t * args.out_stride + r] = 0;
+      for (std::size_t b = 0; b < blocks; ++b) {
+        IntBlock w;
+        kFormat.read(row, b, w);
+        for (std::size_t t = 0; t < args.tokens; ++t) {
+          float& acc = args.out[t * args.out_stride + r];
+          const std::size_t at = t * blocks + b;
+          acc = step<kFormat.scaling>(w, args.x.q + 32 * at, args.x.scale[at], args.x.sum + 2 * at,
+                                      acc);
+        }
+      }
+    }
+  }
+  static constexpr PackedType kTable = {kType, true, panel_bytes, pack, unpack, matmul};
+};
+
+template <TensorType kType, std::size_t kBytes, auto kDecode>
+struct FloatKernel {
+  static std::size_t panel_bytes(std::size_t k) { return round_up_64(kPanelRows * kBytes * k); }
+  static void pack(const std::byte* src, std::size_t row_bytes, std::size_t rows, std::size_t k,
+                   std::byte* panel) {
+    copy_rows(src, row_bytes, rows, panel, panel_bytes(k));
+  }
+  static void unpack(const std::byte* panel, std::size_t lane, std::size_t k, float* out) {
+    kDecode(panel + lane * kBytes * k, out, k);
+  }
+  static void matmul(const MatmulArgs& args) {
+    for (std::size_t r = 0; r < args.rows; ++r) {
+      const std::byte* row =
+          args.panels + r / kPanelRows * panel_bytes(args.k) + r % kPanelRows * kBytes * args.k;
+      for (std::size_t t = 0; t < args.tokens; ++t) args.out[t * args.out_stride + r] = 0;
+      for (std::size_t i = 0; i < args.k; ++i) {
+        float w;
+        kDecode(row + kBytes * i, &w, 1);
+        for (std::size_t t = 0; t < args.tokens; ++t) {
+          float& acc = args.out[t * args.out_stride + r];
+          acc = __builtin_fmaf(w, args.x_f32[t * args.k + i], acc);
+        }
+      }
+    }
+  }
+  static constexpr PackedType kTable = {kType, false, panel_bytes, pack, unpack, matmul};
+};
+
+constexpr PackedType kTypes[] = {
+    FloatKernel<TensorType::kF32, 4, decode_f32>::kTable,
+    FloatKernel<TensorType::kF16, 2, decode_f16>::kTable,
+    FloatKernel<TensorType::kBF16, 2, decode_bf16>::kTable,
+    IntKernel<TensorType::kQ4_0>::kTable,
+    IntKernel<TensorType::kQ4_1>::kTable,
+    IntKernel<TensorType::kQ5_0>::kTable,
+    IntKernel<TensorType::kQ5_1>::kTable,
+    IntKernel<TensorType::kQ8_0>::kTable,
+    IntKernel<TensorType::kQ2_K>::kTable,
+    IntKernel<TensorType::kQ3_K>::kTable,
+    IntKernel<TensorType::kQ4_K>::kTable,
+    IntKernel<TensorType::kQ5_K>::kTable,
+    IntKernel<TensorType::kQ6_K>::kTable,
+    IntKernel<TensorType::kIQ4_NL>::kTable,
+    IntKernel<TensorType::kIQ4_XS>::kTable,
+    IntKernel<TensorType::kMXFP4>::kTable,
+    IntKernel<TensorType::kNVFP4>::kTable,
+};
+
+// m, l and the weights of one column from its scores: p[slot] = exp(s − m).
+void softmax(float* s, std::size_t first, std::size_t last, float& m, float& l) {
+  float lanes[kLanes];
+  for (float& lane : lanes) lane = -__builtin_inff();
+  for (std::size_t slot = first; slot < last; ++slot)
+    lanes[slot % kLanes] = larger(lanes[slot % kLanes], s[slot]);
+  m = fold_max(lanes);
+  for (float& lane : lanes) lane = 0;
+  for (std::size_t slot = first; slot < last; ++slot) {
+    s[slot] = exp1(s[slot] - m);
+    lanes[slot % kLanes] += s[slot];
+  }
+  l = fold_sum(lanes);
+}
+
+// Score gives q·k of a slot, Value adds p·v of a slot to o.
+template <class Score, class Value>
+void attend_column(const KvFormat::AttendArgs& args, std::size_t c, Score score, Value value) {
+  float s[kChunk];
+  float* o = args.o + c * args.head_dim;
+  std::memset(o, 0, args.head_dim * sizeof(float));
+  args.m[c] = -__builtin_inff();
+  args.l[c] = 0;
+  if (args.first[c] >= args.last[c]) return;
+  for (std::size_t slot = args.first[c]; slot < args.last[c]; ++slot) s[slot] = score(slot);
+  softmax(s, args.first[c], args.last[c], args.m[c], args.l[c]);
+  for (std::size_t slot = args.first[c]; slot < args.last[c]; ++slot) value(slot, s[slot], o);
+}
+
+// K then V, position by position, as F32 or F16.
+template <std::size_t kBytes, auto kDecode>
+struct FloatKv {
+  static std::size_t chunk_bytes(std::size_t head_dim) { return 2 * kChunk * kBytes * head_dim; }
+  static void put(std::byte* at, float value) {
+    if constexpr (kBytes == 4)
+      lathe::store(at, value);
+    else
+      lathe::store(at, f32_to_f16(value));
+  }
+  static void store(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
+                    const float* v) {
+    for (std::size_t d = 0; d < head_dim; ++d) {
+      put(chunk + kBytes * (slot * head_dim + d), k[d]);
+      put(chunk + kBytes * ((kChunk + slot) * head_dim + d), v[d]);
+    }
+  }
+  static void attend(const KvFormat::AttendArgs& args) {
+    const auto element = [&args](std::size_t row, std::size_t d) {
+      float value;
+      kDecode(args.chunk + kBytes * (row * args.head_dim + d), &value, 1);
+      return value;
+    };
+    for (std::size_t c = 0; c < args.columns; ++c) {
+      const float* q = args.q + c * args.head_dim;
+      attend_column(
+          args, c,
+          [&](std::size_t slot) {
+            float s = 0;
+            for (std::size_t d = 0; d < args.head_dim; ++d)
+              s = __builtin_fmaf(q[d], element(slot, d), s);
+            return s;
+          },
+          [&](std::size_t slot, float p, float* o) {
+            for (std::size_t d = 0; d < args.head_dim; ++d)
+              o[d] = __builtin_fmaf(p, element(kChunk + slot, d), o[d]);
+          });
+    }
+  }
+};
+
+// Rows of blocks like Q8_0's: f16 scale, 32 integers; 64 rows of K, then 64 of V.
+struct Q8Kv {
+  static constexpr std::size_t kBlockBytes = 34;
+
+  static std::size_t chunk_bytes(std::size_t head_dim) {
+    return 2 * kChunk * (head_dim / kActivationBlock) * kBlockBytes;
+  }
+  static void store_row(const float* x, std::size_t head_dim, std::byte* row) {
+    for (std::size_t d = 0; d < head_dim; d += kActivationBlock, row += kBlockBytes) {
+      std::int8_t q[kActivationBlock];
+      lathe::store(row, f32_to_f16(quantize_block(x + d, q)));
+      std::memcpy(row + 2, q, sizeof q);
+    }
+  }
+  static void store(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
+                    const float* v) {
+    const std::size_t row_bytes = head_dim / kActivationBlock * kBlockBytes;
+    store_row(k, head_dim, chunk + slot * row_bytes);
+    store_row(v, head_dim, chunk + (kChunk + slot) * row_bytes);
+  }
+  static void attend(const KvFormat::AttendArgs& args) {
+    const std::size_t blocks = args.head_dim / kActivationBlock;
+    const auto block = [&args, blocks](std::size_t row, std::size_t b) {
+      return args.chunk + (row * blocks + b) * kBlockBytes;
+    };
+    for (std::size_t c = 0; c < args.columns; ++c) {
+      const float* q = args.q + c * args.head_dim;
+      attend_column(
+          args, c,
+          [&](std::size_t slot) {
+            float s = 0;
+            for (std::size_t b = 0; b < blocks; ++b) {
+              std::int8_t qq[kActivationBlock];
+              const float qs = quantize_block(q + kActivationBlock * b, qq);
+              IntBlock k;
+              read_q8_0(block(slot, b), 0, k);
+              s = __builtin_fmaf(dot_of(k.w, qq, kActivationBlock), k.scale[0] * qs, s);
+            }
+            return s;
+          },
+          [&](std::size_t slot, float p, float* o) {
+            for (std::size_t b = 0; b < blocks; ++b, o += kActivationBlock) {
+              IntBlock v;
+              read_q8_0(block(kChunk + slot, b), 0, v);
+              const float factor = p * v.scale[0];
+              for (std::size_t i = 0; i < kActivationBlock; ++i)
+                o[i] = __builtin_fmaf(factor, static_cast<float>(v.w[i]), o[i]);
+            }
+          });
+    }
+  }
+};
+
+template <class Kv>
+constexpr KvFormat kv_format(KvType type) {
+  return {type, Kv::chunk_bytes, Kv::store, Kv::attend};
+}
+
+}  // namespace
+
+const KernelTable kScalarTable = {
+    "scalar",
+    kTypes,
+    {kv_format<FloatKv<4, decode_f32>>(KvType::kF32),
+     kv_format<FloatKv<2, decode_f16>>(KvType::kF16), kv_format<Q8Kv>(KvType::kQ8_0)},
+    quantize,
+    rms_norm,
+    silu_mul,
+    add,
+    add_scaled,
+    rope,
+    merge,
+    exp_sum,
+    max_of};
+
+}  // namespace lathe

@@ -1,0 +1,348 @@
+// The scalar kernels against double precision, the decoders of infer/quant and the C library. The
+// other tables are held to the scalar one, bit for bit, by kernels_test.cpp.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "infer/kernels/kernels.h"
+
+namespace lathe {
+namespace {
+
+const KernelTable& scalar() {
+  return *find_kernel_table("scalar");
+}
+
+std::vector<float> gaussian(std::size_t n, unsigned seed, float scale = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> x(n);
+  for (float& value : x) value = normal(random);
+  return x;
+}
+
+// Rows of a type as random bytes whose half floats (and E8M0 bytes) are of ordinary size.
+std::vector<std::byte> random_rows(const TensorTypeInfo& info, std::size_t rows, std::size_t k,
+                                   unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<std::byte> bytes(rows * k / info.block * info.block_bytes);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  const auto f16 = [](std::byte* at, float value) {
+    const std::uint16_t bits = f32_to_f16(value);
+    std::memcpy(at, &bits, 2);
+  };
+  for (std::size_t at = 0; at < bytes.size(); at += info.block_bytes) {
+    std::byte* b = bytes.data() + at;
+    const float d = (static_cast<float>(random() % 1000) + 1) * 1e-5f;
+    switch (info.type) {
+      case TensorType::kF32:
+        std::memcpy(b, &d, 4);
+        break;
+      case TensorType::kF16:
+        f16(b, d);
+        break;
+      case TensorType::kBF16:
+        b[1] = std::byte{0x3d};
+        break;
+      case TensorType::kQ2_K:
+        f16(b + 80, d), f16(b + 82, d);
+        break;
+      case TensorType::kQ3_K:
+        f16(b + 108, -d);
+        break;
+      case TensorType::kQ6_K:
+        f16(b + 208, d);
+        break;
+      case TensorType::kQ4_1:
+      case TensorType::kQ5_1:
+      case TensorType::kQ4_K:
+      case TensorType::kQ5_K:
+        f16(b, d), f16(b + 2, d * 3);
+        break;
+      case TensorType::kMXFP4:
+        b[0] = static_cast<std::byte>(118 + random() % 10);
+        break;
+      case TensorType::kNVFP4:
+        break;
+      default:
+        f16(b, d);
+    }
+  }
+  return bytes;
+}
+
+struct Panels {
+  std::vector<std::byte> memory;
+  std::byte* data;
+};
+
+Panels pack(const PackedType& type, const TensorTypeInfo& info, const std::vector<std::byte>& src,
+            std::size_t rows, std::size_t k) {
+  const std::size_t panels = (rows + kPanelRows - 1) / kPanelRows, bytes = type.panel_bytes(k);
+  EXPECT_EQ(bytes % 64, 0u);
+  Panels out;
+  out.memory.resize(panels * bytes + 64);
+  out.data = out.memory.data() + (64 - reinterpret_cast<std::uintptr_t>(out.memory.data()) % 64);
+  const std::size_t row_bytes = k / info.block * info.block_bytes;
+  for (std::size_t p = 0; p < panels; ++p)
+    type.pack(src.data() + p * kPanelRows * row_bytes, row_bytes,
+              std::min(kPanelRows, rows - p * kPanelRows), k, out.data + p * bytes);
+  return out;
+}
+
+class ScalarType : public testing::TestWithParam<TensorType> {};
+
+TEST_P(ScalarType, UnpackIsDecode) {
+  const TensorTypeInfo& info = tensor_type_info(GetParam());
+  const PackedType& type = packed_type(scalar(), GetParam());
+  const std::size_t rows = 21, k = 512, row_bytes = k / info.block * info.block_bytes;
+  const auto src = random_rows(info, rows, k, 3);
+  const Panels panels = pack(type, info, src, rows, k);
+  for (std::size_t r = 0; r < 32; ++r) {
+    std::vector<float> want(k, 0.0f), got(k);
+    if (r < rows) info.decode(src.data() + r * row_bytes, want.data(), k);
+    type.unpack(panels.data + r / 16 * type.panel_bytes(k), r % 16, k, got.data());
+    if (r < rows) {
+      EXPECT_EQ(std::memcmp(got.data(), want.data(), k * sizeof(float)), 0) << info.name << r;
+    }
+  }
+}
+
+// The float operations of one output are 3 a block (5 with minima), each with a relative error of
+// 2^-24 of a partial result, which is below Σ|w·x| (Σ|scale·w·x| + Σ|min·x| for types with minima).
+TEST_P(ScalarType, MatmulIsTheProduct) {
+  const TensorTypeInfo& info = tensor_type_info(GetParam());
+  const PackedType& type = packed_type(scalar(), GetParam());
+  const std::size_t rows = 19, k = 768, row_bytes = k / info.block * info.block_bytes;
+  const auto src = random_rows(info, rows, k, 5);
+  const Panels panels = pack(type, info, src, rows, k);
+  for (const std::size_t tokens : {1u, 2u, 9u}) {
+    std::vector<float> x = gaussian(tokens * k, 7);
+    std::fill_n(x.begin() + 32, 32, 0.0f);
+    std::vector<std::int8_t> q(x.size());
+    std::vector<float> scale(x.size() / 32);
+    std::vector<std::int16_t> sum(x.size() / 16);
+    for (std::size_t t = 0; t < tokens; ++t)
+      scalar().quantize(x.data() + t * k, k, q.data() + t * k, scale.data() + t * k / 32,
+                        sum.data() + t * k / 16);
+    if (type.integer)
+      for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(q[i]) * scale[i / 32];
+    const std::size_t stride = rows + 3;
+    std::vector<float> out(tokens * stride, 77.0f);
+    type.matmul({panels.data,
+                 rows,
+                 k,
+                 tokens,
+                 {q.data(), scale.data(), sum.data()},
+                 x.data(),
+                 out.data(),
+                 stride});
+    for (std::size_t r = 0; r < rows; ++r) {
+      std::vector<float> w(k);
+      info.decode(src.data() + r * row_bytes, w.data(), k);
+      for (std::size_t t = 0; t < tokens; ++t) {
+        double want = 0, size = 0;
+        for (std::size_t i = 0; i < k; ++i) {
+          want += double{w[i]} * x[t * k + i];
+          size += std::abs(double{w[i]} * x[t * k + i]);
+        }
+        const double steps = type.integer ? 5.0 * k / 32 : 1.0 * k;
+        // Scale and minimum cancel in w, never by more than this factor in these rows.
+        EXPECT_NEAR(out[t * stride + r], want, size * 8 * steps * 0x1p-24) << info.name << r;
+      }
+    }
+    for (std::size_t t = 0; t < tokens; ++t)
+      for (std::size_t r = rows; r < stride; ++r) EXPECT_EQ(out[t * stride + r], 77.0f);
+  }
+}
+
+std::vector<TensorType> all_types() {
+  std::vector<TensorType> types;
+  for (const TensorTypeInfo& info : tensor_types()) types.push_back(info.type);
+  return types;
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, ScalarType, testing::ValuesIn(all_types()), [](const auto& param) {
+  return std::string(tensor_type_info(param.param).name);
+});
+
+TEST(Scalar, HasEveryType) {
+  EXPECT_EQ(scalar().types.size(), tensor_types().size());
+}
+
+TEST(Scalar, QuantizeRoundsToTheNearest) {
+  const std::vector<float> x = gaussian(256, 1);
+  std::int8_t q[256];
+  float scale[8];
+  std::int16_t sum[16];
+  scalar().quantize(x.data(), 256, q, scale, sum);
+  for (std::size_t i = 0; i < 256; ++i) {
+    EXPECT_LE(std::abs(x[i] - static_cast<float>(q[i]) * scale[i / 32]), scale[i / 32] * 0.50001f);
+    EXPECT_LE(std::abs(q[i]), 127);
+  }
+  for (std::size_t h = 0; h < 16; ++h) {
+    int total = 0;
+    for (std::size_t i = 0; i < 16; ++i) total += q[16 * h + i];
+    EXPECT_EQ(sum[h], total);
+  }
+}
+
+TEST(Scalar, QuantizeBorders) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::nanf("");
+  for (const float odd : {0.0f, 1e-44f, 1e-38f, 3.4e38f, inf, -inf, nan}) {
+    float x[32] = {};
+    x[5] = odd;
+    std::int8_t q[32];
+    float scale;
+    std::int16_t sum[2];
+    scalar().quantize(x, 32, q, &scale, sum);
+    if (!std::isfinite(odd)) {
+      EXPECT_TRUE(std::isnan(scale));
+      EXPECT_EQ(q[5], 0);
+    } else if (odd > 1e30f) {
+      EXPECT_EQ(q[5], 127);
+    } else {
+      EXPECT_EQ(scale, 0.0f) << odd;
+      EXPECT_EQ(sum[0], 0);
+    }
+  }
+  float ties[32] = {127, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f};
+  std::int8_t q[32];
+  float scale;
+  std::int16_t sum[2];
+  scalar().quantize(ties, 32, q, &scale, sum);
+  EXPECT_EQ(scale, 1.0f);
+  EXPECT_EQ(std::vector<int>(q, q + 6), (std::vector<int>{127, 0, 2, 2, 0, -2}));
+}
+
+TEST(Scalar, ExpIsTheCLibrarys) {
+  std::vector<float> x;
+  for (float v = -87.3f; v < 88.3f; v += 0.0137f) x.push_back(v);
+  std::vector<float> y = x;
+  scalar().exp_sum(y.data(), y.size(), 0);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    EXPECT_NEAR(y[i] / std::exp(double{x[i]}), 1, 2.5e-7) << x[i];
+  float odd[] = {-std::numeric_limits<float>::infinity(), -88, 89, std::nanf(""), 0};
+  scalar().exp_sum(odd, 5, 0);
+  EXPECT_EQ(odd[0], 0);
+  EXPECT_EQ(odd[1], 0);
+  EXPECT_TRUE(std::isinf(odd[2]));
+  EXPECT_TRUE(std::isnan(odd[3]));
+  EXPECT_EQ(odd[4], 1);
+}
+
+TEST(Scalar, NormSiluRopeAndSums) {
+  for (const std::size_t n : {1u, 15u, 16u, 100u, 2048u}) {
+    const auto x = gaussian(n, 11), w = gaussian(n, 12);
+    std::vector<float> out(n);
+    double square = 0, total = 0, top = -1e30;
+    for (const float v : x)
+      square += double{v} * v, total += std::exp(double{v}), top = std::max(top, double{v});
+    scalar().rms_norm(x.data(), w.data(), n, 1e-5f, out.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      const double want = x[i] / std::sqrt(square / static_cast<double>(n) + 1e-5) * w[i];
+      EXPECT_NEAR(out[i], want, std::abs(want) * 1e-5);
+    }
+    scalar().silu_mul(x.data(), w.data(), n, out.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      const double want = x[i] / (1 + std::exp(-double{x[i]})) * w[i];
+      EXPECT_NEAR(out[i], want, std::abs(want) * 1e-6);
+    }
+    std::vector<float> e = x;
+    EXPECT_NEAR(scalar().exp_sum(e.data(), n, 0), total, total * 1e-5);
+    EXPECT_EQ(scalar().max(x.data(), n), static_cast<float>(top));
+    std::vector<float> sum = w;
+    scalar().add(x.data(), n, sum.data());
+    EXPECT_EQ(sum[n - 1], w[n - 1] + x[n - 1]);
+    scalar().add_scaled(x.data(), 0.5f, n, sum.data());
+    EXPECT_NEAR(sum[n - 1], w[n - 1] + 1.5 * x[n - 1], 1e-5);
+  }
+  const float nans[] = {std::nanf(""), std::nanf("")}, one[] = {std::nanf(""), -3, std::nanf("")};
+  EXPECT_TRUE(std::isnan(scalar().max(nans, 2)));
+  EXPECT_EQ(scalar().max(one, 3), -3);
+
+  const float c[] = {0.6f, 0.0f}, s[] = {0.8f, 1.0f};
+  float pairs[] = {1, 2, 3, 4, 9}, neox[] = {1, 2, 3, 4, 9};
+  scalar().rope(pairs, c, s, 4, false);
+  scalar().rope(neox, c, s, 4, true);
+  EXPECT_NEAR(pairs[0], 0.6 - 1.6, 1e-6);
+  EXPECT_NEAR(pairs[1], 0.8 + 1.2, 1e-6);
+  EXPECT_NEAR(pairs[2], -4, 1e-6);
+  EXPECT_NEAR(pairs[3], 3, 1e-6);
+  EXPECT_NEAR(neox[0], 0.6 - 2.4, 1e-6);
+  EXPECT_NEAR(neox[2], 0.8 + 1.8, 1e-6);
+  EXPECT_NEAR(neox[1], -4, 1e-6);
+  EXPECT_NEAR(neox[3], 2, 1e-6);
+  EXPECT_EQ(pairs[4], 9);
+}
+
+// Attention over two chunks, merged, against one softmax in double precision.
+TEST(Scalar, AttendAndMergeAreSoftmax) {
+  const double tolerance[] = {1e-5, 2e-3, 3e-2};
+  for (const KvFormat& kv : scalar().kv) {
+    const std::size_t dim = 64, columns = 3;
+    const std::size_t begin[] = {0, 10, 70}, end[] = {100, 64, 128};
+    const auto q = gaussian(columns * dim, 21, 0.3f), k = gaussian(128 * dim, 22),
+               v = gaussian(128 * dim, 23);
+    std::vector<std::byte> chunk(kv.chunk_bytes(dim));
+    EXPECT_EQ(chunk.size() % 64, 0u);
+    std::vector<float> m(columns, -std::numeric_limits<float>::infinity()), l(columns),
+        o(columns * dim);
+    for (std::size_t part = 0; part < 2; ++part) {
+      for (std::size_t slot = 0; slot < kChunk; ++slot) {
+        const std::size_t at = (part * kChunk + slot) * dim;
+        kv.store(chunk.data(), dim, slot, k.data() + at, v.data() + at);
+      }
+      std::uint8_t first[columns], last[columns];
+      const auto local = [part](std::size_t at) {
+        return static_cast<std::uint8_t>(
+            std::min(std::max(at, part * kChunk) - part * kChunk, kChunk));
+      };
+      for (std::size_t c = 0; c < columns; ++c) first[c] = local(begin[c]), last[c] = local(end[c]);
+      std::vector<float> m2(columns), l2(columns), o2(columns * dim);
+      kv.attend(
+          {chunk.data(), dim, columns, q.data(), first, last, m2.data(), l2.data(), o2.data()});
+      for (std::size_t c = 0; c < columns; ++c)
+        scalar().merge(&m[c], &l[c], o.data() + c * dim, m2[c], l2[c], o2.data() + c * dim, dim);
+    }
+    for (std::size_t c = 0; c < columns; ++c) {
+      std::vector<double> p;
+      double top = -1e30, sum = 0;
+      for (std::size_t t = begin[c]; t < end[c]; ++t) {
+        double s = 0;
+        for (std::size_t d = 0; d < dim; ++d) s += double{q[c * dim + d]} * k[t * dim + d];
+        p.push_back(s);
+        top = std::max(top, s);
+      }
+      for (double& s : p) s = std::exp(s - top), sum += s;
+      for (std::size_t d = 0; d < dim; ++d) {
+        double want = 0;
+        for (std::size_t t = begin[c]; t < end[c]; ++t)
+          want += p[t - begin[c]] * v[t * dim + d] / sum;
+        EXPECT_NEAR(o[c * dim + d] / l[c], want, tolerance[static_cast<int>(kv.type)]);
+      }
+    }
+  }
+}
+
+TEST(Scalar, MergeOfNothing) {
+  const float none = -std::numeric_limits<float>::infinity();
+  float m = none, l = 0, o[16] = {}, o2[16] = {4};
+  scalar().merge(&m, &l, o, none, 0, o2, 16);
+  EXPECT_EQ(m, none);
+  EXPECT_EQ(o[0], 0);
+  scalar().merge(&m, &l, o, -3, 2, o2, 16);
+  EXPECT_EQ(m, -3);
+  EXPECT_EQ(l, 2);
+  EXPECT_EQ(o[0], 4);
+  scalar().merge(&m, &l, o, none, 0, o2, 16);
+  EXPECT_EQ(l, 2);
+}
+
+}  // namespace
+}  // namespace lathe

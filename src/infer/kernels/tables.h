@@ -1,0 +1,10 @@
+// The tables that this build has; registry.cpp chooses. Kernel files see each other only here.
+#pragma once
+
+#include "infer/kernels/kernels.h"
+
+namespace lathe {
+
+extern const KernelTable kScalarTable;
+
+}  // namespace lathe
