@@ -83,6 +83,8 @@ class Gguf {
  private:
   struct State;
   explicit Gguf(std::unique_ptr<State> state);
+  std::unexpected<Error> missing(std::string_view key) const;
+  std::unexpected<Error> wrong_kind(std::string_view key, std::string_view needed) const;
   std::unique_ptr<State> state_;
 };
 
