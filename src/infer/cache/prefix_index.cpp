@@ -86,7 +86,6 @@ void PrefixIndex::put(std::span<const std::int32_t> tokens, const BlockTable& ta
       pool_->add_reference(fresh->block);
       child = fresh.get();
       node->children.push_back(std::move(fresh));
-      ++nodes_;
     }
     child->used = now_;
     node = child;
@@ -98,7 +97,18 @@ void PrefixIndex::drop(Node* leaf) {
   auto& siblings = leaf->parent->children;
   siblings.erase(std::find_if(siblings.begin(), siblings.end(),
                               [&](auto& child) { return child.get() == leaf; }));
-  --nodes_;
+}
+
+std::size_t PrefixIndex::reclaimable() const {
+  std::size_t count = 0;
+  std::vector<const Node*> open{root_.get()};
+  while (!open.empty()) {
+    const Node* node = open.back();
+    open.pop_back();
+    for (auto& child : node->children) open.push_back(child.get());
+    if (node != root_.get() && pool_->references(node->block) == 1) ++count;
+  }
+  return count;
 }
 
 void PrefixIndex::reclaim(std::size_t blocks) {

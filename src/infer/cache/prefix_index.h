@@ -30,7 +30,8 @@ class PrefixIndex {
   // Frees blocks that nobody else uses until `blocks` are free in the pool or nothing is
   // left to give.
   void reclaim(std::size_t blocks);
-  std::size_t blocks() const { return nodes_; }
+  // How many blocks reclaim() could free.
+  std::size_t reclaimable() const;
 
  private:
   struct Node;
@@ -40,7 +41,6 @@ class PrefixIndex {
   BlockPool* pool_;
   std::unique_ptr<Node> root_;
   std::uint64_t now_ = 0;
-  std::size_t nodes_ = 0;
 };
 
 }  // namespace lathe

@@ -1,0 +1,31 @@
+// The visible text of an answer while it grows: whole UTF-8 sequences only, cut before the first
+// stop string, and with anything that may still become one held back. One per sequence; copyable.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "infer/text/tokenizer.h"
+
+namespace lathe {
+
+class AnswerText {
+ public:
+  AnswerText(const Tokenizer& tokenizer, std::vector<std::string> stop)
+      : stream_(tokenizer), stop_(std::move(stop)) {}
+
+  // The text that is now certain. After a stop string was met: `stopped()` and nothing more.
+  std::string push(TokenId token);
+  std::string finish();
+  bool stopped() const { return stopped_; }
+
+ private:
+  std::string release(bool all);
+
+  TextStream stream_;
+  std::vector<std::string> stop_;
+  std::string held_;
+  bool stopped_ = false;
+};
+
+}  // namespace lathe
