@@ -45,6 +45,7 @@ struct VocabularySpec {
   std::optional<bool> add_bos, add_eos, add_separator,
       add_space_prefix;                         // absent: as the model / pre says
   bool lowercase = true, strip_accents = true;  // bert
+  bool strip_after_control = false;  // white space after a control token is dropped (Phi-3)
 };
 
 // A piece of a prompt. Only trusted text (a template's own words) may name control tokens; what a
@@ -57,13 +58,15 @@ struct PromptPart {
 class Tokenizer {
  public:
   static Result<std::unique_ptr<Tokenizer>> make(VocabularySpec spec);
-  virtual ~Tokenizer() = default;
+  ~Tokenizer();
 
   // add_special: BOS / EOS / [CLS] … as the vocabulary wants them. parse_special: control tokens in
-  // the text count.
+  // the text count. BOS is not added where the text names it already. Texts below 2 GiB.
   std::vector<TokenId> encode(std::string_view text, bool add_special, bool parse_special) const;
+  // Neighbouring parts of equal trust are one text; where trust changes, the text is cut.
   std::vector<TokenId> encode(std::span<const PromptPart> parts, bool add_special) const;
-  // The bytes of one token; "" for a control token unless `special`.
+  // The bytes of one token; "" for a control token unless `special`. Markers that an answer's
+  // reader needs (harmony's "<|channel|>" …) are never hidden.
   std::string piece(TokenId id, bool special = false) const;
   std::string decode(std::span<const TokenId> ids,
                      bool special = false) const;  // a whole text: leading space rule applied
@@ -73,7 +76,12 @@ class Tokenizer {
   TokenId find(std::string_view token_text) const;  // kNoToken when absent
   bool is_end(TokenId id) const;  // ends a generation (EOS, EOT, EOM, "<|im_end|>" …)
   bool is_control(TokenId id) const;
-  std::span<const TokenId> end_tokens() const;
+  std::span<const TokenId> end_tokens() const;  // ascending
+
+ private:
+  struct State;
+  explicit Tokenizer(std::unique_ptr<const State> state);
+  std::unique_ptr<const State> state_;
 };
 
 // Ids in, text out, never half a UTF-8 sequence: up to 3 bytes are held back until the rest has

@@ -1,0 +1,34 @@
+// Finds the tokens that are cut out of a text before anything else: user-defined ones always,
+// control tokens and unknowns where they may be named. Leftmost first, at one place the longest.
+// Immutable; any thread.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "infer/text/tokenizer.h"
+
+namespace lathe {
+
+class SpecialTokens {
+ public:
+  explicit SpecialTokens(const VocabularySpec& spec);
+
+  struct Found {
+    std::size_t at = 0, bytes = 0;  // bytes 0: none from here on
+    TokenId id = kNoToken;
+  };
+  Found find(std::string_view text, std::size_t from, bool control) const;
+
+ private:
+  struct Node {
+    std::vector<std::pair<unsigned char, std::uint32_t>> children;  // by byte
+    TokenId user_defined = kNoToken, control = kNoToken;
+  };
+  Found match(std::string_view text, std::size_t at, bool control) const;
+
+  std::vector<Node> nodes_;           // a trie; 0 is the root
+  std::vector<std::uint32_t> first_;  // by byte: the root's child, 0 for none
+};
+
+}  // namespace lathe
