@@ -15,12 +15,13 @@ void add_resume(CLI::App& cli, App& app, Action& action);
 void add_rm(CLI::App& cli, App& app, Action& action);
 void add_runs(CLI::App& cli, App& app, Action& action);
 void add_show(CLI::App& cli, App& app, Action& action);
+void add_tokenize(CLI::App& cli, App& app, Action& action);
 
 std::span<const CommandSpec> commands() {
   static constexpr CommandSpec kCommands[] = {
-      {add_loop}, {add_resume}, {add_recipe},  {add_judge},  {add_runs},
-      {add_show}, {add_report}, {add_rejudge}, {add_replay}, {add_export},
-      {add_rm},   {add_gc},     {add_doctor},
+      {add_loop}, {add_resume}, {add_recipe},  {add_judge},    {add_runs},
+      {add_show}, {add_report}, {add_rejudge}, {add_replay},   {add_export},
+      {add_rm},   {add_gc},     {add_doctor},  {add_tokenize},
   };
   return kCommands;
 }
