@@ -70,4 +70,40 @@ void decode_iq4_xs(const std::byte* blocks, float* out, std::size_t count);
 void decode_mxfp4(const std::byte* blocks, float* out, std::size_t count);
 void decode_nvfp4(const std::byte* blocks, float* out, std::size_t count);
 
+// encode_legacy.cpp, encode_k.cpp, encode_four_bit.cpp
+void encode_f32(const float* in, std::byte* blocks, std::size_t count,
+                std::span<const float> importance);
+void encode_f16(const float* in, std::byte* blocks, std::size_t count,
+                std::span<const float> importance);
+void encode_bf16(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q4_0(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q4_1(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q5_0(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q5_1(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q8_0(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q2_k(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q3_k(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q4_k(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q5_k(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q6_k(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_iq4_nl(const float* in, std::byte* blocks, std::size_t count,
+                   std::span<const float> importance);
+void encode_iq4_xs(const float* in, std::byte* blocks, std::size_t count,
+                   std::span<const float> importance);
+void encode_mxfp4(const float* in, std::byte* blocks, std::size_t count,
+                  std::span<const float> importance);
+void encode_nvfp4(const float* in, std::byte* blocks, std::size_t count,
+                  std::span<const float> importance);
+
 }  // namespace lathe

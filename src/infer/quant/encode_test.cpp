@@ -1,0 +1,172 @@
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "infer/quant/tensor_type.h"
+
+namespace lathe {
+namespace {
+
+std::vector<std::byte> encode(const TensorTypeInfo& info, const std::vector<float>& x,
+                              std::span<const float> importance = {}) {
+  std::vector<std::byte> blocks(x.size() / info.block * info.block_bytes, std::byte{0xa5});
+  info.encode(x.data(), blocks.data(), x.size(), importance);
+  return blocks;
+}
+
+std::vector<float> decode(const TensorTypeInfo& info, const std::vector<std::byte>& blocks) {
+  std::vector<float> x(blocks.size() / info.block_bytes * info.block);
+  info.decode(blocks.data(), x.data(), x.size());
+  return x;
+}
+
+double rms_error(const TensorTypeInfo& info, const std::vector<float>& x) {
+  const std::vector<float> got = decode(info, encode(info, x));
+  double sum = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) sum += std::pow(double{got[i]} - x[i], 2);
+  return std::sqrt(sum / static_cast<double>(x.size()));
+}
+
+class Random {
+ public:
+  float uniform() {  // in [0, 1)
+    state_ = state_ * 1664525u + 1013904223u;
+    return static_cast<float>(state_ >> 8) * 0x1p-24f;
+  }
+  // Like weights: nearly normal, with an outlier now and then.
+  std::vector<float> weights(std::size_t count) {
+    std::vector<float> x(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      float sum = -3;
+      for (int j = 0; j < 6; ++j) sum += uniform();
+      x[i] = 0.03f * sum * (i % 97 == 0 ? 4.0f : 1.0f);
+    }
+    return x;
+  }
+
+ private:
+  std::uint32_t state_ = 1;
+};
+
+// The figures are the RMS errors of llama.cpp's quantizers on the same numbers.
+TEST(Encode, ErrorIsBelowLlamaCpps) {
+  struct Row {
+    std::string_view type;
+    double cosine, weights;
+  };
+  constexpr Row kRows[] = {
+      {"Q4_0", 7.1844e-02, 2.4013e-03},   {"Q4_1", 7.3280e-02, 1.9736e-03},
+      {"Q5_0", 3.7798e-02, 1.2028e-03},   {"Q5_1", 3.5612e-02, 9.5432e-04},
+      {"Q8_0", 4.7520e-03, 1.5166e-04},   {"Q2_K", 2.9867e-01, 7.3101e-03},
+      {"Q3_K", 1.6074e-01, 3.9411e-03},   {"Q4_K", 6.2703e-02, 1.8083e-03},
+      {"Q5_K", 3.3987e-02, 9.2428e-04},   {"Q6_K", 1.6624e-02, 4.7871e-04},
+      {"IQ4_NL", 7.9618e-02, 1.9870e-03}, {"IQ4_XS", 8.0528e-02, 2.0153e-03},
+      {"MXFP4", 1.2039e-01, 2.8807e-03},  {"NVFP4", 1.4957e-01, 2.2796e-03},
+  };
+  constexpr std::size_t kCount = 16384;
+  std::vector<float> cosine(kCount);
+  for (std::size_t i = 0; i < kCount; ++i) cosine[i] = 0.1f + 2 * std::cos(static_cast<float>(i));
+  const std::vector<float> weights = Random().weights(kCount);
+  for (const Row& row : kRows) {
+    const TensorTypeInfo& info = *find_tensor_type(row.type);
+    const double on_cosine = rms_error(info, cosine), on_weights = rms_error(info, weights);
+    EXPECT_LE(on_cosine, row.cosine * 1.0001) << row.type;
+    EXPECT_LE(on_weights, row.weights * 1.0001) << row.type;
+    EXPECT_GT(on_weights, row.weights / 2) << row.type << ": too good to be true";
+  }
+}
+
+TEST(Encode, EveryTypeHasAnEncoder) {
+  for (const TensorTypeInfo& info : tensor_types()) EXPECT_NE(info.encode, nullptr) << info.name;
+}
+
+TEST(Encode, ZerosStayZeros) {
+  for (const TensorTypeInfo& info : tensor_types()) {
+    for (const float value : decode(info, encode(info, std::vector<float>(512, 0.0f))))
+      ASSERT_EQ(value, 0.0f) << info.name;
+  }
+}
+
+// What a block can say without loss comes back to the last bit, whatever the other blocks hold.
+TEST(Encode, ValuesOfABlockSurvive) {
+  for (const std::string_view name :
+       {"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "IQ4_NL", "MXFP4", "NVFP4"}) {
+    const TensorTypeInfo& info = *find_tensor_type(name);
+    std::vector<std::byte> blocks = encode(info, Random().weights(4096));
+    const std::vector<float> x = decode(info, blocks);
+    const std::vector<float> again = decode(info, encode(info, x));
+    // A block whose codes don't reach an end of their range may be scaled anew; its values are then
+    // within the rounding of f16.
+    for (std::size_t i = 0; i < x.size(); ++i)
+      ASSERT_NEAR(again[i], x[i], std::fabs(x[i]) * 0x1p-9) << name << " " << i;
+  }
+}
+
+TEST(Encode, ABlockDoesNotDependOnItsNeighbours) {
+  for (const TensorTypeInfo& info : tensor_types()) {
+    const std::vector<float> x = Random().weights(1024);
+    const std::vector<std::byte> whole = encode(info, x);
+    const std::vector<float> second(x.begin() + 256, x.begin() + 512);
+    const std::vector<std::byte> alone = encode(info, second);
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(),
+                           whole.begin() + static_cast<std::ptrdiff_t>(alone.size())))
+        << info.name;
+  }
+}
+
+TEST(Encode, ImportanceMovesTheErrorElsewhere) {
+  for (const TensorTypeInfo& info : tensor_types()) {
+    if (info.block == 1 || info.type == TensorType::kQ8_0) continue;
+    const std::vector<float> x = Random().weights(4096);
+    std::vector<float> importance(x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) importance[i] = i % 4 == 0 ? 1.0f : 0.01f;
+    const auto error = [&](const std::vector<float>& got) {
+      double sum = 0;
+      for (std::size_t i = 0; i < x.size(); i += 4) sum += std::pow(double{got[i]} - x[i], 2);
+      return sum;
+    };
+    EXPECT_LT(error(decode(info, encode(info, x, importance))),
+              error(decode(info, encode(info, x))))
+        << info.name;
+  }
+}
+
+TEST(Encode, ExtremesGiveFiniteValues) {
+  const float inf = std::numeric_limits<float>::infinity();
+  for (const TensorTypeInfo& info : tensor_types()) {
+    if (info.block == 1) continue;
+    for (const float value : {1e-45f, 1e-30f, -1e-6f, 1e6f, -1e30f, 3e38f}) {
+      std::vector<float> x = Random().weights(512);
+      x[5] = value;
+      x[300] = -value;
+      for (const float got : decode(info, encode(info, x)))
+        ASSERT_TRUE(std::isfinite(got)) << info.name << " " << value;
+    }
+    // Callers refuse these; here they only must not break anything.
+    for (const float value : {inf, -inf, std::nanf("")}) {
+      std::vector<float> x = Random().weights(512);
+      x[5] = value;
+      encode(info, x);
+      encode(info, std::vector<float>(512, value));
+    }
+  }
+}
+
+TEST(Encode, ConstantAndOneSidedBlocks) {
+  for (const TensorTypeInfo& info : tensor_types()) {
+    if (info.block == 1) continue;
+    for (const float value : {0.25f, -0.25f}) {
+      for (const float got : decode(info, encode(info, std::vector<float>(512, value))))
+        ASSERT_NEAR(got, value, 0.01) << info.name;
+    }
+    std::vector<float> x(512);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = 1 + static_cast<float>(i % 7) / 100;
+    const double error = rms_error(info, x);
+    EXPECT_LT(error, 0.12) << info.name;  // symmetric types must spend half of their codes in vain
+  }
+}
+
+}  // namespace
+}  // namespace lathe
