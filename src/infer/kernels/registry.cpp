@@ -7,7 +7,36 @@
 namespace lathe {
 namespace {
 
-constexpr std::array kBuilt = {&kScalarTable};
+struct Built {
+  const KernelTable* table;
+  bool (*runs_here)();
+};
+
+#if defined(__x86_64__)
+bool has_avx512vnni() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+#endif
+
+constexpr Built kBuilt[] = {
+    {&kScalarTable, [] { return true; }},
+#if defined(__x86_64__)
+    {&kAvx512VnniTable, has_avx512vnni},
+#endif
+};
+
+struct Usable {
+  std::array<const KernelTable*, std::size(kBuilt)> tables;
+  std::size_t count = 0;
+
+  Usable() {
+    for (const Built& built : kBuilt)
+      if (built.runs_here()) tables[count++] = built.table;
+  }
+};
 
 }  // namespace
 
@@ -18,7 +47,8 @@ const PackedType& packed_type(const KernelTable& table, TensorType type) {
 }
 
 std::span<const KernelTable* const> kernel_tables() {
-  return kBuilt;
+  static const Usable usable;
+  return std::span(usable.tables).first(usable.count);
 }
 
 const KernelTable* find_kernel_table(std::string_view name) {

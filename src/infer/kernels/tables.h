@@ -6,5 +6,8 @@
 namespace lathe {
 
 extern const KernelTable kScalarTable;
+#if defined(__x86_64__)
+extern const KernelTable kAvx512VnniTable;
+#endif
 
 }  // namespace lathe

@@ -1,0 +1,307 @@
+// Attention over KV chunks, for any instruction set that gives the vectors of avx512.inl.
+// K stands in panels of 16 positions, V position by position:
+//   F32, F16: K [panel][dim][16], V [position][dim]
+//   Q8_0:     K [panel][block of 32 dims][4 neighbours: 8][16][4], K's scales f16
+//   [panel][block][16],
+//             V [position][dim], V's scales f16 [block][position]
+// Up to kColumns columns share what is loaded; kernels.h says what is computed.
+#include "infer/kernels/elementwise.inl"
+#include "infer/kernels/panel.inl"
+#include "infer/quant/tensor_type.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kColumns = 4;
+constexpr std::size_t kKvPanels = kChunk / kPanelRows;
+
+// exp1 of exp.inl, lane by lane.
+inline VF vf_exp(VF x) {
+  const VF magic = vf_set1(kExpMagic);
+  const VF t = vf_fma(x, vf_set1(kExpLog2e), magic);
+  const VF n = vf_sub(t, magic);
+  VF r = vf_fma(n, vf_set1(-kExpLn2Hi), x);
+  r = vf_fma(n, vf_set1(-kExpLn2Lo), r);
+  VF p = vf_set1(kExpC[6]);
+  for (int i = 5; i >= 0; --i) p = vf_fma(p, r, vf_set1(kExpC[i]));
+  const VF power = vf_bits(vi_shl(vi_add(vf_as_bits(t), vi_set1(127)), 23));
+  return vf_clip_exp(x, vf_mul(p, power), kExpLow, kExpHigh);
+}
+
+inline int lanes_below(std::size_t slot, std::size_t panel) {
+  const std::size_t begin = panel * kPanelRows;
+  return static_cast<int>(slot <= begin               ? 0
+                          : slot - begin < kPanelRows ? slot - begin
+                                                      : kPanelRows);
+}
+
+// m, l and p[slot] = exp(s − m) (0 outside first … last) of one column.
+inline void softmax(const VF* s, std::size_t first, std::size_t last, float* p, float& m,
+                    float& l) {
+  VF masked[kKvPanels];
+  VF top = vf_set1(-__builtin_inff());
+  for (std::size_t i = 0; i < kKvPanels; ++i) {
+    masked[i] =
+        vf_select(s[i], vf_set1(-__builtin_inff()), lanes_below(first, i), lanes_below(last, i));
+    top = vf_larger(top, masked[i]);
+  }
+  alignas(64) float lanes[kPanelRows];
+  vf_store(lanes, top);
+  m = fold_max(lanes);
+  VF sum = vf_zero();
+  for (std::size_t i = 0; i < kKvPanels; ++i) {
+    const VF e = vf_exp(vf_sub(masked[i], vf_set1(m)));
+    sum = vf_add(sum, e);
+    vf_store(p + i * kPanelRows, e);
+  }
+  l = vf_fold_sum(sum);
+}
+
+// o[c] += p[c][slot]·v[slot] for slots lo … hi-1 of up to kColumns columns; `add` does so for a
+// number of columns known at compile time.
+template <std::size_t kCount, class Add>
+inline void add_values(const KvFormat::AttendArgs& args, std::size_t column,
+                       const float (*p)[kChunk], Add add) {
+  std::size_t lo = 0, hi = kChunk;  // what all have in common
+  for (std::size_t c = 0; c < kCount; ++c) {
+    const std::size_t first = args.first[column + c], last = args.last[column + c];
+    lo = first > lo ? first : lo;
+    hi = last < hi ? last : hi;
+  }
+  if (kCount == 1 || hi <= lo) lo = hi = kChunk;  // then each for itself
+  for (std::size_t c = 0; c < kCount; ++c) {
+    const std::size_t last = args.last[column + c];
+    add.template operator()<1>(column + c, p + c, args.first[column + c], last < lo ? last : lo);
+  }
+  if (lo == hi) return;
+  add.template operator()<kCount>(column, p, lo, hi);
+  for (std::size_t c = 0; c < kCount; ++c)
+    add.template operator()<1>(column + c, p + c, hi, args.last[column + c]);
+}
+
+// kCount columns from `column` on. Kv gives scores and values.
+template <class Kv, std::size_t kCount>
+void attend_columns(const KvFormat::AttendArgs& args, std::size_t column) {
+  VF s[kCount][kKvPanels];
+  Kv::template scores<kCount>(args, column, s);
+  alignas(64) float p[kCount][kChunk];
+  for (std::size_t c = 0; c < kCount; ++c)
+    softmax(s[c], args.first[column + c], args.last[column + c], p[c], args.m[column + c],
+            args.l[column + c]);
+  __builtin_memset(args.o + column * args.head_dim, 0, kCount * args.head_dim * sizeof(float));
+  add_values<kCount>(
+      args, column, p,
+      [&args]<std::size_t kN>(std::size_t first_column, const float(*weights)[kChunk],
+                              std::size_t lo, std::size_t hi) {
+        if (lo < hi) Kv::template values<kN>(args, first_column, weights, lo, hi);
+      });
+}
+
+inline void attend_nothing(const KvFormat::AttendArgs& args, std::size_t column) {
+  args.m[column] = -__builtin_inff();
+  args.l[column] = 0;
+  __builtin_memset(args.o + column * args.head_dim, 0, args.head_dim * sizeof(float));
+}
+
+// Columns with something to attend to, kColumns at a time as long as they stand side by side.
+template <class Kv>
+void attend(const KvFormat::AttendArgs& args) {
+  for (std::size_t column = 0; column < args.columns;) {
+    std::size_t count = 0;
+    while (count < kColumns && column + count < args.columns &&
+           args.first[column + count] < args.last[column + count])
+      ++count;
+    switch (count) {
+      case 0:
+        attend_nothing(args, column);
+        ++column;
+        continue;
+      case 1:
+        attend_columns<Kv, 1>(args, column);
+        break;
+      case 2:
+        attend_columns<Kv, 2>(args, column);
+        break;
+      case 3:
+        attend_columns<Kv, 3>(args, column);
+        break;
+      default:
+        attend_columns<Kv, 4>(args, column);
+    }
+    column += count;
+  }
+}
+
+// F32 or F16.
+template <TensorType kType>
+struct FloatKv {
+  static constexpr std::size_t kBytes = kElementBytes<kType>;
+
+  static std::size_t chunk_bytes(std::size_t head_dim) { return 2 * kChunk * kBytes * head_dim; }
+
+  static void put(std::byte* at, float value) {
+    if constexpr (kType == TensorType::kF32) {
+      __builtin_memcpy(at, &value, 4);
+    } else {
+      const std::uint16_t half = f32_to_f16(value);
+      __builtin_memcpy(at, &half, 2);
+    }
+  }
+  static void store(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
+                    const float* v) {
+    std::byte* panel = chunk + slot / kPanelRows * kPanelRows * kBytes * head_dim;
+    std::byte* row = chunk + (kChunk + slot) * kBytes * head_dim;
+    for (std::size_t d = 0; d < head_dim; ++d) {
+      put(panel + kBytes * (kPanelRows * d + slot % kPanelRows), k[d]);
+      put(row + kBytes * d, v[d]);
+    }
+  }
+
+  template <std::size_t kCount>
+  static void scores(const KvFormat::AttendArgs& args, std::size_t column, VF (*s)[kKvPanels]) {
+    const std::size_t panel_bytes = kPanelRows * kBytes * args.head_dim;
+    const float* q = args.q + column * args.head_dim;
+    for (std::size_t c = 0; c < kCount; ++c)
+      for (std::size_t i = 0; i < kKvPanels; ++i) s[c][i] = vf_zero();
+    const std::byte* k = args.chunk;
+    for (std::size_t d = 0; d < args.head_dim; ++d, k += kPanelRows * kBytes) {
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < kKvPanels; ++i) {
+        const VF lane = load_floats<kType>(k + i * panel_bytes);
+#pragma GCC unroll 4
+        for (std::size_t c = 0; c < kCount; ++c)
+          s[c][i] = vf_fma(vf_set1(q[c * args.head_dim + d]), lane, s[c][i]);
+      }
+    }
+  }
+
+  // kVectors vectors of dims from d on.
+  template <std::size_t kCount, std::size_t kVectors>
+  static void value_tile(const KvFormat::AttendArgs& args, std::size_t column, std::size_t d,
+                         const float (*p)[kChunk], std::size_t lo, std::size_t hi) {
+    float* o = args.o + column * args.head_dim + d;
+    VF acc[kCount][kVectors];
+    for (std::size_t c = 0; c < kCount; ++c)
+      for (std::size_t i = 0; i < kVectors; ++i)
+        acc[c][i] = vf_load(o + c * args.head_dim + 16 * i);
+    const std::byte* v = args.chunk + ((kChunk + lo) * args.head_dim + d) * kBytes;
+    for (std::size_t slot = lo; slot < hi; ++slot, v += kBytes * args.head_dim) {
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < kVectors; ++i) {
+        const VF lane = load_floats<kType>(v + 16 * kBytes * i);
+#pragma GCC unroll 4
+        for (std::size_t c = 0; c < kCount; ++c)
+          acc[c][i] = vf_fma(vf_set1(p[c][slot]), lane, acc[c][i]);
+      }
+    }
+    for (std::size_t c = 0; c < kCount; ++c)
+      for (std::size_t i = 0; i < kVectors; ++i)
+        vf_store(o + c * args.head_dim + 16 * i, acc[c][i]);
+  }
+
+  template <std::size_t kCount>
+  static void values(const KvFormat::AttendArgs& args, std::size_t column, const float (*p)[kChunk],
+                     std::size_t lo, std::size_t hi) {
+    std::size_t d = 0;
+    for (; d + 64 <= args.head_dim; d += 64) value_tile<kCount, 4>(args, column, d, p, lo, hi);
+    for (; d < args.head_dim; d += 16) value_tile<kCount, 1>(args, column, d, p, lo, hi);
+  }
+};
+
+struct Q8Kv {
+  static std::size_t chunk_bytes(std::size_t head_dim) {
+    return 2 * kChunk * (head_dim + head_dim / kActivationBlock * 2);
+  }
+
+  // Where the parts of a chunk begin.
+  struct Parts {
+    std::size_t blocks, k_scales, v, v_scales;
+    explicit Parts(std::size_t head_dim)
+        : blocks(head_dim / kActivationBlock),
+          k_scales(kChunk * head_dim),
+          v(k_scales + kChunk * 2 * blocks),
+          v_scales(v + kChunk * head_dim) {}
+  };
+
+  static void store(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
+                    const float* v) {
+    const Parts parts(head_dim);
+    const std::size_t panel = slot / kPanelRows, lane = slot % kPanelRows;
+    for (std::size_t b = 0; b < parts.blocks; ++b) {
+      std::int8_t q[kActivationBlock];
+      std::uint16_t scale = f32_to_f16(quantize_block(k + 32 * b, q));
+      const std::size_t block = panel * parts.blocks + b;
+      for (std::size_t g = 0; g < 8; ++g)
+        __builtin_memcpy(chunk + 512 * block + 64 * g + 4 * lane, q + 4 * g, 4);
+      __builtin_memcpy(chunk + parts.k_scales + 32 * block + 2 * lane, &scale, 2);
+      scale = f32_to_f16(quantize_block(v + 32 * b, q));
+      __builtin_memcpy(chunk + parts.v + slot * head_dim + 32 * b, q, 32);
+      __builtin_memcpy(chunk + parts.v_scales + 2 * (b * kChunk + slot), &scale, 2);
+    }
+  }
+
+  template <std::size_t kCount>
+  static void scores(const KvFormat::AttendArgs& args, std::size_t column, VF (*s)[kKvPanels]) {
+    const Parts parts(args.head_dim);
+    for (std::size_t c = 0; c < kCount; ++c)
+      for (std::size_t i = 0; i < kKvPanels; ++i) s[c][i] = vf_zero();
+    for (std::size_t b = 0; b < parts.blocks; ++b) {
+      std::int8_t q[kCount][kActivationBlock];
+      float scale[kCount];
+      std::int16_t sum[kCount][2];
+      for (std::size_t c = 0; c < kCount; ++c)
+        quantize(args.q + (column + c) * args.head_dim + 32 * b, kActivationBlock, q[c], &scale[c],
+                 sum[c]);
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < kKvPanels; ++i) {
+        const std::size_t block = i * parts.blocks + b;
+        VB w[8];
+        load_weights<TensorType::kQ8_0>(args.chunk + 512 * block, w);
+        BlockScales scales;
+        vf_store(scales.scale[0], vf_load_f16(args.chunk + parts.k_scales + 32 * block));
+#pragma GCC unroll 4
+        for (std::size_t c = 0; c < kCount; ++c)
+          s[c][i] = add_block<Scaling::kPer32, true, kOffset<TensorType::kQ8_0>>(
+              s[c][i], w, scales, q[c], scale[c], sum[c]);
+      }
+    }
+  }
+
+  template <std::size_t kCount>
+  static void values(const KvFormat::AttendArgs& args, std::size_t column, const float (*p)[kChunk],
+                     std::size_t lo, std::size_t hi) {
+    const Parts parts(args.head_dim);
+    for (std::size_t b = 0; b < parts.blocks; ++b) {
+      alignas(64) float factor[kCount][kChunk];
+      for (std::size_t i = 0; i < kKvPanels; ++i) {
+        const VF scale = vf_load_f16(args.chunk + parts.v_scales + 2 * (b * kChunk + 16 * i));
+        for (std::size_t c = 0; c < kCount; ++c)
+          vf_store(factor[c] + 16 * i, vf_mul(vf_load(p[c] + 16 * i), scale));
+      }
+      float* o = args.o + column * args.head_dim + 32 * b;
+      VF acc[kCount][2];
+      for (std::size_t c = 0; c < kCount; ++c)
+        for (std::size_t i = 0; i < 2; ++i) acc[c][i] = vf_load(o + c * args.head_dim + 16 * i);
+      const std::byte* v = args.chunk + parts.v + lo * args.head_dim + 32 * b;
+      for (std::size_t slot = lo; slot < hi; ++slot, v += args.head_dim) {
+#pragma GCC unroll 2
+        for (std::size_t i = 0; i < 2; ++i) {
+          const VF lane = vf_from_i(vi_load_i8(v + 16 * i));
+#pragma GCC unroll 4
+          for (std::size_t c = 0; c < kCount; ++c)
+            acc[c][i] = vf_fma(vf_set1(factor[c][slot]), lane, acc[c][i]);
+        }
+      }
+      for (std::size_t c = 0; c < kCount; ++c)
+        for (std::size_t i = 0; i < 2; ++i) vf_store(o + c * args.head_dim + 16 * i, acc[c][i]);
+    }
+  }
+};
+
+template <class Kv>
+constexpr KvFormat kv_format(KvType type) {
+  return {type, Kv::chunk_bytes, Kv::store, attend<Kv>};
+}
+
+}  // namespace
+}  // namespace lathe

@@ -1,0 +1,8 @@
+#include "infer/kernels/avx512.inl"
+#include "infer/kernels/table.inl"
+
+namespace lathe {
+
+constinit const KernelTable kAvx512VnniTable = make_table("avx512vnni");
+
+}  // namespace lathe

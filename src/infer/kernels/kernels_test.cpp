@@ -1,0 +1,338 @@
+// Every table that runs here against the scalar one: every type, shapes with borders, ordinary and
+// adversarial values, bit for bit. (NaN is NaN: its sign and payload are the processor's.)
+#include "infer/kernels/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+namespace lathe {
+namespace {
+
+using Random = std::mt19937;
+
+bool same_bits(float a, float b) {
+  return (std::isnan(a) && std::isnan(b)) ||
+         std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+}
+
+testing::AssertionResult same(const std::vector<float>& got, const std::vector<float>& want) {
+  for (std::size_t i = 0; i < want.size(); ++i)
+    if (!same_bits(got[i], want[i]))
+      return testing::AssertionFailure()
+             << "at " << i << " of " << want.size() << ": " << got[i] << " for " << want[i];
+  return testing::AssertionSuccess();
+}
+
+// Memory at a multiple of 64.
+struct Aligned {
+  explicit Aligned(std::size_t bytes) : memory(bytes + 64) {
+    data = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
+  }
+  std::vector<std::byte> memory;
+  std::byte* data;
+};
+
+enum class Values { kOrdinary, kZero, kLarge, kTiny, kBroken };
+
+// `kind` for the scales; codes are random throughout, with runs of all ones for the extremes.
+std::vector<std::byte> rows_of(const TensorTypeInfo& info, std::size_t count, Values kind,
+                               Random& random) {
+  std::vector<std::byte> bytes(count / info.block * info.block_bytes);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  if (kind == Values::kBroken) return bytes;  // scales of any bits: infinities, NaNs, subnormals
+  const auto scale = [&](std::byte* at) {
+    float value = std::ldexp(static_cast<float>(random() % 2001) - 1000.0f, -17);
+    if (kind == Values::kZero && random() % 2 == 0) value = 0;
+    if (kind == Values::kLarge) value = 65504;
+    if (kind == Values::kTiny) value = std::ldexp(static_cast<float>(random() % 5), -24);
+    const std::uint16_t bits = f32_to_f16(value);
+    std::memcpy(at, &bits, 2);
+  };
+  for (std::size_t at = 0; at < bytes.size(); at += info.block_bytes) {
+    std::byte* b = bytes.data() + at;
+    if (kind == Values::kLarge) std::memset(b, random() % 2 ? 0xff : 0x80, info.block_bytes);
+    switch (info.type) {
+      case TensorType::kF32: {
+        const float x = std::ldexp(static_cast<float>(random() % 2001) - 1000.0f, -9);
+        std::memcpy(b, &x, 4);
+        break;
+      }
+      case TensorType::kBF16:
+        b[1] = static_cast<std::byte>(0x3c + 0x80 * (random() % 2));
+        break;
+      case TensorType::kQ2_K:
+        scale(b + 80), scale(b + 82);
+        break;
+      case TensorType::kQ3_K:
+        scale(b + 108);
+        break;
+      case TensorType::kQ6_K:
+        scale(b + 208);
+        break;
+      case TensorType::kQ4_1:
+      case TensorType::kQ5_1:
+      case TensorType::kQ4_K:
+      case TensorType::kQ5_K:
+        scale(b), scale(b + 2);
+        break;
+      case TensorType::kMXFP4:
+        b[0] = static_cast<std::byte>(kind == Values::kTiny ? random() % 4 : 110 + random() % 20);
+        break;
+      case TensorType::kNVFP4:
+        break;
+      default:
+        scale(b);
+    }
+  }
+  return bytes;
+}
+
+std::vector<float> activations_of(std::size_t n, Values kind, Random& random) {
+  std::normal_distribution<float> normal;
+  std::vector<float> x(n);
+  for (float& value : x) {
+    value = normal(random);
+    if (kind == Values::kZero && random() % 2 == 0) value = 0;
+    if (kind == Values::kLarge) value = random() % 2 ? 1e4f : -1e4f;
+    if (kind == Values::kTiny) value *= 1e-38f;
+    if (kind == Values::kBroken && random() % 300 == 0)
+      value = random() % 2 ? std::numeric_limits<float>::infinity() : std::nanf("");
+  }
+  return x;
+}
+
+struct Quantized {
+  std::vector<std::int8_t> q;
+  std::vector<float> scale;
+  std::vector<std::int16_t> sum;
+};
+
+Quantized quantize(const KernelTable& table, const std::vector<float>& x, std::size_t k) {
+  Quantized out = {std::vector<std::int8_t>(x.size()), std::vector<float>(x.size() / 32),
+                   std::vector<std::int16_t>(x.size() / 16)};
+  for (std::size_t at = 0; at < x.size(); at += k)
+    table.quantize(x.data() + at, k, out.q.data() + at, out.scale.data() + at / 32,
+                   out.sum.data() + at / 16);
+  return out;
+}
+
+struct Shape {
+  std::size_t k, rows;
+};
+
+class Table : public testing::TestWithParam<const KernelTable*> {
+ protected:
+  const KernelTable& table() const { return *GetParam(); }
+  const KernelTable& scalar() const { return *kernel_tables().front(); }
+};
+
+class Product {
+ public:
+  Product(const PackedType& type, const TensorTypeInfo& info, const std::vector<std::byte>& src,
+          Shape shape)
+      : type_(type), shape_(shape), panels_((shape.rows + 15) / 16 * type.panel_bytes(shape.k)) {
+    const std::size_t row_bytes = shape.k / info.block * info.block_bytes;
+    std::fill(panels_.memory.begin(), panels_.memory.end(), std::byte{0x5a});
+    for (std::size_t row = 0; row < shape.rows; row += 16)
+      type.pack(src.data() + row * row_bytes, row_bytes,
+                std::min<std::size_t>(16, shape.rows - row), shape.k,
+                panels_.data + row / 16 * type.panel_bytes(shape.k));
+  }
+
+  std::vector<float> times(const Quantized& x, const std::vector<float>& floats,
+                           std::size_t tokens) const {
+    const std::size_t stride = shape_.rows + 5;
+    std::vector<float> out(tokens * stride, 1234.5f);
+    type_.matmul(
+        {panels_.data, shape_.rows, shape_.k, tokens,
+         type_.integer ? QuantizedRows{x.q.data(), x.scale.data(), x.sum.data()} : QuantizedRows{},
+         type_.integer ? nullptr : floats.data(), out.data(), stride});
+    return out;
+  }
+
+  std::vector<float> unpacked() const {
+    std::vector<float> out(shape_.rows * shape_.k);
+    for (std::size_t row = 0; row < shape_.rows; ++row)
+      type_.unpack(panels_.data + row / 16 * type_.panel_bytes(shape_.k), row % 16, shape_.k,
+                   out.data() + row * shape_.k);
+    return out;
+  }
+
+ private:
+  const PackedType& type_;
+  Shape shape_;
+  Aligned panels_;
+};
+
+TEST_P(Table, UnpackIsDecode) {
+  Random random(1);
+  for (const TensorTypeInfo& info : tensor_types())
+    for (const Values kind : {Values::kOrdinary, Values::kLarge, Values::kTiny, Values::kBroken}) {
+      const Shape shape = {512, 37};
+      const auto src = rows_of(info, shape.rows * shape.k, kind, random);
+      std::vector<float> want(shape.rows * shape.k);
+      info.decode(src.data(), want.data(), want.size());
+      const Product product(packed_type(table(), info.type), info, src, shape);
+      EXPECT_TRUE(same(product.unpacked(), want)) << info.name;
+    }
+}
+
+TEST_P(Table, ProductsAreTheScalarOnes) {
+  Random random(2);
+  const std::size_t widths[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 24, 31, 40};
+  for (const TensorTypeInfo& info : tensor_types()) {
+    const std::size_t unit = std::max<std::size_t>(info.block, 32);
+    const Shape shapes[] = {
+        {unit, 1}, {3 * unit, 16}, {unit == 256 ? 2048u : 1056 / unit * unit, 50}, {256, 100}};
+    for (const Shape shape : shapes)
+      for (const Values kind :
+           {Values::kOrdinary, Values::kZero, Values::kLarge, Values::kTiny, Values::kBroken}) {
+        const auto src = rows_of(info, shape.rows * shape.k, kind, random);
+        const Product product(packed_type(table(), info.type), info, src, shape);
+        const Product truth(packed_type(scalar(), info.type), info, src, shape);
+        const auto x = activations_of(40 * shape.k, kind, random);
+        const Quantized q = quantize(scalar(), x, shape.k);
+        const auto want = truth.times(q, x, 40);
+        for (const std::size_t tokens : widths) {
+          const auto got = product.times(q, x, tokens);
+          ASSERT_TRUE(
+              same(got, {want.begin(), want.begin() + static_cast<std::ptrdiff_t>(got.size())}))
+              << info.name << " k " << shape.k << " rows " << shape.rows << " tokens " << tokens
+              << " values " << static_cast<int>(kind);
+        }
+      }
+  }
+}
+
+// More tokens than one pass takes.
+TEST_P(Table, ManyTokens) {
+  Random random(3);
+  for (const TensorType type : {TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kF16}) {
+    const TensorTypeInfo& info = tensor_type_info(type);
+    const Shape shape = {256, 20};
+    const auto src = rows_of(info, shape.rows * shape.k, Values::kOrdinary, random);
+    const auto x = activations_of(531 * shape.k, Values::kOrdinary, random);
+    const Quantized q = quantize(scalar(), x, shape.k);
+    EXPECT_TRUE(same(Product(packed_type(table(), type), info, src, shape).times(q, x, 531),
+                     Product(packed_type(scalar(), type), info, src, shape).times(q, x, 531)))
+        << info.name;
+  }
+}
+
+TEST_P(Table, QuantizeIsTheScalarOne) {
+  Random random(4);
+  for (const Values kind :
+       {Values::kOrdinary, Values::kZero, Values::kLarge, Values::kTiny, Values::kBroken}) {
+    const auto x = activations_of(1024, kind, random);
+    const Quantized got = quantize(table(), x, 256), want = quantize(scalar(), x, 256);
+    EXPECT_EQ(got.q, want.q);
+    EXPECT_EQ(got.sum, want.sum);
+    EXPECT_TRUE(same(got.scale, want.scale));
+  }
+}
+
+TEST_P(Table, RowOperationsAreTheScalarOnes) {
+  Random random(5);
+  for (const std::size_t n : {1u, 7u, 16u, 33u, 576u, 4099u})
+    for (const Values kind :
+         {Values::kOrdinary, Values::kZero, Values::kLarge, Values::kTiny, Values::kBroken}) {
+      const auto a = activations_of(n, kind, random), b = activations_of(n, kind, random);
+      const auto each = [&](auto operation) {
+        std::vector<float> got = a, want = a;
+        operation(table(), got);
+        operation(scalar(), want);
+        EXPECT_TRUE(same(got, want)) << n << " values " << static_cast<int>(kind);
+      };
+      each([&](const KernelTable& t, auto& x) {
+        t.rms_norm(x.data(), b.data(), n, 1e-6f, x.data());
+      });
+      each([&](const KernelTable& t, auto& x) { t.silu_mul(x.data(), b.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { t.add(b.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { t.add_scaled(b.data(), 0.3f, n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { x.push_back(t.max(x.data(), n)); });
+      each([&](const KernelTable& t, auto& x) { x.push_back(t.exp_sum(x.data(), n, 0.7f)); });
+      each([&](const KernelTable& t, auto& x) {
+        t.rope(x.data(), b.data(), b.data() + n / 2, n / 2 * 2, false);
+      });
+      each([&](const KernelTable& t, auto& x) {
+        t.rope(x.data(), b.data(), b.data() + n / 2, n / 2 * 2, true);
+      });
+      each([&](const KernelTable& t, auto& x) {
+        float m = 0.5f, l = 2;
+        t.merge(&m, &l, x.data(), 0.25f, 3, b.data(), n);
+        x.push_back(m);
+        x.push_back(l);
+      });
+    }
+}
+
+std::vector<float> attend(const KernelTable& table, KvType type, std::size_t head_dim,
+                          const std::vector<float>& q, const std::vector<float>& kv,
+                          const std::vector<std::uint8_t>& first,
+                          const std::vector<std::uint8_t>& last) {
+  const KvFormat& format = table.kv[static_cast<int>(type)];
+  Aligned chunk(format.chunk_bytes(head_dim));
+  std::fill(chunk.memory.begin(), chunk.memory.end(), std::byte{0xff});  // NaNs, where not stored
+  const std::size_t written = kv.size() / (2 * head_dim), columns = first.size();
+  for (std::size_t slot = 0; slot < written; ++slot)
+    format.store(chunk.data, head_dim, slot, kv.data() + 2 * slot * head_dim,
+                 kv.data() + (2 * slot + 1) * head_dim);
+  std::vector<float> m(columns), l(columns), o(columns * head_dim, 9.0f);
+  format.attend({chunk.data, head_dim, columns, q.data(), first.data(), last.data(), m.data(),
+                 l.data(), o.data()});
+  o.insert(o.end(), m.begin(), m.end());
+  o.insert(o.end(), l.begin(), l.end());
+  return o;
+}
+
+TEST_P(Table, AttentionIsTheScalarOne) {
+  Random random(6);
+  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0})
+    for (const std::size_t head_dim : {32u, 64u, 96u, 128u, 256u})
+      for (int round = 0; round < 12; ++round) {
+        const Values kind = static_cast<Values>(round % 5);
+        const std::size_t written = 1 + random() % kChunk, columns = 1 + random() % 9;
+        const auto kv = activations_of(2 * written * head_dim, kind, random);
+        const auto q = activations_of(columns * head_dim,
+                                      kind == Values::kBroken ? Values::kOrdinary : kind, random);
+        std::vector<std::uint8_t> first(columns), last(columns);
+        for (std::size_t c = 0; c < columns; ++c) {
+          first[c] = static_cast<std::uint8_t>(random() % 3 ? 0 : random() % written);
+          last[c] = static_cast<std::uint8_t>(random() % 3 ? written : random() % (written + 1));
+        }
+        const auto got = attend(table(), type, head_dim, q, kv, first, last);
+        const auto want = attend(scalar(), type, head_dim, q, kv, first, last);
+        ASSERT_TRUE(same(got, want))
+            << "type " << static_cast<int>(type) << " head " << head_dim << " columns " << columns
+            << " values " << static_cast<int>(kind);
+        // A column alone gives what it gives among others.
+        const std::size_t c = random() % columns;
+        const auto begin = q.begin() + static_cast<std::ptrdiff_t>(c * head_dim);
+        const auto alone =
+            attend(table(), type, head_dim, {begin, begin + static_cast<std::ptrdiff_t>(head_dim)},
+                   kv, {first[c]}, {last[c]});
+        for (std::size_t d = 0; d < head_dim; ++d)
+          ASSERT_TRUE(same_bits(alone[d], want[c * head_dim + d]));
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(Here, Table,
+                         testing::ValuesIn(kernel_tables().begin(), kernel_tables().end()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+TEST(Registry, TheBestIsLastAndNamesAreFound) {
+  EXPECT_EQ(kernel_tables().front()->name, "scalar");
+  EXPECT_EQ(&best_kernel_table(), kernel_tables().back());
+  for (const KernelTable* table : kernel_tables()) EXPECT_EQ(find_kernel_table(table->name), table);
+  EXPECT_EQ(find_kernel_table("abacus"), nullptr);
+}
+
+}  // namespace
+}  // namespace lathe
