@@ -1,0 +1,28 @@
+// Rows of a tensor from one element type to another, on some threads. The result does not depend on
+// their number.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "ground/base/result.h"
+#include "infer/quant/tensor_type.h"
+
+namespace lathe {
+
+struct RowCodec {
+  std::string_view tensor;  // for errors
+  const TensorTypeInfo& from;
+  const TensorTypeInfo& to;
+  std::size_t row;  // elements: a multiple of both types' blocks
+  std::size_t threads;
+
+  std::size_t from_bytes() const { return row / from.block * from.block_bytes; }
+  std::size_t to_bytes() const { return row / to.block * to.block_bytes; }
+  // Whole rows; `out` has room for as many. Weights that are not finite, or too large for F16, are
+  // refused.
+  Status run(std::span<const std::byte> in, std::span<std::byte> out) const;
+};
+
+}  // namespace lathe
