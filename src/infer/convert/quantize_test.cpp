@@ -118,7 +118,7 @@ TEST_F(QuantizeTest, EveryTargetKeepsTheWeights) {
   write(dense_model(), "in.gguf");
   const auto in = Gguf::open(path("in.gguf"));
   const std::map<std::string_view, double> kWorst = {
-      {"Q2_K", 0.2}, {"Q3_K", 0.15}, {"MXFP4", 0.12}};
+      {"Q2_K", 0.25}, {"Q3_K", 0.15}, {"MXFP4", 0.12}};
   for (const QuantizeTarget& target : quantize_targets()) {
     const auto report = quantize("in.gguf", "out.gguf", target.name);
     ASSERT_TRUE(report) << report.error().message;
