@@ -61,17 +61,26 @@ class Gate : public nlohmann::json_sax<Json> {
   std::vector<std::set<std::string>> keys_;
 };
 
-}  // namespace
-
-Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
+template <class Value>
+Result<Value> parse(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes)
     return invalid("JSON of {} bytes is over the limit of {}", text.size(), limits.max_bytes);
   Gate gate(limits);
   if (!Json::sax_parse(text, &gate))
     return invalid("{}", gate.problem.empty() ? "not valid JSON" : gate.problem);
-  Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Value value = Value::parse(text, nullptr, /*allow_exceptions=*/false);
   if (value.is_discarded()) return invalid("not valid JSON");
   return value;
+}
+
+}  // namespace
+
+Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
+  return parse<Json>(text, limits);
+}
+
+Result<SortedJson> parse_sorted_json(std::string_view text, const JsonLimits& limits) {
+  return parse<SortedJson>(text, limits);
 }
 
 std::string dump_json(const Json& value, int indent) {

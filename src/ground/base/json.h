@@ -23,6 +23,11 @@ struct JsonLimits {
 // counts.
 Result<Json> parse_json(std::string_view text, const JsonLimits& limits = {});
 
+// The same for objects with very many members, like vocabularies: keys are sorted, and finding one
+// takes logarithmic time.
+using SortedJson = nlohmann::json;
+Result<SortedJson> parse_sorted_json(std::string_view text, const JsonLimits& limits = {});
+
 // Invalid UTF-8 becomes U+FFFD, so dumping never throws.
 std::string dump_json(const Json& value, int indent = -1);
 

@@ -57,6 +57,13 @@ TEST(ParseJson, DuplicateKeysAreRefusedPerObject) {
   EXPECT_EQ(problem(R"({"a":{"a":{"a":1}},"b":[{"a":1},{"a":2}]})"), "");
 }
 
+TEST(ParseSortedJson, KeepsTheLimitsOfParseJson) {
+  EXPECT_EQ((*parse_sorted_json(R"({"b":1,"a":2})"))["a"], 2);
+  EXPECT_FALSE(parse_sorted_json(R"({"a":1,"a":2})"));
+  EXPECT_FALSE(parse_sorted_json("[[1]]", {.max_depth = 1}));
+  EXPECT_FALSE(parse_sorted_json("{"));
+}
+
 TEST(DumpJson, InvalidUtf8NeverThrows) {
   EXPECT_EQ(dump_json(Json("a\xff")), "\"a\xEF\xBF\xBD\"");
   EXPECT_EQ(canonical_json(Json({{"\xc0", "\xff"}})), "{\"\xEF\xBF\xBD\":\"\xEF\xBF\xBD\"}");
