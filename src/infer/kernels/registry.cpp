@@ -4,6 +4,12 @@
 #include "ground/base/result.h"
 #include "infer/kernels/tables.h"
 
+#if defined(__x86_64__)
+#include <asm/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace lathe {
 namespace {
 
@@ -19,12 +25,22 @@ bool has_avx512vnni() {
          __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma") &&
          __builtin_cpu_supports("f16c");
 }
+
+// Linux gives a process the tiles when it asks: arch_prctl(ARCH_REQ_XCOMP_PERM,
+// XFEATURE_XTILEDATA).
+bool has_avx512amx() {
+  constexpr long kTileData = 18;
+  return has_avx512vnni() && __builtin_cpu_supports("amx-tile") &&
+         __builtin_cpu_supports("amx-int8") &&
+         syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, kTileData) == 0;
+}
 #endif
 
 constexpr Built kBuilt[] = {
     {&kScalarTable, [] { return true; }},
 #if defined(__x86_64__)
     {&kAvx512VnniTable, has_avx512vnni},
+    {&kAvx512AmxTable, has_avx512amx},
 #endif
 };
 

@@ -1,40 +1,45 @@
-// The table of an instruction set whose vectors and loops are included before.
+// The table of an instruction set whose vectors are included before. Matmul::run<kType> multiplies.
+#include <utility>
+
 #include "infer/kernels/attend.inl"
 
 namespace lathe {
 namespace {
 
-template <TensorType kType>
-constexpr PackedType packed_of(void (*matmul)(const MatmulArgs& args), bool integer) {
+// F32, F16 and BF16, then the types of kPackedFormats: the same order in every table made here.
+constexpr TensorType kFloatTypes[] = {TensorType::kF32, TensorType::kF16, TensorType::kBF16};
+constexpr std::size_t kTypeCount = std::size(kFloatTypes) + std::size(kPackedFormats);
+
+constexpr TensorType type_at(std::size_t i) {
+  return i < std::size(kFloatTypes) ? kFloatTypes[i]
+                                    : kPackedFormats[i - std::size(kFloatTypes)].type;
+}
+
+template <class Matmul, TensorType kType>
+constexpr PackedType packed_of() {
   using Codec = PackedCodec<kType>;
-  return {kType, integer, Codec::panel_bytes, Codec::pack, Codec::unpack, matmul};
+  constexpr bool kInteger =
+      kType != TensorType::kF32 && kType != TensorType::kF16 && kType != TensorType::kBF16;
+  return {kType,       kInteger,      Codec::panel_bytes,
+          Codec::pack, Codec::unpack, Matmul::template run<kType>};
 }
 
-template <TensorType kType>
-constexpr PackedType float_type() {
-  return packed_of<kType>(matmul_floats<kType>, false);
-}
-
-template <TensorType kType>
-constexpr PackedType integer_type() {
-  return packed_of<kType>(matmul_integers<kType>, true);
-}
-
-constexpr PackedType kTypes[] = {
-    float_type<TensorType::kF32>(),      float_type<TensorType::kF16>(),
-    float_type<TensorType::kBF16>(),     integer_type<TensorType::kQ4_0>(),
-    integer_type<TensorType::kQ4_1>(),   integer_type<TensorType::kQ5_0>(),
-    integer_type<TensorType::kQ5_1>(),   integer_type<TensorType::kQ8_0>(),
-    integer_type<TensorType::kQ2_K>(),   integer_type<TensorType::kQ3_K>(),
-    integer_type<TensorType::kQ4_K>(),   integer_type<TensorType::kQ5_K>(),
-    integer_type<TensorType::kQ6_K>(),   integer_type<TensorType::kIQ4_NL>(),
-    integer_type<TensorType::kIQ4_XS>(), integer_type<TensorType::kMXFP4>(),
-    integer_type<TensorType::kNVFP4>(),
+struct TypeTable {
+  PackedType types[kTypeCount];
 };
 
+template <class Matmul, std::size_t... kI>
+constexpr TypeTable make_types(std::index_sequence<kI...>) {
+  return {{packed_of<Matmul, type_at(kI)>()...}};
+}
+
+template <class Matmul>
+constexpr TypeTable kTypes = make_types<Matmul>(std::make_index_sequence<kTypeCount>());
+
+template <class Matmul>
 constexpr KernelTable make_table(std::string_view name) {
   return {name,
-          kTypes,
+          kTypes<Matmul>.types,
           {kv_format<FloatKv<TensorType::kF32>>(KvType::kF32),
            kv_format<FloatKv<TensorType::kF16>>(KvType::kF16), kv_format<Q8Kv>(KvType::kQ8_0)},
           quantize,
@@ -47,6 +52,18 @@ constexpr KernelTable make_table(std::string_view name) {
           exp_sum,
           max_of};
 }
+
+// What panel.inl does for every instruction set.
+struct PanelMatmul {
+  template <TensorType kType>
+  static void run(const MatmulArgs& args) {
+    if constexpr (kType == TensorType::kF32 || kType == TensorType::kF16 ||
+                  kType == TensorType::kBF16)
+      matmul_floats<kType>(args);
+    else
+      matmul_integers<kType>(args);
+  }
+};
 
 }  // namespace
 }  // namespace lathe

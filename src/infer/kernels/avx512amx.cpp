@@ -1,0 +1,176 @@
+// AVX-512-VNNI, and tiles (AMX) for many tokens: the same panels and the same float operations, but
+// the integer sums of 16 rows × 16 tokens × one block come from one tile product. Those are exact
+// in any order. What bounds it is turning the sums into floats, so that goes on beside the tiles.
+#include "infer/kernels/avx512.inl"
+#include "infer/kernels/table.inl"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kRing = 4;  // tile products under way
+
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+};
+
+using Sums = std::int32_t[kTile][kPanelRows];
+
+// Tiles 0-3: sums. 4: activations, 16 tokens × the bytes of one scale. 5: weights, 4 bytes along k
+// a row. 6 and 7: the second half of a block with two scales.
+template <Scaling kScaling>
+inline void configure_tiles() {
+  constexpr std::uint16_t kBytes = per16(kScaling) ? 16 : 32;
+  TileConfig config;
+  for (int i = 0; i < 8; ++i) config.row_bytes[i] = 64, config.rows[i] = 16;
+  for (const int i : {4, 6}) config.row_bytes[i] = kBytes;
+  for (const int i : {5, 7}) config.rows[i] = kBytes / 4;
+  // The intrinsic of GCC 12 says that it reads 8 bytes, so that the others need not be written.
+  asm volatile("ldtilecfg %0" : : "m"(config));
+}
+
+// The tile instructions, with what they read and write: GCC 12's intrinsics tell the compiler
+// nothing of it.
+template <int kTo, int kA, int kB, class A, class B>
+inline void tile_dot(const A* a, long a_stride, const B& b, Sums& out) {
+  asm volatile(
+      "tilezero %%tmm%c[to]\n\t"
+      "tileloadd (%[a],%[a_stride],1), %%tmm%c[ta]\n\t"
+      "tileloadd (%[b],%[stride],1), %%tmm%c[tb]\n\t"
+      "tdpbssd %%tmm%c[tb], %%tmm%c[ta], %%tmm%c[to]\n\t"
+      "tilestored %%tmm%c[to], (%[out],%[stride],1)"
+      : "=m"(out)
+      : [a] "r"(a), [a_stride] "r"(a_stride), [b] "r"(&b), [stride] "r"(64L), [out] "r"(&out),
+        [to] "n"(kTo), [ta] "n"(kA), [tb] "n"(kB), "m"(*a), "m"(b));
+}
+
+template <int kSum>
+inline void tile_product(const SlabBlock& slab, const TileBlock& tile, Sums* out) {
+  tile_dot<kSum, 4 + kSum % 2 * 2, 5 + kSum % 2 * 2>(&tile.q, 32, slab.w, out[0]);
+}
+
+template <int kSum>
+inline void half_products(const SlabBlock& slab, const TileBlock& tile, Sums* out) {
+  using Half = std::int8_t[4][64];
+  using Tokens = std::int8_t[kTile * 32 - 16];  // every second 16 bytes
+  tile_dot<kSum, 4, 5>(&tile.q, 32, reinterpret_cast<const Half&>(slab.w[0]), out[0]);
+  tile_dot<kSum + 1, 6, 7>(reinterpret_cast<const Tokens*>(tile.q[0] + 16), 32,
+                           reinterpret_cast<const Half&>(slab.w[4]), out[1]);
+}
+
+template <Scaling kScaling>
+inline void products(std::size_t b, const SlabBlock& slab, const TileBlock& tile, Sums* out) {
+  if constexpr (per16(kScaling)) {
+    b % 2 == 0 ? half_products<0>(slab, tile, out) : half_products<2>(slab, tile, out);
+  } else {
+    switch (b % 4) {
+      case 0:
+        return tile_product<0>(slab, tile, out);
+      case 1:
+        return tile_product<1>(slab, tile, out);
+      case 2:
+        return tile_product<2>(slab, tile, out);
+      default:
+        return tile_product<3>(slab, tile, out);
+    }
+  }
+}
+
+// What add_block of panel.inl does once it has the integer sums.
+template <Scaling kScaling>
+inline void add_sums(VF* acc, const Sums* sums, const BlockScales& scales, const TileBlock& tile) {
+  const VF scale0 = vf_load(scales.scale[0]);
+#pragma GCC unroll 16
+  for (std::size_t t = 0; t < kTile; ++t) {
+    const VF as = vf_set1(tile.scale[t]);
+    if constexpr (per16(kScaling)) {
+      VF u = vf_mul(vf_from_i(vi_load(sums[0][t])), scale0);
+      u = vf_fma(vf_from_i(vi_load(sums[1][t])), vf_load(scales.scale[1]), u);
+      acc[t] = vf_fma(u, as, acc[t]);
+      if constexpr (has_min(kScaling)) {
+        VF v = vf_mul(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]));
+        v = vf_fma(vf_load(scales.min[1]), vf_set1(tile.sums[1][t]), v);
+        acc[t] = vf_fma(v, as, acc[t]);
+      }
+    } else {
+      acc[t] = vf_fma(vf_from_i(vi_load(sums[0][t])), vf_mul(scale0, as), acc[t]);
+      if constexpr (has_min(kScaling))
+        acc[t] = vf_fma(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]), acc[t]);
+    }
+  }
+}
+
+template <Scaling kScaling>
+void multiply_by_tiles(const SlabBlock* slab, const TileBlock* tile, std::size_t count, bool start,
+                       float* out, std::size_t out_stride, std::size_t tokens, std::size_t rows) {
+  constexpr std::size_t kLag = 2;
+  alignas(64) Sums ring[kRing][per16(kScaling) ? 2 : 1];
+  VF acc[kTile];
+#pragma GCC unroll 16
+  for (std::size_t t = 0; t < kTile; ++t)
+    acc[t] = start || t >= tokens ? vf_zero() : vf_load_n(out + t * out_stride, rows);
+  for (std::size_t b = 0; b < count + kLag; ++b) {
+    if (b < count) products<kScaling>(b, slab[b], tile[b], ring[b % kRing]);
+    if (b >= kLag) {
+      const std::size_t done = b - kLag;
+      add_sums<kScaling>(acc, ring[done % kRing], slab[done].scales, tile[done]);
+    }
+  }
+#pragma GCC unroll 16
+  for (std::size_t t = 0; t < kTile; ++t)
+    if (t < tokens) vf_store_n(out + t * out_stride, acc[t], rows);
+}
+
+// unpack_slab, but with the weights as they are.
+template <TensorType kType>
+void unpack_signed(const std::byte* panel, std::size_t blocks, std::size_t first, std::size_t count,
+                   SlabBlock* slab) {
+  unpack_slab<kType>(panel, blocks, first, count, slab);
+  if constexpr (kOffset<kType> != 0)
+    for (std::size_t b = 0; b < count; ++b)
+      for (std::size_t g = 0; g < 8; ++g)
+        vb_store(slab[b].w[g],
+                 _mm512_sub_epi8(vb_load(slab[b].w[g]),
+                                 _mm512_set1_epi8(static_cast<char>(kOffset<kType>))));
+}
+
+struct TileMatmul {
+  // Few tokens, and floats: as without tiles.
+  template <TensorType kType>
+  static void run_plain(const MatmulArgs& args) {
+    static constexpr auto place = [] {
+      std::size_t i = 0;
+      while (type_at(i) != kType) ++i;
+      return i;
+    }();
+    kAvx512VnniTable.types.data()[place].matmul(args);
+  }
+
+  template <TensorType kType>
+  static void run(const MatmulArgs& args) {
+    if constexpr (kType == TensorType::kF32 || kType == TensorType::kF16 ||
+                  kType == TensorType::kBF16) {
+      run_plain<kType>(args);
+    } else {
+      constexpr Scaling kScaling = packed_format<kType>().scaling;
+      if (args.tokens <= kDirect) return run_plain<kType>(args);
+      configure_tiles<kScaling>();
+      for (std::size_t t = 0; t < args.tokens;) {
+        const MatmulArgs part = part_of(args, t, kTile * kTiles);
+        if (part.tokens <= kDirect)
+          run_plain<kType>(part);
+        else
+          matmul_wide<kType, 0, unpack_signed<kType>, multiply_by_tiles<kScaling>>(part);
+        t += part.tokens;
+      }
+      _tile_release();
+    }
+  }
+};
+
+}  // namespace
+
+constinit const KernelTable kAvx512AmxTable = make_table<TileMatmul>("avx512amx");
+
+}  // namespace lathe
