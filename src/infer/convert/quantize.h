@@ -37,7 +37,7 @@ struct QuantizeProgress {
 
 struct QuantizeOptions {
   std::size_t threads = 1;
-  std::function<void(const QuantizeProgress&)> progress;  // may be empty; on the caller's thread
+  std::function<void(const QuantizeProgress&)> progress{};  // may be empty; on the caller's thread
   const StopFlag* stop = nullptr;
 };
 
