@@ -46,33 +46,33 @@ inline void tile_dot(const A* a, long a_stride, const B& b, Sums& out) {
 }
 
 template <int kSum>
-inline void tile_product(const SlabBlock& slab, const TileBlock& tile, Sums* out) {
-  tile_dot<kSum, 4 + kSum % 2 * 2, 5 + kSum % 2 * 2>(&tile.q, 32, slab.w, out[0]);
+inline void tile_product(const Slab& slab, std::size_t b, const TileBlock& tile, Sums* out) {
+  tile_dot<kSum, 4 + kSum % 2 * 2, 5 + kSum % 2 * 2>(&tile.q, 32, slab.w[b], out[0]);
 }
 
 template <int kSum>
-inline void half_products(const SlabBlock& slab, const TileBlock& tile, Sums* out) {
+inline void half_products(const Slab& slab, std::size_t b, const TileBlock& tile, Sums* out) {
   using Half = std::int8_t[4][64];
   using Tokens = std::int8_t[kTile * 32 - 16];  // every second 16 bytes
-  tile_dot<kSum, 4, 5>(&tile.q, 32, reinterpret_cast<const Half&>(slab.w[0]), out[0]);
+  tile_dot<kSum, 4, 5>(&tile.q, 32, reinterpret_cast<const Half&>(slab.w[b][0]), out[0]);
   tile_dot<kSum + 1, 6, 7>(reinterpret_cast<const Tokens*>(tile.q[0] + 16), 32,
-                           reinterpret_cast<const Half&>(slab.w[4]), out[1]);
+                           reinterpret_cast<const Half&>(slab.w[b][4]), out[1]);
 }
 
 template <Scaling kScaling>
-inline void products(std::size_t b, const SlabBlock& slab, const TileBlock& tile, Sums* out) {
+inline void products(const Slab& slab, std::size_t b, const TileBlock& tile, Sums* out) {
   if constexpr (per16(kScaling)) {
-    b % 2 == 0 ? half_products<0>(slab, tile, out) : half_products<2>(slab, tile, out);
+    b % 2 == 0 ? half_products<0>(slab, b, tile, out) : half_products<2>(slab, b, tile, out);
   } else {
     switch (b % 4) {
       case 0:
-        return tile_product<0>(slab, tile, out);
+        return tile_product<0>(slab, b, tile, out);
       case 1:
-        return tile_product<1>(slab, tile, out);
+        return tile_product<1>(slab, b, tile, out);
       case 2:
-        return tile_product<2>(slab, tile, out);
+        return tile_product<2>(slab, b, tile, out);
       default:
-        return tile_product<3>(slab, tile, out);
+        return tile_product<3>(slab, b, tile, out);
     }
   }
 }
@@ -102,7 +102,7 @@ inline void add_sums(VF* acc, const Sums* sums, const BlockScales& scales, const
 }
 
 template <Scaling kScaling>
-void multiply_by_tiles(const SlabBlock* slab, const TileBlock* tile, std::size_t count, bool start,
+void multiply_by_tiles(const Slab& slab, const TileBlock* tile, std::size_t count, bool start,
                        float* out, std::size_t out_stride, std::size_t tokens, std::size_t rows) {
   constexpr std::size_t kLag = 2;
   alignas(64) Sums ring[kRing][per16(kScaling) ? 2 : 1];
@@ -111,10 +111,10 @@ void multiply_by_tiles(const SlabBlock* slab, const TileBlock* tile, std::size_t
   for (std::size_t t = 0; t < kTile; ++t)
     acc[t] = start || t >= tokens ? vf_zero() : vf_load_n(out + t * out_stride, rows);
   for (std::size_t b = 0; b < count + kLag; ++b) {
-    if (b < count) products<kScaling>(b, slab[b], tile[b], ring[b % kRing]);
+    if (b < count) products<kScaling>(slab, b, tile[b], ring[b % kRing]);
     if (b >= kLag) {
       const std::size_t done = b - kLag;
-      add_sums<kScaling>(acc, ring[done % kRing], slab[done].scales, tile[done]);
+      add_sums<kScaling>(acc, ring[done % kRing], slab.scales[done], tile[done]);
     }
   }
 #pragma GCC unroll 16
@@ -122,17 +122,10 @@ void multiply_by_tiles(const SlabBlock* slab, const TileBlock* tile, std::size_t
     if (t < tokens) vf_store_n(out + t * out_stride, acc[t], rows);
 }
 
-// unpack_slab, but with the weights as they are.
-template <TensorType kType>
-void unpack_signed(const std::byte* panel, std::size_t blocks, std::size_t first, std::size_t count,
-                   SlabBlock* slab) {
-  unpack_slab<kType>(panel, blocks, first, count, slab);
-  if constexpr (kOffset<kType> != 0)
-    for (std::size_t b = 0; b < count; ++b)
-      for (std::size_t g = 0; g < 8; ++g)
-        vb_store(slab[b].w[g],
-                 _mm512_sub_epi8(vb_load(slab[b].w[g]),
-                                 _mm512_set1_epi8(static_cast<char>(kOffset<kType>))));
+// The weights as they are, not as vpdpbusd takes them.
+template <int kRaised>
+inline VB lowered(VB w) {
+  return kRaised == 0 ? w : _mm512_sub_epi8(w, _mm512_set1_epi8(static_cast<char>(kRaised)));
 }
 
 struct TileMatmul {
@@ -161,7 +154,8 @@ struct TileMatmul {
         if (part.tokens <= kDirect)
           run_plain<kType>(part);
         else
-          matmul_wide<kType, 0, unpack_signed<kType>, multiply_by_tiles<kScaling>>(part);
+          matmul_wide<kType, 0, unpack_slab<kType, lowered<kOffset<kType>>>,
+                      multiply_by_tiles<kScaling>>(part);
         t += part.tokens;
       }
       _tile_release();

@@ -274,9 +274,9 @@ struct alignas(64) TileBlock {
 };
 
 // A slab of a panel, unpacked.
-struct alignas(64) SlabBlock {
-  std::int8_t w[8][64];
-  BlockScales scales;
+struct alignas(64) Slab {
+  std::int8_t w[kSlab][8][64];
+  BlockScales scales[kSlab];
 };
 
 template <Scaling kScaling>
@@ -307,10 +307,10 @@ void load_tile_block(const QuantizedRows& x, std::size_t blocks, std::size_t b, 
 
 // acc[t] += block · token t, for the first kTokens of a tile.
 template <Scaling kScaling, bool kSigned, std::size_t kTokens>
-inline void add_slab_block(VF* acc, const SlabBlock& slab, const TileBlock& tile) {
+inline void add_slab_block(VF* acc, const Slab& slab, std::size_t b, const TileBlock& tile) {
   VB w[8];
-  for (std::size_t g = 0; g < 8; ++g) w[g] = vb_load(slab.w[g]);
-  const BlockScales& scales = slab.scales;
+  for (std::size_t g = 0; g < 8; ++g) w[g] = vb_load(slab.w[b][g]);
+  const BlockScales& scales = slab.scales[b];
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTokens; ++t) {
     const std::int8_t* a = tile.q[t];
@@ -341,14 +341,14 @@ inline void add_slab_block(VF* acc, const SlabBlock& slab, const TileBlock& tile
 
 // `count` blocks of a panel times kTokens tokens, added to out (or started there).
 template <Scaling kScaling, bool kSigned, std::size_t kTokens>
-void multiply_slab(const SlabBlock* slab, const TileBlock* tile, std::size_t count, bool start,
+void multiply_slab(const Slab& slab, const TileBlock* tile, std::size_t count, bool start,
                    float* out, std::size_t out_stride, std::size_t tokens, std::size_t rows) {
   VF acc[kTokens];
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTokens; ++t)
     acc[t] = start || t >= tokens ? vf_zero() : vf_load_n(out + t * out_stride, rows);
   for (std::size_t b = 0; b < count; ++b)
-    add_slab_block<kScaling, kSigned, kTokens>(acc, slab[b], tile[b]);
+    add_slab_block<kScaling, kSigned, kTokens>(acc, slab, b, tile[b]);
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTokens; ++t)
     if (t < tokens) vf_store_n(out + t * out_stride, acc[t], rows);
@@ -356,7 +356,7 @@ void multiply_slab(const SlabBlock* slab, const TileBlock* tile, std::size_t cou
 
 // The same for the tokens of one tile, rounded up to a multiple of 4.
 template <Scaling kScaling, bool kSigned>
-void multiply_tile(const SlabBlock* slab, const TileBlock* tile, std::size_t count, bool start,
+void multiply_tile(const Slab& slab, const TileBlock* tile, std::size_t count, bool start,
                    float* out, std::size_t out_stride, std::size_t tokens, std::size_t rows) {
   const auto multiply = tokens > 12  ? multiply_slab<kScaling, kSigned, 16>
                         : tokens > 8 ? multiply_slab<kScaling, kSigned, 12>
@@ -374,7 +374,7 @@ void matmul_wide(const MatmulArgs& args) {
   const std::size_t panel_bytes = PackedCodec<kType>::panel_bytes(args.k);
   const std::size_t tiles = (args.tokens + kTile - 1) / kTile;
   TileBlock tile[kTiles][kSlab];
-  SlabBlock slab[kSlab];
+  Slab slab;
   for (std::size_t first = 0; first < blocks; first += kSlab) {
     const std::size_t count = blocks - first < kSlab ? blocks - first : kSlab;
     for (std::size_t i = 0; i < tiles; ++i) {
@@ -398,23 +398,23 @@ void matmul_wide(const MatmulArgs& args) {
   }
 }
 
-template <TensorType kType>
+// Finish: what becomes of the weights that dot4 would take.
+template <TensorType kType, auto kFinish>
 void unpack_slab(const std::byte* panel, std::size_t blocks, std::size_t first, std::size_t count,
-                 SlabBlock* slab) {
+                 Slab& slab) {
   constexpr PackedFormat format = packed_format<kType>();
   const std::byte* codes = panel + first * format.code_bytes();
-  const std::byte* section = panel + blocks * format.code_bytes();
-  for (std::size_t b = 0; b < count; b += format.scale_group) {
-    BlockScales scales[format.scale_group];
-    load_scales<kType>(section, first + b, format.scale_group, scales);
-    for (std::size_t j = 0; j < format.scale_group; ++j) slab[b + j].scales = scales[j];
-  }
+  load_scales<kType>(panel + blocks * format.code_bytes(), first, count, slab.scales);
   for (std::size_t b = 0; b < count; ++b, codes += format.code_bytes()) {
     for (std::size_t at = 0; at < format.code_bytes(); at += 64) prefetch(codes + kPrefetch + at);
     VB w[8];
     load_weights<kType>(codes, w);
-    for (std::size_t g = 0; g < 8; ++g) vb_store(slab[b].w[g], w[g]);
+    for (std::size_t g = 0; g < 8; ++g) vb_store(slab.w[b][g], kFinish(w[g]));
   }
+}
+
+inline VB as_they_are(VB w) {
+  return w;
 }
 
 // Tokens from `first` on, at most `count`.
@@ -461,7 +461,7 @@ void matmul_integers(const MatmulArgs& args) {
     if (part.tokens <= kDirect)
       matmul_narrow<kType>(part);
     else
-      matmul_wide<kType, kOffset<kType>, unpack_slab<kType>,
+      matmul_wide<kType, kOffset<kType>, unpack_slab<kType, as_they_are>,
                   multiply_tile<format.scaling, kSignedCodes<kType>>>(part);
     t += part.tokens;
   }
