@@ -24,7 +24,7 @@ inline VF vf_exp(VF x) {
   r = vf_fma(n, vf_set1(-kExpLn2Lo), r);
   VF p = vf_set1(kExpC[6]);
   for (int i = 5; i >= 0; --i) p = vf_fma(p, r, vf_set1(kExpC[i]));
-  const VF power = vf_bits(vi_shl(vi_add(vf_as_bits(t), vi_set1(127)), 23));
+  const VF power = vf_bits(vi_shl(vi_add(vi_as_bits(t), vi_set1(127)), 23));
   return vf_clip_exp(x, vf_mul(p, power), kExpLow, kExpHigh);
 }
 

@@ -113,7 +113,7 @@ inline VI vi_shr(VI a, int n) {
 inline VI vi_shl(VI a, int n) {
   return _mm512_sll_epi32(a, _mm_cvtsi32_si128(n));
 }
-inline VI vf_as_bits(VF x) {
+inline VI vi_as_bits(VF x) {
   return _mm512_castps_si512(x);
 }
 // Lanes where a < limit from x, the others from y.

@@ -19,11 +19,15 @@ struct Built {
 };
 
 #if defined(__x86_64__)
-bool has_avx512vnni() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma") &&
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
          __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512vnni() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
 }
 
 // Linux gives a process the tiles when it asks: arch_prctl(ARCH_REQ_XCOMP_PERM,
@@ -39,6 +43,7 @@ bool has_avx512amx() {
 constexpr Built kBuilt[] = {
     {&kScalarTable, [] { return true; }},
 #if defined(__x86_64__)
+    {&kAvx2Table, has_avx2},
     {&kAvx512VnniTable, has_avx512vnni},
     {&kAvx512AmxTable, has_avx512amx},
 #endif

@@ -7,6 +7,7 @@ namespace lathe {
 
 extern const KernelTable kScalarTable;
 #if defined(__x86_64__)
+extern const KernelTable kAvx2Table;
 extern const KernelTable kAvx512VnniTable;
 extern const KernelTable kAvx512AmxTable;
 #endif
