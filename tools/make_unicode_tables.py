@@ -47,6 +47,22 @@ def table(kind, name, items):
     print("};\n")
 
 
+def case_table(name, change):
+    out = []
+    for code in range(0x110000):
+        to = ord(change(chr(code)))
+        if to == code:
+            continue
+        last = out[-1] if out else None
+        if last and code - last[1] == last[3] and to - code == last[2] and last[0] != last[1]:
+            last[1] = code
+        elif last and last[0] == last[1] and code - last[1] in (1, 2) and to - code == last[2]:
+            last[1], last[3] = code, code - last[0]
+        else:
+            out.append([code, code, to - code, 1])
+    table("CaseRange", name, (f"{{{a:#x},{b:#x},{d},{s}}}" for a, b, d, s in out))
+
+
 def main():
     print(f"// Written by tools/make_unicode_tables.py from Unicode {unicodedata.unidata_version}. Do not edit.")
     print("// clang-format off")
@@ -58,20 +74,8 @@ def main():
             previous = now
     table("CategoryStart", "kCategories", (f"{{{code:#x},{name}}}" for code, name in starts))
 
-    lower = []
-    for code in range(0x110000):
-        text = chr(code).lower()
-        to = ord(text[0])  # U+0130 alone becomes two: its dot is a mark
-        if to == code:
-            continue
-        last = lower[-1] if lower else None
-        if last and code - last[1] == last[3] and to - code == last[2] and last[0] != last[1]:
-            last[1] = code
-        elif last and last[0] == last[1] and code - last[1] in (1, 2) and to - code == last[2]:
-            last[1], last[3] = code, code - last[0]
-        else:
-            lower.append([code, code, to - code, 1])
-    table("LowerRange", "kLower", (f"{{{a:#x},{b:#x},{d},{s}}}" for a, b, d, s in lower))
+    case_table("kLower", lambda c: c.lower()[0])  # U+0130 alone becomes two: its dot is a mark
+    case_table("kUpper", lambda c: c.upper() if len(c.upper()) == 1 else c)
 
     bases = []
     for code in range(0x110000):

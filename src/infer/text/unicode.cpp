@@ -10,7 +10,7 @@ struct CategoryStart {
   char32_t first;
   UnicodeCategory category;
 };
-struct LowerRange {
+struct CaseRange {
   char32_t first, last;
   std::int32_t delta;
   char32_t step;
@@ -90,11 +90,23 @@ void append_utf8(std::string& out, char32_t code) {
   }
 }
 
-char32_t lower_of(char32_t code) {
-  const LowerRange* range = find_range(kLower, code);
-  if (range == std::end(kLower) || code > range->last || (code - range->first) % range->step != 0)
+namespace {
+
+template <std::size_t n>
+char32_t change_case(const CaseRange (&table)[n], char32_t code) {
+  const CaseRange* range = find_range(table, code);
+  if (range == std::end(table) || code > range->last || (code - range->first) % range->step != 0)
     return code;
   return static_cast<char32_t>(static_cast<std::int32_t>(code) + range->delta);
+}
+
+}  // namespace
+
+char32_t lower_of(char32_t code) {
+  return change_case(kLower, code);
+}
+char32_t upper_of(char32_t code) {
+  return change_case(kUpper, code);
 }
 
 std::array<char32_t, 3> base_of(char32_t code) {

@@ -55,7 +55,9 @@ Character character_at(std::string_view text, std::size_t at);
 
 void append_utf8(std::string& out, char32_t code);
 
+// Mappings to one character; where Unicode has several, the first (lower) or none (upper).
 char32_t lower_of(char32_t code);
+char32_t upper_of(char32_t code);
 // Canonical decomposition without its non-spacing marks: at most three characters, the rest 0.
 std::array<char32_t, 3> base_of(char32_t code);
 // The cased letters that DeepSeek's first vocabularies list.
