@@ -8,6 +8,9 @@
 #include <asm/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace lathe {
@@ -38,6 +41,10 @@ bool has_avx512amx() {
          __builtin_cpu_supports("amx-int8") &&
          syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, kTileData) == 0;
 }
+#elif defined(__aarch64__)
+bool has_neon_dotprod() {
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+}
 #endif
 
 constexpr Built kBuilt[] = {
@@ -46,6 +53,8 @@ constexpr Built kBuilt[] = {
     {&kAvx2Table, has_avx2},
     {&kAvx512VnniTable, has_avx512vnni},
     {&kAvx512AmxTable, has_avx512amx},
+#elif defined(__aarch64__)
+    {&kNeonDotprodTable, has_neon_dotprod},
 #endif
 };
 

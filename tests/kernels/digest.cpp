@@ -1,0 +1,167 @@
+// Runs one table of kernels over fixed inputs and prints a digest a line: every type, several
+// shapes, every row operation, attention. The same lines must come out for every table on every
+// machine. It needs nothing but the rooms kernels and quant, so that it can be built for another
+// processor without any library. Built with -DLATHE_TABLE=<a table of kernels/tables.h>.
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "infer/kernels/tables.h"
+
+namespace lathe {
+namespace {
+
+struct Random {
+  std::uint64_t state;
+
+  std::uint32_t next() {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::uint32_t>(state >> 33);
+  }
+  // -4 … 4, exact in f32 on every machine.
+  float value() { return static_cast<float>(static_cast<int>(next() % 65537) - 32768) / 8192.0f; }
+};
+
+struct Digest {
+  std::uint64_t hash = 1469598103934665603u;
+
+  void add(const float* x, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) {
+      std::uint32_t bits;
+      std::memcpy(&bits, x + i, 4);
+      if (x[i] != x[i]) bits = 0x7fc00000u;  // NaN is NaN
+      hash = (hash ^ bits) * 1099511628211u;
+    }
+  }
+  void print(const char* what, std::size_t a, std::size_t b) const {
+    std::printf("%s %zu %zu %016llx\n", what, a, b, static_cast<unsigned long long>(hash));
+  }
+};
+
+struct Row {
+  TensorType type;
+  const char* name;
+  std::size_t block, bytes;
+};
+constexpr Row kRows[] = {
+    {TensorType::kF32, "F32", 1, 4},           {TensorType::kF16, "F16", 1, 2},
+    {TensorType::kBF16, "BF16", 1, 2},         {TensorType::kQ4_0, "Q4_0", 32, 18},
+    {TensorType::kQ4_1, "Q4_1", 32, 20},       {TensorType::kQ5_0, "Q5_0", 32, 22},
+    {TensorType::kQ5_1, "Q5_1", 32, 24},       {TensorType::kQ8_0, "Q8_0", 32, 34},
+    {TensorType::kQ2_K, "Q2_K", 256, 84},      {TensorType::kQ3_K, "Q3_K", 256, 110},
+    {TensorType::kQ4_K, "Q4_K", 256, 144},     {TensorType::kQ5_K, "Q5_K", 256, 176},
+    {TensorType::kQ6_K, "Q6_K", 256, 210},     {TensorType::kIQ4_NL, "IQ4_NL", 32, 18},
+    {TensorType::kIQ4_XS, "IQ4_XS", 256, 136}, {TensorType::kMXFP4, "MXFP4", 32, 17},
+    {TensorType::kNVFP4, "NVFP4", 64, 36},
+};
+
+std::byte* aligned(std::vector<std::byte>& memory, std::size_t bytes) {
+  memory.assign(bytes + 64, std::byte{0});
+  return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
+}
+
+void products(const KernelTable& table, const Row& row, std::size_t k, std::size_t rows,
+              bool any_bits) {
+  const PackedType* type = nullptr;
+  for (const PackedType& candidate : table.types)
+    if (candidate.type == row.type) type = &candidate;
+  Random random{k * 131 + rows};
+  const std::size_t row_bytes = k / row.block * row.bytes;
+  std::vector<std::byte> src(rows * row_bytes);
+  // Without bit 6 of any byte no half float is infinite and no number is large.
+  for (std::byte& byte : src)
+    byte = static_cast<std::byte>(random.next() & (any_bits ? 0xff : 0xbf));
+  std::vector<std::byte> memory;
+  std::byte* panels = aligned(memory, (rows + 15) / 16 * type->panel_bytes(k));
+  Digest unpacked;
+  for (std::size_t r = 0; r < rows; r += 16) {
+    std::byte* panel = panels + r / 16 * type->panel_bytes(k);
+    const std::size_t n = rows - r < 16 ? rows - r : 16;
+    type->pack(src.data() + r * row_bytes, row_bytes, n, k, panel);
+    std::vector<float> line(k);
+    for (std::size_t lane = 0; lane < n; ++lane) {
+      type->unpack(panel, lane, k, line.data());
+      unpacked.add(line.data(), k);
+    }
+  }
+  unpacked.print("unpack", k, rows);
+  constexpr std::size_t kMost = 37;
+  std::vector<float> x(kMost * k), scale(kMost * k / 32);
+  std::vector<std::int8_t> q(kMost * k);
+  std::vector<std::int16_t> sum(kMost * k / 16);
+  for (float& value : x) value = random.value();
+  for (std::size_t t = 0; t < kMost; ++t)
+    table.quantize(&x[t * k], k, &q[t * k], &scale[t * k / 32], &sum[t * k / 16]);
+  for (const std::size_t tokens : {1u, 2u, 5u, 8u, 9u, 37u}) {
+    std::vector<float> out(tokens * rows);
+    type->matmul(
+        {panels, rows, k, tokens,
+         type->integer ? QuantizedRows{q.data(), scale.data(), sum.data()} : QuantizedRows{},
+         type->integer ? nullptr : x.data(), out.data(), rows});
+    Digest digest;
+    digest.add(out.data(), out.size());
+    digest.print(row.name, k, tokens);
+  }
+}
+
+void row_operations(const KernelTable& table, std::size_t n) {
+  Random random{n};
+  std::vector<float> a(n), b(n), out(n);
+  for (std::size_t i = 0; i < n; ++i) a[i] = random.value() * 9, b[i] = random.value();
+  Digest digest;
+  const auto done = [&] { digest.add(out.data(), n); };
+  table.rms_norm(a.data(), b.data(), n, 1e-5f, out.data()), done();
+  table.silu_mul(a.data(), b.data(), n, out.data()), done();
+  table.add(a.data(), n, out.data()), done();
+  table.add_scaled(a.data(), 0.37f, n, out.data()), done();
+  table.rope(out.data(), b.data(), b.data() + n / 2, n / 2 * 2, true), done();
+  table.rope(out.data(), b.data(), b.data() + n / 2, n / 2 * 2, false), done();
+  float m = 1, l = 2;
+  table.merge(&m, &l, out.data(), 0.5f, 3, a.data(), n), done();
+  const float largest = table.max(a.data(), n);
+  out = a;
+  const float total = table.exp_sum(out.data(), n, largest);
+  done();
+  for (const float value : {m, l, largest, total}) digest.add(&value, 1);
+  digest.print("rows", n, 0);
+}
+
+void attention(const KvFormat& kv, std::size_t head_dim) {
+  Random random{head_dim};
+  std::vector<std::byte> memory;
+  std::byte* chunk = aligned(memory, kv.chunk_bytes(head_dim));
+  std::vector<float> k(head_dim), v(head_dim);
+  for (std::size_t slot = 0; slot < kChunk; ++slot) {
+    for (float& value : k) value = random.value();
+    for (float& value : v) value = random.value();
+    kv.store(chunk, head_dim, slot, k.data(), v.data());
+  }
+  constexpr std::size_t kColumns = 7;
+  const std::uint8_t first[kColumns] = {0, 0, 5, 63, 10, 20, 0};
+  const std::uint8_t last[kColumns] = {64, 33, 17, 64, 10, 64, 1};
+  std::vector<float> q(kColumns * head_dim), m(kColumns), l(kColumns), o(kColumns * head_dim);
+  for (float& value : q) value = random.value() / 8;
+  kv.attend({chunk, head_dim, kColumns, q.data(), first, last, m.data(), l.data(), o.data()});
+  Digest digest;
+  for (const auto* values : {&m, &l, &o}) digest.add(values->data(), values->size());
+  digest.print(kv.type == KvType::kF32   ? "kv f32"
+               : kv.type == KvType::kF16 ? "kv f16"
+                                         : "kv q8_0",
+               head_dim, 0);
+}
+
+}  // namespace
+}  // namespace lathe
+
+int main() {
+  using namespace lathe;
+  const KernelTable& table = LATHE_TABLE;
+  for (const Row& row : kRows)
+    for (const bool any_bits : {false, true}) {
+      products(table, row, 256, 21, any_bits);
+      products(table, row, 1280, 33, any_bits);
+    }
+  for (const std::size_t n : {5u, 16u, 100u, 1030u}) row_operations(table, n);
+  for (const KvFormat& kv : table.kv)
+    for (const std::size_t head_dim : {32u, 64u, 96u, 128u}) attention(kv, head_dim);
+}
