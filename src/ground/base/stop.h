@@ -10,6 +10,7 @@ namespace lathe {
 class StopFlag {
  public:
   void raise() { raised_.store(true, std::memory_order_relaxed); }  // async-signal-safe
+  void clear() { raised_.store(false, std::memory_order_relaxed); }
   bool raised() const { return raised_.load(std::memory_order_relaxed); }
 
  private:

@@ -8,6 +8,7 @@ namespace {
 
 const CodePoints kPlainCharacters = complement({{0, 0x1f}, {'"', '"'}, {'\\', '\\'}, {0x7f, 0x7f}});
 constexpr int kMaxPatternDepth = 50;
+constexpr std::string_view kNines = "9999999999999999", kZeros = "0000000000000000";
 
 CodePoints united(CodePoints a, const CodePoints& b) {
   a.insert(a.end(), b.begin(), b.end());
@@ -191,9 +192,9 @@ ExprId JsonGrammar::digits_between(std::string_view low, std::string_view high) 
   }
   std::vector<ExprId> options{
       builder_.sequence(
-          {digit(low[0], low[0]), digits_between(low.substr(1), std::string(rest, '9'))}),
+          {digit(low[0], low[0]), digits_between(low.substr(1), kNines.substr(0, rest))}),
       builder_.sequence(
-          {digit(high[0], high[0]), digits_between(std::string(rest, '0'), high.substr(1))})};
+          {digit(high[0], high[0]), digits_between(kZeros.substr(0, rest), high.substr(1))})};
   if (low[0] + 1 < high[0]) {
     options.push_back(
         builder_.sequence({digit(static_cast<char>(low[0] + 1), static_cast<char>(high[0] - 1)),
@@ -208,7 +209,8 @@ ExprId JsonGrammar::integer(std::int64_t low, std::int64_t high) {
     // One alternative per number of digits.
     for (std::int64_t start = from; start <= to;) {
       std::string first = std::to_string(start);
-      const std::int64_t nines = std::stoll(std::string(first.size(), '9'));
+      std::int64_t nines = 9;
+      while (nines < start) nines = nines * 10 + 9;
       const std::int64_t last = std::min(nines, to);
       const ExprId number = digits_between(first, std::to_string(last));
       options.push_back(minus ? builder_.sequence({builder_.literal("-"), number}) : number);
@@ -221,20 +223,25 @@ ExprId JsonGrammar::integer(std::int64_t low, std::int64_t high) {
 }
 
 std::optional<ExprId> JsonGrammar::format(std::string_view name) {
-  static constexpr const char* kDate = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])";
-  static constexpr const char* kTime =
-      "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]"
-      ")";
-  std::string text;
-  if (name == "date") text = kDate;
-  if (name == "time") text = kTime;
-  if (name == "date-time") text = std::string(kDate) + "T" + kTime;
-  if (name == "uuid")
-    text = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}";
-  if (text.empty()) return std::nullopt;
-  auto expression = pattern("^" + text + "$");
-  LATHE_CHECK(expression.has_value());  // our own patterns
-  return *expression;
+#define LATHE_DATE "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+#define LATHE_HOUR "([01][0-9]|2[0-3]):[0-5][0-9]"
+#define LATHE_TIME LATHE_HOUR ":[0-5][0-9](\\.[0-9]{1,9})?(Z|[+-]" LATHE_HOUR ")"
+  static constexpr std::pair<std::string_view, std::string_view> kFormats[] = {
+      {"date", "^" LATHE_DATE "$"},
+      {"time", "^" LATHE_TIME "$"},
+      {"date-time", "^" LATHE_DATE "T" LATHE_TIME "$"},
+      {"uuid", "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"},
+  };
+#undef LATHE_DATE
+#undef LATHE_HOUR
+#undef LATHE_TIME
+  for (const auto& [known, text] : kFormats) {
+    if (known != name) continue;
+    const auto expression = pattern(text);
+    LATHE_CHECK(expression.has_value());  // our own patterns
+    return *expression;
+  }
+  return std::nullopt;
 }
 
 ExprId JsonGrammar::escaped(const CodePoints& characters) {
