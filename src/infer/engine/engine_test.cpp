@@ -1,0 +1,356 @@
+// The engine's promise: the same request gives the same bits alone, in company, in any prompt cut,
+// with any number of threads, from a cold or a warm prefix, and after a fork. Logits are compared
+// as logprobs of every token, bit for bit.
+#include "infer/engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <map>
+#include <random>
+#include <set>
+
+#include "infer/models/vocabulary.h"
+
+namespace lathe {
+namespace {
+
+fs::path model_path(const std::string& name) {
+  return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / (name + ".gguf");
+}
+
+struct Loaded {
+  explicit Loaded(const std::string& name, int threads = 2) : team(threads) {
+    auto file = Gguf::open(model_path(name));
+    EXPECT_TRUE(file.has_value());
+    auto vocabulary = read_vocabulary(*file);
+    EXPECT_TRUE(vocabulary.has_value());
+    tokenizer = *Tokenizer::make(std::move(*vocabulary));
+    auto loaded = Model::load(*file, team, {.kernels = &best_kernel_table(), .progress = {}});
+    EXPECT_TRUE(loaded.has_value());
+    model = std::move(*loaded);
+  }
+  std::unique_ptr<Engine> engine(EngineOptions options = {}) {
+    auto made = Engine::create(*model, *tokenizer, team, options);
+    EXPECT_TRUE(made.has_value()) << (made ? "" : made.error().message);
+    return std::move(*made);
+  }
+  ThreadTeam team;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Model> model;
+};
+
+// Everything a request got, with the bits of its logprobs.
+struct Outcome {
+  std::vector<TokenId> tokens;
+  std::vector<float> logprobs;
+  std::string text;
+  std::optional<StopReason> reason;
+  SequenceUsage usage;
+
+  bool same_bits(const Outcome& other) const {
+    return tokens == other.tokens && text == other.text && reason == other.reason &&
+           std::equal(logprobs.begin(), logprobs.end(), other.logprobs.begin(),
+                      other.logprobs.end(), [](float a, float b) {
+                        return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+                      });
+  }
+};
+
+using Outcomes = std::map<std::pair<SequenceId, std::size_t>, Outcome>;
+
+Engine::Sink collect(Outcomes& outcomes) {
+  return [&outcomes](const TokenEvent& event) {
+    Outcome& outcome = outcomes[{event.request, event.candidate}];
+    EXPECT_FALSE(outcome.reason.has_value()) << "an event after the end";
+    if (event.token != kNoToken) outcome.tokens.push_back(event.token);
+    for (const TokenLogprob& entry : event.top) outcome.logprobs.push_back(entry.logprob);
+    outcome.text += event.text;
+    outcome.reason = event.finished;
+    if (event.finished) outcome.usage = event.usage;
+  };
+}
+
+GenerationRequest request_of(std::vector<TokenId> prompt, std::size_t max_tokens,
+                             std::uint64_t seed) {
+  GenerationRequest request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = max_tokens;
+  request.sampler.seed = seed;
+  request.sampler.temperature = seed % 2 == 0 ? 0.0f : 1.0f;
+  request.top_logprobs = 20;
+  request.ignore_end = true;
+  return request;
+}
+
+std::vector<TokenId> random_prompt(std::mt19937& random, std::size_t size) {
+  std::vector<TokenId> ids(size);
+  for (TokenId& id : ids) id = static_cast<TokenId>(random() % 318);
+  return ids;
+}
+
+Outcome alone(Loaded& loaded, const GenerationRequest& request, EngineOptions options = {}) {
+  options.reuse_prefixes = false;
+  auto engine = loaded.engine(options);
+  Outcomes outcomes;
+  EXPECT_TRUE(engine->add(request).has_value());
+  while (engine->step(collect(outcomes))) {
+  }
+  EXPECT_EQ(outcomes.size(), 1u);
+  return outcomes.begin()->second;
+}
+
+class SameBits : public testing::TestWithParam<std::tuple<const char*, KvType>> {};
+
+// Random schedules: requests come while others run, prompts share prefixes, steps are cut anywhere.
+TEST_P(SameBits, InRandomSchedules) {
+  const auto& [name, kv] = GetParam();
+  Loaded loaded(name);
+  std::mt19937 random(7);
+  const std::vector<TokenId> shared = random_prompt(random, 150);
+  std::vector<GenerationRequest> requests;
+  std::vector<Outcome> expected;
+  for (std::uint64_t i = 0; i < 24; ++i) {
+    std::vector<TokenId> prompt(shared.begin(),
+                                shared.begin() + static_cast<std::ptrdiff_t>(random() % 150));
+    for (const TokenId id : random_prompt(random, 1 + random() % 60)) prompt.push_back(id);
+    requests.push_back(request_of(std::move(prompt), 1 + random() % 12, i));
+    expected.push_back(alone(loaded, requests.back(), {.kv = kv}));
+  }
+  for (int schedule = 0; schedule < 26; ++schedule) {
+    EngineOptions options{.kv = kv,
+                          .kv_tokens = 512 + random() % 4096,
+                          .step_tokens = 1 + random() % 200,
+                          .sequences = 1 + random() % 32,
+                          .reuse_prefixes = random() % 4 != 0};
+    auto engine = loaded.engine(options);
+    Outcomes outcomes;
+    std::map<SequenceId, std::size_t> which;
+    for (int added = 0; added < 12 || !engine->idle();) {
+      if (added < 12 && (random() % 3 == 0 || engine->idle())) {
+        const std::size_t i = random() % requests.size();
+        const auto id = engine->add(requests[i]);
+        ASSERT_TRUE(id.has_value()) << id.error().message;
+        which[*id] = i;
+        ++added;
+      }
+      engine->step(collect(outcomes));
+    }
+    ASSERT_EQ(outcomes.size(), which.size());
+    for (const auto& [id, i] : which) {
+      EXPECT_TRUE((outcomes[{id, 0}].same_bits(expected[i])))
+          << "schedule " << schedule << ", request " << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, SameBits,
+                         testing::Values(std::tuple{"llama-q4_k_m", KvType::kF16},
+                                         std::tuple{"llama-q4_0", KvType::kQ8_0},
+                                         std::tuple{"llama-q8_0", KvType::kF16},
+                                         std::tuple{"llama-q6_k", KvType::kQ8_0},
+                                         std::tuple{"qwen2-q4_k_m", KvType::kF16},
+                                         std::tuple{"qwen3-q4_k_m", KvType::kQ8_0},
+                                         std::tuple{"qwen3moe-mxfp4_moe", KvType::kF16},
+                                         std::tuple{"mixtral-q4_0", KvType::kQ8_0}),
+                         [](const auto& test) {
+                           std::string name = std::get<0>(test.param);
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(Engine, ThreadsDoNotChangeABit) {
+  std::mt19937 random(3);
+  const GenerationRequest request = request_of(random_prompt(random, 700), 8, 1);
+  Loaded one("qwen3moe-mxfp4_moe", 1);
+  const Outcome expected = alone(one, request);
+  for (const int threads : {2, 3, 5, 8}) {
+    Loaded many("qwen3moe-mxfp4_moe", threads);
+    EXPECT_TRUE(alone(many, request).same_bits(expected)) << threads;
+  }
+}
+
+TEST(Engine, WidthsUpTo32DoNotChangeABit) {
+  Loaded loaded("llama-q4_0");
+  std::mt19937 random(4);
+  std::vector<GenerationRequest> requests;
+  std::vector<Outcome> expected;
+  for (std::uint64_t i = 0; i < 32; ++i) {
+    requests.push_back(request_of(random_prompt(random, 5 + i), 6, i));
+    expected.push_back(alone(loaded, requests.back()));
+  }
+  for (std::size_t width = 2; width <= 32; ++width) {
+    auto engine = loaded.engine({.kv_tokens = 8192});
+    Outcomes outcomes;
+    for (std::size_t i = 0; i < width; ++i) ASSERT_TRUE(engine->add(requests[i]).has_value());
+    while (engine->step(collect(outcomes))) {
+    }
+    for (std::size_t i = 0; i < width; ++i)
+      EXPECT_TRUE((outcomes[{i + 1, 0}].same_bits(expected[i]))) << width << " " << i;
+  }
+}
+
+TEST(Engine, CandidatesForkOnePrompt) {
+  Loaded loaded("llama-q8_0");
+  std::mt19937 random(5);
+  GenerationRequest request = request_of(random_prompt(random, 100), 10, 1);
+  const Outcome single = alone(loaded, request);
+  request.candidates = 5;
+  auto engine = loaded.engine();
+  Outcomes outcomes;
+  const auto id = engine->add(request);
+  ASSERT_TRUE(id.has_value());
+  while (engine->step(collect(outcomes))) {
+  }
+  ASSERT_EQ(outcomes.size(), 5u);
+  EXPECT_TRUE((outcomes[{*id, 0}].same_bits(single)));
+  std::set<std::vector<TokenId>> different;
+  for (const auto& [key, outcome] : outcomes) {
+    different.insert(outcome.tokens);
+    // Each goes on from the same logits.
+    EXPECT_TRUE(std::equal(outcome.logprobs.begin(), outcome.logprobs.begin() + 20,
+                           single.logprobs.begin()));
+  }
+  EXPECT_GT(different.size(), 1u);
+
+  // Again, from the cached prefix and with a neighbour.
+  Outcomes again;
+  const auto warm = engine->add(request);
+  ASSERT_TRUE(engine->add(request_of(random_prompt(random, 30), 4, 2)).has_value());
+  while (engine->step(collect(again))) {
+  }
+  for (std::size_t c = 0; c < 5; ++c)
+    EXPECT_TRUE((again[{*warm, c}].same_bits(outcomes[{*id, c}]))) << c;
+}
+
+TEST(Engine, APrefixIsPaidOnce) {
+  Loaded loaded("llama-q4_0");
+  auto engine = loaded.engine();
+  std::mt19937 random(6);
+  std::vector<TokenId> prompt = random_prompt(random, 200);
+  Outcomes first, second, third;
+  ASSERT_TRUE(engine->add(request_of(prompt, 4, 0)).has_value());
+  while (engine->step(collect(first))) {
+  }
+  EXPECT_EQ(first.begin()->second.usage.cached_tokens, 0u);
+  ASSERT_TRUE(engine->add(request_of(prompt, 4, 0)).has_value());
+  while (engine->step(collect(second))) {
+  }
+  EXPECT_EQ(second.begin()->second.usage.cached_tokens, 199u);
+  EXPECT_TRUE(second.begin()->second.same_bits(first.begin()->second));
+  prompt[130] ^= 1;  // agrees for two blocks and two tokens of the third
+  ASSERT_TRUE(engine->add(request_of(prompt, 4, 0)).has_value());
+  while (engine->step(collect(third))) {
+  }
+  EXPECT_EQ(third.begin()->second.usage.cached_tokens, 130u);
+  EXPECT_TRUE(third.begin()->second.same_bits(alone(loaded, request_of(prompt, 4, 0))));
+}
+
+TEST(Engine, MemoryIsPromisedBeforeItIsUsed) {
+  Loaded loaded("llama-q4_0");
+  // Room for one long sequence at a time: the others wait, nobody fails.
+  auto engine = loaded.engine({.kv_tokens = 256, .step_tokens = 64});
+  std::mt19937 random(8);
+  Outcomes outcomes;
+  for (std::uint64_t i = 0; i < 6; ++i)
+    ASSERT_TRUE(engine->add(request_of(random_prompt(random, 150), 40, i)).has_value());
+  while (engine->step(collect(outcomes)))
+    EXPECT_LE(engine->bytes().kv_used, engine->bytes().kv_pool);
+  ASSERT_EQ(outcomes.size(), 6u);
+  for (const auto& [key, outcome] : outcomes) EXPECT_EQ(outcome.tokens.size(), 40u);
+}
+
+TEST(Engine, RefusesWhatCanNeverFit) {
+  Loaded loaded("llama-q4_0");
+  auto engine = loaded.engine({.context = 300, .kv_tokens = 256});
+  std::mt19937 random(9);
+  const auto message = [&](GenerationRequest request) {
+    const auto id = engine->add(std::move(request));
+    return id ? std::string("accepted") : id.error().message;
+  };
+  EXPECT_EQ(message(request_of({}, 4, 0)), "the prompt is empty; it needs at least one token");
+  EXPECT_EQ(message(request_of({319}, 4, 0)), "the prompt names token 319; the vocabulary has 319");
+  EXPECT_EQ(message(request_of({-1}, 4, 0)), "the prompt names token -1; the vocabulary has 319");
+  EXPECT_EQ(message(request_of(random_prompt(random, 301), 4, 0)),
+            "the prompt has 301 tokens and up to 4 may follow; the context holds 300");
+  EXPECT_EQ(message(request_of(random_prompt(random, 200), 90, 0)),
+            "200 prompt tokens and 1 answers of up to 90 need 5 KV blocks; the pool has 4 (of 64 "
+            "tokens each)");
+  GenerationRequest hot = request_of({1}, 4, 0);
+  hot.sampler.temperature = -1;
+  EXPECT_EQ(message(hot), "temperature is -1; it must lie in [0, 100]");
+  const auto beyond =
+      Engine::create(*loaded.model, *loaded.tokenizer, loaded.team, {.context = 40000});
+  ASSERT_FALSE(beyond.has_value());
+  EXPECT_NE(beyond.error().message.find(
+                "40000 tokens was asked for; random llama-tiny was made for 32768"),
+            std::string::npos)
+      << beyond.error().message;
+}
+
+TEST(Engine, CancelEndsARequestAndFreesItsBlocks) {
+  Loaded loaded("llama-q4_0");
+  auto engine = loaded.engine({.reuse_prefixes = false});
+  std::mt19937 random(10);
+  Outcomes outcomes;
+  const auto id = engine->add(request_of(random_prompt(random, 100), 1000, 0));
+  const auto other = engine->add(request_of(random_prompt(random, 100), 5, 0));
+  for (int i = 0; i < 3; ++i) engine->step(collect(outcomes));
+  engine->cancel(*id);
+  while (engine->step(collect(outcomes))) {
+  }
+  EXPECT_EQ((outcomes[{*id, 0}].reason), StopReason::kCancelled);
+  EXPECT_EQ((outcomes[{*other, 0}].tokens.size()), 5u);
+  EXPECT_EQ(engine->bytes().kv_used, 0u);
+}
+
+TEST(Engine, StopStringsEndTheTextBeforeThem) {
+  Loaded loaded("llama-q4_0");
+  std::mt19937 random(11);
+  GenerationRequest request = request_of(random_prompt(random, 20), 40, 0);
+  const std::string whole = alone(loaded, request).text;
+  ASSERT_GT(whole.size(), 8u);
+  const std::string stop = whole.substr(whole.size() / 2, 3);
+  request.stop = {stop, "never seen in this text"};
+  const Outcome stopped = alone(loaded, request);
+  EXPECT_EQ(stopped.reason, StopReason::kStopString);
+  EXPECT_EQ(stopped.text, whole.substr(0, whole.find(stop)));
+}
+
+TEST(Engine, AGrammarIsKept) {
+  Loaded loaded("llama-q4_0");
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    GenerationRequest request = request_of({1, 2, 3}, 60, seed);
+    request.ignore_end = false;
+    request.grammar =
+        *Grammar::from_gbnf(R"(root ::= ("yes" | "no") " " [0-9]{2,4})", *loaded.tokenizer);
+    const Outcome outcome = alone(loaded, request);
+    EXPECT_EQ(outcome.reason, StopReason::kEndToken);
+    EXPECT_THAT(outcome.text, testing::MatchesRegex("(yes|no) [0-9]{2,4}"));
+  }
+}
+
+TEST(Engine, EmbeddingsArePooledAndNormalised) {
+  Loaded loaded("qwen3-q4_k_m");
+  auto engine = loaded.engine();
+  std::mt19937 random(12);
+  const auto tokens = random_prompt(random, 150);
+  for (const Pooling pooling : {Pooling::kMean, Pooling::kCls, Pooling::kLast}) {
+    const auto vector = engine->embed(tokens, pooling);
+    ASSERT_TRUE(vector.has_value());
+    double norm = 0;
+    for (const float value : *vector)
+      norm += static_cast<double>(value) * static_cast<double>(value);
+    EXPECT_NEAR(norm, 1, 1e-5);
+  }
+  // A causal model's first hidden state knows nothing of what follows; its last one does.
+  auto other = tokens;
+  other.back() ^= 1;
+  EXPECT_EQ(*engine->embed(tokens, Pooling::kCls), *engine->embed(other, Pooling::kCls));
+  EXPECT_NE(*engine->embed(tokens, Pooling::kLast), *engine->embed(other, Pooling::kLast));
+  EXPECT_FALSE(engine->embed({}, Pooling::kMean).has_value());
+}
+
+}  // namespace
+}  // namespace lathe
