@@ -5,8 +5,10 @@ namespace lathe {
 void add_doctor(CLI::App& cli, App& app, Action& action);
 void add_export(CLI::App& cli, App& app, Action& action);
 void add_gc(CLI::App& cli, App& app, Action& action);
+void add_import(CLI::App& cli, App& app, Action& action);
 void add_judge(CLI::App& cli, App& app, Action& action);
 void add_loop(CLI::App& cli, App& app, Action& action);
+void add_quantize(CLI::App& cli, App& app, Action& action);
 void add_recipe(CLI::App& cli, App& app, Action& action);
 void add_rejudge(CLI::App& cli, App& app, Action& action);
 void add_replay(CLI::App& cli, App& app, Action& action);
@@ -19,9 +21,9 @@ void add_tokenize(CLI::App& cli, App& app, Action& action);
 
 std::span<const CommandSpec> commands() {
   static constexpr CommandSpec kCommands[] = {
-      {add_loop}, {add_resume}, {add_recipe},  {add_judge},    {add_runs},
-      {add_show}, {add_report}, {add_rejudge}, {add_replay},   {add_export},
-      {add_rm},   {add_gc},     {add_doctor},  {add_tokenize},
+      {add_loop},   {add_resume},   {add_recipe}, {add_judge},    {add_runs}, {add_show},
+      {add_report}, {add_rejudge},  {add_replay}, {add_export},   {add_rm},   {add_gc},
+      {add_doctor}, {add_tokenize}, {add_import}, {add_quantize},
   };
   return kCommands;
 }

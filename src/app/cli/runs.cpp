@@ -1,4 +1,5 @@
 // lathe runs | show | rm | gc | export | replay
+#include "app/cli/model_show.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/outputs.h"
 #include "app/cli/view.h"
@@ -159,15 +160,25 @@ void add_runs(CLI::App& cli, App& app, Action& action) {
 
 void add_show(CLI::App& cli, App& app, Action& action) {
   struct Flags {
-    std::string run;
-    bool all = false;
+    std::string name;
+    bool all = false, whole_template = false;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = cli.add_subcommand("show", "Show a run: its units, laps and scores");
-  command->add_option("run", flags->run, "Its id, the beginning of it, or \"last\"")->required();
-  command->add_flag("--all", flags->all, "Every event, in order");
+  CLI::App* command =
+      cli.add_subcommand("show", "Show a run (its units, laps and scores) or a model file");
+  command
+      ->add_option("NAME", flags->name,
+                   "A run: its id, the beginning of it, or \"last\"; or a GGUF file")
+      ->required();
+  command->add_flag("--all", flags->all, "Of a run: every event, in order");
+  command->add_flag("--template", flags->whole_template, "Of a model: its chat template alone");
   command->callback([&app, &action, flags] {
-    action = [&app, flags] { return show_run(app, flags->run, flags->all); };
+    action = [&app, flags] {
+      std::error_code error;
+      const bool model = fs::is_regular_file(flags->name, error) || flags->name.ends_with(".gguf");
+      return model ? show_model(app, flags->name, flags->whole_template)
+                   : show_run(app, flags->name, flags->all);
+    };
   });
 }
 

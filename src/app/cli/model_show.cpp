@@ -1,0 +1,209 @@
+#include "app/cli/model_show.h"
+
+#include <map>
+
+#include "ground/base/text.h"
+#include "ground/base/units.h"
+#include "infer/cache/state.h"
+#include "infer/models/blueprint.h"
+#include "infer/models/vocabulary.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kTemplateLines = 8;
+
+// Text from a foreign file must not steer the terminal.
+std::string harmless(std::string_view text) {
+  std::string out = make_valid_utf8(text);
+  for (char& c : out)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f) c = '?';
+  return out;
+}
+
+struct TypeShare {
+  std::size_t tensors = 0;
+  std::uint64_t bytes = 0;
+};
+
+// One line of the listing, and the same as JSON.
+class Listing {
+ public:
+  void add(std::string_view label, std::string_view text) {
+    lines_ += fmt::format("{:<13}{}\n", label, harmless(text));
+  }
+  Json json = Json::object();
+  const std::string& lines() const { return lines_; }
+
+ private:
+  std::string lines_;
+};
+
+std::string format_count(std::uint64_t count) {
+  const auto number = static_cast<double>(count);
+  if (count >= 1'000'000'000) return fmt::format("{:.2f} billion", number / 1e9);
+  if (count >= 1'000'000) return fmt::format("{:.1f} million", number / 1e6);
+  return fmt::format("{}", count);
+}
+
+void list_tensors(const Gguf& file, Listing& listing) {
+  std::map<std::string_view, TypeShare> shares;
+  std::uint64_t parameters = 0;
+  for (const GgufTensor& tensor : file.tensors()) {
+    TypeShare& share = shares[tensor_type_info(tensor.type).name];
+    ++share.tensors;
+    share.bytes += tensor.bytes;
+    parameters += tensor.elements();
+  }
+  std::vector<std::pair<std::string_view, TypeShare>> order(shares.begin(), shares.end());
+  std::ranges::stable_sort(order, std::greater(), [](const auto& row) { return row.second.bytes; });
+  listing.add("parameters", format_count(parameters));
+  listing.add("size", fmt::format("{}, {} tensors", format_bytes(file.file_bytes()),
+                                  file.tensors().size()));
+  listing.json.update({{"parameters", parameters},
+                       {"bytes", file.file_bytes()},
+                       {"tensors", file.tensors().size()},
+                       {"types", Json::array()}});
+  std::string_view label = "types";
+  for (const auto& [type, share] : order) {
+    listing.add(label, fmt::format("{:<7} {:>5} tensors  {:>10}", type, share.tensors,
+                                   format_bytes(share.bytes)));
+    listing.json["types"].push_back(
+        {{"type", type}, {"tensors", share.tensors}, {"bytes", share.bytes}});
+    label = "";
+  }
+}
+
+void list_rope(const RopeSpec& rope, Listing& listing) {
+  std::string text = fmt::format("base {}, {} dimensions", rope.base, rope.dimensions);
+  if (rope.extrapolation != 0)
+    text += fmt::format(", YaRN x{} from {}", 1 / rope.scale, rope.original_context);
+  else if (rope.scale != 1)
+    text += fmt::format(", linear x{}", 1 / rope.scale);
+  if (rope.frequency_factors) text += ", frequency factors";
+  listing.add("RoPE", text);
+  listing.json["rope"] = {{"base", rope.base},
+                          {"dimensions", rope.dimensions},
+                          {"scale", rope.scale},
+                          {"yarn", rope.extrapolation != 0},
+                          {"frequency_factors", rope.frequency_factors}};
+}
+
+void list_cache(const Blueprint& blueprint, Listing& listing) {
+  const std::vector<StateSpec> states = blueprint.states();
+  const KernelTable& kernels = best_kernel_table();
+  std::string text;
+  const auto add = [&](std::string_view name, KvType type) {
+    const double bytes = BlockLayout(states, kernels.kv[static_cast<int>(type)]).bytes_per_token();
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name,
+                        format_bytes(static_cast<std::uint64_t>(bytes)));
+    listing.json["kv_bytes_per_token"][name] = bytes;
+  };
+  add("f16", KvType::kF16);
+  // Its blocks are of 32 numbers.
+  if (std::ranges::all_of(states, [](const StateSpec& state) { return state.head_dim % 32 == 0; }))
+    add("q8_0", KvType::kQ8_0);
+  listing.add("KV a token", text);
+}
+
+void list_blueprint(const Gguf& file, Listing& listing) {
+  const auto blueprint = read_blueprint(file);
+  if (!blueprint) {
+    listing.add("not runnable", blueprint.error().message);
+    listing.json["not_runnable"] = blueprint.error().message;
+    return;
+  }
+  const LayerSpec& first = blueprint->layers.front();
+  listing.add("context", fmt::format("{} tokens", blueprint->context));
+  listing.add("layers",
+              fmt::format("{} of {}: {} heads, {} KV heads of {}", blueprint->layers.size(),
+                          blueprint->embedding, first.attention.heads, first.attention.kv_heads,
+                          first.attention.head_dim));
+  listing.add("feed-forward", first.ffn.experts == 0
+                                  ? fmt::format("{}", first.ffn.hidden)
+                                  : fmt::format("{} of {} experts of {}", first.ffn.experts_used,
+                                                first.ffn.experts, first.ffn.hidden));
+  listing.json.update({{"context", blueprint->context},
+                       {"layers", blueprint->layers.size()},
+                       {"embedding", blueprint->embedding},
+                       {"heads", first.attention.heads},
+                       {"kv_heads", first.attention.kv_heads},
+                       {"head_dim", first.attention.head_dim},
+                       {"feed_forward", first.ffn.hidden},
+                       {"experts", first.ffn.experts},
+                       {"experts_used", first.ffn.experts_used},
+                       {"tied", blueprint->tied}});
+  list_rope(first.attention.rope, listing);
+  list_cache(*blueprint, listing);
+}
+
+void list_vocabulary(const Gguf& file, Listing& listing) {
+  const auto vocabulary = read_vocabulary(file);
+  if (!vocabulary) {
+    listing.add("vocabulary", vocabulary.error().message);
+    listing.json["vocabulary"] = nullptr;
+    return;
+  }
+  std::string text = fmt::format("{} tokens, {}{}{}", vocabulary->tokens.size(), vocabulary->model,
+                                 vocabulary->pre.empty() ? "" : "/", vocabulary->pre);
+  Json json = {
+      {"size", vocabulary->tokens.size()}, {"model", vocabulary->model}, {"pre", vocabulary->pre}};
+  for (const auto& [name, id] :
+       {std::pair("bos", vocabulary->bos), std::pair("eos", vocabulary->eos)}) {
+    if (id == kNoToken) continue;
+    text += fmt::format(", {} {} {}", name, id,
+                        clip_utf8(vocabulary->tokens[static_cast<std::size_t>(id)], 40));
+    json[name] = id;
+  }
+  listing.add("vocabulary", text);
+  listing.json["vocabulary"] = std::move(json);
+}
+
+void list_template(const std::string& source, Listing& listing) {
+  listing.json["template"] = source;
+  if (source.empty()) {
+    listing.add("template", "none");
+    return;
+  }
+  const std::vector<std::string_view> lines = split_lines(source);
+  std::string_view label = "template";
+  for (std::size_t i = 0; i < std::min(lines.size(), kTemplateLines); ++i) {
+    listing.add(label, clip_utf8(lines[i], 100));
+    label = "";
+  }
+  if (lines.size() > kTemplateLines)
+    listing.add("", fmt::format("… {} lines in all; --template prints them", lines.size()));
+}
+
+}  // namespace
+
+int show_model(const App& app, const fs::path& path, bool whole_template) {
+  const auto file = Gguf::open(path);
+  if (!file) return report_error(app, file.error());
+  const auto architecture = file->text_or("general.architecture", "");
+  if (!architecture) return report_error(app, architecture.error());
+  const auto name = file->text_or("general.name", "");
+  if (!name) return report_error(app, name.error());
+  const auto source = file->text_or("tokenizer.chat_template", "");
+  if (!source) return report_error(app, source.error());
+  if (whole_template) {
+    print(app.terminal ? harmless(*source) : *source);
+    return kExitPassed;
+  }
+  Listing listing;
+  listing.json = {{"file", path.string()}, {"architecture", *architecture}, {"name", *name}};
+  listing.add("file", path.string());
+  listing.add("architecture", *architecture);
+  if (!name->empty()) listing.add("name", *name);
+  list_tensors(*file, listing);
+  list_blueprint(*file, listing);
+  list_vocabulary(*file, listing);
+  list_template(*source, listing);
+  if (app.json)
+    print_json(listing.json);
+  else
+    print(listing.lines());
+  return kExitPassed;
+}
+
+}  // namespace lathe

@@ -1,0 +1,77 @@
+// lathe quantize IN OUT TYPE: a model again, with smaller weights.
+#include "infer/convert/quantize.h"
+
+#include <thread>
+
+#include "app/cli/app.h"
+#include "app/cli/work_progress.h"
+#include "ground/base/text.h"
+#include "ground/base/units.h"
+
+namespace lathe {
+namespace {
+
+struct Flags {
+  std::string in, out, type;
+  int threads = 0;
+};
+
+Status quantize(const App& app, const Flags& flags) {
+  LATHE_TRY(const QuantizeTarget* target, find_quantize_target(flags.type));
+  if (flags.threads < 0 || flags.threads > 1024)
+    return invalid("--threads is {}; it must lie in [1, 1024]", flags.threads);
+  const auto start = std::chrono::steady_clock::now();
+  QuantizeOptions options;
+  options.threads = flags.threads > 0 ? static_cast<std::size_t>(flags.threads)
+                                      : std::max(1u, std::thread::hardware_concurrency());
+  options.stop = app.stop;
+  Result<QuantizeReport> report;
+  {
+    WorkProgress progress(app, fmt::format("to {}", target->name));
+    options.progress = [&progress](const QuantizeProgress& now) {
+      progress.update(now.bytes_done, now.bytes);
+    };
+    report = quantize_model(flags.in, flags.out, *target, options);
+  }
+  if (!report) return std::unexpected(report.error());
+  const auto took =
+      std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - start);
+  print_warnings(app, report->warnings);
+  if (app.json)
+    print_json({{"out", flags.out},
+                {"type", target->name},
+                {"bytes_before", report->bytes_before},
+                {"bytes_after", report->bytes_after},
+                {"milliseconds", took.count()},
+                {"warnings", report->warnings}});
+  else
+    print(fmt::format("{}: {}, {} (was {}), {}\n", flags.out, target->name,
+                      format_bytes(report->bytes_after), format_bytes(report->bytes_before),
+                      format_duration(took)));
+  return {};
+}
+
+std::string type_names() {
+  std::vector<std::string> names;
+  for (const QuantizeTarget& target : quantize_targets()) names.emplace_back(target.name);
+  return join(names, ", ");
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = cli.add_subcommand("quantize", "Write a model with smaller weights");
+  command->add_option("IN", flags->in, "A GGUF file, or the first part of a split one")->required();
+  command->add_option("OUT", flags->out, "The GGUF file to write")->required();
+  command->add_option("TYPE", flags->type, type_names())->required();
+  command->add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] {
+      const Status status = quantize(app, *flags);
+      return status ? kExitPassed : report_error(app, status.error());
+    };
+  });
+}
+
+}  // namespace lathe
