@@ -186,6 +186,10 @@ ExprId JsonGrammar::digits_between(std::string_view low, std::string_view high) 
   const auto digit = [&](char from, char to) {
     return builder_.code_points({{static_cast<char32_t>(from), static_cast<char32_t>(to)}});
   };
+  // Everything of this length: without this the two ends below would double with every digit.
+  if (low == kZeros.substr(0, low.size()) && high == kNines.substr(0, high.size())) {
+    return digits(rest + 1, rest + 1);
+  }
   if (low[0] == high[0]) {
     return builder_.sequence(
         {digit(low[0], low[0]), digits_between(low.substr(1), high.substr(1))});
