@@ -1,7 +1,8 @@
 // What a model wrote → what it meant: visible text, thinking, tool calls; piece by piece while it
 // writes. The format follows from the chat template (the same markers it renders). Calls are never
-// invented: text that opens a call and does not finish as one comes out as text. Not thread-safe:
-// one parser per answer.
+// invented: text that opens a call and does not finish as one comes out as text. However the text
+// is cut into pieces, the deltas joined are the same. Fed with control tokens rendered (they are
+// the markers of some formats) and end tokens left out. Not thread-safe: one parser per answer.
 #pragma once
 
 #include <memory>
@@ -38,6 +39,7 @@ struct AnswerOptions {
   Json tools;  // the tools offered (OpenAI shape), or null: argument types of XML formats
 };
 
+// White space around thinking and next to a call is dropped; all else that is no marker comes out.
 class AnswerParser {
  public:
   static std::unique_ptr<AnswerParser> make(AnswerOptions options);

@@ -1,0 +1,132 @@
+// gpt-oss: an answer is a row of messages, each with a header that says whom it is for.
+//   <|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…
+// The prompt ends with "<|start|>assistant", so the first header begins in the middle. What goes to
+// "functions.N" is a call: its recipient stands before or behind the channel.
+#include "ground/base/text.h"
+#include "infer/text/answer_calls.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kStart = "<|start|>", kChannel = "<|channel|>", kMessage = "<|message|>";
+constexpr std::string_view kConstrain = "<|constrain|>";
+constexpr std::size_t kMaxHeader = 512;
+
+class HarmonyParser final : public AnswerParser {
+ public:
+  AnswerDelta push(std::string_view text) override {
+    pending_ += text;
+    while (step(false)) {
+    }
+    return std::exchange(delta_, {});
+  }
+  AnswerDelta finish() override {
+    while (step(true)) {
+    }
+    end_message();
+    return std::exchange(delta_, {});
+  }
+
+ private:
+  enum State { kHeader, kBody };
+
+  bool step(bool last) { return state_ == kHeader ? header(last) : body(last); }
+
+  bool header(bool last) {
+    const auto end = pending_.find(kMessage);
+    if (end != pending_.npos && end <= kMaxHeader && may_be_header()) {
+      raw_ = pending_.substr(0, end + kMessage.size());
+      read_header(std::string_view(pending_).substr(0, end));
+      pending_.erase(0, raw_.size());
+      state_ = kBody;
+      return true;
+    }
+    if (!last && pending_.size() <= kMaxHeader + kMessage.size() && may_be_header()) return false;
+    if (pending_.empty()) return false;
+    // No header: text. Its first byte goes, so that a header within it is found.
+    channel_ = "final";
+    recipient_.clear();
+    raw_.clear();
+    content_ += pending_[0];
+    pending_.erase(0, 1);
+    state_ = kBody;
+    return true;
+  }
+
+  // A header begins with a marker or a recipient; other words are an answer without one.
+  bool may_be_header() const {
+    for (const std::string_view opening : {kStart, kChannel, std::string_view(" to=")}) {
+      const auto common = std::min(opening.size(), pending_.size());
+      if (std::string_view(pending_).substr(0, common) == opening.substr(0, common)) return true;
+    }
+    return false;
+  }
+
+  void read_header(std::string_view text) {
+    channel_.clear();
+    recipient_.clear();
+    std::string spaced = replace_all(text, kChannel, " \x01");
+    spaced = replace_all(spaced, kConstrain, " ");
+    spaced = replace_all(spaced, kStart, " ");
+    for (const std::string& word : split(spaced, ' ')) {
+      if (word.starts_with('\x01')) channel_ = word.substr(1);
+      if (word.starts_with("to=")) recipient_ = word.substr(3);
+    }
+  }
+
+  bool is_call() const { return recipient_.starts_with("functions."); }
+
+  bool body(bool last) {
+    static const std::vector<std::string_view> kEnds{"<|end|>", "<|call|>", "<|return|>", kStart,
+                                                     kChannel};
+    const auto [at, which] = find_marker(pending_, kEnds);
+    if (at != std::string::npos) {
+      content_ += pending_.substr(0, at);
+      // The next header's own markers stay: they are read with it.
+      pending_.erase(0, at + (which < 3 ? kEnds[which].size() : 0));
+      end_message();
+      state_ = kHeader;
+      return true;
+    }
+    const std::size_t safe = pending_.size() - (last ? 0 : marker_start(pending_, kEnds));
+    content_ += pending_.substr(0, safe);
+    pending_.erase(0, safe);
+    if (!is_call()) flush();
+    return false;
+  }
+
+  void flush() {
+    (channel_ == "analysis" ? delta_.thinking : delta_.text) += content_;
+    content_.clear();
+  }
+
+  void end_message() {
+    if (is_call()) {
+      const auto arguments = parse_json(content_);
+      if (arguments && arguments->is_object()) {
+        delta_.calls.push_back({"", recipient_.substr(10), dump_json(*arguments)});
+        content_.clear();
+      } else {
+        delta_.text += raw_ + content_;
+        content_.clear();
+      }
+    } else {
+      flush();
+    }
+    recipient_.clear();
+    raw_.clear();
+  }
+
+  State state_ = kHeader;
+  std::string pending_, content_;
+  std::string channel_ = "final", recipient_, raw_;  // of the message; raw: its header as written
+  AnswerDelta delta_;
+};
+
+}  // namespace
+
+std::unique_ptr<AnswerParser> make_harmony_parser() {
+  return std::make_unique<HarmonyParser>();
+}
+
+}  // namespace lathe

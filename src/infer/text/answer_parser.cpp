@@ -1,0 +1,251 @@
+#include "infer/text/answer_parser.h"
+
+#include <algorithm>
+
+#include "ground/base/text.h"
+#include "infer/text/answer_calls.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kSpaces = " \t\r\n";
+constexpr std::string_view kPythonTag = "<|python_tag|>";
+
+// Text that goes out piece by piece: the white space at its end waits for what comes next.
+class Outlet {
+ public:
+  void add(std::string_view text, std::string& out) {
+    if (skip_) {
+      text.remove_prefix(skip_spaces(text, 0));
+      if (text.empty()) return;
+      skip_ = false;
+    }
+    held_ += text;
+    const auto last = held_.find_last_not_of(kSpaces);
+    if (last == held_.npos) return;
+    out += held_.substr(0, last + 1);
+    held_.erase(0, last + 1);
+  }
+  // What waits is not wanted, nor is the white space that follows.
+  void drop_space() {
+    held_.clear();
+    skip_ = true;
+  }
+  void finish(std::string& out) {
+    out += held_;
+    held_.clear();
+  }
+
+ private:
+  std::string held_;
+  bool skip_ = false;
+};
+
+// Thinking first, if there is any, then text with calls in it.
+class MarkedParser final : public AnswerParser {
+ public:
+  explicit MarkedParser(AnswerOptions options)
+      : options_(std::move(options)),
+        openers_(call_openers(options_.format)),
+        state_(options_.starts_thinking ? kThinking : kStart) {
+    if (options_.starts_thinking) {
+      closers_ = {"</think>", "[/THINK]"};
+      thinking_.drop_space();
+    }
+  }
+
+  AnswerDelta push(std::string_view text) override {
+    pending_ += text;
+    run(false);
+    return std::exchange(delta_, {});
+  }
+  AnswerDelta finish() override {
+    run(true);
+    text_.finish(delta_.text);
+    return std::exchange(delta_, {});
+  }
+
+ private:
+  enum State { kStart, kThinking, kText, kCall, kMessage };
+
+  void run(bool last) {
+    while (step(last)) {
+    }
+  }
+  void take(std::size_t bytes) { pending_.erase(0, bytes); }
+
+  // One transition; false: nothing more can be decided.
+  bool step(bool last) {
+    switch (state_) {
+      case kStart:
+        return start(last);
+      case kThinking:
+        return think(last);
+      case kText:
+        return text(last);
+      case kCall:
+        return call(last);
+      case kMessage:
+        return message(last);
+    }
+    return false;
+  }
+
+  bool start(bool last) {
+    const std::size_t begin = skip_spaces(pending_, 0);
+    const std::string_view rest = std::string_view(pending_).substr(begin);
+    static constexpr std::pair<std::string_view, std::string_view> kThoughts[] = {
+        {"<think>", "</think>"}, {"[THINK]", "[/THINK]"}};
+    bool may_become = rest.empty();
+    for (const auto& [open, close] : kThoughts) {
+      if (rest.starts_with(open)) {
+        closers_ = {close};
+        thinking_.drop_space();
+        take(begin + open.size());
+        state_ = kThinking;
+        return true;
+      }
+      may_become = may_become || open.starts_with(rest);
+    }
+    if (options_.format == AnswerFormat::kLlama3) {
+      if (rest.starts_with('{') || rest.starts_with(kPythonTag)) {
+        state_ = kMessage;
+        return true;
+      }
+      may_become = may_become || kPythonTag.starts_with(rest);
+    }
+    if (may_become && !last) return false;
+    state_ = kText;
+    return true;
+  }
+
+  bool think(bool last) {
+    const auto [at, which] = find_marker(pending_, closers_);
+    if (at != std::string::npos) {
+      thinking_.add(std::string_view(pending_).substr(0, at), delta_.thinking);
+      take(at + closers_[which].size());
+      text_.drop_space();
+      state_ = options_.format == AnswerFormat::kLlama3 ? kStart : kText;
+      return true;
+    }
+    const std::size_t safe = pending_.size() - (last ? 0 : marker_start(pending_, closers_));
+    thinking_.add(std::string_view(pending_).substr(0, safe), delta_.thinking);
+    take(safe);
+    return false;
+  }
+
+  bool text(bool last) {
+    const std::size_t at = find_marker(pending_, openers_).first;
+    if (at != std::string::npos) {
+      text_.add(std::string_view(pending_).substr(0, at), delta_.text);
+      take(at);
+      reader_ = make_call_reader(options_.format, options_.tools);
+      state_ = kCall;
+      return true;
+    }
+    const std::size_t safe = pending_.size() - (last ? 0 : marker_start(pending_, openers_));
+    text_.add(std::string_view(pending_).substr(0, safe), delta_.text);
+    take(safe);
+    return false;
+  }
+
+  bool call(bool last) {
+    CallAttempt attempt = reader_->read(pending_, last);
+    if (attempt.outcome == CallAttempt::kMore) return false;
+    state_ = kText;
+    if (attempt.outcome == CallAttempt::kCalls) {
+      text_.drop_space();
+      std::ranges::move(attempt.calls, std::back_inserter(delta_.calls));
+      take(attempt.bytes);
+      return true;
+    }
+    // No call: its first character is text, and all after it is looked at again.
+    text_.add(std::string_view(pending_).substr(0, 1), delta_.text);
+    take(1);
+    return true;
+  }
+
+  // Llama 3: the whole message is the call, or it is text.
+  bool message(bool last) {
+    const std::size_t begin = skip_spaces(pending_, 0);
+    const bool tagged = std::string_view(pending_).substr(begin).starts_with(kPythonTag);
+    const std::size_t body = skip_spaces(pending_, begin + (tagged ? kPythonTag.size() : 0));
+    if (!last) {
+      if (body == pending_.size() || pending_[body] != '{') return false;
+      if (message_end_ == 0) {
+        const std::size_t end = scan_.end(pending_, body);
+        if (end == pending_.npos) return false;
+        message_end_ = end;
+      }
+      if (skip_spaces(pending_, message_end_) == pending_.size()) return false;
+      state_ = kText;  // something follows it
+      return true;
+    }
+    const std::string_view all = trim(std::string_view(pending_).substr(body));
+    auto found = all.starts_with('{') ? call_from_text(all) : builtin_call(all);
+    state_ = kText;
+    if (!found || (!tagged && !all.starts_with('{'))) return true;
+    delta_.calls.push_back(std::move(*found));
+    pending_.clear();
+    return false;
+  }
+
+  // name.call(key="value", …)
+  static std::optional<ToolCall> builtin_call(std::string_view text) {
+    const auto open = text.find(".call(");
+    if (open == text.npos || open == 0 || !text.ends_with(')')) return std::nullopt;
+    Json arguments = Json::object();
+    std::string_view rest = text.substr(open + 6, text.size() - open - 7);
+    while (!trim(rest).empty()) {
+      const auto equals = rest.find('=');
+      if (equals == rest.npos) return std::nullopt;
+      const std::string key(trim(rest.substr(0, equals)));
+      rest = rest.substr(skip_spaces(rest, equals + 1));
+      std::size_t end = 0;
+      if (rest.starts_with('"'))
+        for (end = 1; end < rest.size() && rest[end] != '"'; ++end)
+          if (rest[end] == '\\') ++end;
+      end = rest.starts_with('"') ? end + 1 : std::min(rest.find(','), rest.size());
+      if (end > rest.size() || key.empty()) return std::nullopt;
+      const auto value = parse_json(trim(rest.substr(0, end)));
+      if (!value) return std::nullopt;
+      arguments[key] = *value;
+      rest = rest.substr(skip_spaces(rest, end));
+      if (!rest.empty() && !rest.starts_with(',')) return std::nullopt;
+      if (!rest.empty()) rest.remove_prefix(1);
+    }
+    return ToolCall{"", std::string(text.substr(0, open)), dump_json(arguments)};
+  }
+
+  const AnswerOptions options_;
+  const std::vector<std::string_view> openers_;
+  std::vector<std::string_view> closers_;
+  State state_;
+  std::string pending_;
+  AnswerDelta delta_;
+  Outlet text_, thinking_;
+  std::unique_ptr<CallReader> reader_;
+  JsonScan scan_;  // kMessage
+  std::size_t message_end_ = 0;
+};
+
+}  // namespace
+
+AnswerFormat answer_format_of(std::string_view source) {
+  const auto has = [&](std::string_view marker) { return source.find(marker) != source.npos; };
+  if (has("<|channel|>")) return AnswerFormat::kHarmony;
+  if (has("[TOOL_CALLS]")) return AnswerFormat::kMistral;
+  if (has("<tool_call>") && has("<function=")) return AnswerFormat::kQwenXml;
+  if (has("<arg_key>")) return AnswerFormat::kPlain;  // GLM's calls are not known
+  if (has("<tool_call>")) return AnswerFormat::kHermes;
+  if (has("<|python_tag|>") || (has("<|start_header_id|>") && has("\"parameters\"")))
+    return AnswerFormat::kLlama3;
+  return AnswerFormat::kPlain;
+}
+
+std::unique_ptr<AnswerParser> AnswerParser::make(AnswerOptions options) {
+  if (options.format == AnswerFormat::kHarmony) return make_harmony_parser();
+  return std::make_unique<MarkedParser>(std::move(options));
+}
+
+}  // namespace lathe
