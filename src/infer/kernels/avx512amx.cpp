@@ -7,7 +7,8 @@
 namespace lathe {
 namespace {
 
-constexpr std::size_t kRing = 4;  // tile products under way
+constexpr std::size_t kRing = 4;       // tile products under way
+constexpr std::size_t kTilesFrom = 8;  // tokens up to which a tile does not pay
 
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -102,24 +103,27 @@ inline void add_sums(VF* acc, const Sums* sums, const BlockScales& scales, const
 }
 
 template <Scaling kScaling>
-void multiply_by_tiles(const Slab& slab, const TileBlock* tile, std::size_t count, bool start,
-                       float* out, std::size_t out_stride, std::size_t tokens, std::size_t rows) {
+void multiply_by_tiles(const SlabJob& job) {
   constexpr std::size_t kLag = 2;
   alignas(64) Sums ring[kRing][per16(kScaling) ? 2 : 1];
   VF acc[kTile];
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTile; ++t)
-    acc[t] = start || t >= tokens ? vf_zero() : vf_load_n(out + t * out_stride, rows);
-  for (std::size_t b = 0; b < count + kLag; ++b) {
-    if (b < count) products<kScaling>(slab, b, tile[b], ring[b % kRing]);
+    acc[t] = job.start || t >= job.tokens ? vf_zero()
+                                          : vf_load_n(job.out + t * job.out_stride, job.rows);
+  for (std::size_t b = 0; b < job.count + kLag; ++b) {
+    if (b < job.count) {
+      products<kScaling>(job.slab, b, job.tile[b], ring[b % kRing]);
+      job.prefetch_next(b);
+    }
     if (b >= kLag) {
       const std::size_t done = b - kLag;
-      add_sums<kScaling>(acc, ring[done % kRing], slab.scales[done], tile[done]);
+      add_sums<kScaling>(acc, ring[done % kRing], job.slab.scales[done], job.tile[done]);
     }
   }
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTile; ++t)
-    if (t < tokens) vf_store_n(out + t * out_stride, acc[t], rows);
+    if (t < job.tokens) vf_store_n(job.out + t * job.out_stride, acc[t], job.rows);
 }
 
 // The weights as they are, not as vpdpbusd takes them.
@@ -147,11 +151,11 @@ struct TileMatmul {
       run_plain<kType>(args);
     } else {
       constexpr Scaling kScaling = packed_format<kType>().scaling;
-      if (args.tokens <= kDirect) return run_plain<kType>(args);
+      if (args.tokens <= kTilesFrom) return run_plain<kType>(args);
       configure_tiles<kScaling>();
       for (std::size_t t = 0; t < args.tokens;) {
         const MatmulArgs part = part_of(args, t, kTile * kTiles);
-        if (part.tokens <= kDirect)
+        if (part.tokens <= kTilesFrom)
           run_plain<kType>(part);
         else
           matmul_wide<kType, 0, unpack_slab<kType, lowered<kOffset<kType>>>,

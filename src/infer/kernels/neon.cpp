@@ -221,6 +221,9 @@ inline VI sum_dot(const std::int16_t* sum, int c0, int c1) {
 inline void prefetch(const void* p) {
   __builtin_prefetch(p);
 }
+inline void prefetch_far(const void* p) {
+  __builtin_prefetch(p, 0, 2);
+}
 
 }  // namespace
 }  // namespace lathe

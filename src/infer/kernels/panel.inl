@@ -11,8 +11,8 @@ namespace lathe {
 namespace {
 
 constexpr std::size_t kDirect = 8;       // tokens
-constexpr std::size_t kTile = 16;        // tokens that are computed together
-constexpr std::size_t kTiles = 16;       // whose activations are laid out at a time
+constexpr std::size_t kTile = 16;        // tokens that are multiplied together
+constexpr std::size_t kTiles = 16;       // tiles whose activations are laid out at a time
 constexpr std::size_t kSlab = 32;        // blocks along k that are unpacked at a time
 constexpr std::size_t kPrefetch = 2048;  // bytes ahead in the panel
 
@@ -305,7 +305,7 @@ void load_tile_block(const QuantizedRows& x, std::size_t blocks, std::size_t b, 
   }
 }
 
-// acc[t] += block · token t, for the first kTokens of a tile.
+// acc[t] += block b · token t, for the first kTokens of a tile.
 template <Scaling kScaling, bool kSigned, std::size_t kTokens>
 inline void add_slab_block(VF* acc, const Slab& slab, std::size_t b, const TileBlock& tile) {
   VB w[8];
@@ -339,35 +339,55 @@ inline void add_slab_block(VF* acc, const Slab& slab, std::size_t b, const TileB
   }
 }
 
-// `count` blocks of a panel times kTokens tokens, added to out (or started there).
+// A slab, the tokens of one tile that it is multiplied with, and where to.
+struct SlabJob {
+  const Slab& slab;
+  const TileBlock* tile;  // [block]
+  std::size_t count;      // blocks
+  bool start;             // nothing is in `out` yet
+  float* out;
+  std::size_t out_stride, tokens, rows;
+  const std::byte* ahead;  // needed next, `ahead_bytes` a block; or nullptr
+  std::size_t ahead_bytes;
+
+  void prefetch_next(std::size_t b) const {
+    if (ahead == nullptr) return;
+    for (std::size_t at = 0; at < ahead_bytes; at += 64) prefetch_far(ahead + b * ahead_bytes + at);
+  }
+};
+
 template <Scaling kScaling, bool kSigned, std::size_t kTokens>
-void multiply_slab(const Slab& slab, const TileBlock* tile, std::size_t count, bool start,
-                   float* out, std::size_t out_stride, std::size_t tokens, std::size_t rows) {
+void multiply_tokens(const SlabJob& job) {
   VF acc[kTokens];
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTokens; ++t)
-    acc[t] = start || t >= tokens ? vf_zero() : vf_load_n(out + t * out_stride, rows);
-  for (std::size_t b = 0; b < count; ++b)
-    add_slab_block<kScaling, kSigned, kTokens>(acc, slab, b, tile[b]);
+    acc[t] = job.start || t >= job.tokens ? vf_zero()
+                                          : vf_load_n(job.out + t * job.out_stride, job.rows);
+  for (std::size_t b = 0; b < job.count; ++b) {
+    job.prefetch_next(b);
+    add_slab_block<kScaling, kSigned, kTokens>(acc, job.slab, b, job.tile[b]);
+  }
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTokens; ++t)
-    if (t < tokens) vf_store_n(out + t * out_stride, acc[t], rows);
+    if (t < job.tokens) vf_store_n(job.out + t * job.out_stride, acc[t], job.rows);
 }
 
-// The same for the tokens of one tile, rounded up to a multiple of 4.
+// The tokens rounded up to a multiple of 4.
 template <Scaling kScaling, bool kSigned>
-void multiply_tile(const Slab& slab, const TileBlock* tile, std::size_t count, bool start,
-                   float* out, std::size_t out_stride, std::size_t tokens, std::size_t rows) {
-  const auto multiply = tokens > 12  ? multiply_slab<kScaling, kSigned, 16>
-                        : tokens > 8 ? multiply_slab<kScaling, kSigned, 12>
-                        : tokens > 4 ? multiply_slab<kScaling, kSigned, 8>
-                                     : multiply_slab<kScaling, kSigned, 4>;
-  multiply(slab, tile, count, start, out, out_stride, tokens, rows);
+void multiply_tile(const SlabJob& job) {
+  if (job.tokens > 12)
+    multiply_tokens<kScaling, kSigned, 16>(job);
+  else if (job.tokens > 8)
+    multiply_tokens<kScaling, kSigned, 12>(job);
+  else if (job.tokens > 4)
+    multiply_tokens<kScaling, kSigned, 8>(job);
+  else
+    multiply_tokens<kScaling, kSigned, 4>(job);
 }
 
-// Some tokens (at most kTile·kTiles) of the arguments, by Multiply: multiply_tile or its like.
-// kShift is what the weights of the slab have been raised by.
-template <TensorType kType, int kShift, auto kUnpack, auto kMultiply>
+// Some tokens (at most kTile·kTiles) of the arguments, by kMultiply: multiply_tile or its like.
+// kRaised is what the weights of the slab have been raised by.
+template <TensorType kType, int kRaised, auto kUnpack, auto kMultiply>
 void matmul_wide(const MatmulArgs& args) {
   constexpr PackedFormat format = packed_format<kType>();
   const std::size_t blocks = args.k / kActivationBlock;
@@ -382,17 +402,19 @@ void matmul_wide(const MatmulArgs& args) {
       const QuantizedRows x = {args.x.q + t * args.k, args.x.scale + t * blocks,
                                args.x.sum + 2 * t * blocks};
       for (std::size_t b = 0; b < count; ++b)
-        load_tile_block<format.scaling>(x, blocks, first + b, args.tokens - t, kShift, tile[i][b]);
+        load_tile_block<format.scaling>(x, blocks, first + b, args.tokens - t, kRaised, tile[i][b]);
     }
     const std::byte* panel = args.panels;
     for (std::size_t row = 0; row < args.rows; row += kPanelRows, panel += panel_bytes) {
       kUnpack(panel, blocks, first, count, slab);
       const std::size_t rows = args.rows - row < kPanelRows ? args.rows - row : kPanelRows;
-      for (std::size_t i = 0; i < tiles; ++i) {
+      // The next panel's codes come while these are multiplied.
+      const std::byte* ahead = panel + panel_bytes + first * format.code_bytes();
+      for (std::size_t i = 0; i < tiles; ++i, ahead = nullptr) {
         const std::size_t t = i * kTile;
         const std::size_t tokens = args.tokens - t < kTile ? args.tokens - t : kTile;
-        kMultiply(slab, tile[i], count, first == 0, args.out + t * args.out_stride + row,
-                  args.out_stride, tokens, rows);
+        kMultiply({slab, tile[i], count, first == 0, args.out + t * args.out_stride + row,
+                   args.out_stride, tokens, rows, ahead, format.code_bytes()});
       }
     }
   }
