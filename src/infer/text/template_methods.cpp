@@ -10,7 +10,7 @@ namespace lathe {
 namespace {
 
 const Value& argument(const Arguments& arguments, std::size_t index) {
-  static const Value kNothing;
+  static const Value kNothing{};
   return index < arguments.positional.size() ? arguments.positional[index] : kNothing;
 }
 
