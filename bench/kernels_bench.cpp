@@ -1,5 +1,5 @@
 // Measures the kernels on this machine: what memory and the multipliers can give, then every type
-// on every table. Weights are far larger than the caches for narrow products. Medians of rounds.
+// on every table. Weights are far larger than the caches for narrow products. Medians of 5 rounds.
 //   lathe_kernels_bench [--json] [--table NAME] [--type NAME] [--threads N] [--mib N]
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -55,7 +55,7 @@ struct Options {
   bool json = false;
   std::string table, type;
   unsigned threads = 2;
-  std::size_t mib = 256;
+  std::size_t mib = 1024;
 };
 
 struct Problem {

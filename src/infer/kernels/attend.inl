@@ -259,10 +259,8 @@ struct Q8Kv {
         load_weights<TensorType::kQ8_0>(args.chunk + 512 * block, w);
         BlockScales scales;
         vf_store(scales.scale[0], vf_load_f16(args.chunk + parts.k_scales + 32 * block));
-#pragma GCC unroll 4
-        for (std::size_t c = 0; c < kCount; ++c)
-          s[c][i] = add_block<Scaling::kPer32, true, kOffset<TensorType::kQ8_0>>(
-              s[c][i], w, scales, q[c], scale[c], sum[c]);
+        add_block<Scaling::kPer32, true, kOffset<TensorType::kQ8_0>, kCount, kKvPanels>(
+            &s[0][i], w, scales, {q[0], scale, sum[0]}, 0, 1);
       }
     }
   }

@@ -200,34 +200,46 @@ inline void load_weights(const std::byte* block, VB* w) {
   }
 }
 
-// One block of a token: `a` its 32 activations, `as` their scale, `sum` their sums.
-template <Scaling kScaling, bool kSigned, int kOff>
-inline VF add_block(VF acc, const VB* w, const BlockScales& scales, const std::int8_t* a, float as,
-                    const std::int16_t* sum) {
-  const VF vas = vf_set1(as);
-  if constexpr (per16(kScaling)) {
-    VI i0 = kOff ? sum_dot(sum, -kOff, 0) : vi_zero(),
-       i1 = kOff ? sum_dot(sum, 0, -kOff) : vi_zero();
-    for (std::size_t g = 0; g < 4; ++g) {
-      i0 = dot4<kSigned>(i0, w[g], a + 4 * g);
-      i1 = dot4<kSigned>(i1, w[g + 4], a + 16 + 4 * g);
-    }
-    VF u = vf_mul(vf_from_i(i0), vf_load(scales.scale[0]));
-    u = vf_fma(vf_from_i(i1), vf_load(scales.scale[1]), u);
-    acc = vf_fma(u, vas, acc);
-    if constexpr (has_min(kScaling)) {
-      VF v = vf_mul(vf_load(scales.min[0]), vf_from_i(sum_dot(sum, 1, 0)));
-      v = vf_fma(vf_load(scales.min[1]), vf_from_i(sum_dot(sum, 0, 1)), v);
-      acc = vf_fma(v, vas, acc);
-    }
-  } else {
-    VI i = kOff ? sum_dot(sum, -kOff, -kOff) : vi_zero();
-    for (std::size_t g = 0; g < 8; ++g) i = dot4<kSigned>(i, w[g], a + 4 * g);
-    acc = vf_fma(vf_from_i(i), vf_mul(vf_load(scales.scale[0]), vas), acc);
-    if constexpr (has_min(kScaling))
-      acc = vf_fma(vf_load(scales.min[0]), vf_mul(vf_from_i(sum_dot(sum, 1, 1)), vas), acc);
+// One block times kTokens tokens: token t's block is number at + t·stride of x, and its sum is
+// acc[t·kAccStride]. Their products take turns, so that none waits for its last one.
+template <Scaling kScaling, bool kSigned, int kOff, std::size_t kTokens, std::size_t kAccStride = 1>
+inline void add_block(VF* acc, const VB* w, const BlockScales& scales, const QuantizedRows& x,
+                      std::size_t at, std::size_t stride) {
+  constexpr bool kHalves = per16(kScaling);
+  VI i0[kTokens], i1[kTokens];
+#pragma GCC unroll 4
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    const std::int16_t* sum = x.sum + 2 * (at + t * stride);
+    i0[t] = kOff ? sum_dot(sum, -kOff, kHalves ? 0 : -kOff) : vi_zero();
+    i1[t] = kOff && kHalves ? sum_dot(sum, 0, -kOff) : vi_zero();
   }
-  return acc;
+#pragma GCC unroll 8
+  for (std::size_t g = 0; g < 8; ++g)
+#pragma GCC unroll 4
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      VI& i = kHalves && g >= 4 ? i1[t] : i0[t];
+      i = dot4<kSigned>(i, w[g], x.q + 32 * (at + t * stride) + 4 * g);
+    }
+#pragma GCC unroll 4
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    VF& to = acc[t * kAccStride];
+    const VF as = vf_set1(x.scale[at + t * stride]);
+    const std::int16_t* sum = x.sum + 2 * (at + t * stride);
+    if constexpr (kHalves) {
+      VF u = vf_mul(vf_from_i(i0[t]), vf_load(scales.scale[0]));
+      u = vf_fma(vf_from_i(i1[t]), vf_load(scales.scale[1]), u);
+      to = vf_fma(u, as, to);
+      if constexpr (has_min(kScaling)) {
+        VF v = vf_mul(vf_load(scales.min[0]), vf_from_i(sum_dot(sum, 1, 0)));
+        v = vf_fma(vf_load(scales.min[1]), vf_from_i(sum_dot(sum, 0, 1)), v);
+        to = vf_fma(v, as, to);
+      }
+    } else {
+      to = vf_fma(vf_from_i(i0[t]), vf_mul(vf_load(scales.scale[0]), as), to);
+      if constexpr (has_min(kScaling))
+        to = vf_fma(vf_load(scales.min[0]), vf_mul(vf_from_i(sum_dot(sum, 1, 1)), as), to);
+    }
+  }
 }
 
 // The first kTokens tokens of the arguments.
@@ -241,7 +253,8 @@ void matmul_direct(const MatmulArgs& args) {
     const std::byte* codes = panel;
     const std::byte* section = panel + blocks * format.code_bytes();
     VF acc[kTokens];
-    for (VF& a : acc) a = vf_zero();
+#pragma GCC unroll 8
+    for (std::size_t t = 0; t < kTokens; ++t) acc[t] = vf_zero();
     for (std::size_t first = 0; first < blocks; first += 8) {
       const std::size_t count = blocks - first < 8 ? blocks - first : 8;
       BlockScales scales[8];
@@ -251,14 +264,17 @@ void matmul_direct(const MatmulArgs& args) {
           prefetch(codes + kPrefetch + at);
         VB w[8];
         load_weights<kType>(codes, w);
-        for (std::size_t t = 0; t < kTokens; ++t) {
-          const std::size_t at = t * blocks + first + b;
-          acc[t] = add_block<format.scaling, kSignedCodes<kType>, kOffset<kType>>(
-              acc[t], w, scales[b], args.x.q + 32 * at, args.x.scale[at], args.x.sum + 2 * at);
-        }
+        constexpr Scaling kScaling = format.scaling;
+        constexpr std::size_t kFirst = kTokens < 4 ? kTokens : 4;
+        add_block<kScaling, kSignedCodes<kType>, kOffset<kType>, kFirst>(acc, w, scales[b], args.x,
+                                                                         first + b, blocks);
+        if constexpr (kTokens > kFirst)
+          add_block<kScaling, kSignedCodes<kType>, kOffset<kType>, kTokens - kFirst>(
+              acc + kFirst, w, scales[b], args.x, first + b + kFirst * blocks, blocks);
       }
     }
     const std::size_t n = args.rows - row < kPanelRows ? args.rows - row : kPanelRows;
+#pragma GCC unroll 8
     for (std::size_t t = 0; t < kTokens; ++t)
       vf_store_n(args.out + t * args.out_stride + row, acc[t], n);
   }
