@@ -1,8 +1,8 @@
 // What a model wrote → what it meant: visible text, thinking, tool calls; piece by piece while it
 // writes. The format follows from the chat template (the same markers it renders). Calls are never
 // invented: text that opens a call and does not finish as one comes out as text. However the text
-// is cut into pieces, the deltas joined are the same. Fed with control tokens rendered (they are
-// the markers of some formats) and end tokens left out. Not thread-safe: one parser per answer.
+// is cut into pieces, the deltas joined are the same. Fed with what a TextStream gives: it shows
+// the markers and hides the end tokens. Not thread-safe: one parser per answer.
 #pragma once
 
 #include <memory>

@@ -40,7 +40,11 @@ constexpr std::string_view kEndTexts[] = {"<|eot_id|>",
 constexpr std::string_view kEotTexts[] = {
     "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>",         "<|endoftext|>",
     "<EOT>",      "_<EOT>",     "[EOT]",   "<｜end▁of▁sentence｜>", "<end_of_utterance>"};
-// gpt-oss writes its channels with these: who reads the answer must see them.
+// Control tokens that who reads an answer must see: they mark thinking and tool calls.
+constexpr std::string_view kAnswerMarkers[] = {
+    "<think>",      "</think>", "[THINK]",   "[/THINK]",     "<tool_call>",
+    "</tool_call>", "[ARGS]",   "[CALL_ID]", "[TOOL_CALLS]", "<|python_tag|>"};
+// The same of gpt-oss, for its channels: ordinary control tokens in other vocabularies.
 constexpr std::string_view kHarmonyMarkers[] = {"<|channel|>", "<|message|>", "<|start|>",
                                                 "<|constrain|>", "<|end|>"};
 
@@ -140,12 +144,16 @@ void Tokenizer::State::find_ends() {
   const auto has = [&](std::string_view text) { return map.find(text) != kNoToken; };
   const bool harmony =
       (has("<|return|>") && has("<|call|>")) || (has("<|calls|>") && has("<|flush|>"));
+  const auto show = [&](std::string_view text) {
+    if (const TokenId id = map.find(text); id != kNoToken)
+      visible[static_cast<std::size_t>(id)] = true;
+  };
+  std::ranges::for_each(kAnswerMarkers, show);
   if (harmony) {
-    for (const std::string_view text : kHarmonyMarkers)
-      if (const TokenId id = map.find(text); id != kNoToken) {
-        kind(id) = TokenKind::kControl;
-        visible[static_cast<std::size_t>(id)] = true;
-      }
+    for (const std::string_view text : kHarmonyMarkers) {
+      show(text);
+      if (const TokenId id = map.find(text); id != kNoToken) kind(id) = TokenKind::kControl;
+    }
   }
   const auto left_out = [&](std::string_view text) {
     return (text == "<|end|>" && harmony) || (text == "</s>" && has("<|tool_response>"));

@@ -66,7 +66,7 @@ class Tokenizer {
   // Neighbouring parts of equal trust are one text; where trust changes, the text is cut.
   std::vector<TokenId> encode(std::span<const PromptPart> parts, bool add_special) const;
   // The bytes of one token; "" for a control token unless `special`. Markers that an answer's
-  // reader needs (harmony's "<|channel|>" …) are never hidden.
+  // reader needs ("[TOOL_CALLS]", harmony's "<|channel|>" …) are never hidden.
   std::string piece(TokenId id, bool special = false) const;
   std::string decode(std::span<const TokenId> ids,
                      bool special = false) const;  // a whole text: leading space rule applied

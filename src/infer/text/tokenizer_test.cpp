@@ -301,6 +301,17 @@ TEST(Special, EndsOfAGeneration) {
   EXPECT_TRUE(make(gemma)->is_control(258));
 }
 
+TEST(Special, MarkersOfAnswersAreShown) {
+  VocabularySpec spec = bpe_spec({});
+  for (const char* text : {"[TOOL_CALLS]", "[INST]", "<|channel|>"})
+    add(spec, text, TokenKind::kControl);
+  const auto tokenizer = make(spec);
+  EXPECT_EQ(tokenizer->piece(256), "[TOOL_CALLS]");
+  EXPECT_EQ(tokenizer->piece(257), "");
+  EXPECT_EQ(tokenizer->piece(258), "");  // of gpt-oss alone
+  EXPECT_EQ(tokenizer->encode("[TOOL_CALLS]", false, false).size(), 12U);
+}
+
 TEST(TextStream, NeverSplitsASequence) {
   const auto tokenizer = make(bpe_spec({}));
   std::mt19937 random(9);
