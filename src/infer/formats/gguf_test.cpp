@@ -246,7 +246,7 @@ std::vector<Hostile> hostile_metadata() {
 }
 
 std::vector<Hostile> hostile_tensors() {
-  const auto one = [](std::string_view name, std::vector<std::uint64_t> shape, std::uint32_t type,
+  const auto one = [](std::string name, std::vector<std::uint64_t> shape, std::uint32_t type,
                       std::uint64_t offset = 0) {
     return [=](File& f) { f.start(1, 0).tensor(name, shape, type, offset).pad().data(128); };
   };
