@@ -1,6 +1,7 @@
 // AVX-512-VNNI, and tiles (AMX) for many tokens: the same panels and the same float operations, but
 // the integer sums of 16 rows × 16 tokens × one block come from one tile product. Those are exact
-// in any order. What bounds it is turning the sums into floats, so that goes on beside the tiles.
+// in any order. What bounds it is turning the sums into floats; types with a scale per 16 would
+// need two half-empty tiles a block, which is slower than without (docs/kernels.md).
 #include "infer/kernels/avx512.inl"
 #include "infer/kernels/table.inl"
 
@@ -18,23 +19,22 @@ struct alignas(64) TileConfig {
 
 using Sums = std::int32_t[kTile][kPanelRows];
 
-// Tiles 0-3: sums. 4: activations, 16 tokens × the bytes of one scale. 5: weights, 4 bytes along k
-// a row. 6 and 7: the second half of a block with two scales.
-template <Scaling kScaling>
+// Tiles 0-3: sums. 4 and 6: activations, 16 tokens × 32 bytes. 5 and 7: weights, 4 bytes along k a
+// row.
 inline void configure_tiles() {
-  constexpr std::uint16_t kBytes = per16(kScaling) ? 16 : 32;
   TileConfig config;
   for (int i = 0; i < 8; ++i) config.row_bytes[i] = 64, config.rows[i] = 16;
-  for (const int i : {4, 6}) config.row_bytes[i] = kBytes;
-  for (const int i : {5, 7}) config.rows[i] = kBytes / 4;
+  for (const int i : {4, 6}) config.row_bytes[i] = kActivationBlock;
+  for (const int i : {5, 7}) config.rows[i] = kActivationBlock / 4;
   // The intrinsic of GCC 12 says that it reads 8 bytes, so that the others need not be written.
   asm volatile("ldtilecfg %0" : : "m"(config));
 }
 
 // The tile instructions, with what they read and write: GCC 12's intrinsics tell the compiler
 // nothing of it.
-template <int kTo, int kA, int kB, class A, class B>
-inline void tile_dot(const A* a, long a_stride, const B& b, Sums& out) {
+template <int kSum>
+inline void tile_product(const Slab& slab, std::size_t b, const TileBlock& tile, Sums& out) {
+  constexpr int kA = 4 + kSum % 2 * 2, kB = kA + 1;
   asm volatile(
       "tilezero %%tmm%c[to]\n\t"
       "tileloadd (%[a],%[a_stride],1), %%tmm%c[ta]\n\t"
@@ -42,70 +42,40 @@ inline void tile_dot(const A* a, long a_stride, const B& b, Sums& out) {
       "tdpbssd %%tmm%c[tb], %%tmm%c[ta], %%tmm%c[to]\n\t"
       "tilestored %%tmm%c[to], (%[out],%[stride],1)"
       : "=m"(out)
-      : [a] "r"(a), [a_stride] "r"(a_stride), [b] "r"(&b), [stride] "r"(64L), [out] "r"(&out),
-        [to] "n"(kTo), [ta] "n"(kA), [tb] "n"(kB), "m"(*a), "m"(b));
+      : [a] "r"(&tile.q), [a_stride] "r"(32L), [b] "r"(&slab.w[b]), [stride] "r"(64L),
+        [out] "r"(&out), [to] "n"(kSum), [ta] "n"(kA), [tb] "n"(kB), "m"(tile.q), "m"(slab.w[b]));
 }
 
-template <int kSum>
-inline void tile_product(const Slab& slab, std::size_t b, const TileBlock& tile, Sums* out) {
-  tile_dot<kSum, 4 + kSum % 2 * 2, 5 + kSum % 2 * 2>(&tile.q, 32, slab.w[b], out[0]);
-}
-
-template <int kSum>
-inline void half_products(const Slab& slab, std::size_t b, const TileBlock& tile, Sums* out) {
-  using Half = std::int8_t[4][64];
-  using Tokens = std::int8_t[kTile * 32 - 16];  // every second 16 bytes
-  tile_dot<kSum, 4, 5>(&tile.q, 32, reinterpret_cast<const Half&>(slab.w[b][0]), out[0]);
-  tile_dot<kSum + 1, 6, 7>(reinterpret_cast<const Tokens*>(tile.q[0] + 16), 32,
-                           reinterpret_cast<const Half&>(slab.w[b][4]), out[1]);
-}
-
-template <Scaling kScaling>
-inline void products(const Slab& slab, std::size_t b, const TileBlock& tile, Sums* out) {
-  if constexpr (per16(kScaling)) {
-    b % 2 == 0 ? half_products<0>(slab, b, tile, out) : half_products<2>(slab, b, tile, out);
-  } else {
-    switch (b % 4) {
-      case 0:
-        return tile_product<0>(slab, b, tile, out);
-      case 1:
-        return tile_product<1>(slab, b, tile, out);
-      case 2:
-        return tile_product<2>(slab, b, tile, out);
-      default:
-        return tile_product<3>(slab, b, tile, out);
-    }
+inline void product(const Slab& slab, std::size_t b, const TileBlock& tile, Sums& out) {
+  switch (b % 4) {
+    case 0:
+      return tile_product<0>(slab, b, tile, out);
+    case 1:
+      return tile_product<1>(slab, b, tile, out);
+    case 2:
+      return tile_product<2>(slab, b, tile, out);
+    default:
+      return tile_product<3>(slab, b, tile, out);
   }
 }
 
-// What add_block of panel.inl does once it has the integer sums.
+// What add_slab_block of panel.inl does once it has the integer sums.
 template <Scaling kScaling>
-inline void add_sums(VF* acc, const Sums* sums, const BlockScales& scales, const TileBlock& tile) {
-  const VF scale0 = vf_load(scales.scale[0]);
+inline void add_sums(VF* acc, const Sums& sums, const BlockScales& scales, const TileBlock& tile) {
+  const VF scale = vf_load(scales.scale[0]);
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTile; ++t) {
-    const VF as = vf_set1(tile.scale[t]);
-    if constexpr (per16(kScaling)) {
-      VF u = vf_mul(vf_from_i(vi_load(sums[0][t])), scale0);
-      u = vf_fma(vf_from_i(vi_load(sums[1][t])), vf_load(scales.scale[1]), u);
-      acc[t] = vf_fma(u, as, acc[t]);
-      if constexpr (has_min(kScaling)) {
-        VF v = vf_mul(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]));
-        v = vf_fma(vf_load(scales.min[1]), vf_set1(tile.sums[1][t]), v);
-        acc[t] = vf_fma(v, as, acc[t]);
-      }
-    } else {
-      acc[t] = vf_fma(vf_from_i(vi_load(sums[0][t])), vf_mul(scale0, as), acc[t]);
-      if constexpr (has_min(kScaling))
-        acc[t] = vf_fma(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]), acc[t]);
-    }
+    const VF factor = vf_mul(scale, vf_set1(tile.scale[t]));
+    acc[t] = vf_fma(vf_from_i(vi_load(sums[t])), factor, acc[t]);
+    if constexpr (has_min(kScaling))
+      acc[t] = vf_fma(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]), acc[t]);
   }
 }
 
 template <Scaling kScaling>
 void multiply_by_tiles(const SlabJob& job) {
   constexpr std::size_t kLag = 2;
-  alignas(64) Sums ring[kRing][per16(kScaling) ? 2 : 1];
+  alignas(64) Sums ring[kRing];
   VF acc[kTile];
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTile; ++t)
@@ -113,7 +83,7 @@ void multiply_by_tiles(const SlabJob& job) {
                                           : vf_load_n(job.out + t * job.out_stride, job.rows);
   for (std::size_t b = 0; b < job.count + kLag; ++b) {
     if (b < job.count) {
-      products<kScaling>(job.slab, b, job.tile[b], ring[b % kRing]);
+      product(job.slab, b, job.tile[b], ring[b % kRing]);
       job.prefetch_next(b);
     }
     if (b >= kLag) {
@@ -133,7 +103,7 @@ inline VB lowered(VB w) {
 }
 
 struct TileMatmul {
-  // Few tokens, and floats: as without tiles.
+  // As without tiles.
   template <TensorType kType>
   static void run_plain(const MatmulArgs& args) {
     static constexpr auto place = [] {
@@ -145,14 +115,20 @@ struct TileMatmul {
   }
 
   template <TensorType kType>
+  static constexpr bool uses_tiles() {
+    for (const PackedFormat& format : kPackedFormats)
+      if (format.type == kType) return !per16(format.scaling);
+    return false;
+  }
+
+  template <TensorType kType>
   static void run(const MatmulArgs& args) {
-    if constexpr (kType == TensorType::kF32 || kType == TensorType::kF16 ||
-                  kType == TensorType::kBF16) {
+    if constexpr (!uses_tiles<kType>()) {
       run_plain<kType>(args);
     } else {
       constexpr Scaling kScaling = packed_format<kType>().scaling;
       if (args.tokens <= kTilesFrom) return run_plain<kType>(args);
-      configure_tiles<kScaling>();
+      configure_tiles();
       for (std::size_t t = 0; t < args.tokens;) {
         const MatmulArgs part = part_of(args, t, kTile * kTiles);
         if (part.tokens <= kTilesFrom)
