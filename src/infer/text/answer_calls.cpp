@@ -41,7 +41,7 @@ std::pair<std::size_t, std::size_t> find_marker(std::string_view text,
   return first;
 }
 
-std::optional<ToolCall> call_from_json(const Json& json) {
+std::optional<ToolCall> tool_call_from_json(const Json& json) {
   if (!json.is_object()) return std::nullopt;
   const std::string name = json_string(json, "name");
   if (name.empty()) return std::nullopt;
@@ -60,7 +60,7 @@ std::optional<ToolCall> call_from_json(const Json& json) {
 
 std::optional<ToolCall> call_from_text(std::string_view json) {
   const auto parsed = parse_json(json);
-  return parsed ? call_from_json(*parsed) : std::nullopt;
+  return parsed ? tool_call_from_json(*parsed) : std::nullopt;
 }
 
 namespace {
@@ -250,7 +250,7 @@ class Mistral final : public CallReader {
     if (!json || !json->is_array() || json->empty()) return no_call();
     CallAttempt out{CallAttempt::kCalls, end, {}};
     for (const Json& each : *json) {
-      auto call = call_from_json(each);
+      auto call = tool_call_from_json(each);
       if (!call) return no_call();
       out.calls.push_back(std::move(*call));
     }

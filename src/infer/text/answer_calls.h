@@ -42,7 +42,7 @@ std::vector<std::string_view> call_openers(AnswerFormat format);
 std::unique_ptr<CallReader> make_call_reader(AnswerFormat format, const Json& tools);
 
 // {"name": …, "arguments" or "parameters": {…}, "id": …}; nullopt: not a call.
-std::optional<ToolCall> call_from_json(const Json& json);
+std::optional<ToolCall> tool_call_from_json(const Json& json);
 std::optional<ToolCall> call_from_text(std::string_view json);
 
 std::size_t skip_spaces(std::string_view text, std::size_t at);
