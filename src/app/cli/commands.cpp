@@ -2,6 +2,10 @@
 
 namespace lathe {
 
+void add_bench(CLI::App& cli, App& app, Action& action);
+void add_logits(CLI::App& cli, App& app, Action& action);
+void add_perplexity(CLI::App& cli, App& app, Action& action);
+void add_run(CLI::App& cli, App& app, Action& action);
 void add_doctor(CLI::App& cli, App& app, Action& action);
 void add_export(CLI::App& cli, App& app, Action& action);
 void add_gc(CLI::App& cli, App& app, Action& action);
@@ -21,9 +25,10 @@ void add_tokenize(CLI::App& cli, App& app, Action& action);
 
 std::span<const CommandSpec> commands() {
   static constexpr CommandSpec kCommands[] = {
-      {add_loop},   {add_resume},   {add_recipe}, {add_judge},    {add_runs}, {add_show},
-      {add_report}, {add_rejudge},  {add_replay}, {add_export},   {add_rm},   {add_gc},
-      {add_doctor}, {add_tokenize}, {add_import}, {add_quantize},
+      {add_loop},       {add_resume}, {add_recipe},  {add_judge},    {add_runs},
+      {add_show},       {add_report}, {add_rejudge}, {add_replay},   {add_export},
+      {add_rm},         {add_gc},     {add_doctor},  {add_tokenize}, {add_run},
+      {add_perplexity}, {add_logits}, {add_bench},   {add_import},   {add_quantize},
   };
   return kCommands;
 }

@@ -206,7 +206,9 @@ TEST(Sampler, BrokenLogitsStillGiveAToken) {
       const auto token = sampler.sample(logits, {}, 0);
       ASSERT_TRUE(token.has_value());
       EXPECT_TRUE(*token >= 0 && *token < 4);
-      if (logits[1] == 1) EXPECT_NE(*token, 0);
+      if (logits[1] == 1) {
+        EXPECT_NE(*token, 0);
+      }
     }
   }
 }

@@ -1,0 +1,207 @@
+#include "app/bench/bench.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace lathe {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// What one run of some requests took: when each of their tokens came, from the start.
+struct Timeline {
+  std::vector<double> tokens;
+  double first() const { return tokens.front(); }
+  double last() const { return tokens.back(); }
+};
+
+class Bench {
+ public:
+  Bench(const Model& model, const Tokenizer& tokenizer, ThreadTeam& team, const BenchPlan& plan,
+        const StopFlag& stop, const std::function<void(const BenchRow&)>& heard)
+      : model_(model),
+        tokenizer_(tokenizer),
+        team_(team),
+        plan_(plan),
+        stop_(stop),
+        heard_(heard) {}
+
+  Result<std::vector<BenchRow>> run() {
+    LATHE_TRY_STATUS(warm_up());
+    LATHE_TRY_STATUS(prefill());
+    LATHE_TRY_STATUS(decode());
+    LATHE_TRY_STATUS(widths());
+    LATHE_TRY_STATUS(streams());
+    LATHE_TRY_STATUS(depths());
+    LATHE_TRY_STATUS(reuse());
+    return std::move(rows_);
+  }
+
+ private:
+  Result<std::unique_ptr<Engine>> engine(std::size_t tokens, std::size_t step_tokens = 512) {
+    return Engine::create(model_, tokenizer_, team_,
+                          {.kv = plan_.kv, .kv_tokens = tokens, .step_tokens = step_tokens});
+  }
+
+  // Random tokens that no earlier prompt began with.
+  std::vector<TokenId> nonce(std::size_t size) {
+    std::vector<TokenId> ids(size);
+    for (TokenId& id : ids) {
+      state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+      id = static_cast<TokenId>((state_ >> 33) % model_.blueprint().vocabulary);
+    }
+    return ids;
+  }
+
+  Result<Timeline> time(Engine& engine, std::vector<std::vector<TokenId>> prompts,
+                        std::size_t answer) {
+    if (stop_.raised()) return fail(ErrorKind::kCancelled, "stopped");
+    Timeline timeline;
+    const double start = now();
+    for (auto& prompt : prompts) {
+      GenerationRequest request;
+      request.prompt = std::move(prompt);
+      request.max_tokens = answer;
+      request.sampler.temperature = 0;
+      request.ignore_end = true;
+      LATHE_TRY([[maybe_unused]] const SequenceId id, engine.add(std::move(request)));
+    }
+    while (!engine.idle()) {
+      engine.step([&](const TokenEvent&) { timeline.tokens.push_back(now() - start); });
+    }
+    return timeline;
+  }
+
+  void report(std::string what, std::size_t size, std::string unit, std::vector<double> values) {
+    rows_.push_back({std::move(what), size, std::move(unit), figure_of(std::move(values))});
+    heard_(rows_.back());
+  }
+
+  Status warm_up() {
+    LATHE_TRY(auto engine, this->engine(256));
+    LATHE_TRY([[maybe_unused]] const Timeline timeline, time(*engine, {nonce(32)}, 8));
+    return {};
+  }
+
+  Status prefill() {
+    for (const std::size_t size : plan_.prompts) {
+      std::vector<double> rates;
+      for (int i = 0; i < plan_.repeat; ++i) {
+        LATHE_TRY(auto engine, this->engine(size + kChunk));
+        LATHE_TRY(const Timeline timeline, time(*engine, {nonce(size)}, 1));
+        rates.push_back(static_cast<double>(size) / timeline.first());
+      }
+      report("prefill", size, "tok/s", std::move(rates));
+    }
+    return {};
+  }
+
+  Status decode() {
+    std::vector<double> rates;
+    for (int i = 0; i < plan_.repeat; ++i) {
+      LATHE_TRY(auto engine, this->engine(plan_.answer + 2 * kChunk));
+      LATHE_TRY(const Timeline timeline, time(*engine, {nonce(4)}, plan_.answer));
+      rates.push_back(static_cast<double>(plan_.answer - 1) / (timeline.last() - timeline.first()));
+    }
+    report("decode", plan_.answer, "tok/s", std::move(rates));
+    return {};
+  }
+
+  // A prompt computed w tokens at a time: what verifying a draft of w tokens costs.
+  Status widths() {
+    constexpr std::size_t kSteps = 8;
+    for (const std::size_t width : plan_.widths) {
+      std::vector<double> milliseconds;
+      for (int i = 0; i < plan_.repeat; ++i) {
+        LATHE_TRY(auto engine, this->engine(width * kSteps + kChunk, width));
+        LATHE_TRY(const Timeline timeline, time(*engine, {nonce(width * kSteps)}, 1));
+        milliseconds.push_back(timeline.first() / kSteps * 1e3);
+      }
+      report("step", width, "ms", std::move(milliseconds));
+    }
+    return {};
+  }
+
+  Status streams() {
+    for (const std::size_t count : plan_.streams) {
+      std::vector<double> rates;
+      for (int i = 0; i < plan_.repeat; ++i) {
+        const std::size_t each = 8 + plan_.answer;
+        LATHE_TRY(auto engine, this->engine(count * (each + 2 * kChunk)));
+        std::vector<std::vector<TokenId>> prompts;
+        for (std::size_t s = 0; s < count; ++s) prompts.push_back(nonce(8));
+        LATHE_TRY(const Timeline timeline, time(*engine, std::move(prompts), plan_.answer));
+        const auto tokens = static_cast<double>(count * (plan_.answer - 1));
+        rates.push_back(tokens / (timeline.last() - timeline.tokens[count - 1]));
+      }
+      report("streams", count, "tok/s", std::move(rates));
+    }
+    return {};
+  }
+
+  // One prompt per depth; the answer's tokens are the repetitions.
+  Status depths() {
+    constexpr std::size_t kGroup = 8;
+    for (const std::size_t depth : plan_.depths) {
+      const std::size_t answer = kGroup * static_cast<std::size_t>(plan_.repeat) + 1;
+      if (depth + answer > model_.blueprint().context) {
+        return invalid("a depth of {} tokens was asked for; the model's context is {}", depth,
+                       model_.blueprint().context);
+      }
+      LATHE_TRY(auto engine, this->engine(depth + answer + kChunk));
+      LATHE_TRY(const Timeline timeline, time(*engine, {nonce(depth)}, answer));
+      std::vector<double> rates;
+      for (std::size_t i = 0; i + kGroup < timeline.tokens.size(); i += kGroup) {
+        rates.push_back(kGroup / (timeline.tokens[i + kGroup] - timeline.tokens[i]));
+      }
+      report("decode at depth", depth, "tok/s", std::move(rates));
+    }
+    return {};
+  }
+
+  // The same prompt again: the first token comes from the cached prefix.
+  Status reuse() {
+    const std::size_t size = *std::max_element(plan_.prompts.begin(), plan_.prompts.end());
+    std::vector<double> cold, cached;
+    for (int i = 0; i < plan_.repeat; ++i) {
+      LATHE_TRY(auto engine, this->engine(2 * size + 4 * kChunk));
+      const std::vector<TokenId> prompt = nonce(size);
+      LATHE_TRY(const Timeline first, time(*engine, {prompt}, 1));
+      LATHE_TRY(const Timeline again, time(*engine, {prompt}, 1));
+      cold.push_back(first.first() * 1e3);
+      cached.push_back(again.first() * 1e3);
+    }
+    report("first token, new prompt", size, "ms", std::move(cold));
+    report("first token, cached prompt", size, "ms", std::move(cached));
+    return {};
+  }
+
+  const Model& model_;
+  const Tokenizer& tokenizer_;
+  ThreadTeam& team_;
+  const BenchPlan& plan_;
+  const StopFlag& stop_;
+  const std::function<void(const BenchRow&)>& heard_;
+  std::vector<BenchRow> rows_;
+  std::uint64_t state_ = 42;
+};
+
+}  // namespace
+
+Figure figure_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  const double median = n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+  return {median, values.front(), values.back()};
+}
+
+Result<std::vector<BenchRow>> bench_model(const Model& model, const Tokenizer& tokenizer,
+                                          ThreadTeam& team, const BenchPlan& plan,
+                                          const StopFlag& stop,
+                                          const std::function<void(const BenchRow&)>& heard) {
+  return Bench(model, tokenizer, team, plan, stop, heard).run();
+}
+
+}  // namespace lathe

@@ -1,0 +1,43 @@
+// The product's benchmark of a model on this machine: what a person feels (load, time to the first
+// token, tokens a second) and the curves that explain it (step cost by width, streams, depth).
+// Every figure is a median of repetitions with its smallest and largest; prompts are nonces, so
+// that nothing is measured that was computed before, unless reuse is what is measured. One thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "infer/engine/engine.h"
+
+namespace lathe {
+
+struct Figure {
+  double median = 0, low = 0, high = 0;
+};
+Figure figure_of(std::vector<double> values);  // at least one
+
+struct BenchPlan {
+  int repeat = 5;
+  std::vector<std::size_t> prompts = {128, 512};
+  std::size_t answer = 64;  // tokens of a decode measurement
+  std::vector<std::size_t> widths = {1, 2, 4, 8, 16, 32};
+  std::vector<std::size_t> streams = {1, 4, 8};
+  std::vector<std::size_t> depths = {};  // decode after so many tokens
+  KvType kv = KvType::kF16;
+};
+
+struct BenchRow {
+  std::string what;  // "prefill", "decode", "step", "streams", "first token, cached" …
+  std::size_t size;  // tokens, width, streams or depth
+  std::string unit;  // "tok/s", "ms"
+  Figure figure;
+};
+
+// `heard` is told each row as it comes. Refuses sizes beyond the model's context.
+Result<std::vector<BenchRow>> bench_model(const Model& model, const Tokenizer& tokenizer,
+                                          ThreadTeam& team, const BenchPlan& plan,
+                                          const StopFlag& stop,
+                                          const std::function<void(const BenchRow&)>& heard);
+
+}  // namespace lathe

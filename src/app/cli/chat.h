@@ -1,0 +1,61 @@
+// A conversation with a local model: messages in, an answer out piece by piece. Keeps the messages;
+// the engine's prefix index keeps what was computed, so that a turn pays only for its new tokens.
+// One thread.
+#pragma once
+
+#include "app/cli/local_model.h"
+#include "infer/text/answer_parser.h"
+
+namespace lathe {
+
+struct Answer {
+  std::string text, thinking;
+  std::vector<ToolCall> calls;
+  StopReason reason = StopReason::kLength;
+  SequenceUsage usage;
+  std::vector<std::vector<TokenLogprob>> logprobs;
+  double prompt_seconds = 0;  // until the first token
+  double answer_seconds = 0;  // from there to the last one
+
+  double prompt_speed() const;  // computed prompt tokens a second
+  double answer_speed() const;  // tokens a second after the first
+};
+Json answer_json(const Answer& answer);
+// "42 tokens, 18.2 tok/s · prompt 120 (96 cached), 240 tok/s"
+std::string answer_line(const Answer& answer);
+
+class Conversation {
+ public:
+  // `request` carries everything but the prompt. Without a template, or with `raw`, a message is
+  // the prompt as it is.
+  static Result<Conversation> create(LocalModel& local, GenerationRequest request, bool raw,
+                                     Json template_variables);
+
+  GenerationRequest& request() { return request_; }
+  const Json& messages() const { return messages_; }
+  void set_system(std::string_view text);
+  void clear();  // but the system message
+  // Drops the last answer; its question, or nothing when there is none.
+  std::optional<std::string> take_back();
+
+  using OnDelta = std::function<void(const AnswerDelta&)>;
+  // A raised `stop` ends the answer where it is; it is kept like that.
+  Result<Answer> ask(std::string_view text, const StopFlag& stop, const OnDelta& on_delta);
+
+ private:
+  explicit Conversation(LocalModel& local) : local_(&local) {}
+  struct Prompt {
+    std::vector<TokenId> tokens;
+    bool starts_thinking = false;
+  };
+  Result<Prompt> prompt() const;
+
+  LocalModel* local_;
+  GenerationRequest request_;
+  std::optional<ChatTemplate> template_;
+  AnswerFormat format_ = AnswerFormat::kPlain;
+  Json variables_;
+  Json messages_ = Json::array();
+};
+
+}  // namespace lathe

@@ -1,0 +1,109 @@
+#include "app/cli/local_model.h"
+
+#include <unistd.h>
+
+#include <thread>
+
+#include "ground/base/text.h"
+#include "ground/base/units.h"
+#include "ground/sys/machine.h"
+#include "infer/models/vocabulary.h"
+
+namespace lathe {
+namespace {
+
+Result<KvType> parse_kv(std::string_view name) {
+  if (name == "f32") return KvType::kF32;
+  if (name == "f16") return KvType::kF16;
+  if (name == "q8_0") return KvType::kQ8_0;
+  return invalid("--kv is '{}'; it may be f16, q8_0 or f32", name);
+}
+
+Result<const KernelTable*> choose_kernels(const std::string& name) {
+  if (name.empty()) return &best_kernel_table();
+  if (const KernelTable* table = find_kernel_table(name)) return table;
+  std::vector<std::string> known;
+  for (const KernelTable* table : kernel_tables()) known.emplace_back(table->name);
+  return invalid("--kernels is '{}'; this processor runs {}", name, join(known, ", "));
+}
+
+Result<int> choose_threads(int asked) {
+  if (asked < 0 || asked > 1024) return invalid("--threads is {}; it must lie in [1, 1024]", asked);
+  return asked > 0 ? asked : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// As much of the model's context as half of the memory that is left can hold, in whole chunks.
+std::size_t affordable_context(const Blueprint& blueprint, const BlockLayout& layout) {
+  const Machine machine = read_machine();
+  const std::uint64_t left = machine.available_bytes.value_or(std::uint64_t{4} << 30);
+  const auto blocks = static_cast<std::size_t>(left / 2 / std::max<std::size_t>(1, layout.bytes()));
+  return std::min(blueprint.context, std::max<std::size_t>(1, blocks) * kChunk);
+}
+
+class LoadProgress {
+ public:
+  LoadProgress(const App& app, std::string_view name)
+      : show_(!app.json && isatty(STDERR_FILENO) == 1), name_(name) {}
+  void operator()(std::uint64_t done, std::uint64_t total) const {
+    if (!show_) return;
+    fmt::print(stderr, "\rloading {}: {} of {} ({} %)\x1b[K", name_, format_bytes(done),
+               format_bytes(total), total == 0 ? 100 : done * 100 / total);
+  }
+  void finish() const {
+    if (show_) fmt::print(stderr, "\r\x1b[K");
+  }
+
+ private:
+  bool show_;
+  std::string name_;
+};
+
+}  // namespace
+
+void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags) {
+  command.add_option("model", flags->path, "A GGUF file, or the first part of a split one")
+      ->required();
+  command.add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
+  command.add_option("--ctx", flags->context,
+                     "Tokens of context (default: the model's, as far as memory allows)");
+  command.add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0 or f32")
+      ->capture_default_str();
+  command.add_option("--kernels", flags->kernels, "Instruction set (default: the best one)");
+}
+
+Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
+                              const std::function<void(EngineOptions&)>& adjust) {
+  LATHE_TRY(const KvType kv, parse_kv(flags.kv));
+  LATHE_TRY(const KernelTable* kernels, choose_kernels(flags.kernels));
+  LATHE_TRY(const int threads, choose_threads(flags.threads));
+  LocalModel local;
+  LATHE_TRY(Gguf file, Gguf::open(flags.path));
+  local.file = std::make_unique<Gguf>(std::move(file));
+  LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(*local.file));
+  LATHE_TRY(local.tokenizer, Tokenizer::make(std::move(vocabulary)));
+  LATHE_TRY(local.chat_template, local.file->text_or("tokenizer.chat_template", ""));
+  local.team = std::make_unique<ThreadTeam>(threads);
+
+  const LoadProgress progress(app, local.file->path().filename().string());
+  const auto start = std::chrono::steady_clock::now();
+  auto model = Model::load(*local.file, *local.team,
+                           {.kernels = kernels, .progress = progress, .stop = app.stop});
+  progress.finish();
+  if (!model) return std::unexpected(model.error());
+  local.model = std::move(*model);
+  local.load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  const Blueprint& blueprint = local.model->blueprint();
+  EngineOptions options{.kv = kv, .context = flags.context};
+  options.kv_tokens =
+      flags.context != 0
+          ? flags.context
+          : affordable_context(blueprint,
+                               BlockLayout(blueprint.states(), kernels->kv[static_cast<int>(kv)]));
+  if (adjust) adjust(options);
+  LATHE_TRY(local.engine, Engine::create(*local.model, *local.tokenizer, *local.team, options));
+  return local;
+}
+
+}  // namespace lathe

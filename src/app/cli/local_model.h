@@ -1,0 +1,34 @@
+// A model opened by a command: file, weights, tokenizer, engine, and the flags that say how. One
+// thread.
+#pragma once
+
+#include "app/cli/app.h"
+#include "infer/engine/engine.h"
+#include "infer/text/chat_template.h"
+
+namespace lathe {
+
+struct ModelFlags {
+  std::string path;
+  int threads = 0;          // 0: one a core
+  std::size_t context = 0;  // 0: the model's, as far as memory allows
+  std::string kv = "f16";
+  std::string kernels;  // "": the best of this processor
+};
+void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
+
+struct LocalModel {
+  std::unique_ptr<Gguf> file;
+  std::unique_ptr<ThreadTeam> team;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Engine> engine;
+  std::string chat_template;  // its source; "": the file has none
+  double load_seconds = 0;
+};
+
+// `adjust` may change the engine's options once the model is known. Shows progress on a terminal.
+Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
+                              const std::function<void(EngineOptions&)>& adjust = {});
+
+}  // namespace lathe

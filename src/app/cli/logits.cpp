@@ -1,0 +1,73 @@
+// lathe logits MODEL --ids "1 2 3" --out F: the raw logits of every position, for checks against
+// other engines.
+#include <charconv>
+#include <fstream>
+
+#include "app/cli/local_model.h"
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+Result<std::vector<TokenId>> parse_ids(std::string_view text) {
+  std::vector<TokenId> ids;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == ' ' || text[at] == ',' || text[at] == '\n') {
+      ++at;
+      continue;
+    }
+    TokenId id = 0;
+    const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), id);
+    if (error != std::errc()) {
+      return invalid("--ids: '{}' at byte {} is no token id", clip_utf8(text.substr(at), 20), at);
+    }
+    ids.push_back(id);
+    at = static_cast<std::size_t>(end - text.data());
+  }
+  return ids;
+}
+
+Status write_logits(const App& app, const ModelFlags& flags, const std::string& ids_text,
+                    const std::string& out) {
+  LATHE_TRY(const auto ids, parse_ids(ids_text));
+  LATHE_TRY(LocalModel local, open_model(app, flags));
+  std::ofstream file(out, std::ios::binary | std::ios::trunc);
+  LATHE_TRY_STATUS(local.engine->logits(ids, [&](std::span<const float> row) {
+    file.write(reinterpret_cast<const char*>(row.data()),
+               static_cast<std::streamsize>(row.size_bytes()));
+  }));
+  file.close();
+  if (!file) return fail(ErrorKind::kUnavailable, "{}: cannot be written", out);
+  if (app.json) {
+    print_json({{"positions", ids.size()},
+                {"vocabulary", local.model->blueprint().vocabulary},
+                {"out", out}});
+  } else {
+    print(fmt::format("{}: {} positions × {} tokens, float32\n", out, ids.size(),
+                      local.model->blueprint().vocabulary));
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_logits(CLI::App& cli, App& app, Action& action) {
+  struct Flags : ModelFlags {
+    std::string ids, out;
+  };
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      cli.add_subcommand("logits", "Write the logits of given token ids as raw float32");
+  add_model_flags(*command, flags);
+  command->add_option("--ids", flags->ids, "Token ids, separated by blanks")->required();
+  command->add_option("--out", flags->out, "File: positions × vocabulary float32, little endian")
+      ->required();
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] {
+      const Status status = write_logits(app, *flags, flags->ids, flags->out);
+      return status ? kExitPassed : report_error(app, status.error());
+    };
+  });
+}
+
+}  // namespace lathe

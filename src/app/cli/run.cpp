@@ -1,0 +1,271 @@
+// lathe run MODEL ["prompt"]: a chat in the terminal, or one answer when a prompt or standard input
+// is given.
+#include <editline/readline.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <iterator>
+#include <random>
+
+#include "app/cli/chat.h"
+#include "app/cli/sampler_flags.h"
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+struct RunFlags : ModelFlags {
+  std::string prompt, system, schema, grammar;
+  std::vector<std::string> stop, logit_bias;
+  std::size_t max_tokens = 0;
+  std::optional<std::uint64_t> seed;
+  int logprobs = -1;
+  bool raw = false, no_think = false;
+  SamplerParams sampler;
+};
+
+constexpr std::string_view kHelp =
+    "/system TEXT   say what the model is to be (no text: nothing)\n"
+    "/set NAME VAL  change a sampler setting (/set alone shows them)\n"
+    "/retry         answer the last question again, with another seed\n"
+    "/clear         forget the conversation\n"
+    "/save FILE     write the conversation as JSON\n"
+    "/help, /exit   this; leave (or Ctrl-D)\n"
+    "A line that ends in \\ goes on in the next one. Ctrl-C stops an answer.\n";
+
+Result<std::pair<TokenId, float>> parse_bias(const std::string& text) {
+  char* end = nullptr;
+  const long id = std::strtol(text.c_str(), &end, 10);
+  if (end == text.c_str() || *end != '=')
+    return invalid("--logit-bias is '{}'; write ID=BIAS, such as 42=-5", text);
+  const char* value = end + 1;
+  const float bias = std::strtof(value, &end);
+  if (end == value || *end != '\0')
+    return invalid("--logit-bias is '{}'; write ID=BIAS, such as 42=-5", text);
+  return std::pair{static_cast<TokenId>(id), bias};
+}
+
+Result<std::shared_ptr<const Grammar>> read_constraint(const RunFlags& flags,
+                                                       const Tokenizer& tokenizer) {
+  if (!flags.schema.empty() && !flags.grammar.empty()) {
+    return invalid("--schema and --grammar cannot be used together; give one");
+  }
+  if (!flags.schema.empty()) {
+    LATHE_TRY(const std::string text, read_file(flags.schema));
+    auto schema = parse_json(text);
+    if (!schema) return at(flags.schema, schema.error());
+    auto grammar = Grammar::from_schema(*schema, tokenizer);
+    if (!grammar) return at(flags.schema, grammar.error());
+    return *grammar;
+  }
+  if (!flags.grammar.empty()) {
+    LATHE_TRY(const std::string text, read_file(flags.grammar));
+    auto grammar = Grammar::from_gbnf(text, tokenizer);
+    if (!grammar) return at(flags.grammar, grammar.error());
+    return *grammar;
+  }
+  return std::shared_ptr<const Grammar>();
+}
+
+// Writes an answer to the terminal as it comes: thinking dimmed, calls as JSON.
+class Printer {
+ public:
+  explicit Printer(const App& app) : color_(app.color) {}
+  void operator()(const AnswerDelta& delta) {
+    if (!delta.thinking.empty()) write(delta.thinking, true);
+    if (!delta.text.empty()) write(delta.text, false);
+    for (const ToolCall& call : delta.calls)
+      write(fmt::format("[{} {}]\n", call.name, call.arguments), false);
+  }
+  void finish() {
+    if (dim_) print("\x1b[0m");
+    if (last_ != '\n') print("\n");
+  }
+
+ private:
+  void write(const std::string& text, bool dim) {
+    if (color_ && dim != dim_) print(dim ? "\x1b[2m" : "\x1b[0m\n");
+    dim_ = color_ && dim;
+    print(text);
+    last_ = text.back();
+  }
+  bool color_, dim_ = false;
+  char last_ = 0;
+};
+
+Status answer_once(const App& app, Conversation& conversation, const std::string& prompt) {
+  Printer printer(app);
+  const Conversation::OnDelta show = [&](const AnswerDelta& delta) { printer(delta); };
+  LATHE_TRY(const Answer answer, conversation.ask(prompt, *app.stop, app.json ? nullptr : show));
+  if (app.json) {
+    Json out = answer_json(answer);
+    out["seed"] = conversation.request().sampler.seed;
+    if (!answer.logprobs.empty()) {
+      Json positions = Json::array();
+      for (const auto& entries : answer.logprobs) {
+        Json list = Json::array();
+        for (const TokenLogprob& entry : entries)
+          list.push_back({{"id", entry.id}, {"logprob", entry.logprob}});
+        positions.push_back(std::move(list));
+      }
+      out["logprobs"] = std::move(positions);
+    }
+    print_json(out);
+  } else {
+    printer.finish();
+    fmt::print(stderr, "{}\n", answer_line(answer));
+  }
+  if (answer.reason == StopReason::kCancelled) return fail(ErrorKind::kCancelled, "stopped");
+  return {};
+}
+
+// One line, or several when they end in a backslash. nullopt: the input has ended.
+std::optional<std::string> read_message() {
+  std::string message;
+  for (;;) {
+    char* line = readline(message.empty() ? "> " : "… ");
+    if (line == nullptr) return std::nullopt;
+    std::string text = line;
+    std::free(line);
+    const bool more = text.ends_with('\\');
+    if (more) text.back() = '\n';
+    message += text;
+    if (!more) break;
+  }
+  if (!trim(message).empty()) add_history(message.c_str());
+  return message;
+}
+
+// True: leave the chat.
+Result<bool> run_command(LocalModel& local, Conversation& conversation, std::string_view line,
+                         std::optional<std::string>& question) {
+  const std::size_t blank = line.find(' ');
+  const std::string_view name = line.substr(0, blank);
+  const std::string_view rest = blank == std::string_view::npos ? "" : trim(line.substr(blank));
+  if (name == "/exit" || name == "/quit" || name == "/bye") return true;
+  if (name == "/help" || name == "/?") {
+    print(kHelp);
+  } else if (name == "/clear") {
+    conversation.clear();
+  } else if (name == "/system") {
+    conversation.set_system(rest);
+  } else if (name == "/set") {
+    SamplerParams& sampler = conversation.request().sampler;
+    const std::size_t gap = rest.find(' ');
+    if (!rest.empty()) {
+      LATHE_TRY_STATUS(set_sampler(sampler, rest.substr(0, gap),
+                                   gap == std::string_view::npos ? "" : trim(rest.substr(gap)),
+                                   local.model->blueprint().vocabulary));
+    }
+    print(describe_sampler(sampler) + "\n");
+  } else if (name == "/retry") {
+    question = conversation.take_back();
+    if (!question) return invalid("there is no question to answer again");
+    ++conversation.request().sampler.seed;
+  } else if (name == "/save") {
+    if (rest.empty()) return invalid("/save needs a file name");
+    LATHE_TRY_STATUS(
+        write_file_atomic(fs::path(rest), dump_json(conversation.messages(), 2) + "\n"));
+    print(fmt::format("{}: {} messages\n", rest, conversation.messages().size()));
+  } else {
+    return invalid("there is no command '{}'; /help lists them", name);
+  }
+  return false;
+}
+
+Status chat(const App& app, LocalModel& local, Conversation& conversation) {
+  const Engine& engine = *local.engine;
+  print(fmt::format("{} · loaded in {:.1f} s · context {} · kernels {} · /help\n",
+                    local.model->blueprint().name.empty() ? "model" : local.model->blueprint().name,
+                    local.load_seconds,
+                    std::min(engine.options().context, engine.options().kv_tokens),
+                    local.model->kernels().name));
+  for (;;) {
+    app.stop->clear();
+    auto message = read_message();
+    if (!message) {
+      print("\n");
+      return {};
+    }
+    if (trim(*message).empty()) continue;
+    std::optional<std::string> question = *message;
+    if (message->front() == '/') {
+      question.reset();
+      auto leave = run_command(local, conversation, trim(*message), question);
+      if (!leave) fmt::print(stderr, "error: {}\n", leave.error().message);
+      if (leave && *leave) return {};
+      if (!question) continue;
+    }
+    Printer printer(app);
+    const auto answer =
+        conversation.ask(*question, *app.stop, [&](const AnswerDelta& delta) { printer(delta); });
+    if (!answer) {
+      fmt::print(stderr, "error: {}\n", answer.error().message);
+      continue;
+    }
+    printer.finish();
+    print(fmt::format("{}({}{}){}\n", app.color ? "\x1b[2m" : "", answer_line(*answer),
+                      answer->reason == StopReason::kCancelled ? ", stopped" : "",
+                      app.color ? "\x1b[0m" : ""));
+  }
+}
+
+Status run_model(const App& app, RunFlags& flags) {
+  GenerationRequest request;
+  request.sampler = flags.sampler;
+  request.sampler.seed = flags.seed ? *flags.seed : std::random_device{}();
+  request.max_tokens = flags.max_tokens;
+  request.stop = flags.stop;
+  request.top_logprobs = flags.logprobs;
+  for (const std::string& bias : flags.logit_bias) {
+    LATHE_TRY(const auto parsed, parse_bias(bias));
+    request.sampler.logit_bias.push_back(parsed);
+  }
+  LATHE_TRY(LocalModel local, open_model(app, flags));
+  LATHE_TRY_STATUS(check_sampler(request.sampler, local.model->blueprint().vocabulary));
+  LATHE_TRY(request.grammar, read_constraint(flags, *local.tokenizer));
+  Json variables = Json::object();
+  if (flags.no_think) variables["enable_thinking"] = false;
+  LATHE_TRY(Conversation conversation,
+            Conversation::create(local, std::move(request), flags.raw, std::move(variables)));
+  conversation.set_system(flags.system);
+  if (!flags.prompt.empty()) return answer_once(app, conversation, flags.prompt);
+  if (isatty(STDIN_FILENO) == 1 && !app.json) return chat(app, local, conversation);
+  const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
+  if (input.empty())
+    return invalid("there is no prompt: give one as an argument or on standard input");
+  return answer_once(app, conversation, input);
+}
+
+}  // namespace
+
+void add_run(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<RunFlags>();
+  CLI::App* command = cli.add_subcommand("run", "Talk to a model, or have one prompt answered");
+  add_model_flags(*command, flags);
+  command->add_option("prompt", flags->prompt, "One prompt (else standard input, else a chat)");
+  command->add_option("--system", flags->system, "System message");
+  command->add_option("--max-tokens", flags->max_tokens,
+                      "Of an answer (default: until the context is full)");
+  command->add_option("--stop", flags->stop, "End the answer before this text (may be repeated)");
+  command->add_option("--schema", flags->schema, "JSON schema that the answer must fit");
+  command->add_option("--grammar", flags->grammar, "GBNF grammar that the answer must fit");
+  command->add_option("--logprobs", flags->logprobs,
+                      "With --json: the N most likely tokens of each position");
+  command->add_flag("--raw", flags->raw, "The prompt as it is, without the chat template");
+  command->add_flag("--no-think", flags->no_think,
+                    "Ask the template for an answer without thinking");
+  command->add_option("--seed", flags->seed, "Of the draws (default: a random one)")
+      ->group("Sampling");
+  command->add_option("--logit-bias", flags->logit_bias, "ID=BIAS (may be repeated)")
+      ->group("Sampling");
+  add_sampler_flags(*command, flags->sampler);
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] {
+      const Status status = run_model(app, *flags);
+      return status ? kExitPassed : report_error(app, status.error());
+    };
+  });
+}
+
+}  // namespace lathe
