@@ -5,12 +5,11 @@
 //  * SIMD lanes are output rows. Weights are packed in panels of 16 rows, and each output has ONE
 //    f32 accumulator that is walked along k in block order, so that batch width, thread split and
 //    vector width cannot change a result.
-//  * Activations are quantized per token and block of 32: scale = amax / 127, q = round-half-even(x
-//  ·
-//    (1 / scale)). A block whose scale would be below the smallest normal float is zero with scale
-//    0; one that holds an infinity or a NaN is zero with scale NaN, so that the product says so.
-//    With idot = Σ q_weight·q_activation (int32, signed weights), as = the activation's scale, asum
-//    = Σ q_activation:
+//  * Activations are quantized per token and block of 32: scale = amax / 127, q =
+//    round-half-even(x · (1 / scale)). A block whose scale would be below the smallest normal float
+//    is zero with scale 0; one that holds an infinity or a NaN is zero with scale NaN, so that the
+//    product says so. With idot = Σ q_weight·q_activation (int32, signed weights), as = the
+//    activation's scale, asum = Σ q_activation:
 //      one scale per 32 (Q4_0 Q5_0 Q8_0 IQ4_NL IQ4_XS MXFP4): acc = fma(f32(idot), ws·as, acc)
 //      scale and min per 32 (Q4_1 Q5_1 Q4_K Q5_K):
 //        … then acc = fma(wm, f32(asum)·as, acc)
@@ -110,8 +109,7 @@ struct KvFormat {
 };
 
 struct KernelTable {
-  std::string_view
-      name;  // "scalar" "avx2" "avx512vnni" "avx512amx" "neon" "neon-dotprod" "neon-i8mm"
+  std::string_view name;  // "scalar" "avx2" "avx512vnni" "avx512amx" "neon-dotprod"
   std::span<const PackedType> types;
   KvFormat kv[3];  // by KvType
 
