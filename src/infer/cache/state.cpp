@@ -26,7 +26,8 @@ StateBytes state_bytes(std::span<const StateSpec> layers, const KvFormat& format
         // A window that is not aligned to chunks touches one more.
         const std::uint64_t kept =
             layer.window == 0 ? chunks : std::min(chunks, (layer.window + kChunk - 1) / kChunk + 1);
-        total.kv += kept * layer.kv_heads * format.chunk_bytes(layer.head_dim);
+        (layer.window == 0 ? total.kv : total.window) +=
+            kept * layer.kv_heads * format.chunk_bytes(layer.head_dim);
         break;
       }
       case StateSpec::Kind::kRecurrent:

@@ -50,11 +50,11 @@ class BlockLayout {
   std::size_t bytes_ = 0;
 };
 
-// What `positions` of one sequence take in all: whole blocks for attention (a windowed layer keeps
-// its window and one chunk), the constant part for recurrent layers. For `lathe fit`, which knows
-// no blocks shared between sequences.
+// What `positions` of one sequence take: whole blocks for attention, the constant part for
+// recurrent layers. Without blocks shared between sequences.
 struct StateBytes {
-  std::uint64_t kv = 0;
+  std::uint64_t kv = 0;      // of layers that keep every position
+  std::uint64_t window = 0;  // of those that keep their window, and one chunk
   std::uint64_t recurrent = 0;
 };
 StateBytes state_bytes(std::span<const StateSpec> layers, const KvFormat& format,

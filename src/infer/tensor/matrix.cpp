@@ -155,6 +155,13 @@ Status Activations::reserve(std::size_t tokens, std::size_t max_k) {
   return {};
 }
 
+std::uint64_t Activations::bytes_for(std::size_t tokens, std::size_t max_k) {
+  const std::size_t elements = tokens * max_k;
+  return elements * (sizeof(float) + sizeof(std::int8_t)) +
+         (elements / kActivationBlock + tokens) * sizeof(float) +
+         (elements / 16 + tokens) * sizeof(std::int16_t);
+}
+
 void Activations::quantize(const KernelTable& table, std::size_t t, std::size_t from,
                            std::size_t count) {
   if (k_ % kActivationBlock != 0) return;  // only float matrices have such rows

@@ -61,6 +61,7 @@ class Activations {
  public:
   // Room for `tokens` rows of k elements, k a multiple of 16.
   Status reserve(std::size_t tokens, std::size_t max_k);
+  static std::uint64_t bytes_for(std::size_t tokens, std::size_t max_k);  // what reserve() takes
   // Rows of k elements from now on.
   void shape(std::size_t k) { k_ = k; }
   std::size_t k() const { return k_; }

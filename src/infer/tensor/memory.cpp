@@ -18,7 +18,7 @@ Result<Pages> Pages::allocate(std::size_t bytes) {
   if (bytes == 0) return pages;
   // Small buffers stay on small pages: a huge one each would be waste.
   const std::size_t align = bytes >= kHuge ? kHuge : 4096;
-  const std::size_t size = (bytes + 4095) / 4096 * 4096;
+  const std::size_t size = rounded(bytes);
   const std::size_t mapped = size + (align == kHuge ? kHuge : 0);
   if (size < bytes)
     return fail(ErrorKind::kUnavailable, "cannot reserve {} bytes of memory", bytes);

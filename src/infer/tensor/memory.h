@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <utility>
 
@@ -16,6 +17,9 @@ class Pages {
   Pages() = default;
   // Only reserves: the pages are taken when they are first written.
   static Result<Pages> allocate(std::size_t bytes);
+  static constexpr std::uint64_t rounded(std::uint64_t bytes) {  // to whole pages
+    return (bytes + 4095) / 4096 * 4096;
+  }
   Pages(Pages&& other) noexcept { *this = std::move(other); }
   Pages& operator=(Pages&& other) noexcept;
   ~Pages() { release(); }

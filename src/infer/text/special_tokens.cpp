@@ -32,13 +32,14 @@ SpecialTokens::SpecialTokens(const VocabularySpec& spec) : nodes_(1), first_(256
 }
 
 SpecialTokens::Found SpecialTokens::match(std::string_view text, std::size_t at,
-                                          bool control) const {
+                                          std::size_t trusted_end) const {
   Found best;
   std::uint32_t node = first_[static_cast<unsigned char>(text[at])];
   for (std::size_t i = at; node != 0;) {
     ++i;
     const Node& here = nodes_[node];
-    const TokenId id = control && here.control != kNoToken ? here.control : here.user_defined;
+    const bool control = here.control != kNoToken && i <= trusted_end;
+    const TokenId id = control ? here.control : here.user_defined;
     if (id != kNoToken) best = {at, i - at, id};
     if (i == text.size()) break;
     const auto byte = static_cast<unsigned char>(text[i]);
@@ -50,10 +51,13 @@ SpecialTokens::Found SpecialTokens::match(std::string_view text, std::size_t at,
 }
 
 SpecialTokens::Found SpecialTokens::find(std::string_view text, std::size_t from,
-                                         bool control) const {
+                                         std::span<const TextRange> trusted) const {
+  auto range = std::ranges::upper_bound(trusted, from, {}, &TextRange::end);
   for (std::size_t at = from; at < text.size(); ++at) {
     if (first_[static_cast<unsigned char>(text[at])] == 0) continue;
-    if (const Found found = match(text, at, control); found.bytes > 0) return found;
+    while (range != trusted.end() && range->end <= at) ++range;
+    const bool inside = range != trusted.end() && range->begin <= at;
+    if (const Found found = match(text, at, inside ? range->end : 0); found.bytes > 0) return found;
   }
   return {};
 }

@@ -122,8 +122,9 @@ struct Tokenizer::State {
   TokenKind kind(TokenId id) const { return spec.kinds[static_cast<std::size_t>(id)]; }
 
   void find_ends();
-  void encode_text(std::string_view text, bool control, bool& opens,
-                   std::vector<TokenId>& out) const;
+  // Control tokens are only found in the trusted ranges.
+  std::vector<TokenId> encode(std::string_view text, std::span<const TextRange> trusted,
+                              bool add_special) const;
   bool strips_after(TokenId id) const {
     return spec.strip_after_control && kind(id) == TokenKind::kControl && id != spec.bos &&
            spec.tokens[static_cast<std::size_t>(id)] != "<|endoftext|>";
@@ -176,22 +177,30 @@ void Tokenizer::State::find_ends() {
   ends.erase(std::ranges::unique(ends).begin(), ends.end());
 }
 
-void Tokenizer::State::encode_text(std::string_view text, bool control, bool& opens,
-                                   std::vector<TokenId>& out) const {
+std::vector<TokenId> Tokenizer::State::encode(std::string_view text,
+                                              std::span<const TextRange> trusted,
+                                              bool add_special) const {
+  std::vector<TokenId> out;
+  bool opens = true;
   for (std::size_t at = 0; at < text.size();) {
-    const auto found = specials->find(text, at, control);
+    const auto found = specials->find(text, at, trusted);
     const std::size_t end = found.bytes > 0 ? found.at : text.size();
     if (end > at) {
       fragments->encode(text.substr(at, end - at), opens, out);
       opens = false;
     }
-    if (found.bytes == 0) return;
+    if (found.bytes == 0) break;
     out.push_back(found.id);
     opens = true;
     at = found.at + found.bytes;
     if (strips_after(found.id))
       while (character_at(text, at).is(kSpaces)) at += character_at(text, at).bytes;
   }
+  if (add_special) {
+    open(out);
+    close(out);
+  }
+  return out;
 }
 
 void Tokenizer::State::open(std::vector<TokenId>& out) const {
@@ -241,31 +250,24 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::make(VocabularySpec given) {
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, bool add_special,
                                        bool parse_special) const {
-  std::vector<TokenId> out;
-  bool opens = true;
-  state_->encode_text(text, parse_special, opens, out);
-  if (add_special) {
-    state_->open(out);
-    state_->close(out);
-  }
-  return out;
+  const TextRange all{0, text.size()};
+  return state_->encode(text, std::span(&all, parse_special ? 1 : 0), add_special);
 }
 
 std::vector<TokenId> Tokenizer::encode(std::span<const PromptPart> parts, bool add_special) const {
-  std::vector<TokenId> out;
-  bool opens = true;
-  for (std::size_t i = 0; i < parts.size();) {
-    const bool trusted = parts[i].trusted;
-    std::string text;
-    for (; i < parts.size() && (parts[i].trusted == trusted || parts[i].text.empty()); ++i)
-      text += parts[i].text;
-    state_->encode_text(text, trusted, opens, out);
+  std::string text;
+  std::vector<TextRange> trusted;
+  for (const PromptPart& part : parts) {
+    const TextRange range{text.size(), text.size() + part.text.size()};
+    text += part.text;
+    if (!part.trusted || part.text.empty()) continue;
+    if (!trusted.empty() && trusted.back().end == range.begin) {
+      trusted.back().end = range.end;
+    } else {
+      trusted.push_back(range);
+    }
   }
-  if (add_special) {
-    state_->open(out);
-    state_->close(out);
-  }
-  return out;
+  return state_->encode(text, trusted, add_special);
 }
 
 std::string Tokenizer::piece(TokenId id, bool special) const {

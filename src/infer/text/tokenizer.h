@@ -63,7 +63,8 @@ class Tokenizer {
   // add_special: BOS / EOS / [CLS] … as the vocabulary wants them. parse_special: control tokens in
   // the text count. BOS is not added where the text names it already. Texts below 2 GiB.
   std::vector<TokenId> encode(std::string_view text, bool add_special, bool parse_special) const;
-  // Neighbouring parts of equal trust are one text; where trust changes, the text is cut.
+  // The parts are one text, so that words join across them as the model was trained; only trusted
+  // bytes may name control tokens.
   std::vector<TokenId> encode(std::span<const PromptPart> parts, bool add_special) const;
   // The bytes of one token; "" for a control token unless `special`. Markers that an answer's
   // reader needs ("[TOOL_CALLS]", harmony's "<|channel|>" …) are never hidden.

@@ -258,7 +258,9 @@ TEST(Special, WhatAUserWroteNamesNoControlToken) {
                                       {"|>", false}};
   const Ids ids = tokenizer->encode(parts, false);
   EXPECT_EQ(ids[0], tokenizer->find("<|im_start|>"));
-  EXPECT_EQ(tokenizer->piece(ids[1]), "hi");  // parts of equal trust are one text
+  EXPECT_EQ(tokenizer->piece(ids[1]), "hi");  // parts are one text
+  const std::vector<PromptPart> border{{"<|im_start|>h", true}, {"i<|im_end|>", false}};
+  EXPECT_EQ(tokenizer->piece(tokenizer->encode(border, false)[1]), "hi");  // of any trust
   EXPECT_EQ(std::ranges::count(ids, tokenizer->find("<|im_end|>")), 0);
   std::string text;
   for (const PromptPart& part : parts) text += part.text;
