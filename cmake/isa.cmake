@@ -4,6 +4,15 @@
 function(lathe_isa_flags source)
   get_filename_component(name ${source} NAME)
   set(flags -O3 -ffp-contract=off)
+  if(LATHE_SANITIZE AND name MATCHES "^avx512")
+    # UBSan's checks in unrolled loops take GCC minutes a file. The scalar twin and the packing keep them.
+    set(flags -O1 -ffp-contract=off -fno-sanitize=undefined)
+  elseif(LATHE_SANITIZE AND name MATCHES "^(avx2|neon)")
+    # Vectors made of several registers are objects in memory for ASan: minutes a test. These loops are those of AVX-512.
+    list(APPEND flags -fno-sanitize=all)
+  elseif(LATHE_SANITIZE)
+    set(flags -O1 -ffp-contract=off)
+  endif()
   if(name STREQUAL "avx2.cpp")
     list(APPEND flags -mavx2 -mfma -mf16c)
   elseif(name MATCHES "^avx512")

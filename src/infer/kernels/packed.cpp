@@ -9,10 +9,16 @@
 namespace lathe {
 namespace {
 
-constexpr const PackedFormat* find_format(TensorType type) {
+constexpr bool is_integer(TensorType type) {
   for (const PackedFormat& format : kPackedFormats)
-    if (format.type == type) return &format;
-  return nullptr;
+    if (format.type == type) return true;
+  return false;
+}
+
+constexpr const PackedFormat& format_of(TensorType type) {
+  for (const PackedFormat& format : kPackedFormats)
+    if (format.type == type) return format;
+  __builtin_unreachable();
 }
 
 // What reads a type's rows: the block's size in the file and the function of int_blocks.h.
@@ -224,7 +230,7 @@ void unpack_scales(const std::byte* s, std::size_t j, std::size_t lane, IntBlock
 template <TensorType kType>
 void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows, std::size_t k,
                    std::byte* panel) {
-  constexpr const PackedFormat& format = *find_format(kType);
+  constexpr const PackedFormat& format = format_of(kType);
   using From = Source<kType>;
   const std::size_t blocks = k / kActivationBlock;
   std::memset(panel, 0, format.panel_bytes(k));
@@ -265,7 +271,7 @@ void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows
 
 template <TensorType kType>
 void unpack_integers(const std::byte* panel, std::size_t lane, std::size_t k, float* out) {
-  constexpr const PackedFormat& format = *find_format(kType);
+  constexpr const PackedFormat& format = format_of(kType);
   const std::size_t blocks = k / kActivationBlock;
   const std::byte* scales = panel + blocks * format.code_bytes();
   for (std::size_t b = 0; b < blocks; ++b) {
@@ -295,8 +301,8 @@ constexpr std::size_t element_bytes(TensorType type) {
 
 template <TensorType kType>
 std::size_t PackedCodec<kType>::panel_bytes(std::size_t k) {
-  if constexpr (find_format(kType) != nullptr)
-    return find_format(kType)->panel_bytes(k);
+  if constexpr (is_integer(kType))
+    return format_of(kType).panel_bytes(k);
   else
     return (kPanelRows * element_bytes(kType) * k + 63) / 64 * 64;
 }
@@ -304,7 +310,7 @@ std::size_t PackedCodec<kType>::panel_bytes(std::size_t k) {
 template <TensorType kType>
 void PackedCodec<kType>::pack(const std::byte* src, std::size_t row_bytes, std::size_t rows,
                               std::size_t k, std::byte* panel) {
-  if constexpr (find_format(kType) != nullptr) {
+  if constexpr (is_integer(kType)) {
     pack_integers<kType>(src, row_bytes, rows, k, panel);
   } else {
     constexpr std::size_t bytes = element_bytes(kType);
@@ -319,7 +325,7 @@ void PackedCodec<kType>::pack(const std::byte* src, std::size_t row_bytes, std::
 template <TensorType kType>
 void PackedCodec<kType>::unpack(const std::byte* panel, std::size_t lane, std::size_t k,
                                 float* out) {
-  if constexpr (find_format(kType) != nullptr) {
+  if constexpr (is_integer(kType)) {
     unpack_integers<kType>(panel, lane, k, out);
   } else {
     for (std::size_t i = 0; i < k; ++i) {
