@@ -278,11 +278,21 @@ Result<std::vector<double>> Gguf::reals(std::string_view key) const {
   return wrong_kind(key, "an array of numbers");
 }
 
+Status Gguf::check_range(const GgufTensor& tensor, std::uint64_t from, std::size_t count) const {
+  if (from <= tensor.bytes && count <= tensor.bytes - from) return {};
+  return invalid("{}: bytes {} to {} of tensor '{}' were asked for, it has {}", path().string(),
+                 from, from + count, shown(tensor.name), tensor.bytes);
+}
+
 Status Gguf::read(const GgufTensor& tensor, std::uint64_t from, std::span<std::byte> out) const {
-  if (from > tensor.bytes || out.size() > tensor.bytes - from)
-    return invalid("{}: bytes {} to {} of tensor '{}' were asked for, it has {}", path().string(),
-                   from, from + out.size(), shown(tensor.name), tensor.bytes);
+  LATHE_TRY_STATUS(check_range(tensor, from, out.size()));
   return state_->parts[tensor.part].read_at(tensor.offset + from, out);
+}
+
+Result<std::span<const std::byte>> Gguf::read_large(const GgufTensor& tensor, std::uint64_t from,
+                                                    std::size_t count, ReadBuffer& buffer) const {
+  LATHE_TRY_STATUS(check_range(tensor, from, count));
+  return state_->parts[tensor.part].read_large(tensor.offset + from, count, buffer);
 }
 
 const fs::path& Gguf::part_path(std::size_t part) const {

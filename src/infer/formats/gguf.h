@@ -16,6 +16,7 @@
 
 #include "ground/base/file.h"
 #include "ground/base/result.h"
+#include "infer/formats/input_file.h"
 #include "infer/quant/tensor_type.h"
 
 namespace lathe {
@@ -77,10 +78,13 @@ class Gguf {
   // Reads bytes [from, from + out.size()) of the tensor. Fails, never faults, when the file has
   // shrunk.
   Status read(const GgufTensor& tensor, std::uint64_t from, std::span<std::byte> out) const;
-  // For loaders that read by themselves (O_DIRECT, mmap).
+  // The same for large pieces that are read once; see InputFile::read_large.
+  Result<std::span<const std::byte>> read_large(const GgufTensor& tensor, std::uint64_t from,
+                                                std::size_t count, ReadBuffer& buffer) const;
   const fs::path& part_path(std::size_t part) const;
 
  private:
+  Status check_range(const GgufTensor& tensor, std::uint64_t from, std::size_t count) const;
   struct State;
   explicit Gguf(std::unique_ptr<State> state);
   std::unexpected<Error> missing(std::string_view key) const;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,21 +30,27 @@ Result<InputFile> InputFile::open(const fs::path& path) {
   if (S_ISDIR(info.st_mode)) return invalid("{}: is a directory, not a file", path.string());
   if (!S_ISREG(info.st_mode)) return invalid("{}: is not a regular file", path.string());
   file.size_ = static_cast<std::uint64_t>(info.st_size);
+  file.direct_fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
   return file;
 }
 
 InputFile::InputFile(InputFile&& other) noexcept
-    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), size_(other.size_) {}
+    : path_(std::move(other.path_)),
+      fd_(std::exchange(other.fd_, -1)),
+      direct_fd_(std::exchange(other.direct_fd_, -1)),
+      size_(other.size_) {}
 
 InputFile& InputFile::operator=(InputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(fd_, other.fd_);
+  std::swap(direct_fd_, other.direct_fd_);
   std::swap(size_, other.size_);
   return *this;
 }
 
 InputFile::~InputFile() {
   if (fd_ >= 0) ::close(fd_);
+  if (direct_fd_ >= 0) ::close(direct_fd_);
 }
 
 Status InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const {
@@ -62,6 +69,41 @@ Status InputFile::read_at(std::uint64_t offset, std::span<std::byte> out) const 
     offset += static_cast<std::uint64_t>(n);
   }
   return {};
+}
+
+std::byte* ReadBuffer::reserve(std::size_t bytes) {
+  if (bytes > size_) {
+    data_.reset();
+    size_ = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size_)));
+    LATHE_CHECK(data_ != nullptr);
+  }
+  return data_.get();
+}
+
+Result<std::span<const std::byte>> InputFile::read_large(std::uint64_t offset, std::size_t count,
+                                                         ReadBuffer& buffer) const {
+  constexpr std::uint64_t kAlignment = ReadBuffer::kAlignment;
+  const std::uint64_t start = offset / kAlignment * kAlignment;
+  const auto lead = static_cast<std::size_t>(offset - start);
+  const std::size_t whole = (lead + count + kAlignment - 1) / kAlignment * kAlignment;
+  std::byte* data = buffer.reserve(whole);
+  iovec target{data, lead + count};
+  std::size_t got = 0;
+  // What is cached already. -1: nothing, or a file system that cannot tell.
+  if (const ssize_t n = ::preadv2(fd_, &target, 1, static_cast<off_t>(start), RWF_NOWAIT); n > 0)
+    got = static_cast<std::size_t>(n) / kAlignment * kAlignment;
+  while (direct_fd_ >= 0 && got < lead + count) {
+    const ssize_t n = ::pread(direct_fd_, data + got, whole - got, static_cast<off_t>(start + got));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;  // the plain read below tells why
+    got += static_cast<std::size_t>(n);
+    if (got % kAlignment != 0) break;  // the end of the file
+  }
+  if (got < lead + count) {
+    LATHE_TRY_STATUS(read_at(start + got, {data + got, lead + count - got}));
+  }
+  return std::span<const std::byte>(data + lead, count);
 }
 
 Status Cursor::bytes(std::string_view what, std::span<std::byte> out) {

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +16,20 @@
 #include "ground/base/result.h"
 
 namespace lathe {
+
+// Memory that O_DIRECT can read into. One thread at a time; grows as needed.
+class ReadBuffer {
+ public:
+  std::byte* reserve(std::size_t bytes);  // aligned to kAlignment; contents are lost
+  static constexpr std::size_t kAlignment = 4096;
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const { std::free(data); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  std::size_t size_ = 0;
+};
 
 class InputFile {
  public:
@@ -25,6 +41,11 @@ class InputFile {
   const fs::path& path() const { return path_; }
   std::uint64_t size() const { return size_; }  // when it was opened
   Status read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  // For large pieces that are read once: out of the page cache where they lie there, past it where
+  // they do not (a big file would only push out what others need, and reading past the cache is
+  // faster; bench/load_bench.cpp). The view is good until the buffer's next use.
+  Result<std::span<const std::byte>> read_large(std::uint64_t offset, std::size_t count,
+                                                ReadBuffer& buffer) const;
 
  private:
   InputFile(fs::path path, int fd, std::uint64_t size)
@@ -32,6 +53,7 @@ class InputFile {
 
   fs::path path_;
   int fd_;
+  int direct_fd_ = -1;  // the same file past the page cache; -1 where that cannot be
   std::uint64_t size_;
 };
 

@@ -68,18 +68,19 @@ class Loading {
   }
 
  private:
-  Status read_and_pack(const ReadTask& task, std::vector<std::byte>& buffer) {
+  Status read_and_pack(const ReadTask& task, ReadBuffer& buffer) {
     const GgufTensor& tensor = *loads_[task.load].tensor;
     const PackedMatrix& matrix = *loads_[task.load].matrix;
     const std::size_t stride = row_bytes(tensor);
     const std::size_t first = task.first_panel * kPanelRows;
     const std::size_t rows = std::min(matrix.rows - first, task.panels * kPanelRows);
-    buffer.resize(rows * stride);
-    LATHE_TRY_STATUS(file_.read(tensor, (task.expert * matrix.rows + first) * stride, buffer));
+    LATHE_TRY(const auto source,
+              file_.read_large(tensor, (task.expert * matrix.rows + first) * stride, rows * stride,
+                               buffer));
     const std::size_t panel = matrix.panel_bytes();
     auto* out = const_cast<std::byte*>(matrix.expert(task.expert)) + task.first_panel * panel;
     for (std::size_t r = 0; r < rows; r += kPanelRows, out += panel) {
-      matrix.type->pack(buffer.data() + r * stride, stride, std::min(kPanelRows, rows - r),
+      matrix.type->pack(source.data() + r * stride, stride, std::min(kPanelRows, rows - r),
                         matrix.k, out);
     }
     done_.fetch_add(rows * stride, std::memory_order_relaxed);
@@ -90,7 +91,7 @@ class Loading {
   std::span<const MatrixLoad> loads_;
   const StopFlag* stop_;
   std::vector<ReadTask> tasks_;
-  std::vector<std::vector<std::byte>> buffers_;  // one a thread
+  std::vector<ReadBuffer> buffers_;  // one a thread
   std::atomic<std::uint64_t> done_{0};
   std::mutex mutex_;
   std::optional<Error> error_;
