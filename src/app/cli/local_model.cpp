@@ -12,13 +12,6 @@
 namespace lathe {
 namespace {
 
-Result<KvType> parse_kv(std::string_view name) {
-  if (name == "f32") return KvType::kF32;
-  if (name == "f16") return KvType::kF16;
-  if (name == "q8_0") return KvType::kQ8_0;
-  return invalid("--kv is '{}'; it may be f16, q8_0 or f32", name);
-}
-
 Result<const KernelTable*> choose_kernels(const std::string& name) {
   if (name.empty()) return &best_kernel_table();
   if (const KernelTable* table = find_kernel_table(name)) return table;
@@ -60,6 +53,13 @@ class LoadProgress {
 
 }  // namespace
 
+Result<KvType> parse_kv(std::string_view name) {
+  if (name == "f32") return KvType::kF32;
+  if (name == "f16") return KvType::kF16;
+  if (name == "q8_0") return KvType::kQ8_0;
+  return invalid("--kv is '{}'; it may be f16, q8_0 or f32", name);
+}
+
 void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags) {
   command.add_option("model", flags->path, "A GGUF file, or the first part of a split one")
       ->required();
@@ -79,6 +79,9 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
   LocalModel local;
   LATHE_TRY(Gguf file, Gguf::open(flags.path));
   local.file = std::make_unique<Gguf>(std::move(file));
+  // First: of a model that cannot run, nothing else is worth an error.
+  if (auto blueprint = read_runnable_blueprint(*local.file); !blueprint)
+    return std::unexpected(blueprint.error());
   LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(*local.file));
   LATHE_TRY(local.tokenizer, Tokenizer::make(std::move(vocabulary)));
   LATHE_TRY(local.chat_template, local.file->text_or("tokenizer.chat_template", ""));

@@ -15,6 +15,8 @@ struct ModelFlags {
   std::string kv = "f16";
   std::string kernels;  // "": the best of this processor
 };
+Result<KvType> parse_kv(std::string_view name);  // of the flag --kv
+
 void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
 
 struct LocalModel {

@@ -92,9 +92,12 @@ void list_rope(const RopeSpec& rope, Listing& listing) {
 void list_cache(const Blueprint& blueprint, Listing& listing) {
   const std::vector<StateSpec> states = blueprint.states();
   const KernelTable& kernels = best_kernel_table();
+  const auto format = [&](KvType type) -> const KvFormat& {
+    return kernels.kv[static_cast<int>(type)];
+  };
   std::string text;
   const auto add = [&](std::string_view name, KvType type) {
-    const double bytes = BlockLayout(states, kernels.kv[static_cast<int>(type)]).bytes_per_token();
+    const double bytes = static_cast<double>(state_bytes(states, format(type), kChunk).kv) / kChunk;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name,
                         format_bytes(static_cast<std::uint64_t>(bytes)));
     listing.json["kv_bytes_per_token"][name] = bytes;
@@ -104,6 +107,41 @@ void list_cache(const Blueprint& blueprint, Listing& listing) {
   if (std::ranges::all_of(states, [](const StateSpec& state) { return state.head_dim % 32 == 0; }))
     add("q8_0", KvType::kQ8_0);
   listing.add("KV a token", text);
+  const StateBytes full = state_bytes(states, format(KvType::kF16), blueprint.context);
+  if (full.window + full.recurrent == 0) return;
+  listing.add("state", fmt::format("{} a sequence in windows (f16), {} in recurrent layers",
+                                   format_bytes(full.window), format_bytes(full.recurrent)));
+  listing.json["state_bytes"] = {{"window_f16", full.window}, {"recurrent", full.recurrent}};
+}
+
+void list_layers(const Blueprint& blueprint, Listing& listing) {
+  const FfnSpec& ffn = blueprint.layers.front().ffn;
+  std::string text = fmt::format("{} of {}", blueprint.layers.size(), blueprint.embedding);
+  listing.json.update({{"layers", blueprint.layers.size()}, {"embedding", blueprint.embedding}});
+  const LayerSpec* layer = blueprint.attention_layer();
+  if (layer != nullptr) {
+    const AttentionSpec& attention = layer->attention;
+    text += fmt::format(": {} heads, {} KV heads of {}", attention.heads, attention.kv_heads,
+                        attention.head_dim);
+    listing.json.update({{"heads", attention.heads},
+                         {"kv_heads", attention.kv_heads},
+                         {"head_dim", attention.head_dim}});
+  }
+  const auto recurrent = std::ranges::count_if(
+      blueprint.layers, [](const LayerSpec& spec) { return spec.recurrent.state_bytes != 0; });
+  const auto windowed = std::ranges::count_if(
+      blueprint.layers, [](const LayerSpec& spec) { return spec.attention.window != 0; });
+  if (recurrent != 0) text += fmt::format("; {} are recurrent", recurrent);
+  if (windowed != 0) text += fmt::format("; {} see a window", windowed);
+  listing.add("layers", text);
+  listing.json.update({{"recurrent_layers", recurrent}, {"windowed_layers", windowed}});
+  listing.add("feed-forward", ffn.experts == 0
+                                  ? fmt::format("{}", ffn.hidden)
+                                  : fmt::format("{} of {} experts of {}", ffn.experts_used,
+                                                ffn.experts, ffn.hidden));
+  listing.json.update(
+      {{"feed_forward", ffn.hidden}, {"experts", ffn.experts}, {"experts_used", ffn.experts_used}});
+  if (layer != nullptr) list_rope(layer->attention.rope, listing);
 }
 
 void list_blueprint(const Gguf& file, Listing& listing) {
@@ -113,27 +151,14 @@ void list_blueprint(const Gguf& file, Listing& listing) {
     listing.json["not_runnable"] = blueprint.error().message;
     return;
   }
-  const LayerSpec& first = blueprint->layers.front();
+  if (!blueprint->runs) {
+    const auto reason = fmt::format("{} can be sized but not run yet", blueprint->architecture);
+    listing.add("not runnable", reason);
+    listing.json["not_runnable"] = reason;
+  }
   listing.add("context", fmt::format("{} tokens", blueprint->context));
-  listing.add("layers",
-              fmt::format("{} of {}: {} heads, {} KV heads of {}", blueprint->layers.size(),
-                          blueprint->embedding, first.attention.heads, first.attention.kv_heads,
-                          first.attention.head_dim));
-  listing.add("feed-forward", first.ffn.experts == 0
-                                  ? fmt::format("{}", first.ffn.hidden)
-                                  : fmt::format("{} of {} experts of {}", first.ffn.experts_used,
-                                                first.ffn.experts, first.ffn.hidden));
-  listing.json.update({{"context", blueprint->context},
-                       {"layers", blueprint->layers.size()},
-                       {"embedding", blueprint->embedding},
-                       {"heads", first.attention.heads},
-                       {"kv_heads", first.attention.kv_heads},
-                       {"head_dim", first.attention.head_dim},
-                       {"feed_forward", first.ffn.hidden},
-                       {"experts", first.ffn.experts},
-                       {"experts_used", first.ffn.experts_used},
-                       {"tied", blueprint->tied}});
-  list_rope(first.attention.rope, listing);
+  listing.json.update({{"context", blueprint->context}, {"tied", blueprint->tied}});
+  list_layers(*blueprint, listing);
   list_cache(*blueprint, listing);
 }
 

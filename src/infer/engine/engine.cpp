@@ -59,15 +59,27 @@ Engine::Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions opt
 
 Engine::~Engine() = default;
 
+Status check_context(const Blueprint& blueprint, KvType kv, std::size_t context) {
+  if (context > blueprint.context) {
+    return invalid("a context of {} tokens was asked for; {} was made for {}", context,
+                   blueprint.name.empty() ? "this model" : blueprint.name, blueprint.context);
+  }
+  for (const LayerSpec& layer : blueprint.layers) {
+    if (kv == KvType::kQ8_0 && layer.attention.head_dim % kActivationBlock != 0) {
+      return invalid(
+          "heads of {} dimensions do not fit a q8_0 cache, whose blocks have {}; use f16",
+          layer.attention.head_dim, kActivationBlock);
+    }
+  }
+  return {};
+}
+
 Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokenizer& tokenizer,
                                                ThreadTeam& team, const EngineOptions& options) {
   const Blueprint& blueprint = model.blueprint();
   EngineOptions checked = options;
   if (checked.context == 0) checked.context = blueprint.context;
-  if (checked.context > blueprint.context) {
-    return invalid("a context of {} tokens was asked for; {} was made for {}", checked.context,
-                   blueprint.name.empty() ? "this model" : blueprint.name, blueprint.context);
-  }
+  LATHE_TRY_STATUS(check_context(blueprint, checked.kv, checked.context));
   if (tokenizer.size() != blueprint.vocabulary) {
     return invalid("the vocabulary has {} tokens and the embedding {} rows; the file is damaged",
                    tokenizer.size(), blueprint.vocabulary);
@@ -77,9 +89,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokeniz
             BlockPool::create(BlockLayout(states, model.kernels().kv[static_cast<int>(checked.kv)]),
                               blocks_for(checked.kv_tokens)));
   std::unique_ptr<Engine> engine(new Engine(model, tokenizer, checked, std::move(pool)));
-  LATHE_TRY(engine->forward_,
-            Forward::create(model, team, engine->pool_.layout(), checked.step_tokens,
-                            std::min<std::size_t>(checked.step_tokens, 64)));
+  LATHE_TRY(engine->forward_, Forward::create(model, team, engine->pool_.layout(),
+                                              checked.step_tokens, checked.step_outputs()));
   return engine;
 }
 

@@ -8,6 +8,7 @@
 // it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,7 +32,14 @@ struct EngineOptions {
   std::size_t step_tokens = 512;  // of one step: the longest a neighbour waits
   std::size_t sequences = 32;
   bool reuse_prefixes = true;
+
+  // Rows of logits that one step can give.
+  std::size_t step_outputs() const { return std::min<std::size_t>(step_tokens, 64); }
 };
+
+// A context that the model was not made for is refused with both numbers, and so is a KV type that
+// its heads do not fit.
+Status check_context(const Blueprint& blueprint, KvType kv, std::size_t context);
 
 struct GenerationRequest {
   std::vector<TokenId> prompt;  // at least one token

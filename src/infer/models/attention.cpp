@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kGroupChunks = 8;
 constexpr std::size_t kGroupPositions = kGroupChunks * kChunk;
+// With fewer items than this, attention is shared out by groups too.
+constexpr std::size_t kItemsPerThread = 4;
 
 // What `columns` queries have gathered so far: maximum, sum of exponentials, weighted sum of V. l
 // == 0: nothing yet.
@@ -46,6 +48,22 @@ std::size_t Forward::attention_scratch(const AttentionSpec& spec) {
   return columns * spec.head_dim + 3 * Partial::size(columns, spec.head_dim) + columns;
 }
 
+std::uint64_t Forward::deep_bytes(const Blueprint& blueprint, std::size_t threads,
+                                  std::size_t positions) {
+  const std::size_t groups = (positions + kGroupPositions - 1) / kGroupPositions;
+  if (threads < 2 || groups < 2) return 0;
+  std::uint64_t bytes = 0;
+  for (const LayerSpec& layer : blueprint.layers) {
+    if (layer.recurrent.state_bytes != 0) continue;
+    const AttentionSpec& spec = layer.attention;
+    const std::size_t columns = std::max(kTileColumns, spec.heads / spec.kv_heads);
+    const std::size_t items = (kItemsPerThread * threads - 1) / spec.kv_heads * spec.kv_heads;
+    bytes = std::max<std::uint64_t>(
+        bytes, items * groups * Partial::size(columns, spec.head_dim) * sizeof(float));
+  }
+  return bytes;
+}
+
 void Forward::attend(std::size_t layer) {
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
   const std::size_t ratio = spec.heads / spec.kv_heads;
@@ -62,9 +80,9 @@ void Forward::attend(std::size_t layer) {
 
   // With little else to share out (decode far into a long context), every group is an item of its
   // own.
-  const bool by_group = groups > 1 && items < 4 * static_cast<std::size_t>(team_->size()) &&
-                        team_->size() > 1 &&
-                        partials_.reserve(items * groups * partial).has_value();
+  const bool by_group =
+      groups > 1 && items < kItemsPerThread * static_cast<std::size_t>(team_->size()) &&
+      team_->size() > 1 && partials_.reserve(items * groups * partial).has_value();
   if (by_group) {
     team_->run(items * groups, [&](std::size_t item, int thread) {
       const Tile& tile = tiles_[item / groups / spec.kv_heads];

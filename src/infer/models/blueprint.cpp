@@ -1,5 +1,6 @@
 #include "infer/models/blueprint.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace lathe {
@@ -138,6 +139,10 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
                                                blueprint.embedding / attention.heads, 1, 65536));
     LATHE_TRY(const std::size_t value_dim,
               keys.size_or("attention.value_length", attention.head_dim, 1, 65536));
+    if (attention.heads * attention.head_dim > kMaxSize) {
+      return invalid("{}: layer {} has {} heads of {} dimensions; at most {} together are possible",
+                     place, i, attention.heads, attention.head_dim, kMaxSize);
+    }
     if (value_dim != attention.head_dim || attention.head_dim % 16 != 0) {
       return invalid(
           "{}: heads of {} (keys) and {} (values) dimensions; Lathe runs equal ones, a multiple of "
@@ -165,23 +170,43 @@ Result<Blueprint> read_blueprint(const Gguf& file) {
     if (architecture.name == name) {
       LATHE_TRY(Blueprint blueprint, architecture.read(ArchitectureKeys(file, name)));
       blueprint.architecture = name;
+      blueprint.runs = architecture.runs;
       return blueprint;
     }
+    if (!architecture.runs) continue;
     known += (known.empty() ? "" : ", ") + std::string(architecture.name);
   }
   return invalid("{}: the architecture '{}' is unknown; Lathe runs {}", file.path().string(), name,
                  known);
 }
 
+Result<Blueprint> read_runnable_blueprint(const Gguf& file) {
+  LATHE_TRY(Blueprint blueprint, read_blueprint(file));
+  if (blueprint.runs) return blueprint;
+  return invalid("{}: {} can be sized but not run yet (see lathe fit)", file.path().string(),
+                 blueprint.architecture);
+}
+
 std::vector<StateSpec> Blueprint::states() const {
   std::vector<StateSpec> states;
   for (const LayerSpec& layer : layers) {
+    if (layer.recurrent.state_bytes != 0) {
+      states.push_back(
+          {.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = layer.recurrent.state_bytes});
+      continue;
+    }
     states.push_back({.kind = StateSpec::Kind::kAttention,
                       .kv_heads = layer.attention.kv_heads,
                       .head_dim = layer.attention.head_dim,
                       .window = layer.attention.window});
   }
   return states;
+}
+
+const LayerSpec* Blueprint::attention_layer() const {
+  const auto layer = std::ranges::find(
+      layers, std::size_t{0}, [](const LayerSpec& spec) { return spec.recurrent.state_bytes; });
+  return layer == layers.end() ? nullptr : &*layer;
 }
 
 }  // namespace lathe

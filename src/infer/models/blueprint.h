@@ -44,15 +44,24 @@ struct FfnSpec {
   float weight_scale = 1;
 };
 
+// A layer that carries a state of constant size from token to token (gated delta net, Mamba) has
+// this instead of attention.
+struct RecurrentSpec {
+  std::size_t state_bytes = 0;  // of one sequence; 0: the layer has attention
+  std::size_t width = 0;        // numbers that its projections give a token
+};
+
 struct LayerSpec {
   AttentionSpec attention;
   FfnSpec ffn;
+  RecurrentSpec recurrent = {};
 };
 
 enum class Pooling : std::uint8_t { kNone, kMean, kCls, kLast };
 
 struct Blueprint {
   std::string architecture, name;
+  bool runs = true;  // false: the sizes are known, but there is no forward pass for it yet
   std::size_t embedding = 0;
   std::size_t vocabulary = 0;
   std::size_t context = 0;  // trained length
@@ -62,11 +71,15 @@ struct Blueprint {
   std::vector<LayerSpec> layers;
 
   std::vector<StateSpec> states() const;
+  // The first layer with attention; nullptr: none has.
+  const LayerSpec* attention_layer() const;
 };
 
 // Reads and checks the header. Errors name the file, the key or the tensor, and for an unknown
 // architecture those that there are.
 Result<Blueprint> read_blueprint(const Gguf& file);
+// The same, and refuses what has no forward pass yet.
+Result<Blueprint> read_runnable_blueprint(const Gguf& file);
 
 // --- for architecture files
 // -----------------------------------------------------------------------------------------
@@ -95,12 +108,15 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys);
 struct Architecture {
   std::string_view name;
   Result<Blueprint> (*read)(const ArchitectureKeys& keys);
+  bool runs;
 };
 std::span<const Architecture> architectures();
 
+Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys);
 Result<Blueprint> read_llama(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen2(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3moe(const ArchitectureKeys& keys);
+Result<Blueprint> read_qwen3next(const ArchitectureKeys& keys);
 
 }  // namespace lathe

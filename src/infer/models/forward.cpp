@@ -39,54 +39,87 @@ bool same_rope(const RopeSpec& a, const RopeSpec& b) {
          a.scale == b.scale && a.extrapolation == b.extrapolation && a.magnitude == b.magnitude;
 }
 
+std::vector<RopeSpec> distinct_ropes(const Blueprint& blueprint) {
+  std::vector<RopeSpec> ropes;
+  for (const LayerSpec& layer : blueprint.layers) {
+    if (layer.recurrent.state_bytes != 0) continue;
+    if (std::ranges::none_of(
+            ropes, [&](const RopeSpec& rope) { return same_rope(rope, layer.attention.rope); }))
+      ropes.push_back(layer.attention.rope);
+  }
+  return ropes;
+}
+
 }  // namespace
 
 Forward::Forward(const Model& model, ThreadTeam& team, const BlockLayout& layout)
     : model_(&model), team_(&team), layout_(&layout) {}
 
+ForwardSizes Forward::sizes(const Blueprint& blueprint, std::size_t threads, std::size_t max_tokens,
+                            std::size_t max_outputs) {
+  ForwardSizes sizes{.tokens = max_tokens,
+                     .outputs = std::min(max_outputs, max_tokens),
+                     .width = blueprint.embedding,
+                     .output_width = std::max(blueprint.embedding, blueprint.vocabulary)};
+  std::size_t angles = 0, head_scratch = 0;
+  for (const LayerSpec& layer : blueprint.layers) {
+    const std::size_t rows = max_tokens * std::max<std::size_t>(1, layer.ffn.experts_used);
+    sizes.hidden = std::max(sizes.hidden, rows * layer.ffn.hidden);
+    if (layer.ffn.experts != 0) sizes.pairs = std::max(sizes.pairs, rows);
+    sizes.experts = std::max(sizes.experts, layer.ffn.experts);
+    sizes.q = std::max(sizes.q, layer.recurrent.width);
+    if (layer.recurrent.state_bytes != 0) continue;
+    const AttentionSpec& attention = layer.attention;
+    sizes.q = std::max(sizes.q, attention.heads * attention.head_dim);
+    sizes.kv = std::max(sizes.kv, attention.kv_heads * attention.head_dim);
+    head_scratch = std::max(head_scratch, attention_scratch(attention));
+    angles = std::max(angles, attention.rope.dimensions);
+  }
+  sizes.angles = distinct_ropes(blueprint).size() * angles;
+  sizes.threads = threads * head_scratch;
+  return sizes;
+}
+
+std::uint64_t ForwardSizes::bytes() const {
+  const std::size_t floats = tokens * (2 * width + q + 2 * kv + angles + experts) + 2 * hidden +
+                             outputs * output_width + threads + pairs * width;
+  return floats * sizeof(float) + Activations::bytes_for(tokens, width) +
+         Activations::bytes_for(tokens, q) + Activations::bytes_for(1, hidden) +
+         Activations::bytes_for(pairs, width);
+}
+
 Result<Forward> Forward::create(const Model& model, ThreadTeam& team, const BlockLayout& layout,
                                 std::size_t max_tokens, std::size_t max_outputs) {
   Forward forward(model, team, layout);
-  forward.max_tokens_ = max_tokens;
-  forward.max_outputs_ = std::min(max_outputs, max_tokens);
   const Blueprint& blueprint = model.blueprint();
-  std::size_t q = 0, kv = 0, hidden = 0, pairs = 0, experts = 0, angles = 0, head_scratch = 0;
+  const ForwardSizes sizes =
+      Forward::sizes(blueprint, static_cast<std::size_t>(team.size()), max_tokens, max_outputs);
+  forward.max_tokens_ = max_tokens;
+  forward.max_outputs_ = sizes.outputs;
+  forward.ropes_ = distinct_ropes(blueprint);
+  for (const RopeSpec& rope : forward.ropes_)
+    forward.frequencies_.push_back(rope_frequencies(rope, model.rope_factors()));
   for (const LayerSpec& layer : blueprint.layers) {
-    const AttentionSpec& attention = layer.attention;
-    q = std::max(q, attention.heads * attention.head_dim);
-    kv = std::max(kv, attention.kv_heads * attention.head_dim);
-    head_scratch = std::max(head_scratch, attention_scratch(attention));
-    const std::size_t rows = max_tokens * std::max<std::size_t>(1, layer.ffn.experts_used);
-    hidden = std::max(hidden, rows * layer.ffn.hidden);
-    if (layer.ffn.experts != 0) pairs = std::max(pairs, rows);
-    experts = std::max(experts, layer.ffn.experts);
-    std::size_t rope = 0;
-    while (rope < forward.ropes_.size() && !same_rope(forward.ropes_[rope], attention.rope)) ++rope;
-    if (rope == forward.ropes_.size()) {
-      forward.ropes_.push_back(attention.rope);
-      forward.frequencies_.push_back(rope_frequencies(attention.rope, model.rope_factors()));
-    }
-    forward.rope_of_layer_.push_back(rope);
-    angles = std::max(angles, attention.rope.dimensions);
+    const auto rope = std::ranges::find_if(
+        forward.ropes_, [&](const RopeSpec& r) { return same_rope(r, layer.attention.rope); });
+    forward.rope_of_layer_.push_back(static_cast<std::size_t>(rope - forward.ropes_.begin()));
   }
-  const std::size_t width = blueprint.embedding;
-  LATHE_TRY_STATUS(forward.x_.reserve(max_tokens * width));
-  LATHE_TRY_STATUS(forward.branch_.reserve(max_tokens * width));
-  LATHE_TRY_STATUS(forward.q_.reserve(max_tokens * q));
-  LATHE_TRY_STATUS(forward.k_.reserve(max_tokens * kv));
-  LATHE_TRY_STATUS(forward.v_.reserve(max_tokens * kv));
-  LATHE_TRY_STATUS(forward.gate_.reserve(hidden));
-  LATHE_TRY_STATUS(forward.up_.reserve(hidden));
-  LATHE_TRY_STATUS(forward.angles_.reserve(forward.ropes_.size() * max_tokens * angles));
-  LATHE_TRY_STATUS(
-      forward.output_.reserve(forward.max_outputs_ * std::max(width, blueprint.vocabulary)));
-  LATHE_TRY_STATUS(forward.threads_.reserve(static_cast<std::size_t>(team.size()) * head_scratch));
-  LATHE_TRY_STATUS(forward.normed_.reserve(max_tokens, width));
-  LATHE_TRY_STATUS(forward.heads_.reserve(max_tokens, q));
-  LATHE_TRY_STATUS(forward.hidden_.reserve(1, hidden));
-  LATHE_TRY_STATUS(forward.router_.reserve(max_tokens * experts));
-  LATHE_TRY_STATUS(forward.expert_out_.reserve(pairs * width));
-  LATHE_TRY_STATUS(forward.gathered_.reserve(pairs, width));
+  LATHE_TRY_STATUS(forward.x_.reserve(max_tokens * sizes.width));
+  LATHE_TRY_STATUS(forward.branch_.reserve(max_tokens * sizes.width));
+  LATHE_TRY_STATUS(forward.q_.reserve(max_tokens * sizes.q));
+  LATHE_TRY_STATUS(forward.k_.reserve(max_tokens * sizes.kv));
+  LATHE_TRY_STATUS(forward.v_.reserve(max_tokens * sizes.kv));
+  LATHE_TRY_STATUS(forward.gate_.reserve(sizes.hidden));
+  LATHE_TRY_STATUS(forward.up_.reserve(sizes.hidden));
+  LATHE_TRY_STATUS(forward.angles_.reserve(max_tokens * sizes.angles));
+  LATHE_TRY_STATUS(forward.output_.reserve(sizes.outputs * sizes.output_width));
+  LATHE_TRY_STATUS(forward.threads_.reserve(sizes.threads));
+  LATHE_TRY_STATUS(forward.normed_.reserve(max_tokens, sizes.width));
+  LATHE_TRY_STATUS(forward.heads_.reserve(max_tokens, sizes.q));
+  LATHE_TRY_STATUS(forward.hidden_.reserve(1, sizes.hidden));
+  LATHE_TRY_STATUS(forward.router_.reserve(max_tokens * sizes.experts));
+  LATHE_TRY_STATUS(forward.expert_out_.reserve(sizes.pairs * sizes.width));
+  LATHE_TRY_STATUS(forward.gathered_.reserve(sizes.pairs, sizes.width));
   return forward;
 }
 

@@ -24,10 +24,30 @@ struct Slice {
 
 enum class OutputKind : std::uint8_t { kLogits, kHidden };  // hidden: after the output norm
 
+// How much scratch a Forward takes, in elements.
+struct ForwardSizes {
+  std::size_t tokens = 0, outputs = 0;
+  std::size_t width = 0, output_width = 0;
+  std::size_t q = 0, kv = 0;  // of one token
+  std::size_t hidden = 0;     // rows × hidden; rows: tokens, or (token, expert) pairs
+  std::size_t pairs = 0, experts = 0;
+  std::size_t angles = 0;   // of one token, all ropes
+  std::size_t threads = 0;  // of all threads
+
+  std::uint64_t bytes() const;
+};
+
 class Forward {
  public:
   static Result<Forward> create(const Model& model, ThreadTeam& team, const BlockLayout& layout,
                                 std::size_t max_tokens, std::size_t max_outputs);
+
+  // What create() will take, and what deep contexts may add to it: attention over `positions` is
+  // shared out by groups where there is little else to share out.
+  static ForwardSizes sizes(const Blueprint& blueprint, std::size_t threads, std::size_t max_tokens,
+                            std::size_t max_outputs);
+  static std::uint64_t deep_bytes(const Blueprint& blueprint, std::size_t threads,
+                                  std::size_t positions);
 
   // The rows come in slice order; they stay valid until the next run().
   void run(std::span<const Slice> slices, OutputKind kind = OutputKind::kLogits);

@@ -95,7 +95,7 @@ Status bind_ffn(auto& binder, const Blueprint& blueprint, const FfnSpec& spec,
 Result<std::unique_ptr<Model>> Model::load(const Gguf& file, ThreadTeam& team,
                                            const LoadOptions& options) {
   std::unique_ptr<Model> model(new Model);
-  LATHE_TRY(model->blueprint_, read_blueprint(file));
+  LATHE_TRY(model->blueprint_, read_runnable_blueprint(file));
   model->kernels_ = options.kernels;
   const Blueprint& blueprint = model->blueprint_;
   Binder binder(file);
@@ -155,19 +155,19 @@ void Model::embed(std::int32_t token, float* out) const {
   info.decode(raw_embedding_.data() + row * bytes, out, blueprint_.embedding);
 }
 
-Result<std::uint64_t> weight_bytes(const Gguf& file, const Blueprint& blueprint,
-                                   const KernelTable& kernels) {
-  std::uint64_t total = 0;
+std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
+                           const KernelTable& kernels) {
+  std::uint64_t vectors = 0, embedding = 0, matrices = 0;
   for (const GgufTensor& tensor : file.tensors()) {
     if (tensor.name == "token_embd.weight" && !blueprint.tied) {
-      total += tensor.bytes;
+      embedding += tensor.bytes;
     } else if (tensor.shape[1] == 1) {
-      total += tensor.elements() * sizeof(float);
+      vectors += tensor.elements() * sizeof(float);
     } else {
-      total += packed_bytes(kernels, tensor);
+      matrices += packed_bytes(kernels, tensor);
     }
   }
-  return total;
+  return vectors + Pages::rounded(embedding) + Pages::rounded(matrices);
 }
 
 }  // namespace lathe

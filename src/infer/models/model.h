@@ -59,7 +59,7 @@ class Model {
 };
 
 // The bytes that Model::load will book for this file, from its header alone.
-Result<std::uint64_t> weight_bytes(const Gguf& file, const Blueprint& blueprint,
-                                   const KernelTable& kernels);
+std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
+                           const KernelTable& kernels);
 
 }  // namespace lathe

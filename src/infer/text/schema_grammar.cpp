@@ -16,11 +16,80 @@ namespace {
 
 constexpr int kMaxDepth = 64;  // of schemas in schemas (references do not nest: each is a rule)
 constexpr std::size_t kMaxNodes = 20'000;
+constexpr std::size_t kMaxOneOf = 200;  // each is compared with each
 
 constexpr std::string_view kAnnotations[] = {
     "title", "description", "default",          "examples",       "$schema",
     "$id",   "$comment",    "deprecated",       "readOnly",       "writeOnly",
     "$defs", "definitions", "contentMediaType", "contentEncoding"};
+
+bool is_of_type(const Json& value, std::string_view type) {
+  if (type == "integer") {
+    return value.is_number_integer() ||
+           (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()));
+  }
+  return type == (value.is_number() ? "number" : std::string_view(value.type_name()));
+}
+
+// Whether 'type' beside a 'const' or 'enum' allows this one of its values.
+bool type_allows(const Json& node, const Json& value) {
+  const Json& type = json_at(node, "type");
+  if (type.is_string()) return is_of_type(value, type.get<std::string>());
+  if (!type.is_array()) return true;
+  return std::ranges::any_of(type, [&](const Json& name) {
+    return name.is_string() && is_of_type(value, name.get<std::string>());
+  });
+}
+
+// The only values that a schema allows; empty: it does not list them.
+Json listed_values(const Json& node) {
+  if (node.is_object() && node.contains("const")) return Json::array({node["const"]});
+  if (node.is_object() && node.contains("enum") && node["enum"].is_array()) return node["enum"];
+  return Json::array();
+}
+
+bool share_a_value(const Json& a, const Json& b) {
+  return std::ranges::any_of(
+      a, [&](const Json& value) { return std::ranges::find(b, value) != b.end(); });
+}
+
+// What 'type' says, or the listed values are. Empty: anything.
+std::set<std::string> types_of(const Json& node) {
+  std::set<std::string> types;
+  for (const Json& value : listed_values(node))
+    types.insert(value.is_number() ? "number" : value.type_name());
+  const Json& type = json_at(node, "type");
+  for (const Json& name : type.is_array() ? type : Json::array({type})) {
+    if (!types.empty() && listed_values(node).size() > 0) break;
+    if (name.is_string()) types.insert(name == "integer" ? "number" : name.get<std::string>());
+  }
+  return types;
+}
+
+// Whether no value fits both, as far as is told by their types, their listed values, or a member
+// that one of them requires (the tag of a tagged union).
+bool stand_apart(const Json& a, const Json& b) {
+  if (!a.is_object() || !b.is_object()) return false;
+  const auto types_a = types_of(a), types_b = types_of(b);
+  if (!types_a.empty() && !types_b.empty() &&
+      std::ranges::none_of(types_a, [&](const std::string& t) { return types_b.contains(t); }))
+    return true;
+  const Json values_a = listed_values(a), values_b = listed_values(b);
+  if (!values_a.empty() && !values_b.empty()) return !share_a_value(values_a, values_b);
+  const Json &members_a = json_at(a, "properties"), &members_b = json_at(b, "properties");
+  if (!members_a.is_object() || !members_b.is_object()) return false;
+  const auto requires_member = [](const Json& node, const std::string& name) {
+    const Json& required = json_at(node, "required");
+    return required.is_array() && std::ranges::find(required, Json(name)) != required.end();
+  };
+  for (const auto& [name, member] : members_a.items()) {
+    if (!members_b.contains(name)) continue;
+    if (!requires_member(a, name) && !requires_member(b, name)) continue;
+    const Json tags_a = listed_values(member), tags_b = listed_values(members_b[name]);
+    if (!tags_a.empty() && !tags_b.empty() && !share_a_value(tags_a, tags_b)) return true;
+  }
+  return false;
+}
 
 class SchemaCompiler {
  public:
@@ -75,6 +144,29 @@ class SchemaCompiler {
     return {};
   }
 
+  // What "#/…" names; nullptr: nothing.
+  const Json* find(const std::string& name) const {
+    try {
+      const nlohmann::json_pointer<std::string> pointer(name.substr(1));
+      return root_.contains(pointer) ? &root_.at(pointer) : nullptr;
+    } catch (const nlohmann::json::exception&) {
+      return nullptr;  // no pointer at all
+    }
+  }
+
+  // Follows references that stand alone.
+  const Json* resolve(const Json& node) const {
+    const Json* part = &node;
+    std::set<std::string> followed;
+    while (part != nullptr && part->is_object() && part->contains("$ref") && part->size() == 1 &&
+           (*part)["$ref"].is_string()) {
+      const std::string name = (*part)["$ref"];
+      if (!name.starts_with('#') || !followed.insert(name).second) return nullptr;
+      part = find(name);
+    }
+    return part;
+  }
+
   Result<ExprId> reference(const Json& node, const std::string& place, int depth) {
     static constexpr std::string_view kKnown[] = {"$ref"};
     LATHE_TRY_STATUS(only(node, place, kKnown));
@@ -84,13 +176,7 @@ class SchemaCompiler {
     if (known != references_.end()) return builder_.call(known->second);
     if (!name.starts_with('#'))
       return refuse(place, fmt::format("'$ref' is '{}'; only '#/…' is followed", name));
-    const Json* target = nullptr;
-    try {
-      const nlohmann::json_pointer<std::string> pointer(name.substr(1));
-      if (root_.contains(pointer)) target = &root_.at(pointer);
-    } catch (const nlohmann::json::exception&) {
-      // Reported below: what the pointer names is not there.
-    }
+    const Json* target = find(name);
     if (target == nullptr)
       return refuse(place, fmt::format("'$ref' names '{}', which is not in the schema", name));
     const RuleId rule = builder_.add_rule(name);
@@ -106,6 +192,8 @@ class SchemaCompiler {
   Result<ExprId> constant(const Json& node, const std::string& place) {
     static constexpr std::string_view kKnown[] = {"const", "type"};
     LATHE_TRY_STATUS(only(node, place, kKnown));
+    if (!type_allows(node, node["const"]))
+      return refuse(place, "'const' is not of the type that 'type' asks for");
     return builder_.literal(dump_json(node["const"]));
   }
 
@@ -115,7 +203,9 @@ class SchemaCompiler {
     if (!node["enum"].is_array() || node["enum"].empty())
       return refuse(place, "'enum' must be a list that is not empty");
     std::vector<ExprId> options;
-    for (const Json& value : node["enum"]) options.push_back(builder_.literal(dump_json(value)));
+    for (const Json& value : node["enum"])
+      if (type_allows(node, value)) options.push_back(builder_.literal(dump_json(value)));
+    if (options.empty()) return refuse(place, "no value of 'enum' is of the type of 'type'");
     return builder_.choice(std::move(options));
   }
 
@@ -132,7 +222,32 @@ class SchemaCompiler {
                 schema(node[keyword][i], fmt::format("{}/{}/{}", place, keyword, i), depth + 1));
       options.push_back(option);
     }
+    if (std::string_view(keyword) == "oneOf") {
+      LATHE_TRY_STATUS(only_one(node[keyword], place));
+    }
     return builder_.choice(std::move(options));
+  }
+
+  // Each value that the grammar writes for one of them must fit none of the others.
+  Status only_one(const Json& options, const std::string& place) const {
+    if (options.size() > kMaxOneOf)
+      return refuse(place, fmt::format("'oneOf' has more than {} schemas", kMaxOneOf));
+    std::vector<const Json*> resolved;
+    for (const Json& option : options) resolved.push_back(resolve(option));
+    for (std::size_t i = 0; i < resolved.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        if (resolved[i] == nullptr || resolved[j] == nullptr ||
+            !stand_apart(*resolved[i], *resolved[j])) {
+          return refuse(
+              place,
+              fmt::format("a value may fit both the schemas {} and {} of 'oneOf'; give them "
+                          "different types, or a required member with different constants, or use "
+                          "'anyOf'",
+                          j, i));
+        }
+      }
+    }
+    return {};
   }
 
   // One schema of all parts: properties and required names add up; anything else may be said once.
@@ -143,26 +258,37 @@ class SchemaCompiler {
     merged.erase("allOf");
     for (std::size_t i = 0; i < node["allOf"].size(); ++i) {
       const std::string inner = fmt::format("{}/allOf/{}", place, i);
-      const Json* part = &node["allOf"][i];
-      std::set<std::string> followed;
-      while (part->is_object() && part->contains("$ref") && part->size() == 1 &&
-             (*part)["$ref"].is_string()) {
-        const std::string name = (*part)["$ref"];
-        if (!followed.insert(name).second || !name.starts_with('#'))
-          return refuse(inner, "'$ref' leads nowhere");
-        try {
-          part = &root_.at(nlohmann::json_pointer<std::string>(name.substr(1)));
-        } catch (const nlohmann::json::exception&) {
-          return refuse(inner, fmt::format("'$ref' names '{}', which is not in the schema", name));
-        }
-      }
+      const Json* part = resolve(node["allOf"][i]);
+      if (part == nullptr) return refuse(inner, "'$ref' leads nowhere");
       if (!part->is_object()) return refuse(inner, "a schema must be an object here");
       LATHE_TRY_STATUS(merge(merged, *part, inner));
     }
     return schema(merged, place, depth + 1);
   }
 
+  // What one part says of members or items "beyond those here" does not hold for the sum of all.
+  static Status check_beyond(const Json& closed, const Json& other, const std::string& place) {
+    const Json& beyond = json_at(closed, "additionalProperties");
+    const Json& named = json_at(other, "properties");
+    if (!beyond.is_null() && beyond != Json(true) && named.is_object()) {
+      for (const auto& [name, property] : named.items()) {
+        const Json& own = json_at(closed, "properties");
+        if (own.is_object() && own.contains(name)) continue;
+        return refuse(place, fmt::format("'allOf' declares '{}' in one part, and another part's "
+                                         "'additionalProperties' concerns it too",
+                                         name));
+      }
+    }
+    if (closed.contains("items") && !closed.contains("prefixItems") &&
+        other.contains("prefixItems")) {
+      return refuse(place, "'allOf' gives 'items' in one part and 'prefixItems' in another");
+    }
+    return {};
+  }
+
   static Status merge(Json& into, const Json& part, const std::string& place) {
+    LATHE_TRY_STATUS(check_beyond(into, part, place));
+    LATHE_TRY_STATUS(check_beyond(part, into, place));
     for (const auto& [key, value] : part.items()) {
       if (std::ranges::find(kAnnotations, key) != std::end(kAnnotations)) continue;
       if (!into.contains(key) || into[key] == value) {
@@ -277,7 +403,9 @@ class SchemaCompiler {
     const Json& properties = node.contains("properties") ? node["properties"] : none;
     if (!properties.is_object()) return refuse(place, "'properties' must be an object");
     std::set<std::string> required;
-    for (const Json& name : node.contains("required") ? node["required"] : Json::array()) {
+    if (node.contains("required") && !node["required"].is_array())
+      return refuse(place, "'required' must be a list of strings");
+    for (const Json& name : json_at(node, "required")) {
       if (!name.is_string()) return refuse(place, "'required' must be a list of strings");
       required.insert(name.get<std::string>());
     }

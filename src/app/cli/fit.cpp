@@ -1,0 +1,199 @@
+// lathe fit MODEL[:context[:streams]]…: whether models fit into memory together, from their headers
+// alone.
+#include <charconv>
+#include <thread>
+
+#include "app/cli/local_model.h"
+#include "ground/base/text.h"
+#include "ground/base/units.h"
+#include "ground/sys/machine.h"
+#include "infer/engine/footprint.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kMaxStreams = 4096;
+
+struct Wish {
+  std::string path;
+  std::size_t context = 0;  // 0: the model's
+  std::size_t streams = 1;
+};
+
+struct Fit {
+  Wish wish;
+  std::string architecture;
+  bool runs = true;
+  Footprint bytes;
+};
+
+struct FitFlags {
+  std::vector<std::string> models;
+  std::string memory;  // "": what the machine has left
+  std::string kv = "f16";
+};
+
+// "8192", "100K", "1M": K and M are thousands and millions. Absent for anything else.
+std::optional<std::size_t> parse_count(std::string_view text) {
+  std::size_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || count == 0 || count > (std::size_t{1} << 32)) return {};
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  if (unit.empty()) return count;
+  if (unit == "K" || unit == "k") return count * 1000;
+  if (unit == "M" || unit == "m") return count * 1'000'000;
+  return {};
+}
+
+// A path may hold colons itself: what is a file as it stands is no context.
+Result<Wish> parse_wish(const std::string& text) {
+  Wish wish{.path = text};
+  std::error_code error;
+  if (fs::exists(text, error)) return wish;
+  std::vector<std::string> numbers;
+  while (numbers.size() < 2 && !fs::exists(wish.path, error)) {
+    const auto colon = wish.path.rfind(':');
+    if (colon == std::string::npos) break;
+    numbers.insert(numbers.begin(), wish.path.substr(colon + 1));
+    wish.path.resize(colon);
+  }
+  if (numbers.empty()) return wish;
+  const auto context = parse_count(numbers[0]);
+  if (!context) {
+    return invalid("{}: the context is '{}'; it must be a number of tokens, like 8192, 100K or 1M",
+                   text, numbers[0]);
+  }
+  wish.context = *context;
+  if (numbers.size() == 1) return wish;
+  const auto streams = parse_count(numbers[1]);
+  if (!streams || *streams > kMaxStreams) {
+    return invalid("{}: the number of streams is '{}'; it must lie in [1, {}]", text, numbers[1],
+                   kMaxStreams);
+  }
+  wish.streams = *streams;
+  return wish;
+}
+
+Result<std::uint64_t> memory_of(const std::string& asked) {
+  if (!asked.empty()) {
+    auto bytes = parse_bytes(asked);
+    if (!bytes) return invalid("--memory: {}", bytes.error().message);
+    return *bytes;
+  }
+  const Machine machine = read_machine();
+  if (!machine.available_bytes) {
+    return fail(ErrorKind::kUnavailable,
+                "this machine does not say how much memory it has left; name it with --memory");
+  }
+  return std::min(*machine.available_bytes, machine.memory_limit_bytes.value_or(UINT64_MAX));
+}
+
+Result<Fit> size_model(const std::string& text, KvType kv, std::size_t threads) {
+  LATHE_TRY(Wish wish, parse_wish(text));
+  LATHE_TRY(const Gguf file, Gguf::open(wish.path));
+  LATHE_TRY(const Blueprint blueprint, read_blueprint(file));
+  if (wish.context == 0) wish.context = blueprint.context;
+  auto bytes = footprint(file, blueprint, best_kernel_table(), {.kv = kv},
+                         {.positions = wish.context, .streams = wish.streams, .threads = threads});
+  if (!bytes) return invalid("{}: {}", wish.path, bytes.error().message);
+  return Fit{std::move(wish), blueprint.architecture, blueprint.runs, *bytes};
+}
+
+std::string row(std::string_view name, std::string_view context, std::string_view streams,
+                const Footprint& bytes) {
+  const auto cell = [](std::uint64_t count) { return count == 0 ? "-" : format_bytes(count); };
+  return fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10}\n", name, context,
+                     streams, cell(bytes.weights), cell(bytes.kv), cell(bytes.state),
+                     cell(bytes.scratch), format_bytes(bytes.total()));
+}
+
+std::string table(const std::vector<Fit>& fits, const Footprint& sum, std::uint64_t memory) {
+  std::string out = fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "model",
+                                "context", "streams", "weights", "KV", "state", "scratch", "sum");
+  for (const Fit& fit : fits) {
+    out += row(clip_utf8(fs::path(fit.wish.path).filename().string(), 40),
+               fmt::format("{}", fit.wish.context), fmt::format("{}", fit.wish.streams), fit.bytes);
+  }
+  if (fits.size() > 1) out += row("together", "", "", sum);
+  const bool fits_in = sum.total() <= memory;
+  out += fmt::format("memory {}, {} {}\n", format_bytes(memory), fits_in ? "to spare" : "missing",
+                     format_bytes(fits_in ? memory - sum.total() : sum.total() - memory));
+  for (const Fit& fit : fits) {
+    if (!fit.runs)
+      out += fmt::format("{}: {} can be sized but not run yet\n", fit.wish.path, fit.architecture);
+  }
+  return out;
+}
+
+Json bytes_json(const Footprint& bytes) {
+  return {{"weights", bytes.weights},
+          {"kv", bytes.kv},
+          {"state", bytes.state},
+          {"scratch", bytes.scratch},
+          {"sum", bytes.total()}};
+}
+
+Result<bool> fit_models(const App& app, const FitFlags& flags) {
+  LATHE_TRY(const KvType kv, parse_kv(flags.kv));
+  LATHE_TRY(const std::uint64_t memory, memory_of(flags.memory));
+  const std::size_t threads = std::max(1u, std::thread::hardware_concurrency());
+  std::vector<Fit> fits;
+  Footprint sum;
+  for (const std::string& text : flags.models) {
+    LATHE_TRY(fits.emplace_back(), size_model(text, kv, threads));
+    const Footprint& bytes = fits.back().bytes;
+    sum.weights += bytes.weights;
+    sum.kv += bytes.kv;
+    sum.state += bytes.state;
+    sum.scratch += bytes.scratch;
+  }
+  const bool fits_in = sum.total() <= memory;
+  if (!app.json) {
+    print(table(fits, sum, memory));
+    return fits_in;
+  }
+  Json models = Json::array();
+  for (const Fit& fit : fits) {
+    Json model = bytes_json(fit.bytes);
+    model.update({{"file", fit.wish.path},
+                  {"architecture", fit.architecture},
+                  {"runs", fit.runs},
+                  {"context", fit.wish.context},
+                  {"streams", fit.wish.streams}});
+    models.push_back(std::move(model));
+  }
+  print_json({{"models", std::move(models)},
+              {"together", bytes_json(sum)},
+              {"kv_type", flags.kv},
+              {"threads", threads},
+              {"memory", memory},
+              {"spare", static_cast<std::int64_t>(memory) - static_cast<std::int64_t>(sum.total())},
+              {"fits", fits_in}});
+  return fits_in;
+}
+
+}  // namespace
+
+void add_fit(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<FitFlags>();
+  CLI::App* command =
+      cli.add_subcommand("fit", "Whether models fit into memory together, from their headers");
+  command
+      ->add_option("MODEL", flags->models,
+                   "GGUF files, each as FILE[:context[:streams]]; a context is a number of tokens, "
+                   "like 8192, 100K (thousands) or 1M (default: the model's)")
+      ->required();
+  command->add_option("--memory", flags->memory,
+                      "How much there is, like 128GiB (default: what this machine has left)");
+  command->add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0 or f32")
+      ->capture_default_str();
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] {
+      const auto fits = fit_models(app, *flags);
+      if (!fits) return report_error(app, fits.error());
+      return static_cast<int>(*fits ? kExitPassed : kExitFailed);
+    };
+  });
+}
+
+}  // namespace lathe

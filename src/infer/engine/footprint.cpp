@@ -1,0 +1,33 @@
+#include "infer/engine/footprint.h"
+
+namespace lathe {
+namespace {
+constexpr double kAddressable = 0x1p60;  // no sum of such numbers overflows
+}
+
+Result<Footprint> footprint(const Gguf& file, const Blueprint& blueprint,
+                            const KernelTable& kernels, const EngineOptions& options,
+                            const Load& load) {
+  LATHE_TRY_STATUS(check_context(blueprint, options.kv, load.positions));
+  const auto states = blueprint.states();
+  const KvFormat& format = kernels.kv[static_cast<int>(options.kv)];
+  const StateBytes chunk = state_bytes(states, format, kChunk);
+  const double streams = static_cast<double>(load.streams);
+  const double chunks = static_cast<double>(load.positions / kChunk + 1);
+  if (static_cast<double>(chunk.kv + chunk.window) * chunks * streams +
+          static_cast<double>(chunk.recurrent) * streams >
+      kAddressable) {
+    return invalid("{}: the state of {} streams of {} tokens is more than any memory holds",
+                   file.path().string(), load.streams, load.positions);
+  }
+  const StateBytes one = state_bytes(states, format, load.positions);
+  return Footprint{.weights = weight_bytes(file, blueprint, kernels),
+                   .kv = (one.kv + one.window) * load.streams,
+                   .state = one.recurrent * load.streams,
+                   .scratch = Forward::sizes(blueprint, load.threads, options.step_tokens,
+                                             options.step_outputs())
+                                  .bytes() +
+                              Forward::deep_bytes(blueprint, load.threads, load.positions)};
+}
+
+}  // namespace lathe

@@ -1,0 +1,22 @@
+// gpt-oss: every other layer looks back on a window only, the first one among them; attention
+// sinks, biases everywhere, a router that takes the softmax of the chosen experts.
+#include "infer/models/blueprint.h"
+
+namespace lathe {
+
+Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys) {
+  LATHE_TRY(Blueprint blueprint, read_decoder(keys));
+  LATHE_TRY(const std::size_t window,
+            keys.size("attention.sliding_window", 1, std::size_t{1} << 32));
+  LATHE_TRY(const std::size_t hidden,
+            keys.size("expert_feed_forward_length", 1, std::size_t{1} << 24));
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
+    LayerSpec& layer = blueprint.layers[i];
+    layer.attention.rope.neox = true;
+    layer.attention.window = i % 2 == 0 ? window : 0;
+    layer.ffn.hidden = hidden;
+  }
+  return blueprint;
+}
+
+}  // namespace lathe
