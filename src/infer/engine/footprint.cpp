@@ -2,7 +2,7 @@
 
 namespace lathe {
 namespace {
-constexpr double kAddressable = 0x1p60;  // no sum of such numbers overflows
+constexpr double kAddressable = 1e18;  // no sum of such numbers overflows
 }
 
 Result<Footprint> footprint(const Gguf& file, const Blueprint& blueprint,
@@ -21,13 +21,14 @@ Result<Footprint> footprint(const Gguf& file, const Blueprint& blueprint,
                    file.path().string(), load.streams, load.positions);
   }
   const StateBytes one = state_bytes(states, format, load.positions);
-  return Footprint{.weights = weight_bytes(file, blueprint, kernels),
-                   .kv = (one.kv + one.window) * load.streams,
-                   .state = one.recurrent * load.streams,
-                   .scratch = Forward::sizes(blueprint, load.threads, options.step_tokens,
-                                             options.step_outputs())
-                                  .bytes() +
-                              Forward::deep_bytes(blueprint, load.threads, load.positions)};
+  Footprint bytes;
+  bytes.weights = weight_bytes(file, blueprint, kernels);
+  bytes.kv = (one.kv + one.window) * load.streams;
+  bytes.state = one.recurrent * load.streams;
+  bytes.scratch =
+      Forward::sizes(blueprint, load.threads, options.step_tokens, options.step_outputs()).bytes();
+  bytes.scratch += Forward::deep_bytes(blueprint, load.threads, load.positions);
+  return bytes;
 }
 
 }  // namespace lathe
