@@ -30,7 +30,19 @@ Result<std::vector<TokenId>> parse_ids(std::string_view text) {
 Status write_logits(const App& app, const ModelFlags& flags, const std::string& ids_text,
                     const std::string& out) {
   LATHE_TRY(const auto ids, parse_ids(ids_text));
+  if (ids.empty()) return invalid("--ids is empty; give at least one token id, like \"1 2 3\"");
   LATHE_TRY(LocalModel local, open_model(app, flags));
+  // Before the file is made: one that is there may be worth more than a wrong command line.
+  for (const TokenId id : ids) {
+    if (id < 0 || static_cast<std::size_t>(id) >= local.model->blueprint().vocabulary) {
+      return invalid("--ids names token {}; {} has the tokens 0 to {}", id, flags.path,
+                     local.model->blueprint().vocabulary - 1);
+    }
+  }
+  if (ids.size() > local.engine->options().context) {
+    return invalid("--ids names {} tokens; the context holds {}", ids.size(),
+                   local.engine->options().context);
+  }
   std::ofstream file(out, std::ios::binary | std::ios::trunc);
   LATHE_TRY_STATUS(local.engine->logits(ids, [&](std::span<const float> row) {
     file.write(reinterpret_cast<const char*>(row.data()),

@@ -1,0 +1,165 @@
+"""A local model as a new user meets it: one answer, a chat in a terminal, and everything that can be wrong."""
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import signal
+import time
+import unittest
+
+from cli_test import LATHE, Case
+
+MODEL = pathlib.Path(__file__).resolve().parents[1] / "data/models/llama-q4_0.gguf"
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9},
+                                           "ok": {"type": "boolean"}},
+          "required": ["n", "ok"], "additionalProperties": False}
+
+
+class LocalModel(Case):
+    def answer(self, *args, **kwargs):
+        return json.loads(self.lathe("--json", "run", MODEL, *args, **kwargs)[0])
+
+    def test_one_answer(self):
+        out, err = self.lathe("run", MODEL, "Hello", "--max-tokens", "8", "--seed", "1")
+        self.assertTrue(out.endswith("\n"))
+        self.assertRegex(err, r"8 tokens, .* tok/s · prompt \d+ \(0 cached\)")
+        answer = self.answer("Hello", "--max-tokens", "8", "--seed", "1")
+        self.assertEqual(answer["usage"]["output_tokens"], 8)
+        self.assertEqual((answer["finish"], answer["seed"]), ("length", 1))
+        self.assertEqual(self.answer("--max-tokens", "8", "--seed", "1", input=b"Hello")["text"], answer["text"])
+
+    def test_the_same_seed_gives_the_same_bytes(self):
+        arguments = ("Hello", "--max-tokens", "24", "--seed", "5")
+        first = self.answer(*arguments)["text"]
+        for more in (("--threads", "1"), ("--threads", "2"), ("--kernels", "scalar")):
+            self.assertEqual(self.answer(*arguments, *more)["text"], first, more)
+        self.assertNotEqual(self.answer("Hello", "--max-tokens", "24", "--seed", "6")["text"], first)
+
+    def test_schema_and_grammar(self):
+        schema = self.write("schema.json", json.dumps(SCHEMA))
+        value = json.loads(self.answer("x", "--schema", schema, "--seed", "2", "--max-tokens", "400")["text"])
+        self.assertIn(value["n"], range(10))
+        self.assertIn(value["ok"], (True, False))
+        grammar = self.write("g.gbnf", 'root ::= ("ab" | "cd"){3} "!"')
+        text = self.answer("x", "--grammar", grammar, "--seed", "2", "--max-tokens", "50")["text"]
+        self.assertRegex(text, r"^(ab|cd){3}!$")
+
+    def test_stop(self):
+        grammar = self.write("g.gbnf", 'root ::= "one two three"')
+        answer = self.answer("x", "--grammar", grammar, "--stop", " three", "--max-tokens", "50")
+        self.assertEqual((answer["text"], answer["finish"]), ("one two", "stop"))
+
+    def test_other_commands(self):
+        out, _ = self.lathe("logits", MODEL, "--ids", "1 2 3", "--out", "l.f32")
+        self.assertIn("3 positions", out)
+        self.assertEqual((self.dir / "l.f32").stat().st_size, 3 * 319 * 4)
+        ids, _ = self.lathe("tokenize", MODEL, input=b"Hello")
+        self.assertRegex(ids, r"^\d+( \d+)*\n$")
+        text = self.write("text.txt", "the cat sat on the mat " * 40)
+        score = json.loads(self.lathe("--json", "perplexity", MODEL, text, "--window", "64")[0])
+        self.assertGreater(score["perplexity"], 1)
+        self.assertIn("llama", self.lathe("show", MODEL)[0])
+
+    def refused(self, *args, say=(), **kwargs):
+        out, err = self.lathe(*args, code=2, **kwargs)
+        self.assertEqual(out, "", args)
+        for words in say:
+            self.assertIn(words, err, args)
+
+    def test_files_that_are_none(self):
+        self.refused("run", "none.gguf", "x", say=["none.gguf"])
+        self.refused("run", self.dir, "x", say=[str(self.dir)])
+        whole = MODEL.read_bytes()
+        for size in (0, 4, 23, 24, 100, 1000, 5000, len(whole) // 2, len(whole) - 1):
+            cut = self.write("cut.gguf", whole[:size])
+            self.refused("run", cut, "x", say=["cut.gguf"])
+        self.refused("run", self.write("v.gguf", whole[:4] + b"\x09\0\0\0" + whole[8:]), "x", say=["v.gguf", "9"])
+        name = self.write("a.gguf", whole.replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0lemur", 1))
+        self.refused("run", name, "x", say=["'lemur' is unknown", "qwen3moe"])
+        at = whole.index(b"token_embd.weight") + len("token_embd.weight") + 4 + 16
+        kind = self.write("t.gguf", whole[:at] + b"\x10\0\0\0" + whole[at + 4:])
+        self.refused("run", kind, "x", say=["IQ2_XXS", "token_embd.weight"])
+
+    def test_flags_that_are_wrong(self):
+        self.refused("run", MODEL, "x", "--ctx", "40000", say=["40000", "32768"])
+        self.refused("run", MODEL, "x" * 200, "--ctx", "64", say=["64"])
+        self.refused("run", MODEL, "x", "--kv", "q5", say=["--kv is 'q5'", "q8_0"])
+        self.refused("run", MODEL, "x", "--kernels", "mmx", say=["--kernels is 'mmx'", "scalar"])
+        self.refused("run", MODEL, "x", "--threads", "-1", say=["--threads"])
+        self.refused("run", MODEL, "x", "--top-p", "two", say=["--top-p"])
+        self.refused("run", MODEL, "x", "--nonsense", say=["--nonsense"])
+        self.refused("run", MODEL, "x", "--logit-bias", "a", say=["--logit-bias"])
+        self.refused("run", MODEL, input=b"", say=["no prompt"])
+        self.refused("run", MODEL, "x", "--schema", self.write("s.json", '{"not": {}}'), say=["s.json", "'not'"])
+        self.refused("run", MODEL, "x", "--grammar", self.write("g", 'root ::= "a'), say=["line 1, column"])
+        for ids, words in (("", "--ids"), ("1 x", "'x'"), ("319", "319"), ("-1", "-1")):
+            self.refused("logits", MODEL, "--ids", ids, "--out", "l.f32", say=[words])
+            self.assertFalse((self.dir / "l.f32").exists(), "nothing is written for ids that are refused")
+
+
+class LocalChat(Case):
+    def start(self, *flags):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(self.dir)
+            command = self.command("run", MODEL, "--seed", "1", *flags)
+            os.execve(LATHE, command, self.environment() | {"TERM": "dumb"})
+        self.addCleanup(os.close, self.fd)
+        self.addCleanup(self.end)
+        self.read("/help")
+
+    def end(self):
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+    def read(self, words, limit=60):
+        text, until = "", time.monotonic() + limit
+        while not re.search(words, text):
+            self.assertLess(time.monotonic(), until, f"waited for {words!r}, got {text!r}")
+            if select.select([self.fd], [], [], 1)[0]:
+                try:
+                    text += os.read(self.fd, 65536).decode(errors="replace")
+                except OSError:
+                    self.fail(f"the program ended; waited for {words!r}, got {text!r}")
+        return text
+
+    def say(self, line, words):
+        os.write(self.fd, line.encode() + b"\n")
+        return self.read(words)
+
+    def test_a_conversation(self):
+        self.start("--max-tokens", "12")
+        self.say("Hello", r"12 tokens, .*cached\)")
+        self.say("/set temp 0.5", r"temp 0\.5")
+        self.say("/set heat 1", r"error: there is no setting 'heat'")
+        self.say("/retry", r"seed|12 tokens, .*cached\)")
+        self.say("/save talk.json", r"talk\.json: 2 messages")
+        talk = json.loads((self.dir / "talk.json").read_text())
+        self.assertEqual([m["role"] for m in talk], ["user", "assistant"])
+        self.assertEqual(talk[0]["content"], "Hello")
+        os.write(self.fd, b"/clear\n")
+        self.say("/retry", "error: there is no question")
+        self.say("/nothing", "error: there is no command '/nothing'")
+        os.write(self.fd, b"/exit\n")
+        self.assertEqual(os.waitpid(self.pid, 0)[1], 0)
+
+    def test_ctrl_c_stops_an_answer_and_the_chat_goes_on(self):
+        grammar = self.write("g.gbnf", 'root ::= ([a-z]{1000}){20}')
+        self.start("--grammar", grammar)
+        self.say("Hello", r"[a-z]{20}")
+        os.write(self.fd, b"\x03")
+        self.read(r"cached\), [^)]*, stopped\)")
+        self.say("/save talk.json", "2 messages")
+        answer = json.loads((self.dir / "talk.json").read_text())[1]["content"]
+        self.assertRegex(answer, r"^[a-z]{1,19999}$")
+        os.write(self.fd, b"/exit\n")
+        self.assertEqual(os.waitpid(self.pid, 0)[1], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
