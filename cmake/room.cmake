@@ -5,6 +5,8 @@ add_library(lathe_flags INTERFACE)
 # GCC 12 misreads std::string's own code once it is optimised (its bugs 105329 and 105651): those three warnings are left out.
 target_compile_options(lathe_flags INTERFACE -Wall -Wextra -Wconversion -Werror
   $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-stringop-overflow -Wno-array-bounds>)
+# No product and sum become one operation behind the code's back: on ARM that would change bits.
+target_compile_options(lathe_flags INTERFACE -ffp-contract=off)
 target_include_directories(lathe_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(lathe_flags INTERFACE LATHE_VERSION="${PROJECT_VERSION}")
 target_link_libraries(lathe_flags INTERFACE Threads::Threads)
