@@ -159,9 +159,11 @@ TEST(StateBytes, WindowsAndRecurrentStatesAreCounted) {
       {.kind = StateSpec::Kind::kNone},
   };
   const std::uint64_t chunk = 8 * 4 * kChunk * 64;
-  EXPECT_EQ(state_bytes(layers, format, 64).kv, 2 * chunk);
-  EXPECT_EQ(state_bytes(layers, format, 65).kv, 4 * chunk);
-  EXPECT_EQ(state_bytes(layers, format, 64000).kv, 1000 * chunk + 3 * chunk);
+  EXPECT_EQ(state_bytes(layers, format, 64).kv, chunk);
+  EXPECT_EQ(state_bytes(layers, format, 65).kv, 2 * chunk);
+  EXPECT_EQ(state_bytes(layers, format, 65).window, 2 * chunk);
+  EXPECT_EQ(state_bytes(layers, format, 64000).kv, 1000 * chunk);
+  EXPECT_EQ(state_bytes(layers, format, 64000).window, 3 * chunk);
   EXPECT_EQ(state_bytes(layers, format, 64000).recurrent, 1000u);
 }
 

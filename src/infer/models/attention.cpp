@@ -14,6 +14,8 @@ constexpr std::size_t kGroupChunks = 8;
 constexpr std::size_t kGroupPositions = kGroupChunks * kChunk;
 // With fewer items than this, attention is shared out by groups too.
 constexpr std::size_t kItemsPerThread = 4;
+// Unless their partial results would take more than this.
+constexpr std::uint64_t kMostPartialBytes = std::uint64_t{64} << 20;
 
 // What `columns` queries have gathered so far: maximum, sum of exponentials, weighted sum of V. l
 // == 0: nothing yet.
@@ -61,13 +63,14 @@ std::uint64_t Forward::deep_bytes(const Blueprint& blueprint, std::size_t thread
     bytes = std::max<std::uint64_t>(
         bytes, items * groups * Partial::size(columns, spec.head_dim) * sizeof(float));
   }
-  return bytes;
+  return std::min(bytes, kMostPartialBytes);
 }
 
 void Forward::attend(std::size_t layer) {
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
   const std::size_t ratio = spec.heads / spec.kv_heads;
-  const std::size_t columns = std::max(kTileColumns, ratio);
+  std::size_t columns = 1;
+  for (const Tile& tile : tiles_) columns = std::max(columns, tile.tokens * ratio);
   const std::size_t partial = Partial::size(columns, spec.head_dim),
                     scratch = attention_scratch(spec);
   const auto groups_of = [&](const Tile& tile) {
@@ -82,12 +85,13 @@ void Forward::attend(std::size_t layer) {
   // own.
   const bool by_group =
       groups > 1 && items < kItemsPerThread * static_cast<std::size_t>(team_->size()) &&
-      team_->size() > 1 && partials_.reserve(items * groups * partial).has_value();
+      team_->size() > 1 && items * groups * partial * sizeof(float) <= kMostPartialBytes &&
+      partials_.reserve(items * groups * partial).has_value();
   if (by_group) {
     team_->run(items * groups, [&](std::size_t item, int thread) {
       const Tile& tile = tiles_[item / groups / spec.kv_heads];
       if (item % groups >= groups_of(tile)) return;
-      attend_group(layer, tile, item / groups % spec.kv_heads, item % groups,
+      attend_group(layer, tile, item / groups % spec.kv_heads, item % groups, columns,
                    threads_.data() + static_cast<std::size_t>(thread) * scratch,
                    partials_.data() + item * partial);
     });
@@ -102,20 +106,20 @@ void Forward::attend(std::size_t layer) {
     std::fill_n(total.l, columns, 0.0f);
     for (std::size_t group = 0; group < groups_of(tile); ++group) {
       float* base = by_group ? partials_.data() + (item * groups + group) * partial : group_base;
-      if (!by_group) attend_group(layer, tile, head, group, own, base);
+      if (!by_group) attend_group(layer, tile, head, group, columns, own, base);
       fold(model_->kernels(), tile.tokens * ratio, spec.head_dim, Partial(base, columns), total);
     }
-    write_heads(layer, tile, head, total_base);
+    write_heads(layer, tile, head, columns, total_base);
   });
 }
 
-// The tile's queries over the chunks of one group; `scratch` holds the queries and one chunk's
-// partial.
+// The tile's queries over the chunks of one group, into a partial of `columns`; `scratch` holds the
+// queries and one chunk's partial.
 void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head, std::size_t group,
-                           float* scratch, float* into) const {
+                           std::size_t columns, float* scratch, float* into) const {
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
   const std::size_t dim = spec.head_dim, ratio = spec.heads / spec.kv_heads;
-  const std::size_t columns = std::max(kTileColumns, ratio), used = tile.tokens * ratio;
+  const std::size_t used = tile.tokens * ratio;
   float* chunk_base = scratch + columns * dim;
   const Partial chunk(chunk_base, columns), total(into, columns);
   auto* first =
@@ -155,10 +159,11 @@ void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head
   }
 }
 
-void Forward::write_heads(std::size_t layer, const Tile& tile, std::size_t head, float* base) {
+void Forward::write_heads(std::size_t layer, const Tile& tile, std::size_t head,
+                          std::size_t columns, float* base) {
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
   const std::size_t dim = spec.head_dim, ratio = spec.heads / spec.kv_heads;
-  const Partial total(base, std::max(kTileColumns, ratio));
+  const Partial total(base, columns);
   for (std::size_t c = 0; c < tile.tokens * ratio; ++c) {
     const std::size_t t = tile.first_token + c / ratio, from = (head * ratio + c % ratio) * dim;
     float* out = heads_.row(t) + from;

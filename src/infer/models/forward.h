@@ -74,8 +74,9 @@ class Forward {
   static std::size_t attention_scratch(const AttentionSpec& spec);
   void attend(std::size_t layer);
   void attend_group(std::size_t layer, const Tile& tile, std::size_t head, std::size_t group,
-                    float* scratch, float* into) const;
-  void write_heads(std::size_t layer, const Tile& tile, std::size_t head, float* total);
+                    std::size_t columns, float* scratch, float* into) const;
+  void write_heads(std::size_t layer, const Tile& tile, std::size_t head, std::size_t columns,
+                   float* total);
   void dense_ffn(std::size_t layer);
   void activate(std::size_t rows, std::size_t hidden);
   void expert_ffn(std::size_t layer);
