@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <bit>
+#include <fstream>
 #include <map>
 #include <random>
 #include <set>
@@ -329,6 +330,26 @@ TEST(Engine, AGrammarIsKept) {
     EXPECT_EQ(outcome.reason, StopReason::kEndToken);
     EXPECT_THAT(outcome.text, testing::MatchesRegex("(yes|no) [0-9]{2,4}"));
   }
+}
+
+std::size_t resident_bytes() {
+  std::ifstream status("/proc/self/statm");
+  std::size_t total = 0, resident = 0;
+  status >> total >> resident;
+  return resident * 4096;
+}
+
+TEST(Engine, TenLoadsLeaveNothingBehind) {
+  const auto load_and_run = [] {
+    Loaded loaded("llama-q8_0");
+    std::mt19937 random(13);
+    alone(loaded, request_of(random_prompt(random, 300), 4, 0));
+  };
+  load_and_run();  // what the heap keeps for itself is there after one
+  const std::size_t before = resident_bytes();
+  for (int i = 0; i < 10; ++i) load_and_run();
+  // One model and its engine take about 15 MiB: a single one left behind would show.
+  EXPECT_LT(resident_bytes(), before + (std::size_t{8} << 20));
 }
 
 TEST(Engine, EmbeddingsArePooledAndNormalised) {
