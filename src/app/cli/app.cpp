@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 
 #include "ground/base/text.h"
 
@@ -83,6 +84,25 @@ int report_error(const App& app, const Error& error) {
     default:
       return kExitUsage;
   }
+}
+
+Result<int> choose_threads(int asked) {
+  if (asked < 0 || asked > 1024) return invalid("--threads is {}; it must lie in [1, 1024]", asked);
+  return asked > 0 ? asked : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+Result<std::string> read_standard_input() {
+  constexpr std::size_t kMaxText = std::size_t{1} << 30;
+  std::string text;
+  char buffer[65536];
+  for (std::size_t got; (got = std::fread(buffer, 1, sizeof buffer, stdin)) > 0;) {
+    text.append(buffer, got);
+    if (text.size() > kMaxText)
+      return invalid("standard input: more than {} bytes; give it in parts", kMaxText);
+  }
+  if (std::ferror(stdin) != 0)
+    return fail(ErrorKind::kUnavailable, "standard input: cannot be read");
+  return text;
 }
 
 void print(std::string_view text) {

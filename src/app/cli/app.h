@@ -46,6 +46,10 @@ std::span<const CommandSpec> commands();
 
 // "error: …" on standard error; returns the exit code that fits the kind.
 int report_error(const App& app, const Error& error);
+// How many threads compute: as asked, 0 for one a core; errors name the flag and its range.
+Result<int> choose_threads(int asked);
+// All of it, within a bound.
+Result<std::string> read_standard_input();
 void print(std::string_view text);   // to standard output
 void print_json(const Json& value);  // one line
 

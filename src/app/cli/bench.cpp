@@ -20,17 +20,6 @@ struct BenchFlags {
   std::string out, compare;
 };
 
-// Of this process, now: "VmRSS:  1234 kB".
-std::uint64_t resident_bytes() {
-  std::FILE* status = std::fopen("/proc/self/statm", "r");
-  unsigned long long total = 0, resident = 0;
-  if (status != nullptr) {
-    if (std::fscanf(status, "%llu %llu", &total, &resident) != 2) resident = 0;
-    std::fclose(status);
-  }
-  return resident * 4096;
-}
-
 std::string row_line(const BenchRow& row) {
   return fmt::format("{:<28} {:>6}  {:>10.2f} {:<6} ({:.2f} … {:.2f})\n", row.what, row.size,
                      row.figure.median, row.unit, row.figure.low, row.figure.high);

@@ -1,7 +1,6 @@
 // lathe fit MODEL[:context[:streams]]…: whether models fit into memory together, from their headers
 // alone.
 #include <charconv>
-#include <thread>
 
 #include "app/cli/local_model.h"
 #include "ground/base/text.h"
@@ -80,12 +79,12 @@ Result<std::uint64_t> memory_of(const std::string& asked) {
     if (!bytes) return invalid("--memory: {}", bytes.error().message);
     return *bytes;
   }
-  const Machine machine = read_machine();
-  if (!machine.available_bytes) {
+  const auto left = read_machine().memory_left();
+  if (!left) {
     return fail(ErrorKind::kUnavailable,
                 "this machine does not say how much memory it has left; name it with --memory");
   }
-  return std::min(*machine.available_bytes, machine.memory_limit_bytes.value_or(UINT64_MAX));
+  return *left;
 }
 
 Result<Fit> size_model(const std::string& text, KvType kv, std::size_t threads) {
@@ -136,7 +135,8 @@ Json bytes_json(const Footprint& bytes) {
 Result<bool> fit_models(const App& app, const FitFlags& flags) {
   LATHE_TRY(const KvType kv, parse_kv(flags.kv));
   LATHE_TRY(const std::uint64_t memory, memory_of(flags.memory));
-  const std::size_t threads = std::max(1u, std::thread::hardware_concurrency());
+  LATHE_TRY(const int cores, choose_threads(0));
+  const auto threads = static_cast<std::size_t>(cores);
   std::vector<Fit> fits;
   Footprint sum;
   for (const std::string& text : flags.models) {

@@ -1,8 +1,6 @@
 // lathe import DIR: a Hugging Face model directory as one GGUF file.
 #include "infer/convert/import.h"
 
-#include <thread>
-
 #include "app/cli/app.h"
 #include "app/cli/work_progress.h"
 #include "ground/base/units.h"
@@ -16,7 +14,8 @@ struct Flags {
 
 Status import(const App& app, const Flags& flags) {
   ImportOptions options;
-  options.threads = std::max(1u, std::thread::hardware_concurrency());
+  LATHE_TRY(const int threads, choose_threads(0));
+  options.threads = static_cast<std::size_t>(threads);
   options.stop = app.stop;
   if (!flags.type.empty()) {
     const TensorTypeInfo* type = find_tensor_type(flags.type);

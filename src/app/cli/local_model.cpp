@@ -1,11 +1,7 @@
 #include "app/cli/local_model.h"
 
-#include <unistd.h>
-
-#include <thread>
-
+#include "app/cli/work_progress.h"
 #include "ground/base/text.h"
-#include "ground/base/units.h"
 #include "ground/sys/machine.h"
 #include "infer/models/vocabulary.h"
 
@@ -20,36 +16,12 @@ Result<const KernelTable*> choose_kernels(const std::string& name) {
   return invalid("--kernels is '{}'; this processor runs {}", name, join(known, ", "));
 }
 
-Result<int> choose_threads(int asked) {
-  if (asked < 0 || asked > 1024) return invalid("--threads is {}; it must lie in [1, 1024]", asked);
-  return asked > 0 ? asked : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
-
 // As much of the model's context as half of the memory that is left can hold, in whole chunks.
 std::size_t affordable_context(const Blueprint& blueprint, const BlockLayout& layout) {
-  const Machine machine = read_machine();
-  const std::uint64_t left = machine.available_bytes.value_or(std::uint64_t{4} << 30);
+  const std::uint64_t left = read_machine().memory_left().value_or(std::uint64_t{4} << 30);
   const auto blocks = static_cast<std::size_t>(left / 2 / std::max<std::size_t>(1, layout.bytes()));
   return std::min(blueprint.context, std::max<std::size_t>(1, blocks) * kChunk);
 }
-
-class LoadProgress {
- public:
-  LoadProgress(const App& app, std::string_view name)
-      : show_(!app.json && isatty(STDERR_FILENO) == 1), name_(name) {}
-  void operator()(std::uint64_t done, std::uint64_t total) const {
-    if (!show_) return;
-    fmt::print(stderr, "\rloading {}: {} of {} ({} %)\x1b[K", name_, format_bytes(done),
-               format_bytes(total), total == 0 ? 100 : done * 100 / total);
-  }
-  void finish() const {
-    if (show_) fmt::print(stderr, "\r\x1b[K");
-  }
-
- private:
-  bool show_;
-  std::string name_;
-};
 
 }  // namespace
 
@@ -87,11 +59,16 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
   LATHE_TRY(local.chat_template, local.file->text_or("tokenizer.chat_template", ""));
   local.team = std::make_unique<ThreadTeam>(threads);
 
-  const LoadProgress progress(app, local.file->path().filename().string());
   const auto start = std::chrono::steady_clock::now();
-  auto model = Model::load(*local.file, *local.team,
-                           {.kernels = kernels, .progress = progress, .stop = app.stop});
-  progress.finish();
+  Result<std::unique_ptr<Model>> model;
+  {
+    WorkProgress progress(app, "loading " + local.file->path().filename().string());
+    model = Model::load(
+        *local.file, *local.team,
+        {.kernels = kernels,
+         .progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); },
+         .stop = app.stop});
+  }
   if (!model) return std::unexpected(model.error());
   local.model = std::move(*model);
   local.load_seconds =
@@ -102,8 +79,7 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
   options.kv_tokens =
       flags.context != 0
           ? flags.context
-          : affordable_context(blueprint,
-                               BlockLayout(blueprint.states(), kernels->kv[static_cast<int>(kv)]));
+          : affordable_context(blueprint, BlockLayout(blueprint.states(), kernels->kv_format(kv)));
   if (adjust) adjust(options);
   LATHE_TRY(local.engine, Engine::create(*local.model, *local.tokenizer, *local.team, options));
   return local;

@@ -92,12 +92,10 @@ void list_rope(const RopeSpec& rope, Listing& listing) {
 void list_cache(const Blueprint& blueprint, Listing& listing) {
   const std::vector<StateSpec> states = blueprint.states();
   const KernelTable& kernels = best_kernel_table();
-  const auto format = [&](KvType type) -> const KvFormat& {
-    return kernels.kv[static_cast<int>(type)];
-  };
   std::string text;
   const auto add = [&](std::string_view name, KvType type) {
-    const double bytes = static_cast<double>(state_bytes(states, format(type), kChunk).kv) / kChunk;
+    const double bytes =
+        static_cast<double>(state_bytes(states, kernels.kv_format(type), kChunk).kv) / kChunk;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name,
                         format_bytes(static_cast<std::uint64_t>(bytes)));
     listing.json["kv_bytes_per_token"][name] = bytes;
@@ -107,7 +105,7 @@ void list_cache(const Blueprint& blueprint, Listing& listing) {
   if (std::ranges::all_of(states, [](const StateSpec& state) { return state.head_dim % 32 == 0; }))
     add("q8_0", KvType::kQ8_0);
   listing.add("KV a token", text);
-  const StateBytes full = state_bytes(states, format(KvType::kF16), blueprint.context);
+  const StateBytes full = state_bytes(states, kernels.kv_format(KvType::kF16), blueprint.context);
   if (full.window + full.recurrent == 0) return;
   listing.add("state", fmt::format("{} a sequence in windows (f16), {} in recurrent layers",
                                    format_bytes(full.window), format_bytes(full.recurrent)));

@@ -1,8 +1,6 @@
 // lathe quantize IN OUT TYPE: a model again, with smaller weights.
 #include "infer/convert/quantize.h"
 
-#include <thread>
-
 #include "app/cli/app.h"
 #include "app/cli/work_progress.h"
 #include "ground/base/text.h"
@@ -18,12 +16,10 @@ struct Flags {
 
 Status quantize(const App& app, const Flags& flags) {
   LATHE_TRY(const QuantizeTarget* target, find_quantize_target(flags.type));
-  if (flags.threads < 0 || flags.threads > 1024)
-    return invalid("--threads is {}; it must lie in [1, 1024]", flags.threads);
+  LATHE_TRY(const int threads, choose_threads(flags.threads));
   const auto start = std::chrono::steady_clock::now();
   QuantizeOptions options;
-  options.threads = flags.threads > 0 ? static_cast<std::size_t>(flags.threads)
-                                      : std::max(1u, std::thread::hardware_concurrency());
+  options.threads = static_cast<std::size_t>(threads);
   options.stop = app.stop;
   Result<QuantizeReport> report;
   {

@@ -3,8 +3,6 @@
 #include <editline/readline.h>
 #include <unistd.h>
 
-#include <iostream>
-#include <iterator>
 #include <random>
 
 #include "app/cli/chat.h"
@@ -231,7 +229,7 @@ Status run_model(const App& app, RunFlags& flags) {
   conversation.set_system(flags.system);
   if (!flags.prompt.empty()) return answer_once(app, conversation, flags.prompt);
   if (isatty(STDIN_FILENO) == 1 && !app.json) return chat(app, local, conversation);
-  const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
+  LATHE_TRY(const std::string input, read_standard_input());
   if (input.empty())
     return invalid("there is no prompt: give one as an argument or on standard input");
   return answer_once(app, conversation, input);

@@ -1,27 +1,10 @@
 // lathe tokenize MODEL: standard input as the ids a model sees.
-#include <cstdio>
-
 #include "app/cli/app.h"
 #include "ground/base/text.h"
 #include "infer/models/vocabulary.h"
 
 namespace lathe {
 namespace {
-
-constexpr std::size_t kMaxText = std::size_t{1} << 30;
-
-Result<std::string> read_standard_input() {
-  std::string text;
-  char buffer[65536];
-  for (std::size_t got; (got = std::fread(buffer, 1, sizeof buffer, stdin)) > 0;) {
-    text.append(buffer, got);
-    if (text.size() > kMaxText)
-      return invalid("standard input: more than {} bytes; tokenize it in parts", kMaxText);
-  }
-  if (std::ferror(stdin) != 0)
-    return fail(ErrorKind::kUnavailable, "standard input: cannot be read");
-  return text;
-}
 
 // In quotes, one line, no byte lost: what is no valid UTF-8 as \xNN.
 std::string in_quotes(std::string_view bytes) {

@@ -1,8 +1,11 @@
 #include "ground/sys/machine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <fstream>
 #include <set>
 
 #include "ground/base/text.h"
@@ -128,6 +131,18 @@ Machine read_machine(const fs::path& root) {
   read_devices(root / "sys/class/drm", "card", "gpu", machine);
   read_devices(root / "sys/class/accel", "accel", "npu", machine);
   return machine;
+}
+
+std::optional<std::uint64_t> Machine::memory_left() const {
+  if (!available_bytes) return {};
+  return std::min(*available_bytes, memory_limit_bytes.value_or(UINT64_MAX));
+}
+
+std::uint64_t resident_bytes() {
+  std::ifstream status("/proc/self/statm");
+  std::uint64_t total = 0, resident = 0;
+  if (!(status >> total >> resident)) return 0;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace lathe

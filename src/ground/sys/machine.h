@@ -28,8 +28,13 @@ struct Machine {
   std::optional<std::uint64_t> available_bytes;
   std::optional<std::uint64_t> memory_limit_bytes;  // of our control group; absent: none
   std::vector<Accelerator> accelerators;
+
+  // What may still be taken: what is available, and never more than our control group's limit.
+  std::optional<std::uint64_t> memory_left() const;
 };
 
 Machine read_machine(const fs::path& root = "/");
+// Physical memory that this process holds now; 0 when the system does not say.
+std::uint64_t resident_bytes();
 
 }  // namespace lathe

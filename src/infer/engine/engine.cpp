@@ -86,7 +86,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokeniz
   }
   const auto states = blueprint.states();
   LATHE_TRY(BlockPool pool,
-            BlockPool::create(BlockLayout(states, model.kernels().kv[static_cast<int>(checked.kv)]),
+            BlockPool::create(BlockLayout(states, model.kernels().kv_format(checked.kv)),
                               blocks_for(checked.kv_tokens)));
   std::unique_ptr<Engine> engine(new Engine(model, tokenizer, checked, std::move(pool)));
   LATHE_TRY(engine->forward_, Forward::create(model, team, engine->pool_.layout(),

@@ -7,11 +7,11 @@
 #include <gtest/gtest.h>
 
 #include <bit>
-#include <fstream>
 #include <map>
 #include <random>
 #include <set>
 
+#include "ground/sys/machine.h"
 #include "infer/models/vocabulary.h"
 
 namespace lathe {
@@ -332,13 +332,6 @@ TEST(Engine, AGrammarIsKept) {
   }
 }
 
-std::size_t resident_bytes() {
-  std::ifstream status("/proc/self/statm");
-  std::size_t total = 0, resident = 0;
-  status >> total >> resident;
-  return resident * 4096;
-}
-
 TEST(Engine, TenLoadsLeaveNothingBehind) {
   const auto load_and_run = [] {
     Loaded loaded("llama-q8_0");
@@ -346,7 +339,7 @@ TEST(Engine, TenLoadsLeaveNothingBehind) {
     alone(loaded, request_of(random_prompt(random, 300), 4, 0));
   };
   load_and_run();  // what the heap keeps for itself is there after one
-  const std::size_t before = resident_bytes();
+  const std::uint64_t before = resident_bytes();
   for (int i = 0; i < 10; ++i) load_and_run();
     // One model and its engine take about 15 MiB: a single one left behind would show. (Sanitizers
     // keep freed memory for a while: 256 MiB of it.)

@@ -10,7 +10,7 @@ Result<Footprint> footprint(const Gguf& file, const Blueprint& blueprint,
                             const Load& load) {
   LATHE_TRY_STATUS(check_context(blueprint, options.kv, load.positions));
   const auto states = blueprint.states();
-  const KvFormat& format = kernels.kv[static_cast<int>(options.kv)];
+  const KvFormat& format = kernels.kv_format(options.kv);
   const StateBytes chunk = state_bytes(states, format, kChunk);
   const double streams = static_cast<double>(load.streams);
   const double chunks = static_cast<double>(load.positions / kChunk + 1);

@@ -112,6 +112,7 @@ struct KernelTable {
   std::string_view name;  // "scalar" "avx2" "avx512vnni" "avx512amx" "neon-dotprod"
   std::span<const PackedType> types;
   KvFormat kv[3];  // by KvType
+  const KvFormat& kv_format(KvType type) const { return kv[static_cast<int>(type)]; }
 
   // One token's k floats → q, scale, sum.
   void (*quantize)(const float* x, std::size_t k, std::int8_t* q, float* scale, std::int16_t* sum);

@@ -277,7 +277,7 @@ std::vector<float> attend(const KernelTable& table, KvType type, std::size_t hea
                           const std::vector<float>& q, const std::vector<float>& kv,
                           const std::vector<std::uint8_t>& first,
                           const std::vector<std::uint8_t>& last) {
-  const KvFormat& format = table.kv[static_cast<int>(type)];
+  const KvFormat& format = table.kv_format(type);
   Aligned chunk(format.chunk_bytes(head_dim));
   std::fill(chunk.memory.begin(), chunk.memory.end(), std::byte{0xff});  // NaNs, where not stored
   const std::size_t written = kv.size() / (2 * head_dim), columns = first.size();

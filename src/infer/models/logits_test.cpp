@@ -53,7 +53,7 @@ std::vector<float> evaluate(const fs::path& path, const KernelTable& kernels, Kv
     return {};
   }
   const auto states = (*model)->blueprint().states();
-  auto pool = BlockPool::create(BlockLayout(states, kernels.kv[static_cast<int>(kv)]), 1);
+  auto pool = BlockPool::create(BlockLayout(states, kernels.kv_format(kv)), 1);
   auto forward = Forward::create(**model, team, pool->layout(), std::size(kIds), std::size(kIds));
   BlockTable table(*pool);
   EXPECT_TRUE(table.prepare(0, std::size(kIds)).has_value());

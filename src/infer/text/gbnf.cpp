@@ -4,6 +4,7 @@
 #include <map>
 
 #include "infer/text/grammar.h"
+#include "infer/text/unicode.h"
 
 namespace lathe::grammar {
 namespace {
@@ -218,21 +219,10 @@ class Parser {
           return error("this escape is unknown");
       }
     }
-    // One UTF-8 character.
-    const auto lead = static_cast<unsigned char>(peek());
-    const int length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 0;
-    if (length == 0 || at_ + static_cast<std::size_t>(length) > source_.size())
-      return error("this is not UTF-8");
-    char32_t value = length == 1 ? lead : lead & (0x7fu >> length);
-    for (int i = 1; i < length; ++i) {
-      const auto next = static_cast<unsigned char>(source_[at_ + static_cast<std::size_t>(i)]);
-      if ((next & 0xc0) != 0x80) return error("this is not UTF-8");
-      value = value << 6 | (next & 0x3f);
-    }
-    if (value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
-      return error("this is no Unicode character");
-    at_ += static_cast<std::size_t>(length);
-    return value;
+    const Character next = character_at(source_, at_);
+    if (next.bytes == 0 || is_invalid(next)) return error("this is not UTF-8");
+    at_ += next.bytes;
+    return next.code;
   }
 
   Result<ExprId> literal() {

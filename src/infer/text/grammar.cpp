@@ -1,32 +1,13 @@
 #include "infer/text/grammar.h"
 
 #include <algorithm>
-#include <array>
+
+#include "infer/text/unicode.h"
 
 namespace lathe::grammar {
 namespace {
 
 constexpr char32_t kLast = 0x10ffff;
-
-std::string utf8(char32_t c) {
-  std::string out;
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xc0 | (c >> 6));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xe0 | (c >> 12));
-    out += static_cast<char>(0x80 | ((c >> 6) & 0x3f));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  } else {
-    out += static_cast<char>(0xf0 | (c >> 18));
-    out += static_cast<char>(0x80 | ((c >> 12) & 0x3f));
-    out += static_cast<char>(0x80 | ((c >> 6) & 0x3f));
-    out += static_cast<char>(0x80 | (c & 0x3f));
-  }
-  return out;
-}
 
 using ByteRanges = std::vector<std::pair<std::uint8_t, std::uint8_t>>;
 
@@ -52,7 +33,9 @@ void split_utf8(char32_t low, char32_t high, std::vector<ByteRanges>& out) {
       return split_utf8(high & ~mask, high, out);
     }
   }
-  const std::string a = utf8(low), b = utf8(high);
+  std::string a, b;
+  append_utf8(a, low);
+  append_utf8(b, high);
   ByteRanges ranges;
   for (std::size_t i = 0; i < a.size(); ++i) {
     ranges.emplace_back(static_cast<std::uint8_t>(a[i]), static_cast<std::uint8_t>(b[i]));

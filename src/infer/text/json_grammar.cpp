@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "infer/text/unicode.h"
+
 namespace lathe::grammar {
 namespace {
 
@@ -146,13 +148,9 @@ ExprId JsonGrammar::string_other_than(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     std::size_t at = 0;
     for (std::size_t i = 0; i < name.size();) {
-      const auto lead = static_cast<unsigned char>(name[i]);
-      const std::size_t length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-      char32_t c = length == 1 ? lead : lead & (0x7fu >> length);
-      for (std::size_t k = 1; k < length && i + k < name.size(); ++k)
-        c = c << 6 | (static_cast<unsigned char>(name[i + k]) & 0x3f);
-      i += length;
-      const auto [next, fresh] = trie[at].next.try_emplace(c, trie.size());
+      const Character character = character_at(name, i);
+      i += character.bytes;
+      const auto [next, fresh] = trie[at].next.try_emplace(character.code, trie.size());
       at = next->second;
       if (fresh) trie.emplace_back();
     }
@@ -345,18 +343,10 @@ class PatternParser {
   }
 
   Result<char32_t> character() {
-    const auto lead = static_cast<unsigned char>(text_[at_]);
-    const std::size_t length = lead < 0x80    ? 1
-                               : lead >= 0xf0 ? 4
-                               : lead >= 0xe0 ? 3
-                               : lead >= 0xc0 ? 2
-                                              : 0;
-    if (length == 0 || at_ + length > text_.size()) return error("this is not UTF-8");
-    char32_t c = length == 1 ? lead : lead & (0x7fu >> length);
-    for (std::size_t i = 1; i < length; ++i)
-      c = c << 6 | (static_cast<unsigned char>(text_[at_ + i]) & 0x3f);
-    at_ += length;
-    return c;
+    const Character next = character_at(text_, at_);
+    if (next.bytes == 0 || is_invalid(next)) return error("this is not UTF-8");
+    at_ += next.bytes;
+    return next.code;
   }
 
   Result<CodePoints> escape() {

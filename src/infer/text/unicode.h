@@ -52,6 +52,10 @@ struct Character {
 // The character that starts at `at`. A byte that starts no valid sequence is U+FFFD, one byte long;
 // past the end there is a character of no category and no bytes.
 Character character_at(std::string_view text, std::size_t at);
+// Whether that character stands for a byte that is no UTF-8. (A real U+FFFD has three bytes.)
+inline bool is_invalid(const Character& character) {
+  return character.code == 0xFFFD && character.bytes == 1;
+}
 
 void append_utf8(std::string& out, char32_t code);
 
