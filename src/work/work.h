@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,20 +17,59 @@
 
 namespace lathe {
 
-struct Message {
-  std::string role;  // system | user | assistant
-  std::string content;
+struct FunctionCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // a JSON object, as text
+
+  bool operator==(const FunctionCall&) const = default;
 };
 
+struct Message {
+  std::string role;  // system | user | assistant | tool
+  std::string content;
+  std::string reasoning = {};            // of an assistant: its thinking
+  std::vector<FunctionCall> calls = {};  // of an assistant
+  std::string call_id = {}, name = {};   // of a tool: the call it answers, and its function
+};
+
+// How tokens are drawn. What is absent is the worker's default.
+struct Sampling {
+  std::optional<double> temperature, top_p, min_p, typical_p;
+  std::optional<int> top_k;
+  std::optional<double> repeat_penalty, frequency_penalty, presence_penalty;
+  std::optional<std::int64_t> seed;
+  std::map<int, double> logit_bias;  // token id → bias
+};
+
+enum class ToolChoice { kAuto, kNone, kRequired, kFunction };
+
+// What is asked is a talk (`messages`), or a text that is gone on with as it is (`prompt`,
+// `prompt_ids`).
 struct Request {
   std::vector<Message> messages;
+  std::optional<std::string> prompt;
+  std::vector<std::int32_t> prompt_ids;
+  std::string suffix;  // with `prompt`: what comes behind the gap that is to be filled
+  // 0: as many as the worker gives at most.
   int max_tokens = 4096;
-  std::optional<double> temperature;
-  std::optional<double> top_p;
-  std::optional<std::int64_t> seed;
+  Sampling sampling;
   std::vector<std::string> stop;
   std::optional<Json> schema;  // the reply must be JSON under this schema (constrained output)
-  int top_logprobs = 0;        // 0: no log probabilities wanted
+  bool json_object = false;    // … any JSON object
+  std::string grammar;         // … under this GBNF grammar
+  // -1: no log probabilities wanted; 0: only of the chosen tokens; else also of that many others.
+  int top_logprobs = -1;
+  Json tools;  // OpenAI's shape: [{"type": "function", "function": {…}}, …]; null: none
+  ToolChoice tool_choice = ToolChoice::kAuto;
+  std::string tool_name;  // with kFunction
+  bool parallel_calls = true;
+  Json template_variables;  // for the chat template (enable_thinking, reasoning_effort …); or null
+  // A text that the answer will probably repeat in large parts (the previous draft): makes it
+  // faster, never different.
+  std::string prediction;
+  bool keep_prefix = false;  // what was computed of this prompt is kept beside other traffic
+  int candidates = 1;        // that many answers to one prompt
   int n_index =
       0;  // which of N samples this is: part of the call key, so no two samples share one answer
   // Where in the loop this is asked: for people and for scripted workers, never sent anywhere.
@@ -43,17 +83,20 @@ struct Usage {
   std::int64_t prompt_tokens = 0;  // the cached ones included
   std::int64_t cached_tokens = 0;
   std::int64_t completion_tokens = 0;
-  Milliseconds wall{0};  // wall time of the call, retries included
-  int calls = 0;         // requests that reached the worker
-  bool counted = false;  // false: the worker did not say how many tokens it used
+  Milliseconds wall{0};               // wall time of the call, retries included
+  int calls = 0;                      // requests that reached the worker
+  bool counted = false;               // false: the worker did not say how many tokens it used
+  std::int64_t reasoning_tokens = 0;  // of the completion: thinking
+  // Of drafts that were checked: tokens that the answer took over, and those that it did not.
+  std::int64_t accepted_tokens = 0, rejected_tokens = 0;
 
   Usage& operator+=(const Usage& other);
 };
 
 enum class FinishReason { kStop, kLength, kToolCalls, kContentFilter };
 
-struct TokenLogprob {
-  std::string token;
+struct LogprobEntry {
+  std::string token;  // its bytes: may be part of a character
   double logprob = 0;
   std::vector<std::pair<std::string, double>> top;
 };
@@ -61,15 +104,19 @@ struct TokenLogprob {
 struct Reply {
   std::string text;
   std::string reasoning;  // thinking text, kept apart
+  std::vector<FunctionCall> calls;
   FinishReason finish = FinishReason::kStop;
   Usage usage;
   std::string model;  // as the worker named it
-  std::vector<TokenLogprob> logprobs;
+  std::vector<LogprobEntry> logprobs;
 };
 
 struct Delta {
   std::string text;
   std::string reasoning;
+  std::vector<FunctionCall> calls = {};  // whole ones
+  std::vector<LogprobEntry> logprobs = {};
+  int candidate = 0;
 };
 
 // How far a request travels. A recipe's `privacy` and the command line's --allow must both reach as

@@ -6,7 +6,7 @@ namespace lathe {
 namespace {
 
 TEST(Usage, AddsAndKeepsTrackOfWhatWasCounted) {
-  const Usage counted{10, 4, 5, Milliseconds(7), 1, true};
+  const Usage counted{10, 4, 5, Milliseconds(7), 1, true, 1, 2, 3};
   Usage sum;
   sum += counted;
   EXPECT_TRUE(sum.counted) << "nothing plus counted is counted";
@@ -14,6 +14,9 @@ TEST(Usage, AddsAndKeepsTrackOfWhatWasCounted) {
   EXPECT_EQ(sum.prompt_tokens, 20);
   EXPECT_EQ(sum.cached_tokens, 8);
   EXPECT_EQ(sum.completion_tokens, 10);
+  EXPECT_EQ(sum.reasoning_tokens, 2);
+  EXPECT_EQ(sum.accepted_tokens, 4);
+  EXPECT_EQ(sum.rejected_tokens, 6);
   EXPECT_EQ(sum.wall.count(), 14);
   EXPECT_EQ(sum.calls, 2);
   sum += Usage{};
@@ -25,7 +28,7 @@ TEST(Usage, AddsAndKeepsTrackOfWhatWasCounted) {
 }
 
 TEST(Usage, JsonRoundTrip) {
-  const Usage usage{10, 4, 5, Milliseconds(7), 2, true};
+  const Usage usage{10, 4, 5, Milliseconds(7), 2, true, 1, 2, 3};
   EXPECT_EQ(to_json(usage_from_json(to_json(usage))), to_json(usage));
   EXPECT_FALSE(usage_from_json(Json::object()).counted);
 }
@@ -42,16 +45,36 @@ TEST(RequestJson, EverythingThatDecidesTheAnswerIsInIt) {
   EXPECT_TRUE(differs([](Request& r) { r.messages[0].content = "p"; }));
   EXPECT_TRUE(differs([](Request& r) { r.messages[0].role = "system"; }));
   EXPECT_TRUE(differs([](Request& r) { r.max_tokens = 1; }));
-  EXPECT_TRUE(differs([](Request& r) { r.temperature = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.top_p = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.seed = 0; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.temperature = 0; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.top_p = 0; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.seed = 0; }));
   EXPECT_TRUE(differs([](Request& r) { r.stop = {"x"}; }));
   EXPECT_TRUE(differs([](Request& r) { r.schema = Json::object(); }));
   EXPECT_TRUE(differs([](Request& r) { r.top_logprobs = 1; }));
   EXPECT_TRUE(differs([](Request& r) { r.n_index = 1; }));
   EXPECT_TRUE(differs([](Request& r) { r.lap = 1; }));
   EXPECT_TRUE(differs([](Request& r) { r.attempt = 1; }));
+  EXPECT_TRUE(differs([](Request& r) { r.prompt = ""; }));
+  EXPECT_TRUE(differs([](Request& r) { r.prompt_ids = {0}; }));
+  EXPECT_TRUE(differs([](Request& r) { r.suffix = "x"; }));
+  EXPECT_TRUE(differs([](Request& r) { r.json_object = true; }));
+  EXPECT_TRUE(differs([](Request& r) { r.grammar = "x"; }));
+  EXPECT_TRUE(differs([](Request& r) { r.tools = Json::array(); }));
+  EXPECT_TRUE(differs([](Request& r) { r.template_variables = Json::object(); }));
+  EXPECT_TRUE(differs([](Request& r) { r.candidates = 2; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.top_k = 0; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.min_p = 0; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.typical_p = 0; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.repeat_penalty = 1; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.frequency_penalty = 0; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.presence_penalty = 0; }));
+  EXPECT_TRUE(differs([](Request& r) { r.sampling.logit_bias = {{3, 0}}; }));
+  EXPECT_TRUE(differs([](Request& r) { r.messages[0].calls = {{"i", "n", "{}"}}; }));
+  EXPECT_TRUE(differs([](Request& r) { r.messages[0].call_id = "i"; }));
+  // What makes an answer faster and never different does not decide it.
   EXPECT_FALSE(differs([](Request& r) { r.time_limit = Milliseconds(1); }));
+  EXPECT_FALSE(differs([](Request& r) { r.prediction = "x"; }));
+  EXPECT_FALSE(differs([](Request& r) { r.keep_prefix = true; }));
 }
 
 TEST(Reach, Names) {

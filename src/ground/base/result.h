@@ -24,6 +24,8 @@ enum class ErrorKind {
 struct Error {
   ErrorKind kind = ErrorKind::kInvalid;
   std::string message;
+  // For programs, where one acts on it: "context_length_exceeded", "queue_full" …; else empty.
+  std::string code = {};
 };
 
 template <class T>

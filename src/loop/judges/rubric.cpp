@@ -114,8 +114,8 @@ std::string fenced(std::string_view what, const std::string& text, const std::st
 Request base_request(const Question& question, std::string_view reply_form) {
   Request request;
   request.purpose = "rubric";
-  request.temperature = 0;
-  request.seed = 0;
+  request.sampling.temperature = 0;
+  request.sampling.seed = 0;
   request.max_tokens = question.max_tokens;
   request.messages.push_back(
       {"system",
@@ -207,7 +207,7 @@ Result<std::vector<Answer>> ask_all(const Question& question, const JudgeContext
 // P(yes) among yes and no at the first token that is an answer.
 Result<double> probability_of_yes(const Reply& reply) {
   const auto word = [](std::string_view token) { return to_lower_ascii(trim(token)); };
-  const auto is_answer = [&](const TokenLogprob& each) {
+  const auto is_answer = [&](const LogprobEntry& each) {
     return word(each.token) == "yes" || word(each.token) == "no";
   };
   const auto token = std::ranges::find_if(reply.logprobs, is_answer);

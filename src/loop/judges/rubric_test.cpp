@@ -168,7 +168,7 @@ TEST_F(RubricTest, TheCandidateIsFencedAndTheReplyConstrained) {
               HasSubstr("<<<DOCUMENT " + nonce + "\n" + hostile + "\nDOCUMENT " + nonce + ">>>"));
   EXPECT_THAT(user, HasSubstr("the source text"));
   EXPECT_EQ(request.purpose, "rubric");
-  EXPECT_EQ(request.temperature, 0);
+  EXPECT_EQ(request.sampling.temperature, 0);
   ASSERT_TRUE(request.schema);
   const auto schema = JsonSchema::compile(*request.schema);
   ASSERT_TRUE(schema) << schema.error().message;

@@ -302,10 +302,10 @@ Result<std::string> user_message(const MakeTask& task, const Changes& best, cons
 Request request_for(const MakeTask& task, const MakeContext& context) {
   Request request;
   request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
-  request.temperature = task.options.contains("temperature")
-                            ? option_number(task.options, "temperature")
-                            : json_number(task.setting, "temperature", 0.2);
-  request.seed = task.lap * 1000 + task.n_index;
+  request.sampling.temperature = task.options.contains("temperature")
+                                     ? option_number(task.options, "temperature")
+                                     : json_number(task.setting, "temperature", 0.2);
+  request.sampling.seed = task.lap * 1000 + task.n_index;
   request.n_index = task.n_index;
   request.purpose = "make";
   request.lap = task.lap;

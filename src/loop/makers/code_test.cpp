@@ -106,8 +106,8 @@ TEST(CodeMaker, WholeFileBecomesAChange) {
   EXPECT_EQ(request.purpose, "make");
   EXPECT_EQ(request.n_index, 1);
   EXPECT_EQ(request.lap, 2);
-  EXPECT_EQ(request.temperature, 0.8);
-  EXPECT_EQ(request.seed, 2001);
+  EXPECT_EQ(request.sampling.temperature, 0.8);
+  EXPECT_EQ(request.sampling.seed, 2001);
 }
 
 TEST(CodeMaker, ChangesAddUpOnTheBestSoFar) {

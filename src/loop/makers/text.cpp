@@ -159,10 +159,10 @@ Result<Request> request_for(const MakeTask& task, const MakeContext& context) {
                       {"user", parts[1].text + parts[2].text + parts[3].text}};
   request.schema = std::move(schema);
   request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
-  request.temperature = task.options.contains("temperature")
-                            ? option_number(task.options, "temperature")
-                            : json_number(task.setting, "temperature", 0.2);
-  request.seed = task.lap * 1000 + task.n_index;
+  request.sampling.temperature = task.options.contains("temperature")
+                                     ? option_number(task.options, "temperature")
+                                     : json_number(task.setting, "temperature", 0.2);
+  request.sampling.seed = task.lap * 1000 + task.n_index;
   request.n_index = task.n_index;
   request.purpose = "make";
   request.lap = task.lap;

@@ -24,8 +24,8 @@ Usage usage_of(const Json& usage) {
   return counted;
 }
 
-TokenLogprob logprob_of(const Json& entry) {
-  TokenLogprob logprob{json_string(entry, "token"), json_number(entry, "logprob", 0), {}};
+LogprobEntry logprob_of(const Json& entry) {
+  LogprobEntry logprob{json_string(entry, "token"), json_number(entry, "logprob", 0), {}};
   for (const Json& top : json_at(entry, "top_logprobs"))
     logprob.top.emplace_back(json_string(top, "token"), json_number(top, "logprob", 0));
   return logprob;
@@ -42,15 +42,15 @@ std::string chat_request_body(const Request& request, const std::string& model) 
                {"max_tokens", request.max_tokens},
                {"stream", true},
                {"stream_options", {{"include_usage", true}}}};
-  if (request.temperature) body["temperature"] = *request.temperature;
-  if (request.top_p) body["top_p"] = *request.top_p;
-  if (request.seed) body["seed"] = *request.seed;
+  if (request.sampling.temperature) body["temperature"] = *request.sampling.temperature;
+  if (request.sampling.top_p) body["top_p"] = *request.sampling.top_p;
+  if (request.sampling.seed) body["seed"] = *request.sampling.seed;
   if (!request.stop.empty()) body["stop"] = request.stop;
   if (request.schema)
     body["response_format"] = {
         {"type", "json_schema"},
         {"json_schema", {{"name", "reply"}, {"strict", true}, {"schema", *request.schema}}}};
-  if (request.top_logprobs > 0) {
+  if (request.top_logprobs >= 0) {
     body["logprobs"] = true;
     body["top_logprobs"] = request.top_logprobs;
   }

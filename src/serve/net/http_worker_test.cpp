@@ -113,8 +113,8 @@ FakeServer* HttpWorkerTest::server_ = nullptr;
 
 TEST_F(HttpWorkerTest, StreamsAReply) {
   Request asked = request();
-  asked.temperature = 0.5;
-  asked.seed = 7;
+  asked.sampling.temperature = 0.5;
+  asked.sampling.seed = 7;
   asked.stop = {"END"};
   asked.schema = Json{{"type", "object"}};
   asked.top_logprobs = 3;

@@ -1,0 +1,102 @@
+// A family of models behind one door: what a server needs of them. The pool is one; tests have a
+// scripted one. Any thread may call anything. Errors carry a `code` where a client acts on it:
+// "model_not_found" "context_length_exceeded" "queue_full" "does_not_fit" "shutting_down"
+// "unsupported_value".
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "work/work.h"
+
+namespace lathe {
+
+enum class ModelState { kCold, kLoading, kReady, kFailed };
+std::string_view model_state_name(ModelState state);  // "cold" "loading" "ready" "failed"
+
+struct ModelInfo {
+  std::string name;
+  std::vector<std::string> aliases;
+  // From the file's header.
+  std::string architecture, quantization;
+  std::uint64_t file_bytes = 0, parameters = 0;
+  std::int64_t modified = 0;  // of the file, Unix seconds
+  std::size_t context = 0;    // tokens that one request may come to here
+  std::size_t trained_context = 0, embedding = 0;
+  std::string chat_template;
+  bool tools = false, thinking = false;  // whether the template knows of them
+
+  ModelState state = ModelState::kCold;
+  std::string problem;  // why it failed
+  bool pinned = false;  // is never evicted
+  double load_seconds = 0;
+  // Bytes booked now.
+  std::uint64_t weights = 0, kv = 0, prefix = 0, scratch = 0;
+  int running = 0, waiting = 0;  // requests
+  double tokens_per_second = 0;  // written, over the last seconds
+};
+
+// Sums since the start.
+struct HostCounters {
+  std::int64_t requests = 0, failed = 0, cancelled = 0, refused = 0;
+  std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  std::int64_t accepted_tokens = 0, rejected_tokens = 0;
+  std::int64_t loads = 0, evictions = 0;
+};
+
+struct HostStatus {
+  std::vector<ModelInfo> models;  // by name
+  std::uint64_t memory_limit = 0, memory_booked = 0, resident = 0;
+  int queued = 0;
+  HostCounters counters;
+};
+
+struct Embeddings {
+  std::vector<std::vector<float>> vectors;  // one an input
+  std::int64_t prompt_tokens = 0;
+};
+
+// A text, or token ids.
+struct TextInput {
+  std::string text;
+  std::vector<std::int32_t> ids;  // counts where `text` is empty
+};
+
+class ModelHost {
+ public:
+  using Id = std::uint64_t;
+  using OnDelta = std::function<void(const Delta&)>;
+  using OnReplies = std::function<void(Result<std::vector<Reply>>)>;
+  using OnEmbeddings = std::function<void(Result<Embeddings>)>;
+
+  virtual ~ModelHost() = default;
+  virtual HostStatus status() const = 0;
+  // The name that `asked` stands for: a model's own, or what an alias names.
+  virtual Result<std::string> resolve(std::string_view asked) const = 0;
+
+  // Never blocks for long. The callbacks come from the host's threads, in order, and must not
+  // block; `on_replies` comes exactly once, last: one reply a candidate, prompt tokens counted in
+  // the first, or the error. It may come before submit() returns.
+  virtual Id submit(const std::string& model, Request request, OnDelta on_delta,
+                    OnReplies on_replies) = 0;
+  virtual Id embed(const std::string& model, std::vector<TextInput> inputs,
+                   OnEmbeddings on_embeddings) = 0;
+  // Ends it soon, with kCancelled. Nothing happens when it has ended.
+  virtual void cancel(Id id) = 0;
+
+  // These may block for a while: a vocabulary may have to be read.
+  virtual Result<std::vector<std::int32_t>> tokenize(const std::string& model,
+                                                     std::string_view text, bool add_special,
+                                                     bool parse_special) = 0;
+  virtual Result<std::string> detokenize(const std::string& model,
+                                         const std::vector<std::int32_t>& ids) = 0;
+  // The prompt that a request comes to.
+  virtual Result<std::vector<std::int32_t>> prompt_of(const std::string& model,
+                                                      const Request& request) = 0;
+  // Brings a model in, or lets it go when it has nothing to do.
+  virtual Status load(const std::string& model) = 0;
+  virtual Status unload(const std::string& model) = 0;
+};
+
+}  // namespace lathe
