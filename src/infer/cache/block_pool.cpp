@@ -1,12 +1,13 @@
 #include "infer/cache/block_pool.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 namespace lathe {
 
-Result<BlockPool> BlockPool::create(BlockLayout layout, std::size_t blocks) {
-  BlockPool pool;
+Result<BlockPool> BlockPool::create(BlockLayout layout, std::size_t blocks, KvBudget& budget) {
+  BlockPool pool(budget);
   if (layout.bytes() != 0 && blocks > SIZE_MAX / layout.bytes()) {
     return fail(ErrorKind::kUnavailable,
                 "{} KV blocks of {} bytes are more than this machine can address", blocks,
@@ -15,19 +16,40 @@ Result<BlockPool> BlockPool::create(BlockLayout layout, std::size_t blocks) {
   LATHE_TRY(pool.pages_, Pages::allocate(layout.bytes() * blocks));
   pool.layout_ = std::move(layout);
   pool.references_.assign(blocks, 0);
-  pool.free_.reserve(blocks);
-  for (std::size_t i = blocks; i-- > 0;) pool.free_.push_back(static_cast<BlockId>(i));
+  pool.bare_.reserve(blocks);
+  for (std::size_t i = blocks; i-- > 0;) pool.bare_.push_back(static_cast<BlockId>(i));
   return pool;
 }
 
+BlockPool::~BlockPool() {
+  if (pages_.data() != nullptr) budget_->give(held_bytes());
+}
+
+std::size_t BlockPool::free_blocks() const {
+  const std::uint64_t room = budget_->free() / std::max<std::size_t>(1, layout_.bytes());
+  return free_.size() + static_cast<std::size_t>(std::min<std::uint64_t>(bare_.size(), room));
+}
+
 Result<BlockId> BlockPool::take() {
-  if (free_.empty()) {
-    return fail(ErrorKind::kUnavailable, "all {} KV blocks are in use", capacity());
+  if (free_blocks() == 0) {
+    return fail(ErrorKind::kUnavailable, "{} of {} KV blocks are in use, and no memory is left",
+                used_blocks(), capacity());
   }
-  const BlockId block = free_.back();
-  free_.pop_back();
+  std::vector<BlockId>& from = free_.empty() ? bare_ : free_;
+  if (free_.empty()) budget_->take(layout_.bytes());
+  const BlockId block = from.back();
+  from.pop_back();
   references_[block] = 1;
   return block;
+}
+
+void BlockPool::trim() {
+  for (const BlockId block : free_) {
+    discard_pages(data(block), layout_.bytes());
+    budget_->give(layout_.bytes());
+    bare_.push_back(block);
+  }
+  free_.clear();
 }
 
 void BlockPool::add_reference(BlockId block) {

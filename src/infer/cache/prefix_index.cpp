@@ -1,6 +1,8 @@
 #include "infer/cache/prefix_index.h"
 
 #include <algorithm>
+#include <functional>
+#include <unordered_map>
 
 namespace lathe {
 
@@ -9,10 +11,12 @@ struct PrefixIndex::Node {
   std::vector<std::int32_t> tokens;  // up to kChunk; only a full node has children
   BlockId block = 0;
   std::uint64_t used = 0;
+  Milliseconds kept_until{0};
   std::vector<std::unique_ptr<Node>> children;
 };
 
-PrefixIndex::PrefixIndex(BlockPool& pool) : pool_(&pool), root_(std::make_unique<Node>()) {}
+PrefixIndex::PrefixIndex(BlockPool& pool, KvBudget& budget, const Clock& clock)
+    : pool_(&pool), budget_(&budget), clock_(&clock), root_(std::make_unique<Node>()) {}
 
 PrefixIndex::~PrefixIndex() {
   // Leaves first: a chain of many blocks must not be destroyed by recursion.
@@ -48,14 +52,14 @@ PrefixIndex::Node* PrefixIndex::find_child(Node& node, std::span<const std::int3
 std::size_t PrefixIndex::take(std::span<const std::int32_t> tokens, std::size_t limit,
                               BlockTable& table) {
   tokens = tokens.first(std::min(tokens.size(), limit));
-  ++now_;
+  const std::uint64_t now = budget_->tick();
   std::size_t positions = 0;
   Node* node = root_.get();
   while (positions < tokens.size()) {
     std::size_t common = 0;
     node = find_child(*node, tokens.subspan(positions), common);
     if (node == nullptr) break;
-    node->used = now_;
+    node->used = now;
     table.append_shared(node->block);
     positions += common;
     if (common < kChunk) break;
@@ -64,7 +68,7 @@ std::size_t PrefixIndex::take(std::span<const std::int32_t> tokens, std::size_t 
 }
 
 void PrefixIndex::put(std::span<const std::int32_t> tokens, const BlockTable& table) {
-  ++now_;
+  const std::uint64_t now = budget_->tick();
   Node* node = root_.get();
   for (std::size_t i = 0; i * kChunk < tokens.size(); ++i) {
     const auto own = tokens.subspan(i * kChunk, std::min(kChunk, tokens.size() - i * kChunk));
@@ -87,47 +91,104 @@ void PrefixIndex::put(std::span<const std::int32_t> tokens, const BlockTable& ta
       child = fresh.get();
       node->children.push_back(std::move(fresh));
     }
-    child->used = now_;
+    child->used = now;
     node = child;
   }
 }
 
-void PrefixIndex::drop(Node* leaf) {
-  pool_->release(leaf->block);
-  auto& siblings = leaf->parent->children;
-  siblings.erase(std::find_if(siblings.begin(), siblings.end(),
-                              [&](auto& child) { return child.get() == leaf; }));
+void PrefixIndex::keep(std::span<const std::int32_t> tokens, Milliseconds until) {
+  Node* node = root_.get();
+  for (std::size_t i = 0; (i + 1) * kChunk <= tokens.size(); ++i) {
+    std::size_t common = 0;
+    node = find_child(*node, tokens.subspan(i * kChunk, kChunk), common);
+    if (node == nullptr || common < kChunk) return;
+    node->kept_until = std::max(node->kept_until, until);
+  }
+}
+
+template <class Visit>
+void PrefixIndex::walk(const Visit& visit) const {
+  std::vector<Node*> open{root_.get()};
+  while (!open.empty()) {
+    Node* node = open.back();
+    open.pop_back();
+    for (auto& child : node->children) open.push_back(child.get());
+    if (node != root_.get()) visit(*node);
+  }
+}
+
+std::size_t PrefixIndex::kept() const {
+  std::size_t count = 0;
+  const Milliseconds now = clock_->monotonic();
+  walk([&](const Node& node) { count += node.kept_until > now ? 1 : 0; });
+  return count;
 }
 
 std::size_t PrefixIndex::reclaimable() const {
   std::size_t count = 0;
-  std::vector<const Node*> open{root_.get()};
-  while (!open.empty()) {
-    const Node* node = open.back();
-    open.pop_back();
-    for (auto& child : node->children) open.push_back(child.get());
-    if (node != root_.get() && pool_->references(node->block) == 1) ++count;
-  }
+  const Milliseconds now = clock_->monotonic();
+  walk([&](const Node& node) {
+    count += pool_->references(node.block) == 1 && node.kept_until <= now ? 1 : 0;
+  });
   return count;
 }
 
-void PrefixIndex::reclaim(std::size_t blocks) {
-  while (pool_->free_blocks() < blocks) {
-    // The least recently used leaf whose block would really come free. A walk over all nodes:
-    // reclaiming is rare, and one walk costs less than one block of prefill.
-    Node* oldest = nullptr;
-    std::vector<Node*> open{root_.get()};
-    while (!open.empty()) {
-      Node* node = open.back();
-      open.pop_back();
-      for (auto& child : node->children) open.push_back(child.get());
-      if (node == root_.get() || !node->children.empty()) continue;
-      if (pool_->references(node->block) > 1) continue;
-      if (oldest == nullptr || node->used < oldest->used) oldest = node;
-    }
-    if (oldest == nullptr) return;
-    drop(oldest);
+// A walk over all nodes: reclaiming is rare, and one walk costs less than one block of prefill.
+PrefixIndex::Node* PrefixIndex::oldest_leaf() const {
+  Node* oldest = nullptr;
+  const Milliseconds now = clock_->monotonic();
+  walk([&](Node& node) {
+    if (!node.children.empty() || pool_->references(node.block) > 1 || node.kept_until > now)
+      return;
+    if (oldest == nullptr || node.used < oldest->used) oldest = &node;
+  });
+  return oldest;
+}
+
+std::optional<std::uint64_t> PrefixIndex::oldest() const {
+  const Node* leaf = oldest_leaf();
+  return leaf == nullptr ? std::nullopt : std::optional(leaf->used);
+}
+
+bool PrefixIndex::drop_oldest() {
+  Node* leaf = oldest_leaf();
+  if (leaf == nullptr) return false;
+  pool_->release(leaf->block);
+  auto& siblings = leaf->parent->children;
+  siblings.erase(std::find_if(siblings.begin(), siblings.end(),
+                              [&](auto& child) { return child.get() == leaf; }));
+  return true;
+}
+
+std::vector<PrefixIndex::Entry> PrefixIndex::entries() const {
+  std::vector<const Node*> nodes;
+  walk([&](const Node& node) { nodes.push_back(&node); });
+  // A walk meets parents first, and whoever uses a block uses its parents.
+  std::ranges::stable_sort(nodes, std::greater{}, &Node::used);
+  std::unordered_map<const Node*, std::int64_t> place{{root_.get(), -1}};
+  std::vector<Entry> entries;
+  for (const Node* node : nodes) {
+    place[node] = static_cast<std::int64_t>(entries.size());
+    entries.push_back({place.at(node->parent), node->tokens, node->block});
   }
+  return entries;
+}
+
+void PrefixIndex::restore(std::span<const Entry> entries) {
+  LATHE_CHECK(root_->children.empty());
+  std::vector<Node*> nodes;
+  for (const Entry& entry : entries) {
+    Node* parent =
+        entry.parent < 0 ? root_.get() : nodes.at(static_cast<std::size_t>(entry.parent));
+    auto fresh = std::make_unique<Node>();
+    fresh->parent = parent;
+    fresh->tokens = entry.tokens;
+    fresh->block = entry.block;
+    pool_->add_reference(entry.block);
+    nodes.push_back(fresh.get());
+    parent->children.push_back(std::move(fresh));
+  }
+  for (std::size_t i = nodes.size(); i-- > 0;) nodes[i]->used = budget_->tick();
 }
 
 }  // namespace lathe

@@ -19,8 +19,10 @@ class Cache : public testing::Test {
         .store = nullptr,
         .attend = nullptr};
     const StateSpec layer{.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16};
-    pool.emplace(*BlockPool::create(BlockLayout({&layer, 1}, kFormat), 64));
-    index.emplace(*pool);
+    const BlockLayout layout({&layer, 1}, kFormat);
+    budget.emplace(64 * layout.bytes());
+    pool.emplace(*BlockPool::create(layout, 64, *budget));
+    index.emplace(*pool, *budget);
   }
   void fill(BlockTable& table, const std::vector<std::int32_t>& tokens, std::size_t from) {
     ASSERT_TRUE(table.prepare(from, tokens.size()).has_value());
@@ -38,6 +40,7 @@ class Cache : public testing::Test {
     }
     return true;
   }
+  std::optional<KvBudget> budget;
   std::optional<BlockPool> pool;
   std::optional<PrefixIndex> index;
 };
@@ -106,11 +109,12 @@ TEST_F(Cache, ReclaimTakesTheOldestLeavesAndNothingInUse) {
   BlockTable user(*pool);
   EXPECT_EQ(index->take(old, 64, user), 64u);  // the first block of `old` is in use, and lately
   EXPECT_EQ(index->reclaimable(), 3u);
-  index->reclaim(61);
+  EXPECT_TRUE(index->drop_oldest());
   BlockTable a(*pool), b(*pool);
   EXPECT_EQ(index->take(old, 128, a), 64u);
   EXPECT_EQ(index->take(recent, 128, b), 128u);
-  index->reclaim(64);
+  while (index->drop_oldest()) {
+  }
   EXPECT_EQ(pool->free_blocks(), 61u);  // all that nobody holds
 }
 
@@ -136,14 +140,17 @@ TEST_F(Cache, RandomWorkNeverMixesSequences) {
     const std::size_t cached = index->take(tokens, tokens.size(), table);
     ASSERT_TRUE(holds(table, tokens, cached));
     reused += cached;
-    index->reclaim(table.blocks_needed(cached, tokens.size()));
+    while (pool->free_blocks() < table.blocks_needed(cached, tokens.size()) &&
+           index->drop_oldest()) {
+    }
     fill(table, tokens, cached);
     live.emplace_back(std::move(tokens), std::move(table));
   }
   EXPECT_GT(reused, 1000u);
   for (auto& [tokens, table] : live) EXPECT_TRUE(holds(table, tokens, tokens.size()));
   live.clear();
-  index->reclaim(64);
+  while (index->drop_oldest()) {
+  }
   EXPECT_EQ(pool->free_blocks(), 64u);
 }
 

@@ -1,7 +1,9 @@
 #include "infer/engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "infer/engine/answer_text.h"
@@ -43,19 +45,16 @@ struct Engine::Sequence {
   Sampler sampler;
   std::unique_ptr<Constraint> constraint;
   AnswerText text;
+  std::optional<Drafter> drafter;
   std::size_t cached = 0;
+  std::size_t accepted_drafts = 0, rejected_drafts = 0;
   bool running = false, cancelled = false, finished = false;
 
   bool decoding() const { return computed >= spec->prompt.size(); }
 };
 
-Engine::Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions options,
-               BlockPool pool)
-    : model_(&model),
-      tokenizer_(&tokenizer),
-      options_(options),
-      pool_(std::move(pool)),
-      index_(pool_) {}
+Engine::Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions options)
+    : model_(&model), tokenizer_(&tokenizer), options_(options) {}
 
 Engine::~Engine() = default;
 
@@ -75,7 +74,8 @@ Status check_context(const Blueprint& blueprint, KvType kv, std::size_t context)
 }
 
 Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokenizer& tokenizer,
-                                               ThreadTeam& team, const EngineOptions& options) {
+                                               ThreadTeam& team, const EngineOptions& options,
+                                               KvBudget* budget) {
   const Blueprint& blueprint = model.blueprint();
   EngineOptions checked = options;
   if (checked.context == 0) checked.context = blueprint.context;
@@ -85,26 +85,36 @@ Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokeniz
                    tokenizer.size(), blueprint.vocabulary);
   }
   const auto states = blueprint.states();
-  LATHE_TRY(BlockPool pool,
-            BlockPool::create(BlockLayout(states, model.kernels().kv_format(checked.kv)),
-                              blocks_for(checked.kv_tokens)));
-  std::unique_ptr<Engine> engine(new Engine(model, tokenizer, checked, std::move(pool)));
-  LATHE_TRY(engine->forward_, Forward::create(model, team, engine->pool_.layout(),
+  BlockLayout layout(states, model.kernels().kv_format(checked.kv));
+  const std::size_t blocks = blocks_for(checked.kv_tokens);
+  std::unique_ptr<Engine> engine(new Engine(model, tokenizer, checked));
+  if (budget == nullptr) {
+    engine->own_budget_ =
+        std::make_unique<KvBudget>(static_cast<std::uint64_t>(std::min<unsigned __int128>(
+            static_cast<unsigned __int128>(blocks) * layout.bytes(), UINT64_MAX)));
+    budget = engine->own_budget_.get();
+  }
+  LATHE_TRY(engine->cache_, KvCache::create(std::move(layout), blocks, *budget));
+  LATHE_TRY(engine->forward_, Forward::create(model, team, engine->cache_->pool().layout(),
                                               checked.step_tokens, checked.step_outputs()));
   return engine;
 }
 
 Engine::Bytes Engine::bytes() const {
-  return {model_->weight_bytes(), pool_.capacity() * pool_.layout().bytes(), pool_.used_bytes(),
+  const BlockPool& pool = cache_->pool();
+  return {model_->weight_bytes(), pool.capacity() * pool.layout().bytes(), pool.used_bytes(),
           forward_->scratch_bytes()};
 }
 
 Status Engine::check(const GenerationRequest& request) const {
   if (request.prompt.empty()) return invalid("the prompt is empty; it needs at least one token");
-  for (const TokenId id : request.prompt) {
-    if (id < 0 || static_cast<std::size_t>(id) >= model_->blueprint().vocabulary) {
-      return invalid("the prompt names token {}; the vocabulary has {}", id,
-                     model_->blueprint().vocabulary);
+  for (const auto& ids :
+       {std::span(request.prompt), std::span(request.draft), std::span(request.replay)}) {
+    for (const TokenId id : ids) {
+      if (id < 0 || static_cast<std::size_t>(id) >= model_->blueprint().vocabulary) {
+        return invalid("the prompt names token {}; the vocabulary has {}", id,
+                       model_->blueprint().vocabulary);
+      }
     }
   }
   const std::size_t total = request.prompt.size() + std::max<std::size_t>(1, request.max_tokens);
@@ -131,24 +141,26 @@ Result<SequenceId> Engine::add(GenerationRequest request) {
   const std::size_t prompt = spec->prompt.size();
   std::size_t limit = spec->max_tokens != 0 ? prompt + spec->max_tokens : options_.context;
   if (spec->max_tokens == 0 && spec->candidates == 1)
-    limit = std::min(limit, pool_.capacity() * kChunk);
+    limit = std::min(limit, cache_->capacity() * kChunk);
   std::unique_ptr<Sequence> sequence(new Sequence{.id = next_id_,
                                                   .request = next_id_,
                                                   .candidate = 0,
                                                   .spec = spec,
                                                   .tokens = spec->prompt,
                                                   .limit = limit,
-                                                  .table = BlockTable(pool_),
+                                                  .table = BlockTable(cache_->pool()),
                                                   .sampler = Sampler(spec->sampler, 0, *tokenizer_),
                                                   .constraint = nullptr,
-                                                  .text = AnswerText(*tokenizer_, spec->stop)});
-  if (limit <= prompt || blocks_left(*sequence) > pool_.capacity()) {
+                                                  .text = AnswerText(*tokenizer_, spec->stop),
+                                                  .drafter = std::nullopt});
+  if (limit <= prompt || blocks_left(*sequence) > cache_->capacity()) {
     return invalid(
         "{} prompt tokens and {} answers of up to {} need {} KV blocks; the pool has {} (of {} "
         "tokens each)",
         prompt, spec->candidates, limit - std::min(limit, prompt), blocks_left(*sequence),
-        pool_.capacity(), kChunk);
+        cache_->capacity(), kChunk);
   }
+  if (!spec->draft.empty()) sequence->drafter.emplace(spec->draft, spec->prompt);
   if (spec->grammar) sequence->constraint = Constraint::start(spec->grammar);
   for (const TokenId token : spec->prompt) sequence->sampler.accept(token);
   sequences_.push_back(std::move(sequence));
@@ -180,83 +192,127 @@ std::size_t Engine::blocks_left(const Sequence& sequence) const {
 }
 
 std::size_t Engine::promised_blocks() const {
-  std::size_t blocks = 0;
+  std::size_t blocks = reading_blocks_;
   for (auto& sequence : sequences_) blocks += sequence->running ? blocks_left(*sequence) : 0;
   return blocks;
 }
 
-StepPlan Engine::plan() const {
+StepPlan Engine::plan(std::size_t prompt_tokens) {
   std::vector<SequenceState> states;
   bool waiting = false;
   for (auto& sequence : sequences_) {
-    states.push_back({.id = sequence->id,
-                      .running = sequence->running,
-                      .pending = sequence->tokens.size() - sequence->computed,
-                      .decoding = sequence->decoding(),
-                      .blocks_left = blocks_left(*sequence)});
+    SequenceState state{.id = sequence->id,
+                        .running = sequence->running,
+                        .pending = sequence->tokens.size() - sequence->computed,
+                        .decoding = sequence->decoding(),
+                        .blocks_left = blocks_left(*sequence)};
+    if (state.decoding && sequence->drafter && !step_seconds_.empty()) {
+      // The last token of an answer need not be drafted.
+      const std::size_t most = sequence->limit - sequence->tokens.size() - 1;
+      state.drafted = sequence->drafter->propose(std::min(most, step_seconds_.size())).size();
+      state.confidence = sequence->drafter->confidence();
+    }
+    states.push_back(state);
     waiting = waiting || !sequence->running;
   }
-  return plan_step(states,
-                   {.step_tokens = options_.step_tokens,
-                    .step_outputs = forward_->max_outputs(),
-                    .sequences = options_.sequences,
-                    .free_blocks = pool_.free_blocks() + (waiting ? index_.reclaimable() : 0)});
+  return plan_step(states, {.step_tokens = options_.step_tokens,
+                            .step_outputs = forward_->max_outputs(),
+                            .sequences = options_.sequences,
+                            .free_blocks = waiting ? cache_->admissible() : 0,
+                            .prompt_tokens = prompt_tokens,
+                            .step_seconds = step_seconds_});
 }
 
 void Engine::admit(Sequence& sequence) {
   sequence.running = true;
   if (!options_.reuse_prefixes) return;
   // The last prompt token is always computed: its logits are wanted.
-  sequence.computed = index_.take(sequence.tokens, sequence.tokens.size() - 1, sequence.table);
+  sequence.computed =
+      cache_->index().take(sequence.tokens, sequence.tokens.size() - 1, sequence.table);
   sequence.cached = sequence.computed;
 }
 
-bool Engine::step(const Sink& sink) {
+bool Engine::step(const Sink& sink, std::size_t prompt_tokens) {
   if (sequences_.empty()) return false;
   for (auto& sequence : sequences_) {
     if (sequence->cancelled) finish(*sequence, StopReason::kCancelled, {}, sink);
   }
   std::erase_if(sequences_, [](auto& sequence) { return sequence->finished; });
-  const StepPlan next = plan();
+  const StepPlan next = plan(prompt_tokens);
   for (const SequenceId id : next.admit) admit(*find(id));
+  cache_->promise(promised_blocks());
   compute(next, sink);
   std::erase_if(sequences_, [](auto& sequence) { return sequence->finished; });
+  cache_->promise(promised_blocks());
   return true;
 }
 
 void Engine::compute(const StepPlan& plan, const Sink& sink) {
+  struct Part {
+    Sequence* sequence;
+    std::size_t drafted;
+    std::vector<TokenId> tokens;  // the pending one and the drafted ones
+  };
   std::vector<Slice> slices;
-  std::vector<Sequence*> parts;
+  std::vector<Part> parts;
+  parts.reserve(plan.parts.size());  // slices point into it
   for (const StepPlan::Part& part : plan.parts) {
     Sequence& sequence = *find(part.id);
     // A prefix that was taken over leaves less to compute than was planned.
-    const std::size_t count = std::min(part.tokens, sequence.tokens.size() - sequence.computed);
-    const std::size_t needed =
-        sequence.table.blocks_needed(sequence.computed, sequence.computed + count);
-    index_.reclaim(needed);
-    LATHE_CHECK(sequence.table.prepare(sequence.computed, sequence.computed + count).has_value());
-    const std::span<const TokenId> all = sequence.tokens;
-    const bool last = sequence.computed + count == all.size();
-    slices.push_back({.tokens = all.subspan(sequence.computed, count),
+    const std::size_t known = std::min(part.tokens, sequence.tokens.size() - sequence.computed);
+    std::span<const TokenId> tokens =
+        std::span<const TokenId>(sequence.tokens).subspan(sequence.computed, known);
+    const bool last = sequence.computed + known == sequence.tokens.size();
+    parts.push_back({&sequence, part.drafted, {}});
+    if (part.drafted > 0) {
+      std::vector<TokenId>& all = parts.back().tokens;
+      const auto drafted = sequence.drafter->propose(part.drafted);
+      all.assign(tokens.begin(), tokens.end());
+      all.insert(all.end(), drafted.begin(), drafted.end());
+      tokens = all;
+    }
+    const std::size_t end = sequence.computed + tokens.size();
+    cache_->make_room(sequence.table.blocks_needed(sequence.computed, end));
+    LATHE_CHECK(sequence.table.prepare(sequence.computed, end).has_value());
+    slices.push_back({.tokens = tokens,
                       .first_position = sequence.computed,
                       .table = &sequence.table,
-                      .outputs = last ? 1u : 0u});
-    parts.push_back(&sequence);
+                      .outputs = last ? 1 + part.drafted : 0});
   }
   if (slices.empty()) return;
   forward_->run(slices);
   std::size_t row = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    Sequence& sequence = *parts[i];
+    Sequence& sequence = *parts[i].sequence;
     const bool prompt = !sequence.decoding();
-    sequence.computed += slices[i].tokens.size();
+    sequence.computed += slices[i].tokens.size() - parts[i].drafted;
     if (slices[i].outputs == 0) continue;
     if (prompt) {
       prompt_done(sequence, row, sink);
     } else {
       take_token(sequence, row, sink);
+      if (parts[i].drafted > 0)
+        check_drafts(sequence, std::span(parts[i].tokens).last(parts[i].drafted), row + 1, sink);
     }
-    ++row;
+    row += slices[i].outputs;
+  }
+}
+
+// Row k holds the logits behind the k-th drafted token: they count as long as each draft was what
+// the rows before it gave. The KV of the others is written over later.
+void Engine::check_drafts(Sequence& sequence, std::span<const TokenId> drafted, std::size_t row,
+                          const Sink& sink) {
+  std::size_t accepted = 0;
+  while (!sequence.finished && accepted < drafted.size() &&
+         sequence.tokens.back() == drafted[accepted]) {
+    ++sequence.computed;
+    ++sequence.accepted_drafts;
+    take_token(sequence, row + accepted, sink);
+    ++accepted;
+  }
+  if (!sequence.finished) {
+    sequence.rejected_drafts += drafted.size() - accepted;
+    sequence.drafter->checked(accepted, drafted.size());
   }
 }
 
@@ -265,8 +321,14 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
 void Engine::prompt_done(Sequence& parent, std::size_t row, const Sink& sink) {
   const std::size_t prompt = parent.tokens.size();
   if (options_.reuse_prefixes) {
-    index_.put(std::span<const TokenId>(parent.tokens).first(prompt / kChunk * kChunk),
-               parent.table);
+    const auto whole = std::span<const TokenId>(parent.tokens).first(prompt / kChunk * kChunk);
+    PrefixIndex& index = cache_->index();
+    index.put(whole, parent.table);
+    // Kept prefixes never take more than half of what there is.
+    if (parent.spec->keep_prefix.count() > 0 &&
+        index.kept() + whole.size() / kChunk <= cache_->capacity() / 2) {
+      index.keep(whole, system_clock().monotonic() + parent.spec->keep_prefix);
+    }
   }
   std::vector<Sequence*> candidates{&parent};
   for (std::size_t c = 1; c < parent.spec->candidates; ++c) {
@@ -282,6 +344,7 @@ void Engine::prompt_done(Sequence& parent, std::size_t row, const Sink& sink) {
                      .sampler = parent.sampler.fork(c),
                      .constraint = parent.constraint ? parent.constraint->fork() : nullptr,
                      .text = AnswerText(*tokenizer_, parent.spec->stop),
+                     .drafter = parent.drafter,
                      .cached = prompt,
                      .running = true}));
     candidates.push_back(sequences_.back().get());
@@ -289,15 +352,17 @@ void Engine::prompt_done(Sequence& parent, std::size_t row, const Sink& sink) {
   for (Sequence* candidate : candidates) take_token(*candidate, row, sink);
 }
 
-void Engine::take_token(Sequence& sequence, std::size_t row, const Sink& sink) {
-  const std::span<const float> logits = forward_->output(row);
+// By the sampler, among what the grammar allows; nullopt: that is nothing.
+std::optional<TokenId> Engine::next_token(Sequence& sequence, std::span<const float> logits) {
   const GenerationRequest& spec = *sequence.spec;
+  if (!spec.replay.empty()) {
+    const std::size_t place = sequence.tokens.size() - spec.prompt.size();
+    if (place < spec.replay.size()) return spec.replay[place];
+  }
   std::span<const std::uint32_t> mask;
   if (sequence.constraint || spec.ignore_end) {
     mask_.assign((logits.size() + 31) / 32, ~0u);
-    if (sequence.constraint && !sequence.constraint->mask(mask_)) {
-      return finish(sequence, StopReason::kGrammarDeadEnd, {}, sink);
-    }
+    if (sequence.constraint && !sequence.constraint->mask(mask_)) return std::nullopt;
     if (spec.ignore_end) {
       for (const TokenId id : tokenizer_->end_tokens()) {
         mask_[static_cast<std::size_t>(id) / 32] &= ~(1u << (static_cast<std::size_t>(id) % 32));
@@ -305,8 +370,13 @@ void Engine::take_token(Sequence& sequence, std::size_t row, const Sink& sink) {
     }
     mask = mask_;
   }
-  const std::optional<TokenId> token =
-      sequence.sampler.sample(logits, mask, sequence.tokens.size());
+  return sequence.sampler.sample(logits, mask, sequence.tokens.size());
+}
+
+void Engine::take_token(Sequence& sequence, std::size_t row, const Sink& sink) {
+  const std::span<const float> logits = forward_->output(row);
+  const GenerationRequest& spec = *sequence.spec;
+  const std::optional<TokenId> token = next_token(sequence, logits);
   if (!token) return finish(sequence, StopReason::kGrammarDeadEnd, {}, sink);
   TokenEvent event;
   event.request = sequence.request;
@@ -317,6 +387,7 @@ void Engine::take_token(Sequence& sequence, std::size_t row, const Sink& sink) {
     event.top = top_logprobs(logits, static_cast<std::size_t>(spec.top_logprobs));
   }
   sequence.tokens.push_back(*token);
+  if (sequence.drafter) sequence.drafter->accept(*token);
   if (tokenizer_->is_end(*token))
     return finish(sequence, StopReason::kEndToken, std::move(event), sink);
   sequence.sampler.accept(*token);
@@ -337,17 +408,28 @@ void Engine::finish(Sequence& sequence, StopReason reason, TokenEvent event, con
   event.finished = reason;
   event.usage = {.prompt_tokens = sequence.spec->prompt.size(),
                  .cached_tokens = sequence.cached,
-                 .output_tokens = sequence.tokens.size() - sequence.spec->prompt.size()};
+                 .output_tokens = sequence.tokens.size() - sequence.spec->prompt.size(),
+                 .accepted_drafts = sequence.accepted_drafts,
+                 .rejected_drafts = sequence.rejected_drafts};
   if (options_.reuse_prefixes && sequence.running) {
-    index_.put(std::span<const TokenId>(sequence.tokens).first(sequence.computed), sequence.table);
+    cache_->index().put(std::span<const TokenId>(sequence.tokens).first(sequence.computed),
+                        sequence.table);
   }
   sequence.table.truncate(0);
   sequence.finished = true;
   sink(std::move(event));
 }
 
-Status Engine::fill(std::span<const TokenId> tokens, OutputKind kind,
-                    const std::function<void(std::span<const float>)>& row) {
+std::size_t Engine::running() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(sequences_, [](auto& sequence) { return sequence->running; }));
+}
+
+std::size_t Engine::waiting() const {
+  return sequences_.size() - running();
+}
+
+Status Engine::check_text(std::span<const TokenId> tokens) const {
   if (tokens.empty()) return invalid("the text is empty; it needs at least one token");
   if (tokens.size() > options_.context) {
     return invalid("the text has {} tokens; the context holds {}", tokens.size(), options_.context);
@@ -358,48 +440,130 @@ Status Engine::fill(std::span<const TokenId> tokens, OutputKind kind,
                      model_->blueprint().vocabulary);
     }
   }
-  const std::size_t needed = blocks_for(tokens.size()), promised = promised_blocks();
-  index_.reclaim(needed + promised);
-  if (needed + promised > pool_.free_blocks()) {
-    return fail(ErrorKind::kUnavailable, "{} tokens need {} KV blocks; {} of {} are free",
-                tokens.size(), needed,
-                pool_.free_blocks() - std::min(promised, pool_.free_blocks()), pool_.capacity());
+  return {};
+}
+
+// One run: as many tokens as there are rows of output.
+Status Engine::fill(BlockTable& table, std::size_t from, std::span<const TokenId> tokens,
+                    OutputKind kind, const std::function<void(std::span<const float>)>& row) {
+  const std::size_t end = from + tokens.size(), needed = table.blocks_needed(from, end);
+  const std::size_t promised = promised_blocks(), most = cache_->admissible();
+  if (needed + promised > most) {
+    return fail(ErrorKind::kUnavailable, "{} tokens need {} KV blocks more; {} of {} are free", end,
+                needed, most - std::min(promised, most), cache_->capacity());
   }
-  BlockTable table(pool_);
-  for (std::size_t from = 0; from < tokens.size();) {
-    const std::size_t count = std::min(forward_->max_outputs(), tokens.size() - from);
-    LATHE_TRY_STATUS(table.prepare(from, from + count));
-    const Slice slice{.tokens = tokens.subspan(from, count),
-                      .first_position = from,
-                      .table = &table,
-                      .outputs = count};
-    forward_->run({&slice, 1}, kind);
-    for (std::size_t i = 0; i < count; ++i) row(forward_->output(i));
-    from += count;
-  }
+  cache_->make_room(needed);
+  LATHE_TRY_STATUS(table.prepare(from, end));
+  const Slice slice{
+      .tokens = tokens, .first_position = from, .table = &table, .outputs = tokens.size()};
+  forward_->run({&slice, 1}, kind);
+  for (std::size_t i = 0; i < tokens.size(); ++i) row(forward_->output(i));
   return {};
 }
 
 Status Engine::logits(std::span<const TokenId> tokens,
                       const std::function<void(std::span<const float>)>& row) {
-  return fill(tokens, OutputKind::kLogits, row);
+  LATHE_TRY_STATUS(check_text(tokens));
+  BlockTable table(cache_->pool());
+  for (std::size_t from = 0; from < tokens.size(); from += forward_->max_outputs()) {
+    const std::size_t count = std::min(forward_->max_outputs(), tokens.size() - from);
+    LATHE_TRY_STATUS(fill(table, from, tokens.subspan(from, count), OutputKind::kLogits, row));
+  }
+  return {};
+}
+
+Result<std::vector<double>> Engine::measure_steps() {
+  std::vector<std::pair<std::size_t, double>> measured;  // width → seconds
+  const std::size_t most = std::min(forward_->max_outputs(), options_.context);
+  for (std::size_t width = 1; width <= most; width *= 2) {
+    const std::vector<TokenId> tokens(width, 0);
+    double best = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < 2; ++i) {
+      BlockTable table(cache_->pool());
+      const auto start = std::chrono::steady_clock::now();
+      LATHE_TRY_STATUS(fill(table, 0, tokens, OutputKind::kLogits, [](std::span<const float>) {}));
+      best = std::min(
+          best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    measured.emplace_back(width, best);
+  }
+  // Between two measured widths, a line.
+  std::vector<double> seconds;
+  for (std::size_t i = 0; i + 1 < measured.size(); ++i) {
+    const auto& [from, low] = measured[i];
+    const auto& [to, high] = measured[i + 1];
+    for (std::size_t width = from; width < to; ++width) {
+      seconds.push_back(low + (high - low) * static_cast<double>(width - from) /
+                                  static_cast<double>(to - from));
+    }
+  }
+  seconds.push_back(measured.back().second);
+  return seconds;
+}
+
+Engine::Reading::Reading(Engine& engine, std::vector<TokenId> tokens, Pooling pooling)
+    : engine_(&engine),
+      tokens_(std::move(tokens)),
+      pooling_(pooling),
+      table_(engine.cache_->pool()),
+      promised_(blocks_for(tokens_.size())),
+      sum_(engine.model_->blueprint().embedding) {
+  engine.reading_blocks_ += promised_;
+}
+
+Engine::Reading::~Reading() {
+  engine_->reading_blocks_ -= promised_;
+}
+
+Result<std::unique_ptr<Engine::Reading>> Engine::read(std::vector<TokenId> tokens,
+                                                      Pooling pooling) {
+  LATHE_TRY_STATUS(check_text(tokens));
+  const std::size_t needed = blocks_for(tokens.size()), promised = promised_blocks();
+  if (needed > cache_->capacity()) {
+    return invalid(
+        "the text has {} tokens and needs {} KV blocks; the pool has {} (of {} tokens each)",
+        tokens.size(), needed, cache_->capacity(), kChunk);
+  }
+  if (needed + promised > cache_->admissible()) {
+    return fail(ErrorKind::kUnavailable, "{} tokens need {} KV blocks; too few are free now",
+                tokens.size(), needed);
+  }
+  return std::unique_ptr<Reading>(new Reading(*this, std::move(tokens), pooling));
+}
+
+Result<bool> Engine::Reading::step() {
+  const std::size_t count = std::min(engine_->forward_->max_outputs(), tokens_.size() - at_);
+  const std::size_t taken = table_.blocks_needed(at_, at_ + count);
+  promised_ -= taken;
+  engine_->reading_blocks_ -= taken;
+  LATHE_TRY_STATUS(engine_->fill(table_, at_, std::span(tokens_).subspan(at_, count),
+                                 OutputKind::kHidden, [&](std::span<const float> hidden) {
+                                   const bool wanted =
+                                       pooling_ == Pooling::kMean ||
+                                       (pooling_ == Pooling::kCls && at_ == 0) ||
+                                       (pooling_ == Pooling::kLast && at_ + 1 == tokens_.size());
+                                   ++at_;
+                                   if (!wanted) return;
+                                   for (std::size_t i = 0; i < sum_.size(); ++i)
+                                     sum_[i] += static_cast<double>(hidden[i]);
+                                 }));
+  return at_ == tokens_.size();
+}
+
+std::vector<float> Engine::Reading::vector() const {
+  const double norm = std::sqrt(std::inner_product(sum_.begin(), sum_.end(), sum_.begin(), 0.0));
+  std::vector<float> out(sum_.size());
+  for (std::size_t i = 0; i < sum_.size(); ++i)
+    out[i] = static_cast<float>(norm > 0 ? sum_[i] / norm : 0);
+  return out;
 }
 
 Result<std::vector<float>> Engine::embed(std::span<const TokenId> tokens, Pooling pooling) {
-  std::vector<double> sum(model_->blueprint().embedding);
-  std::size_t index = 0;
-  LATHE_TRY_STATUS(fill(tokens, OutputKind::kHidden, [&](std::span<const float> hidden) {
-    const bool wanted = pooling == Pooling::kMean || (pooling == Pooling::kCls && index == 0) ||
-                        (pooling == Pooling::kLast && index + 1 == tokens.size());
-    ++index;
-    if (!wanted) return;
-    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += static_cast<double>(hidden[i]);
-  }));
-  const double norm = std::sqrt(std::inner_product(sum.begin(), sum.end(), sum.begin(), 0.0));
-  std::vector<float> out(sum.size());
-  for (std::size_t i = 0; i < sum.size(); ++i)
-    out[i] = static_cast<float>(norm > 0 ? sum[i] / norm : 0);
-  return out;
+  LATHE_TRY(const auto reading, read({tokens.begin(), tokens.end()}, pooling));
+  for (bool done = false; !done;) {
+    LATHE_TRY(done, reading->step());
+  }
+  return reading->vector();
 }
 
 }  // namespace lathe

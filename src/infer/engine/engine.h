@@ -1,7 +1,8 @@
 // The engine of one model: sequences in, tokens out. Many sequences share each step (continuous
 // batching of prompt chunks and single tokens), prefixes are taken over from earlier sequences,
 // candidates of one request fork its KV. What a sequence gets does not depend on any of that: the
-// same request gives the same bits.
+// same request gives the same bits. Nor does it depend on drafts: a request may bring a text that
+// its answer will probably repeat; several of its tokens are then checked in one step.
 //
 // One thread calls everything (the engine's loop); step() does the work, everything else only
 // books. KV memory is promised when a sequence is admitted: a running sequence cannot run out of
@@ -16,7 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "infer/cache/prefix_index.h"
+#include "infer/cache/kv_cache.h"
+#include "infer/engine/drafter.h"
 #include "infer/engine/sampler.h"
 #include "infer/engine/scheduler.h"
 #include "infer/models/forward.h"
@@ -28,7 +30,7 @@ namespace lathe {
 struct EngineOptions {
   KvType kv = KvType::kF16;
   std::size_t context = 0;        // of one sequence; 0: as long as the model was trained for
-  std::size_t kv_tokens = 4096;   // of the pool: all sequences and cached prefixes together
+  std::size_t kv_tokens = 4096;   // of all sequences and cached prefixes together
   std::size_t step_tokens = 512;  // of one step: the longest a neighbour waits
   std::size_t sequences = 32;
   bool reuse_prefixes = true;
@@ -50,6 +52,11 @@ struct GenerationRequest {
   std::vector<std::string> stop;  // the answer ends before one of these
   int top_logprobs = -1;          // -1: no logprobs; 0: only the chosen token's
   bool ignore_end = false;        // end tokens are banned, so that a measurement has its length
+  // What the answer will probably repeat (the previous draft), and what else may recur in it.
+  std::vector<TokenId> draft;
+  // The answer, whatever the logits say: a measurement of real text on weights that know none.
+  std::vector<TokenId> replay;
+  Milliseconds keep_prefix{0};  // the prompt's KV stays that long beside other traffic
 };
 
 enum class StopReason { kEndToken, kStopString, kLength, kGrammarDeadEnd, kCancelled };
@@ -60,6 +67,7 @@ struct SequenceUsage {
   std::size_t prompt_tokens = 0;
   std::size_t cached_tokens = 0;  // of the prompt, taken over from earlier work
   std::size_t output_tokens = 0;
+  std::size_t accepted_drafts = 0, rejected_drafts = 0;  // drafted tokens that were checked
 };
 
 // What a step gave one sequence.
@@ -78,20 +86,54 @@ class Engine {
  public:
   using Sink = std::function<void(TokenEvent)>;
 
-  // References must outlive the engine.
+  // References must outlive the engine. `budget` is shared with other engines of the same loop;
+  // without one the engine has options.kv_tokens for itself.
   static Result<std::unique_ptr<Engine>> create(const Model& model, const Tokenizer& tokenizer,
-                                                ThreadTeam& team, const EngineOptions& options);
+                                                ThreadTeam& team, const EngineOptions& options,
+                                                KvBudget* budget = nullptr);
   ~Engine();
 
   // Refused with both numbers when it can never fit: the prompt and max_tokens against the model's
   // context and the pool.
   Result<SequenceId> add(GenerationRequest request);
   void cancel(SequenceId request);
-  // One step over everything that is waiting; false when there was nothing to do.
-  bool step(const Sink& sink);
+  // One step over everything that is waiting; false when there was nothing to do. At most
+  // `prompt_tokens` of prompts, so that the step takes no longer than its caller wants.
+  bool step(const Sink& sink, std::size_t prompt_tokens = SIZE_MAX);
   bool idle() const { return sequences_.empty(); }
+  std::size_t running() const;  // sequences that have been admitted
+  std::size_t waiting() const;
 
-  // The hidden state of a text, pooled as the model says (or as told), normalised to length 1.
+  // What steps of 1, 2, 3 … tokens take, measured: about a dozen steps. Not while anything runs.
+  Result<std::vector<double>> measure_steps();
+  // By these seconds it is decided how many drafted tokens a step checks. None: drafts are not
+  // used.
+  void use_step_seconds(std::vector<double> seconds) { step_seconds_ = std::move(seconds); }
+  std::span<const double> step_seconds() const { return step_seconds_; }
+
+  // The hidden state of a text, pooled as the model says (or as told), normalised to length 1. It
+  // is read piece by piece, so that others need not wait for all of it.
+  class Reading {
+   public:
+    ~Reading();
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    Result<bool> step();  // true: done
+    std::vector<float> vector() const;
+
+   private:
+    friend class Engine;
+    Reading(Engine& engine, std::vector<TokenId> tokens, Pooling pooling);
+    Engine* engine_;
+    std::vector<TokenId> tokens_;
+    Pooling pooling_;
+    BlockTable table_;
+    std::size_t promised_;  // blocks that it may still take
+    std::size_t at_ = 0;
+    std::vector<double> sum_;
+  };
+  // Must not outlive the engine. kUnavailable: its memory cannot be promised now.
+  Result<std::unique_ptr<Reading>> read(std::vector<TokenId> tokens, Pooling pooling);
   Result<std::vector<float>> embed(std::span<const TokenId> tokens, Pooling pooling);
   // The logits of every position, row by row.
   Status logits(std::span<const TokenId> tokens,
@@ -101,31 +143,39 @@ class Engine {
     std::uint64_t weights, kv_pool, kv_used, scratch;
   };
   Bytes bytes() const;
+  KvCache& cache() { return *cache_; }
+  const KvCache& cache() const { return *cache_; }
   const EngineOptions& options() const { return options_; }
 
  private:
   struct Sequence;
-  Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions options, BlockPool pool);
+  Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions options);
   Status check(const GenerationRequest& request) const;
+  Status check_text(std::span<const TokenId> tokens) const;
   Sequence* find(SequenceId id);
   std::size_t blocks_left(const Sequence& sequence) const;
   std::size_t promised_blocks() const;
-  StepPlan plan() const;
+  StepPlan plan(std::size_t prompt_tokens);
   void admit(Sequence& sequence);
   void compute(const StepPlan& plan, const Sink& sink);
   void prompt_done(Sequence& parent, std::size_t row, const Sink& sink);
+  void check_drafts(Sequence& sequence, std::span<const TokenId> drafted, std::size_t row,
+                    const Sink& sink);
   void take_token(Sequence& sequence, std::size_t row, const Sink& sink);
+  std::optional<TokenId> next_token(Sequence& sequence, std::span<const float> logits);
   void finish(Sequence& sequence, StopReason reason, TokenEvent event, const Sink& sink);
-  Status fill(std::span<const TokenId> tokens, OutputKind kind,
+  Status fill(BlockTable& table, std::size_t from, std::span<const TokenId> tokens, OutputKind kind,
               const std::function<void(std::span<const float>)>& row);
 
   const Model* model_;
   const Tokenizer* tokenizer_;
   EngineOptions options_;
-  BlockPool pool_;
-  PrefixIndex index_;
+  std::unique_ptr<KvBudget> own_budget_;  // null: shared
+  std::unique_ptr<KvCache> cache_;
   std::optional<Forward> forward_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // in order of arrival
+  std::size_t reading_blocks_ = 0;                    // promised to readings
+  std::vector<double> step_seconds_;
   std::vector<std::uint32_t> mask_;
   SequenceId next_id_ = 1;
 };

@@ -104,7 +104,20 @@ Outcome alone(Loaded& loaded, const GenerationRequest& request, EngineOptions op
 
 class SameBits : public testing::TestWithParam<std::tuple<const char*, KvType>> {};
 
-// Random schedules: requests come while others run, prompts share prefixes, steps are cut anywhere.
+// A previous version of an answer: pieces of it replaced, put in, left out.
+std::vector<TokenId> draft_of(const std::vector<TokenId>& answer, std::mt19937& random) {
+  std::vector<TokenId> draft;
+  for (std::size_t i = 0; i < answer.size(); ++i) {
+    const auto fate = random() % 8;
+    if (fate == 0) continue;
+    if (fate == 1) draft.push_back(static_cast<TokenId>(random() % 318));
+    draft.push_back(fate == 2 ? static_cast<TokenId>(random() % 318) : answer[i]);
+  }
+  return draft;
+}
+
+// Random schedules: requests come while others run, prompts share prefixes, steps are cut anywhere,
+// answers have drafts, right and wrong ones.
 TEST_P(SameBits, InRandomSchedules) {
   const auto& [name, kv] = GetParam();
   Loaded loaded(name);
@@ -119,6 +132,7 @@ TEST_P(SameBits, InRandomSchedules) {
     requests.push_back(request_of(std::move(prompt), 1 + random() % 12, i));
     expected.push_back(alone(loaded, requests.back(), {.kv = kv}));
   }
+  std::size_t accepted = 0, rejected = 0;
   for (int schedule = 0; schedule < 26; ++schedule) {
     EngineOptions options{.kv = kv,
                           .kv_tokens = 512 + random() % 4096,
@@ -126,12 +140,16 @@ TEST_P(SameBits, InRandomSchedules) {
                           .sequences = 1 + random() % 32,
                           .reuse_prefixes = random() % 4 != 0};
     auto engine = loaded.engine(options);
+    // As if wide steps cost nothing more: every draft is checked.
+    if (schedule % 2 == 0) engine->use_step_seconds(std::vector<double>(64, 1.0));
     Outcomes outcomes;
     std::map<SequenceId, std::size_t> which;
     for (int added = 0; added < 12 || !engine->idle();) {
       if (added < 12 && (random() % 3 == 0 || engine->idle())) {
         const std::size_t i = random() % requests.size();
-        const auto id = engine->add(requests[i]);
+        GenerationRequest request = requests[i];
+        if (random() % 2 == 0) request.draft = draft_of(expected[i].tokens, random);
+        const auto id = engine->add(std::move(request));
         ASSERT_TRUE(id.has_value()) << id.error().message;
         which[*id] = i;
         ++added;
@@ -142,8 +160,12 @@ TEST_P(SameBits, InRandomSchedules) {
     for (const auto& [id, i] : which) {
       EXPECT_TRUE((outcomes[{id, 0}].same_bits(expected[i])))
           << "schedule " << schedule << ", request " << i;
+      accepted += outcomes[{id, 0}].usage.accepted_drafts;
+      rejected += outcomes[{id, 0}].usage.rejected_drafts;
     }
   }
+  EXPECT_GT(accepted, 50u);
+  EXPECT_GT(rejected, 50u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SameBits,
@@ -223,6 +245,104 @@ TEST(Engine, CandidatesForkOnePrompt) {
   }
   for (std::size_t c = 0; c < 5; ++c)
     EXPECT_TRUE((again[{*warm, c}].same_bits(outcomes[{*id, c}]))) << c;
+}
+
+TEST(Engine, ADraftThatIsRightTakesFewSteps) {
+  Loaded loaded("llama-q4_0");
+  std::mt19937 random(12);
+  GenerationRequest request = request_of(random_prompt(random, 40), 120, 2);
+  const Outcome expected = alone(loaded, request);
+  auto engine = loaded.engine();
+  engine->use_step_seconds(std::vector<double>(64, 1.0));
+  request.draft = expected.tokens;
+  Outcomes outcomes;
+  ASSERT_TRUE(engine->add(request).has_value());
+  int steps = 0;
+  while (engine->step(collect(outcomes))) ++steps;
+  const Outcome& got = outcomes.begin()->second;
+  EXPECT_TRUE(got.same_bits(expected));
+  EXPECT_LE(steps, 5);
+  EXPECT_GE(got.usage.accepted_drafts, 115u);
+  EXPECT_EQ(got.usage.rejected_drafts, 0u);
+}
+
+TEST(Engine, DraftsKeepGrammarsAndStopStrings) {
+  Loaded loaded("llama-q4_0");
+  std::mt19937 random(13);
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    GenerationRequest request = request_of(random_prompt(random, 10), 60, seed);
+    request.ignore_end = false;
+    request.grammar =
+        *Grammar::from_gbnf(R"(root ::= ([a-e]{3,9} " "){2,6} "!")", *loaded.tokenizer);
+    if (seed % 3 == 0) request.stop = {"c ", "ee"};
+    const Outcome expected = alone(loaded, request);
+    auto engine = loaded.engine();
+    engine->use_step_seconds(std::vector<double>(64, 1.0));
+    request.draft = expected.tokens;
+    request.candidates = 2;
+    Outcomes outcomes;
+    const auto id = engine->add(request);
+    ASSERT_TRUE(id.has_value());
+    while (engine->step(collect(outcomes))) {
+    }
+    EXPECT_TRUE((outcomes[{*id, 0}].same_bits(expected))) << seed;
+  }
+}
+
+// Two models, one budget: both are served, and neither takes what was promised to the other.
+TEST(Engine, TwoModelsShareOneBudget) {
+  Loaded small("llama-q4_0"), large("qwen3moe-mxfp4_moe");
+  std::mt19937 random(14);
+  std::vector<GenerationRequest> requests;
+  std::vector<Outcome> expected;
+  for (std::uint64_t i = 0; i < 12; ++i) {
+    requests.push_back(request_of(random_prompt(random, 60 + 20 * i), 20, i));
+    expected.push_back(alone(i % 2 == 0 ? small : large, requests.back()));
+  }
+  KvBudget budget(3u << 20);
+  Engine* engines[2];
+  std::unique_ptr<Engine> owners[2];
+  for (int i = 0; i < 2; ++i) {
+    Loaded& loaded = i == 0 ? small : large;
+    owners[i] = *Engine::create(*loaded.model, *loaded.tokenizer, loaded.team, {.kv_tokens = 8192},
+                                &budget);
+    engines[i] = owners[i].get();
+  }
+  for (int round = 0; round < 3; ++round) {
+    Outcomes outcomes[2];
+    std::map<std::pair<int, SequenceId>, std::size_t> which;
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      const int of = static_cast<int>(i % 2);
+      const auto id = engines[of]->add(requests[i]);
+      ASSERT_TRUE(id.has_value()) << id.error().message;
+      which[{of, *id}] = i;
+    }
+    while (!engines[0]->idle() || !engines[1]->idle()) {
+      for (int of = 0; of < 2; ++of) engines[of]->step(collect(outcomes[of]), 64);
+      ASSERT_LE(budget.held(), budget.limit());
+    }
+    for (const auto& [key, i] : which)
+      EXPECT_TRUE((outcomes[key.first][{key.second, 0}].same_bits(expected[i]))) << i;
+  }
+}
+
+TEST(Engine, EmbeddingsAreReadPieceByPiece) {
+  Loaded loaded("llama-q4_0");
+  auto engine = loaded.engine();
+  std::mt19937 random(15);
+  const std::vector<TokenId> text = random_prompt(random, 300);
+  const auto whole = engine->embed(text, Pooling::kMean);
+  ASSERT_TRUE(whole.has_value());
+  auto reading = *engine->read(text, Pooling::kMean);
+  ASSERT_TRUE(engine->add(request_of(random_prompt(random, 100), 10, 0)).has_value());
+  Outcomes outcomes;
+  int pieces = 1;
+  while (!*reading->step()) {
+    engine->step(collect(outcomes));
+    ++pieces;
+  }
+  EXPECT_GT(pieces, 3);
+  EXPECT_EQ(reading->vector(), *whole);
 }
 
 TEST(Engine, APrefixIsPaidOnce) {

@@ -4,6 +4,35 @@
 
 namespace lathe {
 
+std::vector<std::size_t> choose_drafts(std::span<const SequenceState> decodes, std::size_t rows,
+                                       std::size_t room, std::span<const double> step_seconds) {
+  std::vector<std::size_t> chosen(decodes.size()), best;
+  best = chosen;
+  const auto seconds = [&](std::size_t width) { return step_seconds[width - 1]; };
+  if (rows == 0 || rows > step_seconds.size()) return best;
+  // What the next token of each draft is worth; the most valuable one goes in first.
+  std::vector<double> worth;
+  for (const SequenceState& decode : decodes) worth.push_back(decode.confidence);
+  double tokens = static_cast<double>(rows), best_rate = tokens / seconds(rows);
+  room = std::min(room, step_seconds.size() - rows);
+  for (std::size_t added = 1; added <= room; ++added) {
+    std::size_t next = decodes.size();
+    for (std::size_t i = 0; i < decodes.size(); ++i) {
+      if (chosen[i] == decodes[i].drafted) continue;
+      if (next == decodes.size() || worth[i] > worth[next]) next = i;
+    }
+    if (next == decodes.size()) break;
+    tokens += worth[next];
+    worth[next] *= decodes[next].confidence;
+    ++chosen[next];
+    if (const double rate = tokens / seconds(rows + added); rate > best_rate) {
+      best_rate = rate;
+      best = chosen;
+    }
+  }
+  return best;
+}
+
 StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimits& limits) {
   StepPlan plan;
   std::size_t promised = 0, running = 0;
@@ -30,16 +59,31 @@ StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimi
     plan.admit.push_back(sequence.id);
   }
   std::size_t tokens = limits.step_tokens, outputs = limits.step_outputs;
-  for (const bool decoding : {true, false}) {
-    for (std::size_t i = 0; i < sequences.size(); ++i) {
-      const SequenceState& sequence = sequences[i];
-      if (!active[i] || sequence.decoding != decoding || sequence.pending == 0) continue;
-      const std::size_t share = std::min(sequence.pending, tokens);
-      if (share == 0 || outputs == 0) continue;
-      plan.parts.push_back({sequence.id, share});
-      tokens -= share;
-      if (share == sequence.pending) --outputs;  // the last one gives a row
-    }
+  std::vector<SequenceState> decodes;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const SequenceState& sequence = sequences[i];
+    if (!active[i] || !sequence.decoding || sequence.pending == 0) continue;
+    if (tokens == 0 || outputs == 0) break;
+    decodes.push_back(sequence);
+    --tokens;
+    --outputs;
+  }
+  const std::vector<std::size_t> drafted =
+      choose_drafts(decodes, decodes.size(), std::min(tokens, outputs), limits.step_seconds);
+  for (std::size_t i = 0; i < decodes.size(); ++i) {
+    plan.parts.push_back({decodes[i].id, 1, drafted[i]});
+    tokens -= drafted[i];
+    outputs -= drafted[i];
+  }
+  tokens = std::min(tokens, limits.prompt_tokens);
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const SequenceState& sequence = sequences[i];
+    if (!active[i] || sequence.decoding || sequence.pending == 0) continue;
+    const std::size_t share = std::min(sequence.pending, tokens);
+    if (share == 0 || outputs == 0) continue;
+    plan.parts.push_back({sequence.id, share});
+    tokens -= share;
+    if (share == sequence.pending) --outputs;  // the last one gives a row
   }
   return plan;
 }

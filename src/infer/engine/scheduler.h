@@ -1,9 +1,11 @@
 // What the next step computes, as a pure function of what is waiting: decodes first (every running
-// stream moves on one token), then prompts in order of arrival, cut so that a step stays short. New
+// stream moves on one token, and drafted tokens are checked where that pays), then prompts in order
+// of arrival, cut so that a step stays short. New
 // sequences are admitted, in order, as long as their worst case in KV blocks can be promised: a
 // running sequence never lacks a block.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -18,13 +20,18 @@ struct SequenceState {
   std::size_t pending = 0;      // tokens known but not yet computed (1 while decoding)
   bool decoding = false;        // its pending token was sampled
   std::size_t blocks_left = 0;  // that it may still take: all of the worst case when waiting
+  std::size_t drafted = 0;      // tokens that probably come next, while decoding
+  double confidence = 0;        // that one of them is right if those before it are
 };
 
 struct SchedulerLimits {
-  std::size_t step_tokens = 512;  // of one step
-  std::size_t step_outputs = 64;  // rows of logits a step can hold
-  std::size_t sequences = 64;     // running at once
-  std::size_t free_blocks = 0;    // free now, or only held by the prefix index
+  std::size_t step_tokens = 512;         // of one step
+  std::size_t step_outputs = 64;         // rows of logits a step can hold
+  std::size_t sequences = 64;            // running at once
+  std::size_t free_blocks = 0;           // free now, or only held by the prefix index
+  std::size_t prompt_tokens = SIZE_MAX;  // of prompts, in one step
+  // Seconds of a step of 1, 2, 3 … tokens, as measured; empty: drafts are not checked.
+  std::span<const double> step_seconds = {};
 };
 
 struct StepPlan {
@@ -32,10 +39,16 @@ struct StepPlan {
   struct Part {
     SequenceId id;
     std::size_t tokens;
+    std::size_t drafted = 0;  // that many of its drafted tokens are checked too
     bool operator==(const Part&) const = default;
   };
   std::vector<Part> parts;
 };
+
+// How many drafted tokens of each decode to check in one step with `rows` decodes: what gives most
+// tokens a second. A draft's k-th token is worth confidence^k tokens; the cost is the table's.
+std::vector<std::size_t> choose_drafts(std::span<const SequenceState> decodes, std::size_t rows,
+                                       std::size_t room, std::span<const double> step_seconds);
 
 // `sequences` in order of arrival.
 StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimits& limits);

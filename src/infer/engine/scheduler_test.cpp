@@ -80,5 +80,40 @@ TEST(Scheduler, NeverPlansMoreThanItsLimits) {
   }
 }
 
+SequenceState drafting(SequenceId id, std::size_t drafted, double confidence) {
+  SequenceState state = running(id, 1, true);
+  state.drafted = drafted;
+  state.confidence = confidence;
+  return state;
+}
+
+TEST(Drafts, AreCheckedWhereThatPays) {
+  const SequenceState states[] = {drafting(1, 20, 0.9), drafting(2, 20, 0.3), drafting(3, 0, 0.99)};
+  const std::vector<double> flat(64, 1.0);
+  EXPECT_EQ(choose_drafts(states, 3, 60, flat), (std::vector<std::size_t>{20, 20, 0}));
+  EXPECT_EQ(choose_drafts(states, 3, 7, flat), (std::vector<std::size_t>{7, 0, 0}));
+  // Each token costs as much as a step: guessing loses.
+  std::vector<double> steep(64);
+  for (std::size_t i = 0; i < 64; ++i) steep[i] = static_cast<double>(i + 1);
+  EXPECT_EQ(choose_drafts(states, 3, 60, steep), (std::vector<std::size_t>{0, 0, 0}));
+  // Nothing was measured: nothing is checked.
+  EXPECT_EQ(choose_drafts(states, 3, 60, {}), (std::vector<std::size_t>{0, 0, 0}));
+  // Up to 16 rows cost the same, from there the double: the surer draft gets what is cheap.
+  std::vector<double> stairs(64, 1.0);
+  std::fill(stairs.begin() + 16, stairs.end(), 2.0);
+  EXPECT_EQ(choose_drafts(states, 3, 60, stairs), (std::vector<std::size_t>{12, 1, 0}));
+}
+
+TEST(Drafts, GoBeforePromptsAndStayWithinTheStep) {
+  const std::vector<double> flat(64, 1.0);
+  const SequenceState states[] = {running(1, 300, false), drafting(2, 30, 0.9)};
+  const StepPlan plan = plan_step(
+      states, {.step_tokens = 100, .step_outputs = 16, .prompt_tokens = 40, .step_seconds = flat});
+  EXPECT_EQ(plan.parts, (std::vector<StepPlan::Part>{{2, 1, 15}}));
+  const StepPlan wide = plan_step(
+      states, {.step_tokens = 100, .step_outputs = 64, .prompt_tokens = 40, .step_seconds = flat});
+  EXPECT_EQ(wide.parts, (std::vector<StepPlan::Part>{{2, 1, 30}, {1, 40}}));
+}
+
 }  // namespace
 }  // namespace lathe

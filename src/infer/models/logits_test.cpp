@@ -53,7 +53,8 @@ std::vector<float> evaluate(const fs::path& path, const KernelTable& kernels, Kv
     return {};
   }
   const auto states = (*model)->blueprint().states();
-  auto pool = BlockPool::create(BlockLayout(states, kernels.kv_format(kv)), 1);
+  KvBudget budget(std::uint64_t{1} << 30);
+  auto pool = BlockPool::create(BlockLayout(states, kernels.kv_format(kv)), 1, budget);
   auto forward = Forward::create(**model, team, pool->layout(), std::size(kIds), std::size(kIds));
   BlockTable table(*pool);
   EXPECT_TRUE(table.prepare(0, std::size(kIds)).has_value());

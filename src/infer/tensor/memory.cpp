@@ -40,6 +40,12 @@ Result<Pages> Pages::allocate(std::size_t bytes) {
   return pages;
 }
 
+void discard_pages(std::byte* data, std::size_t bytes) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(data);
+  const std::uintptr_t from = (begin + 4095) / 4096 * 4096, to = (begin + bytes) / 4096 * 4096;
+  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
 Pages& Pages::operator=(Pages&& other) noexcept {
   if (this == &other) return *this;
   release();

@@ -33,6 +33,9 @@ class Pages {
   std::size_t size_ = 0;
 };
 
+// The whole pages within go back to the system; they are zero when they are next touched.
+void discard_pages(std::byte* data, std::size_t bytes);
+
 // A float or byte array of which only the size changes; contents are lost when it grows. For
 // scratch.
 template <class T>

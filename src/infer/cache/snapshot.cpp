@@ -1,0 +1,195 @@
+#include "infer/cache/snapshot.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "ground/base/hash.h"
+
+namespace lathe {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the file holds KV as memory holds it");
+
+constexpr char kMagic[8] = {'L', 'A', 'T', 'H', 'E', 'K', 'V', '1'};
+constexpr std::size_t kDigest = 64;  // SHA-256 as hex
+
+// magic · length and text of the identity · bytes of a block · number of entries · digest of these
+struct Header {
+  char magic[8];
+  std::uint32_t identity_bytes;
+  std::uint32_t positions;  // of a block
+  std::uint64_t block_bytes;
+  std::uint64_t entries;
+};
+// Each entry: this, its tokens, its block's bytes, the digest of all three.
+struct EntryHead {
+  std::int64_t parent;
+  std::uint64_t tokens;
+};
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::string_view bytes_of(const void* data, std::size_t size) {
+  return {static_cast<const char*>(data), size};
+}
+
+Error failed(const fs::path& path, std::string_view what) {
+  return {ErrorKind::kUnavailable,
+          fmt::format("{}: cannot be {}: {}", path.string(), what, std::strerror(errno))};
+}
+
+Status write_all(int fd, std::string_view bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t wrote = ::write(fd, bytes.data(), bytes.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) return std::unexpected(failed(path, "written"));
+    bytes.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return {};
+}
+
+Status read_all(int fd, void* into, std::size_t size, const fs::path& path) {
+  auto* at = static_cast<char*>(into);
+  while (size > 0) {
+    const ssize_t got = ::read(fd, at, size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return std::unexpected(failed(path, "read"));
+    if (got == 0) return invalid("{}: ends too early; it is not used", path.string());
+    at += got;
+    size -= static_cast<std::size_t>(got);
+  }
+  return {};
+}
+
+Status write_entry(int fd, const KvCache& cache, const PrefixIndex::Entry& entry,
+                   std::string& buffer, const fs::path& path) {
+  const EntryHead head{entry.parent, entry.tokens.size()};
+  buffer.assign(bytes_of(&head, sizeof head));
+  buffer += bytes_of(entry.tokens.data(), entry.tokens.size() * sizeof(std::int32_t));
+  buffer += bytes_of(cache.pool().data(entry.block), cache.pool().layout().bytes());
+  buffer += sha256_hex(buffer);
+  return write_all(fd, buffer, path);
+}
+
+Result<PrefixIndex::Entry> read_entry(int fd, KvCache& cache, std::size_t index,
+                                      std::string& buffer, const fs::path& path) {
+  EntryHead head;
+  LATHE_TRY_STATUS(read_all(fd, &head, sizeof head, path));
+  if (head.tokens == 0 || head.tokens > kChunk || head.parent < -1 ||
+      head.parent >= static_cast<std::int64_t>(index)) {
+    return invalid("{}: entry {} is damaged; the snapshot is not used", path.string(), index);
+  }
+  const std::size_t ids = static_cast<std::size_t>(head.tokens) * sizeof(std::int32_t);
+  const std::size_t block = cache.pool().layout().bytes();
+  buffer.assign(bytes_of(&head, sizeof head));
+  buffer.resize(sizeof head + ids + block);
+  LATHE_TRY_STATUS(read_all(fd, buffer.data() + sizeof head, ids + block, path));
+  char digest[kDigest];
+  LATHE_TRY_STATUS(read_all(fd, digest, kDigest, path));
+  if (sha256_hex(buffer) != bytes_of(digest, kDigest)) {
+    return invalid("{}: the checksum of entry {} is wrong; the snapshot is not used", path.string(),
+                   index);
+  }
+  PrefixIndex::Entry entry;
+  entry.parent = head.parent;
+  entry.tokens.resize(static_cast<std::size_t>(head.tokens));
+  std::memcpy(entry.tokens.data(), buffer.data() + sizeof head, ids);
+  LATHE_TRY(entry.block, cache.pool().take());
+  std::memcpy(cache.pool().data(entry.block), buffer.data() + sizeof head + ids, block);
+  return entry;
+}
+
+}  // namespace
+
+Result<std::size_t> save_snapshot(const KvCache& cache, std::string_view identity,
+                                  const fs::path& path, std::uint64_t max_bytes) {
+  std::vector<PrefixIndex::Entry> entries = cache.index().entries();
+  const std::uint64_t block = std::max<std::size_t>(1, cache.pool().layout().bytes());
+  entries.resize(
+      static_cast<std::size_t>(std::min<std::uint64_t>(entries.size(), max_bytes / block)));
+  const fs::path part = path.string() + ".part";
+  {
+    const Descriptor file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (file.get() < 0) return std::unexpected(failed(part, "written"));
+    Header header{.magic = {},
+                  .identity_bytes = static_cast<std::uint32_t>(identity.size()),
+                  .positions = kChunk,
+                  .block_bytes = block,
+                  .entries = entries.size()};
+    std::memcpy(header.magic, kMagic, sizeof kMagic);
+    std::string buffer(bytes_of(&header, sizeof header));
+    buffer += identity;
+    buffer += sha256_hex(buffer);
+    Status status = write_all(file.get(), buffer, part);
+    for (std::size_t i = 0; status && i < entries.size(); ++i)
+      status = write_entry(file.get(), cache, entries[i], buffer, part);
+    if (status && ::fsync(file.get()) != 0) status = std::unexpected(failed(part, "written"));
+    if (!status) {
+      ::unlink(part.c_str());
+      return std::unexpected(status.error());
+    }
+  }
+  if (::rename(part.c_str(), path.c_str()) != 0) return std::unexpected(failed(path, "written"));
+  return entries.size();
+}
+
+Result<std::size_t> load_snapshot(KvCache& cache, std::string_view identity, const fs::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0 && errno == ENOENT)
+    return fail(ErrorKind::kNotFound, "{}: there is no snapshot", path.string());
+  if (file.get() < 0) return std::unexpected(failed(path, "read"));
+  Header header;
+  LATHE_TRY_STATUS(read_all(file.get(), &header, sizeof header, path));
+  if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 || header.identity_bytes > 4096)
+    return invalid("{}: is no snapshot of this program; it is not used", path.string());
+  std::string head(bytes_of(&header, sizeof header));
+  head.resize(sizeof header + header.identity_bytes);
+  LATHE_TRY_STATUS(read_all(file.get(), head.data() + sizeof header, header.identity_bytes, path));
+  char digest[kDigest];
+  LATHE_TRY_STATUS(read_all(file.get(), digest, kDigest, path));
+  if (sha256_hex(head) != bytes_of(digest, kDigest))
+    return invalid("{}: the checksum of its head is wrong; it is not used", path.string());
+  if (std::string_view(head).substr(sizeof header) != identity || header.positions != kChunk ||
+      header.block_bytes != cache.pool().layout().bytes()) {
+    return invalid("{}: was made for another model, KV type or machine; it is not used",
+                   path.string());
+  }
+  std::vector<PrefixIndex::Entry> entries;
+  Status status;
+  std::string buffer;
+  for (std::uint64_t i = 0; status && i < header.entries && cache.pool().free_blocks() > 0; ++i) {
+    auto entry = read_entry(file.get(), cache, entries.size(), buffer, path);
+    if (!entry) {
+      status = std::unexpected(entry.error());
+      break;
+    }
+    // Only a full block has others behind it.
+    if (entry->parent >= 0 &&
+        entries[static_cast<std::size_t>(entry->parent)].tokens.size() != kChunk)
+      status = invalid("{}: entry {} is damaged; the snapshot is not used", path.string(), i);
+    entries.push_back(std::move(*entry));
+  }
+  if (status) cache.index().restore(entries);
+  for (const auto& entry : entries) cache.pool().release(entry.block);  // the index holds its own
+  if (!status) return std::unexpected(status.error());
+  return entries.size();
+}
+
+}  // namespace lathe
