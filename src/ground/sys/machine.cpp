@@ -138,6 +138,19 @@ std::optional<std::uint64_t> Machine::memory_left() const {
   return std::min(*available_bytes, memory_limit_bytes.value_or(UINT64_MAX));
 }
 
+std::optional<double> memory_pressure(const fs::path& root) {
+  // "some avg10=0.00 avg60=0.00 avg300=0.00 total=0"
+  const std::string text = sysfs_text(root / "proc/pressure/memory").value_or("");
+  constexpr std::string_view kKey = "some avg10=";
+  const std::size_t at = text.find(kKey);
+  if (at == text.npos) return {};
+  double percent = 0;
+  const char* begin = text.data() + at + kKey.size();
+  const auto [end, error] = std::from_chars(begin, text.data() + text.size(), percent);
+  if (error != std::errc() || end == begin) return {};
+  return percent / 100;
+}
+
 std::uint64_t resident_bytes() {
   std::ifstream status("/proc/self/statm");
   std::uint64_t total = 0, resident = 0;

@@ -87,7 +87,7 @@ void Drafter::accept(TokenId token) {
       astray_ = 0;
     }
     // In the prompt only as long as the draft does not know better.
-    if (source_ == kDraft || matched_ % 4 != 0) return;
+    if (source_ == kDraft) return;
   }
   set_down(token);
 }

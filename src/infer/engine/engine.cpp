@@ -11,6 +11,9 @@
 namespace lathe {
 namespace {
 
+// Once measuring steps has taken so long, each width is measured once more at most.
+constexpr double kMeasureSeconds = 0.25;
+
 std::size_t blocks_for(std::size_t positions) {
   return (positions + kChunk - 1) / kChunk;
 }
@@ -253,6 +256,7 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
     std::size_t drafted;
     std::vector<TokenId> tokens;  // the pending one and the drafted ones
   };
+  last_step_ = {};
   std::vector<Slice> slices;
   std::vector<Part> parts;
   parts.reserve(plan.parts.size());  // slices point into it
@@ -264,6 +268,8 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
         std::span<const TokenId>(sequence.tokens).subspan(sequence.computed, known);
     const bool last = sequence.computed + known == sequence.tokens.size();
     parts.push_back({&sequence, part.drafted, {}});
+    (sequence.decoding() ? last_step_.answer_tokens : last_step_.prompt_tokens) += known;
+    last_step_.drafted_tokens += part.drafted;
     if (part.drafted > 0) {
       std::vector<TokenId>& all = parts.back().tokens;
       const auto drafted = sequence.drafter->propose(part.drafted);
@@ -425,6 +431,12 @@ std::size_t Engine::running() const {
       std::ranges::count_if(sequences_, [](auto& sequence) { return sequence->running; }));
 }
 
+bool Engine::is_running(SequenceId request) const {
+  return std::ranges::any_of(sequences_, [&](auto& sequence) {
+    return sequence->request == request && sequence->running;
+  });
+}
+
 std::size_t Engine::waiting() const {
   return sequences_.size() - running();
 }
@@ -475,15 +487,17 @@ Status Engine::logits(std::span<const TokenId> tokens,
 Result<std::vector<double>> Engine::measure_steps() {
   std::vector<std::pair<std::size_t, double>> measured;  // width → seconds
   const std::size_t most = std::min(forward_->max_outputs(), options_.context);
+  double spent = 0;
   for (std::size_t width = 1; width <= most; width *= 2) {
     const std::vector<TokenId> tokens(width, 0);
     double best = std::numeric_limits<double>::infinity();
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < (spent < kMeasureSeconds ? 2 : 1); ++i) {
       BlockTable table(cache_->pool());
       const auto start = std::chrono::steady_clock::now();
       LATHE_TRY_STATUS(fill(table, 0, tokens, OutputKind::kLogits, [](std::span<const float>) {}));
-      best = std::min(
-          best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      best = std::min(best, took.count());
+      spent += took.count();
     }
     measured.emplace_back(width, best);
   }

@@ -100,9 +100,15 @@ class Engine {
   // One step over everything that is waiting; false when there was nothing to do. At most
   // `prompt_tokens` of prompts, so that the step takes no longer than its caller wants.
   bool step(const Sink& sink, std::size_t prompt_tokens = SIZE_MAX);
+  // What the last step computed.
+  struct StepSizes {
+    std::size_t answer_tokens = 0, drafted_tokens = 0, prompt_tokens = 0;
+  };
+  const StepSizes& last_step() const { return last_step_; }
   bool idle() const { return sequences_.empty(); }
   std::size_t running() const;  // sequences that have been admitted
   std::size_t waiting() const;
+  bool is_running(SequenceId request) const;  // admitted; false also for one that has ended
 
   // What steps of 1, 2, 3 … tokens take, measured: about a dozen steps. Not while anything runs.
   Result<std::vector<double>> measure_steps();
@@ -177,6 +183,7 @@ class Engine {
   std::size_t reading_blocks_ = 0;                    // promised to readings
   std::vector<double> step_seconds_;
   std::vector<std::uint32_t> mask_;
+  StepSizes last_step_;
   SequenceId next_id_ = 1;
 };
 

@@ -1,0 +1,239 @@
+#include "serve/pool/catalog.h"
+
+#include <algorithm>
+
+#include "ground/base/text.h"
+#include "ground/base/toml.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::string_view kSettings = "models.toml";
+constexpr std::size_t kMaxModels = 10'000;
+
+// "name-00001-of-00003" → "name"; nullopt: a later part.
+std::optional<std::string> model_name(const std::string& stem) {
+  const std::size_t of = stem.rfind("-of-");
+  if (of == stem.npos || of < 6 || stem.size() != of + 9) return stem;
+  const std::string number = stem.substr(of - 5, 5);
+  if (stem[of - 6] != '-' || number.find_first_not_of("0123456789") != number.npos) return stem;
+  return number == "00001" ? std::optional(stem.substr(0, of - 6)) : std::nullopt;
+}
+
+bool is_below(const fs::path& path, const fs::path& directory) {
+  const auto [end, rest] =
+      std::mismatch(directory.begin(), directory.end(), path.begin(), path.end());
+  return end == directory.end();
+}
+
+// Reads one [model.NAME] key by key; every problem names file and line.
+class ModelTable {
+ public:
+  ModelTable(const std::string& file, const toml::table& table) : file_(file), table_(table) {}
+
+  Status read(CatalogModel& model, std::string& path) {
+    static const std::vector<std::string> kKnown{
+        "file",   "aliases",     "context", "kv",    "max_tokens", "priority",
+        "pinned", "temperature", "top_k",   "top_p", "min_p",      "repeat_penalty"};
+    for (const auto& [key, node] : table_) {
+      if (std::ranges::find(kKnown, key.str()) == kKnown.end()) {
+        return invalid("{}: '{}' is not known here{}", toml_place(file_, key.source()), key.str(),
+                       did_you_mean(key.str(), kKnown));
+      }
+    }
+    std::int64_t context = 0, max_tokens = 0, priority = 0, top_k = -1;
+    LATHE_TRY_STATUS(value("file", "a string", path));
+    LATHE_TRY_STATUS(whole("context", 1, 1 << 30, context));
+    LATHE_TRY_STATUS(whole("max_tokens", 1, 1 << 30, max_tokens));
+    LATHE_TRY_STATUS(whole("priority", -8, 8, priority));
+    LATHE_TRY_STATUS(whole("top_k", 0, 1 << 24, top_k));
+    LATHE_TRY_STATUS(value("pinned", "true or false", model.pinned));
+    LATHE_TRY_STATUS(value("kv", "a string", model.kv));
+    if (model.kv != "f16" && model.kv != "q8_0")
+      return invalid("{}: kv is '{}'; it must be f16 or q8_0", place("kv"), model.kv);
+    model.context = static_cast<std::size_t>(context);
+    model.max_tokens = static_cast<int>(max_tokens);
+    model.priority = static_cast<int>(priority);
+    if (top_k >= 0) model.sampling.top_k = static_cast<int>(top_k);
+    LATHE_TRY_STATUS(number("temperature", 0, 2, model.sampling.temperature));
+    LATHE_TRY_STATUS(number("top_p", 0, 1, model.sampling.top_p));
+    LATHE_TRY_STATUS(number("min_p", 0, 1, model.sampling.min_p));
+    LATHE_TRY_STATUS(number("repeat_penalty", 0.001, 1000, model.sampling.repeat_penalty));
+    return aliases(model.aliases);
+  }
+
+ private:
+  std::string place(std::string_view key) const {
+    const toml::node* node = table_.get(key);
+    return toml_place(file_, node == nullptr ? table_.source() : node->source());
+  }
+  template <class T>
+  Status value(std::string_view key, std::string_view what, T& out) const {
+    const toml::node* node = table_.get(key);
+    if (node == nullptr) return {};
+    const auto read = node->value_exact<T>();
+    if (!read) return invalid("{}: '{}' must be {}", place(key), key, what);
+    out = *read;
+    return {};
+  }
+  Status whole(std::string_view key, std::int64_t min, std::int64_t max, std::int64_t& out) const {
+    LATHE_TRY_STATUS(value(key, "a whole number", out));
+    if (table_.contains(key) && (out < min || out > max))
+      return invalid("{}: {} is {}; it must lie in [{}, {}]", place(key), key, out, min, max);
+    return {};
+  }
+  Status number(std::string_view key, double min, double max, std::optional<double>& out) const {
+    const toml::node* node = table_.get(key);
+    if (node == nullptr) return {};
+    out = node->value<double>();
+    if (!out || !(*out >= min && *out <= max))
+      return invalid("{}: {} must be a number in [{}, {}]", place(key), key, min, max);
+    return {};
+  }
+  Status aliases(std::vector<std::string>& out) const {
+    const toml::node* node = table_.get("aliases");
+    if (node == nullptr) return {};
+    const toml::array* list = node->as_array();
+    if (list == nullptr)
+      return invalid("{}: 'aliases' must be a list of strings", place("aliases"));
+    for (const toml::node& each : *list) {
+      const auto text = each.value_exact<std::string>();
+      if (!text || text->empty())
+        return invalid("{}: 'aliases' must be a list of strings", place("aliases"));
+      out.push_back(*text);
+    }
+    return {};
+  }
+
+  const std::string& file_;
+  const toml::table& table_;
+};
+
+}  // namespace
+
+Result<Catalog> Catalog::read(const fs::path& place) {
+  return read(std::vector<fs::path>{place});
+}
+
+Result<Catalog> Catalog::read(const std::vector<fs::path>& places) {
+  Catalog catalog;
+  for (const fs::path& place : places) {
+    std::error_code error;
+    if (fs::is_directory(place, error)) {
+      LATHE_TRY_STATUS(catalog.add_directory(place));
+      LATHE_TRY_STATUS(catalog.add_settings(place));
+    } else if (fs::is_regular_file(place, error)) {
+      LATHE_TRY_STATUS(catalog.add(
+          {.name = model_name(place.stem().string()).value_or(place.stem()), .file = place}));
+    } else {
+      return fail(ErrorKind::kNotFound, "{}: there is no such file or directory", place.string());
+    }
+  }
+  std::ranges::sort(catalog.models_, {}, &CatalogModel::name);
+  return catalog;
+}
+
+Status Catalog::add(CatalogModel model) {
+  if (named(model.name) != nullptr) {
+    return invalid("the model '{}' is there twice: {} and {}", model.name,
+                   named(model.name)->file.string(), model.file.string());
+  }
+  if (models_.size() == kMaxModels) return invalid("there are more than {} models", kMaxModels);
+  models_.push_back(std::move(model));
+  return {};
+}
+
+Status Catalog::add_directory(const fs::path& directory) {
+  std::error_code error;
+  const fs::path root = fs::canonical(directory, error);
+  if (error) return fail(ErrorKind::kUnavailable, "{}: {}", directory.string(), error.message());
+  for (auto entry = fs::directory_iterator(root, error); entry != fs::directory_iterator();
+       entry.increment(error)) {
+    const fs::path& path = entry->path();
+    if (path.extension() != ".gguf") continue;
+    const auto name = model_name(path.stem().string());
+    if (!name) continue;
+    std::error_code gone;
+    const fs::path target = fs::canonical(path, gone);
+    if (gone || !fs::is_regular_file(target, gone)) {
+      notes_.push_back(fmt::format("{}: is no regular file; left out", path.string()));
+    } else if (!is_below(target, root)) {
+      notes_.push_back(fmt::format(
+          "{}: is a link out of the directory; left out (name the file in {} to have it)",
+          path.string(), kSettings));
+    } else {
+      LATHE_TRY_STATUS(add({.name = *name, .file = path}));
+    }
+  }
+  if (error) return fail(ErrorKind::kUnavailable, "{}: {}", directory.string(), error.message());
+  return {};
+}
+
+Status Catalog::add_settings(const fs::path& directory) {
+  const fs::path path = directory / kSettings;
+  const auto text = read_file(path, 1 << 20);
+  if (!text && text.error().kind == ErrorKind::kNotFound) return {};
+  if (!text) return std::unexpected(text.error());
+  const std::string file = path.string();
+  LATHE_TRY(const toml::table table, parse_toml(*text, file));
+  for (const auto& [key, node] : table) {
+    if (key.str() == "model" && node.is_table()) continue;
+    if (key.str() == "default" && node.is_string()) continue;
+    return invalid("{}: '{}' is not known here; there are default = \"NAME\" and [model.NAME]",
+                   toml_place(file, key.source()), key.str());
+  }
+  fallback_ = table["default"].value_or(std::string());
+  if (const toml::table* models = table["model"].as_table()) {
+    for (const auto& [name, node] : *models) {
+      const toml::table* entry = node.as_table();
+      if (entry == nullptr)
+        return invalid("{}: model.{} must be a table", toml_place(file, name.source()), name.str());
+      CatalogModel model;
+      model.name = std::string(name.str());
+      std::string target = model.name + ".gguf";
+      LATHE_TRY_STATUS(ModelTable(file, *entry).read(model, target));
+      model.file = fs::path(target).is_absolute() ? fs::path(target) : directory / target;
+      std::error_code error;
+      if (!fs::is_regular_file(model.file, error)) {
+        return fail(ErrorKind::kNotFound, "{}: model.{}: there is no file {}",
+                    toml_place(file, name.source()), name.str(), model.file.string());
+      }
+      // The entry stands for the file that the directory already listed.
+      std::erase_if(models_, [&](const CatalogModel& other) {
+        return other.name == model.name || fs::equivalent(other.file, model.file, error);
+      });
+      LATHE_TRY_STATUS(add(std::move(model)));
+    }
+  }
+  if (!fallback_.empty() && named(fallback_) == nullptr)
+    return invalid("{}: default names '{}', and there is no such model", file, fallback_);
+  return {};
+}
+
+CatalogModel* Catalog::named(std::string_view name) {
+  const auto found = std::ranges::find(models_, name, &CatalogModel::name);
+  return found == models_.end() ? nullptr : &*found;
+}
+
+const CatalogModel* Catalog::find(std::string_view asked) const {
+  const auto found = std::ranges::find(models_, asked, &CatalogModel::name);
+  if (found != models_.end()) return &*found;
+  for (const CatalogModel& model : models_) {
+    for (const std::string& alias : model.aliases) {
+      const bool glob = alias.ends_with('*');
+      if (glob ? asked.starts_with(std::string_view(alias).substr(0, alias.size() - 1))
+               : asked == alias)
+        return &model;
+    }
+  }
+  // Ollama's clients put a tag behind the name.
+  if (asked.ends_with(":latest")) return find(asked.substr(0, asked.size() - 7));
+  return nullptr;
+}
+
+const CatalogModel* Catalog::fallback() const {
+  const auto found = std::ranges::find(models_, fallback_, &CatalogModel::name);
+  return found == models_.end() ? nullptr : &*found;
+}
+
+}  // namespace lathe

@@ -1,0 +1,61 @@
+// The models that a pool may hold: the GGUF files of a directory, and what models.toml in it says
+// of them. Names are looked up here and never become paths. Immutable; any thread.
+//
+//   default = "coder"          # answers for names that nothing else knows, like gpt-4o or claude-…
+//   [model.coder]
+//   file = "qwen2.5-coder-7b-q4_k_m.gguf"
+//   aliases = ["gpt-4o", "claude-*"]
+//   context = 32768            # tokens of one request; default: as the model was trained
+//   kv = "q8_0"                # f16 or q8_0
+//   max_tokens = 4096          # of an answer whose request names no limit
+//   priority = 1               # turns: each step up counts double
+//   pinned = true              # loaded at the start, never evicted
+//   temperature = 0.2          # and top_k, top_p, min_p, repeat_penalty: where a request says
+//   nothing
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ground/base/file.h"
+#include "work/work.h"
+
+namespace lathe {
+
+struct CatalogModel {
+  std::string name;
+  fs::path file;
+  std::vector<std::string> aliases = {};  // '*' at the end stands for anything
+  std::size_t context = 0;                // 0: the model's
+  std::string kv = "f16";
+  int max_tokens = 0;  // 0: the pool's
+  int priority = 0;
+  bool pinned = false;
+  Sampling sampling = {};
+};
+
+class Catalog {
+ public:
+  // `place` is a directory or one GGUF file. A link that leads out of the directory is left out,
+  // unless models.toml names it; `notes` say what was left out and why.
+  static Result<Catalog> read(const fs::path& place);
+  // More places, in one catalog; a name that comes twice is an error.
+  static Result<Catalog> read(const std::vector<fs::path>& places);
+
+  const std::vector<CatalogModel>& models() const { return models_; }  // by name
+  const CatalogModel* find(std::string_view asked) const;              // by name, then by alias
+  const CatalogModel* fallback() const;  // of models.toml; nullptr: none
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  Status add_directory(const fs::path& directory);
+  Status add_settings(const fs::path& directory);
+  Status add(CatalogModel model);
+  CatalogModel* named(std::string_view name);
+
+  std::vector<CatalogModel> models_;
+  std::string fallback_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace lathe

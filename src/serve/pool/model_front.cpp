@@ -1,0 +1,409 @@
+#include "serve/pool/model_front.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <map>
+
+#include "ground/base/clock.h"
+#include "ground/base/hash.h"
+#include "ground/base/text.h"
+#include "infer/models/vocabulary.h"
+
+namespace lathe {
+namespace {
+
+// For files that bring no template.
+constexpr std::string_view kPlainTemplate =
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+constexpr std::size_t kSamples = 256, kSampleBytes = 4096;
+
+// Not a hash of all bytes: of a model of 60 GB that would take longer than its load.
+Result<std::string> identity_of(const Gguf& file) {
+  struct stat status = {};
+  if (::stat(file.path().c_str(), &status) != 0)
+    return fail(ErrorKind::kUnavailable, "{}: is gone", file.path().string());
+  std::string text =
+      fmt::format("{} {} {}", file.file_bytes(), status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+  std::uint64_t all = 0;
+  for (const GgufTensor& tensor : file.tensors()) {
+    text += fmt::format(" {} {} {}", tensor.name, tensor.offset, tensor.bytes);
+    all += tensor.bytes;
+  }
+  const std::uint64_t stride = std::max<std::uint64_t>(1, all / kSamples);
+  std::uint64_t passed = 0, next = 0;
+  std::vector<std::byte> sample(kSampleBytes);
+  for (const GgufTensor& tensor : file.tensors()) {
+    for (; next < passed + tensor.bytes; next += stride) {
+      const std::uint64_t from = next - passed;
+      const auto bytes = std::span(sample).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(kSampleBytes, tensor.bytes - from)));
+      LATHE_TRY_STATUS(file.read(tensor, from, bytes));
+      text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    }
+    passed += tensor.bytes;
+  }
+  return sha256_hex(text);
+}
+
+// What most of the bytes are.
+std::string quantization_of(const Gguf& file) {
+  std::map<std::string_view, std::uint64_t> bytes;
+  for (const GgufTensor& tensor : file.tensors())
+    bytes[tensor_type_info(tensor.type).name] += tensor.bytes;
+  const auto most = std::ranges::max_element(bytes, {}, [](const auto& row) { return row.second; });
+  return most == bytes.end() ? std::string() : std::string(most->first);
+}
+
+ModelInfo info_of(const ModelFront& front) {
+  ModelInfo info;
+  info.name = front.catalog().name;
+  info.aliases = front.catalog().aliases;
+  info.architecture = front.blueprint().architecture;
+  info.quantization = quantization_of(front.file());
+  info.file_bytes = front.file().file_bytes();
+  for (const GgufTensor& tensor : front.file().tensors()) info.parameters += tensor.elements();
+  struct stat status = {};
+  if (::stat(front.file().path().c_str(), &status) == 0) info.modified = status.st_mtim.tv_sec;
+  info.context = front.context();
+  info.trained_context = front.blueprint().context;
+  info.embedding = front.blueprint().embedding;
+  info.chat_template = front.template_source();
+  info.tools = info.chat_template.find("tools") != std::string::npos;
+  info.thinking = info.chat_template.find("<think>") != std::string::npos ||
+                  info.chat_template.find("enable_thinking") != std::string::npos;
+  info.pinned = front.catalog().pinned;
+  return info;
+}
+
+// As templates want them: arguments as an object.
+Json template_message(const Message& message) {
+  Json json = {{"role", message.role == "developer" ? "system" : message.role},
+               {"content", message.content}};
+  if (!message.reasoning.empty()) json["reasoning_content"] = message.reasoning;
+  for (const FunctionCall& call : message.calls) {
+    auto arguments = parse_json(call.arguments);
+    json["tool_calls"].push_back(
+        {{"id", call.id},
+         {"type", "function"},
+         {"function",
+          {{"name", call.name},
+           {"arguments", arguments ? std::move(*arguments) : Json(call.arguments)}}}});
+  }
+  if (!message.call_id.empty()) json["tool_call_id"] = message.call_id;
+  if (!message.name.empty()) json["name"] = message.name;
+  return json;
+}
+
+SamplerParams sampler_of(const Sampling& asked, const Sampling& defaults) {
+  SamplerParams params;
+  const auto set = [](auto& out, const auto& first, const auto& second) {
+    using T = std::remove_reference_t<decltype(out)>;
+    if (first || second) out = static_cast<T>(first ? *first : *second);
+  };
+  set(params.temperature, asked.temperature, defaults.temperature);
+  set(params.top_p, asked.top_p, defaults.top_p);
+  set(params.min_p, asked.min_p, defaults.min_p);
+  set(params.typical_p, asked.typical_p, defaults.typical_p);
+  set(params.top_k, asked.top_k, defaults.top_k);
+  set(params.repeat_penalty, asked.repeat_penalty, defaults.repeat_penalty);
+  set(params.frequency_penalty, asked.frequency_penalty, defaults.frequency_penalty);
+  set(params.presence_penalty, asked.presence_penalty, defaults.presence_penalty);
+  for (const auto& [id, bias] : asked.logit_bias)
+    params.logit_bias.emplace_back(id, static_cast<float>(bias));
+  return params;
+}
+
+// One call of one of the tools, as JSON.
+Result<Json> call_schema(const Request& request) {
+  Json calls = Json::array();
+  for (const Json& tool : request.tools) {
+    const Json& function = json_at(tool, "function");
+    const std::string name = json_string(function, "name");
+    if (request.tool_choice == ToolChoice::kFunction && name != request.tool_name) continue;
+    Json parameters = json_at(function, "parameters");
+    if (!parameters.is_object() || parameters.empty()) parameters = Json{{"type", "object"}};
+    calls.push_back(
+        {{"type", "object"},
+         {"properties", {{"name", {{"const", name}}}, {"arguments", std::move(parameters)}}},
+         {"required", {"name", "arguments"}},
+         {"additionalProperties", false}});
+  }
+  if (calls.empty()) {
+    return invalid("tool_choice asks for {}, and there is no such tool",
+                   request.tool_choice == ToolChoice::kFunction ? "'" + request.tool_name + "'"
+                                                                : std::string("a tool"));
+  }
+  return calls.size() == 1 ? calls[0] : Json{{"anyOf", std::move(calls)}};
+}
+
+// What opens a call in the model's own format, so that it writes one as it was trained to.
+std::string_view call_opener(AnswerFormat format) {
+  return format == AnswerFormat::kHermes ? "<tool_call>\n" : "";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model) {
+  std::unique_ptr<ModelFront> front(new ModelFront());
+  front->catalog_ = model;
+  LATHE_TRY(Gguf file, Gguf::open(model.file));
+  front->file_ = std::make_unique<Gguf>(std::move(file));
+  LATHE_TRY(front->blueprint_, read_runnable_blueprint(*front->file_));
+  LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(*front->file_));
+  auto tokenizer = Tokenizer::make(std::move(vocabulary));
+  if (!tokenizer) return at(model.file.string(), tokenizer.error());
+  front->tokenizer_ = std::move(*tokenizer);
+  LATHE_TRY(front->template_source_, front->file_->text_or("tokenizer.chat_template", ""));
+  auto parsed = ChatTemplate::parse(front->template_source_.empty() ? std::string(kPlainTemplate)
+                                                                    : front->template_source_);
+  if (!parsed) return at(model.file.string() + ": chat template", parsed.error());
+  front->template_ = std::move(*parsed);
+  front->format_ = answer_format_of(front->template_source_);
+  front->kv_ = model.kv == "q8_0" ? KvType::kQ8_0 : KvType::kF16;
+  front->context_ = model.context == 0 ? front->blueprint_.context : model.context;
+  if (auto status = check_context(front->blueprint_, front->kv_, front->context_); !status)
+    return at(model.name, status.error());
+  LATHE_TRY(front->identity_, identity_of(*front->file_));
+  front->info_ = info_of(*front);
+  return front;
+}
+
+Result<std::vector<PromptPart>> ModelFront::render(const Request& request) const {
+  Json variables =
+      request.template_variables.is_object() ? request.template_variables : Json(Json::object());
+  variables["messages"] = Json::array();
+  for (const Message& message : request.messages)
+    variables["messages"].push_back(template_message(message));
+  if (request.tools.is_array() && !request.tools.empty() &&
+      request.tool_choice != ToolChoice::kNone)
+    variables["tools"] = request.tools;
+  // An answer under a grammar has no room for thinking.
+  const bool constrained = request.schema || request.json_object || !request.grammar.empty() ||
+                           request.tool_choice == ToolChoice::kRequired ||
+                           request.tool_choice == ToolChoice::kFunction;
+  if (constrained && !variables.contains("enable_thinking")) variables["enable_thinking"] = false;
+  variables["add_generation_prompt"] = true;
+  const auto name = [&](TokenId id) {
+    return id == kNoToken ? std::string() : tokenizer_->piece(id, true);
+  };
+  variables["bos_token"] = name(tokenizer_->spec().bos);
+  variables["eos_token"] = name(tokenizer_->spec().eos);
+  auto parts = template_->render(variables, system_clock().unix_ms() / 1000);
+  if (!parts) {
+    return std::unexpected(
+        Error{ErrorKind::kInvalid,
+              "the model's chat template refuses these messages: " + parts.error().message,
+              "unsupported_value"});
+  }
+  return parts;
+}
+
+Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request) const {
+  if (!request.prompt_ids.empty()) {
+    for (const TokenId id : request.prompt_ids) {
+      if (id < 0 || static_cast<std::size_t>(id) >= tokenizer_->size())
+        return invalid("the prompt names token {}; the vocabulary has {}", id, tokenizer_->size());
+    }
+    return Prompt{request.prompt_ids};
+  }
+  if (request.prompt && request.suffix.empty())
+    return Prompt{tokenizer_->encode(*request.prompt, true, false)};
+  if (request.prompt) {
+    const VocabularySpec& spec = tokenizer_->spec();
+    if (spec.fim_prefix == kNoToken || spec.fim_suffix == kNoToken || spec.fim_middle == kNoToken)
+      return invalid("'{}' was not made to fill gaps: its vocabulary has no tokens for 'suffix'",
+                     catalog_.name);
+    Prompt prompt{{spec.fim_prefix}};
+    for (const auto& [text, marker] : {std::pair(*request.prompt, spec.fim_suffix),
+                                       std::pair(request.suffix, spec.fim_middle)}) {
+      const auto ids = tokenizer_->encode(text, false, false);
+      prompt.tokens.insert(prompt.tokens.end(), ids.begin(), ids.end());
+      prompt.tokens.push_back(marker);
+    }
+    return prompt;
+  }
+  LATHE_TRY(std::vector<PromptPart> parts, render(request));
+  Prompt prompt;
+  std::string tail;
+  for (const PromptPart& part : parts) tail = part.trusted ? tail + part.text : std::string();
+  prompt.starts_thinking = trim(tail).ends_with("<think>") || trim(tail).ends_with("[THINK]");
+  const bool forced =
+      request.tool_choice == ToolChoice::kRequired || request.tool_choice == ToolChoice::kFunction;
+  if (forced) parts.push_back({std::string(call_opener(format_)), true});
+  prompt.tokens = tokenizer_->encode(parts, true);
+  return prompt;
+}
+
+Status ModelFront::constrain(const Request& request, Prepared& prepared) const {
+  const auto use = [&](Result<std::shared_ptr<const Grammar>> grammar) -> Status {
+    if (!grammar) {
+      return std::unexpected(
+          Error{ErrorKind::kInvalid, grammar.error().message, "unsupported_value"});
+    }
+    prepared.generation.grammar = std::move(*grammar);
+    prepared.answer.starts_thinking = false;
+    return {};
+  };
+  if (request.tool_choice == ToolChoice::kRequired ||
+      request.tool_choice == ToolChoice::kFunction) {
+    LATHE_TRY(const Json schema, call_schema(request));
+    prepared.forced_call = true;
+    return use(Grammar::from_schema(schema, *tokenizer_));
+  }
+  if (request.schema) return use(Grammar::from_schema(*request.schema, *tokenizer_));
+  if (!request.grammar.empty()) return use(Grammar::from_gbnf(request.grammar, *tokenizer_));
+  if (request.json_object) return use(Grammar::any_json(*tokenizer_));
+  return {};
+}
+
+Result<Prepared> ModelFront::prepare(const Request& request, std::size_t answer_limit) const {
+  LATHE_TRY(Prompt prompt, prompt_of(request));
+  const std::size_t size = prompt.tokens.size();
+  if (size == 0) return invalid("the prompt is empty; it needs at least one token");
+  if (size >= context_) {
+    return std::unexpected(Error{
+        ErrorKind::kInvalid,
+        fmt::format("the prompt has {} tokens and the context of '{}' holds {}, at least one of "
+                    "them for the answer; shorten the prompt",
+                    size, catalog_.name, context_),
+        "context_length_exceeded"});
+  }
+  Prepared prepared;
+  prepared.answer = {
+      .format = format_, .starts_thinking = prompt.starts_thinking, .tools = request.tools};
+  if (request.prompt || !request.prompt_ids.empty()) prepared.answer = {.tools = nullptr};
+  GenerationRequest& generation = prepared.generation;
+  const std::size_t limit =
+      request.max_tokens > 0 ? static_cast<std::size_t>(request.max_tokens) : answer_limit;
+  generation.max_tokens = std::min(limit, context_ - size);
+  generation.candidates = static_cast<std::size_t>(std::max(1, request.candidates));
+  generation.sampler = sampler_of(request.sampling, catalog_.sampling);
+  generation.sampler.seed = static_cast<std::uint64_t>(request.sampling.seed.value_or(0));
+  generation.stop = request.stop;
+  generation.top_logprobs = request.top_logprobs;
+  if (!request.prediction.empty())
+    generation.draft = tokenizer_->encode(request.prediction, false, false);
+  if (request.keep_prefix) generation.keep_prefix = std::chrono::hours(24);
+  generation.prompt = std::move(prompt.tokens);
+  LATHE_TRY_STATUS(check_sampler(generation.sampler, blueprint_.vocabulary));
+  LATHE_TRY_STATUS(constrain(request, prepared));
+  return prepared;
+}
+
+AnswerBuilder::AnswerBuilder(const ModelFront& front, const Prepared& prepared)
+    : front_(&front),
+      forced_call_(prepared.forced_call),
+      prompt_tokens_(prepared.generation.prompt.size()),
+      candidates_(prepared.generation.candidates) {
+  for (Candidate& candidate : candidates_) {
+    candidate.parser = AnswerParser::make(prepared.answer);
+    candidate.reply.model = front.catalog().name;
+  }
+}
+
+LogprobEntry AnswerBuilder::entry_of(const TokenEvent& event) const {
+  const auto piece = [&](TokenId id) { return front_->tokenizer().piece(id, true); };
+  LogprobEntry entry{piece(event.token), static_cast<double>(event.logprob->logprob), {}};
+  for (const TokenLogprob& top : event.top)
+    entry.top.emplace_back(piece(top.id), static_cast<double>(top.logprob));
+  return entry;
+}
+
+// Some templates take nothing but nine letters and digits. The same talk gives the same ids.
+FunctionCall AnswerBuilder::named(ToolCall call, std::size_t index) const {
+  if (call.id.empty()) {
+    call.id =
+        sha256_hex(fmt::format("{} {} {} {}", prompt_tokens_, index, call.name, call.arguments))
+            .substr(0, 9);
+  }
+  return {std::move(call.id), std::move(call.name), std::move(call.arguments)};
+}
+
+void AnswerBuilder::append(Candidate& candidate, AnswerDelta part, Delta& out) {
+  for (ToolCall& call : part.calls) {
+    candidate.reply.calls.push_back(named(std::move(call), candidate.reply.calls.size()));
+    out.calls.push_back(candidate.reply.calls.back());
+  }
+  candidate.reply.text += part.text;
+  candidate.reply.reasoning += part.thinking;
+  out.text += part.text;
+  out.reasoning += part.thinking;
+}
+
+Delta AnswerBuilder::add(const TokenEvent& event) {
+  Candidate& candidate = candidates_.at(event.candidate);
+  Delta out;
+  out.candidate = static_cast<int>(event.candidate);
+  if (event.logprob && event.token != kNoToken && !front_->tokenizer().is_end(event.token)) {
+    candidate.reply.logprobs.push_back(entry_of(event));
+    out.logprobs.push_back(candidate.reply.logprobs.back());
+  }
+  if (forced_call_) {
+    candidate.forced += event.text;
+  } else {
+    AnswerDelta part = candidate.parser->push(event.text);
+    if (!part.thinking.empty()) ++candidate.reply.usage.reasoning_tokens;
+    append(candidate, std::move(part), out);
+  }
+  if (event.finished) end(candidate, event, out);
+  return out;
+}
+
+void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& out) {
+  if (forced_call_) {
+    const auto json = parse_json(candidate.forced);
+    AnswerDelta part;
+    if (json && json->is_object()) {
+      part.calls.push_back(
+          {"", json_string(*json, "name"), dump_json(json_at(*json, "arguments"))});
+    } else {
+      part.text = candidate.forced;  // cut off by its limit
+    }
+    append(candidate, std::move(part), out);
+  } else {
+    append(candidate, candidate.parser->finish(), out);
+  }
+  Reply& reply = candidate.reply;
+  switch (*event.finished) {
+    case StopReason::kEndToken:
+    case StopReason::kStopString:
+      reply.finish = FinishReason::kStop;
+      break;
+    case StopReason::kLength:
+      reply.finish = FinishReason::kLength;
+      break;
+    case StopReason::kGrammarDeadEnd:
+      error_ = Error{ErrorKind::kInvalid,
+                     "no token is left to choose from: logit_bias and the schema or grammar rule "
+                     "everything out",
+                     "unsupported_value"};
+      break;
+    case StopReason::kCancelled:
+      error_ = Error{ErrorKind::kCancelled, "the request was cancelled"};
+      break;
+  }
+  if (!reply.calls.empty()) reply.finish = FinishReason::kToolCalls;
+  Usage& usage = reply.usage;
+  usage.counted = true;
+  usage.completion_tokens = static_cast<std::int64_t>(event.usage.output_tokens);
+  usage.accepted_tokens = static_cast<std::int64_t>(event.usage.accepted_drafts);
+  usage.rejected_tokens = static_cast<std::int64_t>(event.usage.rejected_drafts);
+  if (event.candidate == 0) {
+    usage.calls = 1;
+    usage.prompt_tokens = static_cast<std::int64_t>(event.usage.prompt_tokens);
+    usage.cached_tokens = static_cast<std::int64_t>(event.usage.cached_tokens);
+  }
+  ++finished_;
+}
+
+Result<std::vector<Reply>> AnswerBuilder::finish() {
+  if (error_) return std::unexpected(*error_);
+  std::vector<Reply> replies;
+  for (Candidate& candidate : candidates_) replies.push_back(std::move(candidate.reply));
+  return replies;
+}
+
+}  // namespace lathe

@@ -1,0 +1,99 @@
+// What a model's file says without its weights: blueprint, vocabulary, chat template. Turns a
+// Request into what the engine takes, and the engine's tokens back into a Reply. Immutable once
+// open; any thread. (An AnswerBuilder belongs to one request and one thread.)
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "infer/engine/footprint.h"
+#include "infer/text/answer_parser.h"
+#include "infer/text/chat_template.h"
+#include "serve/pool/catalog.h"
+#include "work/model_host.h"
+
+namespace lathe {
+
+// A request as the engine takes it, and what its answer must be read by.
+struct Prepared {
+  GenerationRequest generation;
+  AnswerOptions answer;
+  bool forced_call = false;  // the answer is one call as JSON: {"name": …, "arguments": {…}}
+};
+
+class ModelFront {
+ public:
+  // Errors name the file.
+  static Result<std::unique_ptr<ModelFront>> open(const CatalogModel& model);
+
+  const CatalogModel& catalog() const { return catalog_; }
+  const Gguf& file() const { return *file_; }
+  const Blueprint& blueprint() const { return blueprint_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const std::string& template_source() const { return template_source_; }
+  std::size_t context() const { return context_; }
+  KvType kv() const { return kv_; }
+  // Name, sizes, template: what does not change.
+  const ModelInfo& info() const { return info_; }
+  // Changes whenever the file does: size, time and samples of its bytes.
+  const std::string& identity() const { return identity_; }
+
+  struct Prompt {
+    std::vector<TokenId> tokens;
+    bool starts_thinking = false;
+  };
+  Result<Prompt> prompt_of(const Request& request) const;
+  // `answer_limit`: of a request without a limit of its own. What the context has no room for is
+  // cut off that limit, never off the prompt: a prompt that does not fit is refused with both
+  // numbers.
+  Result<Prepared> prepare(const Request& request, std::size_t answer_limit) const;
+
+ private:
+  ModelFront() = default;
+  Status constrain(const Request& request, Prepared& prepared) const;
+  Result<std::vector<PromptPart>> render(const Request& request) const;
+
+  CatalogModel catalog_;
+  std::unique_ptr<Gguf> file_;
+  Blueprint blueprint_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::string template_source_;
+  std::optional<ChatTemplate> template_;
+  AnswerFormat format_ = AnswerFormat::kPlain;
+  std::size_t context_ = 0;
+  KvType kv_ = KvType::kF16;
+  ModelInfo info_;
+  std::string identity_;
+};
+
+// Puts the replies of one request together from the engine's events.
+class AnswerBuilder {
+ public:
+  AnswerBuilder(const ModelFront& front, const Prepared& prepared);
+  // What the event adds; an empty delta adds nothing to see.
+  Delta add(const TokenEvent& event);
+  bool done() const { return finished_ == candidates_.size(); }
+  // Once done: a reply a candidate, prompt tokens counted in the first; or why there is none.
+  Result<std::vector<Reply>> finish();
+
+ private:
+  struct Candidate {
+    std::unique_ptr<AnswerParser> parser;
+    Reply reply;
+    std::string forced;  // the text of a forced call
+  };
+  void append(Candidate& candidate, AnswerDelta part, Delta& out);
+  FunctionCall named(ToolCall call, std::size_t index) const;
+  void end(Candidate& candidate, const TokenEvent& event, Delta& out);
+  LogprobEntry entry_of(const TokenEvent& event) const;
+
+  const ModelFront* front_;
+  bool forced_call_;
+  std::size_t prompt_tokens_;
+  std::vector<Candidate> candidates_;
+  std::size_t finished_ = 0;
+  std::optional<Error> error_;
+};
+
+}  // namespace lathe

@@ -1,0 +1,319 @@
+#include "serve/pool/pool.h"
+
+#include <algorithm>
+#include <future>
+
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+constexpr Milliseconds kPublishEvery{50};
+constexpr Milliseconds kIdleAfter{5000};  // then snapshots are written
+
+// Names that clients are built with: they stand for whatever is there.
+bool is_cloud_name(std::string_view name) {
+  for (const std::string_view prefix : {"gpt-", "claude-", "o1", "o3", "o4", "gemini-"})
+    if (name.starts_with(prefix)) return true;
+  return false;
+}
+
+}  // namespace
+
+Pool::Pool(Catalog catalog, PoolOptions options)
+    : catalog_(std::move(catalog)),
+      options_(std::move(options)),
+      loop_(catalog_, options_, [this](std::function<void()> task) { post(std::move(task)); }) {
+  status_ = loop_.status();
+  thread_ = std::thread([this] { run(); });
+  for (const CatalogModel& model : catalog_.models()) {
+    if (!model.pinned) continue;
+    auto job = wish(model.name, [](const Status&) {});
+    if (job) {
+      enqueue(std::move(*job));
+    } else if (options_.log) {
+      options_.log(job.error().message);
+    }
+  }
+}
+
+Pool::~Pool() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Pool::post(std::function<void()> task) {
+  {
+    const std::scoped_lock lock(mutex_);
+    inbox_.push_back(std::move(task));
+  }
+  wake_.notify_one();
+}
+
+// The loop: what came in, one turn, and what others may know of it.
+void Pool::run() {
+  Milliseconds published{0}, last_work = system_clock().monotonic();
+  for (bool worked = false;;) {
+    std::vector<std::function<void()>> tasks;
+    bool stopping = false;
+    {
+      std::unique_lock lock(mutex_);
+      if (!worked)
+        wake_.wait_for(lock, Milliseconds(500), [&] { return stopping_ || !inbox_.empty(); });
+      tasks.swap(inbox_);
+      stopping = stopping_;
+    }
+    if (stopping) {
+      loop_.stop();
+      // What came in between is answered too.
+      std::vector<std::function<void()>> late;
+      {
+        const std::scoped_lock lock(mutex_);
+        late.swap(inbox_);
+      }
+      for (auto& task : tasks) task();
+      for (auto& task : late) task();
+      loop_.stop();
+      return;
+    }
+    for (auto& task : tasks) task();
+    worked = loop_.turn();
+    const Milliseconds now = system_clock().monotonic();
+    if (worked || !tasks.empty()) {
+      last_work = now;
+    } else if (now - last_work > kIdleAfter) {
+      loop_.idle();
+      last_work = now;
+    }
+    if (!worked || now - published > kPublishEvery) {
+      HostStatus fresh = loop_.status();
+      const std::scoped_lock lock(mutex_);
+      status_ = std::move(fresh);
+      published = now;
+    }
+  }
+}
+
+HostStatus Pool::status() const {
+  const std::scoped_lock lock(mutex_);
+  return status_;
+}
+
+Result<std::string> Pool::resolve(std::string_view asked) const {
+  if (const CatalogModel* model = catalog_.find(asked)) return model->name;
+  const CatalogModel* fallback = catalog_.fallback();
+  if (is_cloud_name(asked)) {
+    // Nothing is loaded for a name that only stands for "some model".
+    for (const ModelInfo& model : status().models)
+      if (model.state == ModelState::kReady &&
+          (fallback == nullptr || fallback->name == model.name))
+        return model.name;
+    if (fallback == nullptr && catalog_.models().size() == 1) fallback = &catalog_.models().front();
+  }
+  if (fallback != nullptr) return fallback->name;
+  std::vector<std::string> names;
+  for (const CatalogModel& model : catalog_.models()) names.push_back(model.name);
+  return std::unexpected(Error{
+      ErrorKind::kNotFound,
+      fmt::format("there is no model '{}'{}; there are {}", clip_utf8(make_valid_utf8(asked), 100),
+                  did_you_mean(clip_utf8(make_valid_utf8(asked), 100), names),
+                  names.empty() ? "none" : clip_utf8(join(names, ", "), 500)),
+      "model_not_found"});
+}
+
+Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) {
+  const std::scoped_lock lock(fronts_mutex_);
+  std::shared_ptr<const ModelFront>& known = fronts_[model];
+  if (known) return known;
+  const auto found = std::ranges::find(catalog_.models(), model, &CatalogModel::name);
+  if (found == catalog_.models().end()) {
+    fronts_.erase(model);
+    return std::unexpected(Error{ErrorKind::kNotFound, fmt::format("there is no model '{}'", model),
+                                 "model_not_found"});
+  }
+  auto opened = ModelFront::open(*found);
+  if (!opened) {
+    return std::unexpected(Error{opened.error().kind, opened.error().message, "model_load_failed"});
+  }
+  // Whoever has a front can be sure that its sizes are known.
+  LATHE_TRY_STATUS(PoolLoop::footprint_of(**opened, options_));
+  known = std::move(*opened);
+  return known;
+}
+
+Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
+                                            std::function<void(Status)> on_loaded) {
+  auto job = std::make_unique<PoolJob>();
+  job->model = model;
+  LATHE_TRY(job->front, front(model));
+  job->kv_bytes = PoolLoop::block_bytes(*job->front, options_);
+  job->on_loaded = std::move(on_loaded);
+  return job;
+}
+
+Result<std::unique_ptr<PoolJob>> Pool::prepare(const std::string& model, const Request& request) {
+  auto job = std::make_unique<PoolJob>();
+  job->model = model;
+  LATHE_TRY(job->front, front(model));
+  LATHE_TRY(const Footprint bytes, PoolLoop::footprint_of(*job->front, options_));
+  LATHE_TRY(
+      job->prepared,
+      job->front->prepare(request, static_cast<std::size_t>(job->front->catalog().max_tokens > 0
+                                                                ? job->front->catalog().max_tokens
+                                                                : options_.max_tokens)));
+  GenerationRequest& generation = job->prepared.generation;
+  if (generation.candidates > options_.sequences) {
+    return std::unexpected(Error{ErrorKind::kInvalid,
+                                 fmt::format("n is {}; 1 to {} answers to one request are possible",
+                                             generation.candidates, options_.sequences),
+                                 "unsupported_value"});
+  }
+  // The worst case in blocks: the prompt once, each answer on its own.
+  const std::uint64_t block = PoolLoop::block_bytes(*job->front, options_);
+  const auto worst = [&] {
+    const std::size_t prompt = generation.prompt.size(), n = generation.candidates;
+    const std::size_t whole = (prompt + generation.max_tokens + kChunk - 1) / kChunk;
+    return (whole + (n - 1) * (whole - prompt / kChunk) + (n > 1 ? 1 : 0)) * block;
+  };
+  const std::uint64_t own = bytes.weights + bytes.scratch;
+  const std::uint64_t most = options_.memory - std::min(options_.memory, own);
+  // A limit that nobody asked for gives way to the memory there is.
+  if (request.max_tokens == 0) {
+    while (worst() > most && generation.max_tokens > 1) generation.max_tokens /= 2;
+  }
+  job->kv_bytes = worst();
+  if (job->kv_bytes > most) {
+    return std::unexpected(
+        Error{ErrorKind::kUnavailable,
+              fmt::format("'{}' needs {} ({} weights, {} scratch, {} KV of {} prompt tokens and {} "
+                          "answers of up to {}) and the budget is {}; ask for less, or give "
+                          "--memory more",
+                          model, format_bytes(own + job->kv_bytes), format_bytes(bytes.weights),
+                          format_bytes(bytes.scratch), format_bytes(job->kv_bytes),
+                          generation.prompt.size(), generation.candidates, generation.max_tokens,
+                          format_bytes(options_.memory)),
+              "does_not_fit"});
+  }
+  job->answer = std::make_unique<AnswerBuilder>(*job->front, job->prepared);
+  return job;
+}
+
+void Pool::enqueue(std::unique_ptr<PoolJob> job) {
+  if (loop_.waiting() >= options_.queue) {
+    loop_.count_refused();
+    return job->fail(
+        {ErrorKind::kUnavailable,
+         fmt::format("{} requests are waiting already; try again later", options_.queue),
+         "queue_full"});
+  }
+  // std::function wants what it holds to be copyable.
+  auto shared = std::make_shared<std::unique_ptr<PoolJob>>(std::move(job));
+  post([this, shared] { loop_.add(std::move(*shared)); });
+}
+
+ModelHost::Id Pool::submit(const std::string& model, Request request, OnDelta on_delta,
+                           OnReplies on_replies) {
+  const Id id = next_id_.fetch_add(1);
+  auto job = prepare(model, request);
+  if (!job) {
+    loop_.count_refused();
+    on_replies(std::unexpected(job.error()));
+    return id;
+  }
+  (*job)->id = id;
+  (*job)->on_delta = std::move(on_delta);
+  (*job)->on_replies = std::move(on_replies);
+  enqueue(std::move(*job));
+  return id;
+}
+
+ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> inputs,
+                          OnEmbeddings on_embeddings) {
+  const Id id = next_id_.fetch_add(1);
+  auto job = std::make_unique<PoolJob>();
+  job->id = id;
+  job->model = model;
+  job->on_embeddings = std::move(on_embeddings);
+  const auto refuse = [&](Error error) {
+    loop_.count_refused();
+    job->fail(std::move(error));
+    return id;
+  };
+  auto opened = front(model);
+  if (!opened) return refuse(opened.error());
+  job->front = *opened;
+  std::size_t longest = 0;
+  for (TextInput& input : inputs) {
+    auto tokens = input.ids.empty() ? job->front->tokenizer().encode(input.text, true, false)
+                                    : std::move(input.ids);
+    for (const TokenId token : tokens) {
+      if (token < 0 || static_cast<std::size_t>(token) >= job->front->tokenizer().size())
+        return refuse(
+            {ErrorKind::kInvalid, fmt::format("the input names token {}; the vocabulary has {}",
+                                              token, job->front->tokenizer().size())});
+    }
+    if (tokens.empty())
+      return refuse({ErrorKind::kInvalid, "an input is empty; it needs at least one token"});
+    if (tokens.size() > job->front->context()) {
+      return refuse({ErrorKind::kInvalid,
+                     fmt::format("an input has {} tokens; the context of '{}' holds {}",
+                                 tokens.size(), model, job->front->context()),
+                     "context_length_exceeded"});
+    }
+    longest = std::max(longest, tokens.size());
+    job->texts.push_back(std::move(tokens));
+  }
+  if (job->texts.empty()) return refuse({ErrorKind::kInvalid, "there is no input"});
+  job->kv_bytes = (longest + kChunk - 1) / kChunk * PoolLoop::block_bytes(*job->front, options_);
+  enqueue(std::move(job));
+  return id;
+}
+
+void Pool::cancel(Id id) {
+  post([this, id] { loop_.cancel(id); });
+}
+
+Result<std::vector<std::int32_t>> Pool::tokenize(const std::string& model, std::string_view text,
+                                                 bool add_special, bool parse_special) {
+  LATHE_TRY(const auto opened, front(model));
+  return opened->tokenizer().encode(text, add_special, parse_special);
+}
+
+Result<std::string> Pool::detokenize(const std::string& model,
+                                     const std::vector<std::int32_t>& ids) {
+  LATHE_TRY(const auto opened, front(model));
+  for (const TokenId id : ids) {
+    if (id < 0 || static_cast<std::size_t>(id) >= opened->tokenizer().size())
+      return invalid("there is no token {}; the vocabulary has {}", id, opened->tokenizer().size());
+  }
+  return opened->tokenizer().decode(ids);
+}
+
+Result<std::vector<std::int32_t>> Pool::prompt_of(const std::string& model,
+                                                  const Request& request) {
+  LATHE_TRY(const auto opened, front(model));
+  LATHE_TRY(ModelFront::Prompt prompt, opened->prompt_of(request));
+  return std::move(prompt.tokens);
+}
+
+Status Pool::load(const std::string& model) {
+  auto done = std::make_shared<std::promise<Status>>();
+  auto result = done->get_future();
+  LATHE_TRY(auto job, wish(model, [done](Status status) { done->set_value(std::move(status)); }));
+  enqueue(std::move(job));
+  return result.get();
+}
+
+Status Pool::unload(const std::string& model) {
+  LATHE_TRY_STATUS(front(model));
+  auto done = std::make_shared<std::promise<Status>>();
+  auto result = done->get_future();
+  post([this, model, done] { done->set_value(loop_.unload(model)); });
+  return result.get();
+}
+
+}  // namespace lathe

@@ -1,0 +1,541 @@
+#include "serve/pool/pool_loop.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ground/base/clock.h"
+#include "ground/base/units.h"
+#include "ground/sys/machine.h"
+#include "infer/cache/snapshot.h"
+
+namespace lathe {
+namespace {
+
+// How long a step may keep neighbours waiting, and how long one that has none.
+constexpr double kSharedSeconds = 0.12, kAloneSeconds = 0.4;
+constexpr std::size_t kStepTokens = 512, kFirstPromptTokens = 64, kLeastPromptTokens = 16;
+constexpr double kRateWindow = 5;  // seconds over which tokens a second are shown
+constexpr Milliseconds kPressureEvery{1000};
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+EngineOptions engine_options(const ModelFront& front, const PoolOptions& options) {
+  EngineOptions engine;
+  engine.kv = front.kv();
+  engine.context = front.context();
+  engine.step_tokens = kStepTokens;
+  engine.sequences = options.sequences;
+  // Addresses, not memory: as many as the whole budget could hold.
+  const std::uint64_t block = PoolLoop::block_bytes(front, options);
+  engine.kv_tokens =
+      static_cast<std::size_t>(options.memory / std::max<std::uint64_t>(1, block)) * kChunk;
+  return engine;
+}
+
+}  // namespace
+
+void PoolJob::fail(Error error) {
+  if (on_replies)
+    on_replies(std::unexpected(std::move(error)));
+  else if (on_embeddings)
+    on_embeddings(std::unexpected(std::move(error)));
+  else if (on_loaded)
+    on_loaded(std::unexpected(std::move(error)));
+}
+
+// One model of the catalog: cold, on its way in, or in memory with its engine.
+struct PoolLoop::Place {
+  CatalogModel model;
+  ModelState state = ModelState::kCold;
+  std::string problem;
+  std::shared_ptr<const ModelFront> front;  // null: no request came yet
+  BookedBytes bytes;                        // what it takes in memory
+  std::unique_ptr<Model> weights;
+  std::unique_ptr<Engine> engine;
+  std::thread loader;
+  StopFlag stop_loading;
+  double load_seconds = 0;
+
+  std::deque<std::unique_ptr<PoolJob>> waiting;
+  std::map<SequenceId, std::unique_ptr<PoolJob>> running;
+  std::deque<std::unique_ptr<PoolJob>> embedding;  // the first one is being read
+  bool held = false;                               // takes no new requests: its place is wanted
+  std::uint64_t last_used = 0;
+  double used_seconds = 0;  // of the processor, by priority: who had least comes next
+  double prompt_token_seconds = 0;
+  double rate_since = 0, rate_tokens = 0, rate = 0;
+  std::uint64_t saved_at = 0;  // last_used when the snapshot was written
+
+  bool busy() const { return engine && (!engine->idle() || !embedding.empty()); }
+  // Its oldest request that is not computed on.
+  const PoolJob* oldest_waiting() const {
+    const PoolJob* oldest = waiting.empty() ? nullptr : waiting.front().get();
+    if (engine && engine->waiting() > 0) {
+      for (const auto& [id, job] : running) {
+        if (!engine->is_running(id) && (oldest == nullptr || job->arrived < oldest->arrived))
+          oldest = job.get();
+      }
+    }
+    return oldest;
+  }
+};
+
+PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
+                   std::function<void(std::function<void()>)> post)
+    : options_(options),
+      post_(std::move(post)),
+      team_(options.threads),
+      memory_(options.memory),
+      kv_(options.memory) {
+  for (const CatalogModel& model : catalog.models()) {
+    auto place = std::make_unique<Place>();
+    place->model = model;
+    places_.emplace(model.name, std::move(place));
+  }
+}
+
+PoolLoop::~PoolLoop() = default;
+
+const KernelTable& PoolLoop::kernels_of(const PoolOptions& options) {
+  return options.kernels != nullptr ? *options.kernels : best_kernel_table();
+}
+
+std::uint64_t PoolLoop::block_bytes(const ModelFront& front, const PoolOptions& options) {
+  const auto states = front.blueprint().states();
+  return BlockLayout(states, kernels_of(options).kv_format(front.kv())).bytes();
+}
+
+Result<Footprint> PoolLoop::footprint_of(const ModelFront& front, const PoolOptions& options) {
+  return footprint(front.file(), front.blueprint(), kernels_of(options),
+                   engine_options(front, options),
+                   {.positions = front.context(),
+                    .streams = 1,
+                    .threads = static_cast<std::size_t>(options.threads)});
+}
+
+void PoolLoop::log(const std::string& line) const {
+  if (options_.log) options_.log(line);
+}
+
+void PoolLoop::add(std::unique_ptr<PoolJob> job) {
+  Place& place = *places_.at(job->model);
+  job->arrived = ++uses_;
+  ++counters_.requests;
+  if (!place.front) {
+    const auto bytes = footprint_of(*job->front, options_);
+    LATHE_CHECK(bytes.has_value());  // or the pool would have no front
+    place.front = job->front;
+    place.bytes = {bytes->weights, bytes->scratch};
+  }
+  place.waiting.push_back(std::move(job));
+  waiting_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void PoolLoop::cancel(ModelHost::Id id) {
+  for (auto& [name, place] : places_) {
+    for (auto* queue : {&place->waiting, &place->embedding}) {
+      const auto found = std::ranges::find(*queue, id, [](auto& job) { return job->id; });
+      if (found == queue->end()) continue;
+      if (queue == &place->waiting) waiting_.fetch_sub(1, std::memory_order_relaxed);
+      auto job = std::move(*found);
+      queue->erase(found);
+      const Error error{ErrorKind::kCancelled, "the request was cancelled"};
+      return ended(*place, std::move(job), &error);
+    }
+    for (auto& [sequence, job] : place->running) {
+      if (job->id == id) return place->engine->cancel(sequence);
+    }
+  }
+}
+
+// Books the end of a job and tells its owner, when that has not been done.
+void PoolLoop::ended(Place& place, std::unique_ptr<PoolJob> job, const Error* error) {
+  place.last_used = ++uses_;
+  if (error == nullptr) return;
+  ++(error->kind == ErrorKind::kCancelled ? counters_.cancelled : counters_.failed);
+  job->fail(*error);
+}
+
+Status PoolLoop::unload(const std::string& model) {
+  Place& place = *places_.at(model);
+  if (place.state == ModelState::kLoading || place.busy() || !place.waiting.empty())
+    return fail(ErrorKind::kUnavailable, "'{}' has work in flight; try again when it is done",
+                model);
+  if (place.state == ModelState::kReady) evict(place);
+  return {};
+}
+
+// The pure plan, and its effects.
+void PoolLoop::plan_memory() {
+  const auto waits = [](auto& row) { return row.second->oldest_waiting() != nullptr; };
+  for (auto& [name, place] : places_) place->held = false;
+  if (std::ranges::none_of(places_, waits)) return;
+  ResidencyState state{.limit = memory_.limit(), .models = {}};
+  for (auto& [name, place] : places_) {
+    if (!place->front) continue;
+    ResidencyModel model;
+    model.name = name;
+    model.bytes = place->bytes.total();
+    model.state = place->state == ModelState::kReady     ? ResidencyModel::State::kReady
+                  : place->state == ModelState::kLoading ? ResidencyModel::State::kLoading
+                                                         : ResidencyModel::State::kCold;
+    model.pinned = place->model.pinned;
+    model.busy = place->busy();
+    if (place->engine) model.bound_kv = place->engine->cache().bound_bytes();
+    model.priority = place->model.priority;
+    model.last_used = place->last_used;
+    if (const PoolJob* oldest = place->oldest_waiting()) {
+      model.waiting_since = oldest->arrived;
+      model.least_kv = oldest->kv_bytes;
+    }
+    state.models.push_back(std::move(model));
+  }
+  const ResidencyPlan plan = plan_residency(state);
+  for (const std::string& name : plan.hold) places_.at(name)->held = true;
+  for (const auto& [name, why] : plan.refuse) {
+    Place& place = *places_.at(name);
+    if (place.waiting.empty()) continue;
+    auto job = std::move(place.waiting.front());
+    place.waiting.pop_front();
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    const Error error{ErrorKind::kUnavailable, why, "does_not_fit"};
+    ended(place, std::move(job), &error);
+  }
+  for (const std::string& name : plan.evict) evict(*places_.at(name));
+  if (plan.load) start_load(*places_.at(*plan.load));
+}
+
+// What the weights leave, less what is kept free under memory pressure.
+void PoolLoop::set_kv_limit() {
+  kv_.set_limit(static_cast<std::uint64_t>(static_cast<double>(memory_.left()) * pressure_share_));
+  kv_.shrink();
+}
+
+void PoolLoop::start_load(Place& place) {
+  memory_.book(place.model.name, place.bytes);
+  set_kv_limit();
+  place.state = ModelState::kLoading;
+  place.problem.clear();
+  place.stop_loading.clear();
+  log(fmt::format("loading '{}'", place.model.name));
+  // A team of its own: the engines' one has a single caller.
+  place.loader = std::thread([this, &place, front = place.front] {
+    const double start = now_seconds();
+    ThreadTeam team(std::max(1, options_.threads / 2));
+    auto model = std::make_shared<Result<std::unique_ptr<Model>>>(Model::load(
+        front->file(), team,
+        {.kernels = &kernels_of(options_), .progress = {}, .stop = &place.stop_loading}));
+    const double seconds = now_seconds() - start;
+    post_([this, &place, model, seconds] {
+      place.load_seconds = seconds;
+      finish_load(place, std::move(*model));
+    });
+  });
+}
+
+void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<Model>> model) {
+  if (place.loader.joinable()) place.loader.join();
+  Status status;
+  if (model) {
+    place.weights = std::move(*model);
+    auto engine = Engine::create(*place.weights, place.front->tokenizer(), team_,
+                                 engine_options(*place.front, options_), &kv_);
+    if (engine) {
+      place.engine = std::move(*engine);
+    } else {
+      status = std::unexpected(engine.error());
+    }
+  } else {
+    status = std::unexpected(model.error());
+  }
+  if (!status) {
+    place.weights.reset();
+    memory_.release(place.model.name);
+    set_kv_limit();
+    place.state = ModelState::kFailed;
+    place.problem = status.error().message;
+    log(fmt::format("'{}' cannot be loaded: {}", place.model.name, place.problem));
+    const Error error{status.error().kind, place.problem, "model_load_failed"};
+    while (!place.waiting.empty()) {
+      auto job = std::move(place.waiting.front());
+      place.waiting.pop_front();
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
+      ended(place, std::move(job), &error);
+    }
+    return;
+  }
+  ++counters_.loads;
+  place.state = ModelState::kReady;
+  if (!options_.snapshots.empty()) {
+    const auto loaded = load_snapshot(place.engine->cache(), identity(place),
+                                      options_.snapshots / (place.model.name + ".kv"));
+    if (loaded) {
+      log(fmt::format("'{}': {} remembered blocks are back", place.model.name, *loaded));
+    } else if (loaded.error().kind != ErrorKind::kNotFound) {
+      log(loaded.error().message);
+    }
+  }
+  if (options_.speculate) {
+    if (auto seconds = place.engine->measure_steps())
+      place.engine->use_step_seconds(std::move(*seconds));
+  }
+  log(fmt::format("'{}' is ready after {:.1f} s: {} weights, {} scratch", place.model.name,
+                  place.load_seconds, format_bytes(memory_.of(place.model.name).weights),
+                  format_bytes(memory_.of(place.model.name).scratch)));
+}
+
+std::string PoolLoop::identity(const Place& place) const {
+  return fmt::format("{} {} {}", place.front->identity(), kernels_of(options_).name,
+                     static_cast<int>(place.front->kv()));
+}
+
+void PoolLoop::save(Place& place) {
+  if (options_.snapshots.empty() || place.saved_at == place.last_used) return;
+  place.saved_at = place.last_used;
+  const auto saved =
+      save_snapshot(place.engine->cache(), identity(place),
+                    options_.snapshots / (place.model.name + ".kv"), options_.snapshot_bytes);
+  log(saved ? fmt::format("'{}': {} blocks are on disk", place.model.name, *saved)
+            : saved.error().message);
+}
+
+void PoolLoop::evict(Place& place) {
+  LATHE_CHECK(!place.busy());
+  save(place);
+  place.engine.reset();
+  place.weights.reset();
+  memory_.release(place.model.name);
+  place.state = ModelState::kCold;
+  set_kv_limit();
+  ++counters_.evictions;
+  log(fmt::format("'{}' has left the memory", place.model.name));
+}
+
+// Gives waiting requests to the engine, one ahead of what it has admitted, so that its place can
+// still be given to another model.
+void PoolLoop::hand_over(Place& place) {
+  while (!place.waiting.empty() && !place.held && place.engine->waiting() == 0) {
+    auto job = std::move(place.waiting.front());
+    place.waiting.pop_front();
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    place.last_used = ++uses_;
+    if (job->on_loaded) {
+      job->on_loaded({});
+    } else if (job->on_embeddings) {
+      place.embedding.push_back(std::move(job));
+    } else if (auto id = place.engine->add(job->prepared.generation)) {
+      job->sequence = *id;
+      place.running.emplace(*id, std::move(job));
+    } else {
+      const Error error = id.error();
+      ended(place, std::move(job), &error);
+    }
+  }
+}
+
+// Of those with work, the one that has had least of the processor.
+PoolLoop::Place* PoolLoop::next_place() {
+  Place* next = nullptr;
+  for (auto& [name, place] : places_) {
+    if (place->busy() && (next == nullptr || place->used_seconds < next->used_seconds))
+      next = place.get();
+  }
+  // Who was idle for long has not saved it up.
+  if (next != nullptr) {
+    for (auto& [name, place] : places_) {
+      if (!place->busy()) place->used_seconds = std::max(place->used_seconds, next->used_seconds);
+    }
+  }
+  return next;
+}
+
+// The next piece of the first text; false: there is no memory for it now.
+bool PoolLoop::read_on(Place& place) {
+  PoolJob& job = *place.embedding.front();
+  const Pooling pooling = place.front->blueprint().pooling == Pooling::kNone
+                              ? Pooling::kMean
+                              : place.front->blueprint().pooling;
+  const std::size_t index = job.embeddings.vectors.size();
+  Result<bool> done = false;
+  if (!job.reading) {
+    auto reading = place.engine->read(job.texts[index], pooling);
+    if (!reading && reading.error().kind == ErrorKind::kUnavailable) return false;
+    if (!reading) {
+      done = std::unexpected(reading.error());
+    } else {
+      job.reading = std::move(*reading);
+    }
+  }
+  if (done) done = job.reading->step();
+  if (done && !*done) return true;
+  if (done) {
+    job.embeddings.prompt_tokens += static_cast<std::int64_t>(job.texts[index].size());
+    counters_.prompt_tokens += static_cast<std::int64_t>(job.texts[index].size());
+    job.embeddings.vectors.push_back(job.reading->vector());
+  }
+  job.reading.reset();
+  if (done && job.embeddings.vectors.size() < job.texts.size()) return true;
+  auto ending = std::move(place.embedding.front());
+  place.embedding.pop_front();
+  if (done) ending->on_embeddings(std::move(ending->embeddings));
+  ended(place, std::move(ending), done ? nullptr : &done.error());
+  return true;
+}
+
+void PoolLoop::deliver(Place& place, TokenEvent event) {
+  const auto found = place.running.find(event.request);
+  if (found == place.running.end()) return;
+  PoolJob& job = *found->second;
+  Delta delta = job.answer->add(event);
+  if (event.finished != StopReason::kCancelled) {
+    if (job.on_delta && !(delta.text.empty() && delta.reasoning.empty() && delta.calls.empty() &&
+                          delta.logprobs.empty()))
+      job.on_delta(delta);
+    if (event.token != kNoToken) place.rate_tokens += 1;
+    if (!event.finished || !job.answer->done()) return;
+  }
+  auto replies = job.answer->finish();
+  auto ending = std::move(found->second);
+  place.running.erase(found);
+  if (!replies) return ended(place, std::move(ending), &replies.error());
+  Usage sum;
+  for (const Reply& reply : *replies) sum += reply.usage;
+  counters_.prompt_tokens += sum.prompt_tokens;
+  counters_.cached_tokens += sum.cached_tokens;
+  counters_.completion_tokens += sum.completion_tokens;
+  counters_.accepted_tokens += sum.accepted_tokens;
+  counters_.rejected_tokens += sum.rejected_tokens;
+  ended(place, nullptr, nullptr);
+  ending->on_replies(std::move(replies));
+}
+
+void PoolLoop::step(Place& place) {
+  const double start = now_seconds();
+  const bool others = std::ranges::any_of(
+      places_, [&](auto& row) { return row.second.get() != &place && row.second->busy(); });
+  const bool alone = !others && place.engine->running() <= 1;
+  std::size_t prompt_tokens = kFirstPromptTokens;
+  if (place.prompt_token_seconds > 0) {
+    prompt_tokens = static_cast<std::size_t>(
+        std::clamp((alone ? kAloneSeconds : kSharedSeconds) / place.prompt_token_seconds,
+                   static_cast<double>(kLeastPromptTokens), static_cast<double>(kStepTokens)));
+  }
+  if (!place.embedding.empty()) read_on(place);
+  place.engine->step([&](TokenEvent event) { deliver(place, std::move(event)); }, prompt_tokens);
+  const double end = now_seconds();
+  const Engine::StepSizes& sizes = place.engine->last_step();
+  if (sizes.prompt_tokens >= kLeastPromptTokens) {
+    const double seconds = (end - start) / static_cast<double>(sizes.prompt_tokens);
+    double& known = place.prompt_token_seconds;
+    known = known == 0 ? seconds : 0.7 * known + 0.3 * seconds;
+  }
+  place.used_seconds += (end - start) / std::exp2(place.model.priority);
+  if (end - place.rate_since > kRateWindow) {
+    place.rate = place.rate_tokens / (end - place.rate_since);
+    place.rate_since = end;
+    place.rate_tokens = 0;
+  }
+}
+
+void PoolLoop::watch_pressure() {
+  const Milliseconds now = system_clock().monotonic();
+  if (now - pressure_read_ < kPressureEvery) return;
+  pressure_read_ = now;
+  const std::optional<double> pressure =
+      options_.pressure ? options_.pressure() : memory_pressure();
+  const double before = pressure_share_;
+  if (pressure && *pressure > 0.1) {
+    pressure_share_ = std::max(0.1, pressure_share_ * 0.7);
+  } else if (pressure_share_ < 1) {
+    pressure_share_ = std::min(1.0, pressure_share_ * 1.1);
+  }
+  if (pressure_share_ == before) return;
+  if (pressure_share_ < before)
+    log(fmt::format("memory is short (PSI {:.0f} %): the prefix cache shrinks", *pressure * 100));
+  set_kv_limit();
+}
+
+bool PoolLoop::turn() {
+  watch_pressure();
+  plan_memory();
+  for (auto& [name, place] : places_) {
+    if (place->state == ModelState::kReady) hand_over(*place);
+  }
+  Place* place = next_place();
+  if (place == nullptr) return false;
+  step(*place);
+  return true;
+}
+
+void PoolLoop::idle() {
+  for (auto& [name, place] : places_) {
+    if (place->state == ModelState::kReady && !place->busy()) save(*place);
+  }
+}
+
+void PoolLoop::stop() {
+  const Error error{ErrorKind::kCancelled, "the server is shutting down", "shutting_down"};
+  for (auto& [name, place] : places_) {
+    place->stop_loading.raise();
+    if (place->loader.joinable()) place->loader.join();
+    for (auto* queue : {&place->waiting, &place->embedding}) {
+      for (auto& job : *queue) job->fail(error);
+      queue->clear();
+    }
+    for (auto& [sequence, job] : place->running) {
+      place->engine->cancel(sequence);
+      job->fail(error);
+    }
+    place->running.clear();
+    if (!place->engine) continue;
+    while (place->engine->step([](const TokenEvent&) {})) {
+    }
+    save(*place);
+    place->engine.reset();
+    place->weights.reset();
+  }
+  waiting_.store(0, std::memory_order_relaxed);
+}
+
+HostStatus PoolLoop::status() const {
+  HostStatus status;
+  status.memory_limit = memory_.limit();
+  status.memory_booked = memory_.booked() + kv_.held();
+  status.resident = resident_bytes();
+  status.counters = counters_;
+  status.counters.refused = refused_.load(std::memory_order_relaxed);
+  const double now = now_seconds();
+  for (const auto& [name, place] : places_) {
+    ModelInfo info;
+    if (place->front) {
+      info = place->front->info();
+    } else {
+      info.name = name;
+      info.aliases = place->model.aliases;
+      info.pinned = place->model.pinned;
+      std::error_code error;
+      info.file_bytes = fs::file_size(place->model.file, error);
+    }
+    info.state = place->state;
+    info.problem = place->problem;
+    info.load_seconds = place->load_seconds;
+    info.weights = memory_.of(name).weights;
+    info.scratch = memory_.of(name).scratch;
+    if (place->engine) {
+      const KvCache& cache = place->engine->cache();
+      info.prefix = cache.remembered_bytes();
+      info.kv = cache.pool().held_bytes() - info.prefix;
+      info.running = static_cast<int>(place->engine->running() + place->embedding.size());
+      info.tokens_per_second = now - place->rate_since > 2 * kRateWindow ? 0 : place->rate;
+    }
+    info.waiting =
+        static_cast<int>(place->waiting.size() + (place->engine ? place->engine->waiting() : 0));
+    status.queued += info.waiting;
+    status.models.push_back(std::move(info));
+  }
+  return status;
+}
+
+}  // namespace lathe

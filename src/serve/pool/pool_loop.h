@@ -1,0 +1,116 @@
+// What the pool's one thread does: keeps the queue, carries out the residency plan, steps the
+// engines in turn, delivers what comes of it. No locks: everything here runs on that thread.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include "ground/base/stop.h"
+#include "serve/pool/memory_budget.h"
+#include "serve/pool/model_front.h"
+#include "serve/pool/residency.h"
+
+namespace lathe {
+
+struct PoolOptions {
+  std::uint64_t memory = 0;  // for weights, scratch and KV of all models
+  int threads = 1;
+  std::size_t queue = 256;     // requests that wait, at most
+  int max_tokens = 8192;       // of an answer whose request names no limit
+  std::size_t sequences = 32;  // of one model at once
+  const KernelTable* kernels = nullptr;
+  fs::path snapshots;                                     // a directory; empty: none are kept
+  std::uint64_t snapshot_bytes = std::uint64_t{2} << 30;  // of one model, at most
+  bool speculate = true;
+  std::function<void(const std::string&)> log = {};  // a line; any thread
+  // The share of time that something waits for memory (PSI); a stand-in in tests.
+  std::function<std::optional<double>()> pressure = {};
+};
+
+// One request on its way. It is delivered to exactly once.
+struct PoolJob {
+  ModelHost::Id id = 0;
+  std::string model;
+  std::shared_ptr<const ModelFront> front;
+  std::uint64_t arrived = 0;   // a count
+  std::uint64_t kv_bytes = 0;  // its worst case
+  // A talk, …
+  Prepared prepared;
+  std::unique_ptr<AnswerBuilder> answer;
+  ModelHost::OnDelta on_delta;
+  ModelHost::OnReplies on_replies;
+  SequenceId sequence = 0;  // in the engine
+  // … or texts to embed, …
+  std::vector<std::vector<TokenId>> texts;
+  ModelHost::OnEmbeddings on_embeddings;
+  Embeddings embeddings;
+  std::unique_ptr<Engine::Reading> reading;
+  // … or just a wish for the model to be there.
+  std::function<void(Status)> on_loaded;
+
+  void fail(Error error);
+};
+
+class PoolLoop {
+ public:
+  // `post` hands a task to this loop's thread.
+  PoolLoop(const Catalog& catalog, const PoolOptions& options,
+           std::function<void(std::function<void()>)> post);
+  ~PoolLoop();
+
+  void add(std::unique_ptr<PoolJob> job);
+  void cancel(ModelHost::Id id);
+  Status unload(const std::string& model);
+  // One round: residency, then one step of one model. False: there is nothing to do until a task
+  // comes.
+  bool turn();
+  void idle();  // called when there was nothing to do for a while
+  // Ends every job and takes everything out of memory, with snapshots.
+  void stop();
+  HostStatus status() const;
+  // Of requests that wait, read from any thread.
+  std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+  void count_refused() { refused_.fetch_add(1, std::memory_order_relaxed); }
+
+  // Bytes that a model's weights and scratch will take; and those of one KV block.
+  static Result<Footprint> footprint_of(const ModelFront& front, const PoolOptions& options);
+  static std::uint64_t block_bytes(const ModelFront& front, const PoolOptions& options);
+  static const KernelTable& kernels_of(const PoolOptions& options);
+
+ private:
+  struct Place;  // one model of the catalog
+  void plan_memory();
+  void set_kv_limit();
+  void start_load(Place& place);
+  void finish_load(Place& place, Result<std::unique_ptr<Model>> model);
+  void evict(Place& place);
+  void save(Place& place);
+  std::string identity(const Place& place) const;
+  void hand_over(Place& place);
+  Place* next_place();
+  void step(Place& place);
+  void deliver(Place& place, TokenEvent event);
+  bool read_on(Place& place);
+  void ended(Place& place, std::unique_ptr<PoolJob> job, const Error* error);
+  void watch_pressure();
+  void log(const std::string& line) const;
+
+  const PoolOptions& options_;
+  std::function<void(std::function<void()>)> post_;
+  ThreadTeam team_;
+  MemoryBudget memory_;
+  KvBudget kv_;
+  std::map<std::string, std::unique_ptr<Place>> places_;
+  std::uint64_t uses_ = 0;
+  double pressure_share_ = 1;  // of the KV budget that is used under memory pressure
+  Milliseconds pressure_read_{0};
+  HostCounters counters_;
+  std::atomic<std::size_t> waiting_{0};
+  std::atomic<std::int64_t> refused_{0};
+};
+
+}  // namespace lathe
