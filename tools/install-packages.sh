@@ -4,7 +4,7 @@ set -eu
 
 BUILD="g++ cmake ninja-build pkg-config
   libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libpcre2-dev libpugixml-dev libssl-dev
-  libsqlite3-dev libcurl4-openssl-dev libseccomp-dev libedit-dev
+  libsqlite3-dev libcurl4-openssl-dev libboost1.81-dev libseccomp-dev libedit-dev
   flite1-dev libpocketsphinx-dev libsphinxbase-dev libsndfile1-dev libsamplerate0-dev libebur128-dev"
 RUN="bubblewrap pocketsphinx-en-us espeak-ng python3 git"
 # Only the tests need these: their oracles, their peers and the tools they drive.
