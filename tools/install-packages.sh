@@ -10,6 +10,8 @@ RUN="bubblewrap pocketsphinx-en-us espeak-ng python3 git"
 # Only the tests need these: their oracles, their peers and the tools they drive.
 TEST="libgtest-dev libgmock-dev clang-format python3-jsonschema python3-jinja2 strace iproute2 procps
   binutils g++-aarch64-linux-gnu qemu-user"
+# Node.js may have come from elsewhere, with an npm of its own that Debian's would not fit.
+command -v npm >/dev/null || TEST="$TEST nodejs npm"
 
 # Only `cmake --preset fuzz` needs these. clang 14 cannot read libstdc++ 12's <expected>.
 FUZZ="clang-16 libclang-rt-16-dev"

@@ -53,7 +53,8 @@ ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name) 
 
 ApiResult<std::string> model_of(const Call& call) {
   Fields body(call.body);
-  const std::string asked = body.text("model").value_or("");
+  std::string asked = body.text("model").value_or("");
+  if (asked.empty() && call.dialect == Dialect::kOllama) asked = body.text("name").value_or("");
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
   if (asked.empty()) {
     const HostStatus status = call.host.status();

@@ -9,10 +9,32 @@ namespace {
 
 constexpr std::array kRoutes{
     Route{"POST", "/chat/completions", chat_completions},
+    Route{"POST", "/completions", completions},
+    Route{"POST", "/embeddings", embeddings},
+    Route{"POST", "/responses", responses},
+    Route{"POST", "/responses/input_tokens", input_tokens},
+    Route{"POST", "/messages", messages},
+    Route{"POST", "/messages/count_tokens", count_tokens},
     Route{"GET", "/models", list_models},
     Route{"GET", "/models/*", show_model},
+    Route{"POST", "/models/load", load_model},
+    Route{"POST", "/models/unload", unload_model},
+    Route{"POST", "/tokenize", tokenize},
+    Route{"POST", "/detokenize", detokenize},
+    Route{"POST", "/apply-template", apply_template},
     Route{"GET", "/health", health},
     Route{"GET", "/version", version},
+    Route{"GET", "/metrics", metrics},
+    Route{"GET", "/", ollama_root},
+    Route{"GET", "/api/version", ollama_version},
+    Route{"GET", "/api/tags", ollama_tags},
+    Route{"GET", "/api/ps", ollama_ps},
+    Route{"POST", "/api/show", ollama_show},
+    Route{"POST", "/api/pull", ollama_pull},
+    Route{"POST", "/api/chat", ollama_chat},
+    Route{"POST", "/api/generate", ollama_generate},
+    Route{"POST", "/api/embed", ollama_embed},
+    Route{"POST", "/api/embeddings", ollama_embeddings},
 };
 
 bool matches(const Route& route, std::string_view path, std::string& rest) {
