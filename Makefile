@@ -10,6 +10,7 @@ demo: build
 test:
 	@echo "== packages (build, run, test)"
 	@./tools/install-packages.sh test
+	@./tools/install-clients.sh
 	@echo "== build (release, with tests)"
 	@cmake --preset release -DLATHE_TESTS=ON >build-test.log 2>&1 || { cat build-test.log; exit 1; }
 	@rm -f build-test.log
@@ -32,6 +33,7 @@ format:
 
 asan tsan:
 	@./tools/install-packages.sh test
+	@./tools/install-clients.sh
 	cmake --preset $@ && cmake --build build/$@ -j $(JOBS)
 	ctest --test-dir build/$@ --output-on-failure -j $(JOBS)
 

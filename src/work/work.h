@@ -109,8 +109,10 @@ struct Reply {
   Usage usage;
   std::string model;  // as the worker named it
   std::vector<LogprobEntry> logprobs;
+  std::string stopped_by = {};  // with kStop: the text of Request::stop that ended it, if one did
 };
 
+// The deltas of a candidate put together are its reply. Texts are whole characters.
 struct Delta {
   std::string text;
   std::string reasoning;

@@ -1,0 +1,223 @@
+#include "serve/net/http_server.h"
+
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <condition_variable>
+#include <thread>
+
+#include "ground/sys/port_holder.h"
+#include "serve/net/http_connection.h"
+
+namespace lathe {
+
+using http_detail::Connection;
+using http_detail::Shared;
+using http_detail::Tcp;
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Milliseconds kTick{250};
+constexpr Milliseconds kLastWords{2'000};  // for the ends of answers, once the grace is over
+
+boost::system::error_code listen(Tcp::acceptor& acceptor, const Tcp::endpoint& endpoint) {
+  boost::system::error_code error;
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
+  if (!error && endpoint.address().is_v6()) acceptor.set_option(asio::ip::v6_only(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  return error;
+}
+
+std::unexpected<Error> cannot_listen(const std::string& host, std::uint16_t port,
+                                     const boost::system::error_code& error) {
+  const std::string holder = error == asio::error::address_in_use ? port_holder(port) : "";
+  return fail(ErrorKind::kUnavailable, "cannot listen on {} port {}: {}{}", host, port,
+              error.message(), holder.empty() ? "" : " by " + holder);
+}
+
+}  // namespace
+
+const std::string* HttpRequest::header(std::string_view name) const {
+  for (const auto& [key, value] : headers)
+    if (key == name) return &value;
+  return nullptr;
+}
+
+HttpExchange::HttpExchange(std::shared_ptr<Connection> connection, HttpRequest request)
+    : connection_(std::move(connection)),
+      turn_(connection_->turn()),
+      request_(std::move(request)) {}
+
+HttpExchange::~HttpExchange() {
+  post([](Connection& connection) { connection.abandoned(); });
+}
+
+void HttpExchange::post(std::function<void(Connection&)> work) {
+  connection_->post(turn_, std::move(work));
+}
+
+void HttpExchange::reply(HttpReply reply) {
+  post([reply = std::move(reply)](Connection& connection) { connection.reply(reply); });
+}
+
+void HttpExchange::begin(HttpStreamHead head) {
+  post([head = std::move(head)](Connection& connection) { connection.begin(head); });
+}
+
+void HttpExchange::send(std::string bytes) {
+  post([bytes = std::move(bytes)](Connection& connection) { connection.send(bytes); });
+}
+
+void HttpExchange::end() {
+  post([](Connection& connection) { connection.end(); });
+}
+
+void HttpExchange::finish(HttpReply reply, std::string last) {
+  post([reply = std::move(reply), last = std::move(last)](Connection& connection) {
+    connection.finish(reply, last);
+  });
+}
+
+void HttpExchange::on_gone(std::function<void(HttpGone)> callback) {
+  connection_->set_on_gone(turn_, std::move(callback));
+}
+
+// The listening side: accepts, ticks, stops.
+struct HttpServer::Core {
+  explicit Core(HttpServerConfig config)
+      : shared(std::make_shared<Shared>(std::move(config))), timer(shared->io) {}
+
+  Status open() {
+    const HttpServerConfig& config = shared->config;
+    port = config.port;
+    for (const std::string& host : config.hosts) {
+      boost::system::error_code error;
+      const auto address = asio::ip::make_address(host, error);
+      if (error) return invalid("cannot listen on '{}': it is not an IP address", host);
+      auto acceptor = std::make_unique<Tcp::acceptor>(shared->io);
+      error = listen(*acceptor, {address, port});
+      // A machine may have no IPv6, and a port that was free for one family may not be for both.
+      const bool taken = error == asio::error::address_in_use;
+      if (error && address.is_v6() && !acceptors.empty() && !(taken && config.port != 0)) continue;
+      if (error) return cannot_listen(host, port, error);
+      if (port == 0) port = acceptor->local_endpoint().port();
+      acceptors.push_back(std::move(acceptor));
+    }
+    if (acceptors.empty()) return invalid("there is no address to listen on");
+    return {};
+  }
+
+  void run() {
+    for (auto& acceptor : acceptors) accept(*acceptor);
+    tick();
+    thread = std::thread([this] { shared->io.run(); });
+  }
+
+  void accept(Tcp::acceptor& acceptor) {
+    acceptor.async_accept(
+        [this, &acceptor](const boost::system::error_code& error, Tcp::socket socket) {
+          if (error == asio::error::operation_aborted || shared->stopping) return;
+          if (!error) admit(std::move(socket));
+          if (!error || error == asio::error::connection_aborted) return accept(acceptor);
+          // No descriptor is free: some will be.
+          auto pause = std::make_shared<asio::steady_timer>(shared->io, Milliseconds(100));
+          pause->async_wait([this, &acceptor, pause](const boost::system::error_code& cancelled) {
+            if (!cancelled && !shared->stopping) accept(acceptor);
+          });
+        });
+  }
+
+  void admit(Tcp::socket socket) {
+    boost::system::error_code ignored;
+    socket.set_option(Tcp::no_delay(true), ignored);
+    auto connection = std::make_shared<Connection>(shared, std::move(socket));
+    shared->connections.insert(connection);
+    {
+      const std::lock_guard lock(shared->mutex);
+      shared->open_count = shared->connections.size();
+    }
+    connection->start();
+    if (shared->connections.size() > shared->config.limits.connections)
+      connection->refuse(503, "too many connections; try again");
+  }
+
+  std::vector<std::shared_ptr<Connection>> all() const {
+    return {shared->connections.begin(), shared->connections.end()};
+  }
+
+  void tick() {
+    const auto now = std::chrono::steady_clock::now();
+    for (const auto& connection : all()) connection->tick(now);
+    if (shared->stopping) {
+      if (now >= last_words_end)
+        for (const auto& connection : all()) connection->close();
+      else if (now >= grace_end && !std::exchange(told, true))
+        for (const auto& connection : all()) connection->shut_down();
+      if (shared->connections.empty()) return shared->io.stop();
+    }
+    timer.expires_after(shared->stopping ? kTick / 10 : kTick);
+    timer.async_wait([this](const boost::system::error_code& error) {
+      if (!error) tick();
+    });
+  }
+
+  void stop(Milliseconds grace) {
+    if (!thread.joinable()) return;
+    asio::post(shared->io, [this, grace] {
+      shared->stopping = true;
+      grace_end = std::chrono::steady_clock::now() + grace;
+      last_words_end = grace_end + kLastWords;
+      for (auto& acceptor : acceptors) acceptor->close();
+      for (const auto& connection : all()) connection->stop();
+    });
+    thread.join();
+    {
+      const std::lock_guard lock(shared->mutex);
+      shared->closed = true;
+    }
+    shared->pool.join();
+    // What was posted meanwhile holds connections: it runs into closed ones, and is gone.
+    shared->io.restart();
+    shared->io.poll();
+  }
+
+  std::shared_ptr<Shared> shared;
+  std::vector<std::unique_ptr<Tcp::acceptor>> acceptors;
+  asio::steady_timer timer;
+  std::thread thread;
+  std::uint16_t port = 0;
+  std::chrono::steady_clock::time_point grace_end, last_words_end;
+  bool told = false;
+};
+
+HttpServer::HttpServer(std::unique_ptr<Core> core) : core_(std::move(core)) {}
+
+HttpServer::~HttpServer() {
+  stop(Milliseconds(0));
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerConfig config) {
+  auto core = std::make_unique<Core>(std::move(config));
+  LATHE_TRY_STATUS(core->open());
+  core->run();
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(core)));
+}
+
+std::uint16_t HttpServer::port() const {
+  return core_->port;
+}
+
+std::size_t HttpServer::connections() const {
+  const std::lock_guard lock(core_->shared->mutex);
+  return core_->shared->open_count;
+}
+
+void HttpServer::stop(Milliseconds grace) {
+  core_->stop(grace);
+}
+
+}  // namespace lathe

@@ -1,0 +1,28 @@
+// POST /models/load, /models/unload: for whoever runs the server. They need the key where there is
+// one, and come from this machine where there is none.
+#include "serve/server/endpoints.h"
+#include "serve/server/fields.h"
+
+namespace lathe {
+namespace {
+
+Outcome with_model(Call& call, Status (ModelHost::*action)(const std::string&)) {
+  if (!call.body.contains("model")) return refuse("'model' is missing", "model");
+  LATHE_TRY(const std::string model, model_of(call));
+  if (const Status status = (call.host.*action)(model); !status)
+    return std::unexpected(api_error(status.error()));
+  LATHE_TRY(const ModelInfo info, model_info(call.host, model));
+  return json_reply({{"model", model}, {"state", model_state_name(info.state)}});
+}
+
+}  // namespace
+
+Outcome load_model(Call& call) {
+  return with_model(call, &ModelHost::load);
+}
+
+Outcome unload_model(Call& call) {
+  return with_model(call, &ModelHost::unload);
+}
+
+}  // namespace lathe

@@ -1,0 +1,121 @@
+#include "serve/server/answer.h"
+
+#include <mutex>
+
+namespace lathe {
+namespace {
+
+class Answer : public std::enable_shared_from_this<Answer> {
+ public:
+  Answer(Call& call, const AnswerShape& shape, std::size_t requests,
+         std::unique_ptr<AnswerWriter> writer)
+      : host_(call.host),
+        exchange_(call.exchange),
+        dialect_(call.dialect),
+        stream_(shape.stream),
+        writer_(std::move(writer)),
+        replies_(requests),
+        missing_(requests) {}
+
+  void start(const std::string& model, std::vector<Request> requests) {
+    for (std::size_t i = 0; i < requests.size() && !over(); ++i) {
+      const ModelHost::Id id = host_.submit(
+          model, std::move(requests[i]),
+          [self = shared_from_this(), i](const Delta& delta) { self->take(i, delta); },
+          [self = shared_from_this(), i](Result<std::vector<Reply>> replies) {
+            self->take(i, std::move(replies));
+          });
+      const std::lock_guard lock(mutex_);
+      ids_.push_back(id);
+    }
+    if (over()) cancel();  // a part failed at once: the others need not go on
+    exchange_->on_gone([self = shared_from_this()](HttpGone why) { self->gone(why); });
+  }
+
+ private:
+  bool over() {
+    const std::lock_guard lock(mutex_);
+    return over_;
+  }
+
+  void take(std::size_t index, const Delta& delta) {
+    const std::lock_guard lock(mutex_);
+    if (!over_ && stream_) exchange_->send(writer_->delta(index, delta));
+  }
+
+  void take(std::size_t index, Result<std::vector<Reply>> replies) {
+    if (!replies) return fail(api_error(replies.error()));
+    const std::lock_guard lock(mutex_);
+    if (over_) return;
+    replies_[index] = std::move(*replies);
+    if (--missing_ > 0) return;
+    over_ = true;
+    if (!stream_) return exchange_->reply(json_reply(writer_->whole(replies_)));
+    exchange_->send(writer_->last(replies_));
+    exchange_->end();
+  }
+
+  void fail(const ApiError& error) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (std::exchange(over_, true)) return;
+      const std::string last = stream_ ? writer_->broken(error) : std::string();
+      if (stream_ && writer_->streams_failure(error)) exchange_->send(last), exchange_->end();
+      exchange_->finish(error_reply(dialect_, error), last);
+    }
+    cancel();
+  }
+
+  void cancel() {
+    std::vector<ModelHost::Id> ids;
+    {
+      const std::lock_guard lock(mutex_);
+      ids = ids_;
+    }
+    for (const ModelHost::Id id : ids) host_.cancel(id);
+  }
+
+  void gone(HttpGone why) {
+    if (why == HttpGone::kShutdown)
+      return fail({503, "the server is shutting down", {}, "shutting_down", 1});
+    fail({499, "cancelled: the client closed its side of the connection", {}, "cancelled"});
+  }
+
+  ModelHost& host_;
+  const std::shared_ptr<HttpExchange> exchange_;
+  const Dialect dialect_;
+  const bool stream_;
+
+  std::mutex mutex_;  // guards what follows
+  std::unique_ptr<AnswerWriter> writer_;
+  std::vector<std::vector<Reply>> replies_;
+  std::size_t missing_;
+  std::vector<ModelHost::Id> ids_;
+  bool over_ = false;
+};
+
+}  // namespace
+
+HttpStreamHead event_stream() {
+  return {"text/event-stream",
+          {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}},
+          ": ping\n\n"};
+}
+
+std::string sse_data(const Json& data) {
+  return fmt::format("data: {}\n\n", dump_json(data));
+}
+
+std::string sse_event(std::string_view name, const Json& data) {
+  return fmt::format("event: {}\ndata: {}\n\n", name, dump_json(data));
+}
+
+Outcome answer(Call& call, const std::string& model, std::vector<Request> requests,
+               const AnswerShape& shape, std::unique_ptr<AnswerWriter> writer) {
+  const auto answer = std::make_shared<Answer>(call, shape, requests.size(), std::move(writer));
+  if (shape.stream) call.exchange->begin(shape.head);
+  answer->start(model, std::move(requests));
+  return std::nullopt;
+}
+
+}  // namespace lathe

@@ -1,0 +1,44 @@
+// The way of every generation through the server: requests go to the host, what comes back goes
+// through a writer to the client, and a client that is gone ends the work.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "serve/server/call.h"
+
+namespace lathe {
+
+// One an answer. Says in one API's words what the host says. Calls come one at a time.
+class AnswerWriter {
+ public:
+  virtual ~AnswerWriter() = default;
+  // Bytes of the stream for a delta of request number `index`; may be none.
+  virtual std::string delta(std::size_t index, const Delta& delta) = 0;
+  // The rest of the stream.
+  virtual std::string last(const std::vector<std::vector<Reply>>& replies) = 0;
+  // All of it, where no stream is wanted.
+  virtual Json whole(const std::vector<std::vector<Reply>>& replies) = 0;
+  // How a stream says that it broke off.
+  virtual std::string broken(const ApiError& error) = 0;
+  // Whether a failure before the first byte is also told by a stream.
+  virtual bool streams_failure(const ApiError&) const { return false; }
+};
+
+struct AnswerShape {
+  bool stream = false;
+  HttpStreamHead head = {};
+};
+
+// The head of a stream of server-sent events; pings keep it alive.
+HttpStreamHead event_stream();
+// One event.
+std::string sse_data(const Json& data);
+std::string sse_event(std::string_view name, const Json& data);
+
+// Submits and returns.
+Outcome answer(Call& call, const std::string& model, std::vector<Request> requests,
+               const AnswerShape& shape, std::unique_ptr<AnswerWriter> writer);
+
+}  // namespace lathe

@@ -1,0 +1,107 @@
+#include "serve/server/api_error.h"
+
+#include <array>
+
+#include "serve/server/names.h"
+
+namespace lathe {
+namespace {
+
+constexpr int kRetrySeconds = 2;
+
+struct CodeRow {
+  std::string_view code;
+  int status;
+};
+constexpr std::array<CodeRow, 6> kCodes{{{"model_not_found", 404},
+                                         {"context_length_exceeded", 400},
+                                         {"queue_full", 429},
+                                         {"does_not_fit", 507},
+                                         {"shutting_down", 503},
+                                         {"unsupported_value", 400}}};
+
+int status_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kInvalid:
+      return 400;
+    case ErrorKind::kNotFound:
+      return 404;
+    case ErrorKind::kUnavailable:
+      return 503;
+    case ErrorKind::kDenied:
+      return 403;
+    case ErrorKind::kTimeout:
+      return 504;
+    case ErrorKind::kCancelled:
+      return 499;
+  }
+  return 500;
+}
+
+std::string_view openai_type(int status) {
+  if (status == 401) return "authentication_error";
+  if (status == 403) return "permission_error";
+  if (status == 429) return "rate_limit_error";
+  return status < 500 ? "invalid_request_error" : "server_error";
+}
+
+std::string_view anthropic_type(int status) {
+  if (status == 401) return "authentication_error";
+  if (status == 403) return "permission_error";
+  if (status == 404) return "not_found_error";
+  if (status == 413) return "request_too_large";
+  if (status == 429) return "rate_limit_error";
+  if (status == 503) return "overloaded_error";
+  return status < 500 ? "invalid_request_error" : "api_error";
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+}  // namespace
+
+Dialect dialect_of(std::string_view path) {
+  while (path.starts_with("/v1/")) path.remove_prefix(3);
+  if (path == "/messages" || path.starts_with("/messages/")) return Dialect::kAnthropic;
+  if (path.starts_with("/api/")) return Dialect::kOllama;
+  return Dialect::kOpenAi;
+}
+
+ApiError api_error(const Error& error) {
+  ApiError api{status_of(error.kind), error.message, {}, error.code};
+  for (const CodeRow& row : kCodes)
+    if (row.code == error.code) api.status = row.status;
+  if (api.status == 429 || api.status == 503) api.retry_after = kRetrySeconds;
+  return api;
+}
+
+Json error_json(Dialect dialect, const ApiError& error) {
+  switch (dialect) {
+    case Dialect::kOpenAi:
+      return {{"error",
+               {{"message", error.message},
+                {"type", openai_type(error.status)},
+                {"param", text_or_null(error.param)},
+                {"code", text_or_null(error.code)}}}};
+    case Dialect::kAnthropic:
+      return {{"type", "error"},
+              {"error", {{"type", anthropic_type(error.status)}, {"message", error.message}}},
+              {"request_id", fresh_id("req_")}};
+    case Dialect::kOllama:
+      return {{"error", error.message}};
+  }
+  return {};
+}
+
+HttpReply error_reply(Dialect dialect, const ApiError& error) {
+  HttpReply reply{error.status, dump_json(error_json(dialect, error))};
+  if (error.retry_after > 0)
+    reply.headers.emplace_back("Retry-After", std::to_string(error.retry_after));
+  else if (error.status >= 500 || error.status == 408 || error.status == 409)
+    reply.headers.emplace_back("x-should-retry", "false");
+  if (error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return reply;
+}
+
+}  // namespace lathe

@@ -1,0 +1,32 @@
+// One request to an endpoint, and what an endpoint gives back.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "serve/server/api_error.h"
+#include "work/model_host.h"
+
+namespace lathe {
+
+struct Call {
+  ModelHost& host;
+  std::shared_ptr<HttpExchange> exchange;
+  Dialect dialect = Dialect::kOpenAi;
+  std::string rest;  // of the path: what the route's '*' stands for
+  Json body;         // of a POST: an object
+};
+
+// A reply at once; nothing: the answer is under way and writes to the exchange itself.
+using Outcome = ApiResult<std::optional<HttpReply>>;
+
+inline HttpReply json_reply(const Json& body) {
+  return {200, dump_json(body)};
+}
+
+// The model that a body asks for. None asked for is fine where there is only one.
+ApiResult<std::string> model_of(const Call& call);
+ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name);
+
+}  // namespace lathe

@@ -1,0 +1,23 @@
+// Pieces of OpenAI's answers that several endpoints share.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "work/work.h"
+
+namespace lathe {
+
+using Replies = std::vector<std::vector<Reply>>;
+
+Usage usage_of(const Replies& replies);
+Json chat_usage_json(const Usage& usage);  // of chat completions and completions
+Json tool_call_json(const FunctionCall& call);
+// {"content": […], "refusal": null}
+Json chat_logprobs_json(std::span<const LogprobEntry> entries);
+Json logprob_json(const LogprobEntry& entry);
+std::string_view chat_finish_reason(const Reply& reply);
+// Every call has a name of its own, whatever the model gave it.
+FunctionCall with_id(FunctionCall call);
+
+}  // namespace lathe

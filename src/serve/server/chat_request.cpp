@@ -1,0 +1,279 @@
+#include "serve/server/chat_request.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::int64_t kMaxTokens = std::numeric_limits<int>::max();
+constexpr std::size_t kMaxStops = 16, kMaxStopBytes = 4096;
+constexpr int kMaxCandidates = 128, kMaxLogprobs = 20;
+constexpr std::string_view kTextOnly = "this model takes text only";
+
+template <class T>
+void keep(std::optional<T>& target, std::optional<T> given) {
+  if (given) target = std::move(given);
+}
+
+void read_logit_bias(Fields& body, Request& request) {
+  const Json& biases = body.object("logit_bias");
+  if (!biases.is_object()) return;
+  Fields inner = body.within("logit_bias");
+  for (const auto& [key, bias] : biases.items()) {
+    int id = -1;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (error != std::errc() || end != key.data() + key.size() || id < 0)
+      return inner.refuse(key, "must be a token id, an integer from 0 on");
+    if (const auto value = inner.number(key, -100, 100)) request.sampling.logit_bias[id] = *value;
+  }
+}
+
+void read_lengths(Fields& body, Request& request) {
+  const auto old_name = body.whole("max_tokens", 1, kMaxTokens);
+  const auto new_name = body.whole("max_completion_tokens", 1, kMaxTokens);
+  request.max_tokens = static_cast<int>(new_name.value_or(old_name.value_or(0)));
+  request.candidates = static_cast<int>(body.whole("n", 1, kMaxCandidates).value_or(1));
+}
+
+void read_logprobs(Fields& body, Request& request) {
+  const bool wanted = body.flag("logprobs", false);
+  const auto top = body.whole("top_logprobs", 0, kMaxLogprobs);
+  if (top.value_or(0) > 0 && !wanted) body.refuse("top_logprobs", "needs 'logprobs': true");
+  if (wanted) request.top_logprobs = static_cast<int>(top.value_or(0));
+}
+
+void read_prediction(Fields& body, Request& request) {
+  if (!body.object("prediction").is_object()) return;
+  Fields prediction = body.within("prediction");
+  if (prediction.text("type").value_or("content") != "content")
+    prediction.refuse("type", "must be \"content\"");
+  request.prediction = read_content(prediction, "content");
+}
+
+FunctionCall read_call(Fields& call) {
+  Fields function = call.within("function");
+  FunctionCall read{call.text("id").value_or(""), function.text("name").value_or(""), ""};
+  const Json& arguments = function.raw("arguments");
+  // An object is what some clients send, though the API says text.
+  read.arguments =
+      arguments.is_object() ? dump_json(arguments) : function.text("arguments").value_or("{}");
+  if (read.name.empty()) function.refuse("name", "must name the function that was called");
+  return read;
+}
+
+Message read_message(Fields& fields) {
+  Message message;
+  message.role = fields.text("role").value_or("");
+  if (message.role == "developer") message.role = "system";
+  const bool result = message.role == "tool" || message.role == "function";
+  if (!result && message.role != "system" && message.role != "user" && message.role != "assistant")
+    fields.refuse("role", "must be system, developer, user, assistant, tool or function");
+  message.content = read_content(fields, "content");
+  if (result) {
+    message.role = "tool";
+    message.call_id = fields.text("tool_call_id").value_or("");
+    message.name = fields.text("name").value_or("");
+  }
+  if (message.role != "assistant") return message;
+  message.reasoning =
+      fields.text("reasoning_content").value_or(fields.text("reasoning").value_or(""));
+  if (message.content.empty()) message.content = fields.text("refusal").value_or("");
+  for (Fields& call : fields.each("tool_calls")) message.calls.push_back(read_call(call));
+  return message;
+}
+
+void read_tools(Fields& body, Request& request) {
+  for (const char* old : {"functions", "function_call"})
+    if (body.has(old)) body.refuse(old, "is not known any more: use 'tools' and 'tool_choice'");
+  for (Fields& tool : body.each("tools")) {
+    if (tool.text("type").value_or("function") != "function")
+      tool.refuse("type", "must be \"function\": this server runs no tools itself");
+    add_tool(tool.within("function"), "parameters", request);
+  }
+  read_tool_choice(body, "function", request);
+  request.parallel_calls = body.flag("parallel_tool_calls", true);
+}
+
+}  // namespace
+
+std::string read_content(Fields& holder, std::string_view key) {
+  if (!holder.raw(key).is_array()) return holder.text(key).value_or("");
+  std::string content;
+  bool first = true;
+  for (Fields& part : holder.each(key)) {
+    const std::string type = part.text("type").value_or("text");
+    const bool refusal = type == "refusal";
+    if (!refusal && type != "text" && type != "input_text" && type != "output_text" &&
+        type != "summary_text" && type != "reasoning_text") {
+      part.refuse("type", fmt::format("is '{}': {}", clip_utf8(type, 40), kTextOnly),
+                  "unsupported_value");
+      break;
+    }
+    if (!std::exchange(first, false)) content += '\n';
+    const auto text = part.text(refusal ? "refusal" : "text");
+    if (!text) part.refuse(refusal ? "refusal" : "text", "is missing");
+    content += text.value_or("");
+  }
+  return content;
+}
+
+void read_sampling(Fields& body, Request& request) {
+  Sampling& sampling = request.sampling;
+  keep(sampling.temperature, body.number("temperature", 0, 2));
+  keep(sampling.top_p, body.number("top_p", 0, 1));
+  keep(sampling.min_p, body.number("min_p", 0, 1));
+  keep(sampling.typical_p, body.number("typical_p", 0, 1));
+  keep(sampling.repeat_penalty, body.number("repeat_penalty", 0.01, 100));
+  keep(sampling.frequency_penalty, body.number("frequency_penalty", -2, 2));
+  keep(sampling.presence_penalty, body.number("presence_penalty", -2, 2));
+  keep(sampling.seed, body.whole("seed", std::numeric_limits<std::int64_t>::min(),
+                                 std::numeric_limits<std::int64_t>::max()));
+  if (const auto top_k = body.whole("top_k", -1, kMaxTokens))
+    sampling.top_k = static_cast<int>(std::max<std::int64_t>(*top_k, 0));
+  read_logit_bias(body, request);
+}
+
+void read_stop(Fields& body, std::string_view key, Request& request) {
+  if (body.raw(key).is_string()) {
+    request.stop.push_back(body.raw(key).get<std::string>());
+  } else if (body.has(key)) {
+    const Json& stops = body.array(key);
+    if (stops.size() > kMaxStops)
+      return body.refuse(key, fmt::format("may have {} texts at most", kMaxStops));
+    for (const Json& stop : stops) {
+      if (!stop.is_string()) return body.refuse(key, "must be a string or an array of strings");
+      request.stop.push_back(stop.get<std::string>());
+    }
+  }
+  for (const std::string& stop : request.stop)
+    if (stop.empty() || stop.size() > kMaxStopBytes)
+      return body.refuse(key, fmt::format("must have texts of 1 to {} bytes", kMaxStopBytes));
+}
+
+void read_format(Fields format, std::string_view schema_holder, Request& request) {
+  const std::string type = format.text("type").value_or("text");
+  if (type == "text") return;
+  if (type != "json_object" && type != "json_schema")
+    return format.refuse("type", "must be text, json_object or json_schema");
+  Fields holder =
+      schema_holder.empty() || type == "json_object" ? format : format.within(schema_holder);
+  const Json& schema = holder.raw("schema");
+  if (!schema.is_null() && !schema.is_object() && !schema.is_boolean())
+    return holder.refuse("schema", "must be a JSON schema: an object");
+  if (!schema.is_null())
+    request.schema = schema;
+  else if (type == "json_object")
+    request.json_object = true;
+  else
+    holder.refuse("schema", "is missing");
+}
+
+void read_effort(Fields& body, std::string_view key, Request& request) {
+  const auto effort = body.text(key);
+  if (!effort) return;
+  if (effort->size() > 32) return body.refuse(key, "must be low, medium, high or the like");
+  request.template_variables["reasoning_effort"] = *effort;
+  if (*effort == "none") request.template_variables["enable_thinking"] = false;
+}
+
+void add_tool(Fields function, std::string_view parameters, Request& request) {
+  const std::string name = function.text("name").value_or("");
+  if (name.empty() || name.size() > 256)
+    return function.refuse("name", "must be a function's name, of 1 to 256 bytes");
+  Json json = {{"name", name}};
+  if (const auto text = function.text("description")) json["description"] = *text;
+  const Json& schema = function.object(parameters);
+  json["parameters"] =
+      schema.is_object() ? schema : Json{{"type", "object"}, {"properties", Json::object()}};
+  if (function.has("strict")) json["strict"] = function.flag("strict", false);
+  request.tools.push_back({{"type", "function"}, {"function", std::move(json)}});
+}
+
+void choose_function(Fields& body, std::string_view key, const std::string& name,
+                     Request& request) {
+  request.tool_choice = ToolChoice::kFunction;
+  request.tool_name = name;
+  for (const Json& tool : request.tools)
+    if (json_string(tool["function"], "name") == name) return;
+  body.refuse(key, fmt::format("names the function '{}', which is not among the tools",
+                               clip_utf8(name, 100)));
+}
+
+void check_tool_choice(Fields& body, std::string_view key, const Request& request) {
+  if (request.tool_choice == ToolChoice::kRequired && request.tools.empty())
+    body.refuse(key, "requires a call, but there are no tools");
+}
+
+void read_tool_choice(Fields& body, std::string_view name_holder, Request& request) {
+  const Json& choice = body.raw("tool_choice");
+  if (choice.is_null()) return;
+  if (choice.is_object()) {
+    Fields fields = body.within("tool_choice");
+    if (fields.text("type").value_or("function") != "function")
+      return fields.refuse("type", "must be \"function\"", "unsupported_value");
+    Fields holder = name_holder.empty() ? fields : fields.within(name_holder);
+    return choose_function(body, "tool_choice", holder.text("name").value_or(""), request);
+  }
+  const std::string word = body.text("tool_choice").value_or("auto");
+  if (word == "none")
+    request.tool_choice = ToolChoice::kNone;
+  else if (word == "required" || word == "any")
+    request.tool_choice = ToolChoice::kRequired;
+  else if (word != "auto")
+    body.refuse("tool_choice", "must be none, auto, required or a function");
+  check_tool_choice(body, "tool_choice", request);
+}
+
+void merge_leading_system(std::vector<Message>& messages) {
+  const auto is_system = [](const Message& message) { return message.role == "system"; };
+  const auto end = std::ranges::find_if_not(messages, is_system);
+  if (end - messages.begin() < 2) return;
+  for (auto it = messages.begin() + 1; it != end; ++it)
+    messages.front().content += "\n\n" + it->content;
+  messages.erase(messages.begin() + 1, end);
+}
+
+void name_tool_results(std::vector<Message>& messages) {
+  std::map<std::string, std::string> names;
+  for (Message& message : messages) {
+    for (const FunctionCall& call : message.calls) names[call.id] = call.name;
+    const auto known = names.find(message.call_id);
+    if (message.role == "tool" && message.name.empty() && known != names.end())
+      message.name = known->second;
+  }
+}
+
+ApiResult<Request> chat_request(const Json& json) {
+  Fields body(json);
+  Request request;
+  request.time_limit =
+      std::chrono::hours(24);  // how long an answer may take is the client's choice
+  for (Fields& message : body.each("messages")) request.messages.push_back(read_message(message));
+  if (request.messages.empty()) body.refuse("messages", "must have at least one message");
+  merge_leading_system(request.messages);
+  name_tool_results(request.messages);
+  read_lengths(body, request);
+  read_sampling(body, request);
+  read_stop(body, "stop", request);
+  read_logprobs(body, request);
+  read_tools(body, request);
+  read_format(body.within("response_format"), "json_schema", request);
+  request.grammar = body.text("grammar").value_or("");
+  read_prediction(body, request);
+  request.keep_prefix = body.text("prompt_cache_retention").value_or("") == "24h";
+  if (const Json& variables = body.object("chat_template_kwargs"); variables.is_object())
+    request.template_variables = variables;
+  read_effort(body, "reasoning_effort", request);
+  for (const Json& modality : body.array("modalities"))
+    if (modality != "text")
+      body.refuse("modalities", std::string("must be [\"text\"]: ") + std::string(kTextOnly),
+                  "unsupported_value");
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  return request;
+}
+
+}  // namespace lathe

@@ -1,0 +1,32 @@
+// OpenAI's chat completions body → Request; the parts that other endpoints share.
+#pragma once
+
+#include "serve/server/fields.h"
+#include "work/work.h"
+
+namespace lathe {
+
+// All that says how tokens are drawn and when it ends, in OpenAI's words.
+void read_sampling(Fields& body, Request& request);
+void read_stop(Fields& body, std::string_view key, Request& request);
+// {type: text | json_object | json_schema …}; `schema_holder`: the fields of the schema itself
+// stand in an object of this name ("json_schema"), or beside the type ("").
+void read_format(Fields format, std::string_view schema_holder, Request& request);
+void read_effort(Fields& body, std::string_view key, Request& request);
+// Appends one function in OpenAI's nested shape. `function` has name, description, `parameters`.
+void add_tool(Fields function, std::string_view parameters, Request& request);
+// After the tools: "none" "auto" "required", or a function's name in an object.
+void read_tool_choice(Fields& body, std::string_view name_holder, Request& request);
+void choose_function(Fields& body, std::string_view key, const std::string& name, Request& request);
+void check_tool_choice(Fields& body, std::string_view key, const Request& request);
+// A string, null, or parts of type `text` (and its cousins in other APIs); what is no text is
+// refused.
+std::string read_content(Fields& holder, std::string_view key);
+// Templates know one system message, at the start.
+void merge_leading_system(std::vector<Message>& messages);
+// Templates want to know which function a result is of.
+void name_tool_results(std::vector<Message>& messages);
+
+ApiResult<Request> chat_request(const Json& body);
+
+}  // namespace lathe

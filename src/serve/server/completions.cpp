@@ -1,0 +1,181 @@
+// POST /v1/completions: a text, texts, or token ids, gone on with as they are.
+#include <limits>
+
+#include "serve/server/answer.h"
+#include "serve/server/chat_reply.h"
+#include "serve/server/chat_request.h"
+#include "serve/server/endpoints.h"
+#include "serve/server/names.h"
+#include "serve/server/text_inputs.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kMaxPrompts = 256;
+
+class CompletionWriter : public AnswerWriter {
+ public:
+  CompletionWriter(std::string model, const Request& request, bool include_usage,
+                   std::vector<std::string> echoes)
+      : model_(std::move(model)),
+        logprobs_(request.top_logprobs >= 0),
+        include_usage_(include_usage),
+        candidates_(static_cast<std::size_t>(request.candidates)),
+        echoes_(std::move(echoes)),
+        lengths_(echoes_.size() * candidates_, 0) {}
+
+  std::string delta(std::size_t index, const Delta& delta) override {
+    if (delta.text.empty() && delta.logprobs.empty()) return {};
+    const std::size_t choice = index * candidates_ + static_cast<std::size_t>(delta.candidate);
+    const std::string bytes = opening();
+    return bytes + chunk(choice, delta.text, nullptr, &delta.logprobs);
+  }
+
+  std::string last(const Replies& replies) override {
+    std::string bytes = opening();
+    for (std::size_t i = 0; i < replies.size(); ++i)
+      for (std::size_t k = 0; k < replies[i].size(); ++k)
+        bytes += chunk(i * candidates_ + k, "", chat_finish_reason(replies[i][k]));
+    if (include_usage_) {
+      Json json = frame(Json::array());
+      json["usage"] = chat_usage_json(usage_of(replies));
+      bytes += sse_data(json);
+    }
+    return bytes + "data: [DONE]\n\n";
+  }
+
+  Json whole(const Replies& replies) override {
+    Json choices = Json::array();
+    for (std::size_t i = 0; i < replies.size(); ++i)
+      for (const Reply& reply : replies[i]) {
+        const std::size_t index = choices.size();
+        lengths_[index] = echoes_[i].size();
+        Json logprobs = logprobs_ ? logprobs_json(index, reply.logprobs) : Json();
+        choices.push_back(
+            choice(index, echoes_[i] + reply.text, chat_finish_reason(reply), std::move(logprobs)));
+      }
+    Json json = frame(std::move(choices));
+    json["usage"] = chat_usage_json(usage_of(replies));
+    return json;
+  }
+
+  std::string broken(const ApiError& error) override {
+    return sse_data(error_json(Dialect::kOpenAi, error));
+  }
+
+ private:
+  Json frame(Json choices) const {
+    return {{"id", id_},
+            {"object", "text_completion"},
+            {"created", created_},
+            {"model", model_},
+            {"choices", std::move(choices)}};
+  }
+
+  static Json choice(std::size_t index, const std::string& text, Json finish, Json logprobs) {
+    return {{"text", text},
+            {"index", index},
+            {"logprobs", std::move(logprobs)},
+            {"finish_reason", std::move(finish)}};
+  }
+
+  std::string opening() {
+    std::string bytes;
+    if (std::exchange(opened_, true)) return bytes;
+    for (std::size_t i = 0; i < lengths_.size(); ++i)
+      if (const std::string& echo = echoes_[i / candidates_]; !echo.empty()) {
+        lengths_[i] = echo.size();
+        bytes += chunk(i, echo, nullptr);
+      }
+    return bytes;
+  }
+
+  std::string chunk(std::size_t index, const std::string& text, Json finish,
+                    const std::vector<LogprobEntry>* entries = nullptr) {
+    Json logprobs = logprobs_ && entries ? logprobs_json(index, *entries) : Json();
+    Json json = frame(Json::array({choice(index, text, std::move(finish), std::move(logprobs))}));
+    if (include_usage_) json["usage"] = nullptr;
+    return sse_data(json);
+  }
+
+  Json logprobs_json(std::size_t index, const std::vector<LogprobEntry>& entries) {
+    Json json = {{"tokens", Json::array()},
+                 {"token_logprobs", Json::array()},
+                 {"top_logprobs", Json::array()},
+                 {"text_offset", Json::array()}};
+    for (const LogprobEntry& entry : entries) {
+      const Json chat = logprob_json(entry);
+      json["tokens"].push_back(chat["token"]);
+      json["token_logprobs"].push_back(chat["logprob"]);
+      Json top = Json::object();
+      for (const Json& other : chat["top_logprobs"])
+        top[other["token"].get<std::string>()] = other["logprob"];
+      json["top_logprobs"].push_back(std::move(top));
+      json["text_offset"].push_back(lengths_[index]);
+      lengths_[index] += entry.token.size();
+    }
+    return json;
+  }
+
+  const std::string model_;
+  const bool logprobs_, include_usage_;
+  const std::size_t candidates_;
+  const std::vector<std::string> echoes_;  // of each prompt; empty texts without `echo`
+  const std::string id_ = fresh_id("cmpl-");
+  const std::int64_t created_ = unix_seconds();
+  std::vector<std::size_t> lengths_;  // written so far, of each choice
+  bool opened_ = false;
+};
+
+void read_lengths_and_logprobs(Fields& body, Request& request) {
+  constexpr std::int64_t kMax = std::numeric_limits<int>::max();
+  request.max_tokens = static_cast<int>(body.whole("max_tokens", 1, kMax).value_or(16));
+  request.candidates = static_cast<int>(body.whole("n", 1, 128).value_or(1));
+  if (body.whole("best_of", 1, 128).value_or(request.candidates) != request.candidates)
+    body.refuse("best_of", "must be the same as 'n': every answer is given back",
+                "unsupported_value");
+  // An integer; `true` is what chat clients write.
+  if (body.raw("logprobs").is_boolean())
+    request.top_logprobs = body.flag("logprobs", false) ? 0 : -1;
+  else
+    request.top_logprobs = static_cast<int>(body.whole("logprobs", 0, 20).value_or(-1));
+}
+
+}  // namespace
+
+Outcome completions(Call& call) {
+  Fields body(call.body);
+  Request request;
+  request.time_limit = std::chrono::hours(24);
+  LATHE_TRY(const std::vector<TextInput> prompts, text_inputs(body, "prompt", kMaxPrompts));
+  read_lengths_and_logprobs(body, request);
+  read_sampling(body, request);
+  read_stop(body, "stop", request);
+  request.suffix = body.text("suffix").value_or("");
+  request.keep_prefix = body.text("prompt_cache_retention").value_or("") == "24h";
+  const bool echo = body.flag("echo", false);
+  const bool stream = body.flag("stream", false);
+  const bool usage = body.within("stream_options").flag("include_usage", false);
+  if (echo && request.top_logprobs >= 0)
+    body.refuse("echo", "cannot come with 'logprobs': those of a prompt are not computed",
+                "unsupported_value");
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  LATHE_TRY(const std::string model, model_of(call));
+
+  std::vector<std::string> echoes(prompts.size());
+  std::vector<Request> requests(prompts.size(), request);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    requests[i].prompt_ids = prompts[i].ids;
+    if (prompts[i].ids.empty()) requests[i].prompt = prompts[i].text;
+    if (!echo) continue;
+    echoes[i] = prompts[i].text;
+    if (prompts[i].ids.empty()) continue;
+    auto text = call.host.detokenize(model, prompts[i].ids);
+    if (!text) return std::unexpected(api_error(text.error()));
+    echoes[i] = std::move(*text);
+  }
+  auto writer = std::make_unique<CompletionWriter>(model, request, usage, std::move(echoes));
+  return answer(call, model, std::move(requests), {stream, event_stream()}, std::move(writer));
+}
+
+}  // namespace lathe

@@ -1,0 +1,99 @@
+#include "serve/server/gate.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+
+#include "ground/base/text.h"
+#include "serve/server/routes.h"
+
+namespace lathe {
+namespace {
+
+// Takes as long for a wrong key as for the right one.
+bool same_key(std::string_view given, std::string_view key) {
+  unsigned difference = given.size() == key.size() ? 0 : 1;
+  for (std::size_t i = 0; i < key.size(); ++i)
+    difference |= static_cast<unsigned char>(key[i]) ^
+                  static_cast<unsigned char>(given.empty() ? 0 : given[i % given.size()]);
+  return difference == 0;
+}
+
+bool has_key(const GateRules& rules, const HttpRequest& head) {
+  std::vector<std::string> given;
+  if (const std::string* key = head.header("x-api-key")) given.push_back(*key);
+  if (const std::string* bearer = head.header("authorization"))
+    if (to_lower_ascii(bearer->substr(0, 7)) == "bearer ")
+      given.emplace_back(trim(std::string_view(*bearer).substr(7)));
+  bool found = false;
+  for (const std::string& one : given)
+    for (const std::string& key : rules.api_keys) found = same_key(one, key) || found;
+  return found;
+}
+
+bool host_allowed(const GateRules& rules, const HttpRequest& head) {
+  const std::string* host = head.header("host");
+  if (!host) return true;  // HTTP/1.0: no browser
+  const std::string name = host_name(*host);
+  return is_loopback(name) || (rules.any_address && is_ip_address(name)) ||
+         std::ranges::any_of(
+             rules.hosts, [&](const std::string& known) { return to_lower_ascii(known) == name; });
+}
+
+bool origin_allowed(const GateRules& rules, const HttpRequest& head) {
+  const std::string* origin = head.header("origin");
+  if (!origin) return true;
+  const std::string* host = head.header("host");
+  return (host && (*origin == "http://" + *host || *origin == "https://" + *host)) ||
+         std::ranges::count(rules.origins, *origin) > 0;
+}
+
+bool is_json(const HttpRequest& head) {
+  const std::string* type = head.header("content-type");
+  return type && trim(to_lower_ascii(*type).substr(0, type->find(';'))) == "application/json";
+}
+
+}  // namespace
+
+std::string host_name(std::string_view host) {
+  if (host.starts_with('[')) {
+    const auto end = host.find(']');
+    return to_lower_ascii(std::string(host.substr(1, end == host.npos ? end : end - 1)));
+  }
+  if (std::ranges::count(host, ':') == 1) host = host.substr(0, host.find(':'));
+  if (host.ends_with('.')) host.remove_suffix(1);
+  return to_lower_ascii(std::string(host));
+}
+
+bool is_ip_address(std::string_view host) {
+  const std::string text(host);
+  in6_addr address{};
+  return inet_pton(AF_INET, text.c_str(), &address) == 1 ||
+         inet_pton(AF_INET6, text.c_str(), &address) == 1;
+}
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host.ends_with(".localhost") || host == "::1" ||
+         (host.starts_with("127.") && is_ip_address(host));
+}
+
+std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head) {
+  if (!host_allowed(rules, head))
+    return ApiError{403, fmt::format("this server does not go by the name of '{}'",
+                                     clip_utf8(make_valid_utf8(*head.header("host")), 100))};
+  if (!origin_allowed(rules, head))
+    return ApiError{403, fmt::format("pages of '{}' may not call this server",
+                                     clip_utf8(make_valid_utf8(*head.header("origin")), 100))};
+  const bool open = route_path(head.path) == "/health" || head.method == "OPTIONS";
+  if (!open && !rules.api_keys.empty() && !has_key(rules, head))
+    return ApiError{401,
+                    "an API key is needed: Authorization: Bearer KEY, or x-api-key: KEY",
+                    {},
+                    "invalid_api_key"};
+  const bool reads = head.method == "GET" || head.method == "HEAD" || head.method == "OPTIONS";
+  if (!reads && !is_json(head))
+    return ApiError{415, "the body must be JSON, and say so: Content-Type: application/json"};
+  return std::nullopt;
+}
+
+}  // namespace lathe

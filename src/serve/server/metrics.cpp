@@ -1,0 +1,98 @@
+// GET /metrics, in Prometheus' text format
+#include "serve/server/endpoints.h"
+
+namespace lathe {
+namespace {
+
+class MetricsText {
+ public:
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    text_ += fmt::format("# HELP lathe_{0} {2}\n# TYPE lathe_{0} {1}\n", name, type, help);
+  }
+  template <class Number>
+  void value(Number value, std::string_view labels = {}) {
+    text_ += fmt::format("lathe_{}{} {}\n", name_, labels, value);
+  }
+  template <class Number>
+  void one(std::string_view name, std::string_view type, std::string_view help, Number number) {
+    family(name, type, help);
+    value(number);
+  }
+  std::string text() && { return std::move(text_); }
+
+ private:
+  std::string_view name_;
+  std::string text_;
+};
+
+// A label's value: names come from people.
+std::string label(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
+  }
+  return out + '"';
+}
+
+void counters(MetricsText& out, const HostCounters& sums) {
+  constexpr std::string_view kCounter = "counter";
+  out.one("requests_total", kCounter, "Requests to models.", sums.requests);
+  out.one("requests_failed_total", kCounter, "Requests that failed.", sums.failed);
+  out.one("requests_cancelled_total", kCounter, "Requests whose client went.", sums.cancelled);
+  out.one("requests_refused_total", kCounter, "Requests that were not taken.", sums.refused);
+  out.one("prompt_tokens_total", kCounter, "Tokens of prompts, cached ones included.",
+          sums.prompt_tokens);
+  out.one("cached_tokens_total", kCounter, "Tokens of prompts that were remembered.",
+          sums.cached_tokens);
+  out.one("completion_tokens_total", kCounter, "Tokens written.", sums.completion_tokens);
+  out.one("draft_accepted_tokens_total", kCounter, "Tokens of drafts that were taken over.",
+          sums.accepted_tokens);
+  out.one("draft_rejected_tokens_total", kCounter, "Tokens of drafts that were not.",
+          sums.rejected_tokens);
+  out.one("model_loads_total", kCounter, "Models brought in.", sums.loads);
+  out.one("model_evictions_total", kCounter, "Models that made room for others.", sums.evictions);
+}
+
+void models(MetricsText& out, const std::vector<ModelInfo>& models) {
+  out.family("model_bytes", "gauge", "Memory booked for a model.");
+  for (const ModelInfo& model : models)
+    for (const auto& [tag, bytes] : {std::pair("weights", model.weights),
+                                     {"kv", model.kv},
+                                     {"prefix", model.prefix},
+                                     {"scratch", model.scratch}})
+      out.value(bytes, fmt::format("{{model={},tag=\"{}\"}}", label(model.name), tag));
+  const auto each = [&](std::string_view name, std::string_view help, auto&& number) {
+    out.family(name, "gauge", help);
+    for (const ModelInfo& model : models)
+      out.value(number(model), fmt::format("{{model={}}}", label(model.name)));
+  };
+  each("model_ready", "Whether a model is in memory.",
+       [](const ModelInfo& model) { return model.state == ModelState::kReady ? 1 : 0; });
+  each("model_running", "Requests under way.",
+       [](const ModelInfo& model) { return model.running; });
+  each("model_waiting", "Requests that wait.",
+       [](const ModelInfo& model) { return model.waiting; });
+  each("model_tokens_per_second", "Tokens written a second, lately.",
+       [](const ModelInfo& model) { return model.tokens_per_second; });
+}
+
+}  // namespace
+
+Outcome metrics(Call& call) {
+  const HostStatus status = call.host.status();
+  MetricsText out;
+  counters(out, status.counters);
+  out.one("memory_limit_bytes", "gauge", "The memory budget.", status.memory_limit);
+  out.one("memory_booked_bytes", "gauge", "Booked of the budget.", status.memory_booked);
+  out.one("memory_resident_bytes", "gauge", "The process's resident memory.", status.resident);
+  out.one("queue_length", "gauge", "Requests that wait for memory or a model.", status.queued);
+  models(out, status.models);
+  return HttpReply{200, std::move(out).text(), "text/plain; version=0.0.4; charset=utf-8"};
+}
+
+}  // namespace lathe

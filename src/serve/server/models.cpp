@@ -1,0 +1,92 @@
+// GET /v1/models, /v1/models/{id}; POST /models/load, /models/unload
+#include <algorithm>
+
+#include "ground/base/clock.h"
+#include "serve/server/endpoints.h"
+#include "serve/server/fields.h"
+
+namespace lathe {
+namespace {
+
+// What OpenAI's and Anthropic's clients read, and what a person wants to know.
+Json model_json(const ModelInfo& model) {
+  return {{"id", model.name},
+          {"object", "model"},
+          {"created", model.modified},
+          {"owned_by", "lathe"},
+          {"type", "model"},
+          {"display_name", model.name},
+          {"created_at", format_utc(model.modified * 1000)},
+          {"aliases", model.aliases},
+          {"state", model_state_name(model.state)},
+          {"problem", model.problem.empty() ? Json() : Json(model.problem)},
+          {"pinned", model.pinned},
+          {"load_seconds", model.load_seconds},
+          {"max_model_len", model.context},
+          {"meta",
+           {{"architecture", model.architecture},
+            {"quantization", model.quantization},
+            {"n_params", model.parameters},
+            {"size", model.file_bytes},
+            {"n_ctx", model.context},
+            {"n_ctx_train", model.trained_context},
+            {"n_embd", model.embedding}}},
+          {"memory",
+           {{"weights", model.weights},
+            {"kv", model.kv},
+            {"prefix", model.prefix},
+            {"scratch", model.scratch}}},
+          {"running", model.running},
+          {"waiting", model.waiting},
+          {"tokens_per_second", model.tokens_per_second}};
+}
+
+}  // namespace
+
+ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name) {
+  const HostStatus status = host.status();
+  const auto found = std::ranges::find(status.models, name, &ModelInfo::name);
+  if (found != status.models.end()) return *found;
+  return std::unexpected(
+      ApiError{404, fmt::format("there is no model '{}'", name), "model", "model_not_found"});
+}
+
+ApiResult<std::string> model_of(const Call& call) {
+  Fields body(call.body);
+  std::string asked = body.text("model").value_or("");
+  if (asked.empty() && call.dialect == Dialect::kOllama) asked = body.text("name").value_or("");
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  if (asked.empty()) {
+    const HostStatus status = call.host.status();
+    if (status.models.size() == 1) return status.models[0].name;
+    return refuse("'model' is missing, and there is more than one", "model");
+  }
+  auto name = call.host.resolve(asked);
+  // What Ollama's clients make of a name without a tag.
+  constexpr std::string_view kLatest = ":latest";
+  if (!name && asked.ends_with(kLatest))
+    name = call.host.resolve(std::string_view(asked).substr(0, asked.size() - kLatest.size()));
+  if (name) return *name;
+  ApiError error = api_error(name.error());
+  error.param = "model";
+  return std::unexpected(std::move(error));
+}
+
+Outcome list_models(Call& call) {
+  const HostStatus status = call.host.status();
+  Json data = Json::array();
+  for (const ModelInfo& model : status.models) data.push_back(model_json(model));
+  Json json = {{"object", "list"}, {"data", std::move(data)}, {"has_more", false}};
+  json["first_id"] = status.models.empty() ? Json() : Json(status.models.front().name);
+  json["last_id"] = status.models.empty() ? Json() : Json(status.models.back().name);
+  return json_reply(json);
+}
+
+Outcome show_model(Call& call) {
+  call.body = {{"model", call.rest}};
+  LATHE_TRY(const std::string name, model_of(call));
+  LATHE_TRY(const ModelInfo model, model_info(call.host, name));
+  return json_reply(model_json(model));
+}
+
+}  // namespace lathe

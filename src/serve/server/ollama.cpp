@@ -1,0 +1,99 @@
+// What Ollama's clients ask besides answers: /, /api/version, /api/tags, /api/ps, /api/show,
+// /api/pull
+#include "ground/base/clock.h"
+#include "ground/base/hash.h"
+#include "serve/server/endpoints.h"
+#include "serve/server/fields.h"
+
+namespace lathe {
+namespace {
+
+// The version of Ollama's API that this follows: clients refuse what they find too old.
+constexpr std::string_view kOllamaVersion = "0.13.0";
+
+Json details(const ModelInfo& model) {
+  return {{"parent_model", ""},
+          {"format", "gguf"},
+          {"family", model.architecture},
+          {"families", Json::array({model.architecture})},
+          {"parameter_size", fmt::format("{:.1f}B", static_cast<double>(model.parameters) / 1e9)},
+          {"quantization_level", model.quantization}};
+}
+
+Json entry(const ModelInfo& model) {
+  return {{"name", model.name},
+          {"model", model.name},
+          {"size", model.file_bytes},
+          // Not of the file's bytes, which may be many: it changes when the file does.
+          {"digest",
+           sha256_hex(fmt::format("{}\n{}\n{}", model.name, model.file_bytes, model.modified))},
+          {"details", details(model)}};
+}
+
+}  // namespace
+
+Outcome ollama_root(Call&) {
+  return HttpReply{200, "Lathe is running, also for clients of Ollama\n",
+                   "text/plain; charset=utf-8"};
+}
+
+Outcome ollama_version(Call&) {
+  return json_reply({{"version", kOllamaVersion}});
+}
+
+Outcome ollama_tags(Call& call) {
+  Json models = Json::array();
+  for (const ModelInfo& model : call.host.status().models) {
+    Json json = entry(model);
+    json["modified_at"] = format_utc(model.modified * 1000);
+    models.push_back(std::move(json));
+  }
+  return json_reply({{"models", std::move(models)}});
+}
+
+Outcome ollama_ps(Call& call) {
+  Json models = Json::array();
+  for (const ModelInfo& model : call.host.status().models) {
+    if (model.state != ModelState::kReady) continue;
+    Json json = entry(model);
+    json["size"] = model.weights + model.kv + model.prefix + model.scratch;
+    json["size_vram"] = 0;
+    json["context_length"] = model.context;
+    // It stays until its memory is needed.
+    json["expires_at"] = "2999-12-31T00:00:00Z";
+    models.push_back(std::move(json));
+  }
+  return json_reply({{"models", std::move(models)}});
+}
+
+Outcome ollama_show(Call& call) {
+  LATHE_TRY(const std::string name, model_of(call));
+  LATHE_TRY(const ModelInfo model, model_info(call.host, name));
+  Json capabilities = {"completion"};
+  if (model.tools) capabilities.push_back("tools");
+  if (model.thinking) capabilities.push_back("thinking");
+  const std::string& arch = model.architecture;
+  return json_reply({{"modelfile", ""},
+                     {"parameters", ""},
+                     {"template", model.chat_template},
+                     {"details", details(model)},
+                     {"model_info",
+                      {{"general.architecture", arch},
+                       {"general.parameter_count", model.parameters},
+                       {arch + ".context_length", model.context},
+                       {arch + ".embedding_length", model.embedding}}},
+                     {"capabilities", std::move(capabilities)},
+                     {"modified_at", format_utc(model.modified * 1000)}});
+}
+
+// Clients pull what they mean to use: that is no more than a look where the model is here.
+Outcome ollama_pull(Call& call) {
+  if (const auto name = model_of(call); !name)
+    return std::unexpected(ApiError{name.error().status,
+                                    name.error().message +
+                                        "; this server downloads no models: put the file into its "
+                                        "directory of models"});
+  return HttpReply{200, "{\"status\":\"success\"}\n", "application/x-ndjson"};
+}
+
+}  // namespace lathe

@@ -1,0 +1,103 @@
+#include "serve/server/ollama_request.h"
+
+#include <limits>
+
+#include "serve/server/chat_request.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::int64_t kMaxInt = std::numeric_limits<int>::max();
+
+void refuse_images(Fields& holder) {
+  if (!holder.array("images").empty())
+    holder.refuse("images", "cannot be looked at: this model takes text only", "unsupported_value");
+}
+
+// `options`, `format`, `think` and the rest that both endpoints know.
+void read_shared(Fields& body, OllamaRequest& read) {
+  Request& request = read.request;
+  request.time_limit = std::chrono::hours(24);
+  Fields options = body.within("options");
+  read_sampling(options, request);
+  read_stop(options, "stop", request);
+  // -1 and -2: until it ends by itself or the context is full.
+  if (const auto length = options.whole("num_predict", -2, kMaxInt); length && *length > 0)
+    request.max_tokens = static_cast<int>(*length);
+  else
+    request.max_tokens = 0;
+  const Json& format = body.raw("format");
+  if (format.is_object())
+    request.schema = format;
+  else if (const auto word = body.text("format"); word == "json")
+    request.json_object = true;
+  else if (word && !word->empty())
+    body.refuse("format", "must be \"json\" or a JSON schema");
+  if (body.raw("think").is_string())
+    read_effort(body, "think", request);
+  else if (body.has("think"))
+    request.template_variables["enable_thinking"] = body.flag("think", true);
+  const auto top = body.whole("top_logprobs", 0, 20);
+  if (body.flag("logprobs", false)) request.top_logprobs = static_cast<int>(top.value_or(0));
+  read.stream = body.flag("stream", true);
+}
+
+Message read_message(Fields& fields) {
+  Message message{fields.text("role").value_or(""), fields.text("content").value_or("")};
+  if (message.role != "system" && message.role != "user" && message.role != "assistant" &&
+      message.role != "tool")
+    fields.refuse("role", "must be system, user, assistant or tool");
+  refuse_images(fields);
+  message.reasoning = fields.text("thinking").value_or("");
+  message.name = fields.text("tool_name").value_or("");
+  message.call_id = fields.text("tool_call_id").value_or("");
+  for (Fields& call : fields.each("tool_calls")) {
+    Fields function = call.within("function");
+    const Json& arguments = function.object("arguments");
+    message.calls.push_back({call.text("id").value_or(""), function.text("name").value_or(""),
+                             arguments.is_null() ? "{}" : dump_json(arguments)});
+  }
+  return message;
+}
+
+}  // namespace
+
+ApiResult<OllamaRequest> ollama_chat_request(const Json& json) {
+  Fields body(json);
+  OllamaRequest read;
+  for (Fields& message : body.each("messages"))
+    read.request.messages.push_back(read_message(message));
+  merge_leading_system(read.request.messages);
+  name_tool_results(read.request.messages);
+  read.empty = read.request.messages.empty();
+  for (Fields& tool : body.each("tools"))
+    add_tool(tool.within("function"), "parameters", read.request);
+  read_shared(body, read);
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  return read;
+}
+
+ApiResult<OllamaRequest> ollama_generate_request(const Json& json) {
+  Fields body(json);
+  OllamaRequest read;
+  const std::string prompt = body.text("prompt").value_or("");
+  const std::string system = body.text("system").value_or("");
+  read.request.suffix = body.text("suffix").value_or("");
+  read.empty = prompt.empty();
+  if (!body.array("context").empty())
+    body.refuse("context", "cannot be used: send a talk to /api/chat", "unsupported_value");
+  if (!body.text("template").value_or("").empty())
+    body.refuse("template", "cannot be changed by a request", "unsupported_value");
+  refuse_images(body);
+  if (body.flag("raw", false) || !read.request.suffix.empty()) {
+    read.request.prompt = prompt;
+  } else {
+    if (!system.empty()) read.request.messages.push_back({"system", system});
+    read.request.messages.push_back({"user", prompt});
+  }
+  read_shared(body, read);
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  return read;
+}
+
+}  // namespace lathe

@@ -1,0 +1,101 @@
+#include "serve/server/server.h"
+
+#include <algorithm>
+
+#include "ground/base/text.h"
+#include "serve/server/routes.h"
+
+namespace lathe {
+namespace {
+
+constexpr JsonLimits kBodyLimits{.max_depth = 128};
+
+// A page that may call this server must be told so by headers; others never see one.
+HttpHeaders origin_headers(const GateRules& rules, const HttpRequest& request) {
+  const std::string* origin = request.header("origin");
+  if (!origin || std::ranges::count(rules.origins, *origin) == 0) return {};
+  return {{"Access-Control-Allow-Origin", *origin},
+          {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key"},
+          {"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+          {"Vary", "Origin"}};
+}
+
+ApiResult<Json> read_body(const HttpRequest& request) {
+  if (request.method != "POST") return Json::object();
+  auto body = parse_json(request.body, kBodyLimits);
+  if (!body) return refuse("the body cannot be read: " + body.error().message);
+  if (!body->is_object()) return refuse("the body must be a JSON object");
+  return std::move(*body);
+}
+
+// From a request to its endpoint.
+Outcome serve(ModelHost& host, const std::shared_ptr<HttpExchange>& exchange) {
+  const HttpRequest& request = exchange->request();
+  const RouteMatch match = find_route(request.method, request.path);
+  if (request.method == "OPTIONS")
+    return HttpReply{200, "", "", {{"Allow", match.allowed.empty() ? "GET, POST" : match.allowed}}};
+  if (match.allowed.empty())
+    return std::unexpected(
+        ApiError{404,
+                 fmt::format("there is no {}", clip_utf8(make_valid_utf8(request.path), 200)),
+                 {},
+                 "not_found"});
+  if (!match.route)
+    return std::unexpected(ApiError{405, fmt::format("this path knows only {}", match.allowed)});
+  LATHE_TRY(Json body, read_body(request));
+  Call call{host, exchange, dialect_of(request.path), match.rest, std::move(body)};
+  return match.route->endpoint(call);
+}
+
+void handle(ModelHost& host, const std::shared_ptr<HttpExchange>& exchange) {
+  Outcome outcome;
+  try {
+    outcome = serve(host, exchange);
+  } catch (const std::exception& problem) {
+    outcome = std::unexpected(ApiError{500, fmt::format("inside the server: {}", problem.what())});
+  }
+  if (outcome && !*outcome) return;
+  exchange->reply(outcome ? std::move(**outcome)
+                          : error_reply(dialect_of(exchange->request().path), outcome.error()));
+}
+
+Result<GateRules> gate_rules(const ServerConfig& config) {
+  GateRules rules{config.api_keys, config.hosts, false, config.origins};
+  for (const std::string& key : config.api_keys)
+    if (key.empty()) return invalid("an API key may not be empty");
+  for (const std::string& address : config.addresses) {
+    if (is_loopback(address)) continue;
+    rules.any_address = true;
+    if (config.api_keys.empty())
+      return invalid(
+          "listening on {} opens this server to other machines: that needs an API key "
+          "(--api-key), or listen on 127.0.0.1 only",
+          address);
+  }
+  return rules;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::start(ServerConfig config, ModelHost& host) {
+  LATHE_TRY(const GateRules rules, gate_rules(config));
+  HttpServerConfig http;
+  http.hosts = config.addresses;
+  http.port = config.port;
+  http.limits = config.limits;
+  http.gate = [rules](const HttpRequest& head) -> std::optional<HttpReply> {
+    const auto refusal = check_gate(rules, head);
+    if (!refusal) return std::nullopt;
+    return error_reply(dialect_of(head.path), *refusal);
+  };
+  http.handler = [&host](const std::shared_ptr<HttpExchange>& exchange) { handle(host, exchange); };
+  http.headers = [rules](const HttpRequest& request) { return origin_headers(rules, request); };
+  http.refusal = [](int status, std::string_view message, std::string_view path) {
+    return error_reply(dialect_of(path),
+                       {status, std::string(message), {}, {}, status == 503 ? 1 : 0});
+  };
+  LATHE_TRY(auto server, HttpServer::start(std::move(http)));
+  return std::unique_ptr<Server>(new Server(std::move(server)));
+}
+
+}  // namespace lathe

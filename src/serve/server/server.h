@@ -1,0 +1,38 @@
+// The server: a ModelHost behind OpenAI's, Anthropic's and Ollama's HTTP APIs. It listens on
+// loopback unless told otherwise, and off loopback only with an API key.
+#pragma once
+
+#include <memory>
+
+#include "serve/net/http_server.h"
+#include "serve/server/gate.h"
+#include "work/model_host.h"
+
+namespace lathe {
+
+struct ServerConfig {
+  std::vector<std::string> addresses = {"127.0.0.1", "::1"};  // IP addresses; "0.0.0.0", "::": all
+  std::uint16_t port = 8080;                                  // 0: any that is free
+  std::vector<std::string> api_keys = {};
+  std::vector<std::string> hosts = {};    // names that it goes by, for the Host header
+  std::vector<std::string> origins = {};  // pages of other places that may call it
+  HttpLimits limits = {};
+};
+
+class Server {
+ public:
+  // `host` must outlive the server.
+  static Result<std::unique_ptr<Server>> start(ServerConfig config, ModelHost& host);
+
+  std::uint16_t port() const { return http_->port(); }
+  std::size_t connections() const { return http_->connections(); }
+  // Nothing new is taken. Answers may finish for `grace`; what is left then ends with an error that
+  // its client understands, and its work is cancelled.
+  void stop(Milliseconds grace) { http_->stop(grace); }
+
+ private:
+  explicit Server(std::unique_ptr<HttpServer> http) : http_(std::move(http)) {}
+  std::unique_ptr<HttpServer> http_;
+};
+
+}  // namespace lathe

@@ -1,0 +1,49 @@
+// POST /tokenize, /detokenize, /apply-template
+#include "serve/server/chat_request.h"
+#include "serve/server/endpoints.h"
+#include "serve/server/text_inputs.h"
+
+namespace lathe {
+
+// llama-server's body says `content`, vLLM's `prompt`; the answer has what either's clients read.
+Outcome tokenize(Call& call) {
+  Fields body(call.body);
+  const auto content = body.text("content");
+  const auto prompt = body.text("prompt");
+  if (!content && !prompt) body.refuse("content", "is missing");
+  const bool add_special =
+      body.flag("add_special", false) || body.flag("add_special_tokens", false);
+  const bool parse_special = body.flag("parse_special", true);
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  LATHE_TRY(const std::string model, model_of(call));
+  LATHE_TRY(const ModelInfo info, model_info(call.host, model));
+  const auto ids =
+      call.host.tokenize(model, content ? *content : *prompt, add_special, parse_special);
+  if (!ids) return std::unexpected(api_error(ids.error()));
+  return json_reply({{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", info.context}});
+}
+
+Outcome detokenize(Call& call) {
+  Fields body(call.body);
+  if (body.array("tokens").empty() && body.has("tokens"))
+    return json_reply({{"content", ""}, {"prompt", ""}});
+  LATHE_TRY(const std::vector<TextInput> inputs, text_inputs(body, "tokens", 1));
+  if (inputs[0].ids.empty()) return refuse("'tokens' must be an array of token ids", "tokens");
+  LATHE_TRY(const std::string model, model_of(call));
+  const auto text = call.host.detokenize(model, inputs[0].ids);
+  if (!text) return std::unexpected(api_error(text.error()));
+  return json_reply({{"content", *text}, {"prompt", *text}});
+}
+
+// The prompt that a talk comes to: as text and as tokens.
+Outcome apply_template(Call& call) {
+  LATHE_TRY(const Request request, chat_request(call.body));
+  LATHE_TRY(const std::string model, model_of(call));
+  const auto ids = call.host.prompt_of(model, request);
+  if (!ids) return std::unexpected(api_error(ids.error()));
+  const auto text = call.host.detokenize(model, *ids);
+  if (!text) return std::unexpected(api_error(text.error()));
+  return json_reply({{"prompt", *text}, {"tokens", *ids}});
+}
+
+}  // namespace lathe

@@ -1,0 +1,315 @@
+#include "work/scripted_host.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kMaxSeen = 1000;
+
+std::string last_text(const Request& request) {
+  if (!request.messages.empty()) return request.messages.back().content;
+  if (request.prompt) return *request.prompt;
+  return std::string(request.prompt_ids.begin(), request.prompt_ids.end());
+}
+
+std::string rendered(const Request& request) {
+  if (request.messages.empty()) return last_text(request);
+  std::string text;
+  for (const Message& message : request.messages)
+    text += fmt::format("<{}>{}{}", message.role, message.reasoning, message.content);
+  if (!request.tools.is_null()) text += dump_json(request.tools);
+  return text;
+}
+
+// Word by word.
+std::vector<Delta> words(const std::string& text) {
+  std::vector<Delta> deltas;
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = std::min(text.find(' ', start), text.size() - 1) + 1;
+    deltas.push_back({text.substr(start, end - start), ""});
+    start = end;
+  }
+  return deltas;
+}
+
+}  // namespace
+
+struct ScriptedHost::Job {
+  Request request;
+  Line line;
+  OnDelta on_delta;
+  OnReplies on_replies;
+  std::function<void()> on_time;  // of other jobs: all there is to do
+  Time due;
+  std::size_t prompt_tokens = 0;
+  std::vector<Reply> replies;
+  std::size_t next = 0;  // delta
+  bool cancelled = false;
+};
+
+std::vector<ModelInfo> scripted_family() {
+  std::vector<ModelInfo> models(2);
+  models[0].name = "large";
+  models[0].context = 131072;
+  models[1].name = "small";
+  models[1].aliases = {"tiny"};
+  models[1].context = 4096;
+  for (ModelInfo& model : models) {
+    model.architecture = "llama";
+    model.quantization = "Q4_0";
+    model.file_bytes = 1'000'000;
+    model.parameters = 2'000'000;
+    model.modified = 1'780'000'000;
+    model.trained_context = 131072;
+    model.embedding = 8;
+    model.chat_template = "{{ messages }}";
+    model.tools = true;
+    model.state = ModelState::kReady;
+  }
+  return models;
+}
+
+ScriptedHost::ScriptedHost(std::vector<ModelInfo> models, std::vector<Line> lines)
+    : lines_(std::move(lines)), models_(std::move(models)), thread_([this] { run(); }) {}
+
+ScriptedHost::~ScriptedHost() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+HostStatus ScriptedHost::status() const {
+  const std::lock_guard lock(mutex_);
+  HostStatus status;
+  status.models = models_;
+  status.memory_limit = 1 << 30;
+  status.counters.requests = static_cast<std::int64_t>(seen_.size());
+  status.counters.cancelled = cancelled_;
+  return status;
+}
+
+Result<std::string> ScriptedHost::resolve(std::string_view asked) const {
+  const std::lock_guard lock(mutex_);
+  for (const ModelInfo& model : models_)
+    if (model.name == asked || std::ranges::count(model.aliases, asked) > 0) return model.name;
+  if (asked.starts_with("gpt-") || asked.starts_with("claude-")) return models_.front().name;
+  return std::unexpected(
+      Error{ErrorKind::kNotFound, fmt::format("there is no model '{}'", asked), "model_not_found"});
+}
+
+ModelInfo* ScriptedHost::find(const std::string& model) {
+  const auto found = std::ranges::find(models_, model, &ModelInfo::name);
+  return found == models_.end() ? nullptr : &*found;
+}
+
+ScriptedHost::Line ScriptedHost::line_for(const Request& request) const {
+  const std::string text = last_text(request);
+  for (const Line& line : lines_)
+    if (text.contains(line.when)) return line;
+  if (!request.tools.empty() && request.tool_choice != ToolChoice::kNone &&
+      request.messages.back().role != "tool") {
+    const std::string name = request.tool_choice == ToolChoice::kFunction
+                                 ? request.tool_name
+                                 : request.tools[0]["function"]["name"].get<std::string>();
+    Line line{"", {{"", "", {{"call_1", name, R"({"city":"Paris"})"}}}}};
+    if (request.parallel_calls)
+      line.deltas.push_back({"", "", {{"call_2", name, R"({"city":"Oslo"})"}}});
+    line.finish = FinishReason::kToolCalls;
+    return line;
+  }
+  if (request.schema || request.json_object) return {"", words(R"({"name": "Ada", "age": 36})")};
+  return {"", words("You said: " + text)};
+}
+
+ModelHost::Id ScriptedHost::submit(const std::string& model, Request request, OnDelta on_delta,
+                                   OnReplies on_replies) {
+  auto job = std::make_shared<Job>();
+  job->line = line_for(request);
+  job->prompt_tokens = rendered(request).size();
+  job->replies.resize(static_cast<std::size_t>(request.candidates));
+  job->on_delta = std::move(on_delta);
+  job->on_replies = std::move(on_replies);
+  const std::lock_guard lock(mutex_);
+  const ModelInfo* info = find(model);
+  if (info && job->prompt_tokens >= info->context) {
+    job->line = {};
+    job->line.error = Error{ErrorKind::kInvalid,
+                            fmt::format("the prompt has {} tokens, but '{}' takes {} at most",
+                                        job->prompt_tokens, model, info->context),
+                            "context_length_exceeded"};
+  }
+  if (seen_.size() < kMaxSeen) seen_.push_back(request);
+  job->request = std::move(request);
+  job->due = std::chrono::steady_clock::now() + job->line.prefill;
+  const Id id = next_id_++;
+  jobs_[id] = std::move(job);
+  wake_.notify_all();
+  return id;
+}
+
+ModelHost::Id ScriptedHost::embed(const std::string& model, std::vector<TextInput> inputs,
+                                  OnEmbeddings on_embeddings) {
+  const std::lock_guard lock(mutex_);
+  const std::size_t dimension = find(model)->embedding;
+  auto job = std::make_shared<Job>();
+  job->due = std::chrono::steady_clock::now();
+  job->on_time = [dimension, inputs = std::move(inputs), on_embeddings = std::move(on_embeddings)] {
+    Embeddings embeddings;
+    for (const TextInput& input : inputs) {
+      const std::size_t size = input.text.empty() ? input.ids.size() : input.text.size();
+      std::vector<float> vector(dimension, 0.25F);
+      vector[0] = static_cast<float>(size);
+      embeddings.vectors.push_back(std::move(vector));
+      embeddings.prompt_tokens += static_cast<std::int64_t>(size);
+    }
+    on_embeddings(std::move(embeddings));
+  };
+  const Id id = next_id_++;
+  jobs_[id] = std::move(job);
+  wake_.notify_all();
+  return id;
+}
+
+void ScriptedHost::cancel(Id id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  found->second->cancelled = true;
+  found->second->due = {};
+  wake_.notify_all();
+}
+
+void ScriptedHost::run() {
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    const auto next =
+        std::ranges::min_element(jobs_, {}, [](const auto& entry) { return entry.second->due; });
+    if (next == jobs_.end()) {
+      wake_.wait(lock);
+      continue;
+    }
+    const Time due = next->second->due;
+    if (due > std::chrono::steady_clock::now()) {
+      wake_.wait_until(lock, due);
+      continue;
+    }
+    const Id id = next->first;
+    const std::shared_ptr<Job> job = next->second;
+    const bool cancelled = job->cancelled;
+    lock.unlock();
+    if (cancelled && job->on_replies)
+      job->on_replies(fail(ErrorKind::kCancelled, "the request was cancelled"));
+    const bool goes_on = !cancelled && step(*job);
+    lock.lock();
+    if (cancelled) ++cancelled_;
+    if (!goes_on)
+      jobs_.erase(id);
+    else if (!job->cancelled)
+      job->due = std::chrono::steady_clock::now() + job->line.between;
+  }
+}
+
+bool ScriptedHost::step(Job& job) {
+  if (job.on_time) {
+    job.on_time();
+    return false;
+  }
+  const std::size_t count = job.line.deltas.size();
+  const bool cut =
+      job.request.max_tokens > 0 && job.next >= static_cast<std::size_t>(job.request.max_tokens);
+  if (!cut && count > 0 && (job.line.endless || job.next < count)) {
+    for (std::size_t i = 0; i < job.replies.size(); ++i) {
+      Delta delta = job.line.deltas[job.next % count];
+      delta.candidate = static_cast<int>(i);
+      if (job.request.top_logprobs >= 0) delta.logprobs = {{delta.text, -0.5, {}}};
+      for (int k = 0; k < job.request.top_logprobs; ++k)
+        delta.logprobs[0].top.emplace_back(k == 0 ? delta.text : "x", -0.5 - k);
+      Reply& reply = job.replies[i];
+      reply.text += delta.text;
+      reply.reasoning += delta.reasoning;
+      std::ranges::copy(delta.calls, std::back_inserter(reply.calls));
+      std::ranges::copy(delta.logprobs, std::back_inserter(reply.logprobs));
+      ++reply.usage.completion_tokens;
+      reply.usage.reasoning_tokens += delta.reasoning.empty() ? 0 : 1;
+      job.on_delta(delta);
+    }
+    ++job.next;
+    return true;
+  }
+  if (job.line.error) {
+    job.on_replies(std::unexpected(*job.line.error));
+    return false;
+  }
+  for (Reply& reply : job.replies) {
+    reply.finish = cut ? FinishReason::kLength : job.line.finish;
+    reply.stopped_by = job.line.stopped_by;
+    reply.usage.counted = true;
+    reply.usage.calls = 1;
+  }
+  Usage& usage = job.replies[0].usage;
+  usage.prompt_tokens = static_cast<std::int64_t>(job.prompt_tokens);
+  usage.cached_tokens = std::min<std::int64_t>(usage.prompt_tokens, 4);
+  if (!job.request.prediction.empty()) usage.accepted_tokens = 2, usage.rejected_tokens = 1;
+  job.on_replies(std::move(job.replies));
+  return false;
+}
+
+Result<std::vector<std::int32_t>> ScriptedHost::tokenize(const std::string&, std::string_view text,
+                                                         bool add_special, bool) {
+  std::vector<std::int32_t> ids;
+  if (add_special) ids.push_back(256);
+  for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+  return ids;
+}
+
+Result<std::string> ScriptedHost::detokenize(const std::string&,
+                                             const std::vector<std::int32_t>& ids) {
+  std::string text;
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id > 256) return invalid("there is no token {}", id);
+    if (id < 256) text += static_cast<char>(id);
+  }
+  return text;
+}
+
+Result<std::vector<std::int32_t>> ScriptedHost::prompt_of(const std::string& model,
+                                                          const Request& request) {
+  return tokenize(model, rendered(request), false, true);
+}
+
+Status ScriptedHost::load(const std::string& model) {
+  set_state(model, ModelState::kReady);
+  return {};
+}
+
+Status ScriptedHost::unload(const std::string& model) {
+  set_state(model, ModelState::kCold);
+  return {};
+}
+
+std::vector<Request> ScriptedHost::seen() const {
+  const std::lock_guard lock(mutex_);
+  return seen_;
+}
+
+int ScriptedHost::running() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int>(jobs_.size());
+}
+
+int ScriptedHost::cancelled() const {
+  const std::lock_guard lock(mutex_);
+  return cancelled_;
+}
+
+void ScriptedHost::set_state(const std::string& model, ModelState state) {
+  const std::lock_guard lock(mutex_);
+  if (ModelInfo* info = find(model)) info->state = state;
+}
+
+}  // namespace lathe

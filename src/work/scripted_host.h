@@ -1,0 +1,83 @@
+// A family of models that answers from a script: the stand-in for the pool in tests of what stands
+// in front of it. One token is one byte of a prompt, and one delta of an answer.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "work/model_host.h"
+
+namespace lathe {
+
+class ScriptedHost : public ModelHost {
+ public:
+  struct Line {
+    std::string when;  // the line for requests whose last text contains this; first wins
+    std::vector<Delta> deltas = {};  // of every candidate
+    FinishReason finish = FinishReason::kStop;
+    std::string stopped_by = {};
+    Milliseconds prefill{0};          // before the first delta
+    Milliseconds between{0};          // before each further one, and before the end
+    bool endless = false;             // the deltas come again and again
+    std::optional<Error> error = {};  // the request fails, after the deltas
+  };
+
+  // Without a line: tools are called if there are any, a schema is met by {"name": "Ada", "age":
+  // 36}, and all else is answered by "You said: " and the last text.
+  ScriptedHost(std::vector<ModelInfo> models, std::vector<Line> lines);
+  ~ScriptedHost() override;
+
+  HostStatus status() const override;
+  // Names that start with "gpt-" or "claude-" stand for the first model.
+  Result<std::string> resolve(std::string_view asked) const override;
+  Id submit(const std::string& model, Request request, OnDelta on_delta,
+            OnReplies on_replies) override;
+  Id embed(const std::string& model, std::vector<TextInput> inputs,
+           OnEmbeddings on_embeddings) override;
+  void cancel(Id id) override;
+  Result<std::vector<std::int32_t>> tokenize(const std::string& model, std::string_view text,
+                                             bool add_special, bool parse_special) override;
+  Result<std::string> detokenize(const std::string& model,
+                                 const std::vector<std::int32_t>& ids) override;
+  Result<std::vector<std::int32_t>> prompt_of(const std::string& model,
+                                              const Request& request) override;
+  Status load(const std::string& model) override;
+  Status unload(const std::string& model) override;
+
+  // What happened, for tests.
+  std::vector<Request> seen() const;
+  int running() const;
+  int cancelled() const;  // requests that ended because of cancel()
+  void set_state(const std::string& model, ModelState state);
+
+ private:
+  struct Job;
+  using Time = std::chrono::steady_clock::time_point;
+
+  Line line_for(const Request& request) const;
+  ModelInfo* find(const std::string& model);
+  void run();
+  // One delta, or the end; false: it was the end.
+  bool step(Job& job);
+
+  std::vector<Line> lines_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  std::vector<ModelInfo> models_;
+  std::map<Id, std::shared_ptr<Job>> jobs_;
+  std::vector<Request> seen_;
+  Id next_id_ = 1;
+  int cancelled_ = 0;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+// The family that the tests of the server use: "small" (alias "tiny"), with a context of 4096, and
+// "large".
+std::vector<ModelInfo> scripted_family();
+
+}  // namespace lathe
