@@ -21,6 +21,27 @@ void append(Answer& answer, AnswerDelta& delta) {
   answer.calls.insert(answer.calls.end(), delta.calls.begin(), delta.calls.end());
 }
 
+// What differs from the defaults: the rest is the server's business.
+Sampling sampling_of(const SamplerParams& params) {
+  const SamplerParams plain;
+  Sampling sampling;
+  const auto put = [](auto& out, const auto& value, const auto& fallback) {
+    if (value != fallback) out = value;
+  };
+  put(sampling.temperature, params.temperature, plain.temperature);
+  put(sampling.top_k, params.top_k, plain.top_k);
+  put(sampling.top_p, params.top_p, plain.top_p);
+  put(sampling.min_p, params.min_p, plain.min_p);
+  put(sampling.typical_p, params.typical_p, plain.typical_p);
+  put(sampling.repeat_penalty, params.repeat_penalty, plain.repeat_penalty);
+  put(sampling.frequency_penalty, params.frequency_penalty, plain.frequency_penalty);
+  put(sampling.presence_penalty, params.presence_penalty, plain.presence_penalty);
+  sampling.seed = static_cast<std::int64_t>(params.seed);
+  for (const auto& [id, bias] : params.logit_bias)
+    sampling.logit_bias[id] = static_cast<double>(bias);
+  return sampling;
+}
+
 }  // namespace
 
 double Answer::prompt_speed() const {
@@ -57,7 +78,8 @@ std::string answer_line(const Answer& answer) {
 
 Result<Conversation> Conversation::create(LocalModel& local, GenerationRequest request, bool raw,
                                           Json template_variables) {
-  Conversation conversation(local);
+  Conversation conversation;
+  conversation.local_ = &local;
   conversation.request_ = std::move(request);
   conversation.variables_ = std::move(template_variables);
   if (!raw && !local.chat_template.empty()) {
@@ -65,6 +87,14 @@ Result<Conversation> Conversation::create(LocalModel& local, GenerationRequest r
     conversation.template_ = std::move(parsed);
     conversation.format_ = answer_format_of(local.chat_template);
   }
+  return conversation;
+}
+
+Conversation Conversation::with(Worker& worker, Request base, SamplerParams sampler) {
+  Conversation conversation;
+  conversation.worker_ = &worker;
+  conversation.base_ = std::move(base);
+  conversation.request_.sampler = std::move(sampler);
   return conversation;
 }
 
@@ -115,26 +145,63 @@ Result<Conversation::Prompt> Conversation::prompt() const {
 Result<Answer> Conversation::ask(std::string_view text, const StopFlag& stop,
                                  const OnDelta& on_delta) {
   messages_.push_back({{"role", "user"}, {"content", make_valid_utf8(text)}});
-  Engine& engine = *local_->engine;
-  auto asked = prompt();
-  const auto refuse = [&](Error error) -> Result<Answer> {
+  auto answer = worker_ != nullptr ? ask_worker(stop, on_delta) : ask_engine(stop, on_delta);
+  if (answer) {
+    messages_.push_back({{"role", "assistant"}, {"content", answer->text}});
+  } else {
     messages_.erase(messages_.size() - 1);
-    return std::unexpected(std::move(error));
+  }
+  return answer;
+}
+
+Result<Answer> Conversation::ask_worker(const StopFlag& stop, const OnDelta& on_delta) {
+  Request request = base_;
+  request.sampling = sampling_of(request_.sampler);
+  for (const Json& message : messages_)
+    request.messages.push_back({json_string(message, "role"), json_string(message, "content")});
+  const Instant start = std::chrono::steady_clock::now();
+  std::optional<Instant> first;
+  Answer answer;
+  const auto heard = [&](const Delta& delta) {
+    if (!first) first = std::chrono::steady_clock::now();
+    answer.text += delta.text;
+    answer.thinking += delta.reasoning;
+    if (on_delta) on_delta({delta.text, delta.reasoning, {}});
   };
-  if (!asked) return refuse(asked.error());
+  const auto reply = worker_->complete(request, stop, heard);
+  const Instant last = std::chrono::steady_clock::now();
+  // A stopped answer is kept as far as it came.
+  if (!reply && reply.error().kind != ErrorKind::kCancelled) return std::unexpected(reply.error());
+  answer.reason = !reply                                   ? StopReason::kCancelled
+                  : reply->finish == FinishReason::kLength ? StopReason::kLength
+                                                           : StopReason::kEndToken;
+  answer.prompt_seconds = seconds_between(start, first.value_or(last));
+  answer.answer_seconds = seconds_between(first.value_or(last), last);
+  if (!reply) return answer;
+  for (const FunctionCall& call : reply->calls)
+    answer.calls.push_back({call.id, call.name, call.arguments});
+  if (on_delta && !answer.calls.empty()) on_delta({"", "", answer.calls});
+  answer.usage = {.prompt_tokens = static_cast<std::size_t>(reply->usage.prompt_tokens),
+                  .cached_tokens = static_cast<std::size_t>(reply->usage.cached_tokens),
+                  .output_tokens = static_cast<std::size_t>(reply->usage.completion_tokens)};
+  return answer;
+}
+
+Result<Answer> Conversation::ask_engine(const StopFlag& stop, const OnDelta& on_delta) {
+  Engine& engine = *local_->engine;
+  LATHE_TRY(const Prompt asked, prompt());
   GenerationRequest request = request_;
-  request.prompt = asked->tokens;
-  auto id = engine.add(std::move(request));
-  if (!id) return refuse(id.error());
+  request.prompt = asked.tokens;
+  LATHE_TRY(const SequenceId id, engine.add(std::move(request)));
 
   const auto parser =
-      AnswerParser::make({format_, asked->starts_thinking, json_at(variables_, "tools")});
+      AnswerParser::make({format_, asked.starts_thinking, json_at(variables_, "tools")});
   Answer answer;
   Instant start = std::chrono::steady_clock::now(), first = start, last = start;
   bool any = false, cancelled = false;
   while (!engine.idle()) {
     if (stop.raised() && !cancelled) {
-      engine.cancel(*id);
+      engine.cancel(id);
       cancelled = true;
     }
     engine.step([&](const TokenEvent& event) {
@@ -159,7 +226,6 @@ Result<Answer> Conversation::ask(std::string_view text, const StopFlag& stop,
   if (on_delta) on_delta(rest);
   answer.prompt_seconds = seconds_between(start, first);
   answer.answer_seconds = seconds_between(first, last);
-  messages_.push_back({{"role", "assistant"}, {"content", answer.text}});
   return answer;
 }
 

@@ -1,10 +1,11 @@
-// A conversation with a local model: messages in, an answer out piece by piece. Keeps the messages;
-// the engine's prefix index keeps what was computed, so that a turn pays only for its new tokens.
-// One thread.
+// A conversation with a model, of this process or of a server: messages in, an answer out piece by
+// piece. Keeps the messages; the engine's prefix index keeps what was computed, so that a turn pays
+// only for its new tokens. One thread.
 #pragma once
 
 #include "app/cli/local_model.h"
 #include "infer/text/answer_parser.h"
+#include "work/work.h"
 
 namespace lathe {
 
@@ -13,9 +14,9 @@ struct Answer {
   std::vector<ToolCall> calls;
   StopReason reason = StopReason::kLength;
   SequenceUsage usage;
-  std::vector<std::vector<TokenLogprob>> logprobs;
-  double prompt_seconds = 0;  // until the first token
-  double answer_seconds = 0;  // from there to the last one
+  std::vector<std::vector<TokenLogprob>> logprobs;  // of a local model
+  double prompt_seconds = 0;                        // until the first token
+  double answer_seconds = 0;                        // from there to the last one
 
   double prompt_speed() const;  // computed prompt tokens a second
   double answer_speed() const;  // tokens a second after the first
@@ -31,6 +32,10 @@ class Conversation {
   static Result<Conversation> create(LocalModel& local, GenerationRequest request, bool raw,
                                      Json template_variables);
 
+  // With what a server has: `base` carries everything but messages and sampling. `worker` must
+  // outlive the conversation.
+  static Conversation with(Worker& worker, Request base, SamplerParams sampler);
+
   GenerationRequest& request() { return request_; }
   const Json& messages() const { return messages_; }
   void set_system(std::string_view text);
@@ -43,14 +48,18 @@ class Conversation {
   Result<Answer> ask(std::string_view text, const StopFlag& stop, const OnDelta& on_delta);
 
  private:
-  explicit Conversation(LocalModel& local) : local_(&local) {}
+  Conversation() = default;
   struct Prompt {
     std::vector<TokenId> tokens;
     bool starts_thinking = false;
   };
   Result<Prompt> prompt() const;
+  Result<Answer> ask_engine(const StopFlag& stop, const OnDelta& on_delta);
+  Result<Answer> ask_worker(const StopFlag& stop, const OnDelta& on_delta);
 
-  LocalModel* local_;
+  LocalModel* local_ = nullptr;  // one of the two is there
+  Worker* worker_ = nullptr;
+  Request base_;
   GenerationRequest request_;
   std::optional<ChatTemplate> template_;
   AnswerFormat format_ = AnswerFormat::kPlain;

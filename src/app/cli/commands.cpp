@@ -21,6 +21,8 @@ void add_report(CLI::App& cli, App& app, Action& action);
 void add_resume(CLI::App& cli, App& app, Action& action);
 void add_rm(CLI::App& cli, App& app, Action& action);
 void add_runs(CLI::App& cli, App& app, Action& action);
+void add_serve(CLI::App& cli, App& app, Action& action);
+void add_ps(CLI::App& cli, App& app, Action& action);
 void add_show(CLI::App& cli, App& app, Action& action);
 void add_tokenize(CLI::App& cli, App& app, Action& action);
 
@@ -29,7 +31,7 @@ std::span<const CommandSpec> commands() {
       {add_loop},   {add_resume},   {add_recipe}, {add_judge},      {add_runs},   {add_show},
       {add_report}, {add_rejudge},  {add_replay}, {add_export},     {add_rm},     {add_gc},
       {add_doctor}, {add_tokenize}, {add_run},    {add_perplexity}, {add_logits}, {add_bench},
-      {add_import}, {add_quantize}, {add_fit},
+      {add_import}, {add_quantize}, {add_fit},    {add_serve},      {add_ps},
   };
   return kCommands;
 }

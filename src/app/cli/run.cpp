@@ -6,14 +6,16 @@
 #include <random>
 
 #include "app/cli/chat.h"
+#include "app/cli/running_server.h"
 #include "app/cli/sampler_flags.h"
 #include "ground/base/text.h"
+#include "serve/net/http_worker.h"
 
 namespace lathe {
 namespace {
 
 struct RunFlags : ModelFlags {
-  std::string prompt, system, schema, grammar;
+  std::string prompt, system, schema, grammar, server;
   std::vector<std::string> stop, logit_bias;
   std::size_t max_tokens = 0;
   std::optional<std::uint64_t> seed;
@@ -135,7 +137,7 @@ std::optional<std::string> read_message() {
 }
 
 // True: leave the chat.
-Result<bool> run_command(LocalModel& local, Conversation& conversation, std::string_view line,
+Result<bool> run_command(std::size_t vocabulary, Conversation& conversation, std::string_view line,
                          std::optional<std::string>& question) {
   const std::size_t blank = line.find(' ');
   const std::string_view name = line.substr(0, blank);
@@ -153,7 +155,7 @@ Result<bool> run_command(LocalModel& local, Conversation& conversation, std::str
     if (!rest.empty()) {
       LATHE_TRY_STATUS(set_sampler(sampler, rest.substr(0, gap),
                                    gap == std::string_view::npos ? "" : trim(rest.substr(gap)),
-                                   local.model->blueprint().vocabulary));
+                                   vocabulary));
     }
     print(describe_sampler(sampler) + "\n");
   } else if (name == "/retry") {
@@ -171,13 +173,16 @@ Result<bool> run_command(LocalModel& local, Conversation& conversation, std::str
   return false;
 }
 
-Status chat(const App& app, LocalModel& local, Conversation& conversation) {
-  const Engine& engine = *local.engine;
-  print(fmt::format("{} · loaded in {:.1f} s · context {} · kernels {} · /help\n",
-                    local.model->blueprint().name.empty() ? "model" : local.model->blueprint().name,
-                    local.load_seconds,
-                    std::min(engine.options().context, engine.options().kv_tokens),
-                    local.model->kernels().name));
+std::string greeting(const LocalModel& local) {
+  const EngineOptions& options = local.engine->options();
+  return fmt::format(
+      "{} · loaded in {:.1f} s · context {} · kernels {} · /help\n",
+      local.model->blueprint().name.empty() ? "model" : local.model->blueprint().name,
+      local.load_seconds, std::min(options.context, options.kv_tokens),
+      local.model->kernels().name);
+}
+
+Status chat(const App& app, std::size_t vocabulary, Conversation& conversation) {
   for (;;) {
     app.stop->clear();
     auto message = read_message();
@@ -189,7 +194,7 @@ Status chat(const App& app, LocalModel& local, Conversation& conversation) {
     std::optional<std::string> question = *message;
     if (message->front() == '/') {
       question.reset();
-      auto leave = run_command(local, conversation, trim(*message), question);
+      auto leave = run_command(vocabulary, conversation, trim(*message), question);
       if (!leave) fmt::print(stderr, "error: {}\n", leave.error().message);
       if (leave && *leave) return {};
       if (!question) continue;
@@ -208,31 +213,92 @@ Status chat(const App& app, LocalModel& local, Conversation& conversation) {
   }
 }
 
-Status run_model(const App& app, RunFlags& flags) {
+// One prompt, or a talk.
+Status talk(const App& app, const RunFlags& flags, std::size_t vocabulary,
+            Conversation& conversation, const std::string& hello) {
+  conversation.set_system(flags.system);
+  if (!flags.prompt.empty()) return answer_once(app, conversation, flags.prompt);
+  if (isatty(STDIN_FILENO) == 1 && !app.json) {
+    print(hello);
+    return chat(app, vocabulary, conversation);
+  }
+  LATHE_TRY(const std::string input, read_standard_input());
+  if (input.empty())
+    return invalid("there is no prompt: give one as an argument or on standard input");
+  return answer_once(app, conversation, input);
+}
+
+Result<SamplerParams> sampler_of(const RunFlags& flags) {
+  SamplerParams sampler = flags.sampler;
+  sampler.seed = flags.seed ? *flags.seed : std::random_device{}();
+  for (const std::string& bias : flags.logit_bias) {
+    LATHE_TRY(const auto parsed, parse_bias(bias));
+    sampler.logit_bias.push_back(parsed);
+  }
+  return sampler;
+}
+
+// With a model of this process.
+Status run_here(const App& app, RunFlags& flags, SamplerParams sampler) {
   GenerationRequest request;
-  request.sampler = flags.sampler;
-  request.sampler.seed = flags.seed ? *flags.seed : std::random_device{}();
+  request.sampler = std::move(sampler);
   request.max_tokens = flags.max_tokens;
   request.stop = flags.stop;
   request.top_logprobs = flags.logprobs;
-  for (const std::string& bias : flags.logit_bias) {
-    LATHE_TRY(const auto parsed, parse_bias(bias));
-    request.sampler.logit_bias.push_back(parsed);
-  }
   LATHE_TRY(LocalModel local, open_model(app, flags));
-  LATHE_TRY_STATUS(check_sampler(request.sampler, local.model->blueprint().vocabulary));
+  const std::size_t vocabulary = local.model->blueprint().vocabulary;
+  LATHE_TRY_STATUS(check_sampler(request.sampler, vocabulary));
   LATHE_TRY(request.grammar, read_constraint(flags, *local.tokenizer));
   Json variables = Json::object();
   if (flags.no_think) variables["enable_thinking"] = false;
   LATHE_TRY(Conversation conversation,
             Conversation::create(local, std::move(request), flags.raw, std::move(variables)));
-  conversation.set_system(flags.system);
-  if (!flags.prompt.empty()) return answer_once(app, conversation, flags.prompt);
-  if (isatty(STDIN_FILENO) == 1 && !app.json) return chat(app, local, conversation);
-  LATHE_TRY(const std::string input, read_standard_input());
-  if (input.empty())
-    return invalid("there is no prompt: give one as an argument or on standard input");
-  return answer_once(app, conversation, input);
+  return talk(app, flags, vocabulary, conversation, greeting(local));
+}
+
+// With a model of a server.
+Status run_there(const App& app, const RunFlags& flags, const std::string& base,
+                 SamplerParams sampler) {
+  constexpr std::size_t kAnyVocabulary = std::size_t{1} << 31;  // the server checks it
+  if (flags.raw || flags.logprobs >= 0 || flags.threads != 0 || flags.context != 0 ||
+      !flags.kernels.empty())
+    return invalid(
+        "--raw, --logprobs, --threads, --ctx and --kernels are for a model in this process; the "
+        "server at {} has its own settings",
+        base);
+  LATHE_TRY_STATUS(check_sampler(sampler, kAnyVocabulary));
+  LATHE_TRY(auto worker, HttpWorker::make({.name = flags.path,
+                                           .base_url = base + "/v1",
+                                           .model = flags.path,
+                                           .api_key = server_key(),
+                                           .allowed = Reach::kAny}));
+  Request request;
+  request.max_tokens = static_cast<int>(std::min<std::size_t>(flags.max_tokens, 1 << 30));
+  request.stop = flags.stop;
+  if (!flags.schema.empty()) {
+    LATHE_TRY(const std::string text, read_file(flags.schema));
+    auto schema = parse_json(text);
+    if (!schema) return at(flags.schema, schema.error());
+    request.schema = std::move(*schema);
+  }
+  if (!flags.grammar.empty()) {
+    LATHE_TRY(request.grammar, read_file(flags.grammar));
+  }
+  if (flags.no_think) request.template_variables = {{"enable_thinking", false}};
+  Conversation conversation = Conversation::with(*worker, std::move(request), std::move(sampler));
+  return talk(app, flags, kAnyVocabulary, conversation,
+              fmt::format("{} at {} · /help\n", flags.path, base));
+}
+
+// A file is loaded here; any other name is a model of a server.
+Status run_model(const App& app, RunFlags& flags) {
+  LATHE_TRY(SamplerParams sampler, sampler_of(flags));
+  std::error_code error;
+  const bool file = fs::exists(flags.path, error) || flags.path.ends_with(".gguf");
+  if (flags.server.empty() && (file || !running_server(app)))
+    return run_here(app, flags, std::move(sampler));
+  LATHE_TRY(const std::string base, find_server(app, flags.server));
+  return run_there(app, flags, base, std::move(sampler));
 }
 
 }  // namespace
@@ -242,6 +308,9 @@ void add_run(CLI::App& cli, App& app, Action& action) {
   CLI::App* command = cli.add_subcommand("run", "Talk to a model, or have one prompt answered");
   add_model_flags(*command, flags);
   command->add_option("prompt", flags->prompt, "One prompt (else standard input, else a chat)");
+  command->add_option("--server", flags->server,
+                      "URL of a server that has the model (default: a file is loaded here, another "
+                      "name is asked of the server that runs here)");
   command->add_option("--system", flags->system, "System message");
   command->add_option("--max-tokens", flags->max_tokens,
                       "Of an answer (default: until the context is full)");

@@ -3,30 +3,41 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "app/cli/pool_flags.h"
+#include "app/cli/running_server.h"
 #include "ground/base/option.h"
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
 #include "serve/net/http_worker.h"
+#include "serve/pool/local_worker.h"
 #include "work/scripted_worker.h"
 
 namespace lathe {
 namespace {
 
 struct WorkerSpec {
-  std::string name, url, model, script, key_env;
+  std::string name = {}, url = {}, model = {}, script = {}, key_env = {}, file = {};
 };
+
+bool is_model_file(const std::string& where) {
+  return where.ends_with(".gguf") && where.find("://") == where.npos;
+}
 
 // "coder=http://…#model" or "coder=script:FILE"
 Result<WorkerSpec> parse_spec(const std::string& text) {
   const auto equals = text.find('=');
   if (equals == text.npos || equals == 0 || equals + 1 == text.size())
-    return invalid("--worker {}: write it as NAME=URL, NAME=URL#MODEL or NAME=script:FILE",
-                   clip_utf8(text, 100));
+    return invalid(
+        "--worker {}: write it as NAME=URL, NAME=URL#MODEL, NAME=FILE.gguf or "
+        "NAME=script:FILE",
+        clip_utf8(text, 100));
   WorkerSpec spec;
   spec.name = text.substr(0, equals);
   const std::string where = text.substr(equals + 1);
   if (where.starts_with("script:")) {
     spec.script = where.substr(7);
+  } else if (is_model_file(where)) {
+    spec.file = where;
   } else {
     const auto hash = where.find('#');
     spec.url = where.substr(0, hash);
@@ -56,7 +67,7 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
     spec.name = std::string(name.str());
     for (const auto& [key, member] : *entry) {
       const auto string = member.value_exact<std::string>();
-      const std::vector<std::string> known{"url", "model", "script", "key_env"};
+      const std::vector<std::string> known{"url", "model", "script", "key_env", "file"};
       if (std::ranges::find(known, key.str()) == known.end())
         return invalid("{}: '{}' is not known here{}", toml_place(file.string(), key.source()),
                        key.str(), did_you_mean(key.str(), known));
@@ -66,10 +77,11 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
       (key.str() == "url"      ? spec.url
        : key.str() == "model"  ? spec.model
        : key.str() == "script" ? spec.script
+       : key.str() == "file"   ? spec.file
                                : spec.key_env) = *string;
     }
-    if (spec.url.empty() == spec.script.empty())
-      return invalid("{}: worker.{} needs either url or script", place, spec.name);
+    if (spec.url.empty() + spec.script.empty() + spec.file.empty() != 2)
+      return invalid("{}: worker.{} needs one of url, file and script", place, spec.name);
     specs.push_back(std::move(spec));
   }
   return specs;
@@ -107,8 +119,9 @@ Result<std::unique_ptr<Worker>> make_worker(const WorkerSpec& spec, const Worker
 
 void add_worker_flags(CLI::App& command, WorkerFlags& flags) {
   command
-      .add_option("--worker", flags.specs,
-                  "NAME=URL, NAME=URL#MODEL or NAME=script:FILE; may be given again")
+      .add_option(
+          "--worker", flags.specs,
+          "NAME=URL, NAME=URL#MODEL, NAME=FILE.gguf or NAME=script:FILE; may be given again")
       ->take_all();
   command
       .add_option("--allow", flags.allow,
@@ -127,9 +140,33 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
     std::erase_if(specs, [&](const WorkerSpec& other) { return other.name == spec.name; });
     specs.push_back(std::move(spec));
   }
+  // The running server's models answer for names that nobody gives.
+  if (const auto base = running_server(app)) {
+    if (const auto names = server_models(app, *base)) {
+      for (const std::string& name : *names) {
+        if (std::ranges::find(specs, name, &WorkerSpec::name) != specs.end()) continue;
+        specs.push_back({.name = name, .url = *base + "/v1", .model = name});
+      }
+    }
+  }
   WorkerTable table;
+  std::vector<fs::path> files;
   for (const WorkerSpec& spec : specs) {
-    LATHE_TRY(table.workers_[spec.name], make_worker(spec, flags, allowed));
+    if (!spec.file.empty() && std::ranges::find(files, fs::path(spec.file)) == files.end())
+      files.push_back(spec.file);
+  }
+  if (!files.empty()) {
+    LATHE_TRY(PoolOptions options, local_pool_options(app));
+    LATHE_TRY(Catalog catalog, Catalog::read(files));
+    table.pool_ = std::make_unique<Pool>(std::move(catalog), std::move(options));
+  }
+  for (const WorkerSpec& spec : specs) {
+    if (spec.file.empty()) {
+      LATHE_TRY(table.workers_[spec.name], make_worker(spec, flags, allowed));
+    } else {
+      LATHE_TRY(const std::string model, table.pool_->resolve(fs::path(spec.file).stem().string()));
+      table.workers_[spec.name] = std::make_unique<LocalWorker>(*table.pool_, model, spec.name);
+    }
   }
   return table;
 }

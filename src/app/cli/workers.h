@@ -3,18 +3,24 @@
 //   --worker coder=http://127.0.0.1:8080/v1#qwen3-coder     any OpenAI-compatible server; the model
 //   after '#'
 //   --worker coder=script:worker.toml                       answers from a script
+//   --worker coder=models/coder.gguf                        a model, loaded into this process
+//
+// A name that nobody gives is looked for at the server that runs on this machine (`lathe serve`).
 //
 // CONFIG/workers.toml holds the same for every day:
 //   [worker.coder]
 //   url = "http://127.0.0.1:8080/v1"
 //   model = "qwen3-coder"
 //   key_env = "MY_KEY"        # the environment variable that holds the API key
+//   [worker.writer]
+//   file = "/models/writer.gguf"
 #pragma once
 
 #include <map>
 #include <memory>
 
 #include "app/cli/app.h"
+#include "serve/pool/pool.h"
 #include "work/work.h"
 
 namespace lathe {
@@ -33,6 +39,7 @@ class WorkerTable {
   Worker* find(const std::string& name) const;
 
  private:
+  std::unique_ptr<Pool> pool_;  // of the models in this process; null: there are none
   std::map<std::string, std::unique_ptr<Worker>> workers_;
 };
 

@@ -18,7 +18,12 @@ std::string AnswerText::finish() {
 
 std::string AnswerText::release(bool all) {
   std::size_t cut = std::string::npos;
-  for (const std::string& stop : stop_) cut = std::min(cut, held_.find(stop));
+  for (const std::string& stop : stop_) {
+    const std::size_t at = held_.find(stop);
+    if (at >= cut) continue;
+    cut = at;
+    stopped_by_ = stop;
+  }
   if (cut != std::string::npos) {
     stopped_ = true;
     return held_.substr(0, cut);

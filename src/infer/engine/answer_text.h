@@ -18,13 +18,14 @@ class AnswerText {
   std::string push(TokenId token);
   std::string finish();
   bool stopped() const { return stopped_; }
+  const std::string& stopped_by() const { return stopped_by_; }  // the stop string that it was
 
  private:
   std::string release(bool all);
 
   TextStream stream_;
   std::vector<std::string> stop_;
-  std::string held_;
+  std::string held_, stopped_by_;
   bool stopped_ = false;
 };
 

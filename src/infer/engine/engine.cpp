@@ -412,6 +412,7 @@ void Engine::finish(Sequence& sequence, StopReason reason, TokenEvent event, con
   event.candidate = sequence.candidate;
   if (reason != StopReason::kStopString) event.text += sequence.text.finish();
   event.finished = reason;
+  event.stopped_by = sequence.text.stopped_by();
   event.usage = {.prompt_tokens = sequence.spec->prompt.size(),
                  .cached_tokens = sequence.cached,
                  .output_tokens = sequence.tokens.size() - sequence.spec->prompt.size(),

@@ -79,7 +79,8 @@ struct TokenEvent {
   std::optional<TokenLogprob> logprob;
   std::vector<TokenLogprob> top;
   std::optional<StopReason> finished;
-  SequenceUsage usage;  // with `finished`
+  std::string stopped_by;  // with kStopString: which one
+  SequenceUsage usage;     // with `finished`
 };
 
 class Engine {

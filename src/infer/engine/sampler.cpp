@@ -148,6 +148,9 @@ std::optional<TokenId> Sampler::sample(std::span<const float> logits,
                          [](const Candidate& c, TokenId value) { return c.id < value; });
     if (at != candidates_.end() && at->id == id) at->logit += bias;
   }
+  if (!params_.logit_bias.empty() &&
+      std::ranges::all_of(candidates_, [](const Candidate& c) { return c.logit == kNever; }))
+    return std::nullopt;
   penalize();
   if (params_.temperature == 0) {
     return std::max_element(candidates_.begin(), candidates_.end(),

@@ -60,7 +60,7 @@ class Sampler {
   Sampler(SamplerParams params, std::uint64_t stream, const Tokenizer& tokenizer);
 
   // The token for `position`, among those that `mask` (bit per token; empty: all) allows; nullopt:
-  // the mask allows none.
+  // the mask and the biases leave none.
   std::optional<TokenId> sample(std::span<const float> logits, std::span<const std::uint32_t> mask,
                                 std::size_t position);
   void accept(TokenId token);  // prompt tokens too

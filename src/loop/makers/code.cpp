@@ -299,6 +299,14 @@ Result<std::string> user_message(const MakeTask& task, const Changes& best, cons
   return text;
 }
 
+// What the answer will repeat in large parts: the best version, else what the model is shown.
+std::string prediction_of(const MakeTask& task, const Changes& best) {
+  std::string text;
+  for (const auto& [path, content] : best.files)
+    if (content) text += file_block(path, *content);
+  return text.empty() ? task.prefix : text;
+}
+
 Request request_for(const MakeTask& task, const MakeContext& context) {
   Request request;
   request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
@@ -344,6 +352,7 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   Request request = request_for(task, context);
   LATHE_TRY(const std::string message, user_message(task, best, editor));
   request.messages = {{"system", task.prefix}, {"user", message}};
+  request.prediction = prediction_of(task, best);
   LATHE_TRY(const Asked<std::vector<Edit>> asked,
             ask<std::vector<Edit>>("code", std::move(request), context, kFormat,
                                    [&](const Reply& reply) { return use_reply(reply, editor); }));

@@ -145,9 +145,11 @@ Result<std::string> document_in(const Reply& reply, const Json& options) {
 
 Result<Request> request_for(const MakeTask& task, const MakeContext& context) {
   LATHE_TRY(std::optional<Json> schema, schema_of(task.options, context.place));
-  std::string units;
-  for (const Unit& unit : task.units)
+  std::string units, texts;
+  for (const Unit& unit : task.units) {
     units += fmt::format("The text:\n<<<\n{}\n>>>\n\n", unit.text);
+    texts += unit.text + "\n";
+  }
   // What changes least comes first, so that a worker can reuse what it has read before.
   const std::vector<PromptPart> parts{{"the task and the references", task.prefix},
                                       {"the unit's text", std::move(units)},
@@ -158,6 +160,8 @@ Result<Request> request_for(const MakeTask& task, const MakeContext& context) {
   request.messages = {{"system", task.prefix},
                       {"user", parts[1].text + parts[2].text + parts[3].text}};
   request.schema = std::move(schema);
+  // A new version of the best one, or of the text itself, repeats most of it.
+  request.prediction = task.best.value_or(std::move(texts));
   request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
   request.sampling.temperature = task.options.contains("temperature")
                                      ? option_number(task.options, "temperature")

@@ -20,6 +20,10 @@ Usage usage_of(const Json& usage) {
   counted.prompt_tokens = json_int(usage, "prompt_tokens", 0);
   counted.completion_tokens = json_int(usage, "completion_tokens", 0);
   counted.cached_tokens = json_int(json_at(usage, "prompt_tokens_details"), "cached_tokens", 0);
+  const Json& details = json_at(usage, "completion_tokens_details");
+  counted.reasoning_tokens = json_int(details, "reasoning_tokens", 0);
+  counted.accepted_tokens = json_int(details, "accepted_prediction_tokens", 0);
+  counted.rejected_tokens = json_int(details, "rejected_prediction_tokens", 0);
   counted.counted = usage.contains("prompt_tokens") && usage.contains("completion_tokens");
   return counted;
 }
@@ -33,27 +37,87 @@ LogprobEntry logprob_of(const Json& entry) {
 
 }  // namespace
 
-std::string chat_request_body(const Request& request, const std::string& model) {
+namespace {
+
+Json message_json(const Message& message) {
+  Json json = {{"role", message.role}, {"content", message.content}};
+  if (!message.reasoning.empty()) json["reasoning_content"] = message.reasoning;
+  for (const FunctionCall& call : message.calls) {
+    json["tool_calls"].push_back(
+        {{"id", call.id},
+         {"type", "function"},
+         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+  }
+  if (!message.call_id.empty()) json["tool_call_id"] = message.call_id;
+  return json;
+}
+
+void put_sampling(Json& body, const Sampling& sampling, bool extras) {
+  const auto put = [&](const char* name, const auto& value) {
+    if (value) body[name] = *value;
+  };
+  put("temperature", sampling.temperature);
+  put("top_p", sampling.top_p);
+  put("frequency_penalty", sampling.frequency_penalty);
+  put("presence_penalty", sampling.presence_penalty);
+  put("seed", sampling.seed);
+  for (const auto& [id, bias] : sampling.logit_bias) body["logit_bias"][std::to_string(id)] = bias;
+  if (!extras) return;
+  put("top_k", sampling.top_k);
+  put("min_p", sampling.min_p);
+  put("typical_p", sampling.typical_p);
+  put("repeat_penalty", sampling.repeat_penalty);
+}
+
+void put_tools(Json& body, const Request& request) {
+  if (!request.tools.is_array() || request.tools.empty()) return;
+  body["tools"] = request.tools;
+  body["parallel_tool_calls"] = request.parallel_calls;
+  switch (request.tool_choice) {
+    case ToolChoice::kAuto:
+      break;
+    case ToolChoice::kNone:
+      body["tool_choice"] = "none";
+      break;
+    case ToolChoice::kRequired:
+      body["tool_choice"] = "required";
+      break;
+    case ToolChoice::kFunction:
+      body["tool_choice"] = {{"type", "function"}, {"function", {{"name", request.tool_name}}}};
+      break;
+  }
+}
+
+}  // namespace
+
+std::string chat_request_body(const Request& request, const std::string& model, bool extras) {
   Json messages = Json::array();
-  for (const Message& message : request.messages)
-    messages.push_back({{"role", message.role}, {"content", message.content}});
+  for (const Message& message : request.messages) messages.push_back(message_json(message));
   Json body = {{"model", model},
                {"messages", std::move(messages)},
-               {"max_tokens", request.max_tokens},
                {"stream", true},
                {"stream_options", {{"include_usage", true}}}};
-  if (request.sampling.temperature) body["temperature"] = *request.sampling.temperature;
-  if (request.sampling.top_p) body["top_p"] = *request.sampling.top_p;
-  if (request.sampling.seed) body["seed"] = *request.sampling.seed;
+  if (request.max_tokens > 0) body["max_tokens"] = request.max_tokens;
+  put_sampling(body, request.sampling, extras);
+  put_tools(body, request);
   if (!request.stop.empty()) body["stop"] = request.stop;
   if (request.schema)
     body["response_format"] = {
         {"type", "json_schema"},
         {"json_schema", {{"name", "reply"}, {"strict", true}, {"schema", *request.schema}}}};
+  else if (request.json_object)
+    body["response_format"] = {{"type", "json_object"}};
   if (request.top_logprobs >= 0) {
     body["logprobs"] = true;
     body["top_logprobs"] = request.top_logprobs;
   }
+  if (!extras) return dump_json(body);
+  if (!request.grammar.empty()) body["grammar"] = request.grammar;
+  if (!request.prediction.empty())
+    body["prediction"] = {{"type", "content"}, {"content", request.prediction}};
+  if (request.keep_prefix) body["prompt_cache_retention"] = "24h";
+  if (request.template_variables.is_object())
+    body["chat_template_kwargs"] = request.template_variables;
   return dump_json(body);
 }
 
@@ -90,6 +154,23 @@ Status ChatStream::event(std::string_view data) {
   return {};
 }
 
+// Pieces of calls: the first one of a call has its name, the others go on with its arguments.
+void ChatStream::calls(const Json& deltas) {
+  if (!deltas.is_array()) return;
+  for (const Json& piece : deltas) {
+    const Json& function = json_at(piece, "function");
+    const std::string id = json_string(piece, "id"), name = json_string(function, "name");
+    const auto index =
+        static_cast<std::size_t>(std::max<std::int64_t>(0, json_int(piece, "index", 0)));
+    if (index >= reply_.calls.size()) {
+      if (name.empty()) continue;
+      reply_.calls.push_back({id, name, ""});
+    }
+    FunctionCall& call = reply_.calls[std::min(index, reply_.calls.size() - 1)];
+    call.arguments += json_string(function, "arguments");
+  }
+}
+
 Status ChatStream::choice(const Json& choice) {
   const Json& delta = json_at(choice, "delta");
   Delta part{json_string(delta, "content"), json_string(delta, "reasoning_content")};
@@ -98,6 +179,7 @@ Status ChatStream::choice(const Json& choice) {
   reply_.reasoning += part.reasoning;
   if (reply_.text.size() + reply_.reasoning.size() > kMaxReplyBytes)
     return invalid("the reply is larger than {} bytes", kMaxReplyBytes);
+  calls(json_at(delta, "tool_calls"));
   if (on_delta_ && !(part.text.empty() && part.reasoning.empty())) on_delta_(part);
   const Json& logprobs = json_at(json_at(choice, "logprobs"), "content");
   if (logprobs.is_array())

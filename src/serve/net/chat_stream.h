@@ -9,7 +9,8 @@
 
 namespace lathe {
 
-std::string chat_request_body(const Request& request, const std::string& model);
+// `extras`: what servers of one's own understand beyond OpenAI's fields (a cloud may refuse them).
+std::string chat_request_body(const Request& request, const std::string& model, bool extras);
 
 // "message" of an error body in any of the known forms, or the body's beginning.
 std::string error_message_of(std::string_view body);
@@ -28,6 +29,7 @@ class ChatStream {
 
  private:
   Status choice(const Json& choice);
+  void calls(const Json& deltas);
 
   std::function<void(const Delta&)> on_delta_;
   Reply reply_;

@@ -172,7 +172,7 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
   const Call call{stop, start + request.time_limit};
   const auto model = model_name(call);
   if (!model) return at(place, model.error());
-  const std::string body = chat_request_body(request, *model);
+  const std::string body = chat_request_body(request, *model, endpoint_.reach != Reach::kAny);
   for (int tries = 1;; ++tries) {
     Retry retry;
     auto reply = attempt(body, call, on_delta, retry);

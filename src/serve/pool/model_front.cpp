@@ -371,6 +371,7 @@ void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& ou
     case StopReason::kEndToken:
     case StopReason::kStopString:
       reply.finish = FinishReason::kStop;
+      reply.stopped_by = event.stopped_by;
       break;
     case StopReason::kLength:
       reply.finish = FinishReason::kLength;
@@ -378,7 +379,7 @@ void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& ou
     case StopReason::kGrammarDeadEnd:
       error_ = Error{ErrorKind::kInvalid,
                      "no token is left to choose from: logit_bias and the schema or grammar rule "
-                     "everything out",
+                     "everything out, or the model's weights give no numbers",
                      "unsupported_value"};
       break;
     case StopReason::kCancelled:

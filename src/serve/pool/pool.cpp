@@ -210,6 +210,7 @@ void Pool::enqueue(std::unique_ptr<PoolJob> job) {
          fmt::format("{} requests are waiting already; try again later", options_.queue),
          "queue_full"});
   }
+  loop_.count_waiting();
   // std::function wants what it holds to be copyable.
   auto shared = std::make_shared<std::unique_ptr<PoolJob>>(std::move(job));
   post([this, shared] { loop_.add(std::move(*shared)); });

@@ -15,7 +15,11 @@ namespace {
 constexpr double kSharedSeconds = 0.12, kAloneSeconds = 0.4;
 constexpr std::size_t kStepTokens = 512, kFirstPromptTokens = 64, kLeastPromptTokens = 16;
 constexpr double kRateWindow = 5;  // seconds over which tokens a second are shown
+// How often it is looked whether memory is short, what counts as short, and how fast the cache may
+// grow again.
 constexpr Milliseconds kPressureEvery{1000};
+constexpr double kPressure = 0.1;
+constexpr std::uint64_t kPressureStep = std::uint64_t{16} << 20;
 
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -130,7 +134,6 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
     place.bytes = {bytes->weights, bytes->scratch};
   }
   place.waiting.push_back(std::move(job));
-  waiting_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void PoolLoop::cancel(ModelHost::Id id) {
@@ -207,9 +210,9 @@ void PoolLoop::plan_memory() {
   if (plan.load) start_load(*places_.at(*plan.load));
 }
 
-// What the weights leave, less what is kept free under memory pressure.
+// What the weights leave, and under memory pressure no more than that allows.
 void PoolLoop::set_kv_limit() {
-  kv_.set_limit(static_cast<std::uint64_t>(static_cast<double>(memory_.left()) * pressure_share_));
+  kv_.set_limit(std::min(memory_.left(), pressure_limit_));
   kv_.shrink();
 }
 
@@ -445,15 +448,14 @@ void PoolLoop::watch_pressure() {
   pressure_read_ = now;
   const std::optional<double> pressure =
       options_.pressure ? options_.pressure() : memory_pressure();
-  const double before = pressure_share_;
-  if (pressure && *pressure > 0.1) {
-    pressure_share_ = std::max(0.1, pressure_share_ * 0.7);
-  } else if (pressure_share_ < 1) {
-    pressure_share_ = std::min(1.0, pressure_share_ * 1.1);
-  }
-  if (pressure_share_ == before) return;
-  if (pressure_share_ < before)
+  if (pressure && *pressure > kPressure) {
+    pressure_limit_ = static_cast<std::uint64_t>(static_cast<double>(kv_.held()) * 0.7);
     log(fmt::format("memory is short (PSI {:.0f} %): the prefix cache shrinks", *pressure * 100));
+  } else if (pressure_limit_ < memory_.left()) {
+    pressure_limit_ += pressure_limit_ / 10 + kPressureStep;
+  } else {
+    return;
+  }
   set_kv_limit();
 }
 

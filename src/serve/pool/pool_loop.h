@@ -74,6 +74,8 @@ class PoolLoop {
   HostStatus status() const;
   // Of requests that wait, read from any thread.
   std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+  // Whoever posts add() has counted the job before.
+  void count_waiting() { waiting_.fetch_add(1, std::memory_order_relaxed); }
   void count_refused() { refused_.fetch_add(1, std::memory_order_relaxed); }
 
   // Bytes that a model's weights and scratch will take; and those of one KV block.
@@ -106,7 +108,7 @@ class PoolLoop {
   KvBudget kv_;
   std::map<std::string, std::unique_ptr<Place>> places_;
   std::uint64_t uses_ = 0;
-  double pressure_share_ = 1;  // of the KV budget that is used under memory pressure
+  std::uint64_t pressure_limit_ = UINT64_MAX;  // of KV, while memory is short
   Milliseconds pressure_read_{0};
   HostCounters counters_;
   std::atomic<std::size_t> waiting_{0};

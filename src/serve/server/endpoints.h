@@ -26,6 +26,7 @@ Outcome apply_template(Call& call);
 Outcome health(Call& call);
 Outcome version(Call& call);
 Outcome metrics(Call& call);
+Outcome status(Call& call);
 
 Outcome ollama_root(Call& call);
 Outcome ollama_version(Call& call);

@@ -25,6 +25,7 @@ constexpr std::array kRoutes{
     Route{"GET", "/health", health},
     Route{"GET", "/version", version},
     Route{"GET", "/metrics", metrics},
+    Route{"GET", "/status", status},
     Route{"GET", "/", ollama_root},
     Route{"GET", "/api/version", ollama_version},
     Route{"GET", "/api/tags", ollama_tags},

@@ -1,0 +1,33 @@
+#include "app/cli/pool_flags.h"
+
+#include "ground/base/units.h"
+#include "ground/sys/machine.h"
+
+namespace lathe {
+
+Result<std::uint64_t> memory_for_models(const std::string& asked) {
+  if (!asked.empty()) {
+    auto bytes = parse_bytes(asked);
+    if (!bytes) return invalid("--memory: {}", bytes.error().message);
+    return *bytes;
+  }
+  const auto left = read_machine().memory_left();
+  if (!left) {
+    return fail(ErrorKind::kUnavailable,
+                "this machine does not say how much memory it has left; name it with --memory");
+  }
+  const std::uint64_t reserve = std::max<std::uint64_t>(std::uint64_t{1} << 30, *left / 10);
+  return *left - std::min(*left, reserve);
+}
+
+Result<PoolOptions> local_pool_options(const App& app) {
+  PoolOptions options;
+  LATHE_TRY(options.memory, memory_for_models(""));
+  LATHE_TRY(options.threads, choose_threads(0));
+  if (!app.json) {
+    options.log = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+  }
+  return options;
+}
+
+}  // namespace lathe

@@ -1,0 +1,183 @@
+// lathe serve [MODELS…]: a family of models behind OpenAI's, Anthropic's and Ollama's APIs, in one
+// memory budget. lathe ps: what a running server holds.
+#include <cstdlib>
+#include <thread>
+
+#include "app/cli/pool_flags.h"
+#include "app/cli/running_server.h"
+#include "ground/base/text.h"
+#include "ground/base/units.h"
+#include "serve/server/server.h"
+
+namespace lathe {
+namespace {
+
+struct ServeFlags {
+  std::vector<std::string> models;
+  std::vector<std::string> listen, hosts, origins;
+  int port = 8080, threads = 0, sequences = 32, max_tokens = 8192;
+  std::string memory, snapshots, api_key_env;
+  std::size_t queue = 256;
+  bool no_speculation = false;
+  std::string grace = "30s";
+};
+
+Result<PoolOptions> pool_options(const App& app, const ServeFlags& flags) {
+  PoolOptions options;
+  LATHE_TRY(options.memory, memory_for_models(flags.memory));
+  LATHE_TRY(options.threads, choose_threads(flags.threads));
+  if (flags.sequences < 1 || flags.sequences > 1024)
+    return invalid("--sequences is {}; it must lie in [1, 1024]", flags.sequences);
+  if (flags.max_tokens < 1)
+    return invalid("--max-tokens is {}; it must be at least 1", flags.max_tokens);
+  options.sequences = static_cast<std::size_t>(flags.sequences);
+  options.max_tokens = flags.max_tokens;
+  options.queue = flags.queue;
+  options.speculate = !flags.no_speculation;
+  options.snapshots = flags.snapshots;
+  if (!flags.snapshots.empty()) LATHE_TRY_STATUS(make_directories(flags.snapshots));
+  options.log = [json = app.json](const std::string& line) {
+    if (json) {
+      print_json({{"event", "log"}, {"message", line}});
+    } else {
+      fmt::print(stderr, "{}\n", line);
+    }
+  };
+  return options;
+}
+
+Result<ServerConfig> server_config(const ServeFlags& flags) {
+  ServerConfig config;
+  if (!flags.listen.empty()) config.addresses = flags.listen;
+  if (flags.port < 0 || flags.port > 65535)
+    return invalid("--port is {}; it must lie in [0, 65535]", flags.port);
+  config.port = static_cast<std::uint16_t>(flags.port);
+  config.hosts = flags.hosts;
+  config.origins = flags.origins;
+  if (!flags.api_key_env.empty()) {
+    const char* key = std::getenv(flags.api_key_env.c_str());
+    if (key == nullptr || *key == '\0') {
+      return invalid("--api-key-env: the environment variable {} is not set", flags.api_key_env);
+    }
+    config.api_keys = {key};
+  }
+  return config;
+}
+
+Status serve(const App& app, const ServeFlags& flags) {
+  LATHE_TRY(const Milliseconds grace, parse_duration(flags.grace));
+  std::vector<fs::path> places(flags.models.begin(), flags.models.end());
+  if (places.empty()) places = {app.config_dir / "models"};
+  LATHE_TRY(Catalog catalog, Catalog::read(places));
+  for (const std::string& note : catalog.notes()) fmt::print(stderr, "note: {}\n", note);
+  if (catalog.models().empty()) {
+    return fail(ErrorKind::kNotFound, "{}: there is no GGUF file; put models there or name them",
+                places.front().string());
+  }
+  LATHE_TRY(PoolOptions options, pool_options(app, flags));
+  LATHE_TRY(ServerConfig config, server_config(flags));
+  std::string names;
+  for (const CatalogModel& model : catalog.models())
+    names += (names.empty() ? "" : ", ") + model.name;
+  const std::uint64_t memory = options.memory;
+  Pool pool(std::move(catalog), std::move(options));
+  LATHE_TRY(auto server, Server::start(std::move(config), pool));
+  const std::string url = fmt::format("http://127.0.0.1:{}", server->port());
+  if (app.json) {
+    print_json({{"event", "ready"}, {"url", url}, {"memory", memory}});
+  } else {
+    print(fmt::format("serving {} at {}/v1 · {} for models · Ctrl-C ends\n", clip_utf8(names, 300),
+                      url, format_bytes(memory)));
+  }
+  // Found by `lathe run`, `ps` and loops on this machine, for as long as it runs.
+  const ServerNote note(app, url);
+  while (!app.stop->raised()) std::this_thread::sleep_for(Milliseconds(50));
+  if (!app.json) fmt::print(stderr, "finishing what is under way ({})\n", format_duration(grace));
+  server->stop(grace);
+  return {};
+}
+
+std::string seconds_text(double seconds) {
+  return seconds > 0 ? fmt::format("{:.1f} s", seconds) : "";
+}
+
+Status ps(const App& app, const std::string& url) {
+  LATHE_TRY(const std::string base, find_server(app, url));
+  LATHE_TRY(const Json status, get_json(app, base + "/status"));
+  if (app.json) {
+    print_json(status);
+    return {};
+  }
+  print(fmt::format("{:<28} {:<8} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>9} {:>8}\n", "MODEL",
+                    "STATE", "WEIGHTS", "KV", "PREFIXES", "SCRATCH", "STREAMS", "WAITING", "TOK/S",
+                    "LOAD"));
+  const auto bytes = [](const Json& model, const char* key) {
+    return format_bytes(static_cast<std::uint64_t>(json_int(model, key, 0)));
+  };
+  for (const Json& model : json_at(status, "models")) {
+    print(fmt::format("{:<28} {:<8} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>9.1f} {:>8}\n",
+                      clip_utf8(json_string(model, "name"), 28), json_string(model, "state"),
+                      bytes(model, "weights"), bytes(model, "kv"), bytes(model, "prefix"),
+                      bytes(model, "scratch"), json_int(model, "running", 0),
+                      json_int(model, "waiting", 0), json_number(model, "tokens_per_second", 0),
+                      seconds_text(json_number(model, "load_seconds", 0))));
+  }
+  print(fmt::format("{} of {} booked · {} resident · {} waiting\n", bytes(status, "memory_booked"),
+                    bytes(status, "memory_limit"), bytes(status, "resident"),
+                    json_int(status, "queued", 0)));
+  return {};
+}
+
+}  // namespace
+
+void add_serve(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<ServeFlags>();
+  CLI::App* command = cli.add_subcommand(
+      "serve", "Serve models to every OpenAI-, Anthropic- or Ollama-compatible client");
+  command->add_option("models", flags->models,
+                      "GGUF files, or directories of them with an optional models.toml (default: "
+                      "models in the configuration directory)");
+  command->add_option("--port", flags->port, "TCP port; 0: any that is free")
+      ->capture_default_str();
+  command->add_option("--listen", flags->listen,
+                      "IP address to listen on (default: loopback only; others need a key)");
+  command->add_option("--api-key-env", flags->api_key_env,
+                      "Environment variable that holds the API key");
+  command->add_option("--host", flags->hosts, "A name that this server goes by (Host header)");
+  command->add_option("--origin", flags->origins, "A web page's origin that may call it");
+  command->add_option("--memory", flags->memory,
+                      "For weights, KV and scratch of all models (default: what is free, less a "
+                      "reserve)");
+  command->add_option("--threads", flags->threads, "That compute (default: one a core)");
+  command->add_option("--sequences", flags->sequences, "Answers of one model at once")
+      ->capture_default_str();
+  command
+      ->add_option("--max-tokens", flags->max_tokens, "Of an answer whose request names no limit")
+      ->capture_default_str();
+  command->add_option("--queue", flags->queue, "Requests that may wait")->capture_default_str();
+  command->add_option("--snapshots", flags->snapshots,
+                      "Directory that keeps computed prefixes over a restart (default: none)");
+  command->add_flag("--no-speculation", flags->no_speculation, "Do not check drafts");
+  command->add_option("--grace", flags->grace, "Time for answers under way when it is stopped")
+      ->capture_default_str();
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] {
+      const Status status = serve(app, *flags);
+      return status ? kExitPassed : report_error(app, status.error());
+    };
+  });
+}
+
+void add_ps(CLI::App& cli, App& app, Action& action) {
+  auto url = std::make_shared<std::string>();
+  CLI::App* command = cli.add_subcommand("ps", "Show what a running server holds");
+  command->add_option("--server", *url, "Its URL (default: the one that runs here)");
+  command->callback([&app, &action, url] {
+    action = [&app, url] {
+      const Status status = ps(app, *url);
+      return status ? kExitPassed : report_error(app, status.error());
+    };
+  });
+}
+
+}  // namespace lathe

@@ -1,0 +1,121 @@
+#include "serve/pool/catalog.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace lathe {
+namespace {
+
+using testing::HasSubstr;
+
+class CatalogTest : public testing::Test {
+ protected:
+  CatalogTest() : dir(*TempDir::make()) {}
+  fs::path put(const std::string& name, const std::string& text = "GGUF") {
+    const fs::path path = dir.path() / name;
+    fs::create_directories(path.parent_path());
+    EXPECT_TRUE(write_file_atomic(path, text).has_value());
+    return path;
+  }
+  std::string problem(const std::string& settings) {
+    put("models.toml", settings);
+    const auto catalog = Catalog::read(dir.path());
+    return catalog ? "none" : catalog.error().message;
+  }
+  TempDir dir;
+};
+
+TEST_F(CatalogTest, FilesAndSplitFilesByName) {
+  put("a.gguf");
+  put("big-00001-of-00003.gguf");
+  put("big-00002-of-00003.gguf");
+  put("big-00003-of-00003.gguf");
+  put("one-of-a-kind.gguf");
+  put("notes.txt");
+  const auto catalog = *Catalog::read(dir.path());
+  ASSERT_EQ(catalog.models().size(), 3u);
+  EXPECT_EQ(catalog.models()[0].name, "a");
+  EXPECT_EQ(catalog.models()[1].name, "big");
+  EXPECT_EQ(catalog.models()[2].name, "one-of-a-kind");
+  EXPECT_EQ(catalog.find("a:latest")->name, "a");
+}
+
+TEST_F(CatalogTest, NamesAreLookedUpAndNeverPaths) {
+  put("a.gguf");
+  put("sub/b.gguf");
+  const auto catalog = *Catalog::read(dir.path());
+  for (const std::string& name :
+       {std::string("../a"), std::string("./a"), std::string("a.gguf"), std::string("sub/b"),
+        std::string("/etc/passwd"), std::string("a\0", 2), std::string(20000, 'a'), std::string()})
+    EXPECT_EQ(catalog.find(name), nullptr) << name.substr(0, 40);
+}
+
+TEST_F(CatalogTest, LinksOutOfTheDirectoryAreLeftOut) {
+  const TempDir elsewhere = *TempDir::make();
+  ASSERT_TRUE(write_file_atomic(elsewhere.path() / "x.gguf", "GGUF").has_value());
+  fs::create_symlink(elsewhere.path() / "x.gguf", dir.path() / "x.gguf");
+  put("a.gguf");
+  fs::create_symlink(dir.path() / "a.gguf", dir.path() / "inside.gguf");
+  fs::create_directory(dir.path() / "dir.gguf");
+  fs::create_symlink(dir.path() / "nowhere", dir.path() / "gone.gguf");
+  const auto catalog = *Catalog::read(dir.path());
+  EXPECT_EQ(catalog.models().size(), 2u);
+  EXPECT_EQ(catalog.find("x"), nullptr);
+  EXPECT_EQ(catalog.notes().size(), 3u);
+  // Unless a person names it.
+  put("models.toml",
+      fmt::format("[model.x]\nfile = \"{}\"\n", (elsewhere.path() / "x.gguf").string()));
+  EXPECT_NE(Catalog::read(dir.path())->find("x"), nullptr);
+}
+
+TEST_F(CatalogTest, Settings) {
+  put("qwen-7b-q4.gguf");
+  put("small.gguf");
+  put("models.toml", R"(
+default = "coder"
+[model.coder]
+file = "qwen-7b-q4.gguf"
+aliases = ["gpt-4o", "claude-*"]
+context = 4096
+kv = "q8_0"
+priority = 2
+pinned = true
+temperature = 0.25
+top_k = 20
+)");
+  const auto catalog = *Catalog::read(dir.path());
+  EXPECT_EQ(catalog.models().size(), 2u) << "the entry stands for its file";
+  const CatalogModel* coder = catalog.find("claude-opus-9");
+  ASSERT_NE(coder, nullptr);
+  EXPECT_EQ(coder->name, "coder");
+  EXPECT_EQ(catalog.find("gpt-4o"), coder);
+  EXPECT_EQ(catalog.find("gpt-4o-mini"), nullptr);
+  EXPECT_EQ(catalog.fallback(), coder);
+  EXPECT_EQ(coder->context, 4096u);
+  EXPECT_TRUE(coder->pinned);
+  EXPECT_EQ(coder->sampling.temperature, 0.25);
+  EXPECT_EQ(coder->sampling.top_k, 20);
+  EXPECT_EQ(coder->sampling.top_p, std::nullopt);
+}
+
+TEST_F(CatalogTest, EveryProblemNamesItsPlace) {
+  put("a.gguf");
+  EXPECT_THAT(problem("[model.a]\ncontxt = 1\n"),
+              HasSubstr("models.toml:2: 'contxt' is not known"));
+  EXPECT_THAT(problem("[model.a]\ncontxt = 1\n"), HasSubstr("did you mean 'context'"));
+  EXPECT_THAT(problem("[model.a]\ncontext = 0\n"), HasSubstr(":2: context is 0; it must lie in"));
+  EXPECT_THAT(problem("[model.a]\ncontext = \"x\"\n"), HasSubstr("must be a whole number"));
+  EXPECT_THAT(problem("[model.a]\nkv = \"q4\"\n"), HasSubstr("it must be f16 or q8_0"));
+  EXPECT_THAT(problem("[model.a]\ntop_p = 2\n"), HasSubstr("top_p must be a number in [0, 1]"));
+  EXPECT_THAT(problem("[model.a]\naliases = [1]\n"), HasSubstr("must be a list of strings"));
+  EXPECT_THAT(problem("[model.b]\n"), HasSubstr("there is no file"));
+  EXPECT_THAT(problem("default = \"b\"\n"), HasSubstr("there is no such model"));
+  EXPECT_THAT(problem("colour = 1\n"), HasSubstr("'colour' is not known here"));
+  EXPECT_THAT(problem("[model.a\n"), HasSubstr("models.toml"));
+  EXPECT_THAT(Catalog::read(dir.path() / "none").error().message, HasSubstr("there is no such"));
+  const auto twice = Catalog::read({dir.path() / "a.gguf", dir.path() / "a.gguf"});
+  EXPECT_THAT(twice.error().message, HasSubstr("'a' is there twice"));
+}
+
+}  // namespace
+}  // namespace lathe

@@ -1,0 +1,69 @@
+#include "serve/pool/local_worker.h"
+
+#include <condition_variable>
+#include <mutex>
+
+namespace lathe {
+
+LocalWorker::LocalWorker(ModelHost& host, std::string model, std::string name)
+    : host_(host), model_(std::move(model)), name_(name.empty() ? model_ : std::move(name)) {}
+
+WorkerInfo LocalWorker::info() const {
+  return {name_, model_, "local:" + model_, Reach::kLocal};
+}
+
+Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop,
+                                    const std::function<void(const Delta&)>& on_delta) {
+  // The host's thread brings deltas; this one hands them on, so that the caller hears them here.
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<Delta> deltas;
+    std::optional<Result<std::vector<Reply>>> replies;
+  };
+  const auto shared = std::make_shared<Shared>();
+  const Milliseconds start = system_clock().monotonic();
+  const ModelHost::Id id = host_.submit(
+      model_, request,
+      [shared](const Delta& delta) {
+        const std::scoped_lock lock(shared->mutex);
+        shared->deltas.push_back(delta);
+        shared->changed.notify_one();
+      },
+      [shared](Result<std::vector<Reply>> replies) {
+        const std::scoped_lock lock(shared->mutex);
+        shared->replies = std::move(replies);
+        shared->changed.notify_one();
+      });
+  bool cancelled = false, late = false;
+  std::unique_lock lock(shared->mutex);
+  for (;;) {
+    shared->changed.wait_for(lock, Milliseconds(20),
+                             [&] { return shared->replies || !shared->deltas.empty(); });
+    std::vector<Delta> deltas;
+    deltas.swap(shared->deltas);
+    const bool done = shared->replies.has_value();
+    lock.unlock();
+    if (on_delta && !cancelled)
+      for (const Delta& delta : deltas) on_delta(delta);
+    late = late || system_clock().monotonic() - start > request.time_limit;
+    if (!done && !cancelled && (stop.raised() || late)) {
+      host_.cancel(id);
+      cancelled = true;
+    }
+    lock.lock();
+    if (done) break;
+  }
+  const std::string place = "worker " + name_;
+  if (!*shared->replies) {
+    if (late)
+      return fail(ErrorKind::kTimeout, "{}: there was no answer within {}", place,
+                  format_duration(request.time_limit));
+    return at(place, shared->replies->error());
+  }
+  Reply reply = std::move((*shared->replies)->front());
+  reply.usage.wall = system_clock().monotonic() - start;
+  return reply;
+}
+
+}  // namespace lathe

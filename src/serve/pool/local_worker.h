@@ -1,0 +1,23 @@
+// A model of a pool in this process as a Worker: what loops and `lathe run` hold. complete() may be
+// called from several threads at once.
+#pragma once
+
+#include "work/model_host.h"
+
+namespace lathe {
+
+class LocalWorker final : public Worker {
+ public:
+  // `host` must outlive the worker; `name`: as recipes say it ("": the model's).
+  LocalWorker(ModelHost& host, std::string model, std::string name = {});
+
+  WorkerInfo info() const override;
+  Result<Reply> complete(const Request& request, const StopFlag& stop,
+                         const std::function<void(const Delta&)>& on_delta) override;
+
+ private:
+  ModelHost& host_;
+  std::string model_, name_;
+};
+
+}  // namespace lathe

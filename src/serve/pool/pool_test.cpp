@@ -1,0 +1,392 @@
+// The pool with real, tiny models: what a request gets never depends on what else goes on, memory
+// stays within its budget, and everything ends exactly once.
+#include "serve/pool/pool.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <random>
+#include <thread>
+
+#include "serve/pool/local_worker.h"
+
+namespace lathe {
+namespace {
+
+using testing::HasSubstr;
+using Replies = Result<std::vector<Reply>>;
+
+fs::path model_file(const std::string& name) {
+  return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / (name + ".gguf");
+}
+
+Catalog catalog_of(const std::vector<std::string>& names) {
+  std::vector<fs::path> places;
+  for (const std::string& name : names) places.push_back(model_file(name));
+  return *Catalog::read(places);
+}
+
+PoolOptions options_of(std::uint64_t memory = std::uint64_t{256} << 20) {
+  PoolOptions options;
+  options.memory = memory;
+  options.threads = 2;
+  options.pressure = [] { return std::optional<double>(0); };
+  return options;
+}
+
+Request request_of(const std::string& text, int max_tokens = 12, int seed = 1) {
+  Request request;
+  request.messages = {{"user", text}};
+  request.max_tokens = max_tokens;
+  request.sampling.seed = seed;
+  request.top_logprobs = 5;
+  // End tokens out of the way, so that answers have their length.
+  for (int id = 256; id < 319; ++id) request.sampling.logit_bias[id] = -100;
+  return request;
+}
+
+struct Asked {
+  ModelHost::Id id = 0;
+  std::future<Replies> replies;
+};
+Asked ask(Pool& pool, const std::string& model, Request request,
+          std::function<void(const Delta&)> on_delta = {}) {
+  auto promise = std::make_shared<std::promise<Replies>>();
+  Asked asked{.replies = promise->get_future()};
+  asked.id = pool.submit(model, std::move(request), std::move(on_delta),
+                         [promise](Replies replies) { promise->set_value(std::move(replies)); });
+  return asked;
+}
+std::vector<Reply> replies_of(Pool& pool, const std::string& model, Request request) {
+  auto replies = ask(pool, model, std::move(request)).replies.get();
+  EXPECT_TRUE(replies.has_value()) << (replies ? "" : replies.error().message);
+  return replies ? *std::move(replies) : std::vector<Reply>(1);
+}
+Reply reply_of(Pool& pool, const std::string& model, Request request) {
+  return replies_of(pool, model, std::move(request)).front();
+}
+std::string error_of(Pool& pool, const std::string& model, Request request) {
+  const auto replies = ask(pool, model, std::move(request)).replies.get();
+  return replies ? "none" : replies.error().code + ": " + replies.error().message;
+}
+
+bool same_bits(const Reply& a, const Reply& b) {
+  if (a.text != b.text || a.logprobs.size() != b.logprobs.size()) return false;
+  for (std::size_t i = 0; i < a.logprobs.size(); ++i) {
+    if (a.logprobs[i].token != b.logprobs[i].token ||
+        a.logprobs[i].logprob != b.logprobs[i].logprob || a.logprobs[i].top != b.logprobs[i].top)
+      return false;
+  }
+  return true;
+}
+
+// P11: a warm prefix or a parallel neighbour changes nothing.
+TEST(Pool, TheSameBitsColdWarmAloneAndBesideSeven) {
+  Request request = request_of(std::string(300, 'q') + " and so on", 20);
+  Reply cold;
+  {
+    Pool pool(catalog_of({"llama-q4_0"}), options_of());
+    cold = reply_of(pool, "llama-q4_0", request);
+    EXPECT_EQ(cold.usage.cached_tokens, 0);
+    EXPECT_EQ(cold.logprobs.size(), 20u);
+    const Reply warm = reply_of(pool, "llama-q4_0", request);
+    EXPECT_GT(warm.usage.cached_tokens, 300);
+    EXPECT_TRUE(same_bits(cold, warm));
+  }
+  Pool pool(catalog_of({"llama-q4_0", "qwen3-q4_k_m"}), options_of());
+  std::vector<Asked> neighbours;
+  for (int i = 0; i < 7; ++i) {
+    neighbours.push_back(
+        ask(pool, i % 2 == 0 ? "llama-q4_0" : "qwen3-q4_k_m",
+            request_of(std::string(static_cast<std::size_t>(40 * i), 'x'), 60, i)));
+  }
+  EXPECT_TRUE(same_bits(cold, reply_of(pool, "llama-q4_0", request)));
+  request.prediction = cold.text;
+  const Reply drafted = reply_of(pool, "llama-q4_0", request);
+  EXPECT_TRUE(same_bits(cold, drafted));
+  for (Asked& each : neighbours) EXPECT_TRUE(each.replies.get().has_value());
+}
+
+TEST(Pool, CandidatesShareOnePrefillAndDiffer) {
+  Pool pool(catalog_of({"llama-q4_0"}), options_of());
+  Request request = request_of(std::string(200, 'k'), 16);
+  const Reply single = reply_of(pool, "llama-q4_0", request);
+  request.candidates = 4;
+  const auto four = replies_of(pool, "llama-q4_0", request);
+  ASSERT_EQ(four.size(), 4u);
+  EXPECT_TRUE(same_bits(four[0], single));
+  EXPECT_NE(four[1].text, four[0].text);
+  EXPECT_GT(four[0].usage.prompt_tokens, 0);
+  EXPECT_EQ(four[1].usage.prompt_tokens, 0) << "counted once";
+}
+
+// P4, P5: models whose sum exceeds the budget, many clients at once.
+TEST(Pool, ThreeModelsInABudgetForTwo) {
+  const std::vector<std::string> names{"llama-q8_0", "qwen2-q4_k_m", "qwen3-q4_k_m"};
+  std::map<std::string, Reply> expected;
+  std::uint64_t largest = 0, sum = 0;
+  for (const std::string& name : names) {
+    Pool pool(catalog_of({name}), options_of());
+    expected[name] = reply_of(pool, name, request_of("hello there", 30));
+    const ModelInfo info = pool.status().models.at(0);
+    const std::uint64_t bytes = info.weights + info.scratch;
+    largest = std::max(largest, bytes);
+    sum += bytes;
+  }
+  const std::uint64_t memory = largest * 2 + (std::uint64_t{2} << 20);
+  ASSERT_LT(memory, sum + (std::uint64_t{2} << 20));
+  Pool pool(catalog_of(names), options_of(memory));
+  std::vector<std::thread> clients;
+  std::atomic<int> wrong{0};
+  std::atomic<bool> done{false};
+  for (unsigned c = 0; c < 8; ++c) {
+    clients.emplace_back([&, c] {
+      std::mt19937 random(c);
+      for (int i = 0; i < 12; ++i) {
+        const std::string& name = names[random() % names.size()];
+        const auto replies = ask(pool, name, request_of("hello there", 30)).replies.get();
+        if (!replies || !same_bits(replies->front(), expected[name])) ++wrong;
+      }
+    });
+  }
+  std::thread watcher([&] {
+    while (!done) {
+      const HostStatus status = pool.status();
+      EXPECT_LE(status.memory_booked, status.memory_limit);
+      std::this_thread::sleep_for(Milliseconds(5));
+    }
+  });
+  for (auto& client : clients) client.join();
+  done = true;
+  watcher.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(pool.status().counters.evictions, 0);
+}
+
+TEST(Pool, ColdPrefixesServeAnotherModel) {
+  // Both models fit; what is left for KV holds one long prompt.
+  Pool probe(catalog_of({"llama-q4_0", "qwen3-q4_k_m"}), options_of());
+  reply_of(probe, "llama-q4_0", request_of("x"));
+  reply_of(probe, "qwen3-q4_k_m", request_of("x"));
+  std::uint64_t fixed = 0;
+  for (const ModelInfo& info : probe.status().models) fixed += info.weights + info.scratch;
+  Pool pool(catalog_of({"llama-q4_0", "qwen3-q4_k_m"}),
+            options_of(fixed + (std::uint64_t{3} << 20)));
+  for (int round = 0; round < 6; ++round) {
+    for (const std::string name : {"llama-q4_0", "qwen3-q4_k_m"}) {
+      reply_of(pool, name, request_of(std::string(700, static_cast<char>('a' + round)), 8));
+      const HostStatus status = pool.status();
+      EXPECT_LE(status.memory_booked, status.memory_limit);
+    }
+  }
+  EXPECT_EQ(pool.status().counters.evictions, 0) << "prefixes went, models did not";
+}
+
+TEST(Pool, ARequestIsCancelledWhereverItIs) {
+  PoolOptions options = options_of();
+  options.sequences = 1;
+  Pool pool(catalog_of({"llama-q4_0"}), options);
+  std::promise<void> writing;
+  bool said = false;
+  Asked decoding = ask(pool, "llama-q4_0", request_of("a", 20'000), [&](const Delta&) {
+    if (!std::exchange(said, true)) writing.set_value();
+  });
+  Asked queued = ask(pool, "llama-q4_0", request_of("b", 20'000));
+  writing.get_future().wait();
+  pool.cancel(queued.id);
+  EXPECT_EQ(queued.replies.get().error().kind, ErrorKind::kCancelled);
+  pool.cancel(decoding.id);
+  EXPECT_EQ(decoding.replies.get().error().kind, ErrorKind::kCancelled);
+  pool.cancel(decoding.id);  // once more changes nothing
+  Asked prefill = ask(pool, "llama-q4_0", request_of(std::string(20'000, 'p'), 4));
+  pool.cancel(prefill.id);
+  EXPECT_EQ(prefill.replies.get().error().kind, ErrorKind::kCancelled);
+  EXPECT_EQ(reply_of(pool, "llama-q4_0", request_of("c", 5)).logprobs.size(), 5u);
+}
+
+TEST(Pool, RefusalsSayWhyAndWithWhichNumbers) {
+  PoolOptions options = options_of(std::uint64_t{24} << 20);
+  options.queue = 2;
+  options.sequences = 2;
+  Pool pool(catalog_of({"llama-q4_0"}), options);
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request_of(std::string(40'000, 'x'))),
+              HasSubstr("context_length_exceeded: the prompt has 4"));
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request_of("x", 32'000)),
+              HasSubstr("does_not_fit: 'llama-q4_0' needs"));
+  Request request = request_of("x");
+  request.max_tokens = 0;  // no limit of its own: as much as there is room for
+  request.stop = {"e"};
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("none"));
+  request = request_of("x");
+  request.candidates = 3;
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("n is 3; 1 to 2"));
+  request = request_of("x");
+  request.schema = Json{{"type", "object"}, {"if", Json::object()}};
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("'if'"));
+  request = request_of("x");
+  request.grammar = "root ::= root \"a\"";
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("recursi"));
+  request = request_of("x");
+  request.sampling.logit_bias[99'999] = 1;
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("names token 99999"));
+  for (int id = 0; id < 319; ++id)
+    request.sampling.logit_bias[id] = -std::numeric_limits<double>::infinity();
+  request.sampling.logit_bias.erase(99'999);
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("no token is left"));
+  request = request_of("x");
+  request.prompt_ids = {-1};
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("names token -1"));
+  EXPECT_THAT(pool.resolve("../../etc/passwd").error().message, HasSubstr("there is no model"));
+  EXPECT_EQ(*pool.resolve("gpt-4o"), "llama-q4_0") << "the only model stands for it";
+
+  std::vector<Asked> many;
+  for (int i = 0; i < 40; ++i) many.push_back(ask(pool, "llama-q4_0", request_of("x", 200)));
+  int full = 0;
+  for (Asked& each : many) {
+    const auto replies = each.replies.get();
+    full += !replies && replies.error().code == "queue_full" ? 1 : 0;
+    EXPECT_TRUE(replies || replies.error().code == "queue_full") << replies.error().message;
+  }
+  EXPECT_GT(full, 0);
+  EXPECT_EQ(pool.status().counters.failed, 1) << "only the one whose bias left nothing";
+}
+
+TEST(Pool, AToolThatMustBeCalledIsCalled) {
+  Pool pool(catalog_of({"llama-q4_0"}), options_of());
+  Request request = request_of("weather?", 400);
+  request.tools = {
+      {{"type", "function"},
+       {"function",
+        {{"name", "get_weather"},
+         {"parameters",
+          {{"type", "object"},
+           {"properties", {{"day", {{"type", "integer"}, {"minimum", 0}, {"maximum", 6}}}}},
+           {"required", {"day"}},
+           {"additionalProperties", false}}}}}}};
+  request.tool_choice = ToolChoice::kRequired;
+  const Reply reply = reply_of(pool, "llama-q4_0", request);
+  EXPECT_EQ(reply.finish, FinishReason::kToolCalls);
+  ASSERT_EQ(reply.calls.size(), 1u);
+  EXPECT_EQ(reply.calls[0].name, "get_weather");
+  const Json arguments = *parse_json(reply.calls[0].arguments);
+  EXPECT_LE(arguments["day"].get<int>(), 6);
+  EXPECT_FALSE(reply.calls[0].id.empty());
+  request.tool_choice = ToolChoice::kFunction;
+  request.tool_name = "no_such_tool";
+  EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("there is no such tool"));
+}
+
+TEST(Pool, EmbeddingsComeInOrderBesideATalk) {
+  Pool pool(catalog_of({"llama-q4_0"}), options_of());
+  Asked talk = ask(pool, "llama-q4_0", request_of("hello", 100));
+  std::promise<Result<Embeddings>> promise;
+  pool.embed("llama-q4_0", {{"one", {}}, {std::string(400, 'b'), {}}, {"", {5, 6}}},
+             [&](Result<Embeddings> got) { promise.set_value(std::move(got)); });
+  const auto got = promise.get_future().get();
+  ASSERT_TRUE(got.has_value()) << got.error().message;
+  ASSERT_EQ(got->vectors.size(), 3u);
+  for (const auto& vector : got->vectors) {
+    double norm = 0;
+    for (const float each : vector) norm += static_cast<double>(each) * static_cast<double>(each);
+    EXPECT_NEAR(norm, 1, 1e-5);
+  }
+  EXPECT_GT(got->prompt_tokens, 400);
+  EXPECT_TRUE(talk.replies.get().has_value());
+}
+
+TEST(Pool, ARestartIsWarm) {
+  const TempDir dir = *TempDir::make();
+  PoolOptions options = options_of();
+  options.snapshots = dir.path();
+  const Request request = request_of(std::string(500, 'w'), 10);
+  Reply before;
+  {
+    Pool pool(catalog_of({"llama-q4_0"}), options);
+    before = reply_of(pool, "llama-q4_0", request);
+  }
+  ASSERT_TRUE(fs::exists(dir.path() / "llama-q4_0.kv"));
+  {
+    Pool pool(catalog_of({"llama-q4_0"}), options);
+    const Reply after = reply_of(pool, "llama-q4_0", request);
+    EXPECT_GT(after.usage.cached_tokens, 400);
+    EXPECT_TRUE(same_bits(before, after));
+  }
+  // A damaged snapshot is refused, and nothing else is.
+  std::string bytes = *read_file(dir.path() / "llama-q4_0.kv");
+  bytes[bytes.size() / 2] ^= 1;
+  ASSERT_TRUE(write_file_atomic(dir.path() / "llama-q4_0.kv", bytes).has_value());
+  Pool pool(catalog_of({"llama-q4_0"}), options);
+  const Reply cold = reply_of(pool, "llama-q4_0", request);
+  EXPECT_EQ(cold.usage.cached_tokens, 0);
+  EXPECT_TRUE(same_bits(before, cold));
+}
+
+TEST(Pool, TheEndAnswersEveryone) {
+  auto pool = std::make_unique<Pool>(catalog_of({"llama-q4_0", "qwen2-q4_k_m"}), options_of());
+  std::vector<Asked> asked;
+  for (int i = 0; i < 20; ++i) {
+    asked.push_back(ask(*pool, i % 2 == 0 ? "llama-q4_0" : "qwen2-q4_k_m",
+                        request_of(std::string(100, 'z'), 5000)));
+  }
+  pool.reset();
+  for (Asked& each : asked) {
+    const auto replies = each.replies.get();
+    ASSERT_FALSE(replies.has_value());
+    EXPECT_EQ(replies.error().code, "shutting_down");
+  }
+}
+
+TEST(Pool, MemoryPressureShrinksThePrefixCacheFirst) {
+  PoolOptions options = options_of();
+  std::atomic<double> pressure{0};
+  options.pressure = [&] { return std::optional<double>(pressure.load()); };
+  Pool pool(catalog_of({"llama-q4_0"}), options);
+  for (int i = 0; i < 20; ++i)
+    reply_of(pool, "llama-q4_0", request_of(std::string(2000, static_cast<char>('a' + i)), 4));
+  const std::uint64_t before = pool.status().models.at(0).prefix;
+  ASSERT_GT(before, 0u);
+  pressure = 0.9;
+  for (int i = 0; i < 200 && pool.status().models.at(0).prefix >= before / 2; ++i)
+    std::this_thread::sleep_for(Milliseconds(100));
+  EXPECT_LT(pool.status().models.at(0).prefix, before / 2);
+  EXPECT_EQ(pool.status().models.at(0).state, ModelState::kReady);
+}
+
+TEST(Pool, ADamagedModelFailsItsRequestsAndNoOthers) {
+  const TempDir dir = *TempDir::make();
+  std::string bytes = *read_file(model_file("llama-q4_0"));
+  ASSERT_TRUE(write_file_atomic(dir.path() / "cut.gguf", bytes.substr(0, 5000)).has_value());
+  ASSERT_TRUE(write_file_atomic(dir.path() / "good.gguf", bytes).has_value());
+  Pool pool(*Catalog::read(dir.path()), options_of());
+  EXPECT_THAT(error_of(pool, "cut", request_of("x")), HasSubstr("model_load_failed"));
+  EXPECT_EQ(reply_of(pool, "good", request_of("x", 3)).logprobs.size(), 3u);
+  EXPECT_TRUE(pool.unload("good").has_value());
+  EXPECT_EQ(reply_of(pool, "good", request_of("x", 3)).logprobs.size(), 3u);
+}
+
+TEST(LocalWorker, AsksThePoolAndStops) {
+  Pool pool(catalog_of({"llama-q4_0"}), options_of());
+  LocalWorker worker(pool, "llama-q4_0");
+  StopFlag stop;
+  std::string streamed;
+  const auto reply = worker.complete(request_of("hello", 10), stop,
+                                     [&](const Delta& delta) { streamed += delta.text; });
+  ASSERT_TRUE(reply.has_value()) << reply.error().message;
+  EXPECT_EQ(streamed, reply->text);
+  EXPECT_TRUE(reply->usage.counted);
+  std::thread stopper([&] {
+    std::this_thread::sleep_for(Milliseconds(50));
+    stop.raise();
+  });
+  EXPECT_EQ(worker.complete(request_of("hello", 30'000), stop, {}).error().kind,
+            ErrorKind::kCancelled);
+  stopper.join();
+  stop.clear();
+  Request request = request_of("hello", 30'000);
+  request.time_limit = Milliseconds(30);
+  EXPECT_EQ(worker.complete(request, stop, {}).error().kind, ErrorKind::kTimeout);
+}
+
+}  // namespace
+}  // namespace lathe

@@ -1,0 +1,30 @@
+// GET /status: every model, its state and bytes, as `lathe ps` shows them.
+#include "serve/server/endpoints.h"
+
+namespace lathe {
+
+Outcome status(Call& call) {
+  const HostStatus host = call.host.status();
+  Json models = Json::array();
+  for (const ModelInfo& model : host.models) {
+    models.push_back({{"name", model.name},
+                      {"state", model_state_name(model.state)},
+                      {"problem", model.problem},
+                      {"pinned", model.pinned},
+                      {"weights", model.weights},
+                      {"kv", model.kv},
+                      {"prefix", model.prefix},
+                      {"scratch", model.scratch},
+                      {"running", model.running},
+                      {"waiting", model.waiting},
+                      {"tokens_per_second", model.tokens_per_second},
+                      {"load_seconds", model.load_seconds}});
+  }
+  return json_reply({{"models", std::move(models)},
+                     {"memory_limit", host.memory_limit},
+                     {"memory_booked", host.memory_booked},
+                     {"resident", host.resident},
+                     {"queued", host.queued}});
+}
+
+}  // namespace lathe
