@@ -377,10 +377,11 @@ void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& ou
       reply.finish = FinishReason::kLength;
       break;
     case StopReason::kGrammarDeadEnd:
-      error_ = Error{ErrorKind::kInvalid,
-                     "no token is left to choose from: logit_bias and the schema or grammar rule "
-                     "everything out, or the model's weights give no numbers",
-                     "unsupported_value"};
+      error_ = Error{
+          ErrorKind::kInvalid,
+          "no token is left to choose from: logit_bias and the schema or grammar rule everything "
+          "out",
+          "unsupported_value"};
       break;
     case StopReason::kCancelled:
       error_ = Error{ErrorKind::kCancelled, "the request was cancelled"};
