@@ -173,6 +173,8 @@ struct HttpServer::Core {
       last_words_end = grace_end + kLastWords;
       for (auto& acceptor : acceptors) acceptor->close();
       for (const auto& connection : all()) connection->stop();
+      timer.cancel();
+      tick();
     });
     thread.join();
     {

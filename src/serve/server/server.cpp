@@ -8,7 +8,7 @@
 namespace lathe {
 namespace {
 
-constexpr JsonLimits kBodyLimits{.max_depth = 128};
+constexpr JsonLimits kBodyLimits{.max_depth = 128, .max_values = std::size_t{2} << 20};
 
 // A page that may call this server must be told so by headers; others never see one.
 HttpHeaders origin_headers(const GateRules& rules, const HttpRequest& request) {
