@@ -14,8 +14,9 @@ struct GateRules {
   // Names that this server goes by beside loopback's own: against other sites' pages that rebind
   // their name to this address.
   std::vector<std::string> hosts = {};
-  bool any_address = false;          // a Host that is an IP address is fine too
-  std::vector<std::string> origins = {};  // pages that may call it beside its own: "https://example.org"
+  bool any_address = false;  // a Host that is an IP address is fine too
+  std::vector<std::string> origins =
+      {};  // pages that may call it beside its own: "https://example.org"
 };
 
 std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head);

@@ -55,8 +55,10 @@ void handle(ModelHost& host, const std::shared_ptr<HttpExchange>& exchange) {
     outcome = std::unexpected(ApiError{500, fmt::format("inside the server: {}", problem.what())});
   }
   if (outcome && !*outcome) return;
-  exchange->reply(outcome ? std::move(**outcome)
-                          : error_reply(dialect_of(exchange->request().path), outcome.error()));
+  // A failure may come when a stream has begun.
+  exchange->finish(outcome ? std::move(**outcome)
+                           : error_reply(dialect_of(exchange->request().path), outcome.error()),
+                   "");
 }
 
 Result<GateRules> gate_rules(const ServerConfig& config) {

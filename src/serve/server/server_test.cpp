@@ -366,6 +366,8 @@ TEST_F(ServerTest, TheContextIsRespectedToTheToken) {
   const Json error = parsed(over.body)["error"];
   EXPECT_EQ(error["code"], "context_length_exceeded");
   EXPECT_EQ(error["message"], "the prompt has 4096 tokens, but 'small' takes 4096 at most");
+  EXPECT_THAT(post("/v1/messages", chat(std::string(exactly + 1, 'x'))).body,
+              HasSubstr("prompt is too long: the prompt has 4096 tokens"));
 }
 
 TEST_F(ServerTest, WhatARequestSaysReachesTheModel) {
