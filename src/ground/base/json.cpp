@@ -16,13 +16,13 @@ class Gate : public nlohmann::json_sax<Json> {
   explicit Gate(const JsonLimits& limits) : limits_(limits) {}
   std::string problem;
 
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
+  bool null() override { return count(); }
+  bool boolean(bool) override { return count(); }
+  bool number_integer(number_integer_t) override { return count(); }
+  bool number_unsigned(number_unsigned_t) override { return count(); }
+  bool number_float(number_float_t, const string_t&) override { return count(); }
+  bool string(string_t&) override { return count(); }
+  bool binary(binary_t&) override { return count(); }
   bool start_object(std::size_t) override { return open(); }
   bool end_object() override { return close(); }
   bool start_array(std::size_t) override { return open(); }
@@ -47,9 +47,14 @@ class Gate : public nlohmann::json_sax<Json> {
   }
 
  private:
+  bool count() {
+    if (++values_ <= limits_.max_values) return true;
+    problem = fmt::format("more than {} values", limits_.max_values);
+    return false;
+  }
   bool open() {
     keys_.emplace_back();
-    if (static_cast<int>(keys_.size()) <= limits_.max_depth) return true;
+    if (static_cast<int>(keys_.size()) <= limits_.max_depth) return count();
     problem = fmt::format("nested deeper than {} levels", limits_.max_depth);
     return false;
   }
@@ -58,6 +63,7 @@ class Gate : public nlohmann::json_sax<Json> {
     return true;
   }
   JsonLimits limits_;
+  std::size_t values_ = 0;
   std::vector<std::set<std::string>> keys_;
 };
 

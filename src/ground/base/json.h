@@ -17,6 +17,7 @@ struct JsonLimits {
   std::size_t max_bytes = std::size_t{64} << 20;
   int max_depth = 64;               // dump() recurses: a deeper value could overflow the stack
   std::size_t max_members = 20000;  // of one object: ordered_json looks keys up one by one
+  std::size_t max_values = std::size_t{1} << 24;  // of all kinds: each takes many times its text
 };
 
 // Errors name the byte offset. Duplicate keys are refused: two readers would disagree on which one

@@ -51,6 +51,11 @@ TEST(ParseJson, MembersAreBoundedAtTheBorder) {
   EXPECT_THAT(problem(R"({"a":1,"b":2,"c":3})", {.max_members = 2}), HasSubstr("more than 2"));
 }
 
+TEST(ParseJson, ValuesAreBoundedAtTheBorder) {
+  EXPECT_EQ(problem(R"([1,"a",{"b":null}])", {.max_values = 5}), "");
+  EXPECT_THAT(problem(R"([1,"a",{"b":null},true])", {.max_values = 5}), HasSubstr("more than 5"));
+}
+
 TEST(ParseJson, DuplicateKeysAreRefusedPerObject) {
   EXPECT_THAT(problem(R"({"a":1,"a":1})"), HasSubstr("twice"));
   EXPECT_THAT(problem(R"({"a":1,"\u0061":1})"), HasSubstr("twice"));

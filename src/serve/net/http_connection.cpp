@@ -186,10 +186,6 @@ bool Connection::take_head() {
     refuse(400, "the request's path is not valid");
     return false;
   }
-  if (message.version() != 11 && message.version() != 10) {
-    refuse(505, "this server speaks HTTP/1.1 and HTTP/1.0");
-    return false;
-  }
   if (!plain_head(request_)) return false;
   must_drain_ = !parser_->is_done();
   if (auto refusal = shared_->config.gate ? shared_->config.gate(request_) : std::nullopt) {

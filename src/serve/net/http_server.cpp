@@ -141,7 +141,10 @@ struct HttpServer::Core {
       shared->open_count = shared->connections.size();
     }
     connection->start();
-    if (shared->connections.size() > shared->config.limits.connections)
+    const std::size_t limit = shared->config.limits.connections;
+    if (shared->connections.size() > 2 * limit)
+      connection->close();  // not even words for so many
+    else if (shared->connections.size() > limit)
       connection->refuse(503, "too many connections; try again");
   }
 
@@ -173,6 +176,8 @@ struct HttpServer::Core {
       last_words_end = grace_end + kLastWords;
       for (auto& acceptor : acceptors) acceptor->close();
       for (const auto& connection : all()) connection->stop();
+      timer.cancel();
+      tick();
     });
     thread.join();
     {

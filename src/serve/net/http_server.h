@@ -89,7 +89,7 @@ class HttpExchange {
 struct HttpLimits {
   std::size_t head_bytes = 8 << 10;
   std::size_t body_bytes = std::size_t{64} << 20;
-  std::size_t all_bodies_bytes = std::size_t{256} << 20;  // being read, of all connections
+  std::size_t all_bodies_bytes = std::size_t{256} << 20;  // of all connections, until answered
   std::size_t pipelined_bytes = 64 << 10;                 // that come while an answer is made
   std::size_t backlog_bytes = std::size_t{4} << 20;       // of a stream that is not read
   std::size_t connections = 768;                          // further ones get a 503

@@ -55,6 +55,12 @@ std::string_view anthropic_type(int status) {
   return status < 500 ? "invalid_request_error" : "api_error";
 }
 
+// Claude Code makes its talk shorter when it reads these words.
+std::string anthropic_message(const ApiError& error) {
+  const bool too_long = error.code == "context_length_exceeded";
+  return too_long ? "prompt is too long: " + error.message : error.message;
+}
+
 Json text_or_null(const std::string& text) {
   return text.empty() ? Json() : Json(text);
 }
@@ -86,7 +92,8 @@ Json error_json(Dialect dialect, const ApiError& error) {
                 {"code", text_or_null(error.code)}}}};
     case Dialect::kAnthropic:
       return {{"type", "error"},
-              {"error", {{"type", anthropic_type(error.status)}, {"message", error.message}}},
+              {"error",
+               {{"type", anthropic_type(error.status)}, {"message", anthropic_message(error)}}},
               {"request_id", fresh_id("req_")}};
     case Dialect::kOllama:
       return {{"error", error.message}};

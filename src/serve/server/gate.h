@@ -10,12 +10,13 @@
 namespace lathe {
 
 struct GateRules {
-  std::vector<std::string> api_keys;  // empty: none is asked for
+  std::vector<std::string> api_keys = {};  // empty: none is asked for
   // Names that this server goes by beside loopback's own: against other sites' pages that rebind
   // their name to this address.
-  std::vector<std::string> hosts;
-  bool any_address = false;          // a Host that is an IP address is fine too
-  std::vector<std::string> origins;  // pages that may call it beside its own: "https://example.org"
+  std::vector<std::string> hosts = {};
+  bool any_address = false;  // a Host that is an IP address is fine too
+  std::vector<std::string> origins =
+      {};  // pages that may call it beside its own: "https://example.org"
 };
 
 std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head);

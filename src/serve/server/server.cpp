@@ -8,7 +8,7 @@
 namespace lathe {
 namespace {
 
-constexpr JsonLimits kBodyLimits{.max_depth = 128};
+constexpr JsonLimits kBodyLimits{.max_depth = 128, .max_values = std::size_t{2} << 20};
 
 // A page that may call this server must be told so by headers; others never see one.
 HttpHeaders origin_headers(const GateRules& rules, const HttpRequest& request) {
@@ -55,8 +55,10 @@ void handle(ModelHost& host, const std::shared_ptr<HttpExchange>& exchange) {
     outcome = std::unexpected(ApiError{500, fmt::format("inside the server: {}", problem.what())});
   }
   if (outcome && !*outcome) return;
-  exchange->reply(outcome ? std::move(**outcome)
-                          : error_reply(dialect_of(exchange->request().path), outcome.error()));
+  // A failure may come when a stream has begun.
+  exchange->finish(outcome ? std::move(**outcome)
+                           : error_reply(dialect_of(exchange->request().path), outcome.error()),
+                   "");
 }
 
 Result<GateRules> gate_rules(const ServerConfig& config) {
@@ -68,8 +70,8 @@ Result<GateRules> gate_rules(const ServerConfig& config) {
     rules.any_address = true;
     if (config.api_keys.empty())
       return invalid(
-          "listening on {} opens this server to other machines: that needs an API key "
-          "(--api-key), or listen on 127.0.0.1 only",
+          "listening on {} opens this server to other machines: that needs an API key, "
+          "or listen on 127.0.0.1 only",
           address);
   }
   return rules;

@@ -1,0 +1,82 @@
+#include "serve/server/gate.h"
+
+#include <gtest/gtest.h>
+
+namespace lathe {
+namespace {
+
+HttpRequest request(std::string method, std::string path, HttpHeaders headers) {
+  return {std::move(method), std::move(path), "", std::move(headers), ""};
+}
+
+int status(const GateRules& rules, const HttpRequest& head) {
+  const auto refusal = check_gate(rules, head);
+  return refusal ? refusal->status : 200;
+}
+
+TEST(Gate, Hosts) {
+  const auto get = [](const std::string& host) {
+    return request("GET", "/v1/models", {{"host", host}});
+  };
+  const GateRules local;
+  for (const char* host : {"localhost", "localhost:8080", "LocalHost.", "127.0.0.1:80", "127.8.9.1",
+                           "[::1]", "[::1]:8080", "app.localhost"})
+    EXPECT_EQ(status(local, get(host)), 200) << host;
+  for (const char* host : {"evil.com", "evil.com:8080", "127.0.0.1.evil.com", "localhost.evil.com",
+                           "192.168.1.5", "[::2]", "", "[", "127.0.0.1evil", "0.0.0.0"})
+    EXPECT_EQ(status(local, get(host)), 403) << host;
+  EXPECT_EQ(status(local, request("GET", "/", {})), 200);  // HTTP/1.0
+  const GateRules named{.hosts = {"Box.lan"}, .any_address = true};
+  EXPECT_EQ(status(named, get("box.lan:8080")), 200);
+  EXPECT_EQ(status(named, get("192.168.1.5:8080")), 200);
+  EXPECT_EQ(status(named, get("evil.com")), 403);
+}
+
+TEST(Gate, Keys) {
+  const GateRules rules{.api_keys = {"first", "second-key"}};
+  const auto with = [&](HttpHeaders headers, const char* path = "/v1/models") {
+    headers.emplace_back("host", "localhost");
+    return status(rules, request("GET", path, headers));
+  };
+  EXPECT_EQ(with({{"authorization", "Bearer second-key"}}), 200);
+  EXPECT_EQ(with({{"authorization", "bearer  first "}}), 200);
+  EXPECT_EQ(with({{"x-api-key", "first"}}), 200);
+  for (const char* wrong : {"", "firs", "firstt", "first\n", "Bearer first", "second"})
+    EXPECT_EQ(with({{"x-api-key", wrong}}), 401) << wrong;
+  EXPECT_EQ(with({{"authorization", "Basic first"}}), 401);
+  EXPECT_EQ(with({{"authorization", "Bearer"}}), 401);
+  for (const char* path : {"/", "/v1/models", "/metrics", "/version", "/api/tags", "/health/x"})
+    EXPECT_EQ(with({}, path), 401) << path;
+  EXPECT_EQ(with({}, "/health"), 200);
+}
+
+TEST(Gate, PagesOfOthers) {
+  const auto post = [](const std::string& origin, const GateRules& rules) {
+    return status(rules, request("POST", "/v1/chat/completions",
+                                 {{"host", "127.0.0.1:8080"},
+                                  {"content-type", "application/json"},
+                                  {"origin", origin}}));
+  };
+  EXPECT_EQ(post("http://127.0.0.1:8080", {}), 200);  // its own
+  for (const char* origin :
+       {"http://evil.com", "null", "http://127.0.0.1:3000", "http://127.0.0.1:8080.evil.com", ""})
+    EXPECT_EQ(post(origin, {}), 403) << origin;
+  EXPECT_EQ(post("https://a.example", {.origins = {"https://a.example"}}), 200);
+}
+
+TEST(Gate, BodiesAreJson) {
+  const auto post = [](HttpHeaders headers) {
+    headers.emplace_back("host", "localhost");
+    return status({}, request("POST", "/v1/chat/completions", headers));
+  };
+  EXPECT_EQ(post({{"content-type", "application/json"}}), 200);
+  EXPECT_EQ(post({{"content-type", "Application/JSON; charset=utf-8"}}), 200);
+  EXPECT_EQ(post({}), 415);
+  for (const char* type : {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data",
+                           "application/jsonp", "text/plain; application/json"})
+    EXPECT_EQ(post({{"content-type", type}}), 415) << type;
+  EXPECT_EQ(status({}, request("DELETE", "/v1/models/x", {{"host", "localhost"}})), 415);
+}
+
+}  // namespace
+}  // namespace lathe
