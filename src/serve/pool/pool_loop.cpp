@@ -519,6 +519,10 @@ HostStatus PoolLoop::status() const {
       info.pinned = place->model.pinned;
       std::error_code error;
       info.file_bytes = fs::file_size(place->model.file, error);
+      const auto written = fs::last_write_time(place->model.file, error);
+      info.modified = std::chrono::duration_cast<std::chrono::seconds>(
+                          std::chrono::file_clock::to_sys(written).time_since_epoch())
+                          .count();
     }
     info.state = place->state;
     info.problem = place->problem;

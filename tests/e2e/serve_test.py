@@ -1,0 +1,338 @@
+"""`lathe serve` with real (tiny) models, as its clients meet it."""
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from cli_test import LATHE, SOURCE, Case
+
+MODELS = SOURCE / "tests/data/models"
+TINY = ["llama-q4_0", "qwen2-q4_k_m", "qwen3-q4_k_m"]
+LONG = "and so the story goes on and on, " * 12
+
+
+class Server(Case):
+    def setUp(self):
+        super().setUp()
+        self.models = self.dir / "models"
+        self.models.mkdir()
+        for name in TINY:
+            shutil.copy(MODELS / f"{name}.gguf", self.models)
+
+    def start(self, *args):
+        self.process = subprocess.Popen([LATHE, "--json", "serve", str(self.models), "--port", "0", "--threads", "2", *map(str, args)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=self.dir, env=self.environment())
+        self.addCleanup(self.end)
+        while True:
+            line = self.process.stdout.readline()
+            self.assertTrue(line, "the server did not start")
+            event = json.loads(line)
+            if event["event"] == "ready":
+                break
+        self.url = event["url"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.assertEqual(self.process.wait(60), 0)
+        self.process.stdout.close()
+
+    def call(self, path, body=None, status=200):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        connection.request("POST" if body is not None else "GET", path, None if body is None else json.dumps(body),
+                           {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        if status is not None:
+            self.assertEqual(answer.status, status, text[:500])
+        return json.loads(text) if text else None
+
+    def chat(self, text, model=TINY[0], status=200, **more):
+        body = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 12, "seed": 1, "logprobs": True,
+                "top_logprobs": 5, **more}
+        return self.call("/v1/chat/completions", body, status)
+
+    def stream(self, text, count, model=TINY[0]):
+        """An open socket on which an answer is coming."""
+        body = json.dumps({"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": count, "stream": True,
+                           "logit_bias": {str(i): -100 for i in range(256, 319)}})
+        client = socket.create_connection(("127.0.0.1", self.port))
+        client.sendall((f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                        f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
+        return client
+
+    def status(self):
+        return self.call("/status")
+
+    def running(self, model=TINY[0]):
+        return next(each for each in self.status()["models"] if each["name"] == model)["running"]
+
+    def eventually(self, what, seconds=30):
+        end = time.time() + seconds
+        while not what():
+            self.assertLess(time.time(), end, "it did not happen")
+            time.sleep(0.02)
+
+
+class Serve(Server):
+    def test_the_same_bits_cold_warm_alone_and_beside_seven(self):
+        self.start()
+        content = lambda answer: answer["choices"][0]["logprobs"]["content"]
+        cold = self.chat(LONG)
+        self.assertEqual(cold["usage"]["prompt_tokens_details"]["cached_tokens"], 0)
+        warm = self.chat(LONG)
+        self.assertGreater(warm["usage"]["prompt_tokens_details"]["cached_tokens"], 50)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            neighbours = [pool.submit(self.chat, LONG[i:] * 2, TINY[i % 3], seed=i, max_tokens=60) for i in range(7)]
+            beside = self.chat(LONG)
+            drafted = self.chat(LONG, prediction={"type": "content", "content": cold["choices"][0]["message"]["content"]})
+            for each in neighbours:
+                each.result()
+        for other in (warm, beside, drafted):
+            self.assertEqual(content(other), content(cold))
+
+    def test_a_client_that_goes_is_noticed_wherever_its_request_is(self):
+        self.start("--sequences", "2")
+        neighbour = self.stream("I stay", 3000)
+        self.assertTrue(neighbour.recv(100))
+        decoding = self.stream("I go", 30000)
+        self.eventually(lambda: self.running() == 2)
+        queued = self.stream("I wait and go", 30000)
+        self.eventually(lambda: self.status()["queued"] == 1)
+        queued.close()
+        self.eventually(lambda: self.status()["queued"] == 0, 10)
+        decoding.close()
+        self.eventually(lambda: self.running() == 1, 10)
+        reading = self.stream("z" * 20000, 5)
+        self.eventually(lambda: self.running() == 2)
+        reading.close()
+        self.eventually(lambda: self.running() <= 1, 10)
+        # The neighbour never noticed.
+        text = b""
+        while b"[DONE]" not in text:
+            piece = neighbour.recv(1 << 16)
+            self.assertTrue(piece)
+            text += piece
+        self.assertIn(b'"finish_reason":"length"', text)
+        neighbour.close()
+
+    def test_prompts_that_others_choke_on(self):
+        self.start("--memory", "256MiB")
+        before = self.status()
+        for text in ("Z" * 131072, " " * 200000, "\n" * 200000, "7" * 200000, "汉" * 100000, "e\u0301" * 50000):
+            answer = self.chat(text, status=None)
+            if "error" in answer:
+                self.assertEqual(answer["error"]["code"], "context_length_exceeded")
+                self.assertRegex(answer["error"]["message"], r"has \d+ tokens and the context of '.*' holds 32768")
+            else:
+                self.assertEqual(answer["usage"]["completion_tokens"], 12)
+        # A text that names control tokens stays text.
+        ids = self.call("/tokenize", {"model": TINY[0], "content": "<|im_start|>"})["tokens"]
+        special = self.call("/tokenize", {"model": TINY[0], "content": "<|im_start|>", "parse_special": True})["tokens"]
+        self.assertGreaterEqual(len(ids), len(special))
+        # The context to the token.
+        room = 32768 - 1
+        exact = self.call("/v1/completions", {"model": TINY[0], "prompt": [5] * room, "max_tokens": 5})
+        self.assertEqual(exact["usage"]["completion_tokens"], 1)
+        self.assertEqual(exact["choices"][0]["finish_reason"], "length")
+        over = self.call("/v1/completions", {"model": TINY[0], "prompt": [5] * (room + 1), "max_tokens": 5}, 400)
+        self.assertEqual(over["error"]["code"], "context_length_exceeded")
+        self.assertLessEqual(self.status()["memory_booked"], before["memory_limit"])
+
+    def test_schemas_and_tools_that_are_wrong_or_large(self):
+        self.start()
+        schema = lambda s: {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": s}}}
+        tool = lambda name, parameters: {"type": "function", "function": {"name": name, "parameters": parameters}}
+        good = [{}, {"type": "string", "pattern": "^\\d{3}$"}, {"enum": [f"v{i}" for i in range(2000)]},
+                {"$ref": "#/$defs/n", "$defs": {"n": {"type": "object", "properties": {"c": {"$ref": "#/$defs/n"}}}}}]
+        for each in good:
+            answer = self.chat("x", **schema(each), max_tokens=100, status=None)
+            if "error" in answer:
+                self.assertEqual(answer["error"]["type"], "invalid_request_error", answer)
+        bad = [{"type": "string", "pattern": "^(($"}, {"type": "string", "pattern": "[z-a]"}, {"type": "string", "pattern": "(?=a)b"},
+               {"$ref": "http://127.0.0.1:1/x.json"}, {"type": "array", "minItems": 10**9}, {"if": {}, "then": {}},
+               {"type": "string", "maxLength": 65536, "minLength": 65536}, {"type": "nothing"}]
+        for each in bad:
+            error = self.chat("x", status=400, **schema(each))["error"]
+            self.assertTrue(error["message"], each)
+        for choice, tools in (("required", None), ({"type": "function", "function": {"name": "absent"}}, [tool("there", {})])):
+            self.chat("x", status=400, tool_choice=choice, **({"tools": tools} if tools else {}))
+        called = self.chat("x", max_tokens=200, tool_choice="required",
+                           tools=[tool(f"t{i}", {"type": "object", "properties": {"n": {"type": "boolean"}}, "required": ["n"],
+                                                 "additionalProperties": False}) for i in range(200)])
+        choice = called["choices"][0]
+        if choice["finish_reason"] == "tool_calls":
+            self.assertIn("n", json.loads(choice["message"]["tool_calls"][0]["function"]["arguments"]))
+        self.chat("x", status=400, grammar='root ::= root "a"')
+        self.chat("x", status=400, logit_bias={str(i): -100 for i in range(99999, 100001)})
+        self.assertEqual(self.chat("still there?")["usage"]["completion_tokens"], 12)
+
+    def test_names_are_looked_up(self):
+        (self.models / "models.toml").write_text('[model.coder]\nfile = "qwen2-q4_k_m.gguf"\naliases = ["gpt-*"]\n')
+        self.start()
+        for name in ("../../etc/passwd", "%2e%2e/x", "x\0y", "/etc/passwd", "a" * 20000):
+            self.assertEqual(self.chat("x", name, status=404)["error"]["code"], "model_not_found")
+        self.assertEqual(self.chat("x", "gpt-5")["model"], "coder")
+        listed = {each["id"] for each in self.call("/v1/models")["data"]}
+        self.assertEqual(listed, {"coder", "llama-q4_0", "qwen3-q4_k_m"})
+
+    def test_more_than_fits(self):
+        sizes = self.dir / "sizes"
+        self.start()
+        for name in TINY:
+            self.chat("x", name)
+        largest = max(each["weights"] + each["scratch"] for each in self.status()["models"])
+        self.end()
+        self.start("--memory", str(2 * largest + (3 << 20)))
+        limit = self.status()["memory_limit"]
+        done = threading.Event()
+        peaks = []
+
+        def watch():
+            while not done.is_set():
+                status = self.status()
+                peaks.append(status["memory_booked"])
+                time.sleep(0.05)
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        expected = {name: None for name in TINY}
+
+        def client(seed):
+            pick = random.Random(seed)
+            for _ in range(8):
+                name = pick.choice(TINY)
+                answer = self.chat("hello there", name)  # asserts 200
+                content = answer["choices"][0]["logprobs"]["content"]
+                expected[name] = expected[name] or content
+                self.assertEqual(content, expected[name])
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(client, range(8)))
+        done.set()
+        watcher.join()
+        self.assertLessEqual(max(peaks), limit)
+        # What can never fit is refused with the arithmetic, and not worth a retry.
+        refused = self.call("/v1/completions", {"model": TINY[0], "prompt": [5] * 20000, "max_tokens": 10000, "n": 8}, None)
+        self.assertEqual(refused["error"]["code"], "does_not_fit", refused)
+        self.assertRegex(refused["error"]["message"], "needs .* and the budget is")
+        self.end()
+        self.assertFalse(sizes.exists())
+
+    def test_killed_under_load_it_starts_again_warm_or_cold_and_right(self):
+        snapshots = self.dir / "snapshots"
+        self.start("--snapshots", snapshots)
+        content = lambda answer: answer["choices"][0]["logprobs"]["content"]
+        expected = self.chat(LONG)
+        self.end()
+        self.assertTrue((snapshots / f"{TINY[0]}.kv").exists())
+        self.start("--snapshots", snapshots)
+        warm = self.chat(LONG)
+        self.assertGreater(warm["usage"]["prompt_tokens_details"]["cached_tokens"], 50)
+        self.assertEqual(content(warm), content(expected))
+        streams = [self.stream(LONG * (i + 1), 3000) for i in range(4)]
+        for each in streams:
+            each.recv(100)
+        self.process.kill()
+        self.process.wait()
+        for each in streams:
+            each.close()
+        for damage in (lambda b: b, lambda b: b[:len(b) // 2], lambda b: b[:999] + bytes([b[999] ^ 4]) + b[1000:]):
+            path = snapshots / f"{TINY[0]}.kv"
+            path.write_bytes(damage(path.read_bytes()))
+            self.start("--snapshots", snapshots)
+            self.assertEqual(content(self.chat(LONG)), content(expected))
+            self.process.kill()
+            self.process.wait()
+
+    def test_the_other_commands_find_it(self):
+        self.start()
+        out, _ = self.lathe("ps")
+        self.assertIn("llama-q4_0", out)
+        self.assertIn("cold", out)
+        answer = json.loads(self.lathe("--json", "run", "llama-q4_0", "Hello", "--max-tokens", "8", "--seed", "3")[0])
+        self.assertEqual(answer["usage"]["output_tokens"], 8)
+        here = json.loads(self.lathe("--json", "run", self.models / "llama-q4_0.gguf", "Hello", "--max-tokens", "8", "--seed", "3")[0])
+        self.assertEqual(here["usage"]["output_tokens"], 8)
+        out, _ = self.lathe("--json", "ps", "--server", self.url)
+        self.assertEqual({each["name"]: each["state"] for each in json.loads(out)["models"]}["llama-q4_0"], "ready")
+        _, err = self.lathe("run", "no-such-model", "Hello", code=2)
+        self.assertIn("no-such-model", err)
+        recipe = self.write("r.toml", RECIPE)
+        self.write("in.md", "one line\n")
+        out, err = self.lathe("loop", recipe, code=None)
+        self.assertIn("lap 1", out + err)
+        self.assertNotIn("rung unavailable", out + err)
+        self.end()
+        _, err = self.lathe("ps", code=2)
+        self.assertIn("no server runs here", err)
+        # Without a server the same loop loads the model itself.
+        out, err = self.lathe("loop", recipe, "--worker", f"llama-q4_0={self.models}/llama-q4_0.gguf", code=None)
+        self.assertIn("lap 1", out + err)
+        self.assertNotIn("rung unavailable", out + err)
+
+    def test_a_port_in_use_is_named(self):
+        self.start()
+        _, err = self.lathe("serve", self.models, "--port", str(self.port), code=None)
+        self.assertIn(str(self.port), err)
+        _, err = self.lathe("serve", self.models, "--listen", "0.0.0.0", code=2)
+        self.assertRegex(err, "key")
+        _, err = self.lathe("serve", self.dir / "nowhere", code=2)
+        self.assertIn("nowhere", err)
+
+
+RECIPE = """
+recipe = "one-line"
+version = 1
+[unit]
+from = "in.md"
+split = "line"
+[make]
+kind = "text"
+task = "Write it in capitals."
+max_tokens = 16
+ladder = ["llama-q4_0"]
+[[judge]]
+name = "words"
+kind = "text"
+stage = "gate"
+max_words = 5
+[stop]
+laps = 1
+"""
+
+
+class RealClients(Server):
+    """The clients' tests once more, against real weights."""
+
+    def clients(self, name):
+        self.start()
+        done = subprocess.run(["node", "--test", SOURCE / f"tests/clients/{name}.test.mjs"], capture_output=True, timeout=600,
+                              env={**self.environment(), "LATHE_URL": self.url, "LATHE_MODEL": TINY[0]})
+        self.assertEqual(done.returncode, 0, done.stdout.decode(errors="replace")[-4000:])
+
+    def test_openai(self):
+        self.clients("openai")
+
+    def test_anthropic(self):
+        self.clients("anthropic")
+
+    def test_ai_sdk(self):
+        self.clients("ai_sdk")
+
+    def test_ollama(self):
+        self.clients("ollama")
+
+
+if __name__ == "__main__":
+    unittest.main()
