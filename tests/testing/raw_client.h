@@ -1,5 +1,5 @@
 // A client that sends exactly the bytes it is told to: for tests of servers. Every wait ends after
-// ten seconds at most.
+// a minute at most.
 #pragma once
 
 #include <arpa/inet.h>
@@ -111,7 +111,7 @@ class RawClient {
   const std::string& input() const { return input_; }
 
  private:
-  static constexpr int kPatience = 10'000;
+  static constexpr int kPatience = 60'000;
 
   bool fill(const std::function<bool()>& enough) {
     while (!enough()) {

@@ -70,8 +70,8 @@ Result<GateRules> gate_rules(const ServerConfig& config) {
     rules.any_address = true;
     if (config.api_keys.empty())
       return invalid(
-          "listening on {} opens this server to other machines: that needs an API key "
-          "(--api-key), or listen on 127.0.0.1 only",
+          "listening on {} opens this server to other machines: that needs an API key, "
+          "or listen on 127.0.0.1 only",
           address);
   }
   return rules;
