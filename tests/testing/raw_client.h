@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-// A client that sends exactly the bytes it is told to: for tests of servers. Every wait ends after a
-// minute at most.
-=======
 // A client that sends exactly the bytes it is told to: for tests of servers. Every wait ends after
 // a minute at most.
->>>>>>> server
 #pragma once
 
 #include <arpa/inet.h>
