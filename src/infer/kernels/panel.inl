@@ -321,39 +321,53 @@ void load_tile_block(const QuantizedRows& x, std::size_t blocks, std::size_t b, 
   }
 }
 
-// acc[t] += block b · token t, for the first kTokens of a tile.
-template <Scaling kScaling, bool kSigned, std::size_t kTokens>
-inline void add_slab_block(VF* acc, const Slab& slab, std::size_t b, const TileBlock& tile) {
-  VB w[8];
-  for (std::size_t g = 0; g < 8; ++g) w[g] = vb_load(slab.w[b][g]);
-  const BlockScales& scales = slab.scales[b];
+// acc and what the integer sums of a block and token `t` stand for; i1 only with a scale per 16.
+template <Scaling kScaling>
+inline VF add_sums(VF acc, VI i0, VI i1, const BlockScales& scales, const TileBlock& tile,
+                   std::size_t t) {
+  const VF as = vf_set1(tile.scale[t]);
+  if constexpr (per16(kScaling)) {
+    VF u = vf_mul(vf_from_i(i0), vf_load(scales.scale[0]));
+    u = vf_fma(vf_from_i(i1), vf_load(scales.scale[1]), u);
+    acc = vf_fma(u, as, acc);
+    if constexpr (has_min(kScaling)) {
+      VF v = vf_mul(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]));
+      v = vf_fma(vf_load(scales.min[1]), vf_set1(tile.sums[1][t]), v);
+      acc = vf_fma(v, as, acc);
+    }
+  } else {
+    acc = vf_fma(vf_from_i(i0), vf_mul(vf_load(scales.scale[0]), as), acc);
+    if constexpr (has_min(kScaling))
+      acc = vf_fma(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]), acc);
+  }
+  return acc;
+}
+
+// The integer sums of a slab's block by dot4, row by token.
+template <bool kSigned>
+struct DotProducts {
+  // acc[t] += block b · token t, for the first kTokens of a tile.
+  template <Scaling kScaling, std::size_t kTokens>
+  static void add_block(VF* acc, const Slab& slab, std::size_t b, const TileBlock& tile) {
+    VB w[8];
+    for (std::size_t g = 0; g < 8; ++g) w[g] = vb_load(slab.w[b][g]);
 #pragma GCC unroll 16
-  for (std::size_t t = 0; t < kTokens; ++t) {
-    const std::int8_t* a = tile.q[t];
-    const VF as = vf_set1(tile.scale[t]);
-    if constexpr (per16(kScaling)) {
-      VI i0 = vi_set1(tile.bias[0][t]), i1 = vi_set1(tile.bias[1][t]);
-      for (std::size_t g = 0; g < 4; ++g) {
-        i0 = dot4<kSigned>(i0, w[g], a + 4 * g);
-        i1 = dot4<kSigned>(i1, w[g + 4], a + 16 + 4 * g);
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      const std::int8_t* a = tile.q[t];
+      VI i0 = vi_set1(tile.bias[0][t]), i1 = vi_zero();
+      if constexpr (per16(kScaling)) {
+        i1 = vi_set1(tile.bias[1][t]);
+        for (std::size_t g = 0; g < 4; ++g) {
+          i0 = dot4<kSigned>(i0, w[g], a + 4 * g);
+          i1 = dot4<kSigned>(i1, w[g + 4], a + 16 + 4 * g);
+        }
+      } else {
+        for (std::size_t g = 0; g < 8; ++g) i0 = dot4<kSigned>(i0, w[g], a + 4 * g);
       }
-      VF u = vf_mul(vf_from_i(i0), vf_load(scales.scale[0]));
-      u = vf_fma(vf_from_i(i1), vf_load(scales.scale[1]), u);
-      acc[t] = vf_fma(u, as, acc[t]);
-      if constexpr (has_min(kScaling)) {
-        VF v = vf_mul(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]));
-        v = vf_fma(vf_load(scales.min[1]), vf_set1(tile.sums[1][t]), v);
-        acc[t] = vf_fma(v, as, acc[t]);
-      }
-    } else {
-      VI i = vi_set1(tile.bias[0][t]);
-      for (std::size_t g = 0; g < 8; ++g) i = dot4<kSigned>(i, w[g], a + 4 * g);
-      acc[t] = vf_fma(vf_from_i(i), vf_mul(vf_load(scales.scale[0]), as), acc[t]);
-      if constexpr (has_min(kScaling))
-        acc[t] = vf_fma(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]), acc[t]);
+      acc[t] = add_sums<kScaling>(acc[t], i0, i1, slab.scales[b], tile, t);
     }
   }
-}
+};
 
 // A slab, the tokens of one tile that it is multiplied with, and where to.
 struct SlabJob {
@@ -372,7 +386,7 @@ struct SlabJob {
   }
 };
 
-template <Scaling kScaling, bool kSigned, std::size_t kTokens>
+template <Scaling kScaling, class Products, std::size_t kTokens>
 void multiply_tokens(const SlabJob& job) {
   VF acc[kTokens];
 #pragma GCC unroll 16
@@ -381,7 +395,7 @@ void multiply_tokens(const SlabJob& job) {
                                           : vf_load_n(job.out + t * job.out_stride, job.rows);
   for (std::size_t b = 0; b < job.count; ++b) {
     job.prefetch_next(b);
-    add_slab_block<kScaling, kSigned, kTokens>(acc, job.slab, b, job.tile[b]);
+    Products::template add_block<kScaling, kTokens>(acc, job.slab, b, job.tile[b]);
   }
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTokens; ++t)
@@ -389,16 +403,16 @@ void multiply_tokens(const SlabJob& job) {
 }
 
 // The tokens rounded up to a multiple of 4.
-template <Scaling kScaling, bool kSigned>
+template <Scaling kScaling, class Products>
 void multiply_tile(const SlabJob& job) {
   if (job.tokens > 12)
-    multiply_tokens<kScaling, kSigned, 16>(job);
+    multiply_tokens<kScaling, Products, 16>(job);
   else if (job.tokens > 8)
-    multiply_tokens<kScaling, kSigned, 12>(job);
+    multiply_tokens<kScaling, Products, 12>(job);
   else if (job.tokens > 4)
-    multiply_tokens<kScaling, kSigned, 8>(job);
+    multiply_tokens<kScaling, Products, 8>(job);
   else
-    multiply_tokens<kScaling, kSigned, 4>(job);
+    multiply_tokens<kScaling, Products, 4>(job);
 }
 
 // Some tokens (at most kTile·kTiles) of the arguments, by kMultiply: multiply_tile or its like.
@@ -436,7 +450,7 @@ void matmul_wide(const MatmulArgs& args) {
   }
 }
 
-// Finish: what becomes of the weights that dot4 would take.
+// kFinish: what becomes of the 8 vectors of a block that dot4 would take.
 template <TensorType kType, auto kFinish>
 void unpack_slab(const std::byte* panel, std::size_t blocks, std::size_t first, std::size_t count,
                  Slab& slab) {
@@ -447,13 +461,12 @@ void unpack_slab(const std::byte* panel, std::size_t blocks, std::size_t first, 
     for (std::size_t at = 0; at < format.code_bytes(); at += 64) prefetch(codes + kPrefetch + at);
     VB w[8];
     load_weights<kType>(codes, w);
-    for (std::size_t g = 0; g < 8; ++g) vb_store(slab.w[b][g], kFinish(w[g]));
+    kFinish(w);
+    for (std::size_t g = 0; g < 8; ++g) vb_store(slab.w[b][g], w[g]);
   }
 }
 
-inline VB as_they_are(VB w) {
-  return w;
-}
+inline void as_they_are(VB*) {}
 
 // Tokens from `first` on, at most `count`.
 inline MatmulArgs part_of(const MatmulArgs& args, std::size_t first, std::size_t count) {
@@ -500,7 +513,7 @@ void matmul_integers(const MatmulArgs& args) {
       matmul_narrow<kType>(part);
     else
       matmul_wide<kType, kOffset<kType>, unpack_slab<kType, as_they_are>,
-                  multiply_tile<format.scaling, kSignedCodes<kType>>>(part);
+                  multiply_tile<format.scaling, DotProducts<kSignedCodes<kType>>>>(part);
     t += part.tokens;
   }
 }
