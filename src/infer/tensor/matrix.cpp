@@ -125,7 +125,8 @@ Result<Pages> load_matrices(const Gguf& file, std::span<const MatrixLoad> loads,
                     .experts = static_cast<std::size_t>(tensor.shape[2]),
                     .rows = static_cast<std::size_t>(tensor.shape[1]),
                     .k = static_cast<std::size_t>(tensor.shape[0]),
-                    .panels = next};
+                    .panels = next,
+                    .scales = load.scales};
     next += packed_bytes(table, tensor);
   }
   Loading loading(file, loads, stop, team.size());
@@ -222,6 +223,11 @@ void multiply(ThreadTeam& team, std::span<const Product> products) {
                          .x_f32 = product.x->row(product.first_token),
                          .out = product.out + first_row,
                          .out_stride = product.stride});
+    if (matrix.scales.empty()) return;
+    for (std::size_t t = 0; t < product.tokens; ++t) {
+      float* out = product.out + t * product.stride + first_row;
+      for (std::size_t r = 0; r < rows; ++r) out[r] *= matrix.scales[product.expert];
+    }
   });
 }
 
