@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kDirect = 8;       // tokens
 constexpr std::size_t kTile = 16;        // tokens that are multiplied together
 constexpr std::size_t kTiles = 16;       // tiles whose activations are laid out at a time
-constexpr std::size_t kSlab = 32;        // blocks along k that are unpacked at a time
+constexpr std::size_t kSlab = 64;        // blocks along k that are unpacked at a time
 constexpr std::size_t kPrefetch = 2048;  // bytes ahead in the panel
 
 constexpr std::int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
@@ -295,28 +295,27 @@ struct alignas(64) Slab {
   BlockScales scales[kSlab];
 };
 
+// `count` blocks from block `first` on of up to kTile tokens; those beyond are computed like the
+// others, never written.
 template <Scaling kScaling>
-void load_tile_block(const QuantizedRows& x, std::size_t blocks, std::size_t b, std::size_t tokens,
-                     int offset, TileBlock& out) {
-  for (std::size_t t = 0; t < kTile; ++t) {
-    if (t >= tokens) {  // computed like the others, never written
-      __builtin_memset(out.q[t], 0, sizeof out.q[t]);
-      out.scale[t] = 0;
-      for (std::size_t h = 0; h < 2; ++h) out.bias[h][t] = 0, out.sums[h][t] = 0;
-      continue;
-    }
-    const std::size_t at = t * blocks + b;
-    __builtin_memcpy(out.q[t], x.q + 32 * at, 32);
-    out.scale[t] = x.scale[at];
-    const int s0 = x.sum[2 * at], s1 = x.sum[2 * at + 1];
-    if constexpr (per16(kScaling)) {
-      out.bias[0][t] = -offset * s0;
-      out.bias[1][t] = -offset * s1;
-      out.sums[0][t] = static_cast<float>(s0);
-      out.sums[1][t] = static_cast<float>(s1);
-    } else {
-      out.bias[0][t] = -offset * (s0 + s1);
-      out.sums[0][t] = static_cast<float>(s0 + s1) * x.scale[at];
+void load_tile(const QuantizedRows& x, std::size_t blocks, std::size_t first, std::size_t count,
+               std::size_t tokens, int offset, TileBlock* out) {
+  if (tokens < kTile) __builtin_memset(out, 0, count * sizeof *out);
+  for (std::size_t t = 0; t < tokens && t < kTile; ++t) {
+    for (std::size_t b = 0; b < count; ++b) {
+      const std::size_t at = t * blocks + first + b;
+      __builtin_memcpy(out[b].q[t], x.q + 32 * at, 32);
+      out[b].scale[t] = x.scale[at];
+      const int s0 = x.sum[2 * at], s1 = x.sum[2 * at + 1];
+      if constexpr (per16(kScaling)) {
+        out[b].bias[0][t] = -offset * s0;
+        out[b].bias[1][t] = -offset * s1;
+        out[b].sums[0][t] = static_cast<float>(s0);
+        out[b].sums[1][t] = static_cast<float>(s1);
+      } else {
+        out[b].bias[0][t] = -offset * (s0 + s1);
+        out[b].sums[0][t] = static_cast<float>(s0 + s1) * x.scale[at];
+      }
     }
   }
 }
@@ -431,8 +430,7 @@ void matmul_wide(const MatmulArgs& args) {
       const std::size_t t = i * kTile;
       const QuantizedRows x = {args.x.q + t * args.k, args.x.scale + t * blocks,
                                args.x.sum + 2 * t * blocks};
-      for (std::size_t b = 0; b < count; ++b)
-        load_tile_block<format.scaling>(x, blocks, first + b, args.tokens - t, kRaised, tile[i][b]);
+      load_tile<format.scaling>(x, blocks, first, count, args.tokens - t, kRaised, tile[i]);
     }
     const std::byte* panel = args.panels;
     for (std::size_t row = 0; row < args.rows; row += kPanelRows, panel += panel_bytes) {
