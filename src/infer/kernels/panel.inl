@@ -14,7 +14,8 @@ constexpr std::size_t kDirect = 8;       // tokens
 constexpr std::size_t kTile = 16;        // tokens that are multiplied together
 constexpr std::size_t kTiles = 16;       // tiles whose activations are laid out at a time
 constexpr std::size_t kSlab = 64;        // blocks along k that are unpacked at a time
-constexpr std::size_t kPrefetch = 2048;  // bytes ahead in the panel
+constexpr std::size_t kPrefetch = 4096;  // bytes ahead in the codes
+constexpr std::size_t kScalesAhead = 2;  // groups of 8 blocks ahead in the scales
 
 constexpr std::int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                        1,    13,   25,  38,  53,  69,  89,  113};
@@ -248,10 +249,15 @@ void matmul_direct(const MatmulArgs& args) {
   constexpr PackedFormat format = packed_format<kType>();
   const std::size_t blocks = args.k / kActivationBlock;
   const std::size_t panel_bytes = PackedCodec<kType>::panel_bytes(args.k);
+  const std::size_t code_size = blocks * format.code_bytes();
+  // Codes and scales are two streams, each with a gap from panel to panel that no processor
+  // foresees.
+  constexpr std::size_t kScales = 8 / format.scale_group * format.scale_bytes;
+  const std::size_t section_size = blocks / format.scale_group * format.scale_bytes;
   const std::byte* panel = args.panels;
   for (std::size_t row = 0; row < args.rows; row += kPanelRows, panel += panel_bytes) {
     const std::byte* codes = panel;
-    const std::byte* section = panel + blocks * format.code_bytes();
+    const std::byte* section = panel + code_size;
     VF acc[kTokens];
 #pragma GCC unroll 8
     for (std::size_t t = 0; t < kTokens; ++t) acc[t] = vf_zero();
@@ -259,9 +265,13 @@ void matmul_direct(const MatmulArgs& args) {
       const std::size_t count = blocks - first < 8 ? blocks - first : 8;
       BlockScales scales[8];
       load_scales<kType>(section, first, count, scales);
+      const std::size_t later = (first / 8 + kScalesAhead) * kScales;
+      const std::byte* next = section + later + (later < section_size ? 0 : code_size);
+      for (std::size_t at = 0; at < kScales; at += 64) prefetch(next + at);
       for (std::size_t b = 0; b < count; ++b, codes += format.code_bytes()) {
-        for (std::size_t at = 0; at < format.code_bytes(); at += 64)
-          prefetch(codes + kPrefetch + at);
+        const std::byte* ahead = codes + kPrefetch;
+        if (ahead >= section) ahead += panel_bytes - code_size;
+        for (std::size_t at = 0; at < format.code_bytes(); at += 64) prefetch_far(ahead + at);
         VB w[8];
         load_weights<kType>(codes, w);
         constexpr Scaling kScaling = format.scaling;
