@@ -65,9 +65,9 @@ def peer(args, program, flags, model):
 def batched(args, program, flags, model):
     command = [program, "-m", model, "-t", str(args.threads), "-npp", "8", "-ntg", str(args.answer),
                "-npl", str(args.streams), "-c", "8192", *flags]
-    out = subprocess.run(command, capture_output=True, text=True).stdout
+    out = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
     rows = [line.split("|")[1:-1] for line in out.splitlines() if line.startswith("|")]
-    figures = [float(row[7]) for row in rows if row[0].strip().isdigit()]  # S_TG t/s
+    figures = [float(row[7]) for row in rows if len(row) == 10 and row[0].strip().isdigit()]  # S_TG t/s
     return {f"{args.streams} streams": figures[-1]} if figures else {}
 
 
