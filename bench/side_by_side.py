@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Measures Lathe and other engines on the same files in one run, taking turns, and prints medians and ratios.
 
-usage: side_by_side.py --lathe LATHE [--peer NAME=LLAMA_BENCH[,FLAG…]]… [--batched LLAMA_BATCHED_BENCH]
+usage: side_by_side.py --lathe LATHE [--peer NAME=LLAMA_BENCH[,FLAG…]]… [--batched NAME=LLAMA_BATCHED_BENCH[,FLAG…]]…
                        [--rounds 5] [--threads 2] [--prompt 256] [--answer 32] [--depth N --kv q8_0] MODEL…
 
-A peer is any program that takes llama-bench's options and prints its JSON. Each round runs every program once.
+A peer is any program that takes llama-bench's options and prints its JSON; its streams are measured by a program that
+takes llama-batched-bench's options and prints its table. Each round runs every program once.
 """
 import argparse
 import json
@@ -15,7 +16,7 @@ import sys
 
 def lathe(args, model):
     command = [args.lathe, "bench", model, "--json", "--repeat", "1", "--threads", str(args.threads), "--prompts",
-               str(args.prompt), "--answer", str(args.answer), "--widths", *map(str, args.widths), "--streams", "1"]
+               str(args.prompt), "--answer", str(args.answer), "--widths", *map(str, args.widths or [1]), "--streams", "1"]
     if args.batched:
         command += [str(args.streams)]
     if args.depth:
@@ -27,7 +28,7 @@ def lathe(args, model):
             figures["prefill"] = row["median"]
         elif row["what"] == "decode":
             figures["decode"] = row["median"]
-        elif row["what"] == "step":
+        elif row["what"] == "step" and row["size"] in args.widths:
             figures[f"step {row['size']}"] = 1e3 / row["median"]
         elif row["what"] == "streams" and row["size"] == args.streams:
             figures[f"{args.streams} streams"] = row["median"]
@@ -61,12 +62,13 @@ def peer(args, program, flags, model):
     return figures
 
 
-def batched(args, model):
-    command = [args.batched, "-m", model, "-t", str(args.threads), "-fa", "on", "-npp", "8", "-ntg", str(args.answer),
-               "-npl", str(args.streams), "-c", "8192", "--output-format", "jsonl"]
-    out = subprocess.run(command, capture_output=True, text=True).stdout
-    rows = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    return {f"{args.streams} streams": rows[-1]["speed_tg"]} if rows else {}
+def batched(args, program, flags, model):
+    command = [program, "-m", model, "-t", str(args.threads), "-npp", "8", "-ntg", str(args.answer),
+               "-npl", str(args.streams), "-c", "8192", *flags]
+    out = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    rows = [line.split("|")[1:-1] for line in out.splitlines() if line.startswith("|")]
+    figures = [float(row[7]) for row in rows if len(row) == 10 and row[0].strip().isdigit()]  # S_TG t/s
+    return {f"{args.streams} streams": figures[-1]} if figures else {}
 
 
 def main():
@@ -74,7 +76,7 @@ def main():
     parser.add_argument("models", nargs="+")
     parser.add_argument("--lathe", required=True)
     parser.add_argument("--peer", action="append", default=[])
-    parser.add_argument("--batched")
+    parser.add_argument("--batched", action="append", default=[])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--prompt", type=int, default=256)
@@ -84,11 +86,12 @@ def main():
     parser.add_argument("--depth", type=int)
     parser.add_argument("--kv", default="f16")
     args = parser.parse_args()
-    peers = {}
-    for text in args.peer:
-        name, rest = text.split("=", 1)
-        program, *flags = rest.split(",")
-        peers[name] = (program, flags)
+    peers, streams = {}, {}
+    for into, texts in ((peers, args.peer), (streams, args.batched)):
+        for text in texts:
+            name, rest = text.split("=", 1)
+            program, *flags = rest.split(",")
+            into[name] = (program, flags)
     for model in args.models:
         results = {"lathe": []} | {name: [] for name in peers}
         for round_number in range(args.rounds):
@@ -96,19 +99,20 @@ def main():
             results["lathe"].append(lathe(args, model))
             for name, (program, flags) in peers.items():
                 figures = peer(args, program, flags, model)
-                if args.batched and name == next(iter(peers)):
-                    figures |= batched(args, model)
+                if name in streams:
+                    figures |= batched(args, *streams[name], model)
                 results[name].append(figures)
         print(file=sys.stderr)
         print(f"{model}  (tokens or steps a second, medians of {args.rounds})")
         for what in results["lathe"][0]:
-            ours = statistics.median(r[what] for r in results["lathe"])
-            line = f"  {what:<16} lathe {ours:8.1f}"
+            all_ours = [r[what] for r in results["lathe"]]
+            ours = statistics.median(all_ours)
+            line = f"  {what:<16} lathe {ours:8.1f} ({min(all_ours):.1f} … {max(all_ours):.1f})"
             for name in peers:
                 theirs = [r[what] for r in results[name] if what in r]
                 if theirs:
                     median = statistics.median(theirs)
-                    line += f"   {name} {median:8.1f} (×{ours / median:.2f})"
+                    line += f"   {name} {median:8.1f} ({min(theirs):.1f} … {max(theirs):.1f}) ×{ours / median:.2f}"
             print(line, flush=True)
 
 

@@ -1,9 +1,10 @@
 # What the kernels' sources are compiled with, by file name. Every float operation stands in the source as it is to be done, so
 # the compiler may not fuse any; a file for an instruction set gets that set, and no precompiled header (compiled for another).
+# Loops with a choice in them become vectors only where comparisons need not trap (no value depends on that).
 # Kernels are optimised in debug builds too: nothing else could be tested in bearable time.
 function(lathe_isa_flags source)
   get_filename_component(name ${source} NAME)
-  set(flags -O3 -ffp-contract=off)
+  set(flags -O3 -ffp-contract=off -fno-trapping-math)
   if(LATHE_SANITIZE AND name MATCHES "^avx512")
     # UBSan's checks in unrolled loops take GCC minutes a file. The scalar twin and the packing keep them.
     set(flags -O1 -ffp-contract=off -fno-sanitize=undefined)
@@ -21,8 +22,10 @@ function(lathe_isa_flags source)
     if(name STREQUAL "avx512amx.cpp")
       list(APPEND flags -mamx-tile -mamx-int8)
     endif()
-  elseif(name STREQUAL "neon.cpp")
+  elseif(name STREQUAL "neon_dotprod.cpp")
     list(APPEND flags -march=armv8.2-a+dotprod)
+  elseif(name STREQUAL "neon_i8mm.cpp")
+    list(APPEND flags -march=armv8.2-a+dotprod+i8mm)
   endif()
   set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${flags}" SKIP_PRECOMPILE_HEADERS ON)
 endfunction()

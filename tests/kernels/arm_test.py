@@ -21,7 +21,9 @@ SOURCES = [
     "src/infer/quant/k_quants.cpp",
     "src/infer/quant/four_bit.cpp",
 ]
-NEON = {"kNeonDotprodTable": ("src/infer/kernels/neon.cpp", "-march=armv8.2-a+dotprod")}
+DOTPROD = ("src/infer/kernels/neon_dotprod.cpp", "-march=armv8.2-a+dotprod")
+I8MM = ("src/infer/kernels/neon_i8mm.cpp", "-march=armv8.2-a+dotprod+i8mm")
+NEON = {"kNeonDotprodTable": [DOTPROD], "kNeonI8mmTable": [I8MM, DOTPROD]}
 
 
 def run(*command):
@@ -38,12 +40,14 @@ def main():
     want = run(native)
     if want.count("\n") < 200:
         sys.exit(f"the digest of this machine has only {want.count(chr(10))} lines")
-    for table, (kernels, architecture) in NEON.items():
-        fast = work / f"{table}.o"
-        run(compiler, *FLAGS, architecture, "-I", source / "src", "-c", source / kernels, "-o", fast)
+    for table, files in NEON.items():
+        fast = []
+        for kernels, architecture in files:
+            fast.append(work / (pathlib.Path(kernels).stem + ".o"))
+            run(compiler, *FLAGS, architecture, "-I", source / "src", "-c", source / kernels, "-o", fast[-1])
         program = work / table
         run(compiler, *FLAGS, f"-DLATHE_TABLE={table}", "-I", source / "src",
-            *(source / s for s in SOURCES), fast, "-o", program)
+            *(source / s for s in SOURCES), *fast, "-o", program)
         got = run(emulator, "-cpu", "max", program)
         differ = [f"{a}   <- {b}" for a, b in zip(want.splitlines(), got.splitlines()) if a != b]
         if differ or len(want) != len(got):

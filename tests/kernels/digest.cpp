@@ -159,7 +159,7 @@ int main() {
   for (const Row& row : kRows)
     for (const bool any_bits : {false, true}) {
       products(table, row, 256, 21, any_bits);
-      products(table, row, 1280, 33, any_bits);
+      products(table, row, 2304, 33, any_bits);
     }
   for (const std::size_t n : {5u, 16u, 100u, 1030u}) row_operations(table, n);
   for (const KvFormat& kv : table.kv)

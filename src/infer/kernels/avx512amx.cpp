@@ -8,8 +8,7 @@
 namespace lathe {
 namespace {
 
-constexpr std::size_t kRing = 4;       // tile products under way
-constexpr std::size_t kTilesFrom = 8;  // tokens up to which a tile does not pay
+constexpr std::size_t kRing = 4;  // tile products under way
 
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -59,19 +58,6 @@ inline void product(const Slab& slab, std::size_t b, const TileBlock& tile, Sums
   }
 }
 
-// What add_slab_block of panel.inl does once it has the integer sums.
-template <Scaling kScaling>
-inline void add_sums(VF* acc, const Sums& sums, const BlockScales& scales, const TileBlock& tile) {
-  const VF scale = vf_load(scales.scale[0]);
-#pragma GCC unroll 16
-  for (std::size_t t = 0; t < kTile; ++t) {
-    const VF factor = vf_mul(scale, vf_set1(tile.scale[t]));
-    acc[t] = vf_fma(vf_from_i(vi_load(sums[t])), factor, acc[t]);
-    if constexpr (has_min(kScaling))
-      acc[t] = vf_fma(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]), acc[t]);
-  }
-}
-
 template <Scaling kScaling>
 void multiply_by_tiles(const SlabJob& job) {
   constexpr std::size_t kLag = 2;
@@ -88,7 +74,10 @@ void multiply_by_tiles(const SlabJob& job) {
     }
     if (b >= kLag) {
       const std::size_t done = b - kLag;
-      add_sums<kScaling>(acc, ring[done % kRing], job.slab.scales[done], job.tile[done]);
+#pragma GCC unroll 16
+      for (std::size_t t = 0; t < kTile; ++t)
+        acc[t] = add_sums<kScaling>(acc[t], vi_load(ring[done % kRing][t]), vi_zero(),
+                                    job.slab.scales[done], job.tile[done], t);
     }
   }
 #pragma GCC unroll 16
@@ -98,53 +87,34 @@ void multiply_by_tiles(const SlabJob& job) {
 
 // The weights as they are, not as vpdpbusd takes them.
 template <int kRaised>
-inline VB lowered(VB w) {
-  return kRaised == 0 ? w : _mm512_sub_epi8(w, _mm512_set1_epi8(static_cast<char>(kRaised)));
+inline void lower(VB* w) {
+  const VB raised = _mm512_set1_epi8(static_cast<char>(kRaised));
+  for (std::size_t g = 0; g < 8; ++g) w[g] = _mm512_sub_epi8(w[g], raised);
 }
 
-struct TileMatmul {
-  // As without tiles.
-  template <TensorType kType>
-  static void run_plain(const MatmulArgs& args) {
-    static constexpr auto place = [] {
-      std::size_t i = 0;
-      while (type_at(i) != kType) ++i;
-      return i;
-    }();
-    kAvx512VnniTable.types.data()[place].matmul(args);
-  }
+struct Tiles {
+  static const KernelTable& plain() { return kAvx512VnniTable; }
 
-  template <TensorType kType>
-  static constexpr bool uses_tiles() {
+  static constexpr bool takes(TensorType type) {
     for (const PackedFormat& format : kPackedFormats)
-      if (format.type == kType) return !per16(format.scaling);
+      if (format.type == type) return !per16(format.scaling);
     return false;
   }
 
+  struct Session {
+    Session() { configure_tiles(); }
+    ~Session() { _tile_release(); }
+  };
+
   template <TensorType kType>
-  static void run(const MatmulArgs& args) {
-    if constexpr (!uses_tiles<kType>()) {
-      run_plain<kType>(args);
-    } else {
-      constexpr Scaling kScaling = packed_format<kType>().scaling;
-      if (args.tokens <= kTilesFrom) return run_plain<kType>(args);
-      configure_tiles();
-      for (std::size_t t = 0; t < args.tokens;) {
-        const MatmulArgs part = part_of(args, t, kTile * kTiles);
-        if (part.tokens <= kTilesFrom)
-          run_plain<kType>(part);
-        else
-          matmul_wide<kType, 0, unpack_slab<kType, lowered<kOffset<kType>>>,
-                      multiply_by_tiles<kScaling>>(part);
-        t += part.tokens;
-      }
-      _tile_release();
-    }
+  static void multiply(const MatmulArgs& args) {
+    matmul_wide<kType, 0, unpack_slab<kType, lower<kOffset<kType>>>,
+                multiply_by_tiles<packed_format<kType>().scaling>>(args);
   }
 };
 
 }  // namespace
 
-constinit const KernelTable kAvx512AmxTable = make_table<TileMatmul>("avx512amx");
+constinit const KernelTable kAvx512AmxTable = make_table<WideMatmul<Tiles>>("avx512amx");
 
 }  // namespace lathe

@@ -13,7 +13,7 @@ constexpr float kExpLn2Hi = 0.693359375f, kExpLn2Lo = -2.12194440e-4f;
 constexpr float kExpC[7] = {1.0f,         1.0f,          0.5f,         1.0f / 6.0f,
                             1.0f / 24.0f, 1.0f / 120.0f, 1.0f / 720.0f};
 
-[[maybe_unused]] inline float exp1(float x) {
+[[maybe_unused, gnu::always_inline]] inline float exp1(float x) {
   const float t = __builtin_fmaf(x, kExpLog2e, kExpMagic);
   const float n = t - kExpMagic;
   float r = __builtin_fmaf(n, -kExpLn2Hi, x);

@@ -109,7 +109,7 @@ struct KvFormat {
 };
 
 struct KernelTable {
-  std::string_view name;  // "scalar" "avx2" "avx512vnni" "avx512amx" "neon-dotprod"
+  std::string_view name;  // "scalar" "avx2" "avx512vnni" "avx512amx" "neon-dotprod" "neon-i8mm"
   std::span<const PackedType> types;
   KvFormat kv[3];  // by KvType
   const KvFormat& kv_format(KvType type) const { return kv[static_cast<int>(type)]; }

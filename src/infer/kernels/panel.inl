@@ -13,8 +13,9 @@ namespace {
 constexpr std::size_t kDirect = 8;       // tokens
 constexpr std::size_t kTile = 16;        // tokens that are multiplied together
 constexpr std::size_t kTiles = 16;       // tiles whose activations are laid out at a time
-constexpr std::size_t kSlab = 32;        // blocks along k that are unpacked at a time
-constexpr std::size_t kPrefetch = 2048;  // bytes ahead in the panel
+constexpr std::size_t kSlab = 64;        // blocks along k that are unpacked at a time
+constexpr std::size_t kPrefetch = 4096;  // bytes ahead in the codes
+constexpr std::size_t kScalesAhead = 2;  // groups of 8 blocks ahead in the scales
 
 constexpr std::int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                        1,    13,   25,  38,  53,  69,  89,  113};
@@ -248,10 +249,15 @@ void matmul_direct(const MatmulArgs& args) {
   constexpr PackedFormat format = packed_format<kType>();
   const std::size_t blocks = args.k / kActivationBlock;
   const std::size_t panel_bytes = PackedCodec<kType>::panel_bytes(args.k);
+  const std::size_t code_size = blocks * format.code_bytes();
+  // Codes and scales are two streams, each with a gap from panel to panel that no processor
+  // foresees.
+  constexpr std::size_t kScales = 8 / format.scale_group * format.scale_bytes;
+  const std::size_t section_size = blocks / format.scale_group * format.scale_bytes;
   const std::byte* panel = args.panels;
   for (std::size_t row = 0; row < args.rows; row += kPanelRows, panel += panel_bytes) {
     const std::byte* codes = panel;
-    const std::byte* section = panel + blocks * format.code_bytes();
+    const std::byte* section = panel + code_size;
     VF acc[kTokens];
 #pragma GCC unroll 8
     for (std::size_t t = 0; t < kTokens; ++t) acc[t] = vf_zero();
@@ -259,9 +265,13 @@ void matmul_direct(const MatmulArgs& args) {
       const std::size_t count = blocks - first < 8 ? blocks - first : 8;
       BlockScales scales[8];
       load_scales<kType>(section, first, count, scales);
+      const std::size_t later = (first / 8 + kScalesAhead) * kScales;
+      const std::byte* next = section + later + (later < section_size ? 0 : code_size);
+      for (std::size_t at = 0; at < kScales; at += 64) prefetch(next + at);
       for (std::size_t b = 0; b < count; ++b, codes += format.code_bytes()) {
-        for (std::size_t at = 0; at < format.code_bytes(); at += 64)
-          prefetch(codes + kPrefetch + at);
+        const std::byte* ahead = codes + kPrefetch;
+        if (ahead >= section) ahead += panel_bytes - code_size;
+        for (std::size_t at = 0; at < format.code_bytes(); at += 64) prefetch_far(ahead + at);
         VB w[8];
         load_weights<kType>(codes, w);
         constexpr Scaling kScaling = format.scaling;
@@ -295,65 +305,78 @@ struct alignas(64) Slab {
   BlockScales scales[kSlab];
 };
 
+// `count` blocks from block `first` on of up to kTile tokens; those beyond are computed like the
+// others, never written.
 template <Scaling kScaling>
-void load_tile_block(const QuantizedRows& x, std::size_t blocks, std::size_t b, std::size_t tokens,
-                     int offset, TileBlock& out) {
-  for (std::size_t t = 0; t < kTile; ++t) {
-    if (t >= tokens) {  // computed like the others, never written
-      __builtin_memset(out.q[t], 0, sizeof out.q[t]);
-      out.scale[t] = 0;
-      for (std::size_t h = 0; h < 2; ++h) out.bias[h][t] = 0, out.sums[h][t] = 0;
-      continue;
-    }
-    const std::size_t at = t * blocks + b;
-    __builtin_memcpy(out.q[t], x.q + 32 * at, 32);
-    out.scale[t] = x.scale[at];
-    const int s0 = x.sum[2 * at], s1 = x.sum[2 * at + 1];
-    if constexpr (per16(kScaling)) {
-      out.bias[0][t] = -offset * s0;
-      out.bias[1][t] = -offset * s1;
-      out.sums[0][t] = static_cast<float>(s0);
-      out.sums[1][t] = static_cast<float>(s1);
-    } else {
-      out.bias[0][t] = -offset * (s0 + s1);
-      out.sums[0][t] = static_cast<float>(s0 + s1) * x.scale[at];
+void load_tile(const QuantizedRows& x, std::size_t blocks, std::size_t first, std::size_t count,
+               std::size_t tokens, int offset, TileBlock* out) {
+  if (tokens < kTile) __builtin_memset(out, 0, count * sizeof *out);
+  for (std::size_t t = 0; t < tokens && t < kTile; ++t) {
+    for (std::size_t b = 0; b < count; ++b) {
+      const std::size_t at = t * blocks + first + b;
+      __builtin_memcpy(out[b].q[t], x.q + 32 * at, 32);
+      out[b].scale[t] = x.scale[at];
+      const int s0 = x.sum[2 * at], s1 = x.sum[2 * at + 1];
+      if constexpr (per16(kScaling)) {
+        out[b].bias[0][t] = -offset * s0;
+        out[b].bias[1][t] = -offset * s1;
+        out[b].sums[0][t] = static_cast<float>(s0);
+        out[b].sums[1][t] = static_cast<float>(s1);
+      } else {
+        out[b].bias[0][t] = -offset * (s0 + s1);
+        out[b].sums[0][t] = static_cast<float>(s0 + s1) * x.scale[at];
+      }
     }
   }
 }
 
-// acc[t] += block b · token t, for the first kTokens of a tile.
-template <Scaling kScaling, bool kSigned, std::size_t kTokens>
-inline void add_slab_block(VF* acc, const Slab& slab, std::size_t b, const TileBlock& tile) {
-  VB w[8];
-  for (std::size_t g = 0; g < 8; ++g) w[g] = vb_load(slab.w[b][g]);
-  const BlockScales& scales = slab.scales[b];
+// acc and what the integer sums of a block and token `t` stand for; i1 only with a scale per 16.
+template <Scaling kScaling>
+inline VF add_sums(VF acc, VI i0, VI i1, const BlockScales& scales, const TileBlock& tile,
+                   std::size_t t) {
+  const VF as = vf_set1(tile.scale[t]);
+  if constexpr (per16(kScaling)) {
+    VF u = vf_mul(vf_from_i(i0), vf_load(scales.scale[0]));
+    u = vf_fma(vf_from_i(i1), vf_load(scales.scale[1]), u);
+    acc = vf_fma(u, as, acc);
+    if constexpr (has_min(kScaling)) {
+      VF v = vf_mul(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]));
+      v = vf_fma(vf_load(scales.min[1]), vf_set1(tile.sums[1][t]), v);
+      acc = vf_fma(v, as, acc);
+    }
+  } else {
+    acc = vf_fma(vf_from_i(i0), vf_mul(vf_load(scales.scale[0]), as), acc);
+    if constexpr (has_min(kScaling))
+      acc = vf_fma(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]), acc);
+  }
+  return acc;
+}
+
+// The integer sums of a slab's block by dot4, row by token.
+template <bool kSigned>
+struct DotProducts {
+  // acc[t] += block b · token t, for the first kTokens of a tile.
+  template <Scaling kScaling, std::size_t kTokens>
+  static void add_block(VF* acc, const Slab& slab, std::size_t b, const TileBlock& tile) {
+    VB w[8];
+    for (std::size_t g = 0; g < 8; ++g) w[g] = vb_load(slab.w[b][g]);
 #pragma GCC unroll 16
-  for (std::size_t t = 0; t < kTokens; ++t) {
-    const std::int8_t* a = tile.q[t];
-    const VF as = vf_set1(tile.scale[t]);
-    if constexpr (per16(kScaling)) {
-      VI i0 = vi_set1(tile.bias[0][t]), i1 = vi_set1(tile.bias[1][t]);
-      for (std::size_t g = 0; g < 4; ++g) {
-        i0 = dot4<kSigned>(i0, w[g], a + 4 * g);
-        i1 = dot4<kSigned>(i1, w[g + 4], a + 16 + 4 * g);
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      const std::int8_t* a = tile.q[t];
+      VI i0 = vi_set1(tile.bias[0][t]), i1 = vi_zero();
+      if constexpr (per16(kScaling)) {
+        i1 = vi_set1(tile.bias[1][t]);
+        for (std::size_t g = 0; g < 4; ++g) {
+          i0 = dot4<kSigned>(i0, w[g], a + 4 * g);
+          i1 = dot4<kSigned>(i1, w[g + 4], a + 16 + 4 * g);
+        }
+      } else {
+        for (std::size_t g = 0; g < 8; ++g) i0 = dot4<kSigned>(i0, w[g], a + 4 * g);
       }
-      VF u = vf_mul(vf_from_i(i0), vf_load(scales.scale[0]));
-      u = vf_fma(vf_from_i(i1), vf_load(scales.scale[1]), u);
-      acc[t] = vf_fma(u, as, acc[t]);
-      if constexpr (has_min(kScaling)) {
-        VF v = vf_mul(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]));
-        v = vf_fma(vf_load(scales.min[1]), vf_set1(tile.sums[1][t]), v);
-        acc[t] = vf_fma(v, as, acc[t]);
-      }
-    } else {
-      VI i = vi_set1(tile.bias[0][t]);
-      for (std::size_t g = 0; g < 8; ++g) i = dot4<kSigned>(i, w[g], a + 4 * g);
-      acc[t] = vf_fma(vf_from_i(i), vf_mul(vf_load(scales.scale[0]), as), acc[t]);
-      if constexpr (has_min(kScaling))
-        acc[t] = vf_fma(vf_load(scales.min[0]), vf_set1(tile.sums[0][t]), acc[t]);
+      acc[t] = add_sums<kScaling>(acc[t], i0, i1, slab.scales[b], tile, t);
     }
   }
-}
+};
 
 // A slab, the tokens of one tile that it is multiplied with, and where to.
 struct SlabJob {
@@ -372,7 +395,7 @@ struct SlabJob {
   }
 };
 
-template <Scaling kScaling, bool kSigned, std::size_t kTokens>
+template <Scaling kScaling, class Products, std::size_t kTokens>
 void multiply_tokens(const SlabJob& job) {
   VF acc[kTokens];
 #pragma GCC unroll 16
@@ -381,7 +404,7 @@ void multiply_tokens(const SlabJob& job) {
                                           : vf_load_n(job.out + t * job.out_stride, job.rows);
   for (std::size_t b = 0; b < job.count; ++b) {
     job.prefetch_next(b);
-    add_slab_block<kScaling, kSigned, kTokens>(acc, job.slab, b, job.tile[b]);
+    Products::template add_block<kScaling, kTokens>(acc, job.slab, b, job.tile[b]);
   }
 #pragma GCC unroll 16
   for (std::size_t t = 0; t < kTokens; ++t)
@@ -389,16 +412,16 @@ void multiply_tokens(const SlabJob& job) {
 }
 
 // The tokens rounded up to a multiple of 4.
-template <Scaling kScaling, bool kSigned>
+template <Scaling kScaling, class Products>
 void multiply_tile(const SlabJob& job) {
   if (job.tokens > 12)
-    multiply_tokens<kScaling, kSigned, 16>(job);
+    multiply_tokens<kScaling, Products, 16>(job);
   else if (job.tokens > 8)
-    multiply_tokens<kScaling, kSigned, 12>(job);
+    multiply_tokens<kScaling, Products, 12>(job);
   else if (job.tokens > 4)
-    multiply_tokens<kScaling, kSigned, 8>(job);
+    multiply_tokens<kScaling, Products, 8>(job);
   else
-    multiply_tokens<kScaling, kSigned, 4>(job);
+    multiply_tokens<kScaling, Products, 4>(job);
 }
 
 // Some tokens (at most kTile·kTiles) of the arguments, by kMultiply: multiply_tile or its like.
@@ -417,8 +440,7 @@ void matmul_wide(const MatmulArgs& args) {
       const std::size_t t = i * kTile;
       const QuantizedRows x = {args.x.q + t * args.k, args.x.scale + t * blocks,
                                args.x.sum + 2 * t * blocks};
-      for (std::size_t b = 0; b < count; ++b)
-        load_tile_block<format.scaling>(x, blocks, first + b, args.tokens - t, kRaised, tile[i][b]);
+      load_tile<format.scaling>(x, blocks, first, count, args.tokens - t, kRaised, tile[i]);
     }
     const std::byte* panel = args.panels;
     for (std::size_t row = 0; row < args.rows; row += kPanelRows, panel += panel_bytes) {
@@ -436,7 +458,7 @@ void matmul_wide(const MatmulArgs& args) {
   }
 }
 
-// Finish: what becomes of the weights that dot4 would take.
+// kFinish: what becomes of the 8 vectors of a block that dot4 would take.
 template <TensorType kType, auto kFinish>
 void unpack_slab(const std::byte* panel, std::size_t blocks, std::size_t first, std::size_t count,
                  Slab& slab) {
@@ -447,13 +469,12 @@ void unpack_slab(const std::byte* panel, std::size_t blocks, std::size_t first, 
     for (std::size_t at = 0; at < format.code_bytes(); at += 64) prefetch(codes + kPrefetch + at);
     VB w[8];
     load_weights<kType>(codes, w);
-    for (std::size_t g = 0; g < 8; ++g) vb_store(slab.w[b][g], kFinish(w[g]));
+    kFinish(w);
+    for (std::size_t g = 0; g < 8; ++g) vb_store(slab.w[b][g], w[g]);
   }
 }
 
-inline VB as_they_are(VB w) {
-  return w;
-}
+inline void as_they_are(VB*) {}
 
 // Tokens from `first` on, at most `count`.
 inline MatmulArgs part_of(const MatmulArgs& args, std::size_t first, std::size_t count) {
@@ -500,7 +521,7 @@ void matmul_integers(const MatmulArgs& args) {
       matmul_narrow<kType>(part);
     else
       matmul_wide<kType, kOffset<kType>, unpack_slab<kType, as_they_are>,
-                  multiply_tile<format.scaling, kSignedCodes<kType>>>(part);
+                  multiply_tile<format.scaling, DotProducts<kSignedCodes<kType>>>>(part);
     t += part.tokens;
   }
 }

@@ -45,6 +45,10 @@ bool has_avx512amx() {
 bool has_neon_dotprod() {
   return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 }
+
+bool has_neon_i8mm() {
+  return has_neon_dotprod() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+}
 #endif
 
 constexpr Built kBuilt[] = {
@@ -55,6 +59,7 @@ constexpr Built kBuilt[] = {
     {&kAvx512AmxTable, has_avx512amx},
 #elif defined(__aarch64__)
     {&kNeonDotprodTable, has_neon_dotprod},
+    {&kNeonI8mmTable, has_neon_i8mm},
 #endif
 };
 

@@ -65,5 +65,38 @@ struct PanelMatmul {
   }
 };
 
+// Products of more than kDirect tokens by Wide, all others as Wide::plain() has them. Wide::takes
+// says of which types, Wide::Session what the processor must be told for them.
+template <class Wide>
+struct WideMatmul {
+  template <TensorType kType>
+  static void run_plain(const MatmulArgs& args) {
+    static constexpr auto place = [] {
+      std::size_t i = 0;
+      while (type_at(i) != kType) ++i;
+      return i;
+    }();
+    Wide::plain().types.data()[place].matmul(args);
+  }
+
+  template <TensorType kType>
+  static void run(const MatmulArgs& args) {
+    if constexpr (!Wide::takes(kType)) {
+      run_plain<kType>(args);
+    } else {
+      if (args.tokens <= kDirect) return run_plain<kType>(args);
+      [[maybe_unused]] const typename Wide::Session session;
+      for (std::size_t t = 0; t < args.tokens;) {
+        const MatmulArgs part = part_of(args, t, kTile * kTiles);
+        if (part.tokens <= kDirect)
+          run_plain<kType>(part);
+        else
+          Wide::template multiply<kType>(part);
+        t += part.tokens;
+      }
+    }
+  }
+};
+
 }  // namespace
 }  // namespace lathe

@@ -12,6 +12,7 @@ extern const KernelTable kAvx512VnniTable;
 extern const KernelTable kAvx512AmxTable;
 #elif defined(__aarch64__)
 extern const KernelTable kNeonDotprodTable;
+extern const KernelTable kNeonI8mmTable;
 #endif
 
 }  // namespace lathe

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "ground/base/text.h"
 #include "infer/formats/gguf_writer.h"
 #include "infer/models/forward.h"
 
@@ -67,15 +68,31 @@ std::vector<float> evaluate(const fs::path& path, const KernelTable& kernels, Kv
   return logits;
 }
 
-// The same model with every weight decoded to F32.
-fs::path decoded(const std::string& name, const fs::path& directory) {
+// A scale of its own for a matrix, or for each of its experts: 2^-6 … 2^6.
+std::vector<float> scales_of(const GgufTensor& tensor) {
+  std::vector<float> scales(tensor.shape[2]);
+  for (std::size_t e = 0; e < scales.size(); ++e)
+    scales[e] = std::ldexp(1.0f, static_cast<int>((tensor.name.size() * 5 + e * 7) % 13) - 6);
+  return scales;
+}
+
+// The same model with every weight decoded to F32; scaled: the matrices of the blocks and of the
+// output divided by scales_of(), which stand beside them.
+fs::path decoded(const std::string& name, const fs::path& directory, bool scaled = false) {
   const auto file = Gguf::open(data(name + ".gguf"));
-  const fs::path path = directory / "decoded.gguf";
+  const fs::path path = directory / (scaled ? "scaled.gguf" : "decoded.gguf");
+  const auto is_scaled = [&](const GgufTensor& tensor) {
+    return scaled && tensor.shape[1] > 1 && tensor.name != "token_embd.weight";
+  };
   auto writer = GgufWriter::create(path);
   for (const auto& [key, value] : file->metadata()) writer->add(key, value);
   for (const GgufTensor& tensor : file->tensors()) {
     writer->add_tensor(tensor.name, TensorType::kF32,
                        std::span(tensor.shape).first(static_cast<std::size_t>(tensor.dimensions)));
+    if (is_scaled(tensor)) {
+      const std::uint64_t shape[] = {tensor.shape[2]};
+      writer->add_tensor(replace_all(tensor.name, ".weight", ".scale"), TensorType::kF32, shape);
+    }
   }
   EXPECT_TRUE(writer->begin_data().has_value());
   for (const GgufTensor& tensor : file->tensors()) {
@@ -83,7 +100,14 @@ fs::path decoded(const std::string& name, const fs::path& directory) {
     EXPECT_TRUE(file->read(tensor, 0, bytes).has_value());
     std::vector<float> values(tensor.elements());
     tensor_type_info(tensor.type).decode(bytes.data(), values.data(), values.size());
+    const std::vector<float> scales = scales_of(tensor);
+    if (is_scaled(tensor))
+      for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] /= scales[i / (values.size() / scales.size())];
     EXPECT_TRUE(writer->write(std::as_bytes(std::span(values))).has_value());
+    if (is_scaled(tensor)) {
+      EXPECT_TRUE(writer->write(std::as_bytes(std::span(scales))).has_value());
+    }
   }
   EXPECT_TRUE(writer->finish().has_value());
   return path;
@@ -138,6 +162,17 @@ INSTANTIATE_TEST_SUITE_P(Architectures, InF32,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// Powers of two: the products are the same to the last bit, so the logits must be.
+TEST_P(InF32, ScalesOfMatricesAreApplied) {
+  const auto directory = TempDir::make();
+  const auto plain =
+      evaluate(decoded(GetParam(), directory->path()), best_kernel_table(), KvType::kF32);
+  const auto scaled =
+      evaluate(decoded(GetParam(), directory->path(), true), best_kernel_table(), KvType::kF32);
+  ASSERT_EQ(plain.size(), scaled.size());
+  EXPECT_EQ(std::memcmp(plain.data(), scaled.data(), plain.size() * sizeof(float)), 0);
+}
 
 TEST(Kernels, AllInstructionSetsGiveTheSameBits) {
   for (const char* name : {"llama-q4_k_m", "llama-q8_0", "qwen3moe-mxfp4_moe"}) {

@@ -1,6 +1,7 @@
 #include "infer/models/model.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace lathe {
 
@@ -12,8 +13,18 @@ class Model::Binder {
 
   Status matrix(const std::string& name, std::size_t rows, std::size_t k, PackedMatrix& into,
                 std::size_t experts = 0) {
-    LATHE_TRY(const GgufTensor* tensor, find(name, {k, rows, experts == 0 ? 1 : experts, 1}));
-    loads_.push_back({tensor, &into});
+    const std::size_t count = std::max<std::size_t>(experts, 1);
+    LATHE_TRY(const GgufTensor* tensor, find(name, {k, rows, count, 1}));
+    // NVFP4's second level: a number that the products of a matrix, or of an expert, are
+    // multiplied by.
+    std::vector<float> scales;
+    const std::string scale = name.substr(0, name.rfind('.')) + ".scale";
+    if (file_.find_tensor(scale) != nullptr) {
+      LATHE_TRY_STATUS(floats(scale, count, scales));
+      for (const float each : scales)
+        if (!std::isfinite(each)) return invalid("{}: {} holds {}", path(), scale, each);
+    }
+    loads_.push_back({tensor, &into, std::move(scales)});
     return {};
   }
   Status floats(const std::string& name, std::size_t size, std::vector<float>& into) {
@@ -25,11 +36,10 @@ class Model::Binder {
   Result<const GgufTensor*> find(const std::string& name,
                                  std::array<std::uint64_t, 4> shape) const {
     const GgufTensor* tensor = file_.find_tensor(name);
-    if (tensor == nullptr)
-      return invalid("{}: the tensor {} is missing", file_.path().string(), name);
+    if (tensor == nullptr) return invalid("{}: the tensor {} is missing", path(), name);
     if (tensor->shape != shape) {
-      return invalid("{}: the tensor {} is {} and must be {}", file_.path().string(), name,
-                     text(tensor->shape), text(shape));
+      return invalid("{}: the tensor {} is {} and must be {}", path(), name, text(tensor->shape),
+                     text(shape));
     }
     return tensor;
   }
@@ -38,6 +48,7 @@ class Model::Binder {
   std::uint64_t vector_bytes() const { return bytes_; }
 
  private:
+  std::string path() const { return file_.path().string(); }
   static std::string text(const std::array<std::uint64_t, 4>& shape) {
     return fmt::format("{}×{}×{}×{}", shape[0], shape[1], shape[2], shape[3]);
   }
@@ -102,6 +113,10 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, ThreadTeam& team,
   const std::size_t width = blueprint.embedding;
   LATHE_TRY(const GgufTensor* embedding,
             binder.find("token_embd.weight", {width, blueprint.vocabulary, 1, 1}));
+  if (file.find_tensor("token_embd.scale") != nullptr) {
+    return invalid("{}: token_embd.scale: an embedding with a scale of its own is not supported",
+                   file.path().string());
+  }
   LATHE_TRY_STATUS(binder.floats("output_norm.weight", width, model->output_norm_));
   if (blueprint.tied) {
     LATHE_TRY_STATUS(

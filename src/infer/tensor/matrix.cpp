@@ -13,6 +13,9 @@ namespace {
 // small enough to share out.
 constexpr std::size_t kReadBytes = std::size_t{4} << 20;
 constexpr std::size_t kItemBytes = std::size_t{128} << 10;
+// Beyond so many tokens a kernel lays their activations out anew for every item: then items are as
+// large as leaves each thread a few.
+constexpr std::size_t kWideTokens = 8, kWideItems = 4;
 
 std::size_t row_bytes(const GgufTensor& tensor) {
   const TensorTypeInfo& info = tensor_type_info(tensor.type);
@@ -125,7 +128,8 @@ Result<Pages> load_matrices(const Gguf& file, std::span<const MatrixLoad> loads,
                     .experts = static_cast<std::size_t>(tensor.shape[2]),
                     .rows = static_cast<std::size_t>(tensor.shape[1]),
                     .k = static_cast<std::size_t>(tensor.shape[0]),
-                    .panels = next};
+                    .panels = next,
+                    .scales = load.scales};
     next += packed_bytes(table, tensor);
   }
   Loading loading(file, loads, stop, team.size());
@@ -191,17 +195,22 @@ void multiply(ThreadTeam& team, std::span<const Product> products) {
     std::size_t first_item;
     std::size_t run;
   };
+  const auto threads = static_cast<std::size_t>(team.size());
+  std::size_t all_panels = 0;
+  for (const Product& product : products) all_panels += product.matrix->panel_count();
   std::vector<Share> shares;
   shares.reserve(products.size());
   std::size_t items = 0;
   for (const Product& product : products) {
     const std::size_t panels = product.matrix->panel_count();
-    // Whole groups of four panels feed the widest kernels; a small matrix is still shared by all
-    // threads.
-    std::size_t run = std::max<std::size_t>(4, kItemBytes / product.matrix->panel_bytes() / 4 * 4);
-    while (run > 4 && panels < run * static_cast<std::size_t>(team.size()) * 2)
-      run = run / 2 / 4 * 4;
-    run = std::max<std::size_t>(run, 4);
+    std::size_t run = product.tokens > kWideTokens
+                          ? std::min(panels, all_panels / (threads * kWideItems))
+                          : kItemBytes / product.matrix->panel_bytes();
+    // A small matrix is still shared by all threads.
+    if (product.tokens <= kWideTokens)
+      while (run > 4 && panels < run * threads * 2) run /= 2;
+    // Whole groups of four panels feed the widest kernels.
+    run = std::max<std::size_t>(4, run / 4 * 4);
     shares.push_back({items, run});
     items += (panels + run - 1) / run;
   }
@@ -222,6 +231,11 @@ void multiply(ThreadTeam& team, std::span<const Product> products) {
                          .x_f32 = product.x->row(product.first_token),
                          .out = product.out + first_row,
                          .out_stride = product.stride});
+    if (matrix.scales.empty()) return;
+    for (std::size_t t = 0; t < product.tokens; ++t) {
+      float* out = product.out + t * product.stride + first_row;
+      for (std::size_t r = 0; r < rows; ++r) out[r] *= matrix.scales[product.expert];
+    }
   });
 }
 

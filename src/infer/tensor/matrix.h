@@ -25,6 +25,7 @@ struct PackedMatrix {
   std::size_t rows = 0;  // of one expert
   std::size_t k = 0;
   const std::byte* panels = nullptr;
+  std::vector<float> scales;  // (experts): the products are multiplied by it; empty: 1
 
   bool empty() const { return panels == nullptr; }
   std::size_t panel_count() const { return (rows + kPanelRows - 1) / kPanelRows; }  // of one expert
@@ -32,7 +33,7 @@ struct PackedMatrix {
   const std::byte* expert(std::size_t e) const {
     return panels + e * panel_count() * panel_bytes();
   }
-  // Row r of expert 0, as f32 (k).
+  // Row r of expert 0, as f32 (k), not scaled.
   void row(std::size_t r, float* out) const;
 };
 
@@ -40,6 +41,7 @@ struct PackedMatrix {
 struct MatrixLoad {
   const GgufTensor* tensor;
   PackedMatrix* matrix;
+  std::vector<float> scales = {};  // as PackedMatrix has them
 };
 
 // The packed bytes that a tensor will need: what load_matrices() books.

@@ -6,9 +6,21 @@
 
 namespace lathe {
 
-std::size_t JsonScan::end(std::string_view text, std::size_t begin) {
-  for (at_ = std::max(at_, begin); at_ < text.size(); ++at_) {
-    const char c = text[at_];
+std::size_t CallNotes::json_end(std::string_view text, std::size_t begin) {
+  if (gone_ + begin != begin_) {
+    begin_ = gone_ + begin;
+    at_ = begin_;
+    depth_ = 0;
+    string_ = escaped_ = false;
+    if (gone_ + text.size() != indexed_ + closer_.size()) index(text);
+    const std::size_t last = begin_ + 1 - indexed_;
+    const std::size_t closer = last < closer_.size() ? closer_[last] : text.npos;
+    if (closer == text.npos) return text.npos;
+    at_ = closer;
+    depth_ = 1;
+  }
+  for (; at_ < gone_ + text.size(); ++at_, ++steps_) {
+    const char c = text[at_ - gone_];
     if (string_) {
       if (!escaped_ && c == '"') string_ = false;
       escaped_ = !escaped_ && c == '\\';
@@ -16,9 +28,63 @@ std::size_t JsonScan::end(std::string_view text, std::size_t begin) {
     }
     if (c == '"') string_ = true;
     if (c == '{' || c == '[') ++depth_;
-    if ((c == '}' || c == ']') && --depth_ <= 0) return at_ + 1;
+    if ((c == '}' || c == ']') && --depth_ <= 0) return at_ + 1 - gone_;
   }
   return text.npos;
+}
+
+// From the end to the beginning: behind a bracket that opens, what is open goes on after its
+// closer.
+void CallNotes::index(std::string_view text) {
+  indexed_ = gone_;
+  closer_.assign(text.size(), text.npos);
+  std::size_t within[2] = {text.npos,
+                           text.npos};  // in a string, from the next byte and the one after
+  const auto outside = [&](std::size_t at) { return at < text.size() ? closer_[at] : text.npos; };
+  for (std::size_t at = text.size(); at-- > 0; ++steps_) {
+    const char c = text[at];
+    const std::size_t next = outside(at + 1);
+    if (c == '}' || c == ']')
+      closer_[at] = indexed_ + at;
+    else if (c == '{' || c == '[')
+      closer_[at] = next == text.npos ? next : outside(next - indexed_ + 1);
+    else
+      closer_[at] = c == '"' ? within[0] : next;
+    const std::size_t here = c == '"' ? next : within[c == '\\' ? 1 : 0];
+    within[1] = within[0];
+    within[0] = here;
+  }
+}
+
+// Does `marker` stand at `at`? Nothing: what is there may still become it.
+std::optional<bool> stands(std::string_view text, std::size_t at, std::string_view marker) {
+  const std::string_view rest = text.substr(std::min(at, text.size()));
+  if (rest.size() < marker.size() && marker.starts_with(rest)) return std::nullopt;
+  return rest.starts_with(marker);
+}
+
+std::size_t CallNotes::followed(std::string_view text, std::size_t from, std::string_view end,
+                                std::span<const std::string_view> followers) {
+  const std::size_t place = gone_ + from;
+  if (place < unended_ || place > ended_) unended_ = ended_ = place;
+  for (;;) {
+    const std::size_t start = ended_ - gone_, at = text.find(end, start);
+    // The beginning of one may stand at the end.
+    const std::size_t known = text.size() - std::min(text.size(), end.size() - 1);
+    ended_ = gone_ + std::max(start, at == text.npos ? known : at);
+    steps_ += ended_ - gone_ - start + 1;
+    if (at == text.npos) return text.npos;
+    const std::size_t next = skip_spaces(text, at + end.size());
+    steps_ += next - at;
+    bool may_follow = false;
+    for (const std::string_view follower : followers) {
+      const auto follows = stands(text, next, follower);
+      if (follows.value_or(false)) return at;
+      may_follow |= !follows;
+    }
+    if (may_follow) return text.npos;
+    ++ended_;
+  }
 }
 
 std::size_t skip_spaces(std::string_view text, std::size_t at) {
@@ -35,10 +101,10 @@ std::size_t marker_start(std::string_view text, const std::vector<std::string_vi
 
 std::pair<std::size_t, std::size_t> find_marker(std::string_view text,
                                                 const std::vector<std::string_view>& markers) {
-  std::pair<std::size_t, std::size_t> first{text.npos, 0};
-  for (std::size_t i = 0; i < markers.size(); ++i)
-    if (const auto at = text.find(markers[i]); at < first.first) first = {at, i};
-  return first;
+  for (std::size_t at = 0; at < text.size(); ++at)
+    for (std::size_t i = 0; i < markers.size(); ++i)
+      if (text[at] == markers[i][0] && text.substr(at).starts_with(markers[i])) return {at, i};
+  return {text.npos, 0};
 }
 
 std::optional<ToolCall> tool_call_from_json(const Json& json) {
@@ -81,22 +147,17 @@ CallAttempt one_call(std::size_t bytes, std::optional<ToolCall> call) {
   return {CallAttempt::kCalls, bytes, {std::move(*call)}};
 }
 
-// Does `marker` stand at `at`? Nothing: what is there may still become it.
-std::optional<bool> stands(std::string_view text, std::size_t at, std::string_view marker) {
-  const std::string_view rest = text.substr(std::min(at, text.size()));
-  if (rest.size() < marker.size() && marker.starts_with(rest)) return std::nullopt;
-  return rest.starts_with(marker);
-}
-
 // <tool_call> {"name": …, "arguments": {…}} </tool_call>
 class Hermes final : public CallReader {
  public:
+  explicit Hermes(CallNotes& notes) : notes_(notes) {}
+
   CallAttempt read(std::string_view text, bool last) override {
     const std::size_t begin = skip_spaces(text, kToolCall.size());
     if (begin == text.size()) return more(last);
     if (text[begin] != '{') return no_call();
     if (end_ == 0) {
-      const std::size_t end = scan_.end(text, begin);
+      const std::size_t end = notes_.json_end(text, begin);
       if (end == text.npos) return more(last);
       end_ = end;
     }
@@ -108,74 +169,101 @@ class Hermes final : public CallReader {
   }
 
  private:
-  JsonScan scan_;
+  CallNotes& notes_;
   std::size_t end_ = 0;
 };
 
 // [<tool_call>] <function=N> <parameter=P> value </parameter> … </function> [</tool_call>]
 class QwenXml final : public CallReader {
  public:
-  explicit QwenXml(const Json& tools) : tools_(tools) {}
+  QwenXml(const Json& tools, CallNotes& notes) : tools_(tools), notes_(notes) {}
 
   CallAttempt read(std::string_view text, bool last) override {
-    const bool wrapped = text.starts_with(kToolCall);
-    const std::size_t begin = wrapped ? skip_spaces(text, kToolCall.size()) : 0;
-    const auto opened = stands(text, begin, kFunction);
-    if (!opened) return more(last);
-    if (!*opened) return no_call();
-    // A value may hold "</function>": the first at which all before it is a call counts.
+    if (at_ == 0) {
+      wrapped_ = text.starts_with(kToolCall);
+      const std::size_t begin = wrapped_ ? skip_spaces(text, kToolCall.size()) : 0;
+      const auto opened = stands(text, begin, kFunction);
+      if (!opened) return more(last);
+      if (!*opened) return no_call();
+      const auto name = word(text, begin + kFunction.size());
+      if (!name) return more(last);
+      if (name->empty() || name->find_first_of("<\n") != name->npos) return no_call();
+      name_ = *name;
+    }
     for (;;) {
-      const auto end = text.find(kFunctionEnd, std::max(searched_, begin));
-      if (end == text.npos) {
-        searched_ = text.size() - std::min(text.size(), kFunctionEnd.size() - 1);
-        return more(last);
-      }
-      const std::size_t after = end + kFunctionEnd.size();
-      auto call = parse(text.substr(begin, after - begin));
-      if (!call) {
-        searched_ = after;
-        continue;
-      }
-      const std::size_t close = skip_spaces(text, after);
-      const auto closed = stands(text, close, kToolCallEnd);
-      if (!closed && !last) return {};
-      if (closed.value_or(false)) return one_call(close + kToolCallEnd.size(), std::move(call));
-      return wrapped ? no_call() : one_call(after, std::move(call));
+      const Next next = value_ != 0 ? value(text) : parameter(text);
+      if (next == kEnd) return close(text, last);
+      if (next == kNone || (next == kUnclear && last)) return fail();
+      if (next == kUnclear) return {};
     }
   }
 
  private:
-  // A parameter's end is one that the next parameter or the function's end follows.
-  static std::size_t value_end(std::string_view text, std::size_t from) {
-    for (std::size_t at = from; (at = text.find(kParameterEnd, at)) != text.npos; ++at) {
-      const std::string_view next = text.substr(skip_spaces(text, at + kParameterEnd.size()));
-      if (next.starts_with(kParameter) || next == kFunctionEnd) return at;
-    }
-    return text.npos;
+  static constexpr std::size_t kMaxWord = 256;
+  static constexpr std::string_view kAfterValue[] = {kParameter, kFunctionEnd};
+  enum Next { kUnclear, kNone, kParameterBegins, kEnd };
+
+  struct Parameter {
+    std::string key;
+    std::size_t begin, end;  // of its value
+  };
+
+  // What stands up to '>', at_ behind it; empty: nothing or too much; nothing: not clear yet.
+  std::optional<std::string> word(std::string_view text, std::size_t from) {
+    const std::size_t end = text.substr(from, kMaxWord).find('>');
+    if (end == text.npos)
+      return text.size() - from < kMaxWord ? std::nullopt : std::optional<std::string>("");
+    at_ = from + end + 1;
+    return std::string(trim(text.substr(from, end)));
   }
 
-  std::optional<ToolCall> parse(std::string_view text) const {
-    const auto name_end = text.find('>');
-    if (name_end == text.npos) return std::nullopt;
-    const std::string name(trim(text.substr(kFunction.size(), name_end - kFunction.size())));
-    if (name.empty() || name.find_first_of("<\n") != name.npos) return std::nullopt;
+  // At at_, in front of a parameter or the function's end.
+  Next parameter(std::string_view text) {
+    at_ = skip_spaces(text, at_);
+    if (notes_.is_dead(at_)) return kNone;
+    if (visited_.empty() || visited_.back() != at_) visited_.push_back(at_);
+    const auto opened = stands(text, at_, kParameter), ended = stands(text, at_, kFunctionEnd);
+    if (ended.value_or(false)) return kEnd;
+    if (!opened.value_or(false)) return opened && ended ? kNone : kUnclear;
+    auto key = word(text, at_ + kParameter.size());
+    if (!key) return kUnclear;
+    if (key->empty()) return kNone;
+    key_ = std::move(*key);
+    value_ = at_;
+    return kParameterBegins;
+  }
+
+  // A parameter's end is one that the next parameter or the function's end follows.
+  Next value(std::string_view text) {
+    const std::size_t end = notes_.followed(text, value_, kParameterEnd, kAfterValue);
+    if (end == text.npos) return kUnclear;
+    parameters_.push_back({std::move(key_), value_, end});
+    at_ = end + kParameterEnd.size();
+    value_ = 0;
+    return parameter(text);
+  }
+
+  CallAttempt close(std::string_view text, bool last) {
+    const std::size_t after = at_ + kFunctionEnd.size(), end = skip_spaces(text, after);
+    const auto closed = stands(text, end, kToolCallEnd);
+    if (!closed && !last) return {};
+    const bool is_closed = closed.value_or(false);
+    if (wrapped_ && !is_closed) return no_call();
     Json arguments = Json::object();
-    std::size_t at = skip_spaces(text, name_end + 1);
-    while (text.substr(at) != kFunctionEnd) {
-      if (!text.substr(at).starts_with(kParameter)) return std::nullopt;
-      const auto key_end = text.find('>', at);
-      if (key_end == text.npos) return std::nullopt;
-      const std::string key(
-          trim(text.substr(at + kParameter.size(), key_end - at - kParameter.size())));
-      const std::size_t end = value_end(text, key_end + 1);
-      if (end == text.npos || key.empty()) return std::nullopt;
-      std::string_view value = text.substr(key_end + 1, end - key_end - 1);
+    for (const Parameter& each : parameters_) {
+      std::string_view value = text.substr(each.begin, each.end - each.begin);
       if (value.starts_with('\n')) value.remove_prefix(1);
       if (value.ends_with('\n')) value.remove_suffix(1);
-      arguments[key] = typed(name, key, value);
-      at = skip_spaces(text, end + kParameterEnd.size());
+      arguments[each.key] = typed(name_, each.key, value);
     }
-    return ToolCall{"", name, dump_json(arguments)};
+    return one_call(is_closed ? end + kToolCallEnd.size() : after,
+                    ToolCall{"", name_, dump_json(arguments)});
+  }
+
+  // Whoever comes to one of these places would fail as well.
+  CallAttempt fail() {
+    for (const std::size_t place : visited_) notes_.set_dead(place);
+    return no_call();
   }
 
   // Strings stand there raw, all else as JSON: what the tool says of the parameter decides.
@@ -194,13 +282,21 @@ class QwenXml final : public CallReader {
   }
 
   const Json& tools_;
-  std::size_t searched_ = 0;
+  CallNotes& notes_;
+  bool wrapped_ = false;
+  std::string name_, key_;
+  std::vector<Parameter> parameters_;
+  std::size_t at_ = 0;                // what comes next
+  std::size_t value_ = 0;             // where a value begins; 0: in front of a parameter
+  std::vector<std::size_t> visited_;  // places in front of parameters
 };
 
 // [TOOL_CALLS][{"name": …, "arguments": {…}, "id": …}, …]
 // [TOOL_CALLS]N[CALL_ID]id[ARGS]{…}   and   [TOOL_CALLS]N[ARGS]{…}
 class Mistral final : public CallReader {
  public:
+  explicit Mistral(CallNotes& notes) : notes_(notes) {}
+
   CallAttempt read(std::string_view text, bool last) override {
     const std::size_t begin = skip_spaces(text, kToolCalls.size());
     if (begin == text.size()) return more(last);
@@ -225,7 +321,7 @@ class Mistral final : public CallReader {
     const std::size_t json = skip_spaces(text, at + kArgs.size());
     if (json == text.size()) return more(last);
     if (text[json] != '{') return no_call();
-    const std::size_t end = scan_.end(text, json);
+    const std::size_t end = notes_.json_end(text, json);
     if (end == text.npos) return more(last);
     const auto arguments = parse_json(text.substr(json, end - json));
     if (!arguments) return no_call();
@@ -244,7 +340,7 @@ class Mistral final : public CallReader {
   }
 
   CallAttempt list(std::string_view text, std::size_t begin, bool last) {
-    const std::size_t end = scan_.end(text, begin);
+    const std::size_t end = notes_.json_end(text, begin);
     if (end == text.npos) return more(last);
     const auto json = parse_json(text.substr(begin, end - begin));
     if (!json || !json->is_array() || json->empty()) return no_call();
@@ -257,7 +353,7 @@ class Mistral final : public CallReader {
     return out;
   }
 
-  JsonScan scan_;
+  CallNotes& notes_;
 };
 
 }  // namespace
@@ -275,10 +371,11 @@ std::vector<std::string_view> call_openers(AnswerFormat format) {
   }
 }
 
-std::unique_ptr<CallReader> make_call_reader(AnswerFormat format, const Json& tools) {
-  if (format == AnswerFormat::kHermes) return std::make_unique<Hermes>();
-  if (format == AnswerFormat::kQwenXml) return std::make_unique<QwenXml>(tools);
-  return std::make_unique<Mistral>();
+std::unique_ptr<CallReader> make_call_reader(AnswerFormat format, const Json& tools,
+                                             CallNotes& notes) {
+  if (format == AnswerFormat::kHermes) return std::make_unique<Hermes>(notes);
+  if (format == AnswerFormat::kQwenXml) return std::make_unique<QwenXml>(tools, notes);
+  return std::make_unique<Mistral>(notes);
 }
 
 }  // namespace lathe

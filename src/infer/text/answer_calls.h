@@ -4,23 +4,68 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "infer/text/answer_parser.h"
 
 namespace lathe {
 
-// Finds the end of a JSON value in a growing text, each byte looked at once.
-class JsonScan {
+// Text that comes at its end and is taken away at its front, both in time linear in it.
+class PendingText {
  public:
-  // Where the value that begins at `begin` ends; npos: not yet. `text` only ever grows.
-  std::size_t end(std::string_view text, std::size_t begin);
+  void add(std::string_view text) {
+    if (taken_ > text_.size() / 2) {
+      text_.erase(0, taken_);
+      taken_ = 0;
+    }
+    text_ += text;
+  }
+  void take(std::size_t bytes) { taken_ += bytes; }
+  std::string_view view() const { return std::string_view(text_).substr(taken_); }
 
  private:
-  std::size_t at_ = 0;
+  std::string text_;
+  std::size_t taken_ = 0;
+};
+
+// What has been learnt of an answer's text while calls were looked for in it, so that an answer
+// full of calls that never end is read in linear time. The text grows at its end and is taken away
+// at its front; places are those in the text as it is now.
+class CallNotes {
+ public:
+  // Where the JSON object or list that begins at `begin` ends; npos: not yet.
+  std::size_t json_end(std::string_view text, std::size_t begin);
+
+  // Places from which on there are no parameters of a call: nobody need try again.
+  bool is_dead(std::size_t place) const { return dead_.contains(gone_ + place); }
+  void set_dead(std::size_t place) { dead_.insert(gone_ + place); }
+  // Where the first `end` from `from` on stands that one of `followers` follows, white space
+  // between; npos: not yet. Always the same words.
+  std::size_t followed(std::string_view text, std::size_t from, std::string_view end,
+                       std::span<const std::string_view> followers);
+
+  // The first bytes of the text were taken away.
+  void drop(std::size_t bytes) { gone_ += bytes; }
+  // Bytes looked at so far.
+  std::size_t steps() const { return steps_; }
+
+ private:
+  void index(std::string_view text);
+
+  std::size_t gone_ = 0, steps_ = 0;  // places below count what is gone too
+  // The value that was asked for last, each byte of it looked at once while it grows.
+  std::size_t begin_ = std::string_view::npos, at_ = 0;
   int depth_ = 0;
   bool string_ = false, escaped_ = false;
+  // For each byte that was there when another value was asked for: the bracket that closes what is
+  // open there.
+  std::size_t indexed_ = 0;
+  std::vector<std::size_t> closer_;
+  std::size_t unended_ = 0, ended_ = 0;  // followed() has none between these
+  std::unordered_set<std::size_t> dead_;
 };
 
 // How far a text that opens a call has come.
@@ -39,7 +84,8 @@ class CallReader {
 
 // The markers that open a call in this format; none: the format has no calls in its text.
 std::vector<std::string_view> call_openers(AnswerFormat format);
-std::unique_ptr<CallReader> make_call_reader(AnswerFormat format, const Json& tools);
+std::unique_ptr<CallReader> make_call_reader(AnswerFormat format, const Json& tools,
+                                             CallNotes& notes);
 
 // {"name": …, "arguments" or "parameters": {…}, "id": …}; nullopt: not a call.
 std::optional<ToolCall> tool_call_from_json(const Json& json);

@@ -15,7 +15,7 @@ constexpr std::size_t kMaxHeader = 512;
 class HarmonyParser final : public AnswerParser {
  public:
   AnswerDelta push(std::string_view text) override {
-    pending_ += text;
+    pending_.add(text);
     while (step(false)) {
     }
     return std::exchange(delta_, {});
@@ -33,22 +33,23 @@ class HarmonyParser final : public AnswerParser {
   bool step(bool last) { return state_ == kHeader ? header(last) : body(last); }
 
   bool header(bool last) {
-    const auto end = pending_.find(kMessage);
-    if (end != pending_.npos && end <= kMaxHeader && may_be_header()) {
-      raw_ = pending_.substr(0, end + kMessage.size());
-      read_header(std::string_view(pending_).substr(0, end));
-      pending_.erase(0, raw_.size());
+    const std::string_view pending = pending_.view();
+    const auto end = pending.substr(0, kMaxHeader + kMessage.size()).find(kMessage);
+    if (end != pending.npos && may_be_header()) {
+      raw_ = pending.substr(0, end + kMessage.size());
+      read_header(pending.substr(0, end));
+      pending_.take(raw_.size());
       state_ = kBody;
       return true;
     }
-    if (!last && pending_.size() <= kMaxHeader + kMessage.size() && may_be_header()) return false;
-    if (pending_.empty()) return false;
+    if (!last && pending.size() <= kMaxHeader + kMessage.size() && may_be_header()) return false;
+    if (pending.empty()) return false;
     // No header: text. Its first byte goes, so that a header within it is found.
     channel_ = "final";
     recipient_.clear();
     raw_.clear();
-    content_ += pending_[0];
-    pending_.erase(0, 1);
+    content_ += pending[0];
+    pending_.take(1);
     state_ = kBody;
     return true;
   }
@@ -56,8 +57,8 @@ class HarmonyParser final : public AnswerParser {
   // A header begins with a marker or a recipient; other words are an answer without one.
   bool may_be_header() const {
     for (const std::string_view opening : {kStart, kChannel, std::string_view(" to=")}) {
-      const auto common = std::min(opening.size(), pending_.size());
-      if (std::string_view(pending_).substr(0, common) == opening.substr(0, common)) return true;
+      const auto common = std::min(opening.size(), pending_.view().size());
+      if (pending_.view().substr(0, common) == opening.substr(0, common)) return true;
     }
     return false;
   }
@@ -79,18 +80,19 @@ class HarmonyParser final : public AnswerParser {
   bool body(bool last) {
     static const std::vector<std::string_view> kEnds{"<|end|>", "<|call|>", "<|return|>", kStart,
                                                      kChannel};
-    const auto [at, which] = find_marker(pending_, kEnds);
-    if (at != std::string::npos) {
-      content_ += pending_.substr(0, at);
+    const std::string_view pending = pending_.view();
+    const auto [at, which] = find_marker(pending, kEnds);
+    if (at != pending.npos) {
+      content_ += pending.substr(0, at);
       // The next header's own markers stay: they are read with it.
-      pending_.erase(0, at + (which < 3 ? kEnds[which].size() : 0));
+      pending_.take(at + (which < 3 ? kEnds[which].size() : 0));
       end_message();
       state_ = kHeader;
       return true;
     }
-    const std::size_t safe = pending_.size() - (last ? 0 : marker_start(pending_, kEnds));
-    content_ += pending_.substr(0, safe);
-    pending_.erase(0, safe);
+    const std::size_t safe = pending.size() - (last ? 0 : marker_start(pending, kEnds));
+    content_ += pending.substr(0, safe);
+    pending_.take(safe);
     if (!is_call()) flush();
     return false;
   }
@@ -118,7 +120,8 @@ class HarmonyParser final : public AnswerParser {
   }
 
   State state_ = kHeader;
-  std::string pending_, content_;
+  PendingText pending_;
+  std::string content_;
   std::string channel_ = "final", recipient_, raw_;  // of the message; raw: its header as written
   AnswerDelta delta_;
 };

@@ -55,7 +55,7 @@ class MarkedParser final : public AnswerParser {
   }
 
   AnswerDelta push(std::string_view text) override {
-    pending_ += text;
+    pending_.add(text);
     run(false);
     return std::exchange(delta_, {});
   }
@@ -72,7 +72,11 @@ class MarkedParser final : public AnswerParser {
     while (step(last)) {
     }
   }
-  void take(std::size_t bytes) { pending_.erase(0, bytes); }
+  std::string_view pending() const { return pending_.view(); }
+  void take(std::size_t bytes) {
+    pending_.take(bytes);
+    notes_.drop(bytes);
+  }
 
   // One transition; false: nothing more can be decided.
   bool step(bool last) {
@@ -92,8 +96,8 @@ class MarkedParser final : public AnswerParser {
   }
 
   bool start(bool last) {
-    const std::size_t begin = skip_spaces(pending_, 0);
-    const std::string_view rest = std::string_view(pending_).substr(begin);
+    const std::size_t begin = skip_spaces(pending(), 0);
+    const std::string_view rest = pending().substr(begin);
     static constexpr std::pair<std::string_view, std::string_view> kThoughts[] = {
         {"<think>", "</think>"}, {"[THINK]", "[/THINK]"}};
     bool may_become = rest.empty();
@@ -120,37 +124,37 @@ class MarkedParser final : public AnswerParser {
   }
 
   bool think(bool last) {
-    const auto [at, which] = find_marker(pending_, closers_);
+    const auto [at, which] = find_marker(pending(), closers_);
     if (at != std::string::npos) {
-      thinking_.add(std::string_view(pending_).substr(0, at), delta_.thinking);
+      thinking_.add(pending().substr(0, at), delta_.thinking);
       take(at + closers_[which].size());
       text_.drop_space();
       state_ = options_.format == AnswerFormat::kLlama3 ? kStart : kText;
       return true;
     }
-    const std::size_t safe = pending_.size() - (last ? 0 : marker_start(pending_, closers_));
-    thinking_.add(std::string_view(pending_).substr(0, safe), delta_.thinking);
+    const std::size_t safe = pending().size() - (last ? 0 : marker_start(pending(), closers_));
+    thinking_.add(pending().substr(0, safe), delta_.thinking);
     take(safe);
     return false;
   }
 
   bool text(bool last) {
-    const std::size_t at = find_marker(pending_, openers_).first;
+    const std::size_t at = find_marker(pending(), openers_).first;
     if (at != std::string::npos) {
-      text_.add(std::string_view(pending_).substr(0, at), delta_.text);
+      text_.add(pending().substr(0, at), delta_.text);
       take(at);
-      reader_ = make_call_reader(options_.format, options_.tools);
+      reader_ = make_call_reader(options_.format, options_.tools, notes_);
       state_ = kCall;
       return true;
     }
-    const std::size_t safe = pending_.size() - (last ? 0 : marker_start(pending_, openers_));
-    text_.add(std::string_view(pending_).substr(0, safe), delta_.text);
+    const std::size_t safe = pending().size() - (last ? 0 : marker_start(pending(), openers_));
+    text_.add(pending().substr(0, safe), delta_.text);
     take(safe);
     return false;
   }
 
   bool call(bool last) {
-    CallAttempt attempt = reader_->read(pending_, last);
+    CallAttempt attempt = reader_->read(pending(), last);
     if (attempt.outcome == CallAttempt::kMore) return false;
     state_ = kText;
     if (attempt.outcome == CallAttempt::kCalls) {
@@ -160,33 +164,33 @@ class MarkedParser final : public AnswerParser {
       return true;
     }
     // No call: its first character is text, and all after it is looked at again.
-    text_.add(std::string_view(pending_).substr(0, 1), delta_.text);
+    text_.add(pending().substr(0, 1), delta_.text);
     take(1);
     return true;
   }
 
   // Llama 3: the whole message is the call, or it is text.
   bool message(bool last) {
-    const std::size_t begin = skip_spaces(pending_, 0);
-    const bool tagged = std::string_view(pending_).substr(begin).starts_with(kPythonTag);
-    const std::size_t body = skip_spaces(pending_, begin + (tagged ? kPythonTag.size() : 0));
+    const std::size_t begin = skip_spaces(pending(), 0);
+    const bool tagged = pending().substr(begin).starts_with(kPythonTag);
+    const std::size_t body = skip_spaces(pending(), begin + (tagged ? kPythonTag.size() : 0));
     if (!last) {
-      if (body == pending_.size() || pending_[body] != '{') return false;
+      if (body == pending().size() || pending()[body] != '{') return false;
       if (message_end_ == 0) {
-        const std::size_t end = scan_.end(pending_, body);
-        if (end == pending_.npos) return false;
+        const std::size_t end = notes_.json_end(pending(), body);
+        if (end == std::string_view::npos) return false;
         message_end_ = end;
       }
-      if (skip_spaces(pending_, message_end_) == pending_.size()) return false;
+      if (skip_spaces(pending(), message_end_) == pending().size()) return false;
       state_ = kText;  // something follows it
       return true;
     }
-    const std::string_view all = trim(std::string_view(pending_).substr(body));
+    const std::string_view all = trim(pending().substr(body));
     auto found = all.starts_with('{') ? call_from_text(all) : builtin_call(all);
     state_ = kText;
     if (!found || (!tagged && !all.starts_with('{'))) return true;
     delta_.calls.push_back(std::move(*found));
-    pending_.clear();
+    take(pending().size());
     return false;
   }
 
@@ -221,12 +225,12 @@ class MarkedParser final : public AnswerParser {
   const std::vector<std::string_view> openers_;
   std::vector<std::string_view> closers_;
   State state_;
-  std::string pending_;
+  PendingText pending_;
+  CallNotes notes_;
   AnswerDelta delta_;
   Outlet text_, thinking_;
   std::unique_ptr<CallReader> reader_;
-  JsonScan scan_;  // kMessage
-  std::size_t message_end_ = 0;
+  std::size_t message_end_ = 0;  // kMessage
 };
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include <random>
 
+#include "infer/text/answer_calls.h"
+
 namespace lathe {
 namespace {
 
@@ -239,6 +241,95 @@ TEST(AnswerParser, NonsenseIsTheSameHoweverItIsCut) {
       ASSERT_EQ(read(options, text, &random), read(options, text)) << text;
     }
   }
+}
+
+std::string repeated(std::string_view text, std::size_t times) {
+  std::string out;
+  while (times-- > 0) out += text;
+  return out;
+}
+
+// Calls that never end: each of them was read to the end of the answer once, 10^11 bytes here.
+TEST(AnswerParser, AnAnswerFullOfOpenCallsIsReadInLinearTime) {
+  constexpr std::size_t kTimes = 100'000;
+  const auto test = [](AnswerFormat format, std::string_view unit, std::string_view end) {
+    const std::string text = repeated(unit, kTimes) + repeated(end, kTimes) + ".";
+    const Answer answer = read({format, false, kTools}, text);
+    EXPECT_EQ(answer.text.size(), text.size()) << unit << end;
+    EXPECT_TRUE(answer.text == text);
+    EXPECT_TRUE(answer.calls.empty());
+  };
+  for (const char* end : {"", "}", "\"}x"}) {
+    test(kHermes, "<tool_call>{", end);
+    test(kHermes, "<tool_call>{\"", end);
+    test(kHermes, "<tool_call>{\"a\\\"", end);
+    test(kMistral, "[TOOL_CALLS][", end);
+    test(kMistral, "[TOOL_CALLS]f[ARGS]{\"", end);
+    test(kLlama3, "{\"", end);
+  }
+  for (const char* end : {"", "</parameter>", "a</function>", "</parameter><parameter=s>"}) {
+    test(kQwenXml, "<tool_call>", end);
+    test(kQwenXml, "<function=f>", end);
+    test(kQwenXml, "<function=f><parameter=s>", end);
+    test(kQwenXml, "<function=f><parameter=s>a</parameter><parameter=s>", end);
+    test(kQwenXml, "<tool_call><function=f><parameter=s>\n{", end);
+  }
+  test(kHarmony, "<|start|>", "");
+  test(kHarmony, "<|channel|>", "<|end|");
+}
+
+TEST(CallNotes, EachByteIsLookedAtAFewTimes) {
+  std::mt19937 random(19);
+  for (const std::size_t size : {1000u, 2000u, 4000u}) {
+    std::string text;
+    while (text.size() < size) text += "{}[]\"\\a "[random() % 8];
+    CallNotes notes;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+      if (text[at] == '{' || text[at] == '[') notes.json_end(std::string_view(text).substr(at), 0);
+      notes.drop(1);
+    }
+    EXPECT_LE(notes.steps(), 3 * text.size());
+  }
+}
+
+// Against a scan of its own for every bracket, in a text that grows and is taken away in between.
+TEST(CallNotes, FindsTheEndOfEveryValue) {
+  const auto scan = [](std::string_view text, std::size_t at) {
+    int depth = 0;
+    for (bool string = false; at < text.size(); ++at) {
+      const char c = text[at];
+      if (string) {
+        if (c == '\\') ++at;
+        string = c != '"';
+        continue;
+      }
+      string = c == '"';
+      depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+      if ((c == '}' || c == ']') && depth <= 0) return at + 1;
+    }
+    return text.npos;
+  };
+  std::mt19937 random(23);
+  int found = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::string text;
+    CallNotes notes;
+    for (int step = 0; step < 20; ++step) {
+      for (std::size_t n = random() % 8; n > 0; --n) text += "{}[]\"\\a{}"[random() % 9];
+      const std::size_t begin = text.find_first_of("{[", text.empty() ? 0 : random() % text.size());
+      if (begin != text.npos) {
+        const std::size_t end = scan(text, begin);
+        found += end != text.npos;
+        ASSERT_EQ(notes.json_end(text, begin), end) << text << " from " << begin;
+      }
+      if (random() % 4 == 0 && !text.empty()) {
+        const std::size_t gone = random() % text.size();
+        text.erase(0, gone);
+        notes.drop(gone);
+      }
+    }
+  }
+  EXPECT_GT(found, 1000);
 }
 
 TEST(AnswerParser, TextComesAtOnce) {

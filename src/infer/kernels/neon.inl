@@ -1,4 +1,5 @@
-// NEON with the dot product instructions (ARMv8.2): 16 lanes are four vectors of 4.
+// Vectors of 16 lanes for panel.inl and attend.inl, NEON with the dot product instructions
+// (ARMv8.2): four vectors of 4.
 #include <arm_neon.h>
 
 #include <cstddef>
@@ -226,12 +227,4 @@ inline void prefetch_far(const void* p) {
 }
 
 }  // namespace
-}  // namespace lathe
-
-#include "infer/kernels/table.inl"
-
-namespace lathe {
-
-constinit const KernelTable kNeonDotprodTable = make_table<PanelMatmul>("neon-dotprod");
-
 }  // namespace lathe

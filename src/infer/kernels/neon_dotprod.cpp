@@ -1,0 +1,8 @@
+#include "infer/kernels/neon.inl"
+#include "infer/kernels/table.inl"
+
+namespace lathe {
+
+constinit const KernelTable kNeonDotprodTable = make_table<PanelMatmul>("neon-dotprod");
+
+}  // namespace lathe
