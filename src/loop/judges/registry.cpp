@@ -7,14 +7,16 @@ namespace lathe {
 extern const JudgeKind kTestsJudge;
 extern const JudgeKind kCommandJudge;
 extern const JudgeKind kEarsJudge;
+extern const JudgeKind kEyesJudge;
 extern const JudgeKind kRubricJudge;
 extern const JudgeKind kSchemaJudge;
 extern const JudgeKind kTextJudge;
 
 namespace {
 const std::vector<const JudgeKind*>& kinds() {
-  static const std::vector<const JudgeKind*> all{&kTestsJudge,  &kCommandJudge, &kEarsJudge,
-                                                 &kSchemaJudge, &kTextJudge,    &kRubricJudge};
+  static const std::vector<const JudgeKind*> all{&kTestsJudge, &kCommandJudge, &kEarsJudge,
+                                                 &kEyesJudge,  &kSchemaJudge,  &kTextJudge,
+                                                 &kRubricJudge};
   return all;
 }
 }  // namespace
