@@ -45,6 +45,7 @@ constexpr std::string_view kFingerprint = "eyes:";
 
 struct Expected {
   std::string word;
+  std::size_t phrase = 0;
   std::optional<Box> box;  // where it was read, or something much like it
   bool read = false;
 };
@@ -115,7 +116,9 @@ class TextCheck {
         scene_(scene),
         wanted_(wanted),
         verdict_(verdict) {
-    for (const std::string& word : expected_words(wanted)) expected_.push_back({word, {}, false});
+    for (std::size_t i = 0; i < wanted.phrases.size(); ++i)
+      for (const std::string& word : words_in(wanted.phrases[i]))
+        expected_.push_back({word, i, {}, false});
     tick_off_passes();
   }
 
@@ -127,6 +130,7 @@ class TextCheck {
         look_at(each);
       else
         explain_missing(each);
+    for (const Expected* each : unseen_) explain_unseen(*each);
     if (!wanted_.any_text && !wanted_.phrases.empty()) find_extra();
     std::vector<std::string> missing;
     for (const Expected& each : expected_)
@@ -160,7 +164,7 @@ class TextCheck {
   void expect_what_was_read() {
     for (const SeenWord& word : spare_)
       if (word.pass == 0 && word.confidence >= kSureWord && folded(word.text).size() >= 2) {
-        expected_.push_back({word.text, word.box, true});
+        expected_.push_back({word.text, 0, word.box, true});
         letters_.push_back(word.box);
       }
   }
@@ -223,9 +227,11 @@ class TextCheck {
     const SeenWord* seen = look_alike(each.word);
     if (seen) each.box = seen->box;
     if (explained_.contains(folded(each.word))) return;
-    if (!seen) return explain_unseen(each);
-    if (const auto edge = cut_edge(*seen, each.word, picture_); !edge.empty())
+    if (!seen) return unseen_.push_back(&each);
+    if (const auto edge = cut_edge(*seen, each.word, picture_); !edge.empty()) {
+      cut_phrases_.insert(each.phrase);
       return add(clipped_flaw(each.word, edge, seen->box));
+    }
     const double bar = contrast_bar(wanted_, seen->box);
     if (const double contrast = word_contrast(picture_, seen->box, letters_); contrast < bar)
       return add(contrast_flaw(picture_, each.word, seen->box, contrast, bar));
@@ -240,8 +246,10 @@ class TextCheck {
          likeness(seen->text, each.word), 1});
   }
 
-  // Nothing like the word was read anywhere.
+  // Nothing like the word was read anywhere. Of a line that runs over the edge it is the part
+  // beyond.
   void explain_unseen(const Expected& each) {
+    if (cut_phrases_.contains(each.phrase)) return;
     constexpr std::string_view kEdges[] = {"top", "right", "bottom", "left"};
     for (std::size_t side : {std::size_t{0}, std::size_t{2}, std::size_t{1}, std::size_t{3}}) {
       if (scene_.cut_pieces[side] < kCutLetters) continue;
@@ -327,6 +335,8 @@ class TextCheck {
   std::vector<SeenWord> spare_;      // read, but none of the expected words
   std::vector<Box> letters_;         // of the expected words that were read
   std::set<std::string> explained_;  // by the source
+  std::set<std::size_t> cut_phrases_;
+  std::vector<const Expected*> unseen_;
 };
 
 // Labels, bands and frames hold text or decorate; the subject is what is left.

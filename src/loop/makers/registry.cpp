@@ -6,13 +6,14 @@ namespace lathe {
 
 extern const MakerKind kCodeMaker;
 extern const MakerKind kCommandMaker;
+extern const MakerKind kPosterMaker;
 extern const MakerKind kTextMaker;
 extern const MakerKind kVoiceMaker;
 
 namespace {
 const std::vector<const MakerKind*>& kinds() {
   static const std::vector<const MakerKind*> all{&kCodeMaker, &kCommandMaker, &kVoiceMaker,
-                                                 &kTextMaker};
+                                                 &kTextMaker, &kPosterMaker};
   return all;
 }
 }  // namespace
