@@ -280,8 +280,8 @@ class Canvas {
   // Strokes like letters through the letters: what some generators write for text.
   void scribble(const Box& box) {
     colour(p_.title_ink);
-    cairo_set_line_width(c_, std::max(3.0, box.h / 9.0));
-    for (int x = box.x; x < box.right(); x += std::max(6, box.h / 3)) {
+    cairo_set_line_width(c_, std::max(4.0, box.h / 7.0));
+    for (int x = box.x; x < box.right(); x += std::max(6, box.h / 5)) {
       cairo_move_to(c_, x, box.y + chance_.between(0, box.h));
       cairo_curve_to(c_, x + chance_.between(-20, 40), box.y + chance_.between(0, box.h),
                      x + chance_.between(-20, 40), box.y + chance_.between(0, box.h),

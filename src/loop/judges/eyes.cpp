@@ -74,9 +74,7 @@ Result<Judgement> judge_eyes(const JudgeTask& task, const JudgeContext& context)
   if (verdict) return concluded(task, *verdict);
   // A file that cannot be read is a fault of the picture; an eye that fails judges nothing.
   if (verdict.error().kind != ErrorKind::kInvalid) return std::unexpected(verdict.error());
-  Verdict unreadable;
-  unreadable.flaws.push_back({FlawKind::kUnreadable, {}, "file", verdict.error().message, 0, 0});
-  return concluded(task, unreadable);
+  return failed(task, FlawKind::kUnreadable, "file", verdict.error().message);
 }
 
 }  // namespace
@@ -84,15 +82,12 @@ Result<Judgement> judge_eyes(const JudgeTask& task, const JudgeContext& context)
 Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wanted& wanted,
                                Milliseconds limit, const StopFlag& stop) {
   LATHE_TRY(const OpenedPicture opened, pool.open_picture(file, limit, stop));
-  auto sight =
-      pool.look(opened.picture, {expected_words(wanted), !wanted.code.empty()}, limit, stop);
-  if (!sight) {
-    // Its file was sound, so this is not the picture's fault.
-    Error error = std::move(sight).error();
-    if (error.kind == ErrorKind::kInvalid) error.kind = ErrorKind::kUnavailable;
-    return at("the eye", std::move(error));
-  }
-  return judge_sight(opened, *sight, wanted);
+  LATHE_TRY(const Sight sight,
+            pool.look(opened.picture, {expected_words(wanted), !wanted.code.empty()}, limit, stop));
+  Verdict verdict = judge_sight(opened, sight, wanted);
+  if (opened.drawn)
+    verdict.facts["views"] = Json::array({view_json("as drawn", opened.picture, verdict.flaws)});
+  return verdict;
 }
 
 std::string expected_text(const Json& options, std::span<const Unit> units) {
@@ -130,6 +125,22 @@ Judgement concluded(const JudgeTask& task, const Verdict& verdict) {
   judgement.evidence["findings"] = std::move(findings);
   if (!verdict.unsure.empty()) judgement.evidence["unsure"] = verdict.unsure;
   return judgement;
+}
+
+Judgement failed(const JudgeTask& task, FlawKind kind, std::string_view about, std::string claim) {
+  Verdict verdict;
+  verdict.flaws.push_back({kind, {}, std::string(about), std::move(claim), 0, 0});
+  return concluded(task, verdict);
+}
+
+Json view_json(std::string name, const Picture& picture, const std::vector<Flaw>& flaws) {
+  Json findings = Json::array();
+  for (const Flaw& flaw : flaws) findings.push_back({{"box", to_json(flaw.box)}});
+  return {{"name", std::move(name)},
+          {"png", to_base64(png_bytes(fitted(picture, kViewSide)))},
+          {"width", picture.width},
+          {"height", picture.height},
+          {"findings", std::move(findings)}};
 }
 
 const JudgeKind kEyesJudge = {

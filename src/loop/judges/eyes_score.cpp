@@ -13,11 +13,15 @@ constexpr int kEdge = 2;                 // pixels: nearer to the edge is cut of
 constexpr int kLargeText = 24;           // pixels of a word's box
 constexpr double kLargeShare = 2.0 / 3;  // of the contrast that small text needs
 constexpr double kLookAlike = 0.5;
+constexpr double kNumberAlike = 0.3;    // one number stands where another should
+constexpr double kGuess = 40;  // confidence below which a word stands for nothing
 constexpr double kSureWord = 80;        // confidence of a word that nobody asked for
 constexpr std::size_t kLeastExtra = 3;  // letters of one
 constexpr double kBlank = 0.002;
 constexpr double kOffAcross = 0.08, kOffDown = 0.15;
 constexpr double kOnSubject = 0.12;  // of a word's surroundings
+constexpr double kCovered = 0.2;     // of the smaller one's box
+constexpr double kTouched = 0.02;    // of a word's surroundings, where the boxes meet that far
 constexpr double kAspectSlack = 0.01;
 constexpr int kCutLetters = 3;
 constexpr int kLeastSide = 24;
@@ -26,7 +30,7 @@ struct KindName {
   FlawKind kind;
   std::string_view name;
 };
-constexpr std::array<KindName, 15> kNames{{{FlawKind::kMissing, "missing"},
+constexpr std::array<KindName, 25> kNames{{{FlawKind::kMissing, "missing"},
                                            {FlawKind::kWrong, "wrong"},
                                            {FlawKind::kExtra, "extra"},
                                            {FlawKind::kClipped, "clipped"},
@@ -40,7 +44,17 @@ constexpr std::array<KindName, 15> kNames{{{FlawKind::kMissing, "missing"},
                                            {FlawKind::kSize, "size"},
                                            {FlawKind::kCode, "code"},
                                            {FlawKind::kOutside, "outside"},
-                                           {FlawKind::kUnreadable, "unreadable"}}};
+                                           {FlawKind::kUnreadable, "unreadable"},
+                                           {FlawKind::kUnfinished, "unfinished"},
+                                           {FlawKind::kScript, "script"},
+                                           {FlawKind::kIntrusion, "intrusion"},
+                                           {FlawKind::kOverflow, "overflow"},
+                                           {FlawKind::kBeyond, "out_of_view"},
+                                           {FlawKind::kCut, "cut_text"},
+                                           {FlawKind::kLink, "link"},
+                                           {FlawKind::kImage, "image"},
+                                           {FlawKind::kClaim, "claim"},
+                                           {FlawKind::kDifferent, "different"}}};
 constexpr std::string_view kFingerprint = "eyes:";
 
 struct Expected {
@@ -86,6 +100,13 @@ std::string_view cut_edge(const SeenWord& seen, const std::string& word, const P
   return !edge.empty() && likeness(seen.text, word) >= 0.4 ? edge : "";
 }
 
+double least_likeness(std::string_view seen, std::string_view word) {
+  constexpr std::string_view kDigits = "0123456789";
+  const bool numbers =
+      seen.find_first_of(kDigits) != seen.npos && word.find_first_of(kDigits) != word.npos;
+  return numbers ? kNumberAlike : kLookAlike;
+}
+
 double contrast_bar(const Wanted& wanted, const Box& box) {
   return box.h >= kLargeText ? wanted.contrast * kLargeShare : wanted.contrast;
 }
@@ -123,7 +144,7 @@ class TextCheck {
   }
 
   void run() {
-    if (wanted_.phrases.empty()) expect_what_was_read();
+    if (wanted_.phrases.empty() || wanted_.any_text) expect_what_was_read();
     source_texts();
     for (Expected& each : expected_)
       if (each.read)
@@ -211,9 +232,10 @@ class TextCheck {
     const SeenWord* best = nullptr;
     double best_score = 0;
     for (const SeenWord& seen : spare_) {
+      if (seen.confidence < kGuess) continue;
       const bool cut = !cut_edge(seen, word, picture_).empty();
       const double alike = likeness(seen.text, word);
-      if (alike < kLookAlike && !cut) continue;
+      if (alike < least_likeness(seen.text, word) && !cut) continue;
       const double score = alike + (cut ? 0.3 : 0) + 0.002 * seen.confidence - 0.01 * seen.pass;
       if (score > best_score) {
         best_score = score;
@@ -290,7 +312,8 @@ class TextCheck {
       const bool stands_for_another = std::ranges::any_of(expected_, [&](const Expected& each) {
         const std::string whole = folded(each.word);
         return (!each.read &&
-                (likeness(seen.text, each.word) >= kLookAlike || whole.find(word) != whole.npos)) ||
+                (likeness(seen.text, each.word) >= least_likeness(seen.text, each.word) ||
+                 whole.find(word) != whole.npos)) ||
                (each.box && !common(*each.box, seen.box).empty());
       });
       if (stands_for_another) continue;
@@ -404,15 +427,28 @@ void judge_place(const Subject& subject, const Picture& picture, const Wanted& w
   }
 }
 
-void judge_subject(const Scene& scene, const Picture& picture, const Wanted& wanted,
-                   Verdict& verdict) {
+void judge_subject(const Scene& scene, const Picture& picture, const std::vector<Box>& letters,
+                   const Wanted& wanted, Verdict& verdict) {
   if (!scene.ground_known) {
     verdict.unsure.push_back(
         "where the subject is: the background is too busy to tell it from the subject");
     return;
   }
   const auto subject = subject_of(scene, picture);
+  Flaw overlap{FlawKind::kOverlap,
+               {},
+               "subject",
+               "text lies over the subject: move one of them, or make the subject smaller",
+               0,
+               kOnSubject};
   if (!subject) {
+    // Hidden behind text, of which it shows around the edges?
+    for (std::size_t i = 0; i < scene.rims.size(); ++i)
+      if (scene.rims[i] > kOnSubject && scene.rims[i] < 0.8) {
+        overlap.box = united(overlap.box, letters[i]);
+        overlap.value = std::max(overlap.value, scene.rims[i]);
+      }
+    if (!overlap.box.empty()) return verdict.flaws.push_back(std::move(overlap));
     verdict.flaws.push_back({FlawKind::kNoSubject,
                              {},
                              "subject",
@@ -430,17 +466,13 @@ void judge_subject(const Scene& scene, const Picture& picture, const Wanted& wan
                                          edge),
                              0, static_cast<double>(kEdge)});
   judge_place(*subject, picture, wanted, verdict);
-  Flaw overlap{FlawKind::kOverlap,
-               {},
-               "subject",
-               "text lies over the subject: move one of them, or make the subject smaller",
-               0,
-               kOnSubject};
-  for (const auto& [word, share] : subject->on)
-    if (share > kOnSubject) {
-      overlap.box = united(overlap.box, word);
-      overlap.value = std::max(overlap.value, share);
-    }
+  for (const auto& [word, share] : subject->on) {
+    const double covered = static_cast<double>(common(word, subject->box).area()) /
+                           static_cast<double>(std::min(word.area(), subject->box.area()));
+    if (share <= kOnSubject && (covered <= kCovered || share <= kTouched)) continue;
+    overlap.box = united(overlap.box, word);
+    overlap.value = std::max(overlap.value, share);
+  }
   if (!overlap.box.empty()) verdict.flaws.push_back(std::move(overlap));
 }
 
@@ -472,6 +504,15 @@ void judge_code(const Picture& picture, const Sight& sight, const Wanted& wanted
                          clip_utf8(wanted.code, 200))
            : "no QR code can be read: draw it whole and sharp, dark on light, with a quiet margin",
        0, 1});
+}
+
+bool reads_any(const std::vector<std::string>& words, const Sight& sight) {
+  return std::ranges::any_of(sight.words, [&](const SeenWord& seen) {
+    return (seen.pass == 0 && seen.confidence >= kSureWord) ||
+           (folded(seen.text).size() > 2 &&
+            std::ranges::any_of(
+                words, [&](const std::string& word) { return folded(word) == folded(seen.text); }));
+  });
 }
 
 }  // namespace
@@ -569,14 +610,14 @@ Verdict judge_sight(const OpenedPicture& opened, const Sight& sight, const Wante
   for (const SeenCode& code : sight.codes) letters.push_back(grown(code.box, code.box.w / 12));
   verdict.facts["read"] = clip_utf8(read, 500);
   const Scene scene = scene_of(picture, letters);
-  if (scene.ground_known && scene.ink_share < kBlank && letters.empty()) {
+  if (scene.ground_known && scene.ink_share < kBlank && !reads_any(words, sight)) {
     verdict.flaws.push_back({FlawKind::kBlank, picture.box(), "blank",
                              "the picture is blank: nothing stands out from its background",
                              scene.ink_share, kBlank});
     return verdict;
   }
   judge_text(opened, sight, scene, wanted, verdict);
-  if (!wanted.subject.empty()) judge_subject(scene, picture, wanted, verdict);
+  if (!wanted.subject.empty()) judge_subject(scene, picture, letters, wanted, verdict);
   if (!wanted.code.empty()) judge_code(picture, sight, wanted, verdict);
   return verdict;
 }

@@ -9,21 +9,39 @@
 namespace lathe {
 
 enum class FlawKind {
-  kMissing,     // a word is not there
-  kWrong,       // another word stands there
-  kExtra,       // a word that nobody asked for
-  kClipped,     // text runs over the edge
-  kContrast,    // text stands out too little
-  kTooSmall,    // text
-  kNoSubject,   //
-  kOffCenter,   // the subject
-  kSubjectCut,  //
-  kOverlap,     // text and subject
-  kBlank,       //
-  kSize,        // or aspect
-  kCode,        // QR code
-  kOutside,     // the file asks for things beyond itself
-  kUnreadable,  // as a file
+  // Of text: a word is not there, another stands there, nobody asked for it, it runs over the edge,
+  // stands out too little, is too small.
+  kMissing,
+  kWrong,
+  kExtra,
+  kClipped,
+  kContrast,
+  kTooSmall,
+  // Of the subject; the last: text lies over it.
+  kNoSubject,
+  kOffCenter,
+  kSubjectCut,
+  kOverlap,
+  // Of the picture: nothing on it, size or aspect, its QR code, what it asks for beyond itself, no
+  // readable file.
+  kBlank,
+  kSize,
+  kCode,
+  kOutside,
+  kUnreadable,
+  // Of a page: it never stops loading, its scripts fail, it opens windows, is wider than the
+  // window, has elements out of view, text that its box cuts off, links to nowhere, images that do
+  // not show; a claim of the recipe does not hold; it differs from the reference.
+  kUnfinished,
+  kScript,
+  kIntrusion,
+  kOverflow,
+  kBeyond,
+  kCut,
+  kLink,
+  kImage,
+  kClaim,
+  kDifferent,
 };
 std::string_view flaw_name(FlawKind kind);
 std::optional<FlawKind> parse_flaw(std::string_view name);

@@ -1,5 +1,6 @@
 #include "loop/media/eye.h"
 
+#include <iconv.h>
 #include <leptonica/allheaders.h>
 #include <tesseract/baseapi.h>
 #include <zbar.h>
@@ -16,7 +17,8 @@ namespace {
 constexpr int kLongSide = 1600;
 constexpr int kShortSide = 640;  // of the longest side: below, the picture is enlarged
 constexpr int kMaxPasses = 10;
-constexpr int kBlock = 48;  // pixels that share a background in even_light()
+constexpr double kMostEdges = 0.12;  // of pixels next to each other
+constexpr int kBlock = 48;           // pixels that share a background in even_light()
 
 struct Gray {
   int width = 0, height = 0;
@@ -76,8 +78,8 @@ Gray even_light(const Picture& picture) {
           if (2 * sum >= total) break;
         }
     }
-  std::vector<int> distance(picture.rgb.size() / 3);
-  std::array<int, 256> counts{};
+  Gray distance{picture.width, picture.height, {}};
+  distance.v.resize(picture.rgb.size() / 3);
   for (int y = 0; y < picture.height; ++y)
     for (int x = 0; x < picture.width; ++x) {
       // Between the centres of four blocks.
@@ -96,21 +98,21 @@ Gray even_light(const Picture& picture) {
                                   (m(below, i) * (1 - fu) + m(below, right) * fu) * fw;
         most = std::max(most, static_cast<int>(std::abs(picture.at(x, y)[c] - background)));
       }
-      most = std::min(most, 255);
-      distance[static_cast<std::size_t>(y) * static_cast<std::size_t>(picture.width) +
-               static_cast<std::size_t>(x)] = most;
-      ++counts[static_cast<std::size_t>(most)];
+      distance.at(x, y) = static_cast<std::uint8_t>(std::min(most, 255));
     }
-  // The farthest fiftieth is ink; a fiftieth of a picture is the least that a title covers.
-  int full = 255;
-  for (int above = 0; full > 6; --full) {
-    above += counts[static_cast<std::size_t>(full)];
-    if (above * 50LL >= static_cast<long long>(distance.size())) break;
+  distance = blurred(blurred(distance));
+  std::array<std::size_t, 256> counts{};
+  for (const std::uint8_t d : distance.v) ++counts[d];
+  // What is some times farther off than the grain of the background is ink, whatever its contrast.
+  int grain = 0;
+  for (std::size_t below = 0; grain < 255; ++grain) {
+    below += counts[static_cast<std::size_t>(grain)];
+    if (2 * below >= distance.v.size()) break;
   }
-  Gray gray{picture.width, picture.height, {}};
-  for (const int d : distance)
-    gray.v.push_back(static_cast<std::uint8_t>(255 - std::min(255, d * 255 / full)));
-  return gray;
+  const int full = std::clamp(5 * grain, 12, 255);
+  for (std::uint8_t& d : distance.v)
+    d = static_cast<std::uint8_t>(255 - std::min(255, d * 255 / full));
+  return distance;
 }
 
 Gray turned(const Gray& gray, bool clockwise) {
@@ -126,6 +128,15 @@ Box turned_back(const Box& box, const Gray& turned, bool clockwise) {
                    : Box{turned.height - box.bottom(), box.x, box.h, box.w};
 }
 
+// Grain, where the reader would look for letters in every speck: far more edges than text has.
+bool is_noise(const Gray& gray) {
+  std::size_t edges = 0;
+  for (int y = 0; y < gray.height; ++y)
+    for (int x = 1; x < gray.width; ++x)
+      edges += (gray.at(x, y) < 128) != (gray.at(x - 1, y) < 128);
+  return static_cast<double>(edges) > kMostEdges * static_cast<double>(gray.v.size());
+}
+
 // One way of looking: what the reader is shown, and the way back to the picture.
 struct View {
   Gray gray;
@@ -137,6 +148,18 @@ struct View {
 
 struct Eye::Reader {
   tesseract::TessBaseAPI tesseract;
+  // What a QR code may be written in. The C library loads a converter when it is first asked for
+  // and keeps it as long as one is open: a confined process cannot load it.
+  std::array<iconv_t, 5> converters{iconv_open("UTF-8", "ISO8859-1"), iconv_open("UTF-8", "SJIS"),
+                                    iconv_open("UTF-8", "BIG-5"), iconv_open("UTF-8", "CP437"),
+                                    iconv_open("UTF-8", "UTF-8")};
+  Reader() = default;
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() {
+    for (const iconv_t each : converters)
+      if (each != reinterpret_cast<iconv_t>(-1)) iconv_close(each);
+  }
 };
 
 Eye::Eye(std::unique_ptr<Reader> reader) : reader_(std::move(reader)) {}
@@ -148,7 +171,6 @@ Result<std::unique_ptr<Eye>> Eye::make() {
   if (reader->tesseract.Init(nullptr, "eng", tesseract::OEM_LSTM_ONLY) != 0)
     return fail(ErrorKind::kUnavailable,
                 "the eye has no model to read with; install the Debian package tesseract-ocr-eng");
-  reader->tesseract.SetVariable("debug_file", "/dev/null");
   reader->tesseract.SetPageSegMode(tesseract::PSM_SPARSE_TEXT);
   std::unique_ptr<Eye> eye(new Eye(std::move(reader)));
   // What it opens at the first picture only is opened now.
@@ -252,8 +274,10 @@ Result<Sight> Eye::look(const Picture& picture, const LookFor& wanted) {
   std::vector<bool> missing(wanted.words.size(), true);
   for (int pass = 0; pass < kMaxPasses; ++pass) {
     if (pass == 7 && std::max(base.width, base.height) > 1000) continue;
+    const View view = view_of(base, factor, pass);
+    if (pass > 0 && is_noise(view.gray)) continue;
     std::vector<SeenWord> words;
-    read_view(reader_->tesseract, view_of(base, factor, pass), pass, picture.box(), words);
+    read_view(reader_->tesseract, view, pass, picture.box(), words);
     ++sight.passes;
     const auto boxes = tick_off(wanted.words, words);
     for (std::size_t i = 0; i < boxes.size(); ++i)

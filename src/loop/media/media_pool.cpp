@@ -161,9 +161,13 @@ Result<Sight> MediaPool::look(const Picture& picture, const LookFor& wanted, Mil
                               const StopFlag& stop) {
   LATHE_TRY(Worker * worker, take(eyes_, "look", "", limit, stop));
   const Lease lease(*this, *worker);
-  LATHE_TRY(const MediaMessage reply,
-            ask(worker->process, look_request(picture, wanted), limit, stop));
-  return sight_from(reply.head, picture.box());
+  auto reply = ask(worker->process, look_request(picture, wanted), limit, stop);
+  if (reply) return sight_from(reply->head, picture.box());
+  Error error = std::move(reply).error();
+  error.kind = own_fault(worker->process.last_signal()) ? ErrorKind::kInvalid
+               : error.kind == ErrorKind::kInvalid      ? ErrorKind::kUnavailable
+                                                        : error.kind;
+  return at("the eye", std::move(error));
 }
 
 std::shared_ptr<MediaPool> media_pool(std::shared_ptr<MediaPool> shared, const fs::path& program) {

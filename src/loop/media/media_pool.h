@@ -34,6 +34,7 @@ class MediaPool {
   // reading it takes more time, memory or rights than a picture may.
   Result<OpenedPicture> open_picture(std::string_view file, Milliseconds limit,
                                      const StopFlag& stop);
+  // kInvalid: the eye died of what it saw.
   Result<Sight> look(const Picture& picture, const LookFor& wanted, Milliseconds limit,
                      const StopFlag& stop);
 

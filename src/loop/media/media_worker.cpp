@@ -3,6 +3,7 @@
 #include "ground/sys/confine.h"
 #include "ground/sys/worker_process.h"
 #include "loop/media/media_codec.h"
+#include "loop/media/page.h"
 #include "loop/media/picture_codec.h"
 #include "loop/media/picture_decode.h"
 
@@ -133,6 +134,7 @@ int media_worker_main(std::span<const std::string> args) {
   if (role == "open-picture") open_pictures();
   if (role == "draw") draw_pictures();
   if (role == "look") look_at_pictures();
+  if (role == "page" && args.size() == 2) return page_driver_main(args[1]);
   return 2;
 }
 

@@ -288,7 +288,9 @@ bool is_plain(const Blob& blob) {
   return spread <= kPlainSpread;
 }
 
-// How much of a box's rim has this label.
+constexpr int kAnyLabel = -1;
+
+// How much of a box's rim has this label, or any.
 double rim_share(const Box& box, int number, const std::vector<int>& label, const Mask& hole,
                  const Grid& grid) {
   int of = 0, has = 0;
@@ -296,7 +298,8 @@ double rim_share(const Box& box, int number, const std::vector<int>& label, cons
   const auto look = [&](int x, int y) {
     if (x < 0 || y < 0 || x >= grid.width || y >= grid.height || hole[grid.index(x, y)]) return;
     ++of;
-    has += label[grid.index(x, y)] == number;
+    const int here = label[grid.index(x, y)];
+    has += number == kAnyLabel ? here != 0 : here == number;
   };
   for (int x = rim.x; x < rim.right(); ++x) {
     look(x, rim.y);
@@ -374,7 +377,7 @@ Scene scene_of(const Picture& whole, const std::vector<Box>& letters) {
     const auto down = [&](double v) { return static_cast<int>(std::floor(v / factor)); };
     // Accents, tails and soft edges stick out of what the reader calls the word.
     const Box box = common(grown({down(word.x), down(word.y), down(word.w) + 1, down(word.h) + 1},
-                                 2 + down(word.h) / 4),
+                                 1 + down(word.h) / 8),
                            picture.box());
     holes.push_back(box);
     for (int y = box.y; y < box.bottom(); ++y)
@@ -384,6 +387,7 @@ Scene scene_of(const Picture& whole, const std::vector<Box>& letters) {
   see_through(mask, grid, holes, hole);
   std::vector<int> label;
   const std::vector<Blob> blobs = blobs_of(mask, grid, picture, hole, label);
+  for (const Box& each : holes) scene.rims.push_back(rim_share(each, kAnyLabel, label, hole, grid));
   for (std::size_t b = 0; b < blobs.size(); ++b) {
     const Blob& blob = blobs[b];
     const double share = static_cast<double>(blob.pixels) / static_cast<double>(grid.size());

@@ -25,6 +25,7 @@ struct Scene {
   std::array<int, 4>
       cut_pieces{};           // how many pieces of ink end at the top, right, bottom and left edge
   std::vector<Thing> things;  // largest first; letters themselves are left out
+  std::vector<double> rims;   // per box of letters: how much of what surrounds it is not background
 };
 
 // `letters`: where words were read; they are taken out, and what they lie on is seen through them.
