@@ -5,6 +5,7 @@
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "loop/conductor/tree.h"
+#include "loop/media/picture.h"
 
 namespace lathe {
 namespace {
@@ -194,12 +195,19 @@ std::string baseline_section(const RunState& state, const RunState& baseline) {
   return html;
 }
 
+// Where there are pictures, what they come from is folded away.
+std::string below_pictures(const std::string& pictures, std::string_view what, std::string text) {
+  if (pictures.empty()) return text;
+  return pictures + details(fmt::format("<span class=dim>{}</span>", what), text);
+}
+
 // What a candidate is, for a person: a player, a diff, or its text.
 Result<std::string> artifact_html(const Journal& journal, const RunState& state,
                                   const CandidateState& candidate, const std::string& before) {
   LATHE_TRY(const std::string bytes, journal.blob(candidate.blob));
   const std::string shown = pictures_html(candidate, bytes);
-  if (candidate.media_type.starts_with("image/")) return shown;
+  const bool source = candidate.media_type == kSvgMediaType;
+  if (candidate.media_type.starts_with("image/") && !source) return shown;
   if (candidate.media_type.starts_with("audio/"))
     return fmt::format("<audio controls preload=none src='data:{};base64,{}'></audio>",
                        html_text(candidate.media_type), to_base64(bytes));
@@ -228,14 +236,16 @@ Result<std::string> artifact_html(const Journal& journal, const RunState& state,
     }
     return html;
   }
-  const bool text =
-      candidate.media_type.starts_with("text/") || candidate.media_type == "application/json";
+  const bool text = source || candidate.media_type.starts_with("text/") ||
+                    candidate.media_type == "application/json";
   if (!text)
     return fmt::format("<p class=dim>{} of {}</p>", format_bytes(bytes.size()),
                        html_text(candidate.media_type));
   if (!before.empty())
-    return shown + "<pre>" + diff_html(before, clip_utf8(bytes, kMaxShownText)) + "</pre>";
-  return shown + "<pre>" + html_text(clip_utf8(bytes, kMaxShownText)) + "</pre>";
+    return below_pictures(shown, "changes to the source",
+                          "<pre>" + diff_html(before, clip_utf8(bytes, kMaxShownText)) + "</pre>");
+  return below_pictures(shown, "source",
+                        "<pre>" + html_text(clip_utf8(bytes, kMaxShownText)) + "</pre>");
 }
 
 std::string verdicts_html(const RunState& state, const CandidateState& candidate) {
@@ -302,7 +312,8 @@ Result<std::string> track_html(const Journal& journal, const RunState& state, co
                                      : "not taken");
     if (lap.gained)
       if (const CandidateState& best = lap.candidates[static_cast<std::size_t>(lap.best)];
-          best.media_type.starts_with("text/") || best.media_type == "application/json") {
+          best.media_type.starts_with("text/") || best.media_type == "application/json" ||
+          best.media_type == kSvgMediaType) {
         LATHE_TRY(before, journal.blob(best.blob));
       }
   }

@@ -111,7 +111,8 @@ std::string html_text(std::string_view text) {
 
 std::string pictures_html(const CandidateState& candidate, std::string_view bytes) {
   std::string html;
-  if (candidate.media_type.starts_with("image/"))
+  // A drawing is shown as it was drawn for the judge.
+  if (candidate.media_type.starts_with("image/") && candidate.media_type != kSvgMediaType)
     html += figure("", candidate.media_type, to_base64(bytes), seen_picture(candidate));
   for (const JudgedBy* verdict : counted_verdicts(candidate))
     for (const Json& view : json_at(verdict->judgement.evidence, kViews))

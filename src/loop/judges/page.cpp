@@ -79,7 +79,8 @@ void judge_behaviour(const PageSight& sight, Verdict& verdict) {
 }
 
 // What the survey found at one width.
-void judge_layout(const PageView& view, const Picture& shot, bool links, Verdict& verdict) {
+void judge_layout(const PageView& view, const Picture& shot, const Wanted& wanted, bool links,
+                  Verdict& verdict) {
   const Json& facts = view.facts;
   if (const auto over = json_int(facts, "overflow", 0); over > 1)
     verdict.flaws.push_back(
@@ -98,6 +99,21 @@ void judge_layout(const PageView& view, const Picture& shot, bool links, Verdict
           flaw(kind, text, claim(text, item), common(box_from(json_at(item, "box")), shot.box())));
     }
   };
+  // The style sheets are a second witness to what the pixels show.
+  if (const Json& faint = json_at(facts, "faint"); faint.is_array())
+    for (const Json& item : faint) {
+      const double bar =
+          json_bool(item, "large", false) ? wanted.contrast * 2 / 3 : wanted.contrast;
+      const double value = json_number(item, "contrast", 21);
+      if (value >= bar) continue;
+      const std::string text = clip_utf8(make_valid_utf8(json_string(item, "text")), 80);
+      verdict.flaws.push_back(
+          {FlawKind::kContrast, common(box_from(json_at(item, "box")), shot.box()), text,
+           fmt::format("'{}' stands out too little by its colours: make letters and background "
+                       "differ more",
+                       text),
+           value, bar});
+    }
   each("beyond", FlawKind::kBeyond, [](const std::string& text, const Json&) {
     return fmt::format("'{}' stands partly or wholly outside the window: move it in", text);
   });
@@ -150,7 +166,7 @@ Result<Judgement> judge_page(const JudgeTask& task, const JudgeContext& context)
     LATHE_TRY(const Sight seen, pool->look(shot.picture, {expected_words(text), false},
                                            context.time_limit, context.stop));
     Verdict at_width;
-    judge_layout(view, shot.picture, option_bool(task.options, "links"), at_width);
+    judge_layout(view, shot.picture, text, option_bool(task.options, "links"), at_width);
     judge_text(shot, seen, {}, text, at_width);
     Json picture = view_json(fmt::format("{} px wide", view.width), shot.picture, at_width.flaws);
     add_view(verdict, std::move(at_width), view.width, wanted.widths.size() > 1,

@@ -33,7 +33,24 @@ const root = document.scrollingElement || document.documentElement, W = innerWid
 const short = s => (s || '').trim().replace(/\s+/g, ' ').slice(0, 80);
 const box = r => [Math.round(r.left + scrollX), Math.round(r.top + scrollY), Math.round(r.width), Math.round(r.height)];
 const out = {overflow: Math.max(root.scrollWidth, document.body ? document.body.scrollWidth : 0) - W,
-  height: root.scrollHeight, beyond: [], cut: [], links: [], images: [], text: ''};
+  height: root.scrollHeight, faint: [], beyond: [], cut: [], links: [], images: [], text: ''};
+const parts = c => (c.match(/[\d.]+/g) || []).map(Number);
+const light = c => { const [r, g, b] = c.map(v => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+// The contrast by the style sheets; 21 where a picture or half-transparency is behind the letters.
+const contrast = e => {
+  const ink = parts(getComputedStyle(e).color);
+  if (ink.length > 3 && ink[3] < 1) return 21;
+  for (let at = e; at; at = at.parentElement) {
+    const style = getComputedStyle(at), ground = parts(style.backgroundColor);
+    if (style.backgroundImage !== 'none' || (ground.length > 3 && ground[3] > 0 && ground[3] < 1)) return 21;
+    if (ground.length === 3 || ground[3] === 1 || !at.parentElement) {
+      const a = light(ink), b = light(ground.length === 3 || ground[3] === 1 ? ground : [255, 255, 255]);
+      return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    }
+  }
+  return 21;
+};
 const add = (list, entry) => { if (list.length < 40) list.push(entry); };
 out.text = (document.body ? document.body.innerText : '').slice(0, 20000);
 for (const e of document.querySelectorAll('body *')) {
@@ -46,10 +63,12 @@ for (const e of document.querySelectorAll('body *')) {
   if (big && own && /hidden|clip/.test(style.overflow + style.overflowX + style.overflowY) && style.textOverflow !== 'ellipsis'
       && (e.scrollWidth > e.clientWidth + 2 || e.scrollHeight > e.clientHeight + 2))
     add(out.cut, {text: short(e.innerText), box: box(r)});
+  if (big && own && contrast(e) < 4.5)
+    add(out.faint, {text: short(e.innerText), box: box(r), contrast: contrast(e), large: parseFloat(style.fontSize) >= 24});
   if (e.tagName === 'A') {
     const href = (e.getAttribute('href') || '').trim();
     const anchor = href.startsWith('#') && href.length > 1
-      && !(document.getElementById(decodeURIComponent(href.slice(1))) || document.getElementsByName(href.slice(1)).length);
+      && href !== '#top' && !(document.getElementById(decodeURIComponent(href.slice(1))) || document.getElementsByName(href.slice(1)).length);
     if (href === '' || href === '#' || /^javascript:/i.test(href) || anchor)
       add(out.links, {text: short(e.innerText), href: short(href), box: box(r)});
   }
