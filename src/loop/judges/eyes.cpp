@@ -82,8 +82,13 @@ Result<Judgement> judge_eyes(const JudgeTask& task, const JudgeContext& context)
 Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wanted& wanted,
                                Milliseconds limit, const StopFlag& stop) {
   LATHE_TRY(const OpenedPicture opened, pool.open_picture(file, limit, stop));
-  LATHE_TRY(const Sight sight,
-            pool.look(opened.picture, {expected_words(wanted), !wanted.code.empty()}, limit, stop));
+  // An empty picture is looked at once: there is nothing to look for in other ways.
+  const bool empty = is_empty(opened.picture);
+  LATHE_TRY(
+      const Sight sight,
+      pool.look(opened.picture,
+                {empty ? std::vector<std::string>() : expected_words(wanted), !wanted.code.empty()},
+                limit, stop));
   Verdict verdict = judge_sight(opened, sight, wanted);
   if (opened.drawn)
     verdict.facts["views"] = Json::array({view_json("as drawn", opened.picture, verdict.flaws)});

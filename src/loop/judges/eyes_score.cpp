@@ -14,7 +14,7 @@ constexpr int kLargeText = 24;           // pixels of a word's box
 constexpr double kLargeShare = 2.0 / 3;  // of the contrast that small text needs
 constexpr double kLookAlike = 0.5;
 constexpr double kNumberAlike = 0.3;    // one number stands where another should
-constexpr double kGuess = 40;  // confidence below which a word stands for nothing
+constexpr double kGuess = 40;           // confidence below which a word stands for nothing
 constexpr double kSureWord = 80;        // confidence of a word that nobody asked for
 constexpr std::size_t kLeastExtra = 3;  // letters of one
 constexpr double kBlank = 0.002;
@@ -283,11 +283,17 @@ class TextCheck {
                            {0, 0, kStrip, h}};
       return add(clipped_flaw(each.word, kEdges[side], common(boxes[side], picture_.box())));
     }
-    const bool in_source = std::ranges::any_of(opened_.texts, [&](const SvgText& text) {
+    const auto source = std::ranges::find_if(opened_.texts, [&](const SvgText& text) {
       return std::ranges::any_of(words_in(text.text), [&](const std::string& word) {
         return folded(word) == folded(each.word);
       });
     });
+    const bool in_source = source != opened_.texts.end();
+    if (const Box ink = in_source ? common(source->ink, picture_.box()) : Box{}; !ink.empty()) {
+      const double bar = contrast_bar(wanted_, ink);
+      const double contrast = word_contrast(picture_, ink, letters_);
+      if (contrast < bar) return add(contrast_flaw(picture_, each.word, ink, contrast, bar));
+    }
     add({FlawKind::kMissing,
          {},
          each.word,
@@ -571,6 +577,11 @@ std::vector<std::string> foreign_words(const std::vector<std::string>& words) {
 void judge_text(const OpenedPicture& opened, const Sight& sight, const Scene& scene,
                 const Wanted& wanted, Verdict& verdict) {
   TextCheck(opened, sight, scene, wanted, verdict).run();
+}
+
+bool is_empty(const Picture& picture) {
+  const Scene scene = scene_of(picture, {});
+  return scene.ground_known && scene.ink_share < kBlank;
 }
 
 Verdict judge_sight(const OpenedPicture& opened, const Sight& sight, const Wanted& wanted) {

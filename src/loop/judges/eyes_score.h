@@ -80,6 +80,9 @@ std::vector<std::string> expected_words(const Wanted& wanted);
 // Words that the eye's model cannot read: letters of other scripts.
 std::vector<std::string> foreign_words(const std::vector<std::string>& words);
 
+// Nothing stands out from the background, as far as pixels tell.
+bool is_empty(const Picture& picture);
+
 Verdict judge_sight(const OpenedPicture& opened, const Sight& sight, const Wanted& wanted);
 
 // Only the text part: for pages, whose subject is their text.

@@ -138,6 +138,9 @@ void yield_to(std::string_view fault, Layout& layout, std::vector<std::string>& 
     if (!layout.wrap) {
       layout.wrap = true;
       because("wrap the title and fit it to the width");
+    } else if (fault == "missing" && !layout.strong_ink) {
+      layout.strong_ink = true;
+      because("letters that stand out more");
     } else if (reasons.empty() || reasons.back() != "smaller letters") {
       layout.text_scale *= kShrink;
       because("smaller letters");

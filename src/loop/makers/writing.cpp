@@ -55,9 +55,11 @@ Status check_writing(const Json& options) {
 
 Result<Request> writing_request(const MakeTask& task, const MakeContext& context,
                                 std::string format) {
-  std::string units;
-  for (const Unit& unit : task.units)
+  std::string units, texts;
+  for (const Unit& unit : task.units) {
     units += fmt::format("The text:\n<<<\n{}\n>>>\n\n", unit.text);
+    texts += unit.text + "\n";
+  }
   // What changes least comes first, so that a worker can reuse what it has read before.
   const std::vector<PromptPart> parts{{"the task and the references", task.prefix},
                                       {"the unit's text", std::move(units)},
@@ -67,11 +69,13 @@ Result<Request> writing_request(const MakeTask& task, const MakeContext& context
   Request request;
   request.messages = {{"system", task.prefix},
                       {"user", parts[1].text + parts[2].text + parts[3].text}};
+  // A new version of the best one, or of the text itself, repeats most of it.
+  request.prediction = task.best.value_or(std::move(texts));
   request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
-  request.temperature = task.options.contains("temperature")
+  request.sampling.temperature = task.options.contains("temperature")
                             ? option_number(task.options, "temperature")
                             : json_number(task.setting, "temperature", 0.2);
-  request.seed = task.lap * 1000 + task.n_index;
+  request.sampling.seed = task.lap * 1000 + task.n_index;
   request.n_index = task.n_index;
   request.purpose = "make";
   request.lap = task.lap;

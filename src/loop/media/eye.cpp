@@ -16,9 +16,11 @@ namespace {
 // Letters are read best at 15 to 60 pixels: a poster is brought to this size.
 constexpr int kLongSide = 1600;
 constexpr int kShortSide = 640;  // of the longest side: below, the picture is enlarged
-constexpr int kMaxPasses = 10;
-constexpr double kMostEdges = 0.12;  // of pixels next to each other
-constexpr int kBlock = 48;           // pixels that share a background in even_light()
+constexpr int kMaxPasses = 11;
+constexpr double kMostEdges = 0.12;   // of pixels next to each other
+constexpr double kMostBlots = 0.012;  // per pixel
+// Pixels that share a background in even_light(): for titles, and for small text on narrow bands.
+constexpr int kWideBlock = 48, kNarrowBlock = 16;
 
 struct Gray {
   int width = 0, height = 0;
@@ -57,16 +59,17 @@ Gray blurred(const Gray& gray) {
 
 // How far each pixel is from the median colour of its surroundings, stretched to the full range:
 // the faintest lettering becomes black on white.
-Gray even_light(const Picture& picture) {
-  const int across = (picture.width + kBlock - 1) / kBlock;
-  const int down = (picture.height + kBlock - 1) / kBlock;
+Gray even_light(const Picture& picture, int block_side) {
+  const int across = (picture.width + block_side - 1) / block_side;
+  const int down = (picture.height + block_side - 1) / block_side;
   std::vector<std::array<int, 3>> medians(static_cast<std::size_t>(across * down));
   for (int by = 0; by < down; ++by)
     for (int bx = 0; bx < across; ++bx) {
       std::array<std::array<int, 256>, 3> counts{};
       int total = 0;
       const Box block =
-          common(grown({bx * kBlock, by * kBlock, kBlock, kBlock}, kBlock), picture.box());
+          common(grown({bx * block_side, by * block_side, block_side, block_side}, block_side),
+                 picture.box());
       for (int y = block.y; y < block.bottom(); y += 2)
         for (int x = block.x; x < block.right(); x += 2, ++total)
           for (std::size_t c = 0; c < 3; ++c) ++counts[c][picture.at(x, y)[c]];
@@ -83,8 +86,8 @@ Gray even_light(const Picture& picture) {
   for (int y = 0; y < picture.height; ++y)
     for (int x = 0; x < picture.width; ++x) {
       // Between the centres of four blocks.
-      const double u = std::clamp((x + 0.5) / kBlock - 0.5, 0.0, across - 1.0);
-      const double w = std::clamp((y + 0.5) / kBlock - 0.5, 0.0, down - 1.0);
+      const double u = std::clamp((x + 0.5) / block_side - 0.5, 0.0, across - 1.0);
+      const double w = std::clamp((y + 0.5) / block_side - 0.5, 0.0, down - 1.0);
       const int i = std::min(static_cast<int>(u), std::max(0, across - 2));
       const int j = std::min(static_cast<int>(w), std::max(0, down - 2));
       const int right = std::min(i + 1, across - 1), below = std::min(j + 1, down - 1);
@@ -128,13 +131,19 @@ Box turned_back(const Box& box, const Gray& turned, bool clockwise) {
                    : Box{turned.height - box.bottom(), box.x, box.h, box.w};
 }
 
-// Grain, where the reader would look for letters in every speck: far more edges than text has.
+// Grain, where the reader would look for letters in every speck, for minutes: far more edges or
+// beginnings of dark blots than text has.
 bool is_noise(const Gray& gray) {
-  std::size_t edges = 0;
-  for (int y = 0; y < gray.height; ++y)
-    for (int x = 1; x < gray.width; ++x)
-      edges += (gray.at(x, y) < 128) != (gray.at(x - 1, y) < 128);
-  return static_cast<double>(edges) > kMostEdges * static_cast<double>(gray.v.size());
+  std::size_t edges = 0, blots = 0;
+  for (int y = 1; y < gray.height; ++y)
+    for (int x = 1; x + 1 < gray.width; ++x) {
+      const auto dark = [&](int dx, int dy) { return gray.at(x + dx, y + dy) < 128; };
+      edges += dark(0, 0) != dark(-1, 0);
+      blots += dark(0, 0) && !dark(-1, 0) && !dark(-1, -1) && !dark(0, -1) && !dark(1, -1);
+    }
+  const auto pixels = static_cast<double>(gray.v.size());
+  return static_cast<double>(edges) > kMostEdges * pixels ||
+         static_cast<double>(blots) > kMostBlots * pixels;
 }
 
 // One way of looking: what the reader is shown, and the way back to the picture.
@@ -213,26 +222,28 @@ View view_of(const Picture& base, double factor, int pass) {
     case 1:
       return {gray_of(half(), brightness), factor * base.width / std::max(1, base.width / 2)};
     case 2:
-      return {even_light(base), factor};
-    case 3:  // only what is as dark as ink
+      return {even_light(base, kWideBlock), factor};
+    case 3:
+      return {even_light(base, kNarrowBlock), factor};
+    case 4:  // only what is as dark as ink
       return {gray_of(base,
                       [](auto* p) {
                         return std::min(255, 2 * std::max({p[0], p[1], p[2]}));
                       }),
               factor};
-    case 4:  // only what is as bright as paper
+    case 5:  // only what is as bright as paper
       return {gray_of(base,
                       [](auto* p) {
                         return std::min(255, 2 * (255 - std::min({p[0], p[1], p[2]})));
                       }),
               factor};
-    case 5:
-      return {blurred(gray_of(base, brightness)), factor};
     case 6:
-      return {gray_of(base, [](auto* p) { return p[0]; }), factor};
+      return {blurred(gray_of(base, brightness)), factor};
     case 7:
-      return {gray_of(scaled(base, base.width * 2, base.height * 2), brightness), factor / 2};
+      return {gray_of(base, [](auto* p) { return p[0]; }), factor};
     case 8:
+      return {gray_of(scaled(base, base.width * 2, base.height * 2), brightness), factor / 2};
+    case 9:
       return {turned(gray_of(base, brightness), true), factor, 1};
     default:
       return {turned(gray_of(base, brightness), false), factor, -1};
@@ -273,7 +284,7 @@ Result<Sight> Eye::look(const Picture& picture, const LookFor& wanted) {
   const double factor = static_cast<double>(picture.width) / base.width;
   std::vector<bool> missing(wanted.words.size(), true);
   for (int pass = 0; pass < kMaxPasses; ++pass) {
-    if (pass == 7 && std::max(base.width, base.height) > 1000) continue;
+    if (pass == 8 && std::max(base.width, base.height) > 1000) continue;
     const View view = view_of(base, factor, pass);
     if (pass > 0 && is_noise(view.gray)) continue;
     std::vector<SeenWord> words;

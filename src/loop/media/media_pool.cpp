@@ -31,7 +31,7 @@ bool own_fault(int signal) {
 }
 
 // No honest picture takes longer to open; one that does is at fault itself.
-constexpr Milliseconds kOpenPictureLimit{20'000};
+constexpr Milliseconds kOpenPictureLimit{10'000};
 
 }  // namespace
 
