@@ -9,6 +9,8 @@ endfunction()
 
 function(lathe_pkg name)
   pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${ARGN})
+  # Threads are linked everywhere already; the flag would keep the precompiled headers from use.
+  set_property(TARGET PkgConfig::${name} PROPERTY INTERFACE_COMPILE_OPTIONS "")
   lathe_lib(${name} PkgConfig::${name})
 endfunction()
 
@@ -39,6 +41,10 @@ lathe_pkg(pocketsphinx pocketsphinx sphinxbase)
 lathe_pkg(sndfile sndfile)
 lathe_pkg(samplerate samplerate)
 lathe_pkg(ebur128 libebur128)
+lathe_pkg(tesseract tesseract)
+lathe_pkg(leptonica lept)
+lathe_pkg(rsvg librsvg-2.0 cairo fontconfig)
+lathe_pkg(zbar zbar)
 # flite ships no pkg-config file; a voice comes before the language parts it needs.
 lathe_lib(flite flite_cmu_us_rms flite_cmu_us_slt flite_cmu_us_awb flite_cmu_us_kal16
   flite_usenglish flite_cmulex flite m)

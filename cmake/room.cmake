@@ -55,6 +55,9 @@ function(lathe_room room)
 
   if(LATHE_TESTS AND tests)
     lathe_test(lathe_${name}_test SOURCES ${tests} DEPS lathe_${name})
+    if(name STREQUAL judges)
+      target_link_libraries(lathe_judges_test PRIVATE lathe_picture_set)
+    endif()
   endif()
 endfunction()
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The main job on examples/: lines are spoken, heard, scored and spoken again until they pass; code is repaired until its tests
+# The main job on examples/: lines are spoken, heard, scored and spoken again until they pass; pictures are
+# laid out, looked at and laid out again; code is repaired until its tests
 # pass; text is shaped until it keeps its limits. Nothing leaves the machine.
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,6 +19,7 @@ run() {
 }
 
 run voice-over voice-over --input examples/voice-over/script.md --out "$demo/voice-over"
+run thumbnail thumbnail --input examples/thumbnail/titles.jsonl --set unit.split=jsonl --out "$demo/thumbnail"
 
 printf '\nNo model is needed here: from now on a script answers in its place (a wrong fix, a forbidden one, then the\nright one). The tests, the sandbox and the judging are real.\n'
 for language in cpp python shell; do
@@ -31,6 +33,8 @@ for recipe in extract-json rewrite; do
   run "$recipe" "$recipe" --input "$(ls examples/$recipe/*.txt examples/$recipe/*.md 2>/dev/null)" --out "$demo/$recipe" \
     --worker "writer=script:examples/$recipe/worker.toml" --worker "judge=script:examples/$recipe/worker.toml"
 done
+run svg-figure svg-figure --input examples/svg-figure/figures.jsonl --out "$demo/svg-figure" \
+  --worker artist=script:examples/svg-figure/worker.toml
 
 printf '\n== all runs\n'
 "$lathe" --journal "$demo/journal" runs

@@ -22,8 +22,11 @@ struct JudgeFlags {
 
 std::string media_type_of(const fs::path& file) {
   static const std::map<std::string, std::string> kTypes{
-      {".wav", "audio/wav"},  {".flac", "audio/flac"},       {".ogg", "audio/ogg"},
-      {".mp3", "audio/mpeg"}, {".json", "application/json"}, {".md", "text/markdown"},
+      {".wav", "audio/wav"},   {".flac", "audio/flac"},       {".ogg", "audio/ogg"},
+      {".mp3", "audio/mpeg"},  {".json", "application/json"}, {".md", "text/markdown"},
+      {".png", "image/png"},   {".jpg", "image/jpeg"},        {".jpeg", "image/jpeg"},
+      {".webp", "image/webp"}, {".svg", "image/svg+xml"},     {".html", "text/html"},
+      {".htm", "text/html"},
   };
   const auto found = kTypes.find(to_lower_ascii(file.extension().string()));
   return found == kTypes.end() ? "text/plain" : found->second;

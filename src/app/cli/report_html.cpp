@@ -1,9 +1,11 @@
 #include "app/cli/report_html.h"
 
+#include "app/cli/report_pictures.h"
 #include "ground/base/clock.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "loop/conductor/tree.h"
+#include "loop/media/picture.h"
 
 namespace lathe {
 namespace {
@@ -26,28 +28,10 @@ audio{width:100%;height:2rem}details{margin:.3rem 0}summary{cursor:pointer}
 ul{padding-left:1.2rem}li .dim{white-space:pre-wrap}.file{display:block;margin-top:.4rem}
 .add{color:var(--ok)}.del{color:var(--bad)}
 svg{max-width:34rem;width:100%;height:auto}
+.shot{margin:.4rem 0;max-width:36rem}.shot svg,.shot img{display:block;width:100%;max-width:none;height:auto;border-radius:4px;outline:1px solid var(--line)}
+.shot figcaption{color:var(--dim);font-size:12px;margin-top:.2rem}
+.wide .laps{grid-template-columns:repeat(auto-fit,minmax(340px,1fr))}ol{padding-left:1.4rem}
 )css";
-
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : make_valid_utf8(text)) switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' ? ' ' : c;
-    }
-  return out;
-}
 
 std::string_view outcome_class(Outcome outcome) {
   return outcome == Outcome::kPass ? "ok" : outcome == Outcome::kAbstain ? "dim" : "bad";
@@ -134,11 +118,11 @@ std::string self_judgement(const RunState& state, std::span<const Record> record
   }
   std::string html = "<table><tr><th>move · rung<th>laps<th>better<th>passed</tr>";
   for (const auto& [name, yield] : moves)
-    html += fmt::format("<tr><td>{}<td>{}<td>{}<td>{}</tr>", escape(name), yield.laps, yield.gained,
-                        yield.passed);
+    html += fmt::format("<tr><td>{}<td>{}<td>{}<td>{}</tr>", html_text(name), yield.laps,
+                        yield.gained, yield.passed);
   html += "</table><table>";
   const auto row = [&](std::string_view name, const std::string& value) {
-    html += fmt::format("<tr><td>{}<td>{}</tr>", name, escape(value));
+    html += fmt::format("<tr><td>{}<td>{}</tr>", name, html_text(value));
   };
   row("answers that could be used", fmt::format("{} of {}", usable, made));
   row("same candidate, same judge, other outcome",
@@ -211,13 +195,22 @@ std::string baseline_section(const RunState& state, const RunState& baseline) {
   return html;
 }
 
+// Where there are pictures, what they come from is folded away.
+std::string below_pictures(const std::string& pictures, std::string_view what, std::string text) {
+  if (pictures.empty()) return text;
+  return pictures + details(fmt::format("<span class=dim>{}</span>", what), text);
+}
+
 // What a candidate is, for a person: a player, a diff, or its text.
 Result<std::string> artifact_html(const Journal& journal, const RunState& state,
                                   const CandidateState& candidate, const std::string& before) {
   LATHE_TRY(const std::string bytes, journal.blob(candidate.blob));
+  const std::string shown = pictures_html(candidate, bytes);
+  const bool source = candidate.media_type == kSvgMediaType;
+  if (candidate.media_type.starts_with("image/") && !source) return shown;
   if (candidate.media_type.starts_with("audio/"))
     return fmt::format("<audio controls preload=none src='data:{};base64,{}'></audio>",
-                       escape(candidate.media_type), to_base64(bytes));
+                       html_text(candidate.media_type), to_base64(bytes));
   const auto diff_html = [](std::string_view from, std::string_view to) {
     std::string html;
     for (const DiffLine& line : diff_lines(from, to))
@@ -225,7 +218,7 @@ Result<std::string> artifact_html(const Journal& journal, const RunState& state,
                           line.kind == '+'   ? "add"
                           : line.kind == '-' ? "del"
                                              : "dim",
-                          line.kind, escape(line.text));
+                          line.kind, html_text(line.text));
     return html;
   };
   if (candidate.media_type == kChangesMediaType) {
@@ -238,19 +231,21 @@ Result<std::string> artifact_html(const Journal& journal, const RunState& state,
       if (!blob.empty()) {
         LATHE_TRY(original, journal.blob(blob));
       }
-      html += fmt::format("<b class=file>{}</b><pre>{}</pre>", escape(path),
+      html += fmt::format("<b class=file>{}</b><pre>{}</pre>", html_text(path),
                           diff_html(original, text.value_or("")));
     }
     return html;
   }
-  const bool text =
-      candidate.media_type.starts_with("text/") || candidate.media_type == "application/json";
+  const bool text = source || candidate.media_type.starts_with("text/") ||
+                    candidate.media_type == "application/json";
   if (!text)
     return fmt::format("<p class=dim>{} of {}</p>", format_bytes(bytes.size()),
-                       escape(candidate.media_type));
+                       html_text(candidate.media_type));
   if (!before.empty())
-    return "<pre>" + diff_html(before, clip_utf8(bytes, kMaxShownText)) + "</pre>";
-  return "<pre>" + escape(clip_utf8(bytes, kMaxShownText)) + "</pre>";
+    return below_pictures(shown, "changes to the source",
+                          "<pre>" + diff_html(before, clip_utf8(bytes, kMaxShownText)) + "</pre>");
+  return below_pictures(shown, "source",
+                        "<pre>" + html_text(clip_utf8(bytes, kMaxShownText)) + "</pre>");
 }
 
 std::string verdicts_html(const RunState& state, const CandidateState& candidate) {
@@ -259,22 +254,24 @@ std::string verdicts_html(const RunState& state, const CandidateState& candidate
     const Judgement& judgement = verdict->judgement;
     html += fmt::format(
         "<div><span class={}>{}</span> {} <span class=dim>({}, {:.2f}, bar {:.2f})</span></div>",
-        outcome_class(judgement.outcome), outcome_name(judgement.outcome), escape(verdict->judge),
-        stage_name(state.recipe.judges[verdict->index].stage), 10 * judgement.score,
-        10 * judgement.bar);
+        outcome_class(judgement.outcome), outcome_name(judgement.outcome),
+        html_text(verdict->judge), stage_name(state.recipe.judges[verdict->index].stage),
+        10 * judgement.score, 10 * judgement.bar);
     std::string list;
     for (const Critique& critique : judgement.critiques)
       list += fmt::format(
           "<li>{}{}{}</li>",
-          critique.locus.empty() ? "" : "<code>" + escape(critique.locus) + "</code> ",
-          escape(critique.claim),
+          critique.locus.empty() ? "" : "<code>" + html_text(critique.locus) + "</code> ",
+          html_text(critique.claim),
           critique.evidence.empty()
               ? ""
-              : "<div class=dim>" + escape(clip_utf8(critique.evidence, 600)) + "</div>");
-    if (!list.empty()) html += "<ul>" + list + "</ul>";
+              : "<div class=dim>" + html_text(clip_utf8(critique.evidence, 600)) + "</div>");
+    if (!list.empty()) html += "<ol>" + list + "</ol>";
     html += details(
         "<span class=dim>evidence</span>",
-        "<pre>" + escape(clip_utf8(dump_json(judgement.evidence, 1), kMaxEvidence)) + "</pre>");
+        "<pre>" +
+            html_text(clip_utf8(dump_json(without_pictures(judgement.evidence), 1), kMaxEvidence)) +
+            "</pre>");
   }
   return html;
 }
@@ -283,31 +280,31 @@ Result<std::string> track_html(const Journal& journal, const RunState& state, co
   const Unit& first = state.units[track.units.front()];
   const bool passed = track.state == TrackState::kPassed;
   std::string html = fmt::format(
-      "<section class=unit><h3>{}{} <span class={}>{}</span> <span "
+      "<section class='unit{}'><h3>{}{} <span class={}>{}</span> <span "
       "class=dim>{}</span></h3><div>{}</div><div class=laps>",
-      escape(first.key),
+      shows_pictures(track) ? " wide" : "", html_text(first.key),
       track.units.size() > 1 ? fmt::format(" and {} more", track.units.size() - 1) : "",
       passed ? "ok" : "bad", replace_all(track_state_name(track.state), "_", " "),
-      escape(clip_utf8(passed ? track.why : track.rule + ": " + track.why, 400)),
-      escape(clip_utf8(first.text, 1000)));
+      html_text(clip_utf8(passed ? track.why : track.rule + ": " + track.why, 400)),
+      html_text(clip_utf8(first.text, 1000)));
   std::string before;
   for (const LapState& lap : track.laps) {
     html += fmt::format("<div class=lap><b>lap {}</b> <span class=dim>{}{}</span>", lap.number,
                         move_name(lap.move),
-                        lap.reason.empty() ? "" : ": " + escape(clip_utf8(lap.reason, 300)));
+                        lap.reason.empty() ? "" : ": " + html_text(clip_utf8(lap.reason, 300)));
     for (const CandidateState& candidate : lap.candidates) {
       if (lap.candidates.size() > 1)
         html += fmt::format("<div class=dim>candidate {}{}</div>", candidate.n + 1,
                             candidate.n == lap.best ? " (best)" : "");
       if (candidate.error)
-        html += "<pre class=bad>" + escape(clip_utf8(candidate.error->message, 4000)) + "</pre>";
+        html += "<pre class=bad>" + html_text(clip_utf8(candidate.error->message, 4000)) + "</pre>";
       if (candidate.blob.empty()) continue;
       LATHE_TRY(const std::string artifact, artifact_html(journal, state, candidate, before));
       html += artifact + verdicts_html(state, candidate);
       if (!candidate.facts.is_null())
         html += details(
             "<span class=dim>how it was made</span>",
-            "<pre>" + escape(clip_utf8(dump_json(candidate.facts, 1), kMaxEvidence)) + "</pre>");
+            "<pre>" + html_text(clip_utf8(dump_json(candidate.facts, 1), kMaxEvidence)) + "</pre>");
     }
     html += fmt::format("<div class={}>{}</div></div>", lap.gained ? "ok" : "dim",
                         !lap.closed  ? "not finished"
@@ -315,7 +312,8 @@ Result<std::string> track_html(const Journal& journal, const RunState& state, co
                                      : "not taken");
     if (lap.gained)
       if (const CandidateState& best = lap.candidates[static_cast<std::size_t>(lap.best)];
-          best.media_type.starts_with("text/") || best.media_type == "application/json") {
+          best.media_type.starts_with("text/") || best.media_type == "application/json" ||
+          best.media_type == kSvgMediaType) {
         LATHE_TRY(before, journal.blob(best.blob));
       }
   }
@@ -408,16 +406,16 @@ Result<std::string> report_html(const Journal& journal, const std::string& id,
       "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport "
       "content='width=device-width'>"
       "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src "
-      "'unsafe-inline'; media-src data:\">"
+      "'unsafe-inline'; media-src data:; img-src data:\">"
       "<title>{} · {}</title><style>{}</style></head><body>",
-      escape(state.recipe.name), escape(id), kStyle);
+      html_text(state.recipe.name), html_text(id), kStyle);
   html += fmt::format(
       "<h1>{}: <span class={}>{}</span></h1><p>{}<br><span class=dim>{} · {} · {} · {}</span></p>",
-      escape(state.recipe.name), outcome == "passed" ? "ok" : "bad",
-      escape(replace_all(outcome, "_", " ")), escape(state.end_why), escape(id),
-      escape(json_string(state.header, "title")),
+      html_text(state.recipe.name), outcome == "passed" ? "ok" : "bad",
+      html_text(replace_all(outcome, "_", " ")), html_text(state.end_why), html_text(id),
+      html_text(json_string(state.header, "title")),
       format_utc(json_int(state.header, "created_ms", 0)),
-      escape(json_string(state.header, "build")));
+      html_text(json_string(state.header, "build")));
   const std::vector<double> curve = pass_curve(state);
   if (baseline) {
     const std::vector<double> other = pass_curve(*baseline);
@@ -428,10 +426,10 @@ Result<std::string> report_html(const Journal& journal, const std::string& id,
   }
   html += "<h2>The loop, judged by itself</h2>" + self_judgement(state, records);
   for (const JudgedBy& verdict : state.whole)
-    html += fmt::format("<h2>The whole: {} <span class={}>{}</span></h2><pre>{}</pre>",
-                        escape(verdict.judge), outcome_class(verdict.judgement.outcome),
-                        outcome_name(verdict.judgement.outcome),
-                        escape(clip_utf8(dump_json(verdict.judgement.evidence, 1), kMaxEvidence)));
+    html += fmt::format(
+        "<h2>The whole: {} <span class={}>{}</span></h2><pre>{}</pre>", html_text(verdict.judge),
+        outcome_class(verdict.judgement.outcome), outcome_name(verdict.judgement.outcome),
+        html_text(clip_utf8(dump_json(verdict.judgement.evidence, 1), kMaxEvidence)));
   html += "<h2>Units</h2>";
   for (const Track& track : state.tracks) {
     LATHE_TRY(const std::string section, track_html(journal, state, track));
@@ -439,7 +437,7 @@ Result<std::string> report_html(const Journal& journal, const std::string& id,
   }
   html += "<h2>Recipe</h2>" +
           details("with its defaults",
-                  "<pre>" + escape(dump_json(state.recipe.canonical, 1)) + "</pre>");
+                  "<pre>" + html_text(dump_json(state.recipe.canonical, 1)) + "</pre>");
   return html + "</body></html>\n";
 }
 

@@ -10,6 +10,9 @@ namespace lathe {
 
 struct ConfineLimits {
   std::uint64_t memory_bytes = std::uint64_t{512} << 20;  // address space, what is mapped included
+  // For text laid out by Pango, which starts threads and asks whether the fonts that it holds are
+  // still there: threads may be started (never a process), and the answer is always yes.
+  bool draws_text = false;
 };
 
 // Resource limits, no new privileges, and a system call allow-list under which anything else (open,

@@ -149,6 +149,9 @@ void add_file_system(Args& args, const Sandbox& sandbox) {
              "/dev/shm"});
   for (const fs::path& path : sandbox.read_only)
     add(args, {"--ro-bind", path.string(), path.string()});
+  if (!sandbox.program.empty())
+    add(args, {"--perms", "0755", "--dir", "/run", "--ro-bind", sandbox.program.string(),
+               std::string(kSandboxProgram)});
   add(args, {"--bind", sandbox.tree.string(), "/work", "--chdir", "/"});
   // Both are file systems in memory without a size of their own.
   add(args, {"--remount-ro", "/dev", "--remount-ro", "/"});

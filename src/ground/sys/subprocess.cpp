@@ -199,13 +199,14 @@ std::string search_path(const std::map<std::string, std::string>& env) {
 }
 
 std::string package_hint(std::string_view program) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kPackages{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kPackages{
       {{"bwrap", "bubblewrap"},
        {"setpriv", "util-linux"},
        {"prlimit", "util-linux"},
        {"espeak-ng", "espeak-ng"},
        {"python3", "python3"},
        {"git", "git"},
+       {"chromium-headless-shell", "chromium-headless-shell"},
        {"ctest", "cmake"},
        {"cmake", "cmake"},
        {"g++", "g++"}}};

@@ -115,7 +115,9 @@ Status WorkerProcess::start() {
   std::vector<char*> argv{program.data()};
   for (std::string& arg : command_.args) argv.push_back(arg.data());
   argv.push_back(nullptr);
-  std::array<char*, 1> env{nullptr};
+  std::vector<char*> env;
+  for (std::string& variable : command_.env) env.push_back(variable.data());
+  env.push_back(nullptr);
 
   // Its own process group: an interrupt typed at the terminal is for us to handle.
   posix_spawnattr_t attributes;

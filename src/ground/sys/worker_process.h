@@ -22,7 +22,8 @@ inline constexpr std::uint32_t kMaxFrameBytes = 96U << 20;
 
 struct WorkerCommand {
   fs::path program;
-  std::vector<std::string> args;  // without argv[0]
+  std::vector<std::string> args;      // without argv[0]
+  std::vector<std::string> env = {};  // the whole environment, as NAME=value
 };
 
 // One thread at a time. The child is started by the first call.

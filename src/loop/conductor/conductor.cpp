@@ -27,7 +27,8 @@ Json error_body(const Error& error) {
 }
 
 bool is_text(std::string_view media_type) {
-  return media_type.starts_with("text/") || media_type == "application/json";
+  return media_type.starts_with("text/") || media_type == "application/json" ||
+         media_type == "image/svg+xml";
 }
 
 }  // namespace

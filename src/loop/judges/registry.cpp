@@ -7,6 +7,9 @@ namespace lathe {
 extern const JudgeKind kTestsJudge;
 extern const JudgeKind kCommandJudge;
 extern const JudgeKind kEarsJudge;
+extern const JudgeKind kEyesJudge;
+extern const JudgeKind kPageJudge;
+extern const JudgeKind kSameAsJudge;
 extern const JudgeKind kRubricJudge;
 extern const JudgeKind kSchemaJudge;
 extern const JudgeKind kTextJudge;
@@ -14,6 +17,7 @@ extern const JudgeKind kTextJudge;
 namespace {
 const std::vector<const JudgeKind*>& kinds() {
   static const std::vector<const JudgeKind*> all{&kTestsJudge,  &kCommandJudge, &kEarsJudge,
+                                                 &kEyesJudge,   &kPageJudge,    &kSameAsJudge,
                                                  &kSchemaJudge, &kTextJudge,    &kRubricJudge};
   return all;
 }

@@ -6,13 +6,17 @@ namespace lathe {
 
 extern const MakerKind kCodeMaker;
 extern const MakerKind kCommandMaker;
+extern const MakerKind kPosterMaker;
+extern const MakerKind kHtmlMaker;
+extern const MakerKind kSvgMaker;
 extern const MakerKind kTextMaker;
 extern const MakerKind kVoiceMaker;
 
 namespace {
 const std::vector<const MakerKind*>& kinds() {
   static const std::vector<const MakerKind*> all{&kCodeMaker, &kCommandMaker, &kVoiceMaker,
-                                                 &kTextMaker};
+                                                 &kTextMaker, &kPosterMaker,  &kSvgMaker,
+                                                 &kHtmlMaker};
   return all;
 }
 }  // namespace

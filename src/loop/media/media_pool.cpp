@@ -5,6 +5,7 @@
 #include <array>
 
 #include "loop/media/media_codec.h"
+#include "loop/media/picture_decode.h"
 
 namespace lathe {
 namespace {
@@ -21,6 +22,16 @@ Result<MediaMessage> ask(WorkerProcess& process, const MediaMessage& request, Mi
   }
   return reply;
 }
+
+// A decoder that reaches for a forbidden call or stumbles over its own feet does so because of the
+// file: the next try would end the same way.
+bool own_fault(int signal) {
+  constexpr std::array kOwnFault{SIGSYS, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+  return std::ranges::find(kOwnFault, signal) != kOwnFault.end();
+}
+
+// No honest picture takes longer to open; one that does is at fault itself.
+constexpr Milliseconds kOpenPictureLimit{10'000};
 
 }  // namespace
 
@@ -48,7 +59,8 @@ MediaPool::MediaPool(fs::path program, int parallel)
 MediaPool::~MediaPool() = default;
 
 WorkerCommand MediaPool::command(std::string role) const {
-  return {program_, {"media-worker", std::move(role)}};
+  // Threads of Tesseract's own would be refused by the lock.
+  return {program_, {"media-worker", std::move(role)}, {"OMP_THREAD_LIMIT=1"}};
 }
 
 Result<MediaPool::Worker*> MediaPool::take(std::vector<std::unique_ptr<Worker>>& workers,
@@ -91,11 +103,7 @@ Result<Decoded> MediaPool::decode(std::string_view file, Milliseconds limit, con
   auto reply = ask(process, request, limit, stop);
   if (!reply) {
     Error error = std::move(reply).error();
-    // A decoder that reaches for a forbidden call or stumbles over its own feet does so because of
-    // the file: the next try would end the same way.
-    constexpr std::array kOwnFault{SIGSYS, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
-    if (std::ranges::find(kOwnFault, process.last_signal()) != kOwnFault.end())
-      error.kind = ErrorKind::kInvalid;
+    if (own_fault(process.last_signal())) error.kind = ErrorKind::kInvalid;
     return at("unreadable sound file", std::move(error));
   }
   return decoded_from(*reply);
@@ -130,6 +138,36 @@ Result<Hearing> MediaPool::hear(const EarScript& script, const Sound& sound,
   request.body = to_body(sound);
   LATHE_TRY(const MediaMessage reply, ask(worker->process, request, limit, stop));
   return hearing_from(reply.head);
+}
+
+Result<OpenedPicture> MediaPool::open_picture(std::string_view file, Milliseconds limit,
+                                              const StopFlag& stop) {
+  if (file.size() > kMaxPictureFile)
+    return invalid("the picture file is longer than {} MiB", kMaxPictureFile >> 20);
+  const bool svg = looks_like_svg(file);
+  WorkerProcess process(command(svg ? "draw" : "open-picture"));
+  MediaMessage request;
+  request.body = file;
+  auto reply = ask(process, request, std::min(limit, kOpenPictureLimit), stop);
+  if (reply) return opened_from(*reply);
+  Error error = std::move(reply).error();
+  if (own_fault(process.last_signal()) ||
+      (error.kind == ErrorKind::kTimeout && limit > kOpenPictureLimit))
+    error.kind = ErrorKind::kInvalid;
+  return at("unreadable picture", std::move(error));
+}
+
+Result<Sight> MediaPool::look(const Picture& picture, const LookFor& wanted, Milliseconds limit,
+                              const StopFlag& stop) {
+  LATHE_TRY(Worker * worker, take(eyes_, "look", "", limit, stop));
+  const Lease lease(*this, *worker);
+  auto reply = ask(worker->process, look_request(picture, wanted), limit, stop);
+  if (reply) return sight_from(reply->head, picture.box());
+  Error error = std::move(reply).error();
+  error.kind = own_fault(worker->process.last_signal()) ? ErrorKind::kInvalid
+               : error.kind == ErrorKind::kInvalid      ? ErrorKind::kUnavailable
+                                                        : error.kind;
+  return at("the eye", std::move(error));
 }
 
 std::shared_ptr<MediaPool> media_pool(std::shared_ptr<MediaPool> shared, const fs::path& program) {

@@ -1,5 +1,6 @@
-// The media workers of a run: confined processes that decode foreign sound files, speak with flite
-// and hear with PocketSphinx. Started when first needed, reused over calls; any thread may call.
+// The media workers of a run: confined processes that decode foreign sound and picture files, draw
+// SVG, speak with flite, hear with PocketSphinx and read with Tesseract. Started when first needed,
+// reused over calls; any thread may call.
 #pragma once
 
 #include <condition_variable>
@@ -10,6 +11,7 @@
 #include "loop/media/decode.h"
 #include "loop/media/ear.h"
 #include "loop/media/media_message.h"
+#include "loop/media/picture_codec.h"
 
 namespace lathe {
 
@@ -28,6 +30,13 @@ class MediaPool {
   Result<Hearing> hear(const EarScript& script, const Sound& sound,
                        const std::vector<std::string>& expected, Milliseconds limit,
                        const StopFlag& stop);
+  // A picture file or an SVG, in a fresh process like decode(). kInvalid: it cannot be read, or
+  // reading it takes more time, memory or rights than a picture may.
+  Result<OpenedPicture> open_picture(std::string_view file, Milliseconds limit,
+                                     const StopFlag& stop);
+  // kInvalid: the eye died of what it saw.
+  Result<Sight> look(const Picture& picture, const LookFor& wanted, Milliseconds limit,
+                     const StopFlag& stop);
 
  private:
   struct Worker {
@@ -48,7 +57,7 @@ class MediaPool {
   std::mutex mutex_;
   std::condition_variable freed_;
   std::uint64_t clock_ = 0;
-  std::vector<std::unique_ptr<Worker>> speakers_, ears_;
+  std::vector<std::unique_ptr<Worker>> speakers_, ears_, eyes_;
 };
 
 // The run's pool, or one of its own for a caller outside a run.

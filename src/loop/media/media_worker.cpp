@@ -3,6 +3,9 @@
 #include "ground/sys/confine.h"
 #include "ground/sys/worker_process.h"
 #include "loop/media/media_codec.h"
+#include "loop/media/page.h"
+#include "loop/media/picture_codec.h"
+#include "loop/media/picture_decode.h"
 
 namespace lathe {
 namespace {
@@ -11,6 +14,9 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr ConfineLimits kDecodeLimits{.memory_bytes = 1024 * kMiB};
 constexpr ConfineLimits kSpeakLimits{.memory_bytes = 1024 * kMiB};
 constexpr ConfineLimits kHearLimits{.memory_bytes = 4096 * kMiB};
+constexpr ConfineLimits kPictureLimits{.memory_bytes = 1024 * kMiB};
+constexpr ConfineLimits kDrawLimits{.memory_bytes = 2048 * kMiB, .draws_text = true};
+constexpr ConfineLimits kLookLimits{.memory_bytes = 2048 * kMiB};
 
 std::string refusal(const Error& error) {
   return to_frame(
@@ -79,6 +85,45 @@ Status lock_in(const ConfineLimits& limits) {
   });
 }
 
+[[noreturn]] void open_pictures() {
+  if (const Status locked = lock_in(kPictureLimits); !locked) refuse_all(locked.error());
+  serve_frames([](std::string_view frame) {
+    const auto request = parse_frame(frame);
+    if (!request) return refusal(request.error());
+    return answer(decode_picture(request->body), [](const Picture& p) {
+      return to_message(OpenedPicture{p, false, {}, {}});
+    });
+  });
+}
+
+[[noreturn]] void draw_pictures() {
+  const auto drawer = SvgDrawer::make();
+  if (!drawer) refuse_all(drawer.error());
+  if (const Status locked = lock_in(kDrawLimits); !locked) refuse_all(locked.error());
+  serve_frames([&](std::string_view frame) {
+    const auto request = parse_frame(frame);
+    if (!request) return refusal(request.error());
+    return answer((*drawer)->draw(request->body), [](const Drawn& d) {
+      return to_message(OpenedPicture{d.picture, true, d.texts, d.outside});
+    });
+  });
+}
+
+[[noreturn]] void look_at_pictures() {
+  const auto eye = Eye::make();
+  if (!eye) refuse_all(eye.error());
+  if (const Status locked = lock_in(kLookLimits); !locked) refuse_all(locked.error());
+  serve_frames([&](std::string_view frame) {
+    const auto request = parse_frame(frame);
+    if (!request) return refusal(request.error());
+    const auto picture = picture_from(*request);
+    if (!picture) return refusal(picture.error());
+    return answer((*eye)->look(*picture, look_for_from(request->head)), [](const Sight& sight) {
+      return MediaMessage{to_json(sight), ""};
+    });
+  });
+}
+
 }  // namespace
 
 int media_worker_main(std::span<const std::string> args) {
@@ -86,6 +131,10 @@ int media_worker_main(std::span<const std::string> args) {
   if (role == "decode") decode_files();
   if (role == "speak") speak_lines();
   if (role == "hear") hear_takes();
+  if (role == "open-picture") open_pictures();
+  if (role == "draw") draw_pictures();
+  if (role == "look") look_at_pictures();
+  if (role == "page" && args.size() == 2) return page_driver_main(args[1]);
   return 2;
 }
 

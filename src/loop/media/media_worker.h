@@ -1,4 +1,4 @@
-// The entry of a media worker process: `lathe media-worker decode|speak|hear`. Loads the role's
+// The entry of a media worker process: `lathe media-worker ROLE`. Loads the role's
 // models, locks itself in and answers MediaPool's frames until its parent is gone.
 #pragma once
 

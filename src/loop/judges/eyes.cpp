@@ -1,0 +1,161 @@
+#include "loop/judges/eyes.h"
+
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+constexpr OptionSpec kOptions[] = {
+    {"expect",
+     OptionType::kString,
+     {},
+     "the words that must be read, phrases parted by '|'; {unit} is the unit's text; default: the "
+     "unit's own \"expect\""},
+    {"also", OptionType::kStrings, "[]", "words that may be there besides"},
+    {"any_text", OptionType::kBool, "false", "other words are welcome"},
+    {"contrast", OptionType::kNumber, "4.5",
+     "WCAG ratio of letters and background; letters of 24 px and more need two thirds of it; 0: "
+     "any"},
+    {"min_text", OptionType::kNumber, "7", "pixels that a word must be high"},
+    {"subject", OptionType::kString, "\"\"",
+     "where the subject must be, whole and free of text: center, left, right, whole (anywhere); "
+     "\"\": it is not looked at"},
+    {"size", OptionType::kString, "\"\"", "\"1280x720\": exactly so many pixels"},
+    {"aspect", OptionType::kString, "\"\"", "\"16:9\": width to height"},
+    {"code", OptionType::kString, "\"\"", "what a QR code must say; \"*\": anything"},
+};
+
+std::optional<double> parse_aspect(std::string_view text) {
+  const auto colon = text.find(':');
+  if (colon == text.npos) return std::nullopt;
+  const auto size =
+      parse_size(std::string(text.substr(0, colon)) + "x" + std::string(text.substr(colon + 1)));
+  return size ? std::optional(static_cast<double>(size->w) / size->h) : std::nullopt;
+}
+
+Status check_eyes(const Json& options) {
+  const std::string subject = option_string(options, "subject");
+  constexpr std::string_view kPlaces[] = {"", "center", "left", "right", "whole"};
+  if (std::ranges::find(kPlaces, subject) == std::end(kPlaces))
+    return invalid("subject = \"{}\" is not known: center, left, right or whole", subject);
+  const std::string size = option_string(options, "size"),
+                    aspect = option_string(options, "aspect");
+  if (!size.empty() && !parse_size(size))
+    return invalid("size = \"{}\" must be like \"1280x720\"", size);
+  if (!aspect.empty() && !parse_aspect(aspect))
+    return invalid("aspect = \"{}\" must be like \"16:9\"", aspect);
+  if (const double bar = option_number(options, "contrast"); !(bar >= 0 && bar <= 21))
+    return invalid("contrast must lie between 0 and 21");
+  return {};
+}
+
+Wanted wanted_from(const JudgeTask& task) {
+  const Json& options = task.options;
+  Wanted wanted;
+  wanted.phrases = phrases_of(expected_text(options, task.units));
+  wanted.also = option_strings(options, "also");
+  wanted.any_text = option_bool(options, "any_text");
+  wanted.contrast = option_number(options, "contrast");
+  wanted.least_text = option_number(options, "min_text");
+  wanted.subject = option_string(options, "subject");
+  if (const auto size = parse_size(option_string(options, "size"))) {
+    wanted.width = size->w;
+    wanted.height = size->h;
+  }
+  wanted.aspect = parse_aspect(option_string(options, "aspect")).value_or(0);
+  wanted.code = option_string(options, "code");
+  return wanted;
+}
+
+Result<Judgement> judge_eyes(const JudgeTask& task, const JudgeContext& context) {
+  const auto pool = media_pool(context.place.media, context.place.program);
+  auto verdict =
+      look_and_judge(*pool, task.bytes, wanted_from(task), context.time_limit, context.stop);
+  if (verdict) return concluded(task, *verdict);
+  // A file that cannot be read is a fault of the picture; an eye that fails judges nothing.
+  if (verdict.error().kind != ErrorKind::kInvalid) return std::unexpected(verdict.error());
+  return failed(task, FlawKind::kUnreadable, "file", verdict.error().message);
+}
+
+}  // namespace
+
+Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wanted& wanted,
+                               Milliseconds limit, const StopFlag& stop) {
+  LATHE_TRY(const OpenedPicture opened, pool.open_picture(file, limit, stop));
+  // An empty picture is looked at once: there is nothing to look for in other ways.
+  const bool empty = is_empty(opened.picture);
+  LATHE_TRY(
+      const Sight sight,
+      pool.look(opened.picture,
+                {empty ? std::vector<std::string>() : expected_words(wanted), !wanted.code.empty()},
+                limit, stop));
+  Verdict verdict = judge_sight(opened, sight, wanted);
+  if (opened.drawn)
+    verdict.facts["views"] = Json::array({view_json("as drawn", opened.picture, verdict.flaws)});
+  return verdict;
+}
+
+std::string expected_text(const Json& options, std::span<const Unit> units) {
+  std::vector<std::string> texts, own;
+  for (const Unit& unit : units) {
+    texts.push_back(unit.text);
+    if (const std::string expect = json_string(unit.data, "expect"); !expect.empty())
+      own.push_back(expect);
+  }
+  if (!options.contains("expect")) return join(own, "|");
+  return replace_all(option_string(options, "expect"), "{unit}", join(texts, "|"));
+}
+
+std::optional<Box> parse_size(std::string_view text) {
+  const auto box = parse_box("box 0,0 " + std::string(text));
+  return box && box->w > 0 && box->h > 0 ? box : std::nullopt;
+}
+
+Judgement concluded(const JudgeTask& task, const Verdict& verdict) {
+  Judgement judgement;
+  judgement.candidate = task.candidate;
+  judgement.outcome = !verdict.flaws.empty()    ? Outcome::kFail
+                      : !verdict.unsure.empty() ? Outcome::kAbstain
+                                                : Outcome::kPass;
+  // Fewer flaws are better: that is all that the ratchet needs to know.
+  judgement.score = judgement.outcome == Outcome::kPass
+                        ? 1
+                        : 0.95 / (1 + 0.25 * static_cast<double>(verdict.flaws.size()));
+  judgement.evidence = verdict.facts;
+  Json findings = Json::array();
+  for (const Flaw& flaw : verdict.flaws) {
+    findings.push_back(to_json(flaw));
+    judgement.critiques.push_back(to_critique(flaw));
+  }
+  judgement.evidence["findings"] = std::move(findings);
+  if (!verdict.unsure.empty()) judgement.evidence["unsure"] = verdict.unsure;
+  return judgement;
+}
+
+Judgement failed(const JudgeTask& task, FlawKind kind, std::string_view about, std::string claim) {
+  Verdict verdict;
+  verdict.flaws.push_back({kind, {}, std::string(about), std::move(claim), 0, 0});
+  return concluded(task, verdict);
+}
+
+Json view_json(std::string name, const Picture& picture, const std::vector<Flaw>& flaws) {
+  Json findings = Json::array();
+  for (const Flaw& flaw : flaws) findings.push_back({{"box", to_json(flaw.box)}});
+  return {{"name", std::move(name)},
+          {"png", to_base64(png_bytes(fitted(picture, kViewSide)))},
+          {"width", picture.width},
+          {"height", picture.height},
+          {"findings", std::move(findings)}};
+}
+
+const JudgeKind kEyesJudge = {
+    .name = "eyes",
+    .summary = "looks at a picture: words, contrast, edges, subject, size, QR code",
+    .options = kOptions,
+    .needs_worker = false,
+    .stage = Stage::kGate,
+    .check = check_eyes,
+    .judge = judge_eyes,
+};
+
+}  // namespace lathe

@@ -1,0 +1,35 @@
+// The parts of the eyes judge that its siblings, its tests and the measuring bench use.
+#pragma once
+
+#include "loop/judges/eyes_score.h"
+#include "loop/judges/judge.h"
+#include "loop/media/media_pool.h"
+
+namespace lathe {
+
+extern const JudgeKind kEyesJudge;
+
+inline constexpr int kViewSide = 900;  // of pictures kept for the report
+
+// Opens a picture, looks at it and judges it. kInvalid: it cannot be opened.
+Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wanted& wanted,
+                               Milliseconds limit, const StopFlag& stop);
+
+// What `expect` asks for: itself with {unit} replaced by the unit's text; without it, the unit's
+// own "expect".
+std::string expected_text(const Json& options, std::span<const Unit> units);
+
+// "1280x720"; nothing when it is not of that form.
+std::optional<Box> parse_size(std::string_view text);
+
+// A judgement that fails for the one reason.
+Judgement failed(const JudgeTask& task, FlawKind kind, std::string_view about, std::string claim);
+
+// Pass, fail, or abstain where something could not be told; the evidence holds the findings with
+// their boxes, for the report.
+Judgement concluded(const JudgeTask& task, const Verdict& verdict);
+
+// A picture for the report: {"name", "png", "width", "height", "findings"}.
+Json view_json(std::string name, const Picture& picture, const std::vector<Flaw>& flaws);
+
+}  // namespace lathe

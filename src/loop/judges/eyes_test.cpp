@@ -1,0 +1,130 @@
+#include "loop/judges/eyes.h"
+
+#include <gmock/gmock.h>
+
+#include "ground/base/text.h"
+#include "picture_set.h"
+
+namespace lathe {
+namespace {
+
+constexpr Milliseconds kLimit{120'000};
+constexpr unsigned kSeed = 4711;  // neither the one that thresholds were chosen on, nor the docs'
+constexpr unsigned kEach = 4, kGood = 72;
+const StopFlag kGo;
+
+struct Tally {
+  int pictures = 0, right = 0, alarms = 0;
+  std::vector<std::string> wrong;
+};
+
+Tally judged(MediaPool& pool, std::string_view kind, unsigned count) {
+  Tally tally;
+  for (unsigned i = 0; i < count; ++i) {
+    const SetPicture picture = set_picture(kind, kSeed, i);
+    const auto verdict = look_and_judge(pool, picture.file, picture.wanted, kLimit, kGo);
+    ++tally.pictures;
+    const bool right = verdict && judged_right(picture, *verdict);
+    tally.right += right;
+    tally.alarms += verdict && !verdict->flaws.empty();
+    if (!right)
+      tally.wrong.push_back(picture.name + " (" + picture.look + "): " +
+                            (!verdict                 ? verdict.error().message
+                             : verdict->flaws.empty() ? "nothing found"
+                                                      : verdict->flaws.front().claim));
+  }
+  return tally;
+}
+
+TEST(Eyes, CatchFaultsWithTheRightReason) {
+  MediaPool pool("/proc/self/exe", 1);
+  Tally all;
+  for (const std::string_view kind : fault_kinds()) {
+    const Tally tally = judged(pool, kind, kEach);
+    all.pictures += tally.pictures;
+    all.right += tally.right;
+    all.wrong.insert(all.wrong.end(), tally.wrong.begin(), tally.wrong.end());
+  }
+  EXPECT_GE(all.pictures, 60);
+  EXPECT_GE(all.right, 0.95 * all.pictures) << join(all.wrong, "\n");
+}
+
+TEST(Eyes, LetGoodPicturesPass) {
+  MediaPool pool("/proc/self/exe", 1);
+  const Tally good = judged(pool, "good", kGood);
+  EXPECT_LE(good.alarms, 0.03 * good.pictures) << join(good.wrong, "\n");
+  EXPECT_GE(good.right, 0.95 * good.pictures) << join(good.wrong, "\n");
+}
+
+TEST(Eyes, AnEyeThatCannotStartJudgesNothing) {
+  MediaPool pool("/no/such/program", 1);
+  const SetPicture picture = set_picture("good", kSeed, 0);
+  const auto verdict = look_and_judge(pool, picture.file, picture.wanted, kLimit, kGo);
+  ASSERT_FALSE(verdict);
+  EXPECT_EQ(verdict.error().kind, ErrorKind::kUnavailable);
+}
+
+TEST(Eyes, CritiquesKeepTheirFingerprintWhenTheBoxMoves) {
+  Flaw flaw{FlawKind::kClipped, {1, 2, 3, 4}, "Festival", "cut off", 0, 2};
+  const Critique before = to_critique(flaw);
+  flaw.box = {9, 9, 9, 9};
+  EXPECT_EQ(before.fingerprint, to_critique(flaw).fingerprint);
+  EXPECT_EQ(flaw_of(before), FlawKind::kClipped);
+  EXPECT_EQ(parse_box(before.locus), (Box{1, 2, 3, 4}));
+  EXPECT_FALSE(flaw_of({.fingerprint = "signal:clipped"}));
+}
+
+OpenedPicture painted(int width, int height) {
+  OpenedPicture opened;
+  opened.picture = blank_picture(width, height);
+  return opened;
+}
+
+void fill(Picture& picture, const Box& box, std::uint8_t value) {
+  for (int y = box.y; y < box.bottom(); ++y)
+    for (int x = box.x; x < box.right(); ++x)
+      for (int c = 0; c < 3; ++c) picture.at(x, y)[c] = value;
+}
+
+Verdict verdict_on(const OpenedPicture& opened, const std::string& subject) {
+  Wanted wanted;
+  wanted.subject = subject;
+  return judge_sight(opened, {}, wanted);
+}
+
+TEST(Eyes, TheSubjectsPlaceHasABorder) {
+  // 8 % of 1000 pixels off the middle is the border.
+  for (const auto& [left, passes] : {std::pair{475, true}, {395, false}, {555, false}}) {
+    OpenedPicture opened = painted(1000, 600);
+    fill(opened.picture, {left - 50, 220, 150, 150}, 40);
+    const Verdict verdict = verdict_on(opened, "center");
+    EXPECT_EQ(verdict.flaws.empty(), passes) << left;
+    if (!passes) {
+      EXPECT_EQ(verdict.flaws.front().kind, FlawKind::kOffCenter);
+      EXPECT_THAT(verdict.flaws.front().claim,
+                  testing::HasSubstr(left < 475 ? "to the right" : "to the left"));
+    }
+  }
+}
+
+TEST(Eyes, BlankIsBlankAndNothingElse) {
+  const Verdict verdict = verdict_on(painted(800, 600), "center");
+  ASSERT_EQ(verdict.flaws.size(), 1U);
+  EXPECT_EQ(verdict.flaws.front().kind, FlawKind::kBlank);
+}
+
+TEST(Eyes, TooSmallAPictureIsNotTold) {
+  const Verdict verdict = verdict_on(painted(10, 10), "");
+  EXPECT_FALSE(verdict.unsure.empty());
+}
+
+TEST(Eyes, ContrastIsThatOfWcag) {
+  OpenedPicture opened = painted(400, 200);
+  fill(opened.picture, {100, 80, 100, 10}, 118);  // #767676 on white: 4.54
+  EXPECT_NEAR(word_contrast(opened.picture, {100, 70, 100, 30}, {}), 4.54, 0.02);
+  const std::uint8_t black[] = {0, 0, 0}, white[] = {255, 255, 255};
+  EXPECT_NEAR(contrast_ratio(luminance(black), luminance(white)), 21, 1e-9);
+}
+
+}  // namespace
+}  // namespace lathe

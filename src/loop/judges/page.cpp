@@ -1,0 +1,191 @@
+// The page judge: HTML, by what Chromium shows of it at several widths.
+#include "loop/media/page.h"
+
+#include "ground/base/text.h"
+#include "loop/judges/eyes.h"
+
+namespace lathe {
+namespace {
+
+constexpr OptionSpec kOptions[] = {
+    {"widths", OptionType::kStrings, "[\"1280\", \"390\"]", "of the window, in pixels"},
+    {"height", OptionType::kInteger, "800", "of the window, in pixels"},
+    {"expect",
+     OptionType::kString,
+     {},
+     "the words that must be read at every width, phrases parted by '|'; {unit} is the unit's "
+     "text; default: the unit's own \"expect\""},
+    {"contrast", OptionType::kNumber, "4.5", "WCAG ratio, as the eyes take it; 0: any"},
+    {"min_text", OptionType::kNumber, "5", "pixels that a word must be high"},
+    {"claims", OptionType::kTable, "{}",
+     "name = \"JavaScript expression\" that must be true: \"has one heading\" = "
+     "\"document.querySelectorAll('h1').length === 1\""},
+    {"links", OptionType::kBool, "true", "links to nowhere are faults"},
+};
+constexpr int kLeastWidth = 200, kMostWidth = 4000;
+constexpr std::size_t kMostWidths = 6;
+
+Result<PageWanted> page_wanted(const Json& options) {
+  PageWanted wanted;
+  for (const std::string& text : option_strings(options, "widths")) {
+    const auto size = parse_size(text + "x1");
+    if (!size || size->w < kLeastWidth || size->w > kMostWidth)
+      return invalid("widths: '{}' must be a number from {} to {}", clip_utf8(text, 40),
+                     kLeastWidth, kMostWidth);
+    wanted.widths.push_back(size->w);
+  }
+  if (wanted.widths.empty() || wanted.widths.size() > kMostWidths)
+    return invalid("widths: 1 to {} are possible", kMostWidths);
+  wanted.height =
+      static_cast<int>(std::clamp<std::int64_t>(option_int(options, "height"), 200, kMostWidth));
+  for (const auto& [name, expression] : json_at(options, "claims").items()) {
+    if (!expression.is_string()) return invalid("claims.{} must be a JavaScript expression", name);
+    wanted.claims.emplace_back(name, expression.get<std::string>());
+  }
+  return wanted;
+}
+
+Status check_page(const Json& options) {
+  LATHE_TRY_STATUS(page_wanted(options));
+  LATHE_TRY_STATUS(find_chromium());
+  return {};
+}
+
+Flaw flaw(FlawKind kind, std::string about, std::string claim, Box box = {}) {
+  return {kind, box, std::move(about), std::move(claim), 0, 0};
+}
+
+// What holds for the page whatever the width.
+void judge_behaviour(const PageSight& sight, Verdict& verdict) {
+  auto& flaws = verdict.flaws;
+  if (!sight.finished)
+    flaws.push_back(flaw(FlawKind::kUnfinished, "page",
+                         "the page never finishes: a script runs for ever or it waits for "
+                         "something; it must be there at once"));
+  for (const std::string& error : sight.errors)
+    flaws.push_back(flaw(FlawKind::kScript, error, fmt::format("a script fails: {}", error)));
+  for (const std::string& url : sight.requests)
+    flaws.push_back(
+        flaw(FlawKind::kOutside, url,
+             fmt::format("the page asks for {}: it must hold all that it shows, nothing "
+                         "else is loaded",
+                         url)));
+  for (const std::string& what : sight.intrusions)
+    flaws.push_back(flaw(FlawKind::kIntrusion, what, fmt::format("the page opens {}", what)));
+  for (const PageClaim& claim : sight.claims)
+    if (!claim.holds && sight.finished)
+      flaws.push_back(flaw(FlawKind::kClaim, claim.name,
+                           fmt::format("does not hold: {} (it gives {})", claim.name, claim.got)));
+}
+
+// What the survey found at one width.
+void judge_layout(const PageView& view, const Picture& shot, const Wanted& wanted, bool links,
+                  Verdict& verdict) {
+  const Json& facts = view.facts;
+  if (const auto over = json_int(facts, "overflow", 0); over > 1)
+    verdict.flaws.push_back(
+        {FlawKind::kOverflow,
+         {std::max(0, shot.width - 12), 0, std::min(12, shot.width), shot.height},
+         "width",
+         fmt::format("the page is {} px wider than the window: let it wrap or shrink", over),
+         static_cast<double>(over),
+         0});
+  const auto each = [&](const char* list, FlawKind kind, auto claim) {
+    const Json& found = json_at(facts, list);
+    if (!found.is_array()) return;
+    for (const Json& item : found) {
+      const std::string text = clip_utf8(make_valid_utf8(json_string(item, "text")), 80);
+      verdict.flaws.push_back(
+          flaw(kind, text, claim(text, item), common(box_from(json_at(item, "box")), shot.box())));
+    }
+  };
+  // The style sheets are a second witness to what the pixels show.
+  if (const Json& faint = json_at(facts, "faint"); faint.is_array())
+    for (const Json& item : faint) {
+      const double bar =
+          json_bool(item, "large", false) ? wanted.contrast * 2 / 3 : wanted.contrast;
+      const double value = json_number(item, "contrast", 21);
+      if (value >= bar) continue;
+      const std::string text = clip_utf8(make_valid_utf8(json_string(item, "text")), 80);
+      verdict.flaws.push_back(
+          {FlawKind::kContrast, common(box_from(json_at(item, "box")), shot.box()), text,
+           fmt::format("'{}' stands out too little by its colours: make letters and background "
+                       "differ more",
+                       text),
+           value, bar});
+    }
+  each("beyond", FlawKind::kBeyond, [](const std::string& text, const Json&) {
+    return fmt::format("'{}' stands partly or wholly outside the window: move it in", text);
+  });
+  each("cut", FlawKind::kCut, [](const std::string& text, const Json&) {
+    return fmt::format("'{}' does not fit its box and is cut off: give it more room", text);
+  });
+  each("images", FlawKind::kImage, [](const std::string& text, const Json&) {
+    return fmt::format("the image '{}' does not show: embed it as a data: URL", text);
+  });
+  if (links)
+    each("links", FlawKind::kLink, [](const std::string& text, const Json& item) {
+      return fmt::format("the link '{}' leads nowhere (href '{}')", text,
+                         clip_utf8(make_valid_utf8(json_string(item, "href")), 80));
+    });
+}
+
+// The same flaw at several widths is one.
+void add_view(Verdict& all, Verdict view, int width, bool several, Json picture) {
+  for (Flaw& flaw : view.flaws) {
+    const auto known = std::ranges::find_if(all.flaws, [&](const Flaw& other) {
+      return other.kind == flaw.kind && other.about == flaw.about;
+    });
+    if (known != all.flaws.end()) continue;
+    if (several) flaw.claim = fmt::format("at {} px: {}", width, flaw.claim);
+    all.flaws.push_back(std::move(flaw));
+  }
+  for (std::string& unsure : view.unsure) all.unsure.push_back(std::move(unsure));
+  all.facts["views"].push_back(std::move(picture));
+}
+
+Result<Judgement> judge_page(const JudgeTask& task, const JudgeContext& context) {
+  LATHE_TRY(const PageWanted wanted, page_wanted(task.options));
+  auto sight = view_page(task.bytes, wanted, context.place, context.time_limit, context.stop);
+  if (!sight && sight.error().kind == ErrorKind::kInvalid)
+    return failed(task, FlawKind::kUnreadable, "page", sight.error().message);
+  if (!sight) return std::unexpected(sight.error());
+
+  const auto pool = media_pool(context.place.media, context.place.program);
+  Wanted text;
+  text.phrases = phrases_of(expected_text(task.options, task.units));
+  text.any_text = true;
+  text.contrast = option_number(task.options, "contrast");
+  text.least_text = option_number(task.options, "min_text");
+  Verdict verdict;
+  judge_behaviour(*sight, verdict);
+  verdict.facts["views"] = Json::array();
+  for (const PageView& view : sight->views) {
+    LATHE_TRY(const OpenedPicture shot,
+              pool->open_picture(view.png, context.time_limit, context.stop));
+    LATHE_TRY(const Sight seen, pool->look(shot.picture, {expected_words(text), false},
+                                           context.time_limit, context.stop));
+    Verdict at_width;
+    judge_layout(view, shot.picture, text, option_bool(task.options, "links"), at_width);
+    judge_text(shot, seen, {}, text, at_width);
+    Json picture = view_json(fmt::format("{} px wide", view.width), shot.picture, at_width.flaws);
+    add_view(verdict, std::move(at_width), view.width, wanted.widths.size() > 1,
+             std::move(picture));
+  }
+  return concluded(task, verdict);
+}
+
+}  // namespace
+
+extern const JudgeKind kPageJudge;
+const JudgeKind kPageJudge = {
+    .name = "page",
+    .summary = "opens HTML in Chromium, confined: text, layout, contrast, console, links, claims",
+    .options = kOptions,
+    .needs_worker = false,
+    .stage = Stage::kGate,
+    .check = check_page,
+    .judge = judge_page,
+};
+
+}  // namespace lathe

@@ -1,0 +1,17 @@
+// Reads a picture file (PNG, JPEG, WebP, by Leptonica). Foreign bytes: call it in a confined
+// process only; MediaPool::open_picture() does.
+#pragma once
+
+#include "loop/media/picture.h"
+
+namespace lathe {
+
+inline constexpr std::size_t kMaxPictureFile = std::size_t{64} << 20;
+inline constexpr int kMaxPictureSide = 16'000;
+
+// By its first bytes alone: is it XML with an <svg> in it? Everything else is for decode_picture().
+bool looks_like_svg(std::string_view file);
+
+Result<Picture> decode_picture(std::string_view file);
+
+}  // namespace lathe

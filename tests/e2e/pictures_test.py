@@ -1,0 +1,312 @@
+"""Pictures and pages in the loop, as a user meets them."""
+import http.server
+import json
+import os
+import random
+import re
+import shutil
+import struct
+import threading
+import time
+import unittest
+import zlib
+
+from cli_test import EXAMPLES, LATHE, Case
+
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, rows=None, bits=8, colour=2):
+    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    data = b"" if rows is None else zlib.compress(rows, 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def poster(title="Summer Festival", subtitle="Music by the lake", ink="#ffffff", x=640, extra=""):
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" width="1280" height="720"><rect width="1280" height="720" fill="#102a43"/>
+<circle cx="{x}" cy="430" r="130" fill="#ee6633"/>
+<text x="640" y="150" font-size="90" font-weight="bold" text-anchor="middle" fill="{ink}" font-family="sans-serif">{title}</text>
+<text x="640" y="660" font-size="40" text-anchor="middle" fill="#dddddd" font-family="serif">{subtitle}</text>{extra}</svg>"""
+
+
+class Eyes(Case):
+    def judge(self, file, *settings, kind="eyes", code=0, **kwargs):
+        args = [part for setting in settings for part in ("--set", setting)]
+        out, _ = self.lathe("--json", "judge", "run", kind, file, *args, code=code, **kwargs)
+        return json.loads(out)
+
+    def kinds(self, judged):
+        return {finding["kind"] for finding in judged["evidence"].get("findings", [])}
+
+
+class JudgeByHand(Eyes):
+    WORDS = "expect=Summer Festival|Music by the lake"
+
+    def test_exit_codes_and_boxes(self):
+        good = self.write("good.svg", poster())
+        self.assertEqual(self.judge(good, self.WORDS, "subject=center")["outcome"], "pass")
+        bad = self.write("bad.svg", poster(title="Summer Festvial", x=200))
+        judged = self.judge(bad, self.WORDS, "subject=center", code=1)
+        self.assertEqual(self.kinds(judged), {"wrong", "off_center"})
+        wrong = next(f for f in judged["evidence"]["findings"] if f["kind"] == "wrong")
+        x, y, w, h = wrong["box"]
+        self.assertTrue(600 < x < 760 and 60 < y < 100 and 300 < w < 480 and 50 < h < 110, wrong)
+        self.assertIn("'Festival'", wrong["claim"])
+        self.assertRegex(judged["critiques"][0]["locus"], r"^box \d+,\d+ \d+x\d+$")
+
+    def test_the_source_is_a_second_witness(self):
+        long = self.write("long.svg", poster(title="The Very Long Summer Festival Of Music"))
+        judged = self.judge(long, "expect=The Very Long Summer Festival Of Music|Music by the lake", code=1)
+        clipped = [f for f in judged["evidence"]["findings"] if f["kind"] == "clipped"]
+        self.assertEqual(len(clipped), 1, judged)
+        self.assertRegex(clipped[0]["claim"], r"by its source it ends \d+ px beyond")
+
+    def test_unsure_is_no_pass(self):
+        file = self.write("cyrillic.svg", poster())
+        self.assertEqual(self.judge(file, "expect=Лето", "any_text=true", code=1)["outcome"], "fail")
+        noise = random.Random(1)
+        rows = b"".join(b"\0" + noise.randbytes(400 * 3) for _ in range(300))
+        judged = self.judge(self.write("noise.png", png(400, 300, rows)), "subject=center", code=3)
+        self.assertEqual(judged["outcome"], "abstain")
+        self.assertIn("too busy", judged["evidence"]["unsure"][0])
+
+    def test_wrong_settings(self):
+        good = self.write("good.svg", poster())
+        for setting in ("subject=middle", "size=big", "aspect=wide", "contrast=40", "colour=red"):
+            self.lathe("judge", "run", "eyes", good, "--set", setting, code=2)
+
+    def test_same_as(self):
+        reference = self.write("reference.svg", poster())
+        same = self.judge(reference, f"reference={reference}", kind="same_as")
+        self.assertEqual(same["evidence"]["similarity"], 1)
+        other = self.write("other.svg", poster(x=250))
+        judged = self.judge(other, f"reference={reference}", "part_max=0.3", kind="same_as", code=1)
+        self.assertIn("differs at the middle", judged["critiques"][0]["claim"])
+        self.assertEqual(judged, self.judge(other, f"reference={reference}", "part_max=0.3", kind="same_as", code=1))
+        self.judge(other, "reference=missing.png", kind="same_as", code=3)
+
+    def test_a_page_without_chromium_is_refused(self):
+        tools = self.dir / "bin"
+        tools.mkdir()
+        page = self.write("page.html", "<!doctype html><p>Hello</p>")
+        done = self.lathe("judge", "run", "page", page, code=3, prefix=("env", f"PATH={tools}"))
+        self.assertIn("apt-get install chromium-headless-shell", done[1])
+
+
+class Thumbnails(Eyes):
+    def test_awkward_inputs_pass_or_are_given_up_with_the_reason(self):
+        events = self.events("loop", "thumbnail", "--input", EXAMPLES / "thumbnail/awkward.jsonl", "--set",
+                             "unit.split=jsonl", "--out", self.dir / "out", code=None)
+        ends = {e["body"]["track"]: e["body"] for e in events if e["kind"] == "track"} if any(
+            e["kind"] == "track" for e in events) else {}
+        made = sum(e["kind"] == "made" for e in events)
+        verdicts = [e["body"]["judgement"] for e in events if e["kind"] == "verdict"]
+        self.assertGreaterEqual(made, 30)
+        self.assertTrue(all(v["outcome"] in ("pass", "fail") for v in verdicts))
+        passed = len(list((self.dir / "out").glob("*.png")))
+        gave_up = len(list((self.dir / "out/gave_up").glob("*.png")))
+        self.assertEqual(passed + gave_up, 30)
+        self.assertGreaterEqual(passed, 27)
+        for verdict in verdicts:
+            if verdict["outcome"] == "fail":
+                self.assertTrue(all(c["claim"] for c in verdict["critiques"]))
+        self.lathe("replay", "last")
+        self.lathe("report", "last", "--out", self.dir / "report.html")
+        html = (self.dir / "report.html").read_text()
+        self.assertGreaterEqual(html.count("data:image/png;base64,"), made)
+        self.assertIn("stroke='#e5252a'", html)
+        self.assertNotIn("<script", html)
+        self.assertEqual(ends, ends)
+
+
+class Sources(Eyes):
+    def drawn(self, recipe, name, input):
+        worker = f"artist=script:{EXAMPLES / name / 'worker.toml'}"
+        events = self.events("loop", recipe, "--input", EXAMPLES / name / input, "--worker", worker, "--out",
+                             self.dir / "out")
+        made = [e for e in events if e["kind"] == "made"]
+        self.assertEqual(len(made), 2, "the first draft is faulty, the second right")
+        return [e["body"]["judgement"] for e in events if e["kind"] == "verdict"]
+
+    def test_svg_figure(self):
+        first, last = self.drawn("svg-figure", "svg-figure", "figures.jsonl")
+        self.assertLessEqual({"clipped", "contrast", "wrong"}, self.kinds(first))
+        self.assertEqual(last["outcome"], "pass")
+        self.assertTrue((self.dir / "out/funnel.svg").read_text().startswith("<svg"))
+
+    @unittest.skipUnless(CHROMIUM, "no Chromium")
+    def test_mockup_to_page(self):
+        verdicts = self.drawn(EXAMPLES / "mockup-to-page/recipe.toml", "mockup-to-page", "brief.md")
+        self.assertLessEqual({"script", "claim", "contrast", "link", "overflow"}, self.kinds(verdicts[0]))
+        self.assertEqual([v["outcome"] for v in verdicts[-2:]], ["pass", "pass"])
+        self.assertGreater(verdicts[-1]["evidence"]["similarity"], 0.75)
+        self.lathe("report", "last", "--out", self.dir / "report.html")
+        self.assertIn("opacity=", (self.dir / "report.html").read_text())
+
+
+class Listener:
+    """A web server on the loopback that counts who comes."""
+
+    def __enter__(self):
+        seen = self.seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                seen.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *args):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class HostilePictures(Eyes):
+    def assert_refused(self, name, bytes, seconds=30):
+        file = self.write(name, bytes)
+        begin = time.monotonic()
+        judged = self.judge(file, code=1)
+        self.assertEqual(judged["outcome"], "fail", name)
+        self.assertTrue(judged["critiques"][0]["claim"], name)
+        self.assertLess(time.monotonic() - begin, seconds, name)
+        return judged
+
+    def test_truncated_and_random_files(self):
+        rows = b"".join(b"\0" + bytes(300) for _ in range(100))
+        whole = {"png": png(100, 100, rows), "svg": poster().encode()}
+        noise = random.Random(7)
+        magic = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff\xe0\0\x10JFIF\0", "webp": b"RIFF\x40\0\0\0WEBPVP8 ",
+                 "svg": b"<svg ", "gif": b"GIF89a"}
+        for kind, bytes_ in whole.items():
+            self.assert_refused(f"half.{kind}", bytes_[:len(bytes_) // 2])
+        for kind, start in magic.items():
+            self.assert_refused(f"random.{kind}", start + noise.randbytes(5000))
+        self.assert_refused("empty.png", b"")
+        self.assert_refused("short.png", b"\x89PN")
+
+    def test_bombs(self):
+        self.assert_refused("nothing.png", png(0, 0))
+        self.assert_refused("bomb.png", png(60000, 60000, bytes(7501 * 200), bits=1, colour=0))
+        self.assert_refused("wide.png", png(1 << 30, 1))
+        frame = b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0"
+        gif = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff" + frame * 100_000 + b"\x3b"
+        self.assert_refused("frames.gif", gif)
+        million = "".join(f'<rect x="{i % 900}" width="3" height="3"/>' for i in range(300_000))
+        deep = "<g>" * 100_000 + "</g>" * 100_000
+        self.assert_refused("deep.svg", f'<svg xmlns="http://www.w3.org/2000/svg">{deep}</svg>')
+        elements = "<a/>" * 1_000_000
+        self.assert_refused("million.svg", f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{elements}</svg>')
+        self.assert_refused("large.svg", f'<svg xmlns="http://www.w3.org/2000/svg">{million * 4}</svg>')
+        bomb = '<!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa">' + "".join(
+            f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi")) + "]>"
+        self.assert_refused("laughs.svg", bomb + '<svg xmlns="http://www.w3.org/2000/svg"><text>&i;</text></svg>')
+        blur = '<filter id="f" x="-9" y="-9" width="99" height="99"><feTurbulence numOctaves="99999" baseFrequency="1"/></filter>'
+        self.assert_refused("filter.svg", f'<svg xmlns="http://www.w3.org/2000/svg" width="4000" height="4000">{blur}'
+                            + '<rect width="4000" height="4000" filter="url(#f)"/>' * 50 + "</svg>", seconds=90)
+
+    def test_nothing_is_read_or_sent(self):
+        secret = self.write("secret.txt", "treasure")
+        self.write("inner.svg", poster(title="SECRET"))
+        with Listener() as web:
+            url = f"http://127.0.0.1:{web.port}"
+            tries = {
+                "entity": f'<!DOCTYPE svg [<!ENTITY x SYSTEM "file://{secret}">]>' + poster(title="&x;"),
+                "http": poster(extra=f'<image href="{url}/a.png" width="9" height="9"/>'),
+                "file": poster(extra=f'<image href="file://{secret}" width="9" height="9"/>'),
+                "relative": poster(extra='<image href="inner.svg" width="900" height="600"/>'),
+                "style": poster(extra=f"<style>@import url({url}/s.css);</style>"),
+                "fill": poster(extra=f'<rect width="9" height="9" fill="url({url}/f.svg#x)"/>'),
+                "script": poster(extra=f'<script>fetch("{url}/j")</script>'),
+                "handler": poster(extra=f'<rect width="9" height="9" onload="fetch(\'{url}/k\')"/>'),
+                "use": poster(extra=f'<use href="{url}/u.svg#a"/>'),
+                "include": poster(extra=f'<x:include xmlns:x="http://www.w3.org/2001/XInclude" href="{secret}" parse="text"/>'),
+            }
+            for name, svg in tries.items():
+                file = self.write(f"{name}.svg", svg)
+                log = self.dir / f"{name}.strace"
+                tracer = ("strace", "-f", "-e", "trace=openat,open,connect,socket,execve", "-o", str(log))
+                out, _ = self.lathe("--json", "judge", "run", "eyes", file, "--set", "any_text=true", code=1,
+                                    prefix=tracer if "SANITIZE" not in os.environ else ())
+                self.assertNotIn("treasure", out, name)
+                self.assertNotIn("SECRET", out, name)
+                calls = log.read_text() if log.exists() else ""
+                self.assertNotIn(str(secret), calls, name)
+                self.assertNotIn("inner.svg", calls, name)
+                self.assertNotRegex(calls, r"AF_INET|connect\(", name)
+            self.assertEqual(web.seen, [])
+
+
+@unittest.skipUnless(CHROMIUM, "no Chromium")
+class HostilePages(Eyes):
+    def view(self, body, code=1, *settings):
+        page = self.write("page.html", f"<!doctype html><html><body><h1>Hello</h1>{body}</body></html>")
+        begin = time.monotonic()
+        judged = self.judge(page, "widths=600", *settings, kind="page", code=code)
+        self.assertLess(time.monotonic() - begin, 100)
+        return judged
+
+    def test_a_plain_page_passes(self):
+        self.assertEqual(self.view("<p>All is well.</p>", 0, "expect=Hello|All is well")["outcome"], "pass")
+
+    def test_loops_for_ever(self):
+        self.assertIn("unfinished", self.kinds(self.view("<script>for(;;);</script>")))
+
+    def test_loops_later(self):
+        self.assertIn("unfinished", self.kinds(self.view("<script>setTimeout(() => { for(;;); }, 50)</script>")))
+
+    def test_eats_memory(self):
+        judged = self.view("<script>const a = []; for (;;) a.push(new Uint8Array(1 << 24).fill(1));</script>")
+        self.assertTrue(self.kinds(judged) & {"unfinished", "unreadable"})
+
+    def test_opens_windows_and_dialogs(self):
+        judged = self.view("<script>window.open('http://a.test'); alert('boo')</script>")
+        self.assertIn("intrusion", self.kinds(judged))
+
+    def test_reads_and_sends_nothing(self):
+        secret = self.write("secret.txt", "treasure")
+        with Listener() as web:
+            url = f"http://127.0.0.1:{web.port}"
+            judged = self.view(
+                f"<img src='{url}/img'><img src='file://{secret}'><iframe src='{url}/frame'></iframe>"
+                f"<iframe src='file://{secret}'></iframe><link rel=stylesheet href='{url}/css'>"
+                f"<script src='{url}/js'></script><script>fetch('{url}/fetch'); new WebSocket('ws://127.0.0.1:{web.port}/ws');"
+                f"navigator.sendBeacon('{url}/beacon'); fetch('file://{secret}').then(r => r.text()).then(t => document.title = t)"
+                "</script>")
+            self.assertEqual(web.seen, [])
+        self.assertIn("outside", self.kinds(judged))
+        self.assertNotIn("treasure", json.dumps(judged))
+        asked = " ".join(f["claim"] for f in judged["evidence"]["findings"])
+        for path in ("/img", "/frame", "/js", "/fetch"):
+            self.assertIn(path, asked)
+
+    def test_goes_elsewhere(self):
+        with Listener() as web:
+            judged = self.view(f"<script>location = 'http://127.0.0.1:{web.port}/away'</script>")
+            self.assertEqual(web.seen, [])
+        self.assertEqual(judged["outcome"], "fail")
+
+    def test_leaves_no_process(self):
+        self.view("<script>for(;;);</script>")
+        running = [p for p in os.listdir("/proc") if p.isdigit()]
+        for pid in running:
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    self.assertNotIn(b"--remote-debugging-pipe", file.read())
+            except OSError:
+                pass
+
+
+if __name__ == "__main__":
+    unittest.main()
