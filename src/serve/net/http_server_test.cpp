@@ -179,16 +179,16 @@ TEST_F(HttpServerTest, HeadsAndBodiesAreBounded) {
 TEST_F(HttpServerTest, AllBodiesTogetherAreBounded) {
   start({.all_bodies_bytes = 3 << 20});
   std::vector<RawClient> clients;
-  for (int i = 0; i < 2; ++i) {
+  for (std::size_t i = 1; i <= 2; ++i) {
     clients.push_back(client());
-    clients.back().send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1600000\r\n\r\n" +
-                        std::string(1'500'000, 'x'));
+    clients.back().post("/hold", std::string(1'500'000, 'x'));
+    ASSERT_TRUE(wait_held(i));
   }
   RawClient last = client();
   last.post("/x", std::string(1'500'000, 'y'));
   EXPECT_EQ(last.reply().status, 503);
-  clients.clear();
-  EXPECT_TRUE(eventually([&] { return server->connections() <= 1; }));
+  for (const auto& exchange : held) exchange->reply({200, "done"});
+  for (RawClient& one : clients) EXPECT_EQ(one.reply().status, 200);
   RawClient again = client();
   again.post("/x", std::string(1'500'000, 'y'));
   EXPECT_EQ(again.reply().status, 200);
