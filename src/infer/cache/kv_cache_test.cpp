@@ -126,6 +126,12 @@ TEST(PrefixIndex, KeepsWhatItIsToldToKeepAndNoLonger) {
   while (index.drop_oldest()) {
   }
   EXPECT_EQ(pool.used_blocks(), 3u);
+  index.keep(tokens, Milliseconds(1500));  // an earlier end changes nothing
+  clock.now = Milliseconds(1999);
+  EXPECT_EQ(index.kept(), 3u);
+  index.keep_nothing();
+  EXPECT_EQ(index.reclaimable(), 3u);
+  index.keep(tokens, Milliseconds(2000));
   clock.now = Milliseconds(2000);
   EXPECT_EQ(index.kept(), 0u);
   while (index.drop_oldest()) {

@@ -124,6 +124,10 @@ std::size_t PrefixIndex::kept() const {
   return count;
 }
 
+void PrefixIndex::keep_nothing() {
+  walk([](Node& node) { node.kept_until = Milliseconds(0); });
+}
+
 std::size_t PrefixIndex::reclaimable() const {
   std::size_t count = 0;
   const Milliseconds now = clock_->monotonic();

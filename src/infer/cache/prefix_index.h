@@ -33,6 +33,7 @@ class PrefixIndex {
   // The whole blocks of this prefix stay until then (Clock::monotonic), whatever else runs.
   void keep(std::span<const std::int32_t> tokens, Milliseconds until);
   std::size_t kept() const;  // blocks
+  void keep_nothing();       // what was to be kept is remembered like the rest
 
   // When the least recently used leaf that nobody else uses and nobody keeps was used.
   std::optional<std::uint64_t> oldest() const;

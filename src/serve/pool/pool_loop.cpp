@@ -425,10 +425,17 @@ void PoolLoop::step(Place& place) {
         std::clamp((alone ? kAloneSeconds : kSharedSeconds) / place.prompt_token_seconds,
                    static_cast<double>(kLeastPromptTokens), static_cast<double>(kStepTokens)));
   }
-  if (!place.embedding.empty()) read_on(place);
-  place.engine->step([&](TokenEvent event) { deliver(place, std::move(event)); }, prompt_tokens);
+  const bool read = !place.embedding.empty() && read_on(place);
+  const bool stepped = place.engine->step(
+      [&](TokenEvent event) { deliver(place, std::move(event)); }, prompt_tokens);
   const double end = now_seconds();
   const Engine::StepSizes& sizes = place.engine->last_step();
+  const bool moved = read || (stepped && sizes.answer_tokens + sizes.prompt_tokens > 0);
+  // All the memory that is not promised is kept for prefixes: what waits comes first.
+  if (!moved && !others && place.busy()) {
+    for (auto& [name, each] : places_)
+      if (each->engine) each->engine->cache().index().keep_nothing();
+  }
   if (sizes.prompt_tokens >= kLeastPromptTokens) {
     const double seconds = (end - start) / static_cast<double>(sizes.prompt_tokens);
     double& known = place.prompt_token_seconds;

@@ -183,6 +183,27 @@ TEST(Pool, ColdPrefixesServeAnotherModel) {
   EXPECT_EQ(pool.status().counters.evictions, 0) << "prefixes went, models did not";
 }
 
+TEST(Pool, KeptPrefixesSurviveTrafficAndYieldToWhatCouldNotRunElse) {
+  Pool probe(catalog_of({"llama-q4_0"}), options_of());
+  reply_of(probe, "llama-q4_0", request_of("x"));
+  const ModelInfo info = probe.status().models.at(0);
+  const std::uint64_t fixed = info.weights + info.scratch;
+  Pool pool(catalog_of({"llama-q4_0"}), options_of(fixed + (std::uint64_t{4} << 20)));
+  Request kept = request_of(std::string(700, 'k'), 4);
+  kept.keep_prefix = true;
+  const Reply first = reply_of(pool, "llama-q4_0", kept);
+  for (int i = 0; i < 12; ++i)
+    reply_of(pool, "llama-q4_0", request_of(std::string(700, static_cast<char>('a' + i)), 4));
+  const Reply again = reply_of(pool, "llama-q4_0", kept);
+  EXPECT_GT(again.usage.cached_tokens, 600);
+  EXPECT_TRUE(same_bits(first, again));
+  // Nearly all of the budget for one answer.
+  const std::uint64_t block = std::uint64_t{64} * 64 * 2 * 2 * 2;
+  const auto most = static_cast<int>((std::uint64_t{4} << 20) / block * 64);
+  Request large = request_of("x", most > 400 ? most / 2 + 200 : 200);
+  EXPECT_TRUE(ask(pool, "llama-q4_0", large).replies.get().has_value());
+}
+
 TEST(Pool, ARequestIsCancelledWhereverItIs) {
   PoolOptions options = options_of();
   options.sequences = 1;
