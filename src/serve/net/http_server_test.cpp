@@ -435,7 +435,7 @@ TEST_F(HttpServerTest, StopLetsAnswersFinish) {
   exchange->send("one ");
   stuck.get("/stream");
   const auto other = wait_held(2);
-  std::thread stop([&] { server->stop(Milliseconds(1'000)); });
+  std::thread stop([&] { server->stop(Milliseconds(3'000)); });
   EXPECT_TRUE(idle.ends());
   EXPECT_TRUE(eventually([&] { return !client().connected(); }));
   exchange->send("two");

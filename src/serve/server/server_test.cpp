@@ -25,7 +25,7 @@ const std::vector<ScriptedHost::Line>& script() {
       {.when = "!endless", .deltas = {{"on and ", ""}}, .between = 5ms, .endless = true},
       {.when = "!flood", .deltas = {{std::string(4000, 'x'), ""}}, .endless = true},
       {.when = "!slow", .deltas = {{"late", ""}}, .prefill = 600'000ms},
-      {.when = "!soon", .deltas = {{"late", ""}}, .prefill = 700ms},
+      {.when = "!soon", .deltas = {{"late", ""}}, .prefill = 1'500ms},
       {.when = "!bytes",
        .deltas = {{"a\xFF"
                    "b\xE2\x82",
@@ -543,8 +543,8 @@ TEST_F(ServerTest, StopEndsEveryStreamProperly) {
   short_one.post("/v1/chat/completions", chat("!soon", stream));
   for (RawClient* one : {&chat_stream, &messages, &responses, &lines})
     ASSERT_TRUE(one->wait_for("on and "));
-  ASSERT_TRUE(eventually([&] { return host.running() == 6; }));
-  std::thread stop([&] { server->stop(1'500ms); });
+  ASSERT_TRUE(eventually([&] { return host.seen().size() == 6; }));
+  std::thread stop([&] { server->stop(5'000ms); });
 
   EXPECT_EQ(events(short_one.reply().body).back(), "[DONE]");  // had the time to finish
   const RawReply chat_reply = chat_stream.reply();
