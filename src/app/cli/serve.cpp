@@ -82,7 +82,11 @@ Status serve(const App& app, const ServeFlags& flags) {
   const std::uint64_t memory = options.memory;
   Pool pool(std::move(catalog), std::move(options));
   LATHE_TRY(auto server, Server::start(std::move(config), pool));
-  const std::string url = fmt::format("http://127.0.0.1:{}", server->port());
+  // Every address is reached by its own name; loopback is meant by "all".
+  std::string address = flags.listen.empty() ? "127.0.0.1" : flags.listen.front();
+  if (address == "0.0.0.0" || address == "::") address = "127.0.0.1";
+  if (address.find(':') != address.npos) address = "[" + address + "]";
+  const std::string url = fmt::format("http://{}:{}", address, server->port());
   if (app.json) {
     print_json({{"event", "ready"}, {"url", url}, {"memory", memory}});
   } else {
