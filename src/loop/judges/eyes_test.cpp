@@ -71,7 +71,7 @@ TEST(Eyes, CritiquesKeepTheirFingerprintWhenTheBoxMoves) {
   EXPECT_EQ(before.fingerprint, to_critique(flaw).fingerprint);
   EXPECT_EQ(flaw_of(before), FlawKind::kClipped);
   EXPECT_EQ(parse_box(before.locus), (Box{1, 2, 3, 4}));
-  EXPECT_FALSE(flaw_of({.fingerprint = "signal:clipped"}));
+  EXPECT_FALSE(flaw_of({"", "", "", "", "signal:clipped"}));
 }
 
 OpenedPicture painted(int width, int height) {

@@ -73,8 +73,8 @@ Result<Request> writing_request(const MakeTask& task, const MakeContext& context
   request.prediction = task.best.value_or(std::move(texts));
   request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
   request.sampling.temperature = task.options.contains("temperature")
-                            ? option_number(task.options, "temperature")
-                            : json_number(task.setting, "temperature", 0.2);
+                                     ? option_number(task.options, "temperature")
+                                     : json_number(task.setting, "temperature", 0.2);
   request.sampling.seed = task.lap * 1000 + task.n_index;
   request.n_index = task.n_index;
   request.purpose = "make";
