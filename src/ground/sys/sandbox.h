@@ -20,7 +20,7 @@ inline constexpr std::string_view kSandboxProgram = "/run/lathe";
 struct Sandbox {
   fs::path tree;  // read-write inside, as /work, which is also the working directory
   std::vector<fs::path>
-      read_only;  // host paths visible at the same place, besides /usr and its kin
+      read_only;          // host paths visible at the same place, besides /usr and its kin
   fs::path program = {};  // a program of ours to be run inside, there as kSandboxProgram
   SandboxLimits limits;
   bool unsafe_none = false;  // --unsafe-no-sandbox: run without any of this, time limit only

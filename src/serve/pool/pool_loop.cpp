@@ -240,6 +240,7 @@ void PoolLoop::start_load(Place& place) {
 
 void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<Model>> model) {
   if (place.loader.joinable()) place.loader.join();
+  if (stopping_) return;
   Status status;
   if (model) {
     place.weights = std::move(*model);
@@ -485,6 +486,7 @@ void PoolLoop::idle() {
 }
 
 void PoolLoop::stop() {
+  stopping_ = true;
   const Error error{ErrorKind::kCancelled, "the server is shutting down", "shutting_down"};
   for (auto& [name, place] : places_) {
     place->stop_loading.raise();

@@ -108,6 +108,7 @@ class PoolLoop {
   KvBudget kv_;
   std::map<std::string, std::unique_ptr<Place>> places_;
   std::uint64_t uses_ = 0;
+  bool stopping_ = false;
   std::uint64_t pressure_limit_ = UINT64_MAX;  // of KV, while memory is short
   Milliseconds pressure_read_{0};
   HostCounters counters_;
