@@ -38,21 +38,23 @@ class Client:
         if answer.status != 200:
             raise SystemExit(f"{self.host}: {answer.status} {answer.read()[:300]}")
         first = None
-        usage = {}
+        usage, pieces = {}, 0
         for line in answer:
             if not line.startswith(b"data: {"):
                 continue
             chunk = json.loads(line[6:])
             if chunk.get("choices") and first is None:
                 first = time.time() - start
+            pieces += bool(chunk.get("choices") and chunk["choices"][0].get("text"))
             usage = chunk.get("usage") or usage
+        usage.setdefault("completion_tokens", pieces)
         return first, time.time() - start, usage
 
     def streams(self, count, seed, tokens=64):
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             start = time.time()
             done = list(pool.map(lambda i: self.complete(text(seed * 100 + i, 6), tokens), range(count)))
-            return sum(each[2].get("completion_tokens", tokens) for each in done) / (time.time() - start)
+            return sum(each[2]["completion_tokens"] for each in done) / (time.time() - start)
 
     def best_of(self, n, seed):
         return self.complete(text(seed, 1500), 32, n)[1]
@@ -75,6 +77,8 @@ def main():
     options = parser.parse_args()
     clients = {"ours": Client(options.ours, options.model, {"ignore_eos": True}),
                "peer": Client(options.peer, options.model, {"ignore_eos": True})}
+    for client in clients.values():
+        client.complete("a first word, so that the model is there", 4)
     rows = {}
     for round_ in range(options.rounds):
         for name, client in clients.items():
