@@ -25,9 +25,22 @@ Status limit(int resource, std::uint64_t value, const char* name) {
   return {};
 }
 
+// Of processor time besides what is used already: a busy machine makes nobody break it.
+Status limit_processor(std::uint64_t seconds) {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  seconds += static_cast<std::uint64_t>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + 1;
+  const rlimit set{seconds, seconds + 5};
+  if (::setrlimit(RLIMIT_CPU, &set) != 0)
+    return fail(ErrorKind::kUnavailable, "cannot set the limit processor time: {}",
+                std::strerror(errno));
+  return {};
+}
+
 }  // namespace
 
 Status confine(const ConfineLimits& limits) {
+  if (limits.cpu_seconds > 0) LATHE_TRY_STATUS(limit_processor(limits.cpu_seconds));
   // A sanitizer's shadow memory is terabytes of address space, and its report may go to a file.
   if (!kSanitized) {
     LATHE_TRY_STATUS(limit(RLIMIT_AS, limits.memory_bytes, "memory"));

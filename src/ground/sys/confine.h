@@ -10,6 +10,7 @@ namespace lathe {
 
 struct ConfineLimits {
   std::uint64_t memory_bytes = std::uint64_t{512} << 20;  // address space, what is mapped included
+  std::uint64_t cpu_seconds = 0;  // from now on, then SIGXCPU; 0: any. Waiting costs nothing
   // For text laid out by Pango, which starts threads and asks whether the fonts that it holds are
   // still there: threads may be started (never a process), and the answer is always yes.
   bool draws_text = false;

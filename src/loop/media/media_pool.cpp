@@ -23,15 +23,12 @@ Result<MediaMessage> ask(WorkerProcess& process, const MediaMessage& request, Mi
   return reply;
 }
 
-// A decoder that reaches for a forbidden call or stumbles over its own feet does so because of the
-// file: the next try would end the same way.
+// A decoder that reaches for a forbidden call, uses up its processor time or stumbles over its own
+// feet does so because of the file: the next try would end the same way.
 bool own_fault(int signal) {
-  constexpr std::array kOwnFault{SIGSYS, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+  constexpr std::array kOwnFault{SIGSYS, SIGXCPU, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
   return std::ranges::find(kOwnFault, signal) != kOwnFault.end();
 }
-
-// No honest picture takes longer to open; one that does is at fault itself.
-constexpr Milliseconds kOpenPictureLimit{10'000};
 
 }  // namespace
 
@@ -148,12 +145,10 @@ Result<OpenedPicture> MediaPool::open_picture(std::string_view file, Millisecond
   WorkerProcess process(command(svg ? "draw" : "open-picture"));
   MediaMessage request;
   request.body = file;
-  auto reply = ask(process, request, std::min(limit, kOpenPictureLimit), stop);
+  auto reply = ask(process, request, limit, stop);
   if (reply) return opened_from(*reply);
   Error error = std::move(reply).error();
-  if (own_fault(process.last_signal()) ||
-      (error.kind == ErrorKind::kTimeout && limit > kOpenPictureLimit))
-    error.kind = ErrorKind::kInvalid;
+  if (own_fault(process.last_signal())) error.kind = ErrorKind::kInvalid;
   return at("unreadable picture", std::move(error));
 }
 

@@ -14,8 +14,9 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr ConfineLimits kDecodeLimits{.memory_bytes = 1024 * kMiB};
 constexpr ConfineLimits kSpeakLimits{.memory_bytes = 1024 * kMiB};
 constexpr ConfineLimits kHearLimits{.memory_bytes = 4096 * kMiB};
-constexpr ConfineLimits kPictureLimits{.memory_bytes = 1024 * kMiB};
-constexpr ConfineLimits kDrawLimits{.memory_bytes = 2048 * kMiB, .draws_text = true};
+constexpr ConfineLimits kPictureLimits{.memory_bytes = 1024 * kMiB, .cpu_seconds = 10};
+constexpr ConfineLimits kDrawLimits{
+    .memory_bytes = 2048 * kMiB, .cpu_seconds = 10, .draws_text = true};
 constexpr ConfineLimits kLookLimits{.memory_bytes = 2048 * kMiB};
 
 std::string refusal(const Error& error) {

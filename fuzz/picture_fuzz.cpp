@@ -1,0 +1,25 @@
+// Any bytes as a picture file, an answer of a media worker, a box and words to be compared.
+#include <cstdlib>
+
+#include "loop/media/picture_codec.h"
+#include "loop/media/picture_decode.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  (void)lathe::looks_like_svg(bytes);
+  if (const auto picture = lathe::decode_picture(bytes))
+    if (picture->rgb.size() != static_cast<std::size_t>(picture->box().area()) * 3) std::abort();
+  if (const auto message = lathe::parse_frame(bytes)) {
+    if (const auto opened = lathe::opened_from(*message))
+      if (opened->picture.box().area() > lathe::kMaxPicturePixels) std::abort();
+    const lathe::Box picture{0, 0, 100, 100};
+    if (const auto sight = lathe::sight_from(message->head, picture))
+      for (const auto& word : sight->words)
+        if (lathe::common(word.box, picture) != word.box) std::abort();
+  }
+  if (const auto box = lathe::parse_box(bytes))
+    if (lathe::parse_box(lathe::to_text(*box)) != *box) std::abort();
+  const auto words = lathe::words_in(bytes.substr(0, 2000));
+  (void)lathe::tick_off(words, {{std::string(bytes.substr(0, 50)), 50, {0, 0, 1, 1}, 0, 0}});
+  return 0;
+}
