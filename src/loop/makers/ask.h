@@ -21,6 +21,7 @@ template <class T>
 Result<Asked<T>> ask(std::string_view maker, Request request, const MakeContext& context,
                      std::string_view format, const std::function<Result<T>(const Reply&)>& use) {
   std::string refused;
+  request.keep_prefix = true;  // the next lap begins as this one does
   for (request.attempt = 0;; ++request.attempt) {
     LATHE_TRY(const Reply reply, context.worker->complete(request, context.stop, {}));
     if (context.usage) *context.usage += reply.usage;
