@@ -90,11 +90,10 @@ Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wan
   LATHE_TRY(const OpenedPicture opened, pool.open_picture(file, limit, stop));
   // An empty picture is looked at once: there is nothing to look for in other ways.
   const bool empty = is_empty(opened.picture);
-  LATHE_TRY(
-      Sight sight,
-      pool.look(opened.picture,
-                {empty ? std::vector<std::string>() : expected_words(wanted), !wanted.code.empty()},
-                limit, stop));
+  LATHE_TRY(Sight sight, pool.look(opened.picture,
+                                   {empty ? std::vector<std::string>() : expected_words(wanted),
+                                    !wanted.code.empty()},
+                                   limit, stop));
   LATHE_TRY_STATUS(look_closer(pool, opened, expected_words(wanted), limit, stop, sight));
   Verdict verdict = judge_sight(opened, sight, wanted);
   if (opened.drawn)
