@@ -1,10 +1,13 @@
-// lathe tune MODEL DATA --out FILE: fine-tuning on one's own data. With --full every weight is
-// trained and FILE is a model; the same command goes on where a stopped or killed one was.
+// lathe tune MODEL DATA --out FILE: fine-tuning on one's own data. FILE is a LoRA adapter, or with
+// --full, where every weight is trained, a model. The same command goes on where a stopped or
+// killed one was.
 #include <unistd.h>
 
 #include "app/cli/app.h"
+#include "app/cli/tune_output.h"
 #include "app/lessons/lessons.h"
 #include "ground/base/hash.h"
+#include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "infer/models/vocabulary.h"
 #include "infer/tune/output.h"
@@ -18,18 +21,33 @@ struct Flags {
   bool full = false, fresh = false, skip_bad = false;
   int threads = 0;
   double validation = 0.05;
+  LoraOptions lora;
   TrainOptions train;
+  // Without a flag: what suits the method.
+  std::optional<double> rate, weight_decay;
+  std::optional<std::size_t> epochs, batch, micro;
 };
+
+void choose_defaults(Flags& flags) {
+  TrainOptions& train = flags.train;
+  train.rate = flags.rate.value_or(flags.full ? 1e-3 : 2e-4);
+  train.weight_decay = flags.weight_decay.value_or(flags.full ? 0.1 : 0);
+  train.epochs = flags.epochs.value_or(flags.full ? 1 : 3);
+  train.batch_tokens = flags.batch.value_or(flags.full ? 8192 : 2048);
+  train.micro_tokens = flags.micro.value_or(flags.full ? 2048 : 1024);
+  flags.lora.seed = train.seed;
+}
 
 // Everything that the weights will depend on.
 std::string fingerprint(const Flags& flags, const std::string& base, const std::string& data) {
   const TrainOptions& t = flags.train;
   return sha256_hex(fmt::format(
-      "{} {} full={} epochs={} batch={} micro={} rate={} schedule={} warmup={} beta2={} decay={} "
+      "{} {} full={} rank={} alpha={} targets={} epochs={} batch={} micro={} rate={} schedule={} "
+      "warmup={} beta2={} decay={} "
       "clip={} seed={} validation={} evaluations={} patience={}",
-      base, data, flags.full, t.epochs, t.batch_tokens, t.micro_tokens, t.rate, flags.schedule,
-      t.warmup, t.beta2, t.weight_decay, t.clip, t.seed, flags.validation, t.evaluations,
-      t.patience));
+      base, data, flags.full, flags.lora.rank, flags.lora.alpha, join(flags.lora.targets, ","),
+      t.epochs, t.batch_tokens, t.micro_tokens, t.rate, flags.schedule, t.warmup, t.beta2,
+      t.weight_decay, t.clip, t.seed, flags.validation, t.evaluations, t.patience));
 }
 
 // One line, rewritten on a terminal; elsewhere a line now and then.
@@ -80,11 +98,13 @@ std::vector<Example> examples_of(std::vector<Lesson>&& lessons) {
 }
 
 Result<int> tune(const App& app, Flags& flags) {
+  choose_defaults(flags);
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY(flags.train.shape, parse_rate_shape(flags.schedule));
   LATHE_TRY(flags.train.checkpoint_every, parse_duration(flags.checkpoint_every));
   LATHE_TRY(const Gguf base, Gguf::open(flags.model));
-  LATHE_TRY(auto model, TuneModel::load(base, std::nullopt));
+  LATHE_TRY(auto model,
+            TuneModel::load(base, flags.full ? std::nullopt : std::optional(flags.lora)));
   LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(base));
   LATHE_TRY(const auto tokenizer, Tokenizer::make(std::move(vocabulary)));
   LATHE_TRY(Lessons data,
@@ -98,7 +118,7 @@ Result<int> tune(const App& app, Flags& flags) {
   if (!app.json)
     fmt::print(stderr,
                "{} lines: {} examples to learn, {} to validate; left out: {} duplicates, {} too "
-               "long, {} bad\n{} parameters\n",
+               "long, {} bad\n{} trained parameters\n",
                data.lines, data.lessons.size(), held_out.size(), data.duplicates, data.too_long,
                data.bad, model->parameters().count());
 
@@ -122,7 +142,10 @@ Result<int> tune(const App& app, Flags& flags) {
                report.total_steps);
     return kExitStopped;
   }
-  LATHE_TRY_STATUS(write_trained_model(base, *model, flags.out));
+  if (flags.full)
+    LATHE_TRY_STATUS(write_trained_model(base, *model, flags.out));
+  else
+    LATHE_TRY_STATUS(write_adapter_files(*model, flags.lora, flags.model, flags.out));
   fs::remove(options.checkpoint, ignored);
   if (!app.json)
     print(fmt::format("{}: {} steps, {} tokens, loss {:.4f}{}\n", flags.out, report.steps,
@@ -143,33 +166,47 @@ void add_tune(CLI::App& cli, App& app, Action& action) {
   command->add_option("MODEL", flags->model, "A GGUF file")->required();
   command->add_option("DATA", flags->data, "JSON lines: {\"prompt\", \"completion\"}")->required();
   command->add_option("--out", flags->out, "The file to write")->required();
-  command->add_flag("--full", flags->full, "Train every weight; OUT is a model")->required();
-  command->add_option("--epochs", train.epochs, "Times that every example is seen")
+  command->add_flag("--full", flags->full, "Train every weight; OUT is a model");
+  std::vector<std::string> targets(lora_targets().begin(), lora_targets().end());
+  command->add_option("--rank", flags->lora.rank, "Of the adapter")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command->add_option("--alpha", flags->lora.alpha, "The adapter counts alpha / rank times")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--rate", train.rate, "Peak learning rate")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  command
+      ->add_option(
+          "--targets", flags->lora.targets,
+          "Linear layers that get an adapter, of " + join(targets, ",") + " (default: all)")
+      ->delimiter(',');
+  command
+      ->add_option("--epochs", flags->epochs,
+                   "Times that every example is seen (default: 3, with --full 1)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--rate", flags->rate, "Peak learning rate (default: 2e-4, with --full 1e-3)")
+      ->check(CLI::PositiveNumber);
   command->add_option("--schedule", flags->schedule, "cosine or wsd")->capture_default_str();
   command->add_option("--warmup", train.warmup, "Share of the steps that warm up")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command->add_option("--batch", train.batch_tokens, "Tokens of a step")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--micro-batch", train.micro_tokens, "Tokens computed at a time")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--weight-decay", train.weight_decay, "Of matrices")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  command->add_option("--batch", flags->batch, "Tokens of a step (default: 2048, with --full 8192)")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--micro-batch", flags->micro,
+                   "Tokens computed at a time (default: 1024, with --full 2048)")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--weight-decay", flags->weight_decay,
+                   "Of matrices (default: 0, with --full 0.1)")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--beta2", train.beta2, "AdamW's second decay")
       ->check(CLI::Range(0.0, 0.99999))
       ->capture_default_str();
   command->add_option("--clip", train.clip, "Largest norm of a gradient; 0: any")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  command->add_option("--seed", train.seed, "Of the order of the examples")->capture_default_str();
+  command->add_option("--seed", train.seed, "Of the order of the examples and an adapter's start")
+      ->capture_default_str();
   command->add_option("--validation", flags->validation, "Share of the tasks that is not learnt")
       ->check(CLI::Range(0.0, 0.9))
       ->capture_default_str();

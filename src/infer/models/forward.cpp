@@ -137,8 +137,10 @@ void Forward::run(std::span<const Slice> slices, OutputKind kind) {
 void Forward::place_tokens(std::span<const Slice> slices) {
   tokens_.clear();
   tiles_.clear();
+  adapted_.clear();
   for (const Slice& slice : slices) {
     const std::size_t first = tokens_.size();
+    if (slice.adapter != nullptr) adapted_.push_back({slice.adapter, first, slice.tokens.size()});
     for (std::size_t i = 0; i < slice.tokens.size(); ++i) {
       tokens_.push_back({slice.tokens[i], slice.first_position + i, slice.table});
     }
@@ -192,6 +194,7 @@ void Forward::attention(std::size_t layer) {
                         .out = branch_.data(),
                         .stride = width};
   multiply(*team_, {&product, 1});
+  adapt(layer, LinearPart::kOutput, heads_, branch_.data());
   if (spec.output_bias) {
     for (std::size_t t = 0; t < tokens_.size(); ++t) {
       model_->kernels().add(weights.output_bias.data(), width, branch_.data() + t * width);
@@ -221,6 +224,20 @@ void Forward::project_heads(std::size_t layer) {
        .stride = kv},
   };
   multiply(*team_, products);
+  adapt(layer, LinearPart::kQ, normed_, q_.data());
+  adapt(layer, LinearPart::kK, normed_, k_.data());
+  adapt(layer, LinearPart::kV, normed_, v_.data());
+}
+
+// y += the adapters' products with x, for the tokens that have one.
+void Forward::adapt(std::size_t layer, LinearPart part, const Activations& x, float* y) {
+  for (const Adapted& run : adapted_) {
+    const LowRank& low = run.adapter->part(layer, part);
+    if (low.rank == 0) continue;
+    low_.resize(std::max(low_.size(), run.count * low.rank));
+    add_low_rank(*team_, model_->kernels(), low, run.count, x.row(run.first), x.k(), low_.data(),
+                 y + run.first * low.rows, low.rows);
+  }
 }
 
 // Bias, norm and rotation of one token's heads, its K and V into the cache.
@@ -273,6 +290,8 @@ void Forward::dense_ffn(std::size_t layer) {
        .stride = hidden},
   };
   multiply(*team_, inputs);
+  adapt(layer, LinearPart::kGate, normed_, gate_.data());
+  adapt(layer, LinearPart::kUp, normed_, up_.data());
   activate(tokens_.size(), hidden);
   const Product output{.matrix = &weights.down,
                        .x = &hidden_,
@@ -280,6 +299,7 @@ void Forward::dense_ffn(std::size_t layer) {
                        .out = branch_.data(),
                        .stride = width};
   multiply(*team_, {&output, 1});
+  adapt(layer, LinearPart::kDown, hidden_, branch_.data());
 }
 
 // hidden_ = silu(gate)·up, quantized, for `rows` rows.
