@@ -6,7 +6,8 @@
 
 #include "app/starter/base_model.h"
 #include "app/starter/bpe.h"
-#include "app/starter/examples.h"
+#include "app/starter/drills.h"
+#include "app/starter/evaluate.h"
 
 namespace lathe {
 namespace {
@@ -20,6 +21,7 @@ struct Flags {
   std::string split = "train";
   std::vector<int> depths{1, 2};
   int repairs = 50;
+  EvaluateOptions evaluate;
 };
 
 int report(const Status& status) {
@@ -35,12 +37,12 @@ Status write_lines(const std::string& path, const std::vector<std::string>& line
 }
 
 Status make_base(const Flags& flags) {
-  constexpr std::size_t kExamples = 20'000, kLeast = 30;
+  constexpr std::size_t kDrills = 20'000, kLeast = 30;
   std::vector<std::string> texts;
   Random random(flags.seed);
-  for (std::size_t i = 0; i < kExamples; ++i) {
-    const Example example = draw_example(random, flags.depths, flags.repairs);
-    texts.push_back(example.prompt + example.completion);
+  for (std::size_t i = 0; i < kDrills; ++i) {
+    const Drill drill = draw_drill(random, flags.depths, flags.repairs);
+    texts.push_back(drill.prompt + drill.completion);
   }
   const VocabularySpec vocabulary = learn_bpe(texts, flags.vocabulary, kLeast);
   LATHE_TRY_STATUS(write_base_model(flags.out, flags.shape, vocabulary, flags.seed));
@@ -49,12 +51,18 @@ Status make_base(const Flags& flags) {
   return {};
 }
 
-Status make_examples(const Flags& flags) {
+Status make_drills(const Flags& flags) {
   Random random(flags.seed);
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < flags.count; ++i)
-    lines.push_back(dump_json(to_json(draw_example(random, flags.depths, flags.repairs))));
+    lines.push_back(dump_json(to_json(draw_drill(random, flags.depths, flags.repairs))));
   return write_lines(flags.out, lines);
+}
+
+Status make_evaluation(const Flags& flags) {
+  LATHE_TRY(const std::string table, evaluate(flags.evaluate));
+  fmt::print("{}", table);
+  return {};
 }
 
 }  // namespace
@@ -80,13 +88,25 @@ int main(int argc, char** argv) {
   base->add_option("--hidden", flags.shape.hidden, "Of the feed-forward part");
   base->add_option("--heads", flags.shape.heads, "Of attention");
   base->add_option("--kv-heads", flags.shape.kv_heads, "… of keys and values");
-  CLI::App* examples = add("examples", "Draw lines of prompt and completion to train on");
-  examples->add_option("--count", flags.count, "How many");
+  CLI::App* drills = add("drills", "Draw lines of prompt and completion to train on");
+  drills->add_option("--count", flags.count, "How many");
+  CLI::App* evaluation = cli.add_subcommand("evaluate", "Play the frozen tasks; print the table");
+  evaluation->add_option("model", flags.evaluate.model, "A GGUF file")->required();
+  evaluation->add_option("--count", flags.evaluate.count, "Tasks of each group")
+      ->capture_default_str();
+  evaluation->add_option("--laps", flags.evaluate.laps, "With feedback")->capture_default_str();
+  evaluation->add_option("--samples", flags.evaluate.samples, "Of the control")
+      ->capture_default_str();
+  evaluation->add_option("--seeds", flags.evaluate.seeds, "Runs of each task")
+      ->capture_default_str();
+  evaluation->add_option("--threads", flags.evaluate.threads, "That compute")
+      ->capture_default_str();
   try {
     cli.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return cli.exit(error);
   }
   if (base->parsed()) return report(make_base(flags));
-  return report(make_examples(flags));
+  if (evaluation->parsed()) return report(make_evaluation(flags));
+  return report(make_drills(flags));
 }

@@ -457,10 +457,13 @@ Status mini_set_item(const MiniValue& of, const MiniValue& at, MiniValue value) 
 Result<MiniValue> mini_slice(const MiniValue& of, std::span<const MiniValue> bounds,
                              MiniMeter& meter) {
   if (!of.is_text() && !of.is_list()) return wrong_type("[:]", of);
-  for (const MiniValue& bound : bounds)
-    if (!bound.is_none() && !bound.is_number()) return wrong_type("a slice's bound", bound);
+  // In Python's order: the step first, with its value.
+  const auto is_bound = [](const MiniValue& v) { return v.is_none() || v.is_number(); };
+  if (!is_bound(bounds[2])) return wrong_type("a slice's step", bounds[2]);
   const std::int64_t step = bounds[2].is_none() ? 1 : bounds[2].number();
   if (step == 0) return mini_error("ValueError", "a slice with a step of 0");
+  for (const MiniValue& bound : bounds.first(2))
+    if (!is_bound(bound)) return wrong_type("a slice's bound", bound);
   const auto size = static_cast<std::int64_t>(of.is_text() ? of.text().size() : of.list().size());
   const std::int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
   const auto bound = [&](const MiniValue& value, std::int64_t otherwise) {

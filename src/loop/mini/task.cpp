@@ -132,6 +132,14 @@ Result<MiniTask> mini_task_from_json(const Json& json) {
   return task;
 }
 
+Result<MiniTask> mini_task_of(const std::string& key, const std::string& text, Json data) {
+  data["id"] = key;
+  data["text"] = text;
+  auto task = mini_task_from_json(data);
+  if (!task) return at(key, std::move(task).error());
+  return task;
+}
+
 std::string mini_compact(const MiniValue& value) {
   if (!value.is_list()) return mini_repr(value);
   std::string out = "[";

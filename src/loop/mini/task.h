@@ -26,6 +26,8 @@ struct MiniTask {
 };
 Json to_json(const MiniTask& task);
 Result<MiniTask> mini_task_from_json(const Json& json);
+// Of a unit of a loop, whose key and text stand apart.
+Result<MiniTask> mini_task_of(const std::string& key, const std::string& text, Json data);
 
 // A value without white space: "[3,4]".
 std::string mini_compact(const MiniValue& value);

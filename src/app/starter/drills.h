@@ -5,12 +5,12 @@
 
 namespace lathe {
 
-struct Example {
+struct Drill {
   std::string prompt, completion;
 };
-Json to_json(const Example& example);
+Json to_json(const Drill& drill);
 
 // Of a task with a right answer. `repairs`: per cent of tasks that begin with broken code.
-Example draw_example(Random& random, std::span<const int> depths, int repairs);
+Drill draw_drill(Random& random, std::span<const int> depths, int repairs);
 
 }  // namespace lathe

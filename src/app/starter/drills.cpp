@@ -1,12 +1,12 @@
-#include "app/starter/examples.h"
+#include "app/starter/drills.h"
 
 namespace lathe {
 
-Json to_json(const Example& example) {
-  return {{"prompt", example.prompt}, {"completion", example.completion}};
+Json to_json(const Drill& drill) {
+  return {{"prompt", drill.prompt}, {"completion", drill.completion}};
 }
 
-Example draw_example(Random& random, std::span<const int> depths, int repairs) {
+Drill draw_drill(Random& random, std::span<const int> depths, int repairs) {
   const bool repair = random.chance(repairs);
   const DrawnTask drawn = draw_task(random, Split::kTrain, random.pick(depths), repair);
   const MiniTask& task = drawn.task;

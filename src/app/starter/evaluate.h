@@ -1,0 +1,30 @@
+// The frozen evaluation: tasks that training never sees, played with feedback and, as a control,
+// by independent samples; what is reported is the hidden tests.
+#pragma once
+
+#include "app/starter/play.h"
+
+namespace lathe {
+
+struct TaskGroup {
+  std::string name;
+  std::vector<DrawnTask> tasks;
+};
+// The same tasks for ever: drawn from a fixed seed. `count` of each group.
+std::vector<TaskGroup> frozen_tasks(std::size_t count);
+// Of everything in them: a test holds it, so that figures stay comparable.
+std::string digest_of(std::span<const TaskGroup> groups);
+
+struct EvaluateOptions {
+  fs::path model;
+  std::size_t count = 200;  // tasks of a group
+  int laps = 6;
+  int samples = 12;  // of the control
+  int seeds = 3;
+  int threads = 2;
+  std::size_t at_once = 16;
+};
+// The table, as it is printed.
+Result<std::string> evaluate(const EvaluateOptions& options);
+
+}  // namespace lathe
