@@ -7,21 +7,6 @@
 namespace lathe {
 namespace {
 
-constexpr std::uint64_t kFrozenSeed = 20261121;
-
-struct Interval {
-  double rate = 0, low = 0, high = 0;
-};
-
-// Wilson's, at 95 %. `n`: tasks, not runs: seeds of one task are no independent evidence.
-Interval wilson(double rate, double n) {
-  constexpr double z = 1.96;
-  const double middle = rate + z * z / (2 * n);
-  const double reach = z * std::sqrt(rate * (1 - rate) / n + z * z / (4 * n * n));
-  const double all = 1 + z * z / n;
-  return {rate, (middle - reach) / all, (middle + reach) / all};
-}
-
 // What a way to work had reached after each lap, over all runs of a group.
 struct Curve {
   std::vector<double> hidden, tokens, completion;  // by lap
@@ -86,7 +71,15 @@ std::string group_table(const TaskGroup& group, const Curve& loop, const Curve& 
 
 }  // namespace
 
-std::vector<TaskGroup> frozen_tasks(std::size_t count) {
+Interval wilson(double rate, double n) {
+  constexpr double z = 1.96;
+  const double middle = rate + z * z / (2 * n);
+  const double reach = z * std::sqrt(rate * (1 - rate) / n + z * z / (4 * n * n));
+  const double all = 1 + z * z / n;
+  return {rate, (middle - reach) / all, (middle + reach) / all};
+}
+
+std::vector<TaskGroup> frozen_tasks(std::size_t count, std::uint64_t seed) {
   struct Kind {
     std::string_view name;
     Split split;
@@ -99,7 +92,7 @@ std::vector<TaskGroup> frozen_tasks(std::size_t count) {
   std::vector<TaskGroup> groups;
   for (const Kind& kind : kinds) {
     // A group of its own seed: its size does not change the others.
-    Random random(hash_text(kind.name, kFrozenSeed));
+    Random random(hash_text(kind.name, seed));
     TaskGroup& group = groups.emplace_back();
     group.name = kind.name;
     for (std::size_t i = 0; i < count; ++i) {
@@ -120,7 +113,7 @@ std::string digest_of(std::span<const TaskGroup> groups) {
 
 Result<std::string> evaluate(const EvaluateOptions& options) {
   LATHE_TRY(const auto player, Player::open(options.model, options.threads));
-  const std::vector<TaskGroup> groups = frozen_tasks(options.count);
+  const std::vector<TaskGroup> groups = frozen_tasks(options.count, options.tasks_seed);
   LATHE_TRY(const std::string model, sha256_file(options.model));
   std::string out = fmt::format(
       "model {} (sha256 {}), tasks {}, {} seeds; hidden tests passed, 95 % intervals (Wilson)\n",

@@ -10,8 +10,15 @@ struct TaskGroup {
   std::string name;
   std::vector<DrawnTask> tasks;
 };
-// The same tasks for ever: drawn from a fixed seed. `count` of each group.
-std::vector<TaskGroup> frozen_tasks(std::size_t count);
+struct Interval {
+  double rate = 0, low = 0, high = 0;
+};
+// Wilson's, at 95 %. `n`: tasks, not runs: seeds of one task are no independent evidence.
+Interval wilson(double rate, double n);
+
+inline constexpr std::uint64_t kFrozenSeed = 20261121;
+// The same tasks for ever. `count` of each group. Another seed gives tasks to try things out on.
+std::vector<TaskGroup> frozen_tasks(std::size_t count, std::uint64_t seed = kFrozenSeed);
 // Of everything in them: a test holds it, so that figures stay comparable.
 std::string digest_of(std::span<const TaskGroup> groups);
 
@@ -21,6 +28,7 @@ struct EvaluateOptions {
   int laps = 6;
   int samples = 12;  // of the control
   int seeds = 3;
+  std::uint64_t tasks_seed = kFrozenSeed;
   int threads = 2;
   std::size_t at_once = 16;
 };

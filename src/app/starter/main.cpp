@@ -8,6 +8,7 @@
 #include "app/starter/bpe.h"
 #include "app/starter/drills.h"
 #include "app/starter/evaluate.h"
+#include "app/starter/takes.h"
 
 namespace lathe {
 namespace {
@@ -22,6 +23,7 @@ struct Flags {
   std::vector<int> depths{1, 2};
   int repairs = 50;
   EvaluateOptions evaluate;
+  TakesOptions takes;
 };
 
 int report(const Status& status) {
@@ -59,6 +61,33 @@ Status make_drills(const Flags& flags) {
   return write_lines(flags.out, lines);
 }
 
+Status make_takes(Flags& flags) {
+  flags.takes.seed = flags.seed;
+  flags.takes.depths = flags.depths;
+  LATHE_TRY(const Takes takes, accepted_takes(flags.takes));
+  std::vector<std::string> lines;
+  for (const Drill& drill : takes.drills) lines.push_back(dump_json(to_json(drill)));
+  LATHE_TRY_STATUS(write_lines(flags.out, lines));
+  fmt::print("{}: {} of {} tasks solved, {} lines; {} passed the visible tests alone\n", flags.out,
+             takes.accepted, takes.tasks, lines.size(), takes.wrong);
+  return {};
+}
+
+// Tasks to play by a loop: the records of its input. Every other one has an unseen pair.
+Status make_tasks(const Flags& flags) {
+  Random random(flags.seed);
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < flags.count; ++i) {
+    const int depth = random.pick(flags.depths);
+    const Split split = i % 2 == 0 || depth == 1 ? Split::kUnseen : Split::kPairs;
+    Json line = {{"key", fmt::format("T{:02}", i + 1)}};
+    line.update(to_json(draw_task(random, split, depth, random.chance(flags.repairs)).task));
+    line.erase("id");
+    lines.push_back(dump_json(line));
+  }
+  return write_lines(flags.out, lines);
+}
+
 Status make_evaluation(const Flags& flags) {
   LATHE_TRY(const std::string table, evaluate(flags.evaluate));
   fmt::print("{}", table);
@@ -90,6 +119,13 @@ int main(int argc, char** argv) {
   base->add_option("--kv-heads", flags.shape.kv_heads, "… of keys and values");
   CLI::App* drills = add("drills", "Draw lines of prompt and completion to train on");
   drills->add_option("--count", flags.count, "How many");
+  CLI::App* tasks = add("tasks", "Draw tasks that training never sees, as a loop's input");
+  tasks->add_option("--count", flags.count, "How many");
+  CLI::App* takes = add("takes", "Play tasks; keep what the judge accepts, to train on");
+  takes->add_option("model", flags.takes.model, "A GGUF file")->required();
+  takes->add_option("--count", flags.takes.count, "Tasks");
+  takes->add_option("--laps", flags.takes.laps, "Of a task, at most");
+  takes->add_option("--threads", flags.takes.threads, "That compute");
   CLI::App* evaluation = cli.add_subcommand("evaluate", "Play the frozen tasks; print the table");
   evaluation->add_option("model", flags.evaluate.model, "A GGUF file")->required();
   evaluation->add_option("--count", flags.evaluate.count, "Tasks of each group")
@@ -99,6 +135,10 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   evaluation->add_option("--seeds", flags.evaluate.seeds, "Runs of each task")
       ->capture_default_str();
+  evaluation
+      ->add_option("--tasks-seed", flags.evaluate.tasks_seed,
+                   "Other tasks than the frozen ones, to try things out on")
+      ->capture_default_str();
   evaluation->add_option("--threads", flags.evaluate.threads, "That compute")
       ->capture_default_str();
   try {
@@ -107,6 +147,8 @@ int main(int argc, char** argv) {
     return cli.exit(error);
   }
   if (base->parsed()) return report(make_base(flags));
+  if (tasks->parsed()) return report(make_tasks(flags));
+  if (takes->parsed()) return report(make_takes(flags));
   if (evaluation->parsed()) return report(make_evaluation(flags));
   return report(make_drills(flags));
 }

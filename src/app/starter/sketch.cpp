@@ -393,7 +393,7 @@ Sketch draw_sketch(Random& random, int depth) {
       sketch.by_parameter = random.pick(with_constant);
     draw_names(sketch, random);
     const int vague = random.between(0, 99);
-    sketch.no_constants = vague < 15;
+    sketch.no_constants = vague < 35;
     if (vague >= 85)
       sketch.untold =
           static_cast<int>(random.pick(std::array<std::size_t, 4>{kBefore, kFilter, kMap, kAfter}));

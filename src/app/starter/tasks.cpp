@@ -102,9 +102,10 @@ std::optional<std::string> broken_body(const MiniTask& task, const Sketch& sketc
                                        const std::string& gold, Random& random) {
   for (int tries = 0; tries < 20; ++tries) {
     std::string body = gold;
-    if (random.chance(60)) {
+    if (random.chance(70)) {  // what a model gets wrong: an idiom, or two
       std::optional<Sketch> missed = near_miss(sketch, random);
-      if (missed && random.chance(30)) missed = near_miss(*missed, random);
+      for (int more = 0; missed && more < 2 && random.chance(35); ++more)
+        missed = near_miss(*missed, random);
       // A constant that is a parameter here cannot be one there.
       if (!missed || parameters_of(*missed) != task.parameters) continue;
       body = body_of(*missed);
@@ -149,6 +150,7 @@ std::optional<std::uint64_t> behaviour_of(const Sketch& sketch) {
 }
 
 DrawnTask draw_task(Random& random, Split split, int depth, bool repair) {
+  LATHE_CHECK(depth >= 1 && depth <= 4 && (depth > 1 || split != Split::kPairs));
   for (;;) {
     const Sketch sketch = draw_sketch(random, depth);
     if (has_held_out_pair(sketch) != (split == Split::kPairs)) continue;  // before it is run

@@ -27,7 +27,7 @@ struct DrawnTask {
 // the argument itself, or not defined everywhere.
 std::optional<std::uint64_t> behaviour_of(const Sketch& sketch);
 
-// Draws until a task fits. `repair`: with a broken body.
+// Draws until a task fits. `depth`: 1 to 4 idioms; a pair takes two. `repair`: with a broken body.
 DrawnTask draw_task(Random& random, Split split, int depth, bool repair);
 
 // One of a dozen slips in one line, or in two; nothing when the slip drawn has no place in it.
