@@ -2,10 +2,15 @@
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo test build packages format asan tsan fuzz clean
+.PHONY: demo starter test build packages format asan tsan fuzz clean
 
 demo: build
 	@./tools/demo.sh
+
+# Makes models/starter-q8_0.gguf again, from seeds; hours. See docs/starter.md.
+starter: build
+	@cmake --build build/release -j $(JOBS) --target lathe_make_starter
+	@./tools/starter.sh
 
 test:
 	@echo "== packages (build, run, test)"

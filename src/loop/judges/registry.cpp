@@ -8,6 +8,7 @@ extern const JudgeKind kTestsJudge;
 extern const JudgeKind kCommandJudge;
 extern const JudgeKind kEarsJudge;
 extern const JudgeKind kEyesJudge;
+extern const JudgeKind kMiniJudge;
 extern const JudgeKind kPageJudge;
 extern const JudgeKind kSameAsJudge;
 extern const JudgeKind kRubricJudge;
@@ -16,9 +17,9 @@ extern const JudgeKind kTextJudge;
 
 namespace {
 const std::vector<const JudgeKind*>& kinds() {
-  static const std::vector<const JudgeKind*> all{&kTestsJudge,  &kCommandJudge, &kEarsJudge,
-                                                 &kEyesJudge,   &kPageJudge,    &kSameAsJudge,
-                                                 &kSchemaJudge, &kTextJudge,    &kRubricJudge};
+  static const std::vector<const JudgeKind*> all{
+      &kTestsJudge,  &kCommandJudge, &kEarsJudge, &kEyesJudge, &kPageJudge,
+      &kSameAsJudge, &kSchemaJudge,  &kTextJudge, &kMiniJudge, &kRubricJudge};
   return all;
 }
 }  // namespace

@@ -6,6 +6,7 @@ namespace lathe {
 
 extern const MakerKind kCodeMaker;
 extern const MakerKind kCommandMaker;
+extern const MakerKind kMiniMaker;
 extern const MakerKind kPosterMaker;
 extern const MakerKind kHtmlMaker;
 extern const MakerKind kSvgMaker;
@@ -16,7 +17,7 @@ namespace {
 const std::vector<const MakerKind*>& kinds() {
   static const std::vector<const MakerKind*> all{&kCodeMaker, &kCommandMaker, &kVoiceMaker,
                                                  &kTextMaker, &kPosterMaker,  &kSvgMaker,
-                                                 &kHtmlMaker};
+                                                 &kHtmlMaker, &kMiniMaker};
   return all;
 }
 }  // namespace

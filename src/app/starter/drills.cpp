@@ -1,0 +1,17 @@
+#include "app/starter/drills.h"
+
+namespace lathe {
+
+Json to_json(const Drill& drill) {
+  return {{"prompt", drill.prompt}, {"completion", drill.completion}};
+}
+
+Drill draw_drill(Random& random, std::span<const int> depths, int repairs) {
+  const bool repair = random.chance(repairs);
+  const DrawnTask drawn = draw_task(random, Split::kTrain, random.pick(depths), repair);
+  const MiniTask& task = drawn.task;
+  return {mini_prompt(task, task.body, run_mini_tests(task, task.body, task.tests)),
+          mini_answer(task.body, drawn.gold)};
+}
+
+}  // namespace lathe

@@ -1,0 +1,38 @@
+// The frozen evaluation: tasks that training never sees, played with feedback and, as a control,
+// by independent samples; what is reported is the hidden tests.
+#pragma once
+
+#include "app/starter/play.h"
+
+namespace lathe {
+
+struct TaskGroup {
+  std::string name;
+  std::vector<DrawnTask> tasks;
+};
+struct Interval {
+  double rate = 0, low = 0, high = 0;
+};
+// Wilson's, at 95 %. `n`: tasks, not runs: seeds of one task are no independent evidence.
+Interval wilson(double rate, double n);
+
+inline constexpr std::uint64_t kFrozenSeed = 20261121;
+// The same tasks for ever. `count` of each group. Another seed gives tasks to try things out on.
+std::vector<TaskGroup> frozen_tasks(std::size_t count, std::uint64_t seed = kFrozenSeed);
+// Of everything in them: a test holds it, so that figures stay comparable.
+std::string digest_of(std::span<const TaskGroup> groups);
+
+struct EvaluateOptions {
+  fs::path model;
+  std::size_t count = 200;  // tasks of a group
+  int laps = 6;
+  int samples = 12;  // of the control
+  int seeds = 3;
+  std::uint64_t tasks_seed = kFrozenSeed;
+  int threads = 2;
+  std::size_t at_once = 16;
+};
+// The table, as it is printed.
+Result<std::string> evaluate(const EvaluateOptions& options);
+
+}  // namespace lathe

@@ -1,0 +1,107 @@
+#include "app/starter/play.h"
+
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "loop/judges/judge.h"
+#include "loop/makers/maker.h"
+
+namespace lathe {
+
+Result<std::unique_ptr<Player>> Player::open(const fs::path& model, int threads) {
+  LATHE_TRY(Catalog catalog, Catalog::read(model));
+  PoolOptions options;
+  options.memory = std::uint64_t{2} << 30;
+  options.threads = threads;
+  auto player = std::make_unique<Player>();
+  player->pool_ = std::make_unique<Pool>(std::move(catalog), std::move(options));
+  LATHE_TRY(const std::string name, player->pool_->resolve(model.stem().string()));
+  player->worker_ = std::make_unique<LocalWorker>(*player->pool_, name, "starter");
+  return player;
+}
+
+Result<std::vector<PlayedLap>> Player::play(const MiniTask& task, int laps, bool feedback,
+                                            std::uint64_t seed) {
+  const MakerKind& maker = *find_maker("mini");
+  const JudgeKind& judge = *find_judge("mini");
+  Json given = Json::object();
+  given["seed"] = seed;
+  const auto options = check_options(given, maker.options);
+  const auto judge_options = check_options(Json::object(), judge.options);
+  LATHE_CHECK(options.has_value() && judge_options.has_value());
+  const std::string key = task.id;
+  const std::vector<Unit> units{{key, task.text, to_json(task)}};
+  const Place place;
+  const StopFlag stop;
+  Usage usage;
+  std::vector<Attempt> attempts;
+  std::vector<PlayedLap> played;
+  double best_score = -1;
+  for (int lap = 1; lap <= laps && (played.empty() || !played.back().visible); ++lap) {
+    auto proposal = maker.propose({*options, {}, units, attempts});
+    LATHE_CHECK(proposal.has_value());
+    if (!feedback && lap > 1) proposal->move = Move::kResample;
+    MakeTask making{*options, units, proposal->move, lap};
+    making.setting = proposal->setting;
+    if (!feedback && lap > 1)
+      making.setting = {{"temperature", option_number(*options, "temperature")}};
+    if (!played.empty() && !played.back().source.empty()) making.best = played.back().source;
+    const MakeContext context{
+        .place = place, .worker = worker_.get(), .stop = stop, .usage = &usage};
+    const Result<Made> made = maker.make(making, context);
+    if (!made && made.error().kind != ErrorKind::kInvalid) return std::unexpected(made.error());
+
+    Attempt attempt;
+    attempt.lap = lap;
+    attempt.move = proposal->move;
+    attempt.made = made.has_value();
+    PlayedLap now = played.empty() ? PlayedLap{} : played.back();
+    now.tried = made ? made->bytes : "";
+    now.tokens = usage.prompt_tokens + usage.completion_tokens;
+    now.completion = usage.completion_tokens;
+    if (made) {
+      LATHE_TRY(
+          const Judgement judgement,
+          judge.judge(
+              {.options = *judge_options, .units = units, .candidate = key, .bytes = made->bytes},
+              {place, nullptr, stop}));
+      attempt.score = judgement.score;
+      attempt.passed = judgement.outcome == Outcome::kPass;
+      attempt.gained = judgement.score > best_score;
+      if (attempt.gained) {
+        best_score = judgement.score;
+        now.source = made->bytes;
+        now.visible = attempt.passed;
+        const std::string body = made->bytes.substr(made->bytes.find('\n') + 1);
+        now.hidden = now.visible && std::ranges::all_of(run_mini_tests(task, body, task.hidden),
+                                                        &std::string::empty);
+      }
+    }
+    attempts.push_back(std::move(attempt));
+    played.push_back(std::move(now));
+  }
+  return played;
+}
+
+Status in_parallel(std::size_t count, std::size_t threads,
+                   const std::function<Status(std::size_t)>& each) {
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  Status first;
+  const auto work = [&] {
+    for (std::size_t i; (i = next++) < count;) {
+      Status status = each(i);
+      if (status) continue;
+      const std::scoped_lock lock(mutex);
+      if (first) first = std::move(status);
+      next = count;
+    }
+  };
+  std::vector<std::jthread> team;
+  for (std::size_t i = 0; i < threads; ++i) team.emplace_back(work);
+  team.clear();
+  return first;
+}
+
+}  // namespace lathe

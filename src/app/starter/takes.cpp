@@ -1,0 +1,46 @@
+#include "app/starter/takes.h"
+
+namespace lathe {
+namespace {
+
+std::string body_in(std::string_view source) {
+  return std::string(source.substr(std::min(source.size(), source.find('\n') + 1)));
+}
+
+Drill drill_from(const MiniTask& task, const std::string& from, const std::string& to) {
+  return {mini_prompt(task, from, run_mini_tests(task, from, task.tests)), mini_answer(from, to)};
+}
+
+}  // namespace
+
+Result<Takes> accepted_takes(const TakesOptions& options) {
+  LATHE_TRY(const auto player, Player::open(options.model, options.threads));
+  Random random(options.seed);
+  std::vector<MiniTask> tasks;
+  for (std::size_t i = 0; i < options.count; ++i) {
+    DrawnTask drawn = draw_task(random, Split::kTrain, random.pick(options.depths), i % 2 == 0);
+    drawn.task.id = fmt::format("take-{}-{}", options.seed, i + 1);
+    tasks.push_back(std::move(drawn.task));  // the right body is left behind
+  }
+  std::vector<std::vector<PlayedLap>> played(tasks.size());
+  LATHE_TRY_STATUS(in_parallel(tasks.size(), options.at_once, [&](std::size_t i) -> Status {
+    LATHE_TRY(played[i], player->play(tasks[i], options.laps, true, options.seed));
+    return {};
+  }));
+  Takes takes;
+  takes.tasks = tasks.size();
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const PlayedLap& last = played[i].back();
+    takes.wrong += last.visible && !last.hidden;
+    if (!last.hidden) continue;
+    ++takes.accepted;
+    const std::string accepted = body_in(last.source);
+    takes.drills.push_back(drill_from(tasks[i], tasks[i].body, accepted));
+    for (const PlayedLap& lap : played[i])
+      if (const std::string tried = body_in(lap.tried); !tried.empty() && tried != accepted)
+        takes.drills.push_back(drill_from(tasks[i], tried, accepted));
+  }
+  return takes;
+}
+
+}  // namespace lathe

@@ -1,0 +1,29 @@
+// A round of accepted takes: tasks without a right answer at hand are played, and what passes all
+// their tests becomes something to learn from. The judge alone decides.
+#pragma once
+
+#include "app/starter/drills.h"
+#include "app/starter/play.h"
+
+namespace lathe {
+
+struct TakesOptions {
+  fs::path model;
+  std::size_t count = 3000;  // tasks
+  std::vector<int> depths{3};
+  int laps = 6;
+  std::uint64_t seed = 1;
+  int threads = 2;
+  std::size_t at_once = 16;
+};
+
+struct Takes {
+  std::vector<Drill> drills;
+  std::size_t tasks = 0, accepted = 0, wrong = 0;  // wrong: passed the visible tests alone
+};
+
+// Of each task that is solved: its first prompt with the accepted body, and each failed take with
+// the answer that leads from it to the accepted body.
+Result<Takes> accepted_takes(const TakesOptions& options);
+
+}  // namespace lathe

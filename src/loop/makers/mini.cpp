@@ -1,0 +1,94 @@
+// The maker of functions in Mini-Python, for very small models: the prompt is the task's line, its
+// asserts with what the code so far gave, and that code with its lines numbered; the answer is a
+// body or edits of lines. No system prompt, no chat.
+#include "ground/base/hash.h"
+#include "loop/makers/ask.h"
+#include "loop/mini/task.h"
+
+namespace lathe {
+namespace {
+
+constexpr OptionSpec kOptions[] = {
+    {"max_tokens", OptionType::kInteger, "96", "of one answer"},
+    {"temperature", OptionType::kNumber, "0.7",
+     "of every lap but the first, which takes the likeliest"},
+    {"seed", OptionType::kInteger, "0", "another one draws other samples"},
+};
+
+constexpr std::string_view kMediaType = "text/x-python";
+constexpr int kRepairsWithoutGain = 2;  // then a fresh start
+
+// A file's first line is the 'def'.
+std::string_view body_in(std::string_view source) {
+  return source.substr(std::min(source.size(), source.find('\n') + 1));
+}
+
+// The likeliest answer first. Then the best code so far is repaired; where that brings nothing, the
+// task is begun again.
+std::optional<Proposal> propose(const ProposeTask& task) {
+  if (task.attempts.empty())
+    return Proposal{Move::kSample, 0, 1, {{"temperature", 0}}, "the likeliest answer"};
+  const Json hot = {{"temperature", option_number(task.options, "temperature")}};
+  int repairs = 0;
+  for (auto it = task.attempts.rbegin(); it != task.attempts.rend() && !it->gained; ++it) {
+    if (it->move != Move::kRepair) break;
+    ++repairs;
+  }
+  const bool made = std::ranges::any_of(task.attempts, &Attempt::made);
+  if (!made || repairs >= kRepairsWithoutGain)
+    return Proposal{Move::kResample, 0, task.best_of, hot,
+                    made ? "repairs bring nothing: a fresh start" : "nothing usable yet"};
+  return Proposal{Move::kRepair, 0, 1, hot, "repair what the tests show"};
+}
+
+Request request_of(const MakeTask& task, std::string prompt) {
+  Request request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
+  request.sampling.temperature = json_number(task.setting, "temperature", 0);
+  // A candidate's own: laps and samples differ, a run done again does not.
+  const std::string own = fmt::format("{} {} {} {}", option_int(task.options, "seed"),
+                                      task.units.front().key, task.lap, task.n_index);
+  request.sampling.seed =
+      static_cast<std::int64_t>(std::stoull(sha256_hex(own).substr(0, 8), nullptr, 16));
+  request.stop = {};
+  request.n_index = task.n_index;
+  request.lap = task.lap;
+  request.purpose = "make";
+  return request;
+}
+
+Result<Made> make(const MakeTask& task, const MakeContext& context) {
+  if (!context.worker) return invalid("mini: needs a worker; name one in make.ladder");
+  LATHE_TRY(const MiniTask mini,
+            mini_task_of(task.units.front().key, task.units.front().text, task.units.front().data));
+  const bool repair = task.move == Move::kRepair && task.best.has_value();
+  const std::string body = repair ? std::string(body_in(*task.best)) : mini.body;
+  const std::vector<std::string> got = run_mini_tests(mini, body, mini.tests);
+  Request request = request_of(task, mini_prompt(mini, body, got));
+  request.time_limit = context.time_limit;
+  LATHE_TRY(const Reply reply, context.worker->complete(request, context.stop, {}));
+  if (context.usage) *context.usage += reply.usage;
+  auto answer = apply_mini_answer(body, reply.text);
+  if (!answer) return at("mini: the answer cannot be used", std::move(answer).error());
+  Made made;
+  made.bytes = mini_source(mini, *answer);
+  made.media_type = kMediaType;
+  made.extension = "py";
+  made.facts = {{"model", reply.model}, {"answer", reply.text}};
+  return made;
+}
+
+}  // namespace
+
+extern const MakerKind kMiniMaker;
+const MakerKind kMiniMaker{
+    .name = "mini",
+    .summary = "a very small model writes or repairs one function in Mini-Python",
+    .options = kOptions,
+    .needs_worker = true,
+    .propose = propose,
+    .make = make,
+};
+
+}  // namespace lathe

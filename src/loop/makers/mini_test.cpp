@@ -1,0 +1,146 @@
+#include <gmock/gmock.h>
+
+#include "loop/makers/maker.h"
+#include "loop/mini/task.h"
+#include "work/scripted_worker.h"
+
+namespace lathe {
+namespace {
+
+using testing::HasSubstr;
+
+// A worker that keeps what it is asked.
+class Listener final : public Worker {
+ public:
+  explicit Listener(std::string answer) : answer_(std::move(answer)) {}
+  WorkerInfo info() const override { return {"listener", "m", "here", Reach::kLocal}; }
+  Result<Reply> complete(const Request& request, const StopFlag&,
+                         const std::function<void(const Delta&)>&) override {
+    asked.push_back(request);
+    Reply reply;
+    reply.text = answer_;
+    reply.usage.completion_tokens = 7;
+    return reply;
+  }
+  std::vector<Request> asked;
+
+ private:
+  std::string answer_;
+};
+
+const MakerKind& kind() {
+  return *find_maker("mini");
+}
+
+Json options() {
+  return *check_options(Json::object(), kind().options);
+}
+
+Unit unit(std::string_view body) {
+  MiniTask task;
+  task.id = "T1";
+  task.text = "sum of numbers";
+  task.parameters = {"xs"};
+  task.tests = {{"[2,3]", "5"}};
+  task.hidden = {{"[98765]", "98765"}};
+  task.body = body;
+  return {"T1", task.text, to_json(task)};
+}
+
+struct Making {
+  Place place;
+  StopFlag stop;
+  Usage usage;
+  Json given = options();
+  std::vector<Unit> units;
+  explicit Making(std::string_view body) : units{unit(body)} {}
+
+  Result<Made> make(Worker& worker, Move move, int lap, std::optional<std::string> best = {}) {
+    MakeTask task{given, units, move, lap};
+    task.setting = {{"temperature", 0.5}};
+    task.best = std::move(best);
+    return kind().make(task, {.place = place, .worker = &worker, .stop = stop, .usage = &usage});
+  }
+};
+
+TEST(MiniMaker, FirstLapShowsTheTaskAsItIs) {
+  Making making("");
+  Listener worker(" return sum(xs)\n");
+  const auto made = making.make(worker, Move::kSample, 1);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->bytes, "def f(xs):\n return sum(xs)\n");
+  EXPECT_EQ(worker.asked[0].prompt, "# sum of numbers\nf([2,3])==5\ndef f(xs):\n");
+  EXPECT_EQ(making.usage.completion_tokens, 7);
+}
+
+TEST(MiniMaker, ARepairShowsTheBestSoFarAndAFreshStartTheTasksOwnCode) {
+  Making making(" return xs\n");
+  Listener worker("1 return sum(xs)\n");
+  const auto repaired = making.make(worker, Move::kRepair, 2, "def f(xs):\n return len(xs)\n");
+  ASSERT_TRUE(repaired) << repaired.error().message;
+  EXPECT_EQ(worker.asked[0].prompt,
+            "# sum of numbers\nf([2,3])==5 got 2\ndef f(xs):\n1 return len(xs)\n#\n");
+  ASSERT_TRUE(making.make(worker, Move::kResample, 3, "def f(xs):\n return len(xs)\n"));
+  EXPECT_EQ(worker.asked[1].prompt,
+            "# sum of numbers\nf([2,3])==5 got [2,3]\ndef f(xs):\n1 return xs\n#\n");
+}
+
+TEST(MiniMaker, HiddenTestsNeverReachTheWorker) {
+  Making making(" return xs\n");
+  Listener worker("1 return sum(xs)\n");
+  ASSERT_TRUE(making.make(worker, Move::kRepair, 2, "def f(xs):\n return len(xs)\n"));
+  ASSERT_TRUE(making.make(worker, Move::kResample, 3));
+  for (const Request& request : worker.asked)
+    EXPECT_EQ(dump_json(to_json(request)).find("98765"), std::string::npos);
+}
+
+TEST(MiniMaker, SamplesHaveSeedsOfTheirOwnThatComeAgain) {
+  Making making("");
+  Listener worker(" return 1\n");
+  ASSERT_TRUE(making.make(worker, Move::kSample, 1));
+  ASSERT_TRUE(making.make(worker, Move::kSample, 2));
+  ASSERT_TRUE(making.make(worker, Move::kSample, 1));
+  making.given["seed"] = 1;
+  ASSERT_TRUE(making.make(worker, Move::kSample, 1));
+  const auto seed = [&](std::size_t i) { return worker.asked[i].sampling.seed; };
+  EXPECT_NE(seed(0), seed(1));
+  EXPECT_EQ(seed(0), seed(2));
+  EXPECT_NE(seed(0), seed(3));
+}
+
+TEST(MiniMaker, AnAnswerThatIsNoneIsRefused) {
+  Making making("");
+  Listener worker("I am sorry");
+  const auto made = making.make(worker, Move::kSample, 1);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind, ErrorKind::kInvalid);
+  EXPECT_THAT(made.error().message, HasSubstr("the answer cannot be used"));
+  EXPECT_EQ(making.usage.completion_tokens, 7);  // paid all the same
+}
+
+TEST(MiniMaker, RepairsUntilTheyBringNothing) {
+  const Json given = options();
+  std::vector<Attempt> attempts;
+  const auto next = [&] { return kind().propose({given, {}, {}, attempts})->move; };
+  const auto lap = [&](Move move, bool gained) {
+    Attempt attempt;
+    attempt.move = move;
+    attempt.made = true;
+    attempt.gained = gained;
+    attempts.push_back(attempt);
+  };
+  EXPECT_EQ(next(), Move::kSample);
+  lap(Move::kSample, true);
+  EXPECT_EQ(next(), Move::kRepair);
+  lap(Move::kRepair, false);
+  EXPECT_EQ(next(), Move::kRepair);
+  lap(Move::kRepair, false);
+  EXPECT_EQ(next(), Move::kResample);
+  lap(Move::kResample, true);
+  EXPECT_EQ(next(), Move::kRepair);
+  attempts.assign(1, {});  // nothing could be used
+  EXPECT_EQ(next(), Move::kResample);
+}
+
+}  // namespace
+}  // namespace lathe
