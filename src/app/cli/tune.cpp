@@ -21,6 +21,7 @@ struct Flags {
   bool full = false, fresh = false, skip_bad = false;
   int threads = 0;
   double validation = 0.05;
+  std::size_t preview = 0;
   LoraOptions lora;
   TrainOptions train;
   // Without a flag: what suits the method.
@@ -91,6 +92,23 @@ class TrainView {
   std::chrono::steady_clock::time_point told_;
 };
 
+// The first examples as the model will see them: green (or in brackets) what is trained.
+void preview(const App& app, const Tokenizer& tokenizer, const Lessons& data, std::size_t count) {
+  for (const Lesson& lesson : std::span(data.lessons).first(std::min(count, data.lessons.size()))) {
+    const Example& example = lesson.example;
+    std::string text;
+    for (std::size_t i = 0; i < example.tokens.size(); ++i) {
+      const bool trained = example.trained[i] != 0, before = i > 0 && example.trained[i - 1] != 0;
+      if (trained && !before) text += app.color ? "\x1b[32m" : "⟦";
+      if (!trained && before) text += app.color ? "\x1b[0m" : "⟧";
+      text += tokenizer.piece(example.tokens[i], true);
+    }
+    if (example.trained.back() != 0) text += app.color ? "\x1b[0m" : "⟧";
+    print(fmt::format("line {}: {} tokens, {} trained\n{}\n\n", lesson.line, example.tokens.size(),
+                      trained_tokens(example), make_valid_utf8(text)));
+  }
+}
+
 std::vector<Example> examples_of(std::vector<Lesson>&& lessons) {
   std::vector<Example> examples;
   for (Lesson& lesson : lessons) examples.push_back(std::move(lesson.example));
@@ -107,9 +125,15 @@ Result<int> tune(const App& app, Flags& flags) {
             TuneModel::load(base, flags.full ? std::nullopt : std::optional(flags.lora)));
   LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(base));
   LATHE_TRY(const auto tokenizer, Tokenizer::make(std::move(vocabulary)));
-  LATHE_TRY(Lessons data,
-            read_lessons(flags.data, *tokenizer,
-                         {.context = model->blueprint().context, .skip_bad = flags.skip_bad}));
+  LATHE_TRY(const std::string chat_template, base.text_or("tokenizer.chat_template", ""));
+  LATHE_TRY(const LessonReader reader, LessonReader::create(*tokenizer, chat_template,
+                                                            {.context = model->blueprint().context,
+                                                             .skip_bad = flags.skip_bad}));
+  LATHE_TRY(Lessons data, reader.read(flags.data));
+  if (flags.preview != 0) {
+    preview(app, *tokenizer, data, flags.preview);
+    return kExitPassed;
+  }
   std::vector<Lesson> held_out = split_off(data.lessons, flags.validation);
   if (data.lessons.empty())
     return invalid("{}: all of its tasks fell to the validation; --validation 0 keeps them",
@@ -164,8 +188,16 @@ void add_tune(CLI::App& cli, App& app, Action& action) {
   CLI::App* command = cli.add_subcommand("tune", "Fine-tune a model on your own data");
   TrainOptions& train = flags->train;
   command->add_option("MODEL", flags->model, "A GGUF file")->required();
-  command->add_option("DATA", flags->data, "JSON lines: {\"prompt\", \"completion\"}")->required();
+  command
+      ->add_option("DATA", flags->data,
+                   "JSON lines: chats (messages), prompt and completion, alpaca, ShareGPT or text")
+      ->required();
   command->add_option("--out", flags->out, "The file to write")->required();
+  command
+      ->add_option("--preview", flags->preview,
+                   "Show so many examples with what is trained of them, and train nothing")
+      ->expected(0, 1)
+      ->default_str("3");
   command->add_flag("--full", flags->full, "Train every weight; OUT is a model");
   std::vector<std::string> targets(lora_targets().begin(), lora_targets().end());
   command->add_option("--rank", flags->lora.rank, "Of the adapter")

@@ -1,23 +1,30 @@
-// Training data: JSON lines of several shapes → token ids with what is trained of them. One line is
-// one example:
-//   {"prompt": "…", "completion": "…"}   raw text; the completion and its end token are trained
-// Errors name the line. Pure but for reading the file.
+// Training data: JSON lines of several shapes → token ids with what is trained of them.
+//   {"messages": [{"role", "content", "tool_calls"…}…], "tools"?}   the turns of the assistant
+//   {"prompt", "completion"}                                        raw text; the completion
+//   {"instruction", "input"?, "output"}                             alpaca: the output
+//   {"conversations": [{"from", "value"}…]}                         ShareGPT: the turns of "gpt"
+//   {"text"}                                                        raw text: all of it
+// "task" in a line says which lines belong together. Conversations are rendered by the model's own
+// chat template, by the code that the server answers with; what is trained of a turn is what the
+// model would have to write: from the end of the prompt to the token that ends the turn. Errors
+// name the line. Pure but for reading the file; one thread.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "ground/base/file.h"
-#include "ground/base/result.h"
-#include "infer/text/tokenizer.h"
+#include "ground/base/json.h"
+#include "infer/text/chat_template.h"
 #include "infer/tune/network.h"
 
 namespace lathe {
 
 struct LessonOptions {
-  std::size_t context = 0;  // longer examples are left out and counted
-  bool skip_bad = false;    // lines that can't be read are left out and counted
+  std::size_t context = 0;  // longer examples are left out, never cut
+  bool skip_bad = false;    // lines that can't be read are left out
 };
 
 struct Lesson {
@@ -29,15 +36,38 @@ struct Lesson {
 struct Lessons {
   std::vector<Lesson> lessons;
   std::size_t lines = 0, duplicates = 0, too_long = 0, bad = 0;
-  std::vector<std::string> notes;  // what was left out and why, for a person
-  std::string digest;              // of the file
+  std::vector<std::string> notes;  // what was left out and why, the first of each kind
+  std::string digest;              // of all that was read
 };
 
-Result<Lessons> read_lessons(const fs::path& path, const Tokenizer& tokenizer,
-                             const LessonOptions& options);
+class LessonReader {
+ public:
+  // chat_template: the model's; "": it has none, and conversations are refused. The tokenizer must
+  // outlive the reader.
+  static Result<LessonReader> create(const Tokenizer& tokenizer, const std::string& chat_template,
+                                     LessonOptions options);
 
-// Moves whole tasks to the second list until it has about `share` of them. Which ones depends on
-// the tasks alone.
+  Result<Lessons> read(const fs::path& path) const;
+  // Values in memory; `place` stands before the number of a line in messages.
+  Result<Lessons> read(std::span<const std::string_view> lines, const std::string& place) const;
+  // One line. Usually one example; more where a template shows earlier turns differently.
+  Result<std::vector<Lesson>> read_line(const Json& line) const;
+
+ private:
+  LessonReader(const Tokenizer& tokenizer, LessonOptions options)
+      : tokenizer_(&tokenizer), options_(options) {}
+  Result<std::vector<Example>> completion(const Json& line) const;
+  Result<std::vector<Example>> plain(const Json& line) const;
+  Result<std::vector<Example>> conversation(const Json& messages, const Json& tools) const;
+  Result<std::vector<TokenId>> render(const Json& messages, const Json& tools, bool prompt) const;
+
+  const Tokenizer* tokenizer_;
+  std::optional<ChatTemplate> template_;
+  LessonOptions options_;
+};
+
+// Moves whole tasks to the returned list: about `share` of them. Which ones depends on the tasks
+// alone.
 std::vector<Lesson> split_off(std::vector<Lesson>& lessons, double share);
 
 }  // namespace lathe

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "ground/sys/machine.h"
+#include "infer/formats/gguf_writer.h"
 #include "infer/models/vocabulary.h"
 
 namespace lathe {
@@ -102,6 +103,48 @@ Outcome alone(Loaded& loaded, const GenerationRequest& request, EngineOptions op
   return outcomes.begin()->second;
 }
 
+// Random, large enough to change every answer, on all layers that the model has.
+std::shared_ptr<const Adapter> random_adapter(const Loaded& loaded, unsigned seed) {
+  static const TempDir directory = *TempDir::make();
+  const Blueprint& blueprint = loaded.model->blueprint();
+  const AttentionSpec& attention = blueprint.layers.front().attention;
+  const std::size_t width = blueprint.embedding, hidden = blueprint.layers.front().ffn.hidden;
+  const std::size_t q = attention.heads * attention.head_dim;
+  const std::size_t kv = attention.kv_heads * attention.head_dim;
+  const std::pair<std::size_t, std::size_t> shapes[] = {
+      {q, width},      {kv, width},     {kv, width},    {width, q},
+      {hidden, width}, {hidden, width}, {width, hidden}};
+  const bool dense = blueprint.layers.front().ffn.experts == 0;
+  const std::uint64_t rank = 1 + seed % 20;
+  const fs::path path = directory.path() / "adapter.gguf";
+  auto writer = *GgufWriter::create(path);
+  writer.add("general.type", std::string("adapter"));
+  writer.add("general.architecture", blueprint.architecture);
+  writer.add("adapter.type", std::string("lora"));
+  writer.add("adapter.lora.alpha", 2.0 * static_cast<double>(rank));
+  std::vector<std::size_t> sizes;
+  for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer)
+    for (std::size_t part = 0; part < (dense ? 7u : 4u); ++part) {
+      const auto [rows, k] = shapes[part];
+      const std::string name = fmt::format("blk.{}.{}.weight", layer, kLinearParts[part]);
+      const std::uint64_t a[] = {k, rank}, b[] = {rank, rows};
+      writer.add_tensor(name + ".lora_a", TensorType::kF32, a);
+      writer.add_tensor(name + ".lora_b", TensorType::kF32, b);
+      sizes.insert(sizes.end(), {k * rank, rank * rows});
+    }
+  EXPECT_TRUE(writer.begin_data());
+  std::mt19937 random(seed);
+  for (const std::size_t size : sizes) {
+    std::vector<float> values(size);
+    for (float& value : values) value = static_cast<float>(random() % 2001) / 10000 - 0.1f;
+    EXPECT_TRUE(writer.write(std::as_bytes(std::span(values))));
+  }
+  EXPECT_TRUE(writer.finish());
+  auto adapter = Adapter::load(*Gguf::open(path), blueprint);
+  EXPECT_TRUE(adapter) << adapter.error().message;
+  return *adapter;
+}
+
 class SameBits : public testing::TestWithParam<std::tuple<const char*, KvType>> {};
 
 // A previous version of an answer: pieces of it replaced, put in, left out.
@@ -117,7 +160,8 @@ std::vector<TokenId> draft_of(const std::vector<TokenId>& answer, std::mt19937& 
 }
 
 // Random schedules: requests come while others run, prompts share prefixes, steps are cut anywhere,
-// answers have drafts, right and wrong ones.
+// answers have drafts, right and wrong ones, and of each prompt there are two: some with one
+// adapter, some with another, some with none, over the same prefixes.
 TEST_P(SameBits, InRandomSchedules) {
   const auto& [name, kv] = GetParam();
   Loaded loaded(name);
@@ -125,12 +169,19 @@ TEST_P(SameBits, InRandomSchedules) {
   const std::vector<TokenId> shared = random_prompt(random, 150);
   std::vector<GenerationRequest> requests;
   std::vector<Outcome> expected;
+  const std::shared_ptr<const Adapter> adapters[] = {nullptr, random_adapter(loaded, 1),
+                                                     random_adapter(loaded, 17)};
   for (std::uint64_t i = 0; i < 24; ++i) {
     std::vector<TokenId> prompt(shared.begin(),
                                 shared.begin() + static_cast<std::ptrdiff_t>(random() % 150));
     for (const TokenId id : random_prompt(random, 1 + random() % 60)) prompt.push_back(id);
+    if (i % 3 != 0) prompt = requests.back().prompt;
     requests.push_back(request_of(std::move(prompt), 1 + random() % 12, i));
+    requests.back().adapter = adapters[i % 3];
     expected.push_back(alone(loaded, requests.back(), {.kv = kv}));
+    if (i % 3 != 0) {
+      EXPECT_NE(expected[i].logprobs[9], expected[i - 1].logprobs[9]);
+    }
   }
   std::size_t accepted = 0, rejected = 0;
   for (int schedule = 0; schedule < 26; ++schedule) {
