@@ -9,6 +9,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "ground/sys/machine.h"
 #include "infer/models/vocabulary.h"
 #include "infer/tune/output.h"
 #include "infer/tune/trainer.h"
@@ -115,40 +116,124 @@ std::vector<Example> examples_of(std::vector<Lesson>&& lessons) {
   return examples;
 }
 
+// What a training starts with.
+struct Prepared {
+  std::unique_ptr<Gguf> base;
+  std::unique_ptr<TuneModel> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  Lessons data;
+};
+
+Result<Prepared> prepare(const Flags& flags) {
+  LATHE_TRY(Gguf base, Gguf::open(flags.model));
+  Prepared prepared;
+  prepared.base = std::make_unique<Gguf>(std::move(base));
+  const auto lora = flags.full ? std::nullopt : std::optional(flags.lora);
+  LATHE_TRY(prepared.model, TuneModel::load(*prepared.base, lora));
+  LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(*prepared.base));
+  LATHE_TRY(prepared.tokenizer, Tokenizer::make(std::move(vocabulary)));
+  LATHE_TRY(const std::string chat_template, prepared.base->text_or("tokenizer.chat_template", ""));
+  LATHE_TRY(const LessonReader reader,
+            LessonReader::create(
+                *prepared.tokenizer, chat_template,
+                {.context = prepared.model->blueprint().context, .skip_bad = flags.skip_bad}));
+  LATHE_TRY(prepared.data, reader.read(flags.data));
+  return prepared;
+}
+
+// Activations of all layers are kept where half of the free memory holds them; else they are
+// computed twice, which changes no bit.
+Status choose_checkpointing(const Flags& flags, const TuneModel& model, std::size_t threads,
+                            const std::vector<Lesson>& lessons, TrainOptions& options) {
+  std::size_t longest = 0;
+  for (const Lesson& lesson : lessons) longest = std::max(longest, lesson.example.tokens.size());
+  NetworkOptions network{.max_tokens = std::max(longest, options.micro_tokens),
+                         .longest = longest,
+                         .checkpointing = false};
+  const std::uint64_t left = read_machine().memory_left().value_or(std::uint64_t{4} << 30);
+  options.gradient_checkpointing = Network::bytes(model, threads, network) > left / 2;
+  network.checkpointing = options.gradient_checkpointing;
+  const std::uint64_t needed = Network::bytes(model, threads, network);
+  if (needed <= left) return {};
+  return fail(ErrorKind::kUnavailable,
+              "{}: a training step of {} tokens takes {} of memory, and {} are left; give "
+              "--micro-batch less, or leave long examples out",
+              flags.model, network.max_tokens, format_bytes(needed), format_bytes(left));
+}
+
+// What a killed process was writing when it was killed: the checkpoint's name and six random
+// characters. (Not what a person may have called ".backup".)
+void remove_partial_files(const fs::path& checkpoint) {
+  std::error_code error;
+  const fs::path directory = checkpoint.has_parent_path() ? checkpoint.parent_path() : ".";
+  const std::string start = checkpoint.filename().string() + ".";
+  const auto random = [](char c) {
+    return std::isdigit(static_cast<unsigned char>(c)) != 0 ||
+           std::isupper(static_cast<unsigned char>(c)) != 0;
+  };
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.size() == start.size() + 6 && name.starts_with(start) &&
+        std::any_of(name.begin() + static_cast<std::ptrdiff_t>(start.size()), name.end(), random))
+      fs::remove(entry.path(), error);
+  }
+}
+
+void tell_data(const App& app, const Prepared& prepared, std::size_t held_out) {
+  const Lessons& data = prepared.data;
+  for (const std::string& note : data.notes) fmt::print(stderr, "left out: {}\n", note);
+  if (app.json) return;
+  fmt::print(stderr,
+             "{} lines: {} examples to learn, {} to validate; left out: {} duplicates, {} too "
+             "long, {} bad\n{} trained parameters\n",
+             data.lines, data.lessons.size(), held_out, data.duplicates, data.too_long, data.bad,
+             prepared.model->parameters().count());
+}
+
+void tell_result(const App& app, const std::string& out, const TrainReport& report) {
+  const CurvePoint& last = report.curve.back();
+  if (app.json) {
+    Json line{{"out", out},
+              {"steps", report.steps},
+              {"tokens", report.tokens},
+              {"loss", last.loss},
+              {"early", report.early},
+              {"resumed_at", report.resumed_at},
+              {"seconds", report.seconds}};
+    if (report.best_validation) {
+      line["validation_loss"] = *report.best_validation;
+      line["best_step"] = report.best_step;
+    }
+    return print_json(line);
+  }
+  print(fmt::format("{}: {} steps{}, {} tokens, loss {:.4f}{}\n", out, report.steps,
+                    report.early ? " (ended early: validation got no better)" : "", report.tokens,
+                    last.loss,
+                    report.best_validation ? fmt::format(", validation {:.4f} (of step {})",
+                                                         *report.best_validation, report.best_step)
+                                           : ""));
+}
+
 Result<int> tune(const App& app, Flags& flags) {
   choose_defaults(flags);
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY(flags.train.shape, parse_rate_shape(flags.schedule));
   LATHE_TRY(flags.train.checkpoint_every, parse_duration(flags.checkpoint_every));
-  LATHE_TRY(const Gguf base, Gguf::open(flags.model));
-  LATHE_TRY(auto model,
-            TuneModel::load(base, flags.full ? std::nullopt : std::optional(flags.lora)));
-  LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(base));
-  LATHE_TRY(const auto tokenizer, Tokenizer::make(std::move(vocabulary)));
-  LATHE_TRY(const std::string chat_template, base.text_or("tokenizer.chat_template", ""));
-  LATHE_TRY(const LessonReader reader, LessonReader::create(*tokenizer, chat_template,
-                                                            {.context = model->blueprint().context,
-                                                             .skip_bad = flags.skip_bad}));
-  LATHE_TRY(Lessons data, reader.read(flags.data));
+  LATHE_TRY(Prepared prepared, prepare(flags));
+  Lessons& data = prepared.data;
   if (flags.preview != 0) {
-    preview(app, *tokenizer, data, flags.preview);
+    preview(app, *prepared.tokenizer, data, flags.preview);
     return kExitPassed;
   }
+  TrainOptions options = flags.train;
+  LATHE_TRY_STATUS(choose_checkpointing(flags, *prepared.model, static_cast<std::size_t>(threads),
+                                        data.lessons, options));
   std::vector<Lesson> held_out = split_off(data.lessons, flags.validation);
   if (data.lessons.empty())
     return invalid("{}: all of its tasks fell to the validation; --validation 0 keeps them",
                    flags.data);
-  for (const std::string& note : data.notes) fmt::print(stderr, "left out: {}\n", note);
-  if (!app.json)
-    fmt::print(stderr,
-               "{} lines: {} examples to learn, {} to validate; left out: {} duplicates, {} too "
-               "long, {} bad\n{} trained parameters\n",
-               data.lines, data.lessons.size(), held_out.size(), data.duplicates, data.too_long,
-               data.bad, model->parameters().count());
-
+  tell_data(app, prepared, held_out.size());
   LATHE_TRY(const std::string base_hash, sha256_file(flags.model));
-  ThreadTeam team(threads);
-  TrainOptions options = flags.train;
   options.checkpoint = flags.out + ".checkpoint";
   options.fingerprint = fingerprint(flags, base_hash, data.digest);
   options.stop = app.stop;
@@ -156,10 +241,12 @@ Result<int> tune(const App& app, Flags& flags) {
   options.progress = [&view](const TrainProgress& now) { view.update(now); };
   options.warn = [](const std::string& text) { fmt::print(stderr, "warning: {}\n", text); };
   std::error_code ignored;
+  remove_partial_files(options.checkpoint);
   if (flags.fresh) fs::remove(options.checkpoint, ignored);
-  LATHE_TRY(auto trainer,
-            Trainer::create(*model, team, best_kernel_table(), examples_of(std::move(data.lessons)),
-                            examples_of(std::move(held_out)), options));
+  ThreadTeam team(threads);
+  LATHE_TRY(auto trainer, Trainer::create(*prepared.model, team, best_kernel_table(),
+                                          examples_of(std::move(data.lessons)),
+                                          examples_of(std::move(held_out)), options));
   LATHE_TRY(const TrainReport report, trainer->run());
   if (report.stopped) {
     fmt::print(stderr, "\nstopped at step {} of {}; the same command goes on\n", report.steps,
@@ -167,17 +254,12 @@ Result<int> tune(const App& app, Flags& flags) {
     return kExitStopped;
   }
   if (flags.full)
-    LATHE_TRY_STATUS(write_trained_model(base, *model, flags.out));
+    LATHE_TRY_STATUS(write_trained_model(*prepared.base, *prepared.model, flags.out));
   else
-    LATHE_TRY_STATUS(write_adapter_files(*model, flags.lora, flags.model, flags.out));
+    LATHE_TRY_STATUS(write_adapter_files(*prepared.model, flags.lora, flags.model, flags.out));
+  LATHE_TRY_STATUS(write_loss_plot(report.curve, flags.out));
   fs::remove(options.checkpoint, ignored);
-  if (!app.json)
-    print(fmt::format("{}: {} steps, {} tokens, loss {:.4f}{}\n", flags.out, report.steps,
-                      report.tokens, report.curve.back().loss,
-                      report.best_validation
-                          ? fmt::format(", validation {:.4f} (of step {})", *report.best_validation,
-                                        report.best_step)
-                          : ""));
+  tell_result(app, flags.out, report);
   return kExitPassed;
 }
 

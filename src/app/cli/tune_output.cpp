@@ -48,4 +48,48 @@ Status write_adapter_files(const TuneModel& model, const LoraOptions& lora, cons
   return write_file_atomic(directory / "adapter_config.json", dump_json(config, 2) + "\n");
 }
 
+Status write_loss_plot(std::span<const CurvePoint> curve, const fs::path& out) {
+  constexpr double kWidth = 720, kHeight = 360, kLeft = 50, kRight = 12, kTop = 16, kBottom = 34;
+  constexpr double kMean = 0.9;  // that much of the running mean stays
+  double most = 0;
+  for (const CurvePoint& point : curve)
+    most = std::max({most, point.loss, point.validation.value_or(0)});
+  most = most > 0 ? most * 1.05 : 1;
+  const double tokens = std::max<double>(1, static_cast<double>(curve.back().tokens));
+  const auto x = [&](const CurvePoint& point) {
+    return kLeft + static_cast<double>(point.tokens) / tokens * (kWidth - kLeft - kRight);
+  };
+  const auto y = [&](double loss) {
+    return kHeight - kBottom - loss / most * (kHeight - kTop - kBottom);
+  };
+  std::string each, mean, dots, grid;
+  double running = curve.front().loss;
+  for (const CurvePoint& point : curve) {
+    running = kMean * running + (1 - kMean) * point.loss;
+    each += fmt::format("{:.1f},{:.1f} ", x(point), y(point.loss));
+    mean += fmt::format("{:.1f},{:.1f} ", x(point), y(running));
+    if (point.validation)
+      dots += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"#c2410c\"/>\n",
+                          x(point), y(*point.validation));
+  }
+  for (int i = 0; i <= 4; ++i) {
+    const double loss = most * i / 4;
+    grid += fmt::format(
+        "<path d=\"M{0} {1:.1f}H{2}\" stroke=\"#ddd\"/><text x=\"{3}\" y=\"{4:.1f}\" "
+        "text-anchor=\"end\">{5:.2f}</text>\n",
+        kLeft, y(loss), kWidth - kRight, kLeft - 6, y(loss) + 4, loss);
+  }
+  const std::string svg = fmt::format(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" "
+      "font-family=\"sans-serif\" "
+      "font-size=\"12\">\n<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n{2}"
+      "<polyline points=\"{3}\" fill=\"none\" stroke=\"#bfd3ea\"/>\n"
+      "<polyline points=\"{4}\" fill=\"none\" stroke=\"#1d4ed8\" stroke-width=\"1.5\"/>\n{5}"
+      "<text x=\"{6}\" y=\"{7}\">loss of a trained token (nats) over {8} tokens; points: "
+      "validation</text>\n</svg>\n",
+      kWidth, kHeight, grid, each, mean, dots, kLeft, kHeight - 10, curve.back().tokens);
+  fs::path path = out;
+  return write_file_atomic(path.replace_extension(".loss.svg"), svg);
+}
+
 }  // namespace lathe

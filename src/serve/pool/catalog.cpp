@@ -1,6 +1,7 @@
 #include "serve/pool/catalog.h"
 
 #include <algorithm>
+#include <fstream>
 
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
@@ -18,6 +19,15 @@ std::optional<std::string> model_name(const std::string& stem) {
   const std::string number = stem.substr(of - 5, 5);
   if (stem[of - 6] != '-' || number.find_first_not_of("0123456789") != number.npos) return stem;
   return number == "00001" ? std::optional(stem.substr(0, of - 6)) : std::nullopt;
+}
+
+// By its first bytes, where every writer has it: opening each file's header would take seconds.
+bool is_adapter(const fs::path& path) {
+  std::string head(std::size_t{64} << 10, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(head.data(), static_cast<std::streamsize>(head.size()));
+  head.resize(static_cast<std::size_t>(file.gcount()));
+  return head.starts_with("GGUF") && head.find("adapter.type") != head.npos;
 }
 
 bool is_below(const fs::path& path, const fs::path& directory) {
@@ -134,6 +144,10 @@ Result<Catalog> Catalog::read(const std::vector<fs::path>& places) {
 }
 
 Status Catalog::add(CatalogModel model) {
+  if (is_adapter(model.file)) {
+    adapters_.push_back({model.name, model.file});
+    return {};
+  }
   if (named(model.name) != nullptr) {
     return invalid("the model '{}' is there twice: {} and {}", model.name,
                    named(model.name)->file.string(), model.file.string());
@@ -229,6 +243,16 @@ const CatalogModel* Catalog::find(std::string_view asked) const {
   // Ollama's clients put a tag behind the name.
   if (asked.ends_with(":latest")) return find(asked.substr(0, asked.size() - 7));
   return nullptr;
+}
+
+NamedModel Catalog::find_adapted(std::string_view asked) const {
+  if (const CatalogModel* model = find(asked)) return {.model = model};
+  const std::size_t plus = asked.rfind('+');
+  if (plus == asked.npos) return {};
+  const CatalogModel* model = find(asked.substr(0, plus));
+  const auto adapter = std::ranges::find(adapters_, asked.substr(plus + 1), &CatalogAdapter::name);
+  if (model == nullptr || adapter == adapters_.end()) return {};
+  return {model, &*adapter};
 }
 
 const CatalogModel* Catalog::fallback() const {

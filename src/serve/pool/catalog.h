@@ -22,6 +22,13 @@
 
 namespace lathe {
 
+// A LoRA adapter, a GGUF file beside the models: asked for as MODEL+NAME, of any model that it
+// fits.
+struct CatalogAdapter {
+  std::string name;
+  fs::path file;
+};
+
 struct CatalogModel {
   std::string name;
   fs::path file;
@@ -34,6 +41,13 @@ struct CatalogModel {
   Sampling sampling = {};
 };
 
+// What a name stands for: a model, perhaps with an adapter.
+struct NamedModel {
+  const CatalogModel* model = nullptr;  // nullptr: there is none of that name
+  const CatalogAdapter* adapter = nullptr;
+  std::string name() const { return adapter ? model->name + "+" + adapter->name : model->name; }
+};
+
 class Catalog {
  public:
   // `place` is a directory or one GGUF file. A link that leads out of the directory is left out,
@@ -43,8 +57,10 @@ class Catalog {
   static Result<Catalog> read(const std::vector<fs::path>& places);
 
   const std::vector<CatalogModel>& models() const { return models_; }  // by name
-  const CatalogModel* find(std::string_view asked) const;              // by name, then by alias
-  const CatalogModel* fallback() const;  // of models.toml; nullptr: none
+  const std::vector<CatalogAdapter>& adapters() const { return adapters_; }
+  const CatalogModel* find(std::string_view asked) const;  // by name, then by alias
+  NamedModel find_adapted(std::string_view asked) const;   // the same, and MODEL+ADAPTER
+  const CatalogModel* fallback() const;                    // of models.toml; nullptr: none
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
@@ -54,6 +70,7 @@ class Catalog {
   CatalogModel* named(std::string_view name);
 
   std::vector<CatalogModel> models_;
+  std::vector<CatalogAdapter> adapters_;
   std::string fallback_;
   std::vector<std::string> notes_;
 };

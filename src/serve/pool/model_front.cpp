@@ -146,7 +146,8 @@ std::string_view call_opener(AnswerFormat format) {
 
 }  // namespace
 
-Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model) {
+Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
+                                                     const std::vector<CatalogAdapter>& adapters) {
   std::unique_ptr<ModelFront> front(new ModelFront());
   front->catalog_ = model;
   LATHE_TRY(Gguf file, Gguf::open(model.file));
@@ -168,7 +169,29 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model) 
     return at(model.name, status.error());
   LATHE_TRY(front->identity_, identity_of(*front->file_));
   front->info_ = info_of(*front);
+  front->load_adapters(adapters);
   return front;
+}
+
+void ModelFront::load_adapters(const std::vector<CatalogAdapter>& adapters) {
+  for (const CatalogAdapter& adapter : adapters) {
+    Result<std::shared_ptr<const Adapter>> loaded;
+    if (const auto file = Gguf::open(adapter.file))
+      loaded = Adapter::load(*file, blueprint_);
+    else
+      loaded = std::unexpected(file.error());
+    if (loaded) adapter_bytes_ += (*loaded)->bytes();
+    adapters_.emplace(adapter.name, std::move(loaded));
+  }
+}
+
+Result<std::shared_ptr<const Adapter>> ModelFront::adapter(const std::string& name) const {
+  const auto found = adapters_.find(name);
+  if (found != adapters_.end() && found->second) return *found->second;
+  const std::string why = found == adapters_.end() ? "" : ": " + found->second.error().message;
+  return std::unexpected(Error{ErrorKind::kInvalid,
+                               fmt::format("'{}' has no adapter '{}'{}", catalog_.name, name, why),
+                               "model_not_found"});
 }
 
 Result<std::vector<PromptPart>> ModelFront::render(const Request& request) const {

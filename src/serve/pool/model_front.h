@@ -3,6 +3,7 @@
 // open; any thread. (An AnswerBuilder belongs to one request and one thread.)
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,8 @@ struct Prepared {
 class ModelFront {
  public:
   // Errors name the file.
-  static Result<std::unique_ptr<ModelFront>> open(const CatalogModel& model);
+  static Result<std::unique_ptr<ModelFront>> open(const CatalogModel& model,
+                                                  const std::vector<CatalogAdapter>& adapters = {});
 
   const CatalogModel& catalog() const { return catalog_; }
   const Gguf& file() const { return *file_; }
@@ -36,6 +38,10 @@ class ModelFront {
   KvType kv() const { return kv_; }
   // Name, sizes, template: what does not change.
   const ModelInfo& info() const { return info_; }
+  // Those of the catalog's adapters that fit stay in memory with the front; asking for another says
+  // why it does not.
+  Result<std::shared_ptr<const Adapter>> adapter(const std::string& name) const;
+  std::uint64_t adapter_bytes() const { return adapter_bytes_; }
   // Changes whenever the file does: size, time and samples of its bytes.
   const std::string& identity() const { return identity_; }
 
@@ -51,6 +57,7 @@ class ModelFront {
 
  private:
   ModelFront() = default;
+  void load_adapters(const std::vector<CatalogAdapter>& adapters);
   Status constrain(const Request& request, Prepared& prepared) const;
   Result<std::vector<PromptPart>> render(const Request& request) const;
 
@@ -65,6 +72,8 @@ class ModelFront {
   KvType kv_ = KvType::kF16;
   ModelInfo info_;
   std::string identity_;
+  std::map<std::string, Result<std::shared_ptr<const Adapter>>> adapters_;
+  std::uint64_t adapter_bytes_ = 0;
 };
 
 // Puts the replies of one request together from the engine's events.

@@ -104,7 +104,8 @@ HostStatus Pool::status() const {
 }
 
 Result<std::string> Pool::resolve(std::string_view asked) const {
-  if (const CatalogModel* model = catalog_.find(asked)) return model->name;
+  if (const NamedModel named = catalog_.find_adapted(asked); named.model != nullptr)
+    return named.name();
   const CatalogModel* fallback = catalog_.fallback();
   if (is_cloud_name(asked)) {
     // Nothing is loaded for a name that only stands for "some model".
@@ -127,15 +128,14 @@ Result<std::string> Pool::resolve(std::string_view asked) const {
 
 Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) {
   const std::scoped_lock lock(fronts_mutex_);
-  std::shared_ptr<const ModelFront>& known = fronts_[model];
-  if (known) return known;
-  const auto found = std::ranges::find(catalog_.models(), model, &CatalogModel::name);
-  if (found == catalog_.models().end()) {
-    fronts_.erase(model);
+  const CatalogModel* found = catalog_.find_adapted(model).model;
+  if (found == nullptr) {
     return std::unexpected(Error{ErrorKind::kNotFound, fmt::format("there is no model '{}'", model),
                                  "model_not_found"});
   }
-  auto opened = ModelFront::open(*found);
+  std::shared_ptr<const ModelFront>& known = fronts_[found->name];
+  if (known) return known;
+  auto opened = ModelFront::open(*found, catalog_.adapters());
   if (!opened) {
     return std::unexpected(Error{opened.error().kind, opened.error().message, "model_load_failed"});
   }
@@ -148,8 +148,8 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
 Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
                                             std::function<void(Status)> on_loaded) {
   auto job = std::make_unique<PoolJob>();
-  job->model = model;
   LATHE_TRY(job->front, front(model));
+  job->model = job->front->catalog().name;
   job->kv_bytes = PoolLoop::block_bytes(*job->front, options_);
   job->on_loaded = std::move(on_loaded);
   return job;
@@ -157,8 +157,8 @@ Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
 
 Result<std::unique_ptr<PoolJob>> Pool::prepare(const std::string& model, const Request& request) {
   auto job = std::make_unique<PoolJob>();
-  job->model = model;
   LATHE_TRY(job->front, front(model));
+  job->model = job->front->catalog().name;
   LATHE_TRY(const Footprint bytes, PoolLoop::footprint_of(*job->front, options_));
   LATHE_TRY(
       job->prepared,
@@ -166,6 +166,9 @@ Result<std::unique_ptr<PoolJob>> Pool::prepare(const std::string& model, const R
                                                                 ? job->front->catalog().max_tokens
                                                                 : options_.max_tokens)));
   GenerationRequest& generation = job->prepared.generation;
+  if (const CatalogAdapter* adapter = catalog_.find_adapted(model).adapter) {
+    LATHE_TRY(generation.adapter, job->front->adapter(adapter->name));
+  }
   if (generation.candidates > options_.sequences) {
     return std::unexpected(Error{ErrorKind::kInvalid,
                                  fmt::format("n is {}; 1 to {} answers to one request are possible",
@@ -179,7 +182,7 @@ Result<std::unique_ptr<PoolJob>> Pool::prepare(const std::string& model, const R
     const std::size_t whole = (prompt + generation.max_tokens + kChunk - 1) / kChunk;
     return (whole + (n - 1) * (whole - prompt / kChunk) + (n > 1 ? 1 : 0)) * block;
   };
-  const std::uint64_t own = bytes.weights + bytes.scratch;
+  const std::uint64_t own = bytes.weights + bytes.scratch + job->front->adapter_bytes();
   const std::uint64_t most = options_.memory - std::min(options_.memory, own);
   // A limit that nobody asked for gives way to the memory there is.
   if (request.max_tokens == 0) {
@@ -237,7 +240,6 @@ ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> input
   const Id id = next_id_.fetch_add(1);
   auto job = std::make_unique<PoolJob>();
   job->id = id;
-  job->model = model;
   job->on_embeddings = std::move(on_embeddings);
   const auto refuse = [&](Error error) {
     loop_.count_refused();
@@ -247,6 +249,12 @@ ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> input
   auto opened = front(model);
   if (!opened) return refuse(opened.error());
   job->front = *opened;
+  job->model = job->front->catalog().name;
+  if (catalog_.find_adapted(model).adapter != nullptr)
+    return refuse({ErrorKind::kInvalid,
+                   "embeddings are made without an adapter; ask the model "
+                   "itself",
+                   "unsupported_value"});
   std::size_t longest = 0;
   for (TextInput& input : inputs) {
     auto tokens = input.ids.empty() ? job->front->tokenizer().encode(input.text, true, false)
@@ -310,10 +318,10 @@ Status Pool::load(const std::string& model) {
 }
 
 Status Pool::unload(const std::string& model) {
-  LATHE_TRY_STATUS(front(model));
+  LATHE_TRY(const auto opened, front(model));
   auto done = std::make_shared<std::promise<Status>>();
   auto result = done->get_future();
-  post([this, model, done] { done->set_value(loop_.unload(model)); });
+  post([this, name = opened->catalog().name, done] { done->set_value(loop_.unload(name)); });
   return result.get();
 }
 

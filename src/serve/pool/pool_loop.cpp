@@ -132,6 +132,10 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
     LATHE_CHECK(bytes.has_value());  // or the pool would have no front
     place.front = job->front;
     place.bytes = {bytes->weights, bytes->scratch};
+    // Adapters stay with the front, whether the model is in memory or not.
+    adapter_bytes_ += place.front->adapter_bytes();
+    if (place.front->adapter_bytes() != 0)
+      memory_.book(place.model.name + "+", {place.front->adapter_bytes(), 0});
   }
   place.waiting.push_back(std::move(job));
 }
@@ -175,7 +179,8 @@ void PoolLoop::plan_memory() {
   const auto waits = [](auto& row) { return row.second->oldest_waiting() != nullptr; };
   for (auto& [name, place] : places_) place->held = false;
   if (std::ranges::none_of(places_, waits)) return;
-  ResidencyState state{.limit = memory_.limit(), .models = {}};
+  ResidencyState state{.limit = memory_.limit() - std::min(memory_.limit(), adapter_bytes_),
+                       .models = {}};
   for (auto& [name, place] : places_) {
     if (!place->front) continue;
     ResidencyModel model;

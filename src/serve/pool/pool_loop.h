@@ -105,6 +105,7 @@ class PoolLoop {
   std::function<void(std::function<void()>)> post_;
   ThreadTeam team_;
   MemoryBudget memory_;
+  std::uint64_t adapter_bytes_ = 0;  // of all fronts
   KvBudget kv_;
   std::map<std::string, std::unique_ptr<Place>> places_;
   std::uint64_t uses_ = 0;

@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "infer/formats/gguf_writer.h"
 #include "serve/pool/local_worker.h"
 
 namespace lathe {
@@ -410,6 +411,57 @@ TEST(LocalWorker, AsksThePoolAndStops) {
   Request request = request_of("hello", 30'000);
   request.time_limit = Milliseconds(30);
   EXPECT_EQ(worker.complete(request, stop, {}).error().kind, ErrorKind::kTimeout);
+}
+
+// An adapter file beside the models: MODEL+ADAPTER answers with it, the model itself as ever, in
+// turn and side by side over one prompt, and its bytes are booked.
+TEST(Pool, AdaptersAreAskedForByNameAndLeaveTheModelAsItIs) {
+  const TempDir directory = *TempDir::make();
+  for (const char* name : {"llama-q4_0", "qwen3-q4_k_m"})
+    fs::copy_file(model_file(name), directory.path() / (std::string(name) + ".gguf"));
+  const Gguf base = *Gguf::open(model_file("llama-q4_0"));
+  {
+    const Blueprint blueprint = *read_blueprint(base);
+    auto writer = *GgufWriter::create(directory.path() / "poet.gguf");
+    writer.add("general.type", std::string("adapter"));
+    writer.add("general.architecture", std::string("llama"));
+    writer.add("adapter.type", std::string("lora"));
+    writer.add("adapter.lora.alpha", 4.0);
+    const std::uint64_t a[] = {blueprint.embedding, 4};
+    const std::uint64_t b[] = {4, blueprint.layers[0].ffn.hidden};
+    writer.add_tensor("blk.0.ffn_up.weight.lora_a", TensorType::kF32, a);
+    writer.add_tensor("blk.0.ffn_up.weight.lora_b", TensorType::kF32, b);
+    ASSERT_TRUE(writer.begin_data());
+    for (const auto* shape : {a, b}) {
+      std::vector<float> values(shape[0] * shape[1]);
+      for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = static_cast<float>(i * 7919 % 101) / 200 - 0.25f;
+      ASSERT_TRUE(writer.write(std::as_bytes(std::span(values))));
+    }
+    ASSERT_TRUE(writer.finish());
+  }
+  const Catalog catalog = *Catalog::read(directory.path());
+  ASSERT_EQ(catalog.models().size(), 2u);
+  ASSERT_EQ(catalog.adapters().size(), 1u);
+  const Request request = request_of("the same words for both of them, long enough to be kept", 12);
+  Reply plain;
+  {
+    Pool alone(catalog_of({"llama-q4_0"}), options_of());
+    plain = reply_of(alone, "llama-q4_0", request);
+  }
+  Pool pool(catalog, options_of());
+  EXPECT_EQ(*pool.resolve("llama-q4_0+poet"), "llama-q4_0+poet");
+  EXPECT_FALSE(pool.resolve("llama-q4_0+critic"));
+  EXPECT_FALSE(pool.resolve("poet"));
+  const Reply adapted = reply_of(pool, "llama-q4_0+poet", request);
+  EXPECT_FALSE(same_bits(adapted, plain));
+  EXPECT_TRUE(same_bits(reply_of(pool, "llama-q4_0", request), plain)) << "from a warm cache";
+  std::vector<Asked> both;
+  for (int i = 0; i < 6; ++i)
+    both.push_back(ask(pool, i % 2 == 0 ? "llama-q4_0" : "llama-q4_0+poet", request));
+  for (std::size_t i = 0; i < both.size(); ++i)
+    EXPECT_TRUE(same_bits(both[i].replies.get()->front(), i % 2 == 0 ? plain : adapted)) << i;
+  EXPECT_THAT(error_of(pool, "qwen3-q4_k_m+poet", request), HasSubstr("is an adapter for llama"));
 }
 
 }  // namespace

@@ -45,8 +45,11 @@ Json model_json(const ModelInfo& model) {
 
 ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name) {
   const HostStatus status = host.status();
-  const auto found = std::ranges::find(status.models, name, &ModelInfo::name);
-  if (found != status.models.end()) return *found;
+  // MODEL+ADAPTER is told of as its model.
+  for (const std::string& known : {name, name.substr(0, name.rfind('+'))}) {
+    const auto found = std::ranges::find(status.models, known, &ModelInfo::name);
+    if (found != status.models.end()) return *found;
+  }
   return std::unexpected(
       ApiError{404, fmt::format("there is no model '{}'", name), "model", "model_not_found"});
 }

@@ -1,0 +1,155 @@
+"""Fine-tuning as a user meets it: an adapter and what becomes of it, a training that is killed, and everything that
+can be wrong."""
+import hashlib
+import json
+import pathlib
+import signal
+import subprocess
+import time
+import unittest
+
+from cli_test import Case
+
+MODELS = pathlib.Path(__file__).resolve().parents[1] / "data/models"
+MODEL = MODELS / "llama-q4_0.gguf"
+FACTS = [(f"The colour of box {n} is", f" {'red green blue black white'.split()[n % 5]}{n * 7 % 10}") for n in range(20)]
+
+
+def digest(path):
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+class Tune(Case):
+    def data(self, lines=None, name="data.jsonl"):
+        lines = lines or [{"prompt": p, "completion": c} for p, c in FACTS]
+        return self.write(name, "".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines))
+
+    def tune(self, *args, expect=0):
+        out, err = self.lathe("--json", "tune", *args, expect=expect)
+        return [json.loads(line) for line in out.splitlines()], err
+
+    def refused(self, *args, says):
+        _, err = self.lathe("tune", *args, expect=2)
+        self.assertIn(says, err)
+
+    def test_an_adapter_and_its_uses(self):
+        before = digest(MODEL)
+        lines, _ = self.tune(MODEL, self.data(), "--out", "facts.gguf", "--epochs", "60", "--rate", "1e-2",
+                             "--batch", "200", "--validation", "0")
+        self.assertLess(lines[-1]["loss"], 0.2 * lines[0]["loss"])
+        self.assertEqual(digest(MODEL), before)
+        self.assertFalse((self.dir / "facts.gguf.checkpoint").exists())
+        self.assertIn("<svg", (self.dir / "facts.loss.svg").read_text())
+        config = json.loads((self.dir / "facts.peft/adapter_config.json").read_text())
+        self.assertEqual((config["peft_type"], config["r"], config["lora_alpha"]), ("LORA", 16, 32))
+        # safetensors: 8 bytes of length, a JSON header, the data.
+        raw = (self.dir / "facts.peft/adapter_model.safetensors").read_bytes()
+        size = int.from_bytes(raw[:8], "little")
+        header = json.loads(raw[8:8 + size])
+        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
+        self.assertEqual(max(ends), len(raw) - 8 - size)
+        self.assertIn("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", header)
+        self.lathe("merge", MODEL, "facts.gguf", "merged.gguf", "F32")
+        prompt, answer = FACTS[7]
+        ask = ("--raw", "--temp", "0", "--max-tokens", str(len(answer)))
+        texts = [json.loads(self.lathe("--json", "run", *model, prompt, *ask)[0])["text"]
+                 for model in ((MODEL,), (MODEL, "--adapter", "facts.gguf"), ("merged.gguf",))]
+        self.assertNotEqual(texts[0], answer)
+        self.assertEqual(texts[1:], [answer, answer])
+        self.refused("facts.gguf", "data.jsonl", "--out", "x.gguf", says="general.architecture")
+
+    def test_killed_at_any_moment_it_goes_on_bit_for_bit(self):
+        self.lathe("quantize", MODELS / "llama-q8_0.gguf", "base.gguf", "F32")
+        self.data()
+        command = ("base.gguf", "data.jsonl", "--full", "--epochs", "12", "--batch", "100", "--validation", "0.2",
+                   "--checkpoint-every", "0s")
+        whole, _ = self.tune(*command, "--out", "whole.gguf")
+        for _ in range(3):
+            with subprocess.Popen(self.command() + ["--json", "tune", *command, "--out", "killed.gguf"],
+                                  cwd=self.dir, env=self.environment(), stdout=subprocess.PIPE, text=True) as process:
+                for _ in range(7):
+                    process.stdout.readline()
+                time.sleep(0.01)
+                process.kill()
+        # Another process has it now; some steps after a checkpoint may be computed a second time.
+        rest, _ = self.tune(*command, "--out", "killed.gguf")
+        self.assertGreater(rest[-1]["resumed_at"], 6)
+        by_step = {line["step"]: line for line in whole[:-1]}
+        self.assertLess(len(rest), len(whole))
+        for line in rest[:-1]:
+            for key in ("loss", "gradient_norm", "validation_loss"):
+                self.assertEqual(line.get(key), by_step[line["step"]].get(key), line)
+        self.assertEqual(digest(self.dir / "killed.gguf"), digest(self.dir / "whole.gguf"))
+        self.assertEqual(sorted(p.name for p in self.dir.glob("killed*")), ["killed.gguf", "killed.loss.svg"])
+
+    def test_ctrl_c_keeps_a_checkpoint(self):
+        self.data()
+        command = [MODEL, "data.jsonl", "--out", "a.gguf", "--epochs", "4000", "--batch", "100"]
+        with subprocess.Popen(self.command() + ["--json", "tune", *map(str, command)], cwd=self.dir,
+                              env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as process:
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        self.assertIn("the same command goes on", err)
+        self.assertTrue((self.dir / "a.gguf.checkpoint").exists())
+        # Not for another training, unless it is told to start again.
+        self.refused(MODEL, "data.jsonl", "--out", "a.gguf", "--epochs", "1", says="another training")
+        self.tune(MODEL, "data.jsonl", "--out", "a.gguf", "--epochs", "1", "--fresh")
+
+    def test_preview(self):
+        self.data([{"prompt": "2+2=", "completion": "4"}])
+        out, _ = self.lathe("tune", MODEL, "data.jsonl", "--out", "x.gguf", "--preview", "1")
+        self.assertIn("2+2=⟦4<|endoftext|>⟧", out)
+        self.assertFalse((self.dir / "x.gguf").exists())
+
+    def test_bad_input(self):
+        good = {"prompt": "a", "completion": "b"}
+        self.data([good, "{not json"])
+        self.refused(MODEL, "data.jsonl", "--out", "x.gguf", says="data.jsonl:2: ")
+        lines, err = self.tune(MODEL, "data.jsonl", "--out", "x.gguf", "--skip-bad", "--epochs", "1")
+        self.assertIn("left out: data.jsonl:2: ", err)
+        self.assertEqual(lines[-1]["steps"], 1)
+        self.data([good, {"messages": [{"role": "user", "content": "a"}]}])
+        self.refused(MODEL, "data.jsonl", "--out", "x.gguf", says="data.jsonl:2: there is no turn of the assistant")
+        self.data([good, {"conversations": [{"from": "elf", "value": "a"}]}])
+        self.refused(MODEL, "data.jsonl", "--out", "x.gguf", says="the role 'elf' is unknown")
+        self.data([good, {"prompt": "a " * 100_000, "completion": "b"}])
+        _, err = self.tune(MODEL, "data.jsonl", "--out", "x.gguf", "--epochs", "1")
+        self.assertRegex(err, r"data.jsonl:2: \d+ tokens; the context holds \d+")
+        self.data([good])
+        self.refused(MODELS / "qwen3moe-mxfp4_moe.gguf", "data.jsonl", "--out", "x.gguf",
+                     says="has experts, which Lathe cannot train")
+        self.refused(MODEL, "data.jsonl", "--out", "x.gguf", "--full", says="leave --full out")
+        self.refused(MODEL, "data.jsonl", "--out", "x.gguf", "--targets", "attn_z", says="'attn_z' is no linear layer")
+        self.refused(MODEL, "data.jsonl", "--out", "x.gguf", "--schedule", "steep", says="cosine or wsd")
+        self.refused(MODEL, "missing.jsonl", "--out", "x.gguf", says="missing.jsonl")
+
+    def test_a_full_disk_keeps_the_last_checkpoint(self):
+        """The checkpoint lies on a file system that fills up: the training says so and goes on, the one before stays."""
+        self.data()
+        (self.dir / "small").mkdir()
+        script = """
+            mount -t tmpfs -o size=64m tmpfs small || exit 90
+            "$@" --epochs 3000 > first.log 2>&1 & pid=$!
+            for i in $(seq 200); do [ -e small/a.gguf.checkpoint ] && break; sleep 0.1; done
+            head -c 64m /dev/zero > small/filler 2> /dev/null
+            sleep 2; kill -9 $pid; wait $pid
+            ls small; rm small/filler
+            "$@" --epochs 3000 > second.log 2>&1 & pid=$!
+            sleep 2; kill -INT $pid; wait $pid; echo "second $?"
+        """
+        done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "bash", "-c", script, "sh",
+                               *self.command(), "tune", str(MODEL), "data.jsonl", "--out", "small/a.gguf", "--batch", "100",
+                               "--checkpoint-every", "0s"],
+                              cwd=self.dir, env=self.environment(), capture_output=True, text=True, timeout=120)
+        first, second = (self.dir / "first.log").read_text(), (self.dir / "second.log").read_text()
+        self.assertIn("a.gguf.checkpoint", done.stdout, done.stdout + done.stderr + first)
+        self.assertRegex(first, "warning: small/a.gguf.checkpoint.*No space left")
+        self.assertIn("second 130", done.stdout, second)
+        self.assertIn("the same command goes on", second)
+
+
+if __name__ == "__main__":
+    unittest.main()
