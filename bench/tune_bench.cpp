@@ -1,5 +1,6 @@
-// Measures training on this machine: the multipliers' float peak, then the products of a training
-// step as shares of it. The best of 9 rounds: whatever else runs here can only slow a round down.
+// Measures training on this machine: the multipliers' float peak, the products of a training step
+// as shares of it, and whole steps of a model with random weights. The best round counts: whatever
+// else runs here can only slow a round down.
 //   lathe_tune_bench [--json] [--table NAME] [--threads N]
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -12,8 +13,9 @@
 #include <fmt/format.h>
 
 #include "bench/limits.h"
-#include "infer/tensor/gemm.h"
-#include "infer/tensor/memory.h"
+#include "infer/formats/gguf_writer.h"
+#include "infer/tune/random.h"
+#include "infer/tune/trainer.h"
 
 namespace lathe {
 namespace {
@@ -61,76 +63,177 @@ constexpr Shape kShapes[] = {
     {"ffn up 3072x1024", 1024, 3072, 1024}, {"ffn down 1024x3072", 1024, 1024, 3072},
 };
 
+using Report = nlohmann::ordered_json;
+
 // The three products of a linear layer: y = x·Wᵀ (with W laid out first), dx = dy·W, dW = dyᵀ·x.
+void bench_products(const Options& options, const KernelTable& table, ThreadTeam& team, double peak,
+                    Report& report) {
+  if (!options.json)
+    fmt::print("{:20} {:>16} {:>16} {:>16}\n", "GFLOP/s of products", "forward", "to inputs",
+               "to weights");
+  for (const Shape& s : kShapes) {
+    const std::size_t in_row = padded_row(s.in), out_row = padded_row(s.out);
+    Scratch<float> x, y, w, panels;
+    if (!x.reserve(s.tokens * in_row) || !y.reserve(s.tokens * out_row) ||
+        !w.reserve(s.out * s.in) || !panels.reserve(s.out * s.in))
+      throw std::runtime_error("no memory");
+    std::fill_n(x.data(), s.tokens * in_row, 0.5f);
+    std::fill_n(y.data(), s.tokens * out_row, 0.25f);
+    std::fill_n(w.data(), s.out * s.in, 0.125f);
+    const double operations = 2.0 * static_cast<double>(s.tokens * s.out * s.in);
+    const auto run = [&](const Gemm& product) { multiply(team, table.train, {&product, 1}); };
+    const double forward = best_rate(operations, [&] {
+      team.run(s.out / kTileColumns, [&](std::size_t p, int) {
+        transpose_panel(w.data() + p * kTileColumns * s.in, s.in, kTileColumns, s.in,
+                        panels.data() + p * kTileColumns * s.in);
+      });
+      run({.rows = s.tokens,
+           .columns = s.out,
+           .k = s.in,
+           .a = x.data(),
+           .a_row = in_row,
+           .b = panels.data(),
+           .b_k = kTileColumns,
+           .b_panel = kTileColumns * s.in,
+           .c = y.data(),
+           .c_row = out_row});
+    });
+    const double inputs = best_rate(operations, [&] {
+      run({.rows = s.tokens,
+           .columns = s.in,
+           .k = s.out,
+           .a = y.data(),
+           .a_row = out_row,
+           .b = w.data(),
+           .b_k = s.in,
+           .c = x.data(),
+           .c_row = in_row});
+    });
+    const double weights = best_rate(operations, [&] {
+      run({.rows = s.out,
+           .columns = s.in,
+           .k = s.tokens,
+           .a = y.data(),
+           .a_row = 1,
+           .a_k = out_row,
+           .b = x.data(),
+           .b_k = in_row,
+           .c = w.data(),
+           .c_row = s.in});
+    });
+    report["product_gflops"][s.name] = {forward, inputs, weights};
+    if (!options.json)
+      fmt::print("{:20} {:9.1f} ({:2.0f} %) {:9.1f} ({:2.0f} %) {:9.1f} ({:2.0f} %)\n", s.name,
+                 forward, 100 * forward / peak, inputs, 100 * inputs / peak, weights,
+                 100 * weights / peak);
+  }
+}
+
+struct Size {
+  const char* name;
+  std::size_t width, layers, hidden, heads, kv_heads, vocabulary;
+};
+constexpr Size kSizes[] = {{"2.6M", 192, 6, 512, 6, 2, 1024}, {"5.0M", 256, 6, 768, 4, 2, 1024}};
+constexpr std::size_t kDocument = 140, kTrained = 40;  // tokens of an example, and of its answer
+
+// A llama with random weights and tied embeddings.
+void write_model(const Size& size, const fs::path& path) {
+  const std::size_t dim = size.width / size.heads, kv = size.kv_heads * dim;
+  auto writer = GgufWriter::create(path).value();
+  writer.add("general.architecture", std::string("llama"));
+  const std::pair<const char*, std::size_t> numbers[] = {
+      {"context_length", 512},
+      {"embedding_length", size.width},
+      {"block_count", size.layers},
+      {"feed_forward_length", size.hidden},
+      {"attention.head_count", size.heads},
+      {"attention.head_count_kv", size.kv_heads}};
+  for (const auto& [key, value] : numbers)
+    writer.add("llama." + std::string(key), std::uint64_t{value});
+  writer.add("llama.attention.layer_norm_rms_epsilon", 1e-5);
+  std::vector<std::pair<std::size_t, std::size_t>> shapes;
+  const auto add = [&](const std::string& name, std::size_t rows, std::size_t k) {
+    const std::uint64_t shape[] = {k, rows};
+    writer.add_tensor(name, TensorType::kF32, std::span(shape).first(rows == 1 ? 1 : 2));
+    shapes.emplace_back(rows, k);
+  };
+  add("token_embd.weight", size.vocabulary, size.width);
+  for (std::size_t i = 0; i < size.layers; ++i) {
+    const std::string block = fmt::format("blk.{}.", i);
+    add(block + "attn_norm.weight", 1, size.width);
+    add(block + "attn_q.weight", size.width, size.width);
+    add(block + "attn_k.weight", kv, size.width);
+    add(block + "attn_v.weight", kv, size.width);
+    add(block + "attn_output.weight", size.width, size.width);
+    add(block + "ffn_norm.weight", 1, size.width);
+    add(block + "ffn_gate.weight", size.hidden, size.width);
+    add(block + "ffn_up.weight", size.hidden, size.width);
+    add(block + "ffn_down.weight", size.width, size.hidden);
+  }
+  add("output_norm.weight", 1, size.width);
+  writer.begin_data().value();
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    std::vector<float> values(shapes[i].first * shapes[i].second);
+    for (std::size_t j = 0; j < values.size(); ++j)
+      values[j] =
+          shapes[i].first == 1 ? 1.0f : static_cast<float>(uniform_at(1, i, j) - 0.5) * 0.04f;
+    writer.write(std::as_bytes(std::span(values))).value();
+  }
+  writer.finish().value();
+}
+
+// Whole steps, AdamW included; the operations are those of the products alone.
+void bench_training(const Options& options, const KernelTable& table, ThreadTeam& team, double peak,
+                    Report& report) {
+  const TempDir directory = TempDir::make().value();
+  if (!options.json)
+    fmt::print("\n{:20} {:>16} {:>16}\n", "training, whole steps", "tokens/s", "GFLOP/s");
+  for (const Size& size : kSizes) {
+    write_model(size, directory.path() / "model.gguf");
+    const auto model =
+        TuneModel::load(Gguf::open(directory.path() / "model.gguf").value(), {}).value();
+    std::vector<Example> examples(700);
+    for (std::size_t e = 0; e < examples.size(); ++e)
+      for (std::size_t i = 0; i < kDocument; ++i) {
+        examples[e].tokens.push_back(
+            static_cast<std::int32_t>(random_at(2, e, i) % size.vocabulary));
+        examples[e].trained.push_back(i >= kDocument - kTrained);
+      }
+    double best = 0;
+    std::uint64_t tokens = 0;
+    auto last = Clock::now();
+    TrainOptions train;
+    train.progress = [&](const TrainProgress& now) {
+      const auto at = Clock::now();
+      best = std::max(best, static_cast<double>(now.point.tokens - tokens) /
+                                std::chrono::duration<double>(at - last).count());
+      tokens = now.point.tokens;
+      last = at;
+    };
+    Trainer::create(*model, team, table, std::move(examples), {}, train).value()->run().value();
+    const double head = static_cast<double>(size.vocabulary * size.width);
+    const double layers = static_cast<double>(model->parameters().count()) - head;
+    const double attention = static_cast<double>(size.layers * size.width * kDocument);
+    const double each = 6 * layers + 6 * head * kTrained / kDocument + 6 * attention;
+    report["training"][size.name] = {{"tokens_per_second", best}, {"gflops", best * each / 1e9}};
+    if (!options.json)
+      fmt::print("{:20} {:16.0f} {:9.1f} ({:2.0f} %)\n", fmt::format("llama {}, full", size.name),
+                 best, best * each / 1e9, best * each / 1e7 / peak);
+  }
+}
+
 void bench(const Options& options) {
   const KernelTable* table =
       options.table.empty() ? &best_kernel_table() : find_kernel_table(options.table);
   if (table == nullptr) throw std::runtime_error("no such table: " + options.table);
   ThreadTeam team(options.threads);
   const double peak = float_peak(team);
-  nlohmann::ordered_json report{
-      {"table", table->name}, {"threads", options.threads}, {"peak_gflops", peak}};
+  Report report{{"table", table->name}, {"threads", options.threads}, {"peak_gflops", peak}};
   if (!options.json)
-    fmt::print("{} on {} threads, float peak {:.0f} GFLOP/s\n{:20} {:>16} {:>16} {:>16}\n",
-               table->name, options.threads, peak, "", "forward", "to inputs", "to weights");
-  for (const Shape& s : kShapes) {
-    const std::size_t in_row = s.in + 16, out_row = s.out + 16;
-    Scratch<float> x, y, w, panels;
-    if (!x.reserve(s.tokens * in_row) || !y.reserve(s.tokens * out_row) ||
-        !w.reserve(s.out * s.in) || !panels.reserve(s.out * s.in))
-      throw std::runtime_error("no memory");
-    std::fill_n(x.data(), s.tokens * in_row, 0.5f),
-        std::fill_n(y.data(), s.tokens * out_row, 0.25f);
-    std::fill_n(w.data(), s.out * s.in, 0.125f);
-    const double operations = 2.0 * static_cast<double>(s.tokens * s.out * s.in);
-    const double forward = best_rate(operations, [&] {
-      team.run(s.out / kTileColumns, [&](std::size_t p, int) {
-        transpose_panel(w.data() + p * kTileColumns * s.in, s.in, kTileColumns, s.in,
-                        panels.data() + p * kTileColumns * s.in);
-      });
-      const Gemm product{.rows = s.tokens,
-                         .columns = s.out,
-                         .k = s.in,
-                         .a = x.data(),
-                         .a_row = in_row,
-                         .b = panels.data(),
-                         .b_k = kTileColumns,
-                         .b_panel = kTileColumns * s.in,
-                         .c = y.data(),
-                         .c_row = out_row};
-      multiply(team, table->train, {&product, 1});
-    });
-    const double inputs = best_rate(operations, [&] {
-      const Gemm product{.rows = s.tokens,
-                         .columns = s.in,
-                         .k = s.out,
-                         .a = y.data(),
-                         .a_row = out_row,
-                         .b = w.data(),
-                         .b_k = s.in,
-                         .c = x.data(),
-                         .c_row = in_row};
-      multiply(team, table->train, {&product, 1});
-    });
-    const double weights = best_rate(operations, [&] {
-      const Gemm product{.rows = s.out,
-                         .columns = s.in,
-                         .k = s.tokens,
-                         .a = y.data(),
-                         .a_row = 1,
-                         .a_k = out_row,
-                         .b = x.data(),
-                         .b_k = in_row,
-                         .c = w.data(),
-                         .c_row = s.in};
-      multiply(team, table->train, {&product, 1});
-    });
-    report["gflops"][s.name] = {forward, inputs, weights};
-    if (!options.json)
-      fmt::print("{:20} {:9.1f} ({:2.0f} %) {:9.1f} ({:2.0f} %) {:9.1f} ({:2.0f} %)\n", s.name,
-                 forward, 100 * forward / peak, inputs, 100 * inputs / peak, weights,
-                 100 * weights / peak);
-  }
+    fmt::print("{} on {} threads, float peak {:.0f} GFLOP/s\n\n", table->name, options.threads,
+               peak);
+  bench_products(options, *table, team, peak, report);
+  bench_training(options, *table, team, peak, report);
   if (options.json) fmt::print("{}\n", report.dump());
 }
 

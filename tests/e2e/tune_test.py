@@ -24,12 +24,12 @@ class Tune(Case):
         lines = lines or [{"prompt": p, "completion": c} for p, c in FACTS]
         return self.write(name, "".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines))
 
-    def tune(self, *args, expect=0):
-        out, err = self.lathe("--json", "tune", *args, expect=expect)
+    def tune(self, *args, code=0):
+        out, err = self.lathe("--json", "tune", *args, code=code)
         return [json.loads(line) for line in out.splitlines()], err
 
     def refused(self, *args, says):
-        _, err = self.lathe("tune", *args, expect=2)
+        _, err = self.lathe("tune", *args, code=2)
         self.assertIn(says, err)
 
     def test_an_adapter_and_its_uses(self):
@@ -49,17 +49,17 @@ class Tune(Case):
         ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
         self.assertEqual(max(ends), len(raw) - 8 - size)
         self.assertIn("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", header)
-        self.lathe("merge", MODEL, "facts.gguf", "merged.gguf", "F32")
+        self.lathe("merge", MODEL, "facts.gguf", "merged.gguf", "F16")
         prompt, answer = FACTS[7]
         ask = ("--raw", "--temp", "0", "--max-tokens", str(len(answer)))
         texts = [json.loads(self.lathe("--json", "run", *model, prompt, *ask)[0])["text"]
                  for model in ((MODEL,), (MODEL, "--adapter", "facts.gguf"), ("merged.gguf",))]
         self.assertNotEqual(texts[0], answer)
         self.assertEqual(texts[1:], [answer, answer])
-        self.refused("facts.gguf", "data.jsonl", "--out", "x.gguf", says="general.architecture")
+        self.refused("facts.gguf", "data.jsonl", "--out", "x.gguf", says="facts.gguf")
 
     def test_killed_at_any_moment_it_goes_on_bit_for_bit(self):
-        self.lathe("quantize", MODELS / "llama-q8_0.gguf", "base.gguf", "F32")
+        self.lathe("quantize", MODELS / "llama-q8_0.gguf", "base.gguf", "F16")
         self.data()
         command = ("base.gguf", "data.jsonl", "--full", "--epochs", "12", "--batch", "100", "--validation", "0.2",
                    "--checkpoint-every", "0s")
