@@ -10,7 +10,7 @@ namespace {
 
 constexpr OptionSpec kOptions[] = {
     {"max_tokens", OptionType::kInteger, "96", "of one answer"},
-    {"temperature", OptionType::kNumber, "0.7",
+    {"temperature", OptionType::kNumber, "1.2",
      "of every lap but the first, which takes the likeliest"},
     {"seed", OptionType::kInteger, "0", "another one draws other samples"},
 };
