@@ -39,6 +39,22 @@ constexpr int kRounds = 4'000'000;
   return 12.0 * 128 * kRounds;
 }
 
+[[gnu::target("avx512f")]] double peak_fma512() {
+  __m512 a[12] = {};
+  const __m512 w = _mm512_set1_ps(0.5f);
+  for (int round = 0; round < kRounds; ++round)
+    for (__m512& sum : a) asm volatile("vfmadd231ps %1, %1, %0" : "+v"(sum) : "v"(w));
+  return 12.0 * 32 * kRounds;
+}
+
+[[gnu::target("avx2,fma")]] double peak_fma256() {
+  __m256 a[12] = {};
+  const __m256 w = _mm256_set1_ps(0.5f);
+  for (int round = 0; round < kRounds; ++round)
+    for (__m256& sum : a) asm volatile("vfmadd231ps %1, %1, %0" : "+x"(sum) : "x"(w));
+  return 12.0 * 16 * kRounds;
+}
+
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
   std::uint16_t bytes[16] = {};
@@ -67,6 +83,9 @@ struct alignas(64) TileConfig {
 
 std::vector<Peak> peaks() {
   std::vector<Peak> out;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    out.push_back({"fma256", peak_fma256});
+  if (__builtin_cpu_supports("avx512f")) out.push_back({"fma512", peak_fma512});
   if (__builtin_cpu_supports("avx512vnni")) out.push_back({"vnni", peak_vnni});
   if (__builtin_cpu_supports("amx-int8")) out.push_back({"amx", peak_amx});
   return out;

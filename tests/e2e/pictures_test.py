@@ -2,6 +2,7 @@
 import http.server
 import json
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -13,6 +14,7 @@ import zlib
 
 from cli_test import EXAMPLES, LATHE, Case
 
+PAGES = pathlib.Path(__file__).parent.parent / "pages"
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 
 
@@ -243,6 +245,44 @@ class HostilePictures(Eyes):
                 self.assertNotIn("inner.svg", calls, name)
                 self.assertNotRegex(calls, r"AF_INET|connect\(", name)
             self.assertEqual(web.seen, [])
+
+
+@unittest.skipUnless(CHROMIUM, "no Chromium")
+class OrdinaryPages(Eyes):
+    """Pages as people write them, with letters of 11 to 15 px on all kinds of backgrounds, at 1280 and 390 px."""
+    WORDS = {
+        "shop": "Products|Support|About|Coffee, roasted today|Free delivery above 30 euros|New|12.50 a bag|Organic|Peru|Full body, low acidity",
+        "dark_docs": "Getting started|Configuration|Limits|Install the package|serve --port 8080|Requests above 64 MB are refused",
+        "dashboard": "Sales this week|Orders|1,284|Revenue|$48,310|Refunds|17|Region|Change|North|+8.2%|Overseas",
+        "sign_up": "Create your account|It takes less than a minute|Name|E-mail|Sign up|By signing up you accept the terms",
+    }
+
+    def view(self, name, *changes, code=1):
+        text = (PAGES / f"{name}.html").read_text()
+        for old, new in changes:
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        judged = self.judge(self.write(f"{name}.html", text), f"expect={self.WORDS[name]}", kind="page", code=code)
+        return [(f["kind"], f["about"]) for f in judged["evidence"].get("findings", [])]
+
+    def test_good_ones_pass(self):
+        for name in self.WORDS:
+            self.assertEqual(self.view(name, code=0), [], name)
+
+    def test_faults_are_found_and_nothing_else(self):
+        self.assertEqual(self.view("shop", ("roasted today", "roastde today")), [("wrong", "roasted")])
+        self.assertEqual(self.view("shop", ("12.50", "15.20")), [("wrong", "12.50")])
+        self.assertEqual(self.view("dashboard", ("$48,310", "$84,310")), [("wrong", "$48,310")])
+        self.assertEqual([kind for kind, _ in self.view("dashboard", ("<td>Overseas", "<td>"))], ["missing"])
+        # Too faint, by the pixels and by the style sheet.
+        faint = self.view("sign_up", ("background:#5b2a86;color:#fff", "background:#5b2a86;color:#7a4da3"))
+        self.assertEqual({kind for kind, _ in faint}, {"contrast"})
+        self.assertTrue(any("Sign" in about for _, about in faint), faint)
+
+    def test_words_behind_something_do_not_count(self):
+        cover = "<div style='position:absolute;left:0;top:0;width:100%;height:60px;background:#888'></div></body>"
+        found = self.view("shop", ("</body>", cover))
+        self.assertTrue({"Products", "Support", "About"} <= set(" ".join(about for _, about in found).split()), found)
 
 
 @unittest.skipUnless(CHROMIUM, "no Chromium")

@@ -13,6 +13,7 @@ void add_gc(CLI::App& cli, App& app, Action& action);
 void add_import(CLI::App& cli, App& app, Action& action);
 void add_judge(CLI::App& cli, App& app, Action& action);
 void add_loop(CLI::App& cli, App& app, Action& action);
+void add_merge(CLI::App& cli, App& app, Action& action);
 void add_quantize(CLI::App& cli, App& app, Action& action);
 void add_recipe(CLI::App& cli, App& app, Action& action);
 void add_rejudge(CLI::App& cli, App& app, Action& action);
@@ -25,13 +26,15 @@ void add_serve(CLI::App& cli, App& app, Action& action);
 void add_ps(CLI::App& cli, App& app, Action& action);
 void add_show(CLI::App& cli, App& app, Action& action);
 void add_tokenize(CLI::App& cli, App& app, Action& action);
+void add_tune(CLI::App& cli, App& app, Action& action);
 
 std::span<const CommandSpec> commands() {
   static constexpr CommandSpec kCommands[] = {
-      {add_loop},   {add_resume},   {add_recipe}, {add_judge},      {add_runs},   {add_show},
-      {add_report}, {add_rejudge},  {add_replay}, {add_export},     {add_rm},     {add_gc},
-      {add_doctor}, {add_tokenize}, {add_run},    {add_perplexity}, {add_logits}, {add_bench},
-      {add_import}, {add_quantize}, {add_fit},    {add_serve},      {add_ps},
+      {add_loop},       {add_resume}, {add_recipe},  {add_judge},    {add_runs},
+      {add_show},       {add_report}, {add_rejudge}, {add_replay},   {add_export},
+      {add_rm},         {add_gc},     {add_doctor},  {add_tokenize}, {add_run},
+      {add_perplexity}, {add_logits}, {add_bench},   {add_import},   {add_quantize},
+      {add_fit},        {add_serve},  {add_ps},      {add_tune},     {add_merge},
   };
   return kCommands;
 }

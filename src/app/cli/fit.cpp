@@ -3,9 +3,9 @@
 #include <charconv>
 
 #include "app/cli/local_model.h"
+#include "app/cli/pool_flags.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
-#include "ground/sys/machine.h"
 #include "infer/engine/footprint.h"
 
 namespace lathe {
@@ -73,20 +73,6 @@ Result<Wish> parse_wish(const std::string& text) {
   return wish;
 }
 
-Result<std::uint64_t> memory_of(const std::string& asked) {
-  if (!asked.empty()) {
-    auto bytes = parse_bytes(asked);
-    if (!bytes) return invalid("--memory: {}", bytes.error().message);
-    return *bytes;
-  }
-  const auto left = read_machine().memory_left();
-  if (!left) {
-    return fail(ErrorKind::kUnavailable,
-                "this machine does not say how much memory it has left; name it with --memory");
-  }
-  return *left;
-}
-
 Result<Fit> size_model(const std::string& text, KvType kv, std::size_t threads) {
   LATHE_TRY(Wish wish, parse_wish(text));
   LATHE_TRY(const Gguf file, Gguf::open(wish.path));
@@ -134,7 +120,7 @@ Json bytes_json(const Footprint& bytes) {
 
 Result<bool> fit_models(const App& app, const FitFlags& flags) {
   LATHE_TRY(const KvType kv, parse_kv(flags.kv));
-  LATHE_TRY(const std::uint64_t memory, memory_of(flags.memory));
+  LATHE_TRY(const std::uint64_t memory, memory_for_models(flags.memory));
   LATHE_TRY(const int cores, choose_threads(0));
   const auto threads = static_cast<std::size_t>(cores);
   std::vector<Fit> fits;
@@ -184,7 +170,7 @@ void add_fit(CLI::App& cli, App& app, Action& action) {
                    "like 8192, 100K (thousands) or 1M (default: the model's)")
       ->required();
   command->add_option("--memory", flags->memory,
-                      "How much there is, like 128GiB (default: what this machine has left)");
+                      "For all of them, like 128GiB (default: what `lathe serve` would take here)");
   command->add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0 or f32")
       ->capture_default_str();
   command->callback([&app, &action, flags] {

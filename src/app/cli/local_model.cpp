@@ -43,6 +43,10 @@ void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags
   command.add_option("--kernels", flags->kernels, "Instruction set (default: the best one)");
 }
 
+void add_adapter_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags) {
+  command.add_option("--adapter", flags->adapter, "A LoRA adapter of this model, a GGUF file");
+}
+
 Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
                               const std::function<void(EngineOptions&)>& adjust) {
   LATHE_TRY(const KvType kv, parse_kv(flags.kv));
@@ -75,6 +79,10 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   const Blueprint& blueprint = local.model->blueprint();
+  if (!flags.adapter.empty()) {
+    LATHE_TRY(const Gguf adapter, Gguf::open(flags.adapter));
+    LATHE_TRY(local.adapter, Adapter::load(adapter, blueprint));
+  }
   EngineOptions options{.kv = kv, .context = flags.context};
   options.kv_tokens =
       flags.context != 0

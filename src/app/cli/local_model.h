@@ -14,15 +14,18 @@ struct ModelFlags {
   std::size_t context = 0;  // 0: the model's, as far as memory allows
   std::string kv = "f16";
   std::string kernels;  // "": the best of this processor
+  std::string adapter;  // a LoRA file; "": none
 };
 Result<KvType> parse_kv(std::string_view name);  // of the flag --kv
 
 void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
+void add_adapter_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
 
 struct LocalModel {
   std::unique_ptr<Gguf> file;
   std::unique_ptr<ThreadTeam> team;
   std::unique_ptr<Model> model;
+  std::shared_ptr<const Adapter> adapter;  // none: the model as it is
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<Engine> engine;
   std::string chat_template;  // its source; "": the file has none

@@ -44,10 +44,13 @@ Status write_logits(const App& app, const ModelFlags& flags, const std::string& 
                    local.engine->options().context);
   }
   std::ofstream file(out, std::ios::binary | std::ios::trunc);
-  LATHE_TRY_STATUS(local.engine->logits(ids, [&](std::span<const float> row) {
-    file.write(reinterpret_cast<const char*>(row.data()),
-               static_cast<std::streamsize>(row.size_bytes()));
-  }));
+  LATHE_TRY_STATUS(local.engine->logits(
+      ids,
+      [&](std::span<const float> row) {
+        file.write(reinterpret_cast<const char*>(row.data()),
+                   static_cast<std::streamsize>(row.size_bytes()));
+      },
+      local.adapter.get()));
   file.close();
   if (!file) return fail(ErrorKind::kUnavailable, "{}: cannot be written", out);
   if (app.json) {
@@ -71,6 +74,7 @@ void add_logits(CLI::App& cli, App& app, Action& action) {
   CLI::App* command =
       cli.add_subcommand("logits", "Write the logits of given token ids as raw float32");
   add_model_flags(*command, flags);
+  add_adapter_flag(*command, flags);
   command->add_option("--ids", flags->ids, "Token ids, separated by blanks")->required();
   command->add_option("--out", flags->out, "File: positions × vocabulary float32, little endian")
       ->required();

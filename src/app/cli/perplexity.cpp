@@ -23,18 +23,22 @@ struct Score {
   }
 };
 
-Status score_window(Engine& engine, std::span<const TokenId> tokens, Score& score) {
+Status score_window(const LocalModel& local, std::span<const TokenId> tokens, Score& score) {
   const std::size_t first = tokens.size() / 2;
   std::size_t position = 0;
-  return engine.logits(tokens, [&](std::span<const float> logits) {
-    if (position >= first && position + 1 < tokens.size()) {
-      const auto surprise = -static_cast<double>(logprob_of(logits, tokens[position + 1]).logprob);
-      score.sum += surprise;
-      score.squares += surprise * surprise;
-      ++score.count;
-    }
-    ++position;
-  });
+  return local.engine->logits(
+      tokens,
+      [&](std::span<const float> logits) {
+        if (position >= first && position + 1 < tokens.size()) {
+          const auto surprise =
+              -static_cast<double>(logprob_of(logits, tokens[position + 1]).logprob);
+          score.sum += surprise;
+          score.squares += surprise * surprise;
+          ++score.count;
+        }
+        ++position;
+      },
+      local.adapter.get());
 }
 
 Status measure(const App& app, const ModelFlags& flags, const std::string& path,
@@ -58,7 +62,7 @@ Status measure(const App& app, const ModelFlags& flags, const std::string& path,
       return fail(ErrorKind::kCancelled, "stopped after {} of {} windows", i, windows);
     const std::span<TokenId> part = std::span(tokens).subspan(i * window, window);
     if (!with_bos.empty()) part[0] = with_bos[0];
-    LATHE_TRY_STATUS(score_window(*local.engine, part, score));
+    LATHE_TRY_STATUS(score_window(local, part, score));
     if (!app.json) {
       fmt::print(stderr, "\r{} of {} windows: {:.4f}\x1b[K", i + 1, windows, score.perplexity());
     }
@@ -87,6 +91,7 @@ void add_perplexity(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = cli.add_subcommand("perplexity", "How surprised a model is by a text");
   add_model_flags(*command, flags);
+  add_adapter_flag(*command, flags);
   command->add_option("file", flags->text, "A text file")->required();
   command->add_option("--window", flags->window, "Tokens of one window")->capture_default_str();
   command->callback([&app, &action, flags] {

@@ -249,6 +249,7 @@ Status run_here(const App& app, RunFlags& flags, SamplerParams sampler) {
   const std::size_t vocabulary = local.model->blueprint().vocabulary;
   LATHE_TRY_STATUS(check_sampler(request.sampler, vocabulary));
   LATHE_TRY(request.grammar, read_constraint(flags, *local.tokenizer));
+  request.adapter = local.adapter;
   Json variables = Json::object();
   if (flags.no_think) variables["enable_thinking"] = false;
   LATHE_TRY(Conversation conversation,
@@ -261,10 +262,10 @@ Status run_there(const App& app, const RunFlags& flags, const std::string& base,
                  SamplerParams sampler) {
   constexpr std::size_t kAnyVocabulary = std::size_t{1} << 31;  // the server checks it
   if (flags.raw || flags.logprobs >= 0 || flags.threads != 0 || flags.context != 0 ||
-      !flags.kernels.empty())
+      !flags.kernels.empty() || !flags.adapter.empty())
     return invalid(
-        "--raw, --logprobs, --threads, --ctx and --kernels are for a model in this process; the "
-        "server at {} has its own settings",
+        "--raw, --logprobs, --threads, --ctx, --kernels and --adapter are for a model in this "
+        "process; the server at {} has its own settings, and an adapter's model is MODEL+ADAPTER",
         base);
   LATHE_TRY_STATUS(check_sampler(sampler, kAnyVocabulary));
   LATHE_TRY(auto worker, HttpWorker::make({.name = flags.path,
@@ -307,6 +308,7 @@ void add_run(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* command = cli.add_subcommand("run", "Talk to a model, or have one prompt answered");
   add_model_flags(*command, flags);
+  add_adapter_flag(*command, flags);
   command->add_option("prompt", flags->prompt, "One prompt (else standard input, else a chat)");
   command->add_option("--server", flags->server,
                       "URL of a server that has the model (default: a file is loaded here, another "

@@ -10,6 +10,7 @@ struct PrefixIndex::Node {
   Node* parent = nullptr;
   std::vector<std::int32_t> tokens;  // up to kChunk; only a full node has children
   BlockId block = 0;
+  std::uint64_t weights = 0;  // what computed it; the same in all of a chain
   std::uint64_t used = 0;
   Milliseconds kept_until{0};
   std::vector<std::unique_ptr<Node>> children;
@@ -32,10 +33,11 @@ PrefixIndex::~PrefixIndex() {
 
 // The child that shares most of its first tokens with `tokens`, and how many.
 PrefixIndex::Node* PrefixIndex::find_child(Node& node, std::span<const std::int32_t> tokens,
-                                           std::size_t& common) const {
+                                           std::uint64_t weights, std::size_t& common) const {
   Node* best = nullptr;
   common = 0;
   for (auto& child : node.children) {
+    if (child->weights != weights) continue;
     const std::size_t limit = std::min(child->tokens.size(), tokens.size());
     const auto begin = child->tokens.begin();
     const auto end = begin + static_cast<std::ptrdiff_t>(limit);
@@ -50,14 +52,14 @@ PrefixIndex::Node* PrefixIndex::find_child(Node& node, std::span<const std::int3
 }
 
 std::size_t PrefixIndex::take(std::span<const std::int32_t> tokens, std::size_t limit,
-                              BlockTable& table) {
+                              BlockTable& table, std::uint64_t weights) {
   tokens = tokens.first(std::min(tokens.size(), limit));
   const std::uint64_t now = budget_->tick();
   std::size_t positions = 0;
   Node* node = root_.get();
   while (positions < tokens.size()) {
     std::size_t common = 0;
-    node = find_child(*node, tokens.subspan(positions), common);
+    node = find_child(*node, tokens.subspan(positions), weights, common);
     if (node == nullptr) break;
     node->used = now;
     table.append_shared(node->block);
@@ -67,13 +69,14 @@ std::size_t PrefixIndex::take(std::span<const std::int32_t> tokens, std::size_t 
   return positions;
 }
 
-void PrefixIndex::put(std::span<const std::int32_t> tokens, const BlockTable& table) {
+void PrefixIndex::put(std::span<const std::int32_t> tokens, const BlockTable& table,
+                      std::uint64_t weights) {
   const std::uint64_t now = budget_->tick();
   Node* node = root_.get();
   for (std::size_t i = 0; i * kChunk < tokens.size(); ++i) {
     const auto own = tokens.subspan(i * kChunk, std::min(kChunk, tokens.size() - i * kChunk));
     std::size_t common = 0;
-    Node* child = find_child(*node, own, common);
+    Node* child = find_child(*node, own, weights, common);
     if (child != nullptr && common == own.size()) {
       // Known already, perhaps with more tokens behind.
     } else if (child != nullptr && common == child->tokens.size()) {
@@ -87,6 +90,7 @@ void PrefixIndex::put(std::span<const std::int32_t> tokens, const BlockTable& ta
       fresh->parent = node;
       fresh->tokens.assign(own.begin(), own.end());
       fresh->block = table.blocks()[i];
+      fresh->weights = weights;
       pool_->add_reference(fresh->block);
       child = fresh.get();
       node->children.push_back(std::move(fresh));
@@ -96,11 +100,12 @@ void PrefixIndex::put(std::span<const std::int32_t> tokens, const BlockTable& ta
   }
 }
 
-void PrefixIndex::keep(std::span<const std::int32_t> tokens, Milliseconds until) {
+void PrefixIndex::keep(std::span<const std::int32_t> tokens, Milliseconds until,
+                       std::uint64_t weights) {
   Node* node = root_.get();
   for (std::size_t i = 0; (i + 1) * kChunk <= tokens.size(); ++i) {
     std::size_t common = 0;
-    node = find_child(*node, tokens.subspan(i * kChunk, kChunk), common);
+    node = find_child(*node, tokens.subspan(i * kChunk, kChunk), weights, common);
     if (node == nullptr || common < kChunk) return;
     node->kept_until = std::max(node->kept_until, until);
   }
@@ -166,7 +171,9 @@ bool PrefixIndex::drop_oldest() {
 
 std::vector<PrefixIndex::Entry> PrefixIndex::entries() const {
   std::vector<const Node*> nodes;
-  walk([&](const Node& node) { nodes.push_back(&node); });
+  walk([&](const Node& node) {
+    if (node.weights == 0) nodes.push_back(&node);
+  });
   // A walk meets parents first, and whoever uses a block uses its parents.
   std::ranges::stable_sort(nodes, std::greater{}, &Node::used);
   std::unordered_map<const Node*, std::int64_t> place{{root_.get(), -1}};

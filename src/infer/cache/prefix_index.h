@@ -24,14 +24,19 @@ class PrefixIndex {
   PrefixIndex(const PrefixIndex&) = delete;
   PrefixIndex& operator=(const PrefixIndex&) = delete;
 
+  // `weights` says what the KV was computed with: 0, or the id of an adapter. One is never taken
+  // for another.
+  //
   // The longest known prefix of `tokens`, at most `limit` positions: appends its blocks to `table`
   // (which is empty) and returns the number of positions.
-  std::size_t take(std::span<const std::int32_t> tokens, std::size_t limit, BlockTable& table);
+  std::size_t take(std::span<const std::int32_t> tokens, std::size_t limit, BlockTable& table,
+                   std::uint64_t weights = 0);
   // Remembers the blocks of a sequence; tokens.size() positions of `table` are filled. A partly
   // filled last block is kept too.
-  void put(std::span<const std::int32_t> tokens, const BlockTable& table);
+  void put(std::span<const std::int32_t> tokens, const BlockTable& table,
+           std::uint64_t weights = 0);
   // The whole blocks of this prefix stay until then (Clock::monotonic), whatever else runs.
-  void keep(std::span<const std::int32_t> tokens, Milliseconds until);
+  void keep(std::span<const std::int32_t> tokens, Milliseconds until, std::uint64_t weights = 0);
   std::size_t kept() const;  // blocks
   void keep_nothing();       // what was to be kept is remembered like the rest
 
@@ -41,7 +46,7 @@ class PrefixIndex {
   // How many blocks drop_oldest() could free.
   std::size_t reclaimable() const;
 
-  // All of it, parents first, the most recently used first.
+  // All that the model computed without an adapter, parents first, the most recently used first.
   struct Entry {
     std::int64_t parent = -1;  // index among the entries; -1: the root
     std::vector<std::int32_t> tokens;
@@ -53,7 +58,8 @@ class PrefixIndex {
 
  private:
   struct Node;
-  Node* find_child(Node& node, std::span<const std::int32_t> tokens, std::size_t& common) const;
+  Node* find_child(Node& node, std::span<const std::int32_t> tokens, std::uint64_t weights,
+                   std::size_t& common) const;
   Node* oldest_leaf() const;
   template <class Visit>
   void walk(const Visit& visit) const;

@@ -54,6 +54,7 @@ struct Engine::Sequence {
   bool running = false, cancelled = false, finished = false;
 
   bool decoding() const { return computed >= spec->prompt.size(); }
+  std::uint64_t weights() const { return spec->adapter ? spec->adapter->id() : 0; }
 };
 
 Engine::Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions options)
@@ -230,8 +231,8 @@ void Engine::admit(Sequence& sequence) {
   sequence.running = true;
   if (!options_.reuse_prefixes) return;
   // The last prompt token is always computed: its logits are wanted.
-  sequence.computed =
-      cache_->index().take(sequence.tokens, sequence.tokens.size() - 1, sequence.table);
+  sequence.computed = cache_->index().take(sequence.tokens, sequence.tokens.size() - 1,
+                                           sequence.table, sequence.weights());
   sequence.cached = sequence.computed;
 }
 
@@ -283,7 +284,8 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
     slices.push_back({.tokens = tokens,
                       .first_position = sequence.computed,
                       .table = &sequence.table,
-                      .outputs = last ? 1 + part.drafted : 0});
+                      .outputs = last ? 1 + part.drafted : 0,
+                      .adapter = sequence.spec->adapter.get()});
   }
   if (slices.empty()) return;
   forward_->run(slices);
@@ -329,11 +331,11 @@ void Engine::prompt_done(Sequence& parent, std::size_t row, const Sink& sink) {
   if (options_.reuse_prefixes) {
     const auto whole = std::span<const TokenId>(parent.tokens).first(prompt / kChunk * kChunk);
     PrefixIndex& index = cache_->index();
-    index.put(whole, parent.table);
+    index.put(whole, parent.table, parent.weights());
     // Kept prefixes never take more than half of what there is.
     if (parent.spec->keep_prefix.count() > 0 &&
         index.kept() + whole.size() / kChunk <= cache_->capacity() / 2) {
-      index.keep(whole, system_clock().monotonic() + parent.spec->keep_prefix);
+      index.keep(whole, system_clock().monotonic() + parent.spec->keep_prefix, parent.weights());
     }
   }
   std::vector<Sequence*> candidates{&parent};
@@ -420,7 +422,7 @@ void Engine::finish(Sequence& sequence, StopReason reason, TokenEvent event, con
                  .rejected_drafts = sequence.rejected_drafts};
   if (options_.reuse_prefixes && sequence.running) {
     cache_->index().put(std::span<const TokenId>(sequence.tokens).first(sequence.computed),
-                        sequence.table);
+                        sequence.table, sequence.weights());
   }
   sequence.table.truncate(0);
   sequence.finished = true;
@@ -458,7 +460,8 @@ Status Engine::check_text(std::span<const TokenId> tokens) const {
 
 // One run: as many tokens as there are rows of output.
 Status Engine::fill(BlockTable& table, std::size_t from, std::span<const TokenId> tokens,
-                    OutputKind kind, const std::function<void(std::span<const float>)>& row) {
+                    OutputKind kind, const std::function<void(std::span<const float>)>& row,
+                    const Adapter* adapter) {
   const std::size_t end = from + tokens.size(), needed = table.blocks_needed(from, end);
   const std::size_t promised = promised_blocks(), most = cache_->admissible();
   if (needed + promised > most) {
@@ -467,20 +470,25 @@ Status Engine::fill(BlockTable& table, std::size_t from, std::span<const TokenId
   }
   cache_->make_room(needed);
   LATHE_TRY_STATUS(table.prepare(from, end));
-  const Slice slice{
-      .tokens = tokens, .first_position = from, .table = &table, .outputs = tokens.size()};
+  const Slice slice{.tokens = tokens,
+                    .first_position = from,
+                    .table = &table,
+                    .outputs = tokens.size(),
+                    .adapter = adapter};
   forward_->run({&slice, 1}, kind);
   for (std::size_t i = 0; i < tokens.size(); ++i) row(forward_->output(i));
   return {};
 }
 
 Status Engine::logits(std::span<const TokenId> tokens,
-                      const std::function<void(std::span<const float>)>& row) {
+                      const std::function<void(std::span<const float>)>& row,
+                      const Adapter* adapter) {
   LATHE_TRY_STATUS(check_text(tokens));
   BlockTable table(cache_->pool());
   for (std::size_t from = 0; from < tokens.size(); from += forward_->max_outputs()) {
     const std::size_t count = std::min(forward_->max_outputs(), tokens.size() - from);
-    LATHE_TRY_STATUS(fill(table, from, tokens.subspan(from, count), OutputKind::kLogits, row));
+    LATHE_TRY_STATUS(
+        fill(table, from, tokens.subspan(from, count), OutputKind::kLogits, row, adapter));
   }
   return {};
 }

@@ -56,7 +56,8 @@ struct GenerationRequest {
   std::vector<TokenId> draft;
   // The answer, whatever the logits say: a measurement of real text on weights that know none.
   std::vector<TokenId> replay;
-  Milliseconds keep_prefix{0};  // the prompt's KV stays that long beside other traffic
+  Milliseconds keep_prefix{0};             // the prompt's KV stays that long beside other traffic
+  std::shared_ptr<const Adapter> adapter;  // none: the model as it is
 };
 
 enum class StopReason { kEndToken, kStopString, kLength, kGrammarDeadEnd, kCancelled };
@@ -144,7 +145,8 @@ class Engine {
   Result<std::vector<float>> embed(std::span<const TokenId> tokens, Pooling pooling);
   // The logits of every position, row by row.
   Status logits(std::span<const TokenId> tokens,
-                const std::function<void(std::span<const float>)>& row);
+                const std::function<void(std::span<const float>)>& row,
+                const Adapter* adapter = nullptr);
 
   struct Bytes {
     std::uint64_t weights, kv_pool, kv_used, scratch;
@@ -172,7 +174,8 @@ class Engine {
   std::optional<TokenId> next_token(Sequence& sequence, std::span<const float> logits);
   void finish(Sequence& sequence, StopReason reason, TokenEvent event, const Sink& sink);
   Status fill(BlockTable& table, std::size_t from, std::span<const TokenId> tokens, OutputKind kind,
-              const std::function<void(std::span<const float>)>& row);
+              const std::function<void(std::span<const float>)>& row,
+              const Adapter* adapter = nullptr);
 
   const Model* model_;
   const Tokenizer* tokenizer_;

@@ -210,4 +210,22 @@ Status SafeTensors::read(const SafeTensor& tensor, std::uint64_t from,
   return files_[tensor.file].read_at(tensor.offset + from, out);
 }
 
+Status write_safetensors(const fs::path& path, std::span<const SafeTensorData> tensors) {
+  Json header{{"__metadata__", {{"format", "pt"}}}};
+  std::uint64_t at = 0;
+  for (const SafeTensorData& tensor : tensors) {
+    const std::uint64_t end = at + tensor.values.size_bytes();
+    header[tensor.name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {at, end}}};
+    at = end;
+  }
+  std::string text = dump_json(header);
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // data begins at a multiple of 8
+  const std::uint64_t length = text.size();
+  std::string bytes(reinterpret_cast<const char*>(&length), sizeof length);
+  bytes += text;
+  for (const SafeTensorData& tensor : tensors)
+    bytes.append(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size_bytes());
+  return write_file_atomic(path, bytes);
+}
+
 }  // namespace lathe

@@ -45,4 +45,13 @@ class SafeTensors {
   std::map<std::string, std::size_t, std::less<>> by_name_;
 };
 
+// A tensor to write, F32. shape: outermost dimension first.
+struct SafeTensorData {
+  std::string name;
+  std::vector<std::uint64_t> shape;
+  std::span<const float> values;
+};
+// One file, its tensors in this order. It appears whole or not at all.
+Status write_safetensors(const fs::path& path, std::span<const SafeTensorData> tensors);
+
 }  // namespace lathe

@@ -17,6 +17,8 @@ struct VI {
 };
 using VB = VI;
 constexpr int kSignedOffset = 0;
+// What tile.inl may keep in registers.
+constexpr int kRegisterRows = 6, kRegisterVectors = 1;
 
 inline VF vf_zero() {
   return {_mm256_setzero_ps(), _mm256_setzero_ps()};

@@ -12,6 +12,8 @@ using VF = __m512;
 using VI = __m512i;
 using VB = __m512i;
 constexpr int kSignedOffset = 128;
+// What tile.inl may keep in registers.
+constexpr int kRegisterRows = 12, kRegisterVectors = 2;
 
 inline VF vf_zero() {
   return _mm512_setzero_ps();

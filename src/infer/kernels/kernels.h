@@ -36,6 +36,7 @@
 #include <span>
 #include <string_view>
 
+#include "infer/kernels/train_kernels.h"
 #include "infer/quant/tensor_type.h"
 
 namespace lathe {
@@ -132,6 +133,8 @@ struct KernelTable {
   // x[i] = exp(x[i] − max), returns the sum (16 virtual lanes): for routers and samplers.
   float (*exp_sum)(float* x, std::size_t n, float max);
   float (*max)(const float* x, std::size_t n);  // n ≥ 1; NaN is ignored unless all are
+
+  TrainKernels train;
 };
 
 const PackedType& packed_type(const KernelTable& table, TensorType type);

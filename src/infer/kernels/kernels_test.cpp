@@ -273,6 +273,86 @@ TEST_P(Table, RowOperationsAreTheScalarOnes) {
     }
 }
 
+TEST_P(Table, TrainingRowsAreTheScalarOnes) {
+  Random random(7);
+  for (const std::size_t n : {1u, 7u, 16u, 33u, 576u, 4099u})
+    for (const Values kind :
+         {Values::kOrdinary, Values::kZero, Values::kLarge, Values::kTiny, Values::kBroken}) {
+      const auto a = activations_of(n, kind, random), b = activations_of(n, kind, random);
+      const auto d = activations_of(n, Values::kOrdinary, random);
+      const auto each = [&](auto operation) {
+        std::vector<float> got = d, want = d;
+        operation(table().train, got);
+        operation(scalar().train, want);
+        EXPECT_TRUE(same(got, want)) << n << " values " << static_cast<int>(kind);
+      };
+      each([&](const TrainKernels& t, auto& x) { x[0] = t.dot(a.data(), b.data(), n); });
+      each([&](const TrainKernels& t, auto& x) { t.scale(x.data(), 0.3f, n); });
+      each([&](const TrainKernels& t, auto& x) {
+        x.resize(2 * n);
+        t.silu_mul_backward(a.data(), b.data(), d.data(), n, x.data(), x.data() + n);
+      });
+      each([&](const TrainKernels& t, auto& x) {
+        x.push_back(t.rms_norm_backward(a.data(), b.data(), d.data(), n, 1e-6f, x.data()));
+      });
+      each([&](const TrainKernels& t, auto& x) {
+        t.rms_weight_backward(a.data(), 0.7f, b.data(), n, x.data());
+      });
+      each(
+          [&](const TrainKernels& t, auto& x) { t.softmax_backward(a.data(), 0.3f, n, x.data()); });
+      each([&](const TrainKernels& t, auto& x) {
+        std::vector<float> first = a, second(n, 0.25f);
+        t.adam({.count = n,
+                .value = x.data(),
+                .gradient = b.data(),
+                .first = first.data(),
+                .second = second.data(),
+                .scale = 0.6f,
+                .beta1 = 0.9f,
+                .beta2 = 0.95f,
+                .rate = 0.01f,
+                .second_scale = 3.0f,
+                .epsilon = 1e-8f,
+                .decay = 0.999f});
+        x.insert(x.end(), first.begin(), first.end());
+        x.insert(x.end(), second.begin(), second.end());
+      });
+    }
+}
+
+// Every size of a tile, A and B lying either way, nothing written beside it.
+TEST_P(Table, TilesAreTheScalarOnes) {
+  Random random(8);
+  for (std::size_t rows = 1; rows <= kTileRows; ++rows)
+    for (const std::size_t columns : {1u, 15u, 16u, 17u, 31u, 32u})
+      for (const std::size_t k : {1u, 5u, 40u}) {
+        const auto a = activations_of(kTileRows * 64, Values::kOrdinary, random);
+        const auto b = activations_of(64 * 64, Values::kOrdinary, random);
+        const bool turned = random() % 2, add = random() % 2;
+        const auto run = [&](const KernelTable& table) {
+          std::vector<float> c(kTileRows * 40, 0.5f);
+          table.train.tile({.rows = rows,
+                            .columns = columns,
+                            .k = k,
+                            .a = a.data(),
+                            .a_row = turned ? 1u : 41u,
+                            .a_k = turned ? kTileRows : 1,
+                            .b = b.data(),
+                            .b_k = 37,
+                            .c = c.data(),
+                            .c_row = 40,
+                            .add = add});
+          return c;
+        };
+        const auto got = run(table());
+        ASSERT_TRUE(same(got, run(scalar()))) << rows << "×" << columns << "×" << k;
+        for (std::size_t i = 0; i < got.size(); ++i)
+          if (i / 40 >= rows || i % 40 >= columns) {
+            ASSERT_EQ(got[i], 0.5f) << "written beside";
+          }
+      }
+}
+
 std::vector<float> attend(const KernelTable& table, KvType type, std::size_t head_dim,
                           const std::vector<float>& q, const std::vector<float>& kv,
                           const std::vector<std::uint8_t>& first,

@@ -18,6 +18,8 @@ struct VB {
   int8x16_t v[4];
 };
 constexpr int kSignedOffset = 0;
+// What tile.inl may keep in registers.
+constexpr int kRegisterRows = 6, kRegisterVectors = 1;
 
 // Each of the four vectors by `operation`.
 template <class V, class Operation>

@@ -5,6 +5,7 @@
 #include "infer/kernels/elementwise.inl"
 #include "infer/kernels/int_blocks.h"
 #include "infer/kernels/tables.h"
+#include "infer/kernels/train.inl"
 #include "infer/quant/blocks.h"
 
 namespace lathe {
@@ -281,6 +282,18 @@ constexpr KvFormat kv_format(KvType type) {
   return {type, Kv::chunk_bytes, Kv::store, Kv::attend};
 }
 
+void tile(const TileArgs& args) {
+  for (std::size_t r = 0; r < args.rows; ++r) {
+    float* c = args.c + r * args.c_row;
+    for (std::size_t j = 0; j < args.columns && !args.add; ++j) c[j] = 0;
+    for (std::size_t i = 0; i < args.k; ++i) {
+      const float a = args.a[r * args.a_row + i * args.a_k];
+      const float* b = args.b + i * args.b_k;
+      for (std::size_t j = 0; j < args.columns; ++j) c[j] = __builtin_fmaf(a, b[j], c[j]);
+    }
+  }
+}
+
 }  // namespace
 
 const KernelTable kScalarTable = {
@@ -296,6 +309,7 @@ const KernelTable kScalarTable = {
     rope,
     merge,
     exp_sum,
-    max_of};
+    max_of,
+    train_kernels<tile>()};
 
 }  // namespace lathe

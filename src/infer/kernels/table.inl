@@ -2,6 +2,8 @@
 #include <utility>
 
 #include "infer/kernels/attend.inl"
+#include "infer/kernels/tile.inl"
+#include "infer/kernels/train.inl"
 
 namespace lathe {
 namespace {
@@ -50,7 +52,8 @@ constexpr KernelTable make_table(std::string_view name) {
           rope,
           merge,
           exp_sum,
-          max_of};
+          max_of,
+          train_kernels<tile>()};
 }
 
 // What panel.inl does for every instruction set.

@@ -3,36 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numbers>
 #include <numeric>
+
+#include "infer/models/rope.h"
 
 namespace lathe {
 namespace {
 
 // Elementwise work on hidden rows is shared out in pieces of this many elements.
 constexpr std::size_t kPiece = 2048;
-
-// θ_i / position for i in [0, dimensions/2): base^(-2i/n), YaRN's mixture of interpolated and
-// original, Llama 3's factors.
-std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float> factors) {
-  const auto n = static_cast<double>(rope.dimensions);
-  std::vector<double> frequencies(rope.dimensions / 2);
-  const auto boundary = [&](double beta) {
-    return n * std::log(rope.original_context / (2 * std::numbers::pi * beta)) /
-           (2 * std::log(rope.base));
-  };
-  const double low = std::max(0.0, std::floor(boundary(rope.beta_fast)));
-  const double high = std::min(n - 1, std::ceil(boundary(rope.beta_slow)));
-  for (std::size_t i = 0; i < frequencies.size(); ++i) {
-    double theta = std::pow(rope.base, -2 * static_cast<double>(i) / n);
-    if (!factors.empty()) theta /= static_cast<double>(factors[i]);
-    const double ramp =
-        std::clamp((static_cast<double>(i) - low) / std::max(0.001, high - low), 0.0, 1.0);
-    const double mix = rope.extrapolation * (1 - ramp);
-    frequencies[i] = rope.scale * theta * (1 - mix) + theta * mix;
-  }
-  return frequencies;
-}
 
 bool same_rope(const RopeSpec& a, const RopeSpec& b) {
   return a.neox == b.neox && a.dimensions == b.dimensions && a.base == b.base &&
@@ -158,8 +137,10 @@ void Forward::run(std::span<const Slice> slices, OutputKind kind) {
 void Forward::place_tokens(std::span<const Slice> slices) {
   tokens_.clear();
   tiles_.clear();
+  adapted_.clear();
   for (const Slice& slice : slices) {
     const std::size_t first = tokens_.size();
+    if (slice.adapter != nullptr) adapted_.push_back({slice.adapter, first, slice.tokens.size()});
     for (std::size_t i = 0; i < slice.tokens.size(); ++i) {
       tokens_.push_back({slice.tokens[i], slice.first_position + i, slice.table});
     }
@@ -178,15 +159,9 @@ void Forward::place_tokens(std::span<const Slice> slices) {
 
 void Forward::compute_angles() {
   for (std::size_t r = 0; r < ropes_.size(); ++r) {
-    const std::size_t half = ropes_[r].dimensions / 2;
     float* base = angles_.data() + r * max_tokens_ * ropes_[r].dimensions;
     team_->run(tokens_.size(), [&](std::size_t t, int) {
-      float* cos = base + t * ropes_[r].dimensions;
-      for (std::size_t i = 0; i < half; ++i) {
-        const double angle = static_cast<double>(tokens_[t].position) * frequencies_[r][i];
-        cos[i] = static_cast<float>(std::cos(angle) * ropes_[r].magnitude);
-        cos[half + i] = static_cast<float>(std::sin(angle) * ropes_[r].magnitude);
-      }
+      rope_row(ropes_[r], frequencies_[r], tokens_[t].position, base + t * ropes_[r].dimensions);
     });
   }
 }
@@ -219,6 +194,7 @@ void Forward::attention(std::size_t layer) {
                         .out = branch_.data(),
                         .stride = width};
   multiply(*team_, {&product, 1});
+  adapt(layer, LinearPart::kOutput, heads_, branch_.data());
   if (spec.output_bias) {
     for (std::size_t t = 0; t < tokens_.size(); ++t) {
       model_->kernels().add(weights.output_bias.data(), width, branch_.data() + t * width);
@@ -248,6 +224,20 @@ void Forward::project_heads(std::size_t layer) {
        .stride = kv},
   };
   multiply(*team_, products);
+  adapt(layer, LinearPart::kQ, normed_, q_.data());
+  adapt(layer, LinearPart::kK, normed_, k_.data());
+  adapt(layer, LinearPart::kV, normed_, v_.data());
+}
+
+// y += the adapters' products with x, for the tokens that have one.
+void Forward::adapt(std::size_t layer, LinearPart part, const Activations& x, float* y) {
+  for (const Adapted& run : adapted_) {
+    const LowRank& low = run.adapter->part(layer, part);
+    if (low.rank == 0) continue;
+    low_.resize(std::max(low_.size(), run.count * low.rank));
+    add_low_rank(*team_, model_->kernels(), low, run.count, x.row(run.first), x.k(), low_.data(),
+                 y + run.first * low.rows, low.rows);
+  }
 }
 
 // Bias, norm and rotation of one token's heads, its K and V into the cache.
@@ -300,6 +290,8 @@ void Forward::dense_ffn(std::size_t layer) {
        .stride = hidden},
   };
   multiply(*team_, inputs);
+  adapt(layer, LinearPart::kGate, normed_, gate_.data());
+  adapt(layer, LinearPart::kUp, normed_, up_.data());
   activate(tokens_.size(), hidden);
   const Product output{.matrix = &weights.down,
                        .x = &hidden_,
@@ -307,6 +299,7 @@ void Forward::dense_ffn(std::size_t layer) {
                        .out = branch_.data(),
                        .stride = width};
   multiply(*team_, {&output, 1});
+  adapt(layer, LinearPart::kDown, hidden_, branch_.data());
 }
 
 // hidden_ = silu(gate)·up, quantized, for `rows` rows.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "infer/cache/block_pool.h"
+#include "infer/models/adapter.h"
 #include "infer/models/model.h"
 
 namespace lathe {
@@ -20,6 +21,7 @@ struct Slice {
   std::size_t first_position = 0;     // of tokens[0]; the positions before are filled
   const BlockTable* table = nullptr;  // writable from first_position on
   std::size_t outputs = 0;            // that many of the last tokens want a row
+  const Adapter* adapter = nullptr;   // whose products are added to the model's; none
 };
 
 enum class OutputKind : std::uint8_t { kLogits, kHidden };  // hidden: after the output norm
@@ -83,6 +85,7 @@ class Forward {
   void choose_experts(std::size_t layer, std::size_t token);
   void add_and_norm(const float* add, const std::vector<float>& norm);
   void write_outputs(std::span<const Slice> slices, OutputKind kind);
+  void adapt(std::size_t layer, LinearPart part, const Activations& x, float* y);
 
   const Model* model_;
   ThreadTeam* team_;
@@ -97,6 +100,13 @@ class Forward {
   };
   std::vector<Token> tokens_;
   std::vector<Tile> tiles_;
+  // Runs of them that an adapter is added to.
+  struct Adapted {
+    const Adapter* adapter;
+    std::size_t first, count;
+  };
+  std::vector<Adapted> adapted_;
+  std::vector<float> low_;       // (tokens, rank): what an adapter's A gives
   std::vector<RopeSpec> ropes_;  // distinct ones
   std::vector<std::size_t> rope_of_layer_;
   std::vector<std::vector<double>> frequencies_;  // (distinct ropes)(dimensions / 2)

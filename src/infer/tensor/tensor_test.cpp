@@ -6,6 +6,7 @@
 #include <random>
 
 #include "infer/formats/gguf_writer.h"
+#include "infer/tensor/gemm.h"
 #include "infer/tensor/matrix.h"
 
 namespace lathe {
@@ -158,6 +159,60 @@ TEST_F(Loading, StopsWhenTold) {
   stop.raise();
   EXPECT_EQ(load_matrices(*file, {&load, 1}, best_kernel_table(), team, {}, &stop).error().kind,
             ErrorKind::kCancelled);
+}
+
+// One accumulator along k for every output, whatever the blocks: the plain loop has the same bits.
+TEST(Gemm, IsThePlainLoopBitForBit) {
+  std::mt19937 random(1);
+  const auto numbers = [&](std::size_t count) {
+    std::vector<float> out(count);
+    for (float& x : out) x = static_cast<float>(static_cast<int>(random() % 2001) - 1000) / 512;
+    return out;
+  };
+  struct Shape {
+    std::size_t rows, columns, k;
+  };
+  for (const Shape s :
+       {Shape{1, 1, 1}, {5, 16, 3}, {100, 70, 300}, {12, 32, 256}, {205, 33, 515}}) {
+    for (const bool turned : {false, true})
+      for (const bool panels : {false, true}) {
+        const auto a = numbers(s.rows * s.k), b = numbers(s.k * s.columns);
+        const auto start = numbers(s.rows * s.columns);
+        Gemm product{.rows = s.rows,
+                     .columns = s.columns,
+                     .k = s.k,
+                     .a = a.data(),
+                     .a_row = turned ? 1 : s.k,
+                     .a_k = turned ? s.rows : 1,
+                     .b = b.data(),
+                     .b_k = s.columns,
+                     .c_row = s.columns,
+                     .add = turned};
+        std::vector<float> laid((s.columns + 31) / 32 * 32 * s.k);
+        if (panels) {  // b (columns, k) → panels
+          product.b = laid.data(), product.b_k = kTileColumns, product.b_panel = kTileColumns * s.k;
+          for (std::size_t c = 0; c < s.columns; c += kTileColumns)
+            transpose_panel(b.data() + c * s.k, s.k, std::min(kTileColumns, s.columns - c), s.k,
+                            laid.data() + c * s.k);
+        }
+        std::vector<float> want = start;
+        for (std::size_t r = 0; r < s.rows; ++r)
+          for (std::size_t c = 0; c < s.columns; ++c) {
+            float acc = product.add ? want[r * s.columns + c] : 0;
+            for (std::size_t i = 0; i < s.k; ++i)
+              acc = std::fma(a[r * product.a_row + i * product.a_k],
+                             panels ? b[c * s.k + i] : b[i * s.columns + c], acc);
+            want[r * s.columns + c] = acc;
+          }
+        for (const int threads : {1, 3}) {
+          ThreadTeam team(threads);
+          std::vector<float> got = start;
+          product.c = got.data();
+          multiply(team, best_kernel_table().train, {&product, 1});
+          ASSERT_EQ(got, want) << s.rows << "×" << s.columns << "×" << s.k;
+        }
+      }
+  }
 }
 
 }  // namespace

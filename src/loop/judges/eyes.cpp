@@ -1,9 +1,15 @@
 #include "loop/judges/eyes.h"
 
+#include <map>
+#include <set>
+
 #include "ground/base/text.h"
 
 namespace lathe {
 namespace {
+
+constexpr int kCloserPass = -1;  // its boxes are the best: it comes before those of a whole look
+constexpr std::size_t kMaxCloserLooks = 60;
 
 constexpr OptionSpec kOptions[] = {
     {"expect",
@@ -84,15 +90,58 @@ Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wan
   LATHE_TRY(const OpenedPicture opened, pool.open_picture(file, limit, stop));
   // An empty picture is looked at once: there is nothing to look for in other ways.
   const bool empty = is_empty(opened.picture);
-  LATHE_TRY(
-      const Sight sight,
-      pool.look(opened.picture,
-                {empty ? std::vector<std::string>() : expected_words(wanted), !wanted.code.empty()},
-                limit, stop));
+  LATHE_TRY(Sight sight, pool.look(opened.picture,
+                                   {empty ? std::vector<std::string>() : expected_words(wanted),
+                                    !wanted.code.empty()},
+                                   limit, stop));
+  LATHE_TRY_STATUS(look_closer(pool, opened, expected_words(wanted), limit, stop, sight));
   Verdict verdict = judge_sight(opened, sight, wanted);
   if (opened.drawn)
     verdict.facts["views"] = Json::array({view_json("as drawn", opened.picture, verdict.flaws)});
   return verdict;
+}
+
+std::vector<std::string> unread_words(const std::vector<std::string>& words, const Sight& sight) {
+  std::map<int, std::vector<SeenWord>> passes;
+  for (const SeenWord& word : sight.words) passes[word.pass].push_back(word);
+  std::vector<bool> read(words.size());
+  for (const auto& [pass, seen] : passes) {
+    const auto boxes = tick_off(words, seen);
+    for (std::size_t i = 0; i < words.size(); ++i) read[i] = read[i] || boxes[i];
+  }
+  std::vector<std::string> unread;
+  for (std::size_t i = 0; i < words.size(); ++i)
+    if (!read[i]) unread.push_back(words[i]);
+  return unread;
+}
+
+Status look_closer(MediaPool& pool, const OpenedPicture& opened,
+                   const std::vector<std::string>& words, Milliseconds limit, const StopFlag& stop,
+                   Sight& sight) {
+  std::set<std::string> unread;
+  for (const std::string& word : unread_words(words, sight)) unread.insert(folded(word));
+  std::size_t looks = 0;
+  for (const SvgText& text : opened.texts) {
+    std::vector<std::string> sought;
+    for (const std::string& word : words_in(text.text))
+      if (unread.contains(folded(word))) sought.push_back(word);
+    const Box part = common(grown(text.ink, text.ink.h / 3), opened.picture.box());
+    if (sought.empty() || text.ink.empty() || part.empty() || ++looks > kMaxCloserLooks) continue;
+    LATHE_TRY(const Sight close,
+              pool.look(cut_out(opened.picture, part), {sought, false}, limit, stop));
+    for (std::size_t i = 0; i < sought.size(); ++i)
+      for (const SeenWord& seen : close.words) {
+        const auto box = tick_off({sought[i]}, {seen})[0];
+        if (!box) continue;
+        sight.words.push_back({seen.text,
+                               seen.confidence,
+                               {part.x + box->x, part.y + box->y, box->w, box->h},
+                               -static_cast<int>(looks),
+                               kCloserPass});
+        break;
+      }
+  }
+  return {};
 }
 
 std::string expected_text(const Json& options, std::span<const Unit> units) {

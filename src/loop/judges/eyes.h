@@ -15,6 +15,14 @@ inline constexpr int kViewSide = 900;  // of pictures kept for the report
 Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wanted& wanted,
                                Milliseconds limit, const StopFlag& stop);
 
+// Looks once more, and by itself, at each text of the picture's source that holds an expected word
+// which was not read: small letters are read far better so. Adds what it reads to `sight`.
+Status look_closer(MediaPool& pool, const OpenedPicture& opened,
+                   const std::vector<std::string>& words, Milliseconds limit, const StopFlag& stop,
+                   Sight& sight);
+// The expected words that no look has read.
+std::vector<std::string> unread_words(const std::vector<std::string>& words, const Sight& sight);
+
 // What `expect` asks for: itself with {unit} replaced by the unit's text; without it, the unit's
 // own "expect".
 std::string expected_text(const Json& options, std::span<const Unit> units);

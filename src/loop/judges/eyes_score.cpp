@@ -108,7 +108,7 @@ double least_likeness(std::string_view seen, std::string_view word) {
 }
 
 double contrast_bar(const Wanted& wanted, const Box& box) {
-  return box.h >= kLargeText ? wanted.contrast * kLargeShare : wanted.contrast;
+  return box.h >= kLargeText * wanted.sharpness ? wanted.contrast * kLargeShare : wanted.contrast;
 }
 
 Flaw contrast_flaw(const Picture& picture, const std::string& words, const Box& box, double value,
@@ -220,11 +220,11 @@ class TextCheck {
         !edge.empty() && !explained_.contains(folded(each.word)))
       add(clipped_flaw(each.word, edge, box));
     if (contrast < bar) add(contrast_flaw(picture_, each.word, box, contrast, bar));
-    if (box.h < wanted_.least_text)
+    if (box.h < wanted_.least_text * wanted_.sharpness)
       add({FlawKind::kTooSmall, box, each.word,
            fmt::format("'{}' is too small to read: make its letters at least {:.0f} px high",
                        each.word, wanted_.least_text),
-           static_cast<double>(box.h), wanted_.least_text});
+           static_cast<double>(box.h) / wanted_.sharpness, wanted_.least_text});
   }
 
   // Of what was read but not asked for, the likest to the word; earlier passes count more.
@@ -257,11 +257,11 @@ class TextCheck {
     const double bar = contrast_bar(wanted_, seen->box);
     if (const double contrast = word_contrast(picture_, seen->box, letters_); contrast < bar)
       return add(contrast_flaw(picture_, each.word, seen->box, contrast, bar));
-    if (seen->box.h < wanted_.least_text)
+    if (seen->box.h < wanted_.least_text * wanted_.sharpness)
       return add({FlawKind::kTooSmall, seen->box, each.word,
                   fmt::format("'{}' is too small to read: make its letters at least {:.0f} px high",
                               each.word, wanted_.least_text),
-                  static_cast<double>(seen->box.h), wanted_.least_text});
+                  static_cast<double>(seen->box.h) / wanted_.sharpness, wanted_.least_text});
     add({FlawKind::kWrong, seen->box, each.word,
          fmt::format("reads '{}' where '{}' is expected: write '{}'", seen->text, each.word,
                      each.word),

@@ -64,6 +64,7 @@ struct Wanted {
   bool any_text = false;             // other words are welcome
   double contrast = 4.5;             // of letters below 24 px; larger ones need two thirds of it
   double least_text = 7;             // pixels of height
+  int sharpness = 1;                 // the picture has that many pixels for each of these
   std::string subject;               // "" | center | left | right | whole
   int width = 0, height = 0;         // 0: any
   double aspect = 0;                 // width / height; 0: any

@@ -130,6 +130,37 @@ void judge_layout(const PageView& view, const Picture& shot, const Wanted& wante
     });
 }
 
+// The words that the survey found, in pixels of a screenshot that is `scale` times as sharp.
+std::vector<SvgText> words_of(const Json& facts, int scale) {
+  std::vector<SvgText> words;
+  if (const Json& found = json_at(facts, "words"); found.is_array())
+    for (const Json& item : found) {
+      const Box box = box_from(json_at(item, "box"));
+      words.push_back({make_valid_utf8(json_string(item, "text")),
+                       {box.x * scale, box.y * scale, box.w * scale, box.h * scale}});
+    }
+  return words;
+}
+
+// Reads a screenshot: as a whole, then closer where words should stand, and in all ways when there
+// are still some missing.
+Result<Sight> read_page(MediaPool& pool, const OpenedPicture& shot,
+                        const std::vector<std::string>& words, const JudgeContext& context) {
+  LATHE_TRY(Sight sight, pool.look(shot.picture, {}, context.time_limit, context.stop));
+  LATHE_TRY_STATUS(look_closer(pool, shot, words, context.time_limit, context.stop, sight));
+  if (const auto unread = unread_words(words, sight); !unread.empty()) {
+    LATHE_TRY(const Sight again,
+              pool.look(shot.picture, {unread, false}, context.time_limit, context.stop));
+    std::ranges::copy_if(again.words, std::back_inserter(sight.words),
+                         [](const SeenWord& word) { return word.pass > 0; });
+  }
+  return sight;
+}
+
+Box divided(const Box& box, int by) {
+  return {box.x / by, box.y / by, (box.w + by - 1) / by, (box.h + by - 1) / by};
+}
+
 // The same flaw at several widths is one.
 void add_view(Verdict& all, Verdict view, int width, bool several, Json picture) {
   for (Flaw& flaw : view.flaws) {
@@ -161,14 +192,18 @@ Result<Judgement> judge_page(const JudgeTask& task, const JudgeContext& context)
   judge_behaviour(*sight, verdict);
   verdict.facts["views"] = Json::array();
   for (const PageView& view : sight->views) {
-    LATHE_TRY(const OpenedPicture shot,
-              pool->open_picture(view.png, context.time_limit, context.stop));
-    LATHE_TRY(const Sight seen, pool->look(shot.picture, {expected_words(text), false},
-                                           context.time_limit, context.stop));
+    LATHE_TRY(OpenedPicture shot, pool->open_picture(view.png, context.time_limit, context.stop));
+    const int scale = std::max(1, shot.picture.width / view.width);
+    shot.texts = words_of(view.facts, scale);
+    LATHE_TRY(const Sight seen, read_page(*pool, shot, expected_words(text), context));
+    text.sharpness = scale;
     Verdict at_width;
-    judge_layout(view, shot.picture, text, option_bool(task.options, "links"), at_width);
     judge_text(shot, seen, {}, text, at_width);
-    Json picture = view_json(fmt::format("{} px wide", view.width), shot.picture, at_width.flaws);
+    for (Flaw& flaw : at_width.flaws) flaw.box = divided(flaw.box, scale);
+    const Picture page =
+        scaled(shot.picture, shot.picture.width / scale, shot.picture.height / scale);
+    judge_layout(view, page, text, option_bool(task.options, "links"), at_width);
+    Json picture = view_json(fmt::format("{} px wide", view.width), page, at_width.flaws);
     add_view(verdict, std::move(at_width), view.width, wanted.widths.size() > 1,
              std::move(picture));
   }

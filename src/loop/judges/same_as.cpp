@@ -41,9 +41,10 @@ Result<Picture> candidate_picture(const JudgeTask& task, const JudgeContext& con
   LATHE_TRY(const PageSight sight,
             view_page(task.bytes, wanted, context.place, context.time_limit, context.stop));
   if (sight.views.empty()) return invalid("the page never finishes, so it shows nothing");
-  LATHE_TRY(OpenedPicture opened,
+  LATHE_TRY(const OpenedPicture opened,
             pool.open_picture(sight.views.front().png, context.time_limit, context.stop));
-  return std::move(opened.picture);
+  const Picture& shot = opened.picture;
+  return scaled(shot, wanted.widths[0], shot.height * wanted.widths[0] / shot.width);
 }
 
 std::string where(const Box& box, const Picture& picture) {

@@ -7,6 +7,21 @@
 
 namespace lathe {
 
+// A request for this lap without its prompt, by the maker's options max_tokens and temperature.
+inline Request request_of(const MakeTask& task, const MakeContext& context) {
+  Request request;
+  request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
+  request.sampling.temperature = task.options.contains("temperature")
+                                     ? option_number(task.options, "temperature")
+                                     : json_number(task.setting, "temperature", 0.2);
+  request.sampling.seed = task.lap * 1000 + task.n_index;
+  request.n_index = task.n_index;
+  request.purpose = "make";
+  request.lap = task.lap;
+  request.time_limit = context.time_limit;
+  return request;
+}
+
 template <class T>
 struct Asked {
   T value;
@@ -21,6 +36,7 @@ template <class T>
 Result<Asked<T>> ask(std::string_view maker, Request request, const MakeContext& context,
                      std::string_view format, const std::function<Result<T>(const Reply&)>& use) {
   std::string refused;
+  request.keep_prefix = true;  // the next lap begins as this one does
   for (request.attempt = 0;; ++request.attempt) {
     LATHE_TRY(const Reply reply, context.worker->complete(request, context.stop, {}));
     if (context.usage) *context.usage += reply.usage;

@@ -307,20 +307,6 @@ std::string prediction_of(const MakeTask& task, const Changes& best) {
   return text.empty() ? task.prefix : text;
 }
 
-Request request_for(const MakeTask& task, const MakeContext& context) {
-  Request request;
-  request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
-  request.sampling.temperature = task.options.contains("temperature")
-                                     ? option_number(task.options, "temperature")
-                                     : json_number(task.setting, "temperature", 0.2);
-  request.sampling.seed = task.lap * 1000 + task.n_index;
-  request.n_index = task.n_index;
-  request.purpose = "make";
-  request.lap = task.lap;
-  request.time_limit = context.time_limit;
-  return request;
-}
-
 Json applied_edits(const std::vector<Edit>& edits) {
   Json list = Json::array();
   for (const Edit& edit : edits)
@@ -349,7 +335,7 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
     LATHE_TRY(best, parse_changes(*task.best));
   }
   Editor editor(task.options, tree.path(), best);
-  Request request = request_for(task, context);
+  Request request = request_of(task, context);
   LATHE_TRY(const std::string message, user_message(task, best, editor));
   request.messages = {{"system", task.prefix}, {"user", message}};
   request.prediction = prediction_of(task, best);

@@ -102,9 +102,10 @@ Result<std::string> described(const std::string& name, const Place& place) {
       text +=
           fmt::format("- '{}' at {},{} {}x{}, on {}\n", line.first, line.second.x, line.second.y,
                       line.second.w, line.second.h, colour_text(picture, grown(line.second, 4)));
-  text += "Shapes and panels in it:\n";
+  const Scene scene = scene_of(picture, letters);
+  if (!scene.things.empty()) text += "Shapes and panels in it:\n";
   count = 0;
-  for (const Thing& thing : scene_of(picture, letters).things)
+  for (const Thing& thing : scene.things)
     if (++count <= kMaxDescribed)
       text += fmt::format(
           "- {} {}x{} at {},{}, in its middle {}\n", thing.filled > 0.9 ? "a rectangle" : "a shape",

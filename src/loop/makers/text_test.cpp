@@ -70,6 +70,7 @@ TEST_F(TextMakerTest, ThePromptHasAFrozenPrefixAndATail) {
   EXPECT_THAT(first.messages[1].content, HasSubstr("too long"));
   EXPECT_EQ(first.purpose, "make");
   EXPECT_EQ(first.lap, 2);
+  EXPECT_TRUE(first.keep_prefix);
   ASSERT_TRUE(make(options, {"x"}, 3, "other"));
   EXPECT_EQ(worker_->seen().at(0).messages[0].content, first.messages[0].content)
       << "the same bytes in every lap";

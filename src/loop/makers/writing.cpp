@@ -1,6 +1,7 @@
 #include "loop/makers/writing.h"
 
 #include "ground/base/text.h"
+#include "loop/makers/ask.h"
 
 namespace lathe {
 
@@ -66,20 +67,11 @@ Result<Request> writing_request(const MakeTask& task, const MakeContext& context
                                       {"the feedback of earlier laps", task.tail},
                                       {"the schema", std::move(format)}};
   LATHE_TRY_STATUS(assembled(parts, task.options));
-  Request request;
+  Request request = request_of(task, context);
   request.messages = {{"system", task.prefix},
                       {"user", parts[1].text + parts[2].text + parts[3].text}};
   // A new version of the best one, or of the text itself, repeats most of it.
   request.prediction = task.best.value_or(std::move(texts));
-  request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
-  request.sampling.temperature = task.options.contains("temperature")
-                                     ? option_number(task.options, "temperature")
-                                     : json_number(task.setting, "temperature", 0.2);
-  request.sampling.seed = task.lap * 1000 + task.n_index;
-  request.n_index = task.n_index;
-  request.purpose = "make";
-  request.lap = task.lap;
-  request.time_limit = context.time_limit;
   return request;
 }
 

@@ -24,7 +24,7 @@ struct PageWanted {
 
 struct PageView {
   int width = 0;
-  std::string png;  // foreign bytes
+  std::string png;  // foreign bytes; `width` or twice as many pixels wide
   Json facts;       // what page_driver.cpp's survey found, checked for its shape only
 };
 

@@ -33,7 +33,7 @@ const root = document.scrollingElement || document.documentElement, W = innerWid
 const short = s => (s || '').trim().replace(/\s+/g, ' ').slice(0, 80);
 const box = r => [Math.round(r.left + scrollX), Math.round(r.top + scrollY), Math.round(r.width), Math.round(r.height)];
 const out = {overflow: Math.max(root.scrollWidth, document.body ? document.body.scrollWidth : 0) - W,
-  height: root.scrollHeight, faint: [], beyond: [], cut: [], links: [], images: [], text: ''};
+  height: root.scrollHeight, faint: [], beyond: [], cut: [], links: [], images: [], text: '', words: []};
 const parts = c => (c.match(/[\d.]+/g) || []).map(Number);
 const light = c => { const [r, g, b] = c.map(v => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
   return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
@@ -74,6 +74,18 @@ for (const e of document.querySelectorAll('body *')) {
   }
   if (e.tagName === 'IMG' && (!e.complete || e.naturalWidth === 0))
     add(out.images, {text: short(e.alt || e.getAttribute('src')), box: box(r)});
+}
+// Where the words of the page stand, as far as they are within it.
+const walker = document.createTreeWalker(document.body || root, NodeFilter.SHOW_TEXT), range = document.createRange();
+for (let n; (n = walker.nextNode()) && out.words.length < 3000;) {
+  const style = n.parentElement && getComputedStyle(n.parentElement);
+  if (!style || style.visibility === 'hidden' || +style.opacity < 0.05 || /^(SCRIPT|STYLE|NOSCRIPT)$/.test(n.parentElement.tagName)) continue;
+  for (const m of n.data.matchAll(/\S+/g)) {
+    range.setStart(n, m.index); range.setEnd(n, m.index + m[0].length);
+    const r = range.getBoundingClientRect();
+    if (r.width > 1 && r.height > 1 && r.left >= 0 && r.right <= W) out.words.push({text: m[0].slice(0, 80), box: box(r)});
+    if (out.words.length >= 3000) break;
+  }
 }
 return JSON.stringify(out);
 })())js";
@@ -338,13 +350,16 @@ Status save_view(Chromium& chromium, int width, int height, std::size_t index, J
   LATHE_TRY(const Json survey, parse_json(json_string(json_at(answer, "result"), "value", "{}")));
   const auto tall =
       std::clamp<std::int64_t>(json_int(survey, "height", height), height, kMaxPageHeight);
-  LATHE_TRY(const Json shot,
-            chromium.ask(
-                "Page.captureScreenshot",
-                {{"format", "png"},
-                 {"captureBeyondViewport", true},
-                 {"clip", {{"x", 0}, {"y", 0}, {"width", width}, {"height", tall}, {"scale", 1}}}},
-                2 * kAnswerLimit));
+  // Twice as sharp where that can be opened: small letters are read far better.
+  const int scale = 4 * tall * width <= kMaxPicturePixels ? 2 : 1;
+  LATHE_TRY(
+      const Json shot,
+      chromium.ask(
+          "Page.captureScreenshot",
+          {{"format", "png"},
+           {"captureBeyondViewport", true},
+           {"clip", {{"x", 0}, {"y", 0}, {"width", width}, {"height", tall}, {"scale", scale}}}},
+          2 * kAnswerLimit));
   LATHE_TRY_STATUS(
       write_file_atomic(fmt::format("view{}.png", index), from_base64(json_string(shot, "data"))));
   facts.push_back(survey);

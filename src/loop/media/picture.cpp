@@ -114,6 +114,14 @@ Picture scaled(const Picture& picture, int width, int height) {
   return out;
 }
 
+Picture cut_out(const Picture& picture, const Box& box) {
+  LATHE_CHECK(common(box, picture.box()) == box);
+  Picture part = blank_picture(box.w, box.h);
+  for (int y = 0; y < box.h; ++y)
+    std::copy_n(picture.at(box.x, box.y + y), 3 * static_cast<std::size_t>(box.w), part.at(0, y));
+  return part;
+}
+
 Picture fitted(const Picture& picture, int side) {
   const int longest = std::max(picture.width, picture.height);
   if (longest <= side) return picture;

@@ -47,6 +47,8 @@ Picture blank_picture(int width, int height);
 
 // The mean of the pixels that fall on each new one; enlarging interpolates. At least 1×1.
 Picture scaled(const Picture& picture, int width, int height);
+// What the box holds; the box must lie within.
+Picture cut_out(const Picture& picture, const Box& box);
 // No side longer than `side`; unchanged where none is.
 Picture fitted(const Picture& picture, int side);
 

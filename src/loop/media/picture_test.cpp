@@ -36,6 +36,15 @@ TEST(Picture, PngComesBackAsItWasThroughTheConfinedDecoder) {
   EXPECT_FALSE(opened->drawn);
 }
 
+TEST(Picture, APartIsCutOut) {
+  const Picture picture = pattern(61, 47);
+  EXPECT_EQ(cut_out(picture, picture.box()).rgb, picture.rgb);
+  const Picture part = cut_out(picture, {17, 40, 44, 7});  // up to the corner
+  EXPECT_EQ(part.box(), (Box{0, 0, 44, 7}));
+  for (const auto& [x, y] : {std::pair{0, 0}, {43, 0}, {0, 6}, {43, 6}})
+    EXPECT_TRUE(std::equal(part.at(x, y), part.at(x, y) + 3, picture.at(17 + x, 40 + y)));
+}
+
 TEST(Picture, ScalingKeepsTheMean) {
   const Picture picture = pattern(120, 80);
   const Picture half = scaled(picture, 60, 40);

@@ -14,7 +14,7 @@ struct SeenWord {
   double confidence = 0;  // of the reader, in [0,100]
   Box box;
   int line = 0;  // words of one line follow each other
-  int pass = 0;  // 0: the picture as it is; above: one of the retries
+  int pass = 0;  // 0: the picture as it is; above: one of the retries; below: a closer look
 };
 
 // A phrase per '|' or line: "Title|Subtitle".

@@ -31,7 +31,9 @@ struct Shared {
   void post(std::function<void()> work);
 
   const HttpServerConfig config;
-  asio::io_context io{1};
+  // Run by one thread, but without that hint: with it, what the thread itself posts is overtaken by
+  // what others post a moment later, and an exchange's words would leave after its end.
+  asio::io_context io;
   asio::thread_pool pool;
   std::unordered_set<std::shared_ptr<Connection>> connections;
   std::size_t body_bytes = 0;  // being read

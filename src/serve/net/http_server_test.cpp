@@ -449,6 +449,22 @@ TEST_F(HttpServerTest, StopLetsAnswersFinish) {
   EXPECT_EQ(server->connections(), 0U);
 }
 
+// The server's thread finishes the exchange, and at once another thread drops it.
+TEST_F(HttpServerTest, LastWordsAreNotOvertakenByTheEnd) {
+  start();
+  RawClient one = client();
+  one.get("/hold");
+  ASSERT_TRUE(wait_held());
+  std::shared_ptr<HttpExchange> last = std::move(held[0]);
+  held.clear();
+  last->on_gone([&](HttpGone) {
+    last->finish({503, "shutting down", "text/plain"}, "");
+    std::thread([&] { last.reset(); }).join();
+  });
+  server->stop(Milliseconds(0));
+  EXPECT_EQ(one.reply().status, 503);
+}
+
 TEST_F(HttpServerTest, StopEndsWhatNobodyFinishes) {
   start();
   RawClient one = client();

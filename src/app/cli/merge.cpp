@@ -1,0 +1,55 @@
+// lathe merge BASE ADAPTER OUT [TYPE]: a model with an adapter in its weights.
+#include "app/cli/app.h"
+#include "ground/base/units.h"
+#include "infer/convert/quantize.h"
+#include "infer/tune/output.h"
+
+namespace lathe {
+namespace {
+
+struct Flags {
+  std::string base, adapter, out, type;
+  int threads = 0;
+};
+
+Status merge(const App& app, const Flags& flags) {
+  LATHE_TRY(const int threads, choose_threads(flags.threads));
+  LATHE_TRY(const Gguf base, Gguf::open(flags.base));
+  LATHE_TRY(const Gguf adapter, Gguf::open(flags.adapter));
+  MergeOptions options;
+  if (!flags.type.empty()) {
+    LATHE_TRY(const QuantizeTarget* target, find_quantize_target(flags.type));
+    options.types = plan_types(base, *target);
+    options.file_type = target->file_type;
+  }
+  ThreadTeam team(threads);
+  LATHE_TRY_STATUS(merge_adapter(base, adapter, team, best_kernel_table(), options, flags.out));
+  const std::uint64_t bytes = fs::file_size(flags.out);
+  if (app.json)
+    print_json({{"out", flags.out}, {"bytes", bytes}});
+  else
+    print(fmt::format("{}: {}\n", flags.out, format_bytes(bytes)));
+  return {};
+}
+
+}  // namespace
+
+void add_merge(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = cli.add_subcommand("merge", "Write a model with an adapter in its weights");
+  command->add_option("BASE", flags->base, "The GGUF file that the adapter was trained on")
+      ->required();
+  command->add_option("ADAPTER", flags->adapter, "Its LoRA adapter, a GGUF file")->required();
+  command->add_option("OUT", flags->out, "The GGUF file to write")->required();
+  command->add_option("TYPE", flags->type,
+                      "Type of the weights, as lathe quantize has them (default: as they are)");
+  command->add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] {
+      const Status status = merge(app, *flags);
+      return status ? kExitPassed : report_error(app, status.error());
+    };
+  });
+}
+
+}  // namespace lathe

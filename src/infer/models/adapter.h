@@ -1,0 +1,57 @@
+// A LoRA adapter: for some of a model's linear layers a product of two thin matrices that is added
+// to theirs, y = W·x + s·B·(A·x). It stands beside the model's weights and changes none of them, so
+// requests with and without it share them. Read from a GGUF file of the type "adapter" (docs/
+// tune.md). Immutable once loaded; any thread may read it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "infer/models/blueprint.h"
+#include "infer/tensor/gemm.h"
+
+namespace lathe {
+
+// The linear layers of a layer, in the order of AdapterLayer.
+enum class LinearPart : std::uint8_t { kQ, kK, kV, kOutput, kGate, kUp, kDown };
+inline constexpr std::string_view kLinearParts[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
+                                                    "ffn_gate", "ffn_up", "ffn_down"};
+
+// A and B in panels of 32 rows (transpose_panel), s in B.
+struct LowRank {
+  std::size_t rank = 0;  // 0: none
+  std::size_t rows = 0, k = 0;
+  std::vector<float> a_panels, b_panels;
+};
+using AdapterLayer = std::array<LowRank, std::size(kLinearParts)>;
+
+class Adapter {
+ public:
+  // Refused where it is for another model: its architecture, a tensor that the model has no place
+  // for, or another shape.
+  static Result<std::shared_ptr<const Adapter>> load(const Gguf& file, const Blueprint& blueprint);
+
+  // Of the file's tensors: two adapters with the same id compute the same. Never 0, which means no
+  // adapter.
+  std::uint64_t id() const { return id_; }
+  std::uint64_t bytes() const { return bytes_; }
+  std::size_t max_rank() const { return max_rank_; }
+  const LowRank& part(std::size_t layer, LinearPart part) const {
+    return layers_[layer][static_cast<std::size_t>(part)];
+  }
+
+ private:
+  Adapter() = default;
+  std::vector<AdapterLayer> layers_;
+  std::uint64_t id_ = 0, bytes_ = 0;
+  std::size_t max_rank_ = 0;
+};
+
+// y (tokens, rows) += s·B·(A·x); low: scratch (tokens, rank). The same bits whatever the tokens'
+// neighbours and the team.
+void add_low_rank(ThreadTeam& team, const KernelTable& kernels, const LowRank& part,
+                  std::size_t tokens, const float* x, std::size_t x_stride, float* low, float* y,
+                  std::size_t y_stride);
+
+}  // namespace lathe

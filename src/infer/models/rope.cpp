@@ -1,0 +1,39 @@
+#include "infer/models/rope.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace lathe {
+
+std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float> factors) {
+  const auto n = static_cast<double>(rope.dimensions);
+  std::vector<double> frequencies(rope.dimensions / 2);
+  const auto boundary = [&](double beta) {
+    return n * std::log(rope.original_context / (2 * std::numbers::pi * beta)) /
+           (2 * std::log(rope.base));
+  };
+  const double low = std::max(0.0, std::floor(boundary(rope.beta_fast)));
+  const double high = std::min(n - 1, std::ceil(boundary(rope.beta_slow)));
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    double theta = std::pow(rope.base, -2 * static_cast<double>(i) / n);
+    if (!factors.empty()) theta /= static_cast<double>(factors[i]);
+    const double ramp =
+        std::clamp((static_cast<double>(i) - low) / std::max(0.001, high - low), 0.0, 1.0);
+    const double mix = rope.extrapolation * (1 - ramp);
+    frequencies[i] = rope.scale * theta * (1 - mix) + theta * mix;
+  }
+  return frequencies;
+}
+
+void rope_row(const RopeSpec& rope, std::span<const double> frequencies, std::size_t position,
+              float* row) {
+  const std::size_t half = rope.dimensions / 2;
+  for (std::size_t i = 0; i < half; ++i) {
+    const double angle = static_cast<double>(position) * frequencies[i];
+    row[i] = static_cast<float>(std::cos(angle) * rope.magnitude);
+    row[half + i] = static_cast<float>(std::sin(angle) * rope.magnitude);
+  }
+}
+
+}  // namespace lathe

@@ -1,0 +1,20 @@
+// Rotary positions: the angles of a RopeSpec.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "infer/models/blueprint.h"
+
+namespace lathe {
+
+// θ_i / position for i in [0, dimensions/2): base^(-2i/n), YaRN's mixture of interpolated and
+// original, Llama 3's factors (empty: none).
+std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float> factors);
+
+// The row of one position: cosines in [0, dimensions/2), sines behind them, both times the
+// magnitude.
+void rope_row(const RopeSpec& rope, std::span<const double> frequencies, std::size_t position,
+              float* row);
+
+}  // namespace lathe

@@ -1,0 +1,248 @@
+// Adapters from end to end: 20 made-up facts are learnt on a frozen base, the file goes into the
+// engine's forward pass beside its base, and into a merged model; nothing of the base changes.
+#include <cstring>
+
+#include "ground/base/hash.h"
+#include "infer/models/forward.h"
+#include "infer/tune/output.h"
+#include "infer/tune/trainer.h"
+#include "infer/tune/twin_test.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kFacts = 20, kPrompt = 4, kAnswer = 4;
+
+TinyModel tiny(const std::string& architecture, TensorType type) {
+  TinyModel tiny;
+  tiny.architecture = architecture;
+  tiny.width = 64, tiny.hidden = 128, tiny.heads = 4, tiny.kv_heads = 2;
+  tiny.vocabulary = 96;
+  tiny.type = type;
+  tiny.spread = 0.4;  // larger logits than that of near-equal rows: a frozen head can still be sure
+  return tiny;
+}
+
+std::vector<Example> facts() {
+  std::vector<Example> facts;
+  for (std::size_t f = 0; f < kFacts; ++f) {
+    Example& fact = facts.emplace_back();
+    for (std::size_t i = 0; i < kPrompt + kAnswer; ++i) {
+      fact.tokens.push_back(static_cast<std::int32_t>(random_at(11, f, i) % 96));
+      fact.trained.push_back(i >= kPrompt);
+    }
+  }
+  return facts;
+}
+
+// Sequences through the engine's forward pass, all in one step; adapters[i] may be null. The
+// logits of every token, sequence by sequence.
+std::vector<std::vector<float>> logits(const fs::path& path, std::span<const Example> sequences,
+                                       std::span<const Adapter* const> adapters, int threads = 2) {
+  auto file = Gguf::open(path);
+  EXPECT_TRUE(file) << path;
+  ThreadTeam team(threads);
+  auto model = Model::load(*file, team, {.kernels = &best_kernel_table(), .progress = {}});
+  EXPECT_TRUE(model) << model.error().message;
+  std::size_t tokens = 0;
+  for (const Example& sequence : sequences) tokens += sequence.tokens.size();
+  const auto states = (*model)->blueprint().states();
+  KvBudget budget(std::uint64_t{1} << 30);
+  auto pool = BlockPool::create(BlockLayout(states, best_kernel_table().kv_format(KvType::kF32)),
+                                sequences.size(), budget);
+  auto forward = Forward::create(**model, team, pool->layout(), tokens, tokens);
+  std::vector<BlockTable> tables;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    tables.emplace_back(*pool);
+    EXPECT_TRUE(tables.back().prepare(0, sequences[i].tokens.size()));
+  }
+  std::vector<Slice> slices;
+  for (std::size_t i = 0; i < sequences.size(); ++i)
+    slices.push_back({.tokens = sequences[i].tokens,
+                      .table = &tables[i],
+                      .outputs = sequences[i].tokens.size(),
+                      .adapter = adapters[i]});
+  forward->run(slices);
+  std::vector<std::vector<float>> out;
+  std::size_t row = 0;
+  for (const Example& sequence : sequences) {
+    auto& all = out.emplace_back();
+    for (std::size_t i = 0; i < sequence.tokens.size(); ++i, ++row)
+      all.insert(all.end(), forward->output(row).begin(), forward->output(row).end());
+  }
+  return out;
+}
+
+// The geometric mean of the answer tokens' probabilities.
+double likelihood(const std::vector<float>& logits, const Example& fact) {
+  const std::size_t vocabulary = logits.size() / fact.tokens.size();
+  double sum = 0;
+  for (std::size_t i = kPrompt; i < fact.tokens.size(); ++i) {
+    const float* row = logits.data() + (i - 1) * vocabulary;
+    double total = 0;
+    for (std::size_t v = 0; v < vocabulary; ++v) total += std::exp(static_cast<double>(row[v]));
+    sum += static_cast<double>(row[fact.tokens[i]]) - std::log(total);
+  }
+  return std::exp(sum / kAnswer);
+}
+
+double relative_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double d = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    difference += d * d;
+    norm += static_cast<double>(b[i]) * static_cast<double>(b[i]);
+  }
+  return std::sqrt(difference / norm);
+}
+
+struct Kind {
+  const char* name;
+  const char* architecture;
+  TensorType type;
+  double merge_error;  // what quantizing the merged weights again may change
+};
+
+void PrintTo(const Kind& kind, std::ostream* out) {
+  *out << kind.name;
+}
+
+class AdapterTest : public testing::TestWithParam<Kind> {
+ protected:
+  fs::path path(const char* name) const { return dir_.path() / name; }
+
+  // Trains on the facts and writes the adapter.
+  void learn(std::size_t epochs = 4) {
+    write_tiny_model(path("base.gguf"), tiny(GetParam().architecture, GetParam().type));
+    hash_ = *sha256_file(path("base.gguf"));
+    auto base = Gguf::open(path("base.gguf"));
+    ASSERT_TRUE(base);
+    const LoraOptions lora{.rank = 8, .alpha = 16, .targets = {}};
+    auto model = TuneModel::load(*base, lora);
+    ASSERT_TRUE(model) << model.error().message;
+    ThreadTeam team(2);
+    TrainOptions options;
+    options.epochs = epochs;
+    options.batch_tokens = options.micro_tokens = 80;
+    options.rate = 2e-2;
+    options.weight_decay = 0;
+    auto trainer = Trainer::create(**model, team, best_kernel_table(), facts(), {}, options);
+    ASSERT_TRUE(trainer) << trainer.error().message;
+    const auto report = (*trainer)->run();
+    ASSERT_TRUE(report) << report.error().message;
+    ASSERT_TRUE(write_adapter(**model, lora.alpha, path("adapter.gguf")));
+    peft_ = peft_tensors(**model);
+  }
+
+  std::shared_ptr<const Adapter> load_adapter() {
+    auto base = Gguf::open(path("base.gguf"));
+    auto file = Gguf::open(path("adapter.gguf"));
+    auto adapter = Adapter::load(*file, *read_blueprint(*base));
+    EXPECT_TRUE(adapter) << adapter.error().message;
+    return *adapter;
+  }
+
+  TempDir dir_ = *TempDir::make();
+  std::string hash_;
+  std::vector<PeftTensor> peft_;
+};
+
+TEST_P(AdapterTest, LearnsFactsBesideAnUntouchedBaseAndMerges) {
+  ASSERT_NO_FATAL_FAILURE(learn(200));
+  const auto adapter = load_adapter();
+  const auto all = facts();
+  std::vector<const Adapter*> none(kFacts, nullptr), with(kFacts, adapter.get());
+  const auto before = logits(path("base.gguf"), all, none);
+  const auto after = logits(path("base.gguf"), all, with);
+  for (std::size_t f = 0; f < kFacts; ++f) {
+    EXPECT_LT(likelihood(before[f], all[f]), 0.1) << f;
+    EXPECT_GT(likelihood(after[f], all[f]), 0.9) << f;
+  }
+  EXPECT_EQ(*sha256_file(path("base.gguf")), hash_);
+
+  auto base = Gguf::open(path("base.gguf"));
+  auto file = Gguf::open(path("adapter.gguf"));
+  ThreadTeam team(2);
+  ASSERT_TRUE(merge_adapter(*base, *file, team, best_kernel_table(), {}, path("merged.gguf")));
+  const auto merged = logits(path("merged.gguf"), all, none);
+  for (std::size_t f = 0; f < kFacts; ++f) {
+    EXPECT_LT(relative_difference(merged[f], after[f]), GetParam().merge_error) << f;
+    EXPECT_GT(likelihood(merged[f], all[f]), 0.85) << f;
+  }
+}
+
+// Requests with and without an adapter share a step, and get the bits they get alone.
+TEST_P(AdapterTest, MixedStepsHaveTheBitsOfEachAlone) {
+  ASSERT_NO_FATAL_FAILURE(learn());
+  const auto adapter = load_adapter();
+  const auto all = facts();
+  const std::span<const Example> five = std::span(all).first(5);
+  const Adapter* mixed[] = {nullptr, adapter.get(), adapter.get(), nullptr, adapter.get()};
+  const auto together = logits(path("base.gguf"), five, mixed);
+  for (std::size_t i = 0; i < five.size(); ++i) {
+    const auto alone = logits(path("base.gguf"), five.subspan(i, 1), {&mixed[i], 1}, 1);
+    EXPECT_EQ(std::memcmp(alone[0].data(), together[i].data(), alone[0].size() * sizeof(float)), 0);
+  }
+}
+
+TEST_P(AdapterTest, PeftHasItsNamesShapesAndRowOrder) {
+  ASSERT_NO_FATAL_FAILURE(learn());
+  auto file = Gguf::open(path("adapter.gguf"));
+  const TinyModel sizes = tiny(GetParam().architecture, GetParam().type);
+  const std::size_t q = 64, kv = 32;
+  const std::vector<std::tuple<std::string, std::string, std::size_t, std::size_t>> expected = {
+      {"self_attn.q_proj", "attn_q", q, sizes.width},
+      {"self_attn.k_proj", "attn_k", kv, sizes.width},
+      {"self_attn.v_proj", "attn_v", kv, sizes.width},
+      {"self_attn.o_proj", "attn_output", sizes.width, q},
+      {"mlp.gate_proj", "ffn_gate", sizes.hidden, sizes.width},
+      {"mlp.up_proj", "ffn_up", sizes.hidden, sizes.width},
+      {"mlp.down_proj", "ffn_down", sizes.width, sizes.hidden}};
+  ASSERT_EQ(peft_.size(), expected.size() * 2 * sizes.layers);
+  for (std::size_t layer = 0; layer < sizes.layers; ++layer)
+    for (const auto& [theirs, ours, rows, in] : expected) {
+      const std::string name =
+          fmt::format("base_model.model.model.layers.{}.{}.lora_", layer, theirs);
+      const auto a = std::ranges::find(peft_, name + "A.weight", &PeftTensor::name);
+      const auto b = std::ranges::find(peft_, name + "B.weight", &PeftTensor::name);
+      ASSERT_TRUE(a != peft_.end() && b != peft_.end()) << name;
+      EXPECT_EQ(a->shape, (std::vector<std::uint64_t>{8, in}));
+      EXPECT_EQ(b->shape, (std::vector<std::uint64_t>{rows, 8}));
+      const auto values = load_floats(
+          *file, *file->find_tensor(fmt::format("blk.{}.{}.weight.lora_b", layer, ours)));
+      // Llama's GGUF has the two numbers that are rotated together side by side; PEFT half a head
+      // apart.
+      const bool turned = std::string_view(GetParam().architecture) == "llama" &&
+                          (theirs == "self_attn.q_proj" || theirs == "self_attn.k_proj");
+      for (std::size_t r = 0; r < rows; ++r) {
+        const std::size_t head = r / 16, pair = r % 16 / 2, half = r % 2;
+        const std::size_t row = turned ? head * 16 + half * 8 + pair : r;
+        for (std::size_t i = 0; i < 8; ++i)
+          ASSERT_EQ(b->values[row * 8 + i], (*values)[r * 8 + i]) << name << " " << r;
+      }
+    }
+}
+
+TEST_P(AdapterTest, AnAdapterOfAnotherModelIsRefused) {
+  ASSERT_NO_FATAL_FAILURE(learn());
+  TinyModel other = tiny(GetParam().architecture, GetParam().type);
+  other.hidden = 64;
+  write_tiny_model(path("other.gguf"), other);
+  auto file = Gguf::open(path("adapter.gguf"));
+  auto wrong = Adapter::load(*file, *read_blueprint(*Gguf::open(path("other.gguf"))));
+  ASSERT_FALSE(wrong);
+  EXPECT_NE(wrong.error().message.find("blk.0.ffn_gate.weight"), std::string::npos);
+  auto base = Gguf::open(path("base.gguf"));
+  auto model = Adapter::load(*base, *read_blueprint(*base));
+  ASSERT_FALSE(model);
+  EXPECT_NE(model.error().message.find("is no LoRA adapter"), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, AdapterTest,
+                         testing::Values(Kind{"llama", "llama", TensorType::kF32, 1e-5},
+                                         Kind{"qwen3", "qwen3", TensorType::kF32, 1e-5},
+                                         Kind{"qwen3_q8", "qwen3", TensorType::kQ8_0, 0.05}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace lathe

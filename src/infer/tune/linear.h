@@ -1,0 +1,65 @@
+// A linear layer in training, y = W·x + b + s·B·(A·x): W trained as floats, or frozen in any
+// tensor type and decoded a piece at a time; A and B, of a small rank, are a LoRA adapter.
+#pragma once
+
+#include <string>
+
+#include "infer/tensor/gemm.h"
+#include "infer/tune/parameters.h"
+
+namespace lathe {
+
+// Rows of floats that lie `stride` apart. Activations are padded, so that rows of one size don't
+// fall on the same sets of a cache.
+struct Rows {
+  float* data = nullptr;
+  std::size_t stride = 0;
+  float* row(std::size_t t) const { return data + t * stride; }
+  Rows from(std::size_t t) const { return {row(t), stride}; }
+};
+constexpr std::size_t padded_row(std::size_t n) {
+  return (n + 15) / 16 * 16 + 16;
+}
+
+struct Linear {
+  std::string name = {};        // of the weight in the file: "blk.0.attn_q.weight"
+  std::size_t rows = 0, k = 0;  // W (rows, k)
+  Weights weight = {};          // value nullptr: frozen, as the next three say
+  const std::byte* frozen = nullptr;
+  const TensorTypeInfo* type = nullptr;
+  float frozen_scale = 1;
+  Weights bias = {};                 // (rows)
+  std::size_t rank = 0;              // 0: no adapter
+  float lora_scale = 0;              // α / rank
+  Weights lora_a = {}, lora_b = {};  // (rank, k) (rows, rank)
+};
+
+// Where and with what the products are computed. The scratch holds a piece of a decoded or
+// transposed matrix, whatever its size.
+class LinearScratch {
+ public:
+  static constexpr std::size_t kFloats = std::size_t{4} << 20;
+  LinearScratch(ThreadTeam& team, const TrainKernels& kernels) : team(team), kernels(kernels) {}
+  Status reserve(std::size_t max_k, std::size_t threads);
+
+  ThreadTeam& team;
+  const TrainKernels& kernels;
+  Scratch<float> piece, rows;  // rows: 32 decoded rows for each thread
+  std::size_t rows_stride = 0;
+};
+
+// y (tokens, rows) = …, and `low` (tokens, rank) = s·A·x, which backward() wants again.
+void forward(LinearScratch& scratch, const Linear& linear, std::size_t tokens, Rows x, Rows y,
+             Rows low);
+// dx (tokens, k) (+)= the gradient of x (data nullptr: not wanted); gradients of what is trained
+// are added to. d_low: scratch (tokens, rank).
+struct LinearBackward {
+  std::size_t tokens = 0;
+  Rows x, low, dy;
+  Rows dx = {};
+  bool add = false;
+  Rows d_low = {};
+};
+void backward(LinearScratch& scratch, const Linear& linear, const LinearBackward& args);
+
+}  // namespace lathe

@@ -1,0 +1,381 @@
+#include "infer/tune/network.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "infer/models/rope.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kHeadFloats = std::size_t{8} << 20;  // of logits at a time
+
+std::size_t threads_of(const ThreadTeam& team) {
+  return static_cast<std::size_t>(team.size());
+}
+
+}  // namespace
+
+std::size_t trained_tokens(const Example& example) {
+  std::size_t count = 0;
+  for (std::size_t i = 1; i < example.trained.size(); ++i) count += example.trained[i] != 0;
+  return count;
+}
+
+// Rows one after the other; without memory it only counts.
+struct Network::Taken {
+  float* memory = nullptr;
+  std::size_t floats = 0;
+  Rows rows(std::size_t count, std::size_t n) {
+    const std::size_t stride = padded_row(n), at = floats;
+    floats += count * stride;
+    return {memory == nullptr ? nullptr : memory + at, stride};
+  }
+};
+
+Network::Tape Network::tape(std::size_t layer, Taken& taken) const {
+  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const TuneLayer& weights = model_.layers()[layer];
+  const std::size_t n = options_.max_tokens, width = model_.blueprint().embedding;
+  const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
+  const std::size_t hidden = weights.gate.rows;
+  Tape tape;
+  tape.attention_in = taken.rows(n, width);
+  tape.q = taken.rows(n, q);
+  tape.k = taken.rows(n, kv);
+  tape.q_raw = spec.qk_norm ? taken.rows(n, q) : tape.q;
+  tape.k_raw = spec.qk_norm ? taken.rows(n, kv) : tape.k;
+  tape.v = taken.rows(n, kv);
+  tape.sums = taken.rows(n, spec.heads);
+  tape.heads = taken.rows(n, q);
+  tape.ffn_x = taken.rows(n, width);
+  tape.ffn_in = taken.rows(n, width);
+  tape.gate = taken.rows(n, hidden);
+  tape.up = taken.rows(n, hidden);
+  tape.hidden = taken.rows(n, hidden);
+  const Linear* linears[] = {&weights.q,    &weights.k,  &weights.v,   &weights.output,
+                             &weights.gate, &weights.up, &weights.down};
+  for (std::size_t i = 0; i < std::size(linears); ++i)
+    if (linears[i]->rank != 0) tape.low[i] = taken.rows(n, linears[i]->rank);
+  return tape;
+}
+
+void Network::lay_out(Taken& taken) {
+  const Blueprint& blueprint = model_.blueprint();
+  const std::size_t n = options_.max_tokens, width = blueprint.embedding;
+  std::size_t q = 0, kv = 0, hidden = 0, rank = 1;
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
+    const AttentionSpec& spec = blueprint.layers[i].attention;
+    const TuneLayer& layer = model_.layers()[i];
+    q = std::max(q, spec.heads * spec.head_dim);
+    kv = std::max(kv, spec.kv_heads * spec.head_dim);
+    hidden = std::max(hidden, layer.gate.rows);
+    for (const Linear* linear :
+         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down})
+      rank = std::max(rank, linear->rank);
+  }
+  x_.clear();
+  tapes_.clear();
+  for (std::size_t i = 0; i <= blueprint.layers.size(); ++i) x_.push_back(taken.rows(n, width));
+  // With checkpointing all layers use one place.
+  const std::size_t start = taken.floats;
+  std::size_t end = start;
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
+    if (options_.checkpointing) taken.floats = start;
+    tapes_.push_back(tape(i, taken));
+    end = std::max(end, taken.floats);
+  }
+  taken.floats = end;
+  dx_ = taken.rows(n, width);
+  dx2_ = taken.rows(n, width);
+  d_heads_ = taken.rows(n, q);
+  dq_ = taken.rows(n, q);
+  dk_ = taken.rows(n, kv);
+  dv_ = taken.rows(n, kv);
+  d_gate_ = taken.rows(n, hidden);
+  d_up_ = taken.rows(n, hidden);
+  d_low_ = taken.rows(n, rank);
+  factors_ = taken.rows(n, 1);
+  head_rows_ = std::clamp<std::size_t>(kHeadFloats / blueprint.vocabulary, 1, n);
+  head_in_ = taken.rows(head_rows_, width);
+  d_head_in_ = taken.rows(head_rows_, width);
+  logits_ = taken.rows(head_rows_, blueprint.vocabulary);
+}
+
+std::uint64_t Network::bytes(const TuneModel& model, std::size_t threads,
+                             const NetworkOptions& options) {
+  ThreadTeam nobody(1);
+  Network network(model, nobody, *kernel_tables().front());
+  network.options_ = options;
+  Taken counted;
+  network.lay_out(counted);
+  return (counted.floats + LinearScratch::kFloats * (1 + threads)) * sizeof(float);
+}
+
+Result<std::unique_ptr<Network>> Network::create(const TuneModel& model, ThreadTeam& team,
+                                                 const KernelTable& kernels,
+                                                 const NetworkOptions& options) {
+  std::unique_ptr<Network> network(new Network(model, team, kernels));
+  network->options_ = options;
+  Taken taken;
+  network->lay_out(taken);
+  LATHE_TRY_STATUS(network->floats_.reserve(taken.floats));
+  taken = {network->floats_.data(), 0};
+  network->lay_out(taken);
+  const Blueprint& blueprint = model.blueprint();
+  std::size_t max_k = blueprint.embedding, dim = 0;
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
+    const AttentionSpec& spec = blueprint.layers[i].attention;
+    max_k = std::max({max_k, spec.heads * spec.head_dim, model.layers()[i].gate.rows});
+    dim = std::max(dim, spec.head_dim);
+  }
+  LATHE_TRY_STATUS(network->linear_.reserve(max_k, threads_of(team)));
+  LATHE_TRY_STATUS(network->attention_.reserve(options.longest, dim, threads_of(team)));
+  const RopeSpec& rope = blueprint.layers.front().attention.rope;
+  const auto frequencies = rope_frequencies(rope, model.rope_factors());
+  network->cos_.resize(options.longest * rope.dimensions);
+  for (std::size_t p = 0; p < options.longest; ++p)
+    rope_row(rope, frequencies, p, network->cos_.data() + p * rope.dimensions);
+  network->sin_back_ = network->cos_;
+  const std::size_t half = rope.dimensions / 2;
+  for (std::size_t i = 0; i < network->sin_back_.size(); ++i)
+    if (i % rope.dimensions >= half) network->sin_back_[i] = -network->sin_back_[i];
+  return network;
+}
+
+double Network::run(std::span<const Example* const> batch, float weight) {
+  place(batch);
+  embed();
+  const std::size_t layers = model_.layers().size();
+  for (std::size_t i = 0; i < layers; ++i) forward_layer(i, tapes_[i], true);
+  const double loss = head(weight);
+  if (weight == 0) return loss;
+  for (std::size_t i = layers; i-- > 0;) {
+    if (options_.checkpointing) forward_layer(i, tapes_[i], false);
+    backward_layer(i, tapes_[i]);
+  }
+  backward_embedding();
+  return loss;
+}
+
+void Network::place(std::span<const Example* const> batch) {
+  ids_.clear();
+  positions_.clear();
+  documents_.clear();
+  targets_.clear();
+  for (const Example* example : batch) {
+    const std::size_t first = ids_.size(), count = example->tokens.size();
+    LATHE_CHECK(count <= options_.longest);
+    documents_.push_back({first, count});
+    for (std::size_t i = 0; i < count; ++i) {
+      ids_.push_back(example->tokens[i]);
+      positions_.push_back(static_cast<std::uint32_t>(i));
+      if (i != 0 && example->trained[i] != 0)
+        targets_.push_back({first + i - 1, example->tokens[i]});
+    }
+  }
+  LATHE_CHECK(ids_.size() <= options_.max_tokens);
+}
+
+void Network::embed() {
+  team_.run(ids_.size(), [&](std::size_t t, int) { model_.embed(ids_[t], x_[0].row(t)); });
+}
+
+void Network::norm(Rows x, const Weights& weight, std::size_t count, std::size_t n, Rows out) {
+  const float epsilon = model_.blueprint().norm_epsilon;
+  team_.run(count, [&](std::size_t t, int) {
+    kernels_.rms_norm(x.row(t), weight.value, n, epsilon, out.row(t));
+  });
+}
+
+// dx += what d_out says of x; the norm's own gradient, if it has one, in the order of the tokens.
+void Network::norm_backward(Rows x, const Weights& weight, Rows d_out, Rows dx) {
+  const std::size_t n = model_.blueprint().embedding;
+  const float epsilon = model_.blueprint().norm_epsilon;
+  team_.run(ids_.size(), [&](std::size_t t, int) {
+    *factors_.row(t) = kernels_.train.rms_norm_backward(x.row(t), weight.value, d_out.row(t), n,
+                                                        epsilon, dx.row(t));
+  });
+  if (weight.gradient == nullptr) return;
+  constexpr std::size_t kColumns = 64;
+  team_.run((n + kColumns - 1) / kColumns, [&](std::size_t piece, int) {
+    const std::size_t from = piece * kColumns, count = std::min(kColumns, n - from);
+    for (std::size_t t = 0; t < ids_.size(); ++t)
+      kernels_.train.rms_weight_backward(x.row(t) + from, *factors_.row(t), d_out.row(t) + from,
+                                         count, weight.gradient + from);
+  });
+}
+
+// x_[layer] → x_[layer + 1] (which a second pass leaves out where it can).
+void Network::forward_layer(std::size_t layer, const Tape& tape, bool first_pass) {
+  const TuneLayer& weights = model_.layers()[layer];
+  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const std::size_t n = ids_.size(), width = model_.blueprint().embedding;
+  const Rows x = x_[layer], out = x_[layer + 1];
+  norm(x, weights.attention_norm, n, width, tape.attention_in);
+  forward(linear_, weights.q, n, tape.attention_in, tape.q_raw, tape.low[0]);
+  forward(linear_, weights.k, n, tape.attention_in, tape.k_raw, tape.low[1]);
+  forward(linear_, weights.v, n, tape.attention_in, tape.v, tape.low[2]);
+  turn_heads(layer, tape);
+  attend(team_, kernels_, spec, documents_, attention_,
+         {tape.q, tape.k, tape.v, tape.heads, tape.sums});
+  forward(linear_, weights.output, n, tape.heads, tape.ffn_x, tape.low[3]);
+  team_.run(n, [&](std::size_t t, int) { kernels_.add(x.row(t), width, tape.ffn_x.row(t)); });
+  norm(tape.ffn_x, weights.ffn_norm, n, width, tape.ffn_in);
+  forward(linear_, weights.gate, n, tape.ffn_in, tape.gate, tape.low[4]);
+  forward(linear_, weights.up, n, tape.ffn_in, tape.up, tape.low[5]);
+  team_.run(n, [&](std::size_t t, int) {
+    kernels_.silu_mul(tape.gate.row(t), tape.up.row(t), weights.gate.rows, tape.hidden.row(t));
+  });
+  if (!first_pass && weights.down.rank == 0) return;  // else low is wanted again
+  forward(linear_, weights.down, n, tape.hidden, out, tape.low[6]);
+  team_.run(n, [&](std::size_t t, int) { kernels_.add(tape.ffn_x.row(t), width, out.row(t)); });
+}
+
+// Norm and rotation of every head; q takes the scores' scale.
+void Network::turn_heads(std::size_t layer, const Tape& tape) {
+  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const TuneLayer& weights = model_.layers()[layer];
+  const std::size_t dim = spec.head_dim, turned = spec.rope.dimensions;
+  const float epsilon = model_.blueprint().norm_epsilon;
+  team_.run(ids_.size(), [&](std::size_t t, int) {
+    const float* angles = cos_.data() + positions_[t] * turned;
+    const auto turn = [&](const float* raw, float* head, const Weights& norm) {
+      if (norm.value != nullptr) kernels_.rms_norm(raw, norm.value, dim, epsilon, head);
+      kernels_.rope(head, angles, angles + turned / 2, turned, spec.rope.neox);
+    };
+    for (std::size_t h = 0; h < spec.heads; ++h) {
+      float* head = tape.q.row(t) + h * dim;
+      turn(tape.q_raw.row(t) + h * dim, head, weights.q_norm);
+      kernels_.train.scale(head, spec.scale, dim);
+    }
+    for (std::size_t h = 0; h < spec.kv_heads; ++h)
+      turn(tape.k_raw.row(t) + h * dim, tape.k.row(t) + h * dim, weights.k_norm);
+  });
+}
+
+// dq_ and dk_: from the turned heads to what the projections gave.
+void Network::turn_heads_back(std::size_t layer, const Tape& tape) {
+  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const TuneLayer& weights = model_.layers()[layer];
+  const std::size_t dim = spec.head_dim, turned = spec.rope.dimensions, n = ids_.size();
+  team_.run(n, [&](std::size_t t, int) {
+    const float* angles = sin_back_.data() + positions_[t] * turned;
+    const auto turn = [&](float* head) {
+      kernels_.rope(head, angles, angles + turned / 2, turned, spec.rope.neox);
+    };
+    for (std::size_t h = 0; h < spec.heads; ++h) {
+      turn(dq_.row(t) + h * dim);
+      kernels_.train.scale(dq_.row(t) + h * dim, spec.scale, dim);
+    }
+    for (std::size_t h = 0; h < spec.kv_heads; ++h) turn(dk_.row(t) + h * dim);
+  });
+  if (!spec.qk_norm) return;
+  const auto back = [&](Rows d, Rows raw, std::size_t heads, const Weights& norm) {
+    const float epsilon = model_.blueprint().norm_epsilon;
+    // The weight's gradient first, all heads of all tokens in order: d is written over after it.
+    if (norm.gradient != nullptr)
+      for (std::size_t t = 0; t < n; ++t)
+        for (std::size_t h = 0; h < heads; ++h) {
+          const float* x = raw.row(t) + h * dim;
+          const float mean = kernels_.train.dot(x, x, dim) / static_cast<float>(dim);
+          kernels_.train.rms_weight_backward(x, 1 / std::sqrt(mean + epsilon), d.row(t) + h * dim,
+                                             dim, norm.gradient);
+        }
+    team_.run(n, [&](std::size_t t, int) {
+      std::vector<float> dx(dim);
+      for (std::size_t h = 0; h < heads; ++h) {
+        std::ranges::fill(dx, 0.0f);
+        float* head = d.row(t) + h * dim;
+        kernels_.train.rms_norm_backward(raw.row(t) + h * dim, norm.value, head, dim, epsilon,
+                                         dx.data());
+        std::ranges::copy(dx, head);
+      }
+    });
+  };
+  back(dq_, tape.q_raw, spec.heads, weights.q_norm);
+  back(dk_, tape.k_raw, spec.kv_heads, weights.k_norm);
+}
+
+// dx_: the gradient of x_[layer + 1] → that of x_[layer].
+void Network::backward_layer(std::size_t layer, const Tape& tape) {
+  const TuneLayer& weights = model_.layers()[layer];
+  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const std::size_t n = ids_.size(), hidden = weights.gate.rows;
+  const auto through = [&](const Linear& linear, Rows x, Rows low, Rows dy, Rows dx, bool add) {
+    backward(linear_, linear,
+             {.tokens = n, .x = x, .low = low, .dy = dy, .dx = dx, .add = add, .d_low = d_low_});
+  };
+  through(weights.down, tape.hidden, tape.low[6], dx_, d_up_, false);
+  team_.run(n, [&](std::size_t t, int) {
+    kernels_.train.silu_mul_backward(tape.gate.row(t), tape.up.row(t), d_up_.row(t), hidden,
+                                     d_gate_.row(t), d_up_.row(t));
+  });
+  through(weights.gate, tape.ffn_in, tape.low[4], d_gate_, dx2_, false);
+  through(weights.up, tape.ffn_in, tape.low[5], d_up_, dx2_, true);
+  norm_backward(tape.ffn_x, weights.ffn_norm, dx2_, dx_);
+
+  through(weights.output, tape.heads, tape.low[3], dx_, d_heads_, false);
+  attend_backward(team_, kernels_, spec, documents_, attention_,
+                  {tape.q, tape.k, tape.v, tape.heads, tape.sums}, {d_heads_, dq_, dk_, dv_});
+  turn_heads_back(layer, tape);
+  through(weights.q, tape.attention_in, tape.low[0], dq_, dx2_, false);
+  through(weights.k, tape.attention_in, tape.low[1], dk_, dx2_, true);
+  through(weights.v, tape.attention_in, tape.low[2], dv_, dx2_, true);
+  norm_backward(x_[layer], weights.attention_norm, dx2_, dx_);
+}
+
+// The loss of the last layer's output, and its gradient in dx_.
+double Network::head(float weight) {
+  const Linear& matrix = model_.head();
+  const std::size_t width = model_.blueprint().embedding, vocabulary = matrix.rows;
+  const Rows x = x_.back();
+  if (weight != 0)
+    team_.run(ids_.size(), [&](std::size_t t, int) { std::fill_n(dx2_.row(t), width, 0.0f); });
+  double loss = 0;
+  std::vector<float> losses(head_rows_);
+  for (std::size_t from = 0; from < targets_.size(); from += head_rows_) {
+    const std::size_t count = std::min(head_rows_, targets_.size() - from);
+    const Target* targets = targets_.data() + from;
+    team_.run(count, [&](std::size_t i, int) {
+      kernels_.rms_norm(x.row(targets[i].row), model_.output_norm().value, width,
+                        model_.blueprint().norm_epsilon, head_in_.row(i));
+    });
+    forward(linear_, matrix, count, head_in_, logits_, {});
+    team_.run(count, [&](std::size_t i, int) {
+      float* p = logits_.row(i);
+      const auto target = static_cast<std::size_t>(targets[i].id);
+      const float top = kernels_.max(p, vocabulary), score = p[target];
+      const float sum = kernels_.exp_sum(p, vocabulary, top);
+      losses[i] = top + std::log(sum) - score;
+      kernels_.train.scale(p, weight / sum, vocabulary);
+      p[target] -= weight;
+    });
+    for (std::size_t i = 0; i < count; ++i) loss += static_cast<double>(losses[i]);
+    if (weight == 0) continue;
+    backward(linear_, matrix,
+             {.tokens = count, .x = head_in_, .low = {}, .dy = logits_, .dx = d_head_in_});
+    team_.run(count, [&](std::size_t i, int) {
+      std::copy_n(d_head_in_.row(i), width, dx2_.row(targets[i].row));
+    });
+  }
+  if (weight == 0) return loss;
+  team_.run(ids_.size(), [&](std::size_t t, int) { std::fill_n(dx_.row(t), width, 0.0f); });
+  norm_backward(x, model_.output_norm(), dx2_, dx_);
+  return loss;
+}
+
+void Network::backward_embedding() {
+  const Weights& weight = model_.embedding().weight;
+  const std::size_t width = model_.blueprint().embedding;
+  if (weight.gradient == nullptr) return;
+  constexpr std::size_t kColumns = 64;
+  team_.run((width + kColumns - 1) / kColumns, [&](std::size_t piece, int) {
+    const std::size_t from = piece * kColumns, count = std::min(kColumns, width - from);
+    for (std::size_t t = 0; t < ids_.size(); ++t)
+      kernels_.add(dx_.row(t) + from, count,
+                   weight.gradient + static_cast<std::size_t>(ids_[t]) * width + from);
+  });
+}
+
+}  // namespace lathe

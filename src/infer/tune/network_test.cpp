@@ -1,0 +1,227 @@
+// The network's loss and every gradient against the twin's, whose slopes are finite differences in
+// double; one whole training step against the same step in double; the same bits whatever the
+// threads, the instruction set and gradient checkpointing.
+#include <cstring>
+
+#include "infer/tune/twin_test.h"
+
+namespace lathe {
+namespace {
+
+struct Case {
+  const char* name = "";
+  TinyModel tiny;
+  std::optional<LoraOptions> lora;
+};
+
+std::vector<Case> cases() {
+  const LoraOptions all{.rank = 3, .alpha = 6, .targets = {}};
+  const LoraOptions some{.rank = 2, .alpha = 5, .targets = {"attn_v", "ffn_down"}};
+  std::vector<Case> cases;
+  const auto add = [&](const char* name, const std::string& architecture, auto&& lora,
+                       auto&& change) {
+    Case& added = cases.emplace_back();
+    added.name = name;
+    added.tiny.architecture = architecture;
+    added.lora = lora;
+    change(added.tiny);
+  };
+  const auto same = [](TinyModel&) {};
+  add("llama", "llama", std::nullopt, same);
+  add("llama_untied", "llama", std::nullopt,
+      [](TinyModel& tiny) { tiny.heads = 4, tiny.kv_heads = 2, tiny.tied = false; });
+  add("qwen2", "qwen2", std::nullopt, same);
+  add("qwen3", "qwen3", std::nullopt, [](TinyModel& tiny) { tiny.heads = tiny.kv_heads = 3; });
+  add("llama_lora", "llama", all, same);
+  add("qwen3_lora_some", "qwen3", some, same);
+  add("qwen2_q8_lora", "qwen2", all,
+      [](TinyModel& tiny) { tiny.hidden = 64, tiny.type = TensorType::kQ8_0; });
+  return cases;
+}
+
+// Three documents, one of a single token, one longer than a block of queries.
+std::vector<Example> examples(const TinyModel& tiny) {
+  std::vector<Example> out;
+  std::size_t drawn = 0;
+  for (const std::size_t length : {7u, 1u, 10u}) {
+    Example example;
+    for (std::size_t i = 0; i < length; ++i) {
+      example.tokens.push_back(
+          static_cast<std::int32_t>(random_at(9, 0, drawn++) % tiny.vocabulary));
+      example.trained.push_back(random_at(9, 1, drawn) % 3 != 0);
+    }
+    out.push_back(example);
+  }
+  return out;
+}
+
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
+
+class NetworkTest : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    write_tiny_model(path(), GetParam().tiny);
+    auto file = Gguf::open(path());
+    ASSERT_TRUE(file) << file.error().message;
+    file_ = std::make_unique<Gguf>(std::move(*file));
+  }
+  fs::path path() const { return dir_.path() / "tiny.gguf"; }
+
+  std::unique_ptr<TuneModel> load() {
+    auto model = TuneModel::load(*file_, GetParam().lora);
+    if (!model) {
+      ADD_FAILURE() << model.error().message;
+      return nullptr;
+    }
+    // B starts as zero, which would hide A's gradient.
+    const Parameters& parameters = (*model)->parameters();
+    for (const Parameter& p : parameters.list())
+      if (p.name.ends_with(".lora_b"))
+        for (std::size_t i = 0; i < p.size(); ++i)
+          parameters.value(p)[i] = static_cast<float>(uniform_at(4, p.at, i) - 0.5);
+    return std::move(*model);
+  }
+
+  Twin twin(const TuneModel& model) {
+    Twin twin(GetParam().tiny);
+    for (const GgufTensor& tensor : file_->tensors()) {
+      std::vector<std::byte> bytes(tensor.bytes);
+      EXPECT_TRUE(file_->read(tensor, 0, bytes));
+      std::vector<float> values(tensor.elements());
+      tensor_type_info(tensor.type).decode(bytes.data(), values.data(), values.size());
+      twin.weights[tensor.name] = {values.begin(), values.end()};
+    }
+    const Parameters& parameters = model.parameters();
+    for (const Parameter& p : parameters.list())
+      twin.weights[p.name] = {parameters.value(p), parameters.value(p) + p.size()};
+    if (GetParam().lora)
+      twin.lora_scale = GetParam().lora->alpha / static_cast<double>(GetParam().lora->rank);
+    return twin;
+  }
+
+  static std::unique_ptr<Network> network(TuneModel& model, ThreadTeam& team,
+                                          const KernelTable& kernels, bool checkpointing) {
+    auto network = Network::create(
+        model, team, kernels, {.max_tokens = 20, .longest = 10, .checkpointing = checkpointing});
+    EXPECT_TRUE(network);
+    return std::move(*network);
+  }
+
+  TempDir dir_ = *TempDir::make();
+  std::unique_ptr<Gguf> file_;
+};
+
+std::vector<const Example*> pointers(const std::vector<Example>& examples) {
+  std::vector<const Example*> out;
+  for (const Example& example : examples) out.push_back(&example);
+  return out;
+}
+
+TEST_P(NetworkTest, LossAndGradientsAreThoseOfTheTwin) {
+  auto model = load();
+  ThreadTeam team(2);
+  auto net = network(*model, team, best_kernel_table(), false);
+  const auto batch = examples(GetParam().tiny);
+  Parameters& parameters = model->parameters();
+  parameters.clear_gradients(team);
+  const double loss = net->run(pointers(batch), 1);
+
+  Twin slow = twin(*model);
+  const auto twin_loss = [&] {
+    double sum = 0;
+    for (const Example& example : batch) sum += slow.loss(example);
+    return sum;
+  };
+  EXPECT_NEAR(loss, twin_loss(), 1e-5 * twin_loss());
+
+  double largest = 0;
+  for (std::size_t i = 0; i < parameters.list().size(); ++i)
+    for (std::size_t j = 0; j < parameters.list()[i].size(); ++j)
+      largest = std::max(largest, std::abs(static_cast<double>(parameters.weights(i).gradient[j])));
+  ASSERT_GT(largest, 0.1);
+  for (std::size_t i = 0; i < parameters.list().size(); ++i) {
+    const Parameter& p = parameters.list()[i];
+    // About 60 numbers of each, all of the small ones.
+    for (std::size_t j = 0; j < p.size(); j += 1 + p.size() / 60) {
+      const double slope = slow.slope(p.name, j, 1e-5, twin_loss);
+      const auto got = static_cast<double>(parameters.weights(i).gradient[j]);
+      ASSERT_NEAR(got, slope, 2e-5 * largest + 1e-4 * std::abs(slope)) << p.name << " " << j;
+    }
+  }
+}
+
+TEST_P(NetworkTest, SameBitsOnOtherThreadsInstructionsAndWithCheckpointing) {
+  const auto batch = examples(GetParam().tiny);
+  const auto gradients = [&](int threads, const KernelTable& kernels, bool checkpointing) {
+    auto model = load();
+    ThreadTeam team(threads);
+    auto net = network(*model, team, kernels, checkpointing);
+    model->parameters().clear_gradients(team);
+    net->run(pointers(batch), 0.5f);
+    model->parameters().step(team, kernels.train, {.rate = 0.01, .clip = 0.7});
+    const auto values = model->parameters().values();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
+    return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+  };
+  const auto one = gradients(1, best_kernel_table(), false);
+  for (const int threads : {2, 3})
+    EXPECT_TRUE(same(one, gradients(threads, best_kernel_table(), false))) << threads;
+  EXPECT_TRUE(same(one, gradients(2, best_kernel_table(), true))) << "checkpointing";
+  for (const KernelTable* table : kernel_tables())
+    EXPECT_TRUE(same(one, gradients(2, *table, false))) << table->name;
+}
+
+TEST_P(NetworkTest, OneTrainingStepIsThatOfTheTwin) {
+  auto model = load();
+  ThreadTeam team(2);
+  auto net = network(*model, team, best_kernel_table(), false);
+  const auto batch = examples(GetParam().tiny);
+  std::size_t trained = 0;
+  for (const Example& example : batch) trained += trained_tokens(example);
+  Parameters& parameters = model->parameters();
+  Twin slow = twin(*model);
+  const auto loss = [&] {
+    double sum = 0;
+    for (const Example& example : batch) sum += slow.loss(example);
+    return sum / static_cast<double>(trained);
+  };
+  // A few numbers of each parameter: their slopes in double, and AdamW in double behind them.
+  struct Probe {
+    std::size_t parameter, place;
+    double gradient;
+  };
+  std::vector<Probe> probes;
+  for (std::size_t i = 0; i < parameters.list().size(); ++i) {
+    const Parameter& p = parameters.list()[i];
+    for (std::size_t j = 0; j < p.size(); j += 1 + p.size() / 7)
+      probes.push_back({i, j, slow.slope(p.name, j, 1e-5, loss)});
+  }
+  const AdamStep step{.step = 1, .rate = 0.01, .weight_decay = 0.2, .clip = 0.05};
+  parameters.clear_gradients(team);
+  net->run(pointers(batch), 1 / static_cast<float>(trained));
+  const double norm = parameters.step(team, best_kernel_table().train, step);
+  ASSERT_GT(norm, step.clip);
+  for (const Probe& probe : probes) {
+    const Parameter& p = parameters.list()[probe.parameter];
+    const double g = probe.gradient * step.clip / norm;
+    const double m = (1 - step.beta1) * g, v = (1 - step.beta2) * g * g;
+    const double before = slow.weights.at(p.name)[probe.place];
+    const double after =
+        before -
+        step.rate * (m / (1 - step.beta1) / (std::sqrt(v / (1 - step.beta2)) + step.epsilon) +
+                     (p.decays ? step.weight_decay * before : 0));
+    // The first step's size is the rate whatever the gradient; only one near zero is uncertain.
+    if (std::abs(g) < 1e-5) continue;
+    EXPECT_NEAR(static_cast<double>(parameters.value(p)[probe.place]), after, 2e-5) << p.name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, NetworkTest, testing::ValuesIn(cases()),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace lathe

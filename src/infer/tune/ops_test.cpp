@@ -1,0 +1,221 @@
+// Each backward operation against finite differences of its forward pass in double; the schedule.
+#include <random>
+
+#include "infer/tune/attention.h"
+#include "infer/tune/schedule.h"
+#include "infer/tune/twin_test.h"
+
+namespace lathe {
+namespace {
+
+using Doubles = std::vector<double>;
+
+std::vector<float> draw(std::size_t count, std::uint64_t stream) {
+  std::vector<float> out(count);
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = static_cast<float>(2 * uniform_at(3, stream, i) - 1);
+  return out;
+}
+
+// loss(x) has the slope got[i] at every i.
+void expect_slopes(const std::vector<float>& at, std::span<const float> got,
+                   const std::function<double(const Doubles&)>& loss, const char* what,
+                   std::size_t every = 1) {
+  Doubles x(at.begin(), at.end());
+  for (std::size_t i = 0; i < x.size(); i += every) {
+    const double kept = x[i], step = 1e-5;
+    x[i] = kept + step;
+    const double above = loss(x);
+    x[i] = kept - step;
+    const double slope = (above - loss(x)) / (2 * step);
+    x[i] = kept;
+    ASSERT_NEAR(static_cast<double>(got[i]), slope, 1e-5 + 1e-5 * std::abs(slope))
+        << what << " " << i;
+  }
+}
+
+TEST(Backward, SiluMul) {
+  constexpr std::size_t n = 35;
+  const auto gate = draw(n, 1), up = draw(n, 2), d = draw(n, 3);
+  std::vector<float> d_gate(n), d_up(n);
+  best_kernel_table().train.silu_mul_backward(gate.data(), up.data(), d.data(), n, d_gate.data(),
+                                              d_up.data());
+  const auto loss = [&](const Doubles& g, const Doubles& u) {
+    double sum = 0;
+    for (std::size_t i = 0; i < n; ++i)
+      sum += static_cast<double>(d[i]) * g[i] / (1 + std::exp(-g[i])) * u[i];
+    return sum;
+  };
+  const Doubles g(gate.begin(), gate.end()), u(up.begin(), up.end());
+  expect_slopes(
+      gate, d_gate, [&](const Doubles& x) { return loss(x, u); }, "gate");
+  expect_slopes(
+      up, d_up, [&](const Doubles& x) { return loss(g, x); }, "up");
+}
+
+TEST(Backward, RmsNorm) {
+  constexpr std::size_t n = 37;
+  const auto x = draw(n, 1), w = draw(n, 2), d = draw(n, 3);
+  std::vector<float> dx(n), dw(n);
+  const TrainKernels& train = best_kernel_table().train;
+  const float f = train.rms_norm_backward(x.data(), w.data(), d.data(), n, 1e-5f, dx.data());
+  train.rms_weight_backward(x.data(), f, d.data(), n, dw.data());
+  const auto loss = [&](const Doubles& a, const Doubles& b) {
+    double squares = 0, sum = 0;
+    for (const double v : a) squares += v * v;
+    for (std::size_t i = 0; i < n; ++i)
+      sum += static_cast<double>(d[i]) * a[i] * b[i] / std::sqrt(squares / n + 1e-5);
+    return sum;
+  };
+  const Doubles xd(x.begin(), x.end()), wd(w.begin(), w.end());
+  expect_slopes(
+      x, dx, [&](const Doubles& v) { return loss(v, wd); }, "x");
+  expect_slopes(
+      w, dw, [&](const Doubles& v) { return loss(xd, v); }, "weight");
+}
+
+// Linear layers with everything: bias, adapter, frozen or trained.
+TEST(Backward, Linear) {
+  constexpr std::size_t kTokens = 9, kRows = 37, kIn = 21, kRank = 3;
+  auto x = draw(kTokens * kIn, 1), w = draw(kRows * kIn, 2), bias = draw(kRows, 3);
+  auto a = draw(kRank * kIn, 4), b = draw(kRows * kRank, 5);
+  const auto d = draw(kTokens * kRows, 6);
+  std::vector<float> dw(w.size()), d_bias(kRows), da(a.size()), db(b.size()), dx(x.size());
+  std::vector<float> y(d.size()), low(kTokens * kRank), d_low(low.size());
+  const Linear linear{.rows = kRows,
+                      .k = kIn,
+                      .weight = {w.data(), dw.data()},
+                      .bias = {bias.data(), d_bias.data()},
+                      .rank = kRank,
+                      .lora_scale = 0.7f,
+                      .lora_a = {a.data(), da.data()},
+                      .lora_b = {b.data(), db.data()}};
+  ThreadTeam team(2);
+  LinearScratch scratch(team, best_kernel_table().train);
+  ASSERT_TRUE(scratch.reserve(kRows, 2));
+  auto dy = d;
+  forward(scratch, linear, kTokens, {x.data(), kIn}, {y.data(), kRows}, {low.data(), kRank});
+  backward(scratch, linear,
+           {.tokens = kTokens,
+            .x = {x.data(), kIn},
+            .low = {low.data(), kRank},
+            .dy = {dy.data(), kRows},
+            .dx = {dx.data(), kIn},
+            .d_low = {d_low.data(), kRank}});
+  const auto doubles = [](const std::vector<float>& v) { return Doubles(v.begin(), v.end()); };
+  const auto loss = [&](const Doubles& xs, const Doubles& ws, const Doubles& bs, const Doubles& as,
+                        const Doubles& lb) {
+    double sum = 0;
+    for (std::size_t t = 0; t < kTokens; ++t)
+      for (std::size_t r = 0; r < kRows; ++r) {
+        double out = bs[r];
+        for (std::size_t i = 0; i < kIn; ++i) {
+          double full = ws[r * kIn + i];
+          for (std::size_t l = 0; l < kRank; ++l)
+            full += static_cast<double>(0.7f) * lb[r * kRank + l] * as[l * kIn + i];
+          out += full * xs[t * kIn + i];
+        }
+        sum += out * static_cast<double>(d[t * kRows + r]);
+      }
+    return sum;
+  };
+  const Doubles xd = doubles(x), wd = doubles(w), bd = doubles(bias), ad = doubles(a),
+                ld = doubles(b);
+  expect_slopes(
+      x, dx, [&](const Doubles& v) { return loss(v, wd, bd, ad, ld); }, "x");
+  expect_slopes(
+      w, dw, [&](const Doubles& v) { return loss(xd, v, bd, ad, ld); }, "w", 7);
+  expect_slopes(
+      bias, d_bias, [&](const Doubles& v) { return loss(xd, wd, v, ad, ld); }, "bias");
+  expect_slopes(
+      a, da, [&](const Doubles& v) { return loss(xd, wd, bd, v, ld); }, "a", 3);
+  expect_slopes(
+      b, db, [&](const Doubles& v) { return loss(xd, wd, bd, ad, v); }, "b", 3);
+}
+
+// Longer than a block of queries, and a second document that must not see the first.
+TEST(Backward, Attention) {
+  const AttentionSpec spec{.heads = 2, .kv_heads = 1, .head_dim = 16, .scale = 1, .rope = {}};
+  const std::vector<Document> documents = {{0, 70}, {70, 3}};
+  constexpr std::size_t kTokens = 73, kQ = 32, kKv = 16;
+  auto q = draw(kTokens * kQ, 1), k = draw(kTokens * kKv, 2), v = draw(kTokens * kKv, 3);
+  auto d = draw(kTokens * kQ, 4);
+  std::vector<float> out(q.size()), sums(kTokens * 2), dq(q.size()), dk(k.size()), dv(v.size());
+  ThreadTeam team(2);
+  AttentionScratch scratch;
+  ASSERT_TRUE(scratch.reserve(70, 16, 2));
+  const AttentionRows rows{
+      {q.data(), kQ}, {k.data(), kKv}, {v.data(), kKv}, {out.data(), kQ}, {sums.data(), 2}};
+  attend(team, best_kernel_table(), spec, documents, scratch, rows);
+  attend_backward(team, best_kernel_table(), spec, documents, scratch, rows,
+                  {{d.data(), kQ}, {dq.data(), kQ}, {dk.data(), kKv}, {dv.data(), kKv}});
+  const auto loss = [&](const Doubles& qs, const Doubles& ks, const Doubles& vs) {
+    double sum = 0;
+    for (const Document& document : documents)
+      for (std::size_t t = document.first; t < document.first + document.count; ++t)
+        for (std::size_t h = 0; h < 2; ++h) {
+          double total = 0, value = 0;
+          for (std::size_t s = document.first; s <= t; ++s) {
+            double score = 0, along = 0;
+            for (std::size_t i = 0; i < 16; ++i) {
+              score += qs[t * kQ + h * 16 + i] * ks[s * kKv + i];
+              along += vs[s * kKv + i] * static_cast<double>(d[t * kQ + h * 16 + i]);
+            }
+            total += std::exp(score);
+            value += std::exp(score) * along;
+          }
+          sum += value / total;
+        }
+    return sum;
+  };
+  const Doubles qd(q.begin(), q.end()), kd(k.begin(), k.end()), vd(v.begin(), v.end());
+  expect_slopes(
+      q, dq, [&](const Doubles& x) { return loss(x, kd, vd); }, "q", 31);
+  expect_slopes(
+      k, dk, [&](const Doubles& x) { return loss(qd, x, vd); }, "k", 13);
+  expect_slopes(
+      v, dv, [&](const Doubles& x) { return loss(qd, kd, x); }, "v", 13);
+}
+
+TEST(Schedule, EveryExampleOnceAnEpochInAnOrderOfItsOwn) {
+  ExampleOrder order({5, 1, 9, 3, 30, 2, 2, 8}, 7, 3);
+  ASSERT_EQ(order.size(), 24u);
+  EXPECT_EQ(order.total_tokens(), 180u);
+  std::vector<std::vector<std::size_t>> epochs(3);
+  for (std::uint64_t i = 0; i < 24; ++i) epochs[i / 8].push_back(order.at(i));
+  EXPECT_NE(epochs[0], epochs[1]);
+  for (auto& epoch : epochs) {
+    std::ranges::sort(epoch);
+    for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(epoch[i], i);
+  }
+  // Batches: none is above 20 tokens but one that is a single example; nothing is left out.
+  std::uint64_t steps = 0, cursor = 0;
+  for (; cursor < order.size(); ++steps) {
+    const std::uint64_t end = order.batch_end(cursor, 20);
+    std::size_t tokens = 0;
+    constexpr std::size_t kLengths[] = {5, 1, 9, 3, 30, 2, 2, 8};
+    for (std::uint64_t i = cursor; i < end; ++i) tokens += kLengths[order.at(i)];
+    EXPECT_TRUE(tokens <= 20 || end == cursor + 1);
+    ASSERT_GT(end, cursor);
+    cursor = end;
+  }
+  EXPECT_EQ(cursor, 24u);
+  EXPECT_EQ(order.steps(20), steps);
+}
+
+TEST(Schedule, RatesRiseAndFall) {
+  const RateSchedule cosine{.shape = RateShape::kCosine, .peak = 2, .warmup = 4, .steps = 104};
+  EXPECT_DOUBLE_EQ(cosine.at(0), 0.5);
+  EXPECT_DOUBLE_EQ(cosine.at(3), 2);
+  EXPECT_DOUBLE_EQ(cosine.at(54), 2 * (0.1 + 0.9 * 0.5));
+  EXPECT_NEAR(cosine.at(104), 0.2, 1e-12);
+  const RateSchedule wsd{.shape = RateShape::kWsd, .peak = 2, .warmup = 4, .steps = 100};
+  EXPECT_DOUBLE_EQ(wsd.at(10), 2);
+  EXPECT_DOUBLE_EQ(wsd.at(80), 2);
+  EXPECT_DOUBLE_EQ(wsd.at(90), 1);
+  EXPECT_DOUBLE_EQ(wsd.at(99), 0.1);
+  EXPECT_FALSE(parse_rate_shape("linear"));
+}
+
+}  // namespace
+}  // namespace lathe

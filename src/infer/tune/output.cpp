@@ -1,0 +1,176 @@
+#include "infer/tune/output.h"
+
+#include <algorithm>
+
+#include "infer/formats/gguf_writer.h"
+#include "infer/models/adapter.h"
+#include "infer/tensor/matrix.h"
+
+namespace lathe {
+namespace {
+
+std::span<const std::uint64_t> shape_of(const GgufTensor& tensor) {
+  return std::span(tensor.shape).first(static_cast<std::size_t>(tensor.dimensions));
+}
+
+std::vector<std::byte> encode(const TensorTypeInfo& info, std::span<const float> values) {
+  std::vector<std::byte> bytes(values.size() / info.block * info.block_bytes);
+  info.encode(values.data(), bytes.data(), values.size(), {});
+  return bytes;
+}
+
+// A base's metadata again, without what tells of its old file.
+void copy_metadata(const Gguf& base, GgufWriter& writer, bool with_type) {
+  for (const auto& [key, value] : base.metadata())
+    if (!key.starts_with("split.") && key != "general.alignment" &&
+        (with_type || key != "general.file_type"))
+      writer.add(key, value);
+}
+
+// Metadata has a row order of its own for the layers whose heads are rotated in pairs: GGUF's rows
+// of a head are (pair, half), Hugging Face's (half, pair).
+std::vector<float> in_halves(std::span<const float> rows, std::size_t count, std::size_t k,
+                             std::size_t head_dim) {
+  std::vector<float> out(rows.size());
+  for (std::size_t r = 0; r < count; ++r) {
+    const std::size_t in_head = r % head_dim;
+    const std::size_t to = r - in_head + in_head % 2 * (head_dim / 2) + in_head / 2;
+    std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(r * k), k,
+                out.begin() + static_cast<std::ptrdiff_t>(to * k));
+  }
+  return out;
+}
+
+constexpr std::pair<std::string_view, std::string_view> kPeftNames[] = {
+    {"attn_q", "self_attn.q_proj"}, {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"}, {"attn_output", "self_attn.o_proj"},
+    {"ffn_gate", "mlp.gate_proj"},  {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"}};
+
+}  // namespace
+
+Status write_trained_model(const Gguf& base, const TuneModel& model, const fs::path& out) {
+  LATHE_TRY(GgufWriter writer, GgufWriter::create(out));
+  copy_metadata(base, writer, true);
+  for (const GgufTensor& tensor : base.tensors())
+    writer.add_tensor(tensor.name, tensor.type, shape_of(tensor));
+  LATHE_TRY_STATUS(writer.begin_data());
+  const Parameters& parameters = model.parameters();
+  for (const GgufTensor& tensor : base.tensors()) {
+    const auto found = std::ranges::find(parameters.list(), tensor.name, &Parameter::name);
+    std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.bytes));
+    if (found != parameters.list().end()) {
+      bytes = encode(tensor_type_info(tensor.type), {parameters.value(*found), found->size()});
+    } else {
+      LATHE_TRY_STATUS(base.read(tensor, 0, bytes));
+    }
+    LATHE_TRY_STATUS(writer.write(bytes));
+  }
+  return writer.finish();
+}
+
+Status write_adapter(const TuneModel& model, double alpha, const fs::path& out) {
+  LATHE_TRY(GgufWriter writer, GgufWriter::create(out));
+  const Blueprint& blueprint = model.blueprint();
+  writer.add("general.type", std::string("adapter"));
+  writer.add("general.architecture", blueprint.architecture);
+  if (!blueprint.name.empty()) writer.add("general.name", blueprint.name + " adapter");
+  writer.add("adapter.type", std::string("lora"));
+  writer.add("adapter.lora.alpha", alpha);
+  const Parameters& parameters = model.parameters();
+  for (const Parameter& parameter : parameters.list()) {
+    const std::uint64_t shape[] = {parameter.k, parameter.rows};
+    writer.add_tensor(parameter.name, TensorType::kF32, shape);
+  }
+  LATHE_TRY_STATUS(writer.begin_data());
+  for (const Parameter& parameter : parameters.list())
+    LATHE_TRY_STATUS(
+        writer.write(std::as_bytes(std::span(parameters.value(parameter), parameter.size()))));
+  return writer.finish();
+}
+
+std::vector<PeftTensor> peft_tensors(const TuneModel& model) {
+  std::vector<PeftTensor> tensors;
+  const Parameters& parameters = model.parameters();
+  const Blueprint& blueprint = model.blueprint();
+  for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer) {
+    const AttentionSpec& attention = blueprint.layers[layer].attention;
+    for (const auto& [ours, theirs] : kPeftNames)
+      for (const char side : {'a', 'b'}) {
+        const std::string name = fmt::format("blk.{}.{}.weight.lora_{}", layer, ours, side);
+        const auto found = std::ranges::find(parameters.list(), name, &Parameter::name);
+        if (found == parameters.list().end()) continue;
+        PeftTensor tensor{
+            .name = fmt::format("base_model.model.model.layers.{}.{}.lora_{}.weight", layer, theirs,
+                                side == 'a' ? 'A' : 'B'),
+            .shape = {found->rows, found->k},
+            .values = {parameters.value(*found), parameters.value(*found) + found->size()}};
+        const bool rotated = side == 'b' && (ours == "attn_q" || ours == "attn_k");
+        if (rotated && !attention.rope.neox)
+          tensor.values = in_halves(tensor.values, found->rows, found->k, attention.head_dim);
+        tensors.push_back(std::move(tensor));
+      }
+  }
+  return tensors;
+}
+
+Status merge_adapter(const Gguf& base, const Gguf& adapter, ThreadTeam& team,
+                     const KernelTable& kernels, const MergeOptions& options, const fs::path& out) {
+  LATHE_TRY(const Blueprint blueprint, read_runnable_blueprint(base));
+  LATHE_TRY(const auto checked, Adapter::load(adapter, blueprint));
+  LATHE_TRY(const double alpha, adapter.real("adapter.lora.alpha"));
+  LATHE_TRY(GgufWriter writer, GgufWriter::create(out));
+  copy_metadata(base, writer, !options.file_type);
+  if (options.file_type) writer.add("general.file_type", *options.file_type);
+  const auto type_of = [&](std::size_t i) {
+    return options.types.empty() ? base.tensors()[i].type : options.types[i];
+  };
+  for (std::size_t i = 0; i < base.tensors().size(); ++i) {
+    const GgufTensor& tensor = base.tensors()[i];
+    if (tensor_type_info(type_of(i)).encode == nullptr)
+      return invalid("{}: {} is {}, which Lathe only reads; name a type to merge to",
+                     base.path().string(), tensor.name, tensor_type_info(type_of(i)).name);
+    writer.add_tensor(tensor.name, type_of(i), shape_of(tensor));
+  }
+  LATHE_TRY_STATUS(writer.begin_data());
+  for (std::size_t i = 0; i < base.tensors().size(); ++i) {
+    const GgufTensor& tensor = base.tensors()[i];
+    const GgufTensor* a = adapter.find_tensor(tensor.name + ".lora_a");
+    if (a == nullptr && type_of(i) == tensor.type) {
+      std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.bytes));
+      LATHE_TRY_STATUS(base.read(tensor, 0, bytes));
+      LATHE_TRY_STATUS(writer.write(bytes));
+      continue;
+    }
+    LATHE_TRY(auto values, load_floats(base, tensor));
+    const auto rows = static_cast<std::size_t>(tensor.rows());
+    const auto k = static_cast<std::size_t>(tensor.shape[0]);
+    if (a != nullptr) {
+      const auto rank = static_cast<std::size_t>(a->shape[1]);
+      LATHE_TRY(const auto a_values, load_floats(adapter, *a));
+      LATHE_TRY(auto b_values, load_floats(adapter, *adapter.find_tensor(tensor.name + ".lora_b")));
+      for (float& value : b_values) value *= static_cast<float>(alpha / static_cast<double>(rank));
+      const Gemm product{.rows = rows,
+                         .columns = k,
+                         .k = rank,
+                         .a = b_values.data(),
+                         .a_row = rank,
+                         .b = a_values.data(),
+                         .b_k = k,
+                         .c = values.data(),
+                         .c_row = k,
+                         .add = true};
+      multiply(team, kernels.train, {&product, 1});
+    }
+    const TensorTypeInfo& info = tensor_type_info(type_of(i));
+    const std::size_t row_bytes = k / info.block * info.block_bytes;
+    std::vector<std::byte> bytes(rows * row_bytes);
+    team.run(rows, [&](std::size_t r, int) {
+      info.encode(values.data() + r * k, bytes.data() + r * row_bytes, k, {});
+    });
+    LATHE_TRY_STATUS(writer.write(bytes));
+  }
+  return writer.finish();
+}
+
+}  // namespace lathe

@@ -1,0 +1,64 @@
+// A model to be trained: its blueprint, its weights as the trainer wants them, and which of them
+// change. Full: every weight is a float parameter. LoRA: the file's tensors stay frozen in their
+// own types, and every chosen linear layer gets A (random) and B (zero). Owns all of it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "infer/models/blueprint.h"
+#include "infer/tune/linear.h"
+
+namespace lathe {
+
+struct LoraOptions {
+  std::size_t rank = 16;
+  double alpha = 32;
+  std::vector<std::string> targets;  // "attn_q", "ffn_down" …; empty: all linear layers
+  std::uint64_t seed = 1;
+};
+// The names that targets may hold, in the order of a layer.
+std::span<const std::string_view> lora_targets();
+
+struct TuneLayer {
+  Weights attention_norm, ffn_norm;  // (embedding)
+  Weights q_norm, k_norm;            // (head_dim), or none
+  Linear q, k, v, output;
+  Linear gate, up, down;
+};
+
+class TuneModel {
+ public:
+  // Without options: full. Errors name what of this model can't be trained.
+  static Result<std::unique_ptr<TuneModel>> load(const Gguf& file,
+                                                 const std::optional<LoraOptions>& lora);
+
+  const Blueprint& blueprint() const { return blueprint_; }
+  const std::vector<TuneLayer>& layers() const { return layers_; }
+  const Linear& embedding() const { return embedding_; }  // (vocabulary, embedding)
+  const Linear& head() const { return blueprint_.tied ? embedding_ : head_; }
+  const Weights& output_norm() const { return output_norm_; }
+  const std::vector<float>& rope_factors() const { return rope_factors_; }
+  Parameters& parameters() { return parameters_; }
+  const Parameters& parameters() const { return parameters_; }
+  void embed(std::int32_t token, float* out) const;  // (embedding)
+  std::uint64_t bytes() const { return parameters_.bytes() + frozen_bytes_; }
+
+ private:
+  TuneModel() = default;
+  class Binder;
+
+  Blueprint blueprint_;
+  Parameters parameters_;
+  std::vector<TuneLayer> layers_;
+  Linear embedding_, head_;
+  Weights output_norm_;
+  std::vector<float> rope_factors_;
+  std::vector<std::vector<float>> frozen_floats_;  // norms and biases of a frozen base
+  std::vector<Pages> frozen_;                      // its matrices
+  std::uint64_t frozen_bytes_ = 0;
+};
+
+}  // namespace lathe
