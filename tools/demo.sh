@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job on examples/: lines are spoken, heard, scored and spoken again until they pass; pictures are
+# The main job on examples/: the starter model turns red tests green; lines are spoken, heard, scored and spoken again until they pass; pictures are
 # laid out, looked at and laid out again; code is repaired until its tests
 # pass; text is shaped until it keeps its limits. Nothing leaves the machine.
 set -eu
@@ -18,10 +18,12 @@ run() {
   "$lathe" --journal "$demo/journal" report last --out "$demo/$name.html" >/dev/null
 }
 
+run red-to-green red-to-green --input examples/red-to-green/tasks.jsonl --out "$demo/red-to-green" \
+  --worker starter=models/starter-q8_0.gguf
 run voice-over voice-over --input examples/voice-over/script.md --out "$demo/voice-over"
 run thumbnail thumbnail --input examples/thumbnail/titles.jsonl --set unit.split=jsonl --out "$demo/thumbnail"
 
-printf '\nNo model is needed here: from now on a script answers in its place (a wrong fix, a forbidden one, then the\nright one). The tests, the sandbox and the judging are real.\n'
+printf '\nNo larger model is here: from now on a script answers in its place (a wrong fix, a forbidden one, then the\nright one). The tests, the sandbox and the judging are real.\n'
 for language in cpp python shell; do
   cp -r "examples/fix-tests/$language" "$demo/work/$language"
   recipe=$demo/work/$language/recipe.toml

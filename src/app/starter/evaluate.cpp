@@ -113,6 +113,7 @@ std::string digest_of(std::span<const TaskGroup> groups) {
 
 Result<std::string> evaluate(const EvaluateOptions& options) {
   LATHE_TRY(const auto player, Player::open(options.model, options.threads));
+  if (options.temperature) player->set_temperature(*options.temperature);
   const std::vector<TaskGroup> groups = frozen_tasks(options.count, options.tasks_seed);
   LATHE_TRY(const std::string model, sha256_file(options.model));
   std::string out = fmt::format(

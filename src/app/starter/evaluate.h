@@ -29,6 +29,7 @@ struct EvaluateOptions {
   int samples = 12;  // of the control
   int seeds = 3;
   std::uint64_t tasks_seed = kFrozenSeed;
+  std::optional<double> temperature;  // of all laps but the first; absent: the maker's own
   int threads = 2;
   std::size_t at_once = 16;
 };

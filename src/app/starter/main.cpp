@@ -135,6 +135,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   evaluation->add_option("--seeds", flags.evaluate.seeds, "Runs of each task")
       ->capture_default_str();
+  evaluation->add_option("--temperature", flags.evaluate.temperature,
+                         "Of all laps but the first (default: the maker's)");
   evaluation
       ->add_option("--tasks-seed", flags.evaluate.tasks_seed,
                    "Other tasks than the frozen ones, to try things out on")

@@ -27,6 +27,7 @@ Result<std::vector<PlayedLap>> Player::play(const MiniTask& task, int laps, bool
   const JudgeKind& judge = *find_judge("mini");
   Json given = Json::object();
   given["seed"] = seed;
+  if (temperature_) given["temperature"] = *temperature_;
   const auto options = check_options(given, maker.options);
   const auto judge_options = check_options(Json::object(), judge.options);
   LATHE_CHECK(options.has_value() && judge_options.has_value());

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "app/starter/tasks.h"
 #include "serve/pool/local_worker.h"
@@ -24,6 +25,8 @@ struct PlayedLap {
 class Player {
  public:
   static Result<std::unique_ptr<Player>> open(const fs::path& model, int threads);
+  // Of all laps but the first, instead of the maker's own.
+  void set_temperature(double temperature) { temperature_ = temperature; }
   // Laps until the visible tests pass, at most `laps`. `feedback`: as the maker proposes; else all
   // laps begin anew: the control.
   Result<std::vector<PlayedLap>> play(const MiniTask& task, int laps, bool feedback,
@@ -32,6 +35,7 @@ class Player {
  private:
   std::unique_ptr<Pool> pool_;
   std::unique_ptr<LocalWorker> worker_;
+  std::optional<double> temperature_;
 };
 
 // Calls `each` for 0 … count-1 from several threads. The first error ends it.

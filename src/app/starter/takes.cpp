@@ -17,10 +17,12 @@ Result<Takes> accepted_takes(const TakesOptions& options) {
   LATHE_TRY(const auto player, Player::open(options.model, options.threads));
   Random random(options.seed);
   std::vector<MiniTask> tasks;
+  std::vector<std::string> gold;
   for (std::size_t i = 0; i < options.count; ++i) {
     DrawnTask drawn = draw_task(random, Split::kTrain, random.pick(options.depths), i % 2 == 0);
     drawn.task.id = fmt::format("take-{}-{}", options.seed, i + 1);
-    tasks.push_back(std::move(drawn.task));  // the right body is left behind
+    gold.push_back(drawn.depth <= kGoldDepth ? std::move(drawn.gold) : "");
+    tasks.push_back(std::move(drawn.task));
   }
   std::vector<std::vector<PlayedLap>> played(tasks.size());
   LATHE_TRY_STATUS(in_parallel(tasks.size(), options.at_once, [&](std::size_t i) -> Status {
@@ -32,9 +34,9 @@ Result<Takes> accepted_takes(const TakesOptions& options) {
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     const PlayedLap& last = played[i].back();
     takes.wrong += last.visible && !last.hidden;
-    if (!last.hidden) continue;
-    ++takes.accepted;
-    const std::string accepted = body_in(last.source);
+    takes.accepted += last.hidden;
+    const std::string accepted = last.hidden ? body_in(last.source) : gold[i];
+    if (accepted.empty()) continue;
     takes.drills.push_back(drill_from(tasks[i], tasks[i].body, accepted));
     for (const PlayedLap& lap : played[i])
       if (const std::string tried = body_in(lap.tried); !tried.empty() && tried != accepted)

@@ -10,34 +10,31 @@ namespace {
 
 constexpr OptionSpec kOptions[] = {
     {"max_tokens", OptionType::kInteger, "96", "of one answer"},
-    {"temperature", OptionType::kNumber, "0.7",
+    {"temperature", OptionType::kNumber, "1.2",
      "of every lap but the first, which takes the likeliest"},
     {"seed", OptionType::kInteger, "0", "another one draws other samples"},
 };
 
 constexpr std::string_view kMediaType = "text/x-python";
-constexpr int kRepairsWithoutGain = 2;  // then a fresh start
+constexpr int kTries = 3;  // for an answer that can be used
 
 // A file's first line is the 'def'.
 std::string_view body_in(std::string_view source) {
   return source.substr(std::min(source.size(), source.find('\n') + 1));
 }
 
-// The likeliest answer first. Then the best code so far is repaired; where that brings nothing, the
-// task is begun again.
+// The likeliest answer first. Then repairs of the best code so far and fresh starts take turns, but
+// a repair that helped is followed by another one.
 std::optional<Proposal> propose(const ProposeTask& task) {
   if (task.attempts.empty())
     return Proposal{Move::kSample, 0, 1, {{"temperature", 0}}, "the likeliest answer"};
   const Json hot = {{"temperature", option_number(task.options, "temperature")}};
-  int repairs = 0;
-  for (auto it = task.attempts.rbegin(); it != task.attempts.rend() && !it->gained; ++it) {
-    if (it->move != Move::kRepair) break;
-    ++repairs;
-  }
-  const bool made = std::ranges::any_of(task.attempts, &Attempt::made);
-  if (!made || repairs >= kRepairsWithoutGain)
+  const Attempt& last = task.attempts.back();
+  if (std::ranges::none_of(task.attempts, &Attempt::made))
+    return Proposal{Move::kResample, 0, task.best_of, hot, "nothing usable yet: a fresh start"};
+  if (last.move == Move::kRepair && !last.gained)
     return Proposal{Move::kResample, 0, task.best_of, hot,
-                    made ? "repairs bring nothing: a fresh start" : "nothing usable yet"};
+                    "the repair brought nothing: a fresh start"};
   return Proposal{Move::kRepair, 0, 1, hot, "repair what the tests show"};
 }
 
@@ -46,16 +43,23 @@ Request request_of(const MakeTask& task, std::string prompt) {
   request.prompt = std::move(prompt);
   request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
   request.sampling.temperature = json_number(task.setting, "temperature", 0);
-  // A candidate's own: laps and samples differ, a run done again does not.
-  const std::string own = fmt::format("{} {} {} {}", option_int(task.options, "seed"),
-                                      task.units.front().key, task.lap, task.n_index);
-  request.sampling.seed =
-      static_cast<std::int64_t>(std::stoull(sha256_hex(own).substr(0, 8), nullptr, 16));
-  request.stop = {};
   request.n_index = task.n_index;
   request.lap = task.lap;
   request.purpose = "make";
   return request;
+}
+
+// A candidate's own: laps, samples and tries differ, a run done again does not.
+std::int64_t seed_of(const MakeTask& task, int attempt) {
+  const std::string own = fmt::format("{} {} {} {} {}", option_int(task.options, "seed"),
+                                      task.units.front().key, task.lap, task.n_index, attempt);
+  return static_cast<std::int64_t>(std::stoull(sha256_hex(own).substr(0, 8), nullptr, 16));
+}
+
+Result<std::string> changed_body(const std::string& body, std::string_view answer) {
+  LATHE_TRY(std::string changed, apply_mini_answer(body, answer));
+  if (changed == body) return invalid("the answer changes nothing");
+  return changed;
 }
 
 Result<Made> make(const MakeTask& task, const MakeContext& context) {
@@ -67,9 +71,17 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   const std::vector<std::string> got = run_mini_tests(mini, body, mini.tests);
   Request request = request_of(task, mini_prompt(mini, body, got));
   request.time_limit = context.time_limit;
-  LATHE_TRY(const Reply reply, context.worker->complete(request, context.stop, {}));
-  if (context.usage) *context.usage += reply.usage;
-  auto answer = apply_mini_answer(body, reply.text);
+  Reply reply;
+  Result<std::string> answer;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    request.attempt = attempt;
+    request.sampling.seed = seed_of(task, attempt);
+    LATHE_TRY(reply, context.worker->complete(request, context.stop, {}));
+    if (context.usage) *context.usage += reply.usage;
+    answer = changed_body(body, reply.text);
+    // The likeliest answer stays what it is.
+    if (answer || request.sampling.temperature == 0) break;
+  }
   if (!answer) return at("mini: the answer cannot be used", std::move(answer).error());
   Made made;
   made.bytes = mini_source(mini, *answer);

@@ -115,10 +115,21 @@ TEST(MiniMaker, AnAnswerThatIsNoneIsRefused) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().kind, ErrorKind::kInvalid);
   EXPECT_THAT(made.error().message, HasSubstr("the answer cannot be used"));
-  EXPECT_EQ(making.usage.completion_tokens, 7);  // paid all the same
+  EXPECT_EQ(making.usage.completion_tokens, 21);  // three tries, paid all the same
+  const auto seed = [&](std::size_t i) { return worker.asked[i].sampling.seed; };
+  EXPECT_NE(seed(0), seed(1));
+  EXPECT_NE(seed(1), seed(2));
 }
 
-TEST(MiniMaker, RepairsUntilTheyBringNothing) {
+TEST(MiniMaker, ARepairThatChangesNothingIsNone) {
+  Making making(" return xs\n");
+  Listener worker("1 return len(xs)\n");
+  const auto made = making.make(worker, Move::kRepair, 2, "def f(xs):\n return len(xs)\n");
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().message, HasSubstr("changes nothing"));
+}
+
+TEST(MiniMaker, RepairsAndFreshStartsTakeTurns) {
   const Json given = options();
   std::vector<Attempt> attempts;
   const auto next = [&] { return kind().propose({given, {}, {}, attempts})->move; };
@@ -132,11 +143,11 @@ TEST(MiniMaker, RepairsUntilTheyBringNothing) {
   EXPECT_EQ(next(), Move::kSample);
   lap(Move::kSample, true);
   EXPECT_EQ(next(), Move::kRepair);
-  lap(Move::kRepair, false);
+  lap(Move::kRepair, true);  // it helped: another one
   EXPECT_EQ(next(), Move::kRepair);
   lap(Move::kRepair, false);
   EXPECT_EQ(next(), Move::kResample);
-  lap(Move::kResample, true);
+  lap(Move::kResample, false);
   EXPECT_EQ(next(), Move::kRepair);
   attempts.assign(1, {});  // nothing could be used
   EXPECT_EQ(next(), Move::kResample);
