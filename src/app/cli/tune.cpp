@@ -57,8 +57,10 @@ std::string fingerprint(const Flags& flags, const std::string& base, const std::
 class TrainView {
  public:
   explicit TrainView(const App& app) : app_(app), terminal_(isatty(STDERR_FILENO) == 1) {}
-  ~TrainView() {
-    if (shown_ && terminal_ && !app_.json) fmt::print(stderr, "\n");
+  // The line stays as it is: what comes next begins a new one.
+  void end() {
+    if (shown_ && terminal_) fmt::print(stderr, "\n");
+    shown_ = false;
   }
   void update(const TrainProgress& now) {
     const CurvePoint& point = now.point;
@@ -262,9 +264,12 @@ Result<int> tune(const App& app, Flags& flags) {
   LATHE_TRY(auto trainer, Trainer::create(*prepared.model, team, best_kernel_table(),
                                           examples_of(std::move(data.lessons)),
                                           examples_of(std::move(held_out)), options));
-  LATHE_TRY(const TrainReport report, trainer->run());
+  const Result<TrainReport> ran = trainer->run();
+  view.end();
+  if (!ran) return std::unexpected(ran.error());
+  const TrainReport& report = *ran;
   if (report.stopped) {
-    fmt::print(stderr, "\nstopped at step {} of {}; the same command goes on\n", report.steps,
+    fmt::print(stderr, "stopped at step {} of {}; the same command goes on\n", report.steps,
                report.total_steps);
     return kExitStopped;
   }
