@@ -8,6 +8,10 @@ namespace {
 
 constexpr std::size_t kQueries = 64;
 
+std::size_t panel_floats(std::size_t longest, std::size_t head_dim) {
+  return (longest + kTileColumns - 1) / kTileColumns * kTileColumns * head_dim;
+}
+
 // Rows of one head → panels of 32 of them.
 void lay_out(Rows rows, std::size_t count, std::size_t dim, float* panels) {
   for (std::size_t i = 0; i < count; i += kTileColumns)
@@ -145,8 +149,13 @@ void for_each_head(ThreadTeam& team, const KernelTable& kernels, const Attention
 
 Status AttentionScratch::reserve(std::size_t longest, std::size_t head_dim, std::size_t threads) {
   stride_ = padded_row(longest);
-  panels_ = (longest + kTileColumns - 1) / kTileColumns * kTileColumns * head_dim;
-  return floats_.reserve(threads * 2 * (kQueries * stride_ + panels_));
+  panels_ = panel_floats(longest, head_dim);
+  return floats_.reserve(floats(longest, head_dim, threads));
+}
+
+std::size_t AttentionScratch::floats(std::size_t longest, std::size_t head_dim,
+                                     std::size_t threads) {
+  return threads * 2 * (kQueries * padded_row(longest) + panel_floats(longest, head_dim));
 }
 
 AttentionScratch::OfThread AttentionScratch::of(int thread) const {

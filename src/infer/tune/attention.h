@@ -27,6 +27,8 @@ struct AttentionGradients {
 class AttentionScratch {
  public:
   Status reserve(std::size_t longest, std::size_t head_dim, std::size_t threads);
+  // What reserve() takes, in floats.
+  static std::size_t floats(std::size_t longest, std::size_t head_dim, std::size_t threads);
   struct OfThread {
     float *scores, *d_scores;    // (64, padded longest)
     float *k_panels, *v_panels;  // Kᵀ and Vᵀ

@@ -109,7 +109,15 @@ std::uint64_t Network::bytes(const TuneModel& model, std::size_t threads,
   network.options_ = options;
   Taken counted;
   network.lay_out(counted);
-  return (counted.floats + LinearScratch::kFloats * (1 + threads)) * sizeof(float);
+  std::size_t max_k = model.blueprint().embedding, dim = 0;
+  for (const LayerSpec& layer : model.blueprint().layers) {
+    max_k = std::max({max_k, layer.attention.heads * layer.attention.head_dim, layer.ffn.hidden});
+    dim = std::max(dim, layer.attention.head_dim);
+  }
+  const std::size_t linear =
+      std::max(LinearScratch::kFloats, max_k * kTileColumns) + threads * max_k * kTileColumns;
+  return (counted.floats + linear + AttentionScratch::floats(options.longest, dim, threads)) *
+         sizeof(float);
 }
 
 Result<std::unique_ptr<Network>> Network::create(const TuneModel& model, ThreadTeam& team,
