@@ -1,14 +1,18 @@
 """Fine-tuning as a user meets it: an adapter and what becomes of it, a training that is killed, and everything that
 can be wrong."""
+import array
 import hashlib
 import json
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import time
 import unittest
 
-from cli_test import Case
+import model_files_test as hf
+from cli_test import EXAMPLES, Case
 
 MODELS = pathlib.Path(__file__).resolve().parents[1] / "data/models"
 MODEL = MODELS / "llama-q4_0.gguf"
@@ -19,6 +23,10 @@ def digest(path):
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 
+CHATML = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+          "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+
+
 class Tune(Case):
     def data(self, lines=None, name="data.jsonl"):
         lines = lines or [{"prompt": p, "completion": c} for p, c in FACTS]
@@ -27,6 +35,62 @@ class Tune(Case):
     def tune(self, *args, code=0):
         out, err = self.lathe("--json", "tune", *args, code=code)
         return [json.loads(line) for line in out.splitlines()], err
+
+    def hf_model(self, architecture, context=512, **parts):
+        """A Hugging Face directory with random weights and a chat template, and model.gguf imported from it."""
+        config = hf.CONFIG | {"architectures": [architecture], "max_position_embeddings": context}
+        weights = hf.make_weights(config, parts.get("biases"), parts.get("norms"))
+        names = ["<|im_start|>", "<|im_end|>"]
+        added = [{"id": hf.END, "content": names[1], "special": True}, {"id": hf.END + 1, "content": names[0], "special": True}]
+        self.write("model/config.json", json.dumps(config))
+        self.write("model/tokenizer.json", json.dumps(hf.TOKENIZER | {"added_tokens": added}))
+        self.write("model/tokenizer_config.json", json.dumps({"eos_token": names[1], "chat_template": CHATML}))
+        self.write("model/model.safetensors", hf.safetensors(weights))
+        self.lathe("import", "model", "--out", "model.gguf")
+        return config, weights
+
+    def peft_on(self, weights, directory):
+        """What PEFT computes with: W + (alpha / r) B A, under Hugging Face's names."""
+        config = json.loads((directory / "adapter_config.json").read_text())
+        raw = (directory / "adapter_model.safetensors").read_bytes()
+        size = int.from_bytes(raw[:8], "little")
+        header = json.loads(raw[8:8 + size])
+
+        def rows(name):
+            begin, end = header[name]["data_offsets"]
+            width = header[name]["shape"][1]
+            flat = array.array("f", raw[8 + size + begin:8 + size + end])
+            return [flat[i:i + width] for i in range(0, len(flat), width)]
+
+        out = dict(weights)
+        for name in header:
+            if not name.endswith(".lora_A.weight"):
+                continue
+            a, b = rows(name), rows(name.replace("lora_A", "lora_B"))
+            plain = name.removeprefix("base_model.model.").replace(".lora_A.weight", ".weight")
+            scale = config["lora_alpha"] / config["r"]
+            columns = list(zip(*a))
+            out[plain] = [[w + scale * sum(x * y for x, y in zip(b_row, column)) for w, column in zip(row, columns)]
+                          for row, b_row in zip(weights[plain], b)]
+        return out
+
+    def check_peft(self, *args, **parts):
+        config, weights = self.hf_model(*args, **parts)
+        self.tune("model.gguf", self.data(), "--out", "a.gguf", "--epochs", "12", "--rate", "2e-2", "--batch", "200",
+                  "--rank", "4", "--alpha", "6")
+        self.lathe("logits", "model.gguf", "--adapter", "a.gguf", "--ids", " ".join(map(str, hf.IDS)), "--out", "l.f32",
+                   "--kv", "f32")
+        got = array.array("f", (self.dir / "l.f32").read_bytes())
+        plain = [x for row in hf.logits(config, weights, hf.IDS) for x in row]
+        expected = [x for row in hf.logits(config, self.peft_on(weights, self.dir / "a.peft"), hf.IDS) for x in row]
+        self.assertLess(max(abs(x - y) for x, y in zip(got, expected)), 1e-3)
+        self.assertGreater(max(abs(x - y) for x, y in zip(plain, expected)), 1)
+
+    def test_peft_computes_what_the_engine_does_with_llama(self):
+        self.check_peft("LlamaForCausalLM")
+
+    def test_peft_computes_what_the_engine_does_with_qwen3(self):
+        self.check_peft("Qwen3ForCausalLM", norms=True)
 
     def refused(self, *args, says):
         _, err = self.lathe("tune", *args, code=2)
@@ -103,6 +167,28 @@ class Tune(Case):
         out, _ = self.lathe("tune", MODEL, "data.jsonl", "--out", "x.gguf", "--preview", "1")
         self.assertIn("2+2=⟦4<|endoftext|>⟧", out)
         self.assertFalse((self.dir / "x.gguf").exists())
+
+    def test_accepted_takes_of_a_run_are_data(self):
+        """The text loop of the examples: each letter's first prompt, and its repairs, lead to what was accepted."""
+        shutil.copytree(EXAMPLES / "extract-json", self.dir / "letters")
+        self.lathe("loop", "extract-json", "--input", "letters/letters.txt", "--out", "out",
+                   "--worker", "writer=script:letters/worker.toml", "--worker", "judge=script:letters/worker.toml")
+        self.hf_model("LlamaForCausalLM", context=16384)
+        chat = "model.gguf"
+        out, err = self.lathe("tune", chat, "--from-runs", "last", "--out", "x.gguf", "--preview", "99")
+        self.assertRegex(err, r"1 runs: 4 accepted takes, [1-9] repairs that lead to them; 0 left out")
+        examples = out.split("\nline ")
+        firsts = [e for e in examples if "The best version so far" not in e]
+        repairs = [e for e in examples if "The best version so far" in e]
+        self.assertEqual(len(firsts), 4)
+        accepted = json.loads(re.search("⟦(.*?)<\\|im_end\\|>⟧", firsts[0], re.S)[1])
+        self.assertEqual(accepted["ordered"], "2026-03-04")
+        self.assertIn("Brightwater", firsts[0])
+        # The failed take is shown, with its fault; the accepted one is the answer.
+        self.assertTrue(any('4 March 2026"' in e.split("⟦")[0] and '"2026-03-04"' in e.split("⟦")[1] for e in repairs))
+        self.tune(chat, "--from-runs", "all", "--out", "x.gguf", "--epochs", "1", "--validation", "0")
+        self.refused(chat, "--out", "x.gguf", says="give either DATA or --from-runs")
+        self.refused(chat, "--from-runs", "nothing", "--out", "x.gguf", says="nothing")
 
     def test_bad_input(self):
         good = {"prompt": "a", "completion": "b"}

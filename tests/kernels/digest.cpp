@@ -1,7 +1,7 @@
 // Runs one table of kernels over fixed inputs and prints a digest a line: every type, several
-// shapes, every row operation, attention. The same lines must come out for every table on every
-// machine. It needs nothing but the rooms kernels and quant, so that it can be built for another
-// processor without any library. Built with -DLATHE_TABLE=<a table of kernels/tables.h>.
+// shapes, every row operation, attention, training. The same lines must come out for every table on
+// every machine. It needs nothing but the rooms kernels and quant, so that it can be built for
+// another processor without any library. Built with -DLATHE_TABLE=<a table of kernels/tables.h>.
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -126,6 +126,38 @@ void row_operations(const KernelTable& table, std::size_t n) {
   digest.print("rows", n, 0);
 }
 
+void training(const TrainKernels& train, std::size_t n) {
+  Random random{n};
+  std::vector<float> a(n), b(n), out(2 * n);
+  for (std::size_t i = 0; i < n; ++i) a[i] = random.value(), b[i] = random.value();
+  Digest digest;
+  const auto done = [&] { digest.add(out.data(), 2 * n); };
+  train.silu_mul_backward(a.data(), b.data(), b.data(), n, out.data(), out.data() + n), done();
+  out[0] = train.rms_norm_backward(a.data(), b.data(), a.data(), n, 1e-5f, out.data()), done();
+  train.rms_weight_backward(a.data(), 0.7f, b.data(), n, out.data()), done();
+  train.softmax_backward(a.data(), 0.3f, n, out.data()), done();
+  train.scale(out.data(), 0.01f, n), done();
+  out[0] = train.dot(a.data(), b.data(), n), done();
+  std::vector<float> first = a, second(n, 0.25f);
+  train.adam({n, out.data(), b.data(), first.data(), second.data(), 0.6f, 0.9f, 0.95f, 0.01f, 3.0f,
+              1e-8f, 0.999f});
+  done();
+  digest.print("training", n, 0);
+}
+
+void tiles(const TrainKernels& train, std::size_t rows, std::size_t columns) {
+  Random random{rows * 100 + columns};
+  std::vector<float> a(kTileRows * 50), b(50 * 40), c(kTileRows * 40, 0.5f);
+  for (float& value : a) value = random.value();
+  for (float& value : b) value = random.value();
+  for (const bool turned : {false, true})
+    train.tile({rows, columns, 50, a.data(), turned ? 1u : 50u, turned ? kTileRows : 1, b.data(),
+                40, c.data(), 40, turned});
+  Digest digest;
+  digest.add(c.data(), c.size());
+  digest.print("tile", rows, columns);
+}
+
 void attention(const KvFormat& kv, std::size_t head_dim) {
   Random random{head_dim};
   std::vector<std::byte> memory;
@@ -162,6 +194,9 @@ int main() {
       products(table, row, 2304, 33, any_bits);
     }
   for (const std::size_t n : {5u, 16u, 100u, 1030u}) row_operations(table, n);
+  for (const std::size_t n : {5u, 16u, 100u, 1030u}) training(table.train, n);
+  for (const std::size_t rows : {1u, 5u, 6u, 7u, 12u})
+    for (const std::size_t columns : {7u, 16u, 23u, 32u}) tiles(table.train, rows, columns);
   for (const KvFormat& kv : table.kv)
     for (const std::size_t head_dim : {32u, 64u, 96u, 128u}) attention(kv, head_dim);
 }

@@ -5,6 +5,7 @@
 
 #include "app/cli/app.h"
 #include "app/cli/tune_output.h"
+#include "app/lessons/from_runs.h"
 #include "app/lessons/lessons.h"
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
@@ -18,7 +19,7 @@ namespace lathe {
 namespace {
 
 struct Flags {
-  std::string model, data, out, schedule = "cosine", checkpoint_every = "2m";
+  std::string model, data, runs, out, schedule = "cosine", checkpoint_every = "2m";
   bool full = false, fresh = false, skip_bad = false;
   int threads = 0;
   double validation = 0.05;
@@ -56,8 +57,10 @@ std::string fingerprint(const Flags& flags, const std::string& base, const std::
 class TrainView {
  public:
   explicit TrainView(const App& app) : app_(app), terminal_(isatty(STDERR_FILENO) == 1) {}
-  ~TrainView() {
-    if (shown_ && terminal_ && !app_.json) fmt::print(stderr, "\n");
+  // The line stays as it is: what comes next begins a new one.
+  void end() {
+    if (shown_ && terminal_) fmt::print(stderr, "\n");
+    shown_ = false;
   }
   void update(const TrainProgress& now) {
     const CurvePoint& point = now.point;
@@ -124,7 +127,22 @@ struct Prepared {
   Lessons data;
 };
 
-Result<Prepared> prepare(const Flags& flags) {
+// DATA, or what the journal's runs have to teach.
+Result<Lessons> read_data(const App& app, const Flags& flags, const LessonReader& reader) {
+  if (flags.data.empty() == flags.runs.empty())
+    return invalid("give either DATA or --from-runs RUNS");
+  if (!flags.data.empty()) return reader.read(flags.data);
+  LATHE_TRY(const Journal journal, Journal::open(app.journal_dir));
+  LATHE_TRY(const RunLines runs, lines_of_runs(journal, split(flags.runs, ','), app.program));
+  for (const std::string& note : runs.notes) fmt::print(stderr, "left out: {}\n", note);
+  if (!app.json)
+    fmt::print(stderr, "{} runs: {} accepted takes, {} repairs that lead to them; {} left out\n",
+               runs.runs, runs.accepted, runs.repairs, runs.left_out);
+  const std::vector<std::string_view> lines(runs.lines.begin(), runs.lines.end());
+  return reader.read(lines, "runs");
+}
+
+Result<Prepared> prepare(const App& app, const Flags& flags) {
   LATHE_TRY(Gguf base, Gguf::open(flags.model));
   Prepared prepared;
   prepared.base = std::make_unique<Gguf>(std::move(base));
@@ -137,7 +155,7 @@ Result<Prepared> prepare(const Flags& flags) {
             LessonReader::create(
                 *prepared.tokenizer, chat_template,
                 {.context = prepared.model->blueprint().context, .skip_bad = flags.skip_bad}));
-  LATHE_TRY(prepared.data, reader.read(flags.data));
+  LATHE_TRY(prepared.data, read_data(app, flags, reader));
   return prepared;
 }
 
@@ -219,7 +237,7 @@ Result<int> tune(const App& app, Flags& flags) {
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY(flags.train.shape, parse_rate_shape(flags.schedule));
   LATHE_TRY(flags.train.checkpoint_every, parse_duration(flags.checkpoint_every));
-  LATHE_TRY(Prepared prepared, prepare(flags));
+  LATHE_TRY(Prepared prepared, prepare(app, flags));
   Lessons& data = prepared.data;
   if (flags.preview != 0) {
     preview(app, *prepared.tokenizer, data, flags.preview);
@@ -230,8 +248,7 @@ Result<int> tune(const App& app, Flags& flags) {
                                         data.lessons, options));
   std::vector<Lesson> held_out = split_off(data.lessons, flags.validation);
   if (data.lessons.empty())
-    return invalid("{}: all of its tasks fell to the validation; --validation 0 keeps them",
-                   flags.data);
+    return invalid("all tasks fell to the validation; --validation 0 keeps them");
   tell_data(app, prepared, held_out.size());
   LATHE_TRY(const std::string base_hash, sha256_file(flags.model));
   options.checkpoint = flags.out + ".checkpoint";
@@ -247,9 +264,12 @@ Result<int> tune(const App& app, Flags& flags) {
   LATHE_TRY(auto trainer, Trainer::create(*prepared.model, team, best_kernel_table(),
                                           examples_of(std::move(data.lessons)),
                                           examples_of(std::move(held_out)), options));
-  LATHE_TRY(const TrainReport report, trainer->run());
+  const Result<TrainReport> ran = trainer->run();
+  view.end();
+  if (!ran) return std::unexpected(ran.error());
+  const TrainReport& report = *ran;
   if (report.stopped) {
-    fmt::print(stderr, "\nstopped at step {} of {}; the same command goes on\n", report.steps,
+    fmt::print(stderr, "stopped at step {} of {}; the same command goes on\n", report.steps,
                report.total_steps);
     return kExitStopped;
   }
@@ -270,10 +290,13 @@ void add_tune(CLI::App& cli, App& app, Action& action) {
   CLI::App* command = cli.add_subcommand("tune", "Fine-tune a model on your own data");
   TrainOptions& train = flags->train;
   command->add_option("MODEL", flags->model, "A GGUF file")->required();
-  command
-      ->add_option("DATA", flags->data,
-                   "JSON lines: chats (messages), prompt and completion, alpaca, ShareGPT or text")
-      ->required();
+  command->add_option(
+      "DATA", flags->data,
+      "JSON lines: chats (messages), prompt and completion, alpaca, ShareGPT or text");
+  command->add_option(
+      "--from-runs", flags->runs,
+      "Instead of DATA: accepted takes of the journal's runs, and repairs that lead "
+      "to them: all, or ids separated by commas");
   command->add_option("--out", flags->out, "The file to write")->required();
   command
       ->add_option("--preview", flags->preview,

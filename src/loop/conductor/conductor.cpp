@@ -26,11 +26,6 @@ Json error_body(const Error& error) {
   return {{"kind", error_kind_name(error.kind)}, {"message", error.message}};
 }
 
-bool is_text(std::string_view media_type) {
-  return media_type.starts_with("text/") || media_type == "application/json" ||
-         media_type == "image/svg+xml";
-}
-
 }  // namespace
 
 std::string judge_hash(const JudgeSpec& judge, const std::string& build) {
@@ -272,7 +267,7 @@ class Driver {
     if (const CandidateState* best = best_candidate(track); best && lap.move != Move::kResample) {
       LATHE_TRY(task->best, run_.journal_.blob(best->blob));
       task->critiques = critiques_of(*best);
-      if (is_text(best->media_type)) shown = task->best;
+      if (is_text_media(best->media_type)) shown = task->best;
     }
     task->tail = feedback_tail(track, lap, shown);
     Worker* rung_worker = recipe.maker->needs_worker ? worker(task->rung) : nullptr;

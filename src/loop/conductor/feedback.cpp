@@ -15,6 +15,11 @@ std::string one_line(std::string_view text) {
 
 }  // namespace
 
+bool is_text_media(std::string_view media_type) {
+  return media_type.starts_with("text/") || media_type == "application/json" ||
+         media_type == "image/svg+xml";
+}
+
 std::string feedback_tail(const Track& track, const LapState& lap,
                           const std::optional<std::string>& best) {
   std::string tail;

@@ -1,0 +1,163 @@
+#include "app/lessons/from_runs.h"
+
+#include "ground/base/text.h"
+#include "loop/conductor/feedback.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::size_t kNotes = 5;
+
+// Remembers what it was asked and answers with what it was given.
+class Listener final : public Worker {
+ public:
+  explicit Listener(std::string answer) : answer_(std::move(answer)) {}
+  WorkerInfo info() const override { return {"listener", "", "", Reach::kLocal}; }
+  Result<Reply> complete(const Request& request, const StopFlag&,
+                         const std::function<void(const Delta&)>&) override {
+    if (request.attempt > 0) return invalid("the take is not what the model answered");
+    request_ = request;
+    Reply reply;
+    reply.text = answer_;
+    return reply;
+  }
+  const Request& request() const { return request_; }
+
+ private:
+  std::string answer_;
+  Request request_;
+};
+
+// One run, and where its files lie.
+struct OpenRun {
+  const Journal& journal;
+  RunState state;
+  TempDir files;
+  Place place;
+  std::string prefix;
+};
+
+Result<OpenRun> open(const Journal& journal, const std::string& id, const fs::path& program) {
+  LATHE_TRY(const auto records, journal.records(id));
+  LATHE_TRY(RunState state, fold(records));
+  LATHE_TRY(TempDir files, TempDir::make("lathe-recipe"));
+  for (const Json& file : json_at(state.header, "files")) {
+    const std::string path = json_string(file, "path");
+    if (!is_safe_relative(path)) return invalid("the journal names the file '{}'", path);
+    LATHE_TRY(const std::string bytes, journal.blob(json_string(file, "blob")));
+    LATHE_TRY_STATUS(make_directories((files.path() / path).parent_path()));
+    LATHE_TRY_STATUS(write_file_atomic(files.path() / path, bytes));
+  }
+  OpenRun run{journal, std::move(state), std::move(files), {}, {}};
+  run.place.program = program;
+  run.place.recipe_dir = run.files.path();
+  const Recipe& recipe = run.state.recipe;
+  if (recipe.maker->prefix) {
+    LATHE_TRY(run.prefix, recipe.maker->prefix(recipe.make_options, run.state.units, run.place));
+  }
+  return run;
+}
+
+// The line that teaches `answer` at the start of this lap of a track.
+Result<std::string> lesson(const OpenRun& run, const Track& track, const LapState& lap,
+                           const std::string& answer) {
+  const Recipe& recipe = run.state.recipe;
+  std::vector<Unit> units;
+  for (const std::size_t unit : track.units) units.push_back(run.state.units[unit]);
+  MakeTask task{recipe.make_options, units};
+  task.move = lap.move;
+  task.lap = lap.number;
+  task.prefix = run.prefix;
+  std::optional<std::string> shown;
+  if (const CandidateState* best = best_candidate(track); best != nullptr) {
+    LATHE_TRY(task.best, run.journal.blob(best->blob));
+    task.critiques = critiques_of(*best);
+    if (is_text_media(best->media_type)) shown = task.best;
+  }
+  task.tail = feedback_tail(track, lap, shown);
+  Listener listener(answer);
+  const StopFlag never;
+  const MakeContext context{.place = run.place, .worker = &listener, .stop = never};
+  LATHE_TRY(const Made made, recipe.maker->make(task, context));
+  if (made.bytes != answer)
+    return invalid("the maker '{}' makes something else of an answer", recipe.maker->name);
+  const Request& request = listener.request();
+  Json line{{"task", units.front().text}};
+  if (request.prompt) {
+    line["prompt"] = *request.prompt;
+    line["completion"] = answer;
+  } else {
+    line["messages"] = Json::array();
+    for (const Message& message : request.messages)
+      line["messages"].push_back({{"role", message.role}, {"content", message.content}});
+    line["messages"].push_back({{"role", "assistant"}, {"content", answer}});
+  }
+  return dump_json(line);
+}
+
+Status add_track(const OpenRun& run, const Track& track, RunLines& out) {
+  LATHE_TRY(const std::string accepted, run.journal.blob(best_candidate(track)->blob));
+  Track before = track;
+  before.laps.clear();
+  before.best_lap = -1;
+  LapState first;
+  first.number = 1;
+  LATHE_TRY(std::string line, lesson(run, before, first, accepted));
+  out.lines.push_back(std::move(line));
+  ++out.accepted;
+  // Each failed take, as if it were all that there is.
+  for (const LapState& failed : track.laps) {
+    if (!failed.closed || failed.best < 0 || failed.rank.passed) continue;
+    const CandidateState& take = failed.candidates[static_cast<std::size_t>(failed.best)];
+    if (take.blob.empty() || take.blob == best_candidate(track)->blob) continue;
+    before.laps = {failed};
+    before.laps.front().number = 1;
+    before.best_lap = 0;
+    LapState repair;
+    repair.number = 2;
+    repair.move = Move::kRepair;
+    LATHE_TRY(line, lesson(run, before, repair, accepted));
+    out.lines.push_back(std::move(line));
+    ++out.repairs;
+  }
+  return {};
+}
+
+void add_run(const OpenRun& run, const std::string& id, RunLines& out) {
+  ++out.runs;
+  for (const Track& track : run.state.tracks) {
+    if (track.state != TrackState::kPassed || best_candidate(track) == nullptr) continue;
+    if (const Status added = add_track(run, track, out); !added) {
+      if (++out.left_out <= kNotes)
+        out.notes.push_back(fmt::format("run {}: {}", id, added.error().message));
+    }
+  }
+}
+
+}  // namespace
+
+Result<RunLines> lines_of_runs(const Journal& journal, std::span<const std::string> names,
+                               const fs::path& program) {
+  std::vector<std::string> ids;
+  for (const std::string& name : names) {
+    if (name == "all") {
+      LATHE_TRY(const auto rows, journal.runs());
+      for (const RunRow& row : rows) ids.push_back(row.id);
+    } else {
+      LATHE_TRY(std::string id, journal.find_run(name));
+      ids.push_back(std::move(id));
+    }
+  }
+  RunLines out;
+  for (const std::string& id : ids) {
+    const auto run = open(journal, id, program);
+    if (!run) return at("run " + id, run.error());
+    if (run->state.recipe.maker->needs_worker) add_run(*run, id, out);
+  }
+  if (!out.lines.empty()) return out;
+  return invalid("{} runs hold no accepted take that can be learnt from ({} units left out{}{})",
+                 ids.size(), out.left_out, out.notes.empty() ? "" : ": ",
+                 out.notes.empty() ? "" : out.notes.front());
+}
+
+}  // namespace lathe

@@ -1,0 +1,27 @@
+// Accepted takes of one's own loops as training data. Of every unit that passed: the prompt of its
+// first lap with the accepted take as the answer, and for every failed take before it the prompt of
+// a repair of that take, with the accepted take as the answer. Prompts are the maker's own words:
+// it writes them for a worker that only listens, and has to make the very same take of the answer.
+// Where it cannot (a maker whose answers are edits), the take is left out.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "books/journal/journal.h"
+
+namespace lathe {
+
+struct RunLines {
+  std::vector<std::string> lines;  // as LessonReader reads them, "task" being the unit's text
+  std::size_t runs = 0, accepted = 0, repairs = 0;
+  std::size_t left_out = 0;        // passed units without a lesson
+  std::vector<std::string> notes;  // why
+};
+
+// `names`: "all", or ids as the journal finds them ("last", the beginning of one). `program`: lathe
+// itself, for makers that look at pictures.
+Result<RunLines> lines_of_runs(const Journal& journal, std::span<const std::string> names,
+                               const fs::path& program);
+
+}  // namespace lathe
