@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Reads every #include in src/ and checks it against the table in src/rooms.txt.
+"""Reads every #include in src/ and checks it against the table in src/rooms.txt; and finds types of one name.
+
+Two types of one name in one namespace break the one-definition rule: the program links, and destroys one as the other.
 
 usage: rooms_test.py SOURCE_ROOT     check the tree
        rooms_test.py --self-test     check that the check finds what it must
@@ -9,6 +11,7 @@ import re
 import sys
 import tempfile
 
+TYPE = re.compile(r"(?:template <.*> )?(?:struct|class|union|enum(?: class)?) (?:alignas\(\w+\) )?(\w+)(?: final)?(?: :[^:;]*)? \{")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 
 
@@ -47,6 +50,27 @@ def find_problems(source):
     return problems, len(files)
 
 
+def named_types(text):
+    """namespace::name of every type that is defined outside of unnamed namespaces and of other types."""
+    spaces = []
+    for line in text.splitlines():
+        if opened := re.match(r"namespace (?:([\w:]+) )?\{", line):
+            spaces.append(opened[1] or "")
+        elif re.match(r"\}\s*// namespace", line) and spaces:
+            spaces.pop()
+        elif (found := TYPE.match(line)) and "" not in spaces:
+            yield "::".join([*spaces, found[1]])
+
+
+def find_twins(source):
+    places = {}
+    for file in sorted(source.rglob("*")):
+        if file.suffix in (".h", ".cpp", ".inl"):
+            for name in named_types(file.read_text()):
+                places.setdefault(name, []).append(str(file))
+    return [f"{name} is the name of two types: {', '.join(files)}" for name, files in places.items() if len(files) > 1]
+
+
 def self_test():
     with tempfile.TemporaryDirectory() as name:
         source = pathlib.Path(name)
@@ -63,6 +87,12 @@ def self_test():
         (source / "high/app/none.cpp").write_text('#include "a.h"\n')
         (source / "stray/x.cpp").write_text("")
         assert len(find_problems(source)[0]) == 5, find_problems(source)
+        (source / "low/base/a.h").write_text("namespace lathe {\nstruct Twin {\n};\nclass Other;\n}  // namespace lathe\n")
+        (source / "low/base/b.h").write_text("namespace lathe {\nnamespace own {\nclass Twin {\n};\n}  // namespace own\nclass Other {\n};\n}  // namespace lathe\n")
+        (source / "high/app/c.cpp").write_text("namespace lathe {\nnamespace {\nstruct Twin {\n};\n}  // namespace\n}  // namespace lathe\n")
+        assert find_twins(source) == [], find_twins(source)
+        (source / "high/app/d.cpp").write_text("namespace lathe {\nenum class Twin : int { kOne };\n}  // namespace lathe\n")
+        assert len(find_twins(source)) == 1, find_twins(source)
         try:
             read_table("high/app | base |\nlow/base | |\n")
         except SystemExit:
@@ -75,6 +105,8 @@ if __name__ == "__main__":
         self_test()
         print("the check finds what it must")
     else:
-        problems, count = find_problems(pathlib.Path(sys.argv[1]) / "src")
+        root = pathlib.Path(sys.argv[1]) / "src"
+        problems, count = find_problems(root)
+        problems += find_twins(root)
         print("\n".join(problems) or f"{count} files keep to the table")
         sys.exit(bool(problems))

@@ -211,7 +211,7 @@ void View::on_record(const RunState& state, const Record& record) {
   }
 }
 
-void View::on_progress(const Call& call, std::string_view what) {
+void View::on_progress(const RunCall& call, std::string_view what) {
   const std::lock_guard lock(mutex_);
   if (const auto found = running_.find(call.id()); found != running_.end()) {
     const auto colon = found->second.find(" · ");

@@ -29,7 +29,7 @@ class View : public Observer {
  public:
   explicit View(const App& app) : app_(app) {}
   void on_record(const RunState& state, const Record& record) override;
-  void on_progress(const Call& call, std::string_view what) override;
+  void on_progress(const RunCall& call, std::string_view what) override;
   void finish();  // leaves the last table standing
 
  private:

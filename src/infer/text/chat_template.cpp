@@ -57,7 +57,7 @@ Result<std::vector<PromptPart>> ChatTemplate::render(const Json& variables, std:
   if (deeper_than(variables, kMaxValueDepth))
     return invalid("chat template: its variables are nested more than {} levels deep",
                    kMaxValueDepth);
-  Machine machine(limits, now);
+  TemplateMachine machine(limits, now);
   for (const auto& [name, json] : variables.items()) {
     const bool trusted = std::ranges::find(kTrustedVariables, name) != std::end(kTrustedVariables);
     const Value value = machine.heap().json(json, !trusted);

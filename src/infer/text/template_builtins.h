@@ -13,7 +13,7 @@
 
 namespace lathe {
 
-class Machine;
+class TemplateMachine;
 
 struct Arguments {
   std::vector<Value> positional;
@@ -29,9 +29,9 @@ struct Arguments {
   Status bind_to(std::span<const std::string_view> names, std::span<Value> out) const;
 };
 
-using TemplateFilter = Result<Value> (*)(Machine& machine, const Value& input,
+using TemplateFilter = Result<Value> (*)(TemplateMachine& machine, const Value& input,
                                          const Arguments& arguments);
-using TemplateTest = Result<bool> (*)(Machine& machine, const Value& input,
+using TemplateTest = Result<bool> (*)(TemplateMachine& machine, const Value& input,
                                       const Arguments& arguments);
 
 TemplateFilter find_filter(std::string_view name);  // null: unknown
@@ -40,6 +40,7 @@ GlobalFunction find_global(std::string_view name);
 
 // The table's own name of a method of this kind of value; empty: it has none.
 std::string_view find_method(const Value& self, std::string_view name);
-Result<Value> call_method(Machine& machine, const ValueMethod& method, const Arguments& arguments);
+Result<Value> call_method(TemplateMachine& machine, const ValueMethod& method,
+                          const Arguments& arguments);
 
 }  // namespace lathe

@@ -22,7 +22,7 @@ class Level {
 
 }  // namespace
 
-Result<Value> Machine::evaluate(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate(const Expression& expression) {
   const Level level(depth_);
   LATHE_TRY_STATUS(check_depth());
   LATHE_TRY_STATUS(charge(1));
@@ -30,7 +30,7 @@ Result<Value> Machine::evaluate(const Expression& expression) {
   return evaluate_kind(expression);
 }
 
-Result<Value> Machine::evaluate_kind(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate_kind(const Expression& expression) {
   switch (expression.kind) {
     case ExpressionKind::kLiteral:
       return expression.literal;
@@ -93,13 +93,13 @@ Result<Value> Machine::evaluate_kind(const Expression& expression) {
   return Value();
 }
 
-Result<Value> Machine::evaluate_name(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate_name(const Expression& expression) {
   if (const Value* value = find_variable(expression.text)) return *value;
   if (const GlobalFunction global = find_global(expression.text)) return Value::of(global);
   return Value();
 }
 
-Result<Value> Machine::evaluate_items(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate_items(const Expression& expression) {
   ValueList items;
   for (const ExpressionPtr& operand : expression.operands) {
     LATHE_TRY(const Value item, evaluate(*operand));
@@ -109,7 +109,7 @@ Result<Value> Machine::evaluate_items(const Expression& expression) {
                    expression.kind == ExpressionKind::kList ? ValueKind::kList : ValueKind::kTuple);
 }
 
-Result<Value> Machine::evaluate_dict(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate_dict(const Expression& expression) {
   const Value out = heap_.dict();
   for (std::size_t i = 0; i < expression.operands.size(); i += 2) {
     LATHE_TRY(const Value key, evaluate(*expression.operands[i]));
@@ -120,7 +120,7 @@ Result<Value> Machine::evaluate_dict(const Expression& expression) {
   return out;
 }
 
-Result<Value> Machine::evaluate_signs(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate_signs(const Expression& expression) {
   LATHE_TRY(Value out, evaluate(*expression.operands[0]));
   for (std::size_t i = 0; i < expression.signs.size(); ++i) {
     LATHE_TRY(const Value next, evaluate(*expression.operands[i + 1]));
@@ -130,7 +130,7 @@ Result<Value> Machine::evaluate_signs(const Expression& expression) {
   return out;
 }
 
-Result<Value> Machine::evaluate_concat(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate_concat(const Expression& expression) {
   MarkedText out;
   for (const ExpressionPtr& operand : expression.operands) {
     LATHE_TRY(const Value value, evaluate(*operand));
@@ -142,7 +142,7 @@ Result<Value> Machine::evaluate_concat(const Expression& expression) {
   return make_text(std::move(out));
 }
 
-Result<Value> Machine::evaluate_comparisons(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate_comparisons(const Expression& expression) {
   LATHE_TRY(Value left, evaluate(*expression.operands[0]));
   for (std::size_t i = 0; i < expression.signs.size(); ++i) {
     LATHE_TRY(const Value right, evaluate(*expression.operands[i + 1]));
@@ -154,7 +154,7 @@ Result<Value> Machine::evaluate_comparisons(const Expression& expression) {
   return Value::of(true);
 }
 
-Result<bool> Machine::compare(std::string_view sign, const Value& a, const Value& b) {
+Result<bool> TemplateMachine::compare(std::string_view sign, const Value& a, const Value& b) {
   if (sign == "in") return contains(b, a);
   if (sign == "not in") {
     LATHE_TRY(const bool in, contains(b, a));
@@ -177,7 +177,7 @@ Result<bool> Machine::compare(std::string_view sign, const Value& a, const Value
 }
 
 // "or" goes on until one is true, "and" until one is false; the value is the last one looked at.
-Result<Value> Machine::evaluate_either(const Expression& expression, bool until) {
+Result<Value> TemplateMachine::evaluate_either(const Expression& expression, bool until) {
   Value value;
   for (const ExpressionPtr& operand : expression.operands) {
     LATHE_TRY(value, evaluate(*operand));
@@ -186,7 +186,7 @@ Result<Value> Machine::evaluate_either(const Expression& expression, bool until)
   return value;
 }
 
-Result<bool> Machine::contains(const Value& value, const Value& item) {
+Result<bool> TemplateMachine::contains(const Value& value, const Value& item) {
   switch (value.kind) {
     case ValueKind::kUndefined:
       return false;
@@ -212,7 +212,7 @@ Result<bool> Machine::contains(const Value& value, const Value& item) {
   }
 }
 
-Result<ValueList> Machine::items_of(const Value& value) {
+Result<ValueList> TemplateMachine::items_of(const Value& value) {
   ValueList out;
   switch (value.kind) {
     case ValueKind::kUndefined:
@@ -261,7 +261,7 @@ Value loop_attribute(const ValueLoop& loop, std::string_view name) {
 }  // namespace
 
 // Methods come before members, as in Python: that is why templates write tool['items'].
-Result<Value> Machine::attribute_of(const Value& value, std::string_view name) {
+Result<Value> TemplateMachine::attribute_of(const Value& value, std::string_view name) {
   if (value.is(ValueKind::kLoop)) return loop_attribute(*value.loop, name);
   if (value.is(ValueKind::kNamespace)) {
     const Value* found = value.dict->find(name);
@@ -274,7 +274,7 @@ Result<Value> Machine::attribute_of(const Value& value, std::string_view name) {
   return Value();
 }
 
-Result<Value> Machine::item_of(const Value& value, const Value& key) {
+Result<Value> TemplateMachine::item_of(const Value& value, const Value& key) {
   if (value.is_mapping()) {
     if (const Value* found = value.dict->find(key)) return *found;
     if (key.is_text()) return attribute_of(value, key.view());
@@ -295,7 +295,7 @@ Result<Value> Machine::item_of(const Value& value, const Value& key) {
   return Value();
 }
 
-Result<Value> Machine::evaluate_slice(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate_slice(const Expression& expression) {
   LATHE_TRY(const Value value, evaluate(*expression.operands[0]));
   std::optional<std::int64_t> bounds[3];
   for (std::size_t i = 0; i < 3; ++i) {
@@ -332,7 +332,7 @@ Result<Value> Machine::evaluate_slice(const Expression& expression) {
   return make_text(std::move(text));
 }
 
-Result<Arguments> Machine::arguments_of(const Expression& expression) {
+Result<Arguments> TemplateMachine::arguments_of(const Expression& expression) {
   Arguments out;
   for (std::size_t i = 1; i < expression.operands.size(); ++i) {
     LATHE_TRY(const Value value, evaluate(*expression.operands[i]));
@@ -346,7 +346,7 @@ Result<Arguments> Machine::arguments_of(const Expression& expression) {
   return out;
 }
 
-Result<Value> Machine::evaluate_call(const Expression& expression) {
+Result<Value> TemplateMachine::evaluate_call(const Expression& expression) {
   LATHE_TRY(const Value callee, evaluate(*expression.operands[0]));
   LATHE_TRY(const Arguments arguments, arguments_of(expression));
   if (callee.is_undefined()) {
@@ -357,12 +357,12 @@ Result<Value> Machine::evaluate_call(const Expression& expression) {
   return call(callee, arguments);
 }
 
-Result<Value> Machine::evaluate_filter(const Expression& expression, const Value& input) {
+Result<Value> TemplateMachine::evaluate_filter(const Expression& expression, const Value& input) {
   LATHE_TRY(const Arguments arguments, arguments_of(expression));
   return expression.filter(*this, input, arguments);
 }
 
-Result<Value> Machine::repeat(const Value& a, std::int64_t times) {
+Result<Value> TemplateMachine::repeat(const Value& a, std::int64_t times) {
   const std::size_t size = a.is_text() ? a.text->size() : a.list->size();
   const auto count = static_cast<std::uint64_t>(std::max<std::int64_t>(times, 0));
   if (size > 0 && count > limits_.output_bytes / size)
@@ -414,7 +414,7 @@ double real_arithmetic(std::string_view sign, double a, double b) {
 
 }  // namespace
 
-Result<Value> Machine::arithmetic(std::string_view sign, const Value& a, const Value& b) {
+Result<Value> TemplateMachine::arithmetic(std::string_view sign, const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) {
     const bool divides = sign == "/" || sign == "//" || sign == "%";
     if (divides && b.number() == 0) return fail("division by zero");

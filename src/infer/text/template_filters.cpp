@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, sizeof...(Names)> names(Names... list) {
   if (!variable##_bound) return machine.fail(variable##_bound.error()); \
   const auto& variable = *variable##_bound
 
-Result<MarkedText> text_of(Machine& machine, const Value& value) {
+Result<MarkedText> text_of(TemplateMachine& machine, const Value& value) {
   if (value.is_text()) return *value.text;
   return machine.to_text(value);
 }
@@ -32,27 +32,28 @@ std::optional<std::string_view> characters_of(const Value& value) {
 }
 
 template <CaseChange change>
-Result<Value> case_filter(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> case_filter(TemplateMachine& machine, const Value& input, const Arguments&) {
   LATHE_TRY(const MarkedText text, text_of(machine, input));
   return machine.make_text(change_case(text, change));
 }
 
-Result<Value> filter_trim(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_trim(TemplateMachine& machine, const Value& input,
+                          const Arguments& arguments) {
   LATHE_BIND(given, "chars");
   LATHE_TRY(const MarkedText text, text_of(machine, input));
   return machine.make_text(strip(text, characters_of(given[0]), true, true));
 }
 
-Result<Value> filter_string(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> filter_string(TemplateMachine& machine, const Value& input, const Arguments&) {
   LATHE_TRY(MarkedText text, text_of(machine, input));
   return machine.make_text(std::move(text));
 }
 
-Result<Value> filter_safe(Machine&, const Value& input, const Arguments&) {
+Result<Value> filter_safe(TemplateMachine&, const Value& input, const Arguments&) {
   return input;
 }
 
-Result<Value> filter_length(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> filter_length(TemplateMachine& machine, const Value& input, const Arguments&) {
   std::size_t size = 0;
   if (input.is_text()) {
     LATHE_TRY_STATUS(machine.charge(input.text->size() / 16));
@@ -67,14 +68,16 @@ Result<Value> filter_length(Machine& machine, const Value& input, const Argument
   return Value::of(static_cast<std::int64_t>(size));
 }
 
-Result<Value> filter_default(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_default(TemplateMachine& machine, const Value& input,
+                             const Arguments& arguments) {
   LATHE_BIND(given, "default_value", "boolean");
   if (!input.is_undefined() && !(truth(given[1]) && !truth(input))) return input;
   if (given[0].is_undefined()) return machine.make_text({});
   return given[0];
 }
 
-Result<Value> filter_join(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_join(TemplateMachine& machine, const Value& input,
+                          const Arguments& arguments) {
   LATHE_BIND(given, "d", "attribute");
   LATHE_TRY(const ValueList items, machine.items_of(input));
   LATHE_TRY(const MarkedText separator, text_of(machine, given[0]));
@@ -92,7 +95,8 @@ Result<Value> filter_join(Machine& machine, const Value& input, const Arguments&
   return machine.make_text(std::move(out));
 }
 
-Result<Value> filter_replace(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_replace(TemplateMachine& machine, const Value& input,
+                             const Arguments& arguments) {
   LATHE_BIND(given, "old", "new", "count");
   LATHE_TRY(const MarkedText text, text_of(machine, input));
   LATHE_TRY(const MarkedText from, text_of(machine, given[0]));
@@ -102,7 +106,8 @@ Result<Value> filter_replace(Machine& machine, const Value& input, const Argumen
   return machine.make_text(replace(text, from.text(), to, count));
 }
 
-Result<Value> filter_indent(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_indent(TemplateMachine& machine, const Value& input,
+                            const Arguments& arguments) {
   LATHE_BIND(given, "width", "first", "blank");
   LATHE_TRY(const MarkedText text, text_of(machine, input));
   MarkedText by("    ", false);
@@ -118,14 +123,16 @@ Result<Value> filter_indent(Machine& machine, const Value& input, const Argument
   return machine.make_text(indent(text, by, truth(given[1]), truth(given[2])));
 }
 
-Result<Value> filter_format(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_format(TemplateMachine& machine, const Value& input,
+                            const Arguments& arguments) {
   LATHE_TRY(const MarkedText text, text_of(machine, input));
   auto out = format_percent(text, arguments);
   if (!out) return machine.fail(out.error());
   return machine.make_text(std::move(*out));
 }
 
-Result<Value> filter_tojson(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_tojson(TemplateMachine& machine, const Value& input,
+                            const Arguments& arguments) {
   LATHE_BIND(given, "ensure_ascii", "indent", "separators", "sort_keys");
   JsonStyle style;
   style.ascii = truth(given[0]);
@@ -150,7 +157,7 @@ Result<Value> filter_tojson(Machine& machine, const Value& input, const Argument
   return machine.make_text(MarkedText(std::move(json), user));
 }
 
-Result<Value> filter_from_json(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> filter_from_json(TemplateMachine& machine, const Value& input, const Arguments&) {
   if (!input.is_text()) return machine.fail("from_json reads text, not a {}", type_name(input));
   LATHE_TRY_STATUS(machine.charge(input.text->size()));
   const auto json = parse_json(input.view());
@@ -158,7 +165,7 @@ Result<Value> filter_from_json(Machine& machine, const Value& input, const Argum
   return machine.heap().json(*json, input.text->has_user_text());
 }
 
-Result<Value> filter_items(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> filter_items(TemplateMachine& machine, const Value& input, const Arguments&) {
   if (input.is_undefined()) return machine.make_list({});
   if (!input.is(ValueKind::kDict))
     return machine.fail("'items' wants a mapping, not a {}", type_name(input));
@@ -170,22 +177,22 @@ Result<Value> filter_items(Machine& machine, const Value& input, const Arguments
   return machine.make_list(std::move(out));
 }
 
-Result<Value> filter_list(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> filter_list(TemplateMachine& machine, const Value& input, const Arguments&) {
   LATHE_TRY(ValueList items, machine.items_of(input));
   return machine.make_list(std::move(items));
 }
 
-Result<Value> filter_first(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> filter_first(TemplateMachine& machine, const Value& input, const Arguments&) {
   LATHE_TRY(const ValueList items, machine.items_of(input));
   return items.empty() ? Value() : items.front();
 }
 
-Result<Value> filter_last(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> filter_last(TemplateMachine& machine, const Value& input, const Arguments&) {
   LATHE_TRY(const ValueList items, machine.items_of(input));
   return items.empty() ? Value() : items.back();
 }
 
-Result<Value> filter_reverse(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> filter_reverse(TemplateMachine& machine, const Value& input, const Arguments&) {
   LATHE_TRY(ValueList items, machine.items_of(input));
   std::ranges::reverse(items);
   if (!input.is_text()) return machine.make_list(std::move(items));
@@ -194,14 +201,14 @@ Result<Value> filter_reverse(Machine& machine, const Value& input, const Argumen
   return machine.make_text(std::move(text));
 }
 
-Result<Value> filter_abs(Machine& machine, const Value& input, const Arguments&) {
+Result<Value> filter_abs(TemplateMachine& machine, const Value& input, const Arguments&) {
   if (input.is(ValueKind::kReal)) return Value::of(std::abs(input.real));
   if (!input.is_whole() || input.whole() == INT64_MIN)
     return machine.fail("'abs' wants a number, not a {}", type_name(input));
   return Value::of(std::abs(input.whole()));
 }
 
-Result<Value> filter_int(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_int(TemplateMachine& machine, const Value& input, const Arguments& arguments) {
   LATHE_BIND(given, "default", "base");
   const Value fallback = given[0].is_undefined() ? Value::of(std::int64_t{0}) : given[0];
   if (input.is_whole()) return Value::of(input.whole());
@@ -225,7 +232,8 @@ Result<Value> filter_int(Machine& machine, const Value& input, const Arguments& 
   return Value::of(static_cast<std::int64_t>(real));
 }
 
-Result<Value> filter_float(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_float(TemplateMachine& machine, const Value& input,
+                           const Arguments& arguments) {
   LATHE_BIND(given, "default");
   if (input.is_number()) return Value::of(input.number());
   double real = 0;
@@ -240,7 +248,8 @@ Result<Value> filter_float(Machine& machine, const Value& input, const Arguments
   return given[0].is_undefined() ? Value::of(0.0) : given[0];
 }
 
-Result<Value> filter_slice(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_slice(TemplateMachine& machine, const Value& input,
+                           const Arguments& arguments) {
   LATHE_BIND(given, "slices", "fill_with");
   LATHE_TRY(const ValueList items, machine.items_of(input));
   if (!given[0].is_whole() || given[0].whole() < 1)
@@ -262,7 +271,7 @@ Result<Value> filter_slice(Machine& machine, const Value& input, const Arguments
 }
 
 // "a.b.0"
-Result<Value> attribute_path(Machine& machine, Value value, const Value& path) {
+Result<Value> attribute_path(TemplateMachine& machine, Value value, const Value& path) {
   if (path.is_whole()) return machine.item_of(value, path);
   if (!path.is_text()) return value;
   for (const std::string& name : split(path.view(), '.')) {
@@ -280,8 +289,8 @@ struct Keyed {
 };
 
 // What items are ordered and compared by: an attribute, lower case unless told otherwise.
-Result<std::vector<Keyed>> keyed(Machine& machine, const ValueList& items, const Value& attribute,
-                                 bool case_sensitive) {
+Result<std::vector<Keyed>> keyed(TemplateMachine& machine, const ValueList& items,
+                                 const Value& attribute, bool case_sensitive) {
   std::vector<Keyed> out;
   for (const Value& item : items) {
     LATHE_TRY(Value key, attribute_path(machine, item, attribute));
@@ -293,7 +302,7 @@ Result<std::vector<Keyed>> keyed(Machine& machine, const ValueList& items, const
   return out;
 }
 
-Status sort_keyed(Machine& machine, std::vector<Keyed>& items, bool reverse) {
+Status sort_keyed(TemplateMachine& machine, std::vector<Keyed>& items, bool reverse) {
   LATHE_TRY_STATUS(machine.charge(items.size() * 32));
   std::optional<Error> error;
   std::ranges::stable_sort(items, [&](const Keyed& a, const Keyed& b) {
@@ -309,13 +318,14 @@ Status sort_keyed(Machine& machine, std::vector<Keyed>& items, bool reverse) {
   return {};
 }
 
-Result<Value> values_of(Machine& machine, const std::vector<Keyed>& items) {
+Result<Value> values_of(TemplateMachine& machine, const std::vector<Keyed>& items) {
   ValueList out;
   for (const Keyed& item : items) out.push_back(item.value);
   return machine.make_list(std::move(out));
 }
 
-Result<Value> filter_sort(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_sort(TemplateMachine& machine, const Value& input,
+                          const Arguments& arguments) {
   LATHE_BIND(given, "reverse", "case_sensitive", "attribute");
   LATHE_TRY(const ValueList items, machine.items_of(input));
   LATHE_TRY(auto sorted, keyed(machine, items, given[2], truth(given[1])));
@@ -323,7 +333,8 @@ Result<Value> filter_sort(Machine& machine, const Value& input, const Arguments&
   return values_of(machine, sorted);
 }
 
-Result<Value> filter_dictsort(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_dictsort(TemplateMachine& machine, const Value& input,
+                              const Arguments& arguments) {
   LATHE_BIND(given, "case_sensitive", "by", "reverse");
   LATHE_TRY(const Value items, filter_items(machine, input, {}));
   const bool by_value = given[1].is_text() && given[1].view() == "value";
@@ -333,7 +344,8 @@ Result<Value> filter_dictsort(Machine& machine, const Value& input, const Argume
   return values_of(machine, sorted);
 }
 
-Result<Value> filter_unique(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_unique(TemplateMachine& machine, const Value& input,
+                            const Arguments& arguments) {
   LATHE_BIND(given, "case_sensitive", "attribute");
   LATHE_TRY(const ValueList items, machine.items_of(input));
   LATHE_TRY(const auto all, keyed(machine, items, given[1], truth(given[0])));
@@ -352,7 +364,8 @@ Result<Value> filter_unique(Machine& machine, const Value& input, const Argument
 }
 
 template <bool largest>
-Result<Value> filter_extreme(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_extreme(TemplateMachine& machine, const Value& input,
+                             const Arguments& arguments) {
   LATHE_BIND(given, "case_sensitive", "attribute");
   LATHE_TRY(const ValueList items, machine.items_of(input));
   LATHE_TRY(const auto all, keyed(machine, items, given[1], truth(given[0])));
@@ -368,7 +381,7 @@ Result<Value> filter_extreme(Machine& machine, const Value& input, const Argumen
   return best == nullptr ? Value() : best->value;
 }
 
-Result<Value> filter_map(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_map(TemplateMachine& machine, const Value& input, const Arguments& arguments) {
   LATHE_TRY(const ValueList items, machine.items_of(input));
   ValueList out;
   if (arguments.positional.empty()) {
@@ -396,7 +409,8 @@ Result<Value> filter_map(Machine& machine, const Value& input, const Arguments& 
 }
 
 template <bool wanted, bool by_attribute>
-Result<Value> filter_select(Machine& machine, const Value& input, const Arguments& arguments) {
+Result<Value> filter_select(TemplateMachine& machine, const Value& input,
+                            const Arguments& arguments) {
   LATHE_TRY(const ValueList items, machine.items_of(input));
   Arguments rest = arguments;
   Value attribute;

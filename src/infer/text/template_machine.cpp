@@ -11,7 +11,7 @@ constexpr std::uint64_t kBytesPerStep = 16, kStepsPerText = 8;
 constexpr int kNestingPerDepth = 10;  // a call nests about so many statements and expressions
 }  // namespace
 
-class Machine::Nested {
+class TemplateMachine::Nested {
  public:
   explicit Nested(int& depth) : depth_(++depth) {}
   Nested(const Nested&) = delete;
@@ -22,45 +22,45 @@ class Machine::Nested {
   int& depth_;
 };
 
-Status Machine::check_depth() const {
+Status TemplateMachine::check_depth() const {
   if (depth_ > limits_.depth * kNestingPerDepth) return too_deep();
   return {};
 }
 
-std::unexpected<Error> Machine::too_deep() const {
+std::unexpected<Error> TemplateMachine::too_deep() const {
   return fail("nested too deeply (the limit is {} calls)", limits_.depth);
 }
 
-Status Machine::charge(std::uint64_t steps) {
+Status TemplateMachine::charge(std::uint64_t steps) {
   steps_ += steps;
   if (steps_ > limits_.steps) return fail("the template takes more than {} steps", limits_.steps);
   return {};
 }
 
-Result<Value> Machine::make_text(MarkedText text) {
+Result<Value> TemplateMachine::make_text(MarkedText text) {
   if (text.size() > limits_.output_bytes)
     return fail("a text grows beyond {} bytes", limits_.output_bytes);
   LATHE_TRY_STATUS(charge(kStepsPerText + (text.size() + text.runs().size() * 16) / kBytesPerStep));
   return heap_.text(std::move(text));
 }
 
-Result<Value> Machine::make_list(ValueList list, ValueKind kind) {
+Result<Value> TemplateMachine::make_list(ValueList list, ValueKind kind) {
   LATHE_TRY_STATUS(charge(list.size()));
   return heap_.list(std::move(list), kind);
 }
 
-TemplateScope* Machine::new_scope(TemplateScope* parent) {
+TemplateScope* TemplateMachine::new_scope(TemplateScope* parent) {
   return &scopes_.emplace_back(TemplateScope{parent, {}, false});
 }
 
-const Value* Machine::find_variable(std::string_view name) const {
+const Value* TemplateMachine::find_variable(std::string_view name) const {
   for (const TemplateScope* scope = scope_; scope != nullptr; scope = scope->parent)
     for (const auto& [known, value] : scope->variables)
       if (known == name) return &value;
   return nullptr;
 }
 
-void Machine::assign(TemplateScope& scope, std::string_view name, const Value& value) {
+void TemplateMachine::assign(TemplateScope& scope, std::string_view name, const Value& value) {
   for (auto& [known, old] : scope.variables)
     if (known == name) {
       old = value;
@@ -69,11 +69,11 @@ void Machine::assign(TemplateScope& scope, std::string_view name, const Value& v
   scope.variables.emplace_back(name, value);
 }
 
-void Machine::set_global(std::string_view name, const Value& value) {
+void TemplateMachine::set_global(std::string_view name, const Value& value) {
   assign(*globals_, name, value);
 }
 
-Result<MarkedText> Machine::run(const TemplateBlock& block) {
+Result<MarkedText> TemplateMachine::run(const TemplateBlock& block) {
   scope_ = new_scope(globals_);
   MarkedText out;
   out_ = &out;
@@ -81,7 +81,7 @@ Result<MarkedText> Machine::run(const TemplateBlock& block) {
   return out;
 }
 
-Status Machine::print(const MarkedText& text) {
+Status TemplateMachine::print(const MarkedText& text) {
   if (out_->size() + text.size() > limits_.output_bytes)
     return fail("the output grows beyond {} bytes", limits_.output_bytes);
   LATHE_TRY_STATUS(charge(text.size() / kBytesPerStep));
@@ -89,7 +89,7 @@ Status Machine::print(const MarkedText& text) {
   return {};
 }
 
-Result<MarkedText> Machine::capture(const TemplateBlock& block) {
+Result<MarkedText> TemplateMachine::capture(const TemplateBlock& block) {
   MarkedText text;
   MarkedText* const outer = std::exchange(out_, &text);
   const auto flow = execute(block);
@@ -98,7 +98,7 @@ Result<MarkedText> Machine::capture(const TemplateBlock& block) {
   return text;
 }
 
-Result<Machine::Flow> Machine::execute(const TemplateBlock& block) {
+Result<TemplateMachine::Flow> TemplateMachine::execute(const TemplateBlock& block) {
   const Nested nested(depth_);
   LATHE_TRY_STATUS(check_depth());
   for (const auto& statement : block) {
@@ -110,7 +110,7 @@ Result<Machine::Flow> Machine::execute(const TemplateBlock& block) {
   return Flow::kNext;
 }
 
-Result<Machine::Flow> Machine::execute_one(const Statement& statement) {
+Result<TemplateMachine::Flow> TemplateMachine::execute_one(const Statement& statement) {
   const auto next = [](Status status) -> Result<Flow> {
     if (!status) return std::unexpected(std::move(status).error());
     return Flow::kNext;
@@ -148,7 +148,7 @@ Result<Machine::Flow> Machine::execute_one(const Statement& statement) {
   return Flow::kNext;
 }
 
-Result<Machine::Flow> Machine::execute_if(const Statement& statement) {
+Result<TemplateMachine::Flow> TemplateMachine::execute_if(const Statement& statement) {
   for (const TemplateBranch& branch : statement.branches) {
     if (branch.condition) {
       LATHE_TRY(const Value value, evaluate(*branch.condition));
@@ -159,7 +159,7 @@ Result<Machine::Flow> Machine::execute_if(const Statement& statement) {
   return Flow::kNext;
 }
 
-Status Machine::assign_target(const Expression& target, const Value& value) {
+Status TemplateMachine::assign_target(const Expression& target, const Value& value) {
   if (target.kind == ExpressionKind::kName) {
     assign(*scope_, target.text, value);
     return {};
@@ -180,7 +180,7 @@ Status Machine::assign_target(const Expression& target, const Value& value) {
   return {};
 }
 
-Result<Machine::Flow> Machine::execute_for(const Statement& statement) {
+Result<TemplateMachine::Flow> TemplateMachine::execute_for(const Statement& statement) {
   LATHE_TRY(const Value value, evaluate(*statement.value));
   LATHE_TRY(ValueList items, items_of(value));
   TemplateScope* const outer = scope_;
@@ -200,7 +200,8 @@ Result<Machine::Flow> Machine::execute_for(const Statement& statement) {
   return flow;
 }
 
-Result<Machine::Flow> Machine::execute_turns(const Statement& statement, const ValueList& items) {
+Result<TemplateMachine::Flow> TemplateMachine::execute_turns(const Statement& statement,
+                                                             const ValueList& items) {
   TemplateScope* const outer = scope_;
   Value loop = Value::of(ValueKind::kLoop);
   ValueLoop& state = loops_.emplace_back(ValueLoop{heap_.list(items).list});
@@ -220,19 +221,19 @@ Result<Machine::Flow> Machine::execute_turns(const Statement& statement, const V
   return Flow::kNext;
 }
 
-Status Machine::execute_set(const Statement& statement) {
+Status TemplateMachine::execute_set(const Statement& statement) {
   LATHE_TRY(const Value value, evaluate(*statement.value));
   return assign_target(*statement.target, value);
 }
 
 // The body's text through filters that were parsed on an empty text in its place.
-Result<Value> Machine::apply_filters(const Expression& filter, const Value& body) {
+Result<Value> TemplateMachine::apply_filters(const Expression& filter, const Value& body) {
   if (filter.kind != ExpressionKind::kFilter) return body;
   LATHE_TRY(const Value input, apply_filters(*filter.operands[0], body));
   return evaluate_filter(filter, input);
 }
 
-Status Machine::execute_set_block(const Statement& statement) {
+Status TemplateMachine::execute_set_block(const Statement& statement) {
   TemplateScope* const outer = std::exchange(scope_, new_scope(scope_));
   LATHE_TRY(MarkedText text, capture(statement.body));
   LATHE_TRY(Value value, make_text(std::move(text)));
@@ -243,7 +244,7 @@ Status Machine::execute_set_block(const Statement& statement) {
   return assign_target(*statement.target, value);
 }
 
-Status Machine::execute_filter_block(const Statement& statement) {
+Status TemplateMachine::execute_filter_block(const Statement& statement) {
   TemplateScope* const outer = std::exchange(scope_, new_scope(scope_));
   LATHE_TRY(MarkedText text, capture(statement.body));
   LATHE_TRY(Value value, make_text(std::move(text)));
@@ -253,7 +254,7 @@ Status Machine::execute_filter_block(const Statement& statement) {
   return print(shown);
 }
 
-Value Machine::make_macro(const Statement& statement) {
+Value TemplateMachine::make_macro(const Statement& statement) {
   for (TemplateScope* scope = scope_; scope != nullptr; scope = scope->parent)
     scope->captured = true;
   Value out = Value::of(ValueKind::kMacro);
@@ -261,7 +262,7 @@ Value Machine::make_macro(const Statement& statement) {
   return out;
 }
 
-Status Machine::execute_call_block(const Statement& statement) {
+Status TemplateMachine::execute_call_block(const Statement& statement) {
   const Expression& called = *statement.value;
   LATHE_TRY(const Value callee, evaluate(*called.operands[0]));
   LATHE_TRY(Arguments arguments, arguments_of(called));
@@ -271,7 +272,7 @@ Status Machine::execute_call_block(const Statement& statement) {
   return print(text);
 }
 
-Result<Value> Machine::call_macro(const ValueMacro& macro, const Arguments& arguments) {
+Result<Value> TemplateMachine::call_macro(const ValueMacro& macro, const Arguments& arguments) {
   const Statement& statement = *macro.statement;
   TemplateScope* const inner = new_scope(macro.scope);
   TemplateScope* const outer = std::exchange(scope_, inner);
@@ -306,7 +307,7 @@ Result<Value> Machine::call_macro(const ValueMacro& macro, const Arguments& argu
   return make_text(std::move(text));
 }
 
-Result<Value> Machine::call(const Value& callee, const Arguments& arguments) {
+Result<Value> TemplateMachine::call(const Value& callee, const Arguments& arguments) {
   if (!callee.is_callable()) {
     if (callee.is_undefined()) return fail("what is called is undefined");
     return fail("a {} cannot be called", type_name(callee));
@@ -322,7 +323,7 @@ Result<Value> Machine::call(const Value& callee, const Arguments& arguments) {
   return out;
 }
 
-Result<MarkedText> Machine::to_text(const Value& value) {
+Result<MarkedText> TemplateMachine::to_text(const Value& value) {
   MarkedText out;
   if (const Status status = append_text(out, value); !status) return fail(status.error());
   LATHE_TRY_STATUS(charge(out.size() / kBytesPerStep));

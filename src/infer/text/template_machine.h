@@ -27,9 +27,9 @@ struct ValueMacro {
   TemplateScope* scope;
 };
 
-class Machine {
+class TemplateMachine {
  public:
-  Machine(const TemplateLimits& limits, std::int64_t now) : limits_(limits), now_(now) {
+  TemplateMachine(const TemplateLimits& limits, std::int64_t now) : limits_(limits), now_(now) {
     globals_ = new_scope(nullptr);
   }
 

@@ -17,41 +17,42 @@ const Value& argument(const Arguments& arguments, std::size_t index) {
 // --- tests
 
 template <ValueKind kind>
-Result<bool> test_kind(Machine&, const Value& value, const Arguments&) {
+Result<bool> test_kind(TemplateMachine&, const Value& value, const Arguments&) {
   return value.is(kind);
 }
 template <bool wanted>
-Result<bool> test_defined(Machine&, const Value& value, const Arguments&) {
+Result<bool> test_defined(TemplateMachine&, const Value& value, const Arguments&) {
   return value.is_undefined() != wanted;
 }
 template <bool wanted>
-Result<bool> test_boolean_value(Machine&, const Value& value, const Arguments&) {
+Result<bool> test_boolean_value(TemplateMachine&, const Value& value, const Arguments&) {
   return value.is(ValueKind::kBool) && value.boolean == wanted;
 }
-Result<bool> test_number(Machine&, const Value& value, const Arguments&) {
+Result<bool> test_number(TemplateMachine&, const Value& value, const Arguments&) {
   return value.is_number();
 }
-Result<bool> test_iterable(Machine&, const Value& value, const Arguments&) {
+Result<bool> test_iterable(TemplateMachine&, const Value& value, const Arguments&) {
   return value.is_undefined() || value.is_text() || value.is_sequence() ||
          value.is(ValueKind::kDict);
 }
-Result<bool> test_callable(Machine&, const Value& value, const Arguments&) {
+Result<bool> test_callable(TemplateMachine&, const Value& value, const Arguments&) {
   return value.is_callable();
 }
-Result<Value> remainder(Machine& machine, const Value& value, const Value& by) {
+Result<Value> remainder(TemplateMachine& machine, const Value& value, const Value& by) {
   return machine.arithmetic("%", value, by);
 }
 template <std::int64_t rest>
-Result<bool> test_parity(Machine& machine, const Value& value, const Arguments&) {
+Result<bool> test_parity(TemplateMachine& machine, const Value& value, const Arguments&) {
   LATHE_TRY(const Value out, remainder(machine, value, Value::of(std::int64_t{2})));
   return values_equal(out, Value::of(rest));
 }
-Result<bool> test_divisible(Machine& machine, const Value& value, const Arguments& arguments) {
+Result<bool> test_divisible(TemplateMachine& machine, const Value& value,
+                            const Arguments& arguments) {
   LATHE_TRY(const Value out, remainder(machine, value, argument(arguments, 0)));
   return values_equal(out, Value::of(std::int64_t{0}));
 }
 template <bool upper>
-Result<bool> test_case(Machine& machine, const Value& value, const Arguments&) {
+Result<bool> test_case(TemplateMachine& machine, const Value& value, const Arguments&) {
   LATHE_TRY(const MarkedText text, machine.to_text(value));
   bool any = false;
   for (std::size_t at = 0; at < text.size();) {
@@ -65,24 +66,24 @@ Result<bool> test_case(Machine& machine, const Value& value, const Arguments&) {
   return any;
 }
 template <bool wanted>
-Result<bool> test_equal(Machine& machine, const Value& value, const Arguments& arguments) {
+Result<bool> test_equal(TemplateMachine& machine, const Value& value, const Arguments& arguments) {
   const auto equal = values_equal(value, argument(arguments, 0));
   if (!equal) return machine.fail(equal.error());
   return *equal == wanted;
 }
 enum class Order { kGreaterEqual, kGreater, kLess, kLessEqual };
 template <Order order>
-Result<bool> test_order(Machine& machine, const Value& value, const Arguments& arguments) {
+Result<bool> test_order(TemplateMachine& machine, const Value& value, const Arguments& arguments) {
   const auto found = compare_values(value, argument(arguments, 0));
   if (!found) return machine.fail(found.error());
   if (order == Order::kGreaterEqual) return *found >= 0;
   if (order == Order::kGreater) return *found > 0;
   return order == Order::kLess ? *found < 0 : *found <= 0;
 }
-Result<bool> test_in(Machine& machine, const Value& value, const Arguments& arguments) {
+Result<bool> test_in(TemplateMachine& machine, const Value& value, const Arguments& arguments) {
   return machine.contains(argument(arguments, 0), value);
 }
-Result<bool> test_same(Machine&, const Value& value, const Arguments& arguments) {
+Result<bool> test_same(TemplateMachine&, const Value& value, const Arguments& arguments) {
   const Value& other = argument(arguments, 0);
   if (value.kind != other.kind) return false;
   if (value.is_text()) return value.view() == other.view();
@@ -90,10 +91,10 @@ Result<bool> test_same(Machine&, const Value& value, const Arguments& arguments)
   if (value.is(ValueKind::kReal)) return value.real == other.real;
   return value.integer == other.integer;  // the same object, for all that are objects
 }
-Result<bool> test_filter(Machine&, const Value& value, const Arguments&) {
+Result<bool> test_filter(TemplateMachine&, const Value& value, const Arguments&) {
   return value.is_text() && find_filter(value.view()) != nullptr;
 }
-Result<bool> test_test(Machine&, const Value& value, const Arguments&) {
+Result<bool> test_test(TemplateMachine&, const Value& value, const Arguments&) {
   return value.is_text() && find_test(value.view()) != nullptr;
 }
 
@@ -134,27 +135,29 @@ constexpr std::pair<std::string_view, TemplateTest> kTests[] = {
 
 // --- methods
 
-using Method = Result<Value> (*)(Machine& machine, const Value& self, const Arguments& arguments);
+using Method = Result<Value> (*)(TemplateMachine& machine, const Value& self,
+                                 const Arguments& arguments);
 
-Result<std::optional<std::string_view>> optional_text(Machine& machine, const Value& value) {
+Result<std::optional<std::string_view>> optional_text(TemplateMachine& machine,
+                                                      const Value& value) {
   if (value.is_undefined() || value.is(ValueKind::kNone)) return std::nullopt;
   if (!value.is_text()) return machine.fail("a text is wanted, not a {}", type_name(value));
   return value.view();
 }
 
 template <bool left, bool right>
-Result<Value> text_strip(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> text_strip(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   LATHE_TRY(const auto characters, optional_text(machine, argument(arguments, 0)));
   return machine.make_text(strip(*self.text, characters, left, right));
 }
 
 template <CaseChange change>
-Result<Value> text_case(Machine& machine, const Value& self, const Arguments&) {
+Result<Value> text_case(TemplateMachine& machine, const Value& self, const Arguments&) {
   return machine.make_text(change_case(*self.text, change));
 }
 
 template <bool from_right>
-Result<Value> text_split(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> text_split(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   const auto bound = arguments.bind(std::array<std::string_view, 2>{"sep", "maxsplit"});
   if (!bound) return machine.fail(bound.error());
   LATHE_TRY(const auto separator, optional_text(machine, (*bound)[0]));
@@ -170,7 +173,7 @@ Result<Value> text_split(Machine& machine, const Value& self, const Arguments& a
 }
 
 template <bool start>
-Result<Value> text_has(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> text_has(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   const Value& wanted = argument(arguments, 0);
   const auto has = [&](const Value& value) {
     return value.is_text() &&
@@ -183,55 +186,55 @@ Result<Value> text_has(Machine& machine, const Value& self, const Arguments& arg
 }
 
 template <const char* filter>
-Result<Value> as_filter(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> as_filter(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   return find_filter(filter)(machine, self, arguments);
 }
 constexpr char kReplace[] = "replace", kItems[] = "items";
 
-Result<Value> text_join(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> text_join(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   Arguments separator;
   separator.positional.push_back(self);
   return find_filter("join")(machine, argument(arguments, 0), separator);
 }
 
-Result<Value> text_format(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> text_format(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   auto out = format_braces(*self.text, arguments);
   if (!out) return machine.fail(out.error());
   return machine.make_text(std::move(*out));
 }
 
-Result<Value> dict_get(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> dict_get(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   const auto bound = arguments.bind(std::array<std::string_view, 2>{"key", "default"});
   if (!bound) return machine.fail(bound.error());
   if (const Value* found = self.dict->find((*bound)[0])) return *found;
   return (*bound)[1].is_undefined() ? Value::none() : (*bound)[1];
 }
 
-Result<Value> dict_keys(Machine& machine, const Value& self, const Arguments&) {
+Result<Value> dict_keys(TemplateMachine& machine, const Value& self, const Arguments&) {
   LATHE_TRY(ValueList keys, machine.items_of(self));
   return machine.make_list(std::move(keys));
 }
 
-Result<Value> dict_values(Machine& machine, const Value& self, const Arguments&) {
+Result<Value> dict_values(TemplateMachine& machine, const Value& self, const Arguments&) {
   ValueList out;
   for (const auto& [_, value] : self.dict->items()) out.push_back(value);
   return machine.make_list(std::move(out));
 }
 
-Result<Value> dict_pop(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> dict_pop(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   LATHE_TRY_STATUS(machine.charge(self.dict->size()));
   if (const auto value = self.dict->remove(argument(arguments, 0))) return *value;
   if (arguments.positional.size() > 1) return arguments.positional[1];
   return machine.fail("'pop': there is no such key");
 }
 
-Result<Value> list_append(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> list_append(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   LATHE_TRY_STATUS(machine.charge(1));
   self.list->push_back(argument(arguments, 0));
   return Value::none();
 }
 
-Result<Value> list_pop(Machine& machine, const Value& self, const Arguments& arguments) {
+Result<Value> list_pop(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   const auto count = static_cast<std::int64_t>(self.list->size());
   const Value& at = argument(arguments, 0);
   const std::int64_t given = at.is_whole() ? at.whole() : -1;
@@ -274,12 +277,12 @@ constexpr MethodRow kMethods[] = {
 
 // --- global functions
 
-Result<Value> raise_exception(Machine& machine, const Arguments& arguments) {
+Result<Value> raise_exception(TemplateMachine& machine, const Arguments& arguments) {
   LATHE_TRY(const MarkedText text, machine.to_text(argument(arguments, 0)));
   return machine.fail("the template refuses these messages: {}", text.text());
 }
 
-Result<Value> make_namespace(Machine& machine, const Arguments& arguments) {
+Result<Value> make_namespace(TemplateMachine& machine, const Arguments& arguments) {
   const Value out = machine.heap().dict(ValueKind::kNamespace);
   if (argument(arguments, 0).is(ValueKind::kDict)) {
     LATHE_TRY_STATUS(machine.charge(arguments.positional[0].dict->size()));
@@ -290,7 +293,7 @@ Result<Value> make_namespace(Machine& machine, const Arguments& arguments) {
   return out;
 }
 
-Result<Value> range(Machine& machine, const Arguments& arguments) {
+Result<Value> range(TemplateMachine& machine, const Arguments& arguments) {
   const std::size_t given = arguments.positional.size();
   if (given < 1 || given > 3 ||
       !std::ranges::all_of(arguments.positional, [](const Value& v) { return v.is_whole(); }))
@@ -308,7 +311,7 @@ Result<Value> range(Machine& machine, const Arguments& arguments) {
   return machine.make_list(std::move(out));
 }
 
-Result<Value> strftime_now(Machine& machine, const Arguments& arguments) {
+Result<Value> strftime_now(TemplateMachine& machine, const Arguments& arguments) {
   const Value& format = argument(arguments, 0);
   if (!format.is_text()) return machine.fail("'strftime_now' takes a text");
   const auto seconds = static_cast<std::time_t>(machine.now());
@@ -322,7 +325,7 @@ Result<Value> strftime_now(Machine& machine, const Arguments& arguments) {
   return machine.make_text(MarkedText(std::string(buffer, size), false));
 }
 
-Result<Value> global_tojson(Machine& machine, const Arguments& arguments) {
+Result<Value> global_tojson(TemplateMachine& machine, const Arguments& arguments) {
   Arguments rest = arguments;
   if (!rest.positional.empty()) rest.positional.erase(rest.positional.begin());
   return find_filter("tojson")(machine, argument(arguments, 0), rest);
@@ -358,7 +361,8 @@ std::string_view find_method(const Value& self, std::string_view name) {
   return {};
 }
 
-Result<Value> call_method(Machine& machine, const ValueMethod& method, const Arguments& arguments) {
+Result<Value> call_method(TemplateMachine& machine, const ValueMethod& method,
+                          const Arguments& arguments) {
   for (const MethodRow& row : kMethods)
     if (row.of == method.self.kind && row.name == method.name)
       return row.method(machine, method.self, arguments);

@@ -58,9 +58,10 @@ class ValueDict;
 struct ValueMethod;
 struct ValueLoop;
 struct ValueMacro;
-class Machine;
+class TemplateMachine;
 struct Arguments;
-using GlobalFunction = Result<struct Value> (*)(Machine& machine, const Arguments& arguments);
+using GlobalFunction = Result<struct Value> (*)(TemplateMachine& machine,
+                                                const Arguments& arguments);
 
 enum class ValueKind : std::uint8_t {
   kUndefined,

@@ -15,7 +15,7 @@ namespace {
 
 // What a call came to, as the body of its result record.
 struct CallOutcome {
-  Call call;
+  RunCall call;
   std::string kind;  // made | verdict
   Json body;
   bool failed = false;             // an error rather than an answer
@@ -147,15 +147,15 @@ class Driver {
     for (;;) {
       LATHE_TRY_STATUS(decide());
       if (threads_.size() >= parallel) return {};
-      const std::vector<Call> calls = runnable_calls(state_, threads_.size() + 1);
+      const std::vector<RunCall> calls = runnable_calls(state_, threads_.size() + 1);
       const auto next = std::ranges::find_if(
-          calls, [&](const Call& call) { return !threads_.contains(call.id()); });
+          calls, [&](const RunCall& call) { return !threads_.contains(call.id()); });
       if (next == calls.end()) return {};
       LATHE_TRY_STATUS(begin(*next));
     }
   }
 
-  Status begin(const Call& call) {
+  Status begin(const RunCall& call) {
     if (const JudgedBy* earlier = earlier_verdict(call)) {
       Json body = result_body(call);
       body["judge_name"] = earlier->judge;
@@ -206,7 +206,7 @@ class Driver {
   }
 
   // A judge that asks no model has given its answer for these bytes already: it is not asked again.
-  const JudgedBy* earlier_verdict(const Call& call) const {
+  const JudgedBy* earlier_verdict(const RunCall& call) const {
     if (call.kind != "judge" || state_.recipe.judges[call.judge].kind->needs_worker ||
         call.attempt > 0)
       return nullptr;
@@ -222,10 +222,10 @@ class Driver {
     return nullptr;
   }
 
-  const LapState& lap(const Call& call) const {
+  const LapState& lap(const RunCall& call) const {
     return state_.tracks[call.track].laps[static_cast<std::size_t>(call.lap - 1)];
   }
-  const CandidateState& candidate(const Call& call) const {
+  const CandidateState& candidate(const RunCall& call) const {
     return lap(call).candidates[static_cast<std::size_t>(call.n)];
   }
   Milliseconds time_left() const {
@@ -238,7 +238,7 @@ class Driver {
     return units;
   }
 
-  static Json result_body(const Call& call) {
+  static Json result_body(const RunCall& call) {
     Json body = to_json(call);
     body["reused"] = false;
     return body;
@@ -248,7 +248,7 @@ class Driver {
     return bench_.worker ? bench_.worker(name) : nullptr;
   }
 
-  Result<std::function<CallOutcome()>> make_work(const Call& call) {
+  Result<std::function<CallOutcome()>> make_work(const RunCall& call) {
     const Recipe& recipe = state_.recipe;
     const Track& track = state_.tracks[call.track];
     const LapState& lap = this->lap(call);
@@ -331,7 +331,7 @@ class Driver {
     };
   }
 
-  Result<std::function<CallOutcome()>> judge_work(const Call& call) {
+  Result<std::function<CallOutcome()>> judge_work(const RunCall& call) {
     const JudgeSpec& judge = state_.recipe.judges[call.judge];
     struct Kept {
       std::vector<Unit> units;

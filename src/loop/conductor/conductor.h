@@ -13,7 +13,7 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual void on_record(const RunState& state, const Record& record) = 0;  // it is durable already
-  virtual void on_progress(const Call& call, std::string_view what) = 0;
+  virtual void on_progress(const RunCall& call, std::string_view what) = 0;
 };
 
 // The machine and the outside world, as the run may use them.

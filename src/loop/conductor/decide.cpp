@@ -498,8 +498,8 @@ std::optional<Record> next_decision(const RunState& state) {
   return end_run(state);
 }
 
-std::vector<Call> runnable_calls(const RunState& state, std::size_t limit) {
-  std::vector<Call> calls;
+std::vector<RunCall> runnable_calls(const RunState& state, std::size_t limit) {
+  std::vector<RunCall> calls;
   if (state.ended || budget_is_spent(state)) return calls;
   for (const std::size_t index : state.active) {
     const LapState& lap = state.tracks[index].laps.back();
@@ -516,7 +516,7 @@ std::vector<Call> runnable_calls(const RunState& state, std::size_t limit) {
   return calls;
 }
 
-bool was_begun(const RunState& state, const Call& call) {
+bool was_begun(const RunState& state, const RunCall& call) {
   return state.begun.contains(call.id());
 }
 

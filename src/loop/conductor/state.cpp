@@ -61,7 +61,7 @@ Status apply_lap(RunState& state, const Record& record) {
 
 Status apply_result(RunState& state, const Record& record) {
   const Json& body = record.body;
-  const Call call = call_from_json(body);
+  const RunCall call = call_from_json(body);
   state.usage += usage_from_json(json_at(body, "usage"));
   if (!state.answered.insert(call.id()).second)
     return wrong(record, "this call has a result already");
@@ -167,16 +167,16 @@ std::string_view track_state_name(TrackState state) {
   return "";
 }
 
-std::string Call::id() const {
+std::string RunCall::id() const {
   return fmt::format("{}:{}:{}:{}:{}:{}", kind, track, lap, n, judge, attempt);
 }
 
-Json to_json(const Call& call) {
+Json to_json(const RunCall& call) {
   return {{"call", call.id()}, {"kind", call.kind},   {"track", call.track},    {"lap", call.lap},
           {"n", call.n},       {"judge", call.judge}, {"attempt", call.attempt}};
 }
 
-Call call_from_json(const Json& body) {
+RunCall call_from_json(const Json& body) {
   return {json_string(body, "kind"),
           static_cast<std::size_t>(json_int(body, "track", 0)),
           static_cast<int>(json_int(body, "lap", 0)),

@@ -81,7 +81,7 @@ struct Track {
   int best_lap = -1;  // index into laps: where the ratchet stands
 };
 
-struct Call {
+struct RunCall {
   std::string id() const;  // "make:3:2:0:0" = kind : track : lap : n : attempt;
                            // "judge:3:2:0:words:0"; "whole:-:-:-:complete:0"
   std::string kind;        // make | judge | whole
@@ -91,8 +91,8 @@ struct Call {
   std::size_t judge = 0;  // index into Recipe::judges
   int attempt = 0;
 };
-Json to_json(const Call& call);
-Call call_from_json(const Json& body);
+Json to_json(const RunCall& call);
+RunCall call_from_json(const Json& body);
 
 struct RunState {
   Recipe recipe;
@@ -128,8 +128,8 @@ Result<RunState> fold(std::span<const Record> records);
 std::optional<Record> next_decision(const RunState& state);
 // Calls without a result, in order: at most `limit` of them. Those with an intent but no result are
 // in it too (see was_begun()).
-std::vector<Call> runnable_calls(const RunState& state, std::size_t limit);
-bool was_begun(const RunState& state, const Call& call);
+std::vector<RunCall> runnable_calls(const RunState& state, std::size_t limit);
+bool was_begun(const RunState& state, const RunCall& call);
 bool budget_is_spent(const RunState& state);
 
 // The candidate the ratchet holds, or null.

@@ -70,16 +70,16 @@ class StateTest : public testing::Test {
   }
   std::vector<std::string> runnable() {
     std::vector<std::string> ids;
-    for (const Call& call : runnable_calls(state_, 100)) ids.push_back(call.id());
+    for (const RunCall& call : runnable_calls(state_, 100)) ids.push_back(call.id());
     return ids;
   }
   void made(std::string blob, int n = 0, std::size_t track = 0) {
-    Json body = to_json(Call{"make", track, lap(track), n, 0, 0});
+    Json body = to_json(RunCall{"make", track, lap(track), n, 0, 0});
     body.update({{"ok", true}, {"blob", blob}, {"media_type", "text/plain"}});
     add("made", body);
   }
   void made_error(ErrorKind kind, int n = 0, std::size_t track = 0) {
-    Json body = to_json(Call{"make", track, lap(track), n, 0, 0});
+    Json body = to_json(RunCall{"make", track, lap(track), n, 0, 0});
     body.update(
         {{"ok", false}, {"error", {{"kind", error_kind_name(kind)}, {"message", "it broke"}}}});
     add("made", body);
@@ -94,7 +94,7 @@ class StateTest : public testing::Test {
     judgement.units = std::move(units);
     for (const std::string& fault : faults)
       judgement.critiques.push_back({fault, "must", "wrong: " + fault, "", ""});
-    Json body = to_json(Call{"judge", track, lap(track), n, judge, attempt});
+    Json body = to_json(RunCall{"judge", track, lap(track), n, judge, attempt});
     body.update({{"judge_name", recipe_.judges[judge].name}, {"judgement", to_json(judgement)}});
     add("verdict", body);
   }
@@ -360,7 +360,7 @@ TEST_F(StateTest, BudgetsAreCheckedBeforeACallAndKeepTheBest) {
 
   begin();
   decide();
-  Json body = to_json(Call{"make", 0, 1, 0, 0, 0});
+  Json body = to_json(RunCall{"make", 0, 1, 0, 0, 0});
   body.update({{"ok", true},
                {"blob", "b"},
                {"usage", {{"prompt_tokens", 900}, {"completion_tokens", 100}, {"calls", 1}}}});
@@ -381,7 +381,7 @@ TEST_F(StateTest, WholeJudgesComeLastAndCannotBeSkipped) {
       Judgement judgement;
       judgement.candidate = "x";
       judgement.outcome = outcome;
-      Json body = to_json(Call{"whole", 0, 0, 0, 1, attempt});
+      Json body = to_json(RunCall{"whole", 0, 0, 0, 1, attempt});
       body.update({{"judge_name", "w"}, {"judgement", to_json(judgement)}});
       add("verdict", body);
       decide();
@@ -435,9 +435,9 @@ TEST_F(StateTest, RecordsThatCannotFollowAreRefused) {
   EXPECT_TRUE(refused("lap", {{"track", 0}, {"lap", 3}, {"move", "sample"}, {"n", 1}}));
   EXPECT_TRUE(refused("lap", {{"track", 9}, {"lap", 1}, {"move", "sample"}, {"n", 1}}));
   EXPECT_TRUE(refused("close", {{"track", 0}, {"lap", 1}, {"best", 7}}));
-  EXPECT_TRUE(refused("made", to_json(Call{"make", 5, 1, 0, 0, 0})));
-  EXPECT_TRUE(refused("made", to_json(Call{"make", 0, 1, 4, 0, 0})));
-  EXPECT_TRUE(refused("verdict", to_json(Call{"judge", 0, 1, 0, 3, 0})));
+  EXPECT_TRUE(refused("made", to_json(RunCall{"make", 5, 1, 0, 0, 0})));
+  EXPECT_TRUE(refused("made", to_json(RunCall{"make", 0, 1, 4, 0, 0})));
+  EXPECT_TRUE(refused("verdict", to_json(RunCall{"judge", 0, 1, 0, 3, 0})));
   EXPECT_TRUE(refused("unit", {{"track", 1}}));
   EXPECT_TRUE(refused("nonsense", Json::object()));
   EXPECT_TRUE(refused("run", Json::object()));
@@ -471,7 +471,7 @@ TEST_F(StateTest, EveryRandomRunEndsHonestly) {
       }
       const auto calls = runnable_calls(state_, 100);
       ASSERT_FALSE(calls.empty()) << "seed " << seed << ": nothing to decide and nothing to do";
-      const Call call = calls[random() % calls.size()];
+      const RunCall call = calls[random() % calls.size()];
       Json body = to_json(call);
       if (call.kind == "make") {
         const bool ok = chance(85);

@@ -120,7 +120,7 @@ Status check(const Json& options, std::span<const std::string>) {
 }
 
 Result<std::string> prefix_for(const Json& options, const Place& place, const Language& language) {
-  std::vector<PromptPart> more;
+  std::vector<PromptBlock> more;
   if (const std::string name = option_string(options, "reference"); !name.empty()) {
     LATHE_TRY(std::string text, described(name, place));
     more.push_back({"the description of make.reference", std::move(text)});

@@ -5,10 +5,10 @@
 
 namespace lathe {
 
-Result<std::string> assembled(const std::vector<PromptPart>& parts, const Json& options) {
+Result<std::string> assembled(const std::vector<PromptBlock>& parts, const Json& options) {
   std::string text;
-  const PromptPart* largest = &parts.front();
-  for (const PromptPart& part : parts) {
+  const PromptBlock* largest = &parts.front();
+  for (const PromptBlock& part : parts) {
     text += part.text;
     if (part.text.size() > largest->text.size()) largest = &part;
   }
@@ -27,14 +27,15 @@ Result<std::string> read_text(const Place& place, const std::string& file) {
 }
 
 Result<std::string> writing_prefix(const Json& options, const Place& place, std::string_view system,
-                                   std::vector<PromptPart> more) {
+                                   std::vector<PromptBlock> more) {
   std::string task = option_string(options, "task");
   if (const std::string file = option_string(options, "task_file"); !file.empty()) {
     LATHE_TRY(task, read_text(place, file));
   }
   const std::string own = option_string(options, "system");
-  std::vector<PromptPart> parts{{"make.system", (own.empty() ? std::string(system) : own) + "\n\n"},
-                                {"make.task", fmt::format("Task:\n{}\n", trim(task))}};
+  std::vector<PromptBlock> parts{
+      {"make.system", (own.empty() ? std::string(system) : own) + "\n\n"},
+      {"make.task", fmt::format("Task:\n{}\n", trim(task))}};
   for (const std::string& file : option_strings(options, "references")) {
     LATHE_TRY(const std::string text, read_text(place, file));
     parts.push_back({fmt::format("the reference '{}'", file),
@@ -62,10 +63,10 @@ Result<Request> writing_request(const MakeTask& task, const MakeContext& context
     texts += unit.text + "\n";
   }
   // What changes least comes first, so that a worker can reuse what it has read before.
-  const std::vector<PromptPart> parts{{"the task and the references", task.prefix},
-                                      {"the unit's text", std::move(units)},
-                                      {"the feedback of earlier laps", task.tail},
-                                      {"the schema", std::move(format)}};
+  const std::vector<PromptBlock> parts{{"the task and the references", task.prefix},
+                                       {"the unit's text", std::move(units)},
+                                       {"the feedback of earlier laps", task.tail},
+                                       {"the schema", std::move(format)}};
   LATHE_TRY_STATUS(assembled(parts, task.options));
   Request request = request_of(task, context);
   request.messages = {{"system", task.prefix},

@@ -6,20 +6,20 @@
 
 namespace lathe {
 
-struct PromptPart {
+struct PromptBlock {
   std::string name;  // as an error names it
   std::string text;
 };
 
 // All of it, or an error that names what to cut: never a part of it.
-Result<std::string> assembled(const std::vector<PromptPart>& parts, const Json& options);
+Result<std::string> assembled(const std::vector<PromptBlock>& parts, const Json& options);
 
 // A file next to the recipe; an error when it is not UTF-8.
 Result<std::string> read_text(const Place& place, const std::string& file);
 
 // Options task or task_file, system (else `system`), references; `more` comes last.
 Result<std::string> writing_prefix(const Json& options, const Place& place, std::string_view system,
-                                   std::vector<PromptPart> more = {});
+                                   std::vector<PromptBlock> more = {});
 Status check_writing(const Json& options);
 
 // The units' text, the feedback, and at last `format`: what the answer must look like.
