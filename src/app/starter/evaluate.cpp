@@ -41,9 +41,10 @@ struct Curve {
   bool covers(const std::vector<double>& cost, double value) const { return cost.back() >= value; }
 };
 
-std::string group_table(const TaskGroup& group, const Curve& loop, const Curve& control) {
-  const auto n = static_cast<double>(group.tasks.size());
-  std::string out = fmt::format("\n{}: {} tasks\n", group.name, group.tasks.size());
+std::string curve_table(std::string_view name, std::size_t tasks, const Curve& loop,
+                        const Curve& control) {
+  const auto n = static_cast<double>(tasks);
+  std::string out = fmt::format("\n{}: {} tasks\n", name, tasks);
   out +=
       "  lap   with feedback            resampled, equal tokens   … equal written tokens   "
       "tokens a task\n";
@@ -120,6 +121,7 @@ Result<std::string> evaluate(const EvaluateOptions& options) {
       "model {} (sha256 {}), tasks {}, {} seeds; hidden tests passed, 95 % intervals (Wilson)\n",
       options.model.filename().string(), model.substr(0, 12), digest_of(groups).substr(0, 12),
       options.seeds);
+  Curve all_loops(options.laps), all_controls(options.samples);
   for (const TaskGroup& group : groups) {
     const std::size_t runs = group.tasks.size() * static_cast<std::size_t>(options.seeds);
     std::vector<std::vector<PlayedLap>> with(runs), without(runs);
@@ -131,11 +133,11 @@ Result<std::string> evaluate(const EvaluateOptions& options) {
       return {};
     }));
     Curve loop(options.laps), control(options.samples);
-    for (const auto& played : with) loop.add(played);
-    for (const auto& played : without) control.add(played);
-    out += group_table(group, loop, control);
+    for (const auto& played : with) loop.add(played), all_loops.add(played);
+    for (const auto& played : without) control.add(played), all_controls.add(played);
+    out += curve_table(group.name, group.tasks.size(), loop, control);
   }
-  return out;
+  return out + curve_table("all four", groups.size() * options.count, all_loops, all_controls);
 }
 
 }  // namespace lathe
