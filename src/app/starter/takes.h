@@ -14,6 +14,7 @@ struct TakesOptions {
   std::vector<int> depths{3};
   int laps = 6;
   std::uint64_t seed = 1;
+  std::optional<double> temperature = {};  // of all laps but the first; absent: the maker's own
   int threads = 2;
   std::size_t at_once = 16;
 };
@@ -25,8 +26,8 @@ struct Takes {
   std::size_t tasks = 0, accepted = 0, wrong = 0;  // wrong: passed the visible tests alone
 };
 
-// Of each task that is solved, or has a right body: its first prompt with the accepted body, and each failed take with
-// the answer that leads from it to the accepted body.
+// Of each task that is solved, or has a right body: its first prompt with the accepted body, and
+// each failed take with the answer that leads from it to the accepted body.
 Result<Takes> accepted_takes(const TakesOptions& options);
 
 }  // namespace lathe
