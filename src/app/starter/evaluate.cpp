@@ -128,7 +128,7 @@ Result<std::string> evaluate(const EvaluateOptions& options) {
     LATHE_TRY_STATUS(in_parallel(runs, options.at_once, [&](std::size_t run) -> Status {
       const MiniTask& task = group.tasks[run % group.tasks.size()].task;
       const std::uint64_t seed = run / group.tasks.size();
-      LATHE_TRY(with[run], player->play(task, options.laps, true, seed));
+      LATHE_TRY(with[run], player->play(task, options.laps, true, seed, options.best_of));
       LATHE_TRY(without[run], player->play(task, options.samples, false, seed));
       return {};
     }));

@@ -26,10 +26,11 @@ struct EvaluateOptions {
   fs::path model;
   std::size_t count = 200;  // tasks of a group
   int laps = 6;
-  int samples = 12;  // of the control
+  int best_of = 4;   // candidates of a lap with feedback, but the first
+  int samples = 32;  // of the control
   int seeds = 3;
   std::uint64_t tasks_seed = kFrozenSeed;
-  std::optional<double> temperature;  // of all laps but the first; absent: the maker's own
+  std::optional<double> temperature = {};  // of all laps but the first; absent: the maker's own
   int threads = 2;
   std::size_t at_once = 16;
 };

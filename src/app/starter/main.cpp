@@ -125,12 +125,16 @@ int main(int argc, char** argv) {
   takes->add_option("model", flags.takes.model, "A GGUF file")->required();
   takes->add_option("--count", flags.takes.count, "Tasks");
   takes->add_option("--laps", flags.takes.laps, "Of a task, at most");
+  takes->add_option("--temperature", flags.takes.temperature,
+                    "Of all laps but the first (default: the maker's)");
   takes->add_option("--threads", flags.takes.threads, "That compute");
   CLI::App* evaluation = cli.add_subcommand("evaluate", "Play the frozen tasks; print the table");
   evaluation->add_option("model", flags.evaluate.model, "A GGUF file")->required();
   evaluation->add_option("--count", flags.evaluate.count, "Tasks of each group")
       ->capture_default_str();
   evaluation->add_option("--laps", flags.evaluate.laps, "With feedback")->capture_default_str();
+  evaluation->add_option("--best-of", flags.evaluate.best_of, "Candidates of a lap")
+      ->capture_default_str();
   evaluation->add_option("--samples", flags.evaluate.samples, "Of the control")
       ->capture_default_str();
   evaluation->add_option("--seeds", flags.evaluate.seeds, "Runs of each task")

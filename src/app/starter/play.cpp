@@ -9,6 +9,24 @@
 
 namespace lathe {
 
+namespace {
+
+// The share of the visible tests that pass: 1 is a pass.
+Result<double> score_of(std::span<const Unit> units, std::string_view source) {
+  const JudgeKind& judge = *find_judge("mini");
+  const auto options = check_options(Json::object(), judge.options);
+  LATHE_CHECK(options.has_value());
+  const Place place;
+  const StopFlag stop;
+  LATHE_TRY(const Judgement judgement,
+            judge.judge({.options = *options, .units = units, .candidate = "c", .bytes = source},
+                        {place, nullptr, stop}));
+  LATHE_CHECK((judgement.outcome == Outcome::kPass) == (judgement.score == 1));
+  return judgement.score;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Player>> Player::open(const fs::path& model, int threads) {
   LATHE_TRY(Catalog catalog, Catalog::read(model));
   PoolOptions options;
@@ -22,63 +40,53 @@ Result<std::unique_ptr<Player>> Player::open(const fs::path& model, int threads)
 }
 
 Result<std::vector<PlayedLap>> Player::play(const MiniTask& task, int laps, bool feedback,
-                                            std::uint64_t seed) {
+                                            std::uint64_t seed, int best_of) {
   const MakerKind& maker = *find_maker("mini");
-  const JudgeKind& judge = *find_judge("mini");
   Json given = Json::object();
   given["seed"] = seed;
   if (temperature_) given["temperature"] = *temperature_;
   const auto options = check_options(given, maker.options);
-  const auto judge_options = check_options(Json::object(), judge.options);
-  LATHE_CHECK(options.has_value() && judge_options.has_value());
-  const std::string key = task.id;
-  const std::vector<Unit> units{{key, task.text, to_json(task)}};
+  LATHE_CHECK(options.has_value());
+  const std::vector<Unit> units{{task.id, task.text, to_json(task)}};
   const Place place;
   const StopFlag stop;
   Usage usage;
+  const MakeContext context{.place = place, .worker = worker_.get(), .stop = stop, .usage = &usage};
   std::vector<Attempt> attempts;
   std::vector<PlayedLap> played;
   double best_score = -1;
   for (int lap = 1; lap <= laps && (played.empty() || !played.back().visible); ++lap) {
-    auto proposal = maker.propose({*options, {}, units, attempts});
+    auto proposal = maker.propose({*options, {}, units, attempts, best_of});
     LATHE_CHECK(proposal.has_value());
-    if (!feedback && lap > 1) proposal->move = Move::kResample;
-    MakeTask making{*options, units, proposal->move, lap};
-    making.setting = proposal->setting;
     if (!feedback && lap > 1)
-      making.setting = {{"temperature", option_number(*options, "temperature")}};
-    if (!played.empty() && !played.back().source.empty()) making.best = played.back().source;
-    const MakeContext context{
-        .place = place, .worker = worker_.get(), .stop = stop, .usage = &usage};
-    const Result<Made> made = maker.make(making, context);
-    if (!made && made.error().kind != ErrorKind::kInvalid) return std::unexpected(made.error());
-
+      proposal = Proposal{
+          Move::kResample, 0, 1, {{"temperature", option_number(*options, "temperature")}}, ""};
     Attempt attempt;
     attempt.lap = lap;
     attempt.move = proposal->move;
-    attempt.made = made.has_value();
     PlayedLap now = played.empty() ? PlayedLap{} : played.back();
-    now.tried = made ? made->bytes : "";
+    now.tried.clear();
+    for (int n = 0; n < proposal->n; ++n) {
+      MakeTask making{*options, units, proposal->move, lap, n};
+      making.setting = proposal->setting;
+      if (!played.empty() && !played.back().source.empty()) making.best = played.back().source;
+      const Result<Made> made = maker.make(making, context);
+      if (!made && made.error().kind != ErrorKind::kInvalid) return std::unexpected(made.error());
+      if (!made) continue;
+      attempt.made = true;
+      now.tried.push_back(made->bytes);
+      LATHE_TRY(const double score, score_of(units, made->bytes));
+      if (score <= best_score) continue;
+      best_score = attempt.score = score;
+      attempt.gained = true;
+      attempt.passed = now.visible = score == 1;
+      now.source = made->bytes;
+      const std::string body = made->bytes.substr(made->bytes.find('\n') + 1);
+      now.hidden = now.visible && std::ranges::all_of(run_mini_tests(task, body, task.hidden),
+                                                      &std::string::empty);
+    }
     now.tokens = usage.prompt_tokens + usage.completion_tokens;
     now.completion = usage.completion_tokens;
-    if (made) {
-      LATHE_TRY(
-          const Judgement judgement,
-          judge.judge(
-              {.options = *judge_options, .units = units, .candidate = key, .bytes = made->bytes},
-              {place, nullptr, stop}));
-      attempt.score = judgement.score;
-      attempt.passed = judgement.outcome == Outcome::kPass;
-      attempt.gained = judgement.score > best_score;
-      if (attempt.gained) {
-        best_score = judgement.score;
-        now.source = made->bytes;
-        now.visible = attempt.passed;
-        const std::string body = made->bytes.substr(made->bytes.find('\n') + 1);
-        now.hidden = now.visible && std::ranges::all_of(run_mini_tests(task, body, task.hidden),
-                                                        &std::string::empty);
-      }
-    }
     attempts.push_back(std::move(attempt));
     played.push_back(std::move(now));
   }

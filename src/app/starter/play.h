@@ -13,12 +13,12 @@
 namespace lathe {
 
 struct PlayedLap {
-  std::string source;           // of the best candidate so far; "" when there is none
-  bool visible = false;         // … passes the visible tests
-  bool hidden = false;          // … and the hidden ones too
-  std::int64_t tokens = 0;      // read and written, all laps up to this one
-  std::int64_t completion = 0;  // written
-  std::string tried;            // what this lap made; "" when nothing could be used
+  std::string source;                   // of the best candidate so far; "" when there is none
+  bool visible = false;                 // … passes the visible tests
+  bool hidden = false;                  // … and the hidden ones too
+  std::int64_t tokens = 0;              // read and written, all laps up to this one
+  std::int64_t completion = 0;          // written
+  std::vector<std::string> tried = {};  // what this lap made and could be used
 };
 
 // A model of one file, with the machine to itself.
@@ -27,10 +27,10 @@ class Player {
   static Result<std::unique_ptr<Player>> open(const fs::path& model, int threads);
   // Of all laps but the first, instead of the maker's own.
   void set_temperature(double temperature) { temperature_ = temperature; }
-  // Laps until the visible tests pass, at most `laps`. `feedback`: as the maker proposes; else all
-  // laps begin anew: the control.
+  // Laps until the visible tests pass, at most `laps`. `feedback`: as the maker proposes, `best_of`
+  // candidates a lap; else all laps begin anew, one candidate each: the control.
   Result<std::vector<PlayedLap>> play(const MiniTask& task, int laps, bool feedback,
-                                      std::uint64_t seed);
+                                      std::uint64_t seed, int best_of = 1);
 
  private:
   std::unique_ptr<Pool> pool_;

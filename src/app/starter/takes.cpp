@@ -15,6 +15,7 @@ Drill drill_from(const MiniTask& task, const std::string& from, const std::strin
 
 Result<Takes> accepted_takes(const TakesOptions& options) {
   LATHE_TRY(const auto player, Player::open(options.model, options.threads));
+  if (options.temperature) player->set_temperature(*options.temperature);
   Random random(options.seed);
   std::vector<MiniTask> tasks;
   std::vector<std::string> gold;
@@ -39,8 +40,9 @@ Result<Takes> accepted_takes(const TakesOptions& options) {
     if (accepted.empty()) continue;
     takes.drills.push_back(drill_from(tasks[i], tasks[i].body, accepted));
     for (const PlayedLap& lap : played[i])
-      if (const std::string tried = body_in(lap.tried); !tried.empty() && tried != accepted)
-        takes.drills.push_back(drill_from(tasks[i], tried, accepted));
+      for (const std::string& tried : lap.tried)
+        if (body_in(tried) != accepted)
+          takes.drills.push_back(drill_from(tasks[i], body_in(tried), accepted));
   }
   return takes;
 }

@@ -14,6 +14,7 @@ struct TakesOptions {
   std::vector<int> depths{3};
   int laps = 6;
   std::uint64_t seed = 1;
+  std::optional<double> temperature = {};  // of all laps but the first; absent: the maker's own
   int threads = 2;
   std::size_t at_once = 16;
 };

@@ -24,7 +24,8 @@ std::string_view body_in(std::string_view source) {
 }
 
 // The likeliest answer first. Then repairs of the best code so far and fresh starts take turns, but
-// a repair that helped is followed by another one.
+// a repair that helped is followed by another one. A small model's repairs seldom succeed: each lap
+// takes several.
 std::optional<Proposal> propose(const ProposeTask& task) {
   if (task.attempts.empty())
     return Proposal{Move::kSample, 0, 1, {{"temperature", 0}}, "the likeliest answer"};
@@ -35,7 +36,7 @@ std::optional<Proposal> propose(const ProposeTask& task) {
   if (last.move == Move::kRepair && !last.gained)
     return Proposal{Move::kResample, 0, task.best_of, hot,
                     "the repair brought nothing: a fresh start"};
-  return Proposal{Move::kRepair, 0, 1, hot, "repair what the tests show"};
+  return Proposal{Move::kRepair, 0, task.best_of, hot, "repair what the tests show"};
 }
 
 Request request_of(const MakeTask& task, std::string prompt) {

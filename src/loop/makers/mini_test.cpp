@@ -149,7 +149,9 @@ TEST(MiniMaker, RepairsAndFreshStartsTakeTurns) {
   EXPECT_EQ(next(), Move::kResample);
   lap(Move::kResample, false);
   EXPECT_EQ(next(), Move::kRepair);
-  attempts.assign(1, {});  // nothing could be used
+  const auto proposal = kind().propose({given, {}, {}, attempts, 4});
+  EXPECT_EQ(proposal->n, 4);  // several candidates a lap, where the recipe says so
+  attempts.assign(1, {});     // nothing could be used
   EXPECT_EQ(next(), Move::kResample);
 }
 
