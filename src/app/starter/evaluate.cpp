@@ -1,8 +1,7 @@
 #include "app/starter/evaluate.h"
 
-#include <cmath>
-
 #include "ground/base/hash.h"
+#include "loop/judges/calibration.h"
 
 namespace lathe {
 namespace {
@@ -49,14 +48,16 @@ std::string curve_table(std::string_view name, std::size_t tasks, const Curve& l
       "  lap   with feedback            resampled, equal tokens   … equal written tokens   "
       "tokens a task\n";
   for (std::size_t lap = 0; lap < loop.hidden.size(); ++lap) {
-    const Interval with = wilson(loop.rate(lap), n);
+    const double rate = loop.rate(lap);
+    // Of tasks, not of runs: seeds of one task are no independent evidence.
+    const Interval with = wilson(rate * n, n);
     const auto cell = [&](const std::vector<double>& cost, double value) {
       return fmt::format("{:5.1f} %{}", 100 * control.rate_at(cost, value),
                          control.covers(cost, value) ? "   " : " +?");
     };
     out += fmt::format(
         "  {:>3}   {:5.1f} % [{:4.1f}, {:4.1f}]     {}                {}               {:6.0f}\n",
-        lap + 1, 100 * with.rate, 100 * with.low, 100 * with.high,
+        lap + 1, 100 * rate, 100 * with.low, 100 * with.high,
         cell(control.tokens, loop.tokens[lap]), cell(control.completion, loop.completion[lap]),
         loop.tokens[lap] / loop.runs);
   }
@@ -71,14 +72,6 @@ std::string curve_table(std::string_view name, std::size_t tasks, const Curve& l
 }
 
 }  // namespace
-
-Interval wilson(double rate, double n) {
-  constexpr double z = 1.96;
-  const double middle = rate + z * z / (2 * n);
-  const double reach = z * std::sqrt(rate * (1 - rate) / n + z * z / (4 * n * n));
-  const double all = 1 + z * z / n;
-  return {rate, (middle - reach) / all, (middle + reach) / all};
-}
 
 std::vector<TaskGroup> frozen_tasks(std::size_t count, std::uint64_t seed) {
   struct Kind {

@@ -10,12 +10,6 @@ struct TaskGroup {
   std::string name;
   std::vector<DrawnTask> tasks;
 };
-struct Interval {
-  double rate = 0, low = 0, high = 0;
-};
-// Wilson's, at 95 %. `n`: tasks, not runs: seeds of one task are no independent evidence.
-Interval wilson(double rate, double n);
-
 inline constexpr std::uint64_t kFrozenSeed = 20261121;
 // The same tasks for ever. `count` of each group. Another seed gives tasks to try things out on.
 std::vector<TaskGroup> frozen_tasks(std::size_t count, std::uint64_t seed = kFrozenSeed);

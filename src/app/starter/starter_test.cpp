@@ -247,13 +247,5 @@ TEST(Frozen, AFewAreTheFirstOfMany) {
     for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(few[g].tasks[i].gold, more[g].tasks[i].gold);
 }
 
-TEST(Wilson, IsWilsons) {
-  // Brown, Cai and DasGupta's way to write it, worked out by hand for 8 of 10 and 0 of 10.
-  EXPECT_NEAR(wilson(0.8, 10).low, 0.4902, 0.0005);
-  EXPECT_NEAR(wilson(0.8, 10).high, 0.9433, 0.0005);
-  EXPECT_NEAR(wilson(0, 10).low, 0, 1e-9);
-  EXPECT_NEAR(wilson(0, 10).high, 0.2775, 0.0005);
-}
-
 }  // namespace
 }  // namespace lathe

@@ -55,7 +55,7 @@ Result<Label> parse_label(std::string_view line, const fs::path& directory) {
 
 Json rate(std::int64_t k, std::int64_t n) {
   if (n == 0) return nullptr;
-  const Interval interval = wilson(k, n);
+  const Interval interval = wilson(static_cast<double>(k), static_cast<double>(n));
   return {{"rate", static_cast<double>(k) / static_cast<double>(n)},
           {"of", n},
           {"interval", {interval.low, interval.high}}};
@@ -98,12 +98,11 @@ void CalibrationTable::add(bool person, std::optional<bool> judge) {
     ++(*judge ? false_pass : both_fail);
 }
 
-Interval wilson(std::int64_t k, std::int64_t n) {
-  const auto trials = static_cast<double>(n);
-  const double p = static_cast<double>(k) / trials, z2 = kZ * kZ / trials;
+Interval wilson(double k, double n) {
+  const double p = k / n, z2 = kZ * kZ / n;
   const double centre = (p + z2 / 2) / (1 + z2);
-  const double half = kZ * std::sqrt(p * (1 - p) / trials + z2 / (4 * trials)) / (1 + z2);
-  return {k == 0 ? 0 : centre - half, k == n ? 1 : centre + half};
+  const double half = kZ * std::sqrt(p * (1 - p) / n + z2 / (4 * n)) / (1 + z2);
+  return {k <= 0 ? 0 : centre - half, k >= n ? 1 : centre + half};
 }
 
 std::optional<Kappa> kappa(const CalibrationTable& table) {

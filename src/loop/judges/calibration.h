@@ -41,8 +41,9 @@ struct Interval {
   double low = 0, high = 0;
 };
 
-// Of `n` trials, `k` came out so: Wilson's score interval (1927), 95 %. n must be above 0.
-Interval wilson(std::int64_t k, std::int64_t n);
+// Of `n` trials, `k` came out so (or so many on average): Wilson's score interval (1927), 95 %. n
+// must be above 0.
+Interval wilson(double k, double n);
 
 struct Kappa {
   double value = 0;

@@ -16,7 +16,7 @@ CalibrationTable table(std::int64_t both_pass, std::int64_t both_fail, std::int6
 }
 
 TEST(Wilson, PublishedValues) {  // Newcombe (1998), table I, method 3
-  const auto check = [](std::int64_t k, std::int64_t n, double low, double high) {
+  const auto check = [](double k, double n, double low, double high) {
     EXPECT_NEAR(wilson(k, n).low, low, 5e-5) << k << '/' << n;
     EXPECT_NEAR(wilson(k, n).high, high, 5e-5) << k << '/' << n;
   };
