@@ -28,7 +28,7 @@ class Killer : public Observer {
     if (record.kind == "call" && begun_) begun_->push_back(json_string(record.body, "call"));
     if (record.seq == at_) ::kill(::getpid(), SIGKILL);
   }
-  void on_progress(const Call&, std::string_view) override {}
+  void on_progress(const RunCall&, std::string_view) override {}
 
  private:
   std::int64_t at_;
