@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <utility>
 
@@ -47,7 +46,6 @@ class Scratch {
     pages_ = {};  // the old one goes first: both at once would double the peak
     count_ = 0;
     LATHE_TRY(pages_, Pages::allocate(count * sizeof(T)));
-    std::memset(pages_.data(), 0, pages_.size());  // taken now: what is booked is what is resident
     count_ = count;
     return {};
   }
