@@ -13,8 +13,8 @@
 #include <fmt/format.h>
 
 #include "bench/limits.h"
+#include "ground/base/random.h"
 #include "infer/formats/gguf_writer.h"
-#include "infer/tune/random.h"
 #include "infer/tune/trainer.h"
 
 namespace lathe {

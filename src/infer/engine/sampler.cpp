@@ -5,28 +5,19 @@
 #include <limits>
 #include <unordered_map>
 
+#include "ground/base/random.h"
+
 namespace lathe {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr std::size_t kMirostatWindow = 100;
 
-// A counter-based generator: the same key always gives the same number (finalizer of SplitMix64,
-// chained).
-std::uint64_t mix(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
-
 enum class Draw : std::uint64_t { kToken, kXtc };
 
-// In [0, 1).
+// In [0, 1): the same for the same draw, whatever else was drawn.
 double uniform(std::uint64_t seed, std::uint64_t stream, std::size_t position, Draw draw) {
-  const std::uint64_t bits =
-      mix(mix(mix(mix(seed) ^ stream) ^ position) ^ static_cast<std::uint64_t>(draw));
-  return static_cast<double>(bits >> 11) * 0x1.0p-53;
+  return unit_interval(mix64(random_at(seed, stream, position) ^ static_cast<std::uint64_t>(draw)));
 }
 
 Status check_range(std::string_view name, double value, double min, double max) {

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <utility>
 
-#include "infer/tune/random.h"
+#include "ground/base/random.h"
 
 namespace lathe {
 namespace {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ground/base/random.h"
 #include "ground/base/text.h"
 #include "infer/tensor/matrix.h"
-#include "infer/tune/random.h"
 
 namespace lathe {
 namespace {

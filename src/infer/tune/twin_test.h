@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "ground/base/random.h"
 #include "infer/formats/gguf_writer.h"
 #include "infer/tune/network.h"
-#include "infer/tune/random.h"
 
 namespace lathe {
 

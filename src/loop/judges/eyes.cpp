@@ -1,6 +1,5 @@
 #include "loop/judges/eyes.h"
 
-#include <map>
 #include <set>
 
 #include "ground/base/text.h"
@@ -102,16 +101,10 @@ Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wan
 }
 
 std::vector<std::string> unread_words(const std::vector<std::string>& words, const Sight& sight) {
-  std::map<int, std::vector<SeenWord>> passes;
-  for (const SeenWord& word : sight.words) passes[word.pass].push_back(word);
-  std::vector<bool> read(words.size());
-  for (const auto& [pass, seen] : passes) {
-    const auto boxes = tick_off(words, seen);
-    for (std::size_t i = 0; i < words.size(); ++i) read[i] = read[i] || boxes[i];
-  }
+  const auto places = places_of(words, sight);
   std::vector<std::string> unread;
   for (std::size_t i = 0; i < words.size(); ++i)
-    if (!read[i]) unread.push_back(words[i]);
+    if (!places[i]) unread.push_back(words[i]);
   return unread;
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "ground/base/text.h"
@@ -140,7 +141,7 @@ class TextCheck {
     for (std::size_t i = 0; i < wanted.phrases.size(); ++i)
       for (const std::string& word : words_in(wanted.phrases[i]))
         expected_.push_back({word, i, {}, false});
-    tick_off_passes();
+    tick_off_words();
   }
 
   void run() {
@@ -161,24 +162,16 @@ class TextCheck {
   }
 
  private:
-  void tick_off_passes() {
-    std::map<int, std::vector<SeenWord>> passes;
-    for (const SeenWord& word : sight_.words) passes[word.pass].push_back(word);
+  void tick_off_words() {
     std::vector<std::string> words;
     for (const Expected& each : expected_) words.push_back(each.word);
-    for (const auto& [pass, seen] : passes) {
-      std::vector<bool> used;
-      const auto boxes = tick_off(words, seen, &used);
-      for (std::size_t i = 0; i < boxes.size(); ++i)
-        if (boxes[i] && !expected_[i].read) {
-          expected_[i].read = true;
-          expected_[i].box = boxes[i];
-        }
-      for (std::size_t i = 0; i < seen.size(); ++i)
-        if (!used[i]) spare_.push_back(seen[i]);
+    const auto places = places_of(words, sight_, &spare_);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      if (!places[i]) continue;
+      expected_[i].read = true;
+      expected_[i].box = places[i];
+      letters_.push_back(*places[i]);
     }
-    for (const Expected& each : expected_)
-      if (each.read) letters_.push_back(*each.box);
   }
 
   // Nobody said what should be read: what is surely read is looked at.
@@ -572,6 +565,22 @@ std::vector<std::string> foreign_words(const std::vector<std::string>& words) {
     if (std::ranges::any_of(folded(word), [](char c) { return (c & 0x80) != 0; }))
       foreign.push_back(word);
   return foreign;
+}
+
+std::vector<std::optional<Box>> places_of(const std::vector<std::string>& words, const Sight& sight,
+                                          std::vector<SeenWord>* spare) {
+  std::map<int, std::vector<SeenWord>> passes;
+  for (const SeenWord& word : sight.words) passes[word.pass].push_back(word);
+  std::vector<std::optional<Box>> places(words.size());
+  for (const auto& [pass, seen] : passes) {
+    std::vector<bool> used;
+    const auto boxes = tick_off(words, seen, &used);
+    for (std::size_t i = 0; i < places.size(); ++i)
+      if (!places[i]) places[i] = boxes[i];
+    for (std::size_t i = 0; spare && i < seen.size(); ++i)
+      if (!used[i]) spare->push_back(seen[i]);
+  }
+  return places;
 }
 
 void judge_text(const OpenedPicture& opened, const Sight& sight, const Scene& scene,

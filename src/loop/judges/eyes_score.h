@@ -77,6 +77,10 @@ struct Verdict {
   Json facts = Json::object();
 };
 
+// Where each of the words was read, whichever look it was; an earlier one's box counts. `spare`:
+// what was read besides.
+std::vector<std::optional<Box>> places_of(const std::vector<std::string>& words, const Sight& sight,
+                                          std::vector<SeenWord>* spare = nullptr);
 std::vector<std::string> expected_words(const Wanted& wanted);
 // Words that the eye's model cannot read: letters of other scripts.
 std::vector<std::string> foreign_words(const std::vector<std::string>& words);

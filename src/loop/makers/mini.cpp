@@ -39,17 +39,6 @@ std::optional<Proposal> propose(const ProposeTask& task) {
   return Proposal{Move::kRepair, 0, task.best_of, hot, "repair what the tests show"};
 }
 
-Request request_of(const MakeTask& task, std::string prompt) {
-  Request request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = static_cast<int>(option_int(task.options, "max_tokens"));
-  request.sampling.temperature = json_number(task.setting, "temperature", 0);
-  request.n_index = task.n_index;
-  request.lap = task.lap;
-  request.purpose = "make";
-  return request;
-}
-
 // A candidate's own: laps, samples and tries differ, a run done again does not.
 std::int64_t seed_of(const MakeTask& task, int attempt) {
   const std::string own = fmt::format("{} {} {} {} {}", option_int(task.options, "seed"),
@@ -70,8 +59,9 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   const bool repair = task.move == Move::kRepair && task.best.has_value();
   const std::string body = repair ? std::string(body_in(*task.best)) : mini.body;
   const std::vector<std::string> got = run_mini_tests(mini, body, mini.tests);
-  Request request = request_of(task, mini_prompt(mini, body, got));
-  request.time_limit = context.time_limit;
+  Request request = request_of(task, context);
+  request.prompt = mini_prompt(mini, body, got);
+  request.sampling.temperature = json_number(task.setting, "temperature", 0);
   Reply reply;
   Result<std::string> answer;
   for (int attempt = 0; attempt < kTries; ++attempt) {
