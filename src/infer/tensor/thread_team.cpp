@@ -32,7 +32,7 @@ void wait_while(const std::atomic<T>& value, T old) {
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(int threads) {
+ThreadTeam::ThreadTeam(int threads) : next_(static_cast<std::size_t>(threads)) {
   LATHE_CHECK(threads >= 1);
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
@@ -53,7 +53,8 @@ void ThreadTeam::run_erased(std::size_t count, Call call, void* context) {
   call_ = call;
   context_ = context;
   count_ = count;
-  next_.store(0, std::memory_order_relaxed);
+  for (std::size_t t = 0; t < next_.size(); ++t)
+    next_[t].index.store(stretch(t), std::memory_order_relaxed);
   busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
@@ -64,11 +65,14 @@ void ThreadTeam::run_erased(std::size_t count, Call call, void* context) {
   }
 }
 
-void ThreadTeam::take_items(int thread) {
-  for (;;) {
-    const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed);
-    if (index >= count_) return;
-    call_(context_, index, thread);
+void ThreadTeam::take_items(std::size_t thread) {
+  for (std::size_t i = 0; i < next_.size(); ++i) {
+    const std::size_t whose = (thread + i) % next_.size(), end = stretch(whose + 1);
+    for (;;) {
+      const std::size_t index = next_[whose].index.fetch_add(1, std::memory_order_relaxed);
+      if (index >= end) break;
+      call_(context_, index, static_cast<int>(thread));
+    }
   }
 }
 
@@ -77,7 +81,7 @@ void ThreadTeam::work(int thread) {
     wait_while(epoch_, seen);
     ++seen;  // a job is never started before the last one was left, so no epoch is skipped
     if (ending_.load(std::memory_order_relaxed)) return;
-    take_items(thread);
+    take_items(static_cast<std::size_t>(thread));
     if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_all();
   }
 }

@@ -1,7 +1,9 @@
 // A fixed team of threads that work on one job at a time. run() hands every index of a job to some
-// thread and returns when all are done; which thread takes which index is not determined, so a job
-// must not depend on it. Workers spin for a moment between jobs (a decode step has hundreds of
-// them) and then sleep. One caller at a time: the engine's loop.
+// thread and returns when all are done. Each thread begins with its own stretch of neighbouring
+// indices, so that what it streams from memory lies in one piece, and then helps the others; which
+// thread takes which index is not determined, so a job must not depend on it. Workers spin for a
+// moment between jobs (a decode step has hundreds of them) and then sleep. One caller at a time:
+// the engine's loop.
 #pragma once
 
 #include <atomic>
@@ -38,14 +40,19 @@ class ThreadTeam {
   using Call = void (*)(void* context, std::size_t index, int thread);
   void run_erased(std::size_t count, Call call, void* context);
   void work(int thread);
-  void take_items(int thread);
+  void take_items(std::size_t thread);
+  // Where a thread's stretch begins; of size(): where the last one ends.
+  std::size_t stretch(std::size_t thread) const { return count_ * thread / next_.size(); }
 
   std::vector<std::thread> workers_;
   // The job, written before `epoch_` is raised and read after it was seen.
   Call call_ = nullptr;
   void* context_ = nullptr;
   std::size_t count_ = 0;
-  alignas(64) std::atomic<std::size_t> next_{0};
+  struct alignas(64) Next {
+    std::atomic<std::size_t> index{0};
+  };
+  std::vector<Next> next_;  // of each thread's stretch
   alignas(64) std::atomic<unsigned> epoch_{0};
   alignas(64) std::atomic<int> busy_{0};
   std::atomic<bool> ending_{false};
