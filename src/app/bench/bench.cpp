@@ -105,7 +105,9 @@ class Bench {
       LATHE_TRY(const Timeline timeline, time(*engine, {nonce(4)}, plan_.answer));
       rates.push_back(static_cast<double>(plan_.answer - 1) / (timeline.last() - timeline.first()));
     }
-    report("decode", plan_.answer, "tok/s", std::move(rates));
+    report("decode", plan_.answer, "tok/s", rates);
+    for (double& rate : rates) rate *= static_cast<double>(model_.bytes_per_token()) * 1e-9;
+    report("decode, weights read", plan_.answer, "GB/s", std::move(rates));
     return {};
   }
 

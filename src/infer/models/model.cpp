@@ -170,6 +170,20 @@ void Model::embed(std::int32_t token, float* out) const {
   info.decode(raw_embedding_.data() + row * bytes, out, blueprint_.embedding);
 }
 
+std::uint64_t Model::bytes_per_token() const {
+  const auto bytes = [](const PackedMatrix& m) {
+    return m.empty() ? 0 : std::uint64_t{m.panel_count()} * m.panel_bytes();
+  };
+  std::uint64_t sum = bytes(output());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const LayerWeights& l = layers_[i];
+    const std::size_t used = std::max<std::size_t>(1, blueprint_.layers[i].ffn.experts_used);
+    sum += bytes(l.q) + bytes(l.k) + bytes(l.v) + bytes(l.output) + bytes(l.router) +
+           used * (bytes(l.gate) + bytes(l.up) + bytes(l.down));
+  }
+  return sum;
+}
+
 std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
                            const KernelTable& kernels) {
   std::uint64_t vectors = 0, embedding = 0, matrices = 0;

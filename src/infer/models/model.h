@@ -41,6 +41,8 @@ class Model {
   std::uint64_t weight_bytes() const {
     return arena_.size() + vector_bytes_ + raw_embedding_.size();
   }
+  // Of matrices that the step of one token reads: all layers and the output, of experts those used.
+  std::uint64_t bytes_per_token() const;
 
  private:
   Model() = default;
