@@ -45,9 +45,7 @@ inline void softmax(const VF* s, std::size_t first, std::size_t last, float* p, 
         vf_select(s[i], vf_set1(-__builtin_inff()), lanes_below(first, i), lanes_below(last, i));
     top = vf_larger(top, masked[i]);
   }
-  alignas(64) float lanes[kPanelRows];
-  vf_store(lanes, top);
-  m = fold_max(lanes);
+  m = vf_fold_max(top);
   VF sum = vf_zero();
   for (std::size_t i = 0; i < kKvPanels; ++i) {
     const VF e = vf_exp(vf_sub(masked[i], vf_set1(m)));
@@ -79,15 +77,27 @@ inline void add_values(const KvFormat::AttendArgs& args, std::size_t column,
     add.template operator()<1>(column + c, p + c, hi, args.last[column + c]);
 }
 
+// One of the two halves of the next chunk. Chunks lie too far apart for the processor to foresee;
+// at once they would be more lines than it can wait for.
+template <class Kv>
+inline void prefetch_half(const KvFormat::AttendArgs& args, std::size_t half) {
+  if (args.ahead == nullptr) return;
+  const std::size_t bytes = Kv::chunk_bytes(args.head_dim);
+  for (std::size_t at = bytes / 2 * half; at < bytes / 2 * (half + 1); at += 64)
+    prefetch_far(args.ahead + at);
+}
+
 // kCount columns from `column` on. Kv gives scores and values.
 template <class Kv, std::size_t kCount>
 void attend_columns(const KvFormat::AttendArgs& args, std::size_t column) {
   VF s[kCount][kKvPanels];
+  if (column == 0) prefetch_half<Kv>(args, 0);
   Kv::template scores<kCount>(args, column, s);
   alignas(64) float p[kCount][kChunk];
   for (std::size_t c = 0; c < kCount; ++c)
     softmax(s[c], args.first[column + c], args.last[column + c], p[c], args.m[column + c],
             args.l[column + c]);
+  if (column == 0) prefetch_half<Kv>(args, 1);
   __builtin_memset(args.o + column * args.head_dim, 0, kCount * args.head_dim * sizeof(float));
   add_values<kCount>(
       args, column, p,

@@ -109,6 +109,16 @@ inline VF vf_larger(VF a, VF b) {
   };
   return {half(a.lo, b.lo), half(a.hi, b.hi)};
 }
+// The tree of fold_max in elementwise.inl.
+inline float vf_fold_max(VF x) {
+  const VF m8 = vf_larger(x, {x.hi, x.hi});
+  const __m256 high = _mm256_permute2f128_ps(m8.lo, m8.lo, 0x11);
+  const VF m4 = vf_larger(m8, {high, high});
+  const __m256 back = _mm256_permute_ps(m4.lo, 0x4e);
+  const VF m2 = vf_larger(m4, {back, back});
+  const __m256 next = _mm256_movehdup_ps(m2.lo);
+  return _mm256_cvtss_f32(vf_larger(m2, {next, next}).lo);
+}
 
 inline VI vi_zero() {
   return {_mm256_setzero_si256(), _mm256_setzero_si256()};

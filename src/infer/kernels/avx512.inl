@@ -81,6 +81,13 @@ inline VF vf_larger(VF a, VF b) {
                                                 _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q));
   return _mm512_mask_mov_ps(a, take, b);
 }
+// The tree of fold_max in elementwise.inl.
+inline float vf_fold_max(VF x) {
+  x = vf_larger(x, _mm512_shuffle_f32x4(x, x, 0x4e));
+  x = vf_larger(x, _mm512_shuffle_f32x4(x, x, 0xb1));
+  x = vf_larger(x, _mm512_permute_ps(x, 0x4e));
+  return _mm512_cvtss_f32(vf_larger(x, _mm512_permute_ps(x, 0xb1)));
+}
 
 inline VI vi_zero() {
   return _mm512_setzero_si512();

@@ -105,6 +105,7 @@ struct KvFormat {
     float* m;                   // (columns)
     float* l;                   // (columns)
     float* o;                   // (columns, head_dim)
+    const std::byte* ahead = nullptr;  // the chunk that comes next: fetched meanwhile
   };
   void (*attend)(const AttendArgs& args);
 };

@@ -111,6 +111,15 @@ inline VF vf_larger(VF a, VF b) {
     return vbslq_f32(take, b.v[i], a.v[i]);
   });
 }
+// The tree of fold_max in elementwise.inl.
+inline float vf_fold_max(VF x) {
+  const VF m8 = vf_larger(x, {x.v[2], x.v[3], x.v[2], x.v[3]});
+  const VF m4 = vf_larger(m8, {m8.v[1], m8.v[1], m8.v[1], m8.v[1]});
+  const float32x4_t back = vextq_f32(m4.v[0], m4.v[0], 2);
+  const VF m2 = vf_larger(m4, {back, back, back, back});
+  const float32x4_t next = vextq_f32(m2.v[0], m2.v[0], 1);
+  return vgetq_lane_f32(vf_larger(m2, {next, next, next, next}).v[0], 0);
+}
 
 inline VI vi_set1(int x) {
   return each<VI>([x](int) { return vdupq_n_s32(x); });

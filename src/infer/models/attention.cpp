@@ -146,7 +146,11 @@ void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head
       any = any || from < to;
     }
     if (!any) continue;
-    layout_->format().attend({.chunk = newest.table->data(start) + layout_->offset(layer, head),
+    const auto chunk_at = [&](std::size_t at) {
+      return newest.table->data(at) + layout_->offset(layer, head);
+    };
+    const std::size_t next = start + kChunk;
+    layout_->format().attend({.chunk = chunk_at(start),
                               .head_dim = dim,
                               .columns = used,
                               .q = scratch,
@@ -154,7 +158,8 @@ void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head
                               .last = last,
                               .m = chunk.m,
                               .l = chunk.l,
-                              .o = chunk.o});
+                              .o = chunk.o,
+                              .ahead = next <= newest.position ? chunk_at(next) : nullptr});
     fold(model_->kernels(), used, dim, chunk, total);
   }
 }
