@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const bool indented = std::ranges::all_of(
         lines, [](std::string_view line) { return line.starts_with(' ') && !trim(line).empty(); });
     if (indented && !body->contains('\r') && *body != old &&
-        *apply_mini_answer(old, mini_answer(old, *body)) != *body)
+        *apply_mini_answer(old, *mini_answer(old, *body)) != *body)
       std::abort();
   }
   return 0;

@@ -190,6 +190,26 @@ class Tune(Case):
         self.refused(chat, "--out", "x.gguf", says="give either DATA or --from-runs")
         self.refused(chat, "--from-runs", "nothing", "--out", "x.gguf", says="nothing")
 
+    def test_answers_that_are_edits_are_data_too(self):
+        """The starter model learns of its own loop: prompts of repairs end with edits, and the adapter works in a loop."""
+        starter = EXAMPLES.parent / "models/starter-q8_0.gguf"
+        loop = ("loop", "red-to-green", "--input", EXAMPLES / "red-to-green/tasks.jsonl", "--out", "out")
+        worker = f"starter={starter}"
+        self.lathe(*loop, "--worker", worker, code=None)  # whether or not each unit is solved
+        out, err = self.lathe("tune", starter, "--from-runs", "last", "--out", "x.gguf", "--preview", "99")
+        accepted, repairs, left_out = map(int, re.search(
+            r"1 runs: (\d+) accepted takes, (\d+) repairs that lead to them; (\d+) left out", err).groups())
+        self.assertGreater(accepted, 15)
+        self.assertGreater(repairs, 0)
+        self.assertEqual(left_out, 0)
+        answers = re.findall("#\n⟦(.*?)<\\|end\\|>⟧", out, re.S)
+        self.assertTrue(any(re.match(r"[+-]?\d", answer) for answer in answers), answers)
+        self.tune(starter, "--from-runs", "last", "--out", "x.gguf", "--epochs", "1", "--validation", "0")
+        out, _ = self.lathe(*loop, "--worker", f"{worker}+x.gguf", code=None)
+        self.assertRegex(out, r"(1[5-9]|2\d) of 24 units passed")
+        _, err = self.lathe(*loop, "--worker", f"{worker}+none.gguf", code=2)
+        self.assertIn("none.gguf: there is no such file", err)
+
     def test_bad_input(self):
         good = {"prompt": "a", "completion": "b"}
         self.data([good, "{not json"])

@@ -23,13 +23,25 @@ bool is_model_file(const std::string& where) {
   return where.ends_with(".gguf") && where.find("://") == where.npos;
 }
 
+// The files of "FILE.gguf" or "FILE.gguf+ADAPTER.gguf", and the name that the catalog has for them.
+std::vector<fs::path> files_of(const std::string& where) {
+  const auto plus = where.find(".gguf+");
+  if (plus == where.npos) return {where};
+  return {where.substr(0, plus + 5), where.substr(plus + 6)};
+}
+
+std::string model_name(const std::vector<fs::path>& files) {
+  std::string name = files.front().stem().string();
+  return files.size() == 1 ? name : name + "+" + files.back().stem().string();
+}
+
 // "coder=http://…#model" or "coder=script:FILE"
 Result<WorkerSpec> parse_spec(const std::string& text) {
   const auto equals = text.find('=');
   if (equals == text.npos || equals == 0 || equals + 1 == text.size())
     return invalid(
-        "--worker {}: write it as NAME=URL, NAME=URL#MODEL, NAME=FILE.gguf or "
-        "NAME=script:FILE",
+        "--worker {}: write it as NAME=URL, NAME=URL#MODEL, NAME=FILE.gguf, "
+        "NAME=FILE.gguf+ADAPTER.gguf or NAME=script:FILE",
         clip_utf8(text, 100));
   WorkerSpec spec;
   spec.name = text.substr(0, equals);
@@ -119,9 +131,9 @@ Result<std::unique_ptr<Worker>> make_worker(const WorkerSpec& spec, const Worker
 
 void add_worker_flags(CLI::App& command, WorkerFlags& flags) {
   command
-      .add_option(
-          "--worker", flags.specs,
-          "NAME=URL, NAME=URL#MODEL, NAME=FILE.gguf or NAME=script:FILE; may be given again")
+      .add_option("--worker", flags.specs,
+                  "NAME=URL, NAME=URL#MODEL, NAME=FILE.gguf, NAME=FILE.gguf+ADAPTER.gguf or "
+                  "NAME=script:FILE; may be given again")
       ->take_all();
   command
       .add_option("--allow", flags.allow,
@@ -152,8 +164,9 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
   WorkerTable table;
   std::vector<fs::path> files;
   for (const WorkerSpec& spec : specs) {
-    if (!spec.file.empty() && std::ranges::find(files, fs::path(spec.file)) == files.end())
-      files.push_back(spec.file);
+    if (spec.file.empty()) continue;
+    for (const fs::path& file : files_of(spec.file))
+      if (std::ranges::find(files, file) == files.end()) files.push_back(file);
   }
   if (!files.empty()) {
     LATHE_TRY(PoolOptions options, local_pool_options(app));
@@ -164,7 +177,7 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
     if (spec.file.empty()) {
       LATHE_TRY(table.workers_[spec.name], make_worker(spec, flags, allowed));
     } else {
-      LATHE_TRY(const std::string model, table.pool_->resolve(fs::path(spec.file).stem().string()));
+      LATHE_TRY(const std::string model, table.pool_->resolve(model_name(files_of(spec.file))));
       table.workers_[spec.name] = std::make_unique<LocalWorker>(*table.pool_, model, spec.name);
     }
   }

@@ -2,6 +2,7 @@
 
 #include "ground/base/text.h"
 #include "loop/conductor/feedback.h"
+#include "loop/conductor/tree.h"
 
 namespace lathe {
 namespace {
@@ -31,6 +32,7 @@ class Listener final : public Worker {
 // One run, and where its files lie.
 struct OpenRun {
   const Journal& journal;
+  std::string id;
   RunState state;
   TempDir files;
   Place place;
@@ -48,9 +50,14 @@ Result<OpenRun> open(const Journal& journal, const std::string& id, const fs::pa
     LATHE_TRY_STATUS(make_directories((files.path() / path).parent_path()));
     LATHE_TRY_STATUS(write_file_atomic(files.path() / path, bytes));
   }
-  OpenRun run{journal, std::move(state), std::move(files), {}, {}};
+  OpenRun run{journal, id, std::move(state), std::move(files), {}, {}};
   run.place.program = program;
   run.place.recipe_dir = run.files.path();
+  const std::string manifest = json_string(json_at(run.state.header, "tree"), "blob");
+  if (!manifest.empty())
+    run.place.checkout = [&journal, manifest](const fs::path& directory) {
+      return lay_out_tree(journal, manifest, directory);
+    };
   const Recipe& recipe = run.state.recipe;
   if (recipe.maker->prefix) {
     LATHE_TRY(run.prefix, recipe.maker->prefix(recipe.make_options, run.state.units, run.place));
@@ -58,9 +65,9 @@ Result<OpenRun> open(const Journal& journal, const std::string& id, const fs::pa
   return run;
 }
 
-// The line that teaches `answer` at the start of this lap of a track.
+// The line that teaches to make `take` at the start of this lap of a track.
 Result<std::string> lesson(const OpenRun& run, const Track& track, const LapState& lap,
-                           const std::string& answer) {
+                           const std::string& take) {
   const Recipe& recipe = run.state.recipe;
   std::vector<Unit> units;
   for (const std::size_t unit : track.units) units.push_back(run.state.units[unit]);
@@ -75,11 +82,15 @@ Result<std::string> lesson(const OpenRun& run, const Track& track, const LapStat
     if (is_text_media(best->media_type)) shown = task.best;
   }
   task.tail = feedback_tail(track, lap, shown);
+  std::string answer = take;
+  if (recipe.maker->answer) {
+    LATHE_TRY(answer, recipe.maker->answer(task, run.place, take));
+  }
   Listener listener(answer);
   const StopFlag never;
   const MakeContext context{.place = run.place, .worker = &listener, .stop = never};
   LATHE_TRY(const Made made, recipe.maker->make(task, context));
-  if (made.bytes != answer)
+  if (made.bytes != take)
     return invalid("the maker '{}' makes something else of an answer", recipe.maker->name);
   const Request& request = listener.request();
   Json line{{"task", units.front().text}};
@@ -95,43 +106,46 @@ Result<std::string> lesson(const OpenRun& run, const Track& track, const LapStat
   return dump_json(line);
 }
 
+void add(const OpenRun& run, Result<std::string> line, std::size_t& count, RunLines& out) {
+  if (line) {
+    out.lines.push_back(*std::move(line));
+    ++count;
+  } else if (++out.left_out <= kNotes) {
+    out.notes.push_back(fmt::format("run {}: {}", run.id, line.error().message));
+  }
+}
+
 Status add_track(const OpenRun& run, const Track& track, RunLines& out) {
-  LATHE_TRY(const std::string accepted, run.journal.blob(best_candidate(track)->blob));
+  const std::string& accepted_blob = best_candidate(track)->blob;
+  LATHE_TRY(const std::string accepted, run.journal.blob(accepted_blob));
   Track before = track;
   before.laps.clear();
   before.best_lap = -1;
   LapState first;
   first.number = 1;
-  LATHE_TRY(std::string line, lesson(run, before, first, accepted));
-  out.lines.push_back(std::move(line));
-  ++out.accepted;
+  add(run, lesson(run, before, first, accepted), out.accepted, out);
   // Each failed take, as if it were all that there is.
   for (const LapState& failed : track.laps) {
     if (!failed.closed || failed.best < 0 || failed.rank.passed) continue;
     const CandidateState& take = failed.candidates[static_cast<std::size_t>(failed.best)];
-    if (take.blob.empty() || take.blob == best_candidate(track)->blob) continue;
+    if (take.blob.empty() || take.blob == accepted_blob) continue;
     before.laps = {failed};
     before.laps.front().number = 1;
     before.best_lap = 0;
     LapState repair;
     repair.number = 2;
     repair.move = Move::kRepair;
-    LATHE_TRY(line, lesson(run, before, repair, accepted));
-    out.lines.push_back(std::move(line));
-    ++out.repairs;
+    add(run, lesson(run, before, repair, accepted), out.repairs, out);
   }
   return {};
 }
 
-void add_run(const OpenRun& run, const std::string& id, RunLines& out) {
+Status add_run(const OpenRun& run, RunLines& out) {
   ++out.runs;
-  for (const Track& track : run.state.tracks) {
-    if (track.state != TrackState::kPassed || best_candidate(track) == nullptr) continue;
-    if (const Status added = add_track(run, track, out); !added) {
-      if (++out.left_out <= kNotes)
-        out.notes.push_back(fmt::format("run {}: {}", id, added.error().message));
-    }
-  }
+  for (const Track& track : run.state.tracks)
+    if (track.state == TrackState::kPassed && best_candidate(track) != nullptr)
+      LATHE_TRY_STATUS(add_track(run, track, out));
+  return {};
 }
 
 }  // namespace
@@ -152,10 +166,11 @@ Result<RunLines> lines_of_runs(const Journal& journal, std::span<const std::stri
   for (const std::string& id : ids) {
     const auto run = open(journal, id, program);
     if (!run) return at("run " + id, run.error());
-    if (run->state.recipe.maker->needs_worker) add_run(*run, id, out);
+    if (!run->state.recipe.maker->needs_worker) continue;
+    if (const Status added = add_run(*run, out); !added) return at("run " + id, added.error());
   }
   if (!out.lines.empty()) return out;
-  return invalid("{} runs hold no accepted take that can be learnt from ({} units left out{}{})",
+  return invalid("{} runs hold no accepted take that can be learnt from ({} left out{}{})",
                  ids.size(), out.left_out, out.notes.empty() ? "" : ": ",
                  out.notes.empty() ? "" : out.notes.front());
 }

@@ -10,8 +10,9 @@ Drill draw_drill(Random& random, std::span<const int> depths, int repairs) {
   const bool repair = random.chance(repairs);
   const DrawnTask drawn = draw_task(random, Split::kTrain, random.pick(depths), repair);
   const MiniTask& task = drawn.task;
-  return {mini_prompt(task, task.body, run_mini_tests(task, task.body, task.tests)),
-          mini_answer(task.body, drawn.gold)};
+  const auto answer = mini_answer(task.body, drawn.gold);
+  LATHE_CHECK(answer.has_value());
+  return {mini_prompt(task, task.body, run_mini_tests(task, task.body, task.tests)), *answer};
 }
 
 }  // namespace lathe

@@ -7,8 +7,9 @@ std::string body_in(std::string_view source) {
   return std::string(source.substr(std::min(source.size(), source.find('\n') + 1)));
 }
 
-Drill drill_from(const MiniTask& task, const std::string& from, const std::string& to) {
-  return {mini_prompt(task, from, run_mini_tests(task, from, task.tests)), mini_answer(from, to)};
+Result<Drill> drill_from(const MiniTask& task, const std::string& from, const std::string& to) {
+  LATHE_TRY(std::string answer, mini_answer(from, to));
+  return Drill{mini_prompt(task, from, run_mini_tests(task, from, task.tests)), std::move(answer)};
 }
 
 }  // namespace
@@ -38,11 +39,14 @@ Result<Takes> accepted_takes(const TakesOptions& options) {
     takes.accepted += last.hidden;
     const std::string accepted = last.hidden ? body_in(last.source) : gold[i];
     if (accepted.empty()) continue;
-    takes.drills.push_back(drill_from(tasks[i], tasks[i].body, accepted));
+    std::vector<std::string> befores{tasks[i].body};
     for (const PlayedLap& lap : played[i])
       for (const std::string& tried : lap.tried)
-        if (body_in(tried) != accepted)
-          takes.drills.push_back(drill_from(tasks[i], body_in(tried), accepted));
+        if (body_in(tried) != accepted) befores.push_back(body_in(tried));
+    for (const std::string& before : befores) {
+      LATHE_TRY(Drill drill, drill_from(tasks[i], before, accepted));
+      takes.drills.push_back(std::move(drill));
+    }
   }
   return takes;
 }

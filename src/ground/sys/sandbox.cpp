@@ -223,10 +223,11 @@ Result<Channel> make_channel() {
 // One running sandbox, seen from outside.
 class Guard {
  public:
-  Guard(const Sandbox& sandbox, UniqueFd info, UniqueFd started)
+  // `info`: the file that bwrap writes; `started`: the pipe that says that the program begins.
+  Guard(const Sandbox& sandbox, const UniqueFd& info, const UniqueFd& started)
       : sandbox_(sandbox),
-        info_(std::move(info)),
-        started_fd_(std::move(started)),
+        info_(info),
+        started_fd_(started),
         bytes_before_(tree_size(sandbox.tree).bytes) {}
 
   // Whatever is left of the namespace dies here, daemons included.
@@ -274,19 +275,19 @@ class Guard {
 
   void find_init() {
     std::array<char, 512> buffer;
-    const ssize_t n = ::read(info_.get(), buffer.data(), buffer.size());
-    if (n > 0) info_text_.append(buffer.data(), static_cast<std::size_t>(n));
+    const ssize_t n = ::pread(info_.get(), buffer.data(), buffer.size(), 0);
+    const std::string text(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
     constexpr std::string_view kKey = "\"child-pid\": ";
-    const auto found = info_text_.find(kKey);
-    if (found == info_text_.npos || info_text_.find('}') == info_text_.npos) return;
-    init_pid_ = std::atoi(info_text_.c_str() + found + kKey.size());
+    const auto found = text.find(kKey);
+    if (found == text.npos || text.find('}') == text.npos) return;
+    init_pid_ = std::atoi(text.c_str() + found + kKey.size());
     if (init_pid_ > 1) init_ = UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, init_pid_, 0)));
   }
 
   const Sandbox& sandbox_;
-  UniqueFd info_, started_fd_, init_;
+  const UniqueFd &info_, &started_fd_;
+  UniqueFd init_;
   std::uint64_t bytes_before_;
-  std::string info_text_;
   pid_t init_pid_ = 0;
   bool started_ = false;
   std::optional<TreeWatch> watch_;
@@ -370,17 +371,19 @@ Result<SandboxedExit> run_sandboxed(const Sandbox& sandbox, const Command& comma
   LATHE_TRY(const UniqueFd passwd,
             file_of_bytes(fmt::format("lathe:x:{}:{}::/tmp:/bin/sh\n", id, id), "sandbox"));
   LATHE_TRY(const UniqueFd group, file_of_bytes(fmt::format("lathe:x:{}:\n", id), "sandbox"));
-  LATHE_TRY(Channel info, make_channel());
-  LATHE_TRY(Channel started, make_channel());
+  // A file, no pipe: when we are killed before bwrap writes it, a broken pipe would end the first
+  // of its two processes, and the second would wait for that one for good.
+  LATHE_TRY(const UniqueFd info, file_of_bytes("", "sandbox"));
+  LATHE_TRY(const Channel started, make_channel());
   LATHE_TRY_STATUS(hand_over(sandbox.tree, who));
 
   Command outer = command;
   outer.argv = arguments(bwrap.string(), sandbox, command, who);
   outer.env = {{"PATH", "/usr/bin:/bin"}};
   outer.cwd.clear();
-  Guard guard(sandbox, std::move(info.read), std::move(started.read));
+  Guard guard(sandbox, info, started.read);
   ProcessHooks hooks;
-  hooks.pass_fds = {filter.get(), info.write.get(), started.write.get(), passwd.get(), group.get()};
+  hooks.pass_fds = {filter.get(), info.get(), started.write.get(), passwd.get(), group.get()};
   hooks.period = kWatchPeriod;
   hooks.keep_running = [&](std::uint64_t bytes) { return guard.keep_running(bytes); };
   LATHE_TRY(Exit exit, run_process(outer, hooks, stop));

@@ -1,6 +1,7 @@
 // The maker of source code: a model writes whole files or single functions, the engine puts them
 // in place. Its artifact is the sum of all changes against the run's snapshot of the tree.
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "ground/base/text.h"
@@ -84,13 +85,6 @@ Result<TempDir> clean_tree(const Place& place) {
   return tree;
 }
 
-std::string fenced(std::string_view text) {
-  std::string fence = "```";
-  while (text.find(fence) != text.npos) fence += '`';
-  return fmt::format("{}\n{}{}{}\n", fence, text, text.ends_with('\n') || text.empty() ? "" : "\n",
-                     fence);
-}
-
 std::string file_block(std::string_view path, std::string_view text) {
   return fmt::format("FILE: {} ({} lines)\n{}\n", path, line_count(text), fenced(text));
 }
@@ -169,6 +163,29 @@ class Editor {
 
   Result<std::optional<std::string>> current(const std::string& path) const {
     return text_in(changes_, path);
+  }
+
+  // The edits that make a file what it is in `wanted`, in the form that the prompt asks for: the
+  // whole file where that is taken, else functions of it.
+  Result<std::vector<Edit>> edits_to(const std::string& path, const Changes& wanted) const {
+    LATHE_TRY(const std::optional<std::string> before, text_in(changes_, path));
+    LATHE_TRY(const std::optional<std::string> after, text_in(wanted, path));
+    if (before == after) return std::vector<Edit>();
+    std::vector<Edit> whole{
+        {after ? Edit::Kind::kFile : Edit::Kind::kDelete, path, "", after.value_or("")}};
+    std::vector<Edit> functions;
+    if (before && after)
+      for (FunctionText& each : functions_between(path, *before, *after))
+        functions.push_back(
+            {Edit::Kind::kFunction, path, std::move(each.name), std::move(each.code)});
+    for (std::vector<Edit>& edits : std::array{std::move(whole), std::move(functions)}) {
+      // As they are read, which may be otherwise than they are written.
+      const auto read = parse_code_reply(write_code_reply(edits));
+      Editor trial = *this;
+      if (!read || !trial.apply(*read)) continue;
+      if (const auto made = trial.current(path); made && *made == after) return std::move(edits);
+    }
+    return invalid("no edit makes '{}' what it was in the end", clip_utf8(path, 200));
   }
 
  private:
@@ -278,6 +295,10 @@ Result<std::string> named_functions(const MakeTask& task, const Editor& editor) 
   return text;
 }
 
+Result<Changes> best_changes(const MakeTask& task) {
+  return task.best ? parse_changes(*task.best) : Changes();
+}
+
 Result<std::string> user_message(const MakeTask& task, const Changes& best, const Editor& editor) {
   std::string text;
   if (!best.files.empty()) text += "Your best version so far changes these files:\n\n";
@@ -327,13 +348,25 @@ Result<std::vector<Edit>> use_reply(const Reply& reply, Editor& editor) {
   return edits;
 }
 
+Result<std::string> answer(const MakeTask& task, const Place& place, const std::string& take) {
+  LATHE_TRY(const TempDir tree, clean_tree(place));
+  LATHE_TRY(const Changes best, best_changes(task));
+  LATHE_TRY(const Changes wanted, parse_changes(take));
+  Changes touched = best;
+  touched.files.insert(wanted.files.begin(), wanted.files.end());
+  Editor editor(task.options, tree.path(), best);
+  std::vector<Edit> edits;
+  for (const auto& [path, text] : touched.files) {
+    LATHE_TRY(std::vector<Edit> more, editor.edits_to(path, wanted));
+    std::ranges::move(more, std::back_inserter(edits));
+  }
+  return write_code_reply(edits);
+}
+
 Result<Made> make(const MakeTask& task, const MakeContext& context) {
   if (!context.worker) return invalid("code: needs a worker; name one in make.ladder");
   LATHE_TRY(const TempDir tree, clean_tree(context.place));
-  Changes best;
-  if (task.best) {
-    LATHE_TRY(best, parse_changes(*task.best));
-  }
+  LATHE_TRY(const Changes best, best_changes(task));
   Editor editor(task.options, tree.path(), best);
   Request request = request_of(task, context);
   LATHE_TRY(const std::string message, user_message(task, best, editor));
@@ -361,6 +394,7 @@ const MakerKind kCodeMaker{
     .propose = propose_by_model,
     .prefix = prefix,
     .make = make,
+    .answer = answer,
 };
 
 }  // namespace lathe

@@ -382,8 +382,46 @@ Result<std::string> splice_function(std::string_view path, std::string_view text
   for (const std::string_view line : fresh)
     result.append(shift && !line.empty() ? indent : "").append(line).append("\n");
   result += lines_of(text, target.last + 1, lines.size());
-  if (!text.ends_with('\n') && target.last == lines.size()) result.pop_back();
+  if (!text.ends_with('\n')) result.pop_back();
   return result;
+}
+
+std::vector<FunctionText> functions_between(std::string_view path, std::string_view before,
+                                            std::string_view after) {
+  const auto leads_there = [&](const std::vector<FunctionText>& exchanges) {
+    std::string text(before);
+    for (const FunctionText& each : exchanges) {
+      auto next = splice_function(path, text, each.name, each.code);
+      if (!next) return false;
+      text = *std::move(next);
+    }
+    return text == after;
+  };
+  const std::vector<Function> functions = functions_of(path, before);
+  std::vector<FunctionText> changed;
+  std::size_t inside = 0;  // the last line of what is exchanged: functions in it go with it
+  for (const Function& each : functions) {
+    const auto same = function_named(path, after, each.name);
+    if (!same || each.first <= inside) continue;
+    std::string code = lines_of(after, same->first, same->last);
+    if (code == lines_of(before, each.first, each.last)) continue;
+    changed.push_back({each.name, std::move(code)});
+    inside = each.last;
+  }
+  if (leads_there(changed)) return changed;
+
+  // All that differs stands in and beside one function.
+  const auto old = split_lines(before), fresh = split_lines(after);
+  std::vector<FunctionText> best;
+  for (const Function& each : functions) {
+    const std::size_t behind = old.size() - each.last;  // lines that stay
+    if (fresh.size() < each.first + behind) continue;
+    const std::vector<FunctionText> one{
+        {each.name, lines_of(after, each.first, fresh.size() - behind)}};
+    const bool shorter = best.empty() || one.front().code.size() < best.front().code.size();
+    if (shorter && leads_there(one)) best = one;
+  }
+  return best;
 }
 
 }  // namespace lathe

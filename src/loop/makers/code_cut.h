@@ -33,4 +33,12 @@ std::string lines_of(std::string_view text, std::size_t first, std::size_t last)
 Result<std::string> splice_function(std::string_view path, std::string_view text,
                                     std::string_view name, std::string_view code);
 
+// The exchanges of functions that make `after` of `before`: those of each function that differs, or
+// a single one that takes what stands beside it along. Empty: there are none.
+struct FunctionText {
+  std::string name, code;
+};
+std::vector<FunctionText> functions_between(std::string_view path, std::string_view before,
+                                            std::string_view after);
+
 }  // namespace lathe

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ground/base/text.h"
+
 namespace lathe {
 namespace {
 
@@ -142,6 +144,38 @@ TEST(CodeCut, RefusesWhatDoesNotApply) {
   EXPECT_NE(splice_function("x.cpp", twice, "f", "int f() {}").error().message.find("2 functions"),
             std::string::npos);
   EXPECT_TRUE(splice_function("x.cpp", twice, "B::f", "int B::f() { g(); }\n"));
+}
+
+TEST(FunctionsBetween, NamesWhatIsExchanged) {
+  const std::string before =
+      "import os\n\ndef a():\n  return 1\n\nclass C:\n  def b(self):\n"
+      "    return 2\n\n  def c(self):\n    return 3\n";
+  const auto names = [&](std::string_view after) {
+    std::string text;
+    for (const FunctionText& each : functions_between("x.py", before, after))
+      text += each.name + "\n" + each.code;
+    return text;
+  };
+  const auto with = [&](std::string_view old, std::string_view fresh) {
+    return replace_all(before, old, fresh);
+  };
+  EXPECT_EQ(names(with("return 3", "return 4")), "C.c\n  def c(self):\n    return 4\n");
+  EXPECT_EQ(names(replace_all(with("return 3", "return 4"), "return 1", "return 5")),
+            "a\ndef a():\n  return 5\nC.c\n  def c(self):\n    return 4\n");
+  // A function that is new stands beside one that takes it along.
+  EXPECT_EQ(names(with("def a", "def new():\n  pass\n\ndef a")),
+            "a\ndef new():\n  pass\n\ndef a():\n  return 1\n");
+  EXPECT_EQ(names(with("  return 1\n", "  return new()\n\ndef new():\n  pass\n")),
+            "a\ndef a():\n  return new()\n\ndef new():\n  pass\n");
+  EXPECT_EQ(names(with("import os", "import re")), "");      // beside none
+  EXPECT_EQ(names(with("def a():\n  return 1\n", "")), "");  // nothing defines it
+  EXPECT_EQ(names(before.substr(0, before.size() - 1)), "");
+}
+
+TEST(SpliceFunction, AFileThatEndsWithoutANewlineStillDoes) {
+  const std::string text = "def a():\n  return 1\n\nx = 2";
+  EXPECT_EQ(splice_function("x.py", text, "a", "def a():\n  return 2\n").value(),
+            "def a():\n  return 2\n\nx = 2");
 }
 
 }  // namespace

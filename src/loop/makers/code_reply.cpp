@@ -26,16 +26,16 @@ bool closes(std::string_view line, std::string_view fence) {
          mark.find_first_not_of(fence.front()) == mark.npos;
 }
 
-// "**FILE: `src/a.cpp`**" is what models make of "FILE: src/a.cpp".
-std::string_view bare(std::string_view line) {
-  constexpr std::string_view kDecoration = "#*`_ \t";
-  const auto begin = line.find_first_not_of(kDecoration);
+// "**FILE: `src/a.cpp`**" is what models make of "FILE: src/a.cpp". A name may begin with '_', a
+// line does not.
+std::string_view bare(std::string_view line, std::string_view decoration = "*` \t") {
+  const auto begin = line.find_first_not_of(decoration);
   if (begin == line.npos) return {};
   return line.substr(begin, line.find_last_not_of("*` \t") - begin + 1);
 }
 
 Result<std::optional<Edit>> announcement(std::string_view raw) {
-  const std::string_view line = bare(raw);
+  const std::string_view line = bare(raw, "#*`_ \t");
   Edit edit;
   std::string_view rest;
   if (line.starts_with("FILE:"))
@@ -115,6 +115,27 @@ Result<std::vector<Edit>> parse_code_reply(std::string_view reply) {
     return invalid(
         "the answer holds no edit: write a line FILE: path, then the whole file in a fenced block");
   return edits;
+}
+
+std::string write_code_reply(std::span<const Edit> edits) {
+  std::string text;
+  for (const Edit& edit : edits) {
+    if (!text.empty()) text += '\n';
+    if (edit.kind == Edit::Kind::kDelete)
+      text += fmt::format("DELETE: {}\n", edit.path);
+    else if (edit.kind == Edit::Kind::kFile)
+      text += fmt::format("FILE: {}\n{}", edit.path, fenced(edit.code));
+    else
+      text += fmt::format("FUNCTION: {} {}\n{}", edit.path, edit.function, fenced(edit.code));
+  }
+  return text;
+}
+
+std::string fenced(std::string_view text) {
+  std::string fence = "```";
+  while (text.find(fence) != text.npos) fence += '`';
+  return fmt::format("{}\n{}{}{}\n", fence, text, text.ends_with('\n') || text.empty() ? "" : "\n",
+                     fence);
 }
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 // says what was expected.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,5 +26,9 @@ struct Edit {
 // Text outside is ignored. An answer without any edit, an announcement without a block, a block
 // that does not end, a path outside the tree and two edits of one thing are errors.
 Result<std::vector<Edit>> parse_code_reply(std::string_view reply);
+// The answer that reads as these edits. Lines end with a line feed, also the last one.
+std::string write_code_reply(std::span<const Edit> edits);
+// Text between fences that it does not hold.
+std::string fenced(std::string_view text);
 
 }  // namespace lathe

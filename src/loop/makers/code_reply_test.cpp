@@ -31,6 +31,11 @@ TEST(CodeReply, TakesWhatModelsMakeOfTheForm) {
     ASSERT_TRUE(edits) << line << ": " << edits.error().message;
     EXPECT_EQ(edits->front().path, "src/a.py") << line;
   }
+  // A name may begin with underscores.
+  EXPECT_EQ(parse_code_reply("**FILE: `__init__.py`**\n```\nx\n```\n")->front().path,
+            "__init__.py");
+  EXPECT_EQ(parse_code_reply("FUNCTION: _a.py __init__\n```\nx\n```\n")->front().function,
+            "__init__");
   const auto windows = parse_code_reply("FILE: a\r\n```\r\nx\r\n```\r\n");
   ASSERT_TRUE(windows);
   EXPECT_EQ(windows->front().code, "x\n");
@@ -41,6 +46,23 @@ TEST(CodeReply, LongerFencesHoldShorterOnes) {
       parse_code_reply("FILE: a.md\n````md\ntext\n```sh\nls\n```\nFILE: not.this\n````\n");
   ASSERT_TRUE(edits) << edits.error().message;
   EXPECT_EQ(edits->front().code, "text\n```sh\nls\n```\nFILE: not.this\n");
+}
+
+TEST(CodeReply, ReadsWhatItWrites) {
+  const std::vector<Edit> edits{
+      {Edit::Kind::kFile, "_a b.md", "", "text\n```sh\nls\n```\n````\nFILE: not.this\n"},
+      {Edit::Kind::kFile, "empty", "", ""},
+      {Edit::Kind::kFunction, "ü.py", "_C.__init__", "  def __init__(self):\n    pass\n"},
+      {Edit::Kind::kDelete, "__old__.py", "", ""}};
+  const auto read = parse_code_reply(write_code_reply(edits));
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_EQ(read->size(), edits.size());
+  for (std::size_t i = 0; i < edits.size(); ++i) {
+    EXPECT_EQ((*read)[i].kind, edits[i].kind);
+    EXPECT_EQ((*read)[i].path, edits[i].path);
+    EXPECT_EQ((*read)[i].function, edits[i].function);
+    EXPECT_EQ((*read)[i].code, edits[i].code);
+  }
 }
 
 TEST(CodeReply, BlocksWithoutAnnouncementAreTalk) {

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include "ground/base/random.h"
+#include "ground/base/text.h"
 #include "loop/makers/maker.h"
 #include "work/scripted_worker.h"
 
@@ -213,6 +215,128 @@ TEST(CodeMaker, ChecksItsOptions) {
   EXPECT_FALSE(check({{"may_write", Json::array()}}));
   EXPECT_FALSE(check({{"may_write", {"a"}}, {"edits", "diff"}}));
   EXPECT_FALSE(check({{"may_write", {"a"}}, {"max_tokens", 0}}));
+}
+
+// Trees and changes of them, drawn at random.
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : seed_(seed) {}
+  std::uint64_t below(std::uint64_t n) { return random_at(seed_, 0, ++place_) % n; }
+  std::string pick(const std::vector<std::string>& from) { return from[below(from.size())]; }
+
+  std::string lines(std::uint64_t most) {
+    std::string text = "y\n";  // an existing file is never made empty
+    for (auto n = below(most); n > 0; --n)
+      text += pick({"x = 1\n", "\n", "```\n", "FILE: src/other\n", "  \u00fc \u4f60\u597d\n",
+                    "~~~~\n", "DELETE: src/a\n", "````sh\n", "\t}\n"});
+    return text;
+  }
+  // Some files of src/, none of which is also a directory.
+  std::map<std::string, std::string> tree() {
+    std::map<std::string, std::string> files;
+    for (const char* name : {"src/a.py", "src/_b.py", "src/deep/er/c.c", "src/\u00fc d.txt"})
+      if (below(3) > 0) files[name] = lines(6);
+    return files;
+  }
+
+ private:
+  std::uint64_t seed_, place_ = 0;
+};
+
+using Files = std::map<std::string, std::string>;
+
+Changes difference(const Files& from, const Files& to) {
+  Changes changes;
+  for (const auto& [path, text] : to)
+    if (!from.contains(path) || from.at(path) != text) changes.files[path] = text;
+  for (const auto& [path, text] : from)
+    if (!to.contains(path)) changes.files[path] = std::nullopt;
+  return changes;
+}
+
+// The answer for `to`, and what the maker makes of it: both trees are changes of `clean`.
+struct Inverse {
+  Result<std::string> answer;
+  bool true_to_it = false;
+};
+Inverse inverse(const Files& clean, const Files& from, const Files& to, const Json& given) {
+  Bench bench(given);
+  bench.place.checkout = [&](const fs::path& directory) {
+    return apply_changes(difference({}, clean), directory);
+  };
+  MakeTask task{bench.options, bench.units};
+  if (from != clean) task.best = serialise(difference(clean, from));
+  const std::string take = serialise(difference(clean, to));
+  Inverse result{Bench::kind().answer(task, bench.place, take)};
+  if (!result.answer) return result;
+  ScriptedWorker worker("coder", {says(*result.answer, 0)});
+  const auto made = Bench::kind().make(task, {bench.place, &worker, bench.stop});
+  result.true_to_it = made && made->bytes == take;
+  return result;
+}
+
+TEST(CodeMaker, AnswersAreTheInverseOfMaking) {
+  std::size_t removed = 0, added = 0;
+  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+    Draw draw(seed);
+    const Files clean = draw.tree(), from = seed % 3 == 0 ? clean : draw.tree(), to = draw.tree();
+    if (from == to) continue;
+    const Inverse found = inverse(clean, from, to, Json::object());
+    ASSERT_TRUE(found.answer) << seed << ": " << found.answer.error().message;
+    EXPECT_TRUE(found.true_to_it) << seed << ":\n" << *found.answer;
+    removed += found.answer->starts_with("DELETE: ") || found.answer->contains("\nDELETE: src/_b");
+    added += from.size() < to.size();
+  }
+  EXPECT_GT(removed, 20U);
+  EXPECT_GT(added, 20U);
+}
+
+// A file of functions, each with one of a few bodies; long enough to be edited by function alone.
+std::string functions_text(Draw& draw, bool newline_at_end) {
+  std::string text;
+  for (int i = 0; i < 5; ++i)
+    text += fmt::format("def f{}(x):\n  return {}\n\n", i, draw.pick({"1", "x", "'\u00fc'"}));
+  for (int i = 0; i < 250; ++i) text += fmt::format("# {}\n", i);
+  text += "def last():\n  return " + draw.pick({"1", "2"});
+  return text + (newline_at_end ? "\n" : "");
+}
+
+TEST(CodeMaker, AnswersForLongFilesAreFunctions) {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    Draw draw(seed);
+    const bool newline = seed % 2 == 0;
+    const Files clean{{"src/a.py", functions_text(draw, newline)}};
+    const Files from{{"src/a.py", functions_text(draw, newline)}};
+    Files to{{"src/a.py", functions_text(draw, newline)}};
+    if (from == to) continue;
+    const Inverse found = inverse(clean, from, to, Json::object());
+    ASSERT_TRUE(found.answer) << seed << ": " << found.answer.error().message;
+    EXPECT_TRUE(found.true_to_it) << seed << ":\n" << *found.answer;
+    EXPECT_FALSE(found.answer->contains("FILE:"));
+    EXPECT_LT(found.answer->size(), 500U);
+    // A change beside the functions cannot be said so; of a whole file it can.
+    to["src/a.py"] = replace_all(to["src/a.py"], "# 99\n", "# changed\n");
+    const auto beside = inverse(clean, from, to, Json::object());
+    ASSERT_FALSE(beside.answer);
+    EXPECT_NE(beside.answer.error().message.find("no edit makes 'src/a.py'"), std::string::npos);
+    if (newline) {
+      EXPECT_TRUE(inverse(clean, from, to, {{"edits", "file"}}).true_to_it);
+    }
+  }
+}
+
+TEST(CodeMaker, WhatNoAnswerMakesIsAnError) {
+  const Files clean{{"src/a.txt", "a\n"}};
+  for (const auto& [path, text] : Files{{"src/a.txt", "no newline"},
+                                        {"src/a.txt ", "x\n"},
+                                        {"src/`b`", "x\n"},
+                                        {"src/a.txt/b", "x\n"},
+                                        {"src/secret.c", "x\n"},
+                                        {"src/crlf", "x\r\n"}}) {
+    Files to = clean;
+    to[path] = text;
+    EXPECT_FALSE(inverse(clean, clean, to, Json::object()).answer) << path;
+  }
 }
 
 }  // namespace

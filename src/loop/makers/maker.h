@@ -97,6 +97,10 @@ struct MakerKind {
   Result<std::string> (*prefix)(const Json& options, std::span<const Unit> units,
                                 const Place& place) = nullptr;
   Result<Made> (*make)(const MakeTask& task, const MakeContext& context) = nullptr;
+  // The inverse of make(), for training: the answer of a model, in the form that the prompt asks
+  // for, of which make() makes `take`. An error where no answer does. null: the take is the answer.
+  Result<std::string> (*answer)(const MakeTask& task, const Place& place,
+                                const std::string& take) = nullptr;
 };
 
 std::span<const MakerKind* const> maker_kinds();

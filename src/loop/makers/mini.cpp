@@ -52,30 +52,44 @@ Result<std::string> changed_body(const std::string& body, std::string_view answe
   return changed;
 }
 
+Result<MiniTask> mini_task(const MakeTask& task) {
+  const Unit& unit = task.units.front();
+  return mini_task_of(unit.key, unit.text, unit.data);
+}
+
+// What the answer is about.
+std::string body_before(const MakeTask& task, const MiniTask& mini) {
+  const bool repair = task.move == Move::kRepair && task.best.has_value();
+  return repair ? std::string(body_in(*task.best)) : mini.body;
+}
+
+Result<std::string> answer(const MakeTask& task, const Place&, const std::string& take) {
+  LATHE_TRY(const MiniTask mini, mini_task(task));
+  return mini_answer(body_before(task, mini), body_in(take));
+}
+
 Result<Made> make(const MakeTask& task, const MakeContext& context) {
   if (!context.worker) return invalid("mini: needs a worker; name one in make.ladder");
-  LATHE_TRY(const MiniTask mini,
-            mini_task_of(task.units.front().key, task.units.front().text, task.units.front().data));
-  const bool repair = task.move == Move::kRepair && task.best.has_value();
-  const std::string body = repair ? std::string(body_in(*task.best)) : mini.body;
+  LATHE_TRY(const MiniTask mini, mini_task(task));
+  const std::string body = body_before(task, mini);
   const std::vector<std::string> got = run_mini_tests(mini, body, mini.tests);
   Request request = request_of(task, context);
   request.prompt = mini_prompt(mini, body, got);
   request.sampling.temperature = json_number(task.setting, "temperature", 0);
   Reply reply;
-  Result<std::string> answer;
+  Result<std::string> changed;
   for (int attempt = 0; attempt < kTries; ++attempt) {
     request.attempt = attempt;
     request.sampling.seed = seed_of(task, attempt);
     LATHE_TRY(reply, context.worker->complete(request, context.stop, {}));
     if (context.usage) *context.usage += reply.usage;
-    answer = changed_body(body, reply.text);
+    changed = changed_body(body, reply.text);
     // The likeliest answer stays what it is.
-    if (answer || request.sampling.temperature == 0) break;
+    if (changed || request.sampling.temperature == 0) break;
   }
-  if (!answer) return at("mini: the answer cannot be used", std::move(answer).error());
+  if (!changed) return at("mini: the answer cannot be used", std::move(changed).error());
   Made made;
-  made.bytes = mini_source(mini, *answer);
+  made.bytes = mini_source(mini, *changed);
   made.media_type = kMediaType;
   made.extension = "py";
   made.facts = {{"model", reply.model}, {"answer", reply.text}};
@@ -92,6 +106,7 @@ const MakerKind kMiniMaker{
     .needs_worker = true,
     .propose = propose,
     .make = make,
+    .answer = answer,
 };
 
 }  // namespace lathe

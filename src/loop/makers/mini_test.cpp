@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "ground/base/random.h"
 #include "loop/makers/maker.h"
 #include "loop/mini/task.h"
 #include "work/scripted_worker.h"
@@ -127,6 +128,47 @@ TEST(MiniMaker, ARepairThatChangesNothingIsNone) {
   const auto made = making.make(worker, Move::kRepair, 2, "def f(xs):\n return len(xs)\n");
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().message, HasSubstr("changes nothing"));
+}
+
+// Whatever bodies a model can write: the answer between them makes the one of the other.
+TEST(MiniMaker, AnswersAreTheInverseOfMaking) {
+  const std::vector<std::string> lines{" a=1\n", "  if x%2==0:\n", "\n",
+                                       "12 x\n", "return 1\n",     " s='\u00fc\u4f60'\n",
+                                       "-3\n",   "+1 y\n",         " return a\n"};
+  const auto body_at = [&](std::uint64_t seed, std::uint64_t stream) {
+    std::string body;
+    const auto count = random_at(seed, stream, 0) % 9;
+    for (std::uint64_t i = 1; i <= count; ++i)
+      body += lines[random_at(seed, stream, i) % lines.size()];
+    return body;
+  };
+  std::size_t edits = 0, bodies = 0;
+  for (std::uint64_t i = 0; i < 3000; ++i) {
+    std::string before = body_at(1, i);
+    const std::string after = " x=0\n" + body_at(2, i);
+    if (i % 5 == 0 && !before.empty()) before.pop_back();  // the task's own may end so
+    Making making(i % 2 == 0 ? before : " pass\n");
+    MakeTask task{making.given, making.units, i % 2 == 0 ? Move::kSample : Move::kRepair};
+    if (i % 2 == 1) task.best = "def f(xs):\n" + before;
+    const auto answer = kind().answer(task, making.place, "def f(xs):\n" + after);
+    ASSERT_TRUE(answer) << before << "->\n" << after << answer.error().message;
+    EXPECT_LE(answer->size(), after.size());
+    Listener worker(*answer);
+    const auto made = kind().make(
+        task, {.place = making.place, .worker = &worker, .stop = making.stop, .usage = nullptr});
+    ASSERT_TRUE(made) << *answer << made.error().message;
+    EXPECT_EQ(made->bytes, "def f(xs):\n" + after) << before << *answer;
+    ++(answer->starts_with(' ') ? bodies : edits);
+  }
+  EXPECT_GT(edits, 200U);
+  EXPECT_GT(bodies, 200U);
+  // No answer makes these: its lines end with a line feed, and are not so many.
+  Making making(" return xs\n");
+  const MakeTask task{making.given, making.units};
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += " a=1\n";
+  for (const std::string& body : {std::string(" return 1"), std::string(" a=1\r\n"), many})
+    EXPECT_FALSE(kind().answer(task, making.place, "def f(xs):\n" + body)) << body;
 }
 
 TEST(MiniMaker, RepairsAndFreshStartsTakeTurns) {

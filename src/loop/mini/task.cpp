@@ -200,10 +200,13 @@ Result<std::string> apply_mini_answer(std::string_view body, std::string_view an
   return out;
 }
 
-std::string mini_answer(std::string_view from, std::string_view to) {
-  if (from.empty() || from == to) return std::string(to);
-  std::string edits = edits_between(split_lines(from), split_lines(to));
-  return edits.size() < to.size() ? edits : std::string(to);
+Result<std::string> mini_answer(std::string_view from, std::string_view to) {
+  const std::string edits = edits_between(split_lines(from), split_lines(to));
+  const bool shorter = edits.size() < to.size();
+  for (const std::string_view answer : {shorter ? edits : to, shorter ? to : edits})
+    if (const auto made = apply_mini_answer(from, answer); made && *made == to)
+      return std::string(answer);
+  return invalid("no answer makes the body '{}'", clip_utf8(to, 60));
 }
 
 }  // namespace lathe

@@ -46,7 +46,8 @@ std::string mini_prompt(const MiniTask& task, std::string_view body,
 // their old numbers from 1: "3 line" replaces, "+3 line" adds behind it, "-3" removes. Whether the
 // result is a program is for the tests to say.
 Result<std::string> apply_mini_answer(std::string_view body, std::string_view answer);
-// The shorter of the two answers that turn `from` into `to`.
-std::string mini_answer(std::string_view from, std::string_view to);
+// The shorter of the two answers that turn `from` into `to`. An error where neither does: the lines
+// of `to` are not indented, or are more than an answer may have.
+Result<std::string> mini_answer(std::string_view from, std::string_view to);
 
 }  // namespace lathe

@@ -103,7 +103,7 @@ TEST(MiniAnswer, LeadsFromOneBodyToTheOther) {
   for (std::size_t i = 0; i < bodies.size(); i += 3) {
     for (std::size_t j = 0; j < bodies.size(); j += 7) {
       if (bodies[i] == bodies[j]) continue;
-      const std::string answer = mini_answer(bodies[i], bodies[j]);
+      const std::string answer = mini_answer(bodies[i], bodies[j]).value();
       EXPECT_EQ(*apply_mini_answer(bodies[i], answer), bodies[j]) << bodies[i] << answer;
       EXPECT_LE(answer.size(), bodies[j].size());
       edits += !answer.starts_with(' ');
