@@ -158,7 +158,7 @@ void tiles(const TrainKernels& train, std::size_t rows, std::size_t columns) {
   digest.print("tile", rows, columns);
 }
 
-void attention(const KvFormat& kv, std::size_t head_dim) {
+void attention(const KernelTable& table, const KvFormat& kv, std::size_t head_dim) {
   Random random{head_dim};
   std::vector<std::byte> memory;
   std::byte* chunk = aligned(memory, kv.chunk_bytes(head_dim));
@@ -173,7 +173,21 @@ void attention(const KvFormat& kv, std::size_t head_dim) {
   const std::uint8_t last[kColumns] = {64, 33, 17, 64, 10, 64, 1};
   std::vector<float> q(kColumns * head_dim), m(kColumns), l(kColumns), o(kColumns * head_dim);
   for (float& value : q) value = random.value() / 8;
-  kv.attend({chunk, head_dim, kColumns, q.data(), first, last, m.data(), l.data(), o.data()});
+  std::vector<std::int8_t> q8(q.size());
+  std::vector<float> scale(q.size() / kActivationBlock);
+  std::vector<std::int16_t> sum(q.size() / 16);
+  table.quantize(q.data(), q.size(), q8.data(), scale.data(), sum.data());
+  kv.attend({chunk,
+             head_dim,
+             kColumns,
+             q.data(),
+             {q8.data(), scale.data(), sum.data()},
+             first,
+             last,
+             m.data(),
+             l.data(),
+             o.data(),
+             nullptr});
   Digest digest;
   for (const auto* values : {&m, &l, &o}) digest.add(values->data(), values->size());
   digest.print(kv.type == KvType::kF32   ? "kv f32"
@@ -198,5 +212,5 @@ int main() {
   for (const std::size_t rows : {1u, 5u, 6u, 7u, 12u})
     for (const std::size_t columns : {7u, 16u, 23u, 32u}) tiles(table.train, rows, columns);
   for (const KvFormat& kv : table.kv)
-    for (const std::size_t head_dim : {32u, 64u, 96u, 128u}) attention(kv, head_dim);
+    for (const std::size_t head_dim : {32u, 64u, 96u, 128u}) attention(table, kv, head_dim);
 }

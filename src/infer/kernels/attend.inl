@@ -256,12 +256,6 @@ struct Q8Kv {
     for (std::size_t c = 0; c < kCount; ++c)
       for (std::size_t i = 0; i < kKvPanels; ++i) s[c][i] = vf_zero();
     for (std::size_t b = 0; b < parts.blocks; ++b) {
-      std::int8_t q[kCount][kActivationBlock];
-      float scale[kCount];
-      std::int16_t sum[kCount][2];
-      for (std::size_t c = 0; c < kCount; ++c)
-        quantize(args.q + (column + c) * args.head_dim + 32 * b, kActivationBlock, q[c], &scale[c],
-                 sum[c]);
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < kKvPanels; ++i) {
         const std::size_t block = i * parts.blocks + b;
@@ -270,7 +264,7 @@ struct Q8Kv {
         BlockScales scales;
         vf_store(scales.scale[0], vf_load_f16(args.chunk + parts.k_scales + 32 * block));
         add_block<Scaling::kPer32, true, kOffset<TensorType::kQ8_0>, kCount, kKvPanels>(
-            &s[0][i], w, scales, {q[0], scale, sum[0]}, 0, 1);
+            &s[0][i], w, scales, args.q_rows, column * parts.blocks + b, parts.blocks);
       }
     }
   }

@@ -100,12 +100,13 @@ struct KvFormat {
     std::size_t head_dim;  // a multiple of 16; q8_0: of 32
     std::size_t columns;
     const float* q;             // (columns, head_dim)
+    QuantizedRows q_rows;       // the same, by the table's quantize: for q8_0
     const std::uint8_t* first;  // (columns)
     const std::uint8_t* last;   // (columns), at most kChunk
     float* m;                   // (columns)
     float* l;                   // (columns)
     float* o;                   // (columns, head_dim)
-    const std::byte* ahead = nullptr;  // the chunk that comes next: fetched meanwhile
+    const std::byte* ahead;     // the chunk that comes next: fetched meanwhile; nullptr: none
   };
   void (*attend)(const AttendArgs& args);
 };

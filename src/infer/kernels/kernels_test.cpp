@@ -365,8 +365,18 @@ std::vector<float> attend(const KernelTable& table, KvType type, std::size_t hea
     format.store(chunk.data, head_dim, slot, kv.data() + 2 * slot * head_dim,
                  kv.data() + (2 * slot + 1) * head_dim);
   std::vector<float> m(columns), l(columns), o(columns * head_dim, 9.0f);
-  format.attend({chunk.data, head_dim, columns, q.data(), first.data(), last.data(), m.data(),
-                 l.data(), o.data()});
+  const Quantized q8 = quantize(table, q, head_dim);
+  format.attend({chunk.data,
+                 head_dim,
+                 columns,
+                 q.data(),
+                 {q8.q.data(), q8.scale.data(), q8.sum.data()},
+                 first.data(),
+                 last.data(),
+                 m.data(),
+                 l.data(),
+                 o.data(),
+                 chunk.data});
   o.insert(o.end(), m.begin(), m.end());
   o.insert(o.end(), l.begin(), l.end());
   return o;

@@ -250,17 +250,17 @@ struct Q8Kv {
       return args.chunk + (row * blocks + b) * kBlockBytes;
     };
     for (std::size_t c = 0; c < args.columns; ++c) {
-      const float* q = args.q + c * args.head_dim;
+      const std::int8_t* q = args.q_rows.q + c * args.head_dim;
+      const float* scale = args.q_rows.scale + c * blocks;
       attend_column(
           args, c,
           [&](std::size_t slot) {
             float s = 0;
             for (std::size_t b = 0; b < blocks; ++b) {
-              std::int8_t qq[kActivationBlock];
-              const float qs = quantize_block(q + kActivationBlock * b, qq);
               IntBlock k;
               read_q8_0(block(slot, b), 0, k);
-              s = __builtin_fmaf(dot_of(k.w, qq, kActivationBlock), k.scale[0] * qs, s);
+              s = __builtin_fmaf(dot_of(k.w, q + kActivationBlock * b, kActivationBlock),
+                                 k.scale[0] * scale[b], s);
             }
             return s;
           },

@@ -289,6 +289,10 @@ TEST(Scalar, AttendAndMergeAreSoftmax) {
     const std::size_t begin[] = {0, 10, 70}, end[] = {100, 64, 128};
     const auto q = gaussian(columns * dim, 21, 0.3f), k = gaussian(128 * dim, 22),
                v = gaussian(128 * dim, 23);
+    std::vector<std::int8_t> q8(q.size());
+    std::vector<float> scale(q.size() / kActivationBlock);
+    std::vector<std::int16_t> sum(q.size() / 16);
+    scalar().quantize(q.data(), q.size(), q8.data(), scale.data(), sum.data());
     std::vector<std::byte> chunk(kv.chunk_bytes(dim));
     EXPECT_EQ(chunk.size() % 64, 0u);
     std::vector<float> m(columns, -std::numeric_limits<float>::infinity()), l(columns),
@@ -305,8 +309,17 @@ TEST(Scalar, AttendAndMergeAreSoftmax) {
       };
       for (std::size_t c = 0; c < columns; ++c) first[c] = local(begin[c]), last[c] = local(end[c]);
       std::vector<float> m2(columns), l2(columns), o2(columns * dim);
-      kv.attend(
-          {chunk.data(), dim, columns, q.data(), first, last, m2.data(), l2.data(), o2.data()});
+      kv.attend({chunk.data(),
+                 dim,
+                 columns,
+                 q.data(),
+                 {q8.data(), scale.data(), sum.data()},
+                 first,
+                 last,
+                 m2.data(),
+                 l2.data(),
+                 o2.data(),
+                 nullptr});
       for (std::size_t c = 0; c < columns; ++c)
         scalar().merge(&m[c], &l[c], o.data() + c * dim, m2[c], l2[c], o2.data() + c * dim, dim);
     }

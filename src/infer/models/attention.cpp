@@ -46,8 +46,10 @@ void fold(const KernelTable& kernels, std::size_t columns, std::size_t dim, cons
 
 std::size_t Forward::attention_scratch(const AttentionSpec& spec) {
   const std::size_t columns = std::max(kTileColumns, spec.heads / spec.kv_heads);
-  // Queries, one chunk's partial, one group's, the total; first and last slots.
-  return columns * spec.head_dim + 3 * Partial::size(columns, spec.head_dim) + columns;
+  // Queries, one chunk's partial, one group's, the total; first and last slots; queries in 8 bits
+  // with their scales and sums.
+  return columns * spec.head_dim + 3 * Partial::size(columns, spec.head_dim) + columns +
+         columns * spec.head_dim / 2;
 }
 
 std::uint64_t Forward::deep_bytes(const Blueprint& blueprint, std::size_t threads,
@@ -125,10 +127,16 @@ void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head
   auto* first =
       reinterpret_cast<std::uint8_t*>(scratch + columns * dim + 3 * Partial::size(columns, dim));
   std::uint8_t* last = first + columns;
+  float* scale = reinterpret_cast<float*>(first) + columns;
+  auto* sum = reinterpret_cast<std::int16_t*>(scale + columns * dim / kActivationBlock);
+  auto* q8 = reinterpret_cast<std::int8_t*>(sum + columns * dim / 16);
   for (std::size_t c = 0; c < used; ++c) {
     const float* q =
         q_.data() + ((tile.first_token + c / ratio) * spec.heads + head * ratio + c % ratio) * dim;
     std::memcpy(scratch + c * dim, q, dim * sizeof(float));
+    if (layout_->format().type == KvType::kQ8_0)
+      model_->kernels().quantize(q, dim, q8 + c * dim, scale + c * dim / kActivationBlock,
+                                 sum + c * dim / 16);
   }
   std::fill_n(total.l, columns, 0.0f);
   const Token& newest = tokens_[tile.first_token + tile.tokens - 1];
@@ -154,6 +162,7 @@ void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head
                               .head_dim = dim,
                               .columns = used,
                               .q = scratch,
+                              .q_rows = {q8, scale, sum},
                               .first = first,
                               .last = last,
                               .m = chunk.m,
