@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "infer/models/experts.h"
 #include "infer/tune/attention.h"
 #include "infer/tune/tune_model.h"
 
@@ -49,17 +50,29 @@ class Network {
   // What the backward pass wants to know of a layer.
   struct Tape {
     Rows attention_in, q_raw, k_raw, q, k, v, sums, heads;  // *_raw: before the norm of a head
-    Rows ffn_x, ffn_in, gate, up, hidden;
-    Rows low[7];  // of the seven linear layers' adapters, in their order
+    Rows ffn_x, ffn_in;
+    Rows router;            // logits
+    Rows gate, up, hidden;  // of tokens, or of (token, expert) pairs: hidden times its weight
+    Rows low[7];            // of the seven linear layers' adapters, in their order
   };
   struct Taken;
   Tape tape(std::size_t layer, Taken& taken) const;
   void lay_out(Taken& taken);
+  struct Largest;
+  Largest largest() const;
 
   void place(std::span<const Example* const> batch);
   void embed();
   void forward_layer(std::size_t layer, const Tape& tape, bool first_pass);
+  void dense_ffn(std::size_t layer, const Tape& tape, bool first_pass);
+  void expert_ffn(std::size_t layer, const Tape& tape, bool first_pass);
+  void through(const Linear& linear, Rows x, Rows low, Rows dy, Rows dx, bool add);
   void backward_layer(std::size_t layer, const Tape& tape);
+  void dense_ffn_backward(std::size_t layer, const Tape& tape);
+  void expert_ffn_backward(std::size_t layer, const Tape& tape);
+  void choose_experts(std::size_t layer, const Tape& tape);
+  void gather(Rows x);
+  void router_backward(std::size_t layer);
   void turn_heads(std::size_t layer, const Tape& tape);
   void turn_heads_back(std::size_t layer, const Tape& tape);
   double head(float weight);
@@ -79,6 +92,10 @@ class Network {
   std::vector<Rows> x_;      // (layers + 1) × (tokens, embedding): each layer's input
   Rows dx_, dx2_, d_heads_, dq_, dk_, dv_, d_gate_, d_up_, d_low_;
   Rows factors_;  // (tokens, 1): of the norm that goes back
+  // Of experts: pairs stand as in choice_.
+  ExpertChoice choice_;
+  Rows gathered_, expert_out_;  // (pairs, embedding)
+  Rows d_router_, d_weights_;   // (tokens, experts) (tokens, used)
   Rows head_in_, d_head_in_, logits_;
   std::size_t head_rows_ = 0;  // trained tokens whose logits are computed at a time
 

@@ -36,6 +36,20 @@ std::vector<Case> cases() {
   add("qwen3_lora_some", "qwen3", some, same);
   add("qwen2_q8_lora", "qwen2", all,
       [](TinyModel& tiny) { tiny.hidden = 64, tiny.type = TensorType::kQ8_0; });
+  const auto mixture = [](TinyModel& tiny) {
+    tiny.experts = 5, tiny.experts_used = 2, tiny.hidden = 32;
+  };
+  const LoraOptions heads{.rank = 2, .alpha = 5, .targets = {"attn_q", "attn_v"}};
+  add("qwen3moe", "qwen3moe", std::nullopt, mixture);
+  add("mixtral", "llama", std::nullopt, mixture);
+  add("qwen3moe_lora", "qwen3moe", all, mixture);
+  add("mixtral_lora_heads", "llama", heads, mixture);
+  add("mixtral_lora_some", "llama", some, mixture);
+  add("qwen3moe_q8_lora", "qwen3moe", all, [&](TinyModel& tiny) {
+    mixture(tiny);
+    tiny.type = TensorType::kQ8_0;
+    tiny.scaled = true;
+  });
   return cases;
 }
 
@@ -93,6 +107,12 @@ class NetworkTest : public testing::TestWithParam<Case> {
       tensor_type_info(tensor.type).decode(bytes.data(), values.data(), values.size());
       twin.weights[tensor.name] = {values.begin(), values.end()};
     }
+    // A scale counts for its expert's matrix, and what the matrix itself is is not asked again.
+    for (auto& [name, scales] : twin.weights) {
+      if (!name.ends_with(".scale")) continue;
+      auto& w = twin.weights.at(name.substr(0, name.rfind('.')) + ".weight");
+      for (std::size_t i = 0; i < w.size(); ++i) w[i] *= scales[i / (w.size() / scales.size())];
+    }
     const Parameters& parameters = model.parameters();
     for (const Parameter& p : parameters.list())
       twin.weights[p.name] = {parameters.value(p), parameters.value(p) + p.size()};
@@ -130,11 +150,16 @@ TEST_P(NetworkTest, LossAndGradientsAreThoseOfTheTwin) {
 
   Twin slow = twin(*model);
   const auto twin_loss = [&] {
+    slow.chosen.clear();
     double sum = 0;
     for (const Example& example : batch) sum += slow.loss(example);
     return sum;
   };
   EXPECT_NEAR(loss, twin_loss(), 1e-5 * twin_loss());
+  // A mixture's loss has steps where a choice changes: no token is near one.
+  const auto chosen = slow.chosen;
+  EXPECT_EQ(chosen.empty(), GetParam().tiny.experts == 0);
+  EXPECT_GT(slow.margin, 1e-3);
 
   double largest = 0;
   for (std::size_t i = 0; i < parameters.list().size(); ++i)
@@ -146,6 +171,7 @@ TEST_P(NetworkTest, LossAndGradientsAreThoseOfTheTwin) {
     // About 60 numbers of each, all of the small ones.
     for (std::size_t j = 0; j < p.size(); j += 1 + p.size() / 60) {
       const double slope = slow.slope(p.name, j, 1e-5, twin_loss);
+      ASSERT_EQ(slow.chosen, chosen);
       const auto got = static_cast<double>(parameters.weights(i).gradient[j]);
       ASSERT_NEAR(got, slope, 2e-5 * largest + 1e-4 * std::abs(slope)) << p.name << " " << j;
     }
@@ -173,6 +199,31 @@ TEST_P(NetworkTest, SameBitsOnOtherThreadsInstructionsAndWithCheckpointing) {
   EXPECT_TRUE(same(one, gradients(2, best_kernel_table(), true))) << "checkpointing";
   for (const KernelTable* table : kernel_tables())
     EXPECT_TRUE(same(one, gradients(2, *table, false))) << table->name;
+}
+
+// Documents in one batch, or one batch each: every parameter's gradient is one sum over the tokens
+// in their order. (A tied embedding's has two parts, which then come one after the other.)
+TEST_P(NetworkTest, PackedOrAloneTheGradientsAreTheSame) {
+  const auto batch = examples(GetParam().tiny);
+  const auto all = pointers(batch);
+  ThreadTeam team(2);
+  const auto model = load(), again = load();
+  auto net = network(*model, team, best_kernel_table(), false);
+  model->parameters().clear_gradients(team);
+  const double together = net->run(all, 0.5f);
+  net = network(*again, team, best_kernel_table(), false);
+  again->parameters().clear_gradients(team);
+  double alone = 0;
+  for (const Example* example : all) alone += net->run({&example, 1}, 0.5f);
+  EXPECT_NEAR(together, alone, 1e-12 * together);
+  const auto& list = model->parameters().list();
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (list[i].name == "token_embd.weight" && GetParam().tiny.tied) continue;
+    EXPECT_EQ(std::memcmp(model->parameters().weights(i).gradient,
+                          again->parameters().weights(i).gradient, list[i].size() * sizeof(float)),
+              0)
+        << list[i].name;
+  }
 }
 
 TEST_P(NetworkTest, OneTrainingStepIsThatOfTheTwin) {
