@@ -14,6 +14,14 @@ std::size_t threads_of(const ThreadTeam& team) {
   return static_cast<std::size_t>(team.size());
 }
 
+// work(from, end) for all of them, a few thousand at a time.
+void in_pieces(ThreadTeam& team, std::size_t count, auto&& work) {
+  constexpr std::size_t kPiece = 16384;
+  team.run((count + kPiece - 1) / kPiece, [&](std::size_t piece, int) {
+    work(piece * kPiece, std::min(count, (piece + 1) * kPiece));
+  });
+}
+
 }  // namespace
 
 std::size_t trained_tokens(const Example& example) {
@@ -33,34 +41,57 @@ struct Network::Taken {
   }
 };
 
-Network::Tape Network::tape(std::size_t layer, Taken& taken) const {
+// What is never rounded: the attention's sums, which its probabilities are computed from again, and
+// the router's logits, which its choice is.
+void Network::take_exact(std::size_t layer, Taken& taken) {
+  const LayerSpec& spec = model_.blueprint().layers[layer];
+  tapes_[layer].sums = taken.rows(options_.max_tokens, spec.attention.heads);
+  if (spec.ffn.experts != 0)
+    tapes_[layer].router = taken.rows(options_.max_tokens, spec.ffn.experts);
+}
+
+void Network::take_tape(std::size_t layer, Taken& taken) {
   const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const FfnSpec& ffn = model_.blueprint().layers[layer].ffn;
   const TuneLayer& weights = model_.layers()[layer];
   const std::size_t n = options_.max_tokens, width = model_.blueprint().embedding;
-  const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
-  const std::size_t hidden = weights.gate.rows;
-  const FfnSpec& ffn = model_.blueprint().layers[layer].ffn;
   const std::size_t pairs = n * std::max<std::size_t>(1, ffn.experts_used);
-  Tape tape;
+  const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
+  Tape& tape = tapes_[layer];
   tape.attention_in = taken.rows(n, width);
   tape.q = taken.rows(n, q);
   tape.k = taken.rows(n, kv);
   tape.q_raw = spec.qk_norm ? taken.rows(n, q) : tape.q;
   tape.k_raw = spec.qk_norm ? taken.rows(n, kv) : tape.k;
   tape.v = taken.rows(n, kv);
-  tape.sums = taken.rows(n, spec.heads);
   tape.heads = taken.rows(n, q);
   tape.ffn_x = taken.rows(n, width);
   tape.ffn_in = taken.rows(n, width);
-  if (ffn.experts != 0) tape.router = taken.rows(n, ffn.experts);
-  tape.gate = taken.rows(pairs, hidden);
-  tape.up = taken.rows(pairs, hidden);
-  tape.hidden = taken.rows(pairs, hidden);
+  tape.gate = taken.rows(pairs, ffn.hidden);
+  tape.up = taken.rows(pairs, ffn.hidden);
+  tape.hidden = taken.rows(pairs, ffn.hidden);
   const Linear* linears[] = {&weights.q,    &weights.k,  &weights.v,   &weights.output,
                              &weights.gate, &weights.up, &weights.down};
   for (std::size_t i = 0; i < std::size(linears); ++i)
     if (linears[i]->rank != 0) tape.low[i] = taken.rows(i < 4 ? n : pairs, linears[i]->rank);
-  return tape;
+}
+
+// Each layer's tape has a place of its own, or all have one.
+void Network::lay_out_tapes(Taken& taken) {
+  tapes_.assign(model_.layers().size(), {});
+  const auto each = [&](bool in_one, void (Network::*take)(std::size_t, Taken&)) {
+    const std::size_t start = taken.floats;
+    std::size_t end = start;
+    for (std::size_t i = 0; i < tapes_.size(); ++i) {
+      if (in_one) taken.floats = start;
+      (this->*take)(i, taken);
+      end = std::max(end, taken.floats);
+    }
+    taken.floats = end;
+    return Rows{taken.memory == nullptr ? nullptr : taken.memory + start, end - start};
+  };
+  each(options_.checkpointing, &Network::take_exact);
+  tape_ = each(options_.checkpointing || options_.bf16, &Network::take_tape);
 }
 
 // What the scratch that all layers share is made for.
@@ -95,17 +126,8 @@ void Network::lay_out(Taken& taken) {
   const std::size_t n = options_.max_tokens, width = blueprint.embedding;
   const Largest most = largest();
   x_.clear();
-  tapes_.clear();
   for (std::size_t i = 0; i <= blueprint.layers.size(); ++i) x_.push_back(taken.rows(n, width));
-  // With checkpointing all layers use one place.
-  const std::size_t start = taken.floats;
-  std::size_t end = start;
-  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
-    if (options_.checkpointing) taken.floats = start;
-    tapes_.push_back(tape(i, taken));
-    end = std::max(end, taken.floats);
-  }
-  taken.floats = end;
+  lay_out_tapes(taken);
   dx_ = taken.rows(n, width);
   dx2_ = taken.rows(n, width);
   d_heads_ = taken.rows(n, most.q);
@@ -128,6 +150,10 @@ void Network::lay_out(Taken& taken) {
   logits_ = taken.rows(head_rows_, blueprint.vocabulary);
 }
 
+std::size_t Network::kept_numbers() const {
+  return options_.bf16 && !options_.checkpointing ? tapes_.size() * tape_.stride : 0;
+}
+
 std::uint64_t Network::bytes(const TuneModel& model, std::size_t threads,
                              const NetworkOptions& options) {
   ThreadTeam nobody(1);
@@ -140,7 +166,8 @@ std::uint64_t Network::bytes(const TuneModel& model, std::size_t threads,
       std::max(LinearScratch::kFloats, most.k * kTileColumns) + threads * most.k * kTileColumns;
   const std::size_t attention = AttentionScratch::floats(options.longest, most.head_dim, threads);
   const std::size_t pairs = most.experts == 0 ? 0 : options.max_tokens * most.used;
-  return (counted.floats + linear + attention) * sizeof(float) + pairs * ExpertChoice::kPairBytes;
+  return (counted.floats + linear + attention) * sizeof(float) +
+         network.kept_numbers() * sizeof(std::uint16_t) + pairs * ExpertChoice::kPairBytes;
 }
 
 Result<std::unique_ptr<Network>> Network::create(const TuneModel& model, ThreadTeam& team,
@@ -153,6 +180,7 @@ Result<std::unique_ptr<Network>> Network::create(const TuneModel& model, ThreadT
   LATHE_TRY_STATUS(network->floats_.reserve(taken.floats));
   taken = {network->floats_.data(), 0};
   network->lay_out(taken);
+  LATHE_TRY_STATUS(network->kept_.reserve(network->kept_numbers()));
   const Blueprint& blueprint = model.blueprint();
   const Largest most = network->largest();
   LATHE_TRY_STATUS(network->linear_.reserve(most.k, threads_of(team)));
@@ -173,15 +201,44 @@ double Network::run(std::span<const Example* const> batch, float weight) {
   place(batch);
   embed();
   const std::size_t layers = model_.layers().size();
-  for (std::size_t i = 0; i < layers; ++i) forward_layer(i, tapes_[i], true);
+  for (std::size_t i = 0; i < layers; ++i) {
+    forward_layer(i, tapes_[i], true);
+    if (weight != 0) keep(i);
+  }
   const double loss = head(weight);
   if (weight == 0) return loss;
   for (std::size_t i = layers; i-- > 0;) {
-    if (options_.checkpointing) forward_layer(i, tapes_[i], false);
+    bring_back(i);
     backward_layer(i, tapes_[i]);
   }
   backward_embedding();
   return loss;
+}
+
+// The layer's tape, rounded, out of the place that the next one wants.
+void Network::keep(std::size_t layer) {
+  if (!options_.bf16 || options_.checkpointing) return;
+  std::uint16_t* kept = kept_.data() + layer * tape_.stride;
+  in_pieces(team_, tape_.stride, [&](std::size_t from, std::size_t end) {
+    for (std::size_t i = from; i < end; ++i) kept[i] = f32_to_bf16(tape_.data[i]);
+  });
+}
+
+// The layer's tape, as the backward pass is to see it.
+void Network::bring_back(std::size_t layer) {
+  float* tape = tape_.data;
+  if (options_.checkpointing) {
+    forward_layer(layer, tapes_[layer], false);
+    if (!options_.bf16) return;
+    in_pieces(team_, tape_.stride, [&](std::size_t from, std::size_t end) {
+      for (std::size_t i = from; i < end; ++i) tape[i] = bf16_to_f32(f32_to_bf16(tape[i]));
+    });
+  } else if (options_.bf16) {
+    const std::uint16_t* kept = kept_.data() + layer * tape_.stride;
+    in_pieces(team_, tape_.stride, [&](std::size_t from, std::size_t end) {
+      for (std::size_t i = from; i < end; ++i) tape[i] = bf16_to_f32(kept[i]);
+    });
+  }
 }
 
 void Network::place(std::span<const Example* const> batch) {

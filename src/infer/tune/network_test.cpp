@@ -122,9 +122,11 @@ class NetworkTest : public testing::TestWithParam<Case> {
   }
 
   static std::unique_ptr<Network> network(TuneModel& model, ThreadTeam& team,
-                                          const KernelTable& kernels, bool checkpointing) {
+                                          const KernelTable& kernels, bool checkpointing,
+                                          bool bf16 = false) {
     auto network = Network::create(
-        model, team, kernels, {.max_tokens = 20, .longest = 10, .checkpointing = checkpointing});
+        model, team, kernels,
+        {.max_tokens = 20, .longest = 10, .checkpointing = checkpointing, .bf16 = bf16});
     EXPECT_TRUE(network);
     return std::move(*network);
   }
@@ -178,27 +180,59 @@ TEST_P(NetworkTest, LossAndGradientsAreThoseOfTheTwin) {
   }
 }
 
+// The loss is that of floats to the bit; the gradients are near those of the twin, and not the
+// ones of floats.
+TEST_P(NetworkTest, KeptInBf16TheGradientsAreNearTheTwins) {
+  const auto batch = examples(GetParam().tiny);
+  ThreadTeam team(2);
+  const auto exact = load(), model = load();
+  exact->parameters().clear_gradients(team);
+  model->parameters().clear_gradients(team);
+  const double loss = network(*exact, team, best_kernel_table(), false)->run(pointers(batch), 1);
+  EXPECT_EQ(network(*model, team, best_kernel_table(), false, true)->run(pointers(batch), 1), loss);
+  Twin slow = twin(*model);
+  const auto twin_loss = [&] {
+    double sum = 0;
+    for (const Example& example : batch) sum += slow.loss(example);
+    return sum;
+  };
+  const auto& list = model->parameters().list();
+  double off = 0, size = 0;
+  for (std::size_t i = 0; i < list.size(); ++i)
+    for (std::size_t j = 0; j < list[i].size(); j += 1 + list[i].size() / 30) {
+      const double slope = slow.slope(list[i].name, j, 1e-5, twin_loss);
+      const double d = static_cast<double>(model->parameters().weights(i).gradient[j]) - slope;
+      off += d * d;
+      size += slope * slope;
+    }
+  // Half a last place is a 512th of a number.
+  EXPECT_LT(std::sqrt(off), 0.015 * std::sqrt(size));
+  EXPECT_GT(std::sqrt(off), 0.0005 * std::sqrt(size));
+}
+
 TEST_P(NetworkTest, SameBitsOnOtherThreadsInstructionsAndWithCheckpointing) {
   const auto batch = examples(GetParam().tiny);
-  const auto gradients = [&](int threads, const KernelTable& kernels, bool checkpointing) {
-    auto model = load();
-    ThreadTeam team(threads);
-    auto net = network(*model, team, kernels, checkpointing);
-    model->parameters().clear_gradients(team);
-    net->run(pointers(batch), 0.5f);
-    model->parameters().step(team, kernels.train, {.rate = 0.01, .clip = 0.7});
-    const auto values = model->parameters().values();
-    return std::vector<float>(values.begin(), values.end());
-  };
-  const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
-    return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-  };
-  const auto one = gradients(1, best_kernel_table(), false);
-  for (const int threads : {2, 3})
-    EXPECT_TRUE(same(one, gradients(threads, best_kernel_table(), false))) << threads;
-  EXPECT_TRUE(same(one, gradients(2, best_kernel_table(), true))) << "checkpointing";
-  for (const KernelTable* table : kernel_tables())
-    EXPECT_TRUE(same(one, gradients(2, *table, false))) << table->name;
+  for (const bool bf16 : {false, true}) {
+    const auto gradients = [&](int threads, const KernelTable& kernels, bool checkpointing) {
+      auto model = load();
+      ThreadTeam team(threads);
+      auto net = network(*model, team, kernels, checkpointing, bf16);
+      model->parameters().clear_gradients(team);
+      net->run(pointers(batch), 0.5f);
+      model->parameters().step(team, kernels.train, {.rate = 0.01, .clip = 0.7});
+      const auto values = model->parameters().values();
+      return std::vector<float>(values.begin(), values.end());
+    };
+    const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
+      return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+    };
+    const auto one = gradients(1, best_kernel_table(), false);
+    for (const int threads : {2, 3})
+      EXPECT_TRUE(same(one, gradients(threads, best_kernel_table(), false))) << threads << bf16;
+    EXPECT_TRUE(same(one, gradients(2, best_kernel_table(), true))) << "checkpointing" << bf16;
+    for (const KernelTable* table : kernel_tables())
+      EXPECT_TRUE(same(one, gradients(2, *table, false))) << table->name << bf16;
+  }
 }
 
 // Documents in one batch, or one batch each: every parameter's gradient is one sum over the tokens
@@ -268,6 +302,31 @@ TEST_P(NetworkTest, OneTrainingStepIsThatOfTheTwin) {
     // The first step's size is the rate whatever the gradient; only one near zero is uncertain.
     if (std::abs(g) < 1e-5) continue;
     EXPECT_NEAR(static_cast<double>(parameters.value(p)[probe.place]), after, 2e-5) << p.name;
+  }
+}
+
+// 24 layers' tapes in floats; as bf16, with one in floats beside them; or one in floats alone.
+TEST(NetworkBytes, KeptInBf16TheyAreAboutHalf) {
+  for (const std::size_t experts : {0u, 8u}) {
+    const TempDir dir = *TempDir::make();
+    TinyModel tiny{.layers = 24};
+    tiny.experts = experts, tiny.experts_used = experts / 4;
+    write_tiny_model(dir.path() / "tiny.gguf", tiny);
+    const auto model = TuneModel::load(*Gguf::open(dir.path() / "tiny.gguf"), LoraOptions{});
+    ASSERT_TRUE(model) << model.error().message;
+    const auto bytes = [&](bool checkpointing, bool bf16) {
+      const NetworkOptions options{
+          .max_tokens = 4096, .longest = 64, .checkpointing = checkpointing, .bf16 = bf16};
+      return Network::bytes(**model, 2, options);
+    };
+    // The attention's sums and the router's logits stay floats, of each layer.
+    const std::uint64_t exact =
+        std::uint64_t{4096} * 4 * (padded_row(2) + (experts != 0 ? padded_row(experts) : 0));
+    const std::uint64_t one = (bytes(false, false) - bytes(true, false)) / 23 - exact;
+    EXPECT_EQ(bytes(false, true), bytes(true, false) + 23 * exact + 24 * (one / 2));
+    EXPECT_EQ(bytes(true, true), bytes(true, false));
+    EXPECT_LT(static_cast<double>(bytes(false, true)),
+              0.65 * static_cast<double>(bytes(false, false)));
   }
 }
 
