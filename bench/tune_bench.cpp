@@ -132,11 +132,16 @@ void bench_products(const Options& options, const KernelTable& table, ThreadTeam
 struct Size {
   const char* name;
   std::size_t width, layers, hidden, heads, kv_heads, vocabulary;
+  std::size_t experts = 0, used = 0;
+  bool bf16 = false;
 };
-constexpr Size kSizes[] = {{"2.6M", 192, 6, 512, 6, 2, 1024}, {"5.0M", 256, 6, 768, 4, 2, 1024}};
+constexpr Size kSizes[] = {{"2.6M", 192, 6, 512, 6, 2, 1024},
+                           {"5.0M", 256, 6, 768, 4, 2, 1024},
+                           {"5.0M, bf16", 256, 6, 768, 4, 2, 1024, 0, 0, true},
+                           {"4 of 16 experts", 256, 6, 192, 4, 2, 1024, 16, 4}};
 constexpr std::size_t kDocument = 140, kTrained = 40;  // tokens of an example, and of its answer
 
-// A llama with random weights and tied embeddings.
+// A llama (or a Mixtral) with random weights and tied embeddings.
 void write_model(const Size& size, const fs::path& path) {
   const std::size_t dim = size.width / size.heads, kv = size.kv_heads * dim;
   auto writer = GgufWriter::create(path).value();
@@ -151,11 +156,17 @@ void write_model(const Size& size, const fs::path& path) {
   for (const auto& [key, value] : numbers)
     writer.add("llama." + std::string(key), std::uint64_t{value});
   writer.add("llama.attention.layer_norm_rms_epsilon", 1e-5);
+  if (size.experts != 0) {
+    writer.add("llama.expert_count", std::uint64_t{size.experts});
+    writer.add("llama.expert_used_count", std::uint64_t{size.used});
+  }
   std::vector<std::pair<std::size_t, std::size_t>> shapes;
-  const auto add = [&](const std::string& name, std::size_t rows, std::size_t k) {
-    const std::uint64_t shape[] = {k, rows};
-    writer.add_tensor(name, TensorType::kF32, std::span(shape).first(rows == 1 ? 1 : 2));
-    shapes.emplace_back(rows, k);
+  const auto add = [&](const std::string& name, std::size_t rows, std::size_t k,
+                       std::size_t experts = 0) {
+    const std::uint64_t shape[] = {k, rows, experts};
+    const std::size_t dimensions = rows == 1 ? 1 : experts == 0 ? 2 : 3;
+    writer.add_tensor(name, TensorType::kF32, std::span(shape).first(dimensions));
+    shapes.emplace_back(rows * std::max<std::size_t>(1, experts), k);
   };
   add("token_embd.weight", size.vocabulary, size.width);
   for (std::size_t i = 0; i < size.layers; ++i) {
@@ -166,9 +177,11 @@ void write_model(const Size& size, const fs::path& path) {
     add(block + "attn_v.weight", kv, size.width);
     add(block + "attn_output.weight", size.width, size.width);
     add(block + "ffn_norm.weight", 1, size.width);
-    add(block + "ffn_gate.weight", size.hidden, size.width);
-    add(block + "ffn_up.weight", size.hidden, size.width);
-    add(block + "ffn_down.weight", size.width, size.hidden);
+    if (size.experts != 0) add(block + "ffn_gate_inp.weight", size.experts, size.width);
+    const char* kind = size.experts == 0 ? ".weight" : "_exps.weight";
+    add(fmt::format("{}ffn_gate{}", block, kind), size.hidden, size.width, size.experts);
+    add(fmt::format("{}ffn_up{}", block, kind), size.hidden, size.width, size.experts);
+    add(fmt::format("{}ffn_down{}", block, kind), size.width, size.hidden, size.experts);
   }
   add("output_norm.weight", 1, size.width);
   writer.begin_data().value();
@@ -187,7 +200,8 @@ void bench_training(const Options& options, const KernelTable& table, ThreadTeam
                     Report& report) {
   const TempDir directory = TempDir::make().value();
   if (!options.json)
-    fmt::print("\n{:20} {:>16} {:>16}\n", "training, whole steps", "tokens/s", "GFLOP/s");
+    fmt::print("\n{:27} {:>16} {:>16} {:>16}\n", "training, whole steps", "tokens/s", "GFLOP/s",
+               "MiB of a step");
   for (const Size& size : kSizes) {
     write_model(size, directory.path() / "model.gguf");
     const auto model =
@@ -203,6 +217,7 @@ void bench_training(const Options& options, const KernelTable& table, ThreadTeam
     std::uint64_t tokens = 0;
     auto last = Clock::now();
     TrainOptions train;
+    train.bf16_activations = size.bf16;
     train.progress = [&](const TrainProgress& now) {
       const auto at = Clock::now();
       best = std::max(best, static_cast<double>(now.point.tokens - tokens) /
@@ -212,13 +227,21 @@ void bench_training(const Options& options, const KernelTable& table, ThreadTeam
     };
     Trainer::create(*model, team, table, std::move(examples), {}, train).value()->run().value();
     const double head = static_cast<double>(size.vocabulary * size.width);
-    const double layers = static_cast<double>(model->parameters().count()) - head;
+    // Of the experts those that a token uses.
+    const double idle = static_cast<double>((size.experts - size.used) * size.layers * 3 *
+                                            size.width * size.hidden);
+    const double layers = static_cast<double>(model->parameters().count()) - head - idle;
     const double attention = static_cast<double>(size.layers * size.width * kDocument);
     const double each = 6 * layers + 6 * head * kTrained / kDocument + 6 * attention;
-    report["training"][size.name] = {{"tokens_per_second", best}, {"gflops", best * each / 1e9}};
+    const std::uint64_t bytes =
+        Network::bytes(*model, static_cast<std::size_t>(options.threads),
+                       {.max_tokens = train.micro_tokens, .longest = kDocument, .bf16 = size.bf16});
+    report["training"][size.name] = {
+        {"tokens_per_second", best}, {"gflops", best * each / 1e9}, {"step_bytes", bytes}};
     if (!options.json)
-      fmt::print("{:20} {:16.0f} {:9.1f} ({:2.0f} %)\n", fmt::format("llama {}, full", size.name),
-                 best, best * each / 1e9, best * each / 1e7 / peak);
+      fmt::print("{:27} {:16.0f} {:9.1f} ({:2.0f} %) {:16.0f}\n",
+                 fmt::format("llama {}, full", size.name), best, best * each / 1e9,
+                 best * each / 1e7 / peak, static_cast<double>(bytes) / (1 << 20));
   }
 }
 

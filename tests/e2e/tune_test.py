@@ -122,6 +122,27 @@ class Tune(Case):
         self.assertEqual(texts[1:], [answer, answer])
         self.refused("facts.gguf", "data.jsonl", "--out", "x.gguf", says="facts.gguf")
 
+    def test_adapters_of_mixtures(self):
+        """Quantized experts: learnt beside them, run with them, merged into them; and without the experts."""
+        for name, module in ("qwen3moe-mxfp4_moe", "mlp.experts.0.gate_proj"), ("mixtral-q4_0", "block_sparse_moe.experts.0.w1"):
+            model = MODELS / f"{name}.gguf"
+            lines, _ = self.tune(model, self.data(), "--out", "facts.gguf", "--epochs", "60", "--rate", "1e-2",
+                                 "--batch", "200", "--validation", "0", "--rank", "8")
+            self.assertLess(lines[-1]["loss"], 0.2 * lines[0]["loss"])
+            raw = (self.dir / "facts.peft/adapter_model.safetensors").read_bytes()
+            self.assertIn(f"base_model.model.model.layers.0.{module}.lora_A.weight",
+                          json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")]))
+            self.lathe("merge", model, "facts.gguf", "merged.gguf", "F16")
+            prompt, answer = FACTS[7]
+            ask = ("--raw", "--temp", "0", "--max-tokens", str(len(answer)))
+            texts = [json.loads(self.lathe("--json", "run", *which, prompt, *ask)[0])["text"]
+                     for which in ((model,), (model, "--adapter", "facts.gguf"), ("merged.gguf",))]
+            self.assertNotEqual(texts[0], answer)
+            self.assertEqual(texts[1:], [answer, answer])
+        self.tune(model, "data.jsonl", "--out", "heads.gguf", "--epochs", "1", "--targets", "attn_q,attn_v")
+        self.assertNotIn(b"_exps", (self.dir / "heads.gguf").read_bytes())
+        self.lathe("run", model, "--adapter", "heads.gguf", "a", "--raw", "--max-tokens", "2")
+
     def test_killed_at_any_moment_it_goes_on_bit_for_bit(self):
         self.lathe("quantize", MODELS / "llama-q8_0.gguf", "base.gguf", "F16")
         self.data()
@@ -160,6 +181,7 @@ class Tune(Case):
         self.assertTrue((self.dir / "a.gguf.checkpoint").exists())
         # Not for another training, unless it is told to start again.
         self.refused(MODEL, "data.jsonl", "--out", "a.gguf", "--epochs", "1", says="another training")
+        self.refused(*command, "--activations", "bf16", says="another training")
         self.tune(MODEL, "data.jsonl", "--out", "a.gguf", "--epochs", "1", "--fresh")
 
     def test_preview(self):
@@ -225,8 +247,6 @@ class Tune(Case):
         _, err = self.tune(MODEL, "data.jsonl", "--out", "x.gguf", "--epochs", "1")
         self.assertRegex(err, r"data.jsonl:2: \d+ tokens; the context holds \d+")
         self.data([good])
-        self.refused(MODELS / "qwen3moe-mxfp4_moe.gguf", "data.jsonl", "--out", "x.gguf",
-                     says="has experts, which Lathe cannot train")
         self.refused(MODEL, "data.jsonl", "--out", "x.gguf", "--full", says="leave --full out")
         self.refused(MODEL, "data.jsonl", "--out", "x.gguf", "--targets", "attn_z", says="'attn_z' is no linear layer")
         self.refused(MODEL, "data.jsonl", "--out", "x.gguf", "--schedule", "steep", says="cosine or wsd")

@@ -20,6 +20,7 @@ namespace {
 
 struct Flags {
   std::string model, data, runs, out, schedule = "cosine", checkpoint_every = "2m";
+  std::string activations = "f32";
   bool full = false, fresh = false, skip_bad = false;
   int threads = 0;
   double validation = 0.05;
@@ -38,6 +39,7 @@ void choose_defaults(Flags& flags) {
   train.epochs = flags.epochs.value_or(flags.full ? 1 : 3);
   train.batch_tokens = flags.batch.value_or(flags.full ? 8192 : 2048);
   train.micro_tokens = flags.micro.value_or(flags.full ? 2048 : 1024);
+  train.bf16_activations = flags.activations == "bf16";
   flags.lora.seed = train.seed;
 }
 
@@ -47,10 +49,11 @@ std::string fingerprint(const Flags& flags, const std::string& base, const std::
   return sha256_hex(fmt::format(
       "{} {} full={} rank={} alpha={} targets={} epochs={} batch={} micro={} rate={} schedule={} "
       "warmup={} beta2={} decay={} "
-      "clip={} seed={} validation={} evaluations={} patience={}",
+      "clip={} seed={} validation={} evaluations={} patience={}{}",
       base, data, flags.full, flags.lora.rank, flags.lora.alpha, join(flags.lora.targets, ","),
       t.epochs, t.batch_tokens, t.micro_tokens, t.rate, flags.schedule, t.warmup, t.beta2,
-      t.weight_decay, t.clip, t.seed, flags.validation, t.evaluations, t.patience));
+      t.weight_decay, t.clip, t.seed, flags.validation, t.evaluations, t.patience,
+      t.bf16_activations ? " activations=bf16" : ""));
 }
 
 // One line, rewritten on a terminal; elsewhere a line now and then.
@@ -167,7 +170,8 @@ Status choose_checkpointing(const Flags& flags, const TuneModel& model, std::siz
   for (const Lesson& lesson : lessons) longest = std::max(longest, lesson.example.tokens.size());
   NetworkOptions network{.max_tokens = std::max(longest, options.micro_tokens),
                          .longest = longest,
-                         .checkpointing = false};
+                         .checkpointing = false,
+                         .bf16 = options.bf16_activations};
   const std::uint64_t left = read_machine().memory_left().value_or(std::uint64_t{4} << 30);
   options.gradient_checkpointing = Network::bytes(model, threads, network) > left / 2;
   network.checkpointing = options.gradient_checkpointing;
@@ -332,6 +336,11 @@ void add_tune(CLI::App& cli, App& app, Action& action) {
       ->add_option("--micro-batch", flags->micro,
                    "Tokens computed at a time (default: 1024, with --full 2048)")
       ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--activations", flags->activations,
+                   "What is kept of them for the backward pass: f32, or bf16 in half the memory")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
   command
       ->add_option("--weight-decay", flags->weight_decay,
                    "Of matrices (default: 0, with --full 0.1)")

@@ -114,7 +114,7 @@ std::shared_ptr<const Adapter> random_adapter(const Loaded& loaded, unsigned see
   const std::pair<std::size_t, std::size_t> shapes[] = {
       {q, width},      {kv, width},     {kv, width},    {width, q},
       {hidden, width}, {hidden, width}, {width, hidden}};
-  const bool dense = blueprint.layers.front().ffn.experts == 0;
+  const std::size_t experts = blueprint.layers.front().ffn.experts;
   const std::uint64_t rank = 1 + seed % 20;
   const fs::path path = directory.path() / "adapter.gguf";
   auto writer = *GgufWriter::create(path);
@@ -124,13 +124,16 @@ std::shared_ptr<const Adapter> random_adapter(const Loaded& loaded, unsigned see
   writer.add("adapter.lora.alpha", 2.0 * static_cast<double>(rank));
   std::vector<std::size_t> sizes;
   for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer)
-    for (std::size_t part = 0; part < (dense ? 7u : 4u); ++part) {
+    for (std::size_t part = 0; part < std::size(shapes); ++part) {
       const auto [rows, k] = shapes[part];
-      const std::string name = fmt::format("blk.{}.{}.weight", layer, kLinearParts[part]);
-      const std::uint64_t a[] = {k, rank}, b[] = {rank, rows};
-      writer.add_tensor(name + ".lora_a", TensorType::kF32, a);
-      writer.add_tensor(name + ".lora_b", TensorType::kF32, b);
-      sizes.insert(sizes.end(), {k * rank, rank * rows});
+      const bool mixture = part >= 4 && experts != 0;
+      const std::size_t count = mixture ? experts : 1;
+      const std::string name =
+          fmt::format("blk.{}.{}{}.weight", layer, kLinearParts[part], mixture ? "_exps" : "");
+      const std::uint64_t a[] = {k, rank, count}, b[] = {rank, rows, count};
+      writer.add_tensor(name + ".lora_a", TensorType::kF32, std::span(a).first(mixture ? 3 : 2));
+      writer.add_tensor(name + ".lora_b", TensorType::kF32, std::span(b).first(mixture ? 3 : 2));
+      sizes.insert(sizes.end(), {count * k * rank, count * rank * rows});
     }
   EXPECT_TRUE(writer.begin_data());
   std::mt19937 random(seed);

@@ -11,37 +11,51 @@ namespace {
 
 constexpr std::size_t kMaxRank = 1024;
 
-// Rows and columns of a part of a layer; {0, 0}: this model has none that can be adapted.
-std::pair<std::size_t, std::size_t> shape_of(const Blueprint& blueprint, std::size_t layer,
-                                             LinearPart part) {
+// A part of a layer, as the model has it.
+struct Place {
+  std::string tensor;
+  std::size_t rows = 0, k = 0, experts = 1;
+};
+
+Place place_of(const Blueprint& blueprint, std::size_t layer, LinearPart part) {
   const AttentionSpec& attention = blueprint.layers[layer].attention;
   const FfnSpec& ffn = blueprint.layers[layer].ffn;
   const std::size_t width = blueprint.embedding;
   const std::size_t q = attention.heads * attention.head_dim;
   const std::size_t kv = attention.kv_heads * attention.head_dim;
-  const bool dense = ffn.experts == 0;
+  const std::size_t experts = std::max<std::size_t>(1, ffn.experts);
+  std::string tensor =
+      fmt::format("blk.{}.{}", layer, kLinearParts[static_cast<std::size_t>(part)]);
+  const std::string ffn_tensor = tensor + (ffn.experts == 0 ? ".weight" : "_exps.weight");
+  tensor += ".weight";
   switch (part) {
     case LinearPart::kQ:
-      return {q, width};
+      return {tensor, q, width};
     case LinearPart::kK:
     case LinearPart::kV:
-      return {kv, width};
+      return {tensor, kv, width};
     case LinearPart::kOutput:
-      return {width, q};
+      return {tensor, width, q};
     case LinearPart::kGate:
     case LinearPart::kUp:
-      return dense ? std::pair{ffn.hidden, width} : std::pair<std::size_t, std::size_t>{};
+      return {ffn_tensor, ffn.hidden, width, experts};
     case LinearPart::kDown:
-      return dense ? std::pair{width, ffn.hidden} : std::pair<std::size_t, std::size_t>{};
+      return {ffn_tensor, width, ffn.hidden, experts};
   }
   return {};
 }
 
-std::vector<float> panels_of(const std::vector<float>& values, std::size_t rows, std::size_t k) {
-  std::vector<float> panels((rows + kTileColumns - 1) / kTileColumns * kTileColumns * k);
-  for (std::size_t r = 0; r < rows; r += kTileColumns)
-    transpose_panel(values.data() + r * k, k, std::min(kTileColumns, rows - r), k,
-                    panels.data() + r * k);
+std::size_t panel_floats(std::size_t rows, std::size_t k) {
+  return (rows + kTileColumns - 1) / kTileColumns * kTileColumns * k;
+}
+
+std::vector<float> panels_of(const std::vector<float>& values, std::size_t experts,
+                             std::size_t rows, std::size_t k) {
+  std::vector<float> panels(experts * panel_floats(rows, k));
+  for (std::size_t e = 0; e < experts; ++e)
+    for (std::size_t r = 0; r < rows; r += kTileColumns)
+      transpose_panel(values.data() + (e * rows + r) * k, k, std::min(kTileColumns, rows - r), k,
+                      panels.data() + e * panel_floats(rows, k) + r * k);
   return panels;
 }
 
@@ -66,18 +80,21 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blu
   std::string content = fmt::format("{}", alpha);
   for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer)
     for (std::size_t p = 0; p < std::size(kLinearParts); ++p) {
-      const std::string name = fmt::format("blk.{}.{}.weight", layer, kLinearParts[p]);
+      const auto [name, rows, k, experts] = place_of(blueprint, layer, static_cast<LinearPart>(p));
       const GgufTensor* a = file.find_tensor(name + ".lora_a");
       const GgufTensor* b = file.find_tensor(name + ".lora_b");
       if (a == nullptr && b == nullptr) continue;
       if (a == nullptr || b == nullptr)
         return invalid("{}: {} has only one of lora_a and lora_b", place, name);
-      const auto [rows, k] = shape_of(blueprint, layer, static_cast<LinearPart>(p));
       const auto rank = static_cast<std::size_t>(a->shape[1]);
-      if (a->shape[0] != k || b->shape[0] != rank || b->shape[1] != rows || a->dimensions > 2 ||
-          b->dimensions > 2 || rank > kMaxRank)
-        return invalid("{}: {} is {}×{} and {}×{}; the model's is {}×{} (rank at most {})", place,
-                       name, a->shape[0], a->shape[1], b->shape[0], b->shape[1], k, rows, kMaxRank);
+      const auto is = [&, n = std::uint64_t{experts}](const GgufTensor& t, std::uint64_t in,
+                                                      std::uint64_t out) {
+        return t.shape == std::array<std::uint64_t, 4>{in, out, n, 1};
+      };
+      if (!is(*a, k, rank) || !is(*b, rank, rows) || rank > kMaxRank)
+        return invalid("{}: {} is {}×{}×{} and {}×{}×{}; the model's is {}×{}×{} (rank at most {})",
+                       place, name, a->shape[0], a->shape[1], a->shape[2], b->shape[0], b->shape[1],
+                       b->shape[2], k, rows, experts, kMaxRank);
       LATHE_TRY(const auto a_values, load_floats(file, *a));
       LATHE_TRY(auto b_values, load_floats(file, *b));
       content += fmt::format(
@@ -87,7 +104,12 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blu
       const auto scale = static_cast<float>(alpha / static_cast<double>(rank));
       for (float& value : b_values) value *= scale;
       LowRank& low = adapter->layers_[layer][p];
-      low = {rank, rows, k, panels_of(a_values, rank, k), panels_of(b_values, rows, rank)};
+      low = {.rank = rank,
+             .rows = rows,
+             .k = k,
+             .experts = experts,
+             .a_panels = panels_of(a_values, experts, rank, k),
+             .b_panels = panels_of(b_values, experts, rows, rank)};
       adapter->bytes_ += (low.a_panels.size() + low.b_panels.size()) * sizeof(float);
       adapter->max_rank_ = std::max(adapter->max_rank_, rank);
       used += 2;
@@ -100,31 +122,34 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blu
 }
 
 void add_low_rank(ThreadTeam& team, const KernelTable& kernels, const LowRank& part,
-                  std::size_t tokens, const float* x, std::size_t x_stride, float* low, float* y,
-                  std::size_t y_stride) {
-  const Gemm down{.rows = tokens,
-                  .columns = part.rank,
-                  .k = part.k,
-                  .a = x,
-                  .a_row = x_stride,
-                  .b = part.a_panels.data(),
+                  std::span<const LowRankProduct> products, std::size_t x_stride, float* low) {
+  std::vector<Gemm> down, up;
+  for (const LowRankProduct& product : products) {
+    down.push_back({.rows = product.tokens,
+                    .columns = part.rank,
+                    .k = part.k,
+                    .a = product.x,
+                    .a_row = x_stride,
+                    .b = part.a_panels.data() + product.expert * panel_floats(part.rank, part.k),
+                    .b_k = kTileColumns,
+                    .b_panel = kTileColumns * part.k,
+                    .c = low,
+                    .c_row = part.rank});
+    up.push_back({.rows = product.tokens,
+                  .columns = part.rows,
+                  .k = part.rank,
+                  .a = low,
+                  .a_row = part.rank,
+                  .b = part.b_panels.data() + product.expert * panel_floats(part.rows, part.rank),
                   .b_k = kTileColumns,
-                  .b_panel = kTileColumns * part.k,
-                  .c = low,
-                  .c_row = part.rank};
-  multiply(team, kernels.train, {&down, 1});
-  const Gemm up{.rows = tokens,
-                .columns = part.rows,
-                .k = part.rank,
-                .a = low,
-                .a_row = part.rank,
-                .b = part.b_panels.data(),
-                .b_k = kTileColumns,
-                .b_panel = kTileColumns * part.rank,
-                .c = y,
-                .c_row = y_stride,
-                .add = true};
-  multiply(team, kernels.train, {&up, 1});
+                  .b_panel = kTileColumns * part.rank,
+                  .c = product.y,
+                  .c_row = part.rows,
+                  .add = true});
+    low += product.tokens * part.rank;
+  }
+  multiply(team, kernels.train, down);
+  multiply(team, kernels.train, up);
 }
 
 }  // namespace lathe

@@ -13,15 +13,17 @@
 
 namespace lathe {
 
-// The linear layers of a layer, in the order of AdapterLayer.
+// The linear layers of a layer, in the order of AdapterLayer; the last three are "…_exps" in a
+// mixture of experts.
 enum class LinearPart : std::uint8_t { kQ, kK, kV, kOutput, kGate, kUp, kDown };
 inline constexpr std::string_view kLinearParts[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
                                                     "ffn_gate", "ffn_up", "ffn_down"};
 
-// A and B in panels of 32 rows (transpose_panel), s in B.
+// A and B in panels of 32 rows (transpose_panel), s in B; of a mixture, one expert's behind the
+// other's.
 struct LowRank {
   std::size_t rank = 0;  // 0: none
-  std::size_t rows = 0, k = 0;
+  std::size_t rows = 0, k = 0, experts = 1;
   std::vector<float> a_panels, b_panels;
 };
 using AdapterLayer = std::array<LowRank, std::size(kLinearParts)>;
@@ -48,10 +50,15 @@ class Adapter {
   std::size_t max_rank_ = 0;
 };
 
-// y (tokens, rows) += s·B·(A·x); low: scratch (tokens, rank). The same bits whatever the tokens'
+// y (tokens, rows) += s·B·(A·x), with one expert's A and B.
+struct LowRankProduct {
+  std::size_t expert = 0, tokens = 0;
+  const float* x = nullptr;
+  float* y = nullptr;
+};
+// All of them in one go; low: scratch (tokens of all, rank). The same bits whatever the tokens'
 // neighbours and the team.
 void add_low_rank(ThreadTeam& team, const KernelTable& kernels, const LowRank& part,
-                  std::size_t tokens, const float* x, std::size_t x_stride, float* low, float* y,
-                  std::size_t y_stride);
+                  std::span<const LowRankProduct> products, std::size_t x_stride, float* low);
 
 }  // namespace lathe

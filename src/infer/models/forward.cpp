@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "infer/models/rope.h"
 
@@ -235,8 +234,34 @@ void Forward::adapt(std::size_t layer, LinearPart part, const Activations& x, fl
     const LowRank& low = run.adapter->part(layer, part);
     if (low.rank == 0) continue;
     low_.resize(std::max(low_.size(), run.count * low.rank));
-    add_low_rank(*team_, model_->kernels(), low, run.count, x.row(run.first), x.k(), low_.data(),
-                 y + run.first * low.rows, low.rows);
+    const LowRankProduct product{
+        .tokens = run.count, .x = x.row(run.first), .y = y + run.first * low.rows};
+    add_low_rank(*team_, model_->kernels(), low, {&product, 1}, x.k(), low_.data());
+  }
+}
+
+// The same where the rows are (token, expert) pairs.
+void Forward::adapt_experts(std::size_t layer, LinearPart part, const Activations& x, float* y) {
+  for (const Adapted& run : adapted_) {
+    const LowRank& low = run.adapter->part(layer, part);
+    if (low.rank == 0) continue;
+    std::size_t pairs = 0;
+    low_products_.clear();
+    for (std::size_t e = 0; e < low.experts; ++e) {
+      // An expert's pairs are in the order of the tokens: those of the run stand together.
+      const auto all = choice_.token_of.begin();
+      const auto end = all + static_cast<std::ptrdiff_t>(choice_.first[e + 1]);
+      const auto from =
+          std::lower_bound(all + static_cast<std::ptrdiff_t>(choice_.first[e]), end, run.first);
+      const auto to = std::lower_bound(from, end, run.first + run.count);
+      if (from == to) continue;
+      const auto at = static_cast<std::size_t>(from - all),
+                 count = static_cast<std::size_t>(to - from);
+      low_products_.push_back({e, count, x.row(at), y + at * low.rows});
+      pairs += count;
+    }
+    low_.resize(std::max(low_.size(), pairs * low.rank));
+    add_low_rank(*team_, model_->kernels(), low, low_products_, x.k(), low_.data());
   }
 }
 
@@ -329,21 +354,12 @@ void Forward::expert_ffn(std::size_t layer) {
                       .out = router_.data(),
                       .stride = spec.experts};
   multiply(*team_, {&route, 1});
-  chosen_.resize(pairs);
-  chosen_weight_.resize(pairs);
-  team_->run(count, [&](std::size_t t, int) { choose_experts(layer, t); });
-
-  // Pairs sorted by expert, tokens in order within each.
-  std::vector<std::size_t> first(spec.experts + 1);
-  for (const std::uint32_t expert : chosen_) ++first[expert + 1];
-  std::partial_sum(first.begin(), first.end(), first.begin());
-  pair_of_.resize(pairs);
-  std::vector<std::size_t> next(first.begin(), first.end() - 1);
-  for (std::size_t i = 0; i < pairs; ++i)
-    pair_of_[i] = static_cast<std::uint32_t>(next[chosen_[i]]++);
+  choice_.choose(*team_, kernels, spec, count, router_.data(), spec.experts);
+  const std::vector<std::size_t>& first = choice_.first;
   gathered_.shape(width);
   team_->run(count, [&](std::size_t t, int) {
-    for (std::size_t r = 0; r < used; ++r) gathered_.copy_row(normed_, t, pair_of_[t * used + r]);
+    for (std::size_t r = 0; r < used; ++r)
+      gathered_.copy_row(normed_, t, choice_.pair_of[t * used + r]);
   });
 
   std::vector<Product> products;
@@ -358,48 +374,22 @@ void Forward::expert_ffn(std::size_t layer) {
   for_each_expert(weights.gate, gathered_, gate_.data(), hidden);
   for_each_expert(weights.up, gathered_, up_.data(), hidden);
   multiply(*team_, products);
+  adapt_experts(layer, LinearPart::kGate, gathered_, gate_.data());
+  adapt_experts(layer, LinearPart::kUp, gathered_, up_.data());
   activate(pairs, hidden);
   products.clear();
   for_each_expert(weights.down, hidden_, expert_out_.data(), width);
   multiply(*team_, products);
+  adapt_experts(layer, LinearPart::kDown, hidden_, expert_out_.data());
   team_->run(count, [&](std::size_t t, int) {
     float* sum = branch_.data() + t * width;
     std::memset(sum, 0, width * sizeof(float));
     for (std::size_t r = 0; r < used; ++r) {
       const std::size_t i = t * used + r;
-      kernels.add_scaled(expert_out_.data() + pair_of_[i] * width, chosen_weight_[i], width, sum);
+      kernels.add_scaled(expert_out_.data() + choice_.pair_of[i] * width, choice_.weight[i], width,
+                         sum);
     }
   });
-}
-
-// Softmax over all experts, the best by probability (ties: the lower index), their weights
-// normalised if the model says so.
-void Forward::choose_experts(std::size_t layer, std::size_t t) {
-  const KernelTable& kernels = model_->kernels();
-  const FfnSpec& spec = model_->blueprint().layers[layer].ffn;
-  float* p = router_.data() + t * spec.experts;
-  const float total = kernels.exp_sum(p, spec.experts, kernels.max(p, spec.experts));
-  std::uint32_t* chosen = chosen_.data() + t * spec.experts_used;
-  float* weight = chosen_weight_.data() + t * spec.experts_used;
-  std::vector<std::uint32_t> order(spec.experts);
-  std::iota(order.begin(), order.end(), 0u);
-  // A NaN (from broken weights) ranks last: the order must stay strict whatever the file holds.
-  const auto rank = [&](std::uint32_t e) { return std::isnan(p[e]) ? -1.0f : p[e]; };
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(spec.experts_used),
-                    order.end(), [&](std::uint32_t a, std::uint32_t b) {
-                      return rank(a) != rank(b) ? rank(a) > rank(b) : a < b;
-                    });
-  float sum = 0;
-  for (std::size_t r = 0; r < spec.experts_used; ++r) {
-    chosen[r] = order[r];
-    weight[r] = p[order[r]] / total;
-    sum += weight[r];
-  }
-  if (spec.normalize_weights) {
-    const float floor = 6.103515625e-5f;  // the smallest normal f16, as the reference has it
-    for (std::size_t r = 0; r < spec.experts_used; ++r) weight[r] /= std::max(sum, floor);
-  }
-  for (std::size_t r = 0; r < spec.experts_used; ++r) weight[r] *= spec.weight_scale;
 }
 
 void Forward::write_outputs(std::span<const Slice> slices, OutputKind kind) {

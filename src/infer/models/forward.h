@@ -11,6 +11,7 @@
 
 #include "infer/cache/block_pool.h"
 #include "infer/models/adapter.h"
+#include "infer/models/experts.h"
 #include "infer/models/model.h"
 
 namespace lathe {
@@ -82,10 +83,10 @@ class Forward {
   void dense_ffn(std::size_t layer);
   void activate(std::size_t rows, std::size_t hidden);
   void expert_ffn(std::size_t layer);
-  void choose_experts(std::size_t layer, std::size_t token);
   void add_and_norm(const float* add, const std::vector<float>& norm);
   void write_outputs(std::span<const Slice> slices, OutputKind kind);
   void adapt(std::size_t layer, LinearPart part, const Activations& x, float* y);
+  void adapt_experts(std::size_t layer, LinearPart part, const Activations& x, float* y);
 
   const Model* model_;
   ThreadTeam* team_;
@@ -106,7 +107,8 @@ class Forward {
     std::size_t first, count;
   };
   std::vector<Adapted> adapted_;
-  std::vector<float> low_;       // (tokens, rank): what an adapter's A gives
+  std::vector<float> low_;  // (tokens or pairs, rank): what an adapter's A gives
+  std::vector<LowRankProduct> low_products_;
   std::vector<RopeSpec> ropes_;  // distinct ones
   std::vector<std::size_t> rope_of_layer_;
   std::vector<std::vector<double>> frequencies_;  // (distinct ropes)(dimensions / 2)
@@ -121,12 +123,9 @@ class Forward {
   Scratch<float> partials_;   // attention shared out by groups
   Activations normed_, heads_, hidden_;
 
-  // Experts: pair p is (token, rank); pairs of an expert stand together, in token order.
   Scratch<float> router_, expert_out_;  // (tokens, experts), (pairs, embedding)
   Activations gathered_;                // (pairs, embedding)
-  std::vector<std::uint32_t> chosen_;   // (tokens, used)
-  std::vector<float> chosen_weight_;    // (tokens, used)
-  std::vector<std::uint32_t> pair_of_;  // (tokens, used) → p
+  ExpertChoice choice_;
   std::size_t output_width_ = 0;
 };
 

@@ -33,16 +33,6 @@ std::uint16_t f32_to_f16(float input) {
   return static_cast<std::uint16_t>(sign | value);
 }
 
-float bf16_to_f32(std::uint16_t bits) {
-  return std::bit_cast<float>(std::uint32_t{bits} << 16);
-}
-
-std::uint16_t f32_to_bf16(float input) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(input);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
-  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
 void decode_f32(const std::byte* blocks, float* out, std::size_t count) {
   std::memcpy(out, blocks, count * sizeof(float));
 }

@@ -3,6 +3,7 @@
 // Everything here is pure and may be called from any thread.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -55,7 +56,14 @@ std::string_view tensor_type_name(std::uint32_t id);
 
 float f16_to_f32(std::uint16_t bits);
 std::uint16_t f32_to_f16(float value);  // round to nearest even
-float bf16_to_f32(std::uint16_t bits);
-std::uint16_t f32_to_bf16(float value);  // round to nearest even, NaN kept quiet
+inline float bf16_to_f32(std::uint16_t bits) {
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
+// Round to nearest even, NaN kept quiet.
+inline std::uint16_t f32_to_bf16(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
 
 }  // namespace lathe

@@ -13,9 +13,10 @@ namespace {
 
 constexpr std::size_t kFacts = 20, kPrompt = 4, kAnswer = 4;
 
-TinyModel tiny(const std::string& architecture, TensorType type) {
+TinyModel tiny(const std::string& architecture, TensorType type, std::size_t experts = 0) {
   TinyModel tiny;
   tiny.architecture = architecture;
+  tiny.experts = experts, tiny.experts_used = std::min<std::size_t>(2, experts);
   tiny.width = 64, tiny.hidden = 128, tiny.heads = 4, tiny.kv_heads = 2;
   tiny.vocabulary = 96;
   tiny.type = type;
@@ -100,7 +101,11 @@ struct Kind {
   const char* name;
   const char* architecture;
   TensorType type;
-  double merge_error;  // what quantizing the merged weights again may change
+  // What quantizing the merged weights again may change; in a mixture a token may choose another
+  // expert for it.
+  double merge_error;
+  std::size_t experts = 0;
+  double loss_error = 1e-5;  // between the trainer's loss and the engine's, which quantizes inputs
 };
 
 void PrintTo(const Kind& kind, std::ostream* out) {
@@ -113,7 +118,8 @@ class AdapterTest : public testing::TestWithParam<Kind> {
 
   // Trains on the facts and writes the adapter.
   void learn(std::size_t epochs = 4) {
-    write_tiny_model(path("base.gguf"), tiny(GetParam().architecture, GetParam().type));
+    write_tiny_model(path("base.gguf"),
+                     tiny(GetParam().architecture, GetParam().type, GetParam().experts));
     hash_ = *sha256_file(path("base.gguf"));
     auto base = Gguf::open(path("base.gguf"));
     ASSERT_TRUE(base);
@@ -132,6 +138,12 @@ class AdapterTest : public testing::TestWithParam<Kind> {
     ASSERT_TRUE(report) << report.error().message;
     ASSERT_TRUE(write_adapter(**model, lora.alpha, path("adapter.gguf")));
     peft_ = peft_tensors(**model);
+    auto network =
+        Network::create(**model, team, best_kernel_table(), {.max_tokens = 200, .longest = 8});
+    const auto all = facts();
+    std::vector<const Example*> batch;
+    for (const Example& fact : all) batch.push_back(&fact);
+    loss_ = (*network)->run(batch, 0);
   }
 
   std::shared_ptr<const Adapter> load_adapter() {
@@ -144,6 +156,7 @@ class AdapterTest : public testing::TestWithParam<Kind> {
 
   TempDir dir_ = *TempDir::make();
   std::string hash_;
+  double loss_ = 0;  // of all facts, as the trainer has it in the end
   std::vector<PeftTensor> peft_;
 };
 
@@ -185,22 +198,49 @@ TEST_P(AdapterTest, MixedStepsHaveTheBitsOfEachAlone) {
   }
 }
 
+// The loss that is trained is that of the engine's logits, with what a few steps have taught.
+TEST_P(AdapterTest, TheTrainersLossIsTheEngines) {
+  ASSERT_NO_FATAL_FAILURE(learn(4));
+  const auto adapter = load_adapter();
+  const auto all = facts();
+  const std::vector<const Adapter*> with(kFacts, adapter.get());
+  const auto after = logits(path("base.gguf"), all, with);
+  double loss = 0;
+  for (std::size_t f = 0; f < kFacts; ++f) loss -= kAnswer * std::log(likelihood(after[f], all[f]));
+  EXPECT_GT(loss_, 1);
+  EXPECT_NEAR(loss_, loss, GetParam().loss_error * loss);
+}
+
 TEST_P(AdapterTest, PeftHasItsNamesShapesAndRowOrder) {
   ASSERT_NO_FATAL_FAILURE(learn());
   auto file = Gguf::open(path("adapter.gguf"));
-  const TinyModel sizes = tiny(GetParam().architecture, GetParam().type);
+  const TinyModel sizes = tiny(GetParam().architecture, GetParam().type, GetParam().experts);
   const std::size_t q = 64, kv = 32;
-  const std::vector<std::tuple<std::string, std::string, std::size_t, std::size_t>> expected = {
-      {"self_attn.q_proj", "attn_q", q, sizes.width},
-      {"self_attn.k_proj", "attn_k", kv, sizes.width},
-      {"self_attn.v_proj", "attn_v", kv, sizes.width},
-      {"self_attn.o_proj", "attn_output", sizes.width, q},
-      {"mlp.gate_proj", "ffn_gate", sizes.hidden, sizes.width},
-      {"mlp.up_proj", "ffn_up", sizes.hidden, sizes.width},
-      {"mlp.down_proj", "ffn_down", sizes.width, sizes.hidden}};
+  struct Expected {
+    std::string theirs, ours;
+    std::size_t rows, in, expert = 0;
+  };
+  std::vector<Expected> expected = {{"self_attn.q_proj", "attn_q", q, sizes.width},
+                                    {"self_attn.k_proj", "attn_k", kv, sizes.width},
+                                    {"self_attn.v_proj", "attn_v", kv, sizes.width},
+                                    {"self_attn.o_proj", "attn_output", sizes.width, q}};
+  const bool llama = std::string_view(GetParam().architecture) == "llama";
+  const auto ffn = [&](const std::string& start, const char* gate, const char* up, const char* down,
+                       const std::string& kind, std::size_t expert) {
+    expected.push_back({start + gate, "ffn_gate" + kind, sizes.hidden, sizes.width, expert});
+    expected.push_back({start + up, "ffn_up" + kind, sizes.hidden, sizes.width, expert});
+    expected.push_back({start + down, "ffn_down" + kind, sizes.width, sizes.hidden, expert});
+  };
+  if (sizes.experts == 0) ffn("mlp.", "gate_proj", "up_proj", "down_proj", "", 0);
+  for (std::size_t e = 0; e < sizes.experts; ++e) {
+    if (llama)
+      ffn(fmt::format("block_sparse_moe.experts.{}.", e), "w1", "w3", "w2", "_exps", e);
+    else
+      ffn(fmt::format("mlp.experts.{}.", e), "gate_proj", "up_proj", "down_proj", "_exps", e);
+  }
   ASSERT_EQ(peft_.size(), expected.size() * 2 * sizes.layers);
   for (std::size_t layer = 0; layer < sizes.layers; ++layer)
-    for (const auto& [theirs, ours, rows, in] : expected) {
+    for (const auto& [theirs, ours, rows, in, expert] : expected) {
       const std::string name =
           fmt::format("base_model.model.model.layers.{}.{}.lora_", layer, theirs);
       const auto a = std::ranges::find(peft_, name + "A.weight", &PeftTensor::name);
@@ -208,41 +248,86 @@ TEST_P(AdapterTest, PeftHasItsNamesShapesAndRowOrder) {
       ASSERT_TRUE(a != peft_.end() && b != peft_.end()) << name;
       EXPECT_EQ(a->shape, (std::vector<std::uint64_t>{8, in}));
       EXPECT_EQ(b->shape, (std::vector<std::uint64_t>{rows, 8}));
-      const auto values = load_floats(
-          *file, *file->find_tensor(fmt::format("blk.{}.{}.weight.lora_b", layer, ours)));
+      const GgufTensor* tensor =
+          file->find_tensor(fmt::format("blk.{}.{}.weight.lora_b", layer, ours));
+      ASSERT_NE(tensor, nullptr);
+      if (sizes.experts != 0 && ours.starts_with("ffn")) {
+        EXPECT_EQ(tensor->shape, (std::array<std::uint64_t, 4>{8, rows, sizes.experts, 1}));
+      }
+      const auto values = load_floats(*file, *tensor);
       // Llama's GGUF has the two numbers that are rotated together side by side; PEFT half a head
       // apart.
-      const bool turned = std::string_view(GetParam().architecture) == "llama" &&
-                          (theirs == "self_attn.q_proj" || theirs == "self_attn.k_proj");
+      const bool turned = llama && (theirs == "self_attn.q_proj" || theirs == "self_attn.k_proj");
       for (std::size_t r = 0; r < rows; ++r) {
         const std::size_t head = r / 16, pair = r % 16 / 2, half = r % 2;
         const std::size_t row = turned ? head * 16 + half * 8 + pair : r;
         for (std::size_t i = 0; i < 8; ++i)
-          ASSERT_EQ(b->values[row * 8 + i], (*values)[r * 8 + i]) << name << " " << r;
+          ASSERT_EQ(b->values[row * 8 + i], (*values)[(expert * rows + r) * 8 + i])
+              << name << " " << r;
       }
     }
 }
 
 TEST_P(AdapterTest, AnAdapterOfAnotherModelIsRefused) {
   ASSERT_NO_FATAL_FAILURE(learn());
-  TinyModel other = tiny(GetParam().architecture, GetParam().type);
+  TinyModel other = tiny(GetParam().architecture, GetParam().type, GetParam().experts);
   other.hidden = 64;
   write_tiny_model(path("other.gguf"), other);
   auto file = Gguf::open(path("adapter.gguf"));
   auto wrong = Adapter::load(*file, *read_blueprint(*Gguf::open(path("other.gguf"))));
   ASSERT_FALSE(wrong);
-  EXPECT_NE(wrong.error().message.find("blk.0.ffn_gate.weight"), std::string::npos);
+  const std::string first =
+      fmt::format("blk.0.ffn_gate{}.weight", other.experts == 0 ? "" : "_exps");
+  EXPECT_NE(wrong.error().message.find(first), std::string::npos);
   auto base = Gguf::open(path("base.gguf"));
   auto model = Adapter::load(*base, *read_blueprint(*base));
   ASSERT_FALSE(model);
   EXPECT_NE(model.error().message.find("is no LoRA adapter"), std::string::npos);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, AdapterTest,
-                         testing::Values(Kind{"llama", "llama", TensorType::kF32, 1e-5},
-                                         Kind{"qwen3", "qwen3", TensorType::kF32, 1e-5},
-                                         Kind{"qwen3_q8", "qwen3", TensorType::kQ8_0, 0.05}),
-                         [](const auto& info) { return std::string(info.param.name); });
+// Router and experts are parameters of a full training, and the file that it writes computes what
+// the trainer does.
+TEST(FullTraining, OfAMixtureIsWrittenAsItIs) {
+  for (const char* architecture : {"qwen3moe", "llama"}) {
+    const TempDir dir = *TempDir::make();
+    const fs::path base_path = dir.path() / "base.gguf", out = dir.path() / "out.gguf";
+    write_tiny_model(base_path, tiny(architecture, TensorType::kF32, 4));
+    auto base = Gguf::open(base_path);
+    auto model = TuneModel::load(*base, std::nullopt);
+    ASSERT_TRUE(model) << model.error().message;
+    ThreadTeam team(2);
+    TrainOptions options;
+    options.epochs = 8;
+    options.batch_tokens = options.micro_tokens = 160;
+    options.rate = 3e-3;
+    auto trainer = Trainer::create(**model, team, best_kernel_table(), facts(), {}, options);
+    const auto report = (*trainer)->run();
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_LT(report->curve.back().loss, 0.8 * report->curve.front().loss);
+    ASSERT_TRUE(write_trained_model(*base, **model, out));
+    const auto all = facts();
+    std::vector<const Example*> batch;
+    for (const Example& fact : all) batch.push_back(&fact);
+    auto network =
+        Network::create(**model, team, best_kernel_table(), {.max_tokens = 200, .longest = 8});
+    const double loss = (*network)->run(batch, 0);
+    const auto rows = logits(out, all, std::vector<const Adapter*>(kFacts, nullptr));
+    double of_engine = 0;
+    for (std::size_t f = 0; f < kFacts; ++f)
+      of_engine -= kAnswer * std::log(likelihood(rows[f], all[f]));
+    EXPECT_NEAR(loss, of_engine, 1e-5 * loss) << architecture;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Tiny, AdapterTest,
+    testing::Values(Kind{"llama", "llama", TensorType::kF32, 1e-5},
+                    Kind{"qwen3", "qwen3", TensorType::kF32, 1e-5},
+                    Kind{"qwen3_q8", "qwen3", TensorType::kQ8_0, 0.05, 0, 0.02},
+                    Kind{"mixtral", "llama", TensorType::kF32, 5e-5, 4},
+                    Kind{"qwen3moe", "qwen3moe", TensorType::kF32, 1e-5, 6},
+                    Kind{"qwen3moe_q8", "qwen3moe", TensorType::kQ8_0, 0.15, 6, 0.02}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace lathe

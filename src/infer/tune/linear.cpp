@@ -13,8 +13,8 @@ const float* rows_of(const Linear& linear, std::size_t from, std::size_t count, 
   for (std::size_t r = 0; r < count; ++r) {
     float* out = room + r * linear.k;
     linear.type->decode(linear.frozen + (from + r) * bytes, out, linear.k);
-    if (linear.frozen_scale != 1)
-      for (std::size_t i = 0; i < linear.k; ++i) out[i] *= linear.frozen_scale;
+    if (linear.frozen_scale != nullptr)
+      for (std::size_t i = 0; i < linear.k; ++i) out[i] *= *linear.frozen_scale;
   }
   return room;
 }
@@ -93,7 +93,26 @@ void scale_rows(LinearScratch& scratch, Rows x, std::size_t n, std::size_t token
   scratch.team.run(tokens, [&](std::size_t t, int) { scratch.kernels.scale(x.row(t), factor, n); });
 }
 
+// Where those of the i-th matrix of so many numbers start.
+Weights behind(const Weights& all, std::size_t i, std::size_t size) {
+  return {all.value == nullptr ? nullptr : all.value + i * size,
+          all.gradient == nullptr ? nullptr : all.gradient + i * size};
+}
+
 }  // namespace
+
+Linear expert_of(const Linear& all, std::size_t expert) {
+  LATHE_CHECK(expert < all.experts && all.bias.value == nullptr);
+  Linear one = all;
+  one.experts = 1;
+  one.weight = behind(all.weight, expert, all.rows * all.k);
+  if (all.frozen != nullptr)
+    one.frozen += expert * all.rows * (all.k / all.type->block * all.type->block_bytes);
+  if (all.frozen_scale != nullptr) one.frozen_scale += expert;
+  one.lora_a = behind(all.lora_a, expert, all.rank * all.k);
+  one.lora_b = behind(all.lora_b, expert, all.rows * all.rank);
+  return one;
+}
 
 Status LinearScratch::reserve(std::size_t max_k, std::size_t threads) {
   LATHE_TRY_STATUS(piece.reserve(std::max(kFloats, max_k * kTileColumns)));

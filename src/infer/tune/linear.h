@@ -2,8 +2,6 @@
 // tensor type and decoded a piece at a time; A and B, of a small rank, are a LoRA adapter.
 #pragma once
 
-#include <string>
-
 #include "infer/tensor/gemm.h"
 #include "infer/tune/parameters.h"
 
@@ -22,17 +20,19 @@ constexpr std::size_t padded_row(std::size_t n) {
 }
 
 struct Linear {
-  std::string name = {};        // of the weight in the file: "blk.0.attn_q.weight"
   std::size_t rows = 0, k = 0;  // W (rows, k)
+  std::size_t experts = 1;      // so many of all that follows, one behind the other
   Weights weight = {};          // value nullptr: frozen, as the next three say
   const std::byte* frozen = nullptr;
   const TensorTypeInfo* type = nullptr;
-  float frozen_scale = 1;
-  Weights bias = {};                 // (rows)
-  std::size_t rank = 0;              // 0: no adapter
-  float lora_scale = 0;              // α / rank
-  Weights lora_a = {}, lora_b = {};  // (rank, k) (rows, rank)
+  const float* frozen_scale = nullptr;  // W counts that many times; nullptr: once
+  Weights bias = {};                    // (rows)
+  std::size_t rank = 0;                 // 0: no adapter
+  float lora_scale = 0;                 // α / rank
+  Weights lora_a = {}, lora_b = {};     // (rank, k) (rows, rank)
 };
+// One of its experts, to compute with.
+Linear expert_of(const Linear& all, std::size_t expert);
 
 // Where and with what the products are computed. The scratch holds a piece of a decoded or
 // transposed matrix, whatever its size.

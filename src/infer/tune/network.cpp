@@ -14,6 +14,14 @@ std::size_t threads_of(const ThreadTeam& team) {
   return static_cast<std::size_t>(team.size());
 }
 
+// work(from, end) for all of them, a few thousand at a time.
+void in_pieces(ThreadTeam& team, std::size_t count, auto&& work) {
+  constexpr std::size_t kPiece = 16384;
+  team.run((count + kPiece - 1) / kPiece, [&](std::size_t piece, int) {
+    work(piece * kPiece, std::min(count, (piece + 1) * kPiece));
+  });
+}
+
 }  // namespace
 
 std::size_t trained_tokens(const Example& example) {
@@ -33,73 +41,117 @@ struct Network::Taken {
   }
 };
 
-Network::Tape Network::tape(std::size_t layer, Taken& taken) const {
+// What is never rounded: the attention's sums, which its probabilities are computed from again, and
+// the router's logits, which its choice is.
+void Network::take_exact(std::size_t layer, Taken& taken) {
+  const LayerSpec& spec = model_.blueprint().layers[layer];
+  tapes_[layer].sums = taken.rows(options_.max_tokens, spec.attention.heads);
+  if (spec.ffn.experts != 0)
+    tapes_[layer].router = taken.rows(options_.max_tokens, spec.ffn.experts);
+}
+
+void Network::take_tape(std::size_t layer, Taken& taken) {
   const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const FfnSpec& ffn = model_.blueprint().layers[layer].ffn;
   const TuneLayer& weights = model_.layers()[layer];
   const std::size_t n = options_.max_tokens, width = model_.blueprint().embedding;
+  const std::size_t pairs = n * std::max<std::size_t>(1, ffn.experts_used);
   const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
-  const std::size_t hidden = weights.gate.rows;
-  Tape tape;
+  Tape& tape = tapes_[layer];
   tape.attention_in = taken.rows(n, width);
   tape.q = taken.rows(n, q);
   tape.k = taken.rows(n, kv);
   tape.q_raw = spec.qk_norm ? taken.rows(n, q) : tape.q;
   tape.k_raw = spec.qk_norm ? taken.rows(n, kv) : tape.k;
   tape.v = taken.rows(n, kv);
-  tape.sums = taken.rows(n, spec.heads);
   tape.heads = taken.rows(n, q);
   tape.ffn_x = taken.rows(n, width);
   tape.ffn_in = taken.rows(n, width);
-  tape.gate = taken.rows(n, hidden);
-  tape.up = taken.rows(n, hidden);
-  tape.hidden = taken.rows(n, hidden);
+  tape.gate = taken.rows(pairs, ffn.hidden);
+  tape.up = taken.rows(pairs, ffn.hidden);
+  tape.hidden = taken.rows(pairs, ffn.hidden);
   const Linear* linears[] = {&weights.q,    &weights.k,  &weights.v,   &weights.output,
                              &weights.gate, &weights.up, &weights.down};
   for (std::size_t i = 0; i < std::size(linears); ++i)
-    if (linears[i]->rank != 0) tape.low[i] = taken.rows(n, linears[i]->rank);
-  return tape;
+    if (linears[i]->rank != 0) tape.low[i] = taken.rows(i < 4 ? n : pairs, linears[i]->rank);
+}
+
+// Each layer's tape has a place of its own, or all have one.
+void Network::lay_out_tapes(Taken& taken) {
+  tapes_.assign(model_.layers().size(), {});
+  const auto each = [&](bool in_one, void (Network::*take)(std::size_t, Taken&)) {
+    const std::size_t start = taken.floats;
+    std::size_t end = start;
+    for (std::size_t i = 0; i < tapes_.size(); ++i) {
+      if (in_one) taken.floats = start;
+      (this->*take)(i, taken);
+      end = std::max(end, taken.floats);
+    }
+    taken.floats = end;
+    return Rows{taken.memory == nullptr ? nullptr : taken.memory + start, end - start};
+  };
+  each(options_.checkpointing, &Network::take_exact);
+  tape_ = each(options_.checkpointing || options_.bf16, &Network::take_tape);
+}
+
+// What the scratch that all layers share is made for.
+struct Network::Largest {
+  std::size_t q = 0, kv = 0, hidden = 0, rank = 1, head_dim = 0;
+  std::size_t used = 1, experts = 0;  // of a mixture
+  std::size_t k = 0;                  // of any linear layer
+};
+Network::Largest Network::largest() const {
+  const Blueprint& blueprint = model_.blueprint();
+  Largest largest;
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
+    const AttentionSpec& spec = blueprint.layers[i].attention;
+    const FfnSpec& ffn = blueprint.layers[i].ffn;
+    const TuneLayer& layer = model_.layers()[i];
+    largest.q = std::max(largest.q, spec.heads * spec.head_dim);
+    largest.kv = std::max(largest.kv, spec.kv_heads * spec.head_dim);
+    largest.head_dim = std::max(largest.head_dim, spec.head_dim);
+    largest.hidden = std::max(largest.hidden, ffn.hidden);
+    largest.used = std::max(largest.used, ffn.experts_used);
+    largest.experts = std::max(largest.experts, ffn.experts);
+    for (const Linear* linear :
+         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down})
+      largest.rank = std::max(largest.rank, linear->rank);
+  }
+  largest.k = std::max({blueprint.embedding, largest.q, largest.hidden});
+  return largest;
 }
 
 void Network::lay_out(Taken& taken) {
   const Blueprint& blueprint = model_.blueprint();
   const std::size_t n = options_.max_tokens, width = blueprint.embedding;
-  std::size_t q = 0, kv = 0, hidden = 0, rank = 1;
-  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
-    const AttentionSpec& spec = blueprint.layers[i].attention;
-    const TuneLayer& layer = model_.layers()[i];
-    q = std::max(q, spec.heads * spec.head_dim);
-    kv = std::max(kv, spec.kv_heads * spec.head_dim);
-    hidden = std::max(hidden, layer.gate.rows);
-    for (const Linear* linear :
-         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down})
-      rank = std::max(rank, linear->rank);
-  }
+  const Largest most = largest();
   x_.clear();
-  tapes_.clear();
   for (std::size_t i = 0; i <= blueprint.layers.size(); ++i) x_.push_back(taken.rows(n, width));
-  // With checkpointing all layers use one place.
-  const std::size_t start = taken.floats;
-  std::size_t end = start;
-  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
-    if (options_.checkpointing) taken.floats = start;
-    tapes_.push_back(tape(i, taken));
-    end = std::max(end, taken.floats);
-  }
-  taken.floats = end;
+  lay_out_tapes(taken);
   dx_ = taken.rows(n, width);
   dx2_ = taken.rows(n, width);
-  d_heads_ = taken.rows(n, q);
-  dq_ = taken.rows(n, q);
-  dk_ = taken.rows(n, kv);
-  dv_ = taken.rows(n, kv);
-  d_gate_ = taken.rows(n, hidden);
-  d_up_ = taken.rows(n, hidden);
-  d_low_ = taken.rows(n, rank);
+  d_heads_ = taken.rows(n, most.q);
+  dq_ = taken.rows(n, most.q);
+  dk_ = taken.rows(n, most.kv);
+  dv_ = taken.rows(n, most.kv);
+  d_gate_ = taken.rows(n * most.used, most.hidden);
+  d_up_ = taken.rows(n * most.used, most.hidden);
+  d_low_ = taken.rows(n, most.rank);
   factors_ = taken.rows(n, 1);
+  if (most.experts != 0) {
+    gathered_ = taken.rows(n * most.used, width);
+    expert_out_ = taken.rows(n * most.used, width);
+    d_router_ = taken.rows(n, most.experts);
+    d_weights_ = taken.rows(n, most.used);
+  }
   head_rows_ = std::clamp<std::size_t>(kHeadFloats / blueprint.vocabulary, 1, n);
   head_in_ = taken.rows(head_rows_, width);
   d_head_in_ = taken.rows(head_rows_, width);
   logits_ = taken.rows(head_rows_, blueprint.vocabulary);
+}
+
+std::size_t Network::kept_numbers() const {
+  return options_.bf16 && !options_.checkpointing ? tapes_.size() * tape_.stride : 0;
 }
 
 std::uint64_t Network::bytes(const TuneModel& model, std::size_t threads,
@@ -109,15 +161,13 @@ std::uint64_t Network::bytes(const TuneModel& model, std::size_t threads,
   network.options_ = options;
   Taken counted;
   network.lay_out(counted);
-  std::size_t max_k = model.blueprint().embedding, dim = 0;
-  for (const LayerSpec& layer : model.blueprint().layers) {
-    max_k = std::max({max_k, layer.attention.heads * layer.attention.head_dim, layer.ffn.hidden});
-    dim = std::max(dim, layer.attention.head_dim);
-  }
+  const Largest most = network.largest();
   const std::size_t linear =
-      std::max(LinearScratch::kFloats, max_k * kTileColumns) + threads * max_k * kTileColumns;
-  return (counted.floats + linear + AttentionScratch::floats(options.longest, dim, threads)) *
-         sizeof(float);
+      std::max(LinearScratch::kFloats, most.k * kTileColumns) + threads * most.k * kTileColumns;
+  const std::size_t attention = AttentionScratch::floats(options.longest, most.head_dim, threads);
+  const std::size_t pairs = most.experts == 0 ? 0 : options.max_tokens * most.used;
+  return (counted.floats + linear + attention) * sizeof(float) +
+         network.kept_numbers() * sizeof(std::uint16_t) + pairs * ExpertChoice::kPairBytes;
 }
 
 Result<std::unique_ptr<Network>> Network::create(const TuneModel& model, ThreadTeam& team,
@@ -130,15 +180,11 @@ Result<std::unique_ptr<Network>> Network::create(const TuneModel& model, ThreadT
   LATHE_TRY_STATUS(network->floats_.reserve(taken.floats));
   taken = {network->floats_.data(), 0};
   network->lay_out(taken);
+  LATHE_TRY_STATUS(network->kept_.reserve(network->kept_numbers()));
   const Blueprint& blueprint = model.blueprint();
-  std::size_t max_k = blueprint.embedding, dim = 0;
-  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
-    const AttentionSpec& spec = blueprint.layers[i].attention;
-    max_k = std::max({max_k, spec.heads * spec.head_dim, model.layers()[i].gate.rows});
-    dim = std::max(dim, spec.head_dim);
-  }
-  LATHE_TRY_STATUS(network->linear_.reserve(max_k, threads_of(team)));
-  LATHE_TRY_STATUS(network->attention_.reserve(options.longest, dim, threads_of(team)));
+  const Largest most = network->largest();
+  LATHE_TRY_STATUS(network->linear_.reserve(most.k, threads_of(team)));
+  LATHE_TRY_STATUS(network->attention_.reserve(options.longest, most.head_dim, threads_of(team)));
   const RopeSpec& rope = blueprint.layers.front().attention.rope;
   const auto frequencies = rope_frequencies(rope, model.rope_factors());
   network->cos_.resize(options.longest * rope.dimensions);
@@ -155,15 +201,44 @@ double Network::run(std::span<const Example* const> batch, float weight) {
   place(batch);
   embed();
   const std::size_t layers = model_.layers().size();
-  for (std::size_t i = 0; i < layers; ++i) forward_layer(i, tapes_[i], true);
+  for (std::size_t i = 0; i < layers; ++i) {
+    forward_layer(i, tapes_[i], true);
+    if (weight != 0) keep(i);
+  }
   const double loss = head(weight);
   if (weight == 0) return loss;
   for (std::size_t i = layers; i-- > 0;) {
-    if (options_.checkpointing) forward_layer(i, tapes_[i], false);
+    bring_back(i);
     backward_layer(i, tapes_[i]);
   }
   backward_embedding();
   return loss;
+}
+
+// The layer's tape, rounded, out of the place that the next one wants.
+void Network::keep(std::size_t layer) {
+  if (!options_.bf16 || options_.checkpointing) return;
+  std::uint16_t* kept = kept_.data() + layer * tape_.stride;
+  in_pieces(team_, tape_.stride, [&](std::size_t from, std::size_t end) {
+    for (std::size_t i = from; i < end; ++i) kept[i] = f32_to_bf16(tape_.data[i]);
+  });
+}
+
+// The layer's tape, as the backward pass is to see it.
+void Network::bring_back(std::size_t layer) {
+  float* tape = tape_.data;
+  if (options_.checkpointing) {
+    forward_layer(layer, tapes_[layer], false);
+    if (!options_.bf16) return;
+    in_pieces(team_, tape_.stride, [&](std::size_t from, std::size_t end) {
+      for (std::size_t i = from; i < end; ++i) tape[i] = bf16_to_f32(f32_to_bf16(tape[i]));
+    });
+  } else if (options_.bf16) {
+    const std::uint16_t* kept = kept_.data() + layer * tape_.stride;
+    in_pieces(team_, tape_.stride, [&](std::size_t from, std::size_t end) {
+      for (std::size_t i = from; i < end; ++i) tape[i] = bf16_to_f32(kept[i]);
+    });
+  }
 }
 
 void Network::place(std::span<const Example* const> batch) {
@@ -230,14 +305,26 @@ void Network::forward_layer(std::size_t layer, const Tape& tape, bool first_pass
   forward(linear_, weights.output, n, tape.heads, tape.ffn_x, tape.low[3]);
   team_.run(n, [&](std::size_t t, int) { kernels_.add(x.row(t), width, tape.ffn_x.row(t)); });
   norm(tape.ffn_x, weights.ffn_norm, n, width, tape.ffn_in);
+  if (model_.blueprint().layers[layer].ffn.experts == 0) {
+    dense_ffn(layer, tape, first_pass);
+  } else {
+    expert_ffn(layer, tape, first_pass);
+  }
+  if (first_pass)
+    team_.run(n, [&](std::size_t t, int) { kernels_.add(tape.ffn_x.row(t), width, out.row(t)); });
+}
+
+// x_[layer + 1] = what the network says of ffn_in; the sum with ffn_x is the caller's.
+void Network::dense_ffn(std::size_t layer, const Tape& tape, bool first_pass) {
+  const TuneLayer& weights = model_.layers()[layer];
+  const std::size_t n = ids_.size();
   forward(linear_, weights.gate, n, tape.ffn_in, tape.gate, tape.low[4]);
   forward(linear_, weights.up, n, tape.ffn_in, tape.up, tape.low[5]);
   team_.run(n, [&](std::size_t t, int) {
     kernels_.silu_mul(tape.gate.row(t), tape.up.row(t), weights.gate.rows, tape.hidden.row(t));
   });
   if (!first_pass && weights.down.rank == 0) return;  // else low is wanted again
-  forward(linear_, weights.down, n, tape.hidden, out, tape.low[6]);
-  team_.run(n, [&](std::size_t t, int) { kernels_.add(tape.ffn_x.row(t), width, out.row(t)); });
+  forward(linear_, weights.down, n, tape.hidden, x_[layer + 1], tape.low[6]);
 }
 
 // Norm and rotation of every head; q takes the scores' scale.
@@ -305,22 +392,21 @@ void Network::turn_heads_back(std::size_t layer, const Tape& tape) {
   back(dk_, tape.k_raw, spec.kv_heads, weights.k_norm);
 }
 
+void Network::through(const Linear& linear, Rows x, Rows low, Rows dy, Rows dx, bool add) {
+  backward(
+      linear_, linear,
+      {.tokens = ids_.size(), .x = x, .low = low, .dy = dy, .dx = dx, .add = add, .d_low = d_low_});
+}
+
 // dx_: the gradient of x_[layer + 1] → that of x_[layer].
 void Network::backward_layer(std::size_t layer, const Tape& tape) {
   const TuneLayer& weights = model_.layers()[layer];
   const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
-  const std::size_t n = ids_.size(), hidden = weights.gate.rows;
-  const auto through = [&](const Linear& linear, Rows x, Rows low, Rows dy, Rows dx, bool add) {
-    backward(linear_, linear,
-             {.tokens = n, .x = x, .low = low, .dy = dy, .dx = dx, .add = add, .d_low = d_low_});
-  };
-  through(weights.down, tape.hidden, tape.low[6], dx_, d_up_, false);
-  team_.run(n, [&](std::size_t t, int) {
-    kernels_.train.silu_mul_backward(tape.gate.row(t), tape.up.row(t), d_up_.row(t), hidden,
-                                     d_gate_.row(t), d_up_.row(t));
-  });
-  through(weights.gate, tape.ffn_in, tape.low[4], d_gate_, dx2_, false);
-  through(weights.up, tape.ffn_in, tape.low[5], d_up_, dx2_, true);
+  if (model_.blueprint().layers[layer].ffn.experts == 0) {
+    dense_ffn_backward(layer, tape);
+  } else {
+    expert_ffn_backward(layer, tape);
+  }
   norm_backward(tape.ffn_x, weights.ffn_norm, dx2_, dx_);
 
   through(weights.output, tape.heads, tape.low[3], dx_, d_heads_, false);
@@ -331,6 +417,18 @@ void Network::backward_layer(std::size_t layer, const Tape& tape) {
   through(weights.k, tape.attention_in, tape.low[1], dk_, dx2_, true);
   through(weights.v, tape.attention_in, tape.low[2], dv_, dx2_, true);
   norm_backward(x_[layer], weights.attention_norm, dx2_, dx_);
+}
+
+// dx2_ = the gradient of ffn_in, from dx_, that of the sum.
+void Network::dense_ffn_backward(std::size_t layer, const Tape& tape) {
+  const TuneLayer& weights = model_.layers()[layer];
+  through(weights.down, tape.hidden, tape.low[6], dx_, d_up_, false);
+  team_.run(ids_.size(), [&](std::size_t t, int) {
+    kernels_.train.silu_mul_backward(tape.gate.row(t), tape.up.row(t), d_up_.row(t),
+                                     weights.gate.rows, d_gate_.row(t), d_up_.row(t));
+  });
+  through(weights.gate, tape.ffn_in, tape.low[4], d_gate_, dx2_, false);
+  through(weights.up, tape.ffn_in, tape.low[5], d_up_, dx2_, true);
 }
 
 // The loss of the last layer's output, and its gradient in dx_.

@@ -1,13 +1,18 @@
 // A model's forward and backward pass over a batch of packed documents: loss = Σ −log p(target) ·
-// weight over the trained tokens, gradients added to those of the model's parameters. Activations
-// are floats; with checkpointing only each layer's input is kept and the rest computed a second
-// time, which changes no bit. Results do not depend on the team, nor a document's on its
-// neighbours (its gradients are summed in the order of the batch). One thread.
+// weight over the trained tokens, gradients added to those of the model's parameters. All is
+// computed in floats. What a layer keeps for the way back are floats too, or bf16: then its
+// activations are rounded to nearest even once the layer is done, so the loss is that of floats and
+// the gradients are those of slightly other activations (each layer's input, the attention's sums
+// and the router's logits stay floats: the same experts are chosen). With checkpointing only each
+// layer's input is kept and the rest computed a second time (and rounded then, if it is to be),
+// which changes no bit. Results do not depend on the team, nor a document's on its neighbours (its
+// gradients are summed in the order of the batch). One thread.
 #pragma once
 
 #include <span>
 #include <vector>
 
+#include "infer/models/experts.h"
 #include "infer/tune/attention.h"
 #include "infer/tune/tune_model.h"
 
@@ -27,6 +32,7 @@ struct NetworkOptions {
   std::size_t max_tokens = 0;  // of a batch: at least the longest document
   std::size_t longest = 0;     // tokens of a document
   bool checkpointing = false;
+  bool bf16 = false;  // what is kept
 };
 
 class Network {
@@ -48,18 +54,35 @@ class Network {
 
   // What the backward pass wants to know of a layer.
   struct Tape {
-    Rows attention_in, q_raw, k_raw, q, k, v, sums, heads;  // *_raw: before the norm of a head
-    Rows ffn_x, ffn_in, gate, up, hidden;
-    Rows low[7];  // of the seven linear layers' adapters, in their order
+    Rows sums, router;                                // the attention's; logits
+    Rows attention_in, q_raw, k_raw, q, k, v, heads;  // *_raw: before the norm of a head
+    Rows ffn_x, ffn_in;
+    Rows gate, up, hidden;  // of tokens, or of (token, expert) pairs: hidden times its weight
+    Rows low[7];            // of the seven linear layers' adapters, in their order
   };
   struct Taken;
-  Tape tape(std::size_t layer, Taken& taken) const;
+  void take_exact(std::size_t layer, Taken& taken);
+  void take_tape(std::size_t layer, Taken& taken);
   void lay_out(Taken& taken);
+  void lay_out_tapes(Taken& taken);
+  std::size_t kept_numbers() const;
+  struct Largest;
+  Largest largest() const;
 
+  void keep(std::size_t layer);
+  void bring_back(std::size_t layer);
   void place(std::span<const Example* const> batch);
   void embed();
   void forward_layer(std::size_t layer, const Tape& tape, bool first_pass);
+  void dense_ffn(std::size_t layer, const Tape& tape, bool first_pass);
+  void expert_ffn(std::size_t layer, const Tape& tape, bool first_pass);
+  void through(const Linear& linear, Rows x, Rows low, Rows dy, Rows dx, bool add);
   void backward_layer(std::size_t layer, const Tape& tape);
+  void dense_ffn_backward(std::size_t layer, const Tape& tape);
+  void expert_ffn_backward(std::size_t layer, const Tape& tape);
+  void choose_experts(std::size_t layer, const Tape& tape);
+  void gather(Rows x);
+  void router_backward(std::size_t layer);
   void turn_heads(std::size_t layer, const Tape& tape);
   void turn_heads_back(std::size_t layer, const Tape& tape);
   double head(float weight);
@@ -75,10 +98,16 @@ class Network {
   AttentionScratch attention_;
   std::vector<float> cos_, sin_back_;  // (positions, dimensions): the turn, and the turn back
   Scratch<float> floats_;
-  std::vector<Tape> tapes_;  // one, or one a layer
-  std::vector<Rows> x_;      // (layers + 1) × (tokens, embedding): each layer's input
+  std::vector<Tape> tapes_;      // a layer's; all in one place with checkpointing or bf16
+  Rows tape_;                    // that place, as one row
+  Scratch<std::uint16_t> kept_;  // (layers, tape_.stride)
+  std::vector<Rows> x_;          // (layers + 1) × (tokens, embedding): each layer's input
   Rows dx_, dx2_, d_heads_, dq_, dk_, dv_, d_gate_, d_up_, d_low_;
   Rows factors_;  // (tokens, 1): of the norm that goes back
+  // Of experts: pairs stand as in choice_.
+  ExpertChoice choice_;
+  Rows gathered_, expert_out_;  // (pairs, embedding)
+  Rows d_router_, d_weights_;   // (tokens, experts) (tokens, used)
   Rows head_in_, d_head_in_, logits_;
   std::size_t head_rows_ = 0;  // trained tokens whose logits are computed at a time
 

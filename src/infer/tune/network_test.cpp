@@ -36,6 +36,20 @@ std::vector<Case> cases() {
   add("qwen3_lora_some", "qwen3", some, same);
   add("qwen2_q8_lora", "qwen2", all,
       [](TinyModel& tiny) { tiny.hidden = 64, tiny.type = TensorType::kQ8_0; });
+  const auto mixture = [](TinyModel& tiny) {
+    tiny.experts = 5, tiny.experts_used = 2, tiny.hidden = 32;
+  };
+  const LoraOptions heads{.rank = 2, .alpha = 5, .targets = {"attn_q", "attn_v"}};
+  add("qwen3moe", "qwen3moe", std::nullopt, mixture);
+  add("mixtral", "llama", std::nullopt, mixture);
+  add("qwen3moe_lora", "qwen3moe", all, mixture);
+  add("mixtral_lora_heads", "llama", heads, mixture);
+  add("mixtral_lora_some", "llama", some, mixture);
+  add("qwen3moe_q8_lora", "qwen3moe", all, [&](TinyModel& tiny) {
+    mixture(tiny);
+    tiny.type = TensorType::kQ8_0;
+    tiny.scaled = true;
+  });
   return cases;
 }
 
@@ -93,6 +107,12 @@ class NetworkTest : public testing::TestWithParam<Case> {
       tensor_type_info(tensor.type).decode(bytes.data(), values.data(), values.size());
       twin.weights[tensor.name] = {values.begin(), values.end()};
     }
+    // A scale counts for its expert's matrix, and what the matrix itself is is not asked again.
+    for (auto& [name, scales] : twin.weights) {
+      if (!name.ends_with(".scale")) continue;
+      auto& w = twin.weights.at(name.substr(0, name.rfind('.')) + ".weight");
+      for (std::size_t i = 0; i < w.size(); ++i) w[i] *= scales[i / (w.size() / scales.size())];
+    }
     const Parameters& parameters = model.parameters();
     for (const Parameter& p : parameters.list())
       twin.weights[p.name] = {parameters.value(p), parameters.value(p) + p.size()};
@@ -102,9 +122,11 @@ class NetworkTest : public testing::TestWithParam<Case> {
   }
 
   static std::unique_ptr<Network> network(TuneModel& model, ThreadTeam& team,
-                                          const KernelTable& kernels, bool checkpointing) {
+                                          const KernelTable& kernels, bool checkpointing,
+                                          bool bf16 = false) {
     auto network = Network::create(
-        model, team, kernels, {.max_tokens = 20, .longest = 10, .checkpointing = checkpointing});
+        model, team, kernels,
+        {.max_tokens = 20, .longest = 10, .checkpointing = checkpointing, .bf16 = bf16});
     EXPECT_TRUE(network);
     return std::move(*network);
   }
@@ -130,11 +152,16 @@ TEST_P(NetworkTest, LossAndGradientsAreThoseOfTheTwin) {
 
   Twin slow = twin(*model);
   const auto twin_loss = [&] {
+    slow.chosen.clear();
     double sum = 0;
     for (const Example& example : batch) sum += slow.loss(example);
     return sum;
   };
   EXPECT_NEAR(loss, twin_loss(), 1e-5 * twin_loss());
+  // A mixture's loss has steps where a choice changes: no token is near one.
+  const auto chosen = slow.chosen;
+  EXPECT_EQ(chosen.empty(), GetParam().tiny.experts == 0);
+  EXPECT_GT(slow.margin, 1e-3);
 
   double largest = 0;
   for (std::size_t i = 0; i < parameters.list().size(); ++i)
@@ -146,33 +173,91 @@ TEST_P(NetworkTest, LossAndGradientsAreThoseOfTheTwin) {
     // About 60 numbers of each, all of the small ones.
     for (std::size_t j = 0; j < p.size(); j += 1 + p.size() / 60) {
       const double slope = slow.slope(p.name, j, 1e-5, twin_loss);
+      ASSERT_EQ(slow.chosen, chosen);
       const auto got = static_cast<double>(parameters.weights(i).gradient[j]);
       ASSERT_NEAR(got, slope, 2e-5 * largest + 1e-4 * std::abs(slope)) << p.name << " " << j;
     }
   }
 }
 
+// The loss is that of floats to the bit; the gradients are near those of the twin, and not the
+// ones of floats.
+TEST_P(NetworkTest, KeptInBf16TheGradientsAreNearTheTwins) {
+  const auto batch = examples(GetParam().tiny);
+  ThreadTeam team(2);
+  const auto exact = load(), model = load();
+  exact->parameters().clear_gradients(team);
+  model->parameters().clear_gradients(team);
+  const double loss = network(*exact, team, best_kernel_table(), false)->run(pointers(batch), 1);
+  EXPECT_EQ(network(*model, team, best_kernel_table(), false, true)->run(pointers(batch), 1), loss);
+  Twin slow = twin(*model);
+  const auto twin_loss = [&] {
+    double sum = 0;
+    for (const Example& example : batch) sum += slow.loss(example);
+    return sum;
+  };
+  const auto& list = model->parameters().list();
+  double off = 0, size = 0;
+  for (std::size_t i = 0; i < list.size(); ++i)
+    for (std::size_t j = 0; j < list[i].size(); j += 1 + list[i].size() / 30) {
+      const double slope = slow.slope(list[i].name, j, 1e-5, twin_loss);
+      const double d = static_cast<double>(model->parameters().weights(i).gradient[j]) - slope;
+      off += d * d;
+      size += slope * slope;
+    }
+  // Half a last place is a 512th of a number.
+  EXPECT_LT(std::sqrt(off), 0.015 * std::sqrt(size));
+  EXPECT_GT(std::sqrt(off), 0.0005 * std::sqrt(size));
+}
+
 TEST_P(NetworkTest, SameBitsOnOtherThreadsInstructionsAndWithCheckpointing) {
   const auto batch = examples(GetParam().tiny);
-  const auto gradients = [&](int threads, const KernelTable& kernels, bool checkpointing) {
-    auto model = load();
-    ThreadTeam team(threads);
-    auto net = network(*model, team, kernels, checkpointing);
-    model->parameters().clear_gradients(team);
-    net->run(pointers(batch), 0.5f);
-    model->parameters().step(team, kernels.train, {.rate = 0.01, .clip = 0.7});
-    const auto values = model->parameters().values();
-    return std::vector<float>(values.begin(), values.end());
-  };
-  const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
-    return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-  };
-  const auto one = gradients(1, best_kernel_table(), false);
-  for (const int threads : {2, 3})
-    EXPECT_TRUE(same(one, gradients(threads, best_kernel_table(), false))) << threads;
-  EXPECT_TRUE(same(one, gradients(2, best_kernel_table(), true))) << "checkpointing";
-  for (const KernelTable* table : kernel_tables())
-    EXPECT_TRUE(same(one, gradients(2, *table, false))) << table->name;
+  for (const bool bf16 : {false, true}) {
+    const auto gradients = [&](int threads, const KernelTable& kernels, bool checkpointing) {
+      auto model = load();
+      ThreadTeam team(threads);
+      auto net = network(*model, team, kernels, checkpointing, bf16);
+      model->parameters().clear_gradients(team);
+      net->run(pointers(batch), 0.5f);
+      model->parameters().step(team, kernels.train, {.rate = 0.01, .clip = 0.7});
+      const auto values = model->parameters().values();
+      return std::vector<float>(values.begin(), values.end());
+    };
+    const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
+      return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+    };
+    const auto one = gradients(1, best_kernel_table(), false);
+    for (const int threads : {2, 3})
+      EXPECT_TRUE(same(one, gradients(threads, best_kernel_table(), false))) << threads << bf16;
+    EXPECT_TRUE(same(one, gradients(2, best_kernel_table(), true))) << "checkpointing" << bf16;
+    for (const KernelTable* table : kernel_tables())
+      EXPECT_TRUE(same(one, gradients(2, *table, false))) << table->name << bf16;
+  }
+}
+
+// Documents in one batch, or one batch each: every parameter's gradient is one sum over the tokens
+// in their order. (A tied embedding's has two parts, which then come one after the other.)
+TEST_P(NetworkTest, PackedOrAloneTheGradientsAreTheSame) {
+  const auto batch = examples(GetParam().tiny);
+  const auto all = pointers(batch);
+  ThreadTeam team(2);
+  const auto model = load(), again = load();
+  auto net = network(*model, team, best_kernel_table(), false);
+  model->parameters().clear_gradients(team);
+  const double together = net->run(all, 0.5f);
+  net = network(*again, team, best_kernel_table(), false);
+  again->parameters().clear_gradients(team);
+  double alone = 0;
+  for (const Example* example : all) alone += net->run({&example, 1}, 0.5f);
+  EXPECT_NEAR(together, alone, 1e-12 * together);
+  const auto& list = model->parameters().list();
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (list[i].name == "token_embd.weight" && GetParam().tiny.tied) continue;
+    EXPECT_EQ(std::memcmp(model->parameters().weights(i).gradient,
+                          again->parameters().weights(i).gradient, list[i].size() * sizeof(float)),
+              0)
+        << list[i].name;
+  }
 }
 
 TEST_P(NetworkTest, OneTrainingStepIsThatOfTheTwin) {
@@ -217,6 +302,31 @@ TEST_P(NetworkTest, OneTrainingStepIsThatOfTheTwin) {
     // The first step's size is the rate whatever the gradient; only one near zero is uncertain.
     if (std::abs(g) < 1e-5) continue;
     EXPECT_NEAR(static_cast<double>(parameters.value(p)[probe.place]), after, 2e-5) << p.name;
+  }
+}
+
+// 24 layers' tapes in floats; as bf16, with one in floats beside them; or one in floats alone.
+TEST(NetworkBytes, KeptInBf16TheyAreAboutHalf) {
+  for (const std::size_t experts : {0u, 8u}) {
+    const TempDir dir = *TempDir::make();
+    TinyModel tiny{.layers = 24};
+    tiny.experts = experts, tiny.experts_used = experts / 4;
+    write_tiny_model(dir.path() / "tiny.gguf", tiny);
+    const auto model = TuneModel::load(*Gguf::open(dir.path() / "tiny.gguf"), LoraOptions{});
+    ASSERT_TRUE(model) << model.error().message;
+    const auto bytes = [&](bool checkpointing, bool bf16) {
+      const NetworkOptions options{
+          .max_tokens = 4096, .longest = 64, .checkpointing = checkpointing, .bf16 = bf16};
+      return Network::bytes(**model, 2, options);
+    };
+    // The attention's sums and the router's logits stay floats, of each layer.
+    const std::uint64_t exact =
+        std::uint64_t{4096} * 4 * (padded_row(2) + (experts != 0 ? padded_row(experts) : 0));
+    const std::uint64_t one = (bytes(false, false) - bytes(true, false)) / 23 - exact;
+    EXPECT_EQ(bytes(false, true), bytes(true, false) + 23 * exact + 24 * (one / 2));
+    EXPECT_EQ(bytes(true, true), bytes(true, false));
+    EXPECT_LT(static_cast<double>(bytes(false, true)),
+              0.65 * static_cast<double>(bytes(false, false)));
   }
 }
 

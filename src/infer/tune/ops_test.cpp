@@ -1,7 +1,9 @@
 // Each backward operation against finite differences of its forward pass in double; the schedule.
 #include <random>
 
+#include "infer/models/experts.h"
 #include "infer/tune/attention.h"
+#include "infer/tune/router.h"
 #include "infer/tune/schedule.h"
 #include "infer/tune/twin_test.h"
 
@@ -131,6 +133,78 @@ TEST(Backward, Linear) {
       a, da, [&](const Doubles& v) { return loss(xd, wd, bd, v, ld); }, "a", 3);
   expect_slopes(
       b, db, [&](const Doubles& v) { return loss(xd, wd, bd, ad, v); }, "b", 3);
+}
+
+// From the experts' weights back to the router's logits: normalised or not, some or all chosen.
+TEST(Backward, RouterChoice) {
+  const auto spec = [](std::size_t used, bool normalize, float scale) {
+    return FfnSpec{.hidden = 1,
+                   .experts = 9,
+                   .experts_used = used,
+                   .normalize_weights = normalize,
+                   .weight_scale = scale};
+  };
+  for (const FfnSpec& ffn :
+       {spec(3, true, 1), spec(3, false, 1.5f), spec(9, true, 2), spec(9, false, 1)}) {
+    constexpr std::size_t kTokens = 4;
+    const auto logits = draw(kTokens * ffn.experts, 7);
+    const auto d_weight = draw(kTokens * ffn.experts_used, 8);
+    ThreadTeam team(2);
+    ExpertChoice choice;
+    auto p = logits;
+    choice.choose(team, best_kernel_table(), ffn, kTokens, p.data(), ffn.experts);
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      float* row = p.data() + t * ffn.experts;
+      for (std::size_t e = 0; e < ffn.experts; ++e) row[e] /= choice.total[t];
+      choice_backward(ffn, choice.chosen.data() + t * ffn.experts_used,
+                      d_weight.data() + t * ffn.experts_used, row);
+    }
+    const auto loss = [&](const Doubles& l) {
+      double sum = 0;
+      for (std::size_t t = 0; t < kTokens; ++t) {
+        const auto own = std::span(choice.chosen).subspan(t * ffn.experts_used, ffn.experts_used);
+        double total = 0, of_chosen = 0;
+        for (std::size_t e = 0; e < ffn.experts; ++e) total += std::exp(l[t * ffn.experts + e]);
+        for (const std::uint32_t e : own) of_chosen += std::exp(l[t * ffn.experts + e]);
+        for (std::size_t r = 0; r < own.size(); ++r)
+          sum += static_cast<double>(d_weight[t * own.size() + r]) *
+                 static_cast<double>(ffn.weight_scale) * std::exp(l[t * ffn.experts + own[r]]) /
+                 (ffn.normalize_weights ? of_chosen : total);
+      }
+      return sum;
+    };
+    expect_slopes(logits, p, loss, "logit");
+  }
+}
+
+// Below the least sum the divisor is a constant.
+TEST(Backward, RouterChoiceOfNextToNothing) {
+  const FfnSpec ffn{.hidden = 1, .experts = 4, .experts_used = 2};
+  const std::uint32_t chosen[] = {2, 0};
+  const float d_weight[] = {3, -1};
+  const float least = ExpertChoice::kLeastSum;
+  float p[] = {least / 8, 0.5f, least / 4, 0.25f};
+  const float before[] = {p[0], p[1], p[2], p[3]};
+  choice_backward(ffn, chosen, d_weight, p);
+  const float own[] = {-before[0] / least, 0, 3 * before[2] / least, 0};
+  const float dot = own[0] + own[2];
+  for (std::size_t e = 0; e < 4; ++e) EXPECT_NEAR(p[e], own[e] - before[e] * dot, 1e-6f) << e;
+}
+
+// Ties go to the lower index, pairs stand by expert and in the order of the tokens, and a token's
+// choice is the one it has alone.
+TEST(Experts, ChoiceAndOrderOfPairs) {
+  const FfnSpec ffn{.hidden = 1, .experts = 4, .experts_used = 2};
+  std::vector<float> logits = {1, 1, 1, 1, 0, 2, 0, 2, 5, 0, 0, 4};
+  ThreadTeam team(2);
+  ExpertChoice choice;
+  choice.choose(team, best_kernel_table(), ffn, 3, logits.data(), 4);
+  EXPECT_EQ(choice.chosen, (std::vector<std::uint32_t>{0, 1, 1, 3, 0, 3}));
+  EXPECT_EQ(choice.first, (std::vector<std::size_t>{0, 2, 4, 4, 6}));
+  EXPECT_EQ(choice.token_of, (std::vector<std::size_t>{0, 2, 0, 1, 1, 2}));
+  EXPECT_EQ(choice.pair_of, (std::vector<std::uint32_t>{0, 2, 3, 4, 1, 5}));
+  EXPECT_FLOAT_EQ(choice.weight[0], 0.5f);
+  EXPECT_FLOAT_EQ(choice.weight[4], 1 / (1 + std::exp(-1.0f)));
 }
 
 // Longer than a block of queries, and a second document that must not see the first.

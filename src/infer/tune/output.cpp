@@ -41,11 +41,45 @@ std::vector<float> in_halves(std::span<const float> rows, std::size_t count, std
   return out;
 }
 
-constexpr std::pair<std::string_view, std::string_view> kPeftNames[] = {
-    {"attn_q", "self_attn.q_proj"}, {"attn_k", "self_attn.k_proj"},
-    {"attn_v", "self_attn.v_proj"}, {"attn_output", "self_attn.o_proj"},
-    {"ffn_gate", "mlp.gate_proj"},  {"ffn_up", "mlp.up_proj"},
-    {"ffn_down", "mlp.down_proj"}};
+// A module's name in Hugging Face's models: of a dense layer; of an expert ("{}") in Qwen's
+// mixtures; and in Mixtral.
+struct PeftName {
+  std::string_view ours, dense, expert, mixtral;
+};
+constexpr PeftName kPeftNames[] = {
+    {"attn_q", "self_attn.q_proj", "", ""},
+    {"attn_k", "self_attn.k_proj", "", ""},
+    {"attn_v", "self_attn.v_proj", "", ""},
+    {"attn_output", "self_attn.o_proj", "", ""},
+    {"ffn_gate", "mlp.gate_proj", "mlp.experts.{}.gate_proj", "block_sparse_moe.experts.{}.w1"},
+    {"ffn_up", "mlp.up_proj", "mlp.experts.{}.up_proj", "block_sparse_moe.experts.{}.w3"},
+    {"ffn_down", "mlp.down_proj", "mlp.experts.{}.down_proj", "block_sparse_moe.experts.{}.w2"}};
+
+// w += s·B·A of every expert, or of the one matrix that there is.
+Status add_adapter(const Gguf& adapter, const GgufTensor& tensor, double alpha, ThreadTeam& team,
+                   const KernelTable& kernels, std::vector<float>& w) {
+  const GgufTensor* a = adapter.find_tensor(tensor.name + ".lora_a");
+  const auto k = static_cast<std::size_t>(tensor.shape[0]);
+  const auto rows = static_cast<std::size_t>(tensor.shape[1]);
+  const auto rank = static_cast<std::size_t>(a->shape[1]);
+  LATHE_TRY(const auto a_values, load_floats(adapter, *a));
+  LATHE_TRY(auto b_values, load_floats(adapter, *adapter.find_tensor(tensor.name + ".lora_b")));
+  for (float& value : b_values) value *= static_cast<float>(alpha / static_cast<double>(rank));
+  std::vector<Gemm> products;
+  for (std::size_t e = 0; e < tensor.shape[2]; ++e)
+    products.push_back({.rows = rows,
+                        .columns = k,
+                        .k = rank,
+                        .a = b_values.data() + e * rows * rank,
+                        .a_row = rank,
+                        .b = a_values.data() + e * rank * k,
+                        .b_k = k,
+                        .c = w.data() + e * rows * k,
+                        .c_row = k,
+                        .add = true});
+  multiply(team, kernels.train, products);
+  return {};
+}
 
 }  // namespace
 
@@ -79,8 +113,9 @@ Status write_adapter(const TuneModel& model, double alpha, const fs::path& out) 
   writer.add("adapter.lora.alpha", alpha);
   const Parameters& parameters = model.parameters();
   for (const Parameter& parameter : parameters.list()) {
-    const std::uint64_t shape[] = {parameter.k, parameter.rows};
-    writer.add_tensor(parameter.name, TensorType::kF32, shape);
+    const std::uint64_t shape[] = {parameter.k, parameter.rows, parameter.experts};
+    const bool mixture = parameter.name.find("_exps.") != std::string::npos;
+    writer.add_tensor(parameter.name, TensorType::kF32, std::span(shape).first(mixture ? 3 : 2));
   }
   LATHE_TRY_STATUS(writer.begin_data());
   for (const Parameter& parameter : parameters.list())
@@ -95,20 +130,29 @@ std::vector<PeftTensor> peft_tensors(const TuneModel& model) {
   const Blueprint& blueprint = model.blueprint();
   for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer) {
     const AttentionSpec& attention = blueprint.layers[layer].attention;
-    for (const auto& [ours, theirs] : kPeftNames)
+    for (const PeftName& name : kPeftNames)
       for (const char side : {'a', 'b'}) {
-        const std::string name = fmt::format("blk.{}.{}.weight.lora_{}", layer, ours, side);
-        const auto found = std::ranges::find(parameters.list(), name, &Parameter::name);
+        const bool expert = !name.expert.empty() && blueprint.layers[layer].ffn.experts != 0;
+        const std::string ours = fmt::format("blk.{}.{}{}.weight.lora_{}", layer, name.ours,
+                                             expert ? "_exps" : "", side);
+        const auto found = std::ranges::find(parameters.list(), ours, &Parameter::name);
         if (found == parameters.list().end()) continue;
-        PeftTensor tensor{
-            .name = fmt::format("base_model.model.model.layers.{}.{}.lora_{}.weight", layer, theirs,
-                                side == 'a' ? 'A' : 'B'),
-            .shape = {found->rows, found->k},
-            .values = {parameters.value(*found), parameters.value(*found) + found->size()}};
-        const bool rotated = side == 'b' && (ours == "attn_q" || ours == "attn_k");
-        if (rotated && !attention.rope.neox)
-          tensor.values = in_halves(tensor.values, found->rows, found->k, attention.head_dim);
-        tensors.push_back(std::move(tensor));
+        const std::string_view theirs = !expert                             ? name.dense
+                                        : blueprint.architecture == "llama" ? name.mixtral
+                                                                            : name.expert;
+        const std::size_t size = found->rows * found->k;
+        for (std::size_t e = 0; e < found->experts; ++e) {
+          const float* values = parameters.value(*found) + e * size;
+          PeftTensor tensor{
+              .name = fmt::format("base_model.model.model.layers.{}.{}.lora_{}.weight", layer,
+                                  fmt::format(fmt::runtime(theirs), e), side == 'a' ? 'A' : 'B'),
+              .shape = {found->rows, found->k},
+              .values = {values, values + size}};
+          const bool rotated = side == 'b' && (name.ours == "attn_q" || name.ours == "attn_k");
+          if (rotated && !attention.rope.neox)
+            tensor.values = in_halves(tensor.values, found->rows, found->k, attention.head_dim);
+          tensors.push_back(std::move(tensor));
+        }
       }
   }
   return tensors;
@@ -145,23 +189,7 @@ Status merge_adapter(const Gguf& base, const Gguf& adapter, ThreadTeam& team,
     LATHE_TRY(auto values, load_floats(base, tensor));
     const auto rows = static_cast<std::size_t>(tensor.rows());
     const auto k = static_cast<std::size_t>(tensor.shape[0]);
-    if (a != nullptr) {
-      const auto rank = static_cast<std::size_t>(a->shape[1]);
-      LATHE_TRY(const auto a_values, load_floats(adapter, *a));
-      LATHE_TRY(auto b_values, load_floats(adapter, *adapter.find_tensor(tensor.name + ".lora_b")));
-      for (float& value : b_values) value *= static_cast<float>(alpha / static_cast<double>(rank));
-      const Gemm product{.rows = rows,
-                         .columns = k,
-                         .k = rank,
-                         .a = b_values.data(),
-                         .a_row = rank,
-                         .b = a_values.data(),
-                         .b_k = k,
-                         .c = values.data(),
-                         .c_row = k,
-                         .add = true};
-      multiply(team, kernels.train, {&product, 1});
-    }
+    if (a != nullptr) LATHE_TRY_STATUS(add_adapter(adapter, tensor, alpha, team, kernels, values));
     const TensorTypeInfo& info = tensor_type_info(type_of(i));
     const std::size_t row_bytes = k / info.block * info.block_bytes;
     std::vector<std::byte> bytes(rows * row_bytes);

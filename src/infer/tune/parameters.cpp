@@ -15,9 +15,10 @@ std::size_t pieces(std::size_t count) {
 
 }  // namespace
 
-std::size_t Parameters::add(std::string name, std::size_t rows, std::size_t k, bool decays) {
-  list_.push_back({.name = std::move(name), .rows = rows, .k = k, .at = count_, .decays = decays});
-  count_ += (rows * k + 15) / 16 * 16;
+std::size_t Parameters::add(Parameter parameter) {
+  parameter.at = count_;
+  count_ += (parameter.size() + 15) / 16 * 16;
+  list_.push_back(std::move(parameter));
   return list_.size() - 1;
 }
 

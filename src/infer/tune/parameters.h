@@ -21,9 +21,10 @@ struct Weights {
 struct Parameter {
   std::string name;             // as the output file calls it
   std::size_t rows = 1, k = 0;  // row-major
+  std::size_t experts = 1;      // so many of them, one behind the other
   std::size_t at = 0;           // where it starts in each of the arrays
   bool decays = false;          // weight decay: matrices, not norms and biases
-  std::size_t size() const { return rows * k; }
+  std::size_t size() const { return experts * rows * k; }
 };
 
 struct AdamStep {
@@ -35,8 +36,8 @@ struct AdamStep {
 
 class Parameters {
  public:
-  // The place in the list. Values come after allocate().
-  std::size_t add(std::string name, std::size_t rows, std::size_t k, bool decays);
+  // The place in the list. Values come after allocate(). `at` is for the list to say.
+  std::size_t add(Parameter parameter);
   Status allocate();
 
   const std::vector<Parameter>& list() const { return list_; }

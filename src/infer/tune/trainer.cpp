@@ -49,7 +49,8 @@ Result<std::unique_ptr<Trainer>> Trainer::create(TuneModel& model, ThreadTeam& t
   LATHE_TRY(trainer->network_, Network::create(model, team, kernels,
                                                {.max_tokens = std::max(longest, set.micro_tokens),
                                                 .longest = longest,
-                                                .checkpointing = set.gradient_checkpointing}));
+                                                .checkpointing = set.gradient_checkpointing,
+                                                .bf16 = set.bf16_activations}));
   if (!set.checkpoint.empty()) LATHE_TRY_STATUS(trainer->restore());
   return trainer;
 }

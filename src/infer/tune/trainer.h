@@ -36,6 +36,7 @@ struct TrainOptions {
   std::size_t batch_tokens = 8192;  // of a step
   std::size_t micro_tokens = 2048;  // at a time: memory and the order of sums follow from it
   bool gradient_checkpointing = false;
+  bool bf16_activations = false;  // as NetworkOptions
   double rate = 1e-3;
   RateShape shape = RateShape::kCosine;
   double warmup = 0.03;  // of the steps

@@ -97,6 +97,24 @@ TEST_F(TrainerTest, GoesOnBitForBitFromEveryStep) {
   }
 }
 
+// Rounded activations: the same training whether they are kept or computed twice, not that of
+// floats, and it learns as well.
+TEST_F(TrainerTest, ActivationsInBf16) {
+  TrainOptions rounded = options();
+  rounded.bf16_activations = true;
+  const auto kept = train(rounded);
+  ASSERT_TRUE(kept) << kept.error().message;
+  rounded.gradient_checkpointing = true;
+  const auto twice = train(rounded, 1);
+  ASSERT_TRUE(twice) << twice.error().message;
+  expect_same(twice->report, kept->report);
+  EXPECT_EQ(twice->values, kept->values);
+  const auto floats = train(options());
+  EXPECT_NE(floats->values, kept->values);
+  EXPECT_EQ(floats->report.curve.front().loss, kept->report.curve.front().loss);
+  EXPECT_NEAR(floats->report.curve.back().loss, kept->report.curve.back().loss, 0.02);
+}
+
 TEST_F(TrainerTest, TheBestValidationIsKeptAndNoBetterOneEndsIt) {
   TrainOptions wild = options();
   wild.rate = 0.5;  // far too fast: it gets worse

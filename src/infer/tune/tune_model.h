@@ -1,6 +1,7 @@
 // A model to be trained: its blueprint, its weights as the trainer wants them, and which of them
 // change. Full: every weight is a float parameter. LoRA: the file's tensors stay frozen in their
-// own types, and every chosen linear layer gets A (random) and B (zero). Owns all of it.
+// own types, and every chosen linear layer gets A (random) and B (zero), each expert its own; the
+// router of a mixture stays as it is. Owns all of it.
 #pragma once
 
 #include <memory>
@@ -16,7 +17,7 @@ namespace lathe {
 struct LoraOptions {
   std::size_t rank = 16;
   double alpha = 32;
-  std::vector<std::string> targets;  // "attn_q", "ffn_down" …; empty: all linear layers
+  std::vector<std::string> targets;  // "attn_q", "ffn_down" (of experts too) …; empty: all
   std::uint64_t seed = 1;
 };
 // The names that targets may hold, in the order of a layer.
@@ -26,7 +27,8 @@ struct TuneLayer {
   Weights attention_norm, ffn_norm;  // (embedding)
   Weights q_norm, k_norm;            // (head_dim), or none
   Linear q, k, v, output;
-  Linear gate, up, down;
+  Linear router;          // rows: experts; 0: dense
+  Linear gate, up, down;  // of all experts
 };
 
 class TuneModel {

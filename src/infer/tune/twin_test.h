@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -21,10 +22,12 @@ struct TinyModel {
   std::size_t vocabulary = 24, context = 64;
   bool tied = true;
   std::uint64_t seed = 1;
-  TensorType type = TensorType::kF32;  // of the matrices
-  double spread = 0.4;                 // of the weights
+  TensorType type = TensorType::kF32;         // of the matrices
+  double spread = 0.4;                        // of the weights
+  std::size_t experts = 0, experts_used = 0;  // 0: dense
+  bool scaled = false;                        // the experts' matrices have a ".scale" each
 
-  bool qk_norm() const { return architecture == "qwen3"; }
+  bool qk_norm() const { return architecture.starts_with("qwen3"); }
   bool bias() const { return architecture == "qwen2"; }
 };
 
@@ -46,12 +49,18 @@ inline void write_tiny_model(const fs::path& path, const TinyModel& tiny,
                                                        {"rope.dimension_count", tiny.head_dim}};
   for (const auto& [key, value] : sizes) writer->add(p + key, std::uint64_t{value});
   writer->add(p + "attention.layer_norm_rms_epsilon", 1e-5);
+  if (tiny.experts != 0) {
+    writer->add(p + "expert_count", std::uint64_t{tiny.experts});
+    writer->add(p + "expert_used_count", std::uint64_t{tiny.experts_used});
+    writer->add(p + "expert_feed_forward_length", std::uint64_t{tiny.hidden});
+  }
   if (vocabulary) vocabulary(*writer);
 
   struct Tensor {
     std::string name;
     std::size_t rows, k;
     bool norm;
+    std::size_t experts = 0;  // 0: a matrix of its own
   };
   std::vector<Tensor> tensors;
   const std::size_t q = tiny.heads * tiny.head_dim, kv = tiny.kv_heads * tiny.head_dim;
@@ -70,24 +79,34 @@ inline void write_tiny_model(const fs::path& path, const TinyModel& tiny,
       for (const char* part : {"attn_q_norm.weight", "attn_k_norm.weight"})
         tensors.push_back({b + part, 1, tiny.head_dim, true});
     tensors.push_back({b + "ffn_norm.weight", 1, tiny.width, true});
-    tensors.push_back({b + "ffn_gate.weight", tiny.hidden, tiny.width, false});
-    tensors.push_back({b + "ffn_up.weight", tiny.hidden, tiny.width, false});
-    tensors.push_back({b + "ffn_down.weight", tiny.width, tiny.hidden, false});
+    const std::string kind = tiny.experts == 0 ? "" : "_exps";
+    if (tiny.experts != 0)
+      tensors.push_back({b + "ffn_gate_inp.weight", tiny.experts, tiny.width, false});
+    for (const auto& [part, rows, in] : {std::tuple{"ffn_gate", tiny.hidden, tiny.width},
+                                         {"ffn_up", tiny.hidden, tiny.width},
+                                         {"ffn_down", tiny.width, tiny.hidden}}) {
+      tensors.push_back({b + part + kind + ".weight", rows, in, false, tiny.experts});
+      if (tiny.scaled) tensors.push_back({b + part + kind + ".scale", 1, tiny.experts, true});
+    }
   }
   tensors.push_back({"output_norm.weight", 1, tiny.width, true});
   if (!tiny.tied) tensors.push_back({"output.weight", tiny.vocabulary, tiny.width, false});
   const auto type_of = [&](const Tensor& tensor) {
-    return tensor.rows == 1 ? TensorType::kF32 : tiny.type;
+    // Routers are kept as floats, as the converters do.
+    return tensor.rows == 1 || tensor.name.ends_with("gate_inp.weight") ? TensorType::kF32
+                                                                        : tiny.type;
   };
   for (const Tensor& tensor : tensors) {
-    const std::uint64_t shape[] = {tensor.k, tensor.rows};
+    const std::uint64_t shape[] = {tensor.k, tensor.rows, tensor.experts};
     writer->add_tensor(tensor.name, type_of(tensor),
-                       std::span(shape).first(tensor.rows == 1 ? 1 : 2));
+                       std::span(shape).first(tensor.rows == 1      ? 1
+                                              : tensor.experts == 0 ? 2
+                                                                    : 3));
   }
   ASSERT_TRUE(writer->begin_data());
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& tensor = tensors[i];
-    std::vector<float> values(tensor.rows * tensor.k);
+    std::vector<float> values(tensor.rows * tensor.k * std::max<std::size_t>(1, tensor.experts));
     for (std::size_t j = 0; j < values.size(); ++j) {
       const double x = (2 * uniform_at(tiny.seed, i, j) - 1) * tiny.spread;
       values[j] = static_cast<float>(tensor.norm ? 1 + x : x);
@@ -113,6 +132,10 @@ class Twin {
   // By name, row-major.
   std::map<std::string, Vector> weights;
   double lora_scale = 0;  // of W + s·B·A, where there is "<name>.lora_a"
+  // Of a mixture, since they were last cleared: the experts chosen, and the least distance between
+  // the logit of one that just was and one that just wasn't.
+  mutable std::vector<std::size_t> chosen;
+  mutable double margin = 1e9;
 
   // Σ −log p over the trained tokens.
   double loss(const Example& example) const {
@@ -158,22 +181,56 @@ class Twin {
     return out;
   }
 
-  Vector product(const std::string& name, const Vector& x, std::size_t rows) const {
-    const auto times = [](const Vector& w, const Vector& v, std::size_t n) {
+  // With the e-th of the matrices that the tensor holds.
+  Vector product(const std::string& name, const Vector& x, std::size_t rows,
+                 std::size_t e = 0) const {
+    const auto times = [](const double* w, const Vector& v, std::size_t n) {
       Vector out(n);
       for (std::size_t r = 0; r < n; ++r)
         for (std::size_t i = 0; i < v.size(); ++i) out[r] += w[r * v.size() + i] * v[i];
       return out;
     };
-    Vector out = times(weights.at(name), x, rows);
-    if (const auto a = weights.find(name + ".lora_a"); a != weights.end()) {
-      const Vector low = times(a->second, x, a->second.size() / x.size());
-      const Vector more = times(weights.at(name + ".lora_b"), low, rows);
+    Vector out = times(weights.at(name).data() + e * rows * x.size(), x, rows);
+    if (const auto b = weights.find(name + ".lora_b"); b != weights.end()) {
+      const std::size_t experts = name.find("_exps") == std::string::npos ? 1 : tiny_.experts;
+      const std::size_t rank = b->second.size() / rows / experts;
+      const Vector& a = weights.at(name + ".lora_a");
+      const Vector low = times(a.data() + e * rank * x.size(), x, rank);
+      const Vector more = times(b->second.data() + e * rows * rank, low, rows);
       for (std::size_t r = 0; r < rows; ++r) out[r] += lora_scale * more[r];
     }
     const std::string bias = name.substr(0, name.rfind('.')) + ".bias";
     if (const auto b = weights.find(bias); b != weights.end())
       for (std::size_t r = 0; r < rows; ++r) out[r] += b->second[r];
+    return out;
+  }
+
+  // gate, up and down of one expert, or of the dense network.
+  Vector feed_forward(const std::string& b, const Vector& in, const std::string& kind,
+                      std::size_t e = 0) const {
+    const Vector gate = product(b + "ffn_gate" + kind, in, tiny_.hidden, e);
+    Vector hidden = product(b + "ffn_up" + kind, in, tiny_.hidden, e);
+    for (std::size_t i = 0; i < tiny_.hidden; ++i) hidden[i] *= gate[i] / (1 + std::exp(-gate[i]));
+    return product(b + "ffn_down" + kind, hidden, tiny_.width, e);
+  }
+
+  Vector experts(const std::string& b, const Vector& in) const {
+    const Vector logits = product(b + "ffn_gate_inp.weight", in, tiny_.experts);
+    std::vector<std::size_t> order(tiny_.experts);
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::sort(order, std::greater{}, [&](std::size_t e) { return logits[e]; });
+    const std::size_t used = tiny_.experts_used;
+    if (used < tiny_.experts)
+      margin = std::min(margin, logits[order[used - 1]] - logits[order[used]]);
+    double sum = 0;
+    for (std::size_t r = 0; r < used; ++r) sum += std::exp(logits[order[r]]);
+    Vector out(tiny_.width);
+    for (std::size_t r = 0; r < used; ++r) {
+      chosen.push_back(order[r]);
+      const Vector answer = feed_forward(b, in, "_exps.weight", order[r]);
+      for (std::size_t i = 0; i < tiny_.width; ++i)
+        out[i] += std::exp(logits[order[r]]) / sum * answer[i];
+    }
     return out;
   }
 
@@ -227,11 +284,7 @@ class Twin {
       const Vector out = product(b + "attn_output.weight", heads, tiny_.width);
       for (std::size_t i = 0; i < tiny_.width; ++i) x[t][i] += out[i];
       const Vector in = norm(x[t], b + "ffn_norm.weight");
-      const Vector gate = product(b + "ffn_gate.weight", in, tiny_.hidden);
-      Vector hidden = product(b + "ffn_up.weight", in, tiny_.hidden);
-      for (std::size_t i = 0; i < tiny_.hidden; ++i)
-        hidden[i] *= gate[i] / (1 + std::exp(-gate[i]));
-      const Vector down = product(b + "ffn_down.weight", hidden, tiny_.width);
+      const Vector down = tiny_.experts == 0 ? feed_forward(b, in, ".weight") : experts(b, in);
       for (std::size_t i = 0; i < tiny_.width; ++i) x[t][i] += down[i];
     }
   }

@@ -1,0 +1,59 @@
+#include "infer/models/experts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace lathe {
+namespace {
+
+// One token's row of exponentials.
+void choose_for_token(const FfnSpec& spec, const float* p, float total, std::uint32_t* chosen,
+                      float* weight) {
+  std::vector<std::uint32_t> order(spec.experts);
+  std::iota(order.begin(), order.end(), 0u);
+  // A NaN (from broken weights) ranks last: the order must stay strict whatever the file holds.
+  const auto rank = [&](std::uint32_t e) { return std::isnan(p[e]) ? -1.0f : p[e]; };
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(spec.experts_used),
+                    order.end(), [&](std::uint32_t a, std::uint32_t b) {
+                      return rank(a) != rank(b) ? rank(a) > rank(b) : a < b;
+                    });
+  float sum = 0;
+  for (std::size_t r = 0; r < spec.experts_used; ++r) {
+    chosen[r] = order[r];
+    weight[r] = p[order[r]] / total;
+    sum += weight[r];
+  }
+  if (spec.normalize_weights)
+    for (std::size_t r = 0; r < spec.experts_used; ++r)
+      weight[r] /= std::max(sum, ExpertChoice::kLeastSum);
+  for (std::size_t r = 0; r < spec.experts_used; ++r) weight[r] *= spec.weight_scale;
+}
+
+}  // namespace
+
+void ExpertChoice::choose(ThreadTeam& team, const KernelTable& kernels, const FfnSpec& spec,
+                          std::size_t tokens, float* router, std::size_t stride) {
+  const std::size_t used = spec.experts_used, pairs = tokens * used;
+  chosen.resize(pairs);
+  weight.resize(pairs);
+  total.resize(tokens);
+  team.run(tokens, [&](std::size_t t, int) {
+    float* p = router + t * stride;
+    total[t] = kernels.exp_sum(p, spec.experts, kernels.max(p, spec.experts));
+    choose_for_token(spec, p, total[t], chosen.data() + t * used, weight.data() + t * used);
+  });
+  first.assign(spec.experts + 1, 0);
+  for (const std::uint32_t expert : chosen) ++first[expert + 1];
+  std::partial_sum(first.begin(), first.end(), first.begin());
+  pair_of.resize(pairs);
+  token_of.resize(pairs);
+  std::vector<std::size_t> next(first.begin(), first.end() - 1);
+  for (std::size_t i = 0; i < pairs; ++i) {
+    const std::size_t pair = next[chosen[i]]++;
+    pair_of[i] = static_cast<std::uint32_t>(pair);
+    token_of[pair] = i / used;
+  }
+}
+
+}  // namespace lathe

@@ -1,0 +1,32 @@
+#include "infer/tune/router.h"
+
+#include <algorithm>
+
+#include "infer/models/experts.h"
+
+namespace lathe {
+
+void choice_backward(const FfnSpec& spec, const std::uint32_t* chosen, const float* d_weight,
+                     float* p) {
+  // weight = scale·p/divisor; where the divisor is the sum of the chosen, a larger one makes the
+  // others smaller.
+  const std::size_t used = spec.experts_used;
+  float sum = 0, divisor = 1, mean = 0;
+  for (std::size_t r = 0; r < used; ++r) sum += p[chosen[r]];
+  if (spec.normalize_weights) {
+    divisor = std::max(sum, ExpertChoice::kLeastSum);
+    if (sum >= ExpertChoice::kLeastSum)
+      for (std::size_t r = 0; r < used; ++r) mean += d_weight[r] * (p[chosen[r]] / sum);
+  }
+  // Then the softmax over all experts; only the chosen have a gradient of their own.
+  std::vector<float> own(used);
+  float dot = 0;
+  for (std::size_t r = 0; r < used; ++r) {
+    own[r] = spec.weight_scale / divisor * (d_weight[r] - mean) * p[chosen[r]];
+    dot += own[r];
+  }
+  for (std::size_t e = 0; e < spec.experts; ++e) p[e] *= -dot;
+  for (std::size_t r = 0; r < used; ++r) p[chosen[r]] += own[r];
+}
+
+}  // namespace lathe
