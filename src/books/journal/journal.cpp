@@ -17,6 +17,7 @@ namespace lathe {
 namespace {
 
 constexpr int kApplicationId = 0x4C415448;  // "LATH"
+constexpr std::chrono::milliseconds kOpening{10'000};
 
 constexpr const char* kSchema = R"sql(
   CREATE TABLE runs (
@@ -177,9 +178,19 @@ Result<Journal> Journal::open(const fs::path& directory) {
                 "{}: cannot write in this directory: {}; give another with --journal",
                 directory.string(), std::strerror(errno));
   if (opened != SQLITE_OK) return journal.error("open it");
-  sqlite3_busy_timeout(db, 10'000);
+  sqlite3_busy_timeout(db, static_cast<int>(kOpening.count()));
 
-  // One process makes the tables, the others wait here for it. FULL: a commit survives a power cut.
+  // One process makes the tables, the others wait here for it: SQLite itself does not wait for
+  // another that changes to WAL at the same moment.
+  const int lock =
+      ::open((directory / "locks" / ".open").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const RunLease opening(".open", lock);
+  if (lock < 0 || !lock_alone(lock, kOpening))
+    return fail(ErrorKind::kUnavailable,
+                "{}: another process has kept locks/.open for {} s; stop it, or give another "
+                "directory with --journal",
+                directory.string(), kOpening.count() / 1000);
+  // FULL: a commit survives a power cut.
   if (!execute(db, "PRAGMA journal_mode=WAL") || !execute(db, "PRAGMA synchronous=FULL") ||
       !execute(db, "BEGIN IMMEDIATE"))
     return journal.error("open it");
