@@ -2,7 +2,7 @@
 """Measures Lathe and other engines on the same files in one run, taking turns, and prints medians and ratios.
 
 usage: side_by_side.py --lathe LATHE [--peer NAME=LLAMA_BENCH[,FLAG…]]… [--batched NAME=LLAMA_BATCHED_BENCH[,FLAG…]]…
-                       [--rounds 5] [--threads 2] [--prompt 256] [--answer 32] [--depth N --kv q8_0] MODEL…
+                       [--rounds 5] [--threads 2] [--prompt 256] [--answer 32] MODEL…
 
 A peer is any program that takes llama-bench's options and prints its JSON; its streams are measured by a program that
 takes llama-batched-bench's options and prints its table. Each round runs every program once.
@@ -19,8 +19,6 @@ def lathe(args, model):
                str(args.prompt), "--answer", str(args.answer), "--widths", *map(str, args.widths or [1]), "--streams", "1"]
     if args.batched:
         command += [str(args.streams)]
-    if args.depth:
-        command += ["--depths", str(args.depth), "--kv", args.kv]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)[0]
     figures = {}
     for row in report["rows"]:
@@ -32,8 +30,6 @@ def lathe(args, model):
             figures[f"step {row['size']}"] = 1e3 / row["median"]
         elif row["what"] == "streams" and row["size"] == args.streams:
             figures[f"{args.streams} streams"] = row["median"]
-        elif row["what"] == "decode at depth":
-            figures["decode at depth"] = row["median"]
     return figures
 
 
@@ -52,13 +48,6 @@ def peer(args, program, flags, model):
     for width in args.widths:
         for row in run(["-p", str(8 * width), "-n", "0", "-ub", str(width), "-b", str(width)]):
             figures[f"step {width}"] = row["avg_ts"] / width
-    if args.depth:
-        kv = ["-ctk", args.kv, "-ctv", args.kv]
-        try:
-            rows = run(["-p", "0", "-n", "16", "-d", str(args.depth), *kv])
-            figures["decode at depth"] = rows[0]["avg_ts"]
-        except SystemExit:
-            pass  # an older llama-bench without -d
     return figures
 
 
@@ -83,8 +72,6 @@ def main():
     parser.add_argument("--answer", type=int, default=32)
     parser.add_argument("--widths", type=int, nargs="*", default=[1, 8])
     parser.add_argument("--streams", type=int, default=8)
-    parser.add_argument("--depth", type=int)
-    parser.add_argument("--kv", default="f16")
     args = parser.parse_args()
     peers, streams = {}, {}
     for into, texts in ((peers, args.peer), (streams, args.batched)):

@@ -96,6 +96,23 @@ class Tune(Case):
         _, err = self.lathe("tune", *args, code=2)
         self.assertIn(says, err)
 
+    def check_adapter(self, model, module):
+        """facts.gguf, of this model: for PEFT; and it says what was learnt beside the base and merged into it."""
+        # safetensors: 8 bytes of length, a JSON header, the data.
+        raw = (self.dir / "facts.peft/adapter_model.safetensors").read_bytes()
+        size = int.from_bytes(raw[:8], "little")
+        header = json.loads(raw[8:8 + size])
+        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
+        self.assertEqual(max(ends), len(raw) - 8 - size)
+        self.assertIn(f"base_model.model.model.layers.0.{module}.lora_A.weight", header)
+        self.lathe("merge", model, "facts.gguf", "merged.gguf", "F16")
+        prompt, answer = FACTS[7]
+        ask = ("--raw", "--temp", "0", "--max-tokens", str(len(answer)))
+        texts = [json.loads(self.lathe("--json", "run", *which, prompt, *ask)[0])["text"]
+                 for which in ((model,), (model, "--adapter", "facts.gguf"), ("merged.gguf",))]
+        self.assertNotEqual(texts[0], answer)
+        self.assertEqual(texts[1:], [answer, answer])
+
     def test_an_adapter_and_its_uses(self):
         before = digest(MODEL)
         lines, _ = self.tune(MODEL, self.data(), "--out", "facts.gguf", "--epochs", "60", "--rate", "1e-2",
@@ -106,20 +123,7 @@ class Tune(Case):
         self.assertIn("<svg", (self.dir / "facts.loss.svg").read_text())
         config = json.loads((self.dir / "facts.peft/adapter_config.json").read_text())
         self.assertEqual((config["peft_type"], config["r"], config["lora_alpha"]), ("LORA", 16, 32))
-        # safetensors: 8 bytes of length, a JSON header, the data.
-        raw = (self.dir / "facts.peft/adapter_model.safetensors").read_bytes()
-        size = int.from_bytes(raw[:8], "little")
-        header = json.loads(raw[8:8 + size])
-        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
-        self.assertEqual(max(ends), len(raw) - 8 - size)
-        self.assertIn("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", header)
-        self.lathe("merge", MODEL, "facts.gguf", "merged.gguf", "F16")
-        prompt, answer = FACTS[7]
-        ask = ("--raw", "--temp", "0", "--max-tokens", str(len(answer)))
-        texts = [json.loads(self.lathe("--json", "run", *model, prompt, *ask)[0])["text"]
-                 for model in ((MODEL,), (MODEL, "--adapter", "facts.gguf"), ("merged.gguf",))]
-        self.assertNotEqual(texts[0], answer)
-        self.assertEqual(texts[1:], [answer, answer])
+        self.check_adapter(MODEL, "self_attn.q_proj")
         self.refused("facts.gguf", "data.jsonl", "--out", "x.gguf", says="facts.gguf")
 
     def test_adapters_of_mixtures(self):
@@ -129,16 +133,7 @@ class Tune(Case):
             lines, _ = self.tune(model, self.data(), "--out", "facts.gguf", "--epochs", "60", "--rate", "1e-2",
                                  "--batch", "200", "--validation", "0", "--rank", "8")
             self.assertLess(lines[-1]["loss"], 0.2 * lines[0]["loss"])
-            raw = (self.dir / "facts.peft/adapter_model.safetensors").read_bytes()
-            self.assertIn(f"base_model.model.model.layers.0.{module}.lora_A.weight",
-                          json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")]))
-            self.lathe("merge", model, "facts.gguf", "merged.gguf", "F16")
-            prompt, answer = FACTS[7]
-            ask = ("--raw", "--temp", "0", "--max-tokens", str(len(answer)))
-            texts = [json.loads(self.lathe("--json", "run", *which, prompt, *ask)[0])["text"]
-                     for which in ((model,), (model, "--adapter", "facts.gguf"), ("merged.gguf",))]
-            self.assertNotEqual(texts[0], answer)
-            self.assertEqual(texts[1:], [answer, answer])
+            self.check_adapter(model, module)
         self.tune(model, "data.jsonl", "--out", "heads.gguf", "--epochs", "1", "--targets", "attn_q,attn_v")
         self.assertNotIn(b"_exps", (self.dir / "heads.gguf").read_bytes())
         self.lathe("run", model, "--adapter", "heads.gguf", "a", "--raw", "--max-tokens", "2")

@@ -173,7 +173,10 @@ Result<Journal> Journal::open(const fs::path& directory) {
   Journal journal(directory, db);
   journal.store_lock_ =
       ::open((directory / "locks" / ".store").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (journal.store_lock_ < 0 || ::flock(journal.store_lock_, LOCK_SH) != 0)
+  const int lock =
+      ::open((directory / "locks" / ".open").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const RunLease opening(".open", lock);
+  if (lock < 0 || journal.store_lock_ < 0 || ::flock(journal.store_lock_, LOCK_SH) != 0)
     return fail(ErrorKind::kUnavailable,
                 "{}: cannot write in this directory: {}; give another with --journal",
                 directory.string(), std::strerror(errno));
@@ -182,10 +185,7 @@ Result<Journal> Journal::open(const fs::path& directory) {
 
   // One process makes the tables, the others wait here for it: SQLite itself does not wait for
   // another that changes to WAL at the same moment.
-  const int lock =
-      ::open((directory / "locks" / ".open").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  const RunLease opening(".open", lock);
-  if (lock < 0 || !lock_alone(lock, kOpening))
+  if (!lock_alone(lock, kOpening))
     return fail(ErrorKind::kUnavailable,
                 "{}: another process has kept locks/.open for {} s; stop it, or give another "
                 "directory with --journal",

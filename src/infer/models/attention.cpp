@@ -27,6 +27,29 @@ struct Partial {
   float* o;  // (columns, dim)
 };
 
+// One thread's scratch, for so many queries of one head.
+struct Room {
+  Room(float* base, std::size_t columns, std::size_t dim)
+      : q(base),
+        chunk(q + columns * dim),
+        group(chunk + Partial::size(columns, dim)),
+        total(group + Partial::size(columns, dim)),
+        scale(total + Partial::size(columns, dim)),
+        sum(reinterpret_cast<std::int16_t*>(scale + columns * dim / kActivationBlock)),
+        q8(reinterpret_cast<std::int8_t*>(sum + columns * dim / 16)),
+        first(reinterpret_cast<std::uint8_t*>(q8 + columns * dim)),
+        last(first + columns) {}
+  static std::size_t floats(std::size_t columns, std::size_t dim) {
+    return columns * dim + 3 * Partial::size(columns, dim) + columns * dim / 2 + columns;
+  }
+  float* q;                      // (columns, dim)
+  float *chunk, *group, *total;  // partials of one chunk, one group, all
+  float* scale;                  // q in 8 bits: its scales, sums and integers
+  std::int16_t* sum;
+  std::int8_t* q8;
+  std::uint8_t *first, *last;  // slots of a chunk
+};
+
 void fold(const KernelTable& kernels, std::size_t columns, std::size_t dim, const Partial& part,
           const Partial& total) {
   for (std::size_t c = 0; c < columns; ++c) {
@@ -46,10 +69,7 @@ void fold(const KernelTable& kernels, std::size_t columns, std::size_t dim, cons
 
 std::size_t Forward::attention_scratch(const AttentionSpec& spec) {
   const std::size_t columns = std::max(kTileColumns, spec.heads / spec.kv_heads);
-  // Queries, one chunk's partial, one group's, the total; first and last slots; queries in 8 bits
-  // with their scales and sums.
-  return columns * spec.head_dim + 3 * Partial::size(columns, spec.head_dim) + columns +
-         columns * spec.head_dim / 2;
+  return Room::floats(columns, spec.head_dim);
 }
 
 std::uint64_t Forward::deep_bytes(const Blueprint& blueprint, std::size_t threads,
@@ -102,16 +122,15 @@ void Forward::attend(std::size_t layer) {
     const Tile& tile = tiles_[item / spec.kv_heads];
     const std::size_t head = item % spec.kv_heads;
     float* own = threads_.data() + static_cast<std::size_t>(thread) * scratch;
-    float* group_base = own + columns * spec.head_dim + partial;
-    float* total_base = group_base + partial;
-    const Partial total(total_base, columns);
+    const Room room(own, columns, spec.head_dim);
+    const Partial total(room.total, columns);
     std::fill_n(total.l, columns, 0.0f);
     for (std::size_t group = 0; group < groups_of(tile); ++group) {
-      float* base = by_group ? partials_.data() + (item * groups + group) * partial : group_base;
+      float* base = by_group ? partials_.data() + (item * groups + group) * partial : room.group;
       if (!by_group) attend_group(layer, tile, head, group, columns, own, base);
       fold(model_->kernels(), tile.tokens * ratio, spec.head_dim, Partial(base, columns), total);
     }
-    write_heads(layer, tile, head, columns, total_base);
+    write_heads(layer, tile, head, columns, room.total);
   });
 }
 
@@ -122,21 +141,15 @@ void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
   const std::size_t dim = spec.head_dim, ratio = spec.heads / spec.kv_heads;
   const std::size_t used = tile.tokens * ratio;
-  float* chunk_base = scratch + columns * dim;
-  const Partial chunk(chunk_base, columns), total(into, columns);
-  auto* first =
-      reinterpret_cast<std::uint8_t*>(scratch + columns * dim + 3 * Partial::size(columns, dim));
-  std::uint8_t* last = first + columns;
-  float* scale = reinterpret_cast<float*>(first) + columns;
-  auto* sum = reinterpret_cast<std::int16_t*>(scale + columns * dim / kActivationBlock);
-  auto* q8 = reinterpret_cast<std::int8_t*>(sum + columns * dim / 16);
+  const Room room(scratch, columns, dim);
+  const Partial chunk(room.chunk, columns), total(into, columns);
   for (std::size_t c = 0; c < used; ++c) {
     const float* q =
         q_.data() + ((tile.first_token + c / ratio) * spec.heads + head * ratio + c % ratio) * dim;
-    std::memcpy(scratch + c * dim, q, dim * sizeof(float));
+    std::memcpy(room.q + c * dim, q, dim * sizeof(float));
     if (layout_->format().type == KvType::kQ8_0)
-      model_->kernels().quantize(q, dim, q8 + c * dim, scale + c * dim / kActivationBlock,
-                                 sum + c * dim / 16);
+      model_->kernels().quantize(q, dim, room.q8 + c * dim, room.scale + c * dim / kActivationBlock,
+                                 room.sum + c * dim / 16);
   }
   std::fill_n(total.l, columns, 0.0f);
   const Token& newest = tokens_[tile.first_token + tile.tokens - 1];
@@ -149,8 +162,8 @@ void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head
           spec.window == 0 || position < spec.window ? 0 : position + 1 - spec.window;
       const std::size_t from = std::clamp(oldest, start, start + kChunk) - start;
       const std::size_t to = std::clamp(position + 1, start, start + kChunk) - start;
-      first[c] = static_cast<std::uint8_t>(std::min(from, to));
-      last[c] = static_cast<std::uint8_t>(to);
+      room.first[c] = static_cast<std::uint8_t>(std::min(from, to));
+      room.last[c] = static_cast<std::uint8_t>(to);
       any = any || from < to;
     }
     if (!any) continue;
@@ -161,10 +174,10 @@ void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head
     layout_->format().attend({.chunk = chunk_at(start),
                               .head_dim = dim,
                               .columns = used,
-                              .q = scratch,
-                              .q_rows = {q8, scale, sum},
-                              .first = first,
-                              .last = last,
+                              .q = room.q,
+                              .q_rows = {room.q8, room.scale, room.sum},
+                              .first = room.first,
+                              .last = room.last,
                               .m = chunk.m,
                               .l = chunk.l,
                               .o = chunk.o,
