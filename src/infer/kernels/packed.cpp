@@ -1,5 +1,6 @@
 #include "infer/kernels/packed.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -68,6 +69,16 @@ std::array<std::uint8_t, 256> inverse_of(Codes codes) {
   for (std::size_t i = 16; i-- > 0;)
     inverse[static_cast<std::size_t>(table_of(codes)[i] + 128)] = static_cast<std::uint8_t>(i);
   return inverse;
+}
+
+// Where block b of a panel of so many blocks has its scales (those of its group) and its codes.
+std::size_t scales_at(const PackedFormat& format, std::size_t b) {
+  return b / kRun * format.run_bytes() + b % kRun / format.scale_group * format.scale_bytes;
+}
+std::size_t codes_at(const PackedFormat& format, std::size_t b, std::size_t blocks) {
+  const std::size_t run = b / kRun;
+  return run * format.run_bytes() + format.scales_size(std::min(kRun, blocks - run * kRun)) +
+         b % kRun * format.code_bytes();
 }
 
 void set_bits(std::byte& byte, unsigned bits) {
@@ -243,12 +254,10 @@ void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows
       std::uint8_t code[32];
       std::memset(code, format.offset, sizeof code);
       for (std::size_t b = 0; b < blocks; ++b)
-        pack_codes(format, code, lane, panel + b * format.code_bytes());
+        pack_codes(format, code, lane, panel + codes_at(format, b, blocks));
     }
   }
   // Blocks outside, rows inside: the panel is written once from its beginning to its end.
-  std::byte* scales = panel + blocks * format.code_bytes();
-  const std::size_t stride = From::blocks / format.scale_group * format.scale_bytes;
   for (std::size_t b = 0; b < blocks; ++b) {
     for (std::size_t lane = 0; lane < rows; ++lane) {
       const std::byte* row = src + lane * row_bytes;
@@ -261,10 +270,10 @@ void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows
                   : format.codes == Codes::kSigned ? static_cast<std::uint8_t>(w)
                                                    : inverse[static_cast<std::size_t>(w + 128)];
       }
-      pack_codes(format, code, lane, panel + b * format.code_bytes());
+      pack_codes(format, code, lane, panel + codes_at(format, b, blocks));
       if (b % From::blocks == 0)
         pack_scales<kType>(row + b / From::blocks * From::block_bytes, lane,
-                           scales + b / From::blocks * stride);
+                           panel + scales_at(format, b));
     }
   }
 }
@@ -273,13 +282,11 @@ template <TensorType kType>
 void unpack_integers(const std::byte* panel, std::size_t lane, std::size_t k, float* out) {
   constexpr const PackedFormat& format = format_of(kType);
   const std::size_t blocks = k / kActivationBlock;
-  const std::byte* scales = panel + blocks * format.code_bytes();
   for (std::size_t b = 0; b < blocks; ++b) {
     IntBlock block{};
-    unpack_scales<kType>(scales + b / format.scale_group * format.scale_bytes,
-                         b % format.scale_group, lane, block);
+    unpack_scales<kType>(panel + scales_at(format, b), b % format.scale_group, lane, block);
     for (std::size_t i = 0; i < 32; ++i) {
-      const unsigned code = unpack_code(format, panel + b * format.code_bytes(), lane, i);
+      const unsigned code = unpack_code(format, panel + codes_at(format, b, blocks), lane, i);
       const float w = format.codes == Codes::kOffset
                           ? static_cast<float>(static_cast<int>(code) - format.offset)
                       : format.codes == Codes::kSigned

@@ -1,5 +1,8 @@
-// The panels of the SIMD tables: 16 rows side by side, as many bits as the file has. A panel is its
-// codes, block of 32 elements by block, then its scales. Pure; any thread may call anything.
+// The panels of the SIMD tables: 16 rows side by side, as many bits as the file has. A panel is
+// made of runs of 16 blocks of 32 elements (the last may be shorter), each first the scales of its
+// blocks, filled up to 64 bytes, then their codes. So a product reads its weights from one address
+// to the next, which is what processors fetch ahead of their own accord (docs/kernels.md).
+// Pure; any thread may call anything.
 //
 // Codes of one block, each plane in vectors of 64 bytes [row][4 neighbours along k], which is what
 // four-way dot products take:
@@ -31,6 +34,9 @@ namespace lathe {
 
 enum class Codes : std::uint8_t { kOffset, kSigned, kIq4, kFp4 };
 
+// Blocks in a run: the scales of 16 blocks fill whole cache lines, whatever the type.
+inline constexpr std::size_t kRun = 16;
+
 // What a kernel must know of a type at compile time.
 struct PackedFormat {
   TensorType type;
@@ -44,9 +50,14 @@ struct PackedFormat {
   constexpr std::size_t code_bytes() const {  // of one block of 16 rows
     return codes == Codes::kSigned ? 512u : nibbles * 256u + pairs * 128u + bits * 64u;
   }
+  // Of the scales before the codes of a run of so many blocks.
+  constexpr std::size_t scales_size(std::size_t blocks) const {
+    return (blocks / scale_group * scale_bytes + 63) / 64 * 64;
+  }
+  constexpr std::size_t run_bytes() const { return scales_size(kRun) + kRun * code_bytes(); }
   constexpr std::size_t panel_bytes(std::size_t k) const {
     const std::size_t blocks = k / kActivationBlock;
-    return (blocks * code_bytes() + blocks / scale_group * scale_bytes + 63) / 64 * 64;
+    return scales_size(blocks) + blocks * code_bytes();
   }
 };
 
@@ -66,6 +77,13 @@ inline constexpr PackedFormat kPackedFormats[] = {
     {TensorType::kMXFP4, Scaling::kPer32, Codes::kFp4, 0, true, false, false, 1, 16},
     {TensorType::kNVFP4, Scaling::kPer16, Codes::kFp4, 0, true, false, false, 1, 32},
 };
+
+constexpr bool runs_fill_lines() {
+  for (const PackedFormat& format : kPackedFormats)
+    if (kRun / format.scale_group * format.scale_bytes % 64 != 0) return false;
+  return true;
+}
+static_assert(runs_fill_lines());
 
 // The functions of PackedType but for matmul. F32, F16 and BF16 are packed as [k][16 rows].
 template <TensorType kType>

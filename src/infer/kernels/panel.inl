@@ -14,8 +14,8 @@ constexpr std::size_t kDirect = 8;       // tokens
 constexpr std::size_t kTile = 16;        // tokens that are multiplied together
 constexpr std::size_t kTiles = 16;       // tiles whose activations are laid out at a time
 constexpr std::size_t kSlab = 64;        // blocks along k that are unpacked at a time
-constexpr std::size_t kPrefetch = 4096;  // bytes ahead in the codes
-constexpr std::size_t kScalesAhead = 2;  // groups of 8 blocks ahead in the scales
+constexpr std::size_t kPrefetch = 4096;  // bytes ahead
+static_assert(kSlab % kRun == 0);
 
 constexpr std::int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                        1,    13,   25,  38,  53,  69,  89,  113};
@@ -115,13 +115,11 @@ inline VF scale_e4m3(const std::byte* s) {
   return vf_mul(vf_from_f16_words(vi_shl(vi_load_u8(s), 7)), vf_set1(128.0f));
 }
 
-// The scales of `count` blocks from block `first` of a panel on; both multiples of the group.
+// The scales at `s` of `count` blocks, a multiple of the group.
 template <TensorType kType>
-inline void load_scales(const std::byte* section, std::size_t first, std::size_t count,
-                        BlockScales* out) {
+inline void load_scales(const std::byte* s, std::size_t count, BlockScales* out) {
   using enum TensorType;
   constexpr PackedFormat format = packed_format<kType>();
-  const std::byte* s = section + first / format.scale_group * format.scale_bytes;
   for (std::size_t b = 0; b < count;
        b += format.scale_group, s += format.scale_bytes, out += format.scale_group) {
     if constexpr (kType == kQ4_K || kType == kQ5_K) {
@@ -243,37 +241,33 @@ inline void add_block(VF* acc, const VB* w, const BlockScales& scales, const Qua
   }
 }
 
+inline void prefetch_bytes(const std::byte* p, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes; at += 64) prefetch_far(p + at);
+}
+
 // The first kTokens tokens of the arguments.
 template <TensorType kType, std::size_t kTokens>
 void matmul_direct(const MatmulArgs& args) {
   constexpr PackedFormat format = packed_format<kType>();
+  // A single token's products follow the stream so closely that asking for what comes next only
+  // gets in the way of the processor's own fetching ahead.
+  constexpr bool kAsk = kTokens > 1;
   const std::size_t blocks = args.k / kActivationBlock;
-  const std::size_t panel_bytes = PackedCodec<kType>::panel_bytes(args.k);
-  const std::size_t code_size = blocks * format.code_bytes();
-  // Codes and scales are two streams, each with a gap from panel to panel that no processor
-  // foresees.
-  constexpr std::size_t kScales = 8 / format.scale_group * format.scale_bytes;
-  const std::size_t section_size = blocks / format.scale_group * format.scale_bytes;
-  const std::byte* panel = args.panels;
-  for (std::size_t row = 0; row < args.rows; row += kPanelRows, panel += panel_bytes) {
-    const std::byte* codes = panel;
-    const std::byte* section = panel + code_size;
+  const std::byte* at = args.panels;
+  for (std::size_t row = 0; row < args.rows; row += kPanelRows) {
     VF acc[kTokens];
 #pragma GCC unroll 8
     for (std::size_t t = 0; t < kTokens; ++t) acc[t] = vf_zero();
-    for (std::size_t first = 0; first < blocks; first += 8) {
-      const std::size_t count = blocks - first < 8 ? blocks - first : 8;
-      BlockScales scales[8];
-      load_scales<kType>(section, first, count, scales);
-      const std::size_t later = (first / 8 + kScalesAhead) * kScales;
-      const std::byte* next = section + later + (later < section_size ? 0 : code_size);
-      for (std::size_t at = 0; at < kScales; at += 64) prefetch(next + at);
-      for (std::size_t b = 0; b < count; ++b, codes += format.code_bytes()) {
-        const std::byte* ahead = codes + kPrefetch;
-        if (ahead >= section) ahead += panel_bytes - code_size;
-        for (std::size_t at = 0; at < format.code_bytes(); at += 64) prefetch_far(ahead + at);
+    for (std::size_t first = 0; first < blocks; first += kRun) {
+      const std::size_t count = blocks - first < kRun ? blocks - first : kRun;
+      BlockScales scales[kRun];
+      load_scales<kType>(at, count, scales);
+      if constexpr (kAsk) prefetch_bytes(at + kPrefetch, format.scales_size(count));
+      at += format.scales_size(count);
+      for (std::size_t b = 0; b < count; ++b, at += format.code_bytes()) {
+        if constexpr (kAsk) prefetch_bytes(at + kPrefetch, format.code_bytes());
         VB w[8];
-        load_weights<kType>(codes, w);
+        load_weights<kType>(at, w);
         constexpr Scaling kScaling = format.scaling;
         constexpr std::size_t kFirst = kTokens < 4 ? kTokens : 4;
         add_block<kScaling, kSignedCodes<kType>, kOffset<kType>, kFirst>(acc, w, scales[b], args.x,
@@ -391,7 +385,7 @@ struct SlabJob {
 
   void prefetch_next(std::size_t b) const {
     if (ahead == nullptr) return;
-    for (std::size_t at = 0; at < ahead_bytes; at += 64) prefetch_far(ahead + b * ahead_bytes + at);
+    prefetch_bytes(ahead + b * ahead_bytes, ahead_bytes);
   }
 };
 
@@ -444,33 +438,36 @@ void matmul_wide(const MatmulArgs& args) {
     }
     const std::byte* panel = args.panels;
     for (std::size_t row = 0; row < args.rows; row += kPanelRows, panel += panel_bytes) {
-      kUnpack(panel, blocks, first, count, slab);
+      kUnpack(panel + first / kRun * format.run_bytes(), count, slab);
       const std::size_t rows = args.rows - row < kPanelRows ? args.rows - row : kPanelRows;
-      // The next panel's codes come while these are multiplied.
-      const std::byte* ahead = panel + panel_bytes + first * format.code_bytes();
+      // The next panel's slab comes while this one is multiplied.
+      const std::byte* ahead = panel + panel_bytes + first / kRun * format.run_bytes();
       for (std::size_t i = 0; i < tiles; ++i, ahead = nullptr) {
         const std::size_t t = i * kTile;
         const std::size_t tokens = args.tokens - t < kTile ? args.tokens - t : kTile;
         kMultiply({slab, tile[i], count, first == 0, args.out + t * args.out_stride + row,
-                   args.out_stride, tokens, rows, ahead, format.code_bytes()});
+                   args.out_stride, tokens, rows, ahead, format.run_bytes() / kRun});
       }
     }
   }
 }
 
-// kFinish: what becomes of the 8 vectors of a block that dot4 would take.
+// `count` blocks whose first run is at `at`. kFinish: what becomes of the 8 vectors of a block that
+// dot4 would take.
 template <TensorType kType, auto kFinish>
-void unpack_slab(const std::byte* panel, std::size_t blocks, std::size_t first, std::size_t count,
-                 Slab& slab) {
+void unpack_slab(const std::byte* at, std::size_t count, Slab& slab) {
   constexpr PackedFormat format = packed_format<kType>();
-  const std::byte* codes = panel + first * format.code_bytes();
-  load_scales<kType>(panel + blocks * format.code_bytes(), first, count, slab.scales);
-  for (std::size_t b = 0; b < count; ++b, codes += format.code_bytes()) {
-    for (std::size_t at = 0; at < format.code_bytes(); at += 64) prefetch(codes + kPrefetch + at);
-    VB w[8];
-    load_weights<kType>(codes, w);
-    kFinish(w);
-    for (std::size_t g = 0; g < 8; ++g) vb_store(slab.w[b][g], w[g]);
+  for (std::size_t first = 0; first < count; first += kRun) {
+    const std::size_t last = count - first < kRun ? count : first + kRun;
+    load_scales<kType>(at, last - first, slab.scales + first);
+    at += format.scales_size(last - first);
+    for (std::size_t b = first; b < last; ++b, at += format.code_bytes()) {
+      for (std::size_t p = 0; p < format.code_bytes(); p += 64) prefetch(at + kPrefetch + p);
+      VB w[8];
+      load_weights<kType>(at, w);
+      kFinish(w);
+      for (std::size_t g = 0; g < 8; ++g) vb_store(slab.w[b][g], w[g]);
+    }
   }
 }
 
@@ -552,7 +549,7 @@ void float_panels(const MatmulArgs& args, const std::byte* panel, std::size_t pa
 #pragma GCC unroll 4
     for (std::size_t p = 0; p < kPanels; ++p) {
       const std::byte* at = panel + p * panel_bytes + i * kPanelRows * kElementBytes<kType>;
-      prefetch(at + kPrefetch / kPanels);
+      if constexpr (kTokens > 1) prefetch(at + kPrefetch / kPanels);
       const VF w = load_floats<kType>(at);
 #pragma GCC unroll 16
       for (std::size_t t = 0; t < kTokens; ++t)
