@@ -16,6 +16,7 @@
 
 #include "bench/limits.h"
 #include "infer/kernels/kernels.h"
+#include "infer/tensor/memory.h"
 
 namespace lathe {
 namespace {
@@ -120,7 +121,7 @@ nlohmann::json measure(const KernelTable& table, const PackedType& type, const O
     limit.push_back(seconds_of([&] {
       on_threads(options.threads, [&](unsigned i) {
         const std::size_t part = panels * bytes / options.threads / 64 * 64;
-        read_all(arena.data + i * part, part);
+        read_all({arena.data + i * part, part});
       });
     }));
     for (std::size_t w = 0; w < std::size(kWidths); ++w)
@@ -162,7 +163,8 @@ int run(const Options& options) {
   for (int i = 0; i < kRounds; ++i)
     read.push_back(seconds_of([&] {
       on_threads(options.threads, [&](unsigned t) {
-        read_all(arena.data + arena.size / options.threads * t, arena.size / options.threads);
+        const std::size_t part = arena.size / options.threads / 64 * 64;
+        read_all({arena.data + part * t, part});
       });
     }));
   report["read_gb_per_s"] =

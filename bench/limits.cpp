@@ -13,20 +13,6 @@ namespace lathe {
 
 #if defined(__x86_64__)
 
-[[gnu::target("avx2")]] void read_all(const std::byte* data, std::size_t bytes) {
-  __m256i sum[8] = {};
-  for (std::size_t at = 0; at + 256 <= bytes; at += 256) {
-    _mm_prefetch(reinterpret_cast<const char*>(data + at + 4096), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(data + at + 4160), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(data + at + 4224), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(data + at + 4288), _MM_HINT_T0);
-    for (std::size_t i = 0; i < 8; ++i)
-      sum[i] = _mm256_xor_si256(
-          sum[i], _mm256_load_si256(reinterpret_cast<const __m256i*>(data + at + 32 * i)));
-  }
-  for (const __m256i& s : sum) asm volatile("" : : "x"(s));
-}
-
 namespace {
 
 constexpr int kRounds = 4'000'000;
@@ -92,14 +78,6 @@ std::vector<Peak> peaks() {
 }
 
 #else
-
-void read_all(const std::byte* data, std::size_t bytes) {
-  std::uint64_t sum[8] = {};
-  for (std::size_t at = 0; at + 64 <= bytes; at += 64)
-    for (std::size_t i = 0; i < 8; ++i)
-      sum[i] ^= *reinterpret_cast<const std::uint64_t*>(data + at + 8 * i);
-  for (const std::uint64_t s : sum) asm volatile("" : : "r"(s));
-}
 
 std::vector<Peak> peaks() {
   return {};

@@ -1,13 +1,9 @@
-// What the machine can give at most: bytes read per second, integer products per second.
+// The most that the machine multiplies a second.
 #pragma once
 
-#include <cstddef>
 #include <vector>
 
 namespace lathe {
-
-// Reads everything once and throws it away.
-void read_all(const std::byte* data, std::size_t bytes);
 
 struct Peak {
   const char* name;

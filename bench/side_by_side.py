@@ -26,6 +26,8 @@ def lathe(args, model):
             figures["prefill"] = row["median"]
         elif row["what"] == "decode":
             figures["decode"] = row["median"]
+        elif row["what"] == "decode, of plain reads":
+            figures["decode, % of plain reads"] = row["median"]
         elif row["what"] == "step" and row["size"] in args.widths:
             figures[f"step {row['size']}"] = 1e3 / row["median"]
         elif row["what"] == "streams" and row["size"] == args.streams:

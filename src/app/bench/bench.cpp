@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "infer/tensor/memory.h"
+
 namespace lathe {
 namespace {
 
@@ -98,16 +100,34 @@ class Bench {
     return {};
   }
 
+  // What memory gives all threads at the moment, in bytes a second, from the weights themselves.
+  double plain_reads() const {
+    constexpr std::size_t kMost = std::size_t{1} << 30;
+    const auto weights = model_.packed().first(std::min(kMost, model_.packed().size()));
+    const std::size_t parts = static_cast<std::size_t>(team_.size());
+    const std::size_t part = weights.size() / parts / 64 * 64;
+    const double start = now();
+    team_.run(parts, [&](std::size_t i, int) { read_all(weights.subspan(i * part, part)); });
+    return static_cast<double>(parts * part) / (now() - start);
+  }
+
+  // How much of the time is memory's: what decode reads a second, beside plain reads just before
+  // and after it.
   Status decode() {
-    std::vector<double> rates;
+    const double token = static_cast<double>(model_.bytes_per_token());
+    std::vector<double> rates, reads, parts;
     for (int i = 0; i < plan_.repeat; ++i) {
       LATHE_TRY(auto engine, this->engine(plan_.answer + 2 * kChunk));
+      const double before = plain_reads();
       LATHE_TRY(const Timeline timeline, time(*engine, {nonce(4)}, plan_.answer));
+      const double plain = (before + plain_reads()) / 2;
       rates.push_back(static_cast<double>(plan_.answer - 1) / (timeline.last() - timeline.first()));
+      reads.push_back(rates.back() * token * 1e-9);
+      parts.push_back(rates.back() * token / plain * 100);
     }
-    report("decode", plan_.answer, "tok/s", rates);
-    for (double& rate : rates) rate *= static_cast<double>(model_.bytes_per_token()) * 1e-9;
-    report("decode, weights read", plan_.answer, "GB/s", std::move(rates));
+    report("decode", plan_.answer, "tok/s", std::move(rates));
+    report("decode, weights read", plan_.answer, "GB/s", std::move(reads));
+    report("decode, of plain reads", plan_.answer, "%", std::move(parts));
     return {};
   }
 

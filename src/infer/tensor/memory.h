@@ -36,6 +36,10 @@ class Pages {
 // The whole pages within go back to the system; they are zero when they are next touched.
 void discard_pages(std::byte* data, std::size_t bytes);
 
+// Reads everything and throws it away, as fast as memory gives it to one thread. From a 64-byte
+// boundary on; what is beyond the last whole 256 bytes is left out.
+void read_all(std::span<const std::byte> bytes);
+
 // A float or byte array of which only the size changes; contents are lost when it grows. For
 // scratch.
 template <class T>
