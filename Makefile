@@ -43,11 +43,12 @@ asan tsan:
 	ctest --test-dir build/$@ --output-on-failure -j $(JOBS)
 
 # What it learns stays in build/fuzz/corpus, what it finds in build/fuzz.
+FUZZERS := $(notdir $(basename $(wildcard fuzz/*_fuzz.cpp)))
 fuzz:
 	@./tools/install-packages.sh fuzz
-	cmake --preset $@ && cmake --build build/$@ -j $(JOBS)
-	@for source in fuzz/*_fuzz.cpp; do \
-	  name=$$(basename $$source .cpp); echo "== $$name, $(FUZZ_SECONDS) s"; \
+	cmake --preset $@ && cmake --build build/$@ -j $(JOBS) --target $(FUZZERS)
+	@for name in $(FUZZERS); do \
+	  echo "== $$name, $(FUZZ_SECONDS) s"; \
 	  mkdir -p build/fuzz/corpus/$$name; \
 	  build/fuzz/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 \
 	    -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name || exit 1; \

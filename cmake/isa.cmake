@@ -21,8 +21,11 @@ function(lathe_isa_flags source)
   if(name STREQUAL "avx2.cpp")
     list(APPEND flags -mavx2 -mfma -mf16c)
   elseif(name MATCHES "^avx512")
-    # GCC 12 takes its own headers for uninitialised (its bug 105593).
-    list(APPEND flags -Wno-uninitialized -Wno-maybe-uninitialized -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mprefer-vector-width=512)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # GCC 12 takes its own headers for uninitialised (its bug 105593).
+      list(APPEND flags -Wno-uninitialized -Wno-maybe-uninitialized)
+    endif()
+    list(APPEND flags -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mprefer-vector-width=512)
     if(name STREQUAL "avx512amx.cpp")
       list(APPEND flags -mamx-tile -mamx-int8)
     endif()

@@ -31,6 +31,7 @@ class Bench {
         heard_(heard) {}
 
   Result<std::vector<BenchRow>> run() {
+    LATHE_TRY_STATUS(fits());
     LATHE_TRY_STATUS(warm_up());
     LATHE_TRY_STATUS(prefill());
     LATHE_TRY_STATUS(decode());
@@ -42,6 +43,11 @@ class Bench {
   }
 
  private:
+  static constexpr std::size_t kSteps = 8;         // of a width
+  static constexpr std::size_t kStreamPrompt = 8;  // tokens
+  static constexpr std::size_t kGroup = 8;         // tokens of one rate at depth
+  std::size_t depth_answer() const { return kGroup * static_cast<std::size_t>(plan_.repeat) + 1; }
+
   Result<std::unique_ptr<Engine>> engine(std::size_t tokens, std::size_t step_tokens = 512) {
     return Engine::create(model_, tokenizer_, team_,
                           {.kv = plan_.kv, .kv_tokens = tokens, .step_tokens = step_tokens});
@@ -79,6 +85,21 @@ class Bench {
   void report(std::string what, std::size_t size, std::string unit, std::vector<double> values) {
     rows_.push_back({std::move(what), size, std::move(unit), figure_of(std::move(values))});
     heard_(rows_.back());
+  }
+
+  // Before anything is measured: a refusal after an hour would have cost that hour.
+  Status fits() const {
+    const auto fit = [&](std::string_view what, std::size_t size, std::size_t answer) -> Status {
+      if (size + answer <= model_.blueprint().context) return {};
+      return invalid("{} needs {} tokens and {} more; the model's context is {} tokens", what, size,
+                     answer, model_.blueprint().context);
+    };
+    for (const std::size_t size : plan_.prompts) LATHE_TRY_STATUS(fit("a prompt", size, 1));
+    for (const std::size_t size : plan_.depths)
+      LATHE_TRY_STATUS(fit("a depth", size, depth_answer()));
+    for (const std::size_t width : plan_.widths)
+      LATHE_TRY_STATUS(fit(fmt::format("{} steps of width {}", kSteps, width), kSteps * width, 1));
+    return fit("an answer", kStreamPrompt, plan_.answer);
   }
 
   Status warm_up() {
@@ -133,7 +154,6 @@ class Bench {
 
   // A prompt computed w tokens at a time: what verifying a draft of w tokens costs.
   Status widths() {
-    constexpr std::size_t kSteps = 8;
     for (const std::size_t width : plan_.widths) {
       std::vector<double> milliseconds;
       for (int i = 0; i < plan_.repeat; ++i) {
@@ -150,10 +170,10 @@ class Bench {
     for (const std::size_t count : plan_.streams) {
       std::vector<double> rates;
       for (int i = 0; i < plan_.repeat; ++i) {
-        const std::size_t each = 8 + plan_.answer;
+        const std::size_t each = kStreamPrompt + plan_.answer;
         LATHE_TRY(auto engine, this->engine(count * (each + 2 * kChunk)));
         std::vector<std::vector<TokenId>> prompts;
-        for (std::size_t s = 0; s < count; ++s) prompts.push_back(nonce(8));
+        for (std::size_t s = 0; s < count; ++s) prompts.push_back(nonce(kStreamPrompt));
         LATHE_TRY(const Timeline timeline, time(*engine, std::move(prompts), plan_.answer));
         const auto tokens = static_cast<double>(count * (plan_.answer - 1));
         rates.push_back(tokens / (timeline.last() - timeline.tokens[count - 1]));
@@ -165,13 +185,8 @@ class Bench {
 
   // One prompt per depth; the answer's tokens are the repetitions.
   Status depths() {
-    constexpr std::size_t kGroup = 8;
     for (const std::size_t depth : plan_.depths) {
-      const std::size_t answer = kGroup * static_cast<std::size_t>(plan_.repeat) + 1;
-      if (depth + answer > model_.blueprint().context) {
-        return invalid("a depth of {} tokens was asked for; the model's context is {}", depth,
-                       model_.blueprint().context);
-      }
+      const std::size_t answer = depth_answer();
       LATHE_TRY(auto engine, this->engine(depth + answer + kChunk));
       LATHE_TRY(const Timeline timeline, time(*engine, {nonce(depth)}, answer));
       std::vector<double> rates;

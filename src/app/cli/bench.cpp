@@ -2,6 +2,7 @@
 // compared later.
 #include "app/bench/bench.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 
@@ -86,7 +87,10 @@ Result<Json> read_report(const std::string& path) {
   LATHE_TRY(const std::string text, read_file(path));
   auto parsed = parse_json(text);
   if (!parsed) return at(path, parsed.error());
-  if (!parsed->is_array()) return invalid("{}: this is no report of `lathe bench`", path);
+  const bool report = parsed->is_array() && std::ranges::all_of(*parsed, [](const Json& model) {
+                        return model.is_object() && json_at(model, "rows").is_array();
+                      });
+  if (!report) return invalid("{}: this is no report of `lathe bench`", path);
   return *parsed;
 }
 
@@ -94,14 +98,16 @@ Result<Json> read_report(const std::string& path) {
 Status compare(const App& app, const std::string& a_path, const std::string& b_path) {
   LATHE_TRY(const Json a, read_report(a_path));
   LATHE_TRY(const Json b, read_report(b_path));
+  if (a.size() != b.size())
+    return invalid("{} has {} models, {} has {}: measure the same ones in the same order", a_path,
+                   a.size(), b_path, b.size());
   Json out = Json::array();
-  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
-    if (!app.json) {
-      print(fmt::format("A {} {} {}\nB {} {} {}\n", json_string(a[i], "model"),
+  std::string text;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    text += fmt::format("A {} {} {}\nB {} {} {}\n", json_string(a[i], "model"),
                         json_string(a[i], "kernels"), json_string(a[i], "date"),
                         json_string(b[i], "model"), json_string(b[i], "kernels"),
-                        json_string(b[i], "date")));
-    }
+                        json_string(b[i], "date"));
     for (const Json& row : json_at(a[i], "rows")) {
       for (const Json& other : json_at(b[i], "rows")) {
         if (json_at(row, "what") != json_at(other, "what") ||
@@ -114,15 +120,17 @@ Status compare(const App& app, const std::string& a_path, const std::string& b_p
                        {"a", from},
                        {"b", to},
                        {"ratio", to / from}});
-        if (!app.json) {
-          print(fmt::format("{:<28} {:>6}  {:>10.2f} {:>10.2f} {:<6} ×{:.3f}\n",
+        text += fmt::format("{:<28} {:>6}  {:>10.2f} {:>10.2f} {:<6} ×{:.3f}\n",
                             json_string(row, "what"), json_int(row, "size", 0), from, to,
-                            json_string(row, "unit"), to / from));
-        }
+                            json_string(row, "unit"), to / from);
       }
     }
   }
-  if (app.json) print_json(out);
+  if (out.empty()) return invalid("{} and {} measure nothing the same", a_path, b_path);
+  if (app.json)
+    print_json(out);
+  else
+    print(text);
   return {};
 }
 

@@ -6,6 +6,7 @@
 
 #if defined(__x86_64__)
 #include <asm/prctl.h>
+#include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #elif defined(__aarch64__)
@@ -22,9 +23,15 @@ struct Built {
 };
 
 #if defined(__x86_64__)
+struct CpuId {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  explicit CpuId(unsigned leaf) { __get_cpuid_count(leaf, 0, &a, &b, &c, &d); }
+};
+
+// Clang's __builtin_cpu_supports knows neither f16c nor the tiles.
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  const bool f16c = (CpuId(1).c >> 29 & 1) != 0;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
 }
 
 bool has_avx512vnni() {
@@ -37,8 +44,8 @@ bool has_avx512vnni() {
 // XFEATURE_XTILEDATA).
 bool has_avx512amx() {
   constexpr long kTileData = 18;
-  return has_avx512vnni() && __builtin_cpu_supports("amx-tile") &&
-         __builtin_cpu_supports("amx-int8") &&
+  const bool tiles_of_int8 = (CpuId(7).d >> 24 & 3) == 3;
+  return has_avx512vnni() && tiles_of_int8 &&
          syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, kTileData) == 0;
 }
 #elif defined(__aarch64__)

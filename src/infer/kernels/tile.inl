@@ -11,8 +11,8 @@ namespace {
 // kLast: lanes of the last vector are masked.
 template <int kRows, int kVectors, bool kMasked>
 void tile_in_registers(const TileArgs& args, std::size_t row, std::size_t column) {
-  const std::size_t lanes = args.columns - column;  // kMasked: below 16
-  const auto load = [lanes](const float* p) {
+  [[maybe_unused]] const std::size_t lanes = args.columns - column;  // kMasked: below 16
+  const auto load = [&](const float* p) {
     if constexpr (kMasked) return vf_load_n(p, lanes);
     return vf_load(p);
   };
