@@ -259,6 +259,7 @@ void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows
   }
   // Blocks outside, rows inside: the panel is written once from its beginning to its end.
   for (std::size_t b = 0; b < blocks; ++b) {
+    std::byte* codes = panel + codes_at(format, b, blocks);
     for (std::size_t lane = 0; lane < rows; ++lane) {
       const std::byte* row = src + lane * row_bytes;
       IntBlock block;
@@ -270,7 +271,7 @@ void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows
                   : format.codes == Codes::kSigned ? static_cast<std::uint8_t>(w)
                                                    : inverse[static_cast<std::size_t>(w + 128)];
       }
-      pack_codes(format, code, lane, panel + codes_at(format, b, blocks));
+      pack_codes(format, code, lane, codes);
       if (b % From::blocks == 0)
         pack_scales<kType>(row + b / From::blocks * From::block_bytes, lane,
                            panel + scales_at(format, b));
@@ -285,8 +286,9 @@ void unpack_integers(const std::byte* panel, std::size_t lane, std::size_t k, fl
   for (std::size_t b = 0; b < blocks; ++b) {
     IntBlock block{};
     unpack_scales<kType>(panel + scales_at(format, b), b % format.scale_group, lane, block);
+    const std::byte* codes = panel + codes_at(format, b, blocks);
     for (std::size_t i = 0; i < 32; ++i) {
-      const unsigned code = unpack_code(format, panel + codes_at(format, b, blocks), lane, i);
+      const unsigned code = unpack_code(format, codes, lane, i);
       const float w = format.codes == Codes::kOffset
                           ? static_cast<float>(static_cast<int>(code) - format.offset)
                       : format.codes == Codes::kSigned
