@@ -42,8 +42,9 @@ asan tsan:
 	cmake --preset $@ && cmake --build build/$@ -j $(JOBS)
 	ctest --test-dir build/$@ --output-on-failure -j $(JOBS)
 
-# What it learns stays in build/fuzz/corpus, what it finds in build/fuzz.
 FUZZERS := $(notdir $(basename $(wildcard fuzz/*_fuzz.cpp)))
+
+# What it learns stays in build/fuzz/corpus, what it finds in build/fuzz.
 fuzz:
 	@./tools/install-packages.sh fuzz
 	cmake --preset $@ && cmake --build build/$@ -j $(JOBS) --target $(FUZZERS)

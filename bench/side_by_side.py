@@ -92,11 +92,11 @@ def main():
                     figures |= batched(args, *streams[name], model)
                 results[name].append(figures)
         print(file=sys.stderr)
-        print(f"{model}  (tokens or steps a second, medians of {args.rounds})")
+        print(f"{model}  (tokens or steps a second, or %, medians of {args.rounds})")
         for what in results["lathe"][0]:
             all_ours = [r[what] for r in results["lathe"]]
             ours = statistics.median(all_ours)
-            line = f"  {what:<16} lathe {ours:8.1f} ({min(all_ours):.1f} … {max(all_ours):.1f})"
+            line = f"  {what:<26} lathe {ours:8.1f} ({min(all_ours):.1f} … {max(all_ours):.1f})"
             for name in peers:
                 theirs = [r[what] for r in results[name] if what in r]
                 if theirs:

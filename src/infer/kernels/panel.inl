@@ -17,6 +17,11 @@ constexpr std::size_t kSlab = 64;        // blocks along k that are unpacked at 
 constexpr std::size_t kPrefetch = 4096;  // bytes ahead
 static_assert(kSlab % kRun == 0);
 
+// A single token's products follow the stream of weights so closely that asking for what comes next
+// only gets in the way of the processor's own fetching ahead (docs/kernels.md).
+template <std::size_t kTokens>
+constexpr bool kAsksAhead = kTokens > 1;
+
 constexpr std::int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                        1,    13,   25,  38,  53,  69,  89,  113};
 constexpr std::int8_t kFp4Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
@@ -249,9 +254,6 @@ inline void prefetch_bytes(const std::byte* p, std::size_t bytes) {
 template <TensorType kType, std::size_t kTokens>
 void matmul_direct(const MatmulArgs& args) {
   constexpr PackedFormat format = packed_format<kType>();
-  // A single token's products follow the stream so closely that asking for what comes next only
-  // gets in the way of the processor's own fetching ahead.
-  constexpr bool kAsk = kTokens > 1;
   const std::size_t blocks = args.k / kActivationBlock;
   const std::byte* at = args.panels;
   for (std::size_t row = 0; row < args.rows; row += kPanelRows) {
@@ -262,10 +264,10 @@ void matmul_direct(const MatmulArgs& args) {
       const std::size_t count = blocks - first < kRun ? blocks - first : kRun;
       BlockScales scales[kRun];
       load_scales<kType>(at, count, scales);
-      if constexpr (kAsk) prefetch_bytes(at + kPrefetch, format.scales_size(count));
+      if constexpr (kAsksAhead<kTokens>) prefetch_bytes(at + kPrefetch, format.scales_size(count));
       at += format.scales_size(count);
       for (std::size_t b = 0; b < count; ++b, at += format.code_bytes()) {
-        if constexpr (kAsk) prefetch_bytes(at + kPrefetch, format.code_bytes());
+        if constexpr (kAsksAhead<kTokens>) prefetch_bytes(at + kPrefetch, format.code_bytes());
         VB w[8];
         load_weights<kType>(at, w);
         constexpr Scaling kScaling = format.scaling;
@@ -438,10 +440,11 @@ void matmul_wide(const MatmulArgs& args) {
     }
     const std::byte* panel = args.panels;
     for (std::size_t row = 0; row < args.rows; row += kPanelRows, panel += panel_bytes) {
-      kUnpack(panel + first / kRun * format.run_bytes(), count, slab);
+      const std::byte* here = panel + first / kRun * format.run_bytes();
+      kUnpack(here, count, slab);
       const std::size_t rows = args.rows - row < kPanelRows ? args.rows - row : kPanelRows;
       // The next panel's slab comes while this one is multiplied.
-      const std::byte* ahead = panel + panel_bytes + first / kRun * format.run_bytes();
+      const std::byte* ahead = here + panel_bytes;
       for (std::size_t i = 0; i < tiles; ++i, ahead = nullptr) {
         const std::size_t t = i * kTile;
         const std::size_t tokens = args.tokens - t < kTile ? args.tokens - t : kTile;
@@ -549,7 +552,7 @@ void float_panels(const MatmulArgs& args, const std::byte* panel, std::size_t pa
 #pragma GCC unroll 4
     for (std::size_t p = 0; p < kPanels; ++p) {
       const std::byte* at = panel + p * panel_bytes + i * kPanelRows * kElementBytes<kType>;
-      if constexpr (kTokens > 1) prefetch(at + kPrefetch / kPanels);
+      if constexpr (kAsksAhead<kTokens>) prefetch(at + kPrefetch / kPanels);
       const VF w = load_floats<kType>(at);
 #pragma GCC unroll 16
       for (std::size_t t = 0; t < kTokens; ++t)
