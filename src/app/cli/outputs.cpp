@@ -3,6 +3,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "loop/conductor/tree.h"
+#include "loop/terms/write_rule.h"
 
 namespace lathe {
 namespace {
@@ -70,8 +71,11 @@ Result<std::vector<std::string>> apply_to_tree(const Journal& journal, const Run
   if (state.tracks.empty() || !best_candidate(state.tracks.front())) return changed;
   LATHE_TRY(const std::string bytes, journal.blob(best_candidate(state.tracks.front())->blob));
   LATHE_TRY(const Changes changes, parse_changes(bytes));
+  const WriteRule rule = WriteRule::of(state.recipe.make_options);
   // First every check, then every change.
   for (const auto& [path, text] : changes.files) {
+    LATHE_TRY_STATUS(rule.allows(path));
+    LATHE_TRY_STATUS(outside_repositories(root, path));
     LATHE_TRY(const std::string before, tree_file_blob(journal, json_string(tree, "blob"), path));
     const auto now = read_file(root / path);
     if (!now && now.error().kind != ErrorKind::kNotFound) return std::unexpected(now.error());

@@ -6,6 +6,7 @@
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
 #include "ground/base/units.h"
+#include "loop/terms/write_rule.h"
 
 namespace lathe {
 namespace {
@@ -393,6 +394,7 @@ class Reader {
   }
 
   void warn(const Json& raw, Recipe& recipe) const {
+    recipe.warnings = WriteRule::of(recipe.make_options).warnings();
     const Json& stop = json_at(raw, "stop");
     if (!stop.contains("laps") && !stop.contains("time") && !stop.contains("tokens"))
       recipe.warnings.push_back(

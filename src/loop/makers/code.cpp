@@ -9,6 +9,7 @@
 #include "loop/makers/code_cut.h"
 #include "loop/makers/code_reply.h"
 #include "loop/makers/maker.h"
+#include "loop/terms/write_rule.h"
 
 namespace lathe {
 namespace {
@@ -19,7 +20,9 @@ constexpr std::size_t kMaxUnitsShown = 50;
 constexpr std::size_t kMaxUnitBytes = 1500;
 
 constexpr OptionSpec kOptions[] = {
-    {"may_write", OptionType::kStrings, kRequired, "globs of files that may be changed or made"},
+    {"may_write", OptionType::kStrings, kRequired,
+     "globs of files that may be changed or made; dot files and what decides how tests and tools "
+     "run only where a glob spells the name out"},
     {"protect", OptionType::kStrings, "[]", "globs of files that may not, whatever may_write says"},
     {"edits", OptionType::kString, "\"auto\"",
      "auto: files up to 250 lines as a whole, else by function | file | function"},
@@ -138,8 +141,7 @@ class Editor {
  public:
   Editor(const Json& options, const fs::path& clean, Changes best)
       : edits_(option_string(options, "edits")),
-        may_write_(option_strings(options, "may_write")),
-        protect_(option_strings(options, "protect")),
+        rule_(WriteRule::of(options)),
         clean_(clean),
         changes_(std::move(best)) {}
 
@@ -202,15 +204,6 @@ class Editor {
     return invalid("'{}' cannot be edited: {}", path, bytes.error().message);
   }
 
-  Status allowed(const std::string& path) const {
-    if (matches_any(protect_, path))
-      return invalid("the edit of '{}' is refused: the file is protected", path);
-    if (!matches_any(may_write_, path))
-      return invalid("the edit of '{}' is refused: only {} may be written", path,
-                     join(may_write_, ", "));
-    return {};
-  }
-
   // A file cannot be where others have a directory, nor the other way round.
   Status fits_the_tree(const std::string& path, const Changes& sum) const {
     for (fs::path parent = fs::path(path).parent_path(); !parent.empty();
@@ -222,7 +215,8 @@ class Editor {
   }
 
   Status apply_one(const Edit& edit, Changes& sum) const {
-    LATHE_TRY_STATUS(allowed(edit.path));
+    LATHE_TRY_STATUS(rule_.allows(edit.path));
+    LATHE_TRY_STATUS(outside_repositories(clean_, edit.path));
     LATHE_TRY_STATUS(fits_the_tree(edit.path, sum));
     std::error_code ignored;
     if (fs::is_directory(clean_ / edit.path, ignored))
@@ -259,12 +253,12 @@ class Editor {
 
   std::vector<std::string> known_files() const {
     std::vector<std::string> files = list_files(clean_).value_or(std::vector<std::string>());
-    std::erase_if(files, [&](const std::string& file) { return !allowed(file); });
+    std::erase_if(files, [&](const std::string& file) { return !rule_.allows(file); });
     return files;
   }
 
   std::string edits_;
-  std::vector<std::string> may_write_, protect_;
+  WriteRule rule_;
   fs::path clean_;
   Changes changes_;
 };

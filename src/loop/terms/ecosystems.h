@@ -1,0 +1,31 @@
+// The kinds of projects that Lathe knows by their files: one row each says how such a project is
+// tested, what its tools need to see, and which of its files decide how tests and tools run.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace lathe {
+
+struct Ecosystem {
+  using Words = std::vector<std::string_view>;
+  std::string_view name;
+  // In the project's root; the first row that has one of its own there counts. Globs.
+  Words markers;
+  std::string_view build, command, report, format;
+  Words sources, tests;  // globs: what a candidate may write, and what it may not
+  // Toolchains and package caches, mounted read-only where they are: "~/.cargo", ".venv".
+  Words read_only;
+  Words path;  // of those, the directories with programs
+  std::vector<std::pair<std::string_view, std::string_view>> env;  // the offline switches
+  // Files that decide how tests and tools run: globs of a file's name, with a slash behind them of
+  // any name in its path.
+  Words decides;
+};
+
+// In the order in which they are looked for: the more particular ones first.
+std::span<const Ecosystem> ecosystems();
+
+}  // namespace lathe
