@@ -7,10 +7,10 @@ BUILD="g++ cmake ninja-build pkg-config
   libsqlite3-dev libcurl4-openssl-dev libboost1.81-dev libseccomp-dev libedit-dev
   flite1-dev libpocketsphinx-dev libsphinxbase-dev libsndfile1-dev libsamplerate0-dev libebur128-dev
   libtesseract-dev libleptonica-dev librsvg2-dev libcairo2-dev libfontconfig-dev libzbar-dev"
-RUN="bubblewrap pocketsphinx-en-us espeak-ng python3 git
+RUN="bubblewrap pocketsphinx-en-us espeak-ng python3 git universal-ctags
   tesseract-ocr-eng fonts-dejavu-core fonts-liberation"
 # Only the tests need these: their oracles, their peers and the tools they drive.
-TEST="libgtest-dev libgmock-dev clang-format python3-jsonschema python3-jinja2 strace iproute2 procps
+TEST="libgtest-dev libgmock-dev clang-format python3-jsonschema python3-jinja2 python3-pytest strace iproute2 procps
   binutils g++-aarch64-linux-gnu qemu-user
   chromium-headless-shell fonts-freefont-ttf libqrencode-dev"
 # Node.js may have come from elsewhere, with an npm of its own that Debian's would not fit.

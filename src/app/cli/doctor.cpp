@@ -107,6 +107,7 @@ int doctor(const App& app) {
       program("bwrap", "bubblewrap", "bubblewrap", true),
       sandbox(),
       file("/usr/share/pocketsphinx/model/en-us/en-us.lm.bin", "ear's model", "pocketsphinx-en-us"),
+      program("ctags", "finder of functions", "universal-ctags", true),
       program("espeak-ng", "second voice", "espeak-ng", false),
       program("python3", "python3", "python3", false),
       journal(app),

@@ -199,7 +199,7 @@ std::string search_path(const std::map<std::string, std::string>& env) {
 }
 
 std::string package_hint(std::string_view program) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kPackages{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kPackages{
       {{"bwrap", "bubblewrap"},
        {"setpriv", "util-linux"},
        {"prlimit", "util-linux"},
@@ -207,6 +207,7 @@ std::string package_hint(std::string_view program) {
        {"python3", "python3"},
        {"git", "git"},
        {"chromium-headless-shell", "chromium-headless-shell"},
+       {"ctags", "universal-ctags"},
        {"ctest", "cmake"},
        {"cmake", "cmake"},
        {"g++", "g++"}}};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "ground/base/text.h"
+#include "loop/makers/answer.h"
 #include "loop/makers/maker.h"
 
 namespace lathe {
@@ -29,9 +30,9 @@ struct Asked {
   std::string refused;  // what was wrong with the first answer; "" when it was used
 };
 
-// `use` turns a reply into what is wanted; kInvalid says what is wrong with it. `format` is
-// repeated to a model that did not keep to it. What the calls cost goes to context.usage, used or
-// not.
+// `use` turns a reply, without its thoughts, into what is wanted; kInvalid says what is wrong.
+// `format` is repeated to a model that did not keep to it. What the calls cost goes to
+// context.usage, used or not.
 template <class T>
 Result<Asked<T>> ask(std::string_view maker, Request request, const MakeContext& context,
                      std::string_view format, const std::function<Result<T>(const Reply&)>& use) {
@@ -40,10 +41,15 @@ Result<Asked<T>> ask(std::string_view maker, Request request, const MakeContext&
   for (request.attempt = 0;; ++request.attempt) {
     LATHE_TRY(const Reply reply, context.worker->complete(request, context.stop, {}));
     if (context.usage) *context.usage += reply.usage;
-    Result<T> used = use(reply);
+    const auto answered = [&]() -> Result<T> {
+      Reply answer = reply;
+      LATHE_TRY(answer.text, without_thoughts(reply.text));
+      return use(answer);
+    };
+    Result<T> used = answered();
     if (used) return Asked<T>{*std::move(used), reply.model, std::move(refused)};
     if (used.error().kind != ErrorKind::kInvalid || request.attempt == 1)
-      return at(fmt::format("{}: the answer cannot be used", maker), std::move(used).error());
+      return at(fmt::format("{}: the answer cannot be used", maker), used.error());
     refused = used.error().message;
     // The first answer is shown with its fault, not the whole talk.
     request.messages.push_back({"assistant", clip_utf8(make_valid_utf8(reply.text), 20'000)});

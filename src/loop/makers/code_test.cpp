@@ -168,7 +168,7 @@ TEST(CodeMaker, RefusedAndUnusableEdits) {
            {"FUNCTION: tests/t.c test" + block, "'tests/t.c' is refused"},
            {kFix + "FILE: tests/new.c" + block, "'tests/new.c' is refused"},
            {"FILE: Makefile" + block, "only src/** may be written"},
-           {"FILE: src/long.c" + block, "306 lines: send only the functions"},
+           {"FILE: src/long.c" + block, "306 lines: send only the lines that change"},
            {"FILE: src/a.c\n```\n```\n", "is empty"},
            {"FILE: src/a.c/x" + block, "src/a.c is a file"},
            {"FILE: src/../tests/t.c" + block, "inside the project"},
@@ -277,7 +277,7 @@ Inverse inverse(const Files& clean, const Files& from, const Files& to, const Js
 
 TEST(CodeMaker, AnswersAreTheInverseOfMaking) {
   std::size_t removed = 0, added = 0;
-  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
     Draw draw(seed);
     const Files clean = draw.tree(), from = seed % 3 == 0 ? clean : draw.tree(), to = draw.tree();
     if (from == to) continue;
@@ -287,8 +287,8 @@ TEST(CodeMaker, AnswersAreTheInverseOfMaking) {
     removed += found.answer->starts_with("DELETE: ") || found.answer->contains("\nDELETE: src/_b");
     added += from.size() < to.size();
   }
-  EXPECT_GT(removed, 20U);
-  EXPECT_GT(added, 20U);
+  EXPECT_GT(removed, 10U);
+  EXPECT_GT(added, 10U);
 }
 
 // A file of functions, each with one of a few bodies; long enough to be edited by function alone.
@@ -302,7 +302,7 @@ std::string functions_text(Draw& draw, bool newline_at_end) {
 }
 
 TEST(CodeMaker, AnswersForLongFilesAreFunctions) {
-  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
     Draw draw(seed);
     const bool newline = seed % 2 == 0;
     const Files clean{{"src/a.py", functions_text(draw, newline)}};
@@ -312,13 +312,13 @@ TEST(CodeMaker, AnswersForLongFilesAreFunctions) {
     const Inverse found = inverse(clean, from, to, Json::object());
     ASSERT_TRUE(found.answer) << seed << ": " << found.answer.error().message;
     EXPECT_TRUE(found.true_to_it) << seed << ":\n" << *found.answer;
-    EXPECT_FALSE(found.answer->contains("FILE:"));
     EXPECT_LT(found.answer->size(), 500U);
-    // A change beside the functions cannot be said so; of a whole file it can.
+    // A change beside the functions is said by its lines.
     to["src/a.py"] = replace_all(to["src/a.py"], "# 99\n", "# changed\n");
     const auto beside = inverse(clean, from, to, Json::object());
-    ASSERT_FALSE(beside.answer);
-    EXPECT_NE(beside.answer.error().message.find("no edit makes 'src/a.py'"), std::string::npos);
+    ASSERT_TRUE(beside.answer) << beside.answer.error().message;
+    EXPECT_TRUE(beside.answer->contains("<<<<<<< SEARCH\n")) << *beside.answer;
+    EXPECT_TRUE(beside.true_to_it) << seed << ":\n" << *beside.answer;
     if (newline) {
       EXPECT_TRUE(inverse(clean, from, to, {{"edits", "file"}}).true_to_it);
     }
@@ -337,6 +337,76 @@ TEST(CodeMaker, WhatNoAnswerMakesIsAnError) {
     to[path] = text;
     EXPECT_FALSE(inverse(clean, clean, to, Json::object()).answer) << path;
   }
+}
+
+// A tree with one file, and what an answer makes of it: the file's new text, or why not.
+std::string made_of(const std::string& path, const std::string& text, const std::string& reply,
+                    const Json& given = {{"may_write", {"**"}}}) {
+  Bench bench(given);
+  bench.place.checkout = [&](const fs::path& directory) {
+    return apply_changes({{{path, text}}}, directory);
+  };
+  ScriptedWorker worker("coder", {says(reply)});
+  const auto made = bench.make(worker);
+  if (!made) return "refused: " + made.error().message;
+  const Changes changes = parse_changes(made->bytes).value();
+  return changes.files.contains(path) ? changes.files.at(path).value_or("removed") : text;
+}
+
+TEST(CodeMaker, NothingVanishesUnasked) {
+  const std::string text = "def a():\n    return 1\n\ndef b():\n    return 2\n";
+  const std::string lazy = "FILE: m.py\n```\ndef a():\n    return 3\n```\n";
+  EXPECT_NE(made_of("m.py", text, lazy).find("leaves out b"), std::string::npos);
+  EXPECT_EQ(made_of("m.py", text, lazy + "DELETE: m.py b\n"), "def a():\n    return 3\n");
+  EXPECT_EQ(made_of("m.py", text, "DELETE: m.py b\n"), "def a():\n    return 1\n\n");
+  const std::string placeholder =
+      "FILE: m.py\n```\ndef a():\n    return 3\n\n# ... rest of the code unchanged ...\n```\n";
+  EXPECT_NE(made_of("m.py", text, placeholder).find("left out"), std::string::npos);
+  EXPECT_NE(made_of("m.js", "const f = () => 1;\nfunction g() {}\n",
+                    "FILE: m.js\n```\nconst f = () => 2;\n```\n")
+                .find("leaves out g"),
+            std::string::npos);
+}
+
+TEST(CodeMaker, EveryLineOfALongFileIsReached) {
+  std::string text = "LIMIT = 1\n";
+  for (int i = 0; i < 400; ++i) text += fmt::format("# {}\n", i);
+  const std::string reply =
+      "FILE: m.py\n```\n<<<<<<< SEARCH\nLIMIT = 1\n=======\nLIMIT = 2\n>>>>>>> REPLACE\n```\n"
+      "FILE: m.py\n```diff\n@@ -400,2 +400,2 @@\n # 398\n-# 399\n+# end\n```\n";
+  EXPECT_EQ(made_of("m.py", text, reply),
+            replace_all(replace_all(text, "LIMIT = 1", "LIMIT = 2"), "# 399\n", "# end\n"));
+}
+
+TEST(CodeMaker, BytesOutsideTheEditStay) {
+  const std::string text =
+      "\xEF\xBB\xBF"
+      "def a():\r\n\treturn 1\r\n\r\nX = 2";
+  const std::string wanted = replace_all(text, "return 1", "return 3");
+  for (const char* reply :
+       {"FILE: m.py\n```\ndef a():\n\treturn 3\n\nX = 2\n```\n",
+        "FUNCTION: m.py a\n```\ndef a():\n\treturn 3\n```\n",
+        "FILE: m.py\n```\n<<<<<<< SEARCH\n\treturn 1\n=======\n\treturn 3\n>>>>>>> "
+        "REPLACE\n```\n"})
+    EXPECT_EQ(made_of("m.py", text, reply), wanted) << reply;
+}
+
+TEST(CodeMaker, ThoughtsAreNoEdits) {
+  EXPECT_EQ(made_of("m.py", "x = 1\n",
+                    "<think>Let me try\nFILE: m.py\n```\ndecoy!!\n```\nNo.</think>\nHere it is:\n"
+                    "FILE: m.py\n```\nx = 2\n```\n"),
+            "x = 2\n");
+  EXPECT_NE(made_of("m.py", "x = 1\n", "<think>FILE: m.py\n```\nx = 2\n```\n").find("no end"),
+            std::string::npos);
+}
+
+TEST(CodeMaker, AnAnswerDoesNotReachBeyondTheCode) {
+  const std::string block = "\n```\nx\n```\n";
+  for (const char* path : {"src/.git/config", "src/.git", "conftest.py", ".envrc", "src/.GIT/HEAD",
+                           "Makefile", "src/g/HEAD"})
+    EXPECT_NE(made_of("src/m.py", "x = 1\n", std::string("FILE: ") + path + block).find("refused"),
+              std::string::npos)
+        << path;
 }
 
 }  // namespace

@@ -81,9 +81,12 @@ Result<std::string> json_in(std::string_view reply) {
   return inside;
 }
 
-Result<std::string> document_in(const Reply& reply, const Json& options) {
-  LATHE_TRY(std::string text, finished_text(reply, options));
-  return option_string(options, "format") == "json" ? json_in(text) : text;
+Result<std::string> document_in(const Reply& reply, const MakeTask& task) {
+  LATHE_TRY(std::string text, finished_text(reply, task.options));
+  if (option_string(task.options, "format") == "json") return json_in(text);
+  std::string source;
+  for (const Unit& unit : task.units) source += unit.text + "\n";
+  return only_text(text, source);
 }
 
 Result<std::string> prefix(const Json& options, std::span<const Unit>, const Place& place) {
@@ -102,7 +105,7 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   made.facts = Json::object();
   LATHE_TRY(Asked<std::string> asked,
             ask<std::string>("text", std::move(request), context, "",
-                             [&](const Reply& reply) { return document_in(reply, task.options); }));
+                             [&](const Reply& reply) { return document_in(reply, task); }));
   made.bytes = std::move(asked.value);
   made.facts["model"] = asked.model;
   if (!asked.refused.empty()) made.facts["refused"] = asked.refused;

@@ -76,6 +76,19 @@ TEST_F(TextMakerTest, ThePromptHasAFrozenPrefixAndATail) {
       << "the same bytes in every lap";
 }
 
+TEST_F(TextMakerTest, ThoughtsAndTalkAreNotTheWork) {
+  const Json options = Json::object(), json = {{"format", "json"}};
+  EXPECT_EQ(bytes(options, {"<think>Keep 412.</think>\nA plain text."}), "A plain text.");
+  EXPECT_EQ(
+      bytes(options, {"Sure! Here is the rewritten paragraph:\n\nA plain text.\n\nLet me know if "
+                      "you want changes."}),
+      "A plain text.");
+  EXPECT_EQ(bytes(options, {"```\nA plain text.\n```"}), "A plain text.");
+  EXPECT_EQ(bytes(options, {"Certainly. A plain text.", "A plain text."}), "A plain text.");
+  EXPECT_THAT(bytes(options, {"<think>no end", "<think>no end"}), StartsWith("error: "));
+  EXPECT_EQ(bytes(json, {"<think>hm</think>{\"a\": 1}"}), "{\"a\": 1}");
+}
+
 TEST_F(TextMakerTest, JsonIsTakenBareOrFromTheOnlyFence) {
   const Json options = {{"format", "json"}};
   EXPECT_EQ(bytes(options, {"\n{\"a\": 1}\n"}), "{\"a\": 1}");
