@@ -25,10 +25,15 @@ class TestCollector {
   bool too_many_ = false;
 };
 
-// The runners' own text forms, in test_runners.cpp.
+// In test_tap.cpp.
+Status read_tap(std::string_view text, TestCollector& tests);
+bool is_tap_line(std::string_view line);
+
+// The runners' own text forms, in test_runners.cpp and test_packages.cpp.
 void read_ctest(std::string_view text, TestCollector& tests);
 void read_pytest(std::string_view text, TestCollector& tests);
 void read_go(std::string_view text, TestCollector& tests);
+bool is_go_line(std::string_view line);
 void read_cargo(std::string_view text, TestCollector& tests);
 
 }  // namespace lathe

@@ -23,8 +23,8 @@ struct TestReport {
   std::vector<TestResult> tests;
 };
 
-inline constexpr std::string_view kTestFormats[] = {"auto",   "junit", "tap",   "ctest",
-                                                    "pytest", "go",    "cargo", "exit"};
+inline constexpr std::string_view kTestFormats[] = {"auto", "junit", "tap",  "ctest", "pytest",
+                                                    "go",   "cargo", "jest", "exit"};
 inline constexpr std::size_t kMaxReportBytes = std::size_t{32} << 20;
 inline constexpr std::size_t kMaxTests = 100'000;
 

@@ -1,7 +1,7 @@
-// The text that CTest, pytest, go test and cargo test print.
+// The text that CTest and pytest print.
 #include <algorithm>
+#include <optional>
 
-#include "ground/base/json.h"
 #include "ground/base/text.h"
 #include "loop/judges/test_collector.h"
 
@@ -36,44 +36,88 @@ constexpr Word kPytestWords[] = {{"PASSED", TestOutcome::kPass}, {"FAILED", Test
                                  {"ERROR", TestOutcome::kFail},  {"SKIPPED", TestOutcome::kSkip},
                                  {"XFAIL", TestOutcome::kSkip},  {"XPASS", TestOutcome::kPass}};
 
-// "tests/a.py::test_x PASSED [ 50%]", as -v prints it.
-bool read_pytest_verbose(std::string_view line, TestCollector& tests) {
-  const auto colons = line.find("::");
-  if (colons == line.npos || line.starts_with(' ')) return false;
-  // The last such word: a parameter in the name may hold one too.
-  std::size_t best = 0;
-  TestOutcome best_outcome = TestOutcome::kFail;
-  for (const auto& [word, outcome] : kPytestWords) {
-    const auto found = line.rfind(fmt::format(" {}", word));
-    if (found == line.npos || found < std::max(colons, best)) continue;
-    const std::string_view rest = line.substr(found + 1 + word.size());
-    if (!rest.empty() && rest.front() != ' ') continue;
-    best = found;
-    best_outcome = outcome;
-  }
-  if (best == 0 || line.find(' ') > best) return false;
-  tests.add(line.substr(0, best), best_outcome);
-  return true;
+std::optional<TestOutcome> pytest_word(std::string_view text) {
+  for (const auto& [word, outcome] : kPytestWords)
+    if (text == word) return outcome;
+  return std::nullopt;
 }
 
-// "FAILED tests/a.py::test_x - assert 1 == 2", as the summary and -rA print it.
-bool read_pytest_summary(std::string_view line, TestCollector& tests) {
-  for (const auto& [word, outcome] : kPytestWords) {
-    if (!line.starts_with(word) || line.size() <= word.size() || line[word.size()] != ' ') continue;
-    std::string_view name = trim(line.substr(word.size())), why;
-    if (outcome == TestOutcome::kSkip && name.starts_with('[')) return true;  // counts, not names
-    const auto parameter_end = name.find("] - ");  // a parameter may hold " - " too
-    if (parameter_end != name.npos) {
-      why = name.substr(parameter_end + 4);
-      name = name.substr(0, parameter_end + 1);
-    } else {
-      cut_at(name, " - ", name, why);
-    }
-    TestResult* test = tests.add(name, outcome);
-    if (test && test->text.empty()) TestCollector::add_text(test, why);
-    return true;
+// "[ 50%]" at the end, and "(a reason)" of what was skipped.
+std::string_view without_notes(std::string_view line) {
+  line = trim(line);
+  if (line.ends_with("%]")) line = trim(line.substr(0, line.rfind('[')));
+  if (line.ends_with(')'))
+    for (const std::string_view word : {" SKIPPED (", " XFAIL (", " XPASS ("})
+      if (const auto found = line.find(word); found != line.npos)
+        return line.substr(0, found + word.size() - 2);
+  return line;
+}
+
+// "tests/a.py::test_x[a b]", which blanks end only outside of its brackets.
+std::string_view pytest_node(std::string_view text) {
+  const auto colons = text.find("::");
+  const auto blank = text.find(' ');
+  if (colons == text.npos || blank < colons) return text.substr(0, blank);
+  int depth = 0;
+  std::size_t end = colons;
+  for (; end < text.size(); ++end) {
+    depth += text[end] == '[' ? 1 : text[end] == ']' && depth > 0 ? -1 : 0;
+    if (text[end] == ' ' && depth == 0) break;
   }
-  return false;
+  if (depth == 0) return text.substr(0, end);
+  // A parameter with brackets of its own: up to the last that closes.
+  const auto close = text.rfind("] ");
+  return text.substr(0, close == text.npos ? text.size() : close + 1);
+}
+
+// What -v prints while the tests run. A test may print something between its name and its outcome.
+class PytestProgress {
+ public:
+  explicit PytestProgress(TestCollector& tests) : tests_(tests) {}
+
+  void line(std::string_view raw) {
+    std::string_view line = without_notes(raw);
+    if (line.starts_with("[gw")) {  // several workers: "[gw0] [ 50%] PASSED tests/a.py::test_x"
+      line = trim(line.substr(std::min(line.find(']'), line.size() - 1) + 1));
+      if (line.starts_with('['))
+        line = trim(line.substr(std::min(line.find(']'), line.size() - 1) + 1));
+      const auto blank = line.find(' ');
+      if (const auto outcome = pytest_word(line.substr(0, blank)); outcome && blank != line.npos)
+        tests_.add(trim(line.substr(blank)), *outcome);
+      return;
+    }
+    const auto blank = line.rfind(' ');
+    const auto outcome = pytest_word(blank == line.npos ? line : line.substr(blank + 1));
+    const bool names =
+        raw.find("::") != raw.npos && !raw.starts_with(' ') && raw.find("::") < raw.find(' ');
+    if (names && outcome && blank != line.npos) {
+      tests_.add(pytest_node(line), *outcome);
+      pending_.clear();
+    } else if (names) {
+      pending_ = pytest_node(line);
+    } else if (outcome && !pending_.empty()) {
+      tests_.add(pending_, *outcome);
+      pending_.clear();
+    }
+  }
+
+ private:
+  TestCollector& tests_;
+  std::string pending_;  // begun, and without an outcome so far
+};
+
+// "FAILED tests/a.py::test_x - assert 1 == 2", as the summary and -rA print it.
+void read_pytest_summary(std::string_view line, TestCollector& tests) {
+  const auto blank = line.find(' ');
+  const auto outcome = pytest_word(line.substr(0, blank));
+  if (!outcome || blank == line.npos) return;
+  const std::string_view rest = trim(line.substr(blank));
+  if (rest.starts_with('[')) return;  // "SKIPPED [1] a.py:3: why": counts, not names
+  const std::string_view name = pytest_node(rest);
+  std::string_view why = trim(rest.substr(name.size()));
+  if (why.starts_with("- ")) why = trim(why.substr(2));
+  TestResult* test = tests.add(name, *outcome);
+  if (test && test->text.empty()) TestCollector::add_text(test, why);
 }
 
 // "_____ TestA.test_x _____"
@@ -86,42 +130,6 @@ std::string_view pytest_headline(std::string_view line) {
   for (const std::string_view phase : {"ERROR at setup of ", "ERROR at teardown of "})
     if (name.starts_with(phase)) name.remove_prefix(phase.size());
   return name;
-}
-
-// ---- go test -json ----
-
-void read_go_event(const Json& event, TestCollector& tests,
-                   std::unordered_map<std::string, std::string>& output) {
-  const std::string name = json_string(event, "Test");
-  const std::string action = json_string(event, "Action");
-  if (name.empty()) return;
-  const std::string key = json_string(event, "Package") + "." + name;
-  if (action == "output") {
-    std::string& text = output[key];
-    if (text.size() < 8192 && output.size() <= kMaxTests) text += json_string(event, "Output");
-    return;
-  }
-  if (action != "pass" && action != "fail" && action != "skip") return;
-  TestResult* test = tests.add(key, action == "pass"   ? TestOutcome::kPass
-                                    : action == "fail" ? TestOutcome::kFail
-                                                       : TestOutcome::kSkip);
-  if (action == "fail") TestCollector::add_text(test, output[key]);
-}
-
-// "    --- FAIL: TestX/sub (0.00s)"
-bool read_go_result(std::string_view line, TestCollector& tests, TestResult*& last) {
-  constexpr Word kWords[] = {{"--- PASS: ", TestOutcome::kPass},
-                             {"--- FAIL: ", TestOutcome::kFail},
-                             {"--- SKIP: ", TestOutcome::kSkip}};
-  for (const auto& [word, outcome] : kWords) {
-    std::string_view rest = trim(line);
-    if (!rest.starts_with(word)) continue;
-    rest.remove_prefix(word.size());
-    const auto time = rest.rfind(" (");
-    last = tests.add(rest.substr(0, time), outcome);
-    return true;
-  }
-  return false;
 }
 
 }  // namespace
@@ -161,14 +169,22 @@ void read_ctest(std::string_view text, TestCollector& tests) {
 void read_pytest(std::string_view text, TestCollector& tests) {
   std::unordered_map<std::string, std::string> details;  // by the name in the headline
   std::string* block = nullptr;
+  PytestProgress progress(tests);
+  enum class Section { kRun, kDetails, kSummary } section = Section::kRun;
   for (const std::string_view line : split_lines(text)) {
-    if (line.starts_with("=====")) block = nullptr;
-    if (const std::string_view name = pytest_headline(line); !name.empty()) {
-      block = details.size() < kMaxTests ? &details[std::string(name)] : nullptr;
-    } else if (block) {
-      if (block->size() < 8192) block->append(line.substr(0, 8192)).append("\n");
-    } else if (!read_pytest_verbose(line, tests)) {
+    if (line.starts_with("=====")) {
+      block = nullptr;
+      section = contains(line, " short test summary info ") ? Section::kSummary
+                : contains(line, " test session starts ")   ? Section::kRun
+                                                            : Section::kDetails;
+    } else if (section == Section::kRun) {
+      progress.line(line);
+    } else if (section == Section::kSummary) {
       read_pytest_summary(line, tests);
+    } else if (const std::string_view name = pytest_headline(line); !name.empty()) {
+      block = details.size() < kMaxTests ? &details[std::string(name)] : nullptr;
+    } else if (block && block->size() < 8192) {
+      block->append(line.substr(0, 8192)).append("\n");
     }
   }
   if (tests.too_many()) return;
@@ -180,50 +196,11 @@ void read_pytest(std::string_view text, TestCollector& tests) {
     const auto found = details.find(replace_all(
         colons == test.name.npos ? test.name : test.name.substr(colons + 2), "::", "."));
     TestResult* kept = tests.add(test.name, test.outcome);
+    // The summary says in short what the details say.
     if (test.outcome == TestOutcome::kFail && found != details.end())
       TestCollector::add_text(kept, found->second);
-    TestCollector::add_text(kept, test.text);
-  }
-}
-
-void read_go(std::string_view text, TestCollector& tests) {
-  std::unordered_map<std::string, std::string> output;
-  TestResult* last = nullptr;
-  std::string printed;  // go prints a test's own output before its result or after it
-  for (const std::string_view line : split_lines(text)) {
-    if (line.starts_with('{')) {
-      if (const auto event = parse_json(line, {.max_bytes = 1 << 20, .max_depth = 8}))
-        read_go_event(*event, tests, output);
-    } else if (line.starts_with("=== RUN")) {
-      printed.clear();
-      last = nullptr;
-    } else if (read_go_result(line, tests, last)) {
-      if (last && last->outcome == TestOutcome::kFail) TestCollector::add_text(last, printed);
-      printed.clear();
-    } else if (line.starts_with(' ')) {
-      if (last && last->outcome == TestOutcome::kFail) TestCollector::add_text(last, trim(line));
-      if (!last && printed.size() < 8192) printed.append(trim(line)).append("\n");
-    }
-  }
-}
-
-void read_cargo(std::string_view text, TestCollector& tests) {
-  TestResult* last = nullptr;
-  for (const std::string_view line : split_lines(text)) {
-    std::string_view before, after;
-    if (line.starts_with("test ") && cut_at(line.substr(5), " ... ", before, after)) {
-      const TestOutcome outcome = after.starts_with("ok")        ? TestOutcome::kPass
-                                  : after.starts_with("ignored") ? TestOutcome::kSkip
-                                                                 : TestOutcome::kFail;
-      tests.add(before, outcome);
-      last = nullptr;
-    } else if (line.starts_with("---- ") && cut_at(line.substr(5), " stdout ----", before, after)) {
-      last = tests.find(before);
-    } else if (line.starts_with("failures:") || line.starts_with("test result:")) {
-      last = nullptr;
-    } else {
-      TestCollector::add_text(last, line);
-    }
+    else
+      TestCollector::add_text(kept, test.text);
   }
 }
 

@@ -22,11 +22,16 @@ constexpr OptionSpec kOptions[] = {
     {"report", OptionType::kString, "\"\"", "the report's path in the tree; \"\": what it prints",
      true},
     {"format", OptionType::kString, "\"auto\"",
-     "auto | junit | tap | ctest | pytest | go | cargo | exit", true},
+     "auto | junit | tap | ctest | pytest | go | cargo | jest | exit", true},
     {"protect", OptionType::kStrings, "[]",
      "globs of files that stay as they are, whatever a candidate does", true},
     {"held_out", OptionType::kStrings, "[]",
      "globs of test names that count, but are never shown to the maker", true},
+    {"read_only", OptionType::kStrings, "[]",
+     "directories that the tests may read besides the system's: \"~/.cargo/registry\", \".venv\"",
+     true},
+    {"path", OptionType::kStrings, "[]", "directories with programs, before the system's", true},
+    {"env", OptionType::kTable, "{}", "variables for the build and the tests", true},
     {"time", OptionType::kDuration, "\"10m\"", "limit for the build and for the tests", true},
     {"memory", OptionType::kBytes, "\"4GiB\"", "limit for all their processes together", true},
     {"processes", OptionType::kInteger, "128", "limit of processes and threads", true},
@@ -50,8 +55,9 @@ bool is_held_out(const std::vector<std::string>& globs, std::string_view name) {
 Status check(const Json& options) {
   const std::string format = option_string(options, "format");
   if (std::ranges::find(kTestFormats, format) == std::end(kTestFormats))
-    return invalid("format '{}' is not one of auto, junit, tap, ctest, pytest, go, cargo, exit",
-                   clip_utf8(format, 40));
+    return invalid(
+        "format '{}' is not one of auto, junit, tap, ctest, pytest, go, cargo, jest, exit",
+        clip_utf8(format, 40));
   if (trim(option_string(options, "command")).empty()) return invalid("command is empty");
   if (const std::string report = option_string(options, "report");
       !report.empty() && !is_safe_relative(report))
@@ -146,6 +152,14 @@ class Verdict {
         text, name + '\n' + same_words(why));
   }
 
+  // A file or package that could not be loaded is reported as a test; once it can, its tests are.
+  bool has_tests_now(const std::string& name) const {
+    return std::ranges::any_of(run_.results->tests, [&](const TestResult& test) {
+      return test.name.size() > name.size() && test.name.starts_with(name) &&
+             std::string_view(":. ").find(test.name[name.size()]) != std::string_view::npos;
+    });
+  }
+
   // One test against what it was before: true when it counts as passed.
   bool judge_test(const std::string& name, const TestResult* now, std::string_view before,
                   bool hidden) {
@@ -153,6 +167,7 @@ class Verdict {
     if (now &&
         (now->outcome == TestOutcome::kPass || (now->outcome == TestOutcome::kSkip && may_skip)))
       return true;
+    if (!now && before == "fail" && has_tests_now(name)) return true;
     if (hidden) return false;
     failed_.insert(name);
     if (!now)
