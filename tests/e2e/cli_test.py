@@ -104,6 +104,65 @@ class Code(Case):
     def test_cpp(self):
         self.repair("cpp", "fix-tests", "src/wrap.cpp")
 
+    def project(self, files, path, old, new):
+        """A project of these files; the model exchanges one line of one of them. What was printed."""
+        repo = self.dir / "project"
+        for name, text in files.items():
+            self.write(f"project/{name}", text)
+        edit = f"FILE: {path}\n```\n<<<<<<< SEARCH\n{old}\n=======\n{new}\n>>>>>>> REPLACE\n```\n"
+        self.write("coder.toml", f"[[reply]]\npurpose = \"make\"\ntext = '''\n{edit}'''\n")
+        out, _ = self.lathe("loop", "fix-tests", "--input", repo, "--worker", f"coder=script:{self.dir}/coder.toml")
+        self.assertEqual((repo / path).read_text(), files[path].replace(old, new))
+        return out
+
+    def test_a_python_project_with_a_venv(self):
+        repo = self.dir / "project"
+        subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", "--system-site-packages", repo / ".venv"], check=True)
+        # Only in the venv.
+        site = next((repo / ".venv/lib").glob("python3*/site-packages"))
+        (site / "only_here.py").write_text("LIMIT = 3\n")
+        out = self.project({"pyproject.toml": "[project]\nname = 'p'\n",
+                            "src/p.py": "import only_here\n\ndef f():\n    return only_here.LIMIT + 2\n",
+                            "tests/test_p.py": "import p\n\ndef test_f():\n    assert p.f() == 4\n"},
+                           "src/p.py", "    return only_here.LIMIT + 2", "    return only_here.LIMIT + 1")
+        self.assertIn("project: Python by pyproject.toml", out)
+        self.assertIn(".venv", out)
+
+    def test_a_node_project(self):
+        out = self.project({"package.json": '{"scripts": {"test": "node --test"}}',
+                            "node_modules/three/index.js": "module.exports = 3;\n",
+                            "lib/p.js": "const three = require('three');\nexports.f = () => three + 2;\n",
+                            "test/p.test.js": "const { f } = require('../lib/p');\nrequire('node:test')('f', () => "
+                                              "require('node:assert').strictEqual(f(), 4));\n"},
+                           "lib/p.js", "exports.f = () => three + 2;", "exports.f = () => three + 1;")
+        self.assertIn("project: Node by package.json", out)
+
+    def test_a_project_with_a_makefile(self):
+        out = self.project({"Makefile": "check:\n\t@sh test/run.sh\n", "src/p.sh": "f() {\n  echo 5\n}\n",
+                            "test/run.sh": '. src/p.sh\necho 1..1\n[ "$(f)" = 4 ] && echo ok 1 - f || echo not ok 1 - f\n'},
+                           "src/p.sh", "  echo 5", "  echo 4")
+        self.assertIn("project: Make by Makefile", out)
+
+    def test_a_project_that_is_none(self):
+        self.write("project/README.md", "x\n")
+        _, err = self.lathe("loop", "fix-tests", "--input", self.dir / "project", code=2)
+        self.assertIn("no kind of project is recognised", err)
+
+    def test_nothing_beyond_the_code_is_applied(self):
+        """A right fix with a git repository beside it, whose configuration would run commands."""
+        for name, extra in {"directory": "FILE: src/.git/config\n```\n[core]\n```\n", "file": "FILE: src/.git\n```\ngitdir: g\n```\n",
+                            "bare": "FILE: src/g/HEAD\n```\nref: refs/heads/main\n```\n",
+                            "conftest": "FILE: src/conftest.py\n```\nx = 1\n```\n"}.items():
+            repo = self.dir / name
+            shutil.copytree(EXAMPLES / "fix-tests/python", repo)
+            before = self.tree(repo)
+            good = (repo / "worker.toml").read_text().rsplit("text = '''\n", 1)[1].rsplit("'''", 1)[0]
+            self.write("coder.toml", f"[[reply]]\npurpose = \"make\"\ntext = '''\n{good}\n{extra}'''\n")
+            out, _ = self.lathe("loop", repo / "recipe.toml", "--input", repo, "--set", "stop.laps=1",
+                                "--set", 'make.may_write=["**"]', "--worker", f"coder=script:{self.dir}/coder.toml", code=None)
+            self.assertIn("is refused", out)
+            self.assertEqual(before, self.tree(repo))
+
     def test_no_apply_leaves_the_tree_alone(self):
         repo = self.dir / "python"
         shutil.copytree(EXAMPLES / "fix-tests/python", repo)

@@ -4,6 +4,7 @@
 #include "app/cli/opened_run.h"
 #include "app/cli/recipes.h"
 #include "app/cli/view.h"
+#include "ground/base/text.h"
 #include "ground/base/units.h"
 
 namespace lathe {
@@ -27,8 +28,15 @@ void print_plan(const Run& run) {
                   recipe.stop.joules ? ", " + format_energy(*recipe.stop.joules) : std::string()));
 }
 
+void print_project(const FoundRecipe& found) {
+  const Json& unit = found.recipe.unit_options;
+  print(fmt::format("project: {}; tests: {}\n", found.project, option_string(unit, "command")));
+  if (const auto seen = option_strings(unit, "read_only"); !seen.empty())
+    print(fmt::format("to be read in the sandbox: {}\n", join(seen, ", ")));
+}
+
 int loop(const App& app, const LoopFlags& flags) {
-  auto found = find_recipe(app, flags.recipe, flags.set);
+  auto found = find_recipe(app, flags.recipe, flags.set, flags.input);
   if (!found) return report_error(app, found.error());
   auto journal = Journal::open(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
@@ -37,6 +45,7 @@ int loop(const App& app, const LoopFlags& flags) {
   if (!setup) return report_error(app, setup.error());
   if (!app.json)
     for (const std::string& warning : found->recipe.warnings) print("warning: " + warning + "\n");
+  if (!app.json && !found->project.empty()) print_project(*found);
   std::error_code ignored;
   NewRun request{std::move(found->recipe),
                  fs::absolute(found->path, ignored).parent_path(),

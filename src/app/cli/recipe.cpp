@@ -2,6 +2,8 @@
 #include "app/cli/recipes.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "ground/sys/subprocess.h"
+#include "loop/terms/ecosystems.h"
 
 namespace lathe {
 namespace {
@@ -95,7 +97,7 @@ int explain_recipe(const App& app, const std::string& name,
 }  // namespace
 
 Result<FoundRecipe> find_recipe(const App& app, const std::string& name,
-                                std::span<const std::string> overrides) {
+                                std::span<const std::string> overrides, const std::string& input) {
   fs::path path = name;
   if (name.find('/') == name.npos && !name.ends_with(".toml")) {
     path = app.recipes_dir / (name + ".toml");
@@ -108,8 +110,20 @@ Result<FoundRecipe> find_recipe(const App& app, const std::string& name,
     }
   }
   LATHE_TRY(const std::string text, read_file(path, 1 << 20));
-  LATHE_TRY(Recipe recipe, parse_recipe(text, path.string(), overrides));
-  return FoundRecipe{std::move(recipe), std::move(path)};
+  const fs::path root = input.empty() ? "." : input;
+  const auto project = find_project(root);
+  const Ecosystem& kind = project ? *project->ecosystem : ecosystems().back();
+  std::error_code ignored;
+  LATHE_TRY(Recipe recipe,
+            parse_recipe(text, path.string(), overrides,
+                         project_values(kind, fs::absolute(root, ignored).lexically_normal(),
+                                        plain_environment()["HOME"])));
+  std::string told;
+  if (json_string(recipe.canonical["unit"], "project") == "auto") {
+    if (!project && !input.empty()) return std::unexpected(project.error());
+    told = project ? fmt::format("{} by {}", kind.name, project->marker) : std::string(kind.name);
+  }
+  return FoundRecipe{std::move(recipe), std::move(path), std::move(told)};
 }
 
 void add_recipe(CLI::App& cli, App& app, Action& action) {

@@ -9,8 +9,12 @@ namespace lathe {
 struct FoundRecipe {
   Recipe recipe;
   fs::path path;
+  std::string project;  // with unit.project = "auto": what was found, and by which file
 };
+// `input`: the tree whose kind of project counts; "": that of the working directory, or, to show
+// what such a recipe comes to, any.
 Result<FoundRecipe> find_recipe(const App& app, const std::string& name,
-                                std::span<const std::string> overrides);
+                                std::span<const std::string> overrides,
+                                const std::string& input = "");
 
 }  // namespace lathe

@@ -81,6 +81,7 @@ class Driver {
       place_.checkout = [this, manifest](const fs::path& directory) {
         return lay_out_tree(run_.journal_, manifest, directory);
       };
+    place_.tree_root = json_string(json_at(state_.header, "tree"), "root");
     place_.program = bench_.program;
     place_.media = bench_.media;
     place_.unsafe_no_sandbox = bench_.unsafe_no_sandbox;

@@ -61,8 +61,13 @@ constexpr OptionSpec kUnitOptions[] = {
      "a file, relative to the recipe, or \"failing_tests\""},
     {"split", OptionType::kString, "\"line\"", "line | paragraph | file | jsonl"},
     {"tree", OptionType::kString, {}, "for makers that change a source tree: its directory"},
+    {"project",
+     OptionType::kString,
+     {},
+     "auto: what this table and [make] leave out is set for the kind of project that its files "
+     "tell"},
     {"exclude", OptionType::kStrings,
-     R"([".git/**","build/**","target/**","node_modules/**",".venv/**","**/__pycache__/**",".pytest_cache/**"])",
+     R"([".git/**","build/**","**/target/**","**/node_modules/**",".venv/**","venv/**","**/__pycache__/**",".pytest_cache/**",".gradle/**",".tox/**"])",
      "files of the tree that are left out of its snapshot"},
 };
 constexpr OptionSpec kMakeOptions[] = {
@@ -458,7 +463,7 @@ Status set_override(const std::string& text, Json& raw) {
 }  // namespace
 
 Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
-                            std::span<const std::string> overrides) {
+                            std::span<const std::string> overrides, const Json& project) {
   if (toml.size() > kMaxRecipeBytes)
     return invalid("{}: {} bytes are too many for a recipe; move long texts to files", name,
                    toml.size());
@@ -470,6 +475,10 @@ Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
   if (!read) return at(name, read.error());
   Json raw = *std::move(read);
   for (const std::string& text : overrides) LATHE_TRY_STATUS(set_override(text, raw));
+  if (json_string(json_at(raw, "unit"), "project") == "auto")
+    for (const auto& [name_of_table, values] : project.items())
+      for (const auto& [key, value] : values.items())
+        if (!json_at(raw, name_of_table).contains(key)) raw[name_of_table][key] = value;
   return Reader(name, std::move(lines)).read(raw);
 }
 

@@ -68,9 +68,10 @@ struct Recipe {
 };
 
 // `name`: for messages ("recipes/x.toml"). `overrides`: "make.best_of=4" as given with --set.
+// `project`: tables whose values count where a recipe with unit.project = "auto" has none.
 // Errors carry the line.
 Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
-                            std::span<const std::string> overrides = {});
+                            std::span<const std::string> overrides = {}, const Json& project = {});
 // From the journal's canonical form.
 Result<Recipe> recipe_from_json(const Json& canonical);
 

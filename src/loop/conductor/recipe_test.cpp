@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "ground/base/units.h"
+#include "loop/terms/ecosystems.h"
 
 namespace lathe {
 namespace {
@@ -68,13 +69,44 @@ TEST(Recipe, TheCanonicalFormReadsBackAsItself) {
     texts.push_back(
         read_file(fs::path(LATHE_SOURCE_DIR) / "recipes" / (std::string(name) + ".toml")).value());
   for (const std::string& text : texts) {
-    const auto recipe = parse_recipe(text, "r.toml");
+    const auto recipe =
+        parse_recipe(text, "r.toml", {}, project_values(ecosystems().front(), "/p", "/home/u"));
     ASSERT_TRUE(recipe) << recipe.error().message;
     const auto again = recipe_from_json(recipe->canonical);
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(canonical_json(again->canonical), canonical_json(recipe->canonical));
     EXPECT_EQ(again->sha256, recipe->sha256);
   }
+}
+
+TEST(Recipe, AProjectFillsInWhatIsLeftOutAndNothingElse) {
+  const Json project = {{"unit", {{"command", "cargo test"}, {"format", "cargo"}}},
+                        {"make", {{"may_write", {"**/*.rs"}}}}};
+  const auto read = [&](const std::string& unit, const std::string& make) {
+    return parse_recipe("recipe = \"r\"\nversion = 1\n[unit]\nfrom = \"failing_tests\"\n" + unit +
+                            "[make]\nkind = \"code\"\nladder = [\"c\"]\n" + make +
+                            "[[judge]]\nkind = \"tests\"\n",
+                        "r.toml", {}, project);
+  };
+  const auto filled = read("project = \"auto\"\nformat = \"tap\"\n", "");
+  ASSERT_TRUE(filled) << filled.error().message;
+  EXPECT_EQ(option_string(filled->unit_options, "command"), "cargo test");
+  EXPECT_EQ(option_string(filled->unit_options, "format"), "tap");
+  EXPECT_EQ(option_strings(filled->make_options, "may_write"), std::vector<std::string>{"**/*.rs"});
+  EXPECT_FALSE(read("", "may_write = [\"src/**\"]\n"));  // not asked for
+}
+
+TEST(Recipe, WarnsOfAMakerThatMayWriteEverything) {
+  const std::string text =
+      "recipe = \"r\"\nversion = 1\n[unit]\nfrom = \"failing_tests\"\ncommand = \"true\"\n"
+      "[make]\nkind = \"code\"\nladder = [\"c\"]\nmay_write = [\"**\"]\n[[judge]]\nkind = "
+      "\"tests\"\n[stop]\nlaps = 1\n";
+  const auto open = parse_recipe(text, "r.toml");
+  ASSERT_TRUE(open) << open.error().message;
+  ASSERT_EQ(open->warnings.size(), 1U);
+  EXPECT_NE(open->warnings.front().find("rewrite the tests"), std::string::npos);
+  EXPECT_TRUE(parse_recipe(text, "r.toml", std::vector<std::string>{R"(make.protect=["tests/**"])"})
+                  ->warnings.empty());
 }
 
 TEST(Recipe, TheHashSeesEveryChange) {

@@ -106,6 +106,7 @@ Status begin_with_tree(const Journal& journal, const NewRun& request, const Benc
   place.checkout = [&](const fs::path& directory) {
     return lay_out_tree(journal, snapshot.manifest, directory);
   };
+  place.tree_root = json_string(begin.tree, "root");
   place.unsafe_no_sandbox = bench.unsafe_no_sandbox;
   const JudgeContext context{place, nullptr, bench.stop, Milliseconds(recipe.stop.call_ms)};
   LATHE_TRY(Discovery discovery, discover_failing_tests(recipe.unit_options, context));

@@ -5,6 +5,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "ground/sys/beneath.h"
+#include "loop/terms/ecosystems.h"
 
 namespace lathe {
 namespace {
@@ -75,11 +76,51 @@ class JudgedTree {
   std::map<std::string, std::string> protected_;  // to their sha256
 };
 
+// What of the machine a build and tests see besides the system: toolchains and package caches.
+struct Surroundings {
+  std::vector<fs::path> read_only;
+  std::map<std::string, std::string> env;
+
+  // Directories of the project that its snapshot leaves out (".venv", "node_modules") stand in the
+  // judged tree as links to where they are.
+  static Result<Surroundings> make(const Json& options, const Place& place, const fs::path& tree) {
+    Surroundings result;
+    const fs::path home = plain_environment()["HOME"];
+    for (const std::string& name : option_strings(options, "read_only")) {
+      const fs::path path = expand_path(name, place.tree_root, home);
+      std::error_code error;
+      if (!path.is_absolute() || !fs::exists(path, error))
+        return fail(ErrorKind::kNotFound, "tests: unit.read_only names '{}', which is not there",
+                    clip_utf8(name, 200));
+      result.read_only.push_back(path);
+      const fs::path inside = path.lexically_relative(place.tree_root);
+      if (place.tree_root.empty() || !is_safe_relative(inside.generic_string())) continue;
+      LATHE_TRY_STATUS(make_directories((tree / inside).parent_path()));
+      if (!fs::exists(tree / inside, error)) fs::create_symlink(path, tree / inside, error);
+      if (error)
+        return fail(ErrorKind::kUnavailable, "tests: {}: cannot be linked into the tree: {}", name,
+                    error.message());
+    }
+    for (const auto& [name, value] : json_at(options, "env").items()) {
+      if (!value.is_string()) return invalid("tests: env.{} is not a string", clip_utf8(name, 80));
+      const std::string text = value.get<std::string>();
+      result.env[name] = text.starts_with("~/") ? expand_path(text, {}, home).string() : text;
+    }
+    std::string path;
+    for (const std::string& name : option_strings(options, "path"))
+      path += expand_path(name, place.tree_root, home).string() + ":";
+    if (!path.empty()) result.env["PATH"] = path + "/usr/local/bin:/usr/bin:/bin";
+    return result;
+  }
+};
+
 class Steps {
  public:
-  Steps(const Json& options, const JudgeContext& context, const fs::path& tree)
-      : context_(context) {
+  Steps(const Json& options, const JudgeContext& context, const fs::path& tree,
+        Surroundings surroundings)
+      : context_(context), env_(std::move(surroundings.env)) {
     sandbox_.tree = tree;
+    sandbox_.read_only = std::move(surroundings.read_only);
     sandbox_.limits.memory_bytes = option_bytes(options, "memory");
     sandbox_.limits.processes = static_cast<int>(option_int(options, "processes"));
     sandbox_.unsafe_none = context.place.unsafe_no_sandbox;
@@ -89,6 +130,7 @@ class Steps {
   Result<SandboxedExit> run(std::vector<std::string> argv) const {
     Command command;
     command.argv = std::move(argv);
+    command.env = env_;
     command.max_output = kMaxReportBytes;
     command.time_limit = time_limit_;
     LATHE_TRY(SandboxedExit result, run_sandboxed(sandbox_, command, context_.stop));
@@ -99,16 +141,19 @@ class Steps {
   Result<SandboxedExit> run_shell(const std::string& script) const {
     LATHE_TRY(SandboxedExit result, run({"sh", "-c", script}));
     if (result.exit.code == 126 || result.exit.code == 127)
-      return fail(ErrorKind::kUnavailable,
-                  "tests: `{}` could not be run ({}): {}\nOnly programs of the system are there in "
-                  "the sandbox, and no network",
+      return fail(ErrorKind::kUnavailable, "tests: `{}` could not be run ({}): {}{}",
                   clip_utf8(script, 200), result.exit.describe(),
-                  last_bytes(result.exit.err.empty() ? result.exit.out : result.exit.err, 600));
+                  last_bytes(result.exit.err.empty() ? result.exit.out : result.exit.err, 600),
+                  sandbox_.unsafe_none
+                      ? ""
+                      : "\nIn the sandbox are the programs of the system and what unit.read_only "
+                        "and unit.path name, and no network");
     return result;
   }
 
  private:
   const JudgeContext& context_;
+  std::map<std::string, std::string> env_;
   Sandbox sandbox_;
   Milliseconds time_limit_{0};
 };
@@ -153,7 +198,8 @@ Result<TestRun> run_tests(const Json& options, const Changes& changes,
   if (!report.empty() && !is_safe_relative(report))
     return invalid("tests: the report '{}' is not a path inside the tree", clip_utf8(report, 200));
   LATHE_TRY(const JudgedTree tree, JudgedTree::make(options, changes, context.place));
-  const Steps steps(options, context, tree.path());
+  LATHE_TRY(Surroundings surroundings, Surroundings::make(options, context.place, tree.path()));
+  const Steps steps(options, context, tree.path(), std::move(surroundings));
   TestRun run;
   run.files = tree.files();
   if (const std::string build = option_string(options, "build"); !build.empty()) {

@@ -7,6 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "ground/base/file.h"
+#include "ground/base/json.h"
+
 namespace lathe {
 
 struct Ecosystem {
@@ -27,5 +30,18 @@ struct Ecosystem {
 
 // In the order in which they are looked for: the more particular ones first.
 std::span<const Ecosystem> ecosystems();
+
+struct FoundProject {
+  const Ecosystem* ecosystem = nullptr;
+  std::string marker;  // the file that told it
+};
+Result<FoundProject> find_project(const fs::path& root);
+
+// "~/x" below the home directory, another relative name below the project's root.
+fs::path expand_path(std::string_view name, const fs::path& root, const fs::path& home);
+
+// What a recipe for such a project has in [unit] and [make]; of toolchains and caches those that
+// are there.
+Json project_values(const Ecosystem& project, const fs::path& root, const fs::path& home);
 
 }  // namespace lathe

@@ -73,9 +73,10 @@ class MediaPool;  // of loop/media
 
 // Where effects happen: the same for every call of a run.
 struct Place {
-  fs::path program;     // lathe's own executable, started again for confined worker processes
-  fs::path recipe_dir;  // relative file names in options are relative to this
-  Checkout checkout;    // empty when the recipe has no source tree
+  fs::path program;         // lathe's own executable, started again for confined worker processes
+  fs::path recipe_dir;      // relative file names in options are relative to this
+  Checkout checkout;        // empty when the recipe has no source tree
+  fs::path tree_root = {};  // where that was taken from
   bool unsafe_no_sandbox = false;
   std::shared_ptr<MediaPool> media;  // voices and ears, shared; null: a call that needs them starts
                                      // its own
