@@ -147,8 +147,13 @@ void add_file_system(Args& args, const Sandbox& sandbox) {
   add(args, {"--perms", "1777", "--size",
              std::to_string(std::min(kSharedMemoryBytes, sandbox.limits.disk_bytes)), "--tmpfs",
              "/dev/shm"});
-  for (const fs::path& path : sandbox.read_only)
+  for (const fs::path& path : sandbox.read_only) {
+    // Whoever runs inside must come through the directories above it.
+    fs::path above = "/";
+    for (const fs::path& part : path.parent_path().relative_path())
+      add(args, {"--perms", "0755", "--dir", (above /= part).string()});
     add(args, {"--ro-bind", path.string(), path.string()});
+  }
   if (!sandbox.program.empty())
     add(args, {"--perms", "0755", "--dir", "/run", "--ro-bind", sandbox.program.string(),
                std::string(kSandboxProgram)});

@@ -214,7 +214,9 @@ TEST(TestsJudge, MissingAndSkippedTestsFail) {
   EXPECT_EQ(fewer.outcome, Outcome::kFail);
   EXPECT_NE(all_text(fewer).find("small did not run"), std::string::npos);
   EXPECT_NE(all_text(fewer).find("later did not run"), std::string::npos);
-  const Judgement skipped = with_setup("echo 'ok - even # SKIP'\n");
+  const Judgement skipped = with_setup(
+      "for t in small 'even # SKIP' hidden_positive hidden_big later; do echo \"ok - $t\"; done; "
+      "echo 1..5; exit 0\n");
   EXPECT_EQ(skipped.outcome, Outcome::kFail);
   EXPECT_NE(all_text(skipped).find("even was skipped"), std::string::npos);
   EXPECT_EQ(with_setup("exit 0\n").outcome, Outcome::kFail);  // no report at all
@@ -267,11 +269,48 @@ TEST(TestsJudge, StaleReportsDoNotCount) {
 TEST(TestsJudge, ReportThatIsNoPlainFile) {
   World world;
   world.files["src/setup.sh"] = "";
-  world.files["tests/run.sh"] = ". src/setup.sh; [ -e report ] || echo 'not ok - a' >report\n";
+  world.files["tests/run.sh"] =
+      ". src/setup.sh; [ -e report ] || printf '1..1\\nnot ok - a\\n' >report\n";
   const Json options = world.options({{"report", "report"}});
   const Discovery found = world.discover(options);
   for (const char* trick : {"mkfifo report\n", "ln -s /etc/passwd report\n", "mkdir report\n"})
     EXPECT_EQ(world.judge(options, found, {{{"src/setup.sh", trick}}}).outcome, Outcome::kFail);
+}
+
+// A tool in the project's own .venv, which no snapshot holds.
+TEST(TestsJudge, ToolchainsAreSeenAndStayAsTheyAre) {
+  const TempDir project = TempDir::make("lathe-project").value();
+  ASSERT_TRUE(apply_changes({{{".venv/bin/tool", "#!/bin/sh\necho works\n"}}}, project.path()));
+  fs::permissions(project.path() / ".venv/bin/tool", fs::perms::others_exec | fs::perms::owner_exec,
+                  fs::perm_options::add);
+  World world;
+  world.place.tree_root = project.path();
+  world.files["tests/run.sh"] =
+      "echo 1..1\nif [ \"$(tool)\" = works ] && [ \"$COLOUR\" = red ] && [ -x .venv/bin/tool ] && "
+      "! touch .venv/x 2>/dev/null && grep -q 8 src/value; then echo ok 1 - t; else echo not ok 1 "
+      "- "
+      "t; fi\n";
+  const Json options = world.options(
+      {{"read_only", {".venv"}}, {"path", {".venv/bin"}}, {"env", {{"COLOUR", "red"}}}});
+  const Discovery found = world.discover(options);
+  ASSERT_EQ(found.units.size(), 1U);
+  EXPECT_EQ(world.judge(options, found, value("8\n")).outcome, Outcome::kPass);
+  const auto missing =
+      discover_failing_tests(world.options({{"read_only", {"none"}}}), world.context);
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().message.find("'none', which is not there"), std::string::npos);
+}
+
+// The file's import fails, so it is reported as a test; then its tests are.
+TEST(TestsJudge, AFileThatCouldNotBeLoadedPassesWithItsTests) {
+  World world;
+  world.files["tests/run.sh"] =
+      "echo 1..1\nif grep -q 8 src/value; then echo ok 1 - a.py::t; else echo not ok 1 - a.py; "
+      "fi\n";
+  const Discovery found = world.discover(world.options());
+  ASSERT_EQ(found.units.size(), 1U);
+  const Judgement judgement = world.judge(world.options(), found, value("8\n"));
+  EXPECT_EQ(judgement.outcome, Outcome::kPass) << all_text(judgement);
 }
 
 TEST(TestsJudge, WithoutABaselineNoResultsAreNotJudged) {
