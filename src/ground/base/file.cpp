@@ -1,13 +1,17 @@
+// Files and directories: read, written whole, removed, lent for a while.
 #include "ground/base/file.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "ground/base/text.h"
 
@@ -193,13 +197,97 @@ Status remove_tree(const fs::path& path) {
   return {};
 }
 
-Result<TempDir> TempDir::make(std::string_view prefix) {
+namespace {
+
+// "/tmp/lathe-1000", where everything is ours.
+fs::path shelf() {
   std::error_code error;
-  fs::path base = fs::temp_directory_path(error);
-  if (error) base = "/tmp";
-  std::string name = (base / fmt::format("{}-XXXXXX", prefix)).string();
-  if (!::mkdtemp(name.data())) return os_error(base, "make a directory in it", errno);
-  return TempDir(fs::path(name));
+  const fs::path base = fs::temp_directory_path(error);
+  return (error ? fs::path("/tmp") : base) / fmt::format("lathe-{}", ::geteuid());
+}
+
+Status make_shelf(const fs::path& path) {
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return os_error(path, "make it", errno);
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0)
+    return errno == ENOENT ? Status() : os_error(path, "look at it", errno);
+  if (!S_ISDIR(info.st_mode) || info.st_uid != ::geteuid() || (info.st_mode & 077) != 0)
+    return fail(
+        ErrorKind::kDenied,
+        "{}: is no directory of this user alone (mode 0700), so temporary files are not safe "
+        "in it; remove it or set TMPDIR",
+        path.string());
+  return {};
+}
+
+// The directory, open and locked; -1 when it has an owner, or is none.
+int take_directory(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  if (fd >= 0) ::close(fd);
+  return -1;
+}
+
+// Those whose owners are gone: each holds its own locked while it lives.
+void remove_abandoned(const fs::path& root) {
+  std::error_code error;
+  for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+    const int lock = take_directory(it->path());
+    if (lock < 0) continue;
+    static_cast<void>(remove_tree(it->path()));
+    ::close(lock);
+  }
+}
+
+// The locks of this process, by the directory.
+class Locks {
+ public:
+  void keep(const fs::path& path, int lock) {
+    const std::lock_guard hold(mutex_);
+    locks_[path] = lock;
+  }
+  void release(const fs::path& path) {
+    const std::lock_guard hold(mutex_);
+    const auto found = locks_.find(path);
+    if (found == locks_.end()) return;
+    ::close(found->second);
+    locks_.erase(found);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<fs::path, int> locks_;
+};
+
+Locks& locks() {
+  static Locks all;
+  return all;
+}
+
+}  // namespace
+
+// All of them lie in one directory that is this user's alone: what is in it and has no living owner
+// was left by a process that was killed.
+Result<TempDir> TempDir::make(std::string_view prefix) {
+  const fs::path root = shelf();
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    LATHE_TRY_STATUS(make_shelf(root));
+    remove_abandoned(root);
+    std::string name = (root / fmt::format("{}-XXXXXX", prefix)).string();
+    if (!::mkdtemp(name.data())) {
+      if (errno == ENOENT) continue;  // another process, the last one, has just removed the shelf
+      return os_error(root, "make a directory in it", errno);
+    }
+    // Another process may have taken it for abandoned before it was locked.
+    const int lock = take_directory(name);
+    struct stat info {};
+    if (lock >= 0 && ::lstat(name.c_str(), &info) == 0) {
+      locks().keep(name, lock);
+      return TempDir(fs::path(name));
+    }
+    if (lock >= 0) ::close(lock);
+  }
+  return fail(ErrorKind::kUnavailable, "{}: no temporary directory in it stays", root.string());
 }
 
 TempDir::TempDir(TempDir&& other) noexcept : path_(std::move(other.path_)) {
@@ -214,6 +302,8 @@ TempDir& TempDir::operator=(TempDir&& other) noexcept {
 TempDir::~TempDir() {
   if (path_.empty()) return;
   static_cast<void>(remove_tree(path_));
+  locks().release(path_);
+  ::rmdir(path_.parent_path().c_str());  // when this was the last one
 }
 
 }  // namespace lathe

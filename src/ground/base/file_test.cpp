@@ -2,9 +2,13 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdlib>
 #include <thread>
 
 namespace lathe {
@@ -108,6 +112,58 @@ TEST(TempDir, IsRemovedWithItsContents) {
     EXPECT_TRUE(fs::exists(path));
   }
   EXPECT_FALSE(fs::exists(path));
+}
+
+// A process that dies with directories in use: the next one takes those away, and no others.
+TEST(TempDir, WhatAKilledProcessLeftIsRemoved) {
+  const auto mine = TempDir::make("mine");
+  ASSERT_TRUE(mine);
+  ASSERT_TRUE(write_file_atomic(mine->path() / "f", "1"));
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    auto left = TempDir::make("left");
+    const std::string path = left ? left->path().string() : "";
+    if (left && write_file_atomic(left->path() / "f", "1"))
+      fs::permissions(left->path() / "f", fs::perms::none);
+    static_cast<void>(!::write(ends[1], path.data(), path.size()));
+    ::pause();
+  }
+  std::string path(1000, '\0');
+  path.resize(static_cast<std::size_t>(std::max<ssize_t>(::read(ends[0], path.data(), 1000), 0)));
+  ASSERT_FALSE(path.empty());
+  EXPECT_TRUE(TempDir::make("next"));
+  EXPECT_TRUE(fs::exists(path)) << "its owner lives";
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  const fs::path outside = mine->path().parent_path().parent_path() / "lathe-tests-abcdef";
+  fs::create_directory(outside);
+  EXPECT_TRUE(TempDir::make("next"));
+  EXPECT_FALSE(fs::exists(path));
+  EXPECT_TRUE(fs::exists(mine->path() / "f"));
+  EXPECT_TRUE(fs::exists(outside)) << "a person's own directory";
+  fs::remove(outside);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(TempDir, AnotherUsersDirectoryIsNoPlaceForOurs) {
+  const auto scratch = TempDir::make("scratch");
+  ASSERT_TRUE(scratch);
+  const char* before = std::getenv("TMPDIR");
+  const std::string old = before ? before : "";
+  ::setenv("TMPDIR", scratch->path().c_str(), 1);
+  const fs::path shelf = scratch->path() / fmt::format("lathe-{}", ::geteuid());
+  fs::create_directory(shelf);
+  fs::permissions(shelf, fs::perms(0777));
+  const auto refused = TempDir::make("x");
+  fs::permissions(shelf, fs::perms(0700));
+  { EXPECT_TRUE(TempDir::make("x")); }
+  EXPECT_FALSE(fs::exists(shelf)) << "nothing is left behind";
+  before ? ::setenv("TMPDIR", old.c_str(), 1) : ::unsetenv("TMPDIR");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("TMPDIR"));
 }
 
 TEST(RemoveTree, TakesWhatIsDeeperThanDescriptorsAndPathsGo) {
