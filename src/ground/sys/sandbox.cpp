@@ -1,3 +1,4 @@
+// The sandbox: bubblewrap's arguments, who the program is inside, and the watch over it.
 #include "ground/sys/sandbox.h"
 
 #include <fcntl.h>
@@ -29,6 +30,8 @@ constexpr int kPasswdFd = 6;
 constexpr int kGroupFd = 7;
 
 constexpr Milliseconds kWatchPeriod{10};
+constexpr std::size_t kMostFixed =
+    100;  // files: each is a mount, and bwrap reads all mounts for each
 constexpr std::uint64_t kSharedMemoryBytes = std::uint64_t{256} << 20;
 constexpr std::uint64_t kFloodBytes = std::uint64_t{1} << 30;
 
@@ -158,6 +161,9 @@ void add_file_system(Args& args, const Sandbox& sandbox) {
     add(args, {"--perms", "0755", "--dir", "/run", "--ro-bind", sandbox.program.string(),
                std::string(kSandboxProgram)});
   add(args, {"--bind", sandbox.tree.string(), "/work", "--chdir", "/"});
+  for (std::size_t i = 0; i < std::min(sandbox.fixed.size(), kMostFixed); ++i)
+    add(args,
+        {"--ro-bind", (sandbox.tree / sandbox.fixed[i]).string(), "/work/" + sandbox.fixed[i]});
   // Both are file systems in memory without a size of their own.
   add(args, {"--remount-ro", "/dev", "--remount-ro", "/"});
 }
@@ -175,7 +181,20 @@ std::string limit(const char* name, __rlimit_resource resource, std::uint64_t va
 // out-of-memory killer is asked to begin with this tree should the watch come late.
 std::string start_script() {
   return fmt::format(
-      "cd /work && echo 1000 >/proc/self/oom_score_adj && printf s >&{0} && exec \"$@\" {0}>&-",
+      "cd /work && echo 1000 >/proc/self/oom_score_adj && printf s >&{0} || exit 125\n"
+      "\"$@\" {0}>&-\n"
+      "code=$?\n"
+      // Helpers end a little after their parent: a while is left to them.
+      "for wait in 1 2 3 4 5 6 7 8 9 10; do\n"
+      "  set -- /proc/[0-9]*\n"
+      "  [ $# -gt 2 ] || exit $code\n"
+      "  sleep 0.05\n"
+      "done\n"
+      "for each; do\n"
+      "  case $each in /proc/1|/proc/$$) continue ;; esac\n"
+      "  read -r name <$each/comm && printf '%s ' \"$name\" >&{0}\n"
+      "done 2>/dev/null\n"
+      "exit $code",
       kStartedFd);
 }
 
@@ -262,6 +281,14 @@ class Guard {
   }
 
   bool started() const { return started_; }
+
+  // What start_script says at its end.
+  std::string left() const {
+    std::array<char, 1024> buffer;
+    const ssize_t n = ::read(started_fd_.get(), buffer.data(), buffer.size());
+    const std::string_view names(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    return make_valid_utf8(trim(names));
+  }
 
   std::string broken;
 
@@ -396,7 +423,7 @@ Result<SandboxedExit> run_sandboxed(const Sandbox& sandbox, const Command& comma
   drop_too_deep(sandbox.tree);
   if (!who.as_root) open_up(sandbox.tree);
   if (!guard.started() && !exit.timed_out && !exit.stopped) return explain(exit);
-  SandboxedExit result{std::move(exit), std::move(guard.broken)};
+  SandboxedExit result{std::move(exit), std::move(guard.broken), guard.left()};
   translate(result, command);
   return result;
 }

@@ -20,7 +20,8 @@ inline constexpr std::string_view kSandboxProgram = "/run/lathe";
 struct Sandbox {
   fs::path tree;  // read-write inside, as /work, which is also the working directory
   std::vector<fs::path>
-      read_only;          // host paths visible at the same place, besides /usr and its kin
+      read_only;  // host paths visible at the same place, besides /usr and its kin
+  std::vector<std::string> fixed = {};  // files of the tree, read-only inside: the first hundred
   fs::path program = {};  // a program of ours to be run inside, there as kSandboxProgram
   SandboxLimits limits;
   bool unsafe_none = false;  // --unsafe-no-sandbox: run without any of this, time limit only
@@ -30,6 +31,7 @@ struct SandboxedExit {
   Exit exit;
   std::string
       contained;  // "" or which limit ended it: "memory over 4.0 GiB", "more than 128 processes", …
+  std::string left = {};  // programs that still ran half a second after the command's end; "": none
 };
 
 // command.cwd is ignored (it is /work). Where the sandbox can't work the error says why and what to

@@ -1,3 +1,4 @@
+// The sandbox itself, and the hostile programs of tests/cases/sandbox in it.
 #include "ground/sys/sandbox.h"
 
 #include <arpa/inet.h>
@@ -107,6 +108,50 @@ TEST(Sandbox, SignalsAndCodesComeThrough) {
   const SandboxedExit result = run(scratch.sandbox(), missing);
   EXPECT_EQ(result.exit.code, 127);
   EXPECT_NE(result.exit.err.find("no-such-program"), std::string::npos);
+}
+
+TEST(Sandbox, FixedFilesAreReadOnlyInside) {
+  const Scratch scratch;
+  fs::create_directory(scratch.directory.path() / "tests");
+  put(scratch.directory.path() / "tests/a", "as it was\n");
+  Sandbox sandbox = scratch.sandbox();
+  sandbox.fixed = {"tests/a"};
+  for (const char* attack : {"echo x >tests/a", "rm -f tests/a", "mv tests/a b",
+                             "ln -f out tests/a", "cp out b; mv b tests/a", "chmod 777 tests/a"}) {
+    put(scratch.directory.path() / "out", "x\n");
+    EXPECT_FALSE(run(sandbox, shell(attack)).exit.ok()) << attack;
+    EXPECT_EQ(unwrap_text(scratch.directory.path() / "tests/a"), "as it was\n") << attack;
+  }
+  EXPECT_TRUE(run(sandbox, shell("cat tests/a && echo y >tests/b")).exit.ok());
+}
+
+TEST(Sandbox, SaysWhatStillRunsAtItsEnd) {
+  const Scratch scratch;
+  EXPECT_EQ(run(scratch.sandbox(), shell("true")).left, "");
+  EXPECT_EQ(run(scratch.sandbox(), shell("sleep 0.2 & exit 3")).left, "");
+  EXPECT_EQ(run(scratch.sandbox(), shell("sleep 60 & exit 3")).left, "sleep");
+  const SandboxedExit daemon = run(scratch.sandbox(), shell("setsid sh -c 'sleep 60; :' & exit 3"));
+  EXPECT_EQ(daemon.exit.code, 3);
+  EXPECT_NE(daemon.left.find("sleep"), std::string::npos) << daemon.left;
+}
+
+// What honest programs do with shared memory, pipes and sockets stays within a modest limit.
+TEST(Sandbox, OrdinarySharedMemoryIsNoBreach) {
+  const Scratch scratch;
+  Sandbox sandbox = scratch.sandbox();
+  sandbox.limits.memory_bytes = std::uint64_t{300} << 20;
+  const SandboxedExit result =
+      run(sandbox, shell("/usr/bin/python3 -c 'import mmap, multiprocessing as m, socket, time\n"
+                         "def f(n): return n * n\n"
+                         "with m.Pool(4) as p: print(sum(p.map(f, range(100))))\n"
+                         "a = m.Array(\"d\", 100000); q = m.Queue(); q.put(1); print(q.get())\n"
+                         "s = [socket.socketpair() for i in range(40)]\n"
+                         "s[0][0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)\n"
+                         "x = mmap.mmap(-1, 64 << 20); x[:] = b\"z\" * (64 << 20)\n"
+                         "time.sleep(0.5)'"));
+  EXPECT_TRUE(result.exit.ok()) << result.exit.err;
+  EXPECT_EQ(result.exit.out, "328350\n1\n");
+  EXPECT_EQ(result.contained, "");
 }
 
 TEST(Sandbox, StopFlagEndsIt) {

@@ -1,8 +1,11 @@
+// The system calls that a sandboxed program may not make, as a BPF program.
 #include "ground/sys/seccomp_filter.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -35,12 +38,15 @@ constexpr std::array kDenied{
     SCMP_SYS(lookup_dcookie)};
 
 // Denied with ENOSYS, so that libraries take their older way: clone3 hides its flags from a filter,
-// io_uring does its work behind one, and the last three hold memory that no process is seen to
-// have.
+// io_uring does its work behind one, and the others hold memory that no process is seen to have.
 constexpr std::array kMissing{SCMP_SYS(clone3),         SCMP_SYS(io_uring_setup),
                               SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
                               SCMP_SYS(memfd_create),   SCMP_SYS(memfd_secret),
-                              SCMP_SYS(shmget)};
+                              SCMP_SYS(shmget),         SCMP_SYS(msgget),
+                              SCMP_SYS(semget),         SCMP_SYS(vmsplice)};
+
+// Larger buffers for a socket: asked for in vain, so that what sockets hold has a known bound.
+constexpr std::array kBufferSizes{SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE};
 
 constexpr std::array kNamespaceFlags{CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWPID,   CLONE_NEWNET,
                                      CLONE_NEWIPC,  CLONE_NEWUTS, CLONE_NEWCGROUP};
@@ -70,6 +76,15 @@ int add_rules(scmp_filter_ctx filter) {
     if (std::ranges::find(kFamilies, family) == kFamilies.end())
       deny(no_family, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family), 0));
   deny(no_family, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_GT, kHighestFamily, 0));
+  for (const int option : kBufferSizes)
+    deny(SCMP_ACT_ERRNO(0), SCMP_SYS(setsockopt),
+         SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffU, SOL_SOCKET),
+         SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffffU, static_cast<scmp_datum_t>(option)));
+  deny(SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl),
+       SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffU, F_SETPIPE_SZ));
+  // Huge pages are nobody's resident memory.
+  deny(SCMP_ACT_ERRNO(ENOMEM), SCMP_SYS(mmap),
+       SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_HUGETLB, MAP_HUGETLB));
   // Typing into the terminal of whoever started us.
   for (const unsigned request : {static_cast<unsigned>(TIOCSTI), static_cast<unsigned>(TIOCLINUX)})
     deny(SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffU, request));

@@ -1,3 +1,4 @@
+// The watch: sums over /proc, the tree and the file systems in memory.
 #include "ground/sys/tree_watch.h"
 
 #include <dirent.h>
@@ -9,7 +10,6 @@
 #include <array>
 #include <charconv>
 #include <memory>
-#include <set>
 
 #include "ground/base/text.h"
 
@@ -59,6 +59,16 @@ std::vector<std::string> process_ids(int proc) {
   return ids;
 }
 
+// The fields of /proc/PID/stat from the state on, with an empty one before it; none when it is
+// gone.
+std::vector<std::string> stat_fields(int proc, const std::string& pid) {
+  const std::string stat = read_small(proc, pid + "/stat");
+  const auto name_end = stat.rfind(')');  // a program may name itself "a) b"
+  if (name_end == stat.npos) return {};
+  std::vector<std::string> fields = split(std::string_view(stat).substr(name_end + 1), ' ');
+  return fields.size() < 23 ? std::vector<std::string>{} : fields;
+}
+
 void add_size(int at, const char* name, int depth, TreeSize& size) {
   if (depth > kMaxTreeDepth) {
     size.too_deep = true;
@@ -83,6 +93,11 @@ std::uint64_t tmpfs_bytes(const UniqueFd& directory) {
   return (info.f_blocks - info.f_bfree) * info.f_frsize + (info.f_files - info.f_ffree) * 1024;
 }
 
+std::uint64_t free_bytes(const fs::path& path) {
+  struct statvfs disk {};
+  return ::statvfs(path.c_str(), &disk) == 0 ? disk.f_bavail * disk.f_frsize : ~std::uint64_t{0};
+}
+
 dev_t device_of(const UniqueFd& directory) {
   struct stat info {};
   return ::fstat(directory.get(), &info) == 0 ? info.st_dev : 0;
@@ -103,6 +118,7 @@ TreeSize tree_size(const fs::path& root) {
 TreeWatch::TreeWatch(const fs::path& root, const Sandbox& sandbox, std::uint64_t tree_bytes_before)
     : sandbox_(sandbox),
       before_(tree_bytes_before),
+      free_before_(free_bytes(sandbox.tree)),
       proc_(open_path(root / "proc")),
       tmp_(open_path(root / "tmp")),
       shm_(open_path(root / "dev/shm")) {}
@@ -112,50 +128,44 @@ TreeWatch::Load TreeWatch::load(bool exact) const {
   Load load;
   static const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   for (const std::string& pid : process_ids(proc_.get())) {
-    const std::string stat = read_small(proc_.get(), pid + "/stat");
-    const auto name_end = stat.rfind(')');              // a program may name itself "a) b"
-    if (name_end == stat.npos || pid == "1") continue;  // bwrap's own init
-    const std::vector<std::string> fields = split(std::string_view(stat).substr(name_end + 1), ' ');
-    if (fields.size() < 23) continue;
+    if (pid == "1") continue;  // bwrap's own init
+    const std::vector<std::string> fields = stat_fields(proc_.get(), pid);
+    if (fields.empty()) continue;
     load.tasks += static_cast<int>(number(fields[18]));
-    const std::uint64_t resident = number(fields[22]) * page;
-    const std::uint64_t share = exact ? proportional_memory(proc_.get(), pid) : 0;
-    load.memory += share > 0 ? share : resident;
     if (load.tasks > sandbox_.limits.processes) break;  // a bomb: say so at once
+    // A first thread that has ended shows no memory, though the others go on with it.
+    const bool ended = fields[1] == "Z";
+    const std::string shown = ended ? threads_of(proc_.get(), pid).back() : pid;
+    const std::vector<std::string> own = ended ? stat_fields(proc_.get(), shown) : fields;
+    const std::uint64_t resident = own.empty() ? 0 : number(own[22]) * page;
+    const std::uint64_t share = exact ? proportional_memory(proc_.get(), shown) : 0;
+    load.memory += share > 0 ? share : resident;
   }
   return load;
 }
 
-// Files that have no name any more but are still open take up space that no walk of the tree finds.
-std::uint64_t TreeWatch::unlinked_bytes() const {
-  std::uint64_t bytes = 0;
-  std::set<std::pair<dev_t, ino_t>> seen;
-  for (const std::string& pid : process_ids(proc_.get())) {
-    const Directory fds = open_directory(proc_.get(), (pid + "/fd").c_str());
-    while (const dirent* entry = fds ? ::readdir(fds.get()) : nullptr) {
-      struct stat info {};
-      if (::fstatat(::dirfd(fds.get()), entry->d_name, &info, 0) != 0) continue;
-      const bool counted = info.st_dev == device_of(tmp_) || info.st_dev == device_of(shm_);
-      if (S_ISREG(info.st_mode) && info.st_nlink == 0 && !counted &&
-          seen.emplace(info.st_dev, info.st_ino).second)
-        bytes += static_cast<std::uint64_t>(info.st_blocks) * 512;
-    }
-  }
-  return bytes;
-}
-
-std::string TreeWatch::broken_disk_limit() const {
+std::string TreeWatch::broken_disk_limit(const HiddenMemory& hidden) const {
+  const std::uint64_t most = sandbox_.limits.disk_bytes;
   const TreeSize size = tree_size(sandbox_.tree);
   if (size.too_deep) return fmt::format("directories nested deeper than {}", kMaxTreeDepth);
   const std::uint64_t in_tree = size.bytes > before_ ? size.bytes - before_ : 0;
-  if (in_tree + tmpfs_bytes(tmp_) + tmpfs_bytes(shm_) + unlinked_bytes() >
-      sandbox_.limits.disk_bytes)
-    return fmt::format("wrote more than {}", format_bytes(sandbox_.limits.disk_bytes));
-  struct statvfs disk {};
-  if (::statvfs(sandbox_.tree.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kLeastFree &&
-      in_tree > kLeastFree)
-    return "the disk is nearly full";
+  if (in_tree + tmpfs_bytes(tmp_) + tmpfs_bytes(shm_) + hidden.unlinked > most)
+    return fmt::format("wrote more than {}", format_bytes(most));
+  const std::uint64_t free = free_bytes(sandbox_.tree);
+  // Where it has files that cannot be counted, what the disk lost since it began counts as its own.
+  if (hidden.uncounted && free_before_ > free && free_before_ - free > most)
+    return fmt::format("wrote more than {}", format_bytes(most));
+  if (free < kLeastFree && in_tree + hidden.unlinked > kLeastFree) return "the disk is nearly full";
   return {};
+}
+
+// Pages to share stay where they are when nobody has them in use any more, so each of them counts,
+// once.
+bool TreeWatch::over_memory(const HiddenMemory& hidden) const {
+  const std::uint64_t most = sandbox_.limits.memory_bytes;
+  const std::uint64_t more =
+      hidden.kernel + (hidden.shared > hidden.resident ? hidden.shared - hidden.resident : 0);
+  return load(false).memory + more > most && load(true).memory + more > most;
 }
 
 std::string TreeWatch::broken_limit() {
@@ -167,7 +177,9 @@ std::string TreeWatch::broken_limit() {
     return fmt::format("memory over {}", format_bytes(limits.memory_bytes));
   const Milliseconds start = system_clock().monotonic();
   if (start < next_disk_check_) return {};
-  std::string broken = broken_disk_limit();
+  const HiddenMemory hidden = hidden_memory(proc_.get(), {device_of(tmp_), device_of(shm_)});
+  if (over_memory(hidden)) return fmt::format("memory over {}", format_bytes(limits.memory_bytes));
+  std::string broken = broken_disk_limit(hidden);
   const Milliseconds end = system_clock().monotonic();
   // A large tree takes a while to walk: at most a tenth of our time goes into it.
   next_disk_check_ = end + std::max(kDiskPeriod, 10 * (end - start));

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "ground/sys/hidden_memory.h"
 #include "ground/sys/process.h"
 #include "ground/sys/sandbox.h"
 
@@ -32,11 +33,11 @@ class TreeWatch {
     std::uint64_t memory = 0;
   };
   Load load(bool exact) const;
-  std::string broken_disk_limit() const;
-  std::uint64_t unlinked_bytes() const;
+  std::string broken_disk_limit(const HiddenMemory& hidden) const;
+  bool over_memory(const HiddenMemory& hidden) const;
 
   const Sandbox& sandbox_;
-  std::uint64_t before_;
+  std::uint64_t before_, free_before_;
   UniqueFd proc_, tmp_, shm_;
   Milliseconds next_disk_check_{0};
 };
