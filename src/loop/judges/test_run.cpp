@@ -1,3 +1,4 @@
+// One run of a project's tests: the tree that is judged, its steps in the sandbox, the results.
 #include "loop/judges/test_run.h"
 
 #include <algorithm>
@@ -11,6 +12,7 @@ namespace lathe {
 namespace {
 
 constexpr std::size_t kTailBytes = 3000;
+constexpr std::size_t kMostTestText = std::size_t{1} << 20;  // of one file of tests that is read
 
 bool matches_any(const std::vector<std::string>& globs, std::string_view path) {
   return std::ranges::any_of(globs,
@@ -37,6 +39,7 @@ class JudgedTree {
     LATHE_TRY_STATUS(place.checkout(clean.path()));
     LATHE_TRY_STATUS(apply_changes(changes, tree.path()));
     JudgedTree judged(std::move(tree));
+    LATHE_TRY_STATUS(judged.remember(changes, clean.path()));
     LATHE_TRY_STATUS(judged.restore(option_strings(options, "protect"), clean.path()));
     LATHE_TRY(judged.files_, list_files(judged.path()));
     return judged;
@@ -44,6 +47,12 @@ class JudgedTree {
 
   const fs::path& path() const { return tree_.path(); }
   const std::vector<std::string>& files() const { return files_; }
+  const TreeBefore& before() const { return before_; }
+  std::vector<std::string> protected_files() const {
+    std::vector<std::string> names;
+    for (const auto& [file, sha256] : protected_) names.push_back(file);
+    return names;
+  }
 
   // The first protected file that is not what it was; "" when all are.
   std::string changed_file() const {
@@ -57,13 +66,23 @@ class JudgedTree {
  private:
   explicit JudgedTree(TempDir tree) : tree_(std::move(tree)) {}
 
+  Status remember(const Changes& changes, const fs::path& clean) {
+    LATHE_TRY(before_.files, list_files(clean));
+    for (const std::string& file : before_.files) {
+      if (!changes.files.contains(file)) continue;
+      LATHE_TRY(before_.changed[file], read_file(clean / file));
+    }
+    return {};
+  }
+
   Status restore(const std::vector<std::string>& protect, const fs::path& clean) {
-    LATHE_TRY(const std::vector<std::string> originals, list_files(clean));
     Changes changes;
-    for (const std::string& file : originals) {
+    for (const std::string& file : before_.files) {
       if (!matches_any(protect, file)) continue;
       LATHE_TRY(changes.files[file], read_file(clean / file));
       protected_[file] = sha256_hex(*changes.files[file]);
+      if (changes.files[file]->size() <= kMostTestText)
+        before_.protected_files[file] = *changes.files[file];
     }
     LATHE_TRY(const std::vector<std::string> present, list_files(path()));
     for (const std::string& file : present)
@@ -72,6 +91,7 @@ class JudgedTree {
   }
 
   TempDir tree_;
+  TreeBefore before_;
   std::vector<std::string> files_;
   std::map<std::string, std::string> protected_;  // to their sha256
 };
@@ -116,10 +136,11 @@ struct Surroundings {
 
 class Steps {
  public:
-  Steps(const Json& options, const JudgeContext& context, const fs::path& tree,
+  Steps(const Json& options, const JudgeContext& context, const JudgedTree& tree,
         Surroundings surroundings)
       : context_(context), env_(std::move(surroundings.env)) {
-    sandbox_.tree = tree;
+    sandbox_.tree = tree.path();
+    sandbox_.fixed = tree.protected_files();
     sandbox_.read_only = std::move(surroundings.read_only);
     sandbox_.limits.memory_bytes = option_bytes(options, "memory");
     sandbox_.limits.processes = static_cast<int>(option_int(options, "processes"));
@@ -199,9 +220,11 @@ Result<TestRun> run_tests(const Json& options, const Changes& changes,
     return invalid("tests: the report '{}' is not a path inside the tree", clip_utf8(report, 200));
   LATHE_TRY(const JudgedTree tree, JudgedTree::make(options, changes, context.place));
   LATHE_TRY(Surroundings surroundings, Surroundings::make(options, context.place, tree.path()));
-  const Steps steps(options, context, tree.path(), std::move(surroundings));
+  const Steps steps(options, context, tree, std::move(surroundings));
   TestRun run;
   run.files = tree.files();
+  run.before = tree.before();
+  run.before.report = report;
   if (const std::string build = option_string(options, "build"); !build.empty()) {
     LATHE_TRY(run.last, steps.run_shell(build));
     run.tampered = tree.changed_file();

@@ -5,11 +5,13 @@
 
 #include "ground/sys/sandbox.h"
 #include "loop/judges/judge.h"
+#include "loop/judges/machinery.h"
 #include "loop/judges/test_reports.h"
 
 namespace lathe {
 
 struct TestRun {
+  TreeBefore before;                  // the tree without the change
   std::vector<std::string> files;     // of the tree before anything ran in it
   bool built = true;                  // false: the build command failed, so the tests did not run
   std::string tampered;               // a protected file that did not stay as it was; "": none

@@ -1,3 +1,4 @@
+// The judge that runs a project's tests: every one must run and pass, and because of the code.
 #include "loop/judges/tests.h"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "loop/judges/locus.h"
+#include "loop/judges/test_honesty.h"
 #include "loop/judges/test_run.h"
 
 namespace lathe {
@@ -32,6 +34,12 @@ constexpr OptionSpec kOptions[] = {
      true},
     {"path", OptionType::kStrings, "[]", "directories with programs, before the system's", true},
     {"env", OptionType::kTable, "{}", "variables for the build and the tests", true},
+    {"allow", OptionType::kStrings, "[]",
+     "test machinery that a candidate may touch all the same, by the names that the critique gives",
+     true},
+    {"twin", OptionType::kBool, "true",
+     "when all pass, run them against a deliberately wrong twin of the change, which must fail",
+     true},
     {"time", OptionType::kDuration, "\"10m\"", "limit for the build and for the tests", true},
     {"memory", OptionType::kBytes, "\"4GiB\"", "limit for all their processes together", true},
     {"processes", OptionType::kInteger, "128", "limit of processes and threads", true},
@@ -99,7 +107,8 @@ class Verdict {
       required_[name] = json_string({{"o", outcome}}, "o");
   }
 
-  Result<Judgement> decide() {
+  // Compares with what was before, and looks closer when that is as it should be.
+  Result<Judgement> decide(const Changes& changes, const JudgeContext& context) {
     judgement_.evidence["exit"] = run_.last.exit.describe();
     if (!run_.last.contained.empty()) judgement_.evidence["contained"] = run_.last.contained;
     if (!run_.tampered.empty()) {
@@ -117,6 +126,14 @@ class Verdict {
       add_stopped("no test results: " + run_.no_results);
     } else {
       compare();
+      if (judgement_.critiques.empty()) {
+        LATHE_TRY(const auto doubts, doubts_about(task_.options, changes, run_, repaired(), context,
+                                                  judgement_.evidence));
+        for (const Doubt& doubt : doubts)
+          add(doubt.locus, doubt.claim, doubt.evidence, doubt.identity);
+        if (doubts.empty()) judgement_.outcome = Outcome::kPass;
+        ran_ = doubts.empty();
+      }
     }
     judgement_.score = total_ == 0 ? 0 : static_cast<double>(passed_) / static_cast<double>(total_);
     if (judgement_.outcome != Outcome::kPass) judgement_.score = std::min(judgement_.score, 0.99);
@@ -202,6 +219,10 @@ class Verdict {
       add("",
           fmt::format("{} of {} held-out tests fail", hidden.total - hidden.passed, hidden.total),
           "");
+    // Whatever goes on running could still write the report.
+    if (!run_.last.left.empty() && run_.last.left != json_string(task_.discovered, "left"))
+      add("", fmt::format("a program still runs when the tests have ended: {}", run_.last.left),
+          "");
     const bool any_passed = std::ranges::any_of(
         run_.results->tests, [](const auto& test) { return test.outcome == TestOutcome::kPass; });
     if (judgement_.critiques.empty() && !run_.last.exit.ok())
@@ -213,8 +234,18 @@ class Verdict {
     judgement_.evidence["visible"] = {{"passed", visible.passed}, {"total", visible.total}};
     if (hidden.total > 0)
       judgement_.evidence["held_out"] = {{"passed", hidden.passed}, {"total", hidden.total}};
-    if (judgement_.critiques.empty()) judgement_.outcome = Outcome::kPass;
     ran_ = true;
+  }
+
+  std::vector<Repaired> repaired() const {
+    std::vector<Repaired> tests;
+    for (const TestResult& test : run_.results->tests) {
+      const auto before = required_.find(test.name);
+      if (test.outcome == TestOutcome::kPass && before != required_.end() &&
+          before->second == "fail")
+        tests.push_back({test.name, is_held_out(held_out_, test.name)});
+    }
+    return tests;
   }
 
   void set_units() {
@@ -248,7 +279,7 @@ Result<Judgement> judge(const JudgeTask& task, const JudgeContext& context) {
   auto changes = parse_changes(task.bytes);
   if (!changes) return at("tests: the candidate", changes.error());
   LATHE_TRY(const TestRun run, run_tests(task.options, *changes, context));
-  return Verdict(task, run).decide();
+  return Verdict(task, run).decide(*changes, context);
 }
 
 }  // namespace
@@ -294,6 +325,7 @@ Result<Discovery> discover_failing_tests(const Json& options, const JudgeContext
                            [](const auto& t) { return t.outcome == TestOutcome::kFail; }))
     return invalid("tests: every reported test passes, but the command failed: {}", describe());
   discovery.discovered = {{"tests", std::move(tests)}};
+  if (!run.last.left.empty()) discovery.discovered["left"] = run.last.left;
   return discovery;
 }
 

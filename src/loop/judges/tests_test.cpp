@@ -184,8 +184,9 @@ TEST(TestsJudge, TestsThatTheBuildChangesAreNoticed) {
     const Judgement judgement = world.judge(options, found, {{{"build.sh", attack}}});
     EXPECT_EQ(judgement.outcome, Outcome::kFail);
     ASSERT_FALSE(judgement.critiques.empty());
-    EXPECT_NE(judgement.critiques[0].claim.find("tests/run.sh was changed"), std::string::npos)
-        << judgement.critiques[0].claim;
+    const std::string claim = judgement.critiques[0].claim;
+    EXPECT_TRUE(claim.contains("tests/run.sh was changed") || claim.contains("the build fails"))
+        << claim;
   }
 }
 
@@ -233,8 +234,8 @@ TEST(TestsJudge, HangAndFloodFailWithAReason) {
   const Judgement hang = world.judge(options, found, {{{"src/setup.sh", "sleep 600\n"}}});
   EXPECT_EQ(hang.outcome, Outcome::kFail);
   EXPECT_NE(all_text(hang).find("ran longer than 1.0 s"), std::string::npos) << all_text(hang);
-  const Judgement bomb =
-      world.judge(options, found, {{{"src/setup.sh", "while :; do sleep 60 & done\n"}}});
+  const Judgement bomb = world.judge(world.options({{"time", "60s"}, {"memory", "100MiB"}}), found,
+                                     {{{"src/setup.sh", "while :; do sleep 60 & done\n"}}});
   EXPECT_EQ(bomb.outcome, Outcome::kFail);
   EXPECT_NE(all_text(bomb).find("processes"), std::string::npos) << all_text(bomb);
 }
@@ -355,6 +356,63 @@ TEST(TestsJudge, DiscoveryErrorsShowTheOutput) {
   EXPECT_NE(message({{"format", "xunit"}}).find("xunit"), std::string::npos);
   world.place.checkout = nullptr;
   EXPECT_NE(message({}).find("no source tree"), std::string::npos);
+}
+
+// A library of functions: its fix may trap, where the recipe says that this is its business.
+TEST(TestsJudge, AllowedMachineryPassesOthersAreNamed) {
+  World world;
+  world.files["src/lib.sh"] = "twice() { echo $1; }\n";
+  world.files["tests/run.sh"] =
+      ". src/lib.sh\n[ \"$(twice 2)\" = 4 ] && echo 'ok - twice' || echo 'not ok - twice'\n";
+  const Changes fix{{{"src/lib.sh", "trap 'echo bye >&2' EXIT\ntwice() { echo $(($1 * 2)); }\n"}}};
+  const Json strict = world.options();
+  const Discovery found = world.discover(strict);
+  const Judgement judgement = world.judge(strict, found, fix);
+  EXPECT_EQ(judgement.outcome, Outcome::kFail);
+  ASSERT_FALSE(judgement.critiques.empty());
+  EXPECT_EQ(judgement.critiques[0].locus, "src/lib.sh:1");
+  EXPECT_NE(judgement.critiques[0].claim.find("(trap)"), std::string::npos);
+  EXPECT_EQ(judgement.evidence["machinery"][0]["name"], "trap");
+  EXPECT_EQ(world.judge(world.options({{"allow", {"trap"}}}), found, fix).outcome, Outcome::kPass);
+  EXPECT_EQ(world.judge(world.options({{"allow", {"alias"}}}), found, fix).outcome, Outcome::kFail);
+}
+
+TEST(TestsJudge, ATwinThatPassesFailsTheCandidateAndTellsNoHeldOutName) {
+  World world;
+  world.files["src/lib.sh"] = "twice() { echo $1; }\n";
+  world.files["tests/run.sh"] =
+      ". src/lib.sh\nfor name in shown hidden_one; do\n"
+      "  [ \"${answer:-$(twice 2)}\" = 4 ] && echo \"ok - $name\" || echo \"not ok - "
+      "$name\"\ndone\n";
+  const Json options = world.options({{"held_out", {"hidden_*"}}});
+  const Discovery found = world.discover(options);
+  const Changes cheat{{{"src/lib.sh", "twice() { echo $1; }\nanswer=$(echo 4)\n"}}};
+  const Judgement judgement = world.judge(options, found, cheat);
+  EXPECT_EQ(judgement.outcome, Outcome::kFail);
+  EXPECT_NE(all_text(judgement).find("shown passes also when"), std::string::npos)
+      << all_text(judgement);
+  EXPECT_EQ(all_text(judgement).find("hidden_one"), std::string::npos) << all_text(judgement);
+  EXPECT_EQ(judgement.evidence["twin"]["pass all the same"], 2);
+  const Json without = world.options({{"held_out", {"hidden_*"}}, {"twin", false}});
+  EXPECT_EQ(world.judge(without, found, cheat).outcome, Outcome::kPass);
+  const Changes fix{{{"src/lib.sh", "twice() { echo $(($1 * 2)); }\n"}}};
+  EXPECT_EQ(world.judge(options, found, fix).outcome, Outcome::kPass);
+}
+
+TEST(TestsJudge, WhatStillRunsAtTheEndFails) {
+  World world;
+  world.files["src/setup.sh"] = "";
+  world.files["tests/run.sh"] = ". src/setup.sh\n" + kProject.at("tests/run.sh");
+  const Json options = world.options({{"allow", {"processes"}}});
+  const Discovery found = world.discover(options);
+  const Changes leaves{{{"src/setup.sh", "sleep 60 >/dev/null 2>&1 &\n"}, {"src/value", "8\n"}}};
+  const Judgement judgement = world.judge(options, found, leaves);
+  EXPECT_EQ(judgement.outcome, Outcome::kFail);
+  EXPECT_NE(all_text(judgement).find("still runs when the tests have ended: sleep"),
+            std::string::npos);
+  // What was left before the change, too, is the project's own way.
+  world.files["src/setup.sh"] = "sleep 60 >/dev/null 2>&1 &\n";
+  EXPECT_EQ(world.judge(options, world.discover(options), value("8\n")).outcome, Outcome::kPass);
 }
 
 TEST(TestsJudge, ExamplesHaveOneFaultEach) {

@@ -1,0 +1,6 @@
+add_test(empty "./wrap_test" "empty")
+add_test(one_word "./wrap_test" "one_word")
+add_test(breaks "./wrap_test" "breaks")
+add_test(exact_width "./wrap_test" "exact_width")
+add_test(long_word "./wrap_test" "long_word")
+add_test(paragraphs "./wrap_test" "paragraphs")
