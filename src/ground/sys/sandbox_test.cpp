@@ -401,7 +401,10 @@ std::vector<pid_t> processes_naming(const fs::path& path) {
 TEST(Sandbox, NothingIsLeftWhenWeAreKilled) {
   const Scratch scratch;
   std::size_t kills = 0, running = 0;
-  for (int delay = 0; delay < 8000; delay += 20, ++kills) {  // microseconds
+  // As long as a start takes here, in microseconds.
+  const auto start = run(scratch.sandbox(), shell("true")).exit.wall;
+  const int longest = std::max(8000, static_cast<int>(start.count()) * 1000);
+  for (int delay = 0; delay < longest; delay += longest / 400, ++kills) {
     const pid_t pid = ::fork();
     if (pid == 0) {
       (void)run_sandboxed(scratch.sandbox(), shell("sleep 600"), kNever);

@@ -363,7 +363,8 @@ TEST(TestsJudge, AllowedMachineryPassesOthersAreNamed) {
   World world;
   world.files["src/lib.sh"] = "twice() { echo $1; }\n";
   world.files["tests/run.sh"] =
-      ". src/lib.sh\n[ \"$(twice 2)\" = 4 ] && echo 'ok - twice' || echo 'not ok - twice'\n";
+      ". src/lib.sh\n[ \"$(twice 2)\" = 4 ] && echo 'ok - twice' || echo 'not ok - twice'\necho "
+      "1..1\n";
   const Changes fix{{{"src/lib.sh", "trap 'echo bye >&2' EXIT\ntwice() { echo $(($1 * 2)); }\n"}}};
   const Json strict = world.options();
   const Discovery found = world.discover(strict);
@@ -383,7 +384,7 @@ TEST(TestsJudge, ATwinThatPassesFailsTheCandidateAndTellsNoHeldOutName) {
   world.files["tests/run.sh"] =
       ". src/lib.sh\nfor name in shown hidden_one; do\n"
       "  [ \"${answer:-$(twice 2)}\" = 4 ] && echo \"ok - $name\" || echo \"not ok - "
-      "$name\"\ndone\n";
+      "$name\"\ndone\necho 1..2\n";
   const Json options = world.options({{"held_out", {"hidden_*"}}});
   const Discovery found = world.discover(options);
   const Changes cheat{{{"src/lib.sh", "twice() { echo $1; }\nanswer=$(echo 4)\n"}}};
