@@ -194,8 +194,8 @@ Result<Answer> Conversation::ask_engine(const StopFlag& stop, const OnDelta& on_
   request.prompt = asked.tokens;
   LATHE_TRY(const SequenceId id, engine.add(std::move(request)));
 
-  const auto parser =
-      AnswerParser::make({format_, asked.starts_thinking, json_at(variables_, "tools")});
+  const auto parser = AnswerParser::make(
+      {format_, asked.starts_thinking, request_.grammar ? Json() : json_at(variables_, "tools")});
   Answer answer;
   Instant start = std::chrono::steady_clock::now(), first = start, last = start;
   bool any = false, cancelled = false;

@@ -41,6 +41,13 @@ Status read_ids(const Gguf& gguf, VocabularySpec& spec) {
   for (const IdKey& each : kIdKeys) {
     const std::string key = key_of(each.name);
     if (gguf.has(key)) {
+      // Converters write -1, "none", into the unsigned field.
+      constexpr std::uint64_t kNone = UINT32_MAX;
+      const auto raw = gguf.uint(key, 0, kNone);
+      if (raw && *raw == kNone) {
+        spec.*each.id = kNoToken;
+        continue;
+      }
       LATHE_TRY(const std::uint64_t id, gguf.uint(key, 0, spec.tokens.size() - 1));
       spec.*each.id = static_cast<TokenId>(id);
       continue;

@@ -155,6 +155,17 @@ TEST(Vocabulary, DefaultsOfItsKind) {
   EXPECT_EQ((*templates)[1].source, "tools");
 }
 
+TEST(Vocabulary, AnIdOfMinusOneIsNone) {
+  Metadata metadata = sound();
+  metadata.emplace_back("tokenizer.ggml.padding_token_id", std::uint64_t{4294967295});
+  const Written written = write(metadata);
+  const auto spec = read_vocabulary(written.file);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->padding, kNoToken);
+  EXPECT_THAT(error_with("tokenizer.ggml.padding_token_id", std::uint64_t{4294967294}),
+              HasSubstr("padding_token_id"));
+}
+
 TEST(Vocabulary, RefusalsNameTheKey) {
   EXPECT_THAT(error_with("tokenizer.ggml.model", std::string("none")), HasSubstr("no vocabulary"));
   EXPECT_THAT(error_with("tokenizer.ggml.model", std::uint64_t{3}),

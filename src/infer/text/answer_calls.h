@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "infer/text/answer_parser.h"
+#include "infer/text/offered_tools.h"
 
 namespace lathe {
 
@@ -42,10 +43,13 @@ class CallNotes {
   // Places from which on there are no parameters of a call: nobody need try again.
   bool is_dead(std::size_t place) const { return dead_.contains(gone_ + place); }
   void set_dead(std::size_t place) { dead_.insert(gone_ + place); }
-  // Where the first `end` from `from` on stands that one of `followers` follows, white space
-  // between; npos: not yet. Always the same words.
-  std::size_t followed(std::string_view text, std::size_t from, std::string_view end,
-                       std::span<const std::string_view> followers);
+  // Where the value of a parameter that begins at `from` ends, with or without its closing tag;
+  // nothing: not yet.
+  struct ValueEnd {
+    std::size_t end, next;  // of the value, and of what comes then
+    bool closed;            // by its own tag
+  };
+  std::optional<ValueEnd> value_end(std::string_view text, std::size_t from, bool last);
 
   // The first bytes of the text were taken away.
   void drop(std::size_t bytes) { gone_ += bytes; }
@@ -64,7 +68,7 @@ class CallNotes {
   // open there.
   std::size_t indexed_ = 0;
   std::vector<std::size_t> closer_;
-  std::size_t unended_ = 0, ended_ = 0;  // followed() has none between these
+  std::size_t unended_ = 0, ended_ = 0;  // value_end() has none between these
   std::unordered_set<std::size_t> dead_;
 };
 
@@ -84,12 +88,16 @@ class CallReader {
 
 // The markers that open a call in this format; none: the format has no calls in its text.
 std::vector<std::string_view> call_openers(AnswerFormat format);
-std::unique_ptr<CallReader> make_call_reader(AnswerFormat format, const Json& tools,
+std::unique_ptr<CallReader> make_call_reader(AnswerFormat format, const OfferedTools& tools,
                                              CallNotes& notes);
 
-// {"name": …, "arguments" or "parameters": {…}, "id": …}; nullopt: not a call.
-std::optional<ToolCall> tool_call_from_json(const Json& json);
-std::optional<ToolCall> call_from_text(std::string_view json);
+// {"name": …, "arguments" or "parameters": {…}, "id": …}, the name in "function" too, as JSON or as
+// Python writes it; nothing: not a call. Without `offered` any name is one, and no arguments are
+// none; with it the name must be one of these and the arguments be there.
+std::optional<ToolCall> call_from_json(const Json& json, const OfferedTools* offered);
+std::optional<ToolCall> call_from_text(std::string_view text, const OfferedTools* offered);
+// The same of a list of them, or of one.
+std::vector<ToolCall> calls_from_text(std::string_view text, const OfferedTools* offered);
 
 std::size_t skip_spaces(std::string_view text, std::size_t at);
 
@@ -99,6 +107,6 @@ std::size_t marker_start(std::string_view text, const std::vector<std::string_vi
 std::pair<std::size_t, std::size_t> find_marker(std::string_view text,
                                                 const std::vector<std::string_view>& markers);
 
-std::unique_ptr<AnswerParser> make_harmony_parser();
+std::unique_ptr<AnswerParser> make_harmony_parser(const Json& tools);
 
 }  // namespace lathe

@@ -14,6 +14,8 @@ constexpr std::size_t kMaxHeader = 512;
 
 class HarmonyParser final : public AnswerParser {
  public:
+  explicit HarmonyParser(const Json& tools) : tools_(tools) {}
+
   AnswerDelta push(std::string_view text) override {
     pending_.add(text);
     while (step(false)) {
@@ -46,7 +48,7 @@ class HarmonyParser final : public AnswerParser {
     if (pending.empty()) return false;
     // No header: text. Its first byte goes, so that a header within it is found.
     channel_ = "final";
-    recipient_.clear();
+    called_.clear();
     raw_.clear();
     content_ += pending[0];
     pending_.take(1);
@@ -65,17 +67,23 @@ class HarmonyParser final : public AnswerParser {
 
   void read_header(std::string_view text) {
     channel_.clear();
-    recipient_.clear();
+    std::string recipient;
     std::string spaced = replace_all(text, kChannel, " \x01");
     spaced = replace_all(spaced, kConstrain, " ");
     spaced = replace_all(spaced, kStart, " ");
     for (const std::string& word : split(spaced, ' ')) {
       if (word.starts_with('\x01')) channel_ = word.substr(1);
-      if (word.starts_with("to=")) recipient_ = word.substr(3);
+      if (word.starts_with("to=")) recipient = word.substr(3);
     }
+    static constexpr std::string_view kFunctions = "functions.";
+    called_.clear();
+    if (recipient.starts_with(kFunctions) && !tools_.empty())
+      called_ = recipient.substr(kFunctions.size());
+    else if (tools_.have(recipient))
+      called_ = recipient;
   }
 
-  bool is_call() const { return recipient_.starts_with("functions."); }
+  bool is_call() const { return !called_.empty(); }
 
   bool body(bool last) {
     static const std::vector<std::string_view> kEnds{"<|end|>", "<|call|>", "<|return|>", kStart,
@@ -106,7 +114,7 @@ class HarmonyParser final : public AnswerParser {
     if (is_call()) {
       const auto arguments = parse_json(content_);
       if (arguments && arguments->is_object()) {
-        delta_.calls.push_back({"", recipient_.substr(10), dump_json(*arguments)});
+        delta_.calls.push_back({"", called_, dump_json(*arguments)});
         content_.clear();
       } else {
         delta_.text += raw_ + content_;
@@ -115,21 +123,22 @@ class HarmonyParser final : public AnswerParser {
     } else {
       flush();
     }
-    recipient_.clear();
+    called_.clear();
     raw_.clear();
   }
 
+  const OfferedTools tools_;
   State state_ = kHeader;
   PendingText pending_;
   std::string content_;
-  std::string channel_ = "final", recipient_, raw_;  // of the message; raw: its header as written
+  std::string channel_ = "final", called_, raw_;  // of the message; raw: its header as written
   AnswerDelta delta_;
 };
 
 }  // namespace
 
-std::unique_ptr<AnswerParser> make_harmony_parser() {
-  return std::make_unique<HarmonyParser>();
+std::unique_ptr<AnswerParser> make_harmony_parser(const Json& tools) {
+  return std::make_unique<HarmonyParser>(tools);
 }
 
 }  // namespace lathe

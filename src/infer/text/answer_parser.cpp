@@ -1,3 +1,4 @@
+// Thinking, text and calls told apart by the markers of the format, while the answer is written.
 #include "infer/text/answer_parser.h"
 
 #include <algorithm>
@@ -46,7 +47,8 @@ class MarkedParser final : public AnswerParser {
  public:
   explicit MarkedParser(AnswerOptions options)
       : options_(std::move(options)),
-        openers_(call_openers(options_.format)),
+        tools_(options_.tools),
+        openers_(tools_.empty() ? std::vector<std::string_view>() : call_openers(options_.format)),
         state_(options_.starts_thinking ? kThinking : kStart) {
     if (options_.starts_thinking) {
       closers_ = {"</think>", "[/THINK]"};
@@ -111,8 +113,8 @@ class MarkedParser final : public AnswerParser {
       }
       may_become = may_become || open.starts_with(rest);
     }
-    if (options_.format == AnswerFormat::kLlama3) {
-      if (rest.starts_with('{') || rest.starts_with(kPythonTag)) {
+    if (options_.format == AnswerFormat::kLlama3 && !tools_.empty()) {
+      if (rest.starts_with('{') || rest.starts_with('[') || rest.starts_with(kPythonTag)) {
         state_ = kMessage;
         return true;
       }
@@ -143,7 +145,7 @@ class MarkedParser final : public AnswerParser {
     if (at != std::string::npos) {
       text_.add(pending().substr(0, at), delta_.text);
       take(at);
-      reader_ = make_call_reader(options_.format, options_.tools, notes_);
+      reader_ = make_call_reader(options_.format, tools_, notes_);
       state_ = kCall;
       return true;
     }
@@ -169,59 +171,82 @@ class MarkedParser final : public AnswerParser {
     return true;
   }
 
-  // Llama 3: the whole message is the call, or it is text.
+  // Llama 3: the whole message is the calls, or it is text.
   bool message(bool last) {
     const std::size_t begin = skip_spaces(pending(), 0);
     const bool tagged = pending().substr(begin).starts_with(kPythonTag);
     const std::size_t body = skip_spaces(pending(), begin + (tagged ? kPythonTag.size() : 0));
-    if (!last) {
-      if (body == pending().size() || pending()[body] != '{') return false;
-      if (message_end_ == 0) {
-        const std::size_t end = notes_.json_end(pending(), body);
-        if (end == std::string_view::npos) return false;
-        message_end_ = end;
-      }
-      if (skip_spaces(pending(), message_end_) == pending().size()) return false;
-      state_ = kText;  // something follows it
-      return true;
+    std::optional<std::vector<ToolCall>> calls;
+    if (body < pending().size() && pending()[body] == '{') {
+      if (json_calls(body, tagged, last)) return false;
+      if (last) calls = std::exchange(calls_, {});
+    } else if (!last) {
+      if (body == pending().size() || tagged || may_be_python(pending().substr(body))) return false;
+    } else if (body < pending().size() && (tagged || pending()[body] == '[')) {
+      calls = written_calls(pending().substr(body));
     }
-    const std::string_view all = trim(pending().substr(body));
-    auto found = all.starts_with('{') ? call_from_text(all) : builtin_call(all);
     state_ = kText;
-    if (!found || (!tagged && !all.starts_with('{'))) return true;
-    delta_.calls.push_back(std::move(*found));
+    if (!calls || calls->empty()) return true;
+    std::ranges::move(*calls, std::back_inserter(delta_.calls));
     take(pending().size());
     return false;
   }
 
-  // name.call(key="value", …)
-  static std::optional<ToolCall> builtin_call(std::string_view text) {
-    const auto open = text.find(".call(");
-    if (open == text.npos || open == 0 || !text.ends_with(')')) return std::nullopt;
-    Json arguments = Json::object();
-    std::string_view rest = text.substr(open + 6, text.size() - open - 7);
-    while (!trim(rest).empty()) {
-      const auto equals = rest.find('=');
-      if (equals == rest.npos) return std::nullopt;
-      const std::string key(trim(rest.substr(0, equals)));
-      rest = rest.substr(skip_spaces(rest, equals + 1));
-      std::size_t end = 0;
-      if (rest.starts_with('"'))
-        for (end = 1; end < rest.size() && rest[end] != '"'; ++end)
-          if (rest[end] == '\\') ++end;
-      end = rest.starts_with('"') ? end + 1 : std::min(rest.find(','), rest.size());
-      if (end > rest.size() || key.empty()) return std::nullopt;
-      const auto value = parse_json(trim(rest.substr(0, end)));
-      if (!value) return std::nullopt;
-      arguments[key] = *value;
-      rest = rest.substr(skip_spaces(rest, end));
-      if (!rest.empty() && !rest.starts_with(',')) return std::nullopt;
-      if (!rest.empty()) rest.remove_prefix(1);
+  // One call after another from `body` on, into calls_; true: not clear yet. None of them: text.
+  bool json_calls(std::size_t body, bool tagged, bool last) {
+    if (call_at_ == 0) call_at_ = body + 1;  // one more, so that 0 is none
+    for (;;) {
+      const std::size_t at = call_at_ - 1;
+      if (call_end_ == 0) {
+        const std::size_t end = notes_.json_end(pending(), at);
+        if (end == std::string_view::npos) {
+          if (last) calls_.clear();
+          return !last;
+        }
+        auto call = call_from_text(pending().substr(at, end - at), tagged ? nullptr : &tools_);
+        if (!call) break;
+        calls_.push_back(std::move(*call));
+        call_end_ = end;
+      }
+      std::size_t next = skip_spaces(pending(), call_end_);
+      if (next < pending().size() && (pending()[next] == ';' || pending()[next] == ','))
+        next = skip_spaces(pending(), next + 1);
+      if (next == pending().size()) return !last;
+      if (pending()[next] != '{') break;
+      call_at_ = next + 1;
+      call_end_ = 0;
     }
-    return ToolCall{"", std::string(text.substr(0, open)), dump_json(arguments)};
+    calls_.clear();
+    return false;
+  }
+
+  // [f(a=1)] of a tool that was offered, or a list of calls as JSON?
+  bool may_be_python(std::string_view text) const {
+    const std::size_t begin = text.starts_with('[') ? skip_spaces(text, 1) : text.size();
+    if (begin == text.size()) return text.starts_with('[');
+    if (text[begin] == '{') return true;
+    const std::size_t end = text.find_first_of(" \t\r\n()[]{},=\"'", begin);
+    if (end == text.npos) return true;
+    return text[end] == '(' && tools_.have(text.substr(begin, end - begin));
+  }
+
+  std::optional<std::vector<ToolCall>> written_calls(std::string_view text) const {
+    if (auto calls = calls_from_text(text, &tools_); !calls.empty()) return calls;
+    auto calls = python_calls(text);
+    if (!calls) return std::nullopt;
+    for (ToolCall& call : *calls) {
+      // The tools that Llama's makers built in: brave_search.call(query="…")
+      static constexpr std::string_view kBuiltIn = ".call";
+      if (text.starts_with(call.name) && call.name.ends_with(kBuiltIn))
+        call.name.resize(call.name.size() - kBuiltIn.size());
+      else if (!tools_.have(call.name))
+        return std::nullopt;
+    }
+    return calls;
   }
 
   const AnswerOptions options_;
+  const OfferedTools tools_;
   const std::vector<std::string_view> openers_;
   std::vector<std::string_view> closers_;
   State state_;
@@ -230,7 +255,10 @@ class MarkedParser final : public AnswerParser {
   AnswerDelta delta_;
   Outlet text_, thinking_;
   std::unique_ptr<CallReader> reader_;
-  std::size_t message_end_ = 0;  // kMessage
+  // kMessage: the calls so far, and where the last of them begins (one more) and ends; 0: not
+  // known.
+  std::vector<ToolCall> calls_;
+  std::size_t call_at_ = 0, call_end_ = 0;
 };
 
 }  // namespace
@@ -248,7 +276,7 @@ AnswerFormat answer_format_of(std::string_view source) {
 }
 
 std::unique_ptr<AnswerParser> AnswerParser::make(AnswerOptions options) {
-  if (options.format == AnswerFormat::kHarmony) return make_harmony_parser();
+  if (options.format == AnswerFormat::kHarmony) return make_harmony_parser(options.tools);
   return std::make_unique<MarkedParser>(std::move(options));
 }
 

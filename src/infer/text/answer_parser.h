@@ -36,7 +36,9 @@ struct AnswerDelta {
 struct AnswerOptions {
   AnswerFormat format = AnswerFormat::kPlain;
   bool starts_thinking = false;  // the prompt already opened the thinking block
-  Json tools;  // the tools offered (OpenAI shape), or null: argument types of XML formats
+  // The tools offered (OpenAI's shape): what their parameters are. Null or none: the answer has no
+  // calls, whatever it looks like.
+  Json tools;
 };
 
 // White space around thinking and next to a call is dropped; all else that is no marker comes out.

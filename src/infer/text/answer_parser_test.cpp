@@ -198,6 +198,219 @@ TEST(AnswerParser, IsTheSameHoweverTheTextIsCut) {
           << each.text;
 }
 
+// What stands where a call would, when none could be meant: it is the answer.
+TEST(AnswerParser, WithoutToolsThereAreNoCalls) {
+  for (const Case& each : cases()) {
+    for (const Json& tools : {Json(), Json::array(), Json("f")}) {
+      const Answer answer = read({each.format, each.starts_thinking, tools}, each.text);
+      EXPECT_TRUE(answer.calls.empty()) << each.text;
+      if (each.wanted.calls.empty()) continue;
+      EXPECT_NE((answer.text + answer.thinking).find_first_of("{<(["), std::string::npos)
+          << each.text;
+    }
+  }
+  const std::string person = "{\"name\": \"Ada\", \"age\": 36}";
+  EXPECT_EQ(read({kLlama3, false, nullptr}, person), (Answer{person, "", {}}));
+  const auto parser = AnswerParser::make({kLlama3, false, nullptr});
+  EXPECT_EQ(parser->push("{\"name\": ").text, "{\"name\":");
+}
+
+// A bare object is a call only of a tool that was offered, with its arguments.
+TEST(AnswerParser, AnObjectWithANameIsNoCall) {
+  for (const char* text :
+       {"{\"name\": \"Ada\", \"age\": 36}", "{\"name\": \"f\"}", "{\"name\": \"f\", \"age\": 1}",
+        "{\"name\": \"g\", \"parameters\": {}}", "{\"name\": \"f\", \"parameters\": [1]}",
+        "{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"Ada\"}", "[{\"name\": \"Ada\"}]",
+        "[f(1)]", "[g(a=1)]", "[f(a=x)]", "[f(a=1)] and more", "<function=g>{}</function>"}) {
+    for (std::size_t cut = 0; cut <= std::string_view(text).size(); ++cut) {
+      const auto parser = AnswerParser::make({kLlama3, false, kTools});
+      Answer answer;
+      add(answer, parser->push(std::string_view(text).substr(0, cut)));
+      add(answer, parser->push(std::string_view(text).substr(cut)));
+      add(answer, parser->finish());
+      EXPECT_EQ(answer, (Answer{text, "", {}})) << cut;
+    }
+  }
+}
+
+const Json kMany = parse_json(R"([{"type":"function","function":{"name":"f","parameters":{
+  "type":"object","$defs":{"Zip":{"type":"string"},"Size":{"enum":["1",2,null,"small"]}},
+  "properties":{"a":{},"b":{},"zip":{"$ref":"#/$defs/Zip"},"size":{"$ref":"#/$defs/Size"},
+  "flag":{"type":"boolean"},"maybe":{"anyOf":[{"type":"string"},{"type":"null"}]},
+  "both":{"type":["integer","string"]},"o":{"type":"object"},"l":{"type":"array"},
+  "n":{"type":"integer"},"x":{"type":"number"},"c":{"const":5}}}}}])")
+                       .value();
+
+// Unambiguous drift from the form of the template.
+std::vector<Case> drift() {
+  const std::string one = "<parameter=a>\nx\n</parameter>\n";
+  const std::string call = "{\"name\": \"f\", \"arguments\": {\"a\": 1}}";
+  return {
+      // Closing tags that are missing.
+      {kQwenXml, "<tool_call>\n<function=f>\n" + one + "</function>", {"", "", {R"(f {"a":"x"})"}}},
+      {kQwenXml,
+       "<tool_call>\n<function=f>\n" + one + "</tool_call>",
+       {"", "", {R"(f {"a":"x"})"}}},
+      {kQwenXml,
+       "<tool_call>\n<function=f>\n" + one + "</function>\n</tool_",
+       {"", "", {R"(f {"a":"x"})"}}},
+      {kQwenXml,
+       "<tool_call>\n<function=f>\n<parameter=a>\nx\n<parameter=b>\n3\n</parameter>\n</function>\n"
+       "</tool_call>",
+       {"", "", {R"(f {"a":"x","b":3})"}}},
+      {kQwenXml,
+       "<tool_call>\n<function=f>\n<parameter=a>\nx\n</function>\n</tool_call>",
+       {"", "", {R"(f {"a":"x"})"}}},
+      {kQwenXml,
+       "<tool_call>\n<function=f>\n<parameter=a>\nx\n</tool_call>",
+       {"", "", {R"(f {"a":"x"})"}}},
+      {kQwenXml,
+       "<tool_call>\n<function=f>\n" + one + "<tool_call>\n<function=f>\n" + one + "</function>",
+       {"", "", {R"(f {"a":"x"})", R"(f {"a":"x"})"}}},
+      {kQwenXml,
+       "<tool_call>\n<function=f>\n" + one + "</function>\n<function=f>\n" + one +
+           "</function>\n</tool_call>",
+       {"", "", {R"(f {"a":"x"})", R"(f {"a":"x"})"}}},
+      {kQwenXml,
+       "<function=f>\n" + one + "</function>\n</tool_call>\nDone.",
+       {"Done.", "", {R"(f {"a":"x"})"}}},
+      {kHermes, "<tool_call>\n" + call, {"", "", {R"(f {"a":1})"}}},
+      {kHermes, "<tool_call>" + call + "\n</tool", {"", "", {R"(f {"a":1})"}}},
+      {kHermes,
+       "<tool_call>" + call + "<tool_call>" + call + "</tool_call>",
+       {"", "", {R"(f {"a":1})", R"(f {"a":1})"}}},
+      // Several in one, a list, a fence, Python's way to write them.
+      {kHermes,
+       "<tool_call>" + call + "\n" + call + "</tool_call>",
+       {"", "", {R"(f {"a":1})", R"(f {"a":1})"}}},
+      {kHermes,
+       "<tool_call>[" + call + ", " + call + "]</tool_call>",
+       {"", "", {R"(f {"a":1})", R"(f {"a":1})"}}},
+      {kHermes,
+       "<tool_call>\n```json\n" + call + "\n```\n</tool_call>",
+       {"", "", {R"(f {"a":1})"}}},
+      {kHermes,
+       "<tool_call>{'name': 'f', 'arguments': {'flag': True, 'a': None}}</tool_call>",
+       {"", "", {R"(f {"flag":true,"a":null})"}}},
+      {kHermes,
+       "<tool_call>{\"type\":\"function\",\"function\":" + call + "}</tool_call>",
+       {"", "", {R"(f {"a":1})"}}},
+      // The form of another family.
+      {kHermes,
+       "<tool_call>\n<function=f>\n" + one + "</function>\n</tool_call>",
+       {"", "", {R"(f {"a":"x"})"}}},
+      {kQwenXml, "<tool_call>\n" + call + "\n</tool_call>", {"", "", {R"(f {"a":1})"}}},
+      {kQwenXml,
+       "<tool_call><function=f>{\"a\": 1}</function></tool_call>",
+       {"", "", {R"(f {"a":1})"}}},
+      {kLlama3, "<function=f>{\"a\": 1}</function>", {"", "", {R"(f {"a":1})"}}},
+      {kLlama3, "I call. <function=f>{\"a\": 1}</function>", {"I call.", "", {R"(f {"a":1})"}}},
+      {kLlama3,
+       "{\"name\": \"f\", \"parameters\": {\"a\": 1}}; {\"name\": \"f\", \"parameters\": {\"a\": "
+       "2}}",
+       {"", "", {R"(f {"a":1})", R"(f {"a":2})"}}},
+      {kLlama3,
+       "{\"name\": \"f\", \"parameters\": {\"a\": 1}}\n{\"name\": \"f\", \"parameters\": {\"a\": "
+       "2}};",
+       {"", "", {R"(f {"a":1})", R"(f {"a":2})"}}},
+      {kLlama3,
+       "{\"type\": \"function\", \"function\": \"f\", \"parameters\": {\"a\": 1}}",
+       {"", "", {R"(f {"a":1})"}}},
+      {kLlama3, "[" + call + "]", {"", "", {R"(f {"a":1})"}}},
+      {kLlama3,
+       "[f(a=1, flag=True), f(l=['x', \"y\"])]",
+       {"", "", {R"(f {"a":1,"flag":true})", R"(f {"l":["x","y"]})"}}},
+      {kLlama3, "<|python_tag|>f(a=1)", {"", "", {R"(f {"a":1})"}}},
+      {kMistral, "[TOOL_CALLS]" + call, {"", "", {R"(f {"a":1})"}}},
+      {kMistral, "[TOOL_CALLS]f{\"a\": 1}", {"", "", {R"(f {"a":1})"}}},
+      {kHarmony,
+       "<|channel|>commentary to=f<|message|>{\"a\": 1}<|call|>",
+       {"", "", {R"(f {"a":1})"}}},
+      // Cut off, or of two meanings: text, every byte of it.
+      {kQwenXml,
+       "<tool_call>\n<function=f>\n" + one,
+       {"<tool_call>\n<function=f>\n" + one, "", {}}},
+      {kQwenXml,
+       "<tool_call>\n<function=f>\n<parameter=a>\nx\n</fun",
+       {"<tool_call>\n<function=f>\n<parameter=a>\nx\n</fun", "", {}}},
+      {kQwenXml,
+       "<function=f>\n<parameter=a>\nx\n<parameter=zzz>\n3\n</parameter>\n</function>",
+       {"<function=f>\n<parameter=a>\nx\n<parameter=zzz>\n3\n</parameter>\n</function>", "", {}}},
+      {kQwenXml,
+       "<function=f>\n" + one + one + "</function>",
+       {"<function=f>\n" + one + one + "</function>", "", {}}},
+      {kQwenXml, "<function=f>{\"a\": 1", {"<function=f>{\"a\": 1", "", {}}},
+      {kHermes, "<function=g>\n</function>", {"<function=g>\n</function>", "", {}}},
+      {kHermes, "<tool_call>" + call + " and more", {"<tool_call>" + call + " and more", "", {}}},
+      {kLlama3, call + "; " + call.substr(0, 20), {call + "; " + call.substr(0, 20), "", {}}},
+  };
+}
+
+TEST(AnswerParser, DriftIsUnderstoodWhereItIsUnambiguous) {
+  for (const Case& each : drift())
+    EXPECT_EQ(read({each.format, false, kMany}, each.text), each.wanted) << each.text;
+}
+
+TEST(AnswerParser, EveryCutOfEveryAnswerIsTheSame) {
+  std::vector<Case> all = cases();
+  std::ranges::move(drift(), std::back_inserter(all));
+  for (const Case& each : all) {
+    const AnswerOptions options{each.format, each.starts_thinking, kMany};
+    const Answer whole = read(options, each.text);
+    const std::string_view text = each.text;
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+      const auto parser = AnswerParser::make(options);
+      Answer answer;
+      add(answer, parser->push(text.substr(0, cut)));
+      add(answer, parser->push(text.substr(cut)));
+      add(answer, parser->finish());
+      ASSERT_EQ(answer, whole) << each.text << " cut at " << cut;
+    }
+    const auto parser = AnswerParser::make(options);
+    Answer answer;
+    for (const char c : text) add(answer, parser->push(std::string_view(&c, 1)));
+    add(answer, parser->finish());
+    ASSERT_EQ(answer, whole) << each.text;
+  }
+}
+
+TEST(OfferedTools, AValueIsWhatItsSchemaSays) {
+  const OfferedTools tools(kMany);
+  const std::tuple<const char*, const char*, const char*> cases[] = {
+      {"zip", "94107", R"("94107")"},
+      {"zip", "true", R"("true")"},
+      {"zip", "\"q\"", R"("\"q\"")"},
+      {"flag", "True", "true"},
+      {"flag", "false", "false"},
+      {"flag", "yes", R"("yes")"},
+      {"maybe", "94107", R"("94107")"},
+      {"maybe", "null", "null"},
+      {"maybe", "None", "null"},
+      {"both", "5", "5"},
+      {"both", "007", R"("007")"},
+      {"both", "5.5", R"("5.5")"},
+      {"o", "{'a': True}", R"({"a":true})"},
+      {"o", "{\"a\": 1}", R"({"a":1})"},
+      {"o", "{a", R"("{a")"},
+      {"l", "('x', None)", R"(["x",null])"},
+      {"n", "5", "5"},
+      {"n", "five", R"("five")"},
+      {"x", "5", "5"},
+      {"x", "1e3", "1000.0"},
+      {"size", "1", R"("1")"},
+      {"size", "2", "2"},
+      {"size", "null", "null"},
+      {"size", "\"small\"", R"("small")"},
+      {"c", "5", "5"},
+      {"a", "5", "5"},
+      {"a", "text", R"("text")"},
+      {"a", "\"t\"", R"("\"t\"")"},
+      {"unknown", "True", R"("True")"},
+  };
+  for (const auto& [name, text, wanted] : cases)
+    EXPECT_EQ(dump_json(tools.value("f", name, text)), wanted) << name << " " << text;
+}
+
 // Markers in any order: nothing of the property needs the text to make sense.
 TEST(AnswerParser, NonsenseIsTheSameHoweverItIsCut) {
   const std::vector<std::string> bits{"<think>",
@@ -333,7 +546,7 @@ TEST(CallNotes, FindsTheEndOfEveryValue) {
 }
 
 TEST(AnswerParser, TextComesAtOnce) {
-  const auto parser = AnswerParser::make({kHermes, false, nullptr});
+  const auto parser = AnswerParser::make({kHermes, false, kTools});
   EXPECT_EQ(parser->push("Hello wor").text, "Hello wor");
   EXPECT_EQ(parser->push("ld <").text, "ld");
   EXPECT_EQ(parser->push("b> <tool").text, " <b>");

@@ -139,6 +139,13 @@ Result<Json> call_schema(const Request& request) {
   return calls.size() == 1 ? calls[0] : Json{{"anyOf", std::move(calls)}};
 }
 
+// The tools whose calls the answer may hold: none under what the caller constrains it to.
+Json tools_of(const Request& request) {
+  const bool own_form =
+      request.schema.has_value() || !request.grammar.empty() || request.json_object;
+  return request.tool_choice == ToolChoice::kNone || own_form ? Json() : request.tools;
+}
+
 // What opens a call in the model's own format, so that it writes one as it was trained to.
 std::string_view call_opener(AnswerFormat format) {
   return format == AnswerFormat::kHermes ? "<tool_call>\n" : "";
@@ -296,7 +303,7 @@ Result<Prepared> ModelFront::prepare(const Request& request, std::size_t answer_
   }
   Prepared prepared;
   prepared.answer = {
-      .format = format_, .starts_thinking = prompt.starts_thinking, .tools = request.tools};
+      .format = format_, .starts_thinking = prompt.starts_thinking, .tools = tools_of(request)};
   if (request.prompt || !request.prompt_ids.empty()) prepared.answer = {.tools = nullptr};
   GenerationRequest& generation = prepared.generation;
   const std::size_t limit =

@@ -11,6 +11,7 @@
 
 #include "infer/formats/gguf_writer.h"
 #include "serve/pool/local_worker.h"
+#include "serve/pool/model_front.h"
 
 namespace lathe {
 namespace {
@@ -300,6 +301,31 @@ TEST(Pool, AToolThatMustBeCalledIsCalled) {
   request.tool_choice = ToolChoice::kFunction;
   request.tool_name = "no_such_tool";
   EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("there is no such tool"));
+}
+
+TEST(Pool, CallsAreReadOnlyWhereTheyMayBeMeant) {
+  const Catalog catalog = catalog_of({"llama-q4_0"});
+  const auto front = ModelFront::open(catalog.models().front());
+  ASSERT_TRUE(front) << front.error().message;
+  Request request = request_of("weather?", 10);
+  request.tools = {{{"type", "function"}, {"function", {{"name", "f"}}}}};
+  const auto tools = [&] {
+    const auto prepared = (*front)->prepare(request, 100);
+    EXPECT_TRUE(prepared) << (prepared ? "" : prepared.error().message);
+    return prepared ? prepared->answer.tools : Json("none");
+  };
+  EXPECT_EQ(tools(), request.tools);
+  request.tool_choice = ToolChoice::kNone;
+  EXPECT_EQ(tools(), Json());
+  request.tool_choice = ToolChoice::kAuto;
+  request.schema = Json{{"type", "object"}};
+  EXPECT_EQ(tools(), Json());
+  request.schema.reset();
+  request.json_object = true;
+  EXPECT_EQ(tools(), Json());
+  request.json_object = false;
+  request.grammar = "root ::= \"a\"";
+  EXPECT_EQ(tools(), Json());
 }
 
 TEST(Pool, EmbeddingsComeInOrderBesideATalk) {
