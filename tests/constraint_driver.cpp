@@ -1,8 +1,9 @@
 // Walks of a constraint, for tests/schema_oracle_test.py: reads one JSON object a line from
 // standard input,
-//   {"schema": …, "seed": 1, "count": 20, "texts": ["…"]}
-// and answers each with one line: {"error": "…"}, or {"written": ["…"], "accepted": [true]}: random
-// texts that the grammar of the schema allows, and whether it allows the given ones. The walk takes
+//   {"schema": …, "strict": false, "seed": 1, "count": 20, "texts": ["…"]}
+// and answers each with one line: {"error": "…"}, or {"written": ["…"], "accepted": [true],
+// "unkept": []}: random texts that the grammar of the schema allows, whether it allows the given
+// ones, and what of the schema it does not keep. The walk takes
 // any allowed token, and the longer it gets, the likelier one that closes what is open.
 #include <iostream>
 #include <random>
@@ -82,7 +83,7 @@ bool accepts(const std::shared_ptr<const Grammar>& grammar, const Tokenizer& tok
 }
 
 Json answer(const Json& task, const Tokenizer& tokenizer) {
-  const auto grammar = Grammar::from_schema(task["schema"], tokenizer);
+  const auto grammar = Grammar::from_schema(task["schema"], tokenizer, task.value("strict", false));
   if (!grammar) return {{"error", grammar.error().message}};
   Walker walker(tokenizer, task["seed"].get<std::uint64_t>());
   Json written = Json::array(), accepted = Json::array();
@@ -91,7 +92,9 @@ Json answer(const Json& task, const Tokenizer& tokenizer) {
   }
   for (const Json& text : task["texts"])
     accepted.push_back(accepts(*grammar, tokenizer, text.get<std::string>()));
-  return {{"written", std::move(written)}, {"accepted", std::move(accepted)}};
+  return {{"written", std::move(written)},
+          {"accepted", std::move(accepted)},
+          {"unkept", (*grammar)->unkept()}};
 }
 
 }  // namespace

@@ -138,6 +138,7 @@ Json to_json(const Request& request) {
   if (!request.prompt_ids.empty()) json["prompt_ids"] = request.prompt_ids;
   if (!request.suffix.empty()) json["suffix"] = request.suffix;
   if (request.schema) json["schema"] = *request.schema;
+  if (request.strict) json["strict"] = true;
   if (request.json_object) json["json_object"] = true;
   if (!request.grammar.empty()) json["grammar"] = request.grammar;
   if (!request.tools.is_null()) {

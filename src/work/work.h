@@ -56,6 +56,7 @@ struct Request {
   Sampling sampling;
   std::vector<std::string> stop;
   std::optional<Json> schema;  // the reply must be JSON under this schema (constrained output)
+  bool strict = false;         // … all of it: what cannot be kept while it is written is refused
   bool json_object = false;    // … any JSON object
   std::string grammar;         // … under this GBNF grammar
   // -1: no log probabilities wanted; 0: only of the chosen tokens; else also of that many others.

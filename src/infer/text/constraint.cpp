@@ -18,8 +18,9 @@ namespace {
 using grammar::Edge;
 using grammar::Program;
 
-// Beyond these a grammar counts as stuck: only an ambiguous or hostile one gets there.
-constexpr std::size_t kMaxConfigs = 4096;
+// Beyond these a walk ends, and says so: only an ambiguous or hostile grammar gets there.
+constexpr std::size_t kMaxConfigs = 16'384;
+constexpr std::size_t kMaxStepWork = 2'000'000;  // states looked at for one token
 constexpr std::size_t kMaxStackNodes = 1'000'000;
 // What is kept of walked positions; beyond, the tables start anew.
 constexpr std::size_t kMaxPositions = 16'384;
@@ -81,7 +82,7 @@ struct SortedPieces {
 
 class Automaton final : public Grammar {
  public:
-  Automaton(Program program, const Tokenizer& tokenizer)
+  Automaton(Program program, const Tokenizer& tokenizer, std::vector<std::string> unkept = {})
       : program_(std::move(program)),
         tokenizer_(tokenizer),
         pieces_(tokenizer),
@@ -100,10 +101,12 @@ class Automaton final : public Grammar {
       ends_rule_[s] = is_end_[at];
     }
     stacks_.push_back({});
+    unkept_ = std::move(unkept);
   }
 
   Position begin() const {
     const std::scoped_lock lock(mutex_);
+    work_ = 0;
     return close({{program_.start[program_.root], kBottom}});
   }
 
@@ -111,6 +114,7 @@ class Automaton final : public Grammar {
   bool mask(const Position& position, std::span<std::uint32_t> mask) const {
     const std::scoped_lock lock(mutex_);
     forget_if_full();
+    work_ = 0;
     const std::uint32_t id = intern(position);
     if (nodes_[id].mask.empty()) {
       if (masks_ >= kMaxMasks) {
@@ -122,13 +126,16 @@ class Automaton final : public Grammar {
       nodes_[id].mask = std::move(fresh);
     }
     std::copy(nodes_[id].mask.begin(), nodes_[id].mask.end(), mask.begin());
-    return std::any_of(mask.begin(), mask.end(), [](std::uint32_t word) { return word != 0; });
+    // What was cut short says nothing of the tokens that were not reached.
+    return !too_wide_ &&
+           std::any_of(mask.begin(), mask.end(), [](std::uint32_t word) { return word != 0; });
   }
 
   // The position after a token that is no end token; dead when it may not come.
   Position after(const Position& position, TokenId token) const {
     const std::scoped_lock lock(mutex_);
     forget_if_full();
+    work_ = 0;
     Position next;
     const std::string piece = tokenizer_.piece(token);
     if (!piece.empty()) {
@@ -136,7 +143,8 @@ class Automaton final : public Grammar {
       for (const char c : piece) id = step(id, static_cast<std::uint8_t>(c));
       next = *nodes_[id].position;
     }
-    return merge_tokens(position, token, std::move(next));
+    next = merge_tokens(position, token, std::move(next));
+    return too_wide_ ? Position() : next;
   }
 
   bool is_end(TokenId token) const { return tokenizer_.is_end(token); }
@@ -172,7 +180,11 @@ class Automaton final : public Grammar {
     for (const Config& config : open)
       visited.insert(static_cast<std::uint64_t>(config.state) << 32 | config.stack);
     while (!open.empty()) {
-      if (visited.size() > kMaxConfigs * 4 || stacks_.size() > kMaxStackNodes) return {};
+      if (visited.size() > kMaxConfigs * 4 || stacks_.size() > kMaxStackNodes ||
+          ++work_ > kMaxStepWork) {
+        too_wide_ = true;
+        return {};
+      }
       const Config config = open.back();
       open.pop_back();
       if (is_end_[config.state]) {
@@ -196,7 +208,10 @@ class Automaton final : public Grammar {
       }
       if (reads) position.configs.push_back(config);
     }
-    if (position.configs.size() > kMaxConfigs) return {};
+    if (position.configs.size() > kMaxConfigs) {
+      too_wide_ = true;
+      return {};
+    }
     std::sort(position.configs.begin(), position.configs.end());
     return position;
   }
@@ -301,6 +316,7 @@ class Automaton final : public Grammar {
   mutable std::map<Position, std::uint32_t> ids_;
   mutable std::vector<Node> nodes_;
   mutable std::size_t masks_ = 0;
+  mutable std::size_t work_ = 0;  // for the token at hand
 };
 
 class Walk final : public Constraint {
@@ -336,9 +352,19 @@ Result<std::shared_ptr<const Grammar>> Grammar::from_gbnf(std::string_view sourc
 }
 
 Result<std::shared_ptr<const Grammar>> Grammar::from_schema(const Json& schema,
-                                                            const Tokenizer& tokenizer) {
-  LATHE_TRY(Program program, grammar::compile_schema(schema));
-  return std::make_shared<Automaton>(std::move(program), tokenizer);
+                                                            const Tokenizer& tokenizer,
+                                                            bool strict) {
+  LATHE_TRY(auto compiled, grammar::compile_schema(schema, strict));
+  return std::make_shared<Automaton>(std::move(compiled.program), tokenizer,
+                                     std::move(compiled.unkept));
+}
+
+std::string Grammar::problem() const {
+  if (!too_wide_) return "";
+  return fmt::format(
+      "the grammar can be followed in too many ways at once here (more than {}, or {} steps for "
+      "one token); make it less ambiguous",
+      kMaxConfigs, kMaxStepWork);
 }
 
 std::shared_ptr<const Grammar> Grammar::any_json(const Tokenizer& tokenizer) {

@@ -4,9 +4,11 @@
 // the language (end tokens: if and only if the text is complete).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,11 +25,21 @@ class Grammar {
   // 'multipleOf' …").
   static Result<std::shared_ptr<const Grammar>> from_gbnf(std::string_view source,
                                                           const Tokenizer& tokenizer);
+  // `strict`: a keyword that the grammar cannot keep is an error; else unkept() names it.
   static Result<std::shared_ptr<const Grammar>> from_schema(const Json& schema,
-                                                            const Tokenizer& tokenizer);
+                                                            const Tokenizer& tokenizer,
+                                                            bool strict = true);
   static std::shared_ptr<const Grammar> any_json(
       const Tokenizer& tokenizer);  // response_format json_object
   virtual ~Grammar() = default;
+  // What of the schema is not kept, only to be checked on the whole answer: "#/a: 'not' …".
+  const std::vector<std::string>& unkept() const { return unkept_; }
+  // Why a walk had to end although the grammar was not at its end; empty: no walk had to.
+  std::string problem() const;
+
+ protected:
+  std::vector<std::string> unkept_;
+  mutable std::atomic<bool> too_wide_ = false;
 };
 
 // One sequence's position. Copyable by fork(). Not thread-safe.

@@ -183,39 +183,140 @@ TEST_F(Constraints, DeepTextDoesNotGrowTheStackOfARightRecursion) {
   EXPECT_EQ(read(nested, std::string(5000, '[') + std::string(5001, ']')), 0);
 }
 
-TEST_F(Constraints, SchemaKeywordsThatCannotBeKeptAreRefusedByName) {
+// Strictly they are refused, else named.
+TEST_F(Constraints, SchemaKeywordsThatCannotBeKeptAreNamed) {
   const std::pair<const char*, const char*> cases[] = {
-      {R"({"type":"number","minimum":3})", "#: the keyword 'minimum' cannot be kept"},
-      {R"({"type":"object","properties":{"a":{"type":"integer","multipleOf":5}}})",
-       "#/properties/a: the keyword 'multipleOf' cannot be kept"},
-      {R"({"type":"array","uniqueItems":true})", "#: the keyword 'uniqueItems' cannot be kept"},
-      {R"({"type":"array","contains":{}})", "'contains'"},
-      {R"({"type":"object","patternProperties":{}})", "'patternProperties'"},
-      {R"({"type":"object","propertyNames":{}})", "'propertyNames'"},
-      {R"({"type":"object","dependentRequired":{}})", "'dependentRequired'"},
+      {R"({"type":"array","uniqueItems":true})", "#: 'uniqueItems' cannot be kept"},
+      {R"({"type":"object","properties":{"a":{"type":"array","contains":{}}}})",
+       "#/properties/a: 'contains' cannot be kept"},
+      {R"({"type":"object","dependentRequired":{"a":["b"]}})", "'dependentRequired'"},
       {R"({"not":{}})", "'not'"},
-      {R"({"if":{}})", "'if'"},
-      {R"({"type":"string","format":"email"})", "the format 'email'"},
-      {R"({"type":"string","pattern":"(?=a)b"})", "'(?=a)b', character 3: only plain groups"},
+      {R"({"if":{},"then":{}})", "'if'"},
       {R"({"type":"string","pattern":"(a)\\1"})", "this escape cannot be kept"},
-      {R"({"type":"string","minLength":2,"pattern":"a"})", "cannot be kept together"},
+      {R"({"type":"string","pattern":"(?<=a)b"})", "'(?<=a)b', character 5: look-behind"},
+      {R"({"type":"string","pattern":"(a$)*"})", "an anchor or look-ahead within a repetition"},
+      {R"({"type":"string","maxLength":100000})", "'maxLength'"},
+      {R"({"type":"string","format":"email","pattern":"^[0-9]+$"})", "'format'"},
+  };
+  for (const auto& [schema, expected] : cases) {
+    const auto strict = Grammar::from_schema(*parse_json(schema), *tokenizer, true);
+    EXPECT_NE((strict ? "accepted" : strict.error().message).find(expected), std::string::npos)
+        << schema << " → " << (strict ? "accepted" : strict.error().message);
+    const auto loose = Grammar::from_schema(*parse_json(schema), *tokenizer, false);
+    ASSERT_TRUE(loose) << loose.error().message;
+    ASSERT_EQ((*loose)->unkept().size(), 1U) << schema;
+    EXPECT_NE((*loose)->unkept()[0].find(expected), std::string::npos) << (*loose)->unkept()[0];
+  }
+}
+
+TEST_F(Constraints, SchemasThatNothingFitsAreRefused) {
+  const std::pair<const char*, const char*> cases[] = {
       {R"({"type":"thing"})", "the type 'thing' is unknown"},
       {R"({"$ref":"#/nowhere"})", "'$ref' names '#/nowhere', which is not in the schema"},
       {R"({"$ref":"http://elsewhere"})", "only '#/…' is followed"},
       {R"({"$defs":{"a":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"})", "left-recursive"},
-      {R"({"type":"object","required":["x"]})",
-       "'required' names 'x', which 'properties' does not declare"},
-      {R"({"type":"integer","minimum":5,"maximum":4})", "no whole number lies between"},
+      {R"({"type":"object","required":["x"],"additionalProperties":false})",
+       "'required' names 'x', which nothing may be"},
+      {R"({"type":"integer","minimum":5,"maximum":4})", "no whole number that can be written"},
+      {R"({"type":"string","pattern":"^a$","minLength":2})", "no text of these lengths"},
       {"false", "#: the schema 'false' fits nothing"},
       {"[]", "#: a schema must be an object or a boolean"},
       {R"({"enum":[]})", "'enum' must be a list that is not empty"},
-      {R"({"allOf":[{"type":"string"},{"type":"integer"}]})",
-       "'allOf' says 'type' twice, differently"},
+      {R"({"allOf":[{"type":"string"},{"type":"integer"}]})", "fits nothing"},
   };
   for (const auto& [schema, expected] : cases) {
     EXPECT_NE(schema_error(schema).find(expected), std::string::npos)
         << schema << " → " << schema_error(schema);
   }
+}
+
+// Texts that ECMA-262 matches, where other readers of patterns differ.
+TEST_F(Constraints, PatternsMeanWhatEcmaMeans) {
+  const std::tuple<const char*, const char*, bool> cases[] = {
+      {R"(^\\s$)", "\u00a0", true},
+      {R"(^\\s$)", "\u3000", true},
+      {R"(^\\S$)", "\u2003", false},
+      {R"(^\\d$)", "٣", false},
+      {R"(^.$)", "\u2028", false},
+      {R"(a|^b)", "xa", true},
+      {R"(a|^b)", "xb", false},
+      {R"(^(?!a)..$)", "ab", false},
+      {R"(^(?!a)..$)", "ba", true},
+      {R"(^(?:a|b(?=c)).+$)", "bc", true},
+      {R"(^(?:a|b(?=c)).+$)", "bd", false},
+  };
+  for (const auto& [pattern, text, fits] : cases) {
+    const auto grammar = Grammar::from_schema(
+        *parse_json(fmt::format(R"({{"type":"string","pattern":"{}"}})", pattern)), *tokenizer,
+        true);
+    ASSERT_TRUE(grammar) << grammar.error().message;
+    EXPECT_EQ(read(*grammar, fmt::format("\"{}\"", text)) == 2, fits) << pattern << " " << text;
+  }
+}
+
+TEST_F(Constraints, AddressesAreOnes) {
+  const std::tuple<const char*, const char*, bool> cases[] = {
+      {"uri", "http://host:abc/", false},
+      {"uri", "http://host:80/", true},
+      {"uri", "no uri", false},
+      {"ipv4", "256.1.1.1", false},
+      {"ipv6", "1:2:3", false},
+      {"ipv6", "::", true},
+      {"email", "a@b", false},
+      {"email", "a@b.cd", true},
+      {"hostname", "-a", false},
+      {"date", "2023-02-29", false},
+      {"duration", "P", false},
+      {"duration", "PT", false},
+  };
+  for (const auto& [format, text, fits] : cases) {
+    const auto grammar = Grammar::from_schema(
+        *parse_json(fmt::format(R"({{"type":"string","format":"{}"}})", format)), *tokenizer, true);
+    ASSERT_TRUE(grammar) << grammar.error().message;
+    EXPECT_EQ(read(*grammar, fmt::format("\"{}\"", text)) == 2, fits) << format << " " << text;
+  }
+}
+
+// 128 tools of ten texts each, and a list of 8,000 values.
+TEST_F(Constraints, LargeSchemasAreKept) {
+  Json tools = Json::array();
+  for (int tool = 0; tool < 128; ++tool) {
+    Json parameters = {{"type", "object"}, {"properties", Json::object()}};
+    for (int i = 0; i < 10; ++i) {
+      const std::string name = fmt::format("argument_{}", i);
+      parameters["properties"][name] = {{"type", "string"}};
+      parameters["required"].push_back(name);
+    }
+    tools.push_back({{"type", "object"},
+                     {"properties",
+                      {{"name", {{"const", fmt::format("tool_{}", tool)}}},
+                       {"arguments", std::move(parameters)}}},
+                     {"required", {"name", "arguments"}}});
+  }
+  const auto calls = Grammar::from_schema({{"anyOf", std::move(tools)}}, *tokenizer, true);
+  ASSERT_TRUE(calls) << calls.error().message;
+  EXPECT_EQ(read(*calls, R"({"name": "tool_77", "arguments": {"argument_0": ")"), 1);
+  Json values = Json::array();
+  for (int i = 0; i < 8000; ++i) values.push_back(fmt::format("value {}", i));
+  const auto listed = Grammar::from_schema({{"enum", std::move(values)}}, *tokenizer, true);
+  ASSERT_TRUE(listed) << listed.error().message;
+  EXPECT_EQ(read(*listed, "\"value 7999\""), 2);
+  EXPECT_EQ(read(*listed, "\"value 8000\""), 0);
+}
+
+TEST_F(Constraints, AnAmbiguousGrammarSaysThatItIs) {
+  const auto wide = gbnf(R"(root ::= (x? y? x? y?){2000} | (y? x? y? x?){2000} "!"
+x ::= [ab]{0,99}
+y ::= [bc]{0,99})");
+  ASSERT_TRUE(wide);
+  auto constraint = Constraint::start(wide);
+  std::vector<std::uint32_t> bits((tokenizer->size() + 31) / 32);
+  EXPECT_FALSE(constraint->mask(bits));
+  EXPECT_NE(wide->problem().find("too many ways at once"), std::string::npos);
+  const auto narrow = gbnf(R"(root ::= "a")");
+  auto other = Constraint::start(narrow);
+  mask(*other);
+  EXPECT_EQ(narrow->problem(), "");
 }
 
 TEST_F(Constraints, IntegersInEveryRange) {

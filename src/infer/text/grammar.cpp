@@ -1,6 +1,8 @@
+// From expressions to the automata of the rules, and the check that no rule runs in circles.
 #include "infer/text/grammar.h"
 
 #include <algorithm>
+#include <map>
 
 #include "infer/text/unicode.h"
 
@@ -91,6 +93,15 @@ ExprId GrammarBuilder::code_points(const CodePoints& ranges) {
       {.kind = Expr::Kind::kCodePoints, .bytes = {}, .ranges = normalize(ranges), .children = {}});
 }
 
+ExprId GrammarBuilder::automaton(TextAutomaton states) {
+  automata_.push_back(std::move(states));
+  return add({.kind = Expr::Kind::kAutomaton,
+              .bytes = {},
+              .ranges = {},
+              .children = {},
+              .a = static_cast<std::uint32_t>(automata_.size() - 1)});
+}
+
 ExprId GrammarBuilder::token(std::uint32_t id, bool negated) {
   return add({.kind = Expr::Kind::kToken,
               .bytes = {},
@@ -169,6 +180,8 @@ class GrammarBuilder::Compiler {
         return bytes(expr.bytes, from, to);
       case Expr::Kind::kCodePoints:
         return code_points(expr.ranges, from, to);
+      case Expr::Kind::kAutomaton:
+        return automaton(builder_.automata_[expr.a], from, to);
       case Expr::Kind::kToken:
         return edge(from, {.kind = expr.b ? Edge::Kind::kNotToken : Edge::Kind::kToken,
                            .value = expr.a,
@@ -209,6 +222,42 @@ class GrammarBuilder::Compiler {
                   .high = sequence[i].second,
                   .to = next});
         at = next;
+      }
+    }
+  }
+
+  // The last bytes of characters that lead to the same state are shared.
+  void automaton(const TextAutomaton& text, std::uint32_t from, std::uint32_t to) {
+    std::vector<std::uint32_t> own;
+    for (std::size_t i = 0; i < text.size(); ++i) own.push_back(state());
+    if (!own.empty()) edge(from, {.kind = Edge::Kind::kEmpty, .to = own[0]});
+    std::map<std::pair<std::uint32_t, ByteRanges>, std::uint32_t> tails;
+    for (std::size_t i = 0; i < text.size() && !too_large_; ++i) {
+      if (text[i].ends) edge(own[i], {.kind = Edge::Kind::kEmpty, .to = to});
+      for (const TextState::Arrow& arrow : text[i].arrows) {
+        std::vector<ByteRanges> sequences;
+        split_utf8(arrow.low, arrow.high, sequences);
+        for (ByteRanges& sequence : sequences) {
+          std::uint32_t next = own[arrow.to];
+          ByteRanges tail;
+          while (sequence.size() > 1) {
+            tail.insert(tail.begin(), sequence.back());
+            sequence.pop_back();
+            const auto [known, fresh] = tails.try_emplace({own[arrow.to], tail}, 0);
+            if (fresh) {
+              known->second = state();
+              edge(known->second, {.kind = Edge::Kind::kBytes,
+                                   .low = tail[0].first,
+                                   .high = tail[0].second,
+                                   .to = next});
+            }
+            next = known->second;
+          }
+          edge(own[i], {.kind = Edge::Kind::kBytes,
+                        .low = sequence[0].first,
+                        .high = sequence[0].second,
+                        .to = next});
+        }
       }
     }
   }

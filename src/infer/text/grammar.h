@@ -30,6 +30,17 @@ using CodePoints =
 CodePoints normalize(CodePoints ranges);
 CodePoints complement(const CodePoints& ranges);  // of all Unicode scalar values
 
+// An automaton over characters; the first state is its start.
+struct TextState {
+  struct Arrow {
+    char32_t low, high;
+    std::uint32_t to;
+  };
+  std::vector<Arrow> arrows;
+  bool ends = false;
+};
+using TextAutomaton = std::vector<TextState>;
+
 // One rule's automaton lives in a common array of states; state 0 of a rule is `start`.
 struct Edge {
   enum class Kind : std::uint8_t { kEmpty, kBytes, kToken, kNotToken, kCall };
@@ -51,6 +62,7 @@ class GrammarBuilder {
   ExprId empty();
   ExprId literal(std::string_view bytes);
   ExprId code_points(const CodePoints& ranges);  // one character of the set, as UTF-8
+  ExprId automaton(TextAutomaton states);        // the texts that it ends at, as UTF-8
   ExprId token(std::uint32_t id, bool negated);
   ExprId sequence(std::vector<ExprId> parts);
   ExprId choice(std::vector<ExprId> options);  // at least one
@@ -72,6 +84,7 @@ class GrammarBuilder {
     enum class Kind : std::uint8_t {
       kLiteral,
       kCodePoints,
+      kAutomaton,
       kToken,
       kSequence,
       kChoice,
@@ -82,7 +95,7 @@ class GrammarBuilder {
     std::string bytes;
     CodePoints ranges;
     std::vector<ExprId> children;
-    std::uint32_t a = 0, b = 0;  // token and negated; min and max; rule
+    std::uint32_t a = 0, b = 0;  // token and negated; min and max; rule; number of the automaton
   };
   struct Rule {
     std::string name;
@@ -92,12 +105,21 @@ class GrammarBuilder {
   ExprId add(Expr expr);
 
   std::vector<Expr> exprs_;
+  std::vector<TextAutomaton> automata_;
   std::vector<Rule> rules_;
 };
 
 // The sources of grammars. Errors name line and column, or the schema's keyword and its place.
 Result<Program> parse_gbnf(std::string_view source, const Tokenizer& tokenizer);
-Result<Program> compile_schema(const Json& schema);
+
+// What a schema came to: the grammar, and what of the schema it does not keep ("#/a: 'not' …"), to
+// be checked on the whole answer. Each text of the grammar fits the rest of the schema.
+struct SchemaProgram {
+  Program program;
+  std::vector<std::string> unkept;
+};
+// `strict`: what cannot be kept is an error.
+Result<SchemaProgram> compile_schema(const Json& schema, bool strict);
 Program any_json_object();
 
 }  // namespace lathe::grammar

@@ -1,10 +1,10 @@
-// The pieces of JSON as grammar expressions, and those that schemas add: integers in a range,
-// strings that fit a pattern. Used by the schema compiler.
+// The pieces of JSON as grammar expressions. Used by the schema compiler.
 #pragma once
 
 #include <optional>
 
 #include "infer/text/grammar.h"
+#include "infer/text/regular.h"
 
 namespace lathe::grammar {
 
@@ -21,29 +21,23 @@ class JsonGrammar {
   ExprId comma();
   ExprId member(ExprId key, ExprId value);
   ExprId string(std::uint32_t min, std::uint32_t max);  // lengths in characters
-  // A string without escapes that is none of `names` (so that a declared member cannot come back in
-  // disguise).
-  ExprId string_other_than(const std::vector<std::string>& names);
-  ExprId integer(std::int64_t low, std::int64_t high);
-  // An ECMA-style regular expression without look-around and back references; unanchored ends are
-  // open.
-  Result<ExprId> pattern(std::string_view pattern);
-  std::optional<ExprId> format(std::string_view name);
+  ExprId integer();                                     // of at most 16 digits
+  // Strings with this content, escaped only where they must be.
+  ExprId text(const Regular& content);
+  // The contents that text() can write: without most control characters.
+  static Regular writable();
 
  private:
-  friend class PatternParser;
   ExprId set(std::string_view characters);
   ExprId digits(std::uint32_t min, std::uint32_t max);
-  // One character of a string's content, escaped where JSON wants it.
-  ExprId escaped(const CodePoints& characters);
   ExprId rule(std::optional<RuleId>& id, const char* name, ExprId (JsonGrammar::*make)());
   ExprId make_value();
   ExprId make_object();
   ExprId make_character();
-  ExprId digits_between(std::string_view low, std::string_view high);
+  ExprId make_integer();
 
   GrammarBuilder& builder_;
-  std::optional<RuleId> value_, object_, character_;
+  std::optional<RuleId> value_, object_, character_, integer_;
 };
 
 }  // namespace lathe::grammar

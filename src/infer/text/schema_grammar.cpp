@@ -1,110 +1,82 @@
-// JSON Schema → grammar. Every value the grammar gives fits the schema; it writes members in the
-// order in which they are declared, additional ones last, and numbers of at most 16 digits. A
-// keyword that cannot be kept is refused by its name and place: a constraint that is silently
-// dropped would be a lie. Annotations (title, description, default …) say nothing about validity
-// and are passed over.
+// JSON Schema → grammar. Every value the grammar gives fits what is kept of the schema; it writes
+// members in the order in which they are declared, others last, and numbers of at most 16 digits.
+// What cannot be kept is named, with its place; under `strict` it is an error. Annotations, unknown
+// keywords among them, say nothing about validity.
 #include <algorithm>
+#include <bit>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <set>
 
 #include "infer/text/grammar.h"
 #include "infer/text/json_grammar.h"
+#include "infer/text/schema_merge.h"
+#include "infer/text/text_languages.h"
+#include "infer/text/unicode.h"
 
 namespace lathe::grammar {
 namespace {
 
 constexpr int kMaxDepth = 64;  // of schemas in schemas (references do not nest: each is a rule)
 constexpr std::size_t kMaxNodes = 20'000;
-constexpr std::size_t kMaxOneOf = 200;  // each is compared with each
+constexpr std::size_t kMaxOneOf = 200;          // each is compared with each
+constexpr std::uint32_t kMaxCount = 20'000;     // of characters, items or members
+constexpr std::uint64_t kMaxCounted = 150'000;  // of all counts together
+constexpr std::string_view kNothingFits = "nothing_fits";
+constexpr std::size_t kMaxUnique = 8;  // values of a list without repetitions
 
-constexpr std::string_view kAnnotations[] = {
-    "title", "description", "default",          "examples",       "$schema",
-    "$id",   "$comment",    "deprecated",       "readOnly",       "writeOnly",
-    "$defs", "definitions", "contentMediaType", "contentEncoding"};
-
-bool is_of_type(const Json& value, std::string_view type) {
-  if (type == "integer") {
-    return value.is_number_integer() ||
-           (value.is_number_float() && value.get<double>() == std::floor(value.get<double>()));
-  }
-  return type == (value.is_number() ? "number" : std::string_view(value.type_name()));
-}
-
-// Whether 'type' beside a 'const' or 'enum' allows this one of its values.
-bool type_allows(const Json& node, const Json& value) {
-  const Json& type = json_at(node, "type");
-  if (type.is_string()) return is_of_type(value, type.get<std::string>());
-  if (!type.is_array()) return true;
-  return std::ranges::any_of(type, [&](const Json& name) {
-    return name.is_string() && is_of_type(value, name.get<std::string>());
-  });
-}
-
-// The only values that a schema allows; empty: it does not list them.
-Json listed_values(const Json& node) {
-  if (node.is_object() && node.contains("const")) return Json::array({node["const"]});
-  if (node.is_object() && node.contains("enum") && node["enum"].is_array()) return node["enum"];
-  return Json::array();
-}
-
-bool share_a_value(const Json& a, const Json& b) {
-  return std::ranges::any_of(
-      a, [&](const Json& value) { return std::ranges::find(b, value) != b.end(); });
-}
-
-// What 'type' says, or the listed values are. Empty: anything.
-std::set<std::string> types_of(const Json& node) {
-  std::set<std::string> types;
-  for (const Json& value : listed_values(node))
-    types.insert(value.is_number() ? "number" : value.type_name());
-  const Json& type = json_at(node, "type");
-  for (const Json& name : type.is_array() ? type : Json::array({type})) {
-    if (!types.empty() && listed_values(node).size() > 0) break;
-    if (name.is_string()) types.insert(name == "integer" ? "number" : name.get<std::string>());
-  }
-  return types;
-}
-
-// Whether no value fits both, as far as is told by their types, their listed values, or a member
-// that one of them requires (the tag of a tagged union).
-bool stand_apart(const Json& a, const Json& b) {
-  if (!a.is_object() || !b.is_object()) return false;
-  const auto types_a = types_of(a), types_b = types_of(b);
-  if (!types_a.empty() && !types_b.empty() &&
-      std::ranges::none_of(types_a, [&](const std::string& t) { return types_b.contains(t); }))
-    return true;
-  const Json values_a = listed_values(a), values_b = listed_values(b);
-  if (!values_a.empty() && !values_b.empty()) return !share_a_value(values_a, values_b);
-  const Json &members_a = json_at(a, "properties"), &members_b = json_at(b, "properties");
-  if (!members_a.is_object() || !members_b.is_object()) return false;
-  const auto requires_member = [](const Json& node, const std::string& name) {
-    const Json& required = json_at(node, "required");
-    return required.is_array() && std::ranges::find(required, Json(name)) != required.end();
-  };
-  for (const auto& [name, member] : members_a.items()) {
-    if (!members_b.contains(name)) continue;
-    if (!requires_member(a, name) && !requires_member(b, name)) continue;
-    const Json tags_a = listed_values(member), tags_b = listed_values(members_b[name]);
-    if (!tags_a.empty() && !tags_b.empty() && !share_a_value(tags_a, tags_b)) return true;
-  }
-  return false;
+std::size_t characters_in(const std::string& text) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; at < text.size(); ++count) at += character_at(text, at).bytes;
+  return count;
 }
 
 class SchemaCompiler {
  public:
-  explicit SchemaCompiler(const Json& root) : root_(root), json_(builder_) {}
+  SchemaCompiler(const Json& root, bool strict) : root_(root), strict_(strict), json_(builder_) {}
 
-  Result<Program> run() {
+  Result<SchemaProgram> run() {
     LATHE_TRY(const ExprId value, schema(root_, "#", 0));
     const RuleId rule = builder_.add_rule("root");
     builder_.define(rule, value);
-    return builder_.compile(rule);
+    LATHE_TRY(Program program, builder_.compile(rule));
+    return SchemaProgram{std::move(program), std::move(unkept_)};
   }
 
  private:
   static std::unexpected<Error> refuse(const std::string& place, std::string_view what) {
     return invalid("{}: {}", place, what);
+  }
+
+  // An error, but where there is another way, which is then the only one.
+  static std::unexpected<Error> nothing_fits(const std::string& place, std::string_view what) {
+    return std::unexpected(
+        Error{ErrorKind::kInvalid, fmt::format("{}: {}", place, what), std::string(kNothingFits)});
+  }
+  static bool fits_nothing(const Result<ExprId>& value) {
+    return !value && value.error().code == kNothingFits;
+  }
+  // The value of a rule that may call itself. Where nothing fits, nothing calls it.
+  Result<ExprId> define(RuleId rule, Result<ExprId> value) {
+    if (fits_nothing(value)) empty_.emplace(rule, value.error());
+    builder_.define(rule, value ? *value : builder_.choice({}));
+    return value ? builder_.call(rule) : value;
+  }
+  Result<ExprId> call(RuleId rule) {
+    if (const auto empty = empty_.find(rule); empty != empty_.end())
+      return std::unexpected(empty->second);
+    return builder_.call(rule);
+  }
+
+  // An error under `strict`, else a note.
+  Status unkept(const std::string& place, std::string_view keyword, std::string_view why = "") {
+    const std::string what = fmt::format("'{}' cannot be kept by a grammar here{}{}", keyword,
+                                         why.empty() ? "" : ": ", why);
+    if (strict_)
+      return refuse(place, what + "; remove it, or ask without 'strict' and check the answer");
+    unkept_.push_back(fmt::format("{}: {}", place, what));
+    return {};
   }
 
   Result<ExprId> schema(const Json& node, const std::string& place, int depth) {
@@ -114,117 +86,186 @@ class SchemaCompiler {
       return refuse(place, fmt::format("the schema has more than {} parts", kMaxNodes));
     if (node.is_boolean()) {
       if (node.get<bool>()) return json_.value();
-      return refuse(place, "the schema 'false' fits nothing");
+      return nothing_fits(place, "the schema 'false' fits nothing");
     }
     if (!node.is_object()) return refuse(place, "a schema must be an object or a boolean");
     if (node.contains("$ref")) return reference(node, place, depth);
-    if (node.contains("const")) return constant(node, place);
-    if (node.contains("enum")) return enumeration(node, place);
     if (node.contains("allOf")) return all_of(node, place, depth);
-    for (const char* keyword : {"anyOf", "oneOf"}) {
+    for (const char* keyword : {"anyOf", "oneOf"})
       if (node.contains(keyword)) return any_of(node, keyword, place, depth);
-    }
+    for (const char* keyword : {"not", "$dynamicRef", "$recursiveRef"})
+      if (node.contains(keyword)) LATHE_TRY_STATUS(unkept(place, keyword));
+    if (node.contains("if") && (node.contains("then") || node.contains("else")))
+      LATHE_TRY_STATUS(unkept(place, "if"));
+    if (node.contains("const") || node.contains("enum")) return listed(node, place);
     return typed(node, place, depth);
   }
 
-  // Refuses every keyword that is neither an annotation nor in `known`.
-  Status only(const Json& node, const std::string& place,
-              std::span<const std::string_view> known) const {
-    for (const auto& [key, value] : node.items()) {
-      const bool fine = std::ranges::find(known, key) != known.end() ||
-                        std::ranges::find(kAnnotations, key) != std::end(kAnnotations);
-      if (!fine) {
-        return refuse(
-            place,
-            fmt::format("the keyword '{}' cannot be kept by a grammar here; remove it, or check it "
-                        "with the schema judge afterwards",
-                        key));
+  // What "#/…" names, percent signs undone; nullptr: nothing.
+  const Json* find(const std::string& name) const {
+    std::string plain;
+    for (std::size_t i = 1; i < name.size(); ++i) {
+      unsigned code = 0;
+      if (name[i] == '%' && i + 2 < name.size() &&
+          std::from_chars(&name[i + 1], &name[i + 1] + 2, code, 16).ptr == &name[i + 1] + 2) {
+        plain += static_cast<char>(code);
+        i += 2;
+      } else {
+        plain += name[i];
       }
     }
-    return {};
-  }
-
-  // What "#/…" names; nullptr: nothing.
-  const Json* find(const std::string& name) const {
     try {
-      const nlohmann::json_pointer<std::string> pointer(name.substr(1));
+      const nlohmann::json_pointer<std::string> pointer(plain);
       return root_.contains(pointer) ? &root_.at(pointer) : nullptr;
     } catch (const nlohmann::json::exception&) {
       return nullptr;  // no pointer at all
     }
   }
 
-  // Follows references that stand alone.
-  const Json* resolve(const Json& node) const {
-    const Json* part = &node;
-    std::set<std::string> followed;
-    while (part != nullptr && part->is_object() && part->contains("$ref") && part->size() == 1 &&
-           (*part)["$ref"].is_string()) {
-      const std::string name = (*part)["$ref"];
-      if (!name.starts_with('#') || !followed.insert(name).second) return nullptr;
-      part = find(name);
-    }
-    return part;
-  }
-
-  Result<ExprId> reference(const Json& node, const std::string& place, int depth) {
-    static constexpr std::string_view kKnown[] = {"$ref"};
-    LATHE_TRY_STATUS(only(node, place, kKnown));
+  Result<const Json*> target_of(const Json& node, const std::string& place) const {
     if (!node["$ref"].is_string()) return refuse(place, "'$ref' must be a string");
     const std::string name = node["$ref"];
-    const auto known = references_.find(name);
-    if (known != references_.end()) return builder_.call(known->second);
     if (!name.starts_with('#'))
       return refuse(place, fmt::format("'$ref' is '{}'; only '#/…' is followed", name));
     const Json* target = find(name);
     if (target == nullptr)
       return refuse(place, fmt::format("'$ref' names '{}', which is not in the schema", name));
+    return target;
+  }
+
+  // Follows references that stand alone.
+  const Json* resolve(const Json& node) const {
+    const Json* part = &node;
+    for (int steps = 0; part != nullptr && part->is_object() && part->contains("$ref"); ++steps) {
+      if (assertions_of(*part).size() > 1 || steps > kMaxDepth) return nullptr;
+      const auto target = target_of(*part, "");
+      part = target ? *target : nullptr;
+    }
+    return part;
+  }
+
+  Result<ExprId> reference(const Json& node, const std::string& place, int depth) {
+    const Json beside = assertions_of(node, {"$ref"});
+    LATHE_TRY(const Json* target, target_of(node, place));
+    const std::string name = node["$ref"];
+    if (!beside.empty()) {
+      Json merged = beside;
+      const Status status = merge_schema(merged, *target, place);
+      if (status) return once(merged, place, depth);
+      for (const auto& [key, value] : beside.items())
+        LATHE_TRY_STATUS(unkept(place, key, "it stands beside '$ref'"));
+    }
+    const auto known = references_.find(name);
+    if (known != references_.end()) return call(known->second);
     const RuleId rule = builder_.add_rule(name);
     references_.emplace(name, rule);
     // A reference that names itself at once never comes to a value; the compiler reports it as left
     // recursion.
-    LATHE_TRY(const ExprId value, schema(*target, name, depth + 1));
-    builder_.define(rule, value);
-    return builder_.call(rule);
+    return define(rule, schema(*target, name, depth + 1));
   }
 
-  // The text of one JSON value, as a model would write it.
-  Result<ExprId> constant(const Json& node, const std::string& place) {
-    static constexpr std::string_view kKnown[] = {"const", "type"};
-    LATHE_TRY_STATUS(only(node, place, kKnown));
-    if (!type_allows(node, node["const"]))
-      return refuse(place, "'const' is not of the type that 'type' asks for");
-    return builder_.literal(dump_json(node["const"]));
+  // What was merged is made a rule too: recursion leads back to the same.
+  Result<ExprId> once(const Json& merged, const std::string& place, int depth) {
+    if (!merged.is_object()) return schema(merged, place, depth + 1);
+    const std::string key = dump_json(merged);
+    const auto known = merged_.find(key);
+    if (known != merged_.end()) return call(known->second);
+    const RuleId rule = builder_.add_rule(place);
+    merged_.emplace(key, rule);
+    return define(rule, schema(merged, place, depth + 1));
   }
 
-  Result<ExprId> enumeration(const Json& node, const std::string& place) {
-    static constexpr std::string_view kKnown[] = {"enum", "type"};
-    LATHE_TRY_STATUS(only(node, place, kKnown));
-    if (!node["enum"].is_array() || node["enum"].empty())
+  // One of the listed values, as a model would write them.
+  Result<ExprId> listed(const Json& node, const std::string& place) {
+    const bool is_const = node.contains("const");
+    const char* keyword = is_const ? "const" : "enum";
+    const Json values = is_const ? Json::array({node["const"]}) : node["enum"];
+    if (!values.is_array() || values.empty())
       return refuse(place, "'enum' must be a list that is not empty");
-    std::vector<ExprId> options;
-    for (const Json& value : node["enum"])
-      if (type_allows(node, value)) options.push_back(builder_.literal(dump_json(value)));
-    if (options.empty()) return refuse(place, "no value of 'enum' is of the type of 'type'");
-    return builder_.choice(std::move(options));
+    const Json beside = assertions_of(node, {"const", "enum", "type", "not", "if", "then", "else"});
+    std::vector<std::string> texts;
+    for (const Json& value : values) {
+      if (!type_allows(node, value)) continue;
+      if (is_const && node.contains("enum") && node["enum"].is_array() &&
+          std::ranges::find(node["enum"], value) == node["enum"].end())
+        continue;
+      LATHE_TRY(const bool fits, fits_beside(beside, value, place));
+      if (fits) texts.push_back(dump_json(value));
+    }
+    if (texts.empty())
+      return nothing_fits(place,
+                          fmt::format("no value of '{}' is what 'type' and the other keywords "
+                                      "ask for",
+                                      keyword));
+    if (texts.size() == 1) return builder_.literal(texts[0]);
+    return builder_.automaton(Regular::words(texts).states());
   }
 
+  // What keywords beside a list of values say of one of them.
+  Result<bool> fits_beside(const Json& beside, const Json& value, const std::string& place) {
+    bool fits = true;
+    for (const auto& [key, bound] : beside.items()) {
+      if (value.is_number() && bound.is_number()) {
+        const double number = value.get<double>(), other = bound.get<double>();
+        if (key == "minimum") fits = fits && number >= other;
+        if (key == "maximum") fits = fits && number <= other;
+        if (key == "exclusiveMinimum") fits = fits && number > other;
+        if (key == "exclusiveMaximum") fits = fits && number < other;
+        if (key == "multipleOf") LATHE_TRY_STATUS(note_once(place, key));
+      } else if (value.is_string()) {
+        const auto size = static_cast<double>(characters_in(value.get<std::string>()));
+        if (key == "minLength" && bound.is_number()) fits = fits && size >= bound.get<double>();
+        if (key == "maxLength" && bound.is_number()) fits = fits && size <= bound.get<double>();
+        if (key == "pattern" || key == "format") LATHE_TRY_STATUS(note_once(place, key));
+      } else if (value.is_structured()) {
+        LATHE_TRY_STATUS(note_once(place, key));
+      }
+    }
+    return fits;
+  }
+  Status note_once(const std::string& place, const std::string& keyword) {
+    return noted_.insert(place + ' ' + keyword).second
+               ? unkept(place, keyword, "it stands beside a list of values")
+               : Status();
+  }
+
+  // What stands beside the options holds for each of them.
   Result<ExprId> any_of(const Json& node, const char* keyword, const std::string& place,
                         int depth) {
-    const std::string_view known[] = {keyword};
-    LATHE_TRY_STATUS(only(node, place, known));
-    if (!node[keyword].is_array() || node[keyword].empty()) {
+    if (!node[keyword].is_array() || node[keyword].empty())
       return refuse(place, fmt::format("'{}' must be a list that is not empty", keyword));
-    }
-    std::vector<ExprId> options;
+    const Json base = assertions_of(node, {keyword});
+    std::vector<Json> schemas;
     for (std::size_t i = 0; i < node[keyword].size(); ++i) {
-      LATHE_TRY(const ExprId option,
-                schema(node[keyword][i], fmt::format("{}/{}/{}", place, keyword, i), depth + 1));
-      options.push_back(option);
+      const std::string inner = fmt::format("{}/{}/{}", place, keyword, i);
+      Json option = node[keyword][i];
+      if (!base.empty()) {
+        const Json* resolved = resolve(node[keyword][i]);
+        option = base;
+        const Status status = resolved == nullptr ? Status(refuse(inner, "it is a '$ref'"))
+                                                  : merge_schema(option, *resolved, inner);
+        if (!status) {
+          LATHE_TRY_STATUS(unkept(place, keyword, status.error().message));
+          return schema(base, place, depth + 1);
+        }
+      }
+      schemas.push_back(std::move(option));
     }
     if (std::string_view(keyword) == "oneOf") {
-      LATHE_TRY_STATUS(only_one(node[keyword], place));
+      if (const Status status = only_one(node[keyword], place); !status)
+        LATHE_TRY_STATUS(unkept(place, keyword, status.error().message));
     }
+    std::vector<ExprId> options;
+    for (std::size_t i = 0; i < schemas.size(); ++i) {
+      if (schemas[i] == Json(false)) continue;
+      const std::string inner = fmt::format("{}/{}/{}", place, keyword, i);
+      const auto option =
+          base.empty() ? schema(schemas[i], inner, depth + 1) : once(schemas[i], inner, depth);
+      if (fits_nothing(option)) continue;
+      if (!option) return option;
+      options.push_back(*option);
+    }
+    if (options.empty()) return nothing_fits(place, fmt::format("nothing fits '{}'", keyword));
     return builder_.choice(std::move(options));
   }
 
@@ -250,201 +291,200 @@ class SchemaCompiler {
     return {};
   }
 
-  // One schema of all parts: properties and required names add up; anything else may be said once.
+  // One schema of all parts.
   Result<ExprId> all_of(const Json& node, const std::string& place, int depth) {
     if (!node["allOf"].is_array() || node["allOf"].empty())
       return refuse(place, "'allOf' must be a list that is not empty");
-    Json merged = node;
-    merged.erase("allOf");
+    Json merged = assertions_of(node, {"allOf"});
     for (std::size_t i = 0; i < node["allOf"].size(); ++i) {
       const std::string inner = fmt::format("{}/allOf/{}", place, i);
       const Json* part = resolve(node["allOf"][i]);
-      if (part == nullptr) return refuse(inner, "'$ref' leads nowhere");
-      if (!part->is_object()) return refuse(inner, "a schema must be an object here");
-      LATHE_TRY_STATUS(merge(merged, *part, inner));
+      Status status = part == nullptr
+                          ? Status(refuse(inner, "'$ref' leads nowhere, or more stands beside it"))
+                          : merge_schema(merged, *part, inner);
+      if (!status) LATHE_TRY_STATUS(unkept(place, "allOf", status.error().message));
     }
-    return schema(merged, place, depth + 1);
-  }
-
-  // What one part says of members or items "beyond those here" does not hold for the sum of all.
-  static Status check_beyond(const Json& closed, const Json& other, const std::string& place) {
-    const Json& beyond = json_at(closed, "additionalProperties");
-    const Json& named = json_at(other, "properties");
-    if (!beyond.is_null() && beyond != Json(true) && named.is_object()) {
-      for (const auto& [name, property] : named.items()) {
-        const Json& own = json_at(closed, "properties");
-        if (own.is_object() && own.contains(name)) continue;
-        return refuse(place, fmt::format("'allOf' declares '{}' in one part, and another part's "
-                                         "'additionalProperties' concerns it too",
-                                         name));
-      }
+    // All members that are declared are here now.
+    if (merged.is_object() && json_at(merged, "unevaluatedProperties") == Json(false) &&
+        !merged.contains("additionalProperties")) {
+      merged.erase("unevaluatedProperties");
+      merged["additionalProperties"] = false;
     }
-    if (closed.contains("items") && !closed.contains("prefixItems") &&
-        other.contains("prefixItems")) {
-      return refuse(place, "'allOf' gives 'items' in one part and 'prefixItems' in another");
-    }
-    return {};
-  }
-
-  static Status merge(Json& into, const Json& part, const std::string& place) {
-    LATHE_TRY_STATUS(check_beyond(into, part, place));
-    LATHE_TRY_STATUS(check_beyond(part, into, place));
-    for (const auto& [key, value] : part.items()) {
-      if (std::ranges::find(kAnnotations, key) != std::end(kAnnotations)) continue;
-      if (!into.contains(key) || into[key] == value) {
-        into[key] = value;
-      } else if (key == "required" && value.is_array() && into[key].is_array()) {
-        for (const Json& name : value) {
-          if (std::ranges::find(into[key], name) == into[key].end()) into[key].push_back(name);
-        }
-      } else if (key == "properties" && value.is_object() && into[key].is_object()) {
-        for (const auto& [name, property] : value.items()) {
-          if (into[key].contains(name) && into[key][name] != property) {
-            return refuse(place, fmt::format("'allOf' gives the property '{}' two schemas", name));
-          }
-          into[key][name] = property;
-        }
-      } else {
-        return refuse(place, fmt::format("'allOf' says '{}' twice, differently", key));
-      }
-    }
-    return {};
+    return once(merged, place, depth);
   }
 
   Result<ExprId> typed(const Json& node, const std::string& place, int depth) {
-    std::vector<std::string> types;
-    const Json& type = json_at(node, "type");
-    if (type.is_string()) {
-      types.push_back(type);
-    } else if (type.is_array()) {
-      for (const Json& name : type) {
-        if (!name.is_string()) return refuse(place, "'type' must be a string or a list of strings");
-        types.push_back(name);
-      }
-    } else if (!type.is_null()) {
-      return refuse(place, "'type' must be a string or a list of strings");
-    } else if (node.contains("properties") || node.contains("required") ||
-               node.contains("additionalProperties")) {
-      types = {"object"};
-    } else if (node.contains("items") || node.contains("prefixItems")) {
-      types = {"array"};
-    } else {
-      LATHE_TRY_STATUS(only(node, place, {}));
-      return json_.value();
-    }
-    if (types.empty()) return refuse(place, "'type' is an empty list");
+    LATHE_TRY(const std::vector<std::string> types, schema_types(node, place));
+    if (types.empty()) return json_.value();
     std::vector<ExprId> options;
     for (const std::string& name : types) {
-      LATHE_TRY(const ExprId option, of_type(name, node, place, depth, types.size() > 1));
-      options.push_back(option);
+      const auto option = of_type(name, node, place, depth);
+      if (fits_nothing(option) && types.size() > 1) continue;
+      if (!option) return option;
+      options.push_back(*option);
     }
-    return builder_.choice(std::move(options));
+    if (options.empty()) return nothing_fits(place, "nothing fits any of the types");
+    return options.size() == 1 ? options[0] : builder_.choice(std::move(options));
   }
 
   Result<ExprId> of_type(const std::string& name, const Json& node, const std::string& place,
-                         int depth, bool several) {
-    // With several types each keyword concerns one of them; which, is told by the union of all.
-    static constexpr std::string_view kAll[] = {
-        "type",      "properties",  "required",         "additionalProperties",
-        "items",     "prefixItems", "minItems",         "maxItems",
-        "minLength", "maxLength",   "pattern",          "format",
-        "minimum",   "maximum",     "exclusiveMinimum", "exclusiveMaximum"};
-    const auto check = [&](std::span<const std::string_view> own) {
-      return only(node, place, several ? std::span<const std::string_view>(kAll) : own);
-    };
-    static constexpr std::string_view kPlain[] = {"type"};
-    static constexpr std::string_view kObject[] = {"type", "properties", "required",
-                                                   "additionalProperties"};
-    static constexpr std::string_view kArray[] = {"type", "items", "prefixItems", "minItems",
-                                                  "maxItems"};
-    static constexpr std::string_view kString[] = {"type", "minLength", "maxLength", "pattern",
-                                                   "format"};
-    static constexpr std::string_view kInteger[] = {"type", "minimum", "maximum",
-                                                    "exclusiveMinimum", "exclusiveMaximum"};
-    if (name == "null" || name == "boolean" || name == "number") {
-      // A range of reals is no finite grammar of digits that a model would write well: refused, not
-      // approximated.
-      LATHE_TRY_STATUS(check(kPlain));
-      if (several && name == "number") {
-        for (const std::string_view bound :
-             {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}) {
-          if (node.contains(bound))
-            return refuse(place,
-                          fmt::format("'{}' of a number cannot be kept by a grammar", bound));
-        }
-      }
-      return name == "null"      ? builder_.literal("null")
-             : name == "boolean" ? json_.boolean()
-                                 : json_.number();
-    }
-    if (name == "object") {
-      LATHE_TRY_STATUS(check(kObject));
-      return object(node, place, depth);
-    }
-    if (name == "array") {
-      LATHE_TRY_STATUS(check(kArray));
-      return array(node, place, depth);
-    }
-    if (name == "string") {
-      LATHE_TRY_STATUS(check(kString));
-      return string(node, place);
-    }
-    if (name == "integer") {
-      LATHE_TRY_STATUS(check(kInteger));
-      return integer(node, place);
-    }
+                         int depth) {
+    if (name == "null") return builder_.literal("null");
+    if (name == "boolean") return json_.boolean();
+    if (name == "number" || name == "integer") return number(node, place, name == "integer");
+    if (name == "string") return string(node, place);
+    if (name == "array") return array(node, place, depth);
+    if (name == "object") return object(node, place, depth);
     return refuse(place, fmt::format("the type '{}' is unknown", name));
+  }
+
+  struct Member {
+    std::string name;
+    Json schema;
+    bool required;
+  };
+  // The members that are neither declared nor forbidden: their names, and the schema of each.
+  struct Others {
+    Regular names;
+    Json schema;
+    std::string place;
+  };
+  struct Members {
+    std::vector<Member> declared;
+    std::vector<Others> others;
+  };
+
+  Result<Members> members_of(const Json& node, const std::string& place) {
+    Members out;
+    const Json none = Json::object();
+    const Json& properties = node.contains("properties") ? node["properties"] : none;
+    if (!properties.is_object()) return refuse(place, "'properties' must be an object");
+    std::set<std::string> required;
+    const Json& wanted = json_at(node, "required");
+    if (!wanted.is_null() && !wanted.is_array())
+      return refuse(place, "'required' must be a list of strings");
+    for (const Json& name : wanted) {
+      if (!name.is_string()) return refuse(place, "'required' must be a list of strings");
+      required.insert(name.get<std::string>());
+    }
+    Json beyond = node.contains("additionalProperties") ? node["additionalProperties"] : Json(true);
+    std::vector<std::pair<Regular, std::string>> patterns;
+    const Json& by_pattern = json_at(node, "patternProperties");
+    for (const auto& [pattern, each] : by_pattern.is_object() ? by_pattern.items() : none.items()) {
+      auto language = pattern_language(pattern);
+      if (language) {
+        patterns.emplace_back(std::move(*language), pattern);
+        continue;
+      }
+      LATHE_TRY_STATUS(unkept(place, "patternProperties", language.error().message));
+      // Which names it concerns is not known, and so neither which others there are.
+      if (beyond != Json(true)) LATHE_TRY_STATUS(unkept(place, "additionalProperties"));
+      beyond = true;
+    }
+    Regular allowed = JsonGrammar::writable();
+    if (node.contains("propertyNames") && node["propertyNames"] != Json(true)) {
+      LATHE_TRY(allowed, names_language(node["propertyNames"], place + "/propertyNames"));
+    }
+    const auto declare = [&](const std::string& name, Json schema) -> Status {
+      if (!allowed.has(name)) schema = false;
+      for (const auto& [language, pattern] : patterns) {
+        if (!language.has(name)) continue;
+        const Json& also = by_pattern[pattern];
+        schema = schema == Json(true) || schema == also ? also : Json{{"allOf", {schema, also}}};
+      }
+      const Json* plain = resolve(schema);
+      if (schema != Json(false) && (plain == nullptr || *plain != Json(false))) {
+        out.declared.push_back({name, std::move(schema), required.contains(name)});
+        return {};
+      }
+      if (!required.contains(name)) return {};
+      return nothing_fits(place, fmt::format("'required' names '{}', which nothing may be", name));
+    };
+    std::vector<std::string> names;
+    for (const auto& [name, property] : properties.items()) {
+      names.push_back(name);
+      LATHE_TRY_STATUS(declare(name, property));
+    }
+    for (const std::string& name : required) {
+      if (properties.contains(name)) continue;
+      names.push_back(name);
+      const bool matched =
+          std::ranges::any_of(patterns, [&](const auto& each) { return each.first.has(name); });
+      LATHE_TRY_STATUS(declare(name, matched ? Json(true) : beyond));
+    }
+    const auto without = [](const Regular& from, const Regular& what) {
+      return Regular::both(from, what.others());
+    };
+    auto rest = without(allowed, Regular::words(names));
+    for (std::size_t i = 0; rest && i < patterns.size(); ++i) {
+      auto own = Regular::both(*rest, patterns[i].first);
+      // Names that fit several patterns are not written.
+      for (std::size_t j = 0; own && j < patterns.size(); ++j)
+        if (j != i) own = without(*own, patterns[j].first);
+      if (!own) return refuse(place, "the names of 'patternProperties' take too many states");
+      const Json& each = by_pattern[patterns[i].second];
+      if (!own->is_empty() && each != Json(false))
+        out.others.push_back({std::move(*own), each,
+                              fmt::format("{}/patternProperties/{}", place, patterns[i].second)});
+    }
+    for (const auto& [language, pattern] : patterns)
+      if (rest) rest = without(*rest, language);
+    if (!rest) return refuse(place, "the names of the members take too many states");
+    if (beyond != Json(false) && !rest->is_empty())
+      out.others.push_back({std::move(*rest), beyond, place + "/additionalProperties"});
+    return out;
   }
 
   // Members in declared order: `first_i` before anything was written, `more_i` after. Each is a
   // rule, so that optional members cost no more than one alternative.
   Result<ExprId> object(const Json& node, const std::string& place, int depth) {
-    const Json none = Json::object();
-    const Json& properties = node.contains("properties") ? node["properties"] : none;
-    if (!properties.is_object()) return refuse(place, "'properties' must be an object");
-    std::set<std::string> required;
-    if (node.contains("required") && !node["required"].is_array())
-      return refuse(place, "'required' must be a list of strings");
-    for (const Json& name : json_at(node, "required")) {
-      if (!name.is_string()) return refuse(place, "'required' must be a list of strings");
-      required.insert(name.get<std::string>());
-    }
-    std::vector<std::string> names;
-    for (const auto& [name, property] : properties.items()) names.push_back(name);
+    for (const char* keyword :
+         {"dependentRequired", "dependentSchemas", "dependencies", "unevaluatedProperties"})
+      if (node.contains(keyword) && node[keyword] != Json(true) && node[keyword] != Json::object())
+        LATHE_TRY_STATUS(unkept(place, keyword));
+    LATHE_TRY(const Members members, members_of(node, place));
+    LATHE_TRY(const std::uint32_t least, count(node, "minProperties", 0, place));
+    LATHE_TRY(const std::uint32_t most, count(node, "maxProperties", kUnlimited, place));
+    const auto declared = static_cast<std::uint32_t>(members.declared.size());
+    const auto required =
+        static_cast<std::uint32_t>(std::ranges::count_if(members.declared, &Member::required));
+    if (least > std::max(1U, required)) LATHE_TRY_STATUS(unkept(place, "minProperties"));
+    if (most < declared) LATHE_TRY_STATUS(unkept(place, "maxProperties"));
+    const bool empty_too = required > 0 || least == 0;
 
     // What may come after the declared members.
-    ExprId more = builder_.empty(), first = builder_.empty();
-    const bool open =
-        !node.contains("additionalProperties") || node["additionalProperties"] != Json(false);
-    for (const std::string& name : required) {
-      if (!properties.contains(name)) {
-        return refuse(
-            place, fmt::format("'required' names '{}', which 'properties' does not declare", name));
-      }
+    ExprId more = builder_.empty(), first = empty_too ? builder_.empty() : builder_.choice({});
+    std::vector<ExprId> others;
+    for (const Others& each : members.others) {
+      const auto value = schema(each.schema, each.place, depth + 1);
+      if (fits_nothing(value)) continue;
+      if (!value) return value;
+      others.push_back(json_.member(json_.text(each.names), *value));
     }
-    if (open) {
-      ExprId value = json_.value();
-      if (node.contains("additionalProperties")) {
-        LATHE_TRY(value,
-                  schema(node["additionalProperties"], place + "/additionalProperties", depth + 1));
-      }
-      const ExprId member = json_.member(json_.string_other_than(names), value);
-      const ExprId rest =
-          builder_.repeat(builder_.sequence({json_.comma(), member}), 0, kUnlimited);
-      more = rest;
-      first = builder_.choice({builder_.empty(), builder_.sequence({member, rest})});
+    const std::uint32_t room = most == kUnlimited ? kUnlimited
+                               : most < declared  ? kUnlimited
+                                                  : most - declared;
+    if (!others.empty() && room > 0) {
+      const ExprId member = rule(place + "/other", builder_.choice(std::move(others)));
+      const ExprId next = rule(place + "/others", builder_.sequence({json_.comma(), member}));
+      more = builder_.repeat(next, 0, room);
+      const ExprId all = builder_.sequence(
+          {member, builder_.repeat(next, 0, room == kUnlimited ? room : room - 1)});
+      first = empty_too ? builder_.choice({builder_.empty(), all}) : all;
     }
-    std::size_t index = names.size();
-    for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    std::size_t index = members.declared.size();
+    for (auto each = members.declared.rbegin(); each != members.declared.rend(); ++each) {
       --index;
-      LATHE_TRY(
-          const ExprId value,
-          schema(properties[*name], fmt::format("{}/properties/{}", place, *name), depth + 1));
-      const ExprId member = json_.member(builder_.literal(dump_json(*name)), value);
+      const auto value =
+          schema(each->schema, fmt::format("{}/properties/{}", place, each->name), depth + 1);
+      if (fits_nothing(value) && !each->required) continue;
+      if (!value) return value;
+      const ExprId member = json_.member(builder_.literal(dump_json(each->name)), *value);
       const ExprId then = rule(fmt::format("{}/more{}", place, index + 1), more);
-      std::vector<ExprId> more_options{builder_.sequence({json_.comma(), member, then})};
-      std::vector<ExprId> first_options{builder_.sequence({member, then})};
-      if (!required.contains(*name)) {
+      const ExprId own = rule(fmt::format("{}/member{}", place, index + 1), member);
+      std::vector<ExprId> more_options{builder_.sequence({json_.comma(), own, then})};
+      std::vector<ExprId> first_options{builder_.sequence({own, then})};
+      if (!each->required) {
         more_options.push_back(then);
         first_options.push_back(rule(fmt::format("{}/first{}", place, index + 1), first));
       }
@@ -461,40 +501,59 @@ class SchemaCompiler {
     return builder_.call(id);
   }
 
-  // A count keyword: absent, or an integer in [0, kMaxRepeat].
-  static Result<std::uint32_t> count(const Json& node, const char* keyword, std::uint32_t fallback,
-                                     const std::string& place) {
+  // A count keyword: absent, or a whole number. Beyond what can be counted it is not kept.
+  Result<std::uint32_t> count(const Json& node, const char* keyword, std::uint32_t fallback,
+                              const std::string& place) {
     if (!node.contains(keyword)) return fallback;
     const Json& value = node[keyword];
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMaxRepeat) {
-      return refuse(place,
-                    fmt::format("'{}' must be a whole number up to {}", keyword, kMaxRepeat));
+    if (!value.is_number() || value.get<double>() < 0 ||
+        value.get<double>() != std::floor(value.get<double>()))
+      return refuse(place, fmt::format("'{}' must be a whole number, not below 0", keyword));
+    const double wanted = value.get<double>();
+    if (wanted <= kMaxCount && static_cast<double>(counted_) + wanted <= kMaxCounted) {
+      counted_ += static_cast<std::uint32_t>(wanted);
+      return static_cast<std::uint32_t>(wanted);
     }
-    return value.get<std::uint32_t>();
+    LATHE_TRY_STATUS(
+        unkept(place, keyword, fmt::format("more than {} are not counted", kMaxCount)));
+    return fallback;
   }
 
   Result<ExprId> array(const Json& node, const std::string& place, int depth) {
+    for (const char* keyword : {"contains", "unevaluatedItems"})
+      if (node.contains(keyword) && node[keyword] != Json(true))
+        LATHE_TRY_STATUS(unkept(place, keyword));
     LATHE_TRY(std::uint32_t min, count(node, "minItems", 0, place));
     LATHE_TRY(std::uint32_t max, count(node, "maxItems", kUnlimited, place));
-    if (max < min) return refuse(place, "'maxItems' is below 'minItems'");
+    if (max < min) return nothing_fits(place, "'maxItems' is below 'minItems'");
+    // Older drafts say 'items' and 'additionalItems' for what is 'prefixItems' and 'items' now.
+    const bool tuple = json_at(node, "items").is_array();
+    const char* first_items = tuple ? "items" : "prefixItems";
+    const char* other_items = tuple ? "additionalItems" : "items";
+    if (json_at(node, "uniqueItems") == Json(true) && max > 1) {
+      if (const Json values = unique_values(node); !values.empty())
+        return unique_list(values, min, max, place);
+      LATHE_TRY_STATUS(unkept(place, "uniqueItems"));
+    }
     std::vector<ExprId> fixed;
-    if (node.contains("prefixItems")) {
-      if (!node["prefixItems"].is_array()) return refuse(place, "'prefixItems' must be a list");
-      for (std::size_t i = 0; i < node["prefixItems"].size(); ++i) {
-        LATHE_TRY(const ExprId item, schema(node["prefixItems"][i],
-                                            fmt::format("{}/prefixItems/{}", place, i), depth + 1));
+    if (node.contains(first_items)) {
+      if (!node[first_items].is_array()) return refuse(place, "'prefixItems' must be a list");
+      for (std::size_t i = 0; i < node[first_items].size(); ++i) {
+        LATHE_TRY(const ExprId item,
+                  schema(node[first_items][i], fmt::format("{}/{}/{}", place, first_items, i),
+                         depth + 1));
         fixed.push_back(item);
       }
     }
     const auto count_fixed = static_cast<std::uint32_t>(fixed.size());
-    const bool closed = node.contains("items") && node["items"] == Json(false);
     ExprId item = json_.value();
-    if (closed) {
+    if (node.contains(other_items) && node[other_items] == Json(false)) {
       max = std::min(max, count_fixed);
-    } else if (node.contains("items")) {
-      LATHE_TRY(item, schema(node["items"], place + "/items", depth + 1));
+    } else if (node.contains(other_items) && max > count_fixed) {
+      LATHE_TRY(item,
+                schema(node[other_items], fmt::format("{}/{}", place, other_items), depth + 1));
     }
-    if (max < min) return refuse(place, "no list is long enough for 'minItems'");
+    if (max < min) return nothing_fits(place, "no list is long enough for 'minItems'");
     // From the end: what may follow once i items were written.
     const auto next = [&](std::uint32_t i, ExprId value) {
       return i == 0 ? value : builder_.sequence({json_.comma(), value});
@@ -503,11 +562,13 @@ class SchemaCompiler {
     if (max > count_fixed) {
       const std::uint32_t least = min > count_fixed ? min - count_fixed : 0;
       const std::uint32_t most = max == kUnlimited ? kUnlimited : max - count_fixed;
+      item = rule(place + "/item", item);
+      const ExprId other = rule(place + "/others", next(1, item));
       if (count_fixed > 0) {
-        tail = builder_.repeat(next(1, item), least, most);
+        tail = builder_.repeat(other, least, most);
       } else {
-        const ExprId others = builder_.repeat(next(1, item), least > 0 ? least - 1 : 0,
-                                              most == kUnlimited ? most : most - 1);
+        const ExprId others =
+            builder_.repeat(other, least > 0 ? least - 1 : 0, most == kUnlimited ? most : most - 1);
         tail = builder_.sequence({item, others});
         if (least == 0) tail = builder_.choice({builder_.empty(), tail});
       }
@@ -517,75 +578,210 @@ class SchemaCompiler {
           {next(i, fixed[i]), rule(fmt::format("{}/item{}", place, i + 1), tail)});
       if (i >= min) tail = builder_.choice({builder_.empty(), tail});
     }
+    return list_of(tail);
+  }
+
+  ExprId list_of(ExprId items) {
     return builder_.sequence(
-        {builder_.literal("["), json_.blank(), tail, json_.blank(), builder_.literal("]")});
+        {builder_.literal("["), json_.blank(), items, json_.blank(), builder_.literal("]")});
+  }
+
+  // A few values that the items can be, each of them different; empty: others or more.
+  Json unique_values(const Json& node) const {
+    const Json* items = resolve(json_at(node, "items"));
+    if (items == nullptr || !items->is_object() || node.contains("prefixItems")) return {};
+    const Json kept = assertions_of(*items, {"type"});
+    if (kept.size() != 1 || !json_at(kept, "enum").is_array()) return {};
+    Json out = Json::array();
+    for (const Json& value : kept["enum"])
+      if (type_allows(*items, value) && std::ranges::find(out, value) == out.end())
+        out.push_back(value);
+    return out.size() <= kMaxUnique ? out : Json();
+  }
+
+  // A rule for each set of values that were written already.
+  Result<ExprId> unique_list(const Json& values, std::uint32_t min, std::uint32_t max,
+                             const std::string& place) {
+    if (values.size() < min) return nothing_fits(place, "no list is long enough for 'minItems'");
+    const std::size_t sets = std::size_t{1} << values.size();
+    std::vector<ExprId> after(sets);
+    for (std::size_t set = sets; set-- > 0;) {
+      const auto written = static_cast<std::uint32_t>(std::popcount(set));
+      std::vector<ExprId> options;
+      if (written >= min) options.push_back(builder_.empty());
+      for (std::size_t i = 0; i < values.size() && written < max; ++i) {
+        if ((set >> i & 1) != 0) continue;
+        const ExprId value = builder_.literal(dump_json(values[i]));
+        const ExprId then = after[set | std::size_t{1} << i];
+        options.push_back(set == 0 ? builder_.sequence({value, then})
+                                   : builder_.sequence({json_.comma(), value, then}));
+      }
+      after[set] = rule(place + "/unique", builder_.choice(std::move(options)));
+    }
+    return list_of(after[0]);
+  }
+
+  // What pattern and format say of a text; nothing: they say nothing.
+  Result<std::optional<Regular>> content(const Json& node, const std::string& place) {
+    std::optional<Regular> out;
+    const auto add = [&](const Regular& more) {
+      auto both = Regular::both(out ? *out : JsonGrammar::writable(), more);
+      const bool kept = both && !both->is_empty();
+      if (kept) out = std::move(both);
+      return kept;
+    };
+    const Json& pattern = json_at(node, "pattern");
+    for (const Json& each : pattern.is_array()  ? pattern
+                            : pattern.is_null() ? Json::array()
+                                                : Json::array({pattern})) {
+      if (!each.is_string()) return refuse(place, "'pattern' must be a string");
+      const auto language = pattern_language(each.get<std::string>());
+      if (!language)
+        LATHE_TRY_STATUS(unkept(place, "pattern", language.error().message));
+      else if (language->is_empty())
+        return nothing_fits(place, "no text fits 'pattern'");
+      else if (!add(*language))
+        LATHE_TRY_STATUS(unkept(place, "pattern", "not with what else is asked for"));
+    }
+    const std::string name = json_string(node, "format");
+    static constexpr std::string_view kUnknown[] = {"regex", "uri-template",
+                                                    "relative-json-pointer"};
+    if (const Regular* language = format_language(name)) {
+      if (!add(*language))
+        LATHE_TRY_STATUS(unkept(place, "format", "not with what else is asked for"));
+    } else if (std::ranges::find(kUnknown, name) != std::end(kUnknown)) {
+      LATHE_TRY_STATUS(unkept(place, "format", name));
+    }
+    return out;
   }
 
   Result<ExprId> string(const Json& node, const std::string& place) {
-    const bool sized = node.contains("minLength") || node.contains("maxLength");
-    if (node.contains("pattern") + node.contains("format") + sized > 1) {
-      return refuse(place,
-                    "'pattern', 'format' and lengths cannot be kept together; give one of them");
-    }
-    if (node.contains("pattern")) {
-      if (!node["pattern"].is_string()) return refuse(place, "'pattern' must be a string");
-      auto pattern = json_.pattern(node["pattern"].get<std::string>());
-      if (!pattern) return at(place + ": 'pattern'", pattern.error());
-      return pattern;
-    }
-    if (node.contains("format")) {
-      const std::string name = node["format"].is_string() ? node["format"].get<std::string>() : "";
-      const auto format = json_.format(name);
-      if (!format)
-        return refuse(
-            place,
-            fmt::format(
-                "the format '{}' cannot be kept by a grammar; date, time, date-time and uuid can",
-                name));
-      return *format;
-    }
+    Json keywords = Json::object();
+    for (const char* keyword : {"pattern", "format", "minLength", "maxLength"})
+      if (node.contains(keyword)) keywords[keyword] = node[keyword];
+    if (keywords.empty()) return json_.string(0, kUnlimited);
+    const std::string key = dump_json(keywords);
+    if (const auto known = texts_.find(key); known != texts_.end())
+      return builder_.call(known->second);
     LATHE_TRY(const std::uint32_t min, count(node, "minLength", 0, place));
     LATHE_TRY(const std::uint32_t max, count(node, "maxLength", kUnlimited, place));
-    if (max < min) return refuse(place, "'maxLength' is below 'minLength'");
-    return json_.string(min, max);
+    if (max < min) return nothing_fits(place, "'maxLength' is below 'minLength'");
+    LATHE_TRY(std::optional<Regular> text, content(node, place));
+    ExprId made = 0;
+    if (text) {
+      LATHE_TRY_STATUS(bound(*text, min, max, place));
+      made = json_.text(*text);
+    } else {
+      made = json_.string(min, max);
+    }
+    const RuleId id = builder_.add_rule("text");
+    builder_.define(id, made);
+    texts_.emplace(key, id);
+    return builder_.call(id);
   }
 
-  Result<ExprId> integer(const Json& node, const std::string& place) {
-    constexpr std::int64_t kMost = 9'999'999'999'999'999;  // 16 digits
-    std::int64_t low = -kMost, high = kMost;
-    for (const auto& [keyword, lower, exclusive] : {std::tuple{"minimum", true, false},
-                                                    {"maximum", false, false},
-                                                    {"exclusiveMinimum", true, true},
-                                                    {"exclusiveMaximum", false, true}}) {
-      if (!node.contains(keyword)) continue;
-      const Json& value = node[keyword];
-      if (!value.is_number() || !(std::abs(value.get<double>()) <= static_cast<double>(kMost))) {
-        return refuse(place, fmt::format("'{}' must be a number of at most 16 digits", keyword));
+  // Its texts of these lengths; where they take too many states, only shorter ones.
+  Status bound(Regular& text, std::uint32_t min, std::uint32_t max, const std::string& place) {
+    if (min == 0 && max == kUnlimited) return {};
+    for (std::uint32_t most = max; most >= min; most /= 2) {
+      const auto lengths = Regular::of_length(min, most);
+      auto both = lengths ? Regular::both(text, *lengths) : std::nullopt;
+      if (both && !both->is_empty()) {
+        text = std::move(*both);
+        return {};
       }
-      const double real = value.get<double>();
-      if (lower) {
-        const auto bound = static_cast<std::int64_t>(std::ceil(real));
-        low = std::max(low, bound + (exclusive && static_cast<double>(bound) == real ? 1 : 0));
-      } else {
-        const auto bound = static_cast<std::int64_t>(std::floor(real));
-        high = std::min(high, bound - (exclusive && static_cast<double>(bound) == real ? 1 : 0));
-      }
+      if (both && most == max)
+        return nothing_fits(place, "no text of these lengths fits 'pattern' and 'format'");
+      if (most == 0 || most == kUnlimited) break;
     }
-    if (low > high) return refuse(place, "no whole number lies between the bounds");
-    return json_.integer(low, high);
+    return unkept(place, min > 0 ? "minLength" : "maxLength",
+                  "with the pattern or format, too many states");
+  }
+
+  // The contents of the texts that a schema of names allows.
+  Result<Regular> names_language(const Json& node, const std::string& place) {
+    const Json* names = resolve(node);
+    if (names != nullptr && *names == Json(false)) return Regular();
+    const Json kept = names != nullptr && names->is_object() ? assertions_of(*names) : Json();
+    Json others = kept;
+    for (const char* keyword :
+         {"type", "pattern", "format", "minLength", "maxLength", "enum", "const"})
+      if (others.is_object()) others.erase(keyword);
+    if (!kept.is_object() || !others.empty()) {
+      LATHE_TRY_STATUS(unkept(place, "propertyNames"));
+      return JsonGrammar::writable();
+    }
+    LATHE_TRY(const std::optional<Regular> text, content(kept, place));
+    Regular out = text ? *text : JsonGrammar::writable();
+    LATHE_TRY(const std::uint32_t min, count(kept, "minLength", 0, place));
+    LATHE_TRY(const std::uint32_t max, count(kept, "maxLength", kUnlimited, place));
+    LATHE_TRY_STATUS(bound(out, min, max, place));
+    if (!kept.contains("enum") && !kept.contains("const")) return out;
+    std::vector<std::string> listed;
+    for (const Json& value : kept.contains("const") ? Json::array({kept["const"]}) : kept["enum"])
+      if (value.is_string() && out.has(value.get<std::string>()))
+        listed.push_back(value.get<std::string>());
+    return Regular::words(listed);
+  }
+
+  Result<ExprId> number(const Json& node, const std::string& place, bool whole) {
+    NumberRange range;
+    const auto keyword = [&](const char* name) -> const Json& { return json_at(node, name); };
+    range.low = keyword("minimum");
+    range.high = keyword("maximum");
+    range.multiple_of = keyword("multipleOf");
+    for (const Json* each : {&range.low, &range.high, &range.multiple_of})
+      if (!each->is_null() && !each->is_number())
+        return refuse(place, "'minimum', 'maximum' and 'multipleOf' must be numbers");
+    // A number of its own, or draft 4's word on 'minimum' and 'maximum'.
+    const auto exclude = [](const Json& own, bool lower, Json& bound, bool& excluded) {
+      if (own == Json(true)) excluded = true;
+      if (!own.is_number()) return;
+      if (!bound.is_null() && (lower ? own < bound : bound < own)) return;
+      bound = own;
+      excluded = true;
+    };
+    exclude(keyword("exclusiveMinimum"), true, range.low, range.above);
+    exclude(keyword("exclusiveMaximum"), false, range.high, range.below);
+    if (range.low.is_null() && range.high.is_null() && range.multiple_of.is_null())
+      return whole ? json_.integer() : json_.number();
+    const std::string key =
+        dump_json({whole, range.low, range.high, range.above, range.below, range.multiple_of});
+    if (const auto known = texts_.find(key); known != texts_.end())
+      return builder_.call(known->second);
+    auto language = number_language(range, whole);
+    if (!language && !range.multiple_of.is_null()) {
+      LATHE_TRY_STATUS(unkept(place, "multipleOf"));
+      range.multiple_of = nullptr;
+      language = number_language(range, whole);
+    }
+    if (!language) return refuse(place, "the bounds take too many states");
+    if (language->is_empty())
+      return nothing_fits(place, fmt::format("no {} that can be written lies between the bounds",
+                                             whole ? "whole number" : "number"));
+    const RuleId id = builder_.add_rule("number");
+    builder_.define(id, builder_.automaton(language->states()));
+    texts_.emplace(key, id);
+    return builder_.call(id);
   }
 
   const Json& root_;
+  const bool strict_;
   GrammarBuilder builder_;
   JsonGrammar json_;
-  std::map<std::string, RuleId> references_;
+  std::map<std::string, RuleId> references_, merged_;
+  std::map<RuleId, Error> empty_;        // the rules that nothing fits
+  std::map<std::string, RuleId> texts_;  // of strings and numbers, by what is said of them
+  std::vector<std::string> unkept_;
+  std::set<std::string> noted_;
   std::size_t nodes_ = 0;
+  std::uint64_t counted_ = 0;
 };
 
 }  // namespace
 
-Result<Program> compile_schema(const Json& schema) {
-  return SchemaCompiler(schema).run();
+Result<SchemaProgram> compile_schema(const Json& schema, bool strict) {
+  return SchemaCompiler(schema, strict).run();
 }
 
 }  // namespace lathe::grammar

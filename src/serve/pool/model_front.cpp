@@ -146,6 +146,16 @@ Json tools_of(const Request& request) {
   return request.tool_choice == ToolChoice::kNone || own_form ? Json() : request.tools;
 }
 
+// Whether one of the tools that may be called is to be given no other arguments than its schema's.
+bool wants_strictly(const Request& request) {
+  return std::ranges::any_of(request.tools, [&](const Json& tool) {
+    const Json& function = json_at(tool, "function");
+    return json_at(function, "strict") == Json(true) &&
+           (request.tool_choice != ToolChoice::kFunction ||
+            json_string(function, "name") == request.tool_name);
+  });
+}
+
 // What opens a call in the model's own format, so that it writes one as it was trained to.
 std::string_view call_opener(AnswerFormat format) {
   return format == AnswerFormat::kHermes ? "<tool_call>\n" : "";
@@ -281,9 +291,10 @@ Status ModelFront::constrain(const Request& request, Prepared& prepared) const {
       request.tool_choice == ToolChoice::kFunction) {
     LATHE_TRY(const Json schema, call_schema(request));
     prepared.forced_call = true;
-    return use(Grammar::from_schema(schema, *tokenizer_));
+    return use(Grammar::from_schema(schema, *tokenizer_, wants_strictly(request)));
   }
-  if (request.schema) return use(Grammar::from_schema(*request.schema, *tokenizer_));
+  if (request.schema)
+    return use(Grammar::from_schema(*request.schema, *tokenizer_, request.strict));
   if (!request.grammar.empty()) return use(Grammar::from_gbnf(request.grammar, *tokenizer_));
   if (request.json_object) return use(Grammar::any_json(*tokenizer_));
   return {};
@@ -327,6 +338,7 @@ AnswerBuilder::AnswerBuilder(const ModelFront& front, const Prepared& prepared)
     : front_(&front),
       forced_call_(prepared.forced_call),
       prompt_tokens_(prepared.generation.prompt.size()),
+      grammar_(prepared.generation.grammar),
       candidates_(prepared.generation.candidates) {
   for (Candidate& candidate : candidates_) {
     candidate.parser = AnswerParser::make(prepared.answer);
@@ -407,11 +419,12 @@ void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& ou
       reply.finish = FinishReason::kLength;
       break;
     case StopReason::kGrammarDeadEnd:
-      error_ = Error{
-          ErrorKind::kInvalid,
-          "no token is left to choose from: logit_bias and the schema or grammar rule everything "
-          "out",
-          "unsupported_value"};
+      error_ = Error{ErrorKind::kInvalid,
+                     grammar_ == nullptr || grammar_->problem().empty()
+                         ? "no token is left to choose from: logit_bias and the schema or grammar "
+                           "rule everything out"
+                         : grammar_->problem(),
+                     "unsupported_value"};
       break;
     case StopReason::kCancelled:
       error_ = Error{ErrorKind::kCancelled, "the request was cancelled"};

@@ -100,6 +100,7 @@ class AnswerBuilder {
   const ModelFront* front_;
   bool forced_call_;
   std::size_t prompt_tokens_;
+  std::shared_ptr<const Grammar> grammar_;  // null: none
   std::vector<Candidate> candidates_;
   std::size_t finished_ = 0;
   std::optional<Error> error_;

@@ -328,6 +328,28 @@ TEST(Pool, CallsAreReadOnlyWhereTheyMayBeMeant) {
   EXPECT_EQ(tools(), Json());
 }
 
+// What of a schema cannot be kept is refused where all of it was asked for.
+TEST(Pool, AStrictSchemaIsKeptOrRefused) {
+  const Catalog catalog = catalog_of({"llama-q4_0"});
+  const auto front = ModelFront::open(catalog.models().front());
+  ASSERT_TRUE(front) << front.error().message;
+  Request request = request_of("weather?", 10);
+  request.schema = Json{{"not", {{"type", "string"}}}};
+  EXPECT_TRUE((*front)->prepare(request, 100));
+  request.strict = true;
+  const auto refused = (*front)->prepare(request, 100);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("'not' cannot be kept"));
+  EXPECT_EQ(refused.error().code, "unsupported_value");
+  request.schema.reset();
+  request.tools = {{{"type", "function"},
+                    {"function", {{"name", "f"}, {"parameters", {{"not", {{"type", "null"}}}}}}}}};
+  request.tool_choice = ToolChoice::kRequired;
+  EXPECT_TRUE((*front)->prepare(request, 100));
+  request.tools[0]["function"]["strict"] = true;
+  EXPECT_FALSE((*front)->prepare(request, 100));
+}
+
 TEST(Pool, EmbeddingsComeInOrderBesideATalk) {
   Pool pool(catalog_of({"llama-q4_0"}), options_of());
   Asked talk = ask(pool, "llama-q4_0", request_of("hello", 100));

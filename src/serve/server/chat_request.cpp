@@ -164,6 +164,7 @@ void read_format(Fields format, std::string_view schema_holder, Request& request
   const Json& schema = holder.raw("schema");
   if (!schema.is_null() && !schema.is_object() && !schema.is_boolean())
     return holder.refuse("schema", "must be a JSON schema: an object");
+  request.strict = holder.flag("strict", false);
   if (!schema.is_null())
     request.schema = schema;
   else if (type == "json_object")
