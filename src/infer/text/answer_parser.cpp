@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ground/base/text.h"
+#include "ground/base/thoughts.h"
 #include "infer/text/answer_calls.h"
 
 namespace lathe {
@@ -100,10 +101,8 @@ class MarkedParser final : public AnswerParser {
   bool start(bool last) {
     const std::size_t begin = skip_spaces(pending(), 0);
     const std::string_view rest = pending().substr(begin);
-    static constexpr std::pair<std::string_view, std::string_view> kThoughts[] = {
-        {"<think>", "</think>"}, {"[THINK]", "[/THINK]"}};
     bool may_become = rest.empty();
-    for (const auto& [open, close] : kThoughts) {
+    for (const auto& [open, close] : kThoughtMarks) {
       if (rest.starts_with(open)) {
         closers_ = {close};
         thinking_.drop_space();
