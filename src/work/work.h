@@ -140,6 +140,8 @@ class Worker {
  public:
   virtual ~Worker() = default;
   virtual WorkerInfo info() const = 0;
+  // Whether a call could be made now, as far as that can be told without making one.
+  virtual Status ready(const StopFlag&) { return {}; }
   virtual Result<Reply> complete(const Request& request, const StopFlag& stop,
                                  const std::function<void(const Delta&)>& on_delta) = 0;
 };

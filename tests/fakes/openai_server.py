@@ -51,11 +51,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(("data: " + text + end).encode())
         self.wfile.flush()
 
-    def good_stream(self, words=("Hel", "lo ", "wörld")):
+    def good_stream(self, words=("Hel", "lo ", "wörld"), thought="hm"):
         self.start_stream()
         self.wfile.write(b": ping\r\n\r\n")
         self.event(chunk({"role": "assistant", "content": ""}), "\r\n\r\n")
-        self.event(chunk({"reasoning_content": "hm"}))
+        self.event(chunk({"reasoning_content": thought}))
         for word in words:
             self.event(chunk({"content": word}))
         self.event(chunk({"content": None}, "stop"))
@@ -69,8 +69,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         SEEN[scenario].append({"method": "GET", "path": "/" + rest, "headers": dict(self.headers), "body": ""})
         if scenario == "models_none":
             return self.error(404, "no such path")
+        if scenario == "models_401":
+            return self.error(401, "no key")
         names = ["fake-1"] if scenario == "one_model" else ["fake-1", "fake-2"]
-        self.reply(200, {"object": "list", "data": [{"id": name} for name in names]})
+        self.reply(200, {"object": "list", "data": [{"id": name, "owned_by": "lathe" if scenario == "ok_lathe" else "x"}
+                                                     for name in names]})
 
     def do_POST(self):
         scenario, _, rest = self.path[1:].partition("/")
@@ -85,7 +88,69 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_ok(self, _):
         self.good_stream()
 
-    do_one_model = do_ok
+    do_one_model = do_ok_foreign = do_ok_lathe = do_ok
+
+    def broken_once(self, calls, broken):
+        self.good_stream() if calls > 1 else broken(calls)
+
+    def do_no_finish_then_ok(self, calls):
+        self.broken_once(calls, self.do_no_finish)
+
+    def do_cut_then_ok(self, calls):
+        self.broken_once(calls, self.do_cut)
+
+    def do_error_then_ok(self, calls):
+        self.broken_once(calls, self.do_error_later)
+
+    def do_html_then_ok(self, calls):
+        self.broken_once(calls, self.do_wrong_type)
+
+    def do_cut_json_then_ok(self, calls):
+        self.broken_once(calls, self.do_cut_json)
+
+    def do_cut_json(self, _):
+        self.reply(200, '{"choices": [{"message": {"content": "ha')
+
+    def do_error_400(self, _):
+        self.start_stream()
+        self.event({"error": {"message": "maximum context length is 4096 tokens", "code": 400}})
+
+    def do_aborted(self, _):
+        self.start_stream()
+        self.event(chunk({"content": "half"}, "abort"))
+
+    def refuse(self, unknown):
+        body = json.loads(SEEN[self.path[1:].partition("/")[0]][-1]["body"])
+        return next((name for name in unknown if name in body), None)
+
+    def do_unknown_fields(self, _):
+        name = self.refuse(["seed", "max_tokens"])
+        hint = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
+        self.error(400, f"Unsupported parameter: '{name}' is not supported.{hint}") if name else self.good_stream()
+
+    def do_unknown_fields_fastapi(self, _):
+        name = self.refuse(["seed", "max_tokens"])
+        detail = [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted",
+                   "input": "temperature model"}]
+        self.reply(422, {"detail": detail}) if name else self.good_stream()
+
+    def do_in_one_piece(self, _):
+        calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}},
+                 {"id": "2", "type": "function", "function": {"name": "g", "arguments": '{"b":2}'}}]
+        message = {"role": "assistant", "content": "Hello", "tool_calls": calls}
+        self.reply(200, {"object": "chat.completion", "model": "fake-1", "usage": USAGE,
+                         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+
+    def do_stream_called_text(self, _):
+        kind, self.start_stream = self.start_stream, lambda: self.reply(200, b"", "text/plain")
+        self.good_stream()
+        self.start_stream = kind
+
+    def do_thinks(self, _):
+        self.good_stream(("\n<thi", "nk>FILE: ", "no</thi", "nk>\n\nthe ", "answer"), thought="")
+
+    def do_thinks_from_the_prompt(self, _):
+        self.good_stream(("so it is\n</", "think>\n\nthe answer"), thought="")
 
     def do_500_then_ok(self, calls):
         self.error(500, "just now not") if calls < 3 else self.good_stream()
@@ -132,6 +197,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         while True:
             self.event(chunk({"content": "x"}))
             time.sleep(0.02)
+
+    def do_no_finish_heard(self, calls):
+        self.do_no_finish(calls)
 
     def do_no_finish(self, _):
         self.start_stream()

@@ -8,12 +8,58 @@ namespace lathe {
 namespace {
 
 constexpr std::size_t kMaxReplyBytes = std::size_t{32} << 20;
-constexpr std::array<std::pair<std::string_view, FinishReason>, 5> kFinishReasons{
+constexpr std::array<std::pair<std::string_view, FinishReason>, 11> kFinishReasons{
     {{"stop", FinishReason::kStop},
+     {"eos", FinishReason::kStop},
+     {"eos_token", FinishReason::kStop},
+     {"end_turn", FinishReason::kStop},
+     {"stop_sequence", FinishReason::kStop},
      {"length", FinishReason::kLength},
+     {"max_tokens", FinishReason::kLength},
      {"tool_calls", FinishReason::kToolCalls},
      {"function_call", FinishReason::kToolCalls},
-     {"content_filter", FinishReason::kContentFilter}}};
+     {"content_filter", FinishReason::kContentFilter},
+     {"refusal", FinishReason::kContentFilter}}};
+
+// Fields that must not be left out: without them it is another question.
+constexpr std::array<std::string_view, 7> kEssential{"model",       "messages", "stream", "tools",
+                                                     "tool_choice", "stop",     "grammar"};
+constexpr std::array<std::string_view, 13> kWordsOfRefusal{
+    "unrecognized",  "unrecognised",    "not recognized",    "unknown",    "unsupported",
+    "not supported", "not permitted",   "not allowed",       "unexpected", "does not support",
+    "extra inputs",  "extra_forbidden", "additional propert"};
+
+bool holds_word(std::string_view text, std::string_view word) {
+  const auto part_of_name = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  for (auto at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
+    const auto end = at + word.size();
+    if ((at == 0 || !part_of_name(text[at - 1])) &&
+        (end == text.size() || !part_of_name(text[end])))
+      return true;
+  }
+  return false;
+}
+
+// The server's own words in an error body: not what it quotes of the request.
+std::string own_words(std::string_view body) {
+  const auto json = parse_json(body, {.max_bytes = 1 << 20});
+  if (!json) return clip_utf8(make_valid_utf8(body), 2000);
+  const Json& error = json_at(*json, "error");
+  const Json& details = json_at(*json, "detail");
+  std::string words = json_string(*json, "message") + "\n" + json_string(*json, "detail") + "\n" +
+                      json_string(error, "message") + "\n" +
+                      (error.is_string() ? error.get<std::string>() : "");
+  for (const char* key : {"param", "code", "type"}) words += "\n" + json_string(error, key);
+  if (!details.is_array()) return words;
+  for (const Json& detail : details) {  // of FastAPI: one for each field
+    words += "\n" + json_string(detail, "msg") + " " + json_string(detail, "type");
+    for (const Json& part : json_at(detail, "loc"))
+      if (part.is_string()) words += " " + part.get<std::string>();
+  }
+  return words;
+}
 
 Usage usage_of(const Json& usage) {
   Usage counted;
@@ -90,7 +136,8 @@ void put_tools(Json& body, const Request& request) {
 
 }  // namespace
 
-std::string chat_request_body(const Request& request, const std::string& model, bool extras) {
+Json chat_request(const Request& request, const std::string& model, Dialect dialect) {
+  const bool extras = dialect != Dialect::kCloud;
   Json messages = Json::array();
   for (const Message& message : request.messages) messages.push_back(message_json(message));
   Json body = {{"model", model},
@@ -111,14 +158,36 @@ std::string chat_request_body(const Request& request, const std::string& model, 
     body["logprobs"] = true;
     body["top_logprobs"] = request.top_logprobs;
   }
-  if (!extras) return dump_json(body);
+  if (!extras) return body;
   if (!request.grammar.empty()) body["grammar"] = request.grammar;
+  if (request.template_variables.is_object())
+    body["chat_template_kwargs"] = request.template_variables;
+  if (dialect != Dialect::kLathe) return body;
   if (!request.prediction.empty())
     body["prediction"] = {{"type", "content"}, {"content", request.prediction}};
   if (request.keep_prefix) body["prompt_cache_retention"] = "24h";
-  if (request.template_variables.is_object())
-    body["chat_template_kwargs"] = request.template_variables;
-  return dump_json(body);
+  return body;
+}
+
+std::vector<std::string> refused_fields(const Json& request, std::string_view error_body) {
+  const std::string words = own_words(error_body), lower = to_lower_ascii(words);
+  std::vector<std::string> fields;
+  if (std::ranges::none_of(kWordsOfRefusal,
+                           [&](std::string_view word) { return lower.find(word) != lower.npos; }))
+    return fields;
+  for (const auto& [name, value] : request.items())
+    if (std::ranges::find(kEssential, name) == kEssential.end() && holds_word(words, name))
+      fields.push_back(name);
+  return fields;
+}
+
+void leave_out(Json& request, const std::set<std::string>& fields) {
+  for (const std::string& field : fields) {
+    if (field == "max_tokens" && request.contains(field) &&
+        !fields.contains("max_completion_tokens"))
+      request["max_completion_tokens"] = request[field];
+    request.erase(field);
+  }
 }
 
 std::string error_message_of(std::string_view body) {
@@ -138,12 +207,16 @@ Status ChatStream::event(std::string_view data) {
     done_ = true;
     return {};
   }
-  const auto json = parse_json(data, {.max_bytes = std::size_t{8} << 20});
-  if (!json) return invalid("an event of the stream is wrong: {}", json.error().message);
-  if (!json_at(*json, "error").is_null())
+  const auto json = parse_json(data, {.max_bytes = kMaxReplyBytes});
+  if (!json)
+    return fail(ErrorKind::kUnavailable, "an event of the answer is wrong: {}",
+                json.error().message);
+  if (const Json& error = json_at(*json, "error"); !error.is_null()) {
+    const auto code = json_int(error, "code", 0);
+    refused_ = code >= 400 && code < 500 && code != 408 && code != 409 && code != 429;
     return fail(ErrorKind::kUnavailable, "the server broke off its answer: {}",
                 error_message_of(data));
-  begun_ = true;
+  }
   if (reply_.model.empty()) reply_.model = json_string(*json, "model");
   if (const Json& usage = json_at(*json, "usage"); usage.is_object())
     reply_.usage = usage_of(usage);
@@ -157,11 +230,12 @@ Status ChatStream::event(std::string_view data) {
 // Pieces of calls: the first one of a call has its name, the others go on with its arguments.
 void ChatStream::calls(const Json& deltas) {
   if (!deltas.is_array()) return;
-  for (const Json& piece : deltas) {
+  for (std::size_t i = 0; i < deltas.size(); ++i) {
+    const Json& piece = deltas[i];
     const Json& function = json_at(piece, "function");
     const std::string id = json_string(piece, "id"), name = json_string(function, "name");
-    const auto index =
-        static_cast<std::size_t>(std::max<std::int64_t>(0, json_int(piece, "index", 0)));
+    const auto index = static_cast<std::size_t>(
+        std::max<std::int64_t>(0, json_int(piece, "index", std::int64_t(i))));
     if (index >= reply_.calls.size()) {
       if (name.empty()) continue;
       reply_.calls.push_back({id, name, ""});
@@ -171,25 +245,40 @@ void ChatStream::calls(const Json& deltas) {
   }
 }
 
+void ChatStream::text(SplitAnswer part, std::string reasoning) {
+  const Delta delta{std::move(part.text), std::move(reasoning) + part.thoughts};
+  reply_.text += delta.text;
+  reply_.reasoning += delta.reasoning;
+  if (!on_delta_ || (delta.text.empty() && delta.reasoning.empty())) return;
+  heard_ = true;
+  on_delta_(delta);
+}
+
 Status ChatStream::choice(const Json& choice) {
-  const Json& delta = json_at(choice, "delta");
-  Delta part{json_string(delta, "content"), json_string(delta, "reasoning_content")};
-  if (part.reasoning.empty()) part.reasoning = json_string(delta, "reasoning");
-  reply_.text += part.text;
-  reply_.reasoning += part.reasoning;
-  if (reply_.text.size() + reply_.reasoning.size() > kMaxReplyBytes)
+  const Json& delta = json_at(choice, choice.contains("message") ? "message" : "delta");
+  std::string reasoning = json_string(delta, "reasoning_content");
+  if (reasoning.empty()) reasoning = json_string(delta, "reasoning");
+  const std::size_t before = reply_.text.size();
+  text(splitter_.push(json_string(delta, "content")), std::move(reasoning));
+  if (reply_.text.size() + reply_.reasoning.size() > kMaxReplyBytes) {
+    refused_ = true;
     return invalid("the reply is larger than {} bytes", kMaxReplyBytes);
+  }
   calls(json_at(delta, "tool_calls"));
-  if (on_delta_ && !(part.text.empty() && part.reasoning.empty())) on_delta_(part);
   const Json& logprobs = json_at(json_at(choice, "logprobs"), "content");
-  if (logprobs.is_array())
+  if (logprobs.is_array() && reply_.text.size() > before)  // those of thoughts are not the answer's
     for (const Json& entry : logprobs) reply_.logprobs.push_back(logprob_of(entry));
-  const std::string reason = json_string(choice, "finish_reason");
+  const std::string reason = to_lower_ascii(json_string(choice, "finish_reason"));
   if (reason.empty()) return {};
+  if (reason == "error" || reason == "abort")
+    return fail(ErrorKind::kUnavailable, "the server broke off its answer: '{}'", reason);
   const auto known =
       std::ranges::find(kFinishReasons, reason, &std::pair<std::string_view, FinishReason>::first);
-  if (known == kFinishReasons.end())
-    return invalid("the reply ended for an unknown reason: '{}'", clip_utf8(reason, 40));
+  if (known == kFinishReasons.end()) {
+    refused_ = true;
+    return fail(ErrorKind::kUnavailable, "the reply ended for an unknown reason: '{}'",
+                clip_utf8(reason, 40));
+  }
   reply_.finish = known->second;
   finished_ = true;
   return {};
@@ -201,6 +290,13 @@ Result<Reply> ChatStream::finish() && {
                 "the reply was cut off: the stream ended after {} bytes of text without a finish "
                 "reason",
                 reply_.text.size());
+  text(splitter_.finish(), {});
+  // Only a whole answer shows that it began within its thinking: too late for who listens.
+  if (!on_delta_ && reply_.reasoning.empty()) {
+    SplitAnswer split = split_thoughts(reply_.text);
+    reply_.text = std::move(split.text);
+    reply_.reasoning = std::move(split.thoughts);
+  }
   return std::move(reply_);
 }
 

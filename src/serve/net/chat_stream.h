@@ -2,39 +2,55 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "ground/base/thoughts.h"
 #include "work/work.h"
 
 namespace lathe {
 
-// `extras`: what servers of one's own understand beyond OpenAI's fields (a cloud may refuse them).
-std::string chat_request_body(const Request& request, const std::string& model, bool extras);
+// What a server understands beyond OpenAI's fields, and what it is of use to: a cloud may refuse
+// top_k, and may bill a prediction that did not come true.
+enum class Dialect { kCloud, kLocal, kLathe };
+Json chat_request(const Request& request, const std::string& model, Dialect dialect);
+
+// The fields of `request` that an error body names as not known or not supported and that can be
+// left out: what they ask for is a wish, or is checked by whoever reads the answer.
+std::vector<std::string> refused_fields(const Json& request, std::string_view error_body);
+// Leaves `fields` out of the request; max_tokens goes by its newer name instead.
+void leave_out(Json& request, const std::set<std::string>& fields);
 
 // "message" of an error body in any of the known forms, or the body's beginning.
 std::string error_message_of(std::string_view body);
 
-// Puts a streamed reply together from the data of its events.
+// Puts a streamed reply together from the data of its events; a whole completion is one event.
+// Thinking that stands in the text is split off.
 class ChatStream {
  public:
   explicit ChatStream(std::function<void(const Delta&)> on_delta)
       : on_delta_(std::move(on_delta)) {}
 
   Status event(std::string_view data);
-  bool done() const { return done_; }  // [DONE] came
-  bool begun() const { return begun_; }
+  bool done() const { return done_; }        // [DONE] came
+  bool heard() const { return heard_; }      // a delta went out: what follows must be its rest
+  bool refused() const { return refused_; }  // another try would end no better
   // The whole reply. An Error unless the stream said how it ended: a cut reply is no reply.
   Result<Reply> finish() &&;
 
  private:
   Status choice(const Json& choice);
+  void text(SplitAnswer part, std::string reasoning);
   void calls(const Json& deltas);
 
   std::function<void(const Delta&)> on_delta_;
   Reply reply_;
+  ThoughtSplitter splitter_;
   bool done_ = false;
-  bool begun_ = false;
+  bool heard_ = false;
+  bool refused_ = false;
   bool finished_ = false;
 };
 

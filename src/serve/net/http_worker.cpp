@@ -4,7 +4,6 @@
 #include <thread>
 
 #include "ground/base/text.h"
-#include "serve/net/chat_stream.h"
 #include "serve/net/sse.h"
 
 namespace lathe {
@@ -15,7 +14,15 @@ constexpr Milliseconds kMaxBackOff{8'000};
 constexpr Milliseconds kMaxWait{60'000};  // a server that asks for more is not waited for
 
 bool may_retry(int status) {
-  return status == 408 || status == 409 || status == 429 || status >= 500;
+  // A 200 that is no completion: the page of a proxy whose server is away.
+  return status == 200 || status == 408 || status == 409 || status == 429 || status >= 500;
+}
+
+std::vector<std::string> ids_of(const Json& models) {
+  std::vector<std::string> names;
+  for (const Json& model : models)
+    if (std::string id = json_string(model, "id"); !id.empty()) names.push_back(std::move(id));
+  return names;
 }
 
 }  // namespace
@@ -31,6 +38,7 @@ struct HttpWorker::Call {
 struct HttpWorker::Retry {
   bool worth = false;
   Milliseconds asked{-1};  // what the server asks for; -1: nothing
+  std::string refusal;     // the body of a 400 or 422
 };
 
 HttpWorker::HttpWorker(HttpWorkerConfig config, Endpoint endpoint)
@@ -61,7 +69,7 @@ Status HttpWorker::check_reach() const {
               reach_name(endpoint_.reach), reach_name(endpoint_.reach));
 }
 
-Result<std::vector<std::string>> HttpWorker::list_models(const Call& call) const {
+Result<Json> HttpWorker::list_models(const Call& call) const {
   HttpCall http{.url = endpoint_.url + "/models",
                 .body = {},
                 .headers = {},
@@ -72,14 +80,39 @@ Result<std::vector<std::string>> HttpWorker::list_models(const Call& call) const
                 .max_body = 4 << 20};
   if (!config_.api_key.empty()) http.headers = {"Authorization: Bearer " + config_.api_key};
   LATHE_TRY(const HttpAnswer answer, http_call(http, call.stop));
+  if (answer.status == 401 || answer.status == 403) return std::unexpected(error_of(answer, call));
   const auto json = parse_json(answer.body);
   if (answer.status != 200 || !json)
-    return fail(ErrorKind::kUnavailable, "{}: does not list its models (status {})", http.url,
+    return fail(ErrorKind::kNotFound, "{}: does not list its models (status {})", http.url,
                 answer.status);
-  std::vector<std::string> names;
-  for (const Json& model : json_at(*json, "data"))
-    if (std::string id = json_string(model, "id"); !id.empty()) names.push_back(std::move(id));
-  return names;
+  return json_at(*json, "data");
+}
+
+Status HttpWorker::ready(const StopFlag& stop) {
+  const std::string place = "worker " + config_.name;
+  if (auto status = check_reach(); !status) return at(place, std::move(status).error());
+  const auto models = list_models({stop, system_clock().monotonic() + Milliseconds(10'000)});
+  // An endpoint may list nothing and still answer.
+  if (models || models.error().kind == ErrorKind::kNotFound) return {};
+  return at(place, models.error());
+}
+
+// Only a lathe is told what the answer will probably repeat: it costs nothing there.
+Dialect HttpWorker::dialect(const Request& request, const Call& call) {
+  if (endpoint_.reach == Reach::kAny) return Dialect::kCloud;
+  if (request.prediction.empty() && !request.keep_prefix) return Dialect::kLocal;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (own_) return *own_ ? Dialect::kLathe : Dialect::kLocal;
+  }
+  const auto models = list_models(call);
+  if (!models && models.error().kind == ErrorKind::kUnavailable) return Dialect::kLocal;
+  const bool own = models && std::ranges::any_of(*models, [](const Json& model) {
+                     return json_string(model, "owned_by") == "lathe";
+                   });
+  const std::scoped_lock lock(mutex_);
+  own_ = own;
+  return own ? Dialect::kLathe : Dialect::kLocal;
 }
 
 Result<std::string> HttpWorker::model_name(const Call& call) {
@@ -88,11 +121,12 @@ Result<std::string> HttpWorker::model_name(const Call& call) {
     const std::scoped_lock lock(mutex_);
     if (!served_model_.empty()) return served_model_;
   }
-  LATHE_TRY(const std::vector<std::string> names, list_models(call));
+  LATHE_TRY(const Json models, list_models(call));
+  const std::vector<std::string> names = ids_of(models);
   if (names.size() != 1)
-    return invalid("{} serves {} models: say which one with {}={}#MODEL{}{}", endpoint_.url,
-                   names.size(), config_.name, endpoint_.url, names.empty() ? "" : "; it has ",
-                   clip_utf8(join(names, ", "), 500));
+    return fail(ErrorKind::kNotFound, "{} serves {} models: say which one with {}={}#MODEL{}{}",
+                endpoint_.url, names.size(), config_.name, endpoint_.url,
+                names.empty() ? "" : "; it has ", clip_utf8(join(names, ", "), 500));
   const std::scoped_lock lock(mutex_);
   served_model_ = names.front();
   return served_model_;
@@ -107,13 +141,12 @@ Error HttpWorker::error_of(const HttpAnswer& answer, const Call& call) const {
   };
   const int status = answer.status;
   if (status == 200)
-    return {ErrorKind::kInvalid,
-            fmt::format("{}: answered with '{}', not with an event stream; is it an "
+    return {ErrorKind::kUnavailable,
+            fmt::format("{}: answered with '{}', not with a completion; is it an "
                         "OpenAI-compatible endpoint?",
                         endpoint_.url, clip_utf8(answer.content_type, 60))};
   if (status >= 300 && status < 400)
-    return error(ErrorKind::kInvalid,
-                 "redirects elsewhere, which is not followed; correct the URL");
+    return error(ErrorKind::kDenied, "redirects elsewhere, which is not followed; correct the URL");
   if (status == 401 || status == 403)
     return error(ErrorKind::kDenied, "the API key was refused; check the worker's key");
   if (status == 404) {
@@ -122,12 +155,12 @@ Error HttpWorker::error_of(const HttpAnswer& answer, const Call& call) const {
     // Best effort: the names help, their absence changes nothing.
     if (!call.stop.raised() && !config_.model.empty())
       if (const auto names = list_models(call); names && !names->empty())
-        unknown.message += "; it has " + clip_utf8(join(*names, ", "), 500);
+        unknown.message += "; it has " + clip_utf8(join(ids_of(*names), ", "), 500);
     return unknown;
   }
   if (status == 429) return error(ErrorKind::kUnavailable, "has too much to do; try again later");
   if (status >= 500) return error(ErrorKind::kUnavailable, "failed");
-  return error(ErrorKind::kInvalid, "refused the request");
+  return error(ErrorKind::kDenied, "refused the request");
 }
 
 Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
@@ -150,18 +183,34 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
   };
   if (config_.on_outgoing) config_.on_outgoing(body);
   const Result<HttpAnswer> answer = http_call(http, call.stop);
-  if (!status) return at(endpoint_.url, {status.error().kind, redacted(status.error().message)});
-  if (!answer) {
-    retry.worth = answer.error().kind == ErrorKind::kUnavailable && !stream.begun();
-    return std::unexpected(answer.error());
+  if (answer && answer->status == 200 && !answer->streamed) {
+    // Not every server streams, and not every stream is called one.
+    const std::string_view text = trim(answer->body);
+    const auto begins = [&](std::string_view word) { return text.starts_with(word); };
+    if (begins("{")) {
+      status = stream.event(text);
+    } else if (begins("data:") || begins("event:") || begins(":")) {
+      status = reader.feed(answer->body);
+    } else {
+      retry = {may_retry(answer->status) && !answer->never_retry, answer->retry_after, {}};
+      return std::unexpected(error_of(*answer, call));
+    }
+  } else if (answer && !answer->streamed) {
+    retry = {may_retry(answer->status) && !answer->never_retry, answer->retry_after, {}};
+    if (answer->status == 400 || answer->status == 422) retry.refusal = answer->body;
+    return std::unexpected(error_of(*answer, call));
   }
-  if (answer->streamed) {
-    auto reply = std::move(stream).finish();
-    if (!reply) return at(endpoint_.url, std::move(reply).error());
-    return reply;
-  }
-  retry = {may_retry(answer->status) && !answer->never_retry, answer->retry_after};
-  return std::unexpected(error_of(*answer, call));
+  Result<Reply> reply = std::unexpected(Error());
+  if (!status)
+    reply = std::unexpected(Error{status.error().kind, redacted(status.error().message)});
+  else if (!answer)
+    reply = std::unexpected(answer.error());
+  else
+    reply = std::move(stream).finish();
+  if (reply) return reply;
+  retry.worth =
+      reply.error().kind == ErrorKind::kUnavailable && !stream.heard() && !stream.refused();
+  return answer ? at(endpoint_.url, std::move(reply).error()) : reply;
 }
 
 Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
@@ -172,15 +221,25 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
   const Call call{stop, start + request.time_limit};
   const auto model = model_name(call);
   if (!model) return at(place, model.error());
-  const std::string body = chat_request_body(request, *model, endpoint_.reach != Reach::kAny);
-  for (int tries = 1;; ++tries) {
+  Json body = chat_request(request, *model, dialect(request, call));
+  for (int tries = 1, calls = 1;; ++tries, ++calls) {
+    {
+      const std::scoped_lock lock(mutex_);
+      leave_out(body, refused_);
+    }
     Retry retry;
-    auto reply = attempt(body, call, on_delta, retry);
+    auto reply = attempt(dump_json(body), call, on_delta, retry);
     if (reply) {
       reply->usage.wall = system_clock().monotonic() - start;
-      reply->usage.calls = tries;
+      reply->usage.calls = calls;
       if (reply->model.empty()) reply->model = *model;
       return reply;
+    }
+    if (const auto fields = refused_fields(body, retry.refusal); !fields.empty()) {
+      const std::scoped_lock lock(mutex_);
+      refused_.insert(fields.begin(), fields.end());
+      --tries;  // not the same question again, and each field is refused only once
+      continue;
     }
     const Milliseconds wait = retry.asked.count() >= 0
                                   ? retry.asked

@@ -6,8 +6,11 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 
+#include "serve/net/chat_stream.h"
 #include "serve/net/http_call.h"
 #include "work/work.h"
 
@@ -32,7 +35,10 @@ class HttpWorker : public Worker {
   static Result<std::unique_ptr<HttpWorker>> make(HttpWorkerConfig config);
 
   WorkerInfo info() const override;
-  // Retries 408, 409, 429, 5xx and failed connections twice; nothing once the answer has begun.
+  Status ready(const StopFlag& stop) override;
+  // Retries 408, 409, 429, 5xx, failed connections, pages that are no answer and answers that break
+  // off, twice; nothing once a delta was heard. Fields that a 400 names as unknown are left out
+  // from then on.
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override;
 
@@ -43,7 +49,9 @@ class HttpWorker : public Worker {
   HttpWorker(HttpWorkerConfig config, Endpoint endpoint);
   Status check_reach() const;
   Result<std::string> model_name(const Call& call);
-  Result<std::vector<std::string>> list_models(const Call& call) const;
+  // The list of GET /models; other errors than a failed connection name the status.
+  Result<Json> list_models(const Call& call) const;
+  Dialect dialect(const Request& request, const Call& call);
   Result<Reply> attempt(const std::string& body, const Call& call,
                         const std::function<void(const Delta&)>& on_delta, Retry& retry) const;
   Error error_of(const HttpAnswer& answer, const Call& call) const;
@@ -52,7 +60,9 @@ class HttpWorker : public Worker {
   HttpWorkerConfig config_;
   Endpoint endpoint_;
   std::mutex mutex_;
-  std::string served_model_;  // found out when config_.model is empty
+  std::string served_model_;       // found out when config_.model is empty
+  std::optional<bool> own_;        // a lathe answers there; nullopt: not asked yet
+  std::set<std::string> refused_;  // fields that this endpoint does not know
 };
 
 }  // namespace lathe

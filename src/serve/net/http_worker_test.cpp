@@ -169,26 +169,144 @@ TEST_F(HttpWorkerTest, RetriesWhatMayPass) {
 }
 
 TEST_F(HttpWorkerTest, OtherErrorsAreNotRetriedAndSayWhy) {
-  expect_error("400", ErrorKind::kInvalid, "max_tokens is too large");
+  expect_error("400", ErrorKind::kDenied, "max_tokens is too large");
   expect_error("401", ErrorKind::kDenied, "the API key was refused");
   expect_error("404", ErrorKind::kNotFound, "it has fake-1, fake-2");
-  expect_error("redirect", ErrorKind::kInvalid, "redirects elsewhere");
-  expect_error("wrong_type", ErrorKind::kInvalid, "'text/html'");
-  expect_error("endless_error", ErrorKind::kInvalid, "status 400");
+  expect_error("redirect", ErrorKind::kDenied, "redirects elsewhere");
+  expect_error("endless_error", ErrorKind::kDenied, "status 400");
   expect_error("huge_header", ErrorKind::kInvalid, "larger than");
 }
 
-// Whatever came before, a reply that is not whole is no reply; and it is not asked for again.
-TEST_F(HttpWorkerTest, BrokenStreamsAreErrors) {
-  expect_error("no_finish", ErrorKind::kUnavailable, "without a finish reason");
-  expect_error("done_without_finish", ErrorKind::kUnavailable, "without a finish reason");
-  expect_error("cut", ErrorKind::kUnavailable, "the exchange broke");
-  expect_error("garbage", ErrorKind::kInvalid, "not valid JSON");
-  expect_error("bad_utf8", ErrorKind::kInvalid, "not valid JSON");
+// Whatever came before, a reply that is not whole is no reply: it is asked for again, like a 500.
+TEST_F(HttpWorkerTest, BrokenStreamsAreTriedAgainAndThenErrors) {
+  expect_error("no_finish", ErrorKind::kUnavailable, "without a finish reason", 3);
+  expect_error("done_without_finish", ErrorKind::kUnavailable, "without a finish reason", 3);
+  expect_error("cut", ErrorKind::kUnavailable, "the exchange broke", 3);
+  expect_error("garbage", ErrorKind::kUnavailable, "not valid JSON", 3);
+  expect_error("bad_utf8", ErrorKind::kUnavailable, "not valid JSON", 3);
+  expect_error("error_later", ErrorKind::kUnavailable, "CUDA out of memory", 3);
+  expect_error("error_first", ErrorKind::kUnavailable, "context is full", 3);
+  expect_error("aborted", ErrorKind::kUnavailable, "'abort'", 3);
+  expect_error("wrong_type", ErrorKind::kUnavailable, "'text/html'", 3);
+  expect_error("cut_json", ErrorKind::kUnavailable, "not valid JSON", 3);
+  // Another try would end no better.
   expect_error("huge_line", ErrorKind::kInvalid, "larger than");
-  expect_error("error_later", ErrorKind::kUnavailable, "CUDA out of memory");
-  expect_error("error_first", ErrorKind::kUnavailable, "context is full");
-  expect_error("strange_finish", ErrorKind::kInvalid, "'bored'");
+  expect_error("error_400", ErrorKind::kUnavailable, "maximum context length");
+  expect_error("strange_finish", ErrorKind::kUnavailable, "'bored'");
+}
+
+TEST_F(HttpWorkerTest, AnAnswerThatBrokeOffHeals) {
+  for (const char* scenario :
+       {"no_finish_then_ok", "cut_then_ok", "error_then_ok", "html_then_ok", "cut_json_then_ok"}) {
+    const auto reply = ask(config(scenario));
+    ASSERT_TRUE(reply) << scenario << reply.error().message;
+    EXPECT_EQ(reply->text, "Hello wörld") << "nothing of the broken answer is left";
+    EXPECT_EQ(reply->usage.calls, 2);
+  }
+}
+
+// Who has heard the beginning of an answer must not hear it twice.
+TEST_F(HttpWorkerTest, AListenersAnswerIsNotTriedAgain) {
+  std::string heard;
+  const auto reply =
+      ask(config("no_finish_heard"), request(), [&](const Delta& delta) { heard += delta.text; });
+  EXPECT_FALSE(reply);
+  EXPECT_EQ(heard, "{\"half\": ");
+  EXPECT_EQ(post_count("no_finish_heard"), 1);
+}
+
+TEST_F(HttpWorkerTest, FieldsThatA400NamesAsUnknownAreLeftOutFromThenOn) {
+  Request asked = request();
+  asked.sampling.temperature = 0.5;
+  asked.sampling.seed = 7;
+  asked.max_tokens = 99;
+  for (const char* scenario : {"unknown_fields", "unknown_fields_fastapi"}) {
+    auto worker = HttpWorker::make(config(scenario));
+    for (int i = 0; i < 2; ++i) {
+      const auto reply = (*worker)->complete(asked, StopFlag(), nullptr);
+      ASSERT_TRUE(reply) << scenario << reply.error().message;
+      EXPECT_EQ(reply->usage.calls, i == 0 ? 3 : 1) << scenario;
+    }
+    const Json body = *parse_json(server_->seen(scenario).back()["body"].get<std::string>());
+    EXPECT_FALSE(body.contains("seed"));
+    EXPECT_FALSE(body.contains("max_tokens"));
+    EXPECT_EQ(body["max_completion_tokens"], 99);
+    EXPECT_EQ(body["temperature"], 0.5);
+  }
+}
+
+TEST(RefusedFields, OnlyWhatIsNamedAndCanBeSpared) {
+  const Json request = {{"model", "m"}, {"messages", Json::array()}, {"top_k", 1}, {"seed", 2}};
+  const auto named = [&](std::string_view message) {
+    return refused_fields(request, dump_json({{"error", {{"message", message}}}}));
+  };
+  EXPECT_EQ(named("Unrecognized request argument supplied: seed"),
+            (std::vector<std::string>{"seed"}));
+  EXPECT_EQ(named("unsupported: top_k, seed"), (std::vector<std::string>{"top_k", "seed"}));
+  EXPECT_TRUE(named("seed must be below 10").empty()) << "known, but wrong";
+  EXPECT_TRUE(named("unknown argument: top_k2").empty());
+  EXPECT_TRUE(named("unknown model 'm'; messages not allowed").empty());
+  EXPECT_TRUE(refused_fields(request, "").empty());
+  EXPECT_EQ(refused_fields(request, R"({"error":{"message":"Unknown parameter","param":"seed"}})"),
+            (std::vector<std::string>{"seed"}));
+  EXPECT_EQ(refused_fields(request, "unknown field top_k"), (std::vector<std::string>{"top_k"}));
+}
+
+// A prediction may be billed elsewhere: it goes to a lathe only.
+TEST_F(HttpWorkerTest, PredictionsGoToALatheOnly) {
+  Request asked = request();
+  asked.prediction = "the draft";
+  asked.keep_prefix = true;
+  for (const auto& [scenario, own] : {std::pair{"ok_foreign", false}, {"ok_lathe", true}}) {
+    ASSERT_TRUE(ask(config(scenario), asked));
+    const Json body = *parse_json(server_->seen(scenario).back()["body"].get<std::string>());
+    EXPECT_EQ(body.contains("prediction"), own) << scenario;
+    EXPECT_EQ(body.contains("prompt_cache_retention"), own) << scenario;
+  }
+  EXPECT_FALSE(chat_request(asked, "m", Dialect::kCloud).contains("prediction"));
+}
+
+TEST_F(HttpWorkerTest, AnAnswerInOnePieceIsAnAnswer) {
+  const auto reply = ask(config("in_one_piece"));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->text, "Hello");
+  EXPECT_EQ(reply->usage.prompt_tokens, 12);
+  ASSERT_EQ(reply->calls.size(), 2U);
+  EXPECT_EQ(reply->calls[1].arguments, "{\"b\":2}");
+  const auto text = ask(config("stream_called_text"));
+  ASSERT_TRUE(text) << text.error().message;
+  EXPECT_EQ(text->text, "Hello wörld");
+}
+
+TEST_F(HttpWorkerTest, ThinkingInTheTextIsSplitOff) {
+  std::string text, thought;
+  const auto reply = ask(config("thinks"), request(), [&](const Delta& delta) {
+    text += delta.text;
+    thought += delta.reasoning;
+  });
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->text, "the answer");
+  EXPECT_EQ(reply->reasoning, "FILE: no");
+  EXPECT_EQ(text, reply->text);
+  EXPECT_EQ(thought, reply->reasoning);
+  const auto opened = ask(config("thinks_from_the_prompt"));
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ(opened->text, "the answer");
+  EXPECT_EQ(opened->reasoning, "so it is\n");
+}
+
+TEST_F(HttpWorkerTest, ReadyAsksWithoutACall) {
+  const auto ready = [&](std::string_view scenario, std::string url = {}) {
+    HttpWorkerConfig settings = config(scenario);
+    if (!url.empty()) settings.base_url = url;
+    return (*HttpWorker::make(std::move(settings)))->ready(StopFlag());
+  };
+  EXPECT_TRUE(ready("ok_ready"));
+  EXPECT_EQ(post_count("ok_ready"), 0);
+  EXPECT_TRUE(ready("models_none")) << "not every endpoint lists its models";
+  EXPECT_EQ(ready("models_401").error().kind, ErrorKind::kDenied);
+  EXPECT_EQ(ready("", "http://127.0.0.1:1").error().kind, ErrorKind::kUnavailable);
+  EXPECT_EQ(ready("", "http://10.1.2.3").error().kind, ErrorKind::kDenied);
 }
 
 TEST_F(HttpWorkerTest, PlainStreams) {
