@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kApplicationId = 0x4C415448;  // "LATH"
 constexpr std::chrono::milliseconds kOpening{10'000};
+constexpr std::size_t kShownIds = 3;
 
 constexpr const char* kSchema = R"sql(
   CREATE TABLE runs (
@@ -120,8 +121,13 @@ bool lock_alone(int fd, std::chrono::milliseconds patience) {
   return true;
 }
 
+// As this program makes them: what cannot be a path, an option or a control sequence.
 bool is_run_id(std::string_view id) {
-  return !id.empty() && id.size() <= 100 && is_safe_relative(id) && id.find('/') == id.npos;
+  return !id.empty() && id.size() <= 100 && id.front() != '.' && id.front() != '-' &&
+         std::ranges::all_of(id, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '-' || c == '_' || c == '.';
+         });
 }
 
 }  // namespace
@@ -137,10 +143,12 @@ Journal::Journal(fs::path directory, sqlite3* db) : directory_(std::move(directo
 Journal::Journal(Journal&& other) noexcept
     : directory_(std::move(other.directory_)),
       db_(std::exchange(other.db_, nullptr)),
+      read_only_(other.read_only_),
       store_lock_(std::exchange(other.store_lock_, -1)) {}
 Journal& Journal::operator=(Journal&& other) noexcept {
   std::swap(directory_, other.directory_);
   std::swap(db_, other.db_);
+  std::swap(read_only_, other.read_only_);
   std::swap(store_lock_, other.store_lock_);
   return *this;
 }
@@ -163,25 +171,84 @@ std::unexpected<Error> Journal::error(std::string_view what) const {
               what, sqlite3_errmsg(db_), remedy);
 }
 
+// The version of the tables; 0: there are none yet. Errors: another's database, a newer lathe's.
+Result<int> Journal::format() const {
+  const std::string file = (directory_ / "journal.db").string();
+  std::int64_t version = -1, application = -1, tables = -1;
+  {
+    Statement statement(db_,
+                        "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master) "
+                        "FROM pragma_user_version, pragma_application_id");
+    if (!statement.row()) return error("read it");
+    version = statement.integer(0);
+    application = statement.integer(1);
+    tables = statement.integer(2);
+  }
+  if ((application != 0 && application != kApplicationId) || (version == 0 && tables > 0) ||
+      version < 0)
+    return invalid(
+        "{}: is another program's database, not a lathe journal; give another directory with "
+        "--journal",
+        file);
+  if (version > kVersion)
+    return invalid(
+        "{}: was written by a newer lathe (journal format {}, this one reads up to {}); use that "
+        "lathe, or give "
+        "another directory with --journal",
+        file, version, kVersion);
+  return static_cast<int>(version);
+}
+
+Status Journal::lay_out() {
+  if (auto fine = format(); !fine)
+    return std::unexpected(fine.error());  // before anything of another's is changed
+  // FULL: a commit survives a power cut.
+  if (!execute(db_, "PRAGMA journal_mode=WAL") || !execute(db_, "PRAGMA synchronous=FULL") ||
+      !execute(db_, "BEGIN IMMEDIATE"))
+    return error("open it");
+  LATHE_TRY(const int version, format());
+  const std::string stamp =
+      fmt::format("PRAGMA user_version={}; PRAGMA application_id={}", kVersion, kApplicationId);
+  if (version == 0 && (!execute(db_, kSchema) || !execute(db_, stamp.c_str())))
+    return error("lay it out");
+  if (!execute(db_, "COMMIT")) return error("open it");
+  return {};
+}
+
 Result<Journal> Journal::open(const fs::path& directory) {
-  for (const char* part : {"", "blobs", "locks"})
-    LATHE_TRY_STATUS(make_directories(directory / part));
-  sqlite3* db = nullptr;
+  std::error_code ignored;
+  const bool fresh = !fs::exists(directory, ignored);
   const fs::path file = directory / "journal.db";
-  const int opened =
-      sqlite3_open_v2(file.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
-  Journal journal(directory, db);
-  journal.store_lock_ =
-      ::open((directory / "locks" / ".store").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  const int lock =
-      ::open((directory / "locks" / ".open").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const bool there = fs::exists(file, ignored);
+  for (const char* part : {"", "blobs", "locks"}) {
+    if (auto made = make_directories(directory / part); !made) {
+      if (there) return open_read_only(directory);
+      return std::unexpected(made.error());
+    }
+    // Prompts, sources and answers: for the owner alone. A directory that was there before keeps
+    // its mode, it may hold other things.
+    if (*part != 0 || fresh) fs::permissions(directory / part, fs::perms::owner_all, ignored);
+  }
+  const auto open_private = [](const fs::path& path) {
+    return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  };
+  const int store = open_private(directory / "locks" / ".store");
+  const int lock = open_private(directory / "locks" / ".open");
+  const int database = open_private(file);
+  const int why = errno;
   const RunLease opening(".open", lock);
-  if (lock < 0 || journal.store_lock_ < 0 || ::flock(journal.store_lock_, LOCK_SH) != 0)
+  Journal journal(directory, nullptr);
+  journal.store_lock_ = store;
+  if (database >= 0) ::close(database);
+  if (lock < 0 || store < 0 || database < 0 || ::flock(store, LOCK_SH) != 0) {
+    if (there) return open_read_only(directory);
     return fail(ErrorKind::kUnavailable,
                 "{}: cannot write in this directory: {}; give another with --journal",
-                directory.string(), std::strerror(errno));
+                directory.string(), std::strerror(why));
+  }
+  const int opened = sqlite3_open_v2(file.c_str(), &journal.db_, SQLITE_OPEN_READWRITE, nullptr);
   if (opened != SQLITE_OK) return journal.error("open it");
-  sqlite3_busy_timeout(db, static_cast<int>(kOpening.count()));
+  sqlite3_busy_timeout(journal.db_, static_cast<int>(kOpening.count()));
 
   // One process makes the tables, the others wait here for it: SQLite itself does not wait for
   // another that changes to WAL at the same moment.
@@ -190,37 +257,40 @@ Result<Journal> Journal::open(const fs::path& directory) {
                 "{}: another process has kept locks/.open for {} s; stop it, or give another "
                 "directory with --journal",
                 directory.string(), kOpening.count() / 1000);
-  // FULL: a commit survives a power cut.
-  if (!execute(db, "PRAGMA journal_mode=WAL") || !execute(db, "PRAGMA synchronous=FULL") ||
-      !execute(db, "BEGIN IMMEDIATE"))
-    return journal.error("open it");
-  std::int64_t version = -1, application = -1;
-  {
-    Statement statement(
-        db, "SELECT user_version, application_id FROM pragma_user_version, pragma_application_id");
-    if (statement.row()) {
-      version = statement.integer(0);
-      application = statement.integer(1);
-    }
-  }
-  if (application != 0 && application != kApplicationId)
-    return invalid(
-        "{}: is another program's database, not a lathe journal; give another directory with "
-        "--journal",
-        file.string());
-  if (version > kVersion)
-    return invalid(
-        "{}: was written by a newer lathe (journal format {}, this one reads up to {}); use that "
-        "lathe, or give "
-        "another directory with --journal",
-        file.string(), version, kVersion);
-  if (version == 0) {
-    const std::string stamp =
-        fmt::format("PRAGMA user_version={}; PRAGMA application_id={}", kVersion, kApplicationId);
-    if (!execute(db, kSchema) || !execute(db, stamp.c_str())) return journal.error("lay it out");
-  }
-  if (!execute(db, "COMMIT")) return journal.error("open it");
+  LATHE_TRY_STATUS(journal.lay_out());
+  for (const char* end : {"", "-wal", "-shm"})
+    fs::permissions(file.string() + end, fs::perms::owner_read | fs::perms::owner_write, ignored);
   return journal;
+}
+
+Result<Journal> Journal::open_read_only(const fs::path& directory) {
+  const fs::path file = directory / "journal.db", wal = directory / "journal.db-wal";
+  std::error_code ignored;
+  // Beside a log that holds something the database alone would be an older state of it. Without
+  // one, nothing else is needed: SQLite would want to make files beside it.
+  const bool whole = !fs::exists(wal, ignored) || fs::file_size(wal, ignored) == 0;
+  std::string name = "file:";
+  for (const char c : file.string())
+    name += c == '?' || c == '#' || c == '%' ? fmt::format("%{:02x}", c) : std::string(1, c);
+  name += whole ? "?immutable=1" : "?mode=ro";
+  Journal journal(directory, nullptr);
+  journal.read_only_ = true;
+  if (sqlite3_open_v2(name.c_str(), &journal.db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
+                      nullptr) != SQLITE_OK)
+    return journal.error("open it");
+  LATHE_TRY(const int version, journal.format());
+  if (version == 0)
+    return fail(ErrorKind::kNotFound, "{}: holds no journal, and none can be made there",
+                directory.string());
+  return journal;
+}
+
+Status Journal::writable() const {
+  if (!read_only_) return {};
+  return fail(ErrorKind::kUnavailable,
+              "{}: can only be read, nothing can be written there; give another directory with "
+              "--journal",
+              directory_.string());
 }
 
 fs::path Journal::blob_path(std::string_view sha256) const {
@@ -235,6 +305,7 @@ Result<std::string> Journal::put_blob(std::string_view bytes) const {
   if (fs::exists(path, ignored) && fs::file_size(path, ignored) == bytes.size()) return sha;
   LATHE_TRY_STATUS(make_directories(path.parent_path()));
   LATHE_TRY_STATUS(write_file_atomic(path, bytes));
+  fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write, ignored);
   return sha;
 }
 
@@ -250,8 +321,9 @@ Result<std::string> Journal::blob(std::string_view sha256) const {
 
 Result<RunLease> Journal::lease(const std::string& run, std::chrono::milliseconds patience) const {
   if (!is_run_id(run)) return invalid("'{}' is not the id of a run", clip_utf8(run, 80));
+  LATHE_TRY_STATUS(writable());
   const fs::path path = directory_ / "locks" / run;
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0)
     return fail(ErrorKind::kUnavailable, "{}: cannot open it: {}", path.string(),
                 std::strerror(errno));
@@ -311,7 +383,8 @@ Result<std::vector<RunRow>> Journal::runs() const {
                     statement.integer(4), statement.integer(5), false});
   if (!statement.ok()) return error("list the runs");
   for (RunRow& row : rows)
-    row.live = row.state == "open" && !lease(row.id, std::chrono::milliseconds(0));
+    row.live = row.state == "open" && is_run_id(row.id) && !read_only_ &&
+               !lease(row.id, std::chrono::milliseconds(0));
   return rows;
 }
 
@@ -319,24 +392,35 @@ Result<std::string> Journal::find_run(std::string_view name) const {
   std::vector<std::string> found;
   Statement statement(db_, "SELECT id FROM runs ORDER BY created_ms DESC, id DESC");
   while (statement.row()) {
-    const std::string id = statement.text(0);
-    if (id == name || name == "last") return id;
-    if (!name.empty() && id.starts_with(name)) found.push_back(id);
+    std::string id = statement.text(0);
+    const bool exact = id == name || name == "last";
+    if (exact) found.clear();
+    if (exact || (!name.empty() && id.starts_with(name))) found.push_back(std::move(id));
+    if (exact) break;
   }
   if (!statement.ok()) return error("look for a run");
+  // What stands in the database becomes part of file names.
+  if (found.size() == 1 && !is_run_id(found.front()))
+    return invalid("{}: names a run '{}', which is not the id of a run",
+                   (directory_ / "journal.db").string(),
+                   clip_utf8(make_valid_utf8(found.front()), 80));
   if (found.size() == 1) return found.front();
   if (found.empty())
     return fail(ErrorKind::kNotFound, "there is no run '{}' in {}; `lathe runs` lists them",
                 clip_utf8(name, 80), directory_.string());
-  return invalid("'{}' fits {} runs; give more of the id: {}", name, found.size(),
-                 join(found, ", "));
+  const std::size_t shown = std::min(found.size(), kShownIds);
+  return invalid(
+      "'{}' fits {} runs; give more of the id, like {}{}", clip_utf8(name, 80), found.size(),
+      join(std::span(found).first(shown), ", "),
+      shown < found.size() ? fmt::format(" or one of {} older ones", found.size() - shown) : "");
 }
 
-Result<std::vector<Record>> Journal::records(const std::string& run) const {
+Result<std::vector<Record>> Journal::records(const std::string& run, std::string_view kind) const {
   std::vector<Record> records;
   Statement statement(db_,
-                      "SELECT seq, t_ms, joules, kind, body FROM records WHERE run=? ORDER BY seq");
-  statement.bind(run);
+                      "SELECT seq, t_ms, joules, kind, body FROM records WHERE run=?1 AND "
+                      "(?2='' OR kind=?2) ORDER BY seq");
+  statement.bind(run).bind(kind);
   while (statement.row()) {
     auto body = parse_json(statement.text(4));
     if (!body)
@@ -347,6 +431,11 @@ Result<std::vector<Record>> Journal::records(const std::string& run) const {
                        statement.text(3), *std::move(body)});
   }
   if (!statement.ok()) return error("read run " + run);
+  return records;
+}
+
+Result<std::vector<Record>> Journal::records(const std::string& run) const {
+  LATHE_TRY(std::vector<Record> records, this->records(run, ""));
   for (std::size_t i = 0; i < records.size(); ++i)
     if (records[i].seq != static_cast<std::int64_t>(i))
       return invalid("{}: record {} of run {} is missing", (directory_ / "journal.db").string(), i,
@@ -371,6 +460,7 @@ Status Journal::remove_run(const std::string& run) {
 }
 
 Result<GcReport> Journal::gc() {
+  LATHE_TRY_STATUS(writable());
   // Another process may have stored a blob whose record is still to come.
   if (!lock_alone(store_lock_, std::chrono::milliseconds(1000))) {
     ::flock(store_lock_, LOCK_SH);  // a change that fails gives up what was held before
@@ -380,6 +470,7 @@ Result<GcReport> Journal::gc() {
   }
   LATHE_TRY(const std::vector<RunRow> rows, runs());
   std::set<std::string> named;
+  GcReport report;
   for (const RunRow& row : rows) {
     LATHE_TRY(const std::vector<Record> run_records, records(row.id));
     for (const Record& record : run_records) {
@@ -387,12 +478,17 @@ Result<GcReport> Journal::gc() {
       // A tree manifest is a blob that names blobs.
       const std::string manifest = json_string(json_at(record.body, "tree"), "blob");
       if (manifest.empty()) continue;
-      LATHE_TRY(const std::string text, blob(manifest));
-      LATHE_TRY(const Json tree, parse_json(text));
-      collect_blobs(tree, named);
+      const auto text = blob(manifest);
+      if (!text && text.error().kind == ErrorKind::kUnavailable)
+        return std::unexpected(text.error());
+      const auto tree = text ? parse_json(*text) : Result<Json>(std::unexpected(text.error()));
+      // A snapshot that is lost names nothing any more; the others are still cleaned up after.
+      if (!tree)
+        ++report.missing;
+      else
+        collect_blobs(*tree, named);
     }
   }
-  GcReport report;
   std::error_code ignored;
   LATHE_TRY(const std::vector<std::string> files, list_files(directory_ / "blobs", 10'000'000));
   for (const std::string& file : files) {

@@ -64,15 +64,18 @@ struct GcReport {
   std::int64_t kept = 0;
   std::int64_t removed = 0;
   std::uint64_t freed_bytes = 0;
+  std::int64_t missing = 0;  // snapshots that records name and that are not there
 };
 
 class Journal {
  public:
   static constexpr int kVersion = 1;
 
-  // Makes the directory when it is missing. Errors: a newer format, a file that is no journal, no
-  // right to write.
+  // Makes the directory when it is missing; it and what is in it are for its owner alone. Where
+  // nothing can be written, a journal that is there can still be read. Errors: a newer format, a
+  // file that is no journal.
   static Result<Journal> open(const fs::path& directory);
+  static Result<Journal> open_read_only(const fs::path& directory);
   Journal(Journal&&) noexcept;
   Journal& operator=(Journal&&) noexcept;
   ~Journal();
@@ -96,6 +99,7 @@ class Journal {
   // The run whose id is `name`, or the only one whose id starts with it; "last" is the newest.
   Result<std::string> find_run(std::string_view name) const;
   Result<std::vector<Record>> records(const std::string& run) const;
+  Result<std::vector<Record>> records(const std::string& run, std::string_view kind) const;
 
   Status remove_run(const std::string& run);  // its blobs go with the next gc()
   // Removes the blobs that no record names. Refused while another process has this journal open.
@@ -105,11 +109,15 @@ class Journal {
 
  private:
   Journal(fs::path directory, sqlite3* db);
+  Result<int> format() const;
+  Status lay_out();
+  Status writable() const;
   std::unexpected<Error> error(std::string_view what) const;
   fs::path blob_path(std::string_view sha256) const;
 
   fs::path directory_;
   sqlite3* db_ = nullptr;
+  bool read_only_ = false;
   int store_lock_ = -1;  // shared by all who use the directory; gc() wants it alone
 };
 

@@ -48,6 +48,7 @@ TEST_F(JournalTest, RecordsComeBackAsTheyWereAppended) {
   ASSERT_EQ(records->size(), 3U);
   EXPECT_EQ((*records)[2].body.at("text"), "ü \"quoted\"");
   EXPECT_EQ((*records)[2].joules, 12.5);
+  EXPECT_EQ(journal.records("r1", "units")->size(), 1U);
   EXPECT_EQ((*records)[1].joules, std::nullopt);
   const auto rows = journal.runs();
   ASSERT_TRUE(rows);
@@ -154,8 +155,94 @@ TEST_F(JournalTest, RefusesANewerFormatAndForeignFiles) {
 TEST_F(JournalTest, RefusesIdsThatLeaveTheDirectory) {
   Journal journal = open();
   const std::vector<Record> first{record(0, "run", Json::object())};
-  for (const char* id : {"", "..", "a/b", "/etc/x"})
+  for (const char* id : {"", "..", "a/b", "/etc/x", ".store", "-x", "a\033[2J", "a b"})
     EXPECT_FALSE(journal.create_run(id, "x", "y", 1, first)) << id;
+}
+
+void change(const fs::path& db_file, const std::string& sql) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(db_file.c_str(), &db), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+}
+
+// A foreign journal says what it likes: its ids become names of reports and locks.
+TEST_F(JournalTest, AnIdThatLeavesTheDirectoryIsNotFound) {
+  {
+    Journal journal = open();
+    ASSERT_TRUE(
+        journal.create_run("r1", "x", "y", 1, std::vector{record(0, "run", Json::object())}));
+  }
+  change(dir_->path() / "journal.db", "UPDATE runs SET id='../../PWN', state='open'");
+  const Journal journal = open();
+  for (const char* name : {"last", "../../PWN", ".."}) {
+    const auto found = journal.find_run(name);
+    ASSERT_FALSE(found) << name;
+    EXPECT_NE(found.error().message.find("not the id of a run"), std::string::npos);
+  }
+  const auto rows = journal.runs();
+  ASSERT_TRUE(rows);
+  EXPECT_FALSE((*rows)[0].live);
+  EXPECT_FALSE(fs::exists(dir_->path().parent_path() / "PWN"));
+}
+
+TEST_F(JournalTest, TablesWithoutAFormatAreAnothersDatabase) {
+  change(dir_->path() / "journal.db", "CREATE TABLE runs (id TEXT)");
+  const auto journal = Journal::open(dir_->path());
+  ASSERT_FALSE(journal);
+  EXPECT_NE(journal.error().message.find("another program's database"), std::string::npos);
+}
+
+TEST_F(JournalTest, IsForItsOwnerAlone) {
+  const fs::path home = dir_->path() / "home";
+  const auto mode = [](const fs::path& path) {
+    return static_cast<unsigned>(fs::status(path).permissions());
+  };
+  auto journal = Journal::open(home);
+  ASSERT_TRUE(journal);
+  ASSERT_TRUE(
+      journal->create_run("r1", "x", "y", 1, std::vector{record(0, "run", Json::object())}));
+  const auto blob = journal->put_blob("secret");
+  EXPECT_EQ(mode(home), 0700U);
+  for (const char* part : {"blobs", "locks"}) EXPECT_EQ(mode(home / part), 0700U);
+  for (const char* file : {"journal.db", "journal.db-wal", "journal.db-shm", "locks/r1"})
+    EXPECT_EQ(mode(home / file), 0600U) << file;
+  EXPECT_EQ(mode(home / "blobs" / blob->substr(0, 2) / *blob), 0600U);
+}
+
+TEST_F(JournalTest, CanBeReadWhereNothingCanBeWritten) {
+  std::string blob;
+  {
+    Journal journal = open();
+    blob = *journal.put_blob("bytes");
+    ASSERT_TRUE(
+        journal.create_run("r1", "x", "y", 1, std::vector{record(0, "run", Json::object())}));
+  }
+  auto journal = Journal::open_read_only(dir_->path());
+  ASSERT_TRUE(journal) << journal.error().message;
+  EXPECT_EQ(*journal->find_run("last"), "r1");
+  EXPECT_EQ(journal->records("r1")->size(), 1U);
+  EXPECT_EQ(*journal->blob(blob), "bytes");
+  EXPECT_FALSE((*journal->runs())[0].live);
+  EXPECT_FALSE(journal->lease("r1"));
+  EXPECT_FALSE(journal->gc());
+  EXPECT_FALSE(Journal::open_read_only(dir_->path() / "nothing"));
+}
+
+TEST_F(JournalTest, GcSurvivesASnapshotThatIsGone) {
+  Journal journal = open();
+  const std::string kept = *journal.put_blob("kept"), manifest = *journal.put_blob("{}");
+  ASSERT_TRUE(journal.create_run("r1", "x", "y", 1,
+                                 std::vector{record(0, "run", {{"tree", {{"blob", manifest}}}}),
+                                             record(1, "made", {{"blob", kept}})}));
+  ASSERT_TRUE(journal.put_blob("not named"));
+  fs::remove(dir_->path() / "blobs" / manifest.substr(0, 2) / manifest);
+  const auto report = journal.gc();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->missing, 1);
+  EXPECT_EQ(report->removed, 1);
+  EXPECT_EQ(report->kept, 1);
 }
 
 // A killed process's child may hold the lock until it reaches its exec().
