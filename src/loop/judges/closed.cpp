@@ -8,11 +8,13 @@
 namespace lathe {
 namespace {
 
-Judgement not_judged(const JudgeTask& task, std::string why, const Usage& usage = {}) {
+Judgement not_judged(const JudgeKind& kind, const JudgeTask& task, std::string why,
+                     const Usage& usage = {}) {
+  const bool advises = kind.advises && kind.advises(task.options);
   Judgement judgement;
   judgement.candidate = task.candidate;
-  judgement.outcome = Outcome::kError;
-  judgement.evidence = {{"not_judged", std::move(why)}};
+  judgement.outcome = advises ? Outcome::kAbstain : Outcome::kError;
+  judgement.evidence = {{advises ? "no_advice" : "not_judged", std::move(why)}};
   judgement.usage = usage;
   return judgement;
 }
@@ -66,19 +68,20 @@ std::string problem_of(const Judgement& judgement, const JudgeTask& task) {
 }  // namespace
 
 Judgement judge_closed(const JudgeKind& kind, const JudgeTask& task, const JudgeContext& context) {
-  if (!kind.judge) return not_judged(task, fmt::format("{}: cannot judge anything", kind.name));
+  if (!kind.judge)
+    return not_judged(kind, task, fmt::format("{}: cannot judge anything", kind.name));
   if (kind.needs_worker && !context.worker)
-    return not_judged(task, fmt::format("{}: needs a worker and has none", kind.name));
+    return not_judged(kind, task, fmt::format("{}: needs a worker and has none", kind.name));
   try {
     Result<Judgement> judgement = kind.judge(task, context);
-    if (!judgement) return not_judged(task, std::move(judgement).error().message);
+    if (!judgement) return not_judged(kind, task, std::move(judgement).error().message);
     if (const std::string problem = problem_of(*judgement, task); !problem.empty())
-      return not_judged(task, fmt::format("{}: {}", kind.name, problem), judgement->usage);
+      return not_judged(kind, task, fmt::format("{}: {}", kind.name, problem), judgement->usage);
     return *std::move(judgement);
   } catch (const std::exception& error) {
-    return not_judged(task, fmt::format("{}: broke down: {}", kind.name, error.what()));
+    return not_judged(kind, task, fmt::format("{}: broke down: {}", kind.name, error.what()));
   } catch (...) {
-    return not_judged(task, fmt::format("{}: broke down", kind.name));
+    return not_judged(kind, task, fmt::format("{}: broke down", kind.name));
   }
 }
 

@@ -145,6 +145,12 @@ TEST(JudgeClosed, AKindThatCannotRun) {
         return Result<Judgement>(sound());
       }};
   expect_not_judged(judge_closed(needy, task, context), "needs a worker");
+  JudgeKind adviser = needy;
+  adviser.advises = [](const Json&) { return true; };
+  const Judgement silent = judge_closed(adviser, task, context);
+  EXPECT_EQ(silent.outcome, Outcome::kAbstain);
+  EXPECT_EQ(silent.candidate, task.candidate);
+  EXPECT_THAT(json_string(silent.evidence, "no_advice"), HasSubstr("needs a worker"));
 }
 
 TEST(JudgeClosed, UsageOfAnUnsoundAnswerIsStillBooked) {

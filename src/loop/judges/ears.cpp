@@ -228,6 +228,8 @@ Result<Judgement> judge_narration(const JudgeTask& task, const JudgeContext& con
     }
     const bool full = chunk.seconds > kChunkSeconds || (i + 1) % kBlockLines == 0;
     if (full || i + 1 == task.parts.size()) LATHE_TRY_STATUS(hear(i));
+    if (context.progress)
+      context.progress(fmt::format("heard {} of {} lines", i + 1, task.parts.size()));
   }
   return concluded(task, min, score_cover(coverage, lines));
 }

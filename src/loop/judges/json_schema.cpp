@@ -39,6 +39,28 @@ bool has_type(const Json& value, const std::string& type) {
   return type_of(value) == type || (type == "number" && value.is_number());
 }
 
+constexpr std::string_view kWords[] = {"title", "description", "default", "examples", "$schema",
+                                       "$id",   "$comment",    "$anchor", "$defs"};
+
+// Keywords that assert something, in the schema and those within it.
+std::size_t checks_of(const Json& schema) {
+  if (!schema.is_object()) return 1;
+  std::size_t checks = 0;
+  for (const auto& [keyword, value] : schema.items()) {
+    if (std::ranges::find(kWords, keyword) != std::end(kWords)) continue;
+    if (keyword == "properties" || keyword == "patternProperties") {
+      for (const Json& each : value) checks += checks_of(each);
+    } else if (keyword == "required") {
+      checks += value.size();
+    } else if (value.is_array() && !value.empty() && value.front().is_object()) {
+      for (const Json& each : value) checks += checks_of(each);  // allOf and its like, prefixItems
+    } else {
+      checks += value.is_object() ? checks_of(value) : 1;
+    }
+  }
+  return checks;
+}
+
 std::string shown(const Json& value) {
   return clip_utf8(dump_json(value), 120);
 }
@@ -73,6 +95,9 @@ class Evaluation {
       if (errors.size() < kMaxErrors)
         errors.push_back(
             {at, std::string(keyword), fmt::format(format, std::forward<Args>(args)...)});
+    }
+    void last_left_unchecked(std::size_t checks) const {
+      if (!errors.empty()) errors.back().unchecked = checks;
     }
   };
 
@@ -188,6 +213,7 @@ class Evaluation {
       if (!fits)
         here.fail("type", "must be {}, but is {} ({})", type_list(*type), type_of(here.instance),
                   shown(here.instance));
+      if (!fits) here.last_left_unchecked(checks_of(here.schema) - 1);
     }
     if (const Json* values = here.find("enum")) {
       const std::string key = key_of(here.instance);
@@ -323,7 +349,16 @@ class Evaluation {
     charge(names.size() * here.instance.size() / 16);
     for (const Json& name : names)
       if (!here.instance.contains(name.get_ref<const std::string&>()))
-        here.fail(keyword, "must have the member {}{}", shown(name), beside);
+        missing(here, keyword, name, beside);
+  }
+
+  void missing(const Here& here, std::string_view keyword, const Json& name,
+               const std::string& beside) {
+    here.fail(keyword, "must have the member {}{}", shown(name), beside);
+    const Json* properties = here.find("properties");
+    const auto member =
+        properties ? properties->find(name.get_ref<const std::string&>()) : Json::const_iterator();
+    if (properties && member != properties->end()) here.last_left_unchecked(checks_of(*member));
   }
 
   void members(const Here& here) {
@@ -360,6 +395,10 @@ class Evaluation {
 
 Result<std::vector<SchemaError>> JsonSchema::validate(const Json& instance) const {
   return Evaluation(*compiled_).run(instance);
+}
+
+std::size_t JsonSchema::checks() const {
+  return checks_of(compiled_->root);
 }
 
 }  // namespace lathe

@@ -20,6 +20,9 @@ struct SchemaError {
   std::string instance;  // JSON pointer into the instance; "" is the whole
   std::string keyword;   // the one that failed: "required", "type", …
   std::string message;   // "must be at least 3, but is 2"
+  // Checks that could not be made because of it: those of a value that is missing or of another
+  // type.
+  std::size_t unchecked = 0;
 };
 
 class JsonSchema {
@@ -30,6 +33,8 @@ class JsonSchema {
   // Nothing wrong: an empty list. An Error: the check would take more work than its limits allow,
   // so nothing is known about the instance.
   Result<std::vector<SchemaError>> validate(const Json& instance) const;
+  // How many checks the schema holds, each member and each item counted once.
+  std::size_t checks() const;
 
   // What compile() found out, for the evaluation.
   struct Compiled {

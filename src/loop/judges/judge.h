@@ -59,6 +59,8 @@ struct JudgeContext {
   Worker* worker = nullptr;  // for kinds that ask a model
   const StopFlag& stop;
   Milliseconds time_limit{120'000};
+  // May be empty: what is going on, a few words.
+  std::function<void(std::string_view)> progress = {};
 };
 
 struct JudgeKind {
@@ -68,6 +70,9 @@ struct JudgeKind {
   bool needs_worker = false;
   Stage stage = Stage::kGate;  // where it stands unless the recipe says otherwise
   bool can_whole = false;
+  // Options alone that make it advise: whatever it says, its silence too, counts for nothing. null:
+  // its verdicts always count.
+  bool (*advises)(const Json& options) = nullptr;
   Status (*check)(const Json& options) =
       nullptr;  // beyond types: missing programs, schemas that do not parse; may be null
   // An Error is "not judged": retried once, never a pass, never a score, never shown to the
@@ -81,6 +86,7 @@ const JudgeKind* find_judge(std::string_view name);
 // Runs the judge and closes every way in which a broken one could pass: an error, an exception, a
 // score that is not in [0,1] or not a number, an answer for another candidate, a pass below its own
 // bar. The result is never kPass unless all is sound; what was wrong stands in evidence.not_judged.
+// Of a judge that only advises it stands in evidence.no_advice, and the outcome is kAbstain.
 Judgement judge_closed(const JudgeKind& kind, const JudgeTask& task, const JudgeContext& context);
 
 }  // namespace lathe

@@ -247,6 +247,10 @@ Result<std::vector<Answer>> ask_each(const Question& question, const JudgeContex
   return answers;
 }
 
+bool advises(const Json& options) {
+  return option_bool(options, "advisory") || !options.contains("calibration");
+}
+
 // Whether the verdict may gate; else why it is advisory.
 Result<std::string> advisory_reason(const JudgeTask& task, const JudgeContext& context) {
   if (option_bool(task.options, "advisory")) return "the recipe says so";
@@ -315,18 +319,28 @@ Result<Question> question_of(const JudgeTask& task, const JudgeContext& context)
   return question;
 }
 
+Result<Judgement> ask_and_count(const JudgeTask& task, const JudgeContext& context,
+                                const std::string& advisory, Usage& usage) {
+  LATHE_TRY(const Question question, question_of(task, context));
+  LATHE_TRY(const auto answers, option_string(task.options, "method") == "logprob"
+                                    ? ask_each(question, context, usage)
+                                    : ask_all(question, context, usage));
+  return count(question, answers, task.options, advisory);
+}
+
 Result<Judgement> judge(const JudgeTask& task, const JudgeContext& context) {
   LATHE_TRY(const std::string advisory, advisory_reason(task, context));
-  LATHE_TRY(const Question question, question_of(task, context));
   Usage usage;
-  const auto answers = option_string(task.options, "method") == "logprob"
-                           ? ask_each(question, context, usage)
-                           : ask_all(question, context, usage);
+  auto counted = ask_and_count(task, context, advisory, usage);
   Judgement judgement;
-  if (answers) {
-    judgement = count(question, *answers, task.options, advisory);
+  if (counted) {
+    judgement = *std::move(counted);
+  } else if (advisory.empty()) {
+    judgement.evidence["not_judged"] = counted.error().message;
   } else {
-    judgement.evidence["not_judged"] = answers.error().message;
+    judgement.outcome = Outcome::kAbstain;
+    judgement.evidence = {
+        {"no_advice", counted.error().message}, {"advisory", true}, {"advisory_because", advisory}};
   }
   judgement.evidence["judge_model"] = context.worker->info().model;
   judgement.candidate = task.candidate;
@@ -343,6 +357,7 @@ const JudgeKind kRubricJudge{
     .needs_worker = true,
     .stage = Stage::kRubric,
     .can_whole = true,
+    .advises = advises,
     .check = check,
     .judge = judge,
 };

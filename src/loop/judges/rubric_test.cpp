@@ -91,6 +91,12 @@ class RubricTest : public testing::Test {
     EXPECT_THAT(json_string(judgement.evidence, "not_judged"), HasSubstr(std::string(why)));
   }
 
+  void expect_no_advice(const Judgement& judgement, std::string_view why) {
+    EXPECT_EQ(judgement.outcome, Outcome::kAbstain);
+    EXPECT_EQ(judgement.score, 0);
+    EXPECT_THAT(json_string(judgement.evidence, "no_advice"), HasSubstr(std::string(why)));
+  }
+
   Result<TempDir> directory_ = TempDir::make();
   Place place_;
   FakeWorker worker_;
@@ -133,6 +139,26 @@ TEST_F(RubricTest, WithoutCalibrationItIsShownButDoesNotGate) {
   EXPECT_EQ(fail.outcome, Outcome::kAbstain);
   EXPECT_EQ(verdict_of(fail), false);
   EXPECT_EQ(fail.critiques.at(0).severity, "should");
+}
+
+// A small model that cannot copy a nonce, or no model at all: a rubric that only advises spoils
+// nothing.
+TEST_F(RubricTest, AnAdviserThatStumblesIsNotedAndCountsForNothing) {
+  worker_.answer = [](const Request&) { return reply_with("I think it is fine, pass!"); };
+  Json options = kThree;
+  options.erase("calibration");
+  expect_no_advice(run(options), "not one JSON object");
+  worker_.answer = [](const Request&) -> Result<Reply> {
+    return fail(ErrorKind::kUnavailable, "nothing answers");
+  };
+  expect_no_advice(run(options), "nothing answers");
+  expect_no_advice(run(options, "\xff"), "not text");
+  options["advisory"] = true;
+  expect_no_advice(run(options), "nothing answers");
+  calibrate(kThree);
+  expect_not_judged(run(kThree), "nothing answers");
+  put("cal.json", "{}");  // a calibration that does not count makes it an adviser too
+  expect_no_advice(run(kThree), "nothing answers");
 }
 
 TEST_F(RubricTest, ACalibrationCountsOnlyForTheSameRubricAndModel) {
@@ -307,7 +333,7 @@ TEST_F(RubricTest, LogprobRepliesThatAreNoAnswer) {
       [](const std::string& n) { return logprob_reply("yes " + n, 0.9, 0.05, "pass"); }};
   for (const auto& each : broken) {
     worker_.answer = [&](const Request& request) { return each(nonce_in(request)); };
-    expect_not_judged(run(options), "");
+    expect_no_advice(run(options), "");
   }
 }
 
@@ -316,9 +342,9 @@ TEST_F(RubricTest, CriteriaFromAFile) {
   answer({"yes", "no"});
   const Judgement judgement = run({{"criteria_file", "rubric.txt"}});
   EXPECT_EQ(judgement.score, 0.5) << to_json(judgement);
-  expect_not_judged(run({{"criteria_file", "absent.txt"}}), "absent.txt");
+  expect_no_advice(run({{"criteria_file", "absent.txt"}}), "absent.txt");
   put("rubric.txt", "same\nsame\n");
-  expect_not_judged(run({{"criteria_file", "rubric.txt"}}), "stands twice");
+  expect_no_advice(run({{"criteria_file", "rubric.txt"}}), "stands twice");
 }
 
 TEST_F(RubricTest, WrongOptionsAreFoundBeforeTheRun) {

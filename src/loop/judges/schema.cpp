@@ -41,6 +41,18 @@ Result<JsonSchema> load(const Json& options, const Place& place) {
   return schema;
 }
 
+// One fault is better than two, and what could not be checked because of a fault is as bad as one:
+// a value that is missing, or of another type. A document of another type is not judged further.
+double score_of(const JsonSchema& schema, const std::vector<SchemaError>& errors) {
+  std::size_t faults = 0;
+  for (const SchemaError& error : errors) {
+    if (error.instance.empty() && error.keyword == "type") return 0;
+    faults += 1 + error.unchecked;
+  }
+  const std::size_t checks = std::max<std::size_t>(schema.checks(), 1);
+  return 1 - static_cast<double>(faults) / static_cast<double>(checks + faults);
+}
+
 Result<Judgement> judge(const JudgeTask& task, const JudgeContext& context) {
   LATHE_TRY(const JsonSchema schema, load(task.options, context.place));
   Judgement judgement;
@@ -55,6 +67,7 @@ Result<Judgement> judge(const JudgeTask& task, const JudgeContext& context) {
   }
   LATHE_TRY(const std::vector<SchemaError> errors, schema.validate(*document));
   judgement.evidence = {{"parsed", true}, {"errors", errors.size()}};
+  judgement.score = score_of(schema, errors);
   for (const SchemaError& error : errors) {
     if (judgement.critiques.size() == kMaxCritiques) break;
     const std::string_view subject = error.instance.empty() ? "The document " : "";
@@ -62,10 +75,7 @@ Result<Judgement> judge(const JudgeTask& task, const JudgeContext& context) {
         {error.instance, "must", fmt::format("{}{}.", subject, clip_utf8(error.message, 500)),
          "keyword " + error.keyword, "schema:" + error.keyword + ':' + error.instance});
   }
-  if (errors.empty()) {
-    judgement.outcome = Outcome::kPass;
-    judgement.score = 1;
-  }
+  if (errors.empty()) judgement.outcome = Outcome::kPass;
   return judgement;
 }
 

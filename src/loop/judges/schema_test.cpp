@@ -35,6 +35,32 @@ TEST(SchemaJudge, PassesAndFails) {
   EXPECT_EQ(judgement.critiques[1].claim, "must be at least 0, but is -1.");
 }
 
+TEST(SchemaJudge, EachFaultCountsAndWhatItHidesToo) {
+  constexpr std::string_view kOrder =
+      R"({"schema":{"type":"object","required":["name","items"],"properties":{
+          "name":{"type":"string","minLength":1},"items":{"type":"array","items":{"type":"object",
+          "required":["n"],"properties":{"n":{"type":"integer","minimum":1},"price":{"minimum":0}}}}}}})";
+  // From worst to best: each must beat the one before.
+  double last = -1;
+  for (const char* document : {R"([])", R"({})", R"({"name":"x"})", R"({"name":"x","items":{}})",
+                               R"({"name":"","items":[{"n":0,"price":-1}]})",
+                               R"({"name":"x","items":[{"n":0,"price":-1}]})",
+                               R"({"name":"x","items":[{"n":0,"price":1}]})",
+                               R"({"name":"x","items":[{"n":1,"price":1}]})"}) {
+    const Judgement judgement = run(kOrder, document);
+    const bool tie = std::string_view(document) == R"({"name":"x","items":{}})";
+    EXPECT_TRUE(judgement.score > last || (tie && judgement.score >= last))
+        << document << " " << judgement.score << " " << last;
+    last = judgement.score;
+  }
+  EXPECT_EQ(last, 1);
+  EXPECT_EQ(run(kOrder, R"([1])").score, 0);
+  EXPECT_EQ(run(kOrder, "{").score, 0);
+  // However many items are wrong: one less is better.
+  EXPECT_GT(run(R"({"schema":{"items":{"type":"integer"}}})", R"(["a","b","c",1])").score,
+            run(R"({"schema":{"items":{"type":"integer"}}})", R"(["a","b","c","d"])").score);
+}
+
 TEST(SchemaJudge, OnlyOneBareJsonDocumentWillDo) {
   const std::string json = R"({"name":"x"})";
   for (const std::string& bytes :
