@@ -131,7 +131,8 @@ class Driver {
 
   // The time budget must be noticed although no call has come back.
   Status note_spent_time() {
-    if (state_.open_tracks == 0 || now_ms() < state_.recipe.stop.time_ms || budget_is_spent(state_))
+    if (state_.open_tracks == 0 || now_ms() < state_.recipe.stop.time_ms ||
+        !spent_budget(state_).empty())
       return {};
     return append({0, 0, std::nullopt, "tick", Json::object()});
   }
@@ -371,7 +372,13 @@ class Driver {
       task.media_type = kept->media_type;
       task.parts = kept->parts;
       task.discovered = discovered_;
-      const JudgeContext context{place_, asked, cancel_, limit};
+      const JudgeContext context{.place = place_,
+                                 .worker = asked,
+                                 .stop = cancel_,
+                                 .time_limit = limit,
+                                 .progress = [this, call](std::string_view what) {
+                                   if (bench_.observer) bench_.observer->on_progress(call, what);
+                                 }};
       const Judgement judgement = judge_closed(*judge.kind, task, context);
       outcome.failed = judgement.outcome == Outcome::kError;
       outcome.body["judge_name"] = judge.name;
@@ -438,13 +445,13 @@ Result<Run> Run::resume(Journal& journal, const std::string& id, const Bench& be
   if (!state) return at("run " + id, state.error());
   Run run(journal, std::move(lease), *std::move(state), bench);
   run.redo_ = redo;
-  if (run.state_.ended) return run;
+  if (run.state_.ended && run.state_.end_state != "not_judged") return run;
   const Record record{run.state_.next_seq,
                       run.state_.t_ms,
                       run.state_.joules,
                       "resume",
                       {{"build", bench.build}, {"unix_ms", bench.clock.unix_ms()}}};
-  LATHE_TRY_STATUS(journal.append(run.lease_, record));
+  LATHE_TRY_STATUS(journal.append(run.lease_, record, "open"));
   LATHE_TRY_STATUS(apply(run.state_, record));
   return run;
 }
@@ -454,6 +461,16 @@ Status Run::drive() {
 }
 
 Result<int> replay(std::span<const Record> records) {
+  LATHE_TRY(const RunState end, fold(records));
+  if (end.end_said == "passed" && end.end_state != "passed")
+    return invalid("the run said passed, wrongly: it is {}, {}",
+                   replace_all(end.end_state, "_", " "), end.end_why);
+  // What is decided, not how it is put.
+  const auto decided = [](const Record& record) {
+    Json body = record.body;
+    body.erase("reason");
+    return canonical_json(body);
+  };
   RunState state;
   int decisions = 0;
   for (const Record& record : records) {
@@ -461,11 +478,10 @@ Result<int> replay(std::span<const Record> records) {
     const bool is_decision = record.kind == "lap" || record.kind == "close" ||
                              record.kind == "unit" || record.kind == "end";
     // A run that was killed may have left a decision unmade: then a resume stands in its place.
-    const bool fits =
-        expected ? (is_decision ? record.kind == expected->kind &&
-                                      canonical_json(record.body) == canonical_json(expected->body)
-                                : record.kind == "resume")
-                 : !is_decision;
+    const bool fits = expected ? (is_decision ? record.kind == expected->kind &&
+                                                    decided(record) == decided(*expected)
+                                              : record.kind == "resume")
+                               : !is_decision;
     if (!fits)
       return invalid("record {}: the journal says {} {}, but these records lead to {} {}",
                      record.seq, record.kind, clip_utf8(dump_json(record.body), 400),

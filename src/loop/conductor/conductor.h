@@ -78,9 +78,13 @@ class Run {
 };
 
 // Goes through the records as they were written and checks that each decision is the one that the
-// records before it lead to. Returns the number of decisions; the error names the first that
-// differs.
+// records before it lead to, however it is put. Returns the number of decisions; the error says
+// that the run said "passed" wrongly, or names the first decision that differs.
 Result<int> replay(std::span<const Record> records);
+
+// One line for each file that the recipe's options name and that is not beside it.
+std::vector<std::string> missing_files(const Recipe& recipe, const fs::path& recipe_dir);
+Status check_schema_files(const Recipe& recipe, const fs::path& recipe_dir);
 
 // The judge's own identity: kind, options and this program's build. Verdicts carry it.
 std::string judge_hash(const JudgeSpec& judge, const std::string& build);

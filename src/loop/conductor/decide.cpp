@@ -1,76 +1,14 @@
-// The decisions of a run: what the verdicts add up to, when a lap closes, what comes next and when
-// to stop. Pure.
+// The decisions of a run: when a lap closes, what comes next and when to stop. Pure. What verdicts
+// add up to stands in outcome.cpp.
 #include <algorithm>
 
+#include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "loop/conductor/state.h"
 
 namespace lathe {
 namespace {
-
-constexpr Stage kStages[] = {Stage::kGate, Stage::kMeasure, Stage::kRubric, Stage::kHuman};
-
-struct Tally {
-  int passed = 0, failed = 0, errors = 0, pending = 0;
-  bool vetoed = false;
-  double score = 0, weight = 0;  // of the judges that answered
-};
-
-Tally tally_stage(const Recipe& recipe, Stage stage, const CandidateState& candidate) {
-  Tally tally;
-  const auto verdicts = counted_verdicts(candidate);
-  for (std::size_t i = 0; i < recipe.judges.size(); ++i) {
-    const JudgeSpec& judge = recipe.judges[i];
-    if (judge.scope != Scope::kUnit || judge.stage != stage) continue;
-    const auto found = std::ranges::find(verdicts, i, &JudgedBy::index);
-    if (found == verdicts.end()) {
-      ++tally.pending;
-      continue;
-    }
-    const Judgement& judgement = (*found)->judgement;
-    switch (judgement.outcome) {
-      case Outcome::kError:
-        // Asked once more before it counts.
-        ++((*found)->attempt == 0 ? tally.pending : tally.errors);
-        continue;
-      case Outcome::kAbstain:
-        continue;
-      case Outcome::kPass:
-        ++tally.passed;
-        break;
-      case Outcome::kFail:
-        ++tally.failed;
-        tally.vetoed |= judge.veto;
-        break;
-    }
-    tally.score += judge.weight * judgement.score;
-    tally.weight += judge.weight;
-  }
-  return tally;
-}
-
-// One stage's outcome. kAbstain: none of its judges has an opinion.
-Outcome stage_outcome(const Recipe& recipe, Stage stage, const Tally& tally) {
-  const auto rule = recipe.combine.find(stage);
-  const Combine combine = rule == recipe.combine.end() ? Combine{} : rule->second;
-  if (tally.vetoed) return Outcome::kFail;
-  if (tally.passed + tally.failed + tally.errors == 0) return Outcome::kAbstain;
-  switch (combine.how) {
-    case Combine::How::kAll:
-      return tally.failed ? Outcome::kFail : tally.errors ? Outcome::kError : Outcome::kPass;
-    case Combine::How::kAny:
-      return tally.passed ? Outcome::kPass : tally.errors ? Outcome::kError : Outcome::kFail;
-    case Combine::How::kAtLeast:
-      if (tally.passed >= combine.at_least) return Outcome::kPass;
-      return tally.passed + tally.errors >= combine.at_least ? Outcome::kError : Outcome::kFail;
-    case Combine::How::kWeighted:
-      if (tally.errors) return Outcome::kError;
-      return tally.weight > 0 && tally.score / tally.weight >= combine.bar ? Outcome::kPass
-                                                                           : Outcome::kFail;
-  }
-  return Outcome::kError;
-}
 
 bool is_waiting(const RunState& state, const Track& track) {
   return std::ranges::any_of(track.after, [&](std::size_t other) {
@@ -207,7 +145,8 @@ std::optional<Stall> stalled(const RunState& state, const Track& track) {
   int without_gain = 0;
   for (auto it = laps.rbegin(); it != laps.rend() && !(*it)->gained; ++it) ++without_gain;
   if (without_gain >= state.recipe.stop.no_gain)
-    return Stall{"no gain", fmt::format("{} laps without a better candidate", without_gain)};
+    return Stall{"no gain", counted(static_cast<std::size_t>(without_gain), "lap") +
+                                " without a better candidate"};
   return std::nullopt;
 }
 
@@ -263,7 +202,7 @@ Record decide_rejudged_lap(const RunState& state, std::size_t index, const Json&
   if (!track.laps.empty() && track.laps.back().rank.passed)
     return end_track(state, index, true, "passed", fmt::format("in lap {}", track.laps.size()));
   if (!track.laps.empty() && track.laps.back().not_judged)
-    return end_track(state, index, false, "not judged", not_judged_reason(track.laps.back()));
+    return end_track(state, index, false, kNotJudged, not_judged_reason(track.laps.back()));
   if (track.laps.size() < laps.size()) {
     Record next = decision(state, "lap", laps[track.laps.size()]["lap"]);
     next.body["rule"] = "made before";
@@ -302,7 +241,7 @@ std::optional<Record> decide_next_lap(const RunState& state, std::size_t index) 
   const LapState& last = track.laps.back();
   if (last.rank.passed)
     return end_track(state, index, true, "passed", fmt::format("in lap {}", last.number));
-  if (last.not_judged) return end_track(state, index, false, "not judged", not_judged_reason(last));
+  if (last.not_judged) return end_track(state, index, false, kNotJudged, not_judged_reason(last));
   if (const std::string judge = flapping_judge(recipe, track); !judge.empty())
     return end_track(
         state, index, false, "judge flap",
@@ -310,12 +249,13 @@ std::optional<Record> decide_next_lap(const RunState& state, std::size_t index) 
   if (last.number >= recipe.stop.laps)
     return end_track(
         state, index, false, "laps",
-        fmt::format("{} laps are used up; still wrong: {}", last.number, failing_words(last)));
+        fmt::format("{} {} used up; still wrong: {}", counted(track.laps.size(), "lap"),
+                    last.number == 1 ? "is" : "are", failing_words(last)));
 
   std::optional<Proposal> next;
   std::string_view rule = "next move";
   if (rung_is_unavailable(last)) {
-    rule = "rung unavailable";
+    rule = kRungUnavailable;
     if (last.rung + 1 < std::ssize(recipe.ladder)) next = propose({});
     if (!next) return end_track(state, index, false, rule, failing_words(last));
     next->move = Move::kEscalate;
@@ -337,23 +277,13 @@ std::optional<Record> decide_next_lap(const RunState& state, std::size_t index) 
   return open_lap(state, index, *next, rule);
 }
 
-std::string spent_budget(const RunState& state) {
-  const StopSpec& stop = state.recipe.stop;
-  if (state.t_ms >= stop.time_ms)
-    return fmt::format("the time of {} is used up", format_duration(Milliseconds(stop.time_ms)));
-  const std::int64_t tokens = state.usage.prompt_tokens + state.usage.completion_tokens;
-  if (tokens >= stop.tokens) return fmt::format("{} of {} tokens are used up", tokens, stop.tokens);
-  if (stop.joules && state.joules && *state.joules >= *stop.joules)
-    return fmt::format("the energy of {} is used up", format_energy(*stop.joules));
-  return {};
-}
-
 std::optional<Record> decide_track(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
   if (track.state != TrackState::kOpen || is_waiting(state, track)) return std::nullopt;
   for (const std::size_t other : track.after)
     if (state.tracks[other].state == TrackState::kGaveUp)
-      return end_track(state, index, false, "waits for another",
+      return end_track(state, index, false,
+                       without_verdict(state.tracks[other]) ? kNotJudged : "waits for another",
                        fmt::format("it comes after {}, which was given up",
                                    state.units[state.tracks[other].units.front()].key));
   if (track.laps.empty() || track.laps.back().closed) return decide_next_lap(state, index);
@@ -379,104 +309,7 @@ std::vector<std::pair<std::size_t, int>> pending_whole(const RunState& state) {
   return pending;
 }
 
-Record end_run(const RunState& state) {
-  std::size_t passed = 0, given_up = 0, not_judged = 0;
-  for (const Track& track : state.tracks) {
-    for (const std::size_t unit : track.units)
-      ++(unit_passed(track, state.units[unit]) ? passed : given_up);
-    if (track.state == TrackState::kGaveUp && track.rule == "not judged") ++not_judged;
-  }
-  std::string outcome = given_up == 0 ? "passed" : passed > 0 ? "partial" : "failed";
-  std::string reason = given_up == 0
-                           ? fmt::format("all {} units passed", passed)
-                           : fmt::format("{} of {} units passed", passed, passed + given_up);
-  if (state.tracks.empty()) reason = "there was nothing to do: no test fails";
-  if (not_judged > 0) outcome = "not_judged";
-  const bool spent = !spent_budget(state).empty();
-  for (std::size_t i = 0; i < state.recipe.judges.size(); ++i) {
-    if (state.recipe.judges[i].scope != Scope::kWhole || state.tracks.empty()) continue;
-    const JudgedBy* last = nullptr;
-    for (const JudgedBy& verdict : state.whole)
-      if (verdict.index == i) last = &verdict;
-    const std::string& name = state.recipe.judges[i].name;
-    if (!last || last->judgement.outcome == Outcome::kError) {
-      outcome = "not_judged";
-      reason += fmt::format("; the whole was not judged by '{}'{}", name,
-                            spent ? ": " + spent_budget(state) : "");
-    } else if (last->judgement.outcome == Outcome::kFail) {
-      if (outcome == "passed") outcome = "failed";
-      reason += fmt::format("; the whole fails '{}'", name);
-    }
-  }
-  return decision(
-      state, "end",
-      {{"state", outcome}, {"reason", reason}, {"passed", passed}, {"gave_up", given_up}});
-}
-
 }  // namespace
-
-std::vector<std::pair<std::size_t, int>> pending_judges(const Recipe& recipe,
-                                                        const CandidateState& candidate) {
-  std::vector<std::pair<std::size_t, int>> pending;
-  if (!candidate.made || candidate.error) return pending;
-  const auto verdicts = counted_verdicts(candidate);
-  for (const Stage stage : kStages) {
-    const Tally tally = tally_stage(recipe, stage, candidate);
-    if (tally.pending > 0) {
-      for (std::size_t i = 0; i < recipe.judges.size(); ++i) {
-        if (recipe.judges[i].scope != Scope::kUnit || recipe.judges[i].stage != stage) continue;
-        const auto found = std::ranges::find(verdicts, i, &JudgedBy::index);
-        if (found == verdicts.end())
-          pending.emplace_back(i, 0);
-        else if ((*found)->judgement.outcome == Outcome::kError && (*found)->attempt == 0)
-          pending.emplace_back(i, 1);
-      }
-      return pending;
-    }
-    const Outcome outcome = stage_outcome(recipe, stage, tally);
-    if (!recipe.collect_all && (outcome == Outcome::kFail || outcome == Outcome::kError))
-      return pending;
-  }
-  return pending;
-}
-
-Outcome outcome_of(const Recipe& recipe, const CandidateState& candidate) {
-  if (!candidate.made || candidate.error) return Outcome::kFail;
-  Outcome sum = Outcome::kAbstain;
-  for (const Stage stage : kStages) {
-    const Tally tally = tally_stage(recipe, stage, candidate);
-    const Outcome outcome = stage_outcome(recipe, stage, tally);
-    if (outcome == Outcome::kFail) return Outcome::kFail;
-    if (outcome == Outcome::kError) sum = Outcome::kError;
-    if (outcome == Outcome::kPass && sum == Outcome::kAbstain) sum = Outcome::kPass;
-  }
-  return sum;
-}
-
-Rank rank_of(const RunState& state, const Track& track, const CandidateState& candidate) {
-  Rank rank;
-  rank.passed = outcome_of(state.recipe, candidate) == Outcome::kPass;
-  double score = 0, weight = 0;
-  for (const JudgedBy* verdict : counted_verdicts(candidate)) {
-    const JudgeSpec& judge = state.recipe.judges[verdict->index];
-    const Outcome outcome = verdict->judgement.outcome;
-    if (outcome != Outcome::kPass && outcome != Outcome::kFail) continue;
-    if (judge.stage == Stage::kGate && outcome == Outcome::kPass) ++rank.gates;
-    score += judge.weight * verdict->judgement.score;
-    weight += judge.weight;
-    for (const UnitOutcome& unit : verdict->judgement.units)
-      if (unit.outcome == Outcome::kPass && std::ranges::any_of(track.units, [&](std::size_t i) {
-            return state.units[i].key == unit.unit;
-          }))
-        ++rank.units;
-  }
-  rank.score = weight > 0 ? score / weight : 0;
-  return rank;
-}
-
-bool budget_is_spent(const RunState& state) {
-  return !spent_budget(state).empty();
-}
 
 std::optional<Record> next_decision(const RunState& state) {
   if (state.ended || state.next_seq < 2) return std::nullopt;
@@ -493,14 +326,19 @@ std::optional<Record> next_decision(const RunState& state) {
   for (const std::size_t index : state.due)
     if (auto next = decide_track(state, index)) return next;
   if (state.open_tracks > 0) return std::nullopt;
-  if (!state.tracks.empty() && !budget_is_spent(state) && !pending_whole(state).empty())
+  if (!state.tracks.empty() && spent_budget(state).empty() && !pending_whole(state).empty())
     return std::nullopt;
-  return end_run(state);
+  const RunOutcome run = run_outcome(state);
+  return decision(state, "end",
+                  {{"state", run.state},
+                   {"reason", run.reason},
+                   {"passed", run.passed},
+                   {"gave_up", run.gave_up}});
 }
 
 std::vector<RunCall> runnable_calls(const RunState& state, std::size_t limit) {
   std::vector<RunCall> calls;
-  if (state.ended || budget_is_spent(state)) return calls;
+  if (state.ended || !spent_budget(state).empty()) return calls;
   for (const std::size_t index : state.active) {
     const LapState& lap = state.tracks[index].laps.back();
     for (const CandidateState& candidate : lap.candidates) {

@@ -53,7 +53,9 @@ std::string feedback_tail(const Track& track, const LapState& lap,
     const CandidateState& tried =
         it->candidates[it->best < 0 ? 0 : static_cast<std::size_t>(it->best)];
     const std::vector<Critique> critiques = critiques_of(tried);
-    if (!critiques.empty()) rejected.push_back(one_line(critiques.front().claim));
+    if (critiques.empty()) continue;
+    const auto& [locus, severity, claim, evidence, fingerprint] = critiques.front();
+    rejected.push_back(one_line(locus.empty() ? claim : locus + ": " + claim));
   }
   if (!rejected.empty()) {
     tail += "Already tried and rejected:\n";

@@ -67,7 +67,7 @@ constexpr OptionSpec kUnitOptions[] = {
      "auto: what this table and [make] leave out is set for the kind of project that its files "
      "tell"},
     {"exclude", OptionType::kStrings,
-     R"([".git/**","build/**","**/target/**","**/node_modules/**",".venv/**","venv/**","**/__pycache__/**",".pytest_cache/**",".gradle/**",".tox/**"])",
+     R"([".git/**","build/**","**/target/**","**/node_modules/**",".venv/**","venv/**","**/__pycache__/**",".pytest_cache/**",".gradle/**",".tox/**","lathe-out/**"])",
      "files of the tree that are left out of its snapshot"},
 };
 constexpr OptionSpec kMakeOptions[] = {
@@ -85,7 +85,14 @@ constexpr OptionSpec kJudgeOptions[] = {
     {"weight", OptionType::kNumber, "1",
      "in a weighted stage, and in the score that ranks candidates"},
 };
-constexpr OptionSpec kCombineOptions[] = {{"gate"}, {"measure"}, {"rubric"}, {"human"}};
+constexpr std::string_view kCombineHelp =
+    "how its verdicts become one: all | any | \"2-of-3\" | \"weighted >= 0.8\"";
+constexpr OptionSpec kCombineOptions[] = {
+    {"gate", OptionType::kString, {}, kCombineHelp},
+    {"measure", OptionType::kString, {}, kCombineHelp},
+    {"rubric", OptionType::kString, {}, kCombineHelp},
+    {"human", OptionType::kString, {}, kCombineHelp},
+};
 constexpr OptionSpec kStopOptions[] = {
     {"laps", OptionType::kInteger, "6", "per unit"},
     {"no_gain", OptionType::kInteger, "2", "laps on one rung without a better candidate"},
@@ -411,7 +418,7 @@ class Reader {
       recipe.warnings.push_back(
           "no judge has scope = \"whole\": every unit may pass and the whole still miss something");
     for (const JudgeSpec& judge : recipe.judges)
-      if (judge.stage == Stage::kRubric && option_string(judge.options, "calibration").empty())
+      if (judge.kind->advises && judge.kind->advises(judge.options))
         recipe.warnings.push_back(fmt::format(
             "the rubric '{}' is not calibrated: it advises and cannot pass or fail anything",
             judge.name));
@@ -461,6 +468,15 @@ Status set_override(const std::string& text, Json& raw) {
 }
 
 }  // namespace
+
+std::span<const OptionSpec> recipe_options(std::string_view table) {
+  if (table.empty()) return kTopOptions;
+  if (table == "unit") return kUnitOptions;
+  if (table == "make") return kMakeOptions;
+  if (table == "judge") return kJudgeOptions;
+  if (table == "combine") return kCombineOptions;
+  return kStopOptions;
+}
 
 Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
                             std::span<const std::string> overrides, const Json& project) {

@@ -67,6 +67,10 @@ struct Recipe {
   bool from_tests() const { return from == "failing_tests"; }
 };
 
+// The keys of a table of the recipe, whatever kind stands in it: "", "unit", "make", "judge",
+// "combine", "stop".
+std::span<const OptionSpec> recipe_options(std::string_view table);
+
 // `name`: for messages ("recipes/x.toml"). `overrides`: "make.best_of=4" as given with --set.
 // `project`: tables whose values count where a recipe with unit.project = "auto" has none.
 // Errors carry the line.

@@ -7,6 +7,7 @@
 #include "loop/conductor/conductor.h"
 #include "loop/conductor/tree.h"
 #include "loop/conductor/units.h"
+#include "loop/judges/json_schema.h"
 #include "loop/judges/tests.h"
 
 namespace lathe {
@@ -31,19 +32,16 @@ void collect_strings(const Json& value, std::vector<std::string>& strings) {
     for (const Json& member : value) collect_strings(member, strings);
 }
 
-// What an option called …_file names must be there before anything is made.
-Status check_named_files(const Json& options, const fs::path& recipe_dir) {
+// The files that a table of options names, each with its key. "" is none.
+void collect_files(const Json& options, std::vector<std::pair<std::string, std::string>>& files) {
   for (const auto& [key, value] : options.items()) {
-    std::error_code ignored;
-    if (!key.ends_with("_file") || !value.is_string() ||
-        value.get_ref<const std::string&>().empty())
-      continue;
-    if (!fs::is_regular_file(recipe_dir / value.get<std::string>(), ignored))
-      return fail(ErrorKind::kNotFound,
-                  "{}: there is no such file; the recipe's {} names it, relative to the recipe",
-                  (recipe_dir / value.get<std::string>()).string(), key);
+    const bool one = key.ends_with("_file") || key == "reference" || key == "calibration";
+    const bool many = key == "files" || key == "references";
+    if (one && value.is_string() && !value.get_ref<const std::string&>().empty())
+      files.emplace_back(key, value.get<std::string>());
+    if (many && value.is_array())
+      for (const Json& each : value) files.emplace_back(key, each.get<std::string>());
   }
-  return {};
 }
 
 // Options may name files beside the recipe (a schema, a task, a rubric). Whatever string is the
@@ -52,12 +50,10 @@ Status check_named_files(const Json& options, const fs::path& recipe_dir) {
 Result<Json> keep_named_files(const Journal& journal, const Recipe& recipe,
                               const fs::path& recipe_dir) {
   std::vector<std::string> strings;
-  LATHE_TRY_STATUS(check_named_files(recipe.make_options, recipe_dir));
+  if (const auto missing = missing_files(recipe, recipe_dir); !missing.empty())
+    return fail(ErrorKind::kNotFound, "{}", missing.front());
   collect_strings(recipe.make_options, strings);
-  for (const JudgeSpec& judge : recipe.judges) {
-    LATHE_TRY_STATUS(check_named_files(judge.options, recipe_dir));
-    collect_strings(judge.options, strings);
-  }
+  for (const JudgeSpec& judge : recipe.judges) collect_strings(judge.options, strings);
   std::ranges::sort(strings);
   const auto [first, last] = std::ranges::unique(strings);
   strings.erase(first, last);
@@ -118,18 +114,58 @@ Status begin_with_tree(const Journal& journal, const NewRun& request, const Benc
 Status begin_with_file(const Journal& journal, const NewRun& request, Begin& begin) {
   const Recipe& recipe = request.recipe;
   const fs::path path = !request.input.empty() ? request.input : request.recipe_dir / recipe.from;
-  LATHE_TRY(const std::string text, read_file(path));
-  LATHE_TRY(begin.units, split_units(text, recipe.split, path.string()));
-  LATHE_TRY(const std::string blob, journal.put_blob(text));
-  begin.inputs.push_back(manifest_entry(path, text, blob));
+  auto text = read_file(path);
+  if (!text && text.error().kind == ErrorKind::kNotFound && request.input.empty())
+    return fail(ErrorKind::kNotFound, "{}; give the text to work on with --input FILE",
+                text.error().message);
+  if (!text) return std::unexpected(text.error());
+  LATHE_TRY(begin.units, split_units(*text, recipe.split, path.string()));
+  LATHE_TRY(const std::string blob, journal.put_blob(*text));
+  begin.inputs.push_back(manifest_entry(path, *text, blob));
   begin.title = path.string();
   return {};
 }
 
 }  // namespace
 
+std::vector<std::string> missing_files(const Recipe& recipe, const fs::path& recipe_dir) {
+  std::vector<std::pair<std::string, std::string>> files;
+  collect_files(recipe.make_options, files);
+  for (const JudgeSpec& judge : recipe.judges) collect_files(judge.options, files);
+  std::vector<std::string> missing;
+  for (const auto& [key, name] : files) {
+    std::error_code ignored;
+    std::string line = fmt::format(
+        "{}: there is no such file; the recipe's {} names it, relative "
+        "to the recipe",
+        (recipe_dir / name).string(), key);
+    if (!fs::is_regular_file(recipe_dir / name, ignored) &&
+        std::ranges::find(missing, line) == missing.end())
+      missing.push_back(std::move(line));
+  }
+  return missing;
+}
+
+// Schemas that are there and cannot be used: better known now than at the first judgement.
+Status check_schema_files(const Recipe& recipe, const fs::path& recipe_dir) {
+  for (const JudgeSpec& judge : recipe.judges) {
+    const std::string name = option_string(judge.options, "schema_file");
+    if (name.empty()) continue;
+    LATHE_TRY(const std::string text, read_file(recipe_dir / name));
+    auto schema = parse_json(text);
+    if (!schema) return at((recipe_dir / name).string(), std::move(schema).error());
+    if (auto fine = JsonSchema::compile(*std::move(schema), option_bool(judge.options, "formats"));
+        !fine)
+      return at((recipe_dir / name).string(), std::move(fine).error());
+  }
+  return {};
+}
+
 Result<Run> Run::start(Journal& journal, const NewRun& request, const Bench& bench) {
   const Recipe& recipe = request.recipe;
+  if (const auto missing = missing_files(recipe, request.recipe_dir); !missing.empty())
+    return fail(ErrorKind::kNotFound, "{}", missing.front());
+  LATHE_TRY_STATUS(check_schema_files(recipe, request.recipe_dir));
   Begin begin;
   if (!recipe.tree.empty()) LATHE_TRY_STATUS(begin_with_tree(journal, request, bench, begin));
   if (!recipe.from_tests()) LATHE_TRY_STATUS(begin_with_file(journal, request, begin));
@@ -180,6 +216,7 @@ Result<Run> Run::start_rejudge(Journal& journal, const std::string& old_id,
   }
   Json header = state.header;
   header["extra"] = {{"rejudge_of", old_id}};
+  header["title"] = fmt::format("judged again: {}", old_id);
   header["made_before"] = std::move(tracks);
   if (!recipe_dir.empty()) {
     LATHE_TRY(const Json files, keep_named_files(journal, recipe, recipe_dir));

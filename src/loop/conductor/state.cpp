@@ -76,7 +76,10 @@ Status apply_result(RunState& state, const Record& record) {
     }
     LapState* lap = find_lap(find_track(state, body), body);
     if (!lap || call.n < 0 || call.n >= lap->n) return wrong(record, "there is no such candidate");
-    lap->candidates[static_cast<std::size_t>(call.n)].verdicts.push_back(std::move(verdict));
+    CandidateState& candidate = lap->candidates[static_cast<std::size_t>(call.n)];
+    if (verdict.judgement.candidate != candidate.blob)
+      return wrong(record, "it judges another candidate");
+    candidate.verdicts.push_back(std::move(verdict));
   } else {
     LapState* lap = find_lap(find_track(state, body), body);
     if (!lap || call.n < 0 || call.n >= lap->n) return wrong(record, "there is no such candidate");
@@ -112,6 +115,11 @@ Status apply_close(RunState& state, const Record& record) {
   const Json& rank = json_at(body, "rank");
   lap->rank = {json_bool(rank, "passed", false), static_cast<int>(json_int(rank, "gates", 0)),
                static_cast<int>(json_int(rank, "units", 0)), json_number(rank, "score", 0)};
+  // As with the run's end: no pass that the verdicts do not give.
+  if (lap->best < 0 ||
+      outcome_of(state.recipe, lap->candidates[static_cast<std::size_t>(lap->best)]) !=
+          Outcome::kPass)
+    lap->rank.passed = false;
   if (lap->gained) track->best_lap = lap->number - 1;
   const auto index = static_cast<std::size_t>(track - state.tracks.data());
   state.active.erase(index);
@@ -122,8 +130,9 @@ Status apply_close(RunState& state, const Record& record) {
 Status apply_unit(RunState& state, const Record& record) {
   Track* track = find_track(state, record.body);
   if (!track || track->state != TrackState::kOpen) return wrong(record, "this track is not open");
-  track->state =
-      json_string(record.body, "state") == "passed" ? TrackState::kPassed : TrackState::kGaveUp;
+  const bool passed =
+      json_string(record.body, "state") == "passed" && candidate_passed(state.recipe, *track);
+  track->state = passed ? TrackState::kPassed : TrackState::kGaveUp;
   track->rule = json_string(record.body, "rule");
   track->why = json_string(record.body, "reason");
   --state.open_tracks;
@@ -133,6 +142,19 @@ Status apply_unit(RunState& state, const Record& record) {
   for (const std::size_t waiting : track->before)
     if (state.tracks[waiting].state == TrackState::kOpen) state.due.insert(waiting);
   return {};
+}
+
+void end(RunState& state, std::string said) {
+  state.ended = true;
+  state.end_said = std::move(said);
+  RunOutcome run = run_outcome(state);
+  state.end_why = std::move(run.reason);
+  state.end_state = std::move(run.state);
+  if (state.end_state == state.end_said) return;
+  // The less that can be said for it counts.
+  if (state.end_state == "passed") state.end_state = state.end_said;
+  state.end_why += fmt::format(" (its record says {}; its verdicts do not)",
+                               replace_all(state.end_said, "_", " "));
 }
 
 }  // namespace
@@ -214,7 +236,8 @@ Status apply(RunState& state, const Record& record) {
   if (record.seq != state.next_seq) return wrong(record, "its number is not the next one");
   if ((record.seq == 0) != (record.kind == "run"))
     return wrong(record, "a run begins with its run record");
-  if (state.ended) return wrong(record, "the run has ended");
+  if (state.ended && !(record.kind == "resume" && state.end_state == "not_judged"))
+    return wrong(record, "the run has ended");
   ++state.next_seq;
   state.t_ms = std::max(state.t_ms, record.t_ms);
   if (record.joules) state.joules = record.joules;
@@ -238,13 +261,71 @@ Status apply(RunState& state, const Record& record) {
   } else if (record.kind == "unit") {
     return apply_unit(state, record);
   } else if (record.kind == "end") {
-    state.ended = true;
-    state.end_state = json_string(body, "state");
-    state.end_why = json_string(body, "reason");
-  } else if (record.kind != "pause" && record.kind != "resume" && record.kind != "tick") {
+    end(state, json_string(body, "state"));
+  } else if (record.kind == "resume") {
+    if (state.ended) reopen(state);
+  } else if (record.kind != "pause" && record.kind != "tick") {
     return wrong(record, "this lathe does not know this kind");
   }
   return {};
+}
+
+namespace {
+
+// The call is to be made again. That it was begun stays known: some must not be made twice.
+void forget(RunState& state, const RunCall& call) {
+  state.answered.erase(call.id());
+}
+
+bool nobody_answered(const LapState& lap) {
+  return std::ranges::all_of(lap.candidates, [](const CandidateState& candidate) {
+    return candidate.error && candidate.error->kind != ErrorKind::kInvalid;
+  });
+}
+
+// The lap's judges that gave no verdict are asked again.
+void judge_again(RunState& state, std::size_t index, LapState& lap) {
+  lap.closed = lap.gained = lap.not_judged = false;
+  lap.best = -1;
+  for (CandidateState& candidate : lap.candidates) {
+    std::set<std::size_t> silent;
+    for (const JudgedBy* verdict : counted_verdicts(candidate))
+      if (verdict->judgement.outcome == Outcome::kError) silent.insert(verdict->index);
+    std::erase_if(candidate.verdicts, [&](const JudgedBy& verdict) {
+      if (!silent.contains(verdict.index)) return false;
+      forget(state, {"judge", index, lap.number, candidate.n, verdict.index, verdict.attempt});
+      return true;
+    });
+  }
+}
+
+}  // namespace
+
+void reopen(RunState& state) {
+  for (std::size_t index = 0; index < state.tracks.size(); ++index) {
+    Track& track = state.tracks[index];
+    if (!without_verdict(track)) continue;
+    while (!track.laps.empty() && nobody_answered(track.laps.back())) {
+      for (const CandidateState& candidate : track.laps.back().candidates)
+        forget(state, {"make", index, track.laps.back().number, candidate.n, 0, 0});
+      track.laps.pop_back();
+    }
+    if (!track.laps.empty() && track.laps.back().not_judged)
+      judge_again(state, index, track.laps.back());
+    track.best_lap = -1;
+    for (const LapState& lap : track.laps)
+      if (lap.gained) track.best_lap = lap.number - 1;
+    track.state = TrackState::kOpen;
+    track.rule.clear();
+    track.why.clear();
+    ++state.open_tracks;
+    state.due.insert(index);
+    if (!track.laps.empty() && !track.laps.back().closed) state.active.insert(index);
+  }
+  for (const JudgedBy& verdict : state.whole)
+    forget(state, {"whole", 0, 0, 0, verdict.index, verdict.attempt});
+  state.whole.clear();
+  state.ended = false;
 }
 
 Result<RunState> fold(std::span<const Record> records) {
@@ -252,14 +333,6 @@ Result<RunState> fold(std::span<const Record> records) {
   for (const Record& record : records) LATHE_TRY_STATUS(apply(state, record));
   if (state.next_seq == 0) return invalid("the run has no records");
   return state;
-}
-
-bool better(const Rank& a, const Rank& b) {
-  constexpr double kSameScore = 1e-6;
-  if (a.passed != b.passed) return a.passed;
-  if (a.gates != b.gates) return a.gates > b.gates;
-  if (a.units != b.units) return a.units > b.units;
-  return a.score > b.score + kSameScore;
 }
 
 const CandidateState* best_candidate(const Track& track) {
@@ -279,15 +352,6 @@ std::vector<const JudgedBy*> counted_verdicts(const CandidateState& candidate) {
   return verdicts;
 }
 
-double weakest_score(const CandidateState& candidate) {
-  double score = candidate.error ? 0 : 1;
-  for (const JudgedBy* verdict : counted_verdicts(candidate))
-    if (const Outcome outcome = verdict->judgement.outcome;
-        outcome == Outcome::kPass || outcome == Outcome::kFail)
-      score = std::min(score, verdict->judgement.score);
-  return score;
-}
-
 std::vector<Critique> critiques_of(const CandidateState& candidate) {
   std::vector<Critique> critiques;
   std::set<std::string> seen;
@@ -301,20 +365,6 @@ std::vector<Critique> critiques_of(const CandidateState& candidate) {
   }
   std::ranges::stable_sort(critiques, {}, [](const Critique& c) { return c.severity != "must"; });
   return critiques;
-}
-
-bool unit_passed(const Track& track, const Unit& unit) {
-  if (track.state == TrackState::kPassed) return true;
-  const CandidateState* best = best_candidate(track);
-  if (!best || track.units.size() < 2) return false;
-  bool named = false;
-  for (const JudgedBy* verdict : counted_verdicts(*best))
-    for (const UnitOutcome& outcome : verdict->judgement.units)
-      if (outcome.unit == unit.key) {
-        if (outcome.outcome != Outcome::kPass) return false;
-        named = true;
-      }
-  return named;
 }
 
 std::vector<Attempt> attempts_of(const Track& track) {

@@ -12,6 +12,8 @@
 //   unit                 decision: a track has ended: passed or gave_up, and why
 //   end                  decision: the run has ended
 //   pause, resume, tick  a person stopped it; it goes on; time has passed
+//
+// A resume behind an end takes up the tracks that ended without a verdict: reopen().
 #pragma once
 
 #include <set>
@@ -107,8 +109,10 @@ struct RunState {
   std::optional<double> joules;
   std::int64_t next_seq = 0;
   bool ended = false;
+  // What the run came to, by run_outcome(): never what the end record merely says.
   std::string end_state;  // passed | partial | failed | not_judged
   std::string end_why;
+  std::string end_said;  // as the end record has it
 
   // Indices that keep a decision from costing O(tracks): tracks that may have a decision to make,
   // tracks with an open lap.
@@ -121,6 +125,9 @@ struct RunState {
 void begin_tracks(RunState& state);
 // Errors: records that cannot follow each other, or were written by something else.
 Status apply(RunState& state, const Record& record);
+// Takes back what ended without a verdict, as if it had not been tried: what a resume does to a run
+// whose end is not_judged.
+void reopen(RunState& state);
 Result<RunState> fold(std::span<const Record> records);
 
 // The body and kind of the next decision record, or nothing when only the result of a call can
@@ -130,10 +137,27 @@ std::optional<Record> next_decision(const RunState& state);
 // in it too (see was_begun()).
 std::vector<RunCall> runnable_calls(const RunState& state, std::size_t limit);
 bool was_begun(const RunState& state, const RunCall& call);
-bool budget_is_spent(const RunState& state);
+// What is used up (time, tokens, energy), in words; "": nothing is.
+std::string spent_budget(const RunState& state);
+
+// What a run came to. `passed` only if every track was accepted, each with the candidate that the
+// ratchet holds passing every stage, and no whole judge failed or was not heard.
+struct RunOutcome {
+  std::string state;  // passed | partial | failed | not_judged
+  std::string reason;
+  std::size_t passed = 0, gave_up = 0;  // units
+};
+RunOutcome run_outcome(const RunState& state);
+
+// The rules of tracks that ended without a verdict about the work.
+inline constexpr std::string_view kNotJudged = "not judged";
+inline constexpr std::string_view kRungUnavailable = "rung unavailable";
+bool without_verdict(const Track& track);
 
 // The candidate the ratchet holds, or null.
 const CandidateState* best_candidate(const Track& track);
+// That candidate passes every stage.
+bool candidate_passed(const Recipe& recipe, const Track& track);
 // The verdicts that count for a candidate: the last attempt of each judge.
 std::vector<const JudgedBy*> counted_verdicts(const CandidateState& candidate);
 std::vector<Attempt> attempts_of(const Track& track);
@@ -147,7 +171,8 @@ std::vector<std::pair<std::size_t, int>> pending_judges(const Recipe& recipe,
 // What the verdicts add up to. kAbstain: no judge that may gate has said anything; kError: not
 // judged.
 Outcome outcome_of(const Recipe& recipe, const CandidateState& candidate);
-// The score that people are shown: of the judge that likes it least, in [0,1].
+// The score that people are shown: of the judge that likes it least, in [0,1]; what could not be
+// judged has 0.
 double weakest_score(const CandidateState& candidate);
 Rank rank_of(const RunState& state, const Track& track, const CandidateState& candidate);
 
