@@ -434,19 +434,20 @@ class BadInput(Case):
         self.assertIn("no-such-judge", out)
 
     def test_a_missing_worker_is_said(self):
-        out, _ = self.lathe("loop", "rewrite", "--input", self.write("t.md", "some text\n"), code=1)
-        self.assertIn("there is no worker", out)
+        _, err = self.lathe("loop", "rewrite", "--input", self.write("t.md", "some text\n"), code=2)
+        self.assertIn("there is no worker 'writer'", err)
+        self.assertEqual(self.lathe("--json", "runs")[0], "", "nothing was begun")
 
     def test_a_worker_that_does_not_listen(self):
         out, _ = self.lathe("loop", "rewrite", "--input", self.write("t.md", "some text\n"), "--worker",
-                            "writer=http://127.0.0.1:9/v1#m", code=1)
+                            "writer=http://127.0.0.1:9/v1#m", code=3)
         self.assertIn("127.0.0.1:9", out)
 
     def test_nothing_leaves_loopback_unless_both_allow_it(self):
         text = self.write("t.md", "some text\n")
         for extra in ([], ["--allow", "any"], ["--set", 'privacy="any"']):
             out, _ = self.lathe("loop", "rewrite", "--input", text, "--worker", "writer=http://192.0.2.1/v1#m", *extra,
-                                code=1)
+                                code=3)
             self.assertIn("allow", out)
 
     def test_command_lines(self):

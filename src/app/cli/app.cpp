@@ -1,5 +1,6 @@
 #include "app/cli/app.h"
 
+#include <pwd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -29,11 +30,17 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
-fs::path home_path(const char* xdg_name, const char* below_home) {
-  if (const std::string xdg = environment(xdg_name); fs::path(xdg).is_absolute())
-    return fs::path(xdg) / "lathe";
-  const std::string home = environment("HOME");
-  return (home.empty() ? fs::path("/tmp") : fs::path(home)) / below_home / "lathe";
+// Never a place that others can make first.
+Result<fs::path> home_path(const char* xdg_name, const char* below_home) {
+  if (const fs::path xdg = environment(xdg_name); xdg.is_absolute()) return xdg / "lathe";
+  if (const fs::path home = environment("HOME"); home.is_absolute())
+    return home / below_home / "lathe";
+  if (const passwd* user = ::getpwuid(::getuid());
+      user && user->pw_dir && fs::path(user->pw_dir).is_absolute())
+    return fs::path(user->pw_dir) / below_home / "lathe";
+  return fail(ErrorKind::kNotFound,
+              "HOME is not set, and the password database has no home for user {}: set HOME, or {}",
+              ::getuid(), xdg_name);
 }
 
 // Beside the program when it runs from its build directory, else where `cmake --install` puts them.
@@ -48,13 +55,13 @@ fs::path find_recipes(const fs::path& program) {
 
 }  // namespace
 
-App make_app(const char* argv0) {
+Result<App> make_app(const char* argv0) {
   App app;
   std::error_code error;
   app.program = fs::read_symlink("/proc/self/exe", error);
   if (error) app.program = fs::absolute(argv0, error);
-  app.journal_dir = home_path("XDG_DATA_HOME", ".local/share");
-  app.config_dir = home_path("XDG_CONFIG_HOME", ".config");
+  LATHE_TRY(app.journal_dir, home_path("XDG_DATA_HOME", ".local/share"));
+  LATHE_TRY(app.config_dir, home_path("XDG_CONFIG_HOME", ".config"));
   app.recipes_dir = find_recipes(app.program);
   app.terminal = isatty(STDOUT_FILENO) == 1;
   app.color = app.terminal && environment("NO_COLOR").empty() && environment("TERM") != "dumb";
@@ -115,7 +122,9 @@ void print_json(const Json& value) {
 }
 
 int run_cli(int argc, char** argv) {
-  App app = make_app(argv[0]);
+  auto made = make_app(argv[0]);
+  if (!made) return report_error(App(), made.error());
+  App app = *std::move(made);
   CLI::App cli{"Lathe: loops of generate, inspect, judge and repair until the work passes."};
   cli.set_version_flag("--version", "lathe " LATHE_VERSION);
   cli.require_subcommand(1);

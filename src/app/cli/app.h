@@ -34,7 +34,8 @@ struct App {
   StopFlag* stop = nullptr;  // raised by SIGINT and SIGTERM; a second one ends the process
 };
 
-App make_app(const char* argv0);
+// An error where neither the environment nor the password database knows a home.
+Result<App> make_app(const char* argv0);
 
 // Each command adds itself to the command line; the action runs after parsing and returns the exit
 // code.

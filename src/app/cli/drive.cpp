@@ -4,6 +4,7 @@
 
 #include "app/cli/outputs.h"
 #include "app/cli/view.h"
+#include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "loop/media/media_pool.h"
 
@@ -53,32 +54,77 @@ int exit_code_of(const RunState& state) {
 
 namespace {
 
+fs::path out_directory(const Run& run) {
+  const std::string out = json_string(json_at(run.state().header, "extra"), "out");
+  return out.empty() ? fs::path("lathe-out") / run.id() : fs::path(out);
+}
+
+// Changes to a source tree: the files themselves where the run passed, and a patch in any case.
+Status leave_changes(const App& app, const Journal& journal, const Run& run) {
+  const RunState& state = run.state();
+  const std::string root = json_string(json_at(state.header, "tree"), "root");
+  const bool apply =
+      state.end_state == "passed" && json_bool(json_at(state.header, "extra"), "apply", false);
+  Status applied;
+  if (apply && !state.tracks.empty()) {
+    const auto changed = apply_to_tree(journal, state);
+    if (!changed)
+      applied = std::unexpected(changed.error());
+    else if (app.json)
+      print_json({{"kind", "applied"}, {"files", *changed}});
+    else
+      print(fmt::format("changed in {}: {}\n", root, join(*changed, ", ")));
+  }
+  LATHE_TRY(const std::string patch, write_patch(journal, state, out_directory(run)));
+  if (patch.empty()) return applied;
+  if (app.json)
+    print_json({{"kind", "written"}, {"files", Json::array({patch})}});
+  else if (apply && applied)
+    print(fmt::format("the same as a patch: {}\n", patch));
+  else
+    print(fmt::format("{} holds the changes, which are not applied: `git apply` takes them in {}\n",
+                      patch, root));
+  return applied;
+}
+
 Status leave_outputs(const App& app, const Journal& journal, const Run& run, MediaPool& media) {
   const RunState& state = run.state();
-  const Json& extra = json_at(state.header, "extra");
-  if (state.recipe.maker->whole_group) {
-    if (state.end_state != "passed" || state.tracks.empty()) return {};
-    if (!json_bool(extra, "apply", false)) {
-      if (!app.json)
-        print(fmt::format("the changes are in the journal: lathe export {} DIR\n", run.id()));
-      return {};
-    }
-    LATHE_TRY(const auto changed, apply_to_tree(journal, state));
-    if (app.json)
-      print_json({{"kind", "applied"}, {"files", changed}});
-    else
-      print(fmt::format("changed in {}: {}\n", json_string(json_at(state.header, "tree"), "root"),
-                        join(changed, ", ")));
+  if (state.recipe.maker->whole_group) return leave_changes(app, journal, run);
+  const fs::path out = out_directory(run);
+  LATHE_TRY(const auto written, write_outputs(journal, state, out, media, *app.stop));
+  if (app.json) {
+    print_json({{"kind", "written"}, {"files", written}});
     return {};
   }
-  std::string out = json_string(extra, "out");
-  if (out.empty()) out = "lathe-out/" + run.id();
-  LATHE_TRY(const auto written, write_outputs(journal, state, out, media, *app.stop));
-  if (app.json)
-    print_json({{"kind", "written"}, {"files", written}});
-  else
-    print(fmt::format("{} files in {}\n", written.size(), out));
+  print(fmt::format("{} in {}\n", counted(written.size(), "file"), out.string()));
+  const auto failed =
+      static_cast<std::size_t>(std::ranges::count_if(state.tracks, [](const Track& track) {
+        return track.state != TrackState::kPassed && best_candidate(track);
+      }));
+  if (failed > 0 && !written.empty() && written.back().ends_with("narration.wav"))
+    print(fmt::format("narration.wav is of every line, of {} too that did not pass\n", failed));
   return {};
+}
+
+// What judges that only advise could not say, once for each.
+std::vector<std::string> missing_advice(const RunState& state) {
+  std::map<std::string, std::pair<int, std::string>> silent;
+  const auto look = [&](const JudgedBy& verdict) {
+    const std::string why = json_string(verdict.judgement.evidence, "no_advice");
+    if (why.empty()) return;
+    auto& [times, first] = silent[verdict.judge];
+    if (++times == 1) first = why;
+  };
+  for (const Track& track : state.tracks)
+    for (const LapState& lap : track.laps)
+      for (const CandidateState& candidate : lap.candidates)
+        std::ranges::for_each(candidate.verdicts, look);
+  std::ranges::for_each(state.whole, look);
+  std::vector<std::string> notes;
+  for (const auto& [judge, said] : silent)
+    notes.push_back(fmt::format("'{}' gave no advice ({}×), which counts for nothing: {}", judge,
+                                said.first, clip_utf8(make_valid_utf8(said.second), 300)));
+  return notes;
 }
 
 }  // namespace
@@ -99,7 +145,10 @@ int drive_and_finish(const App& app, Journal& journal, Run& run, const Bench& be
     if (!app.color) {  // a terminal shows the table already
       for (const std::string& line : run_table(state, {140, 1 << 20, false})) print(line + "\n");
     }
+    for (const std::string& note : missing_advice(state)) print("note: " + note + "\n");
     print(fmt::format("{}: {}\n", replace_all(state.end_state, "_", " "), state.end_why));
+    if (state.end_state == "not_judged")
+      print(fmt::format("lathe resume {} tries what was not judged again\n", run.id()));
   }
   if (auto left = leave_outputs(app, journal, run, *bench.media); !left)
     return report_error(app, left.error());

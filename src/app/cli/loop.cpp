@@ -4,6 +4,8 @@
 #include "app/cli/opened_run.h"
 #include "app/cli/recipes.h"
 #include "app/cli/view.h"
+#include "app/cli/worker_check.h"
+#include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 
@@ -22,8 +24,9 @@ struct LoopFlags {
 void print_plan(const Run& run) {
   const Recipe& recipe = run.state().recipe;
   print(
-      fmt::format("run {}: recipe {}, {} units, at most {} laps each, {}, {} tokens{}\n", run.id(),
-                  recipe.name, run.state().units.size(), recipe.stop.laps,
+      fmt::format("run {}: recipe {}, {}, at most {} each, {}, {} tokens{}\n", run.id(),
+                  recipe.name, counted(run.state().units.size(), "unit"),
+                  counted(static_cast<std::size_t>(recipe.stop.laps), "lap"),
                   format_duration(Milliseconds(recipe.stop.time_ms)), recipe.stop.tokens,
                   recipe.stop.joules ? ", " + format_energy(*recipe.stop.joules) : std::string()));
 }
@@ -35,6 +38,23 @@ void print_project(const FoundRecipe& found) {
     print(fmt::format("to be read in the sandbox: {}\n", join(seen, ", ")));
 }
 
+// Whoever cannot be reached is said before anything is paid for. The run stays open: nothing of it
+// is lost.
+int drive_if_workers_answer(const App& app, Journal& journal, Run& run, const Bench& bench,
+                            View& view) {
+  if (!run.state().ended && run.state().open_tracks > 0)
+    if (const Status answer = check_workers_answer(run.state().recipe, bench); !answer) {
+      if (app.json)
+        print_json({{"kind", "not_judged"}, {"run", run.id()}, {"reason", answer.error().message}});
+      else
+        print(make_valid_utf8(
+            fmt::format("not judged: {}\nnothing was done: lathe resume {} tries again\n",
+                        answer.error().message, run.id())));
+      return kExitNotJudged;
+    }
+  return drive_and_finish(app, journal, run, bench, view);
+}
+
 int loop(const App& app, const LoopFlags& flags) {
   auto found = find_recipe(app, flags.recipe, flags.set, flags.input);
   if (!found) return report_error(app, found.error());
@@ -43,8 +63,14 @@ int loop(const App& app, const LoopFlags& flags) {
   View view(app);
   const auto setup = DriveSetup::make(app, flags.drive, found->recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
-  if (!app.json)
+  const Bench& bench = (*setup)->bench();
+  if (auto fine = check_worker_names(app, found->recipe, flags.drive.workers, bench); !fine)
+    return report_error(app, fine.error());
+  if (!app.json) {
     for (const std::string& warning : found->recipe.warnings) print("warning: " + warning + "\n");
+    for (const std::string& note : silent_advisers(found->recipe, bench))
+      print("note: " + note + "\n");
+  }
   if (!app.json && !found->project.empty()) print_project(*found);
   std::error_code ignored;
   NewRun request{std::move(found->recipe),
@@ -54,10 +80,10 @@ int loop(const App& app, const LoopFlags& flags) {
                   {"apply", !flags.no_apply},
                   {"workers", flags.drive.workers.specs},
                   {"allow", flags.drive.workers.allow}}};
-  auto run = Run::start(*journal, request, (*setup)->bench());
+  auto run = Run::start(*journal, request, bench);
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
-  return drive_and_finish(app, *journal, *run, (*setup)->bench(), view);
+  return drive_if_workers_answer(app, *journal, *run, bench, view);
 }
 
 struct ResumeFlags {
@@ -79,10 +105,15 @@ int resume(const App& app, ResumeFlags flags) {
   View view(app);
   const auto setup = DriveSetup::make(app, flags.drive, opened->state.recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
-  auto run = Run::resume(opened->journal, opened->id, (*setup)->bench(), flags.redo);
+  const Bench& bench = (*setup)->bench();
+  if (!opened->state.ended || opened->state.end_state == "not_judged")
+    if (auto fine = check_worker_names(app, opened->state.recipe, flags.drive.workers, bench);
+        !fine)
+      return report_error(app, fine.error());
+  auto run = Run::resume(opened->journal, opened->id, bench, flags.redo);
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
-  return drive_and_finish(app, opened->journal, *run, (*setup)->bench(), view);
+  return drive_if_workers_answer(app, opened->journal, *run, bench, view);
 }
 
 }  // namespace

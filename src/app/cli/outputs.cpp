@@ -1,5 +1,6 @@
 #include "app/cli/outputs.h"
 
+#include "ground/base/diff.h"
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "loop/conductor/tree.h"
@@ -37,7 +38,36 @@ Result<std::string> narration(const Journal& journal, const RunState& state, Med
   return takes.empty() ? std::string() : wav_bytes(joined(takes, kPauseSeconds));
 }
 
+// The file as the snapshot of the tree has it; nullopt: it has none.
+Result<std::optional<std::string>> file_before(const Journal& journal, const RunState& state,
+                                               const std::string& path) {
+  LATHE_TRY(const std::string blob,
+            tree_file_blob(journal, json_string(json_at(state.header, "tree"), "blob"), path));
+  if (blob.empty()) return std::nullopt;
+  LATHE_TRY(std::string bytes, journal.blob(blob));
+  return bytes;
+}
+
 }  // namespace
+
+Result<std::string> write_patch(const Journal& journal, const RunState& state,
+                                const fs::path& out) {
+  std::string patch;
+  for (const Track& track : state.tracks) {
+    const CandidateState* best = best_candidate(track);
+    if (!best || best->media_type != kChangesMediaType) continue;
+    LATHE_TRY(const std::string bytes, journal.blob(best->blob));
+    LATHE_TRY(const Changes changes, parse_changes(bytes));
+    for (const auto& [path, text] : changes.files) {
+      LATHE_TRY(const auto before, file_before(journal, state, path));
+      patch += file_patch(path, before, text);
+    }
+  }
+  if (patch.empty()) return std::string();
+  LATHE_TRY_STATUS(make_directories(out));
+  LATHE_TRY_STATUS(write_file_atomic(out / "changes.patch", patch));
+  return (out / "changes.patch").string();
+}
 
 Result<std::vector<std::string>> write_outputs(const Journal& journal, const RunState& state,
                                                const fs::path& out, MediaPool& media,
@@ -55,6 +85,8 @@ Result<std::vector<std::string>> write_outputs(const Journal& journal, const Run
     LATHE_TRY_STATUS(write_file_atomic(path, bytes));
     written.push_back(path.string());
   }
+  LATHE_TRY(std::string patch, write_patch(journal, state, out));
+  if (!patch.empty()) written.push_back(std::move(patch));
   LATHE_TRY(const std::string wav, narration(journal, state, media, stop));
   if (!wav.empty()) {
     LATHE_TRY_STATUS(make_directories(out));
@@ -65,6 +97,9 @@ Result<std::vector<std::string>> write_outputs(const Journal& journal, const Run
 }
 
 Result<std::vector<std::string>> apply_to_tree(const Journal& journal, const RunState& state) {
+  if (state.end_state != "passed")
+    return invalid("the run has not passed, so nothing is written into {}",
+                   json_string(json_at(state.header, "tree"), "root"));
   std::vector<std::string> changed;
   const Json& tree = json_at(state.header, "tree");
   const fs::path root = json_string(tree, "root");

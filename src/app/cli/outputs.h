@@ -15,9 +15,13 @@ Result<std::vector<std::string>> write_outputs(const Journal& journal, const Run
                                                const fs::path& out, MediaPool& media,
                                                const StopFlag& stop);
 
+// The best candidate's changes as OUT/changes.patch, for `git apply` in the tree that the snapshot
+// was taken of, whether they passed or not. Returns its path; "" where nothing was changed.
+Result<std::string> write_patch(const Journal& journal, const RunState& state, const fs::path& out);
+
 // The best candidate's changes, file by file, into the tree that the snapshot was taken of. Refused
-// as a whole when a file it would replace is no longer what the snapshot has: the person's own
-// edits are never overwritten. Returns the paths changed.
+// unless the run has passed, and as a whole when a file it would replace is no longer what the
+// snapshot has: the person's own edits are never overwritten. Returns the paths changed.
 Result<std::vector<std::string>> apply_to_tree(const Journal& journal, const RunState& state);
 
 }  // namespace lathe

@@ -1,8 +1,13 @@
 // lathe recipe list | check | explain
 #include "app/cli/recipes.h"
+
+#include <array>
+
+#include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "ground/sys/subprocess.h"
+#include "loop/conductor/conductor.h"
 #include "loop/terms/ecosystems.h"
 
 namespace lathe {
@@ -28,24 +33,69 @@ int list_recipes(const App& app) {
                   {"description", found->recipe.description},
                   {"path", found->path.string()}});
     else
-      print(fmt::format("{:<14} {}\n", name, found->recipe.description));
+      print(fmt::format("{:<16} {}\n", name, found->recipe.description));
   }
   return kExitPassed;
+}
+
+// What a run of the recipe would miss on this machine. Programs are looked for where the sandbox
+// does.
+std::vector<std::string> missing_for(const FoundRecipe& found) {
+  std::error_code ignored;
+  const fs::path dir = fs::absolute(found.path, ignored).parent_path();
+  std::vector<std::string> missing = missing_files(found.recipe, dir);
+  if (auto fine = check_schema_files(found.recipe, dir); missing.empty() && !fine)
+    missing.push_back(fine.error().message);
+  const auto look = [&](std::string_view whose, const Json& options) {
+    const Json& command = json_at(options, "command");
+    if (!command.is_array() || command.empty()) return;
+    const std::string program = command.front().get<std::string>();
+    const auto is_there = [&](const char* bin) {
+      return fs::exists(fs::path(bin) / program, ignored);
+    };
+    bool there = false;
+    if (program.find('/') == program.npos) {
+      there = std::ranges::any_of(std::array{"/usr/local/bin", "/usr/bin", "/bin"}, is_there);
+    } else if (fs::path(program).is_absolute()) {
+      there = fs::exists(program, ignored);
+    } else {
+      const std::string laid = fs::path(program).lexically_normal().string();
+      const auto files = option_strings(options, "files");
+      there = !found.recipe.tree.empty() || std::ranges::find(files, laid) != files.end();
+    }
+    if (!there)
+      missing.push_back(
+          fmt::format("{}: there is no program '{}' of the system, and 'files' does "
+                      "not bring it along",
+                      whose, clip_utf8(program, 100)));
+  };
+  look("make", found.recipe.make_options);
+  for (const JudgeSpec& judge : found.recipe.judges)
+    look(fmt::format("the judge '{}'", judge.name), judge.options);
+  if (!found.recipe.from_tests() && !fs::exists(dir / found.recipe.from, ignored))
+    missing.push_back(fmt::format("{}: there is no such file; give one with --input FILE",
+                                  (dir / found.recipe.from).string()));
+  return missing;
 }
 
 int check_recipe(const App& app, const std::string& name,
                  const std::vector<std::string>& overrides) {
   const auto found = find_recipe(app, name, overrides);
   if (!found) return report_error(app, found.error());
+  const std::vector<std::string> missing = missing_for(*found);
   if (app.json) {
     print_json({{"recipe", found->recipe.name},
                 {"sha256", found->recipe.sha256},
-                {"warnings", found->recipe.warnings}});
+                {"warnings", found->recipe.warnings},
+                {"missing", missing}});
     return kExitPassed;
   }
   for (const std::string& warning : found->recipe.warnings) print("warning: " + warning + "\n");
-  print(fmt::format("{}: fine ({} judges, sha256 {})\n", found->path.string(),
-                    found->recipe.judges.size(), found->recipe.sha256.substr(0, 12)));
+  for (const std::string& each : missing) print("missing: " + each + "\n");
+  print(fmt::format("{}: {} ({}, sha256 {})\n", found->path.string(),
+                    missing.empty() ? "fine" : "reads well, but cannot run as it is here",
+                    counted(found->recipe.judges.size(), "judge"),
+                    found->recipe.sha256.substr(0, 12)));
   return kExitPassed;
 }
 
@@ -58,16 +108,16 @@ std::string toml_value(const Json& value) {
   return "{ " + join(members, ", ") + " }";
 }
 
-void print_table(std::string_view title, const Json& table,
-                 const std::vector<std::span<const OptionSpec>>& specs) {
-  print(fmt::format("\n{}\n", title));
-  for (const auto& [key, value] : table.items()) {
-    std::string_view help;
-    for (const auto list : specs)
-      for (const OptionSpec& spec : list)
-        if (spec.name == key) help = spec.help;
+// `table`: "" is the top of the recipe; its tables are printed on their own.
+void print_table(std::string_view table, const Json& values, std::span<const OptionSpec> kind) {
+  for (const auto& [key, value] : values.items()) {
+    if (table.empty() && value.is_structured()) continue;
+    const OptionSpec* spec = nullptr;
+    for (const auto list : {recipe_options(table), kind})
+      for (const OptionSpec& each : list)
+        if (each.name == key) spec = &each;
     const std::string line = fmt::format("{} = {}", key, toml_value(value));
-    print(help.empty() ? line + "\n" : fmt::format("{:<44} # {}\n", line, help));
+    print(spec ? fmt::format("{:<44} # {}\n", line, spec->help) : line + "\n");
   }
 }
 
@@ -81,15 +131,21 @@ int explain_recipe(const App& app, const std::string& name,
     return kExitPassed;
   }
   print(fmt::format("# {} with its defaults; sha256 {}\n", found->path.string(), recipe.sha256));
-  for (const auto& [key, value] : recipe.canonical.items())
-    if (!value.is_structured()) print(fmt::format("{} = {}\n", key, toml_value(value)));
-  print_table("[unit]", recipe.canonical["unit"], {});
-  print_table("[make]", recipe.canonical["make"], {recipe.maker->options});
+  const auto table = [&](std::string_view title, const Json& values,
+                         std::span<const OptionSpec> kind) {
+    print(fmt::format("\n{}\n", title));
+    print_table(title.substr(title.rfind('[') + 1, title.find(']') - title.rfind('[') - 1), values,
+                kind);
+  };
+  const Json& all = recipe.canonical;
+  print_table("", all, {});
+  const JudgeKind* tests = recipe.from_tests() ? find_judge("tests") : nullptr;
+  table("[unit]", all["unit"], tests ? tests->options : std::span<const OptionSpec>());
+  table("[make]", all["make"], recipe.maker->options);
   for (std::size_t i = 0; i < recipe.judges.size(); ++i)
-    print_table("[[judge]]", recipe.canonical["judge"][i], {recipe.judges[i].kind->options});
-  if (!recipe.canonical["combine"].empty())
-    print_table("[combine]", recipe.canonical["combine"], {});
-  print_table("[stop]", recipe.canonical["stop"], {});
+    table("[[judge]]", all["judge"][i], recipe.judges[i].kind->options);
+  if (!all["combine"].empty()) table("[combine]", all["combine"], {});
+  table("[stop]", all["stop"], {});
   for (const std::string& warning : recipe.warnings) print("# warning: " + warning + "\n");
   return kExitPassed;
 }

@@ -2,6 +2,7 @@
 
 #include "app/cli/report_pictures.h"
 #include "ground/base/clock.h"
+#include "ground/base/diff.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "loop/conductor/tree.h"
@@ -195,6 +196,24 @@ std::string baseline_section(const RunState& state, const RunState& baseline) {
   return html;
 }
 
+std::vector<DiffLine> shortened_diff(std::string_view before, std::string_view after) {
+  const std::vector<DiffLine> lines = diff_lines(split_lines(before), split_lines(after));
+  // Three lines around each change; the rest is one "…".
+  std::vector<bool> keep(lines.size(), false);
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    if (lines[i].kind != ' ')
+      for (std::size_t k = i < 3 ? 0 : i - 3; k < std::min(lines.size(), i + 4); ++k)
+        keep[k] = true;
+  std::vector<DiffLine> shown;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (keep[i])
+      shown.push_back(lines[i]);
+    else if (shown.empty() || shown.back().text != "…")
+      shown.push_back({' ', "…"});
+  }
+  return shown;
+}
+
 // Where there are pictures, what they come from is folded away.
 std::string below_pictures(const std::string& pictures, std::string_view what, std::string text) {
   if (pictures.empty()) return text;
@@ -213,7 +232,7 @@ Result<std::string> artifact_html(const Journal& journal, const RunState& state,
                        html_text(candidate.media_type), to_base64(bytes));
   const auto diff_html = [](std::string_view from, std::string_view to) {
     std::string html;
-    for (const DiffLine& line : diff_lines(from, to))
+    for (const DiffLine& line : shortened_diff(from, to))
       html += fmt::format("<span class={}>{} {}</span>\n",
                           line.kind == '+'   ? "add"
                           : line.kind == '-' ? "del"
@@ -344,58 +363,6 @@ std::vector<double> pass_curve(const RunState& state) {
         curve[k] += 1.0 / static_cast<double>(state.units.size());
     }
   return curve;
-}
-
-std::vector<DiffLine> diff_lines(std::string_view before, std::string_view after) {
-  const auto a = split_lines(before), b = split_lines(after);
-  std::size_t head = 0, tail = 0;
-  while (head < a.size() && head < b.size() && a[head] == b[head]) ++head;
-  while (tail < a.size() - head && tail < b.size() - head &&
-         a[a.size() - 1 - tail] == b[b.size() - 1 - tail])
-    ++tail;
-  const std::size_t n = a.size() - head - tail, m = b.size() - head - tail;
-  std::vector<DiffLine> lines;
-  const auto emit = [&](char kind, std::string_view text) {
-    lines.push_back({kind, std::string(text)});
-  };
-  for (std::size_t i = 0; i < head; ++i) emit(' ', a[i]);
-  if (n * m > 4'000'000) {  // the table below would be too large: show it as replaced
-    for (std::size_t i = 0; i < n; ++i) emit('-', a[head + i]);
-    for (std::size_t j = 0; j < m; ++j) emit('+', b[head + j]);
-  } else {
-    // longest[i][j]: of the common subsequence of a[i…] and b[j…].
-    std::vector<std::vector<std::uint32_t>> longest(n + 1, std::vector<std::uint32_t>(m + 1, 0));
-    for (std::size_t i = n; i-- > 0;)
-      for (std::size_t j = m; j-- > 0;)
-        longest[i][j] = a[head + i] == b[head + j] ? longest[i + 1][j + 1] + 1
-                                                   : std::max(longest[i + 1][j], longest[i][j + 1]);
-    for (std::size_t i = 0, j = 0; i < n || j < m;) {
-      if (i < n && j < m && a[head + i] == b[head + j]) {
-        emit(' ', a[head + i++]);
-        ++j;
-      } else if (i < n && (j == m || longest[i + 1][j] >= longest[i][j + 1])) {
-        emit('-', a[head + i++]);
-      } else {
-        emit('+', b[head + j++]);
-      }
-    }
-  }
-  for (std::size_t i = a.size() - tail; i < a.size(); ++i) emit(' ', a[i]);
-
-  // Three lines around each change; the rest is one "…".
-  std::vector<bool> keep(lines.size(), false);
-  for (std::size_t i = 0; i < lines.size(); ++i)
-    if (lines[i].kind != ' ')
-      for (std::size_t k = i < 3 ? 0 : i - 3; k < std::min(lines.size(), i + 4); ++k)
-        keep[k] = true;
-  std::vector<DiffLine> shown;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (keep[i])
-      shown.push_back(std::move(lines[i]));
-    else if (shown.empty() || shown.back().text != "…")
-      shown.push_back({' ', "…"});
-  }
-  return shown;
 }
 
 Result<std::string> report_html(const Journal& journal, const std::string& id,

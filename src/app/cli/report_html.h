@@ -11,14 +11,6 @@ Result<std::string> report_html(const Journal& journal, const std::string& id,
                                 const RunState& state, std::span<const Record> records,
                                 const RunState* baseline);
 
-// A unified view of two texts, line by line: ' ' both, '-' only before, '+' only after; runs of
-// equal lines are shortened.
-struct DiffLine {
-  char kind;
-  std::string text;
-};
-std::vector<DiffLine> diff_lines(std::string_view before, std::string_view after);
-
 // How the loop did, from the journal alone: share of units passed after each lap.
 std::vector<double> pass_curve(const RunState& state);
 

@@ -3,10 +3,27 @@
 #include "app/cli/opened_run.h"
 #include "app/cli/outputs.h"
 #include "app/cli/view.h"
+#include "ground/base/plural.h"
+#include "ground/base/text.h"
 #include "ground/base/units.h"
 
 namespace lathe {
 namespace {
+
+// The state that `runs` lists was written down at the end. A pass is looked at again: what a run's
+// verdicts do not give it has not got.
+std::string state_of(const Journal& journal, const RunRow& row) {
+  if (row.state == "open") return row.live ? "running" : "stopped";
+  if (row.state != "passed") return row.state;
+  const auto ended = journal.records(row.id, "unit");
+  if (ended && std::ranges::all_of(*ended, [](const Record& record) {
+        return json_string(record.body, "state") == "passed";
+      }))
+    return row.state;
+  const auto records = journal.records(row.id);
+  const auto state = records ? fold(*records) : Result<RunState>(std::unexpected(records.error()));
+  return !state ? "unreadable" : state->ended ? state->end_state : "stopped";
+}
 
 int list_runs(const App& app) {
   const auto journal = Journal::open(app.journal_dir);
@@ -15,7 +32,7 @@ int list_runs(const App& app) {
   if (!rows) return report_error(app, rows.error());
   if (rows->empty() && !app.json) print(fmt::format("no runs in {}\n", app.journal_dir.string()));
   for (const RunRow& row : *rows) {
-    const std::string state = row.state == "open" ? (row.live ? "running" : "stopped") : row.state;
+    const std::string state = state_of(*journal, row);
     if (app.json)
       print_json({{"id", row.id},
                   {"recipe", row.recipe},
@@ -43,11 +60,14 @@ int show_run(const App& app, const std::string& name, bool all) {
     return kExitPassed;
   }
   print(fmt::format("run {}: {}{}\n", run->id,
-                    run->state.ended ? run->state.end_state : "not ended",
+                    run->state.ended ? replace_all(run->state.end_state, "_", " ") : "not ended",
                     run->state.end_why.empty() ? "" : ", " + run->state.end_why));
   for (const std::string& line :
        run_table(run->state, {app.terminal ? app.width : 140, 1 << 20, app.color}))
     print(line + "\n");
+  if (!run->state.ended || run->state.end_state == "not_judged")
+    print(fmt::format("lathe resume {} {}\n", run->id,
+                      run->state.ended ? "tries what was not judged again" : "goes on"));
   if (!all) return kExitPassed;
   RunState state;
   for (const Record& record : run->records) {
@@ -78,10 +98,16 @@ int collect_garbage(const App& app) {
   if (app.json)
     print_json({{"removed", report->removed},
                 {"freed_bytes", report->freed_bytes},
-                {"kept", report->kept}});
+                {"kept", report->kept},
+                {"missing", report->missing}});
   else
-    print(fmt::format("removed {} artifacts ({}), kept {}\n", report->removed,
-                      format_bytes(report->freed_bytes), report->kept));
+    print(fmt::format("removed {} ({}), kept {}{}\n",
+                      counted(static_cast<std::size_t>(report->removed), "artifact"),
+                      format_bytes(report->freed_bytes), report->kept,
+                      report->missing > 0
+                          ? fmt::format("; of {} the snapshot is missing",
+                                        counted(static_cast<std::size_t>(report->missing), "run"))
+                          : ""));
   return kExitPassed;
 }
 
@@ -115,8 +141,8 @@ int export_run(const App& app, const std::string& name, const std::string& out) 
                    : std::unexpected(bytes.error());
   }
   if (!stored) return report_error(app, stored.error());
-  print(fmt::format("{}: {} results, {} artifacts, records.jsonl\n", out, written->size(),
-                    blobs.size()));
+  print(fmt::format("{}: {}, {}, records.jsonl\n", out, counted(written->size(), "result"),
+                    counted(blobs.size(), "artifact")));
   return kExitPassed;
 }
 
@@ -185,7 +211,7 @@ void add_show(CLI::App& cli, App& app, Action& action) {
 void add_rm(CLI::App& cli, App& app, Action& action) {
   auto names = std::make_shared<std::vector<std::string>>();
   CLI::App* command = cli.add_subcommand("rm", "Remove runs from the journal");
-  command->add_option("run", *names, "Ids, or the beginning of them")->required();
+  command->add_option("run", *names, "Their ids, the beginning of one, or \"last\"")->required();
   command->callback(
       [&app, &action, names] { action = [&app, names] { return remove_run(app, *names); }; });
 }

@@ -1,5 +1,6 @@
 #include "app/cli/view.h"
 
+#include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 
@@ -33,6 +34,16 @@ std::string fit(std::string_view text, std::size_t width) {
   return width > 0 ? out + "…" : out;
 }
 
+// The end of a name or of a trail of scores says most: where it is too long, its beginning goes.
+std::string fit_end(std::string_view text, std::size_t width) {
+  const std::size_t all = columns(text);
+  if (all <= width || width == 0) return fit(text, width);
+  std::size_t skip = all - width + 1, at = 0;
+  while (skip > 0 && ++at < text.size())
+    skip -= (static_cast<unsigned char>(text[at]) & 0xC0U) != 0x80U;
+  return fit("…" + std::string(text.substr(at)), width);
+}
+
 std::string lap_scores(const Track& track) {
   std::vector<std::string> scores;
   for (const LapState& lap : track.laps)
@@ -63,27 +74,66 @@ std::string track_name(const RunState& state, const Track& track) {
                                  : fmt::format("{} (+{} more)", first, track.units.size() - 1);
 }
 
-std::string track_line(const RunState& state, const Track& track, const TableStyle& style) {
+// In the table the units of a group stand below it, one by one.
+std::string row_name(const RunState& state, const Track& track) {
+  return track.units.size() == 1 ? track_name(state, track) : counted(track.units.size(), "unit");
+}
+
+struct Columns {
+  std::size_t name = 14, scores = 24;
+};
+
+// As wide as what stands in them, within bounds.
+Columns columns_of(const RunState& state, std::span<const Track* const> tracks, int width) {
+  const std::size_t most = width > 110 ? 40 : 14;
+  Columns wide;
+  for (const Track* track : tracks)
+    wide.name = std::max(wide.name, std::min(most, columns(row_name(state, *track))));
+  return wide;
+}
+
+std::string track_line(const RunState& state, const Track& track, const TableStyle& style,
+                       const Columns& wide) {
   const bool passed = track.state == TrackState::kPassed;
   const bool open = track.state == TrackState::kOpen;
   std::string note = passed ? state.units[track.units.front()].text : first_critique(track);
+  if (passed && track.units.size() > 1) note = track.why;
   if (track.state == TrackState::kGaveUp && note.empty()) note = track.why;
   if (open && track.laps.empty()) note = state.units[track.units.front()].text;
-  const std::size_t used = 2 + 14 + 2 + 24 + 2 + 9 + 2;
+  const std::size_t used = 2 + wide.name + 2 + wide.scores + 2 + 9 + 2;
   const std::size_t rest =
       style.width > static_cast<int>(used) + 10 ? static_cast<std::size_t>(style.width) - used : 10;
   std::string_view word = passed ? "passed"
                           : open ? (track.laps.empty() ? "waiting" : "open")
                                  : "gave up";
-  if (track.rule == "not judged") word = "unjudged";
-  return fmt::format("  {}  {}  {}  {}", fit(track_name(state, track), 14),
-                     fit(lap_scores(track), 24),
+  if (without_verdict(track)) word = "unjudged";
+  return fmt::format("  {}  {}  {}  {}", fit_end(row_name(state, track), wide.name),
+                     fit_end(lap_scores(track), wide.scores),
                      paint(style,
                            passed ? kGreen
                            : open ? kYellow
                                   : kRed,
                            fit(word, 9)),
                      paint(style, kDim, fit(note, rest)));
+}
+
+// Which units of a group pass in its best candidate.
+void unit_lines(const RunState& state, const Track& track, const TableStyle& style,
+                std::vector<std::string>& lines) {
+  constexpr std::size_t kMost = 20;
+  if (track.units.size() < 2) return;
+  const auto width = static_cast<std::size_t>(std::max(20, style.width - 14));
+  for (std::size_t i = 0; i < track.units.size(); ++i) {
+    if (i == kMost) {
+      lines.push_back(fmt::format("    … {} more", track.units.size() - kMost));
+      return;
+    }
+    const Unit& unit = state.units[track.units[i]];
+    const bool passed = unit_passed(track, unit);
+    lines.push_back(fmt::format("    {}  {}",
+                                paint(style, passed ? kGreen : kRed, passed ? "passed" : "fails "),
+                                fit_end(unit.key, std::min(width, columns(unit.key)))));
+  }
 }
 
 std::string time_left(const RunState& state) {
@@ -110,8 +160,9 @@ std::string run_totals(const RunState& state) {
                  ? fmt::format(" · {} tokens in ({} cached), {} out", state.usage.prompt_tokens,
                                state.usage.cached_tokens, state.usage.completion_tokens)
                  : fmt::format(" · {} calls, tokens not counted by the worker", state.usage.calls);
-  return fmt::format("{} of {} units passed · {} laps{} · {} · energy {}", passed,
-                     state.units.size(), laps, tokens, format_duration(Milliseconds(state.t_ms)),
+  return fmt::format("{} of {} passed · {}{} · {} · energy {}", passed,
+                     counted(state.units.size(), "unit"), counted(laps, "lap"), tokens,
+                     format_duration(Milliseconds(state.t_ms)),
                      state.joules ? format_energy(*state.joules) : "not readable here");
 }
 
@@ -128,11 +179,15 @@ std::vector<std::string> run_table(const RunState& state, const TableStyle& styl
   shown.resize(shown.size() - hidden);
 
   std::vector<std::string> lines;
-  for (const Track* track : shown) lines.push_back(track_line(state, *track, style));
+  const Columns wide = columns_of(state, shown, style.width);
+  for (const Track* track : shown) {
+    lines.push_back(track_line(state, *track, style, wide));
+    if (state.ended || style.height == TableStyle().height) unit_lines(state, *track, style, lines);
+  }
   if (const std::size_t missing = state.tracks.size() - shown.size(); missing > 0)
     lines.push_back(fmt::format("  … {} more not shown", missing));
   for (const JudgedBy& verdict : state.whole)
-    lines.push_back(fmt::format("  whole: {} {} ({:.1f}/10)", verdict.judge,
+    lines.push_back(fmt::format("  the whole: '{}' says {} ({:.1f}/10)", verdict.judge,
                                 outcome_name(verdict.judgement.outcome),
                                 10 * verdict.judgement.score));
   for (const auto& [call, what] : running)
@@ -164,13 +219,19 @@ std::string record_line(const RunState& state, const Record& record) {
                        json_string(body, "reason"),
                        said || critique.empty() ? "" : "; " + clip_utf8(critique, 200));
   }
+  if (record.kind == "unit" && json_string(body, "rule") == "passed") return {};  // its lap said so
   if (record.kind == "unit")
     return fmt::format("{} {} {}: {}", time, name,
                        replace_all(json_string(body, "state"), "_", " "),
                        json_string(body, "reason"));
+  if (record.kind == "call" && json_string(body, "kind") == "whole") {
+    const auto judge = static_cast<std::size_t>(json_int(body, "judge", 0));
+    return fmt::format("{} the whole: asking '{}'", time,
+                       judge < state.recipe.judges.size() ? state.recipe.judges[judge].name : "");
+  }
   if (record.kind == "verdict" && json_string(body, "kind") == "whole") {
     const Json& judgement = json_at(body, "judgement");
-    return fmt::format("{} whole: {} {}", time, json_string(body, "judge_name"),
+    return fmt::format("{} the whole: '{}' says {}", time, json_string(body, "judge_name"),
                        json_string(judgement, "outcome"));
   }
   if (record.kind == "end")

@@ -1,0 +1,84 @@
+// Missing, misspelt and unreachable workers, before anything is made or judged.
+#include "app/cli/worker_check.h"
+
+#include "ground/base/text.h"
+
+namespace lathe {
+namespace {
+
+struct Need {
+  std::string worker;
+  std::string by;  // "make.ladder", "the judge 'meaning'"
+  bool advises = false;
+};
+
+std::vector<Need> needs_of(const Recipe& recipe) {
+  std::vector<Need> needs;
+  if (recipe.maker->needs_worker)
+    for (const std::string& rung : recipe.ladder) needs.push_back({rung, "make.ladder"});
+  for (const JudgeSpec& judge : recipe.judges)
+    if (judge.kind->needs_worker)
+      needs.push_back({option_string(judge.options, "worker"),
+                       fmt::format("the judge '{}'", judge.name),
+                       judge.kind->advises && judge.kind->advises(judge.options)});
+  return needs;
+}
+
+}  // namespace
+
+Status check_worker_names(const App& app, const Recipe& recipe, const WorkerFlags& flags,
+                          const Bench& bench) {
+  const std::vector<Need> needs = needs_of(recipe);
+  std::vector<std::string> names;
+  for (const Need& need : needs)
+    if (std::ranges::find(names, need.worker) == names.end()) names.push_back(need.worker);
+  for (const std::string& spec : flags.specs) {
+    const std::string name = spec.substr(0, spec.find('='));
+    if (std::ranges::find(names, name) != names.end()) continue;
+    if (names.empty())
+      return invalid("--worker {}: the recipe '{}' asks no worker; leave it out",
+                     clip_utf8(name, 60), recipe.name);
+    return invalid("--worker {}: the recipe '{}' asks no worker of this name{}; it asks {}",
+                   clip_utf8(name, 60), recipe.name, did_you_mean(name, names), join(names, ", "));
+  }
+  for (const Need& need : needs)
+    if (!need.advises && !bench.worker(need.worker))
+      return invalid(
+          "there is no worker '{}', and {} asks it: give --worker {}=URL, or keep it in {} as "
+          "[worker.{}]",
+          need.worker, need.by, need.worker, (app.config_dir / "workers.toml").string(),
+          need.worker);
+  return {};
+}
+
+Status check_workers_answer(const Recipe& recipe, const Bench& bench) {
+  Status rungs;  // of the first rung that does not answer, while none does
+  bool answers = !recipe.maker->needs_worker;
+  std::set<std::string> asked;
+  for (const Need& need : needs_of(recipe)) {
+    Worker* worker = bench.worker(need.worker);
+    if (!worker || need.advises || !asked.insert(need.by + need.worker).second) continue;
+    const bool rung = need.by == "make.ladder";
+    if (rung && answers) continue;
+    Status ready = worker->ready(bench.stop);
+    if (ready) {
+      answers |= rung;
+    } else if (!rung) {
+      return ready;
+    } else if (rungs) {
+      rungs = std::move(ready);
+    }
+  }
+  return answers ? Status() : rungs;
+}
+
+std::vector<std::string> silent_advisers(const Recipe& recipe, const Bench& bench) {
+  std::vector<std::string> lines;
+  for (const Need& need : needs_of(recipe))
+    if (need.advises && !bench.worker(need.worker))
+      lines.push_back(fmt::format("{} advises, and has no worker '{}' to ask: give --worker {}=URL",
+                                  need.by, need.worker, need.worker));
+  return lines;
+}
+
+}  // namespace lathe

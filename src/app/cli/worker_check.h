@@ -1,0 +1,17 @@
+// What is found out about a recipe's workers before any work is done.
+#pragma once
+
+#include "app/cli/workers.h"
+#include "loop/conductor/conductor.h"
+
+namespace lathe {
+
+// Every worker that the recipe cannot do without is known, and every --worker is asked for.
+Status check_worker_names(const App& app, const Recipe& recipe, const WorkerFlags& flags,
+                          const Bench& bench);
+// They answer: one rung of the ladder at least, and every judge that counts. Costs no call.
+Status check_workers_answer(const Recipe& recipe, const Bench& bench);
+// One line for each judge that advises and has nobody to ask.
+std::vector<std::string> silent_advisers(const Recipe& recipe, const Bench& bench);
+
+}  // namespace lathe
