@@ -8,7 +8,7 @@ function(lathe_isa_flags source)
   if(LATHE_SANITIZE AND name MATCHES "^avx512")
     # UBSan's checks in unrolled loops take GCC minutes a file. The scalar twin and the packing keep them.
     set(flags -O1 -ffp-contract=off -fno-sanitize=undefined)
-  elseif(LATHE_SANITIZE AND name MATCHES "^(avx2|neon)")
+  elseif(LATHE_SANITIZE AND name MATCHES "^(avx2|avxvnni|neon)")
     # Vectors made of several registers are objects in memory for ASan: minutes a test. These loops are those of AVX-512.
     list(APPEND flags -fno-sanitize=all)
   elseif(LATHE_SANITIZE)
@@ -18,8 +18,16 @@ function(lathe_isa_flags source)
   if(name MATCHES "^(avx|neon)")
     list(APPEND flags -fno-exceptions)
   endif()
-  if(name STREQUAL "avx2.cpp")
+  if(name MATCHES "^(avx2|avxvnni)[.]cpp$")
     list(APPEND flags -mavx2 -mfma -mf16c)
+    if(name STREQUAL "avxvnni.cpp")
+      list(APPEND flags -mavxvnni)
+    endif()
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      # GCC would move the additions of an unrolled sum behind all its products and spill every product.
+      # Neither flag touches float operations: those stand in order.
+      list(APPEND flags -fno-tree-reassoc -fno-tree-ter)
+    endif()
   elseif(name MATCHES "^avx512")
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       # GCC 12 takes its own headers for uninitialised (its bug 105593).

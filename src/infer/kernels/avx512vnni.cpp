@@ -3,6 +3,6 @@
 
 namespace lathe {
 
-constinit const KernelTable kAvx512VnniTable = make_table<PanelMatmul>("avx512vnni");
+constinit const KernelTable kAvx512VnniTable = make_table<PanelMatmul<>>("avx512vnni");
 
 }  // namespace lathe

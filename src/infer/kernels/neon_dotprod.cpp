@@ -3,6 +3,6 @@
 
 namespace lathe {
 
-constinit const KernelTable kNeonDotprodTable = make_table<PanelMatmul>("neon-dotprod");
+constinit const KernelTable kNeonDotprodTable = make_table<PanelMatmul<>>("neon-dotprod");
 
 }  // namespace lathe

@@ -512,16 +512,25 @@ void matmul_narrow(const MatmulArgs& args) {
   }
 }
 
-template <TensorType kType>
+// Products of many tokens by dot4.
+struct TileProducts {
+  template <TensorType kType>
+  static void multiply(const MatmulArgs& args) {
+    matmul_wide<kType, kOffset<kType>, unpack_slab<kType, as_they_are>,
+                multiply_tile<packed_format<kType>().scaling, DotProducts<kSignedCodes<kType>>>>(
+        args);
+  }
+};
+
+// More than kDirect tokens by Wide.
+template <TensorType kType, class Wide>
 void matmul_integers(const MatmulArgs& args) {
-  constexpr PackedFormat format = packed_format<kType>();
   for (std::size_t t = 0; t < args.tokens;) {
     const MatmulArgs part = part_of(args, t, kTile * kTiles);
     if (part.tokens <= kDirect)
       matmul_narrow<kType>(part);
     else
-      matmul_wide<kType, kOffset<kType>, unpack_slab<kType, as_they_are>,
-                  multiply_tile<format.scaling, DotProducts<kSignedCodes<kType>>>>(part);
+      Wide::template multiply<kType>(part);
     t += part.tokens;
   }
 }

@@ -1,3 +1,4 @@
+// Which tables this build has, and which of them this processor can run.
 #include <algorithm>
 #include <array>
 
@@ -25,13 +26,19 @@ struct Built {
 #if defined(__x86_64__)
 struct CpuId {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  explicit CpuId(unsigned leaf) { __get_cpuid_count(leaf, 0, &a, &b, &c, &d); }
+  explicit CpuId(unsigned leaf, unsigned part = 0) {
+    __get_cpuid_count(leaf, part, &a, &b, &c, &d);
+  }
 };
 
 // Clang's __builtin_cpu_supports knows neither f16c nor the tiles.
 bool has_avx2() {
   const bool f16c = (CpuId(1).c >> 29 & 1) != 0;
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
+}
+
+bool has_avxvnni() {
+  return has_avx2() && (CpuId(7, 1).a >> 4 & 1) != 0;
 }
 
 bool has_avx512vnni() {
@@ -62,6 +69,7 @@ constexpr Built kBuilt[] = {
     {&kScalarTable, [] { return true; }},
 #if defined(__x86_64__)
     {&kAvx2Table, has_avx2},
+    {&kAvxVnniTable, has_avxvnni},
     {&kAvx512VnniTable, has_avx512vnni},
     {&kAvx512AmxTable, has_avx512amx},
 #elif defined(__aarch64__)

@@ -56,7 +56,8 @@ constexpr KernelTable make_table(std::string_view name) {
           train_kernels<tile>()};
 }
 
-// What panel.inl does for every instruction set.
+// What panel.inl does for every instruction set; Wide multiplies the integers of many tokens.
+template <class Wide = TileProducts>
 struct PanelMatmul {
   template <TensorType kType>
   static void run(const MatmulArgs& args) {
@@ -64,7 +65,7 @@ struct PanelMatmul {
                   kType == TensorType::kBF16)
       matmul_floats<kType>(args);
     else
-      matmul_integers<kType>(args);
+      matmul_integers<kType, Wide>(args);
   }
 };
 

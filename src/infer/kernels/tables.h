@@ -8,6 +8,7 @@ namespace lathe {
 extern const KernelTable kScalarTable;
 #if defined(__x86_64__)
 extern const KernelTable kAvx2Table;
+extern const KernelTable kAvxVnniTable;
 extern const KernelTable kAvx512VnniTable;
 extern const KernelTable kAvx512AmxTable;
 #elif defined(__aarch64__)
