@@ -138,12 +138,12 @@ class LocalModel(Case):
 
 
 class LocalChat(Case):
-    def start(self, *flags):
+    def start(self, *flags, term="dumb", model=MODEL, **environment):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(self.dir)
-            command = self.command("run", MODEL, "--seed", "1", *flags)
-            os.execve(LATHE, command, self.environment() | {"TERM": "dumb"})
+            command = self.command("run", model, "--seed", "1", *flags)
+            os.execve(LATHE, command, self.environment() | {"TERM": term} | environment)
         self.addCleanup(os.close, self.fd)
         self.addCleanup(self.end)
         self.read("/help")
@@ -169,6 +169,132 @@ class LocalChat(Case):
     def say(self, line, words):
         os.write(self.fd, line.encode() + b"\n")
         return self.read(words)
+
+    def leave(self):
+        os.write(self.fd, b"/exit\n")
+        self.assertEqual(os.waitpid(self.pid, 0)[1], 0)
+
+    def questions(self):
+        self.say("/save talk.json", r"talk\.json: \d+ messages")
+        return [m["content"] for m in json.loads((self.dir / "talk.json").read_text()) if m["role"] == "user"]
+
+    ANSWERED = r"tokens, .*cached\)"
+
+    def test_any_language(self):
+        text = "ü€🎉abc Größe 漢字 Привет café"
+        for environment in ({"LANG": "C.UTF-8"}, {"LANG": "", "LC_ALL": ""}, {"LC_ALL": "C"}):
+            with self.subTest(environment):
+                self.start("--max-tokens", "2", **environment)
+                self.say(text, self.ANSWERED)
+                self.assertEqual(self.questions(), [text])
+                self.leave()
+
+    def test_bytes_that_are_no_text_do_no_harm(self):
+        self.start("--max-tokens", "2")
+        os.write(self.fd, b"a\xff\xc3b\xe2\x82\n")
+        self.read(self.ANSWERED)
+        self.assertRegex(self.questions()[0], "^a\ufffd.*b")
+        self.leave()
+
+    def test_messages_of_many_lines(self):
+        self.start("--max-tokens", "2", term="xterm")
+        self.say("abc\\", "…")
+        self.say("def\\", "…")
+        self.say("ghi", self.ANSWERED)
+        self.say('\"\"\"first', "…")
+        self.say("  second \\", "…")
+        self.say('third\"\"\"', self.ANSWERED)
+        self.say('\"\"\"', "…")
+        self.say("x", "…")
+        self.say('\"\"\"', self.ANSWERED)
+        self.say('\"\"\"one line\"\"\"', self.ANSWERED)
+        self.assertEqual(self.questions(), ["abc\ndef\nghi", "first\n  second \\\nthird", "x\n", "one line"])
+        self.leave()
+
+    def test_pasted_lines_are_one_message(self):
+        self.start("--max-tokens", "2", term="xterm")
+        self.read(re.escape("\x1b[?2004h"))  # asks the terminal to mark pastes
+        os.write(self.fd, "\x1b[200~def ü():\r\n\treturn 1\r/not a command\x1b[201~".encode())
+        self.read("/not a command")
+        self.say("!", self.ANSWERED)
+        os.write(self.fd, b"a\rb\rc\r")  # a terminal without marks
+        self.read(self.ANSWERED)
+        os.write(self.fd, b"hi\r/save both.json\r")  # typed ahead: a command stays one
+        self.read(r"both\.json: 6 messages")
+        self.assertEqual(self.questions(), ["def ü():\n\treturn 1\n/not a command!", "a\nb\nc", "hi"])
+        self.leave()
+
+    def test_ctrl_c_clears_the_line_and_stays(self):
+        self.start("--max-tokens", "2", term="xterm")
+        os.write(self.fd, b"half a thou\x03")
+        self.read(r"\^C")
+        os.write(self.fd, b"\x03")
+        self.read(r"\^C \(Ctrl-D or /exit leaves\)")
+        self.say("begun\\", "…")
+        os.write(self.fd, b"\x03")
+        self.read(r"\^C")
+        self.say("whole", self.ANSWERED)
+        self.assertEqual(self.questions(), ["whole"])
+        os.write(self.fd, b"\x04")
+        self.assertEqual(os.waitpid(self.pid, 0)[1], 0)
+
+    def test_a_signal_to_end_ends_it(self):
+        self.start()
+        os.kill(self.pid, signal.SIGTERM)
+        self.assertEqual(os.waitpid(self.pid, 0)[1], 0)
+
+    def test_history_is_kept_between_sessions(self):
+        self.start("--max-tokens", "2", term="xterm")
+        self.say("the first one ü", self.ANSWERED)
+        self.leave()
+        self.assertEqual((self.journal / "chat_history").stat().st_mode & 0o777, 0o600)
+        self.start("--max-tokens", "2", term="xterm")
+        os.write(self.fd, b"\x1b[A\x1b[A")  # up, past /exit
+        self.read("the first one ü")
+        self.say(" again", self.ANSWERED)
+        self.assertEqual(self.questions(), ["the first one ü again"])
+        self.leave()
+
+    def test_files_and_saved_talks(self):
+        self.write("code.py", "print('```')\n")
+        self.write("photo.png", b"\x89PNG\0\xff")
+        self.start("--max-tokens", "2")
+        self.say("/file code.py", r"code\.py: 1 line, with your next message")
+        self.say("What is it?", self.ANSWERED)
+        self.assertEqual(self.questions(), ["code.py\n````\nprint('```')\n````\n\nWhat is it?"])
+        self.say("/file photo.png", r"error: photo\.png: is no text")
+        self.say("/file none.py", r"error: none\.py")
+        self.say("/clear", "")
+        self.say("/load talk.json", r"talk\.json: 2 messages")
+        self.say("More?", self.ANSWERED)
+        self.assertEqual(len(self.questions()), 2)
+        self.write("bad.json", '[{"role": "judge", "content": "x"}]')
+        self.say("/load bad.json", r"error: bad\.json: message 1 of the conversation")
+        self.assertEqual(len(self.questions()), 2)
+        self.leave()
+
+    def test_another_model_goes_on(self):
+        other = self.write("other.gguf", MODEL.read_bytes())
+        broken = self.write("broken.gguf", b"GGUF")
+        self.start("--max-tokens", "2")
+        self.say("Hello", self.ANSWERED)
+        self.say("/set temp 0.5", r"temp 0\.5")
+        self.say(f"/model {other}", "loaded in")
+        self.say("/model", re.escape(str(other)))
+        self.say(f"/model {broken}", r"error: .*broken\.gguf")
+        self.say("/model nowhere", "error: there is no file 'nowhere', and no server runs here")
+        self.say("/set", r"temp 0\.5")
+        self.say("Again", self.ANSWERED)
+        self.assertEqual(self.questions(), ["Hello", "Again"])
+        self.leave()
+
+    def test_what_a_model_says_does_nothing_to_the_terminal(self):
+        grammar = self.write("g.gbnf", 'root ::= "a\\x1b]0;owned\\x07b\\x9b"')
+        self.start("--grammar", grammar, term="xterm")
+        answer = self.say("Hello", self.ANSWERED)
+        self.assertIn("a␛]0;owned␇b", answer)
+        self.assertNotIn("\x1b]0;", answer)
+        self.leave()
 
     def test_a_conversation(self):
         self.start("--max-tokens", "12")

@@ -1,3 +1,4 @@
+// Starts the program: its places, the stop flag, the command line and what is wrong with it.
 #include "app/cli/app.h"
 
 #include <pwd.h>
@@ -10,13 +11,17 @@
 #include <thread>
 
 #include "ground/base/text.h"
+#include "ground/base/visible_text.h"
 
 namespace lathe {
 namespace {
 
 StopFlag stop_flag;
+volatile std::sig_atomic_t last_signal = 0;
+constexpr std::size_t kLongestMessage = 16384;  // bytes of an error; the rest is somebody's file
 
 extern "C" void on_stop_signal(int signal) {
+  last_signal = signal;
   if (stop_flag.raised()) {
     // The first one asked for an orderly end; the journal survives a rude one too.
     std::signal(signal, SIG_DFL);
@@ -64,7 +69,8 @@ Result<App> make_app(const char* argv0) {
   LATHE_TRY(app.config_dir, home_path("XDG_CONFIG_HOME", ".config"));
   app.recipes_dir = find_recipes(app.program);
   app.terminal = isatty(STDOUT_FILENO) == 1;
-  app.color = app.terminal && environment("NO_COLOR").empty() && environment("TERM") != "dumb";
+  app.escapes = app.terminal && environment("TERM") != "dumb";
+  app.color = app.escapes && environment("NO_COLOR").empty();
   winsize size{};
   if (app.terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
     app.width = size.ws_col;
@@ -79,9 +85,13 @@ Result<App> make_app(const char* argv0) {
   return app;
 }
 
+int stop_signal() {
+  return last_signal;
+}
+
 int report_error(const App& app, const Error& error) {
   if (app.json) print_json({{"error", error.message}});
-  std::fprintf(stderr, "error: %s\n", make_valid_utf8(error.message).c_str());
+  fmt::print(stderr, "error: {}\n", visible_text(clip_utf8(error.message, kLongestMessage)));
   switch (error.kind) {
     case ErrorKind::kUnavailable:
     case ErrorKind::kTimeout:
@@ -121,32 +131,77 @@ void print_json(const Json& value) {
   print(dump_json(value) + "\n");
 }
 
+namespace {
+
+// An option takes one value: what stands behind it is the command's. Several are several options.
+void take_one_value_each(CLI::App& command) {
+  for (CLI::Option* option : command.get_options({}))
+    if (option->nonpositional() && option->get_expected_max() >= CLI::detail::expected_max_vector_size)
+      option->allow_extra_args(false);
+  for (CLI::App* below : command.get_subcommands({})) take_one_value_each(*below);
+}
+
+// `lathe help [COMMAND]` and `lathe version`, as people type them.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments[0] == "version") arguments[0] = "--version";
+  if (!arguments.empty() && arguments[0] == "help") {
+    arguments.erase(arguments.begin());
+    arguments.emplace_back("--help");
+  }
+  return arguments;
+}
+
+Error error_of(const CLI::App& cli, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = cli.remaining(true);
+  const auto chosen = cli.get_subcommands();
+  const std::string name = chosen.empty() ? "" : " " + chosen.front()->get_name();
+  if (unknown.empty())
+    return {ErrorKind::kInvalid, fmt::format("{}; `lathe{} --help` shows how", error.what(), name)};
+  std::vector<std::string> known;
+  const bool option = unknown.front().starts_with('-');
+  if (option) {
+    for (const CLI::App* app : {&cli, chosen.empty() ? &cli : chosen.front()})
+      for (const CLI::Option* each : app->get_options({}))
+        for (const std::string& flag : each->get_lnames()) known.push_back("--" + flag);
+  } else if (chosen.empty()) {
+    for (const CLI::App* command : cli.get_subcommands({})) known.push_back(command->get_name());
+  } else {
+    return {ErrorKind::kInvalid, fmt::format("lathe{} has no use for '{}'; `lathe{} --help` shows "
+                                             "what it takes",
+                                             name, unknown.front(), name)};
+  }
+  return {ErrorKind::kInvalid, fmt::format("lathe{} has no {} '{}'{}; `lathe{} --help` lists them",
+                                           name, option ? "option" : "command", unknown.front(),
+                                           did_you_mean(unknown.front(), known), name)};
+}
+
+}  // namespace
+
 int run_cli(int argc, char** argv) {
   auto made = make_app(argv[0]);
   if (!made) return report_error(App(), made.error());
   App app = *std::move(made);
-  CLI::App cli{"Lathe: loops of generate, inspect, judge and repair until the work passes."};
-  cli.set_version_flag("--version", "lathe " LATHE_VERSION);
+  CLI::App cli{"Lathe: loops of generate, inspect, judge and repair until the work passes.",
+               "lathe"};
+  cli.set_version_flag("-V,--version", "lathe " LATHE_VERSION);
   cli.require_subcommand(1);
   cli.fallthrough();
   cli.add_option("--journal", app.journal_dir, "Directory of the journal")->capture_default_str();
   cli.add_flag("--json", app.json, "Print JSON for scripts");
   Action action;
   for (const CommandSpec& command : commands()) command.add(cli, app, action);
+  take_one_value_each(cli);
+  std::vector<std::string> arguments = arguments_of(argc, argv);
+  // What is wrong with the command line is JSON too where JSON was asked for.
+  app.json = std::ranges::find(arguments, "--json") != arguments.end();
   try {
-    cli.parse(argc, argv);
+    std::ranges::reverse(arguments);
+    cli.parse(std::move(arguments));
+  } catch (const CLI::Success& shown) {
+    return cli.exit(shown);
   } catch (const CLI::ParseError& error) {
-    const std::vector<std::string> unknown = cli.remaining();
-    if (cli.get_subcommands().empty() && !unknown.empty() && !unknown.front().starts_with('-')) {
-      std::vector<std::string> names;
-      for (const CLI::App* command : cli.get_subcommands([](const CLI::App*) { return true; }))
-        names.push_back(command->get_name());
-      return report_error(app,
-                          {ErrorKind::kInvalid,
-                           fmt::format("there is no command '{}'{}; `lathe --help` lists them",
-                                       unknown.front(), did_you_mean(unknown.front(), names))});
-    }
-    return cli.exit(error) == 0 ? kExitPassed : kExitUsage;
+    return report_error(app, error_of(cli, error));
   }
   return action ? action() : kExitUsage;
 }

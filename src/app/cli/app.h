@@ -30,6 +30,7 @@ struct App {
   bool json = false;
   bool color = false;  // standard output is a terminal and NO_COLOR is not set
   bool terminal = false;
+  bool escapes = false;  // standard output is a terminal that understands escape sequences
   int width = 80, height = 24;
   StopFlag* stop = nullptr;  // raised by SIGINT and SIGTERM; a second one ends the process
 };
@@ -45,6 +46,8 @@ struct CommandSpec {
 };
 std::span<const CommandSpec> commands();
 
+// The signal that raised App::stop last; 0: none did.
+int stop_signal();
 // "error: …" on standard error; returns the exit code that fits the kind.
 int report_error(const App& app, const Error& error);
 // How many threads compute: as asked, 0 for one a core; errors name the flag and its range.

@@ -150,18 +150,22 @@ void add_bench(CLI::App& cli, App& app, Action& action) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
   command->add_option("--prompts", flags->plan.prompts, "Sizes of prompts")
+      ->delimiter(',')
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 24));
   command->add_option("--answer", flags->plan.answer, "Tokens of an answer")
       ->capture_default_str()
       ->check(CLI::Range(2, 1 << 20));
   command->add_option("--widths", flags->plan.widths, "Widths of a step")
+      ->delimiter(',')
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
   command->add_option("--streams", flags->plan.streams, "Streams at once")
+      ->delimiter(',')
       ->capture_default_str()
       ->check(CLI::Range(1, 32));
   command->add_option("--depths", flags->plan.depths, "Decode after so many tokens")
+      ->delimiter(',')
       ->check(CLI::Range(1, 1 << 24));
   command->add_option("--out", flags->out, "Write the report as JSON");
   command->add_option("--compare", *pair, "Two reports: B as a multiple of A")->expected(2);

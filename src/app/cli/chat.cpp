@@ -1,3 +1,4 @@
+// A conversation: messages in, an answer out piece by piece.
 #include "app/cli/chat.h"
 
 #include "ground/base/text.h"
@@ -96,6 +97,22 @@ Conversation Conversation::with(Worker& worker, Request base, SamplerParams samp
   conversation.base_ = std::move(base);
   conversation.request_.sampler = std::move(sampler);
   return conversation;
+}
+
+Status Conversation::set_messages(Json messages) {
+  if (!messages.is_array()) return invalid("is no conversation: it must be an array of messages");
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const Json& message = messages[i];
+    const std::string role = message.is_object() ? json_string(message, "role") : "";
+    const bool known = role == "user" || role == "assistant" || (role == "system" && i == 0);
+    if (!known || !json_at(message, "content").is_string())
+      return invalid(
+          "message {} of the conversation: it must have a \"role\" (user, assistant, or system "
+          "first) and a \"content\", a text",
+          i + 1);
+  }
+  messages_ = std::move(messages);
+  return {};
 }
 
 void Conversation::set_system(std::string_view text) {

@@ -38,6 +38,8 @@ class Conversation {
 
   GenerationRequest& request() { return request_; }
   const Json& messages() const { return messages_; }
+  // An array of {"role", "content"} of system, user and assistant, as messages() has it.
+  Status set_messages(Json messages);
   void set_system(std::string_view text);
   void clear();  // but the system message
   // Drops the last answer; its question, or nothing when there is none.

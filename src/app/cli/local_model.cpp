@@ -1,3 +1,4 @@
+// Opens a model for a command: file, tokenizer, weights, adapter, engine.
 #include "app/cli/local_model.h"
 
 #include "app/cli/work_progress.h"
@@ -45,6 +46,13 @@ void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags
 
 void add_adapter_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags) {
   command.add_option("--adapter", flags->adapter, "A LoRA adapter of this model, a GGUF file");
+}
+
+Status check_model(const ModelFlags& flags) {
+  LATHE_TRY(const Gguf file, Gguf::open(flags.path));
+  if (auto blueprint = read_runnable_blueprint(file); !blueprint)
+    return std::unexpected(blueprint.error());
+  return {};
 }
 
 Result<LocalModel> open_model(const App& app, const ModelFlags& flags,

@@ -32,6 +32,8 @@ struct LocalModel {
   double load_seconds = 0;
 };
 
+// What can be said of a model without reading its weights: whether its file can be run.
+Status check_model(const ModelFlags& flags);
 // `adjust` may change the engine's options once the model is known. Shows progress on a terminal.
 Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
                               const std::function<void(EngineOptions&)>& adjust = {});

@@ -1,3 +1,4 @@
+// Finds the server of this machine, and asks it or another one.
 #include "app/cli/running_server.h"
 
 #include <signal.h>
@@ -6,6 +7,7 @@
 #include <cstdlib>
 
 #include "ground/base/text.h"
+#include "serve/net/endpoint.h"
 #include "serve/net/http_call.h"
 
 namespace lathe {
@@ -46,14 +48,33 @@ std::optional<std::string> running_server(const App& app) {
   return url.empty() ? std::nullopt : std::optional(url);
 }
 
-Result<std::string> find_server(const App& app, const std::string& asked) {
-  if (!asked.empty()) {
-    std::string url = asked.find("://") == asked.npos ? "http://" + asked : asked;
+void add_server_flags(CLI::App& command, ServerFlags& flags, const std::string& help) {
+  command.add_option("--server", flags.url, help);
+  command.add_option("--allow", flags.allow, "How far what you ask may travel: local, lan or any")
+      ->capture_default_str();
+}
+
+Result<ServerAddress> find_server(const App& app, const ServerFlags& flags) {
+  const auto allowed = parse_reach(flags.allow);
+  if (!allowed) return invalid("--allow is '{}'; it may be local, lan or any", flags.allow);
+  if (!flags.url.empty()) {
+    std::string url = flags.url.find("://") == flags.url.npos ? "http://" + flags.url : flags.url;
     while (url.ends_with('/')) url.pop_back();
     if (url.ends_with("/v1")) url.resize(url.size() - 3);
-    return url;
+    LATHE_TRY(const Endpoint endpoint, parse_endpoint(url));
+    // Before any name is looked up.
+    if (endpoint.reach > *allowed)
+      return fail(ErrorKind::kDenied,
+                  "{} is beyond this machine ('{}'), and --allow is '{}'; --allow {} lets what you "
+                  "ask travel there",
+                  url, reach_name(endpoint.reach), flags.allow, reach_name(endpoint.reach));
+    return ServerAddress{url, *allowed};
   }
-  if (auto url = running_server(app)) return *url;
+  // What a server of this machine has noted is as near as it says.
+  if (auto url = running_server(app)) {
+    LATHE_TRY(const Endpoint endpoint, parse_endpoint(*url));
+    return ServerAddress{*url, endpoint.reach};
+  }
   return fail(ErrorKind::kNotFound,
               "no server runs here; start one with `lathe serve`, or name one with --server URL");
 }
@@ -63,11 +84,12 @@ std::string server_key() {
   return key == nullptr ? "" : key;
 }
 
-Result<Json> get_json(const App& app, const std::string& url) {
+Result<Json> get_json(const App& app, const ServerAddress& server, const std::string& path) {
+  const std::string url = server.base + path;
   HttpCall call{.url = url,
                 .body = {},
                 .headers = {},
-                .allowed = Reach::kAny,
+                .allowed = server.allowed,
                 .total_limit = Milliseconds(10'000)};
   if (const std::string key = server_key(); !key.empty())
     call.headers = {"Authorization: Bearer " + key};
@@ -81,8 +103,8 @@ Result<Json> get_json(const App& app, const std::string& url) {
   return json;
 }
 
-Result<std::vector<std::string>> server_models(const App& app, const std::string& base) {
-  LATHE_TRY(const Json list, get_json(app, base + "/v1/models"));
+Result<std::vector<std::string>> server_models(const App& app, const ServerAddress& server) {
+  LATHE_TRY(const Json list, get_json(app, server, "/v1/models"));
   std::vector<std::string> names;
   for (const Json& model : json_at(list, "data")) names.push_back(json_string(model, "id"));
   return names;

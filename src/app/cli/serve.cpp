@@ -105,9 +105,9 @@ std::string seconds_text(double seconds) {
   return seconds > 0 ? fmt::format("{:.1f} s", seconds) : "";
 }
 
-Status ps(const App& app, const std::string& url) {
-  LATHE_TRY(const std::string base, find_server(app, url));
-  LATHE_TRY(const Json status, get_json(app, base + "/status"));
+Status ps(const App& app, const ServerFlags& flags) {
+  LATHE_TRY(const ServerAddress server, find_server(app, flags));
+  LATHE_TRY(const Json status, get_json(app, server, "/status"));
   if (app.json) {
     print_json(status);
     return {};
@@ -173,12 +173,12 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
 }
 
 void add_ps(CLI::App& cli, App& app, Action& action) {
-  auto url = std::make_shared<std::string>();
+  auto flags = std::make_shared<ServerFlags>();
   CLI::App* command = cli.add_subcommand("ps", "Show what a running server holds");
-  command->add_option("--server", *url, "Its URL (default: the one that runs here)");
-  command->callback([&app, &action, url] {
-    action = [&app, url] {
-      const Status status = ps(app, *url);
+  add_server_flags(*command, *flags, "Its URL (default: the one that runs here)");
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] {
+      const Status status = ps(app, *flags);
       return status ? kExitPassed : report_error(app, status.error());
     };
   });

@@ -154,7 +154,7 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
   }
   // The running server's models answer for names that nobody gives.
   if (const auto base = running_server(app)) {
-    if (const auto names = server_models(app, *base)) {
+    if (const auto names = server_models(app, {.base = *base})) {
       for (const std::string& name : *names) {
         if (std::ranges::find(specs, name, &WorkerSpec::name) != specs.end()) continue;
         specs.push_back({.name = name, .url = *base + "/v1", .model = name});
