@@ -26,6 +26,7 @@ struct ModelInfo {
   std::size_t trained_context = 0, embedding = 0;
   std::string chat_template;
   bool tools = false, thinking = false;  // whether the template knows of them
+  Sampling sampling = {};                // where a request says nothing; no seed: a random one
 
   ModelState state = ModelState::kCold;
   std::string problem;  // why it failed
@@ -35,6 +36,9 @@ struct ModelInfo {
   std::uint64_t weights = 0, kv = 0, prefix = 0, scratch = 0;
   int running = 0, waiting = 0;  // requests
   double tokens_per_second = 0;  // written, over the last seconds
+
+  // What this says of the file, and what `other` says of the moment.
+  ModelInfo with_state_of(const ModelInfo& other) const;
 };
 
 // Sums since the start.
@@ -73,6 +77,8 @@ class ModelHost {
   virtual ~ModelHost() = default;
   virtual HostStatus status() const = 0;
   // The name that `asked` stands for: a model's own, or what an alias names.
+  virtual Result<std::string> find(std::string_view asked) const = 0;
+  // The same; where nothing is found, a default may answer. For what only wants an answer.
   virtual Result<std::string> resolve(std::string_view asked) const = 0;
 
   // Never blocks for long. The callbacks come from the host's threads, in order, and must not
@@ -89,8 +95,10 @@ class ModelHost {
   virtual Result<std::vector<std::int32_t>> tokenize(const std::string& model,
                                                      std::string_view text, bool add_special,
                                                      bool parse_special) = 0;
+  // `special`: control tokens by their names too, not as nothing.
   virtual Result<std::string> detokenize(const std::string& model,
-                                         const std::vector<std::int32_t>& ids) = 0;
+                                         const std::vector<std::int32_t>& ids,
+                                         bool special = false) = 0;
   // The prompt that a request comes to.
   virtual Result<std::vector<std::int32_t>> prompt_of(const std::string& model,
                                                       const Request& request) = 0;

@@ -94,15 +94,19 @@ HostStatus ScriptedHost::status() const {
 }
 
 Result<std::string> ScriptedHost::resolve(std::string_view asked) const {
+  if (asked.starts_with("gpt-") || asked.starts_with("claude-")) return models_.front().name;
+  return find(asked);
+}
+
+Result<std::string> ScriptedHost::find(std::string_view asked) const {
   const std::lock_guard lock(mutex_);
   for (const ModelInfo& model : models_)
     if (model.name == asked || std::ranges::count(model.aliases, asked) > 0) return model.name;
-  if (asked.starts_with("gpt-") || asked.starts_with("claude-")) return models_.front().name;
   return std::unexpected(
       Error{ErrorKind::kNotFound, fmt::format("there is no model '{}'", asked), "model_not_found"});
 }
 
-ModelInfo* ScriptedHost::find(const std::string& model) {
+ModelInfo* ScriptedHost::info_of(const std::string& model) {
   const auto found = std::ranges::find(models_, model, &ModelInfo::name);
   return found == models_.end() ? nullptr : &*found;
 }
@@ -135,7 +139,7 @@ ModelHost::Id ScriptedHost::submit(const std::string& model, Request request, On
   job->on_delta = std::move(on_delta);
   job->on_replies = std::move(on_replies);
   const std::lock_guard lock(mutex_);
-  const ModelInfo* info = find(model);
+  const ModelInfo* info = info_of(model);
   if (info && job->prompt_tokens >= info->context) {
     job->line = {};
     job->line.error = Error{ErrorKind::kInvalid,
@@ -155,7 +159,7 @@ ModelHost::Id ScriptedHost::submit(const std::string& model, Request request, On
 ModelHost::Id ScriptedHost::embed(const std::string& model, std::vector<TextInput> inputs,
                                   OnEmbeddings on_embeddings) {
   const std::lock_guard lock(mutex_);
-  const std::size_t dimension = find(model)->embedding;
+  const std::size_t dimension = info_of(model)->embedding;
   auto job = std::make_shared<Job>();
   job->due = std::chrono::steady_clock::now();
   job->on_time = [dimension, inputs = std::move(inputs), on_embeddings = std::move(on_embeddings)] {
@@ -226,6 +230,7 @@ bool ScriptedHost::step(Job& job) {
     for (std::size_t i = 0; i < job.replies.size(); ++i) {
       Delta delta = job.line.deltas[job.next % count];
       delta.candidate = static_cast<int>(i);
+      delta.prompt_tokens = static_cast<std::int64_t>(job.prompt_tokens);
       if (job.request.top_logprobs >= 0) delta.logprobs = {{delta.text, -0.5, {}}};
       for (int k = 0; k < job.request.top_logprobs; ++k)
         delta.logprobs[0].top.emplace_back(k == 0 ? delta.text : "x", -0.5 - k);
@@ -250,6 +255,7 @@ bool ScriptedHost::step(Job& job) {
     reply.stopped_by = job.line.stopped_by;
     reply.usage.counted = true;
     reply.usage.calls = 1;
+    reply.seed = job.request.sampling.seed.value_or(4242);
   }
   Usage& usage = job.replies[0].usage;
   usage.prompt_tokens = static_cast<std::int64_t>(job.prompt_tokens);
@@ -268,7 +274,7 @@ Result<std::vector<std::int32_t>> ScriptedHost::tokenize(const std::string&, std
 }
 
 Result<std::string> ScriptedHost::detokenize(const std::string&,
-                                             const std::vector<std::int32_t>& ids) {
+                                             const std::vector<std::int32_t>& ids, bool) {
   std::string text;
   for (const std::int32_t id : ids) {
     if (id < 0 || id > 256) return invalid("there is no token {}", id);
@@ -309,7 +315,7 @@ int ScriptedHost::cancelled() const {
 
 void ScriptedHost::set_state(const std::string& model, ModelState state) {
   const std::lock_guard lock(mutex_);
-  if (ModelInfo* info = find(model)) info->state = state;
+  if (ModelInfo* info = info_of(model)) info->state = state;
 }
 
 }  // namespace lathe

@@ -32,6 +32,7 @@ class ScriptedHost : public ModelHost {
   ~ScriptedHost() override;
 
   HostStatus status() const override;
+  Result<std::string> find(std::string_view asked) const override;
   // Names that start with "gpt-" or "claude-" stand for the first model.
   Result<std::string> resolve(std::string_view asked) const override;
   Id submit(const std::string& model, Request request, OnDelta on_delta,
@@ -41,8 +42,8 @@ class ScriptedHost : public ModelHost {
   void cancel(Id id) override;
   Result<std::vector<std::int32_t>> tokenize(const std::string& model, std::string_view text,
                                              bool add_special, bool parse_special) override;
-  Result<std::string> detokenize(const std::string& model,
-                                 const std::vector<std::int32_t>& ids) override;
+  Result<std::string> detokenize(const std::string& model, const std::vector<std::int32_t>& ids,
+                                 bool special) override;
   Result<std::vector<std::int32_t>> prompt_of(const std::string& model,
                                               const Request& request) override;
   Status load(const std::string& model) override;
@@ -59,7 +60,7 @@ class ScriptedHost : public ModelHost {
   using Time = std::chrono::steady_clock::time_point;
 
   Line line_for(const Request& request) const;
-  ModelInfo* find(const std::string& model);
+  ModelInfo* info_of(const std::string& model);
   void run();
   // One delta, or the end; false: it was the end.
   bool step(Job& job);

@@ -35,6 +35,21 @@ std::optional<Reach> parse_reach(std::string_view name) {
   return std::nullopt;
 }
 
+ModelInfo ModelInfo::with_state_of(const ModelInfo& other) const {
+  ModelInfo info = *this;
+  info.state = other.state;
+  info.problem = other.problem;
+  info.load_seconds = other.load_seconds;
+  info.weights = other.weights;
+  info.kv = other.kv;
+  info.prefix = other.prefix;
+  info.scratch = other.scratch;
+  info.running = other.running;
+  info.waiting = other.waiting;
+  info.tokens_per_second = other.tokens_per_second;
+  return info;
+}
+
 std::string_view model_state_name(ModelState state) {
   switch (state) {
     case ModelState::kCold:

@@ -110,6 +110,8 @@ struct Reply {
   Usage usage;
   std::string model;  // as the worker named it
   std::vector<LogprobEntry> logprobs;
+  std::optional<std::int64_t> seed =
+      {};                       // that the draws came from; nullopt: the worker does not say
   std::string stopped_by = {};  // with kStop: the text of Request::stop that ended it, if one did
 };
 
@@ -120,6 +122,7 @@ struct Delta {
   std::vector<FunctionCall> calls = {};  // whole ones
   std::vector<LogprobEntry> logprobs = {};
   int candidate = 0;
+  std::int64_t prompt_tokens = 0;  // of the request; 0: not known yet
 };
 
 // How far a request travels. A recipe's `privacy` and the command line's --allow must both reach as

@@ -1,3 +1,4 @@
+// The eyes: opens a picture, looks, and says what is wrong with it.
 #include "loop/judges/eyes.h"
 
 #include <set>
@@ -29,6 +30,11 @@ constexpr OptionSpec kOptions[] = {
     {"aspect", OptionType::kString, "\"\"", "\"16:9\": width to height"},
     {"code", OptionType::kString, "\"\"", "what a QR code must say; \"*\": anything"},
 };
+
+// Nothing was there to be judged, or not all of it.
+bool shows_nothing(FlawKind kind) {
+  return kind == FlawKind::kBlank || kind == FlawKind::kUnreadable || kind == FlawKind::kUnfinished;
+}
 
 std::optional<double> parse_aspect(std::string_view text) {
   const auto colon = text.find(':');
@@ -159,10 +165,13 @@ Judgement concluded(const JudgeTask& task, const Verdict& verdict) {
   judgement.outcome = !verdict.flaws.empty()    ? Outcome::kFail
                       : !verdict.unsure.empty() ? Outcome::kAbstain
                                                 : Outcome::kPass;
-  // Fewer flaws are better: that is all that the ratchet needs to know.
-  judgement.score = judgement.outcome == Outcome::kPass
-                        ? 1
-                        : 0.95 / (1 + 0.25 * static_cast<double>(verdict.flaws.size()));
+  // Fewer flaws are better, and what shows nothing is worse than anything that does: that is all
+  // that the ratchet needs to know.
+  const bool shows = std::ranges::none_of(
+      verdict.flaws, [](const Flaw& flaw) { return shows_nothing(flaw.kind); });
+  judgement.score = judgement.outcome == Outcome::kPass ? 1
+                    : !shows                            ? 0
+                             : 0.95 / (1 + 0.25 * static_cast<double>(verdict.flaws.size()));
   judgement.evidence = verdict.facts;
   Json findings = Json::array();
   for (const Flaw& flaw : verdict.flaws) {

@@ -114,6 +114,24 @@ TEST(Eyes, BlankIsBlankAndNothingElse) {
   EXPECT_EQ(verdict.flaws.front().kind, FlawKind::kBlank);
 }
 
+// The ratchet must never take a picture that shows nothing for a better one.
+TEST(Eyes, WhatShowsNothingIsWorseThanAnythingThatDoes) {
+  const JudgeTask task;
+  const auto score_of = [&](std::vector<FlawKind> kinds) {
+    Verdict verdict;
+    for (const FlawKind kind : kinds) verdict.flaws.push_back({kind, {}, "x", "x", 0, 0});
+    return concluded(task, verdict).score;
+  };
+  const auto many = score_of(std::vector<FlawKind>(50, FlawKind::kExtra));
+  EXPECT_GT(many, 0);
+  for (const FlawKind kind : {FlawKind::kBlank, FlawKind::kUnreadable, FlawKind::kUnfinished}) {
+    EXPECT_EQ(score_of({kind}), 0);
+    EXPECT_EQ(score_of({FlawKind::kExtra, kind}), 0);
+    EXPECT_EQ(failed(task, kind, "file", "x").score, 0);
+  }
+  EXPECT_GT(score_of({FlawKind::kExtra}), score_of({FlawKind::kExtra, FlawKind::kWrong}));
+}
+
 TEST(Eyes, TooSmallAPictureIsNotTold) {
   const Verdict verdict = verdict_on(painted(10, 10), "");
   EXPECT_FALSE(verdict.unsure.empty());

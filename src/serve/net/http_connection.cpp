@@ -168,14 +168,26 @@ bool Connection::take_head() {
   HttpRequest request;
   request.method = std::string(message.method_string());
   std::string target(message.target());
-  if (target.starts_with("http://"))  // absolute-form
-    target.erase(0, std::min(target.find('/', 7), target.size()));
+  // Absolute-form: the target says who is meant, whatever Host says (RFC 9112, 3.2.2).
+  std::optional<std::string> authority;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!target.starts_with(scheme)) continue;
+    const std::size_t end = std::min(target.find_first_of("/?", scheme.size()), target.size());
+    authority = target.substr(scheme.size(), end - scheme.size());
+    target.erase(0, end);
+    if (!target.starts_with('/')) target.insert(0, "/");
+    break;
+  }
   const std::size_t mark = target.find('?');
   if (mark != target.npos) request.query = target.substr(mark + 1);
   auto path = percent_decoded(std::string_view(target).substr(0, mark));
   for (const auto& field : message)
     request.headers.emplace_back(to_lower_ascii(std::string(field.name_string())),
                                  std::string(field.value()));
+  if (authority) {
+    std::erase_if(request.headers, [](const auto& header) { return header.first == "host"; });
+    request.headers.emplace_back("host", *authority);
+  }
   keep_alive_ = message.keep_alive() && !shared_->stopping;
   chunked_ = message.version() >= 11;
   head_only_ = message.method() == http::verb::head;

@@ -1,9 +1,11 @@
+// Reads a model's header, turns requests into token ids and constraints, and tokens into replies.
 #include "serve/pool/model_front.h"
 
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <map>
+#include <random>
 
 #include "ground/base/clock.h"
 #include "ground/base/hash.h"
@@ -57,24 +59,40 @@ std::string quantization_of(const Gguf& file) {
   return most == bytes.end() ? std::string() : std::string(most->first);
 }
 
-ModelInfo info_of(const ModelFront& front) {
+// The catalog's, over those of the engine.
+Sampling defaults_of(const Sampling& catalog) {
+  const SamplerParams engine;
+  Sampling sampling = catalog;
+  const auto fill = [](auto& out, double value) {
+    if (!out) out = static_cast<std::remove_reference_t<decltype(*out)>>(value);
+  };
+  fill(sampling.temperature, static_cast<double>(engine.temperature));
+  fill(sampling.top_p, static_cast<double>(engine.top_p));
+  fill(sampling.min_p, static_cast<double>(engine.min_p));
+  fill(sampling.top_k, static_cast<double>(engine.top_k));
+  return sampling;
+}
+
+ModelInfo info_of(const CatalogModel& model, const Gguf& file, const Blueprint& blueprint,
+                  const std::string& template_source) {
   ModelInfo info;
-  info.name = front.catalog().name;
-  info.aliases = front.catalog().aliases;
-  info.architecture = front.blueprint().architecture;
-  info.quantization = quantization_of(front.file());
-  info.file_bytes = front.file().file_bytes();
-  for (const GgufTensor& tensor : front.file().tensors()) info.parameters += tensor.elements();
+  info.name = model.name;
+  info.aliases = model.aliases;
+  info.architecture = blueprint.architecture;
+  info.quantization = quantization_of(file);
+  info.file_bytes = file.file_bytes();
+  for (const GgufTensor& tensor : file.tensors()) info.parameters += tensor.elements();
   struct stat status = {};
-  if (::stat(front.file().path().c_str(), &status) == 0) info.modified = status.st_mtim.tv_sec;
-  info.context = front.context();
-  info.trained_context = front.blueprint().context;
-  info.embedding = front.blueprint().embedding;
-  info.chat_template = front.template_source();
+  if (::stat(file.path().c_str(), &status) == 0) info.modified = status.st_mtim.tv_sec;
+  info.context = model.context == 0 ? blueprint.context : model.context;
+  info.trained_context = blueprint.context;
+  info.embedding = blueprint.embedding;
+  info.sampling = defaults_of(model.sampling);
+  info.chat_template = template_source;
   info.tools = info.chat_template.find("tools") != std::string::npos;
   info.thinking = info.chat_template.find("<think>") != std::string::npos ||
                   info.chat_template.find("enable_thinking") != std::string::npos;
-  info.pinned = front.catalog().pinned;
+  info.pinned = model.pinned;
   return info;
 }
 
@@ -116,15 +134,35 @@ SamplerParams sampler_of(const Sampling& asked, const Sampling& defaults) {
   return params;
 }
 
+// The same schema where it stands at `place` of another one: what it refers to stands there too.
+void move_references(Json& schema, const std::string& place) {
+  if (schema.is_array())
+    for (Json& each : schema) move_references(each, place);
+  if (!schema.is_object()) return;
+  for (auto& [key, value] : schema.items()) {
+    // These hold values, not schemas.
+    if (key == "const" || key == "enum" || key == "default" || key == "examples") continue;
+    const bool pointer = key == "$ref" && value.is_string();
+    const std::string target = pointer ? value.get<std::string>() : "";
+    if (target == "#" || target.starts_with("#/"))
+      value = place + target.substr(1);
+    else
+      move_references(value, place);
+  }
+}
+
 // One call of one of the tools, as JSON.
 Result<Json> call_schema(const Request& request) {
   Json calls = Json::array();
+  const bool one = request.tool_choice == ToolChoice::kFunction || request.tools.size() == 1;
   for (const Json& tool : request.tools) {
     const Json& function = json_at(tool, "function");
     const std::string name = json_string(function, "name");
     if (request.tool_choice == ToolChoice::kFunction && name != request.tool_name) continue;
     Json parameters = json_at(function, "parameters");
     if (!parameters.is_object() || parameters.empty()) parameters = Json{{"type", "object"}};
+    move_references(parameters, fmt::format("{}/properties/arguments",
+                                            one ? "#" : fmt::format("#/anyOf/{}", calls.size())));
     calls.push_back(
         {{"type", "object"},
          {"properties", {{"name", {{"const", name}}}, {"arguments", std::move(parameters)}}},
@@ -136,7 +174,29 @@ Result<Json> call_schema(const Request& request) {
                    request.tool_choice == ToolChoice::kFunction ? "'" + request.tool_name + "'"
                                                                 : std::string("a tool"));
   }
-  return calls.size() == 1 ? calls[0] : Json{{"anyOf", std::move(calls)}};
+  return one ? calls[0] : Json{{"anyOf", std::move(calls)}};
+}
+
+// One that clients can give back: they read numbers as doubles.
+std::uint64_t any_seed() {
+  std::random_device random;
+  return std::uint64_t{random()} | std::uint64_t{random() & 0xfffff} << 32;
+}
+
+// Marks where the last message ends, for the render that is to be cut there. No text of a model has
+// it.
+constexpr std::string_view kContinues = "\xEF\xBF\xBElathe continues here\xEF\xBF\xBE";
+
+// Ends the parts before `mark`; false: it is not there.
+bool cut_at(std::vector<PromptPart>& parts, std::string_view mark) {
+  for (std::size_t i = parts.size(); i-- > 0;) {
+    const std::size_t at = parts[i].text.rfind(mark);
+    if (at == std::string::npos) continue;
+    parts[i].text.resize(at);
+    parts.resize(i + 1);
+    return true;
+  }
+  return false;
 }
 
 // The tools whose calls the answer may hold: none under what the caller constrains it to.
@@ -185,9 +245,16 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
   if (auto status = check_context(front->blueprint_, front->kv_, front->context_); !status)
     return at(model.name, status.error());
   LATHE_TRY(front->identity_, identity_of(*front->file_));
-  front->info_ = info_of(*front);
+  front->info_ = info_of(model, *front->file_, front->blueprint_, front->template_source_);
   front->load_adapters(adapters);
   return front;
+}
+
+Result<ModelInfo> ModelFront::facts(const CatalogModel& model) {
+  LATHE_TRY(const Gguf file, Gguf::open(model.file));
+  LATHE_TRY(const Blueprint blueprint, read_runnable_blueprint(file));
+  LATHE_TRY(const std::string template_source, file.text_or("tokenizer.chat_template", ""));
+  return info_of(model, file, blueprint, template_source);
 }
 
 void ModelFront::load_adapters(const std::vector<CatalogAdapter>& adapters) {
@@ -225,7 +292,14 @@ Result<std::vector<PromptPart>> ModelFront::render(const Request& request) const
                            request.tool_choice == ToolChoice::kRequired ||
                            request.tool_choice == ToolChoice::kFunction;
   if (constrained && !variables.contains("enable_thinking")) variables["enable_thinking"] = false;
-  variables["add_generation_prompt"] = true;
+  // A talk that ends with words of the assistant is gone on with from there.
+  const bool continues = !request.messages.empty() && request.messages.back().role == "assistant" &&
+                         request.messages.back().calls.empty() &&
+                         !request.messages.back().content.empty();
+  if (continues)
+    variables["messages"].back()["content"] =
+        request.messages.back().content + std::string(kContinues);
+  variables["add_generation_prompt"] = !continues;
   const auto name = [&](TokenId id) {
     return id == kNoToken ? std::string() : tokenizer_->piece(id, true);
   };
@@ -238,6 +312,11 @@ Result<std::vector<PromptPart>> ModelFront::render(const Request& request) const
               "the model's chat template refuses these messages: " + parts.error().message,
               "unsupported_value"});
   }
+  if (continues && !cut_at(*parts, kContinues))
+    return invalid(
+        "the model's chat template leaves out the last message, of the assistant, so that it "
+        "cannot "
+        "be continued; end the talk with a message of the user");
   return parts;
 }
 
@@ -322,7 +401,9 @@ Result<Prepared> ModelFront::prepare(const Request& request, std::size_t answer_
   generation.max_tokens = std::min(limit, context_ - size);
   generation.candidates = static_cast<std::size_t>(std::max(1, request.candidates));
   generation.sampler = sampler_of(request.sampling, catalog_.sampling);
-  generation.sampler.seed = static_cast<std::uint64_t>(request.sampling.seed.value_or(0));
+  // As with every other server: who wants the same answer again gives a seed.
+  const std::int64_t asked_seed = request.sampling.seed.value_or(-1);
+  generation.sampler.seed = asked_seed >= 0 ? static_cast<std::uint64_t>(asked_seed) : any_seed();
   generation.stop = request.stop;
   generation.top_logprobs = request.top_logprobs;
   if (!request.prediction.empty())
@@ -343,6 +424,7 @@ AnswerBuilder::AnswerBuilder(const ModelFront& front, const Prepared& prepared)
   for (Candidate& candidate : candidates_) {
     candidate.parser = AnswerParser::make(prepared.answer);
     candidate.reply.model = front.catalog().name;
+    candidate.reply.seed = static_cast<std::int64_t>(prepared.generation.sampler.seed);
   }
 }
 
@@ -379,6 +461,7 @@ Delta AnswerBuilder::add(const TokenEvent& event) {
   Candidate& candidate = candidates_.at(event.candidate);
   Delta out;
   out.candidate = static_cast<int>(event.candidate);
+  out.prompt_tokens = static_cast<std::int64_t>(prompt_tokens_);
   if (event.logprob && event.token != kNoToken && !front_->tokenizer().is_end(event.token)) {
     candidate.reply.logprobs.push_back(entry_of(event));
     out.logprobs.push_back(candidate.reply.logprobs.back());

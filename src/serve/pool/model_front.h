@@ -29,6 +29,9 @@ class ModelFront {
   static Result<std::unique_ptr<ModelFront>> open(const CatalogModel& model,
                                                   const std::vector<CatalogAdapter>& adapters = {});
 
+  // What a ModelInfo says of a file, from its header alone; also of one that cannot be run here.
+  static Result<ModelInfo> facts(const CatalogModel& model);
+
   const CatalogModel& catalog() const { return catalog_; }
   const Gguf& file() const { return *file_; }
   const Blueprint& blueprint() const { return blueprint_; }

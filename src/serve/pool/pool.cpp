@@ -1,3 +1,5 @@
+// The door to the loop: names, preparation of requests on the caller's thread, what others may
+// know.
 #include "serve/pool/pool.h"
 
 #include <algorithm>
@@ -25,6 +27,12 @@ Pool::Pool(Catalog catalog, PoolOptions options)
       options_(std::move(options)),
       loop_(catalog_, options_, [this](std::function<void()> task) { post(std::move(task)); }) {
   status_ = loop_.status();
+  facts_ = std::async(std::launch::async, [this] {
+             Facts facts;
+             for (const CatalogModel& model : catalog_.models())
+               facts.emplace(model.name, ModelFront::facts(model));
+             return facts;
+           }).share();
   thread_ = std::thread([this] { run(); });
   for (const CatalogModel& model : catalog_.models()) {
     if (!model.pinned) continue;
@@ -90,22 +98,66 @@ void Pool::run() {
       last_work = now;
     }
     if (!worked || now - published > kPublishEvery) {
-      HostStatus fresh = loop_.status();
-      const std::scoped_lock lock(mutex_);
-      status_ = std::move(fresh);
+      publish();
       published = now;
     }
   }
 }
 
-HostStatus Pool::status() const {
+void Pool::publish() {
+  HostStatus fresh = loop_.status();
   const std::scoped_lock lock(mutex_);
-  return status_;
+  status_ = std::move(fresh);
+}
+
+HostStatus Pool::status() const {
+  HostStatus status;
+  {
+    const std::scoped_lock lock(mutex_);
+    status = status_;
+  }
+  // Of a model that was never asked for, the loop knows no more than its name.
+  const Facts& facts = facts_.get();
+  const std::scoped_lock lock(fronts_mutex_);
+  for (ModelInfo& model : status.models) {
+    const auto problem = problems_.find(model.name);
+    if (model.architecture.empty()) {
+      const Result<ModelInfo>& known = facts.at(model.name);
+      if (known)
+        model = known->with_state_of(model);
+      else
+        model.problem = known.error().message;
+    }
+    if (problem != problems_.end()) model.problem = problem->second;
+    if (model.state == ModelState::kCold && !model.problem.empty())
+      model.state = ModelState::kFailed;
+  }
+  return status;
+}
+
+std::unexpected<Error> Pool::no_model(std::string_view asked) const {
+  const std::string name = clip_utf8(make_valid_utf8(asked), 100);
+  std::vector<std::string> names;
+  for (const CatalogModel& model : catalog_.models()) names.push_back(model.name);
+  return std::unexpected(
+      Error{ErrorKind::kNotFound,
+            fmt::format("there is no model '{}'{}; there are {}", name, did_you_mean(name, names),
+                        names.empty() ? "none" : clip_utf8(join(names, ", "), 500)),
+            "model_not_found"});
+}
+
+Result<std::string> Pool::find(std::string_view asked) const {
+  if (const NamedModel named = catalog_.find_adapted(asked); named.model != nullptr)
+    return named.name();
+  return no_model(asked);
 }
 
 Result<std::string> Pool::resolve(std::string_view asked) const {
-  if (const NamedModel named = catalog_.find_adapted(asked); named.model != nullptr)
-    return named.name();
+  if (auto found = find(asked)) return found;
+  // A slip in the name of an adapter must not be answered by the model without it.
+  if (const auto plus = asked.rfind('+');
+      plus != asked.npos && catalog_.find(asked.substr(0, plus)) != nullptr)
+    return no_model(asked);
   const CatalogModel* fallback = catalog_.fallback();
   if (is_cloud_name(asked)) {
     // Nothing is loaded for a name that only stands for "some model".
@@ -116,14 +168,7 @@ Result<std::string> Pool::resolve(std::string_view asked) const {
     if (fallback == nullptr && catalog_.models().size() == 1) fallback = &catalog_.models().front();
   }
   if (fallback != nullptr) return fallback->name;
-  std::vector<std::string> names;
-  for (const CatalogModel& model : catalog_.models()) names.push_back(model.name);
-  return std::unexpected(Error{
-      ErrorKind::kNotFound,
-      fmt::format("there is no model '{}'{}; there are {}", clip_utf8(make_valid_utf8(asked), 100),
-                  did_you_mean(clip_utf8(make_valid_utf8(asked), 100), names),
-                  names.empty() ? "none" : clip_utf8(join(names, ", "), 500)),
-      "model_not_found"});
+  return no_model(asked);
 }
 
 Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) {
@@ -136,7 +181,9 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
   std::shared_ptr<const ModelFront>& known = fronts_[found->name];
   if (known) return known;
   auto opened = ModelFront::open(*found, catalog_.adapters());
+  problems_.erase(found->name);
   if (!opened) {
+    problems_[found->name] = opened.error().message;
     return std::unexpected(Error{opened.error().kind, opened.error().message, "model_load_failed"});
   }
   // Whoever has a front can be sure that its sizes are known.
@@ -292,14 +339,14 @@ Result<std::vector<std::int32_t>> Pool::tokenize(const std::string& model, std::
   return opened->tokenizer().encode(text, add_special, parse_special);
 }
 
-Result<std::string> Pool::detokenize(const std::string& model,
-                                     const std::vector<std::int32_t>& ids) {
+Result<std::string> Pool::detokenize(const std::string& model, const std::vector<std::int32_t>& ids,
+                                     bool special) {
   LATHE_TRY(const auto opened, front(model));
   for (const TokenId id : ids) {
     if (id < 0 || static_cast<std::size_t>(id) >= opened->tokenizer().size())
       return invalid("there is no token {}; the vocabulary has {}", id, opened->tokenizer().size());
   }
-  return opened->tokenizer().decode(ids);
+  return opened->tokenizer().decode(ids, special);
 }
 
 Result<std::vector<std::int32_t>> Pool::prompt_of(const std::string& model,
@@ -312,7 +359,11 @@ Result<std::vector<std::int32_t>> Pool::prompt_of(const std::string& model,
 Status Pool::load(const std::string& model) {
   auto done = std::make_shared<std::promise<Status>>();
   auto result = done->get_future();
-  LATHE_TRY(auto job, wish(model, [done](Status status) { done->set_value(std::move(status)); }));
+  LATHE_TRY(auto job, wish(model, [this, done](Status status) {
+              // Only the loop's own thread says that it went well.
+              if (status) publish();
+              done->set_value(std::move(status));
+            }));
   enqueue(std::move(job));
   return result.get();
 }
@@ -321,7 +372,11 @@ Status Pool::unload(const std::string& model) {
   LATHE_TRY(const auto opened, front(model));
   auto done = std::make_shared<std::promise<Status>>();
   auto result = done->get_future();
-  post([this, name = opened->catalog().name, done] { done->set_value(loop_.unload(name)); });
+  post([this, name = opened->catalog().name, done] {
+    const Status status = loop_.unload(name);
+    publish();
+    done->set_value(status);
+  });
   return result.get();
 }
 

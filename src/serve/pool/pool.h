@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -21,6 +22,7 @@ class Pool final : public ModelHost {
   ~Pool() override;
 
   HostStatus status() const override;
+  Result<std::string> find(std::string_view asked) const override;
   Result<std::string> resolve(std::string_view asked) const override;
   Id submit(const std::string& model, Request request, OnDelta on_delta,
             OnReplies on_replies) override;
@@ -29,16 +31,21 @@ class Pool final : public ModelHost {
   void cancel(Id id) override;
   Result<std::vector<std::int32_t>> tokenize(const std::string& model, std::string_view text,
                                              bool add_special, bool parse_special) override;
-  Result<std::string> detokenize(const std::string& model,
-                                 const std::vector<std::int32_t>& ids) override;
+  Result<std::string> detokenize(const std::string& model, const std::vector<std::int32_t>& ids,
+                                 bool special) override;
   Result<std::vector<std::int32_t>> prompt_of(const std::string& model,
                                               const Request& request) override;
   Status load(const std::string& model) override;
   Status unload(const std::string& model) override;
 
  private:
+  using Facts = std::map<std::string, Result<ModelInfo>>;
+
   void run();
   void post(std::function<void()> task);
+  // What others may know of the loop, as it is now; on the loop's thread.
+  void publish();
+  std::unexpected<Error> no_model(std::string_view asked) const;
   // The file's head, read when it is first needed.
   Result<std::shared_ptr<const ModelFront>> front(const std::string& model);
   Result<std::unique_ptr<PoolJob>> prepare(const std::string& model, const Request& request);
@@ -49,9 +56,12 @@ class Pool final : public ModelHost {
 
   const Catalog catalog_;
   const PoolOptions options_;
-  std::mutex fronts_mutex_;
+  mutable std::mutex fronts_mutex_;
   std::map<std::string, std::shared_ptr<const ModelFront>> fronts_;
+  std::map<std::string, std::string> problems_;  // of models whose file could not be opened
   std::atomic<Id> next_id_{1};
+
+  std::shared_future<Facts> facts_;  // what the files say of models that were never loaded
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -7,6 +7,7 @@
 
 #include <future>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "infer/formats/gguf_writer.h"
@@ -348,6 +349,122 @@ TEST(Pool, AStrictSchemaIsKeptOrRefused) {
   EXPECT_TRUE((*front)->prepare(request, 100));
   request.tools[0]["function"]["strict"] = true;
   EXPECT_FALSE((*front)->prepare(request, 100));
+}
+
+// Definitions stand in the parameters of each tool, and are referred to from there.
+TEST(Pool, ToolsMayReferToTheirDefinitions) {
+  Pool pool(catalog_of({"llama-q4_0"}), options_of());
+  const auto tool = [](const char* name, const char* holder, Json value) {
+    const std::string ref = fmt::format("#/{}/A", holder);
+    return Json{{"type", "function"},
+                {"function",
+                 {{"name", name},
+                  {"parameters",
+                   {{"type", "object"},
+                    {holder, {{"A", std::move(value)}}},
+                    {"properties", {{"a", {{"$ref", ref}}}, {"$ref", {{"type", "boolean"}}}}},
+                    {"required", {"a", "$ref"}},
+                    {"additionalProperties", false}}}}}};
+  };
+  Request request = request_of("x", 400);
+  request.tools = {tool("f", "$defs", {{"type", "integer"}, {"minimum", 1}, {"maximum", 3}}),
+                   tool("g", "definitions", {{"enum", {"x", "y"}}})};
+  for (const char* name : {"f", "g"}) {
+    request.tool_choice = ToolChoice::kFunction;
+    request.tool_name = name;
+    const Reply reply = reply_of(pool, "llama-q4_0", request);
+    ASSERT_EQ(reply.calls.size(), 1u) << reply.text;
+    const Json arguments = *parse_json(reply.calls[0].arguments);
+    EXPECT_TRUE(arguments["$ref"].is_boolean());
+    EXPECT_THAT(arguments["a"], testing::AnyOf(1, 2, 3, "x", "y"));
+    EXPECT_EQ(arguments["a"].is_number(), reply.calls[0].name == "f");
+  }
+  request.tool_choice = ToolChoice::kRequired;
+  EXPECT_EQ(reply_of(pool, "llama-q4_0", request).calls.size(), 1u);
+  // A tree of itself.
+  request.tools = {{{"type", "function"},
+                    {"function",
+                     {{"name", "tree"},
+                      {"parameters",
+                       {{"type", "object"},
+                        {"properties", {{"left", {{"$ref", "#"}}}, {"n", {{"type", "integer"}}}}},
+                        {"required", {"n"}},
+                        {"additionalProperties", false}}}}}}};
+  request.max_tokens = 1;
+  EXPECT_EQ(reply_of(pool, "llama-q4_0", request).finish, FinishReason::kLength);
+}
+
+TEST(Pool, WithoutASeedAnswersDifferAndSayWhatTheyWereDrawnFrom) {
+  Pool pool(catalog_of({"llama-q4_0"}), options_of());
+  Request request = request_of("x", 24);
+  request.sampling.temperature = 1.5;
+  std::set<std::string> texts;
+  for (const std::int64_t seed : {-1, -1, -2}) {
+    request.sampling.seed.reset();
+    if (seed != -2) request.sampling.seed = seed;
+    const Reply drawn = reply_of(pool, "llama-q4_0", request);
+    texts.insert(drawn.text);
+    ASSERT_TRUE(drawn.seed.has_value());
+    request.sampling.seed = drawn.seed;
+    EXPECT_TRUE(same_bits(reply_of(pool, "llama-q4_0", request), drawn)) << *drawn.seed;
+  }
+  EXPECT_EQ(texts.size(), 3u);
+  request.sampling.seed = 0;
+  EXPECT_EQ(reply_of(pool, "llama-q4_0", request).seed, 0);
+}
+
+// The turn of the assistant that a talk ends with stays open.
+TEST(Pool, TheLastWordsOfTheAssistantAreGoneOnWith) {
+  Pool pool(catalog_of({"llama-q4_0"}), options_of());
+  Request request = request_of("say it");
+  request.messages.push_back({"assistant", "Sure, here "});
+  const auto open = pool.prompt_of("llama-q4_0", request);
+  ASSERT_TRUE(open.has_value());
+  const std::string text = *pool.detokenize("llama-q4_0", *open, true);
+  EXPECT_THAT(text, testing::EndsWith("Sure, here "));
+  request.messages.push_back({"user", "go on"});
+  const std::string closed =
+      *pool.detokenize("llama-q4_0", *pool.prompt_of("llama-q4_0", request), true);
+  EXPECT_THAT(closed, HasSubstr("Sure, here"));
+  EXPECT_THAT(closed, testing::Not(testing::EndsWith("Sure, here ")));
+}
+
+TEST(Pool, FilesAreKnownBeforeTheyAreLoaded) {
+  const TempDir dir = *TempDir::make();
+  fs::copy(model_file("llama-q4_0"), dir.path() / "good.gguf");
+  ASSERT_TRUE(write_file_atomic(dir.path() / "broken.gguf", "GGUF"));
+  Pool pool(*Catalog::read(dir.path()), options_of());
+  const HostStatus status = pool.status();
+  ASSERT_EQ(status.models.size(), 2u);
+  EXPECT_EQ(status.models[0].state, ModelState::kFailed);
+  EXPECT_THAT(status.models[0].problem, HasSubstr("broken.gguf"));
+  const ModelInfo& good = status.models[1];
+  EXPECT_EQ(good.state, ModelState::kCold);
+  EXPECT_EQ(good.architecture, "llama");
+  EXPECT_EQ(good.context, 32768u);
+  EXPECT_GT(good.parameters, 0u);
+  EXPECT_FALSE(good.chat_template.empty());
+  EXPECT_TRUE(good.sampling.temperature.has_value());
+  // The same after it was loaded, and after it has gone.
+  ASSERT_TRUE(pool.load("good"));
+  EXPECT_EQ(pool.status().models[1].state, ModelState::kReady);
+  EXPECT_EQ(pool.status().models[1].context, good.context);
+  ASSERT_TRUE(pool.unload("good"));
+  EXPECT_EQ(pool.status().models[1].state, ModelState::kCold);
+}
+
+TEST(Pool, ADefaultAnswersButIsNeverTakenForAnother) {
+  const TempDir dir = *TempDir::make();
+  for (const char* name : {"one", "two"})
+    fs::copy(model_file("llama-q4_0"), dir.path() / (std::string(name) + ".gguf"));
+  ASSERT_TRUE(write_file_atomic(dir.path() / "models.toml", "default = \"two\"\n"));
+  Pool pool(*Catalog::read(dir.path()), options_of());
+  EXPECT_EQ(*pool.resolve("what-ever"), "two");
+  EXPECT_EQ(*pool.resolve(""), "two");
+  EXPECT_FALSE(pool.find("what-ever"));
+  EXPECT_FALSE(pool.find(""));
+  EXPECT_EQ(*pool.find("one"), "one");
+  EXPECT_FALSE(pool.resolve("one+typo")) << "the model without its adapter is another one";
 }
 
 TEST(Pool, EmbeddingsComeInOrderBesideATalk) {

@@ -8,7 +8,7 @@ namespace {
 
 Outcome with_model(Call& call, Status (ModelHost::*action)(const std::string&)) {
   if (!call.body.contains("model")) return refuse("'model' is missing", "model");
-  LATHE_TRY(const std::string model, model_of(call));
+  LATHE_TRY(const std::string model, exact_model_of(call));
   if (const Status status = (call.host.*action)(model); !status)
     return std::unexpected(api_error(status.error()));
   LATHE_TRY(const ModelInfo info, model_info(call.host, model));

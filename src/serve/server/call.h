@@ -25,8 +25,11 @@ inline HttpReply json_reply(const Json& body) {
   return {200, dump_json(body)};
 }
 
-// The model that a body asks for. None asked for is fine where there is only one.
+// The model that a body asks for an answer. None asked for is fine where there is only one, or a
+// default.
 ApiResult<std::string> model_of(const Call& call);
+// The model that something is to be done with or said of: by its name or an alias, never a default.
+ApiResult<std::string> exact_model_of(const Call& call);
 ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name);
 
 }  // namespace lathe

@@ -33,6 +33,7 @@ class ChatWriter : public AnswerWriter {
     if (include_usage_) {
       Json json = frame("chat.completion.chunk", Json::array());
       json["usage"] = chat_usage_json(usage_of(replies));
+      if (const auto seed = replies[0][0].seed) json["seed"] = *seed;
       bytes += sse_data(json);
     }
     return bytes + "data: [DONE]\n\n";
@@ -43,6 +44,7 @@ class ChatWriter : public AnswerWriter {
     for (const Reply& reply : replies[0]) choices.push_back(choice(reply, choices.size()));
     Json json = frame("chat.completion", std::move(choices));
     json["usage"] = chat_usage_json(usage_of(replies));
+    if (const auto seed = replies[0][0].seed) json["seed"] = *seed;
     return json;
   }
 

@@ -56,6 +56,7 @@ class CompletionWriter : public AnswerWriter {
       }
     Json json = frame(std::move(choices));
     json["usage"] = chat_usage_json(usage_of(replies));
+    if (const auto seed = replies[0][0].seed) json["seed"] = *seed;
     return json;
   }
 

@@ -20,6 +20,7 @@ class Fields {
 
   bool has(std::string_view key) const { return !json_at(*object_, key).is_null(); }
   const Json& raw(std::string_view key) const { return json_at(*object_, key); }
+  const Json& whole_object() const { return *object_; }
 
   std::optional<std::string> text(std::string_view key);
   std::optional<double> number(std::string_view key, double low, double high);

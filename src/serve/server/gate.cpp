@@ -1,3 +1,4 @@
+// Who may call: names, origins, keys, and what can be a body at all.
 #include "serve/server/gate.h"
 
 #include <arpa/inet.h>
@@ -40,17 +41,33 @@ bool host_allowed(const GateRules& rules, const HttpRequest& head) {
              rules.hosts, [&](const std::string& known) { return to_lower_ascii(known) == name; });
 }
 
+// Browsers say where a page comes from, with every request that another site's page can make them
+// send; other programs say nothing.
 bool origin_allowed(const GateRules& rules, const HttpRequest& head) {
-  const std::string* origin = head.header("origin");
-  if (!origin) return true;
   const std::string* host = head.header("host");
-  return (host && (*origin == "http://" + *host || *origin == "https://" + *host)) ||
-         std::ranges::count(rules.origins, *origin) > 0;
+  bool named = false;
+  for (const auto& [name, origin] : head.headers) {
+    if (to_lower_ascii(name) != "origin") continue;
+    named = true;
+    const bool own = host && (origin == "http://" + *host || origin == "https://" + *host);
+    if (!own && std::ranges::count(rules.origins, origin) == 0) return false;
+  }
+  const std::string* site = head.header("sec-fetch-site");
+  return named || !site || *site == "same-origin" || *site == "none";
 }
 
-bool is_json(const HttpRequest& head) {
+// Programs send JSON under many types, curl's own among them. What is packed in another way, or is
+// a form with files, is no JSON.
+bool may_be_json(const HttpRequest& head) {
+  const std::string* encoding = head.header("content-encoding");
+  if (encoding && to_lower_ascii(*encoding) != "identity") return false;
   const std::string* type = head.header("content-type");
-  return type && trim(to_lower_ascii(*type).substr(0, type->find(';'))) == "application/json";
+  return !type || !to_lower_ascii(*type).starts_with("multipart/");
+}
+
+std::string origin_of(const HttpRequest& head) {
+  const std::string* origin = head.header("origin");
+  return origin ? clip_utf8(make_valid_utf8(*origin), 100) : "another site";
 }
 
 }  // namespace
@@ -82,17 +99,18 @@ std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& he
     return ApiError{403, fmt::format("this server does not go by the name of '{}'",
                                      clip_utf8(make_valid_utf8(*head.header("host")), 100))};
   if (!origin_allowed(rules, head))
-    return ApiError{403, fmt::format("pages of '{}' may not call this server",
-                                     clip_utf8(make_valid_utf8(*head.header("origin")), 100))};
+    return ApiError{
+        403, fmt::format("pages of '{}' may not call this server; `lathe serve --origin` lets them",
+                         origin_of(head))};
   const bool open = route_path(head.path) == "/health" || head.method == "OPTIONS";
   if (!open && !rules.api_keys.empty() && !has_key(rules, head))
     return ApiError{401,
                     "an API key is needed: Authorization: Bearer KEY, or x-api-key: KEY",
                     {},
                     "invalid_api_key"};
-  const bool reads = head.method == "GET" || head.method == "HEAD" || head.method == "OPTIONS";
-  if (!reads && !is_json(head))
-    return ApiError{415, "the body must be JSON, and say so: Content-Type: application/json"};
+  if (head.method == "POST" && !may_be_json(head))
+    return ApiError{
+        415, "the body must be JSON, not packed and no form: Content-Type: application/json"};
   return std::nullopt;
 }
 

@@ -37,7 +37,7 @@ class MessagesWriter : public AnswerWriter {
   explicit MessagesWriter(std::string model) : model_(std::move(model)) {}
 
   std::string delta(std::size_t, const Delta& delta) override {
-    std::string bytes = opening();
+    std::string bytes = opening({.prompt_tokens = delta.prompt_tokens});
     if (!delta.reasoning.empty()) {
       bytes += in_block("thinking", {{"type", "thinking"}, {"thinking", ""}, {"signature", ""}});
       bytes += block_delta({{"type", "thinking_delta"}, {"thinking", delta.reasoning}});
@@ -59,7 +59,7 @@ class MessagesWriter : public AnswerWriter {
 
   std::string last(const Replies& replies) override {
     const Reply& reply = replies[0][0];
-    std::string bytes = opening();
+    std::string bytes = opening(reply.usage);
     bytes += close_block();
     bytes += event(
         "message_delta",
@@ -79,10 +79,9 @@ class MessagesWriter : public AnswerWriter {
                          {"id", with_id(call).id},
                          {"name", call.name},
                          {"input", arguments_json(call.arguments)}});
-    Json json = frame(std::move(content));
+    Json json = frame(std::move(content), reply.usage);
     json["stop_reason"] = stop_reason(reply);
     json["stop_sequence"] = stop_sequence(reply);
-    json["usage"] = usage_json(reply.usage);
     return json;
   }
 
@@ -91,7 +90,7 @@ class MessagesWriter : public AnswerWriter {
   }
 
  private:
-  Json frame(Json content) const {
+  Json frame(Json content, const Usage& usage) const {
     return {{"id", id_},
             {"type", "message"},
             {"role", "assistant"},
@@ -99,7 +98,7 @@ class MessagesWriter : public AnswerWriter {
             {"content", std::move(content)},
             {"stop_reason", nullptr},
             {"stop_sequence", nullptr},
-            {"usage", usage_json({})}};
+            {"usage", usage_json(usage)}};
   }
 
   // The name stands in the data too.
@@ -109,9 +108,11 @@ class MessagesWriter : public AnswerWriter {
     return sse_event(name, data);
   }
 
-  std::string opening() {
+  // Says what the prompt came to; message_delta says at the end how much of it was remembered.
+  std::string opening(Usage usage) {
     if (std::exchange(opened_, true)) return {};
-    return event("message_start", {{"message", frame(Json::array())}});
+    usage.completion_tokens = 0;
+    return event("message_start", {{"message", frame(Json::array(), usage)}});
   }
 
   // Opens a block unless the open one is of this type.

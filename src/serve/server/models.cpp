@@ -41,6 +41,33 @@ Json model_json(const ModelInfo& model) {
           {"tokens_per_second", model.tokens_per_second}};
 }
 
+ApiResult<std::string> asked_model(const Call& call) {
+  Fields body(call.body);
+  std::string asked = body.text("model").value_or("");
+  if (asked.empty() && call.dialect == Dialect::kOllama) asked = body.text("name").value_or("");
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  if (asked.empty()) {
+    const HostStatus status = call.host.status();
+    if (status.models.size() == 1) asked = status.models[0].name;
+  }
+  return asked;
+}
+
+ApiResult<std::string> look_up(const ModelHost& host,
+                               Result<std::string> (ModelHost::*by)(std::string_view) const,
+                               std::string_view asked) {
+  // What Ollama's clients make of a name without a tag: before a default answers for it.
+  constexpr std::string_view kLatest = ":latest";
+  if (asked.ends_with(kLatest) && !host.find(asked) &&
+      host.find(asked.substr(0, asked.size() - kLatest.size())))
+    asked.remove_suffix(kLatest.size());
+  const auto name = (host.*by)(asked);
+  if (name) return *name;
+  ApiError error = api_error(name.error());
+  error.param = "model";
+  return std::unexpected(std::move(error));
+}
+
 }  // namespace
 
 ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name) {
@@ -55,24 +82,17 @@ ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name) 
 }
 
 ApiResult<std::string> model_of(const Call& call) {
-  Fields body(call.body);
-  std::string asked = body.text("model").value_or("");
-  if (asked.empty() && call.dialect == Dialect::kOllama) asked = body.text("name").value_or("");
-  if (const auto status = body.status(); !status) return std::unexpected(status.error());
-  if (asked.empty()) {
-    const HostStatus status = call.host.status();
-    if (status.models.size() == 1) return status.models[0].name;
+  LATHE_TRY(const std::string asked, asked_model(call));
+  const auto name = look_up(call.host, &ModelHost::resolve, asked);
+  if (!name && asked.empty())
     return refuse("'model' is missing, and there is more than one", "model");
-  }
-  auto name = call.host.resolve(asked);
-  // What Ollama's clients make of a name without a tag.
-  constexpr std::string_view kLatest = ":latest";
-  if (!name && asked.ends_with(kLatest))
-    name = call.host.resolve(std::string_view(asked).substr(0, asked.size() - kLatest.size()));
-  if (name) return *name;
-  ApiError error = api_error(name.error());
-  error.param = "model";
-  return std::unexpected(std::move(error));
+  return name;
+}
+
+ApiResult<std::string> exact_model_of(const Call& call) {
+  LATHE_TRY(const std::string asked, asked_model(call));
+  if (asked.empty()) return refuse("'model' is missing", "model");
+  return look_up(call.host, &ModelHost::find, asked);
 }
 
 Outcome list_models(Call& call) {
@@ -87,7 +107,7 @@ Outcome list_models(Call& call) {
 
 Outcome show_model(Call& call) {
   call.body = {{"model", call.rest}};
-  LATHE_TRY(const std::string name, model_of(call));
+  LATHE_TRY(const std::string name, exact_model_of(call));
   LATHE_TRY(const ModelInfo model, model_info(call.host, name));
   return json_reply(model_json(model));
 }

@@ -11,12 +11,19 @@ namespace {
 // The version of Ollama's API that this follows: clients refuse what they find too old.
 constexpr std::string_view kOllamaVersion = "0.13.0";
 
+// As Ollama writes it: "7.6B", "3.41M".
+std::string parameter_size(std::uint64_t parameters) {
+  const auto n = static_cast<double>(parameters);
+  if (n >= 1e9) return fmt::format("{:.1f}B", n / 1e9);
+  return n >= 1e6 ? fmt::format("{:.2f}M", n / 1e6) : fmt::format("{:.2f}K", n / 1e3);
+}
+
 Json details(const ModelInfo& model) {
   return {{"parent_model", ""},
           {"format", "gguf"},
           {"family", model.architecture},
           {"families", Json::array({model.architecture})},
-          {"parameter_size", fmt::format("{:.1f}B", static_cast<double>(model.parameters) / 1e9)},
+          {"parameter_size", parameter_size(model.parameters)},
           {"quantization_level", model.quantization}};
 }
 
@@ -67,7 +74,7 @@ Outcome ollama_ps(Call& call) {
 }
 
 Outcome ollama_show(Call& call) {
-  LATHE_TRY(const std::string name, model_of(call));
+  LATHE_TRY(const std::string name, exact_model_of(call));
   LATHE_TRY(const ModelInfo model, model_info(call.host, name));
   Json capabilities = {"completion"};
   if (model.tools) capabilities.push_back("tools");
@@ -88,7 +95,7 @@ Outcome ollama_show(Call& call) {
 
 // Clients pull what they mean to use: that is no more than a look where the model is here.
 Outcome ollama_pull(Call& call) {
-  if (const auto name = model_of(call); !name)
+  if (const auto name = exact_model_of(call); !name)
     return std::unexpected(ApiError{name.error().status,
                                     name.error().message +
                                         "; this server downloads no models: put the file into its "

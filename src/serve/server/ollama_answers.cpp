@@ -79,7 +79,8 @@ class OllamaWriter : public AnswerWriter {
   Json ending(const Reply& reply) const {
     const auto now = std::chrono::steady_clock::now();
     const SteadyTime first = first_ == SteadyTime() ? now : first_;
-    return {{"done", true},
+    return {{"seed", reply.seed ? Json(*reply.seed) : Json()},
+            {"done", true},
             {"done_reason", reply.finish == FinishReason::kLength ? "length" : "stop"},
             {"total_duration", nanoseconds(start_, now)},
             {"load_duration", 0},
@@ -113,8 +114,11 @@ Outcome load_or_unload(Call& call, const std::string& model, bool chat) {
 
 Outcome ollama_answer(Call& call, ApiResult<OllamaRequest> read, bool chat) {
   if (!read) return std::unexpected(read.error());
+  if (read->empty) {
+    LATHE_TRY(const std::string model, exact_model_of(call));
+    return load_or_unload(call, model, chat);
+  }
   LATHE_TRY(const std::string model, model_of(call));
-  if (read->empty) return load_or_unload(call, model, chat);
   return answer(call, model, {std::move(read->request)}, {read->stream, line_stream()},
                 std::make_unique<OllamaWriter>(model, chat));
 }

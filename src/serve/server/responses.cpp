@@ -39,8 +39,10 @@ Json reasoning_part(const std::string& text) {
 // from the same items.
 class ResponsesWriter : public AnswerWriter {
  public:
-  ResponsesWriter(std::string model, Json echo)
-      : model_(std::move(model)), echo_(std::move(echo)) {}
+  using Namespaced = std::map<std::string, ResponsesRequest::Namespaced>;
+
+  ResponsesWriter(std::string model, Json echo, Namespaced namespaced)
+      : model_(std::move(model)), echo_(std::move(echo)), namespaced_(std::move(namespaced)) {}
 
   std::string delta(std::size_t, const Delta& delta) override {
     std::string bytes = opening();
@@ -127,6 +129,7 @@ class ResponsesWriter : public AnswerWriter {
     else
       json["completed_at"] = unix_seconds();
     json["usage"] = usage_json(reply.usage);
+    if (reply.seed) json["seed"] = *reply.seed;
     return json;
   }
 
@@ -191,18 +194,22 @@ class ResponsesWriter : public AnswerWriter {
     std::string bytes = close_item("completed");
     const std::string id = fresh_id("fc_");
     const std::size_t index = output_.size();
-    const auto item = [&](std::string_view status, const std::string& arguments) -> Json {
-      return {{"id", id},           {"type", "function_call"}, {"status", status},
-              {"call_id", call.id}, {"name", call.name},       {"arguments", arguments}};
+    const auto known = namespaced_.find(call.name);
+    const std::string& name = known == namespaced_.end() ? call.name : known->second.name;
+    const auto item = [&](std::string_view status, const std::string& arguments) {
+      Json json = {{"id", id},         {"type", "function_call"},
+                   {"status", status}, {"call_id", call.id},
+                   {"name", name},     {"arguments", arguments}};
+      if (known != namespaced_.end()) json["namespace"] = known->second.space;
+      return json;
     };
     bytes += event("response.output_item.added",
                    {{"output_index", index}, {"item", item("in_progress", "")}});
     bytes += event("response.function_call_arguments.delta",
                    {{"item_id", id}, {"output_index", index}, {"delta", call.arguments}});
-    bytes += event("response.function_call_arguments.done", {{"item_id", id},
-                                                             {"output_index", index},
-                                                             {"name", call.name},
-                                                             {"arguments", call.arguments}});
+    bytes += event(
+        "response.function_call_arguments.done",
+        {{"item_id", id}, {"output_index", index}, {"name", name}, {"arguments", call.arguments}});
     output_.push_back(item("completed", call.arguments));
     return bytes +
            event("response.output_item.done", {{"output_index", index}, {"item", output_.back()}});
@@ -210,6 +217,7 @@ class ResponsesWriter : public AnswerWriter {
 
   const std::string model_;
   const Json echo_;
+  const Namespaced namespaced_;
   const std::string id_ = fresh_id("resp_");
   const std::int64_t created_ = unix_seconds();
   bool opened_ = false;
@@ -226,8 +234,14 @@ class ResponsesWriter : public AnswerWriter {
 Outcome responses(Call& call) {
   LATHE_TRY(ResponsesRequest read, responses_request(call.body));
   LATHE_TRY(const std::string model, model_of(call));
-  return answer(call, model, {std::move(read.request)}, {read.stream, event_stream()},
-                std::make_unique<ResponsesWriter>(model, std::move(read.echo)));
+  LATHE_TRY(const ModelInfo info, model_info(call.host, model));
+  // What is drawn with, where the request says nothing.
+  if (read.echo["temperature"].is_null())
+    read.echo["temperature"] = info.sampling.temperature.value_or(1);
+  if (read.echo["top_p"].is_null()) read.echo["top_p"] = info.sampling.top_p.value_or(1);
+  return answer(
+      call, model, {std::move(read.request)}, {read.stream, event_stream()},
+      std::make_unique<ResponsesWriter>(model, std::move(read.echo), std::move(read.namespaced)));
 }
 
 Outcome input_tokens(Call& call) {

@@ -8,6 +8,11 @@
 namespace lathe {
 namespace {
 
+// What the model knows a tool of a namespace by.
+std::string joined_name(const std::string& space, const std::string& name) {
+  return space + (space.ends_with("__") ? "" : "__") + name;
+}
+
 void read_message(Fields& item, Request& request) {
   Message message{item.text("role").value_or("user"), read_content(item, "content")};
   if (message.role == "developer") message.role = "system";
@@ -33,8 +38,10 @@ void read_item(Fields& item, Request& request) {
   if (type == "message") {
     read_message(item, request);
   } else if (type == "function_call") {
+    const std::string name = item.text("name").value_or("");
+    const std::string space = item.text("namespace").value_or("");
     assistant(request).calls.push_back({item.text("call_id").value_or(""),
-                                        item.text("name").value_or(""),
+                                        space.empty() ? name : joined_name(space, name),
                                         item.text("arguments").value_or("{}")});
   } else if (type == "function_call_output") {
     Message result{"tool", read_content(item, "output")};
@@ -72,14 +79,39 @@ void read_input(Fields& body, Request& request) {
   name_tool_results(request.messages);
 }
 
+// Clients send the types of tools that they know; those that a server would run are left out. The
+// tools of a namespace are the client's own, under a common name (MCP servers are sent so).
+void read_tools(Fields& body, ResponsesRequest& read) {
+  for (Fields& tool : body.each("tools")) {
+    const std::string type = tool.text("type").value_or("");
+    if (type == "function") add_tool(tool, "parameters", read.request);
+    if (type != "namespace") continue;
+    const std::string space = tool.text("name").value_or("");
+    if (space.empty()) tool.refuse("name", "must name the namespace");
+    for (Fields& inner : tool.each("tools")) {
+      if (inner.text("type").value_or("function") != "function") continue;
+      const std::string name = inner.text("name").value_or("");
+      const std::string joined = joined_name(space, name);
+      read.namespaced[joined] = {space, name};
+      Json renamed = inner.whole_object();
+      renamed["name"] = name.empty() ? name : joined;
+      add_tool(inner.at(renamed, ""), "parameters", read.request);
+    }
+  }
+}
+
 // What the answer says of its request; the 14 required fields, and what clients look at.
-Json echo_of(Fields& body, const Request& request) {
+Json echo_of(Fields& body, const ResponsesRequest& read) {
+  const Request& request = read.request;
   const auto given = [&](std::string_view key, Json fallback) {
     return body.has(key) ? body.raw(key) : std::move(fallback);
   };
   Json tools = Json::array();
+  for (const Json& tool : body.array("tools"))
+    if (json_string(tool, "type") == "namespace") tools.push_back(tool);
   for (const Json& tool : request.tools) {
     const Json& function = tool["function"];
+    if (read.namespaced.contains(json_string(function, "name"))) continue;
     tools.push_back({{"type", "function"},
                      {"name", function["name"]},
                      {"description", function.value("description", Json())},
@@ -88,8 +120,8 @@ Json echo_of(Fields& body, const Request& request) {
   }
   Json echo = {{"instructions", given("instructions", nullptr)},
                {"metadata", given("metadata", Json::object())},
-               {"temperature", given("temperature", 1.0)},
-               {"top_p", given("top_p", 1.0)},
+               {"temperature", given("temperature", nullptr)},  // null: the model's
+               {"top_p", given("top_p", nullptr)},
                {"top_logprobs", given("top_logprobs", 0)},
                {"tools", std::move(tools)},
                {"tool_choice", given("tool_choice", "auto")},
@@ -116,9 +148,7 @@ ApiResult<ResponsesRequest> responses_request(const Json& json) {
   request.max_tokens = static_cast<int>(
       body.whole("max_output_tokens", 1, std::numeric_limits<int>::max()).value_or(0));
   read_sampling(body, request);
-  // Clients send the types of tools that they know; those that a server would run are left out.
-  for (Fields& tool : body.each("tools"))
-    if (tool.text("type").value_or("") == "function") add_tool(tool, "parameters", request);
+  read_tools(body, read);
   read_tool_choice(body, "", request);
   request.parallel_calls = body.flag("parallel_tool_calls", true);
   read_format(body.within("text").within("format"), "", request);
@@ -133,7 +163,7 @@ ApiResult<ResponsesRequest> responses_request(const Json& json) {
   body.text("user");
   read.stream = body.flag("stream", false);
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
-  read.echo = echo_of(body, request);
+  read.echo = echo_of(body, read);
   return read;
 }
 

@@ -1,6 +1,9 @@
 // OpenAI's responses body → Request, and the fields that the answer repeats.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "serve/server/fields.h"
 #include "work/work.h"
 
@@ -9,6 +12,11 @@ namespace lathe {
 struct ResponsesRequest {
   Request request;
   Json echo;  // instructions, tools, tool_choice, temperature …: fields of the response object
+  // Of tools in a namespace: what the model calls each, and how the client knows it.
+  struct Namespaced {
+    std::string space, name;
+  };
+  std::map<std::string, Namespaced> namespaced;
   bool stream = false;
 };
 

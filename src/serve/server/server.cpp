@@ -10,12 +10,23 @@ namespace {
 
 constexpr JsonLimits kBodyLimits{.max_depth = 128, .max_values = std::size_t{2} << 20};
 
+// Those that the page asks for: clients have headers of their own (x-stainless-…,
+// anthropic-version), and none of them does anything here.
+std::string allowed_headers(const HttpRequest& request) {
+  constexpr std::string_view kUsual = "authorization, content-type, x-api-key";
+  constexpr std::string_view kOfNames = "abcdefghijklmnopqrstuvwxyz0123456789-_, ";
+  const std::string* asked = request.header("access-control-request-headers");
+  if (!asked) return std::string(kUsual);
+  const std::string names = to_lower_ascii(*asked);
+  return names.find_first_not_of(kOfNames) == names.npos ? names : std::string(kUsual);
+}
+
 // A page that may call this server must be told so by headers; others never see one.
 HttpHeaders origin_headers(const GateRules& rules, const HttpRequest& request) {
   const std::string* origin = request.header("origin");
   if (!origin || std::ranges::count(rules.origins, *origin) == 0) return {};
   return {{"Access-Control-Allow-Origin", *origin},
-          {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key"},
+          {"Access-Control-Allow-Headers", allowed_headers(request)},
           {"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
           {"Vary", "Origin"}};
 }

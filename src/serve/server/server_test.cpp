@@ -39,9 +39,10 @@ const std::vector<ScriptedHost::Line>& script() {
   return lines;
 }
 
-std::string chat(const std::string& text, const std::string& more = "") {
-  return fmt::format(R"({{"model": "small", "messages": [{{"role": "user", "content": {}}}]{}}})",
-                     dump_json(text), more.empty() ? "" : ", " + more);
+std::string chat(const std::string& text, const std::string& more = "",
+                 const std::string& model = "small") {
+  return fmt::format(R"({{"model": "{}", "messages": [{{"role": "user", "content": {}}}]{}}})",
+                     model, dump_json(text), more.empty() ? "" : ", " + more);
 }
 
 class ServerTest : public ::testing::Test {
@@ -224,8 +225,8 @@ TEST_F(ServerTest, TheGateStandsBeforeTheBody) {
   EXPECT_EQ(page.reply().status, 403);
   RawClient form = client();
   form.send(
-      "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
-      "Content-Length: 2\r\n\r\n{}");
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+      "Content-Type: multipart/form-data\r\nContent-Length: 2\r\n\r\n{}");
   const RawReply refused = form.reply();
   EXPECT_EQ(refused.status, 415);
   EXPECT_THAT(refused.body, HasSubstr("application/json"));
@@ -271,6 +272,51 @@ TEST_F(ServerTest, PagesThatMayCall) {
   EXPECT_THAT(allowed.head, HasSubstr("Access-Control-Allow-Origin: https://a.example"));
   EXPECT_EQ(get("/v1/models", "Origin: https://b.example\r\n").status, 403);
   EXPECT_THAT(get("/v1/models").head, Not(HasSubstr("Access-Control")));
+  // The headers of SDKs are asked for before they are sent.
+  const auto preflight = [&](const std::string& headers) {
+    RawClient one = client();
+    one.send(
+        "OPTIONS /v1/messages HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n"
+        "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: " +
+        headers + "\r\n\r\n");
+    return one.reply().head;
+  };
+  EXPECT_THAT(preflight("X-Stainless-OS,anthropic-version"),
+              HasSubstr("Access-Control-Allow-Headers: x-stainless-os,anthropic-version\r\n"));
+  EXPECT_THAT(preflight("a\tb"),
+              HasSubstr("Allow-Headers: authorization, content-type, x-api-key"));
+}
+
+TEST_F(ServerTest, CurlLinesOfOtherServersWork) {
+  for (const char* type : {"application/x-www-form-urlencoded", "text/plain"}) {
+    RawClient one = client();
+    const std::string body = chat("x", R"("stream": false)");
+    one.send(
+        fmt::format("POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\n"
+                    "Content-Length: {}\r\n\r\n{}",
+                    type, body.size(), body));
+    EXPECT_EQ(one.reply().status, 200) << type;
+  }
+}
+
+TEST_F(ServerTest, TheTargetSaysWhoIsMeant) {
+  const auto status = [&](const char* target, const char* host) {
+    RawClient one = client();
+    one.send(fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", target, host));
+    return one.reply().status;
+  };
+  EXPECT_EQ(status("http://evil.com/v1/models", "localhost"), 403);
+  EXPECT_EQ(status("https://evil.com", "localhost"), 403);
+  EXPECT_EQ(status("http://localhost:80/v1/models", "evil.com"), 200);
+  EXPECT_EQ(status("http://localhost?x", "localhost"), 200);
+}
+
+TEST_F(ServerTest, MethodsThatAPathDoesNotKnow) {
+  for (const char* method : {"DELETE", "PUT", "PATCH"}) {
+    RawClient one = client();
+    one.send(fmt::format("{} /v1/models/small HTTP/1.1\r\nHost: localhost\r\n\r\n", method));
+    EXPECT_EQ(one.reply().status, 405) << method;
+  }
 }
 
 // --- answers
@@ -416,6 +462,65 @@ TEST_F(ServerTest, WhatARequestSaysReachesTheModel) {
   EXPECT_EQ(seen.messages[1].calls[0].id, "c1");
   EXPECT_EQ(seen.messages[2].name, "f");
   EXPECT_EQ(seen.messages[2].content, "r");
+}
+
+TEST_F(ServerTest, ADefaultOnlyAnswers) {
+  // The script's default: what is called gpt-… is the first model.
+  EXPECT_EQ(post("/v1/chat/completions", chat("x", "", "gpt-5")).status, 200);
+  for (const char* path : {"/models/unload", "/models/load", "/api/show", "/api/pull"})
+    EXPECT_EQ(post(path, R"({"model": "gpt-5"})").status, 404) << path;
+  EXPECT_EQ(get("/v1/models/gpt-5").status, 404);
+  EXPECT_EQ(get("/v1/models/../../etc/passwd").status, 404);
+  for (const char* empty : {R"({"model": "gpt-5", "messages": []})",
+                            R"({"model": "gpt-5", "messages": [], "keep_alive": 0})"})
+    EXPECT_EQ(post("/api/chat", empty).status, 404) << empty;
+}
+
+TEST_F(ServerTest, TheSeedIsReturned) {
+  EXPECT_EQ(parsed(post("/v1/chat/completions", chat("x")).body)["seed"], 4242);
+  EXPECT_EQ(parsed(post("/v1/chat/completions", chat("x", R"("seed": 7)")).body)["seed"], 7);
+  EXPECT_EQ(parsed(post("/v1/completions", R"({"model": "small", "prompt": "x"})").body)["seed"],
+            4242);
+  EXPECT_EQ(parsed(post("/v1/responses", R"({"model": "small", "input": "x"})").body)["seed"],
+            4242);
+  EXPECT_EQ(parsed(post("/api/chat", chat("x", R"("stream": false)")).body)["seed"], 4242);
+}
+
+TEST_F(ServerTest, AnthropicStreamsSayAtOnceWhatThePromptCameTo) {
+  const std::string body =
+      R"({"model": "small", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}])";
+  const Json whole = parsed(post("/v1/messages", body + "}").body)["usage"];
+  const std::vector<std::string> stream =
+      events(post("/v1/messages", body + R"(, "stream": true})").body);
+  const Json first = parsed(stream.front())["message"]["usage"];
+  EXPECT_EQ(first["input_tokens"].get<int>(),
+            whole["input_tokens"].get<int>() + whole["cache_read_input_tokens"].get<int>());
+  EXPECT_GT(first["input_tokens"].get<int>(), 0);
+  EXPECT_EQ(first["output_tokens"], 0);
+  EXPECT_EQ(parsed(stream[stream.size() - 2])["usage"], whole);
+}
+
+TEST_F(ServerTest, ToolsOfANamespace) {
+  const std::string tools =
+      R"("tools": [{"type": "namespace", "name": "mcp__demo", "description": "d", "tools": [)"
+      R"({"type": "function", "name": "hello", "parameters": {"type": "object"}}]}])";
+  const Json reply =
+      parsed(post("/v1/responses", R"({"model": "small", "input": "x", )" + tools + "}").body);
+  const std::vector<Request> seen = host.seen();
+  EXPECT_EQ(seen.back().tools[0]["function"]["name"], "mcp__demo__hello");
+  const Json& call = reply["output"][0];
+  EXPECT_EQ(call["type"], "function_call");
+  EXPECT_EQ(call["name"], "hello");
+  EXPECT_EQ(call["namespace"], "mcp__demo");
+  EXPECT_EQ(reply["tools"][0]["type"], "namespace");
+  // And back: the model reads the name that it wrote.
+  const std::string history =
+      R"({"model": "small", "input": [{"type": "message", "role": "user", "content": "x"}, )"
+      R"({"type": "function_call", "call_id": "c", "name": "hello", "namespace": "mcp__demo", )"
+      R"("arguments": "{}"}, {"type": "function_call_output", "call_id": "c", "output": "hi"}], )";
+  EXPECT_EQ(post("/v1/responses", history + tools + "}").status, 200);
+  const std::vector<Request> later = host.seen();
+  EXPECT_EQ(later.back().messages[1].calls[0].name, "mcp__demo__hello");
 }
 
 TEST_F(ServerTest, BillingLinesDoNotReachTheModel) {

@@ -41,7 +41,7 @@ Outcome apply_template(Call& call) {
   LATHE_TRY(const std::string model, model_of(call));
   const auto ids = call.host.prompt_of(model, request);
   if (!ids) return std::unexpected(api_error(ids.error()));
-  const auto text = call.host.detokenize(model, *ids);
+  const auto text = call.host.detokenize(model, *ids, true);
   if (!text) return std::unexpected(api_error(text.error()));
   return json_reply({{"prompt", *text}, {"tokens", *ids}});
 }
