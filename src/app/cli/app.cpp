@@ -82,6 +82,7 @@ Result<App> make_app(const char* argv0) {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond `ulimit -f` is an error like a full disk
   return app;
 }
 
@@ -136,7 +137,8 @@ namespace {
 // An option takes one value: what stands behind it is the command's. Several are several options.
 void take_one_value_each(CLI::App& command) {
   for (CLI::Option* option : command.get_options({}))
-    if (option->nonpositional() && option->get_expected_max() >= CLI::detail::expected_max_vector_size)
+    if (option->nonpositional() &&
+        option->get_expected_max() >= CLI::detail::expected_max_vector_size)
       option->allow_extra_args(false);
   for (CLI::App* below : command.get_subcommands({})) take_one_value_each(*below);
 }

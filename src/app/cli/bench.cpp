@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "app/cli/local_model.h"
+#include "app/cli/output_file.h"
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "ground/sys/machine.h"
@@ -15,6 +16,7 @@ namespace lathe {
 namespace {
 
 struct BenchFlags {
+  bool force = false;
   std::vector<std::string> models;
   ModelFlags model;
   BenchPlan plan;
@@ -72,6 +74,7 @@ Result<Json> bench_one(const App& app, const BenchFlags& flags, const std::strin
 }
 
 Status run_bench(const App& app, const BenchFlags& flags) {
+  if (!flags.out.empty()) LATHE_TRY_STATUS(check_output(flags.out, {}, flags.force));
   Json reports = Json::array();
   for (const std::string& path : flags.models) {
     LATHE_TRY(Json report, bench_one(app, flags, path));
@@ -168,6 +171,7 @@ void add_bench(CLI::App& cli, App& app, Action& action) {
       ->delimiter(',')
       ->check(CLI::Range(1, 1 << 24));
   command->add_option("--out", flags->out, "Write the report as JSON");
+  add_force_flag(*command, flags->force);
   command->add_option("--compare", *pair, "Two reports: B as a multiple of A")->expected(2);
   command->callback([&app, &action, flags, pair] {
     action = [&app, flags, pair] {

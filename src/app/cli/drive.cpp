@@ -1,4 +1,5 @@
 #include "app/cli/drive.h"
+#include "app/cli/output_file.h"
 
 #include <thread>
 
@@ -59,6 +60,11 @@ fs::path out_directory(const Run& run) {
   return out.empty() ? fs::path("lathe-out") / run.id() : fs::path(out);
 }
 
+// --force of the command that began the run.
+bool forced(const Run& run) {
+  return json_bool(json_at(run.state().header, "extra"), "force", false);
+}
+
 // Changes to a source tree: the files themselves where the run passed, and a patch in any case.
 Status leave_changes(const App& app, const Journal& journal, const Run& run) {
   const RunState& state = run.state();
@@ -75,7 +81,9 @@ Status leave_changes(const App& app, const Journal& journal, const Run& run) {
     else
       print(fmt::format("changed in {}: {}\n", root, join(*changed, ", ")));
   }
-  LATHE_TRY(const std::string patch, write_patch(journal, state, out_directory(run)));
+  LATHE_TRY(OutputDirectory out, OutputDirectory::open(out_directory(run), forced(run)));
+  LATHE_TRY(const std::string patch, write_patch(journal, state, out));
+  LATHE_TRY_STATUS(out.finish());
   if (patch.empty()) return applied;
   if (app.json)
     print_json({{"kind", "written"}, {"files", Json::array({patch})}});
@@ -90,13 +98,14 @@ Status leave_changes(const App& app, const Journal& journal, const Run& run) {
 Status leave_outputs(const App& app, const Journal& journal, const Run& run, MediaPool& media) {
   const RunState& state = run.state();
   if (state.recipe.maker->whole_group) return leave_changes(app, journal, run);
-  const fs::path out = out_directory(run);
+  LATHE_TRY(OutputDirectory out, OutputDirectory::open(out_directory(run), forced(run)));
   LATHE_TRY(const auto written, write_outputs(journal, state, out, media, *app.stop));
+  LATHE_TRY_STATUS(out.finish());
   if (app.json) {
     print_json({{"kind", "written"}, {"files", written}});
     return {};
   }
-  print(fmt::format("{} in {}\n", counted(written.size(), "file"), out.string()));
+  print(fmt::format("{} in {}\n", counted(written.size(), "file"), out.path().string()));
   const auto failed =
       static_cast<std::size_t>(std::ranges::count_if(state.tracks, [](const Track& track) {
         return track.state != TrackState::kPassed && best_candidate(track);

@@ -2,6 +2,7 @@
 #include "infer/convert/import.h"
 
 #include "app/cli/app.h"
+#include "app/cli/output_file.h"
 #include "app/cli/work_progress.h"
 #include "ground/base/units.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 struct Flags {
   std::string directory, out, type;
+  bool force = false;
 };
 
 Status import(const App& app, const Flags& flags) {
@@ -26,6 +28,7 @@ Status import(const App& app, const Flags& flags) {
           flags.type);
     options.type = type->type;
   }
+  LATHE_TRY_STATUS(check_output(flags.out, {flags.directory}, flags.force));
   Result<ImportReport> report;
   {
     WorkProgress progress(app, "importing");
@@ -58,6 +61,7 @@ void add_import(CLI::App& cli, App& app, Action& action) {
                    "Its directory: config.json, tokenizer.json, safetensors")
       ->required();
   command->add_option("--out", flags->out, "The GGUF file to write")->required();
+  add_force_flag(*command, flags->force);
   command->add_option("--type", flags->type,
                       "Type of the matrices: f32, f16 or bf16 (default: as they are stored)");
   command->callback([&app, &action, flags] {

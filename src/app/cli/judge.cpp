@@ -1,5 +1,6 @@
 // lathe judge list | run | calibrate: judges outside a run.
 #include "app/cli/drive.h"
+#include "app/cli/output_file.h"
 #include "app/cli/workers.h"
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
@@ -11,6 +12,7 @@ namespace lathe {
 namespace {
 
 struct JudgeFlags {
+  bool force = false;
   std::string judge;
   std::string file;  // what is judged, or the labels
   std::vector<std::string> set;
@@ -196,6 +198,9 @@ std::string kappa_text(const Json& record) {
 }
 
 int calibrate(const App& app, const JudgeFlags& flags) {
+  if (!flags.out.empty())
+    if (const auto fine = check_output(flags.out, {flags.file}, flags.force); !fine)
+      return report_error(app, fine.error());
   const auto bench = JudgeBench::make(app, flags);
   if (!bench) return report_error(app, bench.error());
   const auto labels = read_labels(flags.file);
@@ -260,6 +265,7 @@ void add_judge(CLI::App& cli, App& app, Action& action) {
   const auto [sub, flags] = add("calibrate", "Measure how far a judge agrees with people",
                                 "Labels: JSONL or TSV", calibrate);
   sub->add_option("--out", flags->out, "Write the calibration record here, for a recipe");
+  add_force_flag(*sub, flags->force);
 }
 
 }  // namespace lathe

@@ -1,9 +1,10 @@
 // lathe logits MODEL --ids "1 2 3" --out F: the raw logits of every position, for checks against
 // other engines.
 #include <charconv>
-#include <fstream>
 
 #include "app/cli/local_model.h"
+#include "app/cli/output_file.h"
+#include "ground/base/part_file.h"
 #include "ground/base/text.h"
 
 namespace lathe {
@@ -28,9 +29,10 @@ Result<std::vector<TokenId>> parse_ids(std::string_view text) {
 }
 
 Status write_logits(const App& app, const ModelFlags& flags, const std::string& ids_text,
-                    const std::string& out) {
+                    const std::string& out, bool force) {
   LATHE_TRY(const auto ids, parse_ids(ids_text));
   if (ids.empty()) return invalid("--ids is empty; give at least one token id, like \"1 2 3\"");
+  LATHE_TRY_STATUS(check_output(out, {flags.path, flags.adapter}, force));
   LATHE_TRY(LocalModel local, open_model(app, flags));
   // Before the file is made: one that is there may be worth more than a wrong command line.
   for (const TokenId id : ids) {
@@ -43,16 +45,16 @@ Status write_logits(const App& app, const ModelFlags& flags, const std::string& 
     return invalid("--ids names {} tokens; the context holds {}", ids.size(),
                    local.engine->options().context);
   }
-  std::ofstream file(out, std::ios::binary | std::ios::trunc);
+  LATHE_TRY(PartFile file, PartFile::create(out));
+  Status written;
   LATHE_TRY_STATUS(local.engine->logits(
       ids,
       [&](std::span<const float> row) {
-        file.write(reinterpret_cast<const char*>(row.data()),
-                   static_cast<std::streamsize>(row.size_bytes()));
+        if (written) written = file.write(std::as_bytes(row));
       },
       local.adapter.get()));
-  file.close();
-  if (!file) return fail(ErrorKind::kUnavailable, "{}: cannot be written", out);
+  LATHE_TRY_STATUS(written);
+  LATHE_TRY_STATUS(file.commit());
   if (app.json) {
     print_json({{"positions", ids.size()},
                 {"vocabulary", local.model->blueprint().vocabulary},
@@ -69,6 +71,7 @@ Status write_logits(const App& app, const ModelFlags& flags, const std::string& 
 void add_logits(CLI::App& cli, App& app, Action& action) {
   struct Flags : ModelFlags {
     std::string ids, out;
+    bool force = false;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
@@ -78,9 +81,10 @@ void add_logits(CLI::App& cli, App& app, Action& action) {
   command->add_option("--ids", flags->ids, "Token ids, separated by blanks")->required();
   command->add_option("--out", flags->out, "File: positions × vocabulary float32, little endian")
       ->required();
+  add_force_flag(*command, flags->force);
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
-      const Status status = write_logits(app, *flags, flags->ids, flags->out);
+      const Status status = write_logits(app, *flags, flags->ids, flags->out, flags->force);
       return status ? kExitPassed : report_error(app, status.error());
     };
   });

@@ -2,6 +2,7 @@
 // one that was stopped.
 #include "app/cli/drive.h"
 #include "app/cli/opened_run.h"
+#include "app/cli/output_file.h"
 #include "app/cli/recipes.h"
 #include "app/cli/view.h"
 #include "app/cli/worker_check.h"
@@ -16,7 +17,7 @@ struct LoopFlags {
   std::string recipe;
   std::string input;
   std::string out;
-  bool no_apply = false;
+  bool no_apply = false, force = false;
   std::vector<std::string> set;
   DriveFlags drive;
 };
@@ -72,11 +73,15 @@ int loop(const App& app, const LoopFlags& flags) {
       print("note: " + note + "\n");
   }
   if (!app.json && !found->project.empty()) print_project(*found);
+  if (!flags.out.empty())
+    if (const auto out = OutputDirectory::open(flags.out, flags.force); !out)
+      return report_error(app, out.error());
   std::error_code ignored;
   NewRun request{std::move(found->recipe),
                  fs::absolute(found->path, ignored).parent_path(),
                  flags.input,
                  {{"out", flags.out.empty() ? "" : fs::absolute(flags.out, ignored).string()},
+                  {"force", flags.force},
                   {"apply", !flags.no_apply},
                   {"workers", flags.drive.workers.specs},
                   {"allow", flags.drive.workers.allow}}};
@@ -126,6 +131,7 @@ void add_loop(CLI::App& cli, App& app, Action& action) {
   command->add_option("--input", flags->input,
                       "The file (or source tree) to work on, instead of the recipe's own");
   command->add_option("--out", flags->out, "Directory for the results (default: lathe-out/RUN)");
+  add_force_flag(*command, flags->force);
   command->add_flag("--no-apply", flags->no_apply,
                     "Do not write passed changes into the source tree");
   command->add_option("--set", flags->set, "Change a value of the recipe: --set make.best_of=4")

@@ -1,5 +1,6 @@
 // lathe merge BASE ADAPTER OUT [TYPE]: a model with an adapter in its weights.
 #include "app/cli/app.h"
+#include "app/cli/output_file.h"
 #include "ground/base/units.h"
 #include "infer/convert/quantize.h"
 #include "infer/tune/output.h"
@@ -10,10 +11,12 @@ namespace {
 struct Flags {
   std::string base, adapter, out, type;
   int threads = 0;
+  bool force = false;
 };
 
 Status merge(const App& app, const Flags& flags) {
   LATHE_TRY(const int threads, choose_threads(flags.threads));
+  LATHE_TRY_STATUS(check_output(flags.out, {flags.base, flags.adapter}, flags.force));
   LATHE_TRY(const Gguf base, Gguf::open(flags.base));
   LATHE_TRY(const Gguf adapter, Gguf::open(flags.adapter));
   MergeOptions options;
@@ -44,6 +47,7 @@ void add_merge(CLI::App& cli, App& app, Action& action) {
   command->add_option("TYPE", flags->type,
                       "Type of the weights, as lathe quantize has them (default: as they are)");
   command->add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
+  add_force_flag(*command, flags->force);
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
       const Status status = merge(app, *flags);

@@ -1,3 +1,4 @@
+// Writes what a run leaves: results beside each other, patches, changes in the tree.
 #include "app/cli/outputs.h"
 
 #include "ground/base/diff.h"
@@ -51,7 +52,7 @@ Result<std::optional<std::string>> file_before(const Journal& journal, const Run
 }  // namespace
 
 Result<std::string> write_patch(const Journal& journal, const RunState& state,
-                                const fs::path& out) {
+                                OutputDirectory& out) {
   std::string patch;
   for (const Track& track : state.tracks) {
     const CandidateState* best = best_candidate(track);
@@ -64,34 +65,30 @@ Result<std::string> write_patch(const Journal& journal, const RunState& state,
     }
   }
   if (patch.empty()) return std::string();
-  LATHE_TRY_STATUS(make_directories(out));
-  LATHE_TRY_STATUS(write_file_atomic(out / "changes.patch", patch));
-  return (out / "changes.patch").string();
+  return out.write("changes.patch", patch);
 }
 
 Result<std::vector<std::string>> write_outputs(const Journal& journal, const RunState& state,
-                                               const fs::path& out, MediaPool& media,
+                                               OutputDirectory& out, MediaPool& media,
                                                const StopFlag& stop) {
   std::vector<std::string> written;
   for (const Track& track : state.tracks) {
     const CandidateState* best = best_candidate(track);
     if (!best) continue;
     LATHE_TRY(const std::string bytes, journal.blob(best->blob));
-    const fs::path dir = track.state == TrackState::kPassed ? out : out / "gave_up";
-    LATHE_TRY_STATUS(make_directories(dir));
+    const std::string below = track.state == TrackState::kPassed ? "" : "gave_up/";
     const std::string name =
         track.units.size() == 1 ? file_name_of(state.units[track.units.front()].key) : "changes";
-    const fs::path path = dir / (name + (best->extension.empty() ? "" : "." + best->extension));
-    LATHE_TRY_STATUS(write_file_atomic(path, bytes));
-    written.push_back(path.string());
+    const std::string extension = best->extension.empty() ? "" : "." + best->extension;
+    LATHE_TRY(std::string path, out.write(below + name + extension, bytes));
+    written.push_back(std::move(path));
   }
   LATHE_TRY(std::string patch, write_patch(journal, state, out));
   if (!patch.empty()) written.push_back(std::move(patch));
   LATHE_TRY(const std::string wav, narration(journal, state, media, stop));
   if (!wav.empty()) {
-    LATHE_TRY_STATUS(make_directories(out));
-    LATHE_TRY_STATUS(write_file_atomic(out / "narration.wav", wav));
-    written.push_back((out / "narration.wav").string());
+    LATHE_TRY(std::string path, out.write("narration.wav", wav));
+    written.push_back(std::move(path));
   }
   return written;
 }

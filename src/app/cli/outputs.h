@@ -2,6 +2,7 @@
 // they are for.
 #pragma once
 
+#include "app/cli/output_file.h"
 #include "books/journal/journal.h"
 #include "loop/conductor/state.h"
 #include "loop/media/media_pool.h"
@@ -12,12 +13,13 @@ namespace lathe {
 // speech are also joined, in the order of the script, as OUT/narration.wav. Returns the paths
 // written.
 Result<std::vector<std::string>> write_outputs(const Journal& journal, const RunState& state,
-                                               const fs::path& out, MediaPool& media,
+                                               OutputDirectory& out, MediaPool& media,
                                                const StopFlag& stop);
 
 // The best candidate's changes as OUT/changes.patch, for `git apply` in the tree that the snapshot
 // was taken of, whether they passed or not. Returns its path; "" where nothing was changed.
-Result<std::string> write_patch(const Journal& journal, const RunState& state, const fs::path& out);
+Result<std::string> write_patch(const Journal& journal, const RunState& state,
+                                OutputDirectory& out);
 
 // The best candidate's changes, file by file, into the tree that the snapshot was taken of. Refused
 // unless the run has passed, and as a whole when a file it would replace is no longer what the

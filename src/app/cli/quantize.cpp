@@ -2,6 +2,7 @@
 #include "infer/convert/quantize.h"
 
 #include "app/cli/app.h"
+#include "app/cli/output_file.h"
 #include "app/cli/work_progress.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -12,11 +13,13 @@ namespace {
 struct Flags {
   std::string in, out, type;
   int threads = 0;
+  bool force = false;
 };
 
 Status quantize(const App& app, const Flags& flags) {
   LATHE_TRY(const QuantizeTarget* target, find_quantize_target(flags.type));
   LATHE_TRY(const int threads, choose_threads(flags.threads));
+  LATHE_TRY_STATUS(check_output(flags.out, {flags.in}, flags.force));
   const auto start = std::chrono::steady_clock::now();
   QuantizeOptions options;
   options.threads = static_cast<std::size_t>(threads);
@@ -62,6 +65,7 @@ void add_quantize(CLI::App& cli, App& app, Action& action) {
   command->add_option("OUT", flags->out, "The GGUF file to write")->required();
   command->add_option("TYPE", flags->type, type_names())->required();
   command->add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
+  add_force_flag(*command, flags->force);
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
       const Status status = quantize(app, *flags);

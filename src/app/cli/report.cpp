@@ -1,6 +1,7 @@
 // lathe report RUN: the run as one self-contained page.
 #include "app/cli/drive.h"
 #include "app/cli/opened_run.h"
+#include "app/cli/output_file.h"
 #include "app/cli/report_html.h"
 #include "app/cli/view.h"
 
@@ -8,6 +9,7 @@ namespace lathe {
 namespace {
 
 struct ReportFlags {
+  bool force = false;
   std::string run;
   std::string out;
   bool baseline = false;
@@ -47,10 +49,19 @@ Result<RunState> baseline_of(const App& app, Journal& journal, const std::string
   return run.state();
 }
 
+// A report of any run: those are written over.
+bool is_report(const fs::path& path) {
+  const auto text = read_file(path);
+  return text && std::string_view(*text).substr(0, 1024).find(kReportMark) != std::string::npos;
+}
+
 int report(const App& app, ReportFlags flags) {
   auto opened = open_run(app, flags.run);
   if (!opened) return report_error(app, opened.error());
   const auto& [journal, id, records, state] = *opened;
+  const fs::path out = flags.out.empty() ? fs::path(id + ".html") : fs::path(flags.out);
+  if (const Status fine = is_report(out) ? Status() : check_output(out, {}, flags.force); !fine)
+    return report_error(app, fine.error());
   std::optional<RunState> baseline;
   if (flags.baseline) {
     for (const Json& spec : json_at(json_at(state.header, "extra"), "workers"))
@@ -61,7 +72,6 @@ int report(const App& app, ReportFlags flags) {
   }
   const auto html = report_html(journal, id, state, records, baseline ? &*baseline : nullptr);
   if (!html) return report_error(app, html.error());
-  const fs::path out = flags.out.empty() ? fs::path(id + ".html") : fs::path(flags.out);
   if (auto written = write_file_atomic(out, *html); !written)
     return report_error(app, written.error());
   std::error_code ignored;
@@ -80,6 +90,7 @@ void add_report(CLI::App& cli, App& app, Action& action) {
   CLI::App* command = cli.add_subcommand("report", "Write a run as one self-contained HTML page");
   command->add_option("run", flags->run, "Its id, the beginning of it, or \"last\"")->required();
   command->add_option("--out", flags->out, "The file to write (default: RUN.html)");
+  add_force_flag(*command, flags->force);
   command->add_flag("--baseline", flags->baseline,
                     "Also spend the same number of candidates without a loop, and compare");
   add_drive_flags(*command, flags->drive);

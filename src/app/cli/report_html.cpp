@@ -371,11 +371,11 @@ Result<std::string> report_html(const Journal& journal, const std::string& id,
   const std::string outcome = state.ended ? state.end_state : "not ended";
   std::string html = fmt::format(
       "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport "
-      "content='width=device-width'>"
+      "content='width=device-width'>{}"
       "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src "
       "'unsafe-inline'; media-src data:; img-src data:\">"
       "<title>{} · {}</title><style>{}</style></head><body>",
-      html_text(state.recipe.name), html_text(id), kStyle);
+      kReportMark, html_text(state.recipe.name), html_text(id), kStyle);
   html += fmt::format(
       "<h1>{}: <span class={}>{}</span></h1><p>{}<br><span class=dim>{} · {} · {} · {}</span></p>",
       html_text(state.recipe.name), outcome == "passed" ? "ok" : "bad",

@@ -6,6 +6,9 @@
 
 namespace lathe {
 
+// Stands near the beginning of every report.
+inline constexpr std::string_view kReportMark = "<meta name=generator content=lathe-report>";
+
 // `baseline`: the run that was given the same budget for one lap of independent samples, or null.
 Result<std::string> report_html(const Journal& journal, const std::string& id,
                                 const RunState& state, std::span<const Record> records,

@@ -1,6 +1,7 @@
 // lathe runs | show | rm | gc | export | replay
 #include "app/cli/model_show.h"
 #include "app/cli/opened_run.h"
+#include "app/cli/output_file.h"
 #include "app/cli/outputs.h"
 #include "app/cli/view.h"
 #include "ground/base/plural.h"
@@ -111,11 +112,13 @@ int collect_garbage(const App& app) {
   return kExitPassed;
 }
 
-int export_run(const App& app, const std::string& name, const std::string& out) {
+int export_run(const App& app, const std::string& name, const std::string& directory, bool force) {
   const auto run = open_run(app, name);
   if (!run) return report_error(app, run.error());
+  auto out = OutputDirectory::open(directory, force);
+  if (!out) return report_error(app, out.error());
   MediaPool media(app.program, 1);
-  const auto written = write_outputs(run->journal, run->state, out, media, *app.stop);
+  const auto written = write_outputs(run->journal, run->state, *out, media, *app.stop);
   if (!written) return report_error(app, written.error());
   std::string lines;
   for (const Record& record : run->records)
@@ -125,23 +128,25 @@ int export_run(const App& app, const std::string& name, const std::string& out) 
                         {"kind", record.kind},
                         {"body", record.body}}) +
              "\n";
-  Status stored = make_directories(out);
-  if (stored) stored = write_file_atomic(fs::path(out) / "records.jsonl", lines);
+  const auto store = [&](const std::string& file, std::string_view bytes) -> Status {
+    const auto stored = out->write(file, bytes);
+    return stored ? Status() : std::unexpected(stored.error());
+  };
+  Status stored = store("records.jsonl", lines);
   // Every artifact the records name, under its hash.
   std::set<std::string> blobs;
   for (const Record& record : run->records)
     if (const std::string blob = json_string(record.body, "blob");
         record.kind == "made" && !blob.empty())
       blobs.insert(blob);
-  if (stored) stored = make_directories(fs::path(out) / "artifacts");
   for (const std::string& blob : blobs) {
     if (!stored) break;
     const auto bytes = run->journal.blob(blob);
-    stored = bytes ? write_file_atomic(fs::path(out) / "artifacts" / blob, *bytes)
-                   : std::unexpected(bytes.error());
+    stored = bytes ? store("artifacts/" + blob, *bytes) : std::unexpected(bytes.error());
   }
+  if (stored) stored = out->finish();
   if (!stored) return report_error(app, stored.error());
-  print(fmt::format("{}: {}, {}, records.jsonl\n", out, counted(written->size(), "result"),
+  print(fmt::format("{}: {}, {}, records.jsonl\n", directory, counted(written->size(), "result"),
                     counted(blobs.size(), "artifact")));
   return kExitPassed;
 }
@@ -225,14 +230,16 @@ void add_gc(CLI::App& cli, App& app, Action& action) {
 void add_export(CLI::App& cli, App& app, Action& action) {
   struct Flags {
     std::string run, out;
+    bool force = false;
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
       cli.add_subcommand("export", "Write a run's results, artifacts and records to a directory");
   command->add_option("run", flags->run, "Its id, the beginning of it, or \"last\"")->required();
   command->add_option("directory", flags->out, "Made when it is missing")->required();
+  add_force_flag(*command, flags->force);
   command->callback([&app, &action, flags] {
-    action = [&app, flags] { return export_run(app, flags->run, flags->out); };
+    action = [&app, flags] { return export_run(app, flags->run, flags->out, flags->force); };
   });
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "app/cli/app.h"
+#include "app/cli/output_file.h"
 #include "app/cli/tune_output.h"
 #include "app/lessons/from_runs.h"
 #include "app/lessons/lessons.h"
@@ -24,6 +25,7 @@ struct Flags {
   bool full = false, fresh = false, skip_bad = false;
   int threads = 0;
   double validation = 0.05;
+  bool force = false;
   std::size_t preview = 0;
   LoraOptions lora;
   TrainOptions train;
@@ -241,6 +243,8 @@ Result<int> tune(const App& app, Flags& flags) {
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY(flags.train.shape, parse_rate_shape(flags.schedule));
   LATHE_TRY(flags.train.checkpoint_every, parse_duration(flags.checkpoint_every));
+  if (flags.preview == 0)
+    LATHE_TRY_STATUS(check_output(flags.out, {flags.model, flags.data}, flags.force));
   LATHE_TRY(Prepared prepared, prepare(app, flags));
   Lessons& data = prepared.data;
   if (flags.preview != 0) {
@@ -302,6 +306,7 @@ void add_tune(CLI::App& cli, App& app, Action& action) {
       "Instead of DATA: accepted takes of the journal's runs, and repairs that lead "
       "to them: all, or ids separated by commas");
   command->add_option("--out", flags->out, "The file to write")->required();
+  add_force_flag(*command, flags->force);
   command
       ->add_option("--preview", flags->preview,
                    "Show so many examples with what is trained of them, and train nothing")

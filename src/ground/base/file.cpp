@@ -13,6 +13,7 @@
 #include <map>
 #include <mutex>
 
+#include "ground/base/part_file.h"
 #include "ground/base/text.h"
 
 namespace lathe {
@@ -76,30 +77,9 @@ Result<std::string> read_file(const fs::path& path, std::uint64_t max_bytes) {
 }
 
 Status write_file_atomic(const fs::path& path, std::string_view bytes) {
-  // The process id alone is not enough: two threads may write one name.
-  std::string name = path.string() + ".XXXXXX";
-  const int fd = ::mkostemp(name.data(), O_CLOEXEC);
-  if (fd < 0) return os_error(path, "write it", errno);
-  int error = 0;
-  {
-    const Descriptor file(fd);
-    while (!bytes.empty() && error == 0) {
-      const ssize_t n = ::write(file.get(), bytes.data(), bytes.size());
-      if (n < 0 && errno != EINTR) error = errno;
-      if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
-    }
-    if (error == 0 && ::fchmod(file.get(), 0644) != 0) error = errno;
-    if (error == 0 && ::fsync(file.get()) != 0) error = errno;
-  }
-  if (error == 0 && ::rename(name.c_str(), path.c_str()) != 0) error = errno;
-  if (error != 0) {
-    ::unlink(name.c_str());
-    return os_error(path, "write it", error);
-  }
-  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  const Descriptor directory(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() >= 0) ::fsync(directory.get());  // makes the new name durable too
-  return {};
+  LATHE_TRY(PartFile part, PartFile::create(path));
+  LATHE_TRY_STATUS(part.write(std::as_bytes(std::span(bytes))));
+  return part.commit();
 }
 
 Status make_directories(const fs::path& path) {

@@ -1,16 +1,13 @@
+// Lays a GGUF file out: header first, then the tensors in the order they were declared.
 #include "infer/formats/gguf_writer.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <limits>
+#include <optional>
 #include <set>
 #include <utility>
 
+#include "ground/base/part_file.h"
 #include "infer/formats/gguf_header.h"
 
 namespace lathe {
@@ -111,32 +108,11 @@ struct GgufWriter::State {
   };
 
   fs::path path;
-  std::string temporary;
-  int fd = -1;
+  std::optional<PartFile> part;
   std::vector<std::pair<std::string, GgufValue>> metadata;
   std::vector<Tensor> tensors;
   std::size_t current = 0;    // the tensor that write() fills
   std::uint64_t written = 0;  // bytes of it
-
-  ~State() {
-    if (fd >= 0) ::close(fd);
-    if (!temporary.empty()) ::unlink(temporary.c_str());
-  }
-
-  std::unexpected<Error> os_error(std::string_view what) const {
-    return fail(ErrorKind::kUnavailable, "{}: cannot {}: {}", path.string(), what,
-                std::strerror(errno));
-  }
-
-  Status put(std::span<const std::byte> data) {
-    while (!data.empty()) {
-      const ssize_t n = ::write(fd, data.data(), data.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return os_error(fmt::format("write {} bytes", data.size()));
-      data = data.subspan(static_cast<std::size_t>(n));
-    }
-    return {};
-  }
 
   Status check() {
     std::set<std::string_view> names;
@@ -179,10 +155,7 @@ GgufWriter::~GgufWriter() = default;
 Result<GgufWriter> GgufWriter::create(const fs::path& path) {
   auto state = std::make_unique<State>();
   state->path = path;
-  std::string name = path.string() + ".XXXXXX";
-  state->fd = ::mkostemp(name.data(), O_CLOEXEC);
-  if (state->fd < 0) return state->os_error("write it");
-  state->temporary = std::move(name);
+  LATHE_TRY(state->part, PartFile::create(path));
   return GgufWriter(std::move(state));
 }
 
@@ -216,7 +189,7 @@ Status GgufWriter::begin_data() {
     offset += round_up(tensor.bytes, kGgufAlignment);
   }
   if (!state_->tensors.empty()) header.pad(kGgufAlignment);
-  return state_->put(header.data());
+  return state_->part->write(header.data());
 }
 
 Status GgufWriter::write(std::span<const std::byte> data) {
@@ -226,12 +199,12 @@ Status GgufWriter::write(std::span<const std::byte> data) {
     const std::uint64_t bytes = s.tensors[s.current].bytes;
     const auto n =
         static_cast<std::size_t>(std::min<std::uint64_t>(data.size(), bytes - s.written));
-    LATHE_TRY_STATUS(s.put(data.first(n)));
+    LATHE_TRY_STATUS(s.part->write(data.first(n)));
     data = data.subspan(n);
     s.written += n;
     if (s.written < bytes) continue;
     const std::vector<std::byte> padding(round_up(bytes, kGgufAlignment) - bytes);
-    LATHE_TRY_STATUS(s.put(padding));
+    LATHE_TRY_STATUS(s.part->write(padding));
     ++s.current;
     s.written = 0;
   }
@@ -243,16 +216,7 @@ Status GgufWriter::finish() {
   if (s.current != s.tensors.size())
     return invalid("{}: {} of {} tensors were written", s.path.string(), s.current,
                    s.tensors.size());
-  if (::fchmod(s.fd, 0644) != 0 || ::fsync(s.fd) != 0) return s.os_error("write it");
-  if (::rename(s.temporary.c_str(), s.path.c_str()) != 0) return s.os_error("write it");
-  s.temporary.clear();
-  const fs::path parent = s.path.has_parent_path() ? s.path.parent_path() : fs::path(".");
-  const int directory = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory >= 0) {
-    ::fsync(directory);  // makes the new name durable too
-    ::close(directory);
-  }
-  return {};
+  return s.part->commit();
 }
 
 }  // namespace lathe
