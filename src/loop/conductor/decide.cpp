@@ -246,7 +246,8 @@ std::optional<Record> decide_next_lap(const RunState& state, std::size_t index) 
     return end_track(
         state, index, false, "judge flap",
         fmt::format("judge '{}' judged the same candidate once so and once otherwise", judge));
-  if (last.number >= recipe.stop.laps)
+  // A lap in which nobody answered says nothing about the work, and is none that is used up.
+  if (last.number >= recipe.stop.laps && !rung_is_unavailable(last))
     return end_track(
         state, index, false, "laps",
         fmt::format("{} {} used up; still wrong: {}", counted(track.laps.size(), "lap"),

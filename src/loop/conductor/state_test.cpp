@@ -334,6 +334,21 @@ TEST_F(StateTest, AnUnavailableRungIsLeftOpenly) {
   EXPECT_THAT(state_.end_why, HasSubstr("it broke"));
 }
 
+// The last lap that is allowed: still a run that resume takes up, not one whose laps are used up.
+TEST_F(StateTest, AnUnavailableRungUsesNoLapUp) {
+  recipe_.stop.laps = 1;
+  begin();
+  decide();
+  made_error(ErrorKind::kUnavailable);
+  EXPECT_EQ(decide(), "lap: rung unavailable");
+  made_error(ErrorKind::kTimeout);
+  EXPECT_EQ(decide(), "end: not_judged");
+  EXPECT_EQ(state_.tracks[0].rule, "rung unavailable");
+  add("resume", Json::object());
+  EXPECT_EQ(decide(), "lap: first lap");
+  EXPECT_EQ(play("a", 1, {}, Outcome::kPass), "end: passed");
+}
+
 TEST_F(StateTest, AnUnusableAnswerIsALapWithItsFaultAsCritique) {
   begin();
   decide();
