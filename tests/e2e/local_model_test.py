@@ -146,7 +146,7 @@ class LocalChat(Case):
             os.execve(LATHE, command, self.environment() | {"TERM": term} | environment)
         self.addCleanup(os.close, self.fd)
         self.addCleanup(self.end)
-        self.read("/help")
+        self.hello = self.read("/help")
 
     def end(self):
         try:
@@ -213,8 +213,10 @@ class LocalChat(Case):
 
     def test_pasted_lines_are_one_message(self):
         self.start("--max-tokens", "2", term="xterm")
-        self.read(re.escape("\x1b[?2004h"))  # asks the terminal to mark pastes
-        os.write(self.fd, "\x1b[200~def ü():\r\n\treturn 1\r/not a command\x1b[201~".encode())
+        marks = "\x1b[?2004h"  # asks the terminal to mark pastes
+        if marks not in self.hello:
+            self.read(re.escape(marks))
+        os.write(self.fd, "\x1b[200~def ü():\r\treturn 1\r/not a command\x1b[201~".encode())
         self.read("/not a command")
         self.say("!", self.ANSWERED)
         os.write(self.fd, b"a\rb\rc\r")  # a terminal without marks
