@@ -346,7 +346,7 @@ class Recipes(Case):
             out, _ = self.lathe("recipe", "explain", line.split()[0])
             for row in out.splitlines():
                 if " = " in row.split("#")[0]:
-                    self.assertRegex(row, r"# \w", f"{line}: {row}")
+                    self.assertRegex(row, r"# \S", f"{line}: {row}")
 
 
 class Homes(Case):

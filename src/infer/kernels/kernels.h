@@ -112,7 +112,8 @@ struct KvFormat {
 };
 
 struct KernelTable {
-  std::string_view name;  // "scalar" "avx2" "avxvnni" "avx512vnni" "avx512amx" "neon-dotprod" "neon-i8mm"
+  // "scalar" "avx2" "avxvnni" "avx512vnni" "avx512amx" "neon-dotprod" "neon-i8mm"
+  std::string_view name;
   std::span<const PackedType> types;
   KvFormat kv[3];  // by KvType
   const KvFormat& kv_format(KvType type) const { return kv[static_cast<int>(type)]; }

@@ -136,8 +136,8 @@ void put_tools(Json& body, const Request& request) {
 
 }  // namespace
 
-Json chat_request(const Request& request, const std::string& model, Dialect dialect) {
-  const bool extras = dialect != Dialect::kCloud;
+Json chat_request(const Request& request, const std::string& model, PeerKind peer) {
+  const bool extras = peer != PeerKind::kCloud;
   Json messages = Json::array();
   for (const Message& message : request.messages) messages.push_back(message_json(message));
   Json body = {{"model", model},
@@ -162,7 +162,7 @@ Json chat_request(const Request& request, const std::string& model, Dialect dial
   if (!request.grammar.empty()) body["grammar"] = request.grammar;
   if (request.template_variables.is_object())
     body["chat_template_kwargs"] = request.template_variables;
-  if (dialect != Dialect::kLathe) return body;
+  if (peer != PeerKind::kLathe) return body;
   if (!request.prediction.empty())
     body["prediction"] = {{"type", "content"}, {"content", request.prediction}};
   if (request.keep_prefix) body["prompt_cache_retention"] = "24h";

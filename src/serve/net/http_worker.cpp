@@ -98,21 +98,21 @@ Status HttpWorker::ready(const StopFlag& stop) {
 }
 
 // Only a lathe is told what the answer will probably repeat: it costs nothing there.
-Dialect HttpWorker::dialect(const Request& request, const Call& call) {
-  if (endpoint_.reach == Reach::kAny) return Dialect::kCloud;
-  if (request.prediction.empty() && !request.keep_prefix) return Dialect::kLocal;
+PeerKind HttpWorker::peer(const Request& request, const Call& call) {
+  if (endpoint_.reach == Reach::kAny) return PeerKind::kCloud;
+  if (request.prediction.empty() && !request.keep_prefix) return PeerKind::kLocal;
   {
     const std::scoped_lock lock(mutex_);
-    if (own_) return *own_ ? Dialect::kLathe : Dialect::kLocal;
+    if (own_) return *own_ ? PeerKind::kLathe : PeerKind::kLocal;
   }
   const auto models = list_models(call);
-  if (!models && models.error().kind == ErrorKind::kUnavailable) return Dialect::kLocal;
+  if (!models && models.error().kind == ErrorKind::kUnavailable) return PeerKind::kLocal;
   const bool own = models && std::ranges::any_of(*models, [](const Json& model) {
                      return json_string(model, "owned_by") == "lathe";
                    });
   const std::scoped_lock lock(mutex_);
   own_ = own;
-  return own ? Dialect::kLathe : Dialect::kLocal;
+  return own ? PeerKind::kLathe : PeerKind::kLocal;
 }
 
 Result<std::string> HttpWorker::model_name(const Call& call) {
@@ -221,7 +221,7 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
   const Call call{stop, start + request.time_limit};
   const auto model = model_name(call);
   if (!model) return at(place, model.error());
-  Json body = chat_request(request, *model, dialect(request, call));
+  Json body = chat_request(request, *model, peer(request, call));
   for (int tries = 1, calls = 1;; ++tries, ++calls) {
     {
       const std::scoped_lock lock(mutex_);

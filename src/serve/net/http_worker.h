@@ -51,7 +51,7 @@ class HttpWorker : public Worker {
   Result<std::string> model_name(const Call& call);
   // The list of GET /models; other errors than a failed connection name the status.
   Result<Json> list_models(const Call& call) const;
-  Dialect dialect(const Request& request, const Call& call);
+  PeerKind peer(const Request& request, const Call& call);
   Result<Reply> attempt(const std::string& body, const Call& call,
                         const std::function<void(const Delta&)>& on_delta, Retry& retry) const;
   Error error_of(const HttpAnswer& answer, const Call& call) const;

@@ -263,7 +263,7 @@ TEST_F(HttpWorkerTest, PredictionsGoToALatheOnly) {
     EXPECT_EQ(body.contains("prediction"), own) << scenario;
     EXPECT_EQ(body.contains("prompt_cache_retention"), own) << scenario;
   }
-  EXPECT_FALSE(chat_request(asked, "m", Dialect::kCloud).contains("prediction"));
+  EXPECT_FALSE(chat_request(asked, "m", PeerKind::kCloud).contains("prediction"));
 }
 
 TEST_F(HttpWorkerTest, AnAnswerInOnePieceIsAnAnswer) {
