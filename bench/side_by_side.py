@@ -16,7 +16,7 @@ import sys
 
 def lathe(args, model):
     command = [args.lathe, "bench", model, "--json", "--repeat", "1", "--threads", str(args.threads), "--prompts",
-               str(args.prompt), "--answer", str(args.answer), "--widths", *map(str, args.widths or [1]), "--streams", "1"]
+               str(args.prompt), "--answer", str(args.answer), "--widths", ",".join(map(str, args.widths or [1])), "--streams", "1"]
     if args.batched:
         command += [str(args.streams)]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)[0]

@@ -64,7 +64,7 @@ class LocalModel(Case):
         self.assertIn("llama", self.lathe("show", MODEL)[0])
 
     def test_bench(self):
-        out, _ = self.lathe("bench", MODEL, "--repeat", "3", "--prompts", "16", "40", "--answer", "8", "--widths", "1", "4",
+        out, _ = self.lathe("bench", MODEL, "--repeat", "3", "--prompts", "16,40", "--answer", "8", "--widths", "1,4",
                             "--streams", "2", "--depths", "100", "--threads", "2", "--out", "a.json")
         report, = json.loads((self.dir / "a.json").read_text())
         self.assertEqual((report["threads"], report["sha256"]), (2, hashlib.sha256(MODEL.read_bytes()).hexdigest()))

@@ -183,7 +183,7 @@ class ModelFiles(Case):
 
     def logits_of(self, model):
         out = self.dir / "logits.f32"
-        self.lathe("logits", model, "--ids", " ".join(map(str, IDS)), "--out", out, "--kv", "f32", "--threads", "1")
+        self.lathe("logits", model, "--ids", " ".join(map(str, IDS)), "--out", out, "--force", "--kv", "f32", "--threads", "1")
         values = array.array("f", out.read_bytes())
         return [values[i:i + ROWS] for i in range(0, len(values), ROWS)]
 
@@ -218,7 +218,7 @@ class ModelFiles(Case):
     def test_show_and_quantize(self):
         config = CONFIG | {"architectures": ["LlamaForCausalLM"]}
         self.write_model(config)
-        self.lathe("import", "model", "--out", "model.gguf", "--type", "bf16")
+        self.lathe("import", "model", "--out", "model.gguf", "--type", "bf16", "--force")
         shown, = self.events("show", "model.gguf")
         self.assertEqual((shown["architecture"], shown["name"], shown["context"]), ("llama", "model", 512))
         self.assertEqual((shown["heads"], shown["kv_heads"], shown["head_dim"]), (4, 2, 16))

@@ -33,7 +33,7 @@ class Tune(Case):
         return self.write(name, "".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines))
 
     def tune(self, *args, code=0):
-        out, err = self.lathe("--json", "tune", *args, code=code)
+        out, err = self.lathe("--json", "tune", *args, "--force", code=code)
         return [json.loads(line) for line in out.splitlines()], err
 
     def hf_model(self, architecture, context=512, **parts):
@@ -78,7 +78,7 @@ class Tune(Case):
         config, weights = self.hf_model(*args, **parts)
         self.tune("model.gguf", self.data(), "--out", "a.gguf", "--epochs", "12", "--rate", "2e-2", "--batch", "200",
                   "--rank", "4", "--alpha", "6")
-        self.lathe("logits", "model.gguf", "--adapter", "a.gguf", "--ids", " ".join(map(str, hf.IDS)), "--out", "l.f32",
+        self.lathe("logits", "model.gguf", "--adapter", "a.gguf", "--ids", " ".join(map(str, hf.IDS)), "--out", "l.f32", "--force",
                    "--kv", "f32")
         got = array.array("f", (self.dir / "l.f32").read_bytes())
         plain = [x for row in hf.logits(config, weights, hf.IDS) for x in row]

@@ -36,15 +36,18 @@ Result<std::pair<TokenId, float>> parse_bias(const std::string& text) {
   return std::pair{static_cast<TokenId>(id), bias};
 }
 
-// A schema as a file, or as it is.
+// A schema is given as a file, or as it is.
+std::string schema_place(const std::string& given) {
+  return trim(given).starts_with('{') ? "--schema" : given;
+}
+
 Result<Json> read_schema(const std::string& given) {
-  if (trim(given).starts_with('{')) {
-    auto schema = parse_json(given);
-    return schema ? schema : at("--schema", schema.error());
+  std::string text = given;
+  if (schema_place(given) == given) {
+    LATHE_TRY(text, read_file(given));
   }
-  LATHE_TRY(const std::string text, read_file(given));
   auto schema = parse_json(text);
-  return schema ? schema : at(given, schema.error());
+  return schema ? schema : at(schema_place(given), schema.error());
 }
 
 Status check_constraints(const RunFlags& flags) {
@@ -58,7 +61,7 @@ Result<std::shared_ptr<const Grammar>> read_constraint(const RunFlags& flags,
   if (!flags.schema.empty()) {
     LATHE_TRY(const Json schema, read_schema(flags.schema));
     auto grammar = Grammar::from_schema(schema, tokenizer);
-    if (!grammar) return at("--schema", grammar.error());
+    if (!grammar) return at(schema_place(flags.schema), grammar.error());
     return *grammar;
   }
   if (!flags.grammar.empty()) {
