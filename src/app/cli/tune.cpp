@@ -243,14 +243,13 @@ Result<int> tune(const App& app, Flags& flags) {
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY(flags.train.shape, parse_rate_shape(flags.schedule));
   LATHE_TRY(flags.train.checkpoint_every, parse_duration(flags.checkpoint_every));
-  if (flags.preview == 0)
-    LATHE_TRY_STATUS(check_output(flags.out, {flags.model, flags.data}, flags.force));
   LATHE_TRY(Prepared prepared, prepare(app, flags));
   Lessons& data = prepared.data;
   if (flags.preview != 0) {
     preview(app, *prepared.tokenizer, data, flags.preview);
     return kExitPassed;
   }
+  LATHE_TRY_STATUS(check_output(flags.out, {flags.model, flags.data}, flags.force));
   TrainOptions options = flags.train;
   LATHE_TRY_STATUS(choose_checkpointing(flags, *prepared.model, static_cast<std::size_t>(threads),
                                         data.lessons, options));
