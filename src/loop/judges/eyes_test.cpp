@@ -116,7 +116,8 @@ TEST(Eyes, BlankIsBlankAndNothingElse) {
 
 // The ratchet must never take a picture that shows nothing for a better one.
 TEST(Eyes, WhatShowsNothingIsWorseThanAnythingThatDoes) {
-  const JudgeTask task;
+  const Json options = Json::object();
+  const JudgeTask task{.options = options};
   const auto score_of = [&](std::vector<FlawKind> kinds) {
     Verdict verdict;
     for (const FlawKind kind : kinds) verdict.flaws.push_back({kind, {}, "x", "x", 0, 0});
