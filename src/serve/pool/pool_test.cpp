@@ -247,6 +247,7 @@ TEST(Pool, RefusalsSayWhyAndWithWhichNumbers) {
   EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("n is 3; 1 to 2"));
   request = request_of("x");
   request.schema = Json{{"type", "object"}, {"if", Json::object()}};
+  request.strict = true;
   EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("'if'"));
   request = request_of("x");
   request.grammar = "root ::= root \"a\"";
@@ -443,7 +444,6 @@ TEST(Pool, FilesAreKnownBeforeTheyAreLoaded) {
   EXPECT_EQ(good.architecture, "llama");
   EXPECT_EQ(good.context, 32768u);
   EXPECT_GT(good.parameters, 0u);
-  EXPECT_FALSE(good.chat_template.empty());
   EXPECT_TRUE(good.sampling.temperature.has_value());
   // The same after it was loaded, and after it has gone.
   ASSERT_TRUE(pool.load("good"));
