@@ -54,7 +54,7 @@ test("tools, there and back", onlyScripted, async () => {
 
 test("structured output", async () => {
   const format = { type: "object", properties: { age: { type: "integer" } }, required: ["age"] };
-  const done = await client.chat({ model, messages: say("a person"), format, options: { num_predict: 200 } });
+  const done = await client.chat({ model, messages: say("a person"), format, options: { num_predict: 2000, seed: 0, temperature: 0.8 } });
   assert.equal(typeof JSON.parse(done.message.content).age, "number");
 });
 

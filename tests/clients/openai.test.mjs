@@ -92,7 +92,7 @@ test("a tool that is asked for by name", async () => {
   const done = await client.chat.completions.create({
     model, messages: say("weather in Paris"), tools: [weather], parallel_tool_calls: false,
     // (real weights may take their time to close the string)
-    tool_choice: { type: "function", function: { name: "weather" } }, max_tokens: 4000,
+    tool_choice: { type: "function", function: { name: "weather" } }, max_tokens: 4000, seed: 0,
   });
   assert.equal(done.choices[0].message.tool_calls.length, 1);
   assert.equal(done.choices[0].message.tool_calls[0].function.name, "weather");
@@ -101,7 +101,7 @@ test("a tool that is asked for by name", async () => {
 test("structured output", async () => {
   const Person = z.object({ name: z.string().max(20), age: z.number().int() });
   const done = await client.chat.completions.parse({
-    model, messages: say("a person"), response_format: zodResponseFormat(Person, "person"), max_tokens: 200,
+    model, messages: say("a person"), response_format: zodResponseFormat(Person, "person"), max_tokens: 2000, seed: 0,
   });
   Person.parse(done.choices[0].message.parsed);
 });
