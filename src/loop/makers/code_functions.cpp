@@ -167,7 +167,9 @@ Result<std::vector<Function>> FunctionFinder::of(std::string_view path, std::str
   if (auto ctags = find_program("ctags"); !ctags)
     return fail(ErrorKind::kUnavailable, "{}", ctags.error().message);
   LATHE_TRY(const TempDir tree, TempDir::make("lathe-functions"));
-  LATHE_TRY_STATUS(apply_changes({{{name, std::string(text)}}}, tree.path()));
+  // Without a newline at the end ctags does not see where the last function ends.
+  const std::string whole = std::string(text) + (text.ends_with('\n') ? "" : "\n");
+  LATHE_TRY_STATUS(apply_changes({{{name, whole}}}, tree.path()));
   Sandbox sandbox;
   sandbox.tree = tree.path();
   sandbox.unsafe_none = unsafe_no_sandbox_;
