@@ -17,11 +17,11 @@ namespace lathe {
 namespace {
 
 StopFlag stop_flag;
-volatile std::sig_atomic_t last_signal = 0;
+volatile std::sig_atomic_t told_to_end = 0;     // by SIGTERM
 constexpr std::size_t kLongestMessage = 16384;  // bytes of an error; the rest is somebody's file
 
 extern "C" void on_stop_signal(int signal) {
-  last_signal = signal;
+  if (signal == SIGTERM) told_to_end = 1;
   if (stop_flag.raised()) {
     // The first one asked for an orderly end; the journal survives a rude one too.
     std::signal(signal, SIG_DFL);
@@ -86,8 +86,11 @@ Result<App> make_app(const char* argv0) {
   return app;
 }
 
-int stop_signal() {
-  return last_signal;
+// A SIGTERM before the clearing is seen by its number, one after it raises the flag again.
+bool clear_interrupt(const App& app) {
+  app.stop->clear();
+  if (told_to_end) app.stop->raise();
+  return !told_to_end;
 }
 
 int report_error(const App& app, const Error& error) {

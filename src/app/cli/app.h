@@ -46,8 +46,8 @@ struct CommandSpec {
 };
 std::span<const CommandSpec> commands();
 
-// The signal that raised App::stop last; 0: none did.
-int stop_signal();
+// Goes on after a Ctrl-C. False: SIGTERM asked for the end, which stays asked for.
+bool clear_interrupt(const App& app);
 // "error: …" on standard error; returns the exit code that fits the kind.
 int report_error(const App& app, const Error& error);
 // How many threads compute: as asked, 0 for one a core; errors name the flag and its range.

@@ -10,7 +10,6 @@
 
 #include <cerrno>
 #include <clocale>
-#include <csignal>
 #include <cstring>
 #include <cwchar>
 #include <deque>
@@ -228,10 +227,9 @@ TypedLine LineEditor::read(std::string_view prompt) {
   if (impl.app.escapes) print(kNoMarks);
   TypedLine line;
   if (impl.interrupted) {
-    line.end = stop_signal() == SIGINT ? TypedLine::End::kInterrupted : TypedLine::End::kClosed;
+    line.end = clear_interrupt(impl.app) ? TypedLine::End::kInterrupted : TypedLine::End::kClosed;
     impl.bytes.clear();
     impl.pasting = false;
-    if (line.end == TypedLine::End::kInterrupted) impl.app.stop->clear();
     return line;
   }
   if (wide == nullptr || count <= 0) {

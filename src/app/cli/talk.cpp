@@ -290,7 +290,7 @@ Status chat(const App& app, Partner partner, const OpenPartner& open, const fs::
   Talk talk{.app = app, .open = open, .partner = std::move(partner)};
   bool keeps_history = true;
   for (;;) {
-    app.stop->clear();
+    (void)clear_interrupt(app);  // of an answer
     const auto message = read_message(editor);
     if (!message) return {};
     if (trim(*message).empty()) continue;
