@@ -105,7 +105,7 @@ class Tune(Case):
         ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
         self.assertEqual(max(ends), len(raw) - 8 - size)
         self.assertIn(f"base_model.model.model.layers.0.{module}.lora_A.weight", header)
-        self.lathe("merge", model, "facts.gguf", "merged.gguf", "F16")
+        self.lathe("merge", model, "facts.gguf", "merged.gguf", "F16", "--force")
         prompt, answer = FACTS[7]
         ask = ("--raw", "--temp", "0", "--max-tokens", str(len(answer)))
         texts = [json.loads(self.lathe("--json", "run", *which, prompt, *ask)[0])["text"]
@@ -131,7 +131,7 @@ class Tune(Case):
         for name, module in ("qwen3moe-mxfp4_moe", "mlp.experts.0.gate_proj"), ("mixtral-q4_0", "block_sparse_moe.experts.0.w1"):
             model = MODELS / f"{name}.gguf"
             lines, _ = self.tune(model, self.data(), "--out", "facts.gguf", "--epochs", "60", "--rate", "1e-2",
-                                 "--batch", "200", "--validation", "0", "--rank", "8")
+                                 "--batch", "200", "--validation", "0", "--rank", "8", "--force")
             self.assertLess(lines[-1]["loss"], 0.2 * lines[0]["loss"])
             self.check_adapter(model, module)
         self.tune(model, "data.jsonl", "--out", "heads.gguf", "--epochs", "1", "--targets", "attn_q,attn_v")
