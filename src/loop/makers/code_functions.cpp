@@ -105,22 +105,29 @@ std::string_view head_kind(std::string_view line) {
   return {};
 }
 
-// How many lines above `first` the new head, `heads`, takes the place of.
+// How many lines above `first` the new head, `heads`, takes the place of: those that it repeats,
+// decorators and the like of its kinds, and of a comment the rest too, once half of that is
+// repeated. Comments that it does not repeat stay.
 std::size_t lines_above(const std::vector<std::string_view>& lines, std::size_t first,
                         std::span<const std::string_view> heads) {
   const auto indent = indent_of(lines[first - 1]).size();
-  std::size_t taken = 0;
+  std::size_t taken = 0, comments = 0, repeated = 0;
   for (std::size_t up = 1; up < first; ++up) {
-    const std::string_view line = lines[first - 1 - up], bare = trim(line);
+    const std::string_view line = lines[first - 1 - up], bare = trim(line), kind = head_kind(line);
     if (bare.empty()) break;
-    const bool known = std::ranges::any_of(heads, [&](std::string_view head) {
-      const std::string_view kind = head_kind(head);
-      return trim(head) == bare || (!kind.empty() && kind == head_kind(line));
-    });
-    if (known) taken = up;
+    const bool comment = kind == "//" || kind == "#";
+    const bool same =
+        std::ranges::any_of(heads, [&](std::string_view head) { return trim(head) == bare; });
+    const bool known = same || (!comment && !kind.empty() &&
+                                std::ranges::any_of(heads, [&](std::string_view head) {
+                                  return head_kind(head) == kind;
+                                }));
+    comments += comment;
+    repeated += comment && same;
+    if (known || (comment && repeated > 0 && 2 * repeated >= comments)) taken = up;
     const bool inside =
         indent_of(line).size() > indent || bare.find_first_not_of(")]},;") == bare.npos;
-    if (!known && !inside) break;
+    if (!known && !comment && !inside) break;
   }
   return taken;
 }
@@ -305,7 +312,7 @@ Result<std::string> remove_function(FunctionFinder& finder, std::string_view pat
   LATHE_TRY(const Function target, function_with_end(functions, path, text, name));
   const std::vector<std::string_view> lines = split_lines(text);
   const std::size_t above = lines_above(
-      lines, target.first, std::array<std::string_view, 4>{"@", "template", "#[", "//"});
+      lines, target.first, std::array<std::string_view, 4>{"@", "template", "#[", "[["});
   return replace_range(text, target.first - above, target.last, "");
 }
 

@@ -121,6 +121,19 @@ TEST(SpliceFunction, WhatStandsAboveStaysUnlessItIsSent) {
             "static int\nf(void)\n{\n  return 2;\n}\n");
 }
 
+TEST(SpliceFunction, CommentsThatAreNotRepeatedStay) {
+  const std::string text = "int z;\n// one\n// two\n// three\nint f() {\n  return 1;\n}\n";
+  const auto with = [&](const std::string& comment) {
+    const std::string all = spliced("x.c", text, "f", comment + "int f() {\n  return 2;\n}\n");
+    return all.substr(7, all.find("int f") - 7);
+  };
+  EXPECT_EQ(with("// new\n"), "// one\n// two\n// three\n// new\n");
+  EXPECT_EQ(with("// two\n// three\n"), "// two\n// three\n");
+  EXPECT_EQ(with("// new\n// two\n// three\n"), "// new\n// two\n// three\n");
+  EXPECT_EQ(with("// one\n// two\n// 3\n"), "// one\n// two\n// 3\n");
+  EXPECT_EQ(with(""), "// one\n// two\n// three\n");
+}
+
 TEST(SpliceFunction, NamesAsModelsWriteThem) {
   const std::string text =
       "class P:\n    def next(self, a):\n        return 1\n\ndef last():\n    return 2\n";
