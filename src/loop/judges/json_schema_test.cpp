@@ -166,6 +166,25 @@ TEST(JsonSchema, ManyErrorsAreBounded) {
   EXPECT_EQ(errors(R"({"items":{"type":"string"}})", items + "1]").size(), 50U);
 }
 
+// As ECMAScript has it, in classes and outside.
+TEST(JsonSchema, SpacesAreAllOfUnicode) {
+  const auto fits = [](std::string_view pattern, std::string_view text) {
+    const std::string schema = dump_json({{"pattern", pattern}});
+    return errors(schema, dump_json(Json(text))).empty();
+  };
+  for (const char* space : {" ", "\t", "\u00a0", "\u2003", "\u2028", "\u3000", "\ufeff"}) {
+    EXPECT_TRUE(fits("^\\s$", space)) << space;
+    EXPECT_TRUE(fits("^[x\\s]$", space)) << space;
+    EXPECT_FALSE(fits("\\S", space)) << space;
+  }
+  EXPECT_FALSE(fits("[\\S]", "\u2003"));
+  EXPECT_FALSE(fits("^\\s$", "\u0085"));
+  EXPECT_TRUE(fits("^\\\\s$", "\\s"));  // a backslash and an s
+  EXPECT_TRUE(fits("^[^\\S]$", "\ufeff"));
+  EXPECT_TRUE(fits("^[\\S]$", "\U0001f600"));
+  EXPECT_THAT(refusal(R"({"pattern":"\\s("})"), HasSubstr("at byte 3"));
+}
+
 TEST(JsonSchema, FormatsAreAssertedOnDemand) {
   const auto schema = compile(R"({"format":"date"})", true);
   ASSERT_TRUE(schema);
@@ -189,22 +208,44 @@ TEST(JsonFormat, Borders) {
           {"time",
            {{"08:30:06Z", "23:59:60Z"}, {"08:30:06", "24:00:00Z", "12:00:60Z", "08:30:06+24:00"}}},
           {"email",
-           {{"joe.bloggs@example.com", "te~st@example.com", "a@b"},
+           {{"joe.bloggs@example.com", "te~st@example.com", "a@b", "\"a b@c\"@d", "a@[127.0.0.1]",
+             "a@[IPv6:::1]"},
             {"2962", ".test@example.com", "test.@example.com", "te..st@example.com", "@x", "a@",
-             "a b@c"}}},
+             "a b@c", "\"a\"b\"@c", "a@[300.0.0.1]", "a@[::1]"}}},
           {"hostname", {{"www.example.com", "a", "1host"}, {"-a", "a-", "a..b", "", "a_b", "a."}}},
           {"ipv4",
            {{"192.168.0.1"}, {"256.0.0.1", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.4/24"}}},
           {"ipv6", {{"::1", "12:34::5", "::ffff:1.2.3.4"}, {"12345::", "1:2", ":::", "::1%eth0"}}},
           {"uri",
            {{"http://foo.bar/?baz=qux#quux", "urn:a:b", "mailto:a@b.c"},
-            {"//foo", "/abc", "foo", ":// x", "http://a b", "http://x/%zz", "1a:b"}}},
+            {"//foo", "/abc", "foo", ":// x", "http://a b", "http://x/%zz", "1a:b",
+             "http://example.com:abc/", "http://a:8:0/", "http://a#b#c", "http://[::1",
+             "http://[x]", "http://a[b]/", "http://2001:db8::1/", "http://x/%6",
+             "http://\u00fc/"}}},
+          {"uri-reference",
+           {{"//foo", "/abc", "foo", "", "a/b:c", "?q", "#f", "http://u:p@h:80/a?b#c"},
+            {"a b", "1:a", "\\\\win", "#\\"}}},
+          {"iri",
+           {{"http://\u00fc.\u00df/\u00e9?\u03c0#\u00ef", "http://[2001:db8::1]", "http://[V1.fe]"},
+            {"/abc", "\u00fc", "http://\u00fc/\n", "http://[::ffff:192.168.0.01]"}}},
+          {"iri-reference", {{"/\u00fc", "\u03c0\u03c0"}, {"\\\\\u00fc"}}},
+          {"uri-template",
+           {{"", "a/{x:1}/{x}", "{+a,b*}", "{a.b}", "{%41}", "{v:9999}", "\u00fc"},
+            {"{x", "x}", "{}", "{a,,b}", "{v:0}", "{v:10000}", "{a..b}", "{,+v}", "a b"}}},
+          {"duration",
+           {{"P4DT12H30M5S", "P2W", "PT0S", "P1Y2M", "P1M2D", "P01D"},
+            {"P", "PT", "P1YT", "P2D1Y", "P1Y2D", "PT1H2S", "P1Y2W", "P1WT1H", "PT0.5S", "-P1D",
+             "P1", "1D", "P1D "}}},
+          {"relative-json-pointer",
+           {{"1", "0#", "0/a", "120//", "2/~0"}, {"", "/a", "01", "-1", "0##", "0/~", "1#/a"}}},
           {"uuid",
            {{"2EB8AA08-aa98-11ea-b4aa-73b441d16380"},
             {"2eb8aa08aa9811eab4aa73b441d16380", "2eb8aa08-aa98-11ea-b4aa-73b441d1638",
              "geb8aa08-aa98-11ea-b4aa-73b441d16380"}}},
           {"json-pointer", {{"", "/a~0b/~1", "/"}, {"a", "/~", "/~2"}}},
-          {"regex", {{"^a$", ""}, {"(", "[z-a]"}}},
+          {"regex",
+           {{"^a$", "", "(?<n>a)\\k<n>", "\\cA", "[]"},
+            {"(", "[z-a]", "\\a", "a\\Z", "(?i)a", "(?P<n>a)", "(?#c)"}}},
       };
   for (const auto& [format, lists] : cases) {
     ASSERT_TRUE(is_known_format(format));

@@ -1,3 +1,4 @@
+// Numbers and values as JSON Schema compares them.
 #include "loop/judges/json_value.h"
 
 #include <algorithm>
@@ -61,7 +62,41 @@ std::uint64_t power_of_ten_modulo(int exponent, std::uint64_t modulus) {
   return static_cast<std::uint64_t>(result);
 }
 
+// Sees numbers as they are written.
+class NumberReader : public nlohmann::json_sax<Json> {
+ public:
+  std::string inexact;
+
+  bool number_float(number_float_t value, const string_t& text) override {
+    if (text.find_first_of(".eE") == text.npos && fmt::format("{:.0f}", value) != text)
+      inexact = text;
+    return inexact.empty();
+  }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return false;
+  }
+};
+
 }  // namespace
+
+Status check_exact_numbers(std::string_view text) {
+  NumberReader reader;
+  (void)Json::sax_parse(text, &reader);
+  if (reader.inexact.empty()) return {};
+  return invalid("the number {} is beyond what can be compared exactly (64 bits)",
+                 clip_utf8(reader.inexact, 60));
+}
 
 std::string value_key(const Json& value) {
   if (value.is_number()) {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "ground/base/json.h"
+#include "ground/base/result.h"
 
 namespace lathe {
 
@@ -16,6 +17,10 @@ std::string value_key(const Json& value);
 int compare_numbers(const Json& a, const Json& b);       // < 0, 0, > 0
 bool is_integer_value(const Json& value);                // 3 and 3.0, not 3.5 and not "3"
 bool is_multiple(const Json& number, const Json& step);  // exact, in decimal; step > 0
+
+// An error where a whole number in this JSON text is beyond 64 bits and no double is exactly it: as
+// a Json it would equal its neighbours.
+Status check_exact_numbers(std::string_view text);
 
 std::size_t count_code_points(std::string_view text);
 

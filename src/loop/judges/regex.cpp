@@ -1,3 +1,4 @@
+// Regular expressions by PCRE2, in two flavours, with limits.
 #include "loop/judges/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -9,6 +10,8 @@
 
 namespace lathe {
 namespace {
+
+using namespace std::string_view_literals;
 
 constexpr std::size_t kMaxPatternBytes = 16384;
 constexpr std::uint32_t kMatchLimit = 2'000'000;  // internal calls of one search
@@ -33,6 +36,37 @@ struct FreeCompileContext {
 PCRE2_SPTR units(std::string_view text) {
   // PCRE2 refuses a null pointer, even for an empty text.
   return reinterpret_cast<PCRE2_SPTR>(text.data() ? text.data() : "");
+}
+
+// ECMAScript's \s: tab to carriage return, the separators of Unicode, U+FEFF; PCRE2's own is ASCII.
+// And all the others.
+constexpr std::string_view kSpaces =
+    "\t-\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff";
+constexpr std::string_view kNoSpaces =
+    "\0-\x08\x0e-\x1f!-\u009f\u00a1-\u167f\u1681-\u1fff\u200b-\u2027\u202a-\u202e\u2030-\u205e"
+    "\u2060-\u2fff\u3001-\ufefe\uff00-\U0010ffff"sv;
+
+std::string with_ecma_spaces(std::string_view pattern) {
+  std::string out;
+  bool in_class = false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    const char next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
+    if (c == '\\' && (next == 's' || next == 'S')) {
+      const std::string_view members = next == 's' ? kSpaces : kNoSpaces;
+      out.append(in_class ? "" : "[").append(members).append(in_class ? "" : "]");
+    } else {
+      out += c;
+      if (c != '\\') {
+        in_class = (in_class || c == '[') && c != ']';
+        continue;
+      }
+      if (next == '\0') break;
+      out += next;
+    }
+    ++i;
+  }
+  return out;
 }
 
 }  // namespace
@@ -64,8 +98,13 @@ Result<Regex> Regex::compile(std::string_view pattern, Flavour flavour) {
   pcre2_set_parens_nest_limit(context.get(), 100);
   int error = 0;
   PCRE2_SIZE offset = 0;
+  const std::string read =
+      flavour == Flavour::kEcma ? with_ecma_spaces(pattern) : std::string(pattern);
   pcre2_code* compiled =
-      pcre2_compile(units(pattern), pattern.size(), options, &error, &offset, context.get());
+      pcre2_compile(units(read), read.size(), options, &error, &offset, context.get());
+  if (!compiled && read != pattern)  // the place in it, as it was written
+    pcre2_code_free(
+        pcre2_compile(units(pattern), pattern.size(), options, &error, &offset, context.get()));
   if (!compiled)
     return invalid("the pattern '{}' is wrong at byte {}: {}", shown, offset, message_of(error));
   auto code = std::make_shared<Code>(compiled);

@@ -20,7 +20,7 @@ struct Match {
 class Regex {
  public:
   enum class Flavour {
-    kEcma,  // JSON Schema's: \d and \w are ASCII, '$' is the very end, \u0041
+    kEcma,  // JSON Schema's: \d and \w are ASCII, \s is not, '$' is the very end, \u0041
     kText,  // a person's: Unicode classes, '^' and '$' at every line
   };
   // Errors name the pattern and the place in it.

@@ -1,6 +1,8 @@
+// The judge of JSON documents: one value, and it fits the recipe's schema.
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 #include "loop/judges/json_schema.h"
+#include "loop/judges/json_value.h"
 #include "loop/judges/judge.h"
 
 namespace lathe {
@@ -36,6 +38,7 @@ Result<JsonSchema> load(const Json& options, const Place& place) {
   LATHE_TRY(const std::string text, read_file(file, 4 << 20));
   auto json = parse_json(text);
   if (!json) return at(file.string(), std::move(json).error());
+  if (auto exact = check_exact_numbers(text); !exact) return at(file.string(), exact.error());
   auto schema = JsonSchema::compile(*std::move(json), formats);
   if (!schema) return at(file.string(), std::move(schema).error());
   return schema;
@@ -65,6 +68,7 @@ Result<Judgement> judge(const JudgeTask& task, const JudgeContext& context) {
                             document.error().message, "schema:parse"}};
     return judgement;
   }
+  LATHE_TRY_STATUS(check_exact_numbers(task.bytes));
   LATHE_TRY(const std::vector<SchemaError> errors, schema.validate(*document));
   judgement.evidence = {{"parsed", true}, {"errors", errors.size()}};
   judgement.score = score_of(schema, errors);

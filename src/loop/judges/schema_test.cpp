@@ -73,6 +73,18 @@ TEST(SchemaJudge, OnlyOneBareJsonDocumentWillDo) {
   }
 }
 
+// As a Json both would be one double.
+TEST(SchemaJudge, NumbersThatCannotBeComparedAreNotJudged) {
+  const auto exact = [](std::string_view document) {
+    return run(R"({"schema":{"enum":[1e30,18446744073709551616.0]}})", document);
+  };
+  EXPECT_EQ(exact("18446744073709551616").outcome, Outcome::kPass);  // 2^64 is a double
+  const Judgement beyond = exact("18446744073709551617");
+  EXPECT_EQ(beyond.outcome, Outcome::kError);
+  EXPECT_THAT(dump_json(beyond.evidence), HasSubstr("18446744073709551617"));
+  EXPECT_EQ(exact("1.5").outcome, Outcome::kFail);
+}
+
 TEST(SchemaJudge, AFileBesideTheRecipe) {
   const auto dir = TempDir::make();
   ASSERT_TRUE(write_file_atomic(dir->path() / "s.json", R"({"type":"integer"})"));
