@@ -127,12 +127,20 @@ Result<std::string> read_standard_input() {
 }
 
 void print(std::string_view text) {
+  print_raw(visible_text(text));
+}
+
+void print_note(std::string_view text) {
+  fmt::print(stderr, "{}\n", visible_text(text));
+}
+
+void print_raw(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
 }
 
 void print_json(const Json& value) {
-  print(dump_json(value) + "\n");
+  print_raw(dump_json(value) + "\n");
 }
 
 namespace {

@@ -54,8 +54,13 @@ int report_error(const App& app, const Error& error);
 Result<int> choose_threads(int asked);
 // All of it, within a bound.
 Result<std::string> read_standard_input();
-void print(std::string_view text);   // to standard output
-void print_json(const Json& value);  // one line
+// To standard output. Names, titles and texts of others may be in it: no character of it acts on a
+// terminal.
+void print(std::string_view text);
+// As it is: our own escape sequences, and what a program behind a pipe wants byte for byte.
+void print_raw(std::string_view text);
+void print_note(std::string_view text);  // a line on standard error, harmless like print()
+void print_json(const Json& value);      // one line
 
 int run_cli(int argc, char** argv);
 

@@ -220,11 +220,11 @@ TypedLine LineEditor::read(std::string_view prompt) {
   Impl& impl = *impl_;
   impl.prompt = to_wide(prompt);
   impl.interrupted = impl.closed = impl.newline_pasted = false;
-  if (impl.app.escapes) print(kMarkPastes);
+  if (impl.app.escapes) print_raw(kMarkPastes);
   el_resize(impl.edit);
   int count = 0;
   const wchar_t* wide = el_wgets(impl.edit, &count);
-  if (impl.app.escapes) print(kNoMarks);
+  if (impl.app.escapes) print_raw(kNoMarks);
   TypedLine line;
   if (impl.interrupted) {
     line.end = clear_interrupt(impl.app) ? TypedLine::End::kInterrupted : TypedLine::End::kClosed;

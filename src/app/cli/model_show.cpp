@@ -13,14 +13,6 @@ namespace {
 
 constexpr std::size_t kTemplateLines = 8;
 
-// Text from a foreign file must not steer the terminal.
-std::string harmless(std::string_view text) {
-  std::string out = make_valid_utf8(text);
-  for (char& c : out)
-    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f) c = '?';
-  return out;
-}
-
 struct TypeShare {
   std::size_t tensors = 0;
   std::uint64_t bytes = 0;
@@ -30,7 +22,7 @@ struct TypeShare {
 class Listing {
  public:
   void add(std::string_view label, std::string_view text) {
-    lines_ += fmt::format("{:<13}{}\n", label, harmless(text));
+    lines_ += fmt::format("{:<13}{}\n", label, text);
   }
   Json json = Json::object();
   const std::string& lines() const { return lines_; }
@@ -210,7 +202,7 @@ int show_model(const App& app, const fs::path& path, bool whole_template) {
   const auto source = file->text_or("tokenizer.chat_template", "");
   if (!source) return report_error(app, source.error());
   if (whole_template) {
-    print(app.terminal ? harmless(*source) : *source);
+    app.terminal ? print(*source) : print_raw(*source);
     return kExitPassed;
   }
   Listing listing;

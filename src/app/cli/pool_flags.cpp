@@ -25,7 +25,7 @@ Result<PoolOptions> local_pool_options(const App& app) {
   LATHE_TRY(options.memory, memory_for_models(""));
   LATHE_TRY(options.threads, choose_threads(0));
   if (!app.json) {
-    options.log = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+    options.log = [](const std::string& line) { print_note(line); };
   }
   return options;
 }

@@ -24,7 +24,8 @@ ServerNote::ServerNote(const App& app, const std::string& url) : path_(note_path
   auto status = make_directories(app.config_dir);
   if (status) status = write_file_atomic(path_, dump_json(note) + "\n");
   if (!status) {
-    fmt::print(stderr, "note: {}; other commands need --server {}\n", status.error().message, url);
+    print_note(
+        fmt::format("note: {}; other commands need --server {}", status.error().message, url));
   }
 }
 

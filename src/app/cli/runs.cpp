@@ -65,7 +65,7 @@ int show_run(const App& app, const std::string& name, bool all) {
                     run->state.end_why.empty() ? "" : ", " + run->state.end_why));
   for (const std::string& line :
        run_table(run->state, {app.terminal ? app.width : 140, 1 << 20, app.color}))
-    print(line + "\n");
+    print_raw(line + "\n");
   if (!run->state.ended || run->state.end_state == "not_judged")
     print(fmt::format("lathe resume {} {}\n", run->id,
                       run->state.ended ? "tries what was not judged again" : "goes on"));

@@ -40,7 +40,7 @@ Result<PoolOptions> pool_options(const App& app, const ServeFlags& flags) {
     if (json) {
       print_json({{"event", "log"}, {"message", line}});
     } else {
-      fmt::print(stderr, "{}\n", line);
+      print_note(line);
     }
   };
   return options;
@@ -69,7 +69,7 @@ Status serve(const App& app, const ServeFlags& flags) {
   std::vector<fs::path> places(flags.models.begin(), flags.models.end());
   if (places.empty()) places = {app.config_dir / "models"};
   LATHE_TRY(Catalog catalog, Catalog::read(places));
-  for (const std::string& note : catalog.notes()) fmt::print(stderr, "note: {}\n", note);
+  for (const std::string& note : catalog.notes()) print_note("note: " + note);
   if (catalog.models().empty()) {
     return fail(ErrorKind::kNotFound, "{}: there is no GGUF file; put models there or name them",
                 places.front().string());

@@ -5,7 +5,6 @@
 #include "app/cli/sampler_flags.h"
 #include "ground/base/file.h"
 #include "ground/base/text.h"
-#include "ground/base/visible_text.h"
 
 namespace lathe {
 namespace {
@@ -24,15 +23,15 @@ class Printer {
       write(fmt::format("[{} {}]\n", call.name, call.arguments), false);
   }
   void finish() {
-    if (dim_) print("\x1b[0m");
+    if (dim_) print_raw("\x1b[0m");
     if (last_ != '\n') print("\n");
   }
 
  private:
   void write(const std::string& text, bool dim) {
-    if (app_.color && dim != dim_) print(dim ? "\x1b[2m" : "\x1b[0m\n");
+    if (app_.color && dim != dim_) print_raw(dim ? "\x1b[2m" : "\x1b[0m\n");
     dim_ = app_.color && dim;
-    print(app_.terminal ? visible_text(text) : text);
+    app_.terminal ? print(text) : print_raw(text);
     last_ = text.back();
   }
   const App& app_;
@@ -251,9 +250,9 @@ void answer(Talk& talk, const std::string& question) {
   }
   talk.files.clear();
   printer.finish();
-  print(fmt::format("{}({}{}){}\n", app.color ? "\x1b[2m" : "", answer_line(*answer),
-                    answer->reason == StopReason::kCancelled ? ", stopped" : "",
-                    app.color ? "\x1b[0m" : ""));
+  print_raw(fmt::format("{}({}{}){}\n", app.color ? "\x1b[2m" : "", answer_line(*answer),
+                        answer->reason == StopReason::kCancelled ? ", stopped" : "",
+                        app.color ? "\x1b[0m" : ""));
 }
 
 }  // namespace
@@ -286,7 +285,7 @@ Status answer_once(const App& app, Conversation& conversation, const std::string
 
 Status chat(const App& app, Partner partner, const OpenPartner& open, const fs::path& history) {
   LineEditor editor(app, history);
-  print(visible_text(partner.greeting));
+  print(partner.greeting);
   Talk talk{.app = app, .open = open, .partner = std::move(partner)};
   bool keeps_history = true;
   for (;;) {

@@ -11,6 +11,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "ground/base/visible_text.h"
 #include "ground/sys/machine.h"
 #include "infer/models/vocabulary.h"
 #include "infer/tune/output.h"
@@ -105,16 +106,16 @@ class TrainView {
 void preview(const App& app, const Tokenizer& tokenizer, const Lessons& data, std::size_t count) {
   for (const Lesson& lesson : std::span(data.lessons).first(std::min(count, data.lessons.size()))) {
     const Example& example = lesson.example;
-    std::string text;
+    std::string text, stretch;  // of tokens that are all trained, or none of them
     for (std::size_t i = 0; i < example.tokens.size(); ++i) {
-      const bool trained = example.trained[i] != 0, before = i > 0 && example.trained[i - 1] != 0;
-      if (trained && !before) text += app.color ? "\x1b[32m" : "⟦";
-      if (!trained && before) text += app.color ? "\x1b[0m" : "⟧";
-      text += tokenizer.piece(example.tokens[i], true);
+      stretch += tokenizer.piece(example.tokens[i], true);
+      const bool trained = example.trained[i] != 0;
+      if (i + 1 < example.tokens.size() && (example.trained[i + 1] != 0) == trained) continue;
+      const std::string shown = visible_text(std::exchange(stretch, {}));
+      text += !trained ? shown : app.color ? "\x1b[32m" + shown + "\x1b[0m" : "⟦" + shown + "⟧";
     }
-    if (example.trained.back() != 0) text += app.color ? "\x1b[0m" : "⟧";
-    print(fmt::format("line {}: {} tokens, {} trained\n{}\n\n", lesson.line, example.tokens.size(),
-                      trained_tokens(example), make_valid_utf8(text)));
+    print_raw(fmt::format("line {}: {} tokens, {} trained\n{}\n\n", lesson.line,
+                          example.tokens.size(), trained_tokens(example), text));
   }
 }
 
@@ -139,7 +140,7 @@ Result<Lessons> read_data(const App& app, const Flags& flags, const LessonReader
   if (!flags.data.empty()) return reader.read(flags.data);
   LATHE_TRY(const Journal journal, Journal::open(app.journal_dir));
   LATHE_TRY(const RunLines runs, lines_of_runs(journal, split(flags.runs, ','), app.program));
-  for (const std::string& note : runs.notes) fmt::print(stderr, "left out: {}\n", note);
+  for (const std::string& note : runs.notes) print_note("left out: " + note);
   if (!app.json)
     fmt::print(stderr, "{} runs: {} accepted takes, {} repairs that lead to them; {} left out\n",
                runs.runs, runs.accepted, runs.repairs, runs.left_out);
@@ -205,7 +206,7 @@ void remove_partial_files(const fs::path& checkpoint) {
 
 void tell_data(const App& app, const Prepared& prepared, std::size_t held_out) {
   const Lessons& data = prepared.data;
-  for (const std::string& note : data.notes) fmt::print(stderr, "left out: {}\n", note);
+  for (const std::string& note : data.notes) print_note("left out: " + note);
   if (app.json) return;
   fmt::print(stderr,
              "{} lines: {} examples to learn, {} to validate; left out: {} duplicates, {} too "
@@ -263,7 +264,7 @@ Result<int> tune(const App& app, Flags& flags) {
   options.stop = app.stop;
   TrainView view(app);
   options.progress = [&view](const TrainProgress& now) { view.update(now); };
-  options.warn = [](const std::string& text) { fmt::print(stderr, "warning: {}\n", text); };
+  options.warn = [](const std::string& text) { print_note("warning: " + text); };
   std::error_code ignored;
   remove_partial_files(options.checkpoint);
   if (flags.fresh) fs::remove(options.checkpoint, ignored);

@@ -24,8 +24,7 @@ void WorkProgress::update(std::uint64_t done, std::uint64_t total) {
 
 void print_warnings(const App& app, std::span<const std::string> warnings) {
   if (app.json) return;  // they are in the JSON
-  for (const std::string& warning : warnings)
-    fmt::print(stderr, "warning: {}\n", make_valid_utf8(warning));
+  for (const std::string& warning : warnings) print_note("warning: " + warning);
 }
 
 }  // namespace lathe
