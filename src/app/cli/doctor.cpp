@@ -1,11 +1,13 @@
 // lathe doctor: what this machine has, and what to do about what it lacks.
 #include "app/cli/app.h"
+#include "app/cli/running_server.h"
 #include "books/journal/journal.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "ground/sys/energy.h"
 #include "ground/sys/machine.h"
 #include "ground/sys/sandbox.h"
+#include "loop/media/page.h"
 
 namespace lathe {
 namespace {
@@ -33,9 +35,37 @@ Finding file(const fs::path& path, const std::string& what, const std::string& p
 
 Finding sandbox() {
   const auto works = sandbox_works();
-  if (works) return {"sandbox", Finding::kOk, "generated code and tests run confined"};
+  if (works)
+    return {
+        "sandbox", Finding::kOk,
+        "generated code and tests run confined; their memory and disk are counted from outside, "
+        "100 and 10 times a second"};
   return {"sandbox", Finding::kProblem, works.error().message,
           "judges that run code refuse until this is mended"};
+}
+
+Finding browser() {
+  const auto chromium = find_chromium();
+  if (chromium) return {"browser", Finding::kOk, chromium->string()};
+  return {"browser", Finding::kNote, "not installed: recipes that make pages refuse",
+          "apt-get install chromium-headless-shell"};
+}
+
+Finding workers(const App& app) {
+  const fs::path file = app.config_dir / "workers.toml";
+  std::error_code ignored;
+  if (fs::exists(file, ignored)) return {"workers", Finding::kOk, file.string()};
+  return {"workers", Finding::kNote, file.string() + " is not there",
+          "it keeps what --worker says: [worker.coder] url = \"http://127.0.0.1:8080/v1\""};
+}
+
+Finding server(const App& app) {
+  const auto base = running_server(app);
+  if (!base)
+    return {"server", Finding::kNote, "none runs here", "lathe serve FILE.gguf starts one"};
+  const auto models = server_models(app, {.base = *base});
+  if (!models) return {"server", Finding::kNote, models.error().message, "is it still there?"};
+  return {"server", Finding::kOk, fmt::format("{}: {}", *base, join(*models, ", "))};
 }
 
 Finding journal(const App& app) {
@@ -110,6 +140,9 @@ int doctor(const App& app) {
       program("ctags", "finder of functions", "universal-ctags", true),
       program("espeak-ng", "second voice", "espeak-ng", false),
       program("python3", "python3", "python3", false),
+      browser(),
+      workers(app),
+      server(app),
       journal(app),
   };
   std::ranges::move(machine_findings(), std::back_inserter(findings));
