@@ -143,6 +143,69 @@ class Code(Case):
                            "src/p.sh", "  echo 5", "  echo 4")
         self.assertIn("project: Make by Makefile", out)
 
+    def one_line(self, files, command, edits, code=0, *flags):
+        """`lathe fix COMMAND` in a project of these files; the model gives these answers, a lap each."""
+        for name, text in files.items():
+            self.write(f"project/{name}", text)
+        replies = "".join(f"[[reply]]\npurpose = \"make\"\nlap = {lap}\ntext = '''\n{edit}'''\n" for lap, edit in enumerate(edits, 1))
+        worker = self.write("coder.toml", replies)
+        return self.lathe(*flags, "fix", command, "--input", self.dir / "project", "--worker", f"coder=script:{worker}",
+                          "--set", f"stop.laps={len(edits)}", "--set", "make.best_of=1", code=code)
+
+    CHECKED = {"p.py": "def f():\n    return 5\n", "check.py": "import p\nprint('looking')\nassert p.f() == 4\nprint('fine')\n"}
+
+    def test_one_line_for_a_command_that_only_ends(self):
+        """The command's own file is the test: it stays. What it prints is shown with -v."""
+        right, cheat = "FILE: p.py\n```\ndef f():\n    return 4\n```\n", "FILE: check.py\n```\nprint('fine')\n```\n"
+        wrong = right.replace("4", "6")
+        out, _ = self.one_line(self.CHECKED, "python3 check.py", [cheat, wrong, right])
+        self.assertRegex(out, "the edit of 'check.py' is refused: the file is protected")
+        self.assertIn("changed in", out)
+        self.assertEqual((self.dir / "project/p.py").read_text(), "def f():\n    return 4\n")
+        self.assertNotIn("looking", out)
+        (self.dir / "project/p.py").write_text(self.CHECKED["p.py"])
+        (self.dir / "lathe-out").rename(self.dir / "old")
+        out, _ = self.one_line(self.CHECKED, "python3 check.py", [wrong, right], 0, "--json")
+        told = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([e for e in told if e["kind"] == "output"], [])
+
+    def test_what_tests_print_is_shown(self):
+        right = "FILE: p.py\n```\ndef f():\n    return 4\n```\n"
+        files = self.CHECKED | {"check.py": "import p\nprint('looking\\x1b[31m')\nassert p.f() == 4\nprint('fine', end='')\n"}
+        for name, text in files.items():
+            self.write(f"project/{name}", text)
+        worker = self.write("coder.toml", f"[[reply]]\npurpose = \"make\"\ntext = '''\n{right}'''\n")
+        command = ("fix", "python3 check.py", "--input", self.dir / "project", "--worker", f"coder=script:{worker}", "-v",
+                   "--set", "make.best_of=1", "--no-apply")
+        out, _ = self.lathe(*command)
+        self.assertIn("before │ looking␛[31m\n", out)
+        self.assertRegex(out, "before │ .*AssertionError\n")
+        self.assertIn("lap 1.1 │ fine\n", out)
+        self.assertEqual(out.count("AssertionError"), 1, "what the wrong twin does is no news")
+        told = [e for e in self.events(*command) if e["kind"] == "output"]
+        self.assertEqual([e["text"] for e in told if e["call"]], ["looking␛[31m", "fine"])
+
+    def test_a_command_whose_tests_cannot_even_begin(self):
+        """Before, only its exit status; then a report of tests: each of them counts."""
+        runner = ("import p\nfor n, x in enumerate((1, 2), 1):\n    print(('' if p.f(x) == x + 3 else 'not ') + f'ok {n} - f{x}')\n"
+                  "print('1..2')\n")
+        half, right = (f"FILE: p.py\n```\ndef f(x):\n    return {x}\n```\n" for x in ("4", "x + 3"))
+        out, _ = self.one_line({"p.py": "def f(x) return 5\n", "check.py": runner}, "python3 check.py", [half, right])
+        self.assertIn("test f2 fails", out)
+        self.assertIn("1 of 1 units passed", out.replace("1 of 1 unit passed", "1 of 1 units passed"))
+        self.assertEqual((self.dir / "project/p.py").read_text(), "def f(x):\n    return x + 3\n")
+
+    def test_one_line_knows_the_project_s_own_tests(self):
+        files = {"pyproject.toml": "[project]\nname = 'p'\n", "p.py": "def f():\n    return 5\n",
+                 "tests/test_p.py": "import p\n\ndef test_f():\n    assert p.f() == 4\n"}
+        edit = "FILE: p.py\n```\ndef f():\n    return 4\n```\n"
+        for command in "", "python3 -m pytest -q":
+            with self.subTest(command):
+                shutil.rmtree(self.dir / "project", ignore_errors=True)
+                out, _ = self.one_line(files, command, [edit])
+                self.assertIn("tests/test_p.py", out.replace(".test_p", "/test_p.py"))
+                self.assertIn("changed in", out)
+
     def test_a_project_that_is_none(self):
         self.write("project/README.md", "x\n")
         _, err = self.lathe("loop", "fix-tests", "--input", self.dir / "project", code=2)
@@ -361,7 +424,8 @@ class Runs(Case):
 
     def test_doctor_has_a_remedy_for_each_finding(self):
         findings = self.events("doctor", code=None)
-        self.assertIn("sandbox", [f["what"] for f in findings])
+        for what in "sandbox", "browser", "workers", "server":
+            self.assertIn(what, [f["what"] for f in findings])
         for finding in findings:
             self.assertTrue(finding["grade"] == "ok" or finding["remedy"], finding)
 

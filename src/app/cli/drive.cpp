@@ -17,6 +17,7 @@ void add_drive_flags(CLI::App& command, DriveFlags& flags) {
       ->check(CLI::Range(1, 256));
   command.add_flag("--unsafe-no-sandbox", flags.unsafe_no_sandbox,
                    "Run generated code without a sandbox: it can do whatever you can");
+  command.add_flag("-v,--verbose", flags.verbose, "Show what tests and judged programs print");
 }
 
 std::string build_name() {

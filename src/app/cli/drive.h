@@ -12,6 +12,7 @@ struct DriveFlags {
   WorkerFlags workers;
   int parallel = 0;  // 0: as many as there are cores
   bool unsafe_no_sandbox = false;
+  bool verbose = false;  // show what tests print
 };
 void add_drive_flags(CLI::App& command, DriveFlags& flags);
 

@@ -1,5 +1,5 @@
-// lathe loop RECIPE: make, judge and repair until everything passes. lathe resume RUN: go on with
-// one that was stopped.
+// lathe loop RECIPE: make, judge and repair until everything passes. lathe fix COMMAND: the same
+// for a project and the command that tests it. lathe resume RUN: go on with one that was stopped.
 #include "app/cli/drive.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
@@ -61,7 +61,7 @@ int loop(const App& app, const LoopFlags& flags) {
   if (!found) return report_error(app, found.error());
   auto journal = Journal::open(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
-  View view(app);
+  View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, found->recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
   const Bench& bench = (*setup)->bench();
@@ -91,6 +91,17 @@ int loop(const App& app, const LoopFlags& flags) {
   return drive_if_workers_answer(app, *journal, *run, bench, view);
 }
 
+// The recipe fix-tests on a project; with a command of the user's own, whatever that prints.
+int fix(const App& app, const std::string& command, LoopFlags flags) {
+  flags.recipe = "fix-tests";
+  if (flags.input.empty()) flags.input = ".";
+  std::vector<std::string> set;
+  if (!trim(command).empty())
+    set = {"unit.command=" + dump_json(Json(command)), "unit.report=\"\"", "unit.format=\"any\""};
+  flags.set.insert(flags.set.begin(), set.begin(), set.end());
+  return loop(app, flags);
+}
+
 struct ResumeFlags {
   std::string run;
   bool redo = false;
@@ -107,7 +118,7 @@ int resume(const App& app, ResumeFlags flags) {
       if (spec.is_string()) flags.drive.workers.specs.push_back(spec);
   if (flags.drive.workers.allow == "local")
     flags.drive.workers.allow = json_string(extra, "allow", "local");
-  View view(app);
+  View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, opened->state.recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
   const Bench& bench = (*setup)->bench();
@@ -123,6 +134,35 @@ int resume(const App& app, ResumeFlags flags) {
 
 }  // namespace
 
+namespace {
+
+void add_loop_flags(CLI::App& command, LoopFlags& flags) {
+  command.add_option("--out", flags.out, "Directory for the results (default: lathe-out/RUN)");
+  add_force_flag(command, flags.force);
+  command.add_flag("--no-apply", flags.no_apply,
+                   "Do not write passed changes into the source tree");
+  command.add_option("--set", flags.set, "Change a value of the recipe: --set make.best_of=4")
+      ->take_all();
+  add_drive_flags(command, flags.drive);
+}
+
+}  // namespace
+
+void add_fix(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<LoopFlags>();
+  auto tests = std::make_shared<std::string>();
+  CLI::App* command =
+      cli.add_subcommand("fix", "Repair a project until the command that tests it passes");
+  command->add_option(
+      "command", *tests,
+      "Tests the project: a line for sh (default: as its kind of project is tested)");
+  command->add_option("--input", flags->input, "The project (default: the working directory)");
+  add_loop_flags(*command, *flags);
+  command->callback([&app, &action, flags, tests] {
+    action = [&app, flags, tests] { return fix(app, *tests, *flags); };
+  });
+}
+
 void add_loop(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<LoopFlags>();
   CLI::App* command =
@@ -130,13 +170,7 @@ void add_loop(CLI::App& cli, App& app, Action& action) {
   command->add_option("recipe", flags->recipe, "A shipped recipe's name, or a path")->required();
   command->add_option("--input", flags->input,
                       "The file (or source tree) to work on, instead of the recipe's own");
-  command->add_option("--out", flags->out, "Directory for the results (default: lathe-out/RUN)");
-  add_force_flag(*command, flags->force);
-  command->add_flag("--no-apply", flags->no_apply,
-                    "Do not write passed changes into the source tree");
-  command->add_option("--set", flags->set, "Change a value of the recipe: --set make.best_of=4")
-      ->take_all();
-  add_drive_flags(*command, flags->drive);
+  add_loop_flags(*command, *flags);
   command->callback(
       [&app, &action, flags] { action = [&app, flags] { return loop(app, *flags); }; });
 }

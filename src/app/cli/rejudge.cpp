@@ -60,7 +60,7 @@ int rejudge(const App& app, const RejudgeFlags& flags) {
   }
   auto recipe = recipe_from_json(canonical);
   if (!recipe) return report_error(app, recipe.error());
-  View view(app);
+  View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, recipe->privacy, &view);
   if (!setup) return report_error(app, setup.error());
   auto run = Run::start_rejudge(opened->journal, opened->id, opened->records, *recipe, recipe_dir,

@@ -36,7 +36,7 @@ Result<RunState> baseline_of(const App& app, Journal& journal, const std::string
   canonical["make"]["best_of"] = std::min<std::size_t>(64, (candidates + tracks - 1) / tracks);
   canonical["stop"]["laps"] = 1;
   LATHE_TRY(const Recipe recipe, recipe_from_json(canonical));
-  View view(app);
+  View view(app, flags.verbose);
   LATHE_TRY(const auto setup, DriveSetup::make(app, flags, recipe.privacy, &view));
   LATHE_TRY(Run run,
             Run::start_again(journal, state, recipe, {{"baseline_of", id}}, setup->bench()));

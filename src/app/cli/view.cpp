@@ -3,10 +3,12 @@
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "ground/base/visible_text.h"
 
 namespace lathe {
 namespace {
 
+constexpr std::size_t kLongestLine = 4096;  // bytes of a program's output in one line
 constexpr std::string_view kRed = "31", kGreen = "32", kYellow = "33", kDim = "2";
 
 std::string paint(const TableStyle& style, std::string_view color, std::string_view text) {
@@ -246,6 +248,11 @@ void View::on_record(const RunState& state, const Record& record) {
   const std::string call = json_string(record.body, "call");
   {
     const std::lock_guard lock(mutex_);
+    if (const auto begun = begun_.find(call); begun != begun_.end() && record.kind != "call") {
+      const BegunLine last = begun->second;
+      if (!last.text.empty()) print_output(call, last.label, "\n");
+      begun_.erase(call);
+    }
     if (record.kind == "call") {
       const auto judge = static_cast<std::size_t>(json_int(record.body, "judge", 0));
       const std::string kind = json_string(record.body, "kind");
@@ -260,6 +267,7 @@ void View::on_record(const RunState& state, const Record& record) {
     }
   }
   if (app_.json) {
+    const std::lock_guard lock(mutex_);
     print_json({{"seq", record.seq},
                 {"t_ms", record.t_ms},
                 {"joules", record.joules ? Json(*record.joules) : Json()},
@@ -268,6 +276,7 @@ void View::on_record(const RunState& state, const Record& record) {
   } else if (app_.color) {
     redraw(state);
   } else if (const std::string line = record_line(state, record); !line.empty()) {
+    const std::lock_guard lock(mutex_);
     print(line + "\n");
   }
 }
@@ -280,19 +289,44 @@ void View::on_progress(const RunCall& call, std::string_view what) {
   }
 }
 
-void View::redraw(const RunState& state) {
-  std::map<std::string, std::string> running;
-  {
-    const std::lock_guard lock(mutex_);
-    running = running_;
+void View::on_output(const RunCall* call, std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  if (call)
+    print_output(call->id(), fmt::format("lap {}.{}", call->lap, call->n + 1), text);
+  else
+    print_output("", "before", text);
+}
+
+// Above the table, which the next record draws again below it.
+void View::print_output(const std::string& call, std::string_view label, std::string_view text) {
+  std::string& line =
+      begun_.try_emplace(call, BegunLine{std::string(label), ""}).first->second.text;
+  line += text;
+  std::string shown;
+  for (std::size_t end; (end = line.find('\n')) != line.npos || line.size() > kLongestLine;) {
+    const std::size_t length = std::min(end, kLongestLine);
+    const std::string whole = visible_text(line.substr(0, length));
+    if (app_.json)
+      print_json({{"kind", "output"}, {"call", call}, {"text", whole}});
+    else
+      shown += fmt::format("{} │ {}\n", label, whole);
+    line.erase(0, length + (length == end));
   }
+  if (shown.empty()) return;
+  if (drawn_lines_ > 0) shown = fmt::format("\033[{}A\r\033[J", drawn_lines_) + shown;
+  drawn_lines_ = 0;
+  print_raw(shown);
+}
+
+void View::redraw(const RunState& state) {
+  const std::lock_guard lock(mutex_);
   std::string frame;
   if (drawn_lines_ > 0) frame += fmt::format("\033[{}A\r", drawn_lines_);
-  const auto lines = run_table(state, {app_.width, app_.height, true}, running);
+  const auto lines = run_table(state, {app_.width, app_.height, true}, running_);
   for (const std::string& line : lines) frame += line + "\033[K\n";
   frame += "\033[J";
   drawn_lines_ = static_cast<int>(lines.size());
-  print(frame);
+  print_raw(frame);
 }
 
 void View::finish() {

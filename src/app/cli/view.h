@@ -24,20 +24,28 @@ std::string run_totals(const RunState& state);
 // One line about a record, or "" when it says nothing new to a person.
 std::string record_line(const RunState& state, const Record& record);
 
-// on_record() on the run's thread, on_progress() from any.
 class View : public Observer {
  public:
-  explicit View(const App& app) : app_(app) {}
+  // `verbose`: what tests and programs under judgement print is shown too, line by line.
+  explicit View(const App& app, bool verbose = false) : app_(app), verbose_(verbose) {}
   void on_record(const RunState& state, const Record& record) override;
   void on_progress(const RunCall& call, std::string_view what) override;
+  bool wants_output() const override { return verbose_; }
+  void on_output(const RunCall* call, std::string_view text) override;
   void finish();  // leaves the last table standing
 
  private:
   void redraw(const RunState& state);
+  void print_output(const std::string& call, std::string_view label, std::string_view text);
 
   const App& app_;
-  std::mutex mutex_;                            // guards running_
+  const bool verbose_;
+  std::mutex mutex_;                            // guards what follows, and what is printed
   std::map<std::string, std::string> running_;  // call id → what it does
+  struct BegunLine {
+    std::string label, text;
+  };
+  std::map<std::string, BegunLine> begun_;  // call id → its output's line that has no end yet
   int drawn_lines_ = 0;
 };
 

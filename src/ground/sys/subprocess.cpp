@@ -66,7 +66,7 @@ class Stream {
   Stream(UniqueFd fd, std::uint64_t max) : fd_(std::move(fd)), max_(max) {}
 
   // Reads what is there now, a bounded amount so that a flood cannot starve the other stream.
-  void read_some() {
+  void read_some(const std::function<void(std::string_view)>& on_output) {
     std::array<char, 65536> buffer;
     for (int i = 0; i < 16 && fd_; ++i) {
       const ssize_t n = ::read(fd_.get(), buffer.data(), buffer.size());
@@ -77,6 +77,7 @@ class Stream {
         return;
       }
       const auto got = static_cast<std::size_t>(n);
+      if (on_output) on_output({buffer.data(), got});
       const auto keep = static_cast<std::size_t>(std::min<std::uint64_t>(got, max_ - text.size()));
       text.append(buffer.data(), keep);
       cut = cut || keep < got;
@@ -113,8 +114,8 @@ class Running {
     Exit exit;
     std::optional<Milliseconds> kill_at;
     while (!ended_) {
-      step(kill_at ? std::min(hooks.period, std::max(*kill_at - now(), Milliseconds(0)))
-                   : std::min(hooks.period, std::max(deadline - now(), Milliseconds(0))));
+      step(command, kill_at ? std::min(hooks.period, std::max(*kill_at - now(), Milliseconds(0)))
+                            : std::min(hooks.period, std::max(deadline - now(), Milliseconds(0))));
       if (ended_) break;
       if (!kill_at && (stop.raised() || now() >= deadline)) {
         exit.stopped = stop.raised();
@@ -129,22 +130,22 @@ class Running {
         if (!keep) kill_at = now();
       }
     }
-    finish(exit);
+    finish(command, exit);
     exit.wall = now() - start;
     return exit;
   }
 
  private:
-  void step(Milliseconds timeout) {
+  void step(const Command& command, Milliseconds timeout) {
     std::array<pollfd, 3> fds{pollfd{pidfd_.get(), POLLIN, 0}, pollfd{out_.fd(), POLLIN, 0},
                               pollfd{err_.fd(), POLLIN, 0}};
     ::poll(fds.data(), fds.size(), static_cast<int>(timeout.count()));
-    if (fds[1].revents != 0) out_.read_some();
-    if (fds[2].revents != 0) err_.read_some();
+    if (fds[1].revents != 0) out_.read_some(command.on_output);
+    if (fds[2].revents != 0) err_.read_some(command.on_output);
     ended_ = fds[0].revents != 0;
   }
 
-  void finish(Exit& exit) {
+  void finish(const Command& command, Exit& exit) {
     // The leader is a zombie and still holds its group's number, so this cannot hit a stranger.
     ::kill(-pid_, SIGKILL);
     siginfo_t info{};
@@ -152,8 +153,8 @@ class Running {
     }
     // What the program wrote is in the pipes by now; a descendant that keeps them open is not
     // waited for.
-    out_.read_some();
-    err_.read_some();
+    out_.read_some(command.on_output);
+    err_.read_some(command.on_output);
     if (info.si_code == CLD_EXITED)
       exit.code = info.si_status;
     else

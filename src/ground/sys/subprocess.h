@@ -20,6 +20,9 @@ struct Command {
   std::string input;                       // standard input
   std::uint64_t max_output = 8 << 20;      // bytes kept per stream; the rest is read and dropped
   Milliseconds time_limit{60'000};
+  // May be empty: is given what either stream brings, as it comes and whole, on the caller's
+  // thread.
+  std::function<void(std::string_view)> on_output = {};
 };
 
 struct Exit {

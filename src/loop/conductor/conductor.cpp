@@ -372,13 +372,17 @@ class Driver {
       task.media_type = kept->media_type;
       task.parts = kept->parts;
       task.discovered = discovered_;
-      const JudgeContext context{.place = place_,
-                                 .worker = asked,
-                                 .stop = cancel_,
-                                 .time_limit = limit,
-                                 .progress = [this, call](std::string_view what) {
-                                   if (bench_.observer) bench_.observer->on_progress(call, what);
-                                 }};
+      JudgeContext context{.place = place_,
+                           .worker = asked,
+                           .stop = cancel_,
+                           .time_limit = limit,
+                           .progress = [this, call](std::string_view what) {
+                             if (bench_.observer) bench_.observer->on_progress(call, what);
+                           }};
+      if (bench_.observer && bench_.observer->wants_output())
+        context.output = [this, &call](std::string_view text) {
+          bench_.observer->on_output(&call, text);
+        };
       const Judgement judgement = judge_closed(*judge.kind, task, context);
       outcome.failed = judgement.outcome == Outcome::kError;
       outcome.body["judge_name"] = judge.name;

@@ -9,11 +9,16 @@
 namespace lathe {
 
 // Both are called on the loop's thread, except progress(), which may come from any.
+// on_record() on the run's thread, the others from any.
 class Observer {
  public:
   virtual ~Observer() = default;
   virtual void on_record(const RunState& state, const Record& record) = 0;  // it is durable already
   virtual void on_progress(const RunCall& call, std::string_view what) = 0;
+  // What tests and programs under judgement print, as it comes; null: before the first lap. Only if
+  // wants_output().
+  virtual bool wants_output() const { return false; }
+  virtual void on_output(const RunCall* /*call*/, std::string_view /*text*/) {}
 };
 
 // The machine and the outside world, as the run may use them.

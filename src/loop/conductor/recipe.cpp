@@ -467,6 +467,23 @@ Status set_override(const std::string& text, Json& raw) {
   return {};
 }
 
+// What the recipe leaves out. What its own command names decides the tests, too.
+void fill_in_project(const Json& project, Json& raw) {
+  const std::string own_command = json_string(json_at(raw, "unit"), "command");
+  const bool protects = json_at(raw, "make").contains("protect");
+  for (const auto& [name_of_table, values] : project.items())
+    for (const auto& [key, value] : values.items())
+      if (!json_at(raw, name_of_table).contains(key)) raw[name_of_table][key] = value;
+  if (protects || !json_at(json_at(raw, "make"), "protect").is_array()) return;
+  for (const std::string& word : split(replace_all(own_command, "\t", " "), ' ')) {
+    const std::string path = word.starts_with("./") ? word.substr(2) : word;
+    if (path.find_first_of("./") == path.npos || path.find_first_of("*?[]{}") != path.npos ||
+        !is_safe_relative(path))
+      continue;
+    raw["make"]["protect"].push_back(path);
+  }
+}
+
 }  // namespace
 
 std::span<const OptionSpec> recipe_options(std::string_view table) {
@@ -491,10 +508,7 @@ Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
   if (!read) return at(name, read.error());
   Json raw = *std::move(read);
   for (const std::string& text : overrides) LATHE_TRY_STATUS(set_override(text, raw));
-  if (json_string(json_at(raw, "unit"), "project") == "auto")
-    for (const auto& [name_of_table, values] : project.items())
-      for (const auto& [key, value] : values.items())
-        if (!json_at(raw, name_of_table).contains(key)) raw[name_of_table][key] = value;
+  if (json_string(json_at(raw, "unit"), "project") == "auto") fill_in_project(project, raw);
   return Reader(name, std::move(lines)).read(raw);
 }
 

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "loop/terms/ecosystems.h"
 
@@ -94,6 +95,24 @@ TEST(Recipe, AProjectFillsInWhatIsLeftOutAndNothingElse) {
   EXPECT_EQ(option_string(filled->unit_options, "format"), "tap");
   EXPECT_EQ(option_strings(filled->make_options, "may_write"), std::vector<std::string>{"**/*.rs"});
   EXPECT_FALSE(read("", "may_write = [\"src/**\"]\n"));  // not asked for
+}
+
+TEST(Recipe, WhatAnOwnCommandNamesIsProtected) {
+  const auto protects = [](const std::string& command, const std::string& make) {
+    const Json project = {{"unit", {{"command", "make.sh"}}},
+                          {"make", {{"may_write", {"**"}}, {"protect", {"tests/**"}}}}};
+    const auto recipe = parse_recipe(
+        "recipe = \"r\"\nversion = 1\n[unit]\nfrom = \"failing_tests\"\nproject = \"auto\"\n" +
+            command + "[make]\nkind = \"code\"\nladder = [\"c\"]\n" + make +
+            "[[judge]]\nkind = \"tests\"\n",
+        "r.toml", {}, project);
+    return recipe ? join(option_strings(recipe->make_options, "protect"), " ")
+                  : recipe.error().message;
+  };
+  EXPECT_EQ(protects("", ""), "tests/**");
+  EXPECT_EQ(protects("command = \"sh ./run.sh -x dir/a.py ../b.py *.py /bin/c.py plain\"\n", ""),
+            "tests/** run.sh dir/a.py");
+  EXPECT_EQ(protects("command = \"sh run.sh\"\n", "protect = [\"a\"]\n"), "a");
 }
 
 TEST(Recipe, WarnsOfAMakerThatMayWriteEverything) {

@@ -104,7 +104,10 @@ Status begin_with_tree(const Journal& journal, const NewRun& request, const Benc
   };
   place.tree_root = json_string(begin.tree, "root");
   place.unsafe_no_sandbox = bench.unsafe_no_sandbox;
-  const JudgeContext context{place, nullptr, bench.stop, Milliseconds(recipe.stop.call_ms)};
+  JudgeContext context{
+      .place = place, .stop = bench.stop, .time_limit = Milliseconds(recipe.stop.call_ms)};
+  if (bench.observer && bench.observer->wants_output())
+    context.output = [&](std::string_view text) { bench.observer->on_output(nullptr, text); };
   LATHE_TRY(Discovery discovery, discover_failing_tests(recipe.unit_options, context));
   begin.units = std::move(discovery.units);
   begin.discovered = std::move(discovery.discovered);

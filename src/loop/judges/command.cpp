@@ -108,6 +108,7 @@ Result<SandboxedExit> run_program(const JudgeTask& task, const JudgeContext& con
   command.max_output = kMaxOutputBytes;
   command.time_limit =
       std::min(Milliseconds(option_duration_ms(task.options, "time")), context.time_limit);
+  command.on_output = context.output;
   Sandbox sandbox;
   sandbox.tree = tree.path();
   sandbox.limits.memory_bytes = option_bytes(task.options, "memory");

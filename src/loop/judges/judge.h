@@ -61,6 +61,8 @@ struct JudgeContext {
   Milliseconds time_limit{120'000};
   // May be empty: what is going on, a few words.
   std::function<void(std::string_view)> progress = {};
+  // May be empty: what the candidate's tests or programs print, as it comes.
+  std::function<void(std::string_view)> output = {};
 };
 
 struct JudgeKind {

@@ -58,7 +58,9 @@ Result<std::vector<Doubt>> doubts_about(const Json& options, const Changes& chan
         "none could be made: no function of a known language is in the changed files";
     return doubts;
   }
-  LATHE_TRY(const TestRun wrong, run_tests(options, twin.changes, context));
+  JudgeContext silent = context;
+  silent.output = {};  // its failures are no news of the change
+  LATHE_TRY(const TestRun wrong, run_tests(options, twin.changes, silent));
   if (!wrong.built) {
     evidence["twin"] = "none could be built";
     return doubts;

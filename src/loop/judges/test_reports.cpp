@@ -217,7 +217,7 @@ Result<TestReport> read_test_report(std::string_view format, std::string_view by
   if (bytes.size() > kMaxReportBytes)
     return invalid("the test report is {} bytes; at most {} are read", bytes.size(),
                    kMaxReportBytes);
-  if (format == "auto") format = guess_test_format(bytes);
+  if (format == "auto" || format == "any") format = guess_test_format(bytes);
   TestCollector tests;
   const std::string seen = format == "junit" ? "" : seen_text(bytes);
   bytes = bytes.starts_with("\xEF\xBB\xBF") ? bytes.substr(3) : bytes;

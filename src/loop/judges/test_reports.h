@@ -24,14 +24,14 @@ struct TestReport {
 };
 
 inline constexpr std::string_view kTestFormats[] = {"auto", "junit", "tap",  "ctest", "pytest",
-                                                    "go",   "cargo", "jest", "exit"};
+                                                    "go",   "cargo", "jest", "exit",  "any"};
 inline constexpr std::size_t kMaxReportBytes = std::size_t{32} << 20;
 inline constexpr std::size_t kMaxTests = 100'000;
 
 // The format that `bytes` are in; "" when they look like none of those known.
 std::string_view guess_test_format(std::string_view bytes);
 
-// `format`: one of kTestFormats, but not "exit", which needs no report.
+// `format`: one of kTestFormats, but not "exit", which needs no report. "any" reads like "auto".
 Result<TestReport> read_test_report(std::string_view format, std::string_view bytes);
 
 }  // namespace lathe

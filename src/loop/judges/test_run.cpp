@@ -154,6 +154,7 @@ class Steps {
     command.env = env_;
     command.max_output = kMaxReportBytes;
     command.time_limit = time_limit_;
+    command.on_output = context_.output;
     LATHE_TRY(SandboxedExit result, run_sandboxed(sandbox_, command, context_.stop));
     if (result.exit.stopped) return fail(ErrorKind::kCancelled, "tests: stopped");
     return result;
@@ -182,12 +183,12 @@ class Steps {
 void read_results(const Json& options, const JudgedTree& tree, TestRun& run) {
   const std::string format = option_string(options, "format");
   const std::string report = option_string(options, "report");
-  if (format == "exit") {
-    run.results =
-        TestReport{{{"command", run.last.exit.ok() ? TestOutcome::kPass : TestOutcome::kFail,
-                     run.output_tail()}}};
-    return;
-  }
+  const auto by_exit = [&] {
+    run.results = TestReport{
+        {{std::string(kWholeCommand), run.last.exit.ok() ? TestOutcome::kPass : TestOutcome::kFail,
+          run.output_tail()}}};
+  };
+  if (format == "exit") return by_exit();
   Result<std::string> bytes = report.empty() ? Result<std::string>(run.last.exit.out)
                                              : read_beneath(tree.path(), report, kMaxReportBytes);
   if (!bytes) {
@@ -197,6 +198,8 @@ void read_results(const Json& options, const JudgedTree& tree, TestRun& run) {
   auto results = read_test_report(format, *bytes);
   if (results)
     run.results = std::move(*results);
+  else if (format == "any")
+    by_exit();
   else
     run.no_results = results.error().message;
 }

@@ -10,6 +10,9 @@
 
 namespace lathe {
 
+// The one test of a command whose exit status is all that it tells.
+inline constexpr std::string_view kWholeCommand = "command";
+
 struct TestRun {
   TreeBefore before;                  // the tree without the change
   std::vector<std::string> files;     // of the tree before anything ran in it

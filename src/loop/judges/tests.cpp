@@ -24,7 +24,9 @@ constexpr OptionSpec kOptions[] = {
     {"report", OptionType::kString, "\"\"", "the report's path in the tree; \"\": what it prints",
      true},
     {"format", OptionType::kString, "\"auto\"",
-     "auto | junit | tap | ctest | pytest | go | cargo | jest | exit", true},
+     "auto | junit | tap | ctest | pytest | go | cargo | jest | exit: the command is the test | "
+     "any: auto, or else exit",
+     true},
     {"protect", OptionType::kStrings, "[]",
      "globs of files that stay as they are, whatever a candidate does", true},
     {"held_out", OptionType::kStrings, "[]",
@@ -64,7 +66,7 @@ Status check(const Json& options) {
   const std::string format = option_string(options, "format");
   if (std::ranges::find(kTestFormats, format) == std::end(kTestFormats))
     return invalid(
-        "format '{}' is not one of auto, junit, tap, ctest, pytest, go, cargo, jest, exit",
+        "format '{}' is not one of auto, junit, tap, ctest, pytest, go, cargo, jest, exit, any",
         clip_utf8(format, 40));
   if (trim(option_string(options, "command")).empty()) return invalid("command is empty");
   if (const std::string report = option_string(options, "report");
@@ -184,7 +186,7 @@ class Verdict {
     if (now &&
         (now->outcome == TestOutcome::kPass || (now->outcome == TestOutcome::kSkip && may_skip)))
       return true;
-    if (!now && before == "fail" && has_tests_now(name)) return true;
+    if (!now && before == "fail" && (name == kWholeCommand || has_tests_now(name))) return true;
     if (hidden) return false;
     failed_.insert(name);
     if (!now)
