@@ -126,6 +126,20 @@ void add(Args& args, std::initializer_list<std::string> more) {
   args.insert(args.end(), more);
 }
 
+// What Debian keeps of toolchains in /etc, with links to it from /usr: no secrets. A Java without
+// its own does not start.
+void add_settings_of_tools(Args& args) {
+  std::error_code error;
+  for (fs::directory_iterator it("/etc", error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name == "maven" || name == "gradle" || name == "groovy" || name.starts_with("python3") ||
+        name == "java" || (name.starts_with("java-") && name.ends_with("-openjdk")))
+      add(args, {"--ro-bind-try", it->path().string(), it->path().string()});
+  }
+  for (const char* path : {"/etc/ssl/certs", "/etc/ssl/openssl.cnf"})
+    add(args, {"--ro-bind-try", path, path});
+}
+
 void add_file_system(Args& args, const Sandbox& sandbox) {
   add(args, {"--ro-bind", "/usr", "/usr"});
   for (const char* directory : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}) {
@@ -139,6 +153,7 @@ void add_file_system(Args& args, const Sandbox& sandbox) {
   for (const char* file : {"/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf",
                            "/etc/ld.so.conf.d", "/etc/localtime"})
     add(args, {"--ro-bind-try", file, file});
+  add_settings_of_tools(args);
   add(args, {"--perms", "0644", "--file", std::to_string(kPasswdFd), "/etc/passwd"});
   add(args, {"--perms", "0644", "--file", std::to_string(kGroupFd), "/etc/group"});
   const auto size = std::to_string(sandbox.limits.disk_bytes);

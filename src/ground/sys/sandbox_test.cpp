@@ -12,6 +12,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "ground/base/text.h"
@@ -195,6 +196,22 @@ TEST(Sandbox, UnsafeNoneRunsInTheTreeWithoutIsolation) {
   sandbox.unsafe_none = true;
   const SandboxedExit result = run(sandbox, shell("pwd"));
   EXPECT_EQ(result.exit.out, scratch.directory.path().string() + "\n");
+}
+
+// What /usr links to, and nothing that tells of the machine or its users.
+TEST(Sandbox, OfEtcOnlyTheSettingsOfTools) {
+  Scratch scratch;
+  const SandboxedExit result = run(scratch.sandbox(), shell("ls -A /etc /etc/ssl 2>/dev/null"));
+  for (const std::string_view line : split_lines(result.exit.out)) {
+    static const std::set<std::string_view> kKnown{
+        "",      "/etc:",       "/etc/ssl:",  "alternatives", "group",
+        "java",  "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
+        "maven", "gradle",      "groovy",     "passwd",       "ssl",
+        "certs", "openssl.cnf"};
+    EXPECT_TRUE(kKnown.contains(line) || line.starts_with("python3") ||
+                (line.starts_with("java-") && line.ends_with("-openjdk")))
+        << line;
+  }
 }
 
 TEST(Sandbox, ErrorsNameTheTree) {

@@ -28,6 +28,12 @@ std::uint8_t bit_of(Language language) {
       return kInPython;
     case Language::kShell:
       return kInShell;
+    case Language::kGo:
+      return kInGo;
+    case Language::kRust:
+      return kInRust;
+    case Language::kJava:
+      return kInJava;
     case Language::kNone:
       return 0;
   }

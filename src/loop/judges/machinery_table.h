@@ -8,7 +8,8 @@
 namespace lathe {
 
 // The languages that a row holds for, as bits.
-inline constexpr std::uint8_t kInC = 1, kInScript = 2, kInPython = 4, kInShell = 8, kInAll = 15;
+inline constexpr std::uint8_t kInC = 1, kInScript = 2, kInPython = 4, kInShell = 8, kInGo = 16,
+                              kInRust = 32, kInJava = 64, kInAll = 127;
 
 enum class Searched { kCode, kText };  // the code alone, or its strings too; never comments
 

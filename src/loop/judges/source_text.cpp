@@ -57,15 +57,34 @@ class Blanker {
       end = find("\n", pos_);
     } else if (language_ == Language::kShell && at(pos_) == '#' && begins_word()) {
       end = find("\n", pos_);
-    } else if ((language_ == Language::kC || language_ == Language::kScript) && starts("//")) {
+    } else if (slashes() && starts("//")) {
       end = find("\n", pos_);
-    } else if ((language_ == Language::kC || language_ == Language::kScript) && starts("/*")) {
+    } else if (language_ == Language::kRust && starts("/*")) {
+      end = nested_comment_end();
+    } else if (slashes() && starts("/*")) {
       end = std::min(find("*/", pos_ + 2) + 2, text_.size());
     }
     if (end == pos_) return false;
     blank(pos_, end);
     pos_ = end;
     return true;
+  }
+
+  bool slashes() const {
+    return language_ != Language::kPython && language_ != Language::kShell &&
+           language_ != Language::kNone;
+  }
+
+  std::size_t nested_comment_end() const {
+    std::size_t depth = 0;
+    for (std::size_t i = pos_; i + 1 < text_.size(); ++i) {
+      const std::string_view mark = text_.substr(i, 2);
+      if (mark != "/*" && mark != "*/") continue;
+      depth += mark == "/*" ? 1 : -1;
+      ++i;
+      if (depth == 0) return i + 1;
+    }
+    return text_.size();
   }
 
   bool begins_word() const {
@@ -110,10 +129,36 @@ class Blanker {
         if (c == '\'' && (pos_ == 0 || !is_word(text_[pos_ - 1])))  // no digit separator
           return take_string(1, "'", true, true), true;
         return false;
+      case Language::kGo:
+        if (c == '`') return take_string(1, "`", false, false), true;
+        if (c == '"' || c == '\'') return take_string(1, text_.substr(pos_, 1), true, true), true;
+        return false;
+      case Language::kJava:
+        if (starts("\"\"\"")) return take_string(3, "\"\"\"", true, false), true;
+        if (c == '"' || c == '\'') return take_string(1, text_.substr(pos_, 1), true, true), true;
+        return false;
+      case Language::kRust:
+        if (c == 'r' && (pos_ == 0 || !is_word(text_[pos_ - 1]) || text_[pos_ - 1] == 'b'))
+          if (const auto open = text_.find_first_not_of('#', pos_ + 1);
+              open != text_.npos && text_[open] == '"') {
+            const std::string close = '"' + std::string(open - pos_ - 1, '#');
+            return take_string(open + 1 - pos_, close, false, false), true;
+          }
+        if (c == '"') return take_string(1, "\"", true, false), true;
+        // "'a'" and "'\n'", but not the lifetime "'a".
+        if (c == '\'' && (at(pos_ + 1) == '\\' || rust_character()))
+          return take_string(1, "'", true, true), true;
+        return false;
       case Language::kNone:
         return false;
     }
     return false;
+  }
+
+  bool rust_character() const {
+    std::size_t end = pos_ + 2;
+    while (end < text_.size() && (static_cast<unsigned char>(text_[end]) & 0xc0) == 0x80) ++end;
+    return at(end) == '\'';
   }
 
   void shell_quotes() {
@@ -251,6 +296,104 @@ std::vector<Body> c_bodies(std::string_view raw) {
   return bodies;
 }
 
+// "class P { P(int a) { … } }": what has no type in front of its name makes objects.
+bool java_constructs(std::string_view head, const std::string& name) {
+  static constexpr std::array<std::string_view, 4> kModifiers{"", "public", "protected", "private"};
+  const auto at = head.find(name + "(");
+  if (at == head.npos) return head.contains("record ");
+  const std::string_view before = trim(head.substr(0, at));
+  const std::string_view word = before.substr(before.find_last_of(" \t\n") + 1);
+  return one_of(word, kModifiers) || word.starts_with('@') || before.ends_with(')') ||
+         head.contains("record ");
+}
+
+std::vector<Body> java_bodies(std::string_view code) {
+  std::vector<Body> bodies;
+  std::size_t header = 0;
+  for (std::size_t i = 0; i < code.size(); ++i) {
+    if (code[i] == ';' || code[i] == '}') header = i + 1;
+    if (code[i] == '(') i = std::min(matching(code, i, '(', ')'), code.size() - 1);
+    if (code[i] != '{') continue;
+    const std::string_view head = code.substr(header, i - header);
+    const std::string name = c_function_name(head);
+    header = i + 1;
+    if (name.empty() || head.contains("record ")) continue;
+    const std::size_t close = matching(code, i, '{', '}');
+    if (!java_constructs(head, name)) bodies.push_back({name, i + 1, close});
+    i = close;
+    header = close + 1;
+  }
+  return bodies;
+}
+
+// "func (r T) Name[P any](a int) (interface{}, error) {"
+std::vector<Body> go_bodies(std::string_view code) {
+  std::vector<Body> bodies;
+  std::size_t begin = 0;
+  for (const std::string_view line : split_lines(code)) {
+    const std::size_t start = begin;
+    begin = std::min(code.find('\n', begin + line.size()), code.size()) + 1;
+    if (!line.starts_with("func ") || (!bodies.empty() && start < bodies.back().close)) continue;
+    std::size_t i = start + 5;
+    while (i < code.size() && is_space(code[i])) ++i;
+    if (i < code.size() && code[i] == '(') i = matching(code, i, '(', ')') + 1;
+    while (i < code.size() && is_space(code[i])) ++i;
+    const std::size_t from = std::min(i, code.size());
+    while (i < code.size() && is_word(code[i])) ++i;
+    const std::string name(code.substr(from, i - from));
+    for (; i < code.size() && code[i] != '\n'; ++i) {
+      if (code[i] == '(') i = matching(code, i, '(', ')');
+      if (i >= code.size() || code[i] != '{') continue;
+      const std::string_view word = word_before(code, i);
+      const std::size_t close = matching(code, i, '{', '}');
+      if (word != "interface" && word != "struct") {
+        bodies.push_back({name, i + 1, close});
+        break;
+      }
+      i = close;
+    }
+  }
+  return bodies;
+}
+
+// "fn name<T: X>(a: A) -> [B; 4] where T: Y {"
+std::vector<Body> rust_bodies(std::string_view code) {
+  std::vector<Body> bodies;
+  std::size_t tests_until = 0;
+  bool test = false;  // by an attribute that belongs to what comes
+  for (std::size_t i = 0; i < code.size(); ++i) {
+    if (code.substr(i).starts_with("#[")) {
+      const std::size_t end = matching(code, i + 1, '[', ']');
+      const std::string_view attribute = code.substr(i, end - i);
+      test |= attribute.contains("test");
+      i = end;
+      continue;
+    }
+    const bool word = is_word(code[i]) && (i == 0 || !is_word(code[i - 1]));
+    if (word && code.substr(i).starts_with("mod ")) {
+      const auto open = code.find_first_of("{;", i);
+      if (test && open != code.npos && code[open] == '{')
+        tests_until = std::max(tests_until, matching(code, open, '{', '}'));
+      test = false;
+    }
+    if (!word || !code.substr(i).starts_with("fn ")) continue;
+    const bool in_tests = std::exchange(test, false) || i < tests_until;
+    std::size_t from = code.find_first_not_of(" \t\n", i + 3), end = from;
+    while (end < code.size() && is_word(code[end])) ++end;
+    const std::string name(code.substr(std::min(from, code.size()), end - from));
+    const bool constant = word_before(code, i) == "const";
+    for (i = end; i < code.size() && code[i] != ';' && code[i] != '{'; ++i) {
+      if (code[i] == '(') i = matching(code, i, '(', ')');
+      if (i < code.size() && code[i] == '[') i = matching(code, i, '[', ']');
+    }
+    if (i >= code.size() || code[i] == ';' || name.empty()) continue;
+    const std::size_t close = matching(code, i, '{', '}');
+    if (!constant) bodies.push_back({name, i + 1, close, in_tests});
+    i = close;
+  }
+  return bodies;
+}
+
 bool opens_script_function(std::string_view code, std::size_t brace, std::string& name) {
   static constexpr std::array<std::string_view, 6> kControl{"if",     "for",   "while",
                                                             "switch", "catch", "with"};
@@ -338,6 +481,9 @@ Language language_of(std::string_view path, std::string_view text) {
   if (extension == "sh" || extension == "bash") return Language::kShell;
   if (one_of(extension, kC)) return Language::kC;
   if (one_of(extension, kScript)) return Language::kScript;
+  if (extension == "go") return Language::kGo;
+  if (extension == "rs") return Language::kRust;
+  if (extension == "java") return Language::kJava;
   const std::string_view first = text.substr(0, text.find('\n'));
   if (!first.starts_with("#!")) return Language::kNone;
   if (first.contains("python")) return Language::kPython;
@@ -358,6 +504,12 @@ std::vector<Body> bodies_of(Language language, std::string_view code) {
     case Language::kPython:
     case Language::kShell:
       return line_bodies(language, code);
+    case Language::kGo:
+      return go_bodies(code);
+    case Language::kRust:
+      return rust_bodies(code);
+    case Language::kJava:
+      return java_bodies(code);
     case Language::kNone:
       return {};
   }

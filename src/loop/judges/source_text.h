@@ -8,7 +8,8 @@
 
 namespace lathe {
 
-enum class Language { kNone, kC, kScript, kPython, kShell };  // kScript: JavaScript and TypeScript
+// kScript: JavaScript and TypeScript
+enum class Language { kNone, kC, kScript, kPython, kShell, kGo, kRust, kJava };
 
 // By the name, or by the first line: "#!/bin/sh".
 Language language_of(std::string_view path, std::string_view text);
@@ -22,9 +23,10 @@ struct Body {
   std::string name;  // "" for one without a name
   std::size_t open = 0;
   std::size_t close = 0;
+  bool test = false;  // Rust: it is a test, or stands in a module of tests
 };
-// `code`: from blank_comments(…, true). Every function of Python, JavaScript and shell; of C and
-// C++ the outermost ones.
+// `code`: from blank_comments(…, true). Every function of Python, JavaScript and shell; of the
+// others the outermost ones.
 std::vector<Body> bodies_of(Language language, std::string_view code);
 
 std::size_t line_number(std::string_view text, std::size_t offset);  // from 1

@@ -46,7 +46,7 @@ class Breaker {
     break_constants();
     if (!insertions_.empty()) broken.push_back(path_ + ": its new constants");
     for (const Body& body : bodies_)
-      if (body.name != "main" && break_function(body))
+      if (body.name != "main" && !body.test && break_function(body))
         broken.push_back(
             fmt::format("{}: {}", path_, body.name.empty() ? "a function" : body.name));
     if (language_ == Language::kScript) break_arrows();
@@ -78,6 +78,23 @@ class Breaker {
         return true;
       case Language::kShell:
         return break_shell(body);
+      case Language::kGo:
+        insertions_.push_back({body.open, fmt::format(" defer panic(\"{}\");", token_)});
+        return true;
+      case Language::kRust:
+        insertions_.push_back(
+            {body.open,
+             fmt::format(" struct T{0}; impl Drop for T{0} {{ fn drop(&mut self) {{ if "
+                         "!::std::thread::panicking() {{ panic!(\"{0}\") }} }} }} let _{0} = T{0};",
+                         token_)});
+        return true;
+      case Language::kJava:
+        insertions_.push_back({body.open, " try {"});
+        insertions_.push_back(
+            {body.close,
+             fmt::format("}} finally {{ if (true) throw new RuntimeException(\"{}\"); }} ",
+                         token_)});
+        return true;
       case Language::kNone:
         return false;
     }
