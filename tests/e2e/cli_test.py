@@ -162,7 +162,7 @@ class Code(Case):
         self.assertRegex(out, "the edit of 'check.py' is refused: the file is protected")
         self.assertIn("changed in", out)
         self.assertEqual((self.dir / "project/p.py").read_text(), "def f():\n    return 4\n")
-        self.assertNotIn("looking", out)
+        self.assertNotIn(" │ looking", out)
         (self.dir / "project/p.py").write_text(self.CHECKED["p.py"])
         (self.dir / "lathe-out").rename(self.dir / "old")
         out, _ = self.one_line(self.CHECKED, "python3 check.py", [wrong, right], 0, "--json")

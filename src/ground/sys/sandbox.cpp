@@ -136,6 +136,7 @@ void add_settings_of_tools(Args& args) {
         name == "java" || (name.starts_with("java-") && name.ends_with("-openjdk")))
       add(args, {"--ro-bind-try", it->path().string(), it->path().string()});
   }
+  add(args, {"--perms", "0755", "--dir", "/etc/ssl"});
   for (const char* path : {"/etc/ssl/certs", "/etc/ssl/openssl.cnf"})
     add(args, {"--ro-bind-try", path, path});
 }

@@ -183,12 +183,11 @@ class Steps {
 void read_results(const Json& options, const JudgedTree& tree, TestRun& run) {
   const std::string format = option_string(options, "format");
   const std::string report = option_string(options, "report");
-  const auto by_exit = [&] {
+  if (format == "exit" || format == "any")
     run.results = TestReport{
         {{std::string(kWholeCommand), run.last.exit.ok() ? TestOutcome::kPass : TestOutcome::kFail,
           run.output_tail()}}};
-  };
-  if (format == "exit") return by_exit();
+  if (format == "exit") return;
   Result<std::string> bytes = report.empty() ? Result<std::string>(run.last.exit.out)
                                              : read_beneath(tree.path(), report, kMaxReportBytes);
   if (!bytes) {
@@ -196,11 +195,11 @@ void read_results(const Json& options, const JudgedTree& tree, TestRun& run) {
     return;
   }
   auto results = read_test_report(format, *bytes);
-  if (results)
+  if (results && run.results)  // "any": the command is a test beside those that it names
+    std::ranges::move(results->tests, std::back_inserter(run.results->tests));
+  else if (results)
     run.results = std::move(*results);
-  else if (format == "any")
-    by_exit();
-  else
+  else if (!run.results)
     run.no_results = results.error().message;
 }
 

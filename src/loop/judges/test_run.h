@@ -10,7 +10,8 @@
 
 namespace lathe {
 
-// The one test of a command whose exit status is all that it tells.
+// The test that the command as a whole is, by its exit status: the only one with format "exit", with
+// "any" beside those that its output names.
 inline constexpr std::string_view kWholeCommand = "command";
 
 struct TestRun {

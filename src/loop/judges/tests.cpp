@@ -24,8 +24,9 @@ constexpr OptionSpec kOptions[] = {
     {"report", OptionType::kString, "\"\"", "the report's path in the tree; \"\": what it prints",
      true},
     {"format", OptionType::kString, "\"auto\"",
-     "auto | junit | tap | ctest | pytest | go | cargo | jest | exit: the command is the test | "
-     "any: auto, or else exit",
+     "auto | junit | tap | ctest | pytest | go | cargo | jest | exit: its status is the test | "
+     "any: "
+     "its status, and what can be read",
      true},
     {"protect", OptionType::kStrings, "[]",
      "globs of files that stay as they are, whatever a candidate does", true},
@@ -179,6 +180,10 @@ class Verdict {
     });
   }
 
+  bool whole_command_passes() const {
+    return run_.last.exit.ok() && run_.results->tests.front().name == kWholeCommand;
+  }
+
   // One test against what it was before: true when it counts as passed.
   bool judge_test(const std::string& name, const TestResult* now, std::string_view before,
                   bool hidden) {
@@ -186,7 +191,8 @@ class Verdict {
     if (now &&
         (now->outcome == TestOutcome::kPass || (now->outcome == TestOutcome::kSkip && may_skip)))
       return true;
-    if (!now && before == "fail" && (name == kWholeCommand || has_tests_now(name))) return true;
+    // Whoever runs `pytest -q` and the like is told of failures alone.
+    if (!now && before == "fail" && (whole_command_passes() || has_tests_now(name))) return true;
     if (hidden) return false;
     failed_.insert(name);
     if (!now)
@@ -210,6 +216,7 @@ class Verdict {
     for (const bool regressions : {true, false})
       for (const auto& [name, before] : all) {
         if ((before == "pass") != regressions) continue;
+        if (name == kWholeCommand && all.size() > 1) continue;  // the others say more
         const bool held_out = is_held_out(held_out_, name);
         const auto found = now.find(name);
         Count& count = held_out ? hidden : visible;
@@ -225,8 +232,10 @@ class Verdict {
     if (!run_.last.left.empty() && run_.last.left != json_string(task_.discovered, "left"))
       add("", fmt::format("a program still runs when the tests have ended: {}", run_.last.left),
           "");
-    const bool any_passed = std::ranges::any_of(
-        run_.results->tests, [](const auto& test) { return test.outcome == TestOutcome::kPass; });
+    const bool named = run_.results->tests.size() > 1;
+    const bool any_passed = std::ranges::any_of(run_.results->tests, [&](const TestResult& test) {
+      return test.outcome == TestOutcome::kPass && !(named && test.name == kWholeCommand);
+    });
     if (judgement_.critiques.empty() && !run_.last.exit.ok())
       add_stopped("every reported test passes, but the command failed");
     else if (judgement_.critiques.empty() && !any_passed)
@@ -255,10 +264,12 @@ class Verdict {
     for (const std::string& name : failed_)
       if (failed.size() < kMaxNamedTests) failed.push_back(name);
     judgement_.evidence["failed"] = std::move(failed);
-    for (const Unit& unit : task_.units)
-      judgement_.units.push_back({unit.key, ran_ && !failed_.contains(unit.key) && knows(unit.key)
-                                                ? Outcome::kPass
-                                                : Outcome::kFail});
+    for (const Unit& unit : task_.units) {
+      const bool passes = unit.key == kWholeCommand
+                              ? judgement_.outcome == Outcome::kPass
+                              : ran_ && !failed_.contains(unit.key) && knows(unit.key);
+      judgement_.units.push_back({unit.key, passes ? Outcome::kPass : Outcome::kFail});
+    }
     // A unit that is no test, like a file, stands or falls with the whole.
     if (std::ranges::none_of(task_.units, [&](const Unit& unit) { return knows(unit.key); }))
       judgement_.units.clear();
@@ -317,6 +328,10 @@ Result<Discovery> discover_failing_tests(const Json& options, const JudgeContext
   for (const TestResult& test : run.results->tests) {
     tests[test.name] = outcome_word(test.outcome);
     if (test.outcome != TestOutcome::kFail || is_held_out(held_out, test.name)) continue;
+    const bool others = std::ranges::any_of(run.results->tests, [&](const TestResult& other) {
+      return other.name != kWholeCommand && other.outcome == TestOutcome::kFail;
+    });
+    if (test.name == kWholeCommand && others) continue;
     discovery.units.push_back({test.name,
                                test.name,
                                {{"message", clip_utf8(test.text, kMaxEvidenceBytes)},

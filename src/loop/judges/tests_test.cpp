@@ -342,6 +342,36 @@ TEST(TestsJudge, ExitFormatNeedsNoReport) {
   EXPECT_EQ(world.judge(options, found, value("7\n")).outcome, Outcome::kFail);
 }
 
+// Where the output names failures alone, a test that is named no longer passes with the command,
+// and a twin must fail; where it names more, that counts, too.
+TEST(TestsJudge, AnyFormatTakesTheStatusAndWhatCanBeRead) {
+  World world;
+  const auto options = [&](const std::string& command) {
+    return world.options({{"command", command}, {"format", "any"}, {"twin", false}});
+  };
+  const Json terse = options(
+      "grep -q 8 src/value || { printf 'F [100%%]\\n====== short test summary info ======\\nFAILED "
+      "a.py::t - assert 1\\n1 failed in 0.01s\\n'; exit 1; }");
+  const Discovery found = world.discover(terse);
+  ASSERT_EQ(found.units.size(), 1U);
+  EXPECT_EQ(found.units[0].key, "a.py::t");
+  EXPECT_EQ(world.judge(terse, found, value("8\n")).outcome, Outcome::kPass);
+  EXPECT_EQ(world.judge(terse, found, value("7\n")).outcome, Outcome::kFail);
+
+  const Json silent = options("grep -q 8 src/value");
+  const Discovery whole = world.discover(silent);
+  ASSERT_EQ(whole.units.size(), 1U);
+  EXPECT_EQ(whole.units[0].key, "command");
+  EXPECT_EQ(world.judge(silent, whole, value("8\n")).outcome, Outcome::kPass);
+  const Json named = options("printf '1..2\\nok 1 - a\\nnot ok 2 - b\\n'; grep -q 8 src/value");
+  const Judgement half = world.judge(named, whole, value("8\n"));
+  EXPECT_EQ(half.outcome, Outcome::kFail);  // whatever the status says
+  ASSERT_EQ(half.units.size(), 1U);
+  EXPECT_EQ(half.units[0].outcome, Outcome::kFail);
+  const Json skipped = options("printf '1..1\\nok 1 - a # SKIP\\n'; grep -q 8 src/value");
+  EXPECT_EQ(world.judge(skipped, whole, value("8\n")).outcome, Outcome::kFail);
+}
+
 TEST(TestsJudge, DiscoveryErrorsShowTheOutput) {
   World world;
   const auto message = [&](Json given) {
