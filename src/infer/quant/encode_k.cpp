@@ -11,6 +11,8 @@ namespace {
 constexpr ValueTable kIq4Levels(kIq4Values);
 constexpr int kPolishRounds = 2;
 
+using Codes = std::array<unsigned, kSuperBlock>;
+
 // x ≈ (d·scale)·level, a signed integer scale for each sub-block of kCount elements.
 template <std::size_t kCount>
 struct ScaleBlock {
@@ -30,14 +32,20 @@ struct ScaleBlock {
       const int middle = static_cast<int>(
           round_even(clamped(wanted[j] * inverse, static_cast<float>(lo), static_cast<float>(hi))));
       float best = std::numeric_limits<float>::infinity();
-      for (int s = std::max(lo, middle - 1); s <= std::min(hi, middle + 1); ++s) {
-        const float e =
-            scale_error<kCount>(x + j * kCount, w + j * kCount, d * static_cast<float>(s), levels);
-        if (e < best) {
-          best = e;
-          scale[j] = s;
-        }
-      }
+      std::array<float, 3> tries;
+      for (int t = 0; t < 3; ++t)
+        tries[static_cast<std::size_t>(t)] = d * static_cast<float>(middle - 1 + t);
+      for_each_try(
+          tries,
+          [&](const auto& some) {
+            return scale_errors<kCount>(x + j * kCount, w + j * kCount, some, levels);
+          },
+          [&](std::size_t t, float e) {
+            const int s = middle - 1 + static_cast<int>(t);
+            if (s < lo || s > hi || !(e < best)) return;
+            best = e;
+            scale[j] = s;
+          });
       error += best;
     }
   }
@@ -46,18 +54,26 @@ struct ScaleBlock {
   template <class Levels>
   float refit(const float* x, const float* w, const Levels& levels) const {
     double product = 0, square = 0;
-    for (std::size_t i = 0; i < kSuperBlock; ++i) {
-      const float s = static_cast<float>(scale[i / kCount]);
-      const float value = s * levels.nearest(x[i] * inverse_or_zero(d * s));
-      product += double{w[i]} * value * x[i];
-      square += double{w[i]} * value * value;
+    for (std::size_t j = 0; j < kSubs; ++j) {
+      const float s = static_cast<float>(scale[j]), inverse = inverse_or_zero(d * s);
+      for (std::size_t i = j * kCount; i < (j + 1) * kCount; ++i) {
+        const float value = s * levels.nearest(x[i] * inverse);
+        product += double{w[i]} * value * x[i];
+        square += double{w[i]} * value * value;
+      }
     }
     return square > 0 ? static_cast<float>(product / square) : 0;
   }
 
   template <class Levels>
-  unsigned code(const float* x, std::size_t i, const Levels& levels) const {
-    return levels.code(x[i] * inverse_or_zero(d * static_cast<float>(scale[i / kCount])));
+  Codes codes(const float* x, const Levels& levels) const {
+    Codes all;
+    for (std::size_t j = 0; j < kSubs; ++j) {
+      const float inverse = inverse_or_zero(d * static_cast<float>(scale[j]));
+      for (std::size_t i = j * kCount; i < (j + 1) * kCount; ++i)
+        all[i] = levels.code(x[i] * inverse);
+    }
+    return all;
   }
 };
 
@@ -104,32 +120,44 @@ struct AffineBlock {
       const int s0 = near(wanted[j].scale, d), m0 = near(wanted[j].min, dmin);
       float best = std::numeric_limits<float>::infinity();
       for (int s = std::max(0, s0 - 1); s <= std::min(limit, s0 + 1); ++s) {
-        for (int m = std::max(0, m0 - 1); m <= std::min(limit, m0 + 1); ++m) {
-          const float e =
-              affine_error<kCount>(x + j * kCount, w + j * kCount, d * static_cast<float>(s),
-                                   dmin * static_cast<float>(m), max);
-          if (e < best) {
-            best = e;
-            scale[j] = s;
-            min[j] = m;
-          }
-        }
+        const float sub_scale = d * static_cast<float>(s);
+        std::array<float, 3> mins;
+        for (int t = 0; t < 3; ++t)
+          mins[static_cast<std::size_t>(t)] = dmin * static_cast<float>(m0 - 1 + t);
+        for_each_try(
+            mins,
+            [&](const auto& some) {
+              return affine_errors<kCount>(x + j * kCount, w + j * kCount, sub_scale, some, max);
+            },
+            [&](std::size_t t, float e) {
+              const int m = m0 - 1 + static_cast<int>(t);
+              if (m < 0 || m > limit || !(e < best)) return;
+              best = e;
+              scale[j] = s;
+              min[j] = m;
+            });
       }
       error += best;
     }
   }
 
-  float code(const float* x, std::size_t i, float max) const {
-    const float s = d * static_cast<float>(scale[i / kCount]);
-    const float m = dmin * static_cast<float>(min[i / kCount]);
-    return round_even(clamped((x[i] + m) * inverse_or_zero(s), 0, max));
+  Codes codes(const float* x, float max) const {
+    Codes all;
+    for (std::size_t j = 0; j < kSubs; ++j) {
+      const float m = dmin * static_cast<float>(min[j]);
+      const float inverse = inverse_or_zero(d * static_cast<float>(scale[j]));
+      for (std::size_t i = j * kCount; i < (j + 1) * kCount; ++i)
+        all[i] = static_cast<unsigned>(round_even(clamped((x[i] + m) * inverse, 0, max)));
+    }
+    return all;
   }
 
   // The best d and dmin for the present scales, minimums and codes: a system of two equations.
   void refit(const float* x, const float* w, float max) {
     double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;
+    const Codes now = codes(x, max);
     for (std::size_t i = 0; i < kSuperBlock; ++i) {
-      const double a = static_cast<double>(scale[i / kCount]) * code(x, i, max);
+      const double a = static_cast<double>(scale[i / kCount]) * now[i];
       const double b = -static_cast<double>(min[i / kCount]);
       aa += w[i] * a * a;
       ab += w[i] * a * b;
@@ -200,103 +228,119 @@ void put_scale_mins(const AffineBlock<32>& block, std::byte* b) {
 
 void encode_q2_k(const float* in, std::byte* b, std::size_t count,
                  std::span<const float> importance) {
-  std::fill_n(b, count / kSuperBlock * 84, std::byte{});
-  for (std::size_t k = 0; k < count; k += kSuperBlock, b += 84) {
-    const float* x = in + k;
-    const auto block = fit_affine_block<16>(x, block_weights(importance, k), 3, 15);
-    for (std::size_t j = 0; j < 16; ++j)
-      or_into(b[j], static_cast<unsigned>(block.scale[j] | block.min[j] << 4));
-    for (std::size_t i = 0; i < kSuperBlock; ++i)
-      put_two_bits(b + 16, i, static_cast<unsigned>(block.code(x, i, 3)));
-    store(b + 80, f16_bits(block.d));
-    store(b + 82, f16_bits(block.dmin));
-  }
+  with_wide_vectors([&] {
+    std::fill_n(b, count / kSuperBlock * 84, std::byte{});
+    for (std::size_t k = 0; k < count; k += kSuperBlock, b += 84) {
+      const float* x = in + k;
+      const auto block = fit_affine_block<16>(x, block_weights(importance, k), 3, 15);
+      const Codes codes = block.codes(x, 3);
+      for (std::size_t j = 0; j < 16; ++j)
+        or_into(b[j], static_cast<unsigned>(block.scale[j] | block.min[j] << 4));
+      for (std::size_t i = 0; i < kSuperBlock; ++i) put_two_bits(b + 16, i, codes[i]);
+      store(b + 80, f16_bits(block.d));
+      store(b + 82, f16_bits(block.dmin));
+    }
+  });
 }
 
 void encode_q3_k(const float* in, std::byte* b, std::size_t count,
                  std::span<const float> importance) {
-  constexpr Uniform kLevels{-4, 3};
-  std::fill_n(b, count / kSuperBlock * 110, std::byte{});
-  for (std::size_t k = 0; k < count; k += kSuperBlock, b += 110) {
-    const float* x = in + k;
-    const auto block = fit_scale_block<16>(x, block_weights(importance, k), kLevels, -32, 31);
-    for (std::size_t i = 0; i < kSuperBlock; ++i) {
-      const unsigned code = block.code(x, i, kLevels);
-      or_into(b[i % 32], code >> 2 << (i / 32));
-      put_two_bits(b + 32, i, code & 3);
+  with_wide_vectors([&] {
+    constexpr Uniform kLevels{-4, 3};
+    std::fill_n(b, count / kSuperBlock * 110, std::byte{});
+    for (std::size_t k = 0; k < count; k += kSuperBlock, b += 110) {
+      const float* x = in + k;
+      const auto block = fit_scale_block<16>(x, block_weights(importance, k), kLevels, -32, 31);
+      const Codes codes = block.codes(x, kLevels);
+      for (std::size_t i = 0; i < kSuperBlock; ++i) {
+        const unsigned code = codes[i];
+        or_into(b[i % 32], code >> 2 << (i / 32));
+        put_two_bits(b + 32, i, code & 3);
+      }
+      for (std::size_t j = 0; j < 16; ++j) {
+        const auto scale = static_cast<unsigned>(block.scale[j] + 32);
+        or_into(b[96 + j % 8], (scale & 15) << 4 * (j / 8));
+        or_into(b[104 + j % 4], scale >> 4 << 2 * (j / 4));
+      }
+      store(b + 108, f16_bits(block.d));
     }
-    for (std::size_t j = 0; j < 16; ++j) {
-      const auto scale = static_cast<unsigned>(block.scale[j] + 32);
-      or_into(b[96 + j % 8], (scale & 15) << 4 * (j / 8));
-      or_into(b[104 + j % 4], scale >> 4 << 2 * (j / 4));
-    }
-    store(b + 108, f16_bits(block.d));
-  }
+  });
 }
 
 void encode_q4_k(const float* in, std::byte* b, std::size_t count,
                  std::span<const float> importance) {
-  std::fill_n(b, count / kSuperBlock * 144, std::byte{});
-  for (std::size_t k = 0; k < count; k += kSuperBlock, b += 144) {
-    const float* x = in + k;
-    const auto block = fit_affine_block<32>(x, block_weights(importance, k), 15, 63);
-    put_scale_mins(block, b);
-    for (std::size_t i = 0; i < kSuperBlock; ++i)
-      put_four_bits(b + 16, i, static_cast<unsigned>(block.code(x, i, 15)));
-  }
+  with_wide_vectors([&] {
+    std::fill_n(b, count / kSuperBlock * 144, std::byte{});
+    for (std::size_t k = 0; k < count; k += kSuperBlock, b += 144) {
+      const float* x = in + k;
+      const auto block = fit_affine_block<32>(x, block_weights(importance, k), 15, 63);
+      const Codes codes = block.codes(x, 15);
+      put_scale_mins(block, b);
+      for (std::size_t i = 0; i < kSuperBlock; ++i) put_four_bits(b + 16, i, codes[i]);
+    }
+  });
 }
 
 void encode_q5_k(const float* in, std::byte* b, std::size_t count,
                  std::span<const float> importance) {
-  std::fill_n(b, count / kSuperBlock * 176, std::byte{});
-  for (std::size_t k = 0; k < count; k += kSuperBlock, b += 176) {
-    const float* x = in + k;
-    const auto block = fit_affine_block<32>(x, block_weights(importance, k), 31, 63);
-    put_scale_mins(block, b);
-    for (std::size_t i = 0; i < kSuperBlock; ++i) {
-      const auto code = static_cast<unsigned>(block.code(x, i, 31));
-      put_four_bits(b + 48, i, code & 15);
-      or_into(b[16 + i % 32], code >> 4 << (i / 32));
+  with_wide_vectors([&] {
+    std::fill_n(b, count / kSuperBlock * 176, std::byte{});
+    for (std::size_t k = 0; k < count; k += kSuperBlock, b += 176) {
+      const float* x = in + k;
+      const auto block = fit_affine_block<32>(x, block_weights(importance, k), 31, 63);
+      const Codes codes = block.codes(x, 31);
+      put_scale_mins(block, b);
+      for (std::size_t i = 0; i < kSuperBlock; ++i) {
+        const unsigned code = codes[i];
+        put_four_bits(b + 48, i, code & 15);
+        or_into(b[16 + i % 32], code >> 4 << (i / 32));
+      }
     }
-  }
+  });
 }
 
 void encode_q6_k(const float* in, std::byte* b, std::size_t count,
                  std::span<const float> importance) {
-  constexpr Uniform kLevels{-32, 31};
-  std::fill_n(b, count / kSuperBlock * 210, std::byte{});
-  for (std::size_t k = 0; k < count; k += kSuperBlock, b += 210) {
-    const float* x = in + k;
-    const auto block = fit_scale_block<16>(x, block_weights(importance, k), kLevels, -128, 127);
-    for (std::size_t i = 0; i < kSuperBlock; ++i) {
-      const unsigned code = block.code(x, i, kLevels);
-      const std::size_t n = i / 128, g = i % 128 / 32, l = i % 32;
-      or_into(b[64 * n + 32 * (g % 2) + l], (code & 15) << 4 * (g / 2));
-      or_into(b[128 + 32 * n + l], code >> 4 << 2 * g);
+  with_wide_vectors([&] {
+    constexpr Uniform kLevels{-32, 31};
+    std::fill_n(b, count / kSuperBlock * 210, std::byte{});
+    for (std::size_t k = 0; k < count; k += kSuperBlock, b += 210) {
+      const float* x = in + k;
+      const auto block = fit_scale_block<16>(x, block_weights(importance, k), kLevels, -128, 127);
+      const Codes codes = block.codes(x, kLevels);
+      for (std::size_t i = 0; i < kSuperBlock; ++i) {
+        const unsigned code = codes[i];
+        const std::size_t n = i / 128, g = i % 128 / 32, l = i % 32;
+        or_into(b[64 * n + 32 * (g % 2) + l], (code & 15) << 4 * (g / 2));
+        or_into(b[128 + 32 * n + l], code >> 4 << 2 * g);
+      }
+      for (std::size_t j = 0; j < 16; ++j)
+        store(b + 192 + j, static_cast<std::int8_t>(block.scale[j]));
+      store(b + 208, f16_bits(block.d));
     }
-    for (std::size_t j = 0; j < 16; ++j)
-      store(b + 192 + j, static_cast<std::int8_t>(block.scale[j]));
-    store(b + 208, f16_bits(block.d));
-  }
+  });
 }
 
 void encode_iq4_xs(const float* in, std::byte* b, std::size_t count,
                    std::span<const float> importance) {
-  std::fill_n(b, count / kSuperBlock * 136, std::byte{});
-  for (std::size_t k = 0; k < count; k += kSuperBlock, b += 136) {
-    const float* x = in + k;
-    const auto block = fit_scale_block<32>(x, block_weights(importance, k), kIq4Levels, -32, 31);
-    unsigned high = 0;
-    for (std::size_t j = 0; j < 8; ++j) {
-      const auto scale = static_cast<unsigned>(block.scale[j] + 32);
-      or_into(b[4 + j / 2], (scale & 15) << 4 * (j % 2));
-      high |= scale >> 4 << 2 * j;
+  with_wide_vectors([&] {
+    std::fill_n(b, count / kSuperBlock * 136, std::byte{});
+    for (std::size_t k = 0; k < count; k += kSuperBlock, b += 136) {
+      const float* x = in + k;
+      const auto block = fit_scale_block<32>(x, block_weights(importance, k), kIq4Levels, -32, 31);
+      const Codes codes = block.codes(x, kIq4Levels);
+      unsigned high = 0;
+      for (std::size_t j = 0; j < 8; ++j) {
+        const auto scale = static_cast<unsigned>(block.scale[j] + 32);
+        or_into(b[4 + j / 2], (scale & 15) << 4 * (j % 2));
+        high |= scale >> 4 << 2 * j;
+      }
+      store(b, f16_bits(block.d));
+      store(b + 2, static_cast<std::uint16_t>(high));
+      for (std::size_t i = 0; i < kSuperBlock; ++i)
+        or_into(b[8 + 16 * (i / 32) + i % 16], codes[i] << 4 * (i % 32 / 16));
     }
-    store(b, f16_bits(block.d));
-    store(b + 2, static_cast<std::uint16_t>(high));
-    for (std::size_t i = 0; i < kSuperBlock; ++i)
-      or_into(b[8 + 16 * (i / 32) + i % 16], block.code(x, i, kIq4Levels) << 4 * (i % 32 / 16));
-  }
+  });
 }
 
 }  // namespace lathe

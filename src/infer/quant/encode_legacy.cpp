@@ -71,22 +71,22 @@ void encode_bf16(const float* in, std::byte* blocks, std::size_t count, std::spa
 
 void encode_q4_0(const float* in, std::byte* blocks, std::size_t count,
                  std::span<const float> importance) {
-  encode_scale<18, 2>(in, blocks, count, importance, {-8, 7});
+  with_wide_vectors([&] { encode_scale<18, 2>(in, blocks, count, importance, {-8, 7}); });
 }
 
 void encode_q4_1(const float* in, std::byte* blocks, std::size_t count,
                  std::span<const float> importance) {
-  encode_affine<20, 4>(in, blocks, count, importance, 15);
+  with_wide_vectors([&] { encode_affine<20, 4>(in, blocks, count, importance, 15); });
 }
 
 void encode_q5_0(const float* in, std::byte* blocks, std::size_t count,
                  std::span<const float> importance) {
-  encode_scale<22, 6>(in, blocks, count, importance, {-16, 15});
+  with_wide_vectors([&] { encode_scale<22, 6>(in, blocks, count, importance, {-16, 15}); });
 }
 
 void encode_q5_1(const float* in, std::byte* blocks, std::size_t count,
                  std::span<const float> importance) {
-  encode_affine<24, 8>(in, blocks, count, importance, 31);
+  with_wide_vectors([&] { encode_affine<24, 8>(in, blocks, count, importance, 31); });
 }
 
 // With 8 bits a search gains nothing; -128 is left out because kernels negate codes.

@@ -78,6 +78,35 @@ TEST(Encode, ErrorIsBelowLlamaCpps) {
   }
 }
 
+// Whatever vectors the processor has. The digests are FNV-1a of the bytes, without and with
+// importance.
+TEST(Encode, GivesTheSameBitsEverywhere) {
+  struct Row {
+    std::string_view type;
+    std::uint64_t digest;
+  };
+  constexpr Row kRows[] = {
+      {"F32", 0x40fae5839acdbdb1},   {"F16", 0xd51fbb5e5e106d79},    {"BF16", 0xb396f36ba2fceec9},
+      {"Q4_0", 0x35aaa7bcb787bf3e},  {"Q4_1", 0x7b00f6afa84aa670},   {"Q5_0", 0xaac15e0c40767090},
+      {"Q5_1", 0xb5f6b4f608ed90cf},  {"Q8_0", 0x68d1230345e9efc5},   {"Q2_K", 0xf9e6184738c654bf},
+      {"Q3_K", 0x43f790130f035bbe},  {"Q4_K", 0x75559ccfdae0698f},   {"Q5_K", 0xe0e8a1f2024133e2},
+      {"Q6_K", 0xa72cf9bcf12726d4},  {"IQ4_NL", 0xca5920a9db62f258}, {"IQ4_XS", 0x99dd3546db09fabe},
+      {"MXFP4", 0x030e45f83065d5bf}, {"NVFP4", 0x7c7d81237810d44b}};
+  Random random;
+  const std::vector<float> x = random.weights(16384);
+  std::vector<float> importance = random.weights(16384);
+  for (float& each : importance) each *= each;
+  for (const Row& row : kRows) {
+    const TensorTypeInfo& info = *find_tensor_type(row.type);
+    std::uint64_t digest = 14695981039346656037U;
+    for (const auto& weights : {std::span<const float>(), std::span<const float>(importance)})
+      for (const std::byte byte : encode(info, x, weights))
+        digest = (digest ^ std::to_integer<std::uint64_t>(byte)) * 1099511628211U;
+    EXPECT_EQ(digest, row.digest) << row.type;
+  }
+  EXPECT_EQ(std::size(kRows), tensor_types().size());
+}
+
 TEST(Encode, EveryTypeHasAnEncoder) {
   for (const TensorTypeInfo& info : tensor_types()) EXPECT_NE(info.encode, nullptr) << info.name;
 }

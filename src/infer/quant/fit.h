@@ -13,21 +13,28 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <type_traits>
 
 #include "infer/quant/tensor_type.h"
+
+// Vectors are only passed between functions that are inlined.
+#pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace lathe {
 
 // To the nearest integer, ties to even, for |x| < 2^22; vectorises where nearbyint does not.
-inline float round_even(float x) {
+template <class Value>  // float, or a vector of them
+inline Value round_even(const Value& x) {
   constexpr float kShift = 12582912.0f;
   return (x + kShift) - kShift;
 }
 
 // NaN gives lo.
-inline float clamped(float x, float lo, float hi) {
-  x = x > lo ? x : lo;
-  return x < hi ? x : hi;
+template <class Value>
+inline Value clamped(const Value& x, float lo, float hi) {
+  const Value low = Value{} + lo, high = Value{} + hi;
+  const Value raised = x > low ? x : low;
+  return raised < high ? raised : high;
 }
 
 // Scales that f16 can't hold become the largest it can: an infinity would decode to NaN.
@@ -43,12 +50,15 @@ inline float inverse_or_zero(float x) {
   return std::isfinite(inverse) ? inverse : 0;
 }
 
-// The codes lo … hi, whose values are themselves.
+// The codes lo … hi, whose values are themselves: integers, so that rounding leaves none outside.
 struct Uniform {
   float lo, hi;
 
   float unit() const { return 1; }
-  float nearest(float x) const { return clamped(round_even(clamped(x, lo, hi)), lo, hi); }
+  template <class Value>
+  Value nearest(const Value& x) const {
+    return round_even(clamped(x, lo, hi));
+  }
   unsigned code(float x) const { return static_cast<unsigned>(nearest(x) - lo); }
 };
 
@@ -72,6 +82,12 @@ class ValueTable {
     return codes_[static_cast<std::size_t>((clamped(x, lo, hi) - lo) * 2)];
   }
   float nearest(float x) const { return values_[code(x)]; }
+  template <class Vector>
+  Vector nearest(const Vector& x) const {
+    Vector values;
+    for (std::size_t i = 0; i < sizeof x / sizeof(float); ++i) values[i] = nearest(float{x[i]});
+    return values;
+  }
 
   float lo = 0, hi = 0;
 
@@ -80,26 +96,73 @@ class ValueTable {
   std::array<std::uint8_t, 512> codes_ = {};
 };
 
-// Sums are kept in four lanes, which compilers turn into vectors.
+// Sums are kept in four lanes. Two tries of one fit go side by side in one vector of eight; what
+// comes of a try is what it would be alone, to the bit.
 inline constexpr std::size_t kLanes = 4;
-using Lanes = std::array<float, kLanes>;
+typedef float Four __attribute__((vector_size(16)));
+typedef float Eight __attribute__((vector_size(32)));
 
-inline float total(const Lanes& lanes) {
-  return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+template <std::size_t kTries>  // 1 or 2
+using Tries = std::array<float, kTries>;
+template <std::size_t kTries>
+using Wide = std::conditional_t<kTries == 1, Four, Eight>;
+
+// Four elements, for each try.
+template <std::size_t kTries>
+inline Wide<kTries> elements(const float* x) {
+  Four four;
+  __builtin_memcpy(&four, x, sizeof four);
+  if constexpr (kTries == 1)
+    return four;
+  else
+    return __builtin_shufflevector(four, four, 0, 1, 2, 3, 0, 1, 2, 3);
+}
+
+inline Four spread(const Tries<1>& of) {
+  return Four{of[0], of[0], of[0], of[0]};
+}
+inline Eight spread(const Tries<2>& of) {
+  return Eight{of[0], of[0], of[0], of[0], of[1], of[1], of[1], of[1]};
+}
+
+inline Tries<1> totals(const Four& lanes) {
+  return {(lanes[0] + lanes[1]) + (lanes[2] + lanes[3])};
+}
+inline Tries<2> totals(const Eight& lanes) {
+  return {(lanes[0] + lanes[1]) + (lanes[2] + lanes[3]),
+          (lanes[4] + lanes[5]) + (lanes[6] + lanes[7])};
+}
+
+template <std::size_t kTries>
+inline Tries<kTries> inverses_or_zero(Tries<kTries> of) {
+  for (float& each : of) each = inverse_or_zero(each);
+  return of;
+}
+
+// Calls `take(i, result)` for every try i, in their order; `fit` computes one or two at a time.
+template <std::size_t kCount, class Fit, class Take>
+inline void for_each_try(const std::array<float, kCount>& tries, const Fit& fit, const Take& take) {
+  std::size_t i = 0;
+  for (; i + 1 < kCount; i += 2) {
+    const auto results = fit(Tries<2>{tries[i], tries[i + 1]});
+    take(i, results[0]);
+    take(i + 1, results[1]);
+  }
+  if constexpr (kCount % 2 == 1) take(i, fit(Tries<1>{tries[i]})[0]);
 }
 
 // Σ w·(x − scale·nearest(x / scale))²
-template <std::size_t kCount, class Levels>
-float scale_error(const float* x, const float* w, float scale, const Levels& levels) {
-  const float inverse = inverse_or_zero(scale);
-  Lanes error = {};
+template <std::size_t kCount, std::size_t kTries, class Levels>
+inline Tries<kTries> scale_errors(const float* x, const float* w, const Tries<kTries>& scales,
+                                  const Levels& levels) {
+  const auto scale = spread(scales), inverse = spread(inverses_or_zero(scales));
+  Wide<kTries> error = {};
   for (std::size_t i = 0; i < kCount; i += kLanes) {
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      const float e = scale * levels.nearest(x[i + j] * inverse) - x[i + j];
-      error[j] += w[i + j] * e * e;
-    }
+    const auto xs = elements<kTries>(x + i);
+    const auto e = scale * levels.nearest(xs * inverse) - xs;
+    error += elements<kTries>(w + i) * e * e;
   }
-  return total(error);
+  return totals(error);
 }
 
 struct ScaleFit {
@@ -107,25 +170,29 @@ struct ScaleFit {
   float gain = 0;  // Σ w·x² less the error
 };
 
-// The best scale for the codes that 1 / inverse would give.
-template <std::size_t kCount, class Levels>
-ScaleFit refit_scale(const float* x, const float* w, float inverse, const Levels& levels) {
-  Lanes xl = {}, ll = {};
+// The best scale for the codes that each inverse would give.
+template <std::size_t kCount, std::size_t kTries, class Levels>
+inline std::array<ScaleFit, kTries> refit_scales(const float* x, const float* w,
+                                                 const Tries<kTries>& inverses,
+                                                 const Levels& levels) {
+  const auto inverse = spread(inverses);
+  Wide<kTries> xl = {}, ll = {};
   for (std::size_t i = 0; i < kCount; i += kLanes) {
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      const float level = levels.nearest(x[i + j] * inverse);
-      const float wl = w[i + j] * level;
-      xl[j] += wl * x[i + j];
-      ll[j] += wl * level;
-    }
+    const auto xs = elements<kTries>(x + i);
+    const auto level = levels.nearest(xs * inverse);
+    const auto wl = elements<kTries>(w + i) * level;
+    xl += wl * xs;
+    ll += wl * level;
   }
-  const float product = total(xl), square = total(ll);
-  if (!(square > 0)) return {};
-  return {product / square, product * product / square};
+  const auto product = totals(xl), square = totals(ll);
+  std::array<ScaleFit, kTries> fits;
+  for (std::size_t t = 0; t < kTries; ++t)
+    if (square[t] > 0) fits[t] = {product[t] / square[t], product[t] * product[t] / square[t]};
+  return fits;
 }
 
 template <std::size_t kCount>
-float signed_extreme(const float* x) {
+inline float signed_extreme(const float* x) {
   return *std::max_element(x, x + kCount,
                            [](float a, float b) { return std::fabs(a) < std::fabs(b); });
 }
@@ -133,22 +200,26 @@ float signed_extreme(const float* x) {
 // x ≈ scale·level, of either sign. Tries to put the element of largest magnitude at either end of
 // the levels or a little inside or outside.
 template <std::size_t kCount, class Levels>
-float fit_scale(const float* x, const float* w, const Levels& levels) {
+inline float fit_scale(const float* x, const float* w, const Levels& levels) {
   constexpr int kSteps = 6;
   constexpr float kStep = 0.15f;
   const float extreme = signed_extreme<kCount>(x);
   const float inverse = inverse_or_zero(extreme);
   if (inverse == 0) return 0;
+  std::array<float, 2 * (2 * kSteps + 1)> tries;
+  std::size_t n = 0;
+  for (const float end : {levels.lo, levels.hi})
+    for (int t = -kSteps; t <= kSteps; ++t)
+      tries[n++] = (end + kStep * static_cast<float>(t) * levels.unit()) * inverse;
   ScaleFit best;
-  for (const float end : {levels.lo, levels.hi}) {
-    for (int t = -kSteps; t <= kSteps; ++t) {
-      const float target = end + kStep * static_cast<float>(t) * levels.unit();
-      const ScaleFit fit = refit_scale<kCount>(x, w, target * inverse, levels);
-      if (fit.gain > best.gain) best = fit;
-    }
-  }
+  for_each_try(
+      tries, [&](const auto& some) { return refit_scales<kCount>(x, w, some, levels); },
+      [&](std::size_t, const ScaleFit& fit) {
+        if (fit.gain > best.gain) best = fit;
+      });
   for (int round = 0; round < 2; ++round) {
-    const ScaleFit fit = refit_scale<kCount>(x, w, inverse_or_zero(best.scale), levels);
+    const Tries<1> again{inverse_or_zero(best.scale)};
+    const ScaleFit fit = refit_scales<kCount>(x, w, again, levels)[0];
     if (!(fit.gain > best.gain)) break;
     best = fit;
   }
@@ -160,39 +231,28 @@ struct AffineFit {
   float gain = -std::numeric_limits<float>::infinity();
 };
 
-// x ≈ scale·code − min with codes 0 … max.
-template <std::size_t kCount>
-float affine_error(const float* x, const float* w, float scale, float min, float max) {
-  const float inverse = inverse_or_zero(scale);
-  Lanes error = {};
-  for (std::size_t i = 0; i < kCount; i += kLanes) {
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      const float code = round_even(clamped((x[i + j] + min) * inverse, 0, max));
-      const float e = scale * code - min - x[i + j];
-      error[j] += w[i + j] * e * e;
-    }
-  }
-  return total(error);
+template <class Vector>
+inline Vector affine_codes(const Vector& x, const Vector& min, const Vector& inverse, float max) {
+  return round_even(clamped((x + min) * inverse, 0, max));
 }
 
-// The best scale and minimum for the codes of (x + min)·inverse. `positive`: min may not be
-// negative.
-template <std::size_t kCount>
-AffineFit refit_affine(const float* x, const float* w, float inverse, float min, float max,
-                       bool positive) {
-  Lanes sw = {}, sq = {}, sqq = {}, sx = {}, sqx = {};
+// x ≈ scale·code − min with codes 0 … max.
+template <std::size_t kCount, std::size_t kTries>
+inline Tries<kTries> affine_errors(const float* x, const float* w, float scale_of_all,
+                                   const Tries<kTries>& mins, float max) {
+  Tries<kTries> scales;
+  scales.fill(scale_of_all);
+  const auto scale = spread(scales), min = spread(mins), inverse = spread(inverses_or_zero(scales));
+  Wide<kTries> error = {};
   for (std::size_t i = 0; i < kCount; i += kLanes) {
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      const float q = round_even(clamped((x[i + j] + min) * inverse, 0, max));
-      const float wq = w[i + j] * q;
-      sw[j] += w[i + j];
-      sq[j] += wq;
-      sqq[j] += wq * q;
-      sx[j] += w[i + j] * x[i + j];
-      sqx[j] += wq * x[i + j];
-    }
+    const auto xs = elements<kTries>(x + i);
+    const auto e = scale * affine_codes(xs, min, inverse, max) - min - xs;
+    error += elements<kTries>(w + i) * e * e;
   }
-  const double n = total(sw), q = total(sq), qq = total(sqq), v = total(sx), qv = total(sqx);
+  return totals(error);
+}
+
+inline AffineFit best_affine(double n, double q, double qq, double v, double qv, bool positive) {
   if (!(qq > 0)) return {};
   double scale = qv / qq, offset = 0;  // the best without a minimum
   const double determinant = n * qq - q * q;
@@ -205,26 +265,73 @@ AffineFit refit_affine(const float* x, const float* w, float inverse, float min,
           static_cast<float>(scale * qv + offset * v)};
 }
 
+// The best scale and minimum for the codes of (x + min)·inverse. `positive`: min may not be
+// negative.
+template <std::size_t kCount, std::size_t kTries>
+inline std::array<AffineFit, kTries> refit_affines(const float* x, const float* w,
+                                                   const Tries<kTries>& inverses, float min,
+                                                   float max, bool positive) {
+  using Vector = Wide<kTries>;
+  const Vector inverse = spread(inverses), mins = Vector{} + min;
+  Vector sw = {}, sq = {}, sqq = {}, sx = {}, sqx = {};
+  for (std::size_t i = 0; i < kCount; i += kLanes) {
+    const Vector xs = elements<kTries>(x + i), ws = elements<kTries>(w + i);
+    const Vector q = affine_codes(xs, mins, inverse, max);
+    const Vector wq = ws * q;
+    sw += ws;
+    sq += wq;
+    sqq += wq * q;
+    sx += ws * xs;
+    sqx += wq * xs;
+  }
+  const auto n = totals(sw), q = totals(sq), qq = totals(sqq), v = totals(sx), qv = totals(sqx);
+  std::array<AffineFit, kTries> fits;
+  for (std::size_t t = 0; t < kTries; ++t)
+    fits[t] = best_affine(n[t], q[t], qq[t], v[t], qv[t], positive);
+  return fits;
+}
+
 template <std::size_t kCount>
-AffineFit fit_affine(const float* x, const float* w, float max, bool positive) {
-  constexpr int kSteps = 10;
+inline AffineFit fit_affine(const float* x, const float* w, float max, bool positive) {
+  constexpr std::size_t kRanges = 11;
   const auto [least, most] = std::minmax_element(x, x + kCount);
   const float lo = positive ? std::min(*least, 0.0f) : *least;
   const float inverse = inverse_or_zero(*most - lo);
   AffineFit best{0, -lo};
   if (inverse == 0) return best;
-  for (int t = 0; t <= kSteps; ++t) {
-    const float range = max - 0.8f + 0.16f * static_cast<float>(t);
-    const AffineFit fit = refit_affine<kCount>(x, w, range * inverse, -lo, max, positive);
-    if (fit.gain > best.gain) best = fit;
-  }
+  std::array<float, kRanges> tries;
+  for (std::size_t t = 0; t < kRanges; ++t)
+    tries[t] = (max - 0.8f + 0.16f * static_cast<float>(t)) * inverse;
+  for_each_try(
+      tries,
+      [&](const auto& some) { return refit_affines<kCount>(x, w, some, -lo, max, positive); },
+      [&](std::size_t, const AffineFit& fit) {
+        if (fit.gain > best.gain) best = fit;
+      });
   for (int round = 0; round < 3; ++round) {
-    const AffineFit fit =
-        refit_affine<kCount>(x, w, inverse_or_zero(best.scale), best.min, max, positive);
+    const Tries<1> again{inverse_or_zero(best.scale)};
+    const AffineFit fit = refit_affines<kCount>(x, w, again, best.min, max, positive)[0];
     if (!(fit.gain > best.gain)) break;
     best = fit;
   }
   return best;
+}
+
+// Runs an encoder, with all that it calls, in 256-bit vectors where the processor has them: the
+// same operations, so the same bits.
+#ifdef __x86_64__
+template <class Encoder>
+[[gnu::target("avx2"), gnu::flatten]] void with_avx2(const Encoder& encoder) {
+  encoder();
+}
+#endif
+template <class Encoder>
+void with_wide_vectors(const Encoder& encoder) {
+#ifdef __x86_64__
+  static const bool avx2 = __builtin_cpu_supports("avx2");
+  if (avx2) return with_avx2(encoder);
+#endif
+  encoder();
 }
 
 // `importance` of the block that starts at element k of the row; ones where there is none.
