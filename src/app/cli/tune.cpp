@@ -148,8 +148,27 @@ Result<Lessons> read_data(const App& app, const Flags& flags, const LessonReader
   return reader.read(lines, "runs");
 }
 
+// Before anything is allocated: the kernel would end us without a word.
+Status check_model_fits(const Flags& flags, const Gguf& base) {
+  std::uint64_t bytes = 0, count = 0;
+  for (const GgufTensor& tensor : base.tensors()) {
+    bytes += tensor.bytes;
+    count += tensor.rows() * tensor.shape[0];
+  }
+  // All trained: each number, its gradient and two moments, in f32.
+  const std::uint64_t needed = flags.full ? count * 4 * sizeof(float) : bytes;
+  const std::uint64_t left = read_machine().memory_left().value_or(needed);
+  if (needed <= left) return {};
+  return fail(ErrorKind::kUnavailable, "{}: {} {} of memory, and {} are left{}", flags.model,
+              flags.full ? fmt::format("training all of its {} numbers takes", count)
+                         : std::string("it takes"),
+              format_bytes(needed), format_bytes(left),
+              flags.full ? "; without --full an adapter is trained, which takes less" : "");
+}
+
 Result<Prepared> prepare(const App& app, const Flags& flags) {
   LATHE_TRY(Gguf base, Gguf::open(flags.model));
+  LATHE_TRY_STATUS(check_model_fits(flags, base));
   Prepared prepared;
   prepared.base = std::make_unique<Gguf>(std::move(base));
   const auto lora = flags.full ? std::nullopt : std::optional(flags.lora);

@@ -58,19 +58,41 @@ void read_memory(const fs::path& root, Machine& machine) {
         if (const auto kib = to_unsigned(split(*value, ' ').front())) *target = *kib * 1024;
 }
 
-// The tightest limit between our group and the root of the hierarchy.
-std::optional<std::uint64_t> group_limit(const fs::path& root, const fs::path& mount,
-                                         std::string_view group, std::string_view file) {
-  std::optional<std::uint64_t> limit;
+// Where a version of control groups has its figures.
+struct GroupFiles {
+  const char *mount, *limit, *used, *cached;
+};
+constexpr GroupFiles kGroups1{"sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                              "memory.usage_in_bytes", "total_cache"};
+constexpr GroupFiles kGroups2{"sys/fs/cgroup", "memory.max", "memory.current", "file"};
+
+void make_smaller(std::optional<std::uint64_t>& value, std::uint64_t other) {
+  value = std::min(value.value_or(other), other);
+}
+
+// The tightest limit between our group and the root of the hierarchy, and what is left of each; the
+// file cache makes room.
+void read_groups(const fs::path& root, const GroupFiles& files, std::string_view group,
+                 Machine& machine) {
   fs::path path = fs::path(std::string(group)).relative_path();
   for (int depth = 0; depth < 64; ++depth, path = path.parent_path()) {
-    const auto value = sysfs_number(root / mount / path / file);
+    const fs::path directory = root / files.mount / path;
+    const auto limit = sysfs_number(directory / files.limit);
     // Version 1 says "no limit" with a number near 2^63.
-    if (value && *value < (std::uint64_t{1} << 62))
-      limit = std::min(limit.value_or(*value), *value);
+    if (limit && (!machine.memory_bytes || *limit < *machine.memory_bytes) &&
+        *limit < (std::uint64_t{1} << 62)) {
+      make_smaller(machine.memory_limit_bytes, *limit);
+      const std::uint64_t used = sysfs_number(directory / files.used).value_or(0);
+      std::uint64_t cached = 0;
+      const std::string stat = sysfs_text(directory / "memory.stat").value_or("");
+      for (const std::string_view line : split_lines(stat))
+        if (line.starts_with(fmt::format("{} ", files.cached)))
+          cached = to_unsigned(line.substr(line.find(' ') + 1)).value_or(0);
+      const std::uint64_t held = used - std::min(used, cached);
+      make_smaller(machine.group_left_bytes, *limit - std::min(*limit, held));
+    }
     if (path.empty()) break;
   }
-  return limit;
 }
 
 void read_group_limit(const fs::path& root, Machine& machine) {
@@ -78,13 +100,10 @@ void read_group_limit(const fs::path& root, Machine& machine) {
   for (const std::string_view line : split_lines(text)) {
     const std::vector<std::string> parts = split(line, ':');  // "4:memory:/group", "0::/group"
     if (parts.size() < 3 || parts[2].find("..") != std::string::npos) continue;
-    std::optional<std::uint64_t> limit;
     if (parts[1] == "memory")
-      limit = group_limit(root, "sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes");
+      read_groups(root, kGroups1, parts[2], machine);
     else if (parts[0] == "0" && parts[1].empty())
-      limit = group_limit(root, "sys/fs/cgroup", parts[2], "memory.max");
-    if (limit && (!machine.memory_bytes || *limit < *machine.memory_bytes))
-      machine.memory_limit_bytes = std::min(machine.memory_limit_bytes.value_or(*limit), *limit);
+      read_groups(root, kGroups2, parts[2], machine);
   }
 }
 
@@ -135,7 +154,7 @@ Machine read_machine(const fs::path& root) {
 
 std::optional<std::uint64_t> Machine::memory_left() const {
   if (!available_bytes) return {};
-  return std::min(*available_bytes, memory_limit_bytes.value_or(UINT64_MAX));
+  return std::min(*available_bytes, group_left_bytes.value_or(UINT64_MAX));
 }
 
 std::optional<double> memory_pressure(const fs::path& root) {

@@ -27,9 +27,10 @@ struct Machine {
   std::optional<std::uint64_t> memory_bytes;
   std::optional<std::uint64_t> available_bytes;
   std::optional<std::uint64_t> memory_limit_bytes;  // of our control group; absent: none
+  std::optional<std::uint64_t> group_left_bytes;    // of that limit, and of those above it
   std::vector<Accelerator> accelerators;
 
-  // What may still be taken: what is available, and never more than our control group's limit.
+  // What may still be taken: what is available, and never more than our control group has left.
   std::optional<std::uint64_t> memory_left() const;
 };
 

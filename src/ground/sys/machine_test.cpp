@@ -41,6 +41,8 @@ TEST(Machine, ReadsX86) {
   tree.put("proc/self/cgroup", "0::/a/b");
   tree.put("sys/fs/cgroup/a/b/memory.max", "max");
   tree.put("sys/fs/cgroup/a/memory.max", "8192000");
+  tree.put("sys/fs/cgroup/a/memory.current", "5000000");
+  tree.put("sys/fs/cgroup/a/memory.stat", "anon 3000000\nfile 1000000\nfile_mapped 7");
   tree.put("sys/class/drm/card0/device/uevent", "DRIVER=amdgpu\nPCI_CLASS=30000");
   tree.put("sys/class/drm/card0/device/vendor", "0x1002");
   tree.put("sys/class/drm/card0/device/device", "0x1586");
@@ -56,6 +58,8 @@ TEST(Machine, ReadsX86) {
   EXPECT_EQ(machine.memory_bytes, 16000U * 1024);
   EXPECT_EQ(machine.available_bytes, 8000U * 1024);
   EXPECT_EQ(machine.memory_limit_bytes, 8192000U);
+  EXPECT_EQ(machine.group_left_bytes, 4192000U);
+  EXPECT_EQ(machine.memory_left(), 4192000U);
   ASSERT_EQ(machine.accelerators.size(), 2U);
   EXPECT_EQ(machine.accelerators[0].name, "amdgpu 1002:1586");
   EXPECT_EQ(machine.accelerators[0].memory_bytes, 536870912U);
