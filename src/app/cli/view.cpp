@@ -161,7 +161,8 @@ std::string run_totals(const RunState& state) {
     tokens = state.usage.counted
                  ? fmt::format(" · {} tokens in ({} cached), {} out", state.usage.prompt_tokens,
                                state.usage.cached_tokens, state.usage.completion_tokens)
-                 : fmt::format(" · {} calls, tokens not counted by the worker", state.usage.calls);
+                 : fmt::format(" · {}, tokens not counted by the worker",
+                               counted(static_cast<std::size_t>(state.usage.calls), "call"));
   return fmt::format("{} of {} passed · {}{} · {} · energy {}", passed,
                      counted(state.units.size(), "unit"), counted(laps, "lap"), tokens,
                      format_duration(Milliseconds(state.t_ms)),
