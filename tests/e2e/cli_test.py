@@ -195,6 +195,17 @@ class Code(Case):
         self.assertIn("1 of 1 units passed", out.replace("1 of 1 unit passed", "1 of 1 units passed"))
         self.assertEqual((self.dir / "project/p.py").read_text(), "def f(x):\n    return x + 3\n")
 
+    def test_one_line_for_a_project_of_no_known_kind(self):
+        files = {"lib/f.awk": "{ print $1 + 2 }\n", "t/run": "test \"$(echo 1 | awk -f lib/f.awk)\" = 4\n", "go": "sh t/run\n"}
+        for path in "t/run", "go", ".bashrc":
+            out, _ = self.one_line(files, "sh ./go", [f"FILE: {path}\n```\ntrue\n```\n"], 1)
+            self.assertIn(f"the edit of '{path}' is refused", out)
+            self.assertEqual({str(k): v.decode() for k, v in self.tree(self.dir / "project").items()}, files)
+        right = "FILE: lib/f.awk\n```\n{ print $1 + 3 }\n```\n"
+        out, _ = self.one_line(files, "sh ./go", [right])
+        self.assertIn("project: of no kind that is known", out)
+        self.assertEqual((self.dir / "project/lib/f.awk").read_text(), "{ print $1 + 3 }\n")
+
     def test_one_line_knows_the_project_s_own_tests(self):
         files = {"pyproject.toml": "[project]\nname = 'p'\n", "p.py": "def f():\n    return 5\n",
                  "tests/test_p.py": "import p\n\ndef test_f():\n    assert p.f() == 4\n"}

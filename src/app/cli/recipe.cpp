@@ -168,7 +168,11 @@ Result<FoundRecipe> find_recipe(const App& app, const std::string& name,
   LATHE_TRY(const std::string text, read_file(path, 1 << 20));
   const fs::path root = input.empty() ? "." : input;
   const auto project = find_project(root);
-  const Ecosystem& kind = project ? *project->ecosystem : ecosystems().back();
+  const bool own_command = std::ranges::any_of(
+      overrides, [](const std::string& each) { return each.starts_with("unit.command="); });
+  const Ecosystem& kind = project       ? *project->ecosystem
+                          : own_command ? unknown_project()
+                                        : ecosystems().back();
   std::error_code ignored;
   LATHE_TRY(Recipe recipe,
             parse_recipe(text, path.string(), overrides,
@@ -176,7 +180,7 @@ Result<FoundRecipe> find_recipe(const App& app, const std::string& name,
                                         plain_environment()["HOME"])));
   std::string told;
   if (json_string(recipe.canonical["unit"], "project") == "auto") {
-    if (!project && !input.empty()) return std::unexpected(project.error());
+    if (!project && !input.empty() && !own_command) return std::unexpected(project.error());
     told = project ? fmt::format("{} by {}", kind.name, project->marker) : std::string(kind.name);
   }
   return FoundRecipe{std::move(recipe), std::move(path), std::move(told)};

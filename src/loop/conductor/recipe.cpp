@@ -477,7 +477,7 @@ void fill_in_project(const Json& project, Json& raw) {
   if (protects || !json_at(json_at(raw, "make"), "protect").is_array()) return;
   for (const std::string& word : split(replace_all(own_command, "\t", " "), ' ')) {
     const std::string path = word.starts_with("./") ? word.substr(2) : word;
-    if (path.find_first_of("./") == path.npos || path.find_first_of("*?[]{}") != path.npos ||
+    if (path.starts_with('-') || path.find_first_of("*?[]{}") != path.npos ||
         !is_safe_relative(path))
       continue;
     raw["make"]["protect"].push_back(path);

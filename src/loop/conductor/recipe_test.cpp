@@ -110,8 +110,8 @@ TEST(Recipe, WhatAnOwnCommandNamesIsProtected) {
                   : recipe.error().message;
   };
   EXPECT_EQ(protects("", ""), "tests/**");
-  EXPECT_EQ(protects("command = \"sh ./run.sh -x dir/a.py ../b.py *.py /bin/c.py plain\"\n", ""),
-            "tests/** run.sh dir/a.py");
+  EXPECT_EQ(protects("command = \"sh ./run.sh -f x dir/a.py ../b.py *.py /bin/c.py plain\"\n", ""),
+            "tests/** sh run.sh x dir/a.py plain");
   EXPECT_EQ(protects("command = \"sh run.sh\"\n", "protect = [\"a\"]\n"), "a");
 }
 

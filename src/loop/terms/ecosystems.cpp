@@ -208,6 +208,25 @@ std::span<const Ecosystem> ecosystems() {
   return kRows;
 }
 
+const Ecosystem& unknown_project() {
+  static const Ecosystem kUnknown{
+      .name = "of no kind that is known",
+      .markers = {},
+      .build = "",
+      .command = "",
+      .report = "",
+      .format = "any",
+      .sources = {"**"},
+      .tests = {"test/**", "tests/**", "**/test/**", "**/tests/**", "spec/**", "**/spec/**", "t/**",
+                "**/test_*", "**/*_test", "**/*_test.*", "**/*Test.*", "**/*Tests.*", "**/*.test.*",
+                "**/*_spec.*", "**/*.spec.*"},
+      .read_only = {},
+      .path = {},
+      .env = {},
+      .decides = {}};
+  return kUnknown;
+}
+
 Result<FoundProject> find_project(const fs::path& root) {
   std::vector<std::string> names;
   std::error_code error;

@@ -31,6 +31,10 @@ struct Ecosystem {
 // In the order in which they are looked for: the more particular ones first.
 std::span<const Ecosystem> ecosystems();
 
+// What is taken for a project of no kind that is known, where the person says how it is tested: all
+// files are sources but those that look like tests.
+const Ecosystem& unknown_project();
+
 struct FoundProject {
   const Ecosystem* ecosystem = nullptr;
   std::string marker;  // the file that told it
