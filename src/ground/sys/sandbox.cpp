@@ -28,6 +28,7 @@ constexpr int kInfoFd = 4;
 constexpr int kStartedFd = 5;
 constexpr int kPasswdFd = 6;
 constexpr int kGroupFd = 7;
+constexpr int kHostsFd = 8;
 
 constexpr Milliseconds kWatchPeriod{10};
 constexpr std::size_t kMostFixed =
@@ -157,6 +158,7 @@ void add_file_system(Args& args, const Sandbox& sandbox) {
   add_settings_of_tools(args);
   add(args, {"--perms", "0644", "--file", std::to_string(kPasswdFd), "/etc/passwd"});
   add(args, {"--perms", "0644", "--file", std::to_string(kGroupFd), "/etc/group"});
+  add(args, {"--perms", "0644", "--file", std::to_string(kHostsFd), "/etc/hosts"});
   const auto size = std::to_string(sandbox.limits.disk_bytes);
   add(args, {"--proc", "/proc", "--dev", "/dev"});
   // Whose files are the machine's root's own: also in a user namespace that knows nobody else.
@@ -419,6 +421,9 @@ Result<SandboxedExit> run_sandboxed(const Sandbox& sandbox, const Command& comma
   LATHE_TRY(const UniqueFd passwd,
             file_of_bytes(fmt::format("lathe:x:{}:{}::/tmp:/bin/sh\n", id, id), "sandbox"));
   LATHE_TRY(const UniqueFd group, file_of_bytes(fmt::format("lathe:x:{}:\n", id), "sandbox"));
+  // Tests of servers look for themselves at "localhost".
+  LATHE_TRY(const UniqueFd hosts,
+            file_of_bytes("127.0.0.1 localhost\n::1 localhost ip6-localhost\n", "sandbox"));
   // A file, no pipe: when we are killed before bwrap writes it, a broken pipe would end the first
   // of its two processes, and the second would wait for that one for good.
   LATHE_TRY(const UniqueFd info, file_of_bytes("", "sandbox"));
@@ -431,7 +436,8 @@ Result<SandboxedExit> run_sandboxed(const Sandbox& sandbox, const Command& comma
   outer.cwd.clear();
   Guard guard(sandbox, info, started.read);
   ProcessHooks hooks;
-  hooks.pass_fds = {filter.get(), info.get(), started.write.get(), passwd.get(), group.get()};
+  hooks.pass_fds = {filter.get(), info.get(),  started.write.get(),
+                    passwd.get(), group.get(), hosts.get()};
   hooks.period = kWatchPeriod;
   hooks.keep_running = [&](std::uint64_t bytes) { return guard.keep_running(bytes); };
   LATHE_TRY(Exit exit, run_process(outer, hooks, stop));

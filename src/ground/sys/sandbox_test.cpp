@@ -206,12 +206,21 @@ TEST(Sandbox, OfEtcOnlyTheSettingsOfTools) {
     static const std::set<std::string_view> kKnown{
         "",      "/etc:",       "/etc/ssl:",  "alternatives", "group",
         "java",  "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
-        "maven", "gradle",      "groovy",     "passwd",       "ssl",
-        "certs", "openssl.cnf"};
+        "maven", "gradle",      "groovy",     "hosts",        "passwd",
+        "ssl",   "certs",       "openssl.cnf"};
     EXPECT_TRUE(kKnown.contains(line) || line.starts_with("python3") ||
                 (line.starts_with("java-") && line.ends_with("-openjdk")))
         << line;
   }
+}
+
+TEST(Sandbox, LocalhostIsItself) {
+  Scratch scratch;
+  const SandboxedExit result =
+      run(scratch.sandbox(),
+          shell("python3 -c 'import socket; s = socket.create_server((\"localhost\", 0)); "
+                "socket.create_connection((\"localhost\", s.getsockname()[1])); print(\"met\")'"));
+  EXPECT_EQ(result.exit.out, "met\n") << result.exit.err;
 }
 
 TEST(Sandbox, ErrorsNameTheTree) {

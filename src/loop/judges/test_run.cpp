@@ -96,13 +96,25 @@ class JudgedTree {
   std::map<std::string, std::string> protected_;  // to their sha256
 };
 
+// Tools of Node keep caches in node_modules: there it is a directory of links, in which more can be
+// made.
+void link_into_tree(const fs::path& path, const fs::path& place, std::error_code& error) {
+  if (path.filename() != "node_modules") return fs::create_symlink(path, place, error);
+  fs::create_directory(place, error);
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name.starts_with(".cache") || name.starts_with(".vite")) continue;
+    fs::create_symlink(it->path(), place / name, error);
+  }
+}
+
 // What of the machine a build and tests see besides the system: toolchains and package caches.
 struct Surroundings {
   std::vector<fs::path> read_only;
   std::map<std::string, std::string> env;
 
   // Directories of the project that its snapshot leaves out (".venv", "node_modules") stand in the
-  // judged tree as links to where they are.
+  // judged tree as links to where they, or what is in them, are.
   static Result<Surroundings> make(const Json& options, const Place& place, const fs::path& tree) {
     Surroundings result;
     const fs::path home = plain_environment()["HOME"];
@@ -116,7 +128,7 @@ struct Surroundings {
       const fs::path inside = path.lexically_relative(place.tree_root);
       if (place.tree_root.empty() || !is_safe_relative(inside.generic_string())) continue;
       LATHE_TRY_STATUS(make_directories((tree / inside).parent_path()));
-      if (!fs::exists(tree / inside, error)) fs::create_symlink(path, tree / inside, error);
+      if (!fs::exists(tree / inside, error)) link_into_tree(path, tree / inside, error);
       if (error)
         return fail(ErrorKind::kUnavailable, "tests: {}: cannot be linked into the tree: {}", name,
                     error.message());

@@ -302,6 +302,24 @@ TEST(TestsJudge, ToolchainsAreSeenAndStayAsTheyAre) {
   EXPECT_NE(missing.error().message.find("'none', which is not there"), std::string::npos);
 }
 
+// Packages stay as they are, and tools keep their caches beside them.
+TEST(TestsJudge, NodeModulesTakeCaches) {
+  const TempDir project = TempDir::make("lathe-project").value();
+  ASSERT_TRUE(apply_changes({{{"node_modules/p/index.js", "1\n"}, {"node_modules/.cache/old", ""}}},
+                            project.path()));
+  World world;
+  world.place.tree_root = project.path();
+  world.files["tests/run.sh"] =
+      "echo 1..1\nif mkdir node_modules/.cache && ! touch node_modules/p/x 2>/dev/null && [ -f "
+      "node_modules/p/index.js ] && grep -q 8 src/value; then echo ok 1 - t; else echo not ok 1 - "
+      "t; fi\n";
+  const Json options = world.options({{"read_only", {"node_modules"}}});
+  const Discovery found = world.discover(options);
+  ASSERT_EQ(found.units.size(), 1U);
+  EXPECT_EQ(world.judge(options, found, value("8\n")).outcome, Outcome::kPass);
+  EXPECT_FALSE(fs::exists(project.path() / "node_modules/p/x"));
+}
+
 // The file's import fails, so it is reported as a test; then its tests are.
 TEST(TestsJudge, AFileThatCouldNotBeLoadedPassesWithItsTests) {
   World world;
