@@ -86,7 +86,7 @@ const std::vector<Ecosystem> kRows{
                 "elif grep -q 'node --test' package.json; then node --test --test-reporter=tap; "
                 "else npm test --silent; fi",
      .report = "",
-     .format = "auto",
+     .format = "any",
      .sources = {"**/*.js", "**/*.mjs", "**/*.cjs", "**/*.ts", "**/*.mts", "**/*.cts", "**/*.jsx",
                  "**/*.tsx", "**/*.vue", "**/*.svelte"},
      .tests = {"**/*.test.*", "**/*.spec.*", "test/**", "tests/**", "**/__tests__/**",
@@ -190,7 +190,7 @@ const std::vector<Ecosystem> kRows{
      .command = "if grep -qs '^check[ ]*:' GNUmakefile makefile Makefile; then make -k check; "
                 "else make -k test; fi",
      .report = "",
-     .format = "auto",
+     .format = "any",
      .sources = {"**/*.c", "**/*.cc", "**/*.cpp", "**/*.cxx", "**/*.h", "**/*.hh", "**/*.hpp",
                  "**/*.hxx", "src/**"},
      .tests = {"test/**", "tests/**", "**/*_test.*", "**/test_*"},
