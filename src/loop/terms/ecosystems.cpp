@@ -134,8 +134,9 @@ const std::vector<Ecosystem> kRows{
      .markers = {"pyproject.toml", "setup.py", "setup.cfg", "pytest.ini", "tox.ini", "conftest.py",
                  "uv.lock", "Pipfile", "requirements*.txt", "*.py"},
      .build = "",
-     .command = "p=python; command -v $p >/dev/null || p=python3; "
-                "$p -m pytest --junit-xml=results.xml",
+     // The first that has pytest: a pyenv's Python often has none, and the system's does.
+     .command = "for p in python python3 /usr/bin/python3; do \"$p\" -c 'import pytest' "
+                "2>/dev/null && break; done; \"$p\" -m pytest --junit-xml=results.xml",
      .report = "results.xml",
      .format = "junit",
      .sources = {"**/*.py"},
