@@ -2,8 +2,8 @@
 #include <cstdlib>
 
 #include "ground/base/text.h"
-#include "loop/judges/json_schema.h"
-#include "loop/judges/json_value.h"
+#include "ground/schema/json_schema.h"
+#include "ground/schema/json_value.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace lathe;

@@ -4,10 +4,10 @@
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
+#include "ground/schema/json_schema.h"
 #include "loop/conductor/conductor.h"
 #include "loop/conductor/tree.h"
 #include "loop/conductor/units.h"
-#include "loop/judges/json_schema.h"
 #include "loop/judges/tests.h"
 
 namespace lathe {

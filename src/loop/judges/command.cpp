@@ -5,9 +5,9 @@
 #include <cmath>
 
 #include "ground/base/text.h"
+#include "ground/schema/regex.h"
 #include "ground/sys/sandbox.h"
 #include "loop/judges/judge.h"
-#include "loop/judges/regex.h"
 
 namespace lathe {
 namespace {

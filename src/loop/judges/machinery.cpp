@@ -8,8 +8,8 @@
 #include <set>
 
 #include "ground/base/text.h"
+#include "ground/schema/regex.h"
 #include "loop/judges/machinery_table.h"
-#include "loop/judges/regex.h"
 #include "loop/judges/source_text.h"
 
 namespace lathe {

@@ -4,8 +4,8 @@
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
+#include "ground/schema/json_schema.h"
 #include "loop/judges/calibration.h"
-#include "loop/judges/json_schema.h"
 #include "loop/judges/judge.h"
 
 namespace lathe {

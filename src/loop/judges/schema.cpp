@@ -1,8 +1,8 @@
 // The judge of JSON documents: one value, and it fits the recipe's schema.
 #include "ground/base/file.h"
 #include "ground/base/text.h"
-#include "loop/judges/json_schema.h"
-#include "loop/judges/json_value.h"
+#include "ground/schema/json_schema.h"
+#include "ground/schema/json_value.h"
 #include "loop/judges/judge.h"
 
 namespace lathe {

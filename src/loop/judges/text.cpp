@@ -1,8 +1,8 @@
 #include <cmath>
 
 #include "ground/base/text.h"
+#include "ground/schema/regex.h"
 #include "loop/judges/judge.h"
-#include "loop/judges/regex.h"
 #include "loop/judges/text_facts.h"
 
 namespace lathe {

@@ -4,8 +4,8 @@
 #include <array>
 
 #include "ground/base/text.h"
-#include "loop/judges/json_value.h"
-#include "loop/judges/regex.h"
+#include "ground/schema/json_value.h"
+#include "ground/schema/regex.h"
 
 namespace lathe {
 namespace {

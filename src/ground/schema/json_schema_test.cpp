@@ -1,10 +1,10 @@
-#include "loop/judges/json_schema.h"
+#include "ground/schema/json_schema.h"
 
 #include <gmock/gmock.h>
 
 #include "ground/base/file.h"
-#include "loop/judges/json_format.h"
-#include "loop/judges/json_value.h"
+#include "ground/schema/json_format.h"
+#include "ground/schema/json_value.h"
 
 namespace lathe {
 namespace {

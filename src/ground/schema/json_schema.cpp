@@ -1,11 +1,11 @@
-#include "loop/judges/json_schema.h"
+#include "ground/schema/json_schema.h"
 
 #include <algorithm>
 #include <set>
 
 #include "ground/base/text.h"
-#include "loop/judges/json_format.h"
-#include "loop/judges/json_value.h"
+#include "ground/schema/json_format.h"
+#include "ground/schema/json_value.h"
 
 namespace lathe {
 namespace {

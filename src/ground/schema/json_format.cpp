@@ -1,5 +1,5 @@
 // The formats of JSON Schema, by the RFCs that it names.
-#include "loop/judges/json_format.h"
+#include "ground/schema/json_format.h"
 
 #include <arpa/inet.h>
 
@@ -7,7 +7,7 @@
 #include <array>
 #include <string>
 
-#include "loop/judges/regex.h"
+#include "ground/schema/regex.h"
 
 namespace lathe {
 namespace {

@@ -1,5 +1,5 @@
 // Regular expressions by PCRE2, in two flavours, with limits.
-#include "loop/judges/regex.h"
+#include "ground/schema/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

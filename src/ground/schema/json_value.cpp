@@ -1,5 +1,5 @@
 // Numbers and values as JSON Schema compares them.
-#include "loop/judges/json_value.h"
+#include "ground/schema/json_value.h"
 
 #include <algorithm>
 #include <array>

@@ -12,7 +12,7 @@
 
 #include "ground/base/json.h"
 #include "ground/base/result.h"
-#include "loop/judges/regex.h"
+#include "ground/schema/regex.h"
 
 namespace lathe {
 
