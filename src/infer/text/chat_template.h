@@ -12,14 +12,17 @@
 
 #include "ground/base/json.h"
 #include "ground/base/result.h"
+#include "ground/base/stop.h"
 #include "infer/text/tokenizer.h"
 
 namespace lathe {
 
 struct TemplateLimits {
-  std::uint64_t steps = 20'000'000;  // expressions and statements evaluated
-  int depth = 64;                    // of calls and of nested expressions
-  std::size_t output_bytes = std::size_t{64} << 20;
+  std::uint64_t steps = 20'000'000;                   // expressions and statements evaluated
+  int depth = 64;                                     // of calls and of nested expressions
+  std::size_t output_bytes = std::size_t{64} << 20;   // of any text; the error's code: "too_long"
+  std::size_t memory_bytes = std::size_t{512} << 20;  // of all texts and lists it makes
+  const StopFlag* stop = nullptr;                     // raised: the error is kCancelled
 };
 
 class ChatTemplate {

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 namespace lathe {
 namespace {
 
@@ -118,9 +120,45 @@ TEST(ChatTemplate, OutputIsLimited) {
   limits.output_bytes = 1000;
   EXPECT_THAT(render("{% for i in range(200) %}123456{% endfor %}", Json::object(), limits),
               HasSubstr("beyond 1000 bytes"));
-  EXPECT_THAT(render("{{ 'a' * 1001 }}", Json::object(), limits), HasSubstr("too long"));
+  for (const char* source :
+       {"{{ 'a' * 1001 }}", "{% set l = ['a' * 500] * 3 %}{{ l }}",
+        "{% set l = ['a' * 500] * 3 %}{{ l|join }}", "{{ (['a' * 500] * 3)|tojson }}",
+        "{{ ('a' * 40)|replace('a', 'b' * 30) }}", "{{ ('\n' * 40)|indent(30, blank=true) }}",
+        "{% set a = 'a' * 600 %}{{ a ~ a }}"}) {
+    EXPECT_THAT(render(source, Json::object(), limits), HasSubstr("beyond 1000 bytes")) << source;
+    const auto chat = ChatTemplate::parse(source);
+    EXPECT_EQ(chat->render(Json::object(), 0, limits).error().code, "too_long") << source;
+  }
+  EXPECT_EQ(render("{{ 'a' * 1000 }}", Json::object(), limits).size(), 1000u);
   EXPECT_THAT(render("{{ '%2000d' % 1 }}"), HasSubstr("too large"));
   EXPECT_THAT(render("{{ 'a'|indent(100000) }}"), HasSubstr("too wide"));
+}
+
+TEST(ChatTemplate, MemoryIsLimited) {
+  TemplateLimits limits;
+  limits.memory_bytes = 1 << 20;
+  for (const char* source :
+       {"{% for i in range(2000) %}{% set x = 'a' * 1000 %}{% endfor %}",
+        "{% for i in range(2000) %}{% set x = [1] * 1000 %}{% endfor %}",
+        "{% set n = namespace(x='') %}{% for i in range(2000) %}{% set n.x = n.x ~ 'ab' %}"
+        "{% endfor %}"})
+    EXPECT_THAT(render(source, Json::object(), limits), HasSubstr("more than 1048576 bytes"))
+        << source;
+}
+
+TEST(ChatTemplate, CanBeStopped) {
+  StopFlag stop;
+  TemplateLimits limits;
+  limits.steps = UINT64_MAX;
+  limits.stop = &stop;
+  const auto chat = ChatTemplate::parse(
+      "{% for i in range(10**6) %}{% for j in range(10**6) %}{% endfor %}{% endfor %}");
+  std::thread raiser([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    stop.raise();
+  });
+  EXPECT_EQ(chat->render(Json::object(), 0, limits).error().kind, ErrorKind::kCancelled);
+  raiser.join();
 }
 
 TEST(ChatTemplate, ErrorsNameThePlace) {

@@ -135,9 +135,8 @@ Result<Value> TemplateMachine::evaluate_concat(const Expression& expression) {
   for (const ExpressionPtr& operand : expression.operands) {
     LATHE_TRY(const Value value, evaluate(*operand));
     LATHE_TRY(const MarkedText text, to_text(value));
+    LATHE_TRY_STATUS(allow_text(out.size() + text.size()));
     out.append(text);
-    if (out.size() > limits_.output_bytes)
-      return fail("a text grows beyond {} bytes", limits_.output_bytes);
   }
   return make_text(std::move(out));
 }
@@ -365,8 +364,8 @@ Result<Value> TemplateMachine::evaluate_filter(const Expression& expression, con
 Result<Value> TemplateMachine::repeat(const Value& a, std::int64_t times) {
   const std::size_t size = a.is_text() ? a.text->size() : a.list->size();
   const auto count = static_cast<std::uint64_t>(std::max<std::int64_t>(times, 0));
-  if (size > 0 && count > limits_.output_bytes / size)
-    return fail("a {} repeated {} times is too long", type_name(a), times);
+  if (size > 0)
+    LATHE_TRY_STATUS(allow_text(count > limits_.output_bytes / size ? SIZE_MAX : size * count));
   LATHE_TRY_STATUS(charge(size * count));
   if (a.is_text()) {
     MarkedText text;

@@ -89,6 +89,7 @@ Result<Value> filter_join(TemplateMachine& machine, const Value& input,
     }
     LATHE_TRY(const MarkedText text, text_of(machine, item));
     LATHE_TRY_STATUS(machine.charge((text.size() + separator.size()) / 16));
+    LATHE_TRY_STATUS(machine.allow_text(out.size() + separator.size() + text.size()));
     if (i > 0) out.append(separator);
     out.append(text);
   }
@@ -103,6 +104,7 @@ Result<Value> filter_replace(TemplateMachine& machine, const Value& input,
   LATHE_TRY(const MarkedText to, text_of(machine, given[1]));
   const std::int64_t count = given[2].is_whole() ? given[2].whole() : -1;
   LATHE_TRY_STATUS(machine.charge(text.size() / 16 * (to.size() / 16 + 1)));
+  LATHE_TRY_STATUS(machine.allow_text(replaced_size(text, from.text(), to, count)));
   return machine.make_text(replace(text, from.text(), to, count));
 }
 
@@ -120,6 +122,8 @@ Result<Value> filter_indent(TemplateMachine& machine, const Value& input,
         false);
   }
   LATHE_TRY_STATUS(machine.charge(text.size() * (by.size() / 16 + 1)));
+  const auto lines = static_cast<std::size_t>(std::ranges::count(text.text(), '\n')) + 1;
+  LATHE_TRY_STATUS(machine.allow_text(text.size() + lines * by.size()));
   return machine.make_text(indent(text, by, truth(given[1]), truth(given[2])));
 }
 
@@ -142,8 +146,10 @@ Result<Value> filter_tojson(TemplateMachine& machine, const Value& input,
     style.indent =
         std::string(static_cast<std::size_t>(std::max<std::int64_t>(given[1].whole(), 0)), ' ');
   } else if (given[1].is_text()) {
+    if (given[1].text->size() > 64) return machine.fail("an indent is too wide");
     style.indent = std::string(given[1].view());
   }
+  style.most = machine.most_text();
   if (style.indent) style.item_separator = ",";
   if (given[2].is_sequence() && given[2].list->size() == 2 && (*given[2].list)[0].is_text() &&
       (*given[2].list)[1].is_text()) {

@@ -6,7 +6,7 @@
 namespace lathe {
 
 namespace {
-// What memory costs in steps: at most about 500 MB for the 20 million of the default limits.
+// What work on texts costs in steps.
 constexpr std::uint64_t kBytesPerStep = 16, kStepsPerText = 8;
 constexpr int kNestingPerDepth = 10;  // a call nests about so many statements and expressions
 }  // namespace
@@ -34,18 +34,35 @@ std::unexpected<Error> TemplateMachine::too_deep() const {
 Status TemplateMachine::charge(std::uint64_t steps) {
   steps_ += steps;
   if (steps_ > limits_.steps) return fail("the template takes more than {} steps", limits_.steps);
+  if (limits_.stop != nullptr && limits_.stop->raised())
+    return lathe::fail(ErrorKind::kCancelled, "the template was stopped");
   return {};
 }
 
+Status TemplateMachine::charge_bytes(std::size_t bytes) {
+  bytes_ += bytes;
+  if (bytes_ > limits_.memory_bytes)
+    return fail("the template takes more than {} bytes of memory", limits_.memory_bytes);
+  return {};
+}
+
+Status TemplateMachine::allow_text(std::size_t bytes) const {
+  if (bytes <= limits_.output_bytes) return {};
+  return fail(Error{.message = fmt::format("a text grows beyond {} bytes", limits_.output_bytes),
+                    .code = "too_long"});
+}
+
 Result<Value> TemplateMachine::make_text(MarkedText text) {
-  if (text.size() > limits_.output_bytes)
-    return fail("a text grows beyond {} bytes", limits_.output_bytes);
-  LATHE_TRY_STATUS(charge(kStepsPerText + (text.size() + text.runs().size() * 16) / kBytesPerStep));
+  LATHE_TRY_STATUS(allow_text(text.size()));
+  const std::size_t bytes = text.size() + text.runs().size() * sizeof(text.runs()[0]);
+  LATHE_TRY_STATUS(charge(kStepsPerText + bytes / kBytesPerStep));
+  LATHE_TRY_STATUS(charge_bytes(sizeof(MarkedText) + bytes));
   return heap_.text(std::move(text));
 }
 
 Result<Value> TemplateMachine::make_list(ValueList list, ValueKind kind) {
   LATHE_TRY_STATUS(charge(list.size()));
+  LATHE_TRY_STATUS(charge_bytes(sizeof(ValueList) + list.size() * sizeof(Value)));
   return heap_.list(std::move(list), kind);
 }
 
@@ -82,8 +99,7 @@ Result<MarkedText> TemplateMachine::run(const TemplateBlock& block) {
 }
 
 Status TemplateMachine::print(const MarkedText& text) {
-  if (out_->size() + text.size() > limits_.output_bytes)
-    return fail("the output grows beyond {} bytes", limits_.output_bytes);
+  LATHE_TRY_STATUS(allow_text(out_->size() + text.size()));
   LATHE_TRY_STATUS(charge(text.size() / kBytesPerStep));
   out_->append(text);
   return {};
@@ -325,7 +341,8 @@ Result<Value> TemplateMachine::call(const Value& callee, const Arguments& argume
 
 Result<MarkedText> TemplateMachine::to_text(const Value& value) {
   MarkedText out;
-  if (const Status status = append_text(out, value); !status) return fail(status.error());
+  if (const Status status = append_text(out, value, limits_.output_bytes); !status)
+    return fail(status.error());
   LATHE_TRY_STATUS(charge(out.size() / kBytesPerStep));
   return out;
 }

@@ -47,8 +47,13 @@ class TemplateMachine {
     return template_error(place_, fmt::format(format, std::forward<Args>(args)...));
   }
   std::unexpected<Error> fail(const Error& error) const {
-    return template_error(place_, error.message);
+    auto out = template_error(place_, error.message);
+    out.error().code = error.code;
+    return out;
   }
+  // Refuses a text of so many bytes before it is made.
+  Status allow_text(std::size_t bytes) const;
+  std::size_t most_text() const { return limits_.output_bytes; }
   // What a loop over the value meets.
   Result<ValueList> items_of(const Value& value);
   Result<Value> attribute_of(const Value& value, std::string_view name);
@@ -100,6 +105,8 @@ class TemplateMachine {
   Result<bool> compare(std::string_view sign, const Value& a, const Value& b);
   Result<Value> repeat(const Value& a, std::int64_t times);
 
+  Status charge_bytes(std::size_t bytes);
+
   const TemplateLimits limits_;
   const std::int64_t now_;
   ValueHeap heap_;
@@ -111,6 +118,7 @@ class TemplateMachine {
   MarkedText* out_ = nullptr;
   TemplatePlace place_;
   std::uint64_t steps_ = 0;
+  std::size_t bytes_ = 0;  // of the texts and lists that were made
   int depth_ = 0, calls_ = 0;
 };
 

@@ -156,6 +156,15 @@ Result<Value> text_case(TemplateMachine& machine, const Value& self, const Argum
   return machine.make_text(change_case(*self.text, change));
 }
 
+// Of a split, at most.
+std::size_t most_pieces(std::string_view text, std::optional<std::string_view> separator) {
+  std::size_t pieces = 1;
+  if (!separator) return pieces + text.size() / 2;
+  for (std::size_t at = text.find(*separator); at != text.npos; ++pieces)
+    at = text.find(*separator, at + separator->size());
+  return pieces;
+}
+
 template <bool from_right>
 Result<Value> text_split(TemplateMachine& machine, const Value& self, const Arguments& arguments) {
   const auto bound = arguments.bind(std::array<std::string_view, 2>{"sep", "maxsplit"});
@@ -164,6 +173,7 @@ Result<Value> text_split(TemplateMachine& machine, const Value& self, const Argu
   if (separator && separator->empty()) return machine.fail("the separator of 'split' is empty");
   const std::int64_t limit = (*bound)[1].is_whole() ? (*bound)[1].whole() : -1;
   LATHE_TRY_STATUS(machine.charge(self.text->size() / 16));
+  LATHE_TRY_STATUS(machine.charge(8 * most_pieces(self.view(), separator)));
   ValueList out;
   for (MarkedText& part : split(*self.text, separator, limit, from_right)) {
     LATHE_TRY(const Value value, machine.make_text(std::move(part)));

@@ -90,6 +90,20 @@ MarkedText replace(const MarkedText& text, std::string_view from, const MarkedTe
   return out;
 }
 
+std::size_t replaced_size(const MarkedText& text, std::string_view from, const MarkedText& to,
+                          std::int64_t count) {
+  std::size_t places = 0;
+  if (from.empty()) places = text.size() + 1;
+  for (std::size_t at = 0; !from.empty(); ++places) {
+    at = text.text().find(from, at);
+    if (at == std::string::npos) break;
+    at += from.size();
+  }
+  if (count >= 0) places = std::min(places, static_cast<std::size_t>(count));
+  if (to.size() > 0 && places > SIZE_MAX / 2 / to.size()) return SIZE_MAX;
+  return text.size() + places * to.size() - std::min(text.size(), places * from.size());
+}
+
 namespace {
 
 std::vector<MarkedText> split_spaces(const MarkedText& text, std::int64_t limit, bool from_right) {

@@ -18,6 +18,9 @@ MarkedText strip(const MarkedText& text, std::optional<std::string_view> charact
                  bool right);
 MarkedText replace(const MarkedText& text, std::string_view from, const MarkedText& to,
                    std::int64_t count);
+// The bytes that replace() comes to, at most; SIZE_MAX: beyond counting.
+std::size_t replaced_size(const MarkedText& text, std::string_view from, const MarkedText& to,
+                          std::int64_t count);
 // `separator`: none for runs of white space. `limit` < 0: no limit. From the right: rsplit.
 std::vector<MarkedText> split(const MarkedText& text, std::optional<std::string_view> separator,
                               std::int64_t limit, bool from_right);

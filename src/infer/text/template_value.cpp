@@ -218,15 +218,26 @@ std::string real_text(double value) {
   return out;
 }
 
-Status append_text(MarkedText& out, const Value& value) {
+namespace {
+
+Status allow_size(std::size_t size, std::size_t most) {
+  if (size <= most) return {};
+  return std::unexpected(
+      Error{.message = fmt::format("a text grows beyond {} bytes", most), .code = "too_long"});
+}
+
+}  // namespace
+
+Status append_text(MarkedText& out, const Value& value, std::size_t most) {
   switch (value.kind) {
     case ValueKind::kUndefined:
       return {};
     case ValueKind::kText:
+      LATHE_TRY_STATUS(allow_size(out.size() + value.text->size(), most));
       out.append(*value.text);
       return {};
     default:
-      return append_repr(out, value);
+      return append_repr(out, value, most);
   }
 }
 
@@ -262,8 +273,9 @@ void append_text_repr(MarkedText& out, const MarkedText& value) {
 
 }  // namespace
 
-Status append_repr(MarkedText& out, const Value& value, int depth) {
+Status append_repr(MarkedText& out, const Value& value, std::size_t most, int depth) {
   if (depth > kMaxValueDepth) return invalid("a value is nested too deeply to be printed");
+  LATHE_TRY_STATUS(allow_size(out.size() + (value.is_text() ? value.text->size() : 0), most));
   switch (value.kind) {
     case ValueKind::kUndefined:
       out.append("Undefined", false);
@@ -289,7 +301,7 @@ Status append_repr(MarkedText& out, const Value& value, int depth) {
       out.append(tuple ? "(" : "[", false);
       for (std::size_t i = 0; i < value.list->size(); ++i) {
         if (i > 0) out.append(", ", false);
-        LATHE_TRY_STATUS(append_repr(out, (*value.list)[i], depth + 1));
+        LATHE_TRY_STATUS(append_repr(out, (*value.list)[i], most, depth + 1));
       }
       out.append(tuple ? (value.list->size() == 1 ? ",)" : ")") : "]", false);
       return {};
@@ -299,9 +311,9 @@ Status append_repr(MarkedText& out, const Value& value, int depth) {
       bool first = true;
       for (const auto& [key, item] : value.dict->items()) {
         if (!std::exchange(first, false)) out.append(", ", false);
-        LATHE_TRY_STATUS(append_repr(out, key, depth + 1));
+        LATHE_TRY_STATUS(append_repr(out, key, most, depth + 1));
         out.append(": ", false);
-        LATHE_TRY_STATUS(append_repr(out, item, depth + 1));
+        LATHE_TRY_STATUS(append_repr(out, item, most, depth + 1));
       }
       out.append("}", false);
       return {};
@@ -390,6 +402,7 @@ Status append_json_dict(std::string& out, const ValueDict& dict, const JsonStyle
 Status append_json(std::string& out, const Value& value, const JsonStyle& style, bool& user,
                    int depth) {
   if (depth > kMaxValueDepth) return invalid("a value is nested too deeply for JSON");
+  LATHE_TRY_STATUS(allow_size(out.size(), style.most));
   switch (value.kind) {
     case ValueKind::kUndefined:
     case ValueKind::kNone:

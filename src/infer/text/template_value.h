@@ -210,14 +210,19 @@ Result<int> compare_values(const Value& a, const Value& b, int depth = 0);  // <
 std::string_view type_name(const Value& value);                             // Python's
 
 std::string real_text(double value);  // as Python's repr
+// A text may come from few values: they are not copied. Where these pass `most`, the code of the
+// error is "too_long".
+inline constexpr std::size_t kMostTextBytes = std::size_t{64} << 20;
 // str(): what {{ value }} prints.
-Status append_text(MarkedText& out, const Value& value);
-Status append_repr(MarkedText& out, const Value& value, int depth = 0);
+Status append_text(MarkedText& out, const Value& value, std::size_t most = kMostTextBytes);
+Status append_repr(MarkedText& out, const Value& value, std::size_t most = kMostTextBytes,
+                   int depth = 0);
 
 struct JsonStyle {
   std::optional<std::string> indent;  // what one level adds; none: one line
   std::string item_separator = ", ", key_separator = ": ";
   bool ascii = false, sort_keys = false;
+  std::size_t most = kMostTextBytes;
 };
 Status append_json(std::string& out, const Value& value, const JsonStyle& style, bool& user,
                    int depth = 0);
