@@ -277,6 +277,25 @@ TEST_F(Constraints, AddressesAreOnes) {
   }
 }
 
+// As printers write JSON, whichever: a model can spend no tokens on blanks elsewhere.
+TEST_F(Constraints, BlanksAreFew) {
+  const auto grammar = Grammar::from_schema(
+      *parse_json(
+          R"({"type":"object","properties":{"a":{"type":"array","items":{"type":"boolean"}}},
+                      "required":["a"],"additionalProperties":false})"),
+      *tokenizer, true);
+  ASSERT_TRUE(grammar);
+  for (const char* text :
+       {R"({"a":[true,false]})", R"({"a": [true, false]})", R"({ "a": [ true ] })",
+        "{\n  \"a\": [\n    true,\n    false\n  ]\n}", "{\n\t\"a\": []\n}"})
+    EXPECT_EQ(read(*grammar, text), 2) << text;
+  for (const char* text : {"{\n\n", "{  ", R"({"a" )", R"({"a":  )", "{\"a\":\n",
+                           R"({"a":[true )"
+                           ",",
+                           "{\n                     "})
+    EXPECT_EQ(read(*grammar, text), 0) << text;
+}
+
 // 128 tools of ten texts each, and a list of 8,000 values.
 TEST_F(Constraints, LargeSchemasAreKept) {
   Json tools = Json::array();

@@ -96,17 +96,22 @@ ExprId JsonGrammar::number() {
 }
 
 ExprId JsonGrammar::blank() {
-  return builder_.choice({builder_.empty(), builder_.literal(" "),
-                          builder_.sequence({builder_.repeat(builder_.literal("\n"), 1, 2),
-                                             builder_.repeat(set(" \t"), 0, 20)})});
+  return rule(blank_, "blank", &JsonGrammar::make_blank);
+}
+
+ExprId JsonGrammar::make_blank() {
+  return builder_.choice(
+      {builder_.empty(), builder_.literal(" "),
+       builder_.sequence({builder_.literal("\n"), builder_.repeat(set(" \t"), 0, 20)})});
 }
 
 ExprId JsonGrammar::comma() {
-  return builder_.sequence({blank(), builder_.literal(","), blank()});
+  return builder_.sequence({builder_.literal(","), blank()});
 }
 
 ExprId JsonGrammar::member(ExprId key, ExprId value) {
-  return builder_.sequence({key, blank(), builder_.literal(":"), blank(), value});
+  return builder_.sequence(
+      {key, builder_.literal(":"), builder_.repeat(builder_.literal(" "), 0, 1), value});
 }
 
 ExprId JsonGrammar::make_character() {

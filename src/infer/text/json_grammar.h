@@ -16,8 +16,9 @@ class JsonGrammar {
   ExprId object();  // any JSON object
   ExprId boolean();
   ExprId number();
-  ExprId blank();  // nothing, a blank, or a line break and some indentation: enough for pretty
-                   // printing, and it ends
+  // Nothing, a blank, or a line break and some indentation: enough for pretty printing, and it
+  // ends. It stands only where a printer breaks lines: a small model spends its tokens on blanks.
+  ExprId blank();
   ExprId comma();
   ExprId member(ExprId key, ExprId value);
   ExprId string(std::uint32_t min, std::uint32_t max);  // lengths in characters
@@ -33,11 +34,12 @@ class JsonGrammar {
   ExprId rule(std::optional<RuleId>& id, const char* name, ExprId (JsonGrammar::*make)());
   ExprId make_value();
   ExprId make_object();
+  ExprId make_blank();
   ExprId make_character();
   ExprId make_integer();
 
   GrammarBuilder& builder_;
-  std::optional<RuleId> value_, object_, character_, integer_;
+  std::optional<RuleId> value_, object_, blank_, character_, integer_;
 };
 
 }  // namespace lathe::grammar
