@@ -80,7 +80,7 @@ class RawClient {
     reply.head = input_.substr(0, end);
     input_.erase(0, end);
     reply.status = std::atoi(reply.head.c_str() + 9);
-    if (reply.status == 100) return this->reply();
+    if (reply.status < 200) return this->reply();
     if (reply.head.find("Transfer-Encoding: chunked") != std::string::npos) {
       read_chunks(reply);
     } else if (const auto at = reply.head.find("Content-Length: "); at != std::string::npos) {

@@ -101,9 +101,23 @@ void Connection::on_read(const boost::system::error_code& error, std::size_t byt
 void Connection::end_of_input() {
   input_ended_ = true;
   if (state_ != State::kHandling) return close();
-  // A peer that only closed its sending side still gets what is ready, or why nothing is.
   keep_alive_ = false;
-  gone(HttpGone::kPeer);
+  if (!answered_) probe();
+}
+
+// Whether the peer has gone or has only closed its sending side, its end of input does not tell. A
+// few bytes without a meaning do: one that has gone answers them with a reset.
+void Connection::probe() {
+  socket_.async_wait(Tcp::socket::wait_error,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       if (!error) self->close();
+                     });
+  if (!head_left_ && chunked_) {
+    pending_ += "HTTP/1.1 102 Processing\r\n\r\n";
+    flush();
+  } else if (head_left_ && stream_ && !stream_->ping.empty()) {
+    send(stream_->ping);
+  }
 }
 
 void Connection::advance() {
@@ -283,7 +297,11 @@ void Connection::write_head(int status, const std::string& type, const HttpHeade
     for (const auto& [name, value] : more) pending_ += fmt::format("{}: {}\r\n", name, value);
   };
   put(headers);
-  put(extra_headers_);
+  HttpHeaders others = extra_headers_;
+  std::erase_if(others, [&](const auto& header) {
+    return std::ranges::count(headers, header.first, &HttpHeaders::value_type::first) > 0;
+  });
+  put(others);
   if (length)
     pending_ += fmt::format("Content-Length: {}\r\n", *length);
   else if (chunked_)

@@ -84,6 +84,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void dispatch();
   bool plain_head(HttpRequest& request);
   void end_of_input();
+  void probe();
   void gone(HttpGone why);
   void write_head(int status, const std::string& type, const HttpHeaders& headers,
                   std::optional<std::size_t> length);

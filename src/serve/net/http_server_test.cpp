@@ -341,21 +341,31 @@ TEST_F(HttpServerTest, HalfClosed) {
   quick.get("/x");
   quick.close_sending();
   EXPECT_EQ(quick.reply().body, "GET /x ");
-  // The end of what it sends is taken for its end; it can still read why.
-  RawClient slow = client();
+  // Whoever has only said all that it has to say is answered, however long that takes.
+  RawClient slow = client(), stream = client();
   slow.get("/hold");
   const auto exchange = wait_held();
+  stream.get("/stream");
+  const auto streaming = wait_held(2);
+  streaming->send("one ");
+  ASSERT_TRUE(stream.wait_for("one "));
   slow.close_sending();
-  EXPECT_TRUE(eventually([&] { return gone == 1; }));
-  exchange->reply({499, "gone", "text/plain"});
-  EXPECT_EQ(slow.reply().status, 499);
+  stream.close_sending();
+  EXPECT_TRUE(slow.wait_for("HTTP/1.1 102 "));
+  EXPECT_TRUE(stream.wait_for("ping"));
+  exchange->reply({200, "late", "text/plain"});
+  EXPECT_EQ(slow.reply().body, "late");
+  streaming->send("two");
+  streaming->end();
+  EXPECT_THAT(stream.reply().body, HasSubstr("two"));
+  EXPECT_EQ(gone, 0);
   // Told at once when it has gone already.
   bool told = false;
   RawClient third = client();
   third.get("/stream");
-  const auto other = wait_held(2);
+  const auto other = wait_held(3);
   third.close();
-  EXPECT_TRUE(eventually([&] { return gone == 2; }));
+  EXPECT_TRUE(eventually([&] { return gone == 1; }));
   other->on_gone([&](HttpGone) { told = true; });
   EXPECT_TRUE(told);
 }
