@@ -40,6 +40,13 @@ class LocalModel(Case):
 
     def test_schema_and_grammar(self):
         schema = self.write("schema.json", json.dumps(SCHEMA))
+        # What no grammar keeps shows when the answer is there.
+        broken = self.write("broken.json", '{"enum": [1, 2], "not": {"type": "integer"}}')
+        out, err = self.lathe("run", MODEL, "x", "--schema", broken, "--seed", "2", code=1)
+        self.assertIn(out.strip(), ("1", "2"))
+        self.assertIn("the answer breaks its schema", err)
+        kept = self.write("kept.json", '{"enum": [1, 2], "not": {"type": "string"}}')
+        self.assertIn(json.loads(self.answer("x", "--schema", kept, "--seed", "2")["text"]), (1, 2))
         value = json.loads(self.answer("x", "--schema", schema, "--seed", "2", "--max-tokens", "400")["text"])
         self.assertIn(value["n"], range(10))
         self.assertIn(value["ok"], (True, False))
@@ -130,7 +137,7 @@ class LocalModel(Case):
         self.refused("run", MODEL, "x", "--nonsense", say=["--nonsense"])
         self.refused("run", MODEL, "x", "--logit-bias", "a", say=["--logit-bias"])
         self.refused("run", MODEL, input=b"", say=["no prompt"])
-        self.refused("run", MODEL, "x", "--schema", self.write("s.json", '{"not": {}}'), say=["s.json", "'not'"])
+        self.refused("run", MODEL, "x", "--schema", self.write("s.json", '{"type": "nothing"}'), say=["s.json", "'type'"])
         self.refused("run", MODEL, "x", "--grammar", self.write("g", 'root ::= "a'), say=["line 1, column"])
         for ids, words in (("", "--ids"), ("1 x", "'x'"), ("319", "319"), ("-1", "-1")):
             self.refused("logits", MODEL, "--ids", ids, "--out", "l.f32", say=[words])

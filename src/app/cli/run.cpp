@@ -8,6 +8,7 @@
 #include "app/cli/sampler_flags.h"
 #include "app/cli/talk.h"
 #include "ground/base/text.h"
+#include "ground/schema/json_schema.h"
 #include "serve/net/http_worker.h"
 
 namespace lathe {
@@ -50,6 +51,30 @@ Result<Json> read_schema(const std::string& given) {
   return schema ? schema : at(schema_place(given), schema.error());
 }
 
+// What the answer breaks of its schema, or nothing; an error: that is not known.
+Result<std::string> broken_schema(const std::string& given, const Answer& answer) {
+  LATHE_TRY(Json json, read_schema(given));
+  const auto schema = JsonSchema::compile(std::move(json));
+  if (!schema) return at(schema_place(given), schema.error());
+  const auto value = parse_json(answer.text);
+  if (!value) return value.error().message;
+  LATHE_TRY(const std::vector<SchemaError> faults, schema->validate(*value));
+  if (faults.empty()) return std::string();
+  return (faults[0].instance.empty() ? "" : faults[0].instance + " ") + faults[0].message;
+}
+
+// What no grammar keeps of a schema shows when the answer is there. One that was cut off says so
+// elsewhere.
+int judge_answer(const App& app, const RunFlags& flags, const Answer& answer) {
+  if (flags.schema.empty() || answer.reason == StopReason::kLength) return kExitPassed;
+  const auto broken = broken_schema(flags.schema, answer);
+  if (broken && broken->empty()) return kExitPassed;
+  (void)report_error(app,
+                     {.message = broken ? "the answer breaks its schema: " + *broken
+                                        : "the answer was not checked: " + broken.error().message});
+  return broken ? kExitFailed : kExitNotJudged;
+}
+
 Status check_constraints(const RunFlags& flags) {
   if (!flags.schema.empty() && !flags.grammar.empty())
     return invalid("--schema and --grammar cannot be used together; give one");
@@ -60,7 +85,7 @@ Result<std::shared_ptr<const Grammar>> read_constraint(const RunFlags& flags,
                                                        const Tokenizer& tokenizer) {
   if (!flags.schema.empty()) {
     LATHE_TRY(const Json schema, read_schema(flags.schema));
-    auto grammar = Grammar::from_schema(schema, tokenizer);
+    auto grammar = Grammar::from_schema(schema, tokenizer, false);
     if (!grammar) return at(schema_place(flags.schema), grammar.error());
     return *grammar;
   }
@@ -171,7 +196,7 @@ Result<Partner> open_partner(const App& app, const RunFlags& flags, const std::s
 }
 
 // One prompt, or a talk.
-Status run_model(const App& app, const RunFlags& flags) {
+Result<int> run_model(const App& app, const RunFlags& flags) {
   LATHE_TRY_STATUS(check_constraints(flags));
   LATHE_TRY(const SamplerParams sampler, sampler_of(flags));
   const OpenPartner open = [&](const std::string& name, const std::function<void()>& leave) {
@@ -180,13 +205,18 @@ Status run_model(const App& app, const RunFlags& flags) {
     return partner;
   };
   LATHE_TRY(Partner partner, open(flags.path, [] {}));
-  if (!flags.prompt.empty()) return answer_once(app, *partner.conversation, flags.prompt);
-  if (isatty(STDIN_FILENO) == 1 && !app.json)
-    return chat(app, std::move(partner), open, app.journal_dir / "chat_history");
-  LATHE_TRY(const std::string input, read_standard_input());
-  if (input.empty())
+  std::string prompt = flags.prompt;
+  if (prompt.empty() && isatty(STDIN_FILENO) == 1 && !app.json) {
+    LATHE_TRY_STATUS(chat(app, std::move(partner), open, app.journal_dir / "chat_history"));
+    return kExitPassed;
+  }
+  if (prompt.empty()) {
+    LATHE_TRY(prompt, read_standard_input());
+  }
+  if (prompt.empty())
     return invalid("there is no prompt: give one as an argument or on standard input");
-  return answer_once(app, *partner.conversation, input);
+  LATHE_TRY(const Answer answer, answer_once(app, *partner.conversation, prompt));
+  return judge_answer(app, flags, answer);
 }
 
 }  // namespace
@@ -219,8 +249,8 @@ void add_run(CLI::App& cli, App& app, Action& action) {
   add_sampler_flags(*command, flags->sampler);
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
-      const Status status = run_model(app, *flags);
-      return status ? kExitPassed : report_error(app, status.error());
+      const auto code = run_model(app, *flags);
+      return code ? *code : report_error(app, code.error());
     };
   });
 }

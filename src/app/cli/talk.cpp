@@ -257,10 +257,10 @@ void answer(Talk& talk, const std::string& question) {
 
 }  // namespace
 
-Status answer_once(const App& app, Conversation& conversation, const std::string& prompt) {
+Result<Answer> answer_once(const App& app, Conversation& conversation, const std::string& prompt) {
   Printer printer(app);
   const Conversation::OnDelta show = [&](const AnswerDelta& delta) { printer(delta); };
-  LATHE_TRY(const Answer answer, conversation.ask(prompt, *app.stop, app.json ? nullptr : show));
+  LATHE_TRY(Answer answer, conversation.ask(prompt, *app.stop, app.json ? nullptr : show));
   if (app.json) {
     Json out = answer_json(answer);
     out["seed"] = conversation.request().sampler.seed;
@@ -280,7 +280,7 @@ Status answer_once(const App& app, Conversation& conversation, const std::string
     fmt::print(stderr, "{}\n", answer_line(answer));
   }
   if (answer.reason == StopReason::kCancelled) return fail(ErrorKind::kCancelled, "stopped");
-  return {};
+  return answer;
 }
 
 Status chat(const App& app, Partner partner, const OpenPartner& open, const fs::path& history) {

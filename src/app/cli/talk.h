@@ -26,7 +26,7 @@ using OpenPartner =
     std::function<Result<Partner>(const std::string& name, const std::function<void()>& leave)>;
 
 // One answer, on standard output; a line of figures on standard error.
-Status answer_once(const App& app, Conversation& conversation, const std::string& prompt);
+Result<Answer> answer_once(const App& app, Conversation& conversation, const std::string& prompt);
 // Until the person leaves. `history`: where the questions are kept.
 Status chat(const App& app, Partner partner, const OpenPartner& open, const fs::path& history);
 
