@@ -1,7 +1,8 @@
 // A family of models behind one door: what a server needs of them. The pool is one; tests have a
 // scripted one. Any thread may call anything. Errors carry a `code` where a client acts on it:
-// "model_not_found" "context_length_exceeded" "queue_full" "does_not_fit" "shutting_down"
-// "unsupported_value".
+// "model_not_found" "model_load_failed" "context_length_exceeded" "queue_full" "does_not_fit"
+// "shutting_down", or which part of a request cannot be: "unsupported_messages" "…_schema"
+// "…_tools" "…_grammar" "…_bias" "…_candidates" "…_suffix", else "unsupported_value".
 #pragma once
 
 #include <functional>
@@ -59,6 +60,7 @@ struct HostStatus {
 struct Embeddings {
   std::vector<std::vector<float>> vectors;  // one an input
   std::int64_t prompt_tokens = 0;
+  std::size_t cut = 0;  // inputs whose end was left out
 };
 
 // A text, or token ids.
@@ -67,12 +69,29 @@ struct TextInput {
   std::vector<std::int32_t> ids;  // counts where `text` is empty
 };
 
+// A request, and what only servers are asked.
+struct HostRequest : Request {
+  HostRequest(Request request = {}) : Request(std::move(request)) {}
+  // With top_logprobs: those of the prompt's tokens too. A prompt that is given as a text or as
+  // ids.
+  bool prompt_logprobs = false;
+  bool no_answer = false;  // the prompt's alone
+};
+
+struct HostReply : Reply {
+  // A token each; in the first reply alone. Of the first nothing is known: NaN.
+  std::vector<LogprobEntry> prompt_logprobs = {};
+  // What the client cannot see by itself: that the answer is not what it asked for, and how.
+  std::vector<std::string> warnings = {};
+};
+
 class ModelHost {
  public:
   using Id = std::uint64_t;
   using OnDelta = std::function<void(const Delta&)>;
-  using OnReplies = std::function<void(Result<std::vector<Reply>>)>;
+  using OnReplies = std::function<void(Result<std::vector<HostReply>>)>;
   using OnEmbeddings = std::function<void(Result<Embeddings>)>;
+  using OnTokens = std::function<void(Result<std::vector<std::int32_t>>)>;
 
   virtual ~ModelHost() = default;
   virtual HostStatus status() const = 0;
@@ -84,24 +103,23 @@ class ModelHost {
   // Never blocks for long. The callbacks come from the host's threads, in order, and must not
   // block; `on_replies` comes exactly once, last: one reply a candidate, prompt tokens counted in
   // the first, or the error. It may come before submit() returns.
-  virtual Id submit(const std::string& model, Request request, OnDelta on_delta,
+  virtual Id submit(const std::string& model, HostRequest request, OnDelta on_delta,
                     OnReplies on_replies) = 0;
-  virtual Id embed(const std::string& model, std::vector<TextInput> inputs,
+  // `cut`: what the context has no room for is left out at the end of a text.
+  virtual Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
                    OnEmbeddings on_embeddings) = 0;
+  virtual Id tokenize(const std::string& model, std::string text, bool add_special,
+                      bool parse_special, OnTokens on_tokens) = 0;
+  // The prompt that a request comes to.
+  virtual Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) = 0;
   // Ends it soon, with kCancelled. Nothing happens when it has ended.
   virtual void cancel(Id id) = 0;
 
   // These may block for a while: a vocabulary may have to be read.
-  virtual Result<std::vector<std::int32_t>> tokenize(const std::string& model,
-                                                     std::string_view text, bool add_special,
-                                                     bool parse_special) = 0;
   // `special`: control tokens by their names too, not as nothing.
   virtual Result<std::string> detokenize(const std::string& model,
                                          const std::vector<std::int32_t>& ids,
                                          bool special = false) = 0;
-  // The prompt that a request comes to.
-  virtual Result<std::vector<std::int32_t>> prompt_of(const std::string& model,
-                                                      const Request& request) = 0;
   // Brings a model in, or lets it go when it has nothing to do.
   virtual Status load(const std::string& model) = 0;
   virtual Status unload(const std::string& model) = 0;

@@ -1,6 +1,7 @@
 #include "work/scripted_host.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace lathe {
@@ -37,14 +38,14 @@ std::vector<Delta> words(const std::string& text) {
 }  // namespace
 
 struct ScriptedHost::Job {
-  Request request;
+  HostRequest request;
   Line line;
   OnDelta on_delta;
   OnReplies on_replies;
   std::function<void()> on_time;  // of other jobs: all there is to do
   Time due;
   std::size_t prompt_tokens = 0;
-  std::vector<Reply> replies;
+  std::vector<HostReply> replies;
   std::size_t next = 0;  // delta
   bool cancelled = false;
 };
@@ -130,7 +131,7 @@ ScriptedHost::Line ScriptedHost::line_for(const Request& request) const {
   return {"", words("You said: " + text)};
 }
 
-ModelHost::Id ScriptedHost::submit(const std::string& model, Request request, OnDelta on_delta,
+ModelHost::Id ScriptedHost::submit(const std::string& model, HostRequest request, OnDelta on_delta,
                                    OnReplies on_replies) {
   auto job = std::make_shared<Job>();
   job->line = line_for(request);
@@ -156,27 +157,39 @@ ModelHost::Id ScriptedHost::submit(const std::string& model, Request request, On
   return id;
 }
 
-ModelHost::Id ScriptedHost::embed(const std::string& model, std::vector<TextInput> inputs,
-                                  OnEmbeddings on_embeddings) {
-  const std::lock_guard lock(mutex_);
-  const std::size_t dimension = info_of(model)->embedding;
+ModelHost::Id ScriptedHost::add(std::function<void()> what) {
   auto job = std::make_shared<Job>();
   job->due = std::chrono::steady_clock::now();
-  job->on_time = [dimension, inputs = std::move(inputs), on_embeddings = std::move(on_embeddings)] {
+  job->on_time = std::move(what);
+  const std::lock_guard lock(mutex_);
+  const Id id = next_id_++;
+  jobs_[id] = std::move(job);
+  wake_.notify_all();
+  return id;
+}
+
+ModelHost::Id ScriptedHost::embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
+                                  OnEmbeddings on_embeddings) {
+  const ModelInfo info = [&] {
+    const std::lock_guard lock(mutex_);
+    return *info_of(model);
+  }();
+  return add([info, cut, inputs = std::move(inputs), on_embeddings = std::move(on_embeddings)] {
     Embeddings embeddings;
     for (const TextInput& input : inputs) {
-      const std::size_t size = input.text.empty() ? input.ids.size() : input.text.size();
-      std::vector<float> vector(dimension, 0.25F);
+      std::size_t size = input.text.empty() ? input.ids.size() : input.text.size();
+      if (size > info.context && !cut)
+        return on_embeddings(std::unexpected(
+            Error{ErrorKind::kInvalid, "an input has too many tokens", "context_length_exceeded"}));
+      if (size > info.context) ++embeddings.cut;
+      size = std::min(size, info.context);
+      std::vector<float> vector(info.embedding, 0.25F);
       vector[0] = static_cast<float>(size);
       embeddings.vectors.push_back(std::move(vector));
       embeddings.prompt_tokens += static_cast<std::int64_t>(size);
     }
     on_embeddings(std::move(embeddings));
-  };
-  const Id id = next_id_++;
-  jobs_[id] = std::move(job);
-  wake_.notify_all();
-  return id;
+  });
 }
 
 void ScriptedHost::cancel(Id id) {
@@ -225,7 +238,8 @@ bool ScriptedHost::step(Job& job) {
   }
   const std::size_t count = job.line.deltas.size();
   const bool cut =
-      job.request.max_tokens > 0 && job.next >= static_cast<std::size_t>(job.request.max_tokens);
+      job.request.no_answer ||
+      (job.request.max_tokens > 0 && job.next >= static_cast<std::size_t>(job.request.max_tokens));
   if (!cut && count > 0 && (job.line.endless || job.next < count)) {
     for (std::size_t i = 0; i < job.replies.size(); ++i) {
       Delta delta = job.line.deltas[job.next % count];
@@ -257,6 +271,12 @@ bool ScriptedHost::step(Job& job) {
     reply.usage.calls = 1;
     reply.seed = job.request.sampling.seed.value_or(4242);
   }
+  if (job.request.prompt_logprobs) {
+    for (const char c : last_text(job.request))
+      job.replies[0].prompt_logprobs.push_back({std::string(1, c), -0.25, {{"e", -0.25}}});
+    job.replies[0].prompt_logprobs.at(0).logprob = std::numeric_limits<double>::quiet_NaN();
+  }
+  if (last_text(job.request).contains("warn me")) job.replies[0].warnings = {"as you wished"};
   Usage& usage = job.replies[0].usage;
   usage.prompt_tokens = static_cast<std::int64_t>(job.prompt_tokens);
   usage.cached_tokens = std::min<std::int64_t>(usage.prompt_tokens, 4);
@@ -265,12 +285,17 @@ bool ScriptedHost::step(Job& job) {
   return false;
 }
 
-Result<std::vector<std::int32_t>> ScriptedHost::tokenize(const std::string&, std::string_view text,
-                                                         bool add_special, bool) {
+ModelHost::Id ScriptedHost::tokenize(const std::string&, std::string text, bool add_special, bool,
+                                     OnTokens on_tokens) {
   std::vector<std::int32_t> ids;
   if (add_special) ids.push_back(256);
   for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
-  return ids;
+  return add([ids = std::move(ids), on_tokens = std::move(on_tokens)] { on_tokens(ids); });
+}
+
+ModelHost::Id ScriptedHost::prompt_of(const std::string& model, Request request,
+                                      OnTokens on_tokens) {
+  return tokenize(model, rendered(request), false, true, std::move(on_tokens));
 }
 
 Result<std::string> ScriptedHost::detokenize(const std::string&,
@@ -283,11 +308,6 @@ Result<std::string> ScriptedHost::detokenize(const std::string&,
   return text;
 }
 
-Result<std::vector<std::int32_t>> ScriptedHost::prompt_of(const std::string& model,
-                                                          const Request& request) {
-  return tokenize(model, rendered(request), false, true);
-}
-
 Status ScriptedHost::load(const std::string& model) {
   set_state(model, ModelState::kReady);
   return {};
@@ -298,7 +318,7 @@ Status ScriptedHost::unload(const std::string& model) {
   return {};
 }
 
-std::vector<Request> ScriptedHost::seen() const {
+std::vector<HostRequest> ScriptedHost::seen() const {
   const std::lock_guard lock(mutex_);
   return seen_;
 }

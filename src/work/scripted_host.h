@@ -35,22 +35,21 @@ class ScriptedHost : public ModelHost {
   Result<std::string> find(std::string_view asked) const override;
   // Names that start with "gpt-" or "claude-" stand for the first model.
   Result<std::string> resolve(std::string_view asked) const override;
-  Id submit(const std::string& model, Request request, OnDelta on_delta,
+  Id submit(const std::string& model, HostRequest request, OnDelta on_delta,
             OnReplies on_replies) override;
-  Id embed(const std::string& model, std::vector<TextInput> inputs,
+  Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
            OnEmbeddings on_embeddings) override;
+  Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
+              OnTokens on_tokens) override;
+  Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;
   void cancel(Id id) override;
-  Result<std::vector<std::int32_t>> tokenize(const std::string& model, std::string_view text,
-                                             bool add_special, bool parse_special) override;
   Result<std::string> detokenize(const std::string& model, const std::vector<std::int32_t>& ids,
                                  bool special) override;
-  Result<std::vector<std::int32_t>> prompt_of(const std::string& model,
-                                              const Request& request) override;
   Status load(const std::string& model) override;
   Status unload(const std::string& model) override;
 
   // What happened, for tests.
-  std::vector<Request> seen() const;
+  std::vector<HostRequest> seen() const;
   int running() const;
   int cancelled() const;  // requests that ended because of cancel()
   void set_state(const std::string& model, ModelState state);
@@ -62,6 +61,8 @@ class ScriptedHost : public ModelHost {
   Line line_for(const Request& request) const;
   ModelInfo* info_of(const std::string& model);
   void run();
+  // What only takes its turn: `what` is called, and that is all.
+  Id add(std::function<void()> what);
   // One delta, or the end; false: it was the end.
   bool step(Job& job);
 
@@ -70,7 +71,7 @@ class ScriptedHost : public ModelHost {
   std::condition_variable wake_;
   std::vector<ModelInfo> models_;
   std::map<Id, std::shared_ptr<Job>> jobs_;
-  std::vector<Request> seen_;
+  std::vector<HostRequest> seen_;
   Id next_id_ = 1;
   int cancelled_ = 0;
   bool stop_ = false;

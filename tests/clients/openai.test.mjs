@@ -129,6 +129,31 @@ test("completions", async () => {
   if (scripted) assert.equal(text, "You said: hi");
 });
 
+test("log-likelihoods", async () => {
+  const { data, request_id } = await client.completions
+    .create({ model, prompt: [[104, 105, 106], [105, 106]], max_tokens: 0, echo: true, logprobs: 1 })
+    .withResponse();
+  assert.match(request_id, /^req_/);
+  assert.deepEqual(data.choices.map((choice) => choice.logprobs.tokens.length), [3, 2]);
+  for (const { logprobs } of data.choices) {
+    assert.equal(logprobs.token_logprobs[0], null);
+    assert.ok(logprobs.token_logprobs.slice(1).every((value, i) => value <= Math.max(...Object.values(logprobs.top_logprobs[i + 1]))));
+  }
+});
+
+test("custom tools", onlyScripted, async () => {
+  const tools = [{ type: "custom", custom: { name: "patch", description: "Changes files" } }];
+  const done = await client.chat.completions.create({ model, messages: say("change it"), tools, parallel_tool_calls: false });
+  assert.equal(done.choices[0].message.tool_calls[0].custom.name, "patch");
+  const response = await client.responses.create({ model, input: "change it", tools: [{ type: "custom", name: "patch" }] });
+  assert.equal(response.output[0].type, "custom_tool_call");
+  assert.ok(response.output[0].input.length > 0);
+  const types = [];
+  for await (const event of await client.responses.create({ model, input: "change it", tools: [{ type: "custom", name: "patch" }], stream: true }))
+    types.push(event.type);
+  assert.ok(types.includes("response.custom_tool_call_input.done"));
+});
+
 test("embeddings", async () => {
   const base64 = await client.embeddings.create({ model, input: ["four", "seven77"] });  // the client's default
   const floats = await client.embeddings.create({ model, input: ["four", "seven77"], encoding_format: "float" });

@@ -137,7 +137,7 @@ class LocalModel(Case):
         self.refused("run", MODEL, "x", "--nonsense", say=["--nonsense"])
         self.refused("run", MODEL, "x", "--logit-bias", "a", say=["--logit-bias"])
         self.refused("run", MODEL, input=b"", say=["no prompt"])
-        self.refused("run", MODEL, "x", "--schema", self.write("s.json", '{"type": "nothing"}'), say=["s.json", "'type'"])
+        self.refused("run", MODEL, "x", "--schema", self.write("s.json", '{"type": "nothing"}'), say=["s.json", "'nothing'"])
         self.refused("run", MODEL, "x", "--grammar", self.write("g", 'root ::= "a'), say=["line 1, column"])
         for ids, words in (("", "--ids"), ("1 x", "'x'"), ("319", "319"), ("-1", "-1")):
             self.refused("logits", MODEL, "--ids", ids, "--out", "l.f32", say=[words])

@@ -1,7 +1,9 @@
 """`lathe serve` with real (tiny) models, as its clients meet it."""
+import array
 import concurrent.futures
 import http.client
 import json
+import math
 import os
 import pathlib
 import random
@@ -150,6 +152,51 @@ class Serve(Server):
         over = self.call("/v1/completions", {"model": TINY[0], "prompt": [5] * (room + 1), "max_tokens": 5}, 400)
         self.assertEqual(over["error"]["code"], "context_length_exceeded")
         self.assertLessEqual(self.status()["memory_booked"], before["memory_limit"])
+
+    def test_log_likelihoods(self):
+        """As harnesses ask for them: the prompt's tokens and one more; by another way, `lathe logits`."""
+        self.start()
+        prompts = [[(7 * i + k) % 250 + 3 for i in range(90)] for k in (1, 2)]
+        choices = self.call("/v1/completions", {"model": TINY[0], "prompt": prompts, "max_tokens": 1, "temperature": 0, "logprobs": 1,
+                                                "echo": True, "seed": 1})["choices"]
+        for ids, choice in zip(prompts, choices):
+            given = choice["logprobs"]
+            self.assertEqual({key: len(values) for key, values in given.items()},
+                             dict.fromkeys(("tokens", "token_logprobs", "top_logprobs", "text_offset"), len(ids) + 1))
+            self.lathe("logits", self.models / f"{TINY[0]}.gguf", "--ids", " ".join(map(str, ids)), "--out", "l.f32", "--force")
+            values = array.array("f", (self.dir / "l.f32").read_bytes())
+            width = len(values) // len(ids)
+            self.assertIsNone(given["token_logprobs"][0])
+            for i in range(1, len(ids)):
+                row = values[(i - 1) * width:i * width]
+                expected = row[ids[i]] - math.log(sum(map(math.exp, row)))
+                self.assertAlmostEqual(given["token_logprobs"][i], expected, delta=1e-4)
+                best = max(given["top_logprobs"][i].values())
+                self.assertAlmostEqual(best, max(row) - math.log(sum(map(math.exp, row))), delta=1e-4)
+        nothing = self.call("/v1/completions", {"model": TINY[0], "prompt": prompts, "max_tokens": 0, "logprobs": 1, "echo": True})["choices"]
+        for whole, alone in zip(choices, nothing):
+            for key, entries in alone["logprobs"].items():
+                self.assertEqual(entries, whole["logprobs"][key][:-1])
+
+    def test_a_model_is_a_program_of_its_maker(self):
+        """A file whose template doubles a text 22 times: refused, in little time and memory, and others do not wait."""
+        bomb = b"{% set n = namespace(x=messages[0].content) %}{% for i in range(22) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}"
+        name = b"tokenizer.chat_template"
+        data = (self.models / f"{TINY[0]}.gguf").read_bytes()
+        bomb += b" " * (-(8 + len(name) + 4 + 8 + len(bomb)) % 32)  # what follows stays aligned
+        text = lambda value: len(value).to_bytes(8, "little") + value
+        count = int.from_bytes(data[16:24], "little") + 1
+        (self.models / "bomb.gguf").write_bytes(data[:16] + count.to_bytes(8, "little") + text(name) + (8).to_bytes(4, "little") +
+                                                text(bomb) + data[24:])
+        self.start("--memory", "256MiB")
+        self.chat("warm")
+        before = self.status()["resident"]
+        with concurrent.futures.ThreadPoolExecutor(24) as pool:
+            ends = [pool.submit(self.chat, "a" * 40, "bomb", None) for _ in range(24)]
+            self.assertEqual(self.chat("hello")["usage"]["completion_tokens"], 12)
+            for end in ends:
+                self.assertIn(end.result()["error"]["code"], ("context_length_exceeded", "queue_full"))
+        self.assertLess(self.status()["resident"] - before, 600 << 20)
 
     def test_schemas_and_tools_that_are_wrong_or_large(self):
         self.start()

@@ -524,10 +524,13 @@ Result<std::vector<double>> Engine::measure_steps() {
   return seconds;
 }
 
-Engine::Reading::Reading(Engine& engine, std::vector<TokenId> tokens, Pooling pooling)
+Engine::Reading::Reading(Engine& engine, std::vector<TokenId> tokens, Pooling pooling,
+                         OnLogits on_logits, std::shared_ptr<const Adapter> adapter)
     : engine_(&engine),
       tokens_(std::move(tokens)),
       pooling_(pooling),
+      on_logits_(std::move(on_logits)),
+      adapter_(std::move(adapter)),
       table_(engine.cache_->pool()),
       promised_(blocks_for(tokens_.size())),
       sum_(engine.model_->blueprint().embedding) {
@@ -538,8 +541,7 @@ Engine::Reading::~Reading() {
   engine_->reading_blocks_ -= promised_;
 }
 
-Result<std::unique_ptr<Engine::Reading>> Engine::read(std::vector<TokenId> tokens,
-                                                      Pooling pooling) {
+Status Engine::check_reading(std::span<const TokenId> tokens) const {
   LATHE_TRY_STATUS(check_text(tokens));
   const std::size_t needed = blocks_for(tokens.size()), promised = promised_blocks();
   if (needed > cache_->capacity()) {
@@ -551,7 +553,28 @@ Result<std::unique_ptr<Engine::Reading>> Engine::read(std::vector<TokenId> token
     return fail(ErrorKind::kUnavailable, "{} tokens need {} KV blocks; too few are free now",
                 tokens.size(), needed);
   }
-  return std::unique_ptr<Reading>(new Reading(*this, std::move(tokens), pooling));
+  return {};
+}
+
+Result<std::unique_ptr<Engine::Reading>> Engine::read(std::vector<TokenId> tokens,
+                                                      Pooling pooling) {
+  LATHE_TRY_STATUS(check_reading(tokens));
+  return std::unique_ptr<Reading>(new Reading(*this, std::move(tokens), pooling, {}, nullptr));
+}
+
+Result<std::unique_ptr<Engine::Reading>> Engine::score(std::vector<TokenId> tokens,
+                                                       OnLogits on_logits,
+                                                       std::shared_ptr<const Adapter> adapter) {
+  LATHE_TRY_STATUS(check_reading(tokens));
+  return std::unique_ptr<Reading>(new Reading(*this, std::move(tokens), Pooling::kNone,
+                                              std::move(on_logits), std::move(adapter)));
+}
+
+void Engine::Reading::pool(std::span<const float> hidden) {
+  const bool wanted = pooling_ == Pooling::kMean || (pooling_ == Pooling::kCls && at_ == 0) ||
+                      (pooling_ == Pooling::kLast && at_ + 1 == tokens_.size());
+  if (!wanted) return;
+  for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += static_cast<double>(hidden[i]);
 }
 
 Result<bool> Engine::Reading::step() {
@@ -559,17 +582,16 @@ Result<bool> Engine::Reading::step() {
   const std::size_t taken = table_.blocks_needed(at_, at_ + count);
   promised_ -= taken;
   engine_->reading_blocks_ -= taken;
+  const auto row = [&](std::span<const float> values) {
+    if (on_logits_)
+      on_logits_(at_, values);
+    else
+      pool(values);
+    ++at_;
+  };
   LATHE_TRY_STATUS(engine_->fill(table_, at_, std::span(tokens_).subspan(at_, count),
-                                 OutputKind::kHidden, [&](std::span<const float> hidden) {
-                                   const bool wanted =
-                                       pooling_ == Pooling::kMean ||
-                                       (pooling_ == Pooling::kCls && at_ == 0) ||
-                                       (pooling_ == Pooling::kLast && at_ + 1 == tokens_.size());
-                                   ++at_;
-                                   if (!wanted) return;
-                                   for (std::size_t i = 0; i < sum_.size(); ++i)
-                                     sum_[i] += static_cast<double>(hidden[i]);
-                                 }));
+                                 on_logits_ ? OutputKind::kLogits : OutputKind::kHidden, row,
+                                 adapter_.get()));
   return at_ == tokens_.size();
 }
 

@@ -119,6 +119,9 @@ class Engine {
   void use_step_seconds(std::vector<double> seconds) { step_seconds_ = std::move(seconds); }
   std::span<const double> step_seconds() const { return step_seconds_; }
 
+  // Behind the token at that position.
+  using OnLogits = std::function<void(std::size_t position, std::span<const float> logits)>;
+
   // The hidden state of a text, pooled as the model says (or as told), normalised to length 1. It
   // is read piece by piece, so that others need not wait for all of it.
   class Reading {
@@ -131,10 +134,14 @@ class Engine {
 
    private:
     friend class Engine;
-    Reading(Engine& engine, std::vector<TokenId> tokens, Pooling pooling);
+    Reading(Engine& engine, std::vector<TokenId> tokens, Pooling pooling, OnLogits on_logits,
+            std::shared_ptr<const Adapter> adapter);
+    void pool(std::span<const float> hidden);
     Engine* engine_;
     std::vector<TokenId> tokens_;
     Pooling pooling_;
+    OnLogits on_logits_;  // none: the hidden state is wanted
+    std::shared_ptr<const Adapter> adapter_;
     BlockTable table_;
     std::size_t promised_;  // blocks that it may still take
     std::size_t at_ = 0;
@@ -142,6 +149,9 @@ class Engine {
   };
   // Must not outlive the engine. kUnavailable: its memory cannot be promised now.
   Result<std::unique_ptr<Reading>> read(std::vector<TokenId> tokens, Pooling pooling);
+  // The same for the logits of every position.
+  Result<std::unique_ptr<Reading>> score(std::vector<TokenId> tokens, OnLogits on_logits,
+                                         std::shared_ptr<const Adapter> adapter);
   Result<std::vector<float>> embed(std::span<const TokenId> tokens, Pooling pooling);
   // The logits of every position, row by row.
   Status logits(std::span<const TokenId> tokens,
@@ -173,6 +183,7 @@ class Engine {
   void take_token(Sequence& sequence, std::size_t row, const Sink& sink);
   std::optional<TokenId> next_token(Sequence& sequence, std::span<const float> logits);
   void finish(Sequence& sequence, StopReason reason, TokenEvent event, const Sink& sink);
+  Status check_reading(std::span<const TokenId> tokens) const;
   Status fill(BlockTable& table, std::size_t from, std::span<const TokenId> tokens, OutputKind kind,
               const std::function<void(std::span<const float>)>& row,
               const Adapter* adapter = nullptr);

@@ -19,7 +19,7 @@ Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<Delta> deltas;
-    std::optional<Result<std::vector<Reply>>> replies;
+    std::optional<Result<std::vector<HostReply>>> replies;
   };
   const auto shared = std::make_shared<Shared>();
   const Milliseconds start = system_clock().monotonic();
@@ -30,7 +30,7 @@ Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop
         shared->deltas.push_back(delta);
         shared->changed.notify_one();
       },
-      [shared](Result<std::vector<Reply>> replies) {
+      [shared](Result<std::vector<HostReply>> replies) {
         const std::scoped_lock lock(shared->mutex);
         shared->replies = std::move(replies);
         shared->changed.notify_one();

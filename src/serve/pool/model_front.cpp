@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <random>
 
@@ -206,14 +207,49 @@ Json tools_of(const Request& request) {
   return request.tool_choice == ToolChoice::kNone || own_form ? Json() : request.tools;
 }
 
-// Whether one of the tools that may be called is to be given no other arguments than its schema's.
+// Whether a tool is to be given no other arguments than its schema's.
+bool is_strict(const Json& function) {
+  return json_at(function, "strict") == Json(true);
+}
+
+// The schemas of the tools' arguments, by the tools' names.
+std::map<std::string, Json> parameters_of(const Request& request, bool (*wanted)(const Json&)) {
+  std::map<std::string, Json> schemas;
+  for (const Json& tool : request.tools) {
+    const Json& function = json_at(tool, "function");
+    if (wanted(function) && json_at(function, "parameters").is_object())
+      schemas[json_string(function, "name")] = json_at(function, "parameters");
+  }
+  return schemas;
+}
+
+// Whether one of the tools that may be called is strict.
 bool wants_strictly(const Request& request) {
   return std::ranges::any_of(request.tools, [&](const Json& tool) {
     const Json& function = json_at(tool, "function");
-    return json_at(function, "strict") == Json(true) &&
-           (request.tool_choice != ToolChoice::kFunction ||
-            json_string(function, "name") == request.tool_name);
+    return is_strict(function) && (request.tool_choice != ToolChoice::kFunction ||
+                                   json_string(function, "name") == request.tool_name);
   });
+}
+
+// Bytes of a text that one token stands for, at most. A word that a WordPiece does not know is one
+// token however long it is, and white space is none.
+std::size_t longest_token(const VocabularySpec& spec) {
+  constexpr std::size_t kAnyLength = std::size_t{1} << 20;
+  std::size_t longest = 4;  // an unknown character
+  for (const std::string& token : spec.tokens) longest = std::max(longest, token.size());
+  return spec.model == "bert" ? kAnyLength : longest;
+}
+
+// What a prompt of so many bytes may take to be rendered.
+TemplateLimits limits_for(std::size_t bytes, const StopFlag& stop) {
+  constexpr std::size_t kSteps = 4'000'000, kMemory = std::size_t{16} << 20;
+  TemplateLimits limits;
+  limits.steps = std::min<std::uint64_t>(limits.steps, kSteps + bytes);
+  limits.output_bytes = bytes;
+  limits.memory_bytes = kMemory + 4 * bytes;
+  limits.stop = &stop;
+  return limits;
 }
 
 // What opens a call in the model's own format, so that it writes one as it was trained to.
@@ -244,6 +280,9 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
   front->context_ = model.context == 0 ? front->blueprint_.context : model.context;
   if (auto status = check_context(front->blueprint_, front->kv_, front->context_); !status)
     return at(model.name, status.error());
+  front->longest_token_ = longest_token(front->tokenizer_->spec());
+  front->text_limit_ =
+      std::min(TemplateLimits().output_bytes, front->context_ * front->longest_token_);
   LATHE_TRY(front->identity_, identity_of(*front->file_));
   front->info_ = info_of(model, *front->file_, front->blueprint_, front->template_source_);
   front->load_adapters(adapters);
@@ -257,6 +296,14 @@ Result<ModelInfo> ModelFront::facts(const CatalogModel& model) {
   return info_of(model, file, blueprint, template_source);
 }
 
+Error without_place(const fs::path& file, const std::string& name, Error error) {
+  error.message = replace_all(error.message, file.string(), "'" + name + "'");
+  // The other parts of a split file.
+  if (file.has_parent_path())
+    error.message = replace_all(error.message, file.parent_path().string() + "/", "");
+  return error;
+}
+
 void ModelFront::load_adapters(const std::vector<CatalogAdapter>& adapters) {
   for (const CatalogAdapter& adapter : adapters) {
     Result<std::shared_ptr<const Adapter>> loaded;
@@ -264,7 +311,10 @@ void ModelFront::load_adapters(const std::vector<CatalogAdapter>& adapters) {
       loaded = Adapter::load(*file, blueprint_);
     else
       loaded = std::unexpected(file.error());
-    if (loaded) adapter_bytes_ += (*loaded)->bytes();
+    if (loaded)
+      adapter_bytes_ += (*loaded)->bytes();
+    else
+      loaded = std::unexpected(without_place(adapter.file, adapter.name, loaded.error()));
     adapters_.emplace(adapter.name, std::move(loaded));
   }
 }
@@ -278,7 +328,27 @@ Result<std::shared_ptr<const Adapter>> ModelFront::adapter(const std::string& na
                                "model_not_found"});
 }
 
-Result<std::vector<PromptPart>> ModelFront::render(const Request& request) const {
+std::unexpected<Error> ModelFront::too_long(std::string_view size) const {
+  return std::unexpected(
+      Error{ErrorKind::kInvalid,
+            fmt::format("{}, and the context of '{}' holds {} tokens of at most {} bytes each; "
+                        "shorten the prompt",
+                        size, catalog_.name, context_, longest_token_),
+            "context_length_exceeded"});
+}
+
+Result<std::vector<TokenId>> ModelFront::tokens_of(std::string_view text, bool add_special,
+                                                   bool parse_special) const {
+  if (text.size() > text_limit_) return too_long(fmt::format("the text has {} bytes", text.size()));
+  return tokenizer_->encode(text, add_special, parse_special);
+}
+
+Result<std::vector<PromptPart>> ModelFront::render(const Request& request,
+                                                   const StopFlag& stop) const {
+  for (const Message& message : request.messages) {
+    if (message.content.size() > text_limit_)
+      return too_long(fmt::format("a message has {} bytes", message.content.size()));
+  }
   Json variables =
       request.template_variables.is_object() ? request.template_variables : Json(Json::object());
   variables["messages"] = Json::array();
@@ -305,12 +375,17 @@ Result<std::vector<PromptPart>> ModelFront::render(const Request& request) const
   };
   variables["bos_token"] = name(tokenizer_->spec().bos);
   variables["eos_token"] = name(tokenizer_->spec().eos);
-  auto parts = template_->render(variables, system_clock().unix_ms() / 1000);
+  auto parts = template_->render(variables, system_clock().unix_ms() / 1000,
+                                 limits_for(text_limit_ + kContinues.size(), stop));
+  if (!parts && parts.error().kind == ErrorKind::kCancelled)
+    return fail(ErrorKind::kCancelled, "the request was cancelled");
+  if (!parts && parts.error().code == "too_long")
+    return too_long(fmt::format("the chat template makes more than {} bytes of this", text_limit_));
   if (!parts) {
-    return std::unexpected(
-        Error{ErrorKind::kInvalid,
-              "the model's chat template refuses these messages: " + parts.error().message,
-              "unsupported_value"});
+    return std::unexpected(Error{ErrorKind::kInvalid,
+                                 "the model's chat template refuses these messages: " +
+                                     clip_utf8(parts.error().message, 1000),
+                                 "unsupported_messages"});
   }
   if (continues && !cut_at(*parts, kContinues))
     return invalid(
@@ -320,7 +395,8 @@ Result<std::vector<PromptPart>> ModelFront::render(const Request& request) const
   return parts;
 }
 
-Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request) const {
+Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
+                                                 const StopFlag& stop) const {
   if (!request.prompt_ids.empty()) {
     for (const TokenId id : request.prompt_ids) {
       if (id < 0 || static_cast<std::size_t>(id) >= tokenizer_->size())
@@ -328,23 +404,30 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request) const {
     }
     return Prompt{request.prompt_ids};
   }
-  if (request.prompt && request.suffix.empty())
-    return Prompt{tokenizer_->encode(*request.prompt, true, false)};
+  if (request.prompt && request.suffix.empty()) {
+    LATHE_TRY(std::vector<TokenId> tokens, tokens_of(*request.prompt, true, false));
+    const VocabularySpec& spec = tokenizer_->spec();
+    const bool opened = !tokens.empty() && (tokens[0] == spec.bos || tokens[0] == spec.cls);
+    return Prompt{.tokens = std::move(tokens), .added = opened ? 1U : 0U};
+  }
   if (request.prompt) {
     const VocabularySpec& spec = tokenizer_->spec();
     if (spec.fim_prefix == kNoToken || spec.fim_suffix == kNoToken || spec.fim_middle == kNoToken)
-      return invalid("'{}' was not made to fill gaps: its vocabulary has no tokens for 'suffix'",
-                     catalog_.name);
+      return std::unexpected(Error{
+          ErrorKind::kInvalid,
+          fmt::format("'{}' was not made to fill gaps: its vocabulary has no tokens for 'suffix'",
+                      catalog_.name),
+          "unsupported_suffix"});
     Prompt prompt{{spec.fim_prefix}};
     for (const auto& [text, marker] : {std::pair(*request.prompt, spec.fim_suffix),
                                        std::pair(request.suffix, spec.fim_middle)}) {
-      const auto ids = tokenizer_->encode(text, false, false);
+      LATHE_TRY(const std::vector<TokenId> ids, tokens_of(text, false, false));
       prompt.tokens.insert(prompt.tokens.end(), ids.begin(), ids.end());
       prompt.tokens.push_back(marker);
     }
     return prompt;
   }
-  LATHE_TRY(std::vector<PromptPart> parts, render(request));
+  LATHE_TRY(std::vector<PromptPart> parts, render(request, stop));
   Prompt prompt;
   std::string tail;
   for (const PromptPart& part : parts) tail = part.trusted ? tail + part.text : std::string();
@@ -357,33 +440,46 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request) const {
 }
 
 Status ModelFront::constrain(const Request& request, Prepared& prepared) const {
-  const auto use = [&](Result<std::shared_ptr<const Grammar>> grammar) -> Status {
-    if (!grammar) {
-      return std::unexpected(
-          Error{ErrorKind::kInvalid, grammar.error().message, "unsupported_value"});
-    }
+  const auto use = [&](Result<std::shared_ptr<const Grammar>> grammar, std::string code) -> Status {
+    if (!grammar)
+      return std::unexpected(Error{ErrorKind::kInvalid, grammar.error().message, std::move(code)});
     prepared.generation.grammar = std::move(*grammar);
     prepared.answer.starts_thinking = false;
     return {};
   };
   if (request.tool_choice == ToolChoice::kRequired ||
       request.tool_choice == ToolChoice::kFunction) {
-    LATHE_TRY(const Json schema, call_schema(request));
+    const auto schema = call_schema(request);
+    if (!schema)
+      return std::unexpected(
+          Error{ErrorKind::kInvalid, schema.error().message, "unsupported_tools"});
     prepared.forced_call = true;
-    return use(Grammar::from_schema(schema, *tokenizer_, wants_strictly(request)));
+    LATHE_TRY_STATUS(use(Grammar::from_schema(*schema, *tokenizer_, wants_strictly(request)),
+                         "unsupported_tools"));
+    if (!prepared.generation.grammar->unkept().empty())
+      prepared.check.arguments = parameters_of(request, [](const Json&) { return true; });
+    return {};
   }
-  if (request.schema)
-    return use(Grammar::from_schema(*request.schema, *tokenizer_, request.strict));
-  if (!request.grammar.empty()) return use(Grammar::from_gbnf(request.grammar, *tokenizer_));
-  if (request.json_object) return use(Grammar::any_json(*tokenizer_));
+  if (request.schema) {
+    LATHE_TRY_STATUS(use(Grammar::from_schema(*request.schema, *tokenizer_, request.strict),
+                         "unsupported_schema"));
+    if (!prepared.generation.grammar->unkept().empty()) prepared.check.schema = request.schema;
+    return {};
+  }
+  if (!request.grammar.empty())
+    return use(Grammar::from_gbnf(request.grammar, *tokenizer_), "unsupported_grammar");
+  if (request.json_object) return use(Grammar::any_json(*tokenizer_), "unsupported_schema");
+  // Calls that the model writes of its own accord are free text until they are there.
+  if (tools_of(request).is_array()) prepared.check.arguments = parameters_of(request, is_strict);
   return {};
 }
 
-Result<Prepared> ModelFront::prepare(const Request& request, std::size_t answer_limit) const {
-  LATHE_TRY(Prompt prompt, prompt_of(request));
+Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t answer_limit,
+                                     const StopFlag& stop) const {
+  LATHE_TRY(Prompt prompt, prompt_of(request, stop));
   const std::size_t size = prompt.tokens.size();
   if (size == 0) return invalid("the prompt is empty; it needs at least one token");
-  if (size >= context_) {
+  if (size + (request.no_answer ? 0 : 1) > context_) {
     return std::unexpected(Error{
         ErrorKind::kInvalid,
         fmt::format("the prompt has {} tokens and the context of '{}' holds {}, at least one of "
@@ -398,7 +494,10 @@ Result<Prepared> ModelFront::prepare(const Request& request, std::size_t answer_
   GenerationRequest& generation = prepared.generation;
   const std::size_t limit =
       request.max_tokens > 0 ? static_cast<std::size_t>(request.max_tokens) : answer_limit;
-  generation.max_tokens = std::min(limit, context_ - size);
+  generation.max_tokens = request.no_answer ? 0 : std::min(limit, context_ - size);
+  prepared.score = request.prompt_logprobs || request.no_answer;
+  prepared.no_answer = request.no_answer;
+  prepared.added = prompt.added;
   generation.candidates = static_cast<std::size_t>(std::max(1, request.candidates));
   generation.sampler = sampler_of(request.sampling, catalog_.sampling);
   // As with every other server: who wants the same answer again gives a seed.
@@ -407,10 +506,15 @@ Result<Prepared> ModelFront::prepare(const Request& request, std::size_t answer_
   generation.stop = request.stop;
   generation.top_logprobs = request.top_logprobs;
   if (!request.prediction.empty())
-    generation.draft = tokenizer_->encode(request.prediction, false, false);
+    generation.draft = tokenizer_->encode(
+        std::string_view(request.prediction).substr(0, text_limit_), false, false);
   if (request.keep_prefix) generation.keep_prefix = std::chrono::hours(24);
   generation.prompt = std::move(prompt.tokens);
-  LATHE_TRY_STATUS(check_sampler(generation.sampler, blueprint_.vocabulary));
+  if (const Status fine = check_sampler(generation.sampler, blueprint_.vocabulary); !fine) {
+    // Ranges are checked before it comes here: only ids are left to be wrong.
+    return std::unexpected(Error{ErrorKind::kInvalid, fine.error().message,
+                                 generation.sampler.logit_bias.empty() ? "" : "unsupported_bias"});
+  }
   LATHE_TRY_STATUS(constrain(request, prepared));
   return prepared;
 }
@@ -418,9 +522,13 @@ Result<Prepared> ModelFront::prepare(const Request& request, std::size_t answer_
 AnswerBuilder::AnswerBuilder(const ModelFront& front, const Prepared& prepared)
     : front_(&front),
       forced_call_(prepared.forced_call),
+      scores_(prepared.score),
+      top_(std::max(0, prepared.generation.top_logprobs)),
       prompt_tokens_(prepared.generation.prompt.size()),
+      added_(prepared.added),
       grammar_(prepared.generation.grammar),
       candidates_(prepared.generation.candidates) {
+  if (scores_) prompt_ = prepared.generation.prompt;
   for (Candidate& candidate : candidates_) {
     candidate.parser = AnswerParser::make(prepared.answer);
     candidate.reply.model = front.catalog().name;
@@ -462,7 +570,9 @@ Delta AnswerBuilder::add(const TokenEvent& event) {
   Delta out;
   out.candidate = static_cast<int>(event.candidate);
   out.prompt_tokens = static_cast<std::int64_t>(prompt_tokens_);
-  if (event.logprob && event.token != kNoToken && !front_->tokenizer().is_end(event.token)) {
+  // Whoever sums up log probabilities counts the end too.
+  if (event.logprob && event.token != kNoToken &&
+      (scores_ || !front_->tokenizer().is_end(event.token))) {
     candidate.reply.logprobs.push_back(entry_of(event));
     out.logprobs.push_back(candidate.reply.logprobs.back());
   }
@@ -527,10 +637,38 @@ void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& ou
   ++finished_;
 }
 
-Result<std::vector<Reply>> AnswerBuilder::finish() {
+void AnswerBuilder::score(std::size_t position, std::span<const float> logits) {
+  const auto piece = [&](TokenId id) { return front_->tokenizer().piece(id, true); };
+  if (position == 0)
+    prompt_logprobs_.push_back({piece(prompt_[0]), std::numeric_limits<double>::quiet_NaN(), {}});
+  if (position + 1 == prompt_.size()) return;
+  const TokenId next = prompt_[position + 1];
+  LogprobEntry entry{piece(next), static_cast<double>(logprob_of(logits, next).logprob), {}};
+  for (const TokenLogprob& top : top_logprobs(logits, static_cast<std::size_t>(top_)))
+    entry.top.emplace_back(piece(top.id), static_cast<double>(top.logprob));
+  prompt_logprobs_.push_back(std::move(entry));
+}
+
+void AnswerBuilder::end_without_answer() {
+  for (Candidate& candidate : candidates_) {
+    candidate.reply.finish = FinishReason::kLength;
+    candidate.reply.usage.counted = true;
+  }
+  candidates_[0].reply.usage.calls = 1;
+  candidates_[0].reply.usage.prompt_tokens = static_cast<std::int64_t>(prompt_tokens_);
+  finished_ = candidates_.size();
+}
+
+Result<std::vector<HostReply>> AnswerBuilder::finish() {
   if (error_) return std::unexpected(*error_);
-  std::vector<Reply> replies;
+  std::vector<HostReply> replies;
   for (Candidate& candidate : candidates_) replies.push_back(std::move(candidate.reply));
+  prompt_logprobs_.erase(prompt_logprobs_.begin(),
+                         prompt_logprobs_.begin() + static_cast<std::ptrdiff_t>(
+                                                        std::min(added_, prompt_logprobs_.size())));
+  if (!prompt_logprobs_.empty())
+    prompt_logprobs_[0].logprob = std::numeric_limits<double>::quiet_NaN();
+  replies[0].prompt_logprobs = std::move(prompt_logprobs_);
   return replies;
 }
 

@@ -11,16 +11,24 @@
 #include "infer/engine/footprint.h"
 #include "infer/text/answer_parser.h"
 #include "infer/text/chat_template.h"
+#include "serve/pool/answer_check.h"
 #include "serve/pool/catalog.h"
 #include "work/model_host.h"
 
 namespace lathe {
+
+// The error of a file by its name alone: where it lies is nobody's business but this machine's.
+Error without_place(const fs::path& file, const std::string& name, Error error);
 
 // A request as the engine takes it, and what its answer must be read by.
 struct Prepared {
   GenerationRequest generation;
   AnswerOptions answer;
   bool forced_call = false;  // the answer is one call as JSON: {"name": …, "arguments": {…}}
+  bool score = false;        // the logits of the prompt are read first
+  bool no_answer = false;    // … and nothing else
+  std::size_t added = 0;     // tokens at the prompt's start that stand for none of its text
+  AnswerCheck check = {};    // of what no grammar keeps
 };
 
 class ModelFront {
@@ -51,18 +59,26 @@ class ModelFront {
   struct Prompt {
     std::vector<TokenId> tokens;
     bool starts_thinking = false;
+    std::size_t added = 0;
   };
-  Result<Prompt> prompt_of(const Request& request) const;
+  // What is raised ends the rendering, with kCancelled.
+  Result<Prompt> prompt_of(const Request& request, const StopFlag& stop) const;
+  // Of a text that is to fit the context: more can never be few enough tokens.
+  std::size_t text_limit() const { return text_limit_; }
+  Result<std::vector<TokenId>> tokens_of(std::string_view text, bool add_special,
+                                         bool parse_special) const;
   // `answer_limit`: of a request without a limit of its own. What the context has no room for is
   // cut off that limit, never off the prompt: a prompt that does not fit is refused with both
   // numbers.
-  Result<Prepared> prepare(const Request& request, std::size_t answer_limit) const;
+  Result<Prepared> prepare(const HostRequest& request, std::size_t answer_limit,
+                           const StopFlag& stop) const;
 
  private:
   ModelFront() = default;
   void load_adapters(const std::vector<CatalogAdapter>& adapters);
   Status constrain(const Request& request, Prepared& prepared) const;
-  Result<std::vector<PromptPart>> render(const Request& request) const;
+  Result<std::vector<PromptPart>> render(const Request& request, const StopFlag& stop) const;
+  std::unexpected<Error> too_long(std::string_view size) const;
 
   CatalogModel catalog_;
   std::unique_ptr<Gguf> file_;
@@ -71,7 +87,7 @@ class ModelFront {
   std::string template_source_;
   std::optional<ChatTemplate> template_;
   AnswerFormat format_ = AnswerFormat::kPlain;
-  std::size_t context_ = 0;
+  std::size_t context_ = 0, longest_token_ = 0, text_limit_ = 0;
   KvType kv_ = KvType::kF16;
   ModelInfo info_;
   std::string identity_;
@@ -86,13 +102,17 @@ class AnswerBuilder {
   // What the event adds; an empty delta adds nothing to see.
   Delta add(const TokenEvent& event);
   bool done() const { return finished_ == candidates_.size(); }
+  // The logits behind the prompt's token at that position.
+  void score(std::size_t position, std::span<const float> logits);
+  // The end, where no answer is wanted.
+  void end_without_answer();
   // Once done: a reply a candidate, prompt tokens counted in the first; or why there is none.
-  Result<std::vector<Reply>> finish();
+  Result<std::vector<HostReply>> finish();
 
  private:
   struct Candidate {
     std::unique_ptr<AnswerParser> parser;
-    Reply reply;
+    HostReply reply;
     std::string forced;  // the text of a forced call
   };
   void append(Candidate& candidate, AnswerDelta part, Delta& out);
@@ -101,8 +121,11 @@ class AnswerBuilder {
   LogprobEntry entry_of(const TokenEvent& event) const;
 
   const ModelFront* front_;
-  bool forced_call_;
-  std::size_t prompt_tokens_;
+  bool forced_call_, scores_;
+  std::vector<TokenId> prompt_;  // where its logits are read
+  int top_;
+  std::size_t prompt_tokens_, added_;
+  std::vector<LogprobEntry> prompt_logprobs_;
   std::shared_ptr<const Grammar> grammar_;  // null: none
   std::vector<Candidate> candidates_;
   std::size_t finished_ = 0;

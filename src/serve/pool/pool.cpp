@@ -12,6 +12,8 @@ namespace {
 
 constexpr Milliseconds kPublishEvery{50};
 constexpr Milliseconds kIdleAfter{5000};  // then snapshots are written
+// Requests that are prepared at the same time: of two models.
+constexpr std::size_t kSideThreads = 2;
 
 // Names that clients are built with: they stand for whatever is there.
 bool is_cloud_name(std::string_view name) {
@@ -20,12 +22,19 @@ bool is_cloud_name(std::string_view name) {
   return false;
 }
 
+// A text's beginning, without half a character.
+std::string first_bytes(const std::string& text, std::size_t bytes) {
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0U) == 0x80U) --bytes;
+  return text.substr(0, bytes);
+}
+
 }  // namespace
 
 Pool::Pool(Catalog catalog, PoolOptions options)
     : catalog_(std::move(catalog)),
       options_(std::move(options)),
-      loop_(catalog_, options_, [this](std::function<void()> task) { post(std::move(task)); }) {
+      loop_(catalog_, options_, [this](std::function<void()> task) { post(std::move(task)); }),
+      side_(kSideThreads) {
   status_ = loop_.status();
   facts_ = std::async(std::launch::async, [this] {
              Facts facts;
@@ -46,6 +55,8 @@ Pool::Pool(Catalog catalog, PoolOptions options)
 }
 
 Pool::~Pool() {
+  ending_ = true;
+  side_.stop();  // what it stops is told by the loop
   {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
@@ -126,7 +137,8 @@ HostStatus Pool::status() const {
       if (known)
         model = known->with_state_of(model);
       else
-        model.problem = known.error().message;
+        model.problem =
+            without_place(catalog_.find(model.name)->file, model.name, known.error()).message;
     }
     if (problem != problems_.end()) model.problem = problem->second;
     if (model.state == ModelState::kCold && !model.problem.empty())
@@ -183,8 +195,9 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
   auto opened = ModelFront::open(*found, catalog_.adapters());
   problems_.erase(found->name);
   if (!opened) {
-    problems_[found->name] = opened.error().message;
-    return std::unexpected(Error{opened.error().kind, opened.error().message, "model_load_failed"});
+    const Error error = without_place(found->file, found->name, opened.error());
+    problems_[found->name] = error.message;
+    return std::unexpected(Error{error.kind, error.message, "model_load_failed"});
   }
   // Whoever has a front can be sure that its sizes are known.
   LATHE_TRY_STATUS(PoolLoop::footprint_of(**opened, options_));
@@ -202,141 +215,240 @@ Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
   return job;
 }
 
-Result<std::unique_ptr<PoolJob>> Pool::prepare(const std::string& model, const Request& request) {
-  auto job = std::make_unique<PoolJob>();
-  LATHE_TRY(job->front, front(model));
-  job->model = job->front->catalog().name;
-  LATHE_TRY(const Footprint bytes, PoolLoop::footprint_of(*job->front, options_));
-  LATHE_TRY(
-      job->prepared,
-      job->front->prepare(request, static_cast<std::size_t>(job->front->catalog().max_tokens > 0
-                                                                ? job->front->catalog().max_tokens
-                                                                : options_.max_tokens)));
-  GenerationRequest& generation = job->prepared.generation;
+std::string Pool::catalog_model(const std::string& model) const {
+  const CatalogModel* found = catalog_.find_adapted(model).model;
+  return found == nullptr ? model : found->name;
+}
+
+Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& request,
+                     const StopFlag& stop) {
+  LATHE_TRY(job.front, front(model));
+  job.model = job.front->catalog().name;
+  LATHE_TRY(const Footprint bytes, PoolLoop::footprint_of(*job.front, options_));
+  const int limit =
+      job.front->catalog().max_tokens > 0 ? job.front->catalog().max_tokens : options_.max_tokens;
+  LATHE_TRY(job.prepared, job.front->prepare(request, static_cast<std::size_t>(limit), stop));
+  GenerationRequest& generation = job.prepared.generation;
   if (const CatalogAdapter* adapter = catalog_.find_adapted(model).adapter) {
-    LATHE_TRY(generation.adapter, job->front->adapter(adapter->name));
+    LATHE_TRY(generation.adapter, job.front->adapter(adapter->name));
   }
   if (generation.candidates > options_.sequences) {
     return std::unexpected(Error{ErrorKind::kInvalid,
                                  fmt::format("n is {}; 1 to {} answers to one request are possible",
                                              generation.candidates, options_.sequences),
-                                 "unsupported_value"});
+                                 "unsupported_candidates"});
   }
   // The worst case in blocks: the prompt once, each answer on its own.
-  const std::uint64_t block = PoolLoop::block_bytes(*job->front, options_);
+  const std::uint64_t block = PoolLoop::block_bytes(*job.front, options_);
   const auto worst = [&] {
     const std::size_t prompt = generation.prompt.size(), n = generation.candidates;
     const std::size_t whole = (prompt + generation.max_tokens + kChunk - 1) / kChunk;
     return (whole + (n - 1) * (whole - prompt / kChunk) + (n > 1 ? 1 : 0)) * block;
   };
-  const std::uint64_t own = bytes.weights + bytes.scratch + job->front->adapter_bytes();
+  const std::uint64_t own = bytes.weights + bytes.scratch + job.front->adapter_bytes();
   const std::uint64_t most = options_.memory - std::min(options_.memory, own);
   // A limit that nobody asked for gives way to the memory there is.
   if (request.max_tokens == 0) {
     while (worst() > most && generation.max_tokens > 1) generation.max_tokens /= 2;
   }
-  job->kv_bytes = worst();
-  if (job->kv_bytes > most) {
+  job.kv_bytes = worst();
+  if (job.kv_bytes > most) {
     return std::unexpected(
         Error{ErrorKind::kUnavailable,
               fmt::format("'{}' needs {} ({} weights, {} scratch, {} KV of {} prompt tokens and {} "
                           "answers of up to {}) and the budget is {}; ask for less, or give "
                           "--memory more",
-                          model, format_bytes(own + job->kv_bytes), format_bytes(bytes.weights),
-                          format_bytes(bytes.scratch), format_bytes(job->kv_bytes),
+                          model, format_bytes(own + job.kv_bytes), format_bytes(bytes.weights),
+                          format_bytes(bytes.scratch), format_bytes(job.kv_bytes),
                           generation.prompt.size(), generation.candidates, generation.max_tokens,
                           format_bytes(options_.memory)),
               "does_not_fit"});
   }
-  job->answer = std::make_unique<AnswerBuilder>(*job->front, job->prepared);
-  return job;
+  job.answer = std::make_unique<AnswerBuilder>(*job.front, job.prepared);
+  return {};
+}
+
+bool Pool::queue_is_full() {
+  if (loop_.waiting() < options_.queue) {
+    loop_.count_waiting();
+    return false;
+  }
+  loop_.count_refused();
+  return true;
+}
+
+Error Pool::queue_full() const {
+  return {ErrorKind::kUnavailable,
+          fmt::format("{} requests are waiting already; try again later", options_.queue),
+          "queue_full"};
+}
+
+Error Pool::stopped() const {
+  if (ending_) return {ErrorKind::kCancelled, "the server is shutting down", "shutting_down"};
+  return {ErrorKind::kCancelled, "the request was cancelled"};
 }
 
 void Pool::enqueue(std::unique_ptr<PoolJob> job) {
-  if (loop_.waiting() >= options_.queue) {
-    loop_.count_refused();
-    return job->fail(
-        {ErrorKind::kUnavailable,
-         fmt::format("{} requests are waiting already; try again later", options_.queue),
-         "queue_full"});
-  }
-  loop_.count_waiting();
+  if (queue_is_full()) return job->fail(queue_full());
   // std::function wants what it holds to be copyable.
   auto shared = std::make_shared<std::unique_ptr<PoolJob>>(std::move(job));
   post([this, shared] { loop_.add(std::move(*shared)); });
 }
 
-ModelHost::Id Pool::submit(const std::string& model, Request request, OnDelta on_delta,
-                           OnReplies on_replies) {
-  const Id id = next_id_.fetch_add(1);
-  auto job = prepare(model, request);
-  if (!job) {
-    loop_.count_refused();
-    on_replies(std::unexpected(job.error()));
+ModelHost::Id Pool::add(const std::string& model, std::unique_ptr<PoolJob> job,
+                        std::function<Status(PoolJob&, const StopFlag&)> prepare) {
+  const Id id = job->id = next_id_.fetch_add(1);
+  if (queue_is_full()) {
+    job->fail(queue_full());
     return id;
   }
-  (*job)->id = id;
-  (*job)->on_delta = std::move(on_delta);
-  (*job)->on_replies = std::move(on_replies);
-  enqueue(std::move(*job));
+  struct Shared {
+    std::unique_ptr<PoolJob> job;
+    Status status = {};
+  };
+  const auto shared = std::make_shared<Shared>(std::move(job));
+  side_.add(
+      id, catalog_model(model),
+      [shared, prepare = std::move(prepare)](const StopFlag& stop) {
+        shared->status = prepare(*shared->job, stop);
+      },
+      [this, shared](bool stopped) {
+        post([this, shared, stopped] {
+          if (stopped)
+            loop_.refuse(std::move(shared->job), this->stopped());
+          else if (!shared->status)
+            loop_.refuse(std::move(shared->job), shared->status.error());
+          else
+            loop_.add(std::move(shared->job));
+        });
+      });
   return id;
 }
 
-ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> inputs,
-                          OnEmbeddings on_embeddings) {
-  const Id id = next_id_.fetch_add(1);
+ModelHost::Id Pool::submit(const std::string& model, HostRequest request, OnDelta on_delta,
+                           OnReplies on_replies) {
   auto job = std::make_unique<PoolJob>();
-  job->id = id;
-  job->on_embeddings = std::move(on_embeddings);
-  const auto refuse = [&](Error error) {
-    loop_.count_refused();
-    job->fail(std::move(error));
-    return id;
+  job->on_delta = std::move(on_delta);
+  job->on_replies = std::move(on_replies);
+  return add(
+      model, std::move(job),
+      [this, model, request = std::move(request)](PoolJob& job, const StopFlag& stop) -> Status {
+        LATHE_TRY_STATUS(prepare(job, model, request, stop));
+        if (!job.prepared.check.empty())
+          job.on_replies = checked(model, job.prepared.check, std::move(job.on_replies));
+        return {};
+      });
+}
+
+ModelHost::OnReplies Pool::checked(const std::string& model, AnswerCheck check,
+                                   OnReplies on_replies) {
+  return [this, model = catalog_model(model), check = std::move(check),
+          on_replies = std::move(on_replies)](Result<std::vector<HostReply>> replies) {
+    if (!replies) return on_replies(std::move(replies));
+    const auto shared = std::make_shared<std::vector<HostReply>>(std::move(*replies));
+    side_.add(
+        next_id_.fetch_add(1), model,
+        [shared, check](const StopFlag&) {
+          for (HostReply& reply : *shared) check_answer(check, reply);
+        },
+        [this, shared, on_replies](bool) {
+          post([shared, on_replies] { on_replies(std::move(*shared)); });
+        });
   };
-  auto opened = front(model);
-  if (!opened) return refuse(opened.error());
-  job->front = *opened;
-  job->model = job->front->catalog().name;
+}
+
+ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
+                          OnEmbeddings on_embeddings) {
+  auto job = std::make_unique<PoolJob>();
+  job->on_embeddings = std::move(on_embeddings);
+  return add(model, std::move(job),
+             [this, model, cut, inputs = std::move(inputs)](PoolJob& job, const StopFlag& stop) {
+               return prepare(job, model, inputs, cut, stop);
+             });
+}
+
+Status Pool::prepare(PoolJob& job, const std::string& model, std::vector<TextInput> inputs,
+                     bool cut, const StopFlag& stop) {
+  LATHE_TRY(job.front, front(model));
+  job.model = job.front->catalog().name;
   if (catalog_.find_adapted(model).adapter != nullptr)
-    return refuse({ErrorKind::kInvalid,
-                   "embeddings are made without an adapter; ask the model "
-                   "itself",
-                   "unsupported_value"});
+    return std::unexpected(Error{ErrorKind::kInvalid,
+                                 "embeddings are made without an adapter; ask the model itself",
+                                 "unsupported_value"});
+  if (inputs.empty()) return invalid("there is no input");
+  const std::size_t context = job.front->context();
   std::size_t longest = 0;
   for (TextInput& input : inputs) {
-    auto tokens = input.ids.empty() ? job->front->tokenizer().encode(input.text, true, false)
-                                    : std::move(input.ids);
+    if (stop.raised()) return std::unexpected(stopped());
+    const bool too_many_bytes = cut && input.text.size() > job.front->text_limit();
+    if (too_many_bytes) input.text = first_bytes(input.text, job.front->text_limit());
+    std::vector<TokenId> tokens = std::move(input.ids);
+    if (tokens.empty()) {
+      LATHE_TRY(tokens, job.front->tokens_of(input.text, true, false));
+    }
     for (const TokenId token : tokens) {
-      if (token < 0 || static_cast<std::size_t>(token) >= job->front->tokenizer().size())
-        return refuse(
-            {ErrorKind::kInvalid, fmt::format("the input names token {}; the vocabulary has {}",
-                                              token, job->front->tokenizer().size())});
+      if (token < 0 || static_cast<std::size_t>(token) >= job.front->tokenizer().size())
+        return invalid("the input names token {}; the vocabulary has {}", token,
+                       job.front->tokenizer().size());
     }
-    if (tokens.empty())
-      return refuse({ErrorKind::kInvalid, "an input is empty; it needs at least one token"});
-    if (tokens.size() > job->front->context()) {
-      return refuse({ErrorKind::kInvalid,
-                     fmt::format("an input has {} tokens; the context of '{}' holds {}",
-                                 tokens.size(), model, job->front->context()),
-                     "context_length_exceeded"});
+    if (tokens.empty()) return invalid("an input is empty; it needs at least one token");
+    if (tokens.size() > context && !cut) {
+      return std::unexpected(Error{ErrorKind::kInvalid,
+                                   fmt::format("an input has {} tokens; the context of '{}' "
+                                               "holds {}",
+                                               tokens.size(), model, context),
+                                   "context_length_exceeded"});
     }
+    if (too_many_bytes || tokens.size() > context) ++job.embeddings.cut;
+    tokens.resize(std::min(tokens.size(), context));
     longest = std::max(longest, tokens.size());
-    job->texts.push_back(std::move(tokens));
+    job.texts.push_back(std::move(tokens));
   }
-  if (job->texts.empty()) return refuse({ErrorKind::kInvalid, "there is no input"});
-  job->kv_bytes = (longest + kChunk - 1) / kChunk * PoolLoop::block_bytes(*job->front, options_);
-  enqueue(std::move(job));
-  return id;
+  job.kv_bytes = (longest + kChunk - 1) / kChunk * PoolLoop::block_bytes(*job.front, options_);
+  return {};
 }
 
 void Pool::cancel(Id id) {
-  post([this, id] { loop_.cancel(id); });
+  if (!side_.cancel(id)) post([this, id] { loop_.cancel(id); });
 }
 
-Result<std::vector<std::int32_t>> Pool::tokenize(const std::string& model, std::string_view text,
-                                                 bool add_special, bool parse_special) {
-  LATHE_TRY(const auto opened, front(model));
-  return opened->tokenizer().encode(text, add_special, parse_special);
+ModelHost::Id Pool::add(const std::string& model,
+                        std::function<Result<std::vector<std::int32_t>>(const StopFlag&)> make,
+                        OnTokens on_tokens) {
+  const Id id = next_id_.fetch_add(1);
+  const auto tokens = std::make_shared<Result<std::vector<std::int32_t>>>();
+  side_.add(
+      id, catalog_model(model),
+      [tokens, make = std::move(make)](const StopFlag& stop) { *tokens = make(stop); },
+      [this, tokens, on_tokens = std::move(on_tokens)](bool stopped) {
+        if (stopped) *tokens = std::unexpected(this->stopped());
+        post([tokens, on_tokens] { on_tokens(std::move(*tokens)); });
+      });
+  return id;
+}
+
+ModelHost::Id Pool::tokenize(const std::string& model, std::string text, bool add_special,
+                             bool parse_special, OnTokens on_tokens) {
+  return add(
+      model,
+      [this, model, text = std::move(text), add_special,
+       parse_special](const StopFlag&) -> Result<std::vector<std::int32_t>> {
+        LATHE_TRY(const auto opened, front(model));
+        return opened->tokens_of(text, add_special, parse_special);
+      },
+      std::move(on_tokens));
+}
+
+ModelHost::Id Pool::prompt_of(const std::string& model, Request request, OnTokens on_tokens) {
+  return add(
+      model,
+      [this, model,
+       request = std::move(request)](const StopFlag& stop) -> Result<std::vector<std::int32_t>> {
+        LATHE_TRY(const auto opened, front(model));
+        LATHE_TRY(ModelFront::Prompt prompt, opened->prompt_of(request, stop));
+        return std::move(prompt.tokens);
+      },
+      std::move(on_tokens));
 }
 
 Result<std::string> Pool::detokenize(const std::string& model, const std::vector<std::int32_t>& ids,
@@ -347,13 +459,6 @@ Result<std::string> Pool::detokenize(const std::string& model, const std::vector
       return invalid("there is no token {}; the vocabulary has {}", id, opened->tokenizer().size());
   }
   return opened->tokenizer().decode(ids, special);
-}
-
-Result<std::vector<std::int32_t>> Pool::prompt_of(const std::string& model,
-                                                  const Request& request) {
-  LATHE_TRY(const auto opened, front(model));
-  LATHE_TRY(ModelFront::Prompt prompt, opened->prompt_of(request));
-  return std::move(prompt.tokens);
 }
 
 Status Pool::load(const std::string& model) {

@@ -1,7 +1,7 @@
 // The family of models of one process, in one memory budget: the ModelHost behind `lathe serve`,
-// `lathe run` and loops. Requests are prepared on the caller's thread; one thread of the pool's own
-// (PoolLoop) books, steps the engines in turn and delivers; weights are read on a thread of their
-// own, so that nobody waits for a load but those who asked for that model.
+// `lathe run` and loops. Requests are prepared on threads of their own (SideWork); one thread
+// (PoolLoop) books, steps the engines in turn and delivers, errors too; weights are read on a
+// thread of their own, so that nobody waits for a load but those who asked for that model.
 #pragma once
 
 #include <atomic>
@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "serve/pool/pool_loop.h"
+#include "serve/pool/side_work.h"
 
 namespace lathe {
 
@@ -24,17 +25,16 @@ class Pool final : public ModelHost {
   HostStatus status() const override;
   Result<std::string> find(std::string_view asked) const override;
   Result<std::string> resolve(std::string_view asked) const override;
-  Id submit(const std::string& model, Request request, OnDelta on_delta,
+  Id submit(const std::string& model, HostRequest request, OnDelta on_delta,
             OnReplies on_replies) override;
-  Id embed(const std::string& model, std::vector<TextInput> inputs,
+  Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
            OnEmbeddings on_embeddings) override;
+  Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
+              OnTokens on_tokens) override;
+  Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;
   void cancel(Id id) override;
-  Result<std::vector<std::int32_t>> tokenize(const std::string& model, std::string_view text,
-                                             bool add_special, bool parse_special) override;
   Result<std::string> detokenize(const std::string& model, const std::vector<std::int32_t>& ids,
                                  bool special) override;
-  Result<std::vector<std::int32_t>> prompt_of(const std::string& model,
-                                              const Request& request) override;
   Status load(const std::string& model) override;
   Status unload(const std::string& model) override;
 
@@ -48,7 +48,25 @@ class Pool final : public ModelHost {
   std::unexpected<Error> no_model(std::string_view asked) const;
   // The file's head, read when it is first needed.
   Result<std::shared_ptr<const ModelFront>> front(const std::string& model);
-  Result<std::unique_ptr<PoolJob>> prepare(const std::string& model, const Request& request);
+  // Fills in what the loop needs; on a thread of side_.
+  Status prepare(PoolJob& job, const std::string& model, const HostRequest& request,
+                 const StopFlag& stop);
+  Status prepare(PoolJob& job, const std::string& model, std::vector<TextInput> inputs, bool cut,
+                 const StopFlag& stop);
+  // Prepares the job and gives it to the loop.
+  Id add(const std::string& model, std::unique_ptr<PoolJob> job,
+         std::function<Status(PoolJob&, const StopFlag&)> prepare);
+  // Has tokens made, and tells.
+  Id add(const std::string& model,
+         std::function<Result<std::vector<std::int32_t>>(const StopFlag&)> make,
+         OnTokens on_tokens);
+  // Without its adapter.
+  std::string catalog_model(const std::string& model) const;
+  // Checks the answer before it is told.
+  OnReplies checked(const std::string& model, AnswerCheck check, OnReplies on_replies);
+  bool queue_is_full();
+  Error queue_full() const;
+  Error stopped() const;
   // A job that only wants the model to be there.
   Result<std::unique_ptr<PoolJob>> wish(const std::string& model,
                                         std::function<void(Status)> on_loaded);
@@ -67,9 +85,11 @@ class Pool final : public ModelHost {
   std::condition_variable wake_;
   std::vector<std::function<void()>> inbox_;
   bool stopping_ = false;
+  std::atomic<bool> ending_ = false;
   HostStatus status_;
   PoolLoop loop_;  // touched by the thread alone
   std::thread thread_;
+  SideWork side_;
 };
 
 }  // namespace lathe

@@ -64,15 +64,15 @@ struct PoolLoop::Place {
 
   std::deque<std::unique_ptr<PoolJob>> waiting;
   std::map<SequenceId, std::unique_ptr<PoolJob>> running;
-  std::deque<std::unique_ptr<PoolJob>> embedding;  // the first one is being read
-  bool held = false;                               // takes no new requests: its place is wanted
+  std::deque<std::unique_ptr<PoolJob>> reading;  // to embed or to score: the first one is read
+  bool held = false;                             // takes no new requests: its place is wanted
   std::uint64_t last_used = 0;
   double used_seconds = 0;  // of the processor, by priority: who had least comes next
   double prompt_token_seconds = 0;
   double rate_since = 0, rate_tokens = 0, rate = 0;
   std::uint64_t saved_at = 0;  // last_used when the snapshot was written
 
-  bool busy() const { return engine && (!engine->idle() || !embedding.empty()); }
+  bool busy() const { return engine && (!engine->idle() || !reading.empty()); }
   // Its oldest request that is not computed on.
   const PoolJob* oldest_waiting() const {
     const PoolJob* oldest = waiting.empty() ? nullptr : waiting.front().get();
@@ -140,9 +140,18 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
   place.waiting.push_back(std::move(job));
 }
 
+void PoolLoop::refuse(std::unique_ptr<PoolJob> job, Error error) {
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
+  if (error.kind == ErrorKind::kCancelled)
+    ++counters_.cancelled;
+  else
+    count_refused();
+  job->fail(std::move(error));
+}
+
 void PoolLoop::cancel(ModelHost::Id id) {
   for (auto& [name, place] : places_) {
-    for (auto* queue : {&place->waiting, &place->embedding}) {
+    for (auto* queue : {&place->waiting, &place->reading}) {
       const auto found = std::ranges::find(*queue, id, [](auto& job) { return job->id; });
       if (found == queue->end()) continue;
       if (queue == &place->waiting) waiting_.fetch_sub(1, std::memory_order_relaxed);
@@ -264,8 +273,8 @@ void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<Model>> model) {
     memory_.release(place.model.name);
     set_kv_limit();
     place.state = ModelState::kFailed;
-    place.problem = status.error().message;
-    log(fmt::format("'{}' cannot be loaded: {}", place.model.name, place.problem));
+    log(fmt::format("'{}' cannot be loaded: {}", place.model.name, status.error().message));
+    place.problem = without_place(place.model.file, place.model.name, status.error()).message;
     const Error error{status.error().kind, place.problem, "model_load_failed"};
     while (!place.waiting.empty()) {
       auto job = std::move(place.waiting.front());
@@ -332,15 +341,21 @@ void PoolLoop::hand_over(Place& place) {
     place.last_used = ++uses_;
     if (job->on_loaded) {
       job->on_loaded({});
-    } else if (job->on_embeddings) {
-      place.embedding.push_back(std::move(job));
-    } else if (auto id = place.engine->add(job->prepared.generation)) {
-      job->sequence = *id;
-      place.running.emplace(*id, std::move(job));
+    } else if (job->on_embeddings || job->prepared.score) {
+      place.reading.push_back(std::move(job));
     } else {
-      const Error error = id.error();
-      ended(place, std::move(job), &error);
+      start(place, std::move(job));
     }
+  }
+}
+
+void PoolLoop::start(Place& place, std::unique_ptr<PoolJob> job) {
+  if (auto id = place.engine->add(job->prepared.generation)) {
+    job->sequence = *id;
+    place.running.emplace(*id, std::move(job));
+  } else {
+    const Error error = id.error();
+    ended(place, std::move(job), &error);
   }
 }
 
@@ -360,9 +375,44 @@ PoolLoop::Place* PoolLoop::next_place() {
   return next;
 }
 
+// The next piece of a prompt whose tokens' probabilities are wanted; then its answer, if one is.
+bool PoolLoop::score_on(Place& place) {
+  PoolJob& job = *place.reading.front();
+  const GenerationRequest& generation = job.prepared.generation;
+  Result<bool> done = false;
+  if (!job.reading) {
+    auto reading = place.engine->score(
+        generation.prompt,
+        [&job](std::size_t position, std::span<const float> logits) {
+          job.answer->score(position, logits);
+        },
+        generation.adapter);
+    if (!reading && reading.error().kind == ErrorKind::kUnavailable) return false;
+    if (reading)
+      job.reading = std::move(*reading);
+    else
+      done = std::unexpected(reading.error());
+  }
+  if (done) done = job.reading->step();
+  if (done && !*done) return true;
+  job.reading.reset();
+  auto ending = std::move(place.reading.front());
+  place.reading.pop_front();
+  if (!done) {
+    ended(place, std::move(ending), &done.error());
+  } else if (ending->prepared.no_answer) {
+    ending->answer->end_without_answer();
+    replied(place, std::move(ending));
+  } else {
+    start(place, std::move(ending));
+  }
+  return true;
+}
+
 // The next piece of the first text; false: there is no memory for it now.
 bool PoolLoop::read_on(Place& place) {
-  PoolJob& job = *place.embedding.front();
+  PoolJob& job = *place.reading.front();
+  if (job.prepared.score) return score_on(place);
   const Pooling pooling = place.front->blueprint().pooling == Pooling::kNone
                               ? Pooling::kMean
                               : place.front->blueprint().pooling;
@@ -386,8 +436,8 @@ bool PoolLoop::read_on(Place& place) {
   }
   job.reading.reset();
   if (done && job.embeddings.vectors.size() < job.texts.size()) return true;
-  auto ending = std::move(place.embedding.front());
-  place.embedding.pop_front();
+  auto ending = std::move(place.reading.front());
+  place.reading.pop_front();
   if (done) ending->on_embeddings(std::move(ending->embeddings));
   ended(place, std::move(ending), done ? nullptr : &done.error());
   return true;
@@ -405,10 +455,14 @@ void PoolLoop::deliver(Place& place, TokenEvent event) {
     if (event.token != kNoToken) place.rate_tokens += 1;
     if (!event.finished || !job.answer->done()) return;
   }
-  auto replies = job.answer->finish();
   auto ending = std::move(found->second);
   place.running.erase(found);
-  if (!replies) return ended(place, std::move(ending), &replies.error());
+  replied(place, std::move(ending));
+}
+
+void PoolLoop::replied(Place& place, std::unique_ptr<PoolJob> job) {
+  auto replies = job->answer->finish();
+  if (!replies) return ended(place, std::move(job), &replies.error());
   Usage sum;
   for (const Reply& reply : *replies) sum += reply.usage;
   counters_.prompt_tokens += sum.prompt_tokens;
@@ -417,7 +471,7 @@ void PoolLoop::deliver(Place& place, TokenEvent event) {
   counters_.accepted_tokens += sum.accepted_tokens;
   counters_.rejected_tokens += sum.rejected_tokens;
   ended(place, nullptr, nullptr);
-  ending->on_replies(std::move(replies));
+  job->on_replies(std::move(replies));
 }
 
 void PoolLoop::step(Place& place) {
@@ -431,7 +485,7 @@ void PoolLoop::step(Place& place) {
         std::clamp((alone ? kAloneSeconds : kSharedSeconds) / place.prompt_token_seconds,
                    static_cast<double>(kLeastPromptTokens), static_cast<double>(kStepTokens)));
   }
-  const bool read = !place.embedding.empty() && read_on(place);
+  const bool read = !place.reading.empty() && read_on(place);
   const bool stepped = place.engine->step(
       [&](TokenEvent event) { deliver(place, std::move(event)); }, prompt_tokens);
   const double end = now_seconds();
@@ -496,7 +550,7 @@ void PoolLoop::stop() {
   for (auto& [name, place] : places_) {
     place->stop_loading.raise();
     if (place->loader.joinable()) place->loader.join();
-    for (auto* queue : {&place->waiting, &place->embedding}) {
+    for (auto* queue : {&place->waiting, &place->reading}) {
       for (auto& job : *queue) job->fail(error);
       queue->clear();
     }
@@ -547,7 +601,7 @@ HostStatus PoolLoop::status() const {
       const KvCache& cache = place->engine->cache();
       info.prefix = cache.remembered_bytes();
       info.kv = cache.pool().held_bytes() - info.prefix;
-      info.running = static_cast<int>(place->engine->running() + place->embedding.size());
+      info.running = static_cast<int>(place->engine->running() + place->reading.size());
       info.tokens_per_second = now - place->rate_since > 2 * kRateWindow ? 0 : place->rate;
     }
     info.waiting =

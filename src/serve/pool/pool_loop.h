@@ -48,7 +48,7 @@ struct PoolJob {
   std::vector<std::vector<TokenId>> texts;
   ModelHost::OnEmbeddings on_embeddings;
   Embeddings embeddings;
-  std::unique_ptr<Engine::Reading> reading;
+  std::unique_ptr<Engine::Reading> reading;  // of a text to embed, or of a prompt to score
   // … or just a wish for the model to be there.
   std::function<void(Status)> on_loaded;
 
@@ -63,6 +63,8 @@ class PoolLoop {
   ~PoolLoop();
 
   void add(std::unique_ptr<PoolJob> job);
+  // What was counted as waiting comes to nothing.
+  void refuse(std::unique_ptr<PoolJob> job, Error error);
   void cancel(ModelHost::Id id);
   Status unload(const std::string& model);
   // One round: residency, then one step of one model. False: there is nothing to do until a task
@@ -96,7 +98,10 @@ class PoolLoop {
   Place* next_place();
   void step(Place& place);
   void deliver(Place& place, TokenEvent event);
+  void start(Place& place, std::unique_ptr<PoolJob> job);
   bool read_on(Place& place);
+  bool score_on(Place& place);
+  void replied(Place& place, std::unique_ptr<PoolJob> job);
   void ended(Place& place, std::unique_ptr<PoolJob> job, const Error* error);
   void watch_pressure();
   void log(const std::string& line) const;

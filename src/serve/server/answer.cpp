@@ -17,12 +17,12 @@ class Answer : public std::enable_shared_from_this<Answer> {
         replies_(requests),
         missing_(requests) {}
 
-  void start(const std::string& model, std::vector<Request> requests) {
+  void start(const std::string& model, std::vector<HostRequest> requests) {
     for (std::size_t i = 0; i < requests.size() && !over(); ++i) {
       const ModelHost::Id id = host_.submit(
           model, std::move(requests[i]),
           [self = shared_from_this(), i](const Delta& delta) { self->take(i, delta); },
-          [self = shared_from_this(), i](Result<std::vector<Reply>> replies) {
+          [self = shared_from_this(), i](Result<std::vector<HostReply>> replies) {
             self->take(i, std::move(replies));
           });
       const std::lock_guard lock(mutex_);
@@ -43,8 +43,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
     if (!over_ && stream_) exchange_->send(writer_->delta(index, delta));
   }
 
-  void take(std::size_t index, Result<std::vector<Reply>> replies) {
-    if (!replies) return fail(api_error(replies.error()));
+  void take(std::size_t index, Result<std::vector<HostReply>> replies) {
+    if (!replies) return fail(api_error(replies.error(), exchange_->request().path));
     const std::lock_guard lock(mutex_);
     if (over_) return;
     replies_[index] = std::move(*replies);
@@ -88,7 +88,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
 
   std::mutex mutex_;  // guards what follows
   std::unique_ptr<AnswerWriter> writer_;
-  std::vector<std::vector<Reply>> replies_;
+  std::vector<std::vector<HostReply>> replies_;
   std::size_t missing_;
   std::vector<ModelHost::Id> ids_;
   bool over_ = false;
@@ -110,7 +110,23 @@ std::string sse_event(std::string_view name, const Json& data) {
   return fmt::format("event: {}\ndata: {}\n\n", name, dump_json(data));
 }
 
-Outcome answer(Call& call, const std::string& model, std::vector<Request> requests,
+Outcome answer_tokens(
+    Call& call, const TokensStart& start,
+    std::function<ApiResult<HttpReply>(const std::vector<std::int32_t>& tokens)> make) {
+  const ModelHost::Id id =
+      start([exchange = call.exchange, dialect = call.dialect,
+             make = std::move(make)](Result<std::vector<std::int32_t>> tokens) {
+        const std::string& path = exchange->request().path;
+        auto reply = tokens
+                         ? make(*tokens)
+                         : ApiResult<HttpReply>(std::unexpected(api_error(tokens.error(), path)));
+        exchange->reply(reply ? std::move(*reply) : error_reply(dialect, reply.error()));
+      });
+  call.exchange->on_gone([&host = call.host, id](HttpGone) { host.cancel(id); });
+  return std::nullopt;
+}
+
+Outcome answer(Call& call, const std::string& model, std::vector<HostRequest> requests,
                const AnswerShape& shape, std::unique_ptr<AnswerWriter> writer) {
   const auto answer = std::make_shared<Answer>(call, shape, requests.size(), std::move(writer));
   if (shape.stream) call.exchange->begin(shape.head);

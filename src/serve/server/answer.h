@@ -17,9 +17,9 @@ class AnswerWriter {
   // Bytes of the stream for a delta of request number `index`; may be none.
   virtual std::string delta(std::size_t index, const Delta& delta) = 0;
   // The rest of the stream.
-  virtual std::string last(const std::vector<std::vector<Reply>>& replies) = 0;
+  virtual std::string last(const std::vector<std::vector<HostReply>>& replies) = 0;
   // All of it, where no stream is wanted.
-  virtual Json whole(const std::vector<std::vector<Reply>>& replies) = 0;
+  virtual Json whole(const std::vector<std::vector<HostReply>>& replies) = 0;
   // How a stream says that it broke off.
   virtual std::string broken(const ApiError& error) = 0;
   // Whether a failure before the first byte is also told by a stream.
@@ -38,7 +38,13 @@ std::string sse_data(const Json& data);
 std::string sse_event(std::string_view name, const Json& data);
 
 // Submits and returns.
-Outcome answer(Call& call, const std::string& model, std::vector<Request> requests,
+Outcome answer(Call& call, const std::string& model, std::vector<HostRequest> requests,
                const AnswerShape& shape, std::unique_ptr<AnswerWriter> writer);
+
+// Has tokens made by `start`, and replies with what `make` makes of them.
+using TokensStart = std::function<ModelHost::Id(ModelHost::OnTokens)>;
+Outcome answer_tokens(
+    Call& call, const TokensStart& start,
+    std::function<ApiResult<HttpReply>(const std::vector<std::int32_t>& tokens)> make);
 
 }  // namespace lathe

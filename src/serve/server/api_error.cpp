@@ -1,7 +1,5 @@
 #include "serve/server/api_error.h"
 
-#include <array>
-
 #include "serve/server/names.h"
 
 namespace lathe {
@@ -9,16 +7,62 @@ namespace {
 
 constexpr int kRetrySeconds = 2;
 
+// What of a request an error is about; each API has its own word for it.
+enum class Part { kNone, kPrompt, kSchema, kTools, kGrammar, kBias, kCandidates, kSuffix, kModel };
+
+// The host's codes, and what clients see of them.
 struct CodeRow {
-  std::string_view code;
+  std::string_view host;
   int status;
+  std::string_view code;
+  Part part;
 };
-constexpr std::array<CodeRow, 6> kCodes{{{"model_not_found", 404},
-                                         {"context_length_exceeded", 400},
-                                         {"queue_full", 429},
-                                         {"does_not_fit", 507},
-                                         {"shutting_down", 503},
-                                         {"unsupported_value", 400}}};
+constexpr CodeRow kCodes[] = {
+    {"model_not_found", 404, "model_not_found", Part::kModel},
+    {"model_load_failed", 500, "model_load_failed", Part::kModel},
+    {"context_length_exceeded", 400, "context_length_exceeded", Part::kPrompt},
+    {"queue_full", 429, "queue_full", Part::kNone},
+    {"does_not_fit", 507, "does_not_fit", Part::kNone},
+    {"shutting_down", 503, "shutting_down", Part::kNone},
+    {"unsupported_value", 400, "unsupported_value", Part::kNone},
+    {"unsupported_messages", 400, "unsupported_value", Part::kPrompt},
+    {"unsupported_schema", 400, "unsupported_value", Part::kSchema},
+    {"unsupported_tools", 400, "unsupported_value", Part::kTools},
+    {"unsupported_grammar", 400, "unsupported_value", Part::kGrammar},
+    {"unsupported_bias", 400, "unsupported_value", Part::kBias},
+    {"unsupported_candidates", 400, "unsupported_value", Part::kCandidates},
+    {"unsupported_suffix", 400, "unsupported_value", Part::kSuffix},
+};
+
+std::string_view param_of(Part part, std::string_view path) {
+  const auto is = [&](std::string_view end) { return path.ends_with(end); };
+  switch (part) {
+    case Part::kNone:
+      return "";
+    case Part::kPrompt:
+      if (is("/chat/completions") || is("/messages") || is("/api/chat")) return "messages";
+      if (is("/apply-template") || is("/count_tokens")) return "messages";
+      if (is("/tokenize")) return "content";
+      return is("/completions") || path.starts_with("/api/generate") ? "prompt" : "input";
+    case Part::kSchema:
+      if (path.starts_with("/api/")) return "format";
+      if (is("/messages")) return "output_config.format";
+      return is("/completions") ? "response_format" : "text.format";
+    case Part::kTools:
+      return "tools";
+    case Part::kGrammar:
+      return "grammar";
+    case Part::kBias:
+      return "logit_bias";
+    case Part::kCandidates:
+      return "n";
+    case Part::kSuffix:
+      return "suffix";
+    case Part::kModel:
+      return "model";
+  }
+  return "";
+}
 
 int status_of(ErrorKind kind) {
   switch (kind) {
@@ -74,10 +118,14 @@ Dialect dialect_of(std::string_view path) {
   return Dialect::kOpenAi;
 }
 
-ApiError api_error(const Error& error) {
+ApiError api_error(const Error& error, std::string_view path) {
   ApiError api{status_of(error.kind), error.message, {}, error.code};
-  for (const CodeRow& row : kCodes)
-    if (row.code == error.code) api.status = row.status;
+  for (const CodeRow& row : kCodes) {
+    if (row.host != error.code) continue;
+    api.status = row.status;
+    api.code = row.code;
+    api.param = param_of(row.part, path);
+  }
   if (api.status == 429 || api.status == 503) api.retry_after = kRetrySeconds;
   return api;
 }
@@ -102,7 +150,10 @@ Json error_json(Dialect dialect, const ApiError& error) {
 }
 
 HttpReply error_reply(Dialect dialect, const ApiError& error) {
-  HttpReply reply{error.status, dump_json(error_json(dialect, error))};
+  const Json json = error_json(dialect, error);
+  HttpReply reply{error.status, dump_json(json)};
+  if (dialect == Dialect::kAnthropic)
+    reply.headers.emplace_back("request-id", json_string(json, "request_id"));
   if (error.retry_after > 0)
     reply.headers.emplace_back("Retry-After", std::to_string(error.retry_after));
   else if (error.status >= 500 || error.status == 408 || error.status == 409)

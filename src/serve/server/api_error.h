@@ -33,7 +33,8 @@ inline std::unexpected<ApiError> refuse(std::string message, std::string param =
   return std::unexpected(ApiError{400, std::move(message), std::move(param)});
 }
 
-ApiError api_error(const Error& error);
+// `path`: whose field names `param` may say.
+ApiError api_error(const Error& error, std::string_view path = {});
 
 Json error_json(Dialect dialect, const ApiError& error);
 // Tells clients not to try again what would fail again.

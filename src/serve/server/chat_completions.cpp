@@ -1,4 +1,6 @@
 // POST /v1/chat/completions
+#include <set>
+
 #include "serve/server/answer.h"
 #include "serve/server/chat_reply.h"
 #include "serve/server/chat_request.h"
@@ -10,8 +12,10 @@ namespace {
 
 class ChatWriter : public AnswerWriter {
  public:
-  ChatWriter(std::string model, const Request& request, bool include_usage)
+  ChatWriter(std::string model, const Request& request, std::set<std::string> custom,
+             bool include_usage)
       : model_(std::move(model)),
+        custom_(std::move(custom)),
         logprobs_(request.top_logprobs >= 0),
         include_usage_(include_usage),
         calls_(static_cast<std::size_t>(request.candidates)) {}
@@ -29,7 +33,8 @@ class ChatWriter : public AnswerWriter {
   std::string last(const Replies& replies) override {
     std::string bytes = opening();
     for (std::size_t i = 0; i < replies[0].size(); ++i)
-      bytes += chunk(static_cast<int>(i), Json::object(), chat_finish_reason(replies[0][i]));
+      bytes += chunk(static_cast<int>(i), Json::object(), chat_finish_reason(replies[0][i]),
+                     nullptr, &replies[0][i].warnings);
     if (include_usage_) {
       Json json = frame("chat.completion.chunk", Json::array());
       json["usage"] = chat_usage_json(usage_of(replies));
@@ -45,6 +50,7 @@ class ChatWriter : public AnswerWriter {
     Json json = frame("chat.completion", std::move(choices));
     json["usage"] = chat_usage_json(usage_of(replies));
     if (const auto seed = replies[0][0].seed) json["seed"] = *seed;
+    add_warnings(json, replies);
     return json;
   }
 
@@ -71,7 +77,8 @@ class ChatWriter : public AnswerWriter {
   }
 
   std::string chunk(int candidate, Json delta, Json finish = nullptr,
-                    const std::vector<LogprobEntry>* logprobs = nullptr) const {
+                    const std::vector<LogprobEntry>* logprobs = nullptr,
+                    const std::vector<std::string>* warnings = nullptr) const {
     Json choice = {{"index", candidate},
                    {"delta", std::move(delta)},
                    {"logprobs", nullptr},
@@ -79,12 +86,18 @@ class ChatWriter : public AnswerWriter {
     if (logprobs_ && logprobs) choice["logprobs"] = chat_logprobs_json(*logprobs);
     Json json = frame("chat.completion.chunk", Json::array({std::move(choice)}));
     if (include_usage_) json["usage"] = nullptr;
+    if (warnings && !warnings->empty()) json["warnings"] = *warnings;
     return sse_data(json);
   }
 
   std::string call_chunks(int candidate, const FunctionCall& given) {
     const FunctionCall call = with_id(given);
     const int index = calls_[static_cast<std::size_t>(candidate)]++;
+    if (custom_.contains(call.name)) {
+      Json whole = call_json(call);
+      whole["index"] = index;
+      return chunk(candidate, {{"tool_calls", Json::array({std::move(whole)})}});
+    }
     Json opening = tool_call_json({call.id, call.name, ""});
     opening["index"] = index;
     return chunk(candidate, {{"tool_calls", Json::array({std::move(opening)})}}) +
@@ -93,12 +106,19 @@ class ChatWriter : public AnswerWriter {
                                                {"function", {{"arguments", call.arguments}}}}})}});
   }
 
+  Json call_json(const FunctionCall& call) const {
+    if (!custom_.contains(call.name)) return tool_call_json(call);
+    return {{"id", call.id},
+            {"type", "custom"},
+            {"custom", {{"name", call.name}, {"input", custom_input(call)}}}};
+  }
+
   Json choice(const Reply& reply, std::size_t index) const {
     Json message = {{"role", "assistant"}, {"content", reply.text}, {"refusal", nullptr}};
     if (reply.text.empty() && !reply.calls.empty()) message["content"] = nullptr;
     if (!reply.reasoning.empty()) message["reasoning_content"] = reply.reasoning;
     for (const FunctionCall& call : reply.calls)
-      message["tool_calls"].push_back(tool_call_json(with_id(call)));
+      message["tool_calls"].push_back(call_json(with_id(call)));
     return {{"index", index},
             {"message", std::move(message)},
             {"logprobs", logprobs_ ? chat_logprobs_json(reply.logprobs) : Json()},
@@ -106,6 +126,7 @@ class ChatWriter : public AnswerWriter {
   }
 
   const std::string model_;
+  const std::set<std::string> custom_;  // names of tools that take free text
   const bool logprobs_, include_usage_;
   const std::string id_ = fresh_id("chatcmpl-");
   const std::int64_t created_ = unix_seconds();
@@ -122,7 +143,11 @@ Outcome chat_completions(Call& call) {
   const bool usage = body.within("stream_options").flag("include_usage", false);
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
   LATHE_TRY(const std::string model, model_of(call));
-  auto writer = std::make_unique<ChatWriter>(model, request, usage);
+  std::set<std::string> custom;
+  for (const Json& tool : body.array("tools"))
+    if (json_string(tool, "type") == "custom")
+      custom.insert(json_string(json_at(tool, "custom"), "name"));
+  auto writer = std::make_unique<ChatWriter>(model, request, std::move(custom), usage);
   return answer(call, model, {std::move(request)}, {stream, event_stream()}, std::move(writer));
 }
 

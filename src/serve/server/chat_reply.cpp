@@ -25,6 +25,12 @@ Usage usage_of(const Replies& replies) {
   return sum;
 }
 
+void add_warnings(Json& answer, const Replies& replies) {
+  for (const auto& candidates : replies)
+    for (const HostReply& reply : candidates)
+      for (const std::string& warning : reply.warnings) answer["warnings"].push_back(warning);
+}
+
 Json chat_usage_json(const Usage& usage) {
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.completion_tokens},

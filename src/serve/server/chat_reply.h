@@ -4,13 +4,15 @@
 #include <span>
 #include <vector>
 
-#include "work/work.h"
+#include "work/model_host.h"
 
 namespace lathe {
 
-using Replies = std::vector<std::vector<Reply>>;
+using Replies = std::vector<std::vector<HostReply>>;
 
 Usage usage_of(const Replies& replies);
+// Adds `warnings` to an answer, where there are any: what the host says of its replies.
+void add_warnings(Json& answer, const Replies& replies);
 Json chat_usage_json(const Usage& usage);  // of chat completions and completions
 Json tool_call_json(const FunctionCall& call);
 // {"content": […], "refusal": null}

@@ -55,6 +55,10 @@ void read_prediction(Fields& body, Request& request) {
 }
 
 FunctionCall read_call(Fields& call) {
+  if (call.text("type").value_or("function") == "custom") {
+    Fields custom = call.within("custom");
+    return custom_call(call.text("id").value_or(""), custom);
+  }
   Fields function = call.within("function");
   FunctionCall read{call.text("id").value_or(""), function.text("name").value_or(""), ""};
   const Json& arguments = function.raw("arguments");
@@ -90,11 +94,15 @@ void read_tools(Fields& body, Request& request) {
   for (const char* old : {"functions", "function_call"})
     if (body.has(old)) body.refuse(old, "is not known any more: use 'tools' and 'tool_choice'");
   for (Fields& tool : body.each("tools")) {
-    if (tool.text("type").value_or("function") != "function")
-      tool.refuse("type", "must be \"function\": this server runs no tools itself");
-    add_tool(tool.within("function"), "parameters", request);
+    const std::string type = tool.text("type").value_or("function");
+    if (type != "function" && type != "custom")
+      tool.refuse("type", "must be function or custom: this server runs no tools itself");
+    if (type == "custom")
+      add_custom_tool(tool.within("custom"), request);
+    else
+      add_tool(tool.within("function"), "parameters", request);
   }
-  read_tool_choice(body, "function", request);
+  read_tool_choice(body, true, request);
   request.parallel_calls = body.flag("parallel_tool_calls", true);
 }
 
@@ -173,10 +181,30 @@ void read_format(Fields format, std::string_view schema_holder, Request& request
     holder.refuse("schema", "is missing");
 }
 
+void read_constraints(Fields& body, Request& request) {
+  read_format(body.within("response_format"), "json_schema", request);
+  for (const char* key : {"guided_json", "json_schema"}) {
+    if (!body.has(key)) continue;
+    if (request.schema) return body.refuse(key, "is a second schema for one answer");
+    if (!body.raw(key).is_object()) return body.refuse(key, "must be a JSON schema: an object");
+    request.schema = body.raw(key);
+  }
+  request.grammar = body.text("grammar").value_or("");
+  if (!request.grammar.empty() && (request.schema || request.json_object))
+    body.refuse("grammar", "cannot come with a schema: an answer is held to one of them");
+  for (const char* key : {"guided_regex", "guided_choice", "guided_grammar", "structured_outputs"})
+    if (body.has(key))
+      body.refuse(key, "is not known here: use 'response_format' with a schema, or 'grammar'",
+                  "unsupported_value");
+}
+
 void read_effort(Fields& body, std::string_view key, Request& request) {
+  constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium",
+                                           "high", "xhigh",   "max"};
   const auto effort = body.text(key);
   if (!effort) return;
-  if (effort->size() > 32) return body.refuse(key, "must be low, medium, high or the like");
+  if (std::ranges::find(kEfforts, *effort) == std::end(kEfforts))
+    return body.refuse(key, "must be none, minimal, low, medium, high, xhigh or max");
   request.template_variables["reasoning_effort"] = *effort;
   if (*effort == "none") request.template_variables["enable_thinking"] = false;
 }
@@ -194,6 +222,38 @@ void add_tool(Fields function, std::string_view parameters, Request& request) {
   request.tools.push_back({{"type", "function"}, {"function", std::move(json)}});
 }
 
+void add_custom_tool(Fields custom, Request& request) {
+  const std::string name = custom.text("name").value_or("");
+  std::string description = custom.text("description").value_or("");
+  Fields format = custom.within("format");
+  // Chat completions nest what the grammar is, responses do not.
+  Fields grammar = format.has("grammar") ? format.within("grammar") : format;
+  if (const auto definition = grammar.text("definition"))
+    description += fmt::format("\n\nThe input follows this grammar ({}):\n{}",
+                               grammar.text("syntax").value_or("lark"), *definition);
+  Json tool = {{"name", name},
+               {"description", std::move(description)},
+               {"parameters",
+                {{"type", "object"},
+                 {"properties", {{kCustomInput, {{"type", "string"}}}}},
+                 {"required", {kCustomInput}},
+                 {"additionalProperties", false}}}};
+  add_tool(custom.at(tool, ""), "parameters", request);
+}
+
+FunctionCall custom_call(std::string id, Fields& custom) {
+  FunctionCall call{std::move(id), custom.text("name").value_or(""), ""};
+  if (call.name.empty()) custom.refuse("name", "must name the tool that was called");
+  call.arguments = dump_json({{kCustomInput, custom.text("input").value_or("")}});
+  return call;
+}
+
+std::string custom_input(const FunctionCall& call) {
+  const auto arguments = parse_json(call.arguments);
+  if (!arguments || !json_at(*arguments, kCustomInput).is_string()) return call.arguments;
+  return json_string(*arguments, kCustomInput);
+}
+
 void choose_function(Fields& body, std::string_view key, const std::string& name,
                      Request& request) {
   request.tool_choice = ToolChoice::kFunction;
@@ -209,15 +269,50 @@ void check_tool_choice(Fields& body, std::string_view key, const Request& reques
     body.refuse(key, "requires a call, but there are no tools");
 }
 
-void read_tool_choice(Fields& body, std::string_view name_holder, Request& request) {
+namespace {
+
+// The fields that name a tool: in chat completions within an object of the type's name.
+Fields named_tool(Fields& holder, bool nested) {
+  const std::string type = holder.text("type").value_or("function");
+  return nested && (type == "function" || type == "custom") ? holder.within(type) : holder;
+}
+
+// The others are not offered either: that is what keeps a model from calling them.
+void allow_tools(Fields fields, bool nested, Request& request) {
+  Json allowed = Json::array();
+  for (Fields& each : fields.each("tools")) {
+    Fields named = named_tool(each, nested);
+    const std::string name = named.text("name").value_or("");
+    const auto tool = std::ranges::find_if(request.tools, [&](const Json& known) {
+      return json_string(known["function"], "name") == name;
+    });
+    if (tool == request.tools.end())
+      return named.refuse(
+          "name", fmt::format("is '{}', which is not among the tools", clip_utf8(name, 100)));
+    allowed.push_back(*tool);
+  }
+  const std::string mode = fields.text("mode").value_or("auto");
+  if (mode != "auto" && mode != "required") fields.refuse("mode", "must be auto or required");
+  if (mode == "required") request.tool_choice = ToolChoice::kRequired;
+  if (allowed.empty()) fields.refuse("tools", "must name at least one tool");
+  request.tools = std::move(allowed);
+}
+
+}  // namespace
+
+void read_tool_choice(Fields& body, bool nested, Request& request) {
   const Json& choice = body.raw("tool_choice");
   if (choice.is_null()) return;
   if (choice.is_object()) {
     Fields fields = body.within("tool_choice");
-    if (fields.text("type").value_or("function") != "function")
-      return fields.refuse("type", "must be \"function\"", "unsupported_value");
-    Fields holder = name_holder.empty() ? fields : fields.within(name_holder);
-    return choose_function(body, "tool_choice", holder.text("name").value_or(""), request);
+    const std::string type = fields.text("type").value_or("function");
+    if (type == "allowed_tools")
+      return allow_tools(nested ? fields.within("allowed_tools") : fields, nested, request);
+    if (type != "function" && type != "custom")
+      return fields.refuse("type", "must be function, custom or allowed_tools",
+                           "unsupported_value");
+    return choose_function(body, "tool_choice",
+                           named_tool(fields, nested).text("name").value_or(""), request);
   }
   const std::string word = body.text("tool_choice").value_or("auto");
   if (word == "none")
@@ -262,8 +357,11 @@ ApiResult<Request> chat_request(const Json& json) {
   read_stop(body, "stop", request);
   read_logprobs(body, request);
   read_tools(body, request);
-  read_format(body.within("response_format"), "json_schema", request);
-  request.grammar = body.text("grammar").value_or("");
+  read_constraints(body, request);
+  for (const char* key : {"web_search_options", "audio"})
+    if (body.has(key))
+      body.refuse(key, "cannot be had: this server reads and writes text alone",
+                  "unsupported_value");
   read_prediction(body, request);
   request.keep_prefix = body.text("prompt_cache_retention").value_or("") == "24h";
   if (const Json& variables = body.object("chat_template_kwargs"); variables.is_object())

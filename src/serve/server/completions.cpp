@@ -1,5 +1,7 @@
 // POST /v1/completions: a text, texts, or token ids, gone on with as they are.
+#include <cmath>
 #include <limits>
+#include <span>
 
 #include "serve/server/answer.h"
 #include "serve/server/chat_reply.h"
@@ -15,10 +17,11 @@ constexpr std::size_t kMaxPrompts = 256;
 
 class CompletionWriter : public AnswerWriter {
  public:
-  CompletionWriter(std::string model, const Request& request, bool include_usage,
+  CompletionWriter(std::string model, const HostRequest& request, bool include_usage,
                    std::vector<std::string> echoes)
       : model_(std::move(model)),
         logprobs_(request.top_logprobs >= 0),
+        prompt_logprobs_(request.prompt_logprobs),
         include_usage_(include_usage),
         candidates_(static_cast<std::size_t>(request.candidates)),
         echoes_(std::move(echoes)),
@@ -28,14 +31,19 @@ class CompletionWriter : public AnswerWriter {
     if (delta.text.empty() && delta.logprobs.empty()) return {};
     const std::size_t choice = index * candidates_ + static_cast<std::size_t>(delta.candidate);
     const std::string bytes = opening();
-    return bytes + chunk(choice, delta.text, nullptr, &delta.logprobs);
+    return bytes + chunk(choice, delta.text, nullptr, logprobs_json(choice, {}, delta.logprobs));
   }
 
   std::string last(const Replies& replies) override {
     std::string bytes = opening();
     for (std::size_t i = 0; i < replies.size(); ++i)
-      for (std::size_t k = 0; k < replies[i].size(); ++k)
-        bytes += chunk(i * candidates_ + k, "", chat_finish_reason(replies[i][k]));
+      for (std::size_t k = 0; k < replies[i].size(); ++k) {
+        const std::size_t index = i * candidates_ + k;
+        // Of a stream with the prompt's, this is all.
+        if (prompt_logprobs_)
+          bytes += chunk(index, echoes_[i], nullptr, logprobs_json(index, replies[i], {}));
+        bytes += chunk(index, "", chat_finish_reason(replies[i][k]));
+      }
     if (include_usage_) {
       Json json = frame(Json::array());
       json["usage"] = chat_usage_json(usage_of(replies));
@@ -49,14 +57,15 @@ class CompletionWriter : public AnswerWriter {
     for (std::size_t i = 0; i < replies.size(); ++i)
       for (const Reply& reply : replies[i]) {
         const std::size_t index = choices.size();
-        lengths_[index] = echoes_[i].size();
-        Json logprobs = logprobs_ ? logprobs_json(index, reply.logprobs) : Json();
+        if (!prompt_logprobs_) lengths_[index] = echoes_[i].size();
+        Json logprobs = logprobs_json(index, replies[i], reply.logprobs);
         choices.push_back(
             choice(index, echoes_[i] + reply.text, chat_finish_reason(reply), std::move(logprobs)));
       }
     Json json = frame(std::move(choices));
     json["usage"] = chat_usage_json(usage_of(replies));
     if (const auto seed = replies[0][0].seed) json["seed"] = *seed;
+    add_warnings(json, replies);
     return json;
   }
 
@@ -82,7 +91,7 @@ class CompletionWriter : public AnswerWriter {
 
   std::string opening() {
     std::string bytes;
-    if (std::exchange(opened_, true)) return bytes;
+    if (std::exchange(opened_, true) || prompt_logprobs_) return bytes;
     for (std::size_t i = 0; i < lengths_.size(); ++i)
       if (const std::string& echo = echoes_[i / candidates_]; !echo.empty()) {
         lengths_[i] = echo.size();
@@ -92,34 +101,47 @@ class CompletionWriter : public AnswerWriter {
   }
 
   std::string chunk(std::size_t index, const std::string& text, Json finish,
-                    const std::vector<LogprobEntry>* entries = nullptr) {
-    Json logprobs = logprobs_ && entries ? logprobs_json(index, *entries) : Json();
+                    Json logprobs = nullptr) {
     Json json = frame(Json::array({choice(index, text, std::move(finish), std::move(logprobs))}));
     if (include_usage_) json["usage"] = nullptr;
     return sse_data(json);
   }
 
-  Json logprobs_json(std::size_t index, const std::vector<LogprobEntry>& entries) {
+  // Of the prompt, where they were asked for, and of what follows. Of a prompt's first token
+  // nothing is known.
+  Json logprobs_json(std::size_t index, std::span<const HostReply> replies,
+                     const std::vector<LogprobEntry>& entries) {
+    if (!logprobs_) return nullptr;
     Json json = {{"tokens", Json::array()},
                  {"token_logprobs", Json::array()},
                  {"top_logprobs", Json::array()},
                  {"text_offset", Json::array()}};
-    for (const LogprobEntry& entry : entries) {
-      const Json chat = logprob_json(entry);
-      json["tokens"].push_back(chat["token"]);
-      json["token_logprobs"].push_back(chat["logprob"]);
-      Json top = Json::object();
-      for (const Json& other : chat["top_logprobs"])
-        top[other["token"].get<std::string>()] = other["logprob"];
-      json["top_logprobs"].push_back(std::move(top));
-      json["text_offset"].push_back(lengths_[index]);
-      lengths_[index] += entry.token.size();
+    if (!replies.empty()) {
+      for (const LogprobEntry& entry : replies[0].prompt_logprobs) add_entry(json, index, entry);
     }
+    for (const LogprobEntry& entry : entries) add_entry(json, index, entry);
     return json;
   }
 
+  void add_entry(Json& json, std::size_t index, const LogprobEntry& entry) {
+    const Json chat = logprob_json(entry);
+    const bool known = !std::isnan(entry.logprob);
+    Json top = Json::object();
+    for (const Json& other : chat["top_logprobs"])
+      top[other["token"].get<std::string>()] = other["logprob"];
+    json["tokens"].push_back(chat["token"]);
+    json["token_logprobs"].push_back(known ? chat["logprob"] : Json());
+    json["top_logprobs"].push_back(known ? std::move(top) : Json());
+    json["text_offset"].push_back(lengths_[index]);
+    // The space before a text's first word is in the vocabulary, not in the text.
+    const std::string& echo = echoes_[index / candidates_];
+    const bool space = lengths_[index] == 0 && entry.token.starts_with(' ') && !echo.empty() &&
+                       !echo.starts_with(' ');
+    lengths_[index] += entry.token.size() - (space ? 1 : 0);
+  }
+
   const std::string model_;
-  const bool logprobs_, include_usage_;
+  const bool logprobs_, prompt_logprobs_, include_usage_;
   const std::size_t candidates_;
   const std::vector<std::string> echoes_;  // of each prompt; empty texts without `echo`
   const std::string id_ = fresh_id("cmpl-");
@@ -128,9 +150,10 @@ class CompletionWriter : public AnswerWriter {
   bool opened_ = false;
 };
 
-void read_lengths_and_logprobs(Fields& body, Request& request) {
+void read_lengths_and_logprobs(Fields& body, HostRequest& request) {
   constexpr std::int64_t kMax = std::numeric_limits<int>::max();
-  request.max_tokens = static_cast<int>(body.whole("max_tokens", 1, kMax).value_or(16));
+  request.max_tokens = static_cast<int>(body.whole("max_tokens", 0, kMax).value_or(16));
+  request.no_answer = request.max_tokens == 0;
   request.candidates = static_cast<int>(body.whole("n", 1, 128).value_or(1));
   if (body.whole("best_of", 1, 128).value_or(request.candidates) != request.candidates)
     body.refuse("best_of", "must be the same as 'n': every answer is given back",
@@ -146,25 +169,29 @@ void read_lengths_and_logprobs(Fields& body, Request& request) {
 
 Outcome completions(Call& call) {
   Fields body(call.body);
-  Request request;
+  HostRequest request;
   request.time_limit = std::chrono::hours(24);
   LATHE_TRY(const std::vector<TextInput> prompts, text_inputs(body, "prompt", kMaxPrompts));
   read_lengths_and_logprobs(body, request);
   read_sampling(body, request);
   read_stop(body, "stop", request);
+  read_constraints(body, request);
   request.suffix = body.text("suffix").value_or("");
   request.keep_prefix = body.text("prompt_cache_retention").value_or("") == "24h";
   const bool echo = body.flag("echo", false);
   const bool stream = body.flag("stream", false);
   const bool usage = body.within("stream_options").flag("include_usage", false);
-  if (echo && request.top_logprobs >= 0)
-    body.refuse("echo", "cannot come with 'logprobs': those of a prompt are not computed",
+  request.prompt_logprobs = echo && request.top_logprobs >= 0;
+  if (request.prompt_logprobs && !request.suffix.empty())
+    body.refuse("suffix", "cannot come with 'echo' and 'logprobs'", "unsupported_value");
+  if (request.prompt_logprobs && stream && !request.no_answer)
+    body.refuse("stream", "cannot come with 'echo' and 'logprobs' unless 'max_tokens' is 0",
                 "unsupported_value");
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
   LATHE_TRY(const std::string model, model_of(call));
 
   std::vector<std::string> echoes(prompts.size());
-  std::vector<Request> requests(prompts.size(), request);
+  std::vector<HostRequest> requests(prompts.size(), request);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     requests[i].prompt_ids = prompts[i].ids;
     if (prompts[i].ids.empty()) requests[i].prompt = prompts[i].text;

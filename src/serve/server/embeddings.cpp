@@ -37,17 +37,26 @@ ApiResult<std::vector<TextInput>> read_inputs(Call& call, Fields& body, std::str
 }
 
 // Submits; `make` turns what comes into the answer.
-Outcome embed(Call& call, const std::string& model, std::vector<TextInput> inputs,
+Outcome embed(Call& call, const std::string& model, std::vector<TextInput> inputs, bool cut,
               std::function<Json(const Embeddings&)> make) {
   const ModelHost::Id id = call.host.embed(
-      model, std::move(inputs),
+      model, std::move(inputs), cut,
       [exchange = call.exchange, dialect = call.dialect,
        make = std::move(make)](const Result<Embeddings>& embeddings) {
         exchange->reply(embeddings ? json_reply(make(*embeddings))
-                                   : error_reply(dialect, api_error(embeddings.error())));
+                                   : error_reply(dialect, api_error(embeddings.error(),
+                                                                    exchange->request().path)));
       });
   call.exchange->on_gone([&host = call.host, id](HttpGone) { host.cancel(id); });
   return std::nullopt;
+}
+
+// Ollama's clients expect texts to be cut to the context.
+void say_cut(Json& answer, const Embeddings& embeddings) {
+  if (embeddings.cut > 0)
+    answer["warnings"] = {
+        fmt::format("{} of {} inputs did not fit the context: the end was cut off", embeddings.cut,
+                    embeddings.vectors.size())};
 }
 
 }  // namespace
@@ -59,33 +68,38 @@ Outcome embeddings(Call& call) {
     body.refuse("encoding_format", "must be float or base64");
   std::string model;
   LATHE_TRY(auto inputs, read_inputs(call, body, "input", model));
-  return embed(call, model, std::move(inputs), [model, format](const Embeddings& embeddings) {
-    Json data = Json::array();
-    for (const std::vector<float>& vector : embeddings.vectors)
-      data.push_back({{"object", "embedding"},
-                      {"index", data.size()},
-                      {"embedding", format == "base64" ? Json(base64_of(vector)) : Json(vector)}});
-    return Json{{"object", "list"},
-                {"data", std::move(data)},
-                {"model", model},
-                {"usage",
-                 {{"prompt_tokens", embeddings.prompt_tokens},
-                  {"total_tokens", embeddings.prompt_tokens}}}};
-  });
+  return embed(
+      call, model, std::move(inputs), false, [model, format](const Embeddings& embeddings) {
+        Json data = Json::array();
+        for (const std::vector<float>& vector : embeddings.vectors)
+          data.push_back(
+              {{"object", "embedding"},
+               {"index", data.size()},
+               {"embedding", format == "base64" ? Json(base64_of(vector)) : Json(vector)}});
+        return Json{{"object", "list"},
+                    {"data", std::move(data)},
+                    {"model", model},
+                    {"usage",
+                     {{"prompt_tokens", embeddings.prompt_tokens},
+                      {"total_tokens", embeddings.prompt_tokens}}}};
+      });
 }
 
 Outcome ollama_embed(Call& call) {
   Fields body(call.body);
+  const bool cut = body.flag("truncate", true);
   std::string model;
   const auto start = std::chrono::steady_clock::now();
   LATHE_TRY(auto inputs, read_inputs(call, body, "input", model));
-  return embed(call, model, std::move(inputs), [model, start](const Embeddings& embeddings) {
+  return embed(call, model, std::move(inputs), cut, [model, start](const Embeddings& embeddings) {
     const auto took = std::chrono::steady_clock::now() - start;
-    return Json{{"model", model},
-                {"embeddings", embeddings.vectors},
-                {"total_duration", std::chrono::nanoseconds(took).count()},
-                {"load_duration", 0},
-                {"prompt_eval_count", embeddings.prompt_tokens}};
+    Json json = {{"model", model},
+                 {"embeddings", embeddings.vectors},
+                 {"total_duration", std::chrono::nanoseconds(took).count()},
+                 {"load_duration", 0},
+                 {"prompt_eval_count", embeddings.prompt_tokens}};
+    say_cut(json, embeddings);
+    return json;
   });
 }
 
@@ -94,8 +108,10 @@ Outcome ollama_embeddings(Call& call) {
   Fields body(call.body);
   std::string model;
   LATHE_TRY(auto inputs, read_inputs(call, body, "prompt", model));
-  return embed(call, model, std::move(inputs), [](const Embeddings& embeddings) {
-    return Json{{"embedding", embeddings.vectors.at(0)}};
+  return embed(call, model, std::move(inputs), true, [](const Embeddings& embeddings) {
+    Json json = {{"embedding", embeddings.vectors.at(0)}};
+    say_cut(json, embeddings);
+    return json;
   });
 }
 

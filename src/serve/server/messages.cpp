@@ -61,10 +61,11 @@ class MessagesWriter : public AnswerWriter {
     const Reply& reply = replies[0][0];
     std::string bytes = opening(reply.usage);
     bytes += close_block();
-    bytes += event(
-        "message_delta",
-        {{"delta", {{"stop_reason", stop_reason(reply)}, {"stop_sequence", stop_sequence(reply)}}},
-         {"usage", usage_json(reply.usage)}});
+    Json fields = {
+        {"delta", {{"stop_reason", stop_reason(reply)}, {"stop_sequence", stop_sequence(reply)}}},
+        {"usage", usage_json(reply.usage)}};
+    add_warnings(fields, replies);
+    bytes += event("message_delta", std::move(fields));
     return bytes + event("message_stop", Json::object());
   }
 
@@ -82,6 +83,7 @@ class MessagesWriter : public AnswerWriter {
     Json json = frame(std::move(content), reply.usage);
     json["stop_reason"] = stop_reason(reply);
     json["stop_sequence"] = stop_sequence(reply);
+    add_warnings(json, replies);
     return json;
   }
 
@@ -156,9 +158,14 @@ Outcome messages(Call& call) {
 Outcome count_tokens(Call& call) {
   LATHE_TRY(const Request request, messages_request(call.body));
   LATHE_TRY(const std::string model, model_of(call));
-  const auto ids = call.host.prompt_of(model, request);
-  if (!ids) return std::unexpected(api_error(ids.error()));
-  return json_reply({{"input_tokens", ids->size()}});
+  return answer_tokens(
+      call,
+      [&](ModelHost::OnTokens on_tokens) {
+        return call.host.prompt_of(model, request, std::move(on_tokens));
+      },
+      [](const std::vector<std::int32_t>& ids) {
+        return json_reply({{"input_tokens", ids.size()}});
+      });
 }
 
 }  // namespace lathe

@@ -35,6 +35,7 @@ class OllamaWriter : public AnswerWriter {
   std::string last(const Replies& replies) override {
     Json json = frame("", "", {}, {});
     json.update(ending(replies[0][0]));
+    add_warnings(json, replies);
     return line(json);
   }
 
@@ -42,6 +43,7 @@ class OllamaWriter : public AnswerWriter {
     const Reply& reply = replies[0][0];
     Json json = frame(reply.text, reply.reasoning, reply.calls, reply.logprobs);
     json.update(ending(reply));
+    add_warnings(json, replies);
     return json;
   }
 

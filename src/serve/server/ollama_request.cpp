@@ -1,5 +1,6 @@
 #include "serve/server/ollama_request.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "serve/server/chat_request.h"
@@ -12,6 +13,34 @@ constexpr std::int64_t kMaxInt = std::numeric_limits<int>::max();
 void refuse_images(Fields& holder) {
   if (!holder.array("images").empty())
     holder.refuse("images", "cannot be looked at: this model takes text only", "unsupported_value");
+}
+
+// Seconds, or a duration as Go writes it: "10m", "1h30m", "-1s".
+bool is_duration(std::string_view text) {
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  constexpr std::string_view kUnits[] = {"ns", "us", "µs", "ms", "s", "m", "h"};
+  if (text == "0") return true;
+  bool any = false;
+  while (!text.empty()) {
+    const auto digits = std::min(text.find_first_not_of("0123456789."), text.size());
+    if (digits == 0) return false;
+    text.remove_prefix(digits);
+    const auto unit =
+        std::ranges::find_if(kUnits, [&](std::string_view each) { return text.starts_with(each); });
+    if (unit == std::end(kUnits)) return false;
+    text.remove_prefix(unit->size());
+    any = true;
+  }
+  return any;
+}
+
+// How long a model stays follows from what the memory is needed for: only 0 means something.
+void check_keep_alive(Fields& body) {
+  const Json& value = body.raw("keep_alive");
+  if (value.is_null() || value.is_number() ||
+      (value.is_string() && is_duration(value.get<std::string>())))
+    return;
+  body.refuse("keep_alive", "must be a number of seconds or a duration like \"10m\"");
 }
 
 // `options`, `format`, `think` and the rest that both endpoints know.
@@ -39,6 +68,7 @@ void read_shared(Fields& body, OllamaRequest& read) {
     request.template_variables["enable_thinking"] = body.flag("think", true);
   const auto top = body.whole("top_logprobs", 0, 20);
   if (body.flag("logprobs", false)) request.top_logprobs = static_cast<int>(top.value_or(0));
+  check_keep_alive(body);
   read.stream = body.flag("stream", true);
 }
 

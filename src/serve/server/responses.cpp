@@ -1,6 +1,7 @@
 // POST /v1/responses, /v1/responses/input_tokens
 #include "serve/server/answer.h"
 #include "serve/server/chat_reply.h"
+#include "serve/server/chat_request.h"
 #include "serve/server/endpoints.h"
 #include "serve/server/names.h"
 #include "serve/server/responses_request.h"
@@ -41,8 +42,11 @@ class ResponsesWriter : public AnswerWriter {
  public:
   using Namespaced = std::map<std::string, ResponsesRequest::Namespaced>;
 
-  ResponsesWriter(std::string model, Json echo, Namespaced namespaced)
-      : model_(std::move(model)), echo_(std::move(echo)), namespaced_(std::move(namespaced)) {}
+  ResponsesWriter(std::string model, ResponsesRequest read)
+      : model_(std::move(model)),
+        echo_(std::move(read.echo)),
+        namespaced_(std::move(read.namespaced)),
+        custom_(std::move(read.custom)) {}
 
   std::string delta(std::size_t, const Delta& delta) override {
     std::string bytes = opening();
@@ -59,7 +63,9 @@ class ResponsesWriter : public AnswerWriter {
       bytes += event("response.output_text.delta",
                      in_part({{"delta", delta.text}, {"logprobs", std::move(logprobs)}}));
     }
-    for (const FunctionCall& call : delta.calls) bytes += call_events(with_id(call));
+    for (const FunctionCall& call : delta.calls)
+      bytes +=
+          custom_.contains(call.name) ? custom_events(with_id(call)) : call_events(with_id(call));
     return bytes;
   }
 
@@ -69,7 +75,7 @@ class ResponsesWriter : public AnswerWriter {
     std::string bytes = opening();
     bytes += close_item(cut ? "incomplete" : "completed");
     return bytes + event(cut ? "response.incomplete" : "response.completed",
-                         {{"response", response(reply)}});
+                         {{"response", response(replies)}});
   }
 
   Json whole(const Replies& replies) override {
@@ -78,7 +84,7 @@ class ResponsesWriter : public AnswerWriter {
     delta(0, {reply.text, "", {}, reply.logprobs});
     delta(0, {"", "", reply.calls});
     close_item(reply.finish == FinishReason::kLength ? "incomplete" : "completed");
-    return response(reply);
+    return response(replies);
   }
 
   std::string broken(const ApiError& error) override {
@@ -120,7 +126,8 @@ class ResponsesWriter : public AnswerWriter {
     return json;
   }
 
-  Json response(const Reply& reply) const {
+  Json response(const Replies& replies) const {
+    const Reply& reply = replies[0][0];
     const bool cut = reply.finish == FinishReason::kLength;
     const bool filtered = reply.finish == FinishReason::kContentFilter;
     Json json = response_frame(cut || filtered ? "incomplete" : "completed");
@@ -130,6 +137,7 @@ class ResponsesWriter : public AnswerWriter {
       json["completed_at"] = unix_seconds();
     json["usage"] = usage_json(reply.usage);
     if (reply.seed) json["seed"] = *reply.seed;
+    add_warnings(json, replies);
     return json;
   }
 
@@ -215,9 +223,29 @@ class ResponsesWriter : public AnswerWriter {
            event("response.output_item.done", {{"output_index", index}, {"item", output_.back()}});
   }
 
+  std::string custom_events(const FunctionCall& call) {
+    std::string bytes = close_item("completed");
+    const std::string id = fresh_id("ctc_"), input = custom_input(call);
+    const std::size_t index = output_.size();
+    const auto item = [&](std::string_view status, const std::string& text) {
+      return Json{{"id", id},           {"type", "custom_tool_call"}, {"status", status},
+                  {"call_id", call.id}, {"name", call.name},          {"input", text}};
+    };
+    bytes += event("response.output_item.added",
+                   {{"output_index", index}, {"item", item("in_progress", "")}});
+    bytes += event("response.custom_tool_call_input.delta",
+                   {{"item_id", id}, {"output_index", index}, {"delta", input}});
+    bytes += event("response.custom_tool_call_input.done",
+                   {{"item_id", id}, {"output_index", index}, {"input", input}});
+    output_.push_back(item("completed", input));
+    return bytes +
+           event("response.output_item.done", {{"output_index", index}, {"item", output_.back()}});
+  }
+
   const std::string model_;
   const Json echo_;
   const Namespaced namespaced_;
+  const std::set<std::string> custom_;
   const std::string id_ = fresh_id("resp_");
   const std::int64_t created_ = unix_seconds();
   bool opened_ = false;
@@ -239,17 +267,23 @@ Outcome responses(Call& call) {
   if (read.echo["temperature"].is_null())
     read.echo["temperature"] = info.sampling.temperature.value_or(1);
   if (read.echo["top_p"].is_null()) read.echo["top_p"] = info.sampling.top_p.value_or(1);
-  return answer(
-      call, model, {std::move(read.request)}, {read.stream, event_stream()},
-      std::make_unique<ResponsesWriter>(model, std::move(read.echo), std::move(read.namespaced)));
+  Request request = std::move(read.request);
+  const bool stream = read.stream;
+  return answer(call, model, {std::move(request)}, {stream, event_stream()},
+                std::make_unique<ResponsesWriter>(model, std::move(read)));
 }
 
 Outcome input_tokens(Call& call) {
   LATHE_TRY(const ResponsesRequest read, responses_request(call.body));
   LATHE_TRY(const std::string model, model_of(call));
-  const auto ids = call.host.prompt_of(model, read.request);
-  if (!ids) return std::unexpected(api_error(ids.error()));
-  return json_reply({{"object", "response.input_tokens"}, {"input_tokens", ids->size()}});
+  return answer_tokens(
+      call,
+      [&](ModelHost::OnTokens on_tokens) {
+        return call.host.prompt_of(model, read.request, std::move(on_tokens));
+      },
+      [](const std::vector<std::int32_t>& ids) {
+        return json_reply({{"object", "response.input_tokens"}, {"input_tokens", ids.size()}});
+      });
 }
 
 }  // namespace lathe

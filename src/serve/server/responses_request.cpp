@@ -1,5 +1,6 @@
 #include "serve/server/responses_request.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "ground/base/text.h"
@@ -33,6 +34,20 @@ Message& assistant(Request& request) {
   return request.messages.back();
 }
 
+// What another server did or kept for itself: its outcome stands in what the assistant said.
+bool is_left_out(std::string_view type) {
+  constexpr std::string_view kTypes[] = {"web_search_call",
+                                         "file_search_call",
+                                         "code_interpreter_call",
+                                         "computer_call",
+                                         "image_generation_call",
+                                         "mcp_list_tools",
+                                         "mcp_call",
+                                         "compaction",
+                                         "context_compaction"};
+  return std::ranges::find(kTypes, type) != std::end(kTypes);
+}
+
 void read_item(Fields& item, Request& request) {
   const std::string type = item.text("type").value_or("message");
   if (type == "message") {
@@ -43,10 +58,21 @@ void read_item(Fields& item, Request& request) {
     assistant(request).calls.push_back({item.text("call_id").value_or(""),
                                         space.empty() ? name : joined_name(space, name),
                                         item.text("arguments").value_or("{}")});
-  } else if (type == "function_call_output") {
+  } else if (type == "custom_tool_call") {
+    assistant(request).calls.push_back(custom_call(item.text("call_id").value_or(""), item));
+  } else if (type == "local_shell_call") {
+    assistant(request).calls.push_back({item.text("call_id").value_or(""), "local_shell",
+                                        dump_json(item.within("action").whole_object())});
+  } else if (type == "function_call_output" || type == "custom_tool_call_output" ||
+             type == "local_shell_call_output") {
     Message result{"tool", read_content(item, "output")};
-    result.call_id = item.text("call_id").value_or("");
+    result.call_id = item.text(item.has("call_id") ? "call_id" : "id").value_or("");
     request.messages.push_back(std::move(result));
+  } else if (is_left_out(type)) {
+    return;
+  } else if (type == "item_reference") {
+    item.refuse("type", "is 'item_reference': this server keeps no items; send the item itself",
+                "unsupported_value");
   } else if (type == "reasoning") {
     const std::string text = read_content(item, item.has("content") ? "content" : "summary");
     if (!text.empty()) request.messages.push_back({"assistant", "", text});
@@ -72,6 +98,9 @@ void read_input(Fields& body, Request& request) {
     if (body.has(stored))
       body.refuse(stored, "cannot be used: this server keeps no responses; send the whole talk",
                   "unsupported_value");
+  if (body.has("prompt"))
+    body.refuse("prompt", "cannot be used: this server keeps no prompts; send its text",
+                "unsupported_value");
   if (body.flag("background", false))
     body.refuse("background", "cannot be used: this server keeps no responses",
                 "unsupported_value");
@@ -85,6 +114,10 @@ void read_tools(Fields& body, ResponsesRequest& read) {
   for (Fields& tool : body.each("tools")) {
     const std::string type = tool.text("type").value_or("");
     if (type == "function") add_tool(tool, "parameters", read.request);
+    if (type == "custom") {
+      add_custom_tool(tool, read.request);
+      read.custom.insert(tool.text("name").value_or(""));
+    }
     if (type != "namespace") continue;
     const std::string space = tool.text("name").value_or("");
     if (space.empty()) tool.refuse("name", "must name the namespace");
@@ -100,6 +133,24 @@ void read_tools(Fields& body, ResponsesRequest& read) {
   }
 }
 
+void read_include(Fields& body, std::int64_t top, Request& request) {
+  // All but the first are of tools that a server would run: there is nothing of them to include.
+  constexpr std::string_view kKnown[] = {"message.output_text.logprobs",
+                                         "reasoning.encrypted_content",
+                                         "file_search_call.results",
+                                         "web_search_call.results",
+                                         "web_search_call.action.sources",
+                                         "message.input_image.image_url",
+                                         "computer_call_output.output.image_url",
+                                         "code_interpreter_call.outputs"};
+  for (const Json& more : body.array("include")) {
+    if (!more.is_string() || std::ranges::find(kKnown, more.get<std::string>()) == std::end(kKnown))
+      return body.refuse("include",
+                         "names what a response does not have: " + clip_utf8(dump_json(more), 60));
+    if (more == kKnown[0]) request.top_logprobs = static_cast<int>(top);
+  }
+}
+
 // What the answer says of its request; the 14 required fields, and what clients look at.
 Json echo_of(Fields& body, const ResponsesRequest& read) {
   const Request& request = read.request;
@@ -108,10 +159,12 @@ Json echo_of(Fields& body, const ResponsesRequest& read) {
   };
   Json tools = Json::array();
   for (const Json& tool : body.array("tools"))
-    if (json_string(tool, "type") == "namespace") tools.push_back(tool);
+    if (const std::string type = json_string(tool, "type"); type == "namespace" || type == "custom")
+      tools.push_back(tool);
   for (const Json& tool : request.tools) {
     const Json& function = tool["function"];
-    if (read.namespaced.contains(json_string(function, "name"))) continue;
+    const std::string name = json_string(function, "name");
+    if (read.namespaced.contains(name) || read.custom.contains(name)) continue;
     tools.push_back({{"type", "function"},
                      {"name", function["name"]},
                      {"description", function.value("description", Json())},
@@ -149,15 +202,13 @@ ApiResult<ResponsesRequest> responses_request(const Json& json) {
       body.whole("max_output_tokens", 1, std::numeric_limits<int>::max()).value_or(0));
   read_sampling(body, request);
   read_tools(body, read);
-  read_tool_choice(body, "", request);
+  read_tool_choice(body, false, request);
   request.parallel_calls = body.flag("parallel_tool_calls", true);
   read_format(body.within("text").within("format"), "", request);
   Fields reasoning = body.within("reasoning");
   read_effort(reasoning, "effort", request);
   const auto top = body.whole("top_logprobs", 0, 20);
-  for (const Json& more : body.array("include"))
-    if (more == "message.output_text.logprobs")
-      request.top_logprobs = static_cast<int>(top.value_or(0));
+  read_include(body, top.value_or(0), request);
   request.keep_prefix = body.text("prompt_cache_retention").value_or("") == "24h";
   body.object("metadata");
   body.text("user");

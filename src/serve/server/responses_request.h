@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "serve/server/fields.h"
@@ -17,6 +18,7 @@ struct ResponsesRequest {
     std::string space, name;
   };
   std::map<std::string, Namespaced> namespaced;
+  std::set<std::string> custom;  // names of tools that take free text
   bool stream = false;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ground/base/text.h"
+#include "serve/server/names.h"
 #include "serve/server/routes.h"
 
 namespace lathe {
@@ -21,14 +22,20 @@ std::string allowed_headers(const HttpRequest& request) {
   return names.find_first_not_of(kOfNames) == names.npos ? names : std::string(kUsual);
 }
 
-// A page that may call this server must be told so by headers; others never see one.
-HttpHeaders origin_headers(const GateRules& rules, const HttpRequest& request) {
+// A name for the request, by which it can be talked about: OpenAI's clients look for the first,
+// Anthropic's for the second. And a page that may call this server must be told so; others never
+// see that.
+HttpHeaders answer_headers(const GateRules& rules, const HttpRequest& request) {
+  const std::string id = fresh_id("req_");
+  HttpHeaders headers{{"x-request-id", id}, {"request-id", id}};
   const std::string* origin = request.header("origin");
-  if (!origin || std::ranges::count(rules.origins, *origin) == 0) return {};
-  return {{"Access-Control-Allow-Origin", *origin},
-          {"Access-Control-Allow-Headers", allowed_headers(request)},
-          {"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-          {"Vary", "Origin"}};
+  if (!origin || std::ranges::count(rules.origins, *origin) == 0) return headers;
+  headers.insert(headers.end(), {{"Access-Control-Allow-Origin", *origin},
+                                 {"Access-Control-Allow-Headers", allowed_headers(request)},
+                                 {"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+                                 {"Access-Control-Expose-Headers", "x-request-id, request-id"},
+                                 {"Vary", "Origin"}});
+  return headers;
 }
 
 ApiResult<Json> read_body(const HttpRequest& request) {
@@ -102,7 +109,7 @@ Result<std::unique_ptr<Server>> Server::start(ServerConfig config, ModelHost& ho
     return error_reply(dialect_of(head.path), *refusal);
   };
   http.handler = [&host](const std::shared_ptr<HttpExchange>& exchange) { handle(host, exchange); };
-  http.headers = [rules](const HttpRequest& request) { return origin_headers(rules, request); };
+  http.headers = [rules](const HttpRequest& request) { return answer_headers(rules, request); };
   http.refusal = [](int status, std::string_view message, std::string_view path) {
     return error_reply(dialect_of(path),
                        {status, std::string(message), {}, {}, status == 503 ? 1 : 0});

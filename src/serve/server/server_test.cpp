@@ -1,101 +1,12 @@
-#include "serve/server/server.h"
-
-#include <gmock/gmock.h>
-#include <testing/raw_client.h>
+#include "serve/server/server_test.h"
 
 #include <fstream>
 #include <thread>
 
 #include "ground/base/file.h"
-#include "ground/base/text.h"
-#include "work/scripted_host.h"
 
 namespace lathe {
 namespace {
-
-using testing::eventually;
-using ::testing::HasSubstr;
-using ::testing::Not;
-using testing::RawClient;
-using testing::RawReply;
-using std::chrono_literals::operator""ms;
-
-const std::vector<ScriptedHost::Line>& script() {
-  static const std::vector<ScriptedHost::Line> lines{
-      {.when = "!endless", .deltas = {{"on and ", ""}}, .between = 5ms, .endless = true},
-      {.when = "!flood", .deltas = {{std::string(4000, 'x'), ""}}, .endless = true},
-      {.when = "!slow", .deltas = {{"late", ""}}, .prefill = 600'000ms},
-      {.when = "!soon", .deltas = {{"late", ""}}, .prefill = 1'500ms},
-      {.when = "!bytes",
-       .deltas = {{"a\xFF"
-                   "b\xE2\x82",
-                   ""},
-                  {"c", ""}}},
-      {.when = "!never", .error = Error{ErrorKind::kUnavailable, "8 requests wait", "queue_full"}},
-      {.when = "!break",
-       .deltas = {{"half ", ""}},
-       .error = Error{ErrorKind::kUnavailable, "the engine failed"}},
-  };
-  return lines;
-}
-
-std::string chat(const std::string& text, const std::string& more = "",
-                 const std::string& model = "small") {
-  return fmt::format(R"({{"model": "{}", "messages": [{{"role": "user", "content": {}}}]{}}})",
-                     model, dump_json(text), more.empty() ? "" : ", " + more);
-}
-
-class ServerTest : public ::testing::Test {
- protected:
-  ServerTest() : host(scripted_family(), script()) {}
-
-  void SetUp() override { start({}); }
-  void start(ServerConfig config) {
-    config.port = 0;
-    config.limits.ping_time = 200ms;
-    auto started = Server::start(std::move(config), host);
-    ASSERT_TRUE(started) << started.error().message;
-    server = std::move(*started);
-  }
-
-  RawClient client() { return RawClient(server->port()); }
-  RawReply post(std::string_view path, std::string_view body, std::string_view headers = "") {
-    RawClient one = client();
-    one.post(path, body, headers);
-    return one.reply();
-  }
-  RawReply get(std::string_view path, std::string_view headers = "") {
-    RawClient one = client();
-    one.get(path, headers);
-    return one.reply();
-  }
-  void expect_alive() {
-    const RawReply reply = post("/v1/chat/completions", chat("alive"));
-    EXPECT_EQ(reply.status, 200);
-    EXPECT_THAT(reply.body, HasSubstr("You said: alive"));
-  }
-
-  ScriptedHost host;
-  std::unique_ptr<Server> server;
-};
-
-Json parsed(const std::string& text) {
-  const auto json = parse_json(text);
-  EXPECT_TRUE(json) << text;
-  return json ? *json : Json();
-}
-
-// The data of a stream's events. Every event is whole; comments are left out.
-std::vector<std::string> events(const std::string& stream) {
-  std::vector<std::string> data;
-  EXPECT_TRUE(stream.ends_with("\n\n")) << stream;
-  for (const std::string& line : split(stream, '\n'))
-    if (line.starts_with("data: "))
-      data.push_back(line.substr(6));
-    else
-      EXPECT_TRUE(line.empty() || line.starts_with(":") || line.starts_with("event: ")) << line;
-  return data;
-}
 
 // --- bad inputs
 // -----------------------------------------------------------------------------------
@@ -506,7 +417,7 @@ TEST_F(ServerTest, ToolsOfANamespace) {
       R"({"type": "function", "name": "hello", "parameters": {"type": "object"}}]}])";
   const Json reply =
       parsed(post("/v1/responses", R"({"model": "small", "input": "x", )" + tools + "}").body);
-  const std::vector<Request> seen = host.seen();
+  const std::vector<HostRequest> seen = host.seen();
   EXPECT_EQ(seen.back().tools[0]["function"]["name"], "mcp__demo__hello");
   const Json& call = reply["output"][0];
   EXPECT_EQ(call["type"], "function_call");
@@ -519,7 +430,7 @@ TEST_F(ServerTest, ToolsOfANamespace) {
       R"({"type": "function_call", "call_id": "c", "name": "hello", "namespace": "mcp__demo", )"
       R"("arguments": "{}"}, {"type": "function_call_output", "call_id": "c", "output": "hi"}], )";
   EXPECT_EQ(post("/v1/responses", history + tools + "}").status, 200);
-  const std::vector<Request> later = host.seen();
+  const std::vector<HostRequest> later = host.seen();
   EXPECT_EQ(later.back().messages[1].calls[0].name, "mcp__demo__hello");
 }
 

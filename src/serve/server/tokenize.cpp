@@ -1,4 +1,5 @@
 // POST /tokenize, /detokenize, /apply-template
+#include "serve/server/answer.h"
 #include "serve/server/chat_request.h"
 #include "serve/server/endpoints.h"
 #include "serve/server/text_inputs.h"
@@ -17,10 +18,15 @@ Outcome tokenize(Call& call) {
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
   LATHE_TRY(const std::string model, model_of(call));
   LATHE_TRY(const ModelInfo info, model_info(call.host, model));
-  const auto ids =
-      call.host.tokenize(model, content ? *content : *prompt, add_special, parse_special);
-  if (!ids) return std::unexpected(api_error(ids.error()));
-  return json_reply({{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", info.context}});
+  return answer_tokens(
+      call,
+      [&](ModelHost::OnTokens on_tokens) {
+        return call.host.tokenize(model, content ? *content : *prompt, add_special, parse_special,
+                                  std::move(on_tokens));
+      },
+      [context = info.context](const std::vector<std::int32_t>& ids) {
+        return json_reply({{"tokens", ids}, {"count", ids.size()}, {"max_model_len", context}});
+      });
 }
 
 Outcome detokenize(Call& call) {
@@ -39,11 +45,16 @@ Outcome detokenize(Call& call) {
 Outcome apply_template(Call& call) {
   LATHE_TRY(const Request request, chat_request(call.body));
   LATHE_TRY(const std::string model, model_of(call));
-  const auto ids = call.host.prompt_of(model, request);
-  if (!ids) return std::unexpected(api_error(ids.error()));
-  const auto text = call.host.detokenize(model, *ids, true);
-  if (!text) return std::unexpected(api_error(text.error()));
-  return json_reply({{"prompt", *text}, {"tokens", *ids}});
+  return answer_tokens(
+      call,
+      [&](ModelHost::OnTokens on_tokens) {
+        return call.host.prompt_of(model, request, std::move(on_tokens));
+      },
+      [&host = call.host, model](const std::vector<std::int32_t>& ids) -> ApiResult<HttpReply> {
+        const auto text = host.detokenize(model, ids, true);
+        if (!text) return std::unexpected(api_error(text.error()));
+        return json_reply({{"prompt", *text}, {"tokens", ids}});
+      });
 }
 
 }  // namespace lathe

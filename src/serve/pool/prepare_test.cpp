@@ -1,0 +1,298 @@
+// What comes before and after an answer: texts that are bounded by the context, templates that are
+// bounded whatever they are, the probabilities of a prompt, and what is said of an answer.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <future>
+
+#include "ground/base/file.h"
+#include "infer/formats/gguf_writer.h"
+#include "serve/pool/pool.h"
+
+namespace lathe {
+namespace {
+
+using testing::HasSubstr;
+using Replies = Result<std::vector<HostReply>>;
+using Tokens = Result<std::vector<std::int32_t>>;
+
+fs::path model_file() {
+  return fs::path(LATHE_SOURCE_DIR) / "tests/data/models/llama-q4_0.gguf";
+}
+
+// The same weights with another chat template.
+void write_with_template(const fs::path& path, const std::string& chat_template) {
+  const Gguf source = *Gguf::open(model_file());
+  auto writer = *GgufWriter::create(path);
+  for (const auto& [key, value] : source.metadata())
+    if (key != "tokenizer.chat_template") writer.add(key, value);
+  writer.add("tokenizer.chat_template", chat_template);
+  for (const GgufTensor& tensor : source.tensors())
+    writer.add_tensor(tensor.name, tensor.type,
+                      std::span(tensor.shape).first(static_cast<std::size_t>(tensor.dimensions)));
+  ASSERT_TRUE(writer.begin_data());
+  for (const GgufTensor& tensor : source.tensors()) {
+    std::vector<std::byte> bytes(tensor.bytes);
+    ASSERT_TRUE(source.read(tensor, 0, bytes));
+    ASSERT_TRUE(writer.write(bytes));
+  }
+  ASSERT_TRUE(writer.finish());
+}
+
+// Models of one directory: "plain", and "odd" with this template; both with a context of 256.
+class PrepareTest : public testing::Test {
+ protected:
+  void start(const std::string& odd_template = "{{ messages[0].content }}") {
+    fs::copy(model_file(), dir.path() / "plain.gguf");
+    write_with_template(dir.path() / "odd.gguf", odd_template);
+    ASSERT_TRUE(write_file_atomic(dir.path() / "models.toml",
+                                  "[model.plain]\nfile = \"plain.gguf\"\ncontext = 256\n"
+                                  "[model.odd]\nfile = \"odd.gguf\"\ncontext = 256\n"));
+    PoolOptions options;
+    options.memory = std::uint64_t{256} << 20;
+    options.threads = 2;
+    options.pressure = [] { return std::optional<double>(0); };
+    pool = std::make_unique<Pool>(*Catalog::read(dir.path()), std::move(options));
+    const auto front = ModelFront::open({.name = "plain", .file = model_file(), .context = 256});
+    ASSERT_TRUE(front) << front.error().message;
+    limit = (*front)->text_limit();
+    ASSERT_EQ(limit % 256, 0u);
+    ASSERT_GT(limit, 256u);
+  }
+
+  std::future<Replies> ask(const std::string& model, HostRequest request,
+                           ModelHost::Id* id = nullptr) {
+    auto promise = std::make_shared<std::promise<Replies>>();
+    auto future = promise->get_future();
+    const auto given = pool->submit(model, std::move(request), {}, [promise](Replies replies) {
+      promise->set_value(std::move(replies));
+    });
+    if (id != nullptr) *id = given;
+    return future;
+  }
+  Tokens tokens_of(const std::string& model, const std::string& text) {
+    std::promise<Tokens> promise;
+    pool->tokenize(model, text, false, false,
+                   [&](Tokens tokens) { promise.set_value(std::move(tokens)); });
+    return promise.get_future().get();
+  }
+  Tokens prompt_of(const std::string& model, const std::string& text) {
+    std::promise<Tokens> promise;
+    pool->prompt_of(model, talk(text),
+                    [&](Tokens tokens) { promise.set_value(std::move(tokens)); });
+    return promise.get_future().get();
+  }
+  Result<Embeddings> embed(const std::string& text, bool cut) {
+    std::promise<Result<Embeddings>> promise;
+    pool->embed("plain", {{text, {}}}, cut,
+                [&](Result<Embeddings> got) { promise.set_value(std::move(got)); });
+    return promise.get_future().get();
+  }
+  static Request talk(const std::string& text) {
+    Request request;
+    request.messages = {{"user", text}};
+    request.max_tokens = 4;
+    return request;
+  }
+
+  const TempDir dir = *TempDir::make();
+  std::unique_ptr<Pool> pool;
+  std::size_t limit = 0;  // of a text, in bytes
+};
+
+std::string error_of(const auto& result) {
+  return result ? "none" : result.error().code + ": " + result.error().message;
+}
+
+// More bytes than the context's tokens can have are refused before they are tokenized; one less is
+// tokenized, and counted.
+TEST_F(PrepareTest, TextsAreBoundedByTheContext) {
+  start();
+  const std::string most(limit, 'x'), more(limit + 1, 'x');
+  EXPECT_TRUE(tokens_of("plain", most).has_value());
+  EXPECT_THAT(
+      error_of(tokens_of("plain", more)),
+      HasSubstr(fmt::format("context_length_exceeded: the text has {} bytes, and the context "
+                            "of 'plain' holds 256 tokens of at most {} bytes each",
+                            limit + 1, limit / 256)));
+  EXPECT_TRUE(prompt_of("odd", most).has_value());
+  EXPECT_THAT(error_of(prompt_of("odd", more)), HasSubstr("a message has"));
+  HostRequest raw;
+  raw.prompt = most;
+  EXPECT_THAT(error_of(ask("plain", raw).get()),
+              HasSubstr(fmt::format("the prompt has {} tokens", tokens_of("plain", most)->size())));
+  raw.prompt = more;
+  EXPECT_THAT(error_of(ask("plain", raw).get()),
+              HasSubstr("context_length_exceeded: the text has"));
+  EXPECT_THAT(error_of(embed(most, false)), HasSubstr("an input has"));
+  EXPECT_THAT(error_of(embed(more, false)), HasSubstr("the text has"));
+  // A prediction is only a guess: what is too much of it is left out.
+  HostRequest guess = talk("x");
+  guess.prediction = more;
+  EXPECT_TRUE(ask("plain", guess).get().has_value());
+}
+
+TEST_F(PrepareTest, TextsToEmbedAreCutWhereThatIsWanted) {
+  start();
+  const std::string fits(100, 'x');
+  EXPECT_EQ(embed(fits, true)->cut, 0u);
+  for (const std::string& text : {std::string(limit, 'x'), std::string(limit + 1000, 'x')}) {
+    const auto cut = embed(text, true);
+    ASSERT_TRUE(cut) << cut.error().message;
+    EXPECT_EQ(cut->cut, 1u);
+    EXPECT_EQ(cut->prompt_tokens, 256);
+  }
+}
+
+// A template is a program of a file: what it makes is bounded by the context, and by nothing that
+// it says itself.
+TEST_F(PrepareTest, ATemplateMakesNoMoreThanTheContextHolds) {
+  start(
+      "{% set n = namespace(x=messages[0].content) %}{% for i in range(22) %}"
+      "{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}");
+  EXPECT_THAT(error_of(ask("odd", talk("aaaaaaaaaaaaaaa")).get()),
+              HasSubstr("context_length_exceeded: the chat template makes more than"));
+  EXPECT_THAT(error_of(prompt_of("odd", "a")), HasSubstr("the chat template makes more than"));
+}
+
+TEST_F(PrepareTest, ATemplateThatNeverEndsDelaysNobodyAndIsStopped) {
+  // Up to its limit of steps; each request anew.
+  start("{% for i in range(10**9) %}{% for j in range(10**9) %}{% endfor %}{% endfor %}");
+  std::vector<std::pair<ModelHost::Id, std::future<Replies>>> bombs(40);
+  for (auto& [id, replies] : bombs) replies = ask("odd", talk("x"), &id);
+  EXPECT_TRUE(ask("plain", talk("hello")).get().has_value());
+  int waiting = 0;
+  for (auto& [id, replies] : bombs)
+    waiting += replies.wait_for(Milliseconds(0)) != std::future_status::ready ? 1 : 0;
+  EXPECT_GT(waiting, 0) << "the other model's requests were done first";
+  for (auto& [id, replies] : bombs) pool->cancel(id);
+  int cancelled = 0;
+  for (auto& [id, replies] : bombs) {
+    const auto end = replies.get();
+    ASSERT_FALSE(end);
+    cancelled += end.error().kind == ErrorKind::kCancelled ? 1 : 0;
+    if (end.error().kind == ErrorKind::kCancelled) continue;
+    EXPECT_THAT(end.error().message, HasSubstr("steps"));
+  }
+  EXPECT_GE(cancelled, waiting);
+  // The end waits for none of them.
+  for (auto& [id, replies] : bombs) replies = ask("odd", talk("x"), &id);
+  pool.reset();
+  for (auto& [id, replies] : bombs) EXPECT_FALSE(replies.get().has_value());
+}
+
+// What a prompt's tokens are worth, by another way: the logits of every position, and a softmax in
+// double.
+TEST_F(PrepareTest, ThePromptsProbabilitiesAreThoseOfItsLogits) {
+  start();
+  const Gguf file = *Gguf::open(model_file());
+  const auto front = ModelFront::open({.name = "plain", .file = model_file(), .context = 256});
+  ThreadTeam team(1);
+  const auto model =
+      Model::load(file, team, {.kernels = &best_kernel_table(), .progress = {}, .stop = nullptr});
+  ASSERT_TRUE(model);
+  EngineOptions options;
+  options.context = 256;
+  auto engine = *Engine::create(**model, (*front)->tokenizer(), team, options);
+  std::vector<TokenId> ids;
+  for (int i = 0; i < 150; ++i) ids.push_back(i * 37 % 250 + 3);
+  std::vector<double> expected{std::nan("")};
+  std::vector<TokenId> likeliest{kNoToken};
+  ASSERT_TRUE(engine->logits(ids, [&](std::span<const float> logits) {
+    if (expected.size() == ids.size()) return;
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+    expected.push_back(static_cast<double>(logits[static_cast<std::size_t>(ids[expected.size()])]) -
+                       std::log(sum));
+    likeliest.push_back(static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin()));
+  }));
+  HostRequest request;
+  request.prompt_ids = ids;
+  request.top_logprobs = 2;
+  request.prompt_logprobs = true;
+  request.no_answer = true;
+  const auto check = [&](const HostReply& reply) {
+    ASSERT_EQ(reply.prompt_logprobs.size(), ids.size());
+    EXPECT_TRUE(std::isnan(reply.prompt_logprobs[0].logprob));
+    for (std::size_t i = 1; i < ids.size(); ++i) {
+      const LogprobEntry& entry = reply.prompt_logprobs[i];
+      EXPECT_NEAR(entry.logprob, expected[i], 1e-4) << i;
+      EXPECT_EQ(entry.token, (*front)->tokenizer().piece(ids[i], true));
+      ASSERT_EQ(entry.top.size(), 2u);
+      EXPECT_EQ(entry.top[0].first, (*front)->tokenizer().piece(likeliest[i], true)) << i;
+    }
+  };
+  const auto alone = ask("plain", request).get();
+  ASSERT_TRUE(alone) << alone.error().message;
+  check((*alone)[0]);
+  EXPECT_EQ((*alone)[0].text, "");
+  EXPECT_EQ((*alone)[0].usage.prompt_tokens, 150);
+  EXPECT_EQ((*alone)[0].usage.completion_tokens, 0);
+  EXPECT_EQ((*alone)[0].finish, FinishReason::kLength);
+  // With an answer behind it, which is the one that comes without; two of them share the prompt's.
+  request.no_answer = false;
+  request.max_tokens = 5;
+  request.sampling.temperature = 0;
+  request.candidates = 2;
+  const auto both = ask("plain", request).get();
+  ASSERT_TRUE(both) << both.error().message;
+  check((*both)[0]);
+  request.prompt_logprobs = false;
+  const auto without = ask("plain", request).get();
+  EXPECT_EQ((*both)[0].text, (*without)[0].text);
+  EXPECT_TRUE((*without)[0].prompt_logprobs.empty());
+  // A full context has no room for an answer, and needs none.
+  request = {};
+  request.prompt_ids.assign(256, 5);
+  request.prompt_logprobs = request.no_answer = true;
+  request.top_logprobs = 0;
+  EXPECT_EQ(ask("plain", request).get()->front().prompt_logprobs.size(), 256u);
+  request.no_answer = false;
+  EXPECT_THAT(error_of(ask("plain", request).get()), HasSubstr("context_length_exceeded"));
+}
+
+TEST_F(PrepareTest, WhatNoGrammarKeepsIsSaid) {
+  start();
+  Request request = talk("x");
+  request.max_tokens = 200;
+  request.schema = Json{{"type", "object"},
+                        {"properties", {{"a", {{"const", 1}}}, {"b", {{"const", 2}}}}},
+                        {"required", {"a", "b"}},
+                        {"additionalProperties", false},
+                        {"not", {{"required", {"b"}}}}};
+  const auto broken = ask("plain", request).get();
+  ASSERT_TRUE(broken) << broken.error().message;
+  ASSERT_EQ((*broken)[0].finish, FinishReason::kStop) << (*broken)[0].text;
+  ASSERT_EQ((*broken)[0].warnings.size(), 1u);
+  EXPECT_THAT((*broken)[0].warnings[0], HasSubstr("the answer breaks its schema"));
+  (*request.schema)["not"] = {{"required", {"c"}}};
+  EXPECT_TRUE(ask("plain", request).get()->front().warnings.empty());
+  request.schema->erase("not");
+  EXPECT_TRUE(ask("plain", request).get()->front().warnings.empty());
+}
+
+TEST(AnswerCheck, CallsOfStrictToolsAreChecked) {
+  AnswerCheck check;
+  check.arguments["f"] = {{"type", "object"}, {"required", {"a"}}};
+  HostReply reply;
+  reply.calls = {{"1", "f", R"({"a":1})"}, {"2", "g", "{}"}};
+  check_answer(check, reply);
+  EXPECT_TRUE(reply.warnings.empty());
+  reply.calls = {{"1", "f", R"({"b":1})"}};
+  check_answer(check, reply);
+  ASSERT_EQ(reply.warnings.size(), 1u);
+  EXPECT_THAT(reply.warnings[0], HasSubstr("the call of 'f' breaks its schema"));
+  reply.warnings.clear();
+  reply.calls[0].arguments = "{";
+  check_answer(check, reply);
+  EXPECT_THAT(reply.warnings.at(0), HasSubstr("was not checked"));
+  // One that was cut off says so by its finish reason.
+  reply.warnings.clear();
+  reply.finish = FinishReason::kLength;
+  check_answer(check, reply);
+  EXPECT_TRUE(reply.warnings.empty());
+}
+
+}  // namespace
+}  // namespace lathe
