@@ -24,7 +24,9 @@ endif()
 set(LATHE_SANITIZER_FINDING "Sanitizer:|runtime error:")
 
 # The headers that nearly every file pulls in, compiled once: a build on two cores takes half as long.
-file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp "")
+if(NOT EXISTS ${PROJECT_BINARY_DIR}/pch.cpp)  # written again, it would build everything anew
+  file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp "")
+endif()
 add_library(lathe_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
 target_link_libraries(lathe_pch PUBLIC lathe_flags lathe_lib_fmt lathe_lib_json)
 target_precompile_headers(lathe_pch PRIVATE <algorithm> <chrono> <expected> <functional> <map> <memory>

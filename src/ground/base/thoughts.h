@@ -8,9 +8,20 @@
 namespace lathe {
 
 inline constexpr std::pair<std::string_view, std::string_view> kThoughtMarks[] = {
-    {"<think>", "</think>"},         {"[THINK]", "[/THINK]"},
-    {"<thinking>", "</thinking>"},   {"<thought>", "</thought>"},
-    {"<reasoning>", "</reasoning>"}, {"<seed:think>", "</seed:think>"}};
+    {"<think>", "</think>"},
+    {"[THINK]", "[/THINK]"},
+    {"<thinking>", "</thinking>"},
+    {"<thought>", "</thought>"},
+    {"<thoughts>", "</thoughts>"},
+    {"<reasoning>", "</reasoning>"},
+    {"<reflection>", "</reflection>"},
+    {"<scratchpad>", "</scratchpad>"},
+    {"<seed:think>", "</seed:think>"},
+    {"\u25c1think\u25b7", "\u25c1/think\u25b7"},
+    {"<|begin_of_thought|>", "<|end_of_thought|>"},
+    {"<|START_THINKING|>", "<|END_THINKING|>"},
+    {"<|channel|>analysis<|message|>", "<|channel|>final<|message|>"},
+    {"<|channel>thought", "<channel|>"}};
 
 struct SplitAnswer {
   std::string text;
@@ -18,8 +29,9 @@ struct SplitAnswer {
 };
 
 // Splits an answer while it comes: what stands in marks at its head (white space before it, one
-// block or several) is thinking, all else is text. Marks further down are text: an answer may speak
-// of them. However the answer is cut into pieces, what comes out put together is the same.
+// block or several; ASCII letters of any case) is thinking, all else is text. Marks further down
+// are text: an answer may speak of them. However the answer is cut into pieces, what comes out put
+// together is the same.
 class ThoughtSplitter {
  public:
   SplitAnswer push(std::string_view piece);
@@ -36,8 +48,8 @@ class ThoughtSplitter {
 };
 
 // The same for a whole answer, and one thing more: where the prompt itself opened the thinking, the
-// answer begins within it. A closing mark alone on its line, with no opening one before it, ends
-// it.
+// answer begins within it. A closing mark alone on its line and outside of fenced blocks, with no
+// opening one before it, ends it.
 SplitAnswer split_thoughts(std::string_view answer);
 
 }  // namespace lathe

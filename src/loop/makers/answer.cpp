@@ -4,28 +4,13 @@
 #include <algorithm>
 #include <array>
 
+#include "ground/base/fence.h"
 #include "ground/base/text.h"
+#include "ground/base/thoughts.h"
 
 namespace lathe {
 namespace {
 
-struct Marks {
-  std::string_view open, close;
-};
-constexpr Marks kThoughts[] = {{"<think>", "</think>"},
-                               {"<thinking>", "</thinking>"},
-                               {"<thought>", "</thought>"},
-                               {"<thoughts>", "</thoughts>"},
-                               {"<reasoning>", "</reasoning>"},
-                               {"<reflection>", "</reflection>"},
-                               {"<scratchpad>", "</scratchpad>"},
-                               {"<seed:think>", "</seed:think>"},
-                               {"[think]", "[/think]"},
-                               {"\u25c1think\u25b7", "\u25c1/think\u25b7"},
-                               {"<|begin_of_thought|>", "<|end_of_thought|>"},
-                               {"<|start_thinking|>", "<|end_thinking|>"},
-                               {"<|channel|>analysis<|message|>", "<|channel|>final<|message|>"},
-                               {"<|channel>thought", "<channel|>"}};
 constexpr std::string_view kEnds[] = {"<|im_end|>",
                                       "<|eot_id|>",
                                       "<|end|>",
@@ -37,33 +22,6 @@ constexpr std::string_view kEnds[] = {"<|im_end|>",
                                       "<end_of_turn>",
                                       "<eos>",
                                       "<\uff5cend\u2581of\u2581sentence\uff5c>"};
-
-// Whether a place lies in a fenced block that began before it.
-bool in_fence(std::string_view text) {
-  std::string_view fence;
-  for (const std::string_view line : split_lines(text)) {
-    if (fence.empty())
-      fence = fence_of(line);
-    else if (closes_fence(line, fence))
-      fence = {};
-  }
-  return !fence.empty();
-}
-
-// A template may have written the opening mark, so that only the closing one is seen: at the end of
-// its line and outside of code. The offset behind it, or npos.
-std::size_t behind_closing_mark(std::string_view lower) {
-  std::size_t behind = lower.npos;
-  for (const auto& [open, close] : kThoughts) {
-    const auto found = lower.find(close);
-    if (found == lower.npos || lower.find(open) < found) continue;
-    const std::size_t end = found + close.size();
-    if (trim(lower.substr(end, lower.find('\n', end) - end)).empty() &&
-        !in_fence(lower.substr(0, found)))
-      behind = std::min(behind, end);
-  }
-  return behind;
-}
 
 bool has_any(std::string_view text, std::span<const std::string_view> words) {
   return std::ranges::any_of(words, [&](auto word) { return text.find(word) != text.npos; });
@@ -229,36 +187,11 @@ class Text {
 
 }  // namespace
 
-std::string_view fence_of(std::string_view line) {
-  if (line.empty() || (line.front() != '`' && line.front() != '~')) return {};
-  const std::string_view fence = line.substr(0, line.find_first_not_of(line.front()));
-  const bool inline_code = line.substr(fence.size()).contains('`') && fence.front() == '`';
-  return fence.size() >= 3 && !inline_code ? fence : std::string_view();
-}
-
-bool closes_fence(std::string_view line, std::string_view fence) {
-  const std::string_view mark = trim(line);
-  return line.starts_with(fence.front()) && mark.size() >= fence.size() &&
-         mark.find_first_not_of(fence.front()) == mark.npos;
-}
-
 Result<std::string> without_thoughts(std::string_view reply) {
-  std::string_view text = reply;
-  for (bool again = true; again;) {
-    again = false;
-    const std::string lower = to_lower_ascii(trim(text));
-    for (const auto& [open, close] : kThoughts) {
-      if (!lower.starts_with(open)) continue;
-      const auto end = lower.find(close);
-      if (end == lower.npos)
-        return invalid("the answer is all thoughts: '{}' has no end; send the answer itself", open);
-      text = trim(trim(text).substr(end + close.size()));
-      again = true;
-      break;
-    }
-  }
-  if (const auto behind = behind_closing_mark(to_lower_ascii(text)); behind != text.npos)
-    text = trim(text.substr(behind));
+  const SplitAnswer split = split_thoughts(reply);
+  if (!split.thoughts.empty() && trim(split.text).empty())
+    return invalid("the answer is all thoughts; send the answer itself");
+  std::string_view text = split.text;
   for (bool again = true; again;) {
     again = false;
     for (const std::string_view end : kEnds)

@@ -9,16 +9,12 @@
 
 namespace lathe {
 
-// Without the thoughts that it begins with and the marks that it ends with. Thoughts that have no
-// end are an error: behind them there is no answer.
+// Without the thoughts that it begins with and the marks that it ends with. Thoughts alone are an
+// error: behind them there is no answer.
 Result<std::string> without_thoughts(std::string_view reply);
 
 // A finished text without the talk and the fence around it, where these are unmistakable; an error
 // where talk begins it and no end of that can be seen. What stands in `source`, too, is no talk.
 Result<std::string> only_text(std::string_view reply, std::string_view source);
-
-// "```cpp" → "```"; "" when the line opens no fenced block.
-std::string_view fence_of(std::string_view line);
-bool closes_fence(std::string_view line, std::string_view fence);
 
 }  // namespace lathe

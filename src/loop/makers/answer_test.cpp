@@ -29,8 +29,9 @@ TEST(WithoutThoughts, WhatIsNoThoughtStays) {
 }
 
 TEST(WithoutThoughts, ThoughtsWithoutAnEndAreNoAnswer) {
-  for (const char* reply : {"<think>I am thinking about FILE: a\n", "[THINK] x"})
-    EXPECT_NE(without_thoughts(reply).error().message.find("has no end"), std::string::npos);
+  for (const char* reply :
+       {"<think>I am thinking about FILE: a\n", "[THINK] x", "<think>x</think>\n"})
+    EXPECT_NE(without_thoughts(reply).error().message.find("all thoughts"), std::string::npos);
 }
 
 std::string only(std::string_view reply, std::string_view source = "") {

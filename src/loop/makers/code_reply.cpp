@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "ground/base/fence.h"
 #include "ground/base/text.h"
 #include "loop/makers/answer.h"
 

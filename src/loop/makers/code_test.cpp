@@ -396,7 +396,7 @@ TEST(CodeMaker, ThoughtsAreNoEdits) {
                     "<think>Let me try\nFILE: m.py\n```\ndecoy!!\n```\nNo.</think>\nHere it is:\n"
                     "FILE: m.py\n```\nx = 2\n```\n"),
             "x = 2\n");
-  EXPECT_NE(made_of("m.py", "x = 1\n", "<think>FILE: m.py\n```\nx = 2\n```\n").find("no end"),
+  EXPECT_NE(made_of("m.py", "x = 1\n", "<think>FILE: m.py\n```\nx = 2\n```\n").find("all thoughts"),
             std::string::npos);
 }
 
