@@ -1,3 +1,4 @@
+// A family of scripted models, for tests and demonstrations.
 #include "work/scripted_host.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A worker that says what a file says.
 #include "work/scripted_worker.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// What is asked of a model and comes back, as JSON.
 #include "work/work.h"
 
 #include "work/model_host.h"

@@ -1,3 +1,4 @@
+// Measures a model: prefill, decode, widths, streams, depths; what memory gives; the report.
 #include "app/bench/bench.h"
 
 #include <algorithm>

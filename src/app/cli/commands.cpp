@@ -1,3 +1,4 @@
+// The table of commands. To add one: a file, and a row here.
 #include "app/cli/app.h"
 
 namespace lathe {

@@ -1,3 +1,4 @@
+// Drives a run from the command line to its end, and leaves its outputs.
 #include "app/cli/drive.h"
 #include "app/cli/output_file.h"
 

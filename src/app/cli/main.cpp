@@ -1,3 +1,4 @@
+// The program: hands over to a confined child's work, or to the command line.
 #include "app/cli/app.h"
 #include "loop/media/media_worker.h"
 

@@ -1,3 +1,4 @@
+// lathe show FILE.gguf: what a model file holds.
 #include "app/cli/model_show.h"
 
 #include <map>

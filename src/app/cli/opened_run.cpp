@@ -1,3 +1,4 @@
+// Finds a run in the journal by its id, the beginning of it, or "last".
 #include "app/cli/opened_run.h"
 
 namespace lathe {

@@ -1,3 +1,4 @@
+// The memory budget that commands with models of their own use.
 #include "app/cli/pool_flags.h"
 
 #include "ground/base/units.h"

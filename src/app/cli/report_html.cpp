@@ -1,3 +1,4 @@
+// A run as one self-contained page.
 #include "app/cli/report_html.h"
 
 #include "app/cli/report_pictures.h"

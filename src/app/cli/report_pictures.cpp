@@ -1,3 +1,4 @@
+// The report's pictures: what eyes and pages found, drawn over what they saw.
 #include "app/cli/report_pictures.h"
 
 #include "ground/base/text.h"

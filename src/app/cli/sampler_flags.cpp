@@ -1,3 +1,4 @@
+// The sampler's settings as command line options.
 #include "app/cli/sampler_flags.h"
 
 #include <charconv>

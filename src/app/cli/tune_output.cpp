@@ -1,3 +1,4 @@
+// What a training leaves: the adapter or model, PEFT's files, the curve of the loss.
 #include "app/cli/tune_output.h"
 
 #include "ground/base/json.h"

@@ -1,3 +1,4 @@
+// The live table of a run, its lines, and what tests print.
 #include "app/cli/view.h"
 
 #include "ground/base/plural.h"

@@ -1,3 +1,4 @@
+// One line of progress for long work with files.
 #include "app/cli/work_progress.h"
 
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// Workers by name: of the command line, workers.toml and the running server.
 #include "app/cli/workers.h"
 
 #include <cstdio>

@@ -1,3 +1,4 @@
+// Examples in the forms of conversations that data files use.
 #include "app/lessons/conversations.h"
 
 #include "ground/base/text.h"

@@ -1,3 +1,4 @@
+// What the accepted takes and repairs of runs teach: prompts and answers.
 #include "app/lessons/from_runs.h"
 
 #include "ground/base/text.h"

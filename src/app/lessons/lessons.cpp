@@ -1,3 +1,4 @@
+// Files of examples to tokens, with what is trained marked.
 #include "app/lessons/lessons.h"
 
 #include <algorithm>

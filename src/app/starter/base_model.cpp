@@ -1,3 +1,4 @@
+// The starter's first weights, from a seed.
 #include "app/starter/base_model.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// Learns a byte-pair vocabulary.
 #include "app/starter/bpe.h"
 
 #include <map>

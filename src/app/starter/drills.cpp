@@ -1,3 +1,4 @@
+// Prompts and what should follow them: what training reads.
 #include "app/starter/drills.h"
 
 namespace lathe {

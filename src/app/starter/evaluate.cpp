@@ -1,3 +1,4 @@
+// The frozen evaluation: tasks that training never sees, with feedback and without.
 #include "app/starter/evaluate.h"
 
 #include "ground/base/hash.h"

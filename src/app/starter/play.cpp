@@ -1,3 +1,4 @@
+// Plays tasks with a model for its accepted takes.
 #include "app/starter/play.h"
 
 #include <atomic>

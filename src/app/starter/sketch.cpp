@@ -1,3 +1,4 @@
+// The items and idioms that generated functions are made of.
 #include "app/starter/sketch.h"
 
 #include <algorithm>

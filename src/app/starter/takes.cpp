@@ -1,3 +1,4 @@
+// A round of accepted takes: what passes all its tests becomes something to learn from.
 #include "app/starter/takes.h"
 
 namespace lathe {

@@ -1,3 +1,4 @@
+// The generator of tasks: families, idioms, asserts, wrong attempts.
 #include "app/starter/tasks.h"
 
 #include <algorithm>

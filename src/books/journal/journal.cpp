@@ -1,3 +1,4 @@
+// Runs and records in SQLite, blobs in files named by their hash, leases.
 #include "books/journal/journal.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// The system's clock, and UTC as text.
 #include "ground/base/clock.h"
 
 #include <ctime>

@@ -1,3 +1,4 @@
+// SHA-256 of bytes and files.
 #include "ground/base/hash.h"
 
 #include <openssl/evp.h>

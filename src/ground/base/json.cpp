@@ -1,3 +1,4 @@
+// JSON with limits: refused before anything of it is allocated.
 #include "ground/base/json.h"
 
 #include <set>

@@ -1,3 +1,4 @@
+// Options against their descriptors: types, defaults, what is unknown.
 #include "ground/base/option.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// The kinds of errors, and the end of a program whose own invariant broke.
 #include "ground/base/result.h"
 
 #include <cstdio>

@@ -1,3 +1,4 @@
+// Text: UTF-8, lines, globs, distances, cutting and joining.
 #include "ground/base/text.h"
 
 #include <fmt/format.h>

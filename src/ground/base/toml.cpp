@@ -1,3 +1,4 @@
+// TOML with limits, and places in it.
 #include "ground/base/toml.h"
 
 #include <algorithm>

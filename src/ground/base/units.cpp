@@ -1,3 +1,4 @@
+// Durations, bytes and energy, read and written.
 #include "ground/base/units.h"
 
 #include <array>

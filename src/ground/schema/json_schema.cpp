@@ -1,3 +1,4 @@
+// Validates values against a compiled schema.
 #include "ground/schema/json_schema.h"
 
 #include <algorithm>

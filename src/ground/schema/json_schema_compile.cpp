@@ -1,3 +1,4 @@
+// Compiles a JSON Schema, and refuses what it cannot judge.
 #include <array>
 #include <functional>
 #include <set>

@@ -1,3 +1,4 @@
+// Files of a tree that others may be changing: no link leads out of it.
 #include "ground/sys/beneath.h"
 
 #include <fcntl.h>

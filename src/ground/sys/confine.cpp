@@ -1,3 +1,4 @@
+// Gives up, for good, what a decoder does not need: files, network, most system calls.
 #include "ground/sys/confine.h"
 
 #include <sched.h>

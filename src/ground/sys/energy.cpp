@@ -1,3 +1,4 @@
+// Energy counters: RAPL and NVIDIA's, with what they cover.
 #include "ground/sys/energy.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// What this machine is: processor, memory, control groups, accelerators.
 #include "ground/sys/machine.h"
 
 #include <unistd.h>

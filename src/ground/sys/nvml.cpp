@@ -1,3 +1,4 @@
+// NVIDIA's management library, loaded when it is there.
 #include "ground/sys/nvml.h"
 
 #include <dlfcn.h>

@@ -1,3 +1,4 @@
+// Which process listens on a port.
 #include "ground/sys/port_holder.h"
 
 #include <filesystem>

@@ -1,3 +1,4 @@
+// Runs programs: spawned in a group of their own, read from, and ended in time.
 #include "ground/sys/subprocess.h"
 
 #include <fcntl.h>

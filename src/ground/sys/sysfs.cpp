@@ -1,3 +1,4 @@
+// Small files of the kernel.
 #include "ground/sys/sysfs.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// Children of this program for foreign code: started, asked over a pipe, replaced.
 #include "ground/sys/worker_process.h"
 
 #include <fcntl.h>

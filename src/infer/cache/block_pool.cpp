@@ -1,3 +1,4 @@
+// Blocks of KV memory, shared by count of references.
 #include "infer/cache/block_pool.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Books the KV blocks of several models in one number of bytes.
 #include "infer/cache/kv_budget.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The KV of one model: its blocks, and what it remembers of earlier work.
 #include "infer/cache/kv_cache.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Known beginnings of token sequences, and the blocks that hold them.
 #include "infer/cache/prefix_index.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Cached prefixes as files, with sums that find damage.
 #include "infer/cache/snapshot.h"
 
 #include <fcntl.h>

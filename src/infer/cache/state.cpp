@@ -1,3 +1,4 @@
+// How what a layer remembers is laid out in blocks.
 #include "infer/cache/state.h"
 
 #include <algorithm>

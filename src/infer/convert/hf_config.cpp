@@ -1,3 +1,4 @@
+// Hugging Face's config.json to GGUF metadata.
 #include "infer/convert/hf_config.h"
 
 #include <array>

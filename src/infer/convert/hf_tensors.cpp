@@ -1,3 +1,4 @@
+// Hugging Face's tensor names and shapes to GGUF's.
 #include "infer/convert/hf_tensors.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Hugging Face's tokenizer files to GGUF's vocabulary.
 #include "infer/convert/hf_vocabulary.h"
 
 #include <algorithm>

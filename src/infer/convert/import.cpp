@@ -1,3 +1,4 @@
+// A Hugging Face directory to one GGUF file.
 #include "infer/convert/import.h"
 
 #include <algorithm>

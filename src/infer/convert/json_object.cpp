@@ -1,3 +1,4 @@
+// Members of foreign JSON objects, with errors that name them.
 #include "infer/convert/json_object.h"
 
 #include "ground/base/text.h"

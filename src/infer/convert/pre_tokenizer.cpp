@@ -1,3 +1,4 @@
+// Which known pre-tokenizer a tokenizer.json describes.
 #include "infer/convert/pre_tokenizer.h"
 
 #include <vector>

@@ -1,3 +1,4 @@
+// A GGUF file to one with smaller weights.
 #include "infer/convert/quantize.h"
 
 #include <algorithm>

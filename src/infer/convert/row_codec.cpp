@@ -1,3 +1,4 @@
+// Rows of one element type to another, on several threads.
 #include "infer/convert/row_codec.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A GGUF file's tensors: checked against the file, read or mapped.
 #include "infer/formats/gguf.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A GGUF file's header: bounded, checked, in any byte.
 #include "infer/formats/gguf_header.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Foreign files that may be cut while they are read.
 #include "infer/formats/input_file.h"
 
 #include <fcntl.h>

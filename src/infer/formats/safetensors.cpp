@@ -1,3 +1,4 @@
+// Safetensors files: a header of JSON, and data that it must cover exactly.
 #include "infer/formats/safetensors.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Sixteen-bit floats to and from 32 bits.
 #include "infer/quant/blocks.h"
 
 namespace lathe {

@@ -1,3 +1,4 @@
+// The table of element types. To add one: its codecs, and a row here.
 #include <algorithm>
 #include <array>
 

@@ -1,3 +1,4 @@
+// A chat template of a model, rendered for messages and tools.
 #include "infer/text/chat_template.h"
 
 #include <algorithm>

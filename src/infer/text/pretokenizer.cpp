@@ -1,3 +1,4 @@
+// Splits text as a vocabulary's makers split it.
 #include "infer/text/pretokenizer.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Finds special tokens in text.
 #include "infer/text/special_tokens.h"
 
 #include <algorithm>

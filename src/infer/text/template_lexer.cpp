@@ -1,3 +1,4 @@
+// Jinja's tokens.
 #include "infer/text/template_lexer.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Python's string methods on text that remembers where it came from.
 #include "infer/text/template_text.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Values of templates, as Jinja compares and prints them.
 #include "infer/text/template_value.h"
 
 #include <algorithm>

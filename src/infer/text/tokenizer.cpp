@@ -1,3 +1,4 @@
+// Text to tokens and back: BPE and SentencePiece.
 #include "infer/text/tokenizer.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Classes and forms of characters.
 #include "infer/text/unicode.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Attention forward and backward.
 #include "infer/tune/attention.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A training's state as a file that is whole or not there.
 #include "infer/tune/checkpoint.h"
 
 #include <algorithm>

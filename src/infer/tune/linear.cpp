@@ -1,3 +1,4 @@
+// A linear layer with or without low rank, forward and backward.
 #include "infer/tune/linear.h"
 
 #include <algorithm>

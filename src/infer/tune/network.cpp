@@ -1,3 +1,4 @@
+// The network forward and backward, with activations kept or computed again.
 #include "infer/tune/network.h"
 
 #include <algorithm>

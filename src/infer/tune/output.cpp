@@ -1,3 +1,4 @@
+// Trained models and adapters as files, and adapters merged.
 #include "infer/tune/output.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// What is trained: values, gradients, AdamW.
 #include "infer/tune/parameters.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A router of experts, forward and backward.
 #include "infer/tune/router.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The learning rate over the steps.
 #include "infer/tune/schedule.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// The training loop: batches, steps, validation, checkpoints.
 #include "infer/tune/trainer.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A model as the trainer holds it: parts frozen, parts trained.
 #include "infer/tune/tune_model.h"
 
 #include <algorithm>

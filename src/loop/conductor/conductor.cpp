@@ -1,3 +1,4 @@
+// Carries decisions out: calls makers and judges, writes down what came of it.
 #include "loop/conductor/conductor.h"
 
 #include <condition_variable>

@@ -1,3 +1,4 @@
+// What the next lap is told of the one before.
 #include "loop/conductor/feedback.h"
 
 #include "ground/base/text.h"

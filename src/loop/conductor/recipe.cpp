@@ -1,3 +1,4 @@
+// TOML to a recipe: descriptors, defaults, overrides, warnings.
 #include "loop/conductor/recipe.h"
 
 #include <charconv>

@@ -1,3 +1,4 @@
+// Records fold into a run's state.
 #include "loop/conductor/state.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Snapshots of a source tree, and changes applied to it.
 #include "loop/conductor/tree.h"
 
 #include <fstream>

@@ -1,3 +1,4 @@
+// A file to units: lines, paragraphs, records.
 #include "loop/conductor/units.h"
 
 #include <set>

@@ -1,3 +1,4 @@
+// The moves of makers that ask a model.
 #include <algorithm>
 
 #include "loop/makers/maker.h"

@@ -1,3 +1,4 @@
+// The table of makers. To add one: a file, and a row here.
 #include "loop/makers/maker.h"
 
 namespace lathe {

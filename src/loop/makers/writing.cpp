@@ -1,3 +1,4 @@
+// The prompt and the reading that makers of texts share.
 #include "loop/makers/writing.h"
 
 #include "ground/base/text.h"

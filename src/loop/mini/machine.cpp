@@ -1,3 +1,4 @@
+// What operators, builtins and methods do to Mini-Python's values, with fuel.
 #include "loop/mini/machine.h"
 
 #include <algorithm>

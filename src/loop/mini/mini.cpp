@@ -1,3 +1,4 @@
+// Mini-Python as makers and judges use it.
 #include "loop/mini/mini.h"
 
 #include <optional>

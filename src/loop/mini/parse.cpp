@@ -1,3 +1,4 @@
+// Parses Mini-Python.
 #include "loop/mini/parse.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Tasks of Mini-Python: prompts and answers.
 #include "loop/mini/task.h"
 
 #include <charconv>

@@ -1,3 +1,4 @@
+// Values of Mini-Python, as Python prints and compares them.
 #include "loop/mini/value.h"
 
 #include "ground/base/text.h"

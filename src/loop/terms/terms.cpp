@@ -1,3 +1,4 @@
+// The loop's words as JSON, and changes of files.
 #include "loop/terms/terms.h"
 
 #include <array>

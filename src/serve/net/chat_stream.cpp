@@ -1,3 +1,4 @@
+// One chat completion of a server: the request, the stream, what breaks.
 #include "serve/net/chat_stream.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// URLs: parsed, and how far they reach.
 #include "serve/net/endpoint.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+// One HTTP call, to no address that was not allowed.
 #include "serve/net/http_call.h"
 
 #include <curl/curl.h>

@@ -1,3 +1,4 @@
+// One connection of the HTTP server.
 #include "serve/net/http_connection.h"
 
 #include <boost/asio/buffer.hpp>

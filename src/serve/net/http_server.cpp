@@ -1,3 +1,4 @@
+// The HTTP server: accepts, hands over, ends in order.
 #include "serve/net/http_server.h"
 
 #include <boost/asio/ip/v6_only.hpp>

@@ -1,3 +1,4 @@
+// A worker behind an OpenAI-compatible server.
 #include "serve/net/http_worker.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Server-sent events, read in any pieces.
 #include "serve/net/sse.h"
 
 namespace lathe {

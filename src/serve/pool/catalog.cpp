@@ -1,3 +1,4 @@
+// The models of directories and files, by name.
 #include "serve/pool/catalog.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A worker in this process.
 #include "serve/pool/local_worker.h"
 
 #include <condition_variable>

@@ -1,3 +1,4 @@
+// The loop that steps all engines of a pool and keeps its budget.
 #include "serve/pool/pool_loop.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Which models stay in memory, and which go.
 #include "serve/pool/residency.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// An answer of a model on its way to a client.
 #include "serve/server/answer.h"
 
 #include <mutex>

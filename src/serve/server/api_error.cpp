@@ -1,3 +1,4 @@
+// Errors in the dialects of three APIs.
 #include "serve/server/api_error.h"
 
 #include "serve/server/names.h"

@@ -1,3 +1,4 @@
+// Answers as chat completions.
 #include "serve/server/chat_reply.h"
 
 #include "ground/base/text.h"

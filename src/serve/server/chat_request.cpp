@@ -1,3 +1,4 @@
+// Requests of chat completions.
 #include "serve/server/chat_request.h"
 
 #include <algorithm>

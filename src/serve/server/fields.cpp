@@ -1,3 +1,4 @@
+// Fields of requests, with errors that name them.
 #include "serve/server/fields.h"
 
 #include <fmt/format.h>

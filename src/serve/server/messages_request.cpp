@@ -1,3 +1,4 @@
+// Requests of Anthropic's messages.
 #include "serve/server/messages_request.h"
 
 #include <limits>

@@ -1,3 +1,4 @@
+// Ids made up for answers, and times as the APIs write them.
 #include "serve/server/names.h"
 
 #include <fmt/format.h>

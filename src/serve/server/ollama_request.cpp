@@ -1,3 +1,4 @@
+// Requests of Ollama's API.
 #include "serve/server/ollama_request.h"
 
 #include <algorithm>

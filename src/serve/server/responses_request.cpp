@@ -1,3 +1,4 @@
+// Requests of OpenAI's responses.
 #include "serve/server/responses_request.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The table of routes. To add one: a file, and a row here.
 #include "serve/server/routes.h"
 
 #include <array>

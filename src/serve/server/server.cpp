@@ -1,3 +1,4 @@
+// The server: gate, routes, what is under way.
 #include "serve/server/server.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Inputs that are one text or a list of them.
 #include "serve/server/text_inputs.h"
 
 namespace lathe {
