@@ -10,8 +10,8 @@
 
 namespace lathe {
 
-// The test that the command as a whole is, by its exit status: the only one with format "exit", with
-// "any" beside those that its output names.
+// The test that the command as a whole is, by its exit status: the only one with format "exit",
+// with "any" beside those that its output names.
 inline constexpr std::string_view kWholeCommand = "command";
 
 struct TestRun {
