@@ -12,7 +12,7 @@ RUN="bubblewrap pocketsphinx-en-us espeak-ng python3 git universal-ctags
 # Only the tests need these: their oracles, their peers and the tools they drive.
 TEST="libgtest-dev libgmock-dev clang-format python3-jsonschema python3-jinja2 python3-pytest strace iproute2 procps
   binutils g++-aarch64-linux-gnu qemu-user
-  chromium-headless-shell fonts-freefont-ttf libqrencode-dev"
+  chromium-headless-shell tesseract-ocr-deu fonts-freefont-ttf libqrencode-dev"
 # Node.js may have come from elsewhere, with an npm of its own that Debian's would not fit.
 command -v npm >/dev/null || TEST="$TEST nodejs npm"
 

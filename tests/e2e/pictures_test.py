@@ -1,4 +1,5 @@
 """Pictures and pages in the loop, as a user meets them."""
+import base64
 import ctypes
 import http.server
 import json
@@ -78,6 +79,19 @@ class JudgeByHand(Eyes):
         self.assertEqual(judged["outcome"], "abstain")
         self.assertIn("too busy", judged["evidence"]["unsure"][0])
 
+    @unittest.skipUnless(list(pathlib.Path("/usr/share/tesseract-ocr").glob("*/tessdata/deu.traineddata")), "no German model")
+    def test_languages(self):
+        file = self.write("german.svg", poster(title="Straße nach Köln", subtitle="größer als 50 %"))
+        self.assertEqual(self.judge(file, "expect=Straße nach Köln|größer als 50 %", "lang=deu+eng")["outcome"], "pass")
+        wrong = self.judge(file, "expect=Straße nach Bonn|größer als 50 %", "lang=deu+eng", code=1)
+        self.assertIn("'Bonn'", wrong["evidence"]["findings"][0]["claim"])
+
+    def test_a_language_that_is_not_there_is_refused_at_once(self):
+        file = self.write("good.svg", poster())
+        self.assertIn("tesseract-ocr-tlh-latn", self.lathe("judge", "run", "eyes", file, "--set", "lang=eng+tlh_latn",
+                                                           code=3)[1])
+        self.lathe("judge", "run", "eyes", file, "--set", "lang=../eng", code=2)
+
     def test_wrong_settings(self):
         good = self.write("good.svg", poster())
         for setting in ("subject=middle", "size=big", "aspect=wide", "contrast=40", "colour=red"):
@@ -138,6 +152,27 @@ class Sources(Eyes):
         self.assertLessEqual({"clipped", "contrast", "wrong"}, self.kinds(first))
         self.assertEqual(last["outcome"], "pass")
         self.assertTrue((self.dir / "out/funnel.svg").read_text().startswith("<svg"))
+
+    WEBP = "data:image/webp;base64,UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="
+
+    def test_pictures_in_a_drawing(self):
+        def image(url):
+            return self.write("image.svg", poster(extra=f'<image href="{url}" x="1200" y="700" width="9" height="9"/>'))
+
+        self.judge(image(self.WEBP), JudgeByHand.WORDS)
+        # Its label may lie: what counts are its bytes.
+        self.judge(image(self.WEBP.replace("webp", "png", 1)), JudgeByHand.WORDS)
+        refused = {
+            "put its elements straight into the drawing": "data:image/svg+xml;base64," + base64.b64encode(poster().encode()).decode(),
+            "put its elements": "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E",
+            "claims 30000x30000 pixels": "data:image/png;base64," + base64.b64encode(png(30000, 30000, b"")).decode(),
+            "embed a PNG, JPEG or WebP": "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=",
+            "or draw it with shapes": "data:image/webp;base64,AAAA",
+        }
+        for sentence, url in refused.items():
+            judged = self.judge(image(url), JudgeByHand.WORDS, code=1)
+            self.assertIn(sentence, judged["critiques"][0]["claim"])
+            self.assertNotIn("SIGSYS", json.dumps(judged))
 
     @unittest.skipUnless(CHROMIUM, "no Chromium")
     def test_mockup_to_page(self):
@@ -288,6 +323,58 @@ class OrdinaryPages(Eyes):
 
 
 @unittest.skipUnless(CHROMIUM, "no Chromium")
+class SeenPages(Eyes):
+    """What is on a page once it has come to rest, and how much its letters stand out as they are seen."""
+
+    def view(self, body, *settings, code=0):
+        page = self.write("page.html", "<!doctype html><html lang=en><head><meta charset=utf-8><title>T</title><style>"
+                          "body{font:20px/1.5 sans-serif;background:#fff;color:#222;margin:20px}</style></head><body>"
+                          f"<h1>Opening hours</h1>{body}</body></html>")
+        return self.judge(page, 'widths=["800"]', *settings, kind="page", code=code)
+
+    def test_colours_as_seen(self):
+        for faint in ("<p style='color:rgba(34,34,34,.25)'>Nearly invisible words here</p>",
+                      "<p style='opacity:.25'>Nearly invisible words here</p>",
+                      "<div style='opacity:.5'><p style='opacity:.5'>Nearly invisible words here</p></div>",
+                      "<div style='background:rgba(0,0,0,.4)'><p style='color:#999'>Nearly invisible words here</p></div>"):
+            found = self.view(faint, code=1)["evidence"]["findings"]
+            self.assertEqual([(f["kind"], f["about"]) for f in found], [("contrast", "Nearly invisible words here")], faint)
+            self.assertRegex(found[0]["claim"], r"\d\.\d : 1, at least 4\.5 : 1")
+
+    def test_disabled_controls_are_exempt(self):
+        for control in ("<button disabled style='background:#eee;color:#aaa;font-size:20px'>Not available</button>",
+                        "<button aria-disabled=true style='background:#eee;color:#aaa;font-size:20px'>Not available</button>",
+                        "<label style='color:#bbb'>Not available <input disabled></label>"):
+            self.view(control)
+        self.assertEqual(self.kinds(self.view("<button style='background:#eee;color:#aaa'>Available</button>", code=1)), {"contrast"})
+
+    def test_what_cannot_be_told_is_said(self):
+        for body, why in (("<p style='background:linear-gradient(#fff,#eee)'>Letters on something</p>", "a gradient"),
+                          ("<p style='filter:saturate(2)'>Letters on something</p>", "a filter")):
+            judged = self.view(body)
+            self.assertIn(f"contrast of 'Letters on something' not known: {why}", judged["evidence"]["caveat"])
+            page = self.dir / "page.html"
+            out, _ = self.lathe("judge", "run", "page", page, "--set", 'widths=["800"]')
+            self.assertIn("note: contrast of 'Letters on something' not known", out)
+
+    def test_words_that_come_late(self):
+        late = "<p id=l></p><script>setTimeout(() => { l.textContent = 'Words that come late' }, %d)</script>"
+        for milliseconds in (700, 3000):
+            self.view(late % milliseconds, "expect=Opening hours|Words that come late")
+        typed = ("<p id=l></p><script>let n = 0; const t = 'Words that come late', i = setInterval(() => {"
+                 " l.textContent = t.slice(0, ++n); if (n === t.length) clearInterval(i) }, 150)</script>")
+        self.view(typed, "expect=Opening hours|Words that come late")
+        shown = "<style>@keyframes f{from{opacity:0}}p{animation:f .5s 2s both}</style><p>Words that come late</p>"
+        self.view(shown, "expect=Opening hours|Words that come late")
+
+    def test_a_page_that_never_rests_is_said_to(self):
+        clock = "<p id=l>0</p><script>let n = 0; setInterval(() => { l.textContent = ++n }, 300)</script>"
+        self.assertIn("never comes to rest", self.view(clock)["evidence"]["caveat"])
+        self.assertNotIn("caveat", self.view("<style>@keyframes s{to{rotate:360deg}}i{display:block;width:40px;height:40px;"
+                                             "background:#06c;animation:s 1s linear infinite}</style><i></i>")["evidence"])
+
+
+@unittest.skipUnless(CHROMIUM, "no Chromium")
 class HostilePages(Eyes):
     def view(self, body, code=1, *settings):
         page = self.write("page.html", f"<!doctype html><html><body><h1>Hello</h1>{body}</body></html>")
@@ -329,6 +416,38 @@ class HostilePages(Eyes):
         asked = " ".join(f["claim"] for f in judged["evidence"]["findings"])
         for path in ("/img", "/frame", "/js", "/fetch"):
             self.assertIn(path, asked)
+
+    def test_ways_out_are_noted(self):
+        ways = {
+            "goes to file:///etc/passwd": "<script>location = 'file:///etc/passwd'</script>",
+            "goes to mailto:a@b.test": "<script>location = 'mailto:a@b.test'</script>",
+            "goes to strange:thing": "<a id=a href='strange:thing'>x</a><script>a.click()</script>",
+            "goes to http://a.test/r": "<meta http-equiv=refresh content='60; url=http://a.test/r'>",
+            "goes to http://a.test/f": "<form id=f method=post action='http://a.test/f'></form><script>f.submit()</script>",
+            "goes to blob:": "<script>location = URL.createObjectURL(new Blob(['x'], {type: 'text/html'}))</script>",
+            "starts a download": "<a id=a download=x href='data:application/octet-stream,aaaa'>x</a><script>a.click()</script>",
+            "opens a window for http://a.test/w": "<script>open('http://a.test/w')</script>",
+            "http://a.test/worker": "<script>new Worker(URL.createObjectURL(new Blob([\"fetch('http://a.test/worker')\"])))</script>",
+            "asks for stun:a.test": "<script>new RTCPeerConnection({iceServers: [{urls: 'stun:a.test'}]})</script>",
+            "http://a.test/later": "<script>setTimeout(() => fetch('http://a.test/later').catch(() => 0), 1500)</script>",
+        }
+        for what, body in ways.items():
+            judged = self.view(body)
+            claims = [f["claim"] for f in judged["evidence"]["findings"] if f["kind"] == "outside"]
+            self.assertEqual(len(claims), 1, f"{what}: {judged}")
+            self.assertIn(what, claims[0])
+
+    def test_inner_links_and_frames_are_no_ways_out(self):
+        self.view("<h2 id=b>Below</h2><a id=a href='#b'>Down</a><script>a.click(); history.pushState(0, '', '/x')</script>"
+                  "<iframe title=i srcdoc='<p>Inside</p>'></iframe>", 0)
+
+    def test_burning_the_processor_is_a_fault(self):
+        for body in ("<script>setInterval(() => { const t = Date.now(); while (Date.now() - t < 1000); }, 1)</script>",
+                     "<script>new Worker(URL.createObjectURL(new Blob(['for(;;);'])))</script>",
+                     "<script>(function f() { const t = Date.now(); while (Date.now() - t < 60); requestAnimationFrame(f) })()</script>"):
+            judged = self.view(body)
+            self.assertEqual(self.kinds(judged), {"unfinished"}, body)
+            self.assertIn("never leave the processor alone", judged["critiques"][0]["claim"])
 
     def test_goes_elsewhere(self):
         with Listener() as web:

@@ -29,6 +29,9 @@ constexpr OptionSpec kOptions[] = {
     {"size", OptionType::kString, "\"\"", "\"1280x720\": exactly so many pixels"},
     {"aspect", OptionType::kString, "\"\"", "\"16:9\": width to height"},
     {"code", OptionType::kString, "\"\"", "what a QR code must say; \"*\": anything"},
+    {"lang", OptionType::kString, "\"eng\"",
+     "the languages to read, as Tesseract names them: \"deu+eng\"; each needs the Debian package "
+     "tesseract-ocr-LANG"},
 };
 
 // Nothing was there to be judged, or not all of it.
@@ -57,7 +60,7 @@ Status check_eyes(const Json& options) {
     return invalid("aspect = \"{}\" must be like \"16:9\"", aspect);
   if (const double bar = option_number(options, "contrast"); !(bar >= 0 && bar <= 21))
     return invalid("contrast must lie between 0 and 21");
-  return {};
+  return check_languages(option_string(options, "lang"));
 }
 
 Wanted wanted_from(const JudgeTask& task) {
@@ -75,6 +78,7 @@ Wanted wanted_from(const JudgeTask& task) {
   }
   wanted.aspect = parse_aspect(option_string(options, "aspect")).value_or(0);
   wanted.code = option_string(options, "code");
+  wanted.languages = option_string(options, "lang");
   return wanted;
 }
 
@@ -97,9 +101,10 @@ Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wan
   const bool empty = is_empty(opened.picture);
   LATHE_TRY(Sight sight, pool.look(opened.picture,
                                    {empty ? std::vector<std::string>() : expected_words(wanted),
-                                    !wanted.code.empty()},
+                                    !wanted.code.empty(), wanted.languages},
                                    limit, stop));
-  LATHE_TRY_STATUS(look_closer(pool, opened, expected_words(wanted), limit, stop, sight));
+  LATHE_TRY_STATUS(
+      look_closer(pool, opened, expected_words(wanted), wanted.languages, limit, stop, sight));
   Verdict verdict = judge_sight(opened, sight, wanted);
   if (opened.drawn)
     verdict.facts["views"] = Json::array({view_json("as drawn", opened.picture, verdict.flaws)});
@@ -115,8 +120,8 @@ std::vector<std::string> unread_words(const std::vector<std::string>& words, con
 }
 
 Status look_closer(MediaPool& pool, const OpenedPicture& opened,
-                   const std::vector<std::string>& words, Milliseconds limit, const StopFlag& stop,
-                   Sight& sight) {
+                   const std::vector<std::string>& words, const std::string& languages,
+                   Milliseconds limit, const StopFlag& stop, Sight& sight) {
   std::set<std::string> unread;
   for (const std::string& word : unread_words(words, sight)) unread.insert(folded(word));
   std::size_t looks = 0;
@@ -127,7 +132,7 @@ Status look_closer(MediaPool& pool, const OpenedPicture& opened,
     const Box part = common(grown(text.ink, text.ink.h / 3), opened.picture.box());
     if (sought.empty() || text.ink.empty() || part.empty() || ++looks > kMaxCloserLooks) continue;
     LATHE_TRY(const Sight close,
-              pool.look(cut_out(opened.picture, part), {sought, false}, limit, stop));
+              pool.look(cut_out(opened.picture, part), {sought, false, languages}, limit, stop));
     for (std::size_t i = 0; i < sought.size(); ++i)
       for (const SeenWord& seen : close.words) {
         const auto box = tick_off({sought[i]}, {seen})[0];

@@ -18,8 +18,8 @@ Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wan
 // Looks once more, and by itself, at each text of the picture's source that holds an expected word
 // which was not read: small letters are read far better so. Adds what it reads to `sight`.
 Status look_closer(MediaPool& pool, const OpenedPicture& opened,
-                   const std::vector<std::string>& words, Milliseconds limit, const StopFlag& stop,
-                   Sight& sight);
+                   const std::vector<std::string>& words, const std::string& languages,
+                   Milliseconds limit, const StopFlag& stop, Sight& sight);
 // The expected words that no look has read.
 std::vector<std::string> unread_words(const std::vector<std::string>& words, const Sight& sight);
 

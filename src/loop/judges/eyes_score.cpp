@@ -205,14 +205,21 @@ class TextCheck {
     }
   }
 
+  bool is_settled(const Box& box) const {
+    return std::ranges::any_of(wanted_.settled, [&](const Box& word) {
+      return 2 * common(word, box).area() > std::min(box.area(), word.area());
+    });
+  }
+
   void look_at(const Expected& each) {
     const Box& box = *each.box;
-    const double bar = contrast_bar(wanted_, box);
-    const double contrast = word_contrast(picture_, box, letters_);
     if (const auto edge = edge_near(box, picture_, kEdge);
         !edge.empty() && !explained_.contains(folded(each.word)))
       add(clipped_flaw(each.word, edge, box));
-    if (contrast < bar) add(contrast_flaw(picture_, each.word, box, contrast, bar));
+    const double bar = contrast_bar(wanted_, box);
+    if (!is_settled(box))
+      if (const double contrast = word_contrast(picture_, box, letters_); contrast < bar)
+        add(contrast_flaw(picture_, each.word, box, contrast, bar));
     if (box.h < wanted_.least_text * wanted_.sharpness)
       add({FlawKind::kTooSmall, box, each.word,
            fmt::format("'{}' is too small to read: make its letters at least {:.0f} px high",
@@ -610,9 +617,11 @@ Verdict judge_sight(const OpenedPicture& opened, const Sight& sight, const Wante
          0,
          0});
   const std::vector<std::string> words = expected_words(wanted);
-  if (const auto foreign = foreign_words(words); !foreign.empty())
+  if (const auto foreign = foreign_words(words);
+      !foreign.empty() && in_latin_letters(wanted.languages))
     verdict.unsure.push_back(
-        fmt::format("'{}': the eye reads Latin letters only", join(foreign, " ")));
+        fmt::format("'{}': with lang = \"{}\" the eye reads Latin letters only", join(foreign, " "),
+                    wanted.languages));
   if (std::min(picture.width, picture.height) < kLeastSide)
     verdict.unsure.push_back(
         fmt::format("anything at {}x{} pixels", picture.width, picture.height));

@@ -64,10 +64,12 @@ struct Wanted {
   bool any_text = false;             // other words are welcome
   double contrast = 4.5;             // of letters below 24 px; larger ones need two thirds of it
   double least_text = 7;             // pixels of height
+  std::vector<Box> settled;          // words whose contrast is told by another witness
   int sharpness = 1;                 // the picture has that many pixels for each of these
   std::string subject;               // "" | center | left | right | whole
   int width = 0, height = 0;         // 0: any
   double aspect = 0;                 // width / height; 0: any
+  std::string languages = "eng";     // to read in
   std::string code;                  // what a QR code must say; "*": anything; "": none is wanted
 };
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 
+#include "ground/base/file.h"
 #include "ground/base/text.h"
 
 namespace lathe {
@@ -17,6 +18,13 @@ namespace {
 constexpr int kLongSide = 1600;
 constexpr int kShortSide = 640;  // of the longest side: below, the picture is enlarged
 constexpr int kMaxPasses = 11;
+constexpr const char* kModels = "/usr/share/tesseract-ocr";  // VERSION/tessdata, as Debian has it
+// The languages of Debian's tesseract-ocr packages that are not written in Latin letters.
+constexpr std::string_view kOtherLetters[] = {
+    "amh", "ara", "asm", "bel", "ben", "bod", "bul", "chi", "chr", "ell", "fas", "grc",
+    "guj", "heb", "hin", "iku", "jpn", "kan", "kat", "kaz", "khm", "kir", "kor", "lao",
+    "mal", "mar", "mkd", "mon", "mya", "nep", "ori", "pan", "pus", "rus", "sin", "snd",
+    "srp", "syr", "tam", "tat", "tel", "tgk", "tha", "tir", "uig", "ukr", "urd", "yid"};
 constexpr double kMostEdges = 0.12;   // of pixels next to each other
 constexpr double kMostBlots = 0.012;  // per pixel
 // Pixels that share a background in even_light(): for titles, and for small text on narrow bands.
@@ -174,12 +182,41 @@ struct Eye::Reader {
 Eye::Eye(std::unique_ptr<Reader> reader) : reader_(std::move(reader)) {}
 Eye::~Eye() = default;
 
-Result<std::unique_ptr<Eye>> Eye::make() {
+Status check_languages(std::string_view languages) {
+  for (const std::string& language : split(languages, '+')) {
+    const bool named = !language.empty() && std::ranges::all_of(language, [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    });
+    if (!named)
+      return invalid("lang = \"{}\" must be languages of Tesseract, like \"deu+eng\"",
+                     clip_utf8(languages, 80));
+    bool installed = false;
+    std::error_code none;
+    for (const auto& version : fs::directory_iterator(kModels, none))
+      installed =
+          installed || fs::exists(version.path() / "tessdata" / (language + ".traineddata"));
+    if (!installed)
+      return fail(ErrorKind::kUnavailable,
+                  "the eye has no model to read '{}' with; install the Debian package "
+                  "tesseract-ocr-{}",
+                  language, replace_all(language, "_", "-"));
+  }
+  return {};
+}
+
+bool in_latin_letters(std::string_view languages) {
+  return std::ranges::none_of(split(languages, '+'), [](const std::string& language) {
+    return std::ranges::find(kOtherLetters, language.substr(0, 3)) != std::end(kOtherLetters) ||
+           language.ends_with("_cyrl");
+  });
+}
+
+Result<std::unique_ptr<Eye>> Eye::make(const std::string& languages) {
+  LATHE_TRY_STATUS(check_languages(languages));
   setMsgSeverity(L_SEVERITY_NONE);
   auto reader = std::make_unique<Reader>();
-  if (reader->tesseract.Init(nullptr, "eng", tesseract::OEM_LSTM_ONLY) != 0)
-    return fail(ErrorKind::kUnavailable,
-                "the eye has no model to read with; install the Debian package tesseract-ocr-eng");
+  if (reader->tesseract.Init(nullptr, languages.c_str(), tesseract::OEM_LSTM_ONLY) != 0)
+    return fail(ErrorKind::kUnavailable, "the eye cannot load its models of '{}'", languages);
   reader->tesseract.SetPageSegMode(tesseract::PSM_SPARSE_TEXT);
   std::unique_ptr<Eye> eye(new Eye(std::move(reader)));
   // What it opens at the first picture only is opened now.

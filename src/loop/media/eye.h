@@ -17,7 +17,13 @@ struct SeenCode {
 struct LookFor {
   std::vector<std::string> words;
   bool codes = false;
+  std::string languages = "eng";  // as check_languages() takes them
 };
+
+// "deu+eng": languages of Tesseract, all of them installed. The error names the Debian package.
+Status check_languages(std::string_view languages);
+// Are they all written in Latin letters?
+bool in_latin_letters(std::string_view languages);
 
 struct Sight {
   std::vector<SeenWord> words;  // of all passes; boxes in the picture's pixels
@@ -28,7 +34,7 @@ inline constexpr std::size_t kMaxSeenWords = 4000;
 
 class Eye {
  public:
-  static Result<std::unique_ptr<Eye>> make();
+  static Result<std::unique_ptr<Eye>> make(const std::string& languages);
   ~Eye();
   Result<Sight> look(const Picture& picture, const LookFor& wanted);
 

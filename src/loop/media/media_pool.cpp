@@ -149,13 +149,22 @@ Result<OpenedPicture> MediaPool::open_picture(std::string_view file, Millisecond
   if (reply) return opened_from(*reply);
   Error error = std::move(reply).error();
   if (own_fault(process.last_signal())) error.kind = ErrorKind::kInvalid;
+  if (svg && process.last_signal() == SIGSYS)
+    error.message =
+        "the SVG needs something that cannot be drawn here: keep to shapes, paths, text, gradients "
+        "and embedded PNG, JPEG or WebP pictures";
   return at("unreadable picture", std::move(error));
 }
 
 Result<Sight> MediaPool::look(const Picture& picture, const LookFor& wanted, Milliseconds limit,
                               const StopFlag& stop) {
-  LATHE_TRY(Worker * worker, take(eyes_, "look", "", limit, stop));
+  LATHE_TRY(Worker * worker, take(eyes_, "look", wanted.languages, limit, stop));
   const Lease lease(*this, *worker);
+  // An eye is locked in with its models: other languages are another process.
+  if (worker->prepared != wanted.languages) {
+    worker->process.kill();
+    worker->prepared = wanted.languages;
+  }
   auto reply = ask(worker->process, look_request(picture, wanted), limit, stop);
   if (reply) return sight_from(reply->head, picture.box());
   Error error = std::move(reply).error();

@@ -42,7 +42,7 @@ class MediaPool {
   struct Worker {
     explicit Worker(WorkerCommand command) : process(std::move(command)) {}
     WorkerProcess process;
-    std::string prepared;  // the script that it has loaded, as JSON
+    std::string prepared;  // what it has loaded: a script as JSON, languages
     bool busy = false;
     std::uint64_t used = 0;
   };

@@ -110,16 +110,21 @@ Status lock_in(const ConfineLimits& limits) {
   });
 }
 
+// The first frame says in which languages; their models are loaded before the door closes.
 [[noreturn]] void look_at_pictures() {
-  const auto eye = Eye::make();
-  if (!eye) refuse_all(eye.error());
-  if (const Status locked = lock_in(kLookLimits); !locked) refuse_all(locked.error());
+  std::unique_ptr<Eye> eye;
   serve_frames([&](std::string_view frame) {
     const auto request = parse_frame(frame);
     if (!request) return refusal(request.error());
+    if (!eye) {
+      auto made = Eye::make(look_for_from(request->head).languages);
+      if (!made) return refusal(made.error());
+      if (const Status locked = lock_in(kLookLimits); !locked) return refusal(locked.error());
+      eye = std::move(*made);
+    }
     const auto picture = picture_from(*request);
     if (!picture) return refusal(picture.error());
-    return answer((*eye)->look(*picture, look_for_from(request->head)), [](const Sight& sight) {
+    return answer(eye->look(*picture, look_for_from(request->head)), [](const Sight& sight) {
       return MediaMessage{to_json(sight), ""};
     });
   });

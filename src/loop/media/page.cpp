@@ -38,7 +38,9 @@ Result<PageSight> sight_in(const fs::path& tree, const PageWanted& wanted) {
   PageSight sight;
   sight.finished = json_bool(seen, "finished", false);
   sight.errors = notes_from(json_at(seen, "errors"));
-  sight.requests = notes_from(json_at(seen, "requests"));
+  sight.burns = json_bool(seen, "burns", false);
+  sight.restless = json_bool(seen, "restless", false);
+  sight.outside = notes_from(json_at(seen, "outside"));
   sight.intrusions = notes_from(json_at(seen, "intrusions"));
   const Json& facts = json_at(seen, "facts");
   for (std::size_t i = 0; facts.is_array() && i < std::min(facts.size(), wanted.widths.size());

@@ -36,9 +36,11 @@ struct PageClaim {
 
 struct PageSight {
   bool finished = false;                // it loaded and answered
+  bool burns = false;                   // its scripts never leave the processor alone; no views
+  bool restless = false;                // it was still changing when it was looked at
   std::vector<std::string> errors;      // of its scripts, as the console has them
-  std::vector<std::string> requests;    // URLs beyond the page
-  std::vector<std::string> intrusions;  // windows and dialogs it opened
+  std::vector<std::string> outside;     // "asks for URL", "goes to URL", "starts a download of X"
+  std::vector<std::string> intrusions;  // dialogs it opened
   std::vector<PageView> views;
   std::vector<PageClaim> claims;
 };

@@ -10,10 +10,15 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <deque>
+#include <fstream>
+#include <set>
 
+#include "ground/base/base64.h"
 #include "ground/base/clock.h"
 #include "ground/base/text.h"
 #include "loop/media/page.h"
+#include "loop/media/page_survey.h"
 
 namespace lathe {
 namespace {
@@ -21,97 +26,38 @@ namespace {
 constexpr Milliseconds kStartLimit{15'000};
 constexpr Milliseconds kLoadLimit{8'000};
 constexpr Milliseconds kAnswerLimit{5'000};
-constexpr Milliseconds kSettle{300};  // for scripts that run once the page is there
+constexpr Milliseconds kWayOutLimit{2'000};
+constexpr Milliseconds kRestLimit{10'000};  // for all that a page does of itself once it is there
+constexpr Milliseconds kTurnLimit{2'000};   // the same after its window has changed
+constexpr Milliseconds kRestLook{100};
+constexpr double kStill = 400;   // ms without a change: what was to come is there
+constexpr double kIdle = 2'500;  // the same while timers go on and on
+constexpr Milliseconds kBusyOver{1'000};
+constexpr double kBusy = 0.6;  // of that time
 constexpr std::size_t kMaxMessage = std::size_t{96} << 20;
 constexpr std::size_t kMaxNotes = 50;
 constexpr std::string_view kPageUrl = "http://page.invalid/";
 
-// What stands where, in pixels of the whole page. Runs in a world of its own: scripts of the page
-// cannot touch it.
-constexpr std::string_view kSurvey = R"js((() => {
-const root = document.scrollingElement || document.documentElement, W = innerWidth;
-const short = s => (s || '').trim().replace(/\s+/g, ' ').slice(0, 80);
-const box = r => [Math.round(r.left + scrollX), Math.round(r.top + scrollY), Math.round(r.width), Math.round(r.height)];
-const out = {overflow: Math.max(root.scrollWidth, document.body ? document.body.scrollWidth : 0) - W,
-  height: root.scrollHeight, faint: [], beyond: [], cut: [], links: [], images: [], text: '', words: []};
-const parts = c => (c.match(/[\d.]+/g) || []).map(Number);
-const light = c => { const [r, g, b] = c.map(v => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-// The contrast by the style sheets; 21 where a picture or half-transparency is behind the letters.
-const contrast = e => {
-  const ink = parts(getComputedStyle(e).color);
-  if (ink.length > 3 && ink[3] < 1) return 21;
-  for (let at = e; at; at = at.parentElement) {
-    const style = getComputedStyle(at), ground = parts(style.backgroundColor);
-    if (style.backgroundImage !== 'none' || (ground.length > 3 && ground[3] > 0 && ground[3] < 1)) return 21;
-    if (ground.length === 3 || ground[3] === 1 || !at.parentElement) {
-      const a = light(ink), b = light(ground.length === 3 || ground[3] === 1 ? ground : [255, 255, 255]);
-      return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    }
-  }
-  return 21;
-};
-const add = (list, entry) => { if (list.length < 40) list.push(entry); };
-out.text = (document.body ? document.body.innerText : '').slice(0, 20000);
-for (const e of document.querySelectorAll('body *')) {
-  const style = getComputedStyle(e), r = e.getBoundingClientRect();
-  if (style.visibility === 'hidden' || style.display === 'none' || +style.opacity < 0.05) continue;
-  const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
-  const big = r.width > 1 && r.height > 1;
-  if (big && (own || e.tagName === 'IMG') && (r.right > W + 1 || r.left + scrollX < -1 || r.top + scrollY < -1))
-    add(out.beyond, {text: short(e.innerText || e.alt || e.tagName), box: box(r)});
-  if (big && own && /hidden|clip/.test(style.overflow + style.overflowX + style.overflowY) && style.textOverflow !== 'ellipsis'
-      && (e.scrollWidth > e.clientWidth + 2 || e.scrollHeight > e.clientHeight + 2))
-    add(out.cut, {text: short(e.innerText), box: box(r)});
-  if (big && own && contrast(e) < 4.5)
-    add(out.faint, {text: short(e.innerText), box: box(r), contrast: contrast(e), large: parseFloat(style.fontSize) >= 24});
-  if (e.tagName === 'A') {
-    const href = (e.getAttribute('href') || '').trim();
-    const anchor = href.startsWith('#') && href.length > 1
-      && href !== '#top' && !(document.getElementById(decodeURIComponent(href.slice(1))) || document.getElementsByName(href.slice(1)).length);
-    if (href === '' || href === '#' || /^javascript:/i.test(href) || anchor)
-      add(out.links, {text: short(e.innerText), href: short(href), box: box(r)});
-  }
-  if (e.tagName === 'IMG' && (!e.complete || e.naturalWidth === 0))
-    add(out.images, {text: short(e.alt || e.getAttribute('src')), box: box(r)});
+Json every_request() {
+  return {{"patterns", Json::array({{{"urlPattern", "*"}}})}};
 }
-// Where the words of the page stand, as far as they are within it.
-const walker = document.createTreeWalker(document.body || root, NodeFilter.SHOW_TEXT), range = document.createRange();
-for (let n; (n = walker.nextNode()) && out.words.length < 3000;) {
-  const style = n.parentElement && getComputedStyle(n.parentElement);
-  if (!style || style.visibility === 'hidden' || +style.opacity < 0.05 || /^(SCRIPT|STYLE|NOSCRIPT)$/.test(n.parentElement.tagName)) continue;
-  for (const m of n.data.matchAll(/\S+/g)) {
-    range.setStart(n, m.index); range.setEnd(n, m.index + m[0].length);
-    const r = range.getBoundingClientRect();
-    if (r.width > 1 && r.height > 1 && r.left >= 0 && r.right <= W) out.words.push({text: m[0].slice(0, 80), box: box(r)});
-    if (out.words.length >= 3000) break;
-  }
+// Workers are held until they are watched.
+Json attach_workers() {
+  return {{"autoAttach", true},
+          {"waitForDebuggerOnStart", true},
+          {"flatten", true},
+          {"filter", Json::array({{{"type", "worker"}}, {{"type", "shared_worker"}}})}};
 }
-return JSON.stringify(out);
-})())js";
 
-std::string from_base64(std::string_view text) {
-  std::string out;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const int value = c >= 'A' && c <= 'Z'   ? c - 'A'
-                      : c >= 'a' && c <= 'z' ? c - 'a' + 26
-                      : c >= '0' && c <= '9' ? c - '0' + 52
-                      : c == '+'             ? 62
-                      : c == '/'             ? 63
-                                             : -1;
-    if (value < 0) continue;
-    bits = bits << 6 | static_cast<std::uint32_t>(value);
-    if (++count == 4) {
-      out += {static_cast<char>(bits >> 16), static_cast<char>(bits >> 8), static_cast<char>(bits)};
-      count = 0;
-    }
-  }
-  if (count >= 2) out += static_cast<char>(bits >> (6 * count - 8));
-  if (count == 3) out += static_cast<char>(bits >> 2);
-  return out;
-}
+struct Rest {
+  bool quiet = false;  // nothing more is to come
+  bool burns = false;  // its scripts never leave the processor alone
+};
+// What a page's threads have done so far, in seconds.
+struct Work {
+  Milliseconds at{};
+  double main = 0, workers = 0;
+};
 
 class Chromium {
  public:
@@ -135,25 +81,17 @@ class Chromium {
     out_ = ::fcntl(from[0], F_DUPFD_CLOEXEC, 10);
     ::close(to[1]);
     ::close(from[0]);
-    std::vector<std::string> args{program,
-                                  "--headless",
-                                  "--no-sandbox",  // it has ours
-                                  "--no-zygote",
-                                  "--disable-gpu",
-                                  "--disable-dev-shm-usage",
-                                  "--disable-breakpad",
-                                  "--disable-background-networking",
-                                  "--disable-component-update",
-                                  "--disable-extensions",
-                                  "--disable-sync",
-                                  "--block-new-web-contents",
-                                  "--mute-audio",
-                                  "--no-first-run",
-                                  "--hide-scrollbars",
-                                  "--force-color-profile=srgb",
-                                  "--font-render-hinting=none",
-                                  "--user-data-dir=/tmp/profile",
-                                  "--remote-debugging-pipe"};
+    std::vector<std::string> args{
+        program, "--headless",
+        "--no-sandbox",  // it has ours
+        "--no-zygote", "--disable-gpu", "--disable-dev-shm-usage", "--disable-breakpad",
+        "--disable-background-networking", "--disable-component-update", "--disable-extensions",
+        "--disable-sync",
+        // One process for all frames: their work is the page's.
+        "--disable-site-isolation-trials",
+        "--disable-features=IsolateSandboxedIframes,IsolateOrigins", "--block-new-web-contents",
+        "--mute-audio", "--no-first-run", "--hide-scrollbars", "--force-color-profile=srgb",
+        "--font-render-hinting=none", "--user-data-dir=/tmp/profile", "--remote-debugging-pipe"};
     std::vector<char*> argv;
     for (std::string& arg : args) argv.push_back(arg.data());
     argv.push_back(nullptr);
@@ -174,7 +112,7 @@ class Chromium {
 
   // Sends a command and handles what happens until its answer is there.
   Result<Json> ask(const std::string& method, Json params, Milliseconds limit = kAnswerLimit) {
-    const int id = send(method, std::move(params));
+    const int id = send(method, std::move(params), session_);
     const Milliseconds end = system_clock().monotonic() + limit;
     for (;;) {
       LATHE_TRY(const Json message, next(end));
@@ -193,21 +131,30 @@ class Chromium {
   }
   bool wait_for_load(Milliseconds limit) {
     const Milliseconds end = system_clock().monotonic() + limit;
-    while (!loaded_ && next(end)) {
+    const Milliseconds patience = system_clock().monotonic() + kWayOutLimit;
+    while (!loaded_ && next(outside_.empty() ? end : std::min(end, patience))) {
     }
-    return loaded_;
+    // One that is on its way out may never end loading: it is kept where it is.
+    if (!loaded_ && !outside_.empty()) send("Page.stopLoading", Json::object(), session_);
+    return loaded_ || !outside_.empty();
   }
 
   void use_session(std::string session) { session_ = std::move(session); }
+  void use_frame(std::string frame) { frame_ = std::move(frame); }
+  const std::string& frame() const { return frame_; }
 
   Json notes() const {
-    return {{"errors", errors_}, {"requests", requests_}, {"intrusions", intrusions_}};
+    return {{"errors", errors_}, {"outside", outside_}, {"intrusions", intrusions_}};
+  }
+  // What the page does to get out: the same place is noted once.
+  void note_outside(std::string_view what, const std::string& place) {
+    if (places_.insert(place).second) note(outside_, fmt::format("{} {}", what, place));
   }
 
  private:
-  int send(const std::string& method, Json params) {
+  int send(const std::string& method, Json params, const std::string& session) {
     Json message = {{"id", ++last_id_}, {"method", method}, {"params", std::move(params)}};
-    if (!session_.empty()) message["sessionId"] = session_;
+    if (!session.empty()) message["sessionId"] = session;
     std::string bytes = dump_json(message);
     bytes += '\0';
     for (std::size_t sent = 0; sent < bytes.size();) {
@@ -254,11 +201,14 @@ class Chromium {
 
   void handle(const Json& message) {
     const std::string method = json_string(message, "method");
+    const std::string session = json_string(message, "sessionId");
     const Json& params = json_at(message, "params");
     if (method == "Page.loadEventFired") {
       loaded_ = true;
     } else if (method == "Fetch.requestPaused") {
-      answer_request(params);
+      answer_request(params, session);
+    } else if (method == "Target.attachedToTarget") {
+      watch_worker(params);
     } else if (method == "Runtime.exceptionThrown") {
       const Json& details = json_at(params, "exceptionDetails");
       const std::string what =
@@ -273,32 +223,75 @@ class Chromium {
       note(errors_, text);
     } else if (method == "Page.javascriptDialogOpening") {
       note(intrusions_, fmt::format("a dialog: {}", json_string(params, "message")));
-      send("Page.handleJavaScriptDialog", {{"accept", false}});
-    } else if (method == "Page.windowOpen") {
-      note(intrusions_, fmt::format("a window for {}", json_string(params, "url")));
-    } else if (method == "Network.webSocketCreated") {
-      note(requests_, json_string(params, "url"));
+      send("Page.handleJavaScriptDialog", {{"accept", false}}, session);
+    } else {
+      see_way_out(method, params);
     }
   }
 
+  // The ways out of a page besides plain requests.
+  void see_way_out(const std::string& method, const Json& params) {
+    const std::string url = json_string(params, "url");
+    if (method == "Page.frameScheduledNavigation") {
+      const bool whole = json_string(params, "frameId") == frame_;
+      const bool within =
+          url.starts_with(std::string(kPageUrl) + "#") || url.starts_with("javascript:") ||
+          (!whole &&
+           (url.starts_with("about:") || url.starts_with("data:") || url.starts_with("blob:")));
+      if (!within) note_outside("goes to", shown(url));
+    } else if (method == "Page.downloadWillBegin") {
+      note_outside("starts a download of",
+                   json_string(params, "suggestedFilename", url.substr(0, 100)));
+    } else if (method == "Page.windowOpen") {
+      note_outside("opens a window for", url.empty() ? "about:blank" : shown(url));
+    } else if (method == "Network.webSocketCreated" || method == "Network.webTransportCreated") {
+      note_outside("asks for", url);
+    } else if (method == "Log.entryAdded") {
+      constexpr std::string_view kRefused = "Not allowed to load local resource: ";
+      const std::string text = json_string(json_at(params, "entry"), "text");
+      if (text.starts_with(kRefused)) note_outside("asks for", text.substr(kRefused.size()));
+    }
+  }
+
+  static std::string shown(const std::string& url) {
+    if (url.starts_with("blob:")) return "blob:";  // the rest of it is by chance
+    return url.starts_with(kPageUrl) ? url.substr(kPageUrl.size() - 1) : url;
+  }
+
   // The page itself is handed over; nothing else exists.
-  void answer_request(const Json& params) {
-    const Json& request = json_at(params, "request");
-    const std::string url = json_string(request, "url");
+  void answer_request(const Json& params, const std::string& session) {
+    const std::string url = json_string(json_at(params, "request"), "url");
+    const std::string id = json_string(params, "requestId");
+    const bool document = json_string(params, "resourceType") == "Document" &&
+                          json_string(params, "frameId") == frame_;
     if (url == kPageUrl && !served_) {
       served_ = true;
       send("Fetch.fulfillRequest",
-           {{"requestId", json_string(params, "requestId")},
+           {{"requestId", id},
             {"responseCode", 200},
             {"responseHeaders",
              Json::array({{{"name", "Content-Type"}, {"value", "text/html; charset=utf-8"}}})},
-            {"body", to_base64(html_)}});
+            {"body", to_base64(html_)}},
+           session);
       return;
     }
-    if (!url.ends_with("/favicon.ico"))
-      note(requests_, url.starts_with(kPageUrl) ? url.substr(kPageUrl.size() - 1) : url);
-    send("Fetch.failRequest",
-         {{"requestId", json_string(params, "requestId")}, {"errorReason", "BlockedByClient"}});
+    if (!url.ends_with("/favicon.ico")) note_outside("asks for", shown(url));
+    // "No content" leaves the page where it is: it is judged all the same.
+    if (document)
+      send("Fetch.fulfillRequest", {{"requestId", id}, {"responseCode", 204}}, session);
+    else
+      send("Fetch.failRequest", {{"requestId", id}, {"errorReason", "BlockedByClient"}}, session);
+  }
+
+  // A worker of the page starts under the same watch.
+  void watch_worker(const Json& params) {
+    const std::string session = json_string(params, "sessionId");
+    if (json_string(json_at(params, "targetInfo"), "type") == "page") return;
+    send("Network.enable", Json::object(), session);
+    send("Fetch.enable", every_request(), session);
+    send("Runtime.enable", Json::object(), session);
+    send("Target.setAutoAttach", attach_workers(), session);
+    send("Runtime.runIfWaitingForDebugger", Json::object(), session);
   }
 
   std::string html_;
@@ -306,9 +299,10 @@ class Chromium {
   int in_ = -1, out_ = -1;
   int last_id_ = 0;
   bool loaded_ = false, served_ = false;
-  std::string session_, buffer_;
+  std::string session_, frame_, buffer_;
   std::size_t searched_ = 0;
-  std::vector<std::string> errors_, requests_, intrusions_;
+  std::vector<std::string> errors_, outside_, intrusions_;
+  std::set<std::string> places_;
 };
 
 Result<Json> evaluated(Chromium& chromium, std::int64_t world, std::string_view expression) {
@@ -319,34 +313,97 @@ Result<Json> evaluated(Chromium& chromium, std::int64_t world, std::string_view 
   return answer;
 }
 
-// Opens the page. False: it never finished.
-Result<bool> opened(Chromium& chromium) {
+// What the threads of workers ran and waited for a core: a busy machine hides nobody.
+double worker_seconds() {
+  double seconds = 0;
+  std::error_code ignored;
+  for (const auto& process : fs::directory_iterator("/proc", ignored)) {
+    std::error_code none;  // it may be gone, and not all that is there is a process
+    for (const auto& thread : fs::directory_iterator(process.path() / "task", none)) {
+      std::string name;
+      std::getline(std::ifstream(thread.path() / "comm"), name);
+      if (!name.starts_with("DedicatedWork") && !name.starts_with("SharedWork")) continue;
+      double ran = 0, waited = 0;
+      if (std::ifstream(thread.path() / "schedstat") >> ran >> waited)
+        seconds += (ran + waited) / 1e9;
+    }
+  }
+  return seconds;
+}
+
+Result<Work> work_of(Chromium& chromium) {
+  LATHE_TRY(const Json answer, chromium.ask("Performance.getMetrics", Json::object()));
+  Work work{system_clock().monotonic(), 0, worker_seconds()};
+  for (const Json& metric : json_at(answer, "metrics"))
+    if (json_string(metric, "name") == "TaskDuration") work.main = json_number(metric, "value", 0);
+  return work;
+}
+
+bool at_rest(const Json& state) {
+  const double changed = json_number(state, "changed", 0);
+  return changed >= kStill &&
+         json_number(state, "due", 1e9) > static_cast<double>(kRestLimit.count()) &&
+         !json_bool(state, "loading", false) &&
+         (changed >= kIdle || !json_bool(state, "repeats", false));
+}
+
+// Waits until nothing more is to come of the page, at most `limit`.
+Result<Rest> wait_for_rest(Chromium& chromium, Milliseconds limit) {
+  const Milliseconds end = system_clock().monotonic() + limit;
+  std::deque<Work> past;
+  for (;;) {
+    LATHE_TRY(const Work now, work_of(chromium));
+    past.push_back(now);
+    while (past.size() > 2 && now.at - past[1].at >= kBusyOver) past.pop_front();
+    const double seconds = std::chrono::duration<double>(now.at - past.front().at).count();
+    const bool busy = seconds > 0 && std::max(now.main - past.front().main,
+                                              now.workers - past.front().workers) > kBusy * seconds;
+    if (now.at >= end) return Rest{false, busy};
+    LATHE_TRY(const Json answer, chromium.ask("Runtime.evaluate", {{"expression", rest_question()},
+                                                                   {"returnByValue", true}}));
+    const Json& state = json_at(json_at(answer, "result"), "value");
+    if (const Json& calls = json_at(state, "calls"); calls.is_array())
+      for (const Json& call : calls)
+        if (call.is_string()) chromium.note_outside("asks for", call.get<std::string>());
+    if (!busy && past.size() > 1 && at_rest(state)) return Rest{true, false};
+    chromium.wait(kRestLook);
+  }
+}
+
+// Opens the page. Nothing: it never finished.
+Result<std::optional<Rest>> opened(Chromium& chromium) {
   LATHE_TRY(const Json target,
             chromium.ask("Target.createTarget", {{"url", "about:blank"}}, kStartLimit));
+  const std::string id = json_string(target, "targetId");
   LATHE_TRY(const Json attached,
-            chromium.ask("Target.attachToTarget",
-                         {{"targetId", json_string(target, "targetId")}, {"flatten", true}}));
+            chromium.ask("Target.attachToTarget", {{"targetId", id}, {"flatten", true}}));
+  LATHE_TRY_STATUS(chromium.ask("Browser.setDownloadBehavior", {{"behavior", "deny"}}));
+  LATHE_TRY_STATUS(chromium.ask("Target.setAutoAttach", attach_workers()));
   chromium.use_session(json_string(attached, "sessionId"));
-  for (const char* domain : {"Page.enable", "Runtime.enable", "Network.enable"})
+  for (const char* domain :
+       {"Page.enable", "Runtime.enable", "Network.enable", "Log.enable", "Performance.enable"})
     LATHE_TRY_STATUS(chromium.ask(domain, Json::object()));
+  LATHE_TRY(const Json tree, chromium.ask("Page.getFrameTree", Json::object()));
+  chromium.use_frame(json_string(json_at(json_at(tree, "frameTree"), "frame"), "id"));
+  LATHE_TRY_STATUS(chromium.ask("Fetch.enable", every_request()));
+  LATHE_TRY_STATUS(chromium.ask("Target.setAutoAttach", attach_workers()));
   LATHE_TRY_STATUS(
-      chromium.ask("Fetch.enable", {{"patterns", Json::array({{{"urlPattern", "*"}}})}}));
+      chromium.ask("Page.addScriptToEvaluateOnNewDocument", {{"source", rest_watch()}}));
   const auto went = chromium.ask("Page.navigate", {{"url", kPageUrl}}, kLoadLimit);
-  const bool loaded = went && chromium.wait_for_load(kLoadLimit);
-  if (loaded) chromium.wait(kSettle);
-  return loaded;
+  if (!went || !chromium.wait_for_load(kLoadLimit)) return std::nullopt;
+  const auto rest = wait_for_rest(chromium, kRestLimit);
+  return rest ? std::optional(*rest) : std::nullopt;
 }
 
 Status save_view(Chromium& chromium, int width, int height, std::size_t index, Json& facts) {
   LATHE_TRY_STATUS(chromium.ask(
       "Emulation.setDeviceMetricsOverride",
       {{"width", width}, {"height", height}, {"deviceScaleFactor", 1}, {"mobile", false}}));
-  chromium.wait(kSettle / 2);
-  LATHE_TRY(const Json tree, chromium.ask("Page.getFrameTree", Json::object()));
-  const std::string frame = json_string(json_at(json_at(tree, "frameTree"), "frame"), "id");
-  LATHE_TRY(const Json made, chromium.ask("Page.createIsolatedWorld", {{"frameId", frame}}));
+  LATHE_TRY_STATUS(wait_for_rest(chromium, kTurnLimit));
+  LATHE_TRY(const Json made,
+            chromium.ask("Page.createIsolatedWorld", {{"frameId", chromium.frame()}}));
   const std::int64_t world = json_int(made, "executionContextId", 0);
-  LATHE_TRY(const Json answer, evaluated(chromium, world, kSurvey));
+  LATHE_TRY(const Json answer, evaluated(chromium, world, page_survey()));
   LATHE_TRY(const Json survey, parse_json(json_string(json_at(answer, "result"), "value", "{}")));
   const auto tall =
       std::clamp<std::int64_t>(json_int(survey, "height", height), height, kMaxPageHeight);
@@ -369,11 +426,8 @@ Status save_view(Chromium& chromium, int width, int height, std::size_t index, J
 Result<Json> claims_checked(Chromium& chromium, const Json& claims) {
   Json checked = Json::array();
   if (claims.empty()) return checked;
-  LATHE_TRY(const Json tree, chromium.ask("Page.getFrameTree", Json::object()));
-  LATHE_TRY(
-      const Json made,
-      chromium.ask("Page.createIsolatedWorld",
-                   {{"frameId", json_string(json_at(json_at(tree, "frameTree"), "frame"), "id")}}));
+  LATHE_TRY(const Json made,
+            chromium.ask("Page.createIsolatedWorld", {{"frameId", chromium.frame()}}));
   for (const Json& claim : claims) {
     LATHE_TRY(const Json answer, evaluated(chromium, json_int(made, "executionContextId", 0),
                                            json_string(claim, "expression")));
@@ -389,8 +443,14 @@ Result<Json> claims_checked(Chromium& chromium, const Json& claims) {
 Result<Json> visited(const std::string& program, const Json& request, const std::string& html) {
   Chromium chromium(html);
   LATHE_TRY_STATUS(chromium.start(program));
-  LATHE_TRY(const bool loaded, opened(chromium));
-  Json seen = {{"finished", loaded}, {"facts", Json::array()}, {"claims", Json::array()}};
+  LATHE_TRY(const std::optional<Rest> rest, opened(chromium));
+  // A page that never leaves the processor alone is not looked at further: it would take all day.
+  const bool loaded = rest && !rest->burns;
+  Json seen = {{"finished", rest.has_value()},
+               {"burns", rest && rest->burns},
+               {"restless", loaded && !rest->quiet},
+               {"facts", Json::array()},
+               {"claims", Json::array()}};
   const Json& widths = json_at(request, "widths");
   const int height = static_cast<int>(json_int(request, "height", 800));
   Status well{};

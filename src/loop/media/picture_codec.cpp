@@ -83,11 +83,13 @@ MediaMessage look_request(const Picture& picture, const LookFor& wanted) {
   MediaMessage message{head_of(picture), to_body(picture)};
   message.head["words"] = wanted.words;
   message.head["codes"] = wanted.codes;
+  message.head["languages"] = wanted.languages;
   return message;
 }
 
 LookFor look_for_from(const Json& head) {
-  return {strings_from(json_at(head, "words")), json_bool(head, "codes", false)};
+  return {strings_from(json_at(head, "words")), json_bool(head, "codes", false),
+          json_string(head, "languages")};
 }
 
 Json to_json(const Sight& sight) {

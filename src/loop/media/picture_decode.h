@@ -14,4 +14,11 @@ bool looks_like_svg(std::string_view file);
 
 Result<Picture> decode_picture(std::string_view file);
 
+// A picture file as librsvg can take it: a WebP becomes a PNG, with its transparency.
+struct PlainPicture {
+  std::string png;  // empty: the file is fine as it is
+  std::int64_t pixels = 0;
+};
+Result<PlainPicture> plain_picture(std::string_view file);
+
 }  // namespace lathe

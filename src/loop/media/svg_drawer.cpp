@@ -10,6 +10,7 @@
 
 #include "ground/base/file.h"
 #include "ground/base/text.h"
+#include "loop/media/svg_pictures.h"
 
 namespace lathe {
 namespace {
@@ -272,6 +273,8 @@ Result<std::unique_ptr<SvgDrawer>> SvgDrawer::make() {
 
 Result<Drawn> SvgDrawer::draw(std::string_view svg) const {
   if (svg.size() > kMaxSvgFile) return invalid("the SVG is longer than {} MiB", kMaxSvgFile >> 20);
+  LATHE_TRY(const std::optional<std::string> plain, with_plain_pictures(svg));
+  if (plain) svg = *plain;
   LATHE_TRY(const Handle handle, parse(svg));
   const RsvgRectangle viewport = size_of(handle.get());
   Drawn drawn;
