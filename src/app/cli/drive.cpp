@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "app/cli/caveats.h"
 #include "app/cli/outputs.h"
 #include "app/cli/view.h"
 #include "ground/base/plural.h"
@@ -157,7 +158,8 @@ int drive_and_finish(const App& app, Journal& journal, Run& run, const Bench& be
       for (const std::string& line : run_table(state, {140, 1 << 20, false})) print(line + "\n");
     }
     for (const std::string& note : missing_advice(state)) print("note: " + note + "\n");
-    print(fmt::format("{}: {}\n", replace_all(state.end_state, "_", " "), state.end_why));
+    print(fmt::format("{}: {}{}\n", replace_all(state.end_state, "_", " "), state.end_why,
+                      run_caveats(state)));
     if (state.end_state == "not_judged")
       print(fmt::format("lathe resume {} tries what was not judged again\n", run.id()));
   }

@@ -141,7 +141,7 @@ void print_judgement(const App& app, const Judgement& judgement) {
         "  {}{}{}{}\n", critique.locus, critique.locus.empty() ? "" : ": ", critique.claim,
         critique.evidence.empty() ? "" : " (" + clip_utf8(critique.evidence, 300) + ")")));
   for (const auto& [key, said] :
-       {std::pair{"not_judged", "not judged"}, {"no_advice", "no advice"}})
+       {std::pair{"not_judged", "not judged"}, {"no_advice", "no advice"}, {"caveat", "note"}})
     if (const std::string why = json_string(judgement.evidence, key); !why.empty())
       print(fmt::format("  {}: {}\n", said, make_valid_utf8(why)));
 }

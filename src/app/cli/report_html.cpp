@@ -1,6 +1,7 @@
 // A run as one self-contained page.
 #include "app/cli/report_html.h"
 
+#include "app/cli/caveats.h"
 #include "app/cli/report_pictures.h"
 #include "ground/base/clock.h"
 #include "ground/base/diff.h"
@@ -299,13 +300,16 @@ std::string verdicts_html(const RunState& state, const CandidateState& candidate
 Result<std::string> track_html(const Journal& journal, const RunState& state, const Track& track) {
   const Unit& first = state.units[track.units.front()];
   const bool passed = track.state == TrackState::kPassed;
+  const std::string caveats = caveats_of(track);
   std::string html = fmt::format(
       "<section class='unit{}'><h3>{}{} <span class={}>{}</span> <span "
       "class=dim>{}</span></h3><div>{}</div><div class=laps>",
       shows_pictures(track) ? " wide" : "", html_text(first.key),
       track.units.size() > 1 ? fmt::format(" and {} more", track.units.size() - 1) : "",
       passed ? "ok" : "bad", replace_all(track_state_name(track.state), "_", " "),
-      html_text(clip_utf8(passed ? track.why : track.rule + ": " + track.why, 400)),
+      html_text(clip_utf8(passed ? track.why + (caveats.empty() ? "" : " · " + caveats)
+                                 : track.rule + ": " + track.why,
+                          400)),
       html_text(clip_utf8(first.text, 1000)));
   std::string before;
   for (const LapState& lap : track.laps) {
@@ -378,10 +382,11 @@ Result<std::string> report_html(const Journal& journal, const std::string& id,
       "<title>{} · {}</title><style>{}</style></head><body>",
       kReportMark, html_text(state.recipe.name), html_text(id), kStyle);
   html += fmt::format(
-      "<h1>{}: <span class={}>{}</span></h1><p>{}<br><span class=dim>{} · {} · {} · {}</span></p>",
+      "<h1>{}: <span class={}>{}</span>{}</h1><p>{}<br><span class=dim>{} · {} · {} · "
+      "{}</span></p>",
       html_text(state.recipe.name), outcome == "passed" ? "ok" : "bad",
-      html_text(replace_all(outcome, "_", " ")), html_text(state.end_why), html_text(id),
-      html_text(json_string(state.header, "title")),
+      html_text(replace_all(outcome, "_", " ")), html_text(run_caveats(state)),
+      html_text(state.end_why), html_text(id), html_text(json_string(state.header, "title")),
       format_utc(json_int(state.header, "created_ms", 0)),
       html_text(json_string(state.header, "build")));
   const std::vector<double> curve = pass_curve(state);

@@ -1,4 +1,5 @@
 // lathe runs | show | rm | gc | export | replay
+#include "app/cli/caveats.h"
 #include "app/cli/model_show.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
@@ -60,9 +61,10 @@ int show_run(const App& app, const std::string& name, bool all) {
                   {"body", record.body}});
     return kExitPassed;
   }
-  print(fmt::format("run {}: {}{}\n", run->id,
+  print(fmt::format("run {}: {}{}{}\n", run->id,
                     run->state.ended ? replace_all(run->state.end_state, "_", " ") : "not ended",
-                    run->state.end_why.empty() ? "" : ", " + run->state.end_why));
+                    run->state.end_why.empty() ? "" : ", " + run->state.end_why,
+                    run_caveats(run->state)));
   for (const std::string& line :
        run_table(run->state, {app.terminal ? app.width : 140, 1 << 20, app.color}))
     print_raw(line + "\n");

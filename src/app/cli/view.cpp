@@ -1,6 +1,7 @@
 // The live table of a run, its lines, and what tests print.
 #include "app/cli/view.h"
 
+#include "app/cli/caveats.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -101,6 +102,8 @@ std::string track_line(const RunState& state, const Track& track, const TableSty
   const bool open = track.state == TrackState::kOpen;
   std::string note = passed ? state.units[track.units.front()].text : first_critique(track);
   if (passed && track.units.size() > 1) note = track.why;
+  if (const std::string caveats = caveats_of(track); passed && !caveats.empty())
+    note = "· " + caveats + " · " + note;
   if (track.state == TrackState::kGaveUp && note.empty()) note = track.why;
   if (open && track.laps.empty()) note = state.units[track.units.front()].text;
   const std::size_t used = 2 + wide.name + 2 + wide.scores + 2 + 9 + 2;
@@ -219,8 +222,9 @@ std::string record_line(const RunState& state, const Record& record) {
     const std::string critique = first_critique(*track);
     const bool said =
         json_bool(json_at(body, "rank"), "passed", false) || json_int(body, "best", -1) < 0;
-    return fmt::format("{} {} lap {}: {}{}", time, name, json_int(body, "lap", 0),
-                       json_string(body, "reason"),
+    const std::string caveats = caveats_of(*track);
+    return fmt::format("{} {} lap {}: {}{}{}", time, name, json_int(body, "lap", 0),
+                       json_string(body, "reason"), said && !caveats.empty() ? " · " + caveats : "",
                        said || critique.empty() ? "" : "; " + clip_utf8(critique, 200));
   }
   if (record.kind == "unit" && json_string(body, "rule") == "passed") return {};  // its lap said so

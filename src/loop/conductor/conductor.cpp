@@ -38,9 +38,11 @@ Result<std::vector<Part>> whole_parts(const Journal& journal, const RunState& st
   std::vector<Part> parts;
   for (const Track& track : state.tracks)
     for (const std::size_t unit : track.units) {
-      Part part{state.units[unit], unit_passed(track, state.units[unit]), "", "", ""};
+      Part part{state.units[unit], unit_passed(track, state.units[unit])};
       if (const CandidateState* best = best_candidate(track)) {
         part.candidate = best->blob;
+        for (const JudgedBy* verdict : counted_verdicts(*best))
+          part.judgements.push_back(verdict->judgement);
         part.media_type = best->media_type;
         LATHE_TRY(part.bytes, journal.blob(best->blob));
       }

@@ -15,6 +15,25 @@ std::string_view without_markdown(std::string_view line) {
   return line;
 }
 
+// A letter or digit of any script: a rule of dashes, a fence or a picture by itself is no unit.
+bool has_word(std::string_view line) {
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const auto c = static_cast<unsigned char>(line[i]);
+    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
+    if (c < 0xC3) continue;
+    // Of the higher signs: punctuation, arrows, lines and dingbats (U+2000…U+2BFF, U+3000…U+303F),
+    // variation marks and pictures are none.
+    const std::string_view rest = line.substr(i);
+    const bool sign = (rest >= "\u2000" && rest < "\u2c00") ||
+                      (rest >= "\u3000" && rest < "\u3040") ||
+                      (rest >= "\ufe00" && rest < "\ufe10") || rest.starts_with("\xc3\x97") ||
+                      rest.starts_with("\xc3\xb7") || c >= 0xF0;
+    if (!sign) return true;
+    i += c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : 1;
+  }
+  return false;
+}
+
 // Follows `after` from every unit; a unit met again on the way there is a circle.
 Status refuse_circles(const std::vector<Unit>& units, const std::string& name) {
   std::map<std::string, const Unit*> by_key;
@@ -117,7 +136,7 @@ Result<std::vector<Unit>> split_units(std::string_view text, std::string_view sp
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const std::string_view line =
           markdown && split == "line" ? without_markdown(lines[i]) : trim(lines[i]);
-      if (line.empty()) continue;
+      if (split == "line" ? !has_word(line) : line.empty()) continue;
       LATHE_TRY_STATUS(add(fmt::format("L{:03}", i + 1), std::string(line), i + 1));
       if (split == "jsonl") {
         LATHE_TRY(units.back(), record_unit(line, i + 1, name));

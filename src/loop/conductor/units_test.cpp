@@ -21,6 +21,9 @@ TEST(Units, Lines) {
   EXPECT_EQ(texts("one\n\n two \r\nthree", "line"), (Texts{"L001=one", "L003=two", "L004=three"}));
   EXPECT_EQ(texts("# Title\n- point\n> said\n", "line", "a.md"),
             (Texts{"L001=Title", "L002=point", "L003=said"}));
+  // A line without a word is none, whatever the script.
+  EXPECT_EQ(texts("a\n---\n***\n😀 …\n→\n```\né\n7\n日本\n", "line"),
+            (Texts{"L001=a", "L007=é", "L008=7", "L009=日本"}));
   EXPECT_EQ(texts("# not a title\n", "line"), (Texts{"L001=# not a title"}));
   EXPECT_EQ(texts("a\nb\n\n\nc\n", "paragraph"), (Texts{"P001=a\nb", "P002=c"}));
   EXPECT_EQ(texts("a\nb\n", "file", "dir/x.md"), (Texts{"x.md=a\nb\n"}));

@@ -2,9 +2,11 @@
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
+#include "loop/media/language.h"
 #include "loop/media/phones.h"
 #include "loop/media/spoken.h"
 #include "loop/media/voice.h"
+#include "loop/media/word_list.h"
 
 namespace lathe {
 namespace {
@@ -114,6 +116,15 @@ Judgement failed(const JudgeTask& task, double bar, Critique critique) {
   return judgement;
 }
 
+Judgement not_judged(const JudgeTask& task, double bar, std::string why) {
+  Judgement judgement;
+  judgement.candidate = task.candidate;
+  judgement.outcome = Outcome::kError;
+  judgement.bar = bar;
+  judgement.evidence = {{"not_judged", std::move(why)}};
+  return judgement;
+}
+
 Judgement concluded(const JudgeTask& task, double bar, Finding finding) {
   Judgement judgement;
   judgement.candidate = task.candidate;
@@ -168,8 +179,16 @@ Result<Judgement> judge_take(const JudgeTask& task, const JudgeContext& context)
   if (words.size() > kMaxExpectedWords)
     return invalid("{} words in one take are too many for the ear (at most {}): split the script",
                    words.size(), kMaxExpectedWords);
+  // English is all that voice and ear know: German words that happen to be surnames there would
+  // count as right.
+  if (const std::string language = foreign_language(text); !language.empty())
+    return not_judged(task, bar,
+                      fmt::format("the line seems to be in {}: voice and ear know English "
+                                  "only",
+                                  language));
   LATHE_TRY(const std::vector<Unit> units, script_units(task, context));
   script.lines = prior_for(units, text, words);
+  for (const auto& line : script.lines) script.pronounce.merge(listed_phones(line));
   LATHE_TRY(Hearing hearing,
             pool->hear(script, take->sound, words, context.time_limit, context.stop));
   for (ExpectedWord& word : hearing.expected)
@@ -185,7 +204,8 @@ struct Chunk {
   double seconds = 0;
 };
 
-// The narration in order, heard a minute at a time.
+// The narration in order. Takes that words_heard has listened to count as they were heard; the
+// others are heard now, a minute at a time.
 Result<Judgement> judge_narration(const JudgeTask& task, const JudgeContext& context) {
   const double min = option_bar(task.options, "min");
   const auto pool = media_pool(context.place.media, context.place.program);
@@ -204,7 +224,8 @@ Result<Judgement> judge_narration(const JudgeTask& task, const JudgeContext& con
       for (const std::string& word : chunk.words)
         hearing.expected.push_back({word, {}, "", true, ""});
     } else {
-      const EarScript script{script_block(units, upto), pronounce};
+      EarScript script{script_block(units, upto), pronounce};
+      for (const auto& line : script.lines) script.pronounce.merge(listed_phones(line));
       LATHE_TRY(hearing, pool->hear(script, joined(chunk.sounds, kJoinPause), chunk.words,
                                     context.time_limit, context.stop));
     }
@@ -215,6 +236,10 @@ Result<Judgement> judge_narration(const JudgeTask& task, const JudgeContext& con
   for (std::size_t i = 0; i < task.parts.size(); ++i) {
     const Part& part = task.parts[i];
     const std::vector<std::string> words = words_of(spoken_text(part.unit.text));
+    if (add_heard(coverage, i, words, part.judgements)) continue;
+    // An ear is prepared for one block of the script.
+    if (!chunk.line_of.empty() && chunk.line_of.back() / kBlockLines != i / kBlockLines)
+      LATHE_TRY_STATUS(hear(chunk.line_of.back()));
     std::string problem;
     std::optional<Decoded> take;
     if (!part.bytes.empty()) {
@@ -226,11 +251,11 @@ Result<Judgement> judge_narration(const JudgeTask& task, const JudgeContext& con
       chunk.seconds += take->sound.seconds();
       chunk.sounds.push_back(std::move(take->sound));
     }
-    const bool full = chunk.seconds > kChunkSeconds || (i + 1) % kBlockLines == 0;
-    if (full || i + 1 == task.parts.size()) LATHE_TRY_STATUS(hear(i));
     if (context.progress)
-      context.progress(fmt::format("heard {} of {} lines", i + 1, task.parts.size()));
+      context.progress(fmt::format("hearing line {} of {}", i + 1, task.parts.size()));
+    if (chunk.seconds > kChunkSeconds) LATHE_TRY_STATUS(hear(i));
   }
+  if (!chunk.line_of.empty()) LATHE_TRY_STATUS(hear(chunk.line_of.back()));
   return concluded(task, min, score_cover(coverage, lines));
 }
 
@@ -254,6 +279,7 @@ Result<Judgement> judge_narration_file(const JudgeTask& task, const JudgeContext
     lines.push_back(unit.text);
     script.lines.push_back(line);
   }
+  script.pronounce.merge(listed_phones(words));
   if (words.empty() || words.size() > kMaxExpectedWords)
     return invalid("a narration in one file is judged for 1 to {} words, not {}", kMaxExpectedWords,
                    words.size());

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ground/base/plural.h"
+#include "ground/base/text.h"
 #include "loop/media/phones.h"
 #include "loop/media/word_fault.h"
 
@@ -55,6 +57,14 @@ bool two_engines_agree(const ExpectedWord& word) {
          });
 }
 
+bool is_verified(const ExpectedWord& word) {
+  return word.in_dictionary || two_engines_agree(word);
+}
+
+std::string phones_wanted(std::string_view word) {
+  return fmt::format("'{}' is in no dictionary, give its phones under [make.pronounce]", word);
+}
+
 Json json_of(const AlignedWord& word, const ExpectedWord* expected) {
   static constexpr std::array<std::string_view, 4> kNames{"right", "wrong", "missing", "extra"};
   Json out{{"word", word.expected},
@@ -85,9 +95,13 @@ Critique word_critique(const AlignedWord& word, const ExpectedWord* expected) {
     case WordMatch::kExtra:
       claim = fmt::format("'{}' is not in the line", word.heard);
       break;
-    default:
+    case WordMatch::kRight:
+      claim = fmt::format("'{}' does not sound as it should", word.expected);
+      break;
+    case WordMatch::kWrong:
       claim = fmt::format("the word '{}' is not understood", word.expected);
   }
+  if (expected && !is_verified(*expected)) claim += ": " + phones_wanted(word.expected);
   const std::string name = word.expected.empty() ? "+" + word.heard : word.expected;
   return critique(fault_locus(fault), std::move(claim), fault_evidence(fault),
                   fmt::format("word:{}:{}", word.index, name));
@@ -211,6 +225,9 @@ Finding score_words(const HeardTake& take) {
   double wrong = 0;
   int phones = 0;
   std::string heard;
+  std::vector<std::string> unverified;
+  std::vector<Critique>
+      extra;  // what is said besides comes last: it is the consequence of the rest
   for (const AlignedWord& word : words) {
     const ExpectedWord* expected =
         word.index < 0 ? nullptr : &hearing.expected[static_cast<std::size_t>(word.index)];
@@ -222,8 +239,20 @@ Finding score_words(const HeardTake& take) {
                           expected->acoustic < kDoubtfulAcoustic;
     if (word.match == WordMatch::kRight && !doubtful) continue;
     wrong += 1;
-    finding.critiques.push_back(word_critique(word, expected));
+    (expected ? finding.critiques : extra).push_back(word_critique(word, expected));
   }
+  for (const ExpectedWord& word : hearing.expected)
+    if (!is_verified(word) && std::ranges::find(unverified, word.word) == unverified.end())
+      unverified.push_back(word.word);
+  // A word that nobody knows how to say spoils its neighbours.
+  if (wrong > 0)
+    for (const std::string& word : unverified)
+      if (std::ranges::none_of(finding.critiques, [&](const Critique& each) {
+            return each.claim.ends_with(phones_wanted(word));
+          }))
+        finding.critiques.push_back(
+            critique("", phones_wanted(word), "", fmt::format("unverified:{}", word)));
+  std::ranges::move(extra, std::back_inserter(finding.critiques));
   const auto count = static_cast<double>(std::max<std::size_t>(hearing.expected.size(), 1));
   finding.score = std::clamp(1 - wrong / count, 0.0, 1.0);
   if (wrong > 0) finding.score = std::min(finding.score, kWrongWordCap);
@@ -250,6 +279,11 @@ Finding score_words(const HeardTake& take) {
                       {"words", list},
                       {"sounds_per_second", std::round(pace * 10) / 10},
                       {"note", "accepted or not with the script as prior"}};
+  if (!unverified.empty()) {
+    finding.evidence["not_verified"] = unverified;
+    finding.evidence["caveat"] = fmt::format(
+        "{} not verified: {}", counted(unverified.size(), "word"), join(unverified, ", "));
+  }
   return finding;
 }
 
@@ -263,6 +297,27 @@ void add_coverage(Coverage& coverage, const Hearing& hearing,
     for (std::size_t k = 0; k < count; ++k)
       ++coverage.heard[line_of[static_cast<std::size_t>(word.index) + k]];
   }
+}
+
+bool add_heard(Coverage& coverage, std::size_t line, const std::vector<std::string>& words,
+               std::span<const Judgement> judgements) {
+  for (const Judgement& judgement : judgements) {
+    const Json& list = json_at(judgement.evidence, "words");
+    if (!list.is_array()) continue;
+    std::vector<std::string> judged;
+    std::int64_t right = 0;
+    for (const Json& word : list) {
+      const std::vector<std::string> expected = split(json_string(word, "word"), ' ');
+      if (json_string(word, "word").empty()) continue;
+      judged.insert(judged.end(), expected.begin(), expected.end());
+      if (json_string(word, "match") == "right") right += std::ssize(expected);
+    }
+    if (judged != words) continue;
+    coverage.words[line] += std::ssize(words);
+    coverage.heard[line] += right;
+    return true;
+  }
+  return false;
 }
 
 Finding score_cover(const Coverage& coverage, const std::vector<std::string>& lines) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "loop/judges/ears_align.h"
+#include "loop/judges/judge.h"
 #include "loop/media/decode.h"
 #include "loop/media/signal_facts.h"
 #include "loop/terms/terms.h"
@@ -55,6 +56,10 @@ struct Coverage {
 // `line_of[i]`: the line of expected word i.
 void add_coverage(Coverage& coverage, const Hearing& hearing,
                   const std::vector<std::size_t>& line_of);
+// Counts a line that was heard before, word by word, as words_heard's evidence has it; false where
+// there is no such evidence, or it is of other words.
+bool add_heard(Coverage& coverage, std::size_t line, const std::vector<std::string>& words,
+               std::span<const Judgement> judgements);
 Finding score_cover(const Coverage& coverage, const std::vector<std::string>& lines);
 
 }  // namespace lathe

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "ground/base/hash.h"
+#include "ground/base/text.h"
 #include "loop/media/spoken.h"
 #include "loop/media/voice.h"
 #include "loop/media/word_fault.h"
@@ -167,6 +168,47 @@ TEST(EarsScore, MarksAWordWhosePronunciationRestsOnRules) {
             "not verified");
 }
 
+// What nobody could verify is said, and asked for where it went wrong.
+TEST(EarsScore, AsksForThePhonesOfWordsInNoDictionary) {
+  const std::vector<std::string> line{"a", "zorb", "b", "c", "d", "e", "f", "g"};
+  const auto judged = [&](const std::vector<std::string>& heard) {
+    Hearing hearing = hearing_of(line, heard);
+    hearing.expected[1].in_dictionary = false;
+    return words_of_bursts(std::move(hearing));
+  };
+  const Finding passed = judged(line);
+  EXPECT_DOUBLE_EQ(passed.score, 1);
+  EXPECT_EQ(json_string(passed.evidence, "caveat"), "1 word not verified: zorb");
+  EXPECT_EQ(passed.evidence["not_verified"], Json::array({"zorb"}));
+
+  const std::string wish = "'zorb' is in no dictionary, give its phones under [make.pronounce]";
+  const Finding wrong = judged({"a", "orb", "b", "c", "d", "e", "f", "g"});
+  EXPECT_EQ(wrong.critiques[0].claim, "the word 'zorb' is not understood: " + wish);
+  // Its neighbour went wrong.
+  const Finding beside = judged({"a", "zorb", "x", "c", "d", "e", "f", "g"});
+  EXPECT_THAT(beside.critiques, testing::Contains(testing::Field(&Critique::claim, wish)));
+}
+
+TEST(EarsScore, SaysThatAWordOnlySoundsWrong) {
+  const std::vector<std::string> line{"a", "b", "c", "d", "e", "f", "g", "h"};
+  Hearing hearing = hearing_of(line, line);
+  hearing.expected[4].acoustic = -36;
+  EXPECT_EQ(words_of_bursts(std::move(hearing)).critiques[0].claim,
+            "'e' does not sound as it should");
+}
+
+TEST(EarsScore, CountsTakesThatWereHeardBefore) {
+  const std::vector<std::string> words{"a", "b", "c"};
+  Coverage coverage(2);
+  EXPECT_FALSE(add_heard(coverage, 0, words, {}));
+  Judgement judgement;
+  judgement.evidence = words_of_bursts(hearing_of(words, {"a", "x", "c"})).evidence;
+  EXPECT_FALSE(add_heard(coverage, 0, std::vector<std::string>{"a", "b"}, {{judgement}}));
+  EXPECT_TRUE(add_heard(coverage, 0, words, {{judgement}}));
+  EXPECT_EQ(coverage.words[0], 3);
+  EXPECT_EQ(coverage.heard[0], 2);
+}
+
 TEST(EarsScore, CountsWhatOfTheScriptWasHeard) {
   const std::vector<std::string> lines{"a b", "c d e", "f g"};
   Coverage coverage(3);
@@ -229,6 +271,30 @@ TEST_F(EarsJudge, AcceptsGoodTakes) {
       EXPECT_EQ(judgement.outcome, Outcome::kPass) << voice << dump_json(to_json(judgement));
       EXPECT_EQ(judgement.evidence["words"].size(), words_of(spoken_text(unit.text)).size());
     }
+}
+
+// German words that happen to be surnames in the dictionary make no line verified.
+TEST_F(EarsJudge, JudgesEnglishOnly) {
+  const std::string line = "Guten Morgen, meine Damen und Herren.";
+  const Judgement judgement = judge(wav_bytes(say(line)), line);
+  EXPECT_EQ(judgement.outcome, Outcome::kError);
+  EXPECT_EQ(json_string(judgement.evidence, "not_judged"),
+            "ears: the line seems to be in German: voice and ear know English only");
+}
+
+// flite would spell these names out.
+TEST_F(EarsJudge, AcceptsNamesWhosePhonesAreGiven) {
+  const Json pronounce{{"Nguyen", "n uw y eh n"}, {"Tchaikovsky", "ch ay k ao f s k iy"}};
+  const std::string line = "Ask Nguyen about the music of Tchaikovsky.";
+  std::map<std::string, std::string> given;
+  for (const auto& [word, phones] : pronounce.items())
+    given[to_lower_ascii(word)] = phones.get<std::string>();
+  const auto take = speak_take(*place_.media, spoken_text(line),
+                               {.voice = "flite:rms", .pronounce = given}, kLimit, kGo);
+  ASSERT_TRUE(take) << take.error().message;
+  const Judgement judgement = judge(wav_bytes(*take), line, {{"pronounce", pronounce}});
+  EXPECT_EQ(judgement.outcome, Outcome::kPass) << dump_json(to_json(judgement));
+  EXPECT_FALSE(judgement.evidence.contains("not_verified"));
 }
 
 TEST_F(EarsJudge, RejectsSpoiledTakesAndNamesTheWord) {

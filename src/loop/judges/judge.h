@@ -13,28 +13,6 @@ namespace lathe {
 
 enum class Scope { kUnit, kWhole };
 
-// One accepted (or given-up) unit, as a whole judge sees it.
-struct Part {
-  Unit unit;
-  bool passed = false;
-  std::string candidate = {};  // sha256 of the bytes; "" when nothing was ever made
-  std::string bytes = {};
-  std::string media_type = {};
-};
-
-struct JudgeTask {
-  const Json& options;  // checked
-  // What the candidate is for: one unit, or the whole group of a source tree.
-  std::span<const Unit> units = {};
-  std::span<const Unit> all_units = {};  // of the run: the script that the ear is given
-  Scope scope = Scope::kUnit;
-  std::string candidate = {};   // sha256 of `bytes`: every judgement must answer for this one
-  std::string_view bytes = {};  // unit scope: the artifact
-  std::string_view media_type = {};
-  std::span<const Part> parts = {};  // whole scope: every unit in order
-  Json discovered = {};  // what unit discovery found before the first lap (the tests that must run)
-};
-
 struct UnitOutcome {
   std::string unit;
   Outcome outcome = Outcome::kFail;
@@ -51,6 +29,30 @@ struct Judgement {
       units;  // for a group: the outcome of each unit; empty: the outcome holds for all
   Usage usage = {};
 };
+
+// One accepted (or given-up) unit, as a whole judge sees it.
+struct Part {
+  Unit unit;
+  bool passed = false;
+  std::string candidate = {};  // sha256 of the bytes; "" when nothing was ever made
+  std::string bytes = {};
+  std::string media_type = {};
+  std::vector<Judgement> judgements = {};  // of it, as its unit's
+};
+
+struct JudgeTask {
+  const Json& options;  // checked
+  // What the candidate is for: one unit, or the whole group of a source tree.
+  std::span<const Unit> units = {};
+  std::span<const Unit> all_units = {};  // of the run: the script that the ear is given
+  Scope scope = Scope::kUnit;
+  std::string candidate = {};   // sha256 of `bytes`: every judgement must answer for this one
+  std::string_view bytes = {};  // unit scope: the artifact
+  std::string_view media_type = {};
+  std::span<const Part> parts = {};  // whole scope: every unit in order
+  Json discovered = {};  // what unit discovery found before the first lap (the tests that must run)
+};
+
 Json to_json(const Judgement& judgement);
 Result<Judgement> judgement_from_json(const Json& json);
 

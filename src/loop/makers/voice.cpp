@@ -9,6 +9,7 @@
 #include "loop/media/spoken.h"
 #include "loop/media/voice.h"
 #include "loop/media/word_fault.h"
+#include "loop/media/word_list.h"
 
 namespace lathe {
 
@@ -80,8 +81,9 @@ Lesson lesson_of(std::span<const Attempt> attempts) {
       if (!fault) continue;
       lesson.wrong.push_back(fault->word);
       if (lesson.heard.empty())
-        lesson.heard = fault->heard.empty()
-                           ? fmt::format("'{}' is missing", fault->word)
+        lesson.heard = fault->heard.empty() ? fmt::format("'{}' is missing", fault->word)
+                       : fault->heard == fault->word
+                           ? fmt::format("'{}' does not sound right", fault->word)
                            : fmt::format("heard '{}' for '{}'", fault->heard, fault->word);
       if (!fault->dictionary.empty()) lesson.pronounce[fault->word] = fault->dictionary;
     }
@@ -168,6 +170,7 @@ Result<Made> make_voice(const MakeTask& task, const MakeContext& context) {
   setting.pronounce = pronounce_of(json_at(task.options, "pronounce"));
   // A person's word counts more than the dictionary's.
   setting.pronounce.merge(pronounce_of(json_at(task.setting, "pronounce")));
+  setting.pronounce.merge(listed_phones(words_of(text)));
 
   if (context.progress) context.progress("speaking with " + setting.voice);
   const auto pool = media_pool(context.place.media, context.place.program);

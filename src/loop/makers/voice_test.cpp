@@ -78,6 +78,11 @@ TEST_F(VoiceMaker, GoesThroughTheRepairsInOrderAndEnds) {
   EXPECT_FALSE(propose());
 }
 
+TEST_F(VoiceMaker, GivesReasonsThatMakeSense) {
+  attempts_.push_back(attempt_of(*propose(), 0.6, {fault("nguyen", "nguyen", "W IH N")}));
+  EXPECT_THAT(propose()->reason, testing::StartsWith("'nguyen' does not sound right: say it"));
+}
+
 TEST_F(VoiceMaker, TakesAnotherVoiceWhenTheDictionaryHelpsNothing) {
   attempts_.push_back(attempt_of(*propose(), 0.6, {fault("night", "might", "")}));
   EXPECT_EQ(propose()->move, Move::kEscalate);

@@ -102,14 +102,7 @@ struct Ear::Models {
   std::string guess(const std::string& word) const {
     if (word.ends_with("'s")) {
       const std::string stem = lookup(word.substr(0, word.size() - 2));
-      if (!stem.empty()) {
-        const std::string last = stem.substr(stem.rfind(' ') + 1);
-        const bool hiss = last == "S" || last == "Z" || last == "SH" || last == "CH" ||
-                          last == "ZH" || last == "JH";
-        const bool voiceless =
-            last == "P" || last == "T" || last == "K" || last == "F" || last == "TH";
-        return stem + (hiss ? " IH Z" : voiceless ? " S" : " Z");
-      }
+      if (!stem.empty()) return possessive_phones(stem);
     }
     std::string letters;
     for (const char c : word)

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "ground/base/text.h"
 #include "loop/media/phones.h"
 
 extern "C" {
@@ -14,6 +15,7 @@ cst_voice* register_cmu_us_slt(const char* directory);
 cst_voice* register_cmu_us_awb(const char* directory);
 cst_voice* register_cmu_us_kal16(const char* directory);
 cst_lexicon* cmu_lex_init(void);
+int us_aswd(const char* word);  // can it be said as a word, or would it be spelled out?
 }
 
 namespace lathe {
@@ -54,6 +56,54 @@ class Addenda {
   cst_val* own_ = nullptr;
 };
 
+// What stands for the n-th word with a pronunciation: flite takes it for a word whatever it is.
+std::string alias(std::size_t n) {
+  constexpr std::string_view kConsonants = "bdfgklmnprstvz", kVowels = "aeiou";
+  std::string name = "lathe";
+  do {
+    name += kConsonants[n % kConsonants.size()];
+    n /= kConsonants.size();
+    name += kVowels[n % kVowels.size()];
+    n /= kVowels.size();
+  } while (n > 0);
+  return name;
+}
+
+// The text with an alias for every word whose phones are given, and for every one that flite would
+// spell out letter by letter although it has phones. `aliases`: their phones.
+std::string with_aliases(const FliteVoices& voices, const std::string& text,
+                         const std::map<std::string, std::string>& pronounce,
+                         std::map<std::string, std::string>& aliases) {
+  std::map<std::string, std::string> known;  // word → alias
+  std::string out, word;
+  const auto flush = [&] {
+    const std::string low = to_lower_ascii(word);
+    auto phones = given_phones(pronounce, low);
+    if (!phones && low.size() > 1 && low.find('\'') == low.npos && us_aswd(low.c_str()) == 0)
+      phones = voices.pronunciation(low);
+    if (!phones || phones->empty()) {
+      out += word;
+    } else {
+      const auto [name, fresh] = known.try_emplace(low, alias(known.size()));
+      if (fresh) aliases[name->second] = *phones;
+      out += name->second;
+    }
+    word.clear();
+  };
+  for (const char c : text) {
+    const bool letter =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c == '\'' && !word.empty());
+    if (letter) {
+      word += c;
+    } else {
+      flush();
+      out += c;
+    }
+  }
+  flush();
+  return out;
+}
+
 }  // namespace
 
 struct FliteVoices::Voices {
@@ -90,10 +140,12 @@ Result<Sound> FliteVoices::speak(const std::string& text, const VoiceSetting& se
         voices_->own_pitch[index] > 0 ? voices_->own_pitch[index] : kVoices[index].pitch;
     feat_set_float(voice->features, kPitch, own * static_cast<float>(setting.pitch));
   }
-  const Addenda addenda(val_lexicon(feat_val(voice->features, "lexicon")), setting.pronounce);
+  std::map<std::string, std::string> aliases;
+  const std::string said = with_aliases(*this, text, setting.pronounce, aliases);
+  const Addenda addenda(val_lexicon(feat_val(voice->features, "lexicon")), aliases);
   // The vocoder's noise comes from rand(): the same take must have the same bits.
   std::srand(1);
-  cst_wave* wave = flite_text_to_wave(text.c_str(), voice);
+  cst_wave* wave = flite_text_to_wave(said.c_str(), voice);
   if (!wave) return invalid("flite could not speak this text");
   std::vector<float> samples(static_cast<std::size_t>(wave->num_samples));
   for (std::size_t i = 0; i < samples.size(); ++i)

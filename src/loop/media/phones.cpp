@@ -175,6 +175,25 @@ int phone_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+std::string possessive_phones(std::string_view phones) {
+  std::string last = to_lower_ascii(phones.substr(phones.rfind(' ') + 1));
+  const auto is = [&](std::initializer_list<std::string_view> sounds) {
+    return std::ranges::find(sounds, std::string_view(last)) != sounds.end();
+  };
+  return std::string(phones) + (is({"s", "z", "sh", "ch", "zh", "jh"}) ? " IH Z"
+                                : is({"p", "t", "k", "f", "th"})       ? " S"
+                                                                       : " Z");
+}
+
+std::optional<std::string> given_phones(const std::map<std::string, std::string>& pronounce,
+                                        const std::string& word) {
+  if (const auto given = pronounce.find(word); given != pronounce.end()) return given->second;
+  if (!word.ends_with("'s")) return std::nullopt;
+  const auto stem = pronounce.find(word.substr(0, word.size() - 2));
+  if (stem == pronounce.end()) return std::nullopt;
+  return possessive_phones(stem->second);
+}
+
 int count_phones(std::string_view phones) {
   return trim(phones).empty() ? 0 : 1 + static_cast<int>(std::ranges::count(phones, ' '));
 }

@@ -2,6 +2,7 @@
 // want them. Pure.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,12 @@ std::optional<std::string> cmu_from_espeak(std::string_view mnemonics);
 
 // Phones by which two pronunciations differ: insertions, deletions and substitutions.
 int phone_distance(std::string_view a, std::string_view b);
+// The possessive of a word with these phones: "T AA M" → "T AA M Z".
+std::string possessive_phones(std::string_view phones);
+// What `pronounce` gives for the word, or for the word that it is the possessive of.
+std::optional<std::string> given_phones(const std::map<std::string, std::string>& pronounce,
+                                        const std::string& word);
+
 int count_phones(std::string_view phones);
 
 }  // namespace lathe

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "ground/base/text.h"
+#include "loop/media/addresses.h"
 #include "loop/media/numbers.h"
 
 namespace lathe {
@@ -102,9 +103,12 @@ constexpr std::array<std::string_view, 12> kMonths{"January",   "February", "Mar
                                                    "September", "October",  "November", "December"};
 
 // Capitals that are spelled out although they could be read as a word.
-constexpr std::array<std::string_view, 26> kSpelled{
-    "AI",  "API", "APIs", "CEO", "CPU", "CPUs", "DIY", "ETA", "EU", "FAQ", "FBI", "GPU", "GPUs",
-    "IBM", "ID",  "IP",   "IT",  "IoT", "NPU",  "OS",  "SUV", "UK", "UI",  "URL", "USA", "USB"};
+constexpr std::array<std::string_view, 64> kSpelled{
+    "AES", "AI",   "API", "ATM", "AWS", "CEO",  "CI",  "CIA", "CLI", "CPU",  "DIY", "DNA", "EOF",
+    "ESP", "ETA",  "EU",  "EUR", "EV",  "FAQ",  "FBI", "GNU", "GPU", "HDMI", "IBM", "ID",  "IDE",
+    "IEC", "IEEE", "IO",  "IP",  "IRC", "ISBN", "ISP", "IT",  "IoT", "LED",  "MIT", "NGO", "NLP",
+    "NPU", "OCR",  "OS",  "RNA", "SDK", "SEO",  "SSD", "SUV", "TLS", "UAE",  "UFO", "UI",  "UK",
+    "UN",  "URI",  "URL", "USA", "USB", "UTC",  "UTF", "UX",  "VAT", "VIP",  "XML"};
 
 // Signs outside ASCII that have a plain form; other letters lose their accents.
 constexpr std::array<Pair, 84> kFolds{{
@@ -292,20 +296,11 @@ const UnitName* find_unit(std::string_view symbol) {
   return unit == kUnits.end() ? nullptr : &*unit;
 }
 
-std::string spelled(std::string_view letters) {
-  std::string out;
-  for (const char c : letters) {
-    if (!out.empty()) out += ' ';
-    out += c;
-  }
-  return to_lower_ascii(out);
-}
-
 class Speaker {
  public:
   explicit Speaker(std::string_view text) {
     std::string current;
-    for (const char c : fold(text)) {
+    for (const char c : fold(without_links(text))) {
       if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\v' || c == '\f') {
         if (!current.empty()) tokens_.push_back(std::move(current));
         current.clear();
@@ -317,7 +312,8 @@ class Speaker {
   }
 
   std::string say() {
-    for (at_ = 0; at_ < tokens_.size(); ++at_) token(tokens_[at_]);
+    for (at_ = 0; at_ < tokens_.size(); ++at_)
+      if (!phone()) token(tokens_[at_]);
     return std::move(out_);
   }
 
@@ -334,6 +330,19 @@ class Speaker {
   }
 
   const std::string* next() const { return at_ + 1 < tokens_.size() ? &tokens_[at_ + 1] : nullptr; }
+
+  bool phone() {
+    constexpr std::array<std::string_view, 10> kCalls{
+        "call", "phone", "tel", "telephone", "dial", "fax", "cell", "text", "mobile", "number"};
+    const auto before = at_ > 0 ? words_of(tokens_[at_ - 1]) : std::vector<std::string>();
+    const bool called = !before.empty() && std::ranges::find(kCalls, before.back()) != kCalls.end();
+    const PhoneNumber found = phone_number(std::span(tokens_).subspan(at_), called);
+    if (found.tokens == 0) return false;
+    word(found.words);
+    at_ += found.tokens - 1;
+    if (kClosing.find(tokens_[at_].back()) != kClosing.npos) mark(tokens_[at_].back());
+    return true;
+  }
 
   void token(std::string_view text) {
     constexpr std::string_view kOpening = "\"'([{<*_`~#-";
@@ -359,7 +368,10 @@ class Speaker {
       word("minus");
       text.remove_prefix(1);
     }
-    if (!text.empty()) core(text);
+    if (const auto address = address_words(text))
+      word(*address);
+    else if (!text.empty())
+      core(text);
     if (!closing.empty()) mark(closing[0]);
   }
 
@@ -546,9 +558,15 @@ class Speaker {
       return used + suffix;
     }
     if (const UnitName* unit = find_unit(tail)) {
-      quantity(*number, *unit);
+      quantity(*number, *unit, rest.size() == suffix && describes(at_));
       return used + suffix;
     }
+    // "a 128-GB box"
+    if (rest.starts_with('-'))
+      if (const UnitName* unit = find_unit(rest.substr(1))) {
+        quantity(*number, *unit, true);
+        return text.size();
+      }
     // "5 km": the unit is a token of its own.
     if (rest.empty() && next()) {
       std::string_view symbol = *next();
@@ -557,7 +575,7 @@ class Speaker {
       const UnitName* unit = find_unit(symbol);
       // One letter may be anything: "section 5 A", "5 a day".
       if (unit && (symbol.size() > 1 || symbol == "%")) {
-        quantity(*number, *unit);
+        quantity(*number, *unit, symbol.size() == next()->size() && describes(at_ + 1));
         ++at_;
         if (kClosing.find(tokens_[at_].back()) != kClosing.npos) mark(tokens_[at_].back());
         return used;
@@ -571,9 +589,34 @@ class Speaker {
     return used;
   }
 
-  void quantity(const Number& number, const UnitName& unit) {
+  void quantity(const Number& number, const UnitName& unit, bool describes) {
     word(number_words(number));
-    word(number.whole == "1" && number.fraction.empty() ? unit.one : unit.many);
+    word(describes || (number.whole == "1" && number.fraction.empty()) ? unit.one : unit.many);
+  }
+
+  // Does the quantity that ends at this token say what kind of thing the next word is? "a 128 GB
+  // box", "the old 5 km road"; not "the 5 km are", "a drive of 128 GB that".
+  bool describes(std::size_t last) const {
+    constexpr std::array<std::string_view, 18> kBefore{
+        "a",    "an",  "the", "this", "that", "each",  "every", "another", "my",
+        "your", "his", "her", "its",  "our",  "their", "one",   "any",     "no"};
+    constexpr std::array<std::string_view, 40> kAfter{
+        "a",    "an",   "and",  "are",  "as",   "at",  "be",   "by",    "can",  "could",
+        "do",   "does", "each", "for",  "from", "had", "has",  "have",  "if",   "in",
+        "into", "is",   "it",   "long", "must", "of",  "off",  "on",    "or",   "per",
+        "than", "that", "the",  "then", "to",   "was", "were", "which", "will", "with"};
+    if (last + 1 >= tokens_.size() || !is_letter(tokens_[last + 1][0])) return false;
+    const auto after = words_of(tokens_[last + 1]);
+    if (after.empty() || std::ranges::find(kAfter, after[0]) != kAfter.end()) return false;
+    // An article just before it, or with one or two words in between.
+    for (std::size_t back = 1; back <= 3 && back <= at_; ++back) {
+      const std::string& before = tokens_[at_ - back];
+      if (!is_letter(before[0]) || !is_letter(before.back())) return false;
+      const std::string low = to_lower_ascii(before);
+      if (std::ranges::find(kBefore, low) != kBefore.end()) return true;
+      if (std::ranges::find(kAfter, low) != kAfter.end()) return false;
+    }
+    return false;
   }
 
   std::size_t letters(std::string_view text) {

@@ -36,6 +36,16 @@ TEST(Phones, ReadEspeaksMnemonics) {
   EXPECT_EQ(cmu_from_espeak(""), std::nullopt);
 }
 
+TEST(Phones, GoToThePossessiveToo) {
+  EXPECT_EQ(possessive_phones("T AA M"), "T AA M Z");
+  EXPECT_EQ(possessive_phones("K AE T"), "K AE T S");
+  EXPECT_EQ(possessive_phones("r ow z"), "r ow z IH Z");
+  const std::map<std::string, std::string> given{{"nguyen", "w ih n"}};
+  EXPECT_EQ(given_phones(given, "nguyen"), "w ih n");
+  EXPECT_EQ(given_phones(given, "nguyen's"), "w ih n Z");
+  EXPECT_EQ(given_phones(given, "nguyens"), std::nullopt);
+}
+
 TEST(Phones, CountDifferences) {
   EXPECT_EQ(phone_distance("K AE T", "K AE T"), 0);
   EXPECT_EQ(phone_distance("K AE T", "K AE T S"), 1);

@@ -23,8 +23,8 @@ std::string with_phonemes(const std::string& text,
   if (pronounce.empty()) return text;
   std::string out, word;
   const auto flush = [&] {
-    const auto given = pronounce.find(to_lower_ascii(word));
-    out += given == pronounce.end() ? word : "[[" + espeak_phones(given->second) + "]]";
+    const auto given = given_phones(pronounce, to_lower_ascii(word));
+    out += given ? "[[" + espeak_phones(*given) + "]]" : word;
     word.clear();
   };
   for (const char c : text) {
