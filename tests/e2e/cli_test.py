@@ -297,6 +297,19 @@ class Speech(Case):
         self.assertNotIn("<script", page)
         self.assertNotRegex(page, r"(src|href)=['\"]?https?:")
 
+    def test_what_is_not_verified_is_said(self):
+        self.write("script.md", "She said damen and left the room.\n---\nThe API returns JSON over HTTP/2.\n")
+        out, _ = self.lathe("loop", "voice-over", "--input", "script.md", "--out", "out")
+        self.assertRegex(out, r"passed: all 2 units passed · 1 word not verified: damen")
+        self.assertRegex(out, r"L001 .*passed +· 1 word not verified: damen")
+        self.lathe("report", "last", "--out", "r.html")
+        self.assertIn("</span> · 1 word not verified: damen</h1>", (self.dir / "r.html").read_text())
+
+    def test_other_languages_are_not_judged(self):
+        self.write("script.md", "Please put the kettle on.\nGuten Morgen, meine Damen und Herren.\n")
+        out, _ = self.lathe("loop", "voice-over", "--input", "script.md", "--out", "out", code=3)
+        self.assertIn("the line seems to be in German", out)
+
     def test_files_that_are_no_sound(self):
         for name, data in {"empty.wav": b"", "text.wav": b"hello", "cut.wav": b"RIFF\xff\xff\xff\xffWAVEfmt "}.items():
             self.write(name, data)
