@@ -1,3 +1,4 @@
+// How far a rubric's answers agree with a person's labels.
 #include "loop/judges/calibration.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Closes every way in which a broken judge could pass.
 #include <cmath>
 #include <exception>
 #include <set>

@@ -1,3 +1,4 @@
+// The judge that listens: takes and narrations.
 #include "loop/judges/ears.h"
 
 #include "ground/base/hash.h"

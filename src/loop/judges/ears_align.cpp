@@ -1,3 +1,4 @@
+// Words that were heard beside the words that should be.
 #include "loop/judges/ears_align.h"
 
 #include <algorithm>

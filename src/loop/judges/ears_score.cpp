@@ -1,3 +1,4 @@
+// From what was heard to faults and a score.
 #include "loop/judges/ears_score.h"
 
 #include <algorithm>

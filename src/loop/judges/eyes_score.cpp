@@ -1,3 +1,4 @@
+// From what was seen to faults and a score.
 #include "loop/judges/eyes_score.h"
 
 #include <array>

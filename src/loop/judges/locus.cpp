@@ -1,3 +1,4 @@
+// Finds the place in the sources that an output speaks of.
 #include "loop/judges/locus.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The table of judges. To add one: a file, and a row here.
 #include "loop/judges/judge.h"
 
 namespace lathe {

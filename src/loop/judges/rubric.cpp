@@ -1,3 +1,4 @@
+// The judge that asks a model yes/no questions, fenced by a nonce.
 #include <cmath>
 #include <set>
 

@@ -1,3 +1,4 @@
+// Reads JUnit, CTest and Jest reports, and tells formats apart.
 #include "loop/judges/test_reports.h"
 
 #include <algorithm>

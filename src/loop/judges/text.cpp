@@ -1,3 +1,4 @@
+// The judge of limits that can be counted.
 #include <cmath>
 
 #include "ground/base/text.h"

@@ -1,3 +1,4 @@
+// Words, sentences, syllables, numbers of a text.
 #include "loop/judges/text_facts.h"
 
 #include <algorithm>

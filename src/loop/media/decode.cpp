@@ -1,3 +1,4 @@
+// Sound files to samples, in a confined child.
 #include "loop/media/decode.h"
 
 #include <sndfile.h>

@@ -1,3 +1,4 @@
+// Structure (SSIM) and colour of two pictures, part by part.
 #include "loop/media/difference.h"
 
 #include <array>

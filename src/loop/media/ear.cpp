@@ -1,3 +1,4 @@
+// Hears: speech to words with times and confidence.
 #include "loop/media/ear.h"
 
 #include <pocketsphinx.h>

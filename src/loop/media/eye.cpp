@@ -1,3 +1,4 @@
+// Reads: pictures to words with places.
 #include "loop/media/eye.h"
 
 #include <iconv.h>

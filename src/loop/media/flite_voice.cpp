@@ -1,3 +1,4 @@
+// Flite's voices.
 #include "loop/media/flite_voice.h"
 
 #include <flite/flite.h>

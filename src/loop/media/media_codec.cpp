@@ -1,3 +1,4 @@
+// Values between the media pool and its workers, checked.
 #include "loop/media/media_codec.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// A JSON head and raw bytes in one frame, between Lathe and its media workers.
 #include "loop/media/media_message.h"
 
 namespace lathe {

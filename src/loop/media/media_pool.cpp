@@ -1,3 +1,4 @@
+// Confined media workers, several at once.
 #include "loop/media/media_pool.h"
 
 #include <signal.h>

@@ -1,3 +1,4 @@
+// The confined child that speaks, hears, decodes, draws and reads.
 #include "loop/media/media_worker.h"
 
 #include "ground/sys/confine.h"

@@ -1,3 +1,4 @@
+// Numbers and units to words.
 #include "loop/media/numbers.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// A page in Chromium: what it shows, and what it tried.
 #include "loop/media/page.h"
 
 #include "ground/base/text.h"

@@ -1,3 +1,4 @@
+// Pronunciations in CMU's form and in the voices'.
 #include "loop/media/phones.h"
 
 #include <algorithm>

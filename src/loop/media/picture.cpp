@@ -1,3 +1,4 @@
+// Pictures as pixels.
 #include "loop/media/picture.h"
 
 #include <cairo.h>

@@ -1,3 +1,4 @@
+// Pictures and what is seen in them as values between processes.
 #include "loop/media/picture_codec.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// PNG, JPEG and WebP to pixels, bounded.
 #include "loop/media/picture_decode.h"
 
 #include <leptonica/allheaders.h>

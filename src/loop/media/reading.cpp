@@ -1,3 +1,4 @@
+// Words as they were read against words as they should be.
 #include "loop/media/reading.h"
 
 #include <array>

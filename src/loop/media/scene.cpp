@@ -1,3 +1,4 @@
+// What pixels tell without reading: the background, what stands on it, contrast.
 #include "loop/media/scene.h"
 
 #include <array>

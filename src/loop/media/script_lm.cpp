@@ -1,3 +1,4 @@
+// A language model of one script, for the ear.
 #include "loop/media/script_lm.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// Loudness, clipping, silence and dropouts of sound.
 #include "loop/media/signal_facts.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Sound: resampling, WAV files.
 #include "loop/media/sound.h"
 
 #include <ebur128.h>

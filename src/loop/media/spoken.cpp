@@ -1,3 +1,4 @@
+// Text as it is spoken.
 #include "loop/media/spoken.h"
 
 #include <algorithm>

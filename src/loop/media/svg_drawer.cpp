@@ -1,3 +1,4 @@
+// Draws SVG, without the network or other files.
 #include "loop/media/svg_drawer.h"
 
 #include <cairo.h>

@@ -1,3 +1,4 @@
+// Voices by name.
 #include "loop/media/voice.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// A wrong word written into a critique, and read back.
 #include "loop/media/word_fault.h"
 
 #include <fmt/format.h>
