@@ -469,5 +469,90 @@ class HostilePages(Eyes):
         self.fail(subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "pid,stat,args"], capture_output=True, text=True).stdout)
 
 
+class AxeCore(Eyes):
+    """Contrast on tests/pages/contrast.html, decided by the page judge and by axe-core in the same browser."""
+
+    # Texts on which the two differ, and why ours is meant.
+    OURS = {
+        "→": "pass",  # a sign by itself: no words, nothing to note
+        "White lifted over black good": "pass",  # the order of painting is known
+        "White over a sunk black good": "pass",
+        "Letters with a shadow": "unknown",  # what a shadow adds is not computed
+        "Blended letters": "unknown",
+        "Filtered letters": "unknown",
+    }
+    RUN = """axe.run({runOnly: ["color-contrast"]}).then(found => {
+      const own = selector => { const e = document.querySelector(selector);
+        const text = e.matches("select") ? e.selectedOptions[0].text : e.matches("input, textarea") ? e.value : e.innerText;
+        return text.trim().replace(/\\s+/g, " ").slice(0, 80); };
+      const of = list => list.flatMap(rule => rule.nodes.map(node => own(node.target[0])));
+      return {fail: of(found.violations), unknown: of(found.incomplete), pass: of(found.passes)};
+    })"""
+
+    def axe(self, html):
+        """What axe-core finds, asked over the debugging pipe of a browser of its own."""
+        to_browser, ours = os.pipe()
+        theirs, from_browser = os.pipe()
+        flags = ["--headless", "--no-sandbox", "--no-zygote", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+                 f"--user-data-dir={self.dir / 'profile'}", "--remote-debugging-pipe"]
+        browser = subprocess.Popen(["bash", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "bash", CHROMIUM, *flags],
+                                   pass_fds=(to_browser, from_browser), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, start_new_session=True)
+        self.addCleanup(browser.wait)
+        self.addCleanup(lambda: os.killpg(browser.pid, 9))
+        os.close(to_browser)
+        os.close(from_browser)
+        asking, answers = open(ours, "wb"), open(theirs, "rb")
+        self.addCleanup(asking.close)
+        self.addCleanup(answers.close)
+        number = 0
+
+        def ask(method, session=None, **params):
+            nonlocal number
+            number += 1
+            message = {"id": number, "method": method, "params": params} | ({"sessionId": session} if session else {})
+            asking.write(json.dumps(message).encode() + b"\0")
+            asking.flush()
+            while True:
+                text = bytearray()
+                while (byte := answers.read(1)) != b"\0":
+                    self.assertTrue(byte, f"the browser ended at {method}")
+                    text += byte
+                answer = json.loads(text)
+                if answer.get("id") == number:
+                    self.assertNotIn("error", answer, method)
+                    return answer["result"]
+
+        target = ask("Target.createTarget", url="about:blank")["targetId"]
+        session = ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        ask("Emulation.setDeviceMetricsOverride", session, width=1280, height=800, deviceScaleFactor=1, mobile=False)
+        frame = ask("Page.getFrameTree", session)["frameTree"]["frame"]["id"]
+        ask("Page.setDocumentContent", session, frameId=frame, html=html)
+        library = (PAGES.parent / "clients/node_modules/axe-core/axe.min.js").read_text()
+        ask("Runtime.evaluate", session, expression=library)
+        found = ask("Runtime.evaluate", session, expression=self.RUN, awaitPromise=True, returnByValue=True)
+        self.assertNotIn("exceptionDetails", found)
+        return found["result"]["value"]
+
+    def test_contrast_is_decided_as_axe_core_decides_it(self):
+        page = PAGES / "contrast.html"
+        theirs = self.axe(page.read_text())
+        evidence = self.judge(page, 'widths=["1280"]', kind="page", code=1)["evidence"]
+        failed = {f["about"] for f in evidence["findings"] if f["kind"] == "contrast"}
+        unknown = {m[1] for m in map(re.compile("^contrast of '(.*)' not known", re.S).match, evidence["not_known"]) if m}
+        differ = []
+        for decision, texts in theirs.items():
+            for text in texts:
+                ours = "fail" if text in failed else "unknown" if text in unknown else "pass"
+                if ours != self.OURS.get(text, decision):
+                    differ.append((text, ours, decision))
+        known = {text for texts in theirs.values() for text in texts}
+        differ += [(text, "fail", "nothing") for text in failed - known if self.OURS.get(text) != "fail"]
+        differ += [(text, "unknown", "nothing") for text in unknown - known if self.OURS.get(text) != "unknown"]
+        self.assertEqual(differ, [])
+        self.assertGreater(min(len(theirs["fail"]), len(theirs["pass"])), 20)
+        self.assertGreater(len(theirs["unknown"]), 5)
+
+
 if __name__ == "__main__":
     unittest.main()
