@@ -28,6 +28,20 @@ CONFIG = {"max_position_embeddings": 512, "num_hidden_layers": 2, "hidden_size":
           "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": ROWS,
           "rms_norm_eps": 1e-5, "rope_theta": 10000.0}
 IDS = [116, 104, 101, 257, 32, 7, 200, 257, 1]
+# The shape of stories260K: heads of 8, and rows of 172 that no block divides; words of two letters in its SentencePiece vocabulary.
+SMALL_HEADS = CONFIG | {"architectures": ["LlamaForCausalLM"], "num_hidden_layers": 5, "hidden_size": 64, "intermediate_size": 172,
+                        "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 8, "vocab_size": 512,
+                        "tie_word_embeddings": True}
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PIECES = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(256)), "\u2581", *LETTERS,
+          *(a + b for a in LETTERS for b in LETTERS)][:512]
+SENTENCEPIECE = {
+    "added_tokens": [{"id": i, "content": PIECES[i], "special": True} for i in range(3)],
+    "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"},
+                                                       {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+    "model": {"type": "BPE", "byte_fallback": True, "unk_token": "<unk>", "vocab": {text: id for id, text in enumerate(PIECES)},
+              "merges": [list(text) for text in PIECES[286:]]},
+}
 
 
 def matrix(rng, rows, columns):
@@ -41,16 +55,16 @@ def vector(rng, size, middle):
 def make_weights(config, biases, norms):
     rng = random.Random(5)
     d, heads, kv, size = (config[k] for k in ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim"))
-    hidden, experts = config["intermediate_size"], config.get("num_experts", 0)
-    weights = {"model.embed_tokens.weight": matrix(rng, ROWS, d), "model.norm.weight": vector(rng, d, 1)}
+    hidden, experts, rows = config["intermediate_size"], config.get("num_experts", 0), config["vocab_size"]
+    weights = {"model.embed_tokens.weight": matrix(rng, rows, d), "model.norm.weight": vector(rng, d, 1)}
     if not config.get("tie_word_embeddings"):
-        weights["lm_head.weight"] = matrix(rng, ROWS, d)
+        weights["lm_head.weight"] = matrix(rng, rows, d)
     for layer in range(config["num_hidden_layers"]):
         block = f"model.layers.{layer}."
-        for name, rows in (("q", heads * size), ("k", kv * size), ("v", kv * size)):
-            weights[f"{block}self_attn.{name}_proj.weight"] = matrix(rng, rows, d)
+        for name, outputs in (("q", heads * size), ("k", kv * size), ("v", kv * size)):
+            weights[f"{block}self_attn.{name}_proj.weight"] = matrix(rng, outputs, d)
             if biases:
-                weights[f"{block}self_attn.{name}_proj.bias"] = vector(rng, rows, 0)
+                weights[f"{block}self_attn.{name}_proj.bias"] = vector(rng, outputs, 0)
             if norms and name != "v":
                 weights[f"{block}self_attn.{name}_norm.weight"] = vector(rng, size, 1)
         weights[f"{block}self_attn.o_proj.weight"] = matrix(rng, d, heads * size)
@@ -172,20 +186,28 @@ def logits(config, weights, ids):
     return [times(output, norm(x, weights["model.norm.weight"], epsilon)) for x in states]
 
 
-class ModelFiles(Case):
-    def write_model(self, config, biases=False, norms=False):
-        weights = make_weights(config, biases, norms)
-        self.write("model/config.json", json.dumps(config))
-        self.write("model/tokenizer.json", json.dumps(TOKENIZER))
-        self.write("model/tokenizer_config.json", json.dumps({"eos_token": "<|end|>", "chat_template": "{{ messages }}"}))
-        self.write("model/model.safetensors", safetensors(weights))
-        return weights
+def write_model(case, config, biases=False, norms=False, tokenizer=TOKENIZER, end="<|end|>"):
+    weights = make_weights(config, biases, norms)
+    case.write("model/config.json", json.dumps(config))
+    case.write("model/tokenizer.json", json.dumps(tokenizer))
+    case.write("model/tokenizer_config.json", json.dumps({"eos_token": end, "chat_template": "{{ messages }}"}))
+    case.write("model/model.safetensors", safetensors(weights))
+    return weights
 
-    def logits_of(self, model):
+
+def write_small_heads(case):
+    return write_model(case, SMALL_HEADS, tokenizer=SENTENCEPIECE, end="</s>")
+
+
+class ModelFiles(Case):
+    def write_model(self, config, **parts):
+        return write_model(self, config, **parts)
+
+    def logits_of(self, model, rows=ROWS, more=("--kv", "f32", "--threads", "1")):
         out = self.dir / "logits.f32"
-        self.lathe("logits", model, "--ids", " ".join(map(str, IDS)), "--out", out, "--force", "--kv", "f32", "--threads", "1")
+        self.lathe("logits", model, "--ids", " ".join(map(str, IDS)), "--out", out, "--force", *more)
         values = array.array("f", out.read_bytes())
-        return [values[i:i + ROWS] for i in range(0, len(values), ROWS)]
+        return [values[i:i + rows] for i in range(0, len(values), rows)]
 
     def assert_same(self, got, expected, tolerance):
         self.assertEqual(len(got), len(expected))
@@ -214,6 +236,33 @@ class ModelFiles(Case):
     def test_qwen3moe(self):
         self.check({"architectures": ["Qwen3MoeForCausalLM"], "num_experts": 4, "num_experts_per_tok": 2,
                     "moe_intermediate_size": 64, "norm_topk_prob": True}, norms=True)
+
+    def test_small_heads(self):
+        weights = write_small_heads(self)
+        self.lathe("import", "model", "--out", "model.gguf")
+        exact = self.logits_of("model.gguf", 512)
+        self.assert_same(exact, logits(SMALL_HEADS, weights, IDS), 1e-4)
+        for more in (("--threads", "2"), ("--kernels", "scalar")):
+            self.assertEqual(self.logits_of("model.gguf", 512, ("--kv", "f32", *more)), exact, more)
+        shown, = self.events("show", "model.gguf")
+        self.assertEqual((shown["heads"], shown["kv_heads"], shown["head_dim"]), (8, 4, 8))
+        # Five layers of four heads of 8, filled up to 16, K and V, two bytes each.
+        self.assertEqual(shown["kv_bytes_per_token"], {"f16": 5 * 4 * 16 * 2 * 2})
+        fits = self.events("fit", "model.gguf:256")[0]
+        self.assertEqual(fits["models"][0]["kv"], 256 * 5 * 4 * 16 * 2 * 2)
+        for kind in ("Q8_0", "Q4_0"):
+            _, err = self.lathe("quantize", "model.gguf", f"{kind}.gguf", kind)
+            self.assertIn("5 tensors have rows that are no multiple of 32 and take a larger type: blk.0.ffn_down.weight becomes F16", err)
+        self.assert_same(self.logits_of("Q8_0.gguf", 512), exact, 0.5)
+        for model in ("model.gguf", "Q8_0.gguf", "Q4_0.gguf"):
+            run = ("run", model, "ab cd", "--max-tokens", "300", "--seed", "3", "--temp", "0.5", "--raw")
+            answer, = self.events(*run)
+            self.assertGreater(answer["usage"]["output_tokens"], 0)
+            for more in (("--threads", "1"), ("--threads", "2", "--kernels", "scalar")):
+                self.assertEqual(self.events(*run, *more)[0]["text"], answer["text"], (model, more))
+        for command in (("run", "model.gguf", "x", "--kv", "q8_0"), ("fit", "model.gguf:256", "--kv", "q8_0")):
+            out, err = self.lathe(*command, code=2)
+            self.assertIn("heads of 8 dimensions do not fit a q8_0 cache, whose blocks have 32; use f16", out + err)
 
     def test_show_and_quantize(self):
         config = CONFIG | {"architectures": ["LlamaForCausalLM"]}

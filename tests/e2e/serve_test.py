@@ -16,6 +16,7 @@ import time
 import unittest
 
 from cli_test import LATHE, SOURCE, Case
+from model_files_test import write_small_heads
 
 MODELS = SOURCE / "tests/data/models"
 TINY = ["llama-q4_0", "qwen2-q4_k_m", "qwen3-q4_k_m"]
@@ -306,6 +307,23 @@ class Serve(Server):
             self.assertEqual(content(self.chat(LONG)), content(expected))
             self.process.kill()
             self.process.wait()
+
+    def test_small_heads(self):
+        write_small_heads(self)
+        self.lathe("import", "model", "--out", self.models / "small.gguf")
+        snapshots = self.dir / "snapshots"
+        content = lambda answer: answer["choices"][0]["logprobs"]["content"]
+        self.start("--snapshots", snapshots)
+        expected = self.chat(LONG[:200], "small")
+        self.assertGreater(len(content(expected)), 0)
+        for started in (True, False):
+            warm = self.chat(LONG[:200], "small")
+            self.assertGreater(warm["usage"]["prompt_tokens_details"]["cached_tokens"], 50)
+            self.assertEqual(content(warm), content(expected))
+            if started:
+                self.end()
+                self.assertTrue((snapshots / "small.kv").exists())
+                self.start("--snapshots", snapshots)
 
     def test_the_other_commands_find_it(self):
         self.start()

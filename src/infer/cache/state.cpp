@@ -10,7 +10,7 @@ BlockLayout::BlockLayout(std::span<const StateSpec> layers, const KvFormat& form
   layers_.resize(layers.size());
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (layers[i].kind != StateSpec::Kind::kAttention) continue;
-    layers_[i] = {bytes_, format.chunk_bytes(layers[i].head_dim)};
+    layers_[i] = {bytes_, format.chunk_bytes(padded_head(layers[i].head_dim))};
     bytes_ += layers_[i].head_bytes * layers[i].kv_heads;
   }
 }
@@ -28,7 +28,7 @@ StateBytes state_bytes(std::span<const StateSpec> layers, const KvFormat& format
         const std::uint64_t kept =
             layer.window == 0 ? chunks : std::min(chunks, (layer.window + kChunk - 1) / kChunk + 1);
         (layer.window == 0 ? total.kv : total.window) +=
-            kept * layer.kv_heads * format.chunk_bytes(layer.head_dim);
+            kept * layer.kv_heads * format.chunk_bytes(padded_head(layer.head_dim));
         break;
       }
       case StateSpec::Kind::kRecurrent:

@@ -27,6 +27,12 @@ struct StateSpec {
   bool operator==(const StateSpec&) const = default;
 };
 
+// The dimensions a head has in the cache and in the attention kernels, which take vectors of 16:
+// those that it lacks are zeros, which change no product of q and k and no dimension of its own.
+constexpr std::size_t padded_head(std::size_t head_dim) {
+  return (head_dim + 15) / 16 * 16;
+}
+
 // A block holds kChunk positions of every attention layer: for each layer, one KV chunk per head.
 class BlockLayout {
  public:

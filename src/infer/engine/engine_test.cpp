@@ -12,13 +12,20 @@
 #include <set>
 
 #include "ground/sys/machine.h"
-#include "infer/formats/gguf_writer.h"
+#include "infer/models/tiny_model_test.h"
 #include "infer/models/vocabulary.h"
 
 namespace lathe {
 namespace {
 
+// "small-heads" is made here.
 fs::path model_path(const std::string& name) {
+  static const TempDir directory = *TempDir::make();
+  if (name == "small-heads") {
+    const fs::path path = directory.path() / "small-heads.gguf";
+    if (!fs::exists(path)) write_small_heads(path, TensorType::kQ8_0);
+    return path;
+  }
   return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / (name + ".gguf");
 }
 
@@ -230,9 +237,12 @@ INSTANTIATE_TEST_SUITE_P(Models, SameBits,
                                          std::tuple{"qwen2-q4_k_m", KvType::kF16},
                                          std::tuple{"qwen3-q4_k_m", KvType::kQ8_0},
                                          std::tuple{"qwen3moe-mxfp4_moe", KvType::kF16},
-                                         std::tuple{"mixtral-q4_0", KvType::kQ8_0}),
+                                         std::tuple{"mixtral-q4_0", KvType::kQ8_0},
+                                         std::tuple{"small-heads", KvType::kF16},
+                                         std::tuple{"small-heads", KvType::kF32}),
                          [](const auto& test) {
                            std::string name = std::get<0>(test.param);
+                           if (std::get<1>(test.param) == KvType::kF32) name += "_f32";
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
@@ -240,11 +250,13 @@ INSTANTIATE_TEST_SUITE_P(Models, SameBits,
 TEST(Engine, ThreadsDoNotChangeABit) {
   std::mt19937 random(3);
   const GenerationRequest request = request_of(random_prompt(random, 700), 8, 1);
-  Loaded one("qwen3moe-mxfp4_moe", 1);
-  const Outcome expected = alone(one, request);
-  for (const int threads : {2, 3, 5, 8}) {
-    Loaded many("qwen3moe-mxfp4_moe", threads);
-    EXPECT_TRUE(alone(many, request).same_bits(expected)) << threads;
+  for (const char* name : {"qwen3moe-mxfp4_moe", "small-heads"}) {
+    Loaded one(name, 1);
+    const Outcome expected = alone(one, request);
+    for (const int threads : {2, 3, 5, 8}) {
+      Loaded many(name, threads);
+      EXPECT_TRUE(alone(many, request).same_bits(expected)) << name << " " << threads;
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "infer/models/tiny_model_test.h"
 #include "infer/models/vocabulary.h"
 
 namespace lathe {
@@ -54,6 +55,49 @@ INSTANTIATE_TEST_SUITE_P(Models, FootprintOf,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// Heads of 8 and rows of 172, filled up for the kernels.
+TEST(Footprints, OfSmallHeadsAreWhatTheEngineBooks) {
+  const TempDir dir = *TempDir::make();
+  for (const TensorType type : {TensorType::kF32, TensorType::kQ8_0}) {
+    write_small_heads(dir.path() / "model.gguf", type);
+    const auto file = Gguf::open(dir.path() / "model.gguf");
+    const auto blueprint = read_blueprint(*file);
+    ASSERT_TRUE(blueprint) << blueprint.error().message;
+    const auto tokenizer = *Tokenizer::make(*read_vocabulary(*file));
+    for (const KernelTable* kernels : kernel_tables()) {
+      ThreadTeam team(2);
+      const auto model = Model::load(*file, team, {.kernels = kernels, .progress = {}});
+      ASSERT_TRUE(model) << model.error().message;
+      const std::size_t positions = 1000;
+      EngineOptions options{.context = positions, .kv_tokens = 1024, .step_tokens = 100};
+      const Load load{.positions = positions, .streams = 1, .threads = 2};
+      const auto predicted = footprint(*file, *blueprint, *kernels, options, load);
+      const auto engine = *Engine::create(**model, *tokenizer, team, options);
+      EXPECT_EQ(predicted->weights, engine->bytes().weights);
+      EXPECT_EQ(predicted->kv, engine->bytes().kv_pool);
+      EXPECT_EQ(predicted->scratch,
+                engine->bytes().scratch + Forward::deep_bytes(*blueprint, 2, positions));
+      GenerationRequest request;
+      request.prompt.assign(600, 65);
+      request.max_tokens = 4;
+      request.ignore_end = true;
+      ASSERT_TRUE(engine->add(std::move(request)).has_value());
+      const std::uint64_t fresh = engine->bytes().scratch;
+      while (engine->step([](const TokenEvent&) {})) {
+      }
+      EXPECT_GT(engine->bytes().scratch, fresh);
+      EXPECT_LE(engine->bytes().scratch, predicted->scratch);
+
+      options.kv = KvType::kQ8_0;
+      const auto refused = footprint(*file, *blueprint, *kernels, options, load);
+      ASSERT_FALSE(refused.has_value());
+      EXPECT_EQ(refused.error().message,
+                "heads of 8 dimensions do not fit a q8_0 cache, whose blocks have 32; use f16");
+      EXPECT_FALSE(Engine::create(**model, *tokenizer, team, options).has_value());
+    }
+  }
+}
 
 // Deep in their contexts the streams take at most what was foreseen.
 TEST(Footprints, HoldAtDepth) {

@@ -67,9 +67,15 @@ void fold(const KernelTable& kernels, std::size_t columns, std::size_t dim, cons
 
 }  // namespace
 
+const float* Forward::pad_head(const float* head, std::size_t head_dim, float* to) {
+  std::memcpy(to, head, head_dim * sizeof(float));
+  std::fill(to + head_dim, to + padded_head(head_dim), 0.0f);
+  return to;
+}
+
 std::size_t Forward::attention_scratch(const AttentionSpec& spec) {
   const std::size_t columns = std::max(kTileColumns, spec.heads / spec.kv_heads);
-  return Room::floats(columns, spec.head_dim);
+  return Room::floats(columns, padded_head(spec.head_dim));
 }
 
 std::uint64_t Forward::deep_bytes(const Blueprint& blueprint, std::size_t threads,
@@ -83,18 +89,17 @@ std::uint64_t Forward::deep_bytes(const Blueprint& blueprint, std::size_t thread
     const std::size_t columns = std::max(kTileColumns, spec.heads / spec.kv_heads);
     const std::size_t items = (kItemsPerThread * threads - 1) / spec.kv_heads * spec.kv_heads;
     bytes = std::max<std::uint64_t>(
-        bytes, items * groups * Partial::size(columns, spec.head_dim) * sizeof(float));
+        bytes, items * groups * Partial::size(columns, padded_head(spec.head_dim)) * sizeof(float));
   }
   return std::min(bytes, kMostPartialBytes);
 }
 
 void Forward::attend(std::size_t layer) {
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
-  const std::size_t ratio = spec.heads / spec.kv_heads;
+  const std::size_t ratio = spec.heads / spec.kv_heads, dim = padded_head(spec.head_dim);
   std::size_t columns = 1;
   for (const Tile& tile : tiles_) columns = std::max(columns, tile.tokens * ratio);
-  const std::size_t partial = Partial::size(columns, spec.head_dim),
-                    scratch = attention_scratch(spec);
+  const std::size_t partial = Partial::size(columns, dim), scratch = attention_scratch(spec);
   const auto groups_of = [&](const Tile& tile) {
     return tokens_[tile.first_token + tile.tokens - 1].position / kGroupPositions + 1;
   };
@@ -122,13 +127,13 @@ void Forward::attend(std::size_t layer) {
     const Tile& tile = tiles_[item / spec.kv_heads];
     const std::size_t head = item % spec.kv_heads;
     float* own = threads_.data() + static_cast<std::size_t>(thread) * scratch;
-    const Room room(own, columns, spec.head_dim);
+    const Room room(own, columns, dim);
     const Partial total(room.total, columns);
     std::fill_n(total.l, columns, 0.0f);
     for (std::size_t group = 0; group < groups_of(tile); ++group) {
       float* base = by_group ? partials_.data() + (item * groups + group) * partial : room.group;
       if (!by_group) attend_group(layer, tile, head, group, columns, own, base);
-      fold(model_->kernels(), tile.tokens * ratio, spec.head_dim, Partial(base, columns), total);
+      fold(model_->kernels(), tile.tokens * ratio, dim, Partial(base, columns), total);
     }
     write_heads(layer, tile, head, columns, room.total);
   });
@@ -139,14 +144,15 @@ void Forward::attend(std::size_t layer) {
 void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head, std::size_t group,
                            std::size_t columns, float* scratch, float* into) const {
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
-  const std::size_t dim = spec.head_dim, ratio = spec.heads / spec.kv_heads;
+  const std::size_t dim = padded_head(spec.head_dim), ratio = spec.heads / spec.kv_heads;
   const std::size_t used = tile.tokens * ratio;
   const Room room(scratch, columns, dim);
   const Partial chunk(room.chunk, columns), total(into, columns);
   for (std::size_t c = 0; c < used; ++c) {
+    const std::size_t t = tile.first_token + c / ratio;
     const float* q =
-        q_.data() + ((tile.first_token + c / ratio) * spec.heads + head * ratio + c % ratio) * dim;
-    std::memcpy(room.q + c * dim, q, dim * sizeof(float));
+        pad_head(q_.data() + (t * spec.heads + head * ratio + c % ratio) * spec.head_dim,
+                 spec.head_dim, room.q + c * dim);
     if (layout_->format().type == KvType::kQ8_0)
       model_->kernels().quantize(q, dim, room.q8 + c * dim, room.scale + c * dim / kActivationBlock,
                                  room.sum + c * dim / 16);
@@ -189,13 +195,14 @@ void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head
 void Forward::write_heads(std::size_t layer, const Tile& tile, std::size_t head,
                           std::size_t columns, float* base) {
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
-  const std::size_t dim = spec.head_dim, ratio = spec.heads / spec.kv_heads;
+  const std::size_t dim = spec.head_dim, padded = padded_head(dim);
+  const std::size_t ratio = spec.heads / spec.kv_heads;
   const Partial total(base, columns);
   for (std::size_t c = 0; c < tile.tokens * ratio; ++c) {
     const std::size_t t = tile.first_token + c / ratio, from = (head * ratio + c % ratio) * dim;
     float* out = heads_.row(t) + from;
     const float inverse = 1 / total.l[c];
-    for (std::size_t i = 0; i < dim; ++i) out[i] = total.o[c * dim + i] * inverse;
+    for (std::size_t i = 0; i < dim; ++i) out[i] = total.o[c * padded + i] * inverse;
   }
 }
 

@@ -143,10 +143,10 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
       return invalid("{}: layer {} has {} heads of {} dimensions; at most {} together are possible",
                      place, i, attention.heads, attention.head_dim, kMaxSize);
     }
-    if (value_dim != attention.head_dim || attention.head_dim % 16 != 0) {
+    if (value_dim != attention.head_dim || attention.head_dim % 8 != 0) {
       return invalid(
           "{}: heads of {} (keys) and {} (values) dimensions; Lathe runs equal ones, a multiple of "
-          "16",
+          "8",
           place, attention.head_dim, value_dim);
     }
     LATHE_TRY(const double scale,

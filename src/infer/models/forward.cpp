@@ -182,7 +182,10 @@ void Forward::attention(std::size_t layer) {
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
   const LayerWeights& weights = model_->layers()[layer];
   project_heads(layer);
-  team_->run(tokens_.size(), [&](std::size_t t, int) { finish_heads(layer, t); });
+  const std::size_t scratch = attention_scratch(spec);
+  team_->run(tokens_.size(), [&](std::size_t t, int thread) {
+    finish_heads(layer, t, threads_.data() + static_cast<std::size_t>(thread) * scratch);
+  });
   attend(layer);
   team_->run(tokens_.size(),
              [&](std::size_t t, int) { heads_.quantize(model_->kernels(), t, 0, heads_.k()); });
@@ -266,11 +269,11 @@ void Forward::adapt_experts(std::size_t layer, LinearPart part, const Activation
 }
 
 // Bias, norm and rotation of one token's heads, its K and V into the cache.
-void Forward::finish_heads(std::size_t layer, std::size_t t) {
+void Forward::finish_heads(std::size_t layer, std::size_t t, float* scratch) {
   const KernelTable& kernels = model_->kernels();
   const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
   const LayerWeights& weights = model_->layers()[layer];
-  const std::size_t dim = spec.head_dim;
+  const std::size_t dim = spec.head_dim, padded = padded_head(dim);
   float* q = q_.data() + t * spec.heads * dim;
   float* k = k_.data() + t * spec.kv_heads * dim;
   float* v = v_.data() + t * spec.kv_heads * dim;
@@ -294,8 +297,9 @@ void Forward::finish_heads(std::size_t layer, std::size_t t) {
   std::byte* block = tokens_[t].table->data(tokens_[t].position);
   for (std::size_t h = 0; h < spec.kv_heads; ++h) {
     turn(k + h * dim, weights.k_norm);
-    layout_->format().store(block + layout_->offset(layer, h), dim, tokens_[t].position % kChunk,
-                            k + h * dim, v + h * dim);
+    layout_->format().store(block + layout_->offset(layer, h), padded, tokens_[t].position % kChunk,
+                            pad_head(k + h * dim, dim, scratch),
+                            pad_head(v + h * dim, dim, scratch + padded));
   }
 }
 

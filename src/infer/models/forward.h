@@ -73,7 +73,9 @@ class Forward {
   void compute_angles();
   void attention(std::size_t layer);
   void project_heads(std::size_t layer);
-  void finish_heads(std::size_t layer, std::size_t token);
+  void finish_heads(std::size_t layer, std::size_t token, float* scratch);
+  // Its dimensions, then zeros up to padded_head(); returns `to`.
+  static const float* pad_head(const float* head, std::size_t head_dim, float* to);
   static std::size_t attention_scratch(const AttentionSpec& spec);
   void attend(std::size_t layer);
   void attend_group(std::size_t layer, const Tile& tile, std::size_t head, std::size_t group,
@@ -119,7 +121,7 @@ class Forward {
   Scratch<float> gate_, up_;  // (rows, hidden); rows: tokens, or (token, expert) pairs
   Scratch<float> angles_;     // (distinct ropes, tokens, cos | sin)
   Scratch<float> output_;     // (outputs, vocabulary or embedding)
-  Scratch<float> threads_;    // (threads, columns·(3·head_dim + 4))
+  Scratch<float> threads_;    // (threads, what attention_scratch() says)
   Scratch<float> partials_;   // attention shared out by groups
   Activations normed_, heads_, hidden_;
 

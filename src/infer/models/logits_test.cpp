@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "ground/base/text.h"
-#include "infer/formats/gguf_writer.h"
 #include "infer/models/forward.h"
+#include "infer/models/tiny_model_test.h"
 
 namespace lathe {
 namespace {
@@ -184,6 +184,95 @@ TEST(Kernels, AllInstructionSetsGiveTheSameBits) {
       EXPECT_EQ(std::memcmp(bits.data(), truth.data(), truth.size() * sizeof(float)), 0)
           << name << " " << kernels->name;
     }
+  }
+}
+
+// Heads that are filled up for the kernels, in matrices of every kind of row.
+TEST(Kernels, GiveTheSameBitsForSmallHeads) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "model.gguf";
+  for (const std::size_t head_dim : {8, 24, 40})
+    for (const TensorType type : {TensorType::kF32, TensorType::kQ8_0, TensorType::kQ4_0})
+      for (const KvType kv : {KvType::kF32, KvType::kF16}) {
+        TinyModel tiny = small_heads(type);
+        tiny.head_dim = head_dim;
+        write_tiny_model(path, tiny);
+        const auto truth = evaluate(path, *kernel_tables().front(), kv);
+        ASSERT_EQ(truth.size(), std::size(kIds) * tiny.vocabulary);
+        for (const KernelTable* kernels : kernel_tables()) {
+          const auto bits = evaluate(path, *kernels, kv);
+          EXPECT_EQ(std::memcmp(bits.data(), truth.data(), truth.size() * sizeof(float)), 0)
+              << head_dim << " " << kernels->name;
+        }
+      }
+}
+
+// What is filled up with zeros is not in the file: the same model with its heads filled up there,
+// and the scale and the rotation of the small ones, gives the same bits.
+TEST(SmallHeads, AreLargerOnesFilledUpWithZeros) {
+  const TempDir dir = *TempDir::make();
+  const fs::path small = dir.path() / "small.gguf", large = dir.path() / "large.gguf";
+  const TinyModel tiny = small_heads();
+  write_tiny_model(small, tiny);
+  const auto file = Gguf::open(small);
+  auto writer = *GgufWriter::create(large);
+  for (const auto& [key, value] : file->metadata())
+    if (!key.starts_with("llama.attention.key_length") &&
+        !key.starts_with("llama.attention.value_length"))
+      writer.add(key, value);
+  const std::size_t dim = 2 * tiny.head_dim;
+  writer.add("llama.attention.key_length", std::uint64_t{dim});
+  writer.add("llama.attention.value_length", std::uint64_t{dim});
+  writer.add("llama.attention.scale", 1 / std::sqrt(static_cast<double>(tiny.head_dim)));
+  const auto of_heads = [](const GgufTensor& tensor) {  // 1: rows, 0: columns, -1: none
+    for (const char* part : {"attn_q.", "attn_k.", "attn_v."})
+      if (tensor.name.find(part) != std::string::npos) return 1;
+    return tensor.name.find("attn_output.") != std::string::npos ? 0 : -1;
+  };
+  for (const GgufTensor& tensor : file->tensors()) {
+    auto shape = tensor.shape;
+    if (of_heads(tensor) >= 0) shape[static_cast<std::size_t>(of_heads(tensor))] *= 2;
+    writer.add_tensor(tensor.name, tensor.type,
+                      std::span(shape).first(static_cast<std::size_t>(tensor.dimensions)));
+  }
+  ASSERT_TRUE(writer.begin_data());
+  for (const GgufTensor& tensor : file->tensors()) {
+    const std::vector<float> values = *load_floats(*file, tensor);
+    const int by = of_heads(tensor);
+    // So many numbers of a head stand together.
+    const std::size_t run = by < 0    ? values.size()
+                            : by == 0 ? tiny.head_dim
+                                      : tiny.head_dim * tensor.shape[0];
+    std::vector<float> filled;
+    for (std::size_t i = 0; i < values.size(); i += run) {
+      filled.insert(filled.end(), values.begin() + static_cast<std::ptrdiff_t>(i),
+                    values.begin() + static_cast<std::ptrdiff_t>(i + run));
+      if (by >= 0) filled.resize(filled.size() + run);
+    }
+    ASSERT_TRUE(writer.write(std::as_bytes(std::span(filled))));
+  }
+  ASSERT_TRUE(writer.finish());
+  for (const KvType kv : {KvType::kF32, KvType::kF16}) {
+    const auto bits = evaluate(small, best_kernel_table(), kv);
+    const auto same = evaluate(large, best_kernel_table(), kv);
+    ASSERT_EQ(bits.size(), same.size());
+    EXPECT_EQ(std::memcmp(bits.data(), same.data(), bits.size() * sizeof(float)), 0);
+  }
+}
+
+TEST(SmallHeads, OfSizesThatAreNoMultipleOf8AreRefused) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "model.gguf";
+  TinyModel tiny = small_heads();
+  for (const std::size_t head_dim : {4, 12, 20}) {
+    tiny.head_dim = head_dim;
+    write_tiny_model(path, tiny);
+    const auto blueprint = read_blueprint(*Gguf::open(path));
+    ASSERT_FALSE(blueprint.has_value()) << head_dim;
+    EXPECT_EQ(blueprint.error().message,
+              fmt::format("{0}: heads of {1} (keys) and {1} (values) dimensions; Lathe runs equal "
+                          "ones, a multiple of 8",
+                          path.string(), head_dim));
   }
 }
 

@@ -13,11 +13,13 @@ namespace {
 
 constexpr std::size_t kFacts = 20, kPrompt = 4, kAnswer = 4;
 
-TinyModel tiny(const std::string& architecture, TensorType type, std::size_t experts = 0) {
+TinyModel tiny(const std::string& architecture, TensorType type, std::size_t experts = 0,
+               std::size_t head_dim = 16) {
   TinyModel tiny;
   tiny.architecture = architecture;
   tiny.experts = experts, tiny.experts_used = std::min<std::size_t>(2, experts);
-  tiny.width = 64, tiny.hidden = 128, tiny.heads = 4, tiny.kv_heads = 2;
+  tiny.width = 64, tiny.hidden = 128, tiny.head_dim = head_dim;
+  tiny.heads = 64 / head_dim, tiny.kv_heads = 32 / head_dim;
   tiny.vocabulary = 96;
   tiny.type = type;
   tiny.spread = 0.4;  // larger logits than that of near-equal rows: a frozen head can still be sure
@@ -106,6 +108,9 @@ struct Kind {
   double merge_error;
   std::size_t experts = 0;
   double loss_error = 1e-5;  // between the trainer's loss and the engine's, which quantizes inputs
+  std::size_t head_dim = 16;
+
+  TinyModel model() const { return tiny(architecture, type, experts, head_dim); }
 };
 
 void PrintTo(const Kind& kind, std::ostream* out) {
@@ -118,8 +123,7 @@ class AdapterTest : public testing::TestWithParam<Kind> {
 
   // Trains on the facts and writes the adapter.
   void learn(std::size_t epochs = 4) {
-    write_tiny_model(path("base.gguf"),
-                     tiny(GetParam().architecture, GetParam().type, GetParam().experts));
+    write_tiny_model(path("base.gguf"), GetParam().model());
     hash_ = *sha256_file(path("base.gguf"));
     auto base = Gguf::open(path("base.gguf"));
     ASSERT_TRUE(base);
@@ -214,7 +218,7 @@ TEST_P(AdapterTest, TheTrainersLossIsTheEngines) {
 TEST_P(AdapterTest, PeftHasItsNamesShapesAndRowOrder) {
   ASSERT_NO_FATAL_FAILURE(learn());
   auto file = Gguf::open(path("adapter.gguf"));
-  const TinyModel sizes = tiny(GetParam().architecture, GetParam().type, GetParam().experts);
+  const TinyModel sizes = GetParam().model();
   const std::size_t q = 64, kv = 32;
   struct Expected {
     std::string theirs, ours;
@@ -259,8 +263,8 @@ TEST_P(AdapterTest, PeftHasItsNamesShapesAndRowOrder) {
       // apart.
       const bool turned = llama && (theirs == "self_attn.q_proj" || theirs == "self_attn.k_proj");
       for (std::size_t r = 0; r < rows; ++r) {
-        const std::size_t head = r / 16, pair = r % 16 / 2, half = r % 2;
-        const std::size_t row = turned ? head * 16 + half * 8 + pair : r;
+        const std::size_t dim = sizes.head_dim, pair = r % dim / 2, half = r % 2;
+        const std::size_t row = turned ? r / dim * dim + half * dim / 2 + pair : r;
         for (std::size_t i = 0; i < 8; ++i)
           ASSERT_EQ(b->values[row * 8 + i], (*values)[(expert * rows + r) * 8 + i])
               << name << " " << r;
@@ -270,7 +274,7 @@ TEST_P(AdapterTest, PeftHasItsNamesShapesAndRowOrder) {
 
 TEST_P(AdapterTest, AnAdapterOfAnotherModelIsRefused) {
   ASSERT_NO_FATAL_FAILURE(learn());
-  TinyModel other = tiny(GetParam().architecture, GetParam().type, GetParam().experts);
+  TinyModel other = GetParam().model();
   other.hidden = 64;
   write_tiny_model(path("other.gguf"), other);
   auto file = Gguf::open(path("adapter.gguf"));
@@ -322,6 +326,7 @@ TEST(FullTraining, OfAMixtureIsWrittenAsItIs) {
 INSTANTIATE_TEST_SUITE_P(
     Tiny, AdapterTest,
     testing::Values(Kind{"llama", "llama", TensorType::kF32, 1e-5},
+                    Kind{"llama_small_heads", "llama", TensorType::kF32, 1e-5, 0, 1e-5, 8},
                     Kind{"qwen3", "qwen3", TensorType::kF32, 1e-5},
                     Kind{"qwen3_q8", "qwen3", TensorType::kQ8_0, 0.05, 0, 0.02},
                     Kind{"mixtral", "llama", TensorType::kF32, 5e-5, 4},

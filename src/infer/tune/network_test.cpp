@@ -34,6 +34,11 @@ std::vector<Case> cases() {
   add("qwen3", "qwen3", std::nullopt, [](TinyModel& tiny) { tiny.heads = tiny.kv_heads = 3; });
   add("llama_lora", "llama", all, same);
   add("qwen3_lora_some", "qwen3", some, same);
+  const auto small_heads = [](TinyModel& tiny) {
+    tiny.heads = 4, tiny.kv_heads = 2, tiny.head_dim = 8, tiny.hidden = 43;
+  };
+  add("llama_small_heads", "llama", std::nullopt, small_heads);
+  add("qwen3_small_heads_lora", "qwen3", all, small_heads);
   add("qwen2_q8_lora", "qwen2", all,
       [](TinyModel& tiny) { tiny.hidden = 64, tiny.type = TensorType::kQ8_0; });
   const auto mixture = [](TinyModel& tiny) {
