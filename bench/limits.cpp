@@ -1,3 +1,4 @@
+// The most that the machine multiplies and adds a second, measured from registers.
 #include "bench/limits.h"
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Reads every #include in src/ and checks it against the table in src/rooms.txt; and finds types of one name.
+"""Reads every #include in src/ and checks it against the table in src/rooms.txt; and finds types of one name, and sources
+that do not open with what they do.
 
 Two types of one name in one namespace break the one-definition rule: the program links, and destroys one as the other.
 
@@ -71,6 +72,11 @@ def find_twins(source):
     return [f"{name} is the name of two types: {', '.join(files)}" for name, files in places.items() if len(files) > 1]
 
 
+def find_silent(source):
+    return [f"{file}: does not open with a line on what it does" for file in sorted(source.rglob("*.cpp"))
+            if not file.name.endswith("_test.cpp") and not file.read_text().startswith("// ")]
+
+
 def self_test():
     with tempfile.TemporaryDirectory() as name:
         source = pathlib.Path(name)
@@ -91,6 +97,9 @@ def self_test():
         (source / "low/base/b.h").write_text("namespace lathe {\nnamespace own {\nclass Twin {\n};\n}  // namespace own\nclass Other {\n};\n}  // namespace lathe\n")
         (source / "high/app/c.cpp").write_text("namespace lathe {\nnamespace {\nstruct Twin {\n};\n}  // namespace\n}  // namespace lathe\n")
         assert find_twins(source) == [], find_twins(source)
+        (source / "high/app/said.cpp").write_text("// What it does.\n")
+        (source / "high/app/said_test.cpp").write_text("")
+        assert len(find_silent(source)) == 7, find_silent(source)
         (source / "high/app/d.cpp").write_text("namespace lathe {\nenum class Twin : int { kOne };\n}  // namespace lathe\n")
         assert len(find_twins(source)) == 1, find_twins(source)
         try:
@@ -107,6 +116,6 @@ if __name__ == "__main__":
     else:
         root = pathlib.Path(sys.argv[1]) / "src"
         problems, count = find_problems(root)
-        problems += find_twins(root)
+        problems += find_twins(root) + find_silent(root)
         print("\n".join(problems) or f"{count} files keep to the table")
         sys.exit(bool(problems))

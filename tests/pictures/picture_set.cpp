@@ -1,3 +1,4 @@
+// Draws the set of pictures that the eyes are measured with.
 #include "picture_set.h"
 
 #include <cairo.h>

@@ -1,3 +1,4 @@
+// Runs a GoogleTest program.
 #include <gmock/gmock.h>
 
 int main(int argc, char** argv) {

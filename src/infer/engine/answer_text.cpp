@@ -1,3 +1,4 @@
+// Tokens of an answer to text that is safe to show: whole characters, no stop texts.
 #include "infer/engine/answer_text.h"
 
 #include <algorithm>

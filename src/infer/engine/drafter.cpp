@@ -1,3 +1,4 @@
+// Guesses what comes next in an answer that repeats a text we have.
 #include "infer/engine/drafter.h"
 
 #include <algorithm>

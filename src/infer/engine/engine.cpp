@@ -1,3 +1,4 @@
+// The loop: admits, plans a step, computes it, samples, gives back.
 #include "infer/engine/engine.h"
 
 #include <algorithm>

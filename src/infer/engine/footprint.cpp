@@ -1,3 +1,4 @@
+// The bytes that a model and its sequences take, before anything is loaded.
 #include "infer/engine/footprint.h"
 
 namespace lathe {

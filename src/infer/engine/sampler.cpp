@@ -1,3 +1,4 @@
+// From logits to a token, by a seed.
 #include "infer/engine/sampler.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Which sequences take part in the next step, and with how many tokens.
 #include "infer/engine/scheduler.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The kernel table of AVX-512 with VNNI.
 #include "infer/kernels/avx512.inl"
 #include "infer/kernels/table.inl"
 

@@ -1,3 +1,4 @@
+// GGUF's integer rows as 32 signed integers with their scales and minima.
 #include "infer/kernels/int_blocks.h"
 
 #include "infer/quant/blocks.h"

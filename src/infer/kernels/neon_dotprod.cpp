@@ -1,3 +1,4 @@
+// The kernel table of NEON with dot products.
 #include "infer/kernels/neon.inl"
 #include "infer/kernels/table.inl"
 

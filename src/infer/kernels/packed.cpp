@@ -1,3 +1,4 @@
+// Weights laid out as the kernels read them: one stream.
 #include "infer/kernels/packed.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// LoRA adapters: files, and their part in a product.
 #include "infer/models/adapter.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A model file's metadata to what the model is.
 #include "infer/models/blueprint.h"
 
 #include <algorithm>

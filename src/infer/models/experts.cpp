@@ -1,3 +1,4 @@
+// Which experts a token takes, and the order of their tokens.
 #include "infer/models/experts.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The forward pass: tokens to logits, layer by layer.
 #include "infer/models/forward.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Loads weights into packed matrices.
 #include "infer/models/model.h"
 
 #include <algorithm>

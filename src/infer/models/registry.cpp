@@ -1,3 +1,4 @@
+// The table of architectures. To add one: a file, and a row here.
 #include "infer/models/blueprint.h"
 
 namespace lathe {

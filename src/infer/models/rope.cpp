@@ -1,3 +1,4 @@
+// Angles of rotary positions, with the scalings that models use.
 #include "infer/models/rope.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A model file's vocabulary, as the tokenizer takes it.
 #include "infer/models/vocabulary.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Products of f32 matrices for training, in blocks that fit a cache.
 #include "infer/tensor/gemm.h"
 
 #include <algorithm>

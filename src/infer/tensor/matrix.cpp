@@ -1,3 +1,4 @@
+// Packed matrices and quantized activations, and their products by a team.
 #include "infer/tensor/matrix.h"
 
 #include <algorithm>

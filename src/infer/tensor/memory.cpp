@@ -1,3 +1,4 @@
+// Memory in huge pages where there are some.
 #include "infer/tensor/memory.h"
 
 #include <sys/mman.h>

@@ -1,3 +1,4 @@
+// Threads that share a job's items.
 #include "infer/tensor/thread_team.h"
 
 #if defined(__x86_64__)
