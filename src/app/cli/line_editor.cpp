@@ -27,6 +27,7 @@ constexpr std::size_t kHistoryBytes = 4u << 20;
 constexpr int kStopCheck = 200;  // ms between two looks at the stop flag
 constexpr int kSamePaste = 10;   // ms within which what comes after Enter was pasted
 constexpr wint_t kReplacement = 0xfffd;
+constexpr unsigned char kCtrlD = 4;
 
 std::wstring to_wide(std::string_view text) {
   std::wstring wide;
@@ -135,8 +136,11 @@ struct LineEditor::Impl {
   int next(wchar_t* out) {
     for (;;) {
       if (!fill(-1)) return interrupted ? -1 : 0;
-      const unsigned char byte = bytes.front();
+      unsigned char byte = bytes.front();
       bytes.pop_front();
+      // A Ctrl-D that was typed while no line was read: the terminal's own end of input, which
+      // reads as this once it hands over every key.
+      if (byte == '\0') byte = kCtrlD;
       if (byte == 0x1b && take("[200~")) {
         pasting = true;
         continue;

@@ -214,7 +214,7 @@ std::optional<std::string> read_message(LineEditor& editor) {
       return std::nullopt;
     }
     if (line.end == TypedLine::End::kInterrupted) {
-      print(begun || !line.text.empty() ? "^C\n" : "^C (Ctrl-D or /exit leaves)\n");
+      print(begun ? "^C\n" : "^C (Ctrl-D or /exit leaves)\n");
       message.clear();
       begun = block = false;
       continue;
