@@ -269,45 +269,13 @@ std::string c_function_name(std::string_view header) {
   return {};
 }
 
-std::vector<Body> c_bodies(std::string_view raw) {
-  const std::string code = without_directives(raw);
-  std::vector<Body> bodies;
-  std::size_t header = 0;
-  for (std::size_t i = 0; i < code.size(); ++i) {
-    if (code[i] == ';' || code[i] == '}') header = i + 1;
-    if (code[i] == '(') i = std::min(matching(code, i, '(', ')'), code.size() - 1);
-    if (code[i] != '{') continue;
-    const std::string_view head = std::string_view(code).substr(header, i - header);
-    const std::string name = c_function_name(head);
-    if (name.empty()) {
-      header = i + 1;
-      continue;
-    }
-    const std::size_t close = matching(code, i, '{', '}');
-    const std::string_view tail = word_before(code, i);
-    // "Foo() : a{1}, b{2} {": braces of an initialiser list.
-    const bool initialises = head.contains(") :") && !tail.empty() && is_word(code[i - 1]);
-    if (!initialises) {
-      bodies.push_back({name, i + 1, close});
-      header = close + 1;
-    }
-    i = close;
-  }
-  return bodies;
-}
+// What a brace opens.
+enum class Braced { kBody, kNoFunction, kPartOfHeader, kConstructor };
 
-// "class P { P(int a) { … } }": what has no type in front of its name makes objects.
-bool java_constructs(std::string_view head, const std::string& name) {
-  static constexpr std::array<std::string_view, 4> kModifiers{"", "public", "protected", "private"};
-  const auto at = head.find(name + "(");
-  if (at == head.npos) return head.contains("record ");
-  const std::string_view before = trim(head.substr(0, at));
-  const std::string_view word = before.substr(before.find_last_of(" \t\n") + 1);
-  return one_of(word, kModifiers) || word.starts_with('@') || before.ends_with(')') ||
-         head.contains("record ");
-}
-
-std::vector<Body> java_bodies(std::string_view code) {
+// Functions whose header stands between the last statement and a brace. `what` tells of a header,
+// its name ("" without one) and the brace's place what it opens.
+template <class What>
+std::vector<Body> braced_bodies(std::string_view code, const What& what) {
   std::vector<Body> bodies;
   std::size_t header = 0;
   for (std::size_t i = 0; i < code.size(); ++i) {
@@ -316,14 +284,42 @@ std::vector<Body> java_bodies(std::string_view code) {
     if (code[i] != '{') continue;
     const std::string_view head = code.substr(header, i - header);
     const std::string name = c_function_name(head);
-    header = i + 1;
-    if (name.empty() || head.contains("record ")) continue;
+    const Braced opened = name.empty() ? Braced::kNoFunction : what(head, name, i);
+    if (opened == Braced::kNoFunction) {
+      header = i + 1;
+      continue;
+    }
     const std::size_t close = matching(code, i, '{', '}');
-    if (!java_constructs(head, name)) bodies.push_back({name, i + 1, close});
+    if (opened == Braced::kBody) bodies.push_back({name, i + 1, close});
+    if (opened != Braced::kPartOfHeader) header = close + 1;
     i = close;
-    header = close + 1;
   }
   return bodies;
+}
+
+std::vector<Body> c_bodies(std::string_view raw) {
+  const std::string code = without_directives(raw);
+  return braced_bodies(code, [&](std::string_view head, const std::string&, std::size_t brace) {
+    // "Foo() : a{1}, b{2} {": braces of an initialiser list.
+    const bool initialises =
+        head.contains(") :") && !word_before(code, brace).empty() && is_word(code[brace - 1]);
+    return initialises ? Braced::kPartOfHeader : Braced::kBody;
+  });
+}
+
+// "class P { P(int a) { … } }": what has no type in front of its name makes objects.
+std::vector<Body> java_bodies(std::string_view code) {
+  static constexpr std::array<std::string_view, 4> kModifiers{"", "public", "protected", "private"};
+  return braced_bodies(code, [](std::string_view head, const std::string& name, std::size_t) {
+    if (head.contains("record ")) return Braced::kNoFunction;
+    const auto at = head.find(name + "(");
+    if (at == head.npos) return Braced::kBody;
+    const std::string_view before = trim(head.substr(0, at));
+    const std::string_view word = before.substr(before.find_last_of(" \t\n") + 1);
+    const bool constructs =
+        one_of(word, kModifiers) || word.starts_with('@') || before.ends_with(')');
+    return constructs ? Braced::kConstructor : Braced::kBody;
+  });
 }
 
 // "func (r T) Name[P any](a int) (interface{}, error) {"

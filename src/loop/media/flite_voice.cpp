@@ -76,33 +76,16 @@ std::string with_aliases(const FliteVoices& voices, const std::string& text,
                          const std::map<std::string, std::string>& pronounce,
                          std::map<std::string, std::string>& aliases) {
   std::map<std::string, std::string> known;  // word → alias
-  std::string out, word;
-  const auto flush = [&] {
+  return replace_words(text, [&](const std::string& word) -> std::string {
     const std::string low = to_lower_ascii(word);
     auto phones = given_phones(pronounce, low);
     if (!phones && low.size() > 1 && low.find('\'') == low.npos && us_aswd(low.c_str()) == 0)
       phones = voices.pronunciation(low);
-    if (!phones || phones->empty()) {
-      out += word;
-    } else {
-      const auto [name, fresh] = known.try_emplace(low, alias(known.size()));
-      if (fresh) aliases[name->second] = *phones;
-      out += name->second;
-    }
-    word.clear();
-  };
-  for (const char c : text) {
-    const bool letter =
-        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c == '\'' && !word.empty());
-    if (letter) {
-      word += c;
-    } else {
-      flush();
-      out += c;
-    }
-  }
-  flush();
-  return out;
+    if (!phones || phones->empty()) return word;
+    const auto [name, fresh] = known.try_emplace(low, alias(known.size()));
+    if (fresh) aliases[name->second] = *phones;
+    return name->second;
+  });
 }
 
 }  // namespace

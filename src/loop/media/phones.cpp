@@ -195,6 +195,27 @@ std::optional<std::string> given_phones(const std::map<std::string, std::string>
   return possessive_phones(stem->second);
 }
 
+std::string replace_words(std::string_view text,
+                          const std::function<std::string(const std::string& word)>& by) {
+  std::string out, word;
+  const auto flush = [&] {
+    if (!word.empty()) out += by(word);
+    word.clear();
+  };
+  for (const char c : text) {
+    const bool letter =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c == '\'' && !word.empty());
+    if (letter) {
+      word += c;
+    } else {
+      flush();
+      out += c;
+    }
+  }
+  flush();
+  return out;
+}
+
 int count_phones(std::string_view phones) {
   return trim(phones).empty() ? 0 : 1 + static_cast<int>(std::ranges::count(phones, ' '));
 }

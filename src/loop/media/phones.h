@@ -2,6 +2,7 @@
 // want them. Pure.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -28,6 +29,10 @@ std::string possessive_phones(std::string_view phones);
 // What `pronounce` gives for the word, or for the word that it is the possessive of.
 std::optional<std::string> given_phones(const std::map<std::string, std::string>& pronounce,
                                         const std::string& word);
+
+// The text with every word (of ASCII letters, with apostrophes in it) as `by` has it.
+std::string replace_words(std::string_view text,
+                          const std::function<std::string(const std::string& word)>& by);
 
 int count_phones(std::string_view phones);
 

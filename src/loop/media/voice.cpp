@@ -22,23 +22,10 @@ constexpr std::size_t kMaxText = 20'000;
 std::string with_phonemes(const std::string& text,
                           const std::map<std::string, std::string>& pronounce) {
   if (pronounce.empty()) return text;
-  std::string out, word;
-  const auto flush = [&] {
+  return replace_words(text, [&](const std::string& word) {
     const auto given = given_phones(pronounce, to_lower_ascii(word));
-    out += given ? "[[" + espeak_phones(*given) + "]]" : word;
-    word.clear();
-  };
-  for (const char c : text) {
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '\'';
-    if (letter) {
-      word += c;
-    } else {
-      flush();
-      out += c;
-    }
-  }
-  flush();
-  return out;
+    return given ? "[[" + espeak_phones(*given) + "]]" : word;
+  });
 }
 
 Result<Exit> run_espeak(std::vector<std::string> argv, std::string input, Milliseconds limit,
