@@ -16,9 +16,8 @@ import sys
 
 def lathe(args, model):
     command = [args.lathe, "bench", model, "--json", "--repeat", "1", "--threads", str(args.threads), "--prompts",
-               str(args.prompt), "--answer", str(args.answer), "--widths", ",".join(map(str, args.widths or [1])), "--streams", "1"]
-    if args.batched:
-        command += [str(args.streams)]
+               str(args.prompt), "--answer", str(args.answer), "--widths", ",".join(map(str, args.widths or [1])),
+               "--streams", f"1,{args.streams}" if args.batched else "1"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)[0]
     figures = {}
     for row in report["rows"]:
