@@ -28,7 +28,8 @@ for language in cpp python shell; do
   cp -r "examples/fix-tests/$language" "$demo/work/$language"
   recipe=$demo/work/$language/recipe.toml
   [ -f "$recipe" ] || recipe=fix-tests
-  run "fix-tests-$language" "$recipe" --input "$demo/work/$language" --worker "coder=script:examples/fix-tests/$language/worker.toml"
+  run "fix-tests-$language" "$recipe" --input "$demo/work/$language" --out "$demo/fix-tests-$language" \
+    --worker "coder=script:examples/fix-tests/$language/worker.toml"
 done
 
 for recipe in extract-json rewrite; do
