@@ -254,8 +254,6 @@ TEST_F(FromRuns, CodeLearnsEdits) {
   EXPECT_THAT(altered.error().message, HasSubstr("no edit makes 'src/a.sh'"));
 }
 
-// What came about in two steps, neither of them a change of functions alone, cannot be said at once
-// of a long file; the second step can.
 // A line above a function is no part of it, so what brings one is learnt by lines, the rest by
 // function.
 TEST_F(FromRuns, LongFilesAreLearntByPartsOfThem) {

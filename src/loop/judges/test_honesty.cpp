@@ -53,18 +53,18 @@ Result<std::vector<Doubt>> doubts_about(const Json& options, const Changes& chan
     const auto found = run.before.changed.find(path);
     return found == run.before.changed.end() ? std::optional<std::string>() : found->second;
   });
-  if (twin.broken.empty()) {
-    evidence["twin"] =
-        "none could be made: no function of a known language is in the changed files";
+  const auto without_twin = [&](std::string_view why) {
+    evidence["twin"] = why;
+    evidence["caveat"] = fmt::format("whether the tests test this change is not known: {}", why);
     return doubts;
-  }
+  };
+  if (twin.broken.empty())
+    return without_twin(
+        "no wrong twin could be made: no function of a known language is in the changed files");
   JudgeContext silent = context;
   silent.output = {};  // its failures are no news of the change
   LATHE_TRY(const TestRun wrong, run_tests(options, twin.changes, silent));
-  if (!wrong.built) {
-    evidence["twin"] = "none could be built";
-    return doubts;
-  }
+  if (!wrong.built) return without_twin("no wrong twin could be built");
   Json named = Json::array();
   for (const std::string& each : twin.broken)
     if (named.size() < kMostNamed) named.push_back(each);

@@ -180,8 +180,11 @@ class Verdict {
     });
   }
 
+  // A status that was good while tests failed ("pytest | tail") tells nothing.
   bool whole_command_passes() const {
-    return run_.last.exit.ok() && run_.results->tests.front().name == kWholeCommand;
+    const auto before = required_.find(std::string(kWholeCommand));
+    return run_.last.exit.ok() && run_.results->tests.front().name == kWholeCommand &&
+           before != required_.end() && before->second == "fail";
   }
 
   // One test against what it was before: true when it counts as passed.

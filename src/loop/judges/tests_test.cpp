@@ -376,6 +376,16 @@ TEST(TestsJudge, AnyFormatTakesTheStatusAndWhatCanBeRead) {
   EXPECT_EQ(world.judge(terse, found, value("8\n")).outcome, Outcome::kPass);
   EXPECT_EQ(world.judge(terse, found, value("7\n")).outcome, Outcome::kFail);
 
+  // Its own status is always good: then what is not named did not run.
+  const Json piped = options(
+      "grep -q 8 src/value || { grep -q 3 src/value && printf '====== short test summary info "
+      "======\\nFAILED a.py::t - assert 1\\n1 failed in 0.01s\\n'; } | tail -3");
+  const Discovery hidden = world.discover(piped);
+  ASSERT_EQ(hidden.units.size(), 1U);
+  EXPECT_EQ(hidden.units[0].key, "a.py::t");
+  EXPECT_EQ(world.judge(piped, hidden, value("crash\n")).outcome, Outcome::kFail);
+  EXPECT_EQ(world.judge(piped, hidden, value("8\n")).outcome, Outcome::kFail);
+
   const Json silent = options("grep -q 8 src/value");
   const Discovery whole = world.discover(silent);
   ASSERT_EQ(whole.units.size(), 1U);

@@ -32,7 +32,7 @@ struct Ecosystem {
 std::span<const Ecosystem> ecosystems();
 
 // What is taken for a project of no kind that is known, where the person says how it is tested: all
-// files are sources but those that look like tests.
+// files are sources but those that look like tests or decide how they run.
 const Ecosystem& unknown_project();
 
 struct FoundProject {
