@@ -205,6 +205,7 @@ class Code(Case):
         out, _ = self.one_line(files, "sh ./go", [right])
         self.assertIn("project: of no kind that is known", out)
         self.assertEqual((self.dir / "project/lib/f.awk").read_text(), "{ print $1 + 3 }\n")
+        self.assertRegex(out, "passed: .*whether the tests test this change is not known", "of awk no wrong twin can be made")
 
     def test_one_line_knows_the_project_s_own_tests(self):
         files = {"pyproject.toml": "[project]\nname = 'p'\n", "p.py": "def f():\n    return 5\n",

@@ -1,3 +1,4 @@
+// Thinking at the head of answers: split off whole and in any pieces.
 #include "ground/base/thoughts.h"
 
 #include <gtest/gtest.h>

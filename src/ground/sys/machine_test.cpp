@@ -1,3 +1,4 @@
+// Machines made of files: x86, ARM, control groups of both versions, and garbage.
 #include "ground/sys/machine.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Encoders against llama.cpp's errors, at their borders, and bit for bit.
 #include <gmock/gmock.h>
 
 #include <cmath>

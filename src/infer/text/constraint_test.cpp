@@ -1,3 +1,4 @@
+// Constraints by schema and grammar: what they let through, and what they cost.
 #include "infer/text/constraint.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Recipes: defaults, overrides, projects, warnings, and every mistake with its place.
 #include "loop/conductor/recipe.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Units of files: how they are split, and every bad input with its place.
 #include "loop/conductor/units.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// The ears judge on takes that are spoken here: good ones, spoiled ones, other languages.
 #include "loop/judges/ears.h"
 
 #include <gmock/gmock.h>

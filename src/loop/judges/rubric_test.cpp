@@ -1,3 +1,4 @@
+// The rubric judge with scripted models: nonces, votes, calibration, silence.
 #include <gmock/gmock.h>
 
 #include <cmath>

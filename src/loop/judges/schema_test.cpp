@@ -1,3 +1,4 @@
+// The schema judge: faults, scores, files beside the recipe, numbers beyond 64 bits.
 #include <gmock/gmock.h>
 
 #include "loop/judges/judge.h"

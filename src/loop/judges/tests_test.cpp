@@ -1,3 +1,4 @@
+// The tests judge on small projects: discovery, regressions, tricks, reports, status alone.
 #include "loop/judges/tests.h"
 
 #include <gtest/gtest.h>

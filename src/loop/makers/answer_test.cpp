@@ -1,3 +1,4 @@
+// What of an answer is the work: thoughts, talk and fences around it.
 #include "loop/makers/answer.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Functions in sources: found, exchanged and removed, and nothing else changed.
 #include "loop/makers/code_functions.h"
 
 #include <gtest/gtest.h>

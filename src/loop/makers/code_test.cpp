@@ -1,3 +1,4 @@
+// The maker of code: prompts, edits, refusals, and answers as the inverse of making.
 #include <gtest/gtest.h>
 
 #include "ground/base/random.h"

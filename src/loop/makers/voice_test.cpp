@@ -1,3 +1,4 @@
+// The voice maker: moves by what was heard, pronunciations, options.
 #include <gmock/gmock.h>
 
 #include "loop/makers/maker.h"

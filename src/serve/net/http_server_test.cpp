@@ -1,3 +1,4 @@
+// The HTTP server over real sockets: framing, limits, clients that go or close one side.
 #include "serve/net/http_server.h"
 
 #include <gmock/gmock.h>

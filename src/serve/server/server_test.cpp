@@ -1,3 +1,4 @@
+// The server with a scripted family: routes, dialects, errors, streams, the end.
 #include "serve/server/server_test.h"
 
 #include <fstream>
