@@ -70,7 +70,7 @@ Result<std::vector<Line>> load(const fs::path& file) {
 }
 
 std::vector<Take> plan(const std::vector<Line>& lines) {
-  const auto voices = default_voices();
+  const auto voices = loop::default_voices();
   std::vector<Take> takes;
   std::size_t turn = 0;
   const auto next_voice = [&] { return std::string(voices[turn++ % voices.size()]); };
@@ -87,11 +87,11 @@ std::vector<Take> plan(const std::vector<Line>& lines) {
 }
 
 // Puts a fault into a good take.
-Result<Place1> harm(Sound& sound, const Take& take, const Hearing& hearing) {
+Result<Place1> harm(loop::Sound& sound, const Take& take, const loop::Hearing& hearing) {
   auto& s = sound.samples;
-  const SignalFacts facts = signal_facts(sound);
+  const loop::SignalFacts facts = loop::signal_facts(sound);
   const auto at = [&](double seconds) {
-    return std::min(static_cast<std::size_t>(std::max(seconds, 0.0) * kSoundRate), s.size());
+    return std::min(static_cast<std::size_t>(std::max(seconds, 0.0) * loop::kSoundRate), s.size());
   };
   const double length = facts.speech_end - facts.speech_start;
   std::minstd_rand random(static_cast<unsigned>(take.line + 1));
@@ -120,7 +120,7 @@ Result<Place1> harm(Sound& sound, const Take& take, const Hearing& hearing) {
   if (take.kind == "too_fast") {
     std::vector<float> samples;
     for (const std::int16_t v : s) samples.push_back(static_cast<float>(v) / 32768);
-    LATHE_TRY(sound, make_sound(samples, 1, static_cast<int>(kSoundRate * 1.8)));
+    LATHE_TRY(sound, loop::make_sound(samples, 1, static_cast<int>(loop::kSoundRate * 1.8)));
     return Place1{};
   }
   if (take.kind == "cut_out") {  // a whole word leaves the sound without a trace
@@ -140,7 +140,7 @@ Result<Place1> harm(Sound& sound, const Take& take, const Hearing& hearing) {
 
 // The words in which two lines differ: of the first, or of the second when it only adds some.
 std::set<std::string> changed_words(const std::string& line, const std::string& spoiled) {
-  const auto a = words_of(spoken_text(line)), b = words_of(spoken_text(spoiled));
+  const auto a = words_of(loop::spoken_text(line)), b = words_of(loop::spoken_text(spoiled));
   std::size_t head = 0, tail = 0;
   while (head < std::min(a.size(), b.size()) && a[head] == b[head]) ++head;
   while (tail < std::min(a.size(), b.size()) - head &&
@@ -154,11 +154,11 @@ std::set<std::string> changed_words(const std::string& line, const std::string& 
 }
 
 bool named(const Take& take, const Line& line, const Place1& place,
-           const std::vector<Critique>& critiques) {
+           const std::vector<loop::Critique>& critiques) {
   const std::set<std::string> changed =
       take.text == line.text ? std::set<std::string>() : changed_words(line.text, take.text);
   const bool inserted = !changed.empty() && changed.begin()->starts_with('+');
-  for (const Critique& critique : critiques) {
+  for (const loop::Critique& critique : critiques) {
     const auto at = critique.locus.rfind(" @ ");
     if (at == critique.locus.npos) continue;
     const std::string word = critique.locus.substr(0, at);
@@ -185,31 +185,32 @@ class Bench {
  public:
   Bench(std::vector<Line> lines, int threads)
       : lines_(std::move(lines)), pool_("/proc/self/exe", threads) {
-    for (const Line& line : lines_) script_.lines.push_back(words_of(spoken_text(line.text)));
+    for (const Line& line : lines_) script_.lines.push_back(words_of(loop::spoken_text(line.text)));
   }
 
   Result<Outcome1> run(const Take& take) {
     const StopFlag stop;
     const Line& line = lines_[take.line];
-    const auto words = words_of(spoken_text(line.text));
-    VoiceSetting setting;
+    const auto words = words_of(loop::spoken_text(line.text));
+    loop::VoiceSetting setting;
     setting.voice = take.voice;
-    LATHE_TRY(Sound sound, speak_take(pool_, spoken_text(take.text), setting, kLimit, stop));
-    Hearing hearing;
+    LATHE_TRY(loop::Sound sound,
+              loop::speak_take(pool_, loop::spoken_text(take.text), setting, kLimit, stop));
+    loop::Hearing hearing;
     if (take.kind == "cut_out") {
       LATHE_TRY(hearing, pool_.hear(script_, sound, words, kLimit, stop));
     }
     LATHE_TRY(const Place1 place, harm(sound, take, hearing));
-    LATHE_TRY(const Decoded decoded, pool_.decode(wav_bytes(sound), kLimit, stop));
+    LATHE_TRY(const loop::Decoded decoded, pool_.decode(loop::wav_bytes(sound), kLimit, stop));
     LATHE_TRY(hearing, pool_.hear(script_, decoded.sound, words, kLimit, stop));
-    const Finding finding =
-        judge_words(decoded, hearing, spoken_text(line.text), kWordsHeardLimits);
+    const loop::Finding finding =
+        loop::judge_words(decoded, hearing, loop::spoken_text(line.text), loop::kWordsHeardLimits);
     Outcome1 outcome;
     outcome.made = true;
     outcome.accepted = finding.score >= 0.9;
     outcome.named = named(take, line, place, finding.critiques);
     outcome.seconds = sound.seconds();
-    for (const Critique& critique : finding.critiques)
+    for (const loop::Critique& critique : finding.critiques)
       outcome.detail +=
           fmt::format("[{} | {} | {}] ", critique.locus, critique.claim, critique.evidence);
     double worst = 1e9, least = 1;
@@ -221,8 +222,8 @@ class Bench {
 
  private:
   std::vector<Line> lines_;
-  MediaPool pool_;
-  EarScript script_;
+  loop::MediaPool pool_;
+  loop::EarScript script_;
 };
 
 double cpu_seconds() {
@@ -361,6 +362,6 @@ int main_of(const std::vector<std::string>& args) {
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (!args.empty() && args[0] == "media-worker")
-    return lathe::media_worker_main(std::span(args).subspan(1));
+    return lathe::loop::media_worker_main(std::span(args).subspan(1));
   return lathe::main_of(args);
 }

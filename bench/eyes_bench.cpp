@@ -41,7 +41,7 @@ double processor_seconds() {
          seconds(children.ru_stime);
 }
 
-void judge_one(MediaPool& pool, const Options& options, std::string_view kind, unsigned index,
+void judge_one(loop::MediaPool& pool, const Options& options, std::string_view kind, unsigned index,
                Row& row) {
   const SetPicture picture = set_picture(kind, options.seed, index);
   if (!options.keep.empty())
@@ -49,7 +49,8 @@ void judge_one(MediaPool& pool, const Options& options, std::string_view kind, u
                             picture.file);
   const StopFlag go;
   const Milliseconds begin = system_clock().monotonic();
-  const auto verdict = look_and_judge(pool, picture.file, picture.wanted, Milliseconds(60'000), go);
+  const auto verdict =
+      loop::look_and_judge(pool, picture.file, picture.wanted, Milliseconds(60'000), go);
   row.seconds += static_cast<double>((system_clock().monotonic() - begin).count()) / 1000;
   ++row.pictures;
   const bool right = verdict && judged_right(picture, *verdict);
@@ -59,9 +60,9 @@ void judge_one(MediaPool& pool, const Options& options, std::string_view kind, u
   std::string found;
   if (!verdict) found = verdict.error().message;
   if (verdict) {
-    for (const Flaw& flaw : verdict->flaws)
-      found += fmt::format("\n      {} {} {:.2f}/{:.2f} {}", flaw_name(flaw.kind),
-                           to_text(flaw.box), flaw.value, flaw.bar, flaw.claim);
+    for (const loop::Flaw& flaw : verdict->flaws)
+      found += fmt::format("\n      {} {} {:.2f}/{:.2f} {}", loop::flaw_name(flaw.kind),
+                           loop::to_text(flaw.box), flaw.value, flaw.bar, flaw.claim);
     for (const std::string& unsure : verdict->unsure) found += "\n      unsure: " + unsure;
   }
   fmt::print("  {} {} ({}; wants '{}'){}\n", right ? "right" : "WRONG", picture.name, picture.look,
@@ -69,7 +70,7 @@ void judge_one(MediaPool& pool, const Options& options, std::string_view kind, u
 }
 
 int measure(const Options& options, const fs::path& self) {
-  MediaPool pool(self, 1);
+  loop::MediaPool pool(self, 1);
   std::vector<std::pair<std::string, Row>> rows;
   const auto run = [&](std::string_view kind, unsigned count) {
     Row row;
@@ -107,7 +108,7 @@ int measure(const Options& options, const fs::path& self) {
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (!args.empty() && args[0] == "media-worker")
-    return lathe::media_worker_main(std::span(args).subspan(1));
+    return lathe::loop::media_worker_main(std::span(args).subspan(1));
   lathe::Options options;
   for (std::size_t i = 0; i < args.size(); ++i) {
     const auto number = [&] {

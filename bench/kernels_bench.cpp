@@ -58,7 +58,7 @@ struct Options {
 };
 
 struct Problem {
-  const PackedType& type;
+  const infer::PackedType& type;
   std::size_t k, rows, panel_bytes;
   const std::byte* panels;
   const std::vector<std::int8_t>& q;
@@ -70,20 +70,21 @@ struct Problem {
   // Tokens in all rows, the panels split evenly.
   void run(std::size_t tokens, unsigned threads) const {
     on_threads(threads, [&](unsigned i) {
-      const std::size_t panels = rows / kPanelRows;
+      const std::size_t panels = rows / infer::kPanelRows;
       const std::size_t first = panels * i / threads, last = panels * (i + 1) / threads;
-      type.matmul(
-          {panels_at(first), (last - first) * kPanelRows, k, tokens,
-           type.integer ? QuantizedRows{q.data(), scale.data(), sum.data()} : QuantizedRows{},
-           type.integer ? nullptr : x.data(), out.data() + first * kPanelRows, rows});
+      type.matmul({panels_at(first), (last - first) * infer::kPanelRows, k, tokens,
+                   type.integer ? infer::QuantizedRows{q.data(), scale.data(), sum.data()}
+                                : infer::QuantizedRows{},
+                   type.integer ? nullptr : x.data(), out.data() + first * infer::kPanelRows,
+                   rows});
     });
   }
   const std::byte* panels_at(std::size_t panel) const { return panels + panel * panel_bytes; }
 };
 
-nlohmann::json measure(const KernelTable& table, const PackedType& type, const Options& options,
-                       const Arena& arena, std::vector<float>& out) {
-  const TensorTypeInfo& info = tensor_type_info(type.type);
+nlohmann::json measure(const infer::KernelTable& table, const infer::PackedType& type,
+                       const Options& options, const Arena& arena, std::vector<float>& out) {
+  const infer::TensorTypeInfo& info = infer::tensor_type_info(type.type);
   const std::size_t k = 2048, widest = 512;
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
@@ -99,7 +100,7 @@ nlohmann::json measure(const KernelTable& table, const PackedType& type, const O
   const std::size_t row_bytes = k / info.block * info.block_bytes, bytes = type.panel_bytes(k);
   std::vector<std::byte> rows(16 * row_bytes);
   for (std::byte& byte : rows) byte = static_cast<std::byte>(random() & 0x3b);
-  if (!type.integer || type.type == TensorType::kMXFP4)  // no subnormal numbers
+  if (!type.integer || type.type == infer::TensorType::kMXFP4)  // no subnormal numbers
     for (std::size_t i = 0; i < rows.size(); i += type.integer ? 1 : info.block_bytes)
       rows[i + (type.integer ? 0 : info.block_bytes - 1)] = std::byte{0x3b};
   const std::size_t panels = std::min(options.mib << 20, arena.size) / bytes;
@@ -121,7 +122,7 @@ nlohmann::json measure(const KernelTable& table, const PackedType& type, const O
     limit.push_back(seconds_of([&] {
       on_threads(options.threads, [&](unsigned i) {
         const std::size_t part = panels * bytes / options.threads / 64 * 64;
-        read_all({arena.data + i * part, part});
+        infer::read_all({arena.data + i * part, part});
       });
     }));
     for (std::size_t w = 0; w < std::size(kWidths); ++w)
@@ -164,7 +165,7 @@ int run(const Options& options) {
     read.push_back(seconds_of([&] {
       on_threads(options.threads, [&](unsigned t) {
         const std::size_t part = arena.size / options.threads / 64 * 64;
-        read_all({arena.data + part * t, part});
+        infer::read_all({arena.data + part * t, part});
       });
     }));
   report["read_gb_per_s"] =
@@ -192,9 +193,9 @@ int run(const Options& options) {
         "512\n");
   }
   std::vector<float> out;
-  for (const KernelTable* table : kernel_tables()) {
+  for (const infer::KernelTable* table : infer::kernel_tables()) {
     if (options.table.empty() ? table->name == "scalar" : table->name != options.table) continue;
-    for (const PackedType& type : table->types) {
+    for (const infer::PackedType& type : table->types) {
       if (!options.type.empty() && tensor_type_info(type.type).name != options.type) continue;
       report["rows"].push_back(measure(*table, type, options, arena, out));
       if (!options.json) print(report["rows"].back());

@@ -27,26 +27,27 @@ double resident_mib() {
 // and KV, in MiB.
 Result<double> load_and_answer(const char* path) {
   const double before = resident_mib();
-  LATHE_TRY(const Gguf file, Gguf::open(path));
-  LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(file));
-  LATHE_TRY(const auto tokenizer, Tokenizer::make(std::move(vocabulary)));
-  ThreadTeam team(2);
-  LATHE_TRY(const auto model,
-            Model::load(file, team, {.kernels = &best_kernel_table(), .progress = {}}));
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(path));
+  LATHE_TRY(infer::VocabularySpec vocabulary, infer::read_vocabulary(file));
+  LATHE_TRY(const auto tokenizer, infer::Tokenizer::make(std::move(vocabulary)));
+  infer::ThreadTeam team(2);
+  LATHE_TRY(
+      const auto model,
+      infer::Model::load(file, team, {.kernels = &infer::best_kernel_table(), .progress = {}}));
   constexpr std::size_t kTokens = 1024;
-  LATHE_TRY(const auto engine,
-            Engine::create(*model, *tokenizer, team, {.context = kTokens, .kv_tokens = kTokens}));
+  LATHE_TRY(const auto engine, infer::Engine::create(*model, *tokenizer, team,
+                                                     {.context = kTokens, .kv_tokens = kTokens}));
   const double loaded = resident_mib();
-  GenerationRequest request;
+  infer::GenerationRequest request;
   request.max_tokens = 24;
   request.ignore_end = true;
   request.prompt.resize(1000);
   std::iota(request.prompt.begin(), request.prompt.end(), 1);
   LATHE_TRY_STATUS(engine->add(std::move(request)));
-  while (engine->step([](const TokenEvent&) {})) {
+  while (engine->step([](const infer::TokenEvent&) {})) {
   }
   const double answered = resident_mib();
-  const Engine::Bytes bytes = engine->bytes();
+  const infer::Engine::Bytes bytes = engine->bytes();
   const double weights = static_cast<double>(bytes.weights) / kMiB,
                kv = static_cast<double>(bytes.kv_pool) / kMiB;
   fmt::print("{:8.1f} {:8.1f} {:8.1f} {:8.1f} {:8.1f} {:8.1f}", before, loaded, answered, weights,

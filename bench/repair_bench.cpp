@@ -57,7 +57,7 @@ Result<std::vector<EditCase>> read_cases(const fs::path& directory) {
 struct Run {
   double seconds = 0;  // from the first token to the last
   std::size_t steps = 0;
-  SequenceUsage usage;
+  infer::SequenceUsage usage;
 };
 
 struct Sums {
@@ -68,25 +68,25 @@ struct Sums {
 
 class RepairBench {
  public:
-  RepairBench(const Model& model, const Tokenizer& tokenizer, ThreadTeam& team)
+  RepairBench(const infer::Model& model, const infer::Tokenizer& tokenizer, infer::ThreadTeam& team)
       : model_(model), tokenizer_(tokenizer), team_(team) {}
 
   Result<Run> run(const EditCase& edit, bool drafted) {
-    GenerationRequest request = request_of(edit);
+    infer::GenerationRequest request = request_of(edit);
     if (drafted) request.draft = tokenizer_.encode(edit.before, false, false);
-    const std::size_t size = request.prompt.size() + request.max_tokens + 2 * kChunk;
-    LATHE_TRY(auto engine, Engine::create(model_, tokenizer_, team_, {.kv_tokens = size}));
+    const std::size_t size = request.prompt.size() + request.max_tokens + 2 * infer::kChunk;
+    LATHE_TRY(auto engine, infer::Engine::create(model_, tokenizer_, team_, {.kv_tokens = size}));
     if (step_seconds_.empty()) {
       LATHE_TRY(step_seconds_, engine->measure_steps());
     }
     if (drafted) engine->use_step_seconds(step_seconds_);
-    LATHE_TRY([[maybe_unused]] const SequenceId id, engine->add(std::move(request)));
+    LATHE_TRY([[maybe_unused]] const infer::SequenceId id, engine->add(std::move(request)));
     Run run;
     std::chrono::steady_clock::time_point first, last;
     bool any = false, decoded = false;
     while (!engine->idle()) {
       decoded = false;
-      engine->step([&](const TokenEvent& event) {
+      engine->step([&](const infer::TokenEvent& event) {
         last = std::chrono::steady_clock::now();
         decoded = any;
         if (!any) first = last;
@@ -99,8 +99,8 @@ class RepairBench {
     return run;
   }
 
-  GenerationRequest request_of(const EditCase& edit) const {
-    GenerationRequest request;
+  infer::GenerationRequest request_of(const EditCase& edit) const {
+    infer::GenerationRequest request;
     request.prompt =
         tokenizer_.encode("The text:\n\n" + edit.before + "\n\nWhat is wrong: " + edit.critique +
                               "\n\nThe text, corrected:\n\n",
@@ -113,9 +113,9 @@ class RepairBench {
   const std::vector<double>& step_seconds() const { return step_seconds_; }
 
  private:
-  const Model& model_;
-  const Tokenizer& tokenizer_;
-  ThreadTeam& team_;
+  const infer::Model& model_;
+  const infer::Tokenizer& tokenizer_;
+  infer::ThreadTeam& team_;
   std::vector<double> step_seconds_;
 };
 
@@ -132,12 +132,13 @@ void print_sums(const std::string& name, const Sums& sums) {
 Status bench(const std::string& path, const fs::path& directory, int threads, std::size_t every,
              const std::string& emit) {
   LATHE_TRY(const std::vector<EditCase> cases, read_cases(directory));
-  LATHE_TRY(const Gguf file, Gguf::open(path));
-  LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(file));
-  LATHE_TRY(const auto tokenizer, Tokenizer::make(std::move(vocabulary)));
-  ThreadTeam team(threads);
-  LATHE_TRY(const auto model,
-            Model::load(file, team, {.kernels = &best_kernel_table(), .progress = {}}));
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(path));
+  LATHE_TRY(infer::VocabularySpec vocabulary, infer::read_vocabulary(file));
+  LATHE_TRY(const auto tokenizer, infer::Tokenizer::make(std::move(vocabulary)));
+  infer::ThreadTeam team(threads);
+  LATHE_TRY(
+      const auto model,
+      infer::Model::load(file, team, {.kernels = &infer::best_kernel_table(), .progress = {}}));
   RepairBench bench(*model, *tokenizer, team);
   std::ofstream out;
   if (!emit.empty()) out.open(emit);
@@ -164,7 +165,7 @@ Status bench(const std::string& path, const fs::path& directory, int threads, st
       sum.drafted_seconds += drafted.seconds;
     }
     if (out.is_open()) {
-      const GenerationRequest request = bench.request_of(edit);
+      const infer::GenerationRequest request = bench.request_of(edit);
       out << dump_json({{"name", edit.name},
                         {"size", edit.size},
                         {"timed", timed},
@@ -182,7 +183,7 @@ Status bench(const std::string& path, const fs::path& directory, int threads, st
   fmt::print(
       "{} · kernels {} · {} threads · a step of 1, 8, 16, 32 tokens: {:.1f}, {:.1f}, {:.1f}, "
       "{:.1f} ms\n",
-      path, best_kernel_table().name, threads, seconds[0] * 1e3, seconds[7] * 1e3,
+      path, infer::best_kernel_table().name, threads, seconds[0] * 1e3, seconds[7] * 1e3,
       seconds[15] * 1e3, seconds[31] * 1e3);
   fmt::print("{:<8} {:>5} {:>7} {:>7} {:>8} {:>10} {:>9} {:>9} {:>9} {:>8}\n", "hunks", "cases",
              "tokens", "steps", "a step", "accepted", "timed", "plain s", "drafted s", "faster");

@@ -40,7 +40,7 @@ double best_rate(double operations, const auto& work) {
 }
 
 // The larger of the float peaks, GFLOP/s on all threads.
-double float_peak(ThreadTeam& team) {
+double float_peak(infer::ThreadTeam& team) {
   double best = 0;
   for (const Peak& peak : peaks()) {
     if (!std::string_view(peak.name).starts_with("fma")) continue;
@@ -66,14 +66,14 @@ constexpr Shape kShapes[] = {
 using Report = nlohmann::ordered_json;
 
 // The three products of a linear layer: y = x·Wᵀ (with W laid out first), dx = dy·W, dW = dyᵀ·x.
-void bench_products(const Options& options, const KernelTable& table, ThreadTeam& team, double peak,
-                    Report& report) {
+void bench_products(const Options& options, const infer::KernelTable& table,
+                    infer::ThreadTeam& team, double peak, Report& report) {
   if (!options.json)
     fmt::print("{:20} {:>16} {:>16} {:>16}\n", "GFLOP/s of products", "forward", "to inputs",
                "to weights");
   for (const Shape& s : kShapes) {
-    const std::size_t in_row = padded_row(s.in), out_row = padded_row(s.out);
-    Scratch<float> x, y, w, panels;
+    const std::size_t in_row = infer::padded_row(s.in), out_row = infer::padded_row(s.out);
+    infer::Scratch<float> x, y, w, panels;
     if (!x.reserve(s.tokens * in_row) || !y.reserve(s.tokens * out_row) ||
         !w.reserve(s.out * s.in) || !panels.reserve(s.out * s.in))
       throw std::runtime_error("no memory");
@@ -81,11 +81,13 @@ void bench_products(const Options& options, const KernelTable& table, ThreadTeam
     std::fill_n(y.data(), s.tokens * out_row, 0.25f);
     std::fill_n(w.data(), s.out * s.in, 0.125f);
     const double operations = 2.0 * static_cast<double>(s.tokens * s.out * s.in);
-    const auto run = [&](const Gemm& product) { multiply(team, table.train, {&product, 1}); };
+    const auto run = [&](const infer::Gemm& product) {
+      infer::multiply(team, table.train, {&product, 1});
+    };
     const double forward = best_rate(operations, [&] {
-      team.run(s.out / kTileColumns, [&](std::size_t p, int) {
-        transpose_panel(w.data() + p * kTileColumns * s.in, s.in, kTileColumns, s.in,
-                        panels.data() + p * kTileColumns * s.in);
+      team.run(s.out / infer::kTileColumns, [&](std::size_t p, int) {
+        infer::transpose_panel(w.data() + p * infer::kTileColumns * s.in, s.in, infer::kTileColumns,
+                               s.in, panels.data() + p * infer::kTileColumns * s.in);
       });
       run({.rows = s.tokens,
            .columns = s.out,
@@ -93,8 +95,8 @@ void bench_products(const Options& options, const KernelTable& table, ThreadTeam
            .a = x.data(),
            .a_row = in_row,
            .b = panels.data(),
-           .b_k = kTileColumns,
-           .b_panel = kTileColumns * s.in,
+           .b_k = infer::kTileColumns,
+           .b_panel = infer::kTileColumns * s.in,
            .c = y.data(),
            .c_row = out_row});
     });
@@ -144,7 +146,7 @@ constexpr std::size_t kDocument = 140, kTrained = 40;  // tokens of an example, 
 // A llama (or a Mixtral) with random weights and tied embeddings.
 void write_model(const Size& size, const fs::path& path) {
   const std::size_t dim = size.width / size.heads, kv = size.kv_heads * dim;
-  auto writer = GgufWriter::create(path).value();
+  auto writer = infer::GgufWriter::create(path).value();
   writer.add("general.architecture", std::string("llama"));
   const std::pair<const char*, std::size_t> numbers[] = {
       {"context_length", 512},
@@ -165,7 +167,7 @@ void write_model(const Size& size, const fs::path& path) {
                        std::size_t experts = 0) {
     const std::uint64_t shape[] = {k, rows, experts};
     const std::size_t dimensions = rows == 1 ? 1 : experts == 0 ? 2 : 3;
-    writer.add_tensor(name, TensorType::kF32, std::span(shape).first(dimensions));
+    writer.add_tensor(name, infer::TensorType::kF32, std::span(shape).first(dimensions));
     shapes.emplace_back(rows * std::max<std::size_t>(1, experts), k);
   };
   add("token_embd.weight", size.vocabulary, size.width);
@@ -196,8 +198,8 @@ void write_model(const Size& size, const fs::path& path) {
 }
 
 // Whole steps, AdamW included; the operations are those of the products alone.
-void bench_training(const Options& options, const KernelTable& table, ThreadTeam& team, double peak,
-                    Report& report) {
+void bench_training(const Options& options, const infer::KernelTable& table,
+                    infer::ThreadTeam& team, double peak, Report& report) {
   const TempDir directory = TempDir::make().value();
   if (!options.json)
     fmt::print("\n{:27} {:>16} {:>16} {:>16}\n", "training, whole steps", "tokens/s", "GFLOP/s",
@@ -205,8 +207,9 @@ void bench_training(const Options& options, const KernelTable& table, ThreadTeam
   for (const Size& size : kSizes) {
     write_model(size, directory.path() / "model.gguf");
     const auto model =
-        TuneModel::load(Gguf::open(directory.path() / "model.gguf").value(), {}).value();
-    std::vector<Example> examples(700);
+        infer::TuneModel::load(infer::Gguf::open(directory.path() / "model.gguf").value(), {})
+            .value();
+    std::vector<infer::Example> examples(700);
     for (std::size_t e = 0; e < examples.size(); ++e)
       for (std::size_t i = 0; i < kDocument; ++i) {
         examples[e].tokens.push_back(
@@ -216,16 +219,19 @@ void bench_training(const Options& options, const KernelTable& table, ThreadTeam
     double best = 0;
     std::uint64_t tokens = 0;
     auto last = Clock::now();
-    TrainOptions train;
+    infer::TrainOptions train;
     train.bf16_activations = size.bf16;
-    train.progress = [&](const TrainProgress& now) {
+    train.progress = [&](const infer::TrainProgress& now) {
       const auto at = Clock::now();
       best = std::max(best, static_cast<double>(now.point.tokens - tokens) /
                                 std::chrono::duration<double>(at - last).count());
       tokens = now.point.tokens;
       last = at;
     };
-    Trainer::create(*model, team, table, std::move(examples), {}, train).value()->run().value();
+    infer::Trainer::create(*model, team, table, std::move(examples), {}, train)
+        .value()
+        ->run()
+        .value();
     const double head = static_cast<double>(size.vocabulary * size.width);
     // Of the experts those that a token uses.
     const double idle = static_cast<double>((size.experts - size.used) * size.layers * 3 *
@@ -233,9 +239,9 @@ void bench_training(const Options& options, const KernelTable& table, ThreadTeam
     const double layers = static_cast<double>(model->parameters().count()) - head - idle;
     const double attention = static_cast<double>(size.layers * size.width * kDocument);
     const double each = 6 * layers + 6 * head * kTrained / kDocument + 6 * attention;
-    const std::uint64_t bytes =
-        Network::bytes(*model, static_cast<std::size_t>(options.threads),
-                       {.max_tokens = train.micro_tokens, .longest = kDocument, .bf16 = size.bf16});
+    const std::uint64_t bytes = infer::Network::bytes(
+        *model, static_cast<std::size_t>(options.threads),
+        {.max_tokens = train.micro_tokens, .longest = kDocument, .bf16 = size.bf16});
     report["training"][size.name] = {
         {"tokens_per_second", best}, {"gflops", best * each / 1e9}, {"step_bytes", bytes}};
     if (!options.json)
@@ -246,10 +252,10 @@ void bench_training(const Options& options, const KernelTable& table, ThreadTeam
 }
 
 void bench(const Options& options) {
-  const KernelTable* table =
-      options.table.empty() ? &best_kernel_table() : find_kernel_table(options.table);
+  const infer::KernelTable* table =
+      options.table.empty() ? &infer::best_kernel_table() : infer::find_kernel_table(options.table);
   if (table == nullptr) throw std::runtime_error("no such table: " + options.table);
-  ThreadTeam team(options.threads);
+  infer::ThreadTeam team(options.threads);
   const double peak = float_peak(team);
   Report report{{"table", table->name}, {"threads", options.threads}, {"peak_gflops", peak}};
   if (!options.json)

@@ -8,7 +8,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size > 10'000) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const auto end = std::min(bytes.find('\0'), bytes.size());
-  const auto chat = ChatTemplate::parse(std::string(bytes.substr(0, end)));
+  const auto chat = infer::ChatTemplate::parse(std::string(bytes.substr(0, end)));
   if (!chat) {
     if (!chat.error().message.starts_with("chat template, line ")) std::abort();
     return 0;
@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     variables["messages"] = {{{"role", "user"}, {"content", "Hällo"}},
                              {{"role", "assistant"}, {"content", nullptr}, {"n", 3}}};
   variables["bos_token"] = "<s>";
-  TemplateLimits limits;
+  infer::TemplateLimits limits;
   limits.steps = 100'000;
   limits.output_bytes = 100'000;
   const auto first = chat->render(variables, 1'000'000, limits);

@@ -14,13 +14,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::vector<std::string> known{"a.py", "src/b.md", "c d.txt"};
   const std::size_t half = text.size() * data[0] / 256;
   const std::string_view file = text.substr(0, half);
-  if (const auto edits = parse_code_reply(text.substr(half), known))
-    for (const Edit& edit : *edits) {
+  if (const auto edits = loop::parse_code_reply(text.substr(half), known))
+    for (const loop::Edit& edit : *edits) {
       if (!is_safe_relative(edit.path)) std::abort();
-      if (const auto made = replace_lines(edit.path, file, edit.replacements))
-        (void)no_leftovers(edit.path, file, *made);
+      if (const auto made = loop::replace_lines(edit.path, file, edit.replacements))
+        (void)loop::no_leftovers(edit.path, file, *made);
     }
-  if (replace_all_lines(file, shown_text(file)) != file) std::abort();
-  if (const auto bare = without_thoughts(text)) (void)only_text(*bare, file);
+  if (loop::replace_all_lines(file, loop::shown_text(file)) != file) std::abort();
+  if (const auto bare = loop::without_thoughts(text)) (void)loop::only_text(*bare, file);
   return 0;
 }

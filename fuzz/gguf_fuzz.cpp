@@ -8,7 +8,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace lathe;
   if (size > 65536) return 0;
   const MemoryFile file(std::string_view(reinterpret_cast<const char*>(data), size));
-  const auto model = Gguf::open(file.path());
+  const auto model = infer::Gguf::open(file.path());
   if (!model) {
     if (model.error().message.empty()) std::abort();
     return 0;
@@ -25,16 +25,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static_cast<void>(model->reals(key));
   }
   std::uint64_t bytes = 0;
-  for (const GgufTensor& tensor : model->tensors()) {
+  for (const infer::GgufTensor& tensor : model->tensors()) {
     if (model->find_tensor(tensor.name) != &tensor) std::abort();
     bytes += tensor.bytes;
     std::vector<std::byte> blocks(tensor.bytes);
     if (!model->read(tensor, 0, blocks)) std::abort();
     std::vector<float> values(tensor.elements());
-    tensor_type_info(tensor.type).decode(blocks.data(), values.data(), values.size());
+    infer::tensor_type_info(tensor.type).decode(blocks.data(), values.data(), values.size());
   }
   if (bytes > size) std::abort();  // tensors would overlap
-  for (const QuantizeTarget& target : quantize_targets())
-    if (plan_types(*model, target).size() != model->tensors().size()) std::abort();
+  for (const infer::QuantizeTarget& target : infer::quantize_targets())
+    if (infer::plan_types(*model, target).size() != model->tensors().size()) std::abort();
   return 0;
 }

@@ -6,20 +6,20 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  (void)lathe::looks_like_svg(bytes);
-  if (const auto picture = lathe::decode_picture(bytes))
+  (void)lathe::loop::looks_like_svg(bytes);
+  if (const auto picture = lathe::loop::decode_picture(bytes))
     if (picture->rgb.size() != static_cast<std::size_t>(picture->box().area()) * 3) std::abort();
-  if (const auto message = lathe::parse_frame(bytes)) {
-    if (const auto opened = lathe::opened_from(*message))
-      if (opened->picture.box().area() > lathe::kMaxPicturePixels) std::abort();
-    const lathe::Box picture{0, 0, 100, 100};
-    if (const auto sight = lathe::sight_from(message->head, picture))
+  if (const auto message = lathe::loop::parse_frame(bytes)) {
+    if (const auto opened = lathe::loop::opened_from(*message))
+      if (opened->picture.box().area() > lathe::loop::kMaxPicturePixels) std::abort();
+    const lathe::loop::Box picture{0, 0, 100, 100};
+    if (const auto sight = lathe::loop::sight_from(message->head, picture))
       for (const auto& word : sight->words)
-        if (lathe::common(word.box, picture) != word.box) std::abort();
+        if (lathe::loop::common(word.box, picture) != word.box) std::abort();
   }
-  if (const auto box = lathe::parse_box(bytes))
-    if (lathe::parse_box(lathe::to_text(*box)) != *box) std::abort();
-  const auto words = lathe::words_in(bytes.substr(0, 2000));
-  (void)lathe::tick_off(words, {{std::string(bytes.substr(0, 50)), 50, {0, 0, 1, 1}, 0, 0}});
+  if (const auto box = lathe::loop::parse_box(bytes))
+    if (lathe::loop::parse_box(lathe::loop::to_text(*box)) != *box) std::abort();
+  const auto words = lathe::loop::words_in(bytes.substr(0, 2000));
+  (void)lathe::loop::tick_off(words, {{std::string(bytes.substr(0, 50)), 50, {0, 0, 1, 1}, 0, 0}});
   return 0;
 }

@@ -6,13 +6,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace lathe;
   if (size > 65536) return 0;
   const MemoryFile file(std::string_view(reinterpret_cast<const char*>(data), size));
-  const auto model = SafeTensors::open_file(file.path());
+  const auto model = infer::SafeTensors::open_file(file.path());
   if (!model) {
     if (model.error().message.empty()) std::abort();
     return 0;
   }
   std::uint64_t bytes = 0;
-  for (const SafeTensor& tensor : model->tensors()) {
+  for (const infer::SafeTensor& tensor : model->tensors()) {
     std::vector<std::byte> read(tensor.bytes);
     if (!model->read(tensor, 0, read)) std::abort();
     bytes += tensor.bytes;

@@ -6,7 +6,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size > 5000) return 0;
   const auto schema = parse_json({reinterpret_cast<const char*>(data), size});
   if (!schema) return 0;
-  const auto grammar = Grammar::from_schema(*schema, fuzz_tokenizer());
+  const auto grammar = infer::Grammar::from_schema(*schema, fuzz_tokenizer());
   if (grammar) walk(*grammar, static_cast<std::uint32_t>(size));
   return 0;
 }

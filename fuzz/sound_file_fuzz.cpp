@@ -9,18 +9,18 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  if (const auto decoded = lathe::decode_sound(bytes)) {
-    if (decoded->sound.seconds() > lathe::kMaxSoundSeconds * 1.1) std::abort();
-    lathe::signal_facts(decoded->sound);
+  if (const auto decoded = lathe::loop::decode_sound(bytes)) {
+    if (decoded->sound.seconds() > lathe::loop::kMaxSoundSeconds * 1.1) std::abort();
+    lathe::loop::signal_facts(decoded->sound);
   }
-  if (const auto message = lathe::parse_frame(bytes)) {
-    if (const auto hearing = lathe::hearing_from(message->head))
+  if (const auto message = lathe::loop::parse_frame(bytes)) {
+    if (const auto hearing = lathe::loop::hearing_from(message->head))
       for (const auto& word : hearing->heard)
         if (!(word.posterior >= 0 && word.posterior <= 1)) std::abort();
-    (void)lathe::decoded_from(*message);
+    (void)lathe::loop::decoded_from(*message);
   }
-  (void)lathe::parse_fault(bytes, bytes);
-  (void)lathe::cmu_phones(bytes);
-  (void)lathe::cmu_from_espeak(bytes);
+  (void)lathe::loop::parse_fault(bytes, bytes);
+  (void)lathe::loop::cmu_phones(bytes);
+  (void)lathe::loop::cmu_from_espeak(bytes);
   return 0;
 }

@@ -9,7 +9,7 @@ namespace {
 
 std::vector<std::string> events_of(std::string_view bytes, std::size_t step) {
   std::vector<std::string> events;
-  lathe::SseReader reader(
+  lathe::serve::SseReader reader(
       [&](std::string_view data) {
         events.emplace_back(data);
         return lathe::Status();
@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::vector<std::string> events = events_of(bytes, 1 + data[0] % 16);
   if (events != events_of(bytes, bytes.size() + 1)) std::abort();
   std::string streamed;
-  lathe::ChatStream stream([&](const lathe::Delta& delta) { streamed += delta.text; });
+  lathe::serve::ChatStream stream([&](const lathe::Delta& delta) { streamed += delta.text; });
   for (const std::string& event : events)
     if (!stream.event(event)) return 0;
   if (const auto reply = std::move(stream).finish(); reply && reply->text != streamed) std::abort();

@@ -11,7 +11,7 @@ namespace {
 
 using namespace lathe;
 
-void add(VocabularySpec& spec, std::string text, TokenKind kind) {
+void add(infer::VocabularySpec& spec, std::string text, infer::TokenKind kind) {
   spec.scores.push_back(-static_cast<float>(spec.tokens.size() * 7 % 13));
   spec.tokens.push_back(std::move(text));
   spec.kinds.push_back(kind);
@@ -29,19 +29,19 @@ void take_block(std::string_view& bytes, const Visit& visit) {
   }
 }
 
-void check(const Tokenizer& tokenizer, std::string_view text, bool keeps_bytes) {
+void check(const infer::Tokenizer& tokenizer, std::string_view text, bool keeps_bytes) {
   const auto plain = tokenizer.encode(text, false, false);
-  for (const TokenId id : plain) {
+  for (const infer::TokenId id : plain) {
     if (id < 0 || static_cast<std::size_t>(id) >= tokenizer.size()) std::abort();
     if (tokenizer.is_control(id)) std::abort();  // a user may not name one
   }
-  const std::vector<PromptPart> parts{{std::string(text.substr(0, text.size() / 2)), true},
-                                      {std::string(text.substr(text.size() / 2)), false}};
+  const std::vector<infer::PromptPart> parts{{std::string(text.substr(0, text.size() / 2)), true},
+                                             {std::string(text.substr(text.size() / 2)), false}};
   for (const auto& ids :
        {plain, tokenizer.encode(text, true, true), tokenizer.encode(parts, true)}) {
-    TextStream stream(tokenizer, true);
+    infer::TextStream stream(tokenizer, true);
     std::string streamed;
-    for (const TokenId id : ids) {
+    for (const infer::TokenId id : ids) {
       const std::string piece = stream.push(id);
       if (find_invalid_utf8(piece) != piece.npos) std::abort();
       streamed += piece;
@@ -61,7 +61,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static constexpr std::string_view kPres[] = {
       "gpt-2",   "llama-bpe",    "qwen2",          "qwen35",      "starcoder", "falcon",
       "default", "deepseek-llm", "deepseek-coder", "deepseek-v3", "gpt-4o",    "tekken"};
-  VocabularySpec spec;
+  infer::VocabularySpec spec;
   spec.model = kModels[data[0] % 3];
   spec.pre = kPres[data[0] / 3 % std::size(kPres)];
   spec.add_bos = (data[1] & 1) != 0;
@@ -69,26 +69,26 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   spec.strip_after_control = (data[1] & 4) != 0;
   bytes.remove_prefix(2);
   // All bytes are there, so that nothing gets lost.
-  add(spec, "<unk>", TokenKind::kUnknown);
-  add(spec, "<s>", TokenKind::kControl);
+  add(spec, "<unk>", infer::TokenKind::kUnknown);
+  add(spec, "<s>", infer::TokenKind::kControl);
   spec.unknown = 0;
   spec.bos = 1;
   for (int byte = 0; byte < 256; ++byte) {
     std::string text;
-    append_utf8(text, byte_to_printable(static_cast<unsigned char>(byte)));
+    infer::append_utf8(text, infer::byte_to_printable(static_cast<unsigned char>(byte)));
     if (spec.model == "gpt2")
-      add(spec, text, TokenKind::kNormal);
+      add(spec, text, infer::TokenKind::kNormal);
     else
-      add(spec, fmt::format("<0x{:02X}>", byte), TokenKind::kByte);
+      add(spec, fmt::format("<0x{:02X}>", byte), infer::TokenKind::kByte);
   }
   take_block(bytes, [&](std::string_view line) {
-    const auto kind = static_cast<TokenKind>(1 + static_cast<unsigned char>(line[0]) % 6);
+    const auto kind = static_cast<infer::TokenKind>(1 + static_cast<unsigned char>(line[0]) % 6);
     add(spec, std::string(line.substr(1)), kind);
   });
   take_block(bytes, [&](std::string_view line) { spec.merges.emplace_back(line); });
   // Tokens of the input may say anything; merges alone lose no byte.
   const bool keeps_bytes = spec.model == "gpt2" && spec.tokens.size() == 258;
-  const auto tokenizer = Tokenizer::make(spec);
+  const auto tokenizer = infer::Tokenizer::make(spec);
   if (tokenizer) check(**tokenizer, bytes, keeps_bytes);
   return 0;
 }

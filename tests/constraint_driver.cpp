@@ -19,23 +19,23 @@ constexpr std::size_t kLongest = 3000;  // tokens; what is longer is given up
 
 class Walker {
  public:
-  Walker(const Tokenizer& tokenizer, std::uint64_t seed)
+  Walker(const infer::Tokenizer& tokenizer, std::uint64_t seed)
       : tokenizer_(tokenizer), random_(seed), mask_((tokenizer.size() + 31) / 32) {}
 
-  std::optional<std::string> write(const std::shared_ptr<const Grammar>& grammar) {
-    auto constraint = Constraint::start(grammar);
+  std::optional<std::string> write(const std::shared_ptr<const infer::Grammar>& grammar) {
+    auto constraint = infer::Constraint::start(grammar);
     std::string text;
     const std::size_t patience = 5 + random_() % 60;
     for (std::size_t step = 0; step < kLongest; ++step) {
       const bool tired = step > patience;
       if (constraint->complete() && (tired || random_() % 4 == 0)) return text;
-      std::vector<TokenId> allowed = allowed_tokens(*constraint);
+      std::vector<infer::TokenId> allowed = allowed_tokens(*constraint);
       if (allowed.empty()) {
         if (constraint->complete()) return text;
         return {};
       }
       if (tired) prefer_closing(allowed);
-      const TokenId token = allowed[random_() % allowed.size()];
+      const infer::TokenId token = allowed[random_() % allowed.size()];
       if (!constraint->accept(token)) return "a token of the mask was refused";
       text += tokenizer_.piece(token, false);
     }
@@ -43,22 +43,22 @@ class Walker {
   }
 
  private:
-  std::vector<TokenId> allowed_tokens(Constraint& constraint) {
-    std::vector<TokenId> allowed;
+  std::vector<infer::TokenId> allowed_tokens(infer::Constraint& constraint) {
+    std::vector<infer::TokenId> allowed;
     constraint.mask(mask_);
     for (std::size_t i = 0; i < tokenizer_.size(); ++i) {
-      const auto id = static_cast<TokenId>(i);
+      const auto id = static_cast<infer::TokenId>(i);
       if ((mask_[i / 32] >> i % 32 & 1) != 0 && !tokenizer_.is_end(id)) allowed.push_back(id);
     }
     return allowed;
   }
 
   // Leaves only the tokens of the first of these sets that has any, most of the time.
-  void prefer_closing(std::vector<TokenId>& allowed) {
+  void prefer_closing(std::vector<infer::TokenId>& allowed) {
     if (random_() % 8 == 0) return;
     for (const std::string_view set : {"\"", "]", "}", ":", "ntf", "0123456789"}) {
-      std::vector<TokenId> closing;
-      for (const TokenId id : allowed) {
+      std::vector<infer::TokenId> closing;
+      for (const infer::TokenId id : allowed) {
         const std::string piece = tokenizer_.piece(id, false);
         if (piece.size() == 1 && set.find(piece[0]) != set.npos) closing.push_back(id);
       }
@@ -68,22 +68,23 @@ class Walker {
     }
   }
 
-  const Tokenizer& tokenizer_;
+  const infer::Tokenizer& tokenizer_;
   std::mt19937_64 random_;
   std::vector<std::uint32_t> mask_;
 };
 
-bool accepts(const std::shared_ptr<const Grammar>& grammar, const Tokenizer& tokenizer,
-             const std::string& text) {
-  auto constraint = Constraint::start(grammar);
-  for (const TokenId token : tokenizer.encode(text, false, false)) {
+bool accepts(const std::shared_ptr<const infer::Grammar>& grammar,
+             const infer::Tokenizer& tokenizer, const std::string& text) {
+  auto constraint = infer::Constraint::start(grammar);
+  for (const infer::TokenId token : tokenizer.encode(text, false, false)) {
     if (!constraint->accept(token)) return false;
   }
   return constraint->complete();
 }
 
-Json answer(const Json& task, const Tokenizer& tokenizer) {
-  const auto grammar = Grammar::from_schema(task["schema"], tokenizer, task.value("strict", false));
+Json answer(const Json& task, const infer::Tokenizer& tokenizer) {
+  const auto grammar =
+      infer::Grammar::from_schema(task["schema"], tokenizer, task.value("strict", false));
   if (!grammar) return {{"error", grammar.error().message}};
   Walker walker(tokenizer, task["seed"].get<std::uint64_t>());
   Json written = Json::array(), accepted = Json::array();
@@ -104,17 +105,17 @@ int main(int argc, char** argv) {
     std::cerr << "usage: constraint_driver MODEL\n";
     return 2;
   }
-  const auto file = Gguf::open(argv[1]);
+  const auto file = infer::Gguf::open(argv[1]);
   if (!file) {
     std::cerr << file.error().message << "\n";
     return 2;
   }
-  auto vocabulary = read_vocabulary(*file);
+  auto vocabulary = infer::read_vocabulary(*file);
   if (!vocabulary) {
     std::cerr << vocabulary.error().message << "\n";
     return 2;
   }
-  const auto tokenizer = Tokenizer::make(std::move(*vocabulary));
+  const auto tokenizer = infer::Tokenizer::make(std::move(*vocabulary));
   if (!tokenizer) {
     std::cerr << tokenizer.error().message << "\n";
     return 2;

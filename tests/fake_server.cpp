@@ -28,10 +28,10 @@ int main(int argc, char** argv) {
       {.when = "!stop", .deltas = {{"one two", ""}}, .stopped_by = " three"},
   };
   ScriptedHost host(scripted_family(), lines);
-  ServerConfig config;
+  serve::ServerConfig config;
   config.port = 0;
   if (argc > 1) config.api_keys = {argv[1]};
-  auto server = Server::start(config, host);
+  auto server = serve::Server::start(config, host);
   if (!server) {
     std::cerr << server.error().message << "\n";
     return 1;

@@ -14,7 +14,7 @@ using namespace lathe;
 // Random programs over the names a (list), s (text), n (integer) and locals.
 class Writer {
  public:
-  explicit Writer(Random& random) : random_(random) {}
+  explicit Writer(app::Random& random) : random_(random) {}
 
   std::string program() {
     std::string out = "def f(a,s,n):\n";
@@ -128,20 +128,20 @@ class Writer {
     }
   }
 
-  Random& random_;
+  app::Random& random_;
 };
 
 void emit(const std::string& source, std::span<const std::string> arguments) {
-  const auto program = MiniProgram::parse(source);
+  const auto program = loop::MiniProgram::parse(source);
   Json line = {
       {"source", source}, {"name", program ? program->name() : ""}, {"calls", Json::array()}};
   if (!program) line["refused"] = program.error().message;
   for (const std::string& given : arguments) {
     if (!program) break;
-    const auto values = parse_mini_literals(given);
+    const auto values = loop::parse_mini_literals(given);
     LATHE_CHECK(values.has_value());
     const auto result = program->call(*values);
-    line["calls"].push_back({given, result ? mini_repr(*result) : "!" + result.error().code});
+    line["calls"].push_back({given, result ? loop::mini_repr(*result) : "!" + result.error().code});
   }
   std::cout << dump_json(line) << '\n';
 }
@@ -150,7 +150,7 @@ void emit(const std::string& source, std::span<const std::string> arguments) {
 
 int main(int argc, char** argv) {
   const std::size_t count = argc > 1 ? std::stoul(argv[1]) : 100;
-  Random random(argc > 2 ? std::stoull(argv[2]) : 1);
+  app::Random random(argc > 2 ? std::stoull(argv[2]) : 1);
   const std::vector<std::string> arguments{"[],'',0", "[3,1,2],'Hello 42',3",
                                            "[-4,0,7,7],'abcab',-2", "['b','a',''],'-12',1",
                                            "[True,5,None],' 7 ',10"};
@@ -159,10 +159,12 @@ int main(int argc, char** argv) {
       emit(Writer(random).program(), arguments);
       continue;
     }
-    const DrawnTask drawn = draw_task(random, Split::kTrain, random.between(1, 3), i % 4 == 0);
+    const app::DrawnTask drawn =
+        app::draw_task(random, app::Split::kTrain, random.between(1, 3), i % 4 == 0);
     std::vector<std::string> inputs;
     for (const auto* tests : {&drawn.task.tests, &drawn.task.hidden})
-      for (const MiniTest& test : *tests) inputs.push_back(test.arguments);
-    emit(mini_source(drawn.task, drawn.task.body.empty() ? drawn.gold : drawn.task.body), inputs);
+      for (const loop::MiniTest& test : *tests) inputs.push_back(test.arguments);
+    emit(loop::mini_source(drawn.task, drawn.task.body.empty() ? drawn.gold : drawn.task.body),
+         inputs);
   }
 }

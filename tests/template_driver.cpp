@@ -10,13 +10,13 @@ namespace {
 lathe::Json render(const std::string& line) {
   const auto request = lathe::parse_json(line);
   if (!request) return {{"error", request.error().message}};
-  const auto chat = lathe::ChatTemplate::parse(lathe::json_string(*request, "template"));
+  const auto chat = lathe::infer::ChatTemplate::parse(lathe::json_string(*request, "template"));
   if (!chat) return {{"error", chat.error().message}};
   const auto parts =
       chat->render(lathe::json_at(*request, "variables"), lathe::json_int(*request, "now", 0));
   if (!parts) return {{"error", parts.error().message}};
   std::string text, user;
-  for (const lathe::PromptPart& part : *parts) {
+  for (const lathe::infer::PromptPart& part : *parts) {
     text += part.text;
     if (!part.trusted) user += part.text;
   }

@@ -21,14 +21,14 @@ struct Scene {
 };
 
 // Ends the process behind record `at`; writes down which calls were begun.
-class Killer : public Observer {
+class Killer : public loop::Observer {
  public:
   Killer(std::int64_t at, std::vector<std::string>* begun) : at_(at), begun_(begun) {}
-  void on_record(const RunState&, const Record& record) override {
+  void on_record(const loop::RunState&, const books::Record& record) override {
     if (record.kind == "call" && begun_) begun_->push_back(json_string(record.body, "call"));
     if (record.seq == at_) ::kill(::getpid(), SIGKILL);
   }
-  void on_progress(const RunCall&, std::string_view) override {}
+  void on_progress(const loop::RunCall&, std::string_view) override {}
 
  private:
   std::int64_t at_;
@@ -41,8 +41,8 @@ std::unique_ptr<Worker> load_worker(const Scene& scene) {
   return worker ? std::unique_ptr<Worker>(*std::move(worker)) : nullptr;
 }
 
-Bench bench_for(Worker* worker, Observer* observer, const StopFlag& stop) {
-  return Bench{
+loop::Bench bench_for(Worker* worker, loop::Observer* observer, const StopFlag& stop) {
+  return loop::Bench{
       .program = "/proc/self/exe",
       .parallel = 2,
       .build = "test",
@@ -57,25 +57,26 @@ Bench bench_for(Worker* worker, Observer* observer, const StopFlag& stop) {
 
 // What must be the same however often a run was killed: what became of each unit, and by which
 // candidates.
-Json ending(const RunState& state) {
+Json ending(const loop::RunState& state) {
   Json tracks = Json::array();
-  for (const Track& track : state.tracks) {
+  for (const loop::Track& track : state.tracks) {
     Json laps = Json::array();
-    for (const LapState& lap : track.laps) {
+    for (const loop::LapState& lap : track.laps) {
       Json candidates = Json::array();
-      for (const CandidateState& candidate : lap.candidates) {
+      for (const loop::CandidateState& candidate : lap.candidates) {
         Json verdicts = Json::array();
-        for (const JudgedBy* verdict : counted_verdicts(candidate))
-          verdicts.push_back(
-              {verdict->judge, outcome_name(verdict->judgement.outcome), verdict->judgement.score});
+        for (const loop::JudgedBy* verdict : loop::counted_verdicts(candidate))
+          verdicts.push_back({verdict->judge, loop::outcome_name(verdict->judgement.outcome),
+                              verdict->judgement.score});
         candidates.push_back(
             {candidate.blob, candidate.error ? candidate.error->message : "", std::move(verdicts)});
       }
-      laps.push_back({move_name(lap.move), lap.rung, lap.best, lap.gained, std::move(candidates)});
+      laps.push_back(
+          {loop::move_name(lap.move), lap.rung, lap.best, lap.gained, std::move(candidates)});
     }
-    const CandidateState* best = best_candidate(track);
+    const loop::CandidateState* best = loop::best_candidate(track);
     tracks.push_back(
-        {track_state_name(track.state), track.rule, best ? best->blob : "", std::move(laps)});
+        {loop::track_state_name(track.state), track.rule, best ? best->blob : "", std::move(laps)});
   }
   return {{"state", state.end_state}, {"why", state.end_why}, {"tracks", std::move(tracks)}};
 }
@@ -92,12 +93,12 @@ int run_in_child(const Scene& scene, const fs::path& journal_dir, std::int64_t k
     const StopFlag stop;
     const auto worker = load_worker(scene);
     Killer killer(kill_at, nullptr);
-    const Bench bench = bench_for(worker.get(), &killer, stop);
-    auto journal = Journal::open(journal_dir);
-    auto recipe = parse_recipe(scene.recipe, "test.toml");
+    const loop::Bench bench = bench_for(worker.get(), &killer, stop);
+    auto journal = books::Journal::open(journal_dir);
+    auto recipe = loop::parse_recipe(scene.recipe, "test.toml");
     if (!journal || !recipe) _exit(10);
     auto run =
-        Run::start(*journal, {*recipe, scene.recipe_dir, scene.input, Json::object()}, bench);
+        loop::Run::start(*journal, {*recipe, scene.recipe_dir, scene.input, Json::object()}, bench);
     if (!run) {
       std::fprintf(stderr, "%s\n", run.error().message.c_str());
       _exit(11);
@@ -113,16 +114,16 @@ int run_in_child(const Scene& scene, const fs::path& journal_dir, std::int64_t k
 }
 
 void kill_everywhere(const Scene& scene, std::size_t least_kills) {
-  auto recipe = parse_recipe(scene.recipe, "test.toml");
+  auto recipe = loop::parse_recipe(scene.recipe, "test.toml");
   ASSERT_TRUE(recipe) << recipe.error().message;
   auto whole_dir = TempDir::make("lathe-kill");
   ASSERT_TRUE(whole_dir);
   ASSERT_EQ(run_in_child(scene, whole_dir->path(), -1), 0);
   Ended expected;
   {
-    auto journal = Journal::open(whole_dir->path());
+    auto journal = books::Journal::open(whole_dir->path());
     const auto records = journal->records(journal->find_run("last").value());
-    const auto state = fold(*records);
+    const auto state = loop::fold(*records);
     ASSERT_TRUE(state && state->ended);
     expected = {ending(*state), std::ssize(*records)};
   }
@@ -135,19 +136,19 @@ void kill_everywhere(const Scene& scene, std::size_t least_kills) {
         << "record " << at << " status " << status;
     ++kills;
 
-    auto journal = Journal::open(dir->path());
+    auto journal = books::Journal::open(dir->path());
     ASSERT_TRUE(journal);
     const std::string id = journal->find_run("last").value();
     const auto before = journal->records(id);
     ASSERT_TRUE(before) << before.error().message;
     ASSERT_EQ(std::ssize(*before), at + 1);
-    const std::set<std::string> answered = fold(*before)->answered;
+    const std::set<std::string> answered = loop::fold(*before)->answered;
     const StopFlag stop;
     const auto worker = load_worker(scene);
     std::vector<std::string> begun;
     Killer observer(-1, &begun);
-    const Bench bench = bench_for(worker.get(), &observer, stop);
-    auto run = Run::resume(*journal, id, bench);
+    const loop::Bench bench = bench_for(worker.get(), &observer, stop);
+    auto run = loop::Run::resume(*journal, id, bench);
     ASSERT_TRUE(run) << run.error().message;
     ASSERT_TRUE(run->drive());
     EXPECT_EQ(ending(run->state()), expected.ending) << "killed behind record " << at;
@@ -155,7 +156,7 @@ void kill_everywhere(const Scene& scene, std::size_t least_kills) {
       EXPECT_FALSE(answered.contains(call))
           << call << " was answered before the kill behind record " << at;
     const auto after = journal->records(id);
-    const auto decisions = replay(*after);
+    const auto decisions = loop::replay(*after);
     EXPECT_TRUE(decisions) << decisions.error().message;
     if (::testing::Test::HasFailure()) return;
   }
@@ -285,14 +286,14 @@ command = ["true"]
 )toml";
   auto dir = TempDir::make("lathe-full");
   ASSERT_TRUE(dir);
-  auto journal = Journal::open(dir->path());
-  const auto recipe = parse_recipe(scene_.recipe, "test.toml");
+  auto journal = books::Journal::open(dir->path());
+  const auto recipe = loop::parse_recipe(scene_.recipe, "test.toml");
   ASSERT_TRUE(journal && recipe);
   const StopFlag stop;
-  const Bench bench = bench_for(nullptr, nullptr, stop);
+  const loop::Bench bench = bench_for(nullptr, nullptr, stop);
   const fs::path blobs = dir->path() / "blobs", away = dir->path() / "away";
   {
-    auto run = Run::start(*journal, {*recipe, scene_.recipe_dir, {}, Json::object()}, bench);
+    auto run = loop::Run::start(*journal, {*recipe, scene_.recipe_dir, {}, Json::object()}, bench);
     ASSERT_TRUE(run) << run.error().message;
     fs::rename(blobs, away);
     ASSERT_TRUE(write_file_atomic(blobs, "no directory"));
@@ -300,7 +301,7 @@ command = ["true"]
   }
   fs::remove(blobs);
   fs::rename(away, blobs);
-  auto run = Run::resume(*journal, journal->find_run("last").value(), bench);
+  auto run = loop::Run::resume(*journal, journal->find_run("last").value(), bench);
   ASSERT_TRUE(run) << run.error().message;
   ASSERT_TRUE(run->drive());
   EXPECT_EQ(run->state().end_state, "passed") << run->state().end_why;

@@ -39,20 +39,28 @@ struct Digest {
 };
 
 struct Row {
-  TensorType type;
+  infer::TensorType type;
   const char* name;
   std::size_t block, bytes;
 };
 constexpr Row kRows[] = {
-    {TensorType::kF32, "F32", 1, 4},           {TensorType::kF16, "F16", 1, 2},
-    {TensorType::kBF16, "BF16", 1, 2},         {TensorType::kQ4_0, "Q4_0", 32, 18},
-    {TensorType::kQ4_1, "Q4_1", 32, 20},       {TensorType::kQ5_0, "Q5_0", 32, 22},
-    {TensorType::kQ5_1, "Q5_1", 32, 24},       {TensorType::kQ8_0, "Q8_0", 32, 34},
-    {TensorType::kQ2_K, "Q2_K", 256, 84},      {TensorType::kQ3_K, "Q3_K", 256, 110},
-    {TensorType::kQ4_K, "Q4_K", 256, 144},     {TensorType::kQ5_K, "Q5_K", 256, 176},
-    {TensorType::kQ6_K, "Q6_K", 256, 210},     {TensorType::kIQ4_NL, "IQ4_NL", 32, 18},
-    {TensorType::kIQ4_XS, "IQ4_XS", 256, 136}, {TensorType::kMXFP4, "MXFP4", 32, 17},
-    {TensorType::kNVFP4, "NVFP4", 64, 36},
+    {infer::TensorType::kF32, "F32", 1, 4},
+    {infer::TensorType::kF16, "F16", 1, 2},
+    {infer::TensorType::kBF16, "BF16", 1, 2},
+    {infer::TensorType::kQ4_0, "Q4_0", 32, 18},
+    {infer::TensorType::kQ4_1, "Q4_1", 32, 20},
+    {infer::TensorType::kQ5_0, "Q5_0", 32, 22},
+    {infer::TensorType::kQ5_1, "Q5_1", 32, 24},
+    {infer::TensorType::kQ8_0, "Q8_0", 32, 34},
+    {infer::TensorType::kQ2_K, "Q2_K", 256, 84},
+    {infer::TensorType::kQ3_K, "Q3_K", 256, 110},
+    {infer::TensorType::kQ4_K, "Q4_K", 256, 144},
+    {infer::TensorType::kQ5_K, "Q5_K", 256, 176},
+    {infer::TensorType::kQ6_K, "Q6_K", 256, 210},
+    {infer::TensorType::kIQ4_NL, "IQ4_NL", 32, 18},
+    {infer::TensorType::kIQ4_XS, "IQ4_XS", 256, 136},
+    {infer::TensorType::kMXFP4, "MXFP4", 32, 17},
+    {infer::TensorType::kNVFP4, "NVFP4", 64, 36},
 };
 
 std::byte* aligned(std::vector<std::byte>& memory, std::size_t bytes) {
@@ -60,10 +68,10 @@ std::byte* aligned(std::vector<std::byte>& memory, std::size_t bytes) {
   return memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
 }
 
-void products(const KernelTable& table, const Row& row, std::size_t k, std::size_t rows,
+void products(const infer::KernelTable& table, const Row& row, std::size_t k, std::size_t rows,
               bool any_bits) {
-  const PackedType* type = nullptr;
-  for (const PackedType& candidate : table.types)
+  const infer::PackedType* type = nullptr;
+  for (const infer::PackedType& candidate : table.types)
     if (candidate.type == row.type) type = &candidate;
   Random random{k * 131 + rows};
   const std::size_t row_bytes = k / row.block * row.bytes;
@@ -94,17 +102,17 @@ void products(const KernelTable& table, const Row& row, std::size_t k, std::size
     table.quantize(&x[t * k], k, &q[t * k], &scale[t * k / 32], &sum[t * k / 16]);
   for (const std::size_t tokens : {1u, 2u, 5u, 8u, 9u, 37u}) {
     std::vector<float> out(tokens * rows);
-    type->matmul(
-        {panels, rows, k, tokens,
-         type->integer ? QuantizedRows{q.data(), scale.data(), sum.data()} : QuantizedRows{},
-         type->integer ? nullptr : x.data(), out.data(), rows});
+    type->matmul({panels, rows, k, tokens,
+                  type->integer ? infer::QuantizedRows{q.data(), scale.data(), sum.data()}
+                                : infer::QuantizedRows{},
+                  type->integer ? nullptr : x.data(), out.data(), rows});
     Digest digest;
     digest.add(out.data(), out.size());
     digest.print(row.name, k, tokens);
   }
 }
 
-void row_operations(const KernelTable& table, std::size_t n) {
+void row_operations(const infer::KernelTable& table, std::size_t n) {
   Random random{n};
   std::vector<float> a(n), b(n), out(n);
   for (std::size_t i = 0; i < n; ++i) a[i] = random.value() * 9, b[i] = random.value();
@@ -126,7 +134,7 @@ void row_operations(const KernelTable& table, std::size_t n) {
   digest.print("rows", n, 0);
 }
 
-void training(const TrainKernels& train, std::size_t n) {
+void training(const infer::TrainKernels& train, std::size_t n) {
   Random random{n};
   std::vector<float> a(n), b(n), out(2 * n);
   for (std::size_t i = 0; i < n; ++i) a[i] = random.value(), b[i] = random.value();
@@ -145,25 +153,25 @@ void training(const TrainKernels& train, std::size_t n) {
   digest.print("training", n, 0);
 }
 
-void tiles(const TrainKernels& train, std::size_t rows, std::size_t columns) {
+void tiles(const infer::TrainKernels& train, std::size_t rows, std::size_t columns) {
   Random random{rows * 100 + columns};
-  std::vector<float> a(kTileRows * 50), b(50 * 40), c(kTileRows * 40, 0.5f);
+  std::vector<float> a(infer::kTileRows * 50), b(50 * 40), c(infer::kTileRows * 40, 0.5f);
   for (float& value : a) value = random.value();
   for (float& value : b) value = random.value();
   for (const bool turned : {false, true})
-    train.tile({rows, columns, 50, a.data(), turned ? 1u : 50u, turned ? kTileRows : 1, b.data(),
-                40, c.data(), 40, turned});
+    train.tile({rows, columns, 50, a.data(), turned ? 1u : 50u, turned ? infer::kTileRows : 1,
+                b.data(), 40, c.data(), 40, turned});
   Digest digest;
   digest.add(c.data(), c.size());
   digest.print("tile", rows, columns);
 }
 
-void attention(const KernelTable& table, const KvFormat& kv, std::size_t head_dim) {
+void attention(const infer::KernelTable& table, const infer::KvFormat& kv, std::size_t head_dim) {
   Random random{head_dim};
   std::vector<std::byte> memory;
   std::byte* chunk = aligned(memory, kv.chunk_bytes(head_dim));
   std::vector<float> k(head_dim), v(head_dim);
-  for (std::size_t slot = 0; slot < kChunk; ++slot) {
+  for (std::size_t slot = 0; slot < infer::kChunk; ++slot) {
     for (float& value : k) value = random.value();
     for (float& value : v) value = random.value();
     kv.store(chunk, head_dim, slot, k.data(), v.data());
@@ -174,7 +182,7 @@ void attention(const KernelTable& table, const KvFormat& kv, std::size_t head_di
   std::vector<float> q(kColumns * head_dim), m(kColumns), l(kColumns), o(kColumns * head_dim);
   for (float& value : q) value = random.value() / 8;
   std::vector<std::int8_t> q8(q.size());
-  std::vector<float> scale(q.size() / kActivationBlock);
+  std::vector<float> scale(q.size() / infer::kActivationBlock);
   std::vector<std::int16_t> sum(q.size() / 16);
   table.quantize(q.data(), q.size(), q8.data(), scale.data(), sum.data());
   kv.attend({chunk,
@@ -190,9 +198,9 @@ void attention(const KernelTable& table, const KvFormat& kv, std::size_t head_di
              nullptr});
   Digest digest;
   for (const auto* values : {&m, &l, &o}) digest.add(values->data(), values->size());
-  digest.print(kv.type == KvType::kF32   ? "kv f32"
-               : kv.type == KvType::kF16 ? "kv f16"
-                                         : "kv q8_0",
+  digest.print(kv.type == infer::KvType::kF32   ? "kv f32"
+               : kv.type == infer::KvType::kF16 ? "kv f16"
+                                                : "kv q8_0",
                head_dim, 0);
 }
 
@@ -201,7 +209,7 @@ void attention(const KernelTable& table, const KvFormat& kv, std::size_t head_di
 
 int main() {
   using namespace lathe;
-  const KernelTable& table = LATHE_TABLE;
+  const infer::KernelTable& table = infer::LATHE_TABLE;
   for (const Row& row : kRows)
     for (const bool any_bits : {false, true}) {
       products(table, row, 256, 21, any_bits);
@@ -211,6 +219,6 @@ int main() {
   for (const std::size_t n : {5u, 16u, 100u, 1030u}) training(table.train, n);
   for (const std::size_t rows : {1u, 5u, 6u, 7u, 12u})
     for (const std::size_t columns : {7u, 16u, 23u, 32u}) tiles(table.train, rows, columns);
-  for (const KvFormat& kv : table.kv)
+  for (const infer::KvFormat& kv : table.kv)
     for (const std::size_t head_dim : {32u, 64u, 96u, 128u}) attention(table, kv, head_dim);
 }

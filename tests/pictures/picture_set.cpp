@@ -78,7 +78,7 @@ Rgb faint(const Rgb& ground, const Rgb& ink, double ratio) {
   double low = 0, high = 1;
   for (int i = 0; i < 40; ++i) {
     const double middle = (low + high) / 2;
-    (contrast_ratio(light(mixed(ground, ink, middle)), light(ground)) < ratio ? low : high) =
+    (loop::contrast_ratio(light(mixed(ground, ink, middle)), light(ground)) < ratio ? low : high) =
         middle;
   }
   return mixed(ground, ink, low);
@@ -128,9 +128,9 @@ class Canvas {
     if (!p_.code.empty()) code();
   }
 
-  Picture picture() const {
+  loop::Picture picture() const {
     cairo_surface_flush(surface_);
-    Picture out = blank_picture(p_.w, p_.h);
+    loop::Picture out = loop::blank_picture(p_.w, p_.h);
     const unsigned char* data = cairo_image_surface_get_data(surface_);
     for (int y = 0; y < p_.h; ++y)
       for (int x = 0; x < p_.w; ++x) {
@@ -141,7 +141,7 @@ class Canvas {
     return out;
   }
 
-  Box title_box, subtitle_box, extra_box, subject_box, code_box;
+  loop::Box title_box, subtitle_box, extra_box, subject_box, code_box;
 
  private:
   void colour(const Rgb& c) { cairo_set_source_rgb(c_, c[0], c[1], c[2]); }
@@ -263,7 +263,7 @@ class Canvas {
   }
 
   // Centred at x, on the base line y. The box is the ink's.
-  Box text(const std::string& words, double x, double y, double size, const Rgb& ink) {
+  loop::Box text(const std::string& words, double x, double y, double size, const Rgb& ink) {
     if (words.empty()) return {};
     cairo_select_font_face(c_, p_.font.c_str(), CAIRO_FONT_SLANT_NORMAL,
                            p_.bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
@@ -279,7 +279,7 @@ class Canvas {
   }
 
   // Strokes like letters through the letters: what some generators write for text.
-  void scribble(const Box& box) {
+  void scribble(const loop::Box& box) {
     colour(p_.title_ink);
     cairo_set_line_width(c_, std::max(4.0, box.h / 7.0));
     for (int x = box.x; x < box.right(); x += std::max(6, box.h / 5)) {
@@ -320,10 +320,10 @@ class Canvas {
   cairo_t* c_;
 };
 
-std::string encoded(const Picture& picture, unsigned index, std::string& extension) {
+std::string encoded(const loop::Picture& picture, unsigned index, std::string& extension) {
   if (index % 3 == 0) {
     extension = "png";
-    return png_bytes(picture);
+    return loop::png_bytes(picture);
   }
   PIX* pix = pixCreate(picture.width, picture.height, 32);
   for (int y = 0; y < picture.height; ++y)
@@ -365,7 +365,7 @@ std::string upper(std::string text) {
   return text;
 }
 
-Poster good_poster(Chance& chance, Wanted& wanted) {
+Poster good_poster(Chance& chance, loop::Wanted& wanted) {
   constexpr std::pair<int, int> kSizes[] = {
       {1280, 720}, {800, 1000}, {1080, 1080}, {640, 900}, {1200, 630}};
   constexpr std::string_view kGrounds[] = {"flat",  "flat",    "gradient", "diagonal", "radial",
@@ -421,8 +421,9 @@ std::string misspelt(std::string word, Chance& chance) {
   return word;
 }
 
-void add_fault(std::string_view kind, Poster& p, Wanted& wanted, Chance& chance, SetPicture& out) {
-  const auto set = [&](std::vector<FlawKind> right) { out.right = std::move(right); };
+void add_fault(std::string_view kind, Poster& p, loop::Wanted& wanted, Chance& chance,
+               SetPicture& out) {
+  const auto set = [&](std::vector<loop::FlawKind> right) { out.right = std::move(right); };
   // Faults of the subject are looked for where a background can be told from it.
   if ((kind == "off_center" || kind == "subject_cut" || kind == "overlap" || kind == "blank") &&
       p.ground_kind == "photo") {
@@ -432,7 +433,7 @@ void add_fault(std::string_view kind, Poster& p, Wanted& wanted, Chance& chance,
   const std::size_t space = p.title.find(' ');
   if (kind == "misspelt") {
     p.title = misspelt(p.title.substr(0, space), chance) + p.title.substr(space);
-    set({FlawKind::kWrong});
+    set({loop::FlawKind::kWrong});
   } else if (kind == "wrong_digit") {
     p.subtitle = chance.below(2) == 0 ? "Tickets from 12.50 euro" : "Saturday 14 June at 16:30";
     wanted.phrases[1] =
@@ -441,66 +442,66 @@ void add_fault(std::string_view kind, Poster& p, Wanted& wanted, Chance& chance,
             : (chance.below(2) == 0 ? "Saturday 17 June at 16:30" : "Saturday 14 June at 18:30");
     p.subtitle_size = std::min(
         p.subtitle_size, p.subtitle_size * 0.86 * p.w / text_width(p, p.subtitle, p.subtitle_size));
-    set({FlawKind::kWrong});
+    set({loop::FlawKind::kWrong});
   } else if (kind == "missing_word") {
     p.title = chance.below(2) == 0 ? p.title.substr(0, space) : p.title.substr(space + 1);
-    set({FlawKind::kMissing});
+    set({loop::FlawKind::kMissing});
   } else if (kind == "missing_line") {
     p.subtitle.clear();
-    set({FlawKind::kMissing});
+    set({loop::FlawKind::kMissing});
   } else if (kind == "garbled") {
     p.scribble = true;
-    set({FlawKind::kWrong, FlawKind::kMissing});
+    set({loop::FlawKind::kWrong, loop::FlawKind::kMissing});
   } else if (kind == "extra") {
     p.extra = chance.one_of(kExtras);
     p.subject_r *= 0.8;
     p.subject_y = p.h * 0.48;
-    set({FlawKind::kExtra});
+    set({loop::FlawKind::kExtra});
   } else if (kind == "low_contrast") {
     p.title_ink = faint(p.palette.ground, p.palette.ink, chance.between(1.25, 2.2));
     if (p.ground_kind != "flat" && p.ground_kind != "grain")
       p.ground_kind = chance.below(2) ? "flat" : "grain";
-    set({FlawKind::kContrast});
+    set({loop::FlawKind::kContrast});
   } else if (kind == "faint_subtitle") {
     p.subtitle_ink = faint(p.palette.ground, p.palette.ink, chance.between(1.4, 2.4));
     if (p.ground_kind != "flat" && p.ground_kind != "grain")
       p.ground_kind = chance.below(2) ? "flat" : "grain";
-    set({FlawKind::kContrast});
+    set({loop::FlawKind::kContrast});
   } else if (kind == "clipped_side") {
     const double half = text_width(p, p.title, p.title_size) / 2;
     const double over = chance.between(0.25, 1.6) * p.title_size;
     p.title_x = chance.below(2) == 0 ? half - over : p.w - half + over;
-    set({FlawKind::kClipped});
+    set({loop::FlawKind::kClipped});
   } else if (kind == "clipped_top") {
     if (chance.below(2) == 0)
       p.title_y = p.title_size * chance.between(0.3, 0.6);
     else
       p.subtitle_y = p.h + p.subtitle_size * chance.between(0.1, 0.35);
-    set({FlawKind::kClipped});
+    set({loop::FlawKind::kClipped});
   } else if (kind == "off_center") {
     p.subject_x =
         p.w * (chance.below(2) == 0 ? chance.between(0.27, 0.36) : chance.between(0.64, 0.73));
     p.subject_r = std::min(p.subject_r, 0.2 * p.w);
     p.code.clear();
     wanted.code.clear();
-    set({FlawKind::kOffCenter});
+    set({loop::FlawKind::kOffCenter});
   } else if (kind == "subject_cut") {
     p.subject_x = chance.below(2) == 0 ? p.subject_r * chance.between(-0.1, 0.6)
                                        : p.w - p.subject_r * chance.between(-0.1, 0.6);
     p.code.clear();
     wanted.code.clear();
     p.frame = false;
-    set({FlawKind::kSubjectCut});
+    set({loop::FlawKind::kSubjectCut});
   } else if (kind == "overlap") {
     p.subject_y = p.title_y + p.title_size * chance.between(-0.5, 0.7);
     p.subject_r = std::max(p.subject_r, 0.9 * p.title_size);
-    if (contrast_ratio(light(p.palette.accent), light(p.palette.ink)) < 3)
+    if (loop::contrast_ratio(light(p.palette.accent), light(p.palette.ink)) < 3)
       p.palette.accent = mixed(p.palette.accent, p.palette.ground, 0.5);
     p.frame = false;
-    set({FlawKind::kOverlap});
+    set({loop::FlawKind::kOverlap});
   } else if (kind == "tiny") {
     p.subtitle_size = chance.between(5, 6.5);
-    set({FlawKind::kTooSmall, FlawKind::kMissing});
+    set({loop::FlawKind::kTooSmall, loop::FlawKind::kMissing});
   } else if (kind == "blank") {
     p.title.clear();
     p.subtitle.clear();
@@ -508,7 +509,7 @@ void add_fault(std::string_view kind, Poster& p, Wanted& wanted, Chance& chance,
     p.subject_r = 0;
     p.frame = false;
     wanted.code.clear();
-    set({FlawKind::kBlank});
+    set({loop::FlawKind::kBlank});
   } else if (kind == "size") {
     if (chance.below(2) == 0) {
       wanted.width = p.w + 80;
@@ -516,7 +517,7 @@ void add_fault(std::string_view kind, Poster& p, Wanted& wanted, Chance& chance,
     } else {
       wanted.aspect = 1.9 * p.w / p.h;
     }
-    set({FlawKind::kSize});
+    set({loop::FlawKind::kSize});
   } else {
     if (p.w < 1080)
       std::tie(p.w, p.h) = std::pair(1280, 720), p.subject_x = 640, p.subject_y = 380,
@@ -527,7 +528,7 @@ void add_fault(std::string_view kind, Poster& p, Wanted& wanted, Chance& chance,
       p.code_damage = 0.25;
     else
       wanted.code = "https://example.org/event/78";
-    set({FlawKind::kCode});
+    set({loop::FlawKind::kCode});
   }
 }
 
@@ -552,7 +553,7 @@ SetPicture set_picture(std::string_view kind, unsigned seed, unsigned index) {
   out.look = fmt::format("{}x{}, {}{}, {}, {}{}{}", poster.w, poster.h, poster.font,
                          poster.bold ? " bold" : "", poster.ground_kind, poster.subject_kind,
                          poster.frame ? ", frame" : "", poster.code.empty() ? "" : ", code");
-  const Box whole{0, 0, poster.w, poster.h};
+  const loop::Box whole{0, 0, poster.w, poster.h};
   if (kind == "misspelt" || kind == "garbled" || kind == "low_contrast" || kind == "overlap" ||
       kind == "clipped_side")
     out.where = common(canvas.title_box, whole);
@@ -562,9 +563,9 @@ SetPicture set_picture(std::string_view kind, unsigned seed, unsigned index) {
   return out;
 }
 
-bool judged_right(const SetPicture& picture, const Verdict& verdict) {
+bool judged_right(const SetPicture& picture, const loop::Verdict& verdict) {
   if (picture.right.empty()) return verdict.flaws.empty() && verdict.unsure.empty();
-  return std::ranges::any_of(verdict.flaws, [&](const Flaw& flaw) {
+  return std::ranges::any_of(verdict.flaws, [&](const loop::Flaw& flaw) {
     const bool kind = std::ranges::find(picture.right, flaw.kind) != picture.right.end();
     const bool place =
         picture.where.empty() || flaw.box.empty() || !common(flaw.box, picture.where).empty();

@@ -11,10 +11,10 @@ struct SetPicture {
   std::string name;  // "contrast-3"
   std::string file;  // the bytes: PNG, JPEG or WebP
   std::string extension;
-  Wanted wanted;
-  std::vector<FlawKind> right;  // any of these is the right reason; empty: must pass
-  Box where;                    // of the fault; empty: anywhere
-  std::string look;             // font, palette, background: for people
+  loop::Wanted wanted;
+  std::vector<loop::FlawKind> right;  // any of these is the right reason; empty: must pass
+  loop::Box where;                    // of the fault; empty: anywhere
+  std::string look;                   // font, palette, background: for people
 };
 
 std::span<const std::string_view> fault_kinds();
@@ -23,6 +23,6 @@ std::span<const std::string_view> fault_kinds();
 SetPicture set_picture(std::string_view kind, unsigned seed, unsigned index);
 
 // Was it judged as it should be?
-bool judged_right(const SetPicture& picture, const Verdict& verdict);
+bool judged_right(const SetPicture& picture, const loop::Verdict& verdict);
 
 }  // namespace lathe

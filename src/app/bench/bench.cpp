@@ -6,7 +6,7 @@
 
 #include "infer/tensor/memory.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 double now() {
@@ -22,8 +22,9 @@ struct Timeline {
 
 class Bench {
  public:
-  Bench(const Model& model, const Tokenizer& tokenizer, ThreadTeam& team, const BenchPlan& plan,
-        const StopFlag& stop, const std::function<void(const BenchRow&)>& heard)
+  Bench(const infer::Model& model, const infer::Tokenizer& tokenizer, infer::ThreadTeam& team,
+        const BenchPlan& plan, const StopFlag& stop,
+        const std::function<void(const BenchRow&)>& heard)
       : model_(model),
         tokenizer_(tokenizer),
         team_(team),
@@ -49,36 +50,36 @@ class Bench {
   static constexpr std::size_t kGroup = 8;         // tokens of one rate at depth
   std::size_t depth_answer() const { return kGroup * static_cast<std::size_t>(plan_.repeat) + 1; }
 
-  Result<std::unique_ptr<Engine>> engine(std::size_t tokens, std::size_t step_tokens = 512) {
-    return Engine::create(model_, tokenizer_, team_,
-                          {.kv = plan_.kv, .kv_tokens = tokens, .step_tokens = step_tokens});
+  Result<std::unique_ptr<infer::Engine>> engine(std::size_t tokens, std::size_t step_tokens = 512) {
+    return infer::Engine::create(model_, tokenizer_, team_,
+                                 {.kv = plan_.kv, .kv_tokens = tokens, .step_tokens = step_tokens});
   }
 
   // Random tokens that no earlier prompt began with.
-  std::vector<TokenId> nonce(std::size_t size) {
-    std::vector<TokenId> ids(size);
-    for (TokenId& id : ids) {
+  std::vector<infer::TokenId> nonce(std::size_t size) {
+    std::vector<infer::TokenId> ids(size);
+    for (infer::TokenId& id : ids) {
       state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-      id = static_cast<TokenId>((state_ >> 33) % model_.blueprint().vocabulary);
+      id = static_cast<infer::TokenId>((state_ >> 33) % model_.blueprint().vocabulary);
     }
     return ids;
   }
 
-  Result<Timeline> time(Engine& engine, std::vector<std::vector<TokenId>> prompts,
+  Result<Timeline> time(infer::Engine& engine, std::vector<std::vector<infer::TokenId>> prompts,
                         std::size_t answer) {
     if (stop_.raised()) return fail(ErrorKind::kCancelled, "stopped");
     Timeline timeline;
     const double start = now();
     for (auto& prompt : prompts) {
-      GenerationRequest request;
+      infer::GenerationRequest request;
       request.prompt = std::move(prompt);
       request.max_tokens = answer;
       request.sampler.temperature = 0;
       request.ignore_end = true;
-      LATHE_TRY([[maybe_unused]] const SequenceId id, engine.add(std::move(request)));
+      LATHE_TRY([[maybe_unused]] const infer::SequenceId id, engine.add(std::move(request)));
     }
     while (!engine.idle()) {
-      engine.step([&](const TokenEvent&) { timeline.tokens.push_back(now() - start); });
+      engine.step([&](const infer::TokenEvent&) { timeline.tokens.push_back(now() - start); });
     }
     return timeline;
   }
@@ -113,7 +114,7 @@ class Bench {
     for (const std::size_t size : plan_.prompts) {
       std::vector<double> rates;
       for (int i = 0; i < plan_.repeat; ++i) {
-        LATHE_TRY(auto engine, this->engine(size + kChunk));
+        LATHE_TRY(auto engine, this->engine(size + infer::kChunk));
         LATHE_TRY(const Timeline timeline, time(*engine, {nonce(size)}, 1));
         rates.push_back(static_cast<double>(size) / timeline.first());
       }
@@ -129,7 +130,7 @@ class Bench {
     const std::size_t parts = static_cast<std::size_t>(team_.size());
     const std::size_t part = weights.size() / parts / 64 * 64;
     const double start = now();
-    team_.run(parts, [&](std::size_t i, int) { read_all(weights.subspan(i * part, part)); });
+    team_.run(parts, [&](std::size_t i, int) { infer::read_all(weights.subspan(i * part, part)); });
     return static_cast<double>(parts * part) / (now() - start);
   }
 
@@ -139,7 +140,7 @@ class Bench {
     const double token = static_cast<double>(model_.bytes_per_token());
     std::vector<double> rates, reads, parts;
     for (int i = 0; i < plan_.repeat; ++i) {
-      LATHE_TRY(auto engine, this->engine(plan_.answer + 2 * kChunk));
+      LATHE_TRY(auto engine, this->engine(plan_.answer + 2 * infer::kChunk));
       const double before = plain_reads();
       LATHE_TRY(const Timeline timeline, time(*engine, {nonce(4)}, plan_.answer));
       const double plain = (before + plain_reads()) / 2;
@@ -158,7 +159,7 @@ class Bench {
     for (const std::size_t width : plan_.widths) {
       std::vector<double> milliseconds;
       for (int i = 0; i < plan_.repeat; ++i) {
-        LATHE_TRY(auto engine, this->engine(width * kSteps + kChunk, width));
+        LATHE_TRY(auto engine, this->engine(width * kSteps + infer::kChunk, width));
         LATHE_TRY(const Timeline timeline, time(*engine, {nonce(width * kSteps)}, 1));
         milliseconds.push_back(timeline.first() / kSteps * 1e3);
       }
@@ -172,8 +173,8 @@ class Bench {
       std::vector<double> rates;
       for (int i = 0; i < plan_.repeat; ++i) {
         const std::size_t each = kStreamPrompt + plan_.answer;
-        LATHE_TRY(auto engine, this->engine(count * (each + 2 * kChunk)));
-        std::vector<std::vector<TokenId>> prompts;
+        LATHE_TRY(auto engine, this->engine(count * (each + 2 * infer::kChunk)));
+        std::vector<std::vector<infer::TokenId>> prompts;
         for (std::size_t s = 0; s < count; ++s) prompts.push_back(nonce(kStreamPrompt));
         LATHE_TRY(const Timeline timeline, time(*engine, std::move(prompts), plan_.answer));
         const auto tokens = static_cast<double>(count * (plan_.answer - 1));
@@ -188,7 +189,7 @@ class Bench {
   Status depths() {
     for (const std::size_t depth : plan_.depths) {
       const std::size_t answer = depth_answer();
-      LATHE_TRY(auto engine, this->engine(depth + answer + kChunk));
+      LATHE_TRY(auto engine, this->engine(depth + answer + infer::kChunk));
       LATHE_TRY(const Timeline timeline, time(*engine, {nonce(depth)}, answer));
       std::vector<double> rates;
       for (std::size_t i = 0; i + kGroup < timeline.tokens.size(); i += kGroup) {
@@ -204,8 +205,8 @@ class Bench {
     const std::size_t size = *std::max_element(plan_.prompts.begin(), plan_.prompts.end());
     std::vector<double> cold, cached;
     for (int i = 0; i < plan_.repeat; ++i) {
-      LATHE_TRY(auto engine, this->engine(2 * size + 4 * kChunk));
-      const std::vector<TokenId> prompt = nonce(size);
+      LATHE_TRY(auto engine, this->engine(2 * size + 4 * infer::kChunk));
+      const std::vector<infer::TokenId> prompt = nonce(size);
       LATHE_TRY(const Timeline first, time(*engine, {prompt}, 1));
       LATHE_TRY(const Timeline again, time(*engine, {prompt}, 1));
       cold.push_back(first.first() * 1e3);
@@ -216,9 +217,9 @@ class Bench {
     return {};
   }
 
-  const Model& model_;
-  const Tokenizer& tokenizer_;
-  ThreadTeam& team_;
+  const infer::Model& model_;
+  const infer::Tokenizer& tokenizer_;
+  infer::ThreadTeam& team_;
   const BenchPlan& plan_;
   const StopFlag& stop_;
   const std::function<void(const BenchRow&)>& heard_;
@@ -235,11 +236,12 @@ Figure figure_of(std::vector<double> values) {
   return {median, values.front(), values.back()};
 }
 
-Result<std::vector<BenchRow>> bench_model(const Model& model, const Tokenizer& tokenizer,
-                                          ThreadTeam& team, const BenchPlan& plan,
+Result<std::vector<BenchRow>> bench_model(const infer::Model& model,
+                                          const infer::Tokenizer& tokenizer,
+                                          infer::ThreadTeam& team, const BenchPlan& plan,
                                           const StopFlag& stop,
                                           const std::function<void(const BenchRow&)>& heard) {
   return Bench(model, tokenizer, team, plan, stop, heard).run();
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

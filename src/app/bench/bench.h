@@ -10,7 +10,7 @@
 
 #include "infer/engine/engine.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct Figure {
   double median = 0, low = 0, high = 0;
@@ -24,7 +24,7 @@ struct BenchPlan {
   std::vector<std::size_t> widths = {1, 2, 4, 8, 16, 32};
   std::vector<std::size_t> streams = {1, 4, 8};
   std::vector<std::size_t> depths = {};  // decode after so many tokens
-  KvType kv = KvType::kF16;
+  infer::KvType kv = infer::KvType::kF16;
 };
 
 struct BenchRow {
@@ -35,9 +35,10 @@ struct BenchRow {
 };
 
 // `heard` is told each row as it comes. Refuses sizes beyond the model's context.
-Result<std::vector<BenchRow>> bench_model(const Model& model, const Tokenizer& tokenizer,
-                                          ThreadTeam& team, const BenchPlan& plan,
+Result<std::vector<BenchRow>> bench_model(const infer::Model& model,
+                                          const infer::Tokenizer& tokenizer,
+                                          infer::ThreadTeam& team, const BenchPlan& plan,
                                           const StopFlag& stop,
                                           const std::function<void(const BenchRow&)>& heard);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -13,7 +13,7 @@
 #include "ground/base/text.h"
 #include "ground/base/visible_text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 StopFlag stop_flag;
@@ -219,4 +219,4 @@ int run_cli(int argc, char** argv) {
   return action ? action() : kExitUsage;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -12,7 +12,7 @@
 #include "ground/base/clock.h"
 #include "ground/base/stop.h"
 
-namespace lathe {
+namespace lathe::app {
 
 enum ExitCode {
   kExitPassed = 0,
@@ -64,4 +64,4 @@ void print_json(const Json& value);      // one line
 
 int run_cli(int argc, char** argv);
 
-}  // namespace lathe
+}  // namespace lathe::app

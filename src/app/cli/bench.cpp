@@ -12,7 +12,7 @@
 #include "ground/base/text.h"
 #include "ground/sys/machine.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct BenchFlags {
@@ -38,8 +38,9 @@ Result<Json> bench_one(const App& app, const BenchFlags& flags, const std::strin
   ModelFlags model = flags.model;
   model.path = path;
   LATHE_TRY(const std::string hash, sha256_file(path));
-  LATHE_TRY(LocalModel local,
-            open_model(app, model, [](EngineOptions& options) { options.kv_tokens = kChunk; }));
+  LATHE_TRY(LocalModel local, open_model(app, model, [](infer::EngineOptions& options) {
+              options.kv_tokens = infer::kChunk;
+            }));
   const Machine machine = read_machine();
   const std::uint64_t bytes = local.file->file_bytes(), resident = resident_bytes();
   BenchPlan plan = flags.plan;
@@ -186,4 +187,4 @@ void add_bench(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

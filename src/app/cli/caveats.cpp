@@ -4,7 +4,7 @@
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::size_t kMostWords = 8, kMostUnits = 4, kMostText = 200;
@@ -20,10 +20,10 @@ std::string first_of(const std::vector<std::string>& list, std::size_t most) {
 }
 
 // The voice that most units have, and who has another one.
-std::string voices_note(const RunState& state) {
+std::string voices_note(const loop::RunState& state) {
   std::map<std::string, std::vector<std::string>> units_of;
-  for (const Track& track : state.tracks)
-    if (const CandidateState* best = best_candidate(track))
+  for (const loop::Track& track : state.tracks)
+    if (const loop::CandidateState* best = loop::best_candidate(track))
       if (const std::string voice = json_string(best->facts, "voice"); !voice.empty())
         units_of[voice].push_back(state.units[track.units.front()].key);
   if (units_of.size() < 2) return {};
@@ -38,20 +38,20 @@ std::string voices_note(const RunState& state) {
 
 }  // namespace
 
-std::string caveats_of(const Track& track) {
+std::string caveats_of(const loop::Track& track) {
   std::vector<std::string> caveats;
-  if (const CandidateState* best = best_candidate(track))
-    for (const JudgedBy* verdict : counted_verdicts(*best))
+  if (const loop::CandidateState* best = loop::best_candidate(track))
+    for (const loop::JudgedBy* verdict : loop::counted_verdicts(*best))
       add_once(caveats, json_string(verdict->judgement.evidence, "caveat"));
   return clip_utf8(make_valid_utf8(join(caveats, " · ")), kMostText);
 }
 
-std::string run_caveats(const RunState& state) {
+std::string run_caveats(const loop::RunState& state) {
   std::vector<std::string> words, others;
-  for (const Track& track : state.tracks) {
-    const CandidateState* best = best_candidate(track);
+  for (const loop::Track& track : state.tracks) {
+    const loop::CandidateState* best = loop::best_candidate(track);
     if (!best) continue;
-    for (const JudgedBy* verdict : counted_verdicts(*best)) {
+    for (const loop::JudgedBy* verdict : loop::counted_verdicts(*best)) {
       const Json& evidence = verdict->judgement.evidence;
       if (const Json& list = json_at(evidence, "not_verified"); list.is_array()) {
         for (const Json& word : list)
@@ -72,4 +72,4 @@ std::string run_caveats(const RunState& state) {
   return notes;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

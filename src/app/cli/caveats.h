@@ -4,12 +4,12 @@
 
 #include "loop/conductor/state.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // Of the candidate that stands: "2 words not verified: guten, damen"; "": nothing.
-std::string caveats_of(const Track& track);
+std::string caveats_of(const loop::Track& track);
 
 // Of the run: " · 5 words not verified: …", one for each thing there is to say; "": nothing.
-std::string run_caveats(const RunState& state);
+std::string run_caveats(const loop::RunState& state);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -3,7 +3,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 using Instant = std::chrono::steady_clock::time_point;
@@ -16,15 +16,15 @@ double rate(std::size_t tokens, double seconds) {
   return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
 }
 
-void append(Answer& answer, AnswerDelta& delta) {
+void append(Answer& answer, infer::AnswerDelta& delta) {
   answer.text += delta.text;
   answer.thinking += delta.thinking;
   answer.calls.insert(answer.calls.end(), delta.calls.begin(), delta.calls.end());
 }
 
 // What differs from the defaults: the rest is the server's business.
-Sampling sampling_of(const SamplerParams& params) {
-  const SamplerParams plain;
+Sampling sampling_of(const infer::SamplerParams& params) {
+  const infer::SamplerParams plain;
   Sampling sampling;
   const auto put = [](auto& out, const auto& value, const auto& fallback) {
     if (value != fallback) out = value;
@@ -55,13 +55,13 @@ double Answer::answer_speed() const {
 
 Json answer_json(const Answer& answer) {
   Json calls = Json::array();
-  for (const ToolCall& call : answer.calls) {
+  for (const infer::ToolCall& call : answer.calls) {
     calls.push_back({{"id", call.id}, {"name", call.name}, {"arguments", call.arguments}});
   }
   return {{"text", answer.text},
           {"thinking", answer.thinking},
           {"tool_calls", std::move(calls)},
-          {"finish", stop_reason_name(answer.reason)},
+          {"finish", infer::stop_reason_name(answer.reason)},
           {"usage",
            {{"prompt_tokens", answer.usage.prompt_tokens},
             {"cached_tokens", answer.usage.cached_tokens},
@@ -77,21 +77,21 @@ std::string answer_line(const Answer& answer) {
                      answer.usage.cached_tokens, answer.prompt_speed());
 }
 
-Result<Conversation> Conversation::create(LocalModel& local, GenerationRequest request, bool raw,
-                                          Json template_variables) {
+Result<Conversation> Conversation::create(LocalModel& local, infer::GenerationRequest request,
+                                          bool raw, Json template_variables) {
   Conversation conversation;
   conversation.local_ = &local;
   conversation.request_ = std::move(request);
   conversation.variables_ = std::move(template_variables);
   if (!raw && !local.chat_template.empty()) {
-    LATHE_TRY(ChatTemplate parsed, ChatTemplate::parse(local.chat_template));
+    LATHE_TRY(infer::ChatTemplate parsed, infer::ChatTemplate::parse(local.chat_template));
     conversation.template_ = std::move(parsed);
-    conversation.format_ = answer_format_of(local.chat_template);
+    conversation.format_ = infer::answer_format_of(local.chat_template);
   }
   return conversation;
 }
 
-Conversation Conversation::with(Worker& worker, Request base, SamplerParams sampler) {
+Conversation Conversation::with(Worker& worker, Request base, infer::SamplerParams sampler) {
   Conversation conversation;
   conversation.worker_ = &worker;
   conversation.base_ = std::move(base);
@@ -137,7 +137,7 @@ std::optional<std::string> Conversation::take_back() {
 }
 
 Result<Conversation::Prompt> Conversation::prompt() const {
-  const Tokenizer& tokenizer = *local_->tokenizer;
+  const infer::Tokenizer& tokenizer = *local_->tokenizer;
   if (!template_) {
     std::string text;
     for (const Json& message : messages_) text += message["content"].get<std::string>();
@@ -146,15 +146,16 @@ Result<Conversation::Prompt> Conversation::prompt() const {
   Json variables = variables_;
   variables["messages"] = messages_;
   variables["add_generation_prompt"] = true;
-  const auto name = [&](TokenId id) {
-    return id == kNoToken ? std::string() : tokenizer.piece(id, true);
+  const auto name = [&](infer::TokenId id) {
+    return id == infer::kNoToken ? std::string() : tokenizer.piece(id, true);
   };
   variables["bos_token"] = name(tokenizer.spec().bos);
   variables["eos_token"] = name(tokenizer.spec().eos);
   LATHE_TRY(const auto parts, template_->render(variables, system_clock().unix_ms() / 1000));
   Prompt prompt{tokenizer.encode(parts, true)};
   std::string tail;
-  for (const PromptPart& part : parts) tail = part.trusted ? tail + part.text : std::string();
+  for (const infer::PromptPart& part : parts)
+    tail = part.trusted ? tail + part.text : std::string();
   prompt.starts_thinking = trim(tail).ends_with("<think>") || trim(tail).ends_with("[THINK]");
   return prompt;
 }
@@ -189,9 +190,9 @@ Result<Answer> Conversation::ask_worker(const StopFlag& stop, const OnDelta& on_
   const Instant last = std::chrono::steady_clock::now();
   // A stopped answer is kept as far as it came.
   if (!reply && reply.error().kind != ErrorKind::kCancelled) return std::unexpected(reply.error());
-  answer.reason = !reply                                   ? StopReason::kCancelled
-                  : reply->finish == FinishReason::kLength ? StopReason::kLength
-                                                           : StopReason::kEndToken;
+  answer.reason = !reply                                   ? infer::StopReason::kCancelled
+                  : reply->finish == FinishReason::kLength ? infer::StopReason::kLength
+                                                           : infer::StopReason::kEndToken;
   answer.prompt_seconds = seconds_between(start, first.value_or(last));
   answer.answer_seconds = seconds_between(first.value_or(last), last);
   if (!reply) return answer;
@@ -205,13 +206,13 @@ Result<Answer> Conversation::ask_worker(const StopFlag& stop, const OnDelta& on_
 }
 
 Result<Answer> Conversation::ask_engine(const StopFlag& stop, const OnDelta& on_delta) {
-  Engine& engine = *local_->engine;
+  infer::Engine& engine = *local_->engine;
   LATHE_TRY(const Prompt asked, prompt());
-  GenerationRequest request = request_;
+  infer::GenerationRequest request = request_;
   request.prompt = asked.tokens;
-  LATHE_TRY(const SequenceId id, engine.add(std::move(request)));
+  LATHE_TRY(const infer::SequenceId id, engine.add(std::move(request)));
 
-  const auto parser = AnswerParser::make(
+  const auto parser = infer::AnswerParser::make(
       {format_, asked.starts_thinking, request_.grammar ? Json() : json_at(variables_, "tools")});
   Answer answer;
   Instant start = std::chrono::steady_clock::now(), first = start, last = start;
@@ -221,11 +222,11 @@ Result<Answer> Conversation::ask_engine(const StopFlag& stop, const OnDelta& on_
       engine.cancel(id);
       cancelled = true;
     }
-    engine.step([&](const TokenEvent& event) {
+    engine.step([&](const infer::TokenEvent& event) {
       last = std::chrono::steady_clock::now();
       if (!any) first = last;
       any = true;
-      AnswerDelta delta = parser->push(event.text);
+      infer::AnswerDelta delta = parser->push(event.text);
       append(answer, delta);
       if (event.logprob) {
         answer.logprobs.push_back({*event.logprob});
@@ -238,7 +239,7 @@ Result<Answer> Conversation::ask_engine(const StopFlag& stop, const OnDelta& on_
       answer.usage = event.usage;
     });
   }
-  AnswerDelta rest = parser->finish();
+  infer::AnswerDelta rest = parser->finish();
   append(answer, rest);
   if (on_delta) on_delta(rest);
   answer.prompt_seconds = seconds_between(start, first);
@@ -246,4 +247,4 @@ Result<Answer> Conversation::ask_engine(const StopFlag& stop, const OnDelta& on_
   return answer;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -7,16 +7,16 @@
 #include "infer/text/answer_parser.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct Answer {
   std::string text, thinking;
-  std::vector<ToolCall> calls;
-  StopReason reason = StopReason::kLength;
-  SequenceUsage usage;
-  std::vector<std::vector<TokenLogprob>> logprobs;  // of a local model
-  double prompt_seconds = 0;                        // until the first token
-  double answer_seconds = 0;                        // from there to the last one
+  std::vector<infer::ToolCall> calls;
+  infer::StopReason reason = infer::StopReason::kLength;
+  infer::SequenceUsage usage;
+  std::vector<std::vector<infer::TokenLogprob>> logprobs;  // of a local model
+  double prompt_seconds = 0;                               // until the first token
+  double answer_seconds = 0;                               // from there to the last one
 
   double prompt_speed() const;  // computed prompt tokens a second
   double answer_speed() const;  // tokens a second after the first
@@ -29,14 +29,14 @@ class Conversation {
  public:
   // `request` carries everything but the prompt. Without a template, or with `raw`, a message is
   // the prompt as it is.
-  static Result<Conversation> create(LocalModel& local, GenerationRequest request, bool raw,
+  static Result<Conversation> create(LocalModel& local, infer::GenerationRequest request, bool raw,
                                      Json template_variables);
 
   // With what a server has: `base` carries everything but messages and sampling. `worker` must
   // outlive the conversation.
-  static Conversation with(Worker& worker, Request base, SamplerParams sampler);
+  static Conversation with(Worker& worker, Request base, infer::SamplerParams sampler);
 
-  GenerationRequest& request() { return request_; }
+  infer::GenerationRequest& request() { return request_; }
   const Json& messages() const { return messages_; }
   // An array of {"role", "content"} of system, user and assistant, as messages() has it.
   Status set_messages(Json messages);
@@ -45,14 +45,14 @@ class Conversation {
   // Drops the last answer; its question, or nothing when there is none.
   std::optional<std::string> take_back();
 
-  using OnDelta = std::function<void(const AnswerDelta&)>;
+  using OnDelta = std::function<void(const infer::AnswerDelta&)>;
   // A raised `stop` ends the answer where it is; it is kept like that.
   Result<Answer> ask(std::string_view text, const StopFlag& stop, const OnDelta& on_delta);
 
  private:
   Conversation() = default;
   struct Prompt {
-    std::vector<TokenId> tokens;
+    std::vector<infer::TokenId> tokens;
     bool starts_thinking = false;
   };
   Result<Prompt> prompt() const;
@@ -62,11 +62,11 @@ class Conversation {
   LocalModel* local_ = nullptr;  // one of the two is there
   Worker* worker_ = nullptr;
   Request base_;
-  GenerationRequest request_;
-  std::optional<ChatTemplate> template_;
-  AnswerFormat format_ = AnswerFormat::kPlain;
+  infer::GenerationRequest request_;
+  std::optional<infer::ChatTemplate> template_;
+  infer::AnswerFormat format_ = infer::AnswerFormat::kPlain;
   Json variables_;
   Json messages_ = Json::array();
 };
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -1,7 +1,7 @@
 // The table of commands. To add one: a file, and a row here.
 #include "app/cli/app.h"
 
-namespace lathe {
+namespace lathe::app {
 
 void add_bench(CLI::App& cli, App& app, Action& action);
 void add_logits(CLI::App& cli, App& app, Action& action);
@@ -41,4 +41,4 @@ std::span<const CommandSpec> commands() {
   return kCommands;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

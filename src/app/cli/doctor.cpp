@@ -9,7 +9,7 @@
 #include "ground/sys/sandbox.h"
 #include "loop/media/page.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Finding {
@@ -45,7 +45,7 @@ Finding sandbox() {
 }
 
 Finding browser() {
-  const auto chromium = find_chromium();
+  const auto chromium = loop::find_chromium();
   if (chromium) return {"browser", Finding::kOk, chromium->string()};
   return {"browser", Finding::kNote, "not installed: recipes that make pages refuse",
           "apt-get install chromium-headless-shell"};
@@ -69,7 +69,7 @@ Finding server(const App& app) {
 }
 
 Finding journal(const App& app) {
-  const auto opened = Journal::open(app.journal_dir);
+  const auto opened = books::Journal::open(app.journal_dir);
   if (!opened) return {"journal", Finding::kProblem, opened.error().message};
   std::error_code error;
   const auto space = fs::space(app.journal_dir, error);
@@ -171,4 +171,4 @@ void add_doctor(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -11,7 +11,7 @@
 #include "ground/base/text.h"
 #include "loop/media/media_pool.h"
 
-namespace lathe {
+namespace lathe::app {
 
 void add_drive_flags(CLI::App& command, DriveFlags& flags) {
   add_worker_flags(command, flags.workers);
@@ -27,18 +27,18 @@ std::string build_name() {
 }
 
 Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const DriveFlags& flags,
-                                                     Reach privacy, Observer* observer) {
+                                                     Reach privacy, loop::Observer* observer) {
   auto setup = std::make_unique<DriveSetup>();
   LATHE_TRY(setup->workers_, WorkerTable::make(app, flags.workers, privacy));
   const int parallel = flags.parallel > 0
                            ? flags.parallel
                            : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  setup->bench_.emplace(Bench{
+  setup->bench_.emplace(loop::Bench{
       .program = app.program,
       .unsafe_no_sandbox = flags.unsafe_no_sandbox,
       .parallel = parallel,
       .build = build_name(),
-      .media = std::make_shared<MediaPool>(app.program, parallel),
+      .media = std::make_shared<loop::MediaPool>(app.program, parallel),
       .worker = [table = &setup->workers_](const std::string& name) { return table->find(name); },
       .joules = [meter = &setup->meter_] { return meter->joules(); },
       .energy = {{"scope", scope_name(setup->meter_.scope())},
@@ -50,7 +50,7 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
   return setup;
 }
 
-int exit_code_of(const RunState& state) {
+int exit_code_of(const loop::RunState& state) {
   if (!state.ended) return kExitStopped;
   if (state.end_state == "passed") return kExitPassed;
   return state.end_state == "not_judged" ? kExitNotJudged : kExitFailed;
@@ -58,19 +58,19 @@ int exit_code_of(const RunState& state) {
 
 namespace {
 
-fs::path out_directory(const Run& run) {
+fs::path out_directory(const loop::Run& run) {
   const std::string out = json_string(json_at(run.state().header, "extra"), "out");
   return out.empty() ? fs::path("lathe-out") / run.id() : fs::path(out);
 }
 
 // --force of the command that began the run.
-bool forced(const Run& run) {
+bool forced(const loop::Run& run) {
   return json_bool(json_at(run.state().header, "extra"), "force", false);
 }
 
 // Changes to a source tree: the files themselves where the run passed, and a patch in any case.
-Status leave_changes(const App& app, const Journal& journal, const Run& run) {
-  const RunState& state = run.state();
+Status leave_changes(const App& app, const books::Journal& journal, const loop::Run& run) {
+  const loop::RunState& state = run.state();
   const std::string root = json_string(json_at(state.header, "tree"), "root");
   const bool apply =
       state.end_state == "passed" && json_bool(json_at(state.header, "extra"), "apply", false);
@@ -98,8 +98,9 @@ Status leave_changes(const App& app, const Journal& journal, const Run& run) {
   return applied;
 }
 
-Status leave_outputs(const App& app, const Journal& journal, const Run& run, MediaPool& media) {
-  const RunState& state = run.state();
+Status leave_outputs(const App& app, const books::Journal& journal, const loop::Run& run,
+                     loop::MediaPool& media) {
+  const loop::RunState& state = run.state();
   if (state.recipe.maker->whole_group) return leave_changes(app, journal, run);
   LATHE_TRY(OutputDirectory out, OutputDirectory::open(out_directory(run), forced(run)));
   LATHE_TRY(const auto written, write_outputs(journal, state, out, media, *app.stop));
@@ -110,8 +111,8 @@ Status leave_outputs(const App& app, const Journal& journal, const Run& run, Med
   }
   print(fmt::format("{} in {}\n", counted(written.size(), "file"), out.path().string()));
   const auto failed =
-      static_cast<std::size_t>(std::ranges::count_if(state.tracks, [](const Track& track) {
-        return track.state != TrackState::kPassed && best_candidate(track);
+      static_cast<std::size_t>(std::ranges::count_if(state.tracks, [](const loop::Track& track) {
+        return track.state != loop::TrackState::kPassed && best_candidate(track);
       }));
   if (failed > 0 && !written.empty() && written.back().ends_with("narration.wav"))
     print(fmt::format("narration.wav is of every line, of {} too that did not pass\n", failed));
@@ -119,17 +120,17 @@ Status leave_outputs(const App& app, const Journal& journal, const Run& run, Med
 }
 
 // What judges that only advise could not say, once for each.
-std::vector<std::string> missing_advice(const RunState& state) {
+std::vector<std::string> missing_advice(const loop::RunState& state) {
   std::map<std::string, std::pair<int, std::string>> silent;
-  const auto look = [&](const JudgedBy& verdict) {
+  const auto look = [&](const loop::JudgedBy& verdict) {
     const std::string why = json_string(verdict.judgement.evidence, "no_advice");
     if (why.empty()) return;
     auto& [times, first] = silent[verdict.judge];
     if (++times == 1) first = why;
   };
-  for (const Track& track : state.tracks)
-    for (const LapState& lap : track.laps)
-      for (const CandidateState& candidate : lap.candidates)
+  for (const loop::Track& track : state.tracks)
+    for (const loop::LapState& lap : track.laps)
+      for (const loop::CandidateState& candidate : lap.candidates)
         std::ranges::for_each(candidate.verdicts, look);
   std::ranges::for_each(state.whole, look);
   std::vector<std::string> notes;
@@ -141,14 +142,15 @@ std::vector<std::string> missing_advice(const RunState& state) {
 
 }  // namespace
 
-int drive_and_finish(const App& app, Journal& journal, Run& run, const Bench& bench, View& view) {
+int drive_and_finish(const App& app, books::Journal& journal, loop::Run& run,
+                     const loop::Bench& bench, View& view) {
   const Status driven = run.drive();
   view.finish();
   if (!driven) {
     if (!app.json) print(fmt::format("what is done so far is kept: lathe resume {}\n", run.id()));
     return report_error(app, driven.error());
   }
-  const RunState& state = run.state();
+  const loop::RunState& state = run.state();
   if (!state.ended) {
     if (!app.json) print(fmt::format("stopped; lathe resume {} goes on\n", run.id()));
     return kExitStopped;
@@ -169,4 +171,4 @@ int drive_and_finish(const App& app, Journal& journal, Run& run, const Bench& be
   return exit_code_of(state);
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

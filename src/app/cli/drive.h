@@ -6,7 +6,7 @@
 #include "ground/sys/energy.h"
 #include "loop/conductor/conductor.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct DriveFlags {
   WorkerFlags workers;
@@ -23,20 +23,20 @@ std::string build_name();
 class DriveSetup {
  public:
   static Result<std::unique_ptr<DriveSetup>> make(const App& app, const DriveFlags& flags,
-                                                  Reach privacy, Observer* observer);
-  const Bench& bench() const { return *bench_; }
+                                                  Reach privacy, loop::Observer* observer);
+  const loop::Bench& bench() const { return *bench_; }
 
  private:
   WorkerTable workers_;
   EnergyMeter meter_;
-  std::optional<Bench> bench_;
+  std::optional<loop::Bench> bench_;
 };
 
 // Drives to the end (or a stop), then writes the outputs and says what there is. Returns the exit
 // code.
-int drive_and_finish(const App& app, Journal& journal, Run& run, const Bench& bench,
-                     class View& view);
+int drive_and_finish(const App& app, books::Journal& journal, loop::Run& run,
+                     const loop::Bench& bench, class View& view);
 
-int exit_code_of(const RunState& state);
+int exit_code_of(const loop::RunState& state);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -8,7 +8,7 @@
 #include "ground/base/units.h"
 #include "infer/engine/footprint.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::size_t kMaxStreams = 4096;
@@ -23,7 +23,7 @@ struct Fit {
   Wish wish;
   std::string architecture;
   bool runs = true;
-  Footprint bytes;
+  infer::Footprint bytes;
 };
 
 struct FitFlags {
@@ -73,26 +73,27 @@ Result<Wish> parse_wish(const std::string& text) {
   return wish;
 }
 
-Result<Fit> size_model(const std::string& text, KvType kv, std::size_t threads) {
+Result<Fit> size_model(const std::string& text, infer::KvType kv, std::size_t threads) {
   LATHE_TRY(Wish wish, parse_wish(text));
-  LATHE_TRY(const Gguf file, Gguf::open(wish.path));
-  LATHE_TRY(const Blueprint blueprint, read_blueprint(file));
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(wish.path));
+  LATHE_TRY(const infer::Blueprint blueprint, infer::read_blueprint(file));
   if (wish.context == 0) wish.context = blueprint.context;
-  auto bytes = footprint(file, blueprint, best_kernel_table(), {.kv = kv},
-                         {.positions = wish.context, .streams = wish.streams, .threads = threads});
+  auto bytes =
+      infer::footprint(file, blueprint, infer::best_kernel_table(), {.kv = kv},
+                       {.positions = wish.context, .streams = wish.streams, .threads = threads});
   if (!bytes) return invalid("{}: {}", wish.path, bytes.error().message);
   return Fit{std::move(wish), blueprint.architecture, blueprint.runs, *bytes};
 }
 
 std::string row(std::string_view name, std::string_view context, std::string_view streams,
-                const Footprint& bytes) {
+                const infer::Footprint& bytes) {
   const auto cell = [](std::uint64_t count) { return count == 0 ? "-" : format_bytes(count); };
   return fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10}\n", name, context,
                      streams, cell(bytes.weights), cell(bytes.kv), cell(bytes.state),
                      cell(bytes.scratch), format_bytes(bytes.total()));
 }
 
-std::string table(const std::vector<Fit>& fits, const Footprint& sum, std::uint64_t memory) {
+std::string table(const std::vector<Fit>& fits, const infer::Footprint& sum, std::uint64_t memory) {
   std::string out = fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "model",
                                 "context", "streams", "weights", "KV", "state", "scratch", "sum");
   for (const Fit& fit : fits) {
@@ -110,7 +111,7 @@ std::string table(const std::vector<Fit>& fits, const Footprint& sum, std::uint6
   return out;
 }
 
-Json bytes_json(const Footprint& bytes) {
+Json bytes_json(const infer::Footprint& bytes) {
   return {{"weights", bytes.weights},
           {"kv", bytes.kv},
           {"state", bytes.state},
@@ -119,15 +120,15 @@ Json bytes_json(const Footprint& bytes) {
 }
 
 Result<bool> fit_models(const App& app, const FitFlags& flags) {
-  LATHE_TRY(const KvType kv, parse_kv(flags.kv));
+  LATHE_TRY(const infer::KvType kv, parse_kv(flags.kv));
   LATHE_TRY(const std::uint64_t memory, memory_for_models(flags.memory));
   LATHE_TRY(const int cores, choose_threads(0));
   const auto threads = static_cast<std::size_t>(cores);
   std::vector<Fit> fits;
-  Footprint sum;
+  infer::Footprint sum;
   for (const std::string& text : flags.models) {
     LATHE_TRY(fits.emplace_back(), size_model(text, kv, threads));
-    const Footprint& bytes = fits.back().bytes;
+    const infer::Footprint& bytes = fits.back().bytes;
     sum.weights += bytes.weights;
     sum.kv += bytes.kv;
     sum.state += bytes.state;
@@ -182,4 +183,4 @@ void add_fit(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -6,7 +6,7 @@
 #include "app/cli/work_progress.h"
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Flags {
@@ -15,12 +15,12 @@ struct Flags {
 };
 
 Status import(const App& app, const Flags& flags) {
-  ImportOptions options;
+  infer::ImportOptions options;
   LATHE_TRY(const int threads, choose_threads(0));
   options.threads = static_cast<std::size_t>(threads);
   options.stop = app.stop;
   if (!flags.type.empty()) {
-    const TensorTypeInfo* type = find_tensor_type(flags.type);
+    const infer::TensorTypeInfo* type = infer::find_tensor_type(flags.type);
     if (!type || type->block != 1)
       return invalid(
           "--type is '{}'; it may be f32, f16 or bf16. `lathe quantize` makes smaller "
@@ -29,13 +29,13 @@ Status import(const App& app, const Flags& flags) {
     options.type = type->type;
   }
   LATHE_TRY_STATUS(check_output(flags.out, {flags.directory}, flags.force));
-  Result<ImportReport> report;
+  Result<infer::ImportReport> report;
   {
     WorkProgress progress(app, "importing");
     options.progress = [&progress](std::uint64_t done, std::uint64_t total) {
       progress.update(done, total);
     };
-    report = import_model(flags.directory, flags.out, options);
+    report = infer::import_model(flags.directory, flags.out, options);
   }
   if (!report) return std::unexpected(report.error());
   print_warnings(app, report->warnings);
@@ -72,4 +72,4 @@ void add_import(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

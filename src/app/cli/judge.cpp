@@ -8,7 +8,7 @@
 #include "loop/judges/calibration.h"
 #include "loop/media/media_pool.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct JudgeFlags {
@@ -39,10 +39,10 @@ class JudgeBench {
  public:
   static Result<std::unique_ptr<JudgeBench>> make(const App& app, const JudgeFlags& flags) {
     auto bench = std::make_unique<JudgeBench>(app);
-    bench->kind_ = find_judge(flags.judge);
+    bench->kind_ = loop::find_judge(flags.judge);
     if (!bench->kind_) {
       std::vector<std::string> names;
-      for (const JudgeKind* kind : judge_kinds()) names.emplace_back(kind->name);
+      for (const loop::JudgeKind* kind : loop::judge_kinds()) names.emplace_back(kind->name);
       return fail(ErrorKind::kNotFound, "there is no judge '{}'{}; there are {}",
                   clip_utf8(flags.judge, 60), did_you_mean(flags.judge, names), join(names, ", "));
     }
@@ -70,22 +70,24 @@ class JudgeBench {
 
   explicit JudgeBench(const App& app) : app_(app) {}
 
-  Judgement judge(std::string_view bytes, const std::string& media_type, const Unit& unit) const {
-    const std::vector<Unit> units{unit};
-    JudgeTask task{options_};
+  loop::Judgement judge(std::string_view bytes, const std::string& media_type,
+                        const loop::Unit& unit) const {
+    const std::vector<loop::Unit> units{unit};
+    loop::JudgeTask task{options_};
     task.units = units;
     task.all_units = units;
     task.candidate = sha256_hex(bytes);
     task.bytes = bytes;
     task.media_type = media_type;
-    const JudgeContext context{place_, setup_->bench().worker(option_string(options_, "worker")),
-                               *app_.stop, limit_};
-    return judge_closed(*kind_, task, context);
+    const loop::JudgeContext context{
+        place_, setup_->bench().worker(option_string(options_, "worker")), *app_.stop, limit_};
+    return loop::judge_closed(*kind_, task, context);
   }
 
-  Result<Json> calibrate(std::span<const Label> labels, const CalibrationTable& table) const {
-    LATHE_TRY(const std::string identity, judge_identity(*kind_, options_, place_, worker()));
-    Json record = calibration_record(table, *kind_, identity, worker());
+  Result<Json> calibrate(std::span<const loop::Label> labels,
+                         const loop::CalibrationTable& table) const {
+    LATHE_TRY(const std::string identity, loop::judge_identity(*kind_, options_, place_, worker()));
+    Json record = loop::calibration_record(table, *kind_, identity, worker());
     record["labels"] = labels.size();
     return record;
   }
@@ -93,7 +95,8 @@ class JudgeBench {
  private:
   Worker* worker() const { return setup_->bench().worker(option_string(options_, "worker")); }
 
-  static Result<Json> read_options(const JudgeKind& kind, const std::vector<std::string>& set) {
+  static Result<Json> read_options(const loop::JudgeKind& kind,
+                                   const std::vector<std::string>& set) {
     Json given = Json::object();
     for (const std::string& text : set) {
       const auto equals = text.find('=');
@@ -116,27 +119,27 @@ class JudgeBench {
   }
 
   const App& app_;
-  const JudgeKind* kind_ = nullptr;
+  const loop::JudgeKind* kind_ = nullptr;
   Json options_;
   std::unique_ptr<DriveSetup> setup_;
-  Place place_;
+  loop::Place place_;
   Milliseconds limit_{0};
 };
 
-int exit_code(Outcome outcome) {
-  return outcome == Outcome::kPass   ? kExitPassed
-         : outcome == Outcome::kFail ? kExitFailed
-                                     : kExitNotJudged;
+int exit_code(loop::Outcome outcome) {
+  return outcome == loop::Outcome::kPass   ? kExitPassed
+         : outcome == loop::Outcome::kFail ? kExitFailed
+                                           : kExitNotJudged;
 }
 
-void print_judgement(const App& app, const Judgement& judgement) {
+void print_judgement(const App& app, const loop::Judgement& judgement) {
   if (app.json) {
     print_json(to_json(judgement));
     return;
   }
-  print(fmt::format("{}: {:.2f} of 10 (bar {:.2f})\n", outcome_name(judgement.outcome),
+  print(fmt::format("{}: {:.2f} of 10 (bar {:.2f})\n", loop::outcome_name(judgement.outcome),
                     10 * judgement.score, 10 * judgement.bar));
-  for (const Critique& critique : judgement.critiques)
+  for (const loop::Critique& critique : judgement.critiques)
     print(make_valid_utf8(fmt::format(
         "  {}{}{}{}\n", critique.locus, critique.locus.empty() ? "" : ": ", critique.claim,
         critique.evidence.empty() ? "" : " (" + clip_utf8(critique.evidence, 300) + ")")));
@@ -147,14 +150,14 @@ void print_judgement(const App& app, const Judgement& judgement) {
 }
 
 int list_judges(const App& app) {
-  for (const JudgeKind* kind : judge_kinds()) {
+  for (const loop::JudgeKind* kind : loop::judge_kinds()) {
     if (app.json) {
       Json options = Json::array();
       for (const OptionSpec& spec : kind->options)
         options.push_back({{"name", spec.name}, {"default", spec.fallback}, {"help", spec.help}});
       print_json({{"name", kind->name},
                   {"summary", kind->summary},
-                  {"stage", stage_name(kind->stage)},
+                  {"stage", loop::stage_name(kind->stage)},
                   {"whole", kind->can_whole},
                   {"options", std::move(options)}});
       continue;
@@ -174,7 +177,7 @@ int run_judge(const App& app, const JudgeFlags& flags) {
   if (!bench) return report_error(app, bench.error());
   const auto bytes = read_file(flags.file);
   if (!bytes) return report_error(app, bytes.error());
-  const Judgement judgement =
+  const loop::Judgement judgement =
       (*bench)->judge(*bytes, media_type_of(flags.file),
                       {fs::path(flags.file).filename().string(), "", Json::object()});
   print_judgement(app, judgement);
@@ -203,15 +206,15 @@ int calibrate(const App& app, const JudgeFlags& flags) {
       return report_error(app, fine.error());
   const auto bench = JudgeBench::make(app, flags);
   if (!bench) return report_error(app, bench.error());
-  const auto labels = read_labels(flags.file);
+  const auto labels = loop::read_labels(flags.file);
   if (!labels) return report_error(app, labels.error());
-  CalibrationTable table;
-  for (const Label& label : *labels) {
-    const Judgement judgement = (*bench)->judge(label.bytes, media_type_of(label.name),
-                                                {label.name, label.source, Json::object()});
+  loop::CalibrationTable table;
+  for (const loop::Label& label : *labels) {
+    const loop::Judgement judgement = (*bench)->judge(label.bytes, media_type_of(label.name),
+                                                      {label.name, label.source, Json::object()});
     if (app.stop->raised())
       return report_error(app, {ErrorKind::kCancelled, "stopped before all labels were judged"});
-    const auto verdict = verdict_of(judgement);
+    const auto verdict = loop::verdict_of(judgement);
     table.add(label.pass, verdict);
     if (!app.json && verdict != label.pass)
       print(fmt::format(
@@ -268,4 +271,4 @@ void add_judge(CLI::App& cli, App& app, Action& action) {
   add_force_flag(*sub, flags->force);
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

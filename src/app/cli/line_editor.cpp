@@ -19,7 +19,7 @@
 #include "ground/base/text.h"
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::size_t kHistory = 1000;  // messages
@@ -45,7 +45,7 @@ std::wstring to_wide(std::string_view text) {
 
 std::string to_utf8(std::wstring_view wide) {
   std::string text;
-  for (const wchar_t c : wide) append_utf8(text, static_cast<char32_t>(c));
+  for (const wchar_t c : wide) infer::append_utf8(text, static_cast<char32_t>(c));
   return text;
 }
 
@@ -197,15 +197,15 @@ LineEditor::LineEditor(const App& app, fs::path history)
   el_wset(impl.edit, EL_CLIENTDATA, &impl);
   el_wset(
       impl.edit, EL_PROMPT, +[](EditLine* edit) -> wchar_t* {
-        void* impl = nullptr;
-        el_wget(edit, EL_CLIENTDATA, &impl);
-        return static_cast<Impl*>(impl)->prompt.data();
+        void* self = nullptr;
+        el_wget(edit, EL_CLIENTDATA, &self);
+        return static_cast<Impl*>(self)->prompt.data();
       });
   el_wset(
       impl.edit, EL_GETCFN, +[](EditLine* edit, wchar_t* out) -> int {
-        void* impl = nullptr;
-        el_wget(edit, EL_CLIENTDATA, &impl);
-        return static_cast<Impl*>(impl)->next(out);
+        void* self = nullptr;
+        el_wget(edit, EL_CLIENTDATA, &self);
+        return static_cast<Impl*>(self)->next(out);
       });
   el_wset(impl.edit, EL_HIST, history_w, impl.history);
   el_wset(impl.edit, EL_EDITOR, L"emacs");
@@ -262,4 +262,4 @@ Status LineEditor::remember(const std::string& message) {
   return {};
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

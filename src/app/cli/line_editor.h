@@ -7,7 +7,7 @@
 
 #include "app/cli/app.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct TypedLine {
   enum class End {
@@ -39,4 +39,4 @@ class LineEditor {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::app

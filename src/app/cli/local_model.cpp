@@ -6,30 +6,31 @@
 #include "ground/sys/machine.h"
 #include "infer/models/vocabulary.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
-Result<const KernelTable*> choose_kernels(const std::string& name) {
-  if (name.empty()) return &best_kernel_table();
-  if (const KernelTable* table = find_kernel_table(name)) return table;
+Result<const infer::KernelTable*> choose_kernels(const std::string& name) {
+  if (name.empty()) return &infer::best_kernel_table();
+  if (const infer::KernelTable* table = infer::find_kernel_table(name)) return table;
   std::vector<std::string> known;
-  for (const KernelTable* table : kernel_tables()) known.emplace_back(table->name);
+  for (const infer::KernelTable* table : infer::kernel_tables()) known.emplace_back(table->name);
   return invalid("--kernels is '{}'; this processor runs {}", name, join(known, ", "));
 }
 
 // As much of the model's context as half of the memory that is left can hold, in whole chunks.
-std::size_t affordable_context(const Blueprint& blueprint, const BlockLayout& layout) {
+std::size_t affordable_context(const infer::Blueprint& blueprint,
+                               const infer::BlockLayout& layout) {
   const std::uint64_t left = read_machine().memory_left().value_or(std::uint64_t{4} << 30);
   const auto blocks = static_cast<std::size_t>(left / 2 / std::max<std::size_t>(1, layout.bytes()));
-  return std::min(blueprint.context, std::max<std::size_t>(1, blocks) * kChunk);
+  return std::min(blueprint.context, std::max<std::size_t>(1, blocks) * infer::kChunk);
 }
 
 }  // namespace
 
-Result<KvType> parse_kv(std::string_view name) {
-  if (name == "f32") return KvType::kF32;
-  if (name == "f16") return KvType::kF16;
-  if (name == "q8_0") return KvType::kQ8_0;
+Result<infer::KvType> parse_kv(std::string_view name) {
+  if (name == "f32") return infer::KvType::kF32;
+  if (name == "f16") return infer::KvType::kF16;
+  if (name == "q8_0") return infer::KvType::kQ8_0;
   return invalid("--kv is '{}'; it may be f16, q8_0 or f32", name);
 }
 
@@ -49,33 +50,33 @@ void add_adapter_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flag
 }
 
 Status check_model(const ModelFlags& flags) {
-  LATHE_TRY(const Gguf file, Gguf::open(flags.path));
-  if (auto blueprint = read_runnable_blueprint(file); !blueprint)
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(flags.path));
+  if (auto blueprint = infer::read_runnable_blueprint(file); !blueprint)
     return std::unexpected(blueprint.error());
   return {};
 }
 
 Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
-                              const std::function<void(EngineOptions&)>& adjust) {
-  LATHE_TRY(const KvType kv, parse_kv(flags.kv));
-  LATHE_TRY(const KernelTable* kernels, choose_kernels(flags.kernels));
+                              const std::function<void(infer::EngineOptions&)>& adjust) {
+  LATHE_TRY(const infer::KvType kv, parse_kv(flags.kv));
+  LATHE_TRY(const infer::KernelTable* kernels, choose_kernels(flags.kernels));
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LocalModel local;
-  LATHE_TRY(Gguf file, Gguf::open(flags.path));
-  local.file = std::make_unique<Gguf>(std::move(file));
+  LATHE_TRY(infer::Gguf file, infer::Gguf::open(flags.path));
+  local.file = std::make_unique<infer::Gguf>(std::move(file));
   // First: of a model that cannot run, nothing else is worth an error.
-  if (auto blueprint = read_runnable_blueprint(*local.file); !blueprint)
+  if (auto blueprint = infer::read_runnable_blueprint(*local.file); !blueprint)
     return std::unexpected(blueprint.error());
-  LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(*local.file));
-  LATHE_TRY(local.tokenizer, Tokenizer::make(std::move(vocabulary)));
+  LATHE_TRY(infer::VocabularySpec vocabulary, infer::read_vocabulary(*local.file));
+  LATHE_TRY(local.tokenizer, infer::Tokenizer::make(std::move(vocabulary)));
   LATHE_TRY(local.chat_template, local.file->text_or("tokenizer.chat_template", ""));
-  local.team = std::make_unique<ThreadTeam>(threads);
+  local.team = std::make_unique<infer::ThreadTeam>(threads);
 
   const auto start = std::chrono::steady_clock::now();
-  Result<std::unique_ptr<Model>> model;
+  Result<std::unique_ptr<infer::Model>> model;
   {
     WorkProgress progress(app, "loading " + local.file->path().filename().string());
-    model = Model::load(
+    model = infer::Model::load(
         *local.file, *local.team,
         {.kernels = kernels,
          .progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); },
@@ -86,19 +87,21 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
   local.load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
-  const Blueprint& blueprint = local.model->blueprint();
+  const infer::Blueprint& blueprint = local.model->blueprint();
   if (!flags.adapter.empty()) {
-    LATHE_TRY(const Gguf adapter, Gguf::open(flags.adapter));
-    LATHE_TRY(local.adapter, Adapter::load(adapter, blueprint));
+    LATHE_TRY(const infer::Gguf adapter, infer::Gguf::open(flags.adapter));
+    LATHE_TRY(local.adapter, infer::Adapter::load(adapter, blueprint));
   }
-  EngineOptions options{.kv = kv, .context = flags.context};
+  infer::EngineOptions options{.kv = kv, .context = flags.context};
   options.kv_tokens =
       flags.context != 0
           ? flags.context
-          : affordable_context(blueprint, BlockLayout(blueprint.states(), kernels->kv_format(kv)));
+          : affordable_context(blueprint,
+                               infer::BlockLayout(blueprint.states(), kernels->kv_format(kv)));
   if (adjust) adjust(options);
-  LATHE_TRY(local.engine, Engine::create(*local.model, *local.tokenizer, *local.team, options));
+  LATHE_TRY(local.engine,
+            infer::Engine::create(*local.model, *local.tokenizer, *local.team, options));
   return local;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -6,7 +6,7 @@
 #include "infer/engine/engine.h"
 #include "infer/text/chat_template.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct ModelFlags {
   std::string path;
@@ -16,18 +16,18 @@ struct ModelFlags {
   std::string kernels;  // "": the best of this processor
   std::string adapter;  // a LoRA file; "": none
 };
-Result<KvType> parse_kv(std::string_view name);  // of the flag --kv
+Result<infer::KvType> parse_kv(std::string_view name);  // of the flag --kv
 
 void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
 void add_adapter_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
 
 struct LocalModel {
-  std::unique_ptr<Gguf> file;
-  std::unique_ptr<ThreadTeam> team;
-  std::unique_ptr<Model> model;
-  std::shared_ptr<const Adapter> adapter;  // none: the model as it is
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<Engine> engine;
+  std::unique_ptr<infer::Gguf> file;
+  std::unique_ptr<infer::ThreadTeam> team;
+  std::unique_ptr<infer::Model> model;
+  std::shared_ptr<const infer::Adapter> adapter;  // none: the model as it is
+  std::unique_ptr<infer::Tokenizer> tokenizer;
+  std::unique_ptr<infer::Engine> engine;
   std::string chat_template;  // its source; "": the file has none
   double load_seconds = 0;
 };
@@ -36,6 +36,6 @@ struct LocalModel {
 Status check_model(const ModelFlags& flags);
 // `adjust` may change the engine's options once the model is known. Shows progress on a terminal.
 Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
-                              const std::function<void(EngineOptions&)>& adjust = {});
+                              const std::function<void(infer::EngineOptions&)>& adjust = {});
 
-}  // namespace lathe
+}  // namespace lathe::app

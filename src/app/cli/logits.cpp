@@ -7,17 +7,17 @@
 #include "ground/base/part_file.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
-Result<std::vector<TokenId>> parse_ids(std::string_view text) {
-  std::vector<TokenId> ids;
+Result<std::vector<infer::TokenId>> parse_ids(std::string_view text) {
+  std::vector<infer::TokenId> ids;
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] == ' ' || text[at] == ',' || text[at] == '\n') {
       ++at;
       continue;
     }
-    TokenId id = 0;
+    infer::TokenId id = 0;
     const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), id);
     if (error != std::errc()) {
       return invalid("--ids: '{}' at byte {} is no token id", clip_utf8(text.substr(at), 20), at);
@@ -35,7 +35,7 @@ Status write_logits(const App& app, const ModelFlags& flags, const std::string& 
   LATHE_TRY_STATUS(check_output(out, {flags.path, flags.adapter}, force));
   LATHE_TRY(LocalModel local, open_model(app, flags));
   // Before the file is made: one that is there may be worth more than a wrong command line.
-  for (const TokenId id : ids) {
+  for (const infer::TokenId id : ids) {
     if (id < 0 || static_cast<std::size_t>(id) >= local.model->blueprint().vocabulary) {
       return invalid("--ids names token {}; {} has the tokens 0 to {}", id, flags.path,
                      local.model->blueprint().vocabulary - 1);
@@ -90,4 +90,4 @@ void add_logits(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

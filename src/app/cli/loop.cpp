@@ -10,7 +10,7 @@
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct LoopFlags {
@@ -22,8 +22,8 @@ struct LoopFlags {
   DriveFlags drive;
 };
 
-void print_plan(const Run& run) {
-  const Recipe& recipe = run.state().recipe;
+void print_plan(const loop::Run& run) {
+  const loop::Recipe& recipe = run.state().recipe;
   print(
       fmt::format("run {}: recipe {}, {}, at most {} each, {}, {} tokens{}\n", run.id(),
                   recipe.name, counted(run.state().units.size(), "unit"),
@@ -41,8 +41,8 @@ void print_project(const FoundRecipe& found) {
 
 // Whoever cannot be reached is said before anything is paid for. The run stays open: nothing of it
 // is lost.
-int drive_if_workers_answer(const App& app, Journal& journal, Run& run, const Bench& bench,
-                            View& view) {
+int drive_if_workers_answer(const App& app, books::Journal& journal, loop::Run& run,
+                            const loop::Bench& bench, View& view) {
   if (!run.state().ended && run.state().open_tracks > 0)
     if (const Status answer = check_workers_answer(run.state().recipe, bench); !answer) {
       if (app.json)
@@ -59,12 +59,12 @@ int drive_if_workers_answer(const App& app, Journal& journal, Run& run, const Be
 int loop(const App& app, const LoopFlags& flags) {
   auto found = find_recipe(app, flags.recipe, flags.set, flags.input);
   if (!found) return report_error(app, found.error());
-  auto journal = Journal::open(app.journal_dir);
+  auto journal = books::Journal::open(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, found->recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
-  const Bench& bench = (*setup)->bench();
+  const loop::Bench& bench = (*setup)->bench();
   if (auto fine = check_worker_names(app, found->recipe, flags.drive.workers, bench); !fine)
     return report_error(app, fine.error());
   if (!app.json) {
@@ -77,15 +77,15 @@ int loop(const App& app, const LoopFlags& flags) {
     if (const auto out = OutputDirectory::open(flags.out, flags.force); !out)
       return report_error(app, out.error());
   std::error_code ignored;
-  NewRun request{std::move(found->recipe),
-                 fs::absolute(found->path, ignored).parent_path(),
-                 flags.input,
-                 {{"out", flags.out.empty() ? "" : fs::absolute(flags.out, ignored).string()},
-                  {"force", flags.force},
-                  {"apply", !flags.no_apply},
-                  {"workers", flags.drive.workers.specs},
-                  {"allow", flags.drive.workers.allow}}};
-  auto run = Run::start(*journal, request, bench);
+  loop::NewRun request{std::move(found->recipe),
+                       fs::absolute(found->path, ignored).parent_path(),
+                       flags.input,
+                       {{"out", flags.out.empty() ? "" : fs::absolute(flags.out, ignored).string()},
+                        {"force", flags.force},
+                        {"apply", !flags.no_apply},
+                        {"workers", flags.drive.workers.specs},
+                        {"allow", flags.drive.workers.allow}}};
+  auto run = loop::Run::start(*journal, request, bench);
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
   return drive_if_workers_answer(app, *journal, *run, bench, view);
@@ -121,12 +121,12 @@ int resume(const App& app, ResumeFlags flags) {
   View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, opened->state.recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
-  const Bench& bench = (*setup)->bench();
+  const loop::Bench& bench = (*setup)->bench();
   if (!opened->state.ended || opened->state.end_state == "not_judged")
     if (auto fine = check_worker_names(app, opened->state.recipe, flags.drive.workers, bench);
         !fine)
       return report_error(app, fine.error());
-  auto run = Run::resume(opened->journal, opened->id, bench, flags.redo);
+  auto run = loop::Run::resume(opened->journal, opened->id, bench, flags.redo);
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
   return drive_if_workers_answer(app, opened->journal, *run, bench, view);
@@ -186,4 +186,4 @@ void add_resume(CLI::App& cli, App& app, Action& action) {
       [&app, &action, flags] { action = [&app, flags] { return resume(app, *flags); }; });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

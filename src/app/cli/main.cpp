@@ -6,6 +6,6 @@ int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   // Started by lathe itself: the confined child that decodes, speaks and hears.
   if (!args.empty() && args[0] == "media-worker")
-    return lathe::media_worker_main(std::span(args).subspan(1));
-  return lathe::run_cli(argc, argv);
+    return lathe::loop::media_worker_main(std::span(args).subspan(1));
+  return lathe::app::run_cli(argc, argv);
 }

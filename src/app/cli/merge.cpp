@@ -5,7 +5,7 @@
 #include "infer/convert/quantize.h"
 #include "infer/tune/output.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Flags {
@@ -17,16 +17,17 @@ struct Flags {
 Status merge(const App& app, const Flags& flags) {
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY_STATUS(check_output(flags.out, {flags.base, flags.adapter}, flags.force));
-  LATHE_TRY(const Gguf base, Gguf::open(flags.base));
-  LATHE_TRY(const Gguf adapter, Gguf::open(flags.adapter));
-  MergeOptions options;
+  LATHE_TRY(const infer::Gguf base, infer::Gguf::open(flags.base));
+  LATHE_TRY(const infer::Gguf adapter, infer::Gguf::open(flags.adapter));
+  infer::MergeOptions options;
   if (!flags.type.empty()) {
-    LATHE_TRY(const QuantizeTarget* target, find_quantize_target(flags.type));
-    options.types = plan_types(base, *target);
+    LATHE_TRY(const infer::QuantizeTarget* target, infer::find_quantize_target(flags.type));
+    options.types = infer::plan_types(base, *target);
     options.file_type = target->file_type;
   }
-  ThreadTeam team(threads);
-  LATHE_TRY_STATUS(merge_adapter(base, adapter, team, best_kernel_table(), options, flags.out));
+  infer::ThreadTeam team(threads);
+  LATHE_TRY_STATUS(
+      infer::merge_adapter(base, adapter, team, infer::best_kernel_table(), options, flags.out));
   const std::uint64_t bytes = fs::file_size(flags.out);
   if (app.json)
     print_json({{"out", flags.out}, {"bytes", bytes}});
@@ -56,4 +57,4 @@ void add_merge(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

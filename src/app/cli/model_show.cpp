@@ -9,7 +9,7 @@
 #include "infer/models/blueprint.h"
 #include "infer/models/vocabulary.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::size_t kTemplateLines = 8;
@@ -39,11 +39,11 @@ std::string format_count(std::uint64_t count) {
   return fmt::format("{}", count);
 }
 
-void list_tensors(const Gguf& file, Listing& listing) {
+void list_tensors(const infer::Gguf& file, Listing& listing) {
   std::map<std::string_view, TypeShare> shares;
   std::uint64_t parameters = 0;
-  for (const GgufTensor& tensor : file.tensors()) {
-    TypeShare& share = shares[tensor_type_info(tensor.type).name];
+  for (const infer::GgufTensor& tensor : file.tensors()) {
+    TypeShare& share = shares[infer::tensor_type_info(tensor.type).name];
     ++share.tensors;
     share.bytes += tensor.bytes;
     parameters += tensor.elements();
@@ -67,7 +67,7 @@ void list_tensors(const Gguf& file, Listing& listing) {
   }
 }
 
-void list_rope(const RopeSpec& rope, Listing& listing) {
+void list_rope(const infer::RopeSpec& rope, Listing& listing) {
   std::string text = fmt::format("base {}, {} dimensions", rope.base, rope.dimensions);
   if (rope.extrapolation != 0)
     text += fmt::format(", YaRN x{} from {}", 1 / rope.scale, rope.original_context);
@@ -82,46 +82,50 @@ void list_rope(const RopeSpec& rope, Listing& listing) {
                           {"frequency_factors", rope.frequency_factors}};
 }
 
-void list_cache(const Blueprint& blueprint, Listing& listing) {
-  const std::vector<StateSpec> states = blueprint.states();
-  const KernelTable& kernels = best_kernel_table();
+void list_cache(const infer::Blueprint& blueprint, Listing& listing) {
+  const std::vector<infer::StateSpec> states = blueprint.states();
+  const infer::KernelTable& kernels = infer::best_kernel_table();
   std::string text;
-  const auto add = [&](std::string_view name, KvType type) {
+  const auto add = [&](std::string_view name, infer::KvType type) {
     const double bytes =
-        static_cast<double>(state_bytes(states, kernels.kv_format(type), kChunk).kv) / kChunk;
+        static_cast<double>(infer::state_bytes(states, kernels.kv_format(type), infer::kChunk).kv) /
+        infer::kChunk;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name,
                         format_bytes(static_cast<std::uint64_t>(bytes)));
     listing.json["kv_bytes_per_token"][name] = bytes;
   };
-  add("f16", KvType::kF16);
+  add("f16", infer::KvType::kF16);
   // Its blocks are of 32 numbers.
-  if (std::ranges::all_of(states, [](const StateSpec& state) { return state.head_dim % 32 == 0; }))
-    add("q8_0", KvType::kQ8_0);
+  if (std::ranges::all_of(states,
+                          [](const infer::StateSpec& state) { return state.head_dim % 32 == 0; }))
+    add("q8_0", infer::KvType::kQ8_0);
   listing.add("KV a token", text);
-  const StateBytes full = state_bytes(states, kernels.kv_format(KvType::kF16), blueprint.context);
+  const infer::StateBytes full =
+      infer::state_bytes(states, kernels.kv_format(infer::KvType::kF16), blueprint.context);
   if (full.window + full.recurrent == 0) return;
   listing.add("state", fmt::format("{} a sequence in windows (f16), {} in recurrent layers",
                                    format_bytes(full.window), format_bytes(full.recurrent)));
   listing.json["state_bytes"] = {{"window_f16", full.window}, {"recurrent", full.recurrent}};
 }
 
-void list_layers(const Blueprint& blueprint, Listing& listing) {
-  const FfnSpec& ffn = blueprint.layers.front().ffn;
+void list_layers(const infer::Blueprint& blueprint, Listing& listing) {
+  const infer::FfnSpec& ffn = blueprint.layers.front().ffn;
   std::string text = fmt::format("{} of {}", blueprint.layers.size(), blueprint.embedding);
   listing.json.update({{"layers", blueprint.layers.size()}, {"embedding", blueprint.embedding}});
-  const LayerSpec* layer = blueprint.attention_layer();
+  const infer::LayerSpec* layer = blueprint.attention_layer();
   if (layer != nullptr) {
-    const AttentionSpec& attention = layer->attention;
+    const infer::AttentionSpec& attention = layer->attention;
     text += fmt::format(": {} heads, {} KV heads of {}", attention.heads, attention.kv_heads,
                         attention.head_dim);
     listing.json.update({{"heads", attention.heads},
                          {"kv_heads", attention.kv_heads},
                          {"head_dim", attention.head_dim}});
   }
-  const auto recurrent = std::ranges::count_if(
-      blueprint.layers, [](const LayerSpec& spec) { return spec.recurrent.state_bytes != 0; });
+  const auto recurrent = std::ranges::count_if(blueprint.layers, [](const infer::LayerSpec& spec) {
+    return spec.recurrent.state_bytes != 0;
+  });
   const auto windowed = std::ranges::count_if(
-      blueprint.layers, [](const LayerSpec& spec) { return spec.attention.window != 0; });
+      blueprint.layers, [](const infer::LayerSpec& spec) { return spec.attention.window != 0; });
   if (recurrent != 0) text += fmt::format("; {} are recurrent", recurrent);
   if (windowed != 0) text += fmt::format("; {} see a window", windowed);
   listing.add("layers", text);
@@ -135,8 +139,8 @@ void list_layers(const Blueprint& blueprint, Listing& listing) {
   if (layer != nullptr) list_rope(layer->attention.rope, listing);
 }
 
-void list_blueprint(const Gguf& file, Listing& listing) {
-  const auto blueprint = read_blueprint(file);
+void list_blueprint(const infer::Gguf& file, Listing& listing) {
+  const auto blueprint = infer::read_blueprint(file);
   if (!blueprint) {
     listing.add("not runnable", blueprint.error().message);
     listing.json["not_runnable"] = blueprint.error().message;
@@ -153,8 +157,8 @@ void list_blueprint(const Gguf& file, Listing& listing) {
   list_cache(*blueprint, listing);
 }
 
-void list_vocabulary(const Gguf& file, Listing& listing) {
-  const auto vocabulary = read_vocabulary(file);
+void list_vocabulary(const infer::Gguf& file, Listing& listing) {
+  const auto vocabulary = infer::read_vocabulary(file);
   if (!vocabulary) {
     listing.add("vocabulary", vocabulary.error().message);
     listing.json["vocabulary"] = nullptr;
@@ -166,7 +170,7 @@ void list_vocabulary(const Gguf& file, Listing& listing) {
       {"size", vocabulary->tokens.size()}, {"model", vocabulary->model}, {"pre", vocabulary->pre}};
   for (const auto& [name, id] :
        {std::pair("bos", vocabulary->bos), std::pair("eos", vocabulary->eos)}) {
-    if (id == kNoToken) continue;
+    if (id == infer::kNoToken) continue;
     text += fmt::format(", {} {} {}", name, id,
                         clip_utf8(vocabulary->tokens[static_cast<std::size_t>(id)], 40));
     json[name] = id;
@@ -194,7 +198,7 @@ void list_template(const std::string& source, Listing& listing) {
 }  // namespace
 
 int show_model(const App& app, const fs::path& path, bool whole_template) {
-  const auto file = Gguf::open(path);
+  const auto file = infer::Gguf::open(path);
   if (!file) return report_error(app, file.error());
   const auto architecture = file->text_or("general.architecture", "");
   if (!architecture) return report_error(app, architecture.error());
@@ -222,4 +226,4 @@ int show_model(const App& app, const fs::path& path, bool whole_template) {
   return kExitPassed;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

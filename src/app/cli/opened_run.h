@@ -4,16 +4,16 @@
 #include "app/cli/app.h"
 #include "loop/conductor/state.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct OpenedRun {
-  Journal journal;
+  books::Journal journal;
   std::string id;
-  std::vector<Record> records;
-  RunState state;
+  std::vector<books::Record> records;
+  loop::RunState state;
 };
 
 // `name`: an id, the beginning of one, or "last".
 Result<OpenedRun> open_run(const App& app, const std::string& name);
 
-}  // namespace lathe
+}  // namespace lathe::app

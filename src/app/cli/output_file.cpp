@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::string_view kMark = ".lathe-out.json";
@@ -102,4 +102,4 @@ Status OutputDirectory::finish() {
   return write_file_atomic(path_ / kMark, dump_json({{"files", written_}}, 1) + "\n");
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -8,7 +8,7 @@
 
 #include "app/cli/app.h"
 
-namespace lathe {
+namespace lathe::app {
 
 void add_force_flag(CLI::App& command, bool& force);
 
@@ -37,4 +37,4 @@ class OutputDirectory {
   bool force_ = false;
 };
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -7,7 +7,7 @@
 #include "loop/conductor/tree.h"
 #include "loop/terms/write_rule.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 // A key may hold anything; a file name may not.
@@ -26,24 +26,26 @@ constexpr double kPauseSeconds = 0.4;
 constexpr Milliseconds kDecodeLimit{60'000};
 
 // The whole as a listener gets it: every unit's best take, those that were given up among them.
-Result<std::string> narration(const Journal& journal, const RunState& state, MediaPool& media,
-                              const StopFlag& stop) {
-  std::vector<Sound> takes;
-  for (const Track& track : state.tracks) {
-    const CandidateState* best = best_candidate(track);
-    if (!best || best->media_type != kWavMediaType) continue;
+Result<std::string> narration(const books::Journal& journal, const loop::RunState& state,
+                              loop::MediaPool& media, const StopFlag& stop) {
+  std::vector<loop::Sound> takes;
+  for (const loop::Track& track : state.tracks) {
+    const loop::CandidateState* best = loop::best_candidate(track);
+    if (!best || best->media_type != loop::kWavMediaType) continue;
     LATHE_TRY(const std::string bytes, journal.blob(best->blob));
-    LATHE_TRY(const Decoded take, media.decode(bytes, kDecodeLimit, stop));
+    LATHE_TRY(const loop::Decoded take, media.decode(bytes, kDecodeLimit, stop));
     takes.push_back(take.sound);
   }
-  return takes.empty() ? std::string() : wav_bytes(joined(takes, kPauseSeconds));
+  return takes.empty() ? std::string() : loop::wav_bytes(joined(takes, kPauseSeconds));
 }
 
 // The file as the snapshot of the tree has it; nullopt: it has none.
-Result<std::optional<std::string>> file_before(const Journal& journal, const RunState& state,
+Result<std::optional<std::string>> file_before(const books::Journal& journal,
+                                               const loop::RunState& state,
                                                const std::string& path) {
-  LATHE_TRY(const std::string blob,
-            tree_file_blob(journal, json_string(json_at(state.header, "tree"), "blob"), path));
+  LATHE_TRY(
+      const std::string blob,
+      loop::tree_file_blob(journal, json_string(json_at(state.header, "tree"), "blob"), path));
   if (blob.empty()) return std::nullopt;
   LATHE_TRY(std::string bytes, journal.blob(blob));
   return bytes;
@@ -51,14 +53,14 @@ Result<std::optional<std::string>> file_before(const Journal& journal, const Run
 
 }  // namespace
 
-Result<std::string> write_patch(const Journal& journal, const RunState& state,
+Result<std::string> write_patch(const books::Journal& journal, const loop::RunState& state,
                                 OutputDirectory& out) {
   std::string patch;
-  for (const Track& track : state.tracks) {
-    const CandidateState* best = best_candidate(track);
-    if (!best || best->media_type != kChangesMediaType) continue;
+  for (const loop::Track& track : state.tracks) {
+    const loop::CandidateState* best = loop::best_candidate(track);
+    if (!best || best->media_type != loop::kChangesMediaType) continue;
     LATHE_TRY(const std::string bytes, journal.blob(best->blob));
-    LATHE_TRY(const Changes changes, parse_changes(bytes));
+    LATHE_TRY(const loop::Changes changes, loop::parse_changes(bytes));
     for (const auto& [path, text] : changes.files) {
       LATHE_TRY(const auto before, file_before(journal, state, path));
       patch += file_patch(path, before, text);
@@ -68,15 +70,15 @@ Result<std::string> write_patch(const Journal& journal, const RunState& state,
   return out.write("changes.patch", patch);
 }
 
-Result<std::vector<std::string>> write_outputs(const Journal& journal, const RunState& state,
-                                               OutputDirectory& out, MediaPool& media,
-                                               const StopFlag& stop) {
+Result<std::vector<std::string>> write_outputs(const books::Journal& journal,
+                                               const loop::RunState& state, OutputDirectory& out,
+                                               loop::MediaPool& media, const StopFlag& stop) {
   std::vector<std::string> written;
-  for (const Track& track : state.tracks) {
-    const CandidateState* best = best_candidate(track);
+  for (const loop::Track& track : state.tracks) {
+    const loop::CandidateState* best = loop::best_candidate(track);
     if (!best) continue;
     LATHE_TRY(const std::string bytes, journal.blob(best->blob));
-    const std::string below = track.state == TrackState::kPassed ? "" : "gave_up/";
+    const std::string below = track.state == loop::TrackState::kPassed ? "" : "gave_up/";
     const std::string name =
         track.units.size() == 1 ? file_name_of(state.units[track.units.front()].key) : "changes";
     const std::string extension = best->extension.empty() ? "" : "." + best->extension;
@@ -93,22 +95,25 @@ Result<std::vector<std::string>> write_outputs(const Journal& journal, const Run
   return written;
 }
 
-Result<std::vector<std::string>> apply_to_tree(const Journal& journal, const RunState& state) {
+Result<std::vector<std::string>> apply_to_tree(const books::Journal& journal,
+                                               const loop::RunState& state) {
   if (state.end_state != "passed")
     return invalid("the run has not passed, so nothing is written into {}",
                    json_string(json_at(state.header, "tree"), "root"));
   std::vector<std::string> changed;
   const Json& tree = json_at(state.header, "tree");
   const fs::path root = json_string(tree, "root");
-  if (state.tracks.empty() || !best_candidate(state.tracks.front())) return changed;
-  LATHE_TRY(const std::string bytes, journal.blob(best_candidate(state.tracks.front())->blob));
-  LATHE_TRY(const Changes changes, parse_changes(bytes));
-  const WriteRule rule = WriteRule::of(state.recipe.make_options);
+  if (state.tracks.empty() || !loop::best_candidate(state.tracks.front())) return changed;
+  LATHE_TRY(const std::string bytes,
+            journal.blob(loop::best_candidate(state.tracks.front())->blob));
+  LATHE_TRY(const loop::Changes changes, loop::parse_changes(bytes));
+  const loop::WriteRule rule = loop::WriteRule::of(state.recipe.make_options);
   // First every check, then every change.
   for (const auto& [path, text] : changes.files) {
     LATHE_TRY_STATUS(rule.allows(path));
-    LATHE_TRY_STATUS(outside_repositories(root, path));
-    LATHE_TRY(const std::string before, tree_file_blob(journal, json_string(tree, "blob"), path));
+    LATHE_TRY_STATUS(loop::outside_repositories(root, path));
+    LATHE_TRY(const std::string before,
+              loop::tree_file_blob(journal, json_string(tree, "blob"), path));
     const auto now = read_file(root / path);
     if (!now && now.error().kind != ErrorKind::kNotFound) return std::unexpected(now.error());
     const std::string now_hash = now ? sha256_hex(*now) : "";
@@ -140,4 +145,4 @@ Result<std::vector<std::string>> apply_to_tree(const Journal& journal, const Run
   return changed;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

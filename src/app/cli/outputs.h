@@ -7,23 +7,24 @@
 #include "loop/conductor/state.h"
 #include "loop/media/media_pool.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // Each unit's best candidate as OUT/KEY.EXT; what did not pass goes to OUT/gave_up/. Takes of
 // speech are also joined, in the order of the script, as OUT/narration.wav. Returns the paths
 // written.
-Result<std::vector<std::string>> write_outputs(const Journal& journal, const RunState& state,
-                                               OutputDirectory& out, MediaPool& media,
-                                               const StopFlag& stop);
+Result<std::vector<std::string>> write_outputs(const books::Journal& journal,
+                                               const loop::RunState& state, OutputDirectory& out,
+                                               loop::MediaPool& media, const StopFlag& stop);
 
 // The best candidate's changes as OUT/changes.patch, for `git apply` in the tree that the snapshot
 // was taken of, whether they passed or not. Returns its path; "" where nothing was changed.
-Result<std::string> write_patch(const Journal& journal, const RunState& state,
+Result<std::string> write_patch(const books::Journal& journal, const loop::RunState& state,
                                 OutputDirectory& out);
 
 // The best candidate's changes, file by file, into the tree that the snapshot was taken of. Refused
 // unless the run has passed, and as a whole when a file it would replace is no longer what the
 // snapshot has: the person's own edits are never overwritten. Returns the paths changed.
-Result<std::vector<std::string>> apply_to_tree(const Journal& journal, const RunState& state);
+Result<std::vector<std::string>> apply_to_tree(const books::Journal& journal,
+                                               const loop::RunState& state);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -5,7 +5,7 @@
 
 #include "app/cli/local_model.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Score {
@@ -23,7 +23,7 @@ struct Score {
   }
 };
 
-Status score_window(const LocalModel& local, std::span<const TokenId> tokens, Score& score) {
+Status score_window(const LocalModel& local, std::span<const infer::TokenId> tokens, Score& score) {
   const std::size_t first = tokens.size() / 2;
   std::size_t position = 0;
   return local.engine->logits(
@@ -31,7 +31,7 @@ Status score_window(const LocalModel& local, std::span<const TokenId> tokens, Sc
       [&](std::span<const float> logits) {
         if (position >= first && position + 1 < tokens.size()) {
           const auto surprise =
-              -static_cast<double>(logprob_of(logits, tokens[position + 1]).logprob);
+              -static_cast<double>(infer::logprob_of(logits, tokens[position + 1]).logprob);
           score.sum += surprise;
           score.squares += surprise * surprise;
           ++score.count;
@@ -49,7 +49,7 @@ Status measure(const App& app, const ModelFlags& flags, const std::string& path,
     return invalid("--window is {}; it must lie in [4, {}], the model's context", window,
                    local.engine->options().context);
   }
-  std::vector<TokenId> tokens = local.tokenizer->encode(text, true, false);
+  std::vector<infer::TokenId> tokens = local.tokenizer->encode(text, true, false);
   const auto with_bos = local.tokenizer->encode("", true, false);
   if (tokens.size() < window) {
     return invalid("{}: {} tokens; at least one window of {} is needed (--window)", path,
@@ -60,7 +60,7 @@ Status measure(const App& app, const ModelFlags& flags, const std::string& path,
   for (std::size_t i = 0; i < windows; ++i) {
     if (app.stop->raised())
       return fail(ErrorKind::kCancelled, "stopped after {} of {} windows", i, windows);
-    const std::span<TokenId> part = std::span(tokens).subspan(i * window, window);
+    const std::span<infer::TokenId> part = std::span(tokens).subspan(i * window, window);
     if (!with_bos.empty()) part[0] = with_bos[0];
     LATHE_TRY_STATUS(score_window(local, part, score));
     if (!app.json) {
@@ -102,4 +102,4 @@ void add_perplexity(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -4,7 +4,7 @@
 #include "ground/base/units.h"
 #include "ground/sys/machine.h"
 
-namespace lathe {
+namespace lathe::app {
 
 Result<std::uint64_t> memory_for_models(const std::string& asked) {
   if (!asked.empty()) {
@@ -21,8 +21,8 @@ Result<std::uint64_t> memory_for_models(const std::string& asked) {
   return *left - std::min(*left, reserve);
 }
 
-Result<PoolOptions> local_pool_options(const App& app) {
-  PoolOptions options;
+Result<serve::PoolOptions> local_pool_options(const App& app) {
+  serve::PoolOptions options;
   LATHE_TRY(options.memory, memory_for_models(""));
   LATHE_TRY(options.threads, choose_threads(0));
   if (!app.json) {
@@ -31,4 +31,4 @@ Result<PoolOptions> local_pool_options(const App& app) {
   return options;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

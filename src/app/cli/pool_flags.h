@@ -4,11 +4,11 @@
 #include "app/cli/app.h"
 #include "serve/pool/pool.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // --memory, or what the machine can spare with a reserve for the system.
 Result<std::uint64_t> memory_for_models(const std::string& asked);
 // For models in the process of a command: all cores, all that can be spared, silent.
-Result<PoolOptions> local_pool_options(const App& app);
+Result<serve::PoolOptions> local_pool_options(const App& app);
 
-}  // namespace lathe
+}  // namespace lathe::app

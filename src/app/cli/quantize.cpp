@@ -7,7 +7,7 @@
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Flags {
@@ -17,20 +17,20 @@ struct Flags {
 };
 
 Status quantize(const App& app, const Flags& flags) {
-  LATHE_TRY(const QuantizeTarget* target, find_quantize_target(flags.type));
+  LATHE_TRY(const infer::QuantizeTarget* target, infer::find_quantize_target(flags.type));
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY_STATUS(check_output(flags.out, {flags.in}, flags.force));
   const auto start = std::chrono::steady_clock::now();
-  QuantizeOptions options;
+  infer::QuantizeOptions options;
   options.threads = static_cast<std::size_t>(threads);
   options.stop = app.stop;
-  Result<QuantizeReport> report;
+  Result<infer::QuantizeReport> report;
   {
     WorkProgress progress(app, fmt::format("to {}", target->name));
-    options.progress = [&progress](const QuantizeProgress& now) {
+    options.progress = [&progress](const infer::QuantizeProgress& now) {
       progress.update(now.bytes_done, now.bytes);
     };
-    report = quantize_model(flags.in, flags.out, *target, options);
+    report = infer::quantize_model(flags.in, flags.out, *target, options);
   }
   if (!report) return std::unexpected(report.error());
   const auto took =
@@ -52,7 +52,8 @@ Status quantize(const App& app, const Flags& flags) {
 
 std::string type_names() {
   std::vector<std::string> names;
-  for (const QuantizeTarget& target : quantize_targets()) names.emplace_back(target.name);
+  for (const infer::QuantizeTarget& target : infer::quantize_targets())
+    names.emplace_back(target.name);
   return join(names, ", ");
 }
 
@@ -74,4 +75,4 @@ void add_quantize(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

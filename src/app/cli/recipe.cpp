@@ -10,7 +10,7 @@
 #include "loop/conductor/conductor.h"
 #include "loop/terms/ecosystems.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 Result<std::vector<std::string>> shipped_names(const App& app) {
@@ -43,8 +43,8 @@ int list_recipes(const App& app) {
 std::vector<std::string> missing_for(const FoundRecipe& found) {
   std::error_code ignored;
   const fs::path dir = fs::absolute(found.path, ignored).parent_path();
-  std::vector<std::string> missing = missing_files(found.recipe, dir);
-  if (auto fine = check_schema_files(found.recipe, dir); missing.empty() && !fine)
+  std::vector<std::string> missing = loop::missing_files(found.recipe, dir);
+  if (auto fine = loop::check_schema_files(found.recipe, dir); missing.empty() && !fine)
     missing.push_back(fine.error().message);
   const auto look = [&](std::string_view whose, const Json& options) {
     const Json& command = json_at(options, "command");
@@ -70,7 +70,7 @@ std::vector<std::string> missing_for(const FoundRecipe& found) {
                       whose, clip_utf8(program, 100)));
   };
   look("make", found.recipe.make_options);
-  for (const JudgeSpec& judge : found.recipe.judges)
+  for (const loop::JudgeSpec& judge : found.recipe.judges)
     look(fmt::format("the judge '{}'", judge.name), judge.options);
   if (!found.recipe.from_tests() && !fs::exists(dir / found.recipe.from, ignored))
     missing.push_back(fmt::format("{}: there is no such file; give one with --input FILE",
@@ -113,7 +113,7 @@ void print_table(std::string_view table, const Json& values, std::span<const Opt
   for (const auto& [key, value] : values.items()) {
     if (table.empty() && value.is_structured()) continue;
     const OptionSpec* spec = nullptr;
-    for (const auto list : {recipe_options(table), kind})
+    for (const auto list : {loop::recipe_options(table), kind})
       for (const OptionSpec& each : list)
         if (each.name == key) spec = &each;
     const std::string line = fmt::format("{} = {}", key, toml_value(value));
@@ -125,7 +125,7 @@ int explain_recipe(const App& app, const std::string& name,
                    const std::vector<std::string>& overrides) {
   const auto found = find_recipe(app, name, overrides);
   if (!found) return report_error(app, found.error());
-  const Recipe& recipe = found->recipe;
+  const loop::Recipe& recipe = found->recipe;
   if (app.json) {
     print_json(recipe.canonical);
     return kExitPassed;
@@ -139,7 +139,7 @@ int explain_recipe(const App& app, const std::string& name,
   };
   const Json& all = recipe.canonical;
   print_table("", all, {});
-  const JudgeKind* tests = recipe.from_tests() ? find_judge("tests") : nullptr;
+  const loop::JudgeKind* tests = recipe.from_tests() ? loop::find_judge("tests") : nullptr;
   table("[unit]", all["unit"], tests ? tests->options : std::span<const OptionSpec>());
   table("[make]", all["make"], recipe.maker->options);
   for (std::size_t i = 0; i < recipe.judges.size(); ++i)
@@ -167,17 +167,18 @@ Result<FoundRecipe> find_recipe(const App& app, const std::string& name,
   }
   LATHE_TRY(const std::string text, read_file(path, 1 << 20));
   const fs::path root = input.empty() ? "." : input;
-  const auto project = find_project(root);
+  const auto project = loop::find_project(root);
   const bool own_command = std::ranges::any_of(
       overrides, [](const std::string& each) { return each.starts_with("unit.command="); });
-  const Ecosystem& kind = project       ? *project->ecosystem
-                          : own_command ? unknown_project()
-                                        : ecosystems().back();
+  const loop::Ecosystem& kind = project       ? *project->ecosystem
+                                : own_command ? loop::unknown_project()
+                                              : loop::ecosystems().back();
   std::error_code ignored;
-  LATHE_TRY(Recipe recipe,
-            parse_recipe(text, path.string(), overrides,
-                         project_values(kind, fs::absolute(root, ignored).lexically_normal(),
-                                        plain_environment()["HOME"])));
+  LATHE_TRY(
+      loop::Recipe recipe,
+      loop::parse_recipe(text, path.string(), overrides,
+                         loop::project_values(kind, fs::absolute(root, ignored).lexically_normal(),
+                                              plain_environment()["HOME"])));
   std::string told;
   if (json_string(recipe.canonical["unit"], "project") == "auto") {
     if (!project && !input.empty() && !own_command) return std::unexpected(project.error());
@@ -209,4 +210,4 @@ void add_recipe(CLI::App& cli, App& app, Action& action) {
   add("explain", "Print a recipe with all its defaults", explain_recipe);
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

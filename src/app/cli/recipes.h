@@ -4,10 +4,10 @@
 #include "app/cli/app.h"
 #include "loop/conductor/recipe.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct FoundRecipe {
-  Recipe recipe;
+  loop::Recipe recipe;
   fs::path path;
   std::string project;  // with unit.project = "auto": what was found, and by which file
 };
@@ -17,4 +17,4 @@ Result<FoundRecipe> find_recipe(const App& app, const std::string& name,
                                 std::span<const std::string> overrides,
                                 const std::string& input = "");
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -4,7 +4,7 @@
 #include "app/cli/recipes.h"
 #include "app/cli/view.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct RejudgeFlags {
@@ -19,7 +19,7 @@ struct Changed {
 };
 
 // Candidate by candidate: would the new judges have said the same?
-Changed compare(const App& app, const RunState& before, const RunState& after) {
+Changed compare(const App& app, const loop::RunState& before, const loop::RunState& after) {
   Changed changed;
   for (std::size_t t = 0; t < std::min(before.tracks.size(), after.tracks.size()); ++t) {
     const auto& old_laps = before.tracks[t].laps;
@@ -28,15 +28,15 @@ Changed compare(const App& app, const RunState& before, const RunState& after) {
       for (std::size_t n = 0;
            n < std::min(old_laps[l].candidates.size(), new_laps[l].candidates.size()); ++n) {
         if (new_laps[l].candidates[n].verdicts.empty()) continue;
-        const Outcome was = outcome_of(before.recipe, old_laps[l].candidates[n]);
-        const Outcome is = outcome_of(after.recipe, new_laps[l].candidates[n]);
+        const loop::Outcome was = loop::outcome_of(before.recipe, old_laps[l].candidates[n]);
+        const loop::Outcome is = loop::outcome_of(after.recipe, new_laps[l].candidates[n]);
         ++changed.judged;
         if (was == is) continue;
         ++changed.flipped;
         const std::string& key = before.units[before.tracks[t].units.front()].key;
         if (!app.json)
           print(fmt::format("  {} lap {} candidate {}: {} → {}\n", key, l + 1, n + 1,
-                            outcome_name(was), outcome_name(is)));
+                            loop::outcome_name(was), loop::outcome_name(is)));
       }
   }
   return changed;
@@ -45,7 +45,7 @@ Changed compare(const App& app, const RunState& before, const RunState& after) {
 int rejudge(const App& app, const RejudgeFlags& flags) {
   auto opened = open_run(app, flags.run);
   if (!opened) return report_error(app, opened.error());
-  const RunState& before = opened->state;
+  const loop::RunState& before = opened->state;
 
   // The old recipe, with the judges of the other one.
   Json canonical = before.recipe.canonical;
@@ -58,13 +58,13 @@ int rejudge(const App& app, const RejudgeFlags& flags) {
     canonical["judge"] = found->recipe.canonical["judge"];
     canonical["combine"] = found->recipe.canonical["combine"];
   }
-  auto recipe = recipe_from_json(canonical);
+  auto recipe = loop::recipe_from_json(canonical);
   if (!recipe) return report_error(app, recipe.error());
   View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, recipe->privacy, &view);
   if (!setup) return report_error(app, setup.error());
-  auto run = Run::start_rejudge(opened->journal, opened->id, opened->records, *recipe, recipe_dir,
-                                (*setup)->bench());
+  auto run = loop::Run::start_rejudge(opened->journal, opened->id, opened->records, *recipe,
+                                      recipe_dir, (*setup)->bench());
   if (!run) return report_error(app, run.error());
   if (auto driven = run->drive(); !driven) return report_error(app, driven.error());
   view.finish();
@@ -96,4 +96,4 @@ void add_rejudge(CLI::App& cli, App& app, Action& action) {
       [&app, &action, flags] { action = [&app, flags] { return rejudge(app, *flags); }; });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -5,7 +5,7 @@
 #include "app/cli/report_html.h"
 #include "app/cli/view.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct ReportFlags {
@@ -18,28 +18,28 @@ struct ReportFlags {
 
 // The run that spends the loop's number of candidates on independent samples, one lap, no feedback.
 // Made once per run.
-Result<RunState> baseline_of(const App& app, Journal& journal, const std::string& id,
-                             const RunState& state, const DriveFlags& flags) {
+Result<loop::RunState> baseline_of(const App& app, books::Journal& journal, const std::string& id,
+                                   const loop::RunState& state, const DriveFlags& flags) {
   LATHE_TRY(const auto rows, journal.runs());
-  for (const RunRow& row : rows) {
+  for (const books::RunRow& row : rows) {
     if (row.state == "open") continue;
     LATHE_TRY(const auto records, journal.records(row.id));
-    LATHE_TRY(RunState other, fold(records));
+    LATHE_TRY(loop::RunState other, loop::fold(records));
     if (json_string(json_at(other.header, "extra"), "baseline_of") == id) return other;
   }
   std::size_t candidates = 0;
-  for (const Track& track : state.tracks)
-    for (const LapState& lap : track.laps) candidates += lap.candidates.size();
+  for (const loop::Track& track : state.tracks)
+    for (const loop::LapState& lap : track.laps) candidates += lap.candidates.size();
   const std::size_t tracks = std::max<std::size_t>(1, state.tracks.size());
   Json canonical = state.recipe.canonical;
   // Rounded up: what the loop is compared with may spend a little more, never less.
   canonical["make"]["best_of"] = std::min<std::size_t>(64, (candidates + tracks - 1) / tracks);
   canonical["stop"]["laps"] = 1;
-  LATHE_TRY(const Recipe recipe, recipe_from_json(canonical));
+  LATHE_TRY(const loop::Recipe recipe, loop::recipe_from_json(canonical));
   View view(app, flags.verbose);
   LATHE_TRY(const auto setup, DriveSetup::make(app, flags, recipe.privacy, &view));
-  LATHE_TRY(Run run,
-            Run::start_again(journal, state, recipe, {{"baseline_of", id}}, setup->bench()));
+  LATHE_TRY(loop::Run run,
+            loop::Run::start_again(journal, state, recipe, {{"baseline_of", id}}, setup->bench()));
   if (!app.json)
     print(fmt::format("baseline run {}: best of {}, one lap\n", run.id(), recipe.best_of));
   LATHE_TRY_STATUS(run.drive());
@@ -62,7 +62,7 @@ int report(const App& app, ReportFlags flags) {
   const fs::path out = flags.out.empty() ? fs::path(id + ".html") : fs::path(flags.out);
   if (const Status fine = is_report(out) ? Status() : check_output(out, {}, flags.force); !fine)
     return report_error(app, fine.error());
-  std::optional<RunState> baseline;
+  std::optional<loop::RunState> baseline;
   if (flags.baseline) {
     for (const Json& spec : json_at(json_at(state.header, "extra"), "workers"))
       if (spec.is_string()) flags.drive.workers.specs.push_back(spec);
@@ -98,4 +98,4 @@ void add_report(CLI::App& cli, App& app, Action& action) {
       [&app, &action, flags] { action = [&app, flags] { return report(app, *flags); }; });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -10,7 +10,7 @@
 #include "loop/conductor/tree.h"
 #include "loop/media/picture.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::size_t kMaxShownText = 20'000;
@@ -36,8 +36,10 @@ svg{max-width:34rem;width:100%;height:auto}
 .wide .laps{grid-template-columns:repeat(auto-fit,minmax(340px,1fr))}ol{padding-left:1.4rem}
 )css";
 
-std::string_view outcome_class(Outcome outcome) {
-  return outcome == Outcome::kPass ? "ok" : outcome == Outcome::kAbstain ? "dim" : "bad";
+std::string_view outcome_class(loop::Outcome outcome) {
+  return outcome == loop::Outcome::kPass      ? "ok"
+         : outcome == loop::Outcome::kAbstain ? "dim"
+                                              : "bad";
 }
 
 std::string details(std::string_view summary, std::string_view body) {
@@ -86,21 +88,21 @@ struct MoveYield {
   int laps = 0, gained = 0, passed = 0;
 };
 
-std::string self_judgement(const RunState& state, std::span<const Record> records) {
+std::string self_judgement(const loop::RunState& state, std::span<const books::Record> records) {
   std::map<std::string, MoveYield> moves;
   int flips = 0, pairs = 0;
-  for (const Track& track : state.tracks) {
-    std::map<std::pair<std::string, std::size_t>, Outcome> seen;
-    for (const LapState& lap : track.laps) {
+  for (const loop::Track& track : state.tracks) {
+    std::map<std::pair<std::string, std::size_t>, loop::Outcome> seen;
+    for (const loop::LapState& lap : track.laps) {
       const auto rung = static_cast<std::size_t>(lap.rung);
       MoveYield& yield = moves[fmt::format(
-          "{}{}", move_name(lap.move),
+          "{}{}", loop::move_name(lap.move),
           rung < state.recipe.ladder.size() ? " · " + state.recipe.ladder[rung] : "")];
       ++yield.laps;
       yield.gained += lap.gained;
       yield.passed += lap.rank.passed;
-      for (const CandidateState& candidate : lap.candidates)
-        for (const JudgedBy* verdict : counted_verdicts(candidate)) {
+      for (const loop::CandidateState& candidate : lap.candidates)
+        for (const loop::JudgedBy* verdict : loop::counted_verdicts(candidate)) {
           const auto [it, fresh] =
               seen.try_emplace({candidate.blob, verdict->index}, verdict->judgement.outcome);
           if (fresh) continue;
@@ -111,7 +113,7 @@ std::string self_judgement(const RunState& state, std::span<const Record> record
   }
   int made = 0, usable = 0;
   std::int64_t make_ms = 0, judge_ms = 0;
-  for (const Record& record : records) {
+  for (const books::Record& record : records) {
     if (record.kind == "made") {
       ++made;
       usable += json_bool(record.body, "ok", false);
@@ -134,8 +136,9 @@ std::string self_judgement(const RunState& state, std::span<const Record> record
       fmt::format("{} / {}", format_duration(Milliseconds(make_ms)),
                   format_duration(Milliseconds(judge_ms))));
   std::size_t passed = 0;
-  for (const Track& track : state.tracks)
-    for (const std::size_t unit : track.units) passed += unit_passed(track, state.units[unit]);
+  for (const loop::Track& track : state.tracks)
+    for (const std::size_t unit : track.units)
+      passed += loop::unit_passed(track, state.units[unit]);
   if (passed > 0)
     row("working time per unit passed",
         format_duration(Milliseconds(state.t_ms / static_cast<std::int64_t>(passed))) +
@@ -158,25 +161,25 @@ std::string self_judgement(const RunState& state, std::span<const Record> record
   return html + "</table>";
 }
 
-std::size_t candidates_made(const RunState& state) {
+std::size_t candidates_made(const loop::RunState& state) {
   std::size_t count = 0;
-  for (const Track& track : state.tracks)
-    for (const LapState& lap : track.laps) count += lap.candidates.size();
+  for (const loop::Track& track : state.tracks)
+    for (const loop::LapState& lap : track.laps) count += lap.candidates.size();
   return count;
 }
 
-std::string baseline_section(const RunState& state, const RunState& baseline) {
-  const auto passed = [](const RunState& run) {
+std::string baseline_section(const loop::RunState& state, const loop::RunState& baseline) {
+  const auto passed = [](const loop::RunState& run) {
     std::size_t count = 0;
-    for (const Track& track : run.tracks)
-      for (const std::size_t unit : track.units) count += unit_passed(track, run.units[unit]);
+    for (const loop::Track& track : run.tracks)
+      for (const std::size_t unit : track.units) count += loop::unit_passed(track, run.units[unit]);
     return count;
   };
   // One shot: the loop's own first candidate, before any judge's word reached the maker.
   std::size_t one_shot = 0;
-  for (const Track& track : state.tracks)
+  for (const loop::Track& track : state.tracks)
     if (!track.laps.empty() &&
-        outcome_of(state.recipe, track.laps[0].candidates[0]) == Outcome::kPass)
+        loop::outcome_of(state.recipe, track.laps[0].candidates[0]) == loop::Outcome::kPass)
       one_shot += track.units.size();
   const std::size_t loop = passed(state), best_of = passed(baseline);
   std::string html =
@@ -223,11 +226,12 @@ std::string below_pictures(const std::string& pictures, std::string_view what, s
 }
 
 // What a candidate is, for a person: a player, a diff, or its text.
-Result<std::string> artifact_html(const Journal& journal, const RunState& state,
-                                  const CandidateState& candidate, const std::string& before) {
+Result<std::string> artifact_html(const books::Journal& journal, const loop::RunState& state,
+                                  const loop::CandidateState& candidate,
+                                  const std::string& before) {
   LATHE_TRY(const std::string bytes, journal.blob(candidate.blob));
   const std::string shown = pictures_html(candidate, bytes);
-  const bool source = candidate.media_type == kSvgMediaType;
+  const bool source = candidate.media_type == loop::kSvgMediaType;
   if (candidate.media_type.starts_with("image/") && !source) return shown;
   if (candidate.media_type.starts_with("audio/"))
     return fmt::format("<audio controls preload=none src='data:{};base64,{}'></audio>",
@@ -242,12 +246,13 @@ Result<std::string> artifact_html(const Journal& journal, const RunState& state,
                           line.kind, html_text(line.text));
     return html;
   };
-  if (candidate.media_type == kChangesMediaType) {
-    LATHE_TRY(const Changes changes, parse_changes(bytes));
+  if (candidate.media_type == loop::kChangesMediaType) {
+    LATHE_TRY(const loop::Changes changes, loop::parse_changes(bytes));
     std::string html;
     for (const auto& [path, text] : changes.files) {
-      LATHE_TRY(const std::string blob,
-                tree_file_blob(journal, json_string(json_at(state.header, "tree"), "blob"), path));
+      LATHE_TRY(
+          const std::string blob,
+          loop::tree_file_blob(journal, json_string(json_at(state.header, "tree"), "blob"), path));
       std::string original;
       if (!blob.empty()) {
         LATHE_TRY(original, journal.blob(blob));
@@ -269,17 +274,17 @@ Result<std::string> artifact_html(const Journal& journal, const RunState& state,
                         "<pre>" + html_text(clip_utf8(bytes, kMaxShownText)) + "</pre>");
 }
 
-std::string verdicts_html(const RunState& state, const CandidateState& candidate) {
+std::string verdicts_html(const loop::RunState& state, const loop::CandidateState& candidate) {
   std::string html;
-  for (const JudgedBy* verdict : counted_verdicts(candidate)) {
-    const Judgement& judgement = verdict->judgement;
+  for (const loop::JudgedBy* verdict : loop::counted_verdicts(candidate)) {
+    const loop::Judgement& judgement = verdict->judgement;
     html += fmt::format(
         "<div><span class={}>{}</span> {} <span class=dim>({}, {:.2f}, bar {:.2f})</span></div>",
-        outcome_class(judgement.outcome), outcome_name(judgement.outcome),
-        html_text(verdict->judge), stage_name(state.recipe.judges[verdict->index].stage),
+        outcome_class(judgement.outcome), loop::outcome_name(judgement.outcome),
+        html_text(verdict->judge), loop::stage_name(state.recipe.judges[verdict->index].stage),
         10 * judgement.score, 10 * judgement.bar);
     std::string list;
-    for (const Critique& critique : judgement.critiques)
+    for (const loop::Critique& critique : judgement.critiques)
       list += fmt::format(
           "<li>{}{}{}</li>",
           critique.locus.empty() ? "" : "<code>" + html_text(critique.locus) + "</code> ",
@@ -297,26 +302,27 @@ std::string verdicts_html(const RunState& state, const CandidateState& candidate
   return html;
 }
 
-Result<std::string> track_html(const Journal& journal, const RunState& state, const Track& track) {
-  const Unit& first = state.units[track.units.front()];
-  const bool passed = track.state == TrackState::kPassed;
+Result<std::string> track_html(const books::Journal& journal, const loop::RunState& state,
+                               const loop::Track& track) {
+  const loop::Unit& first = state.units[track.units.front()];
+  const bool passed = track.state == loop::TrackState::kPassed;
   const std::string caveats = caveats_of(track);
   std::string html = fmt::format(
       "<section class='unit{}'><h3>{}{} <span class={}>{}</span> <span "
       "class=dim>{}</span></h3><div>{}</div><div class=laps>",
       shows_pictures(track) ? " wide" : "", html_text(first.key),
       track.units.size() > 1 ? fmt::format(" and {} more", track.units.size() - 1) : "",
-      passed ? "ok" : "bad", replace_all(track_state_name(track.state), "_", " "),
+      passed ? "ok" : "bad", replace_all(loop::track_state_name(track.state), "_", " "),
       html_text(clip_utf8(passed ? track.why + (caveats.empty() ? "" : " · " + caveats)
                                  : track.rule + ": " + track.why,
                           400)),
       html_text(clip_utf8(first.text, 1000)));
   std::string before;
-  for (const LapState& lap : track.laps) {
+  for (const loop::LapState& lap : track.laps) {
     html += fmt::format("<div class=lap><b>lap {}</b> <span class=dim>{}{}</span>", lap.number,
-                        move_name(lap.move),
+                        loop::move_name(lap.move),
                         lap.reason.empty() ? "" : ": " + html_text(clip_utf8(lap.reason, 300)));
-    for (const CandidateState& candidate : lap.candidates) {
+    for (const loop::CandidateState& candidate : lap.candidates) {
       if (lap.candidates.size() > 1)
         html += fmt::format("<div class=dim>candidate {}{}</div>", candidate.n + 1,
                             candidate.n == lap.best ? " (best)" : "");
@@ -335,9 +341,9 @@ Result<std::string> track_html(const Journal& journal, const RunState& state, co
                         : lap.gained ? "taken"
                                      : "not taken");
     if (lap.gained)
-      if (const CandidateState& best = lap.candidates[static_cast<std::size_t>(lap.best)];
+      if (const loop::CandidateState& best = lap.candidates[static_cast<std::size_t>(lap.best)];
           best.media_type.starts_with("text/") || best.media_type == "application/json" ||
-          best.media_type == kSvgMediaType) {
+          best.media_type == loop::kSvgMediaType) {
         LATHE_TRY(before, journal.blob(best.blob));
       }
   }
@@ -346,22 +352,22 @@ Result<std::string> track_html(const Journal& journal, const RunState& state, co
 
 }  // namespace
 
-std::vector<double> pass_curve(const RunState& state) {
+std::vector<double> pass_curve(const loop::RunState& state) {
   std::size_t laps = 1;
-  for (const Track& track : state.tracks) laps = std::max(laps, track.laps.size());
+  for (const loop::Track& track : state.tracks) laps = std::max(laps, track.laps.size());
   std::vector<double> curve(laps + 1, 0.0);
-  for (const Track& track : state.tracks)
+  for (const loop::Track& track : state.tracks)
     for (const std::size_t unit : track.units) {
       // A unit of a group may have passed before its group has: the lap after which the best
       // candidate has it.
       std::size_t since = laps + 1;
-      Track so_far = track;
-      so_far.state = TrackState::kOpen;
+      loop::Track so_far = track;
+      so_far.state = loop::TrackState::kOpen;
       so_far.best_lap = -1;
       for (std::size_t k = 0; k < track.laps.size() && since > laps; ++k) {
         if (track.laps[k].gained) so_far.best_lap = static_cast<int>(k);
         if ((track.laps[k].closed && track.laps[k].rank.passed) ||
-            unit_passed(so_far, state.units[unit]))
+            loop::unit_passed(so_far, state.units[unit]))
           since = k + 1;
       }
       for (std::size_t k = since; k <= laps; ++k)
@@ -370,9 +376,9 @@ std::vector<double> pass_curve(const RunState& state) {
   return curve;
 }
 
-Result<std::string> report_html(const Journal& journal, const std::string& id,
-                                const RunState& state, std::span<const Record> records,
-                                const RunState* baseline) {
+Result<std::string> report_html(const books::Journal& journal, const std::string& id,
+                                const loop::RunState& state, std::span<const books::Record> records,
+                                const loop::RunState* baseline) {
   const std::string outcome = state.ended ? state.end_state : "not ended";
   std::string html = fmt::format(
       "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport "
@@ -398,13 +404,13 @@ Result<std::string> report_html(const Journal& journal, const std::string& id,
     html += "<h2>Units passed after each lap</h2>" + curve_svg(curve, nullptr);
   }
   html += "<h2>The loop, judged by itself</h2>" + self_judgement(state, records);
-  for (const JudgedBy& verdict : state.whole)
+  for (const loop::JudgedBy& verdict : state.whole)
     html += fmt::format(
         "<h2>The whole: {} <span class={}>{}</span></h2><pre>{}</pre>", html_text(verdict.judge),
-        outcome_class(verdict.judgement.outcome), outcome_name(verdict.judgement.outcome),
+        outcome_class(verdict.judgement.outcome), loop::outcome_name(verdict.judgement.outcome),
         html_text(clip_utf8(dump_json(verdict.judgement.evidence, 1), kMaxEvidence)));
   html += "<h2>Units</h2>";
-  for (const Track& track : state.tracks) {
+  for (const loop::Track& track : state.tracks) {
     LATHE_TRY(const std::string section, track_html(journal, state, track));
     html += section;
   }
@@ -414,4 +420,4 @@ Result<std::string> report_html(const Journal& journal, const std::string& id,
   return html + "</body></html>\n";
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

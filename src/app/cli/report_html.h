@@ -4,17 +4,17 @@
 #include "books/journal/journal.h"
 #include "loop/conductor/state.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // Stands near the beginning of every report.
 inline constexpr std::string_view kReportMark = "<meta name=generator content=lathe-report>";
 
 // `baseline`: the run that was given the same budget for one lap of independent samples, or null.
-Result<std::string> report_html(const Journal& journal, const std::string& id,
-                                const RunState& state, std::span<const Record> records,
-                                const RunState* baseline);
+Result<std::string> report_html(const books::Journal& journal, const std::string& id,
+                                const loop::RunState& state, std::span<const books::Record> records,
+                                const loop::RunState* baseline);
 
 // How the loop did, from the journal alone: share of units passed after each lap.
-std::vector<double> pass_curve(const RunState& state);
+std::vector<double> pass_curve(const loop::RunState& state);
 
-}  // namespace lathe
+}  // namespace lathe::app

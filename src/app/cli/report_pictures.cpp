@@ -4,7 +4,7 @@
 #include "ground/base/text.h"
 #include "loop/media/picture_codec.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::string_view kViews = "views";
@@ -16,7 +16,7 @@ std::string boxes_svg(const Json& findings, double width) {
   int number = 0;
   for (const Json& finding : findings) {
     ++number;
-    const Box box = box_from(json_at(finding, "box"));
+    const loop::Box box = loop::box_from(json_at(finding, "box"));
     if (box.empty()) continue;
     const double pad = line * 1.5, x = box.x - pad, y = box.y - pad;
     svg += fmt::format(
@@ -76,9 +76,9 @@ std::string figure(std::string_view caption, std::string_view media_type, std::s
 }
 
 // The size that a judge found the picture to have, and all that was found fault with.
-Json seen_picture(const CandidateState& candidate) {
+Json seen_picture(const loop::CandidateState& candidate) {
   Json view = {{"findings", Json::array()}};
-  for (const JudgedBy* verdict : counted_verdicts(candidate)) {
+  for (const loop::JudgedBy* verdict : loop::counted_verdicts(candidate)) {
     const Json& evidence = verdict->judgement.evidence;
     if (const Json& picture = json_at(evidence, "picture"); picture.is_object())
       view.update(picture);
@@ -110,23 +110,23 @@ std::string html_text(std::string_view text) {
   return out;
 }
 
-std::string pictures_html(const CandidateState& candidate, std::string_view bytes) {
+std::string pictures_html(const loop::CandidateState& candidate, std::string_view bytes) {
   std::string html;
   // A drawing is shown as it was drawn for the judge.
-  if (candidate.media_type.starts_with("image/") && candidate.media_type != kSvgMediaType)
+  if (candidate.media_type.starts_with("image/") && candidate.media_type != loop::kSvgMediaType)
     html += figure("", candidate.media_type, to_base64(bytes), seen_picture(candidate));
-  for (const JudgedBy* verdict : counted_verdicts(candidate))
+  for (const loop::JudgedBy* verdict : loop::counted_verdicts(candidate))
     for (const Json& view : json_at(verdict->judgement.evidence, kViews))
-      html += figure(verdict->judge + ": " + json_string(view, "name"), kPngMediaType,
+      html += figure(verdict->judge + ": " + json_string(view, "name"), loop::kPngMediaType,
                      html_text(json_string(view, "png")), view);
   return html;
 }
 
-bool shows_pictures(const Track& track) {
-  for (const LapState& lap : track.laps)
-    for (const CandidateState& candidate : lap.candidates) {
+bool shows_pictures(const loop::Track& track) {
+  for (const loop::LapState& lap : track.laps)
+    for (const loop::CandidateState& candidate : lap.candidates) {
       if (candidate.media_type.starts_with("image/")) return true;
-      for (const JudgedBy* verdict : counted_verdicts(candidate))
+      for (const loop::JudgedBy* verdict : loop::counted_verdicts(candidate))
         if (verdict->judgement.evidence.contains(kViews)) return true;
     }
   return false;
@@ -137,4 +137,4 @@ Json without_pictures(Json evidence) {
   return evidence;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -11,7 +11,7 @@
 #include "ground/schema/json_schema.h"
 #include "serve/net/http_worker.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct RunFlags : ModelFlags {
@@ -22,10 +22,10 @@ struct RunFlags : ModelFlags {
   std::optional<std::uint64_t> seed;
   int logprobs = -1;
   bool raw = false, no_think = false;
-  SamplerParams sampler;
+  infer::SamplerParams sampler;
 };
 
-Result<std::pair<TokenId, float>> parse_bias(const std::string& text) {
+Result<std::pair<infer::TokenId, float>> parse_bias(const std::string& text) {
   char* end = nullptr;
   const long id = std::strtol(text.c_str(), &end, 10);
   if (end == text.c_str() || *end != '=')
@@ -34,7 +34,7 @@ Result<std::pair<TokenId, float>> parse_bias(const std::string& text) {
   const float bias = std::strtof(value, &end);
   if (end == value || *end != '\0')
     return invalid("--logit-bias is '{}'; write ID=BIAS, such as 42=-5", text);
-  return std::pair{static_cast<TokenId>(id), bias};
+  return std::pair{static_cast<infer::TokenId>(id), bias};
 }
 
 // A schema is given as a file, or as it is.
@@ -66,7 +66,7 @@ Result<std::string> broken_schema(const std::string& given, const Answer& answer
 // What no grammar keeps of a schema shows when the answer is there. One that was cut off says so
 // elsewhere.
 int judge_answer(const App& app, const RunFlags& flags, const Answer& answer) {
-  if (flags.schema.empty() || answer.reason == StopReason::kLength) return kExitPassed;
+  if (flags.schema.empty() || answer.reason == infer::StopReason::kLength) return kExitPassed;
   const auto broken = broken_schema(flags.schema, answer);
   if (broken && broken->empty()) return kExitPassed;
   (void)report_error(app,
@@ -81,25 +81,25 @@ Status check_constraints(const RunFlags& flags) {
   return {};
 }
 
-Result<std::shared_ptr<const Grammar>> read_constraint(const RunFlags& flags,
-                                                       const Tokenizer& tokenizer) {
+Result<std::shared_ptr<const infer::Grammar>> read_constraint(const RunFlags& flags,
+                                                              const infer::Tokenizer& tokenizer) {
   if (!flags.schema.empty()) {
     LATHE_TRY(const Json schema, read_schema(flags.schema));
-    auto grammar = Grammar::from_schema(schema, tokenizer, false);
+    auto grammar = infer::Grammar::from_schema(schema, tokenizer, false);
     if (!grammar) return at(schema_place(flags.schema), grammar.error());
     return *grammar;
   }
   if (!flags.grammar.empty()) {
     LATHE_TRY(const std::string text, read_file(flags.grammar));
-    auto grammar = Grammar::from_gbnf(text, tokenizer);
+    auto grammar = infer::Grammar::from_gbnf(text, tokenizer);
     if (!grammar) return at(flags.grammar, grammar.error());
     return *grammar;
   }
-  return std::shared_ptr<const Grammar>();
+  return std::shared_ptr<const infer::Grammar>();
 }
 
 std::string greeting(const LocalModel& local) {
-  const EngineOptions& options = local.engine->options();
+  const infer::EngineOptions& options = local.engine->options();
   return fmt::format(
       "{} · loaded in {:.1f} s · context {} · kernels {} · /help\n",
       local.model->blueprint().name.empty() ? "model" : local.model->blueprint().name,
@@ -107,8 +107,8 @@ std::string greeting(const LocalModel& local) {
       local.model->kernels().name);
 }
 
-Result<SamplerParams> sampler_of(const RunFlags& flags) {
-  SamplerParams sampler = flags.sampler;
+Result<infer::SamplerParams> sampler_of(const RunFlags& flags) {
+  infer::SamplerParams sampler = flags.sampler;
   sampler.seed = flags.seed ? *flags.seed : std::random_device{}();
   for (const std::string& bias : flags.logit_bias) {
     LATHE_TRY(const auto parsed, parse_bias(bias));
@@ -119,12 +119,12 @@ Result<SamplerParams> sampler_of(const RunFlags& flags) {
 
 // A model of this process.
 Result<Partner> open_here(const App& app, const RunFlags& flags, const std::string& path,
-                          SamplerParams sampler, const std::function<void()>& leave) {
+                          infer::SamplerParams sampler, const std::function<void()>& leave) {
   ModelFlags model = flags;
   model.path = path;
   LATHE_TRY_STATUS(check_model(model));
   leave();
-  GenerationRequest request;
+  infer::GenerationRequest request;
   request.sampler = std::move(sampler);
   request.max_tokens = flags.max_tokens;
   request.stop = flags.stop;
@@ -133,7 +133,7 @@ Result<Partner> open_here(const App& app, const RunFlags& flags, const std::stri
   LATHE_TRY(LocalModel local, open_model(app, model));
   partner.local = std::make_unique<LocalModel>(std::move(local));
   partner.vocabulary = partner.local->model->blueprint().vocabulary;
-  LATHE_TRY_STATUS(check_sampler(request.sampler, partner.vocabulary));
+  LATHE_TRY_STATUS(infer::check_sampler(request.sampler, partner.vocabulary));
   LATHE_TRY(request.grammar, read_constraint(flags, *partner.local->tokenizer));
   request.adapter = partner.local->adapter;
   Json variables = Json::object();
@@ -146,7 +146,7 @@ Result<Partner> open_here(const App& app, const RunFlags& flags, const std::stri
 
 // A model of a server.
 Result<Partner> open_there(const RunFlags& flags, const ServerAddress& server,
-                           const std::string& model, SamplerParams sampler) {
+                           const std::string& model, infer::SamplerParams sampler) {
   constexpr std::size_t kAnyVocabulary = std::size_t{1} << 31;  // the server checks it
   if (flags.raw || flags.logprobs >= 0 || flags.threads != 0 || flags.context != 0 ||
       !flags.kernels.empty() || !flags.adapter.empty())
@@ -154,15 +154,15 @@ Result<Partner> open_there(const RunFlags& flags, const ServerAddress& server,
         "--raw, --logprobs, --threads, --ctx, --kernels and --adapter are for a model in this "
         "process; the server at {} has its own settings, and an adapter's model is MODEL+ADAPTER",
         server.base);
-  LATHE_TRY_STATUS(check_sampler(sampler, kAnyVocabulary));
+  LATHE_TRY_STATUS(infer::check_sampler(sampler, kAnyVocabulary));
   Partner partner{.name = model,
                   .greeting = fmt::format("{} at {} · /help\n", model, server.base),
                   .vocabulary = kAnyVocabulary};
-  LATHE_TRY(partner.worker, HttpWorker::make({.name = model,
-                                              .base_url = server.base + "/v1",
-                                              .model = model,
-                                              .api_key = server_key(),
-                                              .allowed = server.allowed}));
+  LATHE_TRY(partner.worker, serve::HttpWorker::make({.name = model,
+                                                     .base_url = server.base + "/v1",
+                                                     .model = model,
+                                                     .api_key = server_key(),
+                                                     .allowed = server.allowed}));
   Request request;
   request.max_tokens = static_cast<int>(std::min<std::size_t>(flags.max_tokens, 1 << 30));
   request.stop = flags.stop;
@@ -180,7 +180,8 @@ Result<Partner> open_there(const RunFlags& flags, const ServerAddress& server,
 
 // A file is loaded here; any other name is a model of a server.
 Result<Partner> open_partner(const App& app, const RunFlags& flags, const std::string& name,
-                             const SamplerParams& sampler, const std::function<void()>& leave) {
+                             const infer::SamplerParams& sampler,
+                             const std::function<void()>& leave) {
   std::error_code error;
   const bool asks_server = !flags.server.url.empty();
   const bool file = !asks_server && (fs::exists(name, error) || name.ends_with(".gguf"));
@@ -198,7 +199,7 @@ Result<Partner> open_partner(const App& app, const RunFlags& flags, const std::s
 // One prompt, or a talk.
 Result<int> run_model(const App& app, const RunFlags& flags) {
   LATHE_TRY_STATUS(check_constraints(flags));
-  LATHE_TRY(const SamplerParams sampler, sampler_of(flags));
+  LATHE_TRY(const infer::SamplerParams sampler, sampler_of(flags));
   const OpenPartner open = [&](const std::string& name, const std::function<void()>& leave) {
     auto partner = open_partner(app, flags, name, sampler, leave);
     if (partner) partner->conversation->set_system(flags.system);
@@ -255,4 +256,4 @@ void add_run(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -10,7 +10,7 @@
 #include "serve/net/endpoint.h"
 #include "serve/net/http_call.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 fs::path note_path(const App& app) {
@@ -62,7 +62,7 @@ Result<ServerAddress> find_server(const App& app, const ServerFlags& flags) {
     std::string url = flags.url.find("://") == flags.url.npos ? "http://" + flags.url : flags.url;
     while (url.ends_with('/')) url.pop_back();
     if (url.ends_with("/v1")) url.resize(url.size() - 3);
-    LATHE_TRY(const Endpoint endpoint, parse_endpoint(url));
+    LATHE_TRY(const serve::Endpoint endpoint, serve::parse_endpoint(url));
     // Before any name is looked up.
     if (endpoint.reach > *allowed)
       return fail(ErrorKind::kDenied,
@@ -73,7 +73,7 @@ Result<ServerAddress> find_server(const App& app, const ServerFlags& flags) {
   }
   // What a server of this machine has noted is as near as it says.
   if (auto url = running_server(app)) {
-    LATHE_TRY(const Endpoint endpoint, parse_endpoint(*url));
+    LATHE_TRY(const serve::Endpoint endpoint, serve::parse_endpoint(*url));
     return ServerAddress{*url, endpoint.reach};
   }
   return fail(ErrorKind::kNotFound,
@@ -87,14 +87,14 @@ std::string server_key() {
 
 Result<Json> get_json(const App& app, const ServerAddress& server, const std::string& path) {
   const std::string url = server.base + path;
-  HttpCall call{.url = url,
-                .body = {},
-                .headers = {},
-                .allowed = server.allowed,
-                .total_limit = Milliseconds(10'000)};
+  serve::HttpCall call{.url = url,
+                       .body = {},
+                       .headers = {},
+                       .allowed = server.allowed,
+                       .total_limit = Milliseconds(10'000)};
   if (const std::string key = server_key(); !key.empty())
     call.headers = {"Authorization: Bearer " + key};
-  LATHE_TRY(const HttpAnswer answer, http_call(call, *app.stop));
+  LATHE_TRY(const serve::HttpAnswer answer, serve::http_call(call, *app.stop));
   if (answer.status == 401)
     return fail(ErrorKind::kDenied, "{}: wants an API key; put it into LATHE_API_KEY", url);
   auto json = parse_json(answer.body);
@@ -111,4 +111,4 @@ Result<std::vector<std::string>> server_models(const App& app, const ServerAddre
   return names;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

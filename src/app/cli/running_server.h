@@ -4,7 +4,7 @@
 #include "app/cli/app.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // Says where the server is, for as long as it exists.
 class ServerNote {
@@ -40,4 +40,4 @@ Result<Json> get_json(const App& app, const ServerAddress& server, const std::st
 // The names of the models that a server has.
 Result<std::vector<std::string>> server_models(const App& app, const ServerAddress& server);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -9,31 +9,32 @@
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 // The state that `runs` lists was written down at the end. A pass is looked at again: what a run's
 // verdicts do not give it has not got.
-std::string state_of(const Journal& journal, const RunRow& row) {
+std::string state_of(const books::Journal& journal, const books::RunRow& row) {
   if (row.state == "open") return row.live ? "running" : "stopped";
   if (row.state != "passed") return row.state;
   const auto ended = journal.records(row.id, "unit");
-  if (ended && std::ranges::all_of(*ended, [](const Record& record) {
+  if (ended && std::ranges::all_of(*ended, [](const books::Record& record) {
         return json_string(record.body, "state") == "passed";
       }))
     return row.state;
   const auto records = journal.records(row.id);
-  const auto state = records ? fold(*records) : Result<RunState>(std::unexpected(records.error()));
+  const auto state =
+      records ? loop::fold(*records) : Result<loop::RunState>(std::unexpected(records.error()));
   return !state ? "unreadable" : state->ended ? state->end_state : "stopped";
 }
 
 int list_runs(const App& app) {
-  const auto journal = Journal::open(app.journal_dir);
+  const auto journal = books::Journal::open(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   const auto rows = journal->runs();
   if (!rows) return report_error(app, rows.error());
   if (rows->empty() && !app.json) print(fmt::format("no runs in {}\n", app.journal_dir.string()));
-  for (const RunRow& row : *rows) {
+  for (const books::RunRow& row : *rows) {
     const std::string state = state_of(*journal, row);
     if (app.json)
       print_json({{"id", row.id},
@@ -53,7 +54,7 @@ int show_run(const App& app, const std::string& name, bool all) {
   const auto run = open_run(app, name);
   if (!run) return report_error(app, run.error());
   if (app.json) {
-    for (const Record& record : run->records)
+    for (const books::Record& record : run->records)
       print_json({{"seq", record.seq},
                   {"t_ms", record.t_ms},
                   {"joules", record.joules ? Json(*record.joules) : Json()},
@@ -72,8 +73,8 @@ int show_run(const App& app, const std::string& name, bool all) {
     print(fmt::format("lathe resume {} {}\n", run->id,
                       run->state.ended ? "tries what was not judged again" : "goes on"));
   if (!all) return kExitPassed;
-  RunState state;
-  for (const Record& record : run->records) {
+  loop::RunState state;
+  for (const books::Record& record : run->records) {
     if (auto fine = apply(state, record); !fine) return report_error(app, fine.error());
     if (const std::string line = record_line(state, record); !line.empty()) print(line + "\n");
   }
@@ -81,7 +82,7 @@ int show_run(const App& app, const std::string& name, bool all) {
 }
 
 int remove_run(const App& app, const std::vector<std::string>& names) {
-  auto journal = Journal::open(app.journal_dir);
+  auto journal = books::Journal::open(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   for (const std::string& name : names) {
     const auto id = journal->find_run(name);
@@ -94,7 +95,7 @@ int remove_run(const App& app, const std::vector<std::string>& names) {
 }
 
 int collect_garbage(const App& app) {
-  auto journal = Journal::open(app.journal_dir);
+  auto journal = books::Journal::open(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   const auto report = journal->gc();
   if (!report) return report_error(app, report.error());
@@ -119,11 +120,11 @@ int export_run(const App& app, const std::string& name, const std::string& direc
   if (!run) return report_error(app, run.error());
   auto out = OutputDirectory::open(directory, force);
   if (!out) return report_error(app, out.error());
-  MediaPool media(app.program, 1);
+  loop::MediaPool media(app.program, 1);
   const auto written = write_outputs(run->journal, run->state, *out, media, *app.stop);
   if (!written) return report_error(app, written.error());
   std::string lines;
-  for (const Record& record : run->records)
+  for (const books::Record& record : run->records)
     lines += dump_json({{"seq", record.seq},
                         {"t_ms", record.t_ms},
                         {"joules", record.joules ? Json(*record.joules) : Json()},
@@ -137,7 +138,7 @@ int export_run(const App& app, const std::string& name, const std::string& direc
   Status stored = store("records.jsonl", lines);
   // Every artifact the records name, under its hash.
   std::set<std::string> blobs;
-  for (const Record& record : run->records)
+  for (const books::Record& record : run->records)
     if (const std::string blob = json_string(record.body, "blob");
         record.kind == "made" && !blob.empty())
       blobs.insert(blob);
@@ -156,7 +157,7 @@ int export_run(const App& app, const std::string& name, const std::string& direc
 int replay_run(const App& app, const std::string& name) {
   const auto run = open_run(app, name);
   if (!run) return report_error(app, run.error());
-  const auto decisions = replay(run->records);
+  const auto decisions = loop::replay(run->records);
   if (!decisions) {
     report_error(app, decisions.error());
     return kExitFailed;
@@ -250,4 +251,4 @@ void add_replay(CLI::App& cli, App& app, Action& action) {
              replay_run);
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -9,7 +9,7 @@
 #include "ground/base/units.h"
 #include "serve/server/server.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct ServeFlags {
@@ -22,8 +22,8 @@ struct ServeFlags {
   std::string grace = "30s";
 };
 
-Result<PoolOptions> pool_options(const App& app, const ServeFlags& flags) {
-  PoolOptions options;
+Result<serve::PoolOptions> pool_options(const App& app, const ServeFlags& flags) {
+  serve::PoolOptions options;
   LATHE_TRY(options.memory, memory_for_models(flags.memory));
   LATHE_TRY(options.threads, choose_threads(flags.threads));
   if (flags.sequences < 1 || flags.sequences > 1024)
@@ -46,8 +46,8 @@ Result<PoolOptions> pool_options(const App& app, const ServeFlags& flags) {
   return options;
 }
 
-Result<ServerConfig> server_config(const ServeFlags& flags) {
-  ServerConfig config;
+Result<serve::ServerConfig> server_config(const ServeFlags& flags) {
+  serve::ServerConfig config;
   if (!flags.listen.empty()) config.addresses = flags.listen;
   if (flags.port < 0 || flags.port > 65535)
     return invalid("--port is {}; it must lie in [0, 65535]", flags.port);
@@ -68,20 +68,20 @@ Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(const Milliseconds grace, parse_duration(flags.grace));
   std::vector<fs::path> places(flags.models.begin(), flags.models.end());
   if (places.empty()) places = {app.config_dir / "models"};
-  LATHE_TRY(Catalog catalog, Catalog::read(places));
+  LATHE_TRY(serve::Catalog catalog, serve::Catalog::read(places));
   for (const std::string& note : catalog.notes()) print_note("note: " + note);
   if (catalog.models().empty()) {
     return fail(ErrorKind::kNotFound, "{}: there is no GGUF file; put models there or name them",
                 places.front().string());
   }
-  LATHE_TRY(PoolOptions options, pool_options(app, flags));
-  LATHE_TRY(ServerConfig config, server_config(flags));
+  LATHE_TRY(serve::PoolOptions options, pool_options(app, flags));
+  LATHE_TRY(serve::ServerConfig config, server_config(flags));
   std::string names;
-  for (const CatalogModel& model : catalog.models())
+  for (const serve::CatalogModel& model : catalog.models())
     names += (names.empty() ? "" : ", ") + model.name;
   const std::uint64_t memory = options.memory;
-  Pool pool(std::move(catalog), std::move(options));
-  LATHE_TRY(auto server, Server::start(std::move(config), pool));
+  serve::Pool pool(std::move(catalog), std::move(options));
+  LATHE_TRY(auto server, serve::Server::start(std::move(config), pool));
   // Every address is reached by its own name; loopback is meant by "all".
   std::string address = flags.listen.empty() ? "127.0.0.1" : flags.listen.front();
   if (address == "0.0.0.0" || address == "::") address = "127.0.0.1";
@@ -184,4 +184,4 @@ void add_ps(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

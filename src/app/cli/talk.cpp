@@ -6,7 +6,7 @@
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::size_t kMostFile = 1u << 20;  // bytes of a file in a question
@@ -16,10 +16,10 @@ constexpr std::size_t kMostFile = 1u << 20;  // bytes of a file in a question
 class Printer {
  public:
   explicit Printer(const App& app) : app_(app) {}
-  void operator()(const AnswerDelta& delta) {
+  void operator()(const infer::AnswerDelta& delta) {
     if (!delta.thinking.empty()) write(delta.thinking, true);
     if (!delta.text.empty()) write(delta.text, false);
-    for (const ToolCall& call : delta.calls)
+    for (const infer::ToolCall& call : delta.calls)
       write(fmt::format("[{} {}]\n", call.name, call.arguments), false);
   }
   void finish() {
@@ -72,7 +72,7 @@ Result<Next> set_system(Talk& talk, std::string_view rest) {
 }
 
 Result<Next> set_setting(Talk& talk, std::string_view rest) {
-  SamplerParams& sampler = talk.conversation().request().sampler;
+  infer::SamplerParams& sampler = talk.conversation().request().sampler;
   const std::size_t gap = rest.find(' ');
   if (!rest.empty()) {
     LATHE_TRY_STATUS(set_sampler(sampler, rest.substr(0, gap),
@@ -131,7 +131,7 @@ Result<Next> change_model(Talk& talk, std::string_view rest) {
     return Next{};
   }
   const Json messages = talk.conversation().messages();
-  const SamplerParams sampler = talk.conversation().request().sampler;
+  const infer::SamplerParams sampler = talk.conversation().request().sampler;
   const std::string before = talk.partner.name;
   const auto leave = [&] { talk.partner = {}; };
   auto partner = talk.open(std::string(rest), leave);
@@ -242,8 +242,9 @@ std::optional<std::string> read_message(LineEditor& editor) {
 void answer(Talk& talk, const std::string& question) {
   const App& app = talk.app;
   Printer printer(app);
-  const auto answer = talk.conversation().ask(join(talk.files, "") + question, *app.stop,
-                                              [&](const AnswerDelta& delta) { printer(delta); });
+  const auto answer =
+      talk.conversation().ask(join(talk.files, "") + question, *app.stop,
+                              [&](const infer::AnswerDelta& delta) { printer(delta); });
   if (!answer) {
     (void)report_error(app, answer.error());
     return;
@@ -251,7 +252,7 @@ void answer(Talk& talk, const std::string& question) {
   talk.files.clear();
   printer.finish();
   print_raw(fmt::format("{}({}{}){}\n", app.color ? "\x1b[2m" : "", answer_line(*answer),
-                        answer->reason == StopReason::kCancelled ? ", stopped" : "",
+                        answer->reason == infer::StopReason::kCancelled ? ", stopped" : "",
                         app.color ? "\x1b[0m" : ""));
 }
 
@@ -259,7 +260,7 @@ void answer(Talk& talk, const std::string& question) {
 
 Result<Answer> answer_once(const App& app, Conversation& conversation, const std::string& prompt) {
   Printer printer(app);
-  const Conversation::OnDelta show = [&](const AnswerDelta& delta) { printer(delta); };
+  const Conversation::OnDelta show = [&](const infer::AnswerDelta& delta) { printer(delta); };
   LATHE_TRY(Answer answer, conversation.ask(prompt, *app.stop, app.json ? nullptr : show));
   if (app.json) {
     Json out = answer_json(answer);
@@ -268,7 +269,7 @@ Result<Answer> answer_once(const App& app, Conversation& conversation, const std
       Json positions = Json::array();
       for (const auto& entries : answer.logprobs) {
         Json list = Json::array();
-        for (const TokenLogprob& entry : entries)
+        for (const infer::TokenLogprob& entry : entries)
           list.push_back({{"id", entry.id}, {"logprob", entry.logprob}});
         positions.push_back(std::move(list));
       }
@@ -279,7 +280,7 @@ Result<Answer> answer_once(const App& app, Conversation& conversation, const std
     printer.finish();
     fmt::print(stderr, "{}\n", answer_line(answer));
   }
-  if (answer.reason == StopReason::kCancelled) return fail(ErrorKind::kCancelled, "stopped");
+  if (answer.reason == infer::StopReason::kCancelled) return fail(ErrorKind::kCancelled, "stopped");
   return answer;
 }
 
@@ -312,4 +313,4 @@ Status chat(const App& app, Partner partner, const OpenPartner& open, const fs::
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -8,7 +8,7 @@
 
 #include "app/cli/chat.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // Who answers: a model of this process, or one of a server.
 struct Partner {
@@ -30,4 +30,4 @@ Result<Answer> answer_once(const App& app, Conversation& conversation, const std
 // Until the person leaves. `history`: where the questions are kept.
 Status chat(const App& app, Partner partner, const OpenPartner& open, const fs::path& history);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -3,7 +3,7 @@
 #include "ground/base/text.h"
 #include "infer/models/vocabulary.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 // In quotes, one line, no byte lost: what is no valid UTF-8 as \xNN.
@@ -33,22 +33,22 @@ struct Flags {
 };
 
 Status tokenize(const App& app, const Flags& flags) {
-  LATHE_TRY(const Gguf file, Gguf::open(flags.path));
-  LATHE_TRY(VocabularySpec spec, read_vocabulary(file));
-  LATHE_TRY(const auto tokenizer, Tokenizer::make(std::move(spec)));
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(flags.path));
+  LATHE_TRY(infer::VocabularySpec spec, infer::read_vocabulary(file));
+  LATHE_TRY(const auto tokenizer, infer::Tokenizer::make(std::move(spec)));
   LATHE_TRY(const std::string text, read_standard_input());
-  const std::vector<TokenId> ids = tokenizer->encode(text, false, flags.special);
+  const std::vector<infer::TokenId> ids = tokenizer->encode(text, false, flags.special);
   if (app.json) {
     Json line{{"ids", ids}};
     if (flags.pieces) {
       line["pieces"] = Json::array();
-      for (const TokenId id : ids) line["pieces"].push_back(tokenizer->piece(id, true));
+      for (const infer::TokenId id : ids) line["pieces"].push_back(tokenizer->piece(id, true));
     }
     print_json(line);
     return {};
   }
   std::string out;
-  for (const TokenId id : ids) {
+  for (const infer::TokenId id : ids) {
     if (flags.pieces)
       out += fmt::format("{:>7} {}\n", id, in_quotes(tokenizer->piece(id, true)));
     else
@@ -76,4 +76,4 @@ void add_tokenize(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -17,7 +17,7 @@
 #include "infer/tune/output.h"
 #include "infer/tune/trainer.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Flags {
@@ -28,15 +28,15 @@ struct Flags {
   double validation = 0.05;
   bool force = false;
   std::size_t preview = 0;
-  LoraOptions lora;
-  TrainOptions train;
+  infer::LoraOptions lora;
+  infer::TrainOptions train;
   // Without a flag: what suits the method.
   std::optional<double> rate, weight_decay;
   std::optional<std::size_t> epochs, batch, micro;
 };
 
 void choose_defaults(Flags& flags) {
-  TrainOptions& train = flags.train;
+  infer::TrainOptions& train = flags.train;
   train.rate = flags.rate.value_or(flags.full ? 1e-3 : 2e-4);
   train.weight_decay = flags.weight_decay.value_or(flags.full ? 0.1 : 0);
   train.epochs = flags.epochs.value_or(flags.full ? 1 : 3);
@@ -48,7 +48,7 @@ void choose_defaults(Flags& flags) {
 
 // Everything that the weights will depend on.
 std::string fingerprint(const Flags& flags, const std::string& base, const std::string& data) {
-  const TrainOptions& t = flags.train;
+  const infer::TrainOptions& t = flags.train;
   return sha256_hex(fmt::format(
       "{} {} full={} rank={} alpha={} targets={} epochs={} batch={} micro={} rate={} schedule={} "
       "warmup={} beta2={} decay={} "
@@ -68,8 +68,8 @@ class TrainView {
     if (shown_ && terminal_) fmt::print(stderr, "\n");
     shown_ = false;
   }
-  void update(const TrainProgress& now) {
-    const CurvePoint& point = now.point;
+  void update(const infer::TrainProgress& now) {
+    const infer::CurvePoint& point = now.point;
     if (app_.json) {
       Json line{{"step", point.step},
                 {"steps", now.steps},
@@ -103,9 +103,10 @@ class TrainView {
 };
 
 // The first examples as the model will see them: green (or in brackets) what is trained.
-void preview(const App& app, const Tokenizer& tokenizer, const Lessons& data, std::size_t count) {
+void preview(const App& app, const infer::Tokenizer& tokenizer, const Lessons& data,
+             std::size_t count) {
   for (const Lesson& lesson : std::span(data.lessons).first(std::min(count, data.lessons.size()))) {
-    const Example& example = lesson.example;
+    const infer::Example& example = lesson.example;
     std::string text, stretch;  // of tokens that are all trained, or none of them
     for (std::size_t i = 0; i < example.tokens.size(); ++i) {
       stretch += tokenizer.piece(example.tokens[i], true);
@@ -115,21 +116,21 @@ void preview(const App& app, const Tokenizer& tokenizer, const Lessons& data, st
       text += !trained ? shown : app.color ? "\x1b[32m" + shown + "\x1b[0m" : "⟦" + shown + "⟧";
     }
     print_raw(fmt::format("line {}: {} tokens, {} trained\n{}\n\n", lesson.line,
-                          example.tokens.size(), trained_tokens(example), text));
+                          example.tokens.size(), infer::trained_tokens(example), text));
   }
 }
 
-std::vector<Example> examples_of(std::vector<Lesson>&& lessons) {
-  std::vector<Example> examples;
+std::vector<infer::Example> examples_of(std::vector<Lesson>&& lessons) {
+  std::vector<infer::Example> examples;
   for (Lesson& lesson : lessons) examples.push_back(std::move(lesson.example));
   return examples;
 }
 
 // What a training starts with.
 struct Prepared {
-  std::unique_ptr<Gguf> base;
-  std::unique_ptr<TuneModel> model;
-  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<infer::Gguf> base;
+  std::unique_ptr<infer::TuneModel> model;
+  std::unique_ptr<infer::Tokenizer> tokenizer;
   Lessons data;
 };
 
@@ -138,7 +139,7 @@ Result<Lessons> read_data(const App& app, const Flags& flags, const LessonReader
   if (flags.data.empty() == flags.runs.empty())
     return invalid("give either DATA or --from-runs RUNS");
   if (!flags.data.empty()) return reader.read(flags.data);
-  LATHE_TRY(const Journal journal, Journal::open(app.journal_dir));
+  LATHE_TRY(const books::Journal journal, books::Journal::open(app.journal_dir));
   LATHE_TRY(const RunLines runs, lines_of_runs(journal, split(flags.runs, ','), app.program));
   for (const std::string& note : runs.notes) print_note("left out: " + note);
   if (!app.json)
@@ -149,9 +150,9 @@ Result<Lessons> read_data(const App& app, const Flags& flags, const LessonReader
 }
 
 // Before anything is allocated: the kernel would end us without a word.
-Status check_model_fits(const Flags& flags, const Gguf& base) {
+Status check_model_fits(const Flags& flags, const infer::Gguf& base) {
   std::uint64_t bytes = 0, count = 0;
-  for (const GgufTensor& tensor : base.tensors()) {
+  for (const infer::GgufTensor& tensor : base.tensors()) {
     bytes += tensor.bytes;
     count += tensor.rows() * tensor.shape[0];
   }
@@ -167,14 +168,14 @@ Status check_model_fits(const Flags& flags, const Gguf& base) {
 }
 
 Result<Prepared> prepare(const App& app, const Flags& flags) {
-  LATHE_TRY(Gguf base, Gguf::open(flags.model));
+  LATHE_TRY(infer::Gguf base, infer::Gguf::open(flags.model));
   LATHE_TRY_STATUS(check_model_fits(flags, base));
   Prepared prepared;
-  prepared.base = std::make_unique<Gguf>(std::move(base));
+  prepared.base = std::make_unique<infer::Gguf>(std::move(base));
   const auto lora = flags.full ? std::nullopt : std::optional(flags.lora);
-  LATHE_TRY(prepared.model, TuneModel::load(*prepared.base, lora));
-  LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(*prepared.base));
-  LATHE_TRY(prepared.tokenizer, Tokenizer::make(std::move(vocabulary)));
+  LATHE_TRY(prepared.model, infer::TuneModel::load(*prepared.base, lora));
+  LATHE_TRY(infer::VocabularySpec vocabulary, infer::read_vocabulary(*prepared.base));
+  LATHE_TRY(prepared.tokenizer, infer::Tokenizer::make(std::move(vocabulary)));
   LATHE_TRY(const std::string chat_template, prepared.base->text_or("tokenizer.chat_template", ""));
   LATHE_TRY(const LessonReader reader,
             LessonReader::create(
@@ -186,18 +187,18 @@ Result<Prepared> prepare(const App& app, const Flags& flags) {
 
 // Activations of all layers are kept where half of the free memory holds them; else they are
 // computed twice, which changes no bit.
-Status choose_checkpointing(const Flags& flags, const TuneModel& model, std::size_t threads,
-                            const std::vector<Lesson>& lessons, TrainOptions& options) {
+Status choose_checkpointing(const Flags& flags, const infer::TuneModel& model, std::size_t threads,
+                            const std::vector<Lesson>& lessons, infer::TrainOptions& options) {
   std::size_t longest = 0;
   for (const Lesson& lesson : lessons) longest = std::max(longest, lesson.example.tokens.size());
-  NetworkOptions network{.max_tokens = std::max(longest, options.micro_tokens),
-                         .longest = longest,
-                         .checkpointing = false,
-                         .bf16 = options.bf16_activations};
+  infer::NetworkOptions network{.max_tokens = std::max(longest, options.micro_tokens),
+                                .longest = longest,
+                                .checkpointing = false,
+                                .bf16 = options.bf16_activations};
   const std::uint64_t left = read_machine().memory_left().value_or(std::uint64_t{4} << 30);
-  options.gradient_checkpointing = Network::bytes(model, threads, network) > left / 2;
+  options.gradient_checkpointing = infer::Network::bytes(model, threads, network) > left / 2;
   network.checkpointing = options.gradient_checkpointing;
-  const std::uint64_t needed = Network::bytes(model, threads, network);
+  const std::uint64_t needed = infer::Network::bytes(model, threads, network);
   if (needed <= left) return {};
   return fail(ErrorKind::kUnavailable,
               "{}: a training step of {} tokens takes {} of memory, and {} are left; give "
@@ -234,8 +235,8 @@ void tell_data(const App& app, const Prepared& prepared, std::size_t held_out) {
              prepared.model->parameters().count());
 }
 
-void tell_result(const App& app, const std::string& out, const TrainReport& report) {
-  const CurvePoint& last = report.curve.back();
+void tell_result(const App& app, const std::string& out, const infer::TrainReport& report) {
+  const infer::CurvePoint& last = report.curve.back();
   if (app.json) {
     Json line{{"out", out},
               {"steps", report.steps},
@@ -261,7 +262,7 @@ void tell_result(const App& app, const std::string& out, const TrainReport& repo
 Result<int> tune(const App& app, Flags& flags) {
   choose_defaults(flags);
   LATHE_TRY(const int threads, choose_threads(flags.threads));
-  LATHE_TRY(flags.train.shape, parse_rate_shape(flags.schedule));
+  LATHE_TRY(flags.train.shape, infer::parse_rate_shape(flags.schedule));
   LATHE_TRY(flags.train.checkpoint_every, parse_duration(flags.checkpoint_every));
   LATHE_TRY(Prepared prepared, prepare(app, flags));
   Lessons& data = prepared.data;
@@ -270,7 +271,7 @@ Result<int> tune(const App& app, Flags& flags) {
     return kExitPassed;
   }
   LATHE_TRY_STATUS(check_output(flags.out, {flags.model, flags.data}, flags.force));
-  TrainOptions options = flags.train;
+  infer::TrainOptions options = flags.train;
   LATHE_TRY_STATUS(choose_checkpointing(flags, *prepared.model, static_cast<std::size_t>(threads),
                                         data.lessons, options));
   std::vector<Lesson> held_out = split_off(data.lessons, flags.validation);
@@ -282,26 +283,26 @@ Result<int> tune(const App& app, Flags& flags) {
   options.fingerprint = fingerprint(flags, base_hash, data.digest);
   options.stop = app.stop;
   TrainView view(app);
-  options.progress = [&view](const TrainProgress& now) { view.update(now); };
+  options.progress = [&view](const infer::TrainProgress& now) { view.update(now); };
   options.warn = [](const std::string& text) { print_note("warning: " + text); };
   std::error_code ignored;
   remove_partial_files(options.checkpoint);
   if (flags.fresh) fs::remove(options.checkpoint, ignored);
-  ThreadTeam team(threads);
-  LATHE_TRY(auto trainer, Trainer::create(*prepared.model, team, best_kernel_table(),
-                                          examples_of(std::move(data.lessons)),
-                                          examples_of(std::move(held_out)), options));
-  const Result<TrainReport> ran = trainer->run();
+  infer::ThreadTeam team(threads);
+  LATHE_TRY(auto trainer, infer::Trainer::create(*prepared.model, team, infer::best_kernel_table(),
+                                                 examples_of(std::move(data.lessons)),
+                                                 examples_of(std::move(held_out)), options));
+  const Result<infer::TrainReport> ran = trainer->run();
   view.end();
   if (!ran) return std::unexpected(ran.error());
-  const TrainReport& report = *ran;
+  const infer::TrainReport& report = *ran;
   if (report.stopped) {
     fmt::print(stderr, "stopped at step {} of {}; the same command goes on\n", report.steps,
                report.total_steps);
     return kExitStopped;
   }
   if (flags.full)
-    LATHE_TRY_STATUS(write_trained_model(*prepared.base, *prepared.model, flags.out));
+    LATHE_TRY_STATUS(infer::write_trained_model(*prepared.base, *prepared.model, flags.out));
   else
     LATHE_TRY_STATUS(write_adapter_files(*prepared.model, flags.lora, flags.model, flags.out));
   LATHE_TRY_STATUS(write_loss_plot(report.curve, flags.out));
@@ -315,7 +316,7 @@ Result<int> tune(const App& app, Flags& flags) {
 void add_tune(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = cli.add_subcommand("tune", "Fine-tune a model on your own data");
-  TrainOptions& train = flags->train;
+  infer::TrainOptions& train = flags->train;
   command->add_option("MODEL", flags->model, "A GGUF file")->required();
   command->add_option(
       "DATA", flags->data,
@@ -332,7 +333,7 @@ void add_tune(CLI::App& cli, App& app, Action& action) {
       ->expected(0, 1)
       ->default_str("3");
   command->add_flag("--full", flags->full, "Train every weight; OUT is a model");
-  std::vector<std::string> targets(lora_targets().begin(), lora_targets().end());
+  std::vector<std::string> targets(infer::lora_targets().begin(), infer::lora_targets().end());
   command->add_option("--rank", flags->lora.rank, "Of the adapter")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -399,4 +400,4 @@ void add_tune(CLI::App& cli, App& app, Action& action) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -3,7 +3,7 @@
 
 #include "ground/base/json.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 // "q_proj" of "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight".
@@ -19,13 +19,13 @@ fs::path peft_directory(const fs::path& out) {
   return directory.replace_extension(".peft");
 }
 
-Status write_adapter_files(const TuneModel& model, const LoraOptions& lora, const std::string& base,
-                           const fs::path& out) {
-  LATHE_TRY_STATUS(write_adapter(model, lora.alpha, out));
-  const std::vector<PeftTensor> tensors = peft_tensors(model);
-  std::vector<SafeTensorData> data;
+Status write_adapter_files(const infer::TuneModel& model, const infer::LoraOptions& lora,
+                           const std::string& base, const fs::path& out) {
+  LATHE_TRY_STATUS(infer::write_adapter(model, lora.alpha, out));
+  const std::vector<infer::PeftTensor> tensors = infer::peft_tensors(model);
+  std::vector<infer::SafeTensorData> data;
   Json modules = Json::array();
-  for (const PeftTensor& tensor : tensors) {
+  for (const infer::PeftTensor& tensor : tensors) {
     data.push_back({tensor.name, tensor.shape, tensor.values});
     if (const std::string module = module_of(tensor.name);
         std::ranges::find(modules, Json(module)) == modules.end())
@@ -45,19 +45,19 @@ Status write_adapter_files(const TuneModel& model, const LoraOptions& lora, cons
                     {"inference_mode", true}};
   const fs::path directory = peft_directory(out);
   LATHE_TRY_STATUS(make_directories(directory));
-  LATHE_TRY_STATUS(write_safetensors(directory / "adapter_model.safetensors", data));
+  LATHE_TRY_STATUS(infer::write_safetensors(directory / "adapter_model.safetensors", data));
   return write_file_atomic(directory / "adapter_config.json", dump_json(config, 2) + "\n");
 }
 
-Status write_loss_plot(std::span<const CurvePoint> curve, const fs::path& out) {
+Status write_loss_plot(std::span<const infer::CurvePoint> curve, const fs::path& out) {
   constexpr double kWidth = 720, kHeight = 360, kLeft = 50, kRight = 12, kTop = 16, kBottom = 34;
   constexpr double kMean = 0.9;  // that much of the running mean stays
   double most = 0;
-  for (const CurvePoint& point : curve)
+  for (const infer::CurvePoint& point : curve)
     most = std::max({most, point.loss, point.validation.value_or(0)});
   most = most > 0 ? most * 1.05 : 1;
   const double tokens = std::max<double>(1, static_cast<double>(curve.back().tokens));
-  const auto x = [&](const CurvePoint& point) {
+  const auto x = [&](const infer::CurvePoint& point) {
     return kLeft + static_cast<double>(point.tokens) / tokens * (kWidth - kLeft - kRight);
   };
   const auto y = [&](double loss) {
@@ -65,7 +65,7 @@ Status write_loss_plot(std::span<const CurvePoint> curve, const fs::path& out) {
   };
   std::string each, mean, dots, grid;
   double running = curve.front().loss;
-  for (const CurvePoint& point : curve) {
+  for (const infer::CurvePoint& point : curve) {
     running = kMean * running + (1 - kMean) * point.loss;
     each += fmt::format("{:.1f},{:.1f} ", x(point), y(point.loss));
     mean += fmt::format("{:.1f},{:.1f} ", x(point), y(running));
@@ -93,4 +93,4 @@ Status write_loss_plot(std::span<const CurvePoint> curve, const fs::path& out) {
   return write_file_atomic(path.replace_extension(".loss.svg"), svg);
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -7,7 +7,7 @@
 #include "ground/base/units.h"
 #include "ground/base/visible_text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::size_t kLongestLine = 4096;  // bytes of a program's output in one line
@@ -48,38 +48,38 @@ std::string fit_end(std::string_view text, std::size_t width) {
   return fit("…" + std::string(text.substr(at)), width);
 }
 
-std::string lap_scores(const Track& track) {
+std::string lap_scores(const loop::Track& track) {
   std::vector<std::string> scores;
-  for (const LapState& lap : track.laps)
+  for (const loop::LapState& lap : track.laps)
     scores.push_back(
         !lap.closed ? "…"
         : lap.best < 0
             ? "–"
-            : fmt::format("{:.1f}",
-                          10 * weakest_score(lap.candidates[static_cast<std::size_t>(lap.best)])));
+            : fmt::format("{:.1f}", 10 * loop::weakest_score(
+                                             lap.candidates[static_cast<std::size_t>(lap.best)])));
   return join(scores, " → ");
 }
 
-std::string first_critique(const Track& track) {
+std::string first_critique(const loop::Track& track) {
   for (auto lap = track.laps.rbegin(); lap != track.laps.rend(); ++lap) {
     if (!lap->closed) continue;
-    const auto critiques =
-        critiques_of(lap->candidates[lap->best < 0 ? 0 : static_cast<std::size_t>(lap->best)]);
+    const auto critiques = loop::critiques_of(
+        lap->candidates[lap->best < 0 ? 0 : static_cast<std::size_t>(lap->best)]);
     if (critiques.empty()) return {};
-    const Critique& first = critiques.front();
+    const loop::Critique& first = critiques.front();
     return first.locus.empty() ? first.claim : first.locus + ": " + first.claim;
   }
   return {};
 }
 
-std::string track_name(const RunState& state, const Track& track) {
+std::string track_name(const loop::RunState& state, const loop::Track& track) {
   const std::string& first = state.units[track.units.front()].key;
   return track.units.size() == 1 ? first
                                  : fmt::format("{} (+{} more)", first, track.units.size() - 1);
 }
 
 // In the table the units of a group stand below it, one by one.
-std::string row_name(const RunState& state, const Track& track) {
+std::string row_name(const loop::RunState& state, const loop::Track& track) {
   return track.units.size() == 1 ? track_name(state, track) : counted(track.units.size(), "unit");
 }
 
@@ -88,23 +88,24 @@ struct Columns {
 };
 
 // As wide as what stands in them, within bounds.
-Columns columns_of(const RunState& state, std::span<const Track* const> tracks, int width) {
+Columns columns_of(const loop::RunState& state, std::span<const loop::Track* const> tracks,
+                   int width) {
   const std::size_t most = width > 110 ? 40 : 14;
   Columns wide;
-  for (const Track* track : tracks)
+  for (const loop::Track* track : tracks)
     wide.name = std::max(wide.name, std::min(most, columns(row_name(state, *track))));
   return wide;
 }
 
-std::string track_line(const RunState& state, const Track& track, const TableStyle& style,
-                       const Columns& wide) {
-  const bool passed = track.state == TrackState::kPassed;
-  const bool open = track.state == TrackState::kOpen;
+std::string track_line(const loop::RunState& state, const loop::Track& track,
+                       const TableStyle& style, const Columns& wide) {
+  const bool passed = track.state == loop::TrackState::kPassed;
+  const bool open = track.state == loop::TrackState::kOpen;
   std::string note = passed ? state.units[track.units.front()].text : first_critique(track);
   if (passed && track.units.size() > 1) note = track.why;
   if (const std::string caveats = caveats_of(track); passed && !caveats.empty())
     note = "· " + caveats + " · " + note;
-  if (track.state == TrackState::kGaveUp && note.empty()) note = track.why;
+  if (track.state == loop::TrackState::kGaveUp && note.empty()) note = track.why;
   if (open && track.laps.empty()) note = state.units[track.units.front()].text;
   const std::size_t used = 2 + wide.name + 2 + wide.scores + 2 + 9 + 2;
   const std::size_t rest =
@@ -112,7 +113,7 @@ std::string track_line(const RunState& state, const Track& track, const TableSty
   std::string_view word = passed ? "passed"
                           : open ? (track.laps.empty() ? "waiting" : "open")
                                  : "gave up";
-  if (without_verdict(track)) word = "unjudged";
+  if (loop::without_verdict(track)) word = "unjudged";
   return fmt::format("  {}  {}  {}  {}", fit_end(row_name(state, track), wide.name),
                      fit_end(lap_scores(track), wide.scores),
                      paint(style,
@@ -124,7 +125,7 @@ std::string track_line(const RunState& state, const Track& track, const TableSty
 }
 
 // Which units of a group pass in its best candidate.
-void unit_lines(const RunState& state, const Track& track, const TableStyle& style,
+void unit_lines(const loop::RunState& state, const loop::Track& track, const TableStyle& style,
                 std::vector<std::string>& lines) {
   constexpr std::size_t kMost = 20;
   if (track.units.size() < 2) return;
@@ -134,15 +135,15 @@ void unit_lines(const RunState& state, const Track& track, const TableStyle& sty
       lines.push_back(fmt::format("    … {} more", track.units.size() - kMost));
       return;
     }
-    const Unit& unit = state.units[track.units[i]];
-    const bool passed = unit_passed(track, unit);
+    const loop::Unit& unit = state.units[track.units[i]];
+    const bool passed = loop::unit_passed(track, unit);
     lines.push_back(fmt::format("    {}  {}",
                                 paint(style, passed ? kGreen : kRed, passed ? "passed" : "fails "),
                                 fit_end(unit.key, std::min(width, columns(unit.key)))));
   }
 }
 
-std::string time_left(const RunState& state) {
+std::string time_left(const loop::RunState& state) {
   const std::size_t done = state.tracks.size() - state.open_tracks;
   const auto budget =
       Milliseconds(std::max<std::int64_t>(0, state.recipe.stop.time_ms - state.t_ms));
@@ -154,11 +155,12 @@ std::string time_left(const RunState& state) {
 
 }  // namespace
 
-std::string run_totals(const RunState& state) {
+std::string run_totals(const loop::RunState& state) {
   std::size_t passed = 0, laps = 0;
-  for (const Track& track : state.tracks) {
+  for (const loop::Track& track : state.tracks) {
     laps += track.laps.size();
-    for (const std::size_t unit : track.units) passed += unit_passed(track, state.units[unit]);
+    for (const std::size_t unit : track.units)
+      passed += loop::unit_passed(track, state.units[unit]);
   }
   std::string tokens;
   if (state.usage.calls > 0)
@@ -173,29 +175,30 @@ std::string run_totals(const RunState& state) {
                      state.joules ? format_energy(*state.joules) : "not readable here");
 }
 
-std::vector<std::string> run_table(const RunState& state, const TableStyle& style,
+std::vector<std::string> run_table(const loop::RunState& state, const TableStyle& style,
                                    const std::map<std::string, std::string>& running) {
-  std::vector<const Track*> shown;
-  for (const Track& track : state.tracks) shown.push_back(&track);
+  std::vector<const loop::Track*> shown;
+  for (const loop::Track& track : state.tracks) shown.push_back(&track);
   const auto room =
       static_cast<std::size_t>(std::max(3, style.height - 4 - static_cast<int>(running.size())));
   // Too many for the screen: first those that have passed go, then those that wait.
   if (shown.size() > room)
-    std::erase_if(shown, [](const Track* track) { return track->state == TrackState::kPassed; });
+    std::erase_if(
+        shown, [](const loop::Track* track) { return track->state == loop::TrackState::kPassed; });
   const std::size_t hidden = shown.size() > room ? shown.size() - room : 0;
   shown.resize(shown.size() - hidden);
 
   std::vector<std::string> lines;
   const Columns wide = columns_of(state, shown, style.width);
-  for (const Track* track : shown) {
+  for (const loop::Track* track : shown) {
     lines.push_back(track_line(state, *track, style, wide));
     if (state.ended || style.height == TableStyle().height) unit_lines(state, *track, style, lines);
   }
   if (const std::size_t missing = state.tracks.size() - shown.size(); missing > 0)
     lines.push_back(fmt::format("  … {} more not shown", missing));
-  for (const JudgedBy& verdict : state.whole)
+  for (const loop::JudgedBy& verdict : state.whole)
     lines.push_back(fmt::format("  the whole: '{}' says {} ({:.1f}/10)", verdict.judge,
-                                outcome_name(verdict.judgement.outcome),
+                                loop::outcome_name(verdict.judgement.outcome),
                                 10 * verdict.judgement.score));
   for (const auto& [call, what] : running)
     lines.push_back(paint(
@@ -205,12 +208,12 @@ std::vector<std::string> run_table(const RunState& state, const TableStyle& styl
   return lines;
 }
 
-std::string record_line(const RunState& state, const Record& record) {
+std::string record_line(const loop::RunState& state, const books::Record& record) {
   const Json& body = record.body;
   const auto index = json_int(body, "track", -1);
-  const Track* track = index >= 0 && index < std::ssize(state.tracks)
-                           ? &state.tracks[static_cast<std::size_t>(index)]
-                           : nullptr;
+  const loop::Track* track = index >= 0 && index < std::ssize(state.tracks)
+                                 ? &state.tracks[static_cast<std::size_t>(index)]
+                                 : nullptr;
   const std::string name = track ? track_name(state, *track) : "";
   const std::string time = fmt::format("[{:>8}]", format_duration(Milliseconds(record.t_ms)));
   if (record.kind == "lap") {
@@ -250,7 +253,7 @@ std::string record_line(const RunState& state, const Record& record) {
   return {};
 }
 
-void View::on_record(const RunState& state, const Record& record) {
+void View::on_record(const loop::RunState& state, const books::Record& record) {
   const std::string call = json_string(record.body, "call");
   {
     const std::lock_guard lock(mutex_);
@@ -287,7 +290,7 @@ void View::on_record(const RunState& state, const Record& record) {
   }
 }
 
-void View::on_progress(const RunCall& call, std::string_view what) {
+void View::on_progress(const loop::RunCall& call, std::string_view what) {
   const std::lock_guard lock(mutex_);
   if (const auto found = running_.find(call.id()); found != running_.end()) {
     const auto colon = found->second.find(" · ");
@@ -295,7 +298,7 @@ void View::on_progress(const RunCall& call, std::string_view what) {
   }
 }
 
-void View::on_output(const RunCall* call, std::string_view text) {
+void View::on_output(const loop::RunCall* call, std::string_view text) {
   const std::lock_guard lock(mutex_);
   if (call)
     print_output(call->id(), fmt::format("lap {}.{}", call->lap, call->n + 1), text);
@@ -324,7 +327,7 @@ void View::print_output(const std::string& call, std::string_view label, std::st
   print_raw(shown);
 }
 
-void View::redraw(const RunState& state) {
+void View::redraw(const loop::RunState& state) {
   const std::lock_guard lock(mutex_);
   std::string frame;
   if (drawn_lines_ > 0) frame += fmt::format("\033[{}A\r", drawn_lines_);
@@ -339,4 +342,4 @@ void View::finish() {
   drawn_lines_ = 0;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

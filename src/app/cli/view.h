@@ -7,7 +7,7 @@
 #include "app/cli/app.h"
 #include "loop/conductor/conductor.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // The table of units × laps as lines of at most `width` columns. With `running`, what is going on
 // is shown too, and units that have ended give way when more than `height` lines would be needed.
@@ -17,25 +17,25 @@ struct TableStyle {
   int height = 1 << 20;
   bool color = false;
 };
-std::vector<std::string> run_table(const RunState& state, const TableStyle& style,
+std::vector<std::string> run_table(const loop::RunState& state, const TableStyle& style,
                                    const std::map<std::string, std::string>& running = {});
 // "12 of 20 units passed · 31 laps · 1234 tokens (400 cached) · 12.3 s · energy not readable here"
-std::string run_totals(const RunState& state);
+std::string run_totals(const loop::RunState& state);
 // One line about a record, or "" when it says nothing new to a person.
-std::string record_line(const RunState& state, const Record& record);
+std::string record_line(const loop::RunState& state, const books::Record& record);
 
-class View : public Observer {
+class View : public loop::Observer {
  public:
   // `verbose`: what tests and programs under judgement print is shown too, line by line.
   explicit View(const App& app, bool verbose = false) : app_(app), verbose_(verbose) {}
-  void on_record(const RunState& state, const Record& record) override;
-  void on_progress(const RunCall& call, std::string_view what) override;
+  void on_record(const loop::RunState& state, const books::Record& record) override;
+  void on_progress(const loop::RunCall& call, std::string_view what) override;
   bool wants_output() const override { return verbose_; }
-  void on_output(const RunCall* call, std::string_view text) override;
+  void on_output(const loop::RunCall* call, std::string_view text) override;
   void finish();  // leaves the last table standing
 
  private:
-  void redraw(const RunState& state);
+  void redraw(const loop::RunState& state);
   void print_output(const std::string& call, std::string_view label, std::string_view text);
 
   const App& app_;
@@ -49,4 +49,4 @@ class View : public Observer {
   int drawn_lines_ = 0;
 };
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -6,7 +6,7 @@
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::app {
 
 WorkProgress::WorkProgress(const App& app, std::string what)
     : what_(std::move(what)), show_(!app.json && isatty(STDERR_FILENO) == 1) {}
@@ -28,4 +28,4 @@ void print_warnings(const App& app, std::span<const std::string> warnings) {
   for (const std::string& warning : warnings) print_note("warning: " + warning);
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -7,7 +7,7 @@
 
 #include "app/cli/app.h"
 
-namespace lathe {
+namespace lathe::app {
 
 class WorkProgress {
  public:
@@ -24,4 +24,4 @@ class WorkProgress {
 // What the work has to say when it is done.
 void print_warnings(const App& app, std::span<const std::string> warnings);
 
-}  // namespace lathe
+}  // namespace lathe::app

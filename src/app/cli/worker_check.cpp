@@ -3,7 +3,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Need {
@@ -12,11 +12,11 @@ struct Need {
   bool advises = false;
 };
 
-std::vector<Need> needs_of(const Recipe& recipe) {
+std::vector<Need> needs_of(const loop::Recipe& recipe) {
   std::vector<Need> needs;
   if (recipe.maker->needs_worker)
     for (const std::string& rung : recipe.ladder) needs.push_back({rung, "make.ladder"});
-  for (const JudgeSpec& judge : recipe.judges)
+  for (const loop::JudgeSpec& judge : recipe.judges)
     if (judge.kind->needs_worker)
       needs.push_back({option_string(judge.options, "worker"),
                        fmt::format("the judge '{}'", judge.name),
@@ -26,8 +26,8 @@ std::vector<Need> needs_of(const Recipe& recipe) {
 
 }  // namespace
 
-Status check_worker_names(const App& app, const Recipe& recipe, const WorkerFlags& flags,
-                          const Bench& bench) {
+Status check_worker_names(const App& app, const loop::Recipe& recipe, const WorkerFlags& flags,
+                          const loop::Bench& bench) {
   const std::vector<Need> needs = needs_of(recipe);
   std::vector<std::string> names;
   for (const Need& need : needs)
@@ -51,7 +51,7 @@ Status check_worker_names(const App& app, const Recipe& recipe, const WorkerFlag
   return {};
 }
 
-Status check_workers_answer(const Recipe& recipe, const Bench& bench) {
+Status check_workers_answer(const loop::Recipe& recipe, const loop::Bench& bench) {
   Status rungs;  // of the first rung that does not answer, while none does
   bool answers = !recipe.maker->needs_worker;
   std::set<std::string> asked;
@@ -72,7 +72,7 @@ Status check_workers_answer(const Recipe& recipe, const Bench& bench) {
   return answers ? Status() : rungs;
 }
 
-std::vector<std::string> silent_advisers(const Recipe& recipe, const Bench& bench) {
+std::vector<std::string> silent_advisers(const loop::Recipe& recipe, const loop::Bench& bench) {
   std::vector<std::string> lines;
   for (const Need& need : needs_of(recipe))
     if (need.advises && !bench.worker(need.worker))
@@ -81,4 +81,4 @@ std::vector<std::string> silent_advisers(const Recipe& recipe, const Bench& benc
   return lines;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -13,7 +13,7 @@
 #include "serve/pool/local_worker.h"
 #include "work/scripted_worker.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct WorkerSpec {
@@ -106,7 +106,7 @@ Result<std::unique_ptr<Worker>> make_worker(const WorkerSpec& spec, const Worker
     LATHE_TRY(auto scripted, ScriptedWorker::load(spec.name, spec.script));
     return std::unique_ptr<Worker>(std::move(scripted));
   }
-  HttpWorkerConfig config;
+  serve::HttpWorkerConfig config;
   config.name = spec.name;
   config.base_url = spec.url;
   config.model = spec.model;
@@ -124,7 +124,7 @@ Result<std::unique_ptr<Worker>> make_worker(const WorkerSpec& spec, const Worker
       std::fprintf(stderr, "--- to %s (%s)\n%.*s\n---\n", name.c_str(), url.c_str(),
                    static_cast<int>(text.size()), text.data());
     };
-  LATHE_TRY(auto worker, HttpWorker::make(std::move(config)));
+  LATHE_TRY(auto worker, serve::HttpWorker::make(std::move(config)));
   return std::unique_ptr<Worker>(std::move(worker));
 }
 
@@ -170,16 +170,17 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
       if (std::ranges::find(files, file) == files.end()) files.push_back(file);
   }
   if (!files.empty()) {
-    LATHE_TRY(PoolOptions options, local_pool_options(app));
-    LATHE_TRY(Catalog catalog, Catalog::read(files));
-    table.pool_ = std::make_unique<Pool>(std::move(catalog), std::move(options));
+    LATHE_TRY(serve::PoolOptions options, local_pool_options(app));
+    LATHE_TRY(serve::Catalog catalog, serve::Catalog::read(files));
+    table.pool_ = std::make_unique<serve::Pool>(std::move(catalog), std::move(options));
   }
   for (const WorkerSpec& spec : specs) {
     if (spec.file.empty()) {
       LATHE_TRY(table.workers_[spec.name], make_worker(spec, flags, allowed));
     } else {
       LATHE_TRY(const std::string model, table.pool_->resolve(model_name(files_of(spec.file))));
-      table.workers_[spec.name] = std::make_unique<LocalWorker>(*table.pool_, model, spec.name);
+      table.workers_[spec.name] =
+          std::make_unique<serve::LocalWorker>(*table.pool_, model, spec.name);
     }
   }
   return table;
@@ -190,4 +191,4 @@ Worker* WorkerTable::find(const std::string& name) const {
   return found == workers_.end() ? nullptr : found->second.get();
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

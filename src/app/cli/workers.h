@@ -23,7 +23,7 @@
 #include "serve/pool/pool.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct WorkerFlags {
   std::vector<std::string> specs;  // --worker
@@ -39,8 +39,8 @@ class WorkerTable {
   Worker* find(const std::string& name) const;
 
  private:
-  std::unique_ptr<Pool> pool_;  // of the models in this process; null: there are none
+  std::unique_ptr<serve::Pool> pool_;  // of the models in this process; null: there are none
   std::map<std::string, std::unique_ptr<Worker>> workers_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::app

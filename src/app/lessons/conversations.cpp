@@ -3,7 +3,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Role {
@@ -120,4 +120,4 @@ Result<Json> messages_of_alpaca(const Json& line) {
               {{"role", "assistant"}, {"content", answer}}};
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -4,7 +4,7 @@
 
 #include "ground/base/json.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // Checked: known roles, text where there must be text, a turn of the assistant. The arguments of
 // calls become objects, as the server gives them to templates.
@@ -15,4 +15,4 @@ Result<Json> messages_of_alpaca(const Json& line);
 // The value of a member that must be a string.
 Result<std::string> text_member(const Json& object, const char* key);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -5,7 +5,7 @@
 #include "loop/conductor/feedback.h"
 #include "loop/conductor/tree.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::size_t kNotes = 5;
@@ -32,17 +32,18 @@ class Listener final : public Worker {
 
 // One run, and where its files lie.
 struct OpenRun {
-  const Journal& journal;
+  const books::Journal& journal;
   std::string id;
-  RunState state;
+  loop::RunState state;
   TempDir files;
-  Place place;
+  loop::Place place;
   std::string prefix;
 };
 
-Result<OpenRun> open(const Journal& journal, const std::string& id, const fs::path& program) {
+Result<OpenRun> open(const books::Journal& journal, const std::string& id,
+                     const fs::path& program) {
   LATHE_TRY(const auto records, journal.records(id));
-  LATHE_TRY(RunState state, fold(records));
+  LATHE_TRY(loop::RunState state, loop::fold(records));
   LATHE_TRY(TempDir files, TempDir::make("lathe-recipe"));
   for (const Json& file : json_at(state.header, "files")) {
     const std::string path = json_string(file, "path");
@@ -57,9 +58,9 @@ Result<OpenRun> open(const Journal& journal, const std::string& id, const fs::pa
   const std::string manifest = json_string(json_at(run.state.header, "tree"), "blob");
   if (!manifest.empty())
     run.place.checkout = [&journal, manifest](const fs::path& directory) {
-      return lay_out_tree(journal, manifest, directory);
+      return loop::lay_out_tree(journal, manifest, directory);
     };
-  const Recipe& recipe = run.state.recipe;
+  const loop::Recipe& recipe = run.state.recipe;
   if (recipe.maker->prefix) {
     LATHE_TRY(run.prefix, recipe.maker->prefix(recipe.make_options, run.state.units, run.place));
   }
@@ -67,30 +68,30 @@ Result<OpenRun> open(const Journal& journal, const std::string& id, const fs::pa
 }
 
 // The line that teaches to make `take` at the start of this lap of a track.
-Result<std::string> lesson(const OpenRun& run, const Track& track, const LapState& lap,
+Result<std::string> lesson(const OpenRun& run, const loop::Track& track, const loop::LapState& lap,
                            const std::string& take) {
-  const Recipe& recipe = run.state.recipe;
-  std::vector<Unit> units;
+  const loop::Recipe& recipe = run.state.recipe;
+  std::vector<loop::Unit> units;
   for (const std::size_t unit : track.units) units.push_back(run.state.units[unit]);
-  MakeTask task{recipe.make_options, units};
+  loop::MakeTask task{recipe.make_options, units};
   task.move = lap.move;
   task.lap = lap.number;
   task.prefix = run.prefix;
   std::optional<std::string> shown;
-  if (const CandidateState* best = best_candidate(track); best != nullptr) {
+  if (const loop::CandidateState* best = loop::best_candidate(track); best != nullptr) {
     LATHE_TRY(task.best, run.journal.blob(best->blob));
-    task.critiques = critiques_of(*best);
-    if (is_text_media(best->media_type)) shown = task.best;
+    task.critiques = loop::critiques_of(*best);
+    if (loop::is_text_media(best->media_type)) shown = task.best;
   }
-  task.tail = feedback_tail(track, lap, shown);
+  task.tail = loop::feedback_tail(track, lap, shown);
   std::string answer = take;
   if (recipe.maker->answer) {
     LATHE_TRY(answer, recipe.maker->answer(task, run.place, take));
   }
   Listener listener(answer);
   const StopFlag never;
-  const MakeContext context{.place = run.place, .worker = &listener, .stop = never};
-  LATHE_TRY(const Made made, recipe.maker->make(task, context));
+  const loop::MakeContext context{.place = run.place, .worker = &listener, .stop = never};
+  LATHE_TRY(const loop::Made made, recipe.maker->make(task, context));
   if (made.bytes != take)
     return invalid("the maker '{}' makes something else of an answer", recipe.maker->name);
   const Request& request = listener.request();
@@ -116,26 +117,26 @@ void add(const OpenRun& run, Result<std::string> line, std::size_t& count, RunLi
   }
 }
 
-Status add_track(const OpenRun& run, const Track& track, RunLines& out) {
-  const std::string& accepted_blob = best_candidate(track)->blob;
+Status add_track(const OpenRun& run, const loop::Track& track, RunLines& out) {
+  const std::string& accepted_blob = loop::best_candidate(track)->blob;
   LATHE_TRY(const std::string accepted, run.journal.blob(accepted_blob));
-  Track before = track;
+  loop::Track before = track;
   before.laps.clear();
   before.best_lap = -1;
-  LapState first;
+  loop::LapState first;
   first.number = 1;
   add(run, lesson(run, before, first, accepted), out.accepted, out);
   // Each failed take, as if it were all that there is.
-  for (const LapState& failed : track.laps) {
+  for (const loop::LapState& failed : track.laps) {
     if (!failed.closed || failed.best < 0 || failed.rank.passed) continue;
-    const CandidateState& take = failed.candidates[static_cast<std::size_t>(failed.best)];
+    const loop::CandidateState& take = failed.candidates[static_cast<std::size_t>(failed.best)];
     if (take.blob.empty() || take.blob == accepted_blob) continue;
     before.laps = {failed};
     before.laps.front().number = 1;
     before.best_lap = 0;
-    LapState repair;
+    loop::LapState repair;
     repair.number = 2;
-    repair.move = Move::kRepair;
+    repair.move = loop::Move::kRepair;
     add(run, lesson(run, before, repair, accepted), out.repairs, out);
   }
   return {};
@@ -143,21 +144,21 @@ Status add_track(const OpenRun& run, const Track& track, RunLines& out) {
 
 Status add_run(const OpenRun& run, RunLines& out) {
   ++out.runs;
-  for (const Track& track : run.state.tracks)
-    if (track.state == TrackState::kPassed && best_candidate(track) != nullptr)
+  for (const loop::Track& track : run.state.tracks)
+    if (track.state == loop::TrackState::kPassed && best_candidate(track) != nullptr)
       LATHE_TRY_STATUS(add_track(run, track, out));
   return {};
 }
 
 }  // namespace
 
-Result<RunLines> lines_of_runs(const Journal& journal, std::span<const std::string> names,
+Result<RunLines> lines_of_runs(const books::Journal& journal, std::span<const std::string> names,
                                const fs::path& program) {
   std::vector<std::string> ids;
   for (const std::string& name : names) {
     if (name == "all") {
       LATHE_TRY(const auto rows, journal.runs());
-      for (const RunRow& row : rows) ids.push_back(row.id);
+      for (const books::RunRow& row : rows) ids.push_back(row.id);
     } else {
       LATHE_TRY(std::string id, journal.find_run(name));
       ids.push_back(std::move(id));
@@ -176,4 +177,4 @@ Result<RunLines> lines_of_runs(const Journal& journal, std::span<const std::stri
                  out.notes.empty() ? "" : out.notes.front());
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -11,7 +11,7 @@
 
 #include "books/journal/journal.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct RunLines {
   std::vector<std::string> lines;  // as LessonReader reads them, "task" being the unit's text
@@ -22,7 +22,7 @@ struct RunLines {
 
 // `names`: "all", or ids as the journal finds them ("last", the beginning of one). `program`: lathe
 // itself, for makers that look at pictures.
-Result<RunLines> lines_of_runs(const Journal& journal, std::span<const std::string> names,
+Result<RunLines> lines_of_runs(const books::Journal& journal, std::span<const std::string> names,
                                const fs::path& program);
 
-}  // namespace lathe
+}  // namespace lathe::app

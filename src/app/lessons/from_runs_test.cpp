@@ -9,7 +9,7 @@
 #include "loop/conductor/conductor.h"
 #include "work/scripted_worker.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 using testing::HasSubstr;
@@ -36,7 +36,7 @@ class FromRuns : public testing::Test {
     auto dir = TempDir::make("lathe-lessons");
     ASSERT_TRUE(dir);
     dir_.emplace(*std::move(dir));
-    auto journal = Journal::open(dir_->path() / "journal");
+    auto journal = books::Journal::open(dir_->path() / "journal");
     ASSERT_TRUE(journal) << journal.error().message;
     journal_.emplace(*std::move(journal));
   }
@@ -50,17 +50,17 @@ class FromRuns : public testing::Test {
   void loop(const std::string& recipe_text, std::vector<ScriptedWorker::Line> lines) {
     ScriptedWorker worker("w", std::move(lines));
     const StopFlag stop;
-    const Bench bench{.program = "/proc/self/exe",
-                      .build = "test",
-                      .media = nullptr,
-                      .worker = [&](const std::string&) { return &worker; },
-                      .joules = {},
-                      .energy = {},
-                      .clock = system_clock(),
-                      .stop = stop};
-    const auto recipe = parse_recipe(recipe_text, "test.toml");
+    const loop::Bench bench{.program = "/proc/self/exe",
+                            .build = "test",
+                            .media = nullptr,
+                            .worker = [&](const std::string&) { return &worker; },
+                            .joules = {},
+                            .energy = {},
+                            .clock = system_clock(),
+                            .stop = stop};
+    const auto recipe = loop::parse_recipe(recipe_text, "test.toml");
     ASSERT_TRUE(recipe) << recipe.error().message;
-    auto run = Run::start(*journal_, {*recipe, dir_->path(), {}, Json::object()}, bench);
+    auto run = loop::Run::start(*journal_, {*recipe, dir_->path(), {}, Json::object()}, bench);
     ASSERT_TRUE(run) << run.error().message;
     ASSERT_TRUE(run->drive());
     ASSERT_EQ(run->state().end_state, "passed") << run->state().end_why;
@@ -79,22 +79,22 @@ class FromRuns : public testing::Test {
   // The same run with another accepted take, as if the maker had made it.
   Result<RunLines> lines_with_accepted(const std::string& take) {
     auto records = journal_->records(id_).value();
-    const RunState state = fold(records).value();
-    const std::string accepted = best_candidate(state.tracks.front())->blob;
+    const loop::RunState state = loop::fold(records).value();
+    const std::string accepted = loop::best_candidate(state.tracks.front())->blob;
     const std::string other = journal_->put_blob(take).value();
-    for (Record& record : records)
+    for (books::Record& record : records)
       record.body = parse_json(replace_all(dump_json(record.body), accepted, other)).value();
     EXPECT_TRUE(journal_->create_run("altered", "test", "", 0, records));
     return lines("altered");
   }
 
   std::string accepted_take() const {
-    const RunState state = fold(journal_->records(id_).value()).value();
-    return journal_->blob(best_candidate(state.tracks.front())->blob).value();
+    const loop::RunState state = loop::fold(journal_->records(id_).value()).value();
+    return journal_->blob(loop::best_candidate(state.tracks.front())->blob).value();
   }
 
   std::optional<TempDir> dir_;
-  std::optional<Journal> journal_;
+  std::optional<books::Journal> journal_;
   std::string id_;
 };
 
@@ -247,8 +247,8 @@ TEST_F(FromRuns, CodeLearnsEdits) {
             "FILE: src/a.sh\n```\nf() {\n  echo good\n}\n```\n\nDELETE: src/new.sh\n"
             "\nDELETE: src/old.sh\n");
 
-  const Changes unfinished{{{"src/a.sh", "echo good"}, {"src/old.sh", std::nullopt}}};
-  const auto altered = lines_with_accepted(serialise(unfinished));
+  const loop::Changes unfinished{{{"src/a.sh", "echo good"}, {"src/old.sh", std::nullopt}}};
+  const auto altered = lines_with_accepted(loop::serialise(unfinished));
   ASSERT_FALSE(altered);
   EXPECT_THAT(altered.error().message, HasSubstr("2 left out"));
   EXPECT_THAT(altered.error().message, HasSubstr("no edit makes 'src/a.sh'"));
@@ -272,4 +272,4 @@ TEST_F(FromRuns, LongFilesAreLearntByPartsOfThem) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::app

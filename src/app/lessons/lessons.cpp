@@ -8,7 +8,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::uint64_t kMaxBytes = std::uint64_t{8} << 30;
@@ -20,12 +20,12 @@ void note(Lessons& lessons, std::size_t& count, std::string text) {
   if (++count <= kNotes) lessons.notes.push_back(std::move(text));
 }
 
-void add(Example& example, std::span<const TokenId> tokens, bool trained) {
+void add(infer::Example& example, std::span<const infer::TokenId> tokens, bool trained) {
   example.tokens.insert(example.tokens.end(), tokens.begin(), tokens.end());
   example.trained.resize(example.tokens.size(), trained ? 1 : 0);
 }
 
-std::size_t common_prefix(std::span<const TokenId> a, std::span<const TokenId> b) {
+std::size_t common_prefix(std::span<const infer::TokenId> a, std::span<const infer::TokenId> b) {
   return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
@@ -42,7 +42,7 @@ std::string task_of(const Json& line) {
   return dump_json(line);
 }
 
-std::string fingerprint(const Example& example) {
+std::string fingerprint(const infer::Example& example) {
   const auto bytes = [](const auto& values) {
     return std::string_view(reinterpret_cast<const char*>(values.data()),
                             values.size() * sizeof values[0]);
@@ -52,11 +52,11 @@ std::string fingerprint(const Example& example) {
 
 }  // namespace
 
-Result<LessonReader> LessonReader::create(const Tokenizer& tokenizer,
+Result<LessonReader> LessonReader::create(const infer::Tokenizer& tokenizer,
                                           const std::string& chat_template, LessonOptions options) {
   LessonReader reader(tokenizer, options);
   if (chat_template.empty()) return reader;
-  auto parsed = ChatTemplate::parse(chat_template);
+  auto parsed = infer::ChatTemplate::parse(chat_template);
   if (!parsed) return at("the model's chat template", parsed.error());
   reader.template_ = std::move(*parsed);
   return reader;
@@ -111,7 +111,7 @@ Result<Lessons> LessonReader::read(std::span<const std::string_view> lines,
 Result<std::vector<Lesson>> LessonReader::read_line(const Json& line) const {
   if (!line.is_object()) return invalid("it is {}, not an object", line.type_name());
   const Json none;
-  Result<std::vector<Example>> examples;
+  Result<std::vector<infer::Example>> examples;
   if (line.contains("messages")) {
     LATHE_TRY(const Json messages, messages_of_chat(line["messages"]));
     examples = conversation(messages, json_at(line, "tools"));
@@ -131,32 +131,33 @@ Result<std::vector<Lesson>> LessonReader::read_line(const Json& line) const {
   }
   if (!examples) return std::unexpected(examples.error());
   std::vector<Lesson> lessons;
-  for (Example& example : *examples) {
-    if (trained_tokens(example) == 0) return invalid("nothing of it would be learnt");
+  for (infer::Example& example : *examples) {
+    if (infer::trained_tokens(example) == 0) return invalid("nothing of it would be learnt");
     lessons.push_back({std::move(example), task_of(line), 0});
   }
   return lessons;
 }
 
-Result<std::vector<Example>> LessonReader::completion(const Json& line) const {
+Result<std::vector<infer::Example>> LessonReader::completion(const Json& line) const {
   LATHE_TRY(const std::string prompt, text_member(line, "prompt"));
   LATHE_TRY(const std::string completion, text_member(line, "completion"));
   if (completion.empty()) return invalid("'completion' is empty: there is nothing to learn");
-  const TokenId end = tokenizer_->spec().eos;
-  if (end == kNoToken) return invalid("the model has no end-of-text token to end a completion");
-  Example example;
+  const infer::TokenId end = tokenizer_->spec().eos;
+  if (end == infer::kNoToken)
+    return invalid("the model has no end-of-text token to end a completion");
+  infer::Example example;
   add(example, tokenizer_->encode(prompt, true, false), false);
   add(example, tokenizer_->encode(completion, false, false), true);
   add(example, {&end, 1}, true);
   return std::vector{std::move(example)};
 }
 
-Result<std::vector<Example>> LessonReader::plain(const Json& line) const {
+Result<std::vector<infer::Example>> LessonReader::plain(const Json& line) const {
   LATHE_TRY(const std::string text, text_member(line, "text"));
-  Example example;
+  infer::Example example;
   add(example, tokenizer_->encode(text, true, false), true);
-  const TokenId end = tokenizer_->spec().eos;
-  if (end != kNoToken) add(example, {&end, 1}, true);
+  const infer::TokenId end = tokenizer_->spec().eos;
+  if (end != infer::kNoToken) add(example, {&end, 1}, true);
   return std::vector{std::move(example)};
 }
 
@@ -164,11 +165,11 @@ Result<std::vector<Example>> LessonReader::plain(const Json& line) const {
 // the token that ends the turn. Turns share a document as long as the whole conversation begins
 // with each of them; a template that shows earlier turns differently (without their thinking, say)
 // gives each turn a document of its own.
-Result<std::vector<Example>> LessonReader::conversation(const Json& messages,
-                                                        const Json& tools) const {
+Result<std::vector<infer::Example>> LessonReader::conversation(const Json& messages,
+                                                               const Json& tools) const {
   if (!template_)
     return invalid("the model has no chat template; only prompt/completion and text can be used");
-  std::vector<Example> turns;
+  std::vector<infer::Example> turns;
   Json before = Json::array();
   for (const Json& message : messages) {
     if (message["role"] == "assistant") {
@@ -180,30 +181,30 @@ Result<std::vector<Example>> LessonReader::conversation(const Json& messages,
       std::size_t end = all.size();
       while (end > start && !tokenizer_->is_end(all[end - 1])) --end;
       if (end == start) end = all.size();
-      Example& turn = turns.emplace_back();
+      infer::Example& turn = turns.emplace_back();
       add(turn, std::span(all).first(start), false);
       add(turn, std::span(all).first(end).subspan(start), true);
     } else {
       before.push_back(message);
     }
   }
-  const std::vector<TokenId>& last = turns.back().tokens;
-  const bool shared = std::ranges::all_of(turns, [&](const Example& turn) {
+  const std::vector<infer::TokenId>& last = turns.back().tokens;
+  const bool shared = std::ranges::all_of(turns, [&](const infer::Example& turn) {
     return common_prefix(turn.tokens, last) == turn.tokens.size();
   });
   if (!shared) return turns;
-  Example& whole = turns.back();
-  for (const Example& turn : turns)
+  infer::Example& whole = turns.back();
+  for (const infer::Example& turn : turns)
     for (std::size_t i = 0; i < turn.tokens.size(); ++i) whole.trained[i] |= turn.trained[i];
   return std::vector{std::move(whole)};
 }
 
-Result<std::vector<TokenId>> LessonReader::render(const Json& messages, const Json& tools,
-                                                  bool prompt) const {
+Result<std::vector<infer::TokenId>> LessonReader::render(const Json& messages, const Json& tools,
+                                                         bool prompt) const {
   Json variables{{"messages", messages}, {"add_generation_prompt", prompt}};
   if (tools.is_array() && !tools.empty()) variables["tools"] = tools;
-  const auto name = [&](TokenId id) {
-    return id == kNoToken ? std::string() : tokenizer_->piece(id, true);
+  const auto name = [&](infer::TokenId id) {
+    return id == infer::kNoToken ? std::string() : tokenizer_->piece(id, true);
   };
   variables["bos_token"] = name(tokenizer_->spec().bos);
   variables["eos_token"] = name(tokenizer_->spec().eos);
@@ -223,4 +224,4 @@ std::vector<Lesson> split_off(std::vector<Lesson>& lessons, double share) {
   return off;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

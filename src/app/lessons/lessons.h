@@ -20,7 +20,7 @@
 #include "infer/text/chat_template.h"
 #include "infer/tune/network.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct LessonOptions {
   std::size_t context = 0;  // longer examples are left out, never cut
@@ -28,7 +28,7 @@ struct LessonOptions {
 };
 
 struct Lesson {
-  Example example;
+  infer::Example example;
   std::string task;  // its hash decides on which side of the split it falls
   std::size_t line = 0;
 };
@@ -44,8 +44,8 @@ class LessonReader {
  public:
   // chat_template: the model's; "": it has none, and conversations are refused. The tokenizer must
   // outlive the reader.
-  static Result<LessonReader> create(const Tokenizer& tokenizer, const std::string& chat_template,
-                                     LessonOptions options);
+  static Result<LessonReader> create(const infer::Tokenizer& tokenizer,
+                                     const std::string& chat_template, LessonOptions options);
 
   Result<Lessons> read(const fs::path& path) const;
   // Values in memory; `place` stands before the number of a line in messages.
@@ -54,15 +54,16 @@ class LessonReader {
   Result<std::vector<Lesson>> read_line(const Json& line) const;
 
  private:
-  LessonReader(const Tokenizer& tokenizer, LessonOptions options)
+  LessonReader(const infer::Tokenizer& tokenizer, LessonOptions options)
       : tokenizer_(&tokenizer), options_(options) {}
-  Result<std::vector<Example>> completion(const Json& line) const;
-  Result<std::vector<Example>> plain(const Json& line) const;
-  Result<std::vector<Example>> conversation(const Json& messages, const Json& tools) const;
-  Result<std::vector<TokenId>> render(const Json& messages, const Json& tools, bool prompt) const;
+  Result<std::vector<infer::Example>> completion(const Json& line) const;
+  Result<std::vector<infer::Example>> plain(const Json& line) const;
+  Result<std::vector<infer::Example>> conversation(const Json& messages, const Json& tools) const;
+  Result<std::vector<infer::TokenId>> render(const Json& messages, const Json& tools,
+                                             bool prompt) const;
 
-  const Tokenizer* tokenizer_;
-  std::optional<ChatTemplate> template_;
+  const infer::Tokenizer* tokenizer_;
+  std::optional<infer::ChatTemplate> template_;
   LessonOptions options_;
 };
 
@@ -70,4 +71,4 @@ class LessonReader {
 // alone.
 std::vector<Lesson> split_off(std::vector<Lesson>& lessons, double share);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 using testing::ElementsAre;
@@ -16,21 +16,21 @@ std::string utf8(unsigned code) {
 }
 
 // One token a byte, as byte-level BPE writes them, and three control tokens.
-std::unique_ptr<Tokenizer> byte_tokenizer() {
-  VocabularySpec spec;
+std::unique_ptr<infer::Tokenizer> byte_tokenizer() {
+  infer::VocabularySpec spec;
   spec.model = "gpt2", spec.pre = "qwen2";
   unsigned extra = 256;
   for (unsigned byte = 0; byte < 256; ++byte) {
     const bool printable = (byte >= 33 && byte < 127) || (byte >= 161 && byte < 173) || byte >= 174;
     spec.tokens.push_back(utf8(printable ? byte : extra++));
-    spec.kinds.push_back(TokenKind::kNormal);
+    spec.kinds.push_back(infer::TokenKind::kNormal);
   }
   for (const char* token : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) {
     spec.tokens.emplace_back(token);
-    spec.kinds.push_back(TokenKind::kControl);
+    spec.kinds.push_back(infer::TokenKind::kControl);
   }
   spec.eos = 258;
-  return *Tokenizer::make(std::move(spec));
+  return *infer::Tokenizer::make(std::move(spec));
 }
 
 constexpr const char* kChatMl =
@@ -46,7 +46,7 @@ constexpr const char* kThinking =
 
 class LessonsTest : public testing::Test {
  protected:
-  std::string shown(const Example& example) const {
+  std::string shown(const infer::Example& example) const {
     std::string out;
     for (std::size_t i = 0; i < example.tokens.size(); ++i) {
       const bool trained = example.trained[i] != 0;
@@ -73,7 +73,7 @@ class LessonsTest : public testing::Test {
     return out;
   }
 
-  std::unique_ptr<Tokenizer> tokenizer_ = byte_tokenizer();
+  std::unique_ptr<infer::Tokenizer> tokenizer_ = byte_tokenizer();
 };
 
 TEST_F(LessonsTest, EveryShapeTrainsTheAnswerAndItsEnd) {
@@ -98,7 +98,7 @@ TEST_F(LessonsTest, AllTurnsOfTheAssistantInOneDocument) {
       {"role": "assistant", "content": "d"}]})"});
   ASSERT_TRUE(lessons) << lessons.error().message;
   ASSERT_EQ(lessons->lessons.size(), 1u);
-  const Example& example = lessons->lessons[0].example;
+  const infer::Example& example = lessons->lessons[0].example;
   EXPECT_EQ(shown(example),
             "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\n<|im_end|><|im_end|>\n"
             "<|im_start|>assistant\n[b<|im_end|>]\n<|im_start|>user\nc<|im_end|>\n"
@@ -201,4 +201,4 @@ TEST_F(LessonsTest, ATaskIsNeverOnBothSides) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::app

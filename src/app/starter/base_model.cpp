@@ -7,7 +7,7 @@
 #include "app/starter/random.h"
 #include "infer/formats/gguf_writer.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct TensorSpec {
@@ -39,7 +39,8 @@ std::vector<TensorSpec> tensors_of(const StarterShape& shape, std::uint64_t voca
   return all;
 }
 
-void add_metadata(GgufWriter& writer, const StarterShape& shape, const VocabularySpec& spec) {
+void add_metadata(infer::GgufWriter& writer, const StarterShape& shape,
+                  const infer::VocabularySpec& spec) {
   writer.add("general.architecture", std::string("llama"));
   writer.add("general.name", std::string("Lathe starter"));
   writer.add("general.license", std::string("apache-2.0"));
@@ -58,7 +59,7 @@ void add_metadata(GgufWriter& writer, const StarterShape& shape, const Vocabular
   writer.add("tokenizer.ggml.pre", spec.pre);
   writer.add("tokenizer.ggml.tokens", spec.tokens);
   std::vector<std::int64_t> kinds;
-  for (const TokenKind kind : spec.kinds) kinds.push_back(static_cast<std::int64_t>(kind));
+  for (const infer::TokenKind kind : spec.kinds) kinds.push_back(static_cast<std::int64_t>(kind));
   writer.add("tokenizer.ggml.token_type", std::move(kinds));
   writer.add("tokenizer.ggml.merges", spec.merges);
   count("tokenizer.ggml.bos_token_id", static_cast<std::uint64_t>(spec.bos));
@@ -75,12 +76,12 @@ float normal(Random& random, double deviation) {
 }  // namespace
 
 Status write_base_model(const fs::path& path, const StarterShape& shape,
-                        const VocabularySpec& vocabulary, std::uint64_t seed) {
-  LATHE_TRY(GgufWriter writer, GgufWriter::create(path));
+                        const infer::VocabularySpec& vocabulary, std::uint64_t seed) {
+  LATHE_TRY(infer::GgufWriter writer, infer::GgufWriter::create(path));
   add_metadata(writer, shape, vocabulary);
   const std::vector<TensorSpec> tensors = tensors_of(shape, vocabulary.tokens.size());
   for (const TensorSpec& tensor : tensors)
-    writer.add_tensor(tensor.name, TensorType::kF32, tensor.shape);
+    writer.add_tensor(tensor.name, infer::TensorType::kF32, tensor.shape);
   LATHE_TRY_STATUS(writer.begin_data());
   Random random(seed);
   for (const TensorSpec& tensor : tensors) {
@@ -94,4 +95,4 @@ Status write_base_model(const fs::path& path, const StarterShape& shape,
   return writer.finish();
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -4,7 +4,7 @@
 #include "ground/base/file.h"
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct StarterShape {
   std::uint64_t width = 256, layers = 4, hidden = 768, heads = 4, kv_heads = 2, context = 1024;
@@ -13,6 +13,6 @@ struct StarterShape {
 // F32, output tied to the embedding; weights normal with a deviation of 0.02, less where a layer
 // adds to the stream. Norms are ones.
 Status write_base_model(const fs::path& path, const StarterShape& shape,
-                        const VocabularySpec& vocabulary, std::uint64_t seed);
+                        const infer::VocabularySpec& vocabulary, std::uint64_t seed);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -6,7 +6,7 @@
 #include "infer/text/pretokenizer.h"
 #include "infer/text/token_map.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Piece {
@@ -16,16 +16,17 @@ struct Piece {
 
 std::string printable(unsigned char byte) {
   std::string out;
-  append_utf8(out, byte_to_printable(byte));
+  infer::append_utf8(out, infer::byte_to_printable(byte));
   return out;
 }
 
 std::vector<Piece> pieces_of(std::span<const std::string> texts) {
-  const PreTokenizer* pre = find_pretokenizer("qwen2");
+  const infer::PreTokenizer* pre = infer::find_pretokenizer("qwen2");
   LATHE_CHECK(pre != nullptr);
   std::map<std::string, std::size_t, std::less<>> counts;
   for (const std::string& text : texts)
-    split_pieces(pre->stages, text, [&](std::string_view piece) { ++counts[std::string(piece)]; });
+    infer::split_pieces(pre->stages, text,
+                        [&](std::string_view piece) { ++counts[std::string(piece)]; });
   std::vector<Piece> pieces;
   for (const auto& [text, count] : counts) {
     Piece& piece = pieces.emplace_back();
@@ -53,12 +54,13 @@ void merge(Piece& piece, const Pair& pair) {
 
 }  // namespace
 
-VocabularySpec learn_bpe(std::span<const std::string> texts, std::size_t size, std::size_t least) {
-  VocabularySpec spec;
+infer::VocabularySpec learn_bpe(std::span<const std::string> texts, std::size_t size,
+                                std::size_t least) {
+  infer::VocabularySpec spec;
   spec.model = "gpt2";
   spec.pre = "qwen2";
   spec.tokens.push_back("<|end|>");
-  spec.kinds.push_back(TokenKind::kControl);
+  spec.kinds.push_back(infer::TokenKind::kControl);
   for (unsigned byte = 0; byte < 256; ++byte)
     spec.tokens.push_back(printable(static_cast<unsigned char>(byte)));
   spec.bos = spec.eos = 0;
@@ -76,8 +78,8 @@ VocabularySpec learn_bpe(std::span<const std::string> texts, std::size_t size, s
     spec.tokens.push_back(best->first.first + best->first.second);
     for (Piece& piece : pieces) merge(piece, best->first);
   }
-  spec.kinds.resize(spec.tokens.size(), TokenKind::kNormal);
+  spec.kinds.resize(spec.tokens.size(), infer::TokenKind::kNormal);
   return spec;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -9,10 +9,11 @@
 
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // Ids: the end of a text, then the 256 bytes, then what was merged, best first. It may stay below
 // `size` where no pair comes `least` times.
-VocabularySpec learn_bpe(std::span<const std::string> texts, std::size_t size, std::size_t least);
+infer::VocabularySpec learn_bpe(std::span<const std::string> texts, std::size_t size,
+                                std::size_t least);
 
-}  // namespace lathe
+}  // namespace lathe::app

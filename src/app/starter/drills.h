@@ -3,7 +3,7 @@
 
 #include "app/starter/tasks.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct Drill {
   std::string prompt, completion;
@@ -13,4 +13,4 @@ Json to_json(const Drill& drill);
 // Of a task with a right answer. `repairs`: per cent of tasks that begin with broken code.
 Drill draw_drill(Random& random, std::span<const int> depths, int repairs);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -4,7 +4,7 @@
 #include "ground/base/hash.h"
 #include "loop/judges/calibration.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 // What a way to work had reached after each lap, over all runs of a group.
@@ -51,7 +51,7 @@ std::string curve_table(std::string_view name, std::size_t tasks, const Curve& l
   for (std::size_t lap = 0; lap < loop.hidden.size(); ++lap) {
     const double rate = loop.rate(lap);
     // Of tasks, not of runs: seeds of one task are no independent evidence.
-    const Interval with = wilson(rate * n, n);
+    const loop::Interval with = loop::wilson(rate * n, n);
     const auto cell = [&](const std::vector<double>& cost, double value) {
       return fmt::format("{:5.1f} %{}", 100 * control.rate_at(cost, value),
                          control.covers(cost, value) ? "   " : " +?");
@@ -120,7 +120,7 @@ Result<std::string> evaluate(const EvaluateOptions& options) {
     const std::size_t runs = group.tasks.size() * static_cast<std::size_t>(options.seeds);
     std::vector<std::vector<PlayedLap>> with(runs), without(runs);
     LATHE_TRY_STATUS(in_parallel(runs, options.at_once, [&](std::size_t run) -> Status {
-      const MiniTask& task = group.tasks[run % group.tasks.size()].task;
+      const loop::MiniTask& task = group.tasks[run % group.tasks.size()].task;
       const std::uint64_t seed = run / group.tasks.size();
       LATHE_TRY(with[run], player->play(task, options.laps, true, seed, options.best_of));
       LATHE_TRY(without[run], player->play(task, options.samples, false, seed));
@@ -134,4 +134,4 @@ Result<std::string> evaluate(const EvaluateOptions& options) {
   return out + curve_table("all four", groups.size() * options.count, all_loops, all_controls);
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -4,7 +4,7 @@
 
 #include "app/starter/play.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct TaskGroup {
   std::string name;
@@ -31,4 +31,4 @@ struct EvaluateOptions {
 // The table, as it is printed.
 Result<std::string> evaluate(const EvaluateOptions& options);
 
-}  // namespace lathe
+}  // namespace lathe::app

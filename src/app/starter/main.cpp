@@ -10,7 +10,7 @@
 #include "app/starter/evaluate.h"
 #include "app/starter/takes.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 struct Flags {
@@ -46,7 +46,7 @@ Status make_base(const Flags& flags) {
     const Drill drill = draw_drill(random, flags.depths, flags.repairs);
     texts.push_back(drill.prompt + drill.completion);
   }
-  const VocabularySpec vocabulary = learn_bpe(texts, flags.vocabulary, kLeast);
+  const infer::VocabularySpec vocabulary = learn_bpe(texts, flags.vocabulary, kLeast);
   LATHE_TRY_STATUS(write_base_model(flags.out, flags.shape, vocabulary, flags.seed));
   fmt::print("{}: {} tokens, {} of them merged\n", flags.out, vocabulary.tokens.size(),
              vocabulary.merges.size());
@@ -95,10 +95,10 @@ Status make_evaluation(const Flags& flags) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::app
 
 int main(int argc, char** argv) {
-  using namespace lathe;
+  using namespace lathe::app;
   CLI::App cli("Makes Lathe's starter model: docs/starter.md");
   cli.require_subcommand(1);
   Flags flags;

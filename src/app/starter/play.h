@@ -10,7 +10,7 @@
 #include "serve/pool/local_worker.h"
 #include "serve/pool/pool.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct PlayedLap {
   std::string source;                   // of the best candidate so far; "" when there is none
@@ -29,12 +29,12 @@ class Player {
   void set_temperature(double temperature) { temperature_ = temperature; }
   // Laps until the visible tests pass, at most `laps`. `feedback`: as the maker proposes, `best_of`
   // candidates a lap; else all laps begin anew, one candidate each: the control.
-  Result<std::vector<PlayedLap>> play(const MiniTask& task, int laps, bool feedback,
+  Result<std::vector<PlayedLap>> play(const loop::MiniTask& task, int laps, bool feedback,
                                       std::uint64_t seed, int best_of = 1);
 
  private:
-  std::unique_ptr<Pool> pool_;
-  std::unique_ptr<LocalWorker> worker_;
+  std::unique_ptr<serve::Pool> pool_;
+  std::unique_ptr<serve::LocalWorker> worker_;
   std::optional<double> temperature_;
 };
 
@@ -42,4 +42,4 @@ class Player {
 Status in_parallel(std::size_t count, std::size_t threads,
                    const std::function<Status(std::size_t)>& each);
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -7,7 +7,7 @@
 #include "ground/base/random.h"
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::app {
 
 class Random {
  public:
@@ -40,4 +40,4 @@ inline std::uint64_t hash_text(std::string_view text, std::uint64_t seed = 0xCBF
   return seed;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // In code and words: $x item, $e what comes in, $k constant, $p the items in words, $n their noun,
 // $q the filter in words, $t total.
@@ -503,4 +503,4 @@ std::size_t idiom_count() {
          kListAfters.size() + kTextAfters.size() + 4;  // three indexed sources and the branch
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

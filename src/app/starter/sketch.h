@@ -14,7 +14,7 @@
 
 #include "app/starter/random.h"
 
-namespace lathe {
+namespace lathe::app {
 
 // In a sketch's order. A place without an idiom is left out.
 enum SketchPlace { kBefore, kFilter, kMap, kReduce, kAfter, kPlaces };
@@ -55,4 +55,4 @@ std::pair<int, int> constant_range(const Idiom& idiom);
 // How many idioms there are, all in all.
 std::size_t idiom_count();
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -5,7 +5,7 @@
 #include "app/starter/tasks.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 using Lines = std::vector<std::string>;
@@ -169,4 +169,4 @@ std::optional<std::string> slip(std::string_view body, Random& random) {
   return out;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

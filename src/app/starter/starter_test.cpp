@@ -10,14 +10,15 @@
 #include "infer/formats/gguf.h"
 #include "infer/models/vocabulary.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 using testing::Contains;
 using testing::HasSubstr;
 
-bool all_green(const MiniTask& task, std::string_view body, std::span<const MiniTest> tests) {
-  return std::ranges::all_of(run_mini_tests(task, body, tests), &std::string::empty);
+bool all_green(const loop::MiniTask& task, std::string_view body,
+               std::span<const loop::MiniTest> tests) {
+  return std::ranges::all_of(loop::run_mini_tests(task, body, tests), &std::string::empty);
 }
 
 TEST(DrawnTasks, AreRightAndTheBrokenOnesFail) {
@@ -26,7 +27,7 @@ TEST(DrawnTasks, AreRightAndTheBrokenOnesFail) {
   std::set<std::string> errors;
   for (int i = 0; i < 400; ++i) {
     const DrawnTask drawn = draw_task(random, Split::kTrain, random.between(1, 4), i % 2 == 0);
-    const MiniTask& task = drawn.task;
+    const loop::MiniTask& task = drawn.task;
     EXPECT_EQ(task.tests.size(), 3U);
     EXPECT_EQ(task.hidden.size(), 8U);
     EXPECT_TRUE(all_green(task, drawn.gold, task.tests)) << drawn.gold;
@@ -34,15 +35,15 @@ TEST(DrawnTasks, AreRightAndTheBrokenOnesFail) {
     EXPECT_EQ(task.body.empty(), i % 2 == 1);
     if (!task.body.empty()) {
       EXPECT_FALSE(all_green(task, task.body, task.tests)) << task.body;
-      for (const std::string& got : run_mini_tests(task, task.body, task.tests))
+      for (const std::string& got : loop::run_mini_tests(task, task.body, task.tests))
         if (got.ends_with("Error")) errors.insert(got);
     }
-    const auto again = mini_task_from_json(to_json(task));
+    const auto again = loop::mini_task_from_json(to_json(task));
     EXPECT_TRUE(again) << again.error().message;
     vague += drawn.vague;
     std::set<std::string> inputs;
     for (const auto* tests : {&task.tests, &task.hidden})
-      for (const MiniTest& test : *tests) inputs.insert(test.arguments);
+      for (const loop::MiniTest& test : *tests) inputs.insert(test.arguments);
     EXPECT_EQ(inputs.size(), 11U);  // nothing is asked twice
   }
   EXPECT_GT(vague, 100U);
@@ -118,7 +119,8 @@ TEST(Slips, ChangeSomethingAndNearMissesChangeAnIdiom) {
   for (int i = 0; i < 200; ++i) {
     const auto missed = near_miss(draw_sketch(random, 3), random);
     if (!missed) continue;
-    EXPECT_TRUE(MiniProgram::parse("def f(xs,s,n,k):\n" + body_of(*missed))) << body_of(*missed);
+    EXPECT_TRUE(loop::MiniProgram::parse("def f(xs,s,n,k):\n" + body_of(*missed)))
+        << body_of(*missed);
   }
 }
 
@@ -136,7 +138,7 @@ TEST(Drills, LeadToARightBody) {
 
 TEST(Bpe, MergesTheMostFrequentPairFirst) {
   const std::vector<std::string> texts{"abab abab", "ab", "77777777 77"};
-  const VocabularySpec spec = learn_bpe(texts, 300, 2);
+  const infer::VocabularySpec spec = learn_bpe(texts, 300, 2);
   ASSERT_GE(spec.merges.size(), 2U);
   EXPECT_EQ(spec.merges[0], "a b");
   EXPECT_EQ(spec.merges[1], "ab ab");
@@ -153,11 +155,11 @@ TEST(Bpe, TheTokenizerUsesIt) {
     const Drill drill = draw_drill(random, std::vector<int>{1, 2}, 50);
     texts.push_back(drill.prompt + drill.completion);
   }
-  const auto tokenizer = Tokenizer::make(learn_bpe(texts, 600, 5));
+  const auto tokenizer = infer::Tokenizer::make(learn_bpe(texts, 600, 5));
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
   std::size_t bytes = 0, tokens = 0;
   for (const std::string& text : texts) {
-    const std::vector<TokenId> ids = (*tokenizer)->encode(text, true, false);
+    const std::vector<infer::TokenId> ids = (*tokenizer)->encode(text, true, false);
     EXPECT_EQ((*tokenizer)->decode(ids), text);
     bytes += text.size();
     tokens += ids.size();
@@ -181,7 +183,7 @@ class BaseModel : public testing::Test {
     return path;
   }
   TempDir directory_;
-  VocabularySpec vocabulary_;
+  infer::VocabularySpec vocabulary_;
 };
 
 TEST_F(BaseModel, IsAFileThatComesAgain) {
@@ -189,10 +191,10 @@ TEST_F(BaseModel, IsAFileThatComesAgain) {
                  two = write("two.gguf", 2);
   EXPECT_EQ(*read_file(one), *read_file(again));
   EXPECT_NE(*read_file(one), *read_file(two));
-  const auto gguf = Gguf::open(one);
+  const auto gguf = infer::Gguf::open(one);
   ASSERT_TRUE(gguf) << gguf.error().message;
   EXPECT_EQ(gguf->tensors().size(), 2U + 2 * 9);
-  const auto read = read_vocabulary(*gguf);
+  const auto read = infer::read_vocabulary(*gguf);
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->tokens, vocabulary_.tokens);
   EXPECT_EQ(read->merges, vocabulary_.merges);
@@ -248,4 +250,4 @@ TEST(Frozen, AFewAreTheFirstOfMany) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::app

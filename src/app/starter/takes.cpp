@@ -1,16 +1,18 @@
 // A round of accepted takes: what passes all its tests becomes something to learn from.
 #include "app/starter/takes.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 std::string body_in(std::string_view source) {
   return std::string(source.substr(std::min(source.size(), source.find('\n') + 1)));
 }
 
-Result<Drill> drill_from(const MiniTask& task, const std::string& from, const std::string& to) {
-  LATHE_TRY(std::string answer, mini_answer(from, to));
-  return Drill{mini_prompt(task, from, run_mini_tests(task, from, task.tests)), std::move(answer)};
+Result<Drill> drill_from(const loop::MiniTask& task, const std::string& from,
+                         const std::string& to) {
+  LATHE_TRY(std::string answer, loop::mini_answer(from, to));
+  return Drill{loop::mini_prompt(task, from, loop::run_mini_tests(task, from, task.tests)),
+               std::move(answer)};
 }
 
 }  // namespace
@@ -19,7 +21,7 @@ Result<Takes> accepted_takes(const TakesOptions& options) {
   LATHE_TRY(const auto player, Player::open(options.model, options.threads));
   if (options.temperature) player->set_temperature(*options.temperature);
   Random random(options.seed);
-  std::vector<MiniTask> tasks;
+  std::vector<loop::MiniTask> tasks;
   std::vector<std::string> gold;
   for (std::size_t i = 0; i < options.count; ++i) {
     DrawnTask drawn = draw_task(random, Split::kTrain, random.pick(options.depths), i % 2 == 0);
@@ -52,4 +54,4 @@ Result<Takes> accepted_takes(const TakesOptions& options) {
   return takes;
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

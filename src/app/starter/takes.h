@@ -6,7 +6,7 @@
 #include "app/starter/drills.h"
 #include "app/starter/play.h"
 
-namespace lathe {
+namespace lathe::app {
 
 struct TakesOptions {
   fs::path model;
@@ -30,4 +30,4 @@ struct Takes {
 // each failed take with the answer that leads from it to the accepted body.
 Result<Takes> accepted_takes(const TakesOptions& options);
 
-}  // namespace lathe
+}  // namespace lathe::app

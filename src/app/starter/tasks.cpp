@@ -6,7 +6,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::app {
 namespace {
 
 constexpr std::size_t kVisible = 3, kHidden = 8;
@@ -62,14 +62,14 @@ struct Ran {
   std::string arguments, result;
 };
 
-Result<Ran> ran(const MiniProgram& program, std::string arguments) {
-  LATHE_TRY(const std::vector<MiniValue> values, parse_mini_literals(arguments));
-  LATHE_TRY(const MiniValue value, program.call(values));
-  return Ran{std::move(arguments), mini_compact(value)};
+Result<Ran> ran(const loop::MiniProgram& program, std::string arguments) {
+  LATHE_TRY(const std::vector<loop::MiniValue> values, loop::parse_mini_literals(arguments));
+  LATHE_TRY(const loop::MiniValue value, program.call(values));
+  return Ran{std::move(arguments), loop::mini_compact(value)};
 }
 
-MiniTask shell_of(const Sketch& sketch) {
-  MiniTask task;
+loop::MiniTask shell_of(const Sketch& sketch) {
+  loop::MiniTask task;
   task.text = description_of(sketch);
   task.name = sketch.function;
   task.parameters = parameters_of(sketch);
@@ -77,12 +77,13 @@ MiniTask shell_of(const Sketch& sketch) {
 }
 
 // Different inputs, and results that are not all the same among the visible ones.
-bool add_tests(MiniTask& task, const Sketch& sketch, const MiniProgram& program, Random& random) {
+bool add_tests(loop::MiniTask& task, const Sketch& sketch, const loop::MiniProgram& program,
+               Random& random) {
   std::set<std::string> seen, results;
   for (int tries = 0; tries < 60 && task.hidden.size() < kHidden; ++tries) {
     auto row = ran(program, draw_arguments(sketch, random));
     if (!row || row->result.size() > kMaxResult || !seen.insert(row->arguments).second) continue;
-    MiniTest test{row->arguments, row->result};
+    loop::MiniTest test{row->arguments, row->result};
     if (task.tests.size() == kVisible) {
       task.hidden.push_back(std::move(test));
     } else if (task.tests.size() + 1 < kVisible || results.size() > 1 ||
@@ -94,12 +95,12 @@ bool add_tests(MiniTask& task, const Sketch& sketch, const MiniProgram& program,
   return task.hidden.size() == kHidden;
 }
 
-bool fails_visibly(const MiniTask& task, std::string_view body) {
-  return std::ranges::any_of(run_mini_tests(task, body, task.tests),
+bool fails_visibly(const loop::MiniTask& task, std::string_view body) {
+  return std::ranges::any_of(loop::run_mini_tests(task, body, task.tests),
                              [](const std::string& got) { return !got.empty(); });
 }
 
-std::optional<std::string> broken_body(const MiniTask& task, const Sketch& sketch,
+std::optional<std::string> broken_body(const loop::MiniTask& task, const Sketch& sketch,
                                        const std::string& gold, Random& random) {
   for (int tries = 0; tries < 20; ++tries) {
     std::string body = gold;
@@ -130,9 +131,9 @@ Split split_of(const Sketch& sketch, std::uint64_t behaviour) {
 
 std::optional<std::uint64_t> behaviour_of(const Sketch& sketch) {
   constexpr int kInputs = 64;
-  MiniTask task = shell_of(sketch);
+  loop::MiniTask task = shell_of(sketch);
   // Names do not matter to what a function does.
-  const auto program = MiniProgram::parse(mini_source(task, body_of(sketch)));
+  const auto program = loop::MiniProgram::parse(loop::mini_source(task, body_of(sketch)));
   LATHE_CHECK(program.has_value());
   Random random(0x57A27E2);  // the same inputs for all functions with these parameters
   std::uint64_t hash = hash_text(fmt::format("{}", task.parameters.size()));
@@ -163,7 +164,7 @@ DrawnTask draw_task(Random& random, Split split, int depth, bool repair) {
     out.depth = depth;
     out.behaviour = *behaviour;
     out.vague = sketch.no_constants || sketch.untold >= 0;
-    const auto program = MiniProgram::parse(mini_source(out.task, out.gold));
+    const auto program = loop::MiniProgram::parse(loop::mini_source(out.task, out.gold));
     LATHE_CHECK(program.has_value());
     if (!add_tests(out.task, sketch, *program, random)) continue;
     if (repair) {
@@ -175,4 +176,4 @@ DrawnTask draw_task(Random& random, Split split, int depth, bool repair) {
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::app

@@ -7,7 +7,7 @@
 #include "app/starter/sketch.h"
 #include "loop/mini/task.h"
 
-namespace lathe {
+namespace lathe::app {
 
 enum class Split {
   kTrain,   // behaviours and pairs that training may see
@@ -16,8 +16,8 @@ enum class Split {
 };
 
 struct DrawnTask {
-  MiniTask task;     // its body is "" or broken
-  std::string gold;  // a right body
+  loop::MiniTask task;  // its body is "" or broken
+  std::string gold;     // a right body
   int depth = 0;
   std::uint64_t behaviour = 0;  // equal for functions that do the same
   bool vague = false;           // the description leaves something out
@@ -33,4 +33,4 @@ DrawnTask draw_task(Random& random, Split split, int depth, bool repair);
 // One of a dozen slips in one line, or in two; nothing when the slip drawn has no place in it.
 std::optional<std::string> slip(std::string_view body, Random& random);
 
-}  // namespace lathe
+}  // namespace lathe::app

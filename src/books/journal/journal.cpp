@@ -14,7 +14,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::books {
 namespace {
 
 constexpr int kApplicationId = 0x4C415448;  // "LATH"
@@ -505,4 +505,4 @@ Result<GcReport> Journal::gc() {
   return report;
 }
 
-}  // namespace lathe
+}  // namespace lathe::books

@@ -25,7 +25,7 @@
 
 struct sqlite3;
 
-namespace lathe {
+namespace lathe::books {
 
 struct Record {
   std::int64_t seq = 0;
@@ -121,4 +121,4 @@ class Journal {
   int store_lock_ = -1;  // shared by all who use the directory; gc() wants it alone
 };
 
-}  // namespace lathe
+}  // namespace lathe::books

@@ -9,7 +9,7 @@
 
 #include "ground/base/hash.h"
 
-namespace lathe {
+namespace lathe::books {
 namespace {
 
 Record record(std::int64_t seq, std::string kind, Json body) {
@@ -300,4 +300,4 @@ TEST_F(JournalTest, TwoProcessesWriteAtOnce) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::books

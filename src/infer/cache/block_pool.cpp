@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-namespace lathe {
+namespace lathe::infer {
 
 Result<BlockPool> BlockPool::create(BlockLayout layout, std::size_t blocks, KvBudget& budget) {
   BlockPool pool(budget);
@@ -123,4 +123,4 @@ void BlockTable::append_shared(BlockId block) {
   blocks_.push_back(block);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

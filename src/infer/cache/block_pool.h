@@ -12,7 +12,7 @@
 #include "infer/cache/state.h"
 #include "infer/tensor/memory.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 using BlockId = std::uint32_t;
 
@@ -79,4 +79,4 @@ class BlockTable {
   std::vector<BlockId> blocks_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

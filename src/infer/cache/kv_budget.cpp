@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe {
+namespace lathe::infer {
 
 std::uint64_t KvBudget::share_of(const Member& member) const {
   std::uint64_t bound = 0;
@@ -34,4 +34,4 @@ void KvBudget::make_room(std::uint64_t bytes, const Member* asking) {
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

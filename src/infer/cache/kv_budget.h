@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-namespace lathe {
+namespace lathe::infer {
 
 class KvBudget {
  public:
@@ -55,4 +55,4 @@ class KvBudget {
   std::vector<Member*> members_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

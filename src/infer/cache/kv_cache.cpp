@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe {
+namespace lathe::infer {
 
 Result<std::unique_ptr<KvCache>> KvCache::create(BlockLayout layout, std::size_t blocks,
                                                  KvBudget& budget) {
@@ -52,4 +52,4 @@ std::uint64_t KvCache::remembered_bytes() const {
   return index_.reclaimable() * pool_.layout().bytes();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -6,7 +6,7 @@
 
 #include "infer/cache/prefix_index.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class KvCache final : public KvBudget::Member {
  public:
@@ -46,4 +46,4 @@ class KvCache final : public KvBudget::Member {
   std::size_t promised_ = 0;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

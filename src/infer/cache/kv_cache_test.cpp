@@ -9,7 +9,7 @@
 
 #include "infer/cache/snapshot.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // Blocks of one page and of two, which remember the tokens they were filled with.
@@ -264,4 +264,4 @@ TEST_F(Snapshot, AFullDiskLeavesTheOldOne) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include <functional>
 #include <unordered_map>
 
-namespace lathe {
+namespace lathe::infer {
 
 struct PrefixIndex::Node {
   Node* parent = nullptr;
@@ -203,4 +203,4 @@ void PrefixIndex::restore(std::span<const Entry> entries) {
   for (std::size_t i = nodes.size(); i-- > 0;) nodes[i]->used = budget_->tick();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

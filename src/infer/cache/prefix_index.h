@@ -14,7 +14,7 @@
 #include "ground/base/clock.h"
 #include "infer/cache/block_pool.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class PrefixIndex {
  public:
@@ -70,4 +70,4 @@ class PrefixIndex {
   std::unique_ptr<Node> root_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

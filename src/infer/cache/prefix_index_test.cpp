@@ -6,7 +6,7 @@
 #include <map>
 #include <random>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // Blocks that remember which tokens they were filled with, in place of KV.
@@ -175,4 +175,4 @@ TEST(StateBytes, WindowsAndRecurrentStatesAreCounted) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -11,7 +11,7 @@
 
 #include "ground/base/hash.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "the file holds KV as memory holds it");
@@ -193,4 +193,4 @@ Result<std::size_t> load_snapshot(KvCache& cache, std::string_view identity, con
   return entries.size();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 #include "ground/base/file.h"
 #include "infer/cache/kv_cache.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // As many blocks as fit into `max_bytes`, the most recently used first. Returns how many.
 Result<std::size_t> save_snapshot(const KvCache& cache, std::string_view identity,
@@ -16,4 +16,4 @@ Result<std::size_t> save_snapshot(const KvCache& cache, std::string_view identit
 // there is no such file.
 Result<std::size_t> load_snapshot(KvCache& cache, std::string_view identity, const fs::path& path);
 
-}  // namespace lathe
+}  // namespace lathe::infer

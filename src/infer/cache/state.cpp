@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe {
+namespace lathe::infer {
 
 BlockLayout::BlockLayout(std::span<const StateSpec> layers, const KvFormat& format)
     : format_(&format) {
@@ -39,4 +39,4 @@ StateBytes state_bytes(std::span<const StateSpec> layers, const KvFormat& format
   return total;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -10,7 +10,7 @@
 
 #include "infer/kernels/kernels.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct StateSpec {
   enum class Kind : std::uint8_t {
@@ -66,4 +66,4 @@ struct StateBytes {
 StateBytes state_bytes(std::span<const StateSpec> layers, const KvFormat& format,
                        std::uint64_t positions);
 
-}  // namespace lathe
+}  // namespace lathe::infer

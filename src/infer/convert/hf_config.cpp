@@ -8,7 +8,7 @@
 #include "infer/convert/json_object.h"
 #include "infer/formats/input_file.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kMaxMembers = 20000;
@@ -255,4 +255,4 @@ Result<HfConfig> read_hf_config(const fs::path& directory) {
   return config;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -8,7 +8,7 @@
 #include "ground/base/file.h"
 #include "infer/formats/gguf.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 using GgufMetadata = std::vector<std::pair<std::string, GgufValue>>;
 
@@ -26,4 +26,4 @@ struct HfConfig {
 // Errors name the member, and for an unknown architecture those that there are.
 Result<HfConfig> read_hf_config(const fs::path& directory);
 
-}  // namespace lathe
+}  // namespace lathe::infer

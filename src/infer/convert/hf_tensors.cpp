@@ -6,7 +6,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 struct NamePair {
@@ -171,4 +171,4 @@ Result<std::vector<TensorSource>> map_hf_tensors(const SafeTensors& model, const
   return Mapper(model, config, type).map();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

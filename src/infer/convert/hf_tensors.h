@@ -8,7 +8,7 @@
 #include "infer/convert/hf_config.h"
 #include "infer/formats/safetensors.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct TensorSource {
   std::string name;  // of GGUF
@@ -27,4 +27,4 @@ Result<std::vector<TensorSource>> map_hf_tensors(const SafeTensors& model, const
 // The element type of a dtype ("BF16"); nullptr for those that are not weights.
 const TensorTypeInfo* hf_dtype(std::string_view dtype);
 
-}  // namespace lathe
+}  // namespace lathe::infer

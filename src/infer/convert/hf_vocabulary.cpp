@@ -11,7 +11,7 @@
 #include "infer/convert/pre_tokenizer.h"
 #include "infer/formats/input_file.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kMaxTokens = std::size_t{1} << 22;
@@ -348,4 +348,4 @@ Result<GgufMetadata> read_hf_vocabulary(const fs::path& directory, std::size_t s
   return VocabularyReader(directory, tokenizer, model, size).read();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

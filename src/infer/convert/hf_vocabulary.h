@@ -4,9 +4,9 @@
 
 #include "infer/convert/hf_config.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // `size`: rows of the embedding; ids without a token become "[PADn]".
 Result<GgufMetadata> read_hf_vocabulary(const fs::path& directory, std::size_t size);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -14,7 +14,7 @@
 #include "ground/base/stop.h"
 #include "infer/quant/tensor_type.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct ImportOptions {
   std::optional<TensorType> type{};  // of matrices: F32, F16, BF16; as they are stored without one
@@ -35,4 +35,4 @@ struct ImportReport {
 Result<ImportReport> import_model(const fs::path& directory, const fs::path& out,
                                   const ImportOptions& options);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -10,7 +10,7 @@
 #include "ground/base/text.h"
 #include "infer/formats/gguf.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using testing::AllOf;
@@ -567,4 +567,4 @@ TEST_F(ImportTest, StoppingAndMissingFilesLeaveNothing) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

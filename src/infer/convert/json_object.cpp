@@ -3,7 +3,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // As an error message shows it: one line, not endless.
@@ -85,4 +85,4 @@ Result<JsonObject> JsonObject::object(std::string_view key) const {
   return JsonObject(fmt::format("{}: {}", place_, key), value);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

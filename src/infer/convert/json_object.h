@@ -10,7 +10,7 @@
 #include "ground/base/file.h"
 #include "ground/base/json.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class JsonObject {
  public:
@@ -43,4 +43,4 @@ class JsonObject {
   SortedJson value_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // How the steps that are no expression are written below.
@@ -91,4 +91,4 @@ Result<std::string> identify_pre_tokenizer(const JsonObject& tokenizer) {
                  tokenizer.place(), ignore_merges, clip_utf8(join(steps, " ; "), 1000));
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,9 +5,9 @@
 
 #include "infer/convert/json_object.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // From its pre_tokenizer's steps and the model's ignore_merges. The error quotes the expressions.
 Result<std::string> identify_pre_tokenizer(const JsonObject& tokenizer);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -6,7 +6,7 @@
 #include "infer/convert/row_codec.h"
 #include "infer/formats/gguf_writer.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kPiece = std::size_t{16} << 20;  // bytes of f32 in flight
@@ -124,4 +124,4 @@ Result<QuantizeReport> quantize_model(const fs::path& in, const fs::path& out,
   return report;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -15,7 +15,7 @@
 #include "ground/base/stop.h"
 #include "infer/formats/gguf.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct QuantizeTarget {
   std::string_view name;
@@ -50,4 +50,4 @@ struct QuantizeReport {
 Result<QuantizeReport> quantize_model(const fs::path& in, const fs::path& out,
                                       const QuantizeTarget& target, const QuantizeOptions& options);
 
-}  // namespace lathe
+}  // namespace lathe::infer

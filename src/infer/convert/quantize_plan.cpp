@@ -5,7 +5,7 @@
 #include "ground/base/text.h"
 #include "infer/convert/quantize.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr QuantizeTarget kTargets[] = {
@@ -154,4 +154,4 @@ std::vector<TensorType> plan_types(const Gguf& model, const QuantizeTarget& targ
   return types;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

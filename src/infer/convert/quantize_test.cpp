@@ -7,7 +7,7 @@
 
 #include "infer/formats/gguf_writer.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using testing::AllOf;
@@ -283,4 +283,4 @@ TEST_F(QuantizeTest, WrongNamesAndFiles) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr float kLargestF16 = 65504;
@@ -56,4 +56,4 @@ Status RowCodec::run(std::span<const std::byte> in, std::span<std::byte> out) co
                  values[column], column);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -9,7 +9,7 @@
 #include "ground/base/result.h"
 #include "infer/quant/tensor_type.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct RowCodec {
   std::string_view tensor;  // for errors
@@ -25,4 +25,4 @@ struct RowCodec {
   Status run(std::span<const std::byte> in, std::span<std::byte> out) const;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

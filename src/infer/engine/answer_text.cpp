@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe {
+namespace lathe::infer {
 
 std::string AnswerText::push(TokenId token) {
   if (stopped_) return {};
@@ -42,4 +42,4 @@ std::string AnswerText::release(bool all) {
   return out;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class AnswerText {
  public:
@@ -29,4 +29,4 @@ class AnswerText {
   bool stopped_ = false;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

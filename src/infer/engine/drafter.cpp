@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kLongest = 32;      // tokens of a match that are looked at
@@ -141,4 +141,4 @@ void Drafter::checked(std::size_t accepted, std::size_t drafted) {
   if (accepted < drafted) trust.wrong += 1;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -14,7 +14,7 @@
 
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // Where a run of tokens stands in a text that may grow.
 class NgramIndex {
@@ -67,4 +67,4 @@ class Drafter {
   std::pair<Source, std::size_t> proposed_{kDraft, 0};  // whose trust the last proposal tests
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -6,7 +6,7 @@
 
 #include <random>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 std::vector<TokenId> ids(std::string_view letters) {
@@ -118,4 +118,4 @@ TEST(Drafter, RandomEdits) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -9,7 +9,7 @@
 
 #include "infer/engine/answer_text.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // Once measuring steps has taken so long, each width is measured once more at most.
@@ -612,4 +612,4 @@ Result<std::vector<float>> Engine::embed(std::span<const TokenId> tokens, Poolin
   return reading->vector();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -25,7 +25,7 @@
 #include "infer/text/constraint.h"
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct EngineOptions {
   KvType kv = KvType::kF16;
@@ -202,4 +202,4 @@ class Engine {
   SequenceId next_id_ = 1;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -15,7 +15,7 @@
 #include "infer/models/tiny_model_test.h"
 #include "infer/models/vocabulary.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // "small-heads" is made here.
@@ -559,4 +559,4 @@ TEST(Engine, EmbeddingsArePooledAndNormalised) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -1,7 +1,7 @@
 // The bytes that a model and its sequences take, before anything is loaded.
 #include "infer/engine/footprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 constexpr double kAddressable = 1e18;  // no sum of such numbers overflows
 }
@@ -32,4 +32,4 @@ Result<Footprint> footprint(const Gguf& file, const Blueprint& blueprint,
   return bytes;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,7 +4,7 @@
 
 #include "infer/engine/engine.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct Footprint {
   std::uint64_t weights = 0;  // packed for the kernels
@@ -26,4 +26,4 @@ Result<Footprint> footprint(const Gguf& file, const Blueprint& blueprint,
                             const KernelTable& kernels, const EngineOptions& options,
                             const Load& load);
 
-}  // namespace lathe
+}  // namespace lathe::infer

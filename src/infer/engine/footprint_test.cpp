@@ -6,7 +6,7 @@
 #include "infer/models/tiny_model_test.h"
 #include "infer/models/vocabulary.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 class FootprintOf : public testing::TestWithParam<const char*> {};
@@ -135,4 +135,4 @@ TEST(Footprints, RefuseAContextThatTheModelWasNotMadeFor) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -8,7 +8,7 @@
 
 #include "ground/base/random.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
@@ -405,4 +405,4 @@ std::size_t Sampler::zipf_candidates() const {
   return std::isfinite(k) && k >= 1 ? static_cast<std::size_t>(std::min(k, n)) : 1;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -18,7 +18,7 @@
 #include "ground/base/result.h"
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct SamplerParams {
   float temperature = 0.8f;  // 0: the most likely token
@@ -96,4 +96,4 @@ class Sampler {
   bool sorted_ = false;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <map>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 std::unique_ptr<Tokenizer> letters(std::size_t size) {
@@ -236,4 +236,4 @@ TEST(Sampler, RangesAreNamed) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

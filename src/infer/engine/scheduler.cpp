@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe {
+namespace lathe::infer {
 
 std::vector<std::size_t> choose_drafts(std::span<const SequenceState> decodes, std::size_t rows,
                                        std::size_t room, std::span<const double> step_seconds) {
@@ -89,4 +89,4 @@ StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimi
   return plan;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

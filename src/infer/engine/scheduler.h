@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-namespace lathe {
+namespace lathe::infer {
 
 using SequenceId = std::uint64_t;
 
@@ -53,4 +53,4 @@ std::vector<std::size_t> choose_drafts(std::span<const SequenceState> decodes, s
 // `sequences` in order of arrival.
 StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimits& limits);
 
-}  // namespace lathe
+}  // namespace lathe::infer

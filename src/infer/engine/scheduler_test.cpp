@@ -4,7 +4,7 @@
 
 #include <random>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 SequenceState running(SequenceId id, std::size_t pending, bool decoding, std::size_t blocks = 0) {
@@ -116,4 +116,4 @@ TEST(Drafts, GoBeforePromptsAndStayWithinTheStep) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 
 #include "infer/formats/gguf_header.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct Gguf::State {
   std::vector<InputFile> parts;
@@ -300,4 +300,4 @@ const fs::path& Gguf::part_path(std::size_t part) const {
   return state_->parts[part].path();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -19,7 +19,7 @@
 #include "infer/formats/input_file.h"
 #include "infer/quant/tensor_type.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // A metadata value. Arrays keep one vector per element class: integers and booleans widened to 64
 // bits.
@@ -92,4 +92,4 @@ class Gguf {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

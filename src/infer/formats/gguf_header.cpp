@@ -5,7 +5,7 @@
 #include <limits>
 #include <set>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // A header is read whole, so its parts are limited by more than the size of the file: a sparse file
@@ -351,4 +351,4 @@ std::string_view gguf_kind(const GgufValue& value) {
   return kKinds[value.index()];
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

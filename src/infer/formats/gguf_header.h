@@ -9,7 +9,7 @@
 #include "infer/formats/gguf.h"
 #include "infer/formats/input_file.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF"
 inline constexpr std::uint32_t kGgufVersion = 3;
@@ -47,4 +47,4 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t to) {
 // "a string", "an array of integers"
 std::string_view gguf_kind(const GgufValue& value);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -13,7 +13,7 @@
 
 #include "infer/formats/gguf_writer.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using testing::AllOf;
@@ -569,4 +569,4 @@ TEST_F(GgufTest, TheWriterLeavesNothingBehind) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -10,7 +10,7 @@
 #include "ground/base/part_file.h"
 #include "infer/formats/gguf_header.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using Type = GgufValueType;
@@ -219,4 +219,4 @@ Status GgufWriter::finish() {
   return s.part->commit();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -8,7 +8,7 @@
 
 #include "infer/formats/gguf.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class GgufWriter {
  public:
@@ -32,4 +32,4 @@ class GgufWriter {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

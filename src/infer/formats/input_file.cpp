@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-namespace lathe {
+namespace lathe::infer {
 
 Result<InputFile> InputFile::open(const fs::path& path) {
   // O_NONBLOCK: a pipe would wait for its writer before it could be refused.
@@ -148,4 +148,4 @@ std::string shown(std::string_view name) {
   return text;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

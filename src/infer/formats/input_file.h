@@ -15,7 +15,7 @@
 #include "ground/base/file.h"
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // Memory that O_DIRECT can read into. One thread at a time; grows as needed.
 class ReadBuffer {
@@ -88,4 +88,4 @@ class Cursor {
 // A name from a foreign file as an error message may show it: printable, not endless.
 std::string shown(std::string_view name);
 
-}  // namespace lathe
+}  // namespace lathe::infer

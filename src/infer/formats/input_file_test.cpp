@@ -7,7 +7,7 @@
 #include <cstring>
 #include <random>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // In the working directory, which is on a disk where tests are run from a build: there O_DIRECT can
@@ -58,4 +58,4 @@ TEST_F(ReadLarge, BeyondTheEndIsAnErrorThatNamesTheFile) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

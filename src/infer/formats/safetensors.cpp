@@ -6,7 +6,7 @@
 
 #include "ground/base/json.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // of the format's own reader
@@ -229,4 +229,4 @@ Status write_safetensors(const fs::path& path, std::span<const SafeTensorData> t
   return write_file_atomic(path, bytes);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -14,7 +14,7 @@
 
 #include "infer/formats/input_file.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct SafeTensor {
   std::string name;
@@ -54,4 +54,4 @@ struct SafeTensorData {
 // One file, its tensors in this order. It appears whole or not at all.
 Status write_safetensors(const fs::path& path, std::span<const SafeTensorData> tensors);
 
-}  // namespace lathe
+}  // namespace lathe::infer

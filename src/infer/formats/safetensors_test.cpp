@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using testing::AllOf;
@@ -151,4 +151,4 @@ TEST_F(SafeTensorsTest, WhatIsNotThere) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -9,7 +9,7 @@
 #include "infer/kernels/panel.inl"
 #include "infer/quant/tensor_type.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kColumns = 4;
@@ -306,4 +306,4 @@ constexpr KvFormat kv_format(KvType type) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,8 +4,8 @@
 
 #include "infer/kernels/avx2_wide.inl"
 
-namespace lathe {
+namespace lathe::infer {
 
 constinit const KernelTable kAvx2Table = make_table<PanelMatmul<QuadProducts>>("avx2");
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 struct VF {
@@ -268,4 +268,4 @@ inline void prefetch_far(const void* p) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

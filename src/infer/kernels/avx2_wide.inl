@@ -2,7 +2,7 @@
 // sums of 16 rows × 4 tokens, the weights of 4 neighbours along k and one word of activations; the
 // f32 sums wait in the first-level cache. A slab of blocks is unpacked once for all tokens. Every
 // float operation stands where kernels.h has it, so the bits are the scalar ones.
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kQuad = 4;  // tokens that are multiplied together
@@ -277,4 +277,4 @@ struct QuadProducts {
 };
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

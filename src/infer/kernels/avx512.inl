@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using VF = __m512;
@@ -194,4 +194,4 @@ inline void prefetch_far(const void* p) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include "infer/kernels/avx512.inl"
 #include "infer/kernels/table.inl"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kRing = 4;  // tile products under way
@@ -117,4 +117,4 @@ struct Tiles {
 
 constinit const KernelTable kAvx512AmxTable = make_table<WideMatmul<Tiles>>("avx512amx");
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -2,8 +2,8 @@
 #include "infer/kernels/avx512.inl"
 #include "infer/kernels/table.inl"
 
-namespace lathe {
+namespace lathe::infer {
 
 constinit const KernelTable kAvx512VnniTable = make_table<PanelMatmul<>>("avx512vnni");
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,8 +4,8 @@
 
 #include "infer/kernels/avx2_wide.inl"
 
-namespace lathe {
+namespace lathe::infer {
 
 constinit const KernelTable kAvxVnniTable = make_table<PanelMatmul<QuadProducts>>("avxvnni");
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include "infer/kernels/exp.inl"
 #include "infer/kernels/kernels.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kLanes = 16;
@@ -137,4 +137,4 @@ inline float quantize_block(const float* x, std::int8_t* q) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,7 +4,7 @@
 // (no subnormal results), above 88.37 infinity; NaN stays NaN. Static, so that each kernel file
 // gets its own copy for its own instruction set.
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr float kExpLow = -87.33654f, kExpHigh = 88.37626f;
@@ -31,4 +31,4 @@ constexpr float kExpC[7] = {1.0f,         1.0f,          0.5f,         1.0f / 6.
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

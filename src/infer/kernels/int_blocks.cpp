@@ -4,7 +4,7 @@
 #include "infer/quant/blocks.h"
 #include "infer/quant/four_bit.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 void set_scale(IntBlock& out, float scale, float min = 0) {
@@ -180,4 +180,4 @@ void read_nvfp4(const std::byte* row, std::size_t index, IntBlock& out) {
   set_scales(out, nvfp4_scale(load_u8(b + s)), nvfp4_scale(load_u8(b + s + 1)));
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

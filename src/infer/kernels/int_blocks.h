@@ -8,7 +8,7 @@
 
 #include "infer/quant/tensor_type.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // How often a scale (and a minimum) comes, in elements.
 enum class Scaling : std::uint8_t { kPer32, kPer32Min, kPer16, kPer16Min };
@@ -46,4 +46,4 @@ void read_iq4_xs(const std::byte* row, std::size_t index, IntBlock& out);
 void read_mxfp4(const std::byte* row, std::size_t index, IntBlock& out);
 void read_nvfp4(const std::byte* row, std::size_t index, IntBlock& out);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -39,7 +39,7 @@
 #include "infer/kernels/train_kernels.h"
 #include "infer/quant/tensor_type.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 inline constexpr std::size_t kPanelRows = 16;
 inline constexpr std::size_t kActivationBlock = 32;
@@ -147,4 +147,4 @@ const KernelTable* find_kernel_table(
     std::string_view name);  // nullptr: unknown, or not for this processor
 const KernelTable& best_kernel_table();
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using Random = std::mt19937;
@@ -415,7 +415,7 @@ TEST_P(Table, AttentionIsTheScalarOne) {
 
 INSTANTIATE_TEST_SUITE_P(Here, Table,
                          testing::ValuesIn(kernel_tables().begin(), kernel_tables().end()),
-                         [](const auto& info) { return std::string(info.param->name); });
+                         [](const auto& each) { return std::string(each.param->name); });
 
 TEST(Registry, TheBestIsLastAndNamesAreFound) {
   EXPECT_EQ(kernel_tables().front()->name, "scalar");
@@ -425,4 +425,4 @@ TEST(Registry, TheBestIsLastAndNamesAreFound) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

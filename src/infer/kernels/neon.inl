@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 struct VF {
@@ -238,4 +238,4 @@ inline void prefetch_far(const void* p) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

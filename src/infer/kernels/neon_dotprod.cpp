@@ -2,8 +2,8 @@
 #include "infer/kernels/neon.inl"
 #include "infer/kernels/table.inl"
 
-namespace lathe {
+namespace lathe::infer {
 
 constinit const KernelTable kNeonDotprodTable = make_table<PanelMatmul<>>("neon-dotprod");
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -3,7 +3,7 @@
 #include "infer/kernels/neon.inl"
 #include "infer/kernels/table.inl"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // 8 vectors [row][4 along k] → of every two of them [row][8 along k], so that 16 bytes hold two
@@ -102,4 +102,4 @@ struct Matrices {
 
 constinit const KernelTable kNeonI8mmTable = make_table<WideMatmul<Matrices>>("neon-i8mm");
 
-}  // namespace lathe
+}  // namespace lathe::infer

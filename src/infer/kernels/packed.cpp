@@ -8,7 +8,7 @@
 #include "infer/quant/blocks.h"
 #include "infer/quant/four_bit.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr bool is_integer(TensorType type) {
@@ -368,4 +368,4 @@ template struct PackedCodec<TensorType::kIQ4_XS>;
 template struct PackedCodec<TensorType::kMXFP4>;
 template struct PackedCodec<TensorType::kNVFP4>;
 
-}  // namespace lathe
+}  // namespace lathe::infer

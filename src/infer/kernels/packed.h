@@ -30,7 +30,7 @@
 #include "infer/kernels/int_blocks.h"
 #include "infer/kernels/kernels.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 enum class Codes : std::uint8_t { kOffset, kSigned, kIq4, kFp4 };
 
@@ -94,4 +94,4 @@ struct PackedCodec {
   static void unpack(const std::byte* panel, std::size_t lane, std::size_t k, float* out);
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

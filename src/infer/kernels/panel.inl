@@ -7,7 +7,7 @@
 #include "infer/kernels/packed.h"
 #include "infer/kernels/tables.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kDirect = 8;       // tokens
@@ -666,4 +666,4 @@ void matmul_floats(const MatmulArgs& args) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -15,7 +15,7 @@
 #include <sys/auxv.h>
 #endif
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 struct Built {
@@ -111,4 +111,4 @@ const KernelTable& best_kernel_table() {
   return *kernel_tables().back();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

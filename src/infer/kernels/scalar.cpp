@@ -8,7 +8,7 @@
 #include "infer/kernels/train.inl"
 #include "infer/quant/blocks.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr IntFormat kFormats[] = {
@@ -189,9 +189,9 @@ struct FloatKv {
   static std::size_t chunk_bytes(std::size_t head_dim) { return 2 * kChunk * kBytes * head_dim; }
   static void put(std::byte* at, float value) {
     if constexpr (kBytes == 4)
-      lathe::store(at, value);
+      infer::store(at, value);
     else
-      lathe::store(at, f32_to_f16(value));
+      infer::store(at, f32_to_f16(value));
   }
   static void store(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
                     const float* v) {
@@ -234,7 +234,7 @@ struct Q8Kv {
   static void store_row(const float* x, std::size_t head_dim, std::byte* row) {
     for (std::size_t d = 0; d < head_dim; d += kActivationBlock, row += kBlockBytes) {
       std::int8_t q[kActivationBlock];
-      lathe::store(row, f32_to_f16(quantize_block(x + d, q)));
+      infer::store(row, f32_to_f16(quantize_block(x + d, q)));
       std::memcpy(row + 2, q, sizeof q);
     }
   }
@@ -312,4 +312,4 @@ const KernelTable kScalarTable = {
     max_of,
     train_kernels<tile>()};
 
-}  // namespace lathe
+}  // namespace lathe::infer

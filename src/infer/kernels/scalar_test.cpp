@@ -11,7 +11,7 @@
 
 #include "infer/kernels/kernels.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 const KernelTable& scalar() {
@@ -325,18 +325,18 @@ TEST(Scalar, AttendAndMergeAreSoftmax) {
     }
     for (std::size_t c = 0; c < columns; ++c) {
       std::vector<double> p;
-      double top = -1e30, sum = 0;
+      double top = -1e30, total = 0;
       for (std::size_t t = begin[c]; t < end[c]; ++t) {
         double s = 0;
         for (std::size_t d = 0; d < dim; ++d) s += double{q[c * dim + d]} * k[t * dim + d];
         p.push_back(s);
         top = std::max(top, s);
       }
-      for (double& s : p) s = std::exp(s - top), sum += s;
+      for (double& s : p) s = std::exp(s - top), total += s;
       for (std::size_t d = 0; d < dim; ++d) {
         double want = 0;
         for (std::size_t t = begin[c]; t < end[c]; ++t)
-          want += p[t - begin[c]] * v[t * dim + d] / sum;
+          want += p[t - begin[c]] * v[t * dim + d] / total;
         EXPECT_NEAR(o[c * dim + d] / l[c], want, tolerance[static_cast<int>(kv.type)]);
       }
     }
@@ -358,4 +358,4 @@ TEST(Scalar, MergeOfNothing) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include "infer/kernels/tile.inl"
 #include "infer/kernels/train.inl"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // F32, F16 and BF16, then the types of kPackedFormats: the same order in every table made here.
@@ -103,4 +103,4 @@ struct WideMatmul {
 };
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -3,7 +3,7 @@
 
 #include "infer/kernels/kernels.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 extern const KernelTable kScalarTable;
 #if defined(__x86_64__)
@@ -16,4 +16,4 @@ extern const KernelTable kNeonDotprodTable;
 extern const KernelTable kNeonI8mmTable;
 #endif
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 
 #include "infer/kernels/train_kernels.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // kLast: lanes of the last vector are masked.
@@ -91,4 +91,4 @@ using TileSizes = std::make_integer_sequence<int, kRegisterRows>;
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

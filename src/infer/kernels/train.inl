@@ -2,7 +2,7 @@
 // computes and in which order. Included after elementwise.inl.
 #include "infer/kernels/train_kernels.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 [[maybe_unused]] float dot_of_rows(const float* a, const float* b, std::size_t n) {
@@ -84,4 +84,4 @@ constexpr TrainKernels train_kernels() {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

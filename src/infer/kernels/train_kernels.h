@@ -12,7 +12,7 @@
 
 #include <cstddef>
 
-namespace lathe {
+namespace lathe::infer {
 
 inline constexpr std::size_t kTileRows = 12;
 inline constexpr std::size_t kTileColumns = 32;
@@ -59,4 +59,4 @@ struct TrainKernels {
   void (*adam)(const AdamArgs& args);
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

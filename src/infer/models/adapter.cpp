@@ -7,7 +7,7 @@
 #include "ground/base/hash.h"
 #include "infer/tensor/matrix.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kMaxRank = 1024;
@@ -153,4 +153,4 @@ void add_low_rank(ThreadTeam& team, const KernelTable& kernels, const LowRank& p
   multiply(team, kernels.train, up);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

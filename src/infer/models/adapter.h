@@ -11,7 +11,7 @@
 #include "infer/models/blueprint.h"
 #include "infer/tensor/gemm.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // The linear layers of a layer, in the order of AdapterLayer; the last three are "…_exps" in a
 // mixture of experts.
@@ -61,4 +61,4 @@ struct LowRankProduct {
 void add_low_rank(ThreadTeam& team, const KernelTable& kernels, const LowRank& part,
                   std::span<const LowRankProduct> products, std::size_t x_stride, float* low);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 
 #include "infer/models/forward.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kGroupChunks = 8;
@@ -206,4 +206,4 @@ void Forward::write_heads(std::size_t layer, const Tile& tile, std::size_t head,
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kMaxSize = std::size_t{1} << 24;  // of any width
@@ -210,4 +210,4 @@ const LayerSpec* Blueprint::attention_layer() const {
   return layer == layers.end() ? nullptr : &*layer;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -13,7 +13,7 @@
 #include "infer/cache/state.h"
 #include "infer/formats/gguf.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct RopeSpec {
   bool neox = false;           // pairs (i, i + n/2) instead of (2i, 2i+1)
@@ -119,4 +119,4 @@ Result<Blueprint> read_qwen3(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3moe(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3next(const ArchitectureKeys& keys);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // One token's row of exponentials.
@@ -57,4 +57,4 @@ void ExpertChoice::choose(ThreadTeam& team, const KernelTable& kernels, const Ff
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

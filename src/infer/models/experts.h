@@ -11,7 +11,7 @@
 #include "infer/models/blueprint.h"
 #include "infer/tensor/thread_team.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct ExpertChoice {
   // The smallest normal f16: what weights are normalised by is at least that, as the reference has
@@ -35,4 +35,4 @@ struct ExpertChoice {
   std::vector<std::size_t> first;      // (experts + 1): an expert's first pair
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

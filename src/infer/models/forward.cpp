@@ -7,7 +7,7 @@
 
 #include "infer/models/rope.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // Elementwise work on hidden rows is shared out in pieces of this many elements.
@@ -426,4 +426,4 @@ void Forward::write_outputs(std::span<const Slice> slices, OutputKind kind) {
   multiply(*team_, {&product, 1});
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -14,7 +14,7 @@
 #include "infer/models/experts.h"
 #include "infer/models/model.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // A run of consecutive tokens of one sequence.
 struct Slice {
@@ -131,4 +131,4 @@ class Forward {
   std::size_t output_width_ = 0;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -2,7 +2,7 @@
 // sinks, biases everywhere, a router that takes the softmax of the chosen experts.
 #include "infer/models/blueprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
@@ -19,4 +19,4 @@ Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys) {
   return blueprint;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

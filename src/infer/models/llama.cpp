@@ -2,7 +2,7 @@
 // biases where the file has them, experts (Mixtral) with normalised weights.
 #include "infer/models/blueprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 Result<Blueprint> read_llama(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
@@ -10,4 +10,4 @@ Result<Blueprint> read_llama(const ArchitectureKeys& keys) {
   return blueprint;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

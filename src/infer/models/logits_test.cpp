@@ -10,7 +10,7 @@
 #include "infer/models/forward.h"
 #include "infer/models/tiny_model_test.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::int32_t kIds[] = {318, 256, 300, 72, 101, 108, 108, 111, 44, 32,  119, 111, 114, 108,
@@ -277,4 +277,4 @@ TEST(SmallHeads, OfSizesThatAreNoMultipleOf8AreRefused) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace lathe {
+namespace lathe::infer {
 
 // Finds each tensor a blueprint needs, checks its shape against the one expected (never the other
 // way round), and collects what is to be loaded.
@@ -200,4 +200,4 @@ std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
   return vectors + Pages::rounded(embedding) + Pages::rounded(matrices);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

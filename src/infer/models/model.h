@@ -10,7 +10,7 @@
 #include "infer/models/blueprint.h"
 #include "infer/tensor/matrix.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct LayerWeights {
   std::vector<float> attention_norm, ffn_norm, q_norm,
@@ -66,4 +66,4 @@ class Model {
 std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
                            const KernelTable& kernels);
 
-}  // namespace lathe
+}  // namespace lathe::infer

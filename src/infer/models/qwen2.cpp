@@ -1,7 +1,7 @@
 // Qwen2 and 2.5: split-half RoPE, biases on q, k and v.
 #include "infer/models/blueprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 Result<Blueprint> read_qwen2(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
@@ -12,4 +12,4 @@ Result<Blueprint> read_qwen2(const ArchitectureKeys& keys) {
   return blueprint;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

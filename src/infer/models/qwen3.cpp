@@ -1,7 +1,7 @@
 // Qwen3, its embedding and coder variants: split-half RoPE, an RMS norm on every q and k head.
 #include "infer/models/blueprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 Result<Blueprint> read_qwen3(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
@@ -12,4 +12,4 @@ Result<Blueprint> read_qwen3(const ArchitectureKeys& keys) {
   return blueprint;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -2,7 +2,7 @@
 // normalised.
 #include "infer/models/blueprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 Result<Blueprint> read_qwen3moe(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_qwen3(keys));
@@ -18,4 +18,4 @@ Result<Blueprint> read_qwen3moe(const ArchitectureKeys& keys) {
   return blueprint;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -3,7 +3,7 @@
 // and a value of a head have the same size.
 #include "infer/models/blueprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 Result<Blueprint> read_qwen3next(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
@@ -32,4 +32,4 @@ Result<Blueprint> read_qwen3next(const ArchitectureKeys& keys) {
   return blueprint;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -1,7 +1,7 @@
 // The table of architectures. To add one: a file, and a row here.
 #include "infer/models/blueprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 std::span<const Architecture> architectures() {
   static constexpr Architecture kArchitectures[] = {
@@ -12,4 +12,4 @@ std::span<const Architecture> architectures() {
   return kArchitectures;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace lathe {
+namespace lathe::infer {
 
 std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float> factors) {
   const auto n = static_cast<double>(rope.dimensions);
@@ -37,4 +37,4 @@ void rope_row(const RopeSpec& rope, std::span<const double> frequencies, std::si
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

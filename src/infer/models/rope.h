@@ -6,7 +6,7 @@
 
 #include "infer/models/blueprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // θ_i / position for i in [0, dimensions/2): base^(-2i/n), YaRN's mixture of interpolated and
 // original, Llama 3's factors (empty: none).
@@ -17,4 +17,4 @@ std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float
 void rope_row(const RopeSpec& rope, std::span<const double> frequencies, std::size_t position,
               float* row);
 
-}  // namespace lathe
+}  // namespace lathe::infer

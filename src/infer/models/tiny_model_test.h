@@ -10,7 +10,7 @@
 #include "ground/base/random.h"
 #include "infer/formats/gguf_writer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct TinyModel {
   std::string architecture = "llama";
@@ -154,4 +154,4 @@ inline void write_small_heads(const fs::path& path, TensorType type = TensorType
                    [&](GgufWriter& writer) { add_vocabulary(writer, tiny.vocabulary); });
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kMaxTokens = std::size_t{1} << 24;
@@ -144,4 +144,4 @@ Result<std::vector<NamedTemplate>> read_chat_templates(const Gguf& gguf) {
   return out;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -8,7 +8,7 @@
 #include "infer/formats/gguf.h"
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // With the defaults of the vocabulary's kind for what the file leaves out. Errors name the key;
 // what only the tokenizer can tell (an unknown pre-tokenizer …) is checked by Tokenizer::make.
@@ -20,4 +20,4 @@ struct NamedTemplate {
 };
 Result<std::vector<NamedTemplate>> read_chat_templates(const Gguf& gguf);
 
-}  // namespace lathe
+}  // namespace lathe::infer

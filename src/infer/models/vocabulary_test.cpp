@@ -8,7 +8,7 @@
 #include "ground/base/text.h"
 #include "infer/formats/gguf_writer.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using ::testing::ElementsAre;
@@ -193,4 +193,4 @@ TEST(Vocabulary, RefusalsNameTheKey) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

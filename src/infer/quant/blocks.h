@@ -10,7 +10,7 @@
 
 #include "infer/quant/tensor_type.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -106,4 +106,4 @@ void encode_mxfp4(const float* in, std::byte* blocks, std::size_t count,
 void encode_nvfp4(const float* in, std::byte* blocks, std::size_t count,
                   std::span<const float> importance);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include "infer/quant/fit.h"
 #include "infer/quant/four_bit.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr ValueTable kIq4Levels(kIq4Values);
@@ -95,4 +95,4 @@ void encode_nvfp4(const float* in, std::byte* b, std::size_t count,
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include "infer/quant/fit.h"
 #include "infer/quant/four_bit.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr ValueTable kIq4Levels(kIq4Values);
@@ -343,4 +343,4 @@ void encode_iq4_xs(const float* in, std::byte* b, std::size_t count,
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,7 +4,7 @@
 #include "infer/quant/blocks.h"
 #include "infer/quant/fit.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kBlock = 32;
@@ -101,4 +101,4 @@ void encode_q8_0(const float* in, std::byte* b, std::size_t count, std::span<con
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 
 #include "infer/quant/tensor_type.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 std::vector<std::byte> encode(const TensorTypeInfo& info, const std::vector<float>& x,
@@ -199,4 +199,4 @@ TEST(Encode, ConstantAndOneSidedBlocks) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

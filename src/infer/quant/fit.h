@@ -20,7 +20,7 @@
 // Vectors are only passed between functions that are inlined.
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-namespace lathe {
+namespace lathe::infer {
 
 // To the nearest integer, ties to even, for |x| < 2^22; vectorises where nearbyint does not.
 template <class Value>  // float, or a vector of them
@@ -344,4 +344,4 @@ inline const float* block_weights(std::span<const float> importance, std::size_t
   return importance.empty() ? kOnes.data() : importance.data() + k;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,7 +4,7 @@
 #include "infer/quant/four_bit.h"
 #include "infer/quant/blocks.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 void decode_iq4_nl(const std::byte* blocks, float* out, std::size_t count) {
   for (std::size_t k = 0; k < count; k += 32, blocks += 18) {
@@ -57,4 +57,4 @@ void decode_nvfp4(const std::byte* blocks, float* out, std::size_t count) {
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

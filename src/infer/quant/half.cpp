@@ -1,7 +1,7 @@
 // Sixteen-bit floats to and from 32 bits.
 #include "infer/quant/blocks.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 float f16_to_f32(std::uint16_t bits) {
   const std::uint32_t sign = (bits & 0x8000u) << 16;
@@ -46,4 +46,4 @@ void decode_bf16(const std::byte* blocks, float* out, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) out[i] = bf16_to_f32(load<std::uint16_t>(blocks + 2 * i));
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -2,7 +2,7 @@
 // sub-block of 16 or 32, then the codes.
 #include "infer/quant/blocks.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 template <std::size_t kBytes, class Block>
@@ -103,4 +103,4 @@ void decode_q6_k(const std::byte* blocks, float* out, std::size_t count) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

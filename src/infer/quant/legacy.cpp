@@ -2,7 +2,7 @@
 // with the fifth bits, then the codes.
 #include "infer/quant/blocks.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kBlock = 32;
@@ -51,4 +51,4 @@ void decode_q8_0(const std::byte* blocks, float* out, std::size_t count) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

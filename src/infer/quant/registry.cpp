@@ -5,7 +5,7 @@
 #include "ground/base/result.h"
 #include "infer/quant/blocks.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::array kTypes = {
@@ -68,4 +68,4 @@ std::string_view tensor_type_name(std::uint32_t id) {
   return id < kNames.size() ? kNames[id] : std::string_view();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

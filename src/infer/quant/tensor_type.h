@@ -10,7 +10,7 @@
 #include <span>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::infer {
 
 // The values are GGUF's own ids.
 enum class TensorType : std::uint32_t {
@@ -66,4 +66,4 @@ inline std::uint16_t f32_to_bf16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

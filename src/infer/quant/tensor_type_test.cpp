@@ -11,7 +11,7 @@
 #include "infer/quant/blocks.h"
 #include "infer/quant/four_bit.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // The compiler's own half-precision type is the oracle.
@@ -130,4 +130,4 @@ TEST(TensorTypes, BlockScalesOfFourBitFloats) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

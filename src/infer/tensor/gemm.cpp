@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // A block of C is computed by one thread. With pieces of kDepth along k, what it reads of A and B
@@ -84,4 +84,4 @@ void transpose_panel(const float* source, std::size_t stride, std::size_t rows, 
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

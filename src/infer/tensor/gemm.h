@@ -9,7 +9,7 @@
 #include "infer/kernels/kernels.h"
 #include "infer/tensor/thread_team.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // C (rows, columns) (+)= A (rows, k) · B (k, columns).
 struct Gemm {
@@ -32,4 +32,4 @@ void multiply(const TrainKernels& kernels, const Gemm& product);
 void transpose_panel(const float* source, std::size_t stride, std::size_t rows, std::size_t k,
                      float* panel);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <optional>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // What one task of the loader reads, and what one item of a product walks: large enough to stream,
@@ -240,4 +240,4 @@ void multiply(ThreadTeam& team, std::span<const Product> products) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -16,7 +16,7 @@
 #include "infer/tensor/memory.h"
 #include "infer/tensor/thread_team.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // W (experts, rows, k): rows are outputs. Row-major in the file, panels of 16 rows here.
 struct PackedMatrix {
@@ -95,4 +95,4 @@ struct Product {
 // All of them in one go, shared out by panels.
 void multiply(ThreadTeam& team, std::span<const Product> products);
 
-}  // namespace lathe
+}  // namespace lathe::infer

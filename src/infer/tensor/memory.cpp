@@ -9,7 +9,7 @@
 
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 constexpr std::size_t kHuge = std::size_t{2} << 20;
 }
@@ -70,4 +70,4 @@ void Pages::release() {
   size_ = 0;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -10,7 +10,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class Pages {
  public:
@@ -61,4 +61,4 @@ class Scratch {
   std::size_t count_ = 0;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -9,7 +9,7 @@
 #include "infer/tensor/gemm.h"
 #include "infer/tensor/matrix.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 TEST(ThreadTeam, EveryItemRunsOnceWhateverTheTeam) {
@@ -216,4 +216,4 @@ TEST(Gemm, IsThePlainLoopBitForBit) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

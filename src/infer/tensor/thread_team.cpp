@@ -7,7 +7,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // About 50 µs: longer than the gap between two jobs of a step, shorter than a person notices.
@@ -87,4 +87,4 @@ void ThreadTeam::work(int thread) {
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace lathe {
+namespace lathe::infer {
 
 class ThreadTeam {
  public:
@@ -58,4 +58,4 @@ class ThreadTeam {
   std::atomic<bool> ending_{false};
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

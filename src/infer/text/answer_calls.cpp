@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 std::size_t CallNotes::json_end(std::string_view text, std::size_t begin) {
   if (gone_ + begin != begin_) {
@@ -489,4 +489,4 @@ std::unique_ptr<CallReader> make_call_reader(AnswerFormat format, const OfferedT
   return std::make_unique<Tagged>(format, tools, notes);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -12,7 +12,7 @@
 #include "infer/text/answer_parser.h"
 #include "infer/text/offered_tools.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // Text that comes at its end and is taken away at its front, both in time linear in it.
 class PendingText {
@@ -109,4 +109,4 @@ std::pair<std::size_t, std::size_t> find_marker(std::string_view text,
 
 std::unique_ptr<AnswerParser> make_harmony_parser(const Json& tools);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include "ground/base/text.h"
 #include "infer/text/answer_calls.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::string_view kStart = "<|start|>", kChannel = "<|channel|>", kMessage = "<|message|>";
@@ -141,4 +141,4 @@ std::unique_ptr<AnswerParser> make_harmony_parser(const Json& tools) {
   return std::make_unique<HarmonyParser>(tools);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 #include "ground/base/thoughts.h"
 #include "infer/text/answer_calls.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::string_view kSpaces = " \t\r\n";
@@ -279,4 +279,4 @@ std::unique_ptr<AnswerParser> AnswerParser::make(AnswerOptions options) {
   return std::make_unique<MarkedParser>(std::move(options));
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -13,7 +13,7 @@
 #include "ground/base/json.h"
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 enum class AnswerFormat { kPlain, kHermes, kQwenXml, kLlama3, kMistral, kHarmony };
 
@@ -50,4 +50,4 @@ class AnswerParser {
   virtual AnswerDelta finish() = 0;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 
 #include "infer/text/answer_calls.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using enum AnswerFormat;
@@ -564,4 +564,4 @@ TEST(AnswerParser, FormatFollowsFromTheTemplate) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include "infer/text/pretokenizer.h"
 #include "infer/text/token_map.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::uint32_t kNone = 0xFFFFFFFF;
@@ -183,4 +183,4 @@ Result<std::unique_ptr<FragmentEncoder>> make_bpe(const VocabularySpec& spec, co
   return bpe;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 
 #include "infer/text/template_machine.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::string_view kTrustedVariables[] = {"bos_token", "eos_token"};
@@ -73,4 +73,4 @@ Result<std::vector<PromptPart>> ChatTemplate::render(const Json& variables, std:
   return parts;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -15,7 +15,7 @@
 #include "ground/base/stop.h"
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct TemplateLimits {
   std::uint64_t steps = 20'000'000;                   // expressions and statements evaluated
@@ -46,4 +46,4 @@ class ChatTemplate {
   std::unique_ptr<Program> program_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 
 #include <thread>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using ::testing::HasSubstr;
@@ -206,4 +206,4 @@ TEST(ChatTemplate, RendersTheSameTwice) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -12,7 +12,7 @@
 
 #include "infer/text/grammar.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using grammar::Edge;
@@ -375,4 +375,4 @@ std::unique_ptr<Constraint> Constraint::start(std::shared_ptr<const Grammar> gra
   return std::make_unique<Walk>(std::static_pointer_cast<const Automaton>(std::move(grammar)));
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

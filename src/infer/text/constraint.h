@@ -16,7 +16,7 @@
 #include "ground/base/result.h"
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // Immutable; any thread.
 class Grammar {
@@ -56,4 +56,4 @@ class Constraint {
   virtual bool complete() const = 0;  // the text so far is a whole sentence
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

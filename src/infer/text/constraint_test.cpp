@@ -6,7 +6,7 @@
 #include <random>
 #include <regex>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // Bytes as tokens, and some longer ones that cut across everything: words, half characters, JSON
@@ -372,4 +372,4 @@ TEST_F(Constraints, AnAdditionalMemberCannotStandInForADeclaredOne) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -6,7 +6,7 @@
 #include "infer/text/grammar.h"
 #include "infer/text/unicode.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 namespace {
 
 constexpr int kMaxDepth = 100;  // of groups in groups
@@ -293,4 +293,4 @@ Result<Program> parse_gbnf(std::string_view source, const Tokenizer& tokenizer) 
   return Parser(source, tokenizer).run();
 }
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

@@ -6,7 +6,7 @@
 
 #include "infer/text/unicode.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 namespace {
 
 constexpr char32_t kLast = 0x10ffff;
@@ -369,4 +369,4 @@ Result<Program> GrammarBuilder::compile(RuleId root) const {
   return program;
 }
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

@@ -15,7 +15,7 @@
 #include "ground/base/result.h"
 #include "infer/text/tokenizer.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 
 inline constexpr std::uint32_t kMaxRepeat = 2000;
 inline constexpr std::size_t kMaxStates = 400'000;
@@ -122,4 +122,4 @@ struct SchemaProgram {
 Result<SchemaProgram> compile_schema(const Json& schema, bool strict);
 Program any_json_object();
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 namespace {
 
 const CodePoints kPlainCharacters = complement({{0, 0x1f}, {'"', '"'}, {'\\', '\\'}, {0x7f, 0x7f}});
@@ -186,4 +186,4 @@ Program any_json_object() {
   return std::move(*program);
 }
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

@@ -6,7 +6,7 @@
 #include "infer/text/grammar.h"
 #include "infer/text/regular.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 
 class JsonGrammar {
  public:
@@ -42,4 +42,4 @@ class JsonGrammar {
   std::optional<RuleId> value_, object_, blank_, character_, integer_;
 };
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

@@ -5,7 +5,7 @@
 
 #include "infer/text/text_languages.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 namespace {
 
 constexpr std::size_t kMaxRemainders = 15'000;
@@ -220,4 +220,4 @@ std::optional<Regular> number_language(const NumberRange& range, bool whole) {
   return steps ? Regular::both(*all, *steps) : std::nullopt;
 }
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

@@ -7,7 +7,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr int kMaxDepth = 32;
@@ -240,4 +240,4 @@ std::optional<std::vector<ToolCall>> python_calls(std::string_view text) {
   return PythonReader(text).calls();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

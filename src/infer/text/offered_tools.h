@@ -9,7 +9,7 @@
 
 #include "infer/text/answer_parser.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class OfferedTools {
  public:
@@ -34,4 +34,4 @@ std::optional<Json> parse_python(std::string_view text);
 // arguments.
 std::optional<std::vector<ToolCall>> python_calls(std::string_view text);
 
-}  // namespace lathe
+}  // namespace lathe::infer

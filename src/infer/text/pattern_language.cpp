@@ -6,7 +6,7 @@
 #include "infer/text/text_languages.h"
 #include "infer/text/unicode.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 namespace {
 
 constexpr int kMaxPatternDepth = 50;
@@ -431,4 +431,4 @@ const Regular* format_language(std::string_view name) {
   return found == known.end() ? nullptr : &found->second;
 }
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

@@ -6,7 +6,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr CategorySet kAll = ~CategorySet{0};
@@ -320,4 +320,4 @@ std::string known_pretokenizers() {
   return join(names, ", ");
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -11,7 +11,7 @@
 
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // How many bytes of `text` one expression matches at `at`: 0 for none.
 using PieceMatcher = std::size_t (*)(std::string_view text, std::size_t at);
@@ -51,4 +51,4 @@ void split_pieces(std::span<const PieceMatcher> stages, std::string_view text, c
   split_pieces(rest, text.substr(gap), emit);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -12,7 +12,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using Regexes = std::vector<std::string>;
@@ -219,4 +219,4 @@ TEST(PreTokenizer, NamesAreKnownOrNot) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

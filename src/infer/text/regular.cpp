@@ -7,7 +7,7 @@
 
 #include "infer/text/unicode.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 
 namespace {
 
@@ -325,4 +325,4 @@ bool Regular::has(std::string_view text) const {
   return states_[at].ends;
 }
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

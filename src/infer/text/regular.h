@@ -8,7 +8,7 @@
 
 #include "infer/text/grammar.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 
 class Regular {
  public:
@@ -42,4 +42,4 @@ class Regular {
   TextAutomaton states_;  // from each of them an end can be reached; the first is the start
 };
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

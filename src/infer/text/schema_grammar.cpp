@@ -15,7 +15,7 @@
 #include "infer/text/text_languages.h"
 #include "infer/text/unicode.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 namespace {
 
 constexpr int kMaxDepth = 64;  // of schemas in schemas (references do not nest: each is a rule)
@@ -784,4 +784,4 @@ Result<SchemaProgram> compile_schema(const Json& schema, bool strict) {
   return SchemaCompiler(schema, strict).run();
 }
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

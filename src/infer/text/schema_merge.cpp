@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 namespace {
 
 constexpr std::string_view kAssertions[] = {"$ref",
@@ -281,4 +281,4 @@ bool stand_apart(const Json& a, const Json& b) {
   return false;
 }
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

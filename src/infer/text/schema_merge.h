@@ -10,7 +10,7 @@
 #include "ground/base/json.h"
 #include "ground/base/result.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 
 // Whether a keyword says anything about values: those of the standard that are no annotations.
 // Unknown ones are annotations too, as the standard says.
@@ -33,4 +33,4 @@ bool type_allows(const Json& node, const Json& value);
 // that one of them requires (the tag of a tagged union).
 bool stand_apart(const Json& a, const Json& b);
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe {
+namespace lathe::infer {
 
 SpecialTokens::SpecialTokens(const VocabularySpec& spec) : nodes_(1), first_(256) {
   for (std::size_t i = 0; i < spec.kinds.size(); ++i) {
@@ -63,4 +63,4 @@ SpecialTokens::Found SpecialTokens::find(std::string_view text, std::size_t from
   return {};
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

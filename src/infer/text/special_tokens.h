@@ -10,7 +10,7 @@
 
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // Bytes [begin, end) of a text.
 struct TextRange {
@@ -39,4 +39,4 @@ class SpecialTokens {
   std::vector<std::uint32_t> first_;  // by byte: the root's child, 0 for none
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include "infer/text/token_map.h"
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::uint32_t kNone = 0xFFFFFFFF;
@@ -110,4 +110,4 @@ std::unique_ptr<FragmentEncoder> make_spm(const VocabularySpec& spec, const Toke
   return std::make_unique<Spm>(spec, map);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -11,7 +11,7 @@
 #include "infer/text/template_builtins.h"
 #include "infer/text/template_lexer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 inline constexpr int kMaxTemplateDepth = 100;
 
@@ -95,4 +95,4 @@ struct Statement {
 // Unknown filters, tests and statements are errors here, with line and column.
 Result<TemplateBlock> parse_template(std::string_view source);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -11,7 +11,7 @@
 
 #include "infer/text/template_value.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class TemplateMachine;
 
@@ -43,4 +43,4 @@ std::string_view find_method(const Value& self, std::string_view name);
 Result<Value> call_method(TemplateMachine& machine, const ValueMethod& method,
                           const Arguments& arguments);
 
-}  // namespace lathe
+}  // namespace lathe::infer

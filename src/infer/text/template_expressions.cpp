@@ -5,7 +5,7 @@
 #include "infer/text/template_machine.h"
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 namespace {
 
@@ -447,4 +447,4 @@ Result<Value> TemplateMachine::arithmetic(std::string_view sign, const Value& a,
   return fail("'{}' does not go between {} and {}", sign, type_name(a), type_name(b));
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -8,7 +8,7 @@
 #include "infer/text/template_text.h"
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 template <class... Names>
@@ -280,7 +280,7 @@ Result<Value> filter_slice(TemplateMachine& machine, const Value& input,
 Result<Value> attribute_path(TemplateMachine& machine, Value value, const Value& path) {
   if (path.is_whole()) return machine.item_of(value, path);
   if (!path.is_text()) return value;
-  for (const std::string& name : split(path.view(), '.')) {
+  for (const std::string& name : lathe::split(path.view(), '.')) {
     std::int64_t index = 0;
     const auto read = std::from_chars(name.data(), name.data() + name.size(), index);
     const bool number =
@@ -508,4 +508,4 @@ TemplateFilter find_filter(std::string_view name) {
   return nullptr;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

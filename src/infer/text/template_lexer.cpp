@@ -6,7 +6,7 @@
 #include "infer/text/template_value.h"
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using Kind = TemplateTokenKind;
@@ -307,4 +307,4 @@ Result<std::vector<TemplateToken>> lex_template(std::string_view source) {
   return Lexer(source).run();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

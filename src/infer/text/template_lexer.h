@@ -9,7 +9,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct TemplatePlace {
   std::uint32_t line = 1, column = 1;
@@ -40,4 +40,4 @@ Result<std::vector<TemplateToken>> lex_template(std::string_view source);
 
 std::unexpected<Error> template_error(TemplatePlace place, std::string_view what);
 
-}  // namespace lathe
+}  // namespace lathe::infer

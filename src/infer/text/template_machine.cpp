@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe {
+namespace lathe::infer {
 
 namespace {
 // What work on texts costs in steps.
@@ -347,4 +347,4 @@ Result<MarkedText> TemplateMachine::to_text(const Value& value) {
   return out;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -12,7 +12,7 @@
 #include "infer/text/chat_template.h"
 #include "infer/text/template_ast.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // Variables of one block. A macro may outlive the block it was defined in: scopes stay until the
 // machine goes.
@@ -122,4 +122,4 @@ class TemplateMachine {
   int depth_ = 0, calls_ = 0;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -6,7 +6,7 @@
 #include "infer/text/template_text.h"
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 const Value& argument(const Arguments& arguments, std::size_t index) {
@@ -379,4 +379,4 @@ Result<Value> call_method(TemplateMachine& machine, const ValueMethod& method,
   return machine.fail("a {} has no method '{}'", type_name(method.self), method.name);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

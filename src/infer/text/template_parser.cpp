@@ -4,7 +4,7 @@
 
 #include "infer/text/template_ast.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using Token = TemplateToken;
@@ -703,4 +703,4 @@ Result<TemplateBlock> parse_template(std::string_view source) {
   return Parser(std::move(tokens)).run();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 bool is_letter(char32_t code) {
@@ -356,4 +356,4 @@ Result<MarkedText> format_braces(const MarkedText& text, const Arguments& argume
   return out;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

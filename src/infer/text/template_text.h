@@ -8,7 +8,7 @@
 
 #include "infer/text/template_builtins.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 enum class CaseChange { kUpper, kLower, kCapitalize, kTitleWords, kTitleLetters };
 MarkedText change_case(const MarkedText& text, CaseChange change);
@@ -31,4 +31,4 @@ MarkedText indent(const MarkedText& text, const MarkedText& by, bool first, bool
 Result<MarkedText> format_percent(const MarkedText& text, const Arguments& arguments);
 Result<MarkedText> format_braces(const MarkedText& text, const Arguments& arguments);
 
-}  // namespace lathe
+}  // namespace lathe::infer

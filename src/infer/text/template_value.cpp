@@ -6,7 +6,7 @@
 
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 bool MarkedText::has_user_text() const {
   return std::ranges::any_of(runs_, [](const Run& run) { return run.user; });
@@ -465,4 +465,4 @@ bool is_python_space(char32_t code) {
   return category_of(code) == UnicodeCategory::kSpace || (code >= 0x1C && code <= 0x1F);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

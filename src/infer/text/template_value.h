@@ -15,7 +15,7 @@
 #include "ground/base/json.h"
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class MarkedText {
  public:
@@ -232,4 +232,4 @@ std::size_t character_count(std::string_view text);
 std::size_t byte_offset(std::string_view text, std::size_t characters);
 bool is_python_space(char32_t code);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -6,7 +6,7 @@
 
 #include "infer/text/regular.h"
 
-namespace lathe::grammar {
+namespace lathe::infer::grammar {
 
 // The texts in which an ECMA-262 pattern (with the flag u) matches somewhere. Without look-behind,
 // back references, \b and \p, and look-ahead within repetitions: the error says which.
@@ -24,4 +24,4 @@ struct NumberRange {
 // the same double. Nothing: more than can be kept.
 std::optional<Regular> number_language(const NumberRange& range, bool whole);
 
-}  // namespace lathe::grammar
+}  // namespace lathe::infer::grammar

@@ -11,7 +11,7 @@
 
 #include "infer/text/tokenizer.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // Views a spec (with a kind for each token), which must outlive it and stay where it is. Immutable.
 class TokenMap {
@@ -138,4 +138,4 @@ class Merger {
   std::vector<Candidate> heap_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -9,7 +9,7 @@
 #include "infer/text/special_tokens.h"
 #include "infer/text/token_map.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kMaxTokens = std::size_t{1} << 24;
@@ -379,4 +379,4 @@ std::string TextStream::finish() {
   return out;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -14,7 +14,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 using TokenId = std::int32_t;
 inline constexpr TokenId kNoToken = -1;
@@ -99,4 +99,4 @@ class TextStream {
   std::string held_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

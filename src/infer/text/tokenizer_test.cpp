@@ -12,7 +12,7 @@
 #include "infer/text/token_map.h"
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using ::testing::ElementsAre;
@@ -422,4 +422,4 @@ TEST(Tokenizer, EmptyTokensHaveANameOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 struct CategoryStart {
@@ -129,4 +129,4 @@ bool is_deepseek_letter(char32_t code) {
   return range != std::end(kDeepseekLetters) && code <= range->last;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::infer {
 
 enum class UnicodeCategory : std::uint8_t {
   kOther,  // controls, formats, unassigned
@@ -67,4 +67,4 @@ std::array<char32_t, 3> base_of(char32_t code);
 // The cased letters that DeepSeek's first vocabularies list.
 bool is_deepseek_letter(char32_t code);
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -4,7 +4,7 @@
 #include "infer/text/token_map.h"
 #include "infer/text/unicode.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 bool is_cjk(char32_t code) {
@@ -92,4 +92,4 @@ std::unique_ptr<FragmentEncoder> make_wordpiece(const VocabularySpec& spec, cons
   return std::make_unique<WordPiece>(spec, map);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -8,7 +8,7 @@
 #include "infer/tune/trainer.h"
 #include "infer/tune/twin_test.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kFacts = 20, kPrompt = 4, kAnswer = 4;
@@ -332,7 +332,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Kind{"mixtral", "llama", TensorType::kF32, 5e-5, 4},
                     Kind{"qwen3moe", "qwen3moe", TensorType::kF32, 1e-5, 6},
                     Kind{"qwen3moe_q8", "qwen3moe", TensorType::kQ8_0, 0.15, 6, 0.02}),
-    [](const auto& info) { return std::string(info.param.name); });
+    [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

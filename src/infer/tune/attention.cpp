@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kQueries = 64;
@@ -192,4 +192,4 @@ void attend_backward(ThreadTeam& team, const KernelTable& kernels, const Attenti
                 });
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

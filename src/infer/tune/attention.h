@@ -8,7 +8,7 @@
 #include "infer/models/blueprint.h"
 #include "infer/tune/linear.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // A document's rows among those of a batch; positions count from 0 in each.
 struct Document {
@@ -48,4 +48,4 @@ void attend_backward(ThreadTeam& team, const KernelTable& kernels, const Attenti
                      const std::vector<Document>& documents, const AttentionScratch& scratch,
                      const AttentionRows& rows, const AttentionGradients& gradients);
 
-}  // namespace lathe
+}  // namespace lathe::infer

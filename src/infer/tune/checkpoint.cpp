@@ -5,7 +5,7 @@
 
 #include "infer/formats/gguf_writer.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::string_view kPrefix = "lathe.checkpoint.";
@@ -71,4 +71,4 @@ Result<std::optional<CheckpointState>> read_checkpoint(const fs::path& path,
   return state;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

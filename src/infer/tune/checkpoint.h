@@ -9,7 +9,7 @@
 
 #include "ground/base/file.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct CheckpointState {
   std::string fingerprint;
@@ -31,4 +31,4 @@ Result<std::optional<CheckpointState>> read_checkpoint(const fs::path& path,
                                                        std::string_view fingerprint,
                                                        std::span<const CheckpointArray> arrays);
 
-}  // namespace lathe
+}  // namespace lathe::infer

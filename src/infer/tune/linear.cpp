@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // Rows [from, from + count) of a frozen or trained W, as floats: in place where it is floats.
@@ -173,4 +173,4 @@ void backward(LinearScratch& scratch, const Linear& linear, const LinearBackward
   times(scratch, a, tokens, args.d_low, true, args.dx);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 #include "infer/tensor/gemm.h"
 #include "infer/tune/parameters.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // Rows of floats that lie `stride` apart. Activations are padded, so that rows of one size don't
 // fall on the same sets of a cache.
@@ -39,7 +39,7 @@ Linear expert_of(const Linear& all, std::size_t expert);
 class LinearScratch {
  public:
   static constexpr std::size_t kFloats = std::size_t{4} << 20;
-  LinearScratch(ThreadTeam& team, const TrainKernels& kernels) : team(team), kernels(kernels) {}
+  LinearScratch(ThreadTeam& threads, const TrainKernels& table) : team(threads), kernels(table) {}
   Status reserve(std::size_t max_k, std::size_t threads);
 
   ThreadTeam& team;
@@ -62,4 +62,4 @@ struct LinearBackward {
 };
 void backward(LinearScratch& scratch, const Linear& linear, const LinearBackward& args);
 
-}  // namespace lathe
+}  // namespace lathe::infer

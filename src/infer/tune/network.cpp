@@ -6,7 +6,7 @@
 
 #include "infer/models/rope.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kHeadFloats = std::size_t{8} << 20;  // of logits at a time
@@ -485,4 +485,4 @@ void Network::backward_embedding() {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -16,7 +16,7 @@
 #include "infer/tune/attention.h"
 #include "infer/tune/tune_model.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // One document to learn: token i is trained (predicted from those before it) where trained[i] is
 // not 0. trained[0] never counts: nothing predicts a first token.
@@ -122,4 +122,4 @@ class Network {
   std::vector<Target> targets_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

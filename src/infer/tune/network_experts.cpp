@@ -6,7 +6,7 @@
 #include "infer/tune/network.h"
 #include "infer/tune/router.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 // work(expert, its first pair, how many)
@@ -128,4 +128,4 @@ void Network::router_backward(std::size_t layer) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 
 #include "infer/tune/twin_test.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 struct Case {
@@ -336,7 +336,7 @@ TEST(NetworkBytes, KeptInBf16TheyAreAboutHalf) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, NetworkTest, testing::ValuesIn(cases()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 #include "infer/tune/schedule.h"
 #include "infer/tune/twin_test.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using Doubles = std::vector<double>;
@@ -292,4 +292,4 @@ TEST(Schedule, RatesRiseAndFall) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 #include "infer/models/adapter.h"
 #include "infer/tensor/matrix.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 std::span<const std::uint64_t> shape_of(const GgufTensor& tensor) {
@@ -202,4 +202,4 @@ Status merge_adapter(const Gguf& base, const Gguf& adapter, ThreadTeam& team,
   return writer.finish();
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

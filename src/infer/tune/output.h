@@ -6,7 +6,7 @@
 #include "infer/formats/safetensors.h"
 #include "infer/tune/tune_model.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // `base` with every tensor that is a parameter of the fully trained model written anew, in the type
 // it had.
@@ -32,4 +32,4 @@ struct MergeOptions {
 Status merge_adapter(const Gguf& base, const Gguf& adapter, ThreadTeam& team,
                      const KernelTable& kernels, const MergeOptions& options, const fs::path& out);
 
-}  // namespace lathe
+}  // namespace lathe::infer

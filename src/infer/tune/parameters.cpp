@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kPiece = 4096;  // numbers that one thread takes at a time
@@ -87,4 +87,4 @@ double Parameters::step(ThreadTeam& team, const TrainKernels& kernels, const Ada
   return norm;
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -10,7 +10,7 @@
 #include "infer/tensor/memory.h"
 #include "infer/tensor/thread_team.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // A matrix or vector in use. gradient nullptr: it stays as it is; value nullptr: there is none.
 struct Weights {
@@ -65,4 +65,4 @@ class Parameters {
   Scratch<float> values_, gradients_, first_, second_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -5,7 +5,7 @@
 
 #include "infer/models/experts.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 void choice_backward(const FfnSpec& spec, const std::uint32_t* chosen, const float* d_weight,
                      float* p) {
@@ -30,4 +30,4 @@ void choice_backward(const FfnSpec& spec, const std::uint32_t* chosen, const flo
   for (std::size_t r = 0; r < used; ++r) p[chosen[r]] += own[r];
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

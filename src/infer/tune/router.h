@@ -6,11 +6,11 @@
 
 #include "infer/models/blueprint.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // One token. p (experts): the probabilities, which become the gradient of the logits; d_weight
 // (used): that of the weights of the chosen.
 void choice_backward(const FfnSpec& spec, const std::uint32_t* chosen, const float* d_weight,
                      float* p);
 
-}  // namespace lathe
+}  // namespace lathe::infer

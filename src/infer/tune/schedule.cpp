@@ -8,7 +8,7 @@
 
 #include "ground/base/random.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr double kCosineFloor = 0.1, kDecayShare = 0.2;
@@ -77,4 +77,4 @@ double RateSchedule::at(std::uint64_t step) const {
   return peak * (left < 1 ? left : 1);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

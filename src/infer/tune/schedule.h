@@ -9,7 +9,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // Every example once an epoch, in an order drawn for that epoch.
 class ExampleOrder {
@@ -46,4 +46,4 @@ struct RateSchedule {
   double at(std::uint64_t step) const;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -7,7 +7,7 @@
 
 #include "infer/tune/checkpoint.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
@@ -234,4 +234,4 @@ Status Trainer::restore() {
   return {};
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

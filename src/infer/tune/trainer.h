@@ -14,7 +14,7 @@
 #include "infer/tune/network.h"
 #include "infer/tune/schedule.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 // One step, as the loss plot shows it.
 struct CurvePoint {
@@ -108,4 +108,4 @@ class Trainer {
   std::uint64_t resumed_at_ = 0;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

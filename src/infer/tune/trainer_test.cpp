@@ -6,7 +6,7 @@
 
 #include "infer/tune/twin_test.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 std::vector<Example> documents(std::size_t count, std::uint64_t seed) {
@@ -169,4 +169,4 @@ TEST_F(TrainerTest, ACheckpointThatCannotBeWrittenLeavesTheLastAndTheTraining) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -8,7 +8,7 @@
 #include "ground/base/text.h"
 #include "infer/tensor/matrix.h"
 
-namespace lathe {
+namespace lathe::infer {
 namespace {
 
 constexpr std::string_view kTargets[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
@@ -243,4 +243,4 @@ void TuneModel::embed(std::int32_t token, float* out) const {
               embedding_.k);
 }
 
-}  // namespace lathe
+}  // namespace lathe::infer

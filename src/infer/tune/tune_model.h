@@ -12,7 +12,7 @@
 #include "infer/models/blueprint.h"
 #include "infer/tune/linear.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 struct LoraOptions {
   std::size_t rank = 16;
@@ -63,4 +63,4 @@ class TuneModel {
   std::uint64_t frozen_bytes_ = 0;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

@@ -13,7 +13,7 @@
 #include "infer/models/tiny_model_test.h"
 #include "infer/tune/network.h"
 
-namespace lathe {
+namespace lathe::infer {
 
 class Twin {
  public:
@@ -185,4 +185,4 @@ class Twin {
   const TinyModel tiny_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::infer

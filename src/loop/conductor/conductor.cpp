@@ -11,7 +11,7 @@
 #include "loop/conductor/feedback.h"
 #include "loop/conductor/tree.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 // What a call came to, as the body of its result record.
@@ -34,7 +34,7 @@ std::string judge_hash(const JudgeSpec& judge, const std::string& build) {
       canonical_json({{"kind", judge.kind->name}, {"options", judge.options}, {"build", build}}));
 }
 
-Result<std::vector<Part>> whole_parts(const Journal& journal, const RunState& state) {
+Result<std::vector<Part>> whole_parts(const books::Journal& journal, const RunState& state) {
   std::vector<Part> parts;
   for (const Track& track : state.tracks)
     for (const std::size_t unit : track.units) {
@@ -107,7 +107,7 @@ class Driver {
 
   std::int64_t now_ms() const { return base_ms_ + (bench_.clock.monotonic() - started_).count(); }
 
-  Status append(Record record, std::optional<std::string> run_state = {}) {
+  Status append(books::Record record, std::optional<std::string> run_state = {}) {
     record.seq = state_.next_seq;
     // Decisions depend on the time of the records before them, so their own time is the same.
     if (record.kind == "call" || record.kind == "made" || record.kind == "verdict" ||
@@ -442,22 +442,23 @@ class Driver {
   std::deque<CallOutcome> results_;
 };
 
-Run::Run(Journal& journal, RunLease lease, RunState state, const Bench& bench)
+Run::Run(books::Journal& journal, books::RunLease lease, RunState state, const Bench& bench)
     : journal_(journal), lease_(std::move(lease)), state_(std::move(state)), bench_(bench) {}
 
-Result<Run> Run::resume(Journal& journal, const std::string& id, const Bench& bench, bool redo) {
-  LATHE_TRY(RunLease lease, journal.lease(id));
-  LATHE_TRY(const std::vector<Record> records, journal.records(id));
+Result<Run> Run::resume(books::Journal& journal, const std::string& id, const Bench& bench,
+                        bool redo) {
+  LATHE_TRY(books::RunLease lease, journal.lease(id));
+  LATHE_TRY(const std::vector<books::Record> records, journal.records(id));
   auto state = fold(records);
   if (!state) return at("run " + id, state.error());
   Run run(journal, std::move(lease), *std::move(state), bench);
   run.redo_ = redo;
   if (run.state_.ended && run.state_.end_state != "not_judged") return run;
-  const Record record{run.state_.next_seq,
-                      run.state_.t_ms,
-                      run.state_.joules,
-                      "resume",
-                      {{"build", bench.build}, {"unix_ms", bench.clock.unix_ms()}}};
+  const books::Record record{run.state_.next_seq,
+                             run.state_.t_ms,
+                             run.state_.joules,
+                             "resume",
+                             {{"build", bench.build}, {"unix_ms", bench.clock.unix_ms()}}};
   LATHE_TRY_STATUS(journal.append(run.lease_, record, "open"));
   LATHE_TRY_STATUS(apply(run.state_, record));
   return run;
@@ -467,20 +468,20 @@ Status Run::drive() {
   return Driver(*this).drive();
 }
 
-Result<int> replay(std::span<const Record> records) {
+Result<int> replay(std::span<const books::Record> records) {
   LATHE_TRY(const RunState end, fold(records));
   if (end.end_said == "passed" && end.end_state != "passed")
     return invalid("the run said passed, wrongly: it is {}, {}",
                    replace_all(end.end_state, "_", " "), end.end_why);
   // What is decided, not how it is put.
-  const auto decided = [](const Record& record) {
+  const auto decided = [](const books::Record& record) {
     Json body = record.body;
     body.erase("reason");
     return canonical_json(body);
   };
   RunState state;
   int decisions = 0;
-  for (const Record& record : records) {
+  for (const books::Record& record : records) {
     const auto expected = next_decision(state);
     const bool is_decision = record.kind == "lap" || record.kind == "close" ||
                              record.kind == "unit" || record.kind == "end";
@@ -500,4 +501,4 @@ Result<int> replay(std::span<const Record> records) {
   return decisions;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,14 +6,15 @@
 #include "ground/base/clock.h"
 #include "loop/conductor/state.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // Both are called on the loop's thread, except progress(), which may come from any.
 // on_record() on the run's thread, the others from any.
 class Observer {
  public:
   virtual ~Observer() = default;
-  virtual void on_record(const RunState& state, const Record& record) = 0;  // it is durable already
+  virtual void on_record(const RunState& state,
+                         const books::Record& record) = 0;  // it is durable already
   virtual void on_progress(const RunCall& call, std::string_view what) = 0;
   // What tests and programs under judgement print, as it comes; null: before the first lap. Only if
   // wants_output().
@@ -50,18 +51,18 @@ class Run {
  public:
   // Everything that is needed to go on without the original files is in the journal when this
   // returns.
-  static Result<Run> start(Journal& journal, const NewRun& request, const Bench& bench);
+  static Result<Run> start(books::Journal& journal, const NewRun& request, const Bench& bench);
   // A new run on what an old one began with, under another recipe. The files it needs are in the
   // journal already.
-  static Result<Run> start_again(Journal& journal, const RunState& old, const Recipe& recipe,
+  static Result<Run> start_again(books::Journal& journal, const RunState& old, const Recipe& recipe,
                                  const Json& extra, const Bench& bench);
   // The same, but the candidates are the old run's: only the judges work. `recipe_dir`: for files
   // that the judges name.
-  static Result<Run> start_rejudge(Journal& journal, const std::string& old_id,
-                                   std::span<const Record> old, const Recipe& recipe,
+  static Result<Run> start_rejudge(books::Journal& journal, const std::string& old_id,
+                                   std::span<const books::Record> old, const Recipe& recipe,
                                    const fs::path& recipe_dir, const Bench& bench);
   // `redo`: calls of a maker that must not be made twice are made again although they were begun.
-  static Result<Run> resume(Journal& journal, const std::string& id, const Bench& bench,
+  static Result<Run> resume(books::Journal& journal, const std::string& id, const Bench& bench,
                             bool redo = false);
 
   const std::string& id() const { return lease_.run(); }
@@ -71,12 +72,12 @@ class Run {
   Status drive();
 
  private:
-  Run(Journal& journal, RunLease lease, RunState state, const Bench& bench);
-  static Result<Run> create(Journal& journal, const Recipe& recipe, Json header,
+  Run(books::Journal& journal, books::RunLease lease, RunState state, const Bench& bench);
+  static Result<Run> create(books::Journal& journal, const Recipe& recipe, Json header,
                             std::span<const Unit> units, const Bench& bench);
   friend class Driver;
-  Journal& journal_;
-  RunLease lease_;
+  books::Journal& journal_;
+  books::RunLease lease_;
   RunState state_;
   const Bench& bench_;
   bool redo_ = false;
@@ -85,7 +86,7 @@ class Run {
 // Goes through the records as they were written and checks that each decision is the one that the
 // records before it lead to, however it is put. Returns the number of decisions; the error says
 // that the run said "passed" wrongly, or names the first decision that differs.
-Result<int> replay(std::span<const Record> records);
+Result<int> replay(std::span<const books::Record> records);
 
 // One line for each file that the recipe's options name and that is not beside it.
 std::vector<std::string> missing_files(const Recipe& recipe, const fs::path& recipe_dir);
@@ -94,6 +95,6 @@ Status check_schema_files(const Recipe& recipe, const fs::path& recipe_dir);
 // The judge's own identity: kind, options and this program's build. Verdicts carry it.
 std::string judge_hash(const JudgeSpec& judge, const std::string& build);
 // Everything a whole judge looks at, in the order of the units. Needs the journal for the bytes.
-Result<std::vector<Part>> whole_parts(const Journal& journal, const RunState& state);
+Result<std::vector<Part>> whole_parts(const books::Journal& journal, const RunState& state);
 
-}  // namespace lathe
+}  // namespace lathe::loop

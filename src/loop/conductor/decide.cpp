@@ -7,7 +7,7 @@
 #include "ground/base/units.h"
 #include "loop/conductor/state.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 bool is_waiting(const RunState& state, const Track& track) {
@@ -16,12 +16,12 @@ bool is_waiting(const RunState& state, const Track& track) {
   });
 }
 
-Record decision(const RunState& state, std::string kind, Json body) {
+books::Record decision(const RunState& state, std::string kind, Json body) {
   return {state.next_seq, state.t_ms, state.joules, std::move(kind), std::move(body)};
 }
 
-Record end_track(const RunState& state, std::size_t index, bool passed, std::string_view rule,
-                 std::string reason) {
+books::Record end_track(const RunState& state, std::size_t index, bool passed,
+                        std::string_view rule, std::string reason) {
   const Track& track = state.tracks[index];
   Json keys = Json::array();
   for (const std::size_t unit : track.units) keys.push_back(state.units[unit].key);
@@ -35,7 +35,7 @@ Record end_track(const RunState& state, std::size_t index, bool passed, std::str
                    {"blob", best ? Json(best->blob) : Json()}});
 }
 
-Record close_lap(const RunState& state, std::size_t index) {
+books::Record close_lap(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
   const LapState& lap = track.laps.back();
   int best = -1;
@@ -178,8 +178,8 @@ bool rung_is_unavailable(const LapState& lap) {
   });
 }
 
-Record open_lap(const RunState& state, std::size_t index, const Proposal& proposal,
-                std::string_view rule) {
+books::Record open_lap(const RunState& state, std::size_t index, const Proposal& proposal,
+                       std::string_view rule) {
   const Track& track = state.tracks[index];
   const auto& ladder = state.recipe.ladder;
   const auto rung = static_cast<std::size_t>(proposal.rung);
@@ -196,7 +196,8 @@ Record open_lap(const RunState& state, std::size_t index, const Proposal& propos
 }
 
 // A run that judges an old run's candidates: its laps are the old ones, as far as they are needed.
-Record decide_rejudged_lap(const RunState& state, std::size_t index, const Json& made_before) {
+books::Record decide_rejudged_lap(const RunState& state, std::size_t index,
+                                  const Json& made_before) {
   const Track& track = state.tracks[index];
   const Json& laps = index < made_before.size() ? made_before[index] : Json();
   if (!track.laps.empty() && track.laps.back().rank.passed)
@@ -204,7 +205,7 @@ Record decide_rejudged_lap(const RunState& state, std::size_t index, const Json&
   if (!track.laps.empty() && track.laps.back().not_judged)
     return end_track(state, index, false, kNotJudged, not_judged_reason(track.laps.back()));
   if (track.laps.size() < laps.size()) {
-    Record next = decision(state, "lap", laps[track.laps.size()]["lap"]);
+    books::Record next = decision(state, "lap", laps[track.laps.size()]["lap"]);
     next.body["rule"] = "made before";
     return next;
   }
@@ -213,7 +214,7 @@ Record decide_rejudged_lap(const RunState& state, std::size_t index, const Json&
       track.laps.empty() ? "nothing was made" : "still wrong: " + failing_words(track.laps.back()));
 }
 
-std::optional<Record> decide_next_lap(const RunState& state, std::size_t index) {
+std::optional<books::Record> decide_next_lap(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
   const Recipe& recipe = state.recipe;
   std::vector<Unit> units;
@@ -278,7 +279,7 @@ std::optional<Record> decide_next_lap(const RunState& state, std::size_t index) 
   return open_lap(state, index, *next, rule);
 }
 
-std::optional<Record> decide_track(const RunState& state, std::size_t index) {
+std::optional<books::Record> decide_track(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
   if (track.state != TrackState::kOpen || is_waiting(state, track)) return std::nullopt;
   for (const std::size_t other : track.after)
@@ -312,7 +313,7 @@ std::vector<std::pair<std::size_t, int>> pending_whole(const RunState& state) {
 
 }  // namespace
 
-std::optional<Record> next_decision(const RunState& state) {
+std::optional<books::Record> next_decision(const RunState& state) {
   if (state.ended || state.next_seq < 2) return std::nullopt;
   if (const std::string spent = spent_budget(state); !spent.empty() && state.open_tracks > 0) {
     for (std::size_t i = 0; i < state.tracks.size(); ++i)
@@ -359,4 +360,4 @@ bool was_begun(const RunState& state, const RunCall& call) {
   return state.begun.contains(call.id());
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -3,7 +3,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxCritiques = 12;
@@ -66,4 +66,4 @@ std::string feedback_tail(const Track& track, const LapState& lap,
   return tail;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

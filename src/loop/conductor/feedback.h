@@ -4,7 +4,7 @@
 
 #include "loop/conductor/state.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // Whether a candidate of this type can stand in a prompt.
 bool is_text_media(std::string_view media_type);
@@ -15,4 +15,4 @@ bool is_text_media(std::string_view media_type);
 std::string feedback_tail(const Track& track, const LapState& lap,
                           const std::optional<std::string>& best);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 #include "ground/base/units.h"
 #include "loop/conductor/state.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr Stage kStages[] = {Stage::kGate, Stage::kMeasure, Stage::kRubric, Stage::kHuman};
@@ -271,4 +271,4 @@ RunOutcome run_outcome(const RunState& state) {
   return run;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 #include "ground/base/units.h"
 #include "loop/terms/write_rule.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxRecipeBytes = 1 << 20;
@@ -517,4 +517,4 @@ Result<Recipe> recipe_from_json(const Json& canonical) {
   return Reader("the journal's recipe", {}).read(canonical);
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -10,7 +10,7 @@
 #include "loop/judges/judge.h"
 #include "loop/makers/maker.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct JudgeSpec {
   std::string name;
@@ -79,4 +79,4 @@ Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
 // From the journal's canonical form.
 Result<Recipe> recipe_from_json(const Json& canonical);
 
-}  // namespace lathe
+}  // namespace lathe::loop

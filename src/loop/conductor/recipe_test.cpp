@@ -7,7 +7,7 @@
 #include "ground/base/units.h"
 #include "loop/terms/ecosystems.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -217,4 +217,4 @@ TEST(RecipeDocs, EveryKeyHasAMeaning) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

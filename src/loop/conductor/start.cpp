@@ -10,7 +10,7 @@
 #include "loop/conductor/units.h"
 #include "loop/judges/tests.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kUnitsPerRecord = 500;
@@ -47,7 +47,7 @@ void collect_files(const Json& options, std::vector<std::pair<std::string, std::
 // Options may name files beside the recipe (a schema, a task, a rubric). Whatever string is the
 // relative path of a file that exists goes into the journal, so that a resumed run sees the bytes
 // that the first one saw.
-Result<Json> keep_named_files(const Journal& journal, const Recipe& recipe,
+Result<Json> keep_named_files(const books::Journal& journal, const Recipe& recipe,
                               const fs::path& recipe_dir) {
   std::vector<std::string> strings;
   if (const auto missing = missing_files(recipe, recipe_dir); !missing.empty())
@@ -83,7 +83,7 @@ struct Begin {
 };
 
 // Takes the snapshot of the source tree and lets the tests say which of them fail.
-Status begin_with_tree(const Journal& journal, const NewRun& request, const Bench& bench,
+Status begin_with_tree(const books::Journal& journal, const NewRun& request, const Bench& bench,
                        Begin& begin) {
   const Recipe& recipe = request.recipe;
   const fs::path root = recipe.from_tests() && !request.input.empty()
@@ -114,7 +114,7 @@ Status begin_with_tree(const Journal& journal, const NewRun& request, const Benc
   return {};
 }
 
-Status begin_with_file(const Journal& journal, const NewRun& request, Begin& begin) {
+Status begin_with_file(const books::Journal& journal, const NewRun& request, Begin& begin) {
   const Recipe& recipe = request.recipe;
   const fs::path path = !request.input.empty() ? request.input : request.recipe_dir / recipe.from;
   auto text = read_file(path);
@@ -164,7 +164,7 @@ Status check_schema_files(const Recipe& recipe, const fs::path& recipe_dir) {
   return {};
 }
 
-Result<Run> Run::start(Journal& journal, const NewRun& request, const Bench& bench) {
+Result<Run> Run::start(books::Journal& journal, const NewRun& request, const Bench& bench) {
   const Recipe& recipe = request.recipe;
   if (const auto missing = missing_files(recipe, request.recipe_dir); !missing.empty())
     return fail(ErrorKind::kNotFound, "{}", missing.front());
@@ -194,7 +194,7 @@ Result<Run> Run::start(Journal& journal, const NewRun& request, const Bench& ben
   return create(journal, recipe, std::move(header), begin.units, bench);
 }
 
-Result<Run> Run::start_again(Journal& journal, const RunState& old, const Recipe& recipe,
+Result<Run> Run::start_again(books::Journal& journal, const RunState& old, const Recipe& recipe,
                              const Json& extra, const Bench& bench) {
   Json header = old.header;
   header["extra"] = extra;
@@ -202,13 +202,13 @@ Result<Run> Run::start_again(Journal& journal, const RunState& old, const Recipe
   return create(journal, recipe, std::move(header), old.units, bench);
 }
 
-Result<Run> Run::start_rejudge(Journal& journal, const std::string& old_id,
-                               std::span<const Record> old, const Recipe& recipe,
+Result<Run> Run::start_rejudge(books::Journal& journal, const std::string& old_id,
+                               std::span<const books::Record> old, const Recipe& recipe,
                                const fs::path& recipe_dir, const Bench& bench) {
   LATHE_TRY(const RunState state, fold(old));
   Json tracks = Json::array();
   for (std::size_t i = 0; i < state.tracks.size(); ++i) tracks.push_back(Json::array());
-  for (const Record& record : old) {
+  for (const books::Record& record : old) {
     if (record.kind != "lap" && record.kind != "made") continue;
     Json& laps = tracks[static_cast<std::size_t>(json_int(record.body, "track", 0))];
     if (record.kind == "lap")
@@ -228,7 +228,7 @@ Result<Run> Run::start_rejudge(Journal& journal, const std::string& old_id,
   return create(journal, recipe, std::move(header), state.units, bench);
 }
 
-Result<Run> Run::create(Journal& journal, const Recipe& recipe, Json header,
+Result<Run> Run::create(books::Journal& journal, const Recipe& recipe, Json header,
                         std::span<const Unit> all_units, const Bench& bench) {
   header["format"] = 1;
   header["recipe"] = recipe.canonical;
@@ -238,7 +238,7 @@ Result<Run> Run::create(Journal& journal, const Recipe& recipe, Json header,
   header["parallel"] = bench.parallel;
   header["energy"] = bench.energy;
   const std::string title = json_string(header, "title");
-  std::vector<Record> first{{0, 0, std::nullopt, "run", std::move(header)}};
+  std::vector<books::Record> first{{0, 0, std::nullopt, "run", std::move(header)}};
   for (std::size_t from = 0; from == 0 || from < all_units.size(); from += kUnitsPerRecord) {
     Json units = Json::array();
     const std::size_t to = std::min(all_units.size(), from + kUnitsPerRecord);
@@ -251,9 +251,9 @@ Result<Run> Run::create(Journal& journal, const Recipe& recipe, Json header,
   }
   LATHE_TRY(RunState state, fold(first));
   const std::string id = new_run_id(recipe.name, bench.clock);
-  LATHE_TRY(RunLease lease,
+  LATHE_TRY(books::RunLease lease,
             journal.create_run(id, recipe.name, title, bench.clock.unix_ms(), first));
   return Run(journal, std::move(lease), std::move(state), bench);
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

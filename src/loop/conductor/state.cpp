@@ -5,10 +5,10 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
-Status wrong(const Record& record, std::string_view why) {
+Status wrong(const books::Record& record, std::string_view why) {
   return invalid("record {} ({}) cannot stand here: {}", record.seq, record.kind, why);
 }
 
@@ -38,7 +38,7 @@ LapState* find_lap(Track* track, const Json& body) {
              : nullptr;
 }
 
-Status apply_lap(RunState& state, const Record& record) {
+Status apply_lap(RunState& state, const books::Record& record) {
   const Json& body = record.body;
   Track* track = find_track(state, body);
   const auto move = parse_move(json_string(body, "move"));
@@ -60,7 +60,7 @@ Status apply_lap(RunState& state, const Record& record) {
   return {};
 }
 
-Status apply_result(RunState& state, const Record& record) {
+Status apply_result(RunState& state, const books::Record& record) {
   const Json& body = record.body;
   const RunCall call = call_from_json(body);
   state.usage += usage_from_json(json_at(body, "usage"));
@@ -102,7 +102,7 @@ Status apply_result(RunState& state, const Record& record) {
   return {};
 }
 
-Status apply_close(RunState& state, const Record& record) {
+Status apply_close(RunState& state, const books::Record& record) {
   const Json& body = record.body;
   Track* track = find_track(state, body);
   LapState* lap = find_lap(track, body);
@@ -128,7 +128,7 @@ Status apply_close(RunState& state, const Record& record) {
   return {};
 }
 
-Status apply_unit(RunState& state, const Record& record) {
+Status apply_unit(RunState& state, const books::Record& record) {
   Track* track = find_track(state, record.body);
   if (!track || track->state != TrackState::kOpen) return wrong(record, "this track is not open");
   const bool passed =
@@ -233,7 +233,7 @@ void begin_tracks(RunState& state) {
     if (state.tracks[i].after.empty()) state.due.insert(i);
 }
 
-Status apply(RunState& state, const Record& record) {
+Status apply(RunState& state, const books::Record& record) {
   if (record.seq != state.next_seq) return wrong(record, "its number is not the next one");
   if ((record.seq == 0) != (record.kind == "run"))
     return wrong(record, "a run begins with its run record");
@@ -329,9 +329,9 @@ void reopen(RunState& state) {
   state.ended = false;
 }
 
-Result<RunState> fold(std::span<const Record> records) {
+Result<RunState> fold(std::span<const books::Record> records) {
   RunState state;
-  for (const Record& record : records) LATHE_TRY_STATUS(apply(state, record));
+  for (const books::Record& record : records) LATHE_TRY_STATUS(apply(state, record));
   if (state.next_seq == 0) return invalid("the run has no records");
   return state;
 }
@@ -389,4 +389,4 @@ std::vector<Attempt> attempts_of(const Track& track) {
   return attempts;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

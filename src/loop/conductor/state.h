@@ -21,7 +21,7 @@
 #include "books/journal/journal.h"
 #include "loop/conductor/recipe.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 std::string_view error_kind_name(ErrorKind kind);
 
@@ -124,15 +124,15 @@ struct RunState {
 // Lays the units out in tracks: what the last units record does.
 void begin_tracks(RunState& state);
 // Errors: records that cannot follow each other, or were written by something else.
-Status apply(RunState& state, const Record& record);
+Status apply(RunState& state, const books::Record& record);
 // Takes back what ended without a verdict, as if it had not been tried: what a resume does to a run
 // whose end is not_judged.
 void reopen(RunState& state);
-Result<RunState> fold(std::span<const Record> records);
+Result<RunState> fold(std::span<const books::Record> records);
 
 // The body and kind of the next decision record, or nothing when only the result of a call can
 // bring the run on.
-std::optional<Record> next_decision(const RunState& state);
+std::optional<books::Record> next_decision(const RunState& state);
 // Calls without a result, in order: at most `limit` of them. Those with an intent but no result are
 // in it too (see was_begun()).
 std::vector<RunCall> runnable_calls(const RunState& state, std::size_t limit);
@@ -176,4 +176,4 @@ Outcome outcome_of(const Recipe& recipe, const CandidateState& candidate);
 double weakest_score(const CandidateState& candidate);
 Rank rank_of(const RunState& state, const Track& track, const CandidateState& candidate);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 #include "loop/conductor/conductor.h"
 #include "loop/conductor/feedback.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -517,7 +517,7 @@ TEST_F(StateTest, EveryRandomRunEndsHonestly) {
     if (seed % 3 == 0)
       recipe_.judges.push_back({.name = "w", .kind = &kGate, .scope = Scope::kWhole});
     begin(1 + static_cast<int>(random() % 5));
-    std::vector<Record> log;
+    std::vector<books::Record> log;
     const auto record = [&](std::string kind, Json body) {
       log.push_back({state_.next_seq, 0, std::nullopt, kind, body});
       add(std::move(kind), std::move(body));
@@ -565,7 +565,7 @@ TEST_F(StateTest, EveryRandomRunEndsHonestly) {
     ASSERT_TRUE(state_.ended) << "seed " << seed;
     expect_honest(state_, seed);
     begin(static_cast<int>(state_.units.size()));
-    for (const Record& again : log) {
+    for (const books::Record& again : log) {
       const auto expected = next_decision(state_);
       const bool is_decision = again.kind != "made" && again.kind != "verdict";
       ASSERT_EQ(is_decision, expected.has_value()) << "seed " << seed << " record " << again.seq;
@@ -699,4 +699,4 @@ TEST_F(StateTest, FeedbackIsBoundedAndAFreshStartSeesNoOldWork) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

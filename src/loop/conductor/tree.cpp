@@ -6,7 +6,7 @@
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxFiles = 20'000;
@@ -17,7 +17,7 @@ bool excluded(const std::string& path, std::span<const std::string> globs) {
                              [&](const std::string& glob) { return glob_match(glob, path); });
 }
 
-Result<Json> read_manifest(const Journal& journal, const std::string& manifest) {
+Result<Json> read_manifest(const books::Journal& journal, const std::string& manifest) {
   LATHE_TRY(const std::string text, journal.blob(manifest));
   LATHE_TRY(Json tree, parse_json(text));
   return json_at(tree, "files");
@@ -25,7 +25,7 @@ Result<Json> read_manifest(const Journal& journal, const std::string& manifest) 
 
 }  // namespace
 
-Result<TreeSnapshot> snapshot_tree(const Journal& journal, const fs::path& root,
+Result<TreeSnapshot> snapshot_tree(const books::Journal& journal, const fs::path& root,
                                    std::span<const std::string> exclude) {
   std::error_code error;
   if (!fs::is_directory(root, error))
@@ -74,7 +74,7 @@ Result<TreeSnapshot> snapshot_tree(const Journal& journal, const fs::path& root,
   return snapshot;
 }
 
-Status lay_out_tree(const Journal& journal, const std::string& manifest,
+Status lay_out_tree(const books::Journal& journal, const std::string& manifest,
                     const fs::path& directory) {
   LATHE_TRY(const Json files, read_manifest(journal, manifest));
   for (const Json& file : files) {
@@ -100,7 +100,7 @@ Status lay_out_tree(const Journal& journal, const std::string& manifest,
   return {};
 }
 
-Result<std::string> tree_file_blob(const Journal& journal, const std::string& manifest,
+Result<std::string> tree_file_blob(const books::Journal& journal, const std::string& manifest,
                                    const std::string& path) {
   LATHE_TRY(const Json files, read_manifest(journal, manifest));
   for (const Json& file : files)
@@ -108,4 +108,4 @@ Result<std::string> tree_file_blob(const Journal& journal, const std::string& ma
   return std::string();
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

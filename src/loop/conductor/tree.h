@@ -5,7 +5,7 @@
 #include "books/journal/journal.h"
 #include "loop/terms/terms.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct TreeSnapshot {
   std::string manifest;               // blob: {"files": [{"path", "blob", "executable"}]}
@@ -13,12 +13,13 @@ struct TreeSnapshot {
 };
 
 // Files of `root` that no `exclude` glob matches. At most 20,000 files and 256 MiB.
-Result<TreeSnapshot> snapshot_tree(const Journal& journal, const fs::path& root,
+Result<TreeSnapshot> snapshot_tree(const books::Journal& journal, const fs::path& root,
                                    std::span<const std::string> exclude);
 // The snapshot's files into an empty directory.
-Status lay_out_tree(const Journal& journal, const std::string& manifest, const fs::path& directory);
+Status lay_out_tree(const books::Journal& journal, const std::string& manifest,
+                    const fs::path& directory);
 // The blob of one file in the snapshot; "" when it is not in it.
-Result<std::string> tree_file_blob(const Journal& journal, const std::string& manifest,
+Result<std::string> tree_file_blob(const books::Journal& journal, const std::string& manifest,
                                    const std::string& path);
 
-}  // namespace lathe
+}  // namespace lathe::loop

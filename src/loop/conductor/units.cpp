@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::string_view without_markdown(std::string_view line) {
@@ -152,4 +152,4 @@ Result<std::vector<Unit>> split_units(std::string_view text, std::string_view sp
   return units;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 
 #include "loop/terms/terms.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 inline constexpr std::size_t kMaxUnits = 10'000;
 inline constexpr std::size_t kMaxUnitBytes = 64 << 10;     // a line, a paragraph, a record
@@ -25,4 +25,4 @@ inline constexpr std::size_t kMaxFileUnitBytes = 1 << 20;  // split = "file"
 Result<std::vector<Unit>> split_units(std::string_view text, std::string_view split,
                                       const std::string& name);
 
-}  // namespace lathe
+}  // namespace lathe::loop

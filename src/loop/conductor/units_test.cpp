@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -70,4 +70,4 @@ TEST(Units, ALongChainIsNoCircle) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr double kZ = 1.959963984540054;  // 97.5 % of a normal distribution lie below
@@ -179,4 +179,4 @@ std::string calibration_problem(const Json& record, const std::string& identity)
   return {};
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

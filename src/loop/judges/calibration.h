@@ -7,7 +7,7 @@
 
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // One candidate that a person has judged.
 struct Label {
@@ -66,4 +66,4 @@ Json calibration_record(const CalibrationTable& table, const JudgeKind& kind,
 // 0.6 on at least 20 judged labels.
 std::string calibration_problem(const Json& record, const std::string& identity);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <random>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -177,4 +177,4 @@ TEST(Identity, ChangesWithEverythingThatDecidesTheVerdict) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

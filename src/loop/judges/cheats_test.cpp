@@ -8,7 +8,7 @@
 #include "ground/base/text.h"
 #include "loop/judges/tests.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 const fs::path kCases = LATHE_SOURCE_DIR "/tests/cases/cheats";
@@ -143,4 +143,4 @@ TEST(CheatsThatPass, AreNamedInTheDocs) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "ground/base/text.h"
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 Judgement not_judged(const JudgeKind& kind, const JudgeTask& task, std::string why,
@@ -122,4 +122,4 @@ Result<Judgement> judgement_from_json(const Json& json) {
   return judgement;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -187,4 +187,4 @@ TEST(JudgementJson, ABrokenRecordIsAnErrorNotAPass) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 #include "ground/sys/sandbox.h"
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxOutputBytes = 4 << 20;
@@ -273,4 +273,4 @@ const JudgeKind kCommandJudge{
     .judge = judge,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

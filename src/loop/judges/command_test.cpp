@@ -5,7 +5,7 @@
 #include "ground/base/hash.h"
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 struct Bench {
@@ -198,4 +198,4 @@ TEST(CommandJudge, ChecksItsOptions) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 #include "loop/media/voice.h"
 #include "loop/media/word_list.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kBlockLines = 100;
@@ -332,4 +332,4 @@ const JudgeKind kEarsJudge = {
     .judge = judge_ears,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 #include "loop/judges/judge.h"
 #include "loop/media/media_pool.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 extern const JudgeKind kEarsJudge;
 
@@ -18,4 +18,4 @@ std::vector<std::vector<std::string>> script_block(std::span<const Unit> units, 
 Finding judge_words(const Decoded& take, Hearing hearing, std::string_view spoken,
                     const SignalLimits& limits);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxJoin = 3;  // "every one" for "everyone", "a way" for "away"
@@ -146,4 +146,4 @@ std::vector<AlignedWord> align_words(const Hearing& hearing) {
   return words;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 
 #include "loop/media/ear.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 enum class WordMatch { kRight, kWrong, kMissing, kExtra };
 
@@ -22,4 +22,4 @@ struct AlignedWord {
 
 std::vector<AlignedWord> align_words(const Hearing& hearing);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 #include "loop/media/phones.h"
 #include "loop/media/word_fault.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr double kWrongWordCap = 0.89;  // one wrong word never rounds up to nine of ten
@@ -342,4 +342,4 @@ Finding score_cover(const Coverage& coverage, const std::vector<std::string>& li
   return finding;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

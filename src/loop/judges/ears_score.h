@@ -8,7 +8,7 @@
 #include "loop/media/signal_facts.h"
 #include "loop/terms/terms.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct SignalLimits {
   int clip = 0;  // clipped runs that are let pass
@@ -62,4 +62,4 @@ bool add_heard(Coverage& coverage, std::size_t line, const std::vector<std::stri
                std::span<const Judgement> judgements);
 Finding score_cover(const Coverage& coverage, const std::vector<std::string>& lines);
 
-}  // namespace lathe
+}  // namespace lathe::loop

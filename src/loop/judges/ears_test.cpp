@@ -9,7 +9,7 @@
 #include "loop/media/voice.h"
 #include "loop/media/word_fault.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -405,4 +405,4 @@ TEST(EarsOptions, AreChecked) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr int kCloserPass = -1;  // its boxes are the best: it comes before those of a whole look
@@ -214,4 +214,4 @@ const JudgeKind kEyesJudge = {
     .judge = judge_eyes,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 #include "loop/judges/judge.h"
 #include "loop/media/media_pool.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 extern const JudgeKind kEyesJudge;
 
@@ -40,4 +40,4 @@ Judgement concluded(const JudgeTask& task, const Verdict& verdict);
 // A picture for the report: {"name", "png", "width", "height", "findings"}.
 Json view_json(std::string name, const Picture& picture, const std::vector<Flaw>& flaws);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr int kEdge = 2;                 // pixels: nearer to the edge is cut off
@@ -652,4 +652,4 @@ Verdict judge_sight(const OpenedPicture& opened, const Sight& sight, const Wante
   return verdict;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "loop/media/scene.h"
 #include "loop/terms/terms.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 enum class FlawKind {
   // Of text: a word is not there, another stands there, nobody asked for it, it runs over the edge,
@@ -96,4 +96,4 @@ Verdict judge_sight(const OpenedPicture& opened, const Sight& sight, const Wante
 void judge_text(const OpenedPicture& opened, const Sight& sight, const Scene& scene,
                 const Wanted& wanted, Verdict& verdict);
 
-}  // namespace lathe
+}  // namespace lathe::loop

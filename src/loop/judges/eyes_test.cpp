@@ -5,7 +5,7 @@
 #include <picture_set.h>
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr Milliseconds kLimit{120'000};
@@ -147,4 +147,4 @@ TEST(Eyes, ContrastIsThatOfWcag) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 #include "loop/terms/terms.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 enum class Scope { kUnit, kWhole };
 
@@ -93,4 +93,4 @@ const JudgeKind* find_judge(std::string_view name);
 // Of a judge that only advises it stands in evidence.no_advice, and the outcome is kAbstain.
 Judgement judge_closed(const JudgeKind& kind, const JudgeTask& task, const JudgeContext& context);
 
-}  // namespace lathe
+}  // namespace lathe::loop

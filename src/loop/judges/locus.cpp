@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 bool is_path_char(char c) {
@@ -80,4 +80,4 @@ std::string LocusFinder::find(std::string_view text) const {
   return second_best;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lathe {
+namespace lathe::loop {
 
 class LocusFinder {
  public:
@@ -28,4 +28,4 @@ class LocusFinder {
   std::vector<std::string> later_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

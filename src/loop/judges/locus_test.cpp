@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 TEST(Locus, FormsOfPlaces) {
@@ -41,4 +41,4 @@ TEST(Locus, HugeNumbersAndLines) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -12,7 +12,7 @@
 #include "loop/judges/machinery_table.h"
 #include "loop/judges/source_text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMostMatches = 10'000;
@@ -509,4 +509,4 @@ std::vector<Machinery> special_cases(const Changes& changes, const TreeBefore& b
   return found;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

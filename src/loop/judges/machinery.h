@@ -9,7 +9,7 @@
 
 #include "loop/terms/terms.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Machinery {
   std::string name;   // what a recipe allows it by: "os._exit"
@@ -33,4 +33,4 @@ std::vector<Machinery> machinery_added(const Changes& changes, const TreeBefore&
 // A change that knows a test's input and its answer: "if text == '1,234.5': return 123450".
 std::vector<Machinery> special_cases(const Changes& changes, const TreeBefore& before);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -1,7 +1,7 @@
 // The names of test machinery: what a fix of ordinary code has no use for.
 #include "loop/judges/machinery_table.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr auto kCode = Searched::kCode, kText = Searched::kText;
@@ -230,4 +230,4 @@ std::span<const MachineryRow> machinery_table() {
   return kRows;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::loop {
 
 // The languages that a row holds for, as bits.
 inline constexpr std::uint8_t kInC = 1, kInScript = 2, kInPython = 4, kInShell = 8, kInGo = 16,
@@ -23,4 +23,4 @@ struct MachineryRow {
 
 std::span<const MachineryRow> machinery_table();
 
-}  // namespace lathe
+}  // namespace lathe::loop

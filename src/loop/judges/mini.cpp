@@ -5,7 +5,7 @@
 #include "loop/judges/judge.h"
 #include "loop/mini/task.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr OptionSpec kOptions[] = {
@@ -90,4 +90,4 @@ const JudgeKind kMiniJudge{
     .judge = judge,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -3,7 +3,7 @@
 #include "loop/judges/judge.h"
 #include "loop/mini/task.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::SizeIs;
@@ -95,4 +95,4 @@ TEST(MiniJudge, ATaskThatIsNoneIsNotJudged) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -4,7 +4,7 @@
 #include "ground/base/text.h"
 #include "loop/judges/eyes.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr OptionSpec kOptions[] = {
@@ -280,4 +280,4 @@ const JudgeKind kPageJudge = {
     .judge = judge_page,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -1,7 +1,7 @@
 // The table of judges. To add one: a file, and a row here.
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // One line per judge, in the order in which they are listed to people.
 
@@ -35,4 +35,4 @@ const JudgeKind* find_judge(std::string_view name) {
   return nullptr;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 #include "loop/judges/calibration.h"
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 extern const JudgeKind kRubricJudge;
 
@@ -363,4 +363,4 @@ const JudgeKind kRubricJudge{
     .judge = judge,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 #include "loop/judges/calibration.h"
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -363,4 +363,4 @@ TEST_F(RubricTest, WrongOptionsAreFoundBeforeTheRun) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -4,7 +4,7 @@
 #include "loop/media/difference.h"
 #include "loop/media/page.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr OptionSpec kOptions[] = {
@@ -153,4 +153,4 @@ const JudgeKind kSameAsJudge = {
     .judge = judge_same_as,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

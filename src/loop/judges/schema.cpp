@@ -5,7 +5,7 @@
 #include "ground/schema/json_value.h"
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxCritiques = 10;
@@ -95,4 +95,4 @@ const JudgeKind kSchemaJudge{
     .judge = judge,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

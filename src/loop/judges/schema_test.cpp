@@ -3,7 +3,7 @@
 
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -109,4 +109,4 @@ TEST(SchemaJudge, WrongSchemasAreFoundBeforeTheRun) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

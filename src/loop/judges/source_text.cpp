@@ -6,7 +6,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 template <std::size_t N>
@@ -517,4 +517,4 @@ std::size_t line_number(std::string_view text, std::size_t offset) {
                  std::ranges::count(text.substr(0, std::min(offset, text.size())), '\n'));
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lathe {
+namespace lathe::loop {
 
 // kScript: JavaScript and TypeScript
 enum class Language { kNone, kC, kScript, kPython, kShell, kGo, kRust, kJava };
@@ -31,4 +31,4 @@ std::vector<Body> bodies_of(Language language, std::string_view code);
 
 std::size_t line_number(std::string_view text, std::size_t offset);  // from 1
 
-}  // namespace lathe
+}  // namespace lathe::loop

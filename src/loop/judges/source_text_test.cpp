@@ -8,7 +8,7 @@
 #include "loop/judges/machinery.h"
 #include "loop/judges/wrong_twin.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::ElementsAre;
@@ -145,4 +145,4 @@ TEST(Machinery, OfGoRustAndJava) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 
 #include "loop/judges/test_reports.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 class TestCollector {
  public:
@@ -36,4 +36,4 @@ void read_go(std::string_view text, TestCollector& tests);
 bool is_go_line(std::string_view line);
 void read_cargo(std::string_view text, TestCollector& tests);
 
-}  // namespace lathe
+}  // namespace lathe::loop

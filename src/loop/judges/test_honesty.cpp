@@ -7,7 +7,7 @@
 #include "ground/base/text.h"
 #include "loop/judges/wrong_twin.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMostNamed = 20;
@@ -96,4 +96,4 @@ Result<std::vector<Doubt>> doubts_about(const Json& options, const Changes& chan
   return doubts;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 
 #include "loop/judges/test_run.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Doubt {
   std::string locus, claim, evidence;
@@ -25,4 +25,4 @@ Result<std::vector<Doubt>> doubts_about(const Json& options, const Changes& chan
                                         const TestRun& run, const std::vector<Repaired>& repaired,
                                         const JudgeContext& context, Json& evidence);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 #include "ground/base/text.h"
 #include "loop/judges/test_collector.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxKept = 8192;
@@ -382,4 +382,4 @@ void read_cargo(std::string_view text, TestCollector& tests) {
   CargoReader(tests).read(text);
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -10,7 +10,7 @@
 #include "loop/judges/test_collector.h"
 #include "loop/judges/test_text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxNameBytes = 500;
@@ -246,4 +246,4 @@ Result<TestReport> read_test_report(std::string_view format, std::string_view by
   return tests.take();
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 enum class TestOutcome { kPass, kSkip, kFail };  // from good to bad
 
@@ -34,4 +34,4 @@ std::string_view guess_test_format(std::string_view bytes);
 // `format`: one of kTestFormats, but not "exit", which needs no report. "any" reads like "auto".
 Result<TestReport> read_test_report(std::string_view format, std::string_view bytes);
 
-}  // namespace lathe
+}  // namespace lathe::loop

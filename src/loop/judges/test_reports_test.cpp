@@ -5,7 +5,7 @@
 #include "ground/base/file.h"
 #include "ground/base/json.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::string_view word(TestOutcome outcome) {
@@ -120,4 +120,4 @@ TEST(TestReport, BytesThatAreNotText) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

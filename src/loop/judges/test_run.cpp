@@ -8,7 +8,7 @@
 #include "ground/sys/beneath.h"
 #include "loop/terms/ecosystems.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kTailBytes = 3000;
@@ -253,4 +253,4 @@ Result<TestRun> run_tests(const Json& options, const Changes& changes,
   return run;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

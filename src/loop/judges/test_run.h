@@ -8,7 +8,7 @@
 #include "loop/judges/machinery.h"
 #include "loop/judges/test_reports.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // The test that the command as a whole is, by its exit status: the only one with format "exit",
 // with "any" beside those that its output names.
@@ -31,4 +31,4 @@ struct TestRun {
 // exist.
 Result<TestRun> run_tests(const Json& options, const Changes& changes, const JudgeContext& context);
 
-}  // namespace lathe
+}  // namespace lathe::loop

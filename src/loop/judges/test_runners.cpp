@@ -5,7 +5,7 @@
 #include "ground/base/text.h"
 #include "loop/judges/test_collector.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 bool contains(std::string_view text, std::string_view part) {
@@ -204,4 +204,4 @@ void read_pytest(std::string_view text, TestCollector& tests) {
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "ground/base/text.h"
 #include "loop/judges/test_collector.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 struct Point {
@@ -248,4 +248,4 @@ Status read_tap(std::string_view bytes, TestCollector& tests) {
   return TapReader(tests).read(bytes);
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

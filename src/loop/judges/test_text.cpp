@@ -3,7 +3,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr char kEscape = '\x1b';
@@ -55,4 +55,4 @@ std::string seen_text(std::string_view bytes) {
   return text;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

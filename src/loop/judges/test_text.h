@@ -4,10 +4,10 @@
 #include <string>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::loop {
 
 // Without colours and other escape sequences, without a byte-order mark, and without what a
 // carriage return has overwritten.
 std::string seen_text(std::string_view bytes);
 
-}  // namespace lathe
+}  // namespace lathe::loop

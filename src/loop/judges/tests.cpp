@@ -11,7 +11,7 @@
 #include "loop/judges/test_honesty.h"
 #include "loop/judges/test_run.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxCritiques = 20;
@@ -349,4 +349,4 @@ Result<Discovery> discover_failing_tests(const Json& options, const JudgeContext
   return discovery;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

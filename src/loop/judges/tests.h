@@ -3,7 +3,7 @@
 
 #include "loop/judges/judge.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 extern const JudgeKind kTestsJudge;
 
@@ -16,4 +16,4 @@ struct Discovery {
 // `options`: the tests judge's, checked. Runs the tests on the clean tree.
 Result<Discovery> discover_failing_tests(const Json& options, const JudgeContext& context);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 
 #include "ground/base/hash.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 // A project in shell whose tests print TAP: src/value holds a number, a test wants each property.
@@ -492,4 +492,4 @@ TEST(TestsJudge, ExamplesHaveOneFaultEach) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

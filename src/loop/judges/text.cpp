@@ -6,7 +6,7 @@
 #include "loop/judges/judge.h"
 #include "loop/judges/text_facts.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxPlaces = 5;  // reported for one broken limit
@@ -234,4 +234,4 @@ const JudgeKind kTextJudge{
     .judge = judge,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

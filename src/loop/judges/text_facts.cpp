@@ -8,7 +8,7 @@
 #include "ground/schema/json_value.h"
 #include "ground/schema/regex.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kNoLimit = static_cast<std::size_t>(-1);
@@ -115,4 +115,4 @@ std::size_t line_of(std::string_view text, std::size_t offset) {
   return 1 + static_cast<std::size_t>(std::ranges::count(text.substr(0, offset), '\n'));
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Sentence {
   std::size_t begin = 0;  // byte offset of its first word
@@ -41,4 +41,4 @@ Result<std::set<std::string>> numbers_in(std::string_view text);
 
 std::size_t line_of(std::string_view text, std::size_t offset);  // from 1
 
-}  // namespace lathe
+}  // namespace lathe::loop

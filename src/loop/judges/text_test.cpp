@@ -3,7 +3,7 @@
 #include "loop/judges/judge.h"
 #include "loop/judges/text_facts.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::ElementsAre;
@@ -192,4 +192,4 @@ TEST(TextJudge, WrongOptionsAreFoundBeforeTheRun) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 #include "ground/base/text.h"
 #include "loop/judges/source_text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 struct Insertion {
@@ -240,4 +240,4 @@ WrongTwin wrong_twin(const Changes& changes, const Original& original) {
   return twin;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

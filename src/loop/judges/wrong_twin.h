@@ -7,7 +7,7 @@
 
 #include "loop/terms/terms.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct WrongTwin {
   Changes changes;
@@ -20,4 +20,4 @@ struct WrongTwin {
 using Original = std::function<std::optional<std::string>(const std::string& path)>;
 WrongTwin wrong_twin(const Changes& changes, const Original& original);
 
-}  // namespace lathe
+}  // namespace lathe::loop

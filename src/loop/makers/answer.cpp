@@ -8,7 +8,7 @@
 #include "ground/base/text.h"
 #include "ground/base/thoughts.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::string_view kEnds[] = {"<|im_end|>",
@@ -208,4 +208,4 @@ Result<std::string> only_text(std::string_view reply, std::string_view source) {
   return Text(reply, source).only();
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

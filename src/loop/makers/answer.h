@@ -7,7 +7,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // Without the thoughts that it begins with and the marks that it ends with. Thoughts alone are an
 // error: behind them there is no answer.
@@ -17,4 +17,4 @@ Result<std::string> without_thoughts(std::string_view reply);
 // where talk begins it and no end of that can be seen. What stands in `source`, too, is no talk.
 Result<std::string> only_text(std::string_view reply, std::string_view source);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 TEST(WithoutThoughts, LeavesTheAnswer) {
@@ -78,4 +78,4 @@ TEST(OnlyText, TalkWhoseEndIsNotSeenIsRefused) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "loop/makers/answer.h"
 #include "loop/makers/maker.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // A request for this lap without its prompt, by the maker's options max_tokens and temperature.
 inline Request request_of(const MakeTask& task, const MakeContext& context) {
@@ -58,4 +58,4 @@ Result<Asked<T>> ask(std::string_view maker, Request request, const MakeContext&
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -12,7 +12,7 @@
 #include "loop/makers/maker.h"
 #include "loop/terms/write_rule.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kWholeFileLines = 250;  // longer files are edited by function
@@ -504,4 +504,4 @@ const MakerKind kCodeMaker{
     .answer = answer,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 #include "ground/base/text.h"
 #include "loop/makers/code_patch.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 bool has_any(std::string_view text, std::initializer_list<std::string_view> words) {
@@ -115,4 +115,4 @@ Status no_leftovers(std::string_view path, std::string_view before, std::string_
   return {};
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 TEST(NoLeftovers, PlaceholdersStandForWork) {
@@ -59,4 +59,4 @@ TEST(NoLeftovers, MarksOfTheForm) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

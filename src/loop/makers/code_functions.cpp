@@ -10,7 +10,7 @@
 #include "loop/makers/code_patch.h"
 #include "loop/terms/terms.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr Milliseconds kTimeLimit{20'000};
@@ -350,4 +350,4 @@ Result<std::vector<FunctionText>> functions_between(FunctionFinder& finder, std:
   return changed;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

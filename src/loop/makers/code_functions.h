@@ -11,7 +11,7 @@
 #include "ground/base/result.h"
 #include "ground/base/stop.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Function {
   std::string name;       // with what it belongs to: "Parser::next", "Parser.next"
@@ -65,4 +65,4 @@ Result<std::vector<FunctionText>> functions_between(FunctionFinder& finder, std:
                                                     std::string_view before,
                                                     std::string_view after);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 const StopFlag go;
@@ -198,4 +198,4 @@ TEST(FunctionsBetween, NamesWhatIsExchanged) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::string_view kMark = "\xEF\xBB\xBF";
@@ -350,4 +350,4 @@ std::string shown_text(std::string_view text) {
   return replace_all(text, "\r\n", "\n");
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -11,7 +11,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Replacement {
   std::string before, after;  // whole lines
@@ -46,4 +46,4 @@ std::optional<Replacement> replacement_between(std::string_view before, std::str
 // As a model is shown it: no byte-order mark, lines end with a line feed.
 std::string shown_text(std::string_view text);
 
-}  // namespace lathe
+}  // namespace lathe::loop

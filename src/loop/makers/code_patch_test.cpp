@@ -4,7 +4,7 @@
 
 #include "ground/base/random.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::string replaced(std::string_view text, std::string_view before, std::string_view after) {
@@ -149,4 +149,4 @@ TEST(ReplacementBetween, IsFoundAgain) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

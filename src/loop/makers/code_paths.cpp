@@ -6,7 +6,7 @@
 #include "ground/base/text.h"
 #include "loop/makers/code_reply.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using Known = std::span<const std::string>;
@@ -105,4 +105,4 @@ Result<std::string> meant_path(std::string_view written, Known known) {
   return name;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 #include "ground/base/text.h"
 #include "loop/makers/answer.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxEdits = 200;
@@ -461,4 +461,4 @@ std::string fenced(std::string_view text) {
                      fence);
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

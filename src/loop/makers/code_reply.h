@@ -11,7 +11,7 @@
 #include "ground/base/result.h"
 #include "loop/makers/code_patch.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Edit {
   enum class Kind { kFile, kFunction, kDelete, kReplace } kind = Kind::kFile;
@@ -42,4 +42,4 @@ std::string fenced(std::string_view text);
 // has ("**`src/a.py`** (updated)"), else a plain new name. An error names the nearest.
 Result<std::string> meant_path(std::string_view written, std::span<const std::string> known);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 const std::vector<std::string> kKnown{
@@ -236,4 +236,4 @@ TEST(CodeReply, SaidTwiceIsSaidOnceIfItIsTheSame) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "loop/makers/maker.h"
 #include "work/scripted_worker.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::string long_file() {
@@ -411,4 +411,4 @@ TEST(CodeMaker, AnAnswerDoesNotReachBeyondTheCode) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "ground/sys/sandbox.h"
 #include "loop/makers/maker.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::uint64_t kMaxArtifactBytes = std::uint64_t{64} << 20;
@@ -152,4 +152,4 @@ const MakerKind kCommandMaker{
     .make = make,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 #include "ground/base/text.h"
 #include "loop/makers/maker.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 struct Bench {
@@ -95,4 +95,4 @@ TEST(CommandMaker, ChecksItsOptions) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

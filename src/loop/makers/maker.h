@@ -9,7 +9,7 @@
 #include "loop/terms/terms.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // One finished lap over a track (a unit, or the units that share one artifact), as the next
 // proposal sees it.
@@ -111,4 +111,4 @@ const MakerKind* find_maker(std::string_view name);
 // propose_by_model.cpp.
 std::optional<Proposal> propose_by_model(const ProposeTask& task);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 #include "loop/makers/ask.h"
 #include "loop/mini/task.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr OptionSpec kOptions[] = {
@@ -109,4 +109,4 @@ const MakerKind kMiniMaker{
     .answer = answer,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

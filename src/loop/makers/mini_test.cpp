@@ -5,7 +5,7 @@
 #include "loop/mini/task.h"
 #include "work/scripted_worker.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -198,4 +198,4 @@ TEST(MiniMaker, RepairsAndFreshStartsTakeTurns) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

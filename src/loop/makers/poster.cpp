@@ -8,7 +8,7 @@
 #include "loop/media/media_pool.h"
 #include "loop/media/reading.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 extern const MakerKind kPosterMaker;
 
@@ -389,4 +389,4 @@ const MakerKind kPosterMaker = {
     .make = make,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -3,7 +3,7 @@
 #include "loop/makers/maker.h"
 #include "loop/media/media_pool.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 extern const MakerKind kPosterMaker;
 
@@ -67,4 +67,4 @@ TEST(Poster, ChecksItsOptions) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

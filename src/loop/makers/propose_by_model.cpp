@@ -3,7 +3,7 @@
 
 #include "loop/makers/maker.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr int kLapsWithoutGain = 2;
@@ -59,4 +59,4 @@ std::optional<Proposal> propose_by_model(const ProposeTask& task) {
                          : "nothing usable yet: fresh samples"};
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

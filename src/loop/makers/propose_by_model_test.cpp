@@ -2,7 +2,7 @@
 
 #include "loop/makers/maker.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 struct Story {
@@ -116,4 +116,4 @@ TEST(ProposeByModel, EmptyLadderAndPurity) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -1,7 +1,7 @@
 // The table of makers. To add one: a file, and a row here.
 #include "loop/makers/maker.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // One line per maker, in the order in which they are listed to people.
 
@@ -33,4 +33,4 @@ const MakerKind* find_maker(std::string_view name) {
   return nullptr;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

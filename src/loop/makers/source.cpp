@@ -5,7 +5,7 @@
 #include "loop/media/media_pool.h"
 #include "loop/media/scene.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 extern const MakerKind kSvgMaker;
 extern const MakerKind kHtmlMaker;
@@ -174,4 +174,4 @@ const MakerKind kHtmlMaker{
                const MakeContext& context) { return make_source(task, context, kHtml); },
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -3,7 +3,7 @@
 #include "loop/makers/ask.h"
 #include "loop/makers/writing.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr OptionSpec kOptions[] = {
@@ -126,4 +126,4 @@ const MakerKind kTextMaker{
     .make = make,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

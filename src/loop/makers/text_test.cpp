@@ -4,7 +4,7 @@
 #include "loop/makers/maker.h"
 #include "work/scripted_worker.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -152,4 +152,4 @@ TEST_F(TextMakerTest, WrongOptionsAreFoundBeforeTheRun) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

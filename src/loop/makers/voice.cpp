@@ -11,7 +11,7 @@
 #include "loop/media/word_fault.h"
 #include "loop/media/word_list.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 extern const MakerKind kVoiceMaker;
 
@@ -199,4 +199,4 @@ const MakerKind kVoiceMaker = {
     .make = make_voice,
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

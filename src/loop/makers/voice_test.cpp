@@ -4,7 +4,7 @@
 #include "loop/makers/maker.h"
 #include "loop/media/word_fault.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -138,4 +138,4 @@ TEST_F(VoiceMaker, SaysNothingForALineWithoutWords) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

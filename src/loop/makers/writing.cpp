@@ -4,7 +4,7 @@
 #include "ground/base/text.h"
 #include "loop/makers/ask.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 Result<std::string> assembled(const std::vector<PromptBlock>& parts, const Json& options) {
   std::string text;
@@ -90,4 +90,4 @@ Result<std::string> finished_text(const Reply& reply, const Json& options) {
   return text;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

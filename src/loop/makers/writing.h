@@ -4,7 +4,7 @@
 
 #include "loop/makers/maker.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct PromptBlock {
   std::string name;  // as an error names it
@@ -29,4 +29,4 @@ Result<Request> writing_request(const MakeTask& task, const MakeContext& context
 // The text of a reply that was finished, is UTF-8 and not empty.
 Result<std::string> finished_text(const Reply& reply, const Json& options);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 #include "ground/base/text.h"
 #include "loop/media/numbers.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kLeastDigits = 7, kMostDigits = 15;
@@ -246,4 +246,4 @@ PhoneNumber phone_number(std::span<const std::string> tokens, bool called) {
   return phone ? PhoneNumber{count, words} : PhoneNumber{};
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

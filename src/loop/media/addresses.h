@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::loop {
 
 // Markdown's links and pictures as the text that they show, <https://…> without its brackets.
 std::string without_links(std::string_view text);
@@ -26,4 +26,4 @@ PhoneNumber phone_number(std::span<const std::string> tokens, bool called);
 // Single letters, parted: "HTTP" → "h t t p".
 std::string spelled(std::string_view letters);
 
-}  // namespace lathe
+}  // namespace lathe::loop

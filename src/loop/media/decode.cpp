@@ -8,7 +8,7 @@
 #include <cstring>
 #include <memory>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr int kMinRate = 4000;
@@ -106,4 +106,4 @@ Result<Decoded> decode_sound(std::string_view file) {
   return decoded;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

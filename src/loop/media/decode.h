@@ -4,7 +4,7 @@
 
 #include "loop/media/sound.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 inline constexpr std::size_t kMaxSoundFile = std::size_t{64} << 20;
 inline constexpr double kMaxSoundSeconds = 900;
@@ -18,4 +18,4 @@ struct Decoded {
 
 Result<Decoded> decode_sound(std::string_view file);
 
-}  // namespace lathe
+}  // namespace lathe::loop

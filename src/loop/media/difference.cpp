@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr int kSide = 384;     // both pictures are compared at this size: small shifts do not count
@@ -96,4 +96,4 @@ Difference difference_of(const Picture& picture, const Picture& reference) {
   return difference;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -4,7 +4,7 @@
 
 #include "loop/media/picture.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Difference {
   double similarity = 0;  // of the whole, in [0,1]; 1: the same
@@ -15,4 +15,4 @@ struct Difference {
 // `picture` is brought to the reference's size first.
 Difference difference_of(const Picture& picture, const Picture& reference);
 
-}  // namespace lathe
+}  // namespace lathe::loop

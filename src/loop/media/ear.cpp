@@ -17,7 +17,7 @@
 #include "loop/media/phones.h"
 #include "loop/media/script_lm.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr const char* kModelDirectory = "/usr/share/pocketsphinx/model/en-us";
@@ -312,4 +312,4 @@ Result<Hearing> Ear::hear(const Sound& sound, const std::vector<std::string>& ex
   return hearing;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -11,7 +11,7 @@
 #include "loop/media/flite_voice.h"
 #include "loop/media/sound.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // What the ear is prepared for: the lines that may be said, as words, and the pronunciations that a
 // person gave.
@@ -57,4 +57,4 @@ class Ear {
   std::unique_ptr<Models> models_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

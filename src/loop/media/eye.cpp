@@ -12,7 +12,7 @@
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 // Letters are read best at 15 to 60 pixels: a poster is brought to this size.
@@ -339,4 +339,4 @@ Result<Sight> Eye::look(const Picture& picture, const LookFor& wanted) {
   return sight;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

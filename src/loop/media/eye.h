@@ -6,7 +6,7 @@
 
 #include "loop/media/reading.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct SeenCode {
   std::string text;
@@ -44,4 +44,4 @@ class Eye {
   std::unique_ptr<Reader> reader_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

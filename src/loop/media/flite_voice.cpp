@@ -19,7 +19,7 @@ cst_lexicon* cmu_lex_init(void);
 int us_aswd(const char* word);  // can it be said as a word, or would it be spelled out?
 }
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 struct Row {
@@ -150,4 +150,4 @@ std::string FliteVoices::pronunciation(const std::string& word) const {
   return cmu_phones(out).value_or("");
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 
 #include "loop/media/sound.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct VoiceSetting {
   std::string voice = "rms";                          // "rms", "slt", "awb", "kal16"
@@ -31,4 +31,4 @@ class FliteVoices {
   std::unique_ptr<Voices> voices_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 struct Language {
@@ -143,4 +143,4 @@ std::string foreign_language(std::string_view text) {
   return most > english && enough ? std::string(likeliest) : std::string();
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::loop {
 
 // "" for English and for what cannot be told; else "German", "French" … or "another script".
 //
@@ -15,4 +15,4 @@ namespace lathe {
 // reaches two, or half of the line's words.
 std::string foreign_language(std::string_view text);
 
-}  // namespace lathe
+}  // namespace lathe::loop

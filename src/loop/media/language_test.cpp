@@ -6,7 +6,7 @@
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 TEST(Language, KnowsOtherLanguages) {
@@ -45,4 +45,4 @@ TEST(Language, LeavesTheEarsSetsAlone) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::vector<std::string> strings_from(const Json& list) {
@@ -113,4 +113,4 @@ Result<Hearing> hearing_from(const Json& head) {
   return hearing;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "loop/media/ear.h"
 #include "loop/media/media_message.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 MediaMessage to_message(const Decoded& decoded);
 Result<Decoded> decoded_from(const MediaMessage& message);
@@ -20,4 +20,4 @@ EarScript ear_script_from(const Json& head);
 Json to_json(const Hearing& hearing);
 Result<Hearing> hearing_from(const Json& head);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 #include "ground/base/json.h"
 #include "loop/media/sound.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct MediaMessage {
   Json head = Json::object();
@@ -18,4 +18,4 @@ Result<MediaMessage> parse_frame(std::string_view frame);
 std::string to_body(const Sound& sound);  // samples, little-endian
 Result<Sound> sound_from_body(std::string_view body);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 #include "loop/media/media_codec.h"
 #include "loop/media/picture_decode.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 // A worker's refusal is an answer: {"error": "…"}.
@@ -179,4 +179,4 @@ std::shared_ptr<MediaPool> media_pool(std::shared_ptr<MediaPool> shared, const f
   return shared ? std::move(shared) : std::make_shared<MediaPool>(program, 1);
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

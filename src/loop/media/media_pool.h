@@ -13,7 +13,7 @@
 #include "loop/media/media_message.h"
 #include "loop/media/picture_codec.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 class MediaPool {
  public:
@@ -63,4 +63,4 @@ class MediaPool {
 // The run's pool, or one of its own for a caller outside a run.
 std::shared_ptr<MediaPool> media_pool(std::shared_ptr<MediaPool> shared, const fs::path& program);
 
-}  // namespace lathe
+}  // namespace lathe::loop

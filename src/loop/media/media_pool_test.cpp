@@ -7,7 +7,7 @@
 #include "loop/media/spoken.h"
 #include "loop/media/voice.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -208,4 +208,4 @@ TEST(Voice, AsksEspeakForASecondOpinion) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

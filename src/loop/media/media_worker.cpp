@@ -8,7 +8,7 @@
 #include "loop/media/picture_codec.h"
 #include "loop/media/picture_decode.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
@@ -145,4 +145,4 @@ int media_worker_main(std::span<const std::string> args) {
   return 2;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

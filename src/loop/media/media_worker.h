@@ -5,10 +5,10 @@
 #include <span>
 #include <string>
 
-namespace lathe {
+namespace lathe::loop {
 
 // `args`: what stands behind "media-worker". Never returns to a caller's business: the result is
 // the exit code.
 int media_worker_main(std::span<const std::string> args);
 
-}  // namespace lathe
+}  // namespace lathe::loop

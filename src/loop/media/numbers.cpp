@@ -6,7 +6,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::array<std::string_view, 20> kSmall{
@@ -112,4 +112,4 @@ std::string plural_words(std::string words) {
   return words + (words.ends_with('x') ? "es" : "s");
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

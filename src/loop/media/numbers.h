@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::loop {
 
 // "312" → "three hundred twelve"; beyond 10^36 the digits are read one by one.
 std::string cardinal_words(std::string_view digits);
@@ -13,4 +13,4 @@ std::string year_words(std::string_view four_digits);  // "1984" → "nineteen e
 std::string digit_words(std::string_view digits);      // "007" → "zero zero seven"
 std::string plural_words(std::string words);           // "nineteen eighty" → "nineteen eighties"
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -4,7 +4,7 @@
 #include "ground/base/text.h"
 #include "ground/sys/sandbox.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr Milliseconds kPageLimit{45'000};  // of the whole visit
@@ -99,4 +99,4 @@ Result<PageSight> view_page(std::string_view html, const PageWanted& wanted, con
   return sight_in(scratch.path(), wanted);
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 #include "loop/media/picture.h"
 #include "loop/terms/terms.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 inline constexpr std::size_t kMaxPageFile = std::size_t{4} << 20;
 inline constexpr int kMaxPageHeight = 6000;  // of a screenshot; what is below is not looked at
@@ -56,4 +56,4 @@ Result<PageSight> view_page(std::string_view html, const PageWanted& wanted, con
 // and page.html in the working directory, and writes what it saw beside them.
 int page_driver_main(const std::string& chromium);
 
-}  // namespace lathe
+}  // namespace lathe::loop

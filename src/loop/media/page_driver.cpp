@@ -20,7 +20,7 @@
 #include "loop/media/page.h"
 #include "loop/media/page_survey.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr Milliseconds kStartLimit{15'000};
@@ -482,4 +482,4 @@ int page_driver_main(const std::string& chromium) {
   return write_file_atomic("seen.json", dump_json(result)) ? 0 : 1;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

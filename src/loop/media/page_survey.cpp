@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 // Contrast as WCAG has it, of the colours that a text ends up with: what is behind it is laid over
@@ -337,4 +337,4 @@ std::string_view rest_question() {
   return "window[Symbol.for('lathe.rest')]()";
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace lathe {
+namespace lathe::loop {
 
 // What stands where, in pixels of the whole page, as JSON. For an isolated world.
 std::string_view page_survey();
@@ -14,4 +14,4 @@ std::string_view rest_watch();
 // Asks it, in the page's own world: {"changed", "due", "repeats", "loading", "calls"}.
 std::string_view rest_question();
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 struct Phone {
@@ -220,4 +220,4 @@ int count_phones(std::string_view phones) {
   return trim(phones).empty() ? 0 : 1 + static_cast<int>(std::ranges::count(phones, ' '));
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace lathe {
+namespace lathe::loop {
 
 // Upper case without stress marks, single blanks; nothing when a part is no CMU phone. Takes what
 // people and voices write: "k uw1 b", "K UW B", flite's "ax".
@@ -36,4 +36,4 @@ std::string replace_words(std::string_view text,
 
 int count_phones(std::string_view phones);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <cmath>
 
-namespace lathe {
+namespace lathe::loop {
 
 Box united(const Box& a, const Box& b) {
   if (a.empty()) return b;
@@ -170,4 +170,4 @@ double contrast_ratio(double luminance_a, double luminance_b) {
   return (std::max(luminance_a, luminance_b) + 0.05) / (std::min(luminance_a, luminance_b) + 0.05);
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -10,7 +10,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Box {
   int x = 0, y = 0, w = 0, h = 0;
@@ -60,4 +60,4 @@ std::string png_bytes(const Picture& picture);
 double luminance(const std::uint8_t* rgb);
 double contrast_ratio(double luminance_a, double luminance_b);
 
-}  // namespace lathe
+}  // namespace lathe::loop

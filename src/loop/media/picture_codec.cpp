@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr int kFarAway = 1'000'000;  // where an ink box of a drawing may end at most
@@ -129,4 +129,4 @@ Result<Sight> sight_from(const Json& head, const Box& picture) {
   return sight;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "loop/media/media_message.h"
 #include "loop/media/svg_drawer.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // A picture file, opened: for an SVG also what its source says.
 struct OpenedPicture {
@@ -29,4 +29,4 @@ Result<Sight> sight_from(const Json& head, const Box& picture);
 Json to_json(const Box& box);  // [x, y, w, h]
 Box box_from(const Json& json);
 
-}  // namespace lathe
+}  // namespace lathe::loop

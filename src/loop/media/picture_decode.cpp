@@ -7,7 +7,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 struct PixDeleter {
@@ -105,4 +105,4 @@ Result<Picture> decode_picture(std::string_view file) {
   return picture;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

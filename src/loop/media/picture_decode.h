@@ -4,7 +4,7 @@
 
 #include "loop/media/picture.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 inline constexpr std::size_t kMaxPictureFile = std::size_t{64} << 20;
 inline constexpr int kMaxPictureSide = 16'000;
@@ -21,4 +21,4 @@ struct PlainPicture {
 };
 Result<PlainPicture> plain_picture(std::string_view file);
 
-}  // namespace lathe
+}  // namespace lathe::loop

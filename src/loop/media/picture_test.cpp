@@ -6,7 +6,7 @@
 #include "loop/media/media_pool.h"
 #include "loop/media/picture_decode.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 const StopFlag kGo;
@@ -110,4 +110,4 @@ TEST(Difference, IsNothingForTheSameAndGrowsWithWhatIsChanged) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

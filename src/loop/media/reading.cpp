@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 // Letters with a mark whose bare form is what a reader of English sees. U+00C0…U+017F, and "" for
@@ -141,4 +141,4 @@ double likeness(std::string_view a, std::string_view b) {
   return 1 - static_cast<double>(edit_distance(x, y)) / longest;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 
 #include "loop/media/picture.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct SeenWord {
   std::string text;
@@ -36,4 +36,4 @@ std::vector<std::optional<Box>> tick_off(const std::vector<std::string>& expecte
 // How alike two words look, in [0,1]; 1: the same when folded.
 double likeness(std::string_view a, std::string_view b);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::vector<SeenWord> seen(std::initializer_list<const char*> words) {
@@ -46,4 +46,4 @@ TEST(Reading, PhrasesAndWords) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr int kSceneSide = 512;
@@ -445,4 +445,4 @@ double word_contrast(const Picture& picture, const Box& word, const std::vector<
   return quantile(ratios, 0.3);
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

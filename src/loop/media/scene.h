@@ -7,7 +7,7 @@
 
 #include "loop/media/picture.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // A connected thing that stands out from the background.
 struct Thing {
@@ -35,4 +35,4 @@ Scene scene_of(const Picture& picture, const std::vector<Box>& letters);
 // surroundings reach. `others`: boxes of other words, which do not count as surroundings.
 double word_contrast(const Picture& picture, const Box& word, const std::vector<Box>& others);
 
-}  // namespace lathe
+}  // namespace lathe::loop

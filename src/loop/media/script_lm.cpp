@@ -7,7 +7,7 @@
 #include <cmath>
 #include <map>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr double kDiscount = 0.5;
@@ -81,4 +81,4 @@ std::string script_language_model(const std::vector<std::vector<std::string>>& l
   return out + "\n\\end\\\n";
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-namespace lathe {
+namespace lathe::loop {
 
 // Absolute discounting with back-off. Lines are lists of words as words_of() gives them.
 std::string script_language_model(const std::vector<std::vector<std::string>>& lines);
 
-}  // namespace lathe
+}  // namespace lathe::loop

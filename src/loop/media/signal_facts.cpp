@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kFrame = kSoundRate / 100;
@@ -126,4 +126,4 @@ double level_between(const Sound& sound, double start, double end) {
   return most - loud;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

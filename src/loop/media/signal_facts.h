@@ -3,7 +3,7 @@
 
 #include "loop/media/sound.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Gap {
   double at = 0, seconds = 0;
@@ -29,4 +29,4 @@ SignalFacts signal_facts(const Sound& sound);
 // The loudest 10 ms between two times, against the take's loud frames: 0 is as loud as its speech.
 double level_between(const Sound& sound, double start, double end);
 
-}  // namespace lathe
+}  // namespace lathe::loop

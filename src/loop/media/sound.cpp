@@ -8,7 +8,7 @@
 #include <cmath>
 #include <memory>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr double kFloorDb = -70;
@@ -126,4 +126,4 @@ Sound levelled(const Sound& sound, double lufs, double peak_db) {
   return with_gain(sound, std::min(lufs - now.lufs, peak_db - now.true_peak_db));
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 inline constexpr int kSoundRate = 16000;
 
@@ -37,4 +37,4 @@ Loudness loudness_of(const Sound& sound);
 // Brought to `lufs` as far as the true peak stays at or below `peak_db`.
 Sound levelled(const Sound& sound, double lufs = -18, double peak_db = -1);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 
 #include "loop/media/signal_facts.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::vector<float> sine(double hertz, int rate, double seconds, double level, int channels = 1) {
@@ -162,4 +162,4 @@ TEST(SignalFacts, CallNothingSilent) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -9,7 +9,7 @@
 #include "loop/media/addresses.h"
 #include "loop/media/numbers.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using Pair = std::pair<std::string_view, std::string_view>;
@@ -698,4 +698,4 @@ std::vector<std::string> words_of(std::string_view spoken) {
   return words;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

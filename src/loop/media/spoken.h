@@ -7,11 +7,11 @@
 #include <string_view>
 #include <vector>
 
-namespace lathe {
+namespace lathe::loop {
 
 // Words and the punctuation that a voice makes use of (. , ? !).
 std::string spoken_text(std::string_view text);
 // Its words: lower case, a-z and apostrophes.
 std::vector<std::string> words_of(std::string_view spoken);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "ground/base/text.h"
 #include "loop/media/numbers.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 TEST(Spoken, SaysTheCases) {
@@ -62,4 +62,4 @@ TEST(Numbers, CountAsPeopleDo) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -13,7 +13,7 @@
 #include "ground/base/text.h"
 #include "loop/media/svg_pictures.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr double kMaxSide = 4096;
@@ -284,4 +284,4 @@ Result<Drawn> SvgDrawer::draw(std::string_view svg) const {
   return drawn;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 
 #include "loop/media/picture.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 inline constexpr std::size_t kMaxSvgFile = std::size_t{16} << 20;
 
@@ -32,4 +32,4 @@ class SvgDrawer {
   Result<Drawn> draw(std::string_view svg) const;
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -10,7 +10,7 @@
 #include "loop/media/picture.h"
 #include "loop/media/picture_decode.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::int64_t kMostPixels = 2 * kMaxPicturePixels;  // of all of them together
@@ -121,4 +121,4 @@ Result<std::optional<std::string>> with_plain_pictures(std::string_view svg) {
   return plain.str();
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

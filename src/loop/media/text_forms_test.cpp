@@ -10,7 +10,7 @@
 #include "loop/media/script_lm.h"
 #include "loop/media/word_fault.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 TEST(Phones, ReadWhatPeopleAndVoicesWrite) {
@@ -152,4 +152,4 @@ TEST(ScriptLm, IsAProbabilityForEveryHistory) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

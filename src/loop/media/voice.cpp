@@ -7,7 +7,7 @@
 #include "ground/sys/subprocess.h"
 #include "loop/media/phones.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::array<std::string_view, 5> kDefaultVoices{"flite:rms", "flite:slt", "flite:awb",
@@ -107,4 +107,4 @@ Result<std::string> espeak_pronunciation(const std::string& word, const StopFlag
   return *phones;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

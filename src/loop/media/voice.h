@@ -6,7 +6,7 @@
 
 #include "loop/media/media_pool.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 inline constexpr std::string_view kEspeakPrefix = "espeak-ng:";
 inline constexpr std::string_view kFlitePrefix = "flite:";
@@ -23,4 +23,4 @@ Result<Sound> speak_take(MediaPool& pool, const std::string& text, const VoiceSe
 // error where it is not installed.
 Result<std::string> espeak_pronunciation(const std::string& word, const StopFlag& stop);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -7,7 +7,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::string_view kAt = " @ ";
@@ -54,4 +54,4 @@ std::optional<WordFault> parse_fault(std::string_view locus, std::string_view ev
   return fault;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

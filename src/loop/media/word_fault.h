@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::loop {
 
 struct WordFault {
   std::string word;  // as expected; "" for one that was not asked for
@@ -19,4 +19,4 @@ std::string fault_locus(const WordFault& fault);     // "fourier @ 1.24-1.61 s"
 std::string fault_evidence(const WordFault& fault);  // "heard 'free air'; dictionary: F UH R …"
 std::optional<WordFault> parse_fault(std::string_view locus, std::string_view evidence);
 
-}  // namespace lathe
+}  // namespace lathe::loop

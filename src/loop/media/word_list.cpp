@@ -5,7 +5,7 @@
 #include <array>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 40> kListed{{
@@ -60,4 +60,4 @@ std::map<std::string, std::string> listed_phones(std::span<const std::string> wo
   return phones;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

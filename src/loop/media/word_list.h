@@ -6,9 +6,9 @@
 #include <span>
 #include <string>
 
-namespace lathe {
+namespace lathe::loop {
 
 // CMU phones of those of the words that are in the list.
 std::map<std::string, std::string> listed_phones(std::span<const std::string> words);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::unexpected<Error> wrong_type(std::string_view what, const MiniValue& value) {
@@ -488,4 +488,4 @@ Result<MiniValue> mini_slice(const MiniValue& of, std::span<const MiniValue> bou
   return mini_list(std::move(items));
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 #include "loop/mini/mini.h"
 #include "loop/mini/parse.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 template <class... Args>
 std::unexpected<Error> mini_error(std::string_view code, fmt::format_string<Args...> format,
@@ -60,4 +60,4 @@ struct MiniRange {
 };
 Result<MiniRange> mini_range(std::span<const MiniValue> arguments);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 
 #include "loop/mini/machine.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 enum class Flow { kNext, kBreak, kContinue, kReturn };
@@ -249,4 +249,4 @@ Result<MiniValue> MiniProgram::call(std::span<const MiniValue> arguments,
   return Machine(*definition_, arguments, fuel).run();
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -14,7 +14,7 @@
 
 #include "loop/mini/value.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct MiniFuel {
   std::int64_t steps = 20'000;   // evaluated expressions, and items that a builtin goes through
@@ -39,4 +39,4 @@ class MiniProgram {
   std::shared_ptr<const MiniDefinition> definition_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -157,4 +157,4 @@ TEST(MiniLiterals, AreOnlyLiterals) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr int kMaxDepth = 30;              // of brackets and of blocks: what is parsed by recursion
@@ -664,4 +664,4 @@ Result<std::vector<MiniExpression>> parse_mini_expressions(std::string_view text
   return Parser(std::move(lines), false).expressions();
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -6,7 +6,7 @@
 
 #include "loop/mini/value.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 enum class MiniOperator {
   kAdd,
@@ -117,4 +117,4 @@ Result<MiniDefinition> parse_mini_definition(std::string_view source);
 // Expressions with commas between them, without names.
 Result<std::vector<MiniExpression>> parse_mini_expressions(std::string_view text);
 
-}  // namespace lathe
+}  // namespace lathe::loop

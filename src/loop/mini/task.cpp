@@ -6,7 +6,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxLines = 60;  // of a body
@@ -210,4 +210,4 @@ Result<std::string> mini_answer(std::string_view from, std::string_view to) {
   return invalid("no answer makes the body '{}'", clip_utf8(to, 60));
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -8,7 +8,7 @@
 #include "ground/base/json.h"
 #include "loop/mini/mini.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct MiniTest {
   std::string arguments;  // literals: "[3,4],2"
@@ -50,4 +50,4 @@ Result<std::string> apply_mini_answer(std::string_view body, std::string_view an
 // of `to` are not indented, or are more than an answer may have.
 Result<std::string> mini_answer(std::string_view from, std::string_view to);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::ElementsAre;
@@ -113,4 +113,4 @@ TEST(MiniAnswer, LeadsFromOneBodyToTheOther) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

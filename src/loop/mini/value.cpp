@@ -4,7 +4,7 @@
 #include "ground/base/text.h"
 #include "loop/mini/parse.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::string text_repr(std::string_view text) {
@@ -91,4 +91,4 @@ Result<std::vector<MiniValue>> parse_mini_literals(std::string_view text) {
   return values;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

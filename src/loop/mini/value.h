@@ -12,7 +12,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct MiniValue;
 using MiniList = std::vector<MiniValue>;
@@ -44,4 +44,4 @@ bool mini_equal(const MiniValue& a, const MiniValue& b);
 // call's arguments. Errors name the place.
 Result<std::vector<MiniValue>> parse_mini_literals(std::string_view text);
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -3,7 +3,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 const std::vector<Ecosystem> kRows{
@@ -289,4 +289,4 @@ Json project_values(const Ecosystem& project, const fs::path& root, const fs::pa
           {"make", {{"may_write", project.sources}, {"protect", std::move(protect)}}}};
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

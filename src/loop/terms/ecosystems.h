@@ -10,7 +10,7 @@
 #include "ground/base/file.h"
 #include "ground/base/json.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 struct Ecosystem {
   using Words = std::vector<std::string_view>;
@@ -48,4 +48,4 @@ fs::path expand_path(std::string_view name, const fs::path& root, const fs::path
 // are there.
 Json project_values(const Ecosystem& project, const fs::path& root, const fs::path& home);
 
-}  // namespace lathe
+}  // namespace lathe::loop

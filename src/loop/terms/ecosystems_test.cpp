@@ -5,7 +5,7 @@
 #include "loop/terms/terms.h"
 #include "loop/terms/write_rule.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 // The name of the project in a directory with these files; "": none.
@@ -68,4 +68,4 @@ TEST(Ecosystems, PathsAreBelowHomeOrTheProject) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

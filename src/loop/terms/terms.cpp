@@ -7,7 +7,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 template <class Enum, std::size_t N>
@@ -151,4 +151,4 @@ Status lay_recipe_files(const Place& place, std::span<const std::string> files,
   return {};
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

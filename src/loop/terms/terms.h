@@ -15,7 +15,7 @@
 #include "ground/base/result.h"
 #include "ground/base/stop.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // The smallest thing judged alone: a line, a file, a failing test.
 struct Unit {
@@ -87,4 +87,4 @@ struct Place {
 Status lay_recipe_files(const Place& place, std::span<const std::string> files,
                         const fs::path& directory);
 
-}  // namespace lathe
+}  // namespace lathe::loop

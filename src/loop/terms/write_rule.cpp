@@ -6,7 +6,7 @@
 #include "ground/base/text.h"
 #include "loop/terms/ecosystems.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::string_view kVersionControl[] = {".git",      ".hg",      ".svn", ".bzr",
@@ -197,4 +197,4 @@ Status outside_repositories(const fs::path& root, std::string_view path) {
   return {};
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 #include "ground/base/file.h"
 #include "ground/base/json.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 // Besides its globs the rule refuses what reaches further than the code itself:
 // - always: the directories of version control (.git, .hg, .svn, …) in any spelling that some file
@@ -25,4 +25,4 @@ struct WriteRule {
 // Refuses a path that lies in a git repository's own directory, whatever that is called.
 Status outside_repositories(const fs::path& root, std::string_view path);
 
-}  // namespace lathe
+}  // namespace lathe::loop

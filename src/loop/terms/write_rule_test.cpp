@@ -5,7 +5,7 @@
 #include "loop/terms/ecosystems.h"
 #include "loop/terms/terms.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 std::string why_not(const WriteRule& rule, std::string_view path) {
@@ -172,4 +172,4 @@ TEST(WriteRule, ADirectoryThatIsARepositoryIsOne) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -5,7 +5,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr std::size_t kMaxReplyBytes = std::size_t{32} << 20;
@@ -302,4 +302,4 @@ Result<Reply> ChatStream::finish() && {
   return std::move(reply_);
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -10,7 +10,7 @@
 #include "ground/base/thoughts.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 // What a server understands beyond OpenAI's fields, and what it is of use to: a cloud may refuse
 // top_k, and may bill a prediction that did not come true.
@@ -54,4 +54,4 @@ class ChatStream {
   bool finished_ = false;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -10,7 +10,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 struct FreeUrl {
@@ -102,4 +102,4 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   return endpoint;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -8,7 +8,7 @@
 
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct Endpoint {
   std::string url;   // normalised, without a slash at the end
@@ -25,4 +25,4 @@ Reach reach_of_address(const sockaddr* address);
 // By the name alone: an address literal, localhost (local), *.local (lan).
 Reach reach_of_host(std::string_view host);
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using testing::HasSubstr;
@@ -93,4 +93,4 @@ TEST(Endpoint, WhatIsNoneIsRefused) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -10,7 +10,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr int kPollMs = 100;  // how soon a raised StopFlag is seen
@@ -225,4 +225,4 @@ Result<HttpAnswer> http_call(const HttpCall& call, const StopFlag& stop) {
   return std::move(state.answer);
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

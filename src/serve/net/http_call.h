@@ -8,7 +8,7 @@
 
 #include "serve/net/endpoint.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct HttpCall {
   std::string url;
@@ -36,4 +36,4 @@ struct HttpAnswer {
 // An Error of kind kUnavailable and an empty answer.status mean that no answer began.
 Result<HttpAnswer> http_call(const HttpCall& call, const StopFlag& stop);
 
-}  // namespace lathe
+}  // namespace lathe::serve

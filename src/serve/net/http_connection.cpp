@@ -11,7 +11,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe::http_detail {
+namespace lathe::serve::http_detail {
 namespace {
 
 namespace beast = boost::beast;
@@ -478,4 +478,4 @@ void Connection::close() {
   shared_->open_count = shared_->connections.size();
 }
 
-}  // namespace lathe::http_detail
+}  // namespace lathe::serve::http_detail

@@ -16,7 +16,7 @@
 
 #include "serve/net/http_server.h"
 
-namespace lathe::http_detail {
+namespace lathe::serve::http_detail {
 
 namespace asio = boost::asio;
 using Tcp = asio::ip::tcp;
@@ -125,4 +125,4 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::function<void(HttpGone)> on_gone_;
 };
 
-}  // namespace lathe::http_detail
+}  // namespace lathe::serve::http_detail

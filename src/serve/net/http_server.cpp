@@ -11,7 +11,7 @@
 #include "ground/sys/port_holder.h"
 #include "serve/net/http_connection.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 using http_detail::Connection;
 using http_detail::Shared;
@@ -226,4 +226,4 @@ void HttpServer::stop(Milliseconds grace) {
   core_->stop(grace);
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

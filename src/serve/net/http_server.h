@@ -16,7 +16,7 @@
 #include "ground/base/result.h"
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
@@ -131,4 +131,4 @@ class HttpServer {
   std::unique_ptr<Core> core_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <thread>
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using testing::eventually;
@@ -489,4 +489,4 @@ TEST_F(HttpServerTest, StopEndsWhatNobodyFinishes) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

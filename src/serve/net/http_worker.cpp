@@ -7,7 +7,7 @@
 #include "ground/base/text.h"
 #include "serve/net/sse.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr int kRetries = 2;
@@ -255,4 +255,4 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

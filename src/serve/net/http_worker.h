@@ -14,7 +14,7 @@
 #include "serve/net/http_call.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct HttpWorkerConfig {
   std::string name;      // as recipes say it
@@ -65,4 +65,4 @@ class HttpWorker : public Worker {
   std::set<std::string> refused_;  // fields that this endpoint does not know
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

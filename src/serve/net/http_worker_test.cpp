@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <thread>
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using testing::AllOf;
@@ -440,4 +440,4 @@ TEST(HttpWorkerMake, BadConfigurations) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

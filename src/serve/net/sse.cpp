@@ -1,7 +1,7 @@
 // Server-sent events, read in any pieces.
 #include "serve/net/sse.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 Status SseReader::feed(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -41,4 +41,4 @@ Status SseReader::line() {
   return {};
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -7,7 +7,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 class SseReader {
  public:
@@ -31,4 +31,4 @@ class SseReader {
   bool first_line_ = true;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using testing::ElementsAre;
@@ -52,4 +52,4 @@ TEST(Sse, AnErrorOfTheReceiverEndsTheReading) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

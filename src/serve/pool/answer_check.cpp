@@ -4,7 +4,7 @@
 #include "ground/base/text.h"
 #include "ground/schema/json_schema.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr std::size_t kMostFaults = 10, kMostBytes = 300;
@@ -47,4 +47,4 @@ void check_answer(const AnswerCheck& check, HostReply& reply) {
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -8,7 +8,7 @@
 
 #include "work/model_host.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct AnswerCheck {
   std::optional<Json> schema = {};             // of the text
@@ -20,4 +20,4 @@ struct AnswerCheck {
 // its finish reason alone.
 void check_answer(const AnswerCheck& check, HostReply& reply);
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -7,7 +7,7 @@
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr std::string_view kSettings = "models.toml";
@@ -261,4 +261,4 @@ const CatalogModel* Catalog::fallback() const {
   return found == models_.end() ? nullptr : &*found;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -20,7 +20,7 @@
 #include "ground/base/file.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 // A LoRA adapter, a GGUF file beside the models: asked for as MODEL+NAME, of any model that it
 // fits.
@@ -75,4 +75,4 @@ class Catalog {
   std::vector<std::string> notes_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using testing::HasSubstr;
@@ -118,4 +118,4 @@ TEST_F(CatalogTest, EveryProblemNamesItsPlace) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -4,7 +4,7 @@
 #include <condition_variable>
 #include <mutex>
 
-namespace lathe {
+namespace lathe::serve {
 
 LocalWorker::LocalWorker(ModelHost& host, std::string model, std::string name)
     : host_(host), model_(std::move(model)), name_(name.empty() ? model_ : std::move(name)) {}
@@ -67,4 +67,4 @@ Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop
   return reply;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -4,7 +4,7 @@
 
 #include "work/model_host.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 class LocalWorker final : public Worker {
  public:
@@ -20,4 +20,4 @@ class LocalWorker final : public Worker {
   std::string model_, name_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

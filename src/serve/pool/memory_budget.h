@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-namespace lathe {
+namespace lathe::serve {
 
 struct BookedBytes {
   std::uint64_t weights = 0, scratch = 0;
@@ -37,4 +37,4 @@ class MemoryBudget {
   std::map<std::string, BookedBytes> models_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -13,7 +13,7 @@
 #include "ground/base/text.h"
 #include "infer/models/vocabulary.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 // For files that bring no template.
@@ -24,21 +24,21 @@ constexpr std::string_view kPlainTemplate =
 constexpr std::size_t kSamples = 256, kSampleBytes = 4096;
 
 // Not a hash of all bytes: of a model of 60 GB that would take longer than its load.
-Result<std::string> identity_of(const Gguf& file) {
+Result<std::string> identity_of(const infer::Gguf& file) {
   struct stat status = {};
   if (::stat(file.path().c_str(), &status) != 0)
     return fail(ErrorKind::kUnavailable, "{}: is gone", file.path().string());
   std::string text =
       fmt::format("{} {} {}", file.file_bytes(), status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
   std::uint64_t all = 0;
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const infer::GgufTensor& tensor : file.tensors()) {
     text += fmt::format(" {} {} {}", tensor.name, tensor.offset, tensor.bytes);
     all += tensor.bytes;
   }
   const std::uint64_t stride = std::max<std::uint64_t>(1, all / kSamples);
   std::uint64_t passed = 0, next = 0;
   std::vector<std::byte> sample(kSampleBytes);
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const infer::GgufTensor& tensor : file.tensors()) {
     for (; next < passed + tensor.bytes; next += stride) {
       const std::uint64_t from = next - passed;
       const auto bytes = std::span(sample).first(
@@ -52,17 +52,17 @@ Result<std::string> identity_of(const Gguf& file) {
 }
 
 // What most of the bytes are.
-std::string quantization_of(const Gguf& file) {
+std::string quantization_of(const infer::Gguf& file) {
   std::map<std::string_view, std::uint64_t> bytes;
-  for (const GgufTensor& tensor : file.tensors())
-    bytes[tensor_type_info(tensor.type).name] += tensor.bytes;
+  for (const infer::GgufTensor& tensor : file.tensors())
+    bytes[infer::tensor_type_info(tensor.type).name] += tensor.bytes;
   const auto most = std::ranges::max_element(bytes, {}, [](const auto& row) { return row.second; });
   return most == bytes.end() ? std::string() : std::string(most->first);
 }
 
 // The catalog's, over those of the engine.
 Sampling defaults_of(const Sampling& catalog) {
-  const SamplerParams engine;
+  const infer::SamplerParams engine;
   Sampling sampling = catalog;
   const auto fill = [](auto& out, double value) {
     if (!out) out = static_cast<std::remove_reference_t<decltype(*out)>>(value);
@@ -74,15 +74,15 @@ Sampling defaults_of(const Sampling& catalog) {
   return sampling;
 }
 
-ModelInfo info_of(const CatalogModel& model, const Gguf& file, const Blueprint& blueprint,
-                  const std::string& template_source) {
+ModelInfo info_of(const CatalogModel& model, const infer::Gguf& file,
+                  const infer::Blueprint& blueprint, const std::string& template_source) {
   ModelInfo info;
   info.name = model.name;
   info.aliases = model.aliases;
   info.architecture = blueprint.architecture;
   info.quantization = quantization_of(file);
   info.file_bytes = file.file_bytes();
-  for (const GgufTensor& tensor : file.tensors()) info.parameters += tensor.elements();
+  for (const infer::GgufTensor& tensor : file.tensors()) info.parameters += tensor.elements();
   struct stat status = {};
   if (::stat(file.path().c_str(), &status) == 0) info.modified = status.st_mtim.tv_sec;
   info.context = model.context == 0 ? blueprint.context : model.context;
@@ -116,8 +116,8 @@ Json template_message(const Message& message) {
   return json;
 }
 
-SamplerParams sampler_of(const Sampling& asked, const Sampling& defaults) {
-  SamplerParams params;
+infer::SamplerParams sampler_of(const Sampling& asked, const Sampling& defaults) {
+  infer::SamplerParams params;
   const auto set = [](auto& out, const auto& first, const auto& second) {
     using T = std::remove_reference_t<decltype(out)>;
     if (first || second) out = static_cast<T>(first ? *first : *second);
@@ -189,7 +189,7 @@ std::uint64_t any_seed() {
 constexpr std::string_view kContinues = "\xEF\xBF\xBElathe continues here\xEF\xBF\xBE";
 
 // Ends the parts before `mark`; false: it is not there.
-bool cut_at(std::vector<PromptPart>& parts, std::string_view mark) {
+bool cut_at(std::vector<infer::PromptPart>& parts, std::string_view mark) {
   for (std::size_t i = parts.size(); i-- > 0;) {
     const std::size_t at = parts[i].text.rfind(mark);
     if (at == std::string::npos) continue;
@@ -234,7 +234,7 @@ bool wants_strictly(const Request& request) {
 
 // Bytes of a text that one token stands for, at most. A word that a WordPiece does not know is one
 // token however long it is, and white space is none.
-std::size_t longest_token(const VocabularySpec& spec) {
+std::size_t longest_token(const infer::VocabularySpec& spec) {
   constexpr std::size_t kAnyLength = std::size_t{1} << 20;
   std::size_t longest = 4;  // an unknown character
   for (const std::string& token : spec.tokens) longest = std::max(longest, token.size());
@@ -242,9 +242,9 @@ std::size_t longest_token(const VocabularySpec& spec) {
 }
 
 // What a prompt of so many bytes may take to be rendered.
-TemplateLimits limits_for(std::size_t bytes, const StopFlag& stop) {
+infer::TemplateLimits limits_for(std::size_t bytes, const StopFlag& stop) {
   constexpr std::size_t kSteps = 4'000'000, kMemory = std::size_t{16} << 20;
-  TemplateLimits limits;
+  infer::TemplateLimits limits;
   limits.steps = std::min<std::uint64_t>(limits.steps, kSteps + bytes);
   limits.output_bytes = bytes;
   limits.memory_bytes = kMemory + 4 * bytes;
@@ -253,8 +253,8 @@ TemplateLimits limits_for(std::size_t bytes, const StopFlag& stop) {
 }
 
 // What opens a call in the model's own format, so that it writes one as it was trained to.
-std::string_view call_opener(AnswerFormat format) {
-  return format == AnswerFormat::kHermes ? "<tool_call>\n" : "";
+std::string_view call_opener(infer::AnswerFormat format) {
+  return format == infer::AnswerFormat::kHermes ? "<tool_call>\n" : "";
 }
 
 }  // namespace
@@ -263,26 +263,26 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
                                                      const std::vector<CatalogAdapter>& adapters) {
   std::unique_ptr<ModelFront> front(new ModelFront());
   front->catalog_ = model;
-  LATHE_TRY(Gguf file, Gguf::open(model.file));
-  front->file_ = std::make_unique<Gguf>(std::move(file));
-  LATHE_TRY(front->blueprint_, read_runnable_blueprint(*front->file_));
-  LATHE_TRY(VocabularySpec vocabulary, read_vocabulary(*front->file_));
-  auto tokenizer = Tokenizer::make(std::move(vocabulary));
+  LATHE_TRY(infer::Gguf file, infer::Gguf::open(model.file));
+  front->file_ = std::make_unique<infer::Gguf>(std::move(file));
+  LATHE_TRY(front->blueprint_, infer::read_runnable_blueprint(*front->file_));
+  LATHE_TRY(infer::VocabularySpec vocabulary, infer::read_vocabulary(*front->file_));
+  auto tokenizer = infer::Tokenizer::make(std::move(vocabulary));
   if (!tokenizer) return at(model.file.string(), tokenizer.error());
   front->tokenizer_ = std::move(*tokenizer);
   LATHE_TRY(front->template_source_, front->file_->text_or("tokenizer.chat_template", ""));
-  auto parsed = ChatTemplate::parse(front->template_source_.empty() ? std::string(kPlainTemplate)
-                                                                    : front->template_source_);
+  auto parsed = infer::ChatTemplate::parse(
+      front->template_source_.empty() ? std::string(kPlainTemplate) : front->template_source_);
   if (!parsed) return at(model.file.string() + ": chat template", parsed.error());
   front->template_ = std::move(*parsed);
-  front->format_ = answer_format_of(front->template_source_);
-  front->kv_ = model.kv == "q8_0" ? KvType::kQ8_0 : KvType::kF16;
+  front->format_ = infer::answer_format_of(front->template_source_);
+  front->kv_ = model.kv == "q8_0" ? infer::KvType::kQ8_0 : infer::KvType::kF16;
   front->context_ = model.context == 0 ? front->blueprint_.context : model.context;
-  if (auto status = check_context(front->blueprint_, front->kv_, front->context_); !status)
+  if (auto status = infer::check_context(front->blueprint_, front->kv_, front->context_); !status)
     return at(model.name, status.error());
   front->longest_token_ = longest_token(front->tokenizer_->spec());
   front->text_limit_ =
-      std::min(TemplateLimits().output_bytes, front->context_ * front->longest_token_);
+      std::min(infer::TemplateLimits().output_bytes, front->context_ * front->longest_token_);
   LATHE_TRY(front->identity_, identity_of(*front->file_));
   front->info_ = info_of(model, *front->file_, front->blueprint_, front->template_source_);
   front->load_adapters(adapters);
@@ -290,8 +290,8 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
 }
 
 Result<ModelInfo> ModelFront::facts(const CatalogModel& model) {
-  LATHE_TRY(const Gguf file, Gguf::open(model.file));
-  LATHE_TRY(const Blueprint blueprint, read_runnable_blueprint(file));
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model.file));
+  LATHE_TRY(const infer::Blueprint blueprint, infer::read_runnable_blueprint(file));
   LATHE_TRY(const std::string template_source, file.text_or("tokenizer.chat_template", ""));
   return info_of(model, file, blueprint, template_source);
 }
@@ -306,9 +306,9 @@ Error without_place(const fs::path& file, const std::string& name, Error error) 
 
 void ModelFront::load_adapters(const std::vector<CatalogAdapter>& adapters) {
   for (const CatalogAdapter& adapter : adapters) {
-    Result<std::shared_ptr<const Adapter>> loaded;
-    if (const auto file = Gguf::open(adapter.file))
-      loaded = Adapter::load(*file, blueprint_);
+    Result<std::shared_ptr<const infer::Adapter>> loaded;
+    if (const auto file = infer::Gguf::open(adapter.file))
+      loaded = infer::Adapter::load(*file, blueprint_);
     else
       loaded = std::unexpected(file.error());
     if (loaded)
@@ -319,7 +319,7 @@ void ModelFront::load_adapters(const std::vector<CatalogAdapter>& adapters) {
   }
 }
 
-Result<std::shared_ptr<const Adapter>> ModelFront::adapter(const std::string& name) const {
+Result<std::shared_ptr<const infer::Adapter>> ModelFront::adapter(const std::string& name) const {
   const auto found = adapters_.find(name);
   if (found != adapters_.end() && found->second) return *found->second;
   const std::string why = found == adapters_.end() ? "" : ": " + found->second.error().message;
@@ -337,14 +337,14 @@ std::unexpected<Error> ModelFront::too_long(std::string_view size) const {
             "context_length_exceeded"});
 }
 
-Result<std::vector<TokenId>> ModelFront::tokens_of(std::string_view text, bool add_special,
-                                                   bool parse_special) const {
+Result<std::vector<infer::TokenId>> ModelFront::tokens_of(std::string_view text, bool add_special,
+                                                          bool parse_special) const {
   if (text.size() > text_limit_) return too_long(fmt::format("the text has {} bytes", text.size()));
   return tokenizer_->encode(text, add_special, parse_special);
 }
 
-Result<std::vector<PromptPart>> ModelFront::render(const Request& request,
-                                                   const StopFlag& stop) const {
+Result<std::vector<infer::PromptPart>> ModelFront::render(const Request& request,
+                                                          const StopFlag& stop) const {
   for (const Message& message : request.messages) {
     if (message.content.size() > text_limit_)
       return too_long(fmt::format("a message has {} bytes", message.content.size()));
@@ -370,8 +370,8 @@ Result<std::vector<PromptPart>> ModelFront::render(const Request& request,
     variables["messages"].back()["content"] =
         request.messages.back().content + std::string(kContinues);
   variables["add_generation_prompt"] = !continues;
-  const auto name = [&](TokenId id) {
-    return id == kNoToken ? std::string() : tokenizer_->piece(id, true);
+  const auto name = [&](infer::TokenId id) {
+    return id == infer::kNoToken ? std::string() : tokenizer_->piece(id, true);
   };
   variables["bos_token"] = name(tokenizer_->spec().bos);
   variables["eos_token"] = name(tokenizer_->spec().eos);
@@ -398,21 +398,22 @@ Result<std::vector<PromptPart>> ModelFront::render(const Request& request,
 Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
                                                  const StopFlag& stop) const {
   if (!request.prompt_ids.empty()) {
-    for (const TokenId id : request.prompt_ids) {
+    for (const infer::TokenId id : request.prompt_ids) {
       if (id < 0 || static_cast<std::size_t>(id) >= tokenizer_->size())
         return invalid("the prompt names token {}; the vocabulary has {}", id, tokenizer_->size());
     }
     return Prompt{request.prompt_ids};
   }
   if (request.prompt && request.suffix.empty()) {
-    LATHE_TRY(std::vector<TokenId> tokens, tokens_of(*request.prompt, true, false));
-    const VocabularySpec& spec = tokenizer_->spec();
+    LATHE_TRY(std::vector<infer::TokenId> tokens, tokens_of(*request.prompt, true, false));
+    const infer::VocabularySpec& spec = tokenizer_->spec();
     const bool opened = !tokens.empty() && (tokens[0] == spec.bos || tokens[0] == spec.cls);
     return Prompt{.tokens = std::move(tokens), .added = opened ? 1U : 0U};
   }
   if (request.prompt) {
-    const VocabularySpec& spec = tokenizer_->spec();
-    if (spec.fim_prefix == kNoToken || spec.fim_suffix == kNoToken || spec.fim_middle == kNoToken)
+    const infer::VocabularySpec& spec = tokenizer_->spec();
+    if (spec.fim_prefix == infer::kNoToken || spec.fim_suffix == infer::kNoToken ||
+        spec.fim_middle == infer::kNoToken)
       return std::unexpected(Error{
           ErrorKind::kInvalid,
           fmt::format("'{}' was not made to fill gaps: its vocabulary has no tokens for 'suffix'",
@@ -421,16 +422,17 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
     Prompt prompt{{spec.fim_prefix}};
     for (const auto& [text, marker] : {std::pair(*request.prompt, spec.fim_suffix),
                                        std::pair(request.suffix, spec.fim_middle)}) {
-      LATHE_TRY(const std::vector<TokenId> ids, tokens_of(text, false, false));
+      LATHE_TRY(const std::vector<infer::TokenId> ids, tokens_of(text, false, false));
       prompt.tokens.insert(prompt.tokens.end(), ids.begin(), ids.end());
       prompt.tokens.push_back(marker);
     }
     return prompt;
   }
-  LATHE_TRY(std::vector<PromptPart> parts, render(request, stop));
+  LATHE_TRY(std::vector<infer::PromptPart> parts, render(request, stop));
   Prompt prompt;
   std::string tail;
-  for (const PromptPart& part : parts) tail = part.trusted ? tail + part.text : std::string();
+  for (const infer::PromptPart& part : parts)
+    tail = part.trusted ? tail + part.text : std::string();
   prompt.starts_thinking = trim(tail).ends_with("<think>") || trim(tail).ends_with("[THINK]");
   const bool forced =
       request.tool_choice == ToolChoice::kRequired || request.tool_choice == ToolChoice::kFunction;
@@ -440,7 +442,8 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
 }
 
 Status ModelFront::constrain(const Request& request, Prepared& prepared) const {
-  const auto use = [&](Result<std::shared_ptr<const Grammar>> grammar, std::string code) -> Status {
+  const auto use = [&](Result<std::shared_ptr<const infer::Grammar>> grammar,
+                       std::string code) -> Status {
     if (!grammar)
       return std::unexpected(Error{ErrorKind::kInvalid, grammar.error().message, std::move(code)});
     prepared.generation.grammar = std::move(*grammar);
@@ -454,21 +457,21 @@ Status ModelFront::constrain(const Request& request, Prepared& prepared) const {
       return std::unexpected(
           Error{ErrorKind::kInvalid, schema.error().message, "unsupported_tools"});
     prepared.forced_call = true;
-    LATHE_TRY_STATUS(use(Grammar::from_schema(*schema, *tokenizer_, wants_strictly(request)),
+    LATHE_TRY_STATUS(use(infer::Grammar::from_schema(*schema, *tokenizer_, wants_strictly(request)),
                          "unsupported_tools"));
     if (!prepared.generation.grammar->unkept().empty())
       prepared.check.arguments = parameters_of(request, [](const Json&) { return true; });
     return {};
   }
   if (request.schema) {
-    LATHE_TRY_STATUS(use(Grammar::from_schema(*request.schema, *tokenizer_, request.strict),
+    LATHE_TRY_STATUS(use(infer::Grammar::from_schema(*request.schema, *tokenizer_, request.strict),
                          "unsupported_schema"));
     if (!prepared.generation.grammar->unkept().empty()) prepared.check.schema = request.schema;
     return {};
   }
   if (!request.grammar.empty())
-    return use(Grammar::from_gbnf(request.grammar, *tokenizer_), "unsupported_grammar");
-  if (request.json_object) return use(Grammar::any_json(*tokenizer_), "unsupported_schema");
+    return use(infer::Grammar::from_gbnf(request.grammar, *tokenizer_), "unsupported_grammar");
+  if (request.json_object) return use(infer::Grammar::any_json(*tokenizer_), "unsupported_schema");
   // Calls that the model writes of its own accord are free text until they are there.
   if (tools_of(request).is_array()) prepared.check.arguments = parameters_of(request, is_strict);
   return {};
@@ -491,7 +494,7 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
   prepared.answer = {
       .format = format_, .starts_thinking = prompt.starts_thinking, .tools = tools_of(request)};
   if (request.prompt || !request.prompt_ids.empty()) prepared.answer = {.tools = nullptr};
-  GenerationRequest& generation = prepared.generation;
+  infer::GenerationRequest& generation = prepared.generation;
   const std::size_t limit =
       request.max_tokens > 0 ? static_cast<std::size_t>(request.max_tokens) : answer_limit;
   generation.max_tokens = request.no_answer ? 0 : std::min(limit, context_ - size);
@@ -510,7 +513,7 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
         std::string_view(request.prediction).substr(0, text_limit_), false, false);
   if (request.keep_prefix) generation.keep_prefix = std::chrono::hours(24);
   generation.prompt = std::move(prompt.tokens);
-  if (const Status fine = check_sampler(generation.sampler, blueprint_.vocabulary); !fine) {
+  if (const Status fine = infer::check_sampler(generation.sampler, blueprint_.vocabulary); !fine) {
     // Ranges are checked before it comes here: only ids are left to be wrong.
     return std::unexpected(Error{ErrorKind::kInvalid, fine.error().message,
                                  generation.sampler.logit_bias.empty() ? "" : "unsupported_bias"});
@@ -530,22 +533,22 @@ AnswerBuilder::AnswerBuilder(const ModelFront& front, const Prepared& prepared)
       candidates_(prepared.generation.candidates) {
   if (scores_) prompt_ = prepared.generation.prompt;
   for (Candidate& candidate : candidates_) {
-    candidate.parser = AnswerParser::make(prepared.answer);
+    candidate.parser = infer::AnswerParser::make(prepared.answer);
     candidate.reply.model = front.catalog().name;
     candidate.reply.seed = static_cast<std::int64_t>(prepared.generation.sampler.seed);
   }
 }
 
-LogprobEntry AnswerBuilder::entry_of(const TokenEvent& event) const {
-  const auto piece = [&](TokenId id) { return front_->tokenizer().piece(id, true); };
+LogprobEntry AnswerBuilder::entry_of(const infer::TokenEvent& event) const {
+  const auto piece = [&](infer::TokenId id) { return front_->tokenizer().piece(id, true); };
   LogprobEntry entry{piece(event.token), static_cast<double>(event.logprob->logprob), {}};
-  for (const TokenLogprob& top : event.top)
+  for (const infer::TokenLogprob& top : event.top)
     entry.top.emplace_back(piece(top.id), static_cast<double>(top.logprob));
   return entry;
 }
 
 // Some templates take nothing but nine letters and digits. The same talk gives the same ids.
-FunctionCall AnswerBuilder::named(ToolCall call, std::size_t index) const {
+FunctionCall AnswerBuilder::named(infer::ToolCall call, std::size_t index) const {
   if (call.id.empty()) {
     call.id =
         sha256_hex(fmt::format("{} {} {} {}", prompt_tokens_, index, call.name, call.arguments))
@@ -554,8 +557,8 @@ FunctionCall AnswerBuilder::named(ToolCall call, std::size_t index) const {
   return {std::move(call.id), std::move(call.name), std::move(call.arguments)};
 }
 
-void AnswerBuilder::append(Candidate& candidate, AnswerDelta part, Delta& out) {
-  for (ToolCall& call : part.calls) {
+void AnswerBuilder::append(Candidate& candidate, infer::AnswerDelta part, Delta& out) {
+  for (infer::ToolCall& call : part.calls) {
     candidate.reply.calls.push_back(named(std::move(call), candidate.reply.calls.size()));
     out.calls.push_back(candidate.reply.calls.back());
   }
@@ -565,13 +568,13 @@ void AnswerBuilder::append(Candidate& candidate, AnswerDelta part, Delta& out) {
   out.reasoning += part.thinking;
 }
 
-Delta AnswerBuilder::add(const TokenEvent& event) {
+Delta AnswerBuilder::add(const infer::TokenEvent& event) {
   Candidate& candidate = candidates_.at(event.candidate);
   Delta out;
   out.candidate = static_cast<int>(event.candidate);
   out.prompt_tokens = static_cast<std::int64_t>(prompt_tokens_);
   // Whoever sums up log probabilities counts the end too.
-  if (event.logprob && event.token != kNoToken &&
+  if (event.logprob && event.token != infer::kNoToken &&
       (scores_ || !front_->tokenizer().is_end(event.token))) {
     candidate.reply.logprobs.push_back(entry_of(event));
     out.logprobs.push_back(candidate.reply.logprobs.back());
@@ -579,7 +582,7 @@ Delta AnswerBuilder::add(const TokenEvent& event) {
   if (forced_call_) {
     candidate.forced += event.text;
   } else {
-    AnswerDelta part = candidate.parser->push(event.text);
+    infer::AnswerDelta part = candidate.parser->push(event.text);
     if (!part.thinking.empty()) ++candidate.reply.usage.reasoning_tokens;
     append(candidate, std::move(part), out);
   }
@@ -587,10 +590,10 @@ Delta AnswerBuilder::add(const TokenEvent& event) {
   return out;
 }
 
-void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& out) {
+void AnswerBuilder::end(Candidate& candidate, const infer::TokenEvent& event, Delta& out) {
   if (forced_call_) {
     const auto json = parse_json(candidate.forced);
-    AnswerDelta part;
+    infer::AnswerDelta part;
     if (json && json->is_object()) {
       part.calls.push_back(
           {"", json_string(*json, "name"), dump_json(json_at(*json, "arguments"))});
@@ -603,15 +606,15 @@ void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& ou
   }
   Reply& reply = candidate.reply;
   switch (*event.finished) {
-    case StopReason::kEndToken:
-    case StopReason::kStopString:
+    case infer::StopReason::kEndToken:
+    case infer::StopReason::kStopString:
       reply.finish = FinishReason::kStop;
       reply.stopped_by = event.stopped_by;
       break;
-    case StopReason::kLength:
+    case infer::StopReason::kLength:
       reply.finish = FinishReason::kLength;
       break;
-    case StopReason::kGrammarDeadEnd:
+    case infer::StopReason::kGrammarDeadEnd:
       error_ = Error{ErrorKind::kInvalid,
                      grammar_ == nullptr || grammar_->problem().empty()
                          ? "no token is left to choose from: logit_bias and the schema or grammar "
@@ -619,7 +622,7 @@ void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& ou
                          : grammar_->problem(),
                      "unsupported_value"};
       break;
-    case StopReason::kCancelled:
+    case infer::StopReason::kCancelled:
       error_ = Error{ErrorKind::kCancelled, "the request was cancelled"};
       break;
   }
@@ -638,13 +641,13 @@ void AnswerBuilder::end(Candidate& candidate, const TokenEvent& event, Delta& ou
 }
 
 void AnswerBuilder::score(std::size_t position, std::span<const float> logits) {
-  const auto piece = [&](TokenId id) { return front_->tokenizer().piece(id, true); };
+  const auto piece = [&](infer::TokenId id) { return front_->tokenizer().piece(id, true); };
   if (position == 0)
     prompt_logprobs_.push_back({piece(prompt_[0]), std::numeric_limits<double>::quiet_NaN(), {}});
   if (position + 1 == prompt_.size()) return;
-  const TokenId next = prompt_[position + 1];
-  LogprobEntry entry{piece(next), static_cast<double>(logprob_of(logits, next).logprob), {}};
-  for (const TokenLogprob& top : top_logprobs(logits, static_cast<std::size_t>(top_)))
+  const infer::TokenId next = prompt_[position + 1];
+  LogprobEntry entry{piece(next), static_cast<double>(infer::logprob_of(logits, next).logprob), {}};
+  for (const infer::TokenLogprob& top : infer::top_logprobs(logits, static_cast<std::size_t>(top_)))
     entry.top.emplace_back(piece(top.id), static_cast<double>(top.logprob));
   prompt_logprobs_.push_back(std::move(entry));
 }
@@ -672,4 +675,4 @@ Result<std::vector<HostReply>> AnswerBuilder::finish() {
   return replies;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -15,15 +15,15 @@
 #include "serve/pool/catalog.h"
 #include "work/model_host.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 // The error of a file by its name alone: where it lies is nobody's business but this machine's.
 Error without_place(const fs::path& file, const std::string& name, Error error);
 
 // A request as the engine takes it, and what its answer must be read by.
 struct Prepared {
-  GenerationRequest generation;
-  AnswerOptions answer;
+  infer::GenerationRequest generation;
+  infer::AnswerOptions answer;
   bool forced_call = false;  // the answer is one call as JSON: {"name": …, "arguments": {…}}
   bool score = false;        // the logits of the prompt are read first
   bool no_answer = false;    // … and nothing else
@@ -41,23 +41,23 @@ class ModelFront {
   static Result<ModelInfo> facts(const CatalogModel& model);
 
   const CatalogModel& catalog() const { return catalog_; }
-  const Gguf& file() const { return *file_; }
-  const Blueprint& blueprint() const { return blueprint_; }
-  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const infer::Gguf& file() const { return *file_; }
+  const infer::Blueprint& blueprint() const { return blueprint_; }
+  const infer::Tokenizer& tokenizer() const { return *tokenizer_; }
   const std::string& template_source() const { return template_source_; }
   std::size_t context() const { return context_; }
-  KvType kv() const { return kv_; }
+  infer::KvType kv() const { return kv_; }
   // Name, sizes, template: what does not change.
   const ModelInfo& info() const { return info_; }
   // Those of the catalog's adapters that fit stay in memory with the front; asking for another says
   // why it does not.
-  Result<std::shared_ptr<const Adapter>> adapter(const std::string& name) const;
+  Result<std::shared_ptr<const infer::Adapter>> adapter(const std::string& name) const;
   std::uint64_t adapter_bytes() const { return adapter_bytes_; }
   // Changes whenever the file does: size, time and samples of its bytes.
   const std::string& identity() const { return identity_; }
 
   struct Prompt {
-    std::vector<TokenId> tokens;
+    std::vector<infer::TokenId> tokens;
     bool starts_thinking = false;
     std::size_t added = 0;
   };
@@ -65,8 +65,8 @@ class ModelFront {
   Result<Prompt> prompt_of(const Request& request, const StopFlag& stop) const;
   // Of a text that is to fit the context: more can never be few enough tokens.
   std::size_t text_limit() const { return text_limit_; }
-  Result<std::vector<TokenId>> tokens_of(std::string_view text, bool add_special,
-                                         bool parse_special) const;
+  Result<std::vector<infer::TokenId>> tokens_of(std::string_view text, bool add_special,
+                                                bool parse_special) const;
   // `answer_limit`: of a request without a limit of its own. What the context has no room for is
   // cut off that limit, never off the prompt: a prompt that does not fit is refused with both
   // numbers.
@@ -77,21 +77,21 @@ class ModelFront {
   ModelFront() = default;
   void load_adapters(const std::vector<CatalogAdapter>& adapters);
   Status constrain(const Request& request, Prepared& prepared) const;
-  Result<std::vector<PromptPart>> render(const Request& request, const StopFlag& stop) const;
+  Result<std::vector<infer::PromptPart>> render(const Request& request, const StopFlag& stop) const;
   std::unexpected<Error> too_long(std::string_view size) const;
 
   CatalogModel catalog_;
-  std::unique_ptr<Gguf> file_;
-  Blueprint blueprint_;
-  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<infer::Gguf> file_;
+  infer::Blueprint blueprint_;
+  std::unique_ptr<infer::Tokenizer> tokenizer_;
   std::string template_source_;
-  std::optional<ChatTemplate> template_;
-  AnswerFormat format_ = AnswerFormat::kPlain;
+  std::optional<infer::ChatTemplate> template_;
+  infer::AnswerFormat format_ = infer::AnswerFormat::kPlain;
   std::size_t context_ = 0, longest_token_ = 0, text_limit_ = 0;
-  KvType kv_ = KvType::kF16;
+  infer::KvType kv_ = infer::KvType::kF16;
   ModelInfo info_;
   std::string identity_;
-  std::map<std::string, Result<std::shared_ptr<const Adapter>>> adapters_;
+  std::map<std::string, Result<std::shared_ptr<const infer::Adapter>>> adapters_;
   std::uint64_t adapter_bytes_ = 0;
 };
 
@@ -100,7 +100,7 @@ class AnswerBuilder {
  public:
   AnswerBuilder(const ModelFront& front, const Prepared& prepared);
   // What the event adds; an empty delta adds nothing to see.
-  Delta add(const TokenEvent& event);
+  Delta add(const infer::TokenEvent& event);
   bool done() const { return finished_ == candidates_.size(); }
   // The logits behind the prompt's token at that position.
   void score(std::size_t position, std::span<const float> logits);
@@ -111,25 +111,25 @@ class AnswerBuilder {
 
  private:
   struct Candidate {
-    std::unique_ptr<AnswerParser> parser;
+    std::unique_ptr<infer::AnswerParser> parser;
     HostReply reply;
     std::string forced;  // the text of a forced call
   };
-  void append(Candidate& candidate, AnswerDelta part, Delta& out);
-  FunctionCall named(ToolCall call, std::size_t index) const;
-  void end(Candidate& candidate, const TokenEvent& event, Delta& out);
-  LogprobEntry entry_of(const TokenEvent& event) const;
+  void append(Candidate& candidate, infer::AnswerDelta part, Delta& out);
+  FunctionCall named(infer::ToolCall call, std::size_t index) const;
+  void end(Candidate& candidate, const infer::TokenEvent& event, Delta& out);
+  LogprobEntry entry_of(const infer::TokenEvent& event) const;
 
   const ModelFront* front_;
   bool forced_call_, scores_;
-  std::vector<TokenId> prompt_;  // where its logits are read
+  std::vector<infer::TokenId> prompt_;  // where its logits are read
   int top_;
   std::size_t prompt_tokens_, added_;
   std::vector<LogprobEntry> prompt_logprobs_;
-  std::shared_ptr<const Grammar> grammar_;  // null: none
+  std::shared_ptr<const infer::Grammar> grammar_;  // null: none
   std::vector<Candidate> candidates_;
   std::size_t finished_ = 0;
   std::optional<Error> error_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -7,7 +7,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr Milliseconds kPublishEvery{50};
@@ -224,11 +224,11 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
                      const StopFlag& stop) {
   LATHE_TRY(job.front, front(model));
   job.model = job.front->catalog().name;
-  LATHE_TRY(const Footprint bytes, PoolLoop::footprint_of(*job.front, options_));
+  LATHE_TRY(const infer::Footprint bytes, PoolLoop::footprint_of(*job.front, options_));
   const int limit =
       job.front->catalog().max_tokens > 0 ? job.front->catalog().max_tokens : options_.max_tokens;
   LATHE_TRY(job.prepared, job.front->prepare(request, static_cast<std::size_t>(limit), stop));
-  GenerationRequest& generation = job.prepared.generation;
+  infer::GenerationRequest& generation = job.prepared.generation;
   if (const CatalogAdapter* adapter = catalog_.find_adapted(model).adapter) {
     LATHE_TRY(generation.adapter, job.front->adapter(adapter->name));
   }
@@ -242,8 +242,8 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
   const std::uint64_t block = PoolLoop::block_bytes(*job.front, options_);
   const auto worst = [&] {
     const std::size_t prompt = generation.prompt.size(), n = generation.candidates;
-    const std::size_t whole = (prompt + generation.max_tokens + kChunk - 1) / kChunk;
-    return (whole + (n - 1) * (whole - prompt / kChunk) + (n > 1 ? 1 : 0)) * block;
+    const std::size_t whole = (prompt + generation.max_tokens + infer::kChunk - 1) / infer::kChunk;
+    return (whole + (n - 1) * (whole - prompt / infer::kChunk) + (n > 1 ? 1 : 0)) * block;
   };
   const std::uint64_t own = bytes.weights + bytes.scratch + job.front->adapter_bytes();
   const std::uint64_t most = options_.memory - std::min(options_.memory, own);
@@ -332,10 +332,10 @@ ModelHost::Id Pool::submit(const std::string& model, HostRequest request, OnDelt
   job->on_replies = std::move(on_replies);
   return add(
       model, std::move(job),
-      [this, model, request = std::move(request)](PoolJob& job, const StopFlag& stop) -> Status {
-        LATHE_TRY_STATUS(prepare(job, model, request, stop));
-        if (!job.prepared.check.empty())
-          job.on_replies = checked(model, job.prepared.check, std::move(job.on_replies));
+      [this, model, request = std::move(request)](PoolJob& own, const StopFlag& stop) -> Status {
+        LATHE_TRY_STATUS(prepare(own, model, request, stop));
+        if (!own.prepared.check.empty())
+          own.on_replies = checked(model, own.prepared.check, std::move(own.on_replies));
         return {};
       });
 }
@@ -362,8 +362,8 @@ ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> input
   auto job = std::make_unique<PoolJob>();
   job->on_embeddings = std::move(on_embeddings);
   return add(model, std::move(job),
-             [this, model, cut, inputs = std::move(inputs)](PoolJob& job, const StopFlag& stop) {
-               return prepare(job, model, inputs, cut, stop);
+             [this, model, cut, inputs = std::move(inputs)](PoolJob& own, const StopFlag& stop) {
+               return prepare(own, model, inputs, cut, stop);
              });
 }
 
@@ -382,11 +382,11 @@ Status Pool::prepare(PoolJob& job, const std::string& model, std::vector<TextInp
     if (stop.raised()) return std::unexpected(stopped());
     const bool too_many_bytes = cut && input.text.size() > job.front->text_limit();
     if (too_many_bytes) input.text = first_bytes(input.text, job.front->text_limit());
-    std::vector<TokenId> tokens = std::move(input.ids);
+    std::vector<infer::TokenId> tokens = std::move(input.ids);
     if (tokens.empty()) {
       LATHE_TRY(tokens, job.front->tokens_of(input.text, true, false));
     }
-    for (const TokenId token : tokens) {
+    for (const infer::TokenId token : tokens) {
       if (token < 0 || static_cast<std::size_t>(token) >= job.front->tokenizer().size())
         return invalid("the input names token {}; the vocabulary has {}", token,
                        job.front->tokenizer().size());
@@ -404,7 +404,8 @@ Status Pool::prepare(PoolJob& job, const std::string& model, std::vector<TextInp
     longest = std::max(longest, tokens.size());
     job.texts.push_back(std::move(tokens));
   }
-  job.kv_bytes = (longest + kChunk - 1) / kChunk * PoolLoop::block_bytes(*job.front, options_);
+  job.kv_bytes =
+      (longest + infer::kChunk - 1) / infer::kChunk * PoolLoop::block_bytes(*job.front, options_);
   return {};
 }
 
@@ -454,7 +455,7 @@ ModelHost::Id Pool::prompt_of(const std::string& model, Request request, OnToken
 Result<std::string> Pool::detokenize(const std::string& model, const std::vector<std::int32_t>& ids,
                                      bool special) {
   LATHE_TRY(const auto opened, front(model));
-  for (const TokenId id : ids) {
+  for (const infer::TokenId id : ids) {
     if (id < 0 || static_cast<std::size_t>(id) >= opened->tokenizer().size())
       return invalid("there is no token {}; the vocabulary has {}", id, opened->tokenizer().size());
   }
@@ -485,4 +486,4 @@ Status Pool::unload(const std::string& model) {
   return result.get();
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

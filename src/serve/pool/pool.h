@@ -13,7 +13,7 @@
 #include "serve/pool/pool_loop.h"
 #include "serve/pool/side_work.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 class Pool final : public ModelHost {
  public:
@@ -92,4 +92,4 @@ class Pool final : public ModelHost {
   SideWork side_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -9,7 +9,7 @@
 #include "ground/sys/machine.h"
 #include "infer/cache/snapshot.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 // How long a step may keep neighbours waiting, and how long one that has none.
@@ -26,8 +26,8 @@ double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-EngineOptions engine_options(const ModelFront& front, const PoolOptions& options) {
-  EngineOptions engine;
+infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& options) {
+  infer::EngineOptions engine;
   engine.kv = front.kv();
   engine.context = front.context();
   engine.step_tokens = kStepTokens;
@@ -35,7 +35,7 @@ EngineOptions engine_options(const ModelFront& front, const PoolOptions& options
   // Addresses, not memory: as many as the whole budget could hold.
   const std::uint64_t block = PoolLoop::block_bytes(front, options);
   engine.kv_tokens =
-      static_cast<std::size_t>(options.memory / std::max<std::uint64_t>(1, block)) * kChunk;
+      static_cast<std::size_t>(options.memory / std::max<std::uint64_t>(1, block)) * infer::kChunk;
   return engine;
 }
 
@@ -57,14 +57,14 @@ struct PoolLoop::Place {
   std::string problem;
   std::shared_ptr<const ModelFront> front;  // null: no request came yet
   BookedBytes bytes;                        // what it takes in memory
-  std::unique_ptr<Model> weights;
-  std::unique_ptr<Engine> engine;
+  std::unique_ptr<infer::Model> weights;
+  std::unique_ptr<infer::Engine> engine;
   std::thread loader;
   StopFlag stop_loading;
   double load_seconds = 0;
 
   std::deque<std::unique_ptr<PoolJob>> waiting;
-  std::map<SequenceId, std::unique_ptr<PoolJob>> running;
+  std::map<infer::SequenceId, std::unique_ptr<PoolJob>> running;
   std::deque<std::unique_ptr<PoolJob>> reading;  // to embed or to score: the first one is read
   bool held = false;                             // takes no new requests: its place is wanted
   std::uint64_t last_used = 0;
@@ -103,21 +103,22 @@ PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
 
 PoolLoop::~PoolLoop() = default;
 
-const KernelTable& PoolLoop::kernels_of(const PoolOptions& options) {
-  return options.kernels != nullptr ? *options.kernels : best_kernel_table();
+const infer::KernelTable& PoolLoop::kernels_of(const PoolOptions& options) {
+  return options.kernels != nullptr ? *options.kernels : infer::best_kernel_table();
 }
 
 std::uint64_t PoolLoop::block_bytes(const ModelFront& front, const PoolOptions& options) {
   const auto states = front.blueprint().states();
-  return BlockLayout(states, kernels_of(options).kv_format(front.kv())).bytes();
+  return infer::BlockLayout(states, kernels_of(options).kv_format(front.kv())).bytes();
 }
 
-Result<Footprint> PoolLoop::footprint_of(const ModelFront& front, const PoolOptions& options) {
-  return footprint(front.file(), front.blueprint(), kernels_of(options),
-                   engine_options(front, options),
-                   {.positions = front.context(),
-                    .streams = 1,
-                    .threads = static_cast<std::size_t>(options.threads)});
+Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
+                                                const PoolOptions& options) {
+  return infer::footprint(front.file(), front.blueprint(), kernels_of(options),
+                          engine_options(front, options),
+                          {.positions = front.context(),
+                           .streams = 1,
+                           .threads = static_cast<std::size_t>(options.threads)});
 }
 
 void PoolLoop::log(const std::string& line) const {
@@ -241,8 +242,8 @@ void PoolLoop::start_load(Place& place) {
   // A team of its own: the engines' one has a single caller.
   place.loader = std::thread([this, &place, front = place.front] {
     const double start = now_seconds();
-    ThreadTeam team(std::max(1, options_.threads / 2));
-    auto model = std::make_shared<Result<std::unique_ptr<Model>>>(Model::load(
+    infer::ThreadTeam team(std::max(1, options_.threads / 2));
+    auto model = std::make_shared<Result<std::unique_ptr<infer::Model>>>(infer::Model::load(
         front->file(), team,
         {.kernels = &kernels_of(options_), .progress = {}, .stop = &place.stop_loading}));
     const double seconds = now_seconds() - start;
@@ -253,14 +254,14 @@ void PoolLoop::start_load(Place& place) {
   });
 }
 
-void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<Model>> model) {
+void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<infer::Model>> model) {
   if (place.loader.joinable()) place.loader.join();
   if (stopping_) return;
   Status status;
   if (model) {
     place.weights = std::move(*model);
-    auto engine = Engine::create(*place.weights, place.front->tokenizer(), team_,
-                                 engine_options(*place.front, options_), &kv_);
+    auto engine = infer::Engine::create(*place.weights, place.front->tokenizer(), team_,
+                                        engine_options(*place.front, options_), &kv_);
     if (engine) {
       place.engine = std::move(*engine);
     } else {
@@ -288,8 +289,8 @@ void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<Model>> model) {
   ++counters_.loads;
   place.state = ModelState::kReady;
   if (!options_.snapshots.empty()) {
-    const auto loaded = load_snapshot(place.engine->cache(), identity(place),
-                                      options_.snapshots / (place.model.name + ".kv"));
+    const auto loaded = infer::load_snapshot(place.engine->cache(), identity(place),
+                                             options_.snapshots / (place.model.name + ".kv"));
     if (loaded) {
       log(fmt::format("'{}': {} remembered blocks are back", place.model.name, *loaded));
     } else if (loaded.error().kind != ErrorKind::kNotFound) {
@@ -313,9 +314,9 @@ std::string PoolLoop::identity(const Place& place) const {
 void PoolLoop::save(Place& place) {
   if (options_.snapshots.empty() || place.saved_at == place.last_used) return;
   place.saved_at = place.last_used;
-  const auto saved =
-      save_snapshot(place.engine->cache(), identity(place),
-                    options_.snapshots / (place.model.name + ".kv"), options_.snapshot_bytes);
+  const auto saved = infer::save_snapshot(place.engine->cache(), identity(place),
+                                          options_.snapshots / (place.model.name + ".kv"),
+                                          options_.snapshot_bytes);
   log(saved ? fmt::format("'{}': {} blocks are on disk", place.model.name, *saved)
             : saved.error().message);
 }
@@ -379,7 +380,7 @@ PoolLoop::Place* PoolLoop::next_place() {
 // The next piece of a prompt whose tokens' probabilities are wanted; then its answer, if one is.
 bool PoolLoop::score_on(Place& place) {
   PoolJob& job = *place.reading.front();
-  const GenerationRequest& generation = job.prepared.generation;
+  const infer::GenerationRequest& generation = job.prepared.generation;
   Result<bool> done = false;
   if (!job.reading) {
     auto reading = place.engine->score(
@@ -414,9 +415,9 @@ bool PoolLoop::score_on(Place& place) {
 bool PoolLoop::read_on(Place& place) {
   PoolJob& job = *place.reading.front();
   if (job.prepared.score) return score_on(place);
-  const Pooling pooling = place.front->blueprint().pooling == Pooling::kNone
-                              ? Pooling::kMean
-                              : place.front->blueprint().pooling;
+  const infer::Pooling pooling = place.front->blueprint().pooling == infer::Pooling::kNone
+                                     ? infer::Pooling::kMean
+                                     : place.front->blueprint().pooling;
   const std::size_t index = job.embeddings.vectors.size();
   Result<bool> done = false;
   if (!job.reading) {
@@ -444,16 +445,16 @@ bool PoolLoop::read_on(Place& place) {
   return true;
 }
 
-void PoolLoop::deliver(Place& place, TokenEvent event) {
+void PoolLoop::deliver(Place& place, infer::TokenEvent event) {
   const auto found = place.running.find(event.request);
   if (found == place.running.end()) return;
   PoolJob& job = *found->second;
   Delta delta = job.answer->add(event);
-  if (event.finished != StopReason::kCancelled) {
+  if (event.finished != infer::StopReason::kCancelled) {
     if (job.on_delta && !(delta.text.empty() && delta.reasoning.empty() && delta.calls.empty() &&
                           delta.logprobs.empty()))
       job.on_delta(delta);
-    if (event.token != kNoToken) place.rate_tokens += 1;
+    if (event.token != infer::kNoToken) place.rate_tokens += 1;
     if (!event.finished || !job.answer->done()) return;
   }
   auto ending = std::move(found->second);
@@ -488,9 +489,9 @@ void PoolLoop::step(Place& place) {
   }
   const bool read = !place.reading.empty() && read_on(place);
   const bool stepped = place.engine->step(
-      [&](TokenEvent event) { deliver(place, std::move(event)); }, prompt_tokens);
+      [&](infer::TokenEvent event) { deliver(place, std::move(event)); }, prompt_tokens);
   const double end = now_seconds();
-  const Engine::StepSizes& sizes = place.engine->last_step();
+  const infer::Engine::StepSizes& sizes = place.engine->last_step();
   const bool moved = read || (stepped && sizes.answer_tokens + sizes.prompt_tokens > 0);
   // All the memory that is not promised is kept for prefixes: what waits comes first.
   if (!moved && !others && place.busy()) {
@@ -561,7 +562,7 @@ void PoolLoop::stop() {
     }
     place->running.clear();
     if (!place->engine) continue;
-    while (place->engine->step([](const TokenEvent&) {})) {
+    while (place->engine->step([](const infer::TokenEvent&) {})) {
     }
     save(*place);
     place->engine.reset();
@@ -599,7 +600,7 @@ HostStatus PoolLoop::status() const {
     info.weights = memory_.of(name).weights;
     info.scratch = memory_.of(name).scratch;
     if (place->engine) {
-      const KvCache& cache = place->engine->cache();
+      const infer::KvCache& cache = place->engine->cache();
       info.prefix = cache.remembered_bytes();
       info.kv = cache.pool().held_bytes() - info.prefix;
       info.running = static_cast<int>(place->engine->running() + place->reading.size());
@@ -613,4 +614,4 @@ HostStatus PoolLoop::status() const {
   return status;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -14,7 +14,7 @@
 #include "serve/pool/model_front.h"
 #include "serve/pool/residency.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct PoolOptions {
   std::uint64_t memory = 0;  // for weights, scratch and KV of all models
@@ -22,7 +22,7 @@ struct PoolOptions {
   std::size_t queue = 256;     // requests that wait, at most
   int max_tokens = 8192;       // of an answer whose request names no limit
   std::size_t sequences = 32;  // of one model at once
-  const KernelTable* kernels = nullptr;
+  const infer::KernelTable* kernels = nullptr;
   fs::path snapshots;                                     // a directory; empty: none are kept
   std::uint64_t snapshot_bytes = std::uint64_t{2} << 30;  // of one model, at most
   bool speculate = true;
@@ -43,12 +43,12 @@ struct PoolJob {
   std::unique_ptr<AnswerBuilder> answer;
   ModelHost::OnDelta on_delta;
   ModelHost::OnReplies on_replies;
-  SequenceId sequence = 0;  // in the engine
+  infer::SequenceId sequence = 0;  // in the engine
   // … or texts to embed, …
-  std::vector<std::vector<TokenId>> texts;
+  std::vector<std::vector<infer::TokenId>> texts;
   ModelHost::OnEmbeddings on_embeddings;
   Embeddings embeddings;
-  std::unique_ptr<Engine::Reading> reading;  // of a text to embed, or of a prompt to score
+  std::unique_ptr<infer::Engine::Reading> reading;  // of a text to embed, or of a prompt to score
   // … or just a wish for the model to be there.
   std::function<void(Status)> on_loaded;
 
@@ -81,23 +81,23 @@ class PoolLoop {
   void count_refused() { refused_.fetch_add(1, std::memory_order_relaxed); }
 
   // Bytes that a model's weights and scratch will take; and those of one KV block.
-  static Result<Footprint> footprint_of(const ModelFront& front, const PoolOptions& options);
+  static Result<infer::Footprint> footprint_of(const ModelFront& front, const PoolOptions& options);
   static std::uint64_t block_bytes(const ModelFront& front, const PoolOptions& options);
-  static const KernelTable& kernels_of(const PoolOptions& options);
+  static const infer::KernelTable& kernels_of(const PoolOptions& options);
 
  private:
   struct Place;  // one model of the catalog
   void plan_memory();
   void set_kv_limit();
   void start_load(Place& place);
-  void finish_load(Place& place, Result<std::unique_ptr<Model>> model);
+  void finish_load(Place& place, Result<std::unique_ptr<infer::Model>> model);
   void evict(Place& place);
   void save(Place& place);
   std::string identity(const Place& place) const;
   void hand_over(Place& place);
   Place* next_place();
   void step(Place& place);
-  void deliver(Place& place, TokenEvent event);
+  void deliver(Place& place, infer::TokenEvent event);
   void start(Place& place, std::unique_ptr<PoolJob> job);
   bool read_on(Place& place);
   bool score_on(Place& place);
@@ -108,10 +108,10 @@ class PoolLoop {
 
   const PoolOptions& options_;
   std::function<void(std::function<void()>)> post_;
-  ThreadTeam team_;
+  infer::ThreadTeam team_;
   MemoryBudget memory_;
   std::uint64_t adapter_bytes_ = 0;  // of all fronts
-  KvBudget kv_;
+  infer::KvBudget kv_;
   std::map<std::string, std::unique_ptr<Place>> places_;
   std::uint64_t uses_ = 0;
   bool stopping_ = false;
@@ -122,4 +122,4 @@ class PoolLoop {
   std::atomic<std::int64_t> refused_{0};
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

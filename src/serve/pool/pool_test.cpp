@@ -14,7 +14,7 @@
 #include "serve/pool/local_worker.h"
 #include "serve/pool/model_front.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using testing::HasSubstr;
@@ -594,18 +594,18 @@ TEST(Pool, AdaptersAreAskedForByNameAndLeaveTheModelAsItIs) {
   const TempDir directory = *TempDir::make();
   for (const char* name : {"llama-q4_0", "qwen3-q4_k_m"})
     fs::copy_file(model_file(name), directory.path() / (std::string(name) + ".gguf"));
-  const Gguf base = *Gguf::open(model_file("llama-q4_0"));
+  const infer::Gguf base = *infer::Gguf::open(model_file("llama-q4_0"));
   {
-    const Blueprint blueprint = *read_blueprint(base);
-    auto writer = *GgufWriter::create(directory.path() / "poet.gguf");
+    const infer::Blueprint blueprint = *infer::read_blueprint(base);
+    auto writer = *infer::GgufWriter::create(directory.path() / "poet.gguf");
     writer.add("general.type", std::string("adapter"));
     writer.add("general.architecture", std::string("llama"));
     writer.add("adapter.type", std::string("lora"));
     writer.add("adapter.lora.alpha", 4.0);
     const std::uint64_t a[] = {blueprint.embedding, 4};
     const std::uint64_t b[] = {4, blueprint.layers[0].ffn.hidden};
-    writer.add_tensor("blk.0.ffn_up.weight.lora_a", TensorType::kF32, a);
-    writer.add_tensor("blk.0.ffn_up.weight.lora_b", TensorType::kF32, b);
+    writer.add_tensor("blk.0.ffn_up.weight.lora_a", infer::TensorType::kF32, a);
+    writer.add_tensor("blk.0.ffn_up.weight.lora_b", infer::TensorType::kF32, b);
     ASSERT_TRUE(writer.begin_data());
     for (const auto* shape : {a, b}) {
       std::vector<float> values(shape[0] * shape[1]);
@@ -640,4 +640,4 @@ TEST(Pool, AdaptersAreAskedForByNameAndLeaveTheModelAsItIs) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -10,7 +10,7 @@
 #include "infer/formats/gguf_writer.h"
 #include "serve/pool/pool.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using testing::HasSubstr;
@@ -23,16 +23,16 @@ fs::path model_file() {
 
 // The same weights with another chat template.
 void write_with_template(const fs::path& path, const std::string& chat_template) {
-  const Gguf source = *Gguf::open(model_file());
-  auto writer = *GgufWriter::create(path);
+  const infer::Gguf source = *infer::Gguf::open(model_file());
+  auto writer = *infer::GgufWriter::create(path);
   for (const auto& [key, value] : source.metadata())
     if (key != "tokenizer.chat_template") writer.add(key, value);
   writer.add("tokenizer.chat_template", chat_template);
-  for (const GgufTensor& tensor : source.tensors())
+  for (const infer::GgufTensor& tensor : source.tensors())
     writer.add_tensor(tensor.name, tensor.type,
                       std::span(tensor.shape).first(static_cast<std::size_t>(tensor.dimensions)));
   ASSERT_TRUE(writer.begin_data());
-  for (const GgufTensor& tensor : source.tensors()) {
+  for (const infer::GgufTensor& tensor : source.tensors()) {
     std::vector<std::byte> bytes(tensor.bytes);
     ASSERT_TRUE(source.read(tensor, 0, bytes));
     ASSERT_TRUE(writer.write(bytes));
@@ -186,26 +186,27 @@ TEST_F(PrepareTest, ATemplateThatNeverEndsDelaysNobodyAndIsStopped) {
 // double.
 TEST_F(PrepareTest, ThePromptsProbabilitiesAreThoseOfItsLogits) {
   start();
-  const Gguf file = *Gguf::open(model_file());
+  const infer::Gguf file = *infer::Gguf::open(model_file());
   const auto front = ModelFront::open({.name = "plain", .file = model_file(), .context = 256});
-  ThreadTeam team(1);
-  const auto model =
-      Model::load(file, team, {.kernels = &best_kernel_table(), .progress = {}, .stop = nullptr});
+  infer::ThreadTeam team(1);
+  const auto model = infer::Model::load(
+      file, team, {.kernels = &infer::best_kernel_table(), .progress = {}, .stop = nullptr});
   ASSERT_TRUE(model);
-  EngineOptions options;
+  infer::EngineOptions options;
   options.context = 256;
-  auto engine = *Engine::create(**model, (*front)->tokenizer(), team, options);
-  std::vector<TokenId> ids;
+  auto engine = *infer::Engine::create(**model, (*front)->tokenizer(), team, options);
+  std::vector<infer::TokenId> ids;
   for (int i = 0; i < 150; ++i) ids.push_back(i * 37 % 250 + 3);
   std::vector<double> expected{std::nan("")};
-  std::vector<TokenId> likeliest{kNoToken};
+  std::vector<infer::TokenId> likeliest{infer::kNoToken};
   ASSERT_TRUE(engine->logits(ids, [&](std::span<const float> logits) {
     if (expected.size() == ids.size()) return;
     double sum = 0;
     for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
     expected.push_back(static_cast<double>(logits[static_cast<std::size_t>(ids[expected.size()])]) -
                        std::log(sum));
-    likeliest.push_back(static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin()));
+    likeliest.push_back(
+        static_cast<infer::TokenId>(std::ranges::max_element(logits) - logits.begin()));
   }));
   HostRequest request;
   request.prompt_ids = ids;
@@ -295,4 +296,4 @@ TEST(AnswerCheck, CallsOfStrictToolsAreChecked) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

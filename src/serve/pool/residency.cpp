@@ -8,7 +8,7 @@
 
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using State = ResidencyModel::State;
@@ -91,4 +91,4 @@ ResidencyPlan plan_residency(const ResidencyState& state) {
   return plan;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace lathe {
+namespace lathe::serve {
 
 struct ResidencyModel {
   std::string name;
@@ -38,4 +38,4 @@ struct ResidencyPlan {
 
 ResidencyPlan plan_residency(const ResidencyState& state);
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -7,7 +7,7 @@
 
 #include <random>
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using State = ResidencyModel::State;
@@ -171,4 +171,4 @@ TEST(Residency, RandomDaysNeverExceedStarveOrEvictInMidStream) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

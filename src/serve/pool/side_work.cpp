@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace lathe {
+namespace lathe::serve {
 
 SideWork::SideWork(std::size_t threads) {
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
@@ -77,4 +77,4 @@ void SideWork::run() {
   }
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

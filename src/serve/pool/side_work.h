@@ -17,7 +17,7 @@
 
 #include "ground/base/stop.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 class SideWork {
  public:
@@ -57,4 +57,4 @@ class SideWork {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -8,7 +8,7 @@
 
 #include "ground/base/units.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 // Holds whoever waits until it is opened.
@@ -85,4 +85,4 @@ TEST(SideWork, TheEndStopsEverythingOnce) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -3,7 +3,7 @@
 #include "serve/server/endpoints.h"
 #include "serve/server/fields.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 Outcome with_model(Call& call, Status (ModelHost::*action)(const std::string&)) {
@@ -25,4 +25,4 @@ Outcome unload_model(Call& call) {
   return with_model(call, &ModelHost::unload);
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

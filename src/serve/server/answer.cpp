@@ -3,7 +3,7 @@
 
 #include <mutex>
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 class Answer : public std::enable_shared_from_this<Answer> {
@@ -135,4 +135,4 @@ Outcome answer(Call& call, const std::string& model, std::vector<HostRequest> re
   return std::nullopt;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

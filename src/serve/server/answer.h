@@ -8,7 +8,7 @@
 
 #include "serve/server/call.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 // One an answer. Says in one API's words what the host says. Calls come one at a time.
 class AnswerWriter {
@@ -47,4 +47,4 @@ Outcome answer_tokens(
     Call& call, const TokensStart& start,
     std::function<ApiResult<HttpReply>(const std::vector<std::int32_t>& tokens)> make);
 
-}  // namespace lathe
+}  // namespace lathe::serve

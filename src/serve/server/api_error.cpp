@@ -3,7 +3,7 @@
 
 #include "serve/server/names.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr int kRetrySeconds = 2;
@@ -163,4 +163,4 @@ HttpReply error_reply(Dialect dialect, const ApiError& error) {
   return reply;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -9,7 +9,7 @@
 #include "ground/base/result.h"
 #include "serve/net/http_server.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 enum class Dialect { kOpenAi, kAnthropic, kOllama };
 
@@ -40,4 +40,4 @@ Json error_json(Dialect dialect, const ApiError& error);
 // Tells clients not to try again what would fail again.
 HttpReply error_reply(Dialect dialect, const ApiError& error);
 
-}  // namespace lathe
+}  // namespace lathe::serve

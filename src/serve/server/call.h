@@ -8,7 +8,7 @@
 #include "serve/server/api_error.h"
 #include "work/model_host.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct Call {
   ModelHost& host;
@@ -32,4 +32,4 @@ ApiResult<std::string> model_of(const Call& call);
 ApiResult<std::string> exact_model_of(const Call& call);
 ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name);
 
-}  // namespace lathe
+}  // namespace lathe::serve

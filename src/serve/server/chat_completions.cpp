@@ -7,7 +7,7 @@
 #include "serve/server/endpoints.h"
 #include "serve/server/names.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 class ChatWriter : public AnswerWriter {
@@ -151,4 +151,4 @@ Outcome chat_completions(Call& call) {
   return answer(call, model, {std::move(request)}, {stream, event_stream()}, std::move(writer));
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -4,7 +4,7 @@
 #include "ground/base/text.h"
 #include "serve/server/names.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr double kNever = -9999;  // JSON has no infinity
@@ -80,4 +80,4 @@ FunctionCall with_id(FunctionCall call) {
   return call;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -6,7 +6,7 @@
 
 #include "work/model_host.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 using Replies = std::vector<std::vector<HostReply>>;
 
@@ -22,4 +22,4 @@ std::string_view chat_finish_reason(const Reply& reply);
 // Every call has a name of its own, whatever the model gave it.
 FunctionCall with_id(FunctionCall call);
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -7,7 +7,7 @@
 
 #include "ground/base/text.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr std::int64_t kMaxTokens = std::numeric_limits<int>::max();
@@ -376,4 +376,4 @@ ApiResult<Request> chat_request(const Json& json) {
   return request;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

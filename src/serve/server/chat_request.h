@@ -4,7 +4,7 @@
 #include "serve/server/fields.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 // All that says how tokens are drawn and when it ends, in OpenAI's words.
 void read_sampling(Fields& body, Request& request);
@@ -39,4 +39,4 @@ void name_tool_results(std::vector<Message>& messages);
 
 ApiResult<Request> chat_request(const Json& body);
 
-}  // namespace lathe
+}  // namespace lathe::serve

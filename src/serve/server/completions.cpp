@@ -10,7 +10,7 @@
 #include "serve/server/names.h"
 #include "serve/server/text_inputs.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr std::size_t kMaxPrompts = 256;
@@ -206,4 +206,4 @@ Outcome completions(Call& call) {
   return answer(call, model, std::move(requests), {stream, event_stream()}, std::move(writer));
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

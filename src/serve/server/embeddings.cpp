@@ -6,7 +6,7 @@
 #include "serve/server/endpoints.h"
 #include "serve/server/text_inputs.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr std::size_t kMaxInputs = 2048;
@@ -115,4 +115,4 @@ Outcome ollama_embeddings(Call& call) {
   });
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -4,7 +4,7 @@
 
 #include "serve/server/call.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 Outcome chat_completions(Call& call);
 Outcome completions(Call& call);
@@ -39,4 +39,4 @@ Outcome ollama_generate(Call& call);
 Outcome ollama_embed(Call& call);
 Outcome ollama_embeddings(Call& call);
 
-}  // namespace lathe
+}  // namespace lathe::serve

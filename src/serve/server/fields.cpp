@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 const Json& nothing() {
@@ -130,4 +130,4 @@ std::vector<Fields> Fields::each(std::string_view key) {
   return elements;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -11,7 +11,7 @@
 
 #include "serve/server/api_error.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 class Fields {
  public:
@@ -48,4 +48,4 @@ class Fields {
   std::shared_ptr<std::optional<ApiError>> problem_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

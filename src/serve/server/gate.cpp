@@ -8,7 +8,7 @@
 #include "ground/base/text.h"
 #include "serve/server/routes.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 // Takes as long for a wrong key as for the right one.
@@ -114,4 +114,4 @@ std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& he
   return std::nullopt;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

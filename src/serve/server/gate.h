@@ -7,7 +7,7 @@
 
 #include "serve/server/api_error.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct GateRules {
   std::vector<std::string> api_keys = {};  // empty: none is asked for
@@ -26,4 +26,4 @@ std::string host_name(std::string_view host);
 bool is_loopback(std::string_view host);  // "localhost", 127.0.0.0/8, ::1
 bool is_ip_address(std::string_view host);
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 HttpRequest request(std::string method, std::string path, HttpHeaders headers) {
@@ -101,4 +101,4 @@ TEST(Gate, BodiesMayBeJson) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

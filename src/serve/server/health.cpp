@@ -3,7 +3,7 @@
 
 #include "serve/server/endpoints.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 // Models are brought in when they are asked for: a server is only not ready while its first one is
 // on its way, or when all have failed.
@@ -24,4 +24,4 @@ Outcome version(Call&) {
   return json_reply({{"version", LATHE_VERSION}});
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -5,7 +5,7 @@
 #include "serve/server/messages_request.h"
 #include "serve/server/names.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 std::string_view stop_reason(const Reply& reply) {
@@ -168,4 +168,4 @@ Outcome count_tokens(Call& call) {
       });
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

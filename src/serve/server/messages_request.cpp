@@ -6,7 +6,7 @@
 #include "ground/base/text.h"
 #include "serve/server/chat_request.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 // Claude Code writes a line with a new number here with every request: no prompt would ever be
@@ -133,4 +133,4 @@ ApiResult<Request> messages_request(const Json& json) {
   return request;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

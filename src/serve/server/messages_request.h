@@ -4,8 +4,8 @@
 #include "serve/server/fields.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 ApiResult<Request> messages_request(const Json& body);
 
-}  // namespace lathe
+}  // namespace lathe::serve

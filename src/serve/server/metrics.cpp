@@ -1,7 +1,7 @@
 // GET /metrics, in Prometheus' text format
 #include "serve/server/endpoints.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 class MetricsText {
@@ -95,4 +95,4 @@ Outcome metrics(Call& call) {
   return HttpReply{200, std::move(out).text(), "text/plain; version=0.0.4; charset=utf-8"};
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

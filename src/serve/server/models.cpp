@@ -5,7 +5,7 @@
 #include "serve/server/endpoints.h"
 #include "serve/server/fields.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 // What OpenAI's and Anthropic's clients read, and what a person wants to know.
@@ -112,4 +112,4 @@ Outcome show_model(Call& call) {
   return json_reply(model_json(model));
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -7,7 +7,7 @@
 
 #include "ground/base/clock.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 std::string fresh_id(std::string_view prefix) {
   thread_local std::mt19937_64 random(std::random_device{}());
@@ -18,4 +18,4 @@ std::int64_t unix_seconds() {
   return system_clock().unix_ms() / 1000;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace lathe {
+namespace lathe::serve {
 
 std::string fresh_id(std::string_view prefix);  // prefix and 24 random hex digits
 std::int64_t unix_seconds();
 
-}  // namespace lathe
+}  // namespace lathe::serve

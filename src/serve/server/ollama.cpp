@@ -5,7 +5,7 @@
 #include "serve/server/endpoints.h"
 #include "serve/server/fields.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 // The version of Ollama's API that this follows: clients refuse what they find too old.
@@ -103,4 +103,4 @@ Outcome ollama_pull(Call& call) {
   return HttpReply{200, "{\"status\":\"success\"}\n", "application/x-ndjson"};
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

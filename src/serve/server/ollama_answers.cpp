@@ -8,7 +8,7 @@
 #include "serve/server/endpoints.h"
 #include "serve/server/ollama_request.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
@@ -135,4 +135,4 @@ Outcome ollama_generate(Call& call) {
   return ollama_answer(call, ollama_generate_request(call.body), false);
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -6,7 +6,7 @@
 
 #include "serve/server/chat_request.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr std::int64_t kMaxInt = std::numeric_limits<int>::max();
@@ -131,4 +131,4 @@ ApiResult<OllamaRequest> ollama_generate_request(const Json& json) {
   return read;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -4,7 +4,7 @@
 #include "serve/server/fields.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct OllamaRequest {
   Request request;
@@ -15,4 +15,4 @@ struct OllamaRequest {
 ApiResult<OllamaRequest> ollama_chat_request(const Json& body);
 ApiResult<OllamaRequest> ollama_generate_request(const Json& body);
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -1,7 +1,7 @@
 // What requests may say in each API, and what answers say back.
 #include "serve/server/server_test.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr std::string_view kCompletions = "/v1/completions", kChat = "/v1/chat/completions",
@@ -238,4 +238,4 @@ TEST_F(ServerTest, TextsToEmbedThatAreTooLong) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -6,7 +6,7 @@
 #include "serve/server/names.h"
 #include "serve/server/responses_request.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 Json usage_json(const Usage& usage) {
@@ -286,4 +286,4 @@ Outcome input_tokens(Call& call) {
       });
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -7,7 +7,7 @@
 #include "ground/base/text.h"
 #include "serve/server/chat_request.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 // What the model knows a tool of a namespace by.
@@ -219,4 +219,4 @@ ApiResult<ResponsesRequest> responses_request(const Json& json) {
   return read;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -8,7 +8,7 @@
 #include "serve/server/fields.h"
 #include "work/work.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct ResponsesRequest {
   Request request;
@@ -24,4 +24,4 @@ struct ResponsesRequest {
 
 ApiResult<ResponsesRequest> responses_request(const Json& body);
 
-}  // namespace lathe
+}  // namespace lathe::serve

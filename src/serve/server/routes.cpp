@@ -5,7 +5,7 @@
 
 #include "serve/server/endpoints.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr std::array kRoutes{
@@ -75,4 +75,4 @@ RouteMatch find_route(std::string_view method, std::string_view path) {
   return match;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -7,7 +7,7 @@
 
 #include "serve/server/call.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct Route {
   std::string_view method;
@@ -27,4 +27,4 @@ struct RouteMatch {
 };
 RouteMatch find_route(std::string_view method, std::string_view path);
 
-}  // namespace lathe
+}  // namespace lathe::serve

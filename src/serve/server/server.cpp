@@ -7,7 +7,7 @@
 #include "serve/server/names.h"
 #include "serve/server/routes.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 constexpr JsonLimits kBodyLimits{.max_depth = 128, .max_values = std::size_t{2} << 20};
@@ -119,4 +119,4 @@ Result<std::unique_ptr<Server>> Server::start(ServerConfig config, ModelHost& ho
   return std::unique_ptr<Server>(new Server(std::move(server)));
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

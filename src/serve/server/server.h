@@ -8,7 +8,7 @@
 #include "serve/server/gate.h"
 #include "work/model_host.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 struct ServerConfig {
   std::vector<std::string> addresses = {"127.0.0.1", "::1"};  // IP addresses; "0.0.0.0", "::": all
@@ -35,4 +35,4 @@ class Server {
   std::unique_ptr<HttpServer> http_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::serve

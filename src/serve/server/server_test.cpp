@@ -6,7 +6,7 @@
 
 #include "ground/base/file.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 // --- bad inputs
@@ -212,9 +212,9 @@ TEST_F(ServerTest, CurlLinesOfOtherServersWork) {
 }
 
 TEST_F(ServerTest, TheTargetSaysWhoIsMeant) {
-  const auto status = [&](const char* target, const char* host) {
+  const auto status = [&](const char* target, const char* named) {
     RawClient one = client();
-    one.send(fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", target, host));
+    one.send(fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", target, named));
     return one.reply().status;
   };
   EXPECT_EQ(status("http://evil.com/v1/models", "localhost"), 403);
@@ -577,4 +577,4 @@ TEST_F(ServerTest, StopEndsEveryStreamProperly) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::serve

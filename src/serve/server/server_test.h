@@ -9,7 +9,7 @@
 #include "ground/base/text.h"
 #include "work/scripted_host.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 using testing::eventually;
 using ::testing::HasSubstr;
@@ -106,4 +106,4 @@ inline std::vector<std::string> events(const std::string& stream) {
   return data;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

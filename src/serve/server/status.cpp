@@ -1,7 +1,7 @@
 // GET /status: every model, its state and bytes, as `lathe ps` shows them.
 #include "serve/server/endpoints.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 Outcome status(Call& call) {
   const HostStatus host = call.host.status();
@@ -27,4 +27,4 @@ Outcome status(Call& call) {
                      {"queued", host.queued}});
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -1,7 +1,7 @@
 // Inputs that are one text or a list of them.
 #include "serve/server/text_inputs.h"
 
-namespace lathe {
+namespace lathe::serve {
 namespace {
 
 std::optional<TextInput> token_ids(const Json& array) {
@@ -39,4 +39,4 @@ ApiResult<std::vector<TextInput>> text_inputs(Fields& body, std::string_view key
   return inputs;
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve

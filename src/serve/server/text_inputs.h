@@ -4,9 +4,9 @@
 #include "serve/server/fields.h"
 #include "work/model_host.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 // At least one, at most `most`.
 ApiResult<std::vector<TextInput>> text_inputs(Fields& body, std::string_view key, std::size_t most);
 
-}  // namespace lathe
+}  // namespace lathe::serve

@@ -4,7 +4,7 @@
 #include "serve/server/endpoints.h"
 #include "serve/server/text_inputs.h"
 
-namespace lathe {
+namespace lathe::serve {
 
 // llama-server's body says `content`, vLLM's `prompt`; the answer has what either's clients read.
 Outcome tokenize(Call& call) {
@@ -57,4 +57,4 @@ Outcome apply_template(Call& call) {
       });
 }
 
-}  // namespace lathe
+}  // namespace lathe::serve
