@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reads every #include in src/ and checks it against the table in src/rooms.txt; and finds types of one name, and sources
-that do not open with what they do.
+"""Reads every #include in src/ and checks it against the table in src/rooms.txt: what is not granted, and what is granted
+and not used. Finds files outside of their wing's namespace, types of one name, and sources that do not open with what they do.
 
 Two types of one name in one namespace break the one-definition rule: the program links, and destroys one as the other.
 
@@ -12,7 +12,9 @@ import re
 import sys
 import tempfile
 
+SHARED = ("ground", "work")  # wings whose names every wing uses
 TYPE = re.compile(r"(?:template <.*> )?(?:struct|class|union|enum(?: class)?) (?:alignas\(\w+\) )?(\w+)(?: final)?(?: :[^:;]*)? \{")
+ALIAS = re.compile(r"(?:template <.*> )?using (\w+) =")
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 
 
@@ -34,6 +36,7 @@ def read_table(text):
 def find_problems(source):
     allowed = read_table((source / "rooms.txt").read_text())
     problems = []
+    used = {room: {room} for room in allowed}
     files = [p for p in sorted(source.rglob("*")) if p.suffix in (".h", ".cpp", ".cu", ".inl")]
     for file in files:
         room = file.parent.relative_to(source).as_posix()
@@ -48,7 +51,26 @@ def find_problems(source):
                 problems.append(f'{file}: {room} may not include "{include}"')
             elif not (source / include).exists():
                 problems.append(f'{file}: "{include}" does not exist')
+            else:
+                used[room].add(target)
+    for room, grants in allowed.items():
+        for grant in sorted(grants - used[room]):
+            problems.append(f"src/rooms.txt: {room} may include {grant}, and does not")
     return problems, len(files)
+
+
+def find_strangers(source):
+    """Files that open another namespace than their wing's: lathe for what all wings share, lathe::WING for the others."""
+    problems = []
+    for file in sorted(source.rglob("*")):
+        wing = file.relative_to(source).parts[0]
+        if file.suffix not in (".h", ".cpp", ".inl"):
+            continue
+        own = "lathe" if wing in SHARED else f"lathe::{wing}"
+        for opened in re.findall(r"^namespace (lathe[\w:]*) \{", file.read_text(), re.M):
+            if opened != own and not (opened.startswith(f"{own}::") and wing not in SHARED):
+                problems.append(f"{file}: opens {opened}, its wing's namespace is {own}")
+    return problems
 
 
 def named_types(text):
@@ -59,7 +81,7 @@ def named_types(text):
             spaces.append(opened[1] or "")
         elif re.match(r"\}\s*// namespace", line) and spaces:
             spaces.pop()
-        elif (found := TYPE.match(line)) and "" not in spaces:
+        elif (found := TYPE.match(line) or ALIAS.match(line)) and "" not in spaces:
             yield "::".join([*spaces, found[1]])
 
 
@@ -93,10 +115,19 @@ def self_test():
         (source / "high/app/none.cpp").write_text('#include "a.h"\n')
         (source / "stray/x.cpp").write_text("")
         assert len(find_problems(source)[0]) == 5, find_problems(source)
+        (source / "high/app/good.cpp").write_text("")
+        assert len(find_problems(source)[0]) == 6, "a grant that nothing uses was not found"
         (source / "low/base/a.h").write_text("namespace lathe {\nstruct Twin {\n};\nclass Other;\n}  // namespace lathe\n")
         (source / "low/base/b.h").write_text("namespace lathe {\nnamespace own {\nclass Twin {\n};\n}  // namespace own\nclass Other {\n};\n}  // namespace lathe\n")
         (source / "high/app/c.cpp").write_text("namespace lathe {\nnamespace {\nstruct Twin {\n};\n}  // namespace\n}  // namespace lathe\n")
         assert find_twins(source) == [], find_twins(source)
+        (source / "high/app/e.h").write_text("namespace lathe {\nusing Twin = int;\n}  // namespace lathe\n")
+        assert len(find_twins(source)) == 1, find_twins(source)
+        (source / "high/app/e.h").write_text("")
+        strangers = find_strangers(source)
+        assert len(strangers) == 3 and all("lathe::" in each for each in strangers), strangers
+        (source / "high/app/c.cpp").write_text("namespace lathe::high {\nnamespace {\n}\n}\nnamespace lathe::high::own {\n}\n")
+        assert len(find_strangers(source)) == 2, find_strangers(source)
         (source / "high/app/said.cpp").write_text("// What it does.\n")
         (source / "high/app/said_test.cpp").write_text("")
         assert len(find_silent(source)) == 7, find_silent(source)
@@ -116,6 +147,6 @@ if __name__ == "__main__":
     else:
         root = pathlib.Path(sys.argv[1]) / "src"
         problems, count = find_problems(root)
-        problems += find_twins(root) + find_silent(root)
+        problems += find_strangers(root) + find_twins(root) + find_silent(root)
         print("\n".join(problems) or f"{count} files keep to the table")
         sys.exit(bool(problems))
