@@ -34,7 +34,7 @@ packages:
 	@./tools/install-packages.sh run
 
 format:
-	find src tests fuzz bench -name '*.cpp' -o -name '*.h' | xargs clang-format -i
+	find src tests fuzz bench -name '*.cpp' -o -name '*.h' -o -name '*.inl' | xargs clang-format -i
 
 asan tsan:
 	@./tools/install-packages.sh test
