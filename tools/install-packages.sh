@@ -1,31 +1,40 @@
 #!/bin/sh
-# Installs the Debian 12 packages that Lathe is built from and runs with. Quick when nothing is missing.
+# Installs the packages of packages.txt that Lathe is built from and runs with. Quick when nothing is missing.
+# usage: install-packages.sh run|test|fuzz|pack [--list]   --list only says their names
+#        install-packages.sh runtime [--list]              without what only building needs
 set -eu
+table=$(dirname "$0")/packages.txt
 
-BUILD="g++ cmake ninja-build pkg-config
-  libfmt-dev nlohmann-json3-dev libtomlplusplus-dev libcli11-dev libpcre2-dev libpugixml-dev libssl-dev
-  libsqlite3-dev libcurl4-openssl-dev libboost1.81-dev libseccomp-dev libedit-dev
-  flite1-dev libpocketsphinx-dev libsphinxbase-dev libsndfile1-dev libsamplerate0-dev libebur128-dev
-  libtesseract-dev libleptonica-dev librsvg2-dev libcairo2-dev libfontconfig-dev libzbar-dev"
-RUN="bubblewrap pocketsphinx-en-us espeak-ng python3 git universal-ctags
-  tesseract-ocr-eng fonts-dejavu-core fonts-liberation"
-# Only the tests need these: their oracles, their peers and the tools they drive.
-TEST="libgtest-dev libgmock-dev clang-format python3-jsonschema python3-jinja2 python3-pytest strace iproute2 procps
-  binutils g++-aarch64-linux-gnu qemu-user
-  chromium-headless-shell tesseract-ocr-deu fonts-freefont-ttf libqrencode-dev"
-# Node.js may have come from elsewhere, with an npm of its own that Debian's would not fit.
-command -v npm >/dev/null || TEST="$TEST nodejs npm"
-
-# Only `cmake --preset fuzz` needs these. clang 14 cannot read libstdc++ 12's <expected>.
-FUZZ="clang-16 libclang-rt-16-dev"
-
-want="$BUILD $RUN"
 case "${1:-run}" in
-  run) ;;
-  test) want="$want $TEST" ;;
-  fuzz) want="$want $FUZZ" ;;
-  *) echo "usage: $0 run|test|fuzz" >&2; exit 2 ;;
+  runtime) uses=run ;;
+  run) uses="build run" ;;
+  test | fuzz | pack) uses="build run $1" ;;
+  *) echo "usage: $0 runtime|run|test|fuzz|pack [--list]" >&2; exit 2 ;;
 esac
+
+# The column of this system; a derivative of Debian that the table does not know is taken for Debian 12.
+system=$(. /etc/os-release && echo "${ID:-}-${VERSION_ID:-}")
+grep -q "^# for .*| $system *\(|\|$\)" "$table" || {
+  command -v apt-get >/dev/null || {
+    echo "error: $system has no apt-get; install what these stand for, by the names of your system, and build with cmake: $(sed -n 's/^build *| *\([^ ]*\).*/\1/p' "$table" | tr '\n' ' ')" >&2
+    exit 1
+  }
+  echo "$system is not in tools/packages.txt: trying the names of Debian 12" >&2
+  system=debian-12
+}
+
+names_for() {
+  awk -F' *\\| *' -v use="$1" -v name="$system" '
+    { gsub(/ +$/, "") }
+    /^# for/ { for (i = 2; i <= NF; ++i) if ($i == name) column = i }
+    $1 == use && $column != "-" { print $column == "=" ? $2 : $column }' "$table"
+}
+
+want=
+for use in $uses; do want="$want $(names_for "$use")"; done
+# Node.js may have come from elsewhere, with an npm of its own that Debian's would not fit.
+[ "${1:-run}" != test ] || command -v npm >/dev/null || want="$want nodejs npm"
+[ "${2:-}" != --list ] || { echo $want; exit 0; }
 
 missing=
 for package in $want; do
