@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo starter test build packages format asan tsan fuzz clean
+.PHONY: demo starter test build packages deb format asan tsan fuzz clean
 
 demo: build
 	@./tools/demo.sh
@@ -54,6 +54,12 @@ fuzz:
 	  build/fuzz/fuzz/$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0 \
 	    -artifact_prefix=build/fuzz/$$name- build/fuzz/corpus/$$name || exit 1; \
 	done
+
+# A Debian package of this machine's architecture and release: build/release/lathe_VERSION_ARCHITECTURE.deb
+deb: build
+	@./tools/install-packages.sh pack
+	@cmake --build build/release -j $(JOBS) --target lathe_written
+	@cd build/release && cpack -G DEB
 
 clean:
 	rm -rf build
