@@ -27,10 +27,23 @@ set(LATHE_SANITIZER_FINDING "Sanitizer:|runtime error:")
 if(NOT EXISTS ${PROJECT_BINARY_DIR}/pch.cpp)  # written again, it would build everything anew
   file(WRITE ${PROJECT_BINARY_DIR}/pch.cpp "")
 endif()
+set(LATHE_PCH_HEADERS <algorithm> <chrono> <expected> <functional> <map> <memory> <optional> <span> <string> <string_view>
+  <vector> <fmt/format.h> <nlohmann/json.hpp>)
 add_library(lathe_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
 target_link_libraries(lathe_pch PUBLIC lathe_flags lathe_lib_fmt lathe_lib_json)
-target_precompile_headers(lathe_pch PRIVATE <algorithm> <chrono> <expected> <functional> <map> <memory>
-  <optional> <span> <string> <string_view> <vector> <fmt/format.h> <nlohmann/json.hpp>)
+target_precompile_headers(lathe_pch PRIVATE ${LATHE_PCH_HEADERS})
+
+# The tests' own: GoogleTest is half of what a test costs to compile. Tests compute little, so they are optimised little; a
+# sanitizer's build stays as it is.
+add_library(lathe_test_flags INTERFACE)
+target_link_libraries(lathe_test_flags INTERFACE lathe_flags)
+target_compile_options(lathe_test_flags INTERFACE $<$<CONFIG:Release>:-O1>)
+if(LATHE_TESTS)
+  add_library(lathe_test_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
+  target_link_libraries(lathe_test_pch PUBLIC lathe_test_flags lathe_lib_fmt lathe_lib_json GTest::gtest GTest::gmock)
+  target_compile_definitions(lathe_test_pch PUBLIC LATHE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_precompile_headers(lathe_test_pch PRIVATE ${LATHE_PCH_HEADERS} <gmock/gmock.h> <gtest/gtest.h>)
+endif()
 
 # Tests sync their journals after every record: in memory that costs nothing.
 set(LATHE_TEST_TMP /tmp)
@@ -67,8 +80,8 @@ endfunction()
 function(lathe_test target)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${target} ${ARG_SOURCES})
-  target_precompile_headers(${target} REUSE_FROM lathe_pch)
-  target_link_libraries(${target} PRIVATE ${ARG_DEPS} lathe_testing lathe_sanitizers GTest::gtest
+  target_precompile_headers(${target} REUSE_FROM lathe_test_pch)
+  target_link_libraries(${target} PRIVATE lathe_test_flags ${ARG_DEPS} lathe_testing lathe_sanitizers GTest::gtest
     GTest::gmock)
   target_compile_definitions(${target} PRIVATE LATHE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 900
