@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo starter test build packages deb format asan tsan fuzz clean
+.PHONY: demo starter test build packages deb format lint asan tsan fuzz clean
 
 demo: build
 	@./tools/demo.sh
@@ -35,6 +35,11 @@ packages:
 
 format:
 	find src tests fuzz bench -name '*.cpp' -o -name '*.h' -o -name '*.inl' | xargs clang-format -i
+
+# What compilers and tests do not see.
+lint:
+	@./tools/install-packages.sh run
+	@./tools/headers_alone.py
 
 asan tsan:
 	@./tools/install-packages.sh test
