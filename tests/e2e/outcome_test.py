@@ -3,6 +3,7 @@ import http.server
 import json
 import os
 import sqlite3
+import shutil
 import stat
 import subprocess
 import threading
@@ -340,6 +341,17 @@ class Recipes(Case):
     def test_without_input(self):
         _, err = self.lathe("loop", "voice-over", code=2)
         self.assertIn("--input FILE", err)
+
+    def test_one_that_cannot_be_used_here_hides_no_other(self):
+        for name in ("bin", "recipes"):
+            (self.dir / name).mkdir()
+        shutil.copy(self.command()[0], self.dir / "bin/own")  # recipes are looked for beside the file itself
+        self.write("recipes/voice-over.toml", "format = 99\n")
+        self.write("recipes/working.toml", FAST)
+        done = subprocess.run([self.dir / "bin/own", "recipe", "list"], text=True, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, "voice-over +not usable here: .*voice-over.toml")
+        self.assertIn("\nworking ", done.stdout)
 
     def test_every_key_has_a_meaning(self):
         for line in self.lathe("recipe", "list")[0].splitlines():

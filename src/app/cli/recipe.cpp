@@ -27,8 +27,13 @@ int list_recipes(const App& app) {
   if (!names) return report_error(app, names.error());
   for (const std::string& name : *names) {
     const auto found = find_recipe(app, name, {});
-    if (!found) return report_error(app, found.error());
-    if (app.json)
+    if (!found) {
+      // It may want a program that this machine lacks; the others are for use.
+      if (app.json)
+        print_json({{"name", name}, {"error", found.error().message}});
+      else
+        print(fmt::format("{:<16} not usable here: {}\n", name, found.error().message));
+    } else if (app.json)
       print_json({{"name", name},
                   {"description", found->recipe.description},
                   {"path", found->path.string()}});
