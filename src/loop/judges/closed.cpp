@@ -1,5 +1,4 @@
 // Closes every way in which a broken judge could pass.
-#include <cmath>
 #include <exception>
 #include <set>
 
@@ -18,10 +17,6 @@ Judgement not_judged(const JudgeKind& kind, const JudgeTask& task, std::string w
   judgement.evidence = {{advises ? "no_advice" : "not_judged", std::move(why)}};
   judgement.usage = usage;
   return judgement;
-}
-
-bool is_share(double value) {
-  return std::isfinite(value) && value >= 0 && value <= 1;
 }
 
 // What is wrong with the outcomes of single units, or "".
@@ -58,7 +53,7 @@ std::string problem_of(const Judgement& judgement, const JudgeTask& task) {
                        judgement.bar);
   if (!judgement.evidence.is_object()) return "its evidence is not an object";
   if (judgement.outcome == Outcome::kError) {
-    const std::string why = json_string(judgement.evidence, "not_judged");
+    const std::string why = why_not_judged(judgement);
     return why.empty() ? "it gave up without a reason" : why;
   }
   if (judgement.evidence.contains("not_judged"))
@@ -84,42 +79,6 @@ Judgement judge_closed(const JudgeKind& kind, const JudgeTask& task, const Judge
   } catch (...) {
     return not_judged(kind, task, fmt::format("{}: broke down", kind.name));
   }
-}
-
-Json to_json(const Judgement& judgement) {
-  Json critiques = Json::array();
-  for (const Critique& critique : judgement.critiques) critiques.push_back(to_json(critique));
-  Json units = Json::array();
-  for (const UnitOutcome& each : judgement.units)
-    units.push_back({{"unit", each.unit}, {"outcome", outcome_name(each.outcome)}});
-  return {{"candidate", judgement.candidate}, {"outcome", outcome_name(judgement.outcome)},
-          {"score", judgement.score},         {"bar", judgement.bar},
-          {"evidence", judgement.evidence},   {"critiques", std::move(critiques)},
-          {"units", std::move(units)},        {"usage", to_json(judgement.usage)}};
-}
-
-// No member has a fallback that could turn a broken record into a pass.
-Result<Judgement> judgement_from_json(const Json& json) {
-  Judgement judgement;
-  judgement.candidate = json_string(json, "candidate");
-  const auto outcome = parse_outcome(json_string(json, "outcome"));
-  if (!outcome) return invalid("judgement: no known outcome");
-  judgement.outcome = *outcome;
-  judgement.score = json_number(json, "score", std::nan(""));
-  judgement.bar = json_number(json, "bar", std::nan(""));
-  if (!is_share(judgement.score)) return invalid("judgement: 'score' is not a number from 0 to 1");
-  if (!is_share(judgement.bar)) return invalid("judgement: 'bar' is not a number from 0 to 1");
-  judgement.evidence = json_at(json, "evidence");
-  if (!judgement.evidence.is_object()) return invalid("judgement: 'evidence' is not an object");
-  for (const Json& critique : json_at(json, "critiques"))
-    judgement.critiques.push_back(critique_from_json(critique));
-  for (const Json& each : json_at(json, "units")) {
-    const auto unit_outcome = parse_outcome(json_string(each, "outcome"));
-    if (!unit_outcome) return invalid("judgement: a unit has no known outcome");
-    judgement.units.push_back({json_string(each, "unit"), *unit_outcome});
-  }
-  judgement.usage = usage_from_json(json_at(json, "usage"));
-  return judgement;
 }
 
 }  // namespace lathe::loop

@@ -6,29 +6,12 @@
 #include <span>
 
 #include "ground/base/option.h"
-#include "loop/terms/terms.h"
+#include "loop/terms/judgement.h"
 #include "work/work.h"
 
 namespace lathe::loop {
 
 enum class Scope { kUnit, kWhole };
-
-struct UnitOutcome {
-  std::string unit;
-  Outcome outcome = Outcome::kFail;
-};
-
-struct Judgement {
-  std::string candidate;  // must be the task's
-  Outcome outcome = Outcome::kError;
-  double score = 0;  // in [0,1]
-  double bar = 1;    // the score that passes
-  Json evidence = Json::object();
-  std::vector<Critique> critiques;
-  std::vector<UnitOutcome>
-      units;  // for a group: the outcome of each unit; empty: the outcome holds for all
-  Usage usage = {};
-};
 
 // One accepted (or given-up) unit, as a whole judge sees it.
 struct Part {
@@ -52,9 +35,6 @@ struct JudgeTask {
   std::span<const Part> parts = {};  // whole scope: every unit in order
   Json discovered = {};  // what unit discovery found before the first lap (the tests that must run)
 };
-
-Json to_json(const Judgement& judgement);
-Result<Judgement> judgement_from_json(const Json& json);
 
 struct JudgeContext {
   const Place& place;
