@@ -23,16 +23,17 @@ struct Scene {
 // Ends the process behind record `at`; writes down which calls were begun.
 class Killer : public loop::Observer {
  public:
-  Killer(std::int64_t at, std::vector<std::string>* begun) : at_(at), begun_(begun) {}
-  void on_record(const loop::RunState&, const books::Record& record) override {
-    if (record.kind == "call" && begun_) begun_->push_back(json_string(record.body, "call"));
-    if (record.seq == at_) ::kill(::getpid(), SIGKILL);
+  Killer(std::int64_t at, std::set<loop::CallId>* begun) : at_(at), begun_(begun) {}
+  void on_entry(const loop::RunState&, const loop::Entry& entry) override {
+    if (const auto* call = std::get_if<loop::CallBegun>(&entry.event); call && begun_)
+      begun_->insert(call->call);
+    if (entry.seq == at_) ::kill(::getpid(), SIGKILL);
   }
-  void on_progress(const loop::RunCall&, std::string_view) override {}
+  void on_progress(const loop::CallId&, std::string_view) override {}
 
  private:
   std::int64_t at_;
-  std::vector<std::string>* begun_;
+  std::set<loop::CallId>* begun_;
 };
 
 std::unique_ptr<Worker> load_worker(const Scene& scene) {
@@ -55,6 +56,10 @@ loop::Bench bench_for(Worker* worker, loop::Observer* observer, const StopFlag& 
       .observer = observer};
 }
 
+std::vector<loop::Entry> entries_of(const books::Journal& journal, const std::string& id) {
+  return loop::from_records(journal.records(id).value()).value();
+}
+
 // What must be the same however often a run was killed: what became of each unit, and by which
 // candidates.
 Json ending(const loop::RunState& state) {
@@ -75,8 +80,8 @@ Json ending(const loop::RunState& state) {
           {loop::move_name(lap.move), lap.rung, lap.best, lap.gained, std::move(candidates)});
     }
     const loop::CandidateState* best = loop::best_candidate(track);
-    tracks.push_back(
-        {loop::track_state_name(track.state), track.rule, best ? best->blob : "", std::move(laps)});
+    tracks.push_back({loop::track_state_name(track.state), loop::rule_text(track.rule),
+                      best ? best->blob : "", std::move(laps)});
   }
   return {{"state", state.end_state}, {"why", state.end_why}, {"tracks", std::move(tracks)}};
 }
@@ -122,10 +127,10 @@ void kill_everywhere(const Scene& scene, std::size_t least_kills) {
   Ended expected;
   {
     auto journal = books::Journal::open(whole_dir->path());
-    const auto records = journal->records(journal->find_run("last").value());
-    const auto state = loop::fold(*records);
+    const auto entries = entries_of(*journal, journal->find_run("last").value());
+    const auto state = loop::fold(entries);
     ASSERT_TRUE(state && state->ended);
-    expected = {ending(*state), std::ssize(*records)};
+    expected = {ending(*state), std::ssize(entries)};
   }
   std::size_t kills = 0;
   for (std::int64_t at = 1; at < expected.records - 1; ++at) {
@@ -139,24 +144,22 @@ void kill_everywhere(const Scene& scene, std::size_t least_kills) {
     auto journal = books::Journal::open(dir->path());
     ASSERT_TRUE(journal);
     const std::string id = journal->find_run("last").value();
-    const auto before = journal->records(id);
-    ASSERT_TRUE(before) << before.error().message;
-    ASSERT_EQ(std::ssize(*before), at + 1);
-    const std::set<std::string> answered = loop::fold(*before)->answered;
+    const auto before = entries_of(*journal, id);
+    ASSERT_EQ(std::ssize(before), at + 1);
+    const std::set<loop::CallId> answered = loop::fold(before)->answered;
     const StopFlag stop;
     const auto worker = load_worker(scene);
-    std::vector<std::string> begun;
+    std::set<loop::CallId> begun;
     Killer observer(-1, &begun);
     const loop::Bench bench = bench_for(worker.get(), &observer, stop);
     auto run = loop::Run::resume(*journal, id, bench);
     ASSERT_TRUE(run) << run.error().message;
     ASSERT_TRUE(run->drive());
     EXPECT_EQ(ending(run->state()), expected.ending) << "killed behind record " << at;
-    for (const std::string& call : begun)
+    for (const loop::CallId& call : begun)
       EXPECT_FALSE(answered.contains(call))
-          << call << " was answered before the kill behind record " << at;
-    const auto after = journal->records(id);
-    const auto decisions = loop::replay(*after);
+          << call.text() << " was answered before the kill behind record " << at;
+    const auto decisions = loop::replay(entries_of(*journal, id));
     EXPECT_TRUE(decisions) << decisions.error().message;
     if (::testing::Test::HasFailure()) return;
   }

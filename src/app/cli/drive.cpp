@@ -41,8 +41,8 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
       .media = std::make_shared<loop::MediaPool>(app.program, parallel),
       .worker = [table = &setup->workers_](const std::string& name) { return table->find(name); },
       .joules = [meter = &setup->meter_] { return meter->joules(); },
-      .energy = {{"scope", scope_name(setup->meter_.scope())},
-                 {"source", setup->meter_.description()}},
+      .energy = loop::EnergySource{std::string(scope_name(setup->meter_.scope())),
+                                   std::string(setup->meter_.description())},
       .clock = system_clock(),
       .stop = *app.stop,
       .observer = observer,
@@ -59,21 +59,20 @@ int exit_code_of(const loop::RunState& state) {
 namespace {
 
 fs::path out_directory(const loop::Run& run) {
-  const std::string out = json_string(json_at(run.state().header, "extra"), "out");
+  const std::string out = json_string(run.state().header.extra, "out");
   return out.empty() ? fs::path("lathe-out") / run.id() : fs::path(out);
 }
 
 // --force of the command that began the run.
 bool forced(const loop::Run& run) {
-  return json_bool(json_at(run.state().header, "extra"), "force", false);
+  return json_bool(run.state().header.extra, "force", false);
 }
 
 // Changes to a source tree: the files themselves where the run passed, and a patch in any case.
 Status leave_changes(const App& app, const books::Journal& journal, const loop::Run& run) {
   const loop::RunState& state = run.state();
-  const std::string root = json_string(json_at(state.header, "tree"), "root");
-  const bool apply =
-      state.end_state == "passed" && json_bool(json_at(state.header, "extra"), "apply", false);
+  const std::string root = state.header.tree ? state.header.tree->root : "";
+  const bool apply = state.end_state == "passed" && json_bool(state.header.extra, "apply", false);
   Status applied;
   if (apply && !state.tracks.empty()) {
     const auto changed = apply_to_tree(journal, state);
@@ -112,7 +111,7 @@ Status leave_outputs(const App& app, const books::Journal& journal, const loop::
   print(fmt::format("{} in {}\n", counted(written.size(), "file"), out.path().string()));
   const auto failed =
       static_cast<std::size_t>(std::ranges::count_if(state.tracks, [](const loop::Track& track) {
-        return track.state != loop::TrackState::kPassed && best_candidate(track);
+        return track.state != loop::TrackState::kPassed && loop::best_candidate(track);
       }));
   if (failed > 0 && !written.empty() && written.back().ends_with("narration.wav"))
     print(fmt::format("narration.wav is of every line, of {} too that did not pass\n", failed));
@@ -123,7 +122,7 @@ Status leave_outputs(const App& app, const books::Journal& journal, const loop::
 std::vector<std::string> missing_advice(const loop::RunState& state) {
   std::map<std::string, std::pair<int, std::string>> silent;
   const auto look = [&](const loop::JudgedBy& verdict) {
-    const std::string why = json_string(verdict.judgement.evidence, "no_advice");
+    const std::string why = why_no_advice(verdict.judgement);
     if (why.empty()) return;
     auto& [times, first] = silent[verdict.judge];
     if (++times == 1) first = why;

@@ -8,7 +8,6 @@
 #include "app/cli/worker_check.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
-#include "ground/base/units.h"
 
 namespace lathe::app {
 namespace {
@@ -24,12 +23,14 @@ struct LoopFlags {
 
 void print_plan(const loop::Run& run) {
   const loop::Recipe& recipe = run.state().recipe;
-  print(
-      fmt::format("run {}: recipe {}, {}, at most {} each, {}, {} tokens{}\n", run.id(),
-                  recipe.name, counted(run.state().units.size(), "unit"),
-                  counted(static_cast<std::size_t>(recipe.stop.laps), "lap"),
-                  format_duration(Milliseconds(recipe.stop.time_ms)), recipe.stop.tokens,
-                  recipe.stop.joules ? ", " + format_energy(*recipe.stop.joules) : std::string()));
+  std::string budgets;
+  for (const loop::BudgetKind& kind : loop::budget_kinds())
+    if (const auto limit = recipe.stop.budgets.find(kind.option.name);
+        limit != recipe.stop.budgets.end())
+      budgets += ", " + kind.amount(limit->second);
+  print(fmt::format("run {}: recipe {}, {}, at most {} each{}\n", run.id(), recipe.name,
+                    counted(run.state().units.size(), "unit"),
+                    counted(static_cast<std::size_t>(recipe.stop.laps), "lap"), budgets));
 }
 
 void print_project(const FoundRecipe& found) {
@@ -112,7 +113,7 @@ int resume(const App& app, ResumeFlags flags) {
   auto opened = open_run(app, flags.run);
   if (!opened) return report_error(app, opened.error());
   // What the first command line allowed still holds; this one may name other workers.
-  const Json& extra = json_at(opened->state.header, "extra");
+  const Json& extra = opened->state.header.extra;
   if (flags.drive.workers.specs.empty())
     for (const Json& spec : json_at(extra, "workers"))
       if (spec.is_string()) flags.drive.workers.specs.push_back(spec);

@@ -3,13 +3,14 @@
 
 #include "app/cli/app.h"
 #include "loop/conductor/state.h"
+#include "loop/record/event.h"
 
 namespace lathe::app {
 
 struct OpenedRun {
   books::Journal journal;
   std::string id;
-  std::vector<books::Record> records;
+  std::vector<loop::Entry> entries;
   loop::RunState state;
 };
 

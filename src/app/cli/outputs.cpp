@@ -39,13 +39,19 @@ Result<std::string> narration(const books::Journal& journal, const loop::RunStat
   return takes.empty() ? std::string() : loop::wav_bytes(joined(takes, kPauseSeconds));
 }
 
+std::string manifest_of(const loop::RunState& state) {
+  return state.header.tree ? state.header.tree->blob : "";
+}
+
+std::string root_of(const loop::RunState& state) {
+  return state.header.tree ? state.header.tree->root : "";
+}
+
 // The file as the snapshot of the tree has it; nullopt: it has none.
 Result<std::optional<std::string>> file_before(const books::Journal& journal,
                                                const loop::RunState& state,
                                                const std::string& path) {
-  LATHE_TRY(
-      const std::string blob,
-      loop::tree_file_blob(journal, json_string(json_at(state.header, "tree"), "blob"), path));
+  LATHE_TRY(const std::string blob, loop::tree_file_blob(journal, manifest_of(state), path));
   if (blob.empty()) return std::nullopt;
   LATHE_TRY(std::string bytes, journal.blob(blob));
   return bytes;
@@ -98,11 +104,9 @@ Result<std::vector<std::string>> write_outputs(const books::Journal& journal,
 Result<std::vector<std::string>> apply_to_tree(const books::Journal& journal,
                                                const loop::RunState& state) {
   if (state.end_state != "passed")
-    return invalid("the run has not passed, so nothing is written into {}",
-                   json_string(json_at(state.header, "tree"), "root"));
+    return invalid("the run has not passed, so nothing is written into {}", root_of(state));
   std::vector<std::string> changed;
-  const Json& tree = json_at(state.header, "tree");
-  const fs::path root = json_string(tree, "root");
+  const fs::path root = root_of(state);
   if (state.tracks.empty() || !loop::best_candidate(state.tracks.front())) return changed;
   LATHE_TRY(const std::string bytes,
             journal.blob(loop::best_candidate(state.tracks.front())->blob));
@@ -112,8 +116,7 @@ Result<std::vector<std::string>> apply_to_tree(const books::Journal& journal,
   for (const auto& [path, text] : changes.files) {
     LATHE_TRY_STATUS(rule.allows(path));
     LATHE_TRY_STATUS(loop::outside_repositories(root, path));
-    LATHE_TRY(const std::string before,
-              loop::tree_file_blob(journal, json_string(tree, "blob"), path));
+    LATHE_TRY(const std::string before, loop::tree_file_blob(journal, manifest_of(state), path));
     const auto now = read_file(root / path);
     if (!now && now.error().kind != ErrorKind::kNotFound) return std::unexpected(now.error());
     const std::string now_hash = now ? sha256_hex(*now) : "";

@@ -63,7 +63,7 @@ int rejudge(const App& app, const RejudgeFlags& flags) {
   View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, recipe->privacy, &view);
   if (!setup) return report_error(app, setup.error());
-  auto run = loop::Run::start_rejudge(opened->journal, opened->id, opened->records, *recipe,
+  auto run = loop::Run::start_rejudge(opened->journal, opened->id, opened->entries, *recipe,
                                       recipe_dir, (*setup)->bench());
   if (!run) return report_error(app, run.error());
   if (auto driven = run->drive(); !driven) return report_error(app, driven.error());

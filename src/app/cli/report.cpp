@@ -24,8 +24,9 @@ Result<loop::RunState> baseline_of(const App& app, books::Journal& journal, cons
   for (const books::RunRow& row : rows) {
     if (row.state == "open") continue;
     LATHE_TRY(const auto records, journal.records(row.id));
-    LATHE_TRY(loop::RunState other, loop::fold(records));
-    if (json_string(json_at(other.header, "extra"), "baseline_of") == id) return other;
+    LATHE_TRY(const auto entries, loop::from_records(records));
+    LATHE_TRY(loop::RunState other, loop::fold(entries));
+    if (other.header.baseline_of() == id) return other;
   }
   std::size_t candidates = 0;
   for (const loop::Track& track : state.tracks)
@@ -58,19 +59,19 @@ bool is_report(const fs::path& path) {
 int report(const App& app, ReportFlags flags) {
   auto opened = open_run(app, flags.run);
   if (!opened) return report_error(app, opened.error());
-  const auto& [journal, id, records, state] = *opened;
+  const auto& [journal, id, entries, state] = *opened;
   const fs::path out = flags.out.empty() ? fs::path(id + ".html") : fs::path(flags.out);
   if (const Status fine = is_report(out) ? Status() : check_output(out, {}, flags.force); !fine)
     return report_error(app, fine.error());
   std::optional<loop::RunState> baseline;
   if (flags.baseline) {
-    for (const Json& spec : json_at(json_at(state.header, "extra"), "workers"))
+    for (const Json& spec : json_at(state.header.extra, "workers"))
       if (spec.is_string()) flags.drive.workers.specs.push_back(spec);
     auto other = baseline_of(app, opened->journal, id, state, flags.drive);
     if (!other) return report_error(app, other.error());
     baseline = *std::move(other);
   }
-  const auto html = report_html(journal, id, state, records, baseline ? &*baseline : nullptr);
+  const auto html = report_html(journal, id, state, entries, baseline ? &*baseline : nullptr);
   if (!html) return report_error(app, html.error());
   if (auto written = write_file_atomic(out, *html); !written)
     return report_error(app, written.error());

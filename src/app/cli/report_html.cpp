@@ -88,7 +88,7 @@ struct MoveYield {
   int laps = 0, gained = 0, passed = 0;
 };
 
-std::string self_judgement(const loop::RunState& state, std::span<const books::Record> records) {
+std::string self_judgement(const loop::RunState& state, std::span<const loop::Entry> entries) {
   std::map<std::string, MoveYield> moves;
   int flips = 0, pairs = 0;
   for (const loop::Track& track : state.tracks) {
@@ -113,13 +113,14 @@ std::string self_judgement(const loop::RunState& state, std::span<const books::R
   }
   int made = 0, usable = 0;
   std::int64_t make_ms = 0, judge_ms = 0;
-  for (const books::Record& record : records) {
-    if (record.kind == "made") {
+  for (const loop::Entry& entry : entries) {
+    if (const auto* event = std::get_if<loop::CandidateMade>(&entry.event)) {
       ++made;
-      usable += json_bool(record.body, "ok", false);
-      make_ms += json_int(record.body, "ms", 0);
+      usable += event->answer.has_value();
+      make_ms += event->ms.value_or(0);
+    } else if (const auto* verdict = std::get_if<loop::VerdictGiven>(&entry.event)) {
+      judge_ms += verdict->ms.value_or(0);
     }
-    if (record.kind == "verdict") judge_ms += json_int(record.body, "ms", 0);
   }
   std::string html = "<table><tr><th>move · rung<th>laps<th>better<th>passed</tr>";
   for (const auto& [name, yield] : moves)
@@ -144,20 +145,9 @@ std::string self_judgement(const loop::RunState& state, std::span<const books::R
         format_duration(Milliseconds(state.t_ms / static_cast<std::int64_t>(passed))) +
             (state.joules ? ", " + format_energy(*state.joules / static_cast<double>(passed))
                           : std::string()));
-  if (state.usage.calls > 0)
-    row("tokens", state.usage.counted
-                      ? fmt::format("{} in, of them {} cached ({:.0f} %), {} out",
-                                    state.usage.prompt_tokens, state.usage.cached_tokens,
-                                    100.0 * static_cast<double>(state.usage.cached_tokens) /
-                                        static_cast<double>(
-                                            std::max<std::int64_t>(1, state.usage.prompt_tokens)),
-                                    state.usage.completion_tokens)
-                      : std::string("not counted by the worker"));
-  const Json& energy = json_at(state.header, "energy");
-  row("energy", state.joules
-                    ? fmt::format("{} ({}: {})", format_energy(*state.joules),
-                                  json_string(energy, "scope"), json_string(energy, "source"))
-                    : json_string(energy, "source", "not readable here"));
+  for (const loop::BudgetKind& kind : loop::budget_kinds())
+    if (const std::string account = kind.account ? kind.account(state) : ""; !account.empty())
+      row(kind.option.name, account);
   return html + "</table>";
 }
 
@@ -252,7 +242,7 @@ Result<std::string> artifact_html(const books::Journal& journal, const loop::Run
     for (const auto& [path, text] : changes.files) {
       LATHE_TRY(
           const std::string blob,
-          loop::tree_file_blob(journal, json_string(json_at(state.header, "tree"), "blob"), path));
+          loop::tree_file_blob(journal, state.header.tree ? state.header.tree->blob : "", path));
       std::string original;
       if (!blob.empty()) {
         LATHE_TRY(original, journal.blob(blob));
@@ -314,7 +304,7 @@ Result<std::string> track_html(const books::Journal& journal, const loop::RunSta
       track.units.size() > 1 ? fmt::format(" and {} more", track.units.size() - 1) : "",
       passed ? "ok" : "bad", replace_all(loop::track_state_name(track.state), "_", " "),
       html_text(clip_utf8(passed ? track.why + (caveats.empty() ? "" : " · " + caveats)
-                                 : track.rule + ": " + track.why,
+                                 : fmt::format("{}: {}", rule_text(track.rule), track.why),
                           400)),
       html_text(clip_utf8(first.text, 1000)));
   std::string before;
@@ -377,7 +367,7 @@ std::vector<double> pass_curve(const loop::RunState& state) {
 }
 
 Result<std::string> report_html(const books::Journal& journal, const std::string& id,
-                                const loop::RunState& state, std::span<const books::Record> records,
+                                const loop::RunState& state, std::span<const loop::Entry> entries,
                                 const loop::RunState* baseline) {
   const std::string outcome = state.ended ? state.end_state : "not ended";
   std::string html = fmt::format(
@@ -392,9 +382,8 @@ Result<std::string> report_html(const books::Journal& journal, const std::string
       "{}</span></p>",
       html_text(state.recipe.name), outcome == "passed" ? "ok" : "bad",
       html_text(replace_all(outcome, "_", " ")), html_text(run_caveats(state)),
-      html_text(state.end_why), html_text(id), html_text(json_string(state.header, "title")),
-      format_utc(json_int(state.header, "created_ms", 0)),
-      html_text(json_string(state.header, "build")));
+      html_text(state.end_why), html_text(id), html_text(state.header.title),
+      format_utc(state.header.created_ms), html_text(state.header.build));
   const std::vector<double> curve = pass_curve(state);
   if (baseline) {
     const std::vector<double> other = pass_curve(*baseline);
@@ -403,7 +392,7 @@ Result<std::string> report_html(const books::Journal& journal, const std::string
   } else {
     html += "<h2>Units passed after each lap</h2>" + curve_svg(curve, nullptr);
   }
-  html += "<h2>The loop, judged by itself</h2>" + self_judgement(state, records);
+  html += "<h2>The loop, judged by itself</h2>" + self_judgement(state, entries);
   for (const loop::JudgedBy& verdict : state.whole)
     html += fmt::format(
         "<h2>The whole: {} <span class={}>{}</span></h2><pre>{}</pre>", html_text(verdict.judge),

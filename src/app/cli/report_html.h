@@ -11,7 +11,7 @@ inline constexpr std::string_view kReportMark = "<meta name=generator content=la
 
 // `baseline`: the run that was given the same budget for one lap of independent samples, or null.
 Result<std::string> report_html(const books::Journal& journal, const std::string& id,
-                                const loop::RunState& state, std::span<const books::Record> records,
+                                const loop::RunState& state, std::span<const loop::Entry> entries,
                                 const loop::RunState* baseline);
 
 // How the loop did, from the journal alone: share of units passed after each lap.

@@ -23,8 +23,10 @@ std::string state_of(const books::Journal& journal, const books::RunRow& row) {
       }))
     return row.state;
   const auto records = journal.records(row.id);
+  const auto entries = records ? loop::from_records(*records)
+                               : Result<std::vector<loop::Entry>>(std::unexpected(records.error()));
   const auto state =
-      records ? loop::fold(*records) : Result<loop::RunState>(std::unexpected(records.error()));
+      entries ? loop::fold(*entries) : Result<loop::RunState>(std::unexpected(entries.error()));
   return !state ? "unreadable" : state->ended ? state->end_state : "stopped";
 }
 
@@ -54,12 +56,7 @@ int show_run(const App& app, const std::string& name, bool all) {
   const auto run = open_run(app, name);
   if (!run) return report_error(app, run.error());
   if (app.json) {
-    for (const books::Record& record : run->records)
-      print_json({{"seq", record.seq},
-                  {"t_ms", record.t_ms},
-                  {"joules", record.joules ? Json(*record.joules) : Json()},
-                  {"kind", record.kind},
-                  {"body", record.body}});
+    for (const loop::Entry& entry : run->entries) print_json(record_json(entry));
     return kExitPassed;
   }
   print(fmt::format("run {}: {}{}{}\n", run->id,
@@ -74,9 +71,9 @@ int show_run(const App& app, const std::string& name, bool all) {
                       run->state.ended ? "tries what was not judged again" : "goes on"));
   if (!all) return kExitPassed;
   loop::RunState state;
-  for (const books::Record& record : run->records) {
-    if (auto fine = apply(state, record); !fine) return report_error(app, fine.error());
-    if (const std::string line = record_line(state, record); !line.empty()) print(line + "\n");
+  for (const loop::Entry& entry : run->entries) {
+    if (auto fine = apply(state, entry); !fine) return report_error(app, fine.error());
+    if (const std::string line = entry_line(state, entry); !line.empty()) print(line + "\n");
   }
   return kExitPassed;
 }
@@ -124,13 +121,7 @@ int export_run(const App& app, const std::string& name, const std::string& direc
   const auto written = write_outputs(run->journal, run->state, *out, media, *app.stop);
   if (!written) return report_error(app, written.error());
   std::string lines;
-  for (const books::Record& record : run->records)
-    lines += dump_json({{"seq", record.seq},
-                        {"t_ms", record.t_ms},
-                        {"joules", record.joules ? Json(*record.joules) : Json()},
-                        {"kind", record.kind},
-                        {"body", record.body}}) +
-             "\n";
+  for (const loop::Entry& entry : run->entries) lines += dump_json(record_json(entry)) + "\n";
   const auto store = [&](const std::string& file, std::string_view bytes) -> Status {
     const auto stored = out->write(file, bytes);
     return stored ? Status() : std::unexpected(stored.error());
@@ -138,10 +129,9 @@ int export_run(const App& app, const std::string& name, const std::string& direc
   Status stored = store("records.jsonl", lines);
   // Every artifact the records name, under its hash.
   std::set<std::string> blobs;
-  for (const books::Record& record : run->records)
-    if (const std::string blob = json_string(record.body, "blob");
-        record.kind == "made" && !blob.empty())
-      blobs.insert(blob);
+  for (const loop::Entry& entry : run->entries)
+    if (const auto* made = std::get_if<loop::CandidateMade>(&entry.event); made && made->answer)
+      blobs.insert(made->answer->blob);
   for (const std::string& blob : blobs) {
     if (!stored) break;
     const auto bytes = run->journal.blob(blob);
@@ -157,19 +147,19 @@ int export_run(const App& app, const std::string& name, const std::string& direc
 int replay_run(const App& app, const std::string& name) {
   const auto run = open_run(app, name);
   if (!run) return report_error(app, run.error());
-  const auto decisions = loop::replay(run->records);
+  const auto decisions = replay(run->entries);
   if (!decisions) {
     report_error(app, decisions.error());
     return kExitFailed;
   }
   if (app.json)
     print_json({{"run", run->id},
-                {"records", run->records.size()},
+                {"records", run->entries.size()},
                 {"decisions", *decisions},
                 {"same", true}});
   else
     print(fmt::format("run {}: {} records lead to the same {} decisions\n", run->id,
-                      run->records.size(), *decisions));
+                      run->entries.size(), *decisions));
   return kExitPassed;
 }
 

@@ -146,11 +146,19 @@ void unit_lines(const loop::RunState& state, const loop::Track& track, const Tab
 std::string time_left(const loop::RunState& state) {
   const std::size_t done = state.tracks.size() - state.open_tracks;
   const auto budget =
-      Milliseconds(std::max<std::int64_t>(0, state.recipe.stop.time_ms - state.t_ms));
+      Milliseconds(std::max<std::int64_t>(0, state.recipe.stop.time_ms() - state.t_ms));
   if (done == 0) return fmt::format("at most {} left", format_duration(budget));
   const auto estimate = Milliseconds(state.t_ms * static_cast<std::int64_t>(state.open_tracks) /
                                      static_cast<std::int64_t>(done));
   return fmt::format("about {} left", format_duration(std::min(estimate, budget)));
+}
+
+std::string call_words(const loop::RunState& state, const loop::CallId& call) {
+  const auto name = [&] { return track_name(state, state.tracks[call.track]); };
+  if (call.kind == loop::CallId::Kind::kMake) return "making " + name();
+  return fmt::format("judging {}: {}",
+                     call.kind == loop::CallId::Kind::kWhole ? "the whole" : name(),
+                     state.recipe.judges[call.judge].name);
 }
 
 }  // namespace
@@ -162,17 +170,14 @@ std::string run_totals(const loop::RunState& state) {
     for (const std::size_t unit : track.units)
       passed += loop::unit_passed(track, state.units[unit]);
   }
-  std::string tokens;
-  if (state.usage.calls > 0)
-    tokens = state.usage.counted
-                 ? fmt::format(" · {} tokens in ({} cached), {} out", state.usage.prompt_tokens,
-                               state.usage.cached_tokens, state.usage.completion_tokens)
-                 : fmt::format(" · {}, tokens not counted by the worker",
-                               counted(static_cast<std::size_t>(state.usage.calls), "call"));
-  return fmt::format("{} of {} passed · {}{} · {} · energy {}", passed,
-                     counted(state.units.size(), "unit"), counted(laps, "lap"), tokens,
-                     format_duration(Milliseconds(state.t_ms)),
-                     state.joules ? format_energy(*state.joules) : "not readable here");
+  std::string line = fmt::format("{} of {} passed · {}", passed,
+                                 counted(state.units.size(), "unit"), counted(laps, "lap"));
+  // What calls have used, then what passes by itself.
+  for (const bool by_calls : {true, false})
+    for (const loop::BudgetKind& kind : loop::budget_kinds())
+      if (kind.by_calls == by_calls)
+        if (const std::string brief = kind.brief(state); !brief.empty()) line += " · " + brief;
+  return line;
 }
 
 std::vector<std::string> run_table(const loop::RunState& state, const TableStyle& style,
@@ -208,100 +213,104 @@ std::vector<std::string> run_table(const loop::RunState& state, const TableStyle
   return lines;
 }
 
-std::string record_line(const loop::RunState& state, const books::Record& record) {
-  const Json& body = record.body;
-  const auto index = json_int(body, "track", -1);
-  const loop::Track* track = index >= 0 && index < std::ssize(state.tracks)
-                                 ? &state.tracks[static_cast<std::size_t>(index)]
-                                 : nullptr;
-  const std::string name = track ? track_name(state, *track) : "";
-  const std::string time = fmt::format("[{:>8}]", format_duration(Milliseconds(record.t_ms)));
-  if (record.kind == "lap") {
-    const std::string reason = json_string(body, "reason");
-    return fmt::format("{} {} lap {}: {}{}", time, name, json_int(body, "lap", 0),
-                       json_string(body, "move"), reason.empty() ? "" : " (" + reason + ")");
+namespace {
+
+// What an entry says, behind its time; "": nothing new to a person.
+struct EntryLine {
+  const loop::RunState& state;
+  std::string name;          // of the track
+  const loop::Track* track;  // or null
+
+  std::string operator()(const loop::LapOpened& lap) const {
+    return fmt::format("{} lap {}: {}{}", name, lap.lap, move_name(lap.move),
+                       lap.reason.empty() ? "" : " (" + lap.reason + ")");
   }
-  if (record.kind == "close" && track) {
+  std::string operator()(const loop::LapClosed& lap) const {
     const std::string critique = first_critique(*track);
-    const bool said =
-        json_bool(json_at(body, "rank"), "passed", false) || json_int(body, "best", -1) < 0;
+    const bool said = lap.rank.passed || lap.best < 0;
     const std::string caveats = caveats_of(*track);
-    return fmt::format("{} {} lap {}: {}{}{}", time, name, json_int(body, "lap", 0),
-                       json_string(body, "reason"), said && !caveats.empty() ? " · " + caveats : "",
+    return fmt::format("{} lap {}: {}{}{}", name, lap.lap, lap.reason,
+                       said && !caveats.empty() ? " · " + caveats : "",
                        said || critique.empty() ? "" : "; " + clip_utf8(critique, 200));
   }
-  if (record.kind == "unit" && json_string(body, "rule") == "passed") return {};  // its lap said so
-  if (record.kind == "unit")
-    return fmt::format("{} {} {}: {}", time, name,
-                       replace_all(json_string(body, "state"), "_", " "),
-                       json_string(body, "reason"));
-  if (record.kind == "call" && json_string(body, "kind") == "whole") {
-    const auto judge = static_cast<std::size_t>(json_int(body, "judge", 0));
-    return fmt::format("{} the whole: asking '{}'", time,
-                       judge < state.recipe.judges.size() ? state.recipe.judges[judge].name : "");
+  std::string operator()(const loop::TrackEnded& ended) const {
+    if (ended.rule == loop::Rule::kPassed) return {};  // its lap said so
+    return fmt::format("{} {}: {}", name, ended.passed ? "passed" : "gave up", ended.reason);
   }
-  if (record.kind == "verdict" && json_string(body, "kind") == "whole") {
-    const Json& judgement = json_at(body, "judgement");
-    return fmt::format("{} the whole: '{}' says {}", time, json_string(body, "judge_name"),
-                       json_string(judgement, "outcome"));
+  std::string operator()(const loop::CallBegun& begun) const {
+    if (begun.call.kind != loop::CallId::Kind::kWhole) return {};
+    const auto& judges = state.recipe.judges;
+    return fmt::format("the whole: asking '{}'",
+                       begun.call.judge < judges.size() ? judges[begun.call.judge].name : "");
   }
-  if (record.kind == "end")
-    return fmt::format("{} {}: {}", time, replace_all(json_string(body, "state"), "_", " "),
-                       json_string(body, "reason"));
-  if (record.kind == "pause")
-    return fmt::format("{} stopped: {}", time, json_string(body, "reason"));
-  return {};
+  std::string operator()(const loop::VerdictGiven& given) const {
+    if (given.call.kind != loop::CallId::Kind::kWhole) return {};
+    return fmt::format("the whole: '{}' says {}", given.judge_name,
+                       outcome_name(given.judgement.outcome));
+  }
+  std::string operator()(const loop::RunEnded& run) const {
+    return fmt::format("{}: {}", replace_all(run.state, "_", " "), run.reason);
+  }
+  std::string operator()(const loop::Paused& pause) const { return "stopped: " + pause.reason; }
+  std::string operator()(const auto&) const { return {}; }
+};
+
+}  // namespace
+
+std::string entry_line(const loop::RunState& state, const loop::Entry& entry) {
+  const auto index = track_of(entry.event);
+  const loop::Track* track =
+      index && *index < state.tracks.size() ? &state.tracks[*index] : nullptr;
+  const std::string line =
+      std::visit(EntryLine{state, track ? track_name(state, *track) : "", track}, entry.event);
+  return line.empty() ? line
+                      : fmt::format("[{:>8}] {}", format_duration(Milliseconds(entry.t_ms)), line);
 }
 
-void View::on_record(const loop::RunState& state, const books::Record& record) {
-  const std::string call = json_string(record.body, "call");
+void View::on_entry(const loop::RunState& state, const loop::Entry& entry) {
+  const loop::CallId* call = call_of(entry.event);
+  const std::string id = call ? call->text() : "";
   {
     const std::lock_guard lock(mutex_);
-    if (const auto begun = begun_.find(call); begun != begun_.end() && record.kind != "call") {
-      const BegunLine last = begun->second;
-      if (!last.text.empty()) print_output(call, last.label, "\n");
-      begun_.erase(call);
-    }
-    if (record.kind == "call") {
-      const auto judge = static_cast<std::size_t>(json_int(record.body, "judge", 0));
-      const std::string kind = json_string(record.body, "kind");
-      const auto index = static_cast<std::size_t>(json_int(record.body, "track", 0));
-      const std::string name =
-          kind == "whole" ? "the whole" : track_name(state, state.tracks[index]);
-      running_[call] = kind == "make"
-                           ? fmt::format("making {}", name)
-                           : fmt::format("judging {}: {}", name, state.recipe.judges[judge].name);
-    } else if (!call.empty()) {
-      running_.erase(call);
+    if (std::holds_alternative<loop::CallBegun>(entry.event)) {
+      running_[id] = call_words(state, *call);
+    } else {
+      end_line(id);
+      running_.erase(id);
     }
   }
   if (app_.json) {
     const std::lock_guard lock(mutex_);
-    print_json({{"seq", record.seq},
-                {"t_ms", record.t_ms},
-                {"joules", record.joules ? Json(*record.joules) : Json()},
-                {"kind", record.kind},
-                {"body", record.body}});
+    print_json(record_json(entry));
   } else if (app_.color) {
     redraw(state);
-  } else if (const std::string line = record_line(state, record); !line.empty()) {
+  } else if (const std::string line = entry_line(state, entry); !line.empty()) {
     const std::lock_guard lock(mutex_);
     print(line + "\n");
   }
 }
 
-void View::on_progress(const loop::RunCall& call, std::string_view what) {
+// Output that has no end yet gets one.
+void View::end_line(const std::string& call) {
+  const auto found = begun_.find(call);
+  if (found == begun_.end()) return;
+  const BegunLine last = found->second;
+  if (!last.text.empty()) print_output(call, last.label, "\n");
+  begun_.erase(call);
+}
+
+void View::on_progress(const loop::CallId& call, std::string_view what) {
   const std::lock_guard lock(mutex_);
-  if (const auto found = running_.find(call.id()); found != running_.end()) {
+  if (const auto found = running_.find(call.text()); found != running_.end()) {
     const auto colon = found->second.find(" · ");
     found->second = found->second.substr(0, colon) + " · " + std::string(what);
   }
 }
 
-void View::on_output(const loop::RunCall* call, std::string_view text) {
+void View::on_output(const loop::CallId* call, std::string_view text) {
   const std::lock_guard lock(mutex_);
   if (call)
-    print_output(call->id(), fmt::format("lap {}.{}", call->lap, call->n + 1), text);
+    print_output(call->text(), fmt::format("lap {}.{}", call->lap, call->n + 1), text);
   else
     print_output("", "before", text);
 }

@@ -21,21 +21,22 @@ std::vector<std::string> run_table(const loop::RunState& state, const TableStyle
                                    const std::map<std::string, std::string>& running = {});
 // "12 of 20 units passed · 31 laps · 1234 tokens (400 cached) · 12.3 s · energy not readable here"
 std::string run_totals(const loop::RunState& state);
-// One line about a record, or "" when it says nothing new to a person.
-std::string record_line(const loop::RunState& state, const books::Record& record);
+// One line about an entry, or "" when it says nothing new to a person.
+std::string entry_line(const loop::RunState& state, const loop::Entry& entry);
 
 class View : public loop::Observer {
  public:
   // `verbose`: what tests and programs under judgement print is shown too, line by line.
   explicit View(const App& app, bool verbose = false) : app_(app), verbose_(verbose) {}
-  void on_record(const loop::RunState& state, const books::Record& record) override;
-  void on_progress(const loop::RunCall& call, std::string_view what) override;
+  void on_entry(const loop::RunState& state, const loop::Entry& entry) override;
+  void on_progress(const loop::CallId& call, std::string_view what) override;
   bool wants_output() const override { return verbose_; }
-  void on_output(const loop::RunCall* call, std::string_view text) override;
+  void on_output(const loop::CallId* call, std::string_view text) override;
   void finish();  // leaves the last table standing
 
  private:
   void redraw(const loop::RunState& state);
+  void end_line(const std::string& call);
   void print_output(const std::string& call, std::string_view label, std::string_view text);
 
   const App& app_;

@@ -2,8 +2,9 @@
 #include "app/lessons/from_runs.h"
 
 #include "ground/base/text.h"
-#include "loop/conductor/feedback.h"
-#include "loop/conductor/tree.h"
+#include "loop/conductor/make_task.h"
+#include "loop/conductor/run_files.h"
+#include "loop/record/event.h"
 
 namespace lathe::app {
 namespace {
@@ -35,67 +36,42 @@ struct OpenRun {
   const books::Journal& journal;
   std::string id;
   loop::RunState state;
-  TempDir files;
-  loop::Place place;
-  std::string prefix;
+  loop::RunFiles files;
 };
 
 Result<OpenRun> open(const books::Journal& journal, const std::string& id,
                      const fs::path& program) {
   LATHE_TRY(const auto records, journal.records(id));
-  LATHE_TRY(loop::RunState state, loop::fold(records));
-  LATHE_TRY(TempDir files, TempDir::make("lathe-recipe"));
-  for (const Json& file : json_at(state.header, "files")) {
-    const std::string path = json_string(file, "path");
-    if (!is_safe_relative(path)) return invalid("the journal names the file '{}'", path);
-    LATHE_TRY(const std::string bytes, journal.blob(json_string(file, "blob")));
-    LATHE_TRY_STATUS(make_directories((files.path() / path).parent_path()));
-    LATHE_TRY_STATUS(write_file_atomic(files.path() / path, bytes));
-  }
-  OpenRun run{journal, id, std::move(state), std::move(files), {}, {}};
-  run.place.program = program;
-  run.place.recipe_dir = run.files.path();
-  const std::string manifest = json_string(json_at(run.state.header, "tree"), "blob");
-  if (!manifest.empty())
-    run.place.checkout = [&journal, manifest](const fs::path& directory) {
-      return loop::lay_out_tree(journal, manifest, directory);
-    };
-  const loop::Recipe& recipe = run.state.recipe;
-  if (recipe.maker->prefix) {
-    LATHE_TRY(run.prefix, recipe.maker->prefix(recipe.make_options, run.state.units, run.place));
-  }
-  return run;
+  LATHE_TRY(const auto entries, loop::from_records(records));
+  LATHE_TRY(loop::RunState state, loop::fold(entries));
+  loop::Place place;
+  place.program = program;
+  LATHE_TRY(loop::RunFiles files, lay_out(journal, state, std::move(place)));
+  return OpenRun{journal, id, std::move(state), std::move(files)};
 }
 
 // The line that teaches to make `take` at the start of this lap of a track.
 Result<std::string> lesson(const OpenRun& run, const loop::Track& track, const loop::LapState& lap,
                            const std::string& take) {
   const loop::Recipe& recipe = run.state.recipe;
-  std::vector<loop::Unit> units;
-  for (const std::size_t unit : track.units) units.push_back(run.state.units[unit]);
-  loop::MakeTask task{recipe.make_options, units};
-  task.move = lap.move;
-  task.lap = lap.number;
-  task.prefix = run.prefix;
-  std::optional<std::string> shown;
-  if (const loop::CandidateState* best = loop::best_candidate(track); best != nullptr) {
-    LATHE_TRY(task.best, run.journal.blob(best->blob));
-    task.critiques = loop::critiques_of(*best);
-    if (loop::is_text_media(best->media_type)) shown = task.best;
+  std::optional<std::string> best;
+  if (const loop::CandidateState* base = built_on(track, lap)) {
+    LATHE_TRY(best, run.journal.blob(base->blob));
   }
-  task.tail = loop::feedback_tail(track, lap, shown);
+  const loop::MakeTask task =
+      make_task(run.state, track, lap, 0, run.files.prefix, std::move(best));
   std::string answer = take;
   if (recipe.maker->answer) {
-    LATHE_TRY(answer, recipe.maker->answer(task, run.place, take));
+    LATHE_TRY(answer, recipe.maker->answer(task, run.files.place, take));
   }
   Listener listener(answer);
   const StopFlag never;
-  const loop::MakeContext context{.place = run.place, .worker = &listener, .stop = never};
+  const loop::MakeContext context{.place = run.files.place, .worker = &listener, .stop = never};
   LATHE_TRY(const loop::Made made, recipe.maker->make(task, context));
   if (made.bytes != take)
     return invalid("the maker '{}' makes something else of an answer", recipe.maker->name);
   const Request& request = listener.request();
-  Json line{{"task", units.front().text}};
+  Json line{{"task", task.units.front().text}};
   if (request.prompt) {
     line["prompt"] = *request.prompt;
     line["completion"] = answer;
@@ -145,7 +121,7 @@ Status add_track(const OpenRun& run, const loop::Track& track, RunLines& out) {
 Status add_run(const OpenRun& run, RunLines& out) {
   ++out.runs;
   for (const loop::Track& track : run.state.tracks)
-    if (track.state == loop::TrackState::kPassed && best_candidate(track) != nullptr)
+    if (track.state == loop::TrackState::kPassed && loop::best_candidate(track) != nullptr)
       LATHE_TRY_STATUS(add_track(run, track, out));
   return {};
 }

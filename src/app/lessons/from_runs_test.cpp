@@ -79,7 +79,7 @@ class FromRuns : public testing::Test {
   // The same run with another accepted take, as if the maker had made it.
   Result<RunLines> lines_with_accepted(const std::string& take) {
     auto records = journal_->records(id_).value();
-    const loop::RunState state = loop::fold(records).value();
+    const loop::RunState state = loop::fold(loop::from_records(records).value()).value();
     const std::string accepted = loop::best_candidate(state.tracks.front())->blob;
     const std::string other = journal_->put_blob(take).value();
     for (books::Record& record : records)
@@ -89,7 +89,8 @@ class FromRuns : public testing::Test {
   }
 
   std::string accepted_take() const {
-    const loop::RunState state = loop::fold(journal_->records(id_).value()).value();
+    const loop::RunState state =
+        loop::fold(loop::from_records(journal_->records(id_).value()).value()).value();
     return journal_->blob(loop::best_candidate(state.tracks.front())->blob).value();
   }
 

@@ -8,24 +8,35 @@
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
-#include "loop/conductor/feedback.h"
-#include "loop/conductor/tree.h"
+#include "loop/conductor/make_task.h"
+#include "loop/conductor/run_files.h"
 
 namespace lathe::loop {
 namespace {
 
-// What a call came to, as the body of its result record.
+// What a call came to.
 struct CallOutcome {
-  RunCall call;
-  std::string kind;  // made | verdict
-  Json body;
+  std::variant<CandidateMade, VerdictGiven> event;
   bool failed = false;             // an error rather than an answer
   std::optional<Error> lost = {};  // made, but the journal could not take it: no fault of the unit
+
+  const CallId& call() const {
+    return std::visit([](const auto& each) -> const CallId& { return each.call; }, event);
+  }
 };
 
-Json error_body(const Error& error) {
-  return {{"kind", error_kind_name(error.kind)}, {"message", error.message}};
-}
+// A call that can be made now, on any thread.
+struct PreparedCall {
+  std::string key;  // hash of everything that decides the answer
+  std::function<CallOutcome()> work;
+};
+
+// What a judge looks at: the real bytes from the store, not the maker's account of them.
+struct Judged {
+  std::vector<Unit> units;
+  std::string blob, bytes, media_type;
+  std::vector<Part> parts;
+};
 
 }  // namespace
 
@@ -37,8 +48,8 @@ std::string judge_hash(const JudgeSpec& judge, const std::string& build) {
 Result<std::vector<Part>> whole_parts(const books::Journal& journal, const RunState& state) {
   std::vector<Part> parts;
   for (const Track& track : state.tracks)
-    for (const std::size_t unit : track.units) {
-      Part part{state.units[unit], unit_passed(track, state.units[unit])};
+    for (const Unit& unit : units_of(state, track)) {
+      Part part{unit, unit_passed(track, unit)};
       if (const CandidateState* best = best_candidate(track)) {
         part.candidate = best->blob;
         for (const JudgedBy* verdict : counted_verdicts(*best))
@@ -79,69 +90,52 @@ class Driver {
     base_ms_ = state_.t_ms;
     base_joules_ = state_.joules.value_or(0);
     if (bench_.joules) first_joules_ = bench_.joules();
-    const std::string manifest = json_string(json_at(state_.header, "tree"), "blob");
-    if (!manifest.empty())
-      place_.checkout = [this, manifest](const fs::path& directory) {
-        return lay_out_tree(run_.journal_, manifest, directory);
-      };
-    place_.tree_root = json_string(json_at(state_.header, "tree"), "root");
-    place_.program = bench_.program;
-    place_.media = bench_.media;
-    place_.unsafe_no_sandbox = bench_.unsafe_no_sandbox;
-    LATHE_TRY(TempDir files, TempDir::make("lathe-recipe"));
-    for (const Json& file : json_at(state_.header, "files")) {
-      const std::string path = json_string(file, "path");
-      if (!is_safe_relative(path)) return invalid("the journal names the file '{}'", path);
-      LATHE_TRY(const std::string bytes, run_.journal_.blob(json_string(file, "blob")));
-      LATHE_TRY_STATUS(make_directories((files.path() / path).parent_path()));
-      LATHE_TRY_STATUS(write_file_atomic(files.path() / path, bytes));
-    }
-    place_.recipe_dir = files.path();
-    recipe_files_.emplace(std::move(files));
-    const Recipe& recipe = state_.recipe;
-    if (recipe.maker->prefix && !state_.tracks.empty()) {
-      LATHE_TRY(prefix_, recipe.maker->prefix(recipe.make_options, state_.units, place_));
-    }
+    Place place;
+    place.program = bench_.program;
+    place.media = bench_.media;
+    place.unsafe_no_sandbox = bench_.unsafe_no_sandbox;
+    LATHE_TRY(RunFiles files, lay_out(run_.journal_, state_, std::move(place)));
+    files_.emplace(std::move(files));
     return {};
   }
 
   std::int64_t now_ms() const { return base_ms_ + (bench_.clock.monotonic() - started_).count(); }
 
-  Status append(books::Record record, std::optional<std::string> run_state = {}) {
-    record.seq = state_.next_seq;
-    // Decisions depend on the time of the records before them, so their own time is the same.
-    if (record.kind == "call" || record.kind == "made" || record.kind == "verdict" ||
-        record.kind == "tick")
-      record.t_ms = std::max(state_.t_ms, now_ms());
-    else
-      record.t_ms = state_.t_ms;
-    record.joules = state_.joules;
+  // Decisions depend on the time of the entries before them, so their own time is the same.
+  bool takes_time(const Event& event) const {
+    return call_of(event) || std::holds_alternative<Ticked>(event);
+  }
+
+  Status append(Event event) {
+    Entry entry{state_.next_seq, state_.t_ms, state_.joules, std::move(event)};
+    if (takes_time(entry.event)) entry.t_ms = std::max(state_.t_ms, now_ms());
     if (bench_.joules && first_joules_)
       if (const auto joules = bench_.joules())
-        record.joules = base_joules_ + *joules - *first_joules_;
-    if (record.kind == "end") run_state = json_string(record.body, "state");
-    LATHE_TRY_STATUS(run_.journal_.append(run_.lease_, record, run_state));
-    LATHE_TRY_STATUS(apply(state_, record));
-    if (bench_.observer) bench_.observer->on_record(state_, record);
+        entry.joules = base_joules_ + *joules - *first_joules_;
+    std::optional<std::string> run_state;
+    if (const auto* end = std::get_if<RunEnded>(&entry.event)) run_state = end->state;
+    LATHE_TRY_STATUS(run_.journal_.append(run_.lease_, to_record(entry), run_state));
+    LATHE_TRY_STATUS(apply(state_, entry));
+    if (bench_.observer) bench_.observer->on_entry(state_, entry);
     return {};
   }
 
   Status pause() {
     cancel_.raise();
     while (!threads_.empty()) LATHE_TRY_STATUS(take_results());
-    return append({0, 0, std::nullopt, "pause", {{"reason", "stopped by the user"}}});
+    return append(Paused{"stopped by the user"});
   }
 
   // The time budget must be noticed although no call has come back.
   Status note_spent_time() {
-    if (state_.open_tracks == 0 || now_ms() < state_.recipe.stop.time_ms ||
+    if (state_.open_tracks == 0 || now_ms() < state_.recipe.stop.time_ms() ||
         !spent_budget(state_).empty())
       return {};
-    return append({0, 0, std::nullopt, "tick", Json::object()});
+    return append(Ticked{});
   }
 
   Status decide() {
-    while (const auto next = next_decision(state_)) LATHE_TRY_STATUS(append(*next));
+    while (auto next = next_decision(state_)) LATHE_TRY_STATUS(append(*std::move(next)));
     return {};
   }
 
@@ -152,51 +146,33 @@ class Driver {
     for (;;) {
       LATHE_TRY_STATUS(decide());
       if (threads_.size() >= parallel) return {};
-      const std::vector<RunCall> calls = runnable_calls(state_, threads_.size() + 1);
-      const auto next = std::ranges::find_if(
-          calls, [&](const RunCall& call) { return !threads_.contains(call.id()); });
+      const std::vector<CallId> calls = runnable_calls(state_, threads_.size() + 1);
+      const auto next =
+          std::ranges::find_if(calls, [&](const CallId& call) { return !threads_.contains(call); });
       if (next == calls.end()) return {};
       LATHE_TRY_STATUS(begin(*next));
     }
   }
 
-  Status begin(const RunCall& call) {
-    if (const JudgedBy* earlier = earlier_verdict(call)) {
-      Json body = result_body(call);
-      body["judge_name"] = earlier->judge;
-      body["judgement"] = to_json(earlier->judgement);
-      body["reused"] = true;
-      body["usage"] = to_json(Usage{});
-      return append({0, 0, std::nullopt, "verdict", std::move(body)});
-    }
-    if (const Json& before = json_at(state_.header, "made_before");
-        call.kind == "make" && !before.is_null()) {
-      Json body = json_at(before[call.track][static_cast<std::size_t>(call.lap - 1)]["made"],
-                          std::to_string(call.n));
-      if (body.is_null()) {
-        body = result_body(call);
-        body["ok"] = false;
-        body["error"] =
-            error_body({ErrorKind::kInvalid, "the old run ended before this candidate was made"});
-      }
-      body["reused"] = true;
-      body["usage"] = to_json(Usage{});
-      return append({0, 0, std::nullopt, "made", std::move(body)});
-    }
-    const bool once = call.kind == "make" && repeat_of(state_.recipe) == "once";
-    if (once && was_begun(state_, call) && !run_.redo_)
+  Status begin(const CallId& call) {
+    const bool make = call.kind == CallId::Kind::kMake;
+    if (const JudgedBy* earlier = earlier_verdict(call))
+      return append(VerdictGiven{.call = call,
+                                 .reused = true,
+                                 .judge_name = earlier->judge,
+                                 .judgement = earlier->judgement,
+                                 .worker = ""});
+    if (make && state_.header.made_before) return append(made_before(call));
+    const std::string repeat = make ? repeat_of(state_.recipe) : "pure";
+    if (repeat == "once" && was_begun(state_, call) && !run_.redo_)
       return fail(ErrorKind::kUnavailable,
                   "run {}: call {} must not be made twice, it was begun and its end is not known; "
                   "see what it has done, "
                   "then `lathe resume {} --redo` to make it again",
-                  run_.id(), call.id(), run_.id());
-    LATHE_TRY(std::function<CallOutcome()> work,
-              call.kind == "make" ? make_work(call) : judge_work(call));
-    Json intent = to_json(call);
-    intent["key"] = key_;
-    intent["repeat"] = call.kind == "make" ? repeat_of(state_.recipe) : "pure";
-    LATHE_TRY_STATUS(append({0, 0, std::nullopt, "call", std::move(intent)}));
-    threads_.emplace(call.id(), std::thread([this, work = std::move(work)] {
+                  run_.id(), call.text(), run_.id());
+    LATHE_TRY(PreparedCall prepared, make ? prepare_make(call) : prepare_judge(call));
+    LATHE_TRY_STATUS(append(CallBegun{call, std::move(prepared.key), repeat}));
+    threads_.emplace(call, std::thread([this, work = std::move(prepared.work)] {
                        CallOutcome outcome = work();
                        const std::lock_guard lock(mutex_);
                        results_.push_back(std::move(outcome));
@@ -205,14 +181,34 @@ class Driver {
     return {};
   }
 
+  // What the old run made there.
+  CandidateMade made_before(const CallId& call) const {
+    const TakenLap& lap =
+        (*state_.header.made_before)[call.track][static_cast<std::size_t>(call.lap - 1)];
+    const auto found =
+        std::ranges::find(lap.made, call.n, [](const CandidateMade& each) { return each.call.n; });
+    CandidateMade made;
+    if (found != lap.made.end()) {
+      made = *found;
+    } else {
+      made.call = call;
+      made.answer = std::unexpected(
+          Error{ErrorKind::kInvalid, "the old run ended before this candidate was made"});
+      made.worker = "";
+    }
+    made.reused = true;
+    made.usage = {};
+    return made;
+  }
+
   static std::string repeat_of(const Recipe& recipe) {
     const std::string option = option_string(recipe.make_options, "repeat");
     return option.empty() ? std::string(recipe.maker->repeat) : option;
   }
 
   // A judge that asks no model has given its answer for these bytes already: it is not asked again.
-  const JudgedBy* earlier_verdict(const RunCall& call) const {
-    if (call.kind != "judge" || state_.recipe.judges[call.judge].kind->needs_worker ||
+  const JudgedBy* earlier_verdict(const CallId& call) const {
+    if (call.kind != CallId::Kind::kJudge || state_.recipe.judges[call.judge].kind->needs_worker ||
         call.attempt > 0)
       return nullptr;
     const Track& track = state_.tracks[call.track];
@@ -227,174 +223,152 @@ class Driver {
     return nullptr;
   }
 
-  const LapState& lap(const RunCall& call) const {
+  const LapState& lap(const CallId& call) const {
     return state_.tracks[call.track].laps[static_cast<std::size_t>(call.lap - 1)];
   }
-  const CandidateState& candidate(const RunCall& call) const {
+  const CandidateState& candidate(const CallId& call) const {
     return lap(call).candidates[static_cast<std::size_t>(call.n)];
   }
   Milliseconds time_left() const {
     return Milliseconds(std::max<std::int64_t>(
-        1, std::min(state_.recipe.stop.call_ms, state_.recipe.stop.time_ms - now_ms())));
+        1, std::min(state_.recipe.stop.call_ms, state_.recipe.stop.time_ms() - now_ms())));
   }
-  std::vector<Unit> units_of(const Track& track) const {
-    std::vector<Unit> units;
-    for (const std::size_t unit : track.units) units.push_back(state_.units[unit]);
-    return units;
-  }
-
-  static Json result_body(const RunCall& call) {
-    Json body = to_json(call);
-    body["reused"] = false;
-    return body;
-  }
-
   Worker* worker(const std::string& name) const {
     return bench_.worker ? bench_.worker(name) : nullptr;
   }
 
-  Result<std::function<CallOutcome()>> make_work(const RunCall& call) {
-    const Recipe& recipe = state_.recipe;
-    const Track& track = state_.tracks[call.track];
-    const LapState& lap = this->lap(call);
-    auto task = std::make_shared<MakeTask>(MakeTask{recipe.make_options, {}});
-    auto units = std::make_shared<std::vector<Unit>>(units_of(track));
-    task->units = *units;
-    task->move = lap.move;
-    task->lap = lap.number;
-    task->n_index = call.n;
-    task->rung = lap.rung < std::ssize(recipe.ladder)
-                     ? recipe.ladder[static_cast<std::size_t>(lap.rung)]
-                     : "";
-    task->setting = lap.setting;
-    task->prefix = prefix_;
-    std::optional<std::string> shown;
-    if (const CandidateState* best = best_candidate(track); best && lap.move != Move::kResample) {
-      LATHE_TRY(task->best, run_.journal_.blob(best->blob));
-      task->critiques = critiques_of(*best);
-      if (is_text_media(best->media_type)) shown = task->best;
-    }
-    task->tail = feedback_tail(track, lap, shown);
-    Worker* rung_worker = recipe.maker->needs_worker ? worker(task->rung) : nullptr;
-    const bool missing = recipe.maker->needs_worker && !rung_worker;
-
-    Json key = {{"kind", recipe.maker->name},
-                {"options", recipe.make_options},
-                {"units", Json::array()},
-                {"move", move_name(lap.move)},
-                {"lap", lap.number},
-                {"n", call.n},
-                {"rung", task->rung},
-                {"setting", lap.setting},
-                {"prefix", sha256_hex(task->prefix)},
-                {"tail", task->tail}};
-    for (const Unit& unit : *units) key["units"].push_back(to_json(unit));
-    key["files"] = json_at(state_.header, "files");
-    if (task->best) key["best"] = sha256_hex(*task->best);
-    if (rung_worker) key["worker"] = {rung_worker->info().model, rung_worker->info().where};
-    key_ = sha256_hex(canonical_json(key));
-
-    return [this, call, task, units, rung_worker, missing, limit = time_left(),
-            kind = recipe.maker]() -> CallOutcome {
-      CallOutcome outcome{call, "made", result_body(call)};
-      const auto begun = bench_.clock.monotonic();
-      Usage usage;
-      const MakeContext context{.place = place_,
-                                .worker = rung_worker,
-                                .stop = cancel_,
-                                .time_limit = limit,
-                                .progress =
-                                    [this, call](std::string_view what) {
-                                      if (bench_.observer) bench_.observer->on_progress(call, what);
-                                    },
-                                .usage = &usage};
-      Result<Made> made = missing ? fail(ErrorKind::kUnavailable,
-                                         "there is no worker '{}'; name one with --worker {}=URL",
-                                         task->rung, task->rung)
-                                  : kind->make(*task, context);
-      if (made) {
-        auto blob = run_.journal_.put_blob(made->bytes);
-        if (!blob) {
-          outcome.lost = std::move(blob).error();
-          return outcome;
-        }
-        outcome.body["blob"] = *std::move(blob);
-      }
-      outcome.body["ok"] = made.has_value();
-      outcome.body["ms"] = (bench_.clock.monotonic() - begun).count();
-      outcome.body["usage"] = to_json(usage);
-      if (made) {
-        outcome.body["bytes"] = made->bytes.size();
-        outcome.body["media_type"] = made->media_type;
-        outcome.body["extension"] = made->extension;
-        outcome.body["facts"] = made->facts;
-      } else {
-        outcome.failed = true;
-        outcome.body["error"] = error_body(made.error());
-      }
-      return outcome;
+  std::function<void(std::string_view)> progress_of(const CallId& call) const {
+    return [this, call](std::string_view what) {
+      if (bench_.observer) bench_.observer->on_progress(call, what);
     };
   }
 
-  Result<std::function<CallOutcome()>> judge_work(const RunCall& call) {
-    const JudgeSpec& judge = state_.recipe.judges[call.judge];
-    struct Kept {
-      std::vector<Unit> units;
-      std::string blob, bytes, media_type;
-      std::vector<Part> parts;
-    };
-    auto kept = std::make_shared<Kept>();
-    if (call.kind == "whole") {
-      kept->units = state_.units;
-      LATHE_TRY(kept->parts, whole_parts(run_.journal_, state_));
-      std::string blobs;
-      for (const Part& part : kept->parts) blobs += part.candidate + "\n";
-      kept->blob = sha256_hex(blobs);
-    } else {
-      kept->units = units_of(state_.tracks[call.track]);
-      kept->blob = candidate(call).blob;
-      kept->media_type = candidate(call).media_type;
-      // The real artifact from the store, not the maker's account of it.
-      LATHE_TRY(kept->bytes, run_.journal_.blob(kept->blob));
+  Result<PreparedCall> prepare_make(const CallId& call) {
+    const Recipe& recipe = state_.recipe;
+    const Track& track = state_.tracks[call.track];
+    const LapState& lap = this->lap(call);
+    std::optional<std::string> best;
+    if (const CandidateState* base = built_on(track, lap)) {
+      LATHE_TRY(best, run_.journal_.blob(base->blob));
     }
+    const auto task = std::make_shared<const MakeTask>(
+        make_task(state_, track, lap, call.n, files_->prefix, std::move(best)));
+    Worker* asked = recipe.maker->needs_worker ? worker(task->rung) : nullptr;
+    return PreparedCall{
+        make_key(*task, state_.header.files, *recipe.maker, asked),
+        [this, call, task, asked, limit = time_left()] { return make(call, *task, asked, limit); }};
+  }
+
+  static std::string make_key(const MakeTask& task, std::span<const RunBegun::File> files,
+                              const MakerKind& maker, Worker* asked) {
+    Json key = {{"kind", maker.name},
+                {"options", task.options},
+                {"units", Json::array()},
+                {"move", move_name(task.move)},
+                {"lap", task.lap},
+                {"n", task.n_index},
+                {"rung", task.rung},
+                {"setting", task.setting},
+                {"prefix", sha256_hex(task.prefix)},
+                {"tail", task.tail}};
+    for (const Unit& unit : task.units) key["units"].push_back(to_json(unit));
+    key["files"] = to_json(files);
+    if (task.best) key["best"] = sha256_hex(*task.best);
+    if (asked) key["worker"] = {asked->info().model, asked->info().where};
+    return sha256_hex(canonical_json(key));
+  }
+
+  // On a thread of its own, as judge().
+  CallOutcome make(const CallId& call, const MakeTask& task, Worker* asked, Milliseconds limit) {
+    const MakerKind& maker = *state_.recipe.maker;
+    CandidateMade event{.call = call, .worker = asked ? task.rung : ""};
+    const auto begun = bench_.clock.monotonic();
+    const MakeContext context{.place = files_->place,
+                              .worker = asked,
+                              .stop = cancel_,
+                              .time_limit = limit,
+                              .progress = progress_of(call),
+                              .usage = &event.usage};
+    Result<Made> made =
+        maker.needs_worker && !asked
+            ? fail(ErrorKind::kUnavailable,
+                   "there is no worker '{}'; name one with --worker {}=URL", task.rung, task.rung)
+            : maker.make(task, context);
+    std::optional<Error> lost;
+    if (made) {
+      if (auto blob = run_.journal_.put_blob(made->bytes))
+        event.answer = Artifact{*std::move(blob), made->bytes.size(), made->media_type,
+                                made->extension, made->facts};
+      else
+        lost = std::move(blob).error();
+    } else {
+      event.answer = std::unexpected(made.error());
+    }
+    event.ms = (bench_.clock.monotonic() - begun).count();
+    return {std::move(event), !made, std::move(lost)};
+  }
+
+  Result<Judged> what_is_judged(const CallId& call) const {
+    Judged judged;
+    if (call.kind == CallId::Kind::kWhole) {
+      judged.units = state_.units;
+      LATHE_TRY(judged.parts, whole_parts(run_.journal_, state_));
+      std::string blobs;
+      for (const Part& part : judged.parts) blobs += part.candidate + "\n";
+      judged.blob = sha256_hex(blobs);
+    } else {
+      const auto units = units_of(state_, state_.tracks[call.track]);
+      judged.units.assign(units.begin(), units.end());
+      judged.blob = candidate(call).blob;
+      judged.media_type = candidate(call).media_type;
+      LATHE_TRY(judged.bytes, run_.journal_.blob(judged.blob));
+    }
+    return judged;
+  }
+
+  Result<PreparedCall> prepare_judge(const CallId& call) {
+    const JudgeSpec& judge = state_.recipe.judges[call.judge];
+    LATHE_TRY(Judged judged, what_is_judged(call));
     const std::string hash = judge_hash(judge, bench_.build);
-    key_ = sha256_hex(hash + kept->blob + dump_json(json_at(state_.header, "files")) +
-                      std::to_string(call.attempt));
-    const std::string worker_name = option_string(judge.options, "worker");
-    return [this, call, kept, &judge, hash,
-            asked = judge.kind->needs_worker ? worker(worker_name) : nullptr,
-            limit = time_left()]() -> CallOutcome {
-      CallOutcome outcome{call, "verdict", result_body(call)};
-      const auto begun = bench_.clock.monotonic();
-      JudgeTask task{judge.options};
-      task.units = kept->units;
-      task.all_units = state_units_;
-      task.scope = call.kind == "whole" ? Scope::kWhole : Scope::kUnit;
-      task.candidate = kept->blob;
-      task.bytes = kept->bytes;
-      task.media_type = kept->media_type;
-      task.parts = kept->parts;
-      task.discovered = discovered_;
-      JudgeContext context{.place = place_,
-                           .worker = asked,
-                           .stop = cancel_,
-                           .time_limit = limit,
-                           .progress = [this, call](std::string_view what) {
-                             if (bench_.observer) bench_.observer->on_progress(call, what);
-                           }};
-      if (bench_.observer && bench_.observer->wants_output())
-        context.output = [this, &call](std::string_view text) {
-          bench_.observer->on_output(&call, text);
-        };
-      const Judgement judgement = judge_closed(*judge.kind, task, context);
-      outcome.failed = judgement.outcome == Outcome::kError;
-      outcome.body["judge_name"] = judge.name;
-      outcome.body["judge_hash"] = hash;
-      outcome.body["ms"] = (bench_.clock.monotonic() - begun).count();
-      outcome.body["usage"] = to_json(judgement.usage);
-      outcome.body["judgement"] = to_json(judgement);
-      return outcome;
-    };
+    std::string key = sha256_hex(hash + judged.blob + dump_json(to_json(state_.header.files)) +
+                                 std::to_string(call.attempt));
+    return PreparedCall{
+        std::move(key), [this, call, &judge, hash, limit = time_left(),
+                         judged = std::make_shared<const Judged>(std::move(judged))] {
+          VerdictGiven event{.call = call, .judge_name = judge.name, .judge_hash = hash};
+          return this->judge(std::move(event), judge, *judged, limit);
+        }};
+  }
+
+  CallOutcome judge(VerdictGiven event, const JudgeSpec& judge, const Judged& judged,
+                    Milliseconds limit) {
+    const std::string name = option_string(judge.options, "worker");
+    Worker* asked = judge.kind->needs_worker ? worker(name) : nullptr;
+    const auto begun = bench_.clock.monotonic();
+    JudgeTask task{judge.options};
+    task.units = judged.units;
+    task.all_units = state_.units;
+    task.scope = event.call.kind == CallId::Kind::kWhole ? Scope::kWhole : Scope::kUnit;
+    task.candidate = judged.blob;
+    task.bytes = judged.bytes;
+    task.media_type = judged.media_type;
+    task.parts = judged.parts;
+    task.discovered = state_.header.discovered;
+    JudgeContext context{.place = files_->place,
+                         .worker = asked,
+                         .stop = cancel_,
+                         .time_limit = limit,
+                         .progress = progress_of(event.call)};
+    if (bench_.observer && bench_.observer->wants_output())
+      context.output = [this, call = event.call](std::string_view text) {
+        bench_.observer->on_output(&call, text);
+      };
+    event.judgement = judge_closed(*judge.kind, task, context);
+    event.ms = (bench_.clock.monotonic() - begun).count();
+    event.usage = event.judgement.usage;
+    event.worker = asked ? name : "";
+    const bool failed = event.judgement.outcome == Outcome::kError;
+    return {std::move(event), failed};
   }
 
   Status take_results() {
@@ -406,13 +380,14 @@ class Driver {
       taken.swap(results_);
     }
     for (CallOutcome& outcome : taken) {
-      const auto thread = threads_.find(outcome.call.id());
+      const auto thread = threads_.find(outcome.call());
       thread->second.join();
       threads_.erase(thread);
       // An answer that came in time is kept; what was cut off is made again after the resume.
       if (state_.ended || (outcome.failed && (cancel_.raised() || bench_.stop.raised()))) continue;
       if (outcome.lost) return std::unexpected(*std::move(outcome.lost));
-      LATHE_TRY_STATUS(append({0, 0, std::nullopt, outcome.kind, std::move(outcome.body)}));
+      LATHE_TRY_STATUS(
+          append(std::visit([](auto& event) { return Event(std::move(event)); }, outcome.event)));
       LATHE_TRY_STATUS(decide());
     }
     if (bench_.stop.raised()) cancel_.raise();
@@ -422,13 +397,9 @@ class Driver {
   Run& run_;
   RunState& state_;
   const Bench& bench_;
-  Place place_;
-  std::optional<TempDir> recipe_files_;
-  std::string prefix_;
-  // Read by calls on their threads; never changed while one runs.
-  const std::vector<Unit> state_units_ = state_.units;
-  const Json discovered_ = json_at(state_.header, "discovered");
-  std::string key_;  // of the call that is being prepared
+  // Read by calls on their threads, and never changed while one runs, like the state's recipe,
+  // header and units.
+  std::optional<RunFiles> files_;
 
   Milliseconds started_{0};
   std::int64_t base_ms_ = 0;
@@ -436,7 +407,7 @@ class Driver {
   std::optional<double> first_joules_;
 
   StopFlag cancel_;  // what calls look at: raised for a stop and at the run's end
-  std::map<std::string, std::thread> threads_;
+  std::map<CallId, std::thread> threads_;
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<CallOutcome> results_;
@@ -449,18 +420,16 @@ Result<Run> Run::resume(books::Journal& journal, const std::string& id, const Be
                         bool redo) {
   LATHE_TRY(books::RunLease lease, journal.lease(id));
   LATHE_TRY(const std::vector<books::Record> records, journal.records(id));
-  auto state = fold(records);
+  const auto entries = from_records(records);
+  auto state = entries ? fold(*entries) : Result<RunState>(std::unexpected(entries.error()));
   if (!state) return at("run " + id, state.error());
   Run run(journal, std::move(lease), *std::move(state), bench);
   run.redo_ = redo;
   if (run.state_.ended && run.state_.end_state != "not_judged") return run;
-  const books::Record record{run.state_.next_seq,
-                             run.state_.t_ms,
-                             run.state_.joules,
-                             "resume",
-                             {{"build", bench.build}, {"unix_ms", bench.clock.unix_ms()}}};
-  LATHE_TRY_STATUS(journal.append(run.lease_, record, "open"));
-  LATHE_TRY_STATUS(apply(run.state_, record));
+  const Entry entry{run.state_.next_seq, run.state_.t_ms, run.state_.joules,
+                    Resumed{bench.build, bench.clock.unix_ms()}};
+  LATHE_TRY_STATUS(journal.append(run.lease_, to_record(entry), "open"));
+  LATHE_TRY_STATUS(apply(run.state_, entry));
   return run;
 }
 
@@ -468,35 +437,36 @@ Status Run::drive() {
   return Driver(*this).drive();
 }
 
-Result<int> replay(std::span<const books::Record> records) {
-  LATHE_TRY(const RunState end, fold(records));
+Result<int> replay(std::span<const Entry> entries) {
+  LATHE_TRY(const RunState end, fold(entries));
   if (end.end_said == "passed" && end.end_state != "passed")
     return invalid("the run said passed, wrongly: it is {}, {}",
                    replace_all(end.end_state, "_", " "), end.end_why);
+  const auto body_of = [](const Event& event) { return to_record({0, 0, {}, event}).body; };
   // What is decided, not how it is put.
-  const auto decided = [](const books::Record& record) {
-    Json body = record.body;
+  const auto decided = [&](const Event& event) {
+    Json body = body_of(event);
     body.erase("reason");
     return canonical_json(body);
   };
   RunState state;
   int decisions = 0;
-  for (const books::Record& record : records) {
+  for (const Entry& entry : entries) {
     const auto expected = next_decision(state);
-    const bool is_decision = record.kind == "lap" || record.kind == "close" ||
-                             record.kind == "unit" || record.kind == "end";
+    const bool decision = is_decision(entry.event);
     // A run that was killed may have left a decision unmade: then a resume stands in its place.
-    const bool fits = expected ? (is_decision ? record.kind == expected->kind &&
-                                                    decided(record) == decided(*expected)
-                                              : record.kind == "resume")
-                               : !is_decision;
+    const bool fits = expected ? (decision ? entry.event.index() == expected->index() &&
+                                                 decided(entry.event) == decided(*expected)
+                                           : std::holds_alternative<Resumed>(entry.event))
+                               : !decision;
     if (!fits)
       return invalid("record {}: the journal says {} {}, but these records lead to {} {}",
-                     record.seq, record.kind, clip_utf8(dump_json(record.body), 400),
-                     expected ? expected->kind : "no decision",
-                     expected ? clip_utf8(dump_json(expected->body), 400) : "");
-    decisions += is_decision;
-    LATHE_TRY_STATUS(apply(state, record));
+                     entry.seq, kind_of(entry.event),
+                     clip_utf8(dump_json(body_of(entry.event)), 400),
+                     expected ? kind_of(*expected) : "no decision",
+                     expected ? clip_utf8(dump_json(body_of(*expected)), 400) : "");
+    decisions += decision;
+    LATHE_TRY_STATUS(apply(state, entry));
   }
   return decisions;
 }

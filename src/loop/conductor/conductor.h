@@ -3,23 +3,22 @@
 // their own, at most `parallel` at once.
 #pragma once
 
+#include "books/journal/journal.h"
 #include "ground/base/clock.h"
 #include "loop/conductor/state.h"
 
 namespace lathe::loop {
 
-// Both are called on the loop's thread, except progress(), which may come from any.
-// on_record() on the run's thread, the others from any.
+// on_entry() is called on the run's thread, the others from any.
 class Observer {
  public:
   virtual ~Observer() = default;
-  virtual void on_record(const RunState& state,
-                         const books::Record& record) = 0;  // it is durable already
-  virtual void on_progress(const RunCall& call, std::string_view what) = 0;
+  virtual void on_entry(const RunState& state, const Entry& entry) = 0;  // it is durable already
+  virtual void on_progress(const CallId& call, std::string_view what) = 0;
   // What tests and programs under judgement print, as it comes; null: before the first lap. Only if
   // wants_output().
   virtual bool wants_output() const { return false; }
-  virtual void on_output(const RunCall* /*call*/, std::string_view /*text*/) {}
+  virtual void on_output(const CallId* /*call*/, std::string_view /*text*/) {}
 };
 
 // The machine and the outside world, as the run may use them.
@@ -31,7 +30,7 @@ struct Bench {
   std::shared_ptr<MediaPool> media;  // voices and ears
   std::function<Worker*(const std::string& name)> worker;  // null: not known here
   std::function<std::optional<double>()> joules;  // energy counted so far; empty: not readable here
-  Json energy;  // what those joules cover, or why there are none: {"scope", "source"}
+  std::optional<EnergySource> energy;
   const Clock& clock;
   const StopFlag& stop;
   Observer* observer = nullptr;
@@ -59,7 +58,7 @@ class Run {
   // The same, but the candidates are the old run's: only the judges work. `recipe_dir`: for files
   // that the judges name.
   static Result<Run> start_rejudge(books::Journal& journal, const std::string& old_id,
-                                   std::span<const books::Record> old, const Recipe& recipe,
+                                   std::span<const Entry> old, const Recipe& recipe,
                                    const fs::path& recipe_dir, const Bench& bench);
   // `redo`: calls of a maker that must not be made twice are made again although they were begun.
   static Result<Run> resume(books::Journal& journal, const std::string& id, const Bench& bench,
@@ -73,7 +72,7 @@ class Run {
 
  private:
   Run(books::Journal& journal, books::RunLease lease, RunState state, const Bench& bench);
-  static Result<Run> create(books::Journal& journal, const Recipe& recipe, Json header,
+  static Result<Run> create(books::Journal& journal, const Recipe& recipe, RunBegun header,
                             std::span<const Unit> units, const Bench& bench);
   friend class Driver;
   books::Journal& journal_;
@@ -83,10 +82,10 @@ class Run {
   bool redo_ = false;
 };
 
-// Goes through the records as they were written and checks that each decision is the one that the
-// records before it lead to, however it is put. Returns the number of decisions; the error says
+// Goes through the entries as they were written and checks that each decision is the one that the
+// entries before it lead to, however it is put. Returns the number of decisions; the error says
 // that the run said "passed" wrongly, or names the first decision that differs.
-Result<int> replay(std::span<const books::Record> records);
+Result<int> replay(std::span<const Entry> entries);
 
 // One line for each file that the recipe's options name and that is not beside it.
 std::vector<std::string> missing_files(const Recipe& recipe, const fs::path& recipe_dir);

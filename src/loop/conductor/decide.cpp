@@ -16,26 +16,16 @@ bool is_waiting(const RunState& state, const Track& track) {
   });
 }
 
-books::Record decision(const RunState& state, std::string kind, Json body) {
-  return {state.next_seq, state.t_ms, state.joules, std::move(kind), std::move(body)};
-}
-
-books::Record end_track(const RunState& state, std::size_t index, bool passed,
-                        std::string_view rule, std::string reason) {
+TrackEnded end_track(const RunState& state, std::size_t index, bool passed, Rule rule,
+                     std::string reason) {
   const Track& track = state.tracks[index];
-  Json keys = Json::array();
-  for (const std::size_t unit : track.units) keys.push_back(state.units[unit].key);
-  const CandidateState* best = best_candidate(track);
-  return decision(state, "unit",
-                  {{"track", index},
-                   {"units", std::move(keys)},
-                   {"state", passed ? "passed" : "gave_up"},
-                   {"rule", rule},
-                   {"reason", std::move(reason)},
-                   {"blob", best ? Json(best->blob) : Json()}});
+  TrackEnded ended{index, {}, passed, rule, std::move(reason), {}};
+  for (const Unit& unit : units_of(state, track)) ended.units.push_back(unit.key);
+  if (const CandidateState* best = best_candidate(track)) ended.blob = best->blob;
+  return ended;
 }
 
-books::Record close_lap(const RunState& state, std::size_t index) {
+LapClosed close_lap(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
   const LapState& lap = track.laps.back();
   int best = -1;
@@ -57,13 +47,10 @@ books::Record close_lap(const RunState& state, std::size_t index) {
   std::string lost;
   if (const CandidateState* before = best_candidate(track); before && gained) {
     gained = better(rank, track.laps[static_cast<std::size_t>(track.best_lap)].rank);
-    Track with = track;
-    with.best_lap = lap.number - 1;
-    with.laps.back().best = best;
-    for (const std::size_t unit : track.units)
-      if (gained && unit_passed(track, state.units[unit]) && !rank.passed &&
-          !unit_passed(with, state.units[unit]))
-        lost = state.units[unit].key;
+    for (const Unit& unit : units_of(state, track))
+      if (gained && !rank.passed && unit_passed(track, unit) &&
+          !unit_passes(track, lap.candidates[static_cast<std::size_t>(best)], unit))
+        lost = unit.key;
     gained &= lost.empty();
   }
   const double shown =
@@ -74,19 +61,14 @@ books::Record close_lap(const RunState& state, std::size_t index) {
       : !lost.empty() ? fmt::format("not taken: it loses {}, which had passed", lost)
       : gained        ? fmt::format("score {:.1f}, the best so far", shown)
                       : fmt::format("score {:.1f}, no gain", shown);
-  return decision(state, "close",
-                  {{"track", index},
-                   {"lap", lap.number},
-                   {"best", best},
-                   {"rank",
-                    {{"passed", rank.passed},
-                     {"gates", rank.gates},
-                     {"units", rank.units},
-                     {"score", rank.score}}},
-                   {"gained", gained},
-                   {"not_judged", not_judged},
-                   {"rule", lost.empty() ? "ratchet" : "ratchet: no pass is lost"},
-                   {"reason", reason}});
+  return {index,
+          lap.number,
+          best,
+          rank,
+          gained,
+          not_judged,
+          lost.empty() ? Rule::kRatchet : Rule::kNoPassIsLost,
+          reason};
 }
 
 const CandidateState* lap_best(const LapState& lap) {
@@ -115,7 +97,8 @@ std::string flapping_judge(const Recipe& recipe, const Track& track) {
 }
 
 struct Stall {
-  std::string rule, reason;
+  Rule rule = Rule::kNone;
+  std::string reason;
 };
 
 // Why another lap on this rung would likely be wasted. Only laps since the last change of rung
@@ -132,21 +115,21 @@ std::optional<Stall> stalled(const RunState& state, const Track& track) {
     return best ? best->blob : std::string();
   };
   if (!blob(0).empty() && blob(0) == blob(1))
-    return Stall{"identical", fmt::format("lap {} made the same candidate as the lap before",
-                                          laps.back()->number)};
+    return Stall{Rule::kIdentical, fmt::format("lap {} made the same candidate as the lap before",
+                                               laps.back()->number)};
   if (!blob(0).empty() && blob(0) == blob(2) && !blob(1).empty() && blob(1) == blob(3))
-    return Stall{"A-B-A-B", "the candidates go back and forth between two versions"};
+    return Stall{Rule::kBackAndForth, "the candidates go back and forth between two versions"};
   if (laps.size() >= 3) {
     const auto now = failing_set(*laps[laps.size() - 1]);
     if (!now.empty() && now == failing_set(*laps[laps.size() - 2]) &&
         now == failing_set(*laps[laps.size() - 3]))
-      return Stall{"same faults", "the same faults stand after two more laps"};
+      return Stall{Rule::kSameFaults, "the same faults stand after two more laps"};
   }
   int without_gain = 0;
   for (auto it = laps.rbegin(); it != laps.rend() && !(*it)->gained; ++it) ++without_gain;
   if (without_gain >= state.recipe.stop.no_gain)
-    return Stall{"no gain", counted(static_cast<std::size_t>(without_gain), "lap") +
-                                " without a better candidate"};
+    return Stall{Rule::kNoGain, counted(static_cast<std::size_t>(without_gain), "lap") +
+                                    " without a better candidate"};
   return std::nullopt;
 }
 
@@ -164,10 +147,10 @@ std::string failing_words(const LapState& lap) {
 std::string not_judged_reason(const LapState& lap) {
   for (const CandidateState& candidate : lap.candidates)
     for (const JudgedBy* verdict : counted_verdicts(candidate))
-      if (verdict->judgement.outcome == Outcome::kError)
-        return fmt::format(
-            "judge '{}': {}", verdict->judge,
-            json_string(verdict->judgement.evidence, "not_judged", "gave no verdict"));
+      if (verdict->judgement.outcome == Outcome::kError) {
+        const std::string why = why_not_judged(verdict->judgement);
+        return fmt::format("judge '{}': {}", verdict->judge, why.empty() ? "gave no verdict" : why);
+      }
   return "a judge gave no verdict";
 }
 
@@ -178,97 +161,90 @@ bool rung_is_unavailable(const LapState& lap) {
   });
 }
 
-books::Record open_lap(const RunState& state, std::size_t index, const Proposal& proposal,
-                       std::string_view rule) {
-  const Track& track = state.tracks[index];
+LapOpened open_lap(const RunState& state, std::size_t index, const Proposal& proposal, Rule rule) {
   const auto& ladder = state.recipe.ladder;
   const auto rung = static_cast<std::size_t>(proposal.rung);
-  return decision(state, "lap",
-                  {{"track", index},
-                   {"lap", track.laps.size() + 1},
-                   {"move", move_name(proposal.move)},
-                   {"rung", proposal.rung},
-                   {"rung_name", rung < ladder.size() ? Json(ladder[rung]) : Json()},
-                   {"n", std::clamp(proposal.n, 1, 64)},
-                   {"setting", proposal.setting},
-                   {"rule", rule},
-                   {"reason", proposal.reason}});
+  return {index,
+          static_cast<int>(state.tracks[index].laps.size()) + 1,
+          proposal.move,
+          proposal.rung,
+          rung < ladder.size() ? std::optional(ladder[rung]) : std::nullopt,
+          std::clamp(proposal.n, 1, 64),
+          proposal.setting,
+          rule,
+          proposal.reason};
 }
 
 // A run that judges an old run's candidates: its laps are the old ones, as far as they are needed.
-books::Record decide_rejudged_lap(const RunState& state, std::size_t index,
-                                  const Json& made_before) {
+Event decide_rejudged_lap(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
-  const Json& laps = index < made_before.size() ? made_before[index] : Json();
+  const auto& before = *state.header.made_before;
+  const auto laps = index < before.size() ? std::span(before[index]) : std::span<const TakenLap>();
   if (!track.laps.empty() && track.laps.back().rank.passed)
-    return end_track(state, index, true, "passed", fmt::format("in lap {}", track.laps.size()));
+    return end_track(state, index, true, Rule::kPassed,
+                     fmt::format("in lap {}", track.laps.size()));
   if (!track.laps.empty() && track.laps.back().not_judged)
-    return end_track(state, index, false, kNotJudged, not_judged_reason(track.laps.back()));
+    return end_track(state, index, false, Rule::kNotJudged, not_judged_reason(track.laps.back()));
   if (track.laps.size() < laps.size()) {
-    books::Record next = decision(state, "lap", laps[track.laps.size()]["lap"]);
-    next.body["rule"] = "made before";
+    LapOpened next = laps[track.laps.size()].lap;
+    next.rule = Rule::kMadeBefore;
     return next;
   }
   return end_track(
-      state, index, false, "no further candidate",
+      state, index, false, Rule::kNoFurtherCandidate,
       track.laps.empty() ? "nothing was made" : "still wrong: " + failing_words(track.laps.back()));
 }
 
-std::optional<books::Record> decide_next_lap(const RunState& state, std::size_t index) {
+std::optional<Event> decide_next_lap(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
   const Recipe& recipe = state.recipe;
-  std::vector<Unit> units;
-  for (const std::size_t unit : track.units) units.push_back(state.units[unit]);
-  const std::vector<Attempt> attempts = attempts_of(track);
-  if (const Json& before = json_at(state.header, "made_before"); !before.is_null())
-    return decide_rejudged_lap(state, index, before);
+  if (state.header.made_before) return decide_rejudged_lap(state, index);
   const auto propose = [&](std::span<const Attempt> so_far) {
-    return recipe.maker->propose(
-        {recipe.make_options, recipe.ladder, units, so_far, recipe.best_of, recipe.repairs});
+    return recipe.maker->propose({recipe.make_options, recipe.ladder, units_of(state, track),
+                                  so_far, recipe.best_of, recipe.repairs});
   };
   if (track.laps.empty()) {
     auto first = propose({});
-    if (first && json_at(state.header, "extra").contains("baseline_of")) {
+    if (first && !state.header.baseline_of().empty()) {
       // What a loop is compared with: as many independent samples at once, hot enough to differ.
       first->n = recipe.best_of;
       first->move = Move::kResample;
       if (first->setting.contains("temperature")) first->setting["temperature"] = 0.8;
     }
     if (!first)
-      return end_track(state, index, false, "no move", "the maker has nothing to begin with");
-    return open_lap(state, index, *first, "first lap");
+      return end_track(state, index, false, Rule::kNoMove, "the maker has nothing to begin with");
+    return open_lap(state, index, *first, Rule::kFirstLap);
   }
 
   const LapState& last = track.laps.back();
   if (last.rank.passed)
-    return end_track(state, index, true, "passed", fmt::format("in lap {}", last.number));
-  if (last.not_judged) return end_track(state, index, false, kNotJudged, not_judged_reason(last));
+    return end_track(state, index, true, Rule::kPassed, fmt::format("in lap {}", last.number));
+  if (last.not_judged)
+    return end_track(state, index, false, Rule::kNotJudged, not_judged_reason(last));
   if (const std::string judge = flapping_judge(recipe, track); !judge.empty())
     return end_track(
-        state, index, false, "judge flap",
+        state, index, false, Rule::kJudgeFlap,
         fmt::format("judge '{}' judged the same candidate once so and once otherwise", judge));
   // A lap in which nobody answered says nothing about the work, and is none that is used up.
   if (last.number >= recipe.stop.laps && !rung_is_unavailable(last))
     return end_track(
-        state, index, false, "laps",
+        state, index, false, Rule::kLaps,
         fmt::format("{} {} used up; still wrong: {}", counted(track.laps.size(), "lap"),
                     last.number == 1 ? "is" : "are", failing_words(last)));
 
   std::optional<Proposal> next;
-  std::string_view rule = "next move";
   if (rung_is_unavailable(last)) {
-    rule = kRungUnavailable;
     if (last.rung + 1 < std::ssize(recipe.ladder)) next = propose({});
-    if (!next) return end_track(state, index, false, rule, failing_words(last));
+    if (!next) return end_track(state, index, false, Rule::kRungUnavailable, failing_words(last));
     next->move = Move::kEscalate;
     next->rung = last.rung + 1;
     next->reason = "not available: " + failing_words(last);
-    return open_lap(state, index, *next, rule);
+    return open_lap(state, index, *next, Rule::kRungUnavailable);
   }
-  next = propose(attempts);
+  next = propose(attempts_of(track));
   const std::string still = failing_words(last);
   if (!next)
-    return end_track(state, index, false, "no further move",
+    return end_track(state, index, false, Rule::kNoFurtherMove,
                      "every move was tried; still wrong: " + still);
   if (const auto stall = stalled(state, track)) {
     // A stall ends the rung, not the track: a fresh start is allowed once, then only a higher rung.
@@ -276,18 +252,19 @@ std::optional<books::Record> decide_next_lap(const RunState& state, std::size_t 
     if (next->rung == last.rung && !fresh)
       return end_track(state, index, false, stall->rule, stall->reason + "; still wrong: " + still);
   }
-  return open_lap(state, index, *next, rule);
+  return open_lap(state, index, *next, Rule::kNextMove);
 }
 
-std::optional<books::Record> decide_track(const RunState& state, std::size_t index) {
+std::optional<Event> decide_track(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
   if (track.state != TrackState::kOpen || is_waiting(state, track)) return std::nullopt;
   for (const std::size_t other : track.after)
     if (state.tracks[other].state == TrackState::kGaveUp)
-      return end_track(state, index, false,
-                       without_verdict(state.tracks[other]) ? kNotJudged : "waits for another",
-                       fmt::format("it comes after {}, which was given up",
-                                   state.units[state.tracks[other].units.front()].key));
+      return end_track(
+          state, index, false,
+          without_verdict(state.tracks[other]) ? Rule::kNotJudged : Rule::kWaitsForAnother,
+          fmt::format("it comes after {}, which was given up",
+                      state.units[state.tracks[other].units.front()].key));
   if (track.laps.empty() || track.laps.back().closed) return decide_next_lap(state, index);
   for (const CandidateState& candidate : track.laps.back().candidates)
     if (!candidate.made || !pending_judges(state.recipe, candidate).empty()) return std::nullopt;
@@ -313,16 +290,16 @@ std::vector<std::pair<std::size_t, int>> pending_whole(const RunState& state) {
 
 }  // namespace
 
-std::optional<books::Record> next_decision(const RunState& state) {
+std::optional<Event> next_decision(const RunState& state) {
   if (state.ended || state.next_seq < 2) return std::nullopt;
   if (const std::string spent = spent_budget(state); !spent.empty() && state.open_tracks > 0) {
     for (std::size_t i = 0; i < state.tracks.size(); ++i)
       if (const Track& track = state.tracks[i]; track.state == TrackState::kOpen) {
         const bool passed =
             !track.laps.empty() && track.laps.back().closed && track.laps.back().rank.passed;
-        return passed ? end_track(state, i, true, "passed",
+        return passed ? end_track(state, i, true, Rule::kPassed,
                                   fmt::format("in lap {}", track.laps.size()))
-                      : end_track(state, i, false, "budget", spent);
+                      : end_track(state, i, false, Rule::kBudget, spent);
       }
   }
   for (const std::size_t index : state.due)
@@ -330,34 +307,30 @@ std::optional<books::Record> next_decision(const RunState& state) {
   if (state.open_tracks > 0) return std::nullopt;
   if (!state.tracks.empty() && spent_budget(state).empty() && !pending_whole(state).empty())
     return std::nullopt;
-  const RunOutcome run = run_outcome(state);
-  return decision(state, "end",
-                  {{"state", run.state},
-                   {"reason", run.reason},
-                   {"passed", run.passed},
-                   {"gave_up", run.gave_up}});
+  RunOutcome run = run_outcome(state);
+  return RunEnded{std::move(run.state), std::move(run.reason), run.passed, run.gave_up};
 }
 
-std::vector<RunCall> runnable_calls(const RunState& state, std::size_t limit) {
-  std::vector<RunCall> calls;
+std::vector<CallId> runnable_calls(const RunState& state, std::size_t limit) {
+  std::vector<CallId> calls;
   if (state.ended || !spent_budget(state).empty()) return calls;
   for (const std::size_t index : state.active) {
     const LapState& lap = state.tracks[index].laps.back();
     for (const CandidateState& candidate : lap.candidates) {
       if (calls.size() >= limit) return calls;
-      if (!candidate.made) calls.push_back({"make", index, lap.number, candidate.n, 0, 0});
+      if (!candidate.made) calls.push_back(CallId::make(index, lap.number, candidate.n));
       for (const auto& [judge, attempt] : pending_judges(state.recipe, candidate))
-        calls.push_back({"judge", index, lap.number, candidate.n, judge, attempt});
+        calls.push_back(CallId::judging(index, lap.number, candidate.n, judge, attempt));
     }
   }
   if (state.open_tracks == 0 && !state.tracks.empty())
     for (const auto& [judge, attempt] : pending_whole(state))
-      calls.push_back({"whole", 0, 0, 0, judge, attempt});
+      calls.push_back(CallId::whole(judge, attempt));
   return calls;
 }
 
-bool was_begun(const RunState& state, const RunCall& call) {
-  return state.begun.contains(call.id());
+bool was_begun(const RunState& state, const CallId& call) {
+  return state.begun.contains(call);
 }
 
 }  // namespace lathe::loop

@@ -5,7 +5,6 @@
 
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
-#include "ground/base/units.h"
 #include "loop/conductor/state.h"
 
 namespace lathe::loop {
@@ -162,12 +161,10 @@ double weakest_score(const CandidateState& candidate) {
   return judged ? score : 0;
 }
 
-bool unit_passed(const Track& track, const Unit& unit) {
-  if (track.state == TrackState::kPassed) return true;
-  const CandidateState* best = best_candidate(track);
-  if (!best || track.units.size() < 2) return false;
+bool unit_passes(const Track& track, const CandidateState& candidate, const Unit& unit) {
+  if (track.units.size() < 2) return false;
   bool named = false;
-  for (const JudgedBy* verdict : counted_verdicts(*best))
+  for (const JudgedBy* verdict : counted_verdicts(candidate))
     for (const UnitOutcome& outcome : verdict->judgement.units)
       if (outcome.unit == unit.key) {
         if (outcome.outcome != Outcome::kPass) return false;
@@ -176,22 +173,17 @@ bool unit_passed(const Track& track, const Unit& unit) {
   return named;
 }
 
-std::string spent_budget(const RunState& state) {
-  const StopSpec& stop = state.recipe.stop;
-  if (state.t_ms >= stop.time_ms)
-    return fmt::format("the time of {} is used up", format_duration(Milliseconds(stop.time_ms)));
-  const std::int64_t tokens = state.usage.prompt_tokens + state.usage.completion_tokens;
-  if (tokens >= stop.tokens) return fmt::format("{} of {} tokens are used up", tokens, stop.tokens);
-  if (stop.joules && state.joules && *state.joules >= *stop.joules)
-    return fmt::format("the energy of {} is used up", format_energy(*stop.joules));
-  return {};
+bool unit_passed(const Track& track, const Unit& unit) {
+  if (track.state == TrackState::kPassed) return true;
+  const CandidateState* best = best_candidate(track);
+  return best && unit_passes(track, *best, unit);
 }
 
 // Units that ended without anybody's verdict about the work: nobody could make it, or nobody could
 // judge it. Another try may end otherwise, and `lathe resume` makes it.
 bool without_verdict(const Track& track) {
   return track.state == TrackState::kGaveUp &&
-         (track.rule == kNotJudged || track.rule == kRungUnavailable);
+         (track.rule == Rule::kNotJudged || track.rule == Rule::kRungUnavailable);
 }
 
 bool candidate_passed(const Recipe& recipe, const Track& track) {
@@ -247,7 +239,7 @@ RunOutcome run_outcome(const RunState& state) {
   for (const Track& track : state.tracks) {
     const bool passed = track.state == TrackState::kPassed && candidate_passed(state.recipe, track);
     std::size_t units = 0;
-    for (const std::size_t unit : track.units) units += unit_passed(track, state.units[unit]);
+    for (const Unit& unit : units_of(state, track)) units += unit_passed(track, unit);
     run.passed += units;
     run.gave_up += track.units.size() - units;
     accepted &= passed;

@@ -97,11 +97,21 @@ constexpr OptionSpec kCombineOptions[] = {
 constexpr OptionSpec kStopOptions[] = {
     {"laps", OptionType::kInteger, "6", "per unit"},
     {"no_gain", OptionType::kInteger, "2", "laps on one rung without a better candidate"},
-    {"time", OptionType::kDuration, "\"1h\"", "working time of the run"},
-    {"call", OptionType::kDuration, "\"10m\"", "one call's time"},
-    {"tokens", OptionType::kInteger, "2000000", "prompt and completion, all calls"},
-    {"energy", OptionType::kString, {}, "\"0.2kWh\": where the machine's energy can be read"},
 };
+constexpr OptionSpec kCallOption = {"call", OptionType::kDuration, "\"10m\"", "one call's time"};
+
+// One call's time stands beside the run's.
+const std::vector<OptionSpec>& stop_options() {
+  static const std::vector<OptionSpec> all = [] {
+    std::vector<OptionSpec> options(std::begin(kStopOptions), std::end(kStopOptions));
+    for (const BudgetKind& budget : budget_kinds()) {
+      options.push_back(budget.option);
+      if (budget.option.name == kTimeBudget) options.push_back(kCallOption);
+    }
+    return options;
+  }();
+  return all;
+}
 
 // Reads one recipe; problem() gives every message its place.
 class Reader {
@@ -362,20 +372,18 @@ class Reader {
   }
 
   Status read_stop(const Json& table, Recipe& recipe) const {
-    LATHE_TRY(const Json options, checked("stop", table, kStopOptions));
+    LATHE_TRY(const Json options, checked("stop", table, stop_options()));
     LATHE_TRY(recipe.stop.laps, number_in(options, "stop", "laps", 1, 1000));
     LATHE_TRY(recipe.stop.no_gain, number_in(options, "stop", "no_gain", 1, 1000));
-    recipe.stop.time_ms = option_duration_ms(options, "time");
-    recipe.stop.call_ms = option_duration_ms(options, "call");
-    recipe.stop.tokens = option_int(options, "tokens");
-    if (recipe.stop.time_ms <= 0) return problem("stop.time", "must be longer than nothing");
-    if (recipe.stop.call_ms <= 0) return problem("stop.call", "must be longer than nothing");
-    if (recipe.stop.tokens <= 0) return problem("stop.tokens", "must be more than 0");
-    if (options.contains("energy")) {
-      const auto joules = parse_energy_joules(option_string(options, "energy"));
-      if (!joules) return problem("stop.energy", joules.error().message);
-      recipe.stop.joules = *joules;
+    for (const BudgetKind& budget : budget_kinds()) {
+      const std::string name(budget.option.name);
+      if (!options.contains(name)) continue;
+      const auto limit = budget.limit(options);
+      if (!limit) return problem("stop." + name, limit.error().message);
+      recipe.stop.budgets[name] = *limit;
     }
+    recipe.stop.call_ms = option_duration_ms(options, "call");
+    if (recipe.stop.call_ms <= 0) return problem("stop.call", "must be longer than nothing");
     return {};
   }
 
@@ -400,7 +408,7 @@ class Reader {
       table.update(judge.options);
       canonical["judge"].push_back(std::move(table));
     }
-    canonical["stop"] = *check_options(json_at(top, "stop"), kStopOptions);
+    canonical["stop"] = *check_options(json_at(top, "stop"), stop_options());
     recipe.canonical = canonical;
     recipe.sha256 = sha256_hex(canonical_json(canonical));
     warn(raw, recipe);
@@ -493,7 +501,7 @@ std::span<const OptionSpec> recipe_options(std::string_view table) {
   if (table == "make") return kMakeOptions;
   if (table == "judge") return kJudgeOptions;
   if (table == "combine") return kCombineOptions;
-  return kStopOptions;
+  return stop_options();
 }
 
 Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "loop/conductor/budget.h"
 #include "loop/judges/judge.h"
 #include "loop/makers/maker.h"
 
@@ -32,10 +33,9 @@ struct Combine {
 struct StopSpec {
   int laps = 6;
   int no_gain = 2;
-  std::int64_t time_ms = 0;
   std::int64_t call_ms = 0;  // one call's limit
-  std::int64_t tokens = 0;
-  std::optional<double> joules = {};  // counts only where the machine's energy can be read
+  Budgets budgets = {};
+  std::int64_t time_ms() const { return static_cast<std::int64_t>(limit_of(budgets, kTimeBudget)); }
 };
 
 struct Recipe {

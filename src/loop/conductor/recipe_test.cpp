@@ -48,8 +48,8 @@ TEST(Recipe, ReadsWhatIsWrittenAndFillsInTheRest) {
   ASSERT_TRUE(recipe) << recipe.error().message;
   EXPECT_TRUE(recipe->from_tests());
   EXPECT_EQ(recipe->tree, ".");
-  EXPECT_EQ(recipe->stop.time_ms, 20 * 60 * 1000);
-  EXPECT_DOUBLE_EQ(*recipe->stop.joules, 0.2 * 3.6e6);
+  EXPECT_EQ(recipe->stop.time_ms(), 20 * 60 * 1000);
+  EXPECT_DOUBLE_EQ(limit_of(recipe->stop.budgets, "energy"), 0.2 * 3.6e6);
   EXPECT_EQ(recipe->stop.laps, 6);
   EXPECT_EQ(recipe->judges[1].stage, Stage::kMeasure);
   EXPECT_TRUE(recipe->judges[1].veto);

@@ -47,8 +47,9 @@ void collect_files(const Json& options, std::vector<std::pair<std::string, std::
 // Options may name files beside the recipe (a schema, a task, a rubric). Whatever string is the
 // relative path of a file that exists goes into the journal, so that a resumed run sees the bytes
 // that the first one saw.
-Result<Json> keep_named_files(const books::Journal& journal, const Recipe& recipe,
-                              const fs::path& recipe_dir) {
+Result<std::vector<RunBegun::File>> keep_named_files(const books::Journal& journal,
+                                                     const Recipe& recipe,
+                                                     const fs::path& recipe_dir) {
   std::vector<std::string> strings;
   if (const auto missing = missing_files(recipe, recipe_dir); !missing.empty())
     return fail(ErrorKind::kNotFound, "{}", missing.front());
@@ -57,29 +58,22 @@ Result<Json> keep_named_files(const books::Journal& journal, const Recipe& recip
   std::ranges::sort(strings);
   const auto [first, last] = std::ranges::unique(strings);
   strings.erase(first, last);
-  Json files = Json::array();
+  std::vector<RunBegun::File> files;
   for (const std::string& name : strings) {
     std::error_code ignored;
     if (name.size() > 1000 || !is_safe_relative(name) ||
         !fs::is_regular_file(recipe_dir / name, ignored))
       continue;
     LATHE_TRY(const std::string bytes, read_file(recipe_dir / name, std::uint64_t{64} << 20));
-    LATHE_TRY(const std::string blob, journal.put_blob(bytes));
-    files.push_back({{"path", name}, {"blob", blob}});
+    LATHE_TRY(std::string blob, journal.put_blob(bytes));
+    files.push_back({name, std::move(blob)});
   }
   return files;
 }
 
-Json manifest_entry(const fs::path& path, std::string_view bytes, const std::string& blob) {
-  return {{"path", path.string()}, {"bytes", bytes.size()}, {"blob", blob}};
-}
-
 struct Begin {
   std::vector<Unit> units;
-  Json inputs = Json::array();
-  Json tree;
-  Json discovered;
-  std::string title;
+  RunBegun header;
 };
 
 // Takes the snapshot of the source tree and lets the tests say which of them fail.
@@ -91,10 +85,9 @@ Status begin_with_tree(const books::Journal& journal, const NewRun& request, con
                             : request.recipe_dir / recipe.tree;
   LATHE_TRY(const TreeSnapshot snapshot, snapshot_tree(journal, root, recipe.exclude));
   std::error_code ignored;
-  begin.tree = {{"blob", snapshot.manifest},
-                {"root", fs::absolute(root, ignored).lexically_normal().string()},
-                {"left_out", snapshot.left_out}};
-  begin.title = begin.tree["root"];
+  const std::string place_of_tree = fs::absolute(root, ignored).lexically_normal().string();
+  begin.header.tree = SourceTree{snapshot.manifest, place_of_tree, snapshot.left_out};
+  begin.header.title = place_of_tree;
   if (!recipe.from_tests()) return {};
   Place place;
   place.program = bench.program;
@@ -102,7 +95,7 @@ Status begin_with_tree(const books::Journal& journal, const NewRun& request, con
   place.checkout = [&](const fs::path& directory) {
     return lay_out_tree(journal, snapshot.manifest, directory);
   };
-  place.tree_root = json_string(begin.tree, "root");
+  place.tree_root = place_of_tree;
   place.unsafe_no_sandbox = bench.unsafe_no_sandbox;
   JudgeContext context{
       .place = place, .stop = bench.stop, .time_limit = Milliseconds(recipe.stop.call_ms)};
@@ -110,7 +103,7 @@ Status begin_with_tree(const books::Journal& journal, const NewRun& request, con
     context.output = [&](std::string_view text) { bench.observer->on_output(nullptr, text); };
   LATHE_TRY(Discovery discovery, discover_failing_tests(recipe.unit_options, context));
   begin.units = std::move(discovery.units);
-  begin.discovered = std::move(discovery.discovered);
+  begin.header.discovered = std::move(discovery.discovered);
   return {};
 }
 
@@ -123,9 +116,9 @@ Status begin_with_file(const books::Journal& journal, const NewRun& request, Beg
                 text.error().message);
   if (!text) return std::unexpected(text.error());
   LATHE_TRY(begin.units, split_units(*text, recipe.split, path.string()));
-  LATHE_TRY(const std::string blob, journal.put_blob(*text));
-  begin.inputs.push_back(manifest_entry(path, *text, blob));
-  begin.title = path.string();
+  LATHE_TRY(std::string blob, journal.put_blob(*text));
+  begin.header.inputs.push_back({path.string(), text->size(), std::move(blob)});
+  begin.header.title = path.string();
   return {};
 }
 
@@ -173,86 +166,78 @@ Result<Run> Run::start(books::Journal& journal, const NewRun& request, const Ben
   if (!recipe.tree.empty()) LATHE_TRY_STATUS(begin_with_tree(journal, request, bench, begin));
   if (!recipe.from_tests()) LATHE_TRY_STATUS(begin_with_file(journal, request, begin));
 
-  Json workers = Json::array();
   if (recipe.maker->needs_worker && bench.worker)
     for (const std::string& rung : recipe.ladder)
       if (const Worker* worker = bench.worker(rung)) {
         const WorkerInfo info = worker->info();
-        workers.push_back({{"name", rung},
-                           {"model", info.model},
-                           {"where", info.where},
-                           {"reach", reach_name(info.reach)}});
+        begin.header.workers.push_back(
+            {rung, info.model, info.where, std::string(reach_name(info.reach))});
       }
-  LATHE_TRY(Json files, keep_named_files(journal, recipe, request.recipe_dir));
-  Json header = {{"title", begin.title},
-                 {"inputs", std::move(begin.inputs)},
-                 {"files", std::move(files)},
-                 {"tree", std::move(begin.tree)},
-                 {"discovered", std::move(begin.discovered)},
-                 {"workers", std::move(workers)},
-                 {"extra", request.extra}};
-  return create(journal, recipe, std::move(header), begin.units, bench);
+  LATHE_TRY(begin.header.files, keep_named_files(journal, recipe, request.recipe_dir));
+  begin.header.extra = request.extra;
+  return create(journal, recipe, std::move(begin.header), begin.units, bench);
 }
 
 Result<Run> Run::start_again(books::Journal& journal, const RunState& old, const Recipe& recipe,
                              const Json& extra, const Bench& bench) {
-  Json header = old.header;
-  header["extra"] = extra;
-  header.erase("made_before");
+  RunBegun header = old.header;
+  header.extra = extra;
+  header.made_before.reset();
   return create(journal, recipe, std::move(header), old.units, bench);
 }
 
 Result<Run> Run::start_rejudge(books::Journal& journal, const std::string& old_id,
-                               std::span<const books::Record> old, const Recipe& recipe,
+                               std::span<const Entry> old, const Recipe& recipe,
                                const fs::path& recipe_dir, const Bench& bench) {
   LATHE_TRY(const RunState state, fold(old));
-  Json tracks = Json::array();
-  for (std::size_t i = 0; i < state.tracks.size(); ++i) tracks.push_back(Json::array());
-  for (const books::Record& record : old) {
-    if (record.kind != "lap" && record.kind != "made") continue;
-    Json& laps = tracks[static_cast<std::size_t>(json_int(record.body, "track", 0))];
-    if (record.kind == "lap")
-      laps.push_back({{"lap", record.body}, {"made", Json::object()}});
-    else
-      laps[static_cast<std::size_t>(json_int(record.body, "lap", 1) - 1)]["made"]
-          [std::to_string(json_int(record.body, "n", 0))] = record.body;
+  std::vector<std::vector<TakenLap>> tracks(state.tracks.size());
+  for (const Entry& entry : old) {
+    if (const auto* lap = std::get_if<LapOpened>(&entry.event)) {
+      tracks[lap->track].push_back({*lap, {}});
+    } else if (const auto* made = std::get_if<CandidateMade>(&entry.event)) {
+      auto& taken = tracks[made->call.track][static_cast<std::size_t>(made->call.lap - 1)].made;
+      const auto same = std::ranges::find(taken, made->call.n,
+                                          [](const CandidateMade& each) { return each.call.n; });
+      if (same == taken.end())
+        taken.push_back(*made);
+      else
+        *same = *made;
+    }
   }
-  Json header = state.header;
-  header["extra"] = {{"rejudge_of", old_id}};
-  header["title"] = fmt::format("judged again: {}", old_id);
-  header["made_before"] = std::move(tracks);
+  RunBegun header = state.header;
+  header.extra = {{"rejudge_of", old_id}};
+  header.title = fmt::format("judged again: {}", old_id);
+  header.made_before = std::move(tracks);
   if (!recipe_dir.empty()) {
-    LATHE_TRY(const Json files, keep_named_files(journal, recipe, recipe_dir));
-    for (const Json& file : files) header["files"].push_back(file);
+    LATHE_TRY(const auto files, keep_named_files(journal, recipe, recipe_dir));
+    header.files.insert(header.files.end(), files.begin(), files.end());
   }
   return create(journal, recipe, std::move(header), state.units, bench);
 }
 
-Result<Run> Run::create(books::Journal& journal, const Recipe& recipe, Json header,
+Result<Run> Run::create(books::Journal& journal, const Recipe& recipe, RunBegun header,
                         std::span<const Unit> all_units, const Bench& bench) {
-  header["format"] = 1;
-  header["recipe"] = recipe.canonical;
-  header["recipe_sha256"] = recipe.sha256;
-  header["build"] = bench.build;
-  header["created_ms"] = bench.clock.unix_ms();
-  header["parallel"] = bench.parallel;
-  header["energy"] = bench.energy;
-  const std::string title = json_string(header, "title");
-  std::vector<books::Record> first{{0, 0, std::nullopt, "run", std::move(header)}};
+  header.format = 1;
+  header.recipe = recipe.canonical;
+  header.recipe_sha256 = recipe.sha256;
+  header.build = bench.build;
+  header.created_ms = bench.clock.unix_ms();
+  header.parallel = bench.parallel;
+  header.energy = bench.energy;
+  const std::string title = header.title;
+  std::vector<Entry> first{{0, 0, std::nullopt, std::move(header)}};
   for (std::size_t from = 0; from == 0 || from < all_units.size(); from += kUnitsPerRecord) {
-    Json units = Json::array();
     const std::size_t to = std::min(all_units.size(), from + kUnitsPerRecord);
-    for (std::size_t i = from; i < to; ++i) units.push_back(to_json(all_units[i]));
-    first.push_back({std::ssize(first),
-                     0,
-                     std::nullopt,
-                     "units",
-                     {{"units", std::move(units)}, {"last", to == all_units.size()}}});
+    const auto some = all_units.subspan(from, to - from);
+    first.push_back({std::ssize(first), 0, std::nullopt,
+                     UnitsNamed{{some.begin(), some.end()}, to == all_units.size()}});
   }
   LATHE_TRY(RunState state, fold(first));
+  std::vector<books::Record> records;
+  for (const Entry& entry : first) records.push_back(to_record(entry));
   const std::string id = new_run_id(recipe.name, bench.clock);
   LATHE_TRY(books::RunLease lease,
-            journal.create_run(id, recipe.name, title, bench.clock.unix_ms(), first));
+            journal.create_run(id, recipe.name, title, bench.clock.unix_ms(), records));
   return Run(journal, std::move(lease), std::move(state), bench);
 }
 

@@ -1,4 +1,4 @@
-// Records fold into a run's state.
+// Entries fold into a run's state.
 #include "loop/conductor/state.h"
 
 #include <algorithm>
@@ -8,175 +8,180 @@
 namespace lathe::loop {
 namespace {
 
-Status wrong(const books::Record& record, std::string_view why) {
-  return invalid("record {} ({}) cannot stand here: {}", record.seq, record.kind, why);
+// The track and lap that an entry points to, or null.
+Track* find_track(RunState& state, std::size_t index) {
+  return index < state.tracks.size() ? &state.tracks[index] : nullptr;
 }
 
-std::optional<ErrorKind> parse_error_kind(std::string_view name) {
-  for (const auto& [kind, text] : {std::pair{ErrorKind::kInvalid, "invalid"},
-                                   {ErrorKind::kNotFound, "not_found"},
-                                   {ErrorKind::kUnavailable, "unavailable"},
-                                   {ErrorKind::kDenied, "denied"},
-                                   {ErrorKind::kTimeout, "timeout"},
-                                   {ErrorKind::kCancelled, "cancelled"}})
-    if (name == text) return kind;
-  return std::nullopt;
-}
-
-// The track, lap and candidate that a body points to, or null.
-Track* find_track(RunState& state, const Json& body) {
-  const auto index = json_int(body, "track", -1);
-  return index >= 0 && index < std::ssize(state.tracks)
-             ? &state.tracks[static_cast<std::size_t>(index)]
-             : nullptr;
-}
-
-LapState* find_lap(Track* track, const Json& body) {
-  const auto lap = json_int(body, "lap", 0);
+LapState* find_lap(Track* track, int lap) {
   return track && lap >= 1 && lap <= std::ssize(track->laps)
              ? &track->laps[static_cast<std::size_t>(lap - 1)]
              : nullptr;
 }
 
-Status apply_lap(RunState& state, const books::Record& record) {
-  const Json& body = record.body;
-  Track* track = find_track(state, body);
-  const auto move = parse_move(json_string(body, "move"));
-  const auto n = json_int(body, "n", 0);
-  if (!track || !move || json_int(body, "lap", 0) != std::ssize(track->laps) + 1 || n < 1 || n > 64)
-    return wrong(record, "it opens a lap that is not the next one");
+CandidateState* find_candidate(RunState& state, const CallId& call) {
+  LapState* lap = find_lap(find_track(state, call.track), call.lap);
+  return lap && call.n >= 0 && call.n < lap->n ? &lap->candidates[static_cast<std::size_t>(call.n)]
+                                               : nullptr;
+}
+
+Status take(RunState& state, const RunBegun& run) {
+  state.header = run;
+  return {};
+}
+
+Status take(RunState& state, const UnitsNamed& named) {
+  state.units.insert(state.units.end(), named.units.begin(), named.units.end());
+  if (named.last) begin_tracks(state);
+  return {};
+}
+
+Status take(RunState& state, const LapOpened& opened) {
+  Track* track = find_track(state, opened.track);
+  if (!track || opened.lap != std::ssize(track->laps) + 1 || opened.n < 1 || opened.n > 64)
+    return invalid("it opens a lap that is not the next one");
   LapState lap;
-  lap.number = static_cast<int>(track->laps.size()) + 1;
-  lap.move = *move;
-  lap.rung = static_cast<int>(json_int(body, "rung", 0));
-  lap.n = static_cast<int>(n);
-  lap.setting = json_at(body, "setting");
-  lap.reason = json_string(body, "reason");
+  lap.number = opened.lap;
+  lap.move = opened.move;
+  lap.rung = opened.rung;
+  lap.n = opened.n;
+  lap.setting = opened.setting;
+  lap.reason = opened.reason;
   for (int i = 0; i < lap.n; ++i) lap.candidates.emplace_back().n = i;
   track->laps.push_back(std::move(lap));
-  const auto index = static_cast<std::size_t>(track - state.tracks.data());
-  state.due.erase(index);
-  state.active.insert(index);
+  state.due.erase(opened.track);
+  state.active.insert(opened.track);
   return {};
 }
 
-Status apply_result(RunState& state, const books::Record& record) {
-  const Json& body = record.body;
-  const RunCall call = call_from_json(body);
-  state.usage += usage_from_json(json_at(body, "usage"));
-  if (!state.answered.insert(call.id()).second)
-    return wrong(record, "this call has a result already");
-  if (record.kind == "verdict") {
-    LATHE_TRY(Judgement judgement, judgement_from_json(json_at(body, "judgement")));
-    JudgedBy verdict{json_string(body, "judge_name"), call.judge, call.attempt,
-                     std::move(judgement)};
-    if (verdict.index >= state.recipe.judges.size()) return wrong(record, "there is no such judge");
-    if (call.kind == "whole") {
-      state.whole.push_back(std::move(verdict));
-      return {};
-    }
-    LapState* lap = find_lap(find_track(state, body), body);
-    if (!lap || call.n < 0 || call.n >= lap->n) return wrong(record, "there is no such candidate");
-    CandidateState& candidate = lap->candidates[static_cast<std::size_t>(call.n)];
-    if (verdict.judgement.candidate != candidate.blob)
-      return wrong(record, "it judges another candidate");
-    candidate.verdicts.push_back(std::move(verdict));
+Status take(RunState& state, const CallBegun& begun) {
+  state.begun.insert(begun.call);
+  return {};
+}
+
+// What it cost counts, and a call is answered once.
+Status book(RunState& state, const CallId& call, const Usage& usage) {
+  if (call.track >= std::max<std::size_t>(state.tracks.size(), 1))
+    return invalid("there is no such track");
+  state.usage += usage;
+  if (!state.answered.insert(call).second) return invalid("this call has a result already");
+  return {};
+}
+
+void look_again(RunState& state, std::size_t track) {
+  if (state.tracks[track].state == TrackState::kOpen) state.due.insert(track);
+}
+
+Status take(RunState& state, const CandidateMade& made) {
+  LATHE_TRY_STATUS(book(state, made.call, made.usage));
+  CandidateState* candidate = find_candidate(state, made.call);
+  if (!candidate) return invalid("there is no such candidate");
+  candidate->made = true;
+  if (made.answer) {
+    candidate->blob = made.answer->blob;
+    candidate->media_type = made.answer->media_type;
+    candidate->extension = made.answer->extension;
+    candidate->facts = made.answer->facts;
   } else {
-    LapState* lap = find_lap(find_track(state, body), body);
-    if (!lap || call.n < 0 || call.n >= lap->n) return wrong(record, "there is no such candidate");
-    CandidateState& candidate = lap->candidates[static_cast<std::size_t>(call.n)];
-    candidate.made = true;
-    if (json_bool(body, "ok", false)) {
-      candidate.blob = json_string(body, "blob");
-      candidate.media_type = json_string(body, "media_type");
-      candidate.extension = json_string(body, "extension");
-      candidate.facts = json_at(body, "facts");
-    } else {
-      const Json& error = json_at(body, "error");
-      candidate.error =
-          Error{parse_error_kind(json_string(error, "kind")).value_or(ErrorKind::kInvalid),
-                json_string(error, "message")};
-    }
+    candidate->error = made.answer.error();
   }
-  if (state.tracks[call.track].state == TrackState::kOpen) state.due.insert(call.track);
+  look_again(state, made.call.track);
   return {};
 }
 
-Status apply_close(RunState& state, const books::Record& record) {
-  const Json& body = record.body;
-  Track* track = find_track(state, body);
-  LapState* lap = find_lap(track, body);
-  const auto best = json_int(body, "best", -1);
-  if (!lap || lap->closed || lap != &track->laps.back() || best >= lap->n)
-    return wrong(record, "it closes a lap that is not open");
+Status take(RunState& state, const VerdictGiven& given) {
+  LATHE_TRY_STATUS(book(state, given.call, given.usage));
+  if (given.call.judge >= state.recipe.judges.size()) return invalid("there is no such judge");
+  JudgedBy verdict{given.judge_name, given.call.judge, given.call.attempt, given.judgement};
+  if (given.call.kind == CallId::Kind::kWhole) {
+    state.whole.push_back(std::move(verdict));
+    return {};
+  }
+  CandidateState* candidate = find_candidate(state, given.call);
+  if (!candidate) return invalid("there is no such candidate");
+  if (given.judgement.candidate != candidate->blob) return invalid("it judges another candidate");
+  candidate->verdicts.push_back(std::move(verdict));
+  look_again(state, given.call.track);
+  return {};
+}
+
+Status take(RunState& state, const LapClosed& closed) {
+  Track* track = find_track(state, closed.track);
+  LapState* lap = find_lap(track, closed.lap);
+  if (!lap || lap->closed || lap != &track->laps.back() || closed.best >= lap->n)
+    return invalid("it closes a lap that is not open");
   lap->closed = true;
-  lap->best = static_cast<int>(best);
-  lap->gained = json_bool(body, "gained", false);
-  lap->not_judged = json_bool(body, "not_judged", false);
-  const Json& rank = json_at(body, "rank");
-  lap->rank = {json_bool(rank, "passed", false), static_cast<int>(json_int(rank, "gates", 0)),
-               static_cast<int>(json_int(rank, "units", 0)), json_number(rank, "score", 0)};
+  lap->best = closed.best;
+  lap->gained = closed.gained;
+  lap->not_judged = closed.not_judged;
+  lap->rank = closed.rank;
   // As with the run's end: no pass that the verdicts do not give.
   if (lap->best < 0 ||
       outcome_of(state.recipe, lap->candidates[static_cast<std::size_t>(lap->best)]) !=
           Outcome::kPass)
     lap->rank.passed = false;
   if (lap->gained) track->best_lap = lap->number - 1;
-  const auto index = static_cast<std::size_t>(track - state.tracks.data());
-  state.active.erase(index);
-  state.due.insert(index);
+  state.active.erase(closed.track);
+  state.due.insert(closed.track);
   return {};
 }
 
-Status apply_unit(RunState& state, const books::Record& record) {
-  Track* track = find_track(state, record.body);
-  if (!track || track->state != TrackState::kOpen) return wrong(record, "this track is not open");
-  const bool passed =
-      json_string(record.body, "state") == "passed" && candidate_passed(state.recipe, *track);
+Status take(RunState& state, const TrackEnded& ended) {
+  Track* track = find_track(state, ended.track);
+  if (!track || track->state != TrackState::kOpen) return invalid("this track is not open");
+  const bool passed = ended.passed && candidate_passed(state.recipe, *track);
   track->state = passed ? TrackState::kPassed : TrackState::kGaveUp;
-  track->rule = json_string(record.body, "rule");
-  track->why = json_string(record.body, "reason");
+  track->rule = ended.rule;
+  track->why = ended.reason;
   --state.open_tracks;
-  const auto index = static_cast<std::size_t>(track - state.tracks.data());
-  state.due.erase(index);
-  state.active.erase(index);
+  state.due.erase(ended.track);
+  state.active.erase(ended.track);
   for (const std::size_t waiting : track->before)
     if (state.tracks[waiting].state == TrackState::kOpen) state.due.insert(waiting);
   return {};
 }
 
-void end(RunState& state, std::string said) {
+Status take(RunState& state, const RunEnded& ended) {
   state.ended = true;
-  state.end_said = std::move(said);
+  state.end_said = ended.state;
   RunOutcome run = run_outcome(state);
   state.end_why = std::move(run.reason);
   state.end_state = std::move(run.state);
-  if (state.end_state == state.end_said) return;
+  if (state.end_state == state.end_said) return {};
   // The less that can be said for it counts.
   if (state.end_state == "passed") state.end_state = state.end_said;
   state.end_why += fmt::format(" (its record says {}; its verdicts do not)",
                                replace_all(state.end_said, "_", " "));
+  return {};
+}
+
+Status take(RunState& state, const Resumed&) {
+  if (state.ended) reopen(state);
+  return {};
+}
+
+Status take(RunState&, const Paused&) {
+  return {};
+}
+
+Status take(RunState&, const Ticked&) {
+  return {};
+}
+
+Status place(RunState& state, const Entry& entry) {
+  if (entry.seq != state.next_seq) return invalid("its number is not the next one");
+  if ((entry.seq == 0) != std::holds_alternative<RunBegun>(entry.event))
+    return invalid("a run begins with its run record");
+  if (state.ended &&
+      !(std::holds_alternative<Resumed>(entry.event) && state.end_state == "not_judged"))
+    return invalid("the run has ended");
+  ++state.next_seq;
+  state.t_ms = std::max(state.t_ms, entry.t_ms);
+  if (entry.joules) state.joules = entry.joules;
+  return std::visit([&](const auto& event) { return take(state, event); }, entry.event);
 }
 
 }  // namespace
-
-std::string_view error_kind_name(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::kInvalid:
-      return "invalid";
-    case ErrorKind::kNotFound:
-      return "not_found";
-    case ErrorKind::kUnavailable:
-      return "unavailable";
-    case ErrorKind::kDenied:
-      return "denied";
-    case ErrorKind::kTimeout:
-      return "timeout";
-    case ErrorKind::kCancelled:
-      return "cancelled";
-  }
-  return "";
-}
 
 std::string_view track_state_name(TrackState state) {
   switch (state) {
@@ -188,24 +193,6 @@ std::string_view track_state_name(TrackState state) {
       return "gave_up";
   }
   return "";
-}
-
-std::string RunCall::id() const {
-  return fmt::format("{}:{}:{}:{}:{}:{}", kind, track, lap, n, judge, attempt);
-}
-
-Json to_json(const RunCall& call) {
-  return {{"call", call.id()}, {"kind", call.kind},   {"track", call.track},    {"lap", call.lap},
-          {"n", call.n},       {"judge", call.judge}, {"attempt", call.attempt}};
-}
-
-RunCall call_from_json(const Json& body) {
-  return {json_string(body, "kind"),
-          static_cast<std::size_t>(json_int(body, "track", 0)),
-          static_cast<int>(json_int(body, "lap", 0)),
-          static_cast<int>(json_int(body, "n", 0)),
-          static_cast<std::size_t>(json_int(body, "judge", 0)),
-          static_cast<int>(json_int(body, "attempt", 0))};
 }
 
 void begin_tracks(RunState& state) {
@@ -233,40 +220,16 @@ void begin_tracks(RunState& state) {
     if (state.tracks[i].after.empty()) state.due.insert(i);
 }
 
-Status apply(RunState& state, const books::Record& record) {
-  if (record.seq != state.next_seq) return wrong(record, "its number is not the next one");
-  if ((record.seq == 0) != (record.kind == "run"))
-    return wrong(record, "a run begins with its run record");
-  if (state.ended && !(record.kind == "resume" && state.end_state == "not_judged"))
-    return wrong(record, "the run has ended");
-  ++state.next_seq;
-  state.t_ms = std::max(state.t_ms, record.t_ms);
-  if (record.joules) state.joules = record.joules;
-  const Json& body = record.body;
-  if (record.kind == "run") {
-    LATHE_TRY(state.recipe, recipe_from_json(json_at(body, "recipe")));
-    state.header = body;
-  } else if (record.kind == "units") {
-    for (const Json& unit : json_at(body, "units")) state.units.push_back(unit_from_json(unit));
-    if (json_bool(body, "last", false)) begin_tracks(state);
-  } else if (record.kind == "lap") {
-    return apply_lap(state, record);
-  } else if (record.kind == "call") {
-    state.begun.insert(call_from_json(body).id());
-  } else if (record.kind == "made" || record.kind == "verdict") {
-    if (call_from_json(body).track >= std::max<std::size_t>(state.tracks.size(), 1))
-      return wrong(record, "there is no such track");
-    return apply_result(state, record);
-  } else if (record.kind == "close") {
-    return apply_close(state, record);
-  } else if (record.kind == "unit") {
-    return apply_unit(state, record);
-  } else if (record.kind == "end") {
-    end(state, json_string(body, "state"));
-  } else if (record.kind == "resume") {
-    if (state.ended) reopen(state);
-  } else if (record.kind != "pause" && record.kind != "tick") {
-    return wrong(record, "this lathe does not know this kind");
+std::span<const Unit> units_of(const RunState& state, const Track& track) {
+  return std::span(state.units).subspan(track.units.front(), track.units.size());
+}
+
+Status apply(RunState& state, const Entry& entry) {
+  if (const Status placed = place(state, entry); !placed)
+    return invalid("record {} ({}) cannot stand here: {}", entry.seq, kind_of(entry.event),
+                   placed.error().message);
+  if (const auto* run = std::get_if<RunBegun>(&entry.event)) {
+    LATHE_TRY(state.recipe, recipe_from_json(run->recipe));
   }
   return {};
 }
@@ -274,8 +237,8 @@ Status apply(RunState& state, const books::Record& record) {
 namespace {
 
 // The call is to be made again. That it was begun stays known: some must not be made twice.
-void forget(RunState& state, const RunCall& call) {
-  state.answered.erase(call.id());
+void forget(RunState& state, const CallId& call) {
+  state.answered.erase(call);
 }
 
 bool nobody_answered(const LapState& lap) {
@@ -294,7 +257,8 @@ void judge_again(RunState& state, std::size_t index, LapState& lap) {
       if (verdict->judgement.outcome == Outcome::kError) silent.insert(verdict->index);
     std::erase_if(candidate.verdicts, [&](const JudgedBy& verdict) {
       if (!silent.contains(verdict.index)) return false;
-      forget(state, {"judge", index, lap.number, candidate.n, verdict.index, verdict.attempt});
+      forget(state,
+             CallId::judging(index, lap.number, candidate.n, verdict.index, verdict.attempt));
       return true;
     });
   }
@@ -308,7 +272,7 @@ void reopen(RunState& state) {
     if (!without_verdict(track)) continue;
     while (!track.laps.empty() && nobody_answered(track.laps.back())) {
       for (const CandidateState& candidate : track.laps.back().candidates)
-        forget(state, {"make", index, track.laps.back().number, candidate.n, 0, 0});
+        forget(state, CallId::make(index, track.laps.back().number, candidate.n));
       track.laps.pop_back();
     }
     if (!track.laps.empty() && track.laps.back().not_judged)
@@ -317,21 +281,21 @@ void reopen(RunState& state) {
     for (const LapState& lap : track.laps)
       if (lap.gained) track.best_lap = lap.number - 1;
     track.state = TrackState::kOpen;
-    track.rule.clear();
+    track.rule = Rule::kNone;
     track.why.clear();
     ++state.open_tracks;
     state.due.insert(index);
     if (!track.laps.empty() && !track.laps.back().closed) state.active.insert(index);
   }
   for (const JudgedBy& verdict : state.whole)
-    forget(state, {"whole", 0, 0, 0, verdict.index, verdict.attempt});
+    forget(state, CallId::whole(verdict.index, verdict.attempt));
   state.whole.clear();
   state.ended = false;
 }
 
-Result<RunState> fold(std::span<const books::Record> records) {
+Result<RunState> fold(std::span<const Entry> entries) {
   RunState state;
-  for (const books::Record& record : records) LATHE_TRY_STATUS(apply(state, record));
+  for (const Entry& entry : entries) LATHE_TRY_STATUS(apply(state, entry));
   if (state.next_seq == 0) return invalid("the run has no records");
   return state;
 }

@@ -1,29 +1,26 @@
-// The run as a value. fold() turns records into a RunState, next_decision() turns a RunState into
+// The run as a value. fold() turns entries into a RunState, next_decision() turns a RunState into
 // the next decision, and runnable_calls() says which calls that leaves to be made. All three are
-// pure: the same records always give the same decisions, which is what makes resume exact and
+// pure: the same entries always give the same decisions, which is what makes resume exact and
 // replay checkable.
 //
-// Kinds of record, in the order of a run's life (bodies: docs/journal.md):
-//   run, units           what is to be done: written at once, before anything else
-//   lap                  decision: the next lap of a track, its move and setting, and why
-//   call                 a call is about to be made
-//   made, verdict        what came of it
-//   close                decision: the lap's best candidate, and whether the ratchet takes it
-//   unit                 decision: a track has ended: passed or gave_up, and why
-//   end                  decision: the run has ended
-//   pause, resume, tick  a person stopped it; it goes on; time has passed
+// What the entries are, in the order of a run's life (loop/record/event.h):
+//   RunBegun, UnitsNamed          what is to be done: written at once, before anything else
+//   LapOpened                     decision: the next lap of a track, its move and setting, and why
+//   CallBegun                     a call is about to be made
+//   CandidateMade, VerdictGiven   what came of it
+//   LapClosed                     decision: the lap's best candidate, and whether the ratchet takes
+//   it TrackEnded                    decision: it has passed or was given up, and why RunEnded
+//   decision Paused, Resumed, Ticked       a person stopped it; it goes on; time has passed
 //
 // A resume behind an end takes up the tracks that ended without a verdict: reopen().
 #pragma once
 
 #include <set>
 
-#include "books/journal/journal.h"
 #include "loop/conductor/recipe.h"
+#include "loop/record/event.h"
 
 namespace lathe::loop {
-
-std::string_view error_kind_name(ErrorKind kind);
 
 struct JudgedBy {
   std::string judge;      // the spec's name
@@ -43,13 +40,6 @@ struct CandidateState {
   std::vector<JudgedBy> verdicts;
 };
 
-// What orders candidates: a candidate is better when it is lexicographically greater.
-struct Rank {
-  bool passed = false;
-  int gates = 0;  // passed gate judges
-  int units = 0;  // passed units of the group
-  double score = 0;
-};
 bool better(const Rank& a, const Rank& b);
 
 struct LapState {
@@ -57,12 +47,12 @@ struct LapState {
   Move move = Move::kSample;
   int rung = 0;
   int n = 1;
-  Json setting;
-  std::string reason;
-  std::vector<CandidateState> candidates;
+  Json setting = {};
+  std::string reason = {};
+  std::vector<CandidateState> candidates = {};
   bool closed = false;
   int best = -1;  // index into candidates
-  Rank rank;
+  Rank rank = {};
   bool gained = false;
   bool not_judged = false;
 };
@@ -77,33 +67,20 @@ struct Track {
   std::vector<std::size_t> after;   // tracks that must have ended before
   std::vector<std::size_t> before;  // tracks that wait for this one
   TrackState state = TrackState::kOpen;
-  std::string rule;  // why it ended
+  Rule rule = Rule::kNone;  // why it ended
   std::string why;
   std::vector<LapState> laps;
   int best_lap = -1;  // index into laps: where the ratchet stands
 };
 
-struct RunCall {
-  std::string id() const;  // "make:3:2:0:0" = kind : track : lap : n : attempt;
-                           // "judge:3:2:0:words:0"; "whole:-:-:-:complete:0"
-  std::string kind;        // make | judge | whole
-  std::size_t track = 0;
-  int lap = 0;
-  int n = 0;
-  std::size_t judge = 0;  // index into Recipe::judges
-  int attempt = 0;
-};
-Json to_json(const RunCall& call);
-RunCall call_from_json(const Json& body);
-
 struct RunState {
   Recipe recipe;
-  Json header;  // the run record
+  RunBegun header;
   std::vector<Unit> units;
   std::vector<Track> tracks;
-  std::vector<JudgedBy> whole;     // verdicts of whole judges
-  std::set<std::string> begun;     // ids of calls with an intent
-  std::set<std::string> answered;  // ids of calls with a result
+  std::vector<JudgedBy> whole;  // verdicts of whole judges
+  std::set<CallId> begun;       // calls with an intent
+  std::set<CallId> answered;    // calls with a result
   Usage usage;
   std::int64_t t_ms = 0;
   std::optional<double> joules;
@@ -121,23 +98,24 @@ struct RunState {
   std::size_t open_tracks = 0;
 };
 
-// Lays the units out in tracks: what the last units record does.
+// Lays the units out in tracks: what the last units named do.
 void begin_tracks(RunState& state);
-// Errors: records that cannot follow each other, or were written by something else.
-Status apply(RunState& state, const books::Record& record);
+// A track's units, which stand side by side.
+std::span<const Unit> units_of(const RunState& state, const Track& track);
+// Errors: entries that cannot follow each other.
+Status apply(RunState& state, const Entry& entry);
 // Takes back what ended without a verdict, as if it had not been tried: what a resume does to a run
 // whose end is not_judged.
 void reopen(RunState& state);
-Result<RunState> fold(std::span<const books::Record> records);
+Result<RunState> fold(std::span<const Entry> entries);
 
-// The body and kind of the next decision record, or nothing when only the result of a call can
-// bring the run on.
-std::optional<books::Record> next_decision(const RunState& state);
+// The next decision, or nothing when only the result of a call can bring the run on.
+std::optional<Event> next_decision(const RunState& state);
 // Calls without a result, in order: at most `limit` of them. Those with an intent but no result are
 // in it too (see was_begun()).
-std::vector<RunCall> runnable_calls(const RunState& state, std::size_t limit);
-bool was_begun(const RunState& state, const RunCall& call);
-// What is used up (time, tokens, energy), in words; "": nothing is.
+std::vector<CallId> runnable_calls(const RunState& state, std::size_t limit);
+bool was_begun(const RunState& state, const CallId& call);
+// The first budget that is used up, in words; "": none is.
 std::string spent_budget(const RunState& state);
 
 // What a run came to. `passed` only if every track was accepted, each with the candidate that the
@@ -149,9 +127,7 @@ struct RunOutcome {
 };
 RunOutcome run_outcome(const RunState& state);
 
-// The rules of tracks that ended without a verdict about the work.
-inline constexpr std::string_view kNotJudged = "not judged";
-inline constexpr std::string_view kRungUnavailable = "rung unavailable";
+// It ended without a verdict about the work.
 bool without_verdict(const Track& track);
 
 // The candidate the ratchet holds, or null.
@@ -162,7 +138,9 @@ bool candidate_passed(const Recipe& recipe, const Track& track);
 std::vector<const JudgedBy*> counted_verdicts(const CandidateState& candidate);
 std::vector<Attempt> attempts_of(const Track& track);
 std::vector<Critique> critiques_of(const CandidateState& candidate);
-// Of a group some units may have passed although the track has not.
+// Of a group some units may pass in a candidate that does not.
+bool unit_passes(const Track& track, const CandidateState& candidate, const Unit& unit);
+// The track has passed, or this unit of it does in the best candidate.
 bool unit_passed(const Track& track, const Unit& unit);
 // The judges that have still to look at a candidate, by index in Recipe::judges, with the attempt;
 // empty: all is judged.

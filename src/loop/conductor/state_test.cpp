@@ -40,7 +40,8 @@ class StateTest : public testing::Test {
     recipe_.make_options = {
         {"moves", moves({"sample", "repair", "repair", "resample", "repair", "repair"})}};
     recipe_.ladder = {"small", "large"};
-    recipe_.stop = {.laps = 6, .no_gain = 2, .time_ms = 60'000, .call_ms = 1000, .tokens = 1000};
+    recipe_.stop = {
+        .laps = 6, .no_gain = 2, .call_ms = 1000, .budgets = {{"time", 60'000}, {"tokens", 1000}}};
     recipe_.judges = {{.name = "g", .kind = &kGate, .stage = Stage::kGate}};
   }
 
@@ -53,36 +54,38 @@ class StateTest : public testing::Test {
     begin_tracks(state_);
   }
 
-  void add(std::string kind, Json body, std::int64_t t_ms = 0) {
-    const Status fine =
-        apply(state_, {state_.next_seq, t_ms, std::nullopt, std::move(kind), std::move(body)});
+  void add(Event event, std::int64_t t_ms = 0) {
+    const Status fine = apply(state_, {state_.next_seq, t_ms, std::nullopt, std::move(event)});
     ASSERT_TRUE(fine) << fine.error().message;
   }
-  // Takes the decisions that are due; the last one's kind and rule, as "unit: no gain".
+  // A decision in two words, as "unit: no gain".
+  static std::string words(const Event& event) {
+    const Json body = to_record({0, 0, std::nullopt, event}).body;
+    return fmt::format("{}: {}", kind_of(event),
+                       json_string(body, "rule", json_string(body, "state")));
+  }
+  // Takes the decisions that are due; the last one's words.
   std::string decide() {
     std::string last = "none";
     while (auto next = next_decision(state_)) {
-      last = next->kind + ": " + json_string(next->body, "rule", json_string(next->body, "state"));
-      add(next->kind, next->body);
+      last = words(*next);
+      add(*next);
       if (HasFatalFailure()) break;
     }
     return last;
   }
   std::vector<std::string> runnable() {
     std::vector<std::string> ids;
-    for (const RunCall& call : runnable_calls(state_, 100)) ids.push_back(call.id());
+    for (const CallId& call : runnable_calls(state_, 100)) ids.push_back(call.text());
     return ids;
   }
   void made(std::string blob, int n = 0, std::size_t track = 0) {
-    Json body = to_json(RunCall{"make", track, lap(track), n, 0, 0});
-    body.update({{"ok", true}, {"blob", blob}, {"media_type", "text/plain"}});
-    add("made", body);
+    add(CandidateMade{.call = CallId::make(track, lap(track), n),
+                      .answer = Artifact{std::move(blob), 1, "text/plain", "txt", {}}});
   }
   void made_error(ErrorKind kind, int n = 0, std::size_t track = 0) {
-    Json body = to_json(RunCall{"make", track, lap(track), n, 0, 0});
-    body.update(
-        {{"ok", false}, {"error", {{"kind", error_kind_name(kind)}, {"message", "it broke"}}}});
-    add("made", body);
+    add(CandidateMade{.call = CallId::make(track, lap(track), n),
+                      .answer = std::unexpected(Error{kind, "it broke"})});
   }
   void verdict(Outcome outcome, double score, std::vector<std::string> faults = {}, int n = 0,
                std::size_t judge = 0, int attempt = 0, std::size_t track = 0,
@@ -95,9 +98,9 @@ class StateTest : public testing::Test {
     judgement.units = std::move(units);
     for (const std::string& fault : faults)
       judgement.critiques.push_back({fault, "must", "wrong: " + fault, "", ""});
-    Json body = to_json(RunCall{"judge", track, lap(track), n, judge, attempt});
-    body.update({{"judge_name", recipe_.judges[judge].name}, {"judgement", to_json(judgement)}});
-    add("verdict", body);
+    add(VerdictGiven{.call = CallId::judging(track, lap(track), n, judge, attempt),
+                     .judge_name = recipe_.judges[judge].name,
+                     .judgement = judgement});
   }
   int lap(std::size_t track) const { return static_cast<int>(state_.tracks[track].laps.size()); }
   // One whole lap: made, judged, decided.
@@ -168,7 +171,7 @@ TEST_F(StateTest, AJudgeErrorIsAskedOnceMoreAndThenNotJudged) {
   EXPECT_EQ(runnable(), std::vector<std::string>{"judge:0:1:0:0:1"});
   verdict(Outcome::kError, 0, {}, 0, 0, 1);
   EXPECT_EQ(decide(), "end: not_judged");
-  EXPECT_EQ(state_.tracks[0].rule, "not judged");
+  EXPECT_EQ(rule_text(state_.tracks[0].rule), "not judged");
 }
 
 TEST_F(StateTest, AnErrorThatHealsIsForgotten) {
@@ -282,7 +285,7 @@ TEST_F(StateTest, StopsWithItsReason) {
       play(blob, score, {fault});
     }
     EXPECT_TRUE(state_.ended) << test.rule;
-    EXPECT_EQ(state_.tracks[0].rule, test.rule);
+    EXPECT_EQ(rule_text(state_.tracks[0].rule), test.rule);
     EXPECT_THAT(state_.tracks[0].why, testing::Not(testing::IsEmpty()));
   }
 }
@@ -295,7 +298,7 @@ TEST_F(StateTest, AStallAllowsOneFreshStartAndThenOnlyAHigherRung) {
   EXPECT_EQ(play("a", 0.5, {"x"}),
             "lap: next move");  // identical, but the next move is a fresh start
   play("a", 0.5, {"x"});
-  EXPECT_EQ(state_.tracks[0].rule, "identical");
+  EXPECT_EQ(rule_text(state_.tracks[0].rule), "identical");
 
   recipe_.make_options["moves"] = Json::array(
       {{{"move", "sample"}}, {{"move", "repair"}}, {{"move", "escalate"}, {"rung", 1}}});
@@ -317,7 +320,7 @@ TEST_F(StateTest, AJudgeThatContradictsItselfIsToBlame) {
     verdict(outcome, 0.5, {}, 0, 1);
     decide();
   }
-  EXPECT_EQ(state_.tracks[0].rule, "judge flap");
+  EXPECT_EQ(rule_text(state_.tracks[0].rule), "judge flap");
   EXPECT_THAT(state_.tracks[0].why, HasSubstr("'m'"));
 }
 
@@ -330,7 +333,7 @@ TEST_F(StateTest, AnUnavailableRungIsLeftOpenly) {
   EXPECT_THAT(state_.tracks[0].laps.back().reason, HasSubstr("it broke"));
   made_error(ErrorKind::kDenied);
   EXPECT_EQ(decide(), "end: not_judged");
-  EXPECT_EQ(state_.tracks[0].rule, "rung unavailable");
+  EXPECT_EQ(rule_text(state_.tracks[0].rule), "rung unavailable");
   EXPECT_THAT(state_.end_why, HasSubstr("it broke"));
 }
 
@@ -343,8 +346,8 @@ TEST_F(StateTest, AnUnavailableRungUsesNoLapUp) {
   EXPECT_EQ(decide(), "lap: rung unavailable");
   made_error(ErrorKind::kTimeout);
   EXPECT_EQ(decide(), "end: not_judged");
-  EXPECT_EQ(state_.tracks[0].rule, "rung unavailable");
-  add("resume", Json::object());
+  EXPECT_EQ(rule_text(state_.tracks[0].rule), "rung unavailable");
+  add(Resumed{});
   EXPECT_EQ(decide(), "lap: first lap");
   EXPECT_EQ(play("a", 1, {}, Outcome::kPass), "end: passed");
 }
@@ -367,21 +370,20 @@ TEST_F(StateTest, BudgetsAreCheckedBeforeACallAndKeepTheBest) {
   made("a");
   verdict(Outcome::kFail, 0.5, {"x"});
   decide();
-  add("tick", Json::object(), 60'000);
+  add(Ticked{}, 60'000);
   EXPECT_TRUE(runnable().empty());
   decide();
   EXPECT_TRUE(state_.ended);
-  EXPECT_EQ(state_.tracks[0].rule, "budget");
+  EXPECT_EQ(rule_text(state_.tracks[0].rule), "budget");
   EXPECT_THAT(state_.tracks[0].why, HasSubstr("time"));
   EXPECT_EQ(best_candidate(state_.tracks[0])->blob, "a");
 
   begin();
   decide();
-  Json body = to_json(RunCall{"make", 0, 1, 0, 0, 0});
-  body.update({{"ok", true},
-               {"blob", "b"},
-               {"usage", {{"prompt_tokens", 900}, {"completion_tokens", 100}, {"calls", 1}}}});
-  add("made", body);
+  CandidateMade paid{.call = CallId::make(0, 1, 0), .answer = Artifact{"b", 1, "", "", {}}};
+  paid.usage.prompt_tokens = 900;
+  paid.usage.completion_tokens = 100;
+  add(paid);
   decide();
   EXPECT_THAT(state_.tracks[0].why, HasSubstr("1000 of 1000 tokens"));
 }
@@ -398,9 +400,8 @@ TEST_F(StateTest, WholeJudgesComeLastAndCannotBeSkipped) {
       Judgement judgement;
       judgement.candidate = "x";
       judgement.outcome = outcome;
-      Json body = to_json(RunCall{"whole", 0, 0, 0, 1, attempt});
-      body.update({{"judge_name", "w"}, {"judgement", to_json(judgement)}});
-      add("verdict", body);
+      add(VerdictGiven{
+          .call = CallId::whole(1, attempt), .judge_name = "w", .judgement = judgement});
       decide();
     }
     EXPECT_EQ(state_.end_state, outcome == Outcome::kPass   ? "passed"
@@ -424,7 +425,7 @@ TEST_F(StateTest, UnitsWaitForThoseTheyComeAfter) {
   decide();
   EXPECT_TRUE(state_.ended);
   EXPECT_EQ(state_.end_state, "not_judged");
-  EXPECT_EQ(state_.tracks[2].rule, "not judged");
+  EXPECT_EQ(rule_text(state_.tracks[2].rule), "not judged");
   EXPECT_THAT(state_.tracks[2].why, HasSubstr("comes after B"));
 }
 
@@ -445,29 +446,26 @@ TEST_F(StateTest, BestOfNTakesTheBestAndAllAreJudged) {
 TEST_F(StateTest, RecordsThatCannotFollowAreRefused) {
   begin();
   decide();
-  const auto refused = [&](std::string kind, Json body) {
+  const auto refused = [&](Event event) {
     RunState copy = state_;
-    return !apply(copy, {copy.next_seq, 0, std::nullopt, std::move(kind), std::move(body)})
-                .has_value();
+    return !apply(copy, {copy.next_seq, 0, std::nullopt, std::move(event)}).has_value();
   };
-  EXPECT_TRUE(refused("lap", {{"track", 0}, {"lap", 3}, {"move", "sample"}, {"n", 1}}));
-  EXPECT_TRUE(refused("lap", {{"track", 9}, {"lap", 1}, {"move", "sample"}, {"n", 1}}));
-  EXPECT_TRUE(refused("close", {{"track", 0}, {"lap", 1}, {"best", 7}}));
-  EXPECT_TRUE(refused("made", to_json(RunCall{"make", 5, 1, 0, 0, 0})));
-  EXPECT_TRUE(refused("made", to_json(RunCall{"make", 0, 1, 4, 0, 0})));
-  EXPECT_TRUE(refused("verdict", to_json(RunCall{"judge", 0, 1, 0, 3, 0})));
+  EXPECT_TRUE(refused(LapOpened{.track = 0, .lap = 3}));
+  EXPECT_TRUE(refused(LapOpened{.track = 9, .lap = 1}));
+  EXPECT_TRUE(refused(LapClosed{.track = 0, .lap = 1, .best = 7}));
+  EXPECT_TRUE(refused(CandidateMade{.call = CallId::make(5, 1, 0)}));
+  EXPECT_TRUE(refused(CandidateMade{.call = CallId::make(0, 1, 4)}));
+  EXPECT_TRUE(refused(VerdictGiven{.call = CallId::judging(0, 1, 0, 3, 0)}));
   Judgement other;
   other.candidate = "not what was made";
   other.outcome = Outcome::kPass;
   other.score = 1;
-  Json verdict = to_json(RunCall{"judge", 0, 1, 0, 0, 0});
-  verdict.update({{"judge_name", "g"}, {"judgement", to_json(other)}});
-  EXPECT_TRUE(refused("verdict", verdict));
-  EXPECT_TRUE(refused("unit", {{"track", 1}}));
-  EXPECT_TRUE(refused("nonsense", Json::object()));
-  EXPECT_TRUE(refused("run", Json::object()));
+  EXPECT_TRUE(refused(
+      VerdictGiven{.call = CallId::judging(0, 1, 0, 0, 0), .judge_name = "g", .judgement = other}));
+  EXPECT_TRUE(refused(TrackEnded{.track = 1}));
+  EXPECT_TRUE(refused(RunBegun{}));
   RunState copy = state_;
-  EXPECT_FALSE(apply(copy, {copy.next_seq + 1, 0, std::nullopt, "tick", Json::object()}));
+  EXPECT_FALSE(apply(copy, {copy.next_seq + 1, 0, std::nullopt, Ticked{}}));
 }
 
 // The oracle: what "passed" promises, counted anew from the verdicts. The recipe has one gate and
@@ -517,62 +515,59 @@ TEST_F(StateTest, EveryRandomRunEndsHonestly) {
     if (seed % 3 == 0)
       recipe_.judges.push_back({.name = "w", .kind = &kGate, .scope = Scope::kWhole});
     begin(1 + static_cast<int>(random() % 5));
-    std::vector<books::Record> log;
-    const auto record = [&](std::string kind, Json body) {
-      log.push_back({state_.next_seq, 0, std::nullopt, kind, body});
-      add(std::move(kind), std::move(body));
+    std::vector<Event> log;
+    const auto take = [&](Event event) {
+      log.push_back(event);
+      add(std::move(event));
     };
     for (int step = 0; step < 2000 && !state_.ended; ++step) {
       if (auto next = next_decision(state_)) {
-        record(next->kind, next->body);
+        take(*next);
         continue;
       }
       const auto calls = runnable_calls(state_, 100);
       ASSERT_FALSE(calls.empty()) << "seed " << seed << ": nothing to decide and nothing to do";
-      const RunCall call = calls[random() % calls.size()];
-      Json body = to_json(call);
-      if (call.kind == "make") {
-        const bool ok = chance(85);
-        body["ok"] = ok;
-        if (ok)
-          body["blob"] = "b" + std::to_string(random() % 6);
+      const CallId call = calls[random() % calls.size()];
+      if (call.kind == CallId::Kind::kMake) {
+        CandidateMade made{.call = call};
+        if (chance(85))
+          made.answer->blob = "b" + std::to_string(random() % 6);
         else
-          body["error"] = {{"kind", chance(50) ? "invalid" : "unavailable"}, {"message", "no"}};
-        record("made", body);
+          made.answer = std::unexpected(
+              Error{chance(50) ? ErrorKind::kInvalid : ErrorKind::kUnavailable, "no"});
+        take(made);
       } else {
+        const bool whole = call.kind == CallId::Kind::kWhole;
         Judgement judgement;
-        judgement.candidate = call.kind == "whole"
-                                  ? "whole"
-                                  : state_.tracks[call.track]
-                                        .laps.back()
-                                        .candidates[static_cast<std::size_t>(call.n)]
-                                        .blob;
+        judgement.candidate = whole ? "whole"
+                                    : state_.tracks[call.track]
+                                          .laps.back()
+                                          .candidates[static_cast<std::size_t>(call.n)]
+                                          .blob;
         judgement.outcome = std::array{Outcome::kPass, Outcome::kFail, Outcome::kAbstain,
                                        Outcome::kError}[random() % 4];
         judgement.score = static_cast<double>(random() % 10) / 10;
-        if (group &&
-            call.kind == "judge")  // any mix: all units green in a candidate that fails, too
+        if (group && !whole)  // any mix: all units green in a candidate that fails, too
           for (const Unit& unit : state_.units)
             judgement.units.push_back({unit.key, chance(70) ? Outcome::kPass : Outcome::kFail});
         if (judgement.outcome == Outcome::kFail)
           judgement.critiques = {{"l" + std::to_string(random() % 3), "must", "c", "", ""}};
-        body["judge_name"] = recipe_.judges[call.judge].name;
-        body["judgement"] = to_json(judgement);
-        record("verdict", body);
+        take(VerdictGiven{
+            .call = call, .judge_name = recipe_.judges[call.judge].name, .judgement = judgement});
       }
       if (HasFatalFailure()) return;
     }
     ASSERT_TRUE(state_.ended) << "seed " << seed;
     expect_honest(state_, seed);
     begin(static_cast<int>(state_.units.size()));
-    for (const books::Record& again : log) {
+    const auto record = [](const Event& event) { return to_record({0, 0, std::nullopt, event}); };
+    for (std::size_t i = 0; i < log.size(); ++i) {
       const auto expected = next_decision(state_);
-      const bool is_decision = again.kind != "made" && again.kind != "verdict";
-      ASSERT_EQ(is_decision, expected.has_value()) << "seed " << seed << " record " << again.seq;
+      ASSERT_EQ(is_decision(log[i]), expected.has_value()) << "seed " << seed << " event " << i;
       if (expected) {
-        ASSERT_EQ(expected->body, again.body);
+        ASSERT_EQ(record(*expected).body, record(log[i]).body);
       }
-      add(again.kind, again.body);
+      add(log[i]);
     }
   }
 }
@@ -600,13 +595,12 @@ TEST_F(StateTest, APassThatTheVerdictsDoNotGiveIsNone) {
     decide();
     made("a");
     verdict(Outcome::kFail, 0.8, {"x"});
-    auto close = next_decision(state_);
-    add(close->kind, close->body);
-    Json unit = next_decision(state_)->body;
-    if (unit_too) unit["state"] = "passed";
-    add("unit", unit);
+    add(*next_decision(state_));
+    auto unit = std::get<TrackEnded>(*next_decision(state_));
+    unit.passed |= unit_too;
+    add(unit);
     EXPECT_EQ(state_.tracks[0].state, TrackState::kGaveUp);
-    add("end", {{"state", "passed"}, {"reason", "all 1 units passed"}});
+    add(RunEnded{"passed", "all 1 units passed", 1, 0});
     EXPECT_EQ(state_.end_state, "failed");
     EXPECT_EQ(state_.end_said, "passed");
     EXPECT_THAT(state_.end_why, HasSubstr("its record says passed"));
@@ -617,7 +611,7 @@ TEST_F(StateTest, NothingThatWasLookedAtIsNotJudged) {
   recipe_.make_options["moves"] = moves({"sample"});
   begin(2);
   decide();
-  add("tick", Json::object(), 60'000);
+  add(Ticked{}, 60'000);
   decide();
   EXPECT_EQ(state_.end_state, "not_judged");
   // An answer that was read and could not be used is the model's own fault.
@@ -649,7 +643,7 @@ TEST_F(StateTest, ResumeTakesUpWhatEndedWithoutAVerdict) {
   verdict(Outcome::kError, 0, {}, 0, 0, 1, 2);
   EXPECT_EQ(decide(), "end: not_judged");
   EXPECT_THAT(state_.end_why, HasSubstr("1 of 3 units passed; "));
-  add("resume", Json::object());
+  add(Resumed{});
   EXPECT_FALSE(state_.ended);
   EXPECT_EQ(state_.tracks[0].state, TrackState::kPassed);
   decide();
@@ -659,7 +653,7 @@ TEST_F(StateTest, ResumeTakesUpWhatEndedWithoutAVerdict) {
   verdict(Outcome::kPass, 1, {}, 0, 0, 0, 2);
   EXPECT_EQ(decide(), "end: passed");
   RunState copy = state_;
-  EXPECT_FALSE(apply(copy, {copy.next_seq, 0, std::nullopt, "resume", Json::object()}));
+  EXPECT_FALSE(apply(copy, {copy.next_seq, 0, std::nullopt, Resumed{}}));
 }
 
 TEST_F(StateTest, WhatCouldNotBeJudgedCountsNothing) {
