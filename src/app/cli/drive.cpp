@@ -4,7 +4,6 @@
 
 #include <thread>
 
-#include "app/cli/caveats.h"
 #include "app/cli/outputs.h"
 #include "app/cli/view.h"
 #include "ground/base/plural.h"
@@ -155,12 +154,12 @@ int drive_and_finish(const App& app, books::Journal& journal, loop::Run& run,
     return kExitStopped;
   }
   if (!app.json) {
+    const show::RunSummary summary = show::summary_of(state);
     if (!app.color) {  // a terminal shows the table already
-      for (const std::string& line : run_table(state, {140, 1 << 20, false})) print(line + "\n");
+      for (const std::string& line : show::table_lines(summary, {.width = 140})) print(line + "\n");
     }
     for (const std::string& note : missing_advice(state)) print("note: " + note + "\n");
-    print(fmt::format("{}: {}{}\n", replace_all(state.end_state, "_", " "), state.end_why,
-                      run_caveats(state)));
+    print(fmt::format("{}: {}{}\n", summary.outcome, summary.why, summary.caveats));
     if (state.end_state == "not_judged")
       print(fmt::format("lathe resume {} tries what was not judged again\n", run.id()));
   }

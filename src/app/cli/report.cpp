@@ -2,8 +2,8 @@
 #include "app/cli/drive.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
-#include "app/cli/report_html.h"
 #include "app/cli/view.h"
+#include "show/run/html.h"
 
 namespace lathe::app {
 namespace {
@@ -53,7 +53,8 @@ Result<loop::RunState> baseline_of(const App& app, books::Journal& journal, cons
 // A report of any run: those are written over.
 bool is_report(const fs::path& path) {
   const auto text = read_file(path);
-  return text && std::string_view(*text).substr(0, 1024).find(kReportMark) != std::string::npos;
+  return text &&
+         std::string_view(*text).substr(0, 1024).find(show::kReportMark) != std::string::npos;
 }
 
 int report(const App& app, ReportFlags flags) {
@@ -71,7 +72,10 @@ int report(const App& app, ReportFlags flags) {
     if (!other) return report_error(app, other.error());
     baseline = *std::move(other);
   }
-  const auto html = report_html(journal, id, state, entries, baseline ? &*baseline : nullptr);
+  std::optional<show::RunView> other;
+  if (baseline) other = show::view_of(*baseline, {});
+  const auto html =
+      show::html_page(journal, id, show::view_of(state, entries), other ? &*other : nullptr);
   if (!html) return report_error(app, html.error());
   if (auto written = write_file_atomic(out, *html); !written)
     return report_error(app, written.error());

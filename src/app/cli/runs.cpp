@@ -1,5 +1,4 @@
 // lathe runs | show | rm | gc | export | replay
-#include "app/cli/caveats.h"
 #include "app/cli/model_show.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
@@ -59,12 +58,10 @@ int show_run(const App& app, const std::string& name, bool all) {
     for (const loop::Entry& entry : run->entries) print_json(record_json(entry));
     return kExitPassed;
   }
-  print(fmt::format("run {}: {}{}{}\n", run->id,
-                    run->state.ended ? replace_all(run->state.end_state, "_", " ") : "not ended",
-                    run->state.end_why.empty() ? "" : ", " + run->state.end_why,
-                    run_caveats(run->state)));
+  const show::RunSummary summary = show::summary_of(run->state);
+  print(show::heading_line(run->id, summary) + "\n");
   for (const std::string& line :
-       run_table(run->state, {app.terminal ? app.width : 140, 1 << 20, app.color}))
+       show::table_lines(summary, {app.terminal ? app.width : 140, app.color}))
     print_raw(line + "\n");
   if (!run->state.ended || run->state.end_state == "not_judged")
     print(fmt::format("lathe resume {} {}\n", run->id,
@@ -73,7 +70,7 @@ int show_run(const App& app, const std::string& name, bool all) {
   loop::RunState state;
   for (const loop::Entry& entry : run->entries) {
     if (auto fine = apply(state, entry); !fine) return report_error(app, fine.error());
-    if (const std::string line = entry_line(state, entry); !line.empty()) print(line + "\n");
+    if (const std::string line = show::entry_line(state, entry); !line.empty()) print(line + "\n");
   }
   return kExitPassed;
 }

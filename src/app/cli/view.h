@@ -1,28 +1,14 @@
-// What a person sees of a run: a table that redraws itself on a terminal, plain lines elsewhere,
-// JSON lines for scripts.
+// What a person sees of a run while it goes on: a table that redraws itself on a terminal, plain
+// lines elsewhere, JSON lines for scripts.
 #pragma once
 
 #include <mutex>
 
 #include "app/cli/app.h"
 #include "loop/conductor/conductor.h"
+#include "show/run/terminal.h"
 
 namespace lathe::app {
-
-// The table of units × laps as lines of at most `width` columns. With `running`, what is going on
-// is shown too, and units that have ended give way when more than `height` lines would be needed.
-// Pure.
-struct TableStyle {
-  int width = 100;
-  int height = 1 << 20;
-  bool color = false;
-};
-std::vector<std::string> run_table(const loop::RunState& state, const TableStyle& style,
-                                   const std::map<std::string, std::string>& running = {});
-// "12 of 20 units passed · 31 laps · 1234 tokens (400 cached) · 12.3 s · energy not readable here"
-std::string run_totals(const loop::RunState& state);
-// One line about an entry, or "" when it says nothing new to a person.
-std::string entry_line(const loop::RunState& state, const loop::Entry& entry);
 
 class View : public loop::Observer {
  public:

@@ -330,6 +330,7 @@ const JudgeKind kEarsJudge = {
     .can_whole = true,
     .check = check_ears,
     .judge = judge_ears,
+    .exhibits = heard_words,
 };
 
 }  // namespace lathe::loop

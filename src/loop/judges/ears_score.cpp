@@ -342,4 +342,15 @@ Finding score_cover(const Coverage& coverage, const std::vector<std::string>& li
   return finding;
 }
 
+std::vector<Exhibit> heard_words(Json& evidence) {
+  const Json& words = json_at(evidence, "words");
+  if (!words.is_array()) return {};
+  SoundExhibit sound;
+  for (const Json& word : words)
+    sound.words.push_back({json_string(word, "word"), json_string(word, "heard"),
+                           json_string(word, "match"), json_number(word, "start", 0),
+                           json_number(word, "end", 0)});
+  return {std::move(sound)};
+}
+
 }  // namespace lathe::loop

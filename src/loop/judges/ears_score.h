@@ -62,4 +62,7 @@ bool add_heard(Coverage& coverage, std::size_t line, const std::vector<std::stri
                std::span<const Judgement> judgements);
 Finding score_cover(const Coverage& coverage, const std::vector<std::string>& lines);
 
+// Shows a take's words as they were heard.
+std::vector<Exhibit> heard_words(Json& evidence);
+
 }  // namespace lathe::loop

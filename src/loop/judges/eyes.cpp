@@ -204,6 +204,45 @@ Json view_json(std::string name, const Picture& picture, const std::vector<Flaw>
           {"findings", std::move(findings)}};
 }
 
+namespace {
+
+std::vector<MarkedBox> boxes_of(const Json& findings) {
+  std::vector<MarkedBox> boxes;
+  for (const Json& finding : findings) {
+    const Box box = box_from(json_at(finding, "box"));
+    boxes.push_back({box.x, box.y, box.w, box.h});
+  }
+  return boxes;
+}
+
+HeatMap heat_of(const Json& heat) {
+  const auto columns = json_int(heat, "columns", 0), rows = json_int(heat, "rows", 0);
+  const Json& values = json_at(heat, "values");
+  if (columns < 1 || rows < 1 || !values.is_array() ||
+      std::ssize(values) != static_cast<std::ptrdiff_t>(columns * rows))
+    return {};
+  HeatMap map{static_cast<int>(columns), static_cast<int>(rows), {}};
+  for (const Json& value : values)
+    map.values.push_back(value.is_number() ? std::clamp(value.get<double>(), 0.0, 1.0) : 0);
+  return map;
+}
+
+}  // namespace
+
+std::vector<Exhibit> picture_exhibits(Json& evidence) {
+  const Json& seen = json_at(evidence, "picture");
+  std::vector<Exhibit> exhibits{PictureExhibit{.width = json_number(seen, "width", 0),
+                                               .height = json_number(seen, "height", 0),
+                                               .boxes = boxes_of(json_at(evidence, "findings"))}};
+  for (const Json& view : json_at(evidence, "views"))
+    exhibits.push_back(PictureExhibit{json_string(view, "name"), json_string(view, "png"),
+                                      json_number(view, "width", 0), json_number(view, "height", 0),
+                                      boxes_of(json_at(view, "findings")),
+                                      heat_of(json_at(view, "heat"))});
+  evidence.erase("views");
+  return exhibits;
+}
+
 const JudgeKind kEyesJudge = {
     .name = "eyes",
     .summary = "looks at a picture: words, contrast, edges, subject, size, QR code",
@@ -212,6 +251,7 @@ const JudgeKind kEyesJudge = {
     .stage = Stage::kGate,
     .check = check_eyes,
     .judge = judge_eyes,
+    .exhibits = picture_exhibits,
 };
 
 }  // namespace lathe::loop

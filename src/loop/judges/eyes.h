@@ -37,7 +37,10 @@ Judgement failed(const JudgeTask& task, FlawKind kind, std::string_view about, s
 // their boxes, for the report.
 Judgement concluded(const JudgeTask& task, const Verdict& verdict);
 
-// A picture for the report: {"name", "png", "width", "height", "findings"}.
+// A picture in the evidence: {"name", "png", "width", "height", "findings"}. Evidence lists them as
+// its "views".
 Json view_json(std::string name, const Picture& picture, const std::vector<Flaw>& flaws);
+// Shows the findings in the candidate, and each of the views.
+std::vector<Exhibit> picture_exhibits(Json& evidence);
 
 }  // namespace lathe::loop

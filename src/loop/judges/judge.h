@@ -6,6 +6,7 @@
 #include <span>
 
 #include "ground/base/option.h"
+#include "loop/terms/exhibit.h"
 #include "loop/terms/judgement.h"
 #include "work/work.h"
 
@@ -62,6 +63,9 @@ struct JudgeKind {
   // An Error is "not judged": retried once, never a pass, never a score, never shown to the
   // generator.
   Result<Judgement> (*judge)(const JudgeTask& task, const JudgeContext& context) = nullptr;
+  // What its evidence has to show: taken out of it where it is better seen than read. Pure, and of
+  // evidence out of any journal. null: it is all read.
+  std::vector<Exhibit> (*exhibits)(Json& evidence) = nullptr;
 };
 
 std::span<const JudgeKind* const> judge_kinds();

@@ -278,6 +278,7 @@ const JudgeKind kPageJudge = {
     .stage = Stage::kGate,
     .check = check_page,
     .judge = judge_page,
+    .exhibits = picture_exhibits,
 };
 
 }  // namespace lathe::loop

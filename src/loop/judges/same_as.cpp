@@ -151,6 +151,7 @@ const JudgeKind kSameAsJudge = {
     .stage = Stage::kMeasure,
     .check = check_same_as,
     .judge = judge_same_as,
+    .exhibits = picture_exhibits,
 };
 
 }  // namespace lathe::loop

@@ -1,9 +1,11 @@
-// Scores that can count, and the words of evidence that all judges share.
+// Judgements and exhibits as JSON, and the words that all judges share.
 #include "loop/terms/judgement.h"
 
 #include <gmock/gmock.h>
 
 #include <cmath>
+
+#include "loop/terms/exhibit.h"
 
 namespace lathe::loop {
 namespace {
@@ -29,6 +31,23 @@ TEST(JudgementTest, WhatEvidenceSaysInSharedWords) {
 TEST(JudgementTest, OnlyAShareIsAScore) {
   for (const double good : {0.0, 0.5, 1.0}) EXPECT_TRUE(is_share(good));
   for (const double bad : {-0.1, 1.1, std::nan(""), HUGE_VAL}) EXPECT_FALSE(is_share(bad));
+}
+
+TEST(ExhibitTest, AsJson) {
+  const Json picture = to_json(Exhibit(PictureExhibit{.title = "seen",
+                                                      .base64 = "cGlj",
+                                                      .width = 10,
+                                                      .height = 5,
+                                                      .boxes = {{1, 2, 3, 4}},
+                                                      .heat = {1, 1, {0.5}}}));
+  EXPECT_EQ(picture["kind"], "picture");
+  EXPECT_EQ(picture["boxes"], Json::array({Json::array({1, 2, 3, 4})}));
+  EXPECT_EQ(picture["heat"]["values"], Json::array({0.5}));
+  EXPECT_EQ(picture["png"], "cGlj");
+  EXPECT_FALSE(to_json(Exhibit(PictureExhibit{})).contains("png"));  // the candidate's own bytes
+  const Json sound = to_json(Exhibit(SoundExhibit{{{"four", "for", "wrong", 0.5, 0.75}}}));
+  EXPECT_EQ(sound["words"][0]["heard"], "for");
+  EXPECT_EQ(sound["words"][0]["end"], 0.75);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include "loop/conductor/state.h"
 
-namespace lathe::app {
+namespace lathe::show {
 
 // Of the candidate that stands: "2 words not verified: guten, damen"; "": nothing.
 std::string caveats_of(const loop::Track& track);
@@ -12,4 +12,4 @@ std::string caveats_of(const loop::Track& track);
 // Of the run: " · 5 words not verified: …", one for each thing there is to say; "": nothing.
 std::string run_caveats(const loop::RunState& state);
 
-}  // namespace lathe::app
+}  // namespace lathe::show

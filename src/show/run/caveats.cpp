@@ -1,10 +1,10 @@
 // Collects the caveats of judgements, and what can be told from the candidates side by side.
-#include "app/cli/caveats.h"
+#include "show/run/caveats.h"
 
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 
-namespace lathe::app {
+namespace lathe::show {
 namespace {
 
 constexpr std::size_t kMostWords = 8, kMostUnits = 4, kMostText = 200;
@@ -23,7 +23,7 @@ std::string first_of(const std::vector<std::string>& list, std::size_t most) {
 std::string voices_note(const loop::RunState& state) {
   std::map<std::string, std::vector<std::string>> units_of;
   for (const loop::Track& track : state.tracks)
-    if (const loop::CandidateState* best = loop::best_candidate(track))
+    if (const loop::CandidateState* best = best_candidate(track))
       if (const std::string voice = json_string(best->facts, "voice"); !voice.empty())
         units_of[voice].push_back(state.units[track.units.front()].key);
   if (units_of.size() < 2) return {};
@@ -40,23 +40,22 @@ std::string voices_note(const loop::RunState& state) {
 
 std::string caveats_of(const loop::Track& track) {
   std::vector<std::string> caveats;
-  if (const loop::CandidateState* best = loop::best_candidate(track))
-    for (const loop::JudgedBy* verdict : loop::counted_verdicts(*best))
-      add_once(caveats, json_string(verdict->judgement.evidence, "caveat"));
+  if (const loop::CandidateState* best = best_candidate(track))
+    for (const loop::JudgedBy* verdict : counted_verdicts(*best))
+      add_once(caveats, caveat_of(verdict->judgement));
   return clip_utf8(make_valid_utf8(join(caveats, " · ")), kMostText);
 }
 
 std::string run_caveats(const loop::RunState& state) {
   std::vector<std::string> words, others;
   for (const loop::Track& track : state.tracks) {
-    const loop::CandidateState* best = loop::best_candidate(track);
+    const loop::CandidateState* best = best_candidate(track);
     if (!best) continue;
-    for (const loop::JudgedBy* verdict : loop::counted_verdicts(*best)) {
-      const Json& evidence = verdict->judgement.evidence;
-      if (const Json& list = json_at(evidence, "not_verified"); list.is_array()) {
-        for (const Json& word : list)
-          if (word.is_string()) add_once(words, make_valid_utf8(word.get<std::string>()));
-      } else if (const std::string caveat = json_string(evidence, "caveat"); !caveat.empty()) {
+    for (const loop::JudgedBy* verdict : counted_verdicts(*best)) {
+      const std::vector<std::string> unverified = unverified_words(verdict->judgement);
+      for (const std::string& word : unverified) add_once(words, make_valid_utf8(word));
+      if (const std::string caveat = caveat_of(verdict->judgement);
+          unverified.empty() && !caveat.empty()) {
         const std::string unit =
             state.tracks.size() > 1 ? state.units[track.units.front()].key + ": " : "";
         add_once(others, unit + clip_utf8(make_valid_utf8(caveat), kMostText));
@@ -72,4 +71,4 @@ std::string run_caveats(const loop::RunState& state) {
   return notes;
 }
 
-}  // namespace lathe::app
+}  // namespace lathe::show
