@@ -143,10 +143,10 @@ void print_judgement(const App& app, const loop::Judgement& judgement) {
     print(make_valid_utf8(fmt::format(
         "  {}{}{}{}\n", critique.locus, critique.locus.empty() ? "" : ": ", critique.claim,
         critique.evidence.empty() ? "" : " (" + clip_utf8(critique.evidence, 300) + ")")));
-  for (const auto& [key, said] :
-       {std::pair{"not_judged", "not judged"}, {"no_advice", "no advice"}, {"caveat", "note"}})
-    if (const std::string why = json_string(judgement.evidence, key); !why.empty())
-      print(fmt::format("  {}: {}\n", said, make_valid_utf8(why)));
+  for (const auto& [why, said] : {std::pair{why_not_judged(judgement), "not judged"},
+                                  {why_no_advice(judgement), "no advice"},
+                                  {caveat_of(judgement), "note"}})
+    if (!why.empty()) print(fmt::format("  {}: {}\n", said, make_valid_utf8(why)));
 }
 
 int list_judges(const App& app) {
@@ -219,10 +219,8 @@ int calibrate(const App& app, const JudgeFlags& flags) {
     if (!app.json && verdict != label.pass)
       print(fmt::format(
           "  {}: a person says {}, the judge {}\n", label.name, label.pass ? "pass" : "fail",
-          verdict
-              ? (*verdict ? "pass" : "fail")
-              : "could not tell: " + json_string(judgement.evidence, "not_judged",
-                                                 json_string(judgement.evidence, "no_advice"))));
+          verdict ? (*verdict ? "pass" : "fail")
+                  : "could not tell: " + why_not_judged(judgement) + why_no_advice(judgement)));
   }
   const auto record = (*bench)->calibrate(*labels, table);
   if (!record) return report_error(app, record.error());

@@ -16,14 +16,18 @@ namespace {
 std::string state_of(const books::Journal& journal, const books::RunRow& row) {
   if (row.state == "open") return row.live ? "running" : "stopped";
   if (row.state != "passed") return row.state;
-  const auto ended = journal.records(row.id, "unit");
-  if (ended && std::ranges::all_of(*ended, [](const books::Record& record) {
-        return json_string(record.body, "state") == "passed";
-      }))
-    return row.state;
-  const auto records = journal.records(row.id);
-  const auto entries = records ? loop::from_records(*records)
-                               : Result<std::vector<loop::Entry>>(std::unexpected(records.error()));
+  const auto passed = [](const loop::Entry& entry) {
+    const auto* track = std::get_if<loop::TrackEnded>(&entry.event);
+    return track && track->passed;
+  };
+  const auto read =
+      [](const Result<std::vector<books::Record>>& records) -> Result<std::vector<loop::Entry>> {
+    if (!records) return std::unexpected(records.error());
+    return loop::from_records(*records);
+  };
+  const auto ended = read(journal.records(row.id, "unit"));
+  if (ended && std::ranges::all_of(*ended, passed)) return row.state;
+  const auto entries = read(journal.records(row.id));
   const auto state =
       entries ? loop::fold(*entries) : Result<loop::RunState>(std::unexpected(entries.error()));
   return !state ? "unreadable" : state->ended ? state->end_state : "stopped";
