@@ -82,7 +82,7 @@ Result<Fit> size_model(const std::string& text, infer::KvType kv, std::size_t th
       infer::footprint(file, blueprint, infer::best_kernel_table(), {.kv = kv},
                        {.positions = wish.context, .streams = wish.streams, .threads = threads});
   if (!bytes) return invalid("{}: {}", wish.path, bytes.error().message);
-  return Fit{std::move(wish), blueprint.architecture, blueprint.runs, *bytes};
+  return Fit{std::move(wish), blueprint.architecture, blueprint.runs(), *bytes};
 }
 
 std::string row(std::string_view name, std::string_view context, std::string_view streams,

@@ -112,20 +112,19 @@ void list_layers(const infer::Blueprint& blueprint, Listing& listing) {
   const infer::FfnSpec& ffn = blueprint.layers.front().ffn;
   std::string text = fmt::format("{} of {}", blueprint.layers.size(), blueprint.embedding);
   listing.json.update({{"layers", blueprint.layers.size()}, {"embedding", blueprint.embedding}});
-  const infer::LayerSpec* layer = blueprint.attention_layer();
-  if (layer != nullptr) {
-    const infer::AttentionSpec& attention = layer->attention;
-    text += fmt::format(": {} heads, {} KV heads of {}", attention.heads, attention.kv_heads,
-                        attention.head_dim);
-    listing.json.update({{"heads", attention.heads},
-                         {"kv_heads", attention.kv_heads},
-                         {"head_dim", attention.head_dim}});
+  const infer::AttentionSpec* attention = blueprint.attention();
+  if (attention != nullptr) {
+    text += fmt::format(": {} heads, {} KV heads of {}", attention->heads, attention->kv_heads,
+                        attention->head_dim);
+    listing.json.update({{"heads", attention->heads},
+                         {"kv_heads", attention->kv_heads},
+                         {"head_dim", attention->head_dim}});
   }
-  const auto recurrent = std::ranges::count_if(blueprint.layers, [](const infer::LayerSpec& spec) {
-    return spec.recurrent.state_bytes != 0;
-  });
+  const std::vector<infer::StateSpec> states = blueprint.states();
+  const auto recurrent =
+      std::ranges::count(states, infer::StateSpec::Kind::kRecurrent, &infer::StateSpec::kind);
   const auto windowed = std::ranges::count_if(
-      blueprint.layers, [](const infer::LayerSpec& spec) { return spec.attention.window != 0; });
+      states, [](const infer::StateSpec& state) { return state.window != 0; });
   if (recurrent != 0) text += fmt::format("; {} are recurrent", recurrent);
   if (windowed != 0) text += fmt::format("; {} see a window", windowed);
   listing.add("layers", text);
@@ -136,7 +135,7 @@ void list_layers(const infer::Blueprint& blueprint, Listing& listing) {
                                                 ffn.experts, ffn.hidden));
   listing.json.update(
       {{"feed_forward", ffn.hidden}, {"experts", ffn.experts}, {"experts_used", ffn.experts_used}});
-  if (layer != nullptr) list_rope(layer->attention.rope, listing);
+  if (attention != nullptr) list_rope(attention->rope, listing);
 }
 
 void list_blueprint(const infer::Gguf& file, Listing& listing) {
@@ -146,7 +145,7 @@ void list_blueprint(const infer::Gguf& file, Listing& listing) {
     listing.json["not_runnable"] = blueprint.error().message;
     return;
   }
-  if (!blueprint->runs) {
+  if (!blueprint->runs()) {
     const auto reason = fmt::format("{} can be sized but not run yet", blueprint->architecture);
     listing.add("not runnable", reason);
     listing.json["not_runnable"] = reason;

@@ -333,7 +333,6 @@ void add_tune(CLI::App& cli, App& app, Action& action) {
       ->expected(0, 1)
       ->default_str("3");
   command->add_flag("--full", flags->full, "Train every weight; OUT is a model");
-  std::vector<std::string> targets(infer::lora_targets().begin(), infer::lora_targets().end());
   command->add_option("--rank", flags->lora.rank, "Of the adapter")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -341,9 +340,9 @@ void add_tune(CLI::App& cli, App& app, Action& action) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command
-      ->add_option(
-          "--targets", flags->lora.targets,
-          "Linear layers that get an adapter, of " + join(targets, ",") + " (default: all)")
+      ->add_option("--targets", flags->lora.targets,
+                   "Linear layers that get an adapter, of " + join(infer::lora_targets(), ",") +
+                       " (default: all)")
       ->delimiter(',');
   command
       ->add_option("--epochs", flags->epochs,

@@ -6,37 +6,29 @@
 
 #include "app/starter/random.h"
 #include "infer/formats/gguf_writer.h"
+#include "infer/models/tensors.h"
 
 namespace lathe::app {
 namespace {
 
-struct TensorSpec {
-  std::string name;
-  std::vector<std::uint64_t> shape;
-  double deviation;  // 0: ones
-};
+infer::Blueprint blueprint_of(const StarterShape& shape, std::size_t vocabulary) {
+  const std::size_t heads = shape.heads;
+  const infer::AttentionSpec attention{
+      .heads = heads, .kv_heads = shape.kv_heads, .head_dim = shape.width / heads};
+  infer::Blueprint blueprint;
+  blueprint.embedding = shape.width;
+  blueprint.vocabulary = vocabulary;
+  blueprint.tied = true;
+  blueprint.layers.assign(shape.layers, {attention, {.hidden = shape.hidden}});
+  return blueprint;
+}
 
-std::vector<TensorSpec> tensors_of(const StarterShape& shape, std::uint64_t vocabulary) {
+// What a layer adds to the residual stream starts smaller, the more layers do.
+double deviation_of(const infer::TensorSpec& tensor, const StarterShape& shape) {
   constexpr double kDeviation = 0.02;
-  const double inner = kDeviation / std::sqrt(2.0 * static_cast<double>(shape.layers));
-  const std::uint64_t d = shape.width, kv = d / shape.heads * shape.kv_heads;
-  std::vector<TensorSpec> all{{"token_embd.weight", {d, vocabulary}, kDeviation}};
-  for (std::uint64_t i = 0; i < shape.layers; ++i) {
-    const auto add = [&](std::string_view name, std::vector<std::uint64_t> ne, double deviation) {
-      all.push_back({fmt::format("blk.{}.{}.weight", i, name), std::move(ne), deviation});
-    };
-    add("attn_norm", {d}, 0);
-    add("attn_q", {d, d}, kDeviation);
-    add("attn_k", {d, kv}, kDeviation);
-    add("attn_v", {d, kv}, kDeviation);
-    add("attn_output", {d, d}, inner);
-    add("ffn_norm", {d}, 0);
-    add("ffn_gate", {d, shape.hidden}, kDeviation);
-    add("ffn_up", {d, shape.hidden}, kDeviation);
-    add("ffn_down", {shape.hidden, d}, inner);
-  }
-  all.push_back({"output_norm.weight", {d}, 0});
-  return all;
+  const bool adds =
+      tensor.slot == infer::Slot::kAttentionOutput || tensor.slot == infer::Slot::kDown;
+  return adds ? kDeviation / std::sqrt(2.0 * static_cast<double>(shape.layers)) : kDeviation;
 }
 
 void add_metadata(infer::GgufWriter& writer, const StarterShape& shape,
@@ -79,17 +71,19 @@ Status write_base_model(const fs::path& path, const StarterShape& shape,
                         const infer::VocabularySpec& vocabulary, std::uint64_t seed) {
   LATHE_TRY(infer::GgufWriter writer, infer::GgufWriter::create(path));
   add_metadata(writer, shape, vocabulary);
-  const std::vector<TensorSpec> tensors = tensors_of(shape, vocabulary.tokens.size());
-  for (const TensorSpec& tensor : tensors)
-    writer.add_tensor(tensor.name, infer::TensorType::kF32, tensor.shape);
+  const infer::Blueprint blueprint = blueprint_of(shape, vocabulary.tokens.size());
+  const std::vector<infer::TensorSpec> tensors = infer::tensors_of(blueprint);
+  for (const infer::TensorSpec& tensor : tensors) {
+    const std::uint64_t ne[] = {tensor.k, tensor.rows};
+    writer.add_tensor(tensor.name, infer::TensorType::kF32,
+                      std::span(ne).first(tensor.vector ? 1 : 2));
+  }
   LATHE_TRY_STATUS(writer.begin_data());
   Random random(seed);
-  for (const TensorSpec& tensor : tensors) {
-    std::uint64_t elements = 1;
-    for (const std::uint64_t size : tensor.shape) elements *= size;
-    std::vector<float> values(elements, 1);
-    if (tensor.deviation > 0)
-      for (float& value : values) value = normal(random, tensor.deviation);
+  for (const infer::TensorSpec& tensor : tensors) {
+    std::vector<float> values(tensor.rows * tensor.k, 1);
+    if (!tensor.vector)
+      for (float& value : values) value = normal(random, deviation_of(tensor, shape));
     LATHE_TRY_STATUS(writer.write(std::as_bytes(std::span(values))));
   }
   return writer.finish();

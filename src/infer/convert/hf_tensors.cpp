@@ -5,35 +5,10 @@
 #include <set>
 
 #include "ground/base/text.h"
+#include "infer/models/hf_names.h"
 
 namespace lathe::infer {
 namespace {
-
-struct NamePair {
-  std::string_view hf, gguf;
-};
-// Inside "model.layers.N." and "blk.N.", without ".weight" and ".bias".
-constexpr NamePair kBlockNames[] = {
-    {"input_layernorm", "attn_norm"},    {"self_attn.q_proj", "attn_q"},
-    {"self_attn.k_proj", "attn_k"},      {"self_attn.v_proj", "attn_v"},
-    {"self_attn.o_proj", "attn_output"}, {"self_attn.q_norm", "attn_q_norm"},
-    {"self_attn.k_norm", "attn_k_norm"}, {"post_attention_layernorm", "ffn_norm"},
-};
-constexpr NamePair kDenseNames[] = {
-    {"mlp.gate_proj", "ffn_gate"}, {"mlp.up_proj", "ffn_up"}, {"mlp.down_proj", "ffn_down"}};
-// The name of a router, then what stands before and behind the number of an expert.
-struct ExpertNames {
-  std::string_view router, before;
-  NamePair parts[3];
-};
-constexpr ExpertNames kExpertNames[] = {
-    {"mlp.gate",
-     "mlp.experts.",
-     {{"gate_proj", "ffn_gate_exps"}, {"up_proj", "ffn_up_exps"}, {"down_proj", "ffn_down_exps"}}},
-    {"block_sparse_moe.gate",
-     "block_sparse_moe.experts.",
-     {{"w1", "ffn_gate_exps"}, {"w3", "ffn_up_exps"}, {"w2", "ffn_down_exps"}}},
-};
 
 class Mapper {
  public:
@@ -41,7 +16,7 @@ class Mapper {
       : model_(model), config_(config), type_(type) {}
 
   Result<std::vector<TensorSource>> map() {
-    LATHE_TRY_STATUS(add_one("model.embed_tokens.weight", "token_embd.weight"));
+    LATHE_TRY_STATUS(add_one("model.embed_tokens.weight", Slot::kEmbedding));
     const SafeTensor* embedding = sources_.back().parts.front();
     if (embedding->shape.size() != 2 || embedding->shape[0] != config_.vocabulary ||
         embedding->shape[1] != config_.embedding)
@@ -49,11 +24,11 @@ class Mapper {
                      embedding->name, shape_text(*embedding), config_.vocabulary,
                      config_.embedding);
     for (std::size_t layer = 0; layer < config_.layers; ++layer) LATHE_TRY_STATUS(add_layer(layer));
-    LATHE_TRY_STATUS(add_one("model.norm.weight", "output_norm.weight"));
+    LATHE_TRY_STATUS(add_one("model.norm.weight", Slot::kOutputNorm));
     if (config_.tied)
       used_.insert("lm_head.weight");  // a copy of the embedding, where it is there at all
     else
-      LATHE_TRY_STATUS(add_one("lm_head.weight", "output.weight"));
+      LATHE_TRY_STATUS(add_one("lm_head.weight", Slot::kOutput));
     for (const SafeTensor& tensor : model_.tensors()) {
       // Old checkpoints keep what is computed from the base.
       if (used_.contains(tensor.name) || tensor.name.ends_with("rotary_emb.inv_freq")) continue;
@@ -70,45 +45,48 @@ class Mapper {
 
   Status add_layer(std::size_t layer) {
     const std::string from = fmt::format("model.layers.{}.", layer);
-    const std::string to = fmt::format("blk.{}.", layer);
-    LATHE_TRY_STATUS(add_pairs(from, to, kBlockNames));
-    if (config_.experts == 0) return add_pairs(from, to, kDenseNames);
     const bool mixtral = model_.find(from + "block_sparse_moe.gate.weight") != nullptr;
-    const ExpertNames& names = kExpertNames[mixtral ? 1 : 0];
-    LATHE_TRY_STATUS(
-        add_one(fmt::format("{}{}.weight", from, names.router), to + "ffn_gate_inp.weight"));
-    for (const NamePair& part : names.parts) {
-      std::vector<std::string> experts;
-      for (std::size_t e = 0; e < config_.experts; ++e)
-        experts.push_back(fmt::format("{}{}{}.{}.weight", from, names.before, e, part.hf));
-      LATHE_TRY_STATUS(add(experts, fmt::format("{}{}.weight", to, part.gguf)));
+    for (const HfName& name : hf_names()) {
+      if (config_.experts == 0 || name.expert.empty())
+        LATHE_TRY_STATUS(add_pair(from, name, layer));
+      else
+        LATHE_TRY_STATUS(add_experts(from + std::string(mixtral ? name.mixtral : name.expert),
+                                     name.slot, layer));
     }
     return {};
   }
 
-  Status add_pairs(const std::string& from, const std::string& to,
-                   std::span<const NamePair> names) {
-    for (const NamePair& name : names) {
-      // Norms of q and k are Qwen3's alone.
-      const bool optional = name.gguf == "attn_q_norm" || name.gguf == "attn_k_norm";
-      const std::string weight = fmt::format("{}{}.weight", from, name.hf);
-      if (optional && model_.find(weight) == nullptr) continue;
-      LATHE_TRY_STATUS(add_one(weight, fmt::format("{}{}.weight", to, name.gguf)));
-      const std::string bias = fmt::format("{}{}.bias", from, name.hf);
-      // Biases of the feed-forward part have no place.
-      if (model_.find(bias) && name.gguf.starts_with("attn_"))
-        LATHE_TRY_STATUS(add_one(bias, fmt::format("{}{}.bias", to, name.gguf)));
-    }
+  // A weight, and its bias if there is a place for one.
+  Status add_pair(const std::string& from, const HfName& name, std::size_t layer) {
+    if (name.dense.empty()) return {};
+    const std::string weight = fmt::format("{}{}.weight", from, name.dense);
+    // Norms of q and k are Qwen3's alone.
+    const bool optional = name.slot == Slot::kQNorm || name.slot == Slot::kKNorm;
+    if (optional && model_.find(weight) == nullptr) return {};
+    LATHE_TRY_STATUS(add_one(weight, name.slot, layer));
+    const std::string bias = fmt::format("{}{}.bias", from, name.dense);
+    for (const SlotInfo& info : slot_infos())
+      if (info.bias_of == name.slot && model_.find(bias) != nullptr)
+        LATHE_TRY_STATUS(add_one(bias, info.slot, layer));
     return {};
   }
 
-  Status add_one(const std::string& from, std::string to) {
-    return add(std::span(&from, 1), std::move(to));
+  // `pattern` names one expert's as "{}"; a router has no such place and is one for all.
+  Status add_experts(const std::string& pattern, Slot slot, std::size_t layer) {
+    if (slot == Slot::kRouter) return add_one(pattern + ".weight", slot, layer);
+    std::vector<std::string> experts;
+    for (std::size_t e = 0; e < config_.experts; ++e)
+      experts.push_back(fmt::format(fmt::runtime(pattern), e) + ".weight");
+    return add(experts, slot, layer, true);
   }
 
-  Status add(std::span<const std::string> from, std::string to) {
+  Status add_one(const std::string& from, Slot slot, std::size_t layer = 0) {
+    return add(std::span(&from, 1), slot, layer, false);
+  }
+
+  Status add(std::span<const std::string> from, Slot slot, std::size_t layer, bool mixture) {
     TensorSource source;
-    source.name = std::move(to);
+    source.name = tensor_name(slot, layer, mixture);
     for (const std::string& name : from) {
       const SafeTensor* part = model_.find(name);
       if (!part) return invalid("tensor '{}' is missing", name);
@@ -128,20 +106,16 @@ class Mapper {
       return invalid("tensor '{}' has the shape {}; vectors and matrices are possible", first.name,
                      shape_text(first));
     source.shape.assign(first.shape.rbegin(), first.shape.rend());
-    if (source.name.find("_exps.") != std::string::npos)
-      source.shape.push_back(source.parts.size());
-    // Vectors and routers are small and exact.
-    const bool exact = first.shape.size() == 1 || source.name.ends_with("ffn_gate_inp.weight");
-    source.type = exact ? TensorType::kF32 : type_.value_or(dtype->type);
-    if (config_.rotates_pairs) LATHE_TRY_STATUS(set_pairs(source, first));
+    if (mixture) source.shape.push_back(source.parts.size());
+    source.type = slot_info(slot).exact ? TensorType::kF32 : type_.value_or(dtype->type);
+    if (config_.rotates_pairs) LATHE_TRY_STATUS(set_pairs(source, slot, first));
     sources_.push_back(std::move(source));
     return {};
   }
 
-  Status set_pairs(TensorSource& source, const SafeTensor& first) const {
-    const bool q = source.name.find(".attn_q.") != std::string::npos;
-    const bool k = source.name.find(".attn_k.") != std::string::npos;
-    if (!q && !k) return {};
+  Status set_pairs(TensorSource& source, Slot slot, const SafeTensor& first) const {
+    const bool q = slot == Slot::kQ || slot == Slot::kQBias;
+    if (!q && slot != Slot::kK && slot != Slot::kKBias) return {};
     const std::size_t rows = (q ? config_.heads : config_.kv_heads) * config_.head_dim;
     if (first.shape[0] != rows)
       return invalid("tensor '{}' has the shape {}; {} heads of {} need {} rows", first.name,

@@ -4,6 +4,7 @@
 
 #include "ground/base/text.h"
 #include "infer/convert/quantize.h"
+#include "infer/models/tensors.h"
 
 namespace lathe::infer {
 namespace {
@@ -40,7 +41,7 @@ Sizes read_sizes(const Gguf& model) {
   sizes.experts = first_of(model, architecture, "expert_count");
   sizes.heads = first_of(model, architecture, "attention.head_count");
   sizes.kv_heads = first_of(model, architecture, "attention.head_count_kv");
-  sizes.tied = model.find_tensor("output.weight") == nullptr;
+  sizes.tied = model.find_tensor(tensor_name(Slot::kOutput)) == nullptr;
   return sizes;
 }
 
@@ -61,10 +62,20 @@ BlockName parse_block_name(std::string_view name) {
   return block;
 }
 
+// Whether a tensor of a layer is this one; "_exps" and the like may stand behind it.
+bool is_a(const BlockName& name, Slot slot) {
+  return name.part.starts_with(slot_info(slot).part);
+}
+bool is(const BlockName& name, Slot slot) {
+  return name.part == fmt::format("{}.{}", slot_info(slot).part, slot_info(slot).ending);
+}
+
 bool stays(const GgufTensor& tensor) {
   if (tensor.dimensions < 2 || !tensor.name.ends_with(".weight")) return true;
-  constexpr std::string_view kKept[] = {"_norm.weight", "ffn_gate_inp", "ssm_conv1d",
-                                        "position_embd", "token_types"};
+  if (is_a(parse_block_name(tensor.name), Slot::kRouter)) return true;
+  // Of any model, also of those that only other programs run.
+  constexpr std::string_view kKept[] = {"_norm.weight", "ssm_conv1d", "position_embd",
+                                        "token_types"};
   return std::ranges::any_of(
       kKept, [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
 }
@@ -75,10 +86,10 @@ bool is_sensitive(std::size_t layer, std::size_t layers) {
 }
 
 TensorType mixed_type(const BlockName& name, const Sizes& sizes, TensorType type) {
-  const bool value = name.part == "attn_v.weight", down = name.part.starts_with("ffn_down");
+  const bool value = is(name, Slot::kV), down = is_a(name, Slot::kDown);
   if (sizes.experts == 8) {  // attention is a small part of such a model
-    if (value || name.part == "attn_k.weight") return TensorType::kQ8_0;
-    if (name.part == "attn_output.weight") return TensorType::kQ5_K;
+    if (value || is(name, Slot::kK)) return TensorType::kQ8_0;
+    if (is(name, Slot::kAttentionOutput)) return TensorType::kQ5_K;
   }
   if ((value || down) && is_sensitive(name.layer, sizes.layers)) return TensorType::kQ6_K;
   // Eight heads share one value head: it is small, and its errors count eight times.
@@ -89,8 +100,7 @@ TensorType mixed_type(const BlockName& name, const Sizes& sizes, TensorType type
 }
 
 TensorType wanted_type(const GgufTensor& tensor, const Sizes& sizes, const QuantizeTarget& target) {
-  const bool output =
-      tensor.name == "output.weight" || (sizes.tied && tensor.name == "token_embd.weight");
+  const bool output = tensor.name == tensor_name(sizes.tied ? Slot::kEmbedding : Slot::kOutput);
   switch (target.type) {
     case TensorType::kF16:
     case TensorType::kBF16:

@@ -69,10 +69,12 @@ Status check_context(const Blueprint& blueprint, KvType kv, std::size_t context)
                    blueprint.name.empty() ? "this model" : blueprint.name, blueprint.context);
   }
   for (const LayerSpec& layer : blueprint.layers) {
-    if (kv == KvType::kQ8_0 && layer.attention.head_dim % kActivationBlock != 0) {
+    const AttentionSpec* attention = layer.attention();
+    if (kv == KvType::kQ8_0 && attention != nullptr &&
+        attention->head_dim % kActivationBlock != 0) {
       return invalid(
           "heads of {} dimensions do not fit a q8_0 cache, whose blocks have {}; use f16",
-          layer.attention.head_dim, kActivationBlock);
+          attention->head_dim, kActivationBlock);
     }
   }
   return {};

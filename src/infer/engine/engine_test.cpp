@@ -114,14 +114,6 @@ Outcome alone(Loaded& loaded, const GenerationRequest& request, EngineOptions op
 std::shared_ptr<const Adapter> random_adapter(const Loaded& loaded, unsigned seed) {
   static const TempDir directory = *TempDir::make();
   const Blueprint& blueprint = loaded.model->blueprint();
-  const AttentionSpec& attention = blueprint.layers.front().attention;
-  const std::size_t width = blueprint.embedding, hidden = blueprint.layers.front().ffn.hidden;
-  const std::size_t q = attention.heads * attention.head_dim;
-  const std::size_t kv = attention.kv_heads * attention.head_dim;
-  const std::pair<std::size_t, std::size_t> shapes[] = {
-      {q, width},      {kv, width},     {kv, width},    {width, q},
-      {hidden, width}, {hidden, width}, {width, hidden}};
-  const std::size_t experts = blueprint.layers.front().ffn.experts;
   const std::uint64_t rank = 1 + seed % 20;
   const fs::path path = directory.path() / "adapter.gguf";
   auto writer = *GgufWriter::create(path);
@@ -130,18 +122,14 @@ std::shared_ptr<const Adapter> random_adapter(const Loaded& loaded, unsigned see
   writer.add("adapter.type", std::string("lora"));
   writer.add("adapter.lora.alpha", 2.0 * static_cast<double>(rank));
   std::vector<std::size_t> sizes;
-  for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer)
-    for (std::size_t part = 0; part < std::size(shapes); ++part) {
-      const auto [rows, k] = shapes[part];
-      const bool mixture = part >= 4 && experts != 0;
-      const std::size_t count = mixture ? experts : 1;
-      const std::string name =
-          fmt::format("blk.{}.{}{}.weight", layer, kLinearParts[part], mixture ? "_exps" : "");
-      const std::uint64_t a[] = {k, rank, count}, b[] = {rank, rows, count};
-      writer.add_tensor(name + ".lora_a", TensorType::kF32, std::span(a).first(mixture ? 3 : 2));
-      writer.add_tensor(name + ".lora_b", TensorType::kF32, std::span(b).first(mixture ? 3 : 2));
-      sizes.insert(sizes.end(), {count * k * rank, count * rank * rows});
-    }
+  for (const TensorSpec& spec : tensors_of(blueprint)) {
+    if (!slot_info(spec.slot).adapts) continue;
+    const std::uint64_t a[] = {spec.k, rank, spec.experts}, b[] = {rank, spec.rows, spec.experts};
+    const std::size_t dimensions = spec.experts == 1 ? 2 : 3;
+    writer.add_tensor(spec.name + ".lora_a", TensorType::kF32, std::span(a).first(dimensions));
+    writer.add_tensor(spec.name + ".lora_b", TensorType::kF32, std::span(b).first(dimensions));
+    sizes.insert(sizes.end(), {spec.experts * spec.k * rank, spec.experts * spec.rows * rank});
+  }
   EXPECT_TRUE(writer.begin_data());
   std::mt19937 random(seed);
   for (const std::size_t size : sizes) {

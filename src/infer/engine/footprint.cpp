@@ -1,6 +1,8 @@
 // The bytes that a model and its sequences take, before anything is loaded.
 #include "infer/engine/footprint.h"
 
+#include "infer/models/attention.h"
+
 namespace lathe::infer {
 namespace {
 constexpr double kAddressable = 1e18;  // no sum of such numbers overflows
@@ -27,8 +29,9 @@ Result<Footprint> footprint(const Gguf& file, const Blueprint& blueprint,
   bytes.kv = (one.kv + one.window) * load.streams;
   bytes.state = one.recurrent * load.streams;
   bytes.scratch =
-      Forward::sizes(blueprint, load.threads, options.step_tokens, options.step_outputs()).bytes();
-  bytes.scratch += Forward::deep_bytes(blueprint, load.threads, load.positions);
+      ForwardSizes::of(blueprint, load.threads, options.step_tokens, options.step_outputs())
+          .bytes();
+  bytes.scratch += Attention::deep_bytes(blueprint, load.threads, load.positions);
   return bytes;
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "infer/models/attention.h"
 #include "infer/models/tiny_model_test.h"
 #include "infer/models/vocabulary.h"
 
@@ -39,7 +40,7 @@ TEST_P(FootprintOf, IsWhatTheEngineBooks) {
         EXPECT_EQ(predicted->weights, fresh.weights);
         EXPECT_EQ(predicted->kv, fresh.kv_pool);
         EXPECT_EQ(predicted->state, 0u);
-        const std::uint64_t deep = Forward::deep_bytes(*blueprint, load.threads, load.positions);
+        const std::uint64_t deep = Attention::deep_bytes(*blueprint, load.threads, load.positions);
         EXPECT_EQ(predicted->scratch, fresh.scratch + deep);
       }
     }
@@ -77,7 +78,7 @@ TEST(Footprints, OfSmallHeadsAreWhatTheEngineBooks) {
       EXPECT_EQ(predicted->weights, engine->bytes().weights);
       EXPECT_EQ(predicted->kv, engine->bytes().kv_pool);
       EXPECT_EQ(predicted->scratch,
-                engine->bytes().scratch + Forward::deep_bytes(*blueprint, 2, positions));
+                engine->bytes().scratch + Attention::deep_bytes(*blueprint, 2, positions));
       GenerationRequest request;
       request.prompt.assign(600, 65);
       request.max_tokens = 4;

@@ -12,40 +12,6 @@ namespace {
 
 constexpr std::size_t kMaxRank = 1024;
 
-// A part of a layer, as the model has it.
-struct Place {
-  std::string tensor;
-  std::size_t rows = 0, k = 0, experts = 1;
-};
-
-Place place_of(const Blueprint& blueprint, std::size_t layer, LinearPart part) {
-  const AttentionSpec& attention = blueprint.layers[layer].attention;
-  const FfnSpec& ffn = blueprint.layers[layer].ffn;
-  const std::size_t width = blueprint.embedding;
-  const std::size_t q = attention.heads * attention.head_dim;
-  const std::size_t kv = attention.kv_heads * attention.head_dim;
-  const std::size_t experts = std::max<std::size_t>(1, ffn.experts);
-  std::string tensor =
-      fmt::format("blk.{}.{}", layer, kLinearParts[static_cast<std::size_t>(part)]);
-  const std::string ffn_tensor = tensor + (ffn.experts == 0 ? ".weight" : "_exps.weight");
-  tensor += ".weight";
-  switch (part) {
-    case LinearPart::kQ:
-      return {tensor, q, width};
-    case LinearPart::kK:
-    case LinearPart::kV:
-      return {tensor, kv, width};
-    case LinearPart::kOutput:
-      return {tensor, width, q};
-    case LinearPart::kGate:
-    case LinearPart::kUp:
-      return {ffn_tensor, ffn.hidden, width, experts};
-    case LinearPart::kDown:
-      return {ffn_tensor, width, ffn.hidden, experts};
-  }
-  return {};
-}
-
 std::size_t panel_floats(std::size_t rows, std::size_t k) {
   return (rows + kTileColumns - 1) / kTileColumns * kTileColumns * k;
 }
@@ -80,8 +46,10 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blu
   std::size_t used = 0;
   std::string content = fmt::format("{}", alpha);
   for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer)
-    for (std::size_t p = 0; p < std::size(kLinearParts); ++p) {
-      const auto [name, rows, k, experts] = place_of(blueprint, layer, static_cast<LinearPart>(p));
+    for (const TensorSpec& spec : tensors_of(blueprint, layer)) {
+      if (!slot_info(spec.slot).adapts) continue;
+      const std::string& name = spec.name;
+      const std::size_t rows = spec.rows, k = spec.k, experts = spec.experts;
       const GgufTensor* a = file.find_tensor(name + ".lora_a");
       const GgufTensor* b = file.find_tensor(name + ".lora_b");
       if (a == nullptr && b == nullptr) continue;
@@ -104,7 +72,7 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blu
           sha256_hex({reinterpret_cast<const char*>(b_values.data()), b_values.size() * 4}));
       const auto scale = static_cast<float>(alpha / static_cast<double>(rank));
       for (float& value : b_values) value *= scale;
-      LowRank& low = adapter->layers_[layer][p];
+      LowRank& low = adapter->layers_[layer][spec.slot];
       low = {.rank = rank,
              .rows = rows,
              .k = k,

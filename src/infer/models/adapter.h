@@ -8,16 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "infer/models/blueprint.h"
+#include "infer/models/tensors.h"
 #include "infer/tensor/gemm.h"
 
 namespace lathe::infer {
-
-// The linear layers of a layer, in the order of AdapterLayer; the last three are "…_exps" in a
-// mixture of experts.
-enum class LinearPart : std::uint8_t { kQ, kK, kV, kOutput, kGate, kUp, kDown };
-inline constexpr std::string_view kLinearParts[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
-                                                    "ffn_gate", "ffn_up", "ffn_down"};
 
 // A and B in panels of 32 rows (transpose_panel), s in B; of a mixture, one expert's behind the
 // other's.
@@ -26,7 +20,6 @@ struct LowRank {
   std::size_t rows = 0, k = 0, experts = 1;
   std::vector<float> a_panels, b_panels;
 };
-using AdapterLayer = std::array<LowRank, std::size(kLinearParts)>;
 
 class Adapter {
  public:
@@ -39,13 +32,11 @@ class Adapter {
   std::uint64_t id() const { return id_; }
   std::uint64_t bytes() const { return bytes_; }
   std::size_t max_rank() const { return max_rank_; }
-  const LowRank& part(std::size_t layer, LinearPart part) const {
-    return layers_[layer][static_cast<std::size_t>(part)];
-  }
+  const LowRank& part(std::size_t layer, Slot slot) const { return layers_[layer][slot]; }
 
  private:
   Adapter() = default;
-  std::vector<AdapterLayer> layers_;
+  std::vector<PerSlot<LowRank>> layers_;
   std::uint64_t id_ = 0, bytes_ = 0;
   std::size_t max_rank_ = 0;
 };

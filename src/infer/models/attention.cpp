@@ -1,11 +1,8 @@
-// Attention of one step, over the chunks of the cache. The result of a query is a fold in a fixed
-// order: the chunks of a group one after the other, then the groups one after the other, whoever
-// computes them. Groups start at absolute multiples of kGroupPositions, so nothing depends on where
-// a step began.
+// Attention of one step over the chunks of the cache.
+#include "infer/models/attention.h"
+
 #include <algorithm>
 #include <cstring>
-
-#include "infer/models/forward.h"
 
 namespace lathe::infer {
 namespace {
@@ -65,142 +62,229 @@ void fold(const KernelTable& kernels, std::size_t columns, std::size_t dim, cons
   }
 }
 
-}  // namespace
-
-const float* Forward::pad_head(const float* head, std::size_t head_dim, float* to) {
+// A head's dimensions, then zeros up to padded_head(); returns `to`.
+const float* pad_head(const float* head, std::size_t head_dim, float* to) {
   std::memcpy(to, head, head_dim * sizeof(float));
   std::fill(to + head_dim, to + padded_head(head_dim), 0.0f);
   return to;
 }
 
-std::size_t Forward::attention_scratch(const AttentionSpec& spec) {
-  const std::size_t columns = std::max(kTileColumns, spec.heads / spec.kv_heads);
-  return Room::floats(columns, padded_head(spec.head_dim));
+// How many groups the tile's newest token looks back on.
+std::size_t groups_of(const Step& step, const Step::Tile& tile) {
+  return step.tokens[tile.first_token + tile.tokens - 1].position / kGroupPositions + 1;
 }
 
-std::uint64_t Forward::deep_bytes(const Blueprint& blueprint, std::size_t threads,
-                                  std::size_t positions) {
+std::size_t most_columns(const AttentionSpec& spec) {
+  return std::max(Attention::kColumns, spec.heads / spec.kv_heads);
+}
+
+}  // namespace
+
+Attention::Attention(const Model& model, std::size_t layer, std::size_t rope)
+    : spec_(*model.blueprint().layers[layer].attention()),
+      weights_(model.layers()[layer]),
+      layer_(layer),
+      rope_(rope),
+      ratio_(spec_.heads / spec_.kv_heads),
+      epsilon_(model.blueprint().norm_epsilon) {}
+
+// Sized for the widest group; a layer with smaller ones just has fewer columns.
+std::size_t Attention::tile_tokens(const Blueprint& blueprint) {
+  std::size_t group = 1;
+  for (const LayerSpec& layer : blueprint.layers)
+    if (const AttentionSpec* spec = layer.attention())
+      group = std::max(group, spec->heads / spec->kv_heads);
+  return std::max<std::size_t>(1, kColumns / group);
+}
+
+std::size_t Attention::thread_floats(const AttentionSpec& spec) {
+  return Room::floats(most_columns(spec), padded_head(spec.head_dim));
+}
+
+std::uint64_t Attention::deep_bytes(const Blueprint& blueprint, std::size_t threads,
+                                    std::size_t positions) {
   const std::size_t groups = (positions + kGroupPositions - 1) / kGroupPositions;
   if (threads < 2 || groups < 2) return 0;
   std::uint64_t bytes = 0;
   for (const LayerSpec& layer : blueprint.layers) {
-    if (layer.recurrent.state_bytes != 0) continue;
-    const AttentionSpec& spec = layer.attention;
-    const std::size_t columns = std::max(kTileColumns, spec.heads / spec.kv_heads);
-    const std::size_t items = (kItemsPerThread * threads - 1) / spec.kv_heads * spec.kv_heads;
-    bytes = std::max<std::uint64_t>(
-        bytes, items * groups * Partial::size(columns, padded_head(spec.head_dim)) * sizeof(float));
+    const AttentionSpec* spec = layer.attention();
+    if (spec == nullptr) continue;
+    const std::size_t items = (kItemsPerThread * threads - 1) / spec->kv_heads * spec->kv_heads;
+    const std::size_t partial = Partial::size(most_columns(*spec), padded_head(spec->head_dim));
+    bytes = std::max<std::uint64_t>(bytes, items * groups * partial * sizeof(float));
   }
   return std::min(bytes, kMostPartialBytes);
 }
 
-void Forward::attend(std::size_t layer) {
-  const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
-  const std::size_t ratio = spec.heads / spec.kv_heads, dim = padded_head(spec.head_dim);
-  std::size_t columns = 1;
-  for (const Tile& tile : tiles_) columns = std::max(columns, tile.tokens * ratio);
-  const std::size_t partial = Partial::size(columns, dim), scratch = attention_scratch(spec);
-  const auto groups_of = [&](const Tile& tile) {
-    return tokens_[tile.first_token + tile.tokens - 1].position / kGroupPositions + 1;
+void Attention::run(Step& step) const {
+  ForwardScratch& s = step.scratch;
+  const Step::Linear inputs[] = {
+      {Slot::kQ, s.q.data()}, {Slot::kK, s.k.data()}, {Slot::kV, s.v.data()}};
+  step.multiply_linears(layer_, s.normed, inputs);
+  const std::size_t scratch = thread_floats(spec_);
+  step.team->run(step.tokens.size(), [&](std::size_t t, int thread) {
+    finish_heads(step, t, s.threads.data() + static_cast<std::size_t>(thread) * scratch);
+  });
+  attend(step);
+  step.team->run(step.tokens.size(),
+                 [&](std::size_t t, int) { s.heads.quantize(step.kernels(), t, 0, s.heads.k()); });
+  const Step::Linear output{Slot::kAttentionOutput, s.branch.data()};
+  step.multiply_linears(layer_, s.heads, {&output, 1});
+  if (!spec_.output_bias) return;
+  const float* bias = weights_.vector[Slot::kAttentionOutputBias].data();
+  for (std::size_t t = 0; t < step.tokens.size(); ++t)
+    step.kernels().add(bias, step.width(), s.branch.data() + t * step.width());
+}
+
+// Bias, norm and rotation of one token's heads, its K and V into the cache.
+void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
+  const KernelTable& kernels = step.kernels();
+  const std::size_t dim = spec_.head_dim, padded = padded_head(dim);
+  float* q = step.scratch.q.data() + t * spec_.heads * dim;
+  float* k = step.scratch.k.data() + t * spec_.kv_heads * dim;
+  float* v = step.scratch.v.data() + t * spec_.kv_heads * dim;
+  if (spec_.qkv_bias) {
+    kernels.add(weights_.vector[Slot::kQBias].data(), spec_.heads * dim, q);
+    kernels.add(weights_.vector[Slot::kKBias].data(), spec_.kv_heads * dim, k);
+    kernels.add(weights_.vector[Slot::kVBias].data(), spec_.kv_heads * dim, v);
+  }
+  const std::size_t rotated = spec_.rope.dimensions;
+  const float* cos = step.angles(rope_, t);
+  const auto turn = [&](float* head, Slot norm) {
+    if (spec_.qk_norm) kernels.rms_norm(head, weights_.vector[norm].data(), dim, epsilon_, head);
+    kernels.rope(head, cos, cos + rotated / 2, rotated, spec_.rope.neox);
   };
-  std::size_t groups = 1;
-  for (const Tile& tile : tiles_) groups = std::max(groups, groups_of(tile));
-  const std::size_t items = tiles_.size() * spec.kv_heads;
-  heads_.shape(spec.heads * spec.head_dim);
+  for (std::size_t h = 0; h < spec_.heads; ++h) {
+    turn(q + h * dim, Slot::kQNorm);
+    for (std::size_t i = 0; i < dim; ++i) q[h * dim + i] *= spec_.scale;
+  }
+  const std::size_t position = step.tokens[t].position;
+  std::byte* block = step.tokens[t].table->data(position);
+  for (std::size_t h = 0; h < spec_.kv_heads; ++h) {
+    turn(k + h * dim, Slot::kKNorm);
+    step.layout->format().store(block + step.layout->offset(layer_, h), padded, position % kChunk,
+                                pad_head(k + h * dim, dim, scratch),
+                                pad_head(v + h * dim, dim, scratch + padded));
+  }
+}
+
+// The first group that any of the tile's queries sees something of.
+std::size_t Attention::first_group(const Step& step, const Step::Tile& tile) const {
+  const std::size_t position = step.tokens[tile.first_token].position;
+  if (spec_.window == 0 || position < spec_.window) return 0;
+  return (position + 1 - spec_.window) / kGroupPositions;
+}
+
+void Attention::attend(Step& step) const {
+  ForwardScratch& s = step.scratch;
+  const std::size_t dim = padded_head(spec_.head_dim);
+  std::size_t columns = 1, groups = 1;
+  for (const Step::Tile& tile : step.tiles) {
+    columns = std::max(columns, tile.tokens * ratio_);
+    groups = std::max(groups, groups_of(step, tile));
+  }
+  const std::size_t partial = Partial::size(columns, dim), scratch = thread_floats(spec_);
+  const std::size_t items = step.tiles.size() * spec_.kv_heads;
+  const auto threads = static_cast<std::size_t>(step.team->size());
+  s.heads.shape(spec_.heads * spec_.head_dim);
 
   // With little else to share out (decode far into a long context), every group is an item of its
   // own.
-  const bool by_group =
-      groups > 1 && items < kItemsPerThread * static_cast<std::size_t>(team_->size()) &&
-      team_->size() > 1 && items * groups * partial * sizeof(float) <= kMostPartialBytes &&
-      partials_.reserve(items * groups * partial).has_value();
+  const bool by_group = groups > 1 && items < kItemsPerThread * threads && threads > 1 &&
+                        items * groups * partial * sizeof(float) <= kMostPartialBytes &&
+                        s.partials.reserve(items * groups * partial).has_value();
   if (by_group) {
-    team_->run(items * groups, [&](std::size_t item, int thread) {
-      const Tile& tile = tiles_[item / groups / spec.kv_heads];
-      if (item % groups >= groups_of(tile)) return;
-      attend_group(layer, tile, item / groups % spec.kv_heads, item % groups, columns,
-                   threads_.data() + static_cast<std::size_t>(thread) * scratch,
-                   partials_.data() + item * partial);
+    step.team->run(items * groups, [&](std::size_t item, int thread) {
+      const Step::Tile& tile = step.tiles[item / groups / spec_.kv_heads];
+      const std::size_t group = item % groups;
+      if (group < first_group(step, tile) || group >= groups_of(step, tile)) return;
+      attend_group(step, tile, item / groups % spec_.kv_heads, group, columns,
+                   s.threads.data() + static_cast<std::size_t>(thread) * scratch,
+                   s.partials.data() + item * partial);
     });
   }
-  team_->run(items, [&](std::size_t item, int thread) {
-    const Tile& tile = tiles_[item / spec.kv_heads];
-    const std::size_t head = item % spec.kv_heads;
-    float* own = threads_.data() + static_cast<std::size_t>(thread) * scratch;
+  step.team->run(items, [&](std::size_t item, int thread) {
+    const Step::Tile& tile = step.tiles[item / spec_.kv_heads];
+    const std::size_t head = item % spec_.kv_heads;
+    float* own = s.threads.data() + static_cast<std::size_t>(thread) * scratch;
     const Room room(own, columns, dim);
     const Partial total(room.total, columns);
     std::fill_n(total.l, columns, 0.0f);
-    for (std::size_t group = 0; group < groups_of(tile); ++group) {
-      float* base = by_group ? partials_.data() + (item * groups + group) * partial : room.group;
-      if (!by_group) attend_group(layer, tile, head, group, columns, own, base);
-      fold(model_->kernels(), tile.tokens * ratio, dim, Partial(base, columns), total);
+    for (std::size_t group = first_group(step, tile); group < groups_of(step, tile); ++group) {
+      float* base = by_group ? s.partials.data() + (item * groups + group) * partial : room.group;
+      if (!by_group) attend_group(step, tile, head, group, columns, own, base);
+      fold(step.kernels(), tile.tokens * ratio_, dim, Partial(base, columns), total);
     }
-    write_heads(layer, tile, head, columns, room.total);
+    write_heads(step, tile, head, columns, room.total);
   });
+}
+
+bool Attention::visible(const Step& step, const Step::Tile& tile, std::size_t start,
+                        std::uint8_t* first, std::uint8_t* last) const {
+  bool any = false;
+  for (std::size_t c = 0; c < tile.tokens * ratio_; ++c) {
+    const std::size_t position = step.tokens[tile.first_token + c / ratio_].position;
+    const std::size_t oldest =
+        spec_.window == 0 || position < spec_.window ? 0 : position + 1 - spec_.window;
+    const std::size_t from = std::clamp(oldest, start, start + kChunk) - start;
+    const std::size_t to = std::clamp(position + 1, start, start + kChunk) - start;
+    first[c] = static_cast<std::uint8_t>(std::min(from, to));
+    last[c] = static_cast<std::uint8_t>(to);
+    any = any || from < to;
+  }
+  return any;
 }
 
 // The tile's queries over the chunks of one group, into a partial of `columns`; `scratch` holds the
 // queries and one chunk's partial.
-void Forward::attend_group(std::size_t layer, const Tile& tile, std::size_t head, std::size_t group,
-                           std::size_t columns, float* scratch, float* into) const {
-  const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
-  const std::size_t dim = padded_head(spec.head_dim), ratio = spec.heads / spec.kv_heads;
-  const std::size_t used = tile.tokens * ratio;
+void Attention::attend_group(const Step& step, const Step::Tile& tile, std::size_t head,
+                             std::size_t group, std::size_t columns, float* scratch,
+                             float* into) const {
+  const KernelTable& kernels = step.kernels();
+  const BlockLayout& layout = *step.layout;
+  const std::size_t dim = padded_head(spec_.head_dim), used = tile.tokens * ratio_;
   const Room room(scratch, columns, dim);
   const Partial chunk(room.chunk, columns), total(into, columns);
   for (std::size_t c = 0; c < used; ++c) {
-    const std::size_t t = tile.first_token + c / ratio;
+    const std::size_t t = tile.first_token + c / ratio_;
+    const std::size_t row = t * spec_.heads + head * ratio_ + c % ratio_;
     const float* q =
-        pad_head(q_.data() + (t * spec.heads + head * ratio + c % ratio) * spec.head_dim,
-                 spec.head_dim, room.q + c * dim);
-    if (layout_->format().type == KvType::kQ8_0)
-      model_->kernels().quantize(q, dim, room.q8 + c * dim, room.scale + c * dim / kActivationBlock,
-                                 room.sum + c * dim / 16);
+        pad_head(step.scratch.q.data() + row * spec_.head_dim, spec_.head_dim, room.q + c * dim);
+    if (layout.format().type == KvType::kQ8_0)
+      kernels.quantize(q, dim, room.q8 + c * dim, room.scale + c * dim / kActivationBlock,
+                       room.sum + c * dim / 16);
   }
   std::fill_n(total.l, columns, 0.0f);
-  const Token& newest = tokens_[tile.first_token + tile.tokens - 1];
+  const Step::Token& newest = step.tokens[tile.first_token + tile.tokens - 1];
+  const auto chunk_at = [&](std::size_t at) {
+    return newest.table->data(at) + layout.offset(layer_, head);
+  };
   const std::size_t end = std::min((group + 1) * kGroupPositions, newest.position + 1);
   for (std::size_t start = group * kGroupPositions; start < end; start += kChunk) {
-    bool any = false;
-    for (std::size_t c = 0; c < used; ++c) {
-      const std::size_t position = tokens_[tile.first_token + c / ratio].position;
-      const std::size_t oldest =
-          spec.window == 0 || position < spec.window ? 0 : position + 1 - spec.window;
-      const std::size_t from = std::clamp(oldest, start, start + kChunk) - start;
-      const std::size_t to = std::clamp(position + 1, start, start + kChunk) - start;
-      room.first[c] = static_cast<std::uint8_t>(std::min(from, to));
-      room.last[c] = static_cast<std::uint8_t>(to);
-      any = any || from < to;
-    }
-    if (!any) continue;
-    const auto chunk_at = [&](std::size_t at) {
-      return newest.table->data(at) + layout_->offset(layer, head);
-    };
+    if (!visible(step, tile, start, room.first, room.last)) continue;
     const std::size_t next = start + kChunk;
-    layout_->format().attend({.chunk = chunk_at(start),
-                              .head_dim = dim,
-                              .columns = used,
-                              .q = room.q,
-                              .q_rows = {room.q8, room.scale, room.sum},
-                              .first = room.first,
-                              .last = room.last,
-                              .m = chunk.m,
-                              .l = chunk.l,
-                              .o = chunk.o,
-                              .ahead = next <= newest.position ? chunk_at(next) : nullptr});
-    fold(model_->kernels(), used, dim, chunk, total);
+    layout.format().attend({.chunk = chunk_at(start),
+                            .head_dim = dim,
+                            .columns = used,
+                            .q = room.q,
+                            .q_rows = {room.q8, room.scale, room.sum},
+                            .first = room.first,
+                            .last = room.last,
+                            .m = chunk.m,
+                            .l = chunk.l,
+                            .o = chunk.o,
+                            .ahead = next <= newest.position ? chunk_at(next) : nullptr});
+    fold(kernels, used, dim, chunk, total);
   }
 }
 
-void Forward::write_heads(std::size_t layer, const Tile& tile, std::size_t head,
-                          std::size_t columns, float* base) {
-  const AttentionSpec& spec = model_->blueprint().layers[layer].attention;
-  const std::size_t dim = spec.head_dim, padded = padded_head(dim);
-  const std::size_t ratio = spec.heads / spec.kv_heads;
+void Attention::write_heads(Step& step, const Step::Tile& tile, std::size_t head,
+                            std::size_t columns, float* base) const {
+  const std::size_t dim = spec_.head_dim, padded = padded_head(dim);
   const Partial total(base, columns);
-  for (std::size_t c = 0; c < tile.tokens * ratio; ++c) {
-    const std::size_t t = tile.first_token + c / ratio, from = (head * ratio + c % ratio) * dim;
-    float* out = heads_.row(t) + from;
+  for (std::size_t c = 0; c < tile.tokens * ratio_; ++c) {
+    const std::size_t t = tile.first_token + c / ratio_, from = (head * ratio_ + c % ratio_) * dim;
+    float* out = step.scratch.heads.row(t) + from;
     const float inverse = 1 / total.l[c];
     for (std::size_t i = 0; i < dim; ++i) out[i] = total.o[c * padded + i] * inverse;
   }

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "infer/models/tensors.h"
+
 namespace lathe::infer {
 namespace {
 
@@ -31,7 +33,7 @@ Result<RopeSpec> read_rope(const ArchitectureKeys& keys, std::size_t head_dim,
             keys.size_or("rope.scaling.original_context_length", context, 1, std::size_t{1} << 32));
   LATHE_TRY(const double attention_factor, keys.real_or("rope.scaling.attn_factor", 1, 1e-6, 1e6));
   rope.original_context = static_cast<double>(original);
-  rope.frequency_factors = keys.file().find_tensor("rope_freqs.weight") != nullptr;
+  rope.frequency_factors = keys.file().find_tensor(tensor_name(Slot::kRopeFactors)) != nullptr;
   if (type == "none") return rope;
   rope.scale = 1 / factor;
   if (type == "linear") return rope;
@@ -53,18 +55,57 @@ Result<RopeSpec> read_rope(const ArchitectureKeys& keys, std::size_t head_dim,
   return rope;
 }
 
-Result<FfnSpec> read_ffn(const ArchitectureKeys& keys, std::size_t hidden) {
-  FfnSpec ffn{.hidden = hidden};
+Result<AttentionSpec> read_attention(const ArchitectureKeys& keys, const Blueprint& blueprint,
+                                     std::size_t layer, std::size_t heads, std::size_t kv_heads) {
+  const Gguf& file = keys.file();
+  const std::string place = file.path().string();
+  if (heads % kv_heads != 0) {
+    return invalid(
+        "{}: layer {} has {} heads and {} KV heads; the first must be a multiple of the second",
+        place, layer, heads, kv_heads);
+  }
+  AttentionSpec attention{.heads = heads, .kv_heads = kv_heads};
+  LATHE_TRY(attention.head_dim,
+            keys.size_or("attention.key_length", blueprint.embedding / heads, 1, 65536));
+  LATHE_TRY(const std::size_t value_dim,
+            keys.size_or("attention.value_length", attention.head_dim, 1, 65536));
+  if (heads * attention.head_dim > kMaxSize) {
+    return invalid("{}: layer {} has {} heads of {} dimensions; at most {} together are possible",
+                   place, layer, heads, attention.head_dim, kMaxSize);
+  }
+  if (value_dim != attention.head_dim || attention.head_dim % 8 != 0) {
+    return invalid(
+        "{}: heads of {} (keys) and {} (values) dimensions; Lathe runs equal ones, a multiple of 8",
+        place, attention.head_dim, value_dim);
+  }
+  LATHE_TRY(const double scale,
+            keys.real_or("attention.scale", 1 / std::sqrt(static_cast<double>(attention.head_dim)),
+                         1e-9, 1e9));
+  attention.scale = static_cast<float>(scale);
+  LATHE_TRY(attention.rope, read_rope(keys, attention.head_dim, blueprint.context));
+  attention.qkv_bias = file.find_tensor(tensor_name(Slot::kQBias, layer)) != nullptr;
+  attention.output_bias =
+      file.find_tensor(tensor_name(Slot::kAttentionOutputBias, layer)) != nullptr;
+  return attention;
+}
+
+// All but its width, which the layers may each have their own of.
+Result<FfnSpec> read_ffn(const ArchitectureKeys& keys) {
+  FfnSpec ffn;
   LATHE_TRY(ffn.experts, keys.size_or("expert_count", 0, 0, kMaxExperts));
   if (ffn.experts == 0) return ffn;
   LATHE_TRY(ffn.experts_used, keys.size("expert_used_count", 1, ffn.experts));
   LATHE_TRY(const double scale, keys.real_or("expert_weights_scale", 0, 0, 1e6));
   if (scale != 0) ffn.weight_scale = static_cast<float>(scale);
   LATHE_TRY(const std::size_t gating, keys.size_or("expert_gating_func", 1, 0, 4));
-  if (gating > 1) {
-    return invalid("{}: {} is {}; Lathe runs 1 (softmax) for this architecture",
-                   keys.file().path().string(), keys.name("expert_gating_func"), gating);
+  if (gating > 3) {
+    return invalid(
+        "{}: {} is {}; Lathe knows 1 (softmax), 2 (sigmoid) and 3 (softmax of the chosen)",
+        keys.file().path().string(), keys.name("expert_gating_func"), gating);
   }
+  constexpr RouterRule kRules[] = {RouterRule::kSoftmax, RouterRule::kSoftmax, RouterRule::kSigmoid,
+                                   RouterRule::kSoftmaxOfChosen};
+  ffn.router = kRules[gating];
   return ffn;
 }
 
@@ -122,44 +163,18 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
   blueprint.norm_epsilon = static_cast<float>(epsilon);
   LATHE_TRY(blueprint.pooling, read_pooling(keys));
 
-  const GgufTensor* embedding = file.find_tensor("token_embd.weight");
-  if (embedding == nullptr) return invalid("{}: the tensor token_embd.weight is missing", place);
+  const std::string embedding_name = tensor_name(Slot::kEmbedding);
+  const GgufTensor* embedding = file.find_tensor(embedding_name);
+  if (embedding == nullptr) return invalid("{}: the tensor {} is missing", place, embedding_name);
   blueprint.vocabulary = static_cast<std::size_t>(embedding->shape[1]);
-  blueprint.tied = file.find_tensor("output.weight") == nullptr;
+  blueprint.tied = file.find_tensor(tensor_name(Slot::kOutput)) == nullptr;
 
+  LATHE_TRY(const FfnSpec ffn, read_ffn(keys));
   for (std::size_t i = 0; i < layers; ++i) {
-    if (heads[i] % kv_heads[i] != 0) {
-      return invalid(
-          "{}: layer {} has {} heads and {} KV heads; the first must be a multiple of the second",
-          place, i, heads[i], kv_heads[i]);
-    }
-    AttentionSpec attention;
-    attention.heads = heads[i];
-    attention.kv_heads = kv_heads[i];
-    LATHE_TRY(attention.head_dim, keys.size_or("attention.key_length",
-                                               blueprint.embedding / attention.heads, 1, 65536));
-    LATHE_TRY(const std::size_t value_dim,
-              keys.size_or("attention.value_length", attention.head_dim, 1, 65536));
-    if (attention.heads * attention.head_dim > kMaxSize) {
-      return invalid("{}: layer {} has {} heads of {} dimensions; at most {} together are possible",
-                     place, i, attention.heads, attention.head_dim, kMaxSize);
-    }
-    if (value_dim != attention.head_dim || attention.head_dim % 8 != 0) {
-      return invalid(
-          "{}: heads of {} (keys) and {} (values) dimensions; Lathe runs equal ones, a multiple of "
-          "8",
-          place, attention.head_dim, value_dim);
-    }
-    LATHE_TRY(const double scale,
-              keys.real_or("attention.scale",
-                           1 / std::sqrt(static_cast<double>(attention.head_dim)), 1e-9, 1e9));
-    attention.scale = static_cast<float>(scale);
-    LATHE_TRY(attention.rope, read_rope(keys, attention.head_dim, blueprint.context));
-    const std::string block = fmt::format("blk.{}.", i);
-    attention.qkv_bias = file.find_tensor(block + "attn_q.bias") != nullptr;
-    attention.output_bias = file.find_tensor(block + "attn_output.bias") != nullptr;
-    LATHE_TRY(const FfnSpec ffn, read_ffn(keys, hidden[i]));
+    LATHE_TRY(const AttentionSpec attention,
+              read_attention(keys, blueprint, i, heads[i], kv_heads[i]));
     blueprint.layers.push_back({attention, ffn});
+    blueprint.layers.back().ffn.hidden = hidden[i];
   }
   return blueprint;
 }
@@ -171,43 +186,74 @@ Result<Blueprint> read_blueprint(const Gguf& file) {
     if (architecture.name == name) {
       LATHE_TRY(Blueprint blueprint, architecture.read(ArchitectureKeys(file, name)));
       blueprint.architecture = name;
-      blueprint.runs = architecture.runs;
       return blueprint;
     }
-    if (!architecture.runs) continue;
     known += (known.empty() ? "" : ", ") + std::string(architecture.name);
   }
-  return invalid("{}: the architecture '{}' is unknown; Lathe runs {}", file.path().string(), name,
+  return invalid("{}: the architecture '{}' is unknown; Lathe knows {}", file.path().string(), name,
                  known);
 }
 
 Result<Blueprint> read_runnable_blueprint(const Gguf& file) {
   LATHE_TRY(Blueprint blueprint, read_blueprint(file));
-  if (blueprint.runs) return blueprint;
-  return invalid("{}: {} can be sized but not run yet (see lathe fit)", file.path().string(),
-                 blueprint.architecture);
+  if (blueprint.runs()) return blueprint;
+  return invalid("{}: {} can be sized but not run yet (see lathe fit): it has {}",
+                 file.path().string(), blueprint.architecture, blueprint.missing());
 }
+
+namespace {
+
+StateSpec state_of(const AttentionSpec& spec) {
+  return {.kind = StateSpec::Kind::kAttention,
+          .kv_heads = spec.kv_heads,
+          .head_dim = spec.head_dim,
+          .window = spec.window};
+}
+StateSpec state_of(const DeltaNetSpec& spec) {
+  return {.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = spec.state_bytes()};
+}
+
+// What the forward pass lacks for a part; empty: nothing.
+std::string_view missing_in(const AttentionSpec& spec) {
+  if (spec.sinks) return "attention sinks";
+  if (spec.output_gate) return "gated attention";
+  return "";
+}
+std::string_view missing_in(const DeltaNetSpec&) {
+  return "gated delta nets";
+}
+std::string_view missing_in(const FfnSpec& spec) {
+  if (spec.activation == Activation::kClampedSilu) return "a clamped activation";
+  if (spec.bias) return "biases in its feed-forward parts";
+  if (spec.router == RouterRule::kSigmoid) return "a router of sigmoids";
+  if (spec.router == RouterRule::kSoftmaxOfChosen) return "a router that weighs the chosen alone";
+  if (spec.shared_hidden != 0) return "shared experts";
+  return "";
+}
+
+}  // namespace
 
 std::vector<StateSpec> Blueprint::states() const {
   std::vector<StateSpec> states;
-  for (const LayerSpec& layer : layers) {
-    if (layer.recurrent.state_bytes != 0) {
-      states.push_back(
-          {.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = layer.recurrent.state_bytes});
-      continue;
-    }
-    states.push_back({.kind = StateSpec::Kind::kAttention,
-                      .kv_heads = layer.attention.kv_heads,
-                      .head_dim = layer.attention.head_dim,
-                      .window = layer.attention.window});
-  }
+  for (const LayerSpec& layer : layers)
+    states.push_back(std::visit([](const auto& mixer) { return state_of(mixer); }, layer.mixer));
   return states;
 }
 
-const LayerSpec* Blueprint::attention_layer() const {
-  const auto layer = std::ranges::find(
-      layers, std::size_t{0}, [](const LayerSpec& spec) { return spec.recurrent.state_bytes; });
-  return layer == layers.end() ? nullptr : &*layer;
+const AttentionSpec* Blueprint::attention() const {
+  for (const LayerSpec& layer : layers)
+    if (const AttentionSpec* spec = layer.attention()) return spec;
+  return nullptr;
+}
+
+std::string_view Blueprint::missing() const {
+  for (const LayerSpec& layer : layers) {
+    const std::string_view mixer =
+        std::visit([](const auto& spec) { return missing_in(spec); }, layer.mixer);
+    if (!mixer.empty()) return mixer;
+    if (const std::string_view ffn = missing_in(layer.ffn); !ffn.empty()) return ffn;
+  }
+  return "";
 }
 
 }  // namespace lathe::infer

@@ -1,12 +1,14 @@
 // What a model is made of, read from a GGUF header alone: an architecture file turns metadata into
 // a Blueprint, and one forward pass (forward.h) runs any of them. A new architecture is one file
-// with such a function plus its row in registry.cpp, as long as its blocks are here; a new kind of
-// block is a field here and its branch in forward.cpp. Plain data. Every number has been checked:
-// positive sizes, divisible heads, finite constants.
+// with such a function plus its row in registry.cpp, as long as its mixers and feed-forward parts
+// are here. A new kind of mixer is a member of MixerSpec; the compiler then names what it needs
+// (docs/engine.md). Plain data. Every number has been checked: positive sizes, divisible heads,
+// finite constants.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "ground/base/result.h"
@@ -26,42 +28,71 @@ struct RopeSpec {
   double beta_fast = 32, beta_slow = 1;
   double magnitude = 1;            // cos and sin are multiplied by this
   bool frequency_factors = false;  // the file has rope_freqs.weight (Llama 3)
+
+  bool operator==(const RopeSpec&) const = default;
 };
 
 struct AttentionSpec {
   std::size_t heads = 0, kv_heads = 0, head_dim = 0;
   bool qk_norm = false;  // RMS norm of each q and k head before RoPE
   bool qkv_bias = false, output_bias = false;
-  std::size_t window = 0;  // 0: all positions
+  std::size_t window = 0;    // 0: all positions
+  bool sinks = false;        // a score of each head that takes part in the softmax and has no value
+  bool output_gate = false;  // the heads are multiplied by the sigmoid of a projection
   float scale = 0;
-  RopeSpec rope;
+  RopeSpec rope = {};
+};
+
+// Gated delta net: it carries, from token to token, one matrix (key × value) a value head and the
+// inputs that its short convolution still needs, in f32. A key and a value of a head have one size.
+struct DeltaNetSpec {
+  std::size_t key_heads = 0, value_heads = 0, size = 0, convolution = 0;
+
+  std::size_t channels() const { return (2 * key_heads + value_heads) * size; }  // convolved ones
+  std::size_t width() const { return channels() + value_heads * size; }  // of a token's projections
+  std::size_t state_bytes() const {                                      // of one sequence
+    return (value_heads * size * size + (convolution - 1) * channels()) * sizeof(float);
+  }
+};
+
+// How a layer's tokens see each other.
+using MixerSpec = std::variant<AttentionSpec, DeltaNetSpec>;
+
+enum class Activation : std::uint8_t {
+  kSilu,         // silu(gate)·up
+  kClampedSilu,  // gate·sigmoid(1.702·gate)·(up + 1), both clamped before (gpt-oss)
+};
+
+// How a router's logits become the chosen experts and their weights.
+enum class RouterRule : std::uint8_t {
+  kSoftmax,          // of all experts, then the best few
+  kSoftmaxOfChosen,  // the best few logits, then their softmax
+  kSigmoid,          // each on its own
 };
 
 struct FfnSpec {
-  std::size_t hidden = 0;                     // of one expert, if there are any
+  std::size_t hidden = 0;  // of one expert, if there are any
+  Activation activation = Activation::kSilu;
+  bool bias = false;                          // of all its linear layers, the router's too
   std::size_t experts = 0, experts_used = 0;  // 0: dense
-  bool normalize_weights = true;              // of the chosen experts
+  RouterRule router = RouterRule::kSoftmax;
+  bool normalize_weights = true;  // of the chosen experts
   float weight_scale = 1;
-};
-
-// A layer that carries a state of constant size from token to token (gated delta net, Mamba) has
-// this instead of attention.
-struct RecurrentSpec {
-  std::size_t state_bytes = 0;  // of one sequence; 0: the layer has attention
-  std::size_t width = 0;        // numbers that its projections give a token
+  std::size_t shared_hidden = 0;  // of an expert that every token takes; 0: none
 };
 
 struct LayerSpec {
-  AttentionSpec attention;
+  MixerSpec mixer;
   FfnSpec ffn;
-  RecurrentSpec recurrent = {};
+
+  const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
+  AttentionSpec* attention() { return std::get_if<AttentionSpec>(&mixer); }
 };
 
 enum class Pooling : std::uint8_t { kNone, kMean, kCls, kLast };
 
 struct Blueprint {
   std::string architecture, name;
-  bool runs = true;  // false: the sizes are known, but there is no forward pass for it yet
   std::size_t embedding = 0;
   std::size_t vocabulary = 0;
   std::size_t context = 0;  // trained length
@@ -71,8 +102,11 @@ struct Blueprint {
   std::vector<LayerSpec> layers;
 
   std::vector<StateSpec> states() const;
-  // The first layer with attention; nullptr: none has.
-  const LayerSpec* attention_layer() const;
+  // The first of its layers with attention; nullptr: none has.
+  const AttentionSpec* attention() const;
+  // The first thing that it has and that there is no forward pass for yet; empty: it runs.
+  std::string_view missing() const;
+  bool runs() const { return missing().empty(); }
 };
 
 // Reads and checks the header. Errors name the file, the key or the tensor, and for an unknown
@@ -108,7 +142,6 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys);
 struct Architecture {
   std::string_view name;
   Result<Blueprint> (*read)(const ArchitectureKeys& keys);
-  bool runs;
 };
 std::span<const Architecture> architectures();
 

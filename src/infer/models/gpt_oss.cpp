@@ -12,9 +12,14 @@ Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys) {
             keys.size("expert_feed_forward_length", 1, std::size_t{1} << 24));
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
     LayerSpec& layer = blueprint.layers[i];
-    layer.attention.rope.neox = true;
-    layer.attention.window = i % 2 == 0 ? window : 0;
+    AttentionSpec& attention = *layer.attention();
+    attention.rope.neox = true;
+    attention.window = i % 2 == 0 ? window : 0;
+    attention.sinks = true;
     layer.ffn.hidden = hidden;
+    layer.ffn.activation = Activation::kClampedSilu;
+    layer.ffn.bias = true;
+    layer.ffn.router = RouterRule::kSoftmaxOfChosen;
   }
   return blueprint;
 }

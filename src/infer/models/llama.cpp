@@ -6,7 +6,7 @@ namespace lathe::infer {
 
 Result<Blueprint> read_llama(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
-  for (LayerSpec& layer : blueprint.layers) layer.attention.rope.neox = false;
+  for (LayerSpec& layer : blueprint.layers) layer.attention()->rope.neox = false;
   return blueprint;
 }
 

@@ -3,106 +3,40 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace lathe::infer {
 
-// Finds each tensor a blueprint needs, checks its shape against the one expected (never the other
-// way round), and collects what is to be loaded.
-class Model::Binder {
- public:
-  explicit Binder(const Gguf& file) : file_(file) {}
-
-  Status matrix(const std::string& name, std::size_t rows, std::size_t k, PackedMatrix& into,
-                std::size_t experts = 0) {
-    const std::size_t count = std::max<std::size_t>(experts, 1);
-    LATHE_TRY(const GgufTensor* tensor, find(name, {k, rows, count, 1}));
-    // NVFP4's second level: a number that the products of a matrix, or of an expert, are
-    // multiplied by.
-    std::vector<float> scales;
-    const std::string scale = name.substr(0, name.rfind('.')) + ".scale";
-    if (file_.find_tensor(scale) != nullptr) {
-      LATHE_TRY_STATUS(floats(scale, count, scales));
-      for (const float each : scales)
-        if (!std::isfinite(each)) return invalid("{}: {} holds {}", path(), scale, each);
-    }
-    loads_.push_back({tensor, &into, std::move(scales)});
-    return {};
-  }
-  Status floats(const std::string& name, std::size_t size, std::vector<float>& into) {
-    LATHE_TRY(const GgufTensor* tensor, find(name, {size, 1, 1, 1}));
-    LATHE_TRY(into, load_floats(file_, *tensor));
-    bytes_ += into.size() * sizeof(float);
-    return {};
-  }
-  Result<const GgufTensor*> find(const std::string& name,
-                                 std::array<std::uint64_t, 4> shape) const {
-    const GgufTensor* tensor = file_.find_tensor(name);
-    if (tensor == nullptr) return invalid("{}: the tensor {} is missing", path(), name);
-    if (tensor->shape != shape) {
-      return invalid("{}: the tensor {} is {} and must be {}", path(), name, text(tensor->shape),
-                     text(shape));
-    }
-    return tensor;
-  }
-
-  const std::vector<MatrixLoad>& loads() const { return loads_; }
-  std::uint64_t vector_bytes() const { return bytes_; }
-
- private:
-  std::string path() const { return file_.path().string(); }
-  static std::string text(const std::array<std::uint64_t, 4>& shape) {
-    return fmt::format("{}×{}×{}×{}", shape[0], shape[1], shape[2], shape[3]);
-  }
-  const Gguf& file_;
-  std::vector<MatrixLoad> loads_;
-  std::uint64_t bytes_ = 0;
-};
-
 namespace {
 
-Status bind_attention(auto& binder, const Blueprint& blueprint, const AttentionSpec& spec,
-                      const std::string& block, LayerWeights& layer) {
-  const std::size_t width = blueprint.embedding;
-  const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
-  LATHE_TRY_STATUS(binder.floats(block + "attn_norm.weight", width, layer.attention_norm));
-  LATHE_TRY_STATUS(binder.matrix(block + "attn_q.weight", q, width, layer.q));
-  LATHE_TRY_STATUS(binder.matrix(block + "attn_k.weight", kv, width, layer.k));
-  LATHE_TRY_STATUS(binder.matrix(block + "attn_v.weight", kv, width, layer.v));
-  LATHE_TRY_STATUS(binder.matrix(block + "attn_output.weight", width, q, layer.output));
-  if (spec.qkv_bias) {
-    LATHE_TRY_STATUS(binder.floats(block + "attn_q.bias", q, layer.q_bias));
-    LATHE_TRY_STATUS(binder.floats(block + "attn_k.bias", kv, layer.k_bias));
-    LATHE_TRY_STATUS(binder.floats(block + "attn_v.bias", kv, layer.v_bias));
-  }
-  if (spec.output_bias) {
-    LATHE_TRY_STATUS(binder.floats(block + "attn_output.bias", width, layer.output_bias));
-  }
-  if (spec.qk_norm) {
-    LATHE_TRY_STATUS(binder.floats(block + "attn_q_norm.weight", spec.head_dim, layer.q_norm));
-    LATHE_TRY_STATUS(binder.floats(block + "attn_k_norm.weight", spec.head_dim, layer.k_norm));
-  }
-  return {};
+// A looked-up embedding, which no product reads, stays as the file has it.
+bool is_looked_up(const TensorSpec& spec, const Blueprint& blueprint) {
+  return spec.slot == Slot::kEmbedding && !blueprint.tied;
 }
 
-Status bind_ffn(auto& binder, const Blueprint& blueprint, const FfnSpec& spec,
-                const std::string& block, LayerWeights& layer) {
-  const std::size_t width = blueprint.embedding;
-  const std::string kind = spec.experts == 0 ? ".weight" : "_exps.weight";
-  LATHE_TRY_STATUS(binder.floats(block + "ffn_norm.weight", width, layer.ffn_norm));
-  if (spec.experts != 0) {
-    LATHE_TRY_STATUS(
-        binder.matrix(block + "ffn_gate_inp.weight", spec.experts, width, layer.router));
-  }
-  LATHE_TRY_STATUS(
-      binder.matrix(block + "ffn_gate" + kind, spec.hidden, width, layer.gate, spec.experts));
-  LATHE_TRY_STATUS(
-      binder.matrix(block + "ffn_up" + kind, spec.hidden, width, layer.up, spec.experts));
-  LATHE_TRY_STATUS(
-      binder.matrix(block + "ffn_down" + kind, width, spec.hidden, layer.down, spec.experts));
-  return {};
+// The numbers that a matrix's products are multiplied by; empty: 1.
+Result<std::vector<float>> load_scales(const Gguf& file, const BoundTensor& bound) {
+  if (bound.scale == nullptr) return std::vector<float>();
+  LATHE_TRY(std::vector<float> scales, load_floats(file, *bound.scale));
+  for (const float each : scales)
+    if (!std::isfinite(each))
+      return invalid("{}: {} holds {}", file.path().string(), bound.scale->name, each);
+  return scales;
 }
 
 }  // namespace
+
+LayerWeights& Model::weights_of(const TensorSpec& spec) {
+  return slot_info(spec.slot).in_layer ? layers_[spec.layer] : outside_;
+}
+
+Status Model::check_rope_factors(const Gguf& file) const {
+  for (const float factor : outside_.vector[Slot::kRopeFactors])
+    if (!(factor > 0))
+      return invalid("{}: {} holds {}; every factor must be positive", file.path().string(),
+                     tensor_name(Slot::kRopeFactors), factor);
+  return {};
+}
 
 Result<std::unique_ptr<Model>> Model::load(const Gguf& file, ThreadTeam& team,
                                            const LoadOptions& options) {
@@ -110,88 +44,75 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, ThreadTeam& team,
   LATHE_TRY(model->blueprint_, read_runnable_blueprint(file));
   model->kernels_ = options.kernels;
   const Blueprint& blueprint = model->blueprint_;
-  Binder binder(file);
-  const std::size_t width = blueprint.embedding;
-  LATHE_TRY(const GgufTensor* embedding,
-            binder.find("token_embd.weight", {width, blueprint.vocabulary, 1, 1}));
-  if (file.find_tensor("token_embd.scale") != nullptr) {
-    return invalid("{}: token_embd.scale: an embedding with a scale of its own is not supported",
-                   file.path().string());
-  }
-  LATHE_TRY_STATUS(binder.floats("output_norm.weight", width, model->output_norm_));
-  if (blueprint.tied) {
-    LATHE_TRY_STATUS(
-        binder.matrix("token_embd.weight", blueprint.vocabulary, width, model->embedding_));
-  } else {
-    LATHE_TRY_STATUS(binder.matrix("output.weight", blueprint.vocabulary, width, model->output_));
-  }
-  const RopeSpec& rope = blueprint.layers.front().attention.rope;
-  if (rope.frequency_factors) {
-    LATHE_TRY_STATUS(binder.floats("rope_freqs.weight", rope.dimensions / 2, model->rope_factors_));
-    for (const float factor : model->rope_factors_) {
-      if (!(factor > 0)) {
-        return invalid("{}: rope_freqs.weight holds {}; every factor must be positive",
-                       file.path().string(), factor);
-      }
+  model->layers_.resize(blueprint.layers.size());
+  LATHE_TRY(const std::vector<BoundTensor> tensors, bind_tensors(file, blueprint));
+  std::vector<MatrixLoad> loads;
+  for (const BoundTensor& bound : tensors) {
+    LayerWeights& weights = model->weights_of(bound.spec);
+    if (is_looked_up(bound.spec, blueprint)) {
+      const auto bytes = static_cast<std::size_t>(bound.tensor->bytes);
+      LATHE_TRY(model->raw_embedding_, Pages::allocate(bytes));
+      model->raw_type_ = bound.tensor->type;
+      LATHE_TRY_STATUS(file.read(*bound.tensor, 0, {model->raw_embedding_.data(), bytes}));
+    } else if (bound.spec.vector) {
+      std::vector<float>& vector = weights.vector[bound.spec.slot];
+      LATHE_TRY(vector, load_floats(file, *bound.tensor));
+      model->vector_bytes_ += vector.size() * sizeof(float);
+    } else {
+      LATHE_TRY(std::vector<float> scales, load_scales(file, bound));
+      model->vector_bytes_ += scales.size() * sizeof(float);
+      loads.push_back({bound.tensor, &weights.matrix[bound.spec.slot], std::move(scales)});
     }
   }
-  model->layers_.resize(blueprint.layers.size());
-  for (std::size_t i = 0; i < model->layers_.size(); ++i) {
-    const std::string block = fmt::format("blk.{}.", i);
-    LATHE_TRY_STATUS(
-        bind_attention(binder, blueprint, blueprint.layers[i].attention, block, model->layers_[i]));
-    LATHE_TRY_STATUS(
-        bind_ffn(binder, blueprint, blueprint.layers[i].ffn, block, model->layers_[i]));
-  }
-  model->vector_bytes_ = binder.vector_bytes();
+  LATHE_TRY_STATUS(model->check_rope_factors(file));
 
   std::uint64_t total = 0;
-  for (const MatrixLoad& load : binder.loads()) total += load.tensor->bytes;
+  for (const MatrixLoad& load : loads) total += load.tensor->bytes;
   LATHE_TRY(model->arena_, load_matrices(
-                               file, binder.loads(), *options.kernels, team,
+                               file, loads, *options.kernels, team,
                                [&](std::uint64_t done) {
                                  if (options.progress) options.progress(done, total);
                                },
                                options.stop));
-  if (!blueprint.tied) {
-    LATHE_TRY(model->raw_embedding_, Pages::allocate(static_cast<std::size_t>(embedding->bytes)));
-    model->raw_type_ = embedding->type;
-    LATHE_TRY_STATUS(file.read(
-        *embedding, 0, {model->raw_embedding_.data(), static_cast<std::size_t>(embedding->bytes)}));
-  }
   return model;
 }
 
 void Model::embed(std::int32_t token, float* out) const {
   const auto row = static_cast<std::size_t>(token);
   LATHE_CHECK(token >= 0 && row < blueprint_.vocabulary);
-  if (blueprint_.tied) return embedding_.row(row, out);
+  if (blueprint_.tied) return outside_.matrix[Slot::kEmbedding].row(row, out);
   const TensorTypeInfo& info = tensor_type_info(raw_type_);
   const std::size_t bytes = blueprint_.embedding / info.block * info.block_bytes;
   info.decode(raw_embedding_.data() + row * bytes, out, blueprint_.embedding);
 }
 
 std::uint64_t Model::bytes_per_token() const {
-  const auto bytes = [](const PackedMatrix& m) {
-    return m.empty() ? 0 : std::uint64_t{m.panel_count()} * m.panel_bytes();
-  };
-  std::uint64_t sum = bytes(output());
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const LayerWeights& l = layers_[i];
-    const std::size_t used = std::max<std::size_t>(1, blueprint_.layers[i].ffn.experts_used);
-    sum += bytes(l.q) + bytes(l.k) + bytes(l.v) + bytes(l.output) + bytes(l.router) +
-           used * (bytes(l.gate) + bytes(l.up) + bytes(l.down));
+  std::uint64_t sum = 0;
+  for (const TensorSpec& spec : tensors_of(blueprint_)) {
+    if (spec.vector || is_looked_up(spec, blueprint_)) continue;
+    const LayerWeights& weights = slot_info(spec.slot).in_layer ? layers_[spec.layer] : outside_;
+    const PackedMatrix& matrix = weights.matrix[spec.slot];
+    const std::size_t used = spec.experts == 1 ? 1 : blueprint_.layers[spec.layer].ffn.experts_used;
+    sum += used * std::uint64_t{matrix.panel_count()} * matrix.panel_bytes();
   }
   return sum;
 }
 
 std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
                            const KernelTable& kernels) {
+  std::map<std::string_view, const TensorSpec*> wanted;
+  const std::vector<TensorSpec> specs = tensors_of(blueprint);
+  for (const TensorSpec& spec : specs) wanted.emplace(spec.name, &spec);
+  // Of a model that does not run yet, every tensor counts.
+  const bool runs = blueprint.runs();
   std::uint64_t vectors = 0, embedding = 0, matrices = 0;
   for (const GgufTensor& tensor : file.tensors()) {
-    if (tensor.name == "token_embd.weight" && !blueprint.tied) {
+    const auto found = wanted.find(tensor.name);
+    const TensorSpec* spec = found == wanted.end() ? nullptr : found->second;
+    if (spec == nullptr && runs && !tensor.name.ends_with(".scale")) continue;
+    if (spec != nullptr && is_looked_up(*spec, blueprint)) {
       embedding += tensor.bytes;
-    } else if (tensor.shape[1] == 1) {
+    } else if (spec != nullptr ? spec->vector : tensor.shape[1] == 1) {
       vectors += tensor.elements() * sizeof(float);
     } else {
       matrices += packed_bytes(kernels, tensor);

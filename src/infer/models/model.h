@@ -7,18 +7,16 @@
 #include <span>
 #include <vector>
 
-#include "infer/models/blueprint.h"
+#include "infer/models/tensors.h"
 #include "infer/tensor/matrix.h"
 
 namespace lathe::infer {
 
+// Of a layer, or of what stands outside layers: what tensors_of() lists is there, the rest is
+// empty.
 struct LayerWeights {
-  std::vector<float> attention_norm, ffn_norm, q_norm,
-      k_norm;  // (embedding) (embedding) (head_dim) (head_dim)
-  std::vector<float> q_bias, k_bias, v_bias, output_bias;  // empty: none
-  PackedMatrix q, k, v, output;                            // (heads·head_dim, embedding) …
-  PackedMatrix router;                                     // (experts, embedding); empty: dense
-  PackedMatrix gate, up, down;  // (experts, hidden, embedding), down the other way
+  PerSlot<PackedMatrix> matrix;
+  PerSlot<std::vector<float>> vector;
 };
 
 struct LoadOptions {
@@ -35,9 +33,10 @@ class Model {
   const Blueprint& blueprint() const { return blueprint_; }
   const KernelTable& kernels() const { return *kernels_; }
   const std::vector<LayerWeights>& layers() const { return layers_; }
-  const std::vector<float>& output_norm() const { return output_norm_; }
-  const std::vector<float>& rope_factors() const { return rope_factors_; }  // empty: none
-  const PackedMatrix& output() const { return blueprint_.tied ? embedding_ : output_; }
+  const LayerWeights& outside() const { return outside_; }  // of all layers
+  const PackedMatrix& output() const {
+    return outside_.matrix[blueprint_.tied ? Slot::kEmbedding : Slot::kOutput];
+  }
   void embed(std::int32_t token, float* out) const;  // (embedding)
   std::uint64_t weight_bytes() const {
     return arena_.size() + vector_bytes_ + raw_embedding_.size();
@@ -48,13 +47,13 @@ class Model {
 
  private:
   Model() = default;
-  class Binder;
+  LayerWeights& weights_of(const TensorSpec& spec);
+  Status check_rope_factors(const Gguf& file) const;
 
   Blueprint blueprint_;
   const KernelTable* kernels_ = nullptr;
   std::vector<LayerWeights> layers_;
-  std::vector<float> output_norm_, rope_factors_;
-  PackedMatrix output_, embedding_;
+  LayerWeights outside_;
   // An embedding that is not the output matrix too is only looked up: it stays as the file has it.
   Pages raw_embedding_;
   TensorType raw_type_ = TensorType::kF32;

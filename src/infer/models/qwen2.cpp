@@ -6,8 +6,8 @@ namespace lathe::infer {
 Result<Blueprint> read_qwen2(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
   for (LayerSpec& layer : blueprint.layers) {
-    layer.attention.rope.neox = true;
-    layer.attention.qkv_bias = true;
+    layer.attention()->rope.neox = true;
+    layer.attention()->qkv_bias = true;
   }
   return blueprint;
 }

@@ -6,8 +6,8 @@ namespace lathe::infer {
 Result<Blueprint> read_qwen3(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
   for (LayerSpec& layer : blueprint.layers) {
-    layer.attention.rope.neox = true;
-    layer.attention.qk_norm = true;
+    layer.attention()->rope.neox = true;
+    layer.attention()->qk_norm = true;
   }
   return blueprint;
 }

@@ -5,9 +5,8 @@ namespace lathe::infer {
 
 std::span<const Architecture> architectures() {
   static constexpr Architecture kArchitectures[] = {
-      {"llama", read_llama, true},      {"qwen2", read_qwen2, true},
-      {"qwen3", read_qwen3, true},      {"qwen3moe", read_qwen3moe, true},
-      {"gpt-oss", read_gpt_oss, false}, {"qwen3next", read_qwen3next, false},
+      {"llama", read_llama},       {"qwen2", read_qwen2},     {"qwen3", read_qwen3},
+      {"qwen3moe", read_qwen3moe}, {"gpt-oss", read_gpt_oss}, {"qwen3next", read_qwen3next},
   };
   return kArchitectures;
 }

@@ -27,6 +27,20 @@ std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float
   return frequencies;
 }
 
+Ropes ropes_of(const Blueprint& blueprint) {
+  Ropes ropes;
+  for (const LayerSpec& layer : blueprint.layers) {
+    ropes.of_layer.push_back(0);
+    const AttentionSpec* attention = layer.attention();
+    if (attention == nullptr) continue;
+    const auto known = std::ranges::find(ropes.all, attention->rope);
+    ropes.of_layer.back() = static_cast<std::size_t>(known - ropes.all.begin());
+    if (known == ropes.all.end()) ropes.all.push_back(attention->rope);
+    ropes.stride = std::max(ropes.stride, attention->rope.dimensions);
+  }
+  return ropes;
+}
+
 void rope_row(const RopeSpec& rope, std::span<const double> frequencies, std::size_t position,
               float* row) {
   const std::size_t half = rope.dimensions / 2;

@@ -12,6 +12,14 @@ namespace lathe::infer {
 // original, Llama 3's factors (empty: none).
 std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float> factors);
 
+// The ropes of a model: those that differ, and which one a layer has.
+struct Ropes {
+  std::vector<RopeSpec> all;
+  std::vector<std::size_t> of_layer;  // 0 for a layer without attention
+  std::size_t stride = 0;             // of a row of angles: the most dimensions
+};
+Ropes ropes_of(const Blueprint& blueprint);
+
 // The row of one position: cosines in [0, dimensions/2), sines behind them, both times the
 // magnitude.
 void rope_row(const RopeSpec& rope, std::span<const double> frequencies, std::size_t position,

@@ -46,13 +46,13 @@ struct Network::Taken {
 // the router's logits, which its choice is.
 void Network::take_exact(std::size_t layer, Taken& taken) {
   const LayerSpec& spec = model_.blueprint().layers[layer];
-  tapes_[layer].sums = taken.rows(options_.max_tokens, spec.attention.heads);
+  tapes_[layer].sums = taken.rows(options_.max_tokens, spec.attention()->heads);
   if (spec.ffn.experts != 0)
     tapes_[layer].router = taken.rows(options_.max_tokens, spec.ffn.experts);
 }
 
 void Network::take_tape(std::size_t layer, Taken& taken) {
-  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
   const FfnSpec& ffn = model_.blueprint().layers[layer].ffn;
   const TuneLayer& weights = model_.layers()[layer];
   const std::size_t n = options_.max_tokens, width = model_.blueprint().embedding;
@@ -71,10 +71,11 @@ void Network::take_tape(std::size_t layer, Taken& taken) {
   tape.gate = taken.rows(pairs, ffn.hidden);
   tape.up = taken.rows(pairs, ffn.hidden);
   tape.hidden = taken.rows(pairs, ffn.hidden);
-  const Linear* linears[] = {&weights.q,    &weights.k,  &weights.v,   &weights.output,
-                             &weights.gate, &weights.up, &weights.down};
-  for (std::size_t i = 0; i < std::size(linears); ++i)
-    if (linears[i]->rank != 0) tape.low[i] = taken.rows(i < 4 ? n : pairs, linears[i]->rank);
+  for (const SlotInfo& info : slot_infos()) {
+    const Linear& linear = weights.linear[info.slot];
+    if (linear.rank != 0)
+      tape.low[info.slot] = taken.rows(linear.experts > 1 ? pairs : n, linear.rank);
+  }
 }
 
 // Each layer's tape has a place of its own, or all have one.
@@ -105,7 +106,7 @@ Network::Largest Network::largest() const {
   const Blueprint& blueprint = model_.blueprint();
   Largest largest;
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
-    const AttentionSpec& spec = blueprint.layers[i].attention;
+    const AttentionSpec& spec = *blueprint.layers[i].attention();
     const FfnSpec& ffn = blueprint.layers[i].ffn;
     const TuneLayer& layer = model_.layers()[i];
     largest.q = std::max(largest.q, spec.heads * spec.head_dim);
@@ -114,9 +115,7 @@ Network::Largest Network::largest() const {
     largest.hidden = std::max(largest.hidden, ffn.hidden);
     largest.used = std::max(largest.used, ffn.experts_used);
     largest.experts = std::max(largest.experts, ffn.experts);
-    for (const Linear* linear :
-         {&layer.q, &layer.k, &layer.v, &layer.output, &layer.gate, &layer.up, &layer.down})
-      largest.rank = std::max(largest.rank, linear->rank);
+    for (const Linear& linear : layer.linear) largest.rank = std::max(largest.rank, linear.rank);
   }
   largest.k = std::max({blueprint.embedding, largest.q, largest.hidden});
   return largest;
@@ -186,7 +185,7 @@ Result<std::unique_ptr<Network>> Network::create(const TuneModel& model, ThreadT
   const Largest most = network->largest();
   LATHE_TRY_STATUS(network->linear_.reserve(most.k, threads_of(team)));
   LATHE_TRY_STATUS(network->attention_.reserve(options.longest, most.head_dim, threads_of(team)));
-  const RopeSpec& rope = blueprint.layers.front().attention.rope;
+  const RopeSpec& rope = blueprint.attention()->rope;
   const auto frequencies = rope_frequencies(rope, model.rope_factors());
   network->cos_.resize(options.longest * rope.dimensions);
   for (std::size_t p = 0; p < options.longest; ++p)
@@ -293,19 +292,20 @@ void Network::norm_backward(Rows x, const Weights& weight, Rows d_out, Rows dx) 
 // x_[layer] → x_[layer + 1] (which a second pass leaves out where it can).
 void Network::forward_layer(std::size_t layer, const Tape& tape, bool first_pass) {
   const TuneLayer& weights = model_.layers()[layer];
-  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
   const std::size_t n = ids_.size(), width = model_.blueprint().embedding;
   const Rows x = x_[layer], out = x_[layer + 1];
-  norm(x, weights.attention_norm, n, width, tape.attention_in);
-  forward(linear_, weights.q, n, tape.attention_in, tape.q_raw, tape.low[0]);
-  forward(linear_, weights.k, n, tape.attention_in, tape.k_raw, tape.low[1]);
-  forward(linear_, weights.v, n, tape.attention_in, tape.v, tape.low[2]);
+  norm(x, weights.vector[Slot::kAttentionNorm], n, width, tape.attention_in);
+  forward(linear_, weights.linear[Slot::kQ], n, tape.attention_in, tape.q_raw, tape.low[Slot::kQ]);
+  forward(linear_, weights.linear[Slot::kK], n, tape.attention_in, tape.k_raw, tape.low[Slot::kK]);
+  forward(linear_, weights.linear[Slot::kV], n, tape.attention_in, tape.v, tape.low[Slot::kV]);
   turn_heads(layer, tape);
   attend(team_, kernels_, spec, documents_, attention_,
          {tape.q, tape.k, tape.v, tape.heads, tape.sums});
-  forward(linear_, weights.output, n, tape.heads, tape.ffn_x, tape.low[3]);
+  forward(linear_, weights.linear[Slot::kAttentionOutput], n, tape.heads, tape.ffn_x,
+          tape.low[Slot::kAttentionOutput]);
   team_.run(n, [&](std::size_t t, int) { kernels_.add(x.row(t), width, tape.ffn_x.row(t)); });
-  norm(tape.ffn_x, weights.ffn_norm, n, width, tape.ffn_in);
+  norm(tape.ffn_x, weights.vector[Slot::kFfnNorm], n, width, tape.ffn_in);
   if (model_.blueprint().layers[layer].ffn.experts == 0) {
     dense_ffn(layer, tape, first_pass);
   } else {
@@ -319,18 +319,20 @@ void Network::forward_layer(std::size_t layer, const Tape& tape, bool first_pass
 void Network::dense_ffn(std::size_t layer, const Tape& tape, bool first_pass) {
   const TuneLayer& weights = model_.layers()[layer];
   const std::size_t n = ids_.size();
-  forward(linear_, weights.gate, n, tape.ffn_in, tape.gate, tape.low[4]);
-  forward(linear_, weights.up, n, tape.ffn_in, tape.up, tape.low[5]);
+  forward(linear_, weights.linear[Slot::kGate], n, tape.ffn_in, tape.gate, tape.low[Slot::kGate]);
+  forward(linear_, weights.linear[Slot::kUp], n, tape.ffn_in, tape.up, tape.low[Slot::kUp]);
   team_.run(n, [&](std::size_t t, int) {
-    kernels_.silu_mul(tape.gate.row(t), tape.up.row(t), weights.gate.rows, tape.hidden.row(t));
+    kernels_.silu_mul(tape.gate.row(t), tape.up.row(t), weights.linear[Slot::kGate].rows,
+                      tape.hidden.row(t));
   });
-  if (!first_pass && weights.down.rank == 0) return;  // else low is wanted again
-  forward(linear_, weights.down, n, tape.hidden, x_[layer + 1], tape.low[6]);
+  if (!first_pass && weights.linear[Slot::kDown].rank == 0) return;  // else low is wanted again
+  forward(linear_, weights.linear[Slot::kDown], n, tape.hidden, x_[layer + 1],
+          tape.low[Slot::kDown]);
 }
 
 // Norm and rotation of every head; q takes the scores' scale.
 void Network::turn_heads(std::size_t layer, const Tape& tape) {
-  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
   const TuneLayer& weights = model_.layers()[layer];
   const std::size_t dim = spec.head_dim, turned = spec.rope.dimensions;
   const float epsilon = model_.blueprint().norm_epsilon;
@@ -342,17 +344,17 @@ void Network::turn_heads(std::size_t layer, const Tape& tape) {
     };
     for (std::size_t h = 0; h < spec.heads; ++h) {
       float* head = tape.q.row(t) + h * dim;
-      turn(tape.q_raw.row(t) + h * dim, head, weights.q_norm);
+      turn(tape.q_raw.row(t) + h * dim, head, weights.vector[Slot::kQNorm]);
       kernels_.train.scale(head, spec.scale, dim);
     }
     for (std::size_t h = 0; h < spec.kv_heads; ++h)
-      turn(tape.k_raw.row(t) + h * dim, tape.k.row(t) + h * dim, weights.k_norm);
+      turn(tape.k_raw.row(t) + h * dim, tape.k.row(t) + h * dim, weights.vector[Slot::kKNorm]);
   });
 }
 
 // dq_ and dk_: from the turned heads to what the projections gave.
 void Network::turn_heads_back(std::size_t layer, const Tape& tape) {
-  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
   const TuneLayer& weights = model_.layers()[layer];
   const std::size_t dim = spec.head_dim, turned = spec.rope.dimensions, n = ids_.size();
   team_.run(n, [&](std::size_t t, int) {
@@ -389,8 +391,8 @@ void Network::turn_heads_back(std::size_t layer, const Tape& tape) {
       }
     });
   };
-  back(dq_, tape.q_raw, spec.heads, weights.q_norm);
-  back(dk_, tape.k_raw, spec.kv_heads, weights.k_norm);
+  back(dq_, tape.q_raw, spec.heads, weights.vector[Slot::kQNorm]);
+  back(dk_, tape.k_raw, spec.kv_heads, weights.vector[Slot::kKNorm]);
 }
 
 void Network::through(const Linear& linear, Rows x, Rows low, Rows dy, Rows dx, bool add) {
@@ -402,34 +404,36 @@ void Network::through(const Linear& linear, Rows x, Rows low, Rows dy, Rows dx, 
 // dx_: the gradient of x_[layer + 1] → that of x_[layer].
 void Network::backward_layer(std::size_t layer, const Tape& tape) {
   const TuneLayer& weights = model_.layers()[layer];
-  const AttentionSpec& spec = model_.blueprint().layers[layer].attention;
+  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
   if (model_.blueprint().layers[layer].ffn.experts == 0) {
     dense_ffn_backward(layer, tape);
   } else {
     expert_ffn_backward(layer, tape);
   }
-  norm_backward(tape.ffn_x, weights.ffn_norm, dx2_, dx_);
+  norm_backward(tape.ffn_x, weights.vector[Slot::kFfnNorm], dx2_, dx_);
 
-  through(weights.output, tape.heads, tape.low[3], dx_, d_heads_, false);
+  through(weights.linear[Slot::kAttentionOutput], tape.heads, tape.low[Slot::kAttentionOutput], dx_,
+          d_heads_, false);
   attend_backward(team_, kernels_, spec, documents_, attention_,
                   {tape.q, tape.k, tape.v, tape.heads, tape.sums}, {d_heads_, dq_, dk_, dv_});
   turn_heads_back(layer, tape);
-  through(weights.q, tape.attention_in, tape.low[0], dq_, dx2_, false);
-  through(weights.k, tape.attention_in, tape.low[1], dk_, dx2_, true);
-  through(weights.v, tape.attention_in, tape.low[2], dv_, dx2_, true);
-  norm_backward(x_[layer], weights.attention_norm, dx2_, dx_);
+  through(weights.linear[Slot::kQ], tape.attention_in, tape.low[Slot::kQ], dq_, dx2_, false);
+  through(weights.linear[Slot::kK], tape.attention_in, tape.low[Slot::kK], dk_, dx2_, true);
+  through(weights.linear[Slot::kV], tape.attention_in, tape.low[Slot::kV], dv_, dx2_, true);
+  norm_backward(x_[layer], weights.vector[Slot::kAttentionNorm], dx2_, dx_);
 }
 
 // dx2_ = the gradient of ffn_in, from dx_, that of the sum.
 void Network::dense_ffn_backward(std::size_t layer, const Tape& tape) {
   const TuneLayer& weights = model_.layers()[layer];
-  through(weights.down, tape.hidden, tape.low[6], dx_, d_up_, false);
+  through(weights.linear[Slot::kDown], tape.hidden, tape.low[Slot::kDown], dx_, d_up_, false);
   team_.run(ids_.size(), [&](std::size_t t, int) {
     kernels_.train.silu_mul_backward(tape.gate.row(t), tape.up.row(t), d_up_.row(t),
-                                     weights.gate.rows, d_gate_.row(t), d_up_.row(t));
+                                     weights.linear[Slot::kGate].rows, d_gate_.row(t),
+                                     d_up_.row(t));
   });
-  through(weights.gate, tape.ffn_in, tape.low[4], d_gate_, dx2_, false);
-  through(weights.up, tape.ffn_in, tape.low[5], d_up_, dx2_, true);
+  through(weights.linear[Slot::kGate], tape.ffn_in, tape.low[Slot::kGate], d_gate_, dx2_, false);
+  through(weights.linear[Slot::kUp], tape.ffn_in, tape.low[Slot::kUp], d_up_, dx2_, true);
 }
 
 // The loss of the last layer's output, and its gradient in dx_.

@@ -58,7 +58,7 @@ class Network {
     Rows attention_in, q_raw, k_raw, q, k, v, heads;  // *_raw: before the norm of a head
     Rows ffn_x, ffn_in;
     Rows gate, up, hidden;  // of tokens, or of (token, expert) pairs: hidden times its weight
-    Rows low[7];            // of the seven linear layers' adapters, in their order
+    PerSlot<Rows> low;      // of the linear layers' adapters
   };
   struct Taken;
   void take_exact(std::size_t layer, Taken& taken);

@@ -39,16 +39,16 @@ void Network::expert_ffn(std::size_t layer, const Tape& tape, bool first_pass) {
   const TuneLayer& weights = model_.layers()[layer];
   const std::size_t used = model_.blueprint().layers[layer].ffn.experts_used;
   const std::size_t n = ids_.size(), width = model_.blueprint().embedding;
-  const std::size_t hidden = weights.gate.rows;
-  forward(linear_, weights.router, n, tape.ffn_in, tape.router, {});
+  const std::size_t hidden = weights.linear[Slot::kGate].rows;
+  forward(linear_, weights.linear[Slot::kRouter], n, tape.ffn_in, tape.router, {});
   choose_experts(layer, tape);
   gather(tape.ffn_in);
   for_each_expert(choice_, [&](std::size_t e, std::size_t from, std::size_t count) {
     const Rows x = gathered_.from(from);
-    forward(linear_, expert_of(weights.gate, e), count, x, tape.gate.from(from),
-            tape.low[4].from(from));
-    forward(linear_, expert_of(weights.up, e), count, x, tape.up.from(from),
-            tape.low[5].from(from));
+    forward(linear_, expert_of(weights.linear[Slot::kGate], e), count, x, tape.gate.from(from),
+            tape.low[Slot::kGate].from(from));
+    forward(linear_, expert_of(weights.linear[Slot::kUp], e), count, x, tape.up.from(from),
+            tape.low[Slot::kUp].from(from));
   });
   team_.run(n * used, [&](std::size_t i, int) {
     const std::size_t pair = choice_.pair_of[i];
@@ -56,10 +56,10 @@ void Network::expert_ffn(std::size_t layer, const Tape& tape, bool first_pass) {
     kernels_.silu_mul(tape.gate.row(pair), tape.up.row(pair), hidden, row);
     kernels_.train.scale(row, choice_.weight[i], hidden);
   });
-  if (!first_pass && weights.down.rank == 0) return;  // else low is wanted again
+  if (!first_pass && weights.linear[Slot::kDown].rank == 0) return;  // else low is wanted again
   for_each_expert(choice_, [&](std::size_t e, std::size_t from, std::size_t count) {
-    forward(linear_, expert_of(weights.down, e), count, tape.hidden.from(from),
-            expert_out_.from(from), tape.low[6].from(from));
+    forward(linear_, expert_of(weights.linear[Slot::kDown], e), count, tape.hidden.from(from),
+            expert_out_.from(from), tape.low[Slot::kDown].from(from));
   });
   team_.run(n, [&](std::size_t t, int) {
     float* sum = x_[layer + 1].row(t);
@@ -74,14 +74,14 @@ void Network::expert_ffn_backward(std::size_t layer, const Tape& tape) {
   const TuneLayer& weights = model_.layers()[layer];
   const std::size_t used = model_.blueprint().layers[layer].ffn.experts_used;
   const std::size_t n = ids_.size(), width = model_.blueprint().embedding;
-  const std::size_t hidden = weights.gate.rows;
+  const std::size_t hidden = weights.linear[Slot::kGate].rows;
   choose_experts(layer, tape);
   gather(dx_);
   for_each_expert(choice_, [&](std::size_t e, std::size_t from, std::size_t count) {
-    backward(linear_, expert_of(weights.down, e),
+    backward(linear_, expert_of(weights.linear[Slot::kDown], e),
              {.tokens = count,
               .x = tape.hidden.from(from),
-              .low = tape.low[6].from(from),
+              .low = tape.low[Slot::kDown].from(from),
               .dy = gathered_.from(from),
               .dx = d_up_.from(from),
               .d_low = d_low_});
@@ -107,11 +107,11 @@ void Network::expert_ffn_backward(std::size_t layer, const Tape& tape) {
                 .add = add,
                 .d_low = d_low_});
     };
-    through(expert_of(weights.gate, e), tape.low[4], d_gate_, false);
-    through(expert_of(weights.up, e), tape.low[5], d_up_, true);
+    through(expert_of(weights.linear[Slot::kGate], e), tape.low[Slot::kGate], d_gate_, false);
+    through(expert_of(weights.linear[Slot::kUp], e), tape.low[Slot::kUp], d_up_, true);
   });
   router_backward(layer);
-  through(weights.router, tape.ffn_in, {}, d_router_, dx2_, false);
+  through(weights.linear[Slot::kRouter], tape.ffn_in, {}, d_router_, dx2_, false);
   team_.run(n, [&](std::size_t t, int) {
     for (std::size_t r = 0; r < used; ++r)
       kernels_.add(expert_out_.row(choice_.pair_of[t * used + r]), width, dx2_.row(t));

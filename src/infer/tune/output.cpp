@@ -5,6 +5,7 @@
 
 #include "infer/formats/gguf_writer.h"
 #include "infer/models/adapter.h"
+#include "infer/models/hf_names.h"
 #include "infer/tensor/matrix.h"
 
 namespace lathe::infer {
@@ -41,20 +42,6 @@ std::vector<float> in_halves(std::span<const float> rows, std::size_t count, std
   }
   return out;
 }
-
-// A module's name in Hugging Face's models: of a dense layer; of an expert ("{}") in Qwen's
-// mixtures; and in Mixtral.
-struct PeftName {
-  std::string_view ours, dense, expert, mixtral;
-};
-constexpr PeftName kPeftNames[] = {
-    {"attn_q", "self_attn.q_proj", "", ""},
-    {"attn_k", "self_attn.k_proj", "", ""},
-    {"attn_v", "self_attn.v_proj", "", ""},
-    {"attn_output", "self_attn.o_proj", "", ""},
-    {"ffn_gate", "mlp.gate_proj", "mlp.experts.{}.gate_proj", "block_sparse_moe.experts.{}.w1"},
-    {"ffn_up", "mlp.up_proj", "mlp.experts.{}.up_proj", "block_sparse_moe.experts.{}.w3"},
-    {"ffn_down", "mlp.down_proj", "mlp.experts.{}.down_proj", "block_sparse_moe.experts.{}.w2"}};
 
 // w += s·B·A of every expert, or of the one matrix that there is.
 Status add_adapter(const Gguf& adapter, const GgufTensor& tensor, double alpha, ThreadTeam& team,
@@ -130,12 +117,12 @@ std::vector<PeftTensor> peft_tensors(const TuneModel& model) {
   const Parameters& parameters = model.parameters();
   const Blueprint& blueprint = model.blueprint();
   for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer) {
-    const AttentionSpec& attention = blueprint.layers[layer].attention;
-    for (const PeftName& name : kPeftNames)
+    const AttentionSpec* attention = blueprint.layers[layer].attention();
+    for (const HfName& name : hf_names())
       for (const char side : {'a', 'b'}) {
         const bool expert = !name.expert.empty() && blueprint.layers[layer].ffn.experts != 0;
-        const std::string ours = fmt::format("blk.{}.{}{}.weight.lora_{}", layer, name.ours,
-                                             expert ? "_exps" : "", side);
+        const std::string ours =
+            fmt::format("{}.lora_{}", tensor_name(name.slot, layer, expert), side);
         const auto found = std::ranges::find(parameters.list(), ours, &Parameter::name);
         if (found == parameters.list().end()) continue;
         const std::string_view theirs = !expert                             ? name.dense
@@ -149,9 +136,9 @@ std::vector<PeftTensor> peft_tensors(const TuneModel& model) {
                                   fmt::format(fmt::runtime(theirs), e), side == 'a' ? 'A' : 'B'),
               .shape = {found->rows, found->k},
               .values = {values, values + size}};
-          const bool rotated = side == 'b' && (name.ours == "attn_q" || name.ours == "attn_k");
-          if (rotated && !attention.rope.neox)
-            tensor.values = in_halves(tensor.values, found->rows, found->k, attention.head_dim);
+          const bool rotated = side == 'b' && (name.slot == Slot::kQ || name.slot == Slot::kK);
+          if (rotated && !attention->rope.neox)
+            tensor.values = in_halves(tensor.values, found->rows, found->k, attention->head_dim);
           tensors.push_back(std::move(tensor));
         }
       }

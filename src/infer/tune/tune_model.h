@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "infer/models/blueprint.h"
+#include "infer/models/tensors.h"
 #include "infer/tune/linear.h"
 
 namespace lathe::infer {
@@ -21,14 +21,12 @@ struct LoraOptions {
   std::uint64_t seed = 1;
 };
 // The names that targets may hold, in the order of a layer.
-std::span<const std::string_view> lora_targets();
+std::vector<std::string> lora_targets();
 
+// Of a layer, or of what stands outside layers, by tensors_of(). A bias belongs to its Linear.
 struct TuneLayer {
-  Weights attention_norm, ffn_norm;  // (embedding)
-  Weights q_norm, k_norm;            // (head_dim), or none
-  Linear q, k, v, output;
-  Linear router;          // rows: experts; 0: dense
-  Linear gate, up, down;  // of all experts
+  PerSlot<Linear> linear;  // rows 0: there is none; a mixture's are of all experts
+  PerSlot<Weights> vector;
 };
 
 class TuneModel {
@@ -39,9 +37,11 @@ class TuneModel {
 
   const Blueprint& blueprint() const { return blueprint_; }
   const std::vector<TuneLayer>& layers() const { return layers_; }
-  const Linear& embedding() const { return embedding_; }  // (vocabulary, embedding)
-  const Linear& head() const { return blueprint_.tied ? embedding_ : head_; }
-  const Weights& output_norm() const { return output_norm_; }
+  const Linear& embedding() const { return outside_.linear[Slot::kEmbedding]; }
+  const Linear& head() const {
+    return outside_.linear[blueprint_.tied ? Slot::kEmbedding : Slot::kOutput];
+  }
+  const Weights& output_norm() const { return outside_.vector[Slot::kOutputNorm]; }
   const std::vector<float>& rope_factors() const { return rope_factors_; }
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
@@ -50,13 +50,12 @@ class TuneModel {
 
  private:
   TuneModel() = default;
-  class Binder;
+  class Filler;
 
   Blueprint blueprint_;
   Parameters parameters_;
   std::vector<TuneLayer> layers_;
-  Linear embedding_, head_;
-  Weights output_norm_;
+  TuneLayer outside_;
   std::vector<float> rope_factors_;
   std::vector<std::vector<float>> frozen_floats_;  // norms and biases of a frozen base
   std::vector<Pages> frozen_;                      // its matrices

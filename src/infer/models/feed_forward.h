@@ -1,0 +1,31 @@
+// The feed-forward parts of layers. One thread, but for what the team is given.
+#pragma once
+
+#include "infer/models/step.h"
+
+namespace lathe::infer {
+
+// down·(silu(gate·x)·(up·x))
+class DenseFfn final : public LayerPart {
+ public:
+  explicit DenseFfn(std::size_t layer) : layer_(layer) {}
+  void run(Step& step) const override;
+
+ private:
+  std::size_t layer_;
+};
+
+// Each expert multiplies the tokens that chose it, as one batch; a token adds its experts' answers
+// in the order of its own ranking, whoever else is in the step.
+class ExpertFfn final : public LayerPart {
+ public:
+  ExpertFfn(const FfnSpec& spec, std::size_t layer) : spec_(spec), layer_(layer) {}
+  void run(Step& step) const override;
+
+ private:
+  void choose(Step& step) const;
+  FfnSpec spec_;
+  std::size_t layer_;
+};
+
+}  // namespace lathe::infer

@@ -1,0 +1,157 @@
+// The buffers of the forward pass: one row each.
+#include "infer/models/scratch.h"
+
+#include <algorithm>
+
+#include "infer/models/attention.h"
+#include "infer/models/rope.h"
+
+namespace lathe::infer {
+namespace {
+
+struct Extent {
+  std::size_t rows = 0, k = 0;
+};
+
+struct Buffer {
+  std::variant<Scratch<float> ForwardScratch::*, Activations ForwardScratch::*> place;
+  Extent (*extent)(const ForwardSizes& sizes);
+};
+
+using S = ForwardScratch;
+using Z = ForwardSizes;
+constexpr Buffer kBuffers[] = {
+    {&S::x,
+     [](const Z& z) {
+       return Extent{z.tokens, z.width};
+     }},
+    {&S::branch,
+     [](const Z& z) {
+       return Extent{z.tokens, z.width};
+     }},
+    {&S::normed,
+     [](const Z& z) {
+       return Extent{z.tokens, z.width};
+     }},
+    {&S::q,
+     [](const Z& z) {
+       return Extent{z.tokens, z.q};
+     }},
+    {&S::k,
+     [](const Z& z) {
+       return Extent{z.tokens, z.kv};
+     }},
+    {&S::v,
+     [](const Z& z) {
+       return Extent{z.tokens, z.kv};
+     }},
+    {&S::heads,
+     [](const Z& z) {
+       return Extent{z.tokens, z.q};
+     }},
+    {&S::angles,
+     [](const Z& z) {
+       return Extent{z.tokens, z.angles};
+     }},
+    {&S::threads,
+     [](const Z& z) {
+       return Extent{1, z.threads};
+     }},
+    {&S::partials, [](const Z&) { return Extent{}; }},
+    {&S::gate,
+     [](const Z& z) {
+       return Extent{1, z.hidden};
+     }},
+    {&S::up,
+     [](const Z& z) {
+       return Extent{1, z.hidden};
+     }},
+    {&S::hidden,
+     [](const Z& z) {
+       return Extent{1, z.hidden};
+     }},
+    {&S::router,
+     [](const Z& z) {
+       return Extent{z.tokens, z.experts};
+     }},
+    {&S::gathered,
+     [](const Z& z) {
+       return Extent{z.pairs, z.width};
+     }},
+    {&S::expert_out,
+     [](const Z& z) {
+       return Extent{z.pairs, z.width};
+     }},
+    {&S::output,
+     [](const Z& z) {
+       return Extent{z.outputs, z.output_width};
+     }},
+};
+
+std::uint64_t bytes_for(const Scratch<float>&, Extent extent) {
+  return extent.rows * extent.k * sizeof(float);
+}
+std::uint64_t bytes_for(const Activations&, Extent extent) {
+  return Activations::bytes_for(extent.rows, extent.k);
+}
+Status reserve_one(Scratch<float>& buffer, Extent extent) {
+  return buffer.reserve(extent.rows * extent.k);
+}
+Status reserve_one(Activations& buffer, Extent extent) {
+  return buffer.reserve(extent.rows, extent.k);
+}
+
+void size_mixer(ForwardSizes& sizes, std::size_t threads, const AttentionSpec& spec) {
+  sizes.q = std::max(sizes.q, spec.heads * spec.head_dim);
+  sizes.kv = std::max(sizes.kv, spec.kv_heads * spec.head_dim);
+  sizes.threads = std::max(sizes.threads, threads * Attention::thread_floats(spec));
+}
+void size_mixer(ForwardSizes& sizes, std::size_t, const DeltaNetSpec& spec) {
+  sizes.q = std::max(sizes.q, spec.width());
+}
+
+}  // namespace
+
+ForwardSizes ForwardSizes::of(const Blueprint& blueprint, std::size_t threads,
+                              std::size_t max_tokens, std::size_t max_outputs) {
+  ForwardSizes sizes{.tokens = max_tokens,
+                     .outputs = std::min(max_outputs, max_tokens),
+                     .width = blueprint.embedding,
+                     .output_width = std::max(blueprint.embedding, blueprint.vocabulary)};
+  for (const LayerSpec& layer : blueprint.layers) {
+    std::visit([&](const auto& spec) { size_mixer(sizes, threads, spec); }, layer.mixer);
+    const std::size_t rows = max_tokens * std::max<std::size_t>(1, layer.ffn.experts_used);
+    sizes.hidden = std::max(sizes.hidden, rows * layer.ffn.hidden);
+    if (layer.ffn.experts != 0) sizes.pairs = std::max(sizes.pairs, rows);
+    sizes.experts = std::max(sizes.experts, layer.ffn.experts);
+  }
+  const Ropes ropes = ropes_of(blueprint);
+  sizes.angles = ropes.all.size() * ropes.stride;
+  return sizes;
+}
+
+std::uint64_t ForwardSizes::bytes() const {
+  const ForwardScratch none;
+  std::uint64_t sum = 0;
+  for (const Buffer& buffer : kBuffers)
+    std::visit([&](auto place) { sum += bytes_for(none.*place, buffer.extent(*this)); },
+               buffer.place);
+  return sum;
+}
+
+Status ForwardScratch::reserve(const ForwardSizes& sizes) {
+  for (const Buffer& buffer : kBuffers)
+    LATHE_TRY_STATUS(std::visit(
+        [&](auto place) { return reserve_one(this->*place, buffer.extent(sizes)); }, buffer.place));
+  return {};
+}
+
+std::uint64_t ForwardScratch::bytes() const {
+  std::uint64_t sum = 0;
+  for (const Buffer& buffer : kBuffers)
+    sum += std::visit([&](auto place) -> std::uint64_t { return (this->*place).bytes(); },
+                      buffer.place);
+  return sum;
+}
+
+}  // namespace lathe::infer

@@ -1,0 +1,47 @@
+// The memory that a forward pass computes in. Every buffer stands with its size in one table
+// (scratch.cpp): by it memory is foretold, booked and taken, so that none of the three can say
+// something else. All layers share it: one computes at a time. The engine's thread only, but for
+// rows of different tokens.
+#pragma once
+
+#include "infer/models/blueprint.h"
+#include "infer/tensor/matrix.h"
+
+namespace lathe::infer {
+
+// What the sizes of the buffers follow from, in elements.
+struct ForwardSizes {
+  std::size_t tokens = 0, outputs = 0;
+  std::size_t width = 0, output_width = 0;
+  std::size_t q = 0, kv = 0;  // of one token
+  std::size_t hidden = 0;     // rows × hidden; rows: tokens, or (token, expert) pairs
+  std::size_t pairs = 0, experts = 0;
+  std::size_t angles = 0;   // of one token, all ropes
+  std::size_t threads = 0;  // of all threads
+
+  static ForwardSizes of(const Blueprint& blueprint, std::size_t threads, std::size_t max_tokens,
+                         std::size_t max_outputs);
+  std::uint64_t bytes() const;  // that ForwardScratch::reserve() takes
+};
+
+struct ForwardScratch {
+  Scratch<float> x;           // residual stream (tokens, embedding)
+  Scratch<float> branch;      // what a part of a layer adds to it (tokens, embedding)
+  Activations normed;         // what a part of a layer reads (tokens, embedding)
+  Scratch<float> q, k, v;     // (tokens, heads·head_dim) …
+  Activations heads;          // what attention gave (tokens, heads·head_dim)
+  Scratch<float> angles;      // (tokens, distinct ropes, cos | sin)
+  Scratch<float> threads;     // (threads, what a tile of attention takes)
+  Scratch<float> partials;    // of attention shared out by groups: grows with the depth
+  Scratch<float> gate, up;    // (rows, hidden); rows: tokens, or (token, expert) pairs
+  Activations hidden;         // the same, activated
+  Scratch<float> router;      // (tokens, experts)
+  Activations gathered;       // (pairs, embedding)
+  Scratch<float> expert_out;  // (pairs, embedding)
+  Scratch<float> output;      // (outputs, vocabulary or embedding)
+
+  Status reserve(const ForwardSizes& sizes);
+  std::uint64_t bytes() const;
+};
+
+}  // namespace lathe::infer

@@ -1,0 +1,76 @@
+// Products of a step's tokens with a layer's matrices, and with the adapters beside them.
+#include "infer/models/step.h"
+
+#include <algorithm>
+
+namespace lathe::infer {
+
+void Step::multiply_linears(std::size_t layer, const Activations& x,
+                            std::span<const Linear> linears) {
+  std::vector<Product> products;
+  for (const Linear& linear : linears) {
+    const PackedMatrix& matrix = model->layers()[layer].matrix[linear.slot];
+    products.push_back({.matrix = &matrix,
+                        .x = &x,
+                        .tokens = tokens.size(),
+                        .out = linear.out,
+                        .stride = matrix.rows});
+  }
+  multiply(*team, products);
+  for (const Linear& linear : linears) adapt(layer, linear.slot, x, linear.out);
+}
+
+void Step::multiply_experts(std::size_t layer, const Activations& x,
+                            std::span<const Linear> linears) {
+  const std::vector<std::size_t>& first = choice.first;
+  std::vector<Product> products;
+  for (const Linear& linear : linears) {
+    const PackedMatrix& matrix = model->layers()[layer].matrix[linear.slot];
+    for (std::size_t e = 0; e < matrix.experts; ++e) {
+      const std::size_t count = first[e + 1] - first[e];
+      if (count == 0) continue;
+      products.push_back(
+          {&matrix, e, &x, first[e], count, linear.out + first[e] * matrix.rows, matrix.rows});
+    }
+  }
+  multiply(*team, products);
+  for (const Linear& linear : linears) adapt_experts(layer, linear.slot, x, linear.out);
+}
+
+// y += the adapters' products with x, for the tokens that have one.
+void Step::adapt(std::size_t layer, Slot slot, const Activations& x, float* y) {
+  for (const Adapted& run : adapted) {
+    const LowRank& part = run.adapter->part(layer, slot);
+    if (part.rank == 0) continue;
+    low.resize(std::max(low.size(), run.count * part.rank));
+    const LowRankProduct product{
+        .tokens = run.count, .x = x.row(run.first), .y = y + run.first * part.rows};
+    add_low_rank(*team, kernels(), part, {&product, 1}, x.k(), low.data());
+  }
+}
+
+void Step::adapt_experts(std::size_t layer, Slot slot, const Activations& x, float* y) {
+  for (const Adapted& run : adapted) {
+    const LowRank& part = run.adapter->part(layer, slot);
+    if (part.rank == 0) continue;
+    std::size_t pairs = 0;
+    low_products.clear();
+    for (std::size_t e = 0; e < part.experts; ++e) {
+      // An expert's pairs are in the order of the tokens: those of the run stand together.
+      const auto all = choice.token_of.begin();
+      const auto end = all + static_cast<std::ptrdiff_t>(choice.first[e + 1]);
+      const auto from =
+          std::lower_bound(all + static_cast<std::ptrdiff_t>(choice.first[e]), end, run.first);
+      const auto to = std::lower_bound(from, end, run.first + run.count);
+      if (from == to) continue;
+      const auto at = static_cast<std::size_t>(from - all),
+                 count = static_cast<std::size_t>(to - from);
+      low_products.push_back({e, count, x.row(at), y + at * part.rows});
+      pairs += count;
+    }
+    low.resize(std::max(low.size(), pairs * part.rank));
+    add_low_rank(*team, kernels(), part, low_products, x.k(), low.data());
+  }
+}
+
+}  // namespace lathe::infer

@@ -1,0 +1,75 @@
+// What the parts of a forward pass share while a step is computed: its tokens, where their memory
+// is, the buffers, and whose adapters are added. The engine's thread only.
+#pragma once
+
+#include <vector>
+
+#include "infer/cache/block_pool.h"
+#include "infer/models/adapter.h"
+#include "infer/models/experts.h"
+#include "infer/models/model.h"
+#include "infer/models/rope.h"
+#include "infer/models/scratch.h"
+
+namespace lathe::infer {
+
+struct Step {
+  const Model* model = nullptr;
+  ThreadTeam* team = nullptr;
+  const BlockLayout* layout = nullptr;
+  ForwardScratch scratch;
+  ExpertChoice choice;
+  Ropes ropes;
+
+  // The step's tokens, in the order of its slices.
+  struct Token {
+    std::int32_t id;
+    std::size_t position;
+    const BlockTable* table;
+  };
+  std::vector<Token> tokens;
+  // Consecutive tokens of one slice whose queries walk over K and V together.
+  struct Tile {
+    std::size_t first_token;
+    std::size_t tokens;
+  };
+  std::vector<Tile> tiles;
+  // Runs of tokens that an adapter is added to.
+  struct Adapted {
+    const Adapter* adapter;
+    std::size_t first, count;
+  };
+  std::vector<Adapted> adapted;
+  std::vector<float> low;  // (tokens or pairs, rank): what an adapter's A gives
+  std::vector<LowRankProduct> low_products;
+
+  const KernelTable& kernels() const { return model->kernels(); }
+  std::size_t width() const { return model->blueprint().embedding; }
+  // Cosines and sines of a token's position.
+  float* angles(std::size_t rope, std::size_t token) const {
+    return scratch.angles.data() + (token * ropes.all.size() + rope) * ropes.stride;
+  }
+
+  // out (tokens, rows) = x times the layer's matrix, and what the tokens' adapters add.
+  struct Linear {
+    Slot slot;
+    float* out;
+  };
+  void multiply_linears(std::size_t layer, const Activations& x, std::span<const Linear> linears);
+  // The same where the rows of x are (token, expert) pairs in the order of `choice`.
+  void multiply_experts(std::size_t layer, const Activations& x, std::span<const Linear> linears);
+
+ private:
+  void adapt(std::size_t layer, Slot slot, const Activations& x, float* y);
+  void adapt_experts(std::size_t layer, Slot slot, const Activations& x, float* y);
+};
+
+// A part of a layer, its mixer or its feed-forward part: reads scratch.normed, and leaves in
+// scratch.branch what it adds to the residual stream.
+class LayerPart {
+ public:
+  virtual ~LayerPart() = default;
+  virtual void run(Step& step) const = 0;
+};
+
+}  // namespace lathe::infer

@@ -1,0 +1,180 @@
+// The table of tensors, and their places in a file.
+#include "infer/models/tensors.h"
+
+#include <algorithm>
+
+namespace lathe::infer {
+namespace {
+
+constexpr SlotInfo kSlotInfo[] = {
+    {.slot = Slot::kEmbedding, .part = "token_embd", .ending = "weight", .in_layer = false},
+    {.slot = Slot::kAttentionNorm, .part = "attn_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kQ, .part = "attn_q", .ending = "weight", .adapts = true},
+    {.slot = Slot::kQBias, .part = "attn_q", .ending = "bias", .exact = true, .bias_of = Slot::kQ},
+    {.slot = Slot::kK, .part = "attn_k", .ending = "weight", .adapts = true},
+    {.slot = Slot::kKBias, .part = "attn_k", .ending = "bias", .exact = true, .bias_of = Slot::kK},
+    {.slot = Slot::kV, .part = "attn_v", .ending = "weight", .adapts = true},
+    {.slot = Slot::kVBias, .part = "attn_v", .ending = "bias", .exact = true, .bias_of = Slot::kV},
+    {.slot = Slot::kAttentionOutput, .part = "attn_output", .ending = "weight", .adapts = true},
+    {.slot = Slot::kAttentionOutputBias,
+     .part = "attn_output",
+     .ending = "bias",
+     .exact = true,
+     .bias_of = Slot::kAttentionOutput},
+    {.slot = Slot::kQNorm, .part = "attn_q_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kKNorm, .part = "attn_k_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kFfnNorm, .part = "ffn_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kRouter, .part = "ffn_gate_inp", .ending = "weight", .exact = true},
+    {.slot = Slot::kGate, .part = "ffn_gate", .ending = "weight", .adapts = true},
+    {.slot = Slot::kUp, .part = "ffn_up", .ending = "weight", .adapts = true},
+    {.slot = Slot::kDown, .part = "ffn_down", .ending = "weight", .adapts = true},
+    {.slot = Slot::kOutputNorm,
+     .part = "output_norm",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+    {.slot = Slot::kOutput, .part = "output", .ending = "weight", .in_layer = false},
+    {.slot = Slot::kRopeFactors,
+     .part = "rope_freqs",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+};
+static_assert(std::size(kSlotInfo) == kSlots);
+static_assert([] {
+  for (std::size_t i = 0; i < kSlots; ++i)
+    if (static_cast<std::size_t>(kSlotInfo[i].slot) != i) return false;
+  return true;
+}());
+
+// The tensors of one layer, or of none.
+class List {
+ public:
+  explicit List(std::size_t layer = 0) : layer_(layer) {}
+  void vector(Slot slot, std::size_t size) {
+    all_.push_back({.slot = slot,
+                    .layer = layer_,
+                    .name = tensor_name(slot, layer_),
+                    .k = size,
+                    .vector = true});
+  }
+  // experts 0: a matrix of its own.
+  void matrix(Slot slot, std::size_t rows, std::size_t k, std::size_t experts = 0) {
+    all_.push_back({.slot = slot,
+                    .layer = layer_,
+                    .name = tensor_name(slot, layer_, experts != 0),
+                    .rows = rows,
+                    .k = k,
+                    .experts = std::max<std::size_t>(1, experts)});
+  }
+  std::vector<TensorSpec> take() { return std::move(all_); }
+
+ private:
+  std::size_t layer_;
+  std::vector<TensorSpec> all_;
+};
+
+void add_mixer(List& list, std::size_t width, const AttentionSpec& spec) {
+  const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
+  list.vector(Slot::kAttentionNorm, width);
+  list.matrix(Slot::kQ, q, width);
+  if (spec.qkv_bias) list.vector(Slot::kQBias, q);
+  list.matrix(Slot::kK, kv, width);
+  if (spec.qkv_bias) list.vector(Slot::kKBias, kv);
+  list.matrix(Slot::kV, kv, width);
+  if (spec.qkv_bias) list.vector(Slot::kVBias, kv);
+  list.matrix(Slot::kAttentionOutput, width, q);
+  if (spec.output_bias) list.vector(Slot::kAttentionOutputBias, width);
+  if (spec.qk_norm) {
+    list.vector(Slot::kQNorm, spec.head_dim);
+    list.vector(Slot::kKNorm, spec.head_dim);
+  }
+}
+
+// It is sized, not run: its tensors have no readers.
+void add_mixer(List&, std::size_t, const DeltaNetSpec&) {}
+
+void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
+  list.vector(Slot::kFfnNorm, width);
+  if (spec.experts != 0) list.matrix(Slot::kRouter, spec.experts, width);
+  list.matrix(Slot::kGate, spec.hidden, width, spec.experts);
+  list.matrix(Slot::kUp, spec.hidden, width, spec.experts);
+  list.matrix(Slot::kDown, width, spec.hidden, spec.experts);
+}
+
+std::string shape_text(const std::array<std::uint64_t, 4>& shape) {
+  return fmt::format("{}×{}×{}×{}", shape[0], shape[1], shape[2], shape[3]);
+}
+
+Result<const GgufTensor*> find(const Gguf& file, const std::string& name,
+                               const std::array<std::uint64_t, 4>& shape) {
+  const std::string place = file.path().string();
+  const GgufTensor* tensor = file.find_tensor(name);
+  if (tensor == nullptr) return invalid("{}: the tensor {} is missing", place, name);
+  if (tensor->shape != shape)
+    return invalid("{}: the tensor {} is {} and must be {}", place, name, shape_text(tensor->shape),
+                   shape_text(shape));
+  return tensor;
+}
+
+}  // namespace
+
+std::span<const SlotInfo> slot_infos() {
+  return kSlotInfo;
+}
+
+const SlotInfo& slot_info(Slot slot) {
+  return kSlotInfo[static_cast<std::size_t>(slot)];
+}
+
+std::string tensor_name(Slot slot, std::size_t layer, bool mixture) {
+  const SlotInfo& info = slot_info(slot);
+  if (!info.in_layer) return fmt::format("{}.{}", info.part, info.ending);
+  return fmt::format("blk.{}.{}{}.{}", layer, info.part, mixture ? "_exps" : "", info.ending);
+}
+
+std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer) {
+  List list(layer);
+  const LayerSpec& spec = blueprint.layers[layer];
+  std::visit([&](const auto& mixer) { add_mixer(list, blueprint.embedding, mixer); }, spec.mixer);
+  add_ffn(list, blueprint.embedding, spec.ffn);
+  return list.take();
+}
+
+std::vector<TensorSpec> tensors_of(const Blueprint& blueprint) {
+  List first, last;
+  first.matrix(Slot::kEmbedding, blueprint.vocabulary, blueprint.embedding);
+  std::vector<TensorSpec> all = first.take();
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i)
+    std::ranges::move(tensors_of(blueprint, i), std::back_inserter(all));
+  last.vector(Slot::kOutputNorm, blueprint.embedding);
+  if (!blueprint.tied) last.matrix(Slot::kOutput, blueprint.vocabulary, blueprint.embedding);
+  for (const LayerSpec& layer : blueprint.layers) {
+    const AttentionSpec* attention = layer.attention();
+    if (attention == nullptr || !attention->rope.frequency_factors) continue;
+    last.vector(Slot::kRopeFactors, attention->rope.dimensions / 2);
+    break;
+  }
+  std::ranges::move(last.take(), std::back_inserter(all));
+  return all;
+}
+
+Result<std::vector<BoundTensor>> bind_tensors(const Gguf& file, const Blueprint& blueprint) {
+  std::vector<BoundTensor> all;
+  for (TensorSpec& spec : tensors_of(blueprint)) {
+    BoundTensor bound;
+    LATHE_TRY(bound.tensor, find(file, spec.name, spec.shape()));
+    const std::string scale = spec.name.substr(0, spec.name.rfind('.')) + ".scale";
+    if (!spec.vector && file.find_tensor(scale) != nullptr) {
+      if (spec.slot == Slot::kEmbedding)
+        return invalid("{}: {}: an embedding with a scale of its own is not supported",
+                       file.path().string(), scale);
+      LATHE_TRY(bound.scale, find(file, scale, {spec.experts, 1, 1, 1}));
+    }
+    bound.spec = std::move(spec);
+    all.push_back(std::move(bound));
+  }
+  return all;
+}
+
+}  // namespace lathe::infer

@@ -1,0 +1,100 @@
+// What a model's tensors are called, how large they are and what they are for: the one table that
+// the loader, the trainer, adapters, the quantizer, the importer and what is foretold from a header
+// read. A new kind of layer adds its slots here, with a row of kSlotInfo and its shapes in
+// tensors.cpp. Pure; any thread.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "infer/formats/gguf.h"
+#include "infer/models/blueprint.h"
+
+namespace lathe::infer {
+
+// What a tensor is for, in the order of a file: those of a layer stand between the embedding and
+// the output's.
+enum class Slot : std::uint8_t {
+  kEmbedding,
+  kAttentionNorm,
+  kQ,
+  kQBias,
+  kK,
+  kKBias,
+  kV,
+  kVBias,
+  kAttentionOutput,
+  kAttentionOutputBias,
+  kQNorm,
+  kKNorm,
+  kFfnNorm,
+  kRouter,
+  kGate,
+  kUp,
+  kDown,
+  kOutputNorm,
+  kOutput,
+  kRopeFactors,
+};
+inline constexpr std::size_t kSlots = static_cast<std::size_t>(Slot::kRopeFactors) + 1;
+
+// One of something for every slot.
+template <class T>
+class PerSlot {
+ public:
+  T& operator[](Slot slot) { return all_[static_cast<std::size_t>(slot)]; }
+  const T& operator[](Slot slot) const { return all_[static_cast<std::size_t>(slot)]; }
+  auto begin() const { return all_.begin(); }
+  auto end() const { return all_.end(); }
+
+ private:
+  std::array<T, kSlots> all_{};
+};
+
+struct SlotInfo {
+  Slot slot;
+  std::string_view part;    // "attn_q": also what an adapter's target is called
+  std::string_view ending;  // "weight", "bias"
+  bool in_layer = true;
+  bool adapts = false;  // a linear layer that a LoRA adapter may change
+  bool exact = false;  // neither the quantizer nor the importer rounds it: small, and much hangs on
+                       // it
+  std::optional<Slot> bias_of = {};
+};
+std::span<const SlotInfo> slot_infos();  // in the order of the slots
+const SlotInfo& slot_info(Slot slot);
+
+// "blk.3.ffn_down_exps.weight"; a mixture's are those of all experts in one.
+std::string tensor_name(Slot slot, std::size_t layer = 0, bool mixture = false);
+
+// What a tensor of a model must be. The file need not say so: whoever reads one holds it against
+// this. Whether there is one at all is the blueprint's to know.
+struct TensorSpec {
+  Slot slot;
+  std::size_t layer = 0;  // of one that stands in a layer
+  std::string name;
+  std::size_t rows = 1, k = 0, experts = 1;
+  bool vector = false;  // kept as f32, whatever its type in the file
+
+  std::array<std::uint64_t, 4> shape() const { return {k, rows, experts, 1}; }
+};
+std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer);
+// Of the whole model, in the order of the slots, layer by layer.
+std::vector<TensorSpec> tensors_of(const Blueprint& blueprint);
+
+// A tensor of the table as a file has it.
+struct BoundTensor {
+  TensorSpec spec;
+  const GgufTensor* tensor = nullptr;
+  // NVFP4's second level: a number for the matrix, or for each expert, that its products are
+  // multiplied by. nullptr: none.
+  const GgufTensor* scale = nullptr;
+};
+// All that the blueprint needs, in the order of tensors_of(). Errors name the file, the tensor and
+// both shapes.
+Result<std::vector<BoundTensor>> bind_tensors(const Gguf& file, const Blueprint& blueprint);
+
+}  // namespace lathe::infer

@@ -1,0 +1,104 @@
+// The table of tensors against files that other programs have written: what stands in a file is
+// what the table says of its header, no more and no less; and whatever it must refuse.
+#include "infer/models/tensors.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "infer/models/model.h"
+#include "infer/models/tiny_model_test.h"
+
+namespace lathe::infer {
+namespace {
+
+class Table : public testing::TestWithParam<const char*> {};
+
+TEST_P(Table, IsWhatTheFileHas) {
+  const auto file = *Gguf::open(fs::path(LATHE_SOURCE_DIR) / "tests/data/models" /
+                                (std::string(GetParam()) + ".gguf"));
+  const auto blueprint = read_blueprint(file);
+  ASSERT_TRUE(blueprint) << blueprint.error().message;
+  std::set<std::string> listed, there;
+  for (const TensorSpec& spec : tensors_of(*blueprint)) {
+    EXPECT_TRUE(listed.insert(spec.name).second) << spec.name << " is listed twice";
+    const GgufTensor* tensor = file.find_tensor(spec.name);
+    ASSERT_NE(tensor, nullptr) << spec.name;
+    EXPECT_EQ(tensor->shape, spec.shape()) << spec.name;
+    EXPECT_EQ(tensor->dimensions == 1, spec.vector) << spec.name;
+    // What the file's maker left as it was, the table calls exact.
+    if (slot_info(spec.slot).exact) {
+      EXPECT_EQ(tensor->type, TensorType::kF32) << spec.name;
+    }
+  }
+  for (const GgufTensor& tensor : file.tensors()) there.insert(tensor.name);
+  EXPECT_EQ(listed, there);
+  EXPECT_TRUE(bind_tensors(file, *blueprint));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Table,
+                         testing::Values("llama-q4_0", "llama-q4_k_m", "qwen2-q4_k_m",
+                                         "qwen3-q4_k_m", "qwen3moe-mxfp4_moe", "mixtral-q4_0"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST(Tensors, NamesAreThoseOfTheFormat) {
+  EXPECT_EQ(tensor_name(Slot::kEmbedding), "token_embd.weight");
+  EXPECT_EQ(tensor_name(Slot::kRopeFactors), "rope_freqs.weight");
+  EXPECT_EQ(tensor_name(Slot::kQBias, 12), "blk.12.attn_q.bias");
+  EXPECT_EQ(tensor_name(Slot::kDown, 3, true), "blk.3.ffn_down_exps.weight");
+}
+
+TEST(Tensors, WhatIsMissingOrOfAnotherShapeIsNamed) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "tiny.gguf";
+  write_tiny_model(path, {.architecture = "llama", .tied = false});
+  const auto file = *Gguf::open(path);
+  Blueprint blueprint = *read_blueprint(file);
+  ASSERT_TRUE(bind_tensors(file, blueprint));
+  AttentionSpec& attention = *blueprint.layers[1].attention();
+  attention.qk_norm = true;
+  EXPECT_EQ(bind_tensors(file, blueprint).error().message,
+            path.string() + ": the tensor blk.1.attn_q_norm.weight is missing");
+  attention.qk_norm = false;
+  attention.kv_heads = 2;
+  EXPECT_EQ(bind_tensors(file, blueprint).error().message,
+            path.string() + ": the tensor blk.1.attn_k.weight is 32×16×1×1 and must be 32×32×1×1");
+}
+
+TEST(Tensors, WhatHasNoForwardPassIsNamed) {
+  Blueprint blueprint;
+  blueprint.layers.resize(2);
+  EXPECT_TRUE(blueprint.runs());
+  blueprint.layers[1].ffn.shared_hidden = 8;
+  EXPECT_EQ(blueprint.missing(), "shared experts");
+  blueprint.layers[0].ffn.router = RouterRule::kSigmoid;
+  EXPECT_EQ(blueprint.missing(), "a router of sigmoids");
+  blueprint.layers[0].attention()->sinks = true;
+  EXPECT_EQ(blueprint.missing(), "attention sinks");
+  blueprint.layers[0].mixer = DeltaNetSpec{};
+  EXPECT_EQ(blueprint.missing(), "gated delta nets");
+  EXPECT_FALSE(blueprint.runs());
+}
+
+// A file may hold what the model has no use for: it is not loaded, and not foretold.
+TEST(Tensors, WhatNobodyReadsIsNotBooked) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "tiny.gguf";
+  write_tiny_model(path, {.layers = 3});
+  const auto file = *Gguf::open(path);
+  Blueprint blueprint = *read_blueprint(file);
+  const std::uint64_t all = weight_bytes(file, blueprint, best_kernel_table());
+  blueprint.layers.pop_back();
+  std::uint64_t less = all;
+  for (const GgufTensor& tensor : file.tensors())
+    if (tensor.name.starts_with("blk.2.") && tensor.dimensions == 1)
+      less -= tensor.elements() * sizeof(float);
+  EXPECT_LT(weight_bytes(file, blueprint, best_kernel_table()), less);
+}
+
+}  // namespace
+}  // namespace lathe::infer
