@@ -189,6 +189,13 @@ class Fit(Case):
         for context in (6400, 128000):
             self.assertEqual(self.kv_of(f"{self.gpt_oss}:{context}")["kv"] - 36864 * context,
                              (128 + 64) * window)  # and one block, because windows do not end where blocks do
+        # A step of 512 tokens adds as many, and no more than a block; each checkpoint is what lies at rest.
+        got = self.kv_of(f"{self.gpt_oss}:128000:2")
+        self.assertEqual(got["step"], 2 * 512 * window)
+        self.assertEqual(got["prefix"], 2 * (128000 // 512 + 1) * (128 + 64) * window)
+        self.assertEqual(got["sum"], sum(got[column] for column in ("weights", "kv", "step", "state", "scratch")))
+        got = self.kv_of(f"{self.llama}:8192")
+        self.assertEqual((got["step"], got["prefix"]), (0, 0))
         state = 36 * 4 * (32 * 128 * 128 + 3 * (2 * 16 + 32) * 128)
         self.assertAlmostEqual(state / 1e6, 79, delta=0.1)
         self.assertEqual(self.kv_of(f"{self.qwen}:64")["state"], state)
@@ -227,6 +234,8 @@ class Fit(Case):
         self.assertRegex(lines[4], r"^memory 128\.0 GiB, to spare \d+\.\d GiB$")
         out, _ = self.lathe("fit", "--memory", "16GiB", self.gpt_oss, code=1)
         self.assertIn("131072", out)  # as long as the model was made for
+        self.assertEqual(out.splitlines()[0].split(),
+                         "model context streams weights KV state scratch step (prefix) sum".split())
         self.assertIn("missing", out)
         self.assertIn("gpt-oss can be sized but not run yet", out)
 

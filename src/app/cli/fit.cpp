@@ -85,22 +85,29 @@ Result<Fit> size_model(const std::string& text, infer::KvType kv, std::size_t th
   return Fit{std::move(wish), blueprint.architecture, blueprint.runs(), *bytes};
 }
 
+// `windows`: with what a step and the prefix index add to them.
 std::string row(std::string_view name, std::string_view context, std::string_view streams,
-                const infer::Footprint& bytes) {
+                const infer::Footprint& bytes, bool windows) {
   const auto cell = [](std::uint64_t count) { return count == 0 ? "-" : format_bytes(count); };
-  return fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10}\n", name, context,
-                     streams, cell(bytes.weights), cell(bytes.kv), cell(bytes.state),
-                     cell(bytes.scratch), format_bytes(bytes.total()));
+  std::string out =
+      fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10}", name, context, streams,
+                  cell(bytes.weights), cell(bytes.kv), cell(bytes.state), cell(bytes.scratch));
+  if (windows) out += fmt::format(" {:>10} {:>10}", cell(bytes.step), cell(bytes.prefix));
+  return out + fmt::format(" {:>10}\n", format_bytes(bytes.total()));
 }
 
 std::string table(const std::vector<Fit>& fits, const infer::Footprint& sum, std::uint64_t memory) {
-  std::string out = fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10}\n", "model",
-                                "context", "streams", "weights", "KV", "state", "scratch", "sum");
+  const bool windows = sum.step + sum.prefix != 0;
+  std::string out = fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10}", "model",
+                                "context", "streams", "weights", "KV", "state", "scratch");
+  if (windows) out += fmt::format(" {:>10} {:>10}", "step", "(prefix)");
+  out += fmt::format(" {:>10}\n", "sum");
   for (const Fit& fit : fits) {
     out += row(clip_utf8(fs::path(fit.wish.path).filename().string(), 40),
-               fmt::format("{}", fit.wish.context), fmt::format("{}", fit.wish.streams), fit.bytes);
+               fmt::format("{}", fit.wish.context), fmt::format("{}", fit.wish.streams), fit.bytes,
+               windows);
   }
-  if (fits.size() > 1) out += row("together", "", "", sum);
+  if (fits.size() > 1) out += row("together", "", "", sum, windows);
   const bool fits_in = sum.total() <= memory;
   out += fmt::format("memory {}, {} {}\n", format_bytes(memory), fits_in ? "to spare" : "missing",
                      format_bytes(fits_in ? memory - sum.total() : sum.total() - memory));
@@ -112,10 +119,8 @@ std::string table(const std::vector<Fit>& fits, const infer::Footprint& sum, std
 }
 
 Json bytes_json(const infer::Footprint& bytes) {
-  return {{"weights", bytes.weights},
-          {"kv", bytes.kv},
-          {"state", bytes.state},
-          {"scratch", bytes.scratch},
+  return {{"weights", bytes.weights}, {"kv", bytes.kv},       {"step", bytes.step},
+          {"prefix", bytes.prefix},   {"state", bytes.state}, {"scratch", bytes.scratch},
           {"sum", bytes.total()}};
 }
 
@@ -131,6 +136,8 @@ Result<bool> fit_models(const App& app, const FitFlags& flags) {
     const infer::Footprint& bytes = fits.back().bytes;
     sum.weights += bytes.weights;
     sum.kv += bytes.kv;
+    sum.step += bytes.step;
+    sum.prefix += bytes.prefix;
     sum.state += bytes.state;
     sum.scratch += bytes.scratch;
   }

@@ -19,10 +19,10 @@ Result<const infer::KernelTable*> choose_kernels(const std::string& name) {
 
 // As much of the model's context as half of the memory that is left can hold, in whole chunks.
 std::size_t affordable_context(const infer::Blueprint& blueprint,
-                               const infer::BlockLayout& layout) {
+                               const infer::MemoryLayout& layout) {
   const std::uint64_t left = read_machine().memory_left().value_or(std::uint64_t{4} << 30);
-  const auto blocks = static_cast<std::size_t>(left / 2 / std::max<std::size_t>(1, layout.bytes()));
-  return std::min(blueprint.context, std::max<std::size_t>(1, blocks) * infer::kChunk);
+  return std::min(blueprint.context,
+                  std::max(infer::kChunk, infer::positions_within(layout, {}, left / 2)));
 }
 
 }  // namespace
@@ -97,7 +97,7 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
       flags.context != 0
           ? flags.context
           : affordable_context(blueprint,
-                               infer::BlockLayout(blueprint.states(), kernels->kv_format(kv)));
+                               infer::MemoryLayout(blueprint.states(), kernels->kv_format(kv)));
   if (adjust) adjust(options);
   LATHE_TRY(local.engine,
             infer::Engine::create(*local.model, *local.tokenizer, *local.team, options));

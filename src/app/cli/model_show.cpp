@@ -87,8 +87,9 @@ void list_cache(const infer::Blueprint& blueprint, Listing& listing) {
   const infer::KernelTable& kernels = infer::best_kernel_table();
   std::string text;
   const auto add = [&](std::string_view name, infer::KvType type) {
+    const infer::MemoryLayout layout(states, kernels.kv_format(type));
     const double bytes =
-        static_cast<double>(infer::state_bytes(states, kernels.kv_format(type), infer::kChunk).kv) /
+        static_cast<double>(infer::worst_case(layout, {.positions = infer::kChunk}).kv) /
         infer::kChunk;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name,
                         format_bytes(static_cast<std::uint64_t>(bytes)));
@@ -100,8 +101,8 @@ void list_cache(const infer::Blueprint& blueprint, Listing& listing) {
                           [](const infer::StateSpec& state) { return state.head_dim % 32 == 0; }))
     add("q8_0", infer::KvType::kQ8_0);
   listing.add("KV a token", text);
-  const infer::StateBytes full =
-      infer::state_bytes(states, kernels.kv_format(infer::KvType::kF16), blueprint.context);
+  const infer::MemoryLayout layout(states, kernels.kv_format(infer::KvType::kF16));
+  const infer::StateBytes full = infer::worst_case(layout, {.positions = blueprint.context});
   if (full.window + full.recurrent == 0) return;
   listing.add("state", fmt::format("{} a sequence in windows (f16), {} in recurrent layers",
                                    format_bytes(full.window), format_bytes(full.recurrent)));

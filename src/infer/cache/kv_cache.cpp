@@ -5,14 +5,14 @@
 
 namespace lathe::infer {
 
-Result<std::unique_ptr<KvCache>> KvCache::create(BlockLayout layout, std::size_t blocks,
+Result<std::unique_ptr<KvCache>> KvCache::create(MemoryLayout layout, std::size_t blocks,
                                                  KvBudget& budget) {
-  LATHE_TRY(BlockPool pool, BlockPool::create(std::move(layout), blocks, budget));
-  return std::unique_ptr<KvCache>(new KvCache(std::move(pool), budget));
+  LATHE_TRY(MemoryStore store, MemoryStore::create(std::move(layout), blocks, budget));
+  return std::unique_ptr<KvCache>(new KvCache(std::move(store), budget));
 }
 
-KvCache::KvCache(BlockPool pool, KvBudget& budget)
-    : budget_(&budget), pool_(std::move(pool)), index_(pool_, budget) {
+KvCache::KvCache(MemoryStore store, KvBudget& budget)
+    : budget_(&budget), store_(std::move(store)), index_(store_, budget) {
   budget.join(*this);
 }
 
@@ -21,35 +21,36 @@ KvCache::~KvCache() {
 }
 
 std::uint64_t KvCache::bound_bytes() const {
-  return (pool_.used_blocks() - index_.reclaimable() + promised_) * pool_.layout().bytes();
+  return store_.used_bytes() - index_.reclaimable_bytes() + promised_;
 }
 
-std::size_t KvCache::admissible() const {
-  const std::size_t bound = pool_.used_blocks() - index_.reclaimable();
-  const std::uint64_t share = budget_->share_of(*this) / block_bytes();
-  const auto most = static_cast<std::size_t>(std::min<std::uint64_t>(pool_.capacity(), share));
+std::uint64_t KvCache::admissible() const {
+  const std::uint64_t bound = store_.used_bytes() - index_.reclaimable_bytes();
+  const std::uint64_t most = std::min(store_.capacity_bytes(), budget_->share_of(*this));
   return most - std::min(most, bound);
 }
 
-std::size_t KvCache::capacity() const {
-  return static_cast<std::size_t>(
-      std::min<std::uint64_t>(pool_.capacity(), budget_->limit() / block_bytes()));
+std::uint64_t KvCache::capacity() const {
+  return std::min(store_.capacity_bytes(), budget_->limit());
 }
 
-void KvCache::make_room(std::size_t blocks) {
-  while (pool_.free_blocks() < blocks) {
-    const std::size_t before = pool_.free_blocks();
-    if (pool_.unused_blocks() < blocks) {
-      index_.drop_oldest();
-    } else {
-      budget_->make_room(budget_->free() + block_bytes(), this);
+void KvCache::make_room(const BlockCounts& blocks) {
+  while (!store_.can_take(blocks)) {
+    if (!store_.has_addresses(blocks)) {
+      if (!index_.drop_oldest()) return;
+      continue;
     }
-    if (pool_.free_blocks() == before) return;
+    // Memory of another group's free blocks is as good as any.
+    store_.trim_beyond(blocks);
+    const std::uint64_t before = store_.lacking(blocks);
+    if (before == 0) return;
+    budget_->make_room(budget_->free() + 1, this);
+    if (store_.lacking(blocks) == before && !index_.oldest()) return;
   }
 }
 
 std::uint64_t KvCache::remembered_bytes() const {
-  return index_.reclaimable() * pool_.layout().bytes();
+  return index_.reclaimable_bytes();
 }
 
 }  // namespace lathe::infer

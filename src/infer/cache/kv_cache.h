@@ -10,40 +10,39 @@ namespace lathe::infer {
 
 class KvCache final : public KvBudget::Member {
  public:
-  // At most `blocks` at once, as far as the budget goes.
-  static Result<std::unique_ptr<KvCache>> create(BlockLayout layout, std::size_t blocks,
+  // At most `blocks` of every group at once, as far as the budget goes.
+  static Result<std::unique_ptr<KvCache>> create(MemoryLayout layout, std::size_t blocks,
                                                  KvBudget& budget);
   ~KvCache() override;
 
-  BlockPool& pool() { return pool_; }
-  const BlockPool& pool() const { return pool_; }
+  MemoryStore& store() { return store_; }
+  const MemoryStore& store() const { return store_; }
   PrefixIndex& index() { return index_; }
   const PrefixIndex& index() const { return index_; }
 
-  // What running sequences may still take, in blocks.
-  void promise(std::size_t blocks) { promised_ = blocks; }
-  // Blocks that running and new sequences together may come to take, as the others stand now.
-  std::size_t admissible() const;
+  // All below in bytes. What running sequences may still take:
+  void promise(std::uint64_t bytes) { promised_ = bytes; }
+  // What running and new sequences together may come to take, as the others stand now.
+  std::uint64_t admissible() const;
   // … if the others gave all back.
-  std::size_t capacity() const;
-  // Until pool().take() will succeed so many times, or nothing is left to give.
-  void make_room(std::size_t blocks);
-  // Prefixes that nobody is using, in bytes.
+  std::uint64_t capacity() const;
+  // Until so many blocks can be taken, or nothing is left to give.
+  void make_room(const BlockCounts& blocks);
+  // Prefixes that nobody is using.
   std::uint64_t remembered_bytes() const;
 
   std::uint64_t bound_bytes() const override;
-  void trim() override { pool_.trim(); }
+  void trim() override { store_.trim(); }
   std::optional<std::uint64_t> oldest() const override { return index_.oldest(); }
   void drop_oldest() override { index_.drop_oldest(); }
 
  private:
-  KvCache(BlockPool pool, KvBudget& budget);
-  std::size_t block_bytes() const { return std::max<std::size_t>(1, pool_.layout().bytes()); }
+  KvCache(MemoryStore store, KvBudget& budget);
 
   KvBudget* budget_;
-  BlockPool pool_;
+  MemoryStore store_;
   PrefixIndex index_;
-  std::size_t promised_ = 0;
+  std::uint64_t promised_ = 0;
 };
 
 }  // namespace lathe::infer

@@ -17,9 +17,9 @@ const KvFormat kPage{.type = KvType::kF32,
                      .chunk_bytes = [](std::size_t) { return std::size_t{4096}; },
                      .store = nullptr,
                      .attend = nullptr};
-BlockLayout layout_of(std::size_t pages) {
+MemoryLayout layout_of(std::size_t pages) {
   const StateSpec layer{.kind = StateSpec::Kind::kAttention, .kv_heads = pages, .head_dim = 16};
-  return BlockLayout({&layer, 1}, kPage);
+  return MemoryLayout({&layer, 1}, kPage);
 }
 
 using Tokens = std::vector<std::int32_t>;
@@ -30,24 +30,24 @@ Tokens count_to(std::size_t size, std::int32_t start) {
 }
 
 // As a sequence does: room, blocks, contents.
-void fill(KvCache& cache, BlockTable& table, const Tokens& tokens) {
-  cache.make_room(table.blocks_needed(0, tokens.size()));
-  ASSERT_TRUE(table.prepare(0, tokens.size()).has_value());
+void fill(KvCache& cache, SequenceMemory& memory, const Tokens& tokens) {
+  cache.make_room(memory.blocks_needed(0, tokens.size()));
+  ASSERT_TRUE(memory.prepare(0, tokens.size()).has_value());
   for (std::size_t i = 0; i < tokens.size(); ++i)
-    std::memcpy(table.data(i) + i % kChunk * 4, &tokens[i], 4);
+    std::memcpy(memory.data(0, i) + i % kChunk * 4, &tokens[i], 4);
 }
 
 void remember(KvCache& cache, const Tokens& tokens) {
-  BlockTable table(cache.pool());
-  fill(cache, table, tokens);
-  cache.index().put(tokens, table);
+  SequenceMemory memory(cache.store());
+  fill(cache, memory, tokens);
+  cache.index().put(tokens, memory);
 }
 
 std::size_t known(KvCache& cache, const Tokens& tokens) {
-  BlockTable table(cache.pool());
-  const std::size_t count = cache.index().take(tokens, tokens.size(), table);
+  SequenceMemory memory(cache.store());
+  const std::size_t count = cache.index().take(tokens, tokens.size(), memory);
   for (std::size_t i = 0; i < count; ++i)
-    EXPECT_EQ(std::memcmp(table.data(i) + i % kChunk * 4, &tokens[i], 4), 0) << i;
+    EXPECT_EQ(std::memcmp(memory.data(0, i) + i % kChunk * 4, &tokens[i], 4), 0) << i;
   return count;
 }
 
@@ -59,9 +59,9 @@ TEST(KvBudget, ColdPrefixesOfOneModelServeAnother) {
   remember(*small, count_to(4 * kChunk, 5000));
   EXPECT_EQ(budget.held(), 8u * 4096);
   // All of it could be given to the other one.
-  EXPECT_EQ(large->admissible(), 5u);
-  BlockTable table(large->pool());
-  fill(*large, table, count_to(3 * kChunk, 0));
+  EXPECT_EQ(large->admissible(), 10u * 4096);
+  SequenceMemory memory(large->store());
+  fill(*large, memory, count_to(3 * kChunk, 0));
   EXPECT_LE(budget.held(), budget.limit());
   // What went was the older prefix, from its end.
   EXPECT_EQ(known(*small, count_to(4 * kChunk, 5000)), 4 * kChunk);
@@ -72,19 +72,19 @@ TEST(KvBudget, NothingIsPromisedTwice) {
   KvBudget budget(10 * 4096);
   const auto a = *KvCache::create(layout_of(1), 100, budget);
   const auto b = *KvCache::create(layout_of(2), 100, budget);
-  a->promise(7);
-  EXPECT_EQ(b->admissible(), 1u);
-  EXPECT_EQ(a->admissible(), 10u);  // its own promises are its own business
-  EXPECT_EQ(b->capacity(), 5u);
-  b->promise(1);
-  EXPECT_EQ(a->admissible(), 8u);
+  a->promise(7 * 4096);
+  EXPECT_EQ(b->admissible(), 3u * 4096);
+  EXPECT_EQ(a->admissible(), 10u * 4096);  // its own promises are its own business
+  EXPECT_EQ(b->capacity(), 10u * 4096);
+  b->promise(2 * 4096);
+  EXPECT_EQ(a->admissible(), 8u * 4096);
 }
 
 TEST(KvBudget, ALowerLimitIsReachedByForgetting) {
   KvBudget budget(10 * 4096);
   const auto cache = *KvCache::create(layout_of(1), 100, budget);
   remember(*cache, count_to(8 * kChunk, 0));
-  BlockTable user(cache->pool());
+  SequenceMemory user(cache->store());
   EXPECT_EQ(cache->index().take(count_to(2 * kChunk, 0), 2 * kChunk, user), 2 * kChunk);
   budget.set_limit(1 * 4096);
   budget.shrink();
@@ -100,7 +100,7 @@ TEST(KvBudget, LeavesWithItsCache) {
   }
   EXPECT_EQ(budget.held(), 0u);
   const auto cache = *KvCache::create(layout_of(1), 100, budget);
-  EXPECT_EQ(cache->admissible(), 10u);
+  EXPECT_EQ(cache->admissible(), 10u * 4096);
 }
 
 class StoppedClock : public Clock {
@@ -112,31 +112,31 @@ class StoppedClock : public Clock {
 
 TEST(PrefixIndex, KeepsWhatItIsToldToKeepAndNoLonger) {
   KvBudget budget(10 * 4096);
-  BlockPool pool = *BlockPool::create(layout_of(1), 10, budget);
+  MemoryStore store = *MemoryStore::create(layout_of(1), 10, budget);
   StoppedClock clock;
-  PrefixIndex index(pool, budget, clock);
-  BlockTable table(pool);
+  PrefixIndex index(store, budget, clock);
+  SequenceMemory memory(store);
   const Tokens tokens = count_to(3 * kChunk + 5, 0);
-  ASSERT_TRUE(table.prepare(0, tokens.size()).has_value());
-  index.put(tokens, table);
-  table.truncate(0);
+  ASSERT_TRUE(memory.prepare(0, tokens.size()).has_value());
+  index.put(tokens, memory);
+  memory.clear();
   index.keep(tokens, Milliseconds(2000));
-  EXPECT_EQ(index.kept(), 3u) << "whole blocks only";
-  EXPECT_EQ(index.reclaimable(), 1u);
+  EXPECT_EQ(index.kept_bytes(), 3u * 4096) << "whole blocks only";
+  EXPECT_EQ(index.reclaimable_bytes(), 1u * 4096);
   while (index.drop_oldest()) {
   }
-  EXPECT_EQ(pool.used_blocks(), 3u);
+  EXPECT_EQ(store.used_bytes(), 3u * 4096);
   index.keep(tokens, Milliseconds(1500));  // an earlier end changes nothing
   clock.now = Milliseconds(1999);
-  EXPECT_EQ(index.kept(), 3u);
+  EXPECT_EQ(index.kept_bytes(), 3u * 4096);
   index.keep_nothing();
-  EXPECT_EQ(index.reclaimable(), 3u);
+  EXPECT_EQ(index.reclaimable_bytes(), 3u * 4096);
   index.keep(tokens, Milliseconds(2000));
   clock.now = Milliseconds(2000);
-  EXPECT_EQ(index.kept(), 0u);
+  EXPECT_EQ(index.kept_bytes(), 0u * 4096);
   while (index.drop_oldest()) {
   }
-  EXPECT_EQ(pool.used_blocks(), 0u);
+  EXPECT_EQ(store.used_bytes(), 0u);
 }
 
 // Random work on three caches: the budget is never exceeded and every promise is kept.
@@ -149,22 +149,22 @@ TEST(KvBudget, RandomWorkStaysWithin) {
   struct Running {
     std::size_t cache;
     Tokens tokens;
-    BlockTable table;
+    SequenceMemory memory;
   };
   std::vector<Running> running;
   const auto promise_all = [&](std::size_t which) {
-    std::size_t blocks = 0;
+    std::uint64_t bytes = 0;
     for (const Running& each : running) {
       if (each.cache == which)
-        blocks += each.table.blocks_needed(each.tokens.size(), each.tokens.size());
+        bytes += each.memory.bytes_left(each.tokens.size(), {.positions = each.tokens.size()});
     }
-    caches[which]->promise(blocks);
+    caches[which]->promise(bytes);
   };
   int admitted = 0, refused = 0;
   for (int round = 0; round < 5000; ++round) {
     if (!running.empty() && random() % 2 == 0) {
       const std::size_t i = random() % running.size();
-      caches[running[i].cache]->index().put(running[i].tokens, running[i].table);
+      caches[running[i].cache]->index().put(running[i].tokens, running[i].memory);
       std::swap(running[i], running.back());
       running.pop_back();
       continue;
@@ -173,17 +173,17 @@ TEST(KvBudget, RandomWorkStaysWithin) {
     KvCache& cache = *caches[which];
     const Tokens tokens =
         count_to(1 + random() % 500, static_cast<std::int32_t>(random() % 4 * 10000));
-    BlockTable table(cache.pool());
-    const std::size_t cached = cache.index().take(tokens, tokens.size() - 1, table);
-    const std::size_t needed = table.blocks_needed(cached, tokens.size());
-    if (needed > cache.admissible()) {
+    SequenceMemory memory(cache.store());
+    const std::size_t cached = cache.index().take(tokens, tokens.size() - 1, memory);
+    const BlockCounts needed = memory.blocks_needed(cached, tokens.size());
+    if (needed[0] * cache.store().layout().block_bytes() > cache.admissible()) {
       ++refused;
       continue;
     }
     cache.make_room(needed);
-    ASSERT_TRUE(table.prepare(cached, tokens.size()).has_value()) << "round " << round;
+    ASSERT_TRUE(memory.prepare(cached, tokens.size()).has_value()) << "round " << round;
     ASSERT_LE(budget.held(), budget.limit());
-    running.push_back({which, tokens, std::move(table)});
+    running.push_back({which, tokens, std::move(memory)});
     promise_all(which);
     ++admitted;
   }
@@ -215,8 +215,8 @@ TEST_F(Snapshot, ComesBackByteForByte) {
   const auto again = fresh();
   EXPECT_EQ(*load_snapshot(*again, "model a", path), 5u);
   EXPECT_EQ(known(*again, count_to(3 * kChunk + 7, 0)), 3 * kChunk + 7);
-  EXPECT_EQ(again->pool().used_blocks(), 5u);
-  EXPECT_EQ(again->index().reclaimable(), 5u) << "only the index holds them";
+  EXPECT_EQ(again->store().used_bytes(), 5u * 4096);
+  EXPECT_EQ(again->index().reclaimable_bytes(), 5u * 4096) << "only the index holds them";
 }
 
 TEST_F(Snapshot, AsMuchAsThereIsRoomFor) {
@@ -252,7 +252,7 @@ TEST_F(Snapshot, EveryDamageIsSeenAndLeavesNothingBehind) {
     }
     ASSERT_TRUE(write_file_atomic(path, broken).has_value());
     EXPECT_FALSE(load_snapshot(*again, "model a", path).has_value()) << i;
-    EXPECT_EQ(again->pool().used_blocks(), 0u);
+    EXPECT_EQ(again->store().used_bytes(), 0u);
   }
 }
 

@@ -9,16 +9,16 @@ namespace lathe::infer {
 
 struct PrefixIndex::Node {
   Node* parent = nullptr;
-  std::vector<std::int32_t> tokens;  // up to kChunk; only a full node has children
-  BlockId block = 0;
-  std::uint64_t weights = 0;  // what computed it; the same in all of a chain
+  std::vector<std::int32_t> tokens;            // up to kChunk; only a full node has children
+  std::vector<std::optional<BlockId>> blocks;  // by group
+  std::uint64_t weights = 0;                   // what computed it; the same in all of a chain
   std::uint64_t used = 0;
   Milliseconds kept_until{0};
   std::vector<std::unique_ptr<Node>> children;
 };
 
-PrefixIndex::PrefixIndex(BlockPool& pool, KvBudget& budget, const Clock& clock)
-    : pool_(&pool), budget_(&budget), clock_(&clock), root_(std::make_unique<Node>()) {}
+PrefixIndex::PrefixIndex(MemoryStore& store, KvBudget& budget, const Clock& clock)
+    : store_(&store), budget_(&budget), clock_(&clock), root_(std::make_unique<Node>()) {}
 
 PrefixIndex::~PrefixIndex() {
   // Leaves first: a chain of many blocks must not be destroyed by recursion.
@@ -27,9 +27,22 @@ PrefixIndex::~PrefixIndex() {
     for (auto& child : order[i]->children) order.push_back(child.get());
   }
   for (std::size_t i = order.size(); i-- > 1;) {
-    pool_->release(order[i]->block);
+    release(*order[i], false);
     order[i]->children.clear();
   }
+}
+
+void PrefixIndex::release(Node& node, bool idle_windows_only) {
+  for (std::size_t g = 0; g < node.blocks.size(); ++g) {
+    if (!node.blocks[g] || (idle_windows_only && !is_idle_window(node, g))) continue;
+    store_->pool(g).release(*node.blocks[g]);
+    node.blocks[g].reset();
+  }
+}
+
+bool PrefixIndex::is_idle_window(const Node& node, std::size_t group) const {
+  return node.blocks[group] && store_->layout().groups()[group].window != 0 &&
+         store_->pool(group).references(*node.blocks[group]) == 1;
 }
 
 // The child that shares most of its first tokens with `tokens`, and how many.
@@ -52,25 +65,62 @@ PrefixIndex::Node* PrefixIndex::find_child(Node& node, std::span<const std::int3
   return best;
 }
 
-std::size_t PrefixIndex::take(std::span<const std::int32_t> tokens, std::size_t limit,
-                              BlockTable& table, std::uint64_t weights) {
-  tokens = tokens.first(std::min(tokens.size(), limit));
-  const std::uint64_t now = budget_->tick();
-  std::size_t positions = 0;
+std::vector<PrefixIndex::Node*> PrefixIndex::follow(std::span<const std::int32_t> tokens,
+                                                    std::uint64_t weights,
+                                                    std::size_t& positions) const {
+  std::vector<Node*> path;
   Node* node = root_.get();
+  positions = 0;
   while (positions < tokens.size()) {
     std::size_t common = 0;
     node = find_child(*node, tokens.subspan(positions), weights, common);
     if (node == nullptr) break;
-    node->used = now;
-    table.append_shared(node->block);
+    path.push_back(node);
     positions += common;
     if (common < kChunk) break;
+  }
+  return path;
+}
+
+std::optional<std::size_t> PrefixIndex::missing_block(std::span<Node* const> path,
+                                                      std::size_t positions) const {
+  const std::span<const MemoryGroup> groups = store_->layout().groups();
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    for (std::size_t i = oldest_visible(groups[g].window, positions) / kChunk;
+         i < blocks_for(positions); ++i)
+      if (!path[i]->blocks[g]) return i;
+  return std::nullopt;
+}
+
+std::size_t PrefixIndex::take(std::span<const std::int32_t> tokens, std::size_t limit,
+                              SequenceMemory& memory, std::uint64_t weights) {
+  const std::uint64_t now = budget_->tick();
+  std::size_t positions = 0;
+  const std::vector<Node*> path =
+      follow(tokens.first(std::min(tokens.size(), limit)), weights, positions);
+  // A position in front of a missing block may be one that does not need it.
+  while (const auto missing = missing_block(path, positions)) positions = *missing * kChunk;
+  const std::span<const MemoryGroup> groups = store_->layout().groups();
+  for (std::size_t i = 0; i < blocks_for(positions); ++i) {
+    path[i]->used = now;
+    for (std::size_t g = 0; g < groups.size(); ++g)
+      if (i >= oldest_visible(groups[g].window, positions) / kChunk)
+        memory.append_shared(g, i, *path[i]->blocks[g]);
   }
   return positions;
 }
 
-void PrefixIndex::put(std::span<const std::int32_t> tokens, const BlockTable& table,
+// The node's blocks become those that the sequence has there, as far as the node lacks them.
+void PrefixIndex::adopt(Node& node, const SequenceMemory& memory, std::size_t block) {
+  node.blocks.resize(store_->groups());
+  for (std::size_t g = 0; g < node.blocks.size(); ++g) {
+    if (node.blocks[g]) continue;
+    node.blocks[g] = memory.block(g, block);
+    if (node.blocks[g]) store_->pool(g).add_reference(*node.blocks[g]);
+  }
+}
+
+void PrefixIndex::put(std::span<const std::int32_t> tokens, const SequenceMemory& memory,
                       std::uint64_t weights) {
   const std::uint64_t now = budget_->tick();
   Node* node = root_.get();
@@ -80,19 +130,18 @@ void PrefixIndex::put(std::span<const std::int32_t> tokens, const BlockTable& ta
     Node* child = find_child(*node, own, weights, common);
     if (child != nullptr && common == own.size()) {
       // Known already, perhaps with more tokens behind.
+      if (child->tokens.size() == own.size()) adopt(*child, memory, i);
     } else if (child != nullptr && common == child->tokens.size()) {
       // Ours goes on where that one ends: ours replaces it. (It is a leaf, since it is not full.)
       child->tokens.assign(own.begin(), own.end());
-      pool_->add_reference(table.blocks()[i]);
-      pool_->release(child->block);
-      child->block = table.blocks()[i];
+      release(*child, false);
+      adopt(*child, memory, i);
     } else {
       auto fresh = std::make_unique<Node>();
       fresh->parent = node;
       fresh->tokens.assign(own.begin(), own.end());
-      fresh->block = table.blocks()[i];
       fresh->weights = weights;
-      pool_->add_reference(fresh->block);
+      adopt(*fresh, memory, i);
       child = fresh.get();
       node->children.push_back(std::move(fresh));
     }
@@ -123,50 +172,72 @@ void PrefixIndex::walk(const Visit& visit) const {
   }
 }
 
-std::size_t PrefixIndex::kept() const {
-  std::size_t count = 0;
+std::uint64_t PrefixIndex::kept_bytes() const {
+  std::uint64_t bytes = 0;
   const Milliseconds now = clock_->monotonic();
-  walk([&](const Node& node) { count += node.kept_until > now ? 1 : 0; });
-  return count;
+  walk([&](const Node& node) {
+    if (node.kept_until <= now) return;
+    for (std::size_t g = 0; g < node.blocks.size(); ++g)
+      if (node.blocks[g]) bytes += store_->pool(g).block_bytes();
+  });
+  return bytes;
 }
 
 void PrefixIndex::keep_nothing() {
   walk([](Node& node) { node.kept_until = Milliseconds(0); });
 }
 
-std::size_t PrefixIndex::reclaimable() const {
-  std::size_t count = 0;
+std::uint64_t PrefixIndex::reclaimable_bytes() const {
+  std::uint64_t bytes = 0;
   const Milliseconds now = clock_->monotonic();
   walk([&](const Node& node) {
-    count += pool_->references(node.block) == 1 && node.kept_until <= now ? 1 : 0;
+    if (node.kept_until > now) return;
+    for (std::size_t g = 0; g < node.blocks.size(); ++g)
+      if (node.blocks[g] && store_->pool(g).references(*node.blocks[g]) == 1)
+        bytes += store_->pool(g).block_bytes();
   });
-  return count;
+  return bytes;
+}
+
+// Whoever uses a node's block of any group uses its block of the groups that keep every position.
+bool PrefixIndex::is_leaf_to_drop(const Node& node) const {
+  if (!node.children.empty()) return false;
+  for (std::size_t g = 0; g < node.blocks.size(); ++g)
+    if (node.blocks[g] && store_->pool(g).references(*node.blocks[g]) > 1) return false;
+  return true;
+}
+
+bool PrefixIndex::has_windows_to_drop(const Node& node) const {
+  for (std::size_t g = 0; g < node.blocks.size(); ++g)
+    if (is_idle_window(node, g)) return true;
+  return false;
 }
 
 // A walk over all nodes: reclaiming is rare, and one walk costs less than one block of prefill.
-PrefixIndex::Node* PrefixIndex::oldest_leaf() const {
+PrefixIndex::Node* PrefixIndex::oldest_node() const {
   Node* oldest = nullptr;
   const Milliseconds now = clock_->monotonic();
   walk([&](Node& node) {
-    if (!node.children.empty() || pool_->references(node.block) > 1 || node.kept_until > now)
-      return;
-    if (oldest == nullptr || node.used < oldest->used) oldest = &node;
+    if (node.kept_until > now || (oldest != nullptr && oldest->used <= node.used)) return;
+    if (is_leaf_to_drop(node) || has_windows_to_drop(node)) oldest = &node;
   });
   return oldest;
 }
 
 std::optional<std::uint64_t> PrefixIndex::oldest() const {
-  const Node* leaf = oldest_leaf();
-  return leaf == nullptr ? std::nullopt : std::optional(leaf->used);
+  const Node* node = oldest_node();
+  return node == nullptr ? std::nullopt : std::optional(node->used);
 }
 
 bool PrefixIndex::drop_oldest() {
-  Node* leaf = oldest_leaf();
-  if (leaf == nullptr) return false;
-  pool_->release(leaf->block);
-  auto& siblings = leaf->parent->children;
+  Node* node = oldest_node();
+  if (node == nullptr) return false;
+  const bool leaf = is_leaf_to_drop(*node);
+  release(*node, !leaf);
+  if (!leaf) return true;
+  auto& siblings = node->parent->children;
   siblings.erase(std::find_if(siblings.begin(), siblings.end(),
-                              [&](auto& child) { return child.get() == leaf; }));
+                              [&](auto& child) { return child.get() == node; }));
   return true;
 }
 
@@ -181,7 +252,7 @@ std::vector<PrefixIndex::Entry> PrefixIndex::entries() const {
   std::vector<Entry> entries;
   for (const Node* node : nodes) {
     place[node] = static_cast<std::int64_t>(entries.size());
-    entries.push_back({place.at(node->parent), node->tokens, node->block});
+    entries.push_back({place.at(node->parent), node->tokens, node->blocks});
   }
   return entries;
 }
@@ -195,8 +266,9 @@ void PrefixIndex::restore(std::span<const Entry> entries) {
     auto fresh = std::make_unique<Node>();
     fresh->parent = parent;
     fresh->tokens = entry.tokens;
-    fresh->block = entry.block;
-    pool_->add_reference(entry.block);
+    fresh->blocks = entry.blocks;
+    for (std::size_t g = 0; g < entry.blocks.size(); ++g)
+      if (entry.blocks[g]) store_->pool(g).add_reference(*entry.blocks[g]);
     nodes.push_back(fresh.get());
     parent->children.push_back(std::move(fresh));
   }

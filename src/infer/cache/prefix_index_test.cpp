@@ -19,29 +19,31 @@ class Cache : public testing::Test {
         .store = nullptr,
         .attend = nullptr};
     const StateSpec layer{.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16};
-    const BlockLayout layout({&layer, 1}, kFormat);
-    budget.emplace(64 * layout.bytes());
-    pool.emplace(*BlockPool::create(layout, 64, *budget));
-    index.emplace(*pool, *budget);
+    const MemoryLayout layout({&layer, 1}, kFormat);
+    budget.emplace(64 * layout.block_bytes());
+    store.emplace(*MemoryStore::create(layout, 64, *budget));
+    pool = &store->pool(0);
+    index.emplace(*store, *budget);
   }
-  void fill(BlockTable& table, const std::vector<std::int32_t>& tokens, std::size_t from) {
-    ASSERT_TRUE(table.prepare(from, tokens.size()).has_value());
+  void fill(SequenceMemory& memory, const std::vector<std::int32_t>& tokens, std::size_t from) {
+    ASSERT_TRUE(memory.prepare(from, tokens.size()).has_value());
     for (std::size_t i = from; i < tokens.size(); ++i) {
-      std::memcpy(table.data(i) + i % kChunk * sizeof(std::int32_t), &tokens[i],
+      std::memcpy(memory.data(0, i) + i % kChunk * sizeof(std::int32_t), &tokens[i],
                   sizeof(std::int32_t));
     }
   }
-  static bool holds(const BlockTable& table, const std::vector<std::int32_t>& tokens,
+  static bool holds(const SequenceMemory& memory, const std::vector<std::int32_t>& tokens,
                     std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-      if (std::memcmp(table.data(i) + i % kChunk * sizeof(std::int32_t), &tokens[i],
+      if (std::memcmp(memory.data(0, i) + i % kChunk * sizeof(std::int32_t), &tokens[i],
                       sizeof(std::int32_t)) != 0)
         return false;
     }
     return true;
   }
   std::optional<KvBudget> budget;
-  std::optional<BlockPool> pool;
+  std::optional<MemoryStore> store;
+  BlockPool* pool = nullptr;
   std::optional<PrefixIndex> index;
 };
 
@@ -52,12 +54,12 @@ std::vector<std::int32_t> count_to(std::size_t size, std::int32_t start = 0) {
 }
 
 TEST_F(Cache, AForkCopiesOnlyWhatItWrites) {
-  BlockTable parent(*pool);
+  SequenceMemory parent(*store);
   auto tokens = count_to(150);
   fill(parent, tokens, 0);
-  BlockTable child = parent.fork(150);
+  SequenceMemory child = parent.fork(150);
   EXPECT_EQ(pool->free_blocks(), 61u);
-  EXPECT_EQ(child.blocks_needed(150, 151), 1u);
+  EXPECT_EQ(child.blocks_needed(150, 151), BlockCounts{1});
   auto other = tokens;
   other.push_back(-1);
   fill(child, other, 150);
@@ -66,51 +68,51 @@ TEST_F(Cache, AForkCopiesOnlyWhatItWrites) {
   EXPECT_EQ(pool->free_blocks(), 60u);
   EXPECT_TRUE(holds(child, other, 151));
   EXPECT_TRUE(holds(parent, count_to(152), 152));
-  child.truncate(64);
+  child.clear();
   EXPECT_EQ(pool->free_blocks(), 61u);
 }
 
 TEST_F(Cache, PrepareFailsWithoutChange) {
-  BlockTable table(*pool);
-  EXPECT_FALSE(table.prepare(0, 65 * kChunk).has_value());
-  EXPECT_TRUE(table.blocks().empty());
+  SequenceMemory memory(*store);
+  EXPECT_FALSE(memory.prepare(0, 65 * kChunk).has_value());
+  EXPECT_FALSE(memory.block(0, 0));
   EXPECT_EQ(pool->free_blocks(), 64u);
-  EXPECT_TRUE(table.prepare(0, 64 * kChunk).has_value());
+  EXPECT_TRUE(memory.prepare(0, 64 * kChunk).has_value());
   EXPECT_FALSE(pool->take().has_value());
 }
 
 TEST_F(Cache, ThePrefixIsFoundToTheToken) {
   const auto tokens = count_to(200);
   {
-    BlockTable table(*pool);
-    fill(table, tokens, 0);
-    index->put(tokens, table);
+    SequenceMemory memory(*store);
+    fill(memory, tokens, 0);
+    index->put(tokens, memory);
   }
   EXPECT_EQ(pool->free_blocks(), 60u);
   for (const std::size_t same : {0u, 1u, 63u, 64u, 65u, 128u, 199u, 200u}) {
     auto probe = count_to(300);
     for (std::size_t i = same; i < probe.size(); ++i) probe[i] = -5;
-    BlockTable table(*pool);
-    EXPECT_EQ(index->take(probe, probe.size(), table), same);
-    EXPECT_TRUE(holds(table, tokens, same));
-    EXPECT_EQ(table.blocks().size(), (same + kChunk - 1) / kChunk);
+    SequenceMemory memory(*store);
+    EXPECT_EQ(index->take(probe, probe.size(), memory), same);
+    EXPECT_TRUE(holds(memory, tokens, same));
+    EXPECT_EQ(memory.block(0, blocks_for(same)), std::nullopt);
   }
-  BlockTable limited(*pool);
+  SequenceMemory limited(*store);
   EXPECT_EQ(index->take(tokens, 70, limited), 70u);
 }
 
 TEST_F(Cache, ReclaimTakesTheOldestLeavesAndNothingInUse) {
   const auto old = count_to(128), recent = count_to(128, 1000);
   for (const auto& tokens : {old, recent}) {
-    BlockTable table(*pool);
-    fill(table, tokens, 0);
-    index->put(tokens, table);
+    SequenceMemory memory(*store);
+    fill(memory, tokens, 0);
+    index->put(tokens, memory);
   }
-  BlockTable user(*pool);
+  SequenceMemory user(*store);
   EXPECT_EQ(index->take(old, 64, user), 64u);  // the first block of `old` is in use, and lately
-  EXPECT_EQ(index->reclaimable(), 3u);
+  EXPECT_EQ(index->reclaimable_bytes(), 3 * pool->block_bytes());
   EXPECT_TRUE(index->drop_oldest());
-  BlockTable a(*pool), b(*pool);
+  SequenceMemory a(*store), b(*store);
   EXPECT_EQ(index->take(old, 128, a), 64u);
   EXPECT_EQ(index->take(recent, 128, b), 128u);
   while (index->drop_oldest()) {
@@ -121,13 +123,13 @@ TEST_F(Cache, ReclaimTakesTheOldestLeavesAndNothingInUse) {
 // Against a model that keeps every sequence whole.
 TEST_F(Cache, RandomWorkNeverMixesSequences) {
   std::mt19937 random(1);
-  std::vector<std::pair<std::vector<std::int32_t>, BlockTable>> live;
+  std::vector<std::pair<std::vector<std::int32_t>, SequenceMemory>> live;
   std::size_t reused = 0;
   for (int round = 0; round < 4000; ++round) {
     if (live.size() > 3 || (!live.empty() && random() % 3 == 0)) {
-      auto& [tokens, table] = live[random() % live.size()];
-      ASSERT_TRUE(holds(table, tokens, tokens.size()));
-      index->put(tokens, table);
+      auto& [tokens, memory] = live[random() % live.size()];
+      ASSERT_TRUE(holds(memory, tokens, tokens.size()));
+      index->put(tokens, memory);
       std::swap(live.back(), live[random() % live.size()]);
       live.pop_back();
       continue;
@@ -136,25 +138,24 @@ TEST_F(Cache, RandomWorkNeverMixesSequences) {
     std::vector<std::int32_t> tokens(1 + random() % 400);
     for (std::size_t i = 0; i < tokens.size(); ++i)
       tokens[i] = static_cast<std::int32_t>(i % 50 == 0 ? random() % 3 : i);
-    BlockTable table(*pool);
-    const std::size_t cached = index->take(tokens, tokens.size(), table);
-    ASSERT_TRUE(holds(table, tokens, cached));
+    SequenceMemory memory(*store);
+    const std::size_t cached = index->take(tokens, tokens.size(), memory);
+    ASSERT_TRUE(holds(memory, tokens, cached));
     reused += cached;
-    while (pool->free_blocks() < table.blocks_needed(cached, tokens.size()) &&
-           index->drop_oldest()) {
+    while (!store->can_take(memory.blocks_needed(cached, tokens.size())) && index->drop_oldest()) {
     }
-    fill(table, tokens, cached);
-    live.emplace_back(std::move(tokens), std::move(table));
+    fill(memory, tokens, cached);
+    live.emplace_back(std::move(tokens), std::move(memory));
   }
   EXPECT_GT(reused, 1000u);
-  for (auto& [tokens, table] : live) EXPECT_TRUE(holds(table, tokens, tokens.size()));
+  for (auto& [tokens, memory] : live) EXPECT_TRUE(holds(memory, tokens, tokens.size()));
   live.clear();
   while (index->drop_oldest()) {
   }
   EXPECT_EQ(pool->free_blocks(), 64u);
 }
 
-TEST(StateBytes, WindowsAndRecurrentStatesAreCounted) {
+TEST(WorstCase, WindowsAndRecurrentStatesAreCounted) {
   const KvFormat format{.type = KvType::kF16,
                         .chunk_bytes = [](std::size_t dim) { return 2 * 2 * kChunk * dim; },
                         .store = nullptr,
@@ -165,13 +166,44 @@ TEST(StateBytes, WindowsAndRecurrentStatesAreCounted) {
       {.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = 1000},
       {.kind = StateSpec::Kind::kNone},
   };
+  const MemoryLayout layout(layers, format);
   const std::uint64_t chunk = 8 * 4 * kChunk * 64;
-  EXPECT_EQ(state_bytes(layers, format, 64).kv, chunk);
-  EXPECT_EQ(state_bytes(layers, format, 65).kv, 2 * chunk);
-  EXPECT_EQ(state_bytes(layers, format, 65).window, 2 * chunk);
-  EXPECT_EQ(state_bytes(layers, format, 64000).kv, 1000 * chunk);
-  EXPECT_EQ(state_bytes(layers, format, 64000).window, 3 * chunk);
-  EXPECT_EQ(state_bytes(layers, format, 64000).recurrent, 1000u);
+  const auto at = [&](std::size_t positions, std::size_t step = 1) {
+    return worst_case(layout, {.positions = positions, .prompt_step = step});
+  };
+  EXPECT_EQ(at(64).kv, chunk);
+  EXPECT_EQ(at(65).kv, 2 * chunk);
+  EXPECT_EQ(at(65).window, 2 * chunk);
+  EXPECT_EQ(at(64000).kv, 1000 * chunk);
+  EXPECT_EQ(at(64000).window, 3 * chunk) << "the window and one block";
+  EXPECT_EQ(at(64000).recurrent, 1000u);
+  // A step of 512 tokens adds at most as many, and a block.
+  EXPECT_EQ(at(64000, 512).window, (2 + 9) * chunk);
+  EXPECT_EQ(at(64000, 512).kv, at(64000).kv);
+  // Four answers share the prompt's whole blocks; of windows each has its own.
+  const StateBytes four = worst_case(
+      layout, {.prompt = 640 + 5, .positions = 1280, .candidates = 4, .prompt_step = 512});
+  EXPECT_EQ(four.kv, (20 + 3 * 10 + 1) * chunk);
+  EXPECT_EQ(four.window, (11 + 3 * 3) * chunk);
+  EXPECT_EQ(four.recurrent, 4000u);
+}
+
+// The inverse is the largest that fits, to the block.
+TEST(WorstCase, PositionsWithinAreTheMostThatFit) {
+  const KvFormat format{.type = KvType::kF16,
+                        .chunk_bytes = [](std::size_t dim) { return 4 * kChunk * dim; },
+                        .store = nullptr,
+                        .attend = nullptr};
+  const StateSpec layers[] = {
+      {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16},
+      {.kind = StateSpec::Kind::kAttention, .kv_heads = 3, .head_dim = 16, .window = 100}};
+  const MemoryLayout both(layers, format), full({layers, 1}, format);
+  for (std::uint64_t bytes = 0; bytes < 400000; bytes += 1777) {
+    EXPECT_EQ(positions_within(full, {}, bytes), bytes / full.block_bytes() * kChunk);
+    const std::size_t most = positions_within(both, {}, bytes);
+    EXPECT_LE(worst_case(both, {.positions = most}).total(), bytes);
+    EXPECT_GT(worst_case(both, {.positions = most + 1}).total(), bytes);
+  }
 }
 
 }  // namespace

@@ -23,14 +23,15 @@ constexpr std::size_t kDigest = 64;  // SHA-256 as hex
 struct Header {
   char magic[8];
   std::uint32_t identity_bytes;
-  std::uint32_t positions;  // of a block
-  std::uint64_t block_bytes;
+  std::uint32_t positions;    // of a block
+  std::uint64_t block_bytes;  // of all groups
   std::uint64_t entries;
 };
-// Each entry: this, its tokens, its block's bytes, the digest of all three.
+// Each entry: this, its tokens, its blocks' bytes, the digest of all three.
 struct EntryHead {
   std::int64_t parent;
-  std::uint64_t tokens;
+  std::uint32_t tokens;
+  std::uint32_t missing;  // a bit for each group of which it has no block
 };
 
 class Descriptor {
@@ -79,29 +80,43 @@ Status read_all(int fd, void* into, std::size_t size, const fs::path& path) {
   return {};
 }
 
-Status write_entry(int fd, const KvCache& cache, const PrefixIndex::Entry& entry,
+std::uint64_t bytes_of(const MemoryStore& store, const PrefixIndex::Entry& entry) {
+  std::uint64_t bytes = 0;
+  for (std::size_t g = 0; g < entry.blocks.size(); ++g)
+    if (entry.blocks[g]) bytes += store.pool(g).block_bytes();
+  return bytes;
+}
+
+Status write_entry(int fd, const MemoryStore& store, const PrefixIndex::Entry& entry,
                    std::string& buffer, const fs::path& path) {
-  const EntryHead head{entry.parent, entry.tokens.size()};
+  EntryHead head{entry.parent, static_cast<std::uint32_t>(entry.tokens.size()), 0};
+  for (std::size_t g = 0; g < entry.blocks.size(); ++g)
+    if (!entry.blocks[g]) head.missing |= 1u << g;
   buffer.assign(bytes_of(&head, sizeof head));
   buffer += bytes_of(entry.tokens.data(), entry.tokens.size() * sizeof(std::int32_t));
-  buffer += bytes_of(cache.pool().data(entry.block), cache.pool().layout().bytes());
+  for (std::size_t g = 0; g < entry.blocks.size(); ++g)
+    if (entry.blocks[g])
+      buffer += bytes_of(store.pool(g).data(*entry.blocks[g]), store.pool(g).block_bytes());
   buffer += sha256_hex(buffer);
   return write_all(fd, buffer, path);
 }
 
-Result<PrefixIndex::Entry> read_entry(int fd, KvCache& cache, std::size_t index,
+Result<PrefixIndex::Entry> read_entry(int fd, MemoryStore& store, std::size_t index,
                                       std::string& buffer, const fs::path& path) {
   EntryHead head;
   LATHE_TRY_STATUS(read_all(fd, &head, sizeof head, path));
   if (head.tokens == 0 || head.tokens > kChunk || head.parent < -1 ||
-      head.parent >= static_cast<std::int64_t>(index)) {
+      head.parent >= static_cast<std::int64_t>(index) ||
+      std::uint64_t{head.missing} >> store.groups() != 0) {
     return invalid("{}: entry {} is damaged; the snapshot is not used", path.string(), index);
   }
   const std::size_t ids = static_cast<std::size_t>(head.tokens) * sizeof(std::int32_t);
-  const std::size_t block = cache.pool().layout().bytes();
+  std::size_t blocks = 0;
+  for (std::size_t g = 0; g < store.groups(); ++g)
+    if ((head.missing >> g & 1) == 0) blocks += store.pool(g).block_bytes();
   buffer.assign(bytes_of(&head, sizeof head));
-  buffer.resize(sizeof head + ids + block);
-  LATHE_TRY_STATUS(read_all(fd, buffer.data() + sizeof head, ids + block, path));
+  buffer.resize(sizeof head + ids + blocks);
+  LATHE_TRY_STATUS(read_all(fd, buffer.data() + sizeof head, ids + blocks, path));
   char digest[kDigest];
   LATHE_TRY_STATUS(read_all(fd, digest, kDigest, path));
   if (sha256_hex(buffer) != bytes_of(digest, kDigest)) {
@@ -112,8 +127,16 @@ Result<PrefixIndex::Entry> read_entry(int fd, KvCache& cache, std::size_t index,
   entry.parent = head.parent;
   entry.tokens.resize(static_cast<std::size_t>(head.tokens));
   std::memcpy(entry.tokens.data(), buffer.data() + sizeof head, ids);
-  LATHE_TRY(entry.block, cache.pool().take());
-  std::memcpy(cache.pool().data(entry.block), buffer.data() + sizeof head + ids, block);
+  entry.blocks.resize(store.groups());
+  const char* from = buffer.data() + sizeof head + ids;
+  for (std::size_t g = 0; g < store.groups(); ++g) {
+    if ((head.missing >> g & 1) != 0) continue;
+    BlockPool& pool = store.pool(g);
+    LATHE_TRY(const BlockId block, pool.take());
+    std::memcpy(pool.data(block), from, pool.block_bytes());
+    from += pool.block_bytes();
+    entry.blocks[g] = block;
+  }
   return entry;
 }
 
@@ -122,9 +145,12 @@ Result<PrefixIndex::Entry> read_entry(int fd, KvCache& cache, std::size_t index,
 Result<std::size_t> save_snapshot(const KvCache& cache, std::string_view identity,
                                   const fs::path& path, std::uint64_t max_bytes) {
   std::vector<PrefixIndex::Entry> entries = cache.index().entries();
-  const std::uint64_t block = std::max<std::size_t>(1, cache.pool().layout().bytes());
-  entries.resize(
-      static_cast<std::size_t>(std::min<std::uint64_t>(entries.size(), max_bytes / block)));
+  std::size_t count = 0;
+  for (std::uint64_t bytes = 0; count < entries.size(); ++count) {
+    bytes += bytes_of(cache.store(), entries[count]);
+    if (bytes > max_bytes) break;
+  }
+  entries.resize(count);
   const fs::path part = path.string() + ".part";
   {
     const Descriptor file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
@@ -132,7 +158,7 @@ Result<std::size_t> save_snapshot(const KvCache& cache, std::string_view identit
     Header header{.magic = {},
                   .identity_bytes = static_cast<std::uint32_t>(identity.size()),
                   .positions = kChunk,
-                  .block_bytes = block,
+                  .block_bytes = cache.store().layout().block_bytes(),
                   .entries = entries.size()};
     std::memcpy(header.magic, kMagic, sizeof kMagic);
     std::string buffer(bytes_of(&header, sizeof header));
@@ -140,7 +166,7 @@ Result<std::size_t> save_snapshot(const KvCache& cache, std::string_view identit
     buffer += sha256_hex(buffer);
     Status status = write_all(file.get(), buffer, part);
     for (std::size_t i = 0; status && i < entries.size(); ++i)
-      status = write_entry(file.get(), cache, entries[i], buffer, part);
+      status = write_entry(file.get(), cache.store(), entries[i], buffer, part);
     if (status && ::fsync(file.get()) != 0) status = std::unexpected(failed(part, "written"));
     if (!status) {
       ::unlink(part.c_str());
@@ -168,15 +194,17 @@ Result<std::size_t> load_snapshot(KvCache& cache, std::string_view identity, con
   if (sha256_hex(head) != bytes_of(digest, kDigest))
     return invalid("{}: the checksum of its head is wrong; it is not used", path.string());
   if (std::string_view(head).substr(sizeof header) != identity || header.positions != kChunk ||
-      header.block_bytes != cache.pool().layout().bytes()) {
+      header.block_bytes != cache.store().layout().block_bytes()) {
     return invalid("{}: was made for another model, KV type or machine; it is not used",
                    path.string());
   }
   std::vector<PrefixIndex::Entry> entries;
   Status status;
   std::string buffer;
-  for (std::uint64_t i = 0; status && i < header.entries && cache.pool().free_blocks() > 0; ++i) {
-    auto entry = read_entry(file.get(), cache, entries.size(), buffer, path);
+  MemoryStore& store = cache.store();
+  const BlockCounts one(store.groups(), 1);
+  for (std::uint64_t i = 0; status && i < header.entries && store.can_take(one); ++i) {
+    auto entry = read_entry(file.get(), store, entries.size(), buffer, path);
     if (!entry) {
       status = std::unexpected(entry.error());
       break;
@@ -188,7 +216,9 @@ Result<std::size_t> load_snapshot(KvCache& cache, std::string_view identity, con
     entries.push_back(std::move(*entry));
   }
   if (status) cache.index().restore(entries);
-  for (const auto& entry : entries) cache.pool().release(entry.block);  // the index holds its own
+  for (const auto& entry : entries)  // the index holds its own
+    for (std::size_t g = 0; g < entry.blocks.size(); ++g)
+      if (entry.blocks[g]) store.pool(g).release(*entry.blocks[g]);
   if (!status) return std::unexpected(status.error());
   return entries.size();
 }

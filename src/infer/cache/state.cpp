@@ -1,42 +1,88 @@
-// How what a layer remembers is laid out in blocks.
+// How what layers remember is laid out in blocks, and how much of it there can be.
 #include "infer/cache/state.h"
 
 #include <algorithm>
 
 namespace lathe::infer {
+namespace {
 
-BlockLayout::BlockLayout(std::span<const StateSpec> layers, const KvFormat& format)
+// That one sequence holds at once, in runs of at most `step` tokens.
+std::size_t most_blocks(const MemoryGroup& group, std::size_t positions, std::size_t step) {
+  const std::size_t all = blocks_for(positions);
+  if (group.window == 0) return all;
+  // What the first position of a block sees before it, and the run, which may begin at its last.
+  return std::min(all, blocks_for(group.window - 1) + blocks_for(step + kChunk - 1));
+}
+
+std::size_t blocks_of(const MemoryGroup& group, const Claim& claim) {
+  const std::size_t others = claim.candidates - 1;
+  std::size_t blocks =
+      most_blocks(group, claim.positions, std::max(claim.prompt_step, claim.answer_step));
+  if (others == 0) return blocks;
+  if (group.window != 0)
+    return blocks + others * most_blocks(group, claim.positions, claim.answer_step);
+  // The prompt's whole blocks are shared; the half-filled one is copied, by the first one too.
+  return blocks + others * (blocks_for(claim.positions) - claim.prompt / kChunk) + 1;
+}
+
+}  // namespace
+
+MemoryLayout::MemoryLayout(std::span<const StateSpec> layers, const KvFormat& format)
     : format_(&format) {
-  layers_.resize(layers.size());
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (layers[i].kind != StateSpec::Kind::kAttention) continue;
-    layers_[i] = {bytes_, format.chunk_bytes(padded_head(layers[i].head_dim))};
-    bytes_ += layers_[i].head_bytes * layers[i].kv_heads;
+  for (const StateSpec& layer : layers) {
+    Place& place = places_.emplace_back();
+    if (layer.kind == StateSpec::Kind::kRecurrent) recurrent_bytes_ += layer.recurrent_bytes;
+    if (layer.kind != StateSpec::Kind::kAttention) continue;
+    auto group = std::ranges::find(groups_, layer.window, &MemoryGroup::window);
+    if (group == groups_.end()) group = groups_.insert(group, {.window = layer.window});
+    place = {.group = static_cast<std::size_t>(group - groups_.begin()),
+             .offset = group->block_bytes,
+             .head_bytes = format.chunk_bytes(padded_head(layer.head_dim))};
+    group->block_bytes += place.head_bytes * layer.kv_heads;
   }
 }
 
-StateBytes state_bytes(std::span<const StateSpec> layers, const KvFormat& format,
-                       std::uint64_t positions) {
-  StateBytes total;
-  const std::uint64_t chunks = (positions + kChunk - 1) / kChunk;
-  for (const StateSpec& layer : layers) {
-    switch (layer.kind) {
-      case StateSpec::Kind::kNone:
-        break;
-      case StateSpec::Kind::kAttention: {
-        // A window that is not aligned to chunks touches one more.
-        const std::uint64_t kept =
-            layer.window == 0 ? chunks : std::min(chunks, (layer.window + kChunk - 1) / kChunk + 1);
-        (layer.window == 0 ? total.kv : total.window) +=
-            kept * layer.kv_heads * format.chunk_bytes(padded_head(layer.head_dim));
-        break;
-      }
-      case StateSpec::Kind::kRecurrent:
-        total.recurrent += layer.recurrent_bytes;
-        break;
-    }
+std::size_t MemoryLayout::block_bytes() const {
+  std::size_t bytes = 0;
+  for (const MemoryGroup& group : groups_) bytes += group.block_bytes;
+  return bytes;
+}
+
+StateBytes worst_case(const MemoryLayout& layout, const Claim& claim,
+                      std::span<const std::size_t> held) {
+  StateBytes total{.recurrent = layout.recurrent_bytes() * claim.candidates};
+  for (std::size_t g = 0; g < layout.groups().size(); ++g) {
+    const MemoryGroup& group = layout.groups()[g];
+    const std::size_t most = blocks_of(group, claim);
+    const std::uint64_t blocks = most - (held.empty() ? 0 : std::min(most, held[g]));
+    (group.window == 0 ? total.kv : total.window) += blocks * group.block_bytes;
   }
   return total;
+}
+
+std::uint64_t restart_bytes(const MemoryLayout& layout, std::size_t positions) {
+  std::uint64_t bytes = 0;
+  for (const MemoryGroup& group : layout.groups()) {
+    if (group.window == 0) continue;
+    const std::uint64_t each = most_blocks(group, positions, 1) * group.block_bytes;
+    bytes +=
+        std::min(blocks_for(positions) * group.block_bytes, (positions / kCheckpoint + 1) * each);
+  }
+  return bytes;
+}
+
+std::size_t positions_within(const MemoryLayout& layout, Claim claim, std::uint64_t bytes) {
+  // Between what fits and what does not.
+  bytes = std::min(bytes, std::uint64_t{1} << 60);
+  std::uint64_t blocks = 0, too_many = std::uint64_t{1} << 32;
+  for (const MemoryGroup& group : layout.groups())
+    if (group.window == 0) too_many = std::min(too_many, bytes / group.block_bytes + 1);
+  while (too_many - blocks > 1) {
+    const std::uint64_t middle = blocks + (too_many - blocks) / 2;
+    claim.positions = middle * kChunk;
+    (worst_case(layout, claim).total() <= bytes ? blocks : too_many) = middle;
+  }
+  return blocks * kChunk;
 }
 
 }  // namespace lathe::infer

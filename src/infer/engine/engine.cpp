@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "ground/base/units.h"
 #include "infer/engine/answer_text.h"
 
 namespace lathe::infer {
@@ -14,10 +15,6 @@ namespace {
 
 // Once measuring steps has taken so long, each width is measured once more at most.
 constexpr double kMeasureSeconds = 0.25;
-
-std::size_t blocks_for(std::size_t positions) {
-  return (positions + kChunk - 1) / kChunk;
-}
 
 }  // namespace
 
@@ -37,6 +34,21 @@ std::string_view stop_reason_name(StopReason reason) {
   return "";
 }
 
+Claim claim_of(const GenerationRequest& request, std::size_t limit, const EngineOptions& options) {
+  const std::size_t prompt = request.prompt.size();
+  return {.prompt = prompt,
+          .positions = limit,
+          .candidates = request.candidates,
+          .prompt_step = std::min(prompt, options.step_tokens),
+          .answer_step = request.draft.empty() ? 1 : options.step_outputs()};
+}
+
+Claim claim_of(std::size_t tokens, const EngineOptions& options) {
+  return {.prompt = tokens,
+          .positions = tokens,
+          .prompt_step = std::min(tokens, options.step_outputs())};
+}
+
 struct Engine::Sequence {
   SequenceId id;
   SequenceId request;
@@ -45,11 +57,12 @@ struct Engine::Sequence {
   std::vector<TokenId> tokens;  // the prompt and what was sampled
   std::size_t computed = 0;     // positions whose KV is there
   std::size_t limit;            // tokens it may come to
-  BlockTable table;
+  SequenceMemory memory;
   Sampler sampler;
   std::unique_ptr<Constraint> constraint;
   AnswerText text;
   std::optional<Drafter> drafter;
+  std::size_t checkpoint = 0;  // positions that the prefix index had last
   std::size_t cached = 0;
   std::size_t accepted_drafts = 0, rejected_drafts = 0;
   bool running = false, cancelled = false, finished = false;
@@ -92,24 +105,24 @@ Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokeniz
                    tokenizer.size(), blueprint.vocabulary);
   }
   const auto states = blueprint.states();
-  BlockLayout layout(states, model.kernels().kv_format(checked.kv));
+  MemoryLayout layout(states, model.kernels().kv_format(checked.kv));
   const std::size_t blocks = blocks_for(checked.kv_tokens);
   std::unique_ptr<Engine> engine(new Engine(model, tokenizer, checked));
   if (budget == nullptr) {
     engine->own_budget_ =
         std::make_unique<KvBudget>(static_cast<std::uint64_t>(std::min<unsigned __int128>(
-            static_cast<unsigned __int128>(blocks) * layout.bytes(), UINT64_MAX)));
+            static_cast<unsigned __int128>(blocks) * layout.block_bytes(), UINT64_MAX)));
     budget = engine->own_budget_.get();
   }
   LATHE_TRY(engine->cache_, KvCache::create(std::move(layout), blocks, *budget));
-  LATHE_TRY(engine->forward_, Forward::create(model, team, engine->cache_->pool().layout(),
+  LATHE_TRY(engine->forward_, Forward::create(model, team, engine->cache_->store().layout(),
                                               checked.step_tokens, checked.step_outputs()));
   return engine;
 }
 
 Engine::Bytes Engine::bytes() const {
-  const BlockPool& pool = cache_->pool();
-  return {model_->weight_bytes(), pool.capacity() * pool.layout().bytes(), pool.used_bytes(),
+  const MemoryStore& store = cache_->store();
+  return {model_->weight_bytes(), store.capacity_bytes(), store.used_bytes(),
           forward_->scratch_bytes()};
 }
 
@@ -148,24 +161,23 @@ Result<SequenceId> Engine::add(GenerationRequest request) {
   const std::size_t prompt = spec->prompt.size();
   std::size_t limit = spec->max_tokens != 0 ? prompt + spec->max_tokens : options_.context;
   if (spec->max_tokens == 0 && spec->candidates == 1)
-    limit = std::min(limit, cache_->capacity() * kChunk);
+    limit = std::min(limit, positions_within(cache_->store().layout(),
+                                             claim_of(*spec, limit, options_), cache_->capacity()));
   std::unique_ptr<Sequence> sequence(new Sequence{.id = next_id_,
                                                   .request = next_id_,
                                                   .candidate = 0,
                                                   .spec = spec,
                                                   .tokens = spec->prompt,
                                                   .limit = limit,
-                                                  .table = BlockTable(cache_->pool()),
+                                                  .memory = SequenceMemory(cache_->store()),
                                                   .sampler = Sampler(spec->sampler, 0, *tokenizer_),
                                                   .constraint = nullptr,
                                                   .text = AnswerText(*tokenizer_, spec->stop),
                                                   .drafter = std::nullopt});
-  if (limit <= prompt || blocks_left(*sequence) > cache_->capacity()) {
-    return invalid(
-        "{} prompt tokens and {} answers of up to {} need {} KV blocks; the pool has {} (of {} "
-        "tokens each)",
-        prompt, spec->candidates, limit - std::min(limit, prompt), blocks_left(*sequence),
-        cache_->capacity(), kChunk);
+  if (limit <= prompt || bytes_left(*sequence) > cache_->capacity()) {
+    return invalid("{} prompt tokens and {} answers of up to {} need {} of KV; there are {}",
+                   prompt, spec->candidates, limit - std::min(limit, prompt),
+                   format_bytes(bytes_left(*sequence)), format_bytes(cache_->capacity()));
   }
   if (!spec->draft.empty()) sequence->drafter.emplace(spec->draft, spec->prompt);
   if (spec->grammar) sequence->constraint = Constraint::start(spec->grammar);
@@ -187,21 +199,19 @@ Engine::Sequence* Engine::find(SequenceId id) {
 
 // What it may still take: its own blocks up to its limit, and those of the candidates that will
 // fork from it.
-std::size_t Engine::blocks_left(const Sequence& sequence) const {
-  std::size_t blocks = sequence.table.blocks_needed(sequence.computed, sequence.limit);
-  if (!sequence.decoding()) {
-    const std::size_t shared = sequence.spec->prompt.size() / kChunk;
-    blocks += (sequence.spec->candidates - 1) * (blocks_for(sequence.limit) - shared);
-    if (sequence.spec->candidates > 1)
-      ++blocks;  // the parent's own half-filled block, once it is shared
+std::uint64_t Engine::bytes_left(const Sequence& sequence) const {
+  Claim claim = claim_of(*sequence.spec, sequence.limit, options_);
+  if (sequence.decoding()) {
+    claim.candidates = 1;
+    claim.prompt_step = 1;
   }
-  return blocks;
+  return sequence.memory.bytes_left(sequence.computed, claim);
 }
 
-std::size_t Engine::promised_blocks() const {
-  std::size_t blocks = reading_blocks_;
-  for (auto& sequence : sequences_) blocks += sequence->running ? blocks_left(*sequence) : 0;
-  return blocks;
+std::uint64_t Engine::promised_bytes() const {
+  std::uint64_t bytes = reading_bytes_;
+  for (auto& sequence : sequences_) bytes += sequence->running ? bytes_left(*sequence) : 0;
+  return bytes;
 }
 
 StepPlan Engine::plan(std::size_t prompt_tokens) {
@@ -212,7 +222,7 @@ StepPlan Engine::plan(std::size_t prompt_tokens) {
                         .running = sequence->running,
                         .pending = sequence->tokens.size() - sequence->computed,
                         .decoding = sequence->decoding(),
-                        .blocks_left = blocks_left(*sequence)};
+                        .bytes_left = bytes_left(*sequence)};
     if (state.decoding && sequence->drafter && !step_seconds_.empty()) {
       // The last token of an answer need not be drafted.
       const std::size_t most = sequence->limit - sequence->tokens.size() - 1;
@@ -225,7 +235,7 @@ StepPlan Engine::plan(std::size_t prompt_tokens) {
   return plan_step(states, {.step_tokens = options_.step_tokens,
                             .step_outputs = forward_->max_outputs(),
                             .sequences = options_.sequences,
-                            .free_blocks = waiting ? cache_->admissible() : 0,
+                            .free_bytes = waiting ? cache_->admissible() : 0,
                             .prompt_tokens = prompt_tokens,
                             .step_seconds = step_seconds_});
 }
@@ -235,8 +245,8 @@ void Engine::admit(Sequence& sequence) {
   if (!options_.reuse_prefixes) return;
   // The last prompt token is always computed: its logits are wanted.
   sequence.computed = cache_->index().take(sequence.tokens, sequence.tokens.size() - 1,
-                                           sequence.table, sequence.weights());
-  sequence.cached = sequence.computed;
+                                           sequence.memory, sequence.weights());
+  sequence.cached = sequence.checkpoint = sequence.computed;
 }
 
 bool Engine::step(const Sink& sink, std::size_t prompt_tokens) {
@@ -247,10 +257,10 @@ bool Engine::step(const Sink& sink, std::size_t prompt_tokens) {
   std::erase_if(sequences_, [](auto& sequence) { return sequence->finished; });
   const StepPlan next = plan(prompt_tokens);
   for (const SequenceId id : next.admit) admit(*find(id));
-  cache_->promise(promised_blocks());
+  cache_->promise(promised_bytes());
   compute(next, sink);
   std::erase_if(sequences_, [](auto& sequence) { return sequence->finished; });
-  cache_->promise(promised_blocks());
+  cache_->promise(promised_bytes());
   return true;
 }
 
@@ -282,11 +292,11 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
       tokens = all;
     }
     const std::size_t end = sequence.computed + tokens.size();
-    cache_->make_room(sequence.table.blocks_needed(sequence.computed, end));
-    LATHE_CHECK(sequence.table.prepare(sequence.computed, end).has_value());
+    cache_->make_room(sequence.memory.blocks_needed(sequence.computed, end));
+    LATHE_CHECK(sequence.memory.prepare(sequence.computed, end).has_value());
     slices.push_back({.tokens = tokens,
                       .first_position = sequence.computed,
-                      .table = &sequence.table,
+                      .memory = &sequence.memory,
                       .outputs = last ? 1 + part.drafted : 0,
                       .adapter = sequence.spec->adapter.get()});
   }
@@ -297,8 +307,9 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
     Sequence& sequence = *parts[i].sequence;
     const bool prompt = !sequence.decoding();
     sequence.computed += slices[i].tokens.size() - parts[i].drafted;
-    if (slices[i].outputs == 0) continue;
-    if (prompt) {
+    if (slices[i].outputs == 0) {
+      checkpoint(sequence);
+    } else if (prompt) {
       prompt_done(sequence, row, sink);
     } else {
       take_token(sequence, row, sink);
@@ -306,7 +317,25 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
         check_drafts(sequence, std::span(parts[i].tokens).last(parts[i].drafted), row + 1, sink);
     }
     row += slices[i].outputs;
+    sequence.memory.settle(sequence.computed);
   }
+}
+
+// Where windows let go of what they have passed, a prompt that shares only the beginning of this
+// one could not go on: now and then the index gets what it would need.
+void Engine::checkpoint(Sequence& sequence) {
+  if (!options_.reuse_prefixes || !cache_->store().layout().has_windows() ||
+      sequence.computed - sequence.checkpoint < kCheckpoint)
+    return;
+  sequence.checkpoint = sequence.computed;
+  sequence.memory.settle(sequence.computed);
+  remember(sequence, sequence.computed / kChunk * kChunk);
+}
+
+// Gives the first so many positions to the prefix index.
+void Engine::remember(const Sequence& sequence, std::size_t positions) {
+  cache_->index().put(std::span<const TokenId>(sequence.tokens).first(positions), sequence.memory,
+                      sequence.weights());
 }
 
 // Row k holds the logits behind the k-th drafted token: they count as long as each draft was what
@@ -327,19 +356,28 @@ void Engine::check_drafts(Sequence& sequence, std::span<const TokenId> drafted, 
   }
 }
 
+// The whole blocks of its prompt stay for a while. Kept prefixes never take more than half of what
+// there is; and what of windows may come to be kept with them is promised to nobody else.
+void Engine::keep_prompt(const Sequence& sequence) {
+  const std::size_t blocks = sequence.spec->prompt.size() / kChunk;
+  const auto whole = std::span<const TokenId>(sequence.tokens).first(blocks * kChunk);
+  const MemoryLayout& layout = cache_->store().layout();
+  const std::uint64_t all = blocks * layout.block_bytes();
+  const std::uint64_t windows = all - worst_case(layout, {.positions = whole.size()}).kv;
+  PrefixIndex& index = cache_->index();
+  if (index.kept_bytes() + all > cache_->capacity() / 2) return;
+  if (windows != 0 && windows + promised_bytes() > cache_->admissible()) return;
+  index.keep(whole, system_clock().monotonic() + sequence.spec->keep_prefix, sequence.weights());
+}
+
 // The prompt is computed: its whole blocks may serve others from now on, and the candidates part
 // ways.
 void Engine::prompt_done(Sequence& parent, std::size_t row, const Sink& sink) {
   const std::size_t prompt = parent.tokens.size();
+  parent.memory.settle(prompt);
   if (options_.reuse_prefixes) {
-    const auto whole = std::span<const TokenId>(parent.tokens).first(prompt / kChunk * kChunk);
-    PrefixIndex& index = cache_->index();
-    index.put(whole, parent.table, parent.weights());
-    // Kept prefixes never take more than half of what there is.
-    if (parent.spec->keep_prefix.count() > 0 &&
-        index.kept() + whole.size() / kChunk <= cache_->capacity() / 2) {
-      index.keep(whole, system_clock().monotonic() + parent.spec->keep_prefix, parent.weights());
-    }
+    remember(parent, prompt / kChunk * kChunk);
+    if (parent.spec->keep_prefix.count() > 0) keep_prompt(parent);
   }
   std::vector<Sequence*> candidates{&parent};
   for (std::size_t c = 1; c < parent.spec->candidates; ++c) {
@@ -351,11 +389,12 @@ void Engine::prompt_done(Sequence& parent, std::size_t row, const Sink& sink) {
                      .tokens = parent.tokens,
                      .computed = parent.computed,
                      .limit = parent.limit,
-                     .table = parent.table.fork(prompt),
+                     .memory = parent.memory.fork(prompt),
                      .sampler = parent.sampler.fork(c),
                      .constraint = parent.constraint ? parent.constraint->fork() : nullptr,
                      .text = AnswerText(*tokenizer_, parent.spec->stop),
                      .drafter = parent.drafter,
+                     .checkpoint = prompt,
                      .cached = prompt,
                      .running = true}));
     candidates.push_back(sequences_.back().get());
@@ -423,11 +462,8 @@ void Engine::finish(Sequence& sequence, StopReason reason, TokenEvent event, con
                  .output_tokens = sequence.tokens.size() - sequence.spec->prompt.size(),
                  .accepted_drafts = sequence.accepted_drafts,
                  .rejected_drafts = sequence.rejected_drafts};
-  if (options_.reuse_prefixes && sequence.running) {
-    cache_->index().put(std::span<const TokenId>(sequence.tokens).first(sequence.computed),
-                        sequence.table, sequence.weights());
-  }
-  sequence.table.truncate(0);
+  if (options_.reuse_prefixes && sequence.running) remember(sequence, sequence.computed);
+  sequence.memory.clear();
   sequence.finished = true;
   sink(std::move(event));
 }
@@ -462,23 +498,29 @@ Status Engine::check_text(std::span<const TokenId> tokens) const {
 }
 
 // One run: as many tokens as there are rows of output.
-Status Engine::fill(BlockTable& table, std::size_t from, std::span<const TokenId> tokens,
+Status Engine::fill(SequenceMemory& memory, std::size_t from, std::span<const TokenId> tokens,
                     OutputKind kind, const std::function<void(std::span<const float>)>& row,
                     const Adapter* adapter) {
-  const std::size_t end = from + tokens.size(), needed = table.blocks_needed(from, end);
-  const std::size_t promised = promised_blocks(), most = cache_->admissible();
+  const std::size_t end = from + tokens.size();
+  const BlockCounts blocks = memory.blocks_needed(from, end);
+  std::uint64_t needed = 0;
+  for (std::size_t g = 0; g < blocks.size(); ++g)
+    needed += blocks[g] * cache_->store().pool(g).block_bytes();
+  const std::uint64_t promised = promised_bytes(), most = cache_->admissible();
   if (needed + promised > most) {
-    return fail(ErrorKind::kUnavailable, "{} tokens need {} KV blocks more; {} of {} are free", end,
-                needed, most - std::min(promised, most), cache_->capacity());
+    return fail(ErrorKind::kUnavailable, "{} tokens need {} of KV more; {} of {} are free", end,
+                format_bytes(needed), format_bytes(most - std::min(promised, most)),
+                format_bytes(cache_->capacity()));
   }
-  cache_->make_room(needed);
-  LATHE_TRY_STATUS(table.prepare(from, end));
+  cache_->make_room(blocks);
+  LATHE_TRY_STATUS(memory.prepare(from, end));
   const Slice slice{.tokens = tokens,
                     .first_position = from,
-                    .table = &table,
+                    .memory = &memory,
                     .outputs = tokens.size(),
                     .adapter = adapter};
   forward_->run({&slice, 1}, kind);
+  memory.settle(end);
   for (std::size_t i = 0; i < tokens.size(); ++i) row(forward_->output(i));
   return {};
 }
@@ -487,11 +529,11 @@ Status Engine::logits(std::span<const TokenId> tokens,
                       const std::function<void(std::span<const float>)>& row,
                       const Adapter* adapter) {
   LATHE_TRY_STATUS(check_text(tokens));
-  BlockTable table(cache_->pool());
+  SequenceMemory memory(cache_->store());
   for (std::size_t from = 0; from < tokens.size(); from += forward_->max_outputs()) {
     const std::size_t count = std::min(forward_->max_outputs(), tokens.size() - from);
     LATHE_TRY_STATUS(
-        fill(table, from, tokens.subspan(from, count), OutputKind::kLogits, row, adapter));
+        fill(memory, from, tokens.subspan(from, count), OutputKind::kLogits, row, adapter));
   }
   return {};
 }
@@ -504,9 +546,9 @@ Result<std::vector<double>> Engine::measure_steps() {
     const std::vector<TokenId> tokens(width, 0);
     double best = std::numeric_limits<double>::infinity();
     for (int i = 0; i < (spent < kMeasureSeconds ? 2 : 1); ++i) {
-      BlockTable table(cache_->pool());
+      SequenceMemory memory(cache_->store());
       const auto start = std::chrono::steady_clock::now();
-      LATHE_TRY_STATUS(fill(table, 0, tokens, OutputKind::kLogits, [](std::span<const float>) {}));
+      LATHE_TRY_STATUS(fill(memory, 0, tokens, OutputKind::kLogits, [](std::span<const float>) {}));
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
       best = std::min(best, took.count());
       spent += took.count();
@@ -534,27 +576,31 @@ Engine::Reading::Reading(Engine& engine, std::vector<TokenId> tokens, Pooling po
       pooling_(pooling),
       on_logits_(std::move(on_logits)),
       adapter_(std::move(adapter)),
-      table_(engine.cache_->pool()),
-      promised_(blocks_for(tokens_.size())),
+      memory_(engine.cache_->store()),
       sum_(engine.model_->blueprint().embedding) {
-  engine.reading_blocks_ += promised_;
+  promise(memory_.bytes_left(0, claim_of(tokens_.size(), engine.options_)));
 }
 
 Engine::Reading::~Reading() {
-  engine_->reading_blocks_ -= promised_;
+  promise(0);
+}
+
+void Engine::Reading::promise(std::uint64_t bytes) {
+  engine_->reading_bytes_ += bytes - promised_;
+  promised_ = bytes;
 }
 
 Status Engine::check_reading(std::span<const TokenId> tokens) const {
   LATHE_TRY_STATUS(check_text(tokens));
-  const std::size_t needed = blocks_for(tokens.size()), promised = promised_blocks();
+  const std::uint64_t needed =
+      worst_case(cache_->store().layout(), claim_of(tokens.size(), options_)).total();
   if (needed > cache_->capacity()) {
-    return invalid(
-        "the text has {} tokens and needs {} KV blocks; the pool has {} (of {} tokens each)",
-        tokens.size(), needed, cache_->capacity(), kChunk);
+    return invalid("the text has {} tokens and needs {} of KV; there are {}", tokens.size(),
+                   format_bytes(needed), format_bytes(cache_->capacity()));
   }
-  if (needed + promised > cache_->admissible()) {
-    return fail(ErrorKind::kUnavailable, "{} tokens need {} KV blocks; too few are free now",
-                tokens.size(), needed);
+  if (needed + promised_bytes() > cache_->admissible()) {
+    return fail(ErrorKind::kUnavailable, "{} tokens need {} of KV; too little is free now",
+                tokens.size(), format_bytes(needed));
   }
   return {};
 }
@@ -582,9 +628,7 @@ void Engine::Reading::pool(std::span<const float> hidden) {
 
 Result<bool> Engine::Reading::step() {
   const std::size_t count = std::min(engine_->forward_->max_outputs(), tokens_.size() - at_);
-  const std::size_t taken = table_.blocks_needed(at_, at_ + count);
-  promised_ -= taken;
-  engine_->reading_blocks_ -= taken;
+  promise(0);  // what this step takes is no longer to come
   const auto row = [&](std::span<const float> values) {
     if (on_logits_)
       on_logits_(at_, values);
@@ -592,9 +636,11 @@ Result<bool> Engine::Reading::step() {
       pool(values);
     ++at_;
   };
-  LATHE_TRY_STATUS(engine_->fill(table_, at_, std::span(tokens_).subspan(at_, count),
-                                 on_logits_ ? OutputKind::kLogits : OutputKind::kHidden, row,
-                                 adapter_.get()));
+  const Status status =
+      engine_->fill(memory_, at_, std::span(tokens_).subspan(at_, count),
+                    on_logits_ ? OutputKind::kLogits : OutputKind::kHidden, row, adapter_.get());
+  promise(memory_.bytes_left(at_, claim_of(tokens_.size(), engine_->options_)));
+  LATHE_TRY_STATUS(status);
   return at_ == tokens_.size();
 }
 

@@ -60,6 +60,11 @@ struct GenerationRequest {
   std::shared_ptr<const Adapter> adapter;  // none: the model as it is
 };
 
+// What it may come to want of the memory, with answers up to `limit` positions.
+Claim claim_of(const GenerationRequest& request, std::size_t limit, const EngineOptions& options);
+// The same for a text that is read (Engine::Reading).
+Claim claim_of(std::size_t tokens, const EngineOptions& options);
+
 enum class StopReason { kEndToken, kStopString, kLength, kGrammarDeadEnd, kCancelled };
 // "end" "stop" "length" "grammar" "cancelled"
 std::string_view stop_reason_name(StopReason reason);
@@ -137,13 +142,14 @@ class Engine {
     Reading(Engine& engine, std::vector<TokenId> tokens, Pooling pooling, OnLogits on_logits,
             std::shared_ptr<const Adapter> adapter);
     void pool(std::span<const float> hidden);
+    void promise(std::uint64_t bytes);
     Engine* engine_;
     std::vector<TokenId> tokens_;
     Pooling pooling_;
     OnLogits on_logits_;  // none: the hidden state is wanted
     std::shared_ptr<const Adapter> adapter_;
-    BlockTable table_;
-    std::size_t promised_;  // blocks that it may still take
+    SequenceMemory memory_;
+    std::uint64_t promised_ = 0;  // that it may still take
     std::size_t at_ = 0;
     std::vector<double> sum_;
   };
@@ -159,7 +165,7 @@ class Engine {
                 const Adapter* adapter = nullptr);
 
   struct Bytes {
-    std::uint64_t weights, kv_pool, kv_used, scratch;
+    std::uint64_t weights, kv_pool, kv_used, scratch;  // kv_pool: the most that it may take
   };
   Bytes bytes() const;
   KvCache& cache() { return *cache_; }
@@ -172,11 +178,14 @@ class Engine {
   Status check(const GenerationRequest& request) const;
   Status check_text(std::span<const TokenId> tokens) const;
   Sequence* find(SequenceId id);
-  std::size_t blocks_left(const Sequence& sequence) const;
-  std::size_t promised_blocks() const;
+  std::uint64_t bytes_left(const Sequence& sequence) const;
+  std::uint64_t promised_bytes() const;
   StepPlan plan(std::size_t prompt_tokens);
   void admit(Sequence& sequence);
   void compute(const StepPlan& plan, const Sink& sink);
+  void checkpoint(Sequence& sequence);
+  void remember(const Sequence& sequence, std::size_t positions);
+  void keep_prompt(const Sequence& sequence);
   void prompt_done(Sequence& parent, std::size_t row, const Sink& sink);
   void check_drafts(Sequence& sequence, std::span<const TokenId> drafted, std::size_t row,
                     const Sink& sink);
@@ -184,8 +193,8 @@ class Engine {
   std::optional<TokenId> next_token(Sequence& sequence, std::span<const float> logits);
   void finish(Sequence& sequence, StopReason reason, TokenEvent event, const Sink& sink);
   Status check_reading(std::span<const TokenId> tokens) const;
-  Status fill(BlockTable& table, std::size_t from, std::span<const TokenId> tokens, OutputKind kind,
-              const std::function<void(std::span<const float>)>& row,
+  Status fill(SequenceMemory& memory, std::size_t from, std::span<const TokenId> tokens,
+              OutputKind kind, const std::function<void(std::span<const float>)>& row,
               const Adapter* adapter = nullptr);
 
   const Model* model_;
@@ -195,7 +204,7 @@ class Engine {
   std::unique_ptr<KvCache> cache_;
   std::optional<Forward> forward_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // in order of arrival
-  std::size_t reading_blocks_ = 0;                    // promised to readings
+  std::uint64_t reading_bytes_ = 0;                   // promised to readings
   std::vector<double> step_seconds_;
   std::vector<std::uint32_t> mask_;
   StepSizes last_step_;

@@ -6,109 +6,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <map>
-#include <random>
 #include <set>
 
 #include "ground/sys/machine.h"
-#include "infer/models/tiny_model_test.h"
-#include "infer/models/vocabulary.h"
+#include "infer/engine/loaded_test.h"
 
 namespace lathe::infer {
 namespace {
-
-// "small-heads" is made here.
-fs::path model_path(const std::string& name) {
-  static const TempDir directory = *TempDir::make();
-  if (name == "small-heads") {
-    const fs::path path = directory.path() / "small-heads.gguf";
-    if (!fs::exists(path)) write_small_heads(path, TensorType::kQ8_0);
-    return path;
-  }
-  return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / (name + ".gguf");
-}
-
-struct Loaded {
-  explicit Loaded(const std::string& name, int threads = 2) : team(threads) {
-    auto file = Gguf::open(model_path(name));
-    EXPECT_TRUE(file.has_value());
-    auto vocabulary = read_vocabulary(*file);
-    EXPECT_TRUE(vocabulary.has_value());
-    tokenizer = *Tokenizer::make(std::move(*vocabulary));
-    auto loaded = Model::load(*file, team, {.kernels = &best_kernel_table(), .progress = {}});
-    EXPECT_TRUE(loaded.has_value());
-    model = std::move(*loaded);
-  }
-  std::unique_ptr<Engine> engine(EngineOptions options = {}) {
-    auto made = Engine::create(*model, *tokenizer, team, options);
-    EXPECT_TRUE(made.has_value()) << (made ? "" : made.error().message);
-    return std::move(*made);
-  }
-  ThreadTeam team;
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<Model> model;
-};
-
-// Everything a request got, with the bits of its logprobs.
-struct Outcome {
-  std::vector<TokenId> tokens;
-  std::vector<float> logprobs;
-  std::string text;
-  std::optional<StopReason> reason;
-  SequenceUsage usage;
-
-  bool same_bits(const Outcome& other) const {
-    return tokens == other.tokens && text == other.text && reason == other.reason &&
-           std::equal(logprobs.begin(), logprobs.end(), other.logprobs.begin(),
-                      other.logprobs.end(), [](float a, float b) {
-                        return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
-                      });
-  }
-};
-
-using Outcomes = std::map<std::pair<SequenceId, std::size_t>, Outcome>;
-
-Engine::Sink collect(Outcomes& outcomes) {
-  return [&outcomes](const TokenEvent& event) {
-    Outcome& outcome = outcomes[{event.request, event.candidate}];
-    EXPECT_FALSE(outcome.reason.has_value()) << "an event after the end";
-    if (event.token != kNoToken) outcome.tokens.push_back(event.token);
-    for (const TokenLogprob& entry : event.top) outcome.logprobs.push_back(entry.logprob);
-    outcome.text += event.text;
-    outcome.reason = event.finished;
-    if (event.finished) outcome.usage = event.usage;
-  };
-}
-
-GenerationRequest request_of(std::vector<TokenId> prompt, std::size_t max_tokens,
-                             std::uint64_t seed) {
-  GenerationRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = max_tokens;
-  request.sampler.seed = seed;
-  request.sampler.temperature = seed % 2 == 0 ? 0.0f : 1.0f;
-  request.top_logprobs = 20;
-  request.ignore_end = true;
-  return request;
-}
-
-std::vector<TokenId> random_prompt(std::mt19937& random, std::size_t size) {
-  std::vector<TokenId> ids(size);
-  for (TokenId& id : ids) id = static_cast<TokenId>(random() % 318);
-  return ids;
-}
-
-Outcome alone(Loaded& loaded, const GenerationRequest& request, EngineOptions options = {}) {
-  options.reuse_prefixes = false;
-  auto engine = loaded.engine(options);
-  Outcomes outcomes;
-  EXPECT_TRUE(engine->add(request).has_value());
-  while (engine->step(collect(outcomes))) {
-  }
-  EXPECT_EQ(outcomes.size(), 1u);
-  return outcomes.begin()->second;
-}
 
 // Random, large enough to change every answer, on all layers that the model has.
 std::shared_ptr<const Adapter> random_adapter(const Loaded& loaded, unsigned seed) {
@@ -227,7 +131,8 @@ INSTANTIATE_TEST_SUITE_P(Models, SameBits,
                                          std::tuple{"qwen3moe-mxfp4_moe", KvType::kF16},
                                          std::tuple{"mixtral-q4_0", KvType::kQ8_0},
                                          std::tuple{"small-heads", KvType::kF16},
-                                         std::tuple{"small-heads", KvType::kF32}),
+                                         std::tuple{"small-heads", KvType::kF32},
+                                         std::tuple{"windows", KvType::kF16}),
                          [](const auto& test) {
                            std::string name = std::get<0>(test.param);
                            if (std::get<1>(test.param) == KvType::kF32) name += "_f32";
@@ -238,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(Models, SameBits,
 TEST(Engine, ThreadsDoNotChangeABit) {
   std::mt19937 random(3);
   const GenerationRequest request = request_of(random_prompt(random, 700), 8, 1);
-  for (const char* name : {"qwen3moe-mxfp4_moe", "small-heads"}) {
+  for (const char* name : {"qwen3moe-mxfp4_moe", "small-heads", "windows"}) {
     Loaded one(name, 1);
     const Outcome expected = alone(one, request);
     for (const int threads : {2, 3, 5, 8}) {
@@ -449,9 +354,9 @@ TEST(Engine, RefusesWhatCanNeverFit) {
   EXPECT_EQ(message(request_of({-1}, 4, 0)), "the prompt names token -1; the vocabulary has 319");
   EXPECT_EQ(message(request_of(random_prompt(random, 301), 4, 0)),
             "the prompt has 301 tokens and up to 4 may follow; the context holds 300");
-  EXPECT_EQ(message(request_of(random_prompt(random, 200), 90, 0)),
-            "200 prompt tokens and 1 answers of up to 90 need 5 KV blocks; the pool has 4 (of 64 "
-            "tokens each)");
+  EXPECT_EQ(
+      message(request_of(random_prompt(random, 200), 90, 0)),
+      "200 prompt tokens and 1 answers of up to 90 need 160.0 KiB of KV; there are 128.0 KiB");
   GenerationRequest hot = request_of({1}, 4, 0);
   hot.sampler.temperature = -1;
   EXPECT_EQ(message(hot), "temperature is -1; it must lie in [0, 100]");

@@ -13,21 +13,25 @@ Result<Footprint> footprint(const Gguf& file, const Blueprint& blueprint,
                             const Load& load) {
   LATHE_TRY_STATUS(check_context(blueprint, options.kv, load.positions));
   const auto states = blueprint.states();
-  const KvFormat& format = kernels.kv_format(options.kv);
-  const StateBytes chunk = state_bytes(states, format, kChunk);
+  const MemoryLayout layout(states, kernels.kv_format(options.kv));
   const double streams = static_cast<double>(load.streams);
-  const double chunks = static_cast<double>(load.positions / kChunk + 1);
-  if (static_cast<double>(chunk.kv + chunk.window) * chunks * streams +
-          static_cast<double>(chunk.recurrent) * streams >
+  const double blocks = static_cast<double>(load.positions / kChunk + 1);
+  if (static_cast<double>(layout.block_bytes()) * blocks * streams +
+          static_cast<double>(layout.recurrent_bytes()) * blocks * streams >
       kAddressable) {
     return invalid("{}: the state of {} streams of {} tokens is more than any memory holds",
                    file.path().string(), load.streams, load.positions);
   }
-  const StateBytes one = state_bytes(states, format, load.positions);
+  const StateBytes rest = worst_case(layout, {.positions = load.positions});
+  const StateBytes most = worst_case(
+      layout,
+      {.positions = load.positions, .prompt_step = std::min(load.positions, options.step_tokens)});
   Footprint bytes;
   bytes.weights = weight_bytes(file, blueprint, kernels);
-  bytes.kv = (one.kv + one.window) * load.streams;
-  bytes.state = one.recurrent * load.streams;
+  bytes.kv = (rest.kv + rest.window) * load.streams;
+  bytes.step = (most.window - rest.window) * load.streams;
+  bytes.state = rest.recurrent * load.streams;
+  bytes.prefix = restart_bytes(layout, load.positions) * load.streams;
   bytes.scratch =
       ForwardSizes::of(blueprint, load.threads, options.step_tokens, options.step_outputs())
           .bytes();

@@ -8,10 +8,14 @@ namespace lathe::infer {
 
 struct Footprint {
   std::uint64_t weights = 0;  // packed for the kernels
-  std::uint64_t kv = 0;       // of all streams: layers that keep every position, and windows
+  std::uint64_t kv = 0;       // of all streams between steps: all positions, and windows
+  std::uint64_t step = 0;     // of all streams: what the tokens of a step add to windows
   std::uint64_t state = 0;    // of all streams: recurrent layers
   std::uint64_t scratch = 0;  // of the forward pass, at the greatest depth
-  std::uint64_t total() const { return weights + kv + state + scratch; }
+  // What the prefix index may keep of windows and states so that the streams' prompts can be gone
+  // on from. It goes before anything else: not in the total.
+  std::uint64_t prefix = 0;
+  std::uint64_t total() const { return weights + kv + step + state + scratch; }
 };
 
 struct Load {

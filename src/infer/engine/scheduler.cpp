@@ -36,10 +36,11 @@ std::vector<std::size_t> choose_drafts(std::span<const SequenceState> decodes, s
 
 StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimits& limits) {
   StepPlan plan;
-  std::size_t promised = 0, running = 0;
+  std::uint64_t promised = 0;
+  std::size_t running = 0;
   for (const SequenceState& sequence : sequences) {
     if (!sequence.running) continue;
-    promised += sequence.blocks_left;
+    promised += sequence.bytes_left;
     ++running;
   }
   std::vector<bool> active(sequences.size());
@@ -50,11 +51,11 @@ StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimi
     if (sequence.running || queue_blocked) continue;
     // First come, first served: a small request does not overtake a large one, which could then
     // wait for ever.
-    if (running >= limits.sequences || promised + sequence.blocks_left > limits.free_blocks) {
+    if (running >= limits.sequences || promised + sequence.bytes_left > limits.free_bytes) {
       queue_blocked = true;
       continue;
     }
-    promised += sequence.blocks_left;
+    promised += sequence.bytes_left;
     ++running;
     active[i] = true;
     plan.admit.push_back(sequence.id);

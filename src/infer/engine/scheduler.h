@@ -1,8 +1,8 @@
 // What the next step computes, as a pure function of what is waiting: decodes first (every running
 // stream moves on one token, and drafted tokens are checked where that pays), then prompts in order
 // of arrival, cut so that a step stays short. New
-// sequences are admitted, in order, as long as their worst case in KV blocks can be promised: a
-// running sequence never lacks a block.
+// sequences are admitted, in order, as long as their worst case can be promised: a running sequence
+// never lacks a block.
 #pragma once
 
 #include <cstddef>
@@ -16,19 +16,20 @@ using SequenceId = std::uint64_t;
 
 struct SequenceState {
   SequenceId id = 0;
-  bool running = false;         // admitted: its worst case is promised
-  std::size_t pending = 0;      // tokens known but not yet computed (1 while decoding)
-  bool decoding = false;        // its pending token was sampled
-  std::size_t blocks_left = 0;  // that it may still take: all of the worst case when waiting
-  std::size_t drafted = 0;      // tokens that probably come next, while decoding
-  double confidence = 0;        // that one of them is right if those before it are
+  bool running = false;     // admitted: its worst case is promised
+  std::size_t pending = 0;  // tokens known but not yet computed (1 while decoding)
+  bool decoding = false;    // its pending token was sampled
+  // Of KV, that it may still take: all of the worst case when waiting.
+  std::uint64_t bytes_left = 0;
+  std::size_t drafted = 0;  // tokens that probably come next, while decoding
+  double confidence = 0;    // that one of them is right if those before it are
 };
 
 struct SchedulerLimits {
   std::size_t step_tokens = 512;         // of one step
   std::size_t step_outputs = 64;         // rows of logits a step can hold
   std::size_t sequences = 64;            // running at once
-  std::size_t free_blocks = 0;           // free now, or only held by the prefix index
+  std::uint64_t free_bytes = 0;          // of KV: free now, or only held by the prefix index
   std::size_t prompt_tokens = SIZE_MAX;  // of prompts, in one step
   // Seconds of a step of 1, 2, 3 … tokens, as measured; empty: drafts are not checked.
   std::span<const double> step_seconds = {};

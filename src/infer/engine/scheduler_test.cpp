@@ -9,27 +9,27 @@ namespace {
 
 SequenceState running(SequenceId id, std::size_t pending, bool decoding, std::size_t blocks = 0) {
   return {
-      .id = id, .running = true, .pending = pending, .decoding = decoding, .blocks_left = blocks};
+      .id = id, .running = true, .pending = pending, .decoding = decoding, .bytes_left = blocks};
 }
 SequenceState waiting(SequenceId id, std::size_t pending, std::size_t blocks) {
-  return {.id = id, .running = false, .pending = pending, .decoding = false, .blocks_left = blocks};
+  return {.id = id, .running = false, .pending = pending, .decoding = false, .bytes_left = blocks};
 }
 
 TEST(Scheduler, DecodesGoFirstAndPromptsFillTheRest) {
   const SequenceState states[] = {running(1, 300, false), running(2, 1, true), running(3, 1, true),
                                   running(4, 90, false)};
   const StepPlan plan =
-      plan_step(states, {.step_tokens = 128, .step_outputs = 8, .sequences = 8, .free_blocks = 0});
+      plan_step(states, {.step_tokens = 128, .step_outputs = 8, .sequences = 8, .free_bytes = 0});
   EXPECT_EQ(plan.parts, (std::vector<StepPlan::Part>{{2, 1}, {3, 1}, {1, 126}}));
 }
 
 TEST(Scheduler, AdmitsInOrderWhileTheWorstCaseFits) {
   const SequenceState states[] = {running(1, 1, true, 3), waiting(2, 10, 4), waiting(3, 10, 2),
                                   waiting(4, 10, 1)};
-  EXPECT_EQ(plan_step(states, {.free_blocks = 9}).admit, (std::vector<SequenceId>{2, 3}));
+  EXPECT_EQ(plan_step(states, {.free_bytes = 9}).admit, (std::vector<SequenceId>{2, 3}));
   // A small one does not overtake a large one: that could wait for ever.
-  EXPECT_EQ(plan_step(states, {.free_blocks = 6}).admit, std::vector<SequenceId>{});
-  EXPECT_EQ(plan_step(states, {.sequences = 2, .free_blocks = 99}).admit,
+  EXPECT_EQ(plan_step(states, {.free_bytes = 6}).admit, std::vector<SequenceId>{});
+  EXPECT_EQ(plan_step(states, {.sequences = 2, .free_bytes = 99}).admit,
             std::vector<SequenceId>{2});
 }
 
@@ -40,16 +40,16 @@ TEST(Scheduler, NeverPlansMoreThanItsLimits) {
     const SchedulerLimits limits{.step_tokens = 1 + random() % 64,
                                  .step_outputs = 1 + random() % 6,
                                  .sequences = 1 + random() % 8,
-                                 .free_blocks = random() % 40};
+                                 .free_bytes = random() % 40};
     std::size_t promised = 0, count = 0;
     for (SequenceId id = 1; id <= random() % 12; ++id) {
       const bool runs =
-          count < limits.sequences && promised < limits.free_blocks && random() % 2 == 0;
+          count < limits.sequences && promised < limits.free_bytes && random() % 2 == 0;
       const bool decodes = runs && random() % 2 == 0;
       const std::size_t blocks = random() % 5;
       states.push_back({id, runs, decodes ? 1 : 1 + random() % 50, decodes,
-                        runs ? std::min(blocks, limits.free_blocks - promised) : blocks});
-      if (runs) promised += states.back().blocks_left, ++count;
+                        runs ? std::min(blocks, limits.free_bytes - promised) : blocks});
+      if (runs) promised += states.back().bytes_left, ++count;
     }
     const StepPlan plan = plan_step(states, limits);
     std::size_t tokens = 0, outputs = 0;
@@ -66,12 +66,12 @@ TEST(Scheduler, NeverPlansMoreThanItsLimits) {
     for (const SequenceId id : plan.admit) {
       promised += std::find_if(states.begin(), states.end(), [&](auto& s) {
                     return s.id == id;
-                  })->blocks_left;
+                  })->bytes_left;
       ++count;
     }
     EXPECT_LE(tokens, limits.step_tokens);
     EXPECT_LE(outputs, limits.step_outputs);
-    EXPECT_LE(promised, limits.free_blocks);
+    EXPECT_LE(promised, limits.free_bytes);
     EXPECT_LE(count, std::max(limits.sequences, count - plan.admit.size()));
     // Whoever may run gets on: no step is empty while somebody has work.
     const bool work = std::any_of(states.begin(), states.end(),

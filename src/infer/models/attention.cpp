@@ -159,10 +159,11 @@ void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
     for (std::size_t i = 0; i < dim; ++i) q[h * dim + i] *= spec_.scale;
   }
   const std::size_t position = step.tokens[t].position;
-  std::byte* block = step.tokens[t].table->data(position);
+  const MemoryLayout::Place& place = step.layout->place(layer_);
+  std::byte* block = step.tokens[t].memory->data(place.group, position) + place.offset;
   for (std::size_t h = 0; h < spec_.kv_heads; ++h) {
     turn(k + h * dim, Slot::kKNorm);
-    step.layout->format().store(block + step.layout->offset(layer_, h), padded, position % kChunk,
+    step.layout->format().store(block + h * place.head_bytes, padded, position % kChunk,
                                 pad_head(k + h * dim, dim, scratch),
                                 pad_head(v + h * dim, dim, scratch + padded));
   }
@@ -170,9 +171,7 @@ void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
 
 // The first group that any of the tile's queries sees something of.
 std::size_t Attention::first_group(const Step& step, const Step::Tile& tile) const {
-  const std::size_t position = step.tokens[tile.first_token].position;
-  if (spec_.window == 0 || position < spec_.window) return 0;
-  return (position + 1 - spec_.window) / kGroupPositions;
+  return oldest_visible(spec_.window, step.tokens[tile.first_token].position) / kGroupPositions;
 }
 
 void Attention::attend(Step& step) const {
@@ -224,8 +223,7 @@ bool Attention::visible(const Step& step, const Step::Tile& tile, std::size_t st
   bool any = false;
   for (std::size_t c = 0; c < tile.tokens * ratio_; ++c) {
     const std::size_t position = step.tokens[tile.first_token + c / ratio_].position;
-    const std::size_t oldest =
-        spec_.window == 0 || position < spec_.window ? 0 : position + 1 - spec_.window;
+    const std::size_t oldest = oldest_visible(spec_.window, position);
     const std::size_t from = std::clamp(oldest, start, start + kChunk) - start;
     const std::size_t to = std::clamp(position + 1, start, start + kChunk) - start;
     first[c] = static_cast<std::uint8_t>(std::min(from, to));
@@ -241,7 +239,8 @@ void Attention::attend_group(const Step& step, const Step::Tile& tile, std::size
                              std::size_t group, std::size_t columns, float* scratch,
                              float* into) const {
   const KernelTable& kernels = step.kernels();
-  const BlockLayout& layout = *step.layout;
+  const KvFormat& format = step.layout->format();
+  const MemoryLayout::Place& place = step.layout->place(layer_);
   const std::size_t dim = padded_head(spec_.head_dim), used = tile.tokens * ratio_;
   const Room room(scratch, columns, dim);
   const Partial chunk(room.chunk, columns), total(into, columns);
@@ -250,30 +249,30 @@ void Attention::attend_group(const Step& step, const Step::Tile& tile, std::size
     const std::size_t row = t * spec_.heads + head * ratio_ + c % ratio_;
     const float* q =
         pad_head(step.scratch.q.data() + row * spec_.head_dim, spec_.head_dim, room.q + c * dim);
-    if (layout.format().type == KvType::kQ8_0)
+    if (format.type == KvType::kQ8_0)
       kernels.quantize(q, dim, room.q8 + c * dim, room.scale + c * dim / kActivationBlock,
                        room.sum + c * dim / 16);
   }
   std::fill_n(total.l, columns, 0.0f);
   const Step::Token& newest = step.tokens[tile.first_token + tile.tokens - 1];
   const auto chunk_at = [&](std::size_t at) {
-    return newest.table->data(at) + layout.offset(layer_, head);
+    return newest.memory->data(place.group, at) + place.offset + head * place.head_bytes;
   };
   const std::size_t end = std::min((group + 1) * kGroupPositions, newest.position + 1);
   for (std::size_t start = group * kGroupPositions; start < end; start += kChunk) {
     if (!visible(step, tile, start, room.first, room.last)) continue;
     const std::size_t next = start + kChunk;
-    layout.format().attend({.chunk = chunk_at(start),
-                            .head_dim = dim,
-                            .columns = used,
-                            .q = room.q,
-                            .q_rows = {room.q8, room.scale, room.sum},
-                            .first = room.first,
-                            .last = room.last,
-                            .m = chunk.m,
-                            .l = chunk.l,
-                            .o = chunk.o,
-                            .ahead = next <= newest.position ? chunk_at(next) : nullptr});
+    format.attend({.chunk = chunk_at(start),
+                   .head_dim = dim,
+                   .columns = used,
+                   .q = room.q,
+                   .q_rows = {room.q8, room.scale, room.sum},
+                   .first = room.first,
+                   .last = room.last,
+                   .m = chunk.m,
+                   .l = chunk.l,
+                   .o = chunk.o,
+                   .ahead = next <= newest.position ? chunk_at(next) : nullptr});
     fold(kernels, used, dim, chunk, total);
   }
 }

@@ -29,7 +29,7 @@ std::unique_ptr<LayerPart> make_ffn(const FfnSpec& spec, std::size_t layer) {
 
 }  // namespace
 
-Result<Forward> Forward::create(const Model& model, ThreadTeam& team, const BlockLayout& layout,
+Result<Forward> Forward::create(const Model& model, ThreadTeam& team, const MemoryLayout& layout,
                                 std::size_t max_tokens, std::size_t max_outputs) {
   Forward forward;
   const Blueprint& blueprint = model.blueprint();
@@ -84,7 +84,7 @@ void Forward::place_tokens(std::span<const Slice> slices) {
     const std::size_t first = step_.tokens.size(), count = slice.tokens.size();
     if (slice.adapter != nullptr) step_.adapted.push_back({slice.adapter, first, count});
     for (std::size_t i = 0; i < count; ++i)
-      step_.tokens.push_back({slice.tokens[i], slice.first_position + i, slice.table});
+      step_.tokens.push_back({slice.tokens[i], slice.first_position + i, slice.memory});
     for (std::size_t i = 0; i < count; i += tile_tokens_)
       step_.tiles.push_back({first + i, std::min(tile_tokens_, count - i)});
   }

@@ -18,17 +18,17 @@ namespace lathe::infer {
 // A run of consecutive tokens of one sequence.
 struct Slice {
   std::span<const std::int32_t> tokens;
-  std::size_t first_position = 0;     // of tokens[0]; the positions before are filled
-  const BlockTable* table = nullptr;  // writable from first_position on
-  std::size_t outputs = 0;            // that many of the last tokens want a row
-  const Adapter* adapter = nullptr;   // whose products are added to the model's; none
+  std::size_t first_position = 0;          // of tokens[0]; the positions before are filled
+  const SequenceMemory* memory = nullptr;  // prepared for the tokens
+  std::size_t outputs = 0;                 // that many of the last tokens want a row
+  const Adapter* adapter = nullptr;        // whose products are added to the model's; none
 };
 
 enum class OutputKind : std::uint8_t { kLogits, kHidden };  // hidden: after the output norm
 
 class Forward {
  public:
-  static Result<Forward> create(const Model& model, ThreadTeam& team, const BlockLayout& layout,
+  static Result<Forward> create(const Model& model, ThreadTeam& team, const MemoryLayout& layout,
                                 std::size_t max_tokens, std::size_t max_outputs);
 
   // The rows come in slice order; they stay valid until the next run().

@@ -55,11 +55,11 @@ std::vector<float> evaluate(const fs::path& path, const KernelTable& kernels, Kv
   }
   const auto states = (*model)->blueprint().states();
   KvBudget budget(std::uint64_t{1} << 30);
-  auto pool = BlockPool::create(BlockLayout(states, kernels.kv_format(kv)), 1, budget);
-  auto forward = Forward::create(**model, team, pool->layout(), std::size(kIds), std::size(kIds));
-  BlockTable table(*pool);
-  EXPECT_TRUE(table.prepare(0, std::size(kIds)).has_value());
-  const Slice slice{.tokens = kIds, .table = &table, .outputs = std::size(kIds)};
+  auto store = MemoryStore::create(MemoryLayout(states, kernels.kv_format(kv)), 1, budget);
+  auto forward = Forward::create(**model, team, store->layout(), std::size(kIds), std::size(kIds));
+  SequenceMemory memory(*store);
+  EXPECT_TRUE(memory.prepare(0, std::size(kIds)).has_value());
+  const Slice slice{.tokens = kIds, .memory = &memory, .outputs = std::size(kIds)};
   forward->run({&slice, 1});
   std::vector<float> logits;
   for (std::size_t i = 0; i < std::size(kIds); ++i) {

@@ -40,8 +40,14 @@ Status Model::check_rope_factors(const Gguf& file) const {
 
 Result<std::unique_ptr<Model>> Model::load(const Gguf& file, ThreadTeam& team,
                                            const LoadOptions& options) {
+  LATHE_TRY(Blueprint blueprint, read_runnable_blueprint(file));
+  return load(file, std::move(blueprint), team, options);
+}
+
+Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, ThreadTeam& team,
+                                           const LoadOptions& options) {
   std::unique_ptr<Model> model(new Model);
-  LATHE_TRY(model->blueprint_, read_runnable_blueprint(file));
+  model->blueprint_ = std::move(read);
   model->kernels_ = options.kernels;
   const Blueprint& blueprint = model->blueprint_;
   model->layers_.resize(blueprint.layers.size());

@@ -29,6 +29,9 @@ class Model {
  public:
   static Result<std::unique_ptr<Model>> load(const Gguf& file, ThreadTeam& team,
                                              const LoadOptions& options);
+  // The same with the file's blueprint, where it has been read already; it must run.
+  static Result<std::unique_ptr<Model>> load(const Gguf& file, Blueprint blueprint,
+                                             ThreadTeam& team, const LoadOptions& options);
 
   const Blueprint& blueprint() const { return blueprint_; }
   const KernelTable& kernels() const { return *kernels_; }

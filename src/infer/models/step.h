@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "infer/cache/block_pool.h"
+#include "infer/cache/memory.h"
 #include "infer/models/adapter.h"
 #include "infer/models/experts.h"
 #include "infer/models/model.h"
@@ -16,7 +16,7 @@ namespace lathe::infer {
 struct Step {
   const Model* model = nullptr;
   ThreadTeam* team = nullptr;
-  const BlockLayout* layout = nullptr;
+  const MemoryLayout* layout = nullptr;
   ForwardScratch scratch;
   ExpertChoice choice;
   Ropes ropes;
@@ -25,7 +25,7 @@ struct Step {
   struct Token {
     std::int32_t id;
     std::size_t position;
-    const BlockTable* table;
+    const SequenceMemory* memory;
   };
   std::vector<Token> tokens;
   // Consecutive tokens of one slice whose queries walk over K and V together.

@@ -51,18 +51,18 @@ std::vector<std::vector<float>> logits(const fs::path& path, std::span<const Exa
   for (const Example& sequence : sequences) tokens += sequence.tokens.size();
   const auto states = (*model)->blueprint().states();
   KvBudget budget(std::uint64_t{1} << 30);
-  auto pool = BlockPool::create(BlockLayout(states, best_kernel_table().kv_format(KvType::kF32)),
-                                sequences.size(), budget);
-  auto forward = Forward::create(**model, team, pool->layout(), tokens, tokens);
-  std::vector<BlockTable> tables;
+  auto store = MemoryStore::create(
+      MemoryLayout(states, best_kernel_table().kv_format(KvType::kF32)), sequences.size(), budget);
+  auto forward = Forward::create(**model, team, store->layout(), tokens, tokens);
+  std::vector<SequenceMemory> memories;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
-    tables.emplace_back(*pool);
-    EXPECT_TRUE(tables.back().prepare(0, sequences[i].tokens.size()));
+    memories.emplace_back(*store);
+    EXPECT_TRUE(memories.back().prepare(0, sequences[i].tokens.size()));
   }
   std::vector<Slice> slices;
   for (std::size_t i = 0; i < sequences.size(); ++i)
     slices.push_back({.tokens = sequences[i].tokens,
-                      .table = &tables[i],
+                      .memory = &memories[i],
                       .outputs = sequences[i].tokens.size(),
                       .adapter = adapters[i]});
   forward->run(slices);

@@ -210,7 +210,7 @@ Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
   auto job = std::make_unique<PoolJob>();
   LATHE_TRY(job->front, front(model));
   job->model = job->front->catalog().name;
-  job->kv_bytes = PoolLoop::block_bytes(*job->front, options_);
+  job->kv_bytes = PoolLoop::memory_of(*job->front, options_).block_bytes();
   job->on_loaded = std::move(on_loaded);
   return job;
 }
@@ -238,13 +238,7 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
                                              generation.candidates, options_.sequences),
                                  "unsupported_candidates"});
   }
-  // The worst case in blocks: the prompt once, each answer on its own.
-  const std::uint64_t block = PoolLoop::block_bytes(*job.front, options_);
-  const auto worst = [&] {
-    const std::size_t prompt = generation.prompt.size(), n = generation.candidates;
-    const std::size_t whole = (prompt + generation.max_tokens + infer::kChunk - 1) / infer::kChunk;
-    return (whole + (n - 1) * (whole - prompt / infer::kChunk) + (n > 1 ? 1 : 0)) * block;
-  };
+  const auto worst = [&] { return PoolLoop::worst_case_of(*job.front, options_, generation); };
   const std::uint64_t own = bytes.weights + bytes.scratch + job.front->adapter_bytes();
   const std::uint64_t most = options_.memory - std::min(options_.memory, own);
   // A limit that nobody asked for gives way to the memory there is.
@@ -404,8 +398,7 @@ Status Pool::prepare(PoolJob& job, const std::string& model, std::vector<TextInp
     longest = std::max(longest, tokens.size());
     job.texts.push_back(std::move(tokens));
   }
-  job.kv_bytes =
-      (longest + infer::kChunk - 1) / infer::kChunk * PoolLoop::block_bytes(*job.front, options_);
+  job.kv_bytes = PoolLoop::worst_case_of(*job.front, options_, longest);
   return {};
 }
 

@@ -33,7 +33,7 @@ infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& 
   engine.step_tokens = kStepTokens;
   engine.sequences = options.sequences;
   // Addresses, not memory: as many as the whole budget could hold.
-  const std::uint64_t block = PoolLoop::block_bytes(front, options);
+  const std::uint64_t block = PoolLoop::memory_of(front, options).block_bytes();
   engine.kv_tokens =
       static_cast<std::size_t>(options.memory / std::max<std::uint64_t>(1, block)) * infer::kChunk;
   return engine;
@@ -107,9 +107,22 @@ const infer::KernelTable& PoolLoop::kernels_of(const PoolOptions& options) {
   return options.kernels != nullptr ? *options.kernels : infer::best_kernel_table();
 }
 
-std::uint64_t PoolLoop::block_bytes(const ModelFront& front, const PoolOptions& options) {
+infer::MemoryLayout PoolLoop::memory_of(const ModelFront& front, const PoolOptions& options) {
   const auto states = front.blueprint().states();
-  return infer::BlockLayout(states, kernels_of(options).kv_format(front.kv())).bytes();
+  return infer::MemoryLayout(states, kernels_of(options).kv_format(front.kv()));
+}
+
+std::uint64_t PoolLoop::worst_case_of(const ModelFront& front, const PoolOptions& options,
+                                      const infer::GenerationRequest& request) {
+  const std::size_t most = request.prompt.size() + request.max_tokens;
+  const infer::Claim claim = infer::claim_of(request, most, engine_options(front, options));
+  return infer::worst_case(memory_of(front, options), claim).total();
+}
+
+std::uint64_t PoolLoop::worst_case_of(const ModelFront& front, const PoolOptions& options,
+                                      std::size_t tokens) {
+  const infer::Claim claim = infer::claim_of(tokens, engine_options(front, options));
+  return infer::worst_case(memory_of(front, options), claim).total();
 }
 
 Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
@@ -244,7 +257,7 @@ void PoolLoop::start_load(Place& place) {
     const double start = now_seconds();
     infer::ThreadTeam team(std::max(1, options_.threads / 2));
     auto model = std::make_shared<Result<std::unique_ptr<infer::Model>>>(infer::Model::load(
-        front->file(), team,
+        front->file(), front->blueprint(), team,
         {.kernels = &kernels_of(options_), .progress = {}, .stop = &place.stop_loading}));
     const double seconds = now_seconds() - start;
     post_([this, &place, model, seconds] {
@@ -602,7 +615,7 @@ HostStatus PoolLoop::status() const {
     if (place->engine) {
       const infer::KvCache& cache = place->engine->cache();
       info.prefix = cache.remembered_bytes();
-      info.kv = cache.pool().held_bytes() - info.prefix;
+      info.kv = cache.store().held_bytes() - info.prefix;
       info.running = static_cast<int>(place->engine->running() + place->reading.size());
       info.tokens_per_second = now - place->rate_since > 2 * kRateWindow ? 0 : place->rate;
     }

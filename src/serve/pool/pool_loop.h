@@ -80,9 +80,14 @@ class PoolLoop {
   void count_waiting() { waiting_.fetch_add(1, std::memory_order_relaxed); }
   void count_refused() { refused_.fetch_add(1, std::memory_order_relaxed); }
 
-  // Bytes that a model's weights and scratch will take; and those of one KV block.
+  // Bytes that a model's weights and scratch will take; how its KV is laid out; and how much of it
+  // a request, or a text to be read, may come to take.
   static Result<infer::Footprint> footprint_of(const ModelFront& front, const PoolOptions& options);
-  static std::uint64_t block_bytes(const ModelFront& front, const PoolOptions& options);
+  static infer::MemoryLayout memory_of(const ModelFront& front, const PoolOptions& options);
+  static std::uint64_t worst_case_of(const ModelFront& front, const PoolOptions& options,
+                                     const infer::GenerationRequest& request);
+  static std::uint64_t worst_case_of(const ModelFront& front, const PoolOptions& options,
+                                     std::size_t tokens);
   static const infer::KernelTable& kernels_of(const PoolOptions& options);
 
  private:

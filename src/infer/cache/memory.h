@@ -1,0 +1,92 @@
+// What one sequence remembers, in the blocks of its model: all positions for the layers that keep
+// them, and for layers with a window what later tokens still see; the rest goes back as soon as it
+// is out of sight. The engine's thread only.
+#pragma once
+
+#include <vector>
+
+#include "infer/cache/block_pool.h"
+#include "infer/cache/state.h"
+
+namespace lathe::infer {
+
+using BlockCounts = std::vector<std::size_t>;  // by group
+
+// The blocks of one model: a pool for each group of layers that remember alike.
+class MemoryStore {
+ public:
+  // Addresses for `blocks` of every group together, or for as many bytes of one. `budget` must
+  // outlive the store.
+  static Result<MemoryStore> create(MemoryLayout layout, std::size_t blocks, KvBudget& budget);
+
+  const MemoryLayout& layout() const { return layout_; }
+  std::size_t groups() const { return pools_.size(); }
+  BlockPool& pool(std::size_t group) { return pools_[group]; }
+  const BlockPool& pool(std::size_t group) const { return pools_[group]; }
+  std::uint64_t capacity_bytes() const { return capacity_bytes_; }
+  std::uint64_t used_bytes() const;
+  std::uint64_t held_bytes() const;
+
+  // Whether so many blocks can be taken now, and what they lack: addresses, or bytes of the budget
+  // (0: nothing).
+  bool can_take(const BlockCounts& blocks) const {
+    return has_addresses(blocks) && lacking(blocks) == 0;
+  }
+  bool has_addresses(const BlockCounts& blocks) const;
+  std::uint64_t lacking(const BlockCounts& blocks) const;
+  void trim();
+  // The memory of free blocks that taking these would not use.
+  void trim_beyond(const BlockCounts& blocks);
+
+ private:
+  explicit MemoryStore(KvBudget& budget) : budget_(&budget) {}
+  MemoryLayout layout_;
+  std::vector<BlockPool> pools_;
+  std::uint64_t capacity_bytes_ = 0;
+  KvBudget* budget_;
+};
+
+class SequenceMemory {
+ public:
+  explicit SequenceMemory(MemoryStore& store) : store_(&store), tables_(store.groups()) {}
+  SequenceMemory(SequenceMemory&& other) noexcept;
+  SequenceMemory& operator=(SequenceMemory&& other) noexcept;
+  ~SequenceMemory() { clear(); }
+
+  // Shares all that it has of the first `positions`; the first write of either side copies what it
+  // touches.
+  SequenceMemory fork(std::size_t positions) const;
+  // Makes positions [from, to) writable: takes blocks, copies shared ones. Fails (kUnavailable)
+  // with nothing changed.
+  Status prepare(std::size_t from, std::size_t to);
+  // The blocks that prepare(from, to) would take.
+  BlockCounts blocks_needed(std::size_t from, std::size_t to) const;
+  // `positions` stand for good: what no later token sees goes back. Until then a step's tokens can
+  // be taken back (drafts).
+  void settle(std::size_t positions);
+  void clear();
+  // What it may still come to take of its claim, `computed` positions into it.
+  std::uint64_t bytes_left(std::size_t computed, const Claim& claim) const;
+
+  // The block that holds a position, which must be there.
+  std::byte* data(std::size_t group, std::size_t position) const {
+    const Table& table = tables_[group];
+    return store_->pool(group).data(table.blocks[position / kChunk - table.first]);
+  }
+  // Its i-th block in a group; absent: it has none there (any more).
+  std::optional<BlockId> block(std::size_t group, std::size_t i) const;
+  // A block that somebody else filled, behind those that it has (or as the first one); adds a
+  // reference.
+  void append_shared(std::size_t group, std::size_t i, BlockId block);
+
+ private:
+  struct Table {
+    std::size_t first = 0;  // the blocks before are gone, or never were
+    std::vector<BlockId> blocks;
+    std::size_t end() const { return first + blocks.size(); }
+  };
+  MemoryStore* store_;
+  std::vector<Table> tables_;
+};
+
+}  // namespace lathe::infer

@@ -1,0 +1,119 @@
+// For tests of the engine: models with their engines, requests, and what they got, to the bit.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <map>
+#include <random>
+
+#include "infer/engine/engine.h"
+#include "infer/models/tiny_model_test.h"
+#include "infer/models/vocabulary.h"
+
+namespace lathe::infer {
+
+// "small-heads" and "windows" are made here.
+inline fs::path model_path(const std::string& name) {
+  static const TempDir directory = *TempDir::make();
+  if (name == "small-heads" || name == "windows") {
+    const fs::path path = directory.path() / "small-heads.gguf";
+    if (!fs::exists(path)) write_small_heads(path, TensorType::kQ8_0);
+    return path;
+  }
+  return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / (name + ".gguf");
+}
+
+// Of "windows", which is "small-heads" with windows of two sizes beside layers that see everything.
+inline Blueprint with_windows(Blueprint blueprint) {
+  constexpr std::size_t kWindows[] = {128, 0, 128, 0, 30};
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i)
+    blueprint.layers[i].attention()->window = kWindows[i];
+  return blueprint;
+}
+
+struct Loaded {
+  explicit Loaded(const std::string& name, int threads = 2)
+      : file(*Gguf::open(model_path(name))), team(threads) {
+    auto vocabulary = read_vocabulary(file);
+    EXPECT_TRUE(vocabulary.has_value());
+    tokenizer = *Tokenizer::make(std::move(*vocabulary));
+    Blueprint blueprint = *read_blueprint(file);
+    if (name == "windows") blueprint = with_windows(std::move(blueprint));
+    auto loaded = Model::load(file, std::move(blueprint), team,
+                              {.kernels = &best_kernel_table(), .progress = {}});
+    EXPECT_TRUE(loaded.has_value());
+    model = std::move(*loaded);
+  }
+  std::unique_ptr<Engine> engine(EngineOptions options = {}) {
+    auto made = Engine::create(*model, *tokenizer, team, options);
+    EXPECT_TRUE(made.has_value()) << (made ? "" : made.error().message);
+    return std::move(*made);
+  }
+  Gguf file;
+  ThreadTeam team;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Model> model;
+};
+
+// Everything a request got, with the bits of its logprobs.
+struct Outcome {
+  std::vector<TokenId> tokens;
+  std::vector<float> logprobs;
+  std::string text;
+  std::optional<StopReason> reason;
+  SequenceUsage usage;
+
+  bool same_bits(const Outcome& other) const {
+    return tokens == other.tokens && text == other.text && reason == other.reason &&
+           std::equal(logprobs.begin(), logprobs.end(), other.logprobs.begin(),
+                      other.logprobs.end(), [](float a, float b) {
+                        return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+                      });
+  }
+};
+
+using Outcomes = std::map<std::pair<SequenceId, std::size_t>, Outcome>;
+
+inline Engine::Sink collect(Outcomes& outcomes) {
+  return [&outcomes](const TokenEvent& event) {
+    Outcome& outcome = outcomes[{event.request, event.candidate}];
+    EXPECT_FALSE(outcome.reason.has_value()) << "an event after the end";
+    if (event.token != kNoToken) outcome.tokens.push_back(event.token);
+    for (const TokenLogprob& entry : event.top) outcome.logprobs.push_back(entry.logprob);
+    outcome.text += event.text;
+    outcome.reason = event.finished;
+    if (event.finished) outcome.usage = event.usage;
+  };
+}
+
+inline GenerationRequest request_of(std::vector<TokenId> prompt, std::size_t max_tokens,
+                                    std::uint64_t seed) {
+  GenerationRequest request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = max_tokens;
+  request.sampler.seed = seed;
+  request.sampler.temperature = seed % 2 == 0 ? 0.0f : 1.0f;
+  request.top_logprobs = 20;
+  request.ignore_end = true;
+  return request;
+}
+
+inline std::vector<TokenId> random_prompt(std::mt19937& random, std::size_t size) {
+  std::vector<TokenId> ids(size);
+  for (TokenId& id : ids) id = static_cast<TokenId>(random() % 318);
+  return ids;
+}
+
+inline Outcome alone(Loaded& loaded, const GenerationRequest& request, EngineOptions options = {}) {
+  options.reuse_prefixes = false;
+  auto engine = loaded.engine(options);
+  Outcomes outcomes;
+  EXPECT_TRUE(engine->add(request).has_value());
+  while (engine->step(collect(outcomes))) {
+  }
+  EXPECT_EQ(outcomes.size(), 1u);
+  return outcomes.begin()->second;
+}
+
+}  // namespace lathe::infer

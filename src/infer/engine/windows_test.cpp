@@ -1,0 +1,159 @@
+// Layers that see a window: what they compute against a model that sees everything of a shorter
+// text, and that the memory they take is what `lathe fit` foretells and admission promises, to the
+// byte.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "infer/engine/footprint.h"
+#include "infer/engine/loaded_test.h"
+
+namespace lathe::infer {
+namespace {
+
+// The logits of the last token.
+std::vector<float> last_logits(const Gguf& file, std::size_t window,
+                               std::span<const TokenId> tokens) {
+  ThreadTeam team(2);
+  Blueprint blueprint = *read_blueprint(file);
+  blueprint.layers[0].attention()->window = window;
+  const auto model =
+      *Model::load(file, blueprint, team, {.kernels = &best_kernel_table(), .progress = {}});
+  const auto tokenizer = *Tokenizer::make(*read_vocabulary(file));
+  const auto engine = *Engine::create(*model, *tokenizer, team, {.kv = KvType::kF32});
+  std::vector<float> last;
+  EXPECT_TRUE(engine->logits(
+      tokens, [&](std::span<const float> row) { last.assign(row.begin(), row.end()); }));
+  return last;
+}
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double squares = 0, norm = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    squares += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
+    norm += std::pow(static_cast<double>(b[i]), 2);
+  }
+  return std::sqrt(squares / norm);
+}
+
+// A single layer with a window of w gives a token what one without gives it behind the w - 1 tokens
+// before it: keys and values are those of single tokens, and RoPE only knows distances.
+TEST(Windows, SeeAsManyTokensAsTheySay) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "one.gguf";
+  const TinyModel tiny{.layers = 1, .vocabulary = 512, .context = 1024, .spread = 0.2};
+  write_tiny_model(path, tiny, [](GgufWriter& writer) { add_vocabulary(writer, 512); });
+  const auto file = *Gguf::open(path);
+  std::mt19937 random(1);
+  const std::vector<TokenId> tokens = random_prompt(random, 700);
+  for (const std::size_t window : {1u, 2u, 63u, 64u, 65u, 128u, 600u}) {
+    const std::vector<float> seen = last_logits(file, window, tokens);
+    const auto behind = [&](std::size_t count) {
+      return distance(last_logits(file, 0, std::span(tokens).last(count)), seen);
+    };
+    const double right = behind(window);
+    EXPECT_LT(right, 0.02) << window;
+    EXPECT_LT(4 * right, behind(window + 1)) << window;
+  }
+  EXPECT_EQ(last_logits(file, 700, tokens), last_logits(file, 0, tokens)) << "nothing is hidden";
+}
+
+Footprint footprint_of(const Loaded& loaded, const EngineOptions& options, const Load& load) {
+  return *footprint(loaded.file, loaded.model->blueprint(), best_kernel_table(), options, load);
+}
+
+TEST(Windows, FitIsWhatAdmissionPromises) {
+  Loaded loaded("windows");
+  std::mt19937 random(2);
+  const EngineOptions options{.context = 1000, .kv_tokens = 1 << 16, .reuse_prefixes = false};
+  const Footprint fit = footprint_of(loaded, options, {.positions = 1000, .streams = 3});
+  EXPECT_GT(fit.step, 0u);
+  for (const std::size_t less : {0, 1}) {
+    KvBudget budget(fit.kv + fit.step - less);
+    const auto engine =
+        *Engine::create(*loaded.model, *loaded.tokenizer, loaded.team, options, &budget);
+    for (std::uint64_t i = 0; i < 3; ++i)
+      ASSERT_TRUE(engine->add(request_of(random_prompt(random, 900), 100, i)));
+    Outcomes outcomes;
+    engine->step(collect(outcomes));
+    EXPECT_EQ(engine->running(), 3 - less);
+    std::uint64_t most = 0;
+    while (engine->step(collect(outcomes))) {
+      ASSERT_LE(budget.held(), budget.limit());
+      most = std::max(most, engine->bytes().kv_used);
+    }
+    if (less == 0) {
+      EXPECT_EQ(most, fit.kv) << "between steps, at the end of all three";
+    }
+    for (const auto& [key, outcome] : outcomes) EXPECT_EQ(outcome.tokens.size(), 100u);
+  }
+}
+
+TEST(Windows, AtRestTheyHoldTheirPositionsAndABlockWhateverTheContext) {
+  Loaded loaded("windows");
+  std::mt19937 random(3);
+  const auto engine = loaded.engine({.kv_tokens = 4096, .reuse_prefixes = false});
+  ASSERT_TRUE(engine->add(request_of(random_prompt(random, 1900), 20, 0)));
+  Outcomes outcomes;
+  const MemoryStore& store = engine->cache().store();
+  while (engine->step(collect(outcomes))) {
+    for (std::size_t g = 0; g < store.groups(); ++g) {
+      const std::size_t window = store.layout().groups()[g].window;
+      if (window == 0) continue;
+      EXPECT_LE(store.pool(g).used_blocks(), blocks_for(window - 1) + 1);
+    }
+  }
+}
+
+TEST(Windows, ThePrefixIndexKeepsNoMoreThanFitSays) {
+  Loaded loaded("windows");
+  std::mt19937 random(6);
+  const EngineOptions options{.context = 2000, .kv_tokens = 1 << 16};
+  const Footprint fit = footprint_of(loaded, options, {.positions = 1900, .streams = 1});
+  const auto engine = loaded.engine(options);
+  ASSERT_TRUE(engine->add(request_of(random_prompt(random, 1880), 20, 0)));
+  Outcomes outcomes;
+  while (engine->step(collect(outcomes))) {
+  }
+  const MemoryStore& store = engine->cache().store();
+  std::uint64_t kept = 0;
+  for (std::size_t g = 0; g < store.groups(); ++g)
+    if (store.layout().groups()[g].window != 0) kept += store.pool(g).used_bytes();
+  EXPECT_GT(kept, 0u);
+  EXPECT_LE(kept, fit.prefix);
+}
+
+// What the prefix index keeps of windows makes a warm start possible, is no more than foretold, and
+// goes when somebody needs the memory.
+TEST(Windows, PrefixesAreGoneOnFromCheckpointsAndGiveWay) {
+  Loaded loaded("windows");
+  std::mt19937 random(4);
+  const EngineOptions options{.context = 2000, .kv_tokens = 1 << 16};
+  const Footprint fit = footprint_of(loaded, options, {.positions = 1900, .streams = 1});
+  KvBudget budget(fit.kv + fit.step);
+  const auto engine =
+      *Engine::create(*loaded.model, *loaded.tokenizer, loaded.team, options, &budget);
+  const auto ask = [&](const std::vector<TokenId>& prompt) {
+    Outcomes outcomes;
+    const GenerationRequest request = request_of(prompt, 20, 1);
+    EXPECT_TRUE(engine->add(request));
+    while (engine->step(collect(outcomes))) EXPECT_LE(budget.held(), budget.limit());
+    const Outcome& got = outcomes.begin()->second;
+    EXPECT_TRUE(got.same_bits(alone(loaded, request, {.kv_tokens = 4096})));
+    return got.usage.cached_tokens;
+  };
+  const std::vector<TokenId> prompt = random_prompt(random, 1400);
+  EXPECT_EQ(ask(prompt), 0u);
+  EXPECT_EQ(ask(prompt), 1399u);
+  std::vector<TokenId> branch(prompt.begin(), prompt.begin() + 1100);
+  for (const TokenId id : random_prompt(random, 300)) branch.push_back(id);
+  const std::size_t cached = ask(branch);
+  EXPECT_GE(cached, 1100 - kCheckpoint - kChunk);
+  EXPECT_LE(cached, 1100u);
+  // Another prompt that needs all there is.
+  EXPECT_EQ(ask(random_prompt(random, 1880)), 0u);
+  EXPECT_LE(engine->cache().remembered_bytes(), budget.limit());
+}
+
+}  // namespace
+}  // namespace lathe::infer
