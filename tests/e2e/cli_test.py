@@ -85,6 +85,8 @@ class Code(Case):
         events = self.events("loop", recipe, "--input", repo, "--worker", f"coder=script:{repo}/worker.toml")
         ends = [e["body"]["state"] for e in events if e["kind"] == "end"]
         self.assertEqual(ends, ["passed"])
+        asked = {e["kind"]: e["body"]["worker"] for e in events if e["kind"] in ("made", "verdict")}
+        self.assertEqual(asked, {"made": "coder", "verdict": ""}, "the tests ask nobody")
         after = self.tree(repo)
         self.assertEqual(set(before), set(after), "no file more, no file less")
         self.assertEqual([p for p in before if before[p] != after[p]], [changed])

@@ -83,7 +83,9 @@ Json ending(const loop::RunState& state) {
     tracks.push_back({loop::track_state_name(track.state), loop::rule_text(track.rule),
                       best ? best->blob : "", std::move(laps)});
   }
-  return {{"state", state.end_state}, {"why", state.end_why}, {"tracks", std::move(tracks)}};
+  return {{"state", loop::result_name(state.end_state)},
+          {"why", state.end_why},
+          {"tracks", std::move(tracks)}};
 }
 
 struct Ended {
@@ -307,7 +309,7 @@ command = ["true"]
   auto run = loop::Run::resume(*journal, journal->find_run("last").value(), bench);
   ASSERT_TRUE(run) << run.error().message;
   ASSERT_TRUE(run->drive());
-  EXPECT_EQ(run->state().end_state, "passed") << run->state().end_why;
+  EXPECT_EQ(run->state().end_state, loop::RunResult::kPassed) << run->state().end_why;
 }
 
 }  // namespace

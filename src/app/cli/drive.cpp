@@ -9,6 +9,7 @@
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "loop/media/media_pool.h"
+#include "show/run/caveats.h"
 
 namespace lathe::app {
 
@@ -51,8 +52,8 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
 
 int exit_code_of(const loop::RunState& state) {
   if (!state.ended) return kExitStopped;
-  if (state.end_state == "passed") return kExitPassed;
-  return state.end_state == "not_judged" ? kExitNotJudged : kExitFailed;
+  if (state.end_state == loop::RunResult::kPassed) return kExitPassed;
+  return state.end_state == loop::RunResult::kNotJudged ? kExitNotJudged : kExitFailed;
 }
 
 namespace {
@@ -71,7 +72,8 @@ bool forced(const loop::Run& run) {
 Status leave_changes(const App& app, const books::Journal& journal, const loop::Run& run) {
   const loop::RunState& state = run.state();
   const std::string root = state.header.tree ? state.header.tree->root : "";
-  const bool apply = state.end_state == "passed" && json_bool(state.header.extra, "apply", false);
+  const bool apply =
+      state.end_state == loop::RunResult::kPassed && json_bool(state.header.extra, "apply", false);
   Status applied;
   if (apply && !state.tracks.empty()) {
     const auto changed = apply_to_tree(journal, state);
@@ -159,8 +161,8 @@ int drive_and_finish(const App& app, books::Journal& journal, loop::Run& run,
       for (const std::string& line : show::table_lines(summary, {.width = 140})) print(line + "\n");
     }
     for (const std::string& note : missing_advice(state)) print("note: " + note + "\n");
-    print(fmt::format("{}: {}{}\n", summary.outcome, summary.why, summary.caveats));
-    if (state.end_state == "not_judged")
+    print(fmt::format("{}: {}{}\n", summary.outcome, summary.why, show::run_caveats(state)));
+    if (state.end_state == loop::RunResult::kNotJudged)
       print(fmt::format("lathe resume {} tries what was not judged again\n", run.id()));
   }
   if (auto left = leave_outputs(app, journal, run, *bench.media); !left)

@@ -123,7 +123,7 @@ int resume(const App& app, ResumeFlags flags) {
   const auto setup = DriveSetup::make(app, flags.drive, opened->state.recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
   const loop::Bench& bench = (*setup)->bench();
-  if (!opened->state.ended || opened->state.end_state == "not_judged")
+  if (!opened->state.ended || opened->state.end_state == loop::RunResult::kNotJudged)
     if (auto fine = check_worker_names(app, opened->state.recipe, flags.drive.workers, bench);
         !fine)
       return report_error(app, fine.error());

@@ -103,7 +103,7 @@ Result<std::vector<std::string>> write_outputs(const books::Journal& journal,
 
 Result<std::vector<std::string>> apply_to_tree(const books::Journal& journal,
                                                const loop::RunState& state) {
-  if (state.end_state != "passed")
+  if (state.end_state != loop::RunResult::kPassed)
     return invalid("the run has not passed, so nothing is written into {}", root_of(state));
   std::vector<std::string> changed;
   const fs::path root = root_of(state);

@@ -7,6 +7,7 @@
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "show/run/caveats.h"
 
 namespace lathe::app {
 namespace {
@@ -30,7 +31,9 @@ std::string state_of(const books::Journal& journal, const books::RunRow& row) {
   const auto entries = read(journal.records(row.id));
   const auto state =
       entries ? loop::fold(*entries) : Result<loop::RunState>(std::unexpected(entries.error()));
-  return !state ? "unreadable" : state->ended ? state->end_state : "stopped";
+  return !state         ? "unreadable"
+         : state->ended ? std::string(result_name(state->end_state))
+                        : "stopped";
 }
 
 int list_runs(const App& app) {
@@ -63,11 +66,11 @@ int show_run(const App& app, const std::string& name, bool all) {
     return kExitPassed;
   }
   const show::RunSummary summary = show::summary_of(run->state);
-  print(show::heading_line(run->id, summary) + "\n");
+  print(show::heading_line(run->id, summary, show::run_caveats(run->state)) + "\n");
   for (const std::string& line :
        show::table_lines(summary, {app.terminal ? app.width : 140, app.color}))
     print_raw(line + "\n");
-  if (!run->state.ended || run->state.end_state == "not_judged")
+  if (!run->state.ended || run->state.end_state == loop::RunResult::kNotJudged)
     print(fmt::format("lathe resume {} {}\n", run->id,
                       run->state.ended ? "tries what was not judged again" : "goes on"));
   if (!all) return kExitPassed;

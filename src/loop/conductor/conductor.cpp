@@ -47,9 +47,11 @@ std::string judge_hash(const JudgeSpec& judge, const std::string& build) {
 
 Result<std::vector<Part>> whole_parts(const books::Journal& journal, const RunState& state) {
   std::vector<Part> parts;
-  for (const Track& track : state.tracks)
-    for (const Unit& unit : units_of(state, track)) {
-      Part part{unit, unit_passed(track, unit)};
+  for (const Track& track : state.tracks) {
+    const std::vector<bool> passed = units_passed(state, track);
+    const auto units = units_of(state, track);
+    for (std::size_t i = 0; i < units.size(); ++i) {
+      Part part{units[i], passed[i]};
       if (const CandidateState* best = best_candidate(track)) {
         part.candidate = best->blob;
         for (const JudgedBy* verdict : counted_verdicts(*best))
@@ -59,6 +61,7 @@ Result<std::vector<Part>> whole_parts(const books::Journal& journal, const RunSt
       }
       parts.push_back(std::move(part));
     }
+  }
   return parts;
 }
 
@@ -113,7 +116,7 @@ class Driver {
       if (const auto joules = bench_.joules())
         entry.joules = base_joules_ + *joules - *first_joules_;
     std::optional<std::string> run_state;
-    if (const auto* end = std::get_if<RunEnded>(&entry.event)) run_state = end->state;
+    if (const auto* end = std::get_if<RunEnded>(&entry.event)) run_state = result_name(end->result);
     LATHE_TRY_STATUS(run_.journal_.append(run_.lease_, to_record(entry), run_state));
     LATHE_TRY_STATUS(apply(state_, entry));
     if (bench_.observer) bench_.observer->on_entry(state_, entry);
@@ -425,7 +428,7 @@ Result<Run> Run::resume(books::Journal& journal, const std::string& id, const Be
   if (!state) return at("run " + id, state.error());
   Run run(journal, std::move(lease), *std::move(state), bench);
   run.redo_ = redo;
-  if (run.state_.ended && run.state_.end_state != "not_judged") return run;
+  if (run.state_.ended && run.state_.end_state != RunResult::kNotJudged) return run;
   const Entry entry{run.state_.next_seq, run.state_.t_ms, run.state_.joules,
                     Resumed{bench.build, bench.clock.unix_ms()}};
   LATHE_TRY_STATUS(journal.append(run.lease_, to_record(entry), "open"));
@@ -439,9 +442,9 @@ Status Run::drive() {
 
 Result<int> replay(std::span<const Entry> entries) {
   LATHE_TRY(const RunState end, fold(entries));
-  if (end.end_said == "passed" && end.end_state != "passed")
-    return invalid("the run said passed, wrongly: it is {}, {}",
-                   replace_all(end.end_state, "_", " "), end.end_why);
+  if (end.end_said == RunResult::kPassed && end.end_state != RunResult::kPassed)
+    return invalid("the run said passed, wrongly: it is {}, {}", result_text(end.end_state),
+                   end.end_why);
   const auto body_of = [](const Event& event) { return to_record({0, 0, {}, event}).body; };
   // What is decided, not how it is put.
   const auto decided = [&](const Event& event) {

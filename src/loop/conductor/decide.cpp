@@ -25,6 +25,16 @@ TrackEnded end_track(const RunState& state, std::size_t index, bool passed, Rule
   return ended;
 }
 
+// The last unit that the best candidate so far has passed and this one does not; "": none.
+std::string lost_unit(const RunState& state, const Track& track, const CandidateState& candidate) {
+  const std::vector<bool> before = units_passed(state, track);
+  const std::vector<bool> now = units_passing(state, track, candidate);
+  const auto units = units_of(state, track);
+  for (std::size_t i = units.size(); i-- > 0;)
+    if (before[i] && !now[i]) return units[i].key;
+  return {};
+}
+
 LapClosed close_lap(const RunState& state, std::size_t index) {
   const Track& track = state.tracks[index];
   const LapState& lap = track.laps.back();
@@ -47,10 +57,8 @@ LapClosed close_lap(const RunState& state, std::size_t index) {
   std::string lost;
   if (const CandidateState* before = best_candidate(track); before && gained) {
     gained = better(rank, track.laps[static_cast<std::size_t>(track.best_lap)].rank);
-    for (const Unit& unit : units_of(state, track))
-      if (gained && !rank.passed && unit_passed(track, unit) &&
-          !unit_passes(track, lap.candidates[static_cast<std::size_t>(best)], unit))
-        lost = unit.key;
+    if (gained && !rank.passed)
+      lost = lost_unit(state, track, lap.candidates[static_cast<std::size_t>(best)]);
     gained &= lost.empty();
   }
   const double shown =
@@ -308,7 +316,7 @@ std::optional<Event> next_decision(const RunState& state) {
   if (!state.tracks.empty() && spent_budget(state).empty() && !pending_whole(state).empty())
     return std::nullopt;
   RunOutcome run = run_outcome(state);
-  return RunEnded{std::move(run.state), std::move(run.reason), run.passed, run.gave_up};
+  return RunEnded{run.result, std::move(run.reason), run.passed, run.gave_up};
 }
 
 std::vector<CallId> runnable_calls(const RunState& state, std::size_t limit) {

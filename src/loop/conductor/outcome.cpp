@@ -161,22 +161,27 @@ double weakest_score(const CandidateState& candidate) {
   return judged ? score : 0;
 }
 
-bool unit_passes(const Track& track, const CandidateState& candidate, const Unit& unit) {
-  if (track.units.size() < 2) return false;
-  bool named = false;
+std::vector<bool> units_passing(const RunState& state, const Track& track,
+                                const CandidateState& candidate) {
+  std::vector<bool> passing(track.units.size(), false);
+  if (track.units.size() < 2) return passing;
+  std::map<std::string_view, bool> named;
   for (const JudgedBy* verdict : counted_verdicts(candidate))
-    for (const UnitOutcome& outcome : verdict->judgement.units)
-      if (outcome.unit == unit.key) {
-        if (outcome.outcome != Outcome::kPass) return false;
-        named = true;
-      }
-  return named;
+    for (const UnitOutcome& unit : verdict->judgement.units) {
+      const auto [it, fresh] = named.try_emplace(unit.unit, true);
+      it->second &= unit.outcome == Outcome::kPass;
+    }
+  const auto units = units_of(state, track);
+  for (std::size_t i = 0; i < units.size(); ++i)
+    if (const auto found = named.find(units[i].key); found != named.end())
+      passing[i] = found->second;
+  return passing;
 }
 
-bool unit_passed(const Track& track, const Unit& unit) {
-  if (track.state == TrackState::kPassed) return true;
-  const CandidateState* best = best_candidate(track);
-  return best && unit_passes(track, *best, unit);
+std::vector<bool> units_passed(const RunState& state, const Track& track) {
+  if (track.state == TrackState::kPassed) return std::vector<bool>(track.units.size(), true);
+  if (const CandidateState* best = best_candidate(track)) return units_passing(state, track, *best);
+  return std::vector<bool>(track.units.size(), false);
 }
 
 // Units that ended without anybody's verdict about the work: nobody could make it, or nobody could
@@ -219,11 +224,11 @@ void judge_whole(const RunState& state, RunOutcome& run) {
     const std::string& name = state.recipe.judges[i].name;
     if (!last || last->judgement.outcome == Outcome::kError) {
       const std::string spent = spent_budget(state);
-      run.state = "not_judged";
+      run.result = RunResult::kNotJudged;
       run.reason += fmt::format("; the whole was not judged by '{}'{}{}", name,
                                 spent.empty() ? "" : ": ", spent);
     } else if (last->judgement.outcome == Outcome::kFail) {
-      if (run.state == "passed") run.state = "failed";
+      if (run.result == RunResult::kPassed) run.result = RunResult::kFailed;
       run.reason += fmt::format("; the whole fails '{}'", name);
     }
   }
@@ -233,13 +238,14 @@ void judge_whole(const RunState& state, RunOutcome& run) {
 
 RunOutcome run_outcome(const RunState& state) {
   RunOutcome run;
-  if (state.tracks.empty()) return {"passed", "there was nothing to do: no test fails", 0, 0};
+  if (state.tracks.empty())
+    return {RunResult::kPassed, "there was nothing to do: no test fails", 0, 0};
   bool accepted = true, not_judged = false;
   const Track* refused = nullptr;  // every unit of it passes, and it does not
   for (const Track& track : state.tracks) {
     const bool passed = track.state == TrackState::kPassed && candidate_passed(state.recipe, track);
-    std::size_t units = 0;
-    for (const Unit& unit : units_of(state, track)) units += unit_passed(track, unit);
+    const auto units =
+        static_cast<std::size_t>(std::ranges::count(units_passed(state, track), true));
     run.passed += units;
     run.gave_up += track.units.size() - units;
     accepted &= passed;
@@ -249,10 +255,12 @@ RunOutcome run_outcome(const RunState& state) {
   const std::string all = counted(run.passed + run.gave_up, "unit");
   run.reason = accepted ? fmt::format("all {} passed", all)
                         : fmt::format("{} of {} passed", run.passed, all);
-  run.state = accepted ? "passed" : run.passed > 0 && run.gave_up > 0 ? "partial" : "failed";
+  run.result = accepted                            ? RunResult::kPassed
+               : run.passed > 0 && run.gave_up > 0 ? RunResult::kPartial
+                                                   : RunResult::kFailed;
   if (refused) run.reason += ", but what was made does not: " + clip_utf8(refused->why, 300);
   if (not_judged || !anything_looked_at(state)) {
-    run.state = "not_judged";
+    run.result = RunResult::kNotJudged;
     for (const Track& track : state.tracks)
       if (without_verdict(track)) {
         run.reason += "; " + clip_utf8(track.why, 300);

@@ -143,15 +143,15 @@ Status take(RunState& state, const TrackEnded& ended) {
 
 Status take(RunState& state, const RunEnded& ended) {
   state.ended = true;
-  state.end_said = ended.state;
+  state.end_said = ended.result;
   RunOutcome run = run_outcome(state);
   state.end_why = std::move(run.reason);
-  state.end_state = std::move(run.state);
+  state.end_state = run.result;
   if (state.end_state == state.end_said) return {};
   // The less that can be said for it counts.
-  if (state.end_state == "passed") state.end_state = state.end_said;
-  state.end_why += fmt::format(" (its record says {}; its verdicts do not)",
-                               replace_all(state.end_said, "_", " "));
+  if (state.end_state == RunResult::kPassed) state.end_state = state.end_said;
+  state.end_why +=
+      fmt::format(" (its record says {}; its verdicts do not)", result_text(state.end_said));
   return {};
 }
 
@@ -173,7 +173,7 @@ Status place(RunState& state, const Entry& entry) {
   if ((entry.seq == 0) != std::holds_alternative<RunBegun>(entry.event))
     return invalid("a run begins with its run record");
   if (state.ended &&
-      !(std::holds_alternative<Resumed>(entry.event) && state.end_state == "not_judged"))
+      !(std::holds_alternative<Resumed>(entry.event) && state.end_state == RunResult::kNotJudged))
     return invalid("the run has ended");
   ++state.next_seq;
   state.t_ms = std::max(state.t_ms, entry.t_ms);

@@ -87,9 +87,9 @@ struct RunState {
   std::int64_t next_seq = 0;
   bool ended = false;
   // What the run came to, by run_outcome(): never what the end record merely says.
-  std::string end_state;  // passed | partial | failed | not_judged
+  RunResult end_state = RunResult::kNotJudged;
   std::string end_why;
-  std::string end_said;  // as the end record has it
+  RunResult end_said = RunResult::kNotJudged;  // as the end record has it
 
   // Indices that keep a decision from costing O(tracks): tracks that may have a decision to make,
   // tracks with an open lap.
@@ -121,7 +121,7 @@ std::string spent_budget(const RunState& state);
 // What a run came to. `passed` only if every track was accepted, each with the candidate that the
 // ratchet holds passing every stage, and no whole judge failed or was not heard.
 struct RunOutcome {
-  std::string state;  // passed | partial | failed | not_judged
+  RunResult result = RunResult::kPassed;
   std::string reason;
   std::size_t passed = 0, gave_up = 0;  // units
 };
@@ -138,10 +138,11 @@ bool candidate_passed(const Recipe& recipe, const Track& track);
 std::vector<const JudgedBy*> counted_verdicts(const CandidateState& candidate);
 std::vector<Attempt> attempts_of(const Track& track);
 std::vector<Critique> critiques_of(const CandidateState& candidate);
-// Of a group some units may pass in a candidate that does not.
-bool unit_passes(const Track& track, const CandidateState& candidate, const Unit& unit);
-// The track has passed, or this unit of it does in the best candidate.
-bool unit_passed(const Track& track, const Unit& unit);
+// Which of a group's units pass in a candidate, be it that it does not; none where there is one.
+std::vector<bool> units_passing(const RunState& state, const Track& track,
+                                const CandidateState& candidate);
+// All where the track has passed, else those that pass in its best candidate.
+std::vector<bool> units_passed(const RunState& state, const Track& track);
 // The judges that have still to look at a candidate, by index in Recipe::judges, with the attempt;
 // empty: all is judged.
 std::vector<std::pair<std::size_t, int>> pending_judges(const Recipe& recipe,

@@ -158,8 +158,7 @@ TEST_F(StateTest, AGroupCandidateThatLosesAPassIsNotTaken) {
   verdict(Outcome::kFail, 0.5, {"z"}, 0, 0, 0, 0, outcome(1, 1, 0));
   decide();
   EXPECT_EQ(best_candidate(state_.tracks[0])->blob, "c");
-  EXPECT_TRUE(unit_passed(state_.tracks[0], state_.units[1]));
-  EXPECT_FALSE(unit_passed(state_.tracks[0], state_.units[2]));
+  EXPECT_EQ(units_passed(state_, state_.tracks[0]), (std::vector<bool>{true, true, false}));
 }
 
 TEST_F(StateTest, AJudgeErrorIsAskedOnceMoreAndThenNotJudged) {
@@ -404,9 +403,9 @@ TEST_F(StateTest, WholeJudgesComeLastAndCannotBeSkipped) {
           .call = CallId::whole(1, attempt), .judge_name = "w", .judgement = judgement});
       decide();
     }
-    EXPECT_EQ(state_.end_state, outcome == Outcome::kPass   ? "passed"
-                                : outcome == Outcome::kFail ? "failed"
-                                                            : "not_judged");
+    EXPECT_EQ(result_name(state_.end_state), outcome == Outcome::kPass   ? "passed"
+                                             : outcome == Outcome::kFail ? "failed"
+                                                                         : "not_judged");
   }
 }
 
@@ -424,7 +423,7 @@ TEST_F(StateTest, UnitsWaitForThoseTheyComeAfter) {
   made_error(ErrorKind::kUnavailable, 0, 1);
   decide();
   EXPECT_TRUE(state_.ended);
-  EXPECT_EQ(state_.end_state, "not_judged");
+  EXPECT_EQ(result_name(state_.end_state), "not_judged");
   EXPECT_EQ(rule_text(state_.tracks[2].rule), "not judged");
   EXPECT_THAT(state_.tracks[2].why, HasSubstr("comes after B"));
 }
@@ -493,7 +492,7 @@ void expect_honest(const RunState& state, unsigned seed) {
   for (const JudgedBy& verdict : state.whole) whole = verdict.judgement.outcome;
   const bool has_whole = state.recipe.judges.size() == 3;
   all &= !has_whole || (whole && *whole != Outcome::kFail && *whole != Outcome::kError);
-  EXPECT_EQ(state.end_state == "passed", all) << "seed " << seed << ": " << state.end_why;
+  EXPECT_EQ(state.end_state == RunResult::kPassed, all) << "seed " << seed << ": " << state.end_why;
 }
 
 // Whatever makers and judges answer, and in whatever order: the run ends, a unit or a run is never
@@ -600,9 +599,9 @@ TEST_F(StateTest, APassThatTheVerdictsDoNotGiveIsNone) {
     unit.passed |= unit_too;
     add(unit);
     EXPECT_EQ(state_.tracks[0].state, TrackState::kGaveUp);
-    add(RunEnded{"passed", "all 1 units passed", 1, 0});
-    EXPECT_EQ(state_.end_state, "failed");
-    EXPECT_EQ(state_.end_said, "passed");
+    add(RunEnded{RunResult::kPassed, "all 1 units passed", 1, 0});
+    EXPECT_EQ(result_name(state_.end_state), "failed");
+    EXPECT_EQ(result_name(state_.end_said), "passed");
     EXPECT_THAT(state_.end_why, HasSubstr("its record says passed"));
   }
 }
@@ -613,20 +612,20 @@ TEST_F(StateTest, NothingThatWasLookedAtIsNotJudged) {
   decide();
   add(Ticked{}, 60'000);
   decide();
-  EXPECT_EQ(state_.end_state, "not_judged");
+  EXPECT_EQ(result_name(state_.end_state), "not_judged");
   // An answer that was read and could not be used is the model's own fault.
   begin(1);
   decide();
   made_error(ErrorKind::kInvalid);
   decide();
-  EXPECT_EQ(state_.end_state, "failed");
+  EXPECT_EQ(result_name(state_.end_state), "failed");
   // Judges without an opinion judge nothing.
   begin(1);
   decide();
   made("a");
   verdict(Outcome::kAbstain, 0);
   decide();
-  EXPECT_EQ(state_.end_state, "not_judged");
+  EXPECT_EQ(result_name(state_.end_state), "not_judged");
 }
 
 TEST_F(StateTest, ResumeTakesUpWhatEndedWithoutAVerdict) {

@@ -30,8 +30,8 @@ TEST_P(StoredRuns, ReplayAsTheyWere) {
   const std::vector<Entry> entries = stored(GetParam().name);
   const auto state = fold(entries);
   ASSERT_TRUE(state) << state.error().message;
-  EXPECT_EQ(state->end_state, GetParam().state);
-  EXPECT_EQ(state->end_said, GetParam().state);
+  EXPECT_EQ(result_name(state->end_state), GetParam().state);
+  EXPECT_EQ(state->end_said, state->end_state);
   const RunOutcome outcome = run_outcome(*state);
   EXPECT_EQ(outcome.passed, GetParam().passed);
   EXPECT_EQ(outcome.gave_up, GetParam().gave_up);

@@ -1,7 +1,34 @@
 // What can be told of an event whatever it is.
 #include "loop/record/event.h"
 
+#include <array>
+
+#include "ground/base/text.h"
+
 namespace lathe::loop {
+namespace {
+
+constexpr std::array<std::pair<RunResult, std::string_view>, 4> kResults{
+    {{RunResult::kPassed, "passed"},
+     {RunResult::kPartial, "partial"},
+     {RunResult::kFailed, "failed"},
+     {RunResult::kNotJudged, "not_judged"}}};
+
+}  // namespace
+
+std::string_view result_name(RunResult result) {
+  return kResults[static_cast<std::size_t>(result)].second;
+}
+
+std::string result_text(RunResult result) {
+  return replace_all(result_name(result), "_", " ");
+}
+
+std::optional<RunResult> parse_result(std::string_view name) {
+  for (const auto& [result, each] : kResults)
+    if (each == name) return result;
+  return std::nullopt;
+}
 
 std::string RunBegun::baseline_of() const {
   return json_string(extra, "baseline_of");

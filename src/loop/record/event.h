@@ -58,8 +58,14 @@ struct TrackEnded {
   std::optional<std::string> blob = {};  // the candidate that stands
 };
 
+// What a run comes to.
+enum class RunResult { kPassed, kPartial, kFailed, kNotJudged };
+std::string_view result_name(RunResult result);  // as records say it: "not_judged"
+std::string result_text(RunResult result);       // as people do: "not judged"
+std::optional<RunResult> parse_result(std::string_view name);
+
 struct RunEnded {
-  std::string state;  // passed | partial | failed | not_judged
+  RunResult result = RunResult::kNotJudged;
   std::string reason;
   std::size_t passed = 0, gave_up = 0;  // units
 };

@@ -65,6 +65,7 @@ TEST(RecordTest, WhatARecordMustSayIsAskedFor) {
               HasSubstr("no known move"));
   EXPECT_THAT(problem("unit", {{"track", 0}, {"rule", "because"}}),
               HasSubstr("'because' is no rule"));
+  EXPECT_THAT(problem("end", {{"state", "fine"}}), HasSubstr("nothing that is known"));
   EXPECT_THAT(problem("made", {{"kind", "bake"}}), HasSubstr("'bake' is no kind of call"));
   Json verdict = to_record({0, 0, std::nullopt, VerdictGiven{}}).body;
   EXPECT_EQ(problem("verdict", verdict), "");

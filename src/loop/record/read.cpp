@@ -96,7 +96,9 @@ Result<TrackEnded> read(const Json& body) {
 
 template <>
 Result<RunEnded> read(const Json& body) {
-  return RunEnded{json_string(body, "state"), json_string(body, "reason"),
+  const auto result = parse_result(json_string(body, "state"));
+  if (!result) return invalid("it comes to nothing that is known");
+  return RunEnded{*result, json_string(body, "reason"),
                   static_cast<std::size_t>(json_int(body, "passed", 0)),
                   static_cast<std::size_t>(json_int(body, "gave_up", 0))};
 }

@@ -50,7 +50,7 @@ Json body_of(const TrackEnded& track) {
 }
 
 Json body_of(const RunEnded& run) {
-  return {{"state", run.state},
+  return {{"state", result_name(run.result)},
           {"reason", run.reason},
           {"passed", run.passed},
           {"gave_up", run.gave_up}};

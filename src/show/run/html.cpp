@@ -247,8 +247,8 @@ std::string head_html(const std::string& id, const RunView& run) {
              "<h1>{}: <span class={}>{}</span>{}</h1><p>{}<br><span class=dim>{} · {} · {} · "
              "{}</span></p>",
              html_text(run.recipe), summary.passed() ? "ok" : "bad", html_text(summary.outcome),
-             html_text(summary.caveats), html_text(summary.why), html_text(id),
-             html_text(run.title), format_utc(run.created_ms), html_text(run.build));
+             html_text(run.caveats), html_text(summary.why), html_text(id), html_text(run.title),
+             format_utc(run.created_ms), html_text(run.build));
 }
 
 std::string whole_html(const VerdictView& verdict) {

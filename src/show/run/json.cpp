@@ -90,7 +90,6 @@ Json yield_json(const LoopYield& yield) {
 Json to_json(const RunSummary& run) {
   return {{"outcome", run.outcome},
           {"why", run.why},
-          {"caveats", run.caveats},
           {"units", run.units},
           {"units_passed", run.units_passed},
           {"laps", run.laps},
@@ -107,6 +106,7 @@ Json to_json(const RunView& run) {
                {"created_ms", run.created_ms},
                {"t_ms", run.t_ms}};
   json.update(to_json(run.summary));
+  json["caveats"] = run.caveats;
   for (std::size_t i = 0; i < run.tracks.size(); ++i) {
     json["tracks"][i]["rule"] = run.tracks[i].rule;
     json["tracks"][i]["laps"] = listed(run.tracks[i].laps, lap_json);

@@ -2,6 +2,7 @@
 #include "show/run/run_view.h"
 
 #include "loop/media/picture.h"
+#include "show/run/caveats.h"
 
 namespace lathe::show {
 namespace {
@@ -86,28 +87,28 @@ void count_calls(std::span<const loop::Entry> entries, LoopYield& yield) {
   }
 }
 
-// The lap (from 1) after which a unit had passed; nullopt: it never did. One of a group may have
-// passed before its group has: where the candidate that the ratchet held then has it.
-std::optional<std::size_t> passed_after(const loop::Track& track, const loop::Unit& unit) {
-  const loop::CandidateState* best = nullptr;
-  for (std::size_t k = 0; k < track.laps.size(); ++k) {
-    const loop::LapState& lap = track.laps[k];
-    if (lap.gained) best = &lap.candidates[static_cast<std::size_t>(lap.best)];
-    if ((lap.closed && lap.rank.passed) || (best && unit_passes(track, *best, unit))) return k + 1;
-  }
-  return std::nullopt;
-}
-
-// Share of units passed after each lap.
+// Share of units passed after each lap. One of a group may have passed before its group has: where
+// the candidate that the ratchet held then has it.
 std::vector<double> curve_of(const loop::RunState& state) {
   std::size_t laps = 1;
   for (const loop::Track& track : state.tracks) laps = std::max(laps, track.laps.size());
   std::vector<double> curve(laps + 1, 0.0);
-  for (const loop::Track& track : state.tracks)
-    for (const loop::Unit& unit : units_of(state, track))
-      if (const auto since = passed_after(track, unit))
-        for (std::size_t k = *since; k <= laps; ++k)
-          curve[k] += 1.0 / static_cast<double>(state.units.size());
+  for (const loop::Track& track : state.tracks) {
+    std::vector<std::size_t> since(track.units.size(), laps + 1);
+    const loop::CandidateState* best = nullptr;
+    for (std::size_t k = 0; k < track.laps.size(); ++k) {
+      const loop::LapState& lap = track.laps[k];
+      if (lap.gained) best = &lap.candidates[static_cast<std::size_t>(lap.best)];
+      const bool all = lap.closed && lap.rank.passed;
+      const auto passing =
+          best ? units_passing(state, track, *best) : std::vector<bool>(track.units.size());
+      for (std::size_t i = 0; i < since.size(); ++i)
+        if (all || passing[i]) since[i] = std::min(since[i], k + 1);
+    }
+    for (const std::size_t first : since)
+      for (std::size_t k = first; k <= laps; ++k)
+        curve[k] += 1.0 / static_cast<double>(state.units.size());
+  }
   return curve;
 }
 
@@ -145,6 +146,7 @@ RunView view_of(const loop::RunState& state, std::span<const loop::Entry> entrie
   view.canonical = state.recipe.canonical;
   if (state.header.tree) view.tree = state.header.tree->blob;
   view.summary = summary_of(state);
+  view.caveats = run_caveats(state);
   count_moves(state, view.yield);
   for (const loop::Track& track : state.tracks) count_flips(track, view.yield);
   count_calls(entries, view.yield);

@@ -56,7 +56,6 @@ struct RunSummary {
   bool ended = false;
   std::string outcome;  // "passed", "not judged", …; "not ended"
   std::string why;
-  std::string caveats;
   std::size_t units = 0, units_passed = 0, laps = 0;
   std::vector<TrackRow> rows;
   std::size_t hidden = 0;  // rows that were left out
@@ -68,7 +67,8 @@ struct RunSummary {
   bool passed() const { return outcome == "passed"; }
 };
 
-// At most `most_rows`: where there are more, those that have passed are left out first.
+// What changes while a run goes on. At most `most_rows`: where there are more, those that have
+// passed are left out first.
 RunSummary summary_of(const loop::RunState& state,
                       std::size_t most_rows = std::numeric_limits<std::size_t>::max());
 
@@ -141,6 +141,7 @@ struct RunView {
   int best_of = 1;
   Json canonical;    // the recipe
   std::string tree;  // the snapshot's manifest, a blob; ""
+  std::string caveats;
   RunSummary summary;
   LoopYield yield;
   std::vector<TrackView> tracks;  // beside summary.rows

@@ -21,7 +21,8 @@ LapScore score_of(const loop::LapState& lap) {
 TrackRow row_of(const loop::RunState& state, const loop::Track& track) {
   TrackRow row;
   const auto units = units_of(state, track);
-  for (const loop::Unit& unit : units) row.units.push_back({unit.key, unit_passed(track, unit)});
+  const std::vector<bool> passed = units_passed(state, track);
+  for (std::size_t i = 0; i < units.size(); ++i) row.units.push_back({units[i].key, passed[i]});
   row.text = clip_utf8(units.front().text, kMostText);
   row.state = track.state;
   row.unjudged = without_verdict(track);
@@ -69,14 +70,13 @@ void add_time_left(const loop::RunState& state, RunSummary& summary) {
 RunSummary summary_of(const loop::RunState& state, std::size_t most_rows) {
   RunSummary summary;
   summary.ended = state.ended;
-  summary.outcome = state.ended ? replace_all(state.end_state, "_", " ") : "not ended";
+  summary.outcome = state.ended ? result_text(state.end_state) : "not ended";
   summary.why = state.end_why;
-  summary.caveats = run_caveats(state);
   summary.units = state.units.size();
   for (const loop::Track& track : state.tracks) {
     summary.laps += track.laps.size();
-    for (const loop::Unit& unit : units_of(state, track))
-      summary.units_passed += unit_passed(track, unit);
+    summary.units_passed +=
+        static_cast<std::size_t>(std::ranges::count(units_passed(state, track), true));
   }
   add_rows(state, most_rows, summary);
   for (const loop::JudgedBy& verdict : state.whole)

@@ -153,9 +153,9 @@ std::vector<std::string> table_lines(const RunSummary& run, const TableStyle& st
   return lines;
 }
 
-std::string heading_line(const std::string& id, const RunSummary& run) {
+std::string heading_line(const std::string& id, const RunSummary& run, std::string_view caveats) {
   return fmt::format("run {}: {}{}{}", id, run.outcome, run.why.empty() ? "" : ", " + run.why,
-                     run.caveats);
+                     caveats);
 }
 
 namespace {
@@ -194,7 +194,7 @@ struct EntryLine {
                        outcome_name(given.judgement.outcome));
   }
   std::string operator()(const loop::RunEnded& run) const {
-    return fmt::format("{}: {}", replace_all(run.state, "_", " "), run.reason);
+    return fmt::format("{}: {}", result_text(run.result), run.reason);
   }
   std::string operator()(const loop::Paused& pause) const { return "stopped: " + pause.reason; }
   std::string operator()(const auto&) const { return {}; }

@@ -21,8 +21,8 @@ std::vector<std::string> table_lines(const RunSummary& run, const TableStyle& st
                                      const std::map<std::string, std::string>& running = {});
 // "12 of 20 units passed · 31 laps · 1234 tokens in (400 cached), 99 out · 12.3 s · energy …"
 std::string totals_line(const RunSummary& run);
-// "run ID: passed, all 2 units passed"
-std::string heading_line(const std::string& id, const RunSummary& run);
+// "run ID: passed, all 2 units passed", and its caveats.
+std::string heading_line(const std::string& id, const RunSummary& run, std::string_view caveats);
 
 // One line about an entry that the state has taken already; "": it says nothing new to a person.
 std::string entry_line(const loop::RunState& state, const loop::Entry& entry);

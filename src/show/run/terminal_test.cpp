@@ -100,9 +100,9 @@ TEST(TerminalTest, CallsInWords) {
 }
 
 TEST(TerminalTest, TheHeadingSaysWhatCameOfIt) {
-  EXPECT_EQ(heading_line("r1", summary_of(finished_run())),
-            "run r1: partial, 1 of 2 units passed · A: one word is not verified");
-  EXPECT_EQ(heading_line("r2", summary_of(begun_run())), "run r2: not ended");
+  EXPECT_EQ(heading_line("r1", summary_of(finished_run()), " · one word"),
+            "run r1: partial, 1 of 2 units passed · one word");
+  EXPECT_EQ(heading_line("r2", summary_of(begun_run()), ""), "run r2: not ended");
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ inline std::vector<loop::Entry> finished_entries(const std::string& first = "a1"
   add_lap(2, judgement, events);
   events.push_back(loop::TrackEnded{
       .track = 0, .passed = true, .rule = loop::Rule::kPassed, .reason = "in lap 2"});
-  events.push_back(loop::RunEnded{"partial", "1 of 2 units passed", 1, 1});
+  events.push_back(loop::RunEnded{loop::RunResult::kPartial, "1 of 2 units passed", 1, 1});
 
   std::vector<loop::Entry> entries;
   for (loop::Event& event : events) {
