@@ -339,6 +339,8 @@ class Text(Case):
         events = self.run_example("rewrite", "notice.md")
         self.assertEqual([e["body"]["state"] for e in events if e["kind"] == "end"], ["passed"])
         self.assertIn("fail", [e["body"]["judgement"]["outcome"] for e in events if e["kind"] == "verdict"])
+        asked = {(e["body"].get("judge_name"), e["body"]["worker"]) for e in events if e["kind"] in ("made", "verdict")}
+        self.assertEqual(asked, {(None, "writer"), ("limits", ""), ("nothing-lost", ""), ("meaning", "judge")})
 
 
 class Runs(Case):

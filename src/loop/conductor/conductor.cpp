@@ -332,21 +332,24 @@ class Driver {
   Result<PreparedCall> prepare_judge(const CallId& call) {
     const JudgeSpec& judge = state_.recipe.judges[call.judge];
     LATHE_TRY(Judged judged, what_is_judged(call));
-    const std::string hash = judge_hash(judge, bench_.build);
-    std::string key = sha256_hex(hash + judged.blob + dump_json(to_json(state_.header.files)) +
-                                 std::to_string(call.attempt));
-    return PreparedCall{
-        std::move(key), [this, call, &judge, hash, limit = time_left(),
-                         judged = std::make_shared<const Judged>(std::move(judged))] {
-          VerdictGiven event{.call = call, .judge_name = judge.name, .judge_hash = hash};
-          return this->judge(std::move(event), judge, *judged, limit);
-        }};
-  }
-
-  CallOutcome judge(VerdictGiven event, const JudgeSpec& judge, const Judged& judged,
-                    Milliseconds limit) {
     const std::string name = option_string(judge.options, "worker");
     Worker* asked = judge.kind->needs_worker ? worker(name) : nullptr;
+    const VerdictGiven event{.call = call,
+                             .judge_name = judge.name,
+                             .judge_hash = judge_hash(judge, bench_.build),
+                             .worker = asked ? name : ""};
+    std::string key =
+        sha256_hex(*event.judge_hash + judged.blob + dump_json(to_json(state_.header.files)) +
+                   std::to_string(call.attempt));
+    return PreparedCall{std::move(key),
+                        [this, event, &judge, asked, limit = time_left(),
+                         judged = std::make_shared<const Judged>(std::move(judged))] {
+                          return this->judge(event, judge, *judged, asked, limit);
+                        }};
+  }
+
+  CallOutcome judge(VerdictGiven event, const JudgeSpec& judge, const Judged& judged, Worker* asked,
+                    Milliseconds limit) {
     const auto begun = bench_.clock.monotonic();
     JudgeTask task{judge.options};
     task.units = judged.units;
@@ -369,7 +372,6 @@ class Driver {
     event.judgement = judge_closed(*judge.kind, task, context);
     event.ms = (bench_.clock.monotonic() - begun).count();
     event.usage = event.judgement.usage;
-    event.worker = asked ? name : "";
     const bool failed = event.judgement.outcome == Outcome::kError;
     return {std::move(event), failed};
   }
