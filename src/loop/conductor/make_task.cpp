@@ -17,8 +17,8 @@ MakeTask make_task(const RunState& state, const Track& track, const LapState& la
   task.move = lap.move;
   task.lap = lap.number;
   task.n_index = n;
-  if (lap.rung < std::ssize(recipe.ladder))
-    task.rung = recipe.ladder[static_cast<std::size_t>(lap.rung)];
+  if (const auto rung = static_cast<std::size_t>(lap.rung); rung < recipe.ladder.size())
+    task.rung = recipe.ladder[rung];
   task.setting = lap.setting;
   task.prefix = std::move(prefix);
   const CandidateState* base = built_on(track, lap);

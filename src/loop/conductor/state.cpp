@@ -110,6 +110,7 @@ Status take(RunState& state, const LapClosed& closed) {
   LapState* lap = find_lap(track, closed.lap);
   if (!lap || lap->closed || lap != &track->laps.back() || closed.best >= lap->n)
     return invalid("it closes a lap that is not open");
+  if (closed.gained && closed.best < 0) return invalid("it takes a candidate that is not there");
   lap->closed = true;
   lap->best = closed.best;
   lap->gained = closed.gained;

@@ -9,14 +9,18 @@
 namespace lathe::loop {
 namespace {
 
-std::vector<Entry> stored(const std::string& name) {
+std::vector<books::Record> stored_records(const std::string& name) {
   std::vector<books::Record> records;
   for (const std::string& line : stored_lines(name)) {
     const Json json = parse_json(line).value();
     records.push_back({json_int(json, "seq", -1), json_int(json, "t_ms", -1), std::nullopt,
                        json_string(json, "kind"), json_at(json, "body")});
   }
-  return from_records(records).value();
+  return records;
+}
+
+std::vector<Entry> stored(const std::string& name) {
+  return from_records(stored_records(name)).value();
 }
 
 struct Known {
@@ -56,6 +60,26 @@ TEST_P(StoredRuns, ButNotOtherwise) {
       continue;
     EXPECT_FALSE(replay(other)) << "record " << i;
   }
+}
+
+// Whatever stands where a member was: it is refused, or the run goes its way without it.
+TEST(AlteredRuns, AreReadOrRefused) {
+  const std::vector<Json> values{
+      nullptr, -1, 1 << 30, true, "x", Json::array({1}), Json{{"kind", "x"}}};
+  int read = 0, refused = 0;
+  for (const char* name : {"code", "not-judged-at-first"}) {
+    const std::vector<books::Record> records = stored_records(name);
+    for (std::size_t i = 0; i < records.size(); ++i)
+      for (const auto& [key, was] : records[i].body.items())
+        for (const Json& value : values) {
+          std::vector<books::Record> altered = records;
+          altered[i].body[key] = value;
+          const auto entries = from_records(altered);
+          ++(entries && fold(*entries) && replay(*entries) ? read : refused);
+        }
+  }
+  EXPECT_GT(read, 0);
+  EXPECT_GT(refused, read / 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -2,14 +2,21 @@
 #include "show/run/run_view.h"
 
 #include <gmock/gmock.h>
+#include <testing/stored_journal.h>
 
+#include "show/run/json.h"
+#include "show/run/terminal.h"
 #include "show/run/test_run.h"
 
 namespace lathe::show {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
+
+Result<loop::Entry> entry_from(const Json& json) {
+  return loop::from_record({json_int(json, "seq", -1), json_int(json, "t_ms", -1), std::nullopt,
+                            json_string(json, "kind"), json_at(json, "body")});
+}
 
 TEST(RunViewTest, TheSummaryCountsUnitsLapsAndWhatWasUsed) {
   const RunSummary run = summary_of(finished_run());
@@ -125,6 +132,37 @@ TEST(RunViewTest, ArtifactsAreTakenByTheirType) {
   EXPECT_EQ(artifact_kind("application/json"), ArtifactKind::kText);
   EXPECT_EQ(artifact_kind(loop::kChangesMediaType), ArtifactKind::kChanges);
   EXPECT_EQ(artifact_kind("application/octet-stream"), ArtifactKind::kOther);
+}
+
+// A journal says what it likes: what can be folded can be looked at.
+TEST(RunViewTest, WhateverStandsInAJournalCanBeShown) {
+  const std::vector<Json> values{nullptr, -1, 1 << 30, "x", Json::array({1}), Json{{"kind", "x"}}};
+  const std::vector<std::string> lines = stored_lines("pictures");
+  std::vector<loop::Entry> entries;
+  std::vector<Json> bodies;
+  for (const std::string& line : lines) {
+    bodies.push_back(parse_json(line).value());
+    entries.push_back(entry_from(bodies.back()).value());
+  }
+  int shown = 0;
+  for (std::size_t i = 0; i < bodies.size(); ++i)
+    for (const auto& [key, was] : bodies[i]["body"].items())
+      for (const Json& value : values) {
+        Json altered = bodies[i];
+        altered["body"][key] = value;
+        auto entry = entry_from(altered);
+        if (!entry) continue;
+        std::swap(entries[i], *entry);
+        if (const auto state = loop::fold(entries)) {
+          const RunView view = view_of(*state, entries);
+          EXPECT_FALSE(table_lines(view.summary, {}).empty());
+          EXPECT_FALSE(dump_json(to_json(view)).empty());
+          for (const loop::Entry& each : entries) entry_line(*state, each);
+          ++shown;
+        }
+        std::swap(entries[i], *entry);
+      }
+  EXPECT_GT(shown, 100);
 }
 
 }  // namespace
