@@ -7,6 +7,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
 #include "loop/conductor/conductor.h"
 #include "work/scripted_worker.h"
@@ -101,7 +102,7 @@ int run_in_child(const Scene& scene, const fs::path& journal_dir, std::int64_t k
     const auto worker = load_worker(scene);
     Killer killer(kill_at, nullptr);
     const loop::Bench bench = bench_for(worker.get(), &killer, stop);
-    auto journal = books::Journal::open(journal_dir);
+    auto journal = books::open_journal(journal_dir);
     auto recipe = loop::parse_recipe(scene.recipe, "test.toml");
     if (!journal || !recipe) _exit(10);
     auto run =
@@ -128,7 +129,7 @@ void kill_everywhere(const Scene& scene, std::size_t least_kills) {
   ASSERT_EQ(run_in_child(scene, whole_dir->path(), -1), 0);
   Ended expected;
   {
-    auto journal = books::Journal::open(whole_dir->path());
+    auto journal = books::open_journal(whole_dir->path());
     const auto entries = entries_of(*journal, journal->find_run("last").value());
     const auto state = loop::fold(entries);
     ASSERT_TRUE(state && state->ended);
@@ -143,7 +144,7 @@ void kill_everywhere(const Scene& scene, std::size_t least_kills) {
         << "record " << at << " status " << status;
     ++kills;
 
-    auto journal = books::Journal::open(dir->path());
+    auto journal = books::open_journal(dir->path());
     ASSERT_TRUE(journal);
     const std::string id = journal->find_run("last").value();
     const auto before = entries_of(*journal, id);
@@ -291,7 +292,7 @@ command = ["true"]
 )toml";
   auto dir = TempDir::make("lathe-full");
   ASSERT_TRUE(dir);
-  auto journal = books::Journal::open(dir->path());
+  auto journal = books::open_journal(dir->path());
   const auto recipe = loop::parse_recipe(scene_.recipe, "test.toml");
   ASSERT_TRUE(journal && recipe);
   const StopFlag stop;

@@ -10,6 +10,7 @@
 
 #include "books/journal/journal.h"
 #include "ground/base/clock.h"
+#include "ground/base/file.h"
 #include "ground/base/stop.h"
 
 namespace lathe::app {

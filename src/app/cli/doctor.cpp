@@ -1,7 +1,7 @@
 // lathe doctor: what this machine has, and what to do about what it lacks.
 #include "app/cli/app.h"
 #include "app/cli/running_server.h"
-#include "books/journal/journal.h"
+#include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "ground/sys/energy.h"
@@ -69,7 +69,7 @@ Finding server(const App& app) {
 }
 
 Finding journal(const App& app) {
-  const auto opened = books::Journal::open(app.journal_dir);
+  const auto opened = books::open_journal(app.journal_dir);
   if (!opened) return {"journal", Finding::kProblem, opened.error().message};
   std::error_code error;
   const auto space = fs::space(app.journal_dir, error);

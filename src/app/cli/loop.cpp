@@ -6,6 +6,7 @@
 #include "app/cli/recipes.h"
 #include "app/cli/view.h"
 #include "app/cli/worker_check.h"
+#include "books/sqlite/open_journal.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 
@@ -60,7 +61,7 @@ int drive_if_workers_answer(const App& app, books::Journal& journal, loop::Run& 
 int loop(const App& app, const LoopFlags& flags) {
   auto found = find_recipe(app, flags.recipe, flags.set, flags.input);
   if (!found) return report_error(app, found.error());
-  auto journal = books::Journal::open(app.journal_dir);
+  auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, found->recipe.privacy, &view);

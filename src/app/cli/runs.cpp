@@ -4,6 +4,7 @@
 #include "app/cli/output_file.h"
 #include "app/cli/outputs.h"
 #include "app/cli/view.h"
+#include "books/sqlite/open_journal.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -37,7 +38,7 @@ std::string state_of(const books::Journal& journal, const books::RunRow& row) {
 }
 
 int list_runs(const App& app) {
-  const auto journal = books::Journal::open(app.journal_dir);
+  const auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   const auto rows = journal->runs();
   if (!rows) return report_error(app, rows.error());
@@ -83,7 +84,7 @@ int show_run(const App& app, const std::string& name, bool all) {
 }
 
 int remove_run(const App& app, const std::vector<std::string>& names) {
-  auto journal = books::Journal::open(app.journal_dir);
+  auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   for (const std::string& name : names) {
     const auto id = journal->find_run(name);
@@ -96,7 +97,7 @@ int remove_run(const App& app, const std::vector<std::string>& names) {
 }
 
 int collect_garbage(const App& app) {
-  auto journal = books::Journal::open(app.journal_dir);
+  auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   const auto report = journal->gc();
   if (!report) return report_error(app, report.error());

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "books/journal/journal.h"
+#include "ground/base/file.h"
 
 namespace lathe::app {
 

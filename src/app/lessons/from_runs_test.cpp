@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <testing/memory_journal.h>
 
 #include "ground/base/text.h"
 #include "loop/conductor/conductor.h"
@@ -12,8 +13,8 @@
 namespace lathe::app {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 ScriptedWorker::Line says(int lap, std::string text) {
   ScriptedWorker::Line line;
@@ -30,15 +31,12 @@ std::string long_script(const std::string& first, const std::string& last) {
   return text + last;
 }
 
-class FromRuns : public testing::Test {
+class FromRuns : public ::testing::Test {
  protected:
   void SetUp() override {
     auto dir = TempDir::make("lathe-lessons");
     ASSERT_TRUE(dir);
     dir_.emplace(*std::move(dir));
-    auto journal = books::Journal::open(dir_->path() / "journal");
-    ASSERT_TRUE(journal) << journal.error().message;
-    journal_.emplace(*std::move(journal));
   }
 
   void put(const std::string& name, std::string_view text) {
@@ -60,7 +58,7 @@ class FromRuns : public testing::Test {
                             .stop = stop};
     const auto recipe = loop::parse_recipe(recipe_text, "test.toml");
     ASSERT_TRUE(recipe) << recipe.error().message;
-    auto run = loop::Run::start(*journal_, {*recipe, dir_->path(), {}, Json::object()}, bench);
+    auto run = loop::Run::start(journal_, {*recipe, dir_->path(), {}, Json::object()}, bench);
     ASSERT_TRUE(run) << run.error().message;
     ASSERT_TRUE(run->drive());
     ASSERT_EQ(result_name(run->state().end_state), "passed") << run->state().end_why;
@@ -68,7 +66,7 @@ class FromRuns : public testing::Test {
   }
 
   Result<RunLines> lines(const std::string& id) const {
-    return lines_of_runs(*journal_, std::vector<std::string>{id}, "/proc/self/exe");
+    return lines_of_runs(journal_, std::vector<std::string>{id}, "/proc/self/exe");
   }
   RunLines lines() const {
     auto read = lines(id_);
@@ -78,24 +76,24 @@ class FromRuns : public testing::Test {
 
   // The same run with another accepted take, as if the maker had made it.
   Result<RunLines> lines_with_accepted(const std::string& take) {
-    auto records = journal_->records(id_).value();
+    auto records = journal_.records(id_).value();
     const loop::RunState state = loop::fold(loop::from_records(records).value()).value();
     const std::string accepted = loop::best_candidate(state.tracks.front())->blob;
-    const std::string other = journal_->put_blob(take).value();
+    const std::string other = journal_.put_blob(take).value();
     for (books::Record& record : records)
       record.body = parse_json(replace_all(dump_json(record.body), accepted, other)).value();
-    EXPECT_TRUE(journal_->create_run("altered", "test", "", 0, records));
+    EXPECT_TRUE(journal_.create_run({"altered", "test", "", 0}, records));
     return lines("altered");
   }
 
   std::string accepted_take() const {
     const loop::RunState state =
-        loop::fold(loop::from_records(journal_->records(id_).value()).value()).value();
-    return journal_->blob(loop::best_candidate(state.tracks.front())->blob).value();
+        loop::fold(loop::from_records(journal_.records(id_).value()).value()).value();
+    return journal_.blob(loop::best_candidate(state.tracks.front())->blob).value();
   }
 
   std::optional<TempDir> dir_;
-  std::optional<books::Journal> journal_;
+  books::Journal journal_ = lathe::testing::memory_journal();
   std::string id_;
 };
 
@@ -190,7 +188,7 @@ TEST_F(FromRuns, MiniLearnsTheShortestAnswers) {
   ASSERT_FALSE(altered);
   EXPECT_THAT(altered.error().message, HasSubstr("2 left out"));
   // Another function than the task's: only what the maker makes of the answer tells.
-  ASSERT_TRUE(journal_->remove_run("altered"));
+  ASSERT_TRUE(journal_.remove_run("altered"));
   const auto named = lines_with_accepted("def g(xs):\n return 5\n");
   ASSERT_FALSE(named);
   EXPECT_THAT(named.error().message, HasSubstr("2 left out"));

@@ -1,124 +1,64 @@
-// The journal: what happened, in one SQLite file, plus a content-addressed store of blobs beside
-// it.
-//
-//   DIR/journal.db      tables runs and records; user_version is the format's version
-//   DIR/blobs/ab/ab12…  each file is named by the SHA-256 of its bytes
-//   DIR/locks/RUN       held (flock) by the process that drives the run
+// The journal: what happened, as records of runs, and the bytes that those name. It is made of a
+// store of records and a store of blobs, whatever these are (record_store.h, blob_store.h), and
+// holds to what no store need know: names of runs, hashes, leases that are waited for, clean-up.
 //
 // A run is its records, numbered from 0 without gaps and never changed. A blob is durable before a
 // record names it; wherever a record names one, the member is called "blob": that is what gc() goes
 // by. Every append is durable when it returns. One Journal object per thread; any number of
-// processes may use one directory at once.
+// processes may use one place at once.
 #pragma once
 
-#include <chrono>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "ground/base/file.h"
-#include "ground/base/json.h"
-#include "ground/base/result.h"
-
-struct sqlite3;
+#include "books/journal/blob_store.h"
+#include "books/journal/lease.h"
+#include "books/journal/record_store.h"
 
 namespace lathe::books {
 
-struct Record {
-  std::int64_t seq = 0;
-  std::int64_t t_ms =
-      0;  // working time of the run so far: time between a stop and a resume does not count
-  std::optional<double> joules;  // energy so far, where the machine can be read
-  std::string kind;
-  Json body;
-};
-
-struct RunRow {
-  std::string id;
-  std::string recipe;
-  std::string title;            // the input, for people
-  std::string state;            // "open" until the run ended
-  std::int64_t created_ms = 0;  // UTC
-  std::int64_t records = 0;
-  bool live = false;  // some process drives it now
-};
-
-// The right to append to a run; given back when it goes out of scope (or when the process dies).
-class RunLease {
- public:
-  RunLease(std::string run, int fd) : run_(std::move(run)), fd_(fd) {}
-  RunLease(RunLease&& other) noexcept;
-  RunLease& operator=(RunLease&&) = delete;
-  ~RunLease();
-  const std::string& run() const { return run_; }
-
- private:
-  std::string run_;
-  int fd_;
-};
-
-struct GcReport {
-  std::int64_t kept = 0;
-  std::int64_t removed = 0;
-  std::uint64_t freed_bytes = 0;
+struct GcReport : Sweep {
   std::int64_t missing = 0;  // snapshots that records name and that are not there
 };
 
 class Journal {
  public:
-  static constexpr int kVersion = 1;
-
-  // Makes the directory when it is missing; it and what is in it are for its owner alone. Where
-  // nothing can be written, a journal that is there can still be read. Errors: a newer format, a
-  // file that is no journal.
-  static Result<Journal> open(const fs::path& directory);
-  static Result<Journal> open_read_only(const fs::path& directory);
-  Journal(Journal&&) noexcept;
-  Journal& operator=(Journal&&) noexcept;
-  ~Journal();
+  Journal(std::unique_ptr<RecordStore> records, std::unique_ptr<BlobStore> blobs)
+      : records_(std::move(records)), blobs_(std::move(blobs)) {}
 
   // Safe from any thread.
   Result<std::string> put_blob(std::string_view bytes) const;  // → sha256
   Result<std::string> blob(std::string_view sha256) const;  // the bytes, checked against their name
 
   // All of `first` or nothing: the run exists once this has returned.
-  Result<RunLease> create_run(const std::string& id, const std::string& recipe,
-                              const std::string& title, std::int64_t created_ms,
-                              std::span<const Record> first);
+  Result<Lease> create_run(const RunHead& head, std::span<const Record> first);
   // kUnavailable when another process holds it, and still does when patience is at its end.
-  Result<RunLease> lease(const std::string& run, std::chrono::milliseconds patience =
-                                                     std::chrono::milliseconds(1000)) const;
-  // record.seq must be the next number: a second writer is found out, not merged. `state`: what
-  // runs() shows from now on.
-  Status append(const RunLease& lease, const Record& record, std::optional<std::string> state = {});
+  Result<Lease> lease(const std::string& run, Milliseconds patience = Milliseconds(1000)) const;
+  // record.seq must be the next number. `state`: what runs() shows from now on.
+  Status append(const Lease& lease, const Record& record,
+                const std::optional<std::string>& state = {});
 
   Result<std::vector<RunRow>> runs() const;  // newest first
   // The run whose id is `name`, or the only one whose id starts with it; "last" is the newest.
   Result<std::string> find_run(std::string_view name) const;
-  Result<std::vector<Record>> records(const std::string& run) const;
+  // From number `from` on; a gap is an error. Who watches a run asks for what it has not seen.
+  Result<std::vector<Record>> records(const std::string& run, std::int64_t from = 0) const;
   Result<std::vector<Record>> records(const std::string& run, std::string_view kind) const;
+  // Another number once another process has written anything: then a watcher reads again.
+  Result<std::int64_t> version() const { return records_->version(); }
 
   Status remove_run(const std::string& run);  // its blobs go with the next gc()
   // Removes the blobs that no record names. Refused while another process has this journal open.
   Result<GcReport> gc();
 
-  const fs::path& directory() const { return directory_; }
-
  private:
-  Journal(fs::path directory, sqlite3* db);
-  Result<int> format() const;
-  Status lay_out();
-  Status writable() const;
-  std::unexpected<Error> error(std::string_view what) const;
-  fs::path blob_path(std::string_view sha256) const;
+  Result<std::set<std::string>> named_blobs(std::int64_t& missing) const;
 
-  fs::path directory_;
-  sqlite3* db_ = nullptr;
-  bool read_only_ = false;
-  int store_lock_ = -1;  // shared by all who use the directory; gc() wants it alone
+  std::unique_ptr<RecordStore> records_;
+  std::unique_ptr<BlobStore> blobs_;
 };
 
 }  // namespace lathe::books

@@ -418,12 +418,12 @@ class Driver {
   std::deque<CallOutcome> results_;
 };
 
-Run::Run(books::Journal& journal, books::RunLease lease, RunState state, const Bench& bench)
+Run::Run(books::Journal& journal, books::Lease lease, RunState state, const Bench& bench)
     : journal_(journal), lease_(std::move(lease)), state_(std::move(state)), bench_(bench) {}
 
 Result<Run> Run::resume(books::Journal& journal, const std::string& id, const Bench& bench,
                         bool redo) {
-  LATHE_TRY(books::RunLease lease, journal.lease(id));
+  LATHE_TRY(books::Lease lease, journal.lease(id));
   LATHE_TRY(const std::vector<books::Record> records, journal.records(id));
   const auto entries = from_records(records);
   auto state = entries ? fold(*entries) : Result<RunState>(std::unexpected(entries.error()));

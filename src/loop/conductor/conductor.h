@@ -71,12 +71,12 @@ class Run {
   Status drive();
 
  private:
-  Run(books::Journal& journal, books::RunLease lease, RunState state, const Bench& bench);
+  Run(books::Journal& journal, books::Lease lease, RunState state, const Bench& bench);
   static Result<Run> create(books::Journal& journal, const Recipe& recipe, RunBegun header,
                             std::span<const Unit> units, const Bench& bench);
   friend class Driver;
   books::Journal& journal_;
-  books::RunLease lease_;
+  books::Lease lease_;
   RunState state_;
   const Bench& bench_;
   bool redo_ = false;

@@ -236,8 +236,8 @@ Result<Run> Run::create(books::Journal& journal, const Recipe& recipe, RunBegun 
   std::vector<books::Record> records;
   for (const Entry& entry : first) records.push_back(to_record(entry));
   const std::string id = new_run_id(recipe.name, bench.clock);
-  LATHE_TRY(books::RunLease lease,
-            journal.create_run(id, recipe.name, title, bench.clock.unix_ms(), records));
+  LATHE_TRY(books::Lease lease,
+            journal.create_run({id, recipe.name, title, bench.clock.unix_ms()}, records));
   return Run(journal, std::move(lease), std::move(state), bench);
 }
 

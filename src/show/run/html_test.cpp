@@ -2,6 +2,7 @@
 #include "show/run/html.h"
 
 #include <gmock/gmock.h>
+#include <testing/memory_journal.h>
 
 #include "show/run/html_parts.h"
 #include "show/run/html_pictures.h"
@@ -10,28 +11,21 @@
 namespace lathe::show {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
-class HtmlTest : public testing::Test {
+class HtmlTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto dir = TempDir::make("lathe-page");
-    ASSERT_TRUE(dir);
-    dir_.emplace(*std::move(dir));
-    auto journal = books::Journal::open(dir_->path());
-    ASSERT_TRUE(journal) << journal.error().message;
-    journal_.emplace(*std::move(journal));
     entries_ = finished_entries(put("a draft\n<b>bold</b>\n"), put("a text\n<b>bold</b>\n"));
   }
-  std::string put(std::string_view bytes) { return journal_->put_blob(bytes).value(); }
+  std::string put(std::string_view bytes) { return journal_.put_blob(bytes).value(); }
   std::string page(const RunView* baseline = nullptr) {
     const auto html =
-        html_page(*journal_, "r1", view_of(finished_run(entries_), entries_), baseline);
+        html_page(journal_, "r1", view_of(finished_run(entries_), entries_), baseline);
     return html ? *html : html.error().message;
   }
-  std::optional<TempDir> dir_;
-  std::optional<books::Journal> journal_;
+  books::Journal journal_ = lathe::testing::memory_journal();
   std::vector<loop::Entry> entries_;
 };
 

@@ -1,0 +1,30 @@
+// SQLite's database: opening it, and what is said when it refuses.
+#include "books/sqlite/database.h"
+
+namespace lathe::books {
+
+Status Database::open(const std::string& name, int flags, Milliseconds patience) {
+  if (sqlite3_open_v2(name.c_str(), &db_, flags, nullptr) != SQLITE_OK) return error("open it");
+  sqlite3_busy_timeout(db_, static_cast<int>(patience.count()));
+  return {};
+}
+
+bool Database::execute(const std::string& sql) const {
+  return sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK;
+}
+
+std::unexpected<Error> Database::error(std::string_view what) const {
+  const int code = sqlite3_errcode(db_);
+  const char* remedy = "";
+  if (code == SQLITE_FULL)
+    remedy = "; free some space, then run `lathe resume`: nothing recorded so far is lost";
+  if (code == SQLITE_BUSY) remedy = "; another process has held it for over 10 seconds: try again";
+  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+    remedy = "; move the file away or give another directory with --journal";
+  if (code == SQLITE_READONLY || code == SQLITE_CANTOPEN)
+    remedy = "; check its permissions or give another directory with --journal";
+  return fail(ErrorKind::kUnavailable, "{}: cannot {}: {}{}", file_.string(), what,
+              sqlite3_errmsg(db_), remedy);
+}
+
+}  // namespace lathe::books

@@ -1,0 +1,96 @@
+// An SQLite database with its statements. One thread.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ground/base/file.h"
+#include "ground/base/result.h"
+#include "ground/base/units.h"
+
+namespace lathe::books {
+
+class Database {
+ public:
+  explicit Database(fs::path file) : file_(std::move(file)) {}
+  Database(Database&& other) noexcept
+      : file_(std::move(other.file_)), db_(std::exchange(other.db_, nullptr)) {}
+  ~Database() { sqlite3_close(db_); }
+
+  // `name`: the file, or a URI of it. `flags`: SQLite's. Waits for others for at most `patience`.
+  Status open(const std::string& name, int flags, Milliseconds patience);
+  bool execute(const std::string& sql) const;
+  // What SQLite said last, with the remedy: "FILE: cannot read it: …".
+  std::unexpected<Error> error(std::string_view what) const;
+  const fs::path& file() const { return file_; }
+  sqlite3* handle() const { return db_; }
+
+ private:
+  fs::path file_;
+  sqlite3* db_ = nullptr;
+};
+
+// A prepared statement, bound and stepped in order. Every failure is kept by the connection for
+// Database::error().
+class Statement {
+ public:
+  Statement(const Database& db, const char* sql) {
+    ok_ = sqlite3_prepare_v2(db.handle(), sql, -1, &statement_, nullptr) == SQLITE_OK;
+  }
+  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+
+  Statement& bind(std::string_view text) {
+    ok_ = ok_ && sqlite3_bind_text64(statement_, ++index_, text.empty() ? "" : text.data(),
+                                     text.size(), SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK;
+    return *this;
+  }
+  Statement& bind(std::int64_t number) {
+    ok_ = ok_ && sqlite3_bind_int64(statement_, ++index_, number) == SQLITE_OK;
+    return *this;
+  }
+  Statement& bind(std::optional<double> number) {
+    ++index_;
+    ok_ = ok_ && (number ? sqlite3_bind_double(statement_, index_, *number)
+                         : sqlite3_bind_null(statement_, index_)) == SQLITE_OK;
+    return *this;
+  }
+
+  bool row() {
+    if (!ok_) return false;
+    const int code = sqlite3_step(statement_);
+    ok_ = code == SQLITE_ROW || code == SQLITE_DONE;
+    return code == SQLITE_ROW;
+  }
+  bool run() {
+    while (row()) {
+    }
+    return ok_;
+  }
+  bool ok() const { return ok_; }
+
+  std::string text(int column) const {
+    const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
+    return bytes ? std::string(bytes,
+                               static_cast<std::size_t>(sqlite3_column_bytes(statement_, column)))
+                 : std::string();
+  }
+  std::int64_t integer(int column) const { return sqlite3_column_int64(statement_, column); }
+  std::optional<double> real(int column) const {
+    if (sqlite3_column_type(statement_, column) == SQLITE_NULL) return std::nullopt;
+    return sqlite3_column_double(statement_, column);
+  }
+
+ private:
+  sqlite3_stmt* statement_ = nullptr;
+  int index_ = 0;
+  bool ok_ = false;
+};
+
+}  // namespace lathe::books

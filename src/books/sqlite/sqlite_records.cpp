@@ -1,0 +1,209 @@
+// Runs and records in SQLite: the tables, and each change as one transaction.
+#include "books/sqlite/sqlite_records.h"
+
+#include "books/sqlite/file_blobs.h"
+#include "books/sqlite/file_lock.h"
+
+namespace lathe::books {
+namespace {
+
+constexpr int kApplicationId = 0x4C415448;  // "LATH"
+
+constexpr const char* kSchema = R"sql(
+  CREATE TABLE runs (
+    id TEXT PRIMARY KEY, recipe TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL,
+    created_ms INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE records (
+    run TEXT NOT NULL REFERENCES runs(id), seq INTEGER NOT NULL, t_ms INTEGER NOT NULL, joules REAL,
+    kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, seq)) WITHOUT ROWID;
+)sql";
+
+// All that is done while it lives, or nothing: what is not committed is taken back.
+class Transaction {
+ public:
+  explicit Transaction(const Database& db) : db_(db), open_(db.execute("BEGIN IMMEDIATE")) {}
+  ~Transaction() {
+    if (open_) db_.execute("ROLLBACK");
+  }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  bool begun() const { return open_; }
+  bool commit() {
+    const bool done = db_.execute("COMMIT");
+    open_ = open_ && !done;
+    return done;
+  }
+
+ private:
+  const Database& db_;
+  bool open_;
+};
+
+// The version of the tables; 0: there are none yet. Errors: another's database, a newer lathe's.
+Result<int> format_of(const Database& db) {
+  const std::string file = db.file().string();
+  std::int64_t version = -1, application = -1, tables = -1;
+  {
+    Statement statement(db,
+                        "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master) "
+                        "FROM pragma_user_version, pragma_application_id");
+    if (!statement.row()) return db.error("read it");
+    version = statement.integer(0);
+    application = statement.integer(1);
+    tables = statement.integer(2);
+  }
+  if ((application != 0 && application != kApplicationId) || (version == 0 && tables > 0) ||
+      version < 0)
+    return invalid(
+        "{}: is another program's database, not a lathe journal; give another directory with "
+        "--journal",
+        file);
+  if (version > SqliteRecords::kVersion)
+    return invalid(
+        "{}: was written by a newer lathe (journal format {}, this one reads up to {}); use that "
+        "lathe, or give "
+        "another directory with --journal",
+        file, version, SqliteRecords::kVersion);
+  return static_cast<int>(version);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RecordStore>> SqliteRecords::lay_out(fs::path directory, Database db) {
+  if (auto fine = format_of(db); !fine)
+    return std::unexpected(fine.error());  // before anything of another's is changed
+  // FULL: a commit survives a power cut.
+  if (!db.execute("PRAGMA journal_mode=WAL") || !db.execute("PRAGMA synchronous=FULL"))
+    return db.error("open it");
+  Transaction change(db);
+  if (!change.begun()) return db.error("open it");
+  LATHE_TRY(const int version, format_of(db));
+  const std::string stamp =
+      fmt::format("PRAGMA user_version={}; PRAGMA application_id={}", kVersion, kApplicationId);
+  if (version == 0 && (!db.execute(kSchema) || !db.execute(stamp))) return db.error("lay it out");
+  if (!change.commit()) return db.error("open it");
+  return std::unique_ptr<RecordStore>(
+      new SqliteRecords(std::move(directory), std::move(db), false));
+}
+
+Result<std::unique_ptr<RecordStore>> SqliteRecords::read_only(fs::path directory, Database db) {
+  LATHE_TRY(const int version, format_of(db));
+  if (version == 0)
+    return fail(ErrorKind::kNotFound, "{}: holds no journal, and none can be made there",
+                directory.string());
+  return std::unique_ptr<RecordStore>(new SqliteRecords(std::move(directory), std::move(db), true));
+}
+
+Result<std::unique_ptr<Hold>> SqliteRecords::take(const std::string& run) {
+  if (read_only_) return only_read(directory_);
+  LATHE_TRY(FileLock lock, FileLock::open(directory_ / "locks" / run));
+  if (!lock.alone(Milliseconds(0))) return nullptr;
+  return std::make_unique<FileLock>(std::move(lock));
+}
+
+Result<std::int64_t> SqliteRecords::count_of(const std::string& run) const {
+  Statement statement(db_,
+                      "SELECT coalesce((SELECT max(seq)+1 FROM records WHERE run=id), 0) FROM runs "
+                      "WHERE id=?");
+  statement.bind(run);
+  if (statement.row()) return statement.integer(0);
+  if (!statement.ok()) return db_.error("read run " + run);
+  return fail(ErrorKind::kNotFound, "{}: there is no run {}", db_.file().string(), run);
+}
+
+bool SqliteRecords::insert(const std::string& run, const Record& record) const {
+  return Statement(db_, "INSERT INTO records VALUES (?,?,?,?,?,?)")
+      .bind(run)
+      .bind(record.seq)
+      .bind(record.t_ms)
+      .bind(record.joules)
+      .bind(record.kind)
+      .bind(dump_json(record.body))
+      .run();
+}
+
+Status SqliteRecords::create_run(const Lease& lease, const RunHead& head,
+                                 std::span<const Record> first) {
+  LATHE_TRY_STATUS(next_in_line(lease.run(), 0, first));
+  Transaction change(db_);
+  bool ok = change.begun() && Statement(db_, "INSERT INTO runs VALUES (?,?,?,'open',?)")
+                                  .bind(lease.run())
+                                  .bind(head.recipe)
+                                  .bind(head.title)
+                                  .bind(head.created_ms)
+                                  .run();
+  for (const Record& record : first) ok = ok && insert(lease.run(), record);
+  if (ok && change.commit()) return {};
+  return db_.error("record a new run");
+}
+
+Status SqliteRecords::append(const Lease& lease, const Record& record,
+                             const std::optional<std::string>& state) {
+  const std::string what = fmt::format("append record {} of run {}", record.seq, lease.run());
+  Transaction change(db_);
+  if (!change.begun()) return db_.error(what);
+  LATHE_TRY(const std::int64_t there, count_of(lease.run()));
+  LATHE_TRY_STATUS(next_in_line(lease.run(), there, std::span(&record, 1)));
+  bool ok = insert(lease.run(), record);
+  if (state)
+    ok = ok &&
+         Statement(db_, "UPDATE runs SET state=? WHERE id=?").bind(*state).bind(lease.run()).run();
+  if (ok && change.commit()) return {};
+  return db_.error(what);
+}
+
+Status SqliteRecords::remove_run(const Lease& lease) {
+  {
+    Transaction change(db_);
+    const bool ok = change.begun() &&
+                    Statement(db_, "DELETE FROM records WHERE run=?").bind(lease.run()).run() &&
+                    Statement(db_, "DELETE FROM runs WHERE id=?").bind(lease.run()).run() &&
+                    change.commit();
+    if (!ok) return db_.error("remove run " + lease.run());
+  }
+  std::error_code ignored;
+  fs::remove(directory_ / "locks" / lease.run(), ignored);
+  return {};
+}
+
+Result<std::vector<Record>> SqliteRecords::records(const std::string& run,
+                                                   const RecordRange& range) const {
+  std::vector<Record> records;
+  Statement statement(db_,
+                      "SELECT seq, t_ms, joules, kind, body FROM records WHERE run=?1 AND "
+                      "seq>=?2 AND (?3='' OR kind=?3) ORDER BY seq");
+  statement.bind(run).bind(range.from).bind(range.kind);
+  while (statement.row()) {
+    auto body = parse_json(statement.text(4));
+    if (!body)
+      return at(
+          fmt::format("{}: record {} of run {}", db_.file().string(), statement.integer(0), run),
+          body.error());
+    records.push_back({statement.integer(0), statement.integer(1), statement.real(2),
+                       statement.text(3), *std::move(body)});
+  }
+  if (!statement.ok()) return db_.error("read run " + run);
+  return records;
+}
+
+Result<std::vector<RunRow>> SqliteRecords::runs() const {
+  std::vector<RunRow> rows;
+  Statement statement(db_,
+                      "SELECT id, recipe, title, created_ms, state, coalesce((SELECT max(seq)+1 "
+                      "FROM records WHERE run=id), 0) FROM runs ORDER BY created_ms DESC, id DESC");
+  while (statement.row())
+    rows.push_back({{statement.text(0), statement.text(1), statement.text(2), statement.integer(3)},
+                    statement.text(4),
+                    statement.integer(5)});
+  if (!statement.ok()) return db_.error("list the runs");
+  return rows;
+}
+
+Result<std::int64_t> SqliteRecords::version() const {
+  Statement statement(db_, "PRAGMA data_version");
+  if (!statement.row()) return db_.error("read its version");
+  return statement.integer(0);
+}
+
+}  // namespace lathe::books

@@ -1,0 +1,231 @@
+// The journal in a directory: its files and their modes, foreign and damaged ones, several
+// processes.
+#include "books/sqlite/open_journal.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <utility>
+
+namespace lathe::books {
+namespace {
+
+Record record(std::int64_t seq, std::string kind, Json body) {
+  return {seq, seq * 10, std::nullopt, std::move(kind), std::move(body)};
+}
+
+class SqliteJournal : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto dir = TempDir::make();
+    ASSERT_TRUE(dir);
+    dir_.emplace(*std::move(dir));
+  }
+  Journal open() {
+    auto journal = open_journal(dir_->path());
+    EXPECT_TRUE(journal) << journal.error().message;
+    return *std::move(journal);
+  }
+  std::optional<TempDir> dir_;
+};
+
+TEST_F(SqliteJournal, RefusesANewerFormatAndForeignFiles) {
+  { open(); }
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open((dir_->path() / "journal.db").c_str(), &db), SQLITE_OK);
+  sqlite3_exec(db, "PRAGMA user_version=2", nullptr, nullptr, nullptr);
+  sqlite3_close(db);
+  const auto newer = open_journal(dir_->path());
+  ASSERT_FALSE(newer);
+  EXPECT_NE(newer.error().message.find("newer lathe"), std::string::npos);
+
+  fs::remove(dir_->path() / "journal.db");
+  std::ofstream(dir_->path() / "journal.db")
+      << "this is a text file, long enough to be looked at as a header";
+  const auto foreign = open_journal(dir_->path());
+  ASSERT_FALSE(foreign);
+  EXPECT_NE(foreign.error().message.find("journal.db"), std::string::npos);
+}
+
+void change(const fs::path& db_file, const std::string& sql) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(db_file.c_str(), &db), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(db);
+  sqlite3_close(db);
+}
+
+// A foreign journal says what it likes: its ids become names of reports and locks.
+TEST_F(SqliteJournal, AnIdThatLeavesTheDirectoryIsNotFound) {
+  {
+    Journal journal = open();
+    ASSERT_TRUE(
+        journal.create_run({"r1", "x", "y", 1}, std::vector{record(0, "run", Json::object())}));
+  }
+  change(dir_->path() / "journal.db", "UPDATE runs SET id='../../PWN', state='open'");
+  const Journal journal = open();
+  for (const char* name : {"last", "../../PWN", ".."}) {
+    const auto found = journal.find_run(name);
+    ASSERT_FALSE(found) << name;
+    EXPECT_NE(found.error().message.find("not the id of a run"), std::string::npos);
+  }
+  const auto rows = journal.runs();
+  ASSERT_TRUE(rows);
+  EXPECT_FALSE((*rows)[0].live);
+  EXPECT_FALSE(fs::exists(dir_->path().parent_path() / "PWN"));
+}
+
+TEST_F(SqliteJournal, TablesWithoutAFormatAreAnothersDatabase) {
+  change(dir_->path() / "journal.db", "CREATE TABLE runs (id TEXT)");
+  const auto journal = open_journal(dir_->path());
+  ASSERT_FALSE(journal);
+  EXPECT_NE(journal.error().message.find("another program's database"), std::string::npos);
+}
+
+TEST_F(SqliteJournal, IsForItsOwnerAlone) {
+  const fs::path home = dir_->path() / "home";
+  const auto mode = [](const fs::path& path) {
+    return static_cast<unsigned>(fs::status(path).permissions());
+  };
+  auto journal = open_journal(home);
+  ASSERT_TRUE(journal);
+  ASSERT_TRUE(
+      journal->create_run({"r1", "x", "y", 1}, std::vector{record(0, "run", Json::object())}));
+  const auto blob = journal->put_blob("secret");
+  EXPECT_EQ(mode(home), 0700U);
+  for (const char* part : {"blobs", "locks"}) EXPECT_EQ(mode(home / part), 0700U);
+  for (const char* file : {"journal.db", "journal.db-wal", "journal.db-shm", "locks/r1"})
+    EXPECT_EQ(mode(home / file), 0600U) << file;
+  EXPECT_EQ(mode(home / "blobs" / blob->substr(0, 2) / *blob), 0600U);
+}
+
+TEST_F(SqliteJournal, CanBeReadWhereNothingCanBeWritten) {
+  std::string blob;
+  {
+    Journal journal = open();
+    blob = *journal.put_blob("bytes");
+    ASSERT_TRUE(
+        journal.create_run({"r1", "x", "y", 1}, std::vector{record(0, "run", Json::object())}));
+  }
+  auto journal = open_journal_read_only(dir_->path());
+  ASSERT_TRUE(journal) << journal.error().message;
+  EXPECT_EQ(*journal->find_run("last"), "r1");
+  EXPECT_EQ(journal->records("r1")->size(), 1U);
+  EXPECT_EQ(*journal->blob(blob), "bytes");
+  EXPECT_FALSE((*journal->runs())[0].live);
+  EXPECT_FALSE(journal->lease("r1"));
+  EXPECT_FALSE(journal->gc());
+  EXPECT_FALSE(open_journal_read_only(dir_->path() / "nothing"));
+}
+
+// A killed process's child may hold the lock until it reaches its exec().
+TEST_F(SqliteJournal, ALockThatIsGivenUpSoonIsWaitedFor) {
+  Journal journal = open();
+  const std::vector<Record> first{record(0, "run", Json::object())};
+  ASSERT_TRUE(journal.create_run({"r1", "x", "y", 1}, first));
+  int held[2];
+  ASSERT_EQ(pipe(held), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    auto lease = journal.lease("r1");
+    const char told = lease ? 'y' : 'n';
+    if (write(held[1], &told, 1) != 1) _exit(1);
+    usleep(200'000);
+    _exit(0);
+  }
+  char told = 0;
+  ASSERT_EQ(read(held[0], &told, 1), 1);
+  EXPECT_EQ(told, 'y');
+  EXPECT_FALSE(journal.lease("r1", Milliseconds(0)));
+  EXPECT_TRUE(journal.lease("r1", Milliseconds(20'000)));
+  int status = 0;
+  waitpid(child, &status, 0);
+  close(held[0]);
+  close(held[1]);
+}
+
+// Two processes, each with a run of its own, on one journal.
+TEST_F(SqliteJournal, TwoProcessesWriteAtOnce) {
+  constexpr int kRecords = 100;
+  std::vector<pid_t> children;
+  for (int child = 0; child < 2; ++child) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      auto journal = open_journal(dir_->path());
+      if (!journal) _exit(1);
+      const std::vector<Record> first{record(0, "run", Json::object())};
+      auto lease = journal->create_run({fmt::format("r{}", child), "x", "y", 1}, first);
+      if (!lease) _exit(2);
+      for (int i = 1; i < kRecords; ++i)
+        if (!journal->append(*lease, record(i, "x", {{"i", i}}))) _exit(3);
+      _exit(0);
+    }
+    children.push_back(pid);
+  }
+  for (const pid_t pid : children) {
+    int status = -1;
+    waitpid(pid, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  const Journal journal = open();
+  for (const char* run : {"r0", "r1"})
+    EXPECT_EQ(journal.records(run)->size(), std::size_t{kRecords});
+}
+
+// One process writes, this one watches: it asks for the version, and reads what it has not seen.
+TEST_F(SqliteJournal, ARunIsWatchedFromAnotherProcess) {
+  constexpr std::int64_t kRecords = 40;
+  const Journal watcher = open();
+  ASSERT_EQ(watcher.version().value(), watcher.version().value());
+  const pid_t child = fork();
+  if (child == 0) {
+    auto journal = open_journal(dir_->path());
+    if (!journal) _exit(1);
+    auto lease = journal->create_run({"r1", "x", "y", 1}, std::vector{record(0, "run", nullptr)});
+    if (!lease) _exit(2);
+    for (std::int64_t i = 1; i < kRecords; ++i)
+      if (!journal->append(*lease, record(i, "x", {{"i", i}}))) _exit(3);
+    _exit(0);
+  }
+  std::vector<std::int64_t> seen;
+  int looks = 0, status = -1;
+  std::int64_t version = -1;
+  for (bool ended = false; !ended;) {
+    ended = waitpid(child, &status, WNOHANG) == child;  // before the look: nothing is missed
+    const auto now = watcher.version();
+    ASSERT_TRUE(now) << now.error().message;
+    if (std::exchange(version, *now) == *now) {
+      usleep(500);
+      continue;
+    }
+    ++looks;
+    const auto fresh = watcher.records("r1", std::ssize(seen));
+    ASSERT_TRUE(fresh) << fresh.error().message;
+    for (const Record& each : *fresh) seen.push_back(each.seq);
+  }
+  EXPECT_EQ(status, 0);
+  ASSERT_EQ(std::ssize(seen), kRecords);
+  for (std::int64_t i = 0; i < kRecords; ++i) EXPECT_EQ(seen[static_cast<std::size_t>(i)], i);
+  // Never more often than something was written: the run, its records, and the first look.
+  EXPECT_LE(looks, kRecords + 2);
+}
+
+// A record that was taken out is found out, whatever else reads well.
+TEST_F(SqliteJournal, ARecordThatWasTakenOutIsMissed) {
+  {
+    Journal journal = open();
+    const std::vector<Record> first{record(0, "run", nullptr), record(1, "x", nullptr),
+                                    record(2, "x", nullptr)};
+    ASSERT_TRUE(journal.create_run({"r1", "x", "y", 1}, first));
+  }
+  change(dir_->path() / "journal.db", "DELETE FROM records WHERE seq=1");
+  const auto records = open().records("r1");
+  ASSERT_FALSE(records);
+  EXPECT_NE(records.error().message.find("record 1"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace lathe::books

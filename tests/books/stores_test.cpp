@@ -1,0 +1,308 @@
+// What every store of the journal must do. To add a store: a row in kStores.
+#include <gtest/gtest.h>
+#include <testing/memory_journal.h>
+
+#include <map>
+#include <random>
+
+#include "books/sqlite/open_journal.h"
+
+namespace lathe::books {
+namespace {
+
+// Opens what lies at one place as another process would: each call gives an object of its own.
+using Opener = std::function<Journal()>;
+
+struct StoreKind {
+  const char* name;
+  Opener (*place)(const fs::path& directory);  // an empty place
+};
+
+const StoreKind kStores[] = {
+    {"memory",
+     [](const fs::path&) -> Opener {
+       return [shelf = std::make_shared<lathe::testing::MemoryShelf>()] {
+         return lathe::testing::memory_journal(shelf);
+       };
+     }},
+    {"sqlite",
+     [](const fs::path& directory) -> Opener {
+       return [directory] { return open_journal(directory).value(); };
+     }},
+};
+
+Record record(std::int64_t seq, std::string kind, Json body = Json::object()) {
+  return {seq, seq * 10, std::nullopt, std::move(kind), std::move(body)};
+}
+const std::vector<Record> kFirst{record(0, "run")};
+
+std::vector<Record> read(const Journal& journal, const std::string& run, auto what) {
+  return journal.records(run, what).value();
+}
+std::vector<RunRow> rows(const Journal& journal) {
+  return journal.runs().value();
+}
+
+class Store : public ::testing::TestWithParam<StoreKind> {
+ protected:
+  Store() : dir_(TempDir::make().value()), open_(GetParam().place(dir_.path())) {}
+  Journal open() const { return open_(); }
+
+ private:
+  TempDir dir_;
+  Opener open_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Each, Store, ::testing::ValuesIn(kStores),
+                         [](const auto& tested) { return std::string(tested.param.name); });
+
+TEST_P(Store, RecordsComeBackAsTheyWereWritten) {
+  const Json body{{"text", "ü \"quoted\"\n"}, {"deep", {1, 2.5, nullptr, {{"a", true}}}}};
+  {
+    Journal journal = open();
+    const std::vector<Record> first{record(0, "run", {{"recipe", "x"}}), record(1, "units", body)};
+    auto lease = journal.create_run({"r1", "voice-over", "script.md", 1000}, first);
+    ASSERT_TRUE(lease) << lease.error().message;
+    Record third = record(2, "end");
+    third.joules = 12.5;
+    ASSERT_TRUE(journal.append(*lease, third, "passed"));
+  }
+  const Journal journal = open();
+  const auto records = journal.records("r1");
+  ASSERT_TRUE(records);
+  ASSERT_EQ(records->size(), 3U);
+  EXPECT_EQ((*records)[1].body, body);
+  EXPECT_EQ((*records)[1].kind, "units");
+  EXPECT_EQ((*records)[1].t_ms, 10);
+  EXPECT_EQ((*records)[1].joules, std::nullopt);
+  EXPECT_EQ((*records)[2].joules, 12.5);
+  const auto rows = journal.runs();
+  ASSERT_TRUE(rows);
+  ASSERT_EQ(rows->size(), 1U);
+  EXPECT_EQ(rows->front().id, "r1");
+  EXPECT_EQ(rows->front().recipe, "voice-over");
+  EXPECT_EQ(rows->front().title, "script.md");
+  EXPECT_EQ(rows->front().created_ms, 1000);
+  EXPECT_EQ(rows->front().state, "passed");
+  EXPECT_EQ(rows->front().records, 3);
+}
+
+TEST_P(Store, RecordsAreReadFromANumberOnAndByKind) {
+  Journal journal = open();
+  auto lease = journal.create_run({"r1", "x", "y", 1}, kFirst);
+  for (int seq = 1; seq < 6; ++seq)
+    ASSERT_TRUE(journal.append(*lease, record(seq, seq % 2 ? "odd" : "even")));
+  const auto numbers = [&](auto what) {
+    std::vector<std::int64_t> found;
+    for (const Record& each : read(journal, "r1", what)) found.push_back(each.seq);
+    return found;
+  };
+  EXPECT_EQ(numbers(4), (std::vector<std::int64_t>{4, 5}));
+  EXPECT_EQ(numbers(6), std::vector<std::int64_t>{});
+  EXPECT_EQ(numbers("odd"), (std::vector<std::int64_t>{1, 3, 5}));
+  EXPECT_EQ(numbers("none"), std::vector<std::int64_t>{});
+  EXPECT_TRUE(journal.records("no such run")->empty());
+}
+
+TEST_P(Store, ASecondWriterIsFoundOutNotMerged) {
+  Journal journal = open();
+  auto lease = journal.create_run({"r1", "x", "y", 1}, kFirst);
+  ASSERT_TRUE(lease);
+  EXPECT_FALSE(journal.append(*lease, record(0, "again")));
+  EXPECT_FALSE(journal.append(*lease, record(2, "too far")));
+  EXPECT_FALSE(journal.append(*lease, record(2, "too far"), "passed"));
+  EXPECT_TRUE(journal.append(*lease, record(1, "next")));
+  EXPECT_EQ(journal.runs()->front().state, "open");
+  EXPECT_EQ(journal.records("r1")->size(), 2U);
+}
+
+TEST_P(Store, ARunIsMadeWholeOrNotAtAll) {
+  Journal journal = open();
+  const std::vector<Record> gap{record(0, "run"), record(2, "x")};
+  EXPECT_FALSE(journal.create_run({"r1", "x", "y", 1}, gap));
+  EXPECT_TRUE(journal.runs()->empty());
+  EXPECT_TRUE(journal.records("r1")->empty());
+  ASSERT_TRUE(journal.create_run({"r1", "x", "y", 1}, kFirst));
+  // One of this name is there.
+  EXPECT_FALSE(journal.create_run({"r1", "other", "y", 2}, kFirst));
+  EXPECT_EQ(journal.runs()->front().recipe, "x");
+  EXPECT_EQ(journal.records("r1")->size(), 1U);
+}
+
+TEST_P(Store, NothingIsAppendedToARunThatIsNotThere) {
+  Journal journal = open();
+  auto lease = journal.lease("r1");
+  ASSERT_TRUE(lease);
+  EXPECT_EQ(journal.append(*lease, record(0, "x")).error().kind, ErrorKind::kNotFound);
+  EXPECT_TRUE(journal.runs()->empty());
+}
+
+TEST_P(Store, OneHoldsARunAtATime) {
+  Journal one = open(), other = open();
+  auto held = one.create_run({"r1", "x", "y", 1}, kFirst);
+  ASSERT_TRUE(held);
+  EXPECT_TRUE(other.runs()->front().live);
+  for (Journal* journal : {&one, &other}) {
+    EXPECT_EQ(journal->lease("r1", Milliseconds(0)).error().kind, ErrorKind::kUnavailable);
+    EXPECT_FALSE(journal->remove_run("r1"));
+  }
+  // Another run is another matter.
+  EXPECT_TRUE(other.create_run({"r2", "x", "y", 1}, kFirst));
+  { const Lease ended = *std::move(held); }
+  EXPECT_FALSE(other.runs()->back().live);
+  auto taken = other.lease("r1", Milliseconds(0));
+  ASSERT_TRUE(taken);
+  EXPECT_FALSE(one.lease("r1", Milliseconds(0)));
+  EXPECT_TRUE(other.append(*taken, record(1, "next")));
+  EXPECT_EQ(one.records("r1")->size(), 2U);
+}
+
+TEST_P(Store, RunsAreListedNewestFirst) {
+  Journal journal = open();
+  for (const auto& [id, created] : {std::pair("b", 5), {"a", 9}, {"c", 5}, {"d", 1}})
+    ASSERT_TRUE(journal.create_run({id, "x", "y", created}, kFirst));
+  std::string order;
+  for (const RunRow& row : rows(journal)) order += row.id;
+  EXPECT_EQ(order, "acbd");
+}
+
+TEST_P(Store, ARemovedRunIsGoneAndItsNameIsFree) {
+  Journal journal = open();
+  ASSERT_TRUE(journal.create_run({"r1", "x", "y", 1}, kFirst));
+  ASSERT_TRUE(journal.create_run({"r2", "x", "y", 2}, kFirst));
+  ASSERT_TRUE(journal.remove_run("r1"));
+  EXPECT_EQ(journal.runs()->size(), 1U);
+  EXPECT_TRUE(journal.records("r1")->empty());
+  EXPECT_EQ(journal.records("r2")->size(), 1U);
+  EXPECT_TRUE(journal.create_run({"r1", "x", "y", 3}, kFirst));
+}
+
+// A watcher asks for the version again and again, and reads when it is another one.
+TEST_P(Store, TheVersionTellsWhatOthersChange) {
+  Journal writer = open(), watcher = open();
+  auto lease = writer.create_run({"r1", "x", "y", 1}, kFirst);
+  std::int64_t seen = watcher.version().value();
+  const auto changed = [&] {
+    const std::int64_t before = std::exchange(seen, watcher.version().value());
+    return before != seen;
+  };
+  EXPECT_FALSE(changed());
+  ASSERT_TRUE(writer.append(*lease, record(1, "x")));
+  EXPECT_TRUE(changed());
+  EXPECT_FALSE(changed());
+  EXPECT_EQ(watcher.records("r1", 1)->size(), 1U);
+  EXPECT_FALSE(writer.append(*lease, record(1, "refused")));
+  EXPECT_FALSE(changed());
+  ASSERT_TRUE(writer.append(*lease, record(2, "end"), "passed"));
+  EXPECT_TRUE(changed());
+  ASSERT_TRUE(writer.create_run({"r2", "x", "y", 1}, kFirst));
+  EXPECT_TRUE(changed());
+  ASSERT_TRUE(writer.remove_run("r2"));
+  EXPECT_TRUE(changed());
+}
+
+TEST_P(Store, BlobsComeBackAsTheyWereStored) {
+  std::string all(256 * 1024, '\0');
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<char>(i * 31 % 251);
+  std::vector<std::string> names;
+  {
+    const Journal journal = open();
+    for (const std::string& bytes : {std::string(), std::string("a\0b", 3), all}) {
+      const auto name = journal.put_blob(bytes);
+      ASSERT_TRUE(name) << name.error().message;
+      EXPECT_EQ(journal.put_blob(bytes).value(), *name);
+      names.push_back(*name);
+    }
+  }
+  const Journal journal = open();
+  EXPECT_EQ(journal.blob(names[0]).value(), "");
+  EXPECT_EQ(journal.blob(names[1]).value(), std::string("a\0b", 3));
+  EXPECT_EQ(journal.blob(names[2]).value(), all);
+  EXPECT_EQ(journal.blob(std::string(64, '0')).error().kind, ErrorKind::kNotFound);
+}
+
+TEST_P(Store, SweepsOnlyWhatNothingNamesAndOnlyAlone) {
+  Journal journal = open();
+  const std::string kept = journal.put_blob("kept").value();
+  const std::string loose = journal.put_blob("loose").value();
+  ASSERT_TRUE(
+      journal.create_run({"r1", "x", "y", 1}, std::vector{record(0, "run", {{"blob", kept}})}));
+  {
+    Journal other = open();
+    EXPECT_EQ(other.gc().error().kind, ErrorKind::kUnavailable);
+    EXPECT_EQ(journal.gc().error().kind, ErrorKind::kUnavailable);
+    EXPECT_TRUE(journal.blob(loose));
+  }
+  const auto report = journal.gc();
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->kept, 1);
+  EXPECT_EQ(report->removed, 1);
+  EXPECT_EQ(report->freed_bytes, 5U);
+  EXPECT_TRUE(journal.blob(kept));
+  EXPECT_FALSE(journal.blob(loose));
+  EXPECT_EQ(journal.gc()->removed, 0);
+}
+
+// Two writers do anything in any order; all that they are told, as one text.
+std::string told(const Opener& open, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  const auto pick = [&](std::uint32_t n) { return static_cast<int>(random() % n); };
+  Journal journals[] = {open(), open()};
+  std::map<std::pair<int, std::string>, Lease> leases;
+  std::string text;
+  const auto tell = [&](std::string_view what, const auto& result) {
+    text += fmt::format("{}:{} ", what, result ? "ok" : "no");
+  };
+  for (int step = 0; step < 120; ++step) {
+    const int who = pick(2);
+    Journal& journal = journals[who];
+    const std::string run(1, static_cast<char>('a' + pick(3)));
+    const auto held = leases.find({who, run});
+    switch (pick(6)) {
+      case 0: {
+        auto lease = journal.lease(run, Milliseconds(0));
+        tell("lease", lease);
+        if (lease) leases.emplace(std::pair(who, run), *std::move(lease));
+        break;
+      }
+      case 1:
+        if (held != leases.end()) leases.erase(held);
+        break;
+      case 2: {
+        if (!journal.lease(run, Milliseconds(0))) break;  // else it is waited for
+        auto made = journal.create_run({run, "x", "y", step}, kFirst);
+        tell("create", made);
+        if (made) leases.emplace(std::pair(who, run), *std::move(made));
+        break;
+      }
+      case 3:
+      case 4:
+        if (held == leases.end()) break;
+        tell("append", journal.append(held->second, record(pick(4), "x", {{"step", step}}),
+                                      pick(2) ? std::optional<std::string>("open") : std::nullopt));
+        break;
+      default:
+        if (held == leases.end() && journal.lease(run, Milliseconds(0)))
+          tell("remove", journal.remove_run(run));
+    }
+    for (const RunRow& row : rows(journals[1 - who]))
+      text += fmt::format("{}={}{}{} ", row.id, row.records, row.state, row.live ? "!" : "");
+    for (const Record& each : read(journal, run, 1)) text += dump_json(each.body);
+    text += '\n';
+  }
+  return text;
+}
+
+TEST_P(Store, DoesWhatTheOneInMemoryDoes) {
+  for (std::uint32_t seed = 1; seed <= 20; ++seed) {
+    const auto dir = TempDir::make();
+    ASSERT_TRUE(dir);
+    const std::string plain = told(kStores[0].place(dir->path() / "plain"), seed);
+    EXPECT_EQ(told(GetParam().place(dir->path() / "store"), seed), plain) << "seed " << seed;
+    EXPECT_NE(plain.find("append:ok"), std::string::npos);
+    EXPECT_NE(plain.find("append:no"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace lathe::books
