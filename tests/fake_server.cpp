@@ -3,11 +3,14 @@
 #include <cstdio>
 #include <iostream>
 
+#include "serve/server/api_routes.h"
 #include "serve/server/server.h"
-#include "work/scripted_host.h"
+#include "testing/scripted_host.h"
 
 int main(int argc, char** argv) {
   using namespace lathe;
+  using testing::scripted_family;
+  using testing::ScriptedHost;
   using std::chrono_literals::operator""ms;
   const std::vector<ScriptedHost::Line> lines{
       {.when = "!endless", .deltas = {{"on and ", ""}}, .between = 10ms, .endless = true},
@@ -31,7 +34,7 @@ int main(int argc, char** argv) {
   serve::ServerConfig config;
   config.port = 0;
   if (argc > 1) config.api_keys = {argv[1]};
-  auto server = serve::Server::start(config, host);
+  auto server = serve::Server::start(config, {serve::api_routes(host)});
   if (!server) {
     std::cerr << server.error().message << "\n";
     return 1;

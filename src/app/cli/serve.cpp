@@ -7,6 +7,7 @@
 #include "app/cli/running_server.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "serve/server/api_routes.h"
 #include "serve/server/server.h"
 
 namespace lathe::app {
@@ -81,7 +82,7 @@ Status serve(const App& app, const ServeFlags& flags) {
     names += (names.empty() ? "" : ", ") + model.name;
   const std::uint64_t memory = options.memory;
   serve::Pool pool(std::move(catalog), std::move(options));
-  LATHE_TRY(auto server, serve::Server::start(std::move(config), pool));
+  LATHE_TRY(auto server, serve::Server::start(std::move(config), {serve::api_routes(pool)}));
   // Every address is reached by its own name; loopback is meant by "all".
   std::string address = flags.listen.empty() ? "127.0.0.1" : flags.listen.front();
   if (address == "0.0.0.0" || address == "::") address = "127.0.0.1";

@@ -6,6 +6,7 @@
 #include <future>
 
 #include "ground/base/text.h"
+#include "work/cloud_names.h"
 
 namespace lathe::serve {
 namespace {
@@ -14,13 +15,6 @@ constexpr Milliseconds kPublishEvery{50};
 constexpr Milliseconds kIdleAfter{5000};  // then snapshots are written
 // Requests that are prepared at the same time: of two models.
 constexpr std::size_t kSideThreads = 2;
-
-// Names that clients are built with: they stand for whatever is there.
-bool is_cloud_name(std::string_view name) {
-  for (const std::string_view prefix : {"gpt-", "claude-", "o1", "o3", "o4", "gemini-"})
-    if (name.starts_with(prefix)) return true;
-  return false;
-}
 
 // A text's beginning, without half a character.
 std::string first_bytes(const std::string& text, std::size_t bytes) {

@@ -6,23 +6,23 @@
 namespace lathe::serve {
 namespace {
 
-Outcome with_model(Call& call, Status (ModelHost::*action)(const std::string&)) {
+Handled with_model(ModelHost& host, Call& call, Status (ModelHost::*action)(const std::string&)) {
   if (!call.body.contains("model")) return refuse("'model' is missing", "model");
-  LATHE_TRY(const std::string model, exact_model_of(call));
-  if (const Status status = (call.host.*action)(model); !status)
+  LATHE_TRY(const std::string model, exact_model_of(host, call));
+  if (const Status status = (host.*action)(model); !status)
     return std::unexpected(api_error(status.error()));
-  LATHE_TRY(const ModelInfo info, model_info(call.host, model));
+  LATHE_TRY(const ModelInfo info, model_info(host, model));
   return json_reply({{"model", model}, {"state", model_state_name(info.state)}});
 }
 
 }  // namespace
 
-Outcome load_model(Call& call) {
-  return with_model(call, &ModelHost::load);
+Handled load_model(ModelHost& host, Call& call) {
+  return with_model(host, call, &ModelHost::load);
 }
 
-Outcome unload_model(Call& call) {
-  return with_model(call, &ModelHost::unload);
+Handled unload_model(ModelHost& host, Call& call) {
+  return with_model(host, call, &ModelHost::unload);
 }
 
 }  // namespace lathe::serve

@@ -8,9 +8,9 @@ namespace {
 
 class Answer : public std::enable_shared_from_this<Answer> {
  public:
-  Answer(Call& call, const AnswerShape& shape, std::size_t requests,
+  Answer(ModelHost& host, Call& call, const AnswerShape& shape, std::size_t requests,
          std::unique_ptr<AnswerWriter> writer)
-      : host_(call.host),
+      : host_(host),
         exchange_(call.exchange),
         dialect_(call.dialect),
         stream_(shape.stream),
@@ -111,8 +111,8 @@ std::string sse_event(std::string_view name, const Json& data) {
   return fmt::format("event: {}\ndata: {}\n\n", name, dump_json(data));
 }
 
-Outcome answer_tokens(
-    Call& call, const TokensStart& start,
+Handled answer_tokens(
+    ModelHost& host, Call& call, const TokensStart& start,
     std::function<ApiResult<HttpReply>(const std::vector<std::int32_t>& tokens)> make) {
   const ModelHost::Id id =
       start([exchange = call.exchange, dialect = call.dialect,
@@ -123,13 +123,15 @@ Outcome answer_tokens(
                          : ApiResult<HttpReply>(std::unexpected(api_error(tokens.error(), path)));
         exchange->reply(reply ? std::move(*reply) : error_reply(dialect, reply.error()));
       });
-  call.exchange->on_gone([&host = call.host, id](HttpGone) { host.cancel(id); });
+  call.exchange->on_gone([&host, id](HttpGone) { host.cancel(id); });
   return std::nullopt;
 }
 
-Outcome answer(Call& call, const std::string& model, std::vector<HostRequest> requests,
-               const AnswerShape& shape, std::unique_ptr<AnswerWriter> writer) {
-  const auto answer = std::make_shared<Answer>(call, shape, requests.size(), std::move(writer));
+Handled answer(ModelHost& host, Call& call, const std::string& model,
+               std::vector<HostRequest> requests, const AnswerShape& shape,
+               std::unique_ptr<AnswerWriter> writer) {
+  const auto answer =
+      std::make_shared<Answer>(host, call, shape, requests.size(), std::move(writer));
   if (shape.stream) call.exchange->begin(shape.head);
   answer->start(model, std::move(requests));
   return std::nullopt;

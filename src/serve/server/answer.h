@@ -38,13 +38,14 @@ std::string sse_data(const Json& data);
 std::string sse_event(std::string_view name, const Json& data);
 
 // Submits and returns.
-Outcome answer(Call& call, const std::string& model, std::vector<HostRequest> requests,
-               const AnswerShape& shape, std::unique_ptr<AnswerWriter> writer);
+Handled answer(ModelHost& host, Call& call, const std::string& model,
+               std::vector<HostRequest> requests, const AnswerShape& shape,
+               std::unique_ptr<AnswerWriter> writer);
 
 // Has tokens made by `start`, and replies with what `make` makes of them.
 using TokensStart = std::function<ModelHost::Id(ModelHost::OnTokens)>;
-Outcome answer_tokens(
-    Call& call, const TokensStart& start,
+Handled answer_tokens(
+    ModelHost& host, Call& call, const TokensStart& start,
     std::function<ApiResult<HttpReply>(const std::vector<std::int32_t>& tokens)> make);
 
 }  // namespace lathe::serve

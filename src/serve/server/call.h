@@ -11,7 +11,6 @@
 namespace lathe::serve {
 
 struct Call {
-  ModelHost& host;
   std::shared_ptr<HttpExchange> exchange;
   Dialect dialect = Dialect::kOpenAi;
   std::string rest;  // of the path: what the route's '*' stands for
@@ -19,7 +18,7 @@ struct Call {
 };
 
 // A reply at once; nothing: the answer is under way and writes to the exchange itself.
-using Outcome = ApiResult<std::optional<HttpReply>>;
+using Handled = ApiResult<std::optional<HttpReply>>;
 
 inline HttpReply json_reply(const Json& body) {
   return {200, dump_json(body)};
@@ -27,9 +26,9 @@ inline HttpReply json_reply(const Json& body) {
 
 // The model that a body asks for an answer. None asked for is fine where there is only one, or a
 // default.
-ApiResult<std::string> model_of(const Call& call);
+ApiResult<std::string> model_of(const ModelHost& host, const Call& call);
 // The model that something is to be done with or said of: by its name or an alias, never a default.
-ApiResult<std::string> exact_model_of(const Call& call);
+ApiResult<std::string> exact_model_of(const ModelHost& host, const Call& call);
 ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name);
 
 }  // namespace lathe::serve

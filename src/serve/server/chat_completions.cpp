@@ -136,19 +136,20 @@ class ChatWriter : public AnswerWriter {
 
 }  // namespace
 
-Outcome chat_completions(Call& call) {
+Handled chat_completions(ModelHost& host, Call& call) {
   LATHE_TRY(Request request, chat_request(call.body));
   Fields body(call.body);
   const bool stream = body.flag("stream", false);
   const bool usage = body.within("stream_options").flag("include_usage", false);
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
-  LATHE_TRY(const std::string model, model_of(call));
+  LATHE_TRY(const std::string model, model_of(host, call));
   std::set<std::string> custom;
   for (const Json& tool : body.array("tools"))
     if (json_string(tool, "type") == "custom")
       custom.insert(json_string(json_at(tool, "custom"), "name"));
   auto writer = std::make_unique<ChatWriter>(model, request, std::move(custom), usage);
-  return answer(call, model, {std::move(request)}, {stream, event_stream()}, std::move(writer));
+  return answer(host, call, model, {std::move(request)}, {stream, event_stream()},
+                std::move(writer));
 }
 
 }  // namespace lathe::serve

@@ -167,7 +167,7 @@ void read_lengths_and_logprobs(Fields& body, HostRequest& request) {
 
 }  // namespace
 
-Outcome completions(Call& call) {
+Handled completions(ModelHost& host, Call& call) {
   Fields body(call.body);
   HostRequest request;
   request.time_limit = std::chrono::hours(24);
@@ -188,7 +188,7 @@ Outcome completions(Call& call) {
     body.refuse("stream", "cannot come with 'echo' and 'logprobs' unless 'max_tokens' is 0",
                 "unsupported_value");
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
-  LATHE_TRY(const std::string model, model_of(call));
+  LATHE_TRY(const std::string model, model_of(host, call));
 
   std::vector<std::string> echoes(prompts.size());
   std::vector<HostRequest> requests(prompts.size(), request);
@@ -198,12 +198,13 @@ Outcome completions(Call& call) {
     if (!echo) continue;
     echoes[i] = prompts[i].text;
     if (prompts[i].ids.empty()) continue;
-    auto text = call.host.detokenize(model, prompts[i].ids);
+    auto text = host.detokenize(model, prompts[i].ids);
     if (!text) return std::unexpected(api_error(text.error()));
     echoes[i] = std::move(*text);
   }
   auto writer = std::make_unique<CompletionWriter>(model, request, usage, std::move(echoes));
-  return answer(call, model, std::move(requests), {stream, event_stream()}, std::move(writer));
+  return answer(host, call, model, std::move(requests), {stream, event_stream()},
+                std::move(writer));
 }
 
 }  // namespace lathe::serve

@@ -17,15 +17,15 @@ std::string base64_of(const std::vector<float>& vector) {
   return to_base64({reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float)});
 }
 
-ApiResult<std::vector<TextInput>> read_inputs(Call& call, Fields& body, std::string_view key,
-                                              std::string& model) {
+ApiResult<std::vector<TextInput>> read_inputs(const ModelHost& host, const Call& call, Fields& body,
+                                              std::string_view key, std::string& model) {
   LATHE_TRY(std::vector<TextInput> inputs, text_inputs(body, key, kMaxInputs));
   for (const TextInput& input : inputs)
     if (input.text.empty() && input.ids.empty()) return refuse("an input is empty", "input");
   const auto dimensions = body.whole("dimensions", 1, 1 << 20);
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
-  LATHE_TRY(model, model_of(call));
-  LATHE_TRY(const ModelInfo info, model_info(call.host, model));
+  LATHE_TRY(model, model_of(host, call));
+  LATHE_TRY(const ModelInfo info, model_info(host, model));
   if (dimensions && static_cast<std::size_t>(*dimensions) != info.embedding)
     return std::unexpected(ApiError{
         400,
@@ -37,9 +37,9 @@ ApiResult<std::vector<TextInput>> read_inputs(Call& call, Fields& body, std::str
 }
 
 // Submits; `make` turns what comes into the answer.
-Outcome embed(Call& call, const std::string& model, std::vector<TextInput> inputs, bool cut,
-              std::function<Json(const Embeddings&)> make) {
-  const ModelHost::Id id = call.host.embed(
+Handled embed(ModelHost& host, Call& call, const std::string& model, std::vector<TextInput> inputs,
+              bool cut, std::function<Json(const Embeddings&)> make) {
+  const ModelHost::Id id = host.embed(
       model, std::move(inputs), cut,
       [exchange = call.exchange, dialect = call.dialect,
        make = std::move(make)](const Result<Embeddings>& embeddings) {
@@ -47,7 +47,7 @@ Outcome embed(Call& call, const std::string& model, std::vector<TextInput> input
                                    : error_reply(dialect, api_error(embeddings.error(),
                                                                     exchange->request().path)));
       });
-  call.exchange->on_gone([&host = call.host, id](HttpGone) { host.cancel(id); });
+  call.exchange->on_gone([&host, id](HttpGone) { host.cancel(id); });
   return std::nullopt;
 }
 
@@ -61,15 +61,15 @@ void say_cut(Json& answer, const Embeddings& embeddings) {
 
 }  // namespace
 
-Outcome embeddings(Call& call) {
+Handled embeddings(ModelHost& host, Call& call) {
   Fields body(call.body);
   const std::string format = body.text("encoding_format").value_or("float");
   if (format != "float" && format != "base64")
     body.refuse("encoding_format", "must be float or base64");
   std::string model;
-  LATHE_TRY(auto inputs, read_inputs(call, body, "input", model));
+  LATHE_TRY(auto inputs, read_inputs(host, call, body, "input", model));
   return embed(
-      call, model, std::move(inputs), false, [model, format](const Embeddings& embeddings) {
+      host, call, model, std::move(inputs), false, [model, format](const Embeddings& embeddings) {
         Json data = Json::array();
         for (const std::vector<float>& vector : embeddings.vectors)
           data.push_back(
@@ -85,30 +85,31 @@ Outcome embeddings(Call& call) {
       });
 }
 
-Outcome ollama_embed(Call& call) {
+Handled ollama_embed(ModelHost& host, Call& call) {
   Fields body(call.body);
   const bool cut = body.flag("truncate", true);
   std::string model;
   const auto start = std::chrono::steady_clock::now();
-  LATHE_TRY(auto inputs, read_inputs(call, body, "input", model));
-  return embed(call, model, std::move(inputs), cut, [model, start](const Embeddings& embeddings) {
-    const auto took = std::chrono::steady_clock::now() - start;
-    Json json = {{"model", model},
-                 {"embeddings", embeddings.vectors},
-                 {"total_duration", std::chrono::nanoseconds(took).count()},
-                 {"load_duration", 0},
-                 {"prompt_eval_count", embeddings.prompt_tokens}};
-    say_cut(json, embeddings);
-    return json;
-  });
+  LATHE_TRY(auto inputs, read_inputs(host, call, body, "input", model));
+  return embed(host, call, model, std::move(inputs), cut,
+               [model, start](const Embeddings& embeddings) {
+                 const auto took = std::chrono::steady_clock::now() - start;
+                 Json json = {{"model", model},
+                              {"embeddings", embeddings.vectors},
+                              {"total_duration", std::chrono::nanoseconds(took).count()},
+                              {"load_duration", 0},
+                              {"prompt_eval_count", embeddings.prompt_tokens}};
+                 say_cut(json, embeddings);
+                 return json;
+               });
 }
 
 // The older form: one text, one vector.
-Outcome ollama_embeddings(Call& call) {
+Handled ollama_embeddings(ModelHost& host, Call& call) {
   Fields body(call.body);
   std::string model;
-  LATHE_TRY(auto inputs, read_inputs(call, body, "prompt", model));
-  return embed(call, model, std::move(inputs), true, [](const Embeddings& embeddings) {
+  LATHE_TRY(auto inputs, read_inputs(host, call, body, "prompt", model));
+  return embed(host, call, model, std::move(inputs), true, [](const Embeddings& embeddings) {
     Json json = {{"embedding", embeddings.vectors.at(0)}};
     say_cut(json, embeddings);
     return json;

@@ -1,42 +1,43 @@
-// The endpoints: one file each, or one for a few that belong together. routes.cpp says where they
-// are.
+// The endpoints: one file each, or one for a few that belong together. api_routes.cpp says where
+// they are.
 #pragma once
 
 #include "serve/server/call.h"
+#include "work/model_host.h"
 
 namespace lathe::serve {
 
-Outcome chat_completions(Call& call);
-Outcome completions(Call& call);
-Outcome embeddings(Call& call);
-Outcome responses(Call& call);
-Outcome input_tokens(Call& call);
-Outcome messages(Call& call);
-Outcome count_tokens(Call& call);
+Handled chat_completions(ModelHost& host, Call& call);
+Handled completions(ModelHost& host, Call& call);
+Handled embeddings(ModelHost& host, Call& call);
+Handled responses(ModelHost& host, Call& call);
+Handled input_tokens(ModelHost& host, Call& call);
+Handled messages(ModelHost& host, Call& call);
+Handled count_tokens(ModelHost& host, Call& call);
 
-Outcome list_models(Call& call);
-Outcome show_model(Call& call);
-Outcome load_model(Call& call);
-Outcome unload_model(Call& call);
+Handled list_models(ModelHost& host, Call& call);
+Handled show_model(ModelHost& host, Call& call);
+Handled load_model(ModelHost& host, Call& call);
+Handled unload_model(ModelHost& host, Call& call);
 
-Outcome tokenize(Call& call);
-Outcome detokenize(Call& call);
-Outcome apply_template(Call& call);
+Handled tokenize(ModelHost& host, Call& call);
+Handled detokenize(ModelHost& host, Call& call);
+Handled apply_template(ModelHost& host, Call& call);
 
-Outcome health(Call& call);
-Outcome version(Call& call);
-Outcome metrics(Call& call);
-Outcome status(Call& call);
+Handled health(ModelHost& host, Call& call);
+Handled version(ModelHost& host, Call& call);
+Handled metrics(ModelHost& host, Call& call);
+Handled status(ModelHost& host, Call& call);
 
-Outcome ollama_root(Call& call);
-Outcome ollama_version(Call& call);
-Outcome ollama_tags(Call& call);
-Outcome ollama_ps(Call& call);
-Outcome ollama_show(Call& call);
-Outcome ollama_pull(Call& call);
-Outcome ollama_chat(Call& call);
-Outcome ollama_generate(Call& call);
-Outcome ollama_embed(Call& call);
-Outcome ollama_embeddings(Call& call);
+Handled ollama_root(ModelHost& host, Call& call);
+Handled ollama_version(ModelHost& host, Call& call);
+Handled ollama_tags(ModelHost& host, Call& call);
+Handled ollama_ps(ModelHost& host, Call& call);
+Handled ollama_show(ModelHost& host, Call& call);
+Handled ollama_pull(ModelHost& host, Call& call);
+Handled ollama_chat(ModelHost& host, Call& call);
+Handled ollama_generate(ModelHost& host, Call& call);
+Handled ollama_embed(ModelHost& host, Call& call);
+Handled ollama_embeddings(ModelHost& host, Call& call);
 
 }  // namespace lathe::serve

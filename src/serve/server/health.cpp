@@ -7,8 +7,8 @@ namespace lathe::serve {
 
 // Models are brought in when they are asked for: a server is only not ready while its first one is
 // on its way, or when all have failed.
-Outcome health(Call& call) {
-  const HostStatus status = call.host.status();
+Handled health(ModelHost& host, Call&) {
+  const HostStatus status = host.status();
   const auto some = [&](ModelState state) {
     return std::ranges::count(status.models, state, &ModelInfo::state) > 0;
   };
@@ -20,7 +20,7 @@ Outcome health(Call& call) {
   return json_reply({{"status", "ok"}});
 }
 
-Outcome version(Call&) {
+Handled version(ModelHost&, Call&) {
   return json_reply({{"version", LATHE_VERSION}});
 }
 

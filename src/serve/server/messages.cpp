@@ -145,23 +145,23 @@ class MessagesWriter : public AnswerWriter {
 
 }  // namespace
 
-Outcome messages(Call& call) {
+Handled messages(ModelHost& host, Call& call) {
   LATHE_TRY(Request request, messages_request(call.body));
   Fields body(call.body);
   const bool stream = body.flag("stream", false);
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
-  LATHE_TRY(const std::string model, model_of(call));
-  return answer(call, model, {std::move(request)}, {stream, event_stream()},
+  LATHE_TRY(const std::string model, model_of(host, call));
+  return answer(host, call, model, {std::move(request)}, {stream, event_stream()},
                 std::make_unique<MessagesWriter>(model));
 }
 
-Outcome count_tokens(Call& call) {
+Handled count_tokens(ModelHost& host, Call& call) {
   LATHE_TRY(const Request request, messages_request(call.body));
-  LATHE_TRY(const std::string model, model_of(call));
+  LATHE_TRY(const std::string model, model_of(host, call));
   return answer_tokens(
-      call,
+      host, call,
       [&](ModelHost::OnTokens on_tokens) {
-        return call.host.prompt_of(model, request, std::move(on_tokens));
+        return host.prompt_of(model, request, std::move(on_tokens));
       },
       [](const std::vector<std::int32_t>& ids) {
         return json_reply({{"input_tokens", ids.size()}});

@@ -83,8 +83,8 @@ void models(MetricsText& out, const std::vector<ModelInfo>& models) {
 
 }  // namespace
 
-Outcome metrics(Call& call) {
-  const HostStatus status = call.host.status();
+Handled metrics(ModelHost& host, Call&) {
+  const HostStatus status = host.status();
   MetricsText out;
   counters(out, status.counters);
   out.one("memory_limit_bytes", "gauge", "The memory budget.", status.memory_limit);

@@ -41,13 +41,13 @@ Json model_json(const ModelInfo& model) {
           {"tokens_per_second", model.tokens_per_second}};
 }
 
-ApiResult<std::string> asked_model(const Call& call) {
+ApiResult<std::string> asked_model(const ModelHost& host, const Call& call) {
   Fields body(call.body);
   std::string asked = body.text("model").value_or("");
   if (asked.empty() && call.dialect == Dialect::kOllama) asked = body.text("name").value_or("");
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
   if (asked.empty()) {
-    const HostStatus status = call.host.status();
+    const HostStatus status = host.status();
     if (status.models.size() == 1) asked = status.models[0].name;
   }
   return asked;
@@ -81,22 +81,22 @@ ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name) 
       ApiError{404, fmt::format("there is no model '{}'", name), "model", "model_not_found"});
 }
 
-ApiResult<std::string> model_of(const Call& call) {
-  LATHE_TRY(const std::string asked, asked_model(call));
-  const auto name = look_up(call.host, &ModelHost::resolve, asked);
+ApiResult<std::string> model_of(const ModelHost& host, const Call& call) {
+  LATHE_TRY(const std::string asked, asked_model(host, call));
+  const auto name = look_up(host, &ModelHost::resolve, asked);
   if (!name && asked.empty())
     return refuse("'model' is missing, and there is more than one", "model");
   return name;
 }
 
-ApiResult<std::string> exact_model_of(const Call& call) {
-  LATHE_TRY(const std::string asked, asked_model(call));
+ApiResult<std::string> exact_model_of(const ModelHost& host, const Call& call) {
+  LATHE_TRY(const std::string asked, asked_model(host, call));
   if (asked.empty()) return refuse("'model' is missing", "model");
-  return look_up(call.host, &ModelHost::find, asked);
+  return look_up(host, &ModelHost::find, asked);
 }
 
-Outcome list_models(Call& call) {
-  const HostStatus status = call.host.status();
+Handled list_models(ModelHost& host, Call&) {
+  const HostStatus status = host.status();
   Json data = Json::array();
   for (const ModelInfo& model : status.models) data.push_back(model_json(model));
   Json json = {{"object", "list"}, {"data", std::move(data)}, {"has_more", false}};
@@ -105,10 +105,10 @@ Outcome list_models(Call& call) {
   return json_reply(json);
 }
 
-Outcome show_model(Call& call) {
+Handled show_model(ModelHost& host, Call& call) {
   call.body = {{"model", call.rest}};
-  LATHE_TRY(const std::string name, exact_model_of(call));
-  LATHE_TRY(const ModelInfo model, model_info(call.host, name));
+  LATHE_TRY(const std::string name, exact_model_of(host, call));
+  LATHE_TRY(const ModelInfo model, model_info(host, name));
   return json_reply(model_json(model));
 }
 

@@ -39,18 +39,18 @@ Json entry(const ModelInfo& model) {
 
 }  // namespace
 
-Outcome ollama_root(Call&) {
+Handled ollama_root(ModelHost&, Call&) {
   return HttpReply{200, "Lathe is running, also for clients of Ollama\n",
                    "text/plain; charset=utf-8"};
 }
 
-Outcome ollama_version(Call&) {
+Handled ollama_version(ModelHost&, Call&) {
   return json_reply({{"version", kOllamaVersion}});
 }
 
-Outcome ollama_tags(Call& call) {
+Handled ollama_tags(ModelHost& host, Call&) {
   Json models = Json::array();
-  for (const ModelInfo& model : call.host.status().models) {
+  for (const ModelInfo& model : host.status().models) {
     Json json = entry(model);
     json["modified_at"] = format_utc(model.modified * 1000);
     models.push_back(std::move(json));
@@ -58,9 +58,9 @@ Outcome ollama_tags(Call& call) {
   return json_reply({{"models", std::move(models)}});
 }
 
-Outcome ollama_ps(Call& call) {
+Handled ollama_ps(ModelHost& host, Call&) {
   Json models = Json::array();
-  for (const ModelInfo& model : call.host.status().models) {
+  for (const ModelInfo& model : host.status().models) {
     if (model.state != ModelState::kReady) continue;
     Json json = entry(model);
     json["size"] = model.weights + model.kv + model.prefix + model.scratch;
@@ -73,9 +73,9 @@ Outcome ollama_ps(Call& call) {
   return json_reply({{"models", std::move(models)}});
 }
 
-Outcome ollama_show(Call& call) {
-  LATHE_TRY(const std::string name, exact_model_of(call));
-  LATHE_TRY(const ModelInfo model, model_info(call.host, name));
+Handled ollama_show(ModelHost& host, Call& call) {
+  LATHE_TRY(const std::string name, exact_model_of(host, call));
+  LATHE_TRY(const ModelInfo model, model_info(host, name));
   Json capabilities = {"completion"};
   if (model.tools) capabilities.push_back("tools");
   if (model.thinking) capabilities.push_back("thinking");
@@ -94,8 +94,8 @@ Outcome ollama_show(Call& call) {
 }
 
 // Clients pull what they mean to use: that is no more than a look where the model is here.
-Outcome ollama_pull(Call& call) {
-  if (const auto name = exact_model_of(call); !name)
+Handled ollama_pull(ModelHost& host, Call& call) {
+  if (const auto name = exact_model_of(host, call); !name)
     return std::unexpected(ApiError{name.error().status,
                                     name.error().message +
                                         "; this server downloads no models: put the file into its "

@@ -99,9 +99,9 @@ class OllamaWriter : public AnswerWriter {
 };
 
 // No words: the model is only to come or, with keep_alive 0, to go.
-Outcome load_or_unload(Call& call, const std::string& model, bool chat) {
+Handled load_or_unload(ModelHost& host, Call& call, const std::string& model, bool chat) {
   const bool unload = json_number(call.body, "keep_alive", 1) == 0;
-  const Status status = unload ? call.host.unload(model) : call.host.load(model);
+  const Status status = unload ? host.unload(model) : host.load(model);
   if (!status) return std::unexpected(api_error(status.error()));
   Json json = {{"model", model},
                {"created_at", format_utc(system_clock().unix_ms())},
@@ -114,25 +114,25 @@ Outcome load_or_unload(Call& call, const std::string& model, bool chat) {
   return HttpReply{200, dump_json(json) + "\n", "application/x-ndjson"};
 }
 
-Outcome ollama_answer(Call& call, ApiResult<OllamaRequest> read, bool chat) {
+Handled ollama_answer(ModelHost& host, Call& call, ApiResult<OllamaRequest> read, bool chat) {
   if (!read) return std::unexpected(read.error());
   if (read->empty) {
-    LATHE_TRY(const std::string model, exact_model_of(call));
-    return load_or_unload(call, model, chat);
+    LATHE_TRY(const std::string model, exact_model_of(host, call));
+    return load_or_unload(host, call, model, chat);
   }
-  LATHE_TRY(const std::string model, model_of(call));
-  return answer(call, model, {std::move(read->request)}, {read->stream, line_stream()},
+  LATHE_TRY(const std::string model, model_of(host, call));
+  return answer(host, call, model, {std::move(read->request)}, {read->stream, line_stream()},
                 std::make_unique<OllamaWriter>(model, chat));
 }
 
 }  // namespace
 
-Outcome ollama_chat(Call& call) {
-  return ollama_answer(call, ollama_chat_request(call.body), true);
+Handled ollama_chat(ModelHost& host, Call& call) {
+  return ollama_answer(host, call, ollama_chat_request(call.body), true);
 }
 
-Outcome ollama_generate(Call& call) {
-  return ollama_answer(call, ollama_generate_request(call.body), false);
+Handled ollama_generate(ModelHost& host, Call& call) {
+  return ollama_answer(host, call, ollama_generate_request(call.body), false);
 }
 
 }  // namespace lathe::serve

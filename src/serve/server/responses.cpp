@@ -259,27 +259,27 @@ class ResponsesWriter : public AnswerWriter {
 
 }  // namespace
 
-Outcome responses(Call& call) {
+Handled responses(ModelHost& host, Call& call) {
   LATHE_TRY(ResponsesRequest read, responses_request(call.body));
-  LATHE_TRY(const std::string model, model_of(call));
-  LATHE_TRY(const ModelInfo info, model_info(call.host, model));
+  LATHE_TRY(const std::string model, model_of(host, call));
+  LATHE_TRY(const ModelInfo info, model_info(host, model));
   // What is drawn with, where the request says nothing.
   if (read.echo["temperature"].is_null())
     read.echo["temperature"] = info.sampling.temperature.value_or(1);
   if (read.echo["top_p"].is_null()) read.echo["top_p"] = info.sampling.top_p.value_or(1);
   Request request = std::move(read.request);
   const bool stream = read.stream;
-  return answer(call, model, {std::move(request)}, {stream, event_stream()},
+  return answer(host, call, model, {std::move(request)}, {stream, event_stream()},
                 std::make_unique<ResponsesWriter>(model, std::move(read)));
 }
 
-Outcome input_tokens(Call& call) {
+Handled input_tokens(ModelHost& host, Call& call) {
   LATHE_TRY(const ResponsesRequest read, responses_request(call.body));
-  LATHE_TRY(const std::string model, model_of(call));
+  LATHE_TRY(const std::string model, model_of(host, call));
   return answer_tokens(
-      call,
+      host, call,
       [&](ModelHost::OnTokens on_tokens) {
-        return call.host.prompt_of(model, read.request, std::move(on_tokens));
+        return host.prompt_of(model, read.request, std::move(on_tokens));
       },
       [](const std::vector<std::int32_t>& ids) {
         return json_reply({{"object", "response.input_tokens"}, {"input_tokens", ids.size()}});

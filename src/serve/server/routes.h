@@ -1,21 +1,30 @@
-// Where the endpoints are.
+// Routes as they are given to a server: where something is, and who answers there.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "serve/server/call.h"
 
 namespace lathe::serve {
 
+// Has captured what it answers from. Any thread; a Call is its own.
+using Handler = std::function<Handled(Call& call)>;
+
 struct Route {
   std::string_view method;
   std::string_view path;  // without "/v1"; a '*' at the end stands for the rest
-  Outcome (*endpoint)(Call& call);
+  Handler handler;
 };
 
-std::span<const Route> routes();
+struct RouteTable {
+  std::vector<Route> rows;
+  // Whether the table is there for a request; empty: for each.
+  std::function<bool(const HttpRequest& request)> applies = {};
+};
 
 // The path as routes have it: "/v1" may stand in front or not, as clients' base URLs do.
 std::string_view route_path(std::string_view path);
@@ -25,6 +34,7 @@ struct RouteMatch {
   std::string allowed;           // methods that the path knows; empty: no such path
   std::string rest;
 };
-RouteMatch find_route(std::string_view method, std::string_view path);
+// The first route that fits, in the order of the tables and their rows.
+RouteMatch find_route(std::span<const RouteTable> tables, const HttpRequest& request);
 
 }  // namespace lathe::serve

@@ -48,9 +48,9 @@ ApiResult<Json> read_body(const HttpRequest& request) {
 }
 
 // From a request to its endpoint.
-Outcome serve(ModelHost& host, const std::shared_ptr<HttpExchange>& exchange) {
+Handled serve(std::span<const RouteTable> tables, const std::shared_ptr<HttpExchange>& exchange) {
   const HttpRequest& request = exchange->request();
-  const RouteMatch match = find_route(request.method, request.path);
+  const RouteMatch match = find_route(tables, request);
   if (request.method == "OPTIONS")
     return HttpReply{200, "", "", {{"Allow", match.allowed.empty() ? "GET, POST" : match.allowed}}};
   if (match.allowed.empty())
@@ -62,21 +62,21 @@ Outcome serve(ModelHost& host, const std::shared_ptr<HttpExchange>& exchange) {
   if (!match.route)
     return std::unexpected(ApiError{405, fmt::format("this path knows only {}", match.allowed)});
   LATHE_TRY(Json body, read_body(request));
-  Call call{host, exchange, dialect_of(request.path), match.rest, std::move(body)};
-  return match.route->endpoint(call);
+  Call call{exchange, dialect_of(request.path), match.rest, std::move(body)};
+  return match.route->handler(call);
 }
 
-void handle(ModelHost& host, const std::shared_ptr<HttpExchange>& exchange) {
-  Outcome outcome;
+void handle(std::span<const RouteTable> tables, const std::shared_ptr<HttpExchange>& exchange) {
+  Handled handled;
   try {
-    outcome = serve(host, exchange);
+    handled = serve(tables, exchange);
   } catch (const std::exception& problem) {
-    outcome = std::unexpected(ApiError{500, fmt::format("inside the server: {}", problem.what())});
+    handled = std::unexpected(ApiError{500, fmt::format("inside the server: {}", problem.what())});
   }
-  if (outcome && !*outcome) return;
+  if (handled && !*handled) return;
   // A failure may come when a stream has begun.
-  exchange->finish(outcome ? std::move(**outcome)
-                           : error_reply(dialect_of(exchange->request().path), outcome.error()),
+  exchange->finish(handled ? std::move(**handled)
+                           : error_reply(dialect_of(exchange->request().path), handled.error()),
                    "");
 }
 
@@ -98,7 +98,7 @@ Result<GateRules> gate_rules(const ServerConfig& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::start(ServerConfig config, ModelHost& host) {
+Result<std::unique_ptr<Server>> Server::start(ServerConfig config, std::vector<RouteTable> tables) {
   LATHE_TRY(const GateRules rules, gate_rules(config));
   HttpServerConfig http;
   http.hosts = config.addresses;
@@ -109,7 +109,9 @@ Result<std::unique_ptr<Server>> Server::start(ServerConfig config, ModelHost& ho
     if (!refusal) return std::nullopt;
     return error_reply(dialect_of(head.path), *refusal);
   };
-  http.handler = [&host](const std::shared_ptr<HttpExchange>& exchange) { handle(host, exchange); };
+  http.handler = [tables = std::move(tables)](const std::shared_ptr<HttpExchange>& exchange) {
+    handle(tables, exchange);
+  };
   http.headers = [rules](const HttpRequest& request) { return answer_headers(rules, request); };
   http.refusal = [](int status, std::string_view message, std::string_view path) {
     return error_reply(dialect_of(path),

@@ -1,12 +1,12 @@
-// The server: a ModelHost behind OpenAI's, Anthropic's and Ollama's HTTP APIs. It listens on
-// loopback unless told otherwise, and off loopback only with an API key.
+// The server: routes that are given to it, behind one gate. It listens on loopback unless told
+// otherwise, and off loopback only with an API key.
 #pragma once
 
 #include <memory>
 
 #include "serve/net/http_server.h"
 #include "serve/server/gate.h"
-#include "work/model_host.h"
+#include "serve/server/routes.h"
 
 namespace lathe::serve {
 
@@ -21,8 +21,8 @@ struct ServerConfig {
 
 class Server {
  public:
-  // `host` must outlive the server.
-  static Result<std::unique_ptr<Server>> start(ServerConfig config, ModelHost& host);
+  // What the handlers have captured must outlive the server.
+  static Result<std::unique_ptr<Server>> start(ServerConfig config, std::vector<RouteTable> tables);
 
   std::uint16_t port() const { return http_->port(); }
   std::size_t connections() const { return http_->connections(); }

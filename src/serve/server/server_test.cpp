@@ -170,10 +170,10 @@ TEST_F(ServerTest, WithAKey) {
 }
 
 TEST_F(ServerTest, OffLoopbackOnlyWithAKey) {
-  EXPECT_FALSE(Server::start({.addresses = {"0.0.0.0"}, .port = 0}, host));
-  EXPECT_FALSE(Server::start({.addresses = {"127.0.0.1", "::"}, .port = 0}, host));
-  EXPECT_FALSE(Server::start({.addresses = {"0.0.0.0"}, .port = 0, .api_keys = {""}}, host));
-  EXPECT_TRUE(Server::start({.addresses = {"0.0.0.0"}, .port = 0, .api_keys = {"k"}}, host));
+  EXPECT_FALSE(Server::start({.addresses = {"0.0.0.0"}, .port = 0}, {}));
+  EXPECT_FALSE(Server::start({.addresses = {"127.0.0.1", "::"}, .port = 0}, {}));
+  EXPECT_FALSE(Server::start({.addresses = {"0.0.0.0"}, .port = 0, .api_keys = {""}}, {}));
+  EXPECT_TRUE(Server::start({.addresses = {"0.0.0.0"}, .port = 0, .api_keys = {"k"}}, {}));
 }
 
 TEST_F(ServerTest, PagesThatMayCall) {

@@ -5,9 +5,10 @@
 
 #include <gmock/gmock.h>
 #include <testing/raw_client.h>
+#include <testing/scripted_host.h>
 
 #include "ground/base/text.h"
-#include "work/scripted_host.h"
+#include "serve/server/api_routes.h"
 
 namespace lathe::serve {
 
@@ -16,6 +17,8 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::RawClient;
 using testing::RawReply;
+using testing::scripted_family;
+using testing::ScriptedHost;
 using std::chrono_literals::operator""ms;
 
 inline const std::vector<ScriptedHost::Line>& script() {
@@ -62,7 +65,7 @@ class ServerTest : public ::testing::Test {
   void start(ServerConfig config) {
     config.port = 0;
     config.limits.ping_time = 200ms;
-    auto started = Server::start(std::move(config), host);
+    auto started = Server::start(std::move(config), {api_routes(host)});
     ASSERT_TRUE(started) << started.error().message;
     server = std::move(*started);
   }

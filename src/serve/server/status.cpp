@@ -3,10 +3,10 @@
 
 namespace lathe::serve {
 
-Outcome status(Call& call) {
-  const HostStatus host = call.host.status();
+Handled status(ModelHost& host, Call&) {
+  const HostStatus all = host.status();
   Json models = Json::array();
-  for (const ModelInfo& model : host.models) {
+  for (const ModelInfo& model : all.models) {
     models.push_back({{"name", model.name},
                       {"state", model_state_name(model.state)},
                       {"problem", model.problem},
@@ -21,10 +21,10 @@ Outcome status(Call& call) {
                       {"load_seconds", model.load_seconds}});
   }
   return json_reply({{"models", std::move(models)},
-                     {"memory_limit", host.memory_limit},
-                     {"memory_booked", host.memory_booked},
-                     {"resident", host.resident},
-                     {"queued", host.queued}});
+                     {"memory_limit", all.memory_limit},
+                     {"memory_booked", all.memory_booked},
+                     {"resident", all.resident},
+                     {"queued", all.queued}});
 }
 
 }  // namespace lathe::serve

@@ -1,11 +1,13 @@
-// A family of scripted models, for tests and demonstrations.
-#include "work/scripted_host.h"
+// A family of scripted models.
+#include "testing/scripted_host.h"
 
 #include <algorithm>
 #include <limits>
 #include <utility>
 
-namespace lathe {
+#include "work/cloud_names.h"
+
+namespace lathe::testing {
 namespace {
 
 constexpr std::size_t kMaxSeen = 1000;
@@ -96,7 +98,7 @@ HostStatus ScriptedHost::status() const {
 }
 
 Result<std::string> ScriptedHost::resolve(std::string_view asked) const {
-  if (asked.starts_with("gpt-") || asked.starts_with("claude-")) return models_.front().name;
+  if (is_cloud_name(asked)) return models_.front().name;
   return find(asked);
 }
 
@@ -339,4 +341,4 @@ void ScriptedHost::set_state(const std::string& model, ModelState state) {
   if (ModelInfo* info = info_of(model)) info->state = state;
 }
 
-}  // namespace lathe
+}  // namespace lathe::testing

@@ -11,7 +11,7 @@
 
 #include "work/model_host.h"
 
-namespace lathe {
+namespace lathe::testing {
 
 class ScriptedHost : public ModelHost {
  public:
@@ -33,7 +33,7 @@ class ScriptedHost : public ModelHost {
 
   HostStatus status() const override;
   Result<std::string> find(std::string_view asked) const override;
-  // Names that start with "gpt-" or "claude-" stand for the first model.
+  // Names of clouds stand for the first model.
   Result<std::string> resolve(std::string_view asked) const override;
   Id submit(const std::string& model, HostRequest request, OnDelta on_delta,
             OnReplies on_replies) override;
@@ -82,4 +82,4 @@ class ScriptedHost : public ModelHost {
 // "large".
 std::vector<ModelInfo> scripted_family();
 
-}  // namespace lathe
+}  // namespace lathe::testing

@@ -1,0 +1,65 @@
+// The table of endpoints. To add one: a file, and a row here.
+#include "serve/server/api_routes.h"
+
+#include "serve/server/endpoints.h"
+
+namespace lathe::serve {
+
+std::span<const ApiEndpoint> api_endpoints() {
+  constexpr std::string_view kModels =
+      "names, aliases, state, context, bytes; ids may be percent-encoded";
+  constexpr std::string_view kResponses = "OpenAI; nothing is stored";
+  constexpr std::string_view kMessages = "Anthropic, `?beta=true` too";
+  constexpr std::string_view kWords =
+      "`content` or `prompt`, `tokens`, a chat body";
+  constexpr std::string_view kProbes =
+      "`/health`: 503 while the first model loads or when all failed; metrics in Prometheus' "
+      "format";
+  constexpr std::string_view kAdmin = "`{\"model\": …}`, for whoever runs the server";
+  constexpr std::string_view kOllama = "Ollama; `pull` only confirms what is here";
+  static constexpr ApiEndpoint kEndpoints[] = {
+      {"GET", "/models", kModels, list_models},
+      {"GET", "/models/*", kModels, show_model},
+      {"POST", "/chat/completions", "OpenAI", chat_completions},
+      {"POST", "/completions",
+       "a text, texts, token ids; `echo`, `suffix`, `logprobs` (a number); "
+       "[log-likelihoods](#log-likelihoods)",
+       completions},
+      {"POST", "/embeddings", "`float` and `base64`", embeddings},
+      {"POST", "/responses", kResponses, responses},
+      {"POST", "/responses/input_tokens", kResponses, input_tokens},
+      {"POST", "/messages", kMessages, messages},
+      {"POST", "/messages/count_tokens", kMessages, count_tokens},
+      {"GET", "/", kOllama, ollama_root},
+      {"GET", "/api/version", kOllama, ollama_version},
+      {"GET", "/api/tags", kOllama, ollama_tags},
+      {"GET", "/api/ps", kOllama, ollama_ps},
+      {"POST", "/api/show", kOllama, ollama_show},
+      {"POST", "/api/chat", kOllama, ollama_chat},
+      {"POST", "/api/generate", kOllama, ollama_generate},
+      {"POST", "/api/embed", kOllama, ollama_embed},
+      {"POST", "/api/embeddings", kOllama, ollama_embeddings},
+      {"POST", "/api/pull", kOllama, ollama_pull},
+      {"POST", "/tokenize", kWords, tokenize},
+      {"POST", "/detokenize", kWords, detokenize},
+      {"POST", "/apply-template", kWords, apply_template},
+      {"GET", "/status", "models, states and bytes, as `lathe ps` shows them", status},
+      {"GET", "/health", kProbes, health},
+      {"GET", "/version", kProbes, version},
+      {"GET", "/metrics", kProbes, metrics},
+      {"POST", "/models/load", kAdmin, load_model},
+      {"POST", "/models/unload", kAdmin, unload_model},
+  };
+  return kEndpoints;
+}
+
+RouteTable api_routes(ModelHost& host) {
+  RouteTable table;
+  for (const ApiEndpoint& endpoint : api_endpoints())
+    table.rows.push_back(
+        {endpoint.method, endpoint.path,
+         [&host, answer = endpoint.answer](Call& call) { return answer(host, call); }});
+  return table;
+}
+
+}  // namespace lathe::serve

@@ -1,0 +1,20 @@
+// The endpoints of the three APIs, and the routes that lead to them.
+#pragma once
+
+#include "serve/server/routes.h"
+#include "work/model_host.h"
+
+namespace lathe::serve {
+
+struct ApiEndpoint {
+  std::string_view method;
+  std::string_view path;   // as a Route has it
+  std::string_view about;  // for people; of several in a row the same, where they belong together
+  Handled (*answer)(ModelHost& host, Call& call);
+};
+std::span<const ApiEndpoint> api_endpoints();
+
+// All of them, over a host; it must outlive the server.
+RouteTable api_routes(ModelHost& host);
+
+}  // namespace lathe::serve
