@@ -382,6 +382,57 @@ laps = 1
 """
 
 
+class Remotes(Server):
+    def test_the_models_of_another_server(self):
+        self.start()
+        far, far_port = self.process, self.port
+        self.addCleanup(lambda: (far.kill(), far.wait()))
+        content = lambda answer: answer["choices"][0]["logprobs"]["content"]
+        alone = self.chat(LONG)
+        self.models = self.dir / "near"
+        self.models.mkdir()
+        shutil.copy(MODELS / f"{TINY[1]}.gguf", self.models)
+        self.start("--remote", f"far=http://127.0.0.1:{far_port}")
+        # The same bits, and what every endpoint says of a model.
+        self.assertEqual(content(self.chat(LONG)), content(alone))
+        self.assertEqual([each["id"] for each in self.call("/v1/models")["data"]], sorted(TINY))
+        self.assertEqual(self.call("/models/load", {"model": TINY[2]})["state"], "ready")
+        text = "Hello there"
+        ids = self.call("/tokenize", {"model": TINY[0], "content": text})["tokens"]
+        self.assertEqual(self.call("/detokenize", {"model": TINY[0], "tokens": ids})["content"].strip(), text)
+        vector = self.call("/v1/embeddings", {"model": TINY[0], "input": text})["data"][0]["embedding"]
+        self.assertGreater(len(vector), 0)
+        self.assertEqual(self.chat("x", n=2, status=400)["error"]["param"], "n")
+        # Who goes ends the work there, too.
+        client = self.stream(LONG, 500)
+        self.eventually(lambda: self.running() == 1)
+        client.close()
+        self.eventually(lambda: self.running() == 0)
+        # Without the other server its models are said to be away; those here answer.
+        far.send_signal(signal.SIGTERM)
+        far.wait(60)
+        self.eventually(lambda: [each["state"] for each in self.status()["models"] if each["name"] == TINY[0]] == ["failed"])
+        self.assertIn("nothing answers", self.chat("x", status=503)["error"]["message"])
+        self.chat("x", model=TINY[1])
+
+    def test_no_model_here(self):
+        self.start()
+        far, url = self.process, self.url
+        self.addCleanup(lambda: (far.kill(), far.wait()))
+        self.models = self.dir / "empty"
+        self.models.mkdir()
+        self.start("--remote", f"far={url}")
+        self.chat("x")
+        self.assertEqual(self.call("/v1/models/none", status=404)["error"]["code"], "model_not_found")
+
+    def test_what_cannot_be(self):
+        for remote in ("far", "far=", "=http://127.0.0.1:1", "far=ftp://127.0.0.1", "far=http://name:secret7@127.0.0.1"):
+            _, err = self.lathe("serve", self.models, "--remote", remote, code=2)
+            self.assertNotIn("secret7", err)
+        _, err = self.lathe("serve", self.models, "--remote", "far=http://192.168.7.7:8080", code=2)
+        self.assertIn("--allow lan", err)
+
+
 class RealClients(Server):
     """The clients' tests once more, against real weights."""
 

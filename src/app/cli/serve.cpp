@@ -7,6 +7,8 @@
 #include "app/cli/running_server.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "serve/hosts/host_group.h"
+#include "serve/hosts/remote_host.h"
 #include "serve/server/api_routes.h"
 #include "serve/server/server.h"
 
@@ -15,7 +17,8 @@ namespace {
 
 struct ServeFlags {
   std::vector<std::string> models;
-  std::vector<std::string> listen, hosts, origins;
+  std::vector<std::string> listen, hosts, origins, remotes;
+  std::string allow = "local";  // how far what is asked of the remotes may travel
   int port = 8080, threads = 0, sequences = 32, max_tokens = 8192;
   std::string memory, snapshots, api_key_env;
   std::size_t queue = 256;
@@ -65,24 +68,65 @@ Result<serve::ServerConfig> server_config(const ServeFlags& flags) {
   return config;
 }
 
-Status serve(const App& app, const ServeFlags& flags) {
-  LATHE_TRY(const Milliseconds grace, parse_duration(flags.grace));
+using Remotes = std::vector<std::unique_ptr<serve::RemoteHost>>;
+
+// NAME=URL, each looked at once.
+Result<Remotes> open_remotes(const ServeFlags& flags) {
+  Remotes remotes;
+  for (const std::string& text : flags.remotes) {
+    const auto equals = text.find('=');
+    if (equals == text.npos || equals == 0 || equals + 1 == text.size())
+      return invalid("--remote {}: write it as NAME=URL", clip_utf8(text, 100));
+    serve::RemoteHostConfig config;
+    config.name = text.substr(0, equals);
+    config.url = text.substr(equals + 1);
+    config.api_key = server_key();
+    config.allowed = parse_reach(flags.allow).value_or(Reach::kLocal);
+    config.log = [](const std::string& line) { print_note("note: " + line); };
+    LATHE_TRY(auto remote, serve::RemoteHost::open(std::move(config)));
+    remotes.push_back(std::move(remote));
+  }
+  return remotes;
+}
+
+// The pool alone; or all as one, and the pool alone for what another server sends on.
+std::vector<serve::RouteTable> route_tables(ModelHost& pool, ModelHost& family, bool remotes) {
+  if (!remotes) return {serve::api_routes(pool)};
+  return {serve::forwarded_only(serve::api_routes(pool)), serve::api_routes(family)};
+}
+
+Result<serve::Catalog> read_catalog(const App& app, const ServeFlags& flags) {
   std::vector<fs::path> places(flags.models.begin(), flags.models.end());
   if (places.empty()) places = {app.config_dir / "models"};
+  // Where others have models, none need be here.
+  std::error_code ignored;
+  if (flags.models.empty() && !flags.remotes.empty() && !fs::exists(places.front(), ignored))
+    places.clear();
   LATHE_TRY(serve::Catalog catalog, serve::Catalog::read(places));
   for (const std::string& note : catalog.notes()) print_note("note: " + note);
-  if (catalog.models().empty()) {
+  if (catalog.models().empty() && flags.remotes.empty())
     return fail(ErrorKind::kNotFound, "{}: there is no GGUF file; put models there or name them",
                 places.front().string());
-  }
+  return catalog;
+}
+
+Status serve(const App& app, const ServeFlags& flags) {
+  LATHE_TRY(const Milliseconds grace, parse_duration(flags.grace));
+  LATHE_TRY(serve::Catalog catalog, read_catalog(app, flags));
   LATHE_TRY(serve::PoolOptions options, pool_options(app, flags));
   LATHE_TRY(serve::ServerConfig config, server_config(flags));
   std::string names;
   for (const serve::CatalogModel& model : catalog.models())
     names += (names.empty() ? "" : ", ") + model.name;
+  for (const std::string& remote : flags.remotes) names += (names.empty() ? "" : ", ") + remote;
   const std::uint64_t memory = options.memory;
+  LATHE_TRY(const Remotes remotes, open_remotes(flags));
   serve::Pool pool(std::move(catalog), std::move(options));
-  LATHE_TRY(auto server, serve::Server::start(std::move(config), {serve::api_routes(pool)}));
+  std::vector<ModelHost*> hosts{&pool};
+  for (const auto& remote : remotes) hosts.push_back(remote.get());
+  serve::HostGroup family(hosts);
+  LATHE_TRY(auto server,
+            serve::Server::start(std::move(config), route_tables(pool, family, !remotes.empty())));
   // Every address is reached by its own name; loopback is meant by "all".
   std::string address = flags.listen.empty() ? "127.0.0.1" : flags.listen.front();
   if (address == "0.0.0.0" || address == "::") address = "127.0.0.1";
@@ -150,6 +194,11 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
                       "Environment variable that holds the API key");
   command->add_option("--host", flags->hosts, "A name that this server goes by (Host header)");
   command->add_option("--origin", flags->origins, "A web page's origin that may call it");
+  command->add_option("--remote", flags->remotes,
+                      "NAME=URL of a server whose models are served, too; may be given again");
+  command->add_option("--allow", flags->allow, "How far what is asked of the remotes may travel")
+      ->check(CLI::IsMember({"local", "lan", "any"}))
+      ->capture_default_str();
   command->add_option("--memory", flags->memory,
                       "For weights, KV and scratch of all models (default: what is free, less a "
                       "reserve)");

@@ -62,29 +62,22 @@ std::string own_words(std::string_view body) {
   return words;
 }
 
-Usage usage_of(const Json& usage) {
-  Usage counted;
-  counted.prompt_tokens = json_int(usage, "prompt_tokens", 0);
-  counted.completion_tokens = json_int(usage, "completion_tokens", 0);
-  counted.cached_tokens = json_int(json_at(usage, "prompt_tokens_details"), "cached_tokens", 0);
-  const Json& details = json_at(usage, "completion_tokens_details");
-  counted.reasoning_tokens = json_int(details, "reasoning_tokens", 0);
-  counted.accepted_tokens = json_int(details, "accepted_prediction_tokens", 0);
-  counted.rejected_tokens = json_int(details, "rejected_prediction_tokens", 0);
-  counted.counted = usage.contains("prompt_tokens") && usage.contains("completion_tokens");
-  return counted;
+// Its bytes, where the server tells them: a token may be part of a character.
+std::string token_of(const Json& entry) {
+  const Json& bytes = json_at(entry, "bytes");
+  if (!bytes.is_array()) return json_string(entry, "token");
+  std::string token;
+  for (const Json& byte : bytes)
+    if (byte.is_number_unsigned()) token += static_cast<char>(byte.get<std::uint8_t>());
+  return token;
 }
 
 LogprobEntry logprob_of(const Json& entry) {
-  LogprobEntry logprob{json_string(entry, "token"), json_number(entry, "logprob", 0), {}};
+  LogprobEntry logprob{token_of(entry), json_number(entry, "logprob", 0), {}};
   for (const Json& top : json_at(entry, "top_logprobs"))
-    logprob.top.emplace_back(json_string(top, "token"), json_number(top, "logprob", 0));
+    logprob.top.emplace_back(token_of(top), json_number(top, "logprob", 0));
   return logprob;
 }
-
-}  // namespace
-
-namespace {
 
 Json message_json(const Message& message) {
   Json json = {{"role", message.role}, {"content", message.content}};
@@ -136,6 +129,25 @@ void put_tools(Json& body, const Request& request) {
 }
 
 }  // namespace
+
+Usage usage_of(const Json& usage) {
+  Usage counted;
+  counted.prompt_tokens = json_int(usage, "prompt_tokens", 0);
+  counted.completion_tokens = json_int(usage, "completion_tokens", 0);
+  counted.cached_tokens = json_int(json_at(usage, "prompt_tokens_details"), "cached_tokens", 0);
+  const Json& details = json_at(usage, "completion_tokens_details");
+  counted.reasoning_tokens = json_int(details, "reasoning_tokens", 0);
+  counted.accepted_tokens = json_int(details, "accepted_prediction_tokens", 0);
+  counted.rejected_tokens = json_int(details, "rejected_prediction_tokens", 0);
+  counted.counted = usage.contains("prompt_tokens") && usage.contains("completion_tokens");
+  return counted;
+}
+
+std::optional<FinishReason> finish_reason_of(std::string_view name) {
+  const auto known = std::ranges::find(kFinishReasons, to_lower_ascii(name),
+                                       &std::pair<std::string_view, FinishReason>::first);
+  return known == kFinishReasons.end() ? std::nullopt : std::optional(known->second);
+}
 
 Json chat_request(const Request& request, const std::string& model, PeerKind peer) {
   const bool extras = peer != PeerKind::kCloud;
@@ -247,11 +259,14 @@ void ChatStream::calls(const Json& deltas) {
   }
 }
 
-void ChatStream::text(SplitAnswer part, std::string reasoning) {
-  const Delta delta{std::move(part.text), std::move(reasoning) + part.thoughts};
+void ChatStream::text(SplitAnswer part, std::string reasoning, std::vector<LogprobEntry> logprobs) {
+  Delta delta{std::move(part.text), std::move(reasoning) + part.thoughts};
   reply_.text += delta.text;
   reply_.reasoning += delta.reasoning;
-  if (!on_delta_ || (delta.text.empty() && delta.reasoning.empty())) return;
+  if (all_logprobs_ || !delta.text.empty()) delta.logprobs = std::move(logprobs);
+  std::ranges::copy(delta.logprobs, std::back_inserter(reply_.logprobs));
+  if (!on_delta_ || (delta.text.empty() && delta.reasoning.empty() && delta.logprobs.empty()))
+    return;
   heard_ = true;
   on_delta_(delta);
 }
@@ -260,28 +275,26 @@ Status ChatStream::choice(const Json& choice) {
   const Json& delta = json_at(choice, choice.contains("message") ? "message" : "delta");
   std::string reasoning = json_string(delta, "reasoning_content");
   if (reasoning.empty()) reasoning = json_string(delta, "reasoning");
-  const std::size_t before = reply_.text.size();
-  text(splitter_.push(json_string(delta, "content")), std::move(reasoning));
+  std::vector<LogprobEntry> logprobs;
+  for (const Json& entry : json_at(json_at(choice, "logprobs"), "content"))
+    logprobs.push_back(logprob_of(entry));
+  text(splitter_.push(json_string(delta, "content")), std::move(reasoning), std::move(logprobs));
   if (reply_.text.size() + reply_.reasoning.size() > kMaxReplyBytes) {
     refused_ = true;
     return invalid("the reply is larger than {} bytes", kMaxReplyBytes);
   }
   calls(json_at(delta, "tool_calls"));
-  const Json& logprobs = json_at(json_at(choice, "logprobs"), "content");
-  if (logprobs.is_array() && reply_.text.size() > before)  // those of thoughts are not the answer's
-    for (const Json& entry : logprobs) reply_.logprobs.push_back(logprob_of(entry));
   const std::string reason = to_lower_ascii(json_string(choice, "finish_reason"));
   if (reason.empty()) return {};
   if (reason == "error" || reason == "abort")
     return fail(ErrorKind::kUnavailable, "the server broke off its answer: '{}'", reason);
-  const auto known =
-      std::ranges::find(kFinishReasons, reason, &std::pair<std::string_view, FinishReason>::first);
-  if (known == kFinishReasons.end()) {
+  const auto known = finish_reason_of(reason);
+  if (!known) {
     refused_ = true;
     return fail(ErrorKind::kUnavailable, "the reply ended for an unknown reason: '{}'",
                 clip_utf8(reason, 40));
   }
-  reply_.finish = known->second;
+  reply_.finish = *known;
   finished_ = true;
   return {};
 }
@@ -293,6 +306,9 @@ Result<Reply> ChatStream::finish() && {
                 "reason",
                 reply_.text.size());
   text(splitter_.finish(), {});
+  // Only now they are whole.
+  if (on_delta_ && !reply_.calls.empty())
+    on_delta_({.text = "", .reasoning = "", .calls = reply_.calls});
   // Only a whole answer shows that it began within its thinking: too late for who listens.
   if (!on_delta_ && reply_.reasoning.empty()) {
     SplitAnswer split = split_thoughts(reply_.text);

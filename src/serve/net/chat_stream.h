@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,12 +27,19 @@ void leave_out(Json& request, const std::set<std::string>& fields);
 // "message" of an error body in any of the known forms, or the body's beginning.
 std::string error_message_of(std::string_view body);
 
+// `usage` of a completion.
+Usage usage_of(const Json& usage);
+// As servers name it, in any case; nullopt: an unknown one.
+std::optional<FinishReason> finish_reason_of(std::string_view name);
+
 // Puts a streamed reply together from the data of its events; a whole completion is one event.
 // Thinking that stands in the text is split off.
 class ChatStream {
  public:
-  explicit ChatStream(std::function<void(const Delta&)> on_delta)
-      : on_delta_(std::move(on_delta)) {}
+  // all_logprobs: of every token. Else those of thoughts are left out, which are not the answer's;
+  // and with them those of tokens that are part of a character.
+  explicit ChatStream(std::function<void(const Delta&)> on_delta, bool all_logprobs = false)
+      : on_delta_(std::move(on_delta)), all_logprobs_(all_logprobs) {}
 
   Status event(std::string_view data);
   bool done() const { return done_; }        // [DONE] came
@@ -42,10 +50,11 @@ class ChatStream {
 
  private:
   Status choice(const Json& choice);
-  void text(SplitAnswer part, std::string reasoning);
+  void text(SplitAnswer part, std::string reasoning, std::vector<LogprobEntry> logprobs = {});
   void calls(const Json& deltas);
 
   std::function<void(const Delta&)> on_delta_;
+  bool all_logprobs_;
   Reply reply_;
   ThoughtSplitter splitter_;
   bool done_ = false;

@@ -1,6 +1,7 @@
 // The table of endpoints. To add one: a file, and a row here.
 #include "serve/server/api_routes.h"
 
+#include "serve/net/forwarded.h"
 #include "serve/server/endpoints.h"
 
 namespace lathe::serve {
@@ -11,7 +12,7 @@ std::span<const ApiEndpoint> api_endpoints() {
   constexpr std::string_view kResponses = "OpenAI; nothing is stored";
   constexpr std::string_view kMessages = "Anthropic, `?beta=true` too";
   constexpr std::string_view kWords =
-      "`content` or `prompt`, `tokens`, a chat body";
+      "`content` or `prompt`, `tokens` (`special`: control tokens by their names too), a chat body";
   constexpr std::string_view kProbes =
       "`/health`: 503 while the first model loads or when all failed; metrics in Prometheus' "
       "format";
@@ -59,6 +60,13 @@ RouteTable api_routes(ModelHost& host) {
     table.rows.push_back(
         {endpoint.method, endpoint.path,
          [&host, answer = endpoint.answer](Call& call) { return answer(host, call); }});
+  return table;
+}
+
+RouteTable forwarded_only(RouteTable table) {
+  table.applies = [](const HttpRequest& request) {
+    return request.header(kForwardedHeader) != nullptr;
+  };
   return table;
 }
 

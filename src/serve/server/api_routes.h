@@ -17,4 +17,8 @@ std::span<const ApiEndpoint> api_endpoints();
 // All of them, over a host; it must outlive the server.
 RouteTable api_routes(ModelHost& host);
 
+// The same routes, for requests that another server sent on: it is to get what is here, and never
+// what would have to be asked of a third, or of itself.
+RouteTable forwarded_only(RouteTable table);
+
 }  // namespace lathe::serve

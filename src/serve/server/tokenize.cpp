@@ -35,8 +35,10 @@ Handled detokenize(ModelHost& host, Call& call) {
     return json_reply({{"content", ""}, {"prompt", ""}});
   LATHE_TRY(const std::vector<TextInput> inputs, text_inputs(body, "tokens", 1));
   if (inputs[0].ids.empty()) return refuse("'tokens' must be an array of token ids", "tokens");
+  const bool special = body.flag("special", false);
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
   LATHE_TRY(const std::string model, model_of(host, call));
-  const auto text = host.detokenize(model, inputs[0].ids);
+  const auto text = host.detokenize(model, inputs[0].ids, special);
   if (!text) return std::unexpected(api_error(text.error()));
   return json_reply({{"content", *text}, {"prompt", *text}});
 }

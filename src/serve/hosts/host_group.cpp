@@ -1,0 +1,133 @@
+// Several hosts as one.
+#include "serve/hosts/host_group.h"
+
+#include <algorithm>
+
+#include "serve/hosts/choose_host.h"
+
+namespace lathe::serve {
+namespace {
+
+// Of a model that two hosts have: what stands in the row that `more` joins.
+void join(ModelInfo& row, const ModelInfo& more) {
+  const int running = row.running + more.running, waiting = row.waiting + more.waiting;
+  const double rate = row.tokens_per_second + more.tokens_per_second;
+  const HostView views[] = {{true, row.state, 0}, {true, more.state, 0}};
+  if (choose_host(views) == 1) row = row.with_state_of(more);
+  row.running = running;
+  row.waiting = waiting;
+  row.tokens_per_second = rate;
+}
+
+void add(HostCounters& sum, const HostCounters& more) {
+  for (const auto counter :
+       {&HostCounters::requests, &HostCounters::failed, &HostCounters::cancelled,
+        &HostCounters::refused, &HostCounters::prompt_tokens, &HostCounters::cached_tokens,
+        &HostCounters::completion_tokens, &HostCounters::accepted_tokens,
+        &HostCounters::rejected_tokens, &HostCounters::loads, &HostCounters::evictions})
+    sum.*counter += more.*counter;
+}
+
+HostView view_of(const ModelHost& host, const std::string& model) {
+  HostView view{.knows = host.find(model).has_value()};
+  if (!view.knows) return view;
+  // MODEL+ADAPTER is told of as its model.
+  const std::string name = model.substr(0, model.rfind('+'));
+  for (const ModelInfo& info : host.status().models)
+    if (info.name == model || info.name == name) {
+      view.state = info.state;
+      view.busy = info.running + info.waiting;
+    }
+  return view;
+}
+
+}  // namespace
+
+HostGroup::HostGroup(std::vector<ModelHost*> hosts) : hosts_(std::move(hosts)) {
+  LATHE_CHECK(!hosts_.empty());
+}
+
+HostStatus HostGroup::status() const {
+  HostStatus all;
+  for (const ModelHost* host : hosts_) {
+    const HostStatus status = host->status();
+    for (const ModelInfo& model : status.models) {
+      const auto there = std::ranges::find(all.models, model.name, &ModelInfo::name);
+      if (there == all.models.end())
+        all.models.push_back(model);
+      else
+        join(*there, model);
+    }
+    all.memory_limit += status.memory_limit;
+    all.memory_booked += status.memory_booked;
+    all.resident += status.resident;
+    all.queued += status.queued;
+    add(all.counters, status.counters);
+  }
+  std::ranges::sort(all.models, {}, &ModelInfo::name);
+  return all;
+}
+
+Result<std::string> HostGroup::find(std::string_view asked) const {
+  for (const ModelHost* host : hosts_)
+    if (auto name = host->find(asked)) return name;
+  return hosts_.front()->find(asked);
+}
+
+Result<std::string> HostGroup::resolve(std::string_view asked) const {
+  if (auto name = find(asked)) return name;
+  for (const ModelHost* host : hosts_)
+    if (auto name = host->resolve(asked)) return name;
+  return hosts_.front()->resolve(asked);
+}
+
+std::size_t HostGroup::host_of(const std::string& model) const {
+  std::vector<HostView> views;
+  for (const ModelHost* host : hosts_) views.push_back(view_of(*host, model));
+  return choose_host(views).value_or(0);
+}
+
+ModelHost::Id HostGroup::submit(const std::string& model, HostRequest request, OnDelta on_delta,
+                                OnReplies on_replies) {
+  const std::size_t host = host_of(model);
+  return group_id(host, hosts_[host]->submit(model, std::move(request), std::move(on_delta),
+                                             std::move(on_replies)));
+}
+
+ModelHost::Id HostGroup::embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
+                               OnEmbeddings on_embeddings) {
+  const std::size_t host = host_of(model);
+  return group_id(host,
+                  hosts_[host]->embed(model, std::move(inputs), cut, std::move(on_embeddings)));
+}
+
+ModelHost::Id HostGroup::tokenize(const std::string& model, std::string text, bool add_special,
+                                  bool parse_special, OnTokens on_tokens) {
+  const std::size_t host = host_of(model);
+  return group_id(host, hosts_[host]->tokenize(model, std::move(text), add_special, parse_special,
+                                               std::move(on_tokens)));
+}
+
+ModelHost::Id HostGroup::prompt_of(const std::string& model, Request request, OnTokens on_tokens) {
+  const std::size_t host = host_of(model);
+  return group_id(host, hosts_[host]->prompt_of(model, std::move(request), std::move(on_tokens)));
+}
+
+void HostGroup::cancel(Id id) {
+  hosts_[id % hosts_.size()]->cancel(id / hosts_.size());
+}
+
+Result<std::string> HostGroup::detokenize(const std::string& model,
+                                          const std::vector<std::int32_t>& ids, bool special) {
+  return hosts_[host_of(model)]->detokenize(model, ids, special);
+}
+
+Status HostGroup::load(const std::string& model) {
+  return hosts_[host_of(model)]->load(model);
+}
+
+Status HostGroup::unload(const std::string& model) {
+  return hosts_[host_of(model)]->unload(model);
+}
+
+}  // namespace lathe::serve

@@ -1,0 +1,170 @@
+// The JSON between two servers.
+#include "serve/hosts/remote_words.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "ground/base/text.h"
+
+namespace lathe::serve {
+namespace {
+
+ModelState state_of(std::string_view name) {
+  for (const ModelState state : {ModelState::kCold, ModelState::kLoading, ModelState::kFailed})
+    if (name == model_state_name(state)) return state;
+  return ModelState::kReady;
+}
+
+std::uint64_t count_of(const Json& json, const char* key) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(json_int(json, key, 0), 0));
+}
+
+int small_count_of(const Json& json, const char* key) {
+  constexpr std::int64_t kMost = 1'000'000;
+  return static_cast<int>(std::clamp<std::int64_t>(json_int(json, key, 0), 0, kMost));
+}
+
+ModelInfo model_of(const Json& json) {
+  ModelInfo model;
+  model.name = json_string(json, "id");
+  for (const Json& alias : json_at(json, "aliases"))
+    if (alias.is_string()) model.aliases.push_back(alias);
+  const Json& meta = json_at(json, "meta");
+  model.architecture = json_string(meta, "architecture");
+  model.quantization = json_string(meta, "quantization");
+  model.file_bytes = count_of(meta, "size");
+  model.parameters = count_of(meta, "n_params");
+  model.modified = json_int(json, "created", 0);
+  model.context = count_of(json, "max_model_len");
+  model.trained_context = count_of(meta, "n_ctx_train");
+  model.embedding = count_of(meta, "n_embd");
+  model.state = state_of(json_string(json, "state"));
+  model.problem = json_string(json, "problem");
+  model.load_seconds = json_number(json, "load_seconds", 0);
+  const Json& memory = json_at(json, "memory");
+  model.weights = count_of(memory, "weights");
+  model.kv = count_of(memory, "kv");
+  model.prefix = count_of(memory, "prefix");
+  model.scratch = count_of(memory, "scratch");
+  model.running = small_count_of(json, "running");
+  model.waiting = small_count_of(json, "waiting");
+  model.tokens_per_second = json_number(json, "tokens_per_second", 0);
+  return model;
+}
+
+// What a client sees of a host's code, back to the code: the field that it names tells which.
+std::string host_code(const std::string& code, std::string_view param) {
+  if (code != "unsupported_value") return code;
+  constexpr std::pair<std::string_view, std::string_view> kParts[] = {
+      {"messages", "unsupported_messages"},      {"prompt", "unsupported_messages"},
+      {"response_format", "unsupported_schema"}, {"tools", "unsupported_tools"},
+      {"grammar", "unsupported_grammar"},        {"logit_bias", "unsupported_bias"},
+      {"n", "unsupported_candidates"},           {"suffix", "unsupported_suffix"}};
+  const auto part =
+      std::ranges::find(kParts, param, &std::pair<std::string_view, std::string_view>::first);
+  return part == std::end(kParts) ? code : std::string(part->second);
+}
+
+ErrorKind kind_of(int status) {
+  if (status == 404) return ErrorKind::kNotFound;
+  if (status == 499) return ErrorKind::kCancelled;
+  if (status == 408 || status == 504) return ErrorKind::kTimeout;
+  if (status == 401 || status == 403 || status == 429 || status >= 500 || status < 400)
+    return ErrorKind::kUnavailable;
+  return ErrorKind::kInvalid;
+}
+
+}  // namespace
+
+std::vector<ModelInfo> models_of(const Json& list) {
+  std::vector<ModelInfo> models;
+  for (const Json& json : json_at(list, "data"))
+    if (!json_string(json, "id").empty()) models.push_back(model_of(json));
+  std::ranges::sort(models, {}, &ModelInfo::name);
+  return models;
+}
+
+bool is_lathe(const Json& list) {
+  return std::ranges::any_of(json_at(list, "data"), [](const Json& model) {
+    return json_string(model, "owned_by") == "lathe";
+  });
+}
+
+Error remote_error(std::string_view place, int status, std::string_view body) {
+  const auto json = parse_json(body, {.max_bytes = 1 << 20});
+  const Json& error = json ? json_at(*json, "error") : Json();
+  std::string said = error_message_of(body);
+  if (status == 401 || status == 403)
+    said = "refuses the key: set LATHE_API_KEY to the one of that server" +
+           (said.empty() ? "" : " (" + said + ")");
+  if (said.empty()) said = fmt::format("answers with status {}", status);
+  return {kind_of(status), fmt::format("{}: {}", place, said),
+          host_code(json_string(error, "code"), json_string(error, "param"))};
+}
+
+Json text_request(const Request& request, const std::string& model, PeerKind peer) {
+  Json body = chat_request(request, model, peer);
+  body.erase("messages");
+  body.erase("top_logprobs");
+  body.erase("tools");
+  body.erase("parallel_tool_calls");
+  body.erase("tool_choice");
+  body["prompt"] = request.prompt ? Json(*request.prompt) : Json(request.prompt_ids);
+  if (!request.suffix.empty()) body["suffix"] = request.suffix;
+  if (request.top_logprobs >= 0) body["logprobs"] = request.top_logprobs;
+  return body;
+}
+
+void TextStream::choice(const Json& choice) {
+  Delta delta;
+  delta.text = json_string(choice, "text");
+  const Json& logprobs = json_at(choice, "logprobs");
+  const Json& tokens = json_at(logprobs, "tokens");
+  const Json& values = json_at(logprobs, "token_logprobs");
+  const Json& tops = json_at(logprobs, "top_logprobs");
+  for (std::size_t i = 0; i < tokens.size() && i < values.size(); ++i) {
+    LogprobEntry entry;
+    if (tokens[i].is_string()) entry.token = tokens[i];
+    entry.logprob =
+        values[i].is_number() ? values[i].get<double>() : std::numeric_limits<double>::quiet_NaN();
+    if (i < tops.size() && tops[i].is_object())
+      for (const auto& [token, value] : tops[i].items())
+        if (value.is_number()) entry.top.emplace_back(token, value.get<double>());
+    std::ranges::sort(entry.top, std::greater(), &std::pair<std::string, double>::second);
+    delta.logprobs.push_back(std::move(entry));
+  }
+  reply_.text += delta.text;
+  std::ranges::copy(delta.logprobs, std::back_inserter(reply_.logprobs));
+  if (!delta.text.empty() || !delta.logprobs.empty()) on_delta_(delta);
+  const std::string reason = json_string(choice, "finish_reason");
+  if (reason.empty()) return;
+  reply_.finish = finish_reason_of(reason).value_or(FinishReason::kStop);
+  finished_ = true;
+}
+
+Status TextStream::event(std::string_view data) {
+  if (trim(data) == "[DONE]") done_ = true;
+  if (done_) return {};
+  const auto json = parse_json(data, {.max_bytes = std::size_t{32} << 20});
+  if (!json)
+    return fail(ErrorKind::kUnavailable, "an event of the answer is wrong: {}",
+                json.error().message);
+  if (!json_at(*json, "error").is_null())
+    return fail(ErrorKind::kUnavailable, "the server broke off its answer: {}",
+                error_message_of(data));
+  if (const Json& usage = json_at(*json, "usage"); usage.is_object())
+    reply_.usage = usage_of(usage);
+  for (const Json& each : json_at(*json, "choices"))
+    if (json_int(each, "index", 0) == 0) choice(each);
+  return {};
+}
+
+Result<Reply> TextStream::finish() && {
+  if (finished_) return std::move(reply_);
+  return fail(ErrorKind::kUnavailable,
+              "the reply was cut off: the stream ended after {} bytes of text without a finish "
+              "reason",
+              reply_.text.size());
+}
+
+}  // namespace lathe::serve
