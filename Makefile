@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo starter test build packages deb format lint asan tsan fuzz clean
+.PHONY: demo starter test build packages deb docs format lint asan tsan fuzz clean
 
 demo: build
 	@./tools/demo.sh
@@ -32,6 +32,12 @@ build: packages
 packages:
 	@echo "== packages (build, run)"
 	@./tools/install-packages.sh run
+
+# The tables of docs/*.md, from the program's descriptors.
+docs:
+	@cmake --preset release -DLATHE_TESTS=ON >/dev/null
+	@cmake --build build/release -j $(JOBS) --target lathe_doc_tables
+	@build/release/tests/lathe_doc_tables docs --write
 
 format:
 	find src tests fuzz bench -name '*.cpp' -o -name '*.h' -o -name '*.inl' | xargs clang-format -i

@@ -190,22 +190,6 @@ criteria = ["Is it good?"]
                                             HasSubstr("not calibrated"), HasSubstr("cloud:big")));
 }
 
-// The tables of docs/recipes.md are those of the descriptors.
-TEST(RecipeDocs, EveryMakerAndEveryJudgeStandsInTheTables) {
-  const auto page = read_file(LATHE_SOURCE_DIR "/docs/recipes.md");
-  ASSERT_TRUE(page);
-  std::string makers = "| kind | ladder | what it does |\n|---|---|---|\n";
-  for (const MakerKind* maker : maker_kinds())
-    makers += fmt::format("| `{}` | {} | {} |\n", maker->name,
-                          maker->needs_worker ? "workers" : "–", maker->summary);
-  EXPECT_THAT(*page, HasSubstr(makers + "\n"));
-  std::string judges = "| kind | stage | what it does |\n|---|---|---|\n";
-  for (const JudgeKind* judge : judge_kinds())
-    judges += fmt::format("| `{}` | {}{} | {} |\n", judge->name, stage_name(judge->stage),
-                          judge->can_whole ? ", whole" : "", judge->summary);
-  EXPECT_THAT(*page, HasSubstr(judges + "\n"));
-}
-
 TEST(RecipeDocs, EveryKeyHasAMeaning) {
   const auto check = [](std::string_view where, std::span<const OptionSpec> specs) {
     for (const OptionSpec& spec : specs) EXPECT_NE(spec.help, "") << where << "." << spec.name;
