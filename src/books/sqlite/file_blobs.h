@@ -1,6 +1,8 @@
 // Blobs as files: DIR/blobs/ab/ab12…, for their owner alone.
 #pragma once
 
+#include <optional>
+
 #include "books/journal/blob_store.h"
 #include "books/sqlite/file_lock.h"
 
