@@ -140,7 +140,8 @@ Result<Place1> harm(loop::Sound& sound, const Take& take, const loop::Hearing& h
 
 // The words in which two lines differ: of the first, or of the second when it only adds some.
 std::set<std::string> changed_words(const std::string& line, const std::string& spoiled) {
-  const auto a = words_of(loop::spoken_text(line)), b = words_of(loop::spoken_text(spoiled));
+  const auto a = loop::words_of(loop::spoken_text(line)),
+             b = loop::words_of(loop::spoken_text(spoiled));
   std::size_t head = 0, tail = 0;
   while (head < std::min(a.size(), b.size()) && a[head] == b[head]) ++head;
   while (tail < std::min(a.size(), b.size()) - head &&
@@ -185,13 +186,14 @@ class Bench {
  public:
   Bench(std::vector<Line> lines, int threads)
       : lines_(std::move(lines)), pool_("/proc/self/exe", threads) {
-    for (const Line& line : lines_) script_.lines.push_back(words_of(loop::spoken_text(line.text)));
+    for (const Line& line : lines_)
+      script_.lines.push_back(loop::words_of(loop::spoken_text(line.text)));
   }
 
   Result<Outcome1> run(const Take& take) {
     const StopFlag stop;
     const Line& line = lines_[take.line];
-    const auto words = words_of(loop::spoken_text(line.text));
+    const auto words = loop::words_of(loop::spoken_text(line.text));
     loop::VoiceSetting setting;
     setting.voice = take.voice;
     LATHE_TRY(loop::Sound sound,
