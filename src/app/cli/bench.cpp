@@ -10,6 +10,7 @@
 #include "app/cli/output_file.h"
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
+#include "ground/base/version.h"
 #include "ground/sys/machine.h"
 
 namespace lathe::app {
@@ -63,6 +64,7 @@ Result<Json> bench_one(const App& app, const BenchFlags& flags, const std::strin
               {"sha256", hash},
               {"date", format_utc(system_clock().unix_ms())},
               {"lathe", LATHE_VERSION},
+              {"numerics", kNumerics},
               {"cpu", machine.cpu},
               {"isa", machine.isa},
               {"threads", local.team->size()},

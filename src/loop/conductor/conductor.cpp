@@ -8,6 +8,7 @@
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
+#include "ground/base/version.h"
 #include "loop/conductor/make_task.h"
 #include "loop/conductor/run_files.h"
 
@@ -442,6 +443,21 @@ Status Run::drive() {
   return Driver(*this).drive();
 }
 
+namespace {
+
+// Other arithmetic may have led elsewhere without a fault of the run's.
+std::string other_numerics(std::span<const Entry> entries) {
+  const auto* run = entries.empty() ? nullptr : std::get_if<RunBegun>(&entries.front().event);
+  const int numerics = run == nullptr ? kNumerics : run->numerics.value_or(1);
+  if (numerics == kNumerics) return "";
+  return fmt::format(
+      "; the run was made with numerics {} ({}), this program has numerics {}: "
+      "CHANGELOG.md says what changed between them",
+      numerics, run->build, kNumerics);
+}
+
+}  // namespace
+
 Result<int> replay(std::span<const Entry> entries) {
   LATHE_TRY(const RunState end, fold(entries));
   if (end.end_said == RunResult::kPassed && end.end_state != RunResult::kPassed)
@@ -465,11 +481,11 @@ Result<int> replay(std::span<const Entry> entries) {
                                            : std::holds_alternative<Resumed>(entry.event))
                                : !decision;
     if (!fits)
-      return invalid("record {}: the journal says {} {}, but these records lead to {} {}",
-                     entry.seq, kind_of(entry.event),
-                     clip_utf8(dump_json(body_of(entry.event)), 400),
-                     expected ? kind_of(*expected) : "no decision",
-                     expected ? clip_utf8(dump_json(body_of(*expected)), 400) : "");
+      return invalid(
+          "record {}: the journal says {} {}, but these records lead to {} {}{}", entry.seq,
+          kind_of(entry.event), clip_utf8(dump_json(body_of(entry.event)), 400),
+          expected ? kind_of(*expected) : "no decision",
+          expected ? clip_utf8(dump_json(body_of(*expected)), 400) : "", other_numerics(entries));
     decisions += decision;
     LATHE_TRY_STATUS(apply(state, entry));
   }

@@ -4,6 +4,7 @@
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
+#include "ground/base/version.h"
 #include "ground/schema/json_schema.h"
 #include "loop/conductor/conductor.h"
 #include "loop/conductor/tree.h"
@@ -221,6 +222,7 @@ Result<Run> Run::create(books::Journal& journal, const Recipe& recipe, RunBegun 
   header.recipe = recipe.canonical;
   header.recipe_sha256 = recipe.sha256;
   header.build = bench.build;
+  header.numerics = kNumerics;
   header.created_ms = bench.clock.unix_ms();
   header.parallel = bench.parallel;
   header.energy = bench.energy;

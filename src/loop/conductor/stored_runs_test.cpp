@@ -4,6 +4,7 @@
 
 #include <testing/stored_journal.h>
 
+#include "ground/base/version.h"
 #include "loop/conductor/conductor.h"
 
 namespace lathe::loop {
@@ -80,6 +81,17 @@ TEST(AlteredRuns, AreReadOrRefused) {
   }
   EXPECT_GT(read, 0);
   EXPECT_GT(refused, read / 4);
+}
+
+// A run of other arithmetic is not blamed for what that changes.
+TEST(StoredRunsOfOtherNumerics, AreSaidToBe) {
+  std::vector<Entry> entries = stored("code");
+  for (Entry& entry : entries)
+    if (auto* lap = std::get_if<LapOpened>(&entry.event)) lap->move = Move::kRepair;
+  EXPECT_THAT(replay(entries).error().message, testing::Not(testing::HasSubstr("numerics")));
+  std::get<RunBegun>(entries.front().event).numerics = kNumerics + 1;
+  EXPECT_THAT(replay(entries).error().message,
+              testing::HasSubstr(fmt::format("made with numerics {}", kNumerics + 1)));
 }
 
 INSTANTIATE_TEST_SUITE_P(

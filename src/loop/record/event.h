@@ -152,6 +152,8 @@ struct RunBegun {
   Json recipe;  // canonical
   std::string recipe_sha256;
   std::string build;
+  std::optional<int>
+      numerics;  // of its arithmetic (ground/base/version.h); version 0.1 did not say
   std::int64_t created_ms = 0;  // UTC
   int parallel = 1;
   std::optional<EnergySource> energy;

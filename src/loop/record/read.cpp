@@ -188,6 +188,7 @@ Result<RunBegun> read(const Json& body) {
   run.recipe = json_at(body, "recipe");
   run.recipe_sha256 = json_string(body, "recipe_sha256");
   run.build = json_string(body, "build");
+  if (body.contains("numerics")) run.numerics = static_cast<int>(json_int(body, "numerics", 1));
   run.created_ms = json_int(body, "created_ms", 0);
   run.parallel = static_cast<int>(json_int(body, "parallel", 1));
   if (const Json& energy = json_at(body, "energy"); energy.is_object())

@@ -134,6 +134,7 @@ Json body_of(const RunBegun& run) {
                {"recipe", run.recipe},         {"recipe_sha256", run.recipe_sha256},
                {"build", run.build},           {"created_ms", run.created_ms},
                {"parallel", run.parallel},     {"energy", std::move(energy)}};
+  if (run.numerics) body["numerics"] = *run.numerics;
   if (run.made_before) body["made_before"] = taken_laps(*run.made_before);
   return body;
 }
