@@ -6,6 +6,7 @@
 
 #include "ground/base/clock.h"
 #include "ground/base/units.h"
+#include "ground/base/version.h"
 #include "ground/sys/machine.h"
 #include "infer/cache/snapshot.h"
 
@@ -320,8 +321,8 @@ void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<infer::Model>> m
 }
 
 std::string PoolLoop::identity(const Place& place) const {
-  return fmt::format("{} {} {}", place.front->identity(), kernels_of(options_).name,
-                     static_cast<int>(place.front->kv()));
+  return fmt::format("{} {} {} {}", place.front->identity(), kernels_of(options_).name,
+                     static_cast<int>(place.front->kv()), kNumerics);
 }
 
 void PoolLoop::save(Place& place) {

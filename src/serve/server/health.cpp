@@ -1,6 +1,7 @@
 // GET /health, /version
 #include <algorithm>
 
+#include "ground/base/version.h"
 #include "serve/server/endpoints.h"
 
 namespace lathe::serve {
@@ -21,7 +22,7 @@ Handled health(ModelHost& host, Call&) {
 }
 
 Handled version(ModelHost&, Call&) {
-  return json_reply({{"version", LATHE_VERSION}});
+  return json_reply({{"version", LATHE_VERSION}, {"numerics", kNumerics}});
 }
 
 }  // namespace lathe::serve

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "ground/base/file.h"
+#include "ground/base/version.h"
 
 namespace lathe::serve {
 namespace {
@@ -151,6 +152,13 @@ TEST_F(ServerTest, TheGateStandsBeforeTheBody) {
   EXPECT_THAT(options.head, HasSubstr("Allow: POST"));
   EXPECT_THAT(options.head, Not(HasSubstr("Access-Control")));
   EXPECT_EQ(host.seen().size(), 0U);
+}
+
+TEST_F(ServerTest, SaysWhatArithmeticItHas) {
+  start({});
+  const Json version = parse_json(get("/version").body).value();
+  EXPECT_EQ(json_string(version, "version"), LATHE_VERSION);
+  EXPECT_EQ(json_int(version, "numerics", 0), kNumerics);
 }
 
 TEST_F(ServerTest, WithAKey) {
