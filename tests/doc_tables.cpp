@@ -62,9 +62,9 @@ std::string judges() {
 void add_options(std::vector<std::vector<std::string>>& rows, std::string name,
                  std::span<const OptionSpec> options) {
   for (const OptionSpec& option : options) {
-    const std::string fallback = option.fallback == kRequired ? "must be given"
-                                 : option.fallback.empty()    ? "–"
-                                                              : code(option.fallback);
+    const std::string fallback = option.fallback == kMustBeGiven ? "must be given"
+                                 : option.fallback.empty()       ? "–"
+                                                                 : code(option.fallback);
     rows.push_back(
         {std::exchange(name, ""), code(option.name), fallback, std::string(option.help)});
   }

@@ -1,6 +1,6 @@
 // The waist: what is asked of a worker and what comes back. An HTTP request and a recipe step are
-// the same thing: "some worker, please do this". Nothing above this line knows tensors; nothing
-// below it knows JSON, HTTP or prices.
+// the same thing: "some worker, please do this". Nothing below knows HTTP, prices or whose API a
+// request came by; of what stands above, only the family that answers knows tensors.
 #pragma once
 
 #include <cstdint>

@@ -165,9 +165,9 @@ int list_judges(const App& app) {
     print(fmt::format("{}: {}\n", kind->name, kind->summary));
     for (const OptionSpec& spec : kind->options)
       print(fmt::format("    {:<18} {}{}\n", spec.name, spec.help,
-                        spec.fallback == kRequired ? " (required)"
-                        : spec.fallback.empty()    ? ""
-                                                   : fmt::format(" (default {})", spec.fallback)));
+                        spec.fallback == kMustBeGiven ? " (required)"
+                        : spec.fallback.empty()       ? ""
+                                                : fmt::format(" (default {})", spec.fallback)));
   }
   return kExitPassed;
 }

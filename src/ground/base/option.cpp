@@ -99,7 +99,7 @@ std::expected<Json, OptionProblem> check_options(const Json& given,
       if (std::string problem = type_problem(*it, spec.type); !problem.empty())
         return std::unexpected(OptionProblem{key, std::move(problem)});
       checked[key] = *it;
-    } else if (spec.fallback == kRequired) {
+    } else if (spec.fallback == kMustBeGiven) {
       return std::unexpected(
           OptionProblem{key, fmt::format("is required: {} ({})", type_name(spec.type), spec.help)});
     } else if (!spec.fallback.empty()) {

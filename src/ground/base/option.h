@@ -27,8 +27,8 @@ enum class OptionType {
 struct OptionSpec {
   std::string_view name;
   OptionType type = OptionType::kString;
-  // As JSON text: "3", "\"auto\"", "[]"; empty: no default, the option may be absent. kRequired: it
-  // must be given.
+  // As JSON text: "3", "\"auto\"", "[]"; empty: no default, the option may be absent. kMustBeGiven:
+  // it must be given.
   std::string_view fallback = {};
   std::string_view help = {};
   // Not given, but another table of the recipe ([unit], then [make]) has an option of this name:
@@ -36,7 +36,7 @@ struct OptionSpec {
   bool inherit = false;
 };
 
-inline constexpr std::string_view kRequired = "!required";
+inline constexpr std::string_view kMustBeGiven = "!required";
 
 struct OptionProblem {
   std::string key;

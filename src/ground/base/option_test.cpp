@@ -11,7 +11,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr OptionSpec kSpecs[] = {
-    {"name", OptionType::kString, kRequired, "who"},
+    {"name", OptionType::kString, kMustBeGiven, "who"},
     {"count", OptionType::kInteger, "3"},
     {"ratio", OptionType::kNumber},
     {"on", OptionType::kBool, "true"},

@@ -44,21 +44,21 @@ Result<Json> to_json_value(const toml::node& node, const std::string& path, Line
 }
 
 constexpr OptionSpec kTopOptions[] = {
-    {"recipe", OptionType::kString, kRequired, "the recipe's name"},
-    {"version", OptionType::kInteger, kRequired, "of the recipe format; this lathe reads 1"},
+    {"recipe", OptionType::kString, kMustBeGiven, "the recipe's name"},
+    {"version", OptionType::kInteger, kMustBeGiven, "of the recipe format; this lathe reads 1"},
     {"description", OptionType::kString, "\"\"", "one line for `lathe recipe list`"},
     {"privacy", OptionType::kString, "\"local\"", "how far a prompt may travel: local | lan | any"},
     {"collect", OptionType::kString, "\"first\"",
      "first: a failed stage skips the dearer ones | all"},
-    {"unit", OptionType::kTable, kRequired, "what is judged alone"},
-    {"make", OptionType::kTable, kRequired, "what makes the candidates"},
-    {"judge", OptionType::kTable, kRequired, "[[judge]]: one table per judge"},
+    {"unit", OptionType::kTable, kMustBeGiven, "what is judged alone"},
+    {"make", OptionType::kTable, kMustBeGiven, "what makes the candidates"},
+    {"judge", OptionType::kTable, kMustBeGiven, "[[judge]]: one table per judge"},
     {"combine", OptionType::kTable, "{}",
      "per stage: all | any | \"2-of-3\" | \"weighted >= 0.8\""},
     {"stop", OptionType::kTable, "{}", "when to give up"},
 };
 constexpr OptionSpec kUnitOptions[] = {
-    {"from", OptionType::kString, kRequired,
+    {"from", OptionType::kString, kMustBeGiven,
      "a file, relative to the recipe, or \"failing_tests\""},
     {"split", OptionType::kString, "\"line\"", "line | paragraph | file | jsonl"},
     {"tree", OptionType::kString, {}, "for makers that change a source tree: its directory"},
@@ -72,13 +72,13 @@ constexpr OptionSpec kUnitOptions[] = {
      "files of the tree that are left out of its snapshot"},
 };
 constexpr OptionSpec kMakeOptions[] = {
-    {"kind", OptionType::kString, kRequired, "`lathe recipe explain` lists the kinds"},
+    {"kind", OptionType::kString, kMustBeGiven, "`lathe recipe explain` lists the kinds"},
     {"ladder", OptionType::kStrings, "[]", "workers or voices, the cheapest first"},
     {"best_of", OptionType::kInteger, "1", "candidates per lap"},
     {"repairs", OptionType::kInteger, "2", "repairs before a fresh sample"},
 };
 constexpr OptionSpec kJudgeOptions[] = {
-    {"kind", OptionType::kString, kRequired, "`lathe judge list` lists the kinds"},
+    {"kind", OptionType::kString, kMustBeGiven, "`lathe judge list` lists the kinds"},
     {"name", OptionType::kString, {}, "for reports; default: the kind"},
     {"stage", OptionType::kString, {}, "gate | measure | rubric | human; default: the kind's own"},
     {"scope", OptionType::kString, "\"unit\"", "unit | whole"},

@@ -17,7 +17,7 @@ constexpr std::size_t kMaxEvidenceBytes = 2000;
 constexpr std::size_t kMaxCritiques = 50;
 
 constexpr OptionSpec kOptions[] = {
-    {"command", OptionType::kStrings, kRequired,
+    {"command", OptionType::kStrings, kMustBeGiven,
      "the program and its arguments; {file} is the artifact, which comes last if it is not named"},
     {"files", OptionType::kStrings, "[]", "files it needs, relative to the recipe"},
     {"extension", OptionType::kString, "\"txt\"", "of the file that the artifact is given as"},

@@ -18,7 +18,7 @@ constexpr std::size_t kMaxDocumentBytes = 400'000;
 constexpr int kTopLogprobs = 10;
 
 constexpr OptionSpec kOptions[] = {
-    {"worker", OptionType::kString, kRequired, "the name of the worker that answers"},
+    {"worker", OptionType::kString, kMustBeGiven, "the name of the worker that answers"},
     {"criteria", OptionType::kStrings, "[]", "questions that a good candidate answers with yes"},
     {"criteria_file", OptionType::kString, {}, "or a file, one question a line"},
     {"must", OptionType::kStrings, "[]", "numbers or questions whose no fails the candidate"},

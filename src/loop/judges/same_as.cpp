@@ -8,7 +8,7 @@ namespace lathe::loop {
 namespace {
 
 constexpr OptionSpec kOptions[] = {
-    {"reference", OptionType::kString, kRequired, "the picture, relative to the recipe", true},
+    {"reference", OptionType::kString, kMustBeGiven, "the picture, relative to the recipe", true},
     {"min", OptionType::kBar, "0.8", "the similarity that passes; 1 is the same"},
     {"part_max", OptionType::kNumber, "0.7",
      "how far off a part of the picture may be, from 0 to 1"},

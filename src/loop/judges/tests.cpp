@@ -19,7 +19,8 @@ constexpr std::size_t kMaxEvidenceBytes = 2000;
 constexpr std::size_t kMaxNamedTests = 50;
 
 constexpr OptionSpec kOptions[] = {
-    {"command", OptionType::kString, kRequired, "runs the tests: a line for sh, in the tree", true},
+    {"command", OptionType::kString, kMustBeGiven, "runs the tests: a line for sh, in the tree",
+     true},
     {"build", OptionType::kString, "\"\"", "runs before it: a line for sh", true},
     {"report", OptionType::kString, "\"\"", "the report's path in the tree; \"\": what it prints",
      true},

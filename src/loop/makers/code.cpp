@@ -21,7 +21,7 @@ constexpr std::size_t kMaxUnitsShown = 50;
 constexpr std::size_t kMaxUnitBytes = 1500;
 
 constexpr OptionSpec kOptions[] = {
-    {"may_write", OptionType::kStrings, kRequired,
+    {"may_write", OptionType::kStrings, kMustBeGiven,
      "globs of files that may be changed or made; dot files and what decides how tests and tools "
      "run only where a glob spells the name out"},
     {"protect", OptionType::kStrings, "[]", "globs of files that may not, whatever may_write says"},

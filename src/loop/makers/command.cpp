@@ -13,7 +13,7 @@ constexpr std::uint64_t kMaxArtifactBytes = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxVariableBytes = 32'000;  // the kernel takes 128 KiB per string
 
 constexpr OptionSpec kOptions[] = {
-    {"command", OptionType::kStrings, kRequired,
+    {"command", OptionType::kStrings, kMustBeGiven,
      "the program and its arguments; {key}, {lap}, {n}, {seed} are filled in"},
     {"input", OptionType::kString, "\"{unit}\"",
      "its standard input; {unit}, {critique}, {best} and the names above are filled in"},
