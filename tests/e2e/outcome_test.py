@@ -355,6 +355,7 @@ class Recipes(Case):
 
     def test_every_key_has_a_meaning(self):
         for line in self.lathe("recipe", "list")[0].splitlines():
+            self.assertRegex(line, r"^\S+ +\S", "what it is for")
             out, _ = self.lathe("recipe", "explain", line.split()[0])
             for row in out.splitlines():
                 if " = " in row.split("#")[0]:
