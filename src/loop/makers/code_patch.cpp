@@ -16,20 +16,31 @@ using Lines = std::vector<std::string_view>;
 
 // The lines of a text with their ends, and what is told of it as a whole.
 struct Parted {
-  bool marked = false;            // begins with a byte-order mark
+  std::string_view marks;         // byte-order marks that it begins with
   bool ended = true;              // the last line has an end
   std::string_view usual = "\n";  // how its lines end
   std::vector<std::string> raw;   // each with its end, the last one too
   Lines lines;                    // without them
 };
 
+std::string_view unmarked(std::string_view text) {
+  while (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
+}
+
+// Without their ends, of which a \r may be more than one.
+Lines bare_lines(std::string_view text) {
+  Lines lines = split_lines(text);
+  for (auto& line : lines)
+    while (line.ends_with('\r')) line.remove_suffix(1);
+  return lines;
+}
+
 Parted parted(std::string_view text) {
   Parted result;
-  if (text.starts_with(kMark)) {
-    result.marked = true;
-    text.remove_prefix(kMark.size());
-  }
-  result.lines = split_lines(text);
+  result.marks = text.substr(0, text.size() - unmarked(text).size());
+  text.remove_prefix(result.marks.size());
+  result.lines = bare_lines(text);
   std::size_t windows = 0;
   while (!text.empty()) {
     const auto end = std::min(text.find('\n'), text.size() - 1);
@@ -38,16 +49,16 @@ Parted parted(std::string_view text) {
     text.remove_prefix(end + 1);
   }
   if (windows * 2 > result.raw.size()) result.usual = "\r\n";
-  result.ended = result.raw.empty() || result.raw.back().ends_with('\n');
-  if (!result.ended) {
-    if (result.raw.back().ends_with('\r')) result.lines.back() = result.raw.back();
-    result.raw.back() += result.usual;
-  }
+  // A lone \r ends the last line, too: nothing is added to it that would have to be taken off
+  // again.
+  result.ended =
+      result.raw.empty() || result.raw.back().ends_with('\n') || result.raw.back().ends_with('\r');
+  if (!result.ended) result.raw.back() += result.usual;
   return result;
 }
 
 std::string joined(const Parted& parts) {
-  std::string text(parts.marked ? kMark : "");
+  std::string text(parts.marks);
   for (const std::string& line : parts.raw) text += line;
   if (!parts.ended && text.ends_with('\n')) {
     text.pop_back();
@@ -278,7 +289,7 @@ Result<std::string> replace_lines(std::string_view path, std::string_view text,
   std::ptrdiff_t moved = 0;  // by how many lines what follows has moved
   for (const Replacement& each : replacements) {
     Parted parts = parted(result);
-    const Lines wanted = split_lines(each.before), fresh = split_lines(each.after);
+    const Lines wanted = bare_lines(each.before), fresh = bare_lines(each.after);
     const auto told = static_cast<std::ptrdiff_t>(each.line) + moved;
     std::size_t place = 0;
     if (wanted.empty()) {
@@ -312,15 +323,15 @@ std::string replace_range(std::string_view text, std::size_t first, std::size_t 
   Parted parts = parted(text);
   const Lines old(parts.lines.begin() + static_cast<std::ptrdiff_t>(first - 1),
                   parts.lines.begin() + static_cast<std::ptrdiff_t>(last));
-  return exchange(std::move(parts), first - 1, last + 1 - first, old, split_lines(fresh));
+  return exchange(std::move(parts), first - 1, last + 1 - first, old, bare_lines(fresh));
 }
 
 std::string replace_all_lines(std::string_view text, std::string_view fresh) {
-  if (fresh.starts_with(kMark)) fresh.remove_prefix(kMark.size());
+  fresh = unmarked(fresh);
   Parted parts = parted(text);
   const Lines old = parts.lines;
   const std::size_t count = old.size();
-  return exchange(std::move(parts), 0, count, old, split_lines(fresh));
+  return exchange(std::move(parts), 0, count, old, bare_lines(fresh));
 }
 
 std::optional<Replacement> replacement_between(std::string_view before, std::string_view after) {
@@ -346,8 +357,7 @@ std::optional<Replacement> replacement_between(std::string_view before, std::str
 }
 
 std::string shown_text(std::string_view text) {
-  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
-  return replace_all(text, "\r\n", "\n");
+  return replace_all(unmarked(text), "\r\n", "\n");
 }
 
 }  // namespace lathe::loop

@@ -105,6 +105,9 @@ TEST(ReplaceAllLines, KeepsTheFormOfTheFile) {
   EXPECT_EQ(replace_all_lines("a\n\tb\nc", "a\n\tb\nc\n"), "a\n\tb\nc");
   EXPECT_EQ(replace_all_lines("a\r\nb\nc\r\nd\n", "a\nb\nx\nc\nd\n"), "a\r\nb\nx\nc\r\nd\n");
   EXPECT_EQ(replace_all_lines("", "a\n"), "a\n");
+  for (const char* same : {"a\r", "\r", "a\n\r", "a\r\r", "a\r\nb\r", "a\r\n\r", "\r\r\nR\nR",
+                           "\xEF\xBB\xBF\xEF\xBB\xBF@"})
+    EXPECT_EQ(replace_all_lines(same, shown_text(same)), same);
 }
 
 // Random texts in random forms: what is not said to change keeps its bytes.
