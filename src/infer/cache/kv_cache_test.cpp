@@ -7,16 +7,13 @@
 #include <cstring>
 #include <random>
 
+#include "infer/cache/pages_test.h"
 #include "infer/cache/snapshot.h"
 
 namespace lathe::infer {
 namespace {
 
 // Blocks of one page and of two, which remember the tokens they were filled with.
-const KvFormat kPage{.type = KvType::kF32,
-                     .chunk_bytes = [](std::size_t) { return std::size_t{4096}; },
-                     .store = nullptr,
-                     .attend = nullptr};
 MemoryLayout layout_of(std::size_t pages) {
   const StateSpec layer{.kind = StateSpec::Kind::kAttention, .kv_heads = pages, .head_dim = 16};
   return MemoryLayout({&layer, 1}, kPage);

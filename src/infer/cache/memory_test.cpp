@@ -8,16 +8,13 @@
 #include <random>
 
 #include "infer/cache/kv_cache.h"
+#include "infer/cache/pages_test.h"
 
 namespace lathe::infer {
 namespace {
 
 // Blocks of one page that remember the tokens they were filled with: of layers that keep every
 // position, of windows of 128 and of windows of 30.
-const KvFormat kPage{.type = KvType::kF32,
-                     .chunk_bytes = [](std::size_t) { return std::size_t{4096}; },
-                     .store = nullptr,
-                     .attend = nullptr};
 MemoryLayout three_groups() {
   StateSpec layers[3];
   for (StateSpec& layer : layers)
