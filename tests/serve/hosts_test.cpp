@@ -362,7 +362,7 @@ TEST_F(Box, TheKeyIsSentAndItsRefusalTold) {
   const auto box = open("wrong");
   EXPECT_TRUE(box->status().models.empty());
   ASSERT_FALSE(logged().empty());
-  EXPECT_THAT(logged().back(), HasSubstr("LATHE_API_KEY"));
+  EXPECT_THAT(logged().back(), HasSubstr("--remote-key-env"));
   EXPECT_THAT(logged().back(), ::testing::Not(HasSubstr("wrong")));
 }
 
@@ -415,6 +415,20 @@ TEST_F(Family, ARequestGoesWhereItsModelIsReady) {
               HasSubstr("nothing answers"));
 }
 
+// One name, two models: the first one's is meant, whoever is ready.
+TEST_F(Family, AnotherModelOfTheSameNameIsNotAsked) {
+  std::vector<ModelInfo> others = own_models();
+  others[0].file_bytes += 1;
+  ScriptedHost other{others, kScript};
+  const auto box = open();
+  HostGroup group({&other, box.get()});
+  other.set_state("small", ModelState::kCold);
+  EXPECT_EQ(ask(group, talk("one"), "small").reply->text, "You said: one");
+  EXPECT_EQ(other.seen().size(), 1U);
+  EXPECT_TRUE(far.seen().empty());
+  EXPECT_EQ(group.status().models[1].state, ModelState::kCold);
+}
+
 TEST_F(Family, CancelReachesTheHostThatHasTheRequest) {
   const auto box = open();
   HostGroup group({&near, box.get()});
@@ -437,8 +451,10 @@ TEST_F(Family, AServerBeforeAServer) {
   ServerConfig config;
   config.addresses = {"127.0.0.1"};
   config.port = 0;
-  const auto front = Server::start(
-      std::move(config), std::vector{forwarded_only(api_routes(near)), api_routes(group)});
+  const auto front =
+      Server::start(std::move(config),
+                    std::vector{forwarded_only(api_routes(near)),
+                                reach_only(api_routes(near), Reach::kLocal), api_routes(group)});
   ASSERT_TRUE(front) << front.error().message;
   const auto post = [&](std::string_view path, std::string_view model, std::string_view more,
                         std::string_view headers = "") {
@@ -458,6 +474,13 @@ TEST_F(Family, AServerBeforeAServer) {
     }
   EXPECT_EQ(post("/v1/chat/completions", "small", "", "x-lathe-forwarded: 1\r\n").status, 200);
   EXPECT_EQ(post("/v1/chat/completions", "large", "", "x-lathe-forwarded: 1\r\n").status, 404);
+  // A loop's prompts go no farther than it says, and nowhere when it says nothing that is known.
+  for (const auto& [reach, status] :
+       {std::pair("local", 404), {"lan", 200}, {"any", 200}, {"moon", 404}, {"", 404}})
+    EXPECT_EQ(post("/v1/chat/completions", "large", "", fmt::format("x-lathe-reach: {}\r\n", reach))
+                  .status,
+              status)
+        << reach;
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct ServeFlags {
   std::vector<std::string> listen, hosts, origins, remotes;
   std::string allow = "local";  // how far what is asked of the remotes may travel
   int port = 8080, threads = 0, sequences = 32, max_tokens = 8192;
-  std::string memory, snapshots, api_key_env;
+  std::string memory, snapshots, api_key_env, remote_key_env;
   std::size_t queue = 256;
   bool no_speculation = false;
   std::string grace = "30s";
@@ -50,6 +50,13 @@ Result<serve::PoolOptions> pool_options(const App& app, const ServeFlags& flags)
   return options;
 }
 
+Result<std::string> key_in(std::string_view flag, const std::string& variable) {
+  const char* key = std::getenv(variable.c_str());
+  if (key == nullptr || *key == '\0')
+    return invalid("{}: the environment variable {} is not set", flag, variable);
+  return key;
+}
+
 Result<serve::ServerConfig> server_config(const ServeFlags& flags) {
   serve::ServerConfig config;
   if (!flags.listen.empty()) config.addresses = flags.listen;
@@ -59,11 +66,8 @@ Result<serve::ServerConfig> server_config(const ServeFlags& flags) {
   config.hosts = flags.hosts;
   config.origins = flags.origins;
   if (!flags.api_key_env.empty()) {
-    const char* key = std::getenv(flags.api_key_env.c_str());
-    if (key == nullptr || *key == '\0') {
-      return invalid("--api-key-env: the environment variable {} is not set", flags.api_key_env);
-    }
-    config.api_keys = {key};
+    LATHE_TRY(std::string key, key_in("--api-key-env", flags.api_key_env));
+    config.api_keys = {std::move(key)};
   }
   return config;
 }
@@ -80,7 +84,9 @@ Result<Remotes> open_remotes(const ServeFlags& flags) {
     serve::RemoteHostConfig config;
     config.name = text.substr(0, equals);
     config.url = text.substr(equals + 1);
-    config.api_key = server_key();
+    if (!flags.remote_key_env.empty()) {
+      LATHE_TRY(config.api_key, key_in("--remote-key-env", flags.remote_key_env));
+    }
     config.allowed = parse_reach(flags.allow).value_or(Reach::kLocal);
     config.log = [](const std::string& line) { print_note("note: " + line); };
     LATHE_TRY(auto remote, serve::RemoteHost::open(std::move(config)));
@@ -89,10 +95,12 @@ Result<Remotes> open_remotes(const ServeFlags& flags) {
   return remotes;
 }
 
-// The pool alone; or all as one, and the pool alone for what another server sends on.
-std::vector<serve::RouteTable> route_tables(ModelHost& pool, ModelHost& family, bool remotes) {
-  if (!remotes) return {serve::api_routes(pool)};
-  return {serve::forwarded_only(serve::api_routes(pool)), serve::api_routes(family)};
+// The pool and the remotes that are no farther than `reach`.
+serve::HostGroup family_within(Reach reach, serve::Pool& pool, const Remotes& remotes) {
+  std::vector<ModelHost*> hosts{&pool};
+  for (const auto& remote : remotes)
+    if (remote->reach() <= reach) hosts.push_back(remote.get());
+  return serve::HostGroup(hosts);
 }
 
 Result<serve::Catalog> read_catalog(const App& app, const ServeFlags& flags) {
@@ -122,11 +130,15 @@ Status serve(const App& app, const ServeFlags& flags) {
   const std::uint64_t memory = options.memory;
   LATHE_TRY(const Remotes remotes, open_remotes(flags));
   serve::Pool pool(std::move(catalog), std::move(options));
-  std::vector<ModelHost*> hosts{&pool};
-  for (const auto& remote : remotes) hosts.push_back(remote.get());
-  serve::HostGroup family(hosts);
-  LATHE_TRY(auto server,
-            serve::Server::start(std::move(config), route_tables(pool, family, !remotes.empty())));
+  serve::HostGroup here = family_within(Reach::kLocal, pool, remotes),
+                   near = family_within(Reach::kLan, pool, remotes),
+                   all = family_within(Reach::kAny, pool, remotes);
+  std::vector<serve::RouteTable> tables{serve::api_routes(pool)};
+  if (!remotes.empty())
+    tables = {serve::forwarded_only(serve::api_routes(pool)),
+              serve::reach_only(serve::api_routes(here), Reach::kLocal),
+              serve::reach_only(serve::api_routes(near), Reach::kLan), serve::api_routes(all)};
+  LATHE_TRY(auto server, serve::Server::start(std::move(config), tables));
   // Every address is reached by its own name; loopback is meant by "all".
   std::string address = flags.listen.empty() ? "127.0.0.1" : flags.listen.front();
   if (address == "0.0.0.0" || address == "::") address = "127.0.0.1";
@@ -196,6 +208,9 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   command->add_option("--origin", flags->origins, "A web page's origin that may call it");
   command->add_option("--remote", flags->remotes,
                       "NAME=URL of a server whose models are served, too; may be given again");
+  command->add_option(
+      "--remote-key-env", flags->remote_key_env,
+      "Environment variable that holds the remotes' API key (default: none is sent)");
   command->add_option("--allow", flags->allow, "How far what is asked of the remotes may travel")
       ->check(CLI::IsMember({"local", "lan", "any"}))
       ->capture_default_str();

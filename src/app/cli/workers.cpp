@@ -111,6 +111,7 @@ Result<std::unique_ptr<Worker>> make_worker(const WorkerSpec& spec, const Worker
   config.base_url = spec.url;
   config.model = spec.model;
   config.allowed = allowed;
+  config.holds_beyond = true;
   if (!spec.key_env.empty()) {
     const char* key = std::getenv(spec.key_env.c_str());
     if (!key || !*key)

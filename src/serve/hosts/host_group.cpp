@@ -28,17 +28,18 @@ void add(HostCounters& sum, const HostCounters& more) {
     sum.*counter += more.*counter;
 }
 
-HostView view_of(const ModelHost& host, const std::string& model) {
-  HostView view{.knows = host.find(model).has_value()};
-  if (!view.knows) return view;
-  // MODEL+ADAPTER is told of as its model.
+// As far as can be known from here. Of a server that does not tell, nothing is the same.
+bool same_file(const ModelInfo& one, const ModelInfo& other) {
+  return one.file_bytes != 0 && one.file_bytes == other.file_bytes &&
+         one.parameters == other.parameters && one.quantization == other.quantization;
+}
+
+// MODEL+ADAPTER is told of as its model.
+std::optional<ModelInfo> row_of(const ModelHost& host, const std::string& model) {
   const std::string name = model.substr(0, model.rfind('+'));
-  for (const ModelInfo& info : host.status().models)
-    if (info.name == model || info.name == name) {
-      view.state = info.state;
-      view.busy = info.running + info.waiting;
-    }
-  return view;
+  for (ModelInfo& info : host.status().models)
+    if (info.name == model || info.name == name) return std::move(info);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -55,7 +56,7 @@ HostStatus HostGroup::status() const {
       const auto there = std::ranges::find(all.models, model.name, &ModelInfo::name);
       if (there == all.models.end())
         all.models.push_back(model);
-      else
+      else if (same_file(*there, model))
         join(*there, model);
     }
     all.memory_limit += status.memory_limit;
@@ -83,7 +84,16 @@ Result<std::string> HostGroup::resolve(std::string_view asked) const {
 
 std::size_t HostGroup::host_of(const std::string& model) const {
   std::vector<HostView> views;
-  for (const ModelHost* host : hosts_) views.push_back(view_of(*host, model));
+  std::optional<ModelInfo> first;
+  for (const ModelHost* host : hosts_) {
+    HostView& view = views.emplace_back(HostView{.knows = host->find(model).has_value()});
+    const auto row = view.knows ? row_of(*host, model) : std::nullopt;
+    if (!row) continue;
+    view.knows = !first || same_file(*first, *row);
+    view.state = row->state;
+    view.busy = row->running + row->waiting;
+    if (!first) first = row;
+  }
   return choose_host(views).value_or(0);
 }
 

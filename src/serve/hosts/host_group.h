@@ -1,7 +1,8 @@
-// Several hosts as one: the pool of this process and other servers. A name means the same model at
-// each of them; a request goes to one that choose_host() names. What is said of a model that more
-// than one has: the file as the first has it, the state of the best, the sums of what runs and
-// waits. Any thread, as with every host.
+// Several hosts as one: the pool of this process and other servers. A name means the model of the
+// first that has it, and at others the same where its file is as large, of as many parameters and
+// quantized alike; a request goes to one of those, which choose_host() names. What is said of a
+// model that more than one has: the file as the first has it, the state of the best, the sums of
+// what runs and waits. Any thread, as with every host.
 #pragma once
 
 #include <vector>

@@ -35,10 +35,14 @@ Json inputs_json(const std::vector<TextInput>& inputs) {
 // Both forms: OpenAI's `data`, Ollama's `embeddings`.
 Result<Embeddings> embeddings_of(const Json& json, std::string_view place, std::size_t inputs) {
   Embeddings found;
+  bool sound = true;
   const auto add = [&](const Json& vector) {
     std::vector<float> values;
-    for (const Json& value : vector)
-      if (value.is_number()) values.push_back(value.get<float>());
+    for (const Json& value : vector) {
+      sound = sound && value.is_number();
+      values.push_back(value.is_number() ? value.get<float>() : 0);
+    }
+    sound = sound && !values.empty();
     found.vectors.push_back(std::move(values));
   };
   for (const Json& entry : json_at(json, "data")) add(json_at(entry, "embedding"));
@@ -50,6 +54,8 @@ Result<Embeddings> embeddings_of(const Json& json, std::string_view place, std::
     const std::string text = warning.is_string() ? warning.get<std::string>() : "";
     std::from_chars(text.data(), text.data() + text.size(), found.cut);
   }
+  if (!sound)
+    return fail(ErrorKind::kUnavailable, "{}: a vector of its answer is not one of numbers", place);
   if (found.vectors.size() == inputs) return found;
   return fail(ErrorKind::kUnavailable, "{}: {} inputs came back as {} vectors", place, inputs,
               found.vectors.size());
@@ -60,8 +66,11 @@ Result<std::vector<std::int32_t>> tokens_of(const Json& json, std::string_view p
   if (!tokens.is_array())
     return fail(ErrorKind::kUnavailable, "{}: its answer has no tokens", place);
   std::vector<std::int32_t> ids;
-  for (const Json& token : tokens)
-    if (token.is_number_integer()) ids.push_back(token.get<std::int32_t>());
+  for (const Json& token : tokens) {
+    if (!token.is_number_integer())
+      return fail(ErrorKind::kUnavailable, "{}: its answer has tokens that are no numbers", place);
+    ids.push_back(token.get<std::int32_t>());
+  }
   return ids;
 }
 
@@ -229,7 +238,7 @@ ModelHost::Id RemoteHost::start(const std::string& model,
     Result<Value> result = work(job->stop);
     {
       const std::lock_guard ended(mutex_);
-      --under_way_[model];
+      if (--under_way_[model] == 0) under_way_.erase(model);
       if (!result)
         ++(result.error().kind == ErrorKind::kCancelled ? counters_.cancelled : counters_.failed);
     }

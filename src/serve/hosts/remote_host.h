@@ -39,6 +39,8 @@ class RemoteHost : public ModelHost {
   static Result<std::unique_ptr<RemoteHost>> open(RemoteHostConfig config);
   ~RemoteHost() override;
 
+  Reach reach() const { return endpoint_.reach; }
+
   HostStatus status() const override;
   Result<std::string> find(std::string_view asked) const override;
   Result<std::string> resolve(std::string_view asked) const override { return find(asked); }

@@ -95,7 +95,7 @@ Error remote_error(std::string_view place, int status, std::string_view body) {
   const Json& error = json ? json_at(*json, "error") : Json();
   std::string said = error_message_of(body);
   if (status == 401 || status == 403)
-    said = "refuses the key: set LATHE_API_KEY to the one of that server" +
+    said = "refuses the key: give --remote-key-env with the one of that server" +
            (said.empty() ? "" : " (" + said + ")");
   if (said.empty()) said = fmt::format("answers with status {}", status);
   return {kind_of(status), fmt::format("{}: {}", place, said),

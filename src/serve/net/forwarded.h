@@ -1,4 +1,4 @@
-// How one lathe tells another that it sends a client's request on.
+// What one lathe tells another about where a request may go from there.
 #pragma once
 
 #include <string_view>
@@ -7,5 +7,7 @@ namespace lathe::serve {
 
 // Goes with every call of a RemoteHost. Whoever gets it answers by himself and asks no third.
 inline constexpr const char* kForwardedHeader = "x-lathe-forwarded";
+// Goes with the calls of loops: how far their prompts may travel (reach_name), from there too.
+inline constexpr const char* kReachHeader = "x-lathe-reach";
 
 }  // namespace lathe::serve

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "ground/base/text.h"
+#include "serve/net/forwarded.h"
 #include "serve/net/sse.h"
 
 namespace lathe::serve {
@@ -70,16 +71,24 @@ Status HttpWorker::check_reach() const {
               reach_name(endpoint_.reach), reach_name(endpoint_.reach));
 }
 
+// Of every call.
+std::vector<std::string> HttpWorker::headers() const {
+  std::vector<std::string> headers;
+  if (!config_.api_key.empty()) headers.push_back("Authorization: Bearer " + config_.api_key);
+  if (config_.holds_beyond)
+    headers.push_back(fmt::format("{}: {}", kReachHeader, reach_name(config_.allowed)));
+  return headers;
+}
+
 Result<Json> HttpWorker::list_models(const Call& call) const {
   HttpCall http{.url = endpoint_.url + "/models",
                 .body = {},
-                .headers = {},
+                .headers = headers(),
                 .allowed = config_.allowed,
                 .connect_limit = config_.connect_limit,
                 .idle_limit = std::min(config_.idle_limit, Milliseconds(10'000)),
                 .total_limit = std::min(call.left(), Milliseconds(10'000)),
                 .max_body = 4 << 20};
-  if (!config_.api_key.empty()) http.headers = {"Authorization: Bearer " + config_.api_key};
   LATHE_TRY(const HttpAnswer answer, http_call(http, call.stop));
   if (answer.status == 401 || answer.status == 403) return std::unexpected(error_of(answer, call));
   const auto json = parse_json(answer.body);
@@ -172,12 +181,12 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
   SseReader reader([&](std::string_view data) { return stream.event(data); });
   HttpCall http{.url = endpoint_.url + "/chat/completions",
                 .body = body,
-                .headers = {"Accept: text/event-stream"},
+                .headers = headers(),
                 .allowed = config_.allowed,
                 .connect_limit = config_.connect_limit,
                 .idle_limit = config_.idle_limit,
                 .total_limit = call.left()};
-  if (!config_.api_key.empty()) http.headers.push_back("Authorization: Bearer " + config_.api_key);
+  http.headers.emplace_back("Accept: text/event-stream");
   http.on_stream = [&](std::string_view bytes) {
     status = reader.feed(bytes);
     return status.has_value() && !stream.done();

@@ -22,6 +22,8 @@ struct HttpWorkerConfig {
   std::string model;     // empty: the one that the endpoint serves
   std::string api_key;   // sent as a bearer token; never shown
   Reach allowed = Reach::kLocal;
+  // Tells a server that `allowed` holds for where it sends the prompt on, too: a lathe keeps to it.
+  bool holds_beyond = false;
   // Gets the exact body that leaves, each time before it does; may be empty.
   std::function<void(std::string_view)> on_outgoing = {};
   Milliseconds connect_limit{10'000};
@@ -48,6 +50,7 @@ class HttpWorker : public Worker {
 
   HttpWorker(HttpWorkerConfig config, Endpoint endpoint);
   Status check_reach() const;
+  std::vector<std::string> headers() const;
   Result<std::string> model_name(const Call& call);
   // The list of GET /models; other errors than a failed connection name the status.
   Result<Json> list_models(const Call& call) const;

@@ -1,3 +1,5 @@
+// Calls to a server that streams, breaks off, refuses and lies: what is retried, what is said,
+// what leaves.
 #include "serve/net/http_worker.h"
 
 #include <gmock/gmock.h>
@@ -9,6 +11,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
+
+#include "serve/net/forwarded.h"
 
 namespace lathe::serve {
 namespace {
@@ -142,6 +146,7 @@ TEST_F(HttpWorkerTest, StreamsAReply) {
   EXPECT_EQ(seen["body"], outgoing) << "exactly what leaves is shown";
   EXPECT_THAT(outgoing, Not(HasSubstr(kKey)));
   EXPECT_EQ(seen["headers"]["Authorization"], std::string("Bearer ") + kKey);
+  EXPECT_FALSE(seen["headers"].contains(kReachHeader));
   const Json body = *parse_json(outgoing);
   EXPECT_EQ(body["messages"][1]["content"], "hellö");
   EXPECT_EQ(body["temperature"], 0.5);
@@ -415,6 +420,16 @@ TEST_F(HttpWorkerTest, AnAddressBeyondWhatIsAllowedIsNotConnectedTo) {
     ASSERT_FALSE(answer) << url;
     EXPECT_EQ(answer.error().kind, ErrorKind::kDenied) << answer.error().message;
   }
+}
+
+TEST_F(HttpWorkerTest, SaysHowFarItsPromptsMayTravel) {
+  HttpWorkerConfig settings = config("ok");
+  settings.holds_beyond = true;
+  ASSERT_TRUE(ask(settings));
+  EXPECT_EQ(server_->seen("ok").back()["headers"][kReachHeader], "local");
+  settings.allowed = Reach::kLan;
+  ASSERT_TRUE(ask(settings));
+  EXPECT_EQ(server_->seen("ok").back()["headers"][kReachHeader], "lan");
 }
 
 TEST_F(HttpWorkerTest, TheEnvironmentDecidesNothing) {

@@ -71,4 +71,12 @@ RouteTable forwarded_only(RouteTable table) {
   return table;
 }
 
+RouteTable reach_only(RouteTable table, Reach reach) {
+  table.applies = [reach](const HttpRequest& request) {
+    const std::string* said = request.header(kReachHeader);
+    return said != nullptr && parse_reach(*said).value_or(Reach::kLocal) == reach;
+  };
+  return table;
+}
+
 }  // namespace lathe::serve

@@ -21,4 +21,8 @@ RouteTable api_routes(ModelHost& host);
 // what would have to be asked of a third, or of itself.
 RouteTable forwarded_only(RouteTable table);
 
+// The same routes, for requests of loops whose prompts may travel so far, and no farther. A reach
+// that is none counts as kLocal.
+RouteTable reach_only(RouteTable table, Reach reach);
+
 }  // namespace lathe::serve
