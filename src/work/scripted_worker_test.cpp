@@ -1,3 +1,4 @@
+// The scripted worker answers as its script says, and says what is wrong with one.
 #include "work/scripted_worker.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Usage adds up, requests are JSON with all that decides an answer.
 #include "work/work.h"
 
 #include <gtest/gtest.h>

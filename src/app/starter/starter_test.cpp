@@ -1,3 +1,5 @@
+// Drawn tasks are right, come again from their seed and are never what is measured; the
+// tokenizer's learner.
 #include <gmock/gmock.h>
 
 #include <set>

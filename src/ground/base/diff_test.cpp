@@ -1,3 +1,4 @@
+// Patches that git takes, of any edits.
 #include "ground/base/diff.h"
 
 #include <gtest/gtest.h>

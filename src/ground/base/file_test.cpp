@@ -1,3 +1,5 @@
+// Files are read whole or not at all, written whole or not at all, and listed; borders of safe
+// paths.
 #include "ground/base/file.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SHA-256 against published vectors, and what counts as one.
 #include "ground/base/hash.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// JSON at its limits, each on both sides, and text that is none.
 #include "ground/base/json.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Options from TOML and from the command line: defaults, wrong types, unknown and missing keys.
 #include "ground/base/option.h"
 
 #include <gmock/gmock.h>

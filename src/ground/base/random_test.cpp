@@ -1,3 +1,4 @@
+// The generator against SplitMix64's published numbers.
 #include "ground/base/random.h"
 
 #include <gtest/gtest.h>

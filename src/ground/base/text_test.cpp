@@ -1,3 +1,4 @@
+// UTF-8 over every code point, and cutting, splitting and replacing text.
 #include "ground/base/text.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// TOML with its places, and hostile or cut text.
 #include "ground/base/toml.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Durations, energies, bytes and bars: what is read, what is refused, how it is written.
 #include "ground/base/units.h"
 
 #include <gmock/gmock.h>

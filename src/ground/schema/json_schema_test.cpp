@@ -1,3 +1,4 @@
+// JSON Schema against python3-jsonschema's verdicts, with bounds on work and errors.
 #include "ground/schema/json_schema.h"
 
 #include <gmock/gmock.h>

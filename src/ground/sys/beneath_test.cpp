@@ -1,3 +1,4 @@
+// Only plain files inside the tree are read, whatever links stand there.
 #include "ground/sys/beneath.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Other programs: what they get, what comes back, and how they end.
 #include "ground/sys/subprocess.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+// Confined workers that answer, hang, crash or lie about sizes.
 #include "ground/sys/worker_process.h"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+// Prefixes are found to the token, forks copy only what they write, and random work mixes no
+// sequences.
 #include "infer/cache/prefix_index.h"
 
 #include <gtest/gtest.h>

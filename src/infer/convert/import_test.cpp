@@ -1,3 +1,4 @@
+// Hugging Face models to GGUF, and those that would be computed otherwise refused.
 #include "infer/convert/import.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Quantized files keep the weights as far as their type can, whatever the threads.
 #include "infer/convert/quantize.h"
 
 #include <gmock/gmock.h>

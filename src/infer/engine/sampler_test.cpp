@@ -1,3 +1,5 @@
+// Draws by the probabilities that filters, penalties and masks leave; the same ones from the same
+// seed.
 #include "infer/engine/sampler.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// What a step takes and who is admitted, as pure plans.
 #include "infer/engine/scheduler.h"
 
 #include <gtest/gtest.h>

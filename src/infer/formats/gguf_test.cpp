@@ -1,3 +1,4 @@
+// GGUF files that are sound, cut at every byte, wrong in any byte, and hostile.
 #include "infer/formats/gguf.h"
 
 #include <gmock/gmock.h>

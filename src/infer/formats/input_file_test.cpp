@@ -1,3 +1,4 @@
+// Large reads in any piece, and beyond the end of a file.
 #include "infer/formats/input_file.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// safetensors that are sound, cut at every byte, and hostile.
 #include "infer/formats/safetensors.h"
 
 #include <gmock/gmock.h>

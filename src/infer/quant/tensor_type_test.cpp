@@ -1,3 +1,4 @@
+// Half floats over all their values, and every tensor type against llama.cpp's decoding.
 #include "infer/quant/tensor_type.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// The thread team, pages, packed matrices and their products, to the bit.
 #include <gtest/gtest.h>
 
 #include <cstring>

@@ -1,3 +1,4 @@
+// Answers in each format mean the same however their text is cut.
 #include "infer/text/answer_parser.h"
 
 #include <gmock/gmock.h>

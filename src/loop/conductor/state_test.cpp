@@ -1,3 +1,5 @@
+// Runs folded from records: passes, the ratchet, judges that fail, and every stop with its
+// reason.
 #include "loop/conductor/state.h"
 
 #include <gmock/gmock.h>

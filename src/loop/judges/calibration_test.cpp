@@ -1,3 +1,4 @@
+// Agreement with people: published values, worked examples, a simulation.
 #include "loop/judges/calibration.h"
 
 #include <gmock/gmock.h>

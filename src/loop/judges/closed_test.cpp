@@ -1,3 +1,4 @@
+// Whatever a judge does wrong is no verdict.
 #include <gmock/gmock.h>
 
 #include <cmath>

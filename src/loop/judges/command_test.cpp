@@ -1,3 +1,4 @@
+// Programs as judges: by exit code, by number, by JSON; broken ones do not judge.
 #include <gtest/gtest.h>
 
 #include <fstream>

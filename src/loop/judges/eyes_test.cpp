@@ -1,3 +1,5 @@
+// Pictures with drawn-in faults are caught for the right reason, good ones pass, borders on both
+// sides.
 #include "loop/judges/eyes.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// The forms in which tools name a place.
 #include "loop/judges/locus.h"
 
 #include <gtest/gtest.h>

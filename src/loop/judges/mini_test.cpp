@@ -1,3 +1,4 @@
+// Mini-Python answers judged by their tests, hidden ones too.
 #include <gmock/gmock.h>
 
 #include "loop/judges/judge.h"

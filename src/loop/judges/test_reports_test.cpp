@@ -1,3 +1,4 @@
+// Reports of real test runners, cut, mixed up and huge ones.
 #include "loop/judges/test_reports.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Facts of texts against a dictionary and the formulas; limits at their borders.
 #include <gmock/gmock.h>
 
 #include "loop/judges/judge.h"

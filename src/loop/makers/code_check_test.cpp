@@ -1,3 +1,4 @@
+// Placeholders and marks that a model leaves are found, ordinary comments are not.
 #include "loop/makers/code_check.h"
 
 #include <gtest/gtest.h>

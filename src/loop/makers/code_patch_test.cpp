@@ -1,3 +1,4 @@
+// Lines are replaced where they stand once, and no other byte changes.
 #include "loop/makers/code_patch.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Edits as models write them, and what is only talk.
 #include "loop/makers/code_reply.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// A program as a maker: what it gets, what counts as its answer, and that it runs in the sandbox.
 #include <gtest/gtest.h>
 
 #include <fstream>

@@ -1,3 +1,4 @@
+// What a very small model is shown in each lap, and how its answers are taken.
 #include <gmock/gmock.h>
 
 #include "ground/base/random.h"

@@ -1,3 +1,4 @@
+// A poster's moves: each fault has one, and they come to an end.
 #include <gmock/gmock.h>
 
 #include "loop/makers/maker.h"

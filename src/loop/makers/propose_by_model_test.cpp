@@ -1,3 +1,4 @@
+// Which move follows which lap, as a pure decision.
 #include <gtest/gtest.h>
 
 #include "loop/makers/maker.h"

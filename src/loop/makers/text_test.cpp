@@ -1,3 +1,4 @@
+// A text maker's prompt, and the work in an answer without its talk.
 #include <gmock/gmock.h>
 
 #include "ground/base/text.h"

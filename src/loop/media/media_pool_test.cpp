@@ -1,3 +1,4 @@
+// Sound through the confined workers: decoding, voices, ears.
 #include "loop/media/media_pool.h"
 
 #include <gmock/gmock.h>

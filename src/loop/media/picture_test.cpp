@@ -1,3 +1,4 @@
+// Pictures through the confined decoder, cut, scaled, drawn and compared.
 #include "loop/media/picture.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Words that were read off a picture against those that should be there.
 #include "loop/media/reading.h"
 
 #include <gmock/gmock.h>

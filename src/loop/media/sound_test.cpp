@@ -1,3 +1,4 @@
+// Resampling, mixing, levelling, and what a signal tells of its faults.
 #include "loop/media/sound.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Written text as it is spoken, and numbers as people count.
 #include "loop/media/spoken.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Mini-Python does as Python, within exact limits.
 #include "loop/mini/mini.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Tasks, prompts and answers of Mini-Python, there and back.
 #include "loop/mini/task.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Kinds of projects by their files, on hand-made trees.
 #include "loop/terms/ecosystems.h"
 
 #include <gtest/gtest.h>

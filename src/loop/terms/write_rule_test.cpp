@@ -1,3 +1,4 @@
+// What a candidate may write, however a path is spelled.
 #include "loop/terms/write_rule.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// How far an address reaches, in every odd spelling.
 #include "serve/net/endpoint.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Server-sent events whatever the cuts, and within bounds.
 #include "serve/net/sse.h"
 
 #include <gmock/gmock.h>

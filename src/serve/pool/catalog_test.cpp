@@ -1,3 +1,4 @@
+// Models found by name in files and directories, and every problem with its place.
 #include "serve/pool/catalog.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// Hosts, keys and origins that are let in, and those that are not.
 #include "serve/server/gate.h"
 
 #include <gtest/gtest.h>
