@@ -11,6 +11,12 @@
 namespace lathe::serve {
 namespace {
 
+// "gpt-oss:120b-cloud", "glm-4.6:cloud": Ollama answers for these and asks its cloud.
+bool is_asked_of_a_cloud(std::string_view model) {
+  const std::string_view tag = model.substr(std::min(model.find(':'), model.size()));
+  return tag == ":cloud" || tag.ends_with("-cloud");
+}
+
 constexpr int kRetries = 2;
 constexpr Milliseconds kMaxBackOff{8'000};
 constexpr Milliseconds kMaxWait{60'000};  // a server that asks for more is not waited for
@@ -63,6 +69,12 @@ std::string HttpWorker::redacted(std::string text) const {
 }
 
 Status HttpWorker::check_reach() const {
+  if (config_.holds_beyond && config_.allowed != Reach::kAny && is_asked_of_a_cloud(config_.model))
+    return fail(ErrorKind::kDenied,
+                "'{}' is a model that Ollama sends on to its cloud, but only '{}' is allowed, so "
+                "nothing was sent; to allow it, set privacy = \"any\" in the recipe and give "
+                "--allow any",
+                config_.model, reach_name(config_.allowed));
   if (endpoint_.reach <= config_.allowed) return {};
   return fail(ErrorKind::kDenied,
               "{} is reached by '{}', but only '{}' is allowed, so nothing was sent; to allow it, "

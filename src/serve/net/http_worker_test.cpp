@@ -432,6 +432,25 @@ TEST_F(HttpWorkerTest, SaysHowFarItsPromptsMayTravel) {
   EXPECT_EQ(server_->seen("ok").back()["headers"][kReachHeader], "lan");
 }
 
+TEST_F(HttpWorkerTest, AModelThatOllamaAsksItsCloudForIsNotAsked) {
+  HttpWorkerConfig settings = config("ok");
+  settings.holds_beyond = true;
+  for (const char* model : {"gpt-oss:120b-cloud", "glm-4.6:cloud"}) {
+    settings.model = model;
+    const auto reply = ask(settings);
+    ASSERT_FALSE(reply) << model;
+    EXPECT_EQ(reply.error().kind, ErrorKind::kDenied) << model;
+    EXPECT_THAT(reply.error().message, HasSubstr(model));
+  }
+  for (const char* model : {"cloud", "storm-cloud", "llama:8b", "llama:cloudy"}) {
+    settings.model = model;
+    EXPECT_TRUE(ask(settings)) << model;
+  }
+  settings.allowed = Reach::kAny;
+  settings.model = "gpt-oss:120b-cloud";
+  EXPECT_TRUE(ask(settings));
+}
+
 TEST_F(HttpWorkerTest, TheEnvironmentDecidesNothing) {
   for (const char* name : {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"})
     ::setenv(name, "http://127.0.0.1:1", 1);
