@@ -19,10 +19,10 @@ MemoryLayout layout_of(std::size_t pages) {
   return MemoryLayout({&layer, 1}, kPage);
 }
 
-using Tokens = std::vector<std::int32_t>;
-Tokens count_to(std::size_t size, std::int32_t start) {
+using Tokens = std::vector<PositionKey>;
+Tokens count_to(std::size_t size, PositionKey start) {
   Tokens tokens(size);
-  for (std::size_t i = 0; i < size; ++i) tokens[i] = start + static_cast<std::int32_t>(i);
+  for (std::size_t i = 0; i < size; ++i) tokens[i] = start + i;
   return tokens;
 }
 
@@ -168,8 +168,7 @@ TEST(KvBudget, RandomWorkStaysWithin) {
     }
     const std::size_t which = random() % 3;
     KvCache& cache = *caches[which];
-    const Tokens tokens =
-        count_to(1 + random() % 500, static_cast<std::int32_t>(random() % 4 * 10000));
+    const Tokens tokens = count_to(1 + random() % 500, random() % 4 * 10000);
     SequenceMemory memory(cache.store());
     const std::size_t cached = cache.index().take(tokens, tokens.size() - 1, memory);
     const BlockCounts needed = memory.blocks_needed(cached, tokens.size());
@@ -190,11 +189,12 @@ TEST(KvBudget, RandomWorkStaysWithin) {
 
 class Snapshot : public testing::Test {
  protected:
+  static constexpr PositionKey kOddKey = 0x8765'4321'0fed'cba9;
   Snapshot() : dir(*TempDir::make()), path(dir.path() / "prefixes.kv"), budget(64 * 4096) {
     cache = *KvCache::create(layout_of(1), 60, budget);
     remember(*cache, count_to(3 * kChunk + 7, 0));
     Tokens fork = count_to(2 * kChunk, 0);
-    fork.back() = -5;
+    fork.back() = kOddKey;
     remember(*cache, fork);
     EXPECT_EQ(*save_snapshot(*cache, "model a", path, UINT64_MAX), 5u);
   }
@@ -212,6 +212,11 @@ TEST_F(Snapshot, ComesBackByteForByte) {
   const auto again = fresh();
   EXPECT_EQ(*load_snapshot(*again, "model a", path), 5u);
   EXPECT_EQ(known(*again, count_to(3 * kChunk + 7, 0)), 3 * kChunk + 7);
+  Tokens fork = count_to(2 * kChunk, 0);
+  fork.back() = kOddKey;
+  EXPECT_EQ(known(*again, fork), 2 * kChunk);
+  fork.back() ^= PositionKey{1} << 40;
+  EXPECT_EQ(known(*again, fork), 2 * kChunk - 1);
   EXPECT_EQ(again->store().used_bytes(), 5u * 4096);
   EXPECT_EQ(again->index().reclaimable_bytes(), 5u * 4096) << "only the index holds them";
 }

@@ -24,7 +24,7 @@ MemoryLayout three_groups() {
   return MemoryLayout(layers, kPage);
 }
 
-using Tokens = std::vector<std::int32_t>;
+using Tokens = std::vector<PositionKey>;
 
 void write(const SequenceMemory& memory, const Tokens& tokens, std::size_t from, std::size_t to) {
   for (std::size_t i = from; i < to; ++i)
@@ -107,7 +107,7 @@ TEST(SequenceMemory, WhatIsNotSettledCanBeTakenBack) {
   MemoryStore store = *MemoryStore::create(three_groups(), 100, budget);
   SequenceMemory memory(store);
   Tokens tokens(500);
-  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i);
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = i;
   ASSERT_TRUE(memory.prepare(0, 300));
   write(memory, tokens, 0, 300);
   memory.settle(300);
@@ -122,7 +122,7 @@ TEST(PrefixIndex, AWindowIsGoneOnFromWhereItWasPutIn) {
   KvBudget budget(std::uint64_t{1} << 30);
   const auto cache = *KvCache::create(three_groups(), 1000, budget);
   Tokens tokens(1000);
-  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i);
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = i;
   {
     SequenceMemory memory(cache->store());
     for (std::size_t at = 0; at < 1000; at += 50) {
@@ -135,7 +135,7 @@ TEST(PrefixIndex, AWindowIsGoneOnFromWhereItWasPutIn) {
   }
   const auto taken = [&](std::size_t shared) {
     Tokens probe = tokens;
-    for (std::size_t i = shared; i < probe.size(); ++i) probe[i] = -1;
+    for (std::size_t i = shared; i < probe.size(); ++i) probe[i] = 100'000;
     SequenceMemory memory(cache->store());
     const std::size_t positions = cache->index().take(probe, probe.size(), memory);
     EXPECT_TRUE(sees(memory, tokens, positions)) << shared;
@@ -162,7 +162,7 @@ TEST(PrefixIndex, WindowsOfARunningPromptAreReclaimed) {
   KvBudget budget(std::uint64_t{1} << 30);
   const auto cache = *KvCache::create(three_groups(), 1000, budget);
   Tokens tokens(2000);
-  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>(i);
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = i;
   SequenceMemory memory(cache->store());
   ASSERT_TRUE(memory.prepare(0, 640));
   write(memory, tokens, 0, 640);
@@ -203,8 +203,7 @@ TEST(SequenceMemory, RandomWorkGetsWhatItWasPromised) {
   for (int round = 0; round < 6000; ++round) {
     if (random() % 3 == 0) {
       Tokens tokens(1 + random() % 900);
-      for (std::size_t i = 0; i < tokens.size(); ++i)
-        tokens[i] = static_cast<std::int32_t>(i % 200 == 0 ? random() % 2 : i);
+      for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = i % 200 == 0 ? random() % 2 : i;
       const Claim claim{.positions = tokens.size(), .prompt_step = 1 + random() % 150};
       SequenceMemory memory(cache->store());
       if (promised() + memory.bytes_left(0, claim) > cache->admissible()) {

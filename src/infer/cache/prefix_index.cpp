@@ -9,7 +9,7 @@ namespace lathe::infer {
 
 struct PrefixIndex::Node {
   Node* parent = nullptr;
-  std::vector<std::int32_t> tokens;            // up to kChunk; only a full node has children
+  std::vector<PositionKey> tokens;             // up to kChunk; only a full node has children
   std::vector<std::optional<BlockId>> blocks;  // by group
   std::uint64_t weights = 0;                   // what computed it; the same in all of a chain
   std::uint64_t used = 0;
@@ -46,7 +46,7 @@ bool PrefixIndex::is_idle_window(const Node& node, std::size_t group) const {
 }
 
 // The child that shares most of its first tokens with `tokens`, and how many.
-PrefixIndex::Node* PrefixIndex::find_child(Node& node, std::span<const std::int32_t> tokens,
+PrefixIndex::Node* PrefixIndex::find_child(Node& node, std::span<const PositionKey> tokens,
                                            std::uint64_t weights, std::size_t& common) const {
   Node* best = nullptr;
   common = 0;
@@ -65,7 +65,7 @@ PrefixIndex::Node* PrefixIndex::find_child(Node& node, std::span<const std::int3
   return best;
 }
 
-std::vector<PrefixIndex::Node*> PrefixIndex::follow(std::span<const std::int32_t> tokens,
+std::vector<PrefixIndex::Node*> PrefixIndex::follow(std::span<const PositionKey> tokens,
                                                     std::uint64_t weights,
                                                     std::size_t& positions) const {
   std::vector<Node*> path;
@@ -92,7 +92,7 @@ std::optional<std::size_t> PrefixIndex::missing_block(std::span<Node* const> pat
   return std::nullopt;
 }
 
-std::size_t PrefixIndex::take(std::span<const std::int32_t> tokens, std::size_t limit,
+std::size_t PrefixIndex::take(std::span<const PositionKey> tokens, std::size_t limit,
                               SequenceMemory& memory, std::uint64_t weights) {
   const std::uint64_t now = budget_->tick();
   std::size_t positions = 0;
@@ -120,7 +120,7 @@ void PrefixIndex::adopt(Node& node, const SequenceMemory& memory, std::size_t bl
   }
 }
 
-void PrefixIndex::put(std::span<const std::int32_t> tokens, const SequenceMemory& memory,
+void PrefixIndex::put(std::span<const PositionKey> tokens, const SequenceMemory& memory,
                       std::uint64_t weights) {
   const std::uint64_t now = budget_->tick();
   Node* node = root_.get();
@@ -150,7 +150,7 @@ void PrefixIndex::put(std::span<const std::int32_t> tokens, const SequenceMemory
   }
 }
 
-void PrefixIndex::keep(std::span<const std::int32_t> tokens, Milliseconds until,
+void PrefixIndex::keep(std::span<const PositionKey> tokens, Milliseconds until,
                        std::uint64_t weights) {
   Node* node = root_.get();
   for (std::size_t i = 0; (i + 1) * kChunk <= tokens.size(); ++i) {

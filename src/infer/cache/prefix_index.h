@@ -1,4 +1,4 @@
-// Which token prefixes have their KV in the store: a radix tree with one block of tokens a node.
+// Which prefixes have their KV in the store: a radix tree with one block of positions a node.
 // Sequences put their blocks in when they end (or pause); a new prompt takes over what it shares,
 // to the token: a block that agrees only in its first tokens is taken too, and copied when it is
 // written. Of layers with a window a node has a block only where a sequence still had one when it
@@ -18,6 +18,10 @@
 
 namespace lathe::infer {
 
+// What stands at a position of a sequence: its token's id, or a number above all ids for what is no
+// token. Two prefixes are one if all their keys are.
+using PositionKey = std::uint64_t;
+
 class PrefixIndex {
  public:
   // `budget` counts the uses, so that those of several models can be compared.
@@ -31,14 +35,14 @@ class PrefixIndex {
   //
   // The longest known prefix of `tokens`, at most `limit` positions: appends its blocks to `memory`
   // (which is empty) and returns the number of positions.
-  std::size_t take(std::span<const std::int32_t> tokens, std::size_t limit, SequenceMemory& memory,
+  std::size_t take(std::span<const PositionKey> tokens, std::size_t limit, SequenceMemory& memory,
                    std::uint64_t weights = 0);
   // Remembers the blocks of a sequence; tokens.size() positions of `memory` are filled. A partly
   // filled last block is kept too.
-  void put(std::span<const std::int32_t> tokens, const SequenceMemory& memory,
+  void put(std::span<const PositionKey> tokens, const SequenceMemory& memory,
            std::uint64_t weights = 0);
   // The whole blocks of this prefix stay until then (Clock::monotonic), whatever else runs.
-  void keep(std::span<const std::int32_t> tokens, Milliseconds until, std::uint64_t weights = 0);
+  void keep(std::span<const PositionKey> tokens, Milliseconds until, std::uint64_t weights = 0);
   std::uint64_t kept_bytes() const;
   void keep_nothing();  // what was to be kept is remembered like the rest
 
@@ -52,7 +56,7 @@ class PrefixIndex {
   // All that the model computed without an adapter, parents first, the most recently used first.
   struct Entry {
     std::int64_t parent = -1;  // index among the entries; -1: the root
-    std::vector<std::int32_t> tokens;
+    std::vector<PositionKey> tokens;
     std::vector<std::optional<BlockId>> blocks = {};  // by group
   };
   std::vector<Entry> entries() const;
@@ -61,10 +65,10 @@ class PrefixIndex {
 
  private:
   struct Node;
-  Node* find_child(Node& node, std::span<const std::int32_t> tokens, std::uint64_t weights,
+  Node* find_child(Node& node, std::span<const PositionKey> tokens, std::uint64_t weights,
                    std::size_t& common) const;
   // The nodes that agree with `tokens`, one after the other, and for how many positions.
-  std::vector<Node*> follow(std::span<const std::int32_t> tokens, std::uint64_t weights,
+  std::vector<Node*> follow(std::span<const PositionKey> tokens, std::uint64_t weights,
                             std::size_t& positions) const;
   // One that a sequence would need to go on behind so many positions, if any is.
   std::optional<std::size_t> missing_block(std::span<Node* const> path,

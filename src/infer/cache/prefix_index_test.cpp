@@ -17,7 +17,7 @@ class Cache : public testing::Test {
   Cache() {
     static const KvFormat kFormat{
         .type = KvType::kF32,
-        .chunk_bytes = [](std::size_t) { return kChunk * sizeof(std::int32_t); },
+        .chunk_bytes = [](std::size_t) { return kChunk * sizeof(PositionKey); },
         .store = nullptr,
         .attend = nullptr};
     const StateSpec layer{.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16};
@@ -27,18 +27,18 @@ class Cache : public testing::Test {
     pool = &store->pool(0);
     index.emplace(*store, *budget);
   }
-  void fill(SequenceMemory& memory, const std::vector<std::int32_t>& tokens, std::size_t from) {
+  void fill(SequenceMemory& memory, const std::vector<PositionKey>& tokens, std::size_t from) {
     ASSERT_TRUE(memory.prepare(from, tokens.size()).has_value());
     for (std::size_t i = from; i < tokens.size(); ++i) {
-      std::memcpy(memory.data(0, i) + i % kChunk * sizeof(std::int32_t), &tokens[i],
-                  sizeof(std::int32_t));
+      std::memcpy(memory.data(0, i) + i % kChunk * sizeof(PositionKey), &tokens[i],
+                  sizeof(PositionKey));
     }
   }
-  static bool holds(const SequenceMemory& memory, const std::vector<std::int32_t>& tokens,
+  static bool holds(const SequenceMemory& memory, const std::vector<PositionKey>& tokens,
                     std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-      if (std::memcmp(memory.data(0, i) + i % kChunk * sizeof(std::int32_t), &tokens[i],
-                      sizeof(std::int32_t)) != 0)
+      if (std::memcmp(memory.data(0, i) + i % kChunk * sizeof(PositionKey), &tokens[i],
+                      sizeof(PositionKey)) != 0)
         return false;
     }
     return true;
@@ -49,9 +49,9 @@ class Cache : public testing::Test {
   std::optional<PrefixIndex> index;
 };
 
-std::vector<std::int32_t> count_to(std::size_t size, std::int32_t start = 0) {
-  std::vector<std::int32_t> tokens(size);
-  for (std::size_t i = 0; i < size; ++i) tokens[i] = start + static_cast<std::int32_t>(i);
+std::vector<PositionKey> count_to(std::size_t size, PositionKey start = 0) {
+  std::vector<PositionKey> tokens(size);
+  for (std::size_t i = 0; i < size; ++i) tokens[i] = start + i;
   return tokens;
 }
 
@@ -63,7 +63,7 @@ TEST_F(Cache, AForkCopiesOnlyWhatItWrites) {
   EXPECT_EQ(pool->free_blocks(), 61u);
   EXPECT_EQ(child.blocks_needed(150, 151), BlockCounts{1});
   auto other = tokens;
-  other.push_back(-1);
+  other.push_back(1000);
   fill(child, other, 150);
   EXPECT_EQ(pool->free_blocks(), 60u);
   fill(parent, count_to(152), 150);  // the only holder by now: in place
@@ -93,7 +93,7 @@ TEST_F(Cache, ThePrefixIsFoundToTheToken) {
   EXPECT_EQ(pool->free_blocks(), 60u);
   for (const std::size_t same : {0u, 1u, 63u, 64u, 65u, 128u, 199u, 200u}) {
     auto probe = count_to(300);
-    for (std::size_t i = same; i < probe.size(); ++i) probe[i] = -5;
+    for (std::size_t i = same; i < probe.size(); ++i) probe[i] = 1000;
     SequenceMemory memory(*store);
     EXPECT_EQ(index->take(probe, probe.size(), memory), same);
     EXPECT_TRUE(holds(memory, tokens, same));
@@ -101,6 +101,34 @@ TEST_F(Cache, ThePrefixIsFoundToTheToken) {
   }
   SequenceMemory limited(*store);
   EXPECT_EQ(index->take(tokens, 70, limited), 70u);
+}
+
+// Keys above every id, which agree in one half: none of them is another's, at the borders of blocks
+// and in a tail that is copied.
+TEST_F(Cache, AKeyIsComparedInAllItsBits) {
+  constexpr PositionKey kHigh = PositionKey{1} << 63;
+  for (const std::size_t at : {0u, 63u, 64u, 127u, 128u, 199u}) {
+    const auto with = [&](PositionKey key) {
+      auto keys = count_to(200, 7000 * (at + 1));
+      keys[at] = key;
+      return keys;
+    };
+    const auto known = with(kHigh | 42);
+    {
+      SequenceMemory memory(*store);
+      fill(memory, known, 0);
+      index->put(known, memory);
+    }
+    for (const PositionKey other :
+         {PositionKey{42}, kHigh | 43, kHigh | 42 | PositionKey{1} << 32}) {
+      SequenceMemory memory(*store);
+      EXPECT_EQ(index->take(with(other), 200, memory), at) << other;
+      fill(memory, with(other), at);
+    }
+    SequenceMemory same(*store);
+    EXPECT_EQ(index->take(known, 200, same), 200u);
+    EXPECT_TRUE(holds(same, known, 200));
+  }
 }
 
 TEST_F(Cache, ReclaimTakesTheOldestLeavesAndNothingInUse) {
@@ -125,7 +153,7 @@ TEST_F(Cache, ReclaimTakesTheOldestLeavesAndNothingInUse) {
 // Against a model that keeps every sequence whole.
 TEST_F(Cache, RandomWorkNeverMixesSequences) {
   std::mt19937 random(1);
-  std::vector<std::pair<std::vector<std::int32_t>, SequenceMemory>> live;
+  std::vector<std::pair<std::vector<PositionKey>, SequenceMemory>> live;
   std::size_t reused = 0;
   for (int round = 0; round < 4000; ++round) {
     if (live.size() > 3 || (!live.empty() && random() % 3 == 0)) {
@@ -137,9 +165,8 @@ TEST_F(Cache, RandomWorkNeverMixesSequences) {
       continue;
     }
     // Few different tokens: many shared beginnings.
-    std::vector<std::int32_t> tokens(1 + random() % 400);
-    for (std::size_t i = 0; i < tokens.size(); ++i)
-      tokens[i] = static_cast<std::int32_t>(i % 50 == 0 ? random() % 3 : i);
+    std::vector<PositionKey> tokens(1 + random() % 400);
+    for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = i % 50 == 0 ? random() % 3 : i;
     SequenceMemory memory(*store);
     const std::size_t cached = index->take(tokens, tokens.size(), memory);
     ASSERT_TRUE(holds(memory, tokens, cached));

@@ -16,7 +16,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the file holds KV as memory holds it");
 
-constexpr char kMagic[8] = {'L', 'A', 'T', 'H', 'E', 'K', 'V', '1'};
+constexpr char kMagic[8] = {'L', 'A', 'T', 'H', 'E', 'K', 'V', '2'};
 constexpr std::size_t kDigest = 64;  // SHA-256 as hex
 
 // magic · length and text of the identity · bytes of a block · number of entries · digest of these
@@ -93,7 +93,7 @@ Status write_entry(int fd, const MemoryStore& store, const PrefixIndex::Entry& e
   for (std::size_t g = 0; g < entry.blocks.size(); ++g)
     if (!entry.blocks[g]) head.missing |= 1u << g;
   buffer.assign(bytes_of(&head, sizeof head));
-  buffer += bytes_of(entry.tokens.data(), entry.tokens.size() * sizeof(std::int32_t));
+  buffer += bytes_of(entry.tokens.data(), entry.tokens.size() * sizeof(PositionKey));
   for (std::size_t g = 0; g < entry.blocks.size(); ++g)
     if (entry.blocks[g])
       buffer += bytes_of(store.pool(g).data(*entry.blocks[g]), store.pool(g).block_bytes());
@@ -110,7 +110,7 @@ Result<PrefixIndex::Entry> read_entry(int fd, MemoryStore& store, std::size_t in
       std::uint64_t{head.missing} >> store.groups() != 0) {
     return invalid("{}: entry {} is damaged; the snapshot is not used", path.string(), index);
   }
-  const std::size_t ids = static_cast<std::size_t>(head.tokens) * sizeof(std::int32_t);
+  const std::size_t ids = static_cast<std::size_t>(head.tokens) * sizeof(PositionKey);
   std::size_t blocks = 0;
   for (std::size_t g = 0; g < store.groups(); ++g)
     if ((head.missing >> g & 1) == 0) blocks += store.pool(g).block_bytes();

@@ -44,9 +44,10 @@ struct Engine::Sequence {
   SequenceId request;
   std::size_t candidate;
   std::shared_ptr<const GenerationRequest> spec;
-  std::vector<TokenId> tokens;  // the prompt and what was sampled
-  std::size_t computed = 0;     // positions whose KV is there
-  std::size_t limit;            // tokens it may come to
+  std::vector<TokenId> tokens;    // the prompt and what was sampled
+  std::vector<PositionKey> keys;  // by which the prefix index knows them
+  std::size_t computed = 0;       // positions whose KV is there
+  std::size_t limit;              // tokens it may come to
   SequenceMemory memory;
   Sampler sampler;
   std::unique_ptr<Constraint> constraint;
@@ -153,17 +154,19 @@ Result<SequenceId> Engine::add(GenerationRequest request) {
   if (spec->max_tokens == 0 && spec->candidates == 1)
     limit = std::min(limit, positions_within(cache_->store().layout(),
                                              claim_of(*spec, limit, options_), cache_->capacity()));
-  std::unique_ptr<Sequence> sequence(new Sequence{.id = next_id_,
-                                                  .request = next_id_,
-                                                  .candidate = 0,
-                                                  .spec = spec,
-                                                  .tokens = spec->prompt,
-                                                  .limit = limit,
-                                                  .memory = SequenceMemory(cache_->store()),
-                                                  .sampler = Sampler(spec->sampler, 0, *tokenizer_),
-                                                  .constraint = nullptr,
-                                                  .text = AnswerText(*tokenizer_, spec->stop),
-                                                  .drafter = std::nullopt});
+  std::unique_ptr<Sequence> sequence(
+      new Sequence{.id = next_id_,
+                   .request = next_id_,
+                   .candidate = 0,
+                   .spec = spec,
+                   .tokens = spec->prompt,
+                   .keys = {spec->prompt.begin(), spec->prompt.end()},
+                   .limit = limit,
+                   .memory = SequenceMemory(cache_->store()),
+                   .sampler = Sampler(spec->sampler, 0, *tokenizer_),
+                   .constraint = nullptr,
+                   .text = AnswerText(*tokenizer_, spec->stop),
+                   .drafter = std::nullopt});
   if (limit <= prompt || bytes_left(*sequence) > cache_->capacity()) {
     return invalid("{} prompt tokens and {} answers of up to {} need {} of KV; there are {}",
                    prompt, spec->candidates, limit - std::min(limit, prompt),
@@ -234,8 +237,8 @@ void Engine::admit(Sequence& sequence) {
   sequence.running = true;
   if (!options_.reuse_prefixes) return;
   // The last prompt token is always computed: its logits are wanted.
-  sequence.computed = cache_->index().take(sequence.tokens, sequence.tokens.size() - 1,
-                                           sequence.memory, sequence.weights());
+  sequence.computed = cache_->index().take(sequence.keys, sequence.keys.size() - 1, sequence.memory,
+                                           sequence.weights());
   sequence.cached = sequence.checkpoint = sequence.computed;
 }
 
@@ -324,7 +327,7 @@ void Engine::checkpoint(Sequence& sequence) {
 
 // Gives the first so many positions to the prefix index.
 void Engine::remember(const Sequence& sequence, std::size_t positions) {
-  cache_->index().put(std::span<const TokenId>(sequence.tokens).first(positions), sequence.memory,
+  cache_->index().put(std::span(sequence.keys).first(positions), sequence.memory,
                       sequence.weights());
 }
 
@@ -350,7 +353,7 @@ void Engine::check_drafts(Sequence& sequence, std::span<const TokenId> drafted, 
 // there is; and what of windows may come to be kept with them is promised to nobody else.
 void Engine::keep_prompt(const Sequence& sequence) {
   const std::size_t blocks = sequence.spec->prompt.size() / kChunk;
-  const auto whole = std::span<const TokenId>(sequence.tokens).first(blocks * kChunk);
+  const auto whole = std::span(sequence.keys).first(blocks * kChunk);
   const MemoryLayout& layout = cache_->store().layout();
   const std::uint64_t all = blocks * layout.block_bytes();
   const std::uint64_t windows = all - worst_case(layout, {.positions = whole.size()}).kv;
@@ -377,6 +380,7 @@ void Engine::prompt_done(Sequence& parent, std::size_t row, const Sink& sink) {
                      .candidate = c,
                      .spec = parent.spec,
                      .tokens = parent.tokens,
+                     .keys = parent.keys,
                      .computed = parent.computed,
                      .limit = parent.limit,
                      .memory = parent.memory.fork(prompt),
@@ -427,6 +431,7 @@ void Engine::take_token(Sequence& sequence, std::size_t row, const Sink& sink) {
     event.top = top_logprobs(logits, static_cast<std::size_t>(spec.top_logprobs));
   }
   sequence.tokens.push_back(*token);
+  sequence.keys.push_back(static_cast<PositionKey>(*token));
   if (sequence.drafter) sequence.drafter->accept(*token);
   if (tokenizer_->is_end(*token))
     return finish(sequence, StopReason::kEndToken, std::move(event), sink);
