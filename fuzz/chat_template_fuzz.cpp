@@ -1,7 +1,7 @@
 // A template and its variables, both from anywhere: the template, a NUL, JSON.
 #include <cstdlib>
 
-#include "infer/text/chat_template.h"
+#include "infer/templates/chat_template.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace lathe;

@@ -4,7 +4,7 @@
 
 #include <cstdlib>
 
-#include "infer/text/constraint.h"
+#include "infer/constraints/constraint.h"
 
 namespace lathe {
 

@@ -3,9 +3,9 @@
 #include <cstdlib>
 
 #include "ground/base/text.h"
-#include "infer/text/token_map.h"
-#include "infer/text/tokenizer.h"
-#include "infer/text/unicode.h"
+#include "infer/tokens/token_map.h"
+#include "infer/tokens/tokenizer.h"
+#include "infer/tokens/unicode.h"
 
 namespace {
 

@@ -8,8 +8,8 @@
 #include <iostream>
 #include <random>
 
+#include "infer/constraints/constraint.h"
 #include "infer/models/vocabulary.h"
-#include "infer/text/constraint.h"
 
 namespace {
 

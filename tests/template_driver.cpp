@@ -3,7 +3,7 @@
 // "user" is what came back marked as the caller's.
 #include <iostream>
 
-#include "infer/text/chat_template.h"
+#include "infer/templates/chat_template.h"
 
 namespace {
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes src/infer/text/unicode_tables.inc from Python's own Unicode database (14.0 with Debian 12's Python 3.11).
+"""Writes src/infer/tokens/unicode_tables.inc from Python's own Unicode database (14.0 with Debian 12's Python 3.11).
 
-    tools/make_unicode_tables.py > src/infer/text/unicode_tables.inc
+    tools/make_unicode_tables.py > src/infer/tokens/unicode_tables.inc
 """
 import sys
 import unicodedata

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "app/cli/local_model.h"
-#include "infer/text/answer_parser.h"
+#include "infer/answers/answer_parser.h"
 #include "work/work.h"
 
 namespace lathe::app {

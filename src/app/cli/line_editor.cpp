@@ -17,7 +17,7 @@
 #include "ground/base/file.h"
 #include "ground/base/json.h"
 #include "ground/base/text.h"
-#include "infer/text/unicode.h"
+#include "infer/tokens/unicode.h"
 
 namespace lathe::app {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "app/cli/app.h"
 #include "infer/engine/engine.h"
-#include "infer/text/chat_template.h"
+#include "infer/templates/chat_template.h"
 
 namespace lathe::app {
 

@@ -17,7 +17,7 @@
 
 #include "ground/base/file.h"
 #include "ground/base/json.h"
-#include "infer/text/chat_template.h"
+#include "infer/templates/chat_template.h"
 #include "infer/tune/network.h"
 
 namespace lathe::app {

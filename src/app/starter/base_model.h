@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ground/base/file.h"
-#include "infer/text/tokenizer.h"
+#include "infer/tokens/tokenizer.h"
 
 namespace lathe::app {
 

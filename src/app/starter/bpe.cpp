@@ -3,8 +3,8 @@
 
 #include <map>
 
-#include "infer/text/pretokenizer.h"
-#include "infer/text/token_map.h"
+#include "infer/tokens/pretokenizer.h"
+#include "infer/tokens/token_map.h"
 
 namespace lathe::app {
 namespace {

@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "infer/text/tokenizer.h"
+#include "infer/tokens/tokenizer.h"
 
 namespace lathe::app {
 

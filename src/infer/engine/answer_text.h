@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "infer/text/tokenizer.h"
+#include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer {
 

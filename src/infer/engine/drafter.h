@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "infer/text/tokenizer.h"
+#include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer {
 

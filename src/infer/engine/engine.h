@@ -18,12 +18,12 @@
 #include <vector>
 
 #include "infer/cache/kv_cache.h"
+#include "infer/constraints/constraint.h"
 #include "infer/engine/drafter.h"
 #include "infer/engine/sampler.h"
 #include "infer/engine/scheduler.h"
 #include "infer/models/forward.h"
-#include "infer/text/constraint.h"
-#include "infer/text/tokenizer.h"
+#include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer {
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "ground/base/result.h"
-#include "infer/text/tokenizer.h"
+#include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer {
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "infer/formats/gguf.h"
-#include "infer/text/tokenizer.h"
+#include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer {
 

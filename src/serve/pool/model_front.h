@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "infer/answers/answer_parser.h"
 #include "infer/engine/footprint.h"
-#include "infer/text/answer_parser.h"
-#include "infer/text/chat_template.h"
+#include "infer/templates/chat_template.h"
 #include "serve/pool/answer_check.h"
 #include "serve/pool/catalog.h"
 #include "work/model_host.h"

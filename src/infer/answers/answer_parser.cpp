@@ -1,0 +1,282 @@
+// Thinking, text and calls told apart by the markers of the format, while the answer is written.
+#include "infer/answers/answer_parser.h"
+
+#include <algorithm>
+
+#include "ground/base/text.h"
+#include "ground/base/thoughts.h"
+#include "infer/answers/answer_calls.h"
+
+namespace lathe::infer {
+namespace {
+
+constexpr std::string_view kSpaces = " \t\r\n";
+constexpr std::string_view kPythonTag = "<|python_tag|>";
+
+// Text that goes out piece by piece: the white space at its end waits for what comes next.
+class Outlet {
+ public:
+  void add(std::string_view text, std::string& out) {
+    if (skip_) {
+      text.remove_prefix(skip_spaces(text, 0));
+      if (text.empty()) return;
+      skip_ = false;
+    }
+    held_ += text;
+    const auto last = held_.find_last_not_of(kSpaces);
+    if (last == held_.npos) return;
+    out += held_.substr(0, last + 1);
+    held_.erase(0, last + 1);
+  }
+  // What waits is not wanted, nor is the white space that follows.
+  void drop_space() {
+    held_.clear();
+    skip_ = true;
+  }
+  void finish(std::string& out) {
+    out += held_;
+    held_.clear();
+  }
+
+ private:
+  std::string held_;
+  bool skip_ = false;
+};
+
+// Thinking first, if there is any, then text with calls in it.
+class MarkedParser final : public AnswerParser {
+ public:
+  explicit MarkedParser(AnswerOptions options)
+      : options_(std::move(options)),
+        tools_(options_.tools),
+        openers_(tools_.empty() ? std::vector<std::string_view>() : call_openers(options_.format)),
+        state_(options_.starts_thinking ? kThinking : kStart) {
+    if (options_.starts_thinking) {
+      closers_ = {"</think>", "[/THINK]"};
+      thinking_.drop_space();
+    }
+  }
+
+  AnswerDelta push(std::string_view text) override {
+    pending_.add(text);
+    run(false);
+    return std::exchange(delta_, {});
+  }
+  AnswerDelta finish() override {
+    run(true);
+    text_.finish(delta_.text);
+    return std::exchange(delta_, {});
+  }
+
+ private:
+  enum State { kStart, kThinking, kText, kCall, kMessage };
+
+  void run(bool last) {
+    while (step(last)) {
+    }
+  }
+  std::string_view pending() const { return pending_.view(); }
+  void take(std::size_t bytes) {
+    pending_.take(bytes);
+    notes_.drop(bytes);
+  }
+
+  // One transition; false: nothing more can be decided.
+  bool step(bool last) {
+    switch (state_) {
+      case kStart:
+        return start(last);
+      case kThinking:
+        return think(last);
+      case kText:
+        return text(last);
+      case kCall:
+        return call(last);
+      case kMessage:
+        return message(last);
+    }
+    return false;
+  }
+
+  bool start(bool last) {
+    const std::size_t begin = skip_spaces(pending(), 0);
+    const std::string_view rest = pending().substr(begin);
+    bool may_become = rest.empty();
+    for (const auto& [open, close] : kThoughtMarks) {
+      if (rest.starts_with(open)) {
+        closers_ = {close};
+        thinking_.drop_space();
+        take(begin + open.size());
+        state_ = kThinking;
+        return true;
+      }
+      may_become = may_become || open.starts_with(rest);
+    }
+    if (options_.format == AnswerFormat::kLlama3 && !tools_.empty()) {
+      if (rest.starts_with('{') || rest.starts_with('[') || rest.starts_with(kPythonTag)) {
+        state_ = kMessage;
+        return true;
+      }
+      may_become = may_become || kPythonTag.starts_with(rest);
+    }
+    if (may_become && !last) return false;
+    state_ = kText;
+    return true;
+  }
+
+  bool think(bool last) {
+    const auto [at, which] = find_marker(pending(), closers_);
+    if (at != std::string::npos) {
+      thinking_.add(pending().substr(0, at), delta_.thinking);
+      take(at + closers_[which].size());
+      text_.drop_space();
+      state_ = options_.format == AnswerFormat::kLlama3 ? kStart : kText;
+      return true;
+    }
+    const std::size_t safe = pending().size() - (last ? 0 : marker_start(pending(), closers_));
+    thinking_.add(pending().substr(0, safe), delta_.thinking);
+    take(safe);
+    return false;
+  }
+
+  bool text(bool last) {
+    const std::size_t at = find_marker(pending(), openers_).first;
+    if (at != std::string::npos) {
+      text_.add(pending().substr(0, at), delta_.text);
+      take(at);
+      reader_ = make_call_reader(options_.format, tools_, notes_);
+      state_ = kCall;
+      return true;
+    }
+    const std::size_t safe = pending().size() - (last ? 0 : marker_start(pending(), openers_));
+    text_.add(pending().substr(0, safe), delta_.text);
+    take(safe);
+    return false;
+  }
+
+  bool call(bool last) {
+    CallAttempt attempt = reader_->read(pending(), last);
+    if (attempt.outcome == CallAttempt::kMore) return false;
+    state_ = kText;
+    if (attempt.outcome == CallAttempt::kCalls) {
+      text_.drop_space();
+      std::ranges::move(attempt.calls, std::back_inserter(delta_.calls));
+      take(attempt.bytes);
+      return true;
+    }
+    // No call: its first character is text, and all after it is looked at again.
+    text_.add(pending().substr(0, 1), delta_.text);
+    take(1);
+    return true;
+  }
+
+  // Llama 3: the whole message is the calls, or it is text.
+  bool message(bool last) {
+    const std::size_t begin = skip_spaces(pending(), 0);
+    const bool tagged = pending().substr(begin).starts_with(kPythonTag);
+    const std::size_t body = skip_spaces(pending(), begin + (tagged ? kPythonTag.size() : 0));
+    std::optional<std::vector<ToolCall>> calls;
+    if (body < pending().size() && pending()[body] == '{') {
+      if (json_calls(body, tagged, last)) return false;
+      if (last) calls = std::exchange(calls_, {});
+    } else if (!last) {
+      if (body == pending().size() || tagged || may_be_python(pending().substr(body))) return false;
+    } else if (body < pending().size() && (tagged || pending()[body] == '[')) {
+      calls = written_calls(pending().substr(body));
+    }
+    state_ = kText;
+    if (!calls || calls->empty()) return true;
+    std::ranges::move(*calls, std::back_inserter(delta_.calls));
+    take(pending().size());
+    return false;
+  }
+
+  // One call after another from `body` on, into calls_; true: not clear yet. None of them: text.
+  bool json_calls(std::size_t body, bool tagged, bool last) {
+    if (call_at_ == 0) call_at_ = body + 1;  // one more, so that 0 is none
+    for (;;) {
+      const std::size_t at = call_at_ - 1;
+      if (call_end_ == 0) {
+        const std::size_t end = notes_.json_end(pending(), at);
+        if (end == std::string_view::npos) {
+          if (last) calls_.clear();
+          return !last;
+        }
+        auto call = call_from_text(pending().substr(at, end - at), tagged ? nullptr : &tools_);
+        if (!call) break;
+        calls_.push_back(std::move(*call));
+        call_end_ = end;
+      }
+      std::size_t next = skip_spaces(pending(), call_end_);
+      if (next < pending().size() && (pending()[next] == ';' || pending()[next] == ','))
+        next = skip_spaces(pending(), next + 1);
+      if (next == pending().size()) return !last;
+      if (pending()[next] != '{') break;
+      call_at_ = next + 1;
+      call_end_ = 0;
+    }
+    calls_.clear();
+    return false;
+  }
+
+  // [f(a=1)] of a tool that was offered, or a list of calls as JSON?
+  bool may_be_python(std::string_view text) const {
+    const std::size_t begin = text.starts_with('[') ? skip_spaces(text, 1) : text.size();
+    if (begin == text.size()) return text.starts_with('[');
+    if (text[begin] == '{') return true;
+    const std::size_t end = text.find_first_of(" \t\r\n()[]{},=\"'", begin);
+    if (end == text.npos) return true;
+    return text[end] == '(' && tools_.have(text.substr(begin, end - begin));
+  }
+
+  std::optional<std::vector<ToolCall>> written_calls(std::string_view text) const {
+    if (auto calls = calls_from_text(text, &tools_); !calls.empty()) return calls;
+    auto calls = python_calls(text);
+    if (!calls) return std::nullopt;
+    for (ToolCall& call : *calls) {
+      // The tools that Llama's makers built in: brave_search.call(query="…")
+      static constexpr std::string_view kBuiltIn = ".call";
+      if (text.starts_with(call.name) && call.name.ends_with(kBuiltIn))
+        call.name.resize(call.name.size() - kBuiltIn.size());
+      else if (!tools_.have(call.name))
+        return std::nullopt;
+    }
+    return calls;
+  }
+
+  const AnswerOptions options_;
+  const OfferedTools tools_;
+  const std::vector<std::string_view> openers_;
+  std::vector<std::string_view> closers_;
+  State state_;
+  PendingText pending_;
+  CallNotes notes_;
+  AnswerDelta delta_;
+  Outlet text_, thinking_;
+  std::unique_ptr<CallReader> reader_;
+  // kMessage: the calls so far, and where the last of them begins (one more) and ends; 0: not
+  // known.
+  std::vector<ToolCall> calls_;
+  std::size_t call_at_ = 0, call_end_ = 0;
+};
+
+}  // namespace
+
+AnswerFormat answer_format_of(std::string_view source) {
+  const auto has = [&](std::string_view marker) { return source.find(marker) != source.npos; };
+  if (has("<|channel|>")) return AnswerFormat::kHarmony;
+  if (has("[TOOL_CALLS]")) return AnswerFormat::kMistral;
+  if (has("<tool_call>") && has("<function=")) return AnswerFormat::kQwenXml;
+  if (has("<arg_key>")) return AnswerFormat::kPlain;  // GLM's calls are not known
+  if (has("<tool_call>")) return AnswerFormat::kHermes;
+  if (has("<|python_tag|>") || (has("<|start_header_id|>") && has("\"parameters\"")))
+    return AnswerFormat::kLlama3;
+  return AnswerFormat::kPlain;
+}
+
+std::unique_ptr<AnswerParser> AnswerParser::make(AnswerOptions options) {
+  if (options.format == AnswerFormat::kHarmony) return make_harmony_parser(options.tools);
+  return std::make_unique<MarkedParser>(std::move(options));
+}
+
+}  // namespace lathe::infer

@@ -1,0 +1,45 @@
+// The pieces of JSON as grammar expressions. Used by the schema compiler.
+#pragma once
+
+#include <optional>
+
+#include "infer/constraints/grammar.h"
+#include "infer/constraints/regular.h"
+
+namespace lathe::infer::grammar {
+
+class JsonGrammar {
+ public:
+  explicit JsonGrammar(GrammarBuilder& builder) : builder_(builder) {}
+
+  ExprId value();   // any JSON value
+  ExprId object();  // any JSON object
+  ExprId boolean();
+  ExprId number();
+  // Nothing, a blank, or a line break and some indentation: enough for pretty printing, and it
+  // ends. It stands only where a printer breaks lines: a small model spends its tokens on blanks.
+  ExprId blank();
+  ExprId comma();
+  ExprId member(ExprId key, ExprId value);
+  ExprId string(std::uint32_t min, std::uint32_t max);  // lengths in characters
+  ExprId integer();                                     // of at most 16 digits
+  // Strings with this content, escaped only where they must be.
+  ExprId text(const Regular& content);
+  // The contents that text() can write: without most control characters.
+  static Regular writable();
+
+ private:
+  ExprId set(std::string_view characters);
+  ExprId digits(std::uint32_t min, std::uint32_t max);
+  ExprId rule(std::optional<RuleId>& id, const char* name, ExprId (JsonGrammar::*make)());
+  ExprId make_value();
+  ExprId make_object();
+  ExprId make_blank();
+  ExprId make_character();
+  ExprId make_integer();
+
+  GrammarBuilder& builder_;
+  std::optional<RuleId> value_, object_, blank_, character_, integer_;
+};
+
+}  // namespace lathe::infer::grammar
