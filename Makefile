@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo starter test build packages deb docs format lint asan tsan fuzz clean
+.PHONY: demo starter test build packages deb docs format lint perf asan tsan fuzz clean
 
 demo: build
 	@./tools/demo.sh
@@ -46,6 +46,13 @@ format:
 lint:
 	@./tools/install-packages.sh run
 	@./tools/headers_alone.py
+
+# Ratios of kernels and steps beside the recorded ones; RECORD=1 records them anew.
+perf:
+	@./tools/install-packages.sh test
+	@cmake --preset release -DLATHE_TESTS=ON -DLATHE_BENCH=ON >/dev/null
+	@cmake --build build/release -j $(JOBS) --target lathe lathe_ratios
+	@./tools/perf.py build/release/bench/lathe_ratios build/release/src/lathe $(if $(RECORD),--record)
 
 asan tsan:
 	@./tools/install-packages.sh test
