@@ -1,5 +1,5 @@
-# lathe_room(<wing/name> DEPS <rooms…> LIBS <libs…>): one static library lathe_<name> from the sources in src/<wing/name>,
-# and one test program lathe_<name>_test from the *_test.cpp beside them.
+# lathe_room(<wing/name> DEPS <rooms…> LIBS <libs…> TESTS <rooms…>): one static library lathe_<name> from the sources in
+# src/<wing/name>, and one test program lathe_<name>_test from the *_test.cpp beside them, which may need more rooms.
 
 add_library(lathe_flags INTERFACE)
 # GCC 12 misreads std::string's own code once it is optimised (its bugs 105329 and 105651): those three warnings are left out.
@@ -60,7 +60,7 @@ if(IS_DIRECTORY /dev/shm)
 endif()
 
 function(lathe_room room)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TESTS" ${ARGN})
   get_filename_component(name ${room} NAME)
   set(dir ${PROJECT_SOURCE_DIR}/src/${room})
   file(GLOB sources CONFIGURE_DEPENDS ${dir}/*.cpp)
@@ -72,6 +72,7 @@ function(lathe_room room)
 
   list(TRANSFORM ARG_DEPS PREPEND lathe_)
   list(TRANSFORM ARG_LIBS PREPEND lathe_lib_)
+  list(TRANSFORM ARG_TESTS PREPEND lathe_)
   add_library(lathe_${name} STATIC ${sources})
   target_link_libraries(lathe_${name} PUBLIC lathe_flags ${ARG_DEPS} ${ARG_LIBS})
   if(name STREQUAL cli)
@@ -82,7 +83,7 @@ function(lathe_room room)
   endif()
 
   if(LATHE_TESTS AND tests)
-    lathe_test(lathe_${name}_test SOURCES ${tests} DEPS lathe_${name})
+    lathe_test(lathe_${name}_test SOURCES ${tests} DEPS lathe_${name} ${ARG_TESTS})
     if(name STREQUAL judges)
       target_link_libraries(lathe_judges_test PRIVATE lathe_picture_set)
     elseif(name STREQUAL server)

@@ -19,10 +19,10 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 
 
 def read_table(text):
-    """room path -> set of rooms it may include (itself and those of its row)."""
+    """room path -> set of rooms it may include (itself and those of its row), and room path -> what its tests may include too."""
     rows = [line.split("|") for line in text.splitlines() if line[:1].isalpha()]
     paths = {row[0].strip().split("/")[-1]: row[0].strip() for row in rows}
-    allowed, seen = {}, set()
+    allowed, tests, seen = {}, {}, set()
     for row in rows:
         room, deps = row[0].strip(), row[1].split()
         for dep in deps:
@@ -30,11 +30,12 @@ def read_table(text):
                 raise SystemExit(f"src/rooms.txt: {room} uses {dep}, which does not stand above it")
         seen.add(room.split("/")[-1])
         allowed[room] = {room} | {paths[dep] for dep in deps}
-    return allowed
+        tests[room] = {paths[dep] for dep in row[3].split()} if len(row) > 3 else set()
+    return allowed, tests
 
 
 def find_problems(source):
-    allowed = read_table((source / "rooms.txt").read_text())
+    allowed, tests = read_table((source / "rooms.txt").read_text())
     problems = []
     used = {room: {room} for room in allowed}
     files = [p for p in sorted(source.rglob("*")) if p.suffix in (".h", ".cpp", ".cu", ".inl")]
@@ -43,18 +44,19 @@ def find_problems(source):
         if room not in allowed:
             problems.append(f"{file}: {room} is not a room of src/rooms.txt")
             continue
+        granted = allowed[room] | (tests[room] if file.stem.endswith("_test") else set())
         for include in INCLUDE.findall(file.read_text()):
             target = include.rsplit("/", 1)[0]
             if target not in allowed:
                 problems.append(f'{file}: "{include}" is not in a room')
-            elif target not in allowed[room]:
+            elif target not in granted:
                 problems.append(f'{file}: {room} may not include "{include}"')
             elif not (source / include).exists():
                 problems.append(f'{file}: "{include}" does not exist')
             else:
                 used[room].add(target)
     for room, grants in allowed.items():
-        for grant in sorted(grants - used[room]):
+        for grant in sorted((grants | tests[room]) - used[room]):
             problems.append(f"src/rooms.txt: {room} may include {grant}, and does not")
     return problems, len(files)
 
@@ -115,6 +117,12 @@ def self_test():
         (source / "high/app/none.cpp").write_text('#include "a.h"\n')
         (source / "stray/x.cpp").write_text("")
         assert len(find_problems(source)[0]) == 5, find_problems(source)
+        (source / "rooms.txt").write_text("# table\nlow/base | | | app\nhigh/app | base |\nhigh/other | |\n")
+        assert len(find_problems(source)[0]) == 6, "a grant to tests that none uses was not found"
+        (source / "low/base/up_test.cpp").write_text('#include "high/app/good.cpp"\n')
+        assert len(find_problems(source)[0]) == 5, "a test may include what only tests may"
+        (source / "low/base/up_test.cpp").unlink()
+        (source / "rooms.txt").write_text("# table\nlow/base | |\nhigh/app | base |\nhigh/other | |\n")
         (source / "high/app/good.cpp").write_text("")
         assert len(find_problems(source)[0]) == 6, "a grant that nothing uses was not found"
         (source / "low/base/a.h").write_text("namespace lathe {\nstruct Twin {\n};\nclass Other;\n}  // namespace lathe\n")
