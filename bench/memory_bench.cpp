@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "ground/sys/machine.h"
+#include "infer/cpu/cpu_executor.h"
 #include "infer/engine/engine.h"
 #include "infer/models/vocabulary.h"
 
@@ -35,7 +36,8 @@ Result<double> load_and_answer(const char* path) {
       const auto model,
       infer::Model::load(file, team, {.kernels = &infer::best_kernel_table(), .progress = {}}));
   constexpr std::size_t kTokens = 1024;
-  LATHE_TRY(const auto engine, infer::Engine::create(*model, *tokenizer, team,
+  LATHE_TRY(auto executor, infer::CpuExecutor::create(*model, team, {}));
+  LATHE_TRY(const auto engine, infer::Engine::create(std::move(executor), *tokenizer,
                                                      {.context = kTokens, .kv_tokens = kTokens}));
   const double loaded = resident_mib();
   infer::GenerationRequest request;
@@ -48,7 +50,7 @@ Result<double> load_and_answer(const char* path) {
   }
   const double answered = resident_mib();
   const infer::Engine::Bytes bytes = engine->bytes();
-  const double weights = static_cast<double>(bytes.weights) / kMiB,
+  const double weights = static_cast<double>(bytes.weights.on_host()) / kMiB,
                kv = static_cast<double>(bytes.kv_pool) / kMiB;
   fmt::print("{:8.1f} {:8.1f} {:8.1f} {:8.1f} {:8.1f} {:8.1f}", before, loaded, answered, weights,
              kv, answered - weights - kv);

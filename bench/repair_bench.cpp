@@ -9,6 +9,7 @@
 #include <map>
 #include <thread>
 
+#include "infer/cpu/cpu_executor.h"
 #include "infer/engine/engine.h"
 #include "infer/models/vocabulary.h"
 
@@ -75,7 +76,9 @@ class RepairBench {
     infer::GenerationRequest request = request_of(edit);
     if (drafted) request.draft = tokenizer_.encode(edit.before, false, false);
     const std::size_t size = request.prompt.size() + request.max_tokens + 2 * infer::kChunk;
-    LATHE_TRY(auto engine, infer::Engine::create(model_, tokenizer_, team_, {.kv_tokens = size}));
+    LATHE_TRY(auto executor, infer::CpuExecutor::create(model_, team_, {}));
+    LATHE_TRY(auto engine,
+              infer::Engine::create(std::move(executor), tokenizer_, {.kv_tokens = size}));
     if (step_seconds_.empty()) {
       LATHE_TRY(step_seconds_, engine->measure_steps());
     }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "infer/engine/engine.h"
 #include "infer/tensor/memory.h"
 
 namespace lathe::app {
@@ -51,8 +52,9 @@ class Bench {
   std::size_t depth_answer() const { return kGroup * static_cast<std::size_t>(plan_.repeat) + 1; }
 
   Result<std::unique_ptr<infer::Engine>> engine(std::size_t tokens, std::size_t step_tokens = 512) {
-    return infer::Engine::create(model_, tokenizer_, team_,
-                                 {.kv = plan_.kv, .kv_tokens = tokens, .step_tokens = step_tokens});
+    LATHE_TRY(auto executor, infer::CpuExecutor::create(
+                                 model_, team_, {.kv = plan_.kv, .step_tokens = step_tokens}));
+    return infer::Engine::create(std::move(executor), tokenizer_, {.kv_tokens = tokens});
   }
 
   // Random tokens that no earlier prompt began with.

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "infer/engine/engine.h"
+#include "infer/cpu/cpu_executor.h"
 
 namespace lathe::app {
 

@@ -45,7 +45,7 @@ Result<Json> bench_one(const App& app, const BenchFlags& flags, const std::strin
   const Machine machine = read_machine();
   const std::uint64_t bytes = local.file->file_bytes(), resident = resident_bytes();
   BenchPlan plan = flags.plan;
-  plan.kv = local.engine->options().kv;
+  plan.kv = local.engine->executor().options().kv;
   if (!app.json) {
     print(fmt::format("{} · {} · {} · {} threads · kernels {}\n", path, format_bytes(bytes),
                       machine.cpu.empty() ? "unknown processor" : machine.cpu, local.team->size(),

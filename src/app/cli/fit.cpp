@@ -78,26 +78,31 @@ Result<Fit> size_model(const std::string& text, infer::KvType kv, std::size_t th
   LATHE_TRY(const infer::Gguf file, infer::Gguf::open(wish.path));
   LATHE_TRY(const infer::Blueprint blueprint, infer::read_blueprint(file));
   if (wish.context == 0) wish.context = blueprint.context;
-  auto bytes =
-      infer::footprint(file, blueprint, infer::best_kernel_table(), {.kv = kv},
-                       {.positions = wish.context, .streams = wish.streams, .threads = threads});
+  const infer::ExecutorOptions options{.kv = kv};
+  const auto sizes = infer::cpu_sizes(file, blueprint, {&infer::best_kernel_table(), threads},
+                                      options, wish.context);
+  if (!sizes) return invalid("{}: {}", wish.path, sizes.error().message);
+  auto bytes = infer::footprint(blueprint, *sizes, options,
+                                {.positions = wish.context, .streams = wish.streams});
   if (!bytes) return invalid("{}: {}", wish.path, bytes.error().message);
-  return Fit{std::move(wish), blueprint.architecture, blueprint.runs(), *bytes};
+  return Fit{std::move(wish), blueprint.architecture, blueprint.runs(), std::move(*bytes)};
 }
 
 // `windows`: with what a step and the prefix index add to them.
 std::string row(std::string_view name, std::string_view context, std::string_view streams,
                 const infer::Footprint& bytes, bool windows) {
-  const auto cell = [](std::uint64_t count) { return count == 0 ? "-" : format_bytes(count); };
+  const auto cell = [](const DeviceBytes& part) {
+    return part.total() == 0 ? "-" : format_bytes(part.total());
+  };
   std::string out =
       fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10}", name, context, streams,
                   cell(bytes.weights), cell(bytes.kv), cell(bytes.state), cell(bytes.scratch));
   if (windows) out += fmt::format(" {:>10} {:>10}", cell(bytes.step), cell(bytes.prefix));
-  return out + fmt::format(" {:>10}\n", format_bytes(bytes.total()));
+  return out + fmt::format(" {:>10}\n", format_bytes(bytes.total().total()));
 }
 
 std::string table(const std::vector<Fit>& fits, const infer::Footprint& sum, std::uint64_t memory) {
-  const bool windows = sum.step + sum.prefix != 0;
+  const bool windows = (sum.step + sum.prefix).total() != 0;
   std::string out = fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10}", "model",
                                 "context", "streams", "weights", "KV", "state", "scratch");
   if (windows) out += fmt::format(" {:>10} {:>10}", "step", "(prefix)");
@@ -108,9 +113,10 @@ std::string table(const std::vector<Fit>& fits, const infer::Footprint& sum, std
                windows);
   }
   if (fits.size() > 1) out += row("together", "", "", sum, windows);
-  const bool fits_in = sum.total() <= memory;
+  const std::uint64_t needed = sum.total().on_host();
+  const bool fits_in = needed <= memory;
   out += fmt::format("memory {}, {} {}\n", format_bytes(memory), fits_in ? "to spare" : "missing",
-                     format_bytes(fits_in ? memory - sum.total() : sum.total() - memory));
+                     format_bytes(fits_in ? memory - needed : needed - memory));
   for (const Fit& fit : fits) {
     if (!fit.runs)
       out += fmt::format("{}: {} can be sized but not run yet\n", fit.wish.path, fit.architecture);
@@ -119,9 +125,10 @@ std::string table(const std::vector<Fit>& fits, const infer::Footprint& sum, std
 }
 
 Json bytes_json(const infer::Footprint& bytes) {
-  return {{"weights", bytes.weights}, {"kv", bytes.kv},       {"step", bytes.step},
-          {"prefix", bytes.prefix},   {"state", bytes.state}, {"scratch", bytes.scratch},
-          {"sum", bytes.total()}};
+  return {{"weights", bytes.weights.total()}, {"kv", bytes.kv.total()},
+          {"step", bytes.step.total()},       {"prefix", bytes.prefix.total()},
+          {"state", bytes.state.total()},     {"scratch", bytes.scratch.total()},
+          {"sum", bytes.total().total()}};
 }
 
 Result<bool> fit_models(const App& app, const FitFlags& flags) {
@@ -133,15 +140,10 @@ Result<bool> fit_models(const App& app, const FitFlags& flags) {
   infer::Footprint sum;
   for (const std::string& text : flags.models) {
     LATHE_TRY(fits.emplace_back(), size_model(text, kv, threads));
-    const infer::Footprint& bytes = fits.back().bytes;
-    sum.weights += bytes.weights;
-    sum.kv += bytes.kv;
-    sum.step += bytes.step;
-    sum.prefix += bytes.prefix;
-    sum.state += bytes.state;
-    sum.scratch += bytes.scratch;
+    sum += fits.back().bytes;
   }
-  const bool fits_in = sum.total() <= memory;
+  const std::uint64_t needed = sum.total().on_host();
+  const bool fits_in = needed <= memory;
   if (!app.json) {
     print(table(fits, sum, memory));
     return fits_in;
@@ -161,7 +163,7 @@ Result<bool> fit_models(const App& app, const FitFlags& flags) {
               {"kv_type", flags.kv},
               {"threads", threads},
               {"memory", memory},
-              {"spare", static_cast<std::int64_t>(memory) - static_cast<std::int64_t>(sum.total())},
+              {"spare", static_cast<std::int64_t>(memory) - static_cast<std::int64_t>(needed)},
               {"fits", fits_in}});
   return fits_in;
 }

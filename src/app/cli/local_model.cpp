@@ -92,15 +92,14 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
     LATHE_TRY(const infer::Gguf adapter, infer::Gguf::open(flags.adapter));
     LATHE_TRY(local.adapter, infer::Adapter::load(adapter, blueprint));
   }
-  infer::EngineOptions options{.kv = kv, .context = flags.context};
+  infer::EngineOptions options{.context = flags.context};
   options.kv_tokens =
       flags.context != 0
           ? flags.context
-          : affordable_context(blueprint,
-                               infer::MemoryLayout(blueprint.states(), kernels->kv_format(kv)));
+          : affordable_context(blueprint, infer::cpu_layout(blueprint, *kernels, kv));
   if (adjust) adjust(options);
-  LATHE_TRY(local.engine,
-            infer::Engine::create(*local.model, *local.tokenizer, *local.team, options));
+  LATHE_TRY(auto executor, infer::CpuExecutor::create(*local.model, *local.team, {.kv = kv}));
+  LATHE_TRY(local.engine, infer::Engine::create(std::move(executor), *local.tokenizer, options));
   return local;
 }
 

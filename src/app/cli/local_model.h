@@ -3,6 +3,7 @@
 #pragma once
 
 #include "app/cli/app.h"
+#include "infer/cpu/cpu_executor.h"
 #include "infer/engine/engine.h"
 #include "infer/templates/chat_template.h"
 

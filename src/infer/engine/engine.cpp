@@ -24,7 +24,8 @@ std::string_view stop_reason_name(StopReason reason) {
   return "";
 }
 
-Claim claim_of(const GenerationRequest& request, std::size_t limit, const EngineOptions& options) {
+Claim claim_of(const GenerationRequest& request, std::size_t limit,
+               const ExecutorOptions& options) {
   const std::size_t prompt = request.prompt.size();
   return {.prompt = prompt,
           .positions = limit,
@@ -33,7 +34,7 @@ Claim claim_of(const GenerationRequest& request, std::size_t limit, const Engine
           .answer_step = request.draft.empty() ? 1 : options.step_outputs()};
 }
 
-Claim claim_of(std::size_t tokens, const EngineOptions& options) {
+Claim claim_of(std::size_t tokens, const ExecutorOptions& options) {
   return {.prompt = tokens,
           .positions = tokens,
           .prompt_step = std::min(tokens, options.step_outputs())};
@@ -62,59 +63,50 @@ struct Engine::Sequence {
   std::uint64_t weights() const { return spec->adapter ? spec->adapter->id() : 0; }
 };
 
-Engine::Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions options)
-    : model_(&model), tokenizer_(&tokenizer), options_(options) {}
+Engine::Engine(std::unique_ptr<Executor> executor, const Tokenizer& tokenizer,
+               EngineOptions options)
+    : executor_(std::move(executor)), tokenizer_(&tokenizer), options_(options) {}
 
 Engine::~Engine() = default;
 
-Status check_context(const Blueprint& blueprint, KvType kv, std::size_t context) {
+Status check_context(const Blueprint& blueprint, std::size_t context) {
   if (context > blueprint.context) {
     return invalid("a context of {} tokens was asked for; {} was made for {}", context,
                    blueprint.name.empty() ? "this model" : blueprint.name, blueprint.context);
   }
-  for (const LayerSpec& layer : blueprint.layers) {
-    const AttentionSpec* attention = layer.attention();
-    if (kv == KvType::kQ8_0 && attention != nullptr &&
-        attention->head_dim % kActivationBlock != 0) {
-      return invalid(
-          "heads of {} dimensions do not fit a q8_0 cache, whose blocks have {}; use f16",
-          attention->head_dim, kActivationBlock);
-    }
-  }
   return {};
 }
 
-Result<std::unique_ptr<Engine>> Engine::create(const Model& model, const Tokenizer& tokenizer,
-                                               ThreadTeam& team, const EngineOptions& options,
-                                               KvBudget* budget) {
-  const Blueprint& blueprint = model.blueprint();
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Executor> executor,
+                                               const Tokenizer& tokenizer,
+                                               const EngineOptions& options, KvBudget* budget) {
+  const Blueprint& blueprint = executor->blueprint();
   EngineOptions checked = options;
   if (checked.context == 0) checked.context = blueprint.context;
-  LATHE_TRY_STATUS(check_context(blueprint, checked.kv, checked.context));
+  LATHE_TRY_STATUS(check_context(blueprint, checked.context));
   if (tokenizer.size() != blueprint.vocabulary) {
     return invalid("the vocabulary has {} tokens and the embedding {} rows; the file is damaged",
                    tokenizer.size(), blueprint.vocabulary);
   }
-  const auto states = blueprint.states();
-  MemoryLayout layout(states, model.kernels().kv_format(checked.kv));
+  const MemoryLayout& layout = executor->layout();
   const std::size_t blocks = blocks_for(checked.kv_tokens);
-  std::unique_ptr<Engine> engine(new Engine(model, tokenizer, checked));
+  std::unique_ptr<Engine> engine(new Engine(std::move(executor), tokenizer, checked));
   if (budget == nullptr) {
     engine->own_budget_ =
         std::make_unique<KvBudget>(static_cast<std::uint64_t>(std::min<unsigned __int128>(
             static_cast<unsigned __int128>(blocks) * layout.block_bytes(), UINT64_MAX)));
     budget = engine->own_budget_.get();
   }
-  LATHE_TRY(engine->cache_, KvCache::create(std::move(layout), blocks, *budget));
-  LATHE_TRY(engine->forward_, Forward::create(model, team, engine->cache_->store().layout(),
-                                              checked.step_tokens, checked.step_outputs()));
+  LATHE_TRY(engine->cache_, KvCache::create(layout, blocks, *budget));
   return engine;
 }
 
 Engine::Bytes Engine::bytes() const {
   const MemoryStore& store = cache_->store();
-  return {model_->weight_bytes(), store.capacity_bytes(), store.used_bytes(),
-          forward_->scratch_bytes()};
+  return {.weights = executor_->weight_bytes(),
+          .scratch = executor_->scratch_bytes(),
+          .kv_pool = store.capacity_bytes(),
+          .kv_used = store.used_bytes()};
 }
 
 Status Engine::check(const GenerationRequest& request) const {
@@ -122,9 +114,9 @@ Status Engine::check(const GenerationRequest& request) const {
   for (const auto& ids :
        {std::span(request.prompt), std::span(request.draft), std::span(request.replay)}) {
     for (const TokenId id : ids) {
-      if (id < 0 || static_cast<std::size_t>(id) >= model_->blueprint().vocabulary) {
+      if (id < 0 || static_cast<std::size_t>(id) >= executor_->blueprint().vocabulary) {
         return invalid("the prompt names token {}; the vocabulary has {}", id,
-                       model_->blueprint().vocabulary);
+                       executor_->blueprint().vocabulary);
       }
     }
   }
@@ -141,7 +133,7 @@ Status Engine::check(const GenerationRequest& request) const {
   for (const std::string& stop : request.stop) {
     if (stop.empty()) return invalid("an empty stop string would end every answer at once");
   }
-  return check_sampler(request.sampler, model_->blueprint().vocabulary);
+  return check_sampler(request.sampler, executor_->blueprint().vocabulary);
 }
 
 Result<SequenceId> Engine::add(GenerationRequest request) {
@@ -152,8 +144,9 @@ Result<SequenceId> Engine::add(GenerationRequest request) {
   const std::size_t prompt = spec->prompt.size();
   std::size_t limit = spec->max_tokens != 0 ? prompt + spec->max_tokens : options_.context;
   if (spec->max_tokens == 0 && spec->candidates == 1)
-    limit = std::min(limit, positions_within(cache_->store().layout(),
-                                             claim_of(*spec, limit, options_), cache_->capacity()));
+    limit = std::min(
+        limit, positions_within(cache_->store().layout(),
+                                claim_of(*spec, limit, executor_->options()), cache_->capacity()));
   std::unique_ptr<Sequence> sequence(
       new Sequence{.id = next_id_,
                    .request = next_id_,
@@ -193,7 +186,7 @@ Engine::Sequence* Engine::find(SequenceId id) {
 // What it may still take: its own blocks up to its limit, and those of the candidates that will
 // fork from it.
 std::uint64_t Engine::bytes_left(const Sequence& sequence) const {
-  Claim claim = claim_of(*sequence.spec, sequence.limit, options_);
+  Claim claim = claim_of(*sequence.spec, sequence.limit, executor_->options());
   if (sequence.decoding()) {
     claim.candidates = 1;
     claim.prompt_step = 1;
@@ -225,8 +218,8 @@ StepPlan Engine::plan(std::size_t prompt_tokens) {
     states.push_back(state);
     waiting = waiting || !sequence->running;
   }
-  return plan_step(states, {.step_tokens = options_.step_tokens,
-                            .step_outputs = forward_->max_outputs(),
+  return plan_step(states, {.step_tokens = executor_->options().step_tokens,
+                            .step_outputs = executor_->options().step_outputs(),
                             .sequences = options_.sequences,
                             .free_bytes = waiting ? cache_->admissible() : 0,
                             .prompt_tokens = prompt_tokens,
@@ -294,7 +287,7 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
                       .adapter = sequence.spec->adapter.get()});
   }
   if (slices.empty()) return;
-  forward_->run(slices);
+  executor_->run(slices, OutputKind::kLogits);
   std::size_t row = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     Sequence& sequence = *parts[i].sequence;
@@ -418,7 +411,7 @@ std::optional<TokenId> Engine::next_token(Sequence& sequence, std::span<const fl
 }
 
 void Engine::take_token(Sequence& sequence, std::size_t row, const Sink& sink) {
-  const std::span<const float> logits = forward_->output(row);
+  const std::span<const float> logits = executor_->output(row);
   const GenerationRequest& spec = *sequence.spec;
   const std::optional<TokenId> token = next_token(sequence, logits);
   if (!token) return finish(sequence, StopReason::kGrammarDeadEnd, {}, sink);

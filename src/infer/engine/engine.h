@@ -22,26 +22,20 @@
 #include "infer/engine/drafter.h"
 #include "infer/engine/sampler.h"
 #include "infer/engine/scheduler.h"
-#include "infer/models/forward.h"
+#include "infer/executor/executor.h"
 #include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer {
 
 struct EngineOptions {
-  KvType kv = KvType::kF16;
-  std::size_t context = 0;        // of one sequence; 0: as long as the model was trained for
-  std::size_t kv_tokens = 4096;   // of all sequences and cached prefixes together
-  std::size_t step_tokens = 512;  // of one step: the longest a neighbour waits
+  std::size_t context = 0;       // of one sequence; 0: as long as the model was trained for
+  std::size_t kv_tokens = 4096;  // of all sequences and cached prefixes together
   std::size_t sequences = 32;
   bool reuse_prefixes = true;
-
-  // Rows of logits that one step can give.
-  std::size_t step_outputs() const { return std::min<std::size_t>(step_tokens, 64); }
 };
 
-// A context that the model was not made for is refused with both numbers, and so is a KV type that
-// its heads do not fit.
-Status check_context(const Blueprint& blueprint, KvType kv, std::size_t context);
+// A context that the model was not made for is refused with both numbers.
+Status check_context(const Blueprint& blueprint, std::size_t context);
 
 struct GenerationRequest {
   std::vector<TokenId> prompt;  // at least one token
@@ -61,9 +55,9 @@ struct GenerationRequest {
 };
 
 // What it may come to want of the memory, with answers up to `limit` positions.
-Claim claim_of(const GenerationRequest& request, std::size_t limit, const EngineOptions& options);
+Claim claim_of(const GenerationRequest& request, std::size_t limit, const ExecutorOptions& options);
 // The same for a text that is read (Engine::Reading).
-Claim claim_of(std::size_t tokens, const EngineOptions& options);
+Claim claim_of(std::size_t tokens, const ExecutorOptions& options);
 
 enum class StopReason { kEndToken, kStopString, kLength, kGrammarDeadEnd, kCancelled };
 // "end" "stop" "length" "grammar" "cancelled"
@@ -95,8 +89,9 @@ class Engine {
 
   // References must outlive the engine. `budget` is shared with other engines of the same loop;
   // without one the engine has options.kv_tokens for itself.
-  static Result<std::unique_ptr<Engine>> create(const Model& model, const Tokenizer& tokenizer,
-                                                ThreadTeam& team, const EngineOptions& options,
+  static Result<std::unique_ptr<Engine>> create(std::unique_ptr<Executor> executor,
+                                                const Tokenizer& tokenizer,
+                                                const EngineOptions& options,
                                                 KvBudget* budget = nullptr);
   ~Engine();
 
@@ -165,16 +160,18 @@ class Engine {
                 const Adapter* adapter = nullptr);
 
   struct Bytes {
-    std::uint64_t weights, kv_pool, kv_used, scratch;  // kv_pool: the most that it may take
+    DeviceBytes weights, scratch;
+    std::uint64_t kv_pool = 0, kv_used = 0;  // of the host; kv_pool: the most that it may take
   };
   Bytes bytes() const;
   KvCache& cache() { return *cache_; }
   const KvCache& cache() const { return *cache_; }
   const EngineOptions& options() const { return options_; }
+  const Executor& executor() const { return *executor_; }
 
  private:
   struct Sequence;
-  Engine(const Model& model, const Tokenizer& tokenizer, EngineOptions options);
+  Engine(std::unique_ptr<Executor> executor, const Tokenizer& tokenizer, EngineOptions options);
   Status check(const GenerationRequest& request) const;
   Status check_text(std::span<const TokenId> tokens) const;
   Sequence* find(SequenceId id);
@@ -197,12 +194,11 @@ class Engine {
               OutputKind kind, const std::function<void(std::span<const float>)>& row,
               const Adapter* adapter = nullptr);
 
-  const Model* model_;
+  std::unique_ptr<Executor> executor_;
   const Tokenizer* tokenizer_;
   EngineOptions options_;
   std::unique_ptr<KvBudget> own_budget_;  // null: shared
   std::unique_ptr<KvCache> cache_;
-  std::optional<Forward> forward_;
   std::vector<std::unique_ptr<Sequence>> sequences_;  // in order of arrival
   std::uint64_t reading_bytes_ = 0;                   // promised to readings
   std::vector<double> step_seconds_;

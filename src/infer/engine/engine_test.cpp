@@ -87,12 +87,12 @@ TEST_P(SameBits, InRandomSchedules) {
   }
   std::size_t accepted = 0, rejected = 0;
   for (int schedule = 0; schedule < 26; ++schedule) {
-    EngineOptions options{.kv = kv,
-                          .kv_tokens = 512 + random() % 4096,
-                          .step_tokens = 1 + random() % 200,
-                          .sequences = 1 + random() % 32,
-                          .reuse_prefixes = random() % 4 != 0};
-    auto engine = loaded.engine(options);
+    const EngineSetup setup{.kv = kv,
+                            .kv_tokens = 512 + random() % 4096,
+                            .step_tokens = 1 + random() % 200,
+                            .sequences = 1 + random() % 32,
+                            .reuse_prefixes = random() % 4 != 0};
+    auto engine = loaded.engine(setup);
     // As if wide steps cost nothing more: every draft is checked.
     if (schedule % 2 == 0) engine->use_step_seconds(std::vector<double>(64, 1.0));
     Outcomes outcomes;
@@ -263,8 +263,7 @@ TEST(Engine, TwoModelsShareOneBudget) {
   std::unique_ptr<Engine> owners[2];
   for (int i = 0; i < 2; ++i) {
     Loaded& loaded = i == 0 ? small : large;
-    owners[i] = *Engine::create(*loaded.model, *loaded.tokenizer, loaded.team, {.kv_tokens = 8192},
-                                &budget);
+    owners[i] = loaded.engine({.kv_tokens = 8192}, &budget);
     engines[i] = owners[i].get();
   }
   for (int round = 0; round < 3; ++round) {
@@ -360,8 +359,7 @@ TEST(Engine, RefusesWhatCanNeverFit) {
   GenerationRequest hot = request_of({1}, 4, 0);
   hot.sampler.temperature = -1;
   EXPECT_EQ(message(hot), "temperature is -1; it must lie in [0, 100]");
-  const auto beyond =
-      Engine::create(*loaded.model, *loaded.tokenizer, loaded.team, {.context = 40000});
+  const auto beyond = loaded.create({.context = 40000});
   ASSERT_FALSE(beyond.has_value());
   EXPECT_NE(beyond.error().message.find(
                 "40000 tokens was asked for; random llama-tiny was made for 32768"),

@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 
+#include "infer/cpu/cpu_executor.h"
 #include "infer/engine/engine.h"
 #include "infer/models/tiny_model_test.h"
 #include "infer/models/vocabulary.h"
@@ -32,6 +33,21 @@ inline Blueprint with_windows(Blueprint blueprint) {
   return blueprint;
 }
 
+// Of an engine and its executor.
+struct EngineSetup {
+  KvType kv = KvType::kF16;
+  std::size_t context = 0, kv_tokens = 4096, step_tokens = 512, sequences = 32;
+  bool reuse_prefixes = true;
+
+  ExecutorOptions executor() const { return {.kv = kv, .step_tokens = step_tokens}; }
+  EngineOptions engine() const {
+    return {.context = context,
+            .kv_tokens = kv_tokens,
+            .sequences = sequences,
+            .reuse_prefixes = reuse_prefixes};
+  }
+};
+
 struct Loaded {
   explicit Loaded(const std::string& name, int threads = 2)
       : file(*Gguf::open(model_path(name))), team(threads) {
@@ -45,8 +61,12 @@ struct Loaded {
     EXPECT_TRUE(loaded.has_value());
     model = std::move(*loaded);
   }
-  std::unique_ptr<Engine> engine(EngineOptions options = {}) {
-    auto made = Engine::create(*model, *tokenizer, team, options);
+  Result<std::unique_ptr<Engine>> create(const EngineSetup& setup, KvBudget* budget = nullptr) {
+    LATHE_TRY(auto executor, CpuExecutor::create(*model, team, setup.executor()));
+    return Engine::create(std::move(executor), *tokenizer, setup.engine(), budget);
+  }
+  std::unique_ptr<Engine> engine(const EngineSetup& setup = {}, KvBudget* budget = nullptr) {
+    auto made = create(setup, budget);
     EXPECT_TRUE(made.has_value()) << (made ? "" : made.error().message);
     return std::move(*made);
   }
@@ -105,9 +125,9 @@ inline std::vector<TokenId> random_prompt(std::mt19937& random, std::size_t size
   return ids;
 }
 
-inline Outcome alone(Loaded& loaded, const GenerationRequest& request, EngineOptions options = {}) {
-  options.reuse_prefixes = false;
-  auto engine = loaded.engine(options);
+inline Outcome alone(Loaded& loaded, const GenerationRequest& request, EngineSetup setup = {}) {
+  setup.reuse_prefixes = false;
+  auto engine = loaded.engine(setup);
   Outcomes outcomes;
   EXPECT_TRUE(engine->add(request).has_value());
   while (engine->step(collect(outcomes))) {

@@ -22,9 +22,9 @@ Status Engine::check_text(std::span<const TokenId> tokens) const {
     return invalid("the text has {} tokens; the context holds {}", tokens.size(), options_.context);
   }
   for (const TokenId id : tokens) {
-    if (id < 0 || static_cast<std::size_t>(id) >= model_->blueprint().vocabulary) {
+    if (id < 0 || static_cast<std::size_t>(id) >= executor_->blueprint().vocabulary) {
       return invalid("the text names token {}; the vocabulary has {}", id,
-                     model_->blueprint().vocabulary);
+                     executor_->blueprint().vocabulary);
     }
   }
   return {};
@@ -52,9 +52,9 @@ Status Engine::fill(SequenceMemory& memory, std::size_t from, std::span<const To
                     .memory = &memory,
                     .outputs = tokens.size(),
                     .adapter = adapter};
-  forward_->run({&slice, 1}, kind);
+  executor_->run({&slice, 1}, kind);
   memory.settle(end);
-  for (std::size_t i = 0; i < tokens.size(); ++i) row(forward_->output(i));
+  for (std::size_t i = 0; i < tokens.size(); ++i) row(executor_->output(i));
   return {};
 }
 
@@ -63,8 +63,8 @@ Status Engine::logits(std::span<const TokenId> tokens,
                       const Adapter* adapter) {
   LATHE_TRY_STATUS(check_text(tokens));
   SequenceMemory memory(cache_->store());
-  for (std::size_t from = 0; from < tokens.size(); from += forward_->max_outputs()) {
-    const std::size_t count = std::min(forward_->max_outputs(), tokens.size() - from);
+  for (std::size_t from = 0; from < tokens.size(); from += executor_->options().step_outputs()) {
+    const std::size_t count = std::min(executor_->options().step_outputs(), tokens.size() - from);
     LATHE_TRY_STATUS(
         fill(memory, from, tokens.subspan(from, count), OutputKind::kLogits, row, adapter));
   }
@@ -73,7 +73,7 @@ Status Engine::logits(std::span<const TokenId> tokens,
 
 Result<std::vector<double>> Engine::measure_steps() {
   std::vector<std::pair<std::size_t, double>> measured;  // width → seconds
-  const std::size_t most = std::min(forward_->max_outputs(), options_.context);
+  const std::size_t most = std::min(executor_->options().step_outputs(), options_.context);
   double spent = 0;
   for (std::size_t width = 1; width <= most; width *= 2) {
     const std::vector<TokenId> tokens(width, 0);
@@ -110,8 +110,8 @@ Engine::Reading::Reading(Engine& engine, std::vector<TokenId> tokens, Pooling po
       on_logits_(std::move(on_logits)),
       adapter_(std::move(adapter)),
       memory_(engine.cache_->store()),
-      sum_(engine.model_->blueprint().embedding) {
-  promise(memory_.bytes_left(0, claim_of(tokens_.size(), engine.options_)));
+      sum_(engine.executor_->blueprint().embedding) {
+  promise(memory_.bytes_left(0, claim_of(tokens_.size(), engine.executor_->options())));
 }
 
 Engine::Reading::~Reading() {
@@ -126,7 +126,7 @@ void Engine::Reading::promise(std::uint64_t bytes) {
 Status Engine::check_reading(std::span<const TokenId> tokens) const {
   LATHE_TRY_STATUS(check_text(tokens));
   const std::uint64_t needed =
-      worst_case(cache_->store().layout(), claim_of(tokens.size(), options_)).total();
+      worst_case(cache_->store().layout(), claim_of(tokens.size(), executor_->options())).total();
   if (needed > cache_->capacity()) {
     return invalid("the text has {} tokens and needs {} of KV; there are {}", tokens.size(),
                    format_bytes(needed), format_bytes(cache_->capacity()));
@@ -160,7 +160,8 @@ void Engine::Reading::pool(std::span<const float> hidden) {
 }
 
 Result<bool> Engine::Reading::step() {
-  const std::size_t count = std::min(engine_->forward_->max_outputs(), tokens_.size() - at_);
+  const std::size_t count =
+      std::min(engine_->executor_->options().step_outputs(), tokens_.size() - at_);
   promise(0);  // what this step takes is no longer to come
   const auto row = [&](std::span<const float> values) {
     if (on_logits_)
@@ -172,7 +173,7 @@ Result<bool> Engine::Reading::step() {
   const Status status =
       engine_->fill(memory_, at_, std::span(tokens_).subspan(at_, count),
                     on_logits_ ? OutputKind::kLogits : OutputKind::kHidden, row, adapter_.get());
-  promise(memory_.bytes_left(at_, claim_of(tokens_.size(), engine_->options_)));
+  promise(memory_.bytes_left(at_, claim_of(tokens_.size(), engine_->executor_->options())));
   LATHE_TRY_STATUS(status);
   return at_ == tokens_.size();
 }

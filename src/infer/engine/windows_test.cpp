@@ -20,7 +20,8 @@ std::vector<float> last_logits(const Gguf& file, std::size_t window,
   const auto model =
       *Model::load(file, blueprint, team, {.kernels = &best_kernel_table(), .progress = {}});
   const auto tokenizer = *Tokenizer::make(*read_vocabulary(file));
-  const auto engine = *Engine::create(*model, *tokenizer, team, {.kv = KvType::kF32});
+  const auto engine =
+      *Engine::create(*CpuExecutor::create(*model, team, {.kv = KvType::kF32}), *tokenizer, {});
   std::vector<float> last;
   EXPECT_TRUE(engine->logits(
       tokens, [&](std::span<const float> row) { last.assign(row.begin(), row.end()); }));
@@ -58,20 +59,22 @@ TEST(Windows, SeeAsManyTokensAsTheySay) {
   EXPECT_EQ(last_logits(file, 700, tokens), last_logits(file, 0, tokens)) << "nothing is hidden";
 }
 
-Footprint footprint_of(const Loaded& loaded, const EngineOptions& options, const Load& load) {
-  return *footprint(loaded.file, loaded.model->blueprint(), best_kernel_table(), options, load);
+Footprint footprint_of(const Loaded& loaded, const Load& load) {
+  const Blueprint& blueprint = loaded.model->blueprint();
+  const ExecutorSizes sizes =
+      *cpu_sizes(loaded.file, blueprint, {.kernels = &best_kernel_table()}, {}, load.positions);
+  return *footprint(blueprint, sizes, {}, load);
 }
 
 TEST(Windows, FitIsWhatAdmissionPromises) {
   Loaded loaded("windows");
   std::mt19937 random(2);
-  const EngineOptions options{.context = 1000, .kv_tokens = 1 << 16, .reuse_prefixes = false};
-  const Footprint fit = footprint_of(loaded, options, {.positions = 1000, .streams = 3});
-  EXPECT_GT(fit.step, 0u);
+  const EngineSetup setup{.context = 1000, .kv_tokens = 1 << 16, .reuse_prefixes = false};
+  const Footprint fit = footprint_of(loaded, {.positions = 1000, .streams = 3});
+  EXPECT_GT(fit.step.total(), 0u);
   for (const std::size_t less : {0, 1}) {
-    KvBudget budget(fit.kv + fit.step - less);
-    const auto engine =
-        *Engine::create(*loaded.model, *loaded.tokenizer, loaded.team, options, &budget);
+    KvBudget budget((fit.kv + fit.step).total() - less);
+    const auto engine = loaded.engine(setup, &budget);
     for (std::uint64_t i = 0; i < 3; ++i)
       ASSERT_TRUE(engine->add(request_of(random_prompt(random, 900), 100, i)));
     Outcomes outcomes;
@@ -83,7 +86,7 @@ TEST(Windows, FitIsWhatAdmissionPromises) {
       most = std::max(most, engine->bytes().kv_used);
     }
     if (less == 0) {
-      EXPECT_EQ(most, fit.kv) << "between steps, at the end of all three";
+      EXPECT_EQ(most, fit.kv.total()) << "between steps, at the end of all three";
     }
     for (const auto& [key, outcome] : outcomes) EXPECT_EQ(outcome.tokens.size(), 100u);
   }
@@ -108,9 +111,9 @@ TEST(Windows, AtRestTheyHoldTheirPositionsAndABlockWhateverTheContext) {
 TEST(Windows, ThePrefixIndexKeepsNoMoreThanFitSays) {
   Loaded loaded("windows");
   std::mt19937 random(6);
-  const EngineOptions options{.context = 2000, .kv_tokens = 1 << 16};
-  const Footprint fit = footprint_of(loaded, options, {.positions = 1900, .streams = 1});
-  const auto engine = loaded.engine(options);
+  const EngineSetup setup{.context = 2000, .kv_tokens = 1 << 16};
+  const Footprint fit = footprint_of(loaded, {.positions = 1900, .streams = 1});
+  const auto engine = loaded.engine(setup);
   ASSERT_TRUE(engine->add(request_of(random_prompt(random, 1880), 20, 0)));
   Outcomes outcomes;
   while (engine->step(collect(outcomes))) {
@@ -120,7 +123,7 @@ TEST(Windows, ThePrefixIndexKeepsNoMoreThanFitSays) {
   for (std::size_t g = 0; g < store.groups(); ++g)
     if (store.layout().groups()[g].window != 0) kept += store.pool(g).used_bytes();
   EXPECT_GT(kept, 0u);
-  EXPECT_LE(kept, fit.prefix);
+  EXPECT_LE(kept, fit.prefix.total());
 }
 
 // What the prefix index keeps of windows makes a warm start possible, is no more than foretold, and
@@ -128,11 +131,10 @@ TEST(Windows, ThePrefixIndexKeepsNoMoreThanFitSays) {
 TEST(Windows, PrefixesAreGoneOnFromCheckpointsAndGiveWay) {
   Loaded loaded("windows");
   std::mt19937 random(4);
-  const EngineOptions options{.context = 2000, .kv_tokens = 1 << 16};
-  const Footprint fit = footprint_of(loaded, options, {.positions = 1900, .streams = 1});
-  KvBudget budget(fit.kv + fit.step);
-  const auto engine =
-      *Engine::create(*loaded.model, *loaded.tokenizer, loaded.team, options, &budget);
+  const EngineSetup setup{.context = 2000, .kv_tokens = 1 << 16};
+  const Footprint fit = footprint_of(loaded, {.positions = 1900, .streams = 1});
+  KvBudget budget((fit.kv + fit.step).total());
+  const auto engine = loaded.engine(setup, &budget);
   const auto ask = [&](const std::vector<TokenId>& prompt) {
     Outcomes outcomes;
     const GenerationRequest request = request_of(prompt, 20, 1);

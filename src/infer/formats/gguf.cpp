@@ -300,4 +300,12 @@ const fs::path& Gguf::part_path(std::size_t part) const {
   return state_->parts[part].path();
 }
 
+Result<std::vector<float>> load_floats(const Gguf& file, const GgufTensor& tensor) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.bytes));
+  LATHE_TRY_STATUS(file.read(tensor, 0, bytes));
+  std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
+  tensor_type_info(tensor.type).decode(bytes.data(), values.data(), values.size());
+  return values;
+}
+
 }  // namespace lathe::infer

@@ -92,4 +92,7 @@ class Gguf {
   std::unique_ptr<State> state_;
 };
 
+// A vector or small matrix, decoded to f32.
+Result<std::vector<float>> load_floats(const Gguf& file, const GgufTensor& tensor);
+
 }  // namespace lathe::infer

@@ -59,4 +59,9 @@ struct TrainKernels {
   void (*adam)(const AdamArgs& args);
 };
 
+// `rows` ≤ 32 rows of k numbers → one panel: panel[i·32 + r] = source[r·stride + i], the rows that
+// are missing as zeros.
+void transpose_panel(const float* source, std::size_t stride, std::size_t rows, std::size_t k,
+                     float* panel);
+
 }  // namespace lathe::infer

@@ -1,28 +1,23 @@
-// LoRA adapters: files, and their part in a product.
+// LoRA adapters from files.
 #include "infer/models/adapter.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "ground/base/hash.h"
-#include "infer/tensor/matrix.h"
 
 namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kMaxRank = 1024;
 
-std::size_t panel_floats(std::size_t rows, std::size_t k) {
-  return (rows + kTileColumns - 1) / kTileColumns * kTileColumns * k;
-}
-
 std::vector<float> panels_of(const std::vector<float>& values, std::size_t experts,
                              std::size_t rows, std::size_t k) {
-  std::vector<float> panels(experts * panel_floats(rows, k));
+  std::vector<float> panels(experts * LowRank::panel_floats(rows, k));
   for (std::size_t e = 0; e < experts; ++e)
     for (std::size_t r = 0; r < rows; r += kTileColumns)
       transpose_panel(values.data() + (e * rows + r) * k, k, std::min(kTileColumns, rows - r), k,
-                      panels.data() + e * panel_floats(rows, k) + r * k);
+                      panels.data() + e * LowRank::panel_floats(rows, k) + r * k);
   return panels;
 }
 
@@ -88,37 +83,6 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blu
                    file.tensors().size());
   adapter->id_ = std::stoull(sha256_hex(content).substr(0, 16), nullptr, 16) | 1;
   return adapter;
-}
-
-void add_low_rank(ThreadTeam& team, const KernelTable& kernels, const LowRank& part,
-                  std::span<const LowRankProduct> products, std::size_t x_stride, float* low) {
-  std::vector<Gemm> down, up;
-  for (const LowRankProduct& product : products) {
-    down.push_back({.rows = product.tokens,
-                    .columns = part.rank,
-                    .k = part.k,
-                    .a = product.x,
-                    .a_row = x_stride,
-                    .b = part.a_panels.data() + product.expert * panel_floats(part.rank, part.k),
-                    .b_k = kTileColumns,
-                    .b_panel = kTileColumns * part.k,
-                    .c = low,
-                    .c_row = part.rank});
-    up.push_back({.rows = product.tokens,
-                  .columns = part.rows,
-                  .k = part.rank,
-                  .a = low,
-                  .a_row = part.rank,
-                  .b = part.b_panels.data() + product.expert * panel_floats(part.rows, part.rank),
-                  .b_k = kTileColumns,
-                  .b_panel = kTileColumns * part.rank,
-                  .c = product.y,
-                  .c_row = part.rows,
-                  .add = true});
-    low += product.tokens * part.rank;
-  }
-  multiply(team, kernels.train, down);
-  multiply(team, kernels.train, up);
 }
 
 }  // namespace lathe::infer

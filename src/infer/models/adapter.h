@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "infer/kernels/train_kernels.h"
 #include "infer/models/tensors.h"
-#include "infer/tensor/gemm.h"
 
 namespace lathe::infer {
 
@@ -19,6 +19,11 @@ struct LowRank {
   std::size_t rank = 0;  // 0: none
   std::size_t rows = 0, k = 0, experts = 1;
   std::vector<float> a_panels, b_panels;
+
+  // Of the panels of a matrix.
+  static constexpr std::size_t panel_floats(std::size_t rows, std::size_t k) {
+    return (rows + kTileColumns - 1) / kTileColumns * kTileColumns * k;
+  }
 };
 
 class Adapter {
@@ -40,16 +45,5 @@ class Adapter {
   std::uint64_t id_ = 0, bytes_ = 0;
   std::size_t max_rank_ = 0;
 };
-
-// y (tokens, rows) += s·B·(A·x), with one expert's A and B.
-struct LowRankProduct {
-  std::size_t expert = 0, tokens = 0;
-  const float* x = nullptr;
-  float* y = nullptr;
-};
-// All of them in one go; low: scratch (tokens of all, rank). The same bits whatever the tokens'
-// neighbours and the team.
-void add_low_rank(ThreadTeam& team, const KernelTable& kernels, const LowRank& part,
-                  std::span<const LowRankProduct> products, std::size_t x_stride, float* low);
 
 }  // namespace lathe::infer

@@ -1,9 +1,9 @@
 // What a model is made of, read from a GGUF header alone: an architecture file turns metadata into
-// a Blueprint, and one forward pass (forward.h) runs any of them. A new architecture is one file
-// with such a function plus its row in registry.cpp, as long as its mixers and feed-forward parts
-// are here. A new kind of mixer is a member of MixerSpec; the compiler then names what it needs
-// (docs/engine.md). Plain data. Every number has been checked: positive sizes, divisible heads,
-// finite constants.
+// a Blueprint, and one forward pass (cpu/cpu_executor.h) runs any of them. A new architecture is
+// one file with such a function plus its row in registry.cpp, as long as its mixers and
+// feed-forward parts are there. A new kind of mixer is a member of MixerSpec; the compiler then
+// names what it needs (docs/engine.md). Plain data. Every number has been checked: positive sizes,
+// divisible heads, finite constants.
 #pragma once
 
 #include <cstdint>

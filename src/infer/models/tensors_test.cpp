@@ -6,7 +6,6 @@
 
 #include <set>
 
-#include "infer/models/model.h"
 #include "infer/models/tiny_model_test.h"
 
 namespace lathe::infer {
@@ -82,22 +81,6 @@ TEST(Tensors, WhatHasNoForwardPassIsNamed) {
   blueprint.layers[0].mixer = DeltaNetSpec{};
   EXPECT_EQ(blueprint.missing(), "gated delta nets");
   EXPECT_FALSE(blueprint.runs());
-}
-
-// A file may hold what the model has no use for: it is not loaded, and not foretold.
-TEST(Tensors, WhatNobodyReadsIsNotBooked) {
-  const TempDir dir = *TempDir::make();
-  const fs::path path = dir.path() / "tiny.gguf";
-  write_tiny_model(path, {.layers = 3});
-  const auto file = *Gguf::open(path);
-  Blueprint blueprint = *read_blueprint(file);
-  const std::uint64_t all = weight_bytes(file, blueprint, best_kernel_table());
-  blueprint.layers.pop_back();
-  std::uint64_t less = all;
-  for (const GgufTensor& tensor : file.tensors())
-    if (tensor.name.starts_with("blk.2.") && tensor.dimensions == 1)
-      less -= tensor.elements() * sizeof(float);
-  EXPECT_LT(weight_bytes(file, blueprint, best_kernel_table()), less);
 }
 
 }  // namespace

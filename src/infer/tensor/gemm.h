@@ -1,5 +1,5 @@
 // Products of float matrices, for training. Both operands may lie as they are or transposed; what
-// the kernel wants side by side is only a row of B (transpose_panels() makes that of a matrix that
+// the kernel wants side by side is only a row of B (transpose_panel() makes that of a matrix that
 // lies the other way). Results do not depend on the size of the team, nor on how k is cut.
 #pragma once
 
@@ -26,10 +26,5 @@ struct Gemm {
 void multiply(ThreadTeam& team, const TrainKernels& kernels, std::span<const Gemm> products);
 // On the calling thread.
 void multiply(const TrainKernels& kernels, const Gemm& product);
-
-// `rows` ≤ 32 rows of k numbers → one panel: panel[i·32 + r] = source[r·stride + i], the rows that
-// are missing as zeros.
-void transpose_panel(const float* source, std::size_t stride, std::size_t rows, std::size_t k,
-                     float* panel);
 
 }  // namespace lathe::infer

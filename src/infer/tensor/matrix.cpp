@@ -145,14 +145,6 @@ Result<Pages> load_matrices(const Gguf& file, std::span<const MatrixLoad> loads,
   return arena;
 }
 
-Result<std::vector<float>> load_floats(const Gguf& file, const GgufTensor& tensor) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.bytes));
-  LATHE_TRY_STATUS(file.read(tensor, 0, bytes));
-  std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
-  tensor_type_info(tensor.type).decode(bytes.data(), values.data(), values.size());
-  return values;
-}
-
 Status Activations::reserve(std::size_t tokens, std::size_t max_k) {
   LATHE_TRY_STATUS(f32_.reserve(tokens * max_k));
   LATHE_TRY_STATUS(q_.reserve(tokens * max_k));

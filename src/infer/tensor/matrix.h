@@ -55,9 +55,6 @@ Result<Pages> load_matrices(const Gguf& file, std::span<const MatrixLoad> loads,
                             const std::function<void(std::uint64_t)>& progress,
                             const StopFlag* stop);
 
-// A vector or small matrix, decoded to f32.
-Result<std::vector<float>> load_floats(const Gguf& file, const GgufTensor& tensor);
-
 // Inputs of products: f32 rows and, once quantized, their int8 form.
 class Activations {
  public:

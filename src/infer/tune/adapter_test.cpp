@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "ground/base/hash.h"
-#include "infer/models/forward.h"
+#include "infer/cpu/cpu_executor.h"
 #include "infer/tune/output.h"
 #include "infer/tune/trainer.h"
 #include "infer/tune/twin_test.h"
@@ -49,11 +49,10 @@ std::vector<std::vector<float>> logits(const fs::path& path, std::span<const Exa
   EXPECT_TRUE(model) << model.error().message;
   std::size_t tokens = 0;
   for (const Example& sequence : sequences) tokens += sequence.tokens.size();
-  const auto states = (*model)->blueprint().states();
+  const auto executor = *CpuExecutor::create(
+      **model, team, {.kv = KvType::kF32, .step_tokens = tokens, .most_outputs = tokens});
   KvBudget budget(std::uint64_t{1} << 30);
-  auto store = MemoryStore::create(
-      MemoryLayout(states, best_kernel_table().kv_format(KvType::kF32)), sequences.size(), budget);
-  auto forward = Forward::create(**model, team, store->layout(), tokens, tokens);
+  auto store = MemoryStore::create(executor->layout(), sequences.size(), budget);
   std::vector<SequenceMemory> memories;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     memories.emplace_back(*store);
@@ -65,13 +64,13 @@ std::vector<std::vector<float>> logits(const fs::path& path, std::span<const Exa
                       .memory = &memories[i],
                       .outputs = sequences[i].tokens.size(),
                       .adapter = adapters[i]});
-  forward->run(slices);
+  executor->run(slices, OutputKind::kLogits);
   std::vector<std::vector<float>> out;
   std::size_t row = 0;
   for (const Example& sequence : sequences) {
     auto& all = out.emplace_back();
     for (std::size_t i = 0; i < sequence.tokens.size(); ++i, ++row)
-      all.insert(all.end(), forward->output(row).begin(), forward->output(row).end());
+      all.insert(all.end(), executor->output(row).begin(), executor->output(row).end());
   }
   return out;
 }

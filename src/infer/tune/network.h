@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "infer/models/experts.h"
+#include "infer/cpu/experts.h"
 #include "infer/tune/attention.h"
 #include "infer/tune/tune_model.h"
 

@@ -1,7 +1,7 @@
 // Each backward operation against finite differences of its forward pass in double; the schedule.
 #include <random>
 
-#include "infer/models/experts.h"
+#include "infer/cpu/experts.h"
 #include "infer/tune/attention.h"
 #include "infer/tune/router.h"
 #include "infer/tune/schedule.h"

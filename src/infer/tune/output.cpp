@@ -6,7 +6,6 @@
 #include "infer/formats/gguf_writer.h"
 #include "infer/models/adapter.h"
 #include "infer/models/hf_names.h"
-#include "infer/tensor/matrix.h"
 
 namespace lathe::infer {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "infer/models/experts.h"
+#include "infer/cpu/experts.h"
 
 namespace lathe::infer {
 

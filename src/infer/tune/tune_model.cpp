@@ -6,7 +6,7 @@
 
 #include "ground/base/random.h"
 #include "ground/base/text.h"
-#include "infer/tensor/matrix.h"
+#include "infer/tensor/memory.h"
 
 namespace lathe::infer {
 namespace {

@@ -278,7 +278,9 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
   front->format_ = infer::answer_format_of(front->template_source_);
   front->kv_ = model.kv == "q8_0" ? infer::KvType::kQ8_0 : infer::KvType::kF16;
   front->context_ = model.context == 0 ? front->blueprint_.context : model.context;
-  if (auto status = infer::check_context(front->blueprint_, front->kv_, front->context_); !status)
+  if (auto status = infer::check_context(front->blueprint_, front->context_); !status)
+    return at(model.name, status.error());
+  if (auto status = infer::check_kv(front->blueprint_, front->kv_); !status)
     return at(model.name, status.error());
   front->longest_token_ = longest_token(front->tokenizer_->spec());
   front->text_limit_ =

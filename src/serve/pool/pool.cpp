@@ -233,7 +233,7 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
                                  "unsupported_candidates"});
   }
   const auto worst = [&] { return PoolLoop::worst_case_of(*job.front, options_, generation); };
-  const std::uint64_t own = bytes.weights + bytes.scratch + job.front->adapter_bytes();
+  const std::uint64_t own = (bytes.weights + bytes.scratch).total() + job.front->adapter_bytes();
   const std::uint64_t most = options_.memory - std::min(options_.memory, own);
   // A limit that nobody asked for gives way to the memory there is.
   if (request.max_tokens == 0) {
@@ -241,16 +241,16 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
   }
   job.kv_bytes = worst();
   if (job.kv_bytes > most) {
-    return std::unexpected(
-        Error{ErrorKind::kUnavailable,
-              fmt::format("'{}' needs {} ({} weights, {} scratch, {} KV of {} prompt tokens and {} "
-                          "answers of up to {}) and the budget is {}; ask for less, or give "
-                          "--memory more",
-                          model, format_bytes(own + job.kv_bytes), format_bytes(bytes.weights),
-                          format_bytes(bytes.scratch), format_bytes(job.kv_bytes),
-                          generation.prompt.size(), generation.candidates, generation.max_tokens,
-                          format_bytes(options_.memory)),
-              "does_not_fit"});
+    return std::unexpected(Error{
+        ErrorKind::kUnavailable,
+        fmt::format("'{}' needs {} ({} weights, {} scratch, {} KV of {} prompt tokens and {} "
+                    "answers of up to {}) and the budget is {}; ask for less, or give "
+                    "--memory more",
+                    model, format_bytes(own + job.kv_bytes), format_bytes(bytes.weights.total()),
+                    format_bytes(bytes.scratch.total()), format_bytes(job.kv_bytes),
+                    generation.prompt.size(), generation.candidates, generation.max_tokens,
+                    format_bytes(options_.memory)),
+        "does_not_fit"});
   }
   job.answer = std::make_unique<AnswerBuilder>(*job.front, job.prepared);
   return {};

@@ -27,11 +27,13 @@ double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+infer::ExecutorOptions executor_options(const ModelFront& front) {
+  return {.kv = front.kv(), .step_tokens = kStepTokens};
+}
+
 infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& options) {
   infer::EngineOptions engine;
-  engine.kv = front.kv();
   engine.context = front.context();
-  engine.step_tokens = kStepTokens;
   engine.sequences = options.sequences;
   // Addresses, not memory: as many as the whole budget could hold.
   const std::uint64_t block = PoolLoop::memory_of(front, options).block_bytes();
@@ -109,30 +111,31 @@ const infer::KernelTable& PoolLoop::kernels_of(const PoolOptions& options) {
 }
 
 infer::MemoryLayout PoolLoop::memory_of(const ModelFront& front, const PoolOptions& options) {
-  const auto states = front.blueprint().states();
-  return infer::MemoryLayout(states, kernels_of(options).kv_format(front.kv()));
+  return infer::cpu_layout(front.blueprint(), kernels_of(options), front.kv());
 }
 
 std::uint64_t PoolLoop::worst_case_of(const ModelFront& front, const PoolOptions& options,
                                       const infer::GenerationRequest& request) {
   const std::size_t most = request.prompt.size() + request.max_tokens;
-  const infer::Claim claim = infer::claim_of(request, most, engine_options(front, options));
+  const infer::Claim claim = infer::claim_of(request, most, executor_options(front));
   return infer::worst_case(memory_of(front, options), claim).total();
 }
 
 std::uint64_t PoolLoop::worst_case_of(const ModelFront& front, const PoolOptions& options,
                                       std::size_t tokens) {
-  const infer::Claim claim = infer::claim_of(tokens, engine_options(front, options));
+  const infer::Claim claim = infer::claim_of(tokens, executor_options(front));
   return infer::worst_case(memory_of(front, options), claim).total();
 }
 
 Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
                                                 const PoolOptions& options) {
-  return infer::footprint(front.file(), front.blueprint(), kernels_of(options),
-                          engine_options(front, options),
-                          {.positions = front.context(),
-                           .streams = 1,
-                           .threads = static_cast<std::size_t>(options.threads)});
+  const infer::Processor processor{&kernels_of(options), static_cast<std::size_t>(options.threads)};
+  const infer::ExecutorOptions executor = executor_options(front);
+  LATHE_TRY(
+      const infer::ExecutorSizes sizes,
+      infer::cpu_sizes(front.file(), front.blueprint(), processor, executor, front.context()));
+  return infer::footprint(front.blueprint(), sizes, executor,
+                          {.positions = front.context(), .streams = 1});
 }
 
 void PoolLoop::log(const std::string& line) const {
@@ -147,7 +150,7 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
     const auto bytes = footprint_of(*job->front, options_);
     LATHE_CHECK(bytes.has_value());  // or the pool would have no front
     place.front = job->front;
-    place.bytes = {bytes->weights, bytes->scratch};
+    place.bytes = {bytes->weights.total(), bytes->scratch.total()};
     // Adapters stay with the front, whether the model is in memory or not.
     adapter_bytes_ += place.front->adapter_bytes();
     if (place.front->adapter_bytes() != 0)
@@ -268,22 +271,19 @@ void PoolLoop::start_load(Place& place) {
   });
 }
 
+Status PoolLoop::open(Place& place, std::unique_ptr<infer::Model> weights) {
+  place.weights = std::move(weights);
+  LATHE_TRY(auto executor,
+            infer::CpuExecutor::create(*place.weights, team_, executor_options(*place.front)));
+  LATHE_TRY(place.engine, infer::Engine::create(std::move(executor), place.front->tokenizer(),
+                                                engine_options(*place.front, options_), &kv_));
+  return {};
+}
+
 void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<infer::Model>> model) {
   if (place.loader.joinable()) place.loader.join();
   if (stopping_) return;
-  Status status;
-  if (model) {
-    place.weights = std::move(*model);
-    auto engine = infer::Engine::create(*place.weights, place.front->tokenizer(), team_,
-                                        engine_options(*place.front, options_), &kv_);
-    if (engine) {
-      place.engine = std::move(*engine);
-    } else {
-      status = std::unexpected(engine.error());
-    }
-  } else {
-    status = std::unexpected(model.error());
-  }
+  const Status status = model ? open(place, std::move(*model)) : std::unexpected(model.error());
   if (!status) {
     place.weights.reset();
     memory_.release(place.model.name);

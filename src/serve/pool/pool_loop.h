@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "ground/base/stop.h"
+#include "infer/cpu/cpu_executor.h"
 #include "serve/pool/memory_budget.h"
 #include "serve/pool/model_front.h"
 #include "serve/pool/residency.h"
@@ -95,6 +96,7 @@ class PoolLoop {
   void plan_memory();
   void set_kv_limit();
   void start_load(Place& place);
+  Status open(Place& place, std::unique_ptr<infer::Model> weights);
   void finish_load(Place& place, Result<std::unique_ptr<infer::Model>> model);
   void evict(Place& place);
   void save(Place& place);

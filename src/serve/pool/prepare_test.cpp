@@ -7,6 +7,7 @@
 #include <future>
 
 #include "ground/base/file.h"
+#include "infer/cpu/cpu_executor.h"
 #include "infer/formats/gguf_writer.h"
 #include "serve/pool/pool.h"
 
@@ -192,9 +193,8 @@ TEST_F(PrepareTest, ThePromptsProbabilitiesAreThoseOfItsLogits) {
   const auto model = infer::Model::load(
       file, team, {.kernels = &infer::best_kernel_table(), .progress = {}, .stop = nullptr});
   ASSERT_TRUE(model);
-  infer::EngineOptions options;
-  options.context = 256;
-  auto engine = *infer::Engine::create(**model, (*front)->tokenizer(), team, options);
+  auto engine = *infer::Engine::create(*infer::CpuExecutor::create(**model, team, {}),
+                                       (*front)->tokenizer(), {.context = 256});
   std::vector<infer::TokenId> ids;
   for (int i = 0; i < 150; ++i) ids.push_back(i * 37 % 250 + 3);
   std::vector<double> expected{std::nan("")};

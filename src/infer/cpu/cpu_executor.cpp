@@ -1,10 +1,10 @@
-// The forward pass: tokens to logits, layer by layer.
-#include "infer/models/forward.h"
+// The forward pass on the processor: tokens to logits, layer by layer.
+#include "infer/cpu/cpu_executor.h"
 
 #include <algorithm>
 
-#include "infer/models/attention.h"
-#include "infer/models/feed_forward.h"
+#include "infer/cpu/attention.h"
+#include "infer/cpu/feed_forward.h"
 
 namespace lathe::infer {
 namespace {
@@ -29,37 +29,65 @@ std::unique_ptr<LayerPart> make_ffn(const FfnSpec& spec, std::size_t layer) {
 
 }  // namespace
 
-Result<Forward> Forward::create(const Model& model, ThreadTeam& team, const MemoryLayout& layout,
-                                std::size_t max_tokens, std::size_t max_outputs) {
-  Forward forward;
-  const Blueprint& blueprint = model.blueprint();
-  const ForwardSizes sizes =
-      ForwardSizes::of(blueprint, static_cast<std::size_t>(team.size()), max_tokens, max_outputs);
-  forward.max_tokens_ = max_tokens;
-  forward.max_outputs_ = sizes.outputs;
-  forward.tile_tokens_ = Attention::tile_tokens(blueprint);
-  Step& step = forward.step_;
-  step.model = &model;
-  step.team = &team;
-  step.layout = &layout;
-  step.ropes = ropes_of(blueprint);
-  for (const RopeSpec& rope : step.ropes.all)
-    forward.frequencies_.push_back(
-        rope_frequencies(rope, model.outside().vector[Slot::kRopeFactors]));
-  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
-    const LayerSpec& layer = blueprint.layers[i];
-    forward.layers_.push_back({std::visit(MakeMixer{model, i, step.ropes.of_layer[i]}, layer.mixer),
-                               make_ffn(layer.ffn, i)});
-  }
-  LATHE_TRY_STATUS(step.scratch.reserve(sizes));
-  return forward;
+MemoryLayout cpu_layout(const Blueprint& blueprint, const KernelTable& kernels, KvType kv) {
+  const std::vector<StateSpec> states = blueprint.states();
+  return MemoryLayout(states, kernels.kv_format(kv));
 }
 
-std::span<const float> Forward::output(std::size_t row) const {
+Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
+                                const Processor& processor, const ExecutorOptions& options,
+                                std::size_t positions) {
+  LATHE_TRY_STATUS(check_kv(blueprint, options.kv));
+  const ForwardSizes forward =
+      ForwardSizes::of(blueprint, processor.threads, options.step_tokens, options.step_outputs());
+  const std::uint64_t deep = Attention::deep_bytes(blueprint, processor.threads, positions);
+  return ExecutorSizes{
+      .layout = cpu_layout(blueprint, *processor.kernels, options.kv),
+      .weights = DeviceBytes(kHostDevice, weight_bytes(file, blueprint, *processor.kernels)),
+      .scratch = DeviceBytes(kHostDevice, forward.bytes() + deep)};
+}
+
+CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options)
+    : options_(options),
+      layout_(cpu_layout(model.blueprint(), model.kernels(), options.kv)),
+      tile_tokens_(Attention::tile_tokens(model.blueprint())) {
+  const Blueprint& blueprint = model.blueprint();
+  step_.model = &model;
+  step_.team = &team;
+  step_.layout = &layout_;
+  step_.ropes = ropes_of(blueprint);
+  for (const RopeSpec& rope : step_.ropes.all)
+    frequencies_.push_back(rope_frequencies(rope, model.outside().vector[Slot::kRopeFactors]));
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
+    const LayerSpec& layer = blueprint.layers[i];
+    layers_.push_back({std::visit(MakeMixer{model, i, step_.ropes.of_layer[i]}, layer.mixer),
+                       make_ffn(layer.ffn, i)});
+  }
+}
+
+Result<std::unique_ptr<CpuExecutor>> CpuExecutor::create(const Model& model, ThreadTeam& team,
+                                                         const ExecutorOptions& options) {
+  LATHE_TRY_STATUS(check_kv(model.blueprint(), options.kv));
+  std::unique_ptr<CpuExecutor> executor(new CpuExecutor(model, team, options));
+  LATHE_TRY_STATUS(executor->step_.scratch.reserve(
+      ForwardSizes::of(model.blueprint(), static_cast<std::size_t>(team.size()),
+                       options.step_tokens, options.step_outputs())));
+  return executor;
+}
+
+DeviceBytes CpuExecutor::weight_bytes() const {
+  return DeviceBytes(kHostDevice, step_.model->weight_bytes());
+}
+
+DeviceBytes CpuExecutor::scratch_bytes() const {
+  return DeviceBytes(kHostDevice, step_.scratch.bytes());
+}
+
+std::span<const float> CpuExecutor::output(std::size_t row) const {
   return {step_.scratch.output.data() + row * output_width_, output_width_};
 }
 
-void Forward::run(std::span<const Slice> slices, OutputKind kind) {
+void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
   ForwardScratch& s = step_.scratch;
   place_tokens(slices);
   compute_angles();
@@ -76,7 +104,7 @@ void Forward::run(std::span<const Slice> slices, OutputKind kind) {
   write_outputs(slices, kind);
 }
 
-void Forward::place_tokens(std::span<const Slice> slices) {
+void CpuExecutor::place_tokens(std::span<const Slice> slices) {
   step_.tokens.clear();
   step_.tiles.clear();
   step_.adapted.clear();
@@ -88,10 +116,10 @@ void Forward::place_tokens(std::span<const Slice> slices) {
     for (std::size_t i = 0; i < count; i += tile_tokens_)
       step_.tiles.push_back({first + i, std::min(tile_tokens_, count - i)});
   }
-  LATHE_CHECK(step_.tokens.size() <= max_tokens_);
+  LATHE_CHECK(step_.tokens.size() <= options_.step_tokens);
 }
 
-void Forward::compute_angles() {
+void CpuExecutor::compute_angles() {
   const Ropes& ropes = step_.ropes;
   for (std::size_t r = 0; r < ropes.all.size(); ++r)
     step_.team->run(step_.tokens.size(), [&](std::size_t t, int) {
@@ -100,7 +128,7 @@ void Forward::compute_angles() {
 }
 
 // x += add, and its norm, quantized, becomes the next input.
-void Forward::add_and_norm(const float* add, const std::vector<float>& norm) {
+void CpuExecutor::add_and_norm(const float* add, const std::vector<float>& norm) {
   const KernelTable& kernels = step_.kernels();
   const std::size_t width = step_.width();
   ForwardScratch& s = step_.scratch;
@@ -113,7 +141,7 @@ void Forward::add_and_norm(const float* add, const std::vector<float>& norm) {
   });
 }
 
-void Forward::write_outputs(std::span<const Slice> slices, OutputKind kind) {
+void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind) {
   const KernelTable& kernels = step_.kernels();
   const Blueprint& blueprint = step_.model->blueprint();
   ForwardScratch& s = step_.scratch;
@@ -124,7 +152,7 @@ void Forward::write_outputs(std::span<const Slice> slices, OutputKind kind) {
     end += slice.tokens.size();
     for (std::size_t i = slice.outputs; i > 0; --i) rows.push_back(end - i);
   }
-  LATHE_CHECK(rows.size() <= max_outputs_);
+  LATHE_CHECK(rows.size() <= options_.step_outputs());
   output_width_ = kind == OutputKind::kLogits ? blueprint.vocabulary : width;
   s.normed.shape(width);
   const std::vector<float>& norm = step_.model->outside().vector[Slot::kOutputNorm];

@@ -1,5 +1,5 @@
 // Attention of one step over the chunks of the cache.
-#include "infer/models/attention.h"
+#include "infer/cpu/attention.h"
 
 #include <algorithm>
 #include <cstring>

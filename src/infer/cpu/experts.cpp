@@ -1,5 +1,5 @@
 // Which experts a token takes, and the order of their tokens.
-#include "infer/models/experts.h"
+#include "infer/cpu/experts.h"
 
 #include <algorithm>
 #include <cmath>

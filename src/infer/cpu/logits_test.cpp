@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "ground/base/text.h"
-#include "infer/models/forward.h"
+#include "infer/cpu/cpu_executor.h"
 #include "infer/models/tiny_model_test.h"
 
 namespace lathe::infer {
@@ -53,17 +53,17 @@ std::vector<float> evaluate(const fs::path& path, const KernelTable& kernels, Kv
     ADD_FAILURE() << model.error().message;
     return {};
   }
-  const auto states = (*model)->blueprint().states();
+  const auto executor =
+      *CpuExecutor::create(**model, team, {.kv = kv, .step_tokens = std::size(kIds)});
   KvBudget budget(std::uint64_t{1} << 30);
-  auto store = MemoryStore::create(MemoryLayout(states, kernels.kv_format(kv)), 1, budget);
-  auto forward = Forward::create(**model, team, store->layout(), std::size(kIds), std::size(kIds));
+  auto store = MemoryStore::create(executor->layout(), 1, budget);
   SequenceMemory memory(*store);
   EXPECT_TRUE(memory.prepare(0, std::size(kIds)).has_value());
   const Slice slice{.tokens = kIds, .memory = &memory, .outputs = std::size(kIds)};
-  forward->run({&slice, 1});
+  executor->run({&slice, 1}, OutputKind::kLogits);
   std::vector<float> logits;
   for (std::size_t i = 0; i < std::size(kIds); ++i) {
-    logits.insert(logits.end(), forward->output(i).begin(), forward->output(i).end());
+    logits.insert(logits.end(), executor->output(i).begin(), executor->output(i).end());
   }
   return logits;
 }

@@ -1,5 +1,5 @@
 // Products of a step's tokens with a layer's matrices, and with the adapters beside them.
-#include "infer/models/step.h"
+#include "infer/cpu/step.h"
 
 #include <algorithm>
 

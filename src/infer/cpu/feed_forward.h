@@ -1,7 +1,7 @@
 // The feed-forward parts of layers. One thread, but for what the team is given.
 #pragma once
 
-#include "infer/models/step.h"
+#include "infer/cpu/step.h"
 
 namespace lathe::infer {
 

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "infer/cache/memory.h"
-#include "infer/models/adapter.h"
-#include "infer/models/experts.h"
-#include "infer/models/model.h"
+#include "infer/cpu/experts.h"
+#include "infer/cpu/low_rank.h"
+#include "infer/cpu/model.h"
+#include "infer/cpu/scratch.h"
 #include "infer/models/rope.h"
-#include "infer/models/scratch.h"
 
 namespace lathe::infer {
 

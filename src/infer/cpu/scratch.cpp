@@ -1,9 +1,9 @@
 // The buffers of the forward pass: one row each.
-#include "infer/models/scratch.h"
+#include "infer/cpu/scratch.h"
 
 #include <algorithm>
 
-#include "infer/models/attention.h"
+#include "infer/cpu/attention.h"
 #include "infer/models/rope.h"
 
 namespace lathe::infer {

@@ -5,7 +5,7 @@
 // given.
 #pragma once
 
-#include "infer/models/step.h"
+#include "infer/cpu/step.h"
 
 namespace lathe::infer {
 

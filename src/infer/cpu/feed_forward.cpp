@@ -1,5 +1,5 @@
 // Dense and expert feed-forward parts.
-#include "infer/models/feed_forward.h"
+#include "infer/cpu/feed_forward.h"
 
 #include <algorithm>
 #include <cstring>

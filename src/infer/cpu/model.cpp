@@ -1,5 +1,5 @@
 // Loads weights into packed matrices.
-#include "infer/models/model.h"
+#include "infer/cpu/model.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,60 @@
+// Steps on the processor: strings the parts of the layers together (attention.h, feed_forward.h);
+// owns the buffers that they compute in. A result does not depend on the threads either (see
+// kernels.h for why). The engine's thread only.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "infer/cpu/step.h"
+#include "infer/executor/executor.h"
+
+namespace lathe::infer {
+
+class CpuExecutor final : public Executor {
+ public:
+  // References must outlive it. Several may share a model and, one after the other, a team.
+  static Result<std::unique_ptr<CpuExecutor>> create(const Model& model, ThreadTeam& team,
+                                                     const ExecutorOptions& options);
+
+  const Blueprint& blueprint() const override { return step_.model->blueprint(); }
+  const ExecutorOptions& options() const override { return options_; }
+  const MemoryLayout& layout() const override { return layout_; }
+  void run(std::span<const Slice> slices, OutputKind kind) override;
+  std::span<const float> output(std::size_t row) const override;
+  DeviceBytes weight_bytes() const override;
+  // ForwardSizes::bytes(), and what attention took at depth (Attention::deep_bytes).
+  DeviceBytes scratch_bytes() const override;
+
+ private:
+  struct Layer {
+    std::unique_ptr<LayerPart> mixer, ffn;
+  };
+  CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options);
+  void place_tokens(std::span<const Slice> slices);
+  void compute_angles();
+  void add_and_norm(const float* add, const std::vector<float>& norm);
+  void write_outputs(std::span<const Slice> slices, OutputKind kind);
+
+  ExecutorOptions options_;
+  MemoryLayout layout_;
+  Step step_;
+  std::vector<Layer> layers_;
+  std::vector<std::vector<double>> frequencies_;  // (distinct ropes)(dimensions / 2)
+  std::size_t tile_tokens_ = 1;
+  std::size_t output_width_ = 0;
+};
+
+// How sequences' memory lies for these kernels.
+MemoryLayout cpu_layout(const Blueprint& blueprint, const KernelTable& kernels, KvType kv);
+
+struct Processor {
+  const KernelTable* kernels = nullptr;
+  std::size_t threads = 1;
+};
+// What CpuExecutor will take over so many positions. Any thread.
+Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
+                                const Processor& processor, const ExecutorOptions& options,
+                                std::size_t positions);
+
+}  // namespace lathe::infer

@@ -1,0 +1,69 @@
+// What computes the steps of one model on one device: the wall between what knows of sequences (the
+// engine) and what knows of weights, kernels and threads (infer/cpu). A step is some tokens of some
+// sequences in, the logits (or hidden states) of chosen rows out, and their KV written into the
+// sequences' memory. A token's result depends on its sequence's tokens alone: not on the other
+// sequences of the step, nor on how the prompt was cut into steps. One thread: the engine's.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "ground/base/device_bytes.h"
+#include "infer/cache/memory.h"
+#include "infer/models/adapter.h"
+#include "infer/models/blueprint.h"
+#include "infer/tokens/tokenizer.h"
+
+namespace lathe::infer {
+
+struct ExecutorOptions {
+  KvType kv = KvType::kF16;
+  std::size_t step_tokens = 512;  // of one step: the longest a neighbour waits
+  std::size_t most_outputs = 64;
+
+  // Rows of logits that one step can give.
+  std::size_t step_outputs() const { return std::min(step_tokens, most_outputs); }
+};
+
+// A KV type that the model's heads do not fit is refused with both numbers.
+Status check_kv(const Blueprint& blueprint, KvType kv);
+
+// A run of consecutive tokens of one sequence.
+struct Slice {
+  std::span<const TokenId> tokens;
+  std::size_t first_position = 0;          // of tokens[0]; the positions before are filled
+  const SequenceMemory* memory = nullptr;  // prepared for the tokens
+  std::size_t outputs = 0;                 // that many of the last tokens want a row
+  const Adapter* adapter = nullptr;        // whose products are added to the model's; none
+};
+
+enum class OutputKind : std::uint8_t { kLogits, kHidden };  // hidden: after the output norm
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  virtual const Blueprint& blueprint() const = 0;
+  virtual const ExecutorOptions& options() const = 0;
+  // How what its sequences remember lies in their blocks, which are host memory.
+  virtual const MemoryLayout& layout() const = 0;
+
+  // At most options().step_tokens of tokens and step_outputs() of rows. The rows come in slice
+  // order; they stay valid until the next run().
+  virtual void run(std::span<const Slice> slices, OutputKind kind) = 0;
+  virtual std::span<const float> output(std::size_t row) const = 0;  // (vocabulary) or (embedding)
+
+  virtual DeviceBytes weight_bytes() const = 0;
+  virtual DeviceBytes scratch_bytes() const = 0;  // that it computes in; grows with the depth
+};
+
+// What an executor will take, from a model's header alone: by the same arithmetic that it books
+// with.
+struct ExecutorSizes {
+  MemoryLayout layout;
+  DeviceBytes weights;
+  DeviceBytes scratch;  // at the depth that was asked for
+};
+
+}  // namespace lathe::infer
