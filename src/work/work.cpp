@@ -1,4 +1,4 @@
-// What is asked of a model and comes back, as JSON.
+// Usage adds up; tools and usage as JSON.
 #include "work/work.h"
 
 #include "work/model_host.h"
@@ -91,82 +91,12 @@ Usage usage_from_json(const Json& json) {
   return usage;
 }
 
-namespace {
-
-std::string_view tool_choice_name(ToolChoice choice) {
-  switch (choice) {
-    case ToolChoice::kAuto:
-      return "auto";
-    case ToolChoice::kNone:
-      return "none";
-    case ToolChoice::kRequired:
-      return "required";
-    case ToolChoice::kFunction:
-      return "function";
-  }
-  return "";
-}
-
-Json to_json(const Message& message) {
-  Json json = {{"role", message.role}, {"content", message.content}};
-  if (!message.reasoning.empty()) json["reasoning"] = message.reasoning;
-  for (const FunctionCall& call : message.calls)
-    json["calls"].push_back({{"id", call.id}, {"name", call.name}, {"arguments", call.arguments}});
-  if (!message.call_id.empty()) json["call_id"] = message.call_id;
-  if (!message.name.empty()) json["name"] = message.name;
-  return json;
-}
-
-// Only what is given.
-Json to_json(const Sampling& sampling) {
-  Json json = Json::object();
-  const auto put = [&](const char* name, const auto& value) {
-    if (value) json[name] = *value;
-  };
-  put("temperature", sampling.temperature);
-  put("top_p", sampling.top_p);
-  put("min_p", sampling.min_p);
-  put("typical_p", sampling.typical_p);
-  put("top_k", sampling.top_k);
-  put("repeat_penalty", sampling.repeat_penalty);
-  put("frequency_penalty", sampling.frequency_penalty);
-  put("presence_penalty", sampling.presence_penalty);
-  put("seed", sampling.seed);
-  for (const auto& [id, bias] : sampling.logit_bias) json["logit_bias"][std::to_string(id)] = bias;
-  return json;
-}
-
-}  // namespace
-
-Json to_json(const Request& request) {
-  Json messages = Json::array();
-  for (const Message& message : request.messages) messages.push_back(to_json(message));
-  Json json = {{"messages", std::move(messages)},
-               {"max_tokens", request.max_tokens},
-               {"n_index", request.n_index},
-               {"purpose", request.purpose},
-               {"lap", request.lap},
-               {"attempt", request.attempt},
-               {"stop", request.stop},
-               {"top_logprobs", request.top_logprobs}};
-  json.update(to_json(request.sampling));
-  if (request.prompt) json["prompt"] = *request.prompt;
-  if (!request.prompt_ids.empty()) json["prompt_ids"] = request.prompt_ids;
-  if (!request.suffix.empty()) json["suffix"] = request.suffix;
-  if (request.schema) json["schema"] = *request.schema;
-  if (request.strict) json["strict"] = true;
-  if (request.json_object) json["json_object"] = true;
-  if (!request.grammar.empty()) json["grammar"] = request.grammar;
-  if (!request.tools.is_null()) {
-    json["tools"] = request.tools;
-    json["tool_choice"] = tool_choice_name(request.tool_choice);
-    json["tool_name"] = request.tool_name;
-    json["parallel_calls"] = request.parallel_calls;
-  }
-  if (!request.template_variables.is_null())
-    json["template_variables"] = request.template_variables;
-  if (request.candidates != 1) json["candidates"] = request.candidates;
-  return json;
+Json to_json(const Tool& tool) {
+  Json function = {{"name", tool.name}};
+  if (tool.description) function["description"] = *tool.description;
+  if (!tool.parameters.is_null()) function["parameters"] = tool.parameters;
+  if (tool.strict) function["strict"] = *tool.strict;
+  return {{"type", "function"}, {"function", std::move(function)}};
 }
 
 }  // namespace lathe

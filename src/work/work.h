@@ -9,11 +9,13 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "ground/base/json.h"
 #include "ground/base/result.h"
 #include "ground/base/stop.h"
+#include "work/content.h"
 
 namespace lathe {
 
@@ -27,11 +29,84 @@ struct FunctionCall {
 
 struct Message {
   std::string role;  // system | user | assistant | tool
-  std::string content;
+  Content content;
   std::string reasoning = {};            // of an assistant: its thinking
   std::vector<FunctionCall> calls = {};  // of an assistant
   std::string call_id = {}, name = {};   // of a tool: the call it answers, and its function
+
+  bool operator==(const Message&) const = default;
 };
+
+// A function that the model may call.
+struct Tool {
+  std::string name;
+  std::optional<std::string> description = {};
+  Json parameters = {};             // a JSON schema of its arguments; null: nothing is known
+  std::optional<bool> strict = {};  // whether calls must keep to that schema; nullopt: not said
+
+  bool operator==(const Tool&) const = default;
+};
+
+// Which tools the answer calls: what it likes, none, or one that it has to.
+struct MayCall {
+  bool operator==(const MayCall&) const = default;
+};
+struct NoCall {
+  bool operator==(const NoCall&) const = default;
+};
+struct MustCall {
+  std::string tool = {};  // empty: any of them
+  bool operator==(const MustCall&) const = default;
+};
+using ToolChoice = std::variant<MayCall, NoCall, MustCall>;
+
+// The three ways to ask: a talk that is answered, …
+struct Talk {
+  std::vector<Message> messages = {};
+  std::vector<Tool> tools = {};
+  ToolChoice tool_choice = {};
+  bool parallel_calls = true;
+  Json template_variables = {};  // enable_thinking, reasoning_effort …: an object, or null
+
+  bool operator==(const Talk&) const = default;
+};
+// … a text that is gone on with as it is, and where there is a suffix, up to that, …
+struct TextPrompt {
+  std::string text;
+  std::string suffix = {};  // empty: none
+
+  bool operator==(const TextPrompt&) const = default;
+};
+// … and tokens that are gone on with.
+struct TokenPrompt {
+  std::vector<std::int32_t> ids;
+
+  bool operator==(const TokenPrompt&) const = default;
+};
+using Ask = std::variant<Talk, TextPrompt, TokenPrompt>;
+
+// What the answer is held to while it is written: nothing, …
+struct FreeForm {
+  bool operator==(const FreeForm&) const = default;
+};
+// … being a JSON object, …
+struct AnyJsonForm {
+  bool operator==(const AnyJsonForm&) const = default;
+};
+// … being JSON under a schema, …
+struct SchemaForm {
+  Json schema;
+  bool strict = false;  // what cannot be kept while it is written is refused
+
+  bool operator==(const SchemaForm&) const = default;
+};
+// … or a grammar in GBNF.
+struct GrammarForm {
+  std::string gbnf;
+
+  bool operator==(const GrammarForm&) const = default;
+};
+using AnswerForm = std::variant<FreeForm, AnyJsonForm, SchemaForm, GrammarForm>;
 
 // How tokens are drawn. What is absent is the worker's default.
 struct Sampling {
@@ -42,42 +117,26 @@ struct Sampling {
   std::map<int, double> logit_bias;  // token id → bias
 };
 
-enum class ToolChoice { kAuto, kNone, kRequired, kFunction };
-
-// What is asked is a talk (`messages`), or a text that is gone on with as it is (`prompt`,
-// `prompt_ids`).
 struct Request {
-  std::vector<Message> messages;
-  std::optional<std::string> prompt;
-  std::vector<std::int32_t> prompt_ids;
-  std::string suffix;  // with `prompt`: what comes behind the gap that is to be filled
+  Ask ask;
+  AnswerForm form;
   // 0: as many as the worker gives at most.
   int max_tokens = 4096;
   Sampling sampling;
   std::vector<std::string> stop;
-  std::optional<Json> schema;  // the reply must be JSON under this schema (constrained output)
-  bool strict = false;         // … all of it: what cannot be kept while it is written is refused
-  bool json_object = false;    // … any JSON object
-  std::string grammar;         // … under this GBNF grammar
   // -1: no log probabilities wanted; 0: only of the chosen tokens; else also of that many others.
   int top_logprobs = -1;
-  Json tools;  // OpenAI's shape: [{"type": "function", "function": {…}}, …]; null: none
-  ToolChoice tool_choice = ToolChoice::kAuto;
-  std::string tool_name;  // with kFunction
-  bool parallel_calls = true;
-  Json template_variables;  // for the chat template (enable_thinking, reasoning_effort …); or null
   // A text that the answer will probably repeat in large parts (the previous draft): makes it
   // faster, never different.
   std::string prediction;
   bool keep_prefix = false;  // what was computed of this prompt is kept beside other traffic
   int candidates = 1;        // that many answers to one prompt
-  int n_index =
-      0;  // which of N samples this is: part of the call key, so no two samples share one answer
-  // Where in the loop this is asked: for people and for scripted workers, never sent anywhere.
-  std::string purpose;  // "make", "rubric", …
-  int lap = 0;
-  int attempt = 0;  // 1: a mechanical retry, because the first answer could not be used
+  // Who asks and what for, in the asker's own words ("purpose": "make"): for people and for workers
+  // that answer from a script. Nobody else looks at them, and they are sent nowhere.
+  std::map<std::string, std::string> labels;
   Milliseconds time_limit{600'000};
+
+  const Talk* talk() const { return std::get_if<Talk>(&ask); }  // null: it is none
 };
 
 struct Usage {
@@ -151,7 +210,8 @@ class Worker {
 
 Json to_json(const Usage& usage);
 Usage usage_from_json(const Json& json);
-// Everything that decides the answer, for hashing into the call key.
-Json to_json(const Request& request);
+
+// {"type": "function", "function": {…}}: as OpenAI's API has it, and as chat templates want it.
+Json to_json(const Tool& tool);
 
 }  // namespace lathe

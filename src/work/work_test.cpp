@@ -1,4 +1,4 @@
-// Usage adds up, requests are JSON with all that decides an answer.
+// Usage adds up; tools as JSON; what a request is by itself.
 #include "work/work.h"
 
 #include <gtest/gtest.h>
@@ -34,48 +34,24 @@ TEST(Usage, JsonRoundTrip) {
   EXPECT_FALSE(usage_from_json(Json::object()).counted);
 }
 
-TEST(RequestJson, EverythingThatDecidesTheAnswerIsInIt) {
+TEST(ToolJson, IsOpenAisShapeWithoutWhatIsNotSaid) {
+  EXPECT_EQ(dump_json(to_json(Tool{.name = "f"})),
+            R"({"type":"function","function":{"name":"f"}})");
+  const Tool whole{"f", "does it", {{"type", "object"}}, false};
+  EXPECT_EQ(dump_json(to_json(whole)),
+            R"({"type":"function","function":{"name":"f","description":"does it",)"
+            R"("parameters":{"type":"object"},"strict":false}})");
+}
+
+TEST(Request, IsATalkUnlessSaidOtherwise) {
   Request request;
-  request.messages = {{"user", "q"}};
-  const std::string base = canonical_json(to_json(request));
-  const auto differs = [&](auto change) {
-    Request other = request;
-    change(other);
-    return canonical_json(to_json(other)) != base;
-  };
-  EXPECT_TRUE(differs([](Request& r) { r.messages[0].content = "p"; }));
-  EXPECT_TRUE(differs([](Request& r) { r.messages[0].role = "system"; }));
-  EXPECT_TRUE(differs([](Request& r) { r.max_tokens = 1; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.temperature = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.top_p = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.seed = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.stop = {"x"}; }));
-  EXPECT_TRUE(differs([](Request& r) { r.schema = Json::object(); }));
-  EXPECT_TRUE(differs([](Request& r) { r.top_logprobs = 1; }));
-  EXPECT_TRUE(differs([](Request& r) { r.n_index = 1; }));
-  EXPECT_TRUE(differs([](Request& r) { r.lap = 1; }));
-  EXPECT_TRUE(differs([](Request& r) { r.attempt = 1; }));
-  EXPECT_TRUE(differs([](Request& r) { r.prompt = ""; }));
-  EXPECT_TRUE(differs([](Request& r) { r.prompt_ids = {0}; }));
-  EXPECT_TRUE(differs([](Request& r) { r.suffix = "x"; }));
-  EXPECT_TRUE(differs([](Request& r) { r.json_object = true; }));
-  EXPECT_TRUE(differs([](Request& r) { r.grammar = "x"; }));
-  EXPECT_TRUE(differs([](Request& r) { r.tools = Json::array(); }));
-  EXPECT_TRUE(differs([](Request& r) { r.template_variables = Json::object(); }));
-  EXPECT_TRUE(differs([](Request& r) { r.candidates = 2; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.top_k = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.min_p = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.typical_p = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.repeat_penalty = 1; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.frequency_penalty = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.presence_penalty = 0; }));
-  EXPECT_TRUE(differs([](Request& r) { r.sampling.logit_bias = {{3, 0}}; }));
-  EXPECT_TRUE(differs([](Request& r) { r.messages[0].calls = {{"i", "n", "{}"}}; }));
-  EXPECT_TRUE(differs([](Request& r) { r.messages[0].call_id = "i"; }));
-  // What makes an answer faster and never different does not decide it.
-  EXPECT_FALSE(differs([](Request& r) { r.time_limit = Milliseconds(1); }));
-  EXPECT_FALSE(differs([](Request& r) { r.prediction = "x"; }));
-  EXPECT_FALSE(differs([](Request& r) { r.keep_prefix = true; }));
+  ASSERT_NE(request.talk(), nullptr);
+  EXPECT_TRUE(request.talk()->messages.empty());
+  EXPECT_EQ(request.form, AnswerForm(FreeForm()));
+  request.ask = TextPrompt{"x"};
+  EXPECT_EQ(request.talk(), nullptr);
+  request.ask = TokenPrompt{{1}};
+  EXPECT_EQ(request.talk(), nullptr);
 }
 
 TEST(Reach, Names) {

@@ -5,7 +5,7 @@ import { APICallError, embedMany, generateObject, generateText, stepCountIs, str
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { z } from "zod";
-import { eventually, model, onlyScripted, running, scripted, shapesHold, url, watchedFetch } from "./harness.mjs";
+import { eventually, model, onlyScripted, picture, running, scripted, shapesHold, url, watchedFetch } from "./harness.mjs";
 
 const compatible = createOpenAICompatible({ name: "lathe", baseURL: `${url}/v1`, fetch: watchedFetch, supportsStructuredOutputs: true });
 const plain = createOpenAICompatible({ name: "lathe", baseURL: `${url}/v1`, fetch: watchedFetch });
@@ -24,6 +24,12 @@ for (const [name, language] of [["compatible", compatible(model)], ["responses",
     if (scripted) assert.equal(text, "You said: hello you");
     assert.match(finishReason, /stop|length/);
     assert.ok(usage.inputTokens > 0);
+  });
+
+  test(`${name}: a picture`, onlyScripted, async () => {
+    const content = [{ type: "text", text: "look" }, { type: "image", image: Buffer.from(picture, "base64") }];
+    const { text } = await generateText({ model: language, messages: [{ role: "user", content }] });
+    assert.equal(text, "You said: look");
   });
 
   test(`${name}: stream`, async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
-import { eventually, model, onlyScripted, running, scripted, url } from "./harness.mjs";
+import { eventually, model, onlyScripted, picture, running, scripted, url } from "./harness.mjs";
 
 const client = new Anthropic({ baseURL: url, apiKey: "none" });
 const say = (content) => [{ role: "user", content }];
@@ -32,6 +32,12 @@ test("what ends a message", onlyScripted, async () => {
   assert.equal(stop.stop_sequence, " three");
   const length = await client.messages.create({ model, max_tokens: 2, messages: say("a b c d") });
   assert.equal(length.stop_reason, "max_tokens");
+});
+
+test("a picture", onlyScripted, async () => {
+  const source = { type: "base64", media_type: "image/png", data: picture };
+  const done = await client.messages.create({ model, max_tokens: 16, messages: say([{ type: "image", source }, { type: "text", text: "look" }]) });
+  assert.equal(done.content[0].text, "You said: look");
 });
 
 test("stream", async () => {
@@ -109,6 +115,8 @@ test("errors: their classes, and no second try of what must fail", async () => {
   await fails({ model: "no-such-model" }, Anthropic.NotFoundError, 404, "not_found_error");
   await fails({ max_tokens: -1 }, Anthropic.BadRequestError, 400, "invalid_request_error");
   await fails({ messages: say([{ type: "image", source: { type: "url", url: "http://127.0.0.1/x" } }]) }, Anthropic.BadRequestError, 400, "invalid_request_error");
+  const shown = say([{ type: "image", source: { type: "base64", media_type: "image/png", data: picture } }, { type: "text", text: "look" }]);
+  if (!scripted) await fails({ messages: shown }, Anthropic.BadRequestError, 400, "invalid_request_error");
   if (!scripted) return;
   const before = await running();
   await fails({ messages: say("x".repeat(5000)) }, Anthropic.BadRequestError, 400, "invalid_request_error");

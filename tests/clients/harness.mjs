@@ -59,6 +59,8 @@ export async function shapesHold() {
 
 export const scripted = !process.env.LATHE_URL;
 export const model = process.env.LATHE_MODEL ?? "small";
+// A picture of one pixel, for requests that show one.
+export const picture = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=";
 // For tests that need an answer which only the script gives.
 export const onlyScripted = { skip: scripted ? false : "needs the scripted models" };
 

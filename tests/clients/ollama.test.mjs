@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Ollama } from "ollama";
-import { eventually, model, onlyScripted, running, scripted, url } from "./harness.mjs";
+import { eventually, model, onlyScripted, picture, running, scripted, url } from "./harness.mjs";
 
 const client = new Ollama({ host: url });
 const say = (content) => [{ role: "user", content }];
@@ -18,6 +18,13 @@ test("chat", async () => {
   if (scripted) assert.equal(done.message.content, "You said: hello you");
   assert.equal(done.done, true);
   assert.ok(done.prompt_eval_count > 0 && done.eval_count > 0 && done.total_duration > 0);
+});
+
+test("a picture", onlyScripted, async () => {
+  const done = await client.chat({ model, messages: [{ role: "user", content: "look", images: [picture] }], options });
+  assert.equal(done.message.content, "You said: look");
+  const generated = await client.generate({ model, prompt: "look", images: [Buffer.from(picture, "base64")], options });
+  assert.equal(generated.response, "You said: look");
 });
 
 test("stream", async () => {
@@ -91,7 +98,8 @@ test("errors", async () => {
     });
   await fails({ model: "no-such-model" }, 404, /no-such-model/);
   await fails({ options: { temperature: "hot" } }, 400, /options\.temperature/);
-  await fails({ messages: [{ role: "user", content: "look", images: ["aGk="] }] }, 400, /text only/);
+  await fails({ messages: [{ role: "user", content: "look", images: ["aGk="] }] }, 400, /no PNG/);
+  if (!scripted) await fails({ messages: [{ role: "user", content: "look", images: [picture] }] }, 400, /takes text only.*picture \(image\/png\)/);
   if (!scripted) return;
   await fails({ messages: say("x".repeat(5000)) }, 400, /4096/);
   await assert.rejects(async () => {

@@ -4,7 +4,7 @@ import { afterEach, test } from "node:test";
 import OpenAI from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
-import { eventually, model, onlyScripted, running, scripted, shapesHold, url, watchedFetch } from "./harness.mjs";
+import { eventually, model, onlyScripted, picture, running, scripted, shapesHold, url, watchedFetch } from "./harness.mjs";
 
 const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", fetch: watchedFetch });
 const say = (content) => [{ role: "user", content }];
@@ -44,6 +44,12 @@ test("chat, with everything that a request may say", async () => {
     assert.deepEqual(Buffer.from(choice.logprobs.content[0].bytes).toString(), choice.logprobs.content[0].token);
   }
   if (scripted) assert.equal(done.usage.completion_tokens_details.accepted_prediction_tokens, 2);
+});
+
+test("a picture", onlyScripted, async () => {
+  const content = [{ type: "text", text: "look" }, { type: "image_url", image_url: { url: `data:image/png;base64,${picture}` } }];
+  const done = await client.chat.completions.create({ model, messages: say(content) });
+  assert.equal(done.choices[0].message.content, "You said: look");
 });
 
 test("stream", async () => {
@@ -224,7 +230,9 @@ test("errors: their classes, and no second try of what must fail", async () => {
   await fails(ask({ model: "no-such-model" }), OpenAI.NotFoundError, 404, "model_not_found", "model");
   await fails(ask({ temperature: "hot" }), OpenAI.BadRequestError, 400, null, "temperature");
   await fails(ask({ messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "http://127.0.0.1/x" } }] }] }),
-    OpenAI.BadRequestError, 400, "unsupported_value", "messages[0].content[0].type");
+    OpenAI.BadRequestError, 400, "unsupported_value", "messages[0].content[0].image_url.url");
+  const shown = [{ type: "text", text: "look" }, { type: "image_url", image_url: { url: `data:image/png;base64,${picture}` } }];
+  if (!scripted) await fails(ask({ messages: [{ role: "user", content: shown }] }), OpenAI.BadRequestError, 400, "unsupported_value", "messages");
   if (!scripted) return;
   await fails(ask({ messages: say("x".repeat(5000)) }), OpenAI.BadRequestError, 400, "context_length_exceeded");
   const seen = await running();

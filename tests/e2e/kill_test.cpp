@@ -10,7 +10,7 @@
 #include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
 #include "loop/conductor/conductor.h"
-#include "work/scripted_worker.h"
+#include "loop/script/scripted_worker.h"
 
 namespace lathe {
 namespace {
@@ -39,7 +39,7 @@ class Killer : public loop::Observer {
 
 std::unique_ptr<Worker> load_worker(const Scene& scene) {
   if (scene.script.empty()) return nullptr;
-  auto worker = ScriptedWorker::load("coder", scene.script);
+  auto worker = loop::ScriptedWorker::load("coder", scene.script);
   return worker ? std::unique_ptr<Worker>(*std::move(worker)) : nullptr;
 }
 

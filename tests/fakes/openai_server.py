@@ -88,7 +88,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_ok(self, _):
         self.good_stream()
 
-    do_one_model = do_ok_foreign = do_ok_lathe = do_ok
+    do_one_model = do_ok_foreign = do_ok_lathe = do_ok_with_media = do_ok
 
     def broken_once(self, calls, broken):
         self.good_stream() if calls > 1 else broken(calls)

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <testing/raw_client.h>
+#include <testing/requests.h>
 #include <testing/scripted_host.h>
 
 #include <future>
@@ -41,7 +42,7 @@ const std::vector<ScriptedHost::Line> kScript{
 
 HostRequest talk(std::string text) {
   HostRequest request;
-  request.messages = {{"user", std::move(text)}};
+  request.ask = Talk{{{"user", std::move(text)}}};
   return request;
 }
 
@@ -166,31 +167,35 @@ TEST_F(Box, AnswersAreThoseOfTheServer) {
                                     talk("with numbers"),
                                     talk("cut after two words")};
   for (const int i : {2, 3})
-    requests[static_cast<std::size_t>(i)].tools =
-        Json::array({{{"type", "function"},
-                      {"function", {{"name", "weather"}, {"parameters", {{"type", "object"}}}}}}});
-  requests[3].parallel_calls = false;
-  requests[4].schema = Json{{"type", "object"}};
-  requests[4].strict = true;
+    talk_of(requests[static_cast<std::size_t>(i)]).tools = {
+        {.name = "weather", .parameters = {{"type", "object"}}}};
+  talk_of(requests[3]).parallel_calls = false;
+  requests[4].form = SchemaForm{{{"type", "object"}}, true};
   requests[5].top_logprobs = 2;
   requests[5].sampling.seed = 7;
   requests[6].max_tokens = 2;
-  requests.emplace_back().prompt = "a text that goes on";
+  requests.emplace_back().ask = TextPrompt{"a text that goes on", "to its end"};
   requests.back().top_logprobs = 1;
-  requests.emplace_back().prompt_ids = {'i', 'd', 's'};
+  requests.emplace_back().ask = TokenPrompt{{'i', 'd', 's'}};
   requests.push_back(talk("warn me"));
+  requests.push_back(talk("look"));
+  talk_of(requests.back())
+      .messages[0]
+      .content.add(*Media::of_file("\x89PNG\r\n\x1a\n0123"))
+      .add("and hear")
+      .add(*Media::of_file("RIFF....WAVE"));
   requests.push_back(talk("!think"));
   requests.back().top_logprobs = 0;
-  for (const HostRequest& request : requests) {
+  for (std::size_t asked = 0; asked < requests.size(); ++asked) {
+    const HostRequest& request = requests[asked];
     const Heard direct = ask(far, request), remote = ask(*box, request);
-    const std::string asked = dump_json(to_json(request));
     ASSERT_TRUE(direct.reply) << asked;
     ASSERT_TRUE(remote.reply) << asked << remote.reply.error().message;
     EXPECT_EQ(as_json(*remote.reply), as_json(*direct.reply)) << asked;
     EXPECT_EQ(as_json(remote.deltas), as_json(*direct.reply)) << asked;
     EXPECT_EQ(remote.reply->finish, direct.reply->finish) << asked;
     // A stream of a text does not tell its seed.
-    EXPECT_EQ(remote.reply->seed, request.messages.empty() ? std::nullopt : direct.reply->seed);
+    EXPECT_EQ(remote.reply->seed, request.talk() ? direct.reply->seed : std::nullopt);
     EXPECT_EQ(remote.reply->warnings, direct.reply->warnings) << asked;
     EXPECT_EQ(remote.reply->usage.prompt_tokens, direct.reply->usage.prompt_tokens) << asked;
     EXPECT_EQ(remote.reply->usage.cached_tokens, direct.reply->usage.cached_tokens) << asked;
@@ -200,13 +205,8 @@ TEST_F(Box, AnswersAreThoseOfTheServer) {
   const std::vector<HostRequest> seen = far.seen();
   ASSERT_EQ(seen.size(), 2 * requests.size());
   for (std::size_t i = 0; i < seen.size(); i += 2) {
-    Json sent = to_json(seen[i]), arrived = to_json(seen[i + 1]);
-    EXPECT_EQ(arrived["messages"], sent["messages"]);
-    EXPECT_EQ(arrived["tools"], sent["tools"]);
-    EXPECT_EQ(seen[i + 1].schema, seen[i].schema);
-    EXPECT_EQ(seen[i + 1].strict, seen[i].strict);
-    EXPECT_EQ(seen[i + 1].prompt, seen[i].prompt);
-    EXPECT_EQ(seen[i + 1].prompt_ids, seen[i].prompt_ids);
+    EXPECT_EQ(seen[i + 1].ask, seen[i].ask) << i;
+    EXPECT_EQ(seen[i + 1].form, seen[i].form) << i;
     EXPECT_EQ(seen[i + 1].max_tokens, seen[i].max_tokens);
     EXPECT_EQ(seen[i + 1].sampling.seed, seen[i].sampling.seed);
   }
@@ -235,7 +235,7 @@ TEST_F(Box, WhatCannotBeAskedThereIsRefusedHere) {
   two.candidates = 2;
   EXPECT_EQ(ask(*box, two).reply.error().code, "unsupported_candidates");
   HostRequest echoed;
-  echoed.prompt = "hello";
+  echoed.ask = TextPrompt{"hello"};
   echoed.prompt_logprobs = true;
   EXPECT_EQ(ask(*box, echoed).reply.error().code, "unsupported_value");
   EXPECT_TRUE(far.seen().empty());

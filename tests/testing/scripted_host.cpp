@@ -13,17 +13,20 @@ namespace {
 constexpr std::size_t kMaxSeen = 1000;
 
 std::string last_text(const Request& request) {
-  if (!request.messages.empty()) return request.messages.back().content;
-  if (request.prompt) return *request.prompt;
-  return std::string(request.prompt_ids.begin(), request.prompt_ids.end());
+  if (const Talk* talk = request.talk())
+    return talk->messages.empty() ? std::string() : talk->messages.back().content.text();
+  if (const auto* prompt = std::get_if<TextPrompt>(&request.ask)) return prompt->text;
+  const std::vector<std::int32_t>& ids = std::get<TokenPrompt>(request.ask).ids;
+  return std::string(ids.begin(), ids.end());
 }
 
 std::string rendered(const Request& request) {
-  if (request.messages.empty()) return last_text(request);
+  const Talk* talk = request.talk();
+  if (talk == nullptr) return last_text(request);
   std::string text;
-  for (const Message& message : request.messages)
-    text += fmt::format("<{}>{}{}", message.role, message.reasoning, message.content);
-  if (!request.tools.is_null()) text += dump_json(request.tools);
+  for (const Message& message : talk->messages)
+    text += fmt::format("<{}>{}{}", message.role, message.reasoning, message.content.text());
+  for (const Tool& tool : talk->tools) text += dump_json(to_json(tool));
   return text;
 }
 
@@ -119,18 +122,21 @@ ScriptedHost::Line ScriptedHost::line_for(const Request& request) const {
   const std::string text = last_text(request);
   for (const Line& line : lines_)
     if (text.contains(line.when)) return line;
-  if (!request.tools.empty() && request.tool_choice != ToolChoice::kNone &&
-      request.messages.back().role != "tool") {
-    const std::string name = request.tool_choice == ToolChoice::kFunction
-                                 ? request.tool_name
-                                 : request.tools[0]["function"]["name"].get<std::string>();
+  const Talk* talk = request.talk();
+  if (talk != nullptr && !talk->tools.empty() &&
+      !std::holds_alternative<NoCall>(talk->tool_choice) && talk->messages.back().role != "tool") {
+    const auto* must = std::get_if<MustCall>(&talk->tool_choice);
+    const std::string name =
+        must == nullptr || must->tool.empty() ? talk->tools[0].name : must->tool;
     Line line{"", {{"", "", {{"call_1", name, R"({"city":"Paris"})"}}}}};
-    if (request.parallel_calls)
+    if (talk->parallel_calls)
       line.deltas.push_back({"", "", {{"call_2", name, R"({"city":"Oslo"})"}}});
     line.finish = FinishReason::kToolCalls;
     return line;
   }
-  if (request.schema || request.json_object) return {"", words(R"({"name": "Ada", "age": 36})")};
+  if (std::holds_alternative<SchemaForm>(request.form) ||
+      std::holds_alternative<AnyJsonForm>(request.form))
+    return {"", words(R"({"name": "Ada", "age": 36})")};
   return {"", words("You said: " + text)};
 }
 

@@ -91,11 +91,13 @@ Result<Conversation> Conversation::create(LocalModel& local, infer::GenerationRe
   return conversation;
 }
 
-Conversation Conversation::with(Worker& worker, Request base, infer::SamplerParams sampler) {
+Conversation Conversation::with(Worker& worker, Request base, infer::SamplerParams sampler,
+                                Json template_variables) {
   Conversation conversation;
   conversation.worker_ = &worker;
   conversation.base_ = std::move(base);
   conversation.request_.sampler = std::move(sampler);
+  conversation.variables_ = std::move(template_variables);
   return conversation;
 }
 
@@ -175,8 +177,10 @@ Result<Answer> Conversation::ask(std::string_view text, const StopFlag& stop,
 Result<Answer> Conversation::ask_worker(const StopFlag& stop, const OnDelta& on_delta) {
   Request request = base_;
   request.sampling = sampling_of(request_.sampler);
+  Talk talk{.template_variables = variables_};
   for (const Json& message : messages_)
-    request.messages.push_back({json_string(message, "role"), json_string(message, "content")});
+    talk.messages.push_back({json_string(message, "role"), json_string(message, "content")});
+  request.ask = std::move(talk);
   const Instant start = std::chrono::steady_clock::now();
   std::optional<Instant> first;
   Answer answer;

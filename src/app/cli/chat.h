@@ -32,9 +32,10 @@ class Conversation {
   static Result<Conversation> create(LocalModel& local, infer::GenerationRequest request, bool raw,
                                      Json template_variables);
 
-  // With what a server has: `base` carries everything but messages and sampling. `worker` must
+  // With what a server has: `base` carries everything but the talk and sampling. `worker` must
   // outlive the conversation.
-  static Conversation with(Worker& worker, Request base, infer::SamplerParams sampler);
+  static Conversation with(Worker& worker, Request base, infer::SamplerParams sampler,
+                           Json template_variables);
 
   infer::GenerationRequest& request() { return request_; }
   const Json& messages() const { return messages_; }

@@ -167,14 +167,17 @@ Result<Partner> open_there(const RunFlags& flags, const ServerAddress& server,
   request.max_tokens = static_cast<int>(std::min<std::size_t>(flags.max_tokens, 1 << 30));
   request.stop = flags.stop;
   if (!flags.schema.empty()) {
-    LATHE_TRY(request.schema, read_schema(flags.schema));
+    LATHE_TRY(Json schema, read_schema(flags.schema));
+    request.form = SchemaForm{std::move(schema)};
   }
   if (!flags.grammar.empty()) {
-    LATHE_TRY(request.grammar, read_file(flags.grammar));
+    LATHE_TRY(std::string gbnf, read_file(flags.grammar));
+    request.form = GrammarForm{std::move(gbnf)};
   }
-  if (flags.no_think) request.template_variables = {{"enable_thinking", false}};
-  partner.conversation =
-      Conversation::with(*partner.worker, std::move(request), std::move(sampler));
+  Json variables;
+  if (flags.no_think) variables["enable_thinking"] = false;
+  partner.conversation = Conversation::with(*partner.worker, std::move(request), std::move(sampler),
+                                            std::move(variables));
   return partner;
 }
 

@@ -9,9 +9,9 @@
 #include "ground/base/option.h"
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
+#include "loop/script/scripted_worker.h"
 #include "serve/net/http_worker.h"
 #include "serve/pool/local_worker.h"
-#include "work/scripted_worker.h"
 
 namespace lathe::app {
 namespace {
@@ -103,7 +103,7 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
 Result<std::unique_ptr<Worker>> make_worker(const WorkerSpec& spec, const WorkerFlags& flags,
                                             Reach allowed) {
   if (!spec.script.empty()) {
-    LATHE_TRY(auto scripted, ScriptedWorker::load(spec.name, spec.script));
+    LATHE_TRY(auto scripted, loop::ScriptedWorker::load(spec.name, spec.script));
     return std::unique_ptr<Worker>(std::move(scripted));
   }
   serve::HttpWorkerConfig config;

@@ -5,30 +5,31 @@
 #include "loop/conductor/make_task.h"
 #include "loop/conductor/run_files.h"
 #include "loop/record/event.h"
+#include "work/work.h"
 
 namespace lathe::app {
 namespace {
 
 constexpr std::size_t kNotes = 5;
 
-// Remembers what it was asked and answers with what it was given.
+// Remembers what it was asked and answers with what it was given, once.
 class Listener final : public Worker {
  public:
   explicit Listener(std::string answer) : answer_(std::move(answer)) {}
   WorkerInfo info() const override { return {"listener", "", "", Reach::kLocal}; }
   Result<Reply> complete(const Request& request, const StopFlag&,
                          const std::function<void(const Delta&)>&) override {
-    if (request.attempt > 0) return invalid("the take is not what the model answered");
+    if (request_) return invalid("the take is not what the model answered");
     request_ = request;
     Reply reply;
     reply.text = answer_;
     return reply;
   }
-  const Request& request() const { return request_; }
+  const std::optional<Request>& request() const { return request_; }
 
  private:
   std::string answer_;
-  Request request_;
+  std::optional<Request> request_;
 };
 
 // One run, and where its files lie.
@@ -48,6 +49,28 @@ Result<OpenRun> open(const books::Journal& journal, const std::string& id,
   place.program = program;
   LATHE_TRY(loop::RunFiles files, lay_out(journal, state, std::move(place)));
   return OpenRun{journal, id, std::move(state), std::move(files)};
+}
+
+// A line of training data: what was asked, and what the answer should have been.
+Result<std::string> line_of(const std::string& task, const std::optional<Request>& asked,
+                            const std::string& answer) {
+  Json line{{"task", task}};
+  if (!asked) return invalid("its maker asks no model");
+  if (const auto* prompt = std::get_if<TextPrompt>(&asked->ask)) {
+    line["prompt"] = prompt->text;
+    line["completion"] = answer;
+    return dump_json(line);
+  }
+  const Talk* talk = asked->talk();
+  if (talk == nullptr) return invalid("its maker asks with token ids");
+  line["messages"] = Json::array();
+  for (const Message& message : talk->messages) {
+    if (!message.content.is_text())
+      return invalid("what the model was asked holds {}", message.content.media().front()->name());
+    line["messages"].push_back({{"role", message.role}, {"content", message.content.text()}});
+  }
+  line["messages"].push_back({{"role", "assistant"}, {"content", answer}});
+  return dump_json(line);
 }
 
 // The line that teaches to make `take` at the start of this lap of a track.
@@ -70,18 +93,7 @@ Result<std::string> lesson(const OpenRun& run, const loop::Track& track, const l
   LATHE_TRY(const loop::Made made, recipe.maker->make(task, context));
   if (made.bytes != take)
     return invalid("the maker '{}' makes something else of an answer", recipe.maker->name);
-  const Request& request = listener.request();
-  Json line{{"task", task.units.front().text}};
-  if (request.prompt) {
-    line["prompt"] = *request.prompt;
-    line["completion"] = answer;
-  } else {
-    line["messages"] = Json::array();
-    for (const Message& message : request.messages)
-      line["messages"].push_back({{"role", message.role}, {"content", message.content}});
-    line["messages"].push_back({{"role", "assistant"}, {"content", answer}});
-  }
-  return dump_json(line);
+  return line_of(task.units.front().text, listener.request(), answer);
 }
 
 void add(const OpenRun& run, Result<std::string> line, std::size_t& count, RunLines& out) {

@@ -8,7 +8,7 @@
 
 #include "ground/base/text.h"
 #include "loop/conductor/conductor.h"
-#include "work/scripted_worker.h"
+#include "loop/script/scripted_worker.h"
 
 namespace lathe::app {
 namespace {
@@ -16,8 +16,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-ScriptedWorker::Line says(int lap, std::string text) {
-  ScriptedWorker::Line line;
+loop::ScriptedWorker::Line says(int lap, std::string text) {
+  loop::ScriptedWorker::Line line;
   line.purpose = "make";
   line.lap = lap;
   line.text = std::move(text);
@@ -45,8 +45,8 @@ class FromRuns : public ::testing::Test {
   }
 
   // Goes through a loop in which the worker "w" says these things, a lap each.
-  void loop(const std::string& recipe_text, std::vector<ScriptedWorker::Line> lines) {
-    ScriptedWorker worker("w", std::move(lines));
+  void loop(const std::string& recipe_text, std::vector<loop::ScriptedWorker::Line> lines) {
+    loop::ScriptedWorker worker("w", std::move(lines));
     const StopFlag stop;
     const loop::Bench bench{.program = "/proc/self/exe",
                             .build = "test",
@@ -199,8 +199,8 @@ TEST_F(FromRuns, SeveralCandidatesALapAndLapsThatPassedAreNoRepairs) {
   put("tasks.jsonl",
       R"({"key": "k", "text": "sum", "name": "f", "parameters": ["xs"], "tests": [["[2,3]", "5"]]})"
       "\n");
-  std::vector<ScriptedWorker::Line> script{says(1, " return 1\n"), says(2, " return 2\n"),
-                                           says(2, " return 5\n")};
+  std::vector<loop::ScriptedWorker::Line> script{says(1, " return 1\n"), says(2, " return 2\n"),
+                                                 says(2, " return 5\n")};
   script[1].n = 0, script[2].n = 1;
   loop(replace_all(kMiniRecipe, "ladder", "best_of = 2\nladder"), script);
   const RunLines out = lines();

@@ -1,5 +1,6 @@
 // The rubric judge with scripted models: nonces, votes, calibration, silence.
 #include <gmock/gmock.h>
+#include <testing/requests.h>
 
 #include <cmath>
 
@@ -8,6 +9,7 @@
 #include "ground/schema/json_schema.h"
 #include "loop/judges/calibration.h"
 #include "loop/judges/judge.h"
+#include "loop/terms/origin.h"
 
 namespace lathe::loop {
 namespace {
@@ -33,7 +35,7 @@ class FakeWorker : public Worker {
 };
 
 std::string nonce_in(const Request& request) {
-  const std::string& text = request.messages.back().content;
+  const std::string text = said(request);
   const auto begin = text.find("Nonce: ") + 7;
   return text.substr(begin, text.find('\n', begin) - begin);
 }
@@ -189,15 +191,15 @@ TEST_F(RubricTest, TheCandidateIsFencedAndTheReplyConstrained) {
   EXPECT_EQ(run(options, hostile).outcome, Outcome::kAbstain);
   ASSERT_THAT(worker_.seen, SizeIs(1));
   const Request& request = worker_.seen[0];
-  const std::string nonce = nonce_in(request), &user = request.messages.back().content;
+  const std::string nonce = nonce_in(request), user = said(request);
   EXPECT_EQ(nonce.size(), 12U);
   EXPECT_THAT(user,
               HasSubstr("<<<DOCUMENT " + nonce + "\n" + hostile + "\nDOCUMENT " + nonce + ">>>"));
   EXPECT_THAT(user, HasSubstr("the source text"));
-  EXPECT_EQ(request.purpose, "rubric");
+  EXPECT_EQ(origin_of(request), Origin{"rubric"});
   EXPECT_EQ(request.sampling.temperature, 0);
-  ASSERT_TRUE(request.schema);
-  const auto schema = JsonSchema::compile(*request.schema);
+  ASSERT_TRUE(std::holds_alternative<SchemaForm>(request.form));
+  const auto schema = JsonSchema::compile(std::get<SchemaForm>(request.form).schema);
   ASSERT_TRUE(schema) << schema.error().message;
   EXPECT_TRUE(schema->validate(*parse_json(answers_json(nonce, {"yes", "no", "yes"})))->empty());
   EXPECT_FALSE(schema->validate(*parse_json(answers_json(nonce, {"yes", "no"})))->empty());
@@ -311,7 +313,7 @@ Reply logprob_reply(std::string text, double yes, double no, std::string token =
 TEST_F(RubricTest, LogprobsBeatTheSampledAnswer) {
   const Json options = {{"criteria", {"Good?", "Short?"}}, {"method", "logprob"}, {"bar", "1/2"}};
   worker_.answer = [](const Request& request) {
-    const bool good = request.messages.back().content.find("Good?") != std::string::npos;
+    const bool good = said(request).contains("Good?");
     return logprob_reply("yes " + nonce_in(request), good ? 0.9 : 0.2, good ? 0.05 : 0.8);
   };
   const Judgement judgement = run(options);

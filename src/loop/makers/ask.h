@@ -5,6 +5,7 @@
 #include "ground/base/text.h"
 #include "loop/makers/answer.h"
 #include "loop/makers/maker.h"
+#include "loop/terms/origin.h"
 
 namespace lathe::loop {
 
@@ -16,9 +17,7 @@ inline Request request_of(const MakeTask& task, const MakeContext& context) {
                                      ? option_number(task.options, "temperature")
                                      : json_number(task.setting, "temperature", 0.2);
   request.sampling.seed = task.lap * 1000 + task.n_index;
-  request.n_index = task.n_index;
-  request.purpose = "make";
-  request.lap = task.lap;
+  request.labels = labels_of({"make", task.lap, task.n_index});
   request.time_limit = context.time_limit;
   return request;
 }
@@ -32,13 +31,14 @@ struct Asked {
 
 // `use` turns a reply, without its thoughts, into what is wanted; kInvalid says what is wrong.
 // `format` is repeated to a model that did not keep to it. What the calls cost goes to
-// context.usage, used or not.
+// context.usage, used or not. The request is a talk.
 template <class T>
 Result<Asked<T>> ask(std::string_view maker, Request request, const MakeContext& context,
                      std::string_view format, const std::function<Result<T>(const Reply&)>& use) {
   std::string refused;
   request.keep_prefix = true;  // the next lap begins as this one does
-  for (request.attempt = 0;; ++request.attempt) {
+  for (Origin from = origin_of(request);; ++from.attempt) {
+    request.labels = labels_of(from);
     LATHE_TRY(const Reply reply, context.worker->complete(request, context.stop, {}));
     if (context.usage) *context.usage += reply.usage;
     const auto answered = [&]() -> Result<T> {
@@ -48,13 +48,14 @@ Result<Asked<T>> ask(std::string_view maker, Request request, const MakeContext&
     };
     Result<T> used = answered();
     if (used) return Asked<T>{*std::move(used), reply.model, std::move(refused)};
-    if (used.error().kind != ErrorKind::kInvalid || request.attempt == 1)
+    if (used.error().kind != ErrorKind::kInvalid || from.attempt == 1)
       return at(fmt::format("{}: the answer cannot be used", maker), used.error());
     refused = used.error().message;
     // The first answer is shown with its fault, not the whole talk.
-    request.messages.push_back({"assistant", clip_utf8(make_valid_utf8(reply.text), 20'000)});
-    request.messages.push_back({"user", fmt::format("That answer cannot be used: {}\n{}{}", refused,
-                                                    format.empty() ? "" : "\n", format)});
+    std::vector<Message>& messages = std::get<Talk>(request.ask).messages;
+    messages.push_back({"assistant", clip_utf8(make_valid_utf8(reply.text), 20'000)});
+    messages.push_back({"user", fmt::format("That answer cannot be used: {}\n{}{}", refused,
+                                            format.empty() ? "" : "\n", format)});
   }
 }
 

@@ -477,7 +477,7 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   Editor editor(task.options, tree.path(), best, finder);
   Request request = request_of(task, context);
   LATHE_TRY(const std::string message, user_message(task, best, editor, finder));
-  request.messages = {{"system", task.prefix}, {"user", message}};
+  request.ask = Talk{{{"system", task.prefix}, {"user", message}}};
   request.prediction = prediction_of(task, best);
   LATHE_TRY(const Asked<std::vector<Edit>> asked,
             ask<std::vector<Edit>>("code", std::move(request), context, kFormat,

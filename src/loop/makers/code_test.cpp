@@ -1,10 +1,11 @@
 // The maker of code: prompts, edits, refusals, and answers as the inverse of making.
 #include <gtest/gtest.h>
+#include <testing/requests.h>
 
 #include "ground/base/random.h"
 #include "ground/base/text.h"
 #include "loop/makers/maker.h"
-#include "work/scripted_worker.h"
+#include "loop/script/scripted_worker.h"
 
 namespace lathe::loop {
 namespace {
@@ -103,12 +104,10 @@ TEST(CodeMaker, WholeFileBecomesAChange) {
   ASSERT_EQ(changes.files.size(), 1U);
   EXPECT_EQ(changes.files.at("src/a.c"), "int add() {\n  return 3;\n}\n");
   const Request request = worker.seen().front();
-  EXPECT_EQ(request.messages[0].role, "system");
-  EXPECT_EQ(request.messages[0].content, "the prefix");
-  EXPECT_TRUE(request.messages[1].content.starts_with("the tail"));
-  EXPECT_EQ(request.purpose, "make");
-  EXPECT_EQ(request.n_index, 1);
-  EXPECT_EQ(request.lap, 2);
+  EXPECT_EQ(talk_of(request).messages[0].role, "system");
+  EXPECT_EQ(said(request, 0), "the prefix");
+  EXPECT_TRUE(said(request, 1).starts_with("the tail"));
+  EXPECT_EQ(origin_of(request), (Origin{"make", 2, 1}));
   EXPECT_EQ(request.sampling.temperature, 0.8);
   EXPECT_EQ(request.sampling.seed, 2001);
 }
@@ -121,7 +120,7 @@ TEST(CodeMaker, ChangesAddUpOnTheBestSoFar) {
   const Changes changes = parse_changes(made->bytes).value();
   EXPECT_EQ(changes.files.size(), 2U);
   EXPECT_EQ(changes.files.at("src/a.c"), "int better;\n");
-  EXPECT_NE(worker.seen().front().messages[1].content.find("int better;"), std::string::npos);
+  EXPECT_NE(said(worker.seen().front(), 1).find("int better;"), std::string::npos);
 }
 
 TEST(CodeMaker, WhatEqualsTheTreeIsNoChange) {
@@ -141,10 +140,9 @@ TEST(CodeMaker, FunctionsOfLongFilesAreShownAndSpliced) {
   const std::string text = *parse_changes(made->bytes)->files.at("src/long.c");
   EXPECT_TRUE(text.starts_with("int first() {\n  return 1;\n}\n// line 0\n"));
   EXPECT_TRUE(text.ends_with("// line 299\nint last() {\n  return 5;\n}\n"));
-  EXPECT_NE(worker.seen().front().messages[1].content.find(
-                "FUNCTION: src/long.c last (lines 304 to 306)"),
+  EXPECT_NE(said(worker.seen().front(), 1).find("FUNCTION: src/long.c last (lines 304 to 306)"),
             std::string::npos)
-      << worker.seen().front().messages[1].content;
+      << said(worker.seen().front(), 1);
 }
 
 TEST(CodeMaker, UnusableAnswerIsRetriedOnceWithItsFault) {
@@ -154,9 +152,9 @@ TEST(CodeMaker, UnusableAnswerIsRetriedOnceWithItsFault) {
   ASSERT_TRUE(made) << made.error().message;
   const auto seen = worker.seen();
   ASSERT_EQ(seen.size(), 2U);
-  EXPECT_EQ(seen[1].attempt, 1);
-  EXPECT_NE(seen[1].messages.back().content.find("holds no edit"), std::string::npos);
-  EXPECT_EQ(seen[1].messages[0].content, seen[0].messages[0].content);  // the prefix stays
+  EXPECT_EQ(origin_of(seen[1]).attempt, 1);
+  EXPECT_NE(said(seen[1]).find("holds no edit"), std::string::npos);
+  EXPECT_EQ(said(seen[1], 0), said(seen[0], 0));  // the prefix stays
   EXPECT_FALSE(json_string(made->facts, "refused").empty());
 }
 

@@ -74,12 +74,12 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   const std::string body = body_before(task, mini);
   const std::vector<std::string> got = run_mini_tests(mini, body, mini.tests);
   Request request = request_of(task, context);
-  request.prompt = mini_prompt(mini, body, got);
+  request.ask = TextPrompt{mini_prompt(mini, body, got)};
   request.sampling.temperature = json_number(task.setting, "temperature", 0);
   Reply reply;
   Result<std::string> changed;
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    request.attempt = attempt;
+    request.labels = labels_of({"make", task.lap, task.n_index, attempt});
     request.sampling.seed = seed_of(task, attempt);
     LATHE_TRY(reply, context.worker->complete(request, context.stop, {}));
     if (context.usage) *context.usage += reply.usage;

@@ -97,7 +97,7 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   if (!context.worker) return invalid("text: needs a worker; name one in make.ladder");
   LATHE_TRY(std::optional<Json> schema, schema_of(task.options, context.place));
   LATHE_TRY(Request request, writing_request(task, context, format_text(task.options, schema)));
-  request.schema = std::move(schema);
+  if (schema) request.form = SchemaForm{*std::move(schema)};
   const bool json = option_string(task.options, "format") == "json";
   Made made;
   made.media_type = json ? "application/json" : "text/plain";

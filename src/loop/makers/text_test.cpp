@@ -1,9 +1,10 @@
 // A text maker's prompt, and the work in an answer without its talk.
 #include <gmock/gmock.h>
+#include <testing/requests.h>
 
 #include "ground/base/text.h"
 #include "loop/makers/maker.h"
-#include "work/scripted_worker.h"
+#include "loop/script/scripted_worker.h"
 
 namespace lathe::loop {
 namespace {
@@ -64,17 +65,15 @@ TEST_F(TextMakerTest, ThePromptHasAFrozenPrefixAndATail) {
   EXPECT_EQ(made->bytes, "A plain text.");
   EXPECT_EQ(made->media_type, "text/plain");
   const Request first = worker_->seen().at(0);
-  EXPECT_THAT(first.messages[0].content, HasSubstr("Rewrite."));
-  EXPECT_THAT(first.messages[0].content, HasSubstr("Be plain."));
-  EXPECT_THAT(first.messages[0].content, Not(HasSubstr("the unit's words")));
-  EXPECT_THAT(first.messages[1].content, StartsWith("The text:\n<<<\nthe unit's words"));
-  EXPECT_THAT(first.messages[1].content, HasSubstr("too long"));
-  EXPECT_EQ(first.purpose, "make");
-  EXPECT_EQ(first.lap, 2);
+  EXPECT_THAT(said(first, 0), HasSubstr("Rewrite."));
+  EXPECT_THAT(said(first, 0), HasSubstr("Be plain."));
+  EXPECT_THAT(said(first, 0), Not(HasSubstr("the unit's words")));
+  EXPECT_THAT(said(first, 1), StartsWith("The text:\n<<<\nthe unit's words"));
+  EXPECT_THAT(said(first, 1), HasSubstr("too long"));
+  EXPECT_EQ(origin_of(first), (Origin{"make", 2}));
   EXPECT_TRUE(first.keep_prefix);
   ASSERT_TRUE(make(options, {"x"}, 3, "other"));
-  EXPECT_EQ(worker_->seen().at(0).messages[0].content, first.messages[0].content)
-      << "the same bytes in every lap";
+  EXPECT_EQ(said(worker_->seen().at(0), 0), said(first, 0)) << "the same bytes in every lap";
 }
 
 TEST_F(TextMakerTest, ThoughtsAndTalkAreNotTheWork) {
@@ -109,8 +108,8 @@ TEST_F(TextMakerTest, OneMechanicalRetryWithTheFault) {
   EXPECT_EQ(usage_.calls, 2);
   EXPECT_THAT(made->facts["refused"].get<std::string>(), HasSubstr("not one JSON document"));
   const Request retry = worker_->seen().at(1);
-  EXPECT_EQ(retry.attempt, 1);
-  EXPECT_THAT(retry.messages.back().content, HasSubstr("not one JSON document"));
+  EXPECT_EQ(origin_of(retry).attempt, 1);
+  EXPECT_THAT(said(retry), HasSubstr("not one JSON document"));
 
   const auto failed = make({{"format", "json"}}, {"a", "b"});
   ASSERT_FALSE(failed);
@@ -122,10 +121,10 @@ TEST_F(TextMakerTest, OneMechanicalRetryWithTheFault) {
 TEST_F(TextMakerTest, TheSchemaConstrainsTheOutput) {
   put("s.json", R"({"type":"object"})");
   ASSERT_TRUE(make({{"format", "json"}, {"schema_file", "s.json"}}, {"{}"}));
-  EXPECT_EQ(worker_->seen().at(0).schema, Json({{"type", "object"}}));
-  EXPECT_THAT(worker_->seen().at(0).messages[1].content, HasSubstr(R"({"type":"object"})"));
+  EXPECT_EQ(worker_->seen().at(0).form, AnswerForm(SchemaForm{{{"type", "object"}}}));
+  EXPECT_THAT(said(worker_->seen().at(0), 1), HasSubstr(R"({"type":"object"})"));
   ASSERT_TRUE(make({{"format", "json"}, {"schema", {{"type", "array"}}}}, {"[]"}));
-  EXPECT_EQ(worker_->seen().at(0).schema, Json({{"type", "array"}}));
+  EXPECT_EQ(worker_->seen().at(0).form, AnswerForm(SchemaForm{{{"type", "array"}}}));
   put("s.json", "{");
   EXPECT_THAT(bytes({{"format", "json"}, {"schema_file", "s.json"}}, {"{}"}), HasSubstr("s.json"));
 }

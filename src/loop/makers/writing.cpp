@@ -70,8 +70,8 @@ Result<Request> writing_request(const MakeTask& task, const MakeContext& context
                                        {"the schema", std::move(format)}};
   LATHE_TRY_STATUS(assembled(parts, task.options));
   Request request = request_of(task, context);
-  request.messages = {{"system", task.prefix},
-                      {"user", parts[1].text + parts[2].text + parts[3].text}};
+  request.ask =
+      Talk{{{"system", task.prefix}, {"user", parts[1].text + parts[2].text + parts[3].text}}};
   // A new version of the best one, or of the text itself, repeats most of it.
   request.prediction = task.best.value_or(std::move(texts));
   return request;

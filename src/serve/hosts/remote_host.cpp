@@ -295,11 +295,11 @@ Result<HostReply> RemoteHost::answer(const std::string& model, const HostRequest
                                  config_.name + " is not asked for log probabilities of a prompt",
                                  "unsupported_value"});
   const PeerKind kind = peer();
-  const bool talk = !request.messages.empty();
-  Json body = talk ? chat_request(request, model, kind) : text_request(request, model, kind);
-  if (request.strict && request.schema) body["response_format"]["json_schema"]["strict"] = true;
+  Json body = request_json(request, model, kind);
+  if (const auto* form = std::get_if<SchemaForm>(&request.form); form != nullptr && form->strict)
+    body["response_format"]["json_schema"]["strict"] = true;
   if (request.no_answer) body["max_tokens"] = 0;
-  if (talk)
+  if (request.talk() != nullptr)
     return streamed("/chat/completions", body, ChatStream(on_delta, kind == PeerKind::kLathe),
                     request.time_limit, stop);
   return streamed("/completions", body, TextStream(on_delta), request.time_limit, stop);
@@ -361,7 +361,7 @@ ModelHost::Id RemoteHost::prompt_of(const std::string& model, Request request, O
       model,
       [this, model, request = std::move(request)](const StopFlag& stop) -> Result<Ids> {
         LATHE_TRY(const Json json,
-                  ask("/apply-template", chat_request(request, model, peer()), kShortLimit, stop));
+                  ask("/apply-template", request_json(request, model, peer()), kShortLimit, stop));
         return tokens_of(json, config_.name);
       },
       std::move(on_tokens));

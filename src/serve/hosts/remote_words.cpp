@@ -102,19 +102,6 @@ Error remote_error(std::string_view place, int status, std::string_view body) {
           host_code(json_string(error, "code"), json_string(error, "param"))};
 }
 
-Json text_request(const Request& request, const std::string& model, PeerKind peer) {
-  Json body = chat_request(request, model, peer);
-  body.erase("messages");
-  body.erase("top_logprobs");
-  body.erase("tools");
-  body.erase("parallel_tool_calls");
-  body.erase("tool_choice");
-  body["prompt"] = request.prompt ? Json(*request.prompt) : Json(request.prompt_ids);
-  if (!request.suffix.empty()) body["suffix"] = request.suffix;
-  if (request.top_logprobs >= 0) body["logprobs"] = request.top_logprobs;
-  return body;
-}
-
 void TextStream::choice(const Json& choice) {
   Delta delta;
   delta.text = json_string(choice, "text");

@@ -20,9 +20,6 @@ bool is_lathe(const Json& list);
 // the request that it is about; a refused key is the server's trouble, not its client's.
 Error remote_error(std::string_view place, int status, std::string_view body);
 
-// The body of POST /v1/completions, streamed. Without the prompt's log probabilities.
-Json text_request(const Request& request, const std::string& model, PeerKind peer);
-
 // Puts the reply to a text together, as ChatStream does that of a talk.
 class TextStream {
  public:

@@ -79,8 +79,34 @@ LogprobEntry logprob_of(const Json& entry) {
   return logprob;
 }
 
+// "audio/wav" → "wav"; what OpenAI's API calls mp3 has another name elsewhere.
+std::string sound_format(std::string_view media_type) {
+  const std::string format(media_type.substr(media_type.find('/') + 1));
+  return format == "mpeg" ? "mp3" : format;
+}
+
+Json part_json(const ContentPart& part) {
+  if (const auto* text = std::get_if<std::string>(&part))
+    return {{"type", "text"}, {"text", *text}};
+  const auto& media = std::get<Media>(part);
+  std::string data = to_base64(*media.bytes);
+  if (media.kind == Media::Kind::kPicture)
+    return {{"type", "image_url"},
+            {"image_url", {{"url", fmt::format("data:{};base64,{}", media.media_type, data)}}}};
+  return {{"type", "input_audio"},
+          {"input_audio", {{"data", std::move(data)}, {"format", sound_format(media.media_type)}}}};
+}
+
+// A text as a string: not every server knows parts.
+Json content_json(const Content& content) {
+  if (content.is_text()) return content.text();
+  Json parts = Json::array();
+  for (const ContentPart& part : content.parts()) parts.push_back(part_json(part));
+  return parts;
+}
+
 Json message_json(const Message& message) {
-  Json json = {{"role", message.role}, {"content", message.content}};
+  Json json = {{"role", message.role}, {"content", content_json(message.content)}};
   if (!message.reasoning.empty()) json["reasoning_content"] = message.reasoning;
   for (const FunctionCall& call : message.calls) {
     json["tool_calls"].push_back(
@@ -109,23 +135,58 @@ void put_sampling(Json& body, const Sampling& sampling, bool extras) {
   put("repeat_penalty", sampling.repeat_penalty);
 }
 
-void put_tools(Json& body, const Request& request) {
-  if (!request.tools.is_array() || request.tools.empty()) return;
-  body["tools"] = request.tools;
-  body["parallel_tool_calls"] = request.parallel_calls;
-  switch (request.tool_choice) {
-    case ToolChoice::kAuto:
-      break;
-    case ToolChoice::kNone:
-      body["tool_choice"] = "none";
-      break;
-    case ToolChoice::kRequired:
-      body["tool_choice"] = "required";
-      break;
-    case ToolChoice::kFunction:
-      body["tool_choice"] = {{"type", "function"}, {"function", {{"name", request.tool_name}}}};
-      break;
+void put_tools(Json& body, const Talk& talk) {
+  if (talk.tools.empty()) return;
+  for (const Tool& tool : talk.tools) body["tools"].push_back(to_json(tool));
+  body["parallel_tool_calls"] = talk.parallel_calls;
+  if (std::holds_alternative<NoCall>(talk.tool_choice)) body["tool_choice"] = "none";
+  const auto* must = std::get_if<MustCall>(&talk.tool_choice);
+  if (must == nullptr) return;
+  if (must->tool.empty())
+    body["tool_choice"] = "required";
+  else
+    body["tool_choice"] = {{"type", "function"}, {"function", {{"name", must->tool}}}};
+}
+
+void put_ask(Json& body, const Talk& talk, bool extras) {
+  body["messages"] = Json::array();
+  for (const Message& message : talk.messages) body["messages"].push_back(message_json(message));
+  put_tools(body, talk);
+  if (extras && talk.template_variables.is_object())
+    body["chat_template_kwargs"] = talk.template_variables;
+}
+
+void put_ask(Json& body, const TextPrompt& prompt, bool) {
+  body["prompt"] = prompt.text;
+  if (!prompt.suffix.empty()) body["suffix"] = prompt.suffix;
+}
+
+void put_ask(Json& body, const TokenPrompt& prompt, bool) {
+  body["prompt"] = prompt.ids;
+}
+
+// Of texts a number, of talks two fields.
+void put_logprobs(Json& body, const Request& request) {
+  if (request.top_logprobs < 0) return;
+  if (request.talk() == nullptr) {
+    body["logprobs"] = request.top_logprobs;
+  } else {
+    body["logprobs"] = true;
+    body["top_logprobs"] = request.top_logprobs;
   }
+}
+
+// A grammar is no field of OpenAI's.
+void put_form(Json& body, const AnswerForm& form, bool extras) {
+  if (const auto* under = std::get_if<SchemaForm>(&form))
+    // Whoever asks looks at the whole answer: what a server cannot keep need not be refused.
+    body["response_format"] = {
+        {"type", "json_schema"},
+        {"json_schema", {{"name", "reply"}, {"strict", false}, {"schema", under->schema}}}};
+  if (std::holds_alternative<AnyJsonForm>(form))
+    body["response_format"] = {{"type", "json_object"}};
+  if (const auto* under = std::get_if<GrammarForm>(&form); under != nullptr && extras)
+    body["grammar"] = under->gbnf;
 }
 
 }  // namespace
@@ -149,33 +210,17 @@ std::optional<FinishReason> finish_reason_of(std::string_view name) {
   return known == kFinishReasons.end() ? std::nullopt : std::optional(known->second);
 }
 
-Json chat_request(const Request& request, const std::string& model, PeerKind peer) {
+Json request_json(const Request& request, const std::string& model, PeerKind peer) {
   const bool extras = peer != PeerKind::kCloud;
-  Json messages = Json::array();
-  for (const Message& message : request.messages) messages.push_back(message_json(message));
-  Json body = {{"model", model},
-               {"messages", std::move(messages)},
-               {"stream", true},
-               {"stream_options", {{"include_usage", true}}}};
+  Json body = {{"model", model}};
+  std::visit([&](const auto& ask) { put_ask(body, ask, extras); }, request.ask);
+  body["stream"] = true;
+  body["stream_options"] = {{"include_usage", true}};
   if (request.max_tokens > 0) body["max_tokens"] = request.max_tokens;
   put_sampling(body, request.sampling, extras);
-  put_tools(body, request);
   if (!request.stop.empty()) body["stop"] = request.stop;
-  if (request.schema)
-    // Whoever asks looks at the whole answer: what a server cannot keep need not be refused.
-    body["response_format"] = {
-        {"type", "json_schema"},
-        {"json_schema", {{"name", "reply"}, {"strict", false}, {"schema", *request.schema}}}};
-  else if (request.json_object)
-    body["response_format"] = {{"type", "json_object"}};
-  if (request.top_logprobs >= 0) {
-    body["logprobs"] = true;
-    body["top_logprobs"] = request.top_logprobs;
-  }
-  if (!extras) return body;
-  if (!request.grammar.empty()) body["grammar"] = request.grammar;
-  if (request.template_variables.is_object())
-    body["chat_template_kwargs"] = request.template_variables;
+  put_form(body, request.form, extras);
+  put_logprobs(body, request);
   if (peer != PeerKind::kLathe) return body;
   if (!request.prediction.empty())
     body["prediction"] = {{"type", "content"}, {"content", request.prediction}};

@@ -16,7 +16,9 @@ namespace lathe::serve {
 // What a server understands beyond OpenAI's fields, and what it is of use to: a cloud may refuse
 // top_k, and may bill a prediction that did not come true.
 enum class PeerKind { kCloud, kLocal, kLathe };
-Json chat_request(const Request& request, const std::string& model, PeerKind peer);
+// The body, streamed, of POST /chat/completions for a talk, of /completions for what is gone on
+// with. Pictures and sounds go along as they are.
+Json request_json(const Request& request, const std::string& model, PeerKind peer);
 
 // The fields of `request` that an error body names as not known or not supported and that can be
 // left out: what they ask for is a wish, or is checked by whoever reads the answer.

@@ -239,11 +239,16 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
                                    const std::function<void(const Delta&)>& on_delta) {
   const std::string place = "worker " + config_.name;
   if (auto status = check_reach(); !status) return at(place, std::move(status).error());
+  if (request.talk() == nullptr)
+    return invalid(
+        "{}: a server is asked by talks alone; give the model as {}=FILE.gguf to have it go on "
+        "with a text",
+        place, config_.name);
   const Milliseconds start = system_clock().monotonic();
   const Call call{stop, start + request.time_limit};
   const auto model = model_name(call);
   if (!model) return at(place, model.error());
-  Json body = chat_request(request, *model, peer(request, call));
+  Json body = request_json(request, *model, peer(request, call));
   for (int tries = 1, calls = 1;; ++tries, ++calls) {
     {
       const std::scoped_lock lock(mutex_);

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "ground/base/text.h"
 #include "serve/net/forwarded.h"
 
 namespace lathe::serve {
@@ -82,7 +83,7 @@ class HttpWorkerTest : public testing::Test {
   }
   static Request request() {
     Request request;
-    request.messages = {{"system", "be brief"}, {"user", "hellö"}};
+    request.ask = Talk{{{"system", "be brief"}, {"user", "hellö"}}};
     request.time_limit = Milliseconds(20'000);
     return request;
   }
@@ -120,7 +121,8 @@ TEST_F(HttpWorkerTest, StreamsAReply) {
   asked.sampling.temperature = 0.5;
   asked.sampling.seed = 7;
   asked.stop = {"END"};
-  asked.schema = Json{{"type", "object"}};
+  asked.form = SchemaForm{{{"type", "object"}}};
+  asked.labels = {{"purpose", "make"}};
   asked.top_logprobs = 3;
   std::string streamed, thought, outgoing;
   HttpWorkerConfig settings = config("ok");
@@ -154,9 +156,8 @@ TEST_F(HttpWorkerTest, StreamsAReply) {
   EXPECT_EQ(body["stop"], Json({"END"}));
   EXPECT_EQ(body["stream"], true);
   EXPECT_EQ(body["top_logprobs"], 3);
-  EXPECT_EQ(body["response_format"]["json_schema"]["schema"], *asked.schema);
-  EXPECT_FALSE(body.contains("lap"));
-  EXPECT_FALSE(body.contains("purpose"));
+  EXPECT_EQ(body["response_format"]["json_schema"]["schema"], Json({{"type", "object"}}));
+  EXPECT_THAT(outgoing, Not(HasSubstr("purpose"))) << "labels are sent nowhere";
 }
 
 TEST_F(HttpWorkerTest, RetriesWhatMayPass) {
@@ -257,6 +258,35 @@ TEST(RefusedFields, OnlyWhatIsNamedAndCanBeSpared) {
   EXPECT_EQ(refused_fields(request, "unknown field top_k"), (std::vector<std::string>{"top_k"}));
 }
 
+// In OpenAI's words; a text alone stays a string, for servers that know no parts.
+TEST_F(HttpWorkerTest, PicturesAndSoundsGoAlong) {
+  const std::string png = "\x89PNG\r\n\x1a\n0123", wav = "RIFF....WAVE", mp3 = "ID3456789012";
+  Request asked = request();
+  std::vector<Message>& messages = std::get<Talk>(asked.ask).messages;
+  messages[1].content.add(*Media::of_file(png)).add("and").add(*Media::of_file(wav));
+  messages.push_back({"user", *Media::of_file(mp3)});
+  ASSERT_TRUE(ask(config("ok_with_media"), asked));
+  const Json body = *parse_json(server_->seen("ok_with_media").back()["body"].get<std::string>());
+  EXPECT_EQ(body["messages"][0]["content"], "be brief");
+  const Json expected = {
+      {{"type", "text"}, {"text", "hellö"}},
+      {{"type", "image_url"}, {"image_url", {{"url", "data:image/png;base64," + to_base64(png)}}}},
+      {{"type", "text"}, {"text", "and"}},
+      {{"type", "input_audio"}, {"input_audio", {{"data", to_base64(wav)}, {"format", "wav"}}}}};
+  EXPECT_EQ(body["messages"][1]["content"], expected);
+  EXPECT_EQ(body["messages"][2]["content"][0]["input_audio"]["format"], "mp3");
+}
+
+TEST_F(HttpWorkerTest, OnlyTalksAreSent) {
+  Request asked = request();
+  asked.ask = TextPrompt{"def f(xs):"};
+  const auto reply = ask(config("ok_text"), asked);
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().kind, ErrorKind::kInvalid);
+  EXPECT_THAT(reply.error().message, HasSubstr("coder=FILE.gguf"));
+  EXPECT_EQ(post_count("ok_text"), 0);
+}
+
 // A prediction may be billed elsewhere: it goes to a lathe only.
 TEST_F(HttpWorkerTest, PredictionsGoToALatheOnly) {
   Request asked = request();
@@ -268,7 +298,7 @@ TEST_F(HttpWorkerTest, PredictionsGoToALatheOnly) {
     EXPECT_EQ(body.contains("prediction"), own) << scenario;
     EXPECT_EQ(body.contains("prompt_cache_retention"), own) << scenario;
   }
-  EXPECT_FALSE(chat_request(asked, "m", PeerKind::kCloud).contains("prediction"));
+  EXPECT_FALSE(request_json(asked, "m", PeerKind::kCloud).contains("prediction"));
 }
 
 TEST_F(HttpWorkerTest, AnAnswerInOnePieceIsAnAnswer) {

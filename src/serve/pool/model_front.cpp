@@ -100,7 +100,7 @@ ModelInfo info_of(const CatalogModel& model, const infer::Gguf& file,
 // As templates want them: arguments as an object.
 Json template_message(const Message& message) {
   Json json = {{"role", message.role == "developer" ? "system" : message.role},
-               {"content", message.content}};
+               {"content", message.content.text()}};
   if (!message.reasoning.empty()) json["reasoning_content"] = message.reasoning;
   for (const FunctionCall& call : message.calls) {
     auto arguments = parse_json(call.arguments);
@@ -152,28 +152,29 @@ void move_references(Json& schema, const std::string& place) {
   }
 }
 
+bool may_be_called(const Tool& tool, const MustCall& must) {
+  return must.tool.empty() || tool.name == must.tool;
+}
+
 // One call of one of the tools, as JSON.
-Result<Json> call_schema(const Request& request) {
+Result<Json> call_schema(const std::vector<Tool>& tools, const MustCall& must) {
   Json calls = Json::array();
-  const bool one = request.tool_choice == ToolChoice::kFunction || request.tools.size() == 1;
-  for (const Json& tool : request.tools) {
-    const Json& function = json_at(tool, "function");
-    const std::string name = json_string(function, "name");
-    if (request.tool_choice == ToolChoice::kFunction && name != request.tool_name) continue;
-    Json parameters = json_at(function, "parameters");
+  const bool one = !must.tool.empty() || tools.size() == 1;
+  for (const Tool& tool : tools) {
+    if (!may_be_called(tool, must)) continue;
+    Json parameters = tool.parameters;
     if (!parameters.is_object() || parameters.empty()) parameters = Json{{"type", "object"}};
     move_references(parameters, fmt::format("{}/properties/arguments",
                                             one ? "#" : fmt::format("#/anyOf/{}", calls.size())));
     calls.push_back(
         {{"type", "object"},
-         {"properties", {{"name", {{"const", name}}}, {"arguments", std::move(parameters)}}},
+         {"properties", {{"name", {{"const", tool.name}}}, {"arguments", std::move(parameters)}}},
          {"required", {"name", "arguments"}},
          {"additionalProperties", false}});
   }
   if (calls.empty()) {
     return invalid("tool_choice asks for {}, and there is no such tool",
-                   request.tool_choice == ToolChoice::kFunction ? "'" + request.tool_name + "'"
-                                                                : std::string("a tool"));
+                   must.tool.empty() ? std::string("a tool") : "'" + must.tool + "'");
   }
   return one ? calls[0] : Json{{"anyOf", std::move(calls)}};
 }
@@ -200,36 +201,39 @@ bool cut_at(std::vector<infer::PromptPart>& parts, std::string_view mark) {
   return false;
 }
 
-// The tools whose calls the answer may hold: none under what the caller constrains it to.
-Json tools_of(const Request& request) {
-  const bool own_form =
-      request.schema.has_value() || !request.grammar.empty() || request.json_object;
-  return request.tool_choice == ToolChoice::kNone || own_form ? Json() : request.tools;
+// The tools whose calls the answer may hold of its own accord: none under a form, and none of what
+// is no talk.
+std::vector<Tool> tools_of(const Request& request) {
+  const Talk* talk = request.talk();
+  const bool none = talk == nullptr || std::holds_alternative<NoCall>(talk->tool_choice) ||
+                    !std::holds_alternative<FreeForm>(request.form);
+  return none ? std::vector<Tool>() : talk->tools;
+}
+
+Json tools_json(const std::vector<Tool>& tools) {
+  Json list = Json::array();
+  for (const Tool& tool : tools) list.push_back(to_json(tool));
+  return list;
+}
+
+// The one call that the whole answer is to be; null: it may say what it likes.
+const MustCall* must_call(const Request& request) {
+  const Talk* talk = request.talk();
+  return talk == nullptr ? nullptr : std::get_if<MustCall>(&talk->tool_choice);
 }
 
 // Whether a tool is to be given no other arguments than its schema's.
-bool is_strict(const Json& function) {
-  return json_at(function, "strict") == Json(true);
+bool is_strict(const Tool& tool) {
+  return tool.strict.value_or(false);
 }
 
 // The schemas of the tools' arguments, by the tools' names.
-std::map<std::string, Json> parameters_of(const Request& request, bool (*wanted)(const Json&)) {
+std::map<std::string, Json> parameters_of(const std::vector<Tool>& tools,
+                                          bool (*wanted)(const Tool&)) {
   std::map<std::string, Json> schemas;
-  for (const Json& tool : request.tools) {
-    const Json& function = json_at(tool, "function");
-    if (wanted(function) && json_at(function, "parameters").is_object())
-      schemas[json_string(function, "name")] = json_at(function, "parameters");
-  }
+  for (const Tool& tool : tools)
+    if (wanted(tool) && tool.parameters.is_object()) schemas[tool.name] = tool.parameters;
   return schemas;
-}
-
-// Whether one of the tools that may be called is strict.
-bool wants_strictly(const Request& request) {
-  return std::ranges::any_of(request.tools, [&](const Json& tool) {
-    const Json& function = json_at(tool, "function");
-    return is_strict(function) && (request.tool_choice != ToolChoice::kFunction ||
-                                   json_string(function, "name") == request.tool_name);
-  });
 }
 
 // Bytes of a text that one token stands for, at most. A word that a WordPiece does not know is one
@@ -345,32 +349,40 @@ Result<std::vector<infer::TokenId>> ModelFront::tokens_of(std::string_view text,
   return tokenizer_->encode(text, add_special, parse_special);
 }
 
-Result<std::vector<infer::PromptPart>> ModelFront::render(const Request& request,
-                                                          const StopFlag& stop) const {
-  for (const Message& message : request.messages) {
-    if (message.content.size() > text_limit_)
-      return too_long(fmt::format("a message has {} bytes", message.content.size()));
+// Nothing but texts, and of those no more than the context could ever hold.
+Status ModelFront::check_content(const std::vector<Message>& messages) const {
+  for (const Message& message : messages) {
+    if (const auto media = message.content.media(); !media.empty())
+      return std::unexpected(
+          Error{ErrorKind::kInvalid,
+                fmt::format("'{}' takes text only, and a message of the {} holds {}; leave it out, "
+                            "or ask a model that knows what to do with it",
+                            catalog_.name, message.role, media.front()->name()),
+                "unsupported_messages"});
+    if (const std::size_t size = message.content.text().size(); size > text_limit_)
+      return too_long(fmt::format("a message has {} bytes", size));
   }
+  return {};
+}
+
+Result<std::vector<infer::PromptPart>> ModelFront::render(const Talk& talk, bool constrained,
+                                                          const StopFlag& stop) const {
+  LATHE_TRY_STATUS(check_content(talk.messages));
   Json variables =
-      request.template_variables.is_object() ? request.template_variables : Json(Json::object());
+      talk.template_variables.is_object() ? talk.template_variables : Json(Json::object());
   variables["messages"] = Json::array();
-  for (const Message& message : request.messages)
+  for (const Message& message : talk.messages)
     variables["messages"].push_back(template_message(message));
-  if (request.tools.is_array() && !request.tools.empty() &&
-      request.tool_choice != ToolChoice::kNone)
-    variables["tools"] = request.tools;
-  // An answer under a grammar has no room for thinking.
-  const bool constrained = request.schema || request.json_object || !request.grammar.empty() ||
-                           request.tool_choice == ToolChoice::kRequired ||
-                           request.tool_choice == ToolChoice::kFunction;
+  if (!talk.tools.empty() && !std::holds_alternative<NoCall>(talk.tool_choice))
+    variables["tools"] = tools_json(talk.tools);
   if (constrained && !variables.contains("enable_thinking")) variables["enable_thinking"] = false;
   // A talk that ends with words of the assistant is gone on with from there.
-  const bool continues = !request.messages.empty() && request.messages.back().role == "assistant" &&
-                         request.messages.back().calls.empty() &&
-                         !request.messages.back().content.empty();
+  const bool continues = !talk.messages.empty() && talk.messages.back().role == "assistant" &&
+                         talk.messages.back().calls.empty() &&
+                         !talk.messages.back().content.empty();
   if (continues)
     variables["messages"].back()["content"] =
-        request.messages.back().content + std::string(kContinues);
+        talk.messages.back().content.text() + std::string(kContinues);
   variables["add_generation_prompt"] = !continues;
   const auto name = [&](infer::TokenId id) {
     return id == infer::kNoToken ? std::string() : tokenizer_->piece(id, true);
@@ -397,47 +409,52 @@ Result<std::vector<infer::PromptPart>> ModelFront::render(const Request& request
   return parts;
 }
 
-Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
-                                                 const StopFlag& stop) const {
-  if (!request.prompt_ids.empty()) {
-    for (const infer::TokenId id : request.prompt_ids) {
-      if (id < 0 || static_cast<std::size_t>(id) >= tokenizer_->size())
-        return invalid("the prompt names token {}; the vocabulary has {}", id, tokenizer_->size());
-    }
-    return Prompt{request.prompt_ids};
+Result<ModelFront::Prompt> ModelFront::prompt_of(const TokenPrompt& asked) const {
+  for (const infer::TokenId id : asked.ids) {
+    if (id < 0 || static_cast<std::size_t>(id) >= tokenizer_->size())
+      return invalid("the prompt names token {}; the vocabulary has {}", id, tokenizer_->size());
   }
-  if (request.prompt && request.suffix.empty()) {
-    LATHE_TRY(std::vector<infer::TokenId> tokens, tokens_of(*request.prompt, true, false));
-    const infer::VocabularySpec& spec = tokenizer_->spec();
+  return Prompt{asked.ids};
+}
+
+Result<ModelFront::Prompt> ModelFront::prompt_of(const TextPrompt& asked) const {
+  const infer::VocabularySpec& spec = tokenizer_->spec();
+  if (asked.suffix.empty()) {
+    LATHE_TRY(std::vector<infer::TokenId> tokens, tokens_of(asked.text, true, false));
     const bool opened = !tokens.empty() && (tokens[0] == spec.bos || tokens[0] == spec.cls);
     return Prompt{.tokens = std::move(tokens), .added = opened ? 1U : 0U};
   }
-  if (request.prompt) {
-    const infer::VocabularySpec& spec = tokenizer_->spec();
-    if (spec.fim_prefix == infer::kNoToken || spec.fim_suffix == infer::kNoToken ||
-        spec.fim_middle == infer::kNoToken)
-      return std::unexpected(Error{
-          ErrorKind::kInvalid,
-          fmt::format("'{}' was not made to fill gaps: its vocabulary has no tokens for 'suffix'",
-                      catalog_.name),
-          "unsupported_suffix"});
-    Prompt prompt{{spec.fim_prefix}};
-    for (const auto& [text, marker] : {std::pair(*request.prompt, spec.fim_suffix),
-                                       std::pair(request.suffix, spec.fim_middle)}) {
-      LATHE_TRY(const std::vector<infer::TokenId> ids, tokens_of(text, false, false));
-      prompt.tokens.insert(prompt.tokens.end(), ids.begin(), ids.end());
-      prompt.tokens.push_back(marker);
-    }
-    return prompt;
+  if (spec.fim_prefix == infer::kNoToken || spec.fim_suffix == infer::kNoToken ||
+      spec.fim_middle == infer::kNoToken)
+    return std::unexpected(Error{
+        ErrorKind::kInvalid,
+        fmt::format("'{}' was not made to fill gaps: its vocabulary has no tokens for 'suffix'",
+                    catalog_.name),
+        "unsupported_suffix"});
+  Prompt prompt{{spec.fim_prefix}};
+  for (const auto& [text, marker] :
+       {std::pair(asked.text, spec.fim_suffix), std::pair(asked.suffix, spec.fim_middle)}) {
+    LATHE_TRY(const std::vector<infer::TokenId> ids, tokens_of(text, false, false));
+    prompt.tokens.insert(prompt.tokens.end(), ids.begin(), ids.end());
+    prompt.tokens.push_back(marker);
   }
-  LATHE_TRY(std::vector<infer::PromptPart> parts, render(request, stop));
+  return prompt;
+}
+
+Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
+                                                 const StopFlag& stop) const {
+  if (const auto* ids = std::get_if<TokenPrompt>(&request.ask)) return prompt_of(*ids);
+  if (const auto* text = std::get_if<TextPrompt>(&request.ask)) return prompt_of(*text);
+  const bool forced = must_call(request) != nullptr;
+  // An answer under a grammar has no room for thinking.
+  const bool constrained = forced || !std::holds_alternative<FreeForm>(request.form);
+  LATHE_TRY(std::vector<infer::PromptPart> parts,
+            render(std::get<Talk>(request.ask), constrained, stop));
   Prompt prompt;
   std::string tail;
   for (const infer::PromptPart& part : parts)
     tail = part.trusted ? tail + part.text : std::string();
   prompt.starts_thinking = trim(tail).ends_with("<think>") || trim(tail).ends_with("[THINK]");
-  const bool forced =
-      request.tool_choice == ToolChoice::kRequired || request.tool_choice == ToolChoice::kFunction;
   if (forced) parts.push_back({std::string(call_opener(format_)), true});
   prompt.tokens = tokenizer_->encode(parts, true);
   return prompt;
@@ -452,30 +469,33 @@ Status ModelFront::constrain(const Request& request, Prepared& prepared) const {
     prepared.answer.starts_thinking = false;
     return {};
   };
-  if (request.tool_choice == ToolChoice::kRequired ||
-      request.tool_choice == ToolChoice::kFunction) {
-    const auto schema = call_schema(request);
+  if (const MustCall* must = must_call(request)) {
+    const std::vector<Tool>& tools = request.talk()->tools;
+    const auto schema = call_schema(tools, *must);
     if (!schema)
       return std::unexpected(
           Error{ErrorKind::kInvalid, schema.error().message, "unsupported_tools"});
     prepared.forced_call = true;
-    LATHE_TRY_STATUS(use(infer::Grammar::from_schema(*schema, *tokenizer_, wants_strictly(request)),
-                         "unsupported_tools"));
+    const bool strict = std::ranges::any_of(
+        tools, [&](const Tool& tool) { return is_strict(tool) && may_be_called(tool, *must); });
+    LATHE_TRY_STATUS(
+        use(infer::Grammar::from_schema(*schema, *tokenizer_, strict), "unsupported_tools"));
     if (!prepared.generation.grammar->unkept().empty())
-      prepared.check.arguments = parameters_of(request, [](const Json&) { return true; });
+      prepared.check.arguments = parameters_of(tools, [](const Tool&) { return true; });
     return {};
   }
-  if (request.schema) {
-    LATHE_TRY_STATUS(use(infer::Grammar::from_schema(*request.schema, *tokenizer_, request.strict),
+  if (const auto* form = std::get_if<SchemaForm>(&request.form)) {
+    LATHE_TRY_STATUS(use(infer::Grammar::from_schema(form->schema, *tokenizer_, form->strict),
                          "unsupported_schema"));
-    if (!prepared.generation.grammar->unkept().empty()) prepared.check.schema = request.schema;
+    if (!prepared.generation.grammar->unkept().empty()) prepared.check.schema = form->schema;
     return {};
   }
-  if (!request.grammar.empty())
-    return use(infer::Grammar::from_gbnf(request.grammar, *tokenizer_), "unsupported_grammar");
-  if (request.json_object) return use(infer::Grammar::any_json(*tokenizer_), "unsupported_schema");
+  if (const auto* form = std::get_if<GrammarForm>(&request.form))
+    return use(infer::Grammar::from_gbnf(form->gbnf, *tokenizer_), "unsupported_grammar");
+  if (std::holds_alternative<AnyJsonForm>(request.form))
+    return use(infer::Grammar::any_json(*tokenizer_), "unsupported_schema");
   // Calls that the model writes of its own accord are free text until they are there.
-  if (tools_of(request).is_array()) prepared.check.arguments = parameters_of(request, is_strict);
+  prepared.check.arguments = parameters_of(tools_of(request), is_strict);
   return {};
 }
 
@@ -493,9 +513,11 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
         "context_length_exceeded"});
   }
   Prepared prepared;
-  prepared.answer = {
-      .format = format_, .starts_thinking = prompt.starts_thinking, .tools = tools_of(request)};
-  if (request.prompt || !request.prompt_ids.empty()) prepared.answer = {.tools = nullptr};
+  // What is gone on with is text, whatever it looks like.
+  if (request.talk() != nullptr)
+    prepared.answer = {.format = format_,
+                       .starts_thinking = prompt.starts_thinking,
+                       .tools = tools_json(tools_of(request))};
   infer::GenerationRequest& generation = prepared.generation;
   const std::size_t limit =
       request.max_tokens > 0 ? static_cast<std::size_t>(request.max_tokens) : answer_limit;

@@ -77,7 +77,12 @@ class ModelFront {
   ModelFront() = default;
   void load_adapters(const std::vector<CatalogAdapter>& adapters);
   Status constrain(const Request& request, Prepared& prepared) const;
-  Result<std::vector<infer::PromptPart>> render(const Request& request, const StopFlag& stop) const;
+  Status check_content(const std::vector<Message>& messages) const;
+  Result<Prompt> prompt_of(const TextPrompt& asked) const;
+  Result<Prompt> prompt_of(const TokenPrompt& asked) const;
+  // `constrained`: the answer has no room for thinking.
+  Result<std::vector<infer::PromptPart>> render(const Talk& talk, bool constrained,
+                                                const StopFlag& stop) const;
   std::unexpected<Error> too_long(std::string_view size) const;
 
   CatalogModel catalog_;

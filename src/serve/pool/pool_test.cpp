@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <testing/requests.h>
 
 #include <future>
 #include <random>
@@ -40,7 +41,7 @@ PoolOptions options_of(std::uint64_t memory = std::uint64_t{256} << 20) {
 
 Request request_of(const std::string& text, int max_tokens = 12, int seed = 1) {
   Request request;
-  request.messages = {{"user", text}};
+  request.ask = Talk{{{"user", text}}};
   request.max_tokens = max_tokens;
   request.sampling.seed = seed;
   request.top_logprobs = 5;
@@ -254,11 +255,10 @@ TEST(Pool, RefusalsSayWhyAndWithWhichNumbers) {
   request.candidates = 3;
   EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("n is 3; 1 to 2"));
   request = request_of("x");
-  request.schema = Json{{"not", {{"type", "string"}}}};
-  request.strict = true;
+  request.form = SchemaForm{{{"not", {{"type", "string"}}}}, true};
   EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("'not'"));
   request = request_of("x");
-  request.grammar = "root ::= root \"a\"";
+  request.form = GrammarForm{"root ::= root \"a\""};
   EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("recursi"));
   request = request_of("x");
   request.sampling.logit_bias[99'999] = 1;
@@ -268,7 +268,7 @@ TEST(Pool, RefusalsSayWhyAndWithWhichNumbers) {
   request.sampling.logit_bias.erase(99'999);
   EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("no token is left"));
   request = request_of("x");
-  request.prompt_ids = {-1};
+  request.ask = TokenPrompt{{-1}};
   EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("names token -1"));
   EXPECT_THAT(pool.resolve("../../etc/passwd").error().message, HasSubstr("there is no model"));
   EXPECT_EQ(*pool.resolve("gpt-4o"), "llama-q4_0") << "the only model stands for it";
@@ -291,16 +291,14 @@ TEST(Pool, RefusalsSayWhyAndWithWhichNumbers) {
 TEST(Pool, AToolThatMustBeCalledIsCalled) {
   Pool pool(catalog_of({"llama-q4_0"}), options_of());
   Request request = request_of("weather?", 400);
-  request.tools = {
-      {{"type", "function"},
-       {"function",
-        {{"name", "get_weather"},
-         {"parameters",
-          {{"type", "object"},
-           {"properties", {{"day", {{"type", "integer"}, {"minimum", 0}, {"maximum", 6}}}}},
-           {"required", {"day"}},
-           {"additionalProperties", false}}}}}}};
-  request.tool_choice = ToolChoice::kRequired;
+  Talk& talk = talk_of(request);
+  talk.tools = {{.name = "get_weather",
+                 .parameters = {{"type", "object"},
+                                {"properties",
+                                 {{"day", {{"type", "integer"}, {"minimum", 0}, {"maximum", 6}}}}},
+                                {"required", {"day"}},
+                                {"additionalProperties", false}}}};
+  talk.tool_choice = MustCall();
   const Reply reply = reply_of(pool, "llama-q4_0", request);
   EXPECT_EQ(reply.finish, FinishReason::kToolCalls);
   ASSERT_EQ(reply.calls.size(), 1u);
@@ -308,8 +306,7 @@ TEST(Pool, AToolThatMustBeCalledIsCalled) {
   const Json arguments = *parse_json(reply.calls[0].arguments);
   EXPECT_LE(arguments["day"].get<int>(), 6);
   EXPECT_FALSE(reply.calls[0].id.empty());
-  request.tool_choice = ToolChoice::kFunction;
-  request.tool_name = "no_such_tool";
+  talk.tool_choice = MustCall{"no_such_tool"};
   EXPECT_THAT(error_of(pool, "llama-q4_0", request), HasSubstr("there is no such tool"));
 }
 
@@ -318,24 +315,23 @@ TEST(Pool, CallsAreReadOnlyWhereTheyMayBeMeant) {
   const auto front = ModelFront::open(catalog.models().front());
   ASSERT_TRUE(front) << front.error().message;
   Request request = request_of("weather?", 10);
-  request.tools = {{{"type", "function"}, {"function", {{"name", "f"}}}}};
+  Talk& talk = talk_of(request);
+  talk.tools = {{.name = "f"}};
   const auto tools = [&] {
     const auto prepared = (*front)->prepare(request, 100, kNeverStops);
     EXPECT_TRUE(prepared) << (prepared ? "" : prepared.error().message);
     return prepared ? prepared->answer.tools : Json("none");
   };
-  EXPECT_EQ(tools(), request.tools);
-  request.tool_choice = ToolChoice::kNone;
-  EXPECT_EQ(tools(), Json());
-  request.tool_choice = ToolChoice::kAuto;
-  request.schema = Json{{"type", "object"}};
-  EXPECT_EQ(tools(), Json());
-  request.schema.reset();
-  request.json_object = true;
-  EXPECT_EQ(tools(), Json());
-  request.json_object = false;
-  request.grammar = "root ::= \"a\"";
-  EXPECT_EQ(tools(), Json());
+  EXPECT_EQ(tools(), Json::array({to_json(talk.tools[0])}));
+  talk.tool_choice = NoCall();
+  EXPECT_EQ(tools(), Json::array());
+  talk.tool_choice = MayCall();
+  for (const AnswerForm& form :
+       {AnswerForm(SchemaForm{{{"type", "object"}}}), AnswerForm(AnyJsonForm()),
+        AnswerForm(GrammarForm{"root ::= \"a\""})}) {
+    request.form = form;
+    EXPECT_EQ(tools(), Json::array()) << form.index();
+  }
 }
 
 // What of a schema cannot be kept is refused where all of it was asked for.
@@ -344,19 +340,19 @@ TEST(Pool, AStrictSchemaIsKeptOrRefused) {
   const auto front = ModelFront::open(catalog.models().front());
   ASSERT_TRUE(front) << front.error().message;
   Request request = request_of("weather?", 10);
-  request.schema = Json{{"not", {{"type", "string"}}}};
+  request.form = SchemaForm{{{"not", {{"type", "string"}}}}};
   EXPECT_TRUE((*front)->prepare(request, 100, kNeverStops));
-  request.strict = true;
+  std::get<SchemaForm>(request.form).strict = true;
   const auto refused = (*front)->prepare(request, 100, kNeverStops);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("'not' cannot be kept"));
   EXPECT_EQ(refused.error().code, "unsupported_schema");
-  request.schema.reset();
-  request.tools = {{{"type", "function"},
-                    {"function", {{"name", "f"}, {"parameters", {{"not", {{"type", "null"}}}}}}}}};
-  request.tool_choice = ToolChoice::kRequired;
+  request.form = FreeForm();
+  Talk& talk = talk_of(request);
+  talk.tools = {{.name = "f", .parameters = {{"not", {{"type", "null"}}}}}};
+  talk.tool_choice = MustCall();
   EXPECT_TRUE((*front)->prepare(request, 100, kNeverStops));
-  request.tools[0]["function"]["strict"] = true;
+  talk.tools[0].strict = true;
   EXPECT_FALSE((*front)->prepare(request, 100, kNeverStops));
 }
 
@@ -365,22 +361,20 @@ TEST(Pool, ToolsMayReferToTheirDefinitions) {
   Pool pool(catalog_of({"llama-q4_0"}), options_of());
   const auto tool = [](const char* name, const char* holder, Json value) {
     const std::string ref = fmt::format("#/{}/A", holder);
-    return Json{{"type", "function"},
-                {"function",
-                 {{"name", name},
-                  {"parameters",
-                   {{"type", "object"},
-                    {holder, {{"A", std::move(value)}}},
-                    {"properties", {{"a", {{"$ref", ref}}}, {"$ref", {{"type", "boolean"}}}}},
-                    {"required", {"a", "$ref"}},
-                    {"additionalProperties", false}}}}}};
+    return Tool{
+        .name = name,
+        .parameters = {{"type", "object"},
+                       {holder, {{"A", std::move(value)}}},
+                       {"properties", {{"a", {{"$ref", ref}}}, {"$ref", {{"type", "boolean"}}}}},
+                       {"required", {"a", "$ref"}},
+                       {"additionalProperties", false}}};
   };
   Request request = request_of("x", 400);
-  request.tools = {tool("f", "$defs", {{"type", "integer"}, {"minimum", 1}, {"maximum", 3}}),
-                   tool("g", "definitions", {{"enum", {"x", "y"}}})};
+  Talk& talk = talk_of(request);
+  talk.tools = {tool("f", "$defs", {{"type", "integer"}, {"minimum", 1}, {"maximum", 3}}),
+                tool("g", "definitions", {{"enum", {"x", "y"}}})};
   for (const char* name : {"f", "g"}) {
-    request.tool_choice = ToolChoice::kFunction;
-    request.tool_name = name;
+    talk.tool_choice = MustCall{name};
     const Reply reply = reply_of(pool, "llama-q4_0", request);
     ASSERT_EQ(reply.calls.size(), 1u) << reply.text;
     const Json arguments = *parse_json(reply.calls[0].arguments);
@@ -388,17 +382,15 @@ TEST(Pool, ToolsMayReferToTheirDefinitions) {
     EXPECT_THAT(arguments["a"], testing::AnyOf(1, 2, 3, "x", "y"));
     EXPECT_EQ(arguments["a"].is_number(), reply.calls[0].name == "f");
   }
-  request.tool_choice = ToolChoice::kRequired;
+  talk.tool_choice = MustCall();
   EXPECT_EQ(reply_of(pool, "llama-q4_0", request).calls.size(), 1u);
   // A tree of itself.
-  request.tools = {{{"type", "function"},
-                    {"function",
-                     {{"name", "tree"},
-                      {"parameters",
-                       {{"type", "object"},
-                        {"properties", {{"left", {{"$ref", "#"}}}, {"n", {{"type", "integer"}}}}},
-                        {"required", {"n"}},
-                        {"additionalProperties", false}}}}}}};
+  talk.tools = {
+      {.name = "tree",
+       .parameters = {{"type", "object"},
+                      {"properties", {{"left", {{"$ref", "#"}}}, {"n", {{"type", "integer"}}}}},
+                      {"required", {"n"}},
+                      {"additionalProperties", false}}}};
   request.max_tokens = 1;
   EXPECT_EQ(reply_of(pool, "llama-q4_0", request).finish, FinishReason::kLength);
 }
@@ -426,12 +418,12 @@ TEST(Pool, WithoutASeedAnswersDifferAndSayWhatTheyWereDrawnFrom) {
 TEST(Pool, TheLastWordsOfTheAssistantAreGoneOnWith) {
   Pool pool(catalog_of({"llama-q4_0"}), options_of());
   Request request = request_of("say it");
-  request.messages.push_back({"assistant", "Sure, here "});
+  talk_of(request).messages.push_back({"assistant", "Sure, here "});
   const auto open = prompt_of(pool, "llama-q4_0", request);
   ASSERT_TRUE(open.has_value());
   const std::string text = *pool.detokenize("llama-q4_0", *open, true);
   EXPECT_THAT(text, testing::EndsWith("Sure, here "));
-  request.messages.push_back({"user", "go on"});
+  talk_of(request).messages.push_back({"user", "go on"});
   const std::string closed =
       *pool.detokenize("llama-q4_0", *prompt_of(pool, "llama-q4_0", request), true);
   EXPECT_THAT(closed, HasSubstr("Sure, here"));

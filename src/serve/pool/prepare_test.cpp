@@ -92,7 +92,7 @@ class PrepareTest : public testing::Test {
   }
   static Request talk(const std::string& text) {
     Request request;
-    request.messages = {{"user", text}};
+    request.ask = Talk{{{"user", text}}};
     request.max_tokens = 4;
     return request;
   }
@@ -120,10 +120,10 @@ TEST_F(PrepareTest, TextsAreBoundedByTheContext) {
   EXPECT_TRUE(prompt_of("odd", most).has_value());
   EXPECT_THAT(error_of(prompt_of("odd", more)), HasSubstr("a message has"));
   HostRequest raw;
-  raw.prompt = most;
+  raw.ask = TextPrompt{most};
   EXPECT_THAT(error_of(ask("plain", raw).get()),
               HasSubstr(fmt::format("the prompt has {} tokens", tokens_of("plain", most)->size())));
-  raw.prompt = more;
+  raw.ask = TextPrompt{more};
   EXPECT_THAT(error_of(ask("plain", raw).get()),
               HasSubstr("context_length_exceeded: the text has"));
   EXPECT_THAT(error_of(embed(most, false)), HasSubstr("an input has"));
@@ -209,7 +209,7 @@ TEST_F(PrepareTest, ThePromptsProbabilitiesAreThoseOfItsLogits) {
         static_cast<infer::TokenId>(std::ranges::max_element(logits) - logits.begin()));
   }));
   HostRequest request;
-  request.prompt_ids = ids;
+  request.ask = TokenPrompt{ids};
   request.top_logprobs = 2;
   request.prompt_logprobs = true;
   request.no_answer = true;
@@ -245,7 +245,7 @@ TEST_F(PrepareTest, ThePromptsProbabilitiesAreThoseOfItsLogits) {
   EXPECT_TRUE((*without)[0].prompt_logprobs.empty());
   // A full context has no room for an answer, and needs none.
   request = {};
-  request.prompt_ids.assign(256, 5);
+  request.ask = TokenPrompt{std::vector<std::int32_t>(256, 5)};
   request.prompt_logprobs = request.no_answer = true;
   request.top_logprobs = 0;
   EXPECT_EQ(ask("plain", request).get()->front().prompt_logprobs.size(), 256u);
@@ -253,23 +253,41 @@ TEST_F(PrepareTest, ThePromptsProbabilitiesAreThoseOfItsLogits) {
   EXPECT_THAT(error_of(ask("plain", request).get()), HasSubstr("context_length_exceeded"));
 }
 
+// These models read: what shows or plays something to one is refused, by the model's name.
+TEST_F(PrepareTest, WhatAModelCannotTakeIsRefused) {
+  start();
+  Request request = talk("look");
+  Message& message = std::get<Talk>(request.ask).messages[0];
+  message.content.add(*Media::of_file("\x89PNG\r\n\x1a\n0123"));
+  EXPECT_THAT(error_of(ask("plain", request).get()),
+              HasSubstr("unsupported_messages: 'plain' takes text only, and a message of the user "
+                        "holds a picture (image/png)"));
+  message.content = *Media::of_file("RIFF....WAVE");
+  EXPECT_THAT(error_of(ask("plain", request).get()), HasSubstr("holds a sound (audio/wav)"));
+  message.content = "look";
+  EXPECT_TRUE(ask("plain", request).get());
+}
+
 TEST_F(PrepareTest, WhatNoGrammarKeepsIsSaid) {
   start();
   Request request = talk("x");
   request.max_tokens = 200;
-  request.schema = Json{{"type", "object"},
-                        {"properties", {{"a", {{"const", 1}}}, {"b", {{"const", 2}}}}},
-                        {"required", {"a", "b"}},
-                        {"additionalProperties", false},
-                        {"not", {{"required", {"b"}}}}};
+  Json schema = {{"type", "object"},
+                 {"properties", {{"a", {{"const", 1}}}, {"b", {{"const", 2}}}}},
+                 {"required", {"a", "b"}},
+                 {"additionalProperties", false},
+                 {"not", {{"required", {"b"}}}}};
+  request.form = SchemaForm{schema};
   const auto broken = ask("plain", request).get();
   ASSERT_TRUE(broken) << broken.error().message;
   ASSERT_EQ((*broken)[0].finish, FinishReason::kStop) << (*broken)[0].text;
   ASSERT_EQ((*broken)[0].warnings.size(), 1u);
   EXPECT_THAT((*broken)[0].warnings[0], HasSubstr("the answer breaks its schema"));
-  (*request.schema)["not"] = {{"required", {"c"}}};
+  schema["not"] = {{"required", {"c"}}};
+  request.form = SchemaForm{schema};
   EXPECT_TRUE(ask("plain", request).get()->front().warnings.empty());
-  request.schema->erase("not");
+  schema.erase("not");
+  request.form = SchemaForm{schema};
   EXPECT_TRUE(ask("plain", request).get()->front().warnings.empty());
 }
 

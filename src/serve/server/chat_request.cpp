@@ -13,7 +13,6 @@ namespace {
 constexpr std::int64_t kMaxTokens = std::numeric_limits<int>::max();
 constexpr std::size_t kMaxStops = 16, kMaxStopBytes = 4096;
 constexpr int kMaxCandidates = 128, kMaxLogprobs = 20;
-constexpr std::string_view kTextOnly = "this model takes text only";
 
 template <class T>
 void keep(std::optional<T>& target, std::optional<T> given) {
@@ -52,7 +51,7 @@ void read_prediction(Fields& body, Request& request) {
   Fields prediction = body.within("prediction");
   if (prediction.text("type").value_or("content") != "content")
     prediction.refuse("type", "must be \"content\"");
-  request.prediction = read_content(prediction, "content");
+  request.prediction = read_words(prediction, "content");
 }
 
 FunctionCall read_call(Fields& call) {
@@ -91,7 +90,7 @@ Message read_message(Fields& fields) {
   return message;
 }
 
-void read_tools(Fields& body, Request& request) {
+void read_tools(Fields& body, Talk& talk) {
   for (const char* old : {"functions", "function_call"})
     if (body.has(old)) body.refuse(old, "is not known any more: use 'tools' and 'tool_choice'");
   for (Fields& tool : body.each("tools")) {
@@ -99,36 +98,15 @@ void read_tools(Fields& body, Request& request) {
     if (type != "function" && type != "custom")
       tool.refuse("type", "must be function or custom: this server runs no tools itself");
     if (type == "custom")
-      add_custom_tool(tool.within("custom"), request);
+      add_custom_tool(tool.within("custom"), talk);
     else
-      add_tool(tool.within("function"), "parameters", request);
+      add_tool(tool.within("function"), "parameters", talk);
   }
-  read_tool_choice(body, true, request);
-  request.parallel_calls = body.flag("parallel_tool_calls", true);
+  read_tool_choice(body, true, talk);
+  talk.parallel_calls = body.flag("parallel_tool_calls", true);
 }
 
 }  // namespace
-
-std::string read_content(Fields& holder, std::string_view key) {
-  if (!holder.raw(key).is_array()) return holder.text(key).value_or("");
-  std::string content;
-  bool first = true;
-  for (Fields& part : holder.each(key)) {
-    const std::string type = part.text("type").value_or("text");
-    const bool refusal = type == "refusal";
-    if (!refusal && type != "text" && type != "input_text" && type != "output_text" &&
-        type != "summary_text" && type != "reasoning_text") {
-      part.refuse("type", fmt::format("is '{}': {}", clip_utf8(type, 40), kTextOnly),
-                  "unsupported_value");
-      break;
-    }
-    if (!std::exchange(first, false)) content += '\n';
-    const auto text = part.text(refusal ? "refusal" : "text");
-    if (!text) part.refuse(refusal ? "refusal" : "text", "is missing");
-    content += text.value_or("");
-  }
-  return content;
-}
 
 void read_sampling(Fields& body, Request& request) {
   Sampling& sampling = request.sampling;
@@ -173,11 +151,11 @@ void read_format(Fields format, std::string_view schema_holder, Request& request
   const Json& schema = holder.raw("schema");
   if (!schema.is_null() && !schema.is_object() && !schema.is_boolean())
     return holder.refuse("schema", "must be a JSON schema: an object");
-  request.strict = holder.flag("strict", false);
+  const bool strict = holder.flag("strict", false);
   if (!schema.is_null())
-    request.schema = schema;
+    request.form = SchemaForm{schema, strict};
   else if (type == "json_object")
-    request.json_object = true;
+    request.form = AnyJsonForm();
   else
     holder.refuse("schema", "is missing");
 }
@@ -186,44 +164,46 @@ void read_constraints(Fields& body, Request& request) {
   read_format(body.within("response_format"), "json_schema", request);
   for (const char* key : {"guided_json", "json_schema"}) {
     if (!body.has(key)) continue;
-    if (request.schema) return body.refuse(key, "is a second schema for one answer");
+    if (std::holds_alternative<SchemaForm>(request.form))
+      return body.refuse(key, "is a second schema for one answer");
     if (!body.raw(key).is_object()) return body.refuse(key, "must be a JSON schema: an object");
-    request.schema = body.raw(key);
+    request.form = SchemaForm{body.raw(key)};
   }
-  request.grammar = body.text("grammar").value_or("");
-  if (!request.grammar.empty() && (request.schema || request.json_object))
-    body.refuse("grammar", "cannot come with a schema: an answer is held to one of them");
+  if (std::string gbnf = body.text("grammar").value_or(""); !gbnf.empty()) {
+    if (!std::holds_alternative<FreeForm>(request.form))
+      body.refuse("grammar", "cannot come with a schema: an answer is held to one of them");
+    request.form = GrammarForm{std::move(gbnf)};
+  }
   for (const char* key : {"guided_regex", "guided_choice", "guided_grammar", "structured_outputs"})
     if (body.has(key))
       body.refuse(key, "is not known here: use 'response_format' with a schema, or 'grammar'",
                   "unsupported_value");
 }
 
-void read_effort(Fields& body, std::string_view key, Request& request) {
+void read_effort(Fields& body, std::string_view key, Talk& talk) {
   constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium",
                                            "high", "xhigh",   "max"};
   const auto effort = body.text(key);
   if (!effort) return;
   if (std::ranges::find(kEfforts, *effort) == std::end(kEfforts))
     return body.refuse(key, "must be none, minimal, low, medium, high, xhigh or max");
-  request.template_variables["reasoning_effort"] = *effort;
-  if (*effort == "none") request.template_variables["enable_thinking"] = false;
+  talk.template_variables["reasoning_effort"] = *effort;
+  if (*effort == "none") talk.template_variables["enable_thinking"] = false;
 }
 
-void add_tool(Fields function, std::string_view parameters, Request& request) {
-  const std::string name = function.text("name").value_or("");
-  if (name.empty() || name.size() > 256)
+void add_tool(Fields function, std::string_view parameters, Talk& talk) {
+  Tool tool{.name = function.text("name").value_or("")};
+  if (tool.name.empty() || tool.name.size() > 256)
     return function.refuse("name", "must be a function's name, of 1 to 256 bytes");
-  Json json = {{"name", name}};
-  if (const auto text = function.text("description")) json["description"] = *text;
+  tool.description = function.text("description");
   const Json& schema = function.object(parameters);
-  json["parameters"] =
+  tool.parameters =
       schema.is_object() ? schema : Json{{"type", "object"}, {"properties", Json::object()}};
-  if (function.has("strict")) json["strict"] = function.flag("strict", false);
-  request.tools.push_back({{"type", "function"}, {"function", std::move(json)}});
+  if (function.has("strict")) tool.strict = function.flag("strict", false);
+  talk.tools.push_back(std::move(tool));
 }
 
-void add_custom_tool(Fields custom, Request& request) {
+void add_custom_tool(Fields custom, Talk& talk) {
   const std::string name = custom.text("name").value_or("");
   std::string description = custom.text("description").value_or("");
   Fields format = custom.within("format");
@@ -239,7 +219,7 @@ void add_custom_tool(Fields custom, Request& request) {
                  {"properties", {{kCustomInput, {{"type", "string"}}}}},
                  {"required", {kCustomInput}},
                  {"additionalProperties", false}}}};
-  add_tool(custom.at(tool, ""), "parameters", request);
+  add_tool(custom.at(tool, ""), "parameters", talk);
 }
 
 FunctionCall custom_call(std::string id, Fields& custom) {
@@ -255,18 +235,15 @@ std::string custom_input(const FunctionCall& call) {
   return json_string(*arguments, kCustomInput);
 }
 
-void choose_function(Fields& body, std::string_view key, const std::string& name,
-                     Request& request) {
-  request.tool_choice = ToolChoice::kFunction;
-  request.tool_name = name;
-  for (const Json& tool : request.tools)
-    if (json_string(tool["function"], "name") == name) return;
-  body.refuse(key, fmt::format("names the function '{}', which is not among the tools",
-                               clip_utf8(name, 100)));
+void choose_function(Fields& body, std::string_view key, const std::string& name, Talk& talk) {
+  talk.tool_choice = MustCall{name};
+  if (name.empty() || std::ranges::count(talk.tools, name, &Tool::name) == 0)
+    body.refuse(key, fmt::format("names the function '{}', which is not among the tools",
+                                 clip_utf8(name, 100)));
 }
 
-void check_tool_choice(Fields& body, std::string_view key, const Request& request) {
-  if (request.tool_choice == ToolChoice::kRequired && request.tools.empty())
+void check_tool_choice(Fields& body, std::string_view key, const Talk& talk) {
+  if (talk.tool_choice == ToolChoice(MustCall()) && talk.tools.empty())
     body.refuse(key, "requires a call, but there are no tools");
 }
 
@@ -279,61 +256,63 @@ Fields named_tool(Fields& holder, bool nested) {
 }
 
 // The others are not offered either: that is what keeps a model from calling them.
-void allow_tools(Fields fields, bool nested, Request& request) {
-  Json allowed = Json::array();
+void allow_tools(Fields fields, bool nested, Talk& talk) {
+  std::vector<Tool> allowed;
   for (Fields& each : fields.each("tools")) {
     Fields named = named_tool(each, nested);
     const std::string name = named.text("name").value_or("");
-    const auto tool = std::ranges::find_if(request.tools, [&](const Json& known) {
-      return json_string(known["function"], "name") == name;
-    });
-    if (tool == request.tools.end())
+    const auto tool = std::ranges::find(talk.tools, name, &Tool::name);
+    if (tool == talk.tools.end())
       return named.refuse(
           "name", fmt::format("is '{}', which is not among the tools", clip_utf8(name, 100)));
     allowed.push_back(*tool);
   }
   const std::string mode = fields.text("mode").value_or("auto");
   if (mode != "auto" && mode != "required") fields.refuse("mode", "must be auto or required");
-  if (mode == "required") request.tool_choice = ToolChoice::kRequired;
+  if (mode == "required") talk.tool_choice = MustCall();
   if (allowed.empty()) fields.refuse("tools", "must name at least one tool");
-  request.tools = std::move(allowed);
+  talk.tools = std::move(allowed);
 }
 
 }  // namespace
 
-void read_tool_choice(Fields& body, bool nested, Request& request) {
+void read_tool_choice(Fields& body, bool nested, Talk& talk) {
   const Json& choice = body.raw("tool_choice");
   if (choice.is_null()) return;
   if (choice.is_object()) {
     Fields fields = body.within("tool_choice");
     const std::string type = fields.text("type").value_or("function");
     if (type == "allowed_tools")
-      return allow_tools(nested ? fields.within("allowed_tools") : fields, nested, request);
+      return allow_tools(nested ? fields.within("allowed_tools") : fields, nested, talk);
     if (type != "function" && type != "custom")
       return fields.refuse("type", "must be function, custom or allowed_tools",
                            "unsupported_value");
     return choose_function(body, "tool_choice",
-                           named_tool(fields, nested).text("name").value_or(""), request);
+                           named_tool(fields, nested).text("name").value_or(""), talk);
   }
   const std::string word = body.text("tool_choice").value_or("auto");
   if (word == "none")
-    request.tool_choice = ToolChoice::kNone;
+    talk.tool_choice = NoCall();
   else if (word == "required" || word == "any")
-    request.tool_choice = ToolChoice::kRequired;
+    talk.tool_choice = MustCall();
   else if (word != "auto")
     body.refuse("tool_choice", "must be none, auto, required or a function");
-  check_tool_choice(body, "tool_choice", request);
+  check_tool_choice(body, "tool_choice", talk);
 }
 
+namespace {
+
+// Templates know one system message, at the start.
 void merge_leading_system(std::vector<Message>& messages) {
   const auto is_system = [](const Message& message) { return message.role == "system"; };
   const auto end = std::ranges::find_if_not(messages, is_system);
   if (end - messages.begin() < 2) return;
   for (auto it = messages.begin() + 1; it != end; ++it)
-    messages.front().content += "\n\n" + it->content;
+    messages.front().content.add(std::move(it->content), "\n\n");
   messages.erase(messages.begin() + 1, end);
 }
 
+// Templates want to know which function a result is of.
 void name_tool_results(std::vector<Message>& messages) {
   std::map<std::string, std::string> names;
   for (Message& message : messages) {
@@ -344,35 +323,47 @@ void name_tool_results(std::vector<Message>& messages) {
   }
 }
 
+}  // namespace
+
+void finish_talk(Fields& body, std::string_view key, Talk& talk) {
+  merge_leading_system(talk.messages);
+  name_tool_results(talk.messages);
+  std::size_t media = 0;
+  for (const Message& message : talk.messages) media += message.content.media().size();
+  if (media > kMaxMedia)
+    body.refuse(key,
+                fmt::format("has {} pictures and sounds; at most {} are taken", media, kMaxMedia));
+}
+
 ApiResult<Request> chat_request(const Json& json) {
   Fields body(json);
   Request request;
+  Talk talk;
   request.time_limit =
       std::chrono::hours(24);  // how long an answer may take is the client's choice
-  for (Fields& message : body.each("messages")) request.messages.push_back(read_message(message));
-  if (request.messages.empty()) body.refuse("messages", "must have at least one message");
-  merge_leading_system(request.messages);
-  name_tool_results(request.messages);
+  for (Fields& message : body.each("messages")) talk.messages.push_back(read_message(message));
+  if (talk.messages.empty()) body.refuse("messages", "must have at least one message");
+  finish_talk(body, "messages", talk);
   read_lengths(body, request);
   read_sampling(body, request);
   read_stop(body, "stop", request);
   read_logprobs(body, request);
-  read_tools(body, request);
+  read_tools(body, talk);
   read_constraints(body, request);
   for (const char* key : {"web_search_options", "audio"})
     if (body.has(key))
-      body.refuse(key, "cannot be had: this server reads and writes text alone",
-                  "unsupported_value");
+      body.refuse(key, "cannot be had: this server writes text alone", "unsupported_value");
   read_prediction(body, request);
   request.keep_prefix = body.text("prompt_cache_retention").value_or("") == "24h";
   if (const Json& variables = body.object("chat_template_kwargs"); variables.is_object())
-    request.template_variables = variables;
-  read_effort(body, "reasoning_effort", request);
+    talk.template_variables = variables;
+  read_effort(body, "reasoning_effort", talk);
   for (const Json& modality : body.array("modalities"))
     if (modality != "text")
-      body.refuse("modalities", std::string("must be [\"text\"]: ") + std::string(kTextOnly),
+      body.refuse("modalities", "must be [\"text\"]: this server writes text alone",
                   "unsupported_value");
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  request.ask = std::move(talk);
   return request;
 }
 

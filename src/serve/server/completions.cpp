@@ -176,14 +176,17 @@ Handled completions(ModelHost& host, Call& call) {
   read_sampling(body, request);
   read_stop(body, "stop", request);
   read_constraints(body, request);
-  request.suffix = body.text("suffix").value_or("");
+  const std::string suffix = body.text("suffix").value_or("");
   request.keep_prefix = body.text("prompt_cache_retention").value_or("") == "24h";
   const bool echo = body.flag("echo", false);
   const bool stream = body.flag("stream", false);
   const bool usage = body.within("stream_options").flag("include_usage", false);
   request.prompt_logprobs = echo && request.top_logprobs >= 0;
-  if (request.prompt_logprobs && !request.suffix.empty())
+  if (request.prompt_logprobs && !suffix.empty())
     body.refuse("suffix", "cannot come with 'echo' and 'logprobs'", "unsupported_value");
+  const auto is_tokens = [](const TextInput& prompt) { return !prompt.ids.empty(); };
+  if (!suffix.empty() && std::ranges::any_of(prompts, is_tokens))
+    body.refuse("suffix", "cannot come with a prompt of token ids", "unsupported_value");
   if (request.prompt_logprobs && stream && !request.no_answer)
     body.refuse("stream", "cannot come with 'echo' and 'logprobs' unless 'max_tokens' is 0",
                 "unsupported_value");
@@ -193,11 +196,13 @@ Handled completions(ModelHost& host, Call& call) {
   std::vector<std::string> echoes(prompts.size());
   std::vector<HostRequest> requests(prompts.size(), request);
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    requests[i].prompt_ids = prompts[i].ids;
-    if (prompts[i].ids.empty()) requests[i].prompt = prompts[i].text;
+    if (is_tokens(prompts[i]))
+      requests[i].ask = TokenPrompt{prompts[i].ids};
+    else
+      requests[i].ask = TextPrompt{prompts[i].text, suffix};
     if (!echo) continue;
     echoes[i] = prompts[i].text;
-    if (prompts[i].ids.empty()) continue;
+    if (!is_tokens(prompts[i])) continue;
     auto text = host.detokenize(model, prompts[i].ids);
     if (!text) return std::unexpected(api_error(text.error()));
     echoes[i] = std::move(*text);

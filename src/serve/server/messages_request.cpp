@@ -19,7 +19,7 @@ std::string without_billing(std::string text) {
   return end == text.npos ? std::string() : text.substr(end + 1);
 }
 
-void read_system(Fields& body, Request& request) {
+void read_system(Fields& body, Talk& talk) {
   std::string system;
   if (body.raw("system").is_array()) {
     for (Fields& block : body.each("system")) {
@@ -30,7 +30,7 @@ void read_system(Fields& body, Request& request) {
   } else {
     system = without_billing(body.text("system").value_or(""));
   }
-  if (!system.empty()) request.messages.push_back({"system", system});
+  if (!system.empty()) talk.messages.push_back({"system", system});
 }
 
 void append(std::string& text, const std::string& more) {
@@ -38,71 +38,84 @@ void append(std::string& text, const std::string& more) {
   text += more;
 }
 
-// A result is a message of its own, before what else the user says.
-void read_result(Fields& block, Request& request) {
-  Message result{"tool", read_content(block, "content")};
-  result.call_id = block.text("tool_use_id").value_or("");
-  if (block.flag("is_error", false)) result.content = "Error: " + result.content;
-  request.messages.push_back(std::move(result));
+void append(Content& content, Content more) {
+  if (content.empty())
+    content = std::move(more);
+  else if (!more.empty())
+    content.add(std::move(more));
 }
 
-void read_block(Fields& block, Message& message, Request& request) {
+// A result is a message of its own, before what else the user says.
+void read_result(Fields& block, Talk& talk) {
+  Message result{"tool", read_content(block, "content")};
+  result.call_id = block.text("tool_use_id").value_or("");
+  if (block.flag("is_error", false))
+    result.content = Content("Error: ").add(std::move(result.content), "");
+  talk.messages.push_back(std::move(result));
+}
+
+void read_block(Fields& block, Message& message, Talk& talk) {
   const std::string type = block.text("type").value_or("");
   const bool assistant = message.role == "assistant";
   if (type == "text") {
     append(message.content, block.text("text").value_or(""));
+  } else if (type == "image" && !assistant) {
+    append(message.content, read_image_block(block));
   } else if (type == "tool_use" && assistant) {
     const Json& input = block.object("input");
     message.calls.push_back({block.text("id").value_or(""), block.text("name").value_or(""),
                              input.is_null() ? "{}" : dump_json(input)});
   } else if (type == "tool_result" && !assistant) {
-    read_result(block, request);
+    read_result(block, talk);
   } else if (type == "thinking" && assistant) {
     append(message.reasoning, block.text("thinking").value_or(""));
   } else if (type != "redacted_thinking") {
-    block.refuse("type", fmt::format("is '{}': this model takes text only", clip_utf8(type, 40)),
+    block.refuse("type",
+                 fmt::format("is '{}': texts, pictures, thinking, calls and their results are what "
+                             "this server knows",
+                             clip_utf8(type, 40)),
                  "unsupported_value");
   }
 }
 
-void read_message(Fields& fields, Request& request) {
+void read_message(Fields& fields, Talk& talk) {
   Message message{fields.text("role").value_or(""), ""};
   if (message.role != "user" && message.role != "assistant" && message.role != "system")
     fields.refuse("role", "must be user, assistant or system");
   if (fields.raw("content").is_array()) {
-    for (Fields& block : fields.each("content")) read_block(block, message, request);
+    for (Fields& block : fields.each("content")) read_block(block, message, talk);
     // Results alone need no message of the user beside them.
-    const bool results = !request.messages.empty() && request.messages.back().role == "tool";
+    const bool results = !talk.messages.empty() && talk.messages.back().role == "tool";
     if (results && message.content.empty() && message.role == "user") return;
   } else {
     message.content = fields.text("content").value_or("");
   }
-  request.messages.push_back(std::move(message));
+  talk.messages.push_back(std::move(message));
 }
 
-void read_tools(Fields& body, Request& request) {
+void read_tools(Fields& body, Talk& talk) {
   // Tools that Anthropic runs itself (web_search_…) have a type of their own: there are none here.
   for (Fields& tool : body.each("tools"))
-    if (tool.text("type").value_or("custom") == "custom") add_tool(tool, "input_schema", request);
+    if (tool.text("type").value_or("custom") == "custom") add_tool(tool, "input_schema", talk);
   Fields choice = body.within("tool_choice");
   const std::string type = choice.text("type").value_or("auto");
   if (type == "any")
-    request.tool_choice = ToolChoice::kRequired;
+    talk.tool_choice = MustCall();
   else if (type == "none")
-    request.tool_choice = ToolChoice::kNone;
+    talk.tool_choice = NoCall();
   else if (type == "tool")
-    choose_function(choice, "name", choice.text("name").value_or(""), request);
+    choose_function(choice, "name", choice.text("name").value_or(""), talk);
   else if (type != "auto")
     choice.refuse("type", "must be auto, any, tool or none");
-  request.parallel_calls = !choice.flag("disable_parallel_tool_use", false);
-  check_tool_choice(body, "tool_choice", request);
+  talk.parallel_calls = !choice.flag("disable_parallel_tool_use", false);
+  check_tool_choice(body, "tool_choice", talk);
 }
 
-void read_thinking(Fields& body, Request& request) {
+void read_thinking(Fields& body, Talk& talk) {
   Fields thinking = body.within("thinking");
   const std::string type = thinking.text("type").value_or("");
   if (type == "enabled" || type == "disabled")
-    request.template_variables["enable_thinking"] = type == "enabled";
+    talk.template_variables["enable_thinking"] = type == "enabled";
   else if (!type.empty() && type != "adaptive")
     thinking.refuse("type", "must be enabled, disabled or adaptive");
 }
@@ -112,24 +125,25 @@ void read_thinking(Fields& body, Request& request) {
 ApiResult<Request> messages_request(const Json& json) {
   Fields body(json);
   Request request;
+  Talk talk;
   request.time_limit = std::chrono::hours(24);
-  read_system(body, request);
-  const std::size_t system = request.messages.size();
-  for (Fields& message : body.each("messages")) read_message(message, request);
-  if (request.messages.size() == system) body.refuse("messages", "must have at least one message");
-  merge_leading_system(request.messages);
-  name_tool_results(request.messages);
+  read_system(body, talk);
+  const std::size_t system = talk.messages.size();
+  for (Fields& message : body.each("messages")) read_message(message, talk);
+  if (talk.messages.size() == system) body.refuse("messages", "must have at least one message");
+  finish_talk(body, "messages", talk);
   request.max_tokens =
       static_cast<int>(body.whole("max_tokens", 1, std::numeric_limits<int>::max()).value_or(0));
   read_sampling(body, request);
   read_stop(body, "stop_sequences", request);
-  read_tools(body, request);
-  read_thinking(body, request);
+  read_tools(body, talk);
+  read_thinking(body, talk);
   Fields output = body.within("output_config");
-  read_effort(output, "effort", request);
+  read_effort(output, "effort", talk);
   read_format(output.within("format"), "", request);
   read_format(body.within("output_format"), "", request);
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  request.ask = std::move(talk);
   return request;
 }
 

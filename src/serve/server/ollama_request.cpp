@@ -11,11 +11,6 @@ namespace {
 
 constexpr std::int64_t kMaxInt = std::numeric_limits<int>::max();
 
-void refuse_images(Fields& holder) {
-  if (!holder.array("images").empty())
-    holder.refuse("images", "cannot be looked at: this model takes text only", "unsupported_value");
-}
-
 // Seconds, or a duration as Go writes it: "10m", "1h30m", "-1s".
 bool is_duration(std::string_view text) {
   if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
@@ -44,7 +39,15 @@ void check_keep_alive(Fields& body) {
   body.refuse("keep_alive", "must be a number of seconds or a duration like \"10m\"");
 }
 
-// `options`, `format`, `think` and the rest that both endpoints know.
+// `think`: whether, or how hard.
+void read_thinking(Fields& body, Talk& talk) {
+  if (body.raw("think").is_string())
+    read_effort(body, "think", talk);
+  else if (body.has("think"))
+    talk.template_variables["enable_thinking"] = body.flag("think", true);
+}
+
+// `options`, `format` and the rest that both endpoints know.
 void read_shared(Fields& body, OllamaRequest& read) {
   Request& request = read.request;
   request.time_limit = std::chrono::hours(24);
@@ -58,15 +61,11 @@ void read_shared(Fields& body, OllamaRequest& read) {
     request.max_tokens = 0;
   const Json& format = body.raw("format");
   if (format.is_object())
-    request.schema = format;
+    request.form = SchemaForm{format};
   else if (const auto word = body.text("format"); word == "json")
-    request.json_object = true;
+    request.form = AnyJsonForm();
   else if (word && !word->empty())
     body.refuse("format", "must be \"json\" or a JSON schema");
-  if (body.raw("think").is_string())
-    read_effort(body, "think", request);
-  else if (body.has("think"))
-    request.template_variables["enable_thinking"] = body.flag("think", true);
   const auto top = body.whole("top_logprobs", 0, 20);
   if (body.flag("logprobs", false)) request.top_logprobs = static_cast<int>(top.value_or(0));
   check_keep_alive(body);
@@ -78,7 +77,7 @@ Message read_message(Fields& fields) {
   if (message.role != "system" && message.role != "user" && message.role != "assistant" &&
       message.role != "tool")
     fields.refuse("role", "must be system, user, assistant or tool");
-  refuse_images(fields);
+  read_images(fields, message.content);
   message.reasoning = fields.text("thinking").value_or("");
   message.name = fields.text("tool_name").value_or("");
   message.call_id = fields.text("tool_call_id").value_or("");
@@ -96,15 +95,15 @@ Message read_message(Fields& fields) {
 ApiResult<OllamaRequest> ollama_chat_request(const Json& json) {
   Fields body(json);
   OllamaRequest read;
-  for (Fields& message : body.each("messages"))
-    read.request.messages.push_back(read_message(message));
-  merge_leading_system(read.request.messages);
-  name_tool_results(read.request.messages);
-  read.empty = read.request.messages.empty();
-  for (Fields& tool : body.each("tools"))
-    add_tool(tool.within("function"), "parameters", read.request);
+  Talk talk;
+  for (Fields& message : body.each("messages")) talk.messages.push_back(read_message(message));
+  finish_talk(body, "messages", talk);
+  read.empty = talk.messages.empty();
+  for (Fields& tool : body.each("tools")) add_tool(tool.within("function"), "parameters", talk);
+  read_thinking(body, talk);
   read_shared(body, read);
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  read.request.ask = std::move(talk);
   return read;
 }
 
@@ -113,21 +112,28 @@ ApiResult<OllamaRequest> ollama_generate_request(const Json& json) {
   OllamaRequest read;
   const std::string prompt = body.text("prompt").value_or("");
   const std::string system = body.text("system").value_or("");
-  read.request.suffix = body.text("suffix").value_or("");
-  read.empty = prompt.empty();
+  std::string suffix = body.text("suffix").value_or("");
   if (!body.array("context").empty())
     body.refuse("context", "cannot be used: send a talk to /api/chat", "unsupported_value");
   if (!body.text("template").value_or("").empty())
     body.refuse("template", "cannot be changed by a request", "unsupported_value");
-  refuse_images(body);
-  if (body.flag("raw", false) || !read.request.suffix.empty()) {
-    read.request.prompt = prompt;
-  } else {
-    if (!system.empty()) read.request.messages.push_back({"system", system});
-    read.request.messages.push_back({"user", prompt});
-  }
+  Talk talk;
+  Message message{"user", prompt};
+  read_images(body, message.content);
+  read.empty = message.content.empty();
+  if (!system.empty()) talk.messages.push_back({"system", system});
+  talk.messages.push_back(std::move(message));
+  finish_talk(body, "images", talk);
+  read_thinking(body, talk);
   read_shared(body, read);
+  const bool raw = body.flag("raw", false) || !suffix.empty();
+  if (raw && !talk.messages.back().content.is_text())
+    body.refuse("images", "cannot come with 'raw' or 'suffix'", "unsupported_value");
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  if (raw)
+    read.request.ask = TextPrompt{prompt, std::move(suffix)};
+  else
+    read.request.ask = std::move(talk);
   return read;
 }
 

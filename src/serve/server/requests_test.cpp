@@ -73,13 +73,15 @@ TEST_F(ServerTest, CompletionsAreHeldToASchemaToo) {
     return host.seen().at(before);
   };
   for (const std::string_view path : {kCompletions, kChat}) {
-    EXPECT_TRUE(seen(path, R"("response_format": {"type": "json_object"})").json_object);
+    EXPECT_EQ(seen(path, R"("response_format": {"type": "json_object"})").form,
+              AnswerForm(AnyJsonForm()));
     for (
         const char* more :
         {R"("response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "null"}}})",
          R"("guided_json": {"type": "null"})", R"("json_schema": {"type": "null"})"})
-      EXPECT_EQ(seen(path, more).schema, Json({{"type", "null"}}));
-    EXPECT_EQ(seen(path, R"("grammar": "root ::= \"a\"")").grammar, "root ::= \"a\"");
+      EXPECT_EQ(seen(path, more).form, AnswerForm(SchemaForm{{{"type", "null"}}})) << more;
+    EXPECT_EQ(seen(path, R"("grammar": "root ::= \"a\"")").form,
+              AnswerForm(GrammarForm{"root ::= \"a\""}));
   }
 }
 
@@ -102,10 +104,10 @@ TEST_F(ServerTest, CustomToolsTakeText) {
     const bool chat_form = path == kChat;
     const std::size_t before = host.seen().size();
     const Json whole = parsed(post(path, custom_body(path)).body);
-    const Json function = host.seen().at(before).tools[0]["function"];
-    EXPECT_EQ(function["name"], "patch");
-    EXPECT_EQ(function["parameters"]["required"], Json{"input"});
-    EXPECT_THAT(function["description"].get<std::string>(),
+    const Tool tool = talk_of(host.seen().at(before)).tools.at(0);
+    EXPECT_EQ(tool.name, "patch");
+    EXPECT_EQ(tool.parameters["required"], Json{"input"});
+    EXPECT_THAT(*tool.description,
                 HasSubstr("Changes files.\n\nThe input follows this grammar (lark):\nstart: X"));
     const Json call =
         chat_form ? whole["choices"][0]["message"]["tool_calls"][0] : whole["output"][0];
@@ -122,7 +124,7 @@ TEST_F(ServerTest, CustomToolsTakeText) {
       {"role": "tool", "tool_call_id": "c", "content": "done"}]})")
                 .status,
             200);
-  EXPECT_EQ(host.seen().back().messages[1].calls[0].arguments, R"({"input":"p"})");
+  EXPECT_EQ(talk_of(host.seen().back()).messages[1].calls[0].arguments, R"({"input":"p"})");
 }
 
 TEST_F(ServerTest, ToolsMayBeAllowed) {
@@ -134,12 +136,12 @@ TEST_F(ServerTest, ToolsMayBeAllowed) {
                                                    mode, name)));
   };
   EXPECT_EQ(allowed("auto", "g").status, 200);
-  HostRequest seen = host.seen().back();
+  Talk seen = talk_of(host.seen().back());
   ASSERT_EQ(seen.tools.size(), 1U);
-  EXPECT_EQ(seen.tools[0]["function"]["name"], "g");
-  EXPECT_EQ(seen.tool_choice, ToolChoice::kAuto);
+  EXPECT_EQ(seen.tools[0].name, "g");
+  EXPECT_EQ(seen.tool_choice, ToolChoice(MayCall()));
   EXPECT_EQ(allowed("required", "f").status, 200);
-  EXPECT_EQ(host.seen().back().tool_choice, ToolChoice::kRequired);
+  EXPECT_EQ(talk_of(host.seen().back()).tool_choice, ToolChoice(MustCall()));
   EXPECT_EQ(parsed(allowed("auto", "h").body)["error"]["param"],
             "tool_choice.allowed_tools.tools[0].function.name");
   EXPECT_EQ(allowed("perhaps", "f").status, 400);
@@ -148,9 +150,9 @@ TEST_F(ServerTest, ToolsMayBeAllowed) {
       "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]}})")
                 .status,
             200);
-  seen = host.seen().back();
+  seen = talk_of(host.seen().back());
   EXPECT_EQ(seen.tools.size(), 1U);
-  EXPECT_EQ(seen.tool_choice, ToolChoice::kRequired);
+  EXPECT_EQ(seen.tool_choice, ToolChoice(MustCall()));
 }
 
 // A talk that began with another server is taken over: what was said, called and found out is
@@ -165,7 +167,7 @@ TEST_F(ServerTest, HistoriesOfOtherServers) {
       {"type": "local_shell_call", "call_id": "c2", "action": {"type": "exec", "command": ["ls"]}},
       {"type": "local_shell_call_output", "id": "c2", "output": "a b"}]})");
   EXPECT_EQ(reply.status, 200) << reply.body;
-  const auto messages = host.seen().back().messages;
+  const auto messages = talk_of(host.seen().back()).messages;
   ASSERT_EQ(messages.size(), 5U);
   EXPECT_EQ(messages[1].calls.at(0).arguments, R"({"input":"p"})");
   EXPECT_EQ(messages[2].content, "done");

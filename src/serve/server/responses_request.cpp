@@ -15,13 +15,13 @@ std::string joined_name(const std::string& space, const std::string& name) {
   return space + (space.ends_with("__") ? "" : "__") + name;
 }
 
-void read_message(Fields& item, Request& request) {
+void read_message(Fields& item, Talk& talk) {
   Message message{item.text("role").value_or("user"), read_content(item, "content")};
   if (message.role == "developer") message.role = "system";
   if (message.role != "system" && message.role != "user" && message.role != "assistant")
     item.refuse("role", "must be user, assistant, system or developer");
   // What it thought, said and called is one message of the assistant to a template.
-  std::vector<Message>& messages = request.messages;
+  std::vector<Message>& messages = talk.messages;
   if (message.role == "assistant" && !messages.empty() && messages.back().role == "assistant" &&
       messages.back().content.empty() && messages.back().calls.empty())
     messages.back().content = std::move(message.content);
@@ -29,10 +29,10 @@ void read_message(Fields& item, Request& request) {
     messages.push_back(std::move(message));
 }
 
-Message& assistant(Request& request) {
-  if (request.messages.empty() || request.messages.back().role != "assistant")
-    request.messages.push_back({"assistant", ""});
-  return request.messages.back();
+Message& assistant(Talk& talk) {
+  if (talk.messages.empty() || talk.messages.back().role != "assistant")
+    talk.messages.push_back({"assistant", ""});
+  return talk.messages.back();
 }
 
 // What another server did or kept for itself: its outcome stands in what the assistant said.
@@ -49,34 +49,34 @@ bool is_left_out(std::string_view type) {
   return std::ranges::find(kTypes, type) != std::end(kTypes);
 }
 
-void read_item(Fields& item, Request& request) {
+void read_item(Fields& item, Talk& talk) {
   const std::string type = item.text("type").value_or("message");
   if (type == "message") {
-    read_message(item, request);
+    read_message(item, talk);
   } else if (type == "function_call") {
     const std::string name = item.text("name").value_or("");
     const std::string space = item.text("namespace").value_or("");
-    assistant(request).calls.push_back({item.text("call_id").value_or(""),
-                                        space.empty() ? name : joined_name(space, name),
-                                        item.text("arguments").value_or("{}")});
+    assistant(talk).calls.push_back({item.text("call_id").value_or(""),
+                                     space.empty() ? name : joined_name(space, name),
+                                     item.text("arguments").value_or("{}")});
   } else if (type == "custom_tool_call") {
-    assistant(request).calls.push_back(custom_call(item.text("call_id").value_or(""), item));
+    assistant(talk).calls.push_back(custom_call(item.text("call_id").value_or(""), item));
   } else if (type == "local_shell_call") {
-    assistant(request).calls.push_back({item.text("call_id").value_or(""), "local_shell",
-                                        dump_json(item.within("action").whole_object())});
+    assistant(talk).calls.push_back({item.text("call_id").value_or(""), "local_shell",
+                                     dump_json(item.within("action").whole_object())});
   } else if (type == "function_call_output" || type == "custom_tool_call_output" ||
              type == "local_shell_call_output") {
     Message result{"tool", read_content(item, "output")};
     result.call_id = item.text(item.has("call_id") ? "call_id" : "id").value_or("");
-    request.messages.push_back(std::move(result));
+    talk.messages.push_back(std::move(result));
   } else if (is_left_out(type)) {
     return;
   } else if (type == "item_reference") {
     item.refuse("type", "is 'item_reference': this server keeps no items; send the item itself",
                 "unsupported_value");
   } else if (type == "reasoning") {
-    const std::string text = read_content(item, item.has("content") ? "content" : "summary");
-    if (!text.empty()) request.messages.push_back({"assistant", "", text});
+    const std::string text = read_words(item, item.has("content") ? "content" : "summary");
+    if (!text.empty()) talk.messages.push_back({"assistant", "", text});
   } else {
     item.refuse("type",
                 fmt::format("is '{}': messages, reasoning, function calls and their outputs are "
@@ -86,13 +86,13 @@ void read_item(Fields& item, Request& request) {
   }
 }
 
-void read_input(Fields& body, Request& request) {
+void read_input(Fields& body, Talk& talk) {
   if (const auto instructions = body.text("instructions"); instructions && !instructions->empty())
-    request.messages.push_back({"system", *instructions});
+    talk.messages.push_back({"system", *instructions});
   if (body.raw("input").is_string())
-    request.messages.push_back({"user", body.raw("input").get<std::string>()});
+    talk.messages.push_back({"user", body.raw("input").get<std::string>()});
   else
-    for (Fields& item : body.each("input")) read_item(item, request);
+    for (Fields& item : body.each("input")) read_item(item, talk);
   if (!body.has("input") || body.raw("input").empty())
     body.refuse("input", "must be a text or an array of items");
   for (const char* stored : {"previous_response_id", "conversation"})
@@ -105,18 +105,17 @@ void read_input(Fields& body, Request& request) {
   if (body.flag("background", false))
     body.refuse("background", "cannot be used: this server keeps no responses",
                 "unsupported_value");
-  merge_leading_system(request.messages);
-  name_tool_results(request.messages);
+  finish_talk(body, "input", talk);
 }
 
 // Clients send the types of tools that they know; those that a server would run are left out. The
 // tools of a namespace are the client's own, under a common name (MCP servers are sent so).
-void read_tools(Fields& body, ResponsesRequest& read) {
+void read_tools(Fields& body, Talk& talk, ResponsesRequest& read) {
   for (Fields& tool : body.each("tools")) {
     const std::string type = tool.text("type").value_or("");
-    if (type == "function") add_tool(tool, "parameters", read.request);
+    if (type == "function") add_tool(tool, "parameters", talk);
     if (type == "custom") {
-      add_custom_tool(tool, read.request);
+      add_custom_tool(tool, talk);
       read.custom.insert(tool.text("name").value_or(""));
     }
     if (type != "namespace") continue;
@@ -129,7 +128,7 @@ void read_tools(Fields& body, ResponsesRequest& read) {
       read.namespaced[joined] = {space, name};
       Json renamed = inner.whole_object();
       renamed["name"] = name.empty() ? name : joined;
-      add_tool(inner.at(renamed, ""), "parameters", read.request);
+      add_tool(inner.at(renamed, ""), "parameters", talk);
     }
   }
 }
@@ -153,8 +152,7 @@ void read_include(Fields& body, std::int64_t top, Request& request) {
 }
 
 // What the answer says of its request; the 14 required fields, and what clients look at.
-Json echo_of(Fields& body, const ResponsesRequest& read) {
-  const Request& request = read.request;
+Json echo_of(Fields& body, const Talk& talk, const ResponsesRequest& read) {
   const auto given = [&](std::string_view key, Json fallback) {
     return body.has(key) ? body.raw(key) : std::move(fallback);
   };
@@ -162,15 +160,13 @@ Json echo_of(Fields& body, const ResponsesRequest& read) {
   for (const Json& tool : body.array("tools"))
     if (const std::string type = json_string(tool, "type"); type == "namespace" || type == "custom")
       tools.push_back(tool);
-  for (const Json& tool : request.tools) {
-    const Json& function = tool["function"];
-    const std::string name = json_string(function, "name");
-    if (read.namespaced.contains(name) || read.custom.contains(name)) continue;
+  for (const Tool& tool : talk.tools) {
+    if (read.namespaced.contains(tool.name) || read.custom.contains(tool.name)) continue;
     tools.push_back({{"type", "function"},
-                     {"name", function["name"]},
-                     {"description", function.value("description", Json())},
-                     {"parameters", function["parameters"]},
-                     {"strict", function.value("strict", Json(false))}});
+                     {"name", tool.name},
+                     {"description", tool.description ? Json(*tool.description) : Json()},
+                     {"parameters", tool.parameters},
+                     {"strict", tool.strict.value_or(false)}});
   }
   Json echo = {{"instructions", given("instructions", nullptr)},
                {"metadata", given("metadata", Json::object())},
@@ -179,7 +175,7 @@ Json echo_of(Fields& body, const ResponsesRequest& read) {
                {"top_logprobs", given("top_logprobs", 0)},
                {"tools", std::move(tools)},
                {"tool_choice", given("tool_choice", "auto")},
-               {"parallel_tool_calls", request.parallel_calls},
+               {"parallel_tool_calls", talk.parallel_calls},
                {"max_output_tokens", given("max_output_tokens", nullptr)},
                {"previous_response_id", nullptr},
                {"reasoning", given("reasoning", {{"effort", nullptr}, {"summary", nullptr}})},
@@ -197,17 +193,18 @@ ApiResult<ResponsesRequest> responses_request(const Json& json) {
   Fields body(json);
   ResponsesRequest read;
   Request& request = read.request;
+  Talk talk;
   request.time_limit = std::chrono::hours(24);
-  read_input(body, request);
+  read_input(body, talk);
   request.max_tokens = static_cast<int>(
       body.whole("max_output_tokens", 1, std::numeric_limits<int>::max()).value_or(0));
   read_sampling(body, request);
-  read_tools(body, read);
-  read_tool_choice(body, false, request);
-  request.parallel_calls = body.flag("parallel_tool_calls", true);
+  read_tools(body, talk, read);
+  read_tool_choice(body, false, talk);
+  talk.parallel_calls = body.flag("parallel_tool_calls", true);
   read_format(body.within("text").within("format"), "", request);
   Fields reasoning = body.within("reasoning");
-  read_effort(reasoning, "effort", request);
+  read_effort(reasoning, "effort", talk);
   const auto top = body.whole("top_logprobs", 0, 20);
   read_include(body, top.value_or(0), request);
   request.keep_prefix = body.text("prompt_cache_retention").value_or("") == "24h";
@@ -215,7 +212,8 @@ ApiResult<ResponsesRequest> responses_request(const Json& json) {
   body.text("user");
   read.stream = body.flag("stream", false);
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
-  read.echo = echo_of(body, read);
+  read.echo = echo_of(body, talk, read);
+  request.ask = std::move(talk);
   return read;
 }
 

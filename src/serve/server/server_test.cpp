@@ -369,19 +369,20 @@ TEST_F(ServerTest, WhatARequestSaysReachesTheModel) {
   EXPECT_EQ(seen.sampling.logit_bias, (std::map<int, double>{{5, -100}}));
   EXPECT_EQ(seen.stop, std::vector<std::string>{"end"});
   EXPECT_EQ(seen.top_logprobs, 3);
-  EXPECT_EQ(dump_json(seen.template_variables),
+  const Talk talk = talk_of(seen);
+  EXPECT_EQ(dump_json(talk.template_variables),
             R"({"a":1,"reasoning_effort":"none","enable_thinking":false})");
   EXPECT_TRUE(seen.keep_prefix);
   EXPECT_EQ(seen.prediction, "old");
-  EXPECT_EQ(dump_json(seen.schema.value()), R"({"type":"object"})");
-  EXPECT_EQ(seen.tool_choice, ToolChoice::kNone);
-  EXPECT_FALSE(seen.parallel_calls);
-  ASSERT_EQ(seen.messages.size(), 3U);
-  EXPECT_EQ(seen.messages[0].content, "a\n\nb");
-  EXPECT_EQ(seen.messages[1].reasoning, "hm");
-  EXPECT_EQ(seen.messages[1].calls[0].id, "c1");
-  EXPECT_EQ(seen.messages[2].name, "f");
-  EXPECT_EQ(seen.messages[2].content, "r");
+  EXPECT_EQ(seen.form, AnswerForm(SchemaForm{{{"type", "object"}}}));
+  EXPECT_EQ(talk.tool_choice, ToolChoice(NoCall()));
+  EXPECT_FALSE(talk.parallel_calls);
+  ASSERT_EQ(talk.messages.size(), 3U);
+  EXPECT_EQ(talk.messages[0].content, "a\n\nb");
+  EXPECT_EQ(talk.messages[1].reasoning, "hm");
+  EXPECT_EQ(talk.messages[1].calls[0].id, "c1");
+  EXPECT_EQ(talk.messages[2].name, "f");
+  EXPECT_EQ(talk.messages[2].content, "r");
 }
 
 TEST_F(ServerTest, ADefaultOnlyAnswers) {
@@ -427,7 +428,7 @@ TEST_F(ServerTest, ToolsOfANamespace) {
   const Json reply =
       parsed(post("/v1/responses", R"({"model": "small", "input": "x", )" + tools + "}").body);
   const std::vector<HostRequest> seen = host.seen();
-  EXPECT_EQ(seen.back().tools[0]["function"]["name"], "mcp__demo__hello");
+  EXPECT_EQ(talk_of(seen.back()).tools[0].name, "mcp__demo__hello");
   const Json& call = reply["output"][0];
   EXPECT_EQ(call["type"], "function_call");
   EXPECT_EQ(call["name"], "hello");
@@ -440,7 +441,7 @@ TEST_F(ServerTest, ToolsOfANamespace) {
       R"("arguments": "{}"}, {"type": "function_call_output", "call_id": "c", "output": "hi"}], )";
   EXPECT_EQ(post("/v1/responses", history + tools + "}").status, 200);
   const std::vector<HostRequest> later = host.seen();
-  EXPECT_EQ(later.back().messages[1].calls[0].name, "mcp__demo__hello");
+  EXPECT_EQ(talk_of(later.back()).messages[1].calls[0].name, "mcp__demo__hello");
 }
 
 TEST_F(ServerTest, BillingLinesDoNotReachTheModel) {
@@ -454,7 +455,7 @@ TEST_F(ServerTest, BillingLinesDoNotReachTheModel) {
                                system))
                   .status,
               200);
-  for (const Request& seen : host.seen()) EXPECT_EQ(seen.messages[0].content, "Be short.");
+  for (const Request& seen : host.seen()) EXPECT_EQ(talk_of(seen).messages[0].content, "Be short.");
 }
 
 TEST_F(ServerTest, HealthFollowsTheModels) {

@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <testing/raw_client.h>
+#include <testing/requests.h>
 #include <testing/scripted_host.h>
 
 #include "ground/base/text.h"
@@ -43,6 +44,8 @@ inline const std::vector<ScriptedHost::Line>& script() {
        .error = Error{ErrorKind::kInvalid, "no", "unsupported_candidates"}},
       {.when = "!bad suffix", .error = Error{ErrorKind::kInvalid, "no", "unsupported_suffix"}},
       {.when = "!bad tools", .error = Error{ErrorKind::kInvalid, "no", "unsupported_tools"}},
+      {.when = "!blind",
+       .error = Error{ErrorKind::kInvalid, "'small' takes text only", "unsupported_messages"}},
       {.when = "!bad file", .error = Error{ErrorKind::kInvalid, "no", "model_load_failed"}},
       {.when = "!break",
        .deltas = {{"half ", ""}},

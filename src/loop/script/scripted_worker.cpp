@@ -1,5 +1,5 @@
 // A worker that says what a file says.
-#include "work/scripted_worker.h"
+#include "loop/script/scripted_worker.h"
 
 #include <array>
 #include <limits>
@@ -7,7 +7,7 @@
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 constexpr std::uint64_t kMaxScriptBytes = 16 << 20;
@@ -105,25 +105,29 @@ Result<std::vector<ScriptedWorker::Line>> parse_script(std::string_view file,
   return lines;
 }
 
-bool says(const Request& request, std::string_view text) {
-  return std::ranges::any_of(request.messages, [&](const Message& message) {
-    return message.content.find(text) != std::string::npos;
-  });
+// The texts of its messages.
+std::vector<std::string> texts_of(const Request& request) {
+  std::vector<std::string> texts;
+  if (const Talk* talk = request.talk())
+    for (const Message& message : talk->messages) texts.push_back(message.content.text());
+  return texts;
 }
 
-bool holds(const ScriptedWorker::Line& line, const Request& request) {
-  return (line.when.empty() || says(request, line.when)) &&
-         (line.purpose.empty() || line.purpose == request.purpose) &&
-         (!line.lap || *line.lap == request.lap) && (!line.n || *line.n == request.n_index) &&
-         (!line.attempt || *line.attempt == request.attempt);
+bool holds(const ScriptedWorker::Line& line, const std::vector<std::string>& texts,
+           const Origin& from) {
+  const auto says = [&](const std::string& text) { return text.contains(line.when); };
+  return (line.when.empty() || std::ranges::any_of(texts, says)) &&
+         (line.purpose.empty() || line.purpose == from.purpose) &&
+         (!line.lap || *line.lap == from.lap) && (!line.n || *line.n == from.n) &&
+         (!line.attempt || *line.attempt == from.attempt);
 }
 
-// The word that stands right after the marker in the request; "" when the marker is not in it.
-std::string word_after(const Request& request, std::string_view marker) {
-  for (const Message& message : request.messages) {
-    const auto found = message.content.find(marker);
+// The word that stands right after the marker; "" when the marker is in none of the texts.
+std::string word_after(const std::vector<std::string>& texts, std::string_view marker) {
+  for (const std::string& text : texts) {
+    const auto found = text.find(marker);
     if (found == std::string::npos) continue;
-    const std::string_view rest = std::string_view(message.content).substr(found + marker.size());
+    const std::string_view rest = std::string_view(text).substr(found + marker.size());
     return std::string(rest.substr(0, rest.find_first_of(" \t\r\n")));
   }
   return {};
@@ -153,18 +157,20 @@ Result<Reply> ScriptedWorker::complete(const Request& request, const StopFlag& s
     const std::scoped_lock lock(mutex_);
     seen_.push_back(request);
   }
+  const std::vector<std::string> texts = texts_of(request);
+  const Origin from = origin_of(request);
   const auto line =
-      std::ranges::find_if(lines_, [&](const Line& each) { return holds(each, request); });
+      std::ranges::find_if(lines_, [&](const Line& each) { return holds(each, texts, from); });
   if (line == lines_.end())
     return fail(ErrorKind::kNotFound,
                 "{}: no reply of the script fits this request (purpose \"{}\", lap {}, n {}, "
                 "attempt {}); add a [[reply]] for it",
-                name_, request.purpose, request.lap, request.n_index, request.attempt);
+                name_, from.purpose, from.lap, from.n, from.attempt);
   if (line->error) return std::unexpected(*line->error);
   Reply reply;
   reply.text = line->echo.empty()
                    ? line->text
-                   : replace_all(line->text, "{echo}", word_after(request, line->echo));
+                   : replace_all(line->text, "{echo}", word_after(texts, line->echo));
   reply.model = "script";
   reply.usage.calls = 1;
   if (on_delta) on_delta({reply.text, {}});
@@ -176,4 +182,4 @@ std::vector<Request> ScriptedWorker::seen() const {
   return seen_;
 }
 
-}  // namespace lathe
+}  // namespace lathe::loop

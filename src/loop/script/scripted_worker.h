@@ -4,7 +4,7 @@
 //
 //   [[reply]]             # the first entry whose conditions all hold answers
 //   when = "text"         # optional: some message of the request contains this
-//   purpose = "rubric"    # optional, like the next three: Request's field of this name
+//   purpose = "rubric"    # optional, like the next three: Origin's field of this name
 //   lap = 2
 //   n = 0
 //   attempt = 0
@@ -18,9 +18,9 @@
 #include <mutex>
 
 #include "ground/base/file.h"
-#include "work/work.h"
+#include "loop/terms/origin.h"
 
-namespace lathe {
+namespace lathe::loop {
 
 class ScriptedWorker : public Worker {
  public:
@@ -50,4 +50,4 @@ class ScriptedWorker : public Worker {
   std::vector<Request> seen_;
 };
 
-}  // namespace lathe
+}  // namespace lathe::loop

@@ -1,9 +1,9 @@
 // The scripted worker answers as its script says, and says what is wrong with one.
-#include "work/scripted_worker.h"
+#include "loop/script/scripted_worker.h"
 
 #include <gmock/gmock.h>
 
-namespace lathe {
+namespace lathe::loop {
 namespace {
 
 using testing::HasSubstr;
@@ -28,11 +28,11 @@ class ScriptedWorkerTest : public testing::Test {
   Result<TempDir> directory_ = TempDir::make();
 };
 
-Request ask(std::string content, std::string purpose = "make", int lap = 1) {
+Request ask(std::string content, std::string purpose = "make", int lap = 1, int n = 0,
+            int attempt = 0) {
   Request request;
-  request.messages = {{"system", "be brief"}, {"user", std::move(content)}};
-  request.purpose = std::move(purpose);
-  request.lap = lap;
+  request.ask = Talk{{{"system", "be brief"}, {"user", std::move(content)}}};
+  request.labels = labels_of({std::move(purpose), lap, n, attempt});
   return request;
 }
 
@@ -59,13 +59,9 @@ text = "else"
   ScriptedWorker& fake = **worker;
   EXPECT_EQ(answer(fake, ask("an apple", "make", 2)), "A2");
   EXPECT_EQ(answer(fake, ask("an apple")), "else");
-  Request second = ask("an apple");
-  second.n_index = 1;
-  EXPECT_EQ(answer(fake, second), "A n1");
+  EXPECT_EQ(answer(fake, ask("an apple", "make", 1, 1)), "A n1");
   EXPECT_EQ(answer(fake, ask("a pear", "rubric")), "R");
-  Request retry = ask("a pear");
-  retry.attempt = 1;
-  EXPECT_EQ(answer(fake, retry), "again");
+  EXPECT_EQ(answer(fake, ask("a pear", "make", 1, 0, 1)), "again");
   EXPECT_EQ(answer(fake, ask("a pear")), "else");
   EXPECT_EQ(answer(fake, ask("a pear")), "else") << "the same question, the same answer";
   EXPECT_EQ(fake.seen().size(), 7U);
@@ -134,4 +130,4 @@ TEST_F(ScriptedWorkerTest, BadScriptsAreErrorsWithALine) {
 }
 
 }  // namespace
-}  // namespace lathe
+}  // namespace lathe::loop

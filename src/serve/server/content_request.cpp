@@ -1,0 +1,133 @@
+// Parts of messages, and the pictures and sounds in them.
+#include "serve/server/content_request.h"
+
+#include "ground/base/base64.h"
+#include "ground/base/text.h"
+
+namespace lathe::serve {
+namespace {
+
+std::string_view files_of(Media::Kind kind) {
+  return kind == Media::Kind::kPicture ? "PNG, JPEG, WebP or GIF picture"
+                                       : "WAV, MP3, FLAC or Ogg sound";
+}
+
+Content read_base64(Fields& holder, std::string_view key, std::string_view data, Media::Kind kind) {
+  auto bytes = decode_base64(data, kMaxMediaBytes);
+  if (!bytes) {
+    holder.refuse(key, bytes.error().message, "unsupported_value");
+    return {};
+  }
+  auto media = Media::of_file(std::move(*bytes));
+  if (media && media->kind == kind) return *std::move(media);
+  holder.refuse(key, fmt::format("is no {}", files_of(kind)), "unsupported_value");
+  return {};
+}
+
+Content read_base64(Fields& holder, std::string_view key, Media::Kind kind) {
+  const Json& data = holder.raw(key);
+  if (data.is_string()) return read_base64(holder, key, data.get_ref<const std::string&>(), kind);
+  holder.refuse(key, "must be a file as base64");
+  return {};
+}
+
+// "data:image/png;base64,…"; what stands before the comma but for the last word is not looked at:
+// the bytes say what they are.
+Content read_picture_url(Fields& holder, std::string_view key) {
+  std::string_view url;
+  if (const Json& value = holder.raw(key); value.is_string())
+    url = value.get_ref<const std::string&>();
+  const std::size_t comma = url.find(',');
+  const std::string head = to_lower_ascii(url.substr(0, std::min<std::size_t>(comma, 200)));
+  if (head.starts_with("data:") && head.ends_with(";base64") && comma != url.npos)
+    return read_base64(holder, key, url.substr(comma + 1), Media::Kind::kPicture);
+  holder.refuse(key, "must be a data: URL with the picture as base64: this server fetches nothing",
+                "unsupported_value");
+  return {};
+}
+
+// OpenAI's two APIs: the URL in an object, or as it stands.
+Content read_picture(Fields& part) {
+  if (part.has("file_id")) {
+    part.refuse("file_id", "cannot be used: this server keeps no files; send the picture itself",
+                "unsupported_value");
+    return {};
+  }
+  if (!part.raw("image_url").is_object()) return read_picture_url(part, "image_url");
+  Fields inner = part.within("image_url");
+  return read_picture_url(inner, "url");
+}
+
+std::string read_text(Fields& part, std::string_view key) {
+  const auto text = part.text(key);
+  if (!text) part.refuse(key, "is missing");
+  return text.value_or("");
+}
+
+Content read_part(Fields& part) {
+  const std::string type = part.text("type").value_or("text");
+  if (type == "text" || type == "input_text" || type == "output_text" || type == "summary_text" ||
+      type == "reasoning_text")
+    return read_text(part, "text");
+  if (type == "refusal") return read_text(part, "refusal");
+  if (type == "image_url" || type == "input_image") return read_picture(part);
+  if (type == "image") return read_image_block(part);
+  if (type == "input_audio") {
+    Fields sound = part.within("input_audio");
+    return read_base64(sound, "data", Media::Kind::kSound);
+  }
+  part.refuse("type",
+              fmt::format("is '{}': texts, pictures and sounds are what this server knows",
+                          clip_utf8(type, 40)),
+              "unsupported_value");
+  return {};
+}
+
+}  // namespace
+
+Content read_content(Fields& holder, std::string_view key) {
+  if (!holder.raw(key).is_array()) return holder.text(key).value_or("");
+  Content content;
+  bool first = true;
+  for (Fields& part : holder.each(key)) {
+    Content read = read_part(part);
+    if (!part.fine()) break;
+    if (std::exchange(first, false))
+      content = std::move(read);
+    else
+      content.add(std::move(read));
+  }
+  return content;
+}
+
+std::string read_words(Fields& holder, std::string_view key) {
+  const Content content = read_content(holder, key);
+  if (!content.is_text()) holder.refuse(key, "must be text", "unsupported_value");
+  return content.text();
+}
+
+Content read_image_block(Fields& block) {
+  Fields source = block.within("source");
+  const std::string type = source.text("type").value_or("");
+  if (type == "base64") return read_base64(source, "data", Media::Kind::kPicture);
+  source.refuse("type",
+                fmt::format("is '{}', and must be base64: this server fetches nothing and keeps no "
+                            "files",
+                            clip_utf8(type, 40)),
+                "unsupported_value");
+  return {};
+}
+
+void read_images(Fields& holder, Content& content) {
+  const Json& images = holder.array("images");
+  for (std::size_t i = 0; i < images.size() && holder.fine(); ++i) {
+    const std::string place = fmt::format("images[{}]", i);
+    if (images[i].is_string())
+      content.add(read_base64(holder, place, images[i].get_ref<const std::string&>(),
+                              Media::Kind::kPicture));
+    else
+      holder.refuse(place, "must be a file as base64");
+  }
+}
+
+}  // namespace lathe::serve

@@ -1,0 +1,100 @@
+// Puts the parts of a message together.
+#include "work/content.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "ground/base/hash.h"
+
+namespace lathe {
+
+namespace {
+
+struct FileType {
+  std::string_view begins, further;  // what the file begins with, and what stands at byte 8
+  Media::Kind kind;
+  std::string_view media_type;
+};
+constexpr FileType kFileTypes[] = {
+    {"\x89PNG\r\n\x1a\n", "", Media::Kind::kPicture, "image/png"},
+    {"\xff\xd8\xff", "", Media::Kind::kPicture, "image/jpeg"},
+    {"RIFF", "WEBP", Media::Kind::kPicture, "image/webp"},
+    {"GIF87a", "", Media::Kind::kPicture, "image/gif"},
+    {"GIF89a", "", Media::Kind::kPicture, "image/gif"},
+    {"RIFF", "WAVE", Media::Kind::kSound, "audio/wav"},
+    {"ID3", "", Media::Kind::kSound, "audio/mpeg"},
+    // A frame of MPEG's layer III without a tag before it; of version 1 and 2, with and without a
+    // checksum.
+    {"\xff\xfb", "", Media::Kind::kSound, "audio/mpeg"},
+    {"\xff\xfa", "", Media::Kind::kSound, "audio/mpeg"},
+    {"\xff\xf3", "", Media::Kind::kSound, "audio/mpeg"},
+    {"\xff\xf2", "", Media::Kind::kSound, "audio/mpeg"},
+    {"fLaC", "", Media::Kind::kSound, "audio/flac"},
+    {"OggS", "", Media::Kind::kSound, "audio/ogg"},
+};
+
+}  // namespace
+
+std::optional<Media> Media::of_file(std::string bytes) {
+  const std::string_view file = bytes;
+  for (const FileType& type : kFileTypes) {
+    if (!file.starts_with(type.begins) || file.size() < 12 ||
+        !file.substr(8).starts_with(type.further))
+      continue;
+    std::string hash = sha256_hex(bytes);
+    return Media{type.kind, std::string(type.media_type), std::move(hash),
+                 std::make_shared<const std::string>(std::move(bytes))};
+  }
+  return std::nullopt;
+}
+
+std::string Media::name() const {
+  return fmt::format("{} ({})", kind == Kind::kPicture ? "a picture" : "a sound", media_type);
+}
+
+Content::Content(std::string text) {
+  parts_.emplace_back(std::move(text));
+}
+
+Content::Content(Media media) {
+  parts_.emplace_back(std::move(media));
+}
+
+std::string Content::text() const {
+  std::string all;
+  bool first = true;
+  for (const ContentPart& part : parts_) {
+    const std::string* text = std::get_if<std::string>(&part);
+    if (text == nullptr) continue;
+    if (!std::exchange(first, false)) all += '\n';
+    all += *text;
+  }
+  return all;
+}
+
+std::vector<const Media*> Content::media() const {
+  std::vector<const Media*> found;
+  for (const ContentPart& part : parts_)
+    if (const Media* media = std::get_if<Media>(&part)) found.push_back(media);
+  return found;
+}
+
+Content& Content::add(Content more, std::string_view between) {
+  const bool all_text = is_text() && more.is_text();
+  for (ContentPart& part : more.parts_) {
+    std::string* last = std::get_if<std::string>(&parts_.back());
+    const std::string* text = std::get_if<std::string>(&part);
+    if (last != nullptr && text != nullptr && (all_text || !last->empty())) {
+      *last += between;
+      *last += *text;
+    } else if (last != nullptr && last->empty()) {
+      parts_.back() = std::move(part);
+    } else if (text == nullptr || !text->empty()) {
+      parts_.push_back(std::move(part));
+    }
+  }
+  return *this;
+}
+
+}  // namespace lathe
