@@ -216,8 +216,7 @@ Result<Answer> Conversation::ask_engine(const StopFlag& stop, const OnDelta& on_
   request.prompt = asked.tokens;
   LATHE_TRY(const infer::SequenceId id, engine.add(std::move(request)));
 
-  const auto parser = infer::AnswerParser::make(
-      {format_, asked.starts_thinking, request_.grammar ? Json() : json_at(variables_, "tools")});
+  const auto parser = infer::AnswerParser::make({format_, asked.starts_thinking});
   Answer answer;
   Instant start = std::chrono::steady_clock::now(), first = start, last = start;
   bool any = false, cancelled = false;

@@ -107,6 +107,6 @@ std::size_t marker_start(std::string_view text, const std::vector<std::string_vi
 std::pair<std::size_t, std::size_t> find_marker(std::string_view text,
                                                 const std::vector<std::string_view>& markers);
 
-std::unique_ptr<AnswerParser> make_harmony_parser(const Json& tools);
+std::unique_ptr<AnswerParser> make_harmony_parser(std::span<const OfferedTool> tools);
 
 }  // namespace lathe::infer

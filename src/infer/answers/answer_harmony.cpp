@@ -14,7 +14,7 @@ constexpr std::size_t kMaxHeader = 512;
 
 class HarmonyParser final : public AnswerParser {
  public:
-  explicit HarmonyParser(const Json& tools) : tools_(tools) {}
+  explicit HarmonyParser(std::span<const OfferedTool> tools) : tools_(tools) {}
 
   AnswerDelta push(std::string_view text) override {
     pending_.add(text);
@@ -137,7 +137,7 @@ class HarmonyParser final : public AnswerParser {
 
 }  // namespace
 
-std::unique_ptr<AnswerParser> make_harmony_parser(const Json& tools) {
+std::unique_ptr<AnswerParser> make_harmony_parser(std::span<const OfferedTool> tools) {
   return std::make_unique<HarmonyParser>(tools);
 }
 

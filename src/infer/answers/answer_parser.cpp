@@ -260,6 +260,29 @@ class MarkedParser final : public AnswerParser {
   std::size_t call_at_ = 0, call_end_ = 0;
 };
 
+// Nothing can be said of the call before it is whole.
+class OneCallParser final : public AnswerParser {
+ public:
+  AnswerDelta push(std::string_view text) override {
+    written_ += text;
+    return {};
+  }
+
+  AnswerDelta finish() override {
+    AnswerDelta delta;
+    const auto json = parse_json(written_);
+    if (json && json->is_object())
+      delta.calls.push_back(
+          {"", json_string(*json, "name"), dump_json(json_at(*json, "arguments"))});
+    else
+      delta.text = std::move(written_);
+    return delta;
+  }
+
+ private:
+  std::string written_;
+};
+
 }  // namespace
 
 AnswerFormat answer_format_of(std::string_view source) {
@@ -275,6 +298,7 @@ AnswerFormat answer_format_of(std::string_view source) {
 }
 
 std::unique_ptr<AnswerParser> AnswerParser::make(AnswerOptions options) {
+  if (options.one_call) return std::make_unique<OneCallParser>();
   if (options.format == AnswerFormat::kHarmony) return make_harmony_parser(options.tools);
   return std::make_unique<MarkedParser>(std::move(options));
 }

@@ -33,12 +33,23 @@ struct AnswerDelta {
   std::vector<ToolCall> calls;  // complete ones
 };
 
+// A function that the model was told of.
+struct OfferedTool {
+  std::string name;
+  Json parameters = {};  // a JSON schema of its arguments; null: nothing is known
+
+  bool operator==(const OfferedTool&) const = default;
+};
+
+// What was asked, as far as it decides how the answer is read.
 struct AnswerOptions {
   AnswerFormat format = AnswerFormat::kPlain;
   bool starts_thinking = false;  // the prompt already opened the thinking block
-  // The tools offered (OpenAI's shape): what their parameters are. Null or none: the answer has no
-  // calls, whatever it looks like.
-  Json tools;
+  // None: the answer has no calls, whatever it looks like.
+  std::vector<OfferedTool> tools = {};
+  // A grammar holds it to one call as JSON: {"name": …, "arguments": {…}}. What is cut off before
+  // its end is text.
+  bool one_call = false;
 };
 
 // White space around thinking and next to a call is dropped; all else that is no marker comes out.

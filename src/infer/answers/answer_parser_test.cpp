@@ -45,15 +45,11 @@ Answer read(const AnswerOptions& options, std::string_view text, std::mt19937* r
   return answer;
 }
 
-const Json kTools = {{{"type", "function"},
-                      {"function",
-                       {{"name", "f"},
-                        {"parameters",
-                         {{"type", "object"},
-                          {"properties",
-                           {{"s", {{"type", "string"}}},
-                            {"n", {{"type", "integer"}}},
-                            {"o", {{"type", "object"}}}}}}}}}}};
+const std::vector<OfferedTool> kTools = {
+    {"f",
+     {{"type", "object"},
+      {"properties",
+       {{"s", {{"type", "string"}}}, {"n", {{"type", "integer"}}}, {"o", {{"type", "object"}}}}}}}};
 
 struct Case {
   AnswerFormat format;
@@ -202,17 +198,15 @@ TEST(AnswerParser, IsTheSameHoweverTheTextIsCut) {
 // What stands where a call would, when none could be meant: it is the answer.
 TEST(AnswerParser, WithoutToolsThereAreNoCalls) {
   for (const Case& each : cases()) {
-    for (const Json& tools : {Json(), Json::array(), Json("f")}) {
-      const Answer answer = read({each.format, each.starts_thinking, tools}, each.text);
-      EXPECT_TRUE(answer.calls.empty()) << each.text;
-      if (each.wanted.calls.empty()) continue;
-      EXPECT_NE((answer.text + answer.thinking).find_first_of("{<(["), std::string::npos)
-          << each.text;
-    }
+    const Answer answer = read({each.format, each.starts_thinking}, each.text);
+    EXPECT_TRUE(answer.calls.empty()) << each.text;
+    if (each.wanted.calls.empty()) continue;
+    EXPECT_NE((answer.text + answer.thinking).find_first_of("{<(["), std::string::npos)
+        << each.text;
   }
   const std::string person = "{\"name\": \"Ada\", \"age\": 36}";
-  EXPECT_EQ(read({kLlama3, false, nullptr}, person), (Answer{person, "", {}}));
-  const auto parser = AnswerParser::make({kLlama3, false, nullptr});
+  EXPECT_EQ(read({kLlama3, false}, person), (Answer{person, "", {}}));
+  const auto parser = AnswerParser::make({kLlama3, false});
   EXPECT_EQ(parser->push("{\"name\": ").text, "{\"name\":");
 }
 
@@ -234,13 +228,30 @@ TEST(AnswerParser, AnObjectWithANameIsNoCall) {
   }
 }
 
-const Json kMany = parse_json(R"([{"type":"function","function":{"name":"f","parameters":{
+const std::vector<OfferedTool> kMany = {{"f", parse_json(R"({
   "type":"object","$defs":{"Zip":{"type":"string"},"Size":{"enum":["1",2,null,"small"]}},
   "properties":{"a":{},"b":{},"zip":{"$ref":"#/$defs/Zip"},"size":{"$ref":"#/$defs/Size"},
   "flag":{"type":"boolean"},"maybe":{"anyOf":[{"type":"string"},{"type":"null"}]},
   "both":{"type":["integer","string"]},"o":{"type":"object"},"l":{"type":"array"},
-  "n":{"type":"integer"},"x":{"type":"number"},"c":{"const":5}}}}}])")
-                       .value();
+  "n":{"type":"integer"},"x":{"type":"number"},"c":{"const":5}}})")
+                                                  .value()}};
+
+// A grammar made the whole answer one call: it is that, or it was cut off.
+TEST(AnswerParser, TheOneCallThatWasAskedFor) {
+  const std::string call = R"({"name": "f", "arguments": {"n": 1}})";
+  for (const AnswerFormat format : {kPlain, kHermes, kHarmony}) {
+    const AnswerOptions options{.format = format, .tools = kTools, .one_call = true};
+    for (std::size_t cut = 0; cut < call.size(); ++cut) {
+      EXPECT_EQ(read(options, call.substr(0, cut)), (Answer{call.substr(0, cut), "", {}})) << cut;
+      const auto parser = AnswerParser::make(options);
+      EXPECT_TRUE(parser->push(call.substr(0, cut)).text.empty());
+      EXPECT_TRUE(parser->push(call.substr(cut)).text.empty());
+      Answer answer;
+      add(answer, parser->finish());
+      EXPECT_EQ(answer, (Answer{"", "", {R"(f {"n":1})"}})) << cut;
+    }
+  }
+}
 
 // Unambiguous drift from the form of the template.
 std::vector<Case> drift() {

@@ -196,13 +196,8 @@ class PythonReader {
 
 }  // namespace
 
-OfferedTools::OfferedTools(const Json& tools) {
-  if (!tools.is_array()) return;
-  for (const Json& each : tools) {
-    const Json& function = json_at(each, "function").is_object() ? each["function"] : each;
-    const std::string name = json_string(function, "name");
-    if (!name.empty()) parameters_.emplace(name, json_at(function, "parameters"));
-  }
+OfferedTools::OfferedTools(std::span<const OfferedTool> tools) {
+  for (const OfferedTool& tool : tools) parameters_.emplace(tool.name, tool.parameters);
 }
 
 bool OfferedTools::may_take(std::string_view tool, std::string_view parameter) const {

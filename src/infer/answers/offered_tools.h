@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -13,8 +14,7 @@ namespace lathe::infer {
 
 class OfferedTools {
  public:
-  // OpenAI's shape, a function alone too; anything else offers nothing.
-  explicit OfferedTools(const Json& tools);
+  explicit OfferedTools(std::span<const OfferedTool> tools);
 
   bool empty() const { return parameters_.empty(); }
   bool have(std::string_view name) const { return parameters_.contains(name); }

@@ -216,6 +216,12 @@ Json tools_json(const std::vector<Tool>& tools) {
   return list;
 }
 
+std::vector<infer::OfferedTool> offered(const std::vector<Tool>& tools) {
+  std::vector<infer::OfferedTool> all;
+  for (const Tool& tool : tools) all.push_back({tool.name, tool.parameters});
+  return all;
+}
+
 // The one call that the whole answer is to be; null: it may say what it likes.
 const MustCall* must_call(const Request& request) {
   const Talk* talk = request.talk();
@@ -475,7 +481,7 @@ Status ModelFront::constrain(const Request& request, Prepared& prepared) const {
     if (!schema)
       return std::unexpected(
           Error{ErrorKind::kInvalid, schema.error().message, "unsupported_tools"});
-    prepared.forced_call = true;
+    prepared.answer.one_call = true;
     const bool strict = std::ranges::any_of(
         tools, [&](const Tool& tool) { return is_strict(tool) && may_be_called(tool, *must); });
     LATHE_TRY_STATUS(
@@ -517,7 +523,7 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
   if (request.talk() != nullptr)
     prepared.answer = {.format = format_,
                        .starts_thinking = prompt.starts_thinking,
-                       .tools = tools_json(tools_of(request))};
+                       .tools = offered(tools_of(request))};
   infer::GenerationRequest& generation = prepared.generation;
   const std::size_t limit =
       request.max_tokens > 0 ? static_cast<std::size_t>(request.max_tokens) : answer_limit;
@@ -548,7 +554,6 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
 
 AnswerBuilder::AnswerBuilder(const ModelFront& front, const Prepared& prepared)
     : front_(&front),
-      forced_call_(prepared.forced_call),
       scores_(prepared.score),
       top_(std::max(0, prepared.generation.top_logprobs)),
       prompt_tokens_(prepared.generation.prompt.size()),
@@ -603,31 +608,15 @@ Delta AnswerBuilder::add(const infer::TokenEvent& event) {
     candidate.reply.logprobs.push_back(entry_of(event));
     out.logprobs.push_back(candidate.reply.logprobs.back());
   }
-  if (forced_call_) {
-    candidate.forced += event.text;
-  } else {
-    infer::AnswerDelta part = candidate.parser->push(event.text);
-    if (!part.thinking.empty()) ++candidate.reply.usage.reasoning_tokens;
-    append(candidate, std::move(part), out);
-  }
+  infer::AnswerDelta part = candidate.parser->push(event.text);
+  if (!part.thinking.empty()) ++candidate.reply.usage.reasoning_tokens;
+  append(candidate, std::move(part), out);
   if (event.finished) end(candidate, event, out);
   return out;
 }
 
 void AnswerBuilder::end(Candidate& candidate, const infer::TokenEvent& event, Delta& out) {
-  if (forced_call_) {
-    const auto json = parse_json(candidate.forced);
-    infer::AnswerDelta part;
-    if (json && json->is_object()) {
-      part.calls.push_back(
-          {"", json_string(*json, "name"), dump_json(json_at(*json, "arguments"))});
-    } else {
-      part.text = candidate.forced;  // cut off by its limit
-    }
-    append(candidate, std::move(part), out);
-  } else {
-    append(candidate, candidate.parser->finish(), out);
-  }
+  append(candidate, candidate.parser->finish(), out);
   Reply& reply = candidate.reply;
   switch (*event.finished) {
     case infer::StopReason::kEndToken:

@@ -24,11 +24,10 @@ Error without_place(const fs::path& file, const std::string& name, Error error);
 struct Prepared {
   infer::GenerationRequest generation;
   infer::AnswerOptions answer;
-  bool forced_call = false;  // the answer is one call as JSON: {"name": …, "arguments": {…}}
-  bool score = false;        // the logits of the prompt are read first
-  bool no_answer = false;    // … and nothing else
-  std::size_t added = 0;     // tokens at the prompt's start that stand for none of its text
-  AnswerCheck check = {};    // of what no grammar keeps
+  bool score = false;      // the logits of the prompt are read first
+  bool no_answer = false;  // … and nothing else
+  std::size_t added = 0;   // tokens at the prompt's start that stand for none of its text
+  AnswerCheck check = {};  // of what no grammar keeps
 };
 
 class ModelFront {
@@ -118,7 +117,6 @@ class AnswerBuilder {
   struct Candidate {
     std::unique_ptr<infer::AnswerParser> parser;
     HostReply reply;
-    std::string forced;  // the text of a forced call
   };
   void append(Candidate& candidate, infer::AnswerDelta part, Delta& out);
   FunctionCall named(infer::ToolCall call, std::size_t index) const;
@@ -126,7 +124,7 @@ class AnswerBuilder {
   LogprobEntry entry_of(const infer::TokenEvent& event) const;
 
   const ModelFront* front_;
-  bool forced_call_, scores_;
+  bool scores_;
   std::vector<infer::TokenId> prompt_;  // where its logits are read
   int top_;
   std::size_t prompt_tokens_, added_;
