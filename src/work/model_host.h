@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "ground/base/device_bytes.h"
 #include "work/work.h"
 
 namespace lathe {
@@ -35,6 +36,7 @@ struct ModelInfo {
   double load_seconds = 0;
   // Bytes booked now.
   std::uint64_t weights = 0, kv = 0, prefix = 0, scratch = 0;
+  DeviceBytes devices;           // all four, by the device that has them
   int running = 0, waiting = 0;  // requests
   double tokens_per_second = 0;  // written, over the last seconds
 
@@ -52,7 +54,8 @@ struct HostCounters {
 
 struct HostStatus {
   std::vector<ModelInfo> models;  // by name
-  std::uint64_t memory_limit = 0, memory_booked = 0, resident = 0;
+  DeviceBytes limits, booked;     // for models, by device
+  std::uint64_t resident = 0;     // of the process
   int queued = 0;
   HostCounters counters;
 };

@@ -45,6 +45,7 @@ ModelInfo ModelInfo::with_state_of(const ModelInfo& other) const {
   info.kv = other.kv;
   info.prefix = other.prefix;
   info.scratch = other.scratch;
+  info.devices = other.devices;
   info.running = other.running;
   info.waiting = other.waiting;
   info.tokens_per_second = other.tokens_per_second;

@@ -193,6 +193,7 @@ class Fit(Case):
         got = self.kv_of(f"{self.gpt_oss}:128000:2")
         self.assertEqual(got["step"], 2 * 512 * window)
         self.assertEqual(got["prefix"], 2 * (128000 // 512 + 1) * (128 + 64) * window)
+        self.assertEqual(got["devices"], {"cpu": got["sum"]})
         self.assertEqual(got["sum"], sum(got[column] for column in ("weights", "kv", "step", "state", "scratch")))
         got = self.kv_of(f"{self.llama}:8192")
         self.assertEqual((got["step"], got["prefix"]), (0, 0))

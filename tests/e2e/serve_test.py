@@ -152,7 +152,11 @@ class Serve(Server):
         self.assertEqual(exact["choices"][0]["finish_reason"], "length")
         over = self.call("/v1/completions", {"model": TINY[0], "prompt": [5] * (room + 1), "max_tokens": 5}, 400)
         self.assertEqual(over["error"]["code"], "context_length_exceeded")
-        self.assertLessEqual(self.status()["memory_booked"], before["memory_limit"])
+        status = self.status()
+        self.assertLessEqual(status["memory_booked"], before["memory_limit"])
+        self.assertEqual(status["devices"], {"cpu": {"limit": status["memory_limit"], "booked": status["memory_booked"]}})
+        for each in status["models"]:
+            self.assertEqual(sum(each["devices"].values()), sum(each[of] for of in ("weights", "kv", "prefix", "scratch")))
 
     def test_log_likelihoods(self):
         """As harnesses ask for them: the prompt's tokens and one more; by another way, `lathe logits`."""

@@ -385,7 +385,7 @@ TEST_F(Family, IsOneHost) {
   EXPECT_EQ(status.models[0].name, "large");
   EXPECT_EQ(status.models[1].name, "small");
   EXPECT_EQ(status.models[1].context, 2048U) << "the file as the first has it";
-  EXPECT_EQ(status.memory_limit, near.status().memory_limit);
+  EXPECT_EQ(status.limits, near.status().limits);
   EXPECT_EQ(group.find("large").value(), "large");
   EXPECT_EQ(group.find("none").error().code, "model_not_found");
   // A default answers last of all, and only for an answer.

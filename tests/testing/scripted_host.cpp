@@ -94,7 +94,8 @@ HostStatus ScriptedHost::status() const {
   const std::lock_guard lock(mutex_);
   HostStatus status;
   status.models = models_;
-  status.memory_limit = 1 << 30;
+  status.limits = DeviceBytes(kHostDevice, 1 << 30) + DeviceBytes("gpu0", 1 << 20);
+  status.booked = DeviceBytes("gpu0", 4096);
   status.counters.requests = static_cast<std::int64_t>(seen_.size());
   status.counters.cancelled = cancelled_;
   return status;

@@ -128,7 +128,7 @@ Json bytes_json(const infer::Footprint& bytes) {
   return {{"weights", bytes.weights.total()}, {"kv", bytes.kv.total()},
           {"step", bytes.step.total()},       {"prefix", bytes.prefix.total()},
           {"state", bytes.state.total()},     {"scratch", bytes.scratch.total()},
-          {"sum", bytes.total().total()}};
+          {"sum", bytes.total().total()},     {"devices", to_json(bytes.total())}};
 }
 
 Result<bool> fit_models(const App& app, const FitFlags& flags) {

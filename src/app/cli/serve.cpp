@@ -186,6 +186,11 @@ Status ps(const App& app, const ServerFlags& flags) {
   print(fmt::format("{} of {} booked · {} resident · {} waiting\n", bytes(status, "memory_booked"),
                     bytes(status, "memory_limit"), bytes(status, "resident"),
                     json_int(status, "queued", 0)));
+  const Json& devices = json_at(status, "devices");
+  if (devices.size() < 2) return {};
+  for (const auto& [device, memory] : devices.items())
+    print(fmt::format("{}: {} of {} booked\n", device, bytes(memory, "booked"),
+                      bytes(memory, "limit")));
   return {};
 }
 

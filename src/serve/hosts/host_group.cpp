@@ -59,8 +59,8 @@ HostStatus HostGroup::status() const {
       else if (same_file(*there, model))
         join(*there, model);
     }
-    all.memory_limit += status.memory_limit;
-    all.memory_booked += status.memory_booked;
+    all.limits += status.limits;
+    all.booked += status.booked;
     all.resident += status.resident;
     all.queued += status.queued;
     add(all.counters, status.counters);

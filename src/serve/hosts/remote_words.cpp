@@ -46,6 +46,8 @@ ModelInfo model_of(const Json& json) {
   model.kv = count_of(memory, "kv");
   model.prefix = count_of(memory, "prefix");
   model.scratch = count_of(memory, "scratch");
+  for (const auto& [device, bytes] : json_at(memory, "devices").items())
+    model.devices.add(device, count_of(json_at(memory, "devices"), device.c_str()));
   model.running = small_count_of(json, "running");
   model.waiting = small_count_of(json, "waiting");
   model.tokens_per_second = json_number(json, "tokens_per_second", 0);

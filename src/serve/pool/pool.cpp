@@ -233,7 +233,7 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
                                  "unsupported_candidates"});
   }
   const auto worst = [&] { return PoolLoop::worst_case_of(*job.front, options_, generation); };
-  const std::uint64_t own = (bytes.weights + bytes.scratch).total() + job.front->adapter_bytes();
+  const std::uint64_t own = (bytes.weights + bytes.scratch).on_host() + job.front->adapter_bytes();
   const std::uint64_t most = options_.memory - std::min(options_.memory, own);
   // A limit that nobody asked for gives way to the memory there is.
   if (request.max_tokens == 0) {
@@ -246,8 +246,8 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
         fmt::format("'{}' needs {} ({} weights, {} scratch, {} KV of {} prompt tokens and {} "
                     "answers of up to {}) and the budget is {}; ask for less, or give "
                     "--memory more",
-                    model, format_bytes(own + job.kv_bytes), format_bytes(bytes.weights.total()),
-                    format_bytes(bytes.scratch.total()), format_bytes(job.kv_bytes),
+                    model, format_bytes(own + job.kv_bytes), format_bytes(bytes.weights.on_host()),
+                    format_bytes(bytes.scratch.on_host()), format_bytes(job.kv_bytes),
                     generation.prompt.size(), generation.candidates, generation.max_tokens,
                     format_bytes(options_.memory)),
         "does_not_fit"});

@@ -95,7 +95,7 @@ PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
     : options_(options),
       post_(std::move(post)),
       team_(options.threads),
-      memory_(options.memory),
+      memory_(DeviceBytes(kHostDevice, options.memory)),
       kv_(options.memory) {
   for (const CatalogModel& model : catalog.models()) {
     auto place = std::make_unique<Place>();
@@ -150,11 +150,12 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
     const auto bytes = footprint_of(*job->front, options_);
     LATHE_CHECK(bytes.has_value());  // or the pool would have no front
     place.front = job->front;
-    place.bytes = {bytes->weights.total(), bytes->scratch.total()};
+    place.bytes = {bytes->weights, bytes->scratch};
     // Adapters stay with the front, whether the model is in memory or not.
     adapter_bytes_ += place.front->adapter_bytes();
     if (place.front->adapter_bytes() != 0)
-      memory_.book(place.model.name + "+", {place.front->adapter_bytes(), 0});
+      memory_.book(place.model.name + "+",
+                   {DeviceBytes(kHostDevice, place.front->adapter_bytes()), {}});
   }
   place.waiting.push_back(std::move(job));
 }
@@ -207,24 +208,25 @@ void PoolLoop::plan_memory() {
   const auto waits = [](auto& row) { return row.second->oldest_waiting() != nullptr; };
   for (auto& [name, place] : places_) place->held = false;
   if (std::ranges::none_of(places_, waits)) return;
-  ResidencyState state{.limit = memory_.limit() - std::min(memory_.limit(), adapter_bytes_),
+  ResidencyState state{.limit = memory_.limit().less(DeviceBytes(kHostDevice, adapter_bytes_)),
                        .models = {}};
   for (auto& [name, place] : places_) {
     if (!place->front) continue;
     ResidencyModel model;
     model.name = name;
-    model.bytes = place->bytes.total();
+    model.bytes = place->bytes.all();
     model.state = place->state == ModelState::kReady     ? ResidencyModel::State::kReady
                   : place->state == ModelState::kLoading ? ResidencyModel::State::kLoading
                                                          : ResidencyModel::State::kCold;
     model.pinned = place->model.pinned;
     model.busy = place->busy();
-    if (place->engine) model.bound_kv = place->engine->cache().bound_bytes();
+    if (place->engine)
+      model.bound_kv = DeviceBytes(kHostDevice, place->engine->cache().bound_bytes());
     model.priority = place->model.priority;
     model.last_used = place->last_used;
     if (const PoolJob* oldest = place->oldest_waiting()) {
       model.waiting_since = oldest->arrived;
-      model.least_kv = oldest->kv_bytes;
+      model.least_kv = DeviceBytes(kHostDevice, oldest->kv_bytes);
     }
     state.models.push_back(std::move(model));
   }
@@ -245,7 +247,7 @@ void PoolLoop::plan_memory() {
 
 // What the weights leave, and under memory pressure no more than that allows.
 void PoolLoop::set_kv_limit() {
-  kv_.set_limit(std::min(memory_.left(), pressure_limit_));
+  kv_.set_limit(std::min(memory_.left().on_host(), pressure_limit_));
   kv_.shrink();
 }
 
@@ -316,8 +318,8 @@ void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<infer::Model>> m
       place.engine->use_step_seconds(std::move(*seconds));
   }
   log(fmt::format("'{}' is ready after {:.1f} s: {} weights, {} scratch", place.model.name,
-                  place.load_seconds, format_bytes(memory_.of(place.model.name).weights),
-                  format_bytes(memory_.of(place.model.name).scratch)));
+                  place.load_seconds, format_bytes(memory_.of(place.model.name).weights.total()),
+                  format_bytes(memory_.of(place.model.name).scratch.total())));
 }
 
 std::string PoolLoop::identity(const Place& place) const {
@@ -534,7 +536,7 @@ void PoolLoop::watch_pressure() {
   if (pressure && *pressure > kPressure) {
     pressure_limit_ = static_cast<std::uint64_t>(static_cast<double>(kv_.held()) * 0.7);
     log(fmt::format("memory is short (PSI {:.0f} %): the prefix cache shrinks", *pressure * 100));
-  } else if (pressure_limit_ < memory_.left()) {
+  } else if (pressure_limit_ < memory_.left().on_host()) {
     pressure_limit_ += pressure_limit_ / 10 + kPressureStep;
   } else {
     return;
@@ -587,8 +589,8 @@ void PoolLoop::stop() {
 
 HostStatus PoolLoop::status() const {
   HostStatus status;
-  status.memory_limit = memory_.limit();
-  status.memory_booked = memory_.booked() + kv_.held();
+  status.limits = memory_.limit();
+  status.booked = memory_.booked() + DeviceBytes(kHostDevice, kv_.held());
   status.resident = resident_bytes();
   status.counters = counters_;
   status.counters.refused = refused_.load(std::memory_order_relaxed);
@@ -611,12 +613,15 @@ HostStatus PoolLoop::status() const {
     info.state = place->state;
     info.problem = place->problem;
     info.load_seconds = place->load_seconds;
-    info.weights = memory_.of(name).weights;
-    info.scratch = memory_.of(name).scratch;
+    const BookedBytes booked = memory_.of(name);
+    info.weights = booked.weights.total();
+    info.scratch = booked.scratch.total();
+    info.devices = booked.all();
     if (place->engine) {
       const infer::KvCache& cache = place->engine->cache();
       info.prefix = cache.remembered_bytes();
       info.kv = cache.store().held_bytes() - info.prefix;
+      info.devices.add(kHostDevice, cache.store().held_bytes());
       info.running = static_cast<int>(place->engine->running() + place->reading.size());
       info.tokens_per_second = now - place->rate_since > 2 * kRateWindow ? 0 : place->rate;
     }

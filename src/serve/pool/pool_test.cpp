@@ -165,7 +165,7 @@ TEST(Pool, ThreeModelsInABudgetForTwo) {
   std::thread watcher([&] {
     while (!done) {
       const HostStatus status = pool.status();
-      EXPECT_LE(status.memory_booked, status.memory_limit);
+      EXPECT_TRUE(status.booked.fits(status.limits));
       std::this_thread::sleep_for(Milliseconds(5));
     }
   });
@@ -189,7 +189,7 @@ TEST(Pool, ColdPrefixesServeAnotherModel) {
     for (const std::string name : {"llama-q4_0", "qwen3-q4_k_m"}) {
       reply_of(pool, name, request_of(std::string(700, static_cast<char>('a' + round)), 8));
       const HostStatus status = pool.status();
-      EXPECT_LE(status.memory_booked, status.memory_limit);
+      EXPECT_TRUE(status.booked.fits(status.limits));
     }
   }
   EXPECT_EQ(pool.status().counters.evictions, 0) << "prefixes went, models did not";
@@ -447,10 +447,17 @@ TEST(Pool, FilesAreKnownBeforeTheyAreLoaded) {
   EXPECT_TRUE(good.sampling.temperature.has_value());
   // The same after it was loaded, and after it has gone.
   ASSERT_TRUE(pool.load("good"));
-  EXPECT_EQ(pool.status().models[1].state, ModelState::kReady);
-  EXPECT_EQ(pool.status().models[1].context, good.context);
+  const HostStatus loaded = pool.status();
+  const ModelInfo& ready = loaded.models[1];
+  EXPECT_EQ(ready.state, ModelState::kReady);
+  EXPECT_EQ(ready.context, good.context);
+  EXPECT_GT(ready.weights, 0u);
+  EXPECT_EQ(ready.devices,
+            DeviceBytes("cpu", ready.weights + ready.scratch + ready.kv + ready.prefix));
+  EXPECT_EQ(loaded.booked, ready.devices) << "it is the only one";
   ASSERT_TRUE(pool.unload("good"));
   EXPECT_EQ(pool.status().models[1].state, ModelState::kCold);
+  EXPECT_EQ(pool.status().booked, DeviceBytes());
 }
 
 TEST(Pool, ADefaultAnswersButIsNeverTakenForAnother) {

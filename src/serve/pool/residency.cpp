@@ -19,24 +19,40 @@ bool is_in(const ResidencyModel& model) {
 }
 
 // What has to be free for its oldest waiting request.
-std::uint64_t needs(const ResidencyModel& model) {
-  return (is_in(model) ? 0 : model.bytes) + model.least_kv;
+DeviceBytes needs(const ResidencyModel& model) {
+  return is_in(model) ? model.least_kv : model.bytes + model.least_kv;
+}
+
+// What goes back when it is evicted.
+DeviceBytes holds(const ResidencyModel& model) {
+  return model.bytes + model.bound_kv;
 }
 
 // Why `model` can never come in; "" when it can.
 std::string never_fits(const ResidencyState& state, const ResidencyModel& model) {
-  std::uint64_t pinned = 0;
+  DeviceBytes pinned;
   for (const ResidencyModel& other : state.models)
-    pinned += other.pinned && other.name != model.name ? other.bytes : 0;
-  const std::uint64_t needed = model.bytes + model.least_kv;
-  if (needed + pinned <= state.limit) return {};
-  return fmt::format(
-      "'{}' needs {} ({} weights and scratch, {} KV) and the budget is {}{}; use a smaller model "
-      "or "
-      "context, or give --memory more",
-      model.name, format_bytes(needed), format_bytes(model.bytes), format_bytes(model.least_kv),
-      format_bytes(state.limit),
-      pinned == 0 ? "" : fmt::format(", of which pinned models hold {}", format_bytes(pinned)));
+    if (other.pinned && other.name != model.name) pinned += other.bytes;
+  for (const auto& [device, bytes] : model.bytes + model.least_kv) {
+    const std::uint64_t limit = state.limit.of(device), held = pinned.of(device);
+    if (bytes + held <= limit) continue;
+    const bool host = device == kHostDevice;
+    return fmt::format(
+        "'{}' needs {}{} ({} weights and scratch, {} KV) and the budget is {}{}; use a smaller "
+        "model or context{}",
+        model.name, format_bytes(bytes), host ? "" : " of the memory of " + device,
+        format_bytes(model.bytes.of(device)), format_bytes(model.least_kv.of(device)),
+        format_bytes(limit),
+        held == 0 ? "" : fmt::format(", of which pinned models hold {}", format_bytes(held)),
+        host ? ", or give --memory more" : "");
+  }
+  return {};
+}
+
+// Whether it holds something where `needed` is beyond the limit.
+bool gives_room(const ResidencyModel& model, const DeviceBytes& needed, const DeviceBytes& limit) {
+  return std::ranges::any_of(
+      holds(model), [&](const auto& row) { return needed.of(row.first) > limit.of(row.first); });
 }
 
 }  // namespace
@@ -44,17 +60,17 @@ std::string never_fits(const ResidencyState& state, const ResidencyModel& model)
 ResidencyPlan plan_residency(const ResidencyState& state) {
   ResidencyPlan plan;
   bool loading = false;
-  std::uint64_t taken = 0;
+  DeviceBytes taken;
   for (const ResidencyModel& model : state.models) {
     loading = loading || model.state == State::kLoading;
-    if (is_in(model)) taken += model.bytes + model.bound_kv;
+    if (is_in(model)) taken += holds(model);
   }
   std::vector<const ResidencyModel*> wanted;
   for (const ResidencyModel& model : state.models) {
     if (!model.waiting_since || model.state == State::kLoading) continue;
     if (std::string why = never_fits(state, model); !why.empty()) {
       plan.refuse.emplace_back(model.name, std::move(why));
-    } else if (!is_in(model) || taken + needs(model) > state.limit) {
+    } else if (!is_in(model) || !(taken + needs(model)).fits(state.limit)) {
       wanted.push_back(&model);
     }
   }
@@ -74,14 +90,14 @@ ResidencyPlan plan_residency(const ResidencyState& state) {
     return std::tuple(model->busy, model->waiting_since.has_value(), model->priority,
                       model->last_used);
   });
-  const std::uint64_t needed = needs(next);
+  DeviceBytes needed = taken + needs(next);
   std::vector<const ResidencyModel*> chosen;
   for (const ResidencyModel* victim : victims) {
-    if (taken + needed <= state.limit) break;
-    taken -= victim->bytes + victim->bound_kv;
+    if (!gives_room(*victim, needed, state.limit)) continue;
+    needed = needed.less(holds(*victim));
     chosen.push_back(victim);
   }
-  if (taken + needed > state.limit) return plan;  // those whose turn comes earlier hold the rest
+  if (!needed.fits(state.limit)) return plan;  // those whose turn comes earlier hold the rest
   bool waits = false;
   for (const ResidencyModel* victim : chosen) {
     (victim->busy ? plan.hold : plan.evict).push_back(victim->name);

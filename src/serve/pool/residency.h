@@ -1,6 +1,7 @@
 // Which models are in memory: a pure function from what is there and what is asked for to what
 // happens next. Nothing that runs is ever taken away, what waits longest is served first, and no
-// stream of requests for one model keeps another one out for ever: its place is held for it.
+// stream of requests for one model keeps another one out for ever: its place is held for it. Each
+// device has a limit of its own, and a model has to fit all that it stands on.
 #pragma once
 
 #include <cstdint>
@@ -8,23 +9,25 @@
 #include <string>
 #include <vector>
 
+#include "ground/base/device_bytes.h"
+
 namespace lathe::serve {
 
 struct ResidencyModel {
   std::string name;
-  std::uint64_t bytes = 0;     // weights and scratch
-  std::uint64_t least_kv = 0;  // that its oldest waiting request needs; 0: none waits
+  DeviceBytes bytes;     // weights and scratch
+  DeviceBytes least_kv;  // that its oldest waiting request needs; none: none waits
   enum class State : std::uint8_t { kCold, kLoading, kReady } state = State::kCold;
   bool pinned = false;
-  bool busy = false;           // requests are running
-  std::uint64_t bound_kv = 0;  // bytes that they are promised
+  bool busy = false;     // requests are running
+  DeviceBytes bound_kv;  // that they are promised
   int priority = 0;
   std::uint64_t last_used = 0;                 // a count of uses
   std::optional<std::uint64_t> waiting_since;  // of its oldest waiting request; the same count
 };
 
 struct ResidencyState {
-  std::uint64_t limit = 0;  // for all models together
+  DeviceBytes limit;  // for all models together
   std::vector<ResidencyModel> models;
 };
 

@@ -15,10 +15,17 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+DeviceBytes on_host(std::uint64_t bytes) {
+  return DeviceBytes(kHostDevice, bytes);
+}
+DeviceBytes on_both(std::uint64_t host, std::uint64_t device) {
+  return on_host(host) + DeviceBytes("gpu0", device);
+}
+
 ResidencyModel model(const std::string& name, std::uint64_t bytes, State state) {
   ResidencyModel model;
   model.name = name;
-  model.bytes = bytes;
+  model.bytes = on_host(bytes);
   model.state = state;
   return model;
 }
@@ -26,13 +33,13 @@ ResidencyModel waiting(const std::string& name, std::uint64_t bytes, std::uint64
                        State state = State::kCold) {
   ResidencyModel waits = model(name, bytes, state);
   waits.waiting_since = since;
-  waits.least_kv = 10;
+  waits.least_kv = on_host(10);
   return waits;
 }
 
 TEST(Residency, LoadsWhatFits) {
   const auto plan = plan_residency(
-      {.limit = 100, .models = {model("a", 40, State::kReady), waiting("b", 40, 1)}});
+      {.limit = on_host(100), .models = {model("a", 40, State::kReady), waiting("b", 40, 1)}});
   EXPECT_EQ(plan.load, "b");
   EXPECT_THAT(plan.evict, IsEmpty());
 }
@@ -44,7 +51,7 @@ TEST(Residency, EvictsTheLeastImportantIdleOnes) {
   recent.last_used = 9;
   dear.priority = 1;
   const auto plan =
-      plan_residency({.limit = 100, .models = {dear, recent, old, waiting("new", 35, 5)}});
+      plan_residency({.limit = on_host(100), .models = {dear, recent, old, waiting("new", 35, 5)}});
   EXPECT_THAT(plan.evict, ElementsAre("old", "recent"));
   EXPECT_EQ(plan.load, "new");
 }
@@ -52,8 +59,9 @@ TEST(Residency, EvictsTheLeastImportantIdleOnes) {
 TEST(Residency, HoldsThePlaceOfWhatRuns) {
   ResidencyModel busy = model("busy", 80, State::kReady);
   busy.busy = true;
-  busy.bound_kv = 10;
-  const auto plan = plan_residency({.limit = 100, .models = {busy, waiting("new", 50, 5)}});
+  busy.bound_kv = on_host(10);
+  const auto plan =
+      plan_residency({.limit = on_host(100), .models = {busy, waiting("new", 50, 5)}});
   EXPECT_THAT(plan.evict, IsEmpty());
   EXPECT_EQ(plan.load, std::nullopt);
   EXPECT_THAT(plan.hold, ElementsAre("busy"));
@@ -62,7 +70,8 @@ TEST(Residency, HoldsThePlaceOfWhatRuns) {
 TEST(Residency, WhoWaitsLongerKeepsItsPlace) {
   // "first" is in memory and its request is older: it is not pushed out for "second".
   const auto plan = plan_residency(
-      {.limit = 100, .models = {waiting("first", 80, 1, State::kReady), waiting("second", 50, 2)}});
+      {.limit = on_host(100),
+       .models = {waiting("first", 80, 1, State::kReady), waiting("second", 50, 2)}});
   EXPECT_THAT(plan.evict, IsEmpty());
   EXPECT_THAT(plan.hold, IsEmpty());
 }
@@ -70,7 +79,8 @@ TEST(Residency, WhoWaitsLongerKeepsItsPlace) {
 TEST(Residency, PinnedModelsStayAndTheArithmeticSaysSo) {
   ResidencyModel pinned = model("pinned", 70, State::kReady);
   pinned.pinned = true;
-  const auto plan = plan_residency({.limit = 100, .models = {pinned, waiting("new", 50, 5)}});
+  const auto plan =
+      plan_residency({.limit = on_host(100), .models = {pinned, waiting("new", 50, 5)}});
   EXPECT_THAT(plan.evict, IsEmpty());
   ASSERT_EQ(plan.refuse.size(), 1u);
   EXPECT_EQ(plan.refuse[0].first, "new");
@@ -80,16 +90,83 @@ TEST(Residency, PinnedModelsStayAndTheArithmeticSaysSo) {
 
 TEST(Residency, OneLoadAtATime) {
   const auto plan = plan_residency(
-      {.limit = 1000, .models = {model("a", 10, State::kLoading), waiting("b", 10, 1)}});
+      {.limit = on_host(1000), .models = {model("a", 10, State::kLoading), waiting("b", 10, 1)}});
   EXPECT_EQ(plan.load, std::nullopt);
 }
 
 TEST(Residency, KvOfAReadyModelMakesIdleOnesGo) {
   ResidencyModel ready = waiting("ready", 40, 1, State::kReady);
-  ready.least_kv = 30;
+  ready.least_kv = on_host(30);
   const auto plan =
-      plan_residency({.limit = 100, .models = {ready, model("idle", 40, State::kReady)}});
+      plan_residency({.limit = on_host(100), .models = {ready, model("idle", 40, State::kReady)}});
   EXPECT_THAT(plan.evict, ElementsAre("idle"));
+  EXPECT_EQ(plan.load, std::nullopt);
+}
+
+// --- two devices: 100 bytes of the host's memory, 50 of the other's
+
+const DeviceBytes kTwo = on_both(100, 50);
+
+ResidencyModel of(ResidencyModel model, DeviceBytes bytes) {
+  model.bytes = std::move(bytes);
+  return model;
+}
+
+TEST(Residency, WhatFitsTheHostAndNotTheDeviceIsRefusedByName) {
+  const ResidencyModel large = of(waiting("large", 0, 1), on_both(20, 51));
+  auto plan = plan_residency({.limit = kTwo, .models = {large}});
+  ASSERT_EQ(plan.refuse.size(), 1u);
+  EXPECT_EQ(plan.refuse[0].second,
+            "'large' needs 51 B of the memory of gpu0 (51 B weights and scratch, 0 B KV) and the "
+            "budget is 50 B; use a smaller model or context");
+  EXPECT_EQ(plan.load, std::nullopt);
+  plan = plan_residency({.limit = on_host(1000), .models = {large}});
+  ASSERT_EQ(plan.refuse.size(), 1u) << "there is no such device";
+  EXPECT_THAT(plan.refuse[0].second, HasSubstr("the budget is 0 B"));
+  plan = plan_residency({.limit = kTwo, .models = {of(large, on_both(90, 50))}});
+  EXPECT_THAT(plan.refuse, IsEmpty()) << "to the byte";
+  EXPECT_EQ(plan.load, "large");
+  // The sum of both would have room.
+  plan = plan_residency({.limit = kTwo, .models = {of(large, on_both(91, 0))}});
+  ASSERT_EQ(plan.refuse.size(), 1u);
+  EXPECT_THAT(plan.refuse[0].second, HasSubstr("needs 101 B ("));
+  EXPECT_THAT(plan.refuse[0].second, HasSubstr("give --memory more"));
+}
+
+TEST(Residency, OnlyADevicesOwnPinnedModelsAreInTheWayThere) {
+  ResidencyModel pinned = of(model("pinned", 0, State::kReady), on_both(80, 30));
+  pinned.pinned = true;
+  const ResidencyModel next = of(waiting("next", 0, 5), on_both(10, 20));
+  EXPECT_EQ(plan_residency({.limit = kTwo, .models = {pinned, next}}).load, "next");
+  const auto plan = plan_residency({.limit = kTwo, .models = {pinned, of(next, on_both(10, 21))}});
+  ASSERT_EQ(plan.refuse.size(), 1u);
+  EXPECT_THAT(plan.refuse[0].second, HasSubstr("of the memory of gpu0"));
+  EXPECT_THAT(plan.refuse[0].second, HasSubstr("pinned models hold 30 B"));
+}
+
+TEST(Residency, OnlyThoseGoWhoHoldWhatIsLacking) {
+  // All idle, the ones on the host least recently used.
+  ResidencyModel host = of(model("host", 0, State::kReady), on_host(40));
+  ResidencyModel device = of(model("device", 0, State::kReady), on_both(5, 40));
+  host.last_used = 1;
+  device.last_used = 9;
+  auto plan = plan_residency(
+      {.limit = kTwo, .models = {host, device, of(waiting("next", 0, 10), on_both(10, 20))}});
+  EXPECT_THAT(plan.evict, ElementsAre("device"));
+  EXPECT_EQ(plan.load, "next");
+  plan = plan_residency(
+      {.limit = kTwo, .models = {host, device, of(waiting("next", 0, 10), on_both(70, 5))}});
+  EXPECT_THAT(plan.evict, ElementsAre("host"));
+  EXPECT_EQ(plan.load, "next");
+  plan = plan_residency(
+      {.limit = kTwo, .models = {host, device, of(waiting("next", 0, 10), on_both(80, 45))}});
+  EXPECT_THAT(plan.evict, ElementsAre("host", "device"));
+  // What runs on the device is waited for, what runs on the host is not.
+  host.busy = device.busy = true;
+  plan = plan_residency(
+      {.limit = kTwo, .models = {host, device, of(waiting("next", 0, 10), on_both(10, 20))}});
+  EXPECT_THAT(plan.evict, IsEmpty());
+  EXPECT_THAT(plan.hold, ElementsAre("device"));
   EXPECT_EQ(plan.load, std::nullopt);
 }
 
@@ -97,13 +174,13 @@ TEST(Residency, KvOfAReadyModelMakesIdleOnesGo) {
 TEST(Residency, RandomDaysNeverExceedStarveOrEvictInMidStream) {
   std::mt19937 random(11);
   for (int day = 0; day < 60; ++day) {
-    ResidencyState state{.limit = 100, .models = {}};
+    ResidencyState state{.limit = on_host(100), .models = {}};
     for (int i = 0; i < 6; ++i) {
       state.models.push_back(
           model(std::string(1, static_cast<char>('a' + i)), 10 + random() % 60, State::kCold));
       state.models.back().priority = static_cast<int>(random() % 2);
     }
-    if (day % 3 == 0) state.models[0].pinned = state.models[0].bytes < 35;
+    if (day % 3 == 0) state.models[0].pinned = state.models[0].bytes.total() < 35;
     struct Waiting {
       std::size_t model;
       std::uint64_t since;
@@ -120,17 +197,17 @@ TEST(Residency, RandomDaysNeverExceedStarveOrEvictInMidStream) {
       for (std::size_t i = 0; i < 6; ++i) {
         ResidencyModel& each = state.models[i];
         each.waiting_since.reset();
-        each.least_kv = 0;
+        each.least_kv = {};
         for (const Waiting& waits : queue) {
           if (waits.model != i || (each.waiting_since && *each.waiting_since < waits.since))
             continue;
           each.waiting_since = waits.since;
-          each.least_kv = 5;
+          each.least_kv = on_host(5);
         }
         const auto runs = static_cast<std::uint64_t>(
             std::ranges::count(running, i, &std::pair<std::size_t, int>::first));
         each.busy = runs > 0;
-        each.bound_kv = 5 * runs;
+        each.bound_kv = on_host(5 * runs);
       }
       const ResidencyPlan plan = plan_residency(state);
       const auto find = [&](const std::string& name) -> ResidencyModel& {
@@ -149,11 +226,11 @@ TEST(Residency, RandomDaysNeverExceedStarveOrEvictInMidStream) {
       // Requests start where their model is there, is not held, and memory is left.
       std::uint64_t taken = 0;
       for (const auto& each : state.models)
-        taken += each.state == State::kCold ? 0 : each.bytes + each.bound_kv;
-      ASSERT_LE(taken, state.limit) << "day " << day << ", round " << round;
+        taken += each.state == State::kCold ? 0 : (each.bytes + each.bound_kv).total();
+      ASSERT_LE(taken, state.limit.total()) << "day " << day << ", round " << round;
       std::erase_if(queue, [&](const Waiting& waits) {
         const ResidencyModel& each = state.models[waits.model];
-        if (each.state != State::kReady || taken + 5 > state.limit ||
+        if (each.state != State::kReady || taken + 5 > state.limit.total() ||
             std::ranges::count(plan.hold, each.name) > 0)
           return false;
         taken += 5;

@@ -81,16 +81,26 @@ void models(MetricsText& out, const std::vector<ModelInfo>& models) {
        [](const ModelInfo& model) { return model.tokens_per_second; });
 }
 
+void devices(MetricsText& out, const HostStatus& status) {
+  out.family("device_limit_bytes", "gauge", "The memory budget, by device.");
+  for (const auto& [device, bytes] : status.limits)
+    out.value(bytes, fmt::format("{{device={}}}", label(device)));
+  out.family("device_booked_bytes", "gauge", "Booked of the budget, by device.");
+  for (const auto& [device, bytes] : status.limits)
+    out.value(status.booked.of(device), fmt::format("{{device={}}}", label(device)));
+}
+
 }  // namespace
 
 Handled metrics(ModelHost& host, Call&) {
   const HostStatus status = host.status();
   MetricsText out;
   counters(out, status.counters);
-  out.one("memory_limit_bytes", "gauge", "The memory budget.", status.memory_limit);
-  out.one("memory_booked_bytes", "gauge", "Booked of the budget.", status.memory_booked);
+  out.one("memory_limit_bytes", "gauge", "The memory budget.", status.limits.total());
+  out.one("memory_booked_bytes", "gauge", "Booked of the budget.", status.booked.total());
   out.one("memory_resident_bytes", "gauge", "The process's resident memory.", status.resident);
   out.one("queue_length", "gauge", "Requests that wait for memory or a model.", status.queued);
+  devices(out, status);
   models(out, status.models);
   return HttpReply{200, std::move(out).text(), "text/plain; version=0.0.4; charset=utf-8"};
 }

@@ -35,7 +35,8 @@ Json model_json(const ModelInfo& model) {
            {{"weights", model.weights},
             {"kv", model.kv},
             {"prefix", model.prefix},
-            {"scratch", model.scratch}}},
+            {"scratch", model.scratch},
+            {"devices", to_json(model.devices)}}},
           {"running", model.running},
           {"waiting", model.waiting},
           {"tokens_per_second", model.tokens_per_second}};

@@ -481,6 +481,17 @@ TEST_F(ServerTest, Metrics) {
   EXPECT_THAT(reply.body, HasSubstr("lathe_model_bytes{model=\"small\",tag=\"kv\"} 0\n"));
 }
 
+TEST_F(ServerTest, MemoryIsToldByDevice) {
+  const Json status = parsed(get("/status").body);
+  EXPECT_EQ(status["devices"]["cpu"], (Json{{"limit", 1 << 30}, {"booked", 0}}));
+  EXPECT_EQ(status["devices"]["gpu0"], (Json{{"limit", 1 << 20}, {"booked", 4096}}));
+  EXPECT_EQ(status["memory_limit"], (1 << 30) + (1 << 20));
+  EXPECT_EQ(status["memory_booked"], 4096);
+  const std::string metrics = get("/metrics").body;
+  EXPECT_THAT(metrics, HasSubstr("lathe_device_limit_bytes{device=\"gpu0\"} 1048576\n"));
+  EXPECT_THAT(metrics, HasSubstr("lathe_device_booked_bytes{device=\"cpu\"} 0\n"));
+}
+
 TEST_F(ServerTest, TokensAndTemplates) {
   EXPECT_EQ(parsed(post("/tokenize", R"({"model": "small", "content": "hi"})").body)["tokens"],
             (Json{104, 105}));

@@ -15,14 +15,19 @@ Handled status(ModelHost& host, Call&) {
                       {"kv", model.kv},
                       {"prefix", model.prefix},
                       {"scratch", model.scratch},
+                      {"devices", to_json(model.devices)},
                       {"running", model.running},
                       {"waiting", model.waiting},
                       {"tokens_per_second", model.tokens_per_second},
                       {"load_seconds", model.load_seconds}});
   }
+  Json devices = Json::object();
+  for (const auto& [device, limit] : all.limits)
+    devices[device] = {{"limit", limit}, {"booked", all.booked.of(device)}};
   return json_reply({{"models", std::move(models)},
-                     {"memory_limit", all.memory_limit},
-                     {"memory_booked", all.memory_booked},
+                     {"memory_limit", all.limits.total()},
+                     {"memory_booked", all.booked.total()},
+                     {"devices", std::move(devices)},
                      {"resident", all.resident},
                      {"queued", all.queued}});
 }
