@@ -43,8 +43,9 @@ Result<double> load_and_answer(const char* path) {
   infer::GenerationRequest request;
   request.max_tokens = 24;
   request.ignore_end = true;
-  request.prompt.resize(1000);
-  std::iota(request.prompt.begin(), request.prompt.end(), 1);
+  std::vector<infer::TokenId> prompt(1000);
+  std::iota(prompt.begin(), prompt.end(), 1);
+  request.prompt = std::move(prompt);
   LATHE_TRY_STATUS(engine->add(std::move(request)));
   while (engine->step([](const infer::TokenEvent&) {})) {
   }

@@ -172,7 +172,7 @@ Status bench(const std::string& path, const fs::path& directory, int threads, st
       out << dump_json({{"name", edit.name},
                         {"size", edit.size},
                         {"timed", timed},
-                        {"prompt", request.prompt},
+                        {"prompt", request.prompt.ids()},
                         {"answer", request.replay},
                         {"plain_seconds", plain.seconds},
                         {"drafted_seconds", drafted.seconds},

@@ -27,7 +27,7 @@ Status score_window(const LocalModel& local, std::span<const infer::TokenId> tok
   const std::size_t first = tokens.size() / 2;
   std::size_t position = 0;
   return local.engine->logits(
-      tokens,
+      std::vector<infer::TokenId>(tokens.begin(), tokens.end()),
       [&](std::span<const float> logits) {
         if (position >= first && position + 1 < tokens.size()) {
           const auto surprise =

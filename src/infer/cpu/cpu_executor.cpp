@@ -92,7 +92,12 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
   place_tokens(slices);
   compute_angles();
   step_.team->run(step_.tokens.size(), [&](std::size_t t, int) {
-    step_.model->embed(step_.tokens[t].id, s.x.data() + t * step_.width());
+    const Step::Token& token = step_.tokens[t];
+    float* x = s.x.data() + t * step_.width();
+    if (token.row != nullptr)
+      std::copy_n(token.row, step_.width(), x);
+    else
+      step_.model->embed(token.id, x);
   });
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const LayerWeights& weights = step_.model->layers()[i];
@@ -111,8 +116,11 @@ void CpuExecutor::place_tokens(std::span<const Slice> slices) {
   for (const Slice& slice : slices) {
     const std::size_t first = step_.tokens.size(), count = slice.tokens.size();
     if (slice.adapter != nullptr) step_.adapted.push_back({slice.adapter, first, count});
-    for (std::size_t i = 0; i < count; ++i)
-      step_.tokens.push_back({slice.tokens[i], slice.first_position + i, slice.memory});
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t position = slice.first_position + i;
+      step_.tokens.push_back(
+          {slice.tokens[i], row_at(slice.rows, position), position, slice.memory});
+    }
     for (std::size_t i = 0; i < count; i += tile_tokens_)
       step_.tiles.push_back({first + i, std::min(tile_tokens_, count - i)});
   }

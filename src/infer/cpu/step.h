@@ -24,6 +24,7 @@ struct Step {
   // The step's tokens, in the order of its slices.
   struct Token {
     std::int32_t id;
+    const float* row;  // its embedding, where it is no token; nullptr: it is one
     std::size_t position;
     const SequenceMemory* memory;
   };

@@ -45,7 +45,7 @@ struct Engine::Sequence {
   SequenceId request;
   std::size_t candidate;
   std::shared_ptr<const GenerationRequest> spec;
-  std::vector<TokenId> tokens;    // the prompt and what was sampled
+  std::vector<TokenId> tokens;    // the prompt and what was sampled; kNoToken: a row
   std::vector<PositionKey> keys;  // by which the prefix index knows them
   std::size_t computed = 0;       // positions whose KV is there
   std::size_t limit;              // tokens it may come to
@@ -109,10 +109,26 @@ Engine::Bytes Engine::bytes() const {
           .kv_used = store.used_bytes()};
 }
 
+Status Engine::check_prompt(const Prompt& prompt, std::string_view what) const {
+  const Blueprint& blueprint = executor_->blueprint();
+  for (const PlacedRows& run : prompt.rows())
+    if (run.block->width() != blueprint.embedding)
+      return invalid("the {} has rows of {} numbers; the model's embedding has {}", what,
+                     run.block->width(), blueprint.embedding);
+  for (std::size_t i = 0; i < prompt.size(); ++i) {
+    const TokenId id = prompt.ids()[i];
+    if ((id < 0 || static_cast<std::size_t>(id) >= blueprint.vocabulary) &&
+        row_at(prompt.rows(), i) == nullptr)
+      return invalid("the {} names token {}; the vocabulary has {}", what, id,
+                     blueprint.vocabulary);
+  }
+  return {};
+}
+
 Status Engine::check(const GenerationRequest& request) const {
   if (request.prompt.empty()) return invalid("the prompt is empty; it needs at least one token");
-  for (const auto& ids :
-       {std::span(request.prompt), std::span(request.draft), std::span(request.replay)}) {
+  LATHE_TRY_STATUS(check_prompt(request.prompt, "prompt"));
+  for (const auto& ids : {std::span(request.draft), std::span(request.replay)}) {
     for (const TokenId id : ids) {
       if (id < 0 || static_cast<std::size_t>(id) >= executor_->blueprint().vocabulary) {
         return invalid("the prompt names token {}; the vocabulary has {}", id,
@@ -147,27 +163,27 @@ Result<SequenceId> Engine::add(GenerationRequest request) {
     limit = std::min(
         limit, positions_within(cache_->store().layout(),
                                 claim_of(*spec, limit, executor_->options()), cache_->capacity()));
-  std::unique_ptr<Sequence> sequence(
-      new Sequence{.id = next_id_,
-                   .request = next_id_,
-                   .candidate = 0,
-                   .spec = spec,
-                   .tokens = spec->prompt,
-                   .keys = {spec->prompt.begin(), spec->prompt.end()},
-                   .limit = limit,
-                   .memory = SequenceMemory(cache_->store()),
-                   .sampler = Sampler(spec->sampler, 0, *tokenizer_),
-                   .constraint = nullptr,
-                   .text = AnswerText(*tokenizer_, spec->stop),
-                   .drafter = std::nullopt});
+  std::unique_ptr<Sequence> sequence(new Sequence{.id = next_id_,
+                                                  .request = next_id_,
+                                                  .candidate = 0,
+                                                  .spec = spec,
+                                                  .tokens = spec->prompt.ids(),
+                                                  .keys = spec->prompt.keys(),
+                                                  .limit = limit,
+                                                  .memory = SequenceMemory(cache_->store()),
+                                                  .sampler = Sampler(spec->sampler, 0, *tokenizer_),
+                                                  .constraint = nullptr,
+                                                  .text = AnswerText(*tokenizer_, spec->stop),
+                                                  .drafter = std::nullopt});
   if (limit <= prompt || bytes_left(*sequence) > cache_->capacity()) {
     return invalid("{} prompt tokens and {} answers of up to {} need {} of KV; there are {}",
                    prompt, spec->candidates, limit - std::min(limit, prompt),
                    format_bytes(bytes_left(*sequence)), format_bytes(cache_->capacity()));
   }
-  if (!spec->draft.empty()) sequence->drafter.emplace(spec->draft, spec->prompt);
+  const std::vector<TokenId> words = spec->prompt.tokens();
+  if (!spec->draft.empty()) sequence->drafter.emplace(spec->draft, words);
   if (spec->grammar) sequence->constraint = Constraint::start(spec->grammar);
-  for (const TokenId token : spec->prompt) sequence->sampler.accept(token);
+  for (const TokenId token : words) sequence->sampler.accept(token);
   sequences_.push_back(std::move(sequence));
   return next_id_++;
 }
@@ -282,6 +298,7 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
     LATHE_CHECK(sequence.memory.prepare(sequence.computed, end).has_value());
     slices.push_back({.tokens = tokens,
                       .first_position = sequence.computed,
+                      .rows = sequence.spec->prompt.rows(),
                       .memory = &sequence.memory,
                       .outputs = last ? 1 + part.drafted : 0,
                       .adapter = sequence.spec->adapter.get()});

@@ -38,9 +38,9 @@ struct EngineOptions {
 Status check_context(const Blueprint& blueprint, std::size_t context);
 
 struct GenerationRequest {
-  std::vector<TokenId> prompt;  // at least one token
-  std::size_t max_tokens = 0;   // 0: until the context is full
-  std::size_t candidates = 1;   // that many answers from one prompt
+  Prompt prompt;               // at least one position
+  std::size_t max_tokens = 0;  // 0: until the context is full
+  std::size_t candidates = 1;  // that many answers from one prompt
   SamplerParams sampler;
   std::shared_ptr<const Grammar> grammar;
   std::vector<std::string> stop;  // the answer ends before one of these
@@ -134,12 +134,12 @@ class Engine {
 
    private:
     friend class Engine;
-    Reading(Engine& engine, std::vector<TokenId> tokens, Pooling pooling, OnLogits on_logits,
+    Reading(Engine& engine, Prompt text, Pooling pooling, OnLogits on_logits,
             std::shared_ptr<const Adapter> adapter);
     void pool(std::span<const float> hidden);
     void promise(std::uint64_t bytes);
     Engine* engine_;
-    std::vector<TokenId> tokens_;
+    Prompt text_;
     Pooling pooling_;
     OnLogits on_logits_;  // none: the hidden state is wanted
     std::shared_ptr<const Adapter> adapter_;
@@ -149,14 +149,13 @@ class Engine {
     std::vector<double> sum_;
   };
   // Must not outlive the engine. kUnavailable: its memory cannot be promised now.
-  Result<std::unique_ptr<Reading>> read(std::vector<TokenId> tokens, Pooling pooling);
+  Result<std::unique_ptr<Reading>> read(Prompt text, Pooling pooling);
   // The same for the logits of every position.
-  Result<std::unique_ptr<Reading>> score(std::vector<TokenId> tokens, OnLogits on_logits,
+  Result<std::unique_ptr<Reading>> score(Prompt text, OnLogits on_logits,
                                          std::shared_ptr<const Adapter> adapter);
-  Result<std::vector<float>> embed(std::span<const TokenId> tokens, Pooling pooling);
+  Result<std::vector<float>> embed(const Prompt& text, Pooling pooling);
   // The logits of every position, row by row.
-  Status logits(std::span<const TokenId> tokens,
-                const std::function<void(std::span<const float>)>& row,
+  Status logits(const Prompt& text, const std::function<void(std::span<const float>)>& row,
                 const Adapter* adapter = nullptr);
 
   struct Bytes {
@@ -173,7 +172,8 @@ class Engine {
   struct Sequence;
   Engine(std::unique_ptr<Executor> executor, const Tokenizer& tokenizer, EngineOptions options);
   Status check(const GenerationRequest& request) const;
-  Status check_text(std::span<const TokenId> tokens) const;
+  Status check_text(const Prompt& text) const;
+  Status check_prompt(const Prompt& prompt, std::string_view what) const;
   Sequence* find(SequenceId id);
   std::uint64_t bytes_left(const Sequence& sequence) const;
   std::uint64_t promised_bytes() const;
@@ -189,10 +189,9 @@ class Engine {
   void take_token(Sequence& sequence, std::size_t row, const Sink& sink);
   std::optional<TokenId> next_token(Sequence& sequence, std::span<const float> logits);
   void finish(Sequence& sequence, StopReason reason, TokenEvent event, const Sink& sink);
-  Status check_reading(std::span<const TokenId> tokens) const;
-  Status fill(SequenceMemory& memory, std::size_t from, std::span<const TokenId> tokens,
-              OutputKind kind, const std::function<void(std::span<const float>)>& row,
-              const Adapter* adapter = nullptr);
+  Status check_reading(const Prompt& text) const;
+  Status fill(SequenceMemory& memory, Slice slice, OutputKind kind,
+              const std::function<void(std::span<const float>)>& row);
 
   std::unique_ptr<Executor> executor_;
   const Tokenizer* tokenizer_;

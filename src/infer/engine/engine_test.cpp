@@ -77,7 +77,7 @@ TEST_P(SameBits, InRandomSchedules) {
     std::vector<TokenId> prompt(shared.begin(),
                                 shared.begin() + static_cast<std::ptrdiff_t>(random() % 150));
     for (const TokenId id : random_prompt(random, 1 + random() % 60)) prompt.push_back(id);
-    if (i % 3 != 0) prompt = requests.back().prompt;
+    if (i % 3 != 0) prompt = requests.back().prompt.ids();
     requests.push_back(request_of(std::move(prompt), 1 + random() % 12, i));
     requests.back().adapter = adapters[i % 3];
     expected.push_back(alone(loaded, requests.back(), {.kv = kv}));

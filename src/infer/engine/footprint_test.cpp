@@ -97,7 +97,7 @@ TEST(Footprints, OfSmallHeadsAreWhatTheEngineBooks) {
       EXPECT_EQ(predicted->scratch,
                 engine->bytes().scratch + deep_bytes(*file, processor, options, positions));
       GenerationRequest request;
-      request.prompt.assign(600, 65);
+      request.prompt = std::vector<TokenId>(600, 65);
       request.max_tokens = 4;
       request.ignore_end = true;
       ASSERT_TRUE(engine->add(std::move(request)).has_value());
@@ -132,7 +132,7 @@ TEST(Footprints, HoldAtDepth) {
   const DeviceBytes fresh = engine->bytes().scratch;
   for (std::size_t i = 0; i < streams; ++i) {
     GenerationRequest request;
-    request.prompt.assign(900 + i, 65);
+    request.prompt = std::vector<TokenId>(900 + i, 65);
     request.max_tokens = 4;
     request.ignore_end = true;
     ASSERT_TRUE(engine->add(std::move(request)).has_value());

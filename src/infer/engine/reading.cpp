@@ -14,27 +14,30 @@ namespace {
 // Once measuring steps has taken so long, each width is measured once more at most.
 constexpr double kMeasureSeconds = 0.25;
 
+// The next `most` positions, or what is left.
+Slice piece_of(const Prompt& text, std::size_t from, std::size_t most, const Adapter* adapter) {
+  return {.tokens = std::span(text.ids()).subspan(from, std::min(most, text.size() - from)),
+          .first_position = from,
+          .rows = text.rows(),
+          .adapter = adapter};
+}
+
 }  // namespace
 
-Status Engine::check_text(std::span<const TokenId> tokens) const {
-  if (tokens.empty()) return invalid("the text is empty; it needs at least one token");
-  if (tokens.size() > options_.context) {
-    return invalid("the text has {} tokens; the context holds {}", tokens.size(), options_.context);
+Status Engine::check_text(const Prompt& text) const {
+  if (text.empty()) return invalid("the text is empty; it needs at least one token");
+  if (text.size() > options_.context) {
+    return invalid("the text has {} tokens; the context holds {}", text.size(), options_.context);
   }
-  for (const TokenId id : tokens) {
-    if (id < 0 || static_cast<std::size_t>(id) >= executor_->blueprint().vocabulary) {
-      return invalid("the text names token {}; the vocabulary has {}", id,
-                     executor_->blueprint().vocabulary);
-    }
-  }
-  return {};
+  return check_prompt(text, "text");
 }
 
 // One run: as many tokens as there are rows of output.
-Status Engine::fill(SequenceMemory& memory, std::size_t from, std::span<const TokenId> tokens,
-                    OutputKind kind, const std::function<void(std::span<const float>)>& row,
-                    const Adapter* adapter) {
-  const std::size_t end = from + tokens.size();
+Status Engine::fill(SequenceMemory& memory, Slice slice, OutputKind kind,
+                    const std::function<void(std::span<const float>)>& row) {
+  slice.memory = &memory;
+  slice.outputs = slice.tokens.size();
+  const std::size_t from = slice.first_position, end = from + slice.tokens.size();
   const BlockCounts blocks = memory.blocks_needed(from, end);
   std::uint64_t needed = 0;
   for (std::size_t g = 0; g < blocks.size(); ++g)
@@ -47,27 +50,19 @@ Status Engine::fill(SequenceMemory& memory, std::size_t from, std::span<const To
   }
   cache_->make_room(blocks);
   LATHE_TRY_STATUS(memory.prepare(from, end));
-  const Slice slice{.tokens = tokens,
-                    .first_position = from,
-                    .memory = &memory,
-                    .outputs = tokens.size(),
-                    .adapter = adapter};
   executor_->run({&slice, 1}, kind);
   memory.settle(end);
-  for (std::size_t i = 0; i < tokens.size(); ++i) row(executor_->output(i));
+  for (std::size_t i = 0; i < slice.outputs; ++i) row(executor_->output(i));
   return {};
 }
 
-Status Engine::logits(std::span<const TokenId> tokens,
-                      const std::function<void(std::span<const float>)>& row,
+Status Engine::logits(const Prompt& text, const std::function<void(std::span<const float>)>& row,
                       const Adapter* adapter) {
-  LATHE_TRY_STATUS(check_text(tokens));
+  LATHE_TRY_STATUS(check_text(text));
   SequenceMemory memory(cache_->store());
-  for (std::size_t from = 0; from < tokens.size(); from += executor_->options().step_outputs()) {
-    const std::size_t count = std::min(executor_->options().step_outputs(), tokens.size() - from);
-    LATHE_TRY_STATUS(
-        fill(memory, from, tokens.subspan(from, count), OutputKind::kLogits, row, adapter));
-  }
+  const std::size_t most = executor_->options().step_outputs();
+  for (std::size_t from = 0; from < text.size(); from += most)
+    LATHE_TRY_STATUS(fill(memory, piece_of(text, from, most, adapter), OutputKind::kLogits, row));
   return {};
 }
 
@@ -76,12 +71,13 @@ Result<std::vector<double>> Engine::measure_steps() {
   const std::size_t most = std::min(executor_->options().step_outputs(), options_.context);
   double spent = 0;
   for (std::size_t width = 1; width <= most; width *= 2) {
-    const std::vector<TokenId> tokens(width, 0);
+    const Prompt text(std::vector<TokenId>(width, 0));
     double best = std::numeric_limits<double>::infinity();
     for (int i = 0; i < (spent < kMeasureSeconds ? 2 : 1); ++i) {
       SequenceMemory memory(cache_->store());
       const auto start = std::chrono::steady_clock::now();
-      LATHE_TRY_STATUS(fill(memory, 0, tokens, OutputKind::kLogits, [](std::span<const float>) {}));
+      LATHE_TRY_STATUS(fill(memory, piece_of(text, 0, width, nullptr), OutputKind::kLogits,
+                            [](std::span<const float>) {}));
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
       best = std::min(best, took.count());
       spent += took.count();
@@ -102,16 +98,16 @@ Result<std::vector<double>> Engine::measure_steps() {
   return seconds;
 }
 
-Engine::Reading::Reading(Engine& engine, std::vector<TokenId> tokens, Pooling pooling,
-                         OnLogits on_logits, std::shared_ptr<const Adapter> adapter)
+Engine::Reading::Reading(Engine& engine, Prompt text, Pooling pooling, OnLogits on_logits,
+                         std::shared_ptr<const Adapter> adapter)
     : engine_(&engine),
-      tokens_(std::move(tokens)),
+      text_(std::move(text)),
       pooling_(pooling),
       on_logits_(std::move(on_logits)),
       adapter_(std::move(adapter)),
       memory_(engine.cache_->store()),
       sum_(engine.executor_->blueprint().embedding) {
-  promise(memory_.bytes_left(0, claim_of(tokens_.size(), engine.executor_->options())));
+  promise(memory_.bytes_left(0, claim_of(text_.size(), engine.executor_->options())));
 }
 
 Engine::Reading::~Reading() {
@@ -123,45 +119,43 @@ void Engine::Reading::promise(std::uint64_t bytes) {
   promised_ = bytes;
 }
 
-Status Engine::check_reading(std::span<const TokenId> tokens) const {
-  LATHE_TRY_STATUS(check_text(tokens));
+Status Engine::check_reading(const Prompt& text) const {
+  LATHE_TRY_STATUS(check_text(text));
   const std::uint64_t needed =
-      worst_case(cache_->store().layout(), claim_of(tokens.size(), executor_->options())).total();
+      worst_case(cache_->store().layout(), claim_of(text.size(), executor_->options())).total();
   if (needed > cache_->capacity()) {
-    return invalid("the text has {} tokens and needs {} of KV; there are {}", tokens.size(),
+    return invalid("the text has {} tokens and needs {} of KV; there are {}", text.size(),
                    format_bytes(needed), format_bytes(cache_->capacity()));
   }
   if (needed + promised_bytes() > cache_->admissible()) {
     return fail(ErrorKind::kUnavailable, "{} tokens need {} of KV; too little is free now",
-                tokens.size(), format_bytes(needed));
+                text.size(), format_bytes(needed));
   }
   return {};
 }
 
-Result<std::unique_ptr<Engine::Reading>> Engine::read(std::vector<TokenId> tokens,
-                                                      Pooling pooling) {
-  LATHE_TRY_STATUS(check_reading(tokens));
-  return std::unique_ptr<Reading>(new Reading(*this, std::move(tokens), pooling, {}, nullptr));
+Result<std::unique_ptr<Engine::Reading>> Engine::read(Prompt text, Pooling pooling) {
+  LATHE_TRY_STATUS(check_reading(text));
+  return std::unique_ptr<Reading>(new Reading(*this, std::move(text), pooling, {}, nullptr));
 }
 
-Result<std::unique_ptr<Engine::Reading>> Engine::score(std::vector<TokenId> tokens,
-                                                       OnLogits on_logits,
+Result<std::unique_ptr<Engine::Reading>> Engine::score(Prompt text, OnLogits on_logits,
                                                        std::shared_ptr<const Adapter> adapter) {
-  LATHE_TRY_STATUS(check_reading(tokens));
-  return std::unique_ptr<Reading>(new Reading(*this, std::move(tokens), Pooling::kNone,
+  LATHE_TRY_STATUS(check_reading(text));
+  return std::unique_ptr<Reading>(new Reading(*this, std::move(text), Pooling::kNone,
                                               std::move(on_logits), std::move(adapter)));
 }
 
 void Engine::Reading::pool(std::span<const float> hidden) {
   const bool wanted = pooling_ == Pooling::kMean || (pooling_ == Pooling::kCls && at_ == 0) ||
-                      (pooling_ == Pooling::kLast && at_ + 1 == tokens_.size());
+                      (pooling_ == Pooling::kLast && at_ + 1 == text_.size());
   if (!wanted) return;
   for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += static_cast<double>(hidden[i]);
 }
 
 Result<bool> Engine::Reading::step() {
-  const std::size_t count =
-      std::min(engine_->executor_->options().step_outputs(), tokens_.size() - at_);
+  const ExecutorOptions& options = engine_->executor_->options();
+  const Slice piece = piece_of(text_, at_, options.step_outputs(), adapter_.get());
   promise(0);  // what this step takes is no longer to come
   const auto row = [&](std::span<const float> values) {
     if (on_logits_)
@@ -171,11 +165,10 @@ Result<bool> Engine::Reading::step() {
     ++at_;
   };
   const Status status =
-      engine_->fill(memory_, at_, std::span(tokens_).subspan(at_, count),
-                    on_logits_ ? OutputKind::kLogits : OutputKind::kHidden, row, adapter_.get());
-  promise(memory_.bytes_left(at_, claim_of(tokens_.size(), engine_->executor_->options())));
+      engine_->fill(memory_, piece, on_logits_ ? OutputKind::kLogits : OutputKind::kHidden, row);
+  promise(memory_.bytes_left(at_, claim_of(text_.size(), options)));
   LATHE_TRY_STATUS(status);
-  return at_ == tokens_.size();
+  return at_ == text_.size();
 }
 
 std::vector<float> Engine::Reading::vector() const {
@@ -186,8 +179,8 @@ std::vector<float> Engine::Reading::vector() const {
   return out;
 }
 
-Result<std::vector<float>> Engine::embed(std::span<const TokenId> tokens, Pooling pooling) {
-  LATHE_TRY(const auto reading, read({tokens.begin(), tokens.end()}, pooling));
+Result<std::vector<float>> Engine::embed(const Prompt& text, Pooling pooling) {
+  LATHE_TRY(const auto reading, read(text, pooling));
   for (bool done = false; !done;) {
     LATHE_TRY(done, reading->step());
   }

@@ -11,9 +11,9 @@
 
 #include "ground/base/device_bytes.h"
 #include "infer/cache/memory.h"
+#include "infer/executor/prompt.h"
 #include "infer/models/adapter.h"
 #include "infer/models/blueprint.h"
-#include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer {
 
@@ -31,8 +31,9 @@ Status check_kv(const Blueprint& blueprint, KvType kv);
 
 // A run of consecutive tokens of one sequence.
 struct Slice {
-  std::span<const TokenId> tokens;
+  std::span<const TokenId> tokens;         // kNoToken where a row stands instead
   std::size_t first_position = 0;          // of tokens[0]; the positions before are filled
+  std::span<const PlacedRows> rows = {};   // of the sequence
   const SequenceMemory* memory = nullptr;  // prepared for the tokens
   std::size_t outputs = 0;                 // that many of the last tokens want a row
   const Adapter* adapter = nullptr;        // whose products are added to the model's; none

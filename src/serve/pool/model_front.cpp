@@ -560,7 +560,7 @@ AnswerBuilder::AnswerBuilder(const ModelFront& front, const Prepared& prepared)
       added_(prepared.added),
       grammar_(prepared.generation.grammar),
       candidates_(prepared.generation.candidates) {
-  if (scores_) prompt_ = prepared.generation.prompt;
+  if (scores_) prompt_ = prepared.generation.prompt.ids();
   for (Candidate& candidate : candidates_) {
     candidate.parser = infer::AnswerParser::make(prepared.answer);
     candidate.reply.model = front.catalog().name;
