@@ -6,8 +6,8 @@
 namespace lathe::infer {
 
 Result<std::unique_ptr<KvCache>> KvCache::create(MemoryLayout layout, std::size_t blocks,
-                                                 KvBudget& budget) {
-  LATHE_TRY(MemoryStore store, MemoryStore::create(std::move(layout), blocks, budget));
+                                                 KvBudget& budget, std::size_t states) {
+  LATHE_TRY(MemoryStore store, MemoryStore::create(std::move(layout), blocks, budget, states));
   return std::unique_ptr<KvCache>(new KvCache(std::move(store), budget));
 }
 
@@ -47,6 +47,14 @@ void KvCache::make_room(const BlockCounts& blocks) {
     budget_->make_room(budget_->free() + 1, this);
     if (store_.lacking(blocks) == before && !index_.oldest()) return;
   }
+}
+
+void KvCache::make_room_for_state() {
+  const std::optional<std::size_t> group = store_.layout().state_group();
+  if (!group) return;
+  BlockCounts one(store_.groups());
+  one[*group] = 1;
+  make_room(one);
 }
 
 std::uint64_t KvCache::remembered_bytes() const {

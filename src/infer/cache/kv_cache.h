@@ -10,9 +10,9 @@ namespace lathe::infer {
 
 class KvCache final : public KvBudget::Member {
  public:
-  // At most `blocks` of every group at once, as far as the budget goes.
+  // At most `blocks` of every group at once and so many states, as far as the budget goes.
   static Result<std::unique_ptr<KvCache>> create(MemoryLayout layout, std::size_t blocks,
-                                                 KvBudget& budget);
+                                                 KvBudget& budget, std::size_t states = 0);
   ~KvCache() override;
 
   MemoryStore& store() { return store_; }
@@ -28,6 +28,8 @@ class KvCache final : public KvBudget::Member {
   std::uint64_t capacity() const;
   // Until so many blocks can be taken, or nothing is left to give.
   void make_room(const BlockCounts& blocks);
+  // The same for one state more.
+  void make_room_for_state();
   // Prefixes that nobody is using.
   std::uint64_t remembered_bytes() const;
 

@@ -7,15 +7,18 @@
 
 namespace lathe::infer {
 
-Result<MemoryStore> MemoryStore::create(MemoryLayout layout, std::size_t blocks, KvBudget& budget) {
+Result<MemoryStore> MemoryStore::create(MemoryLayout layout, std::size_t blocks, KvBudget& budget,
+                                        std::size_t states) {
   MemoryStore store(budget);
-  const std::size_t all = layout.block_bytes();
-  if (all != 0 && blocks > SIZE_MAX / all)
-    return fail(ErrorKind::kUnavailable,
-                "{} KV blocks of {} bytes are more than this machine can address", blocks, all);
-  store.capacity_bytes_ = std::uint64_t{blocks} * all;
+  const std::size_t all = layout.block_bytes(), state = layout.state_bytes();
+  if ((all != 0 && blocks > SIZE_MAX / 2 / all) || (state != 0 && states > SIZE_MAX / 2 / state))
+    return fail(
+        ErrorKind::kUnavailable,
+        "{} KV blocks of {} bytes and {} states of {} are more than this machine can address",
+        blocks, all, states, state);
+  store.capacity_bytes_ = std::uint64_t{blocks} * all + std::uint64_t{states} * state;
   for (const MemoryGroup& group : layout.groups()) {
-    const std::size_t own = blocks * all / group.block_bytes;
+    const auto own = static_cast<std::size_t>(store.capacity_bytes_ / group.block_bytes);
     LATHE_TRY(BlockPool pool, BlockPool::create(group.block_bytes, own, budget));
     store.pools_.push_back(std::move(pool));
   }
@@ -57,43 +60,61 @@ void MemoryStore::trim_beyond(const BlockCounts& blocks) {
 }
 
 SequenceMemory::SequenceMemory(SequenceMemory&& other) noexcept
-    : store_(other.store_), tables_(std::exchange(other.tables_, {})) {}
+    : store_(other.store_),
+      tables_(std::exchange(other.tables_, {})),
+      state_(std::exchange(other.state_, {})) {}
 
 SequenceMemory& SequenceMemory::operator=(SequenceMemory&& other) noexcept {
   if (this == &other) return *this;
   clear();
   store_ = other.store_;
   tables_ = std::exchange(other.tables_, {});
+  state_ = std::exchange(other.state_, {});
   return *this;
 }
 
 SequenceMemory SequenceMemory::fork(std::size_t positions) const {
   SequenceMemory child(*store_);
   const std::size_t end = blocks_for(positions);
+  if (has_state()) {
+    LATHE_CHECK(state_.at == positions && !state_.before);
+    state_pool().add_reference(*state_.block);
+    child.state_ = state_;
+  }
   for (std::size_t g = 0; g < tables_.size(); ++g) {
+    if (store_->layout().groups()[g].state) continue;
     LATHE_CHECK(end <= tables_[g].end());
     for (std::size_t i = tables_[g].first; i < end; ++i) child.append_shared(g, i, *block(g, i));
   }
   return child;
 }
 
-BlockCounts SequenceMemory::blocks_needed(std::size_t from, std::size_t to) const {
+BlockCounts SequenceMemory::blocks_needed(std::size_t from, std::size_t to, bool undo) const {
   BlockCounts needed(tables_.size());
-  for (std::size_t g = 0; g < tables_.size(); ++g)
+  for (std::size_t g = 0; g < tables_.size(); ++g) {
+    if (store_->layout().groups()[g].state) {
+      needed[g] = takes_state(undo) ? 1 : 0;
+      continue;
+    }
     for (std::size_t i = from / kChunk; i * kChunk < to; ++i) {
       const auto held = block(g, i);
       if (!held || store_->pool(g).references(*held) > 1) ++needed[g];
     }
+  }
   return needed;
 }
 
-Status SequenceMemory::prepare(std::size_t from, std::size_t to) {
-  const BlockCounts needed = blocks_needed(from, to);
+Status SequenceMemory::prepare(std::size_t from, std::size_t to, bool undo) {
+  const BlockCounts needed = blocks_needed(from, to, undo);
   if (!store_->can_take(needed))
     return fail(ErrorKind::kUnavailable, "KV blocks for positions {} to {} are not free", from, to);
   for (std::size_t g = 0; g < tables_.size(); ++g) {
     Table& table = tables_[g];
     BlockPool& pool = store_->pool(g);
+    if (store_->layout().groups()[g].state) {
+      LATHE_TRY_STATUS(prepare_state(from, to, undo));
+      continue;
+    }
     if (table.blocks.empty()) table.first = from / kChunk;
     for (std::size_t i = from / kChunk; i * kChunk < to; ++i) {
       if (i < table.end() && pool.references(table.blocks[i - table.first]) == 1) continue;
@@ -110,7 +131,55 @@ Status SequenceMemory::prepare(std::size_t from, std::size_t to) {
   return {};
 }
 
-void SequenceMemory::settle(std::size_t positions) {
+bool SequenceMemory::takes_state(bool undo) const {
+  return !has_state() || undo || state_pool().references(*state_.block) > 1;
+}
+
+Status SequenceMemory::prepare_state(std::size_t from, std::size_t to, bool undo) {
+  LATHE_CHECK(state_.at == from && !state_.before);
+  if (takes_state(undo)) {
+    BlockPool& pool = state_pool();
+    LATHE_TRY(const BlockId fresh, pool.take());
+    if (!has_state()) {
+      std::memset(pool.data(fresh), 0, pool.block_bytes());
+    } else {
+      std::memcpy(pool.data(fresh), pool.data(*state_.block), pool.block_bytes());
+      if (!undo) pool.release(*state_.block);
+    }
+    if (undo) {
+      state_.before = state_.block;
+      state_.before_at = from;
+    }
+    state_.block = fresh;
+  }
+  state_.at = to;
+  return {};
+}
+
+std::size_t SequenceMemory::settle_state(std::size_t positions) {
+  if (!has_state() || positions == state_.at) {
+    if (state_.before) state_pool().release(*std::exchange(state_.before, std::nullopt));
+    return positions;
+  }
+  LATHE_CHECK(positions < state_.at && state_.before);
+  state_pool().release(*state_.block);
+  state_ = {.block = state_.before, .at = state_.before_at, .before = {}, .before_at = 0};
+  return state_.at;
+}
+
+std::byte* SequenceMemory::state() const {
+  return state_pool().data(*state_.block);
+}
+
+void SequenceMemory::copy_state(BlockId from, std::size_t at) {
+  BlockPool& pool = state_pool();
+  LATHE_CHECK(has_state() && pool.references(*state_.block) == 1);
+  std::memcpy(pool.data(*state_.block), pool.data(from), pool.block_bytes());
+  state_.at = at;
+}
+
+std::size_t SequenceMemory::settle(std::size_t positions) {
+  positions = settle_state(positions);
   for (std::size_t g = 0; g < tables_.size(); ++g) {
     Table& table = tables_[g];
     // By whole blocks: what is put into the prefix index ends with one.
@@ -122,9 +191,13 @@ void SequenceMemory::settle(std::size_t positions) {
                        table.blocks.begin() + static_cast<std::ptrdiff_t>(gone));
     table.first += gone;
   }
+  return positions;
 }
 
 void SequenceMemory::clear() {
+  for (const std::optional<BlockId>& block : {state_.block, state_.before})
+    if (block) state_pool().release(*block);
+  state_ = {};
   for (std::size_t g = 0; g < tables_.size(); ++g) {
     for (const BlockId block : tables_[g].blocks) store_->pool(g).release(block);
     tables_[g] = {};
@@ -135,7 +208,12 @@ std::uint64_t SequenceMemory::bytes_left(std::size_t computed, const Claim& clai
   BlockCounts held(tables_.size());
   const BlockCounts needed = blocks_needed(computed, claim.positions);
   for (std::size_t g = 0; g < tables_.size(); ++g) {
-    if (store_->layout().groups()[g].window == 0) {
+    const MemoryGroup& group = store_->layout().groups()[g];
+    if (group.state) {
+      held[g] = has_state() && state_pool().references(*state_.block) == 1 ? 1 : 0;
+      continue;
+    }
+    if (group.window == 0) {
       held[g] = blocks_for(claim.positions) - needed[g];
       continue;
     }
@@ -158,6 +236,12 @@ void SequenceMemory::append_shared(std::size_t group, std::size_t i, BlockId blo
   LATHE_CHECK(i == table.end());
   store_->pool(group).add_reference(block);
   table.blocks.push_back(block);
+}
+
+void SequenceMemory::replace_shared(std::size_t group, std::size_t i, BlockId block) {
+  BlockId& own = tables_[group].blocks[i - tables_[group].first];
+  store_->pool(group).add_reference(block);
+  store_->pool(group).release(std::exchange(own, block));
 }
 
 }  // namespace lathe::infer

@@ -101,6 +101,51 @@ TEST(PrefixIndex, AWindowOfOneIsGoneOnFromWithoutBlocks) {
   memory.data(1, 299)[0] = std::byte{1};
 }
 
+// A state stands behind one position: a step that may be taken back keeps the one before it, forks
+// share it until one goes on, and clear() gives all of it back.
+TEST(SequenceMemory, AStateGoesBackAndIsForked) {
+  const StateSpec layers[] = {{.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = 4096},
+                              {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16}};
+  KvBudget budget(std::uint64_t{1} << 30);
+  MemoryStore store = *MemoryStore::create(MemoryLayout(layers, kPage), 10, budget, 5);
+  const BlockPool& states = store.pool(0);
+  const auto mark = [](const SequenceMemory& memory, int with) {
+    std::memset(memory.state(), with, 4096);
+  };
+  const auto marked = [](const SequenceMemory& memory) {
+    return std::to_integer<int>(memory.state()[4095]);
+  };
+  SequenceMemory memory(store);
+  ASSERT_TRUE(memory.prepare(0, 100));
+  EXPECT_EQ(marked(memory), 0) << "a new one is zero";
+  mark(memory, 1);
+  EXPECT_EQ(memory.settle(100), 100u);
+  // Eight drafted tokens, of which three are right: none of them stands.
+  ASSERT_TRUE(memory.prepare(100, 109, true));
+  mark(memory, 2);
+  EXPECT_EQ(states.used_blocks(), 2u);
+  EXPECT_EQ(memory.settle(104), 100u);
+  EXPECT_EQ(memory.state_at(), 100u);
+  EXPECT_EQ(marked(memory), 1);
+  // All of them are right.
+  ASSERT_TRUE(memory.prepare(100, 109, true));
+  mark(memory, 3);
+  EXPECT_EQ(memory.settle(109), 109u);
+  EXPECT_EQ(marked(memory), 3);
+  EXPECT_EQ(states.used_blocks(), 1u);
+  SequenceMemory other = memory.fork(109);
+  EXPECT_EQ(states.used_blocks(), 1u);
+  ASSERT_TRUE(other.prepare(109, 110));
+  mark(other, 4);
+  ASSERT_TRUE(memory.prepare(109, 110));
+  EXPECT_EQ(marked(memory), 3);
+  EXPECT_EQ(marked(other), 4);
+  EXPECT_EQ(states.used_blocks(), 2u);
+  memory.clear();
+  other.clear();
+  EXPECT_EQ(store.used_bytes(), 0u);
+}
+
 // Drafts: positions that were prepared and are not settled can be written again.
 TEST(SequenceMemory, WhatIsNotSettledCanBeTakenBack) {
   KvBudget budget(std::uint64_t{1} << 30);

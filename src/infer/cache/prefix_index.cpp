@@ -2,6 +2,7 @@
 #include "infer/cache/prefix_index.h"
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <unordered_map>
 
@@ -32,16 +33,17 @@ PrefixIndex::~PrefixIndex() {
   }
 }
 
-void PrefixIndex::release(Node& node, bool idle_windows_only) {
+void PrefixIndex::release(Node& node, bool idle_parts_only) {
   for (std::size_t g = 0; g < node.blocks.size(); ++g) {
-    if (!node.blocks[g] || (idle_windows_only && !is_idle_window(node, g))) continue;
+    if (!node.blocks[g] || (idle_parts_only && !is_idle_part(node, g))) continue;
     store_->pool(g).release(*node.blocks[g]);
     node.blocks[g].reset();
   }
 }
 
-bool PrefixIndex::is_idle_window(const Node& node, std::size_t group) const {
-  return node.blocks[group] && store_->layout().groups()[group].window != 0 &&
+// One that the node's prefix can do without.
+bool PrefixIndex::is_idle_part(const Node& node, std::size_t group) const {
+  return node.blocks[group] && !store_->layout().groups()[group].keeps_all() &&
          store_->pool(group).references(*node.blocks[group]) == 1;
 }
 
@@ -85,10 +87,18 @@ std::vector<PrefixIndex::Node*> PrefixIndex::follow(std::span<const PositionKey>
 std::optional<std::size_t> PrefixIndex::missing_block(std::span<Node* const> path,
                                                       std::size_t positions) const {
   const std::span<const MemoryGroup> groups = store_->layout().groups();
-  for (std::size_t g = 0; g < groups.size(); ++g)
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    if (groups[g].state && positions != 0) {
+      // A state stands behind a node's last token and nowhere else.
+      const std::size_t last = blocks_for(positions) - 1;
+      if (!path[last]->blocks[g] || positions != last * kChunk + path[last]->tokens.size())
+        return last;
+    }
+    if (groups[g].state || groups[g].keeps_all()) continue;
     for (std::size_t i = oldest_visible(groups[g].window, positions) / kChunk;
          i < blocks_for(positions); ++i)
       if (!path[i]->blocks[g]) return i;
+  }
   return std::nullopt;
 }
 
@@ -104,50 +114,89 @@ std::size_t PrefixIndex::take(std::span<const PositionKey> tokens, std::size_t l
   for (std::size_t i = 0; i < blocks_for(positions); ++i) {
     path[i]->used = now;
     for (std::size_t g = 0; g < groups.size(); ++g)
-      if (i >= oldest_visible(groups[g].window, positions) / kChunk)
+      if (!groups[g].state && i >= oldest_visible(groups[g].window, positions) / kChunk)
         memory.append_shared(g, i, *path[i]->blocks[g]);
   }
+  if (const auto state = store_->layout().state_group(); state && positions != 0)
+    memory.copy_state(*path[blocks_for(positions) - 1]->blocks[*state], positions);
   return positions;
 }
 
-// The node's blocks become those that the sequence has there, as far as the node lacks them.
-void PrefixIndex::adopt(Node& node, const SequenceMemory& memory, std::size_t block) {
+// Whoever uses a node's block of any group uses its blocks of the groups that keep every position,
+// and its parents': what two have computed, side by side, is there once from then on.
+void PrefixIndex::share(const Node& node, SequenceMemory& memory, std::size_t block) {
+  for (std::size_t g = 0; g < node.blocks.size(); ++g) {
+    const std::optional<BlockId> own = memory.block(g, block);
+    if (store_->layout().groups()[g].keeps_all() && own && own != node.blocks[g])
+      memory.replace_shared(g, block, *node.blocks[g]);
+  }
+}
+
+// The node's blocks become those that the sequence has there, as far as the node lacks them; its
+// tokens end behind `positions` of the sequence.
+void PrefixIndex::adopt(Node& node, const SequenceMemory& memory, std::size_t block,
+                        std::size_t positions) {
   node.blocks.resize(store_->groups());
   for (std::size_t g = 0; g < node.blocks.size(); ++g) {
     if (node.blocks[g]) continue;
+    if (store_->layout().groups()[g].state) {
+      if (memory.has_state() && memory.state_at() == positions) adopt_state(node, g, memory);
+      continue;
+    }
     node.blocks[g] = memory.block(g, block);
     if (node.blocks[g]) store_->pool(g).add_reference(*node.blocks[g]);
   }
 }
 
-void PrefixIndex::put(std::span<const PositionKey> tokens, const SequenceMemory& memory,
+void PrefixIndex::adopt_state(Node& node, std::size_t group, const SequenceMemory& memory) {
+  BlockPool& pool = store_->pool(group);
+  if (pool.free_blocks() == 0) return;
+  const Result<BlockId> copy = pool.take();
+  if (!copy) return;
+  std::memcpy(pool.data(*copy), memory.state(), pool.block_bytes());
+  node.blocks[group] = *copy;
+}
+
+void PrefixIndex::put(std::span<const PositionKey> tokens, SequenceMemory& memory,
                       std::uint64_t weights) {
   const std::uint64_t now = budget_->tick();
   Node* node = root_.get();
   for (std::size_t i = 0; i * kChunk < tokens.size(); ++i) {
     const auto own = tokens.subspan(i * kChunk, std::min(kChunk, tokens.size() - i * kChunk));
     std::size_t common = 0;
+    const std::size_t end = i * kChunk + own.size();
     Node* child = find_child(*node, own, weights, common);
     if (child != nullptr && common == own.size()) {
       // Known already, perhaps with more tokens behind.
-      if (child->tokens.size() == own.size()) adopt(*child, memory, i);
+      if (child->tokens.size() == own.size()) adopt(*child, memory, i, end);
+      if (own.size() == kChunk) share(*child, memory, i);
     } else if (child != nullptr && common == child->tokens.size()) {
       // Ours goes on where that one ends: ours replaces it. (It is a leaf, since it is not full.)
       child->tokens.assign(own.begin(), own.end());
       release(*child, false);
-      adopt(*child, memory, i);
+      adopt(*child, memory, i, end);
     } else {
       auto fresh = std::make_unique<Node>();
       fresh->parent = node;
       fresh->tokens.assign(own.begin(), own.end());
       fresh->weights = weights;
-      adopt(*fresh, memory, i);
+      adopt(*fresh, memory, i, end);
       child = fresh.get();
       node->children.push_back(std::move(fresh));
     }
     child->used = now;
     node = child;
   }
+}
+
+std::uint64_t PrefixIndex::bytes_of(std::span<const PositionKey> tokens,
+                                    std::uint64_t weights) const {
+  std::uint64_t bytes = 0;
+  std::size_t positions = 0;
+  for (const Node* node : follow(tokens, weights, positions))
+    for (std::size_t g = 0; g < node->blocks.size(); ++g)
+      if (node->blocks[g]) bytes += store_->pool(g).block_bytes();
+  return bytes;
 }
 
 void PrefixIndex::keep(std::span<const PositionKey> tokens, Milliseconds until,
@@ -199,7 +248,6 @@ std::uint64_t PrefixIndex::reclaimable_bytes() const {
   return bytes;
 }
 
-// Whoever uses a node's block of any group uses its block of the groups that keep every position.
 bool PrefixIndex::is_leaf_to_drop(const Node& node) const {
   if (!node.children.empty()) return false;
   for (std::size_t g = 0; g < node.blocks.size(); ++g)
@@ -207,9 +255,9 @@ bool PrefixIndex::is_leaf_to_drop(const Node& node) const {
   return true;
 }
 
-bool PrefixIndex::has_windows_to_drop(const Node& node) const {
+bool PrefixIndex::has_parts_to_drop(const Node& node) const {
   for (std::size_t g = 0; g < node.blocks.size(); ++g)
-    if (is_idle_window(node, g)) return true;
+    if (is_idle_part(node, g)) return true;
   return false;
 }
 
@@ -219,7 +267,7 @@ PrefixIndex::Node* PrefixIndex::oldest_node() const {
   const Milliseconds now = clock_->monotonic();
   walk([&](Node& node) {
     if (node.kept_until > now || (oldest != nullptr && oldest->used <= node.used)) return;
-    if (is_leaf_to_drop(node) || has_windows_to_drop(node)) oldest = &node;
+    if (is_leaf_to_drop(node) || has_parts_to_drop(node)) oldest = &node;
   });
   return oldest;
 }
@@ -232,13 +280,24 @@ std::optional<std::uint64_t> PrefixIndex::oldest() const {
 bool PrefixIndex::drop_oldest() {
   Node* node = oldest_node();
   if (node == nullptr) return false;
-  const bool leaf = is_leaf_to_drop(*node);
-  release(*node, !leaf);
-  if (!leaf) return true;
-  auto& siblings = node->parent->children;
-  siblings.erase(std::find_if(siblings.begin(), siblings.end(),
-                              [&](auto& child) { return child.get() == node; }));
+  if (is_leaf_to_drop(*node))
+    remove_leaf(*node);
+  else
+    release(*node, true);
   return true;
+}
+
+void PrefixIndex::remove_leaf(Node& node) {
+  release(node, false);
+  auto& siblings = node.parent->children;
+  siblings.erase(std::ranges::find(siblings, &node, &std::unique_ptr<Node>::get));
+}
+
+void PrefixIndex::forget(std::span<const PositionKey> tokens, std::uint64_t weights) {
+  std::size_t positions = 0;
+  const std::vector<Node*> path = follow(tokens, weights, positions);
+  if (path.empty() || !path.back()->children.empty()) return;
+  if (path.back()->kept_until <= clock_->monotonic()) remove_leaf(*path.back());
 }
 
 std::vector<PrefixIndex::Entry> PrefixIndex::entries() const {

@@ -2,9 +2,10 @@
 // Sequences put their blocks in when they end (or pause); a new prompt takes over what it shares,
 // to the token: a block that agrees only in its first tokens is taken too, and copied when it is
 // written. Of layers with a window a node has a block only where a sequence still had one when it
-// was put in: a prompt goes on from the last position whose windows are all there. The index holds
-// one reference to each of its blocks and gives the least recently used back, but for those that
-// are kept for a while. The engine's thread only.
+// was put in, and a state, which stands behind its last token, only where one stood there: a prompt
+// goes on from the last position for which all of that is there. The index holds one reference to
+// each of its blocks and gives the least recently used back, but for those that are kept for a
+// while; a state it has is its own copy. The engine's thread only.
 #pragma once
 
 #include <cstdint>
@@ -34,22 +35,28 @@ class PrefixIndex {
   // for another.
   //
   // The longest known prefix of `tokens`, at most `limit` positions: appends its blocks to `memory`
-  // (which is empty) and returns the number of positions.
+  // (which is empty, but for the state that prepare(0, 0) gave it: the prefix's is copied into
+  // that) and returns the number of positions.
   std::size_t take(std::span<const PositionKey> tokens, std::size_t limit, SequenceMemory& memory,
                    std::uint64_t weights = 0);
   // Remembers the blocks of a sequence; tokens.size() positions of `memory` are filled. A partly
-  // filled last block is kept too.
-  void put(std::span<const PositionKey> tokens, const SequenceMemory& memory,
-           std::uint64_t weights = 0);
+  // filled last block is kept too; and its state if it stands there and a block for a copy is free.
+  // Where it had computed what was known by then, it goes on with the known blocks.
+  void put(std::span<const PositionKey> tokens, SequenceMemory& memory, std::uint64_t weights = 0);
+  // The bytes of what it has of this prefix.
+  std::uint64_t bytes_of(std::span<const PositionKey> tokens, std::uint64_t weights = 0) const;
   // The whole blocks of this prefix stay until then (Clock::monotonic), whatever else runs.
   void keep(std::span<const PositionKey> tokens, Milliseconds until, std::uint64_t weights = 0);
   std::uint64_t kept_bytes() const;
   void keep_nothing();  // what was to be kept is remembered like the rest
 
   // When the least recently used blocks that nobody else uses and nobody keeps were used: a leaf's,
-  // or of any node those of windows.
+  // or of any node those of windows and states.
   std::optional<std::uint64_t> oldest() const;
   bool drop_oldest();  // false: there are none
+  // Gives up the last block of this prefix, if nothing stands behind it and nobody keeps it: a
+  // sequence that shares it has it for itself then and need not copy it.
+  void forget(std::span<const PositionKey> tokens, std::uint64_t weights = 0);
   // How much drop_oldest() could free.
   std::uint64_t reclaimable_bytes() const;
 
@@ -73,12 +80,15 @@ class PrefixIndex {
   // One that a sequence would need to go on behind so many positions, if any is.
   std::optional<std::size_t> missing_block(std::span<Node* const> path,
                                            std::size_t positions) const;
-  void adopt(Node& node, const SequenceMemory& memory, std::size_t block);
-  void release(Node& node, bool idle_windows_only);
-  bool is_idle_window(const Node& node, std::size_t group) const;
+  void share(const Node& node, SequenceMemory& memory, std::size_t block);
+  void adopt(Node& node, const SequenceMemory& memory, std::size_t block, std::size_t positions);
+  void adopt_state(Node& node, std::size_t group, const SequenceMemory& memory);
+  void release(Node& node, bool idle_parts_only);
+  bool is_idle_part(const Node& node, std::size_t group) const;
   bool is_leaf_to_drop(const Node& node) const;
-  bool has_windows_to_drop(const Node& node) const;
+  bool has_parts_to_drop(const Node& node) const;
   Node* oldest_node() const;
+  void remove_leaf(Node& node);
   template <class Visit>
   void walk(const Visit& visit) const;
 

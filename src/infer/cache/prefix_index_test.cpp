@@ -205,7 +205,10 @@ TEST(WorstCase, WindowsAndRecurrentStatesAreCounted) {
   EXPECT_EQ(at(65).window, 2 * chunk);
   EXPECT_EQ(at(64000).kv, 1000 * chunk);
   EXPECT_EQ(at(64000).window, 3 * chunk) << "the window and one block";
-  EXPECT_EQ(at(64000).recurrent, 1000u);
+  constexpr std::uint64_t kState = 1024;  // whole cache lines
+  EXPECT_EQ(at(64000).recurrent, kState);
+  EXPECT_EQ(worst_case(layout, {.positions = 64, .answer_step = 8}).recurrent, 2 * kState)
+      << "what stood before a draft";
   // A step of 512 tokens adds at most as many, and a block.
   EXPECT_EQ(at(64000, 512).window, (2 + 9) * chunk);
   EXPECT_EQ(at(64000, 512).kv, at(64000).kv);
@@ -214,7 +217,19 @@ TEST(WorstCase, WindowsAndRecurrentStatesAreCounted) {
       layout, {.prompt = 640 + 5, .positions = 1280, .candidates = 4, .prompt_step = 512});
   EXPECT_EQ(four.kv, (20 + 3 * 10 + 1) * chunk);
   EXPECT_EQ(four.window, (11 + 3 * 3) * chunk);
-  EXPECT_EQ(four.recurrent, 4000u);
+  EXPECT_EQ(four.recurrent, 5 * kState);
+}
+
+// Of a long prompt no more states are kept than of one of 8,192 tokens.
+TEST(WorstCase, StatesOfLongPromptsAreFarApart) {
+  const StateSpec layers[] = {{.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = 640}};
+  const KvFormat none{
+      .type = KvType::kF16, .chunk_bytes = nullptr, .store = nullptr, .attend = nullptr};
+  const MemoryLayout layout(layers, none);
+  EXPECT_EQ(restart_bytes(layout, 511), 2u * 640);
+  EXPECT_EQ(restart_bytes(layout, 4096), 10u * 640);
+  EXPECT_EQ(restart_bytes(layout, 8192), 18u * 640);
+  EXPECT_EQ(restart_bytes(layout, 1'000'000), 18u * 640);
 }
 
 // The inverse is the largest that fits, to the block.

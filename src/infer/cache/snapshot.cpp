@@ -80,6 +80,17 @@ Status read_all(int fd, void* into, std::size_t size, const fs::path& path) {
   return {};
 }
 
+// An entry has the blocks of all layers that keep every position.
+bool lacks_positions(const MemoryStore& store, std::uint32_t missing) {
+  for (std::size_t g = 0; g < store.groups(); ++g)
+    if ((missing >> g & 1) != 0 && store.layout().groups()[g].keeps_all()) return true;
+  return false;
+}
+
+std::uint64_t block_bytes(const MemoryStore& store) {
+  return store.layout().block_bytes() + store.layout().state_bytes();
+}
+
 std::uint64_t bytes_of(const MemoryStore& store, const PrefixIndex::Entry& entry) {
   std::uint64_t bytes = 0;
   for (std::size_t g = 0; g < entry.blocks.size(); ++g)
@@ -107,7 +118,7 @@ Result<PrefixIndex::Entry> read_entry(int fd, MemoryStore& store, std::size_t in
   LATHE_TRY_STATUS(read_all(fd, &head, sizeof head, path));
   if (head.tokens == 0 || head.tokens > kChunk || head.parent < -1 ||
       head.parent >= static_cast<std::int64_t>(index) ||
-      std::uint64_t{head.missing} >> store.groups() != 0) {
+      std::uint64_t{head.missing} >> store.groups() != 0 || lacks_positions(store, head.missing)) {
     return invalid("{}: entry {} is damaged; the snapshot is not used", path.string(), index);
   }
   const std::size_t ids = static_cast<std::size_t>(head.tokens) * sizeof(PositionKey);
@@ -158,7 +169,7 @@ Result<std::size_t> save_snapshot(const KvCache& cache, std::string_view identit
     Header header{.magic = {},
                   .identity_bytes = static_cast<std::uint32_t>(identity.size()),
                   .positions = kChunk,
-                  .block_bytes = cache.store().layout().block_bytes(),
+                  .block_bytes = block_bytes(cache.store()),
                   .entries = entries.size()};
     std::memcpy(header.magic, kMagic, sizeof kMagic);
     std::string buffer(bytes_of(&header, sizeof header));
@@ -194,7 +205,7 @@ Result<std::size_t> load_snapshot(KvCache& cache, std::string_view identity, con
   if (sha256_hex(head) != bytes_of(digest, kDigest))
     return invalid("{}: the checksum of its head is wrong; it is not used", path.string());
   if (std::string_view(head).substr(sizeof header) != identity || header.positions != kChunk ||
-      header.block_bytes != cache.store().layout().block_bytes()) {
+      header.block_bytes != block_bytes(cache.store())) {
     return invalid("{}: was made for another model, KV type or machine; it is not used",
                    path.string());
   }

@@ -6,6 +6,11 @@
 namespace lathe::infer {
 namespace {
 
+// What layers carry begins on cache lines.
+constexpr std::size_t round_to_line(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
 // That one sequence holds at once, in runs of at most `step` tokens.
 std::size_t most_blocks(const MemoryGroup& group, std::size_t positions, std::size_t step) {
   const std::size_t all = blocks_for(positions);
@@ -16,6 +21,10 @@ std::size_t most_blocks(const MemoryGroup& group, std::size_t positions, std::si
 
 std::size_t blocks_of(const MemoryGroup& group, const Claim& claim) {
   const std::size_t others = claim.candidates - 1;
+  if (group.state) {
+    const std::size_t each = claim.answer_step > 1 ? 2 : 1;
+    return claim.candidates * each + (others == 0 ? 0 : 1);
+  }
   std::size_t blocks =
       most_blocks(group, claim.positions, std::max(claim.prompt_step, claim.answer_step));
   if (others == 0) return blocks;
@@ -31,31 +40,47 @@ MemoryLayout::MemoryLayout(std::span<const StateSpec> layers, const KvFormat& fo
     : format_(&format) {
   for (const StateSpec& layer : layers) {
     Place& place = places_.emplace_back();
-    if (layer.kind == StateSpec::Kind::kRecurrent) recurrent_bytes_ += layer.recurrent_bytes;
-    if (layer.kind != StateSpec::Kind::kAttention) continue;
-    auto group = std::ranges::find(groups_, layer.window, &MemoryGroup::window);
-    if (group == groups_.end()) group = groups_.insert(group, {.window = layer.window});
-    place = {.group = static_cast<std::size_t>(group - groups_.begin()),
-             .offset = group->block_bytes,
-             .head_bytes = format.chunk_bytes(padded_head(layer.head_dim))};
-    group->block_bytes += place.head_bytes * layer.kv_heads;
+    if (layer.kind == StateSpec::Kind::kNone) continue;
+    place.group = group_of(layer);
+    MemoryGroup& group = groups_[place.group];
+    place.offset = group.block_bytes;
+    if (group.state) {
+      group.block_bytes += round_to_line(layer.recurrent_bytes);
+    } else {
+      place.head_bytes = format.chunk_bytes(padded_head(layer.head_dim));
+      group.block_bytes += place.head_bytes * layer.kv_heads;
+    }
   }
+}
+
+std::size_t MemoryLayout::group_of(const StateSpec& layer) {
+  const bool state = layer.kind == StateSpec::Kind::kRecurrent;
+  const auto found = std::ranges::find_if(groups_, [&](const MemoryGroup& group) {
+    return group.state == state && group.window == layer.window;
+  });
+  const auto at = static_cast<std::size_t>(found - groups_.begin());
+  if (found == groups_.end()) groups_.push_back({.window = layer.window, .state = state});
+  if (state) state_ = at;
+  return at;
 }
 
 std::size_t MemoryLayout::block_bytes() const {
   std::size_t bytes = 0;
-  for (const MemoryGroup& group : groups_) bytes += group.block_bytes;
+  for (const MemoryGroup& group : groups_)
+    if (!group.state) bytes += group.block_bytes;
   return bytes;
 }
 
 StateBytes worst_case(const MemoryLayout& layout, const Claim& claim,
                       std::span<const std::size_t> held) {
-  StateBytes total{.recurrent = layout.recurrent_bytes() * claim.candidates};
+  StateBytes total;
   for (std::size_t g = 0; g < layout.groups().size(); ++g) {
     const MemoryGroup& group = layout.groups()[g];
     const std::size_t most = blocks_of(group, claim);
     const std::uint64_t blocks = most - (held.empty() ? 0 : std::min(most, held[g]));
-    (group.window == 0 ? total.kv : total.window) += blocks * group.block_bytes;
+    (group.state         ? total.recurrent
+     : group.window == 0 ? total.kv
+                         : total.window) += blocks * group.block_bytes;
   }
   return total;
 }
@@ -63,10 +88,14 @@ StateBytes worst_case(const MemoryLayout& layout, const Claim& claim,
 std::uint64_t restart_bytes(const MemoryLayout& layout, std::size_t positions) {
   std::uint64_t bytes = 0;
   for (const MemoryGroup& group : layout.groups()) {
-    if (group.window == 0) continue;
+    if (group.keeps_all()) continue;
+    if (group.state) {  // and one in front of the prompt's end, one behind the answer's
+      bytes += (positions / checkpoint_distance(layout, positions) + 2) * group.block_bytes;
+      continue;
+    }
     const std::uint64_t each = most_blocks(group, positions, 1) * group.block_bytes;
-    bytes +=
-        std::min(blocks_for(positions) * group.block_bytes, (positions / kCheckpoint + 1) * each);
+    const std::size_t checkpoints = positions / checkpoint_distance(layout, positions) + 1;
+    bytes += std::min(blocks_for(positions) * group.block_bytes, checkpoints * each);
   }
   return bytes;
 }
@@ -76,7 +105,7 @@ std::size_t positions_within(const MemoryLayout& layout, Claim claim, std::uint6
   bytes = std::min(bytes, std::uint64_t{1} << 60);
   std::uint64_t blocks = 0, too_many = std::uint64_t{1} << 32;
   for (const MemoryGroup& group : layout.groups())
-    if (group.window == 0) too_many = std::min(too_many, bytes / group.block_bytes + 1);
+    if (group.keeps_all()) too_many = std::min(too_many, bytes / group.block_bytes + 1);
   while (too_many - blocks > 1) {
     const std::uint64_t middle = blocks + (too_many - blocks) / 2;
     claim.positions = middle * kChunk;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -29,8 +30,11 @@ struct StateSpec {
 };
 
 // The prefix index can let a prompt go on from every position of layers that keep all; of windows
-// it is given what a sequence needs there every so many positions of its prompt, and at its end.
+// and states it is given what a sequence needs there every so many positions of its prompt, and at
+// its end.
 inline constexpr std::size_t kCheckpoint = 512;
+// Of states, which are large, no more than about so many of one prompt.
+inline constexpr std::size_t kStateCheckpoints = 16;
 
 // The dimensions a head has in the cache and in the attention kernels, which take vectors of 16:
 // those that it lacks are zeros, which change no product of q and k and no dimension of its own.
@@ -38,11 +42,16 @@ constexpr std::size_t padded_head(std::size_t head_dim) {
   return (head_dim + 15) / 16 * 16;
 }
 
-// Layers that remember alike share blocks: those that keep every position, and those of one window.
-// A block holds kChunk positions of all layers of its group: for each, one KV chunk a head.
+// Layers that remember alike share blocks: those that keep every position, those of one window, and
+// those that carry a state. A block holds kChunk positions of all layers of its group: for each,
+// one KV chunk a head. Of a state there is one block a sequence: all that its layers carry behind
+// one position.
 struct MemoryGroup {
   std::size_t window = 0;  // 0: all positions
   std::size_t block_bytes = 0;
+  bool state = false;
+
+  bool keeps_all() const { return window == 0 && !state; }
 };
 
 class MemoryLayout {
@@ -52,24 +61,32 @@ class MemoryLayout {
 
   const KvFormat& format() const { return *format_; }
   std::span<const MemoryGroup> groups() const { return groups_; }
-  // Where a layer's chunks stand in a block of its group: one a head, one behind the other.
+  // Where a layer's chunks stand in a block of its group, one a head, one behind the other; or what
+  // it carries.
   struct Place {
     std::size_t group = 0, offset = 0, head_bytes = 0;
   };
   const Place& place(std::size_t layer) const { return places_[layer]; }
-  // kChunk positions of all layers: a block of every group.
+  // kChunk positions of all layers that remember positions: a block of each such group.
   std::size_t block_bytes() const;
-  bool has_windows() const {
-    return std::ranges::any_of(groups_, [](const MemoryGroup& g) { return g.window != 0; });
-  }
-  std::uint64_t recurrent_bytes() const { return recurrent_bytes_; }  // of one sequence
+  // All that the recurrent layers carry of one sequence, and its group.
+  std::size_t state_bytes() const { return state_ ? groups_[*state_].block_bytes : 0; }
+  std::optional<std::size_t> state_group() const { return state_; }
+  // Whether a prompt can be gone on from every position of another.
+  bool keeps_all() const { return std::ranges::all_of(groups_, &MemoryGroup::keeps_all); }
 
  private:
+  std::size_t group_of(const StateSpec& layer);
   const KvFormat* format_ = nullptr;
   std::vector<MemoryGroup> groups_;
   std::vector<Place> places_;  // by layer
-  std::uint64_t recurrent_bytes_ = 0;
+  std::optional<std::size_t> state_;
 };
+
+// How far apart what a prompt of so many tokens needs to be gone on from is remembered.
+inline std::size_t checkpoint_distance(const MemoryLayout& layout, std::size_t prompt) {
+  return layout.state_group() ? std::max(kCheckpoint, prompt / kStateCheckpoints) : kCheckpoint;
+}
 
 // The oldest position that a query at `position` sees.
 constexpr std::size_t oldest_visible(std::size_t window, std::size_t position) {
@@ -97,12 +114,13 @@ struct StateBytes {
 };
 // The one formula for what a request may come to take, without blocks shared with others: the
 // prompt once, each answer on its own, whole blocks. A layer with a window keeps what it sees of a
-// run, in whole blocks, and no more. `held`: blocks, by group,
-// that it has already and need not take.
+// run, in whole blocks, and no more. Of a state an answer has one, another while drafts are
+// checked, and while answers part ways there is one more. `held`: blocks, by group, that it has
+// already and need not take.
 StateBytes worst_case(const MemoryLayout& layout, const Claim& claim,
                       std::span<const std::size_t> held = {});
-// What the prefix index may come to keep of windows for one sequence, beside what worst_case()
-// counts: it goes as soon as anybody needs the memory.
+// What the prefix index may come to keep of windows and states for one sequence, beside what
+// worst_case() counts: it goes as soon as anybody needs the memory.
 std::uint64_t restart_bytes(const MemoryLayout& layout, std::size_t positions);
 // The most positions whose worst case is within `bytes`, in whole blocks; the other numbers are the
 // claim's.

@@ -90,14 +90,18 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Executor> executo
   }
   const MemoryLayout& layout = executor->layout();
   const std::size_t blocks = blocks_for(checked.kv_tokens);
+  // One a sequence, one more of each while it checks drafts, and what the prefix index keeps.
+  const std::size_t carried = 2 * checked.sequences + checked.kv_tokens / kCheckpoint + 2;
   std::unique_ptr<Engine> engine(new Engine(std::move(executor), tokenizer, checked));
   if (budget == nullptr) {
     engine->own_budget_ =
         std::make_unique<KvBudget>(static_cast<std::uint64_t>(std::min<unsigned __int128>(
-            static_cast<unsigned __int128>(blocks) * layout.block_bytes(), UINT64_MAX)));
+            static_cast<unsigned __int128>(blocks) * layout.block_bytes() +
+                static_cast<unsigned __int128>(carried) * layout.state_bytes(),
+            UINT64_MAX)));
     budget = engine->own_budget_.get();
   }
-  LATHE_TRY(engine->cache_, KvCache::create(layout, blocks, *budget));
+  LATHE_TRY(engine->cache_, KvCache::create(layout, blocks, *budget, carried));
   return engine;
 }
 
@@ -224,6 +228,7 @@ StepPlan Engine::plan(std::size_t prompt_tokens) {
                         .running = sequence->running,
                         .pending = sequence->tokens.size() - sequence->computed,
                         .decoding = sequence->decoding(),
+                        .rewinds = sequence->memory.has_state(),
                         .bytes_left = bytes_left(*sequence)};
     if (state.decoding && sequence->drafter && !step_seconds_.empty()) {
       // The last token of an answer need not be drafted.
@@ -245,6 +250,8 @@ StepPlan Engine::plan(std::size_t prompt_tokens) {
 void Engine::admit(Sequence& sequence) {
   sequence.running = true;
   if (!options_.reuse_prefixes) return;
+  cache_->make_room_for_state();
+  LATHE_CHECK(sequence.memory.prepare(0, 0).has_value());
   // The last prompt token is always computed: its logits are wanted.
   sequence.computed = cache_->index().take(sequence.keys, sequence.keys.size() - 1, sequence.memory,
                                            sequence.weights());
@@ -279,7 +286,8 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
   for (const StepPlan::Part& part : plan.parts) {
     Sequence& sequence = *find(part.id);
     // A prefix that was taken over leaves less to compute than was planned.
-    const std::size_t known = std::min(part.tokens, sequence.tokens.size() - sequence.computed);
+    const std::size_t known =
+        cut(sequence, std::min(part.tokens, sequence.tokens.size() - sequence.computed));
     std::span<const TokenId> tokens =
         std::span<const TokenId>(sequence.tokens).subspan(sequence.computed, known);
     const bool last = sequence.computed + known == sequence.tokens.size();
@@ -294,8 +302,7 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
       tokens = all;
     }
     const std::size_t end = sequence.computed + tokens.size();
-    cache_->make_room(sequence.memory.blocks_needed(sequence.computed, end));
-    LATHE_CHECK(sequence.memory.prepare(sequence.computed, end).has_value());
+    prepare(sequence, end, part.drafted > 0);
     slices.push_back({.tokens = tokens,
                       .first_position = sequence.computed,
                       .rows = sequence.spec->prompt.rows(),
@@ -320,15 +327,43 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
         check_drafts(sequence, std::span(parts[i].tokens).last(parts[i].drafted), row + 1, sink);
     }
     row += slices[i].outputs;
-    sequence.memory.settle(sequence.computed);
+    sequence.computed = sequence.memory.settle(sequence.computed);
   }
 }
 
-// Where windows let go of what they have passed, a prompt that shares only the beginning of this
-// one could not go on: now and then the index gets what it would need.
+// Its memory up to `end`, which was promised to it: where no room is left for a copy of what it
+// shares with the prefix index, that gives it up.
+void Engine::prepare(Sequence& sequence, std::size_t end, bool undo) {
+  const auto needed = [&] { return sequence.memory.blocks_needed(sequence.computed, end, undo); };
+  cache_->make_room(needed());
+  if (!cache_->store().can_take(needed())) {
+    cache_->index().forget(std::span(sequence.keys).first(sequence.computed), sequence.weights());
+    cache_->make_room(needed());
+  }
+  LATHE_CHECK(sequence.memory.prepare(sequence.computed, end, undo).has_value());
+}
+
+// How many of the next `known` tokens of a prompt to compute in one step: a state can only be
+// remembered where a step ends, and there by whole blocks. So that the same prompt, whose last
+// token is always computed, can go on from near its end, a long one has its last few to itself.
+std::size_t Engine::cut(const Sequence& sequence, std::size_t known) const {
+  if (sequence.decoding() || !options_.reuse_prefixes || !sequence.memory.has_state()) return known;
+  const std::size_t end = sequence.computed + known, prompt = sequence.tokens.size();
+  const std::size_t whole = (end == prompt ? end - 1 : end) / kChunk * kChunk;
+  if (end == prompt && whole < sequence.checkpoint + kCheckpoint / 2) return known;
+  return whole > sequence.computed ? whole - sequence.computed : known;
+}
+
+// Where windows let go of what they have passed, and states of all of it, a prompt that shares only
+// the beginning of this one could not go on: now and then the index gets what it would need.
 void Engine::checkpoint(Sequence& sequence) {
-  if (!options_.reuse_prefixes || !cache_->store().layout().has_windows() ||
-      sequence.computed - sequence.checkpoint < kCheckpoint)
+  const MemoryLayout& layout = cache_->store().layout();
+  const bool near_end =
+      layout.state_group() && sequence.tokens.size() - sequence.computed <= kChunk;
+  if (!options_.reuse_prefixes || layout.keeps_all() ||
+      (sequence.computed - sequence.checkpoint <
+           checkpoint_distance(layout, sequence.tokens.size()) &&
+       !near_end))
     return;
   sequence.checkpoint = sequence.computed;
   sequence.memory.settle(sequence.computed);
@@ -336,13 +371,15 @@ void Engine::checkpoint(Sequence& sequence) {
 }
 
 // Gives the first so many positions to the prefix index.
-void Engine::remember(const Sequence& sequence, std::size_t positions) {
+void Engine::remember(Sequence& sequence, std::size_t positions) {
+  cache_->make_room_for_state();
   cache_->index().put(std::span(sequence.keys).first(positions), sequence.memory,
                       sequence.weights());
 }
 
 // Row k holds the logits behind the k-th drafted token: they count as long as each draft was what
-// the rows before it gave. The KV of the others is written over later.
+// the rows before it gave. The KV of the others is written over later; a state goes back to where
+// it stood before the step, and the tokens that counted are computed again with the next one.
 void Engine::check_drafts(Sequence& sequence, std::span<const TokenId> drafted, std::size_t row,
                           const Sink& sink) {
   std::size_t accepted = 0;
@@ -360,16 +397,16 @@ void Engine::check_drafts(Sequence& sequence, std::span<const TokenId> drafted, 
 }
 
 // The whole blocks of its prompt stay for a while. Kept prefixes never take more than half of what
-// there is; and what of windows may come to be kept with them is promised to nobody else.
+// there is; and what of windows and states is kept with them is promised to nobody else.
 void Engine::keep_prompt(const Sequence& sequence) {
   const std::size_t blocks = sequence.spec->prompt.size() / kChunk;
   const auto whole = std::span(sequence.keys).first(blocks * kChunk);
   const MemoryLayout& layout = cache_->store().layout();
-  const std::uint64_t all = blocks * layout.block_bytes();
-  const std::uint64_t windows = all - worst_case(layout, {.positions = whole.size()}).kv;
   PrefixIndex& index = cache_->index();
+  const std::uint64_t all = index.bytes_of(whole, sequence.weights());
+  const std::uint64_t parts = all - worst_case(layout, {.positions = whole.size()}).kv;
   if (index.kept_bytes() + all > cache_->capacity() / 2) return;
-  if (windows != 0 && windows + promised_bytes() > cache_->admissible()) return;
+  if (parts != 0 && parts + promised_bytes() > cache_->admissible()) return;
   index.keep(whole, system_clock().monotonic() + sequence.spec->keep_prefix, sequence.weights());
 }
 

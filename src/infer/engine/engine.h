@@ -180,8 +180,10 @@ class Engine {
   StepPlan plan(std::size_t prompt_tokens);
   void admit(Sequence& sequence);
   void compute(const StepPlan& plan, const Sink& sink);
+  void prepare(Sequence& sequence, std::size_t end, bool undo);
+  std::size_t cut(const Sequence& sequence, std::size_t known) const;
   void checkpoint(Sequence& sequence);
-  void remember(const Sequence& sequence, std::size_t positions);
+  void remember(Sequence& sequence, std::size_t positions);
   void keep_prompt(const Sequence& sequence);
   void prompt_done(Sequence& parent, std::size_t row, const Sink& sink);
   void check_drafts(Sequence& sequence, std::span<const TokenId> drafted, std::size_t row,

@@ -20,7 +20,7 @@ Result<Footprint> footprint(const Blueprint& blueprint, const ExecutorSizes& siz
   const double streams = static_cast<double>(load.streams);
   const double blocks = static_cast<double>(load.positions / kChunk + 1);
   if (static_cast<double>(layout.block_bytes()) * blocks * streams +
-          static_cast<double>(layout.recurrent_bytes()) * blocks * streams >
+          static_cast<double>(layout.state_bytes()) * blocks * streams >
       kAddressable) {
     return invalid("the state of {} streams of {} tokens is more than any memory holds",
                    load.streams, load.positions);

@@ -5,28 +5,36 @@
 
 namespace lathe::infer {
 
-std::vector<std::size_t> choose_drafts(std::span<const SequenceState> decodes, std::size_t rows,
-                                       std::size_t room, std::span<const double> step_seconds) {
+std::vector<std::size_t> choose_drafts(std::span<const SequenceState> decodes, std::size_t room,
+                                       std::span<const double> step_seconds) {
   std::vector<std::size_t> chosen(decodes.size()), best;
   best = chosen;
+  std::size_t rows = 0;
+  for (const SequenceState& decode : decodes) rows += decode.pending;
   const auto seconds = [&](std::size_t width) { return step_seconds[width - 1]; };
   if (rows == 0 || rows > step_seconds.size()) return best;
-  // What the next token of each draft is worth; the most valuable one goes in first.
-  std::vector<double> worth;
-  for (const SequenceState& decode : decodes) worth.push_back(decode.confidence);
-  double tokens = static_cast<double>(rows), best_rate = tokens / seconds(rows);
+  // How likely it is that all chosen tokens of a draft are right. The next one is worth that times
+  // the confidence in it; the most valuable one goes in first.
+  std::vector<double> right(decodes.size(), 1.0);
+  const auto worth = [&](std::size_t i) { return right[i] * decodes[i].confidence; };
+  double tokens = static_cast<double>(decodes.size()), best_rate = tokens / seconds(rows);
+  double again = 0;  // tokens that will probably be computed again
   room = std::min(room, step_seconds.size() - rows);
   for (std::size_t added = 1; added <= room; ++added) {
     std::size_t next = decodes.size();
     for (std::size_t i = 0; i < decodes.size(); ++i) {
       if (chosen[i] == decodes[i].drafted) continue;
-      if (next == decodes.size() || worth[i] > worth[next]) next = i;
+      if (next == decodes.size() || worth(i) > worth(next)) next = i;
     }
     if (next == decodes.size()) break;
-    tokens += worth[next];
-    worth[next] *= decodes[next].confidence;
+    const SequenceState& decode = decodes[next];
+    if (decode.rewinds)
+      again += (right[next] - worth(next)) * static_cast<double>(decode.pending + chosen[next]);
+    tokens += worth(next);
+    right[next] = worth(next);
     ++chosen[next];
-    if (const double rate = tokens / seconds(rows + added); rate > best_rate) {
+    const double each = (seconds(rows + added) - seconds(rows)) / static_cast<double>(added);
+    if (const double rate = tokens / (seconds(rows + added) + again * each); rate > best_rate) {
       best_rate = rate;
       best = chosen;
     }
@@ -66,14 +74,19 @@ StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimi
     const SequenceState& sequence = sequences[i];
     if (!active[i] || !sequence.decoding || sequence.pending == 0) continue;
     if (tokens == 0 || outputs == 0) break;
-    decodes.push_back(sequence);
-    --tokens;
-    --outputs;
+    SequenceState& decode = decodes.emplace_back(sequence);
+    if (decode.pending > tokens) {  // it was taken back: the rest, and its row, come later
+      decode.pending = tokens;
+      decode.drafted = 0;
+    } else {
+      --outputs;
+    }
+    tokens -= decode.pending;
   }
   const std::vector<std::size_t> drafted =
-      choose_drafts(decodes, decodes.size(), std::min(tokens, outputs), limits.step_seconds);
+      choose_drafts(decodes, std::min(tokens, outputs), limits.step_seconds);
   for (std::size_t i = 0; i < decodes.size(); ++i) {
-    plan.parts.push_back({decodes[i].id, 1, drafted[i]});
+    plan.parts.push_back({decodes[i].id, decodes[i].pending, drafted[i]});
     tokens -= drafted[i];
     outputs -= drafted[i];
   }

@@ -17,8 +17,9 @@ using SequenceId = std::uint64_t;
 struct SequenceState {
   SequenceId id = 0;
   bool running = false;     // admitted: its worst case is promised
-  std::size_t pending = 0;  // tokens known but not yet computed (1 while decoding)
+  std::size_t pending = 0;  // tokens known but not yet computed (while decoding 1, or a few again)
   bool decoding = false;    // its pending token was sampled
+  bool rewinds = false;     // where a draft is wrong, all of its step is computed again
   // Of KV, that it may still take: all of the worst case when waiting.
   std::uint64_t bytes_left = 0;
   std::size_t drafted = 0;  // tokens that probably come next, while decoding
@@ -46,10 +47,11 @@ struct StepPlan {
   std::vector<Part> parts;
 };
 
-// How many drafted tokens of each decode to check in one step with `rows` decodes: what gives most
-// tokens a second. A draft's k-th token is worth confidence^k tokens; the cost is the table's.
-std::vector<std::size_t> choose_drafts(std::span<const SequenceState> decodes, std::size_t rows,
-                                       std::size_t room, std::span<const double> step_seconds);
+// How many drafted tokens of each decode to check in one step, at most `room` of all: what gives
+// most tokens a second. A draft's k-th token is worth confidence^k tokens; the cost is the table's,
+// and that of what is computed again where decodes rewind.
+std::vector<std::size_t> choose_drafts(std::span<const SequenceState> decodes, std::size_t room,
+                                       std::span<const double> step_seconds);
 
 // `sequences` in order of arrival.
 StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimits& limits);

@@ -48,8 +48,12 @@ TEST(Scheduler, NeverPlansMoreThanItsLimits) {
           count < limits.sequences && promised < limits.free_bytes && random() % 2 == 0;
       const bool decodes = runs && random() % 2 == 0;
       const std::size_t blocks = random() % 5;
-      states.push_back({id, runs, decodes ? 1 : 1 + random() % 50, decodes,
-                        runs ? std::min(blocks, limits.free_bytes - promised) : blocks});
+      states.push_back(
+          {.id = id,
+           .running = runs,
+           .pending = decodes && random() % 2 == 0 ? 1 : 1 + random() % 50,
+           .decoding = decodes,
+           .bytes_left = runs ? std::min(blocks, limits.free_bytes - promised) : blocks});
       if (runs) promised += states.back().bytes_left, ++count;
     }
     const StepPlan plan = plan_step(states, limits);
@@ -91,18 +95,41 @@ SequenceState drafting(SequenceId id, std::size_t drafted, double confidence) {
 TEST(Drafts, AreCheckedWhereThatPays) {
   const SequenceState states[] = {drafting(1, 20, 0.9), drafting(2, 20, 0.3), drafting(3, 0, 0.99)};
   const std::vector<double> flat(64, 1.0);
-  EXPECT_EQ(choose_drafts(states, 3, 60, flat), (std::vector<std::size_t>{20, 20, 0}));
-  EXPECT_EQ(choose_drafts(states, 3, 7, flat), (std::vector<std::size_t>{7, 0, 0}));
+  EXPECT_EQ(choose_drafts(states, 60, flat), (std::vector<std::size_t>{20, 20, 0}));
+  EXPECT_EQ(choose_drafts(states, 7, flat), (std::vector<std::size_t>{7, 0, 0}));
   // Each token costs as much as a step: guessing loses.
   std::vector<double> steep(64);
   for (std::size_t i = 0; i < 64; ++i) steep[i] = static_cast<double>(i + 1);
-  EXPECT_EQ(choose_drafts(states, 3, 60, steep), (std::vector<std::size_t>{0, 0, 0}));
+  EXPECT_EQ(choose_drafts(states, 60, steep), (std::vector<std::size_t>{0, 0, 0}));
   // Nothing was measured: nothing is checked.
-  EXPECT_EQ(choose_drafts(states, 3, 60, {}), (std::vector<std::size_t>{0, 0, 0}));
+  EXPECT_EQ(choose_drafts(states, 60, {}), (std::vector<std::size_t>{0, 0, 0}));
   // Up to 16 rows cost the same, from there the double: the surer draft gets what is cheap.
   std::vector<double> stairs(64, 1.0);
   std::fill(stairs.begin() + 16, stairs.end(), 2.0);
-  EXPECT_EQ(choose_drafts(states, 3, 60, stairs), (std::vector<std::size_t>{12, 1, 0}));
+  EXPECT_EQ(choose_drafts(states, 60, stairs), (std::vector<std::size_t>{12, 1, 0}));
+}
+
+// What is computed again where a draft was wrong is a cost too: a sure draft is still checked, a
+// doubtful one no longer.
+TEST(Drafts, ThatRewindMustBeSurer) {
+  std::vector<double> seconds(64);  // a token costs a tenth of a step
+  for (std::size_t i = 0; i < 64; ++i) seconds[i] = 1 + 0.1 * static_cast<double>(i);
+  const auto checked = [&](double confidence, bool rewinds) {
+    SequenceState state = drafting(1, 20, confidence);
+    state.rewinds = rewinds;
+    return choose_drafts({&state, 1}, 60, seconds)[0];
+  };
+  EXPECT_EQ(checked(0.99, false), 20u);
+  EXPECT_EQ(checked(0.99, true), 20u);
+  EXPECT_GT(checked(0.15, false), 0u);
+  EXPECT_EQ(checked(0.15, true), 0u);
+}
+
+// A sequence that was taken back computes what counted again, with its next token.
+TEST(Scheduler, ADecodeThatWasTakenBackComputesAllThatIsPending) {
+  const SequenceState states[] = {running(1, 5, true), running(2, 1, true), running(3, 90, false)};
+  const StepPlan plan = plan_step(states, {.step_tokens = 32, .step_outputs = 8});
+  EXPECT_EQ(plan.parts, (std::vector<StepPlan::Part>{{1, 5}, {2, 1}, {3, 26}}));
 }
 
 TEST(Drafts, GoBeforePromptsAndStayWithinTheStep) {
