@@ -79,6 +79,19 @@ inline float quantize_block(const float* x, std::int8_t* q) {
   for (std::size_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + exp1(-gate[i])) * up[i];
 }
 
+[[maybe_unused]] void clamped_silu_mul(const float* gate, const float* up, std::size_t n,
+                                       float* out) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float g = gate[i] > 7.0f ? 7.0f : gate[i];
+    const float u = up[i] > 7.0f ? 7.0f : up[i] < -7.0f ? -7.0f : up[i];
+    out[i] = g / (1.0f + exp1(-1.702f * g)) * (u + 1.0f);
+  }
+}
+
+[[maybe_unused]] void sigmoid_mul(const float* gate, std::size_t n, float* x) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = x[i] / (1.0f + exp1(-gate[i]));
+}
+
 [[maybe_unused]] void add(const float* x, std::size_t n, float* sum) {
   for (std::size_t i = 0; i < n; ++i) sum[i] += x[i];
 }

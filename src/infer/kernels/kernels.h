@@ -36,6 +36,7 @@
 #include <span>
 #include <string_view>
 
+#include "infer/kernels/recurrent_kernels.h"
 #include "infer/kernels/train_kernels.h"
 #include "infer/quant/tensor_type.h"
 
@@ -124,7 +125,11 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* weight, std::size_t n, float eps, float* out);
   // out = silu(gate)·up. In place allowed.
   void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
-  void (*add)(const float* x, std::size_t n, float* sum);  // sum += x
+  // out = g·sigmoid(1.702·g)·(u + 1), g = min(gate, 7), u = up within ±7 (gpt-oss). In place
+  // allowed.
+  void (*clamped_silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
+  void (*sigmoid_mul)(const float* gate, std::size_t n, float* x);  // x *= sigmoid(gate)
+  void (*add)(const float* x, std::size_t n, float* sum);           // sum += x
   void (*add_scaled)(const float* x, float scale, std::size_t n,
                      float* sum);  // sum = fma(x, scale, sum)
   // Rotates the first n_rot dimensions: pairs (2i, 2i+1) or, for neox, (i, i + n_rot/2).
@@ -137,6 +142,7 @@ struct KernelTable {
   float (*exp_sum)(float* x, std::size_t n, float max);
   float (*max)(const float* x, std::size_t n);  // n ≥ 1; NaN is ignored unless all are
 
+  RecurrentKernels recurrent;
   TrainKernels train;
 };
 

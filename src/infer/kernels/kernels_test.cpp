@@ -254,6 +254,16 @@ TEST_P(Table, RowOperationsAreTheScalarOnes) {
         t.rms_norm(x.data(), b.data(), n, 1e-6f, x.data());
       });
       each([&](const KernelTable& t, auto& x) { t.silu_mul(x.data(), b.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) {
+        t.clamped_silu_mul(x.data(), b.data(), n, x.data());
+      });
+      each([&](const KernelTable& t, auto& x) { t.sigmoid_mul(b.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { t.recurrent.silu(x.data(), n); });
+      each([&](const KernelTable& t, auto& x) { t.recurrent.sigmoid(x.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { t.recurrent.unit_norm(x.data(), n, 1e-6f, 0.5f); });
+      each([&](const KernelTable& t, auto& x) {
+        t.recurrent.decay(x.data(), b.data(), a.data(), n, x.data());
+      });
       each([&](const KernelTable& t, auto& x) { t.add(b.data(), n, x.data()); });
       each([&](const KernelTable& t, auto& x) { t.add_scaled(b.data(), 0.3f, n, x.data()); });
       each([&](const KernelTable& t, auto& x) { x.push_back(t.max(x.data(), n)); });
@@ -270,6 +280,55 @@ TEST_P(Table, RowOperationsAreTheScalarOnes) {
         x.push_back(m);
         x.push_back(l);
       });
+    }
+}
+
+TEST_P(Table, ConvolutionsAreTheScalarOnes) {
+  Random random(6);
+  for (const std::size_t taps : {1u, 2u, 3u, 4u, 7u})
+    for (const std::size_t n : {1u, 15u, 64u, 257u}) {
+      const auto x = activations_of(taps * n, Values::kOrdinary, random);
+      const auto w = activations_of(taps * n, Values::kOrdinary, random);
+      std::vector<const float*> rows;
+      for (std::size_t j = 0; j < taps; ++j) rows.push_back(x.data() + j * n);
+      std::vector<float> got(n), want(n);
+      table().recurrent.convolve(rows.data(), w.data(), taps, n, got.data());
+      scalar().recurrent.convolve(rows.data(), w.data(), taps, n, want.data());
+      EXPECT_TRUE(same(got, want)) << taps << " taps, " << n;
+    }
+}
+
+// Whatever the size of a head, and however the tokens are cut into calls.
+TEST_P(Table, DeltaNetsAreTheScalarOnes) {
+  Random random(8);
+  for (const std::size_t size : {1u, 8u, 16u, 33u, 48u, 80u, 128u})
+    for (const Values kind : {Values::kOrdinary, Values::kLarge, Values::kTiny, Values::kBroken}) {
+      constexpr std::size_t kTokens = 9;
+      const std::size_t stride = 3 * size + 5;
+      const auto x = activations_of(kTokens * stride, kind, random);
+      const auto scalars = activations_of(2 * kTokens, Values::kOrdinary, random);
+      const auto begin = activations_of(size * size, Values::kOrdinary, random);
+      const auto run = [&](const KernelTable& t, std::size_t at_once) {
+        std::vector<float> state = begin, out(kTokens * size);
+        for (std::size_t i = 0; i < kTokens; i += at_once)
+          t.recurrent.delta({.state = state.data(),
+                             .size = size,
+                             .tokens = std::min(at_once, kTokens - i),
+                             .q = x.data() + i * stride,
+                             .k = x.data() + i * stride + size,
+                             .v = x.data() + i * stride + 2 * size,
+                             .stride = stride,
+                             .decay = scalars.data() + 2 * i,
+                             .beta = scalars.data() + 2 * i + 1,
+                             .scalar_stride = 2,
+                             .out = out.data() + i * size,
+                             .out_stride = size});
+        out.insert(out.end(), state.begin(), state.end());
+        return out;
+      };
+      const auto want = run(scalar(), 1);
+      for (const std::size_t at_once : {1u, 4u, 9u})
+        EXPECT_TRUE(same(run(table(), at_once), want)) << size << ", " << at_once << " at once";
     }
 }
 

@@ -4,6 +4,7 @@
 
 #include "infer/kernels/elementwise.inl"
 #include "infer/kernels/int_blocks.h"
+#include "infer/kernels/recurrent.inl"
 #include "infer/kernels/tables.h"
 #include "infer/kernels/train.inl"
 #include "infer/quant/blocks.h"
@@ -304,12 +305,15 @@ const KernelTable kScalarTable = {
     quantize,
     rms_norm,
     silu_mul,
+    clamped_silu_mul,
+    sigmoid_mul,
     add,
     add_scaled,
     rope,
     merge,
     exp_sum,
     max_of,
+    recurrent_kernels(),
     train_kernels<tile>()};
 
 }  // namespace lathe::infer

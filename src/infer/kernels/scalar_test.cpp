@@ -236,6 +236,55 @@ TEST(Scalar, ExpIsTheCLibrarys) {
   EXPECT_EQ(odd[4], 1);
 }
 
+// Far out, where e^x alone would overflow or vanish.
+TEST(Scalar, DecayOfAnyInput) {
+  const float rate = -0.5f, zero = 0;
+  for (const float x : {-200.0f, -90.0f, -30.0f, -1e-3f, 0.0f, 1e-3f, 30.0f, 90.0f, 150.0f}) {
+    float out = 0;
+    scalar().recurrent.decay(&x, &zero, &rate, 1, &out);
+    const double softplus = x > 40 ? double{x} : std::log1p(std::exp(double{x}));
+    EXPECT_NEAR(out, std::exp(-0.5 * softplus), 1e-6 * std::exp(-0.5 * softplus)) << x;
+  }
+}
+
+// One head, token by token in double: the formula of recurrent_kernels.h.
+TEST(Scalar, DeltaNet) {
+  constexpr std::size_t kSize = 16, kTokens = 40;
+  auto x = gaussian(kTokens * 3 * kSize, 21);
+  const auto raw = gaussian(2 * kTokens, 22);
+  std::vector<float> scalars(raw.size()), state(kSize * kSize), out(kTokens * kSize);
+  for (std::size_t i = 0; i < raw.size(); ++i) scalars[i] = 1 / (1 + std::exp(-raw[i]));
+  for (std::size_t t = 0; t < kTokens; ++t)
+    for (std::size_t part = 0; part < 2; ++part)
+      scalar().recurrent.unit_norm(x.data() + (3 * t + part) * kSize, kSize, 1e-6f, 1);
+  scalar().recurrent.delta({.state = state.data(),
+                            .size = kSize,
+                            .tokens = kTokens,
+                            .q = x.data(),
+                            .k = x.data() + kSize,
+                            .v = x.data() + 2 * kSize,
+                            .stride = 3 * kSize,
+                            .decay = scalars.data(),
+                            .beta = scalars.data() + 1,
+                            .scalar_stride = 2,
+                            .out = out.data(),
+                            .out_stride = kSize});
+  std::vector<double> s(kSize * kSize);
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    const float *q = x.data() + 3 * t * kSize, *k = q + kSize, *v = k + kSize;
+    for (double& each : s) each *= scalars[2 * t];
+    for (std::size_t j = 0; j < kSize; ++j) {
+      double known = 0, answer = 0;
+      for (std::size_t i = 0; i < kSize; ++i) known += s[i * kSize + j] * k[i];
+      for (std::size_t i = 0; i < kSize; ++i) {
+        s[i * kSize + j] += k[i] * (v[j] - known) * scalars[2 * t + 1];
+        answer += s[i * kSize + j] * q[i];
+      }
+      EXPECT_NEAR(out[t * kSize + j], answer, 1e-5);
+    }
+  }
+}
+
 TEST(Scalar, NormSiluRopeAndSums) {
   for (const std::size_t n : {1u, 15u, 16u, 100u, 2048u}) {
     const auto x = gaussian(n, 11), w = gaussian(n, 12);
@@ -252,6 +301,23 @@ TEST(Scalar, NormSiluRopeAndSums) {
     for (std::size_t i = 0; i < n; ++i) {
       const double want = x[i] / (1 + std::exp(-double{x[i]})) * w[i];
       EXPECT_NEAR(out[i], want, std::abs(want) * 1e-6);
+    }
+    scalar().clamped_silu_mul(x.data(), w.data(), n, out.data());
+    std::vector<float> gated = w, squashed = x, unit = x, kept = x;
+    scalar().sigmoid_mul(x.data(), n, gated.data());
+    scalar().recurrent.silu(squashed.data(), n);
+    scalar().recurrent.unit_norm(unit.data(), n, 1e-6f, 3);
+    scalar().recurrent.decay(x.data(), w.data(), w.data(), n, kept.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      const double g = std::min(double{x[i]}, 7.0), u = std::clamp(double{w[i]}, -7.0, 7.0);
+      const double clamped = g / (1 + std::exp(-1.702 * g)) * (u + 1);
+      EXPECT_NEAR(out[i], clamped, std::abs(clamped) * 1e-6);
+      const double sigmoid = 1 / (1 + std::exp(-double{x[i]}));
+      EXPECT_NEAR(gated[i], w[i] * sigmoid, std::abs(w[i] * sigmoid) * 1e-6);
+      EXPECT_NEAR(squashed[i], x[i] * sigmoid, std::abs(x[i] * sigmoid) * 1e-6);
+      EXPECT_NEAR(unit[i], 3 * x[i] / std::sqrt(square), 3e-6);
+      const double decay = std::exp(w[i] * std::log1p(std::exp(double{x[i]} + double{w[i]})));
+      EXPECT_NEAR(kept[i], decay, decay * 1e-5);
     }
     std::vector<float> e = x;
     EXPECT_NEAR(scalar().exp_sum(e.data(), n, 0), total, total * 1e-5);

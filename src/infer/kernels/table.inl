@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "infer/kernels/attend.inl"
+#include "infer/kernels/recurrent.inl"
 #include "infer/kernels/tile.inl"
 #include "infer/kernels/train.inl"
 
@@ -47,12 +48,15 @@ constexpr KernelTable make_table(std::string_view name) {
           quantize,
           rms_norm,
           silu_mul,
+          clamped_silu_mul,
+          sigmoid_mul,
           add,
           add_scaled,
           rope,
           merge,
           exp_sum,
           max_of,
+          recurrent_kernels(),
           train_kernels<tile>()};
 }
 
