@@ -118,22 +118,32 @@ std::uint64_t Attention::deep_bytes(const Blueprint& blueprint, std::size_t thre
 
 void Attention::run(Step& step) const {
   ForwardScratch& s = step.scratch;
-  const Step::Linear inputs[] = {
-      {Slot::kQ, s.q.data()}, {Slot::kK, s.k.data()}, {Slot::kV, s.v.data()}};
+  float* q = spec_.output_gate ? s.mixed.data() : s.q.data();
+  const Step::Linear inputs[] = {{Slot::kQ, q}, {Slot::kK, s.k.data()}, {Slot::kV, s.v.data()}};
   step.multiply_linears(layer_, s.normed, inputs);
   const std::size_t scratch = thread_floats(spec_);
   step.team->run(step.tokens.size(), [&](std::size_t t, int thread) {
     finish_heads(step, t, s.threads.data() + static_cast<std::size_t>(thread) * scratch);
   });
   attend(step);
-  step.team->run(step.tokens.size(),
-                 [&](std::size_t t, int) { s.heads.quantize(step.kernels(), t, 0, s.heads.k()); });
+  step.team->run(step.tokens.size(), [&](std::size_t t, int) {
+    if (spec_.output_gate) open_gates(step, t);
+    s.heads.quantize(step.kernels(), t, 0, s.heads.k());
+  });
   const Step::Linear output{Slot::kAttentionOutput, s.branch.data()};
   step.multiply_linears(layer_, s.heads, {&output, 1});
   if (!spec_.output_bias) return;
   const float* bias = weights_.vector[Slot::kAttentionOutputBias].data();
   for (std::size_t t = 0; t < step.tokens.size(); ++t)
     step.kernels().add(bias, step.width(), s.branch.data() + t * step.width());
+}
+
+// A head's gate stands behind its q in scratch.mixed.
+void Attention::open_gates(Step& step, std::size_t t) const {
+  const std::size_t dim = spec_.head_dim;
+  for (std::size_t h = 0; h < spec_.heads; ++h)
+    step.kernels().sigmoid_mul(step.scratch.mixed.data() + ((t * spec_.heads + h) * 2 + 1) * dim,
+                               dim, step.scratch.heads.row(t) + h * dim);
 }
 
 // Bias, norm and rotation of one token's heads, its K and V into the cache.
@@ -143,6 +153,10 @@ void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
   float* q = step.scratch.q.data() + t * spec_.heads * dim;
   float* k = step.scratch.k.data() + t * spec_.kv_heads * dim;
   float* v = step.scratch.v.data() + t * spec_.kv_heads * dim;
+  if (spec_.output_gate)
+    for (std::size_t h = 0; h < spec_.heads; ++h)
+      std::memcpy(q + h * dim, step.scratch.mixed.data() + (t * spec_.heads + h) * 2 * dim,
+                  dim * sizeof(float));
   if (spec_.qkv_bias) {
     kernels.add(weights_.vector[Slot::kQBias].data(), spec_.heads * dim, q);
     kernels.add(weights_.vector[Slot::kKBias].data(), spec_.kv_heads * dim, k);
@@ -209,6 +223,7 @@ void Attention::attend(Step& step) const {
     const Room room(own, columns, dim);
     const Partial total(room.total, columns);
     std::fill_n(total.l, columns, 0.0f);
+    if (spec_.sinks) begin_with_sinks(tile, head, room.total, columns);
     for (std::size_t group = first_group(step, tile); group < groups_of(step, tile); ++group) {
       float* base = by_group ? s.partials.data() + (item * groups + group) * partial : room.group;
       if (!by_group) attend_group(step, tile, head, group, columns, own, base);
@@ -216,6 +231,19 @@ void Attention::attend(Step& step) const {
     }
     write_heads(step, tile, head, columns, room.total);
   });
+}
+
+// A sink takes part in the softmax before all others, with nothing to add.
+void Attention::begin_with_sinks(const Step::Tile& tile, std::size_t head, float* base,
+                                 std::size_t columns) const {
+  const std::size_t dim = padded_head(spec_.head_dim);
+  const Partial total(base, columns);
+  const float* sinks = weights_.vector[Slot::kSinks].data() + head * ratio_;
+  for (std::size_t c = 0; c < tile.tokens * ratio_; ++c) {
+    total.m[c] = sinks[c % ratio_];
+    total.l[c] = 1;
+    std::fill_n(total.o + c * dim, dim, 0.0f);
+  }
 }
 
 bool Attention::visible(const Step& step, const Step::Tile& tile, std::size_t start,

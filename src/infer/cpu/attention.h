@@ -27,6 +27,9 @@ class Attention final : public LayerPart {
                                   std::size_t positions);
 
  private:
+  void open_gates(Step& step, std::size_t token) const;
+  void begin_with_sinks(const Step::Tile& tile, std::size_t head, float* base,
+                        std::size_t columns) const;
   void finish_heads(Step& step, std::size_t token, float* scratch) const;
   void attend(Step& step) const;
   void attend_group(const Step& step, const Step::Tile& tile, std::size_t head, std::size_t group,

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "infer/cpu/attention.h"
+#include "infer/cpu/delta_net.h"
 #include "infer/cpu/feed_forward.h"
 
 namespace lathe::infer {
@@ -17,13 +18,13 @@ struct MakeMixer {
     return std::make_unique<Attention>(model, layer, rope);
   }
   std::unique_ptr<LayerPart> operator()(const DeltaNetSpec&) const {
-    LATHE_CHECK(false);  // Blueprint::missing(): such a model is not loaded
-    return nullptr;
+    return std::make_unique<DeltaNet>(model, layer);
   }
 };
 
-std::unique_ptr<LayerPart> make_ffn(const FfnSpec& spec, std::size_t layer) {
-  if (spec.experts != 0) return std::make_unique<ExpertFfn>(spec, layer);
+std::unique_ptr<LayerPart> make_ffn(const Model& model, std::size_t layer) {
+  const FfnSpec& spec = model.blueprint().layers[layer].ffn;
+  if (spec.experts != 0) return std::make_unique<ExpertFfn>(model, layer);
   return std::make_unique<DenseFfn>(layer);
 }
 
@@ -61,7 +62,7 @@ CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOpt
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
     const LayerSpec& layer = blueprint.layers[i];
     layers_.push_back({std::visit(MakeMixer{model, i, step_.ropes.of_layer[i]}, layer.mixer),
-                       make_ffn(layer.ffn, i)});
+                       make_ffn(model, i)});
   }
 }
 
@@ -103,7 +104,8 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
     const LayerWeights& weights = step_.model->layers()[i];
     add_and_norm(i == 0 ? nullptr : s.branch.data(), weights.vector[Slot::kAttentionNorm]);
     layers_[i].mixer->run(step_);
-    add_and_norm(s.branch.data(), weights.vector[Slot::kFfnNorm]);
+    const FfnSpec& ffn = step_.model->blueprint().layers[i].ffn;
+    add_and_norm(s.branch.data(), weights.vector[ffn_norm(ffn)]);
     layers_[i].ffn->run(step_);
   }
   write_outputs(slices, kind);
@@ -112,9 +114,11 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
 void CpuExecutor::place_tokens(std::span<const Slice> slices) {
   step_.tokens.clear();
   step_.tiles.clear();
+  step_.runs.clear();
   step_.adapted.clear();
   for (const Slice& slice : slices) {
     const std::size_t first = step_.tokens.size(), count = slice.tokens.size();
+    step_.runs.push_back({first, count});
     if (slice.adapter != nullptr) step_.adapted.push_back({slice.adapter, first, count});
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t position = slice.first_position + i;

@@ -25,7 +25,7 @@ void choose_for_token(const FfnSpec& spec, const float* p, float total, std::uin
     weight[r] = p[order[r]] / total;
     sum += weight[r];
   }
-  if (spec.normalize_weights)
+  if (spec.normalize_weights || spec.router == RouterRule::kSoftmaxOfChosen)
     for (std::size_t r = 0; r < spec.experts_used; ++r)
       weight[r] /= std::max(sum, ExpertChoice::kLeastSum);
   for (std::size_t r = 0; r < spec.experts_used; ++r) weight[r] *= spec.weight_scale;

@@ -1,5 +1,6 @@
 // Which experts the tokens of a step go to: softmax over all of them, the best few by probability
-// (ties: the lower index), their weights normalised if the model says so; and the (token, expert)
+// (ties: the lower index), their weights normalised if the model says so, or takes the softmax of
+// the chosen alone, which is the same; and the (token, expert)
 // pairs sorted by expert, an expert's tokens in their order. A token's choice depends on its own
 // logits alone. One thread, but for what the team is given.
 #pragma once

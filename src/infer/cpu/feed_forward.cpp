@@ -10,8 +10,8 @@ namespace {
 // Elementwise work on hidden rows is shared out in pieces of this many elements.
 constexpr std::size_t kPiece = 2048;
 
-// scratch.hidden = silu(gate)·up, quantized, for `rows` rows.
-void activate(Step& step, std::size_t rows, std::size_t hidden) {
+// scratch.hidden = what becomes of gate and up, quantized, for `rows` rows.
+void activate(Step& step, Activation kind, std::size_t rows, std::size_t hidden) {
   const KernelTable& kernels = step.kernels();
   ForwardScratch& s = step.scratch;
   const std::size_t pieces = (hidden + kPiece - 1) / kPiece;
@@ -19,7 +19,8 @@ void activate(Step& step, std::size_t rows, std::size_t hidden) {
   step.team->run(rows * pieces, [&](std::size_t item, int) {
     const std::size_t row = item / pieces, from = item % pieces * kPiece;
     const std::size_t count = std::min(kPiece, hidden - from), at = row * hidden + from;
-    kernels.silu_mul(s.gate.data() + at, s.up.data() + at, count, s.hidden.row(row) + from);
+    const auto apply = kind == Activation::kSilu ? kernels.silu_mul : kernels.clamped_silu_mul;
+    apply(s.gate.data() + at, s.up.data() + at, count, s.hidden.row(row) + from);
     s.hidden.quantize(kernels, row, from, count);
   });
 }
@@ -30,7 +31,8 @@ void DenseFfn::run(Step& step) const {
   ForwardScratch& s = step.scratch;
   const Step::Linear inputs[] = {{Slot::kGate, s.gate.data()}, {Slot::kUp, s.up.data()}};
   step.multiply_linears(layer_, s.normed, inputs);
-  activate(step, step.tokens.size(), step.model->layers()[layer_].matrix[Slot::kGate].rows);
+  const FfnSpec& spec = step.model->blueprint().layers[layer_].ffn;
+  activate(step, spec.activation, step.tokens.size(), spec.hidden);
   const Step::Linear down{Slot::kDown, s.branch.data()};
   step.multiply_linears(layer_, s.hidden, {&down, 1});
 }
@@ -40,6 +42,10 @@ void ExpertFfn::choose(Step& step) const {
   ForwardScratch& s = step.scratch;
   const Step::Linear router{Slot::kRouter, s.router.data()};
   step.multiply_linears(layer_, s.normed, {&router, 1});
+  if (spec_.bias)
+    for (std::size_t t = 0; t < step.tokens.size(); ++t)
+      step.kernels().add(weights_.vector[Slot::kRouterBias].data(), spec_.experts,
+                         s.router.data() + t * spec_.experts);
   step.choice.choose(*step.team, step.kernels(), spec_, step.tokens.size(), s.router.data(),
                      spec_.experts);
   s.gathered.shape(step.width());
@@ -55,9 +61,14 @@ void ExpertFfn::run(Step& step) const {
   choose(step);
   const Step::Linear inputs[] = {{Slot::kGate, s.gate.data()}, {Slot::kUp, s.up.data()}};
   step.multiply_experts(layer_, s.gathered, inputs);
-  activate(step, step.tokens.size() * used, spec_.hidden);
+  if (spec_.bias) {
+    add_biases(step, Slot::kGateBias, spec_.hidden, s.gate.data());
+    add_biases(step, Slot::kUpBias, spec_.hidden, s.up.data());
+  }
+  activate(step, spec_.activation, step.tokens.size() * used, spec_.hidden);
   const Step::Linear down{Slot::kDown, s.expert_out.data()};
   step.multiply_experts(layer_, s.hidden, {&down, 1});
+  if (spec_.bias) add_biases(step, Slot::kDownBias, width, s.expert_out.data());
   const ExpertChoice& choice = step.choice;
   step.team->run(step.tokens.size(), [&](std::size_t t, int) {
     float* sum = s.branch.data() + t * width;
@@ -67,6 +78,38 @@ void ExpertFfn::run(Step& step) const {
       step.kernels().add_scaled(s.expert_out.data() + choice.pair_of[i] * width, choice.weight[i],
                                 width, sum);
     }
+  });
+  if (spec_.shared_hidden != 0) add_shared(step);
+}
+
+// Each pair's row gets the bias of its expert.
+void ExpertFfn::add_biases(Step& step, Slot slot, std::size_t rows, float* out) const {
+  const std::vector<std::size_t>& first = step.choice.first;
+  step.team->run(spec_.experts, [&](std::size_t e, int) {
+    for (std::size_t pair = first[e]; pair < first[e + 1]; ++pair)
+      step.kernels().add(weights_.vector[slot].data() + e * rows, rows, out + pair * rows);
+  });
+}
+
+// The buffers of the chosen experts are free by now.
+void ExpertFfn::add_shared(Step& step) const {
+  ForwardScratch& s = step.scratch;
+  const KernelTable& kernels = step.kernels();
+  const std::size_t width = step.width();
+  const Step::Linear inputs[] = {{Slot::kSharedGate, s.gate.data()},
+                                 {Slot::kSharedUp, s.up.data()}};
+  step.multiply_linears(layer_, s.normed, inputs);
+  activate(step, spec_.activation, step.tokens.size(), spec_.shared_hidden);
+  const Step::Linear down{Slot::kSharedDown, s.expert_out.data()};
+  step.multiply_linears(layer_, s.hidden, {&down, 1});
+  step.team->run(step.tokens.size(), [&](std::size_t t, int) {
+    float weight = 1;
+    if (spec_.shared_gate) {
+      weight =
+          kernels.train.dot(weights_.vector[Slot::kSharedRouter].data(), s.normed.row(t), width);
+      kernels.recurrent.sigmoid(&weight, 1, &weight);
+    }
+    kernels.add_scaled(s.expert_out.data() + t * width, weight, width, s.branch.data() + t * width);
   });
 }
 

@@ -16,15 +16,22 @@ class DenseFfn final : public LayerPart {
 };
 
 // Each expert multiplies the tokens that chose it, as one batch; a token adds its experts' answers
-// in the order of its own ranking, whoever else is in the step.
+// in the order of its own ranking, whoever else is in the step, and last that of the expert that
+// every token takes.
 class ExpertFfn final : public LayerPart {
  public:
-  ExpertFfn(const FfnSpec& spec, std::size_t layer) : spec_(spec), layer_(layer) {}
+  ExpertFfn(const Model& model, std::size_t layer)
+      : spec_(model.blueprint().layers[layer].ffn),
+        weights_(model.layers()[layer]),
+        layer_(layer) {}
   void run(Step& step) const override;
 
  private:
   void choose(Step& step) const;
+  void add_biases(Step& step, Slot slot, std::size_t rows, float* out) const;
+  void add_shared(Step& step) const;
   FfnSpec spec_;
+  const LayerWeights& weights_;
   std::size_t layer_;
 };
 

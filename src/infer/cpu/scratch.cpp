@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "infer/cpu/attention.h"
+#include "infer/cpu/delta_net.h"
 #include "infer/models/rope.h"
 
 namespace lathe::infer {
@@ -44,6 +45,18 @@ constexpr Buffer kBuffers[] = {
     {&S::v,
      [](const Z& z) {
        return Extent{z.tokens, z.kv};
+     }},
+    {&S::mixed,
+     [](const Z& z) {
+       return Extent{z.tokens, z.mixed};
+     }},
+    {&S::convolved,
+     [](const Z& z) {
+       return Extent{z.tokens, z.convolved};
+     }},
+    {&S::scalars,
+     [](const Z& z) {
+       return Extent{z.tokens, z.scalars};
      }},
     {&S::heads,
      [](const Z& z) {
@@ -104,10 +117,14 @@ Status reserve_one(Activations& buffer, Extent extent) {
 void size_mixer(ForwardSizes& sizes, std::size_t threads, const AttentionSpec& spec) {
   sizes.q = std::max(sizes.q, spec.heads * spec.head_dim);
   sizes.kv = std::max(sizes.kv, spec.kv_heads * spec.head_dim);
+  if (spec.output_gate) sizes.mixed = std::max(sizes.mixed, 2 * spec.heads * spec.head_dim);
   sizes.threads = std::max(sizes.threads, threads * Attention::thread_floats(spec));
 }
 void size_mixer(ForwardSizes& sizes, std::size_t, const DeltaNetSpec& spec) {
-  sizes.q = std::max(sizes.q, spec.width());
+  sizes.q = std::max(sizes.q, spec.values());
+  sizes.mixed = std::max(sizes.mixed, spec.channels());
+  sizes.convolved = std::max(sizes.convolved, spec.channels());
+  sizes.scalars = std::max(sizes.scalars, DeltaNet::kScalars * spec.value_heads);
 }
 
 }  // namespace
@@ -121,7 +138,8 @@ ForwardSizes ForwardSizes::of(const Blueprint& blueprint, std::size_t threads,
   for (const LayerSpec& layer : blueprint.layers) {
     std::visit([&](const auto& spec) { size_mixer(sizes, threads, spec); }, layer.mixer);
     const std::size_t rows = max_tokens * std::max<std::size_t>(1, layer.ffn.experts_used);
-    sizes.hidden = std::max(sizes.hidden, rows * layer.ffn.hidden);
+    sizes.hidden =
+        std::max({sizes.hidden, rows * layer.ffn.hidden, max_tokens * layer.ffn.shared_hidden});
     if (layer.ffn.experts != 0) sizes.pairs = std::max(sizes.pairs, rows);
     sizes.experts = std::max(sizes.experts, layer.ffn.experts);
   }

@@ -13,8 +13,9 @@ namespace lathe::infer {
 struct ForwardSizes {
   std::size_t tokens = 0, outputs = 0;
   std::size_t width = 0, output_width = 0;
-  std::size_t q = 0, kv = 0;  // of one token
-  std::size_t hidden = 0;     // rows × hidden; rows: tokens, or (token, expert) pairs
+  std::size_t q = 0, kv = 0;                          // of one token
+  std::size_t mixed = 0, convolved = 0, scalars = 0;  // … of a delta net, or of gated attention
+  std::size_t hidden = 0;  // rows × hidden; rows: tokens, or (token, expert) pairs
   std::size_t pairs = 0, experts = 0;
   std::size_t angles = 0;   // of one token, all ropes
   std::size_t threads = 0;  // of all threads
@@ -25,11 +26,14 @@ struct ForwardSizes {
 };
 
 struct ForwardScratch {
-  Scratch<float> x;           // residual stream (tokens, embedding)
-  Scratch<float> branch;      // what a part of a layer adds to it (tokens, embedding)
-  Activations normed;         // what a part of a layer reads (tokens, embedding)
-  Scratch<float> q, k, v;     // (tokens, heads·head_dim) …
-  Activations heads;          // what attention gave (tokens, heads·head_dim)
+  Scratch<float> x;        // residual stream (tokens, embedding)
+  Scratch<float> branch;   // what a part of a layer adds to it (tokens, embedding)
+  Activations normed;      // what a part of a layer reads (tokens, embedding)
+  Scratch<float> q, k, v;  // (tokens, heads·head_dim) …
+  Scratch<float> mixed;    // q with its gate (tokens, heads·2·head_dim), or a delta net's q, k, v
+  Scratch<float> convolved;   // (tokens, channels)
+  Scratch<float> scalars;     // of a delta net: projections, beta, decay (tokens, 4·value heads)
+  Activations heads;          // what a mixer's heads gave (tokens, heads·head_dim)
   Scratch<float> angles;      // (tokens, distinct ropes, cos | sin)
   Scratch<float> threads;     // (threads, what a tile of attention takes)
   Scratch<float> partials;    // of attention shared out by groups: grows with the depth

@@ -35,6 +35,11 @@ struct Step {
     std::size_t tokens;
   };
   std::vector<Tile> tiles;
+  // Tokens of one sequence, one after the other: the slices.
+  struct Run {
+    std::size_t first, count;
+  };
+  std::vector<Run> runs;
   // Runs of tokens that an adapter is added to.
   struct Adapted {
     const Adapter* adapter;

@@ -44,6 +44,7 @@ TEST_P(FootprintOf, IsWhatTheEngineBooks) {
       ASSERT_TRUE(model.has_value());
       for (const KvType kv : {KvType::kF16, KvType::kQ8_0}) {
         const std::size_t positions = 1000, streams = 3;
+        if (kv == KvType::kQ8_0 && (*model)->blueprint().attention()->head_dim % 32 != 0) continue;
         const ExecutorOptions options{.kv = kv, .step_tokens = 100};
         const std::size_t kv_tokens = (positions + kChunk - 1) / kChunk * kChunk * streams;
         auto engine = Engine::create(*CpuExecutor::create(**model, team, options), *tokenizer,
@@ -55,8 +56,7 @@ TEST_P(FootprintOf, IsWhatTheEngineBooks) {
         ASSERT_TRUE(predicted.has_value());
         const Engine::Bytes fresh = (*engine)->bytes();
         EXPECT_EQ(predicted->weights, fresh.weights);
-        EXPECT_EQ(predicted->kv, DeviceBytes("cpu", fresh.kv_pool));
-        EXPECT_EQ(predicted->state, DeviceBytes());
+        EXPECT_EQ(predicted->state, DeviceBytes("cpu", streams * (*engine)->cache().store().layout().state_bytes()));
         EXPECT_EQ(predicted->scratch,
                   fresh.scratch + deep_bytes(*file, processor, options, positions));
       }
@@ -67,7 +67,8 @@ TEST_P(FootprintOf, IsWhatTheEngineBooks) {
 INSTANTIATE_TEST_SUITE_P(Models, FootprintOf,
                          testing::Values("llama-q4_0", "llama-q4_k_m", "llama-q2_k", "llama-iq4_xs",
                                          "qwen2-q4_k_m", "qwen3-q4_k_m", "qwen3moe-mxfp4_moe",
-                                         "mixtral-q4_0"),
+                                         "mixtral-q4_0", "gpt-oss-mxfp4", "qwen3next",
+                                         "qwen35-q8_0"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

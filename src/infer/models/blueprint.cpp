@@ -149,7 +149,10 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
   LATHE_TRY(blueprint.name, file.text_or("general.name", ""));
   LATHE_TRY(blueprint.embedding, keys.size("embedding_length", 1, kMaxSize));
   LATHE_TRY(blueprint.context, keys.size("context_length", 1, std::size_t{1} << 32));
-  LATHE_TRY(const std::size_t layers, keys.size("block_count", 1, kMaxLayers));
+  LATHE_TRY(const std::size_t blocks, keys.size("block_count", 1, kMaxLayers));
+  // Those that predict tokens further on stand behind the others.
+  LATHE_TRY(const std::size_t predicting, keys.size_or("nextn_predict_layers", 0, 0, blocks - 1));
+  const std::size_t layers = blocks - predicting;
   LATHE_TRY(const auto heads, file.per_layer(keys.name("attention.head_count"), layers, 1, 65536));
   auto kv_heads = heads;
   if (file.has(keys.name("attention.head_count_kv"))) {
@@ -214,20 +217,16 @@ StateSpec state_of(const DeltaNetSpec& spec) {
 }
 
 // What the forward pass lacks for a part; empty: nothing.
-std::string_view missing_in(const AttentionSpec& spec) {
-  if (spec.sinks) return "attention sinks";
-  if (spec.output_gate) return "gated attention";
+std::string_view missing_in(const AttentionSpec&) {
   return "";
 }
 std::string_view missing_in(const DeltaNetSpec&) {
-  return "gated delta nets";
+  return "";
 }
 std::string_view missing_in(const FfnSpec& spec) {
-  if (spec.activation == Activation::kClampedSilu) return "a clamped activation";
-  if (spec.bias) return "biases in its feed-forward parts";
+  if (spec.bias && spec.experts == 0) return "biases in its feed-forward parts";
   if (spec.router == RouterRule::kSigmoid) return "a router of sigmoids";
-  if (spec.router == RouterRule::kSoftmaxOfChosen) return "a router that weighs the chosen alone";
-  if (spec.shared_hidden != 0) return "shared experts";
+  if (spec.shared_hidden != 0 && spec.experts == 0) return "a shared expert without others";
   return "";
 }
 

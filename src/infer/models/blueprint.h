@@ -36,9 +36,10 @@ struct AttentionSpec {
   std::size_t heads = 0, kv_heads = 0, head_dim = 0;
   bool qk_norm = false;  // RMS norm of each q and k head before RoPE
   bool qkv_bias = false, output_bias = false;
-  std::size_t window = 0;    // 0: all positions
-  bool sinks = false;        // a score of each head that takes part in the softmax and has no value
-  bool output_gate = false;  // the heads are multiplied by the sigmoid of a projection
+  std::size_t window = 0;  // 0: all positions
+  bool sinks = false;      // a score of each head that takes part in the softmax and has no value
+  // The heads are multiplied by the sigmoid of a projection, which stands behind each head's q.
+  bool output_gate = false;
   float scale = 0;
   RopeSpec rope = {};
 };
@@ -47,10 +48,18 @@ struct AttentionSpec {
 // inputs that its short convolution still needs, in f32. A key and a value of a head have one size.
 struct DeltaNetSpec {
   std::size_t key_heads = 0, value_heads = 0, size = 0, convolution = 0;
+  // Which value heads share a key head: those that follow each other, or every so-many-th.
+  bool interleaved = false;
+  // Decay and beta come of one projection, for each key head first its betas, then its decays.
+  bool joint_scalars = false;
 
   std::size_t channels() const { return (2 * key_heads + value_heads) * size; }  // convolved ones
-  std::size_t width() const { return channels() + value_heads * size; }  // of a token's projections
-  std::size_t state_bytes() const {                                      // of one sequence
+  std::size_t values() const { return value_heads * size; }
+  std::size_t shared() const { return value_heads / key_heads; }  // value heads a key head
+  std::size_t key_head(std::size_t value_head) const {
+    return interleaved ? value_head % key_heads : value_head / shared();
+  }
+  std::size_t state_bytes() const {  // of one sequence
     return (value_heads * size * size + (convolution - 1) * channels()) * sizeof(float);
   }
 };
@@ -79,6 +88,8 @@ struct FfnSpec {
   bool normalize_weights = true;  // of the chosen experts
   float weight_scale = 1;
   std::size_t shared_hidden = 0;  // of an expert that every token takes; 0: none
+  bool shared_gate = false;       // its answer is multiplied by the sigmoid of a projection
+  bool after_attention = false;   // its norm's name in the file is the attention's post-norm
 };
 
 struct LayerSpec {
@@ -150,6 +161,7 @@ Result<Blueprint> read_llama(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen2(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3moe(const ArchitectureKeys& keys);
+Result<Blueprint> read_qwen35(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3next(const ArchitectureKeys& keys);
 
 }  // namespace lathe::infer

@@ -20,6 +20,7 @@ Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys) {
     layer.ffn.activation = Activation::kClampedSilu;
     layer.ffn.bias = true;
     layer.ffn.router = RouterRule::kSoftmaxOfChosen;
+    layer.ffn.after_attention = true;
   }
   return blueprint;
 }

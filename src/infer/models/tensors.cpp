@@ -23,11 +23,50 @@ constexpr SlotInfo kSlotInfo[] = {
      .bias_of = Slot::kAttentionOutput},
     {.slot = Slot::kQNorm, .part = "attn_q_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kKNorm, .part = "attn_k_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kSinks, .part = "attn_sinks", .ending = "weight", .exact = true},
+    {.slot = Slot::kMixed, .part = "attn_qkv", .ending = "weight"},
+    {.slot = Slot::kMixedGate, .part = "attn_gate", .ending = "weight"},
+    {.slot = Slot::kConvolution, .part = "ssm_conv1d", .ending = "weight", .exact = true},
+    {.slot = Slot::kBetaDecay, .part = "ssm_ba", .ending = "weight"},
+    {.slot = Slot::kBeta, .part = "ssm_beta", .ending = "weight"},
+    {.slot = Slot::kDecay, .part = "ssm_alpha", .ending = "weight"},
+    {.slot = Slot::kDecayBias, .part = "ssm_dt", .ending = "bias", .exact = true},
+    {.slot = Slot::kDecayRate, .part = "ssm_a", .ending = "", .exact = true},
+    {.slot = Slot::kStateNorm, .part = "ssm_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kStateOutput, .part = "ssm_out", .ending = "weight"},
+    {.slot = Slot::kPostAttentionNorm,
+     .part = "post_attention_norm",
+     .ending = "weight",
+     .exact = true},
     {.slot = Slot::kFfnNorm, .part = "ffn_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kRouter, .part = "ffn_gate_inp", .ending = "weight", .exact = true},
+    {.slot = Slot::kRouterBias,
+     .part = "ffn_gate_inp",
+     .ending = "bias",
+     .exact = true,
+     .bias_of = Slot::kRouter},
     {.slot = Slot::kGate, .part = "ffn_gate", .ending = "weight", .adapts = true},
+    {.slot = Slot::kGateBias,
+     .part = "ffn_gate",
+     .ending = "bias",
+     .exact = true,
+     .bias_of = Slot::kGate},
     {.slot = Slot::kUp, .part = "ffn_up", .ending = "weight", .adapts = true},
+    {.slot = Slot::kUpBias,
+     .part = "ffn_up",
+     .ending = "bias",
+     .exact = true,
+     .bias_of = Slot::kUp},
     {.slot = Slot::kDown, .part = "ffn_down", .ending = "weight", .adapts = true},
+    {.slot = Slot::kDownBias,
+     .part = "ffn_down",
+     .ending = "bias",
+     .exact = true,
+     .bias_of = Slot::kDown},
+    {.slot = Slot::kSharedRouter, .part = "ffn_gate_inp_shexp", .ending = "weight", .exact = true},
+    {.slot = Slot::kSharedGate, .part = "ffn_gate_shexp", .ending = "weight"},
+    {.slot = Slot::kSharedUp, .part = "ffn_up_shexp", .ending = "weight"},
+    {.slot = Slot::kSharedDown, .part = "ffn_down_shexp", .ending = "weight"},
     {.slot = Slot::kOutputNorm,
      .part = "output_norm",
      .ending = "weight",
@@ -51,10 +90,11 @@ static_assert([] {
 class List {
  public:
   explicit List(std::size_t layer = 0) : layer_(layer) {}
-  void vector(Slot slot, std::size_t size) {
+  void vector(Slot slot, std::size_t size, std::size_t rows = 1, bool mixture = false) {
     all_.push_back({.slot = slot,
                     .layer = layer_,
-                    .name = tensor_name(slot, layer_),
+                    .name = tensor_name(slot, layer_, mixture),
+                    .rows = rows,
                     .k = size,
                     .vector = true});
   }
@@ -77,7 +117,7 @@ class List {
 void add_mixer(List& list, std::size_t width, const AttentionSpec& spec) {
   const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
   list.vector(Slot::kAttentionNorm, width);
-  list.matrix(Slot::kQ, q, width);
+  list.matrix(Slot::kQ, spec.output_gate ? 2 * q : q, width);
   if (spec.qkv_bias) list.vector(Slot::kQBias, q);
   list.matrix(Slot::kK, kv, width);
   if (spec.qkv_bias) list.vector(Slot::kKBias, kv);
@@ -89,17 +129,43 @@ void add_mixer(List& list, std::size_t width, const AttentionSpec& spec) {
     list.vector(Slot::kQNorm, spec.head_dim);
     list.vector(Slot::kKNorm, spec.head_dim);
   }
+  if (spec.sinks) list.vector(Slot::kSinks, spec.heads);
 }
 
-// It is sized, not run: its tensors have no readers.
-void add_mixer(List&, std::size_t, const DeltaNetSpec&) {}
+void add_mixer(List& list, std::size_t width, const DeltaNetSpec& spec) {
+  list.vector(Slot::kAttentionNorm, width);
+  list.matrix(Slot::kMixed, spec.channels(), width);
+  list.matrix(Slot::kMixedGate, spec.values(), width);
+  list.vector(Slot::kConvolution, spec.convolution, spec.channels());
+  if (spec.joint_scalars) {
+    list.matrix(Slot::kBetaDecay, 2 * spec.value_heads, width);
+  } else {
+    list.matrix(Slot::kBeta, spec.value_heads, width);
+    list.matrix(Slot::kDecay, spec.value_heads, width);
+  }
+  list.vector(Slot::kDecayBias, spec.value_heads);
+  list.vector(Slot::kDecayRate, spec.value_heads);
+  list.vector(Slot::kStateNorm, spec.size);
+  list.matrix(Slot::kStateOutput, width, spec.values());
+}
 
 void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
-  list.vector(Slot::kFfnNorm, width);
-  if (spec.experts != 0) list.matrix(Slot::kRouter, spec.experts, width);
+  const bool mixture = spec.experts != 0;
+  const std::size_t each = std::max<std::size_t>(1, spec.experts);
+  list.vector(ffn_norm(spec), width);
+  if (mixture) list.matrix(Slot::kRouter, spec.experts, width);
+  if (mixture && spec.bias) list.vector(Slot::kRouterBias, spec.experts);
   list.matrix(Slot::kGate, spec.hidden, width, spec.experts);
+  if (spec.bias) list.vector(Slot::kGateBias, spec.hidden, each, mixture);
   list.matrix(Slot::kUp, spec.hidden, width, spec.experts);
+  if (spec.bias) list.vector(Slot::kUpBias, spec.hidden, each, mixture);
   list.matrix(Slot::kDown, width, spec.hidden, spec.experts);
+  if (spec.bias) list.vector(Slot::kDownBias, width, each, mixture);
+  if (spec.shared_hidden == 0) return;
+  if (spec.shared_gate) list.vector(Slot::kSharedRouter, width);
+  list.matrix(Slot::kSharedGate, spec.shared_hidden, width);
+  list.matrix(Slot::kSharedUp, spec.shared_hidden, width);
+  list.matrix(Slot::kSharedDown, width, spec.shared_hidden);
 }
 
 std::string shape_text(const std::array<std::uint64_t, 4>& shape) {
@@ -127,8 +193,13 @@ const SlotInfo& slot_info(Slot slot) {
   return kSlotInfo[static_cast<std::size_t>(slot)];
 }
 
+Slot ffn_norm(const FfnSpec& spec) {
+  return spec.after_attention ? Slot::kPostAttentionNorm : Slot::kFfnNorm;
+}
+
 std::string tensor_name(Slot slot, std::size_t layer, bool mixture) {
   const SlotInfo& info = slot_info(slot);
+  if (info.ending.empty()) return fmt::format("blk.{}.{}", layer, info.part);
   if (!info.in_layer) return fmt::format("{}.{}", info.part, info.ending);
   return fmt::format("blk.{}.{}{}.{}", layer, info.part, mixture ? "_exps" : "", info.ending);
 }

@@ -30,11 +30,31 @@ enum class Slot : std::uint8_t {
   kAttentionOutputBias,
   kQNorm,
   kKNorm,
+  kSinks,
+  kMixed,        // of a delta net: q, k and v before the convolution
+  kMixedGate,    // … what its heads are multiplied by
+  kConvolution,  // … (channels, taps)
+  kBetaDecay,    // … both
+  kBeta,
+  kDecay,
+  kDecayBias,
+  kDecayRate,
+  kStateNorm,    // … of a head's answer
+  kStateOutput,  // …
+  kPostAttentionNorm,
   kFfnNorm,
   kRouter,
+  kRouterBias,
   kGate,
+  kGateBias,
   kUp,
+  kUpBias,
   kDown,
+  kDownBias,
+  kSharedRouter,
+  kSharedGate,
+  kSharedUp,
+  kSharedDown,
   kOutputNorm,
   kOutput,
   kRopeFactors,
@@ -57,7 +77,7 @@ class PerSlot {
 struct SlotInfo {
   Slot slot;
   std::string_view part;    // "attn_q": also what an adapter's target is called
-  std::string_view ending;  // "weight", "bias"
+  std::string_view ending;  // "weight", "bias"; empty: the part is all of its name
   bool in_layer = true;
   bool adapts = false;  // a linear layer that a LoRA adapter may change
   bool exact = false;  // neither the quantizer nor the importer rounds it: small, and much hangs on
@@ -66,6 +86,9 @@ struct SlotInfo {
 };
 std::span<const SlotInfo> slot_infos();  // in the order of the slots
 const SlotInfo& slot_info(Slot slot);
+
+// The norm in front of a layer's feed-forward part.
+Slot ffn_norm(const FfnSpec& spec);
 
 // "blk.3.ffn_down_exps.weight"; a mixture's are those of all experts in one.
 std::string tensor_name(Slot slot, std::size_t layer = 0, bool mixture = false);
@@ -77,7 +100,7 @@ struct TensorSpec {
   std::size_t layer = 0;  // of one that stands in a layer
   std::string name;
   std::size_t rows = 1, k = 0, experts = 1;
-  bool vector = false;  // kept as f32, whatever its type in the file
+  bool vector = false;  // kept as f32, whatever its type in the file: its rows one after the other
 
   std::array<std::uint64_t, 4> shape() const { return {k, rows, experts, 1}; }
 };

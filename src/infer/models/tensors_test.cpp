@@ -72,14 +72,10 @@ TEST(Tensors, WhatHasNoForwardPassIsNamed) {
   Blueprint blueprint;
   blueprint.layers.resize(2);
   EXPECT_TRUE(blueprint.runs());
-  blueprint.layers[1].ffn.shared_hidden = 8;
-  EXPECT_EQ(blueprint.missing(), "shared experts");
+  blueprint.layers[1].ffn.bias = true;
+  EXPECT_EQ(blueprint.missing(), "biases in its feed-forward parts");
   blueprint.layers[0].ffn.router = RouterRule::kSigmoid;
   EXPECT_EQ(blueprint.missing(), "a router of sigmoids");
-  blueprint.layers[0].attention()->sinks = true;
-  EXPECT_EQ(blueprint.missing(), "attention sinks");
-  blueprint.layers[0].mixer = DeltaNetSpec{};
-  EXPECT_EQ(blueprint.missing(), "gated delta nets");
   EXPECT_FALSE(blueprint.runs());
 }
 

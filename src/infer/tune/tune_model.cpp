@@ -16,9 +16,15 @@ Status check_trainable(const Gguf& file, const Blueprint& blueprint) {
   const std::string place = file.path().string();
   for (const LayerSpec& layer : blueprint.layers) {
     const AttentionSpec* attention = layer.attention();
-    const char* what = attention == nullptr     ? "recurrent layers"
-                       : attention->window != 0 ? "sliding windows"
-                                                : nullptr;
+    const char* what = attention == nullptr                        ? "recurrent layers"
+                       : attention->window != 0                    ? "sliding windows"
+                       : attention->sinks                          ? "attention sinks"
+                       : attention->output_gate                    ? "gated attention"
+                       : layer.ffn.activation != Activation::kSilu ? "a clamped activation"
+                       : layer.ffn.bias                            ? "biases of experts"
+                       : layer.ffn.router != RouterRule::kSoftmax  ? "a router of another kind"
+                       : layer.ffn.shared_hidden != 0              ? "shared experts"
+                                                                   : nullptr;
     if (what != nullptr)
       return invalid(
           "{}: {} has {}, which Lathe cannot train; it trains llama, qwen2, qwen3 and qwen3moe",

@@ -1,0 +1,113 @@
+// Tiny models of each architecture with random weights, against llama.cpp's logits and an
+// independent float64 evaluation of the same weights; and the same bits however the text was cut
+// into steps, on every kernel table.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "ground/base/file.h"
+#include "infer/models/forward.h"
+
+namespace lathe::infer {
+namespace {
+
+struct Oracle {
+  const char* name;
+  std::size_t tokens;
+  double tolerance;  // of the relative error against the truth; 0: 1.2 times the peer's
+};
+
+constexpr Oracle kOracles[] = {
+    {"gpt-oss", 48, 1e-5},     {"gpt-oss-mxfp4", 48, 0}, {"gpt-oss-q8_0", 48, 0},
+    {"qwen3next", 80, 2e-5},   {"qwen35", 80, 1.2e-5},   {"qwen35-q8_0", 80, 0},
+    {"qwen35moe", 80, 1.9e-5},
+};
+
+fs::path data(const std::string& name) {
+  return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / name;
+}
+
+std::vector<float> read_floats(const fs::path& path) {
+  const auto bytes = read_file(path);
+  EXPECT_TRUE(bytes.has_value()) << path;
+  std::vector<float> values(bytes ? bytes->size() / sizeof(float) : 0);
+  if (bytes) std::memcpy(values.data(), bytes->data(), values.size() * sizeof(float));
+  return values;
+}
+
+double relative_error(const std::vector<float>& ours, const std::vector<float>& truth) {
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    difference += std::pow(double{ours[i]} - double{truth[i]}, 2);
+    norm += std::pow(double{truth[i]}, 2);
+  }
+  return std::sqrt(difference / norm);
+}
+
+std::vector<std::int32_t> ids_of(const Oracle& oracle, std::size_t vocabulary) {
+  std::vector<std::int32_t> ids;
+  for (std::size_t i = 0; i < oracle.tokens; ++i)
+    ids.push_back(static_cast<std::int32_t>((7 * i * i + 3 * i + 1) % (vocabulary - 1)));
+  return ids;
+}
+
+// All logits, computed in steps of so many tokens.
+std::vector<float> evaluate(const Oracle& oracle, const KernelTable& kernels, std::size_t step) {
+  const Gguf file = *Gguf::open(data(std::string(oracle.name) + ".gguf"));
+  ThreadTeam team(2);
+  auto model = Model::load(file, team, {.kernels = &kernels, .progress = {}});
+  if (!model) {
+    ADD_FAILURE() << model.error().message;
+    return {};
+  }
+  KvBudget budget(std::uint64_t{1} << 30);
+  auto store = *MemoryStore::create(
+      MemoryLayout((*model)->blueprint().states(), kernels.kv_format(KvType::kF32)), 4, budget, 1);
+  auto forward = *Forward::create(**model, team, store.layout(), step, step);
+  SequenceMemory memory(store);
+  const auto ids = ids_of(oracle, (*model)->blueprint().vocabulary);
+  std::vector<float> logits;
+  for (std::size_t from = 0; from < ids.size(); from += step) {
+    const std::size_t count = std::min(step, ids.size() - from);
+    EXPECT_TRUE(memory.prepare(from, from + count).has_value());
+    const Slice slice{.tokens = std::span(ids).subspan(from, count),
+                      .first_position = from,
+                      .memory = &memory,
+                      .outputs = count};
+    forward.run({&slice, 1});
+    EXPECT_EQ(memory.settle(from + count), from + count);
+    for (std::size_t i = 0; i < count; ++i)
+      logits.insert(logits.end(), forward.output(i).begin(), forward.output(i).end());
+  }
+  return logits;
+}
+
+class Oracles : public testing::TestWithParam<Oracle> {};
+
+TEST_P(Oracles, AreMet) {
+  const Oracle& oracle = GetParam();
+  const std::vector<float> peer = read_floats(data(std::string(oracle.name) + ".f32"));
+  const fs::path exact = data(std::string(oracle.name) + ".truth.f32");
+  const std::vector<float> truth = fs::exists(exact) ? read_floats(exact) : peer;
+  const double tolerance =
+      oracle.tolerance != 0 ? oracle.tolerance : 1.2 * relative_error(peer, truth);
+  const std::vector<float> first = evaluate(oracle, *kernel_tables().front(), 128);
+  ASSERT_EQ(first.size(), truth.size());
+  EXPECT_LE(relative_error(first, truth), tolerance);
+  for (const KernelTable* kernels : kernel_tables())
+    for (const std::size_t step : {128, 64, 33, 1})
+      EXPECT_EQ(std::memcmp(first.data(), evaluate(oracle, *kernels, step).data(),
+                            first.size() * sizeof(float)),
+                0)
+          << kernels->name << " in steps of " << step;
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Oracles, testing::ValuesIn(kOracles), [](const auto& oracle) {
+  std::string name = oracle.param.name;
+  std::erase_if(name, [](char c) { return c == '-' || c == '_'; });
+  return name;
+});
+
+}  // namespace
+}  // namespace lathe::infer
