@@ -66,7 +66,7 @@ class Mapper {
     LATHE_TRY_STATUS(add_one(weight, name.slot, layer));
     const std::string bias = fmt::format("{}{}.bias", from, name.dense);
     for (const SlotInfo& info : slot_infos())
-      if (info.bias_of == name.slot && model_.find(bias) != nullptr)
+      if (info.any && info.bias_of == name.slot && model_.find(bias) != nullptr)
         LATHE_TRY_STATUS(add_one(bias, info.slot, layer));
     return {};
   }

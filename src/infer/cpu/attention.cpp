@@ -2,6 +2,7 @@
 #include "infer/cpu/attention.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace lathe::infer {
@@ -146,6 +147,12 @@ void Attention::open_gates(Step& step, std::size_t t) const {
                                dim, step.scratch.heads.row(t) + h * dim);
 }
 
+float Attention::scale_at(std::size_t position) const {
+  if (spec_.temperature == 0) return spec_.scale;
+  const auto periods = static_cast<double>(position / spec_.temperature_length);
+  return static_cast<float>(double{spec_.scale} * (1 + spec_.temperature * std::log(1 + periods)));
+}
+
 // Bias, norm and rotation of one token's heads, its K and V into the cache.
 void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
   const KernelTable& kernels = step.kernels();
@@ -164,15 +171,24 @@ void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
   }
   const std::size_t rotated = spec_.rope.dimensions;
   const float* cos = step.angles(rope_, t);
-  const auto turn = [&](float* head, Slot norm) {
-    if (spec_.qk_norm) kernels.rms_norm(head, weights_.vector[norm].data(), dim, epsilon_, head);
-    kernels.rope(head, cos, cos + rotated / 2, rotated, spec_.rope.neox);
+  const auto norm_of = [&](float* x, Slot norm, std::size_t n) {
+    kernels.rms_norm(x, weights_.vector[norm].data(), n, epsilon_, x);
   };
+  if (spec_.qk_norm == QkNorm::kWhole) {
+    norm_of(q, Slot::kQNorm, spec_.heads * dim);
+    norm_of(k, Slot::kKNorm, spec_.kv_heads * dim);
+  }
+  const auto turn = [&](float* head, Slot norm) {
+    if (spec_.qk_norm == QkNorm::kHead) norm_of(head, norm, dim);
+    kernels.rope(head, cos, cos + rotated / 2, rotated, spec_.rope.neox);
+    if (spec_.qk_norm == QkNorm::kHeadAfterRope) norm_of(head, norm, dim);
+  };
+  const std::size_t position = step.tokens[t].position;
+  const float scale = scale_at(position);
   for (std::size_t h = 0; h < spec_.heads; ++h) {
     turn(q + h * dim, Slot::kQNorm);
-    for (std::size_t i = 0; i < dim; ++i) q[h * dim + i] *= spec_.scale;
+    for (std::size_t i = 0; i < dim; ++i) q[h * dim + i] *= scale;
   }
-  const std::size_t position = step.tokens[t].position;
   const MemoryLayout::Place& place = step.layout->place(layer_);
   std::byte* block = step.tokens[t].memory->data(place.group, position) + place.offset;
   for (std::size_t h = 0; h < spec_.kv_heads; ++h) {
@@ -300,7 +316,8 @@ void Attention::attend_group(const Step& step, const Step::Tile& tile, std::size
                    .m = chunk.m,
                    .l = chunk.l,
                    .o = chunk.o,
-                   .ahead = next <= newest.position ? chunk_at(next) : nullptr});
+                   .ahead = next <= newest.position ? chunk_at(next) : nullptr,
+                   .cap = spec_.soft_cap});
     fold(kernels, used, dim, chunk, total);
   }
 }

@@ -27,6 +27,7 @@ class Attention final : public LayerPart {
                                   std::size_t positions);
 
  private:
+  float scale_at(std::size_t position) const;
   void open_gates(Step& step, std::size_t token) const;
   void begin_with_sinks(const Step::Tile& tile, std::size_t head, float* base,
                         std::size_t columns) const;

@@ -95,20 +95,30 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
   step_.team->run(step_.tokens.size(), [&](std::size_t t, int) {
     const Step::Token& token = step_.tokens[t];
     float* x = s.x.data() + t * step_.width();
-    if (token.row != nullptr)
+    if (token.row != nullptr) {
       std::copy_n(token.row, step_.width(), x);
-    else
+    } else {
       step_.model->embed(token.id, x);
+      scale(step_.model->blueprint().embedding_scale, x);
+    }
   });
+  Joint joint;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const LayerWeights& weights = step_.model->layers()[i];
-    add_and_norm(i == 0 ? nullptr : s.branch.data(), weights.vector[Slot::kAttentionNorm]);
+    const LayerSpec& layer = step_.model->blueprint().layers[i];
+    const PerSlot<std::vector<float>>& norms = step_.model->layers()[i].vector;
+    const auto if_norm = [&](bool has, Slot slot) { return has ? &norms[slot] : nullptr; };
+    joint.read = true;
+    joint.pre = if_norm(layer.pre_norms, Slot::kAttentionNorm);
+    pass(joint);
     layers_[i].mixer->run(step_);
-    const FfnSpec& ffn = step_.model->blueprint().layers[i].ffn;
-    add_and_norm(s.branch.data(), weights.vector[ffn_norm(ffn)]);
+    pass({.add = true,
+          .post = if_norm(layer.post_norms, Slot::kPostAttentionNorm),
+          .read = !layer.parallel,
+          .pre = if_norm(layer.pre_norms, ffn_norm(layer.ffn))});
     layers_[i].ffn->run(step_);
+    joint = {.add = true, .post = if_norm(layer.post_norms, Slot::kPostFfnNorm)};
   }
-  write_outputs(slices, kind);
+  write_outputs(slices, kind, joint);
 }
 
 void CpuExecutor::place_tokens(std::span<const Slice> slices) {
@@ -139,21 +149,46 @@ void CpuExecutor::compute_angles() {
     });
 }
 
-// x += add, and its norm, quantized, becomes the next input.
-void CpuExecutor::add_and_norm(const float* add, const std::vector<float>& norm) {
-  const KernelTable& kernels = step_.kernels();
+void CpuExecutor::scale(float factor, float* row) const {
+  if (factor != 1) step_.kernels().train.scale(row, factor, step_.width());
+}
+
+void CpuExecutor::norm(const float* x, const std::vector<float>& weight, float* out) const {
+  const Blueprint& blueprint = step_.model->blueprint();
+  const auto apply =
+      blueprint.norm == NormKind::kRms ? step_.kernels().rms_norm : step_.kernels().layer_norm;
+  apply(x, weight.data(), step_.width(), blueprint.norm_epsilon, out);
+}
+
+// The token's x, with what the last part gave.
+const float* CpuExecutor::add_branch(const Joint& joint, std::size_t t) {
   const std::size_t width = step_.width();
+  float* x = step_.scratch.x.data() + t * width;
+  if (!joint.add) return x;
+  float* branch = step_.scratch.branch.data() + t * width;
+  if (joint.post != nullptr) norm(branch, *joint.post, branch);
+  scale(step_.model->blueprint().residual_scale, branch);
+  step_.kernels().add(branch, width, x);
+  return x;
+}
+
+void CpuExecutor::pass(const Joint& joint) {
   ForwardScratch& s = step_.scratch;
+  const std::size_t width = step_.width();
   s.normed.shape(width);
   step_.team->run(step_.tokens.size(), [&](std::size_t t, int) {
-    float* x = s.x.data() + t * width;
-    if (add != nullptr) kernels.add(add + t * width, width, x);
-    kernels.rms_norm(x, norm.data(), width, step_.model->blueprint().norm_epsilon, s.normed.row(t));
-    s.normed.quantize(kernels, t, 0, width);
+    const float* x = add_branch(joint, t);
+    if (!joint.read) return;
+    if (joint.pre != nullptr)
+      norm(x, *joint.pre, s.normed.row(t));
+    else
+      std::copy_n(x, width, s.normed.row(t));
+    s.normed.quantize(step_.kernels(), t, 0, width);
   });
 }
 
-void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind) {
+void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind,
+                                const Joint& joint) {
   const KernelTable& kernels = step_.kernels();
   const Blueprint& blueprint = step_.model->blueprint();
   ForwardScratch& s = step_.scratch;
@@ -167,12 +202,9 @@ void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind) 
   LATHE_CHECK(rows.size() <= options_.step_outputs());
   output_width_ = kind == OutputKind::kLogits ? blueprint.vocabulary : width;
   s.normed.shape(width);
-  const std::vector<float>& norm = step_.model->outside().vector[Slot::kOutputNorm];
   step_.team->run(rows.size(), [&](std::size_t i, int) {
-    float* x = s.x.data() + rows[i] * width;
-    kernels.add(s.branch.data() + rows[i] * width, width, x);
     float* out = kind == OutputKind::kLogits ? s.normed.row(i) : s.output.data() + i * width;
-    kernels.rms_norm(x, norm.data(), width, blueprint.norm_epsilon, out);
+    norm(add_branch(joint, rows[i]), step_.model->outside().vector[Slot::kOutputNorm], out);
     if (kind == OutputKind::kLogits) s.normed.quantize(kernels, i, 0, width);
   });
   if (kind == OutputKind::kHidden || rows.empty()) return;
@@ -182,6 +214,12 @@ void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind) 
                         .out = s.output.data(),
                         .stride = output_width_};
   multiply(*step_.team, {&product, 1});
+  if (blueprint.logit_scale == 1 && blueprint.logit_cap == 0) return;
+  step_.team->run(rows.size(), [&](std::size_t i, int) {
+    float* row = s.output.data() + i * output_width_;
+    kernels.train.scale(row, blueprint.logit_scale, output_width_);
+    if (blueprint.logit_cap != 0) kernels.soft_cap(row, output_width_, blueprint.logit_cap);
+  });
 }
 
 }  // namespace lathe::infer

@@ -33,8 +33,19 @@ class CpuExecutor final : public Executor {
   CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options);
   void place_tokens(std::span<const Slice> slices);
   void compute_angles();
-  void add_and_norm(const float* add, const std::vector<float>& norm);
-  void write_outputs(std::span<const Slice> slices, OutputKind kind);
+  // Between two parts: what the last one gave, or its norm, is added to x; x, or its norm, becomes
+  // what the next one reads.
+  struct Joint {
+    bool add = false;
+    const std::vector<float>* post = nullptr;
+    bool read = false;
+    const std::vector<float>* pre = nullptr;
+  };
+  void pass(const Joint& joint);
+  const float* add_branch(const Joint& joint, std::size_t token);
+  void scale(float factor, float* row) const;
+  void norm(const float* x, const std::vector<float>& weight, float* out) const;
+  void write_outputs(std::span<const Slice> slices, OutputKind kind, const Joint& joint);
 
   ExecutorOptions options_;
   MemoryLayout layout_;

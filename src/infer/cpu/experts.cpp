@@ -3,18 +3,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 namespace lathe::infer {
 namespace {
 
 // One token's row of exponentials.
-void choose_for_token(const FfnSpec& spec, const float* p, float total, std::uint32_t* chosen,
-                      float* weight) {
+void choose_for_token(const FfnSpec& spec, const float* p, float total, const float* bias,
+                      std::uint32_t* chosen, float* weight) {
   std::vector<std::uint32_t> order(spec.experts);
   std::iota(order.begin(), order.end(), 0u);
   // A NaN (from broken weights) ranks last: the order must stay strict whatever the file holds.
-  const auto rank = [&](std::uint32_t e) { return std::isnan(p[e]) ? -1.0f : p[e]; };
+  const auto rank = [&](std::uint32_t e) {
+    const float score = bias == nullptr ? p[e] : p[e] / total + bias[e];
+    return std::isnan(score) ? -std::numeric_limits<float>::infinity() : score;
+  };
   std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(spec.experts_used),
                     order.end(), [&](std::uint32_t a, std::uint32_t b) {
                       return rank(a) != rank(b) ? rank(a) > rank(b) : a < b;
@@ -34,15 +38,21 @@ void choose_for_token(const FfnSpec& spec, const float* p, float total, std::uin
 }  // namespace
 
 void ExpertChoice::choose(ThreadTeam& team, const KernelTable& kernels, const FfnSpec& spec,
-                          std::size_t tokens, float* router, std::size_t stride) {
+                          std::size_t tokens, float* router, std::size_t stride,
+                          const float* bias) {
   const std::size_t used = spec.experts_used, pairs = tokens * used;
   chosen.resize(pairs);
   weight.resize(pairs);
   total.resize(tokens);
   team.run(tokens, [&](std::size_t t, int) {
     float* p = router + t * stride;
-    total[t] = kernels.exp_sum(p, spec.experts, kernels.max(p, spec.experts));
-    choose_for_token(spec, p, total[t], chosen.data() + t * used, weight.data() + t * used);
+    if (spec.router == RouterRule::kSigmoid) {
+      kernels.recurrent.sigmoid(p, spec.experts, p);
+      total[t] = 1;
+    } else {
+      total[t] = kernels.exp_sum(p, spec.experts, kernels.max(p, spec.experts));
+    }
+    choose_for_token(spec, p, total[t], bias, chosen.data() + t * used, weight.data() + t * used);
   });
   first.assign(spec.experts + 1, 0);
   for (const std::uint32_t expert : chosen) ++first[expert + 1];

@@ -1,8 +1,8 @@
-// Which experts the tokens of a step go to: softmax over all of them, the best few by probability
-// (ties: the lower index), their weights normalised if the model says so, or takes the softmax of
-// the chosen alone, which is the same; and the (token, expert)
-// pairs sorted by expert, an expert's tokens in their order. A token's choice depends on its own
-// logits alone. One thread, but for what the team is given.
+// Which experts the tokens of a step go to: softmax over all of them or the sigmoid of each, the
+// best few by probability (ties: the lower index), their weights normalised if the model says so,
+// or takes the softmax of the chosen alone, which is the same; and the (token, expert) pairs sorted
+// by expert, an expert's tokens in their order. A token's choice depends on its own logits alone.
+// One thread, but for what the team is given.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,10 @@ struct ExpertChoice {
       2 * sizeof(std::uint32_t) + 2 * sizeof(float) + sizeof(std::size_t);
 
   // router (tokens, experts), rows `stride` apart: logits, which become exponentials (probability
-  // times the token's total).
+  // times the token's total) or sigmoids. `bias` (experts): is added to a probability when it is
+  // compared; nullptr: none.
   void choose(ThreadTeam& team, const KernelTable& kernels, const FfnSpec& spec, std::size_t tokens,
-              float* router, std::size_t stride);
+              float* router, std::size_t stride, const float* bias = nullptr);
 
   std::vector<std::uint32_t> chosen;   // (tokens, used): experts, the best first
   std::vector<float> weight;           // (tokens, used)

@@ -19,7 +19,9 @@ void activate(Step& step, Activation kind, std::size_t rows, std::size_t hidden)
   step.team->run(rows * pieces, [&](std::size_t item, int) {
     const std::size_t row = item / pieces, from = item % pieces * kPiece;
     const std::size_t count = std::min(kPiece, hidden - from), at = row * hidden + from;
-    const auto apply = kind == Activation::kSilu ? kernels.silu_mul : kernels.clamped_silu_mul;
+    const auto apply = kind == Activation::kSilu   ? kernels.silu_mul
+                       : kind == Activation::kGelu ? kernels.gelu_mul
+                                                   : kernels.clamped_silu_mul;
     apply(s.gate.data() + at, s.up.data() + at, count, s.hidden.row(row) + from);
     s.hidden.quantize(kernels, row, from, count);
   });
@@ -47,7 +49,8 @@ void ExpertFfn::choose(Step& step) const {
       step.kernels().add(weights_.vector[Slot::kRouterBias].data(), spec_.experts,
                          s.router.data() + t * spec_.experts);
   step.choice.choose(*step.team, step.kernels(), spec_, step.tokens.size(), s.router.data(),
-                     spec_.experts);
+                     spec_.experts,
+                     spec_.score_bias ? weights_.vector[Slot::kScoreBias].data() : nullptr);
   s.gathered.shape(step.width());
   step.team->run(step.tokens.size(), [&](std::size_t t, int) {
     for (std::size_t r = 0; r < spec_.experts_used; ++r)

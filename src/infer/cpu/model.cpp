@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <set>
 
 namespace lathe::infer {
 
@@ -67,7 +67,11 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
     } else {
       LATHE_TRY(std::vector<float> scales, load_scales(file, bound));
       model->vector_bytes_ += scales.size() * sizeof(float);
-      loads.push_back({bound.tensor, &weights.matrix[bound.spec.slot], std::move(scales)});
+      loads.push_back({.tensor = bound.tensor,
+                       .matrix = &weights.matrix[bound.spec.slot],
+                       .scales = std::move(scales),
+                       .first_row = bound.spec.first_row,
+                       .rows = bound.spec.rows});
     }
   }
   LATHE_TRY_STATUS(model->check_rope_factors(file));
@@ -106,23 +110,27 @@ std::uint64_t Model::bytes_per_token() const {
 
 std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
                            const KernelTable& kernels) {
-  std::map<std::string_view, const TensorSpec*> wanted;
-  const std::vector<TensorSpec> specs = tensors_of(blueprint);
-  for (const TensorSpec& spec : specs) wanted.emplace(spec.name, &spec);
+  std::uint64_t vectors = 0, embedding = 0, matrices = 0;
+  std::set<std::string, std::less<>> counted;
+  for (const TensorSpec& spec : tensors_of(blueprint)) {
+    const GgufTensor* tensor = file.find_tensor(spec.name);
+    if (tensor == nullptr) continue;
+    counted.insert(spec.name);
+    if (is_looked_up(spec, blueprint))
+      embedding += tensor->bytes;
+    else if (spec.vector)
+      vectors += tensor->elements() * sizeof(float);
+    else
+      matrices += packed_bytes(kernels, *tensor, spec.is_part() ? spec.rows : 0);
+  }
   // Of a model that does not run yet, every tensor counts.
   const bool runs = blueprint.runs();
-  std::uint64_t vectors = 0, embedding = 0, matrices = 0;
   for (const GgufTensor& tensor : file.tensors()) {
-    const auto found = wanted.find(tensor.name);
-    const TensorSpec* spec = found == wanted.end() ? nullptr : found->second;
-    if (spec == nullptr && runs && !tensor.name.ends_with(".scale")) continue;
-    if (spec != nullptr && is_looked_up(*spec, blueprint)) {
-      embedding += tensor.bytes;
-    } else if (spec != nullptr ? spec->vector : tensor.shape[1] == 1) {
+    if (counted.contains(tensor.name) || (runs && !tensor.name.ends_with(".scale"))) continue;
+    if (tensor.shape[1] == 1)
       vectors += tensor.elements() * sizeof(float);
-    } else {
+    else
       matrices += packed_bytes(kernels, tensor);
-    }
   }
   return vectors + Pages::rounded(embedding) + Pages::rounded(matrices);
 }

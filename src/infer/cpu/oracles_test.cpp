@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "ground/base/file.h"
-#include "infer/models/forward.h"
+#include "infer/cpu/cpu_executor.h"
 
 namespace lathe::infer {
 namespace {
@@ -19,9 +19,15 @@ struct Oracle {
 };
 
 constexpr Oracle kOracles[] = {
-    {"gpt-oss", 48, 1e-5},     {"gpt-oss-mxfp4", 48, 0}, {"gpt-oss-q8_0", 48, 0},
-    {"qwen3next", 80, 2e-5},   {"qwen35", 80, 1.2e-5},   {"qwen35-q8_0", 80, 0},
-    {"qwen35moe", 80, 1.9e-5},
+    {"gpt-oss", 48, 1e-5},     {"gpt-oss-mxfp4", 48, 0},   {"gpt-oss-q8_0", 48, 0},
+    {"qwen3next", 80, 2e-5},   {"qwen35", 80, 1.2e-5},     {"qwen35-q8_0", 80, 0},
+    {"qwen35moe", 80, 1.9e-5}, {"gemma2", 48, 1e-5},       {"gemma3", 48, 1e-5},
+    {"gemma3-q8_0", 48, 0},    {"gemma3-q4_k", 48, 0},     {"glm4", 48, 1e-5},
+    {"glm4moe", 48, 1e-5},     {"glm4moe-q4_k", 48, 0},    {"granite", 48, 1e-5},
+    {"granitemoe", 48, 1e-5},  {"smollm3", 48, 1e-5},      {"seed_oss", 48, 1e-5},
+    {"olmo2", 48, 1e-5},       {"olmo3", 48, 1e-5},        {"command-r", 48, 1e-5},
+    {"cohere2", 48, 1e-5},     {"mistral3", 48, 1e-5},     {"hunyuan-moe", 48, 1e-5},
+    {"minimax-m2", 48, 1e-5},  {"ernie4_5-moe", 48, 1e-5},
 };
 
 fs::path data(const std::string& name) {
@@ -61,10 +67,10 @@ std::vector<float> evaluate(const Oracle& oracle, const KernelTable& kernels, st
     ADD_FAILURE() << model.error().message;
     return {};
   }
+  const auto executor = *CpuExecutor::create(
+      **model, team, {.kv = KvType::kF32, .step_tokens = step, .most_outputs = step});
   KvBudget budget(std::uint64_t{1} << 30);
-  auto store = *MemoryStore::create(
-      MemoryLayout((*model)->blueprint().states(), kernels.kv_format(KvType::kF32)), 4, budget, 1);
-  auto forward = *Forward::create(**model, team, store.layout(), step, step);
+  auto store = *MemoryStore::create(executor->layout(), 4, budget, 1);
   SequenceMemory memory(store);
   const auto ids = ids_of(oracle, (*model)->blueprint().vocabulary);
   std::vector<float> logits;
@@ -75,10 +81,10 @@ std::vector<float> evaluate(const Oracle& oracle, const KernelTable& kernels, st
                       .first_position = from,
                       .memory = &memory,
                       .outputs = count};
-    forward.run({&slice, 1});
+    executor->run({&slice, 1}, OutputKind::kLogits);
     EXPECT_EQ(memory.settle(from + count), from + count);
     for (std::size_t i = 0; i < count; ++i)
-      logits.insert(logits.end(), forward.output(i).begin(), forward.output(i).end());
+      logits.insert(logits.end(), executor->output(i).begin(), executor->output(i).end());
   }
   return logits;
 }

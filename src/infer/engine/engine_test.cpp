@@ -131,7 +131,8 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple{"small-heads", KvType::kF16}, std::tuple{"small-heads", KvType::kF32},
         std::tuple{"windows", KvType::kF16}, std::tuple{"gpt-oss-mxfp4", KvType::kF16},
         std::tuple{"qwen3next", KvType::kF16}, std::tuple{"qwen35", KvType::kF16},
-        std::tuple{"qwen35moe", KvType::kF32}),
+        std::tuple{"qwen35moe", KvType::kF32}, std::tuple{"gemma2", KvType::kF16},
+        std::tuple{"cohere2", KvType::kF16}, std::tuple{"glm4moe", KvType::kF16}),
     [](const auto& test) {
       std::string name = std::get<0>(test.param);
       if (std::get<1>(test.param) == KvType::kF32) name += "_f32";

@@ -56,7 +56,8 @@ TEST_P(FootprintOf, IsWhatTheEngineBooks) {
         ASSERT_TRUE(predicted.has_value());
         const Engine::Bytes fresh = (*engine)->bytes();
         EXPECT_EQ(predicted->weights, fresh.weights);
-        EXPECT_EQ(predicted->state, DeviceBytes("cpu", streams * (*engine)->cache().store().layout().state_bytes()));
+        EXPECT_EQ(predicted->state,
+                  DeviceBytes("cpu", streams * (*engine)->cache().store().layout().state_bytes()));
         EXPECT_EQ(predicted->scratch,
                   fresh.scratch + deep_bytes(*file, processor, options, positions));
       }

@@ -73,7 +73,7 @@ TEST_P(States, AnswersOfOnePromptPartWays) {
 TEST_P(States, WhatIsPromisedIsEnough) {
   const Blueprint& blueprint = loaded_.model->blueprint();
   const MemoryLayout layout(blueprint.states(), best_kernel_table().kv_format(KvType::kF16));
-  const EngineOptions options{.context = 700, .kv_tokens = 1 << 14, .step_tokens = 128};
+  const EngineSetup setup{.context = 700, .kv_tokens = 1 << 14, .step_tokens = 128};
   for (const std::size_t candidates : {1u, 3u}) {
     GenerationRequest request = request_of(random_prompt(random_, 600), 60, 2);
     const Outcome expected = alone(loaded_, request);
@@ -81,9 +81,8 @@ TEST_P(States, WhatIsPromisedIsEnough) {
     request.draft = expected.tokens;
     for (std::size_t i = 3; i < request.draft.size(); i += 9)
       request.draft[i] = (request.draft[i] + 1) % 159;
-    KvBudget budget(worst_case(layout, claim_of(request, 660, options)).total());
-    const auto engine =
-        *Engine::create(*loaded_.model, *loaded_.tokenizer, loaded_.team, options, &budget);
+    KvBudget budget(worst_case(layout, claim_of(request, 660, setup.executor())).total());
+    const auto engine = loaded_.engine(setup, &budget);
     engine->use_step_seconds(std::vector<double>(64, 1.0));
     for (int round = 0; round < 3; ++round) {
       Outcomes outcomes;
@@ -99,16 +98,15 @@ TEST_P(States, WhatIsPromisedIsEnough) {
 }
 
 TEST_P(States, FitIsWhatStreamsTake) {
-  const EngineOptions options{.context = 600, .kv_tokens = 1 << 14, .reuse_prefixes = false};
-  const Footprint fit = *footprint(loaded_.file, loaded_.model->blueprint(), best_kernel_table(),
-                                   options, {.positions = 600, .streams = 3});
-  EXPECT_EQ(fit.state, 3 * MemoryLayout(loaded_.model->blueprint().states(),
-                                        best_kernel_table().kv_format(KvType::kF16))
-                               .state_bytes());
+  const EngineSetup setup{.context = 600, .kv_tokens = 1 << 14, .reuse_prefixes = false};
+  const Blueprint& blueprint = loaded_.model->blueprint();
+  const ExecutorSizes sizes =
+      *cpu_sizes(loaded_.file, blueprint, {.kernels = &best_kernel_table()}, {}, 600);
+  const Footprint fit = *footprint(blueprint, sizes, {}, {.positions = 600, .streams = 3});
+  EXPECT_EQ(fit.state.total(), 3 * sizes.layout.state_bytes());
   for (const std::size_t less : {0, 1}) {
-    KvBudget budget(fit.kv + fit.step + fit.state - less);
-    const auto engine =
-        *Engine::create(*loaded_.model, *loaded_.tokenizer, loaded_.team, options, &budget);
+    KvBudget budget((fit.kv + fit.step + fit.state).total() - less);
+    const auto engine = loaded_.engine(setup, &budget);
     for (std::uint64_t i = 0; i < 3; ++i)
       ASSERT_TRUE(engine->add(request_of(random_prompt(random_, 500), 100, i)));
     Outcomes outcomes;
@@ -120,7 +118,7 @@ TEST_P(States, FitIsWhatStreamsTake) {
       most = std::max(most, engine->bytes().kv_used);
     }
     if (less == 0) {
-      EXPECT_EQ(most, fit.kv + fit.state);
+      EXPECT_EQ(most, (fit.kv + fit.state).total());
     }
   }
 }
@@ -142,13 +140,14 @@ TEST_P(States, ComeBackFromDisk) {
 // Kept prefixes keep their states, and leave room for others.
 TEST_P(States, OfKeptPrefixesStay) {
   const auto engine = loaded_.engine({.kv_tokens = 4096, .sequences = 2});
-  GenerationRequest request = request_of(random_prompt(random_, 600), 5, 1);
+  const std::vector<TokenId> prompt = random_prompt(random_, 600);
+  GenerationRequest request = request_of(prompt, 5, 1);
   request.keep_prefix = Milliseconds{600'000};
   ask(*engine, request);
   EXPECT_GT(engine->cache().index().kept_bytes(), engine->cache().store().layout().state_bytes());
   for (std::uint64_t i = 0; i < 12; ++i)
     ask(*engine, request_of(random_prompt(random_, 900), 5, i));
-  EXPECT_EQ(ask_again(*engine, request.prompt).usage.cached_tokens, 512u);
+  EXPECT_EQ(ask_again(*engine, prompt).usage.cached_tokens, 512u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, States, testing::Values("qwen3next", "qwen35"),

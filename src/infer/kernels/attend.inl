@@ -87,6 +87,17 @@ inline void prefetch_half(const KvFormat::AttendArgs& args, std::size_t half) {
     prefetch_far(args.ahead + at);
 }
 
+template <std::size_t kCount>
+inline void cap_scores(VF (*s)[kKvPanels], float cap) {
+  alignas(64) float row[kPanelRows];
+  for (std::size_t c = 0; c < kCount; ++c)
+    for (std::size_t i = 0; i < kKvPanels; ++i) {
+      vf_store(row, s[c][i]);
+      soft_cap(row, kPanelRows, cap);
+      s[c][i] = vf_load(row);
+    }
+}
+
 // kCount columns from `column` on. Kv gives scores and values.
 template <class Kv, std::size_t kCount>
 void attend_columns(const KvFormat::AttendArgs& args, std::size_t column) {
@@ -94,6 +105,7 @@ void attend_columns(const KvFormat::AttendArgs& args, std::size_t column) {
   if (column == 0) prefetch_half<Kv>(args, 0);
   Kv::template scores<kCount>(args, column, s);
   alignas(64) float p[kCount][kChunk];
+  if (args.cap != 0) cap_scores<kCount>(s, args.cap);
   for (std::size_t c = 0; c < kCount; ++c)
     softmax(s[c], args.first[column + c], args.last[column + c], p[c], args.m[column + c],
             args.l[column + c]);

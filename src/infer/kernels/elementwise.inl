@@ -75,6 +75,53 @@ inline float quantize_block(const float* x, std::int8_t* q) {
   for (i = 0; i < n; ++i) out[i] = x[i] * factor * weight[i];
 }
 
+[[maybe_unused]] void layer_norm(const float* x, const float* weight, std::size_t n, float eps,
+                                 float* out) {
+  float lanes[kLanes] = {};
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (std::size_t j = 0; j < kLanes; ++j) lanes[j] += x[i + j];
+  for (std::size_t j = 0; i + j < n; ++j) lanes[j] += x[i + j];
+  const float mean = fold_sum(lanes) / static_cast<float>(n);
+  for (float& lane : lanes) lane = 0;
+  for (i = 0; i + kLanes <= n; i += kLanes)
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      const float d = x[i + j] - mean;
+      lanes[j] = __builtin_fmaf(d, d, lanes[j]);
+    }
+  for (std::size_t j = 0; i + j < n; ++j) {
+    const float d = x[i + j] - mean;
+    lanes[j] = __builtin_fmaf(d, d, lanes[j]);
+  }
+  const float variance = fold_sum(lanes) / static_cast<float>(n);
+  const float factor = 1.0f / __builtin_sqrtf(variance + eps);
+  for (i = 0; i < n; ++i) out[i] = (x[i] - mean) * factor * weight[i];
+}
+
+[[maybe_unused]] void gelu_mul(const float* gate, const float* up, std::size_t n, float* out) {
+  constexpr float kScale = 1.59576912f, kCubic = 0.044715f;  // 2·sqrt(2/π)
+  for (std::size_t i = 0; i < n; ++i) {
+    const float g = gate[i];
+    const float inner = kScale * __builtin_fmaf(kCubic * g * g, g, g);
+    out[i] = g / (1.0f + exp1(-inner)) * up[i];
+  }
+}
+
+// tanh: near 0 its series, where 1 − e^−2|x| would lose digits.
+inline float tanh1(float x) {
+  const float square = x * x;
+  float series = __builtin_fmaf(square, -17.0f / 315.0f, 2.0f / 15.0f);
+  series = __builtin_fmaf(series, square, -1.0f / 3.0f);
+  series = __builtin_fmaf(series * square, x, x);
+  const float magnitude = __builtin_fabsf(x), e = exp1(-2.0f * magnitude);
+  const float far = __builtin_copysignf((1.0f - e) / (1.0f + e), x);
+  return magnitude < 0.2f ? series : far;
+}
+
+[[maybe_unused]] void soft_cap(float* x, std::size_t n, float cap) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = cap * tanh1(x[i] / cap);
+}
+
 [[maybe_unused]] void silu_mul(const float* gate, const float* up, std::size_t n, float* out) {
   for (std::size_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + exp1(-gate[i])) * up[i];
 }

@@ -108,6 +108,7 @@ struct KvFormat {
     float* l;                   // (columns)
     float* o;                   // (columns, head_dim)
     const std::byte* ahead;     // the chunk that comes next: fetched meanwhile; nullptr: none
+    float cap = 0;              // scores s become cap·tanh(s / cap); 0: they stay
   };
   void (*attend)(const AttendArgs& args);
 };
@@ -123,12 +124,17 @@ struct KernelTable {
   void (*quantize)(const float* x, std::size_t k, std::int8_t* q, float* scale, std::int16_t* sum);
   // out = x / sqrt(mean(x²) + eps) · weight. In place allowed.
   void (*rms_norm)(const float* x, const float* weight, std::size_t n, float eps, float* out);
+  // out = (x − mean) / sqrt(variance + eps) · weight. In place allowed.
+  void (*layer_norm)(const float* x, const float* weight, std::size_t n, float eps, float* out);
   // out = silu(gate)·up. In place allowed.
   void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
+  // The same with gelu, its tanh form: x·sigmoid(2·sqrt(2/π)·(x + 0.044715·x³)).
+  void (*gelu_mul)(const float* gate, const float* up, std::size_t n, float* out);
   // out = g·sigmoid(1.702·g)·(u + 1), g = min(gate, 7), u = up within ±7 (gpt-oss). In place
   // allowed.
   void (*clamped_silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
   void (*sigmoid_mul)(const float* gate, std::size_t n, float* x);  // x *= sigmoid(gate)
+  void (*soft_cap)(float* x, std::size_t n, float cap);             // x = cap·tanh(x / cap)
   void (*add)(const float* x, std::size_t n, float* sum);           // sum += x
   void (*add_scaled)(const float* x, float scale, std::size_t n,
                      float* sum);  // sum = fma(x, scale, sum)

@@ -253,7 +253,12 @@ TEST_P(Table, RowOperationsAreTheScalarOnes) {
       each([&](const KernelTable& t, auto& x) {
         t.rms_norm(x.data(), b.data(), n, 1e-6f, x.data());
       });
+      each([&](const KernelTable& t, auto& x) {
+        t.layer_norm(x.data(), b.data(), n, 1e-6f, x.data());
+      });
       each([&](const KernelTable& t, auto& x) { t.silu_mul(x.data(), b.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { t.gelu_mul(x.data(), b.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { t.soft_cap(x.data(), n, 3); });
       each([&](const KernelTable& t, auto& x) {
         t.clamped_silu_mul(x.data(), b.data(), n, x.data());
       });
@@ -415,7 +420,7 @@ TEST_P(Table, TilesAreTheScalarOnes) {
 std::vector<float> attend(const KernelTable& table, KvType type, std::size_t head_dim,
                           const std::vector<float>& q, const std::vector<float>& kv,
                           const std::vector<std::uint8_t>& first,
-                          const std::vector<std::uint8_t>& last) {
+                          const std::vector<std::uint8_t>& last, float cap) {
   const KvFormat& format = table.kv_format(type);
   Aligned chunk(format.chunk_bytes(head_dim));
   std::fill(chunk.memory.begin(), chunk.memory.end(), std::byte{0xff});  // NaNs, where not stored
@@ -435,7 +440,8 @@ std::vector<float> attend(const KernelTable& table, KvType type, std::size_t hea
                  m.data(),
                  l.data(),
                  o.data(),
-                 chunk.data});
+                 chunk.data,
+                 cap});
   o.insert(o.end(), m.begin(), m.end());
   o.insert(o.end(), l.begin(), l.end());
   return o;
@@ -456,8 +462,9 @@ TEST_P(Table, AttentionIsTheScalarOne) {
           first[c] = static_cast<std::uint8_t>(random() % 3 ? 0 : random() % written);
           last[c] = static_cast<std::uint8_t>(random() % 3 ? written : random() % (written + 1));
         }
-        const auto got = attend(table(), type, head_dim, q, kv, first, last);
-        const auto want = attend(scalar(), type, head_dim, q, kv, first, last);
+        const float cap = round % 3 == 0 ? 2.0f : 0.0f;
+        const auto got = attend(table(), type, head_dim, q, kv, first, last, cap);
+        const auto want = attend(scalar(), type, head_dim, q, kv, first, last, cap);
         ASSERT_TRUE(same(got, want))
             << "type " << static_cast<int>(type) << " head " << head_dim << " columns " << columns
             << " values " << static_cast<int>(kind);
@@ -466,7 +473,7 @@ TEST_P(Table, AttentionIsTheScalarOne) {
         const auto begin = q.begin() + static_cast<std::ptrdiff_t>(c * head_dim);
         const auto alone =
             attend(table(), type, head_dim, {begin, begin + static_cast<std::ptrdiff_t>(head_dim)},
-                   kv, {first[c]}, {last[c]});
+                   kv, {first[c]}, {last[c]}, cap);
         for (std::size_t d = 0; d < head_dim; ++d)
           ASSERT_TRUE(same_bits(alone[d], want[c * head_dim + d]));
       }

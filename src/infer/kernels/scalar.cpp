@@ -180,6 +180,7 @@ void attend_column(const KvFormat::AttendArgs& args, std::size_t c, Score score,
   args.l[c] = 0;
   if (args.first[c] >= args.last[c]) return;
   for (std::size_t slot = args.first[c]; slot < args.last[c]; ++slot) s[slot] = score(slot);
+  if (args.cap != 0) soft_cap(s + args.first[c], args.last[c] - args.first[c], args.cap);
   softmax(s, args.first[c], args.last[c], args.m[c], args.l[c]);
   for (std::size_t slot = args.first[c]; slot < args.last[c]; ++slot) value(slot, s[slot], o);
 }
@@ -304,9 +305,12 @@ const KernelTable kScalarTable = {
      kv_format<FloatKv<2, decode_f16>>(KvType::kF16), kv_format<Q8Kv>(KvType::kQ8_0)},
     quantize,
     rms_norm,
+    layer_norm,
     silu_mul,
+    gelu_mul,
     clamped_silu_mul,
     sigmoid_mul,
+    soft_cap,
     add,
     add_scaled,
     rope,

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 #include <random>
 #include <vector>
 
@@ -301,6 +302,27 @@ TEST(Scalar, NormSiluRopeAndSums) {
     for (std::size_t i = 0; i < n; ++i) {
       const double want = x[i] / (1 + std::exp(-double{x[i]})) * w[i];
       EXPECT_NEAR(out[i], want, std::abs(want) * 1e-6);
+    }
+    double mean = 0, variance = 0;
+    for (const float v : x) mean += v / static_cast<double>(n);
+    for (const float v : x) variance += std::pow(v - mean, 2) / static_cast<double>(n);
+    scalar().layer_norm(x.data(), w.data(), n, 1e-5f, out.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      const double want = (x[i] - mean) / std::sqrt(variance + 1e-5) * w[i];
+      EXPECT_NEAR(out[i], want, std::abs(want) * 1e-5 + 1e-6);
+    }
+    scalar().gelu_mul(x.data(), w.data(), n, out.data());
+    std::vector<float> capped = x, near = x;
+    for (float& v : near) v /= 100;
+    scalar().soft_cap(capped.data(), n, 2);
+    scalar().soft_cap(near.data(), n, 2);
+    for (std::size_t i = 0; i < n; ++i) {
+      const double v = x[i];
+      const double gelu =
+          v / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (v + 0.044715 * v * v * v)));
+      EXPECT_NEAR(out[i], gelu * w[i], std::abs(gelu * w[i]) * 2e-6 + 1e-7);
+      EXPECT_NEAR(capped[i], 2 * std::tanh(v / 2), std::abs(v) * 1e-6);
+      EXPECT_NEAR(near[i], 2 * std::tanh(v / 200), std::abs(v) * 1e-8);
     }
     scalar().clamped_silu_mul(x.data(), w.data(), n, out.data());
     std::vector<float> gated = w, squashed = x, unit = x, kept = x;

@@ -160,7 +160,9 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
   }
   LATHE_TRY(const auto hidden,
             file.per_layer(keys.name("feed_forward_length"), layers, 1, kMaxSize));
-  LATHE_TRY(const double epsilon, keys.real_or("attention.layer_norm_rms_epsilon", -1, -1, 1));
+  LATHE_TRY(const double of_layers, keys.real_or("attention.layer_norm_epsilon", -1, -1, 1));
+  LATHE_TRY(const double epsilon,
+            keys.real_or("attention.layer_norm_rms_epsilon", of_layers, -1, 1));
   if (epsilon < 0)
     return invalid("{}: {} is missing", place, keys.name("attention.layer_norm_rms_epsilon"));
   blueprint.norm_epsilon = static_cast<float>(epsilon);
@@ -180,6 +182,46 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
     blueprint.layers.back().ffn.hidden = hidden[i];
   }
   return blueprint;
+}
+
+Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint) {
+  LATHE_TRY(const std::size_t dense, keys.size_or("leading_dense_block_count", 0, 0, kMaxLayers));
+  LATHE_TRY(const std::size_t shared_experts, keys.size_or("expert_shared_count", 0, 0, 1024));
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
+    FfnSpec& ffn = blueprint.layers[i].ffn;
+    if (ffn.experts == 0) continue;
+    if (i < dense) {
+      ffn.experts = ffn.experts_used = 0;
+      continue;
+    }
+    LATHE_TRY(ffn.hidden, keys.size_or("expert_feed_forward_length", ffn.hidden, 1, kMaxSize));
+    LATHE_TRY(ffn.shared_hidden, keys.size_or("expert_shared_feed_forward_length",
+                                              shared_experts * ffn.hidden, 0, kMaxSize));
+    ffn.score_bias = keys.file().find_tensor(tensor_name(Slot::kScoreBias, i)) != nullptr;
+  }
+  return {};
+}
+
+Result<std::size_t> read_windows(const ArchitectureKeys& keys, Blueprint& blueprint,
+                                 std::size_t period) {
+  LATHE_TRY(const std::size_t window,
+            keys.size_or("attention.sliding_window", 0, 1, std::size_t{1} << 32));
+  const std::size_t layers = blueprint.layers.size();
+  const std::string pattern = keys.name("attention.sliding_window_pattern");
+  std::vector<std::uint64_t> windowed;
+  if (keys.file().has(pattern)) {
+    if (const auto own = keys.file().uint(pattern, 0, 1024)) {
+      period = static_cast<std::size_t>(*own);
+    } else {
+      LATHE_TRY(windowed, keys.file().per_layer(pattern, layers, 0, 1));
+    }
+  }
+  for (std::size_t i = 0; i < layers; ++i) {
+    const bool sees_window =
+        windowed.empty() ? period == 0 || i % period + 1 < period : windowed[i] != 0;
+    if (sees_window) blueprint.layers[i].attention()->window = window;
+  }
+  return window;
 }
 
 Result<Blueprint> read_blueprint(const Gguf& file) {
@@ -225,7 +267,6 @@ std::string_view missing_in(const DeltaNetSpec&) {
 }
 std::string_view missing_in(const FfnSpec& spec) {
   if (spec.bias && spec.experts == 0) return "biases in its feed-forward parts";
-  if (spec.router == RouterRule::kSigmoid) return "a router of sigmoids";
   if (spec.shared_hidden != 0 && spec.experts == 0) return "a shared expert without others";
   return "";
 }

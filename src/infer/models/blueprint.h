@@ -32,16 +32,23 @@ struct RopeSpec {
   bool operator==(const RopeSpec&) const = default;
 };
 
+// RMS norm of q and k: of each head before or after RoPE, or of all heads together before it.
+enum class QkNorm : std::uint8_t { kNone, kHead, kHeadAfterRope, kWhole };
+
 struct AttentionSpec {
   std::size_t heads = 0, kv_heads = 0, head_dim = 0;
-  bool qk_norm = false;  // RMS norm of each q and k head before RoPE
+  QkNorm qk_norm = QkNorm::kNone;
   bool qkv_bias = false, output_bias = false;
   std::size_t window = 0;  // 0: all positions
   bool sinks = false;      // a score of each head that takes part in the softmax and has no value
   // The heads are multiplied by the sigmoid of a projection, which stands behind each head's q.
   bool output_gate = false;
   float scale = 0;
-  RopeSpec rope = {};
+  float soft_cap = 0;  // scores s become cap·tanh(s / cap); 0: they stay
+  // q of a far position is multiplied by 1 + temperature·ln(1 + ⌊position / temperature_length⌋).
+  double temperature = 0;
+  std::size_t temperature_length = 1;
+  RopeSpec rope = {};  // of 0 dimensions: none
 };
 
 // Gated delta net: it carries, from token to token, one matrix (key × value) a value head and the
@@ -69,6 +76,7 @@ using MixerSpec = std::variant<AttentionSpec, DeltaNetSpec>;
 
 enum class Activation : std::uint8_t {
   kSilu,         // silu(gate)·up
+  kGelu,         // gelu(gate)·up
   kClampedSilu,  // gate·sigmoid(1.702·gate)·(up + 1), both clamped before (gpt-oss)
 };
 
@@ -85,20 +93,27 @@ struct FfnSpec {
   bool bias = false;                          // of all its linear layers, the router's too
   std::size_t experts = 0, experts_used = 0;  // 0: dense
   RouterRule router = RouterRule::kSoftmax;
+  bool score_bias = false;        // is added when experts are chosen, not to their weights
   bool normalize_weights = true;  // of the chosen experts
   float weight_scale = 1;
   std::size_t shared_hidden = 0;  // of an expert that every token takes; 0: none
   bool shared_gate = false;       // its answer is multiplied by the sigmoid of a projection
   bool after_attention = false;   // its norm's name in the file is the attention's post-norm
+  bool joint = false;             // the file has gate and up in one matrix, gate's rows first
 };
 
 struct LayerSpec {
   MixerSpec mixer;
   FfnSpec ffn;
+  bool pre_norms = true;    // of what the mixer and the feed-forward part read
+  bool post_norms = false;  // of what they give
+  bool parallel = false;    // both read the same
 
   const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
   AttentionSpec* attention() { return std::get_if<AttentionSpec>(&mixer); }
 };
+
+enum class NormKind : std::uint8_t { kRms, kLayer };  // layer: without a bias
 
 enum class Pooling : std::uint8_t { kNone, kMean, kCls, kLast };
 
@@ -108,7 +123,11 @@ struct Blueprint {
   std::size_t vocabulary = 0;
   std::size_t context = 0;  // trained length
   float norm_epsilon = 0;
+  NormKind norm = NormKind::kRms;
   bool tied = false;  // the output matrix is the embedding
+  // What embeddings, each part's answer and the logits are multiplied by.
+  float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
+  float logit_cap = 0;  // logits l become cap·tanh(l / cap); 0: they stay
   Pooling pooling = Pooling::kNone;
   std::vector<LayerSpec> layers;
 
@@ -150,13 +169,34 @@ class ArchitectureKeys {
 // architecture then sets what is its own.
 Result<Blueprint> read_decoder(const ArchitectureKeys& keys);
 
+// Its experts: in which layers, how wide, those that every token takes, how they are chosen.
+Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint);
+// Which layers see a window: of every `period` all but the last one (0: all), unless the file has a
+// period of its own, or says it of each. The window; 0: there is none.
+Result<std::size_t> read_windows(const ArchitectureKeys& keys, Blueprint& blueprint,
+                                 std::size_t period);
+
 struct Architecture {
   std::string_view name;
   Result<Blueprint> (*read)(const ArchitectureKeys& keys);
 };
 std::span<const Architecture> architectures();
 
+Result<Blueprint> read_command_r(const ArchitectureKeys& keys);
+Result<Blueprint> read_cohere2(const ArchitectureKeys& keys);
+Result<Blueprint> read_ernie(const ArchitectureKeys& keys);
+Result<Blueprint> read_gemma2(const ArchitectureKeys& keys);
+Result<Blueprint> read_gemma3(const ArchitectureKeys& keys);
+Result<Blueprint> read_glm4(const ArchitectureKeys& keys);
+Result<Blueprint> read_glm4moe(const ArchitectureKeys& keys);
 Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys);
+Result<Blueprint> read_granite(const ArchitectureKeys& keys);
+Result<Blueprint> read_hunyuan_moe(const ArchitectureKeys& keys);
+Result<Blueprint> read_minimax(const ArchitectureKeys& keys);
+Result<Blueprint> read_mistral3(const ArchitectureKeys& keys);
+Result<Blueprint> read_olmo2(const ArchitectureKeys& keys);
+Result<Blueprint> read_seed_oss(const ArchitectureKeys& keys);
+Result<Blueprint> read_smollm3(const ArchitectureKeys& keys);
 Result<Blueprint> read_llama(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen2(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3(const ArchitectureKeys& keys);

@@ -6,15 +6,12 @@ namespace lathe::infer {
 
 Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
-  LATHE_TRY(const std::size_t window,
-            keys.size("attention.sliding_window", 1, std::size_t{1} << 32));
+  LATHE_TRY_STATUS(read_windows(keys, blueprint, 2));
   LATHE_TRY(const std::size_t hidden,
             keys.size("expert_feed_forward_length", 1, std::size_t{1} << 24));
-  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
-    LayerSpec& layer = blueprint.layers[i];
+  for (LayerSpec& layer : blueprint.layers) {
     AttentionSpec& attention = *layer.attention();
     attention.rope.neox = true;
-    attention.window = i % 2 == 0 ? window : 0;
     attention.sinks = true;
     layer.ffn.hidden = hidden;
     layer.ffn.activation = Activation::kClampedSilu;

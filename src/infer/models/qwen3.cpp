@@ -7,7 +7,7 @@ Result<Blueprint> read_qwen3(const ArchitectureKeys& keys) {
   LATHE_TRY(Blueprint blueprint, read_decoder(keys));
   for (LayerSpec& layer : blueprint.layers) {
     layer.attention()->rope.neox = true;
-    layer.attention()->qk_norm = true;
+    layer.attention()->qk_norm = QkNorm::kHead;
   }
   return blueprint;
 }

@@ -37,7 +37,7 @@ Result<Blueprint> read_hybrid(const ArchitectureKeys& keys, const DeltaNetSpec& 
     }
     AttentionSpec& attention = *layer.attention();
     attention.rope.neox = true;
-    attention.qk_norm = true;
+    attention.qk_norm = QkNorm::kHead;
     attention.output_gate = true;
     attention.qkv_bias = attention.output_bias = false;
   }

@@ -5,9 +5,18 @@ namespace lathe::infer {
 
 std::span<const Architecture> architectures() {
   static constexpr Architecture kArchitectures[] = {
-      {"llama", read_llama},       {"qwen2", read_qwen2},      {"qwen3", read_qwen3},
-      {"qwen3moe", read_qwen3moe}, {"gpt-oss", read_gpt_oss},  {"qwen3next", read_qwen3next},
-      {"qwen35", read_qwen35},     {"qwen35moe", read_qwen35},
+      {"llama", read_llama},         {"mistral3", read_mistral3},
+      {"smollm3", read_smollm3},     {"granite", read_granite},
+      {"granitemoe", read_granite},  {"qwen2", read_qwen2},
+      {"qwen3", read_qwen3},         {"qwen3moe", read_qwen3moe},
+      {"qwen3next", read_qwen3next}, {"qwen35", read_qwen35},
+      {"qwen35moe", read_qwen35},    {"gpt-oss", read_gpt_oss},
+      {"gemma2", read_gemma2},       {"gemma3", read_gemma3},
+      {"glm4", read_glm4},           {"glm4moe", read_glm4moe},
+      {"seed_oss", read_seed_oss},   {"olmo2", read_olmo2},
+      {"command-r", read_command_r}, {"cohere2", read_cohere2},
+      {"minimax-m2", read_minimax},  {"hunyuan-moe", read_hunyuan_moe},
+      {"ernie4_5", read_ernie},      {"ernie4_5-moe", read_ernie},
   };
   return kArchitectures;
 }

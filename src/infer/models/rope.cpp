@@ -32,7 +32,7 @@ Ropes ropes_of(const Blueprint& blueprint) {
   for (const LayerSpec& layer : blueprint.layers) {
     ropes.of_layer.push_back(0);
     const AttentionSpec* attention = layer.attention();
-    if (attention == nullptr) continue;
+    if (attention == nullptr || attention->rope.dimensions == 0) continue;
     const auto known = std::ranges::find(ropes.all, attention->rope);
     ropes.of_layer.back() = static_cast<std::size_t>(known - ropes.all.begin());
     if (known == ropes.all.end()) ropes.all.push_back(attention->rope);

@@ -15,7 +15,7 @@ std::vector<double> rope_frequencies(const RopeSpec& rope, std::span<const float
 // The ropes of a model: those that differ, and which one a layer has.
 struct Ropes {
   std::vector<RopeSpec> all;
-  std::vector<std::size_t> of_layer;  // 0 for a layer without attention
+  std::vector<std::size_t> of_layer;  // 0 for a layer without one
   std::size_t stride = 0;             // of a row of angles: the most dimensions
 };
 Ropes ropes_of(const Blueprint& blueprint);

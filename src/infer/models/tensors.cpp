@@ -10,17 +10,33 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kEmbedding, .part = "token_embd", .ending = "weight", .in_layer = false},
     {.slot = Slot::kAttentionNorm, .part = "attn_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kQ, .part = "attn_q", .ending = "weight", .adapts = true},
-    {.slot = Slot::kQBias, .part = "attn_q", .ending = "bias", .exact = true, .bias_of = Slot::kQ},
+    {.slot = Slot::kQBias,
+     .part = "attn_q",
+     .ending = "bias",
+     .exact = true,
+     .bias_of = Slot::kQ,
+     .any = true},
     {.slot = Slot::kK, .part = "attn_k", .ending = "weight", .adapts = true},
-    {.slot = Slot::kKBias, .part = "attn_k", .ending = "bias", .exact = true, .bias_of = Slot::kK},
+    {.slot = Slot::kKBias,
+     .part = "attn_k",
+     .ending = "bias",
+     .exact = true,
+     .bias_of = Slot::kK,
+     .any = true},
     {.slot = Slot::kV, .part = "attn_v", .ending = "weight", .adapts = true},
-    {.slot = Slot::kVBias, .part = "attn_v", .ending = "bias", .exact = true, .bias_of = Slot::kV},
+    {.slot = Slot::kVBias,
+     .part = "attn_v",
+     .ending = "bias",
+     .exact = true,
+     .bias_of = Slot::kV,
+     .any = true},
     {.slot = Slot::kAttentionOutput, .part = "attn_output", .ending = "weight", .adapts = true},
     {.slot = Slot::kAttentionOutputBias,
      .part = "attn_output",
      .ending = "bias",
      .exact = true,
-     .bias_of = Slot::kAttentionOutput},
+     .bias_of = Slot::kAttentionOutput,
+     .any = true},
     {.slot = Slot::kQNorm, .part = "attn_q_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kKNorm, .part = "attn_k_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kSinks, .part = "attn_sinks", .ending = "weight", .exact = true},
@@ -45,6 +61,7 @@ constexpr SlotInfo kSlotInfo[] = {
      .ending = "bias",
      .exact = true,
      .bias_of = Slot::kRouter},
+    {.slot = Slot::kScoreBias, .part = "exp_probs_b", .ending = "bias", .exact = true},
     {.slot = Slot::kGate, .part = "ffn_gate", .ending = "weight", .adapts = true},
     {.slot = Slot::kGateBias,
      .part = "ffn_gate",
@@ -63,6 +80,7 @@ constexpr SlotInfo kSlotInfo[] = {
      .ending = "bias",
      .exact = true,
      .bias_of = Slot::kDown},
+    {.slot = Slot::kPostFfnNorm, .part = "post_ffw_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kSharedRouter, .part = "ffn_gate_inp_shexp", .ending = "weight", .exact = true},
     {.slot = Slot::kSharedGate, .part = "ffn_gate_shexp", .ending = "weight"},
     {.slot = Slot::kSharedUp, .part = "ffn_up_shexp", .ending = "weight"},
@@ -107,6 +125,14 @@ class List {
                     .k = k,
                     .experts = std::max<std::size_t>(1, experts)});
   }
+  // Rows of the tensor that another slot is named after.
+  void part(Slot slot, Slot whole, std::size_t first_row, std::size_t rows, std::size_t file_rows,
+            std::size_t k) {
+    matrix(slot, rows, k);
+    all_.back().name = tensor_name(whole, layer_);
+    all_.back().file_rows = file_rows;
+    all_.back().first_row = first_row;
+  }
   std::vector<TensorSpec> take() { return std::move(all_); }
 
  private:
@@ -116,7 +142,6 @@ class List {
 
 void add_mixer(List& list, std::size_t width, const AttentionSpec& spec) {
   const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
-  list.vector(Slot::kAttentionNorm, width);
   list.matrix(Slot::kQ, spec.output_gate ? 2 * q : q, width);
   if (spec.qkv_bias) list.vector(Slot::kQBias, q);
   list.matrix(Slot::kK, kv, width);
@@ -125,15 +150,15 @@ void add_mixer(List& list, std::size_t width, const AttentionSpec& spec) {
   if (spec.qkv_bias) list.vector(Slot::kVBias, kv);
   list.matrix(Slot::kAttentionOutput, width, q);
   if (spec.output_bias) list.vector(Slot::kAttentionOutputBias, width);
-  if (spec.qk_norm) {
-    list.vector(Slot::kQNorm, spec.head_dim);
-    list.vector(Slot::kKNorm, spec.head_dim);
+  if (spec.qk_norm != QkNorm::kNone) {
+    const bool whole = spec.qk_norm == QkNorm::kWhole;
+    list.vector(Slot::kQNorm, whole ? q : spec.head_dim);
+    list.vector(Slot::kKNorm, whole ? kv : spec.head_dim);
   }
   if (spec.sinks) list.vector(Slot::kSinks, spec.heads);
 }
 
 void add_mixer(List& list, std::size_t width, const DeltaNetSpec& spec) {
-  list.vector(Slot::kAttentionNorm, width);
   list.matrix(Slot::kMixed, spec.channels(), width);
   list.matrix(Slot::kMixedGate, spec.values(), width);
   list.vector(Slot::kConvolution, spec.convolution, spec.channels());
@@ -152,9 +177,15 @@ void add_mixer(List& list, std::size_t width, const DeltaNetSpec& spec) {
 void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
   const bool mixture = spec.experts != 0;
   const std::size_t each = std::max<std::size_t>(1, spec.experts);
-  list.vector(ffn_norm(spec), width);
   if (mixture) list.matrix(Slot::kRouter, spec.experts, width);
   if (mixture && spec.bias) list.vector(Slot::kRouterBias, spec.experts);
+  if (spec.score_bias) list.vector(Slot::kScoreBias, spec.experts);
+  if (spec.joint) {
+    list.part(Slot::kGate, Slot::kUp, 0, spec.hidden, 2 * spec.hidden, width);
+    list.part(Slot::kUp, Slot::kUp, spec.hidden, spec.hidden, 2 * spec.hidden, width);
+    list.matrix(Slot::kDown, width, spec.hidden);
+    return;
+  }
   list.matrix(Slot::kGate, spec.hidden, width, spec.experts);
   if (spec.bias) list.vector(Slot::kGateBias, spec.hidden, each, mixture);
   list.matrix(Slot::kUp, spec.hidden, width, spec.experts);
@@ -207,8 +238,13 @@ std::string tensor_name(Slot slot, std::size_t layer, bool mixture) {
 std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer) {
   List list(layer);
   const LayerSpec& spec = blueprint.layers[layer];
-  std::visit([&](const auto& mixer) { add_mixer(list, blueprint.embedding, mixer); }, spec.mixer);
-  add_ffn(list, blueprint.embedding, spec.ffn);
+  const std::size_t width = blueprint.embedding;
+  if (spec.pre_norms) list.vector(Slot::kAttentionNorm, width);
+  std::visit([&](const auto& mixer) { add_mixer(list, width, mixer); }, spec.mixer);
+  if (spec.post_norms) list.vector(Slot::kPostAttentionNorm, width);
+  if (spec.pre_norms && !spec.parallel) list.vector(ffn_norm(spec.ffn), width);
+  add_ffn(list, width, spec.ffn);
+  if (spec.post_norms) list.vector(Slot::kPostFfnNorm, width);
   return list.take();
 }
 

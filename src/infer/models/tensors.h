@@ -39,18 +39,20 @@ enum class Slot : std::uint8_t {
   kDecay,
   kDecayBias,
   kDecayRate,
-  kStateNorm,    // … of a head's answer
-  kStateOutput,  // …
-  kPostAttentionNorm,
+  kStateNorm,          // … of a head's answer
+  kStateOutput,        // …
+  kPostAttentionNorm,  // behind the mixer; of some models in front of the feed-forward part
   kFfnNorm,
   kRouter,
   kRouterBias,
+  kScoreBias,
   kGate,
   kGateBias,
   kUp,
   kUpBias,
   kDown,
   kDownBias,
+  kPostFfnNorm,
   kSharedRouter,
   kSharedGate,
   kSharedUp,
@@ -83,6 +85,7 @@ struct SlotInfo {
   bool exact = false;  // neither the quantizer nor the importer rounds it: small, and much hangs on
                        // it
   std::optional<Slot> bias_of = {};
+  bool any = false;  // any architecture's file may have it, and then it counts
 };
 std::span<const SlotInfo> slot_infos();  // in the order of the slots
 const SlotInfo& slot_info(Slot slot);
@@ -100,9 +103,15 @@ struct TensorSpec {
   std::size_t layer = 0;  // of one that stands in a layer
   std::string name;
   std::size_t rows = 1, k = 0, experts = 1;
+  // Where they are some of the rows of the file's tensor: how many there are, and the first one.
+  std::size_t file_rows = 0, first_row = 0;
   bool vector = false;  // kept as f32, whatever its type in the file: its rows one after the other
 
-  std::array<std::uint64_t, 4> shape() const { return {k, rows, experts, 1}; }
+  bool is_part() const { return file_rows != 0; }
+  // In the file.
+  std::array<std::uint64_t, 4> shape() const {
+    return {k, is_part() ? file_rows : rows, experts, 1};
+  }
 };
 std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer);
 // Of the whole model, in the order of the slots, layer by layer.

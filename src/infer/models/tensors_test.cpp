@@ -59,10 +59,10 @@ TEST(Tensors, WhatIsMissingOrOfAnotherShapeIsNamed) {
   Blueprint blueprint = *read_blueprint(file);
   ASSERT_TRUE(bind_tensors(file, blueprint));
   AttentionSpec& attention = *blueprint.layers[1].attention();
-  attention.qk_norm = true;
+  attention.qk_norm = QkNorm::kHead;
   EXPECT_EQ(bind_tensors(file, blueprint).error().message,
             path.string() + ": the tensor blk.1.attn_q_norm.weight is missing");
-  attention.qk_norm = false;
+  attention.qk_norm = QkNorm::kNone;
   attention.kv_heads = 2;
   EXPECT_EQ(bind_tensors(file, blueprint).error().message,
             path.string() + ": the tensor blk.1.attn_k.weight is 32×16×1×1 and must be 32×32×1×1");
@@ -74,8 +74,8 @@ TEST(Tensors, WhatHasNoForwardPassIsNamed) {
   EXPECT_TRUE(blueprint.runs());
   blueprint.layers[1].ffn.bias = true;
   EXPECT_EQ(blueprint.missing(), "biases in its feed-forward parts");
-  blueprint.layers[0].ffn.router = RouterRule::kSigmoid;
-  EXPECT_EQ(blueprint.missing(), "a router of sigmoids");
+  blueprint.layers[0].ffn.shared_hidden = 8;
+  EXPECT_EQ(blueprint.missing(), "a shared expert without others");
   EXPECT_FALSE(blueprint.runs());
 }
 

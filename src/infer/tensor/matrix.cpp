@@ -78,9 +78,9 @@ class Loading {
     const std::size_t stride = row_bytes(tensor);
     const std::size_t first = task.first_panel * kPanelRows;
     const std::size_t rows = std::min(matrix.rows - first, task.panels * kPanelRows);
-    LATHE_TRY(const auto source,
-              file_.read_large(tensor, (task.expert * matrix.rows + first) * stride, rows * stride,
-                               buffer));
+    const std::size_t from = task.expert * static_cast<std::size_t>(tensor.shape[1]) +
+                             loads_[task.load].first_row + first;
+    LATHE_TRY(const auto source, file_.read_large(tensor, from * stride, rows * stride, buffer));
     const std::size_t panel = matrix.panel_bytes();
     auto* out = const_cast<std::byte*>(matrix.expert(task.expert)) + task.first_panel * panel;
     for (std::size_t r = 0; r < rows; r += kPanelRows, out += panel) {
@@ -107,9 +107,9 @@ void PackedMatrix::row(std::size_t r, float* out) const {
   type->unpack(panels + r / kPanelRows * panel_bytes(), r % kPanelRows, k, out);
 }
 
-std::size_t packed_bytes(const KernelTable& table, const GgufTensor& tensor) {
+std::size_t packed_bytes(const KernelTable& table, const GgufTensor& tensor, std::size_t rows) {
   const PackedType& type = packed_type(table, tensor.type);
-  const auto rows = static_cast<std::size_t>(tensor.shape[1]);
+  if (rows == 0) rows = static_cast<std::size_t>(tensor.shape[1]);
   const auto experts = static_cast<std::size_t>(tensor.shape[2]);
   return experts * ((rows + kPanelRows - 1) / kPanelRows) *
          type.panel_bytes(static_cast<std::size_t>(tensor.shape[0]));
@@ -120,18 +120,18 @@ Result<Pages> load_matrices(const Gguf& file, std::span<const MatrixLoad> loads,
                             const std::function<void(std::uint64_t)>& progress,
                             const StopFlag* stop) {
   std::size_t total = 0;
-  for (const MatrixLoad& load : loads) total += packed_bytes(table, *load.tensor);
+  for (const MatrixLoad& load : loads) total += packed_bytes(table, *load.tensor, load.rows);
   LATHE_TRY(Pages arena, Pages::allocate(total));
   std::byte* next = arena.data();
   for (const MatrixLoad& load : loads) {
     const GgufTensor& tensor = *load.tensor;
     *load.matrix = {.type = &packed_type(table, tensor.type),
                     .experts = static_cast<std::size_t>(tensor.shape[2]),
-                    .rows = static_cast<std::size_t>(tensor.shape[1]),
+                    .rows = load.rows != 0 ? load.rows : static_cast<std::size_t>(tensor.shape[1]),
                     .k = static_cast<std::size_t>(tensor.shape[0]),
                     .panels = next,
                     .scales = load.scales};
-    next += packed_bytes(table, tensor);
+    next += packed_bytes(table, tensor, load.rows);
   }
   Loading loading(file, loads, stop, team.size());
   // In slices, so that progress is heard between them.

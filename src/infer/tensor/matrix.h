@@ -42,10 +42,13 @@ struct MatrixLoad {
   const GgufTensor* tensor;
   PackedMatrix* matrix;
   std::vector<float> scales = {};  // as PackedMatrix has them
+  // So many rows of each expert, from that one on; 0: all.
+  std::size_t first_row = 0, rows = 0;
 };
 
-// The packed bytes that a tensor will need: what load_matrices() books.
-std::size_t packed_bytes(const KernelTable& table, const GgufTensor& tensor);
+// The packed bytes that so many rows of a tensor's experts (0: all) will need: what load_matrices()
+// books.
+std::size_t packed_bytes(const KernelTable& table, const GgufTensor& tensor, std::size_t rows = 0);
 
 // Reads every tensor once, in parallel, and packs it on the way: no second copy stays. `progress`
 // (may be empty) hears the source bytes done, from the calling thread. Errors name the tensor and

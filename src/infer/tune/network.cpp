@@ -62,8 +62,8 @@ void Network::take_tape(std::size_t layer, Taken& taken) {
   tape.attention_in = taken.rows(n, width);
   tape.q = taken.rows(n, q);
   tape.k = taken.rows(n, kv);
-  tape.q_raw = spec.qk_norm ? taken.rows(n, q) : tape.q;
-  tape.k_raw = spec.qk_norm ? taken.rows(n, kv) : tape.k;
+  tape.q_raw = spec.qk_norm != QkNorm::kNone ? taken.rows(n, q) : tape.q;
+  tape.k_raw = spec.qk_norm != QkNorm::kNone ? taken.rows(n, kv) : tape.k;
   tape.v = taken.rows(n, kv);
   tape.heads = taken.rows(n, q);
   tape.ffn_x = taken.rows(n, width);
@@ -368,7 +368,7 @@ void Network::turn_heads_back(std::size_t layer, const Tape& tape) {
     }
     for (std::size_t h = 0; h < spec.kv_heads; ++h) turn(dk_.row(t) + h * dim);
   });
-  if (!spec.qk_norm) return;
+  if (spec.qk_norm == QkNorm::kNone) return;
   const auto back = [&](Rows d, Rows raw, std::size_t heads, const Weights& norm) {
     const float epsilon = model_.blueprint().norm_epsilon;
     // The weight's gradient first, all heads of all tokens in order: d is written over after it.

@@ -11,26 +11,17 @@
 namespace lathe::infer {
 namespace {
 
-// What this model has that there is no backward pass for.
+// Those whose every part there is a backward pass for.
 Status check_trainable(const Gguf& file, const Blueprint& blueprint) {
-  const std::string place = file.path().string();
-  for (const LayerSpec& layer : blueprint.layers) {
-    const AttentionSpec* attention = layer.attention();
-    const char* what = attention == nullptr                        ? "recurrent layers"
-                       : attention->window != 0                    ? "sliding windows"
-                       : attention->sinks                          ? "attention sinks"
-                       : attention->output_gate                    ? "gated attention"
-                       : layer.ffn.activation != Activation::kSilu ? "a clamped activation"
-                       : layer.ffn.bias                            ? "biases of experts"
-                       : layer.ffn.router != RouterRule::kSoftmax  ? "a router of another kind"
-                       : layer.ffn.shared_hidden != 0              ? "shared experts"
-                                                                   : nullptr;
-    if (what != nullptr)
-      return invalid(
-          "{}: {} has {}, which Lathe cannot train; it trains llama, qwen2, qwen3 and qwen3moe",
-          place, blueprint.architecture, what);
-  }
-  return {};
+  constexpr std::string_view kTrained[] = {"llama", "qwen2", "qwen3", "qwen3moe"};
+  const bool trained = std::ranges::find(kTrained, blueprint.architecture) != std::end(kTrained);
+  const bool routed = std::ranges::all_of(blueprint.layers, [](const LayerSpec& layer) {
+    return layer.ffn.router == RouterRule::kSoftmax && layer.ffn.shared_hidden == 0;
+  });
+  if (trained && routed) return {};
+  return invalid("{}: {}{} cannot be trained; Lathe trains llama, qwen2, qwen3 and qwen3moe",
+                 file.path().string(), blueprint.architecture,
+                 trained ? " with its kind of router" : "");
 }
 
 Status check_targets(const std::vector<std::string>& targets) {

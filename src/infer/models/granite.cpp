@@ -1,0 +1,21 @@
+// Granite, dense and with experts: Llama with embeddings, answers of parts and logits scaled.
+#include "infer/models/blueprint.h"
+
+namespace lathe::infer {
+
+Result<Blueprint> read_granite(const ArchitectureKeys& keys) {
+  LATHE_TRY(Blueprint blueprint, read_decoder(keys));
+  LATHE_TRY_STATUS(read_mixture(keys, blueprint));
+  LATHE_TRY(const double embedding, keys.real_or("embedding_scale", 1, 1e-6, 1e6));
+  LATHE_TRY(const double residual, keys.real_or("residual_scale", 1, 1e-6, 1e6));
+  LATHE_TRY(const double logits, keys.real_or("logit_scale", 1, 1e-6, 1e6));
+  blueprint.embedding_scale = static_cast<float>(embedding);
+  blueprint.residual_scale = static_cast<float>(residual);
+  blueprint.logit_scale = static_cast<float>(1 / logits);
+  LATHE_TRY(const bool turns, keys.file().boolean_or(keys.name("rope.scaling.finetuned"), true));
+  if (!turns)
+    for (LayerSpec& layer : blueprint.layers) layer.attention()->rope = {};
+  return blueprint;
+}
+
+}  // namespace lathe::infer
