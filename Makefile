@@ -44,12 +44,13 @@ format:
 
 # What compilers and tests do not see.
 lint:
-	@./tools/install-packages.sh run
+	@./tools/install-packages.sh lint
 	@./tools/headers_alone.py
+	@JOBS=$(JOBS) ./tools/tidy.sh
 
 # Ratios of kernels and steps beside the recorded ones; RECORD=1 records them anew.
 perf:
-	@./tools/install-packages.sh test
+	@./tools/install-packages.sh unit
 	@cmake --preset release -DLATHE_TESTS=ON -DLATHE_BENCH=ON >/dev/null
 	@cmake --build build/release -j $(JOBS) --target lathe lathe_ratios
 	@./tools/perf.py build/release/bench/lathe_ratios build/release/src/lathe $(if $(RECORD),--record)

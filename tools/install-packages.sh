@@ -1,15 +1,18 @@
 #!/bin/sh
 # Installs the packages of packages.txt that Lathe is built from and runs with. Quick when nothing is missing.
-# usage: install-packages.sh run|test|fuzz|pack [--list]   --list only says their names
-#        install-packages.sh runtime [--list]              without what only building needs
+# usage: install-packages.sh run|test|fuzz|pack|lint|elsewhere [--list]   --list only says their names
+#        install-packages.sh runtime [--list]   without what only building needs
+#        install-packages.sh unit [--list]      test without npm
 set -eu
 table=$(dirname "$0")/packages.txt
 
 case "${1:-run}" in
   runtime) uses=run ;;
   run) uses="build run" ;;
-  test | fuzz | pack) uses="build run $1" ;;
-  *) echo "usage: $0 runtime|run|test|fuzz|pack [--list]" >&2; exit 2 ;;
+  unit) uses="build run test" ;;
+  elsewhere) uses=elsewhere ;;
+  test | fuzz | pack | lint) uses="build run $1" ;;
+  *) echo "usage: $0 runtime|run|unit|test|fuzz|pack|lint|elsewhere [--list]" >&2; exit 2 ;;
 esac
 
 # The column of this system; a derivative of Debian that the table does not know is taken for Debian 12.
