@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo starter test build packages deb docs format lint perf asan tsan fuzz clean
+.PHONY: demo starter test build packages deb docs format lint perf coverage asan tsan fuzz clean
 
 demo: build
 	@./tools/demo.sh
@@ -54,6 +54,13 @@ perf:
 	@cmake --preset release -DLATHE_TESTS=ON -DLATHE_BENCH=ON >/dev/null
 	@cmake --build build/release -j $(JOBS) --target lathe lathe_ratios
 	@./tools/perf.py build/release/bench/lathe_ratios build/release/src/lathe $(if $(RECORD),--record)
+
+# How many lines of each room the unit tests run.
+coverage:
+	@./tools/install-packages.sh unit
+	@cmake --preset coverage >/dev/null && cmake --build build/coverage -j $(JOBS)
+	@ctest --test-dir build/coverage --output-on-failure -j $(JOBS) -E '^(e2e|clients)\.'
+	@./tools/coverage.py build/coverage
 
 asan tsan:
 	@./tools/install-packages.sh test
