@@ -2,7 +2,7 @@
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
-.PHONY: demo starter test build packages deb docs format lint perf coverage asan tsan fuzz clean
+.PHONY: demo starter test build packages deb docs format lint perf coverage asan tsan fuzz check-more clean
 
 demo: build
 	@./tools/demo.sh
@@ -61,6 +61,10 @@ coverage:
 	@cmake --preset coverage >/dev/null && cmake --build build/coverage -j $(JOBS)
 	@ctest --test-dir build/coverage --output-on-failure -j $(JOBS) -E '^(e2e|clients)\.'
 	@./tools/coverage.py build/coverage
+
+# What `make test` has no time for: sanitizers, fuzzers, a long run, other systems.
+check-more:
+	@./tools/check_more.py --jobs $(JOBS)
 
 asan tsan:
 	@./tools/install-packages.sh test

@@ -3,7 +3,8 @@
 usage: soak.py LATHE [--minutes 5] [--clients 16] MODEL.gguf MODEL.gguf MODEL.gguf …
 
 Starts the server with a budget of all models but the smallest, asks in random order (streams, candidates, long prompts,
-clients that go), and samples resident memory against what the server has booked. Prints one line of figures.
+clients that go), and samples resident memory against what the server has booked. Prints three lines of figures; fails if an
+answer was cut, wrong or an error of the server, or if there was none.
 """
 import argparse
 import http.client
@@ -11,6 +12,7 @@ import json
 import pathlib
 import random
 import subprocess
+import sys
 import threading
 import time
 
@@ -122,6 +124,7 @@ class Soak:
         print(f"booked at most {max(b / l for _, b, l in self.samples):.1%} of the budget; resident at most "
               f"{max((r - idle) / l for r, _, l in self.samples):+.1%} of it, above the program's own {mib(idle)} "
               f"(all loaded, before: {mib(loaded['resident'])} resident, {mib(loaded['memory_booked'])} booked)")
+        return self.counts["answers"] > 0 and not any(self.counts[bad] for bad in ("errors_5xx", "cut", "wrong"))
 
 
 if __name__ == "__main__":
@@ -130,4 +133,4 @@ if __name__ == "__main__":
     parser.add_argument("models", nargs="+")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--clients", type=int, default=16)
-    Soak(parser.parse_args()).run()
+    sys.exit(not Soak(parser.parse_args()).run())
