@@ -74,7 +74,7 @@ def ends(width, vocabulary, embedding, output):
             ("output.weight", output, [width, vocabulary])]
 
 
-def llama3_70b(path):
+def llama3_70b(path, *more):
     layers, d, hidden = 80, 8192, 28672
     tensors = ends(d, 128256, Q4_K, Q6_K)
     for i in range(layers):
@@ -84,11 +84,12 @@ def llama3_70b(path):
                 ("attn_v", Q5_K, [d, 1024]), ("attn_output", Q4_K, [d, d]), ("ffn_gate", Q4_K, [d, hidden]),
                 ("ffn_up", Q4_K, [d, hidden]), ("ffn_down", big, [hidden, d])):
             tensors.append((f"blk.{i}.{name}.weight", kind, shape))
+        tensors += [(f"blk.{i}.{name}", kind, shape) for name, kind, shape in more]
     keys = keys_of("llama", sizes=sizes(layers, d, 64, 8, 128, hidden, 8192, **{"rope.freq_base": 500000.0}))
     return write(path, keys, tensors)
 
 
-def mixtral_8x22b(path, **more):
+def mixtral_8x22b(path):
     layers, d, hidden, experts = 56, 6144, 16384, 8
     tensors = ends(d, 32768, Q4_K, Q6_K)
     for i in range(layers):
@@ -100,7 +101,7 @@ def mixtral_8x22b(path, **more):
                 ("ffn_down_exps", big, [hidden, d, experts])):
             tensors.append((f"blk.{i}.{name}.weight", kind, shape))
     keys = keys_of("llama", sizes=sizes(layers, d, 48, 8, 128, hidden, 65536, **{
-        "rope.freq_base": 1e6, "expert_count": experts, "expert_used_count": 2} | more))
+        "rope.freq_base": 1e6, "expert_count": experts, "expert_used_count": 2}))
     return write(path, keys, tensors)
 
 
@@ -278,14 +279,14 @@ class Fit(Case):
             self.assertRegex(err, message)
 
     def test_what_can_be_sized_is_not_run(self):
-        path = os.path.join(self.dir, "sigmoids.gguf")
-        mixtral_8x22b(path, expert_gating_func=2)
+        path = os.path.join(self.dir, "biases.gguf")
+        llama3_70b(path, ("ffn_down.bias", F32, [8192]))
         for command in (("run", path, "Hi"), ("logits", path, "--ids", "1", "--out", "x")):
             out, err = self.lathe(*command, code=2)
             self.assertEqual(out, "")
-            self.assertIn(f"{path}: llama can be sized but not run yet (see lathe fit): it has a router of sigmoids", err)
-        for command in ("show", "fit"):
-            shown = self.lathe(command, path)[0]
+            self.assertIn(f"{path}: llama can be sized but not run yet (see lathe fit): it has biases in its feed-forward parts", err)
+        for command in (("show",), ("fit", "--memory", "128GiB")):
+            shown = self.lathe(*command, path)[0]
             self.assertIn("llama can be sized but not run yet", shown)
 
 

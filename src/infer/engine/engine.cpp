@@ -90,18 +90,19 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Executor> executo
   }
   const MemoryLayout& layout = executor->layout();
   const std::size_t blocks = blocks_for(checked.kv_tokens);
-  // One a sequence, one more of each while it checks drafts, and what the prefix index keeps.
-  const std::size_t carried = 2 * checked.sequences + checked.kv_tokens / kCheckpoint + 2;
+  // A sequence's state, one more while it checks drafts, and what the prefix index keeps of it;
+  // those of others are room like that of blocks.
+  constexpr std::size_t kCarried = 2 + kStateCheckpoints;
   std::unique_ptr<Engine> engine(new Engine(std::move(executor), tokenizer, checked));
   if (budget == nullptr) {
     engine->own_budget_ =
         std::make_unique<KvBudget>(static_cast<std::uint64_t>(std::min<unsigned __int128>(
             static_cast<unsigned __int128>(blocks) * layout.block_bytes() +
-                static_cast<unsigned __int128>(carried) * layout.state_bytes(),
+                static_cast<unsigned __int128>(kCarried) * layout.state_bytes(),
             UINT64_MAX)));
     budget = engine->own_budget_.get();
   }
-  LATHE_TRY(engine->cache_, KvCache::create(layout, blocks, *budget, carried));
+  LATHE_TRY(engine->cache_, KvCache::create(layout, blocks, *budget, kCarried));
   return engine;
 }
 

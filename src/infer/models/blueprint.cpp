@@ -179,7 +179,9 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
     LATHE_TRY(const AttentionSpec attention,
               read_attention(keys, blueprint, i, heads[i], kv_heads[i]));
     blueprint.layers.push_back({attention, ffn});
-    blueprint.layers.back().ffn.hidden = hidden[i];
+    FfnSpec& own = blueprint.layers.back().ffn;
+    own.hidden = hidden[i];
+    own.bias = file.find_tensor(tensor_name(Slot::kDownBias, i, own.experts != 0)) != nullptr;
   }
   return blueprint;
 }
