@@ -118,7 +118,7 @@ class PoolLoop {
   infer::ThreadTeam team_;
   MemoryBudget memory_;
   std::uint64_t adapter_bytes_ = 0;  // of all fronts
-  infer::KvBudget kv_;
+  infer::KvBudget kv_;               // of the host's memory, where all KV stands
   std::map<std::string, std::unique_ptr<Place>> places_;
   std::uint64_t uses_ = 0;
   bool stopping_ = false;
