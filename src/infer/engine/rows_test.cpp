@@ -10,12 +10,13 @@
 namespace lathe::infer {
 namespace {
 
-// The embeddings of some tokens, as a picture's encoder might give them.
+// The embeddings of some tokens, as the first layer reads them.
 std::shared_ptr<const RowBlock> rows_of(const Loaded& loaded, std::span<const TokenId> tokens) {
   const std::size_t width = loaded.model->blueprint().embedding;
   std::vector<float> values(tokens.size() * width);
   for (std::size_t i = 0; i < tokens.size(); ++i)
     loaded.model->embed(tokens[i], values.data() + i * width);
+  for (float& value : values) value *= loaded.model->blueprint().embedding_scale;
   return *RowBlock::make(width, std::move(values));
 }
 
@@ -99,7 +100,7 @@ TEST_P(RowSchedules, ThatAreEmbeddingsOfTokensGiveTheirBitsInRandomSchedules) {
 
 INSTANTIATE_TEST_SUITE_P(Models, RowSchedules,
                          testing::Values("llama-q4_0", "qwen3moe-mxfp4_moe", "small-heads",
-                                         "windows"),
+                                         "windows", "gemma3", "qwen3next"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
