@@ -18,7 +18,7 @@ Result<Footprint> footprint(const Blueprint& blueprint, const ExecutorSizes& siz
   LATHE_TRY_STATUS(check_context(blueprint, load.positions));
   const MemoryLayout& layout = sizes.layout;
   const double streams = static_cast<double>(load.streams);
-  const double blocks = static_cast<double>(load.positions / kChunk + 1);
+  const auto blocks = static_cast<double>(blocks_for(load.positions + 1));
   if (static_cast<double>(layout.block_bytes()) * blocks * streams +
           static_cast<double>(layout.state_bytes()) * blocks * streams >
       kAddressable) {

@@ -372,7 +372,7 @@ void PoolLoop::start(Place& place, std::unique_ptr<PoolJob> job) {
     job->sequence = *id;
     place.running.emplace(*id, std::move(job));
   } else {
-    const Error error = id.error();
+    const Error& error = id.error();
     ended(place, std::move(job), &error);
   }
 }
