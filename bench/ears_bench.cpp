@@ -19,10 +19,10 @@
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 #include "loop/judges/ears.h"
-#include "loop/media/media_worker.h"
-#include "loop/media/spoken.h"
-#include "loop/media/voice.h"
-#include "loop/media/word_fault.h"
+#include "loop/senses/media_worker.h"
+#include "loop/senses/spoken.h"
+#include "loop/senses/voice.h"
+#include "loop/senses/word_fault.h"
 
 namespace lathe {
 namespace {

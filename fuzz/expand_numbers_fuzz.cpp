@@ -2,7 +2,7 @@
 #include <cstdlib>
 
 #include "ground/base/text.h"
-#include "loop/media/spoken.h"
+#include "loop/senses/spoken.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const std::string spoken = lathe::loop::spoken_text({reinterpret_cast<const char*>(data), size});

@@ -1,8 +1,8 @@
 // Any bytes as a picture file, an answer of a media worker, a box and words to be compared.
 #include <cstdlib>
 
-#include "loop/media/picture_codec.h"
-#include "loop/media/picture_decode.h"
+#include "loop/senses/picture_codec.h"
+#include "loop/senses/picture_decode.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);

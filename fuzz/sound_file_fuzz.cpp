@@ -1,11 +1,11 @@
 // Any bytes as a sound file, a frame from a media worker and a critique to read back.
 #include <cstdlib>
 
-#include "loop/media/decode.h"
-#include "loop/media/media_codec.h"
-#include "loop/media/phones.h"
-#include "loop/media/signal_facts.h"
-#include "loop/media/word_fault.h"
+#include "loop/senses/decode.h"
+#include "loop/senses/media_codec.h"
+#include "loop/senses/phones.h"
+#include "loop/senses/signal_facts.h"
+#include "loop/senses/word_fault.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);

@@ -7,7 +7,7 @@
 #include "ground/sys/energy.h"
 #include "ground/sys/machine.h"
 #include "ground/sys/sandbox.h"
-#include "loop/media/page.h"
+#include "loop/senses/page.h"
 
 namespace lathe::app {
 namespace {

@@ -8,7 +8,7 @@
 #include "app/cli/view.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
-#include "loop/media/media_pool.h"
+#include "loop/senses/media_pool.h"
 #include "show/run/caveats.h"
 
 namespace lathe::app {

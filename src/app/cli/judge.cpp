@@ -6,7 +6,7 @@
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "loop/judges/calibration.h"
-#include "loop/media/media_pool.h"
+#include "loop/senses/media_pool.h"
 
 namespace lathe::app {
 namespace {

@@ -1,6 +1,6 @@
 // The program: hands over to a confined child's work, or to the command line.
 #include "app/cli/app.h"
-#include "loop/media/media_worker.h"
+#include "loop/senses/media_worker.h"
 
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);

@@ -5,7 +5,7 @@
 #include "app/cli/output_file.h"
 #include "books/journal/journal.h"
 #include "loop/conductor/state.h"
-#include "loop/media/media_pool.h"
+#include "loop/senses/media_pool.h"
 
 namespace lathe::app {
 

@@ -3,11 +3,11 @@
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
-#include "loop/media/language.h"
-#include "loop/media/phones.h"
-#include "loop/media/spoken.h"
-#include "loop/media/voice.h"
-#include "loop/media/word_list.h"
+#include "loop/senses/language.h"
+#include "loop/senses/phones.h"
+#include "loop/senses/spoken.h"
+#include "loop/senses/voice.h"
+#include "loop/senses/word_list.h"
 
 namespace lathe::loop {
 namespace {

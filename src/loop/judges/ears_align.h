@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "loop/media/ear.h"
+#include "loop/senses/ear.h"
 
 namespace lathe::loop {
 

@@ -6,8 +6,8 @@
 
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
-#include "loop/media/phones.h"
-#include "loop/media/word_fault.h"
+#include "loop/senses/phones.h"
+#include "loop/senses/word_fault.h"
 
 namespace lathe::loop {
 namespace {

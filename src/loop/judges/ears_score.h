@@ -4,8 +4,8 @@
 
 #include "loop/judges/ears_align.h"
 #include "loop/judges/judge.h"
-#include "loop/media/decode.h"
-#include "loop/media/signal_facts.h"
+#include "loop/senses/decode.h"
+#include "loop/senses/signal_facts.h"
 #include "loop/terms/terms.h"
 
 namespace lathe::loop {

@@ -5,9 +5,9 @@
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
-#include "loop/media/spoken.h"
-#include "loop/media/voice.h"
-#include "loop/media/word_fault.h"
+#include "loop/senses/spoken.h"
+#include "loop/senses/voice.h"
+#include "loop/senses/word_fault.h"
 
 namespace lathe::loop {
 namespace {

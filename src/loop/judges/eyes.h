@@ -3,7 +3,7 @@
 
 #include "loop/judges/eyes_score.h"
 #include "loop/judges/judge.h"
-#include "loop/media/media_pool.h"
+#include "loop/senses/media_pool.h"
 
 namespace lathe::loop {
 

@@ -2,8 +2,8 @@
 // the rules of the eyes judge, without its processes.
 #pragma once
 
-#include "loop/media/picture_codec.h"
-#include "loop/media/scene.h"
+#include "loop/senses/picture_codec.h"
+#include "loop/senses/scene.h"
 #include "loop/terms/terms.h"
 
 namespace lathe::loop {

@@ -1,7 +1,7 @@
 // The tests' own main: the media workers that they use are this program, started again.
 #include <gmock/gmock.h>
 
-#include "loop/media/media_worker.h"
+#include "loop/senses/media_worker.h"
 
 int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);

@@ -1,5 +1,5 @@
 // The page judge: HTML, by what Chromium shows of it at several widths.
-#include "loop/media/page.h"
+#include "loop/senses/page.h"
 
 #include "ground/base/text.h"
 #include "loop/judges/eyes.h"

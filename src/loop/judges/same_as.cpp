@@ -1,8 +1,8 @@
 // The same_as judge: how far a page or a picture is from a reference picture.
 #include "ground/base/text.h"
 #include "loop/judges/eyes.h"
-#include "loop/media/difference.h"
-#include "loop/media/page.h"
+#include "loop/senses/difference.h"
+#include "loop/senses/page.h"
 
 namespace lathe::loop {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "ground/base/text.h"
 #include "loop/makers/maker.h"
-#include "loop/media/media_pool.h"
-#include "loop/media/reading.h"
+#include "loop/senses/media_pool.h"
+#include "loop/senses/reading.h"
 
 namespace lathe::loop {
 

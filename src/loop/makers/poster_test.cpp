@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "loop/makers/maker.h"
-#include "loop/media/media_pool.h"
+#include "loop/senses/media_pool.h"
 
 namespace lathe::loop {
 

@@ -2,8 +2,8 @@
 #include "ground/base/text.h"
 #include "loop/makers/ask.h"
 #include "loop/makers/writing.h"
-#include "loop/media/media_pool.h"
-#include "loop/media/scene.h"
+#include "loop/senses/media_pool.h"
+#include "loop/senses/scene.h"
 
 namespace lathe::loop {
 

@@ -5,11 +5,11 @@
 
 #include "ground/base/text.h"
 #include "loop/makers/maker.h"
-#include "loop/media/phones.h"
-#include "loop/media/spoken.h"
-#include "loop/media/voice.h"
-#include "loop/media/word_fault.h"
-#include "loop/media/word_list.h"
+#include "loop/senses/phones.h"
+#include "loop/senses/spoken.h"
+#include "loop/senses/voice.h"
+#include "loop/senses/word_fault.h"
+#include "loop/senses/word_list.h"
 
 namespace lathe::loop {
 

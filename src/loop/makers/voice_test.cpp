@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "loop/makers/maker.h"
-#include "loop/media/word_fault.h"
+#include "loop/senses/word_fault.h"
 
 namespace lathe::loop {
 namespace {

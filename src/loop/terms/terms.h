@@ -69,7 +69,7 @@ Status apply_changes(const Changes& changes, const fs::path& directory);
 // worker's.
 using Checkout = std::function<Status(const fs::path& directory)>;
 
-class MediaPool;  // of loop/media
+class MediaPool;  // of loop/senses
 
 // Where effects happen: the same for every call of a run.
 struct Place {

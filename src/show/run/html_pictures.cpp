@@ -2,7 +2,7 @@
 #include "show/run/html_pictures.h"
 
 #include "ground/base/text.h"
-#include "loop/media/picture.h"
+#include "loop/senses/picture.h"
 #include "show/run/html_parts.h"
 
 namespace lathe::show {

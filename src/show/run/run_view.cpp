@@ -1,7 +1,7 @@
 // All there is to say of a run, out of its state and its entries.
 #include "show/run/run_view.h"
 
-#include "loop/media/picture.h"
+#include "loop/senses/picture.h"
 #include "show/run/caveats.h"
 
 namespace lathe::show {

@@ -1,0 +1,21 @@
+// Reads a sound file (wav, flac, ogg, mp3, … by libsndfile). Foreign bytes: call it in a confined
+// process only; MediaPool::decode() does.
+#pragma once
+
+#include "loop/senses/sound.h"
+
+namespace lathe::loop {
+
+inline constexpr std::size_t kMaxSoundFile = std::size_t{64} << 20;
+inline constexpr double kMaxSoundSeconds = 900;
+
+struct Decoded {
+  Sound sound;
+  int source_rate = 0;
+  int source_channels = 0;
+  int clipped_runs = 0;  // of four or more samples at full scale, counted before resampling
+};
+
+Result<Decoded> decode_sound(std::string_view file);
+
+}  // namespace lathe::loop

@@ -1,0 +1,173 @@
+// Pictures as pixels.
+#include "loop/senses/picture.h"
+
+#include <cairo.h>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+
+namespace lathe::loop {
+
+Box united(const Box& a, const Box& b) {
+  if (a.empty()) return b;
+  if (b.empty()) return a;
+  const int x = std::min(a.x, b.x), y = std::min(a.y, b.y);
+  return {x, y, std::max(a.right(), b.right()) - x, std::max(a.bottom(), b.bottom()) - y};
+}
+
+Box common(const Box& a, const Box& b) {
+  const int x = std::max(a.x, b.x), y = std::max(a.y, b.y);
+  const Box box{x, y, std::min(a.right(), b.right()) - x, std::min(a.bottom(), b.bottom()) - y};
+  return box.empty() ? Box{} : box;
+}
+
+Box grown(const Box& box, int by) {
+  return {box.x - by, box.y - by, box.w + 2 * by, box.h + 2 * by};
+}
+
+std::string to_text(const Box& box) {
+  return fmt::format("box {},{} {}x{}", box.x, box.y, box.w, box.h);
+}
+
+std::optional<Box> parse_box(std::string_view text) {
+  constexpr std::string_view kWord = "box ";
+  if (!text.starts_with(kWord)) return std::nullopt;
+  text.remove_prefix(kWord.size());
+  Box box;
+  constexpr std::string_view kAfter = ", x";
+  int* const numbers[] = {&box.x, &box.y, &box.w, &box.h};
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *numbers[i]);
+    if (error != std::errc()) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (i == 3) break;
+    if (text.empty() || text[0] != kAfter[i]) return std::nullopt;
+    text.remove_prefix(1);
+  }
+  return text.empty() && box.w >= 0 && box.h >= 0 ? std::optional(box) : std::nullopt;
+}
+
+Picture blank_picture(int width, int height) {
+  Picture picture{width, height, {}};
+  picture.rgb.assign(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3, 255);
+  return picture;
+}
+
+namespace {
+
+// Which source samples a target sample is made of, and how much of each; weights add up to 1.
+struct Taps {
+  int first = 0;
+  std::vector<float> weights;
+};
+
+std::vector<Taps> taps(int from, int to) {
+  std::vector<Taps> all(static_cast<std::size_t>(to));
+  const double step = static_cast<double>(from) / to;
+  for (int i = 0; i < to; ++i) {
+    Taps& tap = all[static_cast<std::size_t>(i)];
+    if (step > 1) {
+      const double begin = i * step, end = begin + step;
+      tap.first = static_cast<int>(begin);
+      for (int s = tap.first; s < from && s < end; ++s) {
+        const double share = std::min<double>(s + 1, end) - std::max<double>(s, begin);
+        if (share > 1e-9) tap.weights.push_back(static_cast<float>(share / step));
+      }
+    } else {
+      const double centre = std::clamp((i + 0.5) * step - 0.5, 0.0, from - 1.0);
+      tap.first = std::min(static_cast<int>(centre), std::max(0, from - 2));
+      const auto share = static_cast<float>(centre - tap.first);
+      tap.weights = {1 - share};
+      if (from > 1) tap.weights.push_back(share);
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+Picture scaled(const Picture& picture, int width, int height) {
+  width = std::max(width, 1);
+  height = std::max(height, 1);
+  if (width == picture.width && height == picture.height) return picture;
+  const auto across = taps(picture.width, width), down = taps(picture.height, height);
+  Picture out = blank_picture(width, height);
+  std::vector<float> row(static_cast<std::size_t>(picture.width) * 3);
+  for (int y = 0; y < height; ++y) {
+    std::ranges::fill(row, 0.0F);
+    const Taps& rows = down[static_cast<std::size_t>(y)];
+    for (std::size_t k = 0; k < rows.weights.size(); ++k) {
+      const std::uint8_t* source = picture.at(0, rows.first + static_cast<int>(k));
+      for (std::size_t i = 0; i < row.size(); ++i)
+        row[i] += rows.weights[k] * static_cast<float>(source[i]);
+    }
+    for (int x = 0; x < width; ++x) {
+      const Taps& columns = across[static_cast<std::size_t>(x)];
+      std::array<float, 3> sum{};
+      for (std::size_t k = 0; k < columns.weights.size(); ++k)
+        for (std::size_t c = 0; c < 3; ++c)
+          sum[c] += columns.weights[k] * row[3 * (static_cast<std::size_t>(columns.first) + k) + c];
+      for (std::size_t c = 0; c < 3; ++c)
+        out.at(x, y)[c] = static_cast<std::uint8_t>(std::clamp(sum[c] + 0.5F, 0.0F, 255.0F));
+    }
+  }
+  return out;
+}
+
+Picture cut_out(const Picture& picture, const Box& box) {
+  LATHE_CHECK(common(box, picture.box()) == box);
+  Picture part = blank_picture(box.w, box.h);
+  for (int y = 0; y < box.h; ++y)
+    std::copy_n(picture.at(box.x, box.y + y), 3 * static_cast<std::size_t>(box.w), part.at(0, y));
+  return part;
+}
+
+Picture fitted(const Picture& picture, int side) {
+  const int longest = std::max(picture.width, picture.height);
+  if (longest <= side) return picture;
+  const double factor = static_cast<double>(side) / longest;
+  return scaled(picture, static_cast<int>(std::lround(picture.width * factor)),
+                static_cast<int>(std::lround(picture.height * factor)));
+}
+
+std::string png_bytes(const Picture& picture) {
+  cairo_surface_t* surface =
+      cairo_image_surface_create(CAIRO_FORMAT_RGB24, picture.width, picture.height);
+  unsigned char* data = cairo_image_surface_get_data(surface);
+  const int stride = cairo_image_surface_get_stride(surface);
+  for (int y = 0; data && y < picture.height; ++y) {
+    auto* row = reinterpret_cast<std::uint32_t*>(data + std::ptrdiff_t{y} * stride);
+    for (int x = 0; x < picture.width; ++x) {
+      const std::uint8_t* p = picture.at(x, y);
+      row[x] = std::uint32_t{p[0]} << 16 | std::uint32_t{p[1]} << 8 | p[2];
+    }
+  }
+  cairo_surface_mark_dirty(surface);
+  std::string bytes;
+  const auto write = [](void* to, const unsigned char* from, unsigned length) {
+    static_cast<std::string*>(to)->append(reinterpret_cast<const char*>(from), length);
+    return CAIRO_STATUS_SUCCESS;
+  };
+  cairo_surface_write_to_png_stream(surface, write, &bytes);
+  cairo_surface_destroy(surface);
+  return bytes;
+}
+
+double luminance(const std::uint8_t* rgb) {
+  static const std::array<double, 256> kLinear = [] {
+    std::array<double, 256> table{};
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      const double v = static_cast<double>(i) / 255;
+      table[i] = v <= 0.04045 ? v / 12.92 : std::pow((v + 0.055) / 1.055, 2.4);
+    }
+    return table;
+  }();
+  return 0.2126 * kLinear[rgb[0]] + 0.7152 * kLinear[rgb[1]] + 0.0722 * kLinear[rgb[2]];
+}
+
+double contrast_ratio(double luminance_a, double luminance_b) {
+  return (std::max(luminance_a, luminance_b) + 0.05) / (std::min(luminance_a, luminance_b) + 0.05);
+}
+
+}  // namespace lathe::loop

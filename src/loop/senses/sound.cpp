@@ -1,0 +1,129 @@
+// Sound: resampling, WAV files.
+#include "loop/senses/sound.h"
+
+#include <ebur128.h>
+#include <samplerate.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+namespace lathe::loop {
+namespace {
+
+constexpr double kFloorDb = -70;
+
+std::int16_t to_sample(double value) {
+  return static_cast<std::int16_t>(std::clamp(std::lround(value * 32768.0), -32768L, 32767L));
+}
+
+void put(std::string& out, std::uint32_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 0xFFU);
+}
+
+double finite_db(double db) {
+  return std::isfinite(db) ? std::max(db, kFloorDb) : kFloorDb;
+}
+
+}  // namespace
+
+std::string wav_bytes(const Sound& sound) {
+  const auto data = static_cast<std::uint32_t>(sound.samples.size() * 2);
+  std::string out = "RIFF";
+  out.reserve(44 + data);
+  put(out, 36 + data, 4);
+  out += "WAVEfmt ";
+  put(out, 16, 4);
+  put(out, 1, 2);  // PCM
+  put(out, 1, 2);  // mono
+  put(out, kSoundRate, 4);
+  put(out, kSoundRate * 2, 4);
+  put(out, 2, 2);
+  put(out, 16, 2);
+  out += "data";
+  put(out, data, 4);
+  for (const std::int16_t sample : sound.samples) put(out, static_cast<std::uint16_t>(sample), 2);
+  return out;
+}
+
+Result<Sound> make_sound(std::span<const float> interleaved, int channels, int rate) {
+  const std::size_t width = static_cast<std::size_t>(channels);
+  const std::size_t frames = interleaved.size() / width;
+  std::vector<float> mono(frames);
+  for (std::size_t i = 0; i < frames; ++i) {
+    float sum = 0;
+    for (std::size_t c = 0; c < width; ++c) sum += interleaved[i * width + c];
+    // A float file may hold anything, infinities too.
+    mono[i] = std::isfinite(sum) ? std::clamp(sum / static_cast<float>(channels), -4.0F, 4.0F) : 0;
+  }
+  if (rate != kSoundRate) {
+    const double ratio = static_cast<double>(kSoundRate) / rate;
+    std::vector<float> out(static_cast<std::size_t>(static_cast<double>(frames) * ratio) + 16);
+    SRC_DATA task{};
+    task.data_in = mono.data();
+    task.input_frames = static_cast<long>(mono.size());
+    task.data_out = out.data();
+    task.output_frames = static_cast<long>(out.size());
+    task.src_ratio = ratio;
+    if (const int failed = src_simple(&task, SRC_SINC_MEDIUM_QUALITY, 1); failed != 0)
+      return invalid("cannot resample from {} Hz: {}", rate, src_strerror(failed));
+    out.resize(static_cast<std::size_t>(task.output_frames_gen));
+    mono = std::move(out);
+  }
+  Sound sound;
+  sound.samples.resize(mono.size());
+  std::ranges::transform(mono, sound.samples.begin(), [](float v) { return to_sample(v); });
+  return sound;
+}
+
+Sound padded(const Sound& sound, double seconds_each_side) {
+  const auto pad = static_cast<std::size_t>(seconds_each_side * kSoundRate);
+  Sound out;
+  out.samples.resize(sound.samples.size() + 2 * pad);
+  std::ranges::copy(sound.samples, out.samples.begin() + static_cast<std::ptrdiff_t>(pad));
+  return out;
+}
+
+Sound joined(std::span<const Sound> sounds, double pause_seconds) {
+  const auto pause = static_cast<std::size_t>(pause_seconds * kSoundRate);
+  Sound out;
+  for (const Sound& sound : sounds) {
+    if (!out.samples.empty()) out.samples.resize(out.samples.size() + pause);
+    out.samples.insert(out.samples.end(), sound.samples.begin(), sound.samples.end());
+  }
+  return out;
+}
+
+Sound with_gain(const Sound& sound, double db) {
+  const double factor = std::pow(10.0, db / 20);
+  Sound out;
+  out.samples.resize(sound.samples.size());
+  std::ranges::transform(sound.samples, out.samples.begin(),
+                         [&](std::int16_t v) { return to_sample(v * factor / 32768.0); });
+  return out;
+}
+
+Loudness loudness_of(const Sound& sound) {
+  Loudness loudness;
+  if (sound.samples.empty()) return loudness;
+  ebur128_state* raw = ebur128_init(1, kSoundRate, EBUR128_MODE_I | EBUR128_MODE_TRUE_PEAK);
+  if (!raw) return loudness;
+  const std::unique_ptr<ebur128_state*, void (*)(ebur128_state**)> state(&raw, ebur128_destroy);
+  // R128 gates blocks of 400 ms: a shorter clip is measured as if it went on.
+  constexpr std::size_t kAtLeast = kSoundRate;
+  for (std::size_t fed = 0; fed < kAtLeast; fed += sound.samples.size())
+    ebur128_add_frames_short(raw, sound.samples.data(), sound.samples.size());
+  double value = 0;
+  if (ebur128_loudness_global(raw, &value) == EBUR128_SUCCESS) loudness.lufs = finite_db(value);
+  if (ebur128_true_peak(raw, 0, &value) == EBUR128_SUCCESS)
+    loudness.true_peak_db = finite_db(20 * std::log10(value));
+  return loudness;
+}
+
+Sound levelled(const Sound& sound, double lufs, double peak_db) {
+  const Loudness now = loudness_of(sound);
+  if (now.lufs <= kFloorDb) return sound;
+  return with_gain(sound, std::min(lufs - now.lufs, peak_db - now.true_peak_db));
+}
+
+}  // namespace lathe::loop

@@ -1,0 +1,26 @@
+// Speaking a text with a named voice: "flite:rms", "flite:slt", "flite:awb", "flite:kal16" (linked,
+// in a worker process) or "espeak-ng:VARIANT" (a program of its own, as it is GPL). Any thread.
+#pragma once
+
+#include <span>
+
+#include "loop/senses/media_pool.h"
+
+namespace lathe::loop {
+
+inline constexpr std::string_view kEspeakPrefix = "espeak-ng:";
+inline constexpr std::string_view kFlitePrefix = "flite:";
+
+std::span<const std::string_view> default_voices();  // in the order to try them
+Status check_voice(std::string_view voice);          // is there such a name? Pure.
+
+// 16 kHz mono at −18 LUFS (less where the true peak would pass −1 dBTP), a quarter of a second of
+// silence on each side. The same setting gives the same bits. `text` is spoken text.
+Result<Sound> speak_take(MediaPool& pool, const std::string& text, const VoiceSetting& setting,
+                         Milliseconds limit, const StopFlag& stop);
+
+// The word's phones by espeak-ng's rules: a second opinion on words that no dictionary has. An
+// error where it is not installed.
+Result<std::string> espeak_pronunciation(const std::string& word, const StopFlag& stop);
+
+}  // namespace lathe::loop
