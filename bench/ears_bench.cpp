@@ -87,11 +87,11 @@ std::vector<Take> plan(const std::vector<Line>& lines) {
 }
 
 // Puts a fault into a good take.
-Result<Place1> harm(loop::Sound& sound, const Take& take, const loop::Hearing& hearing) {
+Result<Place1> harm(Sound& sound, const Take& take, const loop::Hearing& hearing) {
   auto& s = sound.samples;
   const loop::SignalFacts facts = loop::signal_facts(sound);
   const auto at = [&](double seconds) {
-    return std::min(static_cast<std::size_t>(std::max(seconds, 0.0) * loop::kSoundRate), s.size());
+    return std::min(static_cast<std::size_t>(std::max(seconds, 0.0) * kSoundRate), s.size());
   };
   const double length = facts.speech_end - facts.speech_start;
   std::minstd_rand random(static_cast<unsigned>(take.line + 1));
@@ -120,7 +120,7 @@ Result<Place1> harm(loop::Sound& sound, const Take& take, const loop::Hearing& h
   if (take.kind == "too_fast") {
     std::vector<float> samples;
     for (const std::int16_t v : s) samples.push_back(static_cast<float>(v) / 32768);
-    LATHE_TRY(sound, loop::make_sound(samples, 1, static_cast<int>(loop::kSoundRate * 1.8)));
+    LATHE_TRY(sound, make_sound(samples, 1, static_cast<int>(kSoundRate * 1.8)));
     return Place1{};
   }
   if (take.kind == "cut_out") {  // a whole word leaves the sound without a trace
@@ -196,14 +196,14 @@ class Bench {
     const auto words = loop::words_of(loop::spoken_text(line.text));
     loop::VoiceSetting setting;
     setting.voice = take.voice;
-    LATHE_TRY(loop::Sound sound,
+    LATHE_TRY(Sound sound,
               loop::speak_take(pool_, loop::spoken_text(take.text), setting, kLimit, stop));
     loop::Hearing hearing;
     if (take.kind == "cut_out") {
       LATHE_TRY(hearing, pool_.hear(script_, sound, words, kLimit, stop));
     }
     LATHE_TRY(const Place1 place, harm(sound, take, hearing));
-    LATHE_TRY(const loop::Decoded decoded, pool_.decode(loop::wav_bytes(sound), kLimit, stop));
+    LATHE_TRY(const Decoded decoded, pool_.decode(wav_bytes(sound), kLimit, stop));
     LATHE_TRY(hearing, pool_.hear(script_, decoded.sound, words, kLimit, stop));
     const loop::Finding finding =
         loop::judge_words(decoded, hearing, loop::spoken_text(line.text), loop::kWordsHeardLimits);

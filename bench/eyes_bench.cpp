@@ -12,6 +12,7 @@
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 #include "loop/judges/eyes.h"
+#include "loop/senses/box_text.h"
 #include "loop/senses/media_worker.h"
 #include "picture_set.h"
 

@@ -43,6 +43,7 @@ lathe_pkg(samplerate samplerate)
 lathe_pkg(ebur128 libebur128)
 lathe_pkg(tesseract tesseract)
 lathe_pkg(leptonica lept)
+lathe_pkg(cairo cairo)
 lathe_pkg(rsvg librsvg-2.0 cairo fontconfig)
 lathe_pkg(zbar zbar)
 # flite ships no pkg-config file; a voice comes before the language parts it needs.

@@ -128,9 +128,9 @@ class Canvas {
     if (!p_.code.empty()) code();
   }
 
-  loop::Picture picture() const {
+  Picture picture() const {
     cairo_surface_flush(surface_);
-    loop::Picture out = loop::blank_picture(p_.w, p_.h);
+    Picture out = blank_picture(p_.w, p_.h);
     const unsigned char* data = cairo_image_surface_get_data(surface_);
     for (int y = 0; y < p_.h; ++y)
       for (int x = 0; x < p_.w; ++x) {
@@ -141,7 +141,7 @@ class Canvas {
     return out;
   }
 
-  loop::Box title_box, subtitle_box, extra_box, subject_box, code_box;
+  Box title_box, subtitle_box, extra_box, subject_box, code_box;
 
  private:
   void colour(const Rgb& c) { cairo_set_source_rgb(c_, c[0], c[1], c[2]); }
@@ -263,7 +263,7 @@ class Canvas {
   }
 
   // Centred at x, on the base line y. The box is the ink's.
-  loop::Box text(const std::string& words, double x, double y, double size, const Rgb& ink) {
+  Box text(const std::string& words, double x, double y, double size, const Rgb& ink) {
     if (words.empty()) return {};
     cairo_select_font_face(c_, p_.font.c_str(), CAIRO_FONT_SLANT_NORMAL,
                            p_.bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
@@ -279,7 +279,7 @@ class Canvas {
   }
 
   // Strokes like letters through the letters: what some generators write for text.
-  void scribble(const loop::Box& box) {
+  void scribble(const Box& box) {
     colour(p_.title_ink);
     cairo_set_line_width(c_, std::max(4.0, box.h / 7.0));
     for (int x = box.x; x < box.right(); x += std::max(6, box.h / 5)) {
@@ -320,10 +320,10 @@ class Canvas {
   cairo_t* c_;
 };
 
-std::string encoded(const loop::Picture& picture, unsigned index, std::string& extension) {
+std::string encoded(const Picture& picture, unsigned index, std::string& extension) {
   if (index % 3 == 0) {
     extension = "png";
-    return loop::png_bytes(picture);
+    return png_bytes(picture);
   }
   PIX* pix = pixCreate(picture.width, picture.height, 32);
   for (int y = 0; y < picture.height; ++y)
@@ -553,7 +553,7 @@ SetPicture set_picture(std::string_view kind, unsigned seed, unsigned index) {
   out.look = fmt::format("{}x{}, {}{}, {}, {}{}{}", poster.w, poster.h, poster.font,
                          poster.bold ? " bold" : "", poster.ground_kind, poster.subject_kind,
                          poster.frame ? ", frame" : "", poster.code.empty() ? "" : ", code");
-  const loop::Box whole{0, 0, poster.w, poster.h};
+  const Box whole{0, 0, poster.w, poster.h};
   if (kind == "misspelt" || kind == "garbled" || kind == "low_contrast" || kind == "overlap" ||
       kind == "clipped_side")
     out.where = common(canvas.title_box, whole);

@@ -13,7 +13,7 @@ struct SetPicture {
   std::string extension;
   loop::Wanted wanted;
   std::vector<loop::FlawKind> right;  // any of these is the right reason; empty: must pass
-  loop::Box where;                    // of the fault; empty: anywhere
+  Box where;                          // of the fault; empty: anywhere
   std::string look;                   // font, palette, background: for people
 };
 

@@ -28,15 +28,15 @@ constexpr Milliseconds kDecodeLimit{60'000};
 // The whole as a listener gets it: every unit's best take, those that were given up among them.
 Result<std::string> narration(const books::Journal& journal, const loop::RunState& state,
                               loop::MediaPool& media, const StopFlag& stop) {
-  std::vector<loop::Sound> takes;
+  std::vector<Sound> takes;
   for (const loop::Track& track : state.tracks) {
     const loop::CandidateState* best = loop::best_candidate(track);
-    if (!best || best->media_type != loop::kWavMediaType) continue;
+    if (!best || best->media_type != kWavMediaType) continue;
     LATHE_TRY(const std::string bytes, journal.blob(best->blob));
-    LATHE_TRY(const loop::Decoded take, media.decode(bytes, kDecodeLimit, stop));
+    LATHE_TRY(const Decoded take, media.decode(bytes, kDecodeLimit, stop));
     takes.push_back(take.sound);
   }
-  return takes.empty() ? std::string() : loop::wav_bytes(joined(takes, kPauseSeconds));
+  return takes.empty() ? std::string() : wav_bytes(joined(takes, kPauseSeconds));
 }
 
 std::string manifest_of(const loop::RunState& state) {

@@ -2,9 +2,9 @@
 // and the arithmetic of the ears judge, without its processes.
 #pragma once
 
+#include "ground/media/sound_decode.h"
 #include "loop/judges/ears_align.h"
 #include "loop/judges/judge.h"
-#include "loop/senses/decode.h"
 #include "loop/senses/signal_facts.h"
 #include "loop/terms/terms.h"
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "ground/base/text.h"
+#include "loop/senses/box_text.h"
 
 namespace lathe::loop {
 namespace {

@@ -6,6 +6,7 @@
 
 #include <picture_set.h>
 #include "ground/base/text.h"
+#include "loop/senses/box_text.h"
 
 namespace lathe::loop {
 namespace {

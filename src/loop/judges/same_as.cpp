@@ -1,6 +1,7 @@
 // The same_as judge: how far a page or a picture is from a reference picture.
 #include "ground/base/text.h"
 #include "loop/judges/eyes.h"
+#include "loop/senses/box_text.h"
 #include "loop/senses/difference.h"
 #include "loop/senses/page.h"
 

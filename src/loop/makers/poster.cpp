@@ -5,8 +5,10 @@
 
 #include "ground/base/text.h"
 #include "loop/makers/maker.h"
+#include "loop/senses/box_text.h"
 #include "loop/senses/media_pool.h"
 #include "loop/senses/reading.h"
+#include "loop/senses/scene.h"
 
 namespace lathe::loop {
 

@@ -2,7 +2,7 @@
 // deterministic.
 #pragma once
 
-#include "loop/senses/picture.h"
+#include "ground/media/picture.h"
 
 namespace lathe::loop {
 

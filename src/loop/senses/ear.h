@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "ground/media/sound.h"
 #include "loop/senses/flite_voice.h"
-#include "loop/senses/sound.h"
 
 namespace lathe::loop {
 

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "loop/senses/sound.h"
+#include "ground/media/sound.h"
 
 namespace lathe::loop {
 

@@ -30,22 +30,6 @@ double time_from(const Json& object, std::string_view key) {
 
 }  // namespace
 
-MediaMessage to_message(const Decoded& decoded) {
-  return {{{"rate", decoded.source_rate},
-           {"channels", decoded.source_channels},
-           {"clipped_runs", decoded.clipped_runs}},
-          to_body(decoded.sound)};
-}
-
-Result<Decoded> decoded_from(const MediaMessage& message) {
-  Decoded decoded;
-  decoded.source_rate = static_cast<int>(json_int(message.head, "rate", 0));
-  decoded.source_channels = static_cast<int>(json_int(message.head, "channels", 0));
-  decoded.clipped_runs = static_cast<int>(json_int(message.head, "clipped_runs", 0));
-  LATHE_TRY(decoded.sound, sound_from_body(message.body));
-  return decoded;
-}
-
 Json speak_request(const std::string& text, const VoiceSetting& setting) {
   return {{"text", text},
           {"voice", setting.voice},

@@ -2,14 +2,11 @@
 // worker is checked: it may have been taken over by what it read.
 #pragma once
 
-#include "loop/senses/decode.h"
+#include "ground/media/media_message.h"
+#include "ground/media/sound_decode.h"
 #include "loop/senses/ear.h"
-#include "loop/senses/media_message.h"
 
 namespace lathe::loop {
-
-MediaMessage to_message(const Decoded& decoded);
-Result<Decoded> decoded_from(const MediaMessage& message);
 
 Json speak_request(const std::string& text, const VoiceSetting& setting);
 VoiceSetting voice_setting_from(const Json& head);

@@ -3,36 +3,9 @@
 
 #include <signal.h>
 
-#include <array>
-
 #include "loop/senses/media_codec.h"
-#include "loop/senses/picture_decode.h"
 
 namespace lathe::loop {
-namespace {
-
-// A worker's refusal is an answer: {"error": "…"}.
-Result<MediaMessage> ask(WorkerProcess& process, const MediaMessage& request, Milliseconds limit,
-                         const StopFlag& stop) {
-  LATHE_TRY(const std::string frame, process.call(to_frame(request), limit, stop));
-  LATHE_TRY(MediaMessage reply, parse_frame(frame));
-  if (reply.head.contains("error")) {
-    const bool here = json_bool(reply.head, "unavailable", false);
-    return fail(here ? ErrorKind::kUnavailable : ErrorKind::kInvalid, "{}",
-                json_string(reply.head, "error"));
-  }
-  return reply;
-}
-
-// A decoder that reaches for a forbidden call, uses up its processor time or stumbles over its own
-// feet does so because of the file: the next try would end the same way.
-bool own_fault(int signal) {
-  constexpr std::array kOwnFault{SIGSYS, SIGXCPU, SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
-  return std::ranges::find(kOwnFault, signal) != kOwnFault.end();
-}
-
-}  // namespace
-
 // Gives the worker back whatever happens.
 class MediaPool::Lease {
  public:
@@ -56,11 +29,6 @@ MediaPool::MediaPool(fs::path program, int parallel)
 
 MediaPool::~MediaPool() = default;
 
-WorkerCommand MediaPool::command(std::string role) const {
-  // Threads of Tesseract's own would be refused by the lock.
-  return {program_, {"media-worker", std::move(role)}, {"OMP_THREAD_LIMIT=1"}};
-}
-
 Result<MediaPool::Worker*> MediaPool::take(std::vector<std::unique_ptr<Worker>>& workers,
                                            const char* role, const std::string& prepared,
                                            Milliseconds limit, const StopFlag& stop) {
@@ -77,7 +45,7 @@ Result<MediaPool::Worker*> MediaPool::take(std::vector<std::unique_ptr<Worker>>&
       if (!oldest || worker->used < oldest->used) oldest = worker.get();
     }
     if (workers.size() < parallel_) {
-      workers.push_back(std::make_unique<Worker>(command(role)));
+      workers.push_back(std::make_unique<Worker>(media_worker(program_, role)));
       oldest = workers.back().get();
     }
     if (oldest) {
@@ -93,18 +61,7 @@ Result<MediaPool::Worker*> MediaPool::take(std::vector<std::unique_ptr<Worker>>&
 }
 
 Result<Decoded> MediaPool::decode(std::string_view file, Milliseconds limit, const StopFlag& stop) {
-  if (file.size() > kMaxSoundFile)
-    return invalid("the sound file is longer than {} MiB", kMaxSoundFile >> 20);
-  WorkerProcess process(command("decode"));
-  MediaMessage request;
-  request.body = file;
-  auto reply = ask(process, request, limit, stop);
-  if (!reply) {
-    Error error = std::move(reply).error();
-    if (own_fault(process.last_signal())) error.kind = ErrorKind::kInvalid;
-    return at("unreadable sound file", std::move(error));
-  }
-  return decoded_from(*reply);
+  return decode_sound_file(program_, file, limit, stop);
 }
 
 Result<Sound> MediaPool::speak(const std::string& text, const VoiceSetting& setting,
@@ -112,7 +69,7 @@ Result<Sound> MediaPool::speak(const std::string& text, const VoiceSetting& sett
   LATHE_TRY(Worker * worker, take(speakers_, "speak", "", limit, stop));
   const Lease lease(*this, *worker);
   LATHE_TRY(const MediaMessage reply,
-            ask(worker->process, {speak_request(text, setting), ""}, limit, stop));
+            ask_worker(worker->process, {speak_request(text, setting), ""}, limit, stop));
   return sound_from_body(reply.body);
 }
 
@@ -128,33 +85,32 @@ Result<Hearing> MediaPool::hear(const EarScript& script, const Sound& sound,
   if (worker->prepared != prepared || !worker->process.running()) {
     worker->process.kill();
     worker->prepared.clear();
-    LATHE_TRY_STATUS(ask(worker->process, {head, ""}, limit, stop));
+    LATHE_TRY_STATUS(ask_worker(worker->process, {head, ""}, limit, stop));
     worker->prepared = prepared;
   }
   MediaMessage request;
   request.head["expected"] = expected;
   request.body = to_body(sound);
-  LATHE_TRY(const MediaMessage reply, ask(worker->process, request, limit, stop));
+  LATHE_TRY(const MediaMessage reply, ask_worker(worker->process, request, limit, stop));
   return hearing_from(reply.head);
 }
 
 Result<OpenedPicture> MediaPool::open_picture(std::string_view file, Milliseconds limit,
                                               const StopFlag& stop) {
+  if (!looks_like_svg(file)) {
+    LATHE_TRY(Picture picture, decode_picture_file(program_, file, limit, stop));
+    return OpenedPicture{std::move(picture), false, {}, {}};
+  }
   if (file.size() > kMaxPictureFile)
     return invalid("the picture file is longer than {} MiB", kMaxPictureFile >> 20);
-  const bool svg = looks_like_svg(file);
-  WorkerProcess process(command(svg ? "draw" : "open-picture"));
-  MediaMessage request;
-  request.body = file;
-  auto reply = ask(process, request, limit, stop);
+  WorkerProcess process(media_worker(program_, "draw"));
+  auto reply = ask_reader(process, file, limit, stop);
   if (reply) return opened_from(*reply);
-  Error error = std::move(reply).error();
-  if (own_fault(process.last_signal())) error.kind = ErrorKind::kInvalid;
-  if (svg && process.last_signal() == SIGSYS)
-    error.message =
+  if (process.last_signal() == SIGSYS)
+    reply.error().message =
         "the SVG needs something that cannot be drawn here: keep to shapes, paths, text, gradients "
         "and embedded PNG, JPEG or WebP pictures";
-  return at("unreadable picture", std::move(error));
+  return at("unreadable picture", reply.error());
 }
 
 Result<Sight> MediaPool::look(const Picture& picture, const LookFor& wanted, Milliseconds limit,
@@ -166,7 +122,7 @@ Result<Sight> MediaPool::look(const Picture& picture, const LookFor& wanted, Mil
     worker->process.kill();
     worker->prepared = wanted.languages;
   }
-  auto reply = ask(worker->process, look_request(picture, wanted), limit, stop);
+  auto reply = ask_worker(worker->process, look_request(picture, wanted), limit, stop);
   if (reply) return sight_from(reply->head, picture.box());
   Error error = std::move(reply).error();
   error.kind = own_fault(worker->process.last_signal()) ? ErrorKind::kInvalid

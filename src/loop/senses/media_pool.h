@@ -7,10 +7,8 @@
 #include <memory>
 #include <mutex>
 
-#include "ground/sys/worker_process.h"
-#include "loop/senses/decode.h"
+#include "ground/media/decoders.h"
 #include "loop/senses/ear.h"
-#include "loop/senses/media_message.h"
 #include "loop/senses/picture_codec.h"
 
 namespace lathe::loop {
@@ -48,7 +46,6 @@ class MediaPool {
   };
   class Lease;
 
-  WorkerCommand command(std::string role) const;
   Result<Worker*> take(std::vector<std::unique_ptr<Worker>>& workers, const char* role,
                        const std::string& prepared, Milliseconds limit, const StopFlag& stop);
 

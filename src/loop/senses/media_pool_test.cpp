@@ -1,10 +1,11 @@
-// Sound through the confined workers: decoding, voices, ears.
+// Sound through the confined workers: voices, ears.
 #include "loop/senses/media_pool.h"
 
 #include <gmock/gmock.h>
 
 #include <thread>
 
+#include "loop/senses/loudness.h"
 #include "loop/senses/spoken.h"
 #include "loop/senses/voice.h"
 
@@ -16,81 +17,6 @@ using testing::HasSubstr;
 const fs::path kSelf = "/proc/self/exe";
 constexpr Milliseconds kLimit{120'000};
 const StopFlag kGo;
-
-std::string le(std::uint32_t value, int bytes) {
-  std::string out;
-  for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 0xFFU);
-  return out;
-}
-
-// A WAV file whose header says what the arguments say, whatever the data is.
-std::string wav(std::uint32_t channels, std::uint32_t rate, std::uint32_t bits,
-                std::uint32_t claimed, const std::string& data) {
-  return "RIFF" + le(claimed + 36, 4) + "WAVEfmt " + le(16, 4) + le(1, 2) + le(channels, 2) +
-         le(rate, 4) + le(rate * channels * bits / 8, 4) + le(channels * bits / 8, 2) +
-         le(bits, 2) + "data" + le(claimed, 4) + data;
-}
-
-TEST(MediaPool, ReadsBackWhatItWrote) {
-  MediaPool pool(kSelf, 1);
-  Sound sound;
-  for (int i = 0; i < 5000; ++i) sound.samples.push_back(static_cast<std::int16_t>(i * 7 - 16000));
-  const auto decoded = pool.decode(wav_bytes(sound), kLimit, kGo);
-  ASSERT_TRUE(decoded) << decoded.error().message;
-  EXPECT_EQ(decoded->sound.samples, sound.samples);
-  EXPECT_EQ(decoded->source_rate, kSoundRate);
-  EXPECT_EQ(decoded->source_channels, 1);
-}
-
-TEST(MediaPool, RefusesFilesThatAreNoSound) {
-  MediaPool pool(kSelf, 1);
-  const std::string some(4000, '\x11');
-  std::string random;
-  for (unsigned i = 0, x = 1; i < 50'000; ++i)
-    random += static_cast<char>((x = x * 69069 + 1) >> 24);
-  const std::pair<const char*, std::string> files[] = {
-      {"empty", ""},
-      {"text", "this is no sound"},
-      {"random", random},
-      {"only a header", wav(1, 16000, 16, 0, "")},
-      {"half a header", wav(1, 16000, 16, 4000, some).substr(0, 30)},
-      {"24 channels", wav(24, 16000, 16, 4000, some)},
-      {"no channels", wav(0, 16000, 16, 4000, some)},
-      {"1 sample a second", wav(1, 1, 16, 4000, some)},
-      {"a billion samples a second", wav(1, 1'000'000'000, 16, 4000, some)},
-      {"riff of riffs", "RIFF" + le(0xFFFFFFFF, 4) + "WAVERIFF" + le(0xFFFFFFFF, 4) + some},
-      {"flac magic", "fLaC" + random},
-      {"ogg magic", "OggS" + random},
-      {"mp3 magic", "ID3\x04" + random},
-      {"m4a magic", std::string("\0\0\0\x20"
-                                "ftypM4A ",
-                                12) +
-                        random},
-  };
-  for (const auto& [name, bytes] : files) {
-    const auto decoded = pool.decode(bytes, kLimit, kGo);
-    ASSERT_FALSE(decoded) << name;
-    EXPECT_EQ(decoded.error().kind, ErrorKind::kInvalid) << name;
-    EXPECT_THAT(decoded.error().message, HasSubstr("unreadable sound file")) << name;
-  }
-}
-
-TEST(MediaPool, BelievesTheDataAndNotTheSizes) {
-  MediaPool pool(kSelf, 1);
-  const std::string data(4000, '\x11');
-  for (const std::uint32_t claimed : {0x7ffff000U, 0xfffffff0U, 8000U}) {
-    const auto decoded = pool.decode(wav(1, 16000, 16, claimed, data), kLimit, kGo);
-    ASSERT_TRUE(decoded) << claimed << ": " << decoded.error().message;
-    EXPECT_EQ(decoded->sound.samples.size(), 2000U) << claimed;
-  }
-}
-
-TEST(MediaPool, RefusesALongFileBeforeAnythingIsStarted) {
-  MediaPool pool("/no/such/program", 1);
-  const auto decoded = pool.decode(std::string(kMaxSoundFile + 1, 'x'), kLimit, kGo);
-  ASSERT_FALSE(decoded);
-  EXPECT_EQ(decoded.error().kind, ErrorKind::kInvalid);
-}
 
 TEST(MediaPool, SaysThatNoWorkerCouldBeStarted) {
   MediaPool pool("/no/such/program", 1);

@@ -1,55 +1,24 @@
-// The confined child that speaks, hears, decodes, draws and reads.
+// The confined child that speaks, hears, draws and reads; decoding is a room further down.
 #include "loop/senses/media_worker.h"
 
-#include "ground/sys/confine.h"
+#include "ground/media/decode_codec.h"
+#include "ground/media/decoders.h"
 #include "ground/sys/worker_process.h"
 #include "loop/senses/media_codec.h"
 #include "loop/senses/page.h"
 #include "loop/senses/picture_codec.h"
-#include "loop/senses/picture_decode.h"
 
 namespace lathe::loop {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-constexpr ConfineLimits kDecodeLimits{.memory_bytes = 1024 * kMiB};
 constexpr ConfineLimits kSpeakLimits{.memory_bytes = 1024 * kMiB};
 constexpr ConfineLimits kHearLimits{.memory_bytes = 4096 * kMiB};
-constexpr ConfineLimits kPictureLimits{.memory_bytes = 1024 * kMiB, .cpu_seconds = 10};
 constexpr ConfineLimits kDrawLimits{
     .memory_bytes = 2048 * kMiB, .cpu_seconds = 10, .draws_text = true};
 constexpr ConfineLimits kLookLimits{.memory_bytes = 2048 * kMiB};
 
-std::string refusal(const Error& error) {
-  return to_frame(
-      {{{"error", error.message}, {"unavailable", error.kind == ErrorKind::kUnavailable}}, ""});
-}
-
-template <class T, class ToMessage>
-std::string answer(const Result<T>& result, const ToMessage& to_message_of) {
-  return result ? to_frame(to_message_of(*result)) : refusal(result.error());
-}
-
-Status lock_in(const ConfineLimits& limits) {
-  watch_parent();
-  return confine(limits);
-}
-
-// A worker that cannot lock itself in works for nobody.
-[[noreturn]] void refuse_all(const Error& error) {
-  serve_frames([&](std::string_view) { return refusal(error); });
-}
-
-[[noreturn]] void decode_files() {
-  if (const Status locked = lock_in(kDecodeLimits); !locked) refuse_all(locked.error());
-  serve_frames([](std::string_view frame) {
-    const auto request = parse_frame(frame);
-    if (!request) return refusal(request.error());
-    return answer(decode_sound(request->body), [](const Decoded& d) { return to_message(d); });
-  });
-}
-
-[[noreturn]] void speak_lines() {
+int speak_lines(std::span<const std::string>) {
   FliteVoices voices;
   if (const Status locked = lock_in(kSpeakLimits); !locked) refuse_all(locked.error());
   serve_frames([&](std::string_view frame) {
@@ -64,7 +33,7 @@ Status lock_in(const ConfineLimits& limits) {
 }
 
 // The first frame is the script; it is loaded before the door closes.
-[[noreturn]] void hear_takes() {
+int hear_takes(std::span<const std::string>) {
   std::unique_ptr<Ear> ear;
   serve_frames([&](std::string_view frame) {
     const auto request = parse_frame(frame);
@@ -87,18 +56,7 @@ Status lock_in(const ConfineLimits& limits) {
   });
 }
 
-[[noreturn]] void open_pictures() {
-  if (const Status locked = lock_in(kPictureLimits); !locked) refuse_all(locked.error());
-  serve_frames([](std::string_view frame) {
-    const auto request = parse_frame(frame);
-    if (!request) return refusal(request.error());
-    return answer(decode_picture(request->body), [](const Picture& p) {
-      return to_message(OpenedPicture{p, false, {}, {}});
-    });
-  });
-}
-
-[[noreturn]] void draw_pictures() {
+int draw_pictures(std::span<const std::string>) {
   const auto drawer = SvgDrawer::make();
   if (!drawer) refuse_all(drawer.error());
   if (const Status locked = lock_in(kDrawLimits); !locked) refuse_all(locked.error());
@@ -112,7 +70,7 @@ Status lock_in(const ConfineLimits& limits) {
 }
 
 // The first frame says in which languages; their models are loaded before the door closes.
-[[noreturn]] void look_at_pictures() {
+int look_at_pictures(std::span<const std::string>) {
   std::unique_ptr<Eye> eye;
   serve_frames([&](std::string_view frame) {
     const auto request = parse_frame(frame);
@@ -131,18 +89,20 @@ Status lock_in(const ConfineLimits& limits) {
   });
 }
 
+int drive_page(std::span<const std::string> arguments) {
+  return page_driver_main(arguments[0]);
+}
+
+constexpr WorkerRole kRoles[] = {{"speak", 0, speak_lines},
+                                 {"hear", 0, hear_takes},
+                                 {"draw", 0, draw_pictures},
+                                 {"look", 0, look_at_pictures},
+                                 {"page", 1, drive_page}};
+
 }  // namespace
 
 int media_worker_main(std::span<const std::string> args) {
-  const std::string role = args.empty() ? "" : args[0];
-  if (role == "decode") decode_files();
-  if (role == "speak") speak_lines();
-  if (role == "hear") hear_takes();
-  if (role == "open-picture") open_pictures();
-  if (role == "draw") draw_pictures();
-  if (role == "look") look_at_pictures();
-  if (role == "page" && args.size() == 2) return page_driver_main(args[1]);
-  return 2;
+  return run_worker(args, {decoder_roles(), kRoles});
 }
 
 }  // namespace lathe::loop

@@ -6,7 +6,7 @@
 #include "ground/base/json.h"
 #include "ground/base/stop.h"
 #include "ground/base/units.h"
-#include "loop/senses/picture.h"
+#include "ground/media/picture.h"
 #include "loop/terms/terms.h"
 
 namespace lathe::loop {

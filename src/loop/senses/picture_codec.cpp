@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "ground/media/decode_codec.h"
+
 namespace lathe::loop {
 namespace {
 
@@ -15,18 +17,6 @@ std::vector<std::string> strings_from(const Json& list) {
   for (const Json& item : list)
     if (item.is_string() && out.size() < kMaxStrings) out.push_back(item.get<std::string>());
   return out;
-}
-
-int side_from(const Json& head, std::string_view key) {
-  return static_cast<int>(std::clamp<std::int64_t>(json_int(head, key, 0), 0, kFarAway));
-}
-
-std::string to_body(const Picture& picture) {
-  return {reinterpret_cast<const char*>(picture.rgb.data()), picture.rgb.size()};
-}
-
-Json head_of(const Picture& picture) {
-  return {{"width", picture.width}, {"height", picture.height}};
 }
 
 }  // namespace
@@ -47,7 +37,7 @@ Box box_from(const Json& json) {
 }
 
 MediaMessage to_message(const OpenedPicture& opened) {
-  MediaMessage message{head_of(opened.picture), to_body(opened.picture)};
+  MediaMessage message = to_message(opened.picture);
   message.head["drawn"] = opened.drawn;
   message.head["outside"] = opened.outside;
   Json texts = Json::array();
@@ -55,17 +45,6 @@ MediaMessage to_message(const OpenedPicture& opened) {
     texts.push_back({{"text", text.text}, {"ink", to_json(text.ink)}});
   message.head["texts"] = std::move(texts);
   return message;
-}
-
-Result<Picture> picture_from(const MediaMessage& message) {
-  Picture picture{side_from(message.head, "width"), side_from(message.head, "height"), {}};
-  const auto pixels = std::int64_t{picture.width} * picture.height;
-  if (pixels < 1 || pixels > kMaxPicturePixels ||
-      message.body.size() != static_cast<std::size_t>(pixels) * 3)
-    return fail(ErrorKind::kUnavailable, "{} bytes are no picture of {}x{}", message.body.size(),
-                picture.width, picture.height);
-  picture.rgb.assign(message.body.begin(), message.body.end());
-  return picture;
 }
 
 Result<OpenedPicture> opened_from(const MediaMessage& message) {
@@ -81,7 +60,7 @@ Result<OpenedPicture> opened_from(const MediaMessage& message) {
 }
 
 MediaMessage look_request(const Picture& picture, const LookFor& wanted) {
-  MediaMessage message{head_of(picture), to_body(picture)};
+  MediaMessage message = to_message(picture);
   message.head["words"] = wanted.words;
   message.head["codes"] = wanted.codes;
   message.head["languages"] = wanted.languages;

@@ -2,8 +2,8 @@
 // back from a worker is checked: it may have been taken over by what it read.
 #pragma once
 
+#include "ground/media/media_message.h"
 #include "loop/senses/eye.h"
-#include "loop/senses/media_message.h"
 #include "loop/senses/svg_drawer.h"
 
 namespace lathe::loop {
@@ -20,7 +20,6 @@ MediaMessage to_message(const OpenedPicture& opened);
 Result<OpenedPicture> opened_from(const MediaMessage& message);
 
 MediaMessage look_request(const Picture& picture, const LookFor& wanted);
-Result<Picture> picture_from(const MediaMessage& message);
 LookFor look_for_from(const Json& head);
 
 Json to_json(const Sight& sight);

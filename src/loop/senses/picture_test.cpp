@@ -1,11 +1,9 @@
-// Pictures through the confined decoder, cut, scaled, drawn and compared.
-#include "loop/senses/picture.h"
-
+// Drawings through the confined drawer, boxes as text, and pictures compared.
 #include <gmock/gmock.h>
 
+#include "loop/senses/box_text.h"
 #include "loop/senses/difference.h"
 #include "loop/senses/media_pool.h"
-#include "loop/senses/picture_decode.h"
 
 namespace lathe::loop {
 namespace {
@@ -13,51 +11,12 @@ namespace {
 const StopFlag kGo;
 constexpr Milliseconds kLimit{60'000};
 
-Picture pattern(int width, int height) {
-  Picture picture = blank_picture(width, height);
-  for (std::size_t i = 0; i < picture.rgb.size(); ++i)
-    picture.rgb[i] = static_cast<std::uint8_t>(i * 7 + i / 97);
-  return picture;
-}
-
 TEST(Picture, BoxesAreReadBack) {
   for (const Box& box : {Box{0, 0, 0, 0}, Box{-3, 17, 1280, 5}})
     EXPECT_EQ(parse_box(to_text(box)), box);
   for (const char* text : {"", "box", "box 1,2 3", "box 1,2 3x", "box 1,2 3x4 ", "box 1,2 3x-4",
                            "box 99999999999,2 3x4", "file:3"})
     EXPECT_FALSE(parse_box(text)) << text;
-}
-
-TEST(Picture, PngComesBackAsItWasThroughTheConfinedDecoder) {
-  MediaPool pool("/proc/self/exe", 1);
-  const Picture picture = pattern(61, 47);
-  const auto opened = pool.open_picture(png_bytes(picture), kLimit, kGo);
-  ASSERT_TRUE(opened) << opened.error().message;
-  EXPECT_EQ(opened->picture.rgb, picture.rgb);
-  EXPECT_FALSE(opened->drawn);
-}
-
-TEST(Picture, APartIsCutOut) {
-  const Picture picture = pattern(61, 47);
-  EXPECT_EQ(cut_out(picture, picture.box()).rgb, picture.rgb);
-  const Picture part = cut_out(picture, {17, 40, 44, 7});  // up to the corner
-  EXPECT_EQ(part.box(), (Box{0, 0, 44, 7}));
-  for (const auto& [x, y] : {std::pair{0, 0}, {43, 0}, {0, 6}, {43, 6}})
-    EXPECT_TRUE(std::equal(part.at(x, y), part.at(x, y) + 3, picture.at(17 + x, 40 + y)));
-}
-
-TEST(Picture, ScalingKeepsTheMean) {
-  const Picture picture = pattern(120, 80);
-  const Picture half = scaled(picture, 60, 40);
-  for (int c = 0; c < 3; ++c) {
-    double before = 0, after = 0;
-    for (std::size_t i = static_cast<std::size_t>(c); i < picture.rgb.size(); i += 3)
-      before += picture.rgb[i];
-    for (std::size_t i = static_cast<std::size_t>(c); i < half.rgb.size(); i += 3)
-      after += half.rgb[i];
-    EXPECT_NEAR(before / (120 * 80), after / (60 * 40), 0.5);
-  }
-  EXPECT_EQ(scaled(blank_picture(3, 3), 7, 5).rgb, blank_picture(7, 5).rgb);
 }
 
 TEST(Picture, DrawingsAreTheSameBitsAgainAndTellTheirTexts) {

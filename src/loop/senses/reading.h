@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "loop/senses/picture.h"
+#include "ground/media/picture.h"
 
 namespace lathe::loop {
 

@@ -445,4 +445,20 @@ double word_contrast(const Picture& picture, const Box& word, const std::vector<
   return quantile(ratios, 0.3);
 }
 
+double luminance(const std::uint8_t* rgb) {
+  static const std::array<double, 256> kLinear = [] {
+    std::array<double, 256> table{};
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      const double v = static_cast<double>(i) / 255;
+      table[i] = v <= 0.04045 ? v / 12.92 : std::pow((v + 0.055) / 1.055, 2.4);
+    }
+    return table;
+  }();
+  return 0.2126 * kLinear[rgb[0]] + 0.7152 * kLinear[rgb[1]] + 0.0722 * kLinear[rgb[2]];
+}
+
+double contrast_ratio(double luminance_a, double luminance_b) {
+  return (std::max(luminance_a, luminance_b) + 0.05) / (std::min(luminance_a, luminance_b) + 0.05);
+}
+
 }  // namespace lathe::loop

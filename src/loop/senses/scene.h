@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "loop/senses/picture.h"
+#include "ground/media/picture.h"
 
 namespace lathe::loop {
 
@@ -34,5 +34,9 @@ Scene scene_of(const Picture& picture, const std::vector<Box>& letters);
 // The contrast of a word with what is around it: the WCAG ratio that seven tenths of its
 // surroundings reach. `others`: boxes of other words, which do not count as surroundings.
 double word_contrast(const Picture& picture, const Box& word, const std::vector<Box>& others);
+
+// The relative luminance of WCAG 2, in [0,1], and the contrast ratio of two of them, in [1,21].
+double luminance(const std::uint8_t* rgb);
+double contrast_ratio(double luminance_a, double luminance_b);
 
 }  // namespace lathe::loop

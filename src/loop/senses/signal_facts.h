@@ -1,7 +1,7 @@
 // What the samples themselves tell about a take: cut ends, drop-outs, clipping, noise, level. Pure.
 #pragma once
 
-#include "loop/senses/sound.h"
+#include "loop/senses/loudness.h"
 
 namespace lathe::loop {
 

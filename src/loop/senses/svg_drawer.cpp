@@ -257,6 +257,14 @@ Status use_own_fonts() {
 
 }  // namespace
 
+bool looks_like_svg(std::string_view file) {
+  if (file.starts_with("\xef\xbb\xbf")) file.remove_prefix(3);
+  const std::string_view begin = trim(file.substr(0, 65536));
+  return begin.starts_with('<') && begin.find("<svg") != begin.npos &&
+         to_lower_ascii(begin.substr(0, 15)).find("<!doctype html") == std::string::npos &&
+         !to_lower_ascii(begin.substr(0, 5)).starts_with("<html");
+}
+
 Result<std::unique_ptr<SvgDrawer>> SvgDrawer::make() {
   LATHE_TRY_STATUS(use_own_fonts());
   auto drawer = std::make_unique<SvgDrawer>();

@@ -6,9 +6,12 @@
 
 #include <memory>
 
-#include "loop/senses/picture.h"
+#include "ground/media/picture.h"
 
 namespace lathe::loop {
+
+// By its first bytes alone: is it XML with an <svg> in it?
+bool looks_like_svg(std::string_view file);
 
 inline constexpr std::size_t kMaxSvgFile = std::size_t{16} << 20;
 

@@ -7,8 +7,9 @@
 
 #include "ground/base/base64.h"
 #include "ground/base/text.h"
-#include "loop/senses/picture.h"
-#include "loop/senses/picture_decode.h"
+#include "ground/media/picture.h"
+#include "ground/media/picture_decode.h"
+#include "loop/senses/svg_drawer.h"
 
 namespace lathe::loop {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "ground/base/text.h"
 #include "ground/sys/subprocess.h"
+#include "loop/senses/loudness.h"
 #include "loop/senses/phones.h"
 
 namespace lathe::loop {

@@ -2,7 +2,7 @@
 #include "show/run/html_pictures.h"
 
 #include "ground/base/text.h"
-#include "loop/senses/picture.h"
+#include "ground/media/picture.h"
 #include "show/run/html_parts.h"
 
 namespace lathe::show {
@@ -96,8 +96,8 @@ std::string pictures_html(const CandidateView& candidate, std::string_view bytes
     html += figure("", candidate.media_type, to_base64(bytes), seen_candidate(candidate));
   for_pictures(candidate, [&](const VerdictView& verdict, const loop::PictureExhibit& picture) {
     if (!picture.of_candidate())
-      html += figure(verdict.judge + ": " + picture.title, loop::kPngMediaType,
-                     html_text(picture.base64), picture);
+      html += figure(verdict.judge + ": " + picture.title, kPngMediaType, html_text(picture.base64),
+                     picture);
   });
   return html;
 }

@@ -1,7 +1,7 @@
 // All there is to say of a run, out of its state and its entries.
 #include "show/run/run_view.h"
 
-#include "loop/senses/picture.h"
+#include "ground/media/picture.h"
 #include "show/run/caveats.h"
 
 namespace lathe::show {
@@ -125,7 +125,7 @@ std::size_t units_in_one_shot(const loop::RunState& state) {
 }  // namespace
 
 ArtifactKind artifact_kind(std::string_view media_type) {
-  if (media_type == loop::kSvgMediaType) return ArtifactKind::kDrawing;
+  if (media_type == kSvgMediaType) return ArtifactKind::kDrawing;
   if (media_type == loop::kChangesMediaType) return ArtifactKind::kChanges;
   if (media_type.starts_with("image/")) return ArtifactKind::kPicture;
   if (media_type.starts_with("audio/")) return ArtifactKind::kSound;

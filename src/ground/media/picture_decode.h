@@ -1,16 +1,13 @@
 // Reads a picture file (PNG, JPEG, WebP, by Leptonica). Foreign bytes: call it in a confined
-// process only; MediaPool::open_picture() does.
+// process only; decode_picture_file() does.
 #pragma once
 
-#include "loop/senses/picture.h"
+#include "ground/media/picture.h"
 
-namespace lathe::loop {
+namespace lathe {
 
 inline constexpr std::size_t kMaxPictureFile = std::size_t{64} << 20;
 inline constexpr int kMaxPictureSide = 16'000;
-
-// By its first bytes alone: is it XML with an <svg> in it? Everything else is for decode_picture().
-bool looks_like_svg(std::string_view file);
 
 Result<Picture> decode_picture(std::string_view file);
 
@@ -21,4 +18,4 @@ struct PlainPicture {
 };
 Result<PlainPicture> plain_picture(std::string_view file);
 
-}  // namespace lathe::loop
+}  // namespace lathe

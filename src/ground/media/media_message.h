@@ -3,9 +3,9 @@
 #pragma once
 
 #include "ground/base/json.h"
-#include "loop/senses/sound.h"
+#include "ground/media/sound.h"
 
-namespace lathe::loop {
+namespace lathe {
 
 struct MediaMessage {
   Json head = Json::object();
@@ -18,4 +18,4 @@ Result<MediaMessage> parse_frame(std::string_view frame);
 std::string to_body(const Sound& sound);  // samples, little-endian
 Result<Sound> sound_from_body(std::string_view body);
 
-}  // namespace lathe::loop
+}  // namespace lathe

@@ -1,5 +1,5 @@
-// Sound files to samples, in a confined child.
-#include "loop/senses/decode.h"
+// Sound files to samples.
+#include "ground/media/sound_decode.h"
 
 #include <sndfile.h>
 
@@ -8,7 +8,7 @@
 #include <cstring>
 #include <memory>
 
-namespace lathe::loop {
+namespace lathe {
 namespace {
 
 constexpr int kMinRate = 4000;
@@ -106,4 +106,4 @@ Result<Decoded> decode_sound(std::string_view file) {
   return decoded;
 }
 
-}  // namespace lathe::loop
+}  // namespace lathe

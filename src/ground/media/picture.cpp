@@ -1,13 +1,11 @@
 // Pictures as pixels.
-#include "loop/senses/picture.h"
+#include "ground/media/picture.h"
 
 #include <cairo.h>
 
-#include <array>
-#include <charconv>
 #include <cmath>
 
-namespace lathe::loop {
+namespace lathe {
 
 Box united(const Box& a, const Box& b) {
   if (a.empty()) return b;
@@ -24,28 +22,6 @@ Box common(const Box& a, const Box& b) {
 
 Box grown(const Box& box, int by) {
   return {box.x - by, box.y - by, box.w + 2 * by, box.h + 2 * by};
-}
-
-std::string to_text(const Box& box) {
-  return fmt::format("box {},{} {}x{}", box.x, box.y, box.w, box.h);
-}
-
-std::optional<Box> parse_box(std::string_view text) {
-  constexpr std::string_view kWord = "box ";
-  if (!text.starts_with(kWord)) return std::nullopt;
-  text.remove_prefix(kWord.size());
-  Box box;
-  constexpr std::string_view kAfter = ", x";
-  int* const numbers[] = {&box.x, &box.y, &box.w, &box.h};
-  for (std::size_t i = 0; i < 4; ++i) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *numbers[i]);
-    if (error != std::errc()) return std::nullopt;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (i == 3) break;
-    if (text.empty() || text[0] != kAfter[i]) return std::nullopt;
-    text.remove_prefix(1);
-  }
-  return text.empty() && box.w >= 0 && box.h >= 0 ? std::optional(box) : std::nullopt;
 }
 
 Picture blank_picture(int width, int height) {
@@ -154,20 +130,4 @@ std::string png_bytes(const Picture& picture) {
   return bytes;
 }
 
-double luminance(const std::uint8_t* rgb) {
-  static const std::array<double, 256> kLinear = [] {
-    std::array<double, 256> table{};
-    for (std::size_t i = 0; i < table.size(); ++i) {
-      const double v = static_cast<double>(i) / 255;
-      table[i] = v <= 0.04045 ? v / 12.92 : std::pow((v + 0.055) / 1.055, 2.4);
-    }
-    return table;
-  }();
-  return 0.2126 * kLinear[rgb[0]] + 0.7152 * kLinear[rgb[1]] + 0.0722 * kLinear[rgb[2]];
-}
-
-double contrast_ratio(double luminance_a, double luminance_b) {
-  return (std::max(luminance_a, luminance_b) + 0.05) / (std::min(luminance_a, luminance_b) + 0.05);
-}
-
-}  // namespace lathe::loop
+}  // namespace lathe

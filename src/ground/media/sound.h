@@ -9,7 +9,7 @@
 
 #include "ground/base/result.h"
 
-namespace lathe::loop {
+namespace lathe {
 
 inline constexpr int kSoundRate = 16000;
 
@@ -28,13 +28,4 @@ Sound padded(const Sound& sound, double seconds_each_side);
 Sound joined(std::span<const Sound> sounds, double pause_seconds);
 Sound with_gain(const Sound& sound, double db);
 
-struct Loudness {
-  double lufs = -70;          // integrated, EBU R128; -70 for silence
-  double true_peak_db = -70;  // dBTP
-};
-Loudness loudness_of(const Sound& sound);
-
-// Brought to `lufs` as far as the true peak stays at or below `peak_db`.
-Sound levelled(const Sound& sound, double lufs = -18, double peak_db = -1);
-
-}  // namespace lathe::loop
+}  // namespace lathe

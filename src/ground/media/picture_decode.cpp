@@ -1,13 +1,11 @@
 // PNG, JPEG and WebP to pixels, bounded.
-#include "loop/senses/picture_decode.h"
+#include "ground/media/picture_decode.h"
 
 #include <leptonica/allheaders.h>
 
 #include <memory>
 
-#include "ground/base/text.h"
-
-namespace lathe::loop {
+namespace lathe {
 namespace {
 
 struct PixDeleter {
@@ -59,14 +57,6 @@ Result<OwnedPix> pixels_of(std::string_view file) {
 
 }  // namespace
 
-bool looks_like_svg(std::string_view file) {
-  if (file.starts_with("\xef\xbb\xbf")) file.remove_prefix(3);
-  const std::string_view begin = trim(file.substr(0, 65536));
-  return begin.starts_with('<') && begin.find("<svg") != begin.npos &&
-         to_lower_ascii(begin.substr(0, 15)).find("<!doctype html") == std::string::npos &&
-         !to_lower_ascii(begin.substr(0, 5)).starts_with("<html");
-}
-
 Result<PlainPicture> plain_picture(std::string_view file) {
   LATHE_TRY(const Header header, header_of(file));
   PlainPicture plain;
@@ -105,4 +95,4 @@ Result<Picture> decode_picture(std::string_view file) {
   return picture;
 }
 
-}  // namespace lathe::loop
+}  // namespace lathe

@@ -1,7 +1,7 @@
 // A JSON head and raw bytes in one frame, between Lathe and its media workers.
-#include "loop/senses/media_message.h"
+#include "ground/media/media_message.h"
 
-namespace lathe::loop {
+namespace lathe {
 namespace {
 constexpr std::size_t kLengthBytes = 4;
 constexpr JsonLimits kHeadLimits{.max_bytes = std::size_t{16} << 20, .max_depth = 16};
@@ -52,4 +52,4 @@ Result<Sound> sound_from_body(std::string_view body) {
   return sound;
 }
 
-}  // namespace lathe::loop
+}  // namespace lathe

@@ -1,10 +1,10 @@
 // Reads a sound file (wav, flac, ogg, mp3, … by libsndfile). Foreign bytes: call it in a confined
-// process only; MediaPool::decode() does.
+// process only; decode_sound_file() does.
 #pragma once
 
-#include "loop/senses/sound.h"
+#include "ground/media/sound.h"
 
-namespace lathe::loop {
+namespace lathe {
 
 inline constexpr std::size_t kMaxSoundFile = std::size_t{64} << 20;
 inline constexpr double kMaxSoundSeconds = 900;
@@ -18,4 +18,4 @@ struct Decoded {
 
 Result<Decoded> decode_sound(std::string_view file);
 
-}  // namespace lathe::loop
+}  // namespace lathe

@@ -1,16 +1,15 @@
-// A picture as Lathe judges it: 8-bit RGB, top row first, what was transparent laid over white. And
-// boxes in it, in pixels. Pure functions; the same input gives the same bits.
+// A picture as pixels: 8-bit RGB, top row first, what was transparent laid over white. And boxes in
+// it. Pure functions; the same input gives the same bits.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ground/base/result.h"
 
-namespace lathe::loop {
+namespace lathe {
 
 struct Box {
   int x = 0, y = 0, w = 0, h = 0;
@@ -23,11 +22,6 @@ struct Box {
 Box united(const Box& a, const Box& b);  // an empty box adds nothing
 Box common(const Box& a, const Box& b);  // empty where they do not meet
 Box grown(const Box& box, int by);
-
-// How a critique names a place in a picture: "box 120,40 300x64" (x,y of the corner, width and
-// height).
-std::string to_text(const Box& box);
-std::optional<Box> parse_box(std::string_view text);
 
 inline constexpr std::int64_t kMaxPicturePixels = 24'000'000;
 
@@ -56,8 +50,4 @@ inline constexpr std::string_view kPngMediaType = "image/png";
 inline constexpr std::string_view kSvgMediaType = "image/svg+xml";
 std::string png_bytes(const Picture& picture);
 
-// The relative luminance of WCAG 2, in [0,1], and the contrast ratio of two of them, in [1,21].
-double luminance(const std::uint8_t* rgb);
-double contrast_ratio(double luminance_a, double luminance_b);
-
-}  // namespace lathe::loop
+}  // namespace lathe

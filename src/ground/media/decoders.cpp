@@ -1,0 +1,60 @@
+// Decodes files in confined children: what is asked of them, and what they do.
+#include "ground/media/decoders.h"
+
+#include "ground/media/decode_codec.h"
+
+namespace lathe {
+namespace {
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+constexpr ConfineLimits kSoundLimits{.memory_bytes = 1024 * kMiB};
+constexpr ConfineLimits kPictureLimits{.memory_bytes = 1024 * kMiB, .cpu_seconds = 10};
+
+int decode_sounds(std::span<const std::string>) {
+  if (const Status locked = lock_in(kSoundLimits); !locked) refuse_all(locked.error());
+  serve_frames([](std::string_view frame) {
+    const auto request = parse_frame(frame);
+    if (!request) return refusal(request.error());
+    return answer(decode_sound(request->body), [](const Decoded& d) { return to_message(d); });
+  });
+}
+
+int decode_pictures(std::span<const std::string>) {
+  if (const Status locked = lock_in(kPictureLimits); !locked) refuse_all(locked.error());
+  serve_frames([](std::string_view frame) {
+    const auto request = parse_frame(frame);
+    if (!request) return refusal(request.error());
+    return answer(decode_picture(request->body), [](const Picture& p) { return to_message(p); });
+  });
+}
+
+constexpr WorkerRole kRoles[] = {{"decode-sound", 0, decode_sounds},
+                                 {"decode-picture", 0, decode_pictures}};
+
+}  // namespace
+
+std::span<const WorkerRole> decoder_roles() {
+  return kRoles;
+}
+
+Result<Decoded> decode_sound_file(const fs::path& program, std::string_view file,
+                                  Milliseconds limit, const StopFlag& stop) {
+  if (file.size() > kMaxSoundFile)
+    return invalid("the sound file is longer than {} MiB", kMaxSoundFile >> 20);
+  WorkerProcess process(media_worker(program, "decode-sound"));
+  const auto reply = ask_reader(process, file, limit, stop);
+  if (!reply) return at("unreadable sound file", reply.error());
+  return decoded_from(*reply);
+}
+
+Result<Picture> decode_picture_file(const fs::path& program, std::string_view file,
+                                    Milliseconds limit, const StopFlag& stop) {
+  if (file.size() > kMaxPictureFile)
+    return invalid("the picture file is longer than {} MiB", kMaxPictureFile >> 20);
+  WorkerProcess process(media_worker(program, "decode-picture"));
+  const auto reply = ask_reader(process, file, limit, stop);
+  if (!reply) return at("unreadable picture", reply.error());
+  return picture_from(*reply);
+}
+
+}  // namespace lathe
