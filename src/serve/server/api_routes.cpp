@@ -45,7 +45,11 @@ std::span<const ApiEndpoint> api_endpoints() {
       {"POST", "/tokenize", kWords, tokenize},
       {"POST", "/detokenize", kWords, detokenize},
       {"POST", "/apply-template", kWords, apply_template},
-      {"GET", "/status", "models, states and bytes, as `lathe ps` shows them", status},
+      {"GET", "/status",
+       "models, states and bytes, as `lathe ps` shows them; `devices`: limit and what is booked of "
+       "each device's memory, and of each model what it has where (`cpu`: the memory of the "
+       "machine)",
+       status},
       {"GET", "/health", kProbes, health},
       {"GET", "/version", kProbes, version},
       {"GET", "/metrics", kProbes, metrics},
