@@ -8,7 +8,6 @@ target_compile_options(lathe_flags INTERFACE -Wall -Wextra -Wconversion -Wshadow
 # No product and sum become one operation behind the code's back: on ARM that would change bits.
 target_compile_options(lathe_flags INTERFACE -ffp-contract=off)
 target_include_directories(lathe_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
-target_compile_definitions(lathe_flags INTERFACE LATHE_VERSION="${PROJECT_VERSION}")
 target_link_libraries(lathe_flags INTERFACE Threads::Threads)
 if(LATHE_SANITIZE)
   target_compile_options(lathe_flags INTERFACE -fsanitize=${LATHE_SANITIZE} -fno-omit-frame-pointer

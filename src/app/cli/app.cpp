@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "ground/base/text.h"
+#include "ground/base/version.h"
 #include "ground/base/visible_text.h"
 
 namespace lathe::app {
@@ -197,7 +198,7 @@ int run_cli(int argc, char** argv) {
   App app = *std::move(made);
   CLI::App cli{"Lathe: loops of generate, inspect, judge and repair until the work passes.",
                "lathe"};
-  cli.set_version_flag("-V,--version", "lathe " LATHE_VERSION);
+  cli.set_version_flag("-V,--version", fmt::format("lathe {}", program_version()));
   cli.require_subcommand(1);
   cli.fallthrough();
   cli.add_option("--journal", app.journal_dir, "Directory of the journal")->capture_default_str();

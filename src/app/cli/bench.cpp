@@ -63,7 +63,7 @@ Result<Json> bench_one(const App& app, const BenchFlags& flags, const std::strin
   return Json{{"model", path},
               {"sha256", hash},
               {"date", format_utc(system_clock().unix_ms())},
-              {"lathe", LATHE_VERSION},
+              {"lathe", program_version()},
               {"numerics", kNumerics},
               {"cpu", machine.cpu},
               {"isa", machine.isa},

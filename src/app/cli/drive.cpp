@@ -8,6 +8,7 @@
 #include "app/cli/view.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
+#include "ground/base/version.h"
 #include "loop/senses/media_pool.h"
 #include "show/run/caveats.h"
 
@@ -23,7 +24,7 @@ void add_drive_flags(CLI::App& command, DriveFlags& flags) {
 }
 
 std::string build_name() {
-  return "lathe " LATHE_VERSION;
+  return fmt::format("lathe {}", program_version());
 }
 
 Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const DriveFlags& flags,

@@ -16,7 +16,7 @@ struct DriveFlags {
 };
 void add_drive_flags(CLI::App& command, DriveFlags& flags);
 
-// "lathe 0.1.0", and what the verdicts of this build rest on.
+// "lathe 0.2.0", and what the verdicts of this build rest on.
 std::string build_name();
 
 // Holds what a Bench points to for as long as a run is driven.

@@ -6,6 +6,7 @@
 
 #include "app/cli/app.h"
 #include "ground/base/text.h"
+#include "ground/base/version.h"
 
 namespace lathe::app {
 namespace {
@@ -176,7 +177,7 @@ std::string man_page(const CLI::App& cli) {
       ".TH LATHE 1 \"\" \"lathe {}\" \"User Commands\"\n.SH NAME\nlathe \\- generate, judge and "
       "repair until the work passes\n.SH SYNOPSIS\n.B lathe\n\\fIcommand\\fR [\\fIoptions\\fR]\n"
       ".SH DESCRIPTION\n{}\n.SH OPTIONS\n{}.SH COMMANDS\n",
-      LATHE_VERSION, roff(cli.get_description()), entries_of(cli));
+      program_version(), roff(cli.get_description()), entries_of(cli));
   for (const CLI::App* command : commands_below(cli))
     out += sections_of(*command, command->get_name());
   return out +

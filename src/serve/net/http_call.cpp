@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "ground/base/text.h"
+#include "ground/base/version.h"
 
 namespace lathe::serve {
 namespace {
@@ -120,7 +121,7 @@ void set_up(CURL* easy, const HttpCall& call, State& state, Transfer& transfer,
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, "lathe/" LATHE_VERSION);
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, fmt::format("lathe/{}", program_version()).c_str());
   // Nothing of the environment decides where this goes.
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
   curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));

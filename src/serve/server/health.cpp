@@ -22,7 +22,7 @@ Handled health(ModelHost& host, Call&) {
 }
 
 Handled version(ModelHost&, Call&) {
-  return json_reply({{"version", LATHE_VERSION}, {"numerics", kNumerics}});
+  return json_reply({{"version", program_version()}, {"numerics", kNumerics}});
 }
 
 }  // namespace lathe::serve

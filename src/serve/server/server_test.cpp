@@ -157,7 +157,7 @@ TEST_F(ServerTest, TheGateStandsBeforeTheBody) {
 TEST_F(ServerTest, SaysWhatArithmeticItHas) {
   start({});
   const Json version = parse_json(get("/version").body).value();
-  EXPECT_EQ(json_string(version, "version"), LATHE_VERSION);
+  EXPECT_EQ(json_string(version, "version"), program_version());
   EXPECT_EQ(json_int(version, "numerics", 0), kNumerics);
 }
 
