@@ -19,9 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build" / "check-more"
 
 # Rooms that read what others wrote, and rooms with threads: what the two sanitizers are for.
-FOREIGN = ("base sys schema formats tokens templates answers constraints models convert sqlite record mini media makers judges "
+FOREIGN = ("base sys schema formats tokens templates answers constraints models convert sqlite record mini media senses makers judges "
            "conductor net server")
-THREADS = "sys tensor cpu engine media conductor net pool server hosts"
+THREADS = "sys tensor cpu engine media senses conductor net pool server hosts"
 
 
 def under_sanitizer(preset, rooms):
