@@ -6,6 +6,8 @@
 #include "infer/cpu/attention.h"
 #include "infer/cpu/delta_net.h"
 #include "infer/cpu/feed_forward.h"
+#include "infer/cpu/gated_convolution.h"
+#include "infer/cpu/mamba2.h"
 
 namespace lathe::infer {
 namespace {
@@ -20,12 +22,19 @@ struct MakeMixer {
   std::unique_ptr<LayerPart> operator()(const DeltaNetSpec&) const {
     return std::make_unique<DeltaNet>(model, layer);
   }
+  std::unique_ptr<LayerPart> operator()(const Mamba2Spec&) const {
+    return std::make_unique<Mamba2>(model, layer);
+  }
+  std::unique_ptr<LayerPart> operator()(const ShortConvolutionSpec&) const {
+    return std::make_unique<GatedConvolution>(model, layer);
+  }
+  std::unique_ptr<LayerPart> operator()(const NoMixer&) const { return nullptr; }
 };
 
 std::unique_ptr<LayerPart> make_ffn(const Model& model, std::size_t layer) {
   const FfnSpec& spec = model.blueprint().layers[layer].ffn;
   if (spec.experts != 0) return std::make_unique<ExpertFfn>(model, layer);
-  return std::make_unique<DenseFfn>(layer);
+  return std::make_unique<DenseFfn>(model, layer);
 }
 
 }  // namespace
@@ -59,11 +68,23 @@ CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOpt
   step_.ropes = ropes_of(blueprint);
   for (const RopeSpec& rope : step_.ropes.all)
     frequencies_.push_back(rope_frequencies(rope, model.outside().vector[Slot::kRopeFactors]));
-  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
-    const LayerSpec& layer = blueprint.layers[i];
-    layers_.push_back({std::visit(MakeMixer{model, i, step_.ropes.of_layer[i]}, layer.mixer),
-                       make_ffn(model, i)});
-  }
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) add_parts(i);
+}
+
+void CpuExecutor::add_parts(std::size_t i) {
+  const Model& model = *step_.model;
+  const LayerSpec& layer = model.blueprint().layers[i];
+  const PerSlot<std::vector<float>>& norms = model.layers()[i].vector;
+  const auto if_norm = [&](bool has, Slot slot) { return has ? &norms[slot] : nullptr; };
+  if (layer.has_mixer())
+    parts_.push_back({.part = std::visit(MakeMixer{model, i, step_.ropes.of_layer[i]}, layer.mixer),
+                      .pre = if_norm(layer.pre_norms, Slot::kAttentionNorm),
+                      .post = if_norm(layer.post_norms, Slot::kPostAttentionNorm)});
+  if (layer.has_ffn())
+    parts_.push_back({.part = make_ffn(model, i),
+                      .reads = !layer.parallel,
+                      .pre = if_norm(layer.pre_norms, ffn_norm(layer)),
+                      .post = if_norm(layer.post_norms, Slot::kPostFfnNorm)});
 }
 
 Result<std::unique_ptr<CpuExecutor>> CpuExecutor::create(const Model& model, ThreadTeam& team,
@@ -103,20 +124,12 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
     }
   });
   Joint joint;
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const LayerSpec& layer = step_.model->blueprint().layers[i];
-    const PerSlot<std::vector<float>>& norms = step_.model->layers()[i].vector;
-    const auto if_norm = [&](bool has, Slot slot) { return has ? &norms[slot] : nullptr; };
-    joint.read = true;
-    joint.pre = if_norm(layer.pre_norms, Slot::kAttentionNorm);
+  for (const Part& part : parts_) {
+    joint.read = part.reads;
+    joint.pre = part.pre;
     pass(joint);
-    layers_[i].mixer->run(step_);
-    pass({.add = true,
-          .post = if_norm(layer.post_norms, Slot::kPostAttentionNorm),
-          .read = !layer.parallel,
-          .pre = if_norm(layer.pre_norms, ffn_norm(layer.ffn))});
-    layers_[i].ffn->run(step_);
-    joint = {.add = true, .post = if_norm(layer.post_norms, Slot::kPostFfnNorm)};
+    part.part->run(step_);
+    joint = {.add = true, .post = part.post};
   }
   write_outputs(slices, kind, joint);
 }
@@ -204,7 +217,7 @@ void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind,
   s.normed.shape(width);
   step_.team->run(rows.size(), [&](std::size_t i, int) {
     float* out = kind == OutputKind::kLogits ? s.normed.row(i) : s.output.data() + i * width;
-    norm(add_branch(joint, rows[i]), step_.model->outside().vector[Slot::kOutputNorm], out);
+    norm(add_branch(joint, rows[i]), step_.model->outside().vector[output_norm(blueprint)], out);
     if (kind == OutputKind::kLogits) s.normed.quantize(kernels, i, 0, width);
   });
   if (kind == OutputKind::kHidden || rows.empty()) return;

@@ -27,10 +27,15 @@ class CpuExecutor final : public Executor {
   DeviceBytes scratch_bytes() const override;
 
  private:
-  struct Layer {
-    std::unique_ptr<LayerPart> mixer, ffn;
+  // A layer's mixer or its feed-forward part.
+  struct Part {
+    std::unique_ptr<LayerPart> part;
+    bool reads = true;                        // false: what the part before it read
+    const std::vector<float>* pre = nullptr;  // the norms of what it reads, and of what it gives
+    const std::vector<float>* post = nullptr;
   };
   CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options);
+  void add_parts(std::size_t layer);
   void place_tokens(std::span<const Slice> slices);
   void compute_angles();
   // Between two parts: what the last one gave, or its norm, is added to x; x, or its norm, becomes
@@ -50,7 +55,7 @@ class CpuExecutor final : public Executor {
   ExecutorOptions options_;
   MemoryLayout layout_;
   Step step_;
-  std::vector<Layer> layers_;
+  std::vector<Part> parts_;                       // in order
   std::vector<std::vector<double>> frequencies_;  // (distinct ropes)(dimensions / 2)
   std::size_t tile_tokens_ = 1;
   std::size_t output_width_ = 0;

@@ -1,10 +1,9 @@
 // A gated delta net over the tokens of one step.
 #include "infer/cpu/delta_net.h"
 
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstring>
+
+#include "infer/cpu/short_convolution.h"
 
 namespace lathe::infer {
 
@@ -54,22 +53,19 @@ float* DeltaNet::state(const Step& step, const Step::Run& run) const {
 
 // scratch.convolved: q and k of unit length (q divided by √size), and v; beta and decay.
 void DeltaNet::convolve(Step& step) const {
-  for (const Step::Run& run : step.runs) {
-    const std::size_t channels = spec_.channels(), before = spec_.convolution - 1;
-    const float* carried = state(step, run) + spec_.value_heads * spec_.size * spec_.size;
-    const float* mixed = step.scratch.mixed.data() + run.first * channels;
-    step.team->run(run.count, [&](std::size_t t, int) {
-      std::array<const float*, kMostTaps> rows;
-      for (std::size_t j = 0; j <= before; ++j)
-        rows[j] =
-            t + j < before ? carried + (t + j) * channels : mixed + (t + j - before) * channels;
-      float* out = step.scratch.convolved.data() + (run.first + t) * channels;
-      step.kernels().recurrent.convolve(rows.data(), weights_.vector[Slot::kConvolution].data(),
-                                        spec_.convolution, channels, out);
-      finish_token(step, run.first + t);
-    });
-    take_over(step, run);
-  }
+  const std::size_t channels = spec_.channels();
+  const ShortConvolution convolution{.weights = weights_.vector[Slot::kConvolution].data(),
+                                     .bias = nullptr,
+                                     .channels = channels,
+                                     .taps = spec_.convolution};
+  for (const Step::Run& run : step.runs)
+    convolution.run(step, run.count,
+                    {.input = step.scratch.mixed.data() + run.first * channels,
+                     .input_stride = channels,
+                     .output = step.scratch.convolved.data() + run.first * channels,
+                     .output_stride = channels},
+                    state(step, run) + spec_.value_heads * spec_.size * spec_.size);
+  step.team->run(step.tokens.size(), [&](std::size_t t, int) { finish_token(step, t); });
 }
 
 void DeltaNet::finish_token(Step& step, std::size_t t) const {
@@ -84,17 +80,6 @@ void DeltaNet::finish_token(Step& step, std::size_t t) const {
   kernels.sigmoid(scalar, heads, scalar + 2 * heads);
   kernels.decay(scalar + heads, weights_.vector[Slot::kDecayBias].data(),
                 weights_.vector[Slot::kDecayRate].data(), heads, scalar + 3 * heads);
-}
-
-// The last inputs of the convolution, for the tokens that come next.
-void DeltaNet::take_over(Step& step, const Step::Run& run) const {
-  const std::size_t channels = spec_.channels(), before = spec_.convolution - 1;
-  const std::size_t fresh = std::min(run.count, before), kept = before - fresh;
-  float* carried = state(step, run) + spec_.value_heads * spec_.size * spec_.size;
-  std::memmove(carried, carried + fresh * channels, kept * channels * sizeof(float));
-  std::memcpy(carried + kept * channels,
-              step.scratch.mixed.data() + (run.first + run.count - fresh) * channels,
-              fresh * channels * sizeof(float));
 }
 
 // scratch.heads: what each value head answers.

@@ -13,8 +13,6 @@ class DeltaNet final : public LayerPart {
   // ForwardScratch::scalars of a value head: two projections, then beta and decay.
   static constexpr std::size_t kScalars = 4;
 
-  static constexpr std::size_t kMostTaps = 64;
-
   DeltaNet(const Model& model, std::size_t layer);
   void run(Step& step) const override;
 
@@ -22,7 +20,6 @@ class DeltaNet final : public LayerPart {
   void project(Step& step) const;
   void convolve(Step& step) const;
   void finish_token(Step& step, std::size_t token) const;
-  void take_over(Step& step, const Step::Run& run) const;
   void move_states(Step& step) const;
   void finish_heads(Step& step) const;
   float* state(const Step& step, const Step::Run& run) const;

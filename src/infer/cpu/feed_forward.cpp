@@ -10,6 +10,30 @@ namespace {
 // Elementwise work on hidden rows is shared out in pieces of this many elements.
 constexpr std::size_t kPiece = 2048;
 
+// Gate and up, or up alone.
+struct Inputs {
+  Inputs(const FfnSpec& spec, ForwardScratch& s, Slot gate, Slot up)
+      : all{{up, s.up.data()}, {gate, s.gate.data()}},
+        count(spec.activation == Activation::kReluSquared ? 1 : 2) {}
+  std::span<const Step::Linear> linears() const { return std::span(all).first(count); }
+  Step::Linear all[2];
+  std::size_t count;
+};
+
+void activate_row(const KernelTable& kernels, Activation kind, const float* gate, const float* up,
+                  std::size_t n, float* out) {
+  switch (kind) {
+    case Activation::kSilu:
+      return kernels.silu_mul(gate, up, n, out);
+    case Activation::kGelu:
+      return kernels.gelu_mul(gate, up, n, out);
+    case Activation::kClampedSilu:
+      return kernels.clamped_silu_mul(gate, up, n, out);
+    case Activation::kReluSquared:
+      return kernels.relu_squared(up, n, out);
+  }
+}
+
 // scratch.hidden = what becomes of gate and up, quantized, for `rows` rows.
 void activate(Step& step, Activation kind, std::size_t rows, std::size_t hidden) {
   const KernelTable& kernels = step.kernels();
@@ -19,10 +43,8 @@ void activate(Step& step, Activation kind, std::size_t rows, std::size_t hidden)
   step.team->run(rows * pieces, [&](std::size_t item, int) {
     const std::size_t row = item / pieces, from = item % pieces * kPiece;
     const std::size_t count = std::min(kPiece, hidden - from), at = row * hidden + from;
-    const auto apply = kind == Activation::kSilu   ? kernels.silu_mul
-                       : kind == Activation::kGelu ? kernels.gelu_mul
-                                                   : kernels.clamped_silu_mul;
-    apply(s.gate.data() + at, s.up.data() + at, count, s.hidden.row(row) + from);
+    activate_row(kernels, kind, s.gate.data() + at, s.up.data() + at, count,
+                 s.hidden.row(row) + from);
     s.hidden.quantize(kernels, row, from, count);
   });
 }
@@ -31,10 +53,8 @@ void activate(Step& step, Activation kind, std::size_t rows, std::size_t hidden)
 
 void DenseFfn::run(Step& step) const {
   ForwardScratch& s = step.scratch;
-  const Step::Linear inputs[] = {{Slot::kGate, s.gate.data()}, {Slot::kUp, s.up.data()}};
-  step.multiply_linears(layer_, s.normed, inputs);
-  const FfnSpec& spec = step.model->blueprint().layers[layer_].ffn;
-  activate(step, spec.activation, step.tokens.size(), spec.hidden);
+  step.multiply_linears(layer_, s.normed, Inputs(spec_, s, Slot::kGate, Slot::kUp).linears());
+  activate(step, spec_.activation, step.tokens.size(), spec_.hidden);
   const Step::Linear down{Slot::kDown, s.branch.data()};
   step.multiply_linears(layer_, s.hidden, {&down, 1});
 }
@@ -62,8 +82,7 @@ void ExpertFfn::run(Step& step) const {
   ForwardScratch& s = step.scratch;
   const std::size_t used = spec_.experts_used, width = step.width();
   choose(step);
-  const Step::Linear inputs[] = {{Slot::kGate, s.gate.data()}, {Slot::kUp, s.up.data()}};
-  step.multiply_experts(layer_, s.gathered, inputs);
+  step.multiply_experts(layer_, s.gathered, Inputs(spec_, s, Slot::kGate, Slot::kUp).linears());
   if (spec_.bias) {
     add_biases(step, Slot::kGateBias, spec_.hidden, s.gate.data());
     add_biases(step, Slot::kUpBias, spec_.hidden, s.up.data());
@@ -99,9 +118,8 @@ void ExpertFfn::add_shared(Step& step) const {
   ForwardScratch& s = step.scratch;
   const KernelTable& kernels = step.kernels();
   const std::size_t width = step.width();
-  const Step::Linear inputs[] = {{Slot::kSharedGate, s.gate.data()},
-                                 {Slot::kSharedUp, s.up.data()}};
-  step.multiply_linears(layer_, s.normed, inputs);
+  step.multiply_linears(layer_, s.normed,
+                        Inputs(spec_, s, Slot::kSharedGate, Slot::kSharedUp).linears());
   activate(step, spec_.activation, step.tokens.size(), spec_.shared_hidden);
   const Step::Linear down{Slot::kSharedDown, s.expert_out.data()};
   step.multiply_linears(layer_, s.hidden, {&down, 1});

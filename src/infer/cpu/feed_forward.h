@@ -5,13 +5,15 @@
 
 namespace lathe::infer {
 
-// down·(silu(gate·x)·(up·x))
+// down·(silu(gate·x)·(up·x)), or what the activation makes of gate and up.
 class DenseFfn final : public LayerPart {
  public:
-  explicit DenseFfn(std::size_t layer) : layer_(layer) {}
+  DenseFfn(const Model& model, std::size_t layer)
+      : spec_(model.blueprint().layers[layer].ffn), layer_(layer) {}
   void run(Step& step) const override;
 
  private:
+  FfnSpec spec_;
   std::size_t layer_;
 };
 

@@ -19,15 +19,17 @@ struct Oracle {
 };
 
 constexpr Oracle kOracles[] = {
-    {"gpt-oss", 48, 1e-5},     {"gpt-oss-mxfp4", 48, 0},   {"gpt-oss-q8_0", 48, 0},
-    {"qwen3next", 80, 2e-5},   {"qwen35", 80, 1.2e-5},     {"qwen35-q8_0", 80, 0},
-    {"qwen35moe", 80, 1.9e-5}, {"gemma2", 48, 1e-5},       {"gemma3", 48, 1e-5},
-    {"gemma3-q8_0", 48, 0},    {"gemma3-q4_k", 48, 0},     {"glm4", 48, 1e-5},
-    {"glm4moe", 48, 1e-5},     {"glm4moe-q4_k", 48, 0},    {"granite", 48, 1e-5},
-    {"granitemoe", 48, 1e-5},  {"smollm3", 48, 1e-5},      {"seed_oss", 48, 1e-5},
-    {"olmo2", 48, 1e-5},       {"olmo3", 48, 1e-5},        {"command-r", 48, 1e-5},
-    {"cohere2", 48, 1e-5},     {"mistral3", 48, 1e-5},     {"hunyuan-moe", 48, 1e-5},
-    {"minimax-m2", 48, 1e-5},  {"ernie4_5-moe", 48, 1e-5},
+    {"gpt-oss", 48, 1e-5},        {"gpt-oss-mxfp4", 48, 0},    {"gpt-oss-q8_0", 48, 0},
+    {"qwen3next", 80, 2e-5},      {"qwen35", 80, 1.2e-5},      {"qwen35-q8_0", 80, 0},
+    {"qwen35moe", 80, 1.9e-5},    {"gemma2", 48, 1e-5},        {"gemma3", 48, 1e-5},
+    {"gemma3-q8_0", 48, 0},       {"gemma3-q4_k", 48, 0},      {"glm4", 48, 1e-5},
+    {"glm4moe", 48, 1e-5},        {"glm4moe-q4_k", 48, 0},     {"granite", 48, 1e-5},
+    {"granitemoe", 48, 1e-5},     {"smollm3", 48, 1e-5},       {"seed_oss", 48, 1e-5},
+    {"olmo2", 48, 1e-5},          {"olmo3", 48, 1e-5},         {"command-r", 48, 1e-5},
+    {"cohere2", 48, 1e-5},        {"mistral3", 48, 1e-5},      {"hunyuan-moe", 48, 1e-5},
+    {"minimax-m2", 48, 1e-5},     {"ernie4_5-moe", 48, 1e-5},  {"nemotron_h", 80, 1e-5},
+    {"nemotron_h_moe", 80, 1e-5}, {"granitehybrid", 80, 1e-5}, {"granitehybrid-moe", 80, 1e-5},
+    {"lfm2", 48, 1e-5},           {"lfm2moe", 48, 1e-5},
 };
 
 fs::path data(const std::string& name) {

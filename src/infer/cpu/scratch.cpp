@@ -5,6 +5,7 @@
 
 #include "infer/cpu/attention.h"
 #include "infer/cpu/delta_net.h"
+#include "infer/cpu/mamba2.h"
 #include "infer/models/rope.h"
 
 namespace lathe::infer {
@@ -126,6 +127,17 @@ void size_mixer(ForwardSizes& sizes, std::size_t, const DeltaNetSpec& spec) {
   sizes.convolved = std::max(sizes.convolved, spec.channels());
   sizes.scalars = std::max(sizes.scalars, DeltaNet::kScalars * spec.value_heads);
 }
+void size_mixer(ForwardSizes& sizes, std::size_t, const Mamba2Spec& spec) {
+  sizes.q = std::max(sizes.q, spec.inner());
+  sizes.mixed = std::max(sizes.mixed, spec.projected());
+  sizes.convolved = std::max(sizes.convolved, spec.channels());
+  sizes.scalars = std::max(sizes.scalars, Mamba2::kScalars * spec.heads);
+}
+void size_mixer(ForwardSizes& sizes, std::size_t, const ShortConvolutionSpec& spec) {
+  sizes.q = std::max(sizes.q, spec.width);
+  sizes.mixed = std::max(sizes.mixed, 3 * spec.width);
+}
+void size_mixer(ForwardSizes&, std::size_t, const NoMixer&) {}
 
 }  // namespace
 

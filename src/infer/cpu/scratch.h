@@ -26,13 +26,13 @@ struct ForwardSizes {
 };
 
 struct ForwardScratch {
-  Scratch<float> x;        // residual stream (tokens, embedding)
-  Scratch<float> branch;   // what a part of a layer adds to it (tokens, embedding)
-  Activations normed;      // what a part of a layer reads (tokens, embedding)
-  Scratch<float> q, k, v;  // (tokens, heads·head_dim) …
-  Scratch<float> mixed;    // q with its gate (tokens, heads·2·head_dim), or a delta net's q, k, v
+  Scratch<float> x;           // residual stream (tokens, embedding)
+  Scratch<float> branch;      // what a part of a layer adds to it (tokens, embedding)
+  Activations normed;         // what a part of a layer reads (tokens, embedding)
+  Scratch<float> q, k, v;     // (tokens, heads·head_dim) …
+  Scratch<float> mixed;       // q with its gate, or a recurrent layer's projections (tokens, …)
   Scratch<float> convolved;   // (tokens, channels)
-  Scratch<float> scalars;     // of a delta net: projections, beta, decay (tokens, 4·value heads)
+  Scratch<float> scalars;     // of a recurrent layer: a few numbers a head (tokens, heads, …)
   Activations heads;          // what a mixer's heads gave (tokens, heads·head_dim)
   Scratch<float> angles;      // (tokens, distinct ropes, cos | sin)
   Scratch<float> threads;     // (threads, what a tile of attention takes)

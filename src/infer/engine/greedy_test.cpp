@@ -50,7 +50,9 @@ TEST_P(Greedy, IsWhatThePeerWrote) {
 
 INSTANTIATE_TEST_SUITE_P(Models, Greedy,
                          testing::Values(std::pair{"gpt-oss", 48}, std::pair{"qwen3next", 80},
-                                         std::pair{"qwen35", 80}, std::pair{"gemma3", 48}),
+                                         std::pair{"qwen35", 80}, std::pair{"gemma3", 48},
+                                         std::pair{"nemotron_h_moe", 80},
+                                         std::pair{"granitehybrid", 80}, std::pair{"lfm2", 48}),
                          [](const auto& test) {
                            std::string name = test.param.first;
                            std::erase(name, '-');

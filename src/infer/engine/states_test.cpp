@@ -150,7 +150,7 @@ TEST_P(States, OfKeptPrefixesStay) {
   EXPECT_EQ(ask_again(*engine, prompt).usage.cached_tokens, 512u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, States, testing::Values("qwen3next", "qwen35"),
+INSTANTIATE_TEST_SUITE_P(Models, States, testing::Values("qwen3next", "nemotron_h", "lfm2"),
                          [](const auto& test) { return std::string(test.param); });
 
 }  // namespace

@@ -139,6 +139,17 @@ inline float tanh1(float x) {
   for (std::size_t i = 0; i < n; ++i) x[i] = x[i] / (1.0f + exp1(-gate[i]));
 }
 
+[[maybe_unused]] void relu_squared(const float* x, std::size_t n, float* out) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float v = x[i] < 0.0f ? 0.0f : x[i];
+    out[i] = v * v;
+  }
+}
+
+[[maybe_unused]] void mul(const float* x, std::size_t n, float* y) {
+  for (std::size_t i = 0; i < n; ++i) y[i] *= x[i];
+}
+
 [[maybe_unused]] void add(const float* x, std::size_t n, float* sum) {
   for (std::size_t i = 0; i < n; ++i) sum[i] += x[i];
 }

@@ -128,7 +128,9 @@ struct KernelTable {
   void (*layer_norm)(const float* x, const float* weight, std::size_t n, float eps, float* out);
   // out = silu(gate)·up. In place allowed.
   void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out);
-  // The same with gelu, its tanh form: x·sigmoid(2·sqrt(2/π)·(x + 0.044715·x³)).
+  // out = max(x, 0)². In place allowed.
+  void (*relu_squared)(const float* x, std::size_t n, float* out);
+  // The same as silu_mul with gelu, its tanh form: x·sigmoid(2·sqrt(2/π)·(x + 0.044715·x³)).
   void (*gelu_mul)(const float* gate, const float* up, std::size_t n, float* out);
   // out = g·sigmoid(1.702·g)·(u + 1), g = min(gate, 7), u = up within ±7 (gpt-oss). In place
   // allowed.
@@ -136,6 +138,7 @@ struct KernelTable {
   void (*sigmoid_mul)(const float* gate, std::size_t n, float* x);  // x *= sigmoid(gate)
   void (*soft_cap)(float* x, std::size_t n, float cap);             // x = cap·tanh(x / cap)
   void (*add)(const float* x, std::size_t n, float* sum);           // sum += x
+  void (*mul)(const float* x, std::size_t n, float* y);             // y *= x
   void (*add_scaled)(const float* x, float scale, std::size_t n,
                      float* sum);  // sum = fma(x, scale, sum)
   // Rotates the first n_rot dimensions: pairs (2i, 2i+1) or, for neox, (i, i + n_rot/2).

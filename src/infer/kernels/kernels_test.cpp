@@ -263,6 +263,11 @@ TEST_P(Table, RowOperationsAreTheScalarOnes) {
         t.clamped_silu_mul(x.data(), b.data(), n, x.data());
       });
       each([&](const KernelTable& t, auto& x) { t.sigmoid_mul(b.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { t.relu_squared(x.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { t.mul(b.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) {
+        t.recurrent.softplus(x.data(), b.data(), n, x.data());
+      });
       each([&](const KernelTable& t, auto& x) { t.recurrent.silu(x.data(), n); });
       each([&](const KernelTable& t, auto& x) { t.recurrent.sigmoid(x.data(), n, x.data()); });
       each([&](const KernelTable& t, auto& x) { t.recurrent.unit_norm(x.data(), n, 1e-6f, 0.5f); });
@@ -297,9 +302,11 @@ TEST_P(Table, ConvolutionsAreTheScalarOnes) {
       std::vector<const float*> rows;
       for (std::size_t j = 0; j < taps; ++j) rows.push_back(x.data() + j * n);
       std::vector<float> got(n), want(n);
-      table().recurrent.convolve(rows.data(), w.data(), taps, n, got.data());
-      scalar().recurrent.convolve(rows.data(), w.data(), taps, n, want.data());
-      EXPECT_TRUE(same(got, want)) << taps << " taps, " << n;
+      for (const float* bias : {static_cast<const float*>(nullptr), x.data()}) {
+        table().recurrent.convolve(rows.data(), w.data(), bias, taps, n, got.data());
+        scalar().recurrent.convolve(rows.data(), w.data(), bias, taps, n, want.data());
+        EXPECT_TRUE(same(got, want)) << taps << " taps, " << n;
+      }
     }
 }
 
@@ -334,6 +341,41 @@ TEST_P(Table, DeltaNetsAreTheScalarOnes) {
       const auto want = run(scalar(), 1);
       for (const std::size_t at_once : {1u, 4u, 9u})
         EXPECT_TRUE(same(run(table(), at_once), want)) << size << ", " << at_once << " at once";
+    }
+}
+
+TEST_P(Table, ScansAreTheScalarOnes) {
+  Random random(9);
+  for (const std::size_t size : {1u, 16u, 33u, 64u, 80u})
+    for (const std::size_t states : {1u, 16u, 128u}) {
+      constexpr std::size_t kTokens = 7;
+      const std::size_t stride = size + 2 * states + 3;
+      const auto x = activations_of(kTokens * stride, Values::kOrdinary, random);
+      const auto scalars = activations_of(2 * kTokens, Values::kOrdinary, random);
+      const auto begin = activations_of(size * states, Values::kOrdinary, random);
+      const auto run = [&](const KernelTable& t, std::size_t at_once) {
+        std::vector<float> state = begin, out(kTokens * size);
+        for (std::size_t i = 0; i < kTokens; i += at_once)
+          t.recurrent.scan({.state = state.data(),
+                            .states = states,
+                            .size = size,
+                            .tokens = std::min(at_once, kTokens - i),
+                            .x = x.data() + i * stride,
+                            .b = x.data() + i * stride + size,
+                            .c = x.data() + i * stride + size + states,
+                            .stride = stride,
+                            .decay = scalars.data() + 2 * i,
+                            .dt = scalars.data() + 2 * i + 1,
+                            .scalar_stride = 2,
+                            .skip = 0.7f,
+                            .out = out.data() + i * size,
+                            .out_stride = size});
+        out.insert(out.end(), state.begin(), state.end());
+        return out;
+      };
+      const auto want = run(scalar(), 1);
+      for (const std::size_t at_once : {1u, 4u, 7u})
+        EXPECT_TRUE(same(run(table(), at_once), want)) << size << " × " << states;
     }
 }
 

@@ -7,19 +7,20 @@ namespace {
 
 // kTaps 0: any number.
 template <std::size_t kTaps>
-void convolve_taps(const float* const* rows, const float* w, std::size_t any, std::size_t n,
-                   float* out) {
+void convolve_taps(const float* const* rows, const float* w, const float* bias, std::size_t any,
+                   std::size_t n, float* out) {
   const std::size_t taps = kTaps != 0 ? kTaps : any;
   for (std::size_t c = 0; c < n; ++c) {
-    float sum = w[c * taps] * rows[0][c];
+    float sum = bias == nullptr ? w[c * taps] * rows[0][c]
+                                : __builtin_fmaf(w[c * taps], rows[0][c], bias[c]);
     for (std::size_t j = 1; j < taps; ++j) sum = __builtin_fmaf(w[c * taps + j], rows[j][c], sum);
     out[c] = sum;
   }
 }
 
-[[maybe_unused]] void convolve(const float* const* rows, const float* w, std::size_t taps,
-                               std::size_t n, float* out) {
-  (taps == 4 ? convolve_taps<4> : convolve_taps<0>)(rows, w, taps, n, out);
+[[maybe_unused]] void convolve(const float* const* rows, const float* w, const float* bias,
+                               std::size_t taps, std::size_t n, float* out) {
+  (taps == 4 ? convolve_taps<4> : convolve_taps<0>)(rows, w, bias, taps, n, out);
 }
 
 [[maybe_unused]] void silu(float* x, std::size_t n) {
@@ -56,6 +57,10 @@ inline float softplus1(float x) {
 [[maybe_unused]] void decay(const float* a, const float* bias, const float* rate, std::size_t n,
                             float* out) {
   for (std::size_t i = 0; i < n; ++i) out[i] = exp1(rate[i] * softplus1(a[i] + bias[i]));
+}
+
+[[maybe_unused]] void softplus(const float* a, const float* bias, std::size_t n, float* out) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = softplus1(a[i] + bias[i]);
 }
 
 // Columns [from, from + width) of the values, token by token. kWidth 0: any width, at most 32.
@@ -99,8 +104,38 @@ void delta_columns(const DeltaArgs& args, std::size_t from, std::size_t any) {
   if (from < args.size) delta_columns<0>(args, from, args.size - from);
 }
 
+template <std::size_t kWidth>
+void scan_columns(const ScanArgs& args, std::size_t from, std::size_t any) {
+  const std::size_t width = kWidth != 0 ? kWidth : any;
+  float* state = args.state + from;
+  for (std::size_t t = 0; t < args.tokens; ++t) {
+    const float* x = args.x + t * args.stride + from;
+    const float *b = args.b + t * args.stride, *c = args.c + t * args.stride;
+    const float keep = args.decay[t * args.scalar_stride], dt = args.dt[t * args.scalar_stride];
+    float change[32], sum[32] = {};
+    for (std::size_t j = 0; j < width; ++j) change[j] = dt * x[j];
+    for (std::size_t i = 0; i < args.states; ++i) {
+      float* row = state + i * args.size;
+      for (std::size_t j = 0; j < width; ++j) {
+        const float next = __builtin_fmaf(b[i], change[j], row[j] * keep);
+        row[j] = next;
+        sum[j] = __builtin_fmaf(next, c[i], sum[j]);
+      }
+    }
+    float* out = args.out + t * args.out_stride + from;
+    for (std::size_t j = 0; j < width; ++j) out[j] = __builtin_fmaf(args.skip, x[j], sum[j]);
+  }
+}
+
+[[maybe_unused]] void scan(const ScanArgs& args) {
+  std::size_t from = 0;
+  for (; from + 32 <= args.size; from += 32) scan_columns<32>(args, from, 32);
+  for (; from + 16 <= args.size; from += 16) scan_columns<16>(args, from, 16);
+  if (from < args.size) scan_columns<0>(args, from, args.size - from);
+}
+
 constexpr RecurrentKernels recurrent_kernels() {
-  return {convolve, silu, sigmoid, unit_norm, decay, delta};
+  return {convolve, silu, sigmoid, unit_norm, decay, softplus, delta, scan};
 }
 
 }  // namespace

@@ -248,6 +248,42 @@ TEST(Scalar, DecayOfAnyInput) {
   }
 }
 
+// The formulas of recurrent_kernels.h in double, for a head of a state-space layer.
+TEST(Scalar, Scan) {
+  constexpr std::size_t kSize = 8, kStates = 16, kTokens = 40, kStride = kSize + 2 * kStates;
+  const auto x = gaussian(kTokens * kStride, 31);
+  const auto raw = gaussian(2 * kTokens, 32);
+  std::vector<float> scalars(raw.size()), state(kSize * kStates), out(kTokens * kSize);
+  for (std::size_t i = 0; i < raw.size(); ++i) scalars[i] = 1 / (1 + std::exp(-raw[i]));
+  scalar().recurrent.scan({.state = state.data(),
+                           .states = kStates,
+                           .size = kSize,
+                           .tokens = kTokens,
+                           .x = x.data(),
+                           .b = x.data() + kSize,
+                           .c = x.data() + kSize + kStates,
+                           .stride = kStride,
+                           .decay = scalars.data(),
+                           .dt = scalars.data() + 1,
+                           .scalar_stride = 2,
+                           .skip = 0.5f,
+                           .out = out.data(),
+                           .out_stride = kSize});
+  std::vector<double> s(kSize * kStates);
+  for (std::size_t t = 0; t < kTokens; ++t) {
+    const float *in = x.data() + t * kStride, *b = in + kSize, *c = b + kStates;
+    for (std::size_t j = 0; j < kSize; ++j) {
+      double answer = 0.5 * in[j];
+      for (std::size_t i = 0; i < kStates; ++i) {
+        double& each = s[i * kSize + j];
+        each = each * scalars[2 * t] + double{b[i]} * scalars[2 * t + 1] * in[j];
+        answer += each * c[i];
+      }
+      EXPECT_NEAR(out[t * kSize + j], answer, 2e-5);
+    }
+  }
+}
+
 // One head, token by token in double: the formula of recurrent_kernels.h.
 TEST(Scalar, DeltaNet) {
   constexpr std::size_t kSize = 16, kTokens = 40;

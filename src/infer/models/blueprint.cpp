@@ -142,7 +142,7 @@ Result<double> ArchitectureKeys::real_or(std::string_view key, double fallback, 
   return value;
 }
 
-Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
+Result<Blueprint> read_decoder(const ArchitectureKeys& keys, bool hybrid) {
   const Gguf& file = keys.file();
   const std::string place = file.path().string();
   Blueprint blueprint;
@@ -153,13 +153,14 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
   // Those that predict tokens further on stand behind the others.
   LATHE_TRY(const std::size_t predicting, keys.size_or("nextn_predict_layers", 0, 0, blocks - 1));
   const std::size_t layers = blocks - predicting;
+  const std::uint64_t least = hybrid ? 0 : 1;
   LATHE_TRY(const auto heads, file.per_layer(keys.name("attention.head_count"), layers, 1, 65536));
   auto kv_heads = heads;
   if (file.has(keys.name("attention.head_count_kv"))) {
-    LATHE_TRY(kv_heads, file.per_layer(keys.name("attention.head_count_kv"), layers, 1, 65536));
+    LATHE_TRY(kv_heads, file.per_layer(keys.name("attention.head_count_kv"), layers, least, 65536));
   }
   LATHE_TRY(const auto hidden,
-            file.per_layer(keys.name("feed_forward_length"), layers, 1, kMaxSize));
+            file.per_layer(keys.name("feed_forward_length"), layers, least, kMaxSize));
   LATHE_TRY(const double of_layers, keys.real_or("attention.layer_norm_epsilon", -1, -1, 1));
   LATHE_TRY(const double epsilon,
             keys.real_or("attention.layer_norm_rms_epsilon", of_layers, -1, 1));
@@ -176,10 +177,11 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys) {
 
   LATHE_TRY(const FfnSpec ffn, read_ffn(keys));
   for (std::size_t i = 0; i < layers; ++i) {
-    LATHE_TRY(const AttentionSpec attention,
-              read_attention(keys, blueprint, i, heads[i], kv_heads[i]));
-    blueprint.layers.push_back({attention, ffn});
-    FfnSpec& own = blueprint.layers.back().ffn;
+    LayerSpec& layer = blueprint.layers.emplace_back(LayerSpec{.mixer = NoMixer{}, .ffn = ffn});
+    if (kv_heads[i] != 0) {
+      LATHE_TRY(layer.mixer, read_attention(keys, blueprint, i, heads[i], kv_heads[i]));
+    }
+    FfnSpec& own = layer.ffn;
     own.hidden = hidden[i];
     own.bias = file.find_tensor(tensor_name(Slot::kDownBias, i, own.experts != 0)) != nullptr;
   }
@@ -191,7 +193,7 @@ Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint) {
   LATHE_TRY(const std::size_t shared_experts, keys.size_or("expert_shared_count", 0, 0, 1024));
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
     FfnSpec& ffn = blueprint.layers[i].ffn;
-    if (ffn.experts == 0) continue;
+    if (ffn.experts == 0 || ffn.hidden == 0) continue;
     if (i < dense) {
       ffn.experts = ffn.experts_used = 0;
       continue;
@@ -202,6 +204,21 @@ Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint) {
     ffn.score_bias = keys.file().find_tensor(tensor_name(Slot::kScoreBias, i)) != nullptr;
   }
   return {};
+}
+
+Result<Mamba2Spec> read_mamba2(const ArchitectureKeys& keys) {
+  Mamba2Spec spec;
+  LATHE_TRY(const std::size_t inner, keys.size("ssm.inner_size", 1, kMaxSize));
+  LATHE_TRY(spec.heads, keys.size("ssm.time_step_rank", 1, 65536));
+  LATHE_TRY(spec.groups, keys.size("ssm.group_count", 1, 4096));
+  LATHE_TRY(spec.states, keys.size("ssm.state_size", 1, 4096));
+  LATHE_TRY(spec.convolution, keys.size("ssm.conv_kernel", 1, 64));
+  if (inner % spec.heads != 0 || spec.heads % spec.groups != 0)
+    return invalid("{}: {} is {}, of {} heads in {} groups; each must divide the one before",
+                   keys.file().path().string(), keys.name("ssm.inner_size"), inner, spec.heads,
+                   spec.groups);
+  spec.head_dim = inner / spec.heads;
+  return spec;
 }
 
 Result<std::size_t> read_windows(const ArchitectureKeys& keys, Blueprint& blueprint,
@@ -256,17 +273,15 @@ StateSpec state_of(const AttentionSpec& spec) {
           .head_dim = spec.head_dim,
           .window = spec.window};
 }
-StateSpec state_of(const DeltaNetSpec& spec) {
+template <class Recurrent>
+StateSpec state_of(const Recurrent& spec) {
   return {.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = spec.state_bytes()};
+}
+StateSpec state_of(const NoMixer&) {
+  return {};
 }
 
 // What the forward pass lacks for a part; empty: nothing.
-std::string_view missing_in(const AttentionSpec&) {
-  return "";
-}
-std::string_view missing_in(const DeltaNetSpec&) {
-  return "";
-}
 std::string_view missing_in(const FfnSpec& spec) {
   if (spec.bias && spec.experts == 0) return "biases in its feed-forward parts";
   if (spec.shared_hidden != 0 && spec.experts == 0) return "a shared expert without others";
@@ -290,9 +305,6 @@ const AttentionSpec* Blueprint::attention() const {
 
 std::string_view Blueprint::missing() const {
   for (const LayerSpec& layer : layers) {
-    const std::string_view mixer =
-        std::visit([](const auto& spec) { return missing_in(spec); }, layer.mixer);
-    if (!mixer.empty()) return mixer;
     if (const std::string_view ffn = missing_in(layer.ffn); !ffn.empty()) return ffn;
   }
   return "";

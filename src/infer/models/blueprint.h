@@ -71,12 +71,35 @@ struct DeltaNetSpec {
   }
 };
 
+// Mamba-2: it carries one matrix (state × head dimension) a head and the inputs that its short
+// convolution still needs, in f32. Heads of a group share what writes and reads the states.
+struct Mamba2Spec {
+  std::size_t heads = 0, head_dim = 0, groups = 0, states = 0, convolution = 0;
+
+  std::size_t inner() const { return heads * head_dim; }
+  std::size_t channels() const { return inner() + 2 * groups * states; }  // convolved ones
+  std::size_t projected() const { return inner() + channels() + heads; }  // of a token
+  std::size_t state_bytes() const {                                       // of one sequence
+    return (inner() * states + (convolution - 1) * channels()) * sizeof(float);
+  }
+};
+
+// A short convolution between two gates (LFM2): it carries the inputs that it still needs.
+struct ShortConvolutionSpec {
+  std::size_t width = 0, taps = 0;
+  std::size_t state_bytes() const { return (taps - 1) * width * sizeof(float); }
+};
+
+struct NoMixer {};  // a layer that is a feed-forward part alone
+
 // How a layer's tokens see each other.
-using MixerSpec = std::variant<AttentionSpec, DeltaNetSpec>;
+using MixerSpec =
+    std::variant<AttentionSpec, DeltaNetSpec, Mamba2Spec, ShortConvolutionSpec, NoMixer>;
 
 enum class Activation : std::uint8_t {
   kSilu,         // silu(gate)·up
   kGelu,         // gelu(gate)·up
+  kReluSquared,  // max(up, 0)², without a gate
   kClampedSilu,  // gate·sigmoid(1.702·gate)·(up + 1), both clamped before (gpt-oss)
 };
 
@@ -88,7 +111,7 @@ enum class RouterRule : std::uint8_t {
 };
 
 struct FfnSpec {
-  std::size_t hidden = 0;  // of one expert, if there are any
+  std::size_t hidden = 0;  // of one expert, if there are any; 0: the layer has no such part
   Activation activation = Activation::kSilu;
   bool bias = false;                          // of all its linear layers, the router's too
   std::size_t experts = 0, experts_used = 0;  // 0: dense
@@ -109,6 +132,8 @@ struct LayerSpec {
   bool post_norms = false;  // of what they give
   bool parallel = false;    // both read the same
 
+  bool has_mixer() const { return !std::holds_alternative<NoMixer>(mixer); }
+  bool has_ffn() const { return ffn.hidden != 0; }
   const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
   AttentionSpec* attention() { return std::get_if<AttentionSpec>(&mixer); }
 };
@@ -124,7 +149,8 @@ struct Blueprint {
   std::size_t context = 0;  // trained length
   float norm_epsilon = 0;
   NormKind norm = NormKind::kRms;
-  bool tied = false;  // the output matrix is the embedding
+  bool tied = false;            // the output matrix is the embedding
+  bool embedding_norm = false;  // what the file calls the embedding's norm is the output's
   // What embeddings, each part's answer and the logits are multiplied by.
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
   float logit_cap = 0;  // logits l become cap·tanh(l / cap); 0: they stay
@@ -167,10 +193,14 @@ class ArchitectureKeys {
 
 // What nearly every decoder shares: sizes, heads, RoPE with its scalings, dense or expert FFN. The
 // architecture then sets what is its own.
-Result<Blueprint> read_decoder(const ArchitectureKeys& keys);
+// `hybrid`: a layer without KV heads has no attention, and one without a hidden width no
+// feed-forward part; the architecture then says what it has.
+Result<Blueprint> read_decoder(const ArchitectureKeys& keys, bool hybrid = false);
 
 // Its experts: in which layers, how wide, those that every token takes, how they are chosen.
 Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint);
+// Mamba-2's sizes.
+Result<Mamba2Spec> read_mamba2(const ArchitectureKeys& keys);
 // Which layers see a window: of every `period` all but the last one (0: all), unless the file has a
 // period of its own, or says it of each. The window; 0: there is none.
 Result<std::size_t> read_windows(const ArchitectureKeys& keys, Blueprint& blueprint,
@@ -191,6 +221,9 @@ Result<Blueprint> read_glm4(const ArchitectureKeys& keys);
 Result<Blueprint> read_glm4moe(const ArchitectureKeys& keys);
 Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys);
 Result<Blueprint> read_granite(const ArchitectureKeys& keys);
+Result<Blueprint> read_granite_hybrid(const ArchitectureKeys& keys);
+Result<Blueprint> read_lfm2(const ArchitectureKeys& keys);
+Result<Blueprint> read_nemotron_h(const ArchitectureKeys& keys);
 Result<Blueprint> read_hunyuan_moe(const ArchitectureKeys& keys);
 Result<Blueprint> read_minimax(const ArchitectureKeys& keys);
 Result<Blueprint> read_mistral3(const ArchitectureKeys& keys);

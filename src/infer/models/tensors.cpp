@@ -42,14 +42,20 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kSinks, .part = "attn_sinks", .ending = "weight", .exact = true},
     {.slot = Slot::kMixed, .part = "attn_qkv", .ending = "weight"},
     {.slot = Slot::kMixedGate, .part = "attn_gate", .ending = "weight"},
+    {.slot = Slot::kStateInput, .part = "ssm_in", .ending = "weight"},
     {.slot = Slot::kConvolution, .part = "ssm_conv1d", .ending = "weight", .exact = true},
+    {.slot = Slot::kConvolutionBias, .part = "ssm_conv1d", .ending = "bias", .exact = true},
     {.slot = Slot::kBetaDecay, .part = "ssm_ba", .ending = "weight"},
     {.slot = Slot::kBeta, .part = "ssm_beta", .ending = "weight"},
     {.slot = Slot::kDecay, .part = "ssm_alpha", .ending = "weight"},
     {.slot = Slot::kDecayBias, .part = "ssm_dt", .ending = "bias", .exact = true},
     {.slot = Slot::kDecayRate, .part = "ssm_a", .ending = "", .exact = true},
+    {.slot = Slot::kSkip, .part = "ssm_d", .ending = "", .exact = true},
     {.slot = Slot::kStateNorm, .part = "ssm_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kStateOutput, .part = "ssm_out", .ending = "weight"},
+    {.slot = Slot::kShortInput, .part = "shortconv.in_proj", .ending = "weight"},
+    {.slot = Slot::kShortConvolution, .part = "shortconv.conv", .ending = "weight", .exact = true},
+    {.slot = Slot::kShortOutput, .part = "shortconv.out_proj", .ending = "weight"},
     {.slot = Slot::kPostAttentionNorm,
      .part = "post_attention_norm",
      .ending = "weight",
@@ -85,6 +91,11 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kSharedGate, .part = "ffn_gate_shexp", .ending = "weight"},
     {.slot = Slot::kSharedUp, .part = "ffn_up_shexp", .ending = "weight"},
     {.slot = Slot::kSharedDown, .part = "ffn_down_shexp", .ending = "weight"},
+    {.slot = Slot::kEmbeddingNorm,
+     .part = "token_embd_norm",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
     {.slot = Slot::kOutputNorm,
      .part = "output_norm",
      .ending = "weight",
@@ -174,6 +185,25 @@ void add_mixer(List& list, std::size_t width, const DeltaNetSpec& spec) {
   list.matrix(Slot::kStateOutput, width, spec.values());
 }
 
+void add_mixer(List& list, std::size_t width, const Mamba2Spec& spec) {
+  list.matrix(Slot::kStateInput, spec.projected(), width);
+  list.vector(Slot::kConvolution, spec.convolution, spec.channels());
+  list.vector(Slot::kConvolutionBias, spec.channels());
+  list.vector(Slot::kDecayBias, spec.heads);
+  list.vector(Slot::kDecayRate, 1, spec.heads);
+  list.vector(Slot::kSkip, 1, spec.heads);
+  list.vector(Slot::kStateNorm, spec.inner() / spec.groups, spec.groups);
+  list.matrix(Slot::kStateOutput, width, spec.inner());
+}
+
+void add_mixer(List& list, std::size_t width, const ShortConvolutionSpec& spec) {
+  list.matrix(Slot::kShortInput, 3 * spec.width, width);
+  list.vector(Slot::kShortConvolution, spec.taps, spec.width);
+  list.matrix(Slot::kShortOutput, width, spec.width);
+}
+
+void add_mixer(List&, std::size_t, const NoMixer&) {}
+
 void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
   const bool mixture = spec.experts != 0;
   const std::size_t each = std::max<std::size_t>(1, spec.experts);
@@ -186,7 +216,8 @@ void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
     list.matrix(Slot::kDown, width, spec.hidden);
     return;
   }
-  list.matrix(Slot::kGate, spec.hidden, width, spec.experts);
+  const bool gated = spec.activation != Activation::kReluSquared;
+  if (gated) list.matrix(Slot::kGate, spec.hidden, width, spec.experts);
   if (spec.bias) list.vector(Slot::kGateBias, spec.hidden, each, mixture);
   list.matrix(Slot::kUp, spec.hidden, width, spec.experts);
   if (spec.bias) list.vector(Slot::kUpBias, spec.hidden, each, mixture);
@@ -194,7 +225,7 @@ void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
   if (spec.bias) list.vector(Slot::kDownBias, width, each, mixture);
   if (spec.shared_hidden == 0) return;
   if (spec.shared_gate) list.vector(Slot::kSharedRouter, width);
-  list.matrix(Slot::kSharedGate, spec.shared_hidden, width);
+  if (gated) list.matrix(Slot::kSharedGate, spec.shared_hidden, width);
   list.matrix(Slot::kSharedUp, spec.shared_hidden, width);
   list.matrix(Slot::kSharedDown, width, spec.shared_hidden);
 }
@@ -224,8 +255,13 @@ const SlotInfo& slot_info(Slot slot) {
   return kSlotInfo[static_cast<std::size_t>(slot)];
 }
 
-Slot ffn_norm(const FfnSpec& spec) {
-  return spec.after_attention ? Slot::kPostAttentionNorm : Slot::kFfnNorm;
+Slot ffn_norm(const LayerSpec& layer) {
+  if (!layer.has_mixer()) return Slot::kAttentionNorm;
+  return layer.ffn.after_attention ? Slot::kPostAttentionNorm : Slot::kFfnNorm;
+}
+
+Slot output_norm(const Blueprint& blueprint) {
+  return blueprint.embedding_norm ? Slot::kEmbeddingNorm : Slot::kOutputNorm;
 }
 
 std::string tensor_name(Slot slot, std::size_t layer, bool mixture) {
@@ -242,7 +278,8 @@ std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer
   if (spec.pre_norms) list.vector(Slot::kAttentionNorm, width);
   std::visit([&](const auto& mixer) { add_mixer(list, width, mixer); }, spec.mixer);
   if (spec.post_norms) list.vector(Slot::kPostAttentionNorm, width);
-  if (spec.pre_norms && !spec.parallel) list.vector(ffn_norm(spec.ffn), width);
+  if (!spec.has_ffn()) return list.take();
+  if (spec.pre_norms && spec.has_mixer() && !spec.parallel) list.vector(ffn_norm(spec), width);
   add_ffn(list, width, spec.ffn);
   if (spec.post_norms) list.vector(Slot::kPostFfnNorm, width);
   return list.take();
@@ -254,7 +291,7 @@ std::vector<TensorSpec> tensors_of(const Blueprint& blueprint) {
   std::vector<TensorSpec> all = first.take();
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i)
     std::ranges::move(tensors_of(blueprint, i), std::back_inserter(all));
-  last.vector(Slot::kOutputNorm, blueprint.embedding);
+  last.vector(output_norm(blueprint), blueprint.embedding);
   if (!blueprint.tied) last.matrix(Slot::kOutput, blueprint.vocabulary, blueprint.embedding);
   for (const LayerSpec& layer : blueprint.layers) {
     const AttentionSpec* attention = layer.attention();

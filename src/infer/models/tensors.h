@@ -33,14 +33,20 @@ enum class Slot : std::uint8_t {
   kSinks,
   kMixed,        // of a delta net: q, k and v before the convolution
   kMixedGate,    // … what its heads are multiplied by
-  kConvolution,  // … (channels, taps)
-  kBetaDecay,    // … both
+  kStateInput,   // of Mamba-2: gates, inputs with what writes and reads the states, time steps
+  kConvolution,  // of both (channels, taps)
+  kConvolutionBias,
+  kBetaDecay,  // … both
   kBeta,
   kDecay,
   kDecayBias,
   kDecayRate,
-  kStateNorm,          // … of a head's answer
-  kStateOutput,        // …
+  kSkip,         // of Mamba-2: how much of an input is its answer
+  kStateNorm,    // … of a head's answer
+  kStateOutput,  // …
+  kShortInput,   // of a short convolution between gates
+  kShortConvolution,
+  kShortOutput,
   kPostAttentionNorm,  // behind the mixer; of some models in front of the feed-forward part
   kFfnNorm,
   kRouter,
@@ -57,6 +63,7 @@ enum class Slot : std::uint8_t {
   kSharedGate,
   kSharedUp,
   kSharedDown,
+  kEmbeddingNorm,
   kOutputNorm,
   kOutput,
   kRopeFactors,
@@ -90,8 +97,9 @@ struct SlotInfo {
 std::span<const SlotInfo> slot_infos();  // in the order of the slots
 const SlotInfo& slot_info(Slot slot);
 
-// The norm in front of a layer's feed-forward part.
-Slot ffn_norm(const FfnSpec& spec);
+// The norm in front of a layer's feed-forward part, and the one in front of the output.
+Slot ffn_norm(const LayerSpec& layer);
+Slot output_norm(const Blueprint& blueprint);
 
 // "blk.3.ffn_down_exps.weight"; a mixture's are those of all experts in one.
 std::string tensor_name(Slot slot, std::size_t layer = 0, bool mixture = false);
