@@ -110,7 +110,8 @@ void list_cache(const infer::Blueprint& blueprint, Listing& listing) {
 }
 
 void list_layers(const infer::Blueprint& blueprint, Listing& listing) {
-  const infer::FfnSpec& ffn = blueprint.layers.front().ffn;
+  const auto with_ffn = std::ranges::find_if(blueprint.layers, &infer::LayerSpec::has_ffn);
+  const infer::FfnSpec ffn = with_ffn == blueprint.layers.end() ? infer::FfnSpec{} : with_ffn->ffn;
   std::string text = fmt::format("{} of {}", blueprint.layers.size(), blueprint.embedding);
   listing.json.update({{"layers", blueprint.layers.size()}, {"embedding", blueprint.embedding}});
   const infer::AttentionSpec* attention = blueprint.attention();
