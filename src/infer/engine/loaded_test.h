@@ -9,6 +9,7 @@
 
 #include "infer/cpu/cpu_executor.h"
 #include "infer/engine/engine.h"
+#include "infer/engine/footprint.h"
 #include "infer/models/tiny_model_test.h"
 #include "infer/models/vocabulary.h"
 
@@ -135,6 +136,40 @@ inline Outcome alone(Loaded& loaded, const GenerationRequest& request, EngineSet
   }
   EXPECT_EQ(outcomes.size(), 1u);
   return outcomes.begin()->second;
+}
+
+inline Footprint footprint_of(const Loaded& loaded, const Load& load) {
+  const Blueprint& blueprint = loaded.model->blueprint();
+  const ExecutorSizes sizes =
+      *cpu_sizes(loaded.file, blueprint, {.kernels = &best_kernel_table()}, {}, load.positions);
+  return *footprint(blueprint, sizes, {}, load);
+}
+
+// With the bytes that `lathe fit` says three streams run at once, with one byte less two; and
+// between steps, at the end of all three, they hold what it calls KV and state.
+inline void expect_that_fit_is_promised(Loaded& loaded, std::size_t positions) {
+  constexpr std::size_t kAnswer = 100;
+  std::mt19937 random(2);
+  const EngineSetup setup{.context = positions, .kv_tokens = 1 << 16, .reuse_prefixes = false};
+  const Footprint fit = footprint_of(loaded, {.positions = positions, .streams = 3});
+  for (const std::size_t less : {0, 1}) {
+    KvBudget budget((fit.kv + fit.step + fit.state).total() - less);
+    const auto engine = loaded.engine(setup, &budget);
+    for (std::uint64_t i = 0; i < 3; ++i)
+      ASSERT_TRUE(engine->add(request_of(random_prompt(random, positions - kAnswer), kAnswer, i)));
+    Outcomes outcomes;
+    engine->step(collect(outcomes));
+    EXPECT_EQ(engine->running(), 3 - less);
+    std::uint64_t most = 0;
+    while (engine->step(collect(outcomes))) {
+      ASSERT_LE(budget.held(), budget.limit());
+      most = std::max(most, engine->bytes().kv_used);
+    }
+    if (less == 0) {
+      EXPECT_EQ(most, (fit.kv + fit.state).total());
+    }
+    for (const auto& [key, outcome] : outcomes) EXPECT_EQ(outcome.tokens.size(), kAnswer);
+  }
 }
 
 }  // namespace lathe::infer

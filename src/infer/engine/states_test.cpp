@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "infer/cache/snapshot.h"
-#include "infer/engine/footprint.h"
 #include "infer/engine/loaded_test.h"
 
 namespace lathe::infer {
@@ -98,29 +97,11 @@ TEST_P(States, WhatIsPromisedIsEnough) {
 }
 
 TEST_P(States, FitIsWhatStreamsTake) {
-  const EngineSetup setup{.context = 600, .kv_tokens = 1 << 14, .reuse_prefixes = false};
-  const Blueprint& blueprint = loaded_.model->blueprint();
-  const ExecutorSizes sizes =
-      *cpu_sizes(loaded_.file, blueprint, {.kernels = &best_kernel_table()}, {}, 600);
-  const Footprint fit = *footprint(blueprint, sizes, {}, {.positions = 600, .streams = 3});
-  EXPECT_EQ(fit.state.total(), 3 * sizes.layout.state_bytes());
-  for (const std::size_t less : {0, 1}) {
-    KvBudget budget((fit.kv + fit.step + fit.state).total() - less);
-    const auto engine = loaded_.engine(setup, &budget);
-    for (std::uint64_t i = 0; i < 3; ++i)
-      ASSERT_TRUE(engine->add(request_of(random_prompt(random_, 500), 100, i)));
-    Outcomes outcomes;
-    engine->step(collect(outcomes));
-    EXPECT_EQ(engine->running(), 3 - less);
-    std::uint64_t most = 0;
-    while (engine->step(collect(outcomes))) {
-      ASSERT_LE(budget.held(), budget.limit());
-      most = std::max(most, engine->bytes().kv_used);
-    }
-    if (less == 0) {
-      EXPECT_EQ(most, (fit.kv + fit.state).total());
-    }
-  }
+  const Footprint fit = footprint_of(loaded_, {.positions = 600, .streams = 3});
+  const auto engine = loaded_.engine();
+  const MemoryLayout& layout = engine->cache().store().layout();
+  EXPECT_EQ(fit.state.total(), 3 * layout.state_bytes());
+  expect_that_fit_is_promised(loaded_, 600);
 }
 
 TEST_P(States, ComeBackFromDisk) {

@@ -5,7 +5,6 @@
 
 #include <cmath>
 
-#include "infer/engine/footprint.h"
 #include "infer/engine/loaded_test.h"
 
 namespace lathe::infer {
@@ -61,37 +60,10 @@ TEST(Windows, SeeAsManyTokensAsTheySay) {
   EXPECT_EQ(last_logits(file, 700, tokens), last_logits(file, 0, tokens)) << "nothing is hidden";
 }
 
-Footprint footprint_of(const Loaded& loaded, const Load& load) {
-  const Blueprint& blueprint = loaded.model->blueprint();
-  const ExecutorSizes sizes =
-      *cpu_sizes(loaded.file, blueprint, {.kernels = &best_kernel_table()}, {}, load.positions);
-  return *footprint(blueprint, sizes, {}, load);
-}
-
 TEST(Windows, FitIsWhatAdmissionPromises) {
   Loaded loaded("windows");
-  std::mt19937 random(2);
-  const EngineSetup setup{.context = 1000, .kv_tokens = 1 << 16, .reuse_prefixes = false};
-  const Footprint fit = footprint_of(loaded, {.positions = 1000, .streams = 3});
-  EXPECT_GT(fit.step.total(), 0u);
-  for (const std::size_t less : {0, 1}) {
-    KvBudget budget((fit.kv + fit.step).total() - less);
-    const auto engine = loaded.engine(setup, &budget);
-    for (std::uint64_t i = 0; i < 3; ++i)
-      ASSERT_TRUE(engine->add(request_of(random_prompt(random, 900), 100, i)));
-    Outcomes outcomes;
-    engine->step(collect(outcomes));
-    EXPECT_EQ(engine->running(), 3 - less);
-    std::uint64_t most = 0;
-    while (engine->step(collect(outcomes))) {
-      ASSERT_LE(budget.held(), budget.limit());
-      most = std::max(most, engine->bytes().kv_used);
-    }
-    if (less == 0) {
-      EXPECT_EQ(most, fit.kv.total()) << "between steps, at the end of all three";
-    }
-    for (const auto& [key, outcome] : outcomes) EXPECT_EQ(outcome.tokens.size(), 100u);
-  }
+  EXPECT_GT(footprint_of(loaded, {.positions = 1000, .streams = 3}).step.total(), 0u);
+  expect_that_fit_is_promised(loaded, 1000);
 }
 
 TEST(Windows, AtRestTheyHoldTheirPositionsAndABlockWhateverTheContext) {
