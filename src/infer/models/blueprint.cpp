@@ -97,6 +97,11 @@ Result<FfnSpec> read_ffn(const ArchitectureKeys& keys) {
   LATHE_TRY(ffn.experts_used, keys.size("expert_used_count", 1, ffn.experts));
   LATHE_TRY(const double scale, keys.real_or("expert_weights_scale", 0, 0, 1e6));
   if (scale != 0) ffn.weight_scale = static_cast<float>(scale);
+  LATHE_TRY(ffn.normalize_weights, keys.file().boolean_or(keys.name("expert_weights_norm"), true));
+  LATHE_TRY(const std::size_t groups, keys.size_or("expert_group_count", 0, 0, kMaxExperts));
+  if (groups > 1)
+    return invalid("{}: {} is {}; Lathe chooses among all experts, not by groups",
+                   keys.file().path().string(), keys.name("expert_group_count"), groups);
   LATHE_TRY(const std::size_t gating, keys.size_or("expert_gating_func", 1, 0, 4));
   if (gating > 3) {
     return invalid(

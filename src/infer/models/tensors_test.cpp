@@ -79,5 +79,38 @@ TEST(Tensors, WhatHasNoForwardPassIsNamed) {
   EXPECT_FALSE(blueprint.runs());
 }
 
+// What a file says of its experts counts, and what cannot be done as it says is refused.
+TEST(Tensors, ExpertsAreChosenAsTheFileSays) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "tiny.gguf";
+  const TinyModel tiny{.architecture = "granitemoe", .experts = 4, .experts_used = 2};
+  const auto read = [&](const char* key, auto value) {
+    write_tiny_model(path, tiny, [&](GgufWriter& writer) {
+      writer.add(std::string("granitemoe.") + key, value);
+    });
+    return read_blueprint(*Gguf::open(path));
+  };
+  EXPECT_TRUE(read("expert_weights_norm", true)->layers[0].ffn.normalize_weights);
+  EXPECT_FALSE(read("expert_weights_norm", false)->layers[0].ffn.normalize_weights);
+  EXPECT_TRUE(read("expert_group_count", std::uint64_t{1}).has_value());
+  const auto grouped = read("expert_group_count", std::uint64_t{2});
+  ASSERT_FALSE(grouped.has_value());
+  EXPECT_EQ(grouped.error().message,
+            path.string() +
+                ": granitemoe.expert_group_count is 2; Lathe chooses among all experts, "
+                "not by groups");
+}
+
+// A convolution over one token would carry nothing: such a state has no size.
+TEST(Tensors, AConvolutionSeesMoreThanItsOwnToken) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "tiny.gguf";
+  for (const std::uint64_t taps : {1, 2}) {
+    write_tiny_model(path, {.architecture = "lfm2"},
+                     [&](GgufWriter& writer) { writer.add("lfm2.shortconv.l_cache", taps); });
+    EXPECT_EQ(read_blueprint(*Gguf::open(path)).has_value(), taps == 2) << taps;
+  }
+}
+
 }  // namespace
 }  // namespace lathe::infer
