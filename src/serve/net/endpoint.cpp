@@ -72,10 +72,12 @@ Reach reach_of_host(std::string_view host) {
   return name.ends_with(".local") ? Reach::kLan : Reach::kAny;
 }
 
-Result<Endpoint> parse_endpoint(std::string_view text) {
+namespace {
+
+Result<Endpoint> parse_url(std::string_view text, const char* default_path) {
   const auto wrong = [&](std::string_view why) {
-    return invalid("'{}' is not the URL of an endpoint: {}; write it like http://127.0.0.1:8080/v1",
-                   clip_utf8(make_valid_utf8(text), 200), why);
+    return invalid("'{}' is not the URL of an endpoint: {}; write it like http://127.0.0.1:8080{}",
+                   clip_utf8(make_valid_utf8(text), 200), why, default_path);
   };
   // A user part may be a password: it must not be repeated.
   if (text.find('@') != text.npos)
@@ -90,7 +92,7 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
       !part_of(url.get(), CURLUPART_FRAGMENT).empty())
     return wrong("it has a query or a fragment");
   if (part_of(url.get(), CURLUPART_PATH).find_first_not_of('/') == std::string::npos)
-    curl_url_set(url.get(), CURLUPART_PATH, "/v1", 0);
+    curl_url_set(url.get(), CURLUPART_PATH, default_path, 0);
   Endpoint endpoint;
   endpoint.host = part_of(url.get(), CURLUPART_HOST);
   if (endpoint.host.starts_with('[') && endpoint.host.ends_with(']'))
@@ -100,6 +102,16 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   while (endpoint.url.ends_with('/')) endpoint.url.pop_back();
   endpoint.reach = reach_of_host(endpoint.host);
   return endpoint;
+}
+
+}  // namespace
+
+Result<Endpoint> parse_endpoint(std::string_view text) {
+  return parse_url(text, "/v1");
+}
+
+Result<Endpoint> parse_base_url(std::string_view text) {
+  return parse_url(text, "");
 }
 
 }  // namespace lathe::serve

@@ -17,7 +17,10 @@ struct Endpoint {
 };
 
 // http or https, a host, perhaps a port and a path; no user, query or fragment.
+// Without a path it is "/v1".
 Result<Endpoint> parse_endpoint(std::string_view url);
+// The same for what has paths of its own below it: without a path there is none.
+Result<Endpoint> parse_base_url(std::string_view url);
 
 // Loopback: local. Private and link-local ranges: lan. Everything else, what is not understood
 // included: any.

@@ -36,7 +36,8 @@ struct State {
   Milliseconds last_byte{0};
   bool ended = false;  // on_stream wanted no more
   bool too_large = false;
-  std::string denied = {};  // an address that was beyond the allowed reach
+  std::string denied = {};  // an address that was not within the allowed reach
+  Reach reach = Reach::kLocal;
 };
 
 // Seconds as a number, or a date.
@@ -67,6 +68,7 @@ std::size_t on_header(const char* data, std::size_t size, std::size_t count, voi
   const std::string name = to_lower_ascii(line.substr(0, colon));
   const std::string value(trim(line.substr(colon + 1)));
   HttpAnswer& answer = state.answer;
+  answer.headers.emplace_back(name, value);
   if (name == "content-type") answer.content_type = to_lower_ascii(value);
   if (name == "retry-after-ms") answer.retry_after = parse_wait(value, 1);
   if (name == "retry-after" && answer.retry_after.count() < 0)
@@ -90,6 +92,12 @@ std::size_t on_body(const char* data, std::size_t size, std::size_t count, void*
   const std::string& type = state.answer.content_type;
   const bool stream = status == 200 && state.call.on_stream &&
                       (type.empty() || type.starts_with("text/event-stream"));
+  if ((status == 200 || status == 206) && state.call.on_body) {
+    state.answer.status = static_cast<int>(status);
+    state.answer.streamed = true;
+    state.ended = !state.call.on_body(state.answer, bytes);
+    return state.ended ? 0 : bytes.size();
+  }
   state.body_bytes += bytes.size();
   const std::size_t most = status == 200 ? state.call.max_body : kMaxErrorBody;
   if (state.body_bytes > most) {
@@ -108,8 +116,9 @@ std::size_t on_body(const char* data, std::size_t size, std::size_t count, void*
 
 curl_socket_t open_socket(void* user, curlsocktype, curl_sockaddr* address) {
   State& state = *static_cast<State*>(user);
-  if (reach_of_address(&address->addr) > state.call.allowed) {
-    state.denied = reach_name(reach_of_address(&address->addr));
+  state.reach = reach_of_address(&address->addr);
+  if (state.reach > state.call.allowed || state.reach < state.call.nearest) {
+    state.denied = reach_name(state.reach);
     return CURL_SOCKET_BAD;
   }
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -186,6 +195,12 @@ Result<CURLcode> drive(CURLM* multi, const State& state, const StopFlag& stop) {
 
 }  // namespace
 
+std::string HttpAnswer::header(std::string_view name) const {
+  for (const auto& [each, value] : headers)
+    if (each == name) return value;
+  return {};
+}
+
 Result<HttpAnswer> http_call(const HttpCall& call, const StopFlag& stop) {
   static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
   State state{.call = call};
@@ -216,13 +231,17 @@ Result<HttpAnswer> http_call(const HttpCall& call, const StopFlag& stop) {
     if (!state.denied.empty())
       return fail(
           ErrorKind::kDenied,
-          "{}: its name leads to an address outside what is allowed ('{}', allowed is '{}')",
-          call.url, state.denied, reach_name(call.allowed));
+          "{}: its name leads to an address outside what is allowed ('{}', allowed is '{}'{})",
+          call.url, state.denied, reach_name(call.allowed),
+          call.nearest == Reach::kLocal
+              ? ""
+              : fmt::format(", and nothing nearer than '{}'", reach_name(call.nearest)));
     return std::unexpected(error_of(*code, call));
   }
   long status = 0;
   curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
   state.answer.status = static_cast<int>(status);
+  state.answer.reach = state.reach;
   return std::move(state.answer);
 }
 

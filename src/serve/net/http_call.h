@@ -4,17 +4,33 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "serve/net/endpoint.h"
 
 namespace lathe::serve {
 
+struct HttpAnswer {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
+  std::string content_type;
+  std::string body;  // what did not go to on_stream or on_body
+  bool streamed = false;
+  Milliseconds retry_after{-1};  // as the server asks; -1: it does not
+  bool never_retry = false;      // x-should-retry: false
+  Reach reach = Reach::kLocal;   // of the address that answered
+
+  // The first header of this (lower-case) name; "": there is none.
+  std::string header(std::string_view name) const;
+};
+
 struct HttpCall {
   std::string url;
   std::string body;                  // with one it is a POST of JSON, else a GET
   std::vector<std::string> headers;  // "Name: value"
-  Reach allowed = Reach::kLocal;
+  Reach allowed = Reach::kLocal;     // no address beyond it
+  Reach nearest = Reach::kLocal;     // and none nearer
   Milliseconds connect_limit{10'000};
   Milliseconds idle_limit{300'000};
   Milliseconds total_limit{600'000};
@@ -22,15 +38,9 @@ struct HttpCall {
   // Gets the body of a 200 answer piece by piece, if the answer is an event stream or does not say
   // what it is; false ends the exchange (with an answer).
   std::function<bool(std::string_view)> on_stream = {};
-};
-
-struct HttpAnswer {
-  int status = 0;
-  std::string content_type;
-  std::string body;  // what did not go to on_stream
-  bool streamed = false;
-  Milliseconds retry_after{-1};  // as the server asks; -1: it does not
-  bool never_retry = false;      // x-should-retry: false
+  // Gets the body of a 200 or 206 answer piece by piece, whatever its type, and what the head
+  // said; false ends the exchange (with an answer). max_body does not count then.
+  std::function<bool(const HttpAnswer& head, std::string_view bytes)> on_body = {};
 };
 
 // An Error of kind kUnavailable and an empty answer.status mean that no answer began.
