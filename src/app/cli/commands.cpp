@@ -18,6 +18,7 @@ void add_judge(CLI::App& cli, App& app, Action& action);
 void add_loop(CLI::App& cli, App& app, Action& action);
 void add_manual(CLI::App& cli, App& app, Action& action);
 void add_merge(CLI::App& cli, App& app, Action& action);
+void add_pull(CLI::App& cli, App& app, Action& action);
 void add_quantize(CLI::App& cli, App& app, Action& action);
 void add_recipe(CLI::App& cli, App& app, Action& action);
 void add_rejudge(CLI::App& cli, App& app, Action& action);
@@ -34,11 +35,11 @@ void add_tune(CLI::App& cli, App& app, Action& action);
 
 std::span<const CommandSpec> commands() {
   static constexpr CommandSpec kCommands[] = {
-      {add_loop},  {add_fix},    {add_resume},   {add_recipe},     {add_judge},      {add_runs},
-      {add_show},  {add_report}, {add_rejudge},  {add_replay},     {add_export},     {add_rm},
-      {add_gc},    {add_doctor}, {add_tokenize}, {add_run},        {add_perplexity}, {add_logits},
-      {add_bench}, {add_import}, {add_quantize}, {add_fit},        {add_serve},      {add_ps},
-      {add_tune},  {add_merge},  {add_manual},   {add_completion},
+      {add_loop},  {add_fix},    {add_resume},   {add_recipe}, {add_judge},      {add_runs},
+      {add_show},  {add_report}, {add_rejudge},  {add_replay}, {add_export},     {add_rm},
+      {add_gc},    {add_doctor}, {add_tokenize}, {add_run},    {add_perplexity}, {add_logits},
+      {add_bench}, {add_import}, {add_quantize}, {add_fit},    {add_serve},      {add_ps},
+      {add_tune},  {add_merge},  {add_pull},     {add_manual}, {add_completion},
   };
   return kCommands;
 }
