@@ -140,7 +140,6 @@ Result<Catalog> Catalog::read(const std::vector<fs::path>& places) {
       return fail(ErrorKind::kNotFound, "{}: there is no such file or directory", place.string());
     }
   }
-  std::ranges::sort(catalog.models_, {}, &CatalogModel::name);
   return catalog;
 }
 
@@ -154,8 +153,14 @@ Status Catalog::add(CatalogModel model) {
                    named(model.name)->file.string(), model.file.string());
   }
   if (models_.size() == kMaxModels) return invalid("there are more than {} models", kMaxModels);
-  models_.push_back(std::move(model));
+  models_.insert(std::ranges::upper_bound(models_, model.name, {}, &CatalogModel::name),
+                 std::move(model));
   return {};
+}
+
+void Catalog::add_alias(std::string_view name, const std::string& alias) {
+  if (CatalogModel* model = named(name); model != nullptr && find(alias) == nullptr)
+    model->aliases.push_back(alias);
 }
 
 Status Catalog::add_directory(const fs::path& directory) {

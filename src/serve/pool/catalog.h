@@ -63,10 +63,14 @@ class Catalog {
   const CatalogModel* fallback() const;                    // of models.toml; nullptr: none
   const std::vector<std::string>& notes() const { return notes_; }
 
+  // One more; a name that is there already is an error.
+  Status add(CatalogModel model);
+  // Another name for a model, unless that is one already.
+  void add_alias(std::string_view name, const std::string& alias);
+
  private:
   Status add_directory(const fs::path& directory);
   Status add_settings(const fs::path& directory);
-  Status add(CatalogModel model);
   CatalogModel* named(std::string_view name);
 
   std::vector<CatalogModel> models_;

@@ -24,20 +24,20 @@ std::string first_bytes(const std::string& text, std::size_t bytes) {
 
 }  // namespace
 
-Pool::Pool(Catalog catalog, PoolOptions options)
-    : catalog_(std::move(catalog)),
-      options_(std::move(options)),
-      loop_(catalog_, options_, [this](std::function<void()> task) { post(std::move(task)); }),
+Pool::Pool(Catalog models, PoolOptions options)
+    : options_(std::move(options)),
+      loop_(models, options_, [this](std::function<void()> task) { post(std::move(task)); }),
       side_(kSideThreads) {
+  set_catalog(std::move(models));
   status_ = loop_.status();
-  facts_ = std::async(std::launch::async, [this] {
+  facts_ = std::async(std::launch::async, [this, &first = catalog()] {
              Facts facts;
-             for (const CatalogModel& model : catalog_.models())
+             for (const CatalogModel& model : first.models())
                facts.emplace(model.name, ModelFront::facts(model));
              return facts;
            }).share();
   thread_ = std::thread([this] { run(); });
-  for (const CatalogModel& model : catalog_.models()) {
+  for (const CatalogModel& model : catalog().models()) {
     if (!model.pinned) continue;
     auto job = wish(model.name, [](const Status&) {});
     if (job) {
@@ -57,6 +57,40 @@ Pool::~Pool() {
   }
   wake_.notify_one();
   thread_.join();
+}
+
+void Pool::set_catalog(Catalog catalog) {
+  catalogs_.push_back(std::make_unique<const Catalog>(std::move(catalog)));
+  catalog_.store(catalogs_.back().get());
+}
+
+// The loop knows of it before anybody can find it, and it can be found before anybody is told.
+Status Pool::add_model(CatalogModel model) {
+  auto facts = ModelFront::facts(model);
+  const std::scoped_lock adding(adding_);
+  Catalog more = catalog();
+  std::error_code error;
+  const CatalogModel* known_as = more.find(model.name);
+  if (known_as != nullptr && fs::equivalent(known_as->file, model.file, error)) {
+    const std::string name = known_as->name;
+    for (const std::string& alias : model.aliases) more.add_alias(name, alias);
+    set_catalog(std::move(more));
+    return {};
+  }
+  LATHE_TRY_STATUS(more.add(model));
+  {
+    const std::scoped_lock lock(fronts_mutex_);
+    late_facts_.insert_or_assign(model.name, std::move(facts));
+  }
+  std::promise<void> known;
+  post([&] {
+    loop_.add_model(model);
+    set_catalog(std::move(more));
+    publish();
+    known.set_value();
+  });
+  known.get_future().wait();
+  return {};
 }
 
 void Pool::post(std::function<void()> task) {
@@ -127,12 +161,14 @@ HostStatus Pool::status() const {
   for (ModelInfo& model : status.models) {
     const auto problem = problems_.find(model.name);
     if (model.architecture.empty()) {
-      const Result<ModelInfo>& known = facts.at(model.name);
+      const auto first = facts.find(model.name);
+      const Result<ModelInfo>& known =
+          first != facts.end() ? first->second : late_facts_.at(model.name);
       if (known)
         model = known->with_state_of(model);
       else
         model.problem =
-            without_place(catalog_.find(model.name)->file, model.name, known.error()).message;
+            without_place(catalog().find(model.name)->file, model.name, known.error()).message;
     }
     if (problem != problems_.end()) model.problem = problem->second;
     if (model.state == ModelState::kCold && !model.problem.empty())
@@ -144,7 +180,7 @@ HostStatus Pool::status() const {
 std::unexpected<Error> Pool::no_model(std::string_view asked) const {
   const std::string name = clip_utf8(make_valid_utf8(asked), 100);
   std::vector<std::string> names;
-  for (const CatalogModel& model : catalog_.models()) names.push_back(model.name);
+  for (const CatalogModel& model : catalog().models()) names.push_back(model.name);
   return std::unexpected(
       Error{ErrorKind::kNotFound,
             fmt::format("there is no model '{}'{}; there are {}", name, did_you_mean(name, names),
@@ -153,7 +189,7 @@ std::unexpected<Error> Pool::no_model(std::string_view asked) const {
 }
 
 Result<std::string> Pool::find(std::string_view asked) const {
-  if (const NamedModel named = catalog_.find_adapted(asked); named.model != nullptr)
+  if (const NamedModel named = catalog().find_adapted(asked); named.model != nullptr)
     return named.name();
   return no_model(asked);
 }
@@ -162,16 +198,17 @@ Result<std::string> Pool::resolve(std::string_view asked) const {
   if (auto found = find(asked)) return found;
   // A slip in the name of an adapter must not be answered by the model without it.
   if (const auto plus = asked.rfind('+');
-      plus != asked.npos && catalog_.find(asked.substr(0, plus)) != nullptr)
+      plus != asked.npos && catalog().find(asked.substr(0, plus)) != nullptr)
     return no_model(asked);
-  const CatalogModel* fallback = catalog_.fallback();
+  const CatalogModel* fallback = catalog().fallback();
   if (is_cloud_name(asked)) {
     // Nothing is loaded for a name that only stands for "some model".
     for (const ModelInfo& model : status().models)
       if (model.state == ModelState::kReady &&
           (fallback == nullptr || fallback->name == model.name))
         return model.name;
-    if (fallback == nullptr && catalog_.models().size() == 1) fallback = &catalog_.models().front();
+    if (fallback == nullptr && catalog().models().size() == 1)
+      fallback = &catalog().models().front();
   }
   if (fallback != nullptr) return fallback->name;
   return no_model(asked);
@@ -179,14 +216,14 @@ Result<std::string> Pool::resolve(std::string_view asked) const {
 
 Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) {
   const std::scoped_lock lock(fronts_mutex_);
-  const CatalogModel* found = catalog_.find_adapted(model).model;
+  const CatalogModel* found = catalog().find_adapted(model).model;
   if (found == nullptr) {
     return std::unexpected(Error{ErrorKind::kNotFound, fmt::format("there is no model '{}'", model),
                                  "model_not_found"});
   }
   std::shared_ptr<const ModelFront>& known = fronts_[found->name];
   if (known) return known;
-  auto opened = ModelFront::open(*found, catalog_.adapters());
+  auto opened = ModelFront::open(*found, catalog().adapters());
   problems_.erase(found->name);
   if (!opened) {
     const Error error = without_place(found->file, found->name, opened.error());
@@ -210,7 +247,7 @@ Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
 }
 
 std::string Pool::catalog_model(const std::string& model) const {
-  const CatalogModel* found = catalog_.find_adapted(model).model;
+  const CatalogModel* found = catalog().find_adapted(model).model;
   return found == nullptr ? model : found->name;
 }
 
@@ -223,7 +260,7 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
       job.front->catalog().max_tokens > 0 ? job.front->catalog().max_tokens : options_.max_tokens;
   LATHE_TRY(job.prepared, job.front->prepare(request, static_cast<std::size_t>(limit), stop));
   infer::GenerationRequest& generation = job.prepared.generation;
-  if (const CatalogAdapter* adapter = catalog_.find_adapted(model).adapter) {
+  if (const CatalogAdapter* adapter = catalog().find_adapted(model).adapter) {
     LATHE_TRY(generation.adapter, job.front->adapter(adapter->name));
   }
   if (generation.candidates > options_.sequences) {
@@ -359,7 +396,7 @@ Status Pool::prepare(PoolJob& job, const std::string& model, std::vector<TextInp
                      bool cut, const StopFlag& stop) {
   LATHE_TRY(job.front, front(model));
   job.model = job.front->catalog().name;
-  if (catalog_.find_adapted(model).adapter != nullptr)
+  if (catalog().find_adapted(model).adapter != nullptr)
     return std::unexpected(Error{ErrorKind::kInvalid,
                                  "embeddings are made without an adapter; ask the model itself",
                                  "unsupported_value"});

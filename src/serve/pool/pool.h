@@ -37,6 +37,9 @@ class Pool final : public ModelHost {
                                  bool special) override;
   Status load(const std::string& model) override;
   Status unload(const std::string& model) override;
+  // One more model, from now on; of one that is there already, its aliases. Any thread; not once
+  // the pool is being destroyed.
+  Status add_model(CatalogModel model);
 
  private:
   using Facts = std::map<std::string, Result<ModelInfo>>;
@@ -72,7 +75,13 @@ class Pool final : public ModelHost {
                                         std::function<void(Status)> on_loaded);
   void enqueue(std::unique_ptr<PoolJob> job);
 
-  const Catalog catalog_;
+  // The one that counts now. What was found in an earlier one stays where it is.
+  const Catalog& catalog() const { return *catalog_.load(); }
+  void set_catalog(Catalog catalog);
+
+  std::mutex adding_;
+  std::vector<std::unique_ptr<const Catalog>> catalogs_;  // all there were; the last one counts
+  std::atomic<const Catalog*> catalog_{nullptr};
   const PoolOptions options_;
   mutable std::mutex fronts_mutex_;
   std::map<std::string, std::shared_ptr<const ModelFront>> fronts_;
@@ -80,6 +89,7 @@ class Pool final : public ModelHost {
   std::atomic<Id> next_id_{1};
 
   std::shared_future<Facts> facts_;  // what the files say of models that were never loaded
+  Facts late_facts_;                 // the same of those that were added; under fronts_mutex_
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

@@ -97,11 +97,13 @@ PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
       team_(options.threads),
       memory_(DeviceBytes(kHostDevice, options.memory)),
       kv_(options.memory) {
-  for (const CatalogModel& model : catalog.models()) {
-    auto place = std::make_unique<Place>();
-    place->model = model;
-    places_.emplace(model.name, std::move(place));
-  }
+  for (const CatalogModel& model : catalog.models()) add_model(model);
+}
+
+void PoolLoop::add_model(const CatalogModel& model) {
+  auto place = std::make_unique<Place>();
+  place->model = model;
+  places_.emplace(model.name, std::move(place));
 }
 
 PoolLoop::~PoolLoop() = default;

@@ -63,6 +63,7 @@ class PoolLoop {
            std::function<void(std::function<void()>)> post);
   ~PoolLoop();
 
+  void add_model(const CatalogModel& model);
   void add(std::unique_ptr<PoolJob> job);
   // What was counted as waiting comes to nothing.
   void refuse(std::unique_ptr<PoolJob> job, Error error);

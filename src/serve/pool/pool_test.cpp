@@ -120,6 +120,30 @@ TEST(Pool, TheSameBitsColdWarmAloneAndBesideSeven) {
   for (Asked& each : neighbours) EXPECT_TRUE(each.replies.get().has_value());
 }
 
+TEST(Pool, AModelMayComeWhileItRuns) {
+  const Reply alone = [] {
+    Pool pool(catalog_of({"qwen3-q4_k_m"}), options_of());
+    return reply_of(pool, "qwen3-q4_k_m", request_of("hello", 20));
+  }();
+  Pool pool(catalog_of({"llama-q4_0"}), options_of());
+  Asked before = ask(pool, "llama-q4_0", request_of("hello", 60));
+  EXPECT_FALSE(pool.find("new"));
+  const CatalogModel model{
+      .name = "qwen3-q4_k_m", .file = model_file("qwen3-q4_k_m"), .aliases = {"new"}};
+  ASSERT_TRUE(pool.add_model(model));
+  EXPECT_EQ(pool.find("new").value_or(""), "qwen3-q4_k_m");
+  const HostStatus status = pool.status();
+  ASSERT_EQ(status.models.size(), 2U);
+  EXPECT_EQ(status.models[1].architecture, "qwen3");
+  EXPECT_TRUE(same_bits(alone, reply_of(pool, "qwen3-q4_k_m", request_of("hello", 20))));
+  EXPECT_TRUE(before.replies.get().has_value());
+  // Again: it has one name more. Another file of its name: nothing changes.
+  ASSERT_TRUE(pool.add_model({.name = model.name, .file = model.file, .aliases = {"newer"}}));
+  EXPECT_EQ(pool.find("newer").value_or(""), "qwen3-q4_k_m");
+  EXPECT_FALSE(pool.add_model({.name = model.name, .file = model_file("llama-q4_0")}));
+  EXPECT_EQ(pool.status().models.size(), 2U);
+}
+
 TEST(Pool, CandidatesShareOnePrefillAndDiffer) {
   Pool pool(catalog_of({"llama-q4_0"}), options_of());
   Request request = request_of(std::string(200, 'k'), 16);
