@@ -78,7 +78,7 @@ test("models", async () => {
   assert.ok((await client.show({ model })).capabilities.includes("completion"));
   assert.ok((await client.version()).version);
   assert.equal((await client.pull({ model })).status, "success");
-  await assert.rejects(client.pull({ model: "not-here" }), /downloads no models/);
+  await assert.rejects(client.pull({ model: "not-here" }), /fetches no models/);
 });
 
 test("bringing in and letting go", onlyScripted, async () => {

@@ -18,7 +18,9 @@ std::span<const ApiEndpoint> api_endpoints() {
       "`numerics`, the number of the arithmetic; metrics in Prometheus' "
       "format";
   constexpr std::string_view kAdmin = "`{\"model\": …}`, for whoever runs the server";
-  constexpr std::string_view kOllama = "Ollama; `pull` only confirms what is here";
+  constexpr std::string_view kOllama =
+      "Ollama; `pull` fetches where the server was started with `--allow-pull`, else it confirms "
+      "what is here";
   static constexpr ApiEndpoint kEndpoints[] = {
       {"GET", "/models", kModels, list_models},
       {"GET", "/models/*", kModels, show_model},

@@ -96,10 +96,10 @@ Handled ollama_show(ModelHost& host, Call& call) {
 // Clients pull what they mean to use: that is no more than a look where the model is here.
 Handled ollama_pull(ModelHost& host, Call& call) {
   if (const auto name = exact_model_of(host, call); !name)
-    return std::unexpected(ApiError{name.error().status,
-                                    name.error().message +
-                                        "; this server downloads no models: put the file into its "
-                                        "directory of models"});
+    return std::unexpected(ApiError{
+        name.error().status, name.error().message +
+                                 "; this server fetches no models: start it with --allow-pull, "
+                                 "or put the file into its directory of models"});
   return HttpReply{200, "{\"status\":\"success\"}\n", "application/x-ndjson"};
 }
 
