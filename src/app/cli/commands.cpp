@@ -5,6 +5,7 @@ namespace lathe::app {
 
 void add_bench(CLI::App& cli, App& app, Action& action);
 void add_logits(CLI::App& cli, App& app, Action& action);
+void add_models(CLI::App& cli, App& app, Action& action);
 void add_perplexity(CLI::App& cli, App& app, Action& action);
 void add_run(CLI::App& cli, App& app, Action& action);
 void add_completion(CLI::App& cli, App& app, Action& action);
@@ -39,7 +40,7 @@ std::span<const CommandSpec> commands() {
       {add_show},  {add_report}, {add_rejudge},  {add_replay}, {add_export},     {add_rm},
       {add_gc},    {add_doctor}, {add_tokenize}, {add_run},    {add_perplexity}, {add_logits},
       {add_bench}, {add_import}, {add_quantize}, {add_fit},    {add_serve},      {add_ps},
-      {add_tune},  {add_merge},  {add_pull},     {add_manual}, {add_completion},
+      {add_tune},  {add_merge},  {add_pull},     {add_models}, {add_manual},     {add_completion},
   };
   return kCommands;
 }

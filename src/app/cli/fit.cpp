@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "app/cli/local_model.h"
+#include "app/cli/model_library.h"
 #include "app/cli/pool_flags.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -45,12 +46,15 @@ std::optional<std::size_t> parse_count(std::string_view text) {
 }
 
 // A path may hold colons itself: what is a file as it stands is no context.
-Result<Wish> parse_wish(const std::string& text) {
+Result<Wish> parse_wish(const App& app, const std::string& text) {
   Wish wish{.path = text};
   std::error_code error;
-  if (fs::exists(text, error)) return wish;
+  const auto is_model = [&](const std::string& name) {
+    return fs::exists(name, error) || model_path(app, name) != name;
+  };
+  if (is_model(text)) return wish;
   std::vector<std::string> numbers;
-  while (numbers.size() < 2 && !fs::exists(wish.path, error)) {
+  while (numbers.size() < 2 && !is_model(wish.path)) {
     const auto colon = wish.path.rfind(':');
     if (colon == std::string::npos) break;
     numbers.insert(numbers.begin(), wish.path.substr(colon + 1));
@@ -73,9 +77,10 @@ Result<Wish> parse_wish(const std::string& text) {
   return wish;
 }
 
-Result<Fit> size_model(const std::string& text, infer::KvType kv, std::size_t threads) {
-  LATHE_TRY(Wish wish, parse_wish(text));
-  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(wish.path));
+Result<Fit> size_model(const App& app, const std::string& text, infer::KvType kv,
+                       std::size_t threads) {
+  LATHE_TRY(Wish wish, parse_wish(app, text));
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model_path(app, wish.path)));
   LATHE_TRY(const infer::Blueprint blueprint, infer::read_blueprint(file));
   if (wish.context == 0) wish.context = blueprint.context;
   const infer::ExecutorOptions options{.kv = kv};
@@ -139,7 +144,7 @@ Result<bool> fit_models(const App& app, const FitFlags& flags) {
   std::vector<Fit> fits;
   infer::Footprint sum;
   for (const std::string& text : flags.models) {
-    LATHE_TRY(fits.emplace_back(), size_model(text, kv, threads));
+    LATHE_TRY(fits.emplace_back(), size_model(app, text, kv, threads));
     sum += fits.back().bytes;
   }
   const std::uint64_t needed = sum.total().on_host();
@@ -176,7 +181,8 @@ void add_fit(CLI::App& cli, App& app, Action& action) {
       cli.add_subcommand("fit", "Whether models fit into memory together, from their headers");
   command
       ->add_option("MODEL", flags->models,
-                   "GGUF files, each as FILE[:context[:streams]]; a context is a number of tokens, "
+                   "GGUF files or names of `lathe models`, each as FILE[:context[:streams]]; a "
+                   "context is a number of tokens, "
                    "like 8192, 100K (thousands) or 1M (default: the model's)")
       ->required();
   command->add_option("--memory", flags->memory,

@@ -1,6 +1,7 @@
 // Opens a model for a command: file, tokenizer, weights, adapter, engine.
 #include "app/cli/local_model.h"
 
+#include "app/cli/model_library.h"
 #include "app/cli/work_progress.h"
 #include "ground/base/text.h"
 #include "ground/sys/machine.h"
@@ -35,7 +36,9 @@ Result<infer::KvType> parse_kv(std::string_view name) {
 }
 
 void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags) {
-  command.add_option("model", flags->path, "A GGUF file, or the first part of a split one")
+  command
+      .add_option("model", flags->path,
+                  "A GGUF file (of a split one the first part), or a name of `lathe models`")
       ->required();
   command.add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
   command.add_option("--ctx", flags->context,
@@ -49,8 +52,8 @@ void add_adapter_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flag
   command.add_option("--adapter", flags->adapter, "A LoRA adapter of this model, a GGUF file");
 }
 
-Status check_model(const ModelFlags& flags) {
-  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(flags.path));
+Status check_model(const App& app, const ModelFlags& flags) {
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model_path(app, flags.path)));
   if (auto blueprint = infer::read_runnable_blueprint(file); !blueprint)
     return std::unexpected(blueprint.error());
   return {};
@@ -62,7 +65,7 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
   LATHE_TRY(const infer::KernelTable* kernels, choose_kernels(flags.kernels));
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LocalModel local;
-  LATHE_TRY(infer::Gguf file, infer::Gguf::open(flags.path));
+  LATHE_TRY(infer::Gguf file, infer::Gguf::open(model_path(app, flags.path)));
   local.file = std::make_unique<infer::Gguf>(std::move(file));
   // First: of a model that cannot run, nothing else is worth an error.
   if (auto blueprint = infer::read_runnable_blueprint(*local.file); !blueprint)

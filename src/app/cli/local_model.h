@@ -34,7 +34,7 @@ struct LocalModel {
 };
 
 // What can be said of a model without reading its weights: whether its file can be run.
-Status check_model(const ModelFlags& flags);
+Status check_model(const App& app, const ModelFlags& flags);
 // `adjust` may change the engine's options once the model is known. Shows progress on a terminal.
 Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
                               const std::function<void(infer::EngineOptions&)>& adjust = {});

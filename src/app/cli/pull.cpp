@@ -3,59 +3,22 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
-
 #include "app/cli/fits_here.h"
 #include "app/cli/pool_flags.h"
+#include "app/cli/pull_places.h"
 #include "ground/base/plural.h"
-#include "ground/base/text.h"
 #include "ground/base/units.h"
-#include "serve/net/endpoint.h"
 
 namespace lathe::app {
 namespace {
 
-constexpr const char* kHub = "https://huggingface.co";
-constexpr const char* kRegistry = "https://registry.ollama.ai";
 constexpr Milliseconds kBetweenLines{1000}, kBetweenFrames{200};
 
 struct PullFlags {
-  std::string model, to, hub, registry = kRegistry, token_file, memory;
-  std::string patience = "60s";
+  PullPlaces places;
+  std::string model, to, memory;
   bool anyway = false;
 };
-
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-// A token is one word; a file of it may end with a line break.
-Result<std::string> read_token(const PullFlags& flags) {
-  std::string token = variable("HF_TOKEN");
-  if (!flags.token_file.empty()) {
-    LATHE_TRY(token, read_file(flags.token_file, 4096));
-  }
-  token = std::string(trim(token));
-  if (std::ranges::any_of(token, [](char c) { return c <= ' ' || c > '~'; }))
-    return invalid("{}: holds no token: a token is one word",
-                   flags.token_file.empty() ? "HF_TOKEN" : flags.token_file);
-  return token;
-}
-
-Result<serve::HubAccess> access_to(const PullFlags& flags, const serve::ModelSource& source) {
-  serve::HubAccess access;
-  std::string base = source.ollama ? flags.registry : flags.hub;
-  if (base.empty()) base = variable("HF_ENDPOINT");
-  if (base.empty()) base = kHub;
-  LATHE_TRY(const serve::Endpoint endpoint, serve::parse_base_url(base));
-  access.base = endpoint.url;
-  LATHE_TRY(access.patience, parse_duration(flags.patience));
-  if (!source.ollama) {
-    LATHE_TRY(access.token, read_token(flags));
-  }
-  return access;
-}
 
 // What a person or a program sees meanwhile.
 class PullView {
@@ -122,7 +85,7 @@ class PullView {
 Status pull_model(const App& app, const PullFlags& flags) {
   LATHE_TRY(const serve::ModelSource source, serve::parse_source(flags.model));
   serve::PullOptions options;
-  LATHE_TRY(options.access, access_to(flags, source));
+  LATHE_TRY(options.access, access_to(flags.places, source));
   options.directory = flags.to.empty() ? app.config_dir / "models" : fs::path(flags.to);
   if (!flags.anyway) {
     LATHE_TRY(const std::uint64_t memory, memory_for_models(flags.memory));
@@ -164,18 +127,10 @@ void add_pull(CLI::App& cli, App& app, Action& action) {
       ->required();
   command->add_option("--to", flags->to,
                       "Directory for it (default: models in the configuration directory)");
-  command->add_option(
-      "--hub", flags->hub,
-      "URL of the hub or a mirror (default: HF_ENDPOINT, else " + std::string(kHub) + ")");
-  command->add_option("--registry", flags->registry, "URL of the registry or a mirror")
-      ->capture_default_str();
-  command->add_option("--token-file", flags->token_file,
-                      "File with the hub's token, for gated models (default: HF_TOKEN)");
+  add_place_flags(*command, flags->places);
   command->add_option("--memory", flags->memory,
                       "It has to fit into, like 24GiB (default: what `lathe serve` would take)");
   command->add_flag("--anyway", flags->anyway, "Even if it does not fit or cannot run here");
-  command->add_option("--patience", flags->patience, "Time for a server that is silent")
-      ->capture_default_str();
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
       const Status status = pull_model(app, *flags);

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "app/cli/model_library.h"
 #include "app/cli/running_server.h"
 #include "app/cli/sampler_flags.h"
 #include "app/cli/talk.h"
@@ -122,7 +123,7 @@ Result<Partner> open_here(const App& app, const RunFlags& flags, const std::stri
                           infer::SamplerParams sampler, const std::function<void()>& leave) {
   ModelFlags model = flags;
   model.path = path;
-  LATHE_TRY_STATUS(check_model(model));
+  LATHE_TRY_STATUS(check_model(app, model));
   leave();
   infer::GenerationRequest request;
   request.sampler = std::move(sampler);
@@ -181,20 +182,24 @@ Result<Partner> open_there(const RunFlags& flags, const ServerAddress& server,
   return partner;
 }
 
-// A file is loaded here; any other name is a model of a server.
+// A file, or a model of another program, is loaded here; any other name is a model of the server
+// that runs, and where none does, one of this machine.
 Result<Partner> open_partner(const App& app, const RunFlags& flags, const std::string& name,
                              const infer::SamplerParams& sampler,
                              const std::function<void()>& leave) {
   std::error_code error;
   const bool asks_server = !flags.server.url.empty();
-  const bool file = !asks_server && (fs::exists(name, error) || name.ends_with(".gguf"));
+  const bool file = !asks_server && (fs::exists(name, error) || name.ends_with(".gguf") ||
+                                     serve::is_library_name(name));
   if (file) return open_here(app, flags, name, sampler, leave);
-  if (!asks_server && !running_server(app))
+  if (!asks_server && !running_server(app)) {
+    if (model_path(app, name) != name) return open_here(app, flags, name, sampler, leave);
     return fail(ErrorKind::kNotFound,
-                "there is no file '{}', and no server runs here that could have a model of that "
-                "name; give the path of a GGUF file, or start `lathe serve DIRECTORY` over a "
-                "directory of them (`lathe serve --help` says where else it looks)",
+                "there is no file '{}', no model of that name here (`lathe models` lists them, "
+                "`lathe pull` fetches one), and no server runs that could have it; `lathe serve "
+                "DIRECTORY` starts one over a directory of models",
                 name);
+  }
   LATHE_TRY(const ServerAddress server, find_server(app, flags.server));
   return open_there(flags, server, name, sampler);
 }

@@ -1,4 +1,5 @@
 // lathe runs | show | rm | gc | export | replay
+#include "app/cli/model_library.h"
 #include "app/cli/model_show.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
@@ -197,15 +198,17 @@ void add_show(CLI::App& cli, App& app, Action& action) {
       cli.add_subcommand("show", "Show a run (its units, laps and scores) or a model file");
   command
       ->add_option("NAME", flags->name,
-                   "A run: its id, the beginning of it, or \"last\"; or a GGUF file")
+                   "A run: its id, the beginning of it, or \"last\"; or a GGUF file or a name of "
+                   "`lathe models`")
       ->required();
   command->add_flag("--all", flags->all, "Of a run: every event, in order");
   command->add_flag("--template", flags->whole_template, "Of a model: its chat template alone");
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
       std::error_code error;
-      const bool model = fs::is_regular_file(flags->name, error) || flags->name.ends_with(".gguf");
-      return model ? show_model(app, flags->name, flags->whole_template)
+      const fs::path path = model_path(app, flags->name);
+      const bool model = fs::is_regular_file(path, error) || flags->name.ends_with(".gguf");
+      return model ? show_model(app, path, flags->whole_template)
                    : show_run(app, flags->name, flags->all);
     };
   });

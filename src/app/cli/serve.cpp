@@ -3,13 +3,18 @@
 #include <cstdlib>
 #include <thread>
 
+#include "app/cli/fits_here.h"
+#include "app/cli/model_library.h"
 #include "app/cli/pool_flags.h"
+#include "app/cli/pull_places.h"
 #include "app/cli/running_server.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "serve/hosts/host_group.h"
 #include "serve/hosts/remote_host.h"
+#include "serve/hub/pull.h"
 #include "serve/server/api_routes.h"
+#include "serve/server/pull.h"
 #include "serve/server/server.h"
 
 namespace lathe::app {
@@ -22,7 +27,8 @@ struct ServeFlags {
   int port = 8080, threads = 0, sequences = 32, max_tokens = 8192;
   std::string memory, snapshots, api_key_env, remote_key_env;
   std::size_t queue = 256;
-  bool no_speculation = false;
+  bool no_speculation = false, allow_pull = false;
+  PullPlaces pull;
   std::string grace = "30s";
 };
 
@@ -103,19 +109,74 @@ serve::HostGroup family_within(Reach reach, serve::Pool& pool, const Remotes& re
   return serve::HostGroup(hosts);
 }
 
+// What a model was pulled as is a name of it; to Ollama's clients without their registry's.
+void add_pulled_names(serve::Catalog& catalog, std::span<const serve::LibraryModel> library) {
+  constexpr std::string_view kOllama = "ollama:";
+  for (const serve::LibraryModel& model : library) {
+    const serve::CatalogModel* known = catalog.find(model.name);
+    std::error_code error;
+    if (model.source.empty() || known == nullptr || !fs::equivalent(known->file, model.file, error))
+      continue;
+    const std::string name = known->name;
+    catalog.add_alias(name, model.source);
+    if (model.source.starts_with(kOllama))
+      catalog.add_alias(name, model.source.substr(kOllama.size()));
+  }
+}
+
 Result<serve::Catalog> read_catalog(const App& app, const ServeFlags& flags) {
-  std::vector<fs::path> places(flags.models.begin(), flags.models.end());
-  if (places.empty()) places = {app.config_dir / "models"};
-  // Where others have models, none need be here.
-  std::error_code ignored;
-  if (flags.models.empty() && !flags.remotes.empty() && !fs::exists(places.front(), ignored))
-    places.clear();
+  const auto library = serve::list_library(library_places(app));
+  const fs::path own = app.config_dir / "models";
+  // Where models come from elsewhere, none need be here.
+  const bool may_be_empty = !flags.remotes.empty() || flags.allow_pull;
+  std::error_code error;
+  std::vector<fs::path> places;
+  std::vector<const serve::LibraryModel*> named;
+  for (const std::string& text : flags.models) {
+    const serve::LibraryModel* model = serve::find_in_library(library, text);
+    if (model == nullptr || fs::exists(text, error))
+      places.emplace_back(text);
+    else
+      named.push_back(model);
+  }
+  if (flags.models.empty() && (!may_be_empty || fs::exists(own, error))) places = {own};
   LATHE_TRY(serve::Catalog catalog, serve::Catalog::read(places));
+  for (const serve::LibraryModel* model : named)
+    LATHE_TRY_STATUS(catalog.add({.name = model->name, .file = model->file}));
+  add_pulled_names(catalog, library);
   for (const std::string& note : catalog.notes()) print_note("note: " + note);
-  if (catalog.models().empty() && flags.remotes.empty())
-    return fail(ErrorKind::kNotFound, "{}: there is no GGUF file; put models there or name them",
-                places.front().string());
+  if (catalog.models().empty() && !may_be_empty)
+    return fail(ErrorKind::kNotFound,
+                "{}: there is no GGUF file; put models there, name them, or fetch one with `lathe "
+                "pull`",
+                (places.empty() ? own : places.front()).string());
   return catalog;
+}
+
+// Fetches into the first directory that is served, as `lathe pull` does, and takes the model in.
+serve::PullModel puller_of(const App& app, const ServeFlags& flags, serve::Pool& pool,
+                           std::uint64_t memory) {
+  std::error_code error;
+  const auto served = std::ranges::find_if(
+      flags.models, [&](const std::string& place) { return fs::is_directory(place, error); });
+  const fs::path directory =
+      served == flags.models.end() ? app.config_dir / "models" : fs::path(*served);
+  return [directory, memory, &pool, places = flags.pull](const std::string& name,
+                                                         const serve::OnPullStep& on_step,
+                                                         const StopFlag& stop) -> Status {
+    LATHE_TRY(const serve::ModelSource source, serve::parse_ollama_name(name));
+    serve::PullOptions options{.access = {}, .directory = directory};
+    LATHE_TRY(options.access, access_to(places, source));
+    options.check = [memory](const infer::Gguf& headers) {
+      return check_fits_here(headers, memory);
+    };
+    options.on_progress = [&](const serve::PullProgress& progress) {
+      on_step({progress.file.sha256, progress.file.bytes, progress.file_done});
+    };
+    LATHE_TRY(const serve::Pulled pulled, serve::pull(source, options, stop));
+    return pool.add_model(
+        {.name = pulled.name, .file = pulled.path, .aliases = {name, source.text()}});
+  };
 }
 
 Status serve(const App& app, const ServeFlags& flags) {
@@ -138,6 +199,8 @@ Status serve(const App& app, const ServeFlags& flags) {
     tables = {serve::forwarded_only(serve::api_routes(pool)),
               serve::reach_only(serve::api_routes(here), Reach::kLocal),
               serve::reach_only(serve::api_routes(near), Reach::kLan), serve::api_routes(all)};
+  if (flags.allow_pull)
+    tables.insert(tables.begin(), serve::pull_routes(pool, puller_of(app, flags, pool, memory)));
   LATHE_TRY(auto server, serve::Server::start(std::move(config), tables));
   // Every address is reached by its own name; loopback is meant by "all".
   std::string address = flags.listen.empty() ? "127.0.0.1" : flags.listen.front();
@@ -201,8 +264,8 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   CLI::App* command = cli.add_subcommand(
       "serve", "Serve models to every OpenAI-, Anthropic- or Ollama-compatible client");
   command->add_option("models", flags->models,
-                      "GGUF files, or directories of them with an optional models.toml (default: "
-                      "models in the configuration directory)");
+                      "GGUF files, directories of them with an optional models.toml, or names of "
+                      "`lathe models` (default: models in the configuration directory)");
   command->add_option("--port", flags->port, "TCP port; 0: any that is free")
       ->capture_default_str();
   command->add_option("--listen", flags->listen,
@@ -231,6 +294,9 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   command->add_option("--queue", flags->queue, "Requests that may wait")->capture_default_str();
   command->add_option("--snapshots", flags->snapshots,
                       "Directory that keeps computed prefixes over a restart (default: none)");
+  command->add_flag("--allow-pull", flags->allow_pull,
+                    "Clients may have models fetched (POST /api/pull)");
+  add_place_flags(*command, flags->pull);
   command->add_flag("--no-speculation", flags->no_speculation, "Do not check drafts");
   command->add_option("--grace", flags->grace, "Time for answers under way when it is stopped")
       ->capture_default_str();

@@ -1,5 +1,5 @@
 // lathe tokenize MODEL: standard input as the ids a model sees.
-#include "app/cli/app.h"
+#include "app/cli/model_library.h"
 #include "ground/base/text.h"
 #include "infer/models/vocabulary.h"
 
@@ -33,7 +33,7 @@ struct Flags {
 };
 
 Status tokenize(const App& app, const Flags& flags) {
-  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(flags.path));
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model_path(app, flags.path)));
   LATHE_TRY(infer::VocabularySpec spec, infer::read_vocabulary(file));
   LATHE_TRY(const auto tokenizer, infer::Tokenizer::make(std::move(spec)));
   LATHE_TRY(const std::string text, read_standard_input());

@@ -44,6 +44,12 @@ Result<PulledModel> read_note(const fs::path& path) {
 
 }  // namespace
 
+std::uint64_t PulledModel::bytes() const {
+  std::uint64_t sum = 0;
+  for (const PulledFile& file : files) sum += file.bytes;
+  return sum;
+}
+
 bool PulledModel::whole(const fs::path& directory) const {
   return !files.empty() && std::ranges::all_of(files, [&](const PulledFile& file) {
     std::error_code error;

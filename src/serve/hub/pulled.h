@@ -22,6 +22,7 @@ struct PulledModel {
   std::string revision;  // of the hub's repository; "" of a registry
   std::vector<PulledFile> files;
 
+  std::uint64_t bytes() const;
   bool whole(const fs::path& directory) const;  // all files are there, in their sizes
 };
 
