@@ -70,8 +70,8 @@ struct Problem {
   // Tokens in all rows, the panels split evenly.
   void run(std::size_t tokens, unsigned threads) const {
     on_threads(threads, [&](unsigned i) {
-      const std::size_t panels = rows / infer::kPanelRows;
-      const std::size_t first = panels * i / threads, last = panels * (i + 1) / threads;
+      const std::size_t all = rows / infer::kPanelRows;
+      const std::size_t first = all * i / threads, last = all * (i + 1) / threads;
       type.matmul({panels_at(first), (last - first) * infer::kPanelRows, k, tokens,
                    type.integer ? infer::QuantizedRows{q.data(), scale.data(), sum.data()}
                                 : infer::QuantizedRows{},

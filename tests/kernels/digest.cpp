@@ -61,6 +61,17 @@ constexpr Row kRows[] = {
     {infer::TensorType::kIQ4_XS, "IQ4_XS", 256, 136},
     {infer::TensorType::kMXFP4, "MXFP4", 32, 17},
     {infer::TensorType::kNVFP4, "NVFP4", 64, 36},
+    {infer::TensorType::kTQ1_0, "TQ1_0", 256, 54},
+    {infer::TensorType::kTQ2_0, "TQ2_0", 256, 66},
+    {infer::TensorType::kQ1_0, "Q1_0", 128, 18},
+    {infer::TensorType::kQ2_0, "Q2_0", 64, 18},
+    {infer::TensorType::kIQ1_S, "IQ1_S", 256, 50},
+    {infer::TensorType::kIQ1_M, "IQ1_M", 256, 56},
+    {infer::TensorType::kIQ2_XXS, "IQ2_XXS", 256, 66},
+    {infer::TensorType::kIQ2_XS, "IQ2_XS", 256, 74},
+    {infer::TensorType::kIQ2_S, "IQ2_S", 256, 82},
+    {infer::TensorType::kIQ3_XXS, "IQ3_XXS", 256, 98},
+    {infer::TensorType::kIQ3_S, "IQ3_S", 256, 110},
 };
 
 std::byte* aligned(std::vector<std::byte>& memory, std::size_t bytes) {

@@ -275,7 +275,7 @@ std::vector<Hostile> hostile_tensors() {
        {"'t'", "too large"}},
       {"bytes_wrap", one("t", {std::uint64_t{1} << 62}, kTypeF32), {"'t'", "larger than the file"}},
       {"type_unknown", one("t", {8}, 43), {"'t'", "unknown type 43"}},
-      {"type_not_supported", one("t", {256}, 16), {"'t'", "IQ2_XXS"}},
+      {"type_not_supported", one("t", {256}, 15), {"'t'", "Q8_K"}},
       {"type_removed", one("t", {32}, 4), {"'t'", "Q4_2"}},
       {"row_not_whole_blocks", one("t", {48, 32}, kTypeQ4_0), {"'t'", "48", "32", "Q4_0"}},
       {"beyond_the_end", one("t", {33}, kTypeF32), {"'t'", "truncated"}},

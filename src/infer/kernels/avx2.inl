@@ -159,6 +159,14 @@ inline VI vi_and(VI a, VI b) {
 inline VI vi_or(VI a, VI b) {
   return {_mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi)};
 }
+inline VI vi_xor(VI a, VI b) {
+  return {_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)};
+}
+inline void vi_store(void* p, VI x) {
+  auto* at = static_cast<__m256i*>(p);
+  _mm256_storeu_si256(at, x.lo);
+  _mm256_storeu_si256(at + 1, x.hi);
+}
 inline VI vi_shr(VI a, int n) {
   const __m128i count = _mm_cvtsi32_si128(n);
   return {_mm256_srl_epi32(a.lo, count), _mm256_srl_epi32(a.hi, count)};
@@ -184,9 +192,34 @@ inline VB vb_load(const void* p) {
   return vi_load(p);
 }
 inline void vb_store(void* p, VB x) {
-  auto* at = static_cast<__m256i*>(p);
-  _mm256_storeu_si256(at, x.lo);
-  _mm256_storeu_si256(at + 1, x.hi);
+  vi_store(p, x);
+}
+inline VB vb_of(VI x) {
+  return x;
+}
+inline VB vb_add(VB a, VB b) {
+  return {_mm256_add_epi8(a.lo, b.lo), _mm256_add_epi8(a.hi, b.hi)};
+}
+// Bytes of x whose byte of `bits` has this bit, negated.
+template <int kBit>
+inline VB vb_negate_where(VB x, VB bits) {
+  const __m256i bit = _mm256_set1_epi8(static_cast<char>(1 << kBit));
+  const auto half = [bit](__m256i a, __m256i b) {
+    const __m256i minus = _mm256_cmpeq_epi8(_mm256_and_si256(b, bit), bit);
+    return _mm256_sub_epi8(_mm256_xor_si256(a, minus), minus);
+  };
+  return {half(x.lo, bits.lo), half(x.hi, bits.hi)};
+}
+// The words of 4 bytes of a, then b: every first of two to a, every second to b.
+inline void vb_unzip(VB& a, VB& b) {
+  const auto half = []<int kWhich>(const VB& x) {
+    const __m256 both =
+        _mm256_shuffle_ps(_mm256_castsi256_ps(x.lo), _mm256_castsi256_ps(x.hi), kWhich);
+    return _mm256_permute4x64_epi64(_mm256_castps_si256(both), 0xd8);
+  };
+  const VB first = {half.template operator()<0x88>(a), half.template operator()<0x88>(b)};
+  b = {half.template operator()<0xdd>(a), half.template operator()<0xdd>(b)};
+  a = first;
 }
 inline VB vb_zero() {
   return vi_zero();

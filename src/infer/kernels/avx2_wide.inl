@@ -20,7 +20,7 @@ template <TensorType kType>
 struct QuadType {
   static constexpr PackedFormat kFormat = packed_format<kType>();
   static constexpr std::size_t kHalves = per16(kFormat.scaling) ? 2 : 1;
-  static constexpr bool kSigned = kFormat.codes == Codes::kSigned || kFormat.codes == Codes::kIq4;
+  static constexpr bool kSigned = kFormat.codes != Codes::kOffset && kFormat.codes != Codes::kFp4;
   static constexpr Way kWay = kDotsBytes ? Way::kDots : kSigned ? Way::kSigns : Way::kWords;
 
   // kWords: the largest unsigned code, and what codes are above the weights that the sums are of.

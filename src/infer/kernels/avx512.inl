@@ -116,6 +116,12 @@ inline VI vi_and(VI a, VI b) {
 inline VI vi_or(VI a, VI b) {
   return _mm512_or_si512(a, b);
 }
+inline VI vi_xor(VI a, VI b) {
+  return _mm512_xor_si512(a, b);
+}
+inline void vi_store(void* p, VI x) {
+  _mm512_storeu_si512(p, x);
+}
 inline VI vi_shr(VI a, int n) {
   return _mm512_srl_epi32(a, _mm_cvtsi32_si128(n));
 }
@@ -139,6 +145,27 @@ inline VB vb_load(const void* p) {
 }
 inline void vb_store(void* p, VB x) {
   _mm512_storeu_si512(p, x);
+}
+inline VB vb_of(VI x) {
+  return x;
+}
+inline VB vb_add(VB a, VB b) {
+  return _mm512_add_epi8(a, b);
+}
+// Bytes of x whose byte of `bits` has this bit, negated.
+template <int kBit>
+inline VB vb_negate_where(VB x, VB bits) {
+  const __mmask64 minus =
+      _mm512_test_epi8_mask(bits, _mm512_set1_epi8(static_cast<char>(1 << kBit)));
+  return _mm512_mask_sub_epi8(x, minus, _mm512_setzero_si512(), x);
+}
+// The words of 4 bytes of a, then b: every first of two to a, every second to b.
+inline void vb_unzip(VB& a, VB& b) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_or_si512(even, _mm512_set1_epi32(1));
+  const VB first = _mm512_permutex2var_epi32(a, even, b);
+  b = _mm512_permutex2var_epi32(a, odd, b);
+  a = first;
 }
 inline VB vb_low_nibbles(VB x) {
   return _mm512_and_si512(x, _mm512_set1_epi8(15));

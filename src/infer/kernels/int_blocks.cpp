@@ -2,7 +2,9 @@
 #include "infer/kernels/int_blocks.h"
 
 #include "infer/quant/blocks.h"
+#include "infer/quant/codebook.h"
 #include "infer/quant/four_bit.h"
+#include "infer/quant/ternary.h"
 
 namespace lathe::infer {
 namespace {
@@ -65,6 +67,16 @@ unsigned two_bits(const std::byte* qs, std::size_t j, std::size_t i) {
 int q3_scale(const std::byte* s, std::size_t k) {
   const unsigned low = k < 8 ? load_u8(s + k) & 15 : load_u8(s + k - 8) >> 4;
   return static_cast<int>(low | (load_u8(s + 8 + k % 4) >> 2 * (k / 4) & 3) << 4) - 32;
+}
+
+// 32 elements of a type with one scale for a block of kBlock.
+template <std::size_t kBlock, std::size_t kBytes, std::size_t kScale, auto kWeight>
+void read_one_scale(const std::byte* row, std::size_t index, IntBlock& out) {
+  constexpr std::size_t kParts = kBlock / 32;
+  const std::byte* b = row + kBytes * (index / kParts);
+  for (std::size_t i = 0; i < 32; ++i)
+    out.w[i] = static_cast<std::int8_t>(kWeight(b, 32 * (index % kParts) + i));
+  set_scale(out, load_f16(b + kScale));
 }
 
 }  // namespace
@@ -179,5 +191,37 @@ void read_nvfp4(const std::byte* row, std::size_t index, IntBlock& out) {
   read_values<16>(b + 12 + 8 * s, kFp4Values, out.w + 16);
   set_scales(out, nvfp4_scale(load_u8(b + s)), nvfp4_scale(load_u8(b + s + 1)));
 }
+
+void read_tq1_0(const std::byte* row, std::size_t index, IntBlock& out) {
+  read_one_scale<256, 54, 52, tq1_0_weight>(row, index, out);
+}
+void read_tq2_0(const std::byte* row, std::size_t index, IntBlock& out) {
+  read_one_scale<256, 66, 64, tq2_0_weight>(row, index, out);
+}
+void read_q1_0(const std::byte* row, std::size_t index, IntBlock& out) {
+  read_one_scale<128, 18, 0, q1_0_weight>(row, index, out);
+}
+void read_q2_0(const std::byte* row, std::size_t index, IntBlock& out) {
+  read_one_scale<64, 18, 0, q2_0_weight>(row, index, out);
+}
+
+template <TensorType kType>
+void read_codebook_block(const std::byte* row, std::size_t index, IntBlock& out) {
+  constexpr const CodebookType& type = codebook_of(kType);
+  const std::byte* b = row + type.block_bytes * (index / 8);
+  CodebookBlock block;
+  type.read(b, index % 8, block);
+  type.weights(block, out.w);
+  const float d = type.d(b);
+  set_scales(out, type.scale(d, block.scale[0]), type.scale(d, block.scale[1]));
+}
+
+template void read_codebook_block<TensorType::kIQ1_S>(const std::byte*, std::size_t, IntBlock&);
+template void read_codebook_block<TensorType::kIQ1_M>(const std::byte*, std::size_t, IntBlock&);
+template void read_codebook_block<TensorType::kIQ2_XXS>(const std::byte*, std::size_t, IntBlock&);
+template void read_codebook_block<TensorType::kIQ2_XS>(const std::byte*, std::size_t, IntBlock&);
+template void read_codebook_block<TensorType::kIQ2_S>(const std::byte*, std::size_t, IntBlock&);
+template void read_codebook_block<TensorType::kIQ3_XXS>(const std::byte*, std::size_t, IntBlock&);
+template void read_codebook_block<TensorType::kIQ3_S>(const std::byte*, std::size_t, IntBlock&);
 
 }  // namespace lathe::infer

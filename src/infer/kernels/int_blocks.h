@@ -45,5 +45,12 @@ void read_iq4_nl(const std::byte* row, std::size_t index, IntBlock& out);
 void read_iq4_xs(const std::byte* row, std::size_t index, IntBlock& out);
 void read_mxfp4(const std::byte* row, std::size_t index, IntBlock& out);
 void read_nvfp4(const std::byte* row, std::size_t index, IntBlock& out);
+void read_tq1_0(const std::byte* row, std::size_t index, IntBlock& out);
+void read_tq2_0(const std::byte* row, std::size_t index, IntBlock& out);
+void read_q1_0(const std::byte* row, std::size_t index, IntBlock& out);
+void read_q2_0(const std::byte* row, std::size_t index, IntBlock& out);
+// IQ1, IQ2 and IQ3.
+template <TensorType kType>
+void read_codebook_block(const std::byte* row, std::size_t index, IntBlock& out);
 
 }  // namespace lathe::infer

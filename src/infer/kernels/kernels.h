@@ -10,15 +10,17 @@
 //    is zero with scale 0; one that holds an infinity or a NaN is zero with scale NaN, so that the
 //    product says so. With idot = Σ q_weight·q_activation (int32, signed weights), as = the
 //    activation's scale, asum = Σ q_activation:
-//      one scale per 32 (Q4_0 Q5_0 Q8_0 IQ4_NL IQ4_XS MXFP4): acc = fma(f32(idot), ws·as, acc)
+//      one scale per 32 (Q4_0 Q5_0 Q8_0 IQ4_NL IQ4_XS MXFP4, Q1_0 Q2_0 TQ1_0 TQ2_0, IQ1_S IQ2_XXS
+//        IQ3_XXS IQ3_S): acc = fma(f32(idot), ws·as, acc)
 //      scale and min per 32 (Q4_1 Q5_1 Q4_K Q5_K):
 //        … then acc = fma(wm, f32(asum)·as, acc)
-//      scale per 16 (Q3_K Q6_K NVFP4):
+//      scale per 16 (Q3_K Q6_K NVFP4, IQ1_M IQ2_XS IQ2_S):
 //        u = f32(i0)·ws0; u = fma(f32(i1), ws1, u); acc = fma(u, as, acc)
 //      scale and min per 16 (Q2_K):
 //        … then v = wm0·f32(s0); v = fma(wm1, f32(s1), v); acc = fma(v, as, acc)
 //    ws = f32(d)·f32(sub-block scale), wm = m or −(f32(dmin)·f32(sub-block min)), each rounded
-//    once.
+//    once; of codebook types ws as CodebookType::scale has it, and their grids' values with signs
+//    (of IQ1 eight times, with deltas) are the weights.
 //  * F32, F16 and BF16 weights multiply f32 activations: acc = fma(w, x, acc) along k.
 //  * exp is our own polynomial (kernels/exp.inl), sums over a row use 16 virtual lanes: lane i adds
 //    the elements i, i+16, …, and the lanes are added as a fixed tree (8, 4, 2, 1).

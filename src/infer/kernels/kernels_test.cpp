@@ -85,6 +85,21 @@ std::vector<std::byte> rows_of(const TensorTypeInfo& info, std::size_t count, Va
       case TensorType::kMXFP4:
         b[0] = static_cast<std::byte>(kind == Values::kTiny ? random() % 4 : 110 + random() % 20);
         break;
+      case TensorType::kTQ1_0:
+        scale(b + 52);
+        break;
+      case TensorType::kTQ2_0:
+        scale(b + 64);
+        break;
+      case TensorType::kIQ1_M: {
+        std::byte d[2];
+        scale(d);
+        for (int i = 0; i < 4; ++i) {  // a nibble in the top of each word
+          const unsigned nibble = std::to_integer<unsigned>(d[i / 2]) >> 4 * (i % 2) & 15;
+          b[49 + 2 * i] = (b[49 + 2 * i] & std::byte{15}) | static_cast<std::byte>(nibble << 4);
+        }
+        break;
+      }
       case TensorType::kNVFP4:
         break;
       default:

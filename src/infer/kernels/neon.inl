@@ -159,6 +159,12 @@ inline VI vi_and(VI a, VI b) {
 inline VI vi_or(VI a, VI b) {
   return each<VI>([&](int i) { return vorrq_s32(a.v[i], b.v[i]); });
 }
+inline VI vi_xor(VI a, VI b) {
+  return each<VI>([&](int i) { return veorq_s32(a.v[i], b.v[i]); });
+}
+inline void vi_store(void* p, VI x) {
+  for (int i = 0; i < 4; ++i) vst1q_s32(static_cast<std::int32_t*>(p) + 4 * i, x.v[i]);
+}
 inline VI vi_shr(VI a, int n) {
   return each<VI>([&](int i) {
     return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a.v[i]), vdupq_n_s32(-n)));
@@ -184,6 +190,28 @@ inline VB vb_load(const void* p) {
 }
 inline void vb_store(void* p, VB x) {
   for (int i = 0; i < 4; ++i) vst1q_s8(static_cast<std::int8_t*>(p) + 16 * i, x.v[i]);
+}
+inline VB vb_of(VI x) {
+  return each<VB>([&](int i) { return vreinterpretq_s8_s32(x.v[i]); });
+}
+inline VB vb_add(VB a, VB b) {
+  return each<VB>([&](int i) { return vaddq_s8(a.v[i], b.v[i]); });
+}
+// Bytes of x whose byte of `bits` has this bit, negated.
+template <int kBit>
+inline VB vb_negate_where(VB x, VB bits) {
+  const int8x16_t bit = vdupq_n_s8(static_cast<std::int8_t>(1 << kBit));
+  return each<VB>(
+      [&](int i) { return vbslq_s8(vtstq_s8(bits.v[i], bit), vnegq_s8(x.v[i]), x.v[i]); });
+}
+// The words of 4 bytes of a, then b: every first of two to a, every second to b.
+inline void vb_unzip(VB& a, VB& b) {
+  const auto part = [&](int i) { return vreinterpretq_s32_s8(i < 4 ? a.v[i] : b.v[i - 4]); };
+  const VB first = each<VB>(
+      [&](int i) { return vreinterpretq_s8_s32(vuzp1q_s32(part(2 * i), part(2 * i + 1))); });
+  b = each<VB>(
+      [&](int i) { return vreinterpretq_s8_s32(vuzp2q_s32(part(2 * i), part(2 * i + 1))); });
+  a = first;
 }
 inline VB vb_zero() {
   return each<VB>([](int) { return vdupq_n_s8(0); });

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "infer/kernels/grid_panels.h"
 #include "infer/quant/blocks.h"
 #include "infer/quant/four_bit.h"
 
@@ -15,12 +16,6 @@ constexpr bool is_integer(TensorType type) {
   for (const PackedFormat& format : kPackedFormats)
     if (format.type == type) return true;
   return false;
-}
-
-constexpr const PackedFormat& format_of(TensorType type) {
-  for (const PackedFormat& format : kPackedFormats)
-    if (format.type == type) return format;
-  __builtin_unreachable();
 }
 
 // What reads a type's rows: the block's size in the file and the function of int_blocks.h.
@@ -59,27 +54,28 @@ template <>
 struct Source<TensorType::kMXFP4> : SourceOf<17, read_mxfp4> {};
 template <>
 struct Source<TensorType::kNVFP4> : SourceOf<36, read_nvfp4, 2> {};
+template <>
+struct Source<TensorType::kTQ1_0> : SourceOf<54, read_tq1_0, 8> {};
+template <>
+struct Source<TensorType::kTQ2_0> : SourceOf<66, read_tq2_0, 8> {};
+template <>
+struct Source<TensorType::kQ1_0> : SourceOf<18, read_q1_0, 4> {};
+template <>
+struct Source<TensorType::kQ2_0> : SourceOf<18, read_q2_0, 2> {};
+
+constexpr std::array<float, 16> kSignValues = {-1, 1, -1, 1, -1, 1, -1, 1,
+                                               -1, 1, -1, 1, -1, 1, -1, 1};
 
 const std::array<float, 16>& table_of(Codes codes) {
-  return codes == Codes::kIq4 ? kIq4Values : kFp4Values;
+  return codes == Codes::kIq4 ? kIq4Values : codes == Codes::kFp4 ? kFp4Values : kSignValues;
 }
 
-// Weights -128 … 127 → index in the table; the two zeros of E2M1 are one.
+// Weights -128 … 127 → index in the table, the lowest of several.
 std::array<std::uint8_t, 256> inverse_of(Codes codes) {
   std::array<std::uint8_t, 256> inverse{};
   for (std::size_t i = 16; i-- > 0;)
     inverse[static_cast<std::size_t>(table_of(codes)[i] + 128)] = static_cast<std::uint8_t>(i);
   return inverse;
-}
-
-// Where block b of a panel of so many blocks has its scales (those of its group) and its codes.
-std::size_t scales_at(const PackedFormat& format, std::size_t b) {
-  return b / kRun * format.run_bytes() + b % kRun / format.scale_group * format.scale_bytes;
-}
-std::size_t codes_at(const PackedFormat& format, std::size_t b, std::size_t blocks) {
-  const std::size_t run = b / kRun;
-  return run * format.run_bytes() + format.scales_size(std::min(kRun, blocks - run * kRun)) +
-         b % kRun * format.code_bytes();
 }
 
 void set_bits(std::byte& byte, unsigned bits) {
@@ -106,7 +102,7 @@ void pack_codes(const PackedFormat& format, const std::uint8_t* code, std::size_
     block += 128;
   }
   if (format.bits) {
-    const unsigned shift = format.nibbles ? 4 : 2;
+    const unsigned shift = format.bits_at();
     for (std::size_t i = 0; i < 32; ++i)
       set_bits(block[4 * lane + i % 4], (code[i] >> shift & 1u) << (i / 4));
   }
@@ -127,7 +123,7 @@ unsigned unpack_code(const PackedFormat& format, const std::byte* block, std::si
   }
   if (format.bits) {
     const unsigned bit = load_u8(block + 4 * lane + i % 4) >> (i / 4) & 1;
-    code |= bit << (format.nibbles ? 4 : 2);
+    code |= bit << format.bits_at();
   }
   return code;
 }
@@ -144,8 +140,11 @@ void put_words(const std::byte* from, std::byte* words, std::size_t lane) {
 template <TensorType kType>
 void pack_scales(const std::byte* b, std::size_t lane, std::byte* to) {
   using enum TensorType;
-  if constexpr (kType == kQ4_0 || kType == kQ5_0 || kType == kQ8_0 || kType == kIQ4_NL) {
+  if constexpr (kType == kQ4_0 || kType == kQ5_0 || kType == kQ8_0 || kType == kIQ4_NL ||
+                kType == kQ1_0 || kType == kQ2_0) {
     put_f16(b, to, lane);
+  } else if constexpr (kType == kTQ1_0 || kType == kTQ2_0) {
+    put_f16(b + (kType == kTQ1_0 ? 52 : 64), to, lane);
   } else if constexpr (kType == kQ4_1 || kType == kQ5_1) {
     put_f16(b, to, lane);
     put_f16(b + 2, to + 32, lane);
@@ -193,7 +192,8 @@ void unpack_scales(const std::byte* s, std::size_t j, std::size_t lane, IntBlock
     out.scale[0] = out.scale[1] = scale;
     out.min[0] = out.min[1] = min;
   };
-  if constexpr (kType == kQ4_0 || kType == kQ5_0 || kType == kQ8_0 || kType == kIQ4_NL) {
+  if constexpr (kType == kQ4_0 || kType == kQ5_0 || kType == kQ8_0 || kType == kIQ4_NL ||
+                kType == kQ1_0 || kType == kQ2_0 || kType == kTQ1_0 || kType == kTQ2_0) {
     both(f16_at(s, lane), 0);
   } else if constexpr (kType == kQ4_1 || kType == kQ5_1) {
     both(f16_at(s, lane), f16_at(s + 32, lane));
@@ -242,12 +242,12 @@ void unpack_scales(const std::byte* s, std::size_t j, std::size_t lane, IntBlock
 template <TensorType kType>
 void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows, std::size_t k,
                    std::byte* panel) {
-  constexpr const PackedFormat& format = format_of(kType);
+  constexpr const PackedFormat& format = packed_format_of(kType);
   using From = Source<kType>;
   const std::size_t blocks = k / kActivationBlock;
   std::memset(panel, 0, format.panel_bytes(k));
   std::array<std::uint8_t, 256> inverse{};
-  if (format.codes == Codes::kIq4 || format.codes == Codes::kFp4)
+  if (format.codes != Codes::kOffset && format.codes != Codes::kSigned)
     inverse = inverse_of(format.codes);
   if (format.codes == Codes::kOffset && format.offset != 0) {
     // Rows that are not there: weight 0, whose code is the offset.
@@ -255,12 +255,12 @@ void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows
       std::uint8_t code[32];
       std::memset(code, format.offset, sizeof code);
       for (std::size_t b = 0; b < blocks; ++b)
-        pack_codes(format, code, lane, panel + codes_at(format, b, blocks));
+        pack_codes(format, code, lane, panel + format.codes_at(b, blocks));
     }
   }
   // Blocks outside, rows inside: the panel is written once from its beginning to its end.
   for (std::size_t b = 0; b < blocks; ++b) {
-    std::byte* codes = panel + codes_at(format, b, blocks);
+    std::byte* codes = panel + format.codes_at(b, blocks);
     for (std::size_t lane = 0; lane < rows; ++lane) {
       const std::byte* row = src + lane * row_bytes;
       IntBlock block;
@@ -275,19 +275,19 @@ void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows
       pack_codes(format, code, lane, codes);
       if (b % From::blocks == 0)
         pack_scales<kType>(row + b / From::blocks * From::block_bytes, lane,
-                           panel + scales_at(format, b));
+                           panel + format.scales_at(b));
     }
   }
 }
 
 template <TensorType kType>
 void unpack_integers(const std::byte* panel, std::size_t lane, std::size_t k, float* out) {
-  constexpr const PackedFormat& format = format_of(kType);
+  constexpr const PackedFormat& format = packed_format_of(kType);
   const std::size_t blocks = k / kActivationBlock;
   for (std::size_t b = 0; b < blocks; ++b) {
     IntBlock block{};
-    unpack_scales<kType>(panel + scales_at(format, b), b % format.scale_group, lane, block);
-    const std::byte* codes = panel + codes_at(format, b, blocks);
+    unpack_scales<kType>(panel + format.scales_at(b), b % format.scale_group, lane, block);
+    const std::byte* codes = panel + format.codes_at(b, blocks);
     for (std::size_t i = 0; i < 32; ++i) {
       const unsigned code = unpack_code(format, codes, lane, i);
       const float w = format.codes == Codes::kOffset
@@ -312,7 +312,7 @@ constexpr std::size_t element_bytes(TensorType type) {
 template <TensorType kType>
 std::size_t PackedCodec<kType>::panel_bytes(std::size_t k) {
   if constexpr (is_integer(kType))
-    return format_of(kType).panel_bytes(k);
+    return packed_format_of(kType).panel_bytes(k);
   else
     return (kPanelRows * element_bytes(kType) * k + 63) / 64 * 64;
 }
@@ -320,7 +320,9 @@ std::size_t PackedCodec<kType>::panel_bytes(std::size_t k) {
 template <TensorType kType>
 void PackedCodec<kType>::pack(const std::byte* src, std::size_t row_bytes, std::size_t rows,
                               std::size_t k, std::byte* panel) {
-  if constexpr (is_integer(kType)) {
+  if constexpr (is_codebook(kType)) {
+    pack_grids<kType>(src, row_bytes, rows, k, panel);
+  } else if constexpr (is_integer(kType)) {
     pack_integers<kType>(src, row_bytes, rows, k, panel);
   } else {
     constexpr std::size_t bytes = element_bytes(kType);
@@ -335,7 +337,9 @@ void PackedCodec<kType>::pack(const std::byte* src, std::size_t row_bytes, std::
 template <TensorType kType>
 void PackedCodec<kType>::unpack(const std::byte* panel, std::size_t lane, std::size_t k,
                                 float* out) {
-  if constexpr (is_integer(kType)) {
+  if constexpr (is_codebook(kType)) {
+    unpack_grids<kType>(panel, lane, k, out);
+  } else if constexpr (is_integer(kType)) {
     unpack_integers<kType>(panel, lane, k, out);
   } else {
     for (std::size_t i = 0; i < k; ++i) {
@@ -367,5 +371,16 @@ template struct PackedCodec<TensorType::kIQ4_NL>;
 template struct PackedCodec<TensorType::kIQ4_XS>;
 template struct PackedCodec<TensorType::kMXFP4>;
 template struct PackedCodec<TensorType::kNVFP4>;
+template struct PackedCodec<TensorType::kTQ1_0>;
+template struct PackedCodec<TensorType::kTQ2_0>;
+template struct PackedCodec<TensorType::kQ1_0>;
+template struct PackedCodec<TensorType::kQ2_0>;
+template struct PackedCodec<TensorType::kIQ1_S>;
+template struct PackedCodec<TensorType::kIQ1_M>;
+template struct PackedCodec<TensorType::kIQ2_XXS>;
+template struct PackedCodec<TensorType::kIQ2_XS>;
+template struct PackedCodec<TensorType::kIQ2_S>;
+template struct PackedCodec<TensorType::kIQ3_XXS>;
+template struct PackedCodec<TensorType::kIQ3_S>;
 
 }  // namespace lathe::infer

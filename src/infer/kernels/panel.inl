@@ -4,6 +4,7 @@
 //  * more: a slab of blocks is unpacked once into a scratch on the stack and multiplied with tiles
 //    of 16 tokens, whose activations were laid side by side before.
 // kernels.h says what is computed, packed.h how panels look.
+#include "infer/kernels/grids.inl"
 #include "infer/kernels/packed.h"
 #include "infer/kernels/tables.h"
 
@@ -25,12 +26,11 @@ constexpr bool kAsksAhead = kTokens > 1;
 constexpr std::int8_t kIq4Table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                        1,    13,   25,  38,  53,  69,  89,  113};
 constexpr std::int8_t kFp4Table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+constexpr std::int8_t kSignTable[16] = {-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1};
 
 template <TensorType kType>
 constexpr const PackedFormat& packed_format() {
-  for (const PackedFormat& format : kPackedFormats)
-    if (format.type == kType) return format;
-  __builtin_unreachable();
+  return packed_format_of(kType);
 }
 
 constexpr bool per16(Scaling s) {
@@ -125,6 +125,7 @@ template <TensorType kType>
 inline void load_scales(const std::byte* s, std::size_t count, BlockScales* out) {
   using enum TensorType;
   constexpr PackedFormat format = packed_format<kType>();
+  [[maybe_unused]] const std::byte* codes = s + format.scales_size(count);
   for (std::size_t b = 0; b < count;
        b += format.scale_group, s += format.scale_bytes, out += format.scale_group) {
     if constexpr (kType == kQ4_K || kType == kQ5_K) {
@@ -142,8 +143,11 @@ inline void load_scales(const std::byte* s, std::size_t count, BlockScales* out)
     } else if constexpr (kType == kNVFP4) {
       vf_store(out->scale[0], scale_e4m3(s));
       vf_store(out->scale[1], scale_e4m3(s + 16));
+    } else if constexpr (format.codes == Codes::kGrid) {
+      load_grid_scales<kType>(s, codes + b * format.code_bytes(), out);
     } else {
-      vf_store(out->scale[0], vf_load_f16(s));
+      const VF d = vf_load_f16(s);
+      for (std::size_t j = 0; j < format.scale_group; ++j) vf_store(out[j].scale[0], d);
       if constexpr (has_min(format.scaling)) vf_store(out->min[0], vf_load_f16(s + 32));
     }
   }
@@ -179,6 +183,7 @@ inline void add_bits(const std::byte* p, VB* w) {
 template <TensorType kType>
 inline void load_weights(const std::byte* block, VB* w) {
   constexpr PackedFormat format = packed_format<kType>();
+  if constexpr (format.codes == Codes::kGrid) return load_grid_weights<kType>(block, w);
   if constexpr (format.codes == Codes::kSigned) {
     for (std::size_t g = 0; g < 8; ++g) w[g] = vb_from_signed(vb_load(block + 64 * g));
     return;
@@ -197,9 +202,11 @@ inline void load_weights(const std::byte* block, VB* w) {
     add_pairs<format.nibbles ? 4 : 0>(block, w);
     block += 128;
   }
-  if constexpr (format.bits) add_bits<format.nibbles ? 4 : 2>(block, w);
+  if constexpr (format.bits) add_bits<format.bits_at()>(block, w);
   if constexpr (format.codes != Codes::kOffset) {
-    const VB table = vb_table(format.codes == Codes::kIq4 ? kIq4Table : kFp4Table);
+    const VB table = vb_table(format.codes == Codes::kIq4   ? kIq4Table
+                              : format.codes == Codes::kFp4 ? kFp4Table
+                                                            : kSignTable);
     for (std::size_t g = 0; g < 8; ++g) w[g] = vb_lookup(table, w[g]);
   }
 }

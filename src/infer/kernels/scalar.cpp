@@ -8,9 +8,21 @@
 #include "infer/kernels/tables.h"
 #include "infer/kernels/train.inl"
 #include "infer/quant/blocks.h"
+#include "infer/quant/codebook.h"
 
 namespace lathe::infer {
 namespace {
+
+template <TensorType kType>
+constexpr IntFormat codebook_format() {
+  constexpr const CodebookType& type = codebook_of(kType);
+  return {kType,
+          type.scale_per_16 ? Scaling::kPer16 : Scaling::kPer32,
+          kSuperBlock,
+          type.block_bytes,
+          read_codebook_block<kType>,
+          decode_codebook<kType>};
+}
 
 constexpr IntFormat kFormats[] = {
     {TensorType::kQ4_0, Scaling::kPer32, 32, 18, read_q4_0, decode_q4_0},
@@ -27,6 +39,17 @@ constexpr IntFormat kFormats[] = {
     {TensorType::kIQ4_XS, Scaling::kPer32, 256, 136, read_iq4_xs, decode_iq4_xs},
     {TensorType::kMXFP4, Scaling::kPer32, 32, 17, read_mxfp4, decode_mxfp4},
     {TensorType::kNVFP4, Scaling::kPer16, 64, 36, read_nvfp4, decode_nvfp4},
+    {TensorType::kTQ1_0, Scaling::kPer32, 256, 54, read_tq1_0, decode_tq1_0},
+    {TensorType::kTQ2_0, Scaling::kPer32, 256, 66, read_tq2_0, decode_tq2_0},
+    {TensorType::kQ1_0, Scaling::kPer32, 128, 18, read_q1_0, decode_q1_0},
+    {TensorType::kQ2_0, Scaling::kPer32, 64, 18, read_q2_0, decode_q2_0},
+    codebook_format<TensorType::kIQ1_S>(),
+    codebook_format<TensorType::kIQ1_M>(),
+    codebook_format<TensorType::kIQ2_XXS>(),
+    codebook_format<TensorType::kIQ2_XS>(),
+    codebook_format<TensorType::kIQ2_S>(),
+    codebook_format<TensorType::kIQ3_XXS>(),
+    codebook_format<TensorType::kIQ3_S>(),
 };
 
 constexpr const IntFormat& format_of(TensorType type) {
@@ -153,6 +176,17 @@ constexpr PackedType kTypes[] = {
     IntKernel<TensorType::kIQ4_XS>::kTable,
     IntKernel<TensorType::kMXFP4>::kTable,
     IntKernel<TensorType::kNVFP4>::kTable,
+    IntKernel<TensorType::kTQ1_0>::kTable,
+    IntKernel<TensorType::kTQ2_0>::kTable,
+    IntKernel<TensorType::kQ1_0>::kTable,
+    IntKernel<TensorType::kQ2_0>::kTable,
+    IntKernel<TensorType::kIQ1_S>::kTable,
+    IntKernel<TensorType::kIQ1_M>::kTable,
+    IntKernel<TensorType::kIQ2_XXS>::kTable,
+    IntKernel<TensorType::kIQ2_XS>::kTable,
+    IntKernel<TensorType::kIQ2_S>::kTable,
+    IntKernel<TensorType::kIQ3_XXS>::kTable,
+    IntKernel<TensorType::kIQ3_S>::kTable,
 };
 
 // m, l and the weights of one column from its scores: p[slot] = exp(s − m).

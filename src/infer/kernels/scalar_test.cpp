@@ -68,6 +68,15 @@ std::vector<std::byte> random_rows(const TensorTypeInfo& info, std::size_t rows,
       case TensorType::kMXFP4:
         b[0] = static_cast<std::byte>(118 + random() % 10);
         break;
+      case TensorType::kTQ1_0:
+        f16(b + 52, d);
+        break;
+      case TensorType::kTQ2_0:
+        f16(b + 64, -d);
+        break;
+      case TensorType::kIQ1_M:  // an exponent of 7: its highest bits stand in the last word
+        b[55] = (b[55] & std::byte{15}) | std::byte{0x10};
+        break;
       case TensorType::kNVFP4:
         break;
       default:

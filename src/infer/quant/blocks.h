@@ -70,7 +70,17 @@ void decode_iq4_xs(const std::byte* blocks, float* out, std::size_t count);
 void decode_mxfp4(const std::byte* blocks, float* out, std::size_t count);
 void decode_nvfp4(const std::byte* blocks, float* out, std::size_t count);
 
-// encode_legacy.cpp, encode_k.cpp, encode_four_bit.cpp
+// ternary.cpp: one scale a block
+void decode_tq1_0(const std::byte* blocks, float* out, std::size_t count);
+void decode_tq2_0(const std::byte* blocks, float* out, std::size_t count);
+void decode_q1_0(const std::byte* blocks, float* out, std::size_t count);
+void decode_q2_0(const std::byte* blocks, float* out, std::size_t count);
+
+// codebook.cpp: IQ1, IQ2 and IQ3, groups of elements by their index in a grid
+template <TensorType kType>
+void decode_codebook(const std::byte* blocks, float* out, std::size_t count);
+
+// encode_legacy.cpp, encode_k.cpp, encode_four_bit.cpp, encode_ternary.cpp, encode_codebook.cpp
 void encode_f32(const float* in, std::byte* blocks, std::size_t count,
                 std::span<const float> importance);
 void encode_f16(const float* in, std::byte* blocks, std::size_t count,
@@ -105,5 +115,16 @@ void encode_mxfp4(const float* in, std::byte* blocks, std::size_t count,
                   std::span<const float> importance);
 void encode_nvfp4(const float* in, std::byte* blocks, std::size_t count,
                   std::span<const float> importance);
+void encode_tq1_0(const float* in, std::byte* blocks, std::size_t count,
+                  std::span<const float> importance);
+void encode_tq2_0(const float* in, std::byte* blocks, std::size_t count,
+                  std::span<const float> importance);
+void encode_q1_0(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+void encode_q2_0(const float* in, std::byte* blocks, std::size_t count,
+                 std::span<const float> importance);
+template <TensorType kType>
+void encode_codebook(const float* in, std::byte* blocks, std::size_t count,
+                     std::span<const float> importance);
 
 }  // namespace lathe::infer

@@ -4,9 +4,20 @@
 
 #include "ground/base/result.h"
 #include "infer/quant/blocks.h"
+#include "infer/quant/codebook.h"
 
 namespace lathe::infer {
 namespace {
+
+template <TensorType kType>
+constexpr TensorTypeInfo codebook(std::string_view name) {
+  return {kType,
+          name,
+          kSuperBlock,
+          codebook_of(kType).block_bytes,
+          decode_codebook<kType>,
+          encode_codebook<kType>};
+}
 
 constexpr std::array kTypes = {
     TensorTypeInfo{TensorType::kF32, "F32", 1, 4, decode_f32, encode_f32},
@@ -26,6 +37,17 @@ constexpr std::array kTypes = {
     TensorTypeInfo{TensorType::kIQ4_XS, "IQ4_XS", 256, 136, decode_iq4_xs, encode_iq4_xs},
     TensorTypeInfo{TensorType::kMXFP4, "MXFP4", 32, 17, decode_mxfp4, encode_mxfp4},
     TensorTypeInfo{TensorType::kNVFP4, "NVFP4", 64, 36, decode_nvfp4, encode_nvfp4},
+    codebook<TensorType::kIQ1_S>("IQ1_S"),
+    codebook<TensorType::kIQ1_M>("IQ1_M"),
+    codebook<TensorType::kIQ2_XXS>("IQ2_XXS"),
+    codebook<TensorType::kIQ2_XS>("IQ2_XS"),
+    codebook<TensorType::kIQ2_S>("IQ2_S"),
+    codebook<TensorType::kIQ3_XXS>("IQ3_XXS"),
+    codebook<TensorType::kIQ3_S>("IQ3_S"),
+    TensorTypeInfo{TensorType::kTQ1_0, "TQ1_0", 256, 54, decode_tq1_0, encode_tq1_0},
+    TensorTypeInfo{TensorType::kTQ2_0, "TQ2_0", 256, 66, decode_tq2_0, encode_tq2_0},
+    TensorTypeInfo{TensorType::kQ1_0, "Q1_0", 128, 18, decode_q1_0, encode_q1_0},
+    TensorTypeInfo{TensorType::kQ2_0, "Q2_0", 64, 18, decode_q2_0, encode_q2_0},
 };
 
 // Every id GGUF has had; those that were removed too.

@@ -26,11 +26,22 @@ enum class TensorType : std::uint32_t {
   kQ4_K = 12,
   kQ5_K = 13,
   kQ6_K = 14,
+  kIQ2_XXS = 16,
+  kIQ2_XS = 17,
+  kIQ3_XXS = 18,
+  kIQ1_S = 19,
   kIQ4_NL = 20,
+  kIQ3_S = 21,
+  kIQ2_S = 22,
   kIQ4_XS = 23,
+  kIQ1_M = 29,
   kBF16 = 30,
+  kTQ1_0 = 34,
+  kTQ2_0 = 35,
   kMXFP4 = 39,
   kNVFP4 = 40,
+  kQ1_0 = 41,
+  kQ2_0 = 42,
 };
 
 struct TensorTypeInfo {
@@ -46,12 +57,12 @@ struct TensorTypeInfo {
                  std::span<const float> importance);
 };
 
-// nullptr for an id that is not in the table (a removed, unknown or codebook type).
+// nullptr for an id that is not in the table (a removed or unknown type, or one of activations).
 const TensorTypeInfo* find_tensor_type(std::uint32_t id);
 const TensorTypeInfo* find_tensor_type(std::string_view name);  // any case: "q4_k"
 const TensorTypeInfo& tensor_type_info(TensorType type);
 std::span<const TensorTypeInfo> tensor_types();
-// The name of any id that GGUF ever had ("IQ2_XXS"), for error messages; "" for an unknown one.
+// The name of any id that GGUF ever had ("Q4_2"), for error messages; "" for an unknown one.
 std::string_view tensor_type_name(std::uint32_t id);
 
 float f16_to_f32(std::uint16_t bits);

@@ -74,9 +74,9 @@ TEST(TensorTypes, TheTableIsConsistent) {
     EXPECT_EQ(find_tensor_type(info.name), &info);
     EXPECT_EQ(tensor_type_name(id), info.name);
   }
-  EXPECT_EQ(ids.size(), 17u);
+  EXPECT_EQ(ids.size(), 28u);
   EXPECT_EQ(find_tensor_type("q4_k"), find_tensor_type(12u));
-  for (const std::uint32_t id : {4u, 5u, 9u, 15u, 16u, 31u, 43u, 0xffffffffu})
+  for (const std::uint32_t id : {4u, 5u, 9u, 15u, 24u, 31u, 43u, 0xffffffffu})
     EXPECT_EQ(find_tensor_type(id), nullptr) << id;
   EXPECT_EQ(find_tensor_type("Q4"), nullptr);
   EXPECT_EQ(find_tensor_type(""), nullptr);
@@ -95,16 +95,22 @@ TEST(TensorTypes, DecodeAsLlamaCppDoes) {
     std::uint64_t hash;
   };
   constexpr Row kRows[] = {
-      {TensorType::kF32, 0xe1da8761a7c4d6b6},    {TensorType::kF16, 0x1a3ed353f6468325},
-      {TensorType::kBF16, 0x0f90453132ab2325},   {TensorType::kQ4_0, 0x9e78088bc5e50325},
-      {TensorType::kQ4_1, 0xa06ff036db9e02c4},   {TensorType::kQ5_0, 0x66077631c8c73125},
-      {TensorType::kQ5_1, 0xa2041fd4ad0d1e50},   {TensorType::kQ8_0, 0x2b5ed01596a49825},
-      {TensorType::kQ2_K, 0xa8c3ae7ae7211e51},   {TensorType::kQ3_K, 0x98778f68fe0b84e5},
-      {TensorType::kQ4_K, 0x7db4badbc93f9e67},   {TensorType::kQ5_K, 0x14fb022849fe7b0a},
-      {TensorType::kQ6_K, 0x54190339ac3f36cd},   {TensorType::kIQ4_NL, 0xe9234d2e6ed6c0e5},
-      {TensorType::kIQ4_XS, 0x2d6976a053423843}, {TensorType::kMXFP4, 0x27c20f7b04472325},
-      {TensorType::kNVFP4, 0x3013df81a49f2325},
+      {TensorType::kF32, 0xe1da8761a7c4d6b6},     {TensorType::kF16, 0x1a3ed353f6468325},
+      {TensorType::kBF16, 0x0f90453132ab2325},    {TensorType::kQ4_0, 0x9e78088bc5e50325},
+      {TensorType::kQ4_1, 0xa06ff036db9e02c4},    {TensorType::kQ5_0, 0x66077631c8c73125},
+      {TensorType::kQ5_1, 0xa2041fd4ad0d1e50},    {TensorType::kQ8_0, 0x2b5ed01596a49825},
+      {TensorType::kQ2_K, 0xa8c3ae7ae7211e51},    {TensorType::kQ3_K, 0x98778f68fe0b84e5},
+      {TensorType::kQ4_K, 0x7db4badbc93f9e67},    {TensorType::kQ5_K, 0x14fb022849fe7b0a},
+      {TensorType::kQ6_K, 0x54190339ac3f36cd},    {TensorType::kIQ4_NL, 0xe9234d2e6ed6c0e5},
+      {TensorType::kIQ4_XS, 0x2d6976a053423843},  {TensorType::kMXFP4, 0x27c20f7b04472325},
+      {TensorType::kNVFP4, 0x3013df81a49f2325},   {TensorType::kIQ1_S, 0xeb556394fe5fc605},
+      {TensorType::kIQ1_M, 0x1b41e99dfd2cba65},   {TensorType::kIQ2_XXS, 0x444b1b200c3a55e9},
+      {TensorType::kIQ2_XS, 0x3f9be1e3eef255a5},  {TensorType::kIQ2_S, 0x77f2f5229d5f9449},
+      {TensorType::kIQ3_XXS, 0x60eb0685550ac84d}, {TensorType::kIQ3_S, 0xe763871f682f0c65},
+      {TensorType::kTQ1_0, 0xe4df75b28717c325},   {TensorType::kTQ2_0, 0x876eedc52da02325},
+      {TensorType::kQ1_0, 0x6fb23f27d855a325},    {TensorType::kQ2_0, 0xc6c0c82cf8d88325},
   };
+  EXPECT_EQ(std::size(kRows), tensor_types().size());
   for (const Row& row : kRows) {
     const TensorTypeInfo& info = tensor_type_info(row.type);
     std::vector<std::byte> blocks(16384 / info.block * info.block_bytes);
