@@ -22,7 +22,7 @@ Status merge(const App& app, const Flags& flags) {
   infer::MergeOptions options;
   if (!flags.type.empty()) {
     LATHE_TRY(const infer::QuantizeTarget* target, infer::find_quantize_target(flags.type));
-    options.types = infer::plan_types(base, *target);
+    LATHE_TRY(options.types, infer::plan_types(base, *target));
     options.file_type = target->file_type;
   }
   infer::ThreadTeam team(threads);

@@ -11,7 +11,8 @@ namespace lathe::app {
 namespace {
 
 struct Flags {
-  std::string in, out, type;
+  std::string in, out, type, importance;
+  std::vector<std::string> rules;
   int threads = 0;
   bool force = false;
 };
@@ -24,6 +25,15 @@ Status quantize(const App& app, const Flags& flags) {
   infer::QuantizeOptions options;
   options.threads = static_cast<std::size_t>(threads);
   options.stop = app.stop;
+  for (const std::string& text : flags.rules) {
+    LATHE_TRY(infer::TypeRule rule, infer::parse_type_rule(text));
+    options.rules.push_back(std::move(rule));
+  }
+  infer::ImportanceMatrix importance;
+  if (!flags.importance.empty()) {
+    LATHE_TRY(importance, infer::read_importance(flags.importance));
+    options.importance = &importance;
+  }
   Result<infer::QuantizeReport> report;
   {
     WorkProgress progress(app, fmt::format("to {}", target->name));
@@ -65,6 +75,15 @@ void add_quantize(CLI::App& cli, App& app, Action& action) {
   command->add_option("IN", flags->in, "A GGUF file, or the first part of a split one")->required();
   command->add_option("OUT", flags->out, "The GGUF file to write")->required();
   command->add_option("TYPE", flags->type, type_names())->required();
+  command
+      ->add_option("--tensor-type", flags->rules,
+                   "Type of the tensors whose name a pattern is found in: ffn_down=Q6_K; the first "
+                   "one that fits counts. May be repeated")
+      ->type_name("REGEX=TYPE");
+  command
+      ->add_option("--imatrix", flags->importance,
+                   "An importance matrix, as `lathe imatrix` makes it")
+      ->type_name("FILE");
   command->add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
   add_force_flag(*command, flags->force);
   command->callback([&app, &action, flags] {

@@ -66,7 +66,7 @@ class Copier {
         LATHE_TRY_STATUS(writer_.write(in_));
       } else {
         out_.resize(count * codec.to_bytes());
-        LATHE_TRY_STATUS(codec.run(in_, out_));
+        LATHE_TRY_STATUS(codec.run(0, in_, out_));
         LATHE_TRY_STATUS(writer_.write(out_));
       }
       done += count;

@@ -115,13 +115,27 @@ class QuantizeTest : public testing::Test {
   std::uint32_t state_ = 1;
 };
 
+// Every column of every matrix counts the same.
+ImportanceMatrix flat_importance(const Gguf& model) {
+  ImportanceMatrix matrix;
+  for (const GgufTensor& tensor : model.tensors()) {
+    const std::uint64_t experts = tensor.shape[2];
+    matrix.of[tensor.name] = {std::vector<float>(tensor.shape[0] * experts, 3.0f),
+                              std::vector<float>(experts, 3.0f)};
+  }
+  return matrix;
+}
+
 TEST_F(QuantizeTest, EveryTargetKeepsTheWeights) {
   write(dense_model(), "in.gguf");
   const auto in = Gguf::open(path("in.gguf"));
   const std::map<std::string_view, double> kWorst = {
-      {"Q2_K", 0.25}, {"Q3_K", 0.15}, {"MXFP4", 0.12}};
+      {"Q2_K", 0.25}, {"Q3_K", 0.15},  {"MXFP4", 0.12},  {"IQ3_S", 0.15}, {"IQ3_XXS", 0.3},
+      {"IQ2_S", 0.3}, {"IQ2_XS", 0.3}, {"IQ2_XXS", 0.4}, {"IQ1_M", 0.5},  {"IQ1_S", 0.5},
+      {"TQ2_0", 0.4}, {"TQ1_0", 0.45}, {"Q2_0", 0.4},    {"Q1_0", 0.55}};
+  const ImportanceMatrix importance = flat_importance(*in);
   for (const QuantizeTarget& target : quantize_targets()) {
-    const auto report = quantize("in.gguf", "out.gguf", target.name);
+    const auto report = quantize("in.gguf", "out.gguf", target.name, {.importance = &importance});
     ASSERT_TRUE(report) << report.error().message;
     EXPECT_THAT(report->warnings, IsEmpty());
     EXPECT_EQ(report->bytes_after, fs::file_size(path("out.gguf")));
@@ -131,7 +145,8 @@ TEST_F(QuantizeTest, EveryTargetKeepsTheWeights) {
     EXPECT_EQ(*out->uint("general.quantization_version", 0, 100), 2u);
     EXPECT_FALSE(out->has("general.alignment"));
     EXPECT_THAT(*out->texts("tokens"), ElementsAre("a", "b"));
-    EXPECT_EQ(out->find_tensor("blk.3.attn_q.weight")->type, target.type);
+    const TensorType q = target.type == TensorType::kIQ3_XXS ? TensorType::kIQ2_S : target.type;
+    EXPECT_EQ(out->find_tensor("blk.3.attn_q.weight")->type, q);
     for (const GgufTensor& tensor : in->tensors()) {
       const std::vector<float> before = read(*in, tensor.name), after = read(*out, tensor.name);
       double error = 0, square = 0;
@@ -210,6 +225,77 @@ TEST_F(QuantizeTest, RowsThatDoNotFitTakeALargerType) {
     ASSERT_EQ(report->warnings.size(), 1u);
     EXPECT_THAT(report->warnings[0], HasSubstr("larger type"));
   }
+}
+
+TEST_F(QuantizeTest, TheFirstRuleThatFitsCounts) {
+  write(dense_model(), "in.gguf");
+  QuantizeOptions options;
+  for (const char* rule : {"blk\\.1\\.ffn_=IQ3_S", "FFN_down=q6_k", "^output\\.weight$=F16",
+                           "nothing=Q4_0", "norm=Q8_0"})
+    options.rules.push_back(*parse_type_rule(rule));
+  const auto report = quantize("in.gguf", "out.gguf", "Q4_K_M", options);
+  ASSERT_TRUE(report) << report.error().message;
+  auto got = types("out.gguf");
+  EXPECT_EQ(got["blk.1.ffn_down.weight"], "IQ3_S");
+  EXPECT_EQ(got["blk.11.ffn_down.weight"], "Q6_K");
+  EXPECT_EQ(got["blk.0.attn_q.weight"], "Q4_K");
+  EXPECT_EQ(got["output.weight"], "F16");
+  EXPECT_EQ(got["blk.0.attn_norm.weight"], "F32");  // vectors stay, whatever is asked for
+  ASSERT_EQ(report->warnings.size(), 1u);
+  EXPECT_THAT(report->warnings[0], HasSubstr("'nothing=Q4_0'"));
+  for (const char* broken : {"ffn_down", "=Q4_0", "ffn_down=Q4", "ffn(=Q4_0"})
+    EXPECT_FALSE(parse_type_rule(broken)) << broken;
+}
+
+TEST_F(QuantizeTest, ImportanceMovesTheErrorToOtherColumns) {
+  write(expert_model(4), "in.gguf");
+  const auto in = Gguf::open(path("in.gguf"));
+  ImportanceMatrix importance = flat_importance(*in);
+  constexpr std::string_view kName = "blk.0.ffn_gate_exps.weight";
+  // Even columns of expert 2 count.
+  Importance& entry = importance.of.find(kName)->second;
+  for (std::size_t i = 0; i < 256; ++i) entry.squares[512 + i] = i % 2 == 0 ? 300.0f : 0.3f;
+  const ImportanceMatrix flat = flat_importance(*in);
+  ASSERT_TRUE(quantize("in.gguf", "flat.gguf", "IQ2_XS", {.importance = &flat}));
+  ASSERT_TRUE(quantize("in.gguf", "out.gguf", "IQ2_XS", {.threads = 3, .importance = &importance}));
+  const auto error = [&](std::string_view file, std::size_t expert) {
+    const auto out = Gguf::open(path(file));
+    const std::vector<float> before = read(*in, kName), after = read(*out, kName);
+    double sum = 0;
+    for (std::size_t i = 512 * expert; i < 512 * (expert + 1); i += 2)
+      sum += std::pow(double{after[i]} - before[i], 2);
+    return sum;
+  };
+  EXPECT_LT(error("out.gguf", 2), 0.6 * error("flat.gguf", 2));
+  EXPECT_EQ(error("out.gguf", 1), error("flat.gguf", 1));
+}
+
+TEST_F(QuantizeTest, FewBitsNeedImportance) {
+  write(dense_model(), "in.gguf");
+  const auto refused = quantize("in.gguf", "out.gguf", "IQ2_XXS");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, AllOf(HasSubstr("blk.0.attn_q.weight"), HasSubstr("IQ2_XXS"),
+                                             HasSubstr("lathe imatrix")));
+  EXPECT_FALSE(fs::exists(path("out.gguf")));
+  ImportanceMatrix importance = flat_importance(*Gguf::open(path("in.gguf")));
+  importance.of.erase("blk.5.attn_q.weight");
+  const auto missing = quantize("in.gguf", "out.gguf", "IQ2_XXS", {.importance = &importance});
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().message, HasSubstr("blk.5.attn_q.weight"));
+  ASSERT_TRUE(quantize("in.gguf", "out.gguf", "IQ3_S"));
+  ASSERT_TRUE(quantize("in.gguf", "out.gguf", "TQ1_0"));
+}
+
+TEST_F(QuantizeTest, FewBitsAreMixed) {
+  write(dense_model(), "in.gguf");
+  const ImportanceMatrix importance = flat_importance(*Gguf::open(path("in.gguf")));
+  ASSERT_TRUE(quantize("in.gguf", "out.gguf", "IQ2_XXS", {.importance = &importance}));
+  auto got = types("out.gguf");
+  EXPECT_EQ(got["output.weight"], "Q5_K");
+  EXPECT_EQ(got["token_embd.weight"], "Q2_K");
+  EXPECT_EQ(got["blk.7.attn_v.weight"], "Q4_K");  // four heads share one
+  EXPECT_EQ(got["blk.1.ffn_down.weight"], "Q2_K");
+  EXPECT_EQ(got["blk.2.ffn_down.weight"], "IQ2_XXS");
 }
 
 TEST_F(QuantizeTest, ThreadsDoNotChangeTheFile) {

@@ -22,7 +22,8 @@ std::size_t find_unfit(std::span<const float> row, const TensorTypeInfo& to) {
 
 }  // namespace
 
-Status RowCodec::run(std::span<const std::byte> in, std::span<std::byte> out) const {
+Status RowCodec::run(std::uint64_t first, std::span<const std::byte> in,
+                     std::span<std::byte> out) const {
   const std::size_t rows = in.size() / from_bytes();
   LATHE_CHECK(out.size() == rows * to_bytes() && in.size() == rows * from_bytes());
   std::atomic<std::size_t> next{0}, bad_row{rows};
@@ -37,7 +38,10 @@ Status RowCodec::run(std::span<const std::byte> in, std::span<std::byte> out) co
         }
         continue;
       }
-      to.encode(values.data(), out.data() + r * to_bytes(), row, {});
+      const auto weights = importance.empty()
+                               ? importance
+                               : importance.subspan((first + r) / expert_rows * row, row);
+      to.encode(values.data(), out.data() + r * to_bytes(), row, weights);
     }
   };
   {

@@ -17,12 +17,15 @@ struct RowCodec {
   const TensorTypeInfo& to;
   std::size_t row;  // elements: a multiple of both types' blocks
   std::size_t threads;
+  // Weights of the columns of each expert, or nothing; an expert has so many rows.
+  std::span<const float> importance = {};
+  std::size_t expert_rows = 1;
 
   std::size_t from_bytes() const { return row / from.block * from.block_bytes; }
   std::size_t to_bytes() const { return row / to.block * to.block_bytes; }
-  // Whole rows; `out` has room for as many. Weights that are not finite, or too large for F16, are
-  // refused.
-  Status run(std::span<const std::byte> in, std::span<std::byte> out) const;
+  // Whole rows, from row `first` of the tensor on; `out` has room for as many. Weights that are not
+  // finite, or too large for F16, are refused.
+  Status run(std::uint64_t first, std::span<const std::byte> in, std::span<std::byte> out) const;
 };
 
 }  // namespace lathe::infer
