@@ -16,10 +16,14 @@ SOURCES = [
     "src/infer/kernels/scalar.cpp",
     "src/infer/kernels/int_blocks.cpp",
     "src/infer/kernels/packed.cpp",
+    "src/infer/kernels/grid_panels.cpp",
     "src/infer/quant/half.cpp",
     "src/infer/quant/legacy.cpp",
     "src/infer/quant/k_quants.cpp",
     "src/infer/quant/four_bit.cpp",
+    "src/infer/quant/ternary.cpp",
+    "src/infer/quant/codebook.cpp",
+    "src/infer/quant/grids.cpp",
 ]
 DOTPROD = ("src/infer/kernels/neon_dotprod.cpp", "-march=armv8.2-a+dotprod")
 I8MM = ("src/infer/kernels/neon_i8mm.cpp", "-march=armv8.2-a+dotprod+i8mm")
