@@ -164,20 +164,21 @@ class Table {
 
   void attention() {
     constexpr std::size_t kHead = 128, kQueries = 4;
+    constexpr infer::KvShape kShape = infer::KvShape::of(kHead);
     constexpr const char* kNames[] = {"f32", "f16", "q8_0"};
     for (int kv = 0; kv < 3; ++kv) {
       const auto attend = [&, kv](const infer::KernelTable& table) {
         const infer::KvFormat& format = table.kv[kv];
-        auto chunk = std::make_shared<std::vector<std::byte>>(format.chunk_bytes(kHead) + 64);
+        auto chunk = std::make_shared<std::vector<std::byte>>(format.chunk_bytes(kShape) + 64);
         std::byte* data = chunk->data();
         data += 64 - reinterpret_cast<std::uintptr_t>(data) % 64;
         for (std::size_t slot = 0; slot < infer::kChunk; ++slot)
-          format.store(data, kHead, slot, &in_.x[slot * kHead], &in_.x[(slot + 64) * kHead]);
+          format.store(data, kShape, slot, &in_.x[slot * kHead], &in_.x[(slot + 64) * kHead]);
         return [&, data, chunk, attend = format.attend] {
           const infer::QuantizedRows rows{in_.q.data(), in_.scale.data(), in_.sum.data()};
           const std::uint8_t first[kQueries] = {}, last[kQueries] = {64, 64, 64, 64};
           float m[kQueries], l[kQueries], o[kQueries * kHead];
-          attend({data, kHead, kQueries, in_.x.data(), rows, first, last, m, l, o, nullptr});
+          attend({data, kShape, kQueries, in_.x.data(), rows, first, last, m, l, o, nullptr});
         };
       };
       compare(fmt::format("attention, {} over scalar", kNames[kv]), attend(scalar_),

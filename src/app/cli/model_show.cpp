@@ -97,8 +97,9 @@ void list_cache(const infer::Blueprint& blueprint, Listing& listing) {
   };
   add("f16", infer::KvType::kF16);
   // Its blocks are of 32 numbers.
-  if (std::ranges::all_of(states,
-                          [](const infer::StateSpec& state) { return state.head_dim % 32 == 0; }))
+  if (std::ranges::all_of(states, [](const infer::StateSpec& state) {
+        return state.head.key % 32 == 0 && state.head.value % 32 == 0;
+      }))
     add("q8_0", infer::KvType::kQ8_0);
   listing.add("KV a token", text);
   const infer::MemoryLayout layout(states, kernels.kv_format(infer::KvType::kF16));

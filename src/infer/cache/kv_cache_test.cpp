@@ -15,7 +15,8 @@ namespace {
 
 // Blocks of one page and of two, which remember the tokens they were filled with.
 MemoryLayout layout_of(std::size_t pages) {
-  const StateSpec layer{.kind = StateSpec::Kind::kAttention, .kv_heads = pages, .head_dim = 16};
+  const StateSpec layer{
+      .kind = StateSpec::Kind::kAttention, .kv_heads = pages, .head = KvShape::of(16)};
   return MemoryLayout({&layer, 1}, kPage);
 }
 

@@ -18,7 +18,7 @@ namespace {
 MemoryLayout three_groups() {
   StateSpec layers[3];
   for (StateSpec& layer : layers)
-    layer = {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16};
+    layer = {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head = KvShape::of(16)};
   layers[1].window = 128;
   layers[2].window = 30;
   return MemoryLayout(layers, kPage);
@@ -45,7 +45,7 @@ testing::AssertionResult sees(const SequenceMemory& memory, const Tokens& tokens
 }
 
 TEST(SequenceMemory, LayersThatRememberAlikeShareBlocks) {
-  const StateSpec full{.kind = StateSpec::Kind::kAttention, .kv_heads = 2, .head_dim = 16};
+  const StateSpec full{.kind = StateSpec::Kind::kAttention, .kv_heads = 2, .head = KvShape::of(16)};
   StateSpec window = full;
   window.window = 128;
   const StateSpec layers[] = {window, full, window, {}, full};
@@ -82,7 +82,7 @@ TEST(SequenceMemory, AtRestAWindowKeepsItsPositionsAndABlock) {
 TEST(PrefixIndex, AWindowOfOneIsGoneOnFromWithoutBlocks) {
   StateSpec layers[2];
   for (StateSpec& layer : layers)
-    layer = {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16};
+    layer = {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head = KvShape::of(16)};
   layers[1].window = 1;
   KvBudget budget(std::uint64_t{1} << 30);
   const auto cache = *KvCache::create(MemoryLayout(layers, kPage), 100, budget);
@@ -104,8 +104,9 @@ TEST(PrefixIndex, AWindowOfOneIsGoneOnFromWithoutBlocks) {
 // A state stands behind one position: a step that may be taken back keeps the one before it, forks
 // share it until one goes on, and clear() gives all of it back.
 TEST(SequenceMemory, AStateGoesBackAndIsForked) {
-  const StateSpec layers[] = {{.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = 4096},
-                              {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16}};
+  const StateSpec layers[] = {
+      {.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = 4096},
+      {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head = KvShape::of(16)}};
   KvBudget budget(std::uint64_t{1} << 30);
   MemoryStore store = *MemoryStore::create(MemoryLayout(layers, kPage), 10, budget, 5);
   const BlockPool& states = store.pool(0);

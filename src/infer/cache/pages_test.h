@@ -6,7 +6,7 @@
 namespace lathe::infer {
 
 inline const KvFormat kPage{.type = KvType::kF32,
-                            .chunk_bytes = [](std::size_t) { return std::size_t{4096}; },
+                            .chunk_bytes = [](const KvShape&) { return std::size_t{4096}; },
                             .store = nullptr,
                             .attend = nullptr};
 

@@ -17,10 +17,11 @@ class Cache : public testing::Test {
   Cache() {
     static const KvFormat kFormat{
         .type = KvType::kF32,
-        .chunk_bytes = [](std::size_t) { return kChunk * sizeof(PositionKey); },
+        .chunk_bytes = [](const KvShape&) { return kChunk * sizeof(PositionKey); },
         .store = nullptr,
         .attend = nullptr};
-    const StateSpec layer{.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16};
+    const StateSpec layer{
+        .kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head = KvShape::of(16)};
     const MemoryLayout layout({&layer, 1}, kFormat);
     budget.emplace(64 * layout.block_bytes());
     store.emplace(*MemoryStore::create(layout, 64, *budget));
@@ -185,13 +186,14 @@ TEST_F(Cache, RandomWorkNeverMixesSequences) {
 }
 
 TEST(WorstCase, WindowsAndRecurrentStatesAreCounted) {
-  const KvFormat format{.type = KvType::kF16,
-                        .chunk_bytes = [](std::size_t dim) { return 2 * 2 * kChunk * dim; },
-                        .store = nullptr,
-                        .attend = nullptr};
+  const KvFormat format{
+      .type = KvType::kF16,
+      .chunk_bytes = [](const KvShape& head) { return 2 * 2 * kChunk * head.key; },
+      .store = nullptr,
+      .attend = nullptr};
   const StateSpec layers[] = {
-      {.kind = StateSpec::Kind::kAttention, .kv_heads = 8, .head_dim = 64},
-      {.kind = StateSpec::Kind::kAttention, .kv_heads = 8, .head_dim = 64, .window = 128},
+      {.kind = StateSpec::Kind::kAttention, .kv_heads = 8, .head = KvShape::of(64)},
+      {.kind = StateSpec::Kind::kAttention, .kv_heads = 8, .head = KvShape::of(64), .window = 128},
       {.kind = StateSpec::Kind::kRecurrent, .recurrent_bytes = 1000},
       {.kind = StateSpec::Kind::kNone},
   };
@@ -235,12 +237,12 @@ TEST(WorstCase, StatesOfLongPromptsAreFarApart) {
 // The inverse is the largest that fits, to the block.
 TEST(WorstCase, PositionsWithinAreTheMostThatFit) {
   const KvFormat format{.type = KvType::kF16,
-                        .chunk_bytes = [](std::size_t dim) { return 4 * kChunk * dim; },
+                        .chunk_bytes = [](const KvShape& head) { return 4 * kChunk * head.key; },
                         .store = nullptr,
                         .attend = nullptr};
   const StateSpec layers[] = {
-      {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head_dim = 16},
-      {.kind = StateSpec::Kind::kAttention, .kv_heads = 3, .head_dim = 16, .window = 100}};
+      {.kind = StateSpec::Kind::kAttention, .kv_heads = 1, .head = KvShape::of(16)},
+      {.kind = StateSpec::Kind::kAttention, .kv_heads = 3, .head = KvShape::of(16), .window = 100}};
   const MemoryLayout both(layers, format), full({layers, 1}, format);
   for (std::uint64_t bytes = 0; bytes < 400000; bytes += 1777) {
     EXPECT_EQ(positions_within(full, {}, bytes), bytes / full.block_bytes() * kChunk);

@@ -47,7 +47,7 @@ MemoryLayout::MemoryLayout(std::span<const StateSpec> layers, const KvFormat& fo
     if (group.state) {
       group.block_bytes += round_to_line(layer.recurrent_bytes);
     } else {
-      place.head_bytes = format.chunk_bytes(padded_head(layer.head_dim));
+      place.head_bytes = format.chunk_bytes(padded_head(layer.head));
       group.block_bytes += place.head_bytes * layer.kv_heads;
     }
   }

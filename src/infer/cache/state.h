@@ -22,7 +22,7 @@ struct StateSpec {
   };
   Kind kind = Kind::kNone;
   std::size_t kv_heads = 0;
-  std::size_t head_dim = 0;
+  KvShape head = {};                // its dimensions
   std::size_t window = 0;           // 0: all positions
   std::size_t recurrent_bytes = 0;  // of one sequence
 
@@ -40,6 +40,9 @@ inline constexpr std::size_t kStateCheckpoints = 16;
 // those that it lacks are zeros, which change no product of q and k and no dimension of its own.
 constexpr std::size_t padded_head(std::size_t head_dim) {
   return (head_dim + 15) / 16 * 16;
+}
+constexpr KvShape padded_head(const KvShape& head) {
+  return {padded_head(head.key), padded_head(head.value), head.shared};
 }
 
 // Layers that remember alike share blocks: those that keep every position, those of one window, and

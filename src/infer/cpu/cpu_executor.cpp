@@ -50,7 +50,7 @@ Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
   LATHE_TRY_STATUS(check_kv(blueprint, options.kv));
   const ForwardSizes forward =
       ForwardSizes::of(blueprint, processor.threads, options.step_tokens, options.step_outputs());
-  const std::uint64_t deep = Attention::deep_bytes(blueprint, processor.threads, positions);
+  const std::uint64_t deep = HeadWalk::deep_bytes(blueprint, processor.threads, positions);
   return ExecutorSizes{
       .layout = cpu_layout(blueprint, *processor.kernels, options.kv),
       .weights = DeviceBytes(kHostDevice, weight_bytes(file, blueprint, *processor.kernels)),
@@ -60,7 +60,7 @@ Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
 CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options)
     : options_(options),
       layout_(cpu_layout(model.blueprint(), model.kernels(), options.kv)),
-      tile_tokens_(Attention::tile_tokens(model.blueprint())) {
+      tile_tokens_(HeadWalk::tile_tokens(model.blueprint())) {
   const Blueprint& blueprint = model.blueprint();
   step_.model = &model;
   step_.team = &team;

@@ -23,7 +23,7 @@ class CpuExecutor final : public Executor {
   void run(std::span<const Slice> slices, OutputKind kind) override;
   std::span<const float> output(std::size_t row) const override;
   DeviceBytes weight_bytes() const override;
-  // ForwardSizes::bytes(), and what attention took at depth (Attention::deep_bytes).
+  // ForwardSizes::bytes(), and what attention took at depth (HeadWalk::deep_bytes).
   DeviceBytes scratch_bytes() const override;
 
  private:

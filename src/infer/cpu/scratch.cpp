@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "infer/cpu/attention.h"
 #include "infer/cpu/delta_net.h"
+#include "infer/cpu/head_walk.h"
 #include "infer/cpu/mamba2.h"
 #include "infer/models/rope.h"
 
@@ -119,7 +119,7 @@ void size_mixer(ForwardSizes& sizes, std::size_t threads, const AttentionSpec& s
   sizes.q = std::max(sizes.q, spec.heads * spec.head_dim);
   sizes.kv = std::max(sizes.kv, spec.kv_heads * spec.head_dim);
   if (spec.output_gate) sizes.mixed = std::max(sizes.mixed, 2 * spec.heads * spec.head_dim);
-  sizes.threads = std::max(sizes.threads, threads * Attention::thread_floats(spec));
+  sizes.threads = std::max(sizes.threads, threads * HeadWalk::thread_floats(spec.attends()));
 }
 void size_mixer(ForwardSizes& sizes, std::size_t, const DeltaNetSpec& spec) {
   sizes.q = std::max(sizes.q, spec.values());

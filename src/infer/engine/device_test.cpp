@@ -23,7 +23,7 @@ std::uint64_t mixed(std::uint64_t so_far, std::uint64_t next) {
 
 // A note a position, in place of KV.
 const KvFormat kNotes{.type = KvType::kF32,
-                      .chunk_bytes = [](std::size_t) { return kChunk * sizeof(std::uint64_t); },
+                      .chunk_bytes = [](const KvShape&) { return kChunk * sizeof(std::uint64_t); },
                       .store = nullptr,
                       .attend = nullptr};
 

@@ -4,6 +4,7 @@
 //   Q8_0:     K [panel][block of 32 dims][4 neighbours: 8][16][4], K's scales f16
 //   [panel][block][16],
 //             V [position][dim], V's scales f16 [block][position]
+// Shared values are brought into V's form for all columns at once.
 // Up to kColumns columns share what is loaded; kernels.h says what is computed.
 #include "infer/kernels/elementwise.inl"
 #include "infer/kernels/panel.inl"
@@ -82,7 +83,7 @@ inline void add_values(const KvFormat::AttendArgs& args, std::size_t column,
 template <class Kv>
 inline void prefetch_half(const KvFormat::AttendArgs& args, std::size_t half) {
   if (args.ahead == nullptr) return;
-  const std::size_t bytes = Kv::chunk_bytes(args.head_dim);
+  const std::size_t bytes = Kv::chunk_bytes(args.shape);
   for (std::size_t at = bytes / 2 * half; at < bytes / 2 * (half + 1); at += 64)
     prefetch_far(args.ahead + at);
 }
@@ -110,7 +111,8 @@ void attend_columns(const KvFormat::AttendArgs& args, std::size_t column) {
     softmax(s[c], args.first[column + c], args.last[column + c], p[c], args.m[column + c],
             args.l[column + c]);
   if (column == 0) prefetch_half<Kv>(args, 1);
-  __builtin_memset(args.o + column * args.head_dim, 0, kCount * args.head_dim * sizeof(float));
+  __builtin_memset(args.o + column * args.shape.value, 0,
+                   kCount * args.shape.value * sizeof(float));
   add_values<kCount>(
       args, column, p,
       [&args]<std::size_t kN>(std::size_t first_column, const float(*weights)[kChunk],
@@ -122,12 +124,13 @@ void attend_columns(const KvFormat::AttendArgs& args, std::size_t column) {
 inline void attend_nothing(const KvFormat::AttendArgs& args, std::size_t column) {
   args.m[column] = -__builtin_inff();
   args.l[column] = 0;
-  __builtin_memset(args.o + column * args.head_dim, 0, args.head_dim * sizeof(float));
+  __builtin_memset(args.o + column * args.shape.value, 0, args.shape.value * sizeof(float));
 }
 
 // Columns with something to attend to, kColumns at a time as long as they stand side by side.
 template <class Kv>
 void attend(const KvFormat::AttendArgs& args) {
+  if (args.shape.shared) Kv::spread_values(args);
   for (std::size_t column = 0; column < args.columns;) {
     std::size_t count = 0;
     while (count < kColumns && column + count < args.columns &&
@@ -159,7 +162,12 @@ template <TensorType kType>
 struct FloatKv {
   static constexpr std::size_t kBytes = kElementBytes<kType>;
 
-  static std::size_t chunk_bytes(std::size_t head_dim) { return 2 * kChunk * kBytes * head_dim; }
+  static std::size_t chunk_bytes(const KvShape& shape) {
+    return kChunk * kBytes * (shape.key + shape.kept_value());
+  }
+  static const std::byte* values_of(const KvFormat::AttendArgs& args) {
+    return args.shape.shared ? args.values : args.chunk + kChunk * kBytes * args.shape.key;
+  }
 
   static void put(std::byte* at, float value) {
     if constexpr (kType == TensorType::kF32) {
@@ -169,30 +177,38 @@ struct FloatKv {
       __builtin_memcpy(at, &half, 2);
     }
   }
-  static void store(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
+  static void store(std::byte* chunk, const KvShape& shape, std::size_t slot, const float* k,
                     const float* v) {
-    std::byte* panel = chunk + slot / kPanelRows * kPanelRows * kBytes * head_dim;
-    std::byte* row = chunk + (kChunk + slot) * kBytes * head_dim;
-    for (std::size_t d = 0; d < head_dim; ++d) {
+    std::byte* panel = chunk + slot / kPanelRows * kPanelRows * kBytes * shape.key;
+    std::byte* row = chunk + kBytes * (kChunk * shape.key + slot * shape.value);
+    for (std::size_t d = 0; d < shape.key; ++d)
       put(panel + kBytes * (kPanelRows * d + slot % kPanelRows), k[d]);
-      put(row + kBytes * d, v[d]);
+    for (std::size_t d = 0; d < shape.kept_value(); ++d) put(row + kBytes * d, v[d]);
+  }
+  static void spread_values(const KvFormat::AttendArgs& args) {
+    for (std::size_t slot = 0; slot < kChunk; ++slot) {
+      const std::byte* k = args.chunk + kBytes * (slot / kPanelRows * kPanelRows * args.shape.key +
+                                                  slot % kPanelRows);
+      std::byte* v = args.values + kBytes * slot * args.shape.value;
+      for (std::size_t d = 0; d < args.shape.value; ++d)
+        __builtin_memcpy(v + kBytes * d, k + kBytes * kPanelRows * d, kBytes);
     }
   }
 
   template <std::size_t kCount>
   static void scores(const KvFormat::AttendArgs& args, std::size_t column, VF (*s)[kKvPanels]) {
-    const std::size_t panel_bytes = kPanelRows * kBytes * args.head_dim;
-    const float* q = args.q + column * args.head_dim;
+    const std::size_t dim = args.shape.key, panel_bytes = kPanelRows * kBytes * dim;
+    const float* q = args.q + column * dim;
     for (std::size_t c = 0; c < kCount; ++c)
       for (std::size_t i = 0; i < kKvPanels; ++i) s[c][i] = vf_zero();
     const std::byte* k = args.chunk;
-    for (std::size_t d = 0; d < args.head_dim; ++d, k += kPanelRows * kBytes) {
+    for (std::size_t d = 0; d < dim; ++d, k += kPanelRows * kBytes) {
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < kKvPanels; ++i) {
         const VF lane = load_floats<kType>(k + i * panel_bytes);
 #pragma GCC unroll 4
         for (std::size_t c = 0; c < kCount; ++c)
-          s[c][i] = vf_fma(vf_set1(q[c * args.head_dim + d]), lane, s[c][i]);
+          s[c][i] = vf_fma(vf_set1(q[c * dim + d]), lane, s[c][i]);
       }
     }
   }
@@ -201,13 +217,13 @@ struct FloatKv {
   template <std::size_t kCount, std::size_t kVectors>
   static void value_tile(const KvFormat::AttendArgs& args, std::size_t column, std::size_t d,
                          const float (*p)[kChunk], std::size_t lo, std::size_t hi) {
-    float* o = args.o + column * args.head_dim + d;
+    const std::size_t dim = args.shape.value;
+    float* o = args.o + column * dim + d;
     VF acc[kCount][kVectors];
     for (std::size_t c = 0; c < kCount; ++c)
-      for (std::size_t i = 0; i < kVectors; ++i)
-        acc[c][i] = vf_load(o + c * args.head_dim + 16 * i);
-    const std::byte* v = args.chunk + ((kChunk + lo) * args.head_dim + d) * kBytes;
-    for (std::size_t slot = lo; slot < hi; ++slot, v += kBytes * args.head_dim) {
+      for (std::size_t i = 0; i < kVectors; ++i) acc[c][i] = vf_load(o + c * dim + 16 * i);
+    const std::byte* v = values_of(args) + (lo * dim + d) * kBytes;
+    for (std::size_t slot = lo; slot < hi; ++slot, v += kBytes * dim) {
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < kVectors; ++i) {
         const VF lane = load_floats<kType>(v + 16 * kBytes * i);
@@ -217,66 +233,83 @@ struct FloatKv {
       }
     }
     for (std::size_t c = 0; c < kCount; ++c)
-      for (std::size_t i = 0; i < kVectors; ++i)
-        vf_store(o + c * args.head_dim + 16 * i, acc[c][i]);
+      for (std::size_t i = 0; i < kVectors; ++i) vf_store(o + c * dim + 16 * i, acc[c][i]);
   }
 
   template <std::size_t kCount>
   static void values(const KvFormat::AttendArgs& args, std::size_t column, const float (*p)[kChunk],
                      std::size_t lo, std::size_t hi) {
+    const std::size_t dim = args.shape.value;
     std::size_t d = 0;
-    for (; d + 64 <= args.head_dim; d += 64) value_tile<kCount, 4>(args, column, d, p, lo, hi);
-    for (; d < args.head_dim; d += 16) value_tile<kCount, 1>(args, column, d, p, lo, hi);
+    for (; d + 64 <= dim; d += 64) value_tile<kCount, 4>(args, column, d, p, lo, hi);
+    for (; d < dim; d += 16) value_tile<kCount, 1>(args, column, d, p, lo, hi);
   }
 };
 
 struct Q8Kv {
-  static std::size_t chunk_bytes(std::size_t head_dim) {
-    return 2 * kChunk * (head_dim + head_dim / kActivationBlock * 2);
+  static constexpr std::size_t bytes_of(std::size_t dim) {  // of all positions
+    return kChunk * (dim + dim / kActivationBlock * 2);
+  }
+  static std::size_t chunk_bytes(const KvShape& shape) {
+    return bytes_of(shape.key) + bytes_of(shape.kept_value());
+  }
+  static std::size_t block_of(const KvShape& shape, std::size_t slot, std::size_t b) {
+    return slot / kPanelRows * (shape.key / kActivationBlock) + b;
+  }
+  static const std::byte* values_of(const KvFormat::AttendArgs& args) {
+    return args.shape.shared ? args.values : args.chunk + bytes_of(args.shape.key);
   }
 
-  // Where the parts of a chunk begin.
-  struct Parts {
-    std::size_t blocks, k_scales, v, v_scales;
-    explicit Parts(std::size_t head_dim)
-        : blocks(head_dim / kActivationBlock),
-          k_scales(kChunk * head_dim),
-          v(k_scales + kChunk * 2 * blocks),
-          v_scales(v + kChunk * head_dim) {}
-  };
-
-  static void store(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
+  static void store_value(std::byte* values, std::size_t dim, std::size_t slot, std::size_t b,
+                          const std::int8_t* q, std::uint16_t scale) {
+    __builtin_memcpy(values + slot * dim + 32 * b, q, 32);
+    __builtin_memcpy(values + kChunk * dim + 2 * (b * kChunk + slot), &scale, 2);
+  }
+  static void store(std::byte* chunk, const KvShape& shape, std::size_t slot, const float* k,
                     const float* v) {
-    const Parts parts(head_dim);
-    const std::size_t panel = slot / kPanelRows, lane = slot % kPanelRows;
-    for (std::size_t b = 0; b < parts.blocks; ++b) {
-      std::int8_t q[kActivationBlock];
-      std::uint16_t scale = f32_to_f16(quantize_block(k + 32 * b, q));
-      const std::size_t block = panel * parts.blocks + b;
+    const std::size_t lane = slot % kPanelRows;
+    std::int8_t q[kActivationBlock];
+    for (std::size_t b = 0; b < shape.key / kActivationBlock; ++b) {
+      const std::uint16_t scale = f32_to_f16(quantize_block(k + 32 * b, q));
+      const std::size_t block = block_of(shape, slot, b);
       for (std::size_t g = 0; g < 8; ++g)
         __builtin_memcpy(chunk + 512 * block + 64 * g + 4 * lane, q + 4 * g, 4);
-      __builtin_memcpy(chunk + parts.k_scales + 32 * block + 2 * lane, &scale, 2);
-      scale = f32_to_f16(quantize_block(v + 32 * b, q));
-      __builtin_memcpy(chunk + parts.v + slot * head_dim + 32 * b, q, 32);
-      __builtin_memcpy(chunk + parts.v_scales + 2 * (b * kChunk + slot), &scale, 2);
+      __builtin_memcpy(chunk + kChunk * shape.key + 32 * block + 2 * lane, &scale, 2);
     }
+    for (std::size_t b = 0; b < shape.kept_value() / kActivationBlock; ++b) {
+      const std::uint16_t scale = f32_to_f16(quantize_block(v + 32 * b, q));
+      store_value(chunk + bytes_of(shape.key), shape.value, slot, b, q, scale);
+    }
+  }
+  static void spread_values(const KvFormat::AttendArgs& args) {
+    for (std::size_t slot = 0; slot < kChunk; ++slot)
+      for (std::size_t b = 0; b < args.shape.value / kActivationBlock; ++b) {
+        const std::size_t block = block_of(args.shape, slot, b), lane = slot % kPanelRows;
+        std::int8_t q[kActivationBlock];
+        std::uint16_t scale;
+        for (std::size_t g = 0; g < 8; ++g)
+          __builtin_memcpy(q + 4 * g, args.chunk + 512 * block + 64 * g + 4 * lane, 4);
+        __builtin_memcpy(&scale, args.chunk + kChunk * args.shape.key + 32 * block + 2 * lane, 2);
+        store_value(args.values, args.shape.value, slot, b, q, scale);
+      }
   }
 
   template <std::size_t kCount>
   static void scores(const KvFormat::AttendArgs& args, std::size_t column, VF (*s)[kKvPanels]) {
-    const Parts parts(args.head_dim);
+    const std::size_t blocks = args.shape.key / kActivationBlock;
+    const std::byte* scales_at = args.chunk + kChunk * args.shape.key;
     for (std::size_t c = 0; c < kCount; ++c)
       for (std::size_t i = 0; i < kKvPanels; ++i) s[c][i] = vf_zero();
-    for (std::size_t b = 0; b < parts.blocks; ++b) {
+    for (std::size_t b = 0; b < blocks; ++b) {
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < kKvPanels; ++i) {
-        const std::size_t block = i * parts.blocks + b;
+        const std::size_t block = i * blocks + b;
         VB w[8];
         load_weights<TensorType::kQ8_0>(args.chunk + 512 * block, w);
         BlockScales scales;
-        vf_store(scales.scale[0], vf_load_f16(args.chunk + parts.k_scales + 32 * block));
+        vf_store(scales.scale[0], vf_load_f16(scales_at + 32 * block));
         add_block<Scaling::kPer32, true, kOffset<TensorType::kQ8_0>, kCount, kKvPanels>(
-            &s[0][i], w, scales, args.q_rows, column * parts.blocks + b, parts.blocks);
+            &s[0][i], w, scales, args.q_rows, column * blocks + b, blocks);
       }
     }
   }
@@ -284,20 +317,21 @@ struct Q8Kv {
   template <std::size_t kCount>
   static void values(const KvFormat::AttendArgs& args, std::size_t column, const float (*p)[kChunk],
                      std::size_t lo, std::size_t hi) {
-    const Parts parts(args.head_dim);
-    for (std::size_t b = 0; b < parts.blocks; ++b) {
+    const std::size_t dim = args.shape.value;
+    const std::byte *all = values_of(args), *scales_at = all + kChunk * dim;
+    for (std::size_t b = 0; b < dim / kActivationBlock; ++b) {
       alignas(64) float factor[kCount][kChunk];
       for (std::size_t i = 0; i < kKvPanels; ++i) {
-        const VF scale = vf_load_f16(args.chunk + parts.v_scales + 2 * (b * kChunk + 16 * i));
+        const VF scale = vf_load_f16(scales_at + 2 * (b * kChunk + 16 * i));
         for (std::size_t c = 0; c < kCount; ++c)
           vf_store(factor[c] + 16 * i, vf_mul(vf_load(p[c] + 16 * i), scale));
       }
-      float* o = args.o + column * args.head_dim + 32 * b;
+      float* o = args.o + column * dim + 32 * b;
       VF acc[kCount][2];
       for (std::size_t c = 0; c < kCount; ++c)
-        for (std::size_t i = 0; i < 2; ++i) acc[c][i] = vf_load(o + c * args.head_dim + 16 * i);
-      const std::byte* v = args.chunk + parts.v + lo * args.head_dim + 32 * b;
-      for (std::size_t slot = lo; slot < hi; ++slot, v += args.head_dim) {
+        for (std::size_t i = 0; i < 2; ++i) acc[c][i] = vf_load(o + c * dim + 16 * i);
+      const std::byte* v = all + lo * dim + 32 * b;
+      for (std::size_t slot = lo; slot < hi; ++slot, v += dim) {
 #pragma GCC unroll 2
         for (std::size_t i = 0; i < 2; ++i) {
           const VF lane = vf_from_i(vi_load_i8(v + 16 * i));
@@ -307,7 +341,7 @@ struct Q8Kv {
         }
       }
       for (std::size_t c = 0; c < kCount; ++c)
-        for (std::size_t i = 0; i < 2; ++i) vf_store(o + c * args.head_dim + 16 * i, acc[c][i]);
+        for (std::size_t i = 0; i < 2; ++i) vf_store(o + c * dim + 16 * i, acc[c][i]);
     }
   }
 };

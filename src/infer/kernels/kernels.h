@@ -86,13 +86,23 @@ struct PackedType {
 // F32 is for checks against references: twice the bytes of F16.
 enum class KvType : std::uint8_t { kF32, kF16, kQ8_0 };
 
+// The dimensions of a KV head: multiples of 16, in q8_0 of 32.
+struct KvShape {
+  std::size_t key = 0, value = 0;
+  bool shared = false;  // a value is the first of its key's dimensions, and not kept beside it
+
+  static constexpr KvShape of(std::size_t head_dim) { return {head_dim, head_dim}; }
+  constexpr std::size_t kept_value() const { return shared ? 0 : value; }
+  bool operator==(const KvShape&) const = default;
+};
+
 // One KV chunk of one KV head: kChunk positions of K and of V, in the kernel's own layout.
 struct KvFormat {
   KvType type;
-  std::size_t (*chunk_bytes)(std::size_t head_dim);  // K and V together, a multiple of 64
-  // Writes position `slot` (0 … kChunk-1). k and v are head_dim floats; q8_0 quantizes per 32 of
-  // them.
-  void (*store)(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
+  std::size_t (*chunk_bytes)(const KvShape& shape);  // K and V together, a multiple of 64
+  // Writes position `slot` (0 … kChunk-1); a v that is shared is not read. q8_0 quantizes per 32
+  // dimensions.
+  void (*store)(std::byte* chunk, const KvShape& shape, std::size_t slot, const float* k,
                 const float* v);
   // For every column c: its scores over the chunk's slots [first[c], last[c]) (an empty range gives
   // m = -inf, l = 0, o = 0), then m[c] = max, l[c] = Σ exp(s-m), o[c] = Σ exp(s-m)·v in slot order.
@@ -100,17 +110,19 @@ struct KvFormat {
   // not depend on the others.
   struct AttendArgs {
     const std::byte* chunk;
-    std::size_t head_dim;  // a multiple of 16; q8_0: of 32
+    KvShape shape;
     std::size_t columns;
-    const float* q;             // (columns, head_dim)
+    const float* q;             // (columns, key)
     QuantizedRows q_rows;       // the same, by the table's quantize: for q8_0
     const std::uint8_t* first;  // (columns)
     const std::uint8_t* last;   // (columns), at most kChunk
     float* m;                   // (columns)
     float* l;                   // (columns)
-    float* o;                   // (columns, head_dim)
+    float* o;                   // (columns, value)
     const std::byte* ahead;     // the chunk that comes next: fetched meanwhile; nullptr: none
     float cap = 0;              // scores s become cap·tanh(s / cap); 0: they stay
+    // Where values are shared, room for those of a chunk: chunk_bytes({.value = value}).
+    std::byte* values = nullptr;
   };
   void (*attend)(const AttendArgs& args);
 };

@@ -474,31 +474,34 @@ TEST_P(Table, TilesAreTheScalarOnes) {
       }
 }
 
-std::vector<float> attend(const KernelTable& table, KvType type, std::size_t head_dim,
+// `kv`: a position's key, then its value.
+std::vector<float> attend(const KernelTable& table, KvType type, const KvShape& shape,
                           const std::vector<float>& q, const std::vector<float>& kv,
                           const std::vector<std::uint8_t>& first,
                           const std::vector<std::uint8_t>& last, float cap) {
   const KvFormat& format = table.kv_format(type);
-  Aligned chunk(format.chunk_bytes(head_dim));
+  Aligned chunk(format.chunk_bytes(shape)), values(format.chunk_bytes({.value = shape.value}));
   std::fill(chunk.memory.begin(), chunk.memory.end(), std::byte{0xff});  // NaNs, where not stored
-  const std::size_t written = kv.size() / (2 * head_dim), columns = first.size();
+  const std::size_t row = shape.key + shape.value, written = kv.size() / row;
+  const std::size_t columns = first.size();
   for (std::size_t slot = 0; slot < written; ++slot)
-    format.store(chunk.data, head_dim, slot, kv.data() + 2 * slot * head_dim,
-                 kv.data() + (2 * slot + 1) * head_dim);
-  std::vector<float> m(columns), l(columns), o(columns * head_dim, 9.0f);
-  const Quantized q8 = quantize(table, q, head_dim);
-  format.attend({chunk.data,
-                 head_dim,
-                 columns,
-                 q.data(),
-                 {q8.q.data(), q8.scale.data(), q8.sum.data()},
-                 first.data(),
-                 last.data(),
-                 m.data(),
-                 l.data(),
-                 o.data(),
-                 chunk.data,
-                 cap});
+    format.store(chunk.data, shape, slot, kv.data() + slot * row,
+                 kv.data() + slot * row + shape.key);
+  std::vector<float> m(columns), l(columns), o(columns * shape.value, 9.0f);
+  const Quantized q8 = quantize(table, q, shape.key);
+  format.attend({.chunk = chunk.data,
+                 .shape = shape,
+                 .columns = columns,
+                 .q = q.data(),
+                 .q_rows = {q8.q.data(), q8.scale.data(), q8.sum.data()},
+                 .first = first.data(),
+                 .last = last.data(),
+                 .m = m.data(),
+                 .l = l.data(),
+                 .o = o.data(),
+                 .ahead = chunk.data,
+                 .cap = cap,
+                 .values = values.data});
   o.insert(o.end(), m.begin(), m.end());
   o.insert(o.end(), l.begin(), l.end());
   return o;
@@ -507,12 +510,14 @@ std::vector<float> attend(const KernelTable& table, KvType type, std::size_t hea
 TEST_P(Table, AttentionIsTheScalarOne) {
   Random random(6);
   for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0})
-    for (const std::size_t head_dim : {32u, 64u, 96u, 128u, 256u})
+    for (const KvShape& shape :
+         {KvShape::of(32), KvShape::of(64), KvShape::of(96), KvShape::of(128), KvShape::of(256),
+          KvShape{192, 128}, KvShape{32, 96}, KvShape{96, 64, true}, KvShape{576, 512, true}})
       for (int round = 0; round < 12; ++round) {
         const Values kind = static_cast<Values>(round % 5);
         const std::size_t written = 1 + random() % kChunk, columns = 1 + random() % 9;
-        const auto kv = activations_of(2 * written * head_dim, kind, random);
-        const auto q = activations_of(columns * head_dim,
+        const auto kv = activations_of(written * (shape.key + shape.value), kind, random);
+        const auto q = activations_of(columns * shape.key,
                                       kind == Values::kBroken ? Values::kOrdinary : kind, random);
         std::vector<std::uint8_t> first(columns), last(columns);
         for (std::size_t c = 0; c < columns; ++c) {
@@ -520,20 +525,37 @@ TEST_P(Table, AttentionIsTheScalarOne) {
           last[c] = static_cast<std::uint8_t>(random() % 3 ? written : random() % (written + 1));
         }
         const float cap = round % 3 == 0 ? 2.0f : 0.0f;
-        const auto got = attend(table(), type, head_dim, q, kv, first, last, cap);
-        const auto want = attend(scalar(), type, head_dim, q, kv, first, last, cap);
+        const auto got = attend(table(), type, shape, q, kv, first, last, cap);
+        const auto want = attend(scalar(), type, shape, q, kv, first, last, cap);
         ASSERT_TRUE(same(got, want))
-            << "type " << static_cast<int>(type) << " head " << head_dim << " columns " << columns
-            << " values " << static_cast<int>(kind);
+            << "type " << static_cast<int>(type) << " head " << shape.key << " " << shape.value
+            << " columns " << columns << " values " << static_cast<int>(kind);
         // A column alone gives what it gives among others.
         const std::size_t c = random() % columns;
-        const auto begin = q.begin() + static_cast<std::ptrdiff_t>(c * head_dim);
+        const auto begin = q.begin() + static_cast<std::ptrdiff_t>(c * shape.key);
         const auto alone =
-            attend(table(), type, head_dim, {begin, begin + static_cast<std::ptrdiff_t>(head_dim)},
+            attend(table(), type, shape, {begin, begin + static_cast<std::ptrdiff_t>(shape.key)},
                    kv, {first[c]}, {last[c]}, cap);
-        for (std::size_t d = 0; d < head_dim; ++d)
-          ASSERT_TRUE(same_bits(alone[d], want[c * head_dim + d]));
+        for (std::size_t d = 0; d < shape.value; ++d)
+          ASSERT_TRUE(same_bits(alone[d], want[c * shape.value + d]));
       }
+}
+
+TEST_P(Table, SharedValuesAreThoseOfTheKeys) {
+  Random random(8);
+  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    const KvShape shared{96, 64, true}, apart{96, 64};
+    auto kv = activations_of(kChunk * 160, Values::kOrdinary, random);
+    for (std::size_t slot = 0; slot < kChunk; ++slot)
+      std::copy_n(kv.data() + slot * 160, 64, kv.data() + slot * 160 + 96);
+    const auto q = activations_of(3 * 96, Values::kOrdinary, random);
+    const std::vector<std::uint8_t> first{0, 5, 63}, last{64, 40, 64};
+    EXPECT_TRUE(same(attend(table(), type, shared, q, kv, first, last, 0),
+                     attend(table(), type, apart, q, kv, first, last, 0)));
+    const KvFormat& format = table().kv_format(type);
+    EXPECT_EQ(format.chunk_bytes(shared) + format.chunk_bytes({.value = 64}),
+              format.chunk_bytes(apart));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Here, Table,

@@ -208,8 +208,8 @@ void softmax(float* s, std::size_t first, std::size_t last, float& m, float& l) 
 template <class Score, class Value>
 void attend_column(const KvFormat::AttendArgs& args, std::size_t c, Score score, Value value) {
   float s[kChunk];
-  float* o = args.o + c * args.head_dim;
-  std::memset(o, 0, args.head_dim * sizeof(float));
+  float* o = args.o + c * args.shape.value;
+  std::memset(o, 0, args.shape.value * sizeof(float));
   args.m[c] = -__builtin_inff();
   args.l[c] = 0;
   if (args.first[c] >= args.last[c]) return;
@@ -222,39 +222,45 @@ void attend_column(const KvFormat::AttendArgs& args, std::size_t c, Score score,
 // K then V, position by position, as F32 or F16.
 template <std::size_t kBytes, auto kDecode>
 struct FloatKv {
-  static std::size_t chunk_bytes(std::size_t head_dim) { return 2 * kChunk * kBytes * head_dim; }
+  static std::size_t chunk_bytes(const KvShape& shape) {
+    return kChunk * kBytes * (shape.key + shape.kept_value());
+  }
   static void put(std::byte* at, float value) {
     if constexpr (kBytes == 4)
       infer::store(at, value);
     else
       infer::store(at, f32_to_f16(value));
   }
-  static void store(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
+  static void store(std::byte* chunk, const KvShape& shape, std::size_t slot, const float* k,
                     const float* v) {
-    for (std::size_t d = 0; d < head_dim; ++d) {
-      put(chunk + kBytes * (slot * head_dim + d), k[d]);
-      put(chunk + kBytes * ((kChunk + slot) * head_dim + d), v[d]);
-    }
+    for (std::size_t d = 0; d < shape.key; ++d) put(chunk + kBytes * (slot * shape.key + d), k[d]);
+    std::byte* values = chunk + kBytes * kChunk * shape.key;
+    for (std::size_t d = 0; d < shape.kept_value(); ++d)
+      put(values + kBytes * (slot * shape.value + d), v[d]);
   }
   static void attend(const KvFormat::AttendArgs& args) {
-    const auto element = [&args](std::size_t row, std::size_t d) {
+    const KvShape& shape = args.shape;
+    const auto element = [](const std::byte* at, std::size_t d) {
       float value;
-      kDecode(args.chunk + kBytes * (row * args.head_dim + d), &value, 1);
+      kDecode(at + kBytes * d, &value, 1);
       return value;
     };
+    const std::byte* values = args.chunk + (shape.shared ? 0 : kBytes * kChunk * shape.key);
+    const std::size_t stride = shape.shared ? shape.key : shape.value;
     for (std::size_t c = 0; c < args.columns; ++c) {
-      const float* q = args.q + c * args.head_dim;
+      const float* q = args.q + c * shape.key;
       attend_column(
           args, c,
           [&](std::size_t slot) {
             float s = 0;
-            for (std::size_t d = 0; d < args.head_dim; ++d)
-              s = __builtin_fmaf(q[d], element(slot, d), s);
+            const std::byte* key = args.chunk + kBytes * slot * shape.key;
+            for (std::size_t d = 0; d < shape.key; ++d)
+              s = __builtin_fmaf(q[d], element(key, d), s);
             return s;
           },
           [&](std::size_t slot, float p, float* o) {
-            for (std::size_t d = 0; d < args.head_dim; ++d)
-              o[d] = __builtin_fmaf(p, element(kChunk + slot, d), o[d]);
+            for (std::size_t d = 0; d < shape.value; ++d)
+              o[d] = __builtin_fmaf(p, element(values + kBytes * slot * stride, d), o[d]);
           });
     }
   }
@@ -264,29 +270,30 @@ struct FloatKv {
 struct Q8Kv {
   static constexpr std::size_t kBlockBytes = 34;
 
-  static std::size_t chunk_bytes(std::size_t head_dim) {
-    return 2 * kChunk * (head_dim / kActivationBlock) * kBlockBytes;
+  static std::size_t row_bytes(std::size_t dim) { return dim / kActivationBlock * kBlockBytes; }
+  static std::size_t chunk_bytes(const KvShape& shape) {
+    return kChunk * (row_bytes(shape.key) + row_bytes(shape.kept_value()));
   }
-  static void store_row(const float* x, std::size_t head_dim, std::byte* row) {
-    for (std::size_t d = 0; d < head_dim; d += kActivationBlock, row += kBlockBytes) {
+  static void store_row(const float* x, std::size_t dim, std::byte* row) {
+    for (std::size_t d = 0; d < dim; d += kActivationBlock, row += kBlockBytes) {
       std::int8_t q[kActivationBlock];
       infer::store(row, f32_to_f16(quantize_block(x + d, q)));
       std::memcpy(row + 2, q, sizeof q);
     }
   }
-  static void store(std::byte* chunk, std::size_t head_dim, std::size_t slot, const float* k,
+  static void store(std::byte* chunk, const KvShape& shape, std::size_t slot, const float* k,
                     const float* v) {
-    const std::size_t row_bytes = head_dim / kActivationBlock * kBlockBytes;
-    store_row(k, head_dim, chunk + slot * row_bytes);
-    store_row(v, head_dim, chunk + (kChunk + slot) * row_bytes);
+    const std::size_t key = row_bytes(shape.key), value = row_bytes(shape.value);
+    store_row(k, shape.key, chunk + slot * key);
+    if (!shape.shared) store_row(v, shape.value, chunk + kChunk * key + slot * value);
   }
   static void attend(const KvFormat::AttendArgs& args) {
-    const std::size_t blocks = args.head_dim / kActivationBlock;
-    const auto block = [&args, blocks](std::size_t row, std::size_t b) {
-      return args.chunk + (row * blocks + b) * kBlockBytes;
-    };
+    const KvShape& shape = args.shape;
+    const std::size_t blocks = shape.key / kActivationBlock, key = row_bytes(shape.key);
+    const std::byte* values = args.chunk + (shape.shared ? 0 : kChunk * key);
+    const std::size_t value = shape.shared ? key : row_bytes(shape.value);
     for (std::size_t c = 0; c < args.columns; ++c) {
-      const std::int8_t* q = args.q_rows.q + c * args.head_dim;
+      const std::int8_t* q = args.q_rows.q + c * shape.key;
       const float* scale = args.q_rows.scale + c * blocks;
       attend_column(
           args, c,
@@ -294,19 +301,20 @@ struct Q8Kv {
             float s = 0;
             for (std::size_t b = 0; b < blocks; ++b) {
               IntBlock k;
-              read_q8_0(block(slot, b), 0, k);
+              read_q8_0(args.chunk + slot * key + b * kBlockBytes, 0, k);
               s = __builtin_fmaf(dot_of(k.w, q + kActivationBlock * b, kActivationBlock),
                                  k.scale[0] * scale[b], s);
             }
             return s;
           },
           [&](std::size_t slot, float p, float* o) {
-            for (std::size_t b = 0; b < blocks; ++b, o += kActivationBlock) {
+            for (std::size_t b = 0; b < shape.value / kActivationBlock; ++b) {
               IntBlock v;
-              read_q8_0(block(kChunk + slot, b), 0, v);
+              read_q8_0(values + slot * value + b * kBlockBytes, 0, v);
               const float factor = p * v.scale[0];
               for (std::size_t i = 0; i < kActivationBlock; ++i)
-                o[i] = __builtin_fmaf(factor, static_cast<float>(v.w[i]), o[i]);
+                o[kActivationBlock * b + i] =
+                    __builtin_fmaf(factor, static_cast<float>(v.w[i]), o[kActivationBlock * b + i]);
             }
           });
     }

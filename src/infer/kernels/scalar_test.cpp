@@ -426,14 +426,14 @@ TEST(Scalar, AttendAndMergeAreSoftmax) {
     std::vector<float> scale(q.size() / kActivationBlock);
     std::vector<std::int16_t> sum(q.size() / 16);
     scalar().quantize(q.data(), q.size(), q8.data(), scale.data(), sum.data());
-    std::vector<std::byte> chunk(kv.chunk_bytes(dim));
+    std::vector<std::byte> chunk(kv.chunk_bytes(KvShape::of(dim)));
     EXPECT_EQ(chunk.size() % 64, 0u);
     std::vector<float> m(columns, -std::numeric_limits<float>::infinity()), l(columns),
         o(columns * dim);
     for (std::size_t part = 0; part < 2; ++part) {
       for (std::size_t slot = 0; slot < kChunk; ++slot) {
         const std::size_t at = (part * kChunk + slot) * dim;
-        kv.store(chunk.data(), dim, slot, k.data() + at, v.data() + at);
+        kv.store(chunk.data(), KvShape::of(dim), slot, k.data() + at, v.data() + at);
       }
       std::uint8_t first[columns], last[columns];
       const auto local = [part](std::size_t at) {
@@ -443,7 +443,7 @@ TEST(Scalar, AttendAndMergeAreSoftmax) {
       for (std::size_t c = 0; c < columns; ++c) first[c] = local(begin[c]), last[c] = local(end[c]);
       std::vector<float> m2(columns), l2(columns), o2(columns * dim);
       kv.attend({chunk.data(),
-                 dim,
+                 KvShape::of(dim),
                  columns,
                  q.data(),
                  {q8.data(), scale.data(), sum.data()},

@@ -273,10 +273,11 @@ Result<Blueprint> read_runnable_blueprint(const Gguf& file) {
 namespace {
 
 StateSpec state_of(const AttentionSpec& spec) {
+  const AttendSpec attends = spec.attends();
   return {.kind = StateSpec::Kind::kAttention,
-          .kv_heads = spec.kv_heads,
-          .head_dim = spec.head_dim,
-          .window = spec.window};
+          .kv_heads = attends.kv_heads,
+          .head = attends.head,
+          .window = attends.window};
 }
 template <class Recurrent>
 StateSpec state_of(const Recurrent& spec) {
@@ -294,6 +295,11 @@ std::string_view missing_in(const FfnSpec& spec) {
 }
 
 }  // namespace
+
+std::optional<AttendSpec> LayerSpec::attends() const {
+  if (const AttentionSpec* spec = attention()) return spec->attends();
+  return std::nullopt;
+}
 
 std::vector<StateSpec> Blueprint::states() const {
   std::vector<StateSpec> states;

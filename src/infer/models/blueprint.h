@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -32,6 +33,19 @@ struct RopeSpec {
   bool operator==(const RopeSpec&) const = default;
 };
 
+// What the heads of a layer read of a sequence, whatever made their queries.
+struct AttendSpec {
+  std::size_t heads = 0, kv_heads = 0;
+  KvShape head = {};
+  std::size_t window = 0;  // 0: all positions
+  float soft_cap = 0;      // scores s become cap·tanh(s / cap); 0: they stay
+
+  // That a query at `position` sees.
+  std::size_t oldest_visible(std::size_t position) const {
+    return infer::oldest_visible(window, position);
+  }
+};
+
 // RMS norm of q and k: of each head before or after RoPE, or of all heads together before it.
 enum class QkNorm : std::uint8_t { kNone, kHead, kHeadAfterRope, kWhole };
 
@@ -49,6 +63,8 @@ struct AttentionSpec {
   double temperature = 0;
   std::size_t temperature_length = 1;
   RopeSpec rope = {};  // of 0 dimensions: none
+
+  AttendSpec attends() const { return {heads, kv_heads, KvShape::of(head_dim), window, soft_cap}; }
 };
 
 // Gated delta net: it carries, from token to token, one matrix (key × value) a value head and the
@@ -136,6 +152,7 @@ struct LayerSpec {
   bool has_ffn() const { return ffn.hidden != 0; }
   const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
   AttentionSpec* attention() { return std::get_if<AttentionSpec>(&mixer); }
+  std::optional<AttendSpec> attends() const;  // where it has attention of any kind
 };
 
 enum class NormKind : std::uint8_t { kRms, kLayer };  // layer: without a bias

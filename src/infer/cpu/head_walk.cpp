@@ -1,0 +1,267 @@
+// The walk of a layer's heads over the chunks of the cache.
+#include "infer/cpu/head_walk.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace lathe::infer {
+namespace {
+
+constexpr std::size_t kGroupChunks = 8;
+constexpr std::size_t kGroupPositions = kGroupChunks * kChunk;
+// With fewer items than this, attention is shared out by groups too.
+constexpr std::size_t kItemsPerThread = 4;
+// Unless their partial results would take more than this.
+constexpr std::uint64_t kMostPartialBytes = std::uint64_t{64} << 20;
+
+// What `columns` queries have gathered so far: maximum, sum of exponentials, weighted sum of V. l
+// == 0: nothing yet.
+struct Partial {
+  Partial(float* base, std::size_t columns) : m(base), l(base + columns), o(base + 2 * columns) {}
+  static std::size_t size(std::size_t columns, std::size_t dim) { return columns * (dim + 2); }
+  float* m;
+  float* l;
+  float* o;  // (columns, value)
+};
+
+// One thread's scratch, for so many queries of one head.
+struct Room {
+  Room(float* base, std::size_t columns, const KvShape& head)
+      : q(base),
+        chunk(q + columns * head.key),
+        group(chunk + Partial::size(columns, head.value)),
+        total(group + Partial::size(columns, head.value)),
+        values(total + Partial::size(columns, head.value)),
+        scale(values + value_floats(head)),
+        sum(reinterpret_cast<std::int16_t*>(scale + columns * head.key / kActivationBlock)),
+        q8(reinterpret_cast<std::int8_t*>(sum + columns * head.key / 16)),
+        first(reinterpret_cast<std::uint8_t*>(q8 + columns * head.key)),
+        last(first + columns) {}
+  static std::size_t value_floats(const KvShape& head) {
+    return head.shared ? kChunk * head.value : 0;
+  }
+  static std::size_t floats(std::size_t columns, const KvShape& head) {
+    return columns * head.key + 3 * Partial::size(columns, head.value) + value_floats(head) +
+           columns * head.key / 2 + columns;
+  }
+  float* q;                      // (columns, key)
+  float *chunk, *group, *total;  // partials of one chunk, one group, all
+  float* values;                 // of a chunk, where they are shared
+  float* scale;                  // q in 8 bits: its scales, sums and integers
+  std::int16_t* sum;
+  std::int8_t* q8;
+  std::uint8_t *first, *last;  // slots of a chunk
+};
+
+void fold(const KernelTable& kernels, std::size_t columns, std::size_t dim, const Partial& part,
+          const Partial& total) {
+  for (std::size_t c = 0; c < columns; ++c) {
+    if (part.l[c] == 0) continue;
+    if (total.l[c] == 0) {
+      total.m[c] = part.m[c];
+      total.l[c] = part.l[c];
+      std::memcpy(total.o + c * dim, part.o + c * dim, dim * sizeof(float));
+    } else {
+      kernels.merge(&total.m[c], &total.l[c], total.o + c * dim, part.m[c], part.l[c],
+                    part.o + c * dim, dim);
+    }
+  }
+}
+
+// A head's dimensions, then zeros up to padded_head(); returns `to`.
+const float* pad_head(const float* head, std::size_t dim, float* to) {
+  std::memcpy(to, head, dim * sizeof(float));
+  std::fill(to + dim, to + padded_head(dim), 0.0f);
+  return to;
+}
+
+// How many groups the tile's newest token looks back on.
+std::size_t groups_of(const Step& step, const Step::Tile& tile) {
+  return step.tokens[tile.first_token + tile.tokens - 1].position / kGroupPositions + 1;
+}
+
+std::size_t most_columns(const AttendSpec& spec) {
+  return std::max(HeadWalk::kColumns, spec.heads / spec.kv_heads);
+}
+
+}  // namespace
+
+HeadWalk::HeadWalk(const AttendSpec& spec, std::size_t layer, const float* sinks)
+    : spec_(spec),
+      padded_(padded_head(spec.head)),
+      layer_(layer),
+      ratio_(spec.heads / spec.kv_heads),
+      sinks_(sinks) {}
+
+// Sized for the widest group; a layer with smaller ones just has fewer columns.
+std::size_t HeadWalk::tile_tokens(const Blueprint& blueprint) {
+  std::size_t group = 1;
+  for (const LayerSpec& layer : blueprint.layers)
+    if (const auto spec = layer.attends()) group = std::max(group, spec->heads / spec->kv_heads);
+  return std::max<std::size_t>(1, kColumns / group);
+}
+
+std::size_t HeadWalk::thread_floats(const AttendSpec& spec) {
+  return Room::floats(most_columns(spec), padded_head(spec.head));
+}
+
+std::uint64_t HeadWalk::deep_bytes(const Blueprint& blueprint, std::size_t threads,
+                                   std::size_t positions) {
+  const std::size_t groups = (positions + kGroupPositions - 1) / kGroupPositions;
+  if (threads < 2 || groups < 2) return 0;
+  std::uint64_t bytes = 0;
+  for (const LayerSpec& layer : blueprint.layers) {
+    const auto spec = layer.attends();
+    if (!spec) continue;
+    const std::size_t items = (kItemsPerThread * threads - 1) / spec->kv_heads * spec->kv_heads;
+    const std::size_t partial = Partial::size(most_columns(*spec), padded_head(spec->head).value);
+    bytes = std::max<std::uint64_t>(bytes, items * groups * partial * sizeof(float));
+  }
+  return std::min(bytes, kMostPartialBytes);
+}
+
+void HeadWalk::store(const Step& step, std::size_t t, std::size_t head, const float* k,
+                     const float* v, float* scratch) const {
+  const MemoryLayout::Place& place = step.layout->place(layer_);
+  const std::size_t position = step.tokens[t].position;
+  std::byte* block = step.tokens[t].memory->data(place.group, position) + place.offset;
+  const float* value =
+      spec_.head.shared ? nullptr : pad_head(v, spec_.head.value, scratch + padded_.key);
+  step.layout->format().store(block + head * place.head_bytes, padded_, position % kChunk,
+                              pad_head(k, spec_.head.key, scratch), value);
+}
+
+// The first group that any of the tile's queries sees something of.
+std::size_t HeadWalk::first_group(const Step& step, const Step::Tile& tile) const {
+  return spec_.oldest_visible(step.tokens[tile.first_token].position) / kGroupPositions;
+}
+
+void HeadWalk::run(Step& step, const Out& out) const {
+  ForwardScratch& s = step.scratch;
+  std::size_t columns = 1, groups = 1;
+  for (const Step::Tile& tile : step.tiles) {
+    columns = std::max(columns, tile.tokens * ratio_);
+    groups = std::max(groups, groups_of(step, tile));
+  }
+  const std::size_t partial = Partial::size(columns, padded_.value);
+  const std::size_t items = step.tiles.size() * spec_.kv_heads;
+  const auto threads = static_cast<std::size_t>(step.team->size());
+
+  // With little else to share out (decode far into a long context), every group is an item of its
+  // own.
+  const bool by_group = groups > 1 && items < kItemsPerThread * threads && threads > 1 &&
+                        items * groups * partial * sizeof(float) <= kMostPartialBytes &&
+                        s.partials.reserve(items * groups * partial).has_value();
+  if (by_group) {
+    step.team->run(items * groups, [&](std::size_t item, int thread) {
+      const Step::Tile& tile = step.tiles[item / groups / spec_.kv_heads];
+      const std::size_t group = item % groups;
+      if (group < first_group(step, tile) || group >= groups_of(step, tile)) return;
+      walk_group(step, tile, item / groups % spec_.kv_heads, group, columns, scratch(step, thread),
+                 s.partials.data() + item * partial);
+    });
+  }
+  step.team->run(items, [&](std::size_t item, int thread) {
+    const Step::Tile& tile = step.tiles[item / spec_.kv_heads];
+    const std::size_t head = item % spec_.kv_heads;
+    float* own = scratch(step, thread);
+    const Room room(own, columns, padded_);
+    const Partial total(room.total, columns);
+    std::fill_n(total.l, columns, 0.0f);
+    if (sinks_ != nullptr) begin_with_sinks(tile, head, room.total, columns);
+    for (std::size_t group = first_group(step, tile); group < groups_of(step, tile); ++group) {
+      float* base = by_group ? s.partials.data() + (item * groups + group) * partial : room.group;
+      if (!by_group) walk_group(step, tile, head, group, columns, own, base);
+      fold(step.kernels(), tile.tokens * ratio_, padded_.value, Partial(base, columns), total);
+    }
+    write_heads(tile, head, columns, room.total, out);
+  });
+}
+
+// A sink takes part in the softmax before all others, with nothing to add.
+void HeadWalk::begin_with_sinks(const Step::Tile& tile, std::size_t head, float* base,
+                                std::size_t columns) const {
+  const std::size_t dim = padded_.value;
+  const Partial total(base, columns);
+  const float* sinks = sinks_ + head * ratio_;
+  for (std::size_t c = 0; c < tile.tokens * ratio_; ++c) {
+    total.m[c] = sinks[c % ratio_];
+    total.l[c] = 1;
+    std::fill_n(total.o + c * dim, dim, 0.0f);
+  }
+}
+
+bool HeadWalk::visible(const Step& step, const Step::Tile& tile, std::size_t start,
+                       std::uint8_t* first, std::uint8_t* last) const {
+  bool any = false;
+  for (std::size_t c = 0; c < tile.tokens * ratio_; ++c) {
+    const std::size_t position = step.tokens[tile.first_token + c / ratio_].position;
+    const std::size_t oldest = spec_.oldest_visible(position);
+    const std::size_t from = std::clamp(oldest, start, start + kChunk) - start;
+    const std::size_t to = std::clamp(position + 1, start, start + kChunk) - start;
+    first[c] = static_cast<std::uint8_t>(std::min(from, to));
+    last[c] = static_cast<std::uint8_t>(to);
+    any = any || from < to;
+  }
+  return any;
+}
+
+// The tile's queries over the chunks of one group, into a partial of `columns`; `scratch` holds the
+// queries and one chunk's partial.
+void HeadWalk::walk_group(const Step& step, const Step::Tile& tile, std::size_t head,
+                          std::size_t group, std::size_t columns, float* scratch,
+                          float* into) const {
+  const KernelTable& kernels = step.kernels();
+  const KvFormat& format = step.layout->format();
+  const MemoryLayout::Place& place = step.layout->place(layer_);
+  const std::size_t key = padded_.key, used = tile.tokens * ratio_;
+  const Room room(scratch, columns, padded_);
+  const Partial chunk(room.chunk, columns), total(into, columns);
+  for (std::size_t c = 0; c < used; ++c) {
+    const std::size_t t = tile.first_token + c / ratio_;
+    const std::size_t row = t * spec_.heads + head * ratio_ + c % ratio_;
+    const float* q =
+        pad_head(step.scratch.q.data() + row * spec_.head.key, spec_.head.key, room.q + c * key);
+    if (format.type == KvType::kQ8_0)
+      kernels.quantize(q, key, room.q8 + c * key, room.scale + c * key / kActivationBlock,
+                       room.sum + c * key / 16);
+  }
+  std::fill_n(total.l, columns, 0.0f);
+  const Step::Token& newest = step.tokens[tile.first_token + tile.tokens - 1];
+  const auto chunk_at = [&](std::size_t at) {
+    return newest.memory->data(place.group, at) + place.offset + head * place.head_bytes;
+  };
+  const std::size_t end = std::min((group + 1) * kGroupPositions, newest.position + 1);
+  for (std::size_t start = group * kGroupPositions; start < end; start += kChunk) {
+    if (!visible(step, tile, start, room.first, room.last)) continue;
+    const std::size_t next = start + kChunk;
+    format.attend({.chunk = chunk_at(start),
+                   .shape = padded_,
+                   .columns = used,
+                   .q = room.q,
+                   .q_rows = {room.q8, room.scale, room.sum},
+                   .first = room.first,
+                   .last = room.last,
+                   .m = chunk.m,
+                   .l = chunk.l,
+                   .o = chunk.o,
+                   .ahead = next <= newest.position ? chunk_at(next) : nullptr,
+                   .cap = spec_.soft_cap,
+                   .values = reinterpret_cast<std::byte*>(room.values)});
+    fold(kernels, used, padded_.value, chunk, total);
+  }
+}
+
+void HeadWalk::write_heads(const Step::Tile& tile, std::size_t head, std::size_t columns,
+                           float* base, const Out& out) const {
+  const Partial total(base, columns);
+  for (std::size_t c = 0; c < tile.tokens * ratio_; ++c) {
+    const std::size_t t = tile.first_token + c / ratio_, h = head * ratio_ + c % ratio_;
+    float* to = out.base + t * out.token_stride + h * out.head_stride;
+    const float inverse = 1 / total.l[c];
+    for (std::size_t i = 0; i < spec_.head.value; ++i)
+      to[i] = total.o[c * padded_.value + i] * inverse;
+  }
+}
+
+}  // namespace lathe::infer
