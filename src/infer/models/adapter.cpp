@@ -21,6 +21,18 @@ std::vector<float> panels_of(const std::vector<float>& values, std::size_t exper
   return panels;
 }
 
+// Of B, whose rows are those of the file's tensor, those of the part of it that a slot has.
+std::vector<float> rows_of_part(std::vector<float> b, const TensorSpec& spec, std::size_t rank) {
+  if (!spec.is_part()) return b;
+  std::vector<float> part;
+  for (std::size_t e = 0; e < spec.experts; ++e) {
+    const auto from = static_cast<std::ptrdiff_t>((e * spec.file_rows + spec.first_row) * rank);
+    part.insert(part.end(), b.begin() + from,
+                b.begin() + from + static_cast<std::ptrdiff_t>(spec.rows * rank));
+  }
+  return part;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blueprint& blueprint) {
@@ -45,6 +57,7 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blu
       if (!slot_info(spec.slot).adapts) continue;
       const std::string& name = spec.name;
       const std::size_t rows = spec.rows, k = spec.k, experts = spec.experts;
+      const std::size_t file_rows = spec.is_part() ? spec.file_rows : rows;
       const GgufTensor* a = file.find_tensor(name + ".lora_a");
       const GgufTensor* b = file.find_tensor(name + ".lora_b");
       if (a == nullptr && b == nullptr) continue;
@@ -55,16 +68,17 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blu
                                                       std::uint64_t out) {
         return t.shape == std::array<std::uint64_t, 4>{in, out, n, 1};
       };
-      if (!is(*a, k, rank) || !is(*b, rank, rows) || rank > kMaxRank)
+      if (!is(*a, k, rank) || !is(*b, rank, file_rows) || rank > kMaxRank)
         return invalid("{}: {} is {}×{}×{} and {}×{}×{}; the model's is {}×{}×{} (rank at most {})",
                        place, name, a->shape[0], a->shape[1], a->shape[2], b->shape[0], b->shape[1],
-                       b->shape[2], k, rows, experts, kMaxRank);
+                       b->shape[2], k, file_rows, experts, kMaxRank);
       LATHE_TRY(const auto a_values, load_floats(file, *a));
       LATHE_TRY(auto b_values, load_floats(file, *b));
       content += fmt::format(
           " {} {} {}", name,
           sha256_hex({reinterpret_cast<const char*>(a_values.data()), a_values.size() * 4}),
           sha256_hex({reinterpret_cast<const char*>(b_values.data()), b_values.size() * 4}));
+      b_values = rows_of_part(std::move(b_values), spec, rank);
       const auto scale = static_cast<float>(alpha / static_cast<double>(rank));
       for (float& value : b_values) value *= scale;
       LowRank& low = adapter->layers_[layer][spec.slot];
@@ -76,7 +90,7 @@ Result<std::shared_ptr<const Adapter>> Adapter::load(const Gguf& file, const Blu
              .b_panels = panels_of(b_values, experts, rows, rank)};
       adapter->bytes_ += (low.a_panels.size() + low.b_panels.size()) * sizeof(float);
       adapter->max_rank_ = std::max(adapter->max_rank_, rank);
-      used += 2;
+      if (spec.first_row == 0) used += 2;
     }
   if (used == 0 || used != file.tensors().size())
     return invalid("{}: {} of its {} tensors have a place in this model", place, used,
