@@ -101,7 +101,8 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
           ? flags.context
           : affordable_context(blueprint, infer::cpu_layout(blueprint, *kernels, kv));
   if (adjust) adjust(options);
-  LATHE_TRY(auto executor, infer::CpuExecutor::create(*local.model, *local.team, {.kv = kv}));
+  LATHE_TRY(auto executor, infer::CpuExecutor::create(*local.model, *local.team,
+                                                      {.kv = kv, .context = flags.context}));
   LATHE_TRY(local.engine, infer::Engine::create(std::move(executor), *local.tokenizer, options));
   return local;
 }

@@ -13,13 +13,17 @@ Attention::Attention(const Model& model, std::size_t layer, std::size_t rope)
       layer_(layer),
       rope_(rope),
       epsilon_(model.blueprint().norm_epsilon),
+      ones_(spec_.plain_qk_norm || spec_.value_norm ? spec_.head_dim : 0, 1.0f),
       walk_(spec_.attends(), layer, spec_.sinks ? weights_.vector[Slot::kSinks].data() : nullptr) {}
 
 void Attention::run(Step& step) const {
   ForwardScratch& s = step.scratch;
   float* q = spec_.output_gate ? s.mixed.data() : s.q.data();
   const Step::Linear inputs[] = {{Slot::kQ, q}, {Slot::kK, s.k.data()}, {Slot::kV, s.v.data()}};
-  step.multiply_linears(layer_, s.normed, inputs);
+  step.multiply_linears(layer_, s.normed,
+                        std::span(inputs).first(spec_.kv_of            ? 1
+                                                : spec_.values_of_keys ? 2
+                                                                       : 3));
   step.team->run(step.tokens.size(), [&](std::size_t t, int thread) {
     finish_heads(step, t, walk_.scratch(step, thread));
   });
@@ -47,7 +51,8 @@ void Attention::open_gates(Step& step, std::size_t t) const {
 
 float Attention::scale_at(std::size_t position) const {
   if (spec_.temperature == 0) return spec_.scale;
-  const auto periods = static_cast<double>(position / spec_.temperature_length);
+  const auto periods =
+      static_cast<double>((position + spec_.temperature_offset) / spec_.temperature_length);
   return static_cast<float>(double{spec_.scale} * (1 + spec_.temperature * std::log(1 + periods)));
 }
 
@@ -58,6 +63,7 @@ void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
   float* q = step.scratch.q.data() + t * spec_.heads * dim;
   float* k = step.scratch.k.data() + t * spec_.kv_heads * dim;
   float* v = step.scratch.v.data() + t * spec_.kv_heads * dim;
+  if (spec_.values_of_keys && !spec_.kv_of) std::copy_n(k, spec_.kv_heads * dim, v);
   if (spec_.output_gate)
     for (std::size_t h = 0; h < spec_.heads; ++h)
       std::memcpy(q + h * dim, step.scratch.mixed.data() + (t * spec_.heads + h) * 2 * dim,
@@ -70,7 +76,8 @@ void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
   const std::size_t rotated = spec_.rope.dimensions;
   const float* cos = step.angles(rope_, t);
   const auto norm_of = [&](float* x, Slot norm, std::size_t n) {
-    kernels.rms_norm(x, weights_.vector[norm].data(), n, epsilon_, x);
+    const std::vector<float>& weights = spec_.plain_qk_norm ? ones_ : weights_.vector[norm];
+    kernels.rms_norm(x, weights.data(), n, epsilon_, x);
   };
   if (spec_.qk_norm == QkNorm::kWhole) {
     norm_of(q, Slot::kQNorm, spec_.heads * dim);
@@ -86,8 +93,10 @@ void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
     turn(q + h * dim, Slot::kQNorm);
     for (std::size_t i = 0; i < dim; ++i) q[h * dim + i] *= scale;
   }
+  if (spec_.kv_of) return;
   for (std::size_t h = 0; h < spec_.kv_heads; ++h) {
     turn(k + h * dim, Slot::kKNorm);
+    if (spec_.value_norm) kernels.rms_norm(v + h * dim, ones_.data(), dim, epsilon_, v + h * dim);
     walk_.store(step, t, h, k + h * dim, v + h * dim, scratch);
   }
 }

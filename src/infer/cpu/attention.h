@@ -20,6 +20,7 @@ class Attention final : public LayerPart {
   const LayerWeights& weights_;
   std::size_t layer_, rope_;
   float epsilon_;
+  std::vector<float> ones_;  // the weights of norms that have none
   HeadWalk walk_;
 };
 

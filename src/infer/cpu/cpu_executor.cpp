@@ -7,6 +7,9 @@
 #include "infer/cpu/delta_net.h"
 #include "infer/cpu/feed_forward.h"
 #include "infer/cpu/gated_convolution.h"
+#include "infer/cpu/key_decay.h"
+#include "infer/cpu/latent_attention.h"
+#include "infer/cpu/layer_input.h"
 #include "infer/cpu/mamba2.h"
 
 namespace lathe::infer {
@@ -19,8 +22,14 @@ struct MakeMixer {
   std::unique_ptr<LayerPart> operator()(const AttentionSpec&) const {
     return std::make_unique<Attention>(model, layer, rope);
   }
+  std::unique_ptr<LayerPart> operator()(const LatentAttentionSpec&) const {
+    return std::make_unique<LatentAttention>(model, layer, rope);
+  }
   std::unique_ptr<LayerPart> operator()(const DeltaNetSpec&) const {
     return std::make_unique<DeltaNet>(model, layer);
+  }
+  std::unique_ptr<LayerPart> operator()(const KeyDecaySpec&) const {
+    return std::make_unique<KeyDecay>(model, layer);
   }
   std::unique_ptr<LayerPart> operator()(const Mamba2Spec&) const {
     return std::make_unique<Mamba2>(model, layer);
@@ -66,8 +75,17 @@ CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOpt
   step_.team = &team;
   step_.layout = &layout_;
   step_.ropes = ropes_of(blueprint);
+  const Slot by_context =
+      blueprint.turns_long(options.context == 0 ? blueprint.context : options.context)
+          ? Slot::kRopeFactorsLong
+          : Slot::kRopeFactorsShort;
+  const auto factors_of = [&](const RopeSpec& rope) -> std::span<const float> {
+    if (rope.factors == RopeFactors::kNone) return {};
+    return model.outside()
+        .vector[rope.factors == RopeFactors::kOne ? Slot::kRopeFactors : by_context];
+  };
   for (const RopeSpec& rope : step_.ropes.all)
-    frequencies_.push_back(rope_frequencies(rope, model.outside().vector[Slot::kRopeFactors]));
+    frequencies_.push_back(rope_frequencies(rope, factors_of(rope)));
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i) add_parts(i);
 }
 
@@ -85,6 +103,10 @@ void CpuExecutor::add_parts(std::size_t i) {
                       .reads = !layer.parallel,
                       .pre = if_norm(layer.pre_norms, ffn_norm(layer)),
                       .post = if_norm(layer.post_norms, Slot::kPostFfnNorm)});
+  if (model.blueprint().layer_input != 0)
+    parts_.push_back(
+        {.part = std::make_unique<LayerInput>(model, i), .post = &norms[Slot::kInputPostNorm]});
+  if (layer.scaled) parts_.back().scale = norms[Slot::kLayerScale].front();
 }
 
 Result<std::unique_ptr<CpuExecutor>> CpuExecutor::create(const Model& model, ThreadTeam& team,
@@ -123,13 +145,14 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
       scale(step_.model->blueprint().embedding_scale, x);
     }
   });
+  if (step_.model->blueprint().layer_input != 0) prepare_layer_inputs(step_);
   Joint joint;
   for (const Part& part : parts_) {
     joint.read = part.reads;
     joint.pre = part.pre;
     pass(joint);
     part.part->run(step_);
-    joint = {.add = true, .post = part.post};
+    joint = {.add = true, .post = part.post, .scale = part.scale};
   }
   write_outputs(slices, kind, joint);
 }
@@ -182,6 +205,7 @@ const float* CpuExecutor::add_branch(const Joint& joint, std::size_t t) {
   if (joint.post != nullptr) norm(branch, *joint.post, branch);
   scale(step_.model->blueprint().residual_scale, branch);
   step_.kernels().add(branch, width, x);
+  scale(joint.scale, x);
   return x;
 }
 

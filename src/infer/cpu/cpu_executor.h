@@ -33,6 +33,7 @@ class CpuExecutor final : public Executor {
     bool reads = true;                        // false: what the part before it read
     const std::vector<float>* pre = nullptr;  // the norms of what it reads, and of what it gives
     const std::vector<float>* post = nullptr;
+    float scale = 1;  // of the residual stream behind it
   };
   CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options);
   void add_parts(std::size_t layer);
@@ -43,6 +44,7 @@ class CpuExecutor final : public Executor {
   struct Joint {
     bool add = false;
     const std::vector<float>* post = nullptr;
+    float scale = 1;
     bool read = false;
     const std::vector<float>* pre = nullptr;
   };

@@ -1,8 +1,8 @@
 // Which experts the tokens of a step go to: softmax over all of them or the sigmoid of each, the
-// best few by probability (ties: the lower index), their weights normalised if the model says so,
-// or takes the softmax of the chosen alone, which is the same; and the (token, expert) pairs sorted
-// by expert, an expert's tokens in their order. A token's choice depends on its own logits alone.
-// One thread, but for what the team is given.
+// best few by probability (ties: the lower index), of the best groups if there are any, their
+// weights normalised if the model says so, or takes the softmax of the chosen alone, which is the
+// same; and the (token, expert) pairs sorted by expert, an expert's tokens in their order. A
+// token's choice depends on its own logits alone. One thread, but for what the team is given.
 #pragma once
 
 #include <cstdint>

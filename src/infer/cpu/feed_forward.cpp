@@ -2,6 +2,7 @@
 #include "infer/cpu/feed_forward.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace lathe::infer {
@@ -59,7 +60,79 @@ void DenseFfn::run(Step& step) const {
   step.multiply_linears(layer_, s.hidden, {&down, 1});
 }
 
-// step.choice, and each chosen pair's row in scratch.gathered.
+ExpertFfn::ExpertFfn(const Model& model, std::size_t layer)
+    : spec_(model.blueprint().layers[layer].ffn),
+      weights_(model.layers()[layer]),
+      layer_(layer),
+      epsilon_(model.blueprint().norm_epsilon) {
+  if (spec_.beside_hidden == 0) return;
+  const float root = std::sqrt(static_cast<float>(model.blueprint().embedding));
+  for (const float scale : weights_.vector[Slot::kRouterScale])
+    router_norm_.push_back(scale / root);
+}
+
+void ExpertFfn::run(Step& step) const {
+  ForwardScratch& s = step.scratch;
+  if (spec_.beside_hidden != 0) begin_beside(step);
+  choose(step);
+  if (spec_.beside_hidden != 0) read_norm(step, weights_.vector[Slot::kExpertsNorm]);
+  gather(step);
+  step.multiply_experts(layer_, s.gathered, Inputs(spec_, s, Slot::kGate, Slot::kUp).linears());
+  if (spec_.bias) {
+    add_biases(step, Slot::kGateBias, spec_.hidden, s.gate.data());
+    add_biases(step, Slot::kUpBias, spec_.hidden, s.up.data());
+  }
+  activate(step, spec_.activation, step.tokens.size() * spec_.experts_used, spec_.hidden);
+  const Step::Linear down{Slot::kDown, s.expert_out.data()};
+  step.multiply_experts(layer_, s.hidden, {&down, 1});
+  if (spec_.bias) add_biases(step, Slot::kDownBias, width(step), s.expert_out.data());
+  sum_up(step);
+  if (spec_.latent != 0) leave_latent(step);
+  if (spec_.beside_hidden != 0) finish_beside(step);
+  if (spec_.shared_hidden != 0) add_shared(step);
+}
+
+// scratch.normed = the norm of the residual stream.
+void ExpertFfn::read_norm(Step& step, const std::vector<float>& weights) const {
+  ForwardScratch& s = step.scratch;
+  const std::size_t width = step.width();
+  step.team->run(step.tokens.size(), [&](std::size_t t, int) {
+    step.kernels().rms_norm(s.x.data() + t * width, weights.data(), width, epsilon_,
+                            s.normed.row(t));
+    s.normed.quantize(step.kernels(), t, 0, width);
+  });
+}
+
+// The dense part's answer, its norm taken, in scratch.branch; scratch.normed: what the router
+// reads.
+void ExpertFfn::begin_beside(Step& step) const {
+  ForwardScratch& s = step.scratch;
+  const std::size_t width = step.width();
+  step.multiply_linears(layer_, s.normed,
+                        Inputs(spec_, s, Slot::kBesideGate, Slot::kBesideUp).linears());
+  activate(step, spec_.activation, step.tokens.size(), spec_.beside_hidden);
+  const Step::Linear down{Slot::kBesideDown, s.branch.data()};
+  step.multiply_linears(layer_, s.hidden, {&down, 1});
+  step.team->run(step.tokens.size(), [&](std::size_t t, int) {
+    float* row = s.branch.data() + t * width;
+    step.kernels().rms_norm(row, weights_.vector[Slot::kBesidePostNorm].data(), width, epsilon_,
+                            row);
+  });
+  read_norm(step, router_norm_);
+}
+
+// Beside the dense part's answer.
+void ExpertFfn::finish_beside(Step& step) const {
+  const std::size_t width = step.width();
+  step.team->run(step.tokens.size(), [&](std::size_t t, int) {
+    float* row = step.scratch.gathered.row(t);
+    step.kernels().rms_norm(row, weights_.vector[Slot::kExpertsPostNorm].data(), width, epsilon_,
+                            row);
+    step.kernels().add(row, width, step.scratch.branch.data() + t * width);
+  });
+}
+
+// step.choice, by what stands in scratch.normed.
 void ExpertFfn::choose(Step& step) const {
   ForwardScratch& s = step.scratch;
   const Step::Linear router{Slot::kRouter, s.router.data()};
@@ -71,37 +144,59 @@ void ExpertFfn::choose(Step& step) const {
   step.choice.choose(*step.team, step.kernels(), spec_, step.tokens.size(), s.router.data(),
                      spec_.experts,
                      spec_.score_bias ? weights_.vector[Slot::kScoreBias].data() : nullptr);
-  s.gathered.shape(step.width());
+}
+
+// Each chosen pair's row in scratch.gathered: the token's, or what its latent or its weight makes
+// of it.
+void ExpertFfn::gather(Step& step) const {
+  ForwardScratch& s = step.scratch;
+  const std::size_t width = this->width(step), used = spec_.experts_used;
+  if (spec_.latent != 0) {
+    const Step::Linear down{Slot::kLatentDown, s.branch.data()};
+    step.multiply_linears(layer_, s.normed, {&down, 1});
+  }
+  s.gathered.shape(width);
   step.team->run(step.tokens.size(), [&](std::size_t t, int) {
-    for (std::size_t r = 0; r < spec_.experts_used; ++r)
-      s.gathered.copy_row(s.normed, t, step.choice.pair_of[t * spec_.experts_used + r]);
+    for (std::size_t r = 0; r < used; ++r) {
+      const std::size_t pair = step.choice.pair_of[t * used + r];
+      if (spec_.latent == 0 && !spec_.weighs_input) {
+        s.gathered.copy_row(s.normed, t, pair);
+        continue;
+      }
+      const float* from = spec_.latent != 0 ? s.branch.data() + t * width : s.normed.row(t);
+      std::copy_n(from, width, s.gathered.row(pair));
+      if (spec_.weighs_input)
+        step.kernels().train.scale(s.gathered.row(pair), step.choice.weight[t * used + r], width);
+      s.gathered.quantize(step.kernels(), pair, 0, width);
+    }
   });
 }
 
-void ExpertFfn::run(Step& step) const {
+// Each token's experts, in the order of its ranking: into scratch.branch, or, where that has
+// something else or a latent is left first, scratch.gathered.
+void ExpertFfn::sum_up(Step& step) const {
   ForwardScratch& s = step.scratch;
-  const std::size_t used = spec_.experts_used, width = step.width();
-  choose(step);
-  step.multiply_experts(layer_, s.gathered, Inputs(spec_, s, Slot::kGate, Slot::kUp).linears());
-  if (spec_.bias) {
-    add_biases(step, Slot::kGateBias, spec_.hidden, s.gate.data());
-    add_biases(step, Slot::kUpBias, spec_.hidden, s.up.data());
-  }
-  activate(step, spec_.activation, step.tokens.size() * used, spec_.hidden);
-  const Step::Linear down{Slot::kDown, s.expert_out.data()};
-  step.multiply_experts(layer_, s.hidden, {&down, 1});
-  if (spec_.bias) add_biases(step, Slot::kDownBias, width, s.expert_out.data());
   const ExpertChoice& choice = step.choice;
+  const std::size_t width = this->width(step), used = spec_.experts_used;
+  const bool apart = spec_.latent != 0 || spec_.beside_hidden != 0;
   step.team->run(step.tokens.size(), [&](std::size_t t, int) {
-    float* sum = s.branch.data() + t * width;
+    float* sum = apart ? s.gathered.row(t) : s.branch.data() + t * width;
     std::memset(sum, 0, width * sizeof(float));
     for (std::size_t r = 0; r < used; ++r) {
       const std::size_t i = t * used + r;
-      step.kernels().add_scaled(s.expert_out.data() + choice.pair_of[i] * width, choice.weight[i],
-                                width, sum);
+      step.kernels().add_scaled(s.expert_out.data() + choice.pair_of[i] * width,
+                                spec_.weighs_input ? 1 : choice.weight[i], width, sum);
     }
   });
-  if (spec_.shared_hidden != 0) add_shared(step);
+}
+
+void ExpertFfn::leave_latent(Step& step) const {
+  ForwardScratch& s = step.scratch;
+  step.team->run(step.tokens.size(), [&](std::size_t t, int) {
+    s.gathered.quantize(step.kernels(), t, 0, spec_.latent);
+  });
+  const Step::Linear up{Slot::kLatentUp, s.branch.data()};
+  step.multiply_linears(layer_, s.gathered, {&up, 1});
 }
 
 // Each pair's row gets the bias of its expert.

@@ -89,7 +89,7 @@ std::size_t most_columns(const AttendSpec& spec) {
 HeadWalk::HeadWalk(const AttendSpec& spec, std::size_t layer, const float* sinks)
     : spec_(spec),
       padded_(padded_head(spec.head)),
-      layer_(layer),
+      layer_(spec.kv_of.value_or(layer)),
       ratio_(spec.heads / spec.kv_heads),
       sinks_(sinks) {}
 

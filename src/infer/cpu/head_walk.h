@@ -55,7 +55,7 @@ class HeadWalk {
 
   AttendSpec spec_;
   KvShape padded_;
-  std::size_t layer_;
+  std::size_t layer_;  // whose keys and values they are
   std::size_t ratio_;  // heads that share a KV head
   const float* sinks_;
 };

@@ -11,7 +11,7 @@ namespace {
 
 // A looked-up embedding, which no product reads, stays as the file has it.
 bool is_looked_up(const TensorSpec& spec, const Blueprint& blueprint) {
-  return spec.slot == Slot::kEmbedding && !blueprint.tied;
+  return spec.slot == Slot::kLayerEmbedding || (spec.slot == Slot::kEmbedding && !blueprint.tied);
 }
 
 // The numbers that a matrix's products are multiplied by; empty: 1.
@@ -31,11 +31,24 @@ LayerWeights& Model::weights_of(const TensorSpec& spec) {
 }
 
 Status Model::check_rope_factors(const Gguf& file) const {
-  for (const float factor : outside_.vector[Slot::kRopeFactors])
-    if (!(factor > 0))
-      return invalid("{}: {} holds {}; every factor must be positive", file.path().string(),
-                     tensor_name(Slot::kRopeFactors), factor);
+  for (const Slot slot : {Slot::kRopeFactors, Slot::kRopeFactorsLong, Slot::kRopeFactorsShort})
+    for (const float factor : outside_.vector[slot])
+      if (!(factor > 0))
+        return invalid("{}: {} holds {}; every factor must be positive", file.path().string(),
+                       tensor_name(slot), factor);
   return {};
+}
+
+Status Model::Table::load(const Gguf& file, const GgufTensor& tensor) {
+  const auto size = static_cast<std::size_t>(tensor.bytes);
+  LATHE_TRY(bytes, Pages::allocate(size));
+  type = &tensor_type_info(tensor.type);
+  k = static_cast<std::size_t>(tensor.shape[0]);
+  return file.read(tensor, 0, {bytes.data(), size});
+}
+
+void Model::Table::row(std::size_t r, float* out) const {
+  type->decode(bytes.data() + r * (k / type->block * type->block_bytes), out, k);
 }
 
 Result<std::unique_ptr<Model>> Model::load(const Gguf& file, ThreadTeam& team,
@@ -56,10 +69,9 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
   for (const BoundTensor& bound : tensors) {
     LayerWeights& weights = model->weights_of(bound.spec);
     if (is_looked_up(bound.spec, blueprint)) {
-      const auto bytes = static_cast<std::size_t>(bound.tensor->bytes);
-      LATHE_TRY(model->raw_embedding_, Pages::allocate(bytes));
-      model->raw_type_ = bound.tensor->type;
-      LATHE_TRY_STATUS(file.read(*bound.tensor, 0, {model->raw_embedding_.data(), bytes}));
+      Table& table =
+          bound.spec.slot == Slot::kEmbedding ? model->embedding_ : model->layer_embedding_;
+      LATHE_TRY_STATUS(table.load(file, *bound.tensor));
     } else if (bound.spec.vector) {
       std::vector<float>& vector = weights.vector[bound.spec.slot];
       LATHE_TRY(vector, load_floats(file, *bound.tensor));
@@ -91,9 +103,13 @@ void Model::embed(std::int32_t token, float* out) const {
   const auto row = static_cast<std::size_t>(token);
   LATHE_CHECK(token >= 0 && row < blueprint_.vocabulary);
   if (blueprint_.tied) return outside_.matrix[Slot::kEmbedding].row(row, out);
-  const TensorTypeInfo& info = tensor_type_info(raw_type_);
-  const std::size_t bytes = blueprint_.embedding / info.block * info.block_bytes;
-  info.decode(raw_embedding_.data() + row * bytes, out, blueprint_.embedding);
+  embedding_.row(row, out);
+}
+
+void Model::embed_layers(std::int32_t token, float* out) const {
+  const auto row = static_cast<std::size_t>(token);
+  LATHE_CHECK(token >= 0 && row < blueprint_.vocabulary);
+  layer_embedding_.row(row, out);
 }
 
 std::uint64_t Model::bytes_per_token() const {
@@ -102,7 +118,9 @@ std::uint64_t Model::bytes_per_token() const {
     if (spec.vector || is_looked_up(spec, blueprint_)) continue;
     const LayerWeights& weights = slot_info(spec.slot).in_layer ? layers_[spec.layer] : outside_;
     const PackedMatrix& matrix = weights.matrix[spec.slot];
-    const std::size_t used = spec.experts == 1 ? 1 : blueprint_.layers[spec.layer].ffn.experts_used;
+    const std::size_t used = spec.experts == 1 || spec.heads
+                                 ? spec.experts
+                                 : blueprint_.layers[spec.layer].ffn.experts_used;
     sum += used * std::uint64_t{matrix.panel_count()} * matrix.panel_bytes();
   }
   return sum;
@@ -117,7 +135,7 @@ std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
     if (tensor == nullptr) continue;
     counted.insert(spec.name);
     if (is_looked_up(spec, blueprint))
-      embedding += tensor->bytes;
+      embedding += Pages::rounded(tensor->bytes);
     else if (spec.vector)
       vectors += tensor->elements() * sizeof(float);
     else
@@ -132,7 +150,7 @@ std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
     else
       matrices += packed_bytes(kernels, tensor);
   }
-  return vectors + Pages::rounded(embedding) + Pages::rounded(matrices);
+  return vectors + embedding + Pages::rounded(matrices);
 }
 
 }  // namespace lathe::infer

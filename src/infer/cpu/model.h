@@ -40,9 +40,10 @@ class Model {
   const PackedMatrix& output() const {
     return outside_.matrix[blueprint_.tied ? Slot::kEmbedding : Slot::kOutput];
   }
-  void embed(std::int32_t token, float* out) const;  // (embedding)
+  void embed(std::int32_t token, float* out) const;         // (embedding)
+  void embed_layers(std::int32_t token, float* out) const;  // (layers, layer_input)
   std::uint64_t weight_bytes() const {
-    return arena_.size() + vector_bytes_ + raw_embedding_.size();
+    return arena_.size() + vector_bytes_ + embedding_.bytes.size() + layer_embedding_.bytes.size();
   }
   // Of matrices that the step of one token reads: all layers and the output, of experts those used.
   std::uint64_t bytes_per_token() const;
@@ -58,8 +59,15 @@ class Model {
   std::vector<LayerWeights> layers_;
   LayerWeights outside_;
   // An embedding that is not the output matrix too is only looked up: it stays as the file has it.
-  Pages raw_embedding_;
-  TensorType raw_type_ = TensorType::kF32;
+  struct Table {
+    Pages bytes;
+    const TensorTypeInfo* type = nullptr;
+    std::size_t k = 0;  // of a row
+
+    Status load(const Gguf& file, const GgufTensor& tensor);
+    void row(std::size_t r, float* out) const;
+  };
+  Table embedding_, layer_embedding_;
   Pages arena_;
   std::uint64_t vector_bytes_ = 0;
 };

@@ -5,6 +5,7 @@
 
 #include "infer/cpu/delta_net.h"
 #include "infer/cpu/head_walk.h"
+#include "infer/cpu/key_decay.h"
 #include "infer/cpu/mamba2.h"
 #include "infer/models/rope.h"
 
@@ -58,6 +59,18 @@ constexpr Buffer kBuffers[] = {
     {&S::scalars,
      [](const Z& z) {
        return Extent{z.tokens, z.scalars};
+     }},
+    {&S::low,
+     [](const Z& z) {
+       return Extent{z.tokens, z.low};
+     }},
+    {&S::inputs,
+     [](const Z& z) {
+       return Extent{z.tokens, z.inputs};
+     }},
+    {&S::own_inputs,
+     [](const Z& z) {
+       return Extent{z.tokens, z.inputs};
      }},
     {&S::heads,
      [](const Z& z) {
@@ -121,6 +134,22 @@ void size_mixer(ForwardSizes& sizes, std::size_t threads, const AttentionSpec& s
   if (spec.output_gate) sizes.mixed = std::max(sizes.mixed, 2 * spec.heads * spec.head_dim);
   sizes.threads = std::max(sizes.threads, threads * HeadWalk::thread_floats(spec.attends()));
 }
+void size_mixer(ForwardSizes& sizes, std::size_t threads, const LatentAttentionSpec& spec) {
+  const std::size_t key = spec.latent + spec.turned;
+  sizes.q = std::max(sizes.q, spec.heads * std::max({key, spec.plain, spec.value_dim}));
+  sizes.kv = std::max(sizes.kv, key);
+  sizes.mixed =
+      std::max({sizes.mixed, spec.query_rank, spec.heads * std::max(spec.query(), spec.value_dim)});
+  sizes.low = std::max(sizes.low, spec.query_rank);
+  sizes.threads = std::max(sizes.threads, threads * HeadWalk::thread_floats(spec.attends()));
+}
+void size_mixer(ForwardSizes& sizes, std::size_t, const KeyDecaySpec& spec) {
+  sizes.q = std::max(sizes.q, std::max(spec.values(), spec.rank));
+  sizes.mixed = std::max(sizes.mixed, 3 * spec.values());
+  sizes.convolved = std::max(sizes.convolved, 3 * spec.values());
+  sizes.scalars = std::max(sizes.scalars, KeyDecay::scalars(spec));
+  sizes.low = std::max(sizes.low, spec.rank);
+}
 void size_mixer(ForwardSizes& sizes, std::size_t, const DeltaNetSpec& spec) {
   sizes.q = std::max(sizes.q, spec.values());
   sizes.mixed = std::max(sizes.mixed, spec.channels());
@@ -151,10 +180,13 @@ ForwardSizes ForwardSizes::of(const Blueprint& blueprint, std::size_t threads,
     std::visit([&](const auto& spec) { size_mixer(sizes, threads, spec); }, layer.mixer);
     const std::size_t rows = max_tokens * std::max<std::size_t>(1, layer.ffn.experts_used);
     sizes.hidden =
-        std::max({sizes.hidden, rows * layer.ffn.hidden, max_tokens * layer.ffn.shared_hidden});
+        std::max({sizes.hidden, rows * layer.ffn.hidden,
+                  max_tokens * std::max(layer.ffn.shared_hidden, layer.ffn.beside_hidden)});
     if (layer.ffn.experts != 0) sizes.pairs = std::max(sizes.pairs, rows);
     sizes.experts = std::max(sizes.experts, layer.ffn.experts);
   }
+  sizes.low = std::max(sizes.low, blueprint.layer_input);
+  sizes.inputs = blueprint.layer_input * blueprint.layers.size();
   const Ropes ropes = ropes_of(blueprint);
   sizes.angles = ropes.all.size() * ropes.stride;
   return sizes;

@@ -14,7 +14,9 @@ struct ForwardSizes {
   std::size_t tokens = 0, outputs = 0;
   std::size_t width = 0, output_width = 0;
   std::size_t q = 0, kv = 0;                          // of one token
-  std::size_t mixed = 0, convolved = 0, scalars = 0;  // … of a delta net, or of gated attention
+  std::size_t mixed = 0, convolved = 0, scalars = 0;  // … of recurrent layers, gated attention …
+  std::size_t low = 0;                                // … of what goes by way of a few dimensions
+  std::size_t inputs = 0;                             // … of all layers' embeddings
   std::size_t hidden = 0;  // rows × hidden; rows: tokens, or (token, expert) pairs
   std::size_t pairs = 0, experts = 0;
   std::size_t angles = 0;   // of one token, all ropes
@@ -33,6 +35,9 @@ struct ForwardScratch {
   Scratch<float> mixed;       // q with its gate, or a recurrent layer's projections (tokens, …)
   Scratch<float> convolved;   // (tokens, channels)
   Scratch<float> scalars;     // of a recurrent layer: a few numbers a head (tokens, heads, …)
+  Activations low;            // what goes by way of a few dimensions (tokens, …)
+  Scratch<float> inputs;      // the layers' embeddings (tokens, layers, size)
+  Scratch<float> own_inputs;  // … while they are made, and what they open
   Activations heads;          // what a mixer's heads gave (tokens, heads·head_dim)
   Scratch<float> angles;      // (tokens, distinct ropes, cos | sin)
   Scratch<float> threads;     // (threads, what a tile of attention takes)

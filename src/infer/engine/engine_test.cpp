@@ -27,12 +27,13 @@ std::shared_ptr<const Adapter> random_adapter(const Loaded& loaded, unsigned see
   writer.add("adapter.lora.alpha", 2.0 * static_cast<double>(rank));
   std::vector<std::size_t> sizes;
   for (const TensorSpec& spec : tensors_of(blueprint)) {
-    if (!slot_info(spec.slot).adapts) continue;
-    const std::uint64_t a[] = {spec.k, rank, spec.experts}, b[] = {rank, spec.rows, spec.experts};
+    if (!slot_info(spec.slot).adapts || spec.first_row != 0) continue;
+    const std::size_t rows = spec.shape()[1];
+    const std::uint64_t a[] = {spec.k, rank, spec.experts}, b[] = {rank, rows, spec.experts};
     const std::size_t dimensions = spec.experts == 1 ? 2 : 3;
     writer.add_tensor(spec.name + ".lora_a", TensorType::kF32, std::span(a).first(dimensions));
     writer.add_tensor(spec.name + ".lora_b", TensorType::kF32, std::span(b).first(dimensions));
-    sizes.insert(sizes.end(), {spec.experts * spec.k * rank, spec.experts * spec.rows * rank});
+    sizes.insert(sizes.end(), {spec.experts * spec.k * rank, spec.experts * rows * rank});
   }
   EXPECT_TRUE(writer.begin_data());
   std::mt19937 random(seed);
@@ -132,7 +133,10 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple{"windows", KvType::kF16}, std::tuple{"gpt-oss-mxfp4", KvType::kF16},
         std::tuple{"qwen3next", KvType::kF16}, std::tuple{"qwen35", KvType::kF16},
         std::tuple{"qwen35moe", KvType::kF32}, std::tuple{"gemma2", KvType::kF16},
-        std::tuple{"cohere2", KvType::kF16}, std::tuple{"glm4moe", KvType::kF16}),
+        std::tuple{"cohere2", KvType::kF16}, std::tuple{"glm4moe", KvType::kF16},
+        std::tuple{"deepseek2-v3", KvType::kF16}, std::tuple{"gemma4", KvType::kF16},
+        std::tuple{"gemma4-moe", KvType::kF16}, std::tuple{"kimi-linear", KvType::kF16},
+        std::tuple{"phi3", KvType::kF16}),
     [](const auto& test) {
       std::string name = std::get<0>(test.param);
       if (std::get<1>(test.param) == KvType::kF32) name += "_f32";
@@ -143,8 +147,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Engine, ThreadsDoNotChangeABit) {
   std::mt19937 random(3);
   const GenerationRequest request = request_of(random_prompt(random, 700), 8, 1);
-  for (const char* name :
-       {"qwen3moe-mxfp4_moe", "small-heads", "windows", "gpt-oss", "qwen3next"}) {
+  for (const char* name : {"qwen3moe-mxfp4_moe", "small-heads", "windows", "gpt-oss", "qwen3next",
+                           "deepseek2-v3", "gemma4", "kimi-linear"}) {
     Loaded one(name, 1);
     const Outcome expected = alone(one, request);
     for (const int threads : {2, 3, 5, 8}) {

@@ -52,7 +52,9 @@ INSTANTIATE_TEST_SUITE_P(Models, Greedy,
                          testing::Values(std::pair{"gpt-oss", 48}, std::pair{"qwen3next", 80},
                                          std::pair{"qwen35", 80}, std::pair{"gemma3", 48},
                                          std::pair{"nemotron_h_moe", 80},
-                                         std::pair{"granitehybrid", 80}, std::pair{"lfm2", 48}),
+                                         std::pair{"granitehybrid", 80}, std::pair{"lfm2", 48},
+                                         std::pair{"deepseek2-v3", 48}, std::pair{"gemma4", 48},
+                                         std::pair{"kimi-linear", 80}),
                          [](const auto& test) {
                            std::string name = test.param.first;
                            std::erase(name, '-');

@@ -40,7 +40,9 @@ struct EngineSetup {
   std::size_t context = 0, kv_tokens = 4096, step_tokens = 512, sequences = 32;
   bool reuse_prefixes = true;
 
-  ExecutorOptions executor() const { return {.kv = kv, .step_tokens = step_tokens}; }
+  ExecutorOptions executor() const {
+    return {.kv = kv, .step_tokens = step_tokens, .context = context};
+  }
   EngineOptions engine() const {
     return {.context = context,
             .kv_tokens = kv_tokens,

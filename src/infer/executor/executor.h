@@ -21,6 +21,8 @@ struct ExecutorOptions {
   KvType kv = KvType::kF16;
   std::size_t step_tokens = 512;  // of one step: the longest a neighbour waits
   std::size_t most_outputs = 64;
+  // That sequences are given, as some models' angles differ by it; 0: as long as it was trained.
+  std::size_t context = 0;
 
   // Rows of logits that one step can give.
   std::size_t step_outputs() const { return std::min(step_tokens, most_outputs); }

@@ -333,9 +333,10 @@ TEST_P(Table, DeltaNetsAreTheScalarOnes) {
       constexpr std::size_t kTokens = 9;
       const std::size_t stride = 3 * size + 5;
       const auto x = activations_of(kTokens * stride, kind, random);
-      const auto scalars = activations_of(2 * kTokens, Values::kOrdinary, random);
+      const std::size_t row = size + 1;
+      const auto scalars = activations_of(row * kTokens, Values::kOrdinary, random);
       const auto begin = activations_of(size * size, Values::kOrdinary, random);
-      const auto run = [&](const KernelTable& t, std::size_t at_once) {
+      const auto run = [&](const KernelTable& t, std::size_t at_once, bool each_key) {
         std::vector<float> state = begin, out(kTokens * size);
         for (std::size_t i = 0; i < kTokens; i += at_once)
           t.recurrent.delta({.state = state.data(),
@@ -345,17 +346,21 @@ TEST_P(Table, DeltaNetsAreTheScalarOnes) {
                              .k = x.data() + i * stride + size,
                              .v = x.data() + i * stride + 2 * size,
                              .stride = stride,
-                             .decay = scalars.data() + 2 * i,
-                             .beta = scalars.data() + 2 * i + 1,
-                             .scalar_stride = 2,
+                             .decay = scalars.data() + row * i + 1,
+                             .beta = scalars.data() + row * i,
+                             .scalar_stride = row,
                              .out = out.data() + i * size,
-                             .out_stride = size});
+                             .out_stride = size,
+                             .each_key = each_key});
         out.insert(out.end(), state.begin(), state.end());
         return out;
       };
-      const auto want = run(scalar(), 1);
-      for (const std::size_t at_once : {1u, 4u, 9u})
-        EXPECT_TRUE(same(run(table(), at_once), want)) << size << ", " << at_once << " at once";
+      for (const bool each_key : {false, true}) {
+        const auto want = run(scalar(), 1, each_key);
+        for (const std::size_t at_once : {1u, 4u, 9u})
+          EXPECT_TRUE(same(run(table(), at_once, each_key), want))
+              << size << ", " << at_once << " at once";
+      }
     }
 }
 

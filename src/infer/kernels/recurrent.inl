@@ -64,18 +64,19 @@ inline float softplus1(float x) {
 }
 
 // Columns [from, from + width) of the values, token by token. kWidth 0: any width, at most 32.
-template <std::size_t kWidth>
+template <std::size_t kWidth, bool kEachKey>
 void delta_columns(const DeltaArgs& args, std::size_t from, std::size_t any) {
   const std::size_t width = kWidth != 0 ? kWidth : any;
   float* state = args.state + from;
   for (std::size_t t = 0; t < args.tokens; ++t) {
     const float *q = args.q + t * args.stride, *k = args.k + t * args.stride;
     const float* v = args.v + t * args.stride + from;
-    const float keep = args.decay[t * args.scalar_stride];
+    const float* decay = args.decay + t * args.scalar_stride;
     const float beta = args.beta[t * args.scalar_stride];
     float sum[32] = {};
     for (std::size_t i = 0; i < args.size; ++i) {
       const float* row = state + i * args.size;
+      const float keep = decay[kEachKey ? i : 0];
       for (std::size_t j = 0; j < width; ++j) sum[j] = __builtin_fmaf(row[j] * keep, k[i], sum[j]);
     }
     float change[32];
@@ -85,6 +86,7 @@ void delta_columns(const DeltaArgs& args, std::size_t from, std::size_t any) {
     }
     for (std::size_t i = 0; i < args.size; ++i) {
       float* row = state + i * args.size;
+      const float keep = decay[kEachKey ? i : 0];
       for (std::size_t j = 0; j < width; ++j) {
         const float next = __builtin_fmaf(k[i], change[j], row[j] * keep);
         row[j] = next;
@@ -97,11 +99,16 @@ void delta_columns(const DeltaArgs& args, std::size_t from, std::size_t any) {
 }
 
 // A few columns at a time: their part of the state stays near while all tokens pass.
-[[maybe_unused]] void delta(const DeltaArgs& args) {
+template <bool kEachKey>
+void delta_heads(const DeltaArgs& args) {
   std::size_t from = 0;
-  for (; from + 32 <= args.size; from += 32) delta_columns<32>(args, from, 32);
-  for (; from + 16 <= args.size; from += 16) delta_columns<16>(args, from, 16);
-  if (from < args.size) delta_columns<0>(args, from, args.size - from);
+  for (; from + 32 <= args.size; from += 32) delta_columns<32, kEachKey>(args, from, 32);
+  for (; from + 16 <= args.size; from += 16) delta_columns<16, kEachKey>(args, from, 16);
+  if (from < args.size) delta_columns<0, kEachKey>(args, from, args.size - from);
+}
+
+[[maybe_unused]] void delta(const DeltaArgs& args) {
+  return args.each_key ? delta_heads<true>(args) : delta_heads<false>(args);
 }
 
 template <std::size_t kWidth>

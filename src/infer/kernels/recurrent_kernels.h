@@ -23,6 +23,7 @@ struct DeltaArgs {
   std::size_t scalar_stride;
   float* out;  // (tokens, size), `out_stride` apart
   std::size_t out_stride;
+  bool each_key = false;  // a token's decay is (size): one a row of the state
 };
 
 // A state-space layer (Dao and Gu 2024, "Transformers are SSMs", Mamba-2) carries a matrix S (state

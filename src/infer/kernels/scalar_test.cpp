@@ -294,10 +294,10 @@ TEST(Scalar, Scan) {
 }
 
 // One head, token by token in double: the formula of recurrent_kernels.h.
-TEST(Scalar, DeltaNet) {
-  constexpr std::size_t kSize = 16, kTokens = 40;
+void expect_delta(bool each_key) {
+  constexpr std::size_t kSize = 16, kTokens = 40, kRow = kSize + 1;
   auto x = gaussian(kTokens * 3 * kSize, 21);
-  const auto raw = gaussian(2 * kTokens, 22);
+  const auto raw = gaussian(kRow * kTokens, 22);
   std::vector<float> scalars(raw.size()), state(kSize * kSize), out(kTokens * kSize);
   for (std::size_t i = 0; i < raw.size(); ++i) scalars[i] = 1 / (1 + std::exp(-raw[i]));
   for (std::size_t t = 0; t < kTokens; ++t)
@@ -310,25 +310,35 @@ TEST(Scalar, DeltaNet) {
                             .k = x.data() + kSize,
                             .v = x.data() + 2 * kSize,
                             .stride = 3 * kSize,
-                            .decay = scalars.data(),
-                            .beta = scalars.data() + 1,
-                            .scalar_stride = 2,
+                            .decay = scalars.data() + 1,
+                            .beta = scalars.data(),
+                            .scalar_stride = kRow,
                             .out = out.data(),
-                            .out_stride = kSize});
+                            .out_stride = kSize,
+                            .each_key = each_key});
   std::vector<double> s(kSize * kSize);
   for (std::size_t t = 0; t < kTokens; ++t) {
     const float *q = x.data() + 3 * t * kSize, *k = q + kSize, *v = k + kSize;
-    for (double& each : s) each *= scalars[2 * t];
+    const float *beta = scalars.data() + kRow * t, *decay = beta + 1;
+    for (std::size_t i = 0; i < s.size(); ++i) s[i] *= decay[each_key ? i / kSize : 0];
     for (std::size_t j = 0; j < kSize; ++j) {
       double known = 0, answer = 0;
       for (std::size_t i = 0; i < kSize; ++i) known += s[i * kSize + j] * k[i];
       for (std::size_t i = 0; i < kSize; ++i) {
-        s[i * kSize + j] += k[i] * (v[j] - known) * scalars[2 * t + 1];
+        s[i * kSize + j] += k[i] * (v[j] - known) * beta[0];
         answer += s[i * kSize + j] * q[i];
       }
       EXPECT_NEAR(out[t * kSize + j], answer, 1e-5);
     }
   }
+}
+
+TEST(Scalar, DeltaNet) {
+  expect_delta(false);
+}
+
+TEST(Scalar, DeltaNetWithADecayForEachKey) {
+  expect_delta(true);
 }
 
 TEST(Scalar, NormSiluRopeAndSums) {

@@ -13,48 +13,6 @@ constexpr std::size_t kMaxSize = std::size_t{1} << 24;  // of any width
 constexpr std::size_t kMaxLayers = 1024;
 constexpr std::size_t kMaxExperts = 1024;
 
-// RoPE and its scalings: linear divides positions; YaRN mixes interpolated and original angles
-// between two frequencies and scales cos and sin by 1 + 0.1 ln(factor).
-Result<RopeSpec> read_rope(const ArchitectureKeys& keys, std::size_t head_dim,
-                           std::size_t context) {
-  const std::string place = keys.file().path().string();
-  RopeSpec rope;
-  LATHE_TRY(rope.dimensions, keys.size_or("rope.dimension_count", head_dim, 2, head_dim));
-  if (rope.dimensions % 2 != 0) {
-    return invalid("{}: {} is {}; it must be even", place, keys.name("rope.dimension_count"),
-                   rope.dimensions);
-  }
-  LATHE_TRY(rope.base, keys.real_or("rope.freq_base", 10000, 1, 1e12));
-  LATHE_TRY(const double linear, keys.real_or("rope.scale_linear", 1, 1e-6, 1e6));
-  LATHE_TRY(const double factor, keys.real_or("rope.scaling.factor", linear, 1e-6, 1e6));
-  LATHE_TRY(const std::string type,
-            keys.file().text_or(keys.name("rope.scaling.type"), linear != 1 ? "linear" : "none"));
-  LATHE_TRY(const std::size_t original,
-            keys.size_or("rope.scaling.original_context_length", context, 1, std::size_t{1} << 32));
-  LATHE_TRY(const double attention_factor, keys.real_or("rope.scaling.attn_factor", 1, 1e-6, 1e6));
-  rope.original_context = static_cast<double>(original);
-  rope.frequency_factors = keys.file().find_tensor(tensor_name(Slot::kRopeFactors)) != nullptr;
-  if (type == "none") return rope;
-  rope.scale = 1 / factor;
-  if (type == "linear") return rope;
-  if (type != "yarn") {
-    return invalid("{}: {} is '{}'; Lathe runs none, linear and yarn", place,
-                   keys.name("rope.scaling.type"), type);
-  }
-  LATHE_TRY(rope.extrapolation, keys.real_or("rope.scaling.yarn_ext_factor", 1, 0, 1e6));
-  LATHE_TRY(rope.beta_fast, keys.real_or("rope.scaling.yarn_beta_fast", 32, 1e-6, 1e6));
-  LATHE_TRY(rope.beta_slow, keys.real_or("rope.scaling.yarn_beta_slow", 1, 1e-6, 1e6));
-  LATHE_TRY(const double multiplier,
-            keys.real_or("rope.scaling.yarn_log_multiplier", 0, -1e3, 1e3));
-  const double magnitude = 1 + 0.1 * std::log(factor);
-  rope.magnitude = magnitude / (1 + 0.1 * multiplier * std::log(factor)) * attention_factor;
-  if (!(std::isfinite(rope.magnitude) && rope.magnitude > 0)) {
-    return invalid("{}: {} and {} give no usable scale", place, keys.name("rope.scaling.factor"),
-                   keys.name("rope.scaling.yarn_log_multiplier"));
-  }
-  return rope;
-}
-
 Result<AttentionSpec> read_attention(const ArchitectureKeys& keys, const Blueprint& blueprint,
                                      std::size_t layer, std::size_t heads, std::size_t kv_heads) {
   const Gguf& file = keys.file();
@@ -99,9 +57,17 @@ Result<FfnSpec> read_ffn(const ArchitectureKeys& keys) {
   if (scale != 0) ffn.weight_scale = static_cast<float>(scale);
   LATHE_TRY(ffn.normalize_weights, keys.file().boolean_or(keys.name("expert_weights_norm"), true));
   LATHE_TRY(const std::size_t groups, keys.size_or("expert_group_count", 0, 0, kMaxExperts));
-  if (groups > 1)
-    return invalid("{}: {} is {}; Lathe chooses among all experts, not by groups",
-                   keys.file().path().string(), keys.name("expert_group_count"), groups);
+  if (groups > 1) {
+    if (ffn.experts % groups != 0 || ffn.experts / groups < 2)
+      return invalid("{}: {} is {}; {} experts cannot be so many groups of two or more",
+                     keys.file().path().string(), keys.name("expert_group_count"), groups,
+                     ffn.experts);
+    ffn.groups = groups;
+    LATHE_TRY(ffn.groups_used, keys.size("expert_group_used_count", 1, groups));
+    if (ffn.groups_used * (ffn.experts / groups) < ffn.experts_used)
+      return invalid("{}: {} groups have fewer than the {} experts that a token takes",
+                     keys.file().path().string(), ffn.groups_used, ffn.experts_used);
+  }
   LATHE_TRY(const std::size_t gating, keys.size_or("expert_gating_func", 1, 0, 4));
   if (gating > 3) {
     return invalid(
@@ -147,7 +113,55 @@ Result<double> ArchitectureKeys::real_or(std::string_view key, double fallback, 
   return value;
 }
 
-Result<Blueprint> read_decoder(const ArchitectureKeys& keys, bool hybrid) {
+// RoPE and its scalings: linear divides positions; YaRN mixes interpolated and original angles
+// between two frequencies and scales cos and sin by 1 + 0.1 ln(factor).
+Result<RopeSpec> read_rope(const ArchitectureKeys& keys, std::size_t head_dim,
+                           std::size_t context) {
+  const std::string place = keys.file().path().string();
+  RopeSpec rope;
+  LATHE_TRY(rope.dimensions, keys.size_or("rope.dimension_count", head_dim, 2, head_dim));
+  if (rope.dimensions % 2 != 0) {
+    return invalid("{}: {} is {}; it must be even", place, keys.name("rope.dimension_count"),
+                   rope.dimensions);
+  }
+  LATHE_TRY(rope.base, keys.real_or("rope.freq_base", 10000, 1, 1e12));
+  LATHE_TRY(const double linear, keys.real_or("rope.scale_linear", 1, 1e-6, 1e6));
+  LATHE_TRY(const double factor, keys.real_or("rope.scaling.factor", linear, 1e-6, 1e6));
+  LATHE_TRY(const std::string type,
+            keys.file().text_or(keys.name("rope.scaling.type"), linear != 1 ? "linear" : "none"));
+  LATHE_TRY(const std::size_t original,
+            keys.size_or("rope.scaling.original_context_length", context, 1, std::size_t{1} << 32));
+  LATHE_TRY(const double attention_factor, keys.real_or("rope.scaling.attn_factor", 1, 1e-6, 1e6));
+  rope.original_context = static_cast<double>(original);
+  if (keys.file().find_tensor(tensor_name(Slot::kRopeFactors)) != nullptr)
+    rope.factors = RopeFactors::kOne;
+  if (type == "none") return rope;
+  if (type == "longrope") {
+    rope.magnitude = attention_factor;
+    rope.factors = RopeFactors::kByContext;
+    return rope;
+  }
+  rope.scale = 1 / factor;
+  if (type == "linear") return rope;
+  if (type != "yarn") {
+    return invalid("{}: {} is '{}'; Lathe runs none, linear, yarn and longrope", place,
+                   keys.name("rope.scaling.type"), type);
+  }
+  LATHE_TRY(rope.extrapolation, keys.real_or("rope.scaling.yarn_ext_factor", 1, 0, 1e6));
+  LATHE_TRY(rope.beta_fast, keys.real_or("rope.scaling.yarn_beta_fast", 32, 1e-6, 1e6));
+  LATHE_TRY(rope.beta_slow, keys.real_or("rope.scaling.yarn_beta_slow", 1, 1e-6, 1e6));
+  LATHE_TRY(const double multiplier,
+            keys.real_or("rope.scaling.yarn_log_multiplier", 0, -1e3, 1e3));
+  const double magnitude = 1 + 0.1 * std::log(factor);
+  rope.magnitude = magnitude / (1 + 0.1 * multiplier * std::log(factor)) * attention_factor;
+  if (!(std::isfinite(rope.magnitude) && rope.magnitude > 0)) {
+    return invalid("{}: {} and {} give no usable scale", place, keys.name("rope.scaling.factor"),
+                   keys.name("rope.scaling.yarn_log_multiplier"));
+  }
+  return rope;
+}
+
+Result<Blueprint> read_decoder(const ArchitectureKeys& keys, Mixers mixers) {
   const Gguf& file = keys.file();
   const std::string place = file.path().string();
   Blueprint blueprint;
@@ -158,7 +172,7 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys, bool hybrid) {
   // Those that predict tokens further on stand behind the others.
   LATHE_TRY(const std::size_t predicting, keys.size_or("nextn_predict_layers", 0, 0, blocks - 1));
   const std::size_t layers = blocks - predicting;
-  const std::uint64_t least = hybrid ? 0 : 1;
+  const std::uint64_t least = mixers == Mixers::kAttention ? 1 : 0;
   LATHE_TRY(const auto heads, file.per_layer(keys.name("attention.head_count"), layers, 1, 65536));
   auto kv_heads = heads;
   if (file.has(keys.name("attention.head_count_kv"))) {
@@ -183,14 +197,20 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys, bool hybrid) {
   LATHE_TRY(const FfnSpec ffn, read_ffn(keys));
   for (std::size_t i = 0; i < layers; ++i) {
     LayerSpec& layer = blueprint.layers.emplace_back(LayerSpec{.mixer = NoMixer{}, .ffn = ffn});
-    if (kv_heads[i] != 0) {
+    if (kv_heads[i] != 0 && mixers != Mixers::kOwn) {
       LATHE_TRY(layer.mixer, read_attention(keys, blueprint, i, heads[i], kv_heads[i]));
     }
     FfnSpec& own = layer.ffn;
     own.hidden = hidden[i];
     own.bias = file.find_tensor(tensor_name(Slot::kDownBias, i, own.experts != 0)) != nullptr;
+    own.joint = own.experts != 0 && file.find_tensor(joint_experts_name(i)) != nullptr;
   }
   return blueprint;
+}
+
+void make_dense(FfnSpec& ffn) {
+  ffn.experts = ffn.experts_used = ffn.groups = ffn.groups_used = 0;
+  ffn.joint = false;
 }
 
 Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint) {
@@ -200,7 +220,7 @@ Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint) {
     FfnSpec& ffn = blueprint.layers[i].ffn;
     if (ffn.experts == 0 || ffn.hidden == 0) continue;
     if (i < dense) {
-      ffn.experts = ffn.experts_used = 0;
+      make_dense(ffn);
       continue;
     }
     LATHE_TRY(ffn.hidden, keys.size_or("expert_feed_forward_length", ffn.hidden, 1, kMaxSize));
@@ -223,6 +243,35 @@ Result<Mamba2Spec> read_mamba2(const ArchitectureKeys& keys) {
                    keys.file().path().string(), keys.name("ssm.inner_size"), inner, spec.heads,
                    spec.groups);
   spec.head_dim = inner / spec.heads;
+  return spec;
+}
+
+Result<LatentAttentionSpec> read_latent_attention(const ArchitectureKeys& keys, std::size_t heads,
+                                                  std::size_t layer) {
+  const std::string place = keys.file().path().string();
+  LatentAttentionSpec spec{.heads = heads};
+  if (keys.file().find_tensor(tensor_name(Slot::kKeyOfLatent, layer)) == nullptr)
+    return invalid(
+        "{}: the tensor {} is missing: the file has latent attention in an older form; convert the "
+        "model again",
+        place, tensor_name(Slot::kKeyOfLatent, layer));
+  if (keys.file().find_tensor(tensor_name(Slot::kQLatent, layer)) != nullptr) {
+    LATHE_TRY(spec.query_rank, keys.size("attention.q_lora_rank", 1, kMaxSize));
+  }
+  LATHE_TRY(spec.latent, keys.size("attention.kv_lora_rank", 8, 65536));
+  LATHE_TRY(const std::size_t query, keys.size("attention.key_length_mla", 1, 65536));
+  LATHE_TRY(spec.value_dim, keys.size("attention.value_length_mla", 1, 65536));
+  LATHE_TRY(spec.turned, keys.size("rope.dimension_count", 2, 65536));
+  if (query <= spec.turned || spec.turned % 8 != 0 || spec.latent % 8 != 0)
+    return invalid(
+        "{}: queries of {} dimensions, {} of them turned, and a latent of {}; the last two must be "
+        "multiples of 8, and some must not be turned",
+        place, query, spec.turned, spec.latent);
+  spec.plain = query - spec.turned;
+  if (heads * std::max(spec.latent + spec.turned, std::max(query, spec.value_dim)) > kMaxSize)
+    return invalid("{}: {} heads of a latent of {}; at most {} dimensions together are possible",
+                   place, heads, spec.latent, kMaxSize);
+  spec.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(query)));
   return spec;
 }
 
@@ -272,12 +321,18 @@ Result<Blueprint> read_runnable_blueprint(const Gguf& file) {
 
 namespace {
 
-StateSpec state_of(const AttentionSpec& spec) {
-  const AttendSpec attends = spec.attends();
+StateSpec state_of(const AttendSpec& attends) {
+  if (attends.kv_of) return {};
   return {.kind = StateSpec::Kind::kAttention,
           .kv_heads = attends.kv_heads,
           .head = attends.head,
           .window = attends.window};
+}
+StateSpec state_of(const AttentionSpec& spec) {
+  return state_of(spec.attends());
+}
+StateSpec state_of(const LatentAttentionSpec& spec) {
+  return state_of(spec.attends());
 }
 template <class Recurrent>
 StateSpec state_of(const Recurrent& spec) {
@@ -298,7 +353,15 @@ std::string_view missing_in(const FfnSpec& spec) {
 
 std::optional<AttendSpec> LayerSpec::attends() const {
   if (const AttentionSpec* spec = attention()) return spec->attends();
+  if (const auto* latent = std::get_if<LatentAttentionSpec>(&mixer)) return latent->attends();
   return std::nullopt;
+}
+
+const RopeSpec* LayerSpec::rope() const {
+  const RopeSpec* rope = nullptr;
+  if (const AttentionSpec* spec = attention()) rope = &spec->rope;
+  if (const auto* latent = std::get_if<LatentAttentionSpec>(&mixer)) rope = &latent->rope;
+  return rope == nullptr || rope->dimensions == 0 ? nullptr : rope;
 }
 
 std::vector<StateSpec> Blueprint::states() const {
@@ -306,6 +369,14 @@ std::vector<StateSpec> Blueprint::states() const {
   for (const LayerSpec& layer : layers)
     states.push_back(std::visit([](const auto& mixer) { return state_of(mixer); }, layer.mixer));
   return states;
+}
+
+bool Blueprint::turns_long(std::size_t given) const {
+  return std::ranges::any_of(layers, [&](const LayerSpec& layer) {
+    const RopeSpec* rope = layer.rope();
+    return rope != nullptr && rope->factors == RopeFactors::kByContext &&
+           static_cast<double>(given) > rope->original_context;
+  });
 }
 
 const AttentionSpec* Blueprint::attention() const {

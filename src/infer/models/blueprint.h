@@ -18,6 +18,14 @@
 
 namespace lathe::infer {
 
+// What the file's tensors divide the frequencies by.
+enum class RopeFactors : std::uint8_t {
+  kNone,
+  kOne,        // rope_freqs (Llama 3)
+  kByContext,  // rope_factors_long or …_short: whether the context that sequences are given is
+               // longer than the original one (LongRoPE)
+};
+
 struct RopeSpec {
   bool neox = false;           // pairs (i, i + n/2) instead of (2i, 2i+1)
   std::size_t dimensions = 0;  // the first so many of a head
@@ -27,8 +35,8 @@ struct RopeSpec {
   double extrapolation = 0;
   double original_context = 0;
   double beta_fast = 32, beta_slow = 1;
-  double magnitude = 1;            // cos and sin are multiplied by this
-  bool frequency_factors = false;  // the file has rope_freqs.weight (Llama 3)
+  double magnitude = 1;  // cos and sin are multiplied by this
+  RopeFactors factors = RopeFactors::kNone;
 
   bool operator==(const RopeSpec&) const = default;
 };
@@ -38,11 +46,13 @@ struct AttendSpec {
   std::size_t heads = 0, kv_heads = 0;
   KvShape head = {};
   std::size_t window = 0;  // 0: all positions
+  bool chunked = false;    // a window begins at a multiple of its length, and none sees past it
   float soft_cap = 0;      // scores s become cap·tanh(s / cap); 0: they stay
+  std::optional<std::size_t> kv_of = {};  // the layer whose keys and values they are; absent: own
 
   // That a query at `position` sees.
   std::size_t oldest_visible(std::size_t position) const {
-    return infer::oldest_visible(window, position);
+    return chunked ? position / window * window : infer::oldest_visible(window, position);
   }
 };
 
@@ -52,19 +62,44 @@ enum class QkNorm : std::uint8_t { kNone, kHead, kHeadAfterRope, kWhole };
 struct AttentionSpec {
   std::size_t heads = 0, kv_heads = 0, head_dim = 0;
   QkNorm qk_norm = QkNorm::kNone;
+  bool plain_qk_norm = false;  // has no weights
+  bool value_norm = false;     // RMS of each value, without weights
   bool qkv_bias = false, output_bias = false;
-  std::size_t window = 0;  // 0: all positions
-  bool sinks = false;      // a score of each head that takes part in the softmax and has no value
+  bool joint_qkv = false;       // the file has q, k and v in one matrix, one after the other
+  bool values_of_keys = false;  // a value is what its key was before norm and rotation
+  std::size_t window = 0;       // 0: all positions
+  bool chunked = false;         // windows stand side by side (AttendSpec)
+  std::optional<std::size_t> kv_of = {};  // the layer whose keys and values it reads; absent: own
+  bool sinks = false;  // a score of each head that takes part in the softmax and has no value
   // The heads are multiplied by the sigmoid of a projection, which stands behind each head's q.
   bool output_gate = false;
   float scale = 0;
   float soft_cap = 0;  // scores s become cap·tanh(s / cap); 0: they stay
-  // q of a far position is multiplied by 1 + temperature·ln(1 + ⌊position / temperature_length⌋).
+  // q of a far position is multiplied by
+  // 1 + temperature·ln(1 + ⌊(position + temperature_offset) / temperature_length⌋).
   double temperature = 0;
-  std::size_t temperature_length = 1;
+  std::size_t temperature_length = 1, temperature_offset = 0;
   RopeSpec rope = {};  // of 0 dimensions: none
 
-  AttendSpec attends() const { return {heads, kv_heads, KvShape::of(head_dim), window, soft_cap}; }
+  AttendSpec attends() const {
+    return {heads, kv_heads, KvShape::of(head_dim), window, chunked, soft_cap, kv_of};
+  }
+};
+
+// Multi-head latent attention (DeepSeek-AI 2024, "DeepSeek-V2"), absorbed: what is remembered of a
+// position is one row for all heads, a latent, which is the value, and a part that rotates. Queries
+// are brought into the latent's space, the answers out of it.
+struct LatentAttentionSpec {
+  std::size_t heads = 0;
+  std::size_t query_rank = 0;         // what queries are made of in two steps; 0: in one
+  std::size_t latent = 0;             // dimensions of it
+  std::size_t plain = 0, turned = 0;  // of a head's query: those that meet the latent, and others
+  std::size_t value_dim = 0;          // of a head's answer
+  float scale = 0;
+  RopeSpec rope = {};  // of the turned ones; of 0 dimensions: they stay
+
+  std::size_t query() const { return plain + turned; }
+  AttendSpec attends() const { return {heads, 1, {latent + turned, latent, true}}; }
 };
 
 // Gated delta net: it carries, from token to token, one matrix (key × value) a value head and the
@@ -84,6 +119,18 @@ struct DeltaNetSpec {
   }
   std::size_t state_bytes() const {  // of one sequence
     return (value_heads * size * size + (convolution - 1) * channels()) * sizeof(float);
+  }
+};
+
+// Kimi delta attention (Kimi Team 2025, "Kimi Linear"): a delta net whose decay is a number for
+// each dimension of a key; q, k and v have heads and convolutions of their own.
+struct KeyDecaySpec {
+  std::size_t heads = 0, size = 0, convolution = 0;
+  std::size_t rank = 0;  // of what decays and gates are made of
+
+  std::size_t values() const { return heads * size; }
+  std::size_t state_bytes() const {  // of one sequence
+    return (heads * size * size + 3 * (convolution - 1) * values()) * sizeof(float);
   }
 };
 
@@ -109,8 +156,8 @@ struct ShortConvolutionSpec {
 struct NoMixer {};  // a layer that is a feed-forward part alone
 
 // How a layer's tokens see each other.
-using MixerSpec =
-    std::variant<AttentionSpec, DeltaNetSpec, Mamba2Spec, ShortConvolutionSpec, NoMixer>;
+using MixerSpec = std::variant<AttentionSpec, LatentAttentionSpec, DeltaNetSpec, KeyDecaySpec,
+                               Mamba2Spec, ShortConvolutionSpec, NoMixer>;
 
 enum class Activation : std::uint8_t {
   kSilu,         // silu(gate)·up
@@ -124,6 +171,7 @@ enum class RouterRule : std::uint8_t {
   kSoftmax,          // of all experts, then the best few
   kSoftmaxOfChosen,  // the best few logits, then their softmax
   kSigmoid,          // each on its own
+  kSigmoidOfChosen,  // the best few logits, then the sigmoid of each
 };
 
 struct FfnSpec {
@@ -132,13 +180,21 @@ struct FfnSpec {
   bool bias = false;                          // of all its linear layers, the router's too
   std::size_t experts = 0, experts_used = 0;  // 0: dense
   RouterRule router = RouterRule::kSoftmax;
-  bool score_bias = false;        // is added when experts are chosen, not to their weights
+  bool score_bias = false;  // is added when experts are chosen, not to their weights
+  // Experts that follow each other are a group: only those of the groups with the best sums of two
+  // scores are chosen among. 0: all.
+  std::size_t groups = 0, groups_used = 0;
   bool normalize_weights = true;  // of the chosen experts
   float weight_scale = 1;
   std::size_t shared_hidden = 0;  // of an expert that every token takes; 0: none
   bool shared_gate = false;       // its answer is multiplied by the sigmoid of a projection
   bool after_attention = false;   // its norm's name in the file is the attention's post-norm
   bool joint = false;             // the file has gate and up in one matrix, gate's rows first
+  bool weighs_input = false;      // an expert's weight multiplies what it reads, not what it gives
+  std::size_t latent = 0;         // experts read and give so many dimensions; 0: the model's
+  // Of a dense part beside the experts; 0: none. Both then have norms of their own in front and
+  // behind, and the router reads the residual stream's norm.
+  std::size_t beside_hidden = 0;
 };
 
 struct LayerSpec {
@@ -147,12 +203,15 @@ struct LayerSpec {
   bool pre_norms = true;    // of what the mixer and the feed-forward part read
   bool post_norms = false;  // of what they give
   bool parallel = false;    // both read the same
+  bool scaled = false;      // the residual stream behind it is multiplied by a number of the file
 
   bool has_mixer() const { return !std::holds_alternative<NoMixer>(mixer); }
   bool has_ffn() const { return ffn.hidden != 0; }
   const AttentionSpec* attention() const { return std::get_if<AttentionSpec>(&mixer); }
   AttentionSpec* attention() { return std::get_if<AttentionSpec>(&mixer); }
-  std::optional<AttendSpec> attends() const;  // where it has attention of any kind
+  // Where it has attention of any kind.
+  std::optional<AttendSpec> attends() const;
+  const RopeSpec* rope() const;  // nullptr: nothing turns
 };
 
 enum class NormKind : std::uint8_t { kRms, kLayer };  // layer: without a bias
@@ -172,9 +231,14 @@ struct Blueprint {
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
   float logit_cap = 0;  // logits l become cap·tanh(l / cap); 0: they stay
   Pooling pooling = Pooling::kNone;
+  // Behind each layer stands a part that a token's own embedding for that layer opens (Gemma 4): of
+  // so many dimensions; 0: none.
+  std::size_t layer_input = 0;
   std::vector<LayerSpec> layers;
 
   std::vector<StateSpec> states() const;
+  // Whether sequences that are given so long a context turn by the file's factors for long ones.
+  bool turns_long(std::size_t given) const;
   // The first of its layers with attention; nullptr: none has.
   const AttentionSpec* attention() const;
   // The first thing that it has and that there is no forward pass for yet; empty: it runs.
@@ -210,14 +274,21 @@ class ArchitectureKeys {
 
 // What nearly every decoder shares: sizes, heads, RoPE with its scalings, dense or expert FFN. The
 // architecture then sets what is its own.
-// `hybrid`: a layer without KV heads has no attention, and one without a hidden width no
-// feed-forward part; the architecture then says what it has.
-Result<Blueprint> read_decoder(const ArchitectureKeys& keys, bool hybrid = false);
+// Which layers' mixers it reads: attention in all of them, or where there are KV heads, or none.
+// Of the others the architecture says what they have; without a hidden width a layer then has no
+// feed-forward part.
+enum class Mixers : std::uint8_t { kAttention, kHybrid, kOwn };
+Result<Blueprint> read_decoder(const ArchitectureKeys& keys, Mixers mixers = Mixers::kAttention);
 
 // Its experts: in which layers, how wide, those that every token takes, how they are chosen.
 Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint);
+void make_dense(FfnSpec& ffn);  // a layer of such a model that has no experts
 // Mamba-2's sizes.
 Result<Mamba2Spec> read_mamba2(const ArchitectureKeys& keys);
+// Latent attention's of so many heads; without a rope, which the architecture knows to read.
+Result<LatentAttentionSpec> read_latent_attention(const ArchitectureKeys& keys, std::size_t heads,
+                                                  std::size_t layer);
+Result<RopeSpec> read_rope(const ArchitectureKeys& keys, std::size_t head_dim, std::size_t context);
 // Which layers see a window: of every `period` all but the last one (0: all), unless the file has a
 // period of its own, or says it of each. The window; 0: there is none.
 Result<std::size_t> read_windows(const ArchitectureKeys& keys, Blueprint& blueprint,
@@ -231,14 +302,17 @@ std::span<const Architecture> architectures();
 
 Result<Blueprint> read_command_r(const ArchitectureKeys& keys);
 Result<Blueprint> read_cohere2(const ArchitectureKeys& keys);
+Result<Blueprint> read_deepseek2(const ArchitectureKeys& keys);
 Result<Blueprint> read_ernie(const ArchitectureKeys& keys);
 Result<Blueprint> read_gemma2(const ArchitectureKeys& keys);
 Result<Blueprint> read_gemma3(const ArchitectureKeys& keys);
+Result<Blueprint> read_gemma4(const ArchitectureKeys& keys);
 Result<Blueprint> read_glm4(const ArchitectureKeys& keys);
 Result<Blueprint> read_glm4moe(const ArchitectureKeys& keys);
 Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys);
 Result<Blueprint> read_granite(const ArchitectureKeys& keys);
 Result<Blueprint> read_granite_hybrid(const ArchitectureKeys& keys);
+Result<Blueprint> read_kimi_linear(const ArchitectureKeys& keys);
 Result<Blueprint> read_lfm2(const ArchitectureKeys& keys);
 Result<Blueprint> read_nemotron_h(const ArchitectureKeys& keys);
 Result<Blueprint> read_hunyuan_moe(const ArchitectureKeys& keys);
@@ -248,7 +322,10 @@ Result<Blueprint> read_olmo2(const ArchitectureKeys& keys);
 Result<Blueprint> read_seed_oss(const ArchitectureKeys& keys);
 Result<Blueprint> read_smollm3(const ArchitectureKeys& keys);
 Result<Blueprint> read_llama(const ArchitectureKeys& keys);
+Result<Blueprint> read_llama4(const ArchitectureKeys& keys);
+Result<Blueprint> read_phi3(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen2(const ArchitectureKeys& keys);
+Result<Blueprint> read_qwen2moe(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3moe(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen35(const ArchitectureKeys& keys);

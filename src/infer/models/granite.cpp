@@ -29,7 +29,7 @@ Result<Blueprint> read_granite(const ArchitectureKeys& keys) {
 }
 
 Result<Blueprint> read_granite_hybrid(const ArchitectureKeys& keys) {
-  LATHE_TRY(Blueprint blueprint, read_decoder(keys, true));
+  LATHE_TRY(Blueprint blueprint, read_decoder(keys, Mixers::kHybrid));
   LATHE_TRY(const Mamba2Spec mamba, read_mamba2(keys));
   for (LayerSpec& layer : blueprint.layers)
     if (!layer.has_mixer()) layer.mixer = mamba;

@@ -4,7 +4,7 @@
 namespace lathe::infer {
 
 Result<Blueprint> read_lfm2(const ArchitectureKeys& keys) {
-  LATHE_TRY(Blueprint blueprint, read_decoder(keys, true));
+  LATHE_TRY(Blueprint blueprint, read_decoder(keys, Mixers::kHybrid));
   LATHE_TRY_STATUS(read_mixture(keys, blueprint));
   LATHE_TRY(const std::size_t taps, keys.size("shortconv.l_cache", 2, 64));
   blueprint.embedding_norm = true;

@@ -5,15 +5,15 @@
 namespace lathe::infer {
 
 Result<Blueprint> read_nemotron_h(const ArchitectureKeys& keys) {
-  LATHE_TRY(Blueprint blueprint, read_decoder(keys, true));
+  LATHE_TRY(Blueprint blueprint, read_decoder(keys, Mixers::kHybrid));
   LATHE_TRY_STATUS(read_mixture(keys, blueprint));
   LATHE_TRY(const Mamba2Spec mamba, read_mamba2(keys));
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
     LayerSpec& layer = blueprint.layers[i];
     layer.ffn.activation = Activation::kReluSquared;
-    if (keys.file().find_tensor(fmt::format("blk.{}.ffn_latent_down.weight", i)) != nullptr)
-      return invalid("{}: layer {} has latent experts; Lathe runs experts of the model's own width",
-                     keys.file().path().string(), i);
+    if (layer.ffn.experts != 0) {
+      LATHE_TRY(layer.ffn.latent, keys.size_or("moe_latent_size", 0, 0, blueprint.embedding));
+    }
     if (AttentionSpec* attention = layer.attention()) attention->rope = {};
     if (!layer.has_mixer() && !layer.has_ffn()) layer.mixer = mamba;
   }

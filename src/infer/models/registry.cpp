@@ -6,6 +6,7 @@ namespace lathe::infer {
 std::span<const Architecture> architectures() {
   static constexpr Architecture kArchitectures[] = {
       {"llama", read_llama},
+      {"llama4", read_llama4},
       {"mistral3", read_mistral3},
       {"smollm3", read_smollm3},
       {"granite", read_granite},
@@ -16,6 +17,7 @@ std::span<const Architecture> architectures() {
       {"lfm2", read_lfm2},
       {"lfm2moe", read_lfm2},
       {"qwen2", read_qwen2},
+      {"qwen2moe", read_qwen2moe},
       {"qwen3", read_qwen3},
       {"qwen3moe", read_qwen3moe},
       {"qwen3next", read_qwen3next},
@@ -24,8 +26,12 @@ std::span<const Architecture> architectures() {
       {"gpt-oss", read_gpt_oss},
       {"gemma2", read_gemma2},
       {"gemma3", read_gemma3},
+      {"gemma4", read_gemma4},
       {"glm4", read_glm4},
       {"glm4moe", read_glm4moe},
+      {"deepseek2", read_deepseek2},
+      {"kimi-linear", read_kimi_linear},
+      {"phi3", read_phi3},
       {"seed_oss", read_seed_oss},
       {"olmo2", read_olmo2},
       {"command-r", read_command_r},

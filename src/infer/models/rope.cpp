@@ -31,12 +31,12 @@ Ropes ropes_of(const Blueprint& blueprint) {
   Ropes ropes;
   for (const LayerSpec& layer : blueprint.layers) {
     ropes.of_layer.push_back(0);
-    const AttentionSpec* attention = layer.attention();
-    if (attention == nullptr || attention->rope.dimensions == 0) continue;
-    const auto known = std::ranges::find(ropes.all, attention->rope);
+    const RopeSpec* rope = layer.rope();
+    if (rope == nullptr) continue;
+    const auto known = std::ranges::find(ropes.all, *rope);
     ropes.of_layer.back() = static_cast<std::size_t>(known - ropes.all.begin());
-    if (known == ropes.all.end()) ropes.all.push_back(attention->rope);
-    ropes.stride = std::max(ropes.stride, attention->rope.dimensions);
+    if (known == ropes.all.end()) ropes.all.push_back(*rope);
+    ropes.stride = std::max(ropes.stride, rope->dimensions);
   }
   return ropes;
 }

@@ -2,6 +2,7 @@
 #include "infer/models/tensors.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lathe::infer {
 namespace {
@@ -40,11 +41,25 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kQNorm, .part = "attn_q_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kKNorm, .part = "attn_k_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kSinks, .part = "attn_sinks", .ending = "weight", .exact = true},
+    {.slot = Slot::kQLatent, .part = "attn_q_a", .ending = "weight"},
+    {.slot = Slot::kQLatentNorm, .part = "attn_q_a_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kQOfLatent, .part = "attn_q_b", .ending = "weight"},
+    {.slot = Slot::kKvLatent, .part = "attn_kv_a_mqa", .ending = "weight"},
+    {.slot = Slot::kKvLatentNorm, .part = "attn_kv_a_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kKeyOfLatent, .part = "attn_k_b", .ending = "weight"},
+    {.slot = Slot::kValueOfLatent, .part = "attn_v_b", .ending = "weight"},
     {.slot = Slot::kMixed, .part = "attn_qkv", .ending = "weight"},
     {.slot = Slot::kMixedGate, .part = "attn_gate", .ending = "weight"},
     {.slot = Slot::kStateInput, .part = "ssm_in", .ending = "weight"},
     {.slot = Slot::kConvolution, .part = "ssm_conv1d", .ending = "weight", .exact = true},
     {.slot = Slot::kConvolutionBias, .part = "ssm_conv1d", .ending = "bias", .exact = true},
+    {.slot = Slot::kQConvolution, .part = "ssm_conv1d_q", .ending = "weight", .exact = true},
+    {.slot = Slot::kKConvolution, .part = "ssm_conv1d_k", .ending = "weight", .exact = true},
+    {.slot = Slot::kVConvolution, .part = "ssm_conv1d_v", .ending = "weight", .exact = true},
+    {.slot = Slot::kDecayDown, .part = "ssm_f_a", .ending = "weight"},
+    {.slot = Slot::kDecayUp, .part = "ssm_f_b", .ending = "weight"},
+    {.slot = Slot::kGateDown, .part = "ssm_g_a", .ending = "weight"},
+    {.slot = Slot::kGateUp, .part = "ssm_g_b", .ending = "weight"},
     {.slot = Slot::kBetaDecay, .part = "ssm_ba", .ending = "weight"},
     {.slot = Slot::kBeta, .part = "ssm_beta", .ending = "weight"},
     {.slot = Slot::kDecay, .part = "ssm_alpha", .ending = "weight"},
@@ -61,7 +76,9 @@ constexpr SlotInfo kSlotInfo[] = {
      .ending = "weight",
      .exact = true},
     {.slot = Slot::kFfnNorm, .part = "ffn_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kExpertsNorm, .part = "pre_ffw_norm_2", .ending = "weight", .exact = true},
     {.slot = Slot::kRouter, .part = "ffn_gate_inp", .ending = "weight", .exact = true},
+    {.slot = Slot::kRouterScale, .part = "ffn_gate_inp", .ending = "scale", .exact = true},
     {.slot = Slot::kRouterBias,
      .part = "ffn_gate_inp",
      .ending = "bias",
@@ -86,11 +103,35 @@ constexpr SlotInfo kSlotInfo[] = {
      .ending = "bias",
      .exact = true,
      .bias_of = Slot::kDown},
+    {.slot = Slot::kLatentDown, .part = "ffn_latent_down", .ending = "weight"},
+    {.slot = Slot::kLatentUp, .part = "ffn_latent_up", .ending = "weight"},
+    {.slot = Slot::kBesideGate, .part = "ffn_gate", .ending = "weight"},
+    {.slot = Slot::kBesideUp, .part = "ffn_up", .ending = "weight"},
+    {.slot = Slot::kBesideDown, .part = "ffn_down", .ending = "weight"},
+    {.slot = Slot::kBesidePostNorm, .part = "post_ffw_norm_1", .ending = "weight", .exact = true},
+    {.slot = Slot::kExpertsPostNorm, .part = "post_ffw_norm_2", .ending = "weight", .exact = true},
     {.slot = Slot::kPostFfnNorm, .part = "post_ffw_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kSharedRouter, .part = "ffn_gate_inp_shexp", .ending = "weight", .exact = true},
     {.slot = Slot::kSharedGate, .part = "ffn_gate_shexp", .ending = "weight"},
     {.slot = Slot::kSharedUp, .part = "ffn_up_shexp", .ending = "weight"},
     {.slot = Slot::kSharedDown, .part = "ffn_down_shexp", .ending = "weight"},
+    {.slot = Slot::kInputGate, .part = "inp_gate", .ending = "weight"},
+    {.slot = Slot::kInputProjection, .part = "proj", .ending = "weight"},
+    {.slot = Slot::kInputPostNorm, .part = "post_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kLayerScale, .part = "layer_output_scale", .ending = "weight", .exact = true},
+    {.slot = Slot::kLayerEmbedding,
+     .part = "per_layer_token_embd",
+     .ending = "weight",
+     .in_layer = false},
+    {.slot = Slot::kLayerProjection,
+     .part = "per_layer_model_proj",
+     .ending = "weight",
+     .in_layer = false},
+    {.slot = Slot::kLayerProjectionNorm,
+     .part = "per_layer_proj_norm",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
     {.slot = Slot::kEmbeddingNorm,
      .part = "token_embd_norm",
      .ending = "weight",
@@ -104,6 +145,16 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kOutput, .part = "output", .ending = "weight", .in_layer = false},
     {.slot = Slot::kRopeFactors,
      .part = "rope_freqs",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+    {.slot = Slot::kRopeFactorsLong,
+     .part = "rope_factors_long",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+    {.slot = Slot::kRopeFactorsShort,
+     .part = "rope_factors_short",
      .ending = "weight",
      .in_layer = false,
      .exact = true},
@@ -127,6 +178,11 @@ class List {
                     .k = size,
                     .vector = true});
   }
+  // A vector whose rows the file has as planes of one row each.
+  void planes(Slot slot, std::size_t size, std::size_t planes) {
+    vector(slot, size);
+    all_.back().experts = planes;
+  }
   // experts 0: a matrix of its own.
   void matrix(Slot slot, std::size_t rows, std::size_t k, std::size_t experts = 0) {
     all_.push_back({.slot = slot,
@@ -136,11 +192,17 @@ class List {
                     .k = k,
                     .experts = std::max<std::size_t>(1, experts)});
   }
-  // Rows of the tensor that another slot is named after.
-  void part(Slot slot, Slot whole, std::size_t first_row, std::size_t rows, std::size_t file_rows,
-            std::size_t k) {
+  // A matrix for each head.
+  void heads(Slot slot, std::size_t heads, std::size_t rows, std::size_t k) {
     matrix(slot, rows, k);
-    all_.back().name = tensor_name(whole, layer_);
+    all_.back().experts = heads;
+    all_.back().heads = true;
+  }
+  // Rows of the tensor that another slot is named after.
+  void part(Slot slot, std::string_view whole, std::size_t first_row, std::size_t rows,
+            std::size_t file_rows, std::size_t k, std::size_t experts = 0) {
+    matrix(slot, rows, k, experts);
+    all_.back().name = fmt::format("blk.{}.{}.weight", layer_, whole);
     all_.back().file_rows = file_rows;
     all_.back().first_row = first_row;
   }
@@ -153,20 +215,44 @@ class List {
 
 void add_mixer(List& list, std::size_t width, const AttentionSpec& spec) {
   const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
-  list.matrix(Slot::kQ, spec.output_gate ? 2 * q : q, width);
-  if (spec.qkv_bias) list.vector(Slot::kQBias, q);
-  list.matrix(Slot::kK, kv, width);
-  if (spec.qkv_bias) list.vector(Slot::kKBias, kv);
-  list.matrix(Slot::kV, kv, width);
-  if (spec.qkv_bias) list.vector(Slot::kVBias, kv);
+  const bool own = !spec.kv_of;
+  if (spec.joint_qkv) {
+    const std::string_view whole = slot_info(Slot::kMixed).part;
+    list.part(Slot::kQ, whole, 0, q, q + 2 * kv, width);
+    list.part(Slot::kK, whole, q, kv, q + 2 * kv, width);
+    list.part(Slot::kV, whole, q + kv, kv, q + 2 * kv, width);
+  } else {
+    list.matrix(Slot::kQ, spec.output_gate ? 2 * q : q, width);
+    if (spec.qkv_bias) list.vector(Slot::kQBias, q);
+    if (own) list.matrix(Slot::kK, kv, width);
+    if (spec.qkv_bias) list.vector(Slot::kKBias, kv);
+    if (own && !spec.values_of_keys) list.matrix(Slot::kV, kv, width);
+    if (spec.qkv_bias) list.vector(Slot::kVBias, kv);
+  }
   list.matrix(Slot::kAttentionOutput, width, q);
   if (spec.output_bias) list.vector(Slot::kAttentionOutputBias, width);
-  if (spec.qk_norm != QkNorm::kNone) {
+  if (spec.qk_norm != QkNorm::kNone && !spec.plain_qk_norm) {
     const bool whole = spec.qk_norm == QkNorm::kWhole;
     list.vector(Slot::kQNorm, whole ? q : spec.head_dim);
-    list.vector(Slot::kKNorm, whole ? kv : spec.head_dim);
+    if (own) list.vector(Slot::kKNorm, whole ? kv : spec.head_dim);
   }
   if (spec.sinks) list.vector(Slot::kSinks, spec.heads);
+}
+
+void add_mixer(List& list, std::size_t width, const LatentAttentionSpec& spec) {
+  const std::size_t q = spec.heads * spec.query();
+  if (spec.query_rank == 0) {
+    list.matrix(Slot::kQ, q, width);
+  } else {
+    list.matrix(Slot::kQLatent, spec.query_rank, width);
+    list.vector(Slot::kQLatentNorm, spec.query_rank);
+    list.matrix(Slot::kQOfLatent, q, spec.query_rank);
+  }
+  list.matrix(Slot::kKvLatent, spec.latent + spec.turned, width);
+  list.vector(Slot::kKvLatentNorm, spec.latent);
+  list.heads(Slot::kKeyOfLatent, spec.heads, spec.latent, spec.plain);
+  list.heads(Slot::kValueOfLatent, spec.heads, spec.value_dim, spec.latent);
+  list.matrix(Slot::kAttentionOutput, width, spec.heads * spec.value_dim);
 }
 
 void add_mixer(List& list, std::size_t width, const DeltaNetSpec& spec) {
@@ -183,6 +269,22 @@ void add_mixer(List& list, std::size_t width, const DeltaNetSpec& spec) {
   list.vector(Slot::kDecayRate, spec.value_heads);
   list.vector(Slot::kStateNorm, spec.size);
   list.matrix(Slot::kStateOutput, width, spec.values());
+}
+
+void add_mixer(List& list, std::size_t width, const KeyDecaySpec& spec) {
+  const std::size_t values = spec.values();
+  for (const Slot slot : {Slot::kQ, Slot::kK, Slot::kV}) list.matrix(slot, values, width);
+  for (const Slot slot : {Slot::kQConvolution, Slot::kKConvolution, Slot::kVConvolution})
+    list.planes(slot, spec.convolution, values);
+  list.matrix(Slot::kDecayDown, spec.rank, width);
+  list.matrix(Slot::kDecayUp, values, spec.rank);
+  list.matrix(Slot::kBeta, spec.heads, width);
+  list.vector(Slot::kDecayBias, values);
+  list.vector(Slot::kDecayRate, 1, spec.heads);
+  list.matrix(Slot::kGateDown, spec.rank, width);
+  list.matrix(Slot::kGateUp, values, spec.rank);
+  list.vector(Slot::kStateNorm, spec.size);
+  list.matrix(Slot::kAttentionOutput, width, values);
 }
 
 void add_mixer(List& list, std::size_t width, const Mamba2Spec& spec) {
@@ -204,30 +306,49 @@ void add_mixer(List& list, std::size_t width, const ShortConvolutionSpec& spec) 
 
 void add_mixer(List&, std::size_t, const NoMixer&) {}
 
+// A dense part beside experts, and the norms of both.
+void add_beside(List& list, std::size_t width, std::size_t hidden) {
+  list.vector(Slot::kExpertsNorm, width);
+  list.vector(Slot::kRouterScale, width);
+  list.matrix(Slot::kBesideGate, hidden, width);
+  list.matrix(Slot::kBesideUp, hidden, width);
+  list.matrix(Slot::kBesideDown, width, hidden);
+  list.vector(Slot::kBesidePostNorm, width);
+  list.vector(Slot::kExpertsPostNorm, width);
+}
+
 void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
   const bool mixture = spec.experts != 0;
   const std::size_t each = std::max<std::size_t>(1, spec.experts);
-  if (mixture) list.matrix(Slot::kRouter, spec.experts, width);
+  const std::size_t outer = width;
+  if (spec.latent != 0) {
+    list.matrix(Slot::kLatentDown, spec.latent, outer);
+    list.matrix(Slot::kLatentUp, outer, spec.latent);
+    width = spec.latent;
+  }
+  if (spec.beside_hidden != 0) add_beside(list, outer, spec.beside_hidden);
+  if (mixture) list.matrix(Slot::kRouter, spec.experts, outer);
   if (mixture && spec.bias) list.vector(Slot::kRouterBias, spec.experts);
   if (spec.score_bias) list.vector(Slot::kScoreBias, spec.experts);
-  if (spec.joint) {
-    list.part(Slot::kGate, Slot::kUp, 0, spec.hidden, 2 * spec.hidden, width);
-    list.part(Slot::kUp, Slot::kUp, spec.hidden, spec.hidden, 2 * spec.hidden, width);
-    list.matrix(Slot::kDown, width, spec.hidden);
-    return;
-  }
   const bool gated = spec.activation != Activation::kReluSquared;
-  if (gated) list.matrix(Slot::kGate, spec.hidden, width, spec.experts);
-  if (spec.bias) list.vector(Slot::kGateBias, spec.hidden, each, mixture);
-  list.matrix(Slot::kUp, spec.hidden, width, spec.experts);
-  if (spec.bias) list.vector(Slot::kUpBias, spec.hidden, each, mixture);
+  if (spec.joint) {
+    const std::size_t both = 2 * spec.hidden;
+    const std::string_view whole = mixture ? kJointExpertsPart : slot_info(Slot::kUp).part;
+    list.part(Slot::kGate, whole, 0, spec.hidden, both, width, spec.experts);
+    list.part(Slot::kUp, whole, spec.hidden, spec.hidden, both, width, spec.experts);
+  } else {
+    if (gated) list.matrix(Slot::kGate, spec.hidden, width, spec.experts);
+    if (spec.bias) list.vector(Slot::kGateBias, spec.hidden, each, mixture);
+    list.matrix(Slot::kUp, spec.hidden, width, spec.experts);
+  }
+  if (spec.bias && !spec.joint) list.vector(Slot::kUpBias, spec.hidden, each, mixture);
   list.matrix(Slot::kDown, width, spec.hidden, spec.experts);
   if (spec.bias) list.vector(Slot::kDownBias, width, each, mixture);
   if (spec.shared_hidden == 0) return;
-  if (spec.shared_gate) list.vector(Slot::kSharedRouter, width);
-  if (gated) list.matrix(Slot::kSharedGate, spec.shared_hidden, width);
-  list.matrix(Slot::kSharedUp, spec.shared_hidden, width);
-  list.matrix(Slot::kSharedDown, width, spec.shared_hidden);
+  if (spec.shared_gate) list.vector(Slot::kSharedRouter, outer);
+  if (gated) list.matrix(Slot::kSharedGate, spec.shared_hidden, outer);
+  list.matrix(Slot::kSharedUp, spec.shared_hidden, outer);
+  list.matrix(Slot::kSharedDown, outer, spec.shared_hidden);
 }
 
 std::string shape_text(const std::array<std::uint64_t, 4>& shape) {
@@ -271,6 +392,10 @@ std::string tensor_name(Slot slot, std::size_t layer, bool mixture) {
   return fmt::format("blk.{}.{}{}.{}", layer, info.part, mixture ? "_exps" : "", info.ending);
 }
 
+std::string joint_experts_name(std::size_t layer) {
+  return fmt::format("blk.{}.{}.weight", layer, kJointExpertsPart);
+}
+
 std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer) {
   List list(layer);
   const LayerSpec& spec = blueprint.layers[layer];
@@ -282,7 +407,28 @@ std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer
   if (spec.pre_norms && spec.has_mixer() && !spec.parallel) list.vector(ffn_norm(spec), width);
   add_ffn(list, width, spec.ffn);
   if (spec.post_norms) list.vector(Slot::kPostFfnNorm, width);
+  if (blueprint.layer_input != 0) {
+    list.matrix(Slot::kInputGate, blueprint.layer_input, width);
+    list.matrix(Slot::kInputProjection, width, blueprint.layer_input);
+    list.vector(Slot::kInputPostNorm, width);
+  }
+  if (spec.scaled) list.vector(Slot::kLayerScale, 1);
   return list.take();
+}
+
+// Which of the frequencies' factors the layers want.
+void add_rope_factors(List& list, const Blueprint& blueprint) {
+  bool one = false, by_context = false;
+  for (const LayerSpec& layer : blueprint.layers) {
+    const RopeSpec* rope = layer.rope();
+    if (rope == nullptr) continue;
+    const std::size_t pairs = rope->dimensions / 2;
+    if (rope->factors == RopeFactors::kOne && !std::exchange(one, true))
+      list.vector(Slot::kRopeFactors, pairs);
+    if (rope->factors != RopeFactors::kByContext || std::exchange(by_context, true)) continue;
+    list.vector(Slot::kRopeFactorsLong, pairs);
+    list.vector(Slot::kRopeFactorsShort, pairs);
+  }
 }
 
 std::vector<TensorSpec> tensors_of(const Blueprint& blueprint) {
@@ -291,14 +437,15 @@ std::vector<TensorSpec> tensors_of(const Blueprint& blueprint) {
   std::vector<TensorSpec> all = first.take();
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i)
     std::ranges::move(tensors_of(blueprint, i), std::back_inserter(all));
+  if (blueprint.layer_input != 0) {
+    const std::size_t all_inputs = blueprint.layer_input * blueprint.layers.size();
+    last.matrix(Slot::kLayerEmbedding, blueprint.vocabulary, all_inputs);
+    last.matrix(Slot::kLayerProjection, all_inputs, blueprint.embedding);
+    last.vector(Slot::kLayerProjectionNorm, blueprint.layer_input);
+  }
   last.vector(output_norm(blueprint), blueprint.embedding);
   if (!blueprint.tied) last.matrix(Slot::kOutput, blueprint.vocabulary, blueprint.embedding);
-  for (const LayerSpec& layer : blueprint.layers) {
-    const AttentionSpec* attention = layer.attention();
-    if (attention == nullptr || !attention->rope.frequency_factors) continue;
-    last.vector(Slot::kRopeFactors, attention->rope.dimensions / 2);
-    break;
-  }
+  add_rope_factors(last, blueprint);
   std::ranges::move(last.take(), std::back_inserter(all));
   return all;
 }
@@ -309,7 +456,7 @@ Result<std::vector<BoundTensor>> bind_tensors(const Gguf& file, const Blueprint&
     BoundTensor bound;
     LATHE_TRY(bound.tensor, find(file, spec.name, spec.shape()));
     const std::string scale = spec.name.substr(0, spec.name.rfind('.')) + ".scale";
-    if (!spec.vector && file.find_tensor(scale) != nullptr) {
+    if (!spec.vector && spec.slot != Slot::kRouter && file.find_tensor(scale) != nullptr) {
       if (spec.slot == Slot::kEmbedding)
         return invalid("{}: {}: an embedding with a scale of its own is not supported",
                        file.path().string(), scale);

@@ -31,11 +31,25 @@ enum class Slot : std::uint8_t {
   kQNorm,
   kKNorm,
   kSinks,
-  kMixed,        // of a delta net: q, k and v before the convolution
-  kMixedGate,    // … what its heads are multiplied by
-  kStateInput,   // of Mamba-2: gates, inputs with what writes and reads the states, time steps
-  kConvolution,  // of both (channels, taps)
+  kQLatent,      // of latent attention: what queries are made of
+  kQLatentNorm,  // …
+  kQOfLatent,
+  kKvLatent,  // … the latent, and the part of a key that rotates
+  kKvLatentNorm,
+  kKeyOfLatent,    // … of each head: queries into the latent's space
+  kValueOfLatent,  // … answers out of it
+  kMixed,          // of a delta net: q, k and v before the convolution
+  kMixedGate,      // … what its heads are multiplied by
+  kStateInput,     // of Mamba-2: gates, inputs with what writes and reads the states, time steps
+  kConvolution,    // of both (channels, taps)
   kConvolutionBias,
+  kQConvolution,  // of Kimi's delta attention: of q, k and v each
+  kKConvolution,
+  kVConvolution,
+  kDecayDown,  // … its decays and gates, in two steps
+  kDecayUp,
+  kGateDown,
+  kGateUp,
   kBetaDecay,  // … both
   kBeta,
   kDecay,
@@ -49,7 +63,9 @@ enum class Slot : std::uint8_t {
   kShortOutput,
   kPostAttentionNorm,  // behind the mixer; of some models in front of the feed-forward part
   kFfnNorm,
+  kExpertsNorm,  // in front of experts that stand beside a dense part
   kRouter,
+  kRouterScale,  // … of what their router reads
   kRouterBias,
   kScoreBias,
   kGate,
@@ -58,17 +74,33 @@ enum class Slot : std::uint8_t {
   kUpBias,
   kDown,
   kDownBias,
+  kLatentDown,  // into the experts' width, and back
+  kLatentUp,
+  kBesideGate,  // of a dense part beside experts
+  kBesideUp,
+  kBesideDown,
+  kBesidePostNorm,
+  kExpertsPostNorm,
   kPostFfnNorm,
   kSharedRouter,
   kSharedGate,
   kSharedUp,
   kSharedDown,
+  kInputGate,  // of what a token's embedding for the layer opens
+  kInputProjection,
+  kInputPostNorm,
+  kLayerScale,  // of the residual stream behind the layer
+  kLayerEmbedding,
+  kLayerProjection,
+  kLayerProjectionNorm,
   kEmbeddingNorm,
   kOutputNorm,
   kOutput,
   kRopeFactors,
+  kRopeFactorsLong,
+  kRopeFactorsShort,
 };
-inline constexpr std::size_t kSlots = static_cast<std::size_t>(Slot::kRopeFactors) + 1;
+inline constexpr std::size_t kSlots = static_cast<std::size_t>(Slot::kRopeFactorsShort) + 1;
 
 // One of something for every slot.
 template <class T>
@@ -104,6 +136,10 @@ Slot output_norm(const Blueprint& blueprint);
 // "blk.3.ffn_down_exps.weight"; a mixture's are those of all experts in one.
 std::string tensor_name(Slot slot, std::size_t layer = 0, bool mixture = false);
 
+// Gate and up of all experts in one.
+inline constexpr std::string_view kJointExpertsPart = "ffn_gate_up_exps";
+std::string joint_experts_name(std::size_t layer);
+
 // What a tensor of a model must be. The file need not say so: whoever reads one holds it against
 // this. Whether there is one at all is the blueprint's to know.
 struct TensorSpec {
@@ -111,6 +147,7 @@ struct TensorSpec {
   std::size_t layer = 0;  // of one that stands in a layer
   std::string name;
   std::size_t rows = 1, k = 0, experts = 1;
+  bool heads = false;  // they are no experts but heads: all are read for every token
   // Where they are some of the rows of the file's tensor: how many there are, and the first one.
   std::size_t file_rows = 0, first_row = 0;
   bool vector = false;  // kept as f32, whatever its type in the file: its rows one after the other

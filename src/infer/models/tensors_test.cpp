@@ -92,13 +92,15 @@ TEST(Tensors, ExpertsAreChosenAsTheFileSays) {
   };
   EXPECT_TRUE(read("expert_weights_norm", true)->layers[0].ffn.normalize_weights);
   EXPECT_FALSE(read("expert_weights_norm", false)->layers[0].ffn.normalize_weights);
-  EXPECT_TRUE(read("expert_group_count", std::uint64_t{1}).has_value());
-  const auto grouped = read("expert_group_count", std::uint64_t{2});
-  ASSERT_FALSE(grouped.has_value());
-  EXPECT_EQ(grouped.error().message,
-            path.string() +
-                ": granitemoe.expert_group_count is 2; Lathe chooses among all experts, "
-                "not by groups");
+  EXPECT_EQ(read("expert_group_count", std::uint64_t{1})->layers[0].ffn.groups, 0u);
+  for (const std::uint64_t groups : {3, 4}) {
+    const auto refused = read("expert_group_count", groups);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().message,
+              fmt::format("{}: granitemoe.expert_group_count is {}; 4 experts cannot be so many "
+                          "groups of two or more",
+                          path.string(), groups));
+  }
 }
 
 // A convolution over one token would carry nothing: such a state has no size.

@@ -28,7 +28,7 @@ double now_seconds() {
 }
 
 infer::ExecutorOptions executor_options(const ModelFront& front) {
-  return {.kv = front.kv(), .step_tokens = kStepTokens};
+  return {.kv = front.kv(), .step_tokens = kStepTokens, .context = front.context()};
 }
 
 infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& options) {
@@ -325,8 +325,9 @@ void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<infer::Model>> m
 }
 
 std::string PoolLoop::identity(const Place& place) const {
-  return fmt::format("{} {} {} {}", place.front->identity(), kernels_of(options_).name,
-                     static_cast<int>(place.front->kv()), kNumerics);
+  const bool turns_long = place.front->blueprint().turns_long(place.front->context());
+  return fmt::format("{} {} {} {}{}", place.front->identity(), kernels_of(options_).name,
+                     static_cast<int>(place.front->kv()), kNumerics, turns_long ? " long" : "");
 }
 
 void PoolLoop::save(Place& place) {
