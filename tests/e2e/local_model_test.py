@@ -13,6 +13,7 @@ import unittest
 from cli_test import LATHE, Case
 
 MODEL = pathlib.Path(__file__).resolve().parents[1] / "data/models/llama-q4_0.gguf"
+STARTER = pathlib.Path(__file__).resolve().parents[2] / "models/starter-q8_0.gguf"
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9},
                                            "ok": {"type": "boolean"}},
           "required": ["n", "ok"], "additionalProperties": False}
@@ -69,6 +70,21 @@ class LocalModel(Case):
         score = json.loads(self.lathe("--json", "perplexity", MODEL, text, "--window", "64")[0])
         self.assertGreater(score["perplexity"], 1)
         self.assertIn("llama", self.lathe("show", MODEL)[0])
+
+    def test_importance(self):
+        text = self.write("text.txt", "def add(a, b):\n    return a + b\n\n" * 40)
+        out = json.loads(self.lathe("--json", "imatrix", STARTER, text, "--out", "m.gguf", "--window", "64")[0])
+        self.assertGreater(out["windows"], 2)
+        self.assertGreater(out["tensors"], 20)
+        self.refused("quantize", STARTER, "q.gguf", "IQ2_S", say=["IQ2_S", "importance matrix", "lathe imatrix"])
+        self.refused("imatrix", STARTER, text, "--out", "m.gguf", say=["m.gguf", "--force"])
+        self.refused("quantize", STARTER, "q.gguf", "IQ2_S", "--imatrix", STARTER, say=["general.type"])
+        self.lathe("quantize", STARTER, "q.gguf", "IQ2_S", "--imatrix", "m.gguf", "--tensor-type", "ffn_down=Q4_K")
+        shown = self.lathe("show", "q.gguf")[0]
+        for type in ("IQ2_S", "Q4_K", "Q5_K"):
+            self.assertIn(type, shown)
+        score = json.loads(self.lathe("--json", "perplexity", "q.gguf", text, "--window", "64")[0])
+        self.assertEqual(score["windows"], out["windows"])
 
     def test_bench(self):
         out, _ = self.lathe("bench", MODEL, "--repeat", "3", "--prompts", "16,40", "--answer", "8", "--widths", "1,4",

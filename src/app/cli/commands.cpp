@@ -14,6 +14,7 @@ void add_export(CLI::App& cli, App& app, Action& action);
 void add_fix(CLI::App& cli, App& app, Action& action);
 void add_fit(CLI::App& cli, App& app, Action& action);
 void add_gc(CLI::App& cli, App& app, Action& action);
+void add_imatrix(CLI::App& cli, App& app, Action& action);
 void add_import(CLI::App& cli, App& app, Action& action);
 void add_judge(CLI::App& cli, App& app, Action& action);
 void add_loop(CLI::App& cli, App& app, Action& action);
@@ -36,11 +37,13 @@ void add_tune(CLI::App& cli, App& app, Action& action);
 
 std::span<const CommandSpec> commands() {
   static constexpr CommandSpec kCommands[] = {
-      {add_loop},  {add_fix},    {add_resume},   {add_recipe}, {add_judge},      {add_runs},
-      {add_show},  {add_report}, {add_rejudge},  {add_replay}, {add_export},     {add_rm},
-      {add_gc},    {add_doctor}, {add_tokenize}, {add_run},    {add_perplexity}, {add_logits},
-      {add_bench}, {add_import}, {add_quantize}, {add_fit},    {add_serve},      {add_ps},
-      {add_tune},  {add_merge},  {add_pull},     {add_models}, {add_manual},     {add_completion},
+      {add_loop},       {add_fix},        {add_resume}, {add_recipe},  {add_judge},
+      {add_runs},       {add_show},       {add_report}, {add_rejudge}, {add_replay},
+      {add_export},     {add_rm},         {add_gc},     {add_doctor},  {add_tokenize},
+      {add_run},        {add_perplexity}, {add_logits}, {add_bench},   {add_import},
+      {add_imatrix},    {add_quantize},   {add_fit},    {add_serve},   {add_ps},
+      {add_tune},       {add_merge},      {add_pull},   {add_models},  {add_manual},
+      {add_completion},
   };
   return kCommands;
 }

@@ -103,6 +103,7 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
   if (adjust) adjust(options);
   LATHE_TRY(auto executor, infer::CpuExecutor::create(*local.model, *local.team,
                                                       {.kv = kv, .context = flags.context}));
+  local.executor = executor.get();
   LATHE_TRY(local.engine, infer::Engine::create(std::move(executor), *local.tokenizer, options));
   return local;
 }

@@ -29,7 +29,8 @@ struct LocalModel {
   std::shared_ptr<const infer::Adapter> adapter;  // none: the model as it is
   std::unique_ptr<infer::Tokenizer> tokenizer;
   std::unique_ptr<infer::Engine> engine;
-  std::string chat_template;  // its source; "": the file has none
+  infer::CpuExecutor* executor = nullptr;  // the engine's
+  std::string chat_template;               // its source; "": the file has none
   double load_seconds = 0;
 };
 

@@ -20,7 +20,7 @@ constexpr QuantizeTarget kTargets[] = {
     {"MXFP4", TensorType::kMXFP4, 38, false},    {"NVFP4", TensorType::kNVFP4, 39, false},
     {"Q3_K", TensorType::kQ3_K, 11, false},      {"Q2_K", TensorType::kQ2_K, 10, false},
     {"IQ3_S", TensorType::kIQ3_S, 26, true},     {"IQ3_XXS", TensorType::kIQ3_XXS, 23, true},
-    {"IQ2_S", TensorType::kIQ2_S, 28, true},     {"IQ2_XS", TensorType::kIQ2_XS, 20, true},
+    {"IQ2_S", TensorType::kIQ2_S, 29, true},     {"IQ2_XS", TensorType::kIQ2_XS, 20, true},
     {"IQ2_XXS", TensorType::kIQ2_XXS, 19, true}, {"IQ1_M", TensorType::kIQ1_M, 31, true},
     {"IQ1_S", TensorType::kIQ1_S, 24, true},     {"TQ2_0", TensorType::kTQ2_0, 37, true},
     {"TQ1_0", TensorType::kTQ1_0, 36, true},     {"Q2_0", TensorType::kQ2_0, 41, true},

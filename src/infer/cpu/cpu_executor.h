@@ -25,6 +25,8 @@ class CpuExecutor final : public Executor {
   DeviceBytes weight_bytes() const override;
   // ForwardSizes::bytes(), and what attention took at depth (HeadWalk::deep_bytes).
   DeviceBytes scratch_bytes() const override;
+  // From the next step on. It must outlive them; nullptr: nobody.
+  void observe(InputObserver* observer) { step_.observer = observer; }
 
  private:
   // A layer's mixer or its feed-forward part.

@@ -15,6 +15,7 @@ void Step::multiply_linears(std::size_t layer, const Activations& x,
                         .tokens = tokens.size(),
                         .out = linear.out,
                         .stride = matrix.rows});
+    if (observer != nullptr) observer->multiplied(layer, linear.slot, 0, x, 0, tokens.size());
   }
   multiply(*team, products);
   for (const Linear& linear : linears) adapt(layer, linear.slot, x, linear.out);
@@ -31,6 +32,7 @@ void Step::multiply_experts(std::size_t layer, const Activations& x,
       if (count == 0) continue;
       products.push_back(
           {&matrix, e, &x, first[e], count, linear.out + first[e] * matrix.rows, matrix.rows});
+      if (observer != nullptr) observer->multiplied(layer, linear.slot, e, x, first[e], count);
     }
   }
   multiply(*team, products);

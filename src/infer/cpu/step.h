@@ -13,6 +13,15 @@
 
 namespace lathe::infer {
 
+// Hears what the matrices of the layers are multiplied with. The engine's thread.
+class InputObserver {
+ public:
+  virtual ~InputObserver() = default;
+  // Rows first … first + count - 1 of x, by one expert's part of a matrix.
+  virtual void multiplied(std::size_t layer, Slot slot, std::size_t expert, const Activations& x,
+                          std::size_t first, std::size_t count) = 0;
+};
+
 struct Step {
   const Model* model = nullptr;
   ThreadTeam* team = nullptr;
@@ -48,6 +57,7 @@ struct Step {
   std::vector<Adapted> adapted;
   std::vector<float> low;  // (tokens or pairs, rank): what an adapter's A gives
   std::vector<LowRankProduct> low_products;
+  InputObserver* observer = nullptr;  // nullptr: nobody listens
 
   const KernelTable& kernels() const { return model->kernels(); }
   std::size_t width() const { return model->blueprint().embedding; }
