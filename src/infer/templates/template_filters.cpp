@@ -387,8 +387,13 @@ Result<Value> filter_extreme(TemplateMachine& machine, const Value& input,
   return best == nullptr ? Value() : best->value;
 }
 
+// Of the filters that go through a list: whatever is false, none too, is an empty one.
+Result<ValueList> items_if_any(TemplateMachine& machine, const Value& input) {
+  return truth(input) ? machine.items_of(input) : ValueList();
+}
+
 Result<Value> filter_map(TemplateMachine& machine, const Value& input, const Arguments& arguments) {
-  LATHE_TRY(const ValueList items, machine.items_of(input));
+  LATHE_TRY(const ValueList items, items_if_any(machine, input));
   ValueList out;
   if (arguments.positional.empty()) {
     LATHE_BIND(given, "attribute", "default");
@@ -417,7 +422,7 @@ Result<Value> filter_map(TemplateMachine& machine, const Value& input, const Arg
 template <bool wanted, bool by_attribute>
 Result<Value> filter_select(TemplateMachine& machine, const Value& input,
                             const Arguments& arguments) {
-  LATHE_TRY(const ValueList items, machine.items_of(input));
+  LATHE_TRY(const ValueList items, items_if_any(machine, input));
   Arguments rest = arguments;
   Value attribute;
   if (by_attribute) {
