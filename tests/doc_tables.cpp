@@ -11,6 +11,7 @@
 #include "app/cli/app.h"
 #include "ground/base/file.h"
 #include "ground/base/text.h"
+#include "infer/answers/answer_format.h"
 #include "infer/models/blueprint.h"
 #include "infer/quant/tensor_type.h"
 #include "loop/conductor/recipe.h"
@@ -145,7 +146,15 @@ std::string tensor_types() {
   return table("type | elements of a block | bytes of a block | bits an element | written", rows);
 }
 
+std::string answer_formats() {
+  std::vector<std::vector<std::string>> rows;
+  for (const infer::FormatInfo& info : infer::answer_formats())
+    rows.push_back({code(info.name), std::string(info.models), code(info.example)});
+  return table("format | models | a call", rows);
+}
+
 const std::map<std::string, std::string (*)(), std::less<>> kTables{
+    {"answer formats", answer_formats},
     {"makers", makers},
     {"judges", judges},
     {"maker options", maker_options},

@@ -158,7 +158,7 @@ Result<Conversation::Prompt> Conversation::prompt() const {
   std::string tail;
   for (const infer::PromptPart& part : parts)
     tail = part.trusted ? tail + part.text : std::string();
-  prompt.starts_thinking = trim(tail).ends_with("<think>") || trim(tail).ends_with("[THINK]");
+  prompt.starts_thinking = infer::opens_thinking(format_, tail);
   return prompt;
 }
 

@@ -11,7 +11,9 @@ namespace lathe::infer {
 namespace {
 
 constexpr std::string_view kSpaces = " \t\r\n";
-constexpr std::string_view kPythonTag = "<|python_tag|>";
+// Llama 3 opens code with the first; Llama 4 puts it between the others.
+constexpr std::string_view kPythonTags[] = {"<|python_tag|>", "<|python_start|>"};
+constexpr std::string_view kPythonEnd = "<|python_end|>";
 
 // Text that goes out piece by piece: the white space at its end waits for what comes next.
 class Outlet {
@@ -48,12 +50,18 @@ class MarkedParser final : public AnswerParser {
  public:
   explicit MarkedParser(AnswerOptions options)
       : options_(std::move(options)),
+        format_(format_info(options_.format)),
         tools_(options_.tools),
-        openers_(tools_.empty() ? std::vector<std::string_view>() : call_openers(options_.format)),
         state_(options_.starts_thinking ? kThinking : kStart) {
+    if (!tools_.empty()) markers_ = format_.openers;
+    calls_ = markers_.size();
+    markers_.insert(markers_.end(), format_.wrappers.begin(), format_.wrappers.end());
+    thoughts_ = markers_.size();
+    if (format_.thinks_anywhere)
+      for (const auto& [open, close] : format_.thoughts) markers_.push_back(open);
     if (options_.starts_thinking) {
-      closers_ = {"</think>", "[/THINK]"};
-      thinking_.drop_space();
+      for (const auto& [open, close] : format_.thoughts) closers_.push_back(close);
+      begin_thinking();
     }
   }
 
@@ -98,6 +106,16 @@ class MarkedParser final : public AnswerParser {
     return false;
   }
 
+  // Until one of the closers, or a call where that ends it.
+  void begin_thinking() {
+    thinking_.drop_space();
+    ends_ = closers_.size();
+    if (format_.calls_end_thinking)
+      closers_.insert(closers_.end(), markers_.begin(),
+                      markers_.begin() + static_cast<std::ptrdiff_t>(calls_));
+    state_ = kThinking;
+  }
+
   bool start(bool last) {
     const std::size_t begin = skip_spaces(pending(), 0);
     const std::string_view rest = pending().substr(begin);
@@ -105,19 +123,19 @@ class MarkedParser final : public AnswerParser {
     for (const auto& [open, close] : kThoughtMarks) {
       if (rest.starts_with(open)) {
         closers_ = {close};
-        thinking_.drop_space();
         take(begin + open.size());
-        state_ = kThinking;
+        begin_thinking();
         return true;
       }
       may_become = may_become || open.starts_with(rest);
     }
     if (options_.format == AnswerFormat::kLlama3 && !tools_.empty()) {
-      if (rest.starts_with('{') || rest.starts_with('[') || rest.starts_with(kPythonTag)) {
+      if (rest.starts_with('{') || rest.starts_with('[') || python_tag(rest) > 0) {
         state_ = kMessage;
         return true;
       }
-      may_become = may_become || kPythonTag.starts_with(rest);
+      for (const std::string_view tag : kPythonTags)
+        may_become = may_become || tag.starts_with(rest);
     }
     if (may_become && !last) return false;
     state_ = kText;
@@ -128,7 +146,7 @@ class MarkedParser final : public AnswerParser {
     const auto [at, which] = find_marker(pending(), closers_);
     if (at != std::string::npos) {
       thinking_.add(pending().substr(0, at), delta_.thinking);
-      take(at + closers_[which].size());
+      take(at + (which < ends_ ? closers_[which].size() : 0));
       text_.drop_space();
       state_ = options_.format == AnswerFormat::kLlama3 ? kStart : kText;
       return true;
@@ -140,18 +158,26 @@ class MarkedParser final : public AnswerParser {
   }
 
   bool text(bool last) {
-    const std::size_t at = find_marker(pending(), openers_).first;
-    if (at != std::string::npos) {
-      text_.add(pending().substr(0, at), delta_.text);
+    const auto [at, which] = find_marker(pending(), markers_);
+    if (at == std::string::npos) {
+      const std::size_t safe = pending().size() - (last ? 0 : marker_start(pending(), markers_));
+      text_.add(pending().substr(0, safe), delta_.text);
+      take(safe);
+      return false;
+    }
+    text_.add(pending().substr(0, at), delta_.text);
+    if (which < calls_) {
       take(at);
-      reader_ = make_call_reader(options_.format, tools_, notes_);
+      reader_ = format_.reader(tools_, notes_);
       state_ = kCall;
       return true;
     }
-    const std::size_t safe = pending().size() - (last ? 0 : marker_start(pending(), openers_));
-    text_.add(pending().substr(0, safe), delta_.text);
-    take(safe);
-    return false;
+    take(at + markers_[which].size());
+    text_.drop_space();
+    if (which < thoughts_) return true;
+    closers_ = {format_.thoughts[which - thoughts_].second};
+    begin_thinking();
+    return true;
   }
 
   bool call(bool last) {
@@ -170,15 +196,23 @@ class MarkedParser final : public AnswerParser {
     return true;
   }
 
-  // Llama 3: the whole message is the calls, or it is text.
+  // The length of the tag that the text begins with; 0: none.
+  static std::size_t python_tag(std::string_view text) {
+    for (const std::string_view tag : kPythonTags)
+      if (text.starts_with(tag)) return tag.size();
+    return 0;
+  }
+
+  // Llama: the whole message is the calls, or it is text.
   bool message(bool last) {
     const std::size_t begin = skip_spaces(pending(), 0);
-    const bool tagged = pending().substr(begin).starts_with(kPythonTag);
-    const std::size_t body = skip_spaces(pending(), begin + (tagged ? kPythonTag.size() : 0));
+    const std::size_t tag = python_tag(pending().substr(begin));
+    const bool tagged = tag > 0;
+    const std::size_t body = skip_spaces(pending(), begin + tag);
     std::optional<std::vector<ToolCall>> calls;
     if (body < pending().size() && pending()[body] == '{') {
       if (json_calls(body, tagged, last)) return false;
-      if (last) calls = std::exchange(calls_, {});
+      if (last) calls = std::exchange(found_, {});
     } else if (!last) {
       if (body == pending().size() || tagged || may_be_python(pending().substr(body))) return false;
     } else if (body < pending().size() && (tagged || pending()[body] == '[')) {
@@ -191,7 +225,7 @@ class MarkedParser final : public AnswerParser {
     return false;
   }
 
-  // One call after another from `body` on, into calls_; true: not clear yet. None of them: text.
+  // One call after another from `body` on, into found_; true: not clear yet. None of them: text.
   bool json_calls(std::size_t body, bool tagged, bool last) {
     if (call_at_ == 0) call_at_ = body + 1;  // one more, so that 0 is none
     for (;;) {
@@ -199,12 +233,12 @@ class MarkedParser final : public AnswerParser {
       if (call_end_ == 0) {
         const std::size_t end = notes_.json_end(pending(), at);
         if (end == std::string_view::npos) {
-          if (last) calls_.clear();
+          if (last) found_.clear();
           return !last;
         }
         auto call = call_from_text(pending().substr(at, end - at), tagged ? nullptr : &tools_);
         if (!call) break;
-        calls_.push_back(std::move(*call));
+        found_.push_back(std::move(*call));
         call_end_ = end;
       }
       std::size_t next = skip_spaces(pending(), call_end_);
@@ -215,7 +249,7 @@ class MarkedParser final : public AnswerParser {
       call_at_ = next + 1;
       call_end_ = 0;
     }
-    calls_.clear();
+    found_.clear();
     return false;
   }
 
@@ -230,6 +264,8 @@ class MarkedParser final : public AnswerParser {
   }
 
   std::optional<std::vector<ToolCall>> written_calls(std::string_view text) const {
+    if (const std::string_view all = trim(text); all.ends_with(kPythonEnd))
+      text = all.substr(0, all.size() - kPythonEnd.size());
     if (auto calls = calls_from_text(text, &tools_); !calls.empty()) return calls;
     auto calls = python_calls(text);
     if (!calls) return std::nullopt;
@@ -245,9 +281,15 @@ class MarkedParser final : public AnswerParser {
   }
 
   const AnswerOptions options_;
+  const FormatInfo& format_;
   const OfferedTools tools_;
-  const std::vector<std::string_view> openers_;
+  // What is looked for in text: what opens calls, up to calls_, wrappers, up to thoughts_, and what
+  // opens thinking.
+  std::vector<std::string_view> markers_;
+  std::size_t calls_ = 0, thoughts_ = 0;
+  // What ends the thinking: the first ends_ are its own, the others open a call.
   std::vector<std::string_view> closers_;
+  std::size_t ends_ = 0;
   State state_;
   PendingText pending_;
   CallNotes notes_;
@@ -256,7 +298,7 @@ class MarkedParser final : public AnswerParser {
   std::unique_ptr<CallReader> reader_;
   // kMessage: the calls so far, and where the last of them begins (one more) and ends; 0: not
   // known.
-  std::vector<ToolCall> calls_;
+  std::vector<ToolCall> found_;
   std::size_t call_at_ = 0, call_end_ = 0;
 };
 
@@ -284,18 +326,6 @@ class OneCallParser final : public AnswerParser {
 };
 
 }  // namespace
-
-AnswerFormat answer_format_of(std::string_view source) {
-  const auto has = [&](std::string_view marker) { return source.find(marker) != source.npos; };
-  if (has("<|channel|>")) return AnswerFormat::kHarmony;
-  if (has("[TOOL_CALLS]")) return AnswerFormat::kMistral;
-  if (has("<tool_call>") && has("<function=")) return AnswerFormat::kQwenXml;
-  if (has("<arg_key>")) return AnswerFormat::kPlain;  // GLM's calls are not known
-  if (has("<tool_call>")) return AnswerFormat::kHermes;
-  if (has("<|python_tag|>") || (has("<|start_header_id|>") && has("\"parameters\"")))
-    return AnswerFormat::kLlama3;
-  return AnswerFormat::kPlain;
-}
 
 std::unique_ptr<AnswerParser> AnswerParser::make(AnswerOptions options) {
   if (options.one_call) return std::make_unique<OneCallParser>();

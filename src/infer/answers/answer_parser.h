@@ -12,14 +12,9 @@
 
 #include "ground/base/json.h"
 #include "ground/base/result.h"
+#include "infer/answers/answer_format.h"
 
 namespace lathe::infer {
-
-enum class AnswerFormat { kPlain, kHermes, kQwenXml, kLlama3, kMistral, kHarmony };
-
-// By the marker strings that the template holds (order: formats of tool calls that one family alone
-// uses first).
-AnswerFormat answer_format_of(std::string_view template_source);
 
 struct ToolCall {
   std::string id;  // as the model gave it, else ""

@@ -4,59 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "infer/answers/answer_calls.h"
+#include "infer/answers/answer_test.h"
 
 namespace lathe::infer {
 namespace {
 
 using enum AnswerFormat;
-
-struct Answer {
-  std::string text, thinking;
-  std::vector<std::string> calls;  // "name {arguments} id"
-  bool operator==(const Answer&) const = default;
-};
-
-void PrintTo(const Answer& answer, std::ostream* out) {
-  *out << "text «" << answer.text << "» thinking «" << answer.thinking << "»";
-  for (const std::string& call : answer.calls) *out << " call «" << call << "»";
-}
-
-void add(Answer& answer, const AnswerDelta& delta) {
-  answer.text += delta.text;
-  answer.thinking += delta.thinking;
-  for (const ToolCall& call : delta.calls)
-    answer.calls.push_back(call.name + " " + call.arguments +
-                           (call.id.empty() ? "" : " " + call.id));
-}
-
-Answer read(const AnswerOptions& options, std::string_view text, std::mt19937* random = nullptr) {
-  const auto parser = AnswerParser::make(options);
-  Answer answer;
-  while (!text.empty()) {
-    const std::size_t bytes =
-        random == nullptr ? text.size() : std::min<std::size_t>(1 + (*random)() % 9, text.size());
-    add(answer, parser->push(text.substr(0, bytes)));
-    text.remove_prefix(bytes);
-  }
-  add(answer, parser->finish());
-  return answer;
-}
-
-const std::vector<OfferedTool> kTools = {
-    {"f",
-     {{"type", "object"},
-      {"properties",
-       {{"s", {{"type", "string"}}}, {"n", {{"type", "integer"}}}, {"o", {{"type", "object"}}}}}}}};
-
-struct Case {
-  AnswerFormat format;
-  std::string text;
-  Answer wanted;
-  bool starts_thinking = false;
-};
 
 const std::string kHarmonyAnswer =
     "<|channel|>analysis<|message|>Let me\nsee.<|end|><|start|>assistant<|channel|>commentary"
@@ -572,7 +526,7 @@ TEST(AnswerParser, FormatFollowsFromTheTemplate) {
   EXPECT_EQ(answer_format_of("<|start_header_id|> \"parameters\""), kLlama3);
   EXPECT_EQ(answer_format_of("[TOOL_CALLS]"), kMistral);
   EXPECT_EQ(answer_format_of("<|channel|> <tool_call>"), kHarmony);
-  EXPECT_EQ(answer_format_of("<tool_call> <arg_key>"), kPlain);
+  EXPECT_EQ(answer_format_of("<tool_call> <arg_key>"), kGlm);
 }
 
 }  // namespace

@@ -172,6 +172,17 @@ class PythonReader {
     return out;
   }
 
+  // At the u of \uXXXX, or of two of them that are one character.
+  std::optional<std::string> unicode() {
+    for (const std::size_t size : {11U, 5U}) {
+      const auto read = parse_json(fmt::format("\"\\{}\"", text_.substr(at_, size)));
+      if (!read || (size == 11 && text_.substr(at_ + 5, 2) != "\\u")) continue;
+      at_ += size;
+      return read->get<std::string>();
+    }
+    return std::nullopt;
+  }
+
   std::optional<Json> string() {
     std::string out;
     const char quote = text_[at_++];
@@ -180,6 +191,12 @@ class PythonReader {
       if (c == quote) return Json(std::move(out));
       if (c != '\\') {
         out += c;
+        continue;
+      }
+      if (text_.substr(at_).starts_with('u')) {
+        const auto read = unicode();
+        if (!read) return std::nullopt;
+        out += *read;
         continue;
       }
       static constexpr std::string_view kEscapes = "\\'\"nrt/", kMeanings = "\\'\"\n\r\t/";

@@ -460,7 +460,7 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
   std::string tail;
   for (const infer::PromptPart& part : parts)
     tail = part.trusted ? tail + part.text : std::string();
-  prompt.starts_thinking = trim(tail).ends_with("<think>") || trim(tail).ends_with("[THINK]");
+  prompt.starts_thinking = infer::opens_thinking(format_, tail);
   if (forced) parts.push_back({std::string(call_opener(format_)), true});
   prompt.tokens = tokenizer_->encode(parts, true);
   return prompt;
