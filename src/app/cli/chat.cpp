@@ -87,6 +87,7 @@ Result<Conversation> Conversation::create(LocalModel& local, infer::GenerationRe
     LATHE_TRY(infer::ChatTemplate parsed, infer::ChatTemplate::parse(local.chat_template));
     conversation.template_ = std::move(parsed);
     conversation.format_ = infer::answer_format_of(local.chat_template);
+    conversation.message_form_ = infer::message_form_of(*conversation.template_);
   }
   return conversation;
 }
@@ -146,7 +147,8 @@ Result<Conversation::Prompt> Conversation::prompt() const {
     return Prompt{tokenizer.encode(text, true, false)};
   }
   Json variables = variables_;
-  variables["messages"] = messages_;
+  variables["messages"] = infer::shaped(messages_, message_form_);
+  infer::complete_thinking(variables);
   variables["add_generation_prompt"] = true;
   const auto name = [&](infer::TokenId id) {
     return id == infer::kNoToken ? std::string() : tokenizer.piece(id, true);
@@ -158,7 +160,7 @@ Result<Conversation::Prompt> Conversation::prompt() const {
   std::string tail;
   for (const infer::PromptPart& part : parts)
     tail = part.trusted ? tail + part.text : std::string();
-  prompt.starts_thinking = infer::opens_thinking(format_, tail);
+  prompt.starts_thinking = !infer::thinking_end(format_, tail).empty();
   return prompt;
 }
 

@@ -5,6 +5,7 @@
 
 #include "app/cli/local_model.h"
 #include "infer/answers/answer_parser.h"
+#include "infer/templates/message_form.h"
 #include "work/work.h"
 
 namespace lathe::app {
@@ -66,6 +67,7 @@ class Conversation {
   infer::GenerationRequest request_;
   std::optional<infer::ChatTemplate> template_;
   infer::AnswerFormat format_ = infer::AnswerFormat::kPlain;
+  infer::MessageForm message_form_;
   Json variables_;
   Json messages_ = Json::array();
 };

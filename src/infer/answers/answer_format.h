@@ -3,16 +3,21 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "infer/answers/call_form.h"
+
 namespace lathe::infer {
 
 enum class AnswerFormat {
   kHarmony,
+  kMistralId,
   kMistral,
+  kMistralList,
   kKimi,
   kDsml,
   kDsml4,
@@ -57,12 +62,15 @@ struct FormatInfo {
   bool thinks_anywhere = false, calls_end_thinking = false;
   // What stands around the text.
   std::vector<std::string_view> wrappers = {};
+  // How a call that has to be is written; none: as plain JSON.
+  std::optional<CallForm> form = {};
 };
 
 std::span<const FormatInfo> answer_formats();
 const FormatInfo& format_info(AnswerFormat format);
 AnswerFormat answer_format_of(std::string_view template_source);
-// Whether a prompt that ends so has the answer begin within the thinking.
-bool opens_thinking(AnswerFormat format, std::string_view prompt_end);
+// What ends the thinking within which the answer to a prompt that ends so begins; empty: it does
+// not begin within any.
+std::string_view thinking_end(AnswerFormat format, std::string_view prompt_end);
 
 }  // namespace lathe::infer

@@ -384,12 +384,12 @@ TEST(AnswerFormats, TheirMarkersAreShownWhereTheyAreControlTokens) {
 }
 
 TEST(AnswerFormats, APromptMayOpenTheThinking) {
-  EXPECT_TRUE(opens_thinking(kQwenXml, "<|im_start|>assistant\n<think>\n"));
-  EXPECT_FALSE(opens_thinking(kQwenXml, "<think>\n\n</think>\n\n"));
-  EXPECT_TRUE(opens_thinking(kSeed, "<seed:think>"));
-  EXPECT_FALSE(opens_thinking(kSeed, "<think>"));
-  EXPECT_TRUE(opens_thinking(kCommand, "<|START_THINKING|>"));
-  EXPECT_TRUE(opens_thinking(kGemma, "<|channel>thought\n"));
+  EXPECT_EQ(thinking_end(kQwenXml, "<|im_start|>assistant\n<think>\n"), "</think>");
+  EXPECT_EQ(thinking_end(kQwenXml, "<think>\n\n</think>\n\n"), "");
+  EXPECT_EQ(thinking_end(kSeed, "<seed:think>"), "</seed:think>");
+  EXPECT_EQ(thinking_end(kSeed, "<think>"), "");
+  EXPECT_EQ(thinking_end(kCommand, "<|START_THINKING|>"), "<|END_THINKING|>");
+  EXPECT_EQ(thinking_end(kGemma, "<|channel>thought\n"), "<channel|>");
 }
 
 }  // namespace

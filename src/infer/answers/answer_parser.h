@@ -42,8 +42,8 @@ struct AnswerOptions {
   bool starts_thinking = false;  // the prompt already opened the thinking block
   // None: the answer has no calls, whatever it looks like.
   std::vector<OfferedTool> tools = {};
-  // A grammar holds it to one call as JSON: {"name": …, "arguments": {…}}. What is cut off before
-  // its end is text.
+  // A grammar holds it to one call as plain JSON: {"name": …, "arguments": {…}}. What is cut off
+  // before its end is text.
   bool one_call = false;
 };
 

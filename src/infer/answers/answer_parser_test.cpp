@@ -524,7 +524,8 @@ TEST(AnswerParser, FormatFollowsFromTheTemplate) {
   EXPECT_EQ(answer_format_of("<tool_call> {\"name\""), kHermes);
   EXPECT_EQ(answer_format_of("<tool_call>\n<function=x>\n<parameter=y>"), kQwenXml);
   EXPECT_EQ(answer_format_of("<|start_header_id|> \"parameters\""), kLlama3);
-  EXPECT_EQ(answer_format_of("[TOOL_CALLS]"), kMistral);
+  EXPECT_EQ(answer_format_of("[TOOL_CALLS]"), kMistralList);
+  EXPECT_EQ(answer_format_of("[TOOL_CALLS] [ARGS]"), kMistral);
   EXPECT_EQ(answer_format_of("<|channel|> <tool_call>"), kHarmony);
   EXPECT_EQ(answer_format_of("<tool_call> <arg_key>"), kGlm);
 }

@@ -199,7 +199,7 @@ class PythonReader {
         out += *read;
         continue;
       }
-      static constexpr std::string_view kEscapes = "\\'\"nrt/", kMeanings = "\\'\"\n\r\t/";
+      static constexpr std::string_view kEscapes = "\\'\"nrt/bf", kMeanings = "\\'\"\n\r\t/\b\f";
       const auto which = at_ < text_.size() ? kEscapes.find(text_[at_++]) : kEscapes.npos;
       if (which == kEscapes.npos) return std::nullopt;
       out += kMeanings[which];

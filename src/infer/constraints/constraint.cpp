@@ -359,6 +359,15 @@ Result<std::shared_ptr<const Grammar>> Grammar::from_schema(const Json& schema,
                                      std::move(compiled.unkept));
 }
 
+Result<std::shared_ptr<const Grammar>> Grammar::from_calls(const CallForm& form,
+                                                           std::span<const OfferedTool> tools,
+                                                           const CallDemand& demand,
+                                                           const Tokenizer& tokenizer) {
+  LATHE_TRY(auto compiled, grammar::compile_calls(form, tools, demand));
+  return std::make_shared<Automaton>(std::move(compiled.program), tokenizer,
+                                     std::move(compiled.unkept));
+}
+
 std::string Grammar::problem() const {
   if (!too_wide_) return "";
   return fmt::format(

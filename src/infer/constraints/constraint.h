@@ -14,6 +14,7 @@
 
 #include "ground/base/json.h"
 #include "ground/base/result.h"
+#include "infer/answers/answer_parser.h"
 #include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer {
@@ -29,6 +30,12 @@ class Grammar {
   static Result<std::shared_ptr<const Grammar>> from_schema(const Json& schema,
                                                             const Tokenizer& tokenizer,
                                                             bool strict = true);
+  // Calls of these tools in the form of a family. What is not kept of a tool's schema is named as
+  // NAME#/a; errors name the tool.
+  static Result<std::shared_ptr<const Grammar>> from_calls(const CallForm& form,
+                                                           std::span<const OfferedTool> tools,
+                                                           const CallDemand& demand,
+                                                           const Tokenizer& tokenizer);
   static std::shared_ptr<const Grammar> any_json(
       const Tokenizer& tokenizer);  // response_format json_object
   virtual ~Grammar() = default;

@@ -13,6 +13,7 @@
 
 #include "ground/base/json.h"
 #include "ground/base/result.h"
+#include "infer/answers/answer_parser.h"
 #include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer::grammar {
@@ -121,5 +122,8 @@ struct SchemaProgram {
 // `strict`: what cannot be kept is an error.
 Result<SchemaProgram> compile_schema(const Json& schema, bool strict);
 Program any_json_object();
+// Calls of these tools, at least one, written in that form.
+Result<SchemaProgram> compile_calls(const CallForm& form, std::span<const OfferedTool> tools,
+                                    const CallDemand& demand);
 
 }  // namespace lathe::infer::grammar

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "infer/constraints/schema_grammar.h"
+
 namespace lathe::infer::grammar {
 namespace {
 
@@ -174,6 +176,17 @@ ExprId JsonGrammar::make_integer() {
   return builder_.choice({builder_.literal("0"),
                           builder_.sequence({builder_.repeat(builder_.literal("-"), 0, 1),
                                              builder_.code_points({{'1', '9'}}), digits(0, 15)})});
+}
+
+Result<SchemaProgram> compile_schema(const Json& schema, bool strict) {
+  GrammarBuilder builder;
+  JsonGrammar json(builder);
+  const auto expressions = SchemaExpressions::make(schema, strict, builder, json);
+  LATHE_TRY(const ExprId value, expressions->value(schema, "#"));
+  const RuleId rule = builder.add_rule("root");
+  builder.define(rule, value);
+  LATHE_TRY(Program program, builder.compile(rule));
+  return SchemaProgram{std::move(program), expressions->unkept()};
 }
 
 Program any_json_object() {

@@ -11,6 +11,7 @@
 
 #include "infer/constraints/grammar.h"
 #include "infer/constraints/json_grammar.h"
+#include "infer/constraints/schema_grammar.h"
 #include "infer/constraints/schema_merge.h"
 #include "infer/constraints/text_languages.h"
 #include "infer/tokens/unicode.h"
@@ -32,16 +33,35 @@ std::size_t characters_in(const std::string& text) {
   return count;
 }
 
-class SchemaCompiler {
+class SchemaCompiler final : public SchemaExpressions {
  public:
-  SchemaCompiler(const Json& root, bool strict) : root_(root), strict_(strict), json_(builder_) {}
+  SchemaCompiler(const Json& root, bool strict, GrammarBuilder& builder, JsonGrammar& json)
+      : root_(root), strict_(strict), builder_(builder), json_(json) {}
 
-  Result<SchemaProgram> run() {
-    LATHE_TRY(const ExprId value, schema(root_, "#", 0));
-    const RuleId rule = builder_.add_rule("root");
-    builder_.define(rule, value);
-    LATHE_TRY(Program program, builder_.compile(rule));
-    return SchemaProgram{std::move(program), std::move(unkept_)};
+  Result<ExprId> value(const Json& node, const std::string& place) override {
+    return schema(node, place, 0);
+  }
+  const std::vector<std::string>& unkept() const override { return unkept_; }
+
+  // Follows references that stand alone.
+  const Json* resolve(const Json& node) const override {
+    const Json* part = &node;
+    for (int steps = 0; part != nullptr && part->is_object() && part->contains("$ref"); ++steps) {
+      if (assertions_of(*part).size() > 1 || steps > kMaxDepth) return nullptr;
+      const auto target = target_of(*part, "");
+      part = target ? *target : nullptr;
+    }
+    return part;
+  }
+
+  Result<std::optional<Regular>> texts(const Json& node, const std::string& place) override {
+    LATHE_TRY(const std::uint32_t min, count(node, "minLength", 0, place));
+    LATHE_TRY(const std::uint32_t max, count(node, "maxLength", kUnlimited, place));
+    if (max < min) return nothing_fits(place, "'maxLength' is below 'minLength'");
+    LATHE_TRY(std::optional<Regular> text, content(node, place));
+    if (!text && (min > 0 || max != kUnlimited)) text = JsonGrammar::writable();
+    if (text) LATHE_TRY_STATUS(bound(*text, min, max, place));
+    return text;
   }
 
  private:
@@ -131,17 +151,6 @@ class SchemaCompiler {
     if (target == nullptr)
       return refuse(place, fmt::format("'$ref' names '{}', which is not in the schema", name));
     return target;
-  }
-
-  // Follows references that stand alone.
-  const Json* resolve(const Json& node) const {
-    const Json* part = &node;
-    for (int steps = 0; part != nullptr && part->is_object() && part->contains("$ref"); ++steps) {
-      if (assertions_of(*part).size() > 1 || steps > kMaxDepth) return nullptr;
-      const auto target = target_of(*part, "");
-      part = target ? *target : nullptr;
-    }
-    return part;
   }
 
   Result<ExprId> reference(const Json& node, const std::string& place, int depth) {
@@ -767,8 +776,8 @@ class SchemaCompiler {
 
   const Json& root_;
   const bool strict_;
-  GrammarBuilder builder_;
-  JsonGrammar json_;
+  GrammarBuilder& builder_;
+  JsonGrammar& json_;
   std::map<std::string, RuleId> references_, merged_;
   std::map<RuleId, Error> empty_;        // the rules that nothing fits
   std::map<std::string, RuleId> texts_;  // of strings and numbers, by what is said of them
@@ -780,8 +789,10 @@ class SchemaCompiler {
 
 }  // namespace
 
-Result<SchemaProgram> compile_schema(const Json& schema, bool strict) {
-  return SchemaCompiler(schema, strict).run();
+std::unique_ptr<SchemaExpressions> SchemaExpressions::make(const Json& root, bool strict,
+                                                           GrammarBuilder& builder,
+                                                           JsonGrammar& json) {
+  return std::make_unique<SchemaCompiler>(root, strict, builder, json);
 }
 
 }  // namespace lathe::infer::grammar

@@ -74,6 +74,13 @@ Sampling defaults_of(const Sampling& catalog) {
   return sampling;
 }
 
+// Whether answers may come with thinking, by the words of the template.
+bool thinks(std::string_view source) {
+  const auto& marks = infer::format_info(infer::answer_format_of(source)).thoughts;
+  return source.contains("enable_thinking") || source.contains("<|channel|>analysis") ||
+         std::ranges::any_of(marks, [&](const auto& mark) { return source.contains(mark.first); });
+}
+
 ModelInfo info_of(const CatalogModel& model, const infer::Gguf& file,
                   const infer::Blueprint& blueprint, const std::string& template_source) {
   ModelInfo info;
@@ -91,13 +98,12 @@ ModelInfo info_of(const CatalogModel& model, const infer::Gguf& file,
   info.sampling = defaults_of(model.sampling);
   info.chat_template = template_source;
   info.tools = info.chat_template.find("tools") != std::string::npos;
-  info.thinking = info.chat_template.find("<think>") != std::string::npos ||
-                  info.chat_template.find("enable_thinking") != std::string::npos;
+  info.thinking = thinks(template_source);
   info.pinned = model.pinned;
   return info;
 }
 
-// As templates want them: arguments as an object.
+// As OpenAI's API has it, but arguments as an object.
 Json template_message(const Message& message) {
   Json json = {{"role", message.role == "developer" ? "system" : message.role},
                {"content", message.content.text()}};
@@ -262,11 +268,6 @@ infer::TemplateLimits limits_for(std::size_t bytes, const StopFlag& stop) {
   return limits;
 }
 
-// What opens a call in the model's own format, so that it writes one as it was trained to.
-std::string_view call_opener(infer::AnswerFormat format) {
-  return format == infer::AnswerFormat::kHermes ? "<tool_call>\n" : "";
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
@@ -286,6 +287,7 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
   if (!parsed) return at(model.file.string() + ": chat template", parsed.error());
   front->template_ = std::move(*parsed);
   front->format_ = infer::answer_format_of(front->template_source_);
+  front->message_form_ = infer::message_form_of(*front->template_);
   front->kv_ = model.kv == "q8_0" ? infer::KvType::kQ8_0 : infer::KvType::kF16;
   front->context_ = model.context == 0 ? front->blueprint_.context : model.context;
   if (auto status = infer::check_context(front->blueprint_, front->context_); !status)
@@ -381,7 +383,12 @@ Result<std::vector<infer::PromptPart>> ModelFront::render(const Talk& talk, bool
     variables["messages"].push_back(template_message(message));
   if (!talk.tools.empty() && !std::holds_alternative<NoCall>(talk.tool_choice))
     variables["tools"] = tools_json(talk.tools);
-  if (constrained && !variables.contains("enable_thinking")) variables["enable_thinking"] = false;
+  // SmolLM's name for them: what stands within each.
+  if (variables.contains("tools") && template_source_.contains("xml_tools"))
+    for (const Json& tool : variables["tools"]) variables["xml_tools"].push_back(tool["function"]);
+  if (constrained && !variables.contains("enable_thinking") && !variables.contains("thinking"))
+    variables["enable_thinking"] = false;
+  infer::complete_thinking(variables);
   // A talk that ends with words of the assistant is gone on with from there.
   const bool continues = !talk.messages.empty() && talk.messages.back().role == "assistant" &&
                          talk.messages.back().calls.empty() &&
@@ -389,6 +396,7 @@ Result<std::vector<infer::PromptPart>> ModelFront::render(const Talk& talk, bool
   if (continues)
     variables["messages"].back()["content"] =
         talk.messages.back().content.text() + std::string(kContinues);
+  variables["messages"] = infer::shaped(std::move(variables["messages"]), message_form_);
   variables["add_generation_prompt"] = !continues;
   const auto name = [&](infer::TokenId id) {
     return id == infer::kNoToken ? std::string() : tokenizer_->piece(id, true);
@@ -451,22 +459,53 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
                                                  const StopFlag& stop) const {
   if (const auto* ids = std::get_if<TokenPrompt>(&request.ask)) return prompt_of(*ids);
   if (const auto* text = std::get_if<TextPrompt>(&request.ask)) return prompt_of(*text);
-  const bool forced = must_call(request) != nullptr;
-  // An answer under a grammar has no room for thinking.
-  const bool constrained = forced || !std::holds_alternative<FreeForm>(request.form);
+  // An answer under a grammar had better not think.
+  const bool constrained =
+      must_call(request) != nullptr || !std::holds_alternative<FreeForm>(request.form);
   LATHE_TRY(std::vector<infer::PromptPart> parts,
             render(std::get<Talk>(request.ask), constrained, stop));
   Prompt prompt;
   std::string tail;
   for (const infer::PromptPart& part : parts)
     tail = part.trusted ? tail + part.text : std::string();
-  prompt.starts_thinking = infer::opens_thinking(format_, tail);
-  if (forced) parts.push_back({std::string(call_opener(format_)), true});
+  prompt.thinking_end = infer::thinking_end(format_, tail);
   prompt.tokens = tokenizer_->encode(parts, true);
   return prompt;
 }
 
-Status ModelFront::constrain(const Request& request, Prepared& prepared) const {
+// One of the tools is called, in the form of the model's family, else as plain JSON.
+Status ModelFront::constrain_calls(const Talk& talk, const MustCall& must,
+                                   std::string_view thinking_end, Prepared& prepared) const {
+  std::vector<Tool> tools;
+  std::ranges::copy_if(talk.tools, std::back_inserter(tools),
+                       [&](const Tool& tool) { return may_be_called(tool, must); });
+  const bool strict = std::ranges::any_of(tools, is_strict);
+  const auto& form = infer::format_info(format_).form;
+  Result<std::shared_ptr<const infer::Grammar>> grammar;
+  if (form && !tools.empty()) {
+    grammar = infer::Grammar::from_calls(*form, offered(tools),
+                                         {.several = talk.parallel_calls && must.tool.empty(),
+                                          .strict = strict,
+                                          .thinking_end = thinking_end},
+                                         *tokenizer_);
+  } else {
+    prepared.answer.one_call = true;
+    prepared.answer.starts_thinking = false;
+    const auto schema = call_schema(talk.tools, must);
+    grammar = schema ? infer::Grammar::from_schema(*schema, *tokenizer_, strict)
+                     : std::unexpected(schema.error());
+  }
+  if (!grammar)
+    return std::unexpected(
+        Error{ErrorKind::kInvalid, grammar.error().message, "unsupported_tools"});
+  prepared.generation.grammar = std::move(*grammar);
+  if (!prepared.generation.grammar->unkept().empty())
+    prepared.check.arguments = parameters_of(tools, [](const Tool&) { return true; });
+  return {};
+}
+
+Status ModelFront::constrain(const Request& request, std::string_view thinking_end,
+                             Prepared& prepared) const {
   const auto use = [&](Result<std::shared_ptr<const infer::Grammar>> grammar,
                        std::string code) -> Status {
     if (!grammar)
@@ -475,21 +514,8 @@ Status ModelFront::constrain(const Request& request, Prepared& prepared) const {
     prepared.answer.starts_thinking = false;
     return {};
   };
-  if (const MustCall* must = must_call(request)) {
-    const std::vector<Tool>& tools = request.talk()->tools;
-    const auto schema = call_schema(tools, *must);
-    if (!schema)
-      return std::unexpected(
-          Error{ErrorKind::kInvalid, schema.error().message, "unsupported_tools"});
-    prepared.answer.one_call = true;
-    const bool strict = std::ranges::any_of(
-        tools, [&](const Tool& tool) { return is_strict(tool) && may_be_called(tool, *must); });
-    LATHE_TRY_STATUS(
-        use(infer::Grammar::from_schema(*schema, *tokenizer_, strict), "unsupported_tools"));
-    if (!prepared.generation.grammar->unkept().empty())
-      prepared.check.arguments = parameters_of(tools, [](const Tool&) { return true; });
-    return {};
-  }
+  if (const MustCall* must = must_call(request))
+    return constrain_calls(*request.talk(), *must, thinking_end, prepared);
   if (const auto* form = std::get_if<SchemaForm>(&request.form)) {
     LATHE_TRY_STATUS(use(infer::Grammar::from_schema(form->schema, *tokenizer_, form->strict),
                          "unsupported_schema"));
@@ -522,7 +548,7 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
   // What is gone on with is text, whatever it looks like.
   if (request.talk() != nullptr)
     prepared.answer = {.format = format_,
-                       .starts_thinking = prompt.starts_thinking,
+                       .starts_thinking = !prompt.thinking_end.empty(),
                        .tools = offered(tools_of(request))};
   infer::GenerationRequest& generation = prepared.generation;
   const std::size_t limit =
@@ -548,7 +574,7 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
     return std::unexpected(Error{ErrorKind::kInvalid, fine.error().message,
                                  generation.sampler.logit_bias.empty() ? "" : "unsupported_bias"});
   }
-  LATHE_TRY_STATUS(constrain(request, prepared));
+  LATHE_TRY_STATUS(constrain(request, prompt.thinking_end, prepared));
   return prepared;
 }
 

@@ -10,7 +10,7 @@
 
 #include "infer/answers/answer_parser.h"
 #include "infer/engine/footprint.h"
-#include "infer/templates/chat_template.h"
+#include "infer/templates/message_form.h"
 #include "serve/pool/answer_check.h"
 #include "serve/pool/catalog.h"
 #include "work/model_host.h"
@@ -57,7 +57,7 @@ class ModelFront {
 
   struct Prompt {
     std::vector<infer::TokenId> tokens;
-    bool starts_thinking = false;
+    std::string_view thinking_end = {};  // ends the thinking that it opens; empty: it opens none
     std::size_t added = 0;
   };
   // What is raised ends the rendering, with kCancelled.
@@ -75,7 +75,9 @@ class ModelFront {
  private:
   ModelFront() = default;
   void load_adapters(const std::vector<CatalogAdapter>& adapters);
-  Status constrain(const Request& request, Prepared& prepared) const;
+  Status constrain(const Request& request, std::string_view thinking_end, Prepared& prepared) const;
+  Status constrain_calls(const Talk& talk, const MustCall& must, std::string_view thinking_end,
+                         Prepared& prepared) const;
   Status check_content(const std::vector<Message>& messages) const;
   Result<Prompt> prompt_of(const TextPrompt& asked) const;
   Result<Prompt> prompt_of(const TokenPrompt& asked) const;
@@ -91,6 +93,7 @@ class ModelFront {
   std::string template_source_;
   std::optional<infer::ChatTemplate> template_;
   infer::AnswerFormat format_ = infer::AnswerFormat::kPlain;
+  infer::MessageForm message_form_;
   std::size_t context_ = 0, longest_token_ = 0, text_limit_ = 0;
   infer::KvType kv_ = infer::KvType::kF16;
   ModelInfo info_;

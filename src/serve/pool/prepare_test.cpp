@@ -313,5 +313,54 @@ TEST(AnswerCheck, CallsOfStrictToolsAreChecked) {
   EXPECT_TRUE(reply.warnings.empty());
 }
 
+Request forced(const std::string& text, int max_tokens) {
+  Request request;
+  request.ask = Talk{.messages = {{"user", text}},
+                     .tools = {{.name = "f",
+                                .parameters = {{"type", "object"},
+                                               {"properties", {{"n", {{"type", "integer"}}}}},
+                                               {"required", {"n"}}}}},
+                     .tool_choice = MustCall{"f"}};
+  request.max_tokens = max_tokens;
+  return request;
+}
+
+// The template's markers say how the family writes calls.
+TEST_F(PrepareTest, AToolThatMustBeCalledIsCalledInTheFamilysForm) {
+  start("{{ messages[0].content }}{# <tool_call> <arg_key> #}");
+  const Replies replies = ask("odd", forced("go", 200)).get();
+  ASSERT_TRUE(replies) << error_of(replies);
+  const HostReply& reply = replies->front();
+  EXPECT_EQ(reply.finish, FinishReason::kToolCalls);
+  EXPECT_EQ(reply.text, "");
+  ASSERT_EQ(reply.calls.size(), 1u);
+  EXPECT_EQ(reply.calls[0].name, "f");
+  EXPECT_TRUE(parse_json(reply.calls[0].arguments).value()["n"].is_number_integer());
+}
+
+// Where the prompt has opened the thinking, the grammar lets it go on.
+TEST_F(PrepareTest, ThinkingComesBeforeTheCallThatMustBe) {
+  start("{{ messages[0].content }}{# <tool_call> <arg_key> #}<think>\n");
+  const Replies replies = ask("odd", forced("go", 3)).get();
+  ASSERT_TRUE(replies) << error_of(replies);
+  const HostReply& reply = replies->front();
+  EXPECT_EQ(reply.finish, FinishReason::kLength);
+  EXPECT_EQ(reply.text, "");
+  EXPECT_GT(reply.usage.reasoning_tokens, 0);
+  EXPECT_TRUE(reply.calls.empty());
+}
+
+TEST_F(PrepareTest, ATemplateThatWantsPartsGetsParts) {
+  start("{% for part in messages[0].content %}{{ part.text }}{% endfor %}");
+  const Tokens as_parts = prompt_of("odd", "some words");
+  ASSERT_TRUE(as_parts) << error_of(as_parts);
+  Tokens plain = tokens_of("odd", "some words");
+  ASSERT_TRUE(plain);
+  // The prompt has BOS in front.
+  EXPECT_EQ(
+      std::vector(as_parts->end() - static_cast<std::ptrdiff_t>(plain->size()), as_parts->end()),
+      *plain);
+}
+
 }  // namespace
 }  // namespace lathe::serve

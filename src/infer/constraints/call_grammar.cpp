@@ -1,0 +1,216 @@
+// Calls of tools in the form of a family, as a grammar: names and arguments are those of the tools
+// that may be called.
+#include <algorithm>
+#include <deque>
+
+#include "infer/constraints/grammar.h"
+#include "infer/constraints/json_grammar.h"
+#include "infer/constraints/schema_grammar.h"
+#include "infer/constraints/schema_merge.h"
+
+namespace lathe::infer::grammar {
+namespace {
+
+constexpr std::string_view kDigits = "{#}", kId = "{id}";
+
+class CallCompiler {
+ public:
+  CallCompiler(const CallForm& form, bool strict) : form_(form), strict_(strict), json_(builder_) {}
+
+  Result<SchemaProgram> run(std::span<const OfferedTool> tools, const CallDemand& demand) {
+    std::vector<ExprId> options;
+    for (const OfferedTool& tool : tools) {
+      LATHE_TRY(const ExprId one, call(tool));
+      options.push_back(one);
+    }
+    const RuleId any = builder_.add_rule("call");
+    builder_.define(any, builder_.choice(std::move(options)));
+    ExprId calls = builder_.call(any);
+    if (demand.several && !form_.single) {
+      const ExprId next = builder_.sequence({words(form_.between), builder_.call(any)});
+      calls = builder_.sequence({calls, builder_.repeat(next, 0, kUnlimited)});
+    }
+    LATHE_TRY(const ExprId thoughts, lead(demand.thinking_end));
+    const RuleId root = builder_.add_rule("root");
+    builder_.define(root,
+                    builder_.sequence({thoughts, words(form_.begin), calls, words(form_.end)}));
+    LATHE_TRY(Program program, builder_.compile(root));
+    return SchemaProgram{std::move(program), std::move(unkept_)};
+  }
+
+ private:
+  // The form's words, and in them a number or an identifier of nine letters and digits.
+  ExprId words(std::string_view text) {
+    std::vector<ExprId> parts;
+    while (!text.empty()) {
+      const std::size_t at = std::min(text.find(kDigits), text.find(kId));
+      if (at > 0) parts.push_back(builder_.literal(text.substr(0, at)));
+      if (at == text.npos) break;
+      const bool digits = text.substr(at).starts_with(kDigits);
+      parts.push_back(
+          digits
+              ? builder_.repeat(builder_.code_points({{'0', '9'}}), 1, 3)
+              : builder_.repeat(builder_.code_points({{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}), 9, 9));
+      text.remove_prefix(at + (digits ? kDigits : kId).size());
+    }
+    return builder_.sequence(std::move(parts));
+  }
+
+  // What is thought before the call: where the prompt opened it, up to its end, and where the form
+  // opens it itself, if the model likes.
+  Result<ExprId> lead(std::string_view thinking_end) {
+    if (thinking_end.empty() && form_.thought_open.empty()) return builder_.empty();
+    const std::string_view end = thinking_end.empty() ? form_.thought_end : thinking_end;
+    LATHE_TRY(const Regular thought, without({end}));
+    const ExprId blank = builder_.repeat(builder_.code_points({{'\n', '\n'}, {' ', ' '}}), 0, 3);
+    const ExprId text = builder_.sequence({builder_.automaton(thought.states()), words(end)});
+    if (!thinking_end.empty()) return builder_.sequence({text, blank});
+    return builder_.choice(
+        {builder_.empty(), builder_.sequence({words(form_.thought_open), text})});
+  }
+
+  // All texts that hold none of these words.
+  static Result<Regular> without(const std::vector<std::string_view>& forbidden) {
+    Regular all = Regular::anything();
+    for (const std::string_view word : forbidden) {
+      const auto begun = Regular::then(Regular::anything(), Regular::words({std::string(word)}));
+      const auto held = begun ? Regular::then(*begun, Regular::anything()) : std::nullopt;
+      auto both = held ? Regular::both(all, held->others()) : std::nullopt;
+      if (!both) return invalid("the words of the form take too many states");
+      all = std::move(*both);
+    }
+    return all;
+  }
+
+  Result<ExprId> call(const OfferedTool& tool) {
+    const Json any = {{"type", "object"}};
+    const Json& parameters = tool.parameters.is_object() && !tool.parameters.empty()
+                                 ? tool.parameters
+                                 : roots_.emplace_back(any);
+    const auto schemas = SchemaExpressions::make(parameters, strict_, builder_, json_);
+    const auto arguments = form_.key_open.empty() && form_.key_end.empty()
+                               ? schemas->value(parameters, "#")
+                               : listed(*schemas, parameters);
+    for (const std::string& each : schemas->unkept()) unkept_.push_back(tool.name + each);
+    if (!arguments)
+      return invalid("the parameters of '{}': {}", tool.name, arguments.error().message);
+    return builder_.sequence({words(form_.open), builder_.literal(tool.name), words(form_.name_end),
+                              *arguments, words(form_.close)});
+  }
+
+  // Parameter after parameter, in declared order.
+  Result<ExprId> listed(SchemaExpressions& schemas, const Json& parameters) {
+    const Json& properties = json_at(parameters, "properties");
+    const Json& required = json_at(parameters, "required");
+    // first: nothing stands before; more: something does.
+    ExprId first = builder_.empty(), more = builder_.empty();
+    std::vector<std::pair<std::string, const Json*>> all;
+    if (properties.is_object())
+      for (const auto& [name, node] : properties.items()) all.emplace_back(name, &node);
+    for (auto each = all.rbegin(); each != all.rend(); ++each) {
+      LATHE_TRY(const ExprId own, parameter(schemas, each->first, *each->second));
+      const bool must = std::ranges::find(required, Json(each->first)) != required.end();
+      const ExprId then = rule(more);
+      const ExprId own_rule = rule(own);
+      std::vector<ExprId> firsts{builder_.sequence({own_rule, then})};
+      std::vector<ExprId> mores{builder_.sequence({words(form_.key_between), own_rule, then})};
+      if (!must) {
+        firsts.push_back(rule(first));
+        mores.push_back(then);
+      }
+      first = builder_.choice(std::move(firsts));
+      more = builder_.choice(std::move(mores));
+    }
+    return first;
+  }
+
+  ExprId rule(ExprId expression) {
+    const RuleId id = builder_.add_rule("parameters");
+    builder_.define(id, expression);
+    return builder_.call(id);
+  }
+
+  Result<ExprId> parameter(SchemaExpressions& schemas, const std::string& name, const Json& node) {
+    const std::string place = "#/properties/" + name;
+    std::vector<ExprId> options;
+    const auto add = [&](ExprId value, std::string_view key_end) {
+      options.push_back(builder_.sequence({words(form_.key_open), builder_.literal(name),
+                                           words(key_end), value, words(form_.value_end)}));
+    };
+    const bool raw = !form_.raw_ends.empty();
+    const bool text = raw && may_be_text(schemas, node, 0);
+    if (text) {
+      LATHE_TRY(const ExprId value, raw_text(schemas, node, place));
+      add(value, form_.text_key_end.empty() ? form_.key_end : form_.text_key_end);
+    }
+    const Json* plain = schemas.resolve(node);
+    const bool only_text = text && (form_.text_key_end.empty() ||
+                                    (plain != nullptr && json_at(*plain, "type") == "string"));
+    if (!only_text) {
+      LATHE_TRY(const ExprId value, schemas.value(node, place));
+      add(value, form_.key_end);
+    }
+    return builder_.choice(std::move(options));
+  }
+
+  // Whether a value may be a text, as far as types and listed values tell.
+  static bool may_be_text(const SchemaExpressions& schemas, const Json& node, int depth) {
+    const Json* plain = schemas.resolve(node);
+    if (plain == nullptr || !plain->is_object() || depth > 16)
+      return plain != nullptr || depth > 16;
+    for (const char* keyword : {"anyOf", "oneOf"})
+      if (const Json& options = json_at(*plain, keyword); options.is_array())
+        return std::ranges::any_of(
+            options, [&](const Json& each) { return may_be_text(schemas, each, depth + 1); });
+    if (plain->contains("const")) return (*plain)["const"].is_string();
+    if (const Json& values = json_at(*plain, "enum"); values.is_array())
+      return std::ranges::any_of(values, [](const Json& each) { return each.is_string(); });
+    const auto types = schema_types(*plain, "");
+    return !types || types->empty() || std::ranges::find(*types, "string") != types->end();
+  }
+
+  // A text as it stands: what the schema says of texts, and of all kinds of values their JSON.
+  Result<ExprId> raw_text(SchemaExpressions& schemas, const Json& node, const std::string& place) {
+    LATHE_TRY(Regular free, without({form_.raw_ends.begin(), form_.raw_ends.end()}));
+    const Json* plain = schemas.resolve(node);
+    if (plain == nullptr || !plain->is_object()) return builder_.automaton(free.states());
+    Json values = json_at(*plain, "enum");
+    if (plain->contains("const")) values = Json::array({(*plain)["const"]});
+    if (values.is_array()) {
+      std::vector<std::string> listed;
+      // What is no text has a key end of its own, or stands as JSON.
+      for (const Json& each : values)
+        if (each.is_string() || form_.text_key_end.empty())
+          listed.push_back(each.is_string() ? each.get<std::string>() : dump_json(each));
+      auto both = Regular::both(free, Regular::words(listed));
+      if (!both || both->is_empty())
+        return invalid("{}: none of the listed values can be written in this form", place);
+      return builder_.automaton(both->states());
+    }
+    if (json_at(*plain, "type") == "string") {
+      LATHE_TRY(const std::optional<Regular> texts, schemas.texts(*plain, place));
+      auto both = texts ? Regular::both(free, *texts) : std::nullopt;
+      if (both && !both->is_empty()) free = std::move(*both);
+      if (texts && !both) unkept_.push_back(place + ": with the form's own words, too many states");
+    } else if (!assertions_of(*plain).empty()) {
+      unkept_.push_back(place + ": it may be a text, which is free here");
+    }
+    return builder_.automaton(free.states());
+  }
+
+  const CallForm& form_;
+  const bool strict_;
+  GrammarBuilder builder_;
+  JsonGrammar json_;
+  std::deque<Json> roots_;
+  std::vector<std::string> unkept_;
+};
+
+}  // namespace
+
+Result<SchemaProgram> compile_calls(const CallForm& form, std::span<const OfferedTool> tools,
+                                    const CallDemand& demand) {
+  return CallCompiler(form, demand.strict).run(tools, demand);
+}
+
+}  // namespace lathe::infer::grammar
