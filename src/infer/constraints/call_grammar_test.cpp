@@ -181,6 +181,25 @@ TEST_F(CallGrammar, RefusesWhatTheSchemaDoes) {
     EXPECT_EQ(takes(grammar, begin + bad), 0) << bad;
 }
 
+// A text that held them would be read as less than it is.
+TEST_F(CallGrammar, TextsHoldNoneOfTheFormsOwnWords) {
+  const std::vector<OfferedTool> tools = {
+      {"f", parse_json(R"({"properties": {"s": {"type": "string"}}})").value()}};
+  for (const FormatInfo& info : answer_formats()) {
+    if (!info.form || info.form->raw_ends.empty()) continue;
+    const CallForm& form = *info.form;
+    const auto grammar = Grammar::from_calls(form, tools, {.strict = true}, *tokenizer_).value();
+    const std::string_view key_end = form.text_key_end.empty() ? form.key_end : form.text_key_end;
+    const std::string begin =
+        fmt::format("{}{}f{}{}s{}", form.begin, form.open, form.name_end, form.key_open, key_end);
+    for (const std::string_view word : form.raw_ends) {
+      const std::string text = begin + "some <text> " + std::string(word);
+      EXPECT_EQ(takes(grammar, text.substr(0, text.size() - 1)), 1) << text;
+      EXPECT_EQ(takes(grammar, text + "x"), 0) << text;  // with a line break, its end
+    }
+  }
+}
+
 TEST_F(CallGrammar, TheThinkingThatThePromptOpenedComesFirst) {
   const auto grammar = grammar_of(*format_info(AnswerFormat::kHermes).form,
                                   {.strict = true, .thinking_end = "</think>"});
