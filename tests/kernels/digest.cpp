@@ -177,42 +177,42 @@ void tiles(const infer::TrainKernels& train, std::size_t rows, std::size_t colum
   digest.print("tile", rows, columns);
 }
 
-void attention(const infer::KernelTable& table, const infer::KvFormat& kv, std::size_t head_dim) {
-  Random random{head_dim};
-  std::vector<std::byte> memory;
-  std::byte* chunk = aligned(memory, kv.chunk_bytes(head_dim));
-  std::vector<float> k(head_dim), v(head_dim);
+void attention(const infer::KernelTable& table, const infer::KvFormat& kv,
+               const infer::KvShape& shape) {
+  Random random{shape.key};
+  std::vector<std::byte> memory, room;
+  std::byte* chunk = aligned(memory, kv.chunk_bytes(shape));
+  std::vector<float> k(shape.key), v(shape.value);
   for (std::size_t slot = 0; slot < infer::kChunk; ++slot) {
     for (float& value : k) value = random.value();
     for (float& value : v) value = random.value();
-    kv.store(chunk, head_dim, slot, k.data(), v.data());
+    kv.store(chunk, shape, slot, k.data(), v.data());
   }
   constexpr std::size_t kColumns = 7;
   const std::uint8_t first[kColumns] = {0, 0, 5, 63, 10, 20, 0};
   const std::uint8_t last[kColumns] = {64, 33, 17, 64, 10, 64, 1};
-  std::vector<float> q(kColumns * head_dim), m(kColumns), l(kColumns), o(kColumns * head_dim);
+  std::vector<float> q(kColumns * shape.key), m(kColumns), l(kColumns), o(kColumns * shape.value);
   for (float& value : q) value = random.value() / 8;
   std::vector<std::int8_t> q8(q.size());
   std::vector<float> scale(q.size() / infer::kActivationBlock);
   std::vector<std::int16_t> sum(q.size() / 16);
   table.quantize(q.data(), q.size(), q8.data(), scale.data(), sum.data());
-  kv.attend({chunk,
-             head_dim,
-             kColumns,
-             q.data(),
-             {q8.data(), scale.data(), sum.data()},
-             first,
-             last,
-             m.data(),
-             l.data(),
-             o.data(),
-             nullptr});
+  kv.attend({.chunk = chunk,
+             .shape = shape,
+             .columns = kColumns,
+             .q = q.data(),
+             .q_rows = {q8.data(), scale.data(), sum.data()},
+             .first = first,
+             .last = last,
+             .m = m.data(),
+             .l = l.data(),
+             .o = o.data(),
+             .ahead = nullptr,
+             .values = aligned(room, kv.chunk_bytes({.value = shape.value}))});
   Digest digest;
   for (const auto* values : {&m, &l, &o}) digest.add(values->data(), values->size());
-  digest.print(kv.type == infer::KvType::kF32   ? "kv f32"
-               : kv.type == infer::KvType::kF16 ? "kv f16"
-                                                : "kv q8_0",
-               head_dim, 0);
+  constexpr const char* kNames[] = {"kv f32", "kv f16", "kv q8_0"};
+  digest.print(kNames[static_cast<int>(kv.type)], shape.key, shape.value);
 }
 
 }  // namespace
@@ -231,5 +231,8 @@ int main() {
   for (const std::size_t rows : {1u, 5u, 6u, 7u, 12u})
     for (const std::size_t columns : {7u, 16u, 23u, 32u}) tiles(table.train, rows, columns);
   for (const infer::KvFormat& kv : table.kv)
-    for (const std::size_t head_dim : {32u, 64u, 96u, 128u}) attention(table, kv, head_dim);
+    for (const infer::KvShape& shape :
+         {infer::KvShape::of(32), infer::KvShape::of(64), infer::KvShape::of(96),
+          infer::KvShape::of(128), infer::KvShape{192, 128}, infer::KvShape{96, 64, true}})
+      attention(table, kv, shape);
 }
