@@ -73,13 +73,14 @@ void list_rope(const infer::RopeSpec& rope, Listing& listing) {
     text += fmt::format(", YaRN x{} from {}", 1 / rope.scale, rope.original_context);
   else if (rope.scale != 1)
     text += fmt::format(", linear x{}", 1 / rope.scale);
-  if (rope.frequency_factors) text += ", frequency factors";
+  const bool factors = rope.factors != infer::RopeFactors::kNone;
+  if (factors) text += ", frequency factors";
   listing.add("RoPE", text);
   listing.json["rope"] = {{"base", rope.base},
                           {"dimensions", rope.dimensions},
                           {"scale", rope.scale},
                           {"yarn", rope.extrapolation != 0},
-                          {"frequency_factors", rope.frequency_factors}};
+                          {"frequency_factors", factors}};
 }
 
 void list_cache(const infer::Blueprint& blueprint, Listing& listing) {
