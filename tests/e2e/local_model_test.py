@@ -83,8 +83,11 @@ class LocalModel(Case):
         shown = self.lathe("show", "q.gguf")[0]
         for type in ("IQ2_S", "Q4_K", "Q5_K"):
             self.assertIn(type, shown)
-        score = json.loads(self.lathe("--json", "perplexity", "q.gguf", text, "--window", "64")[0])
-        self.assertEqual(score["windows"], out["windows"])
+        self.lathe("quantize", STARTER, "flat.gguf", "IQ3_S")
+        self.lathe("quantize", STARTER, "weighed.gguf", "IQ3_S", "--imatrix", "m.gguf")
+        score = {name: json.loads(self.lathe("--json", "perplexity", name, text, "--window", "64")[0])["perplexity"]
+                 for name in ("q.gguf", "flat.gguf", "weighed.gguf")}
+        self.assertLess(score["weighed.gguf"], score["flat.gguf"])  # on the text it was measured on
 
     def test_bench(self):
         out, _ = self.lathe("bench", MODEL, "--repeat", "3", "--prompts", "16,40", "--answer", "8", "--widths", "1,4",

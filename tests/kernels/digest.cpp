@@ -211,7 +211,7 @@ void attention(const infer::KernelTable& table, const infer::KvFormat& kv,
              .values = aligned(room, kv.chunk_bytes({.value = shape.value}))});
   Digest digest;
   for (const auto* values : {&m, &l, &o}) digest.add(values->data(), values->size());
-  constexpr const char* kNames[] = {"kv f32", "kv f16", "kv q8_0"};
+  constexpr const char* kNames[] = {"kv f32", "kv f16", "kv q8_0", "kv q5_1", "kv q4_0"};
   digest.print(kNames[static_cast<int>(kv.type)], shape.key, shape.value);
 }
 

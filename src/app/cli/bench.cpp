@@ -149,7 +149,7 @@ void add_bench(CLI::App& cli, App& app, Action& action) {
   command->add_option("model", flags->models, "GGUF files");
   command->add_option("--threads", flags->model.threads,
                       "Threads that compute (default: one a core)");
-  command->add_option("--kv", flags->model.kv, "Type of the KV cache: f16, q8_0 or f32")
+  command->add_option("--kv", flags->model.kv, "Type of the KV cache: f16, q8_0, q5_1, q4_0 or f32")
       ->capture_default_str();
   command->add_option("--kernels", flags->model.kernels, "Instruction set (default: the best one)");
   command->add_option("--repeat", flags->plan.repeat, "Repetitions of each figure")

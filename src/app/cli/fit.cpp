@@ -187,7 +187,7 @@ void add_fit(CLI::App& cli, App& app, Action& action) {
       ->required();
   command->add_option("--memory", flags->memory,
                       "For all of them, like 128GiB (default: what `lathe serve` would take here)");
-  command->add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0 or f32")
+  command->add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0, q5_1, q4_0 or f32")
       ->capture_default_str();
   command->callback([&app, &action, flags] {
     action = [&app, flags] {

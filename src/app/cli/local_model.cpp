@@ -29,10 +29,8 @@ std::size_t affordable_context(const infer::Blueprint& blueprint,
 }  // namespace
 
 Result<infer::KvType> parse_kv(std::string_view name) {
-  if (name == "f32") return infer::KvType::kF32;
-  if (name == "f16") return infer::KvType::kF16;
-  if (name == "q8_0") return infer::KvType::kQ8_0;
-  return invalid("--kv is '{}'; it may be f16, q8_0 or f32", name);
+  if (const auto type = infer::find_kv_type(name)) return *type;
+  return invalid("--kv is '{}'; it may be f16, q8_0, q5_1, q4_0 or f32", name);
 }
 
 void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags) {
@@ -43,7 +41,7 @@ void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags
   command.add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
   command.add_option("--ctx", flags->context,
                      "Tokens of context (default: the model's, as far as memory allows)");
-  command.add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0 or f32")
+  command.add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0, q5_1, q4_0 or f32")
       ->capture_default_str();
   command.add_option("--kernels", flags->kernels, "Instruction set (default: the best one)");
 }

@@ -101,7 +101,8 @@ void list_cache(const infer::Blueprint& blueprint, Listing& listing) {
   if (std::ranges::all_of(states, [](const infer::StateSpec& state) {
         return state.head.key % 32 == 0 && state.head.value % 32 == 0;
       }))
-    add("q8_0", infer::KvType::kQ8_0);
+    for (const infer::KvTypeName& each : infer::kv_types())
+      if (infer::is_quantized(each.type)) add(each.name, each.type);
   listing.add("KV a token", text);
   const infer::MemoryLayout layout(states, kernels.kv_format(infer::KvType::kF16));
   const infer::StateBytes full = infer::worst_case(layout, {.positions = blueprint.context});

@@ -222,7 +222,7 @@ void HeadWalk::walk_group(const Step& step, const Step::Tile& tile, std::size_t 
     const std::size_t row = t * spec_.heads + head * ratio_ + c % ratio_;
     const float* q =
         pad_head(step.scratch.q.data() + row * spec_.head.key, spec_.head.key, room.q + c * key);
-    if (format.type == KvType::kQ8_0)
+    if (is_quantized(format.type))
       kernels.quantize(q, key, room.q8 + c * key, room.scale + c * key / kActivationBlock,
                        room.sum + c * key / 16);
   }

@@ -129,6 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple{"llama-q8_0", KvType::kF16}, std::tuple{"llama-q6_k", KvType::kQ8_0},
         std::tuple{"qwen2-q4_k_m", KvType::kF16}, std::tuple{"qwen3-q4_k_m", KvType::kQ8_0},
         std::tuple{"qwen3moe-mxfp4_moe", KvType::kF16}, std::tuple{"mixtral-q4_0", KvType::kQ8_0},
+        std::tuple{"llama-q3_k_m", KvType::kQ4_0}, std::tuple{"llama-q2_k", KvType::kQ5_1},
         std::tuple{"small-heads", KvType::kF16}, std::tuple{"small-heads", KvType::kF32},
         std::tuple{"windows", KvType::kF16}, std::tuple{"gpt-oss-mxfp4", KvType::kF16},
         std::tuple{"qwen3next", KvType::kF16}, std::tuple{"qwen35", KvType::kF16},

@@ -42,9 +42,9 @@ TEST_P(FootprintOf, IsWhatTheEngineBooks) {
       ThreadTeam team(threads);
       auto model = Model::load(*file, team, {.kernels = kernels, .progress = {}});
       ASSERT_TRUE(model.has_value());
-      for (const KvType kv : {KvType::kF16, KvType::kQ8_0}) {
+      for (const KvType kv : {KvType::kF16, KvType::kQ8_0, KvType::kQ4_0}) {
         const std::size_t positions = 1000, streams = 3;
-        if (kv == KvType::kQ8_0 && (*model)->blueprint().attention()->head_dim % 32 != 0) continue;
+        if (is_quantized(kv) && (*model)->blueprint().attention()->head_dim % 32 != 0) continue;
         const ExecutorOptions options{.kv = kv, .step_tokens = 100};
         const std::size_t kv_tokens = (positions + kChunk - 1) / kChunk * kChunk * streams;
         auto engine = Engine::create(*CpuExecutor::create(**model, team, options), *tokenizer,

@@ -6,12 +6,12 @@ namespace lathe::infer {
 Status check_kv(const Blueprint& blueprint, KvType kv) {
   for (const LayerSpec& layer : blueprint.layers) {
     const auto attends = layer.attends();
-    if (kv != KvType::kQ8_0 || !attends) continue;
+    if (!is_quantized(kv) || !attends) continue;
     for (const std::size_t dim : {attends->head.key, attends->head.value})
       if (dim % kActivationBlock != 0)
         return invalid(
-            "heads of {} dimensions do not fit a q8_0 cache, whose blocks have {}; use f16", dim,
-            kActivationBlock);
+            "heads of {} dimensions do not fit a {} cache, whose blocks have {}; use f16", dim,
+            kv_types()[static_cast<std::size_t>(kv)].name, kActivationBlock);
   }
   return {};
 }

@@ -4,6 +4,9 @@
 //   Q8_0:     K [panel][block of 32 dims][4 neighbours: 8][16][4], K's scales f16
 //   [panel][block][16],
 //             V [position][dim], V's scales f16 [block][position]
+//   Q5_1, Q4_0: K as panels of weights have it (packed.h), [panel][block] codes, then
+//   [panel][block] scales; V's nibbles [position][block][16], of Q5_1 its fifth bits
+//   [position][block] u32, V's scales f16 [block][position], of Q5_1 its minima likewise
 // Shared values are brought into V's form for all columns at once.
 // Up to kColumns columns share what is loaded; kernels.h says what is computed.
 #include "infer/kernels/elementwise.inl"
@@ -339,6 +342,202 @@ struct Q8Kv {
           for (std::size_t c = 0; c < kCount; ++c)
             acc[c][i] = vf_fma(vf_set1(factor[c][slot]), lane, acc[c][i]);
         }
+      }
+      for (std::size_t c = 0; c < kCount; ++c)
+        for (std::size_t i = 0; i < 2; ++i) vf_store(o + c * dim + 16 * i, acc[c][i]);
+    }
+  }
+};
+
+// Numbers whose only bit is i: what tells the fifth bits of 16 dimensions apart.
+constexpr std::int32_t kBitOf[kPanelRows] = {1 << 0,  1 << 1,  1 << 2,  1 << 3, 1 << 4,  1 << 5,
+                                             1 << 6,  1 << 7,  1 << 8,  1 << 9, 1 << 10, 1 << 11,
+                                             1 << 12, 1 << 13, 1 << 14, 1 << 15};
+
+// Q5_1 or Q4_0.
+template <TensorType kType>
+struct FewBitKv {
+  static constexpr PackedFormat kFormat = packed_format<kType>();
+  static constexpr bool kMin = has_min(kFormat.scaling);
+  static constexpr std::size_t kCodes = kFormat.code_bytes(), kScales = kFormat.scale_bytes;
+
+  // Where the parts of all keys begin, and those of all values.
+  static std::size_t key_bytes(std::size_t dim) {
+    return kKvPanels * (dim / kActivationBlock) * (kCodes + kScales);
+  }
+  static std::size_t key_scales(std::size_t dim) {
+    return kKvPanels * (dim / kActivationBlock) * kCodes;
+  }
+  struct Values {
+    std::size_t blocks, fifths, scales, mins, end;
+    explicit Values(std::size_t dim)
+        : blocks(dim / kActivationBlock),
+          fifths(kChunk * blocks * 16),
+          scales(fifths + kMin * kChunk * blocks * 4),
+          mins(scales + kChunk * blocks * 2),
+          end(mins + kMin * kChunk * blocks * 2) {}
+  };
+  static std::size_t chunk_bytes(const KvShape& shape) {
+    return key_bytes(shape.key) + Values(shape.kept_value()).end;
+  }
+  static const std::byte* values_of(const KvFormat::AttendArgs& args) {
+    return args.shape.shared ? args.values : args.chunk + key_bytes(args.shape.key);
+  }
+
+  static void quantize(const float* x, KvCodes& codes) {
+    if constexpr (kMin)
+      kv_q5_1(x, codes);
+    else
+      kv_q4_0(x, codes);
+  }
+  static std::byte two(const KvCodes& codes, std::size_t i) {
+    return static_cast<std::byte>((codes.code[i] & 15) | (codes.code[i + 16] & 15) << 4);
+  }
+
+  static void store_key(const KvCodes& codes, std::size_t lane, std::byte* block,
+                        std::byte* scales) {
+    for (std::size_t i = 0; i < 16; ++i) block[i / 4 * 64 + 4 * lane + i % 4] = two(codes, i);
+    __builtin_memcpy(scales + 2 * lane, &codes.scale, 2);
+    if constexpr (kMin) {
+      for (std::size_t j = 0; j < 4; ++j) {
+        unsigned bits = 0;
+        for (unsigned g = 0; g < 8; ++g)
+          bits |= static_cast<unsigned>(codes.code[4 * g + j] >> 4) << g;
+        block[256 + 4 * lane + j] = static_cast<std::byte>(bits);
+      }
+      __builtin_memcpy(scales + 32 + 2 * lane, &codes.min, 2);
+    }
+  }
+  static void load_key(const std::byte* block, const std::byte* scales, std::size_t lane,
+                       KvCodes& codes) {
+    for (std::size_t i = 0; i < 16; ++i) {
+      const auto both = static_cast<unsigned>(block[i / 4 * 64 + 4 * lane + i % 4]);
+      codes.code[i] = static_cast<std::uint8_t>(both & 15);
+      codes.code[i + 16] = static_cast<std::uint8_t>(both >> 4);
+    }
+    __builtin_memcpy(&codes.scale, scales + 2 * lane, 2);
+    codes.min = 0;
+    if constexpr (kMin) {
+      for (std::size_t i = 0; i < kActivationBlock; ++i) {
+        const auto bits = static_cast<unsigned>(block[256 + 4 * lane + i % 4]);
+        codes.code[i] = static_cast<std::uint8_t>(codes.code[i] | (bits >> i / 4 & 1) << 4);
+      }
+      __builtin_memcpy(&codes.min, scales + 32 + 2 * lane, 2);
+    }
+  }
+  static void store_value(const KvCodes& codes, const Values& parts, std::size_t slot,
+                          std::size_t b, std::byte* values) {
+    const std::size_t at = slot * parts.blocks + b, scale_at = b * kChunk + slot;
+    for (std::size_t i = 0; i < 16; ++i) values[16 * at + i] = two(codes, i);
+    __builtin_memcpy(values + parts.scales + 2 * scale_at, &codes.scale, 2);
+    if constexpr (kMin) {
+      std::uint32_t fifth = 0;
+      for (unsigned i = 0; i < 32; ++i)
+        fifth |= static_cast<std::uint32_t>(codes.code[i] >> 4) << i;
+      __builtin_memcpy(values + parts.fifths + 4 * at, &fifth, 4);
+      __builtin_memcpy(values + parts.mins + 2 * scale_at, &codes.min, 2);
+    }
+  }
+  static std::size_t block_of(const KvShape& shape, std::size_t slot, std::size_t b) {
+    return slot / kPanelRows * (shape.key / kActivationBlock) + b;
+  }
+  static void store(std::byte* chunk, const KvShape& shape, std::size_t slot, const float* k,
+                    const float* v) {
+    KvCodes codes;
+    for (std::size_t b = 0; b < shape.key / kActivationBlock; ++b) {
+      const std::size_t block = block_of(shape, slot, b);
+      quantize(k + 32 * b, codes);
+      store_key(codes, slot % kPanelRows, chunk + kCodes * block,
+                chunk + key_scales(shape.key) + kScales * block);
+    }
+    const Values parts(shape.value);
+    for (std::size_t b = 0; b < shape.kept_value() / kActivationBlock; ++b) {
+      quantize(v + 32 * b, codes);
+      store_value(codes, parts, slot, b, chunk + key_bytes(shape.key));
+    }
+  }
+  static void spread_values(const KvFormat::AttendArgs& args) {
+    const Values parts(args.shape.value);
+    for (std::size_t slot = 0; slot < kChunk; ++slot)
+      for (std::size_t b = 0; b < parts.blocks; ++b) {
+        const std::size_t block = block_of(args.shape, slot, b);
+        KvCodes codes;
+        load_key(args.chunk + kCodes * block,
+                 args.chunk + key_scales(args.shape.key) + kScales * block, slot % kPanelRows,
+                 codes);
+        store_value(codes, parts, slot, b, args.values);
+      }
+  }
+
+  template <std::size_t kCount>
+  static void scores(const KvFormat::AttendArgs& args, std::size_t column, VF (*s)[kKvPanels]) {
+    const std::size_t blocks = args.shape.key / kActivationBlock;
+    const std::byte* scales_at = args.chunk + key_scales(args.shape.key);
+    for (std::size_t c = 0; c < kCount; ++c)
+      for (std::size_t i = 0; i < kKvPanels; ++i) s[c][i] = vf_zero();
+    for (std::size_t b = 0; b < blocks; ++b) {
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < kKvPanels; ++i) {
+        const std::size_t block = i * blocks + b;
+        VB w[8];
+        load_weights<kType>(args.chunk + kCodes * block, w);
+        BlockScales scales;
+        load_scales<kType>(scales_at + kScales * block, 1, &scales);
+        add_block<kFormat.scaling, kSignedCodes<kType>, kOffset<kType>, kCount, kKvPanels>(
+            &s[0][i], w, scales, args.q_rows, column * blocks + b, blocks);
+      }
+    }
+  }
+
+  // Dimensions 16·kHalf … of a block of one position, as floats.
+  template <int kHalf>
+  static VF codes_of(const std::byte* nibbles, std::uint32_t fifth) {
+    const VI both = vi_load_u8(nibbles);
+    VI code = kHalf == 0 ? vi_and(both, vi_set1(15)) : vi_shr(both, 4);
+    if constexpr (kMin) {
+      const VI bits =
+          vi_and(vi_set1(static_cast<int>(fifth >> 16 * kHalf & 0xffff)), vi_load(kBitOf));
+      code = vi_or(code, vi_select_below(bits, 1, vi_zero(), vi_set1(16)));
+    } else {
+      code = vi_add(code, vi_set1(-8));
+    }
+    return vf_from_i(code);
+  }
+
+  template <std::size_t kCount>
+  static void values(const KvFormat::AttendArgs& args, std::size_t column, const float (*p)[kChunk],
+                     std::size_t lo, std::size_t hi) {
+    const std::size_t dim = args.shape.value;
+    const Values parts(dim);
+    const std::byte* all = values_of(args);
+    for (std::size_t b = 0; b < parts.blocks; ++b) {
+      alignas(64) float factor[kCount][kChunk], shift[kCount][kChunk];
+      for (std::size_t i = 0; i < kKvPanels; ++i) {
+        const std::size_t at = 2 * (b * kChunk + 16 * i);
+        const VF scale = vf_load_f16(all + parts.scales + at);
+        for (std::size_t c = 0; c < kCount; ++c) {
+          const VF weight = vf_load(p[c] + 16 * i);
+          vf_store(factor[c] + 16 * i, vf_mul(weight, scale));
+          if constexpr (kMin)
+            vf_store(shift[c] + 16 * i, vf_mul(weight, vf_load_f16(all + parts.mins + at)));
+        }
+      }
+      float* o = args.o + column * dim + 32 * b;
+      VF acc[kCount][2];
+      for (std::size_t c = 0; c < kCount; ++c)
+        for (std::size_t i = 0; i < 2; ++i) acc[c][i] = vf_load(o + c * dim + 16 * i);
+      for (std::size_t slot = lo; slot < hi; ++slot) {
+        const std::size_t at = slot * parts.blocks + b;
+        std::uint32_t fifth = 0;
+        if constexpr (kMin) __builtin_memcpy(&fifth, all + parts.fifths + 4 * at, 4);
+        const VF lanes[2] = {codes_of<0>(all + 16 * at, fifth), codes_of<1>(all + 16 * at, fifth)};
+#pragma GCC unroll 2
+        for (std::size_t i = 0; i < 2; ++i)
+#pragma GCC unroll 4
+          for (std::size_t c = 0; c < kCount; ++c) {
+            acc[c][i] = vf_fma(vf_set1(factor[c][slot]), lanes[i], acc[c][i]);
+            if constexpr (kMin) acc[c][i] = vf_add(acc[c][i], vf_set1(shift[c][slot]));
+          }
       }
       for (std::size_t c = 0; c < kCount; ++c)
         for (std::size_t i = 0; i < 2; ++i) vf_store(o + c * dim + 16 * i, acc[c][i]);

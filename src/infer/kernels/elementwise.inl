@@ -50,6 +50,60 @@ inline float quantize_block(const float* x, std::int8_t* q) {
   return scale;
 }
 
+// 32 floats of a KV cache as few bits: what stands for them is scale·(code − kOffset) + min, with
+// halves for scale and min.
+struct KvCodes {
+  std::uint8_t code[kActivationBlock];
+  std::uint16_t scale, min;
+};
+
+// Whether a block holds an infinity or a NaN.
+inline bool is_broken(const float* x) {
+  for (std::size_t i = 0; i < kActivationBlock; ++i)
+    if ((__builtin_bit_cast(std::uint32_t, x[i]) & 0x7fffffffu) >= 0x7f800000u) return true;
+  return false;
+}
+
+// 1 / scale; 0 where the scale is 0, infinite or no number.
+inline float kv_inverse(std::uint16_t scale) {
+  const float inverse = 1.0f / f16_to_f32(scale);
+  return inverse - inverse == 0 ? inverse : 0.0f;
+}
+
+// x, at least 0 and at most `most`, to the nearest integer, ties to even.
+inline std::uint8_t kv_code(float x, float most) {
+  x = x > 0 ? x : 0;
+  x = x < most ? x : most;
+  const float rounded = x + kExpMagic;
+  return static_cast<std::uint8_t>(__builtin_bit_cast(std::int32_t, rounded) - 0x4b400000);
+}
+
+// Codes 0 … 15 for -8 … 7; the element of largest magnitude becomes -8.
+[[maybe_unused]] inline void kv_q4_0(const float* x, KvCodes& out) {
+  float extreme = 0;
+  for (std::size_t i = 0; i < kActivationBlock; ++i)
+    if (__builtin_fabsf(x[i]) > __builtin_fabsf(extreme)) extreme = x[i];
+  out.scale = f32_to_f16(is_broken(x) ? __builtin_nanf("") : extreme / -8.0f);
+  out.min = 0;
+  const float inverse = kv_inverse(out.scale);
+  for (std::size_t i = 0; i < kActivationBlock; ++i)
+    out.code[i] = inverse == 0 ? 8 : kv_code(x[i] * inverse + 8.0f, 15);
+}
+
+// Codes 0 … 31 from the smallest element to the largest.
+[[maybe_unused]] inline void kv_q5_1(const float* x, KvCodes& out) {
+  float lo = x[0], hi = x[0];
+  for (std::size_t i = 1; i < kActivationBlock; ++i) {
+    lo = x[i] < lo ? x[i] : lo;
+    hi = x[i] > hi ? x[i] : hi;
+  }
+  out.scale = f32_to_f16(is_broken(x) ? __builtin_nanf("") : (hi - lo) / 31.0f);
+  out.min = f32_to_f16(is_broken(x) ? 0.0f : lo);
+  const float inverse = kv_inverse(out.scale), min = f16_to_f32(out.min);
+  for (std::size_t i = 0; i < kActivationBlock; ++i)
+    out.code[i] = inverse == 0 ? 0 : kv_code((x[i] - min) * inverse, 31);
+}
+
 [[maybe_unused]] void quantize(const float* x, std::size_t k, std::int8_t* q, float* scale,
                                std::int16_t* sum) {
   for (std::size_t b = 0; b < k / kActivationBlock; ++b, x += 32, q += 32) {

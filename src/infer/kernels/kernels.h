@@ -27,7 +27,8 @@
 //  * Attention: a score is one accumulator along head_dim, s = fma(q, k, s); in q8_0 chunks q is
 //    quantized as activations are and s = fma(f32(idot), ks·qs, s). The weights exp(s − m) are
 //    summed over 16 virtual lanes (position i in lane i % 16). o = fma(p, v, o), in q8_0 chunks
-//    o = fma(p·vs, f32(v), o), position by position.
+//    o = fma(p·vs, f32(v), o), position by position. q4_0 is the same with other integers; q5_1 has
+//    minima: s = fma(km, f32(qsum)·qs, s) behind the above, and o = o + p·vm.
 //
 // Memory from the caller is 64-byte aligned where it says so; k is a multiple of the type's block
 // (and of 32 for the integer types). Any thread may call anything.
@@ -35,6 +36,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -84,9 +86,20 @@ struct PackedType {
 };
 
 // F32 is for checks against references: twice the bytes of F16.
-enum class KvType : std::uint8_t { kF32, kF16, kQ8_0 };
+enum class KvType : std::uint8_t { kF32, kF16, kQ8_0, kQ5_1, kQ4_0 };
+inline constexpr std::size_t kKvTypes = 5;
+struct KvTypeName {
+  std::string_view name;  // "q8_0"
+  KvType type;
+};
+std::span<const KvTypeName> kv_types();  // by their values
+std::optional<KvType> find_kv_type(std::string_view name);
+// Whether scores are products of integers. Then a head is a multiple of 32 wide.
+constexpr bool is_quantized(KvType type) {
+  return type != KvType::kF32 && type != KvType::kF16;
+}
 
-// The dimensions of a KV head: multiples of 16, in q8_0 of 32.
+// The dimensions of a KV head: multiples of 16, of quantized types of 32.
 struct KvShape {
   std::size_t key = 0, value = 0;
   bool shared = false;  // a value is the first of its key's dimensions, and not kept beside it
@@ -100,8 +113,8 @@ struct KvShape {
 struct KvFormat {
   KvType type;
   std::size_t (*chunk_bytes)(const KvShape& shape);  // K and V together, a multiple of 64
-  // Writes position `slot` (0 … kChunk-1); a v that is shared is not read. q8_0 quantizes per 32
-  // dimensions.
+  // Writes position `slot` (0 … kChunk-1); a v that is shared is not read. quantized types take 32
+  // dimensions at a time.
   void (*store)(std::byte* chunk, const KvShape& shape, std::size_t slot, const float* k,
                 const float* v);
   // For every column c: its scores over the chunk's slots [first[c], last[c]) (an empty range gives
@@ -113,7 +126,7 @@ struct KvFormat {
     KvShape shape;
     std::size_t columns;
     const float* q;             // (columns, key)
-    QuantizedRows q_rows;       // the same, by the table's quantize: for q8_0
+    QuantizedRows q_rows;       // the same, by the table's quantize: for quantized types
     const std::uint8_t* first;  // (columns)
     const std::uint8_t* last;   // (columns), at most kChunk
     float* m;                   // (columns)
@@ -131,7 +144,7 @@ struct KernelTable {
   // "scalar" "avx2" "avxvnni" "avx512vnni" "avx512amx" "neon-dotprod" "neon-i8mm"
   std::string_view name;
   std::span<const PackedType> types;
-  KvFormat kv[3];  // by KvType
+  KvFormat kv[kKvTypes];  // by KvType
   const KvFormat& kv_format(KvType type) const { return kv[static_cast<int>(type)]; }
 
   // One token's k floats → q, scale, sum.

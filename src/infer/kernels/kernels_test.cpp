@@ -514,7 +514,8 @@ std::vector<float> attend(const KernelTable& table, KvType type, const KvShape& 
 
 TEST_P(Table, AttentionIsTheScalarOne) {
   Random random(6);
-  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8_0})
+  for (const KvType type :
+       {KvType::kF32, KvType::kF16, KvType::kQ8_0, KvType::kQ5_1, KvType::kQ4_0})
     for (const KvShape& shape :
          {KvShape::of(32), KvShape::of(64), KvShape::of(96), KvShape::of(128), KvShape::of(256),
           KvShape{192, 128}, KvShape{32, 96}, KvShape{96, 64, true}, KvShape{576, 512, true}})

@@ -90,6 +90,21 @@ struct Usable {
 
 }  // namespace
 
+std::span<const KvTypeName> kv_types() {
+  static constexpr KvTypeName kNames[] = {{"f32", KvType::kF32},
+                                          {"f16", KvType::kF16},
+                                          {"q8_0", KvType::kQ8_0},
+                                          {"q5_1", KvType::kQ5_1},
+                                          {"q4_0", KvType::kQ4_0}};
+  return kNames;
+}
+
+std::optional<KvType> find_kv_type(std::string_view name) {
+  for (const KvTypeName& each : kv_types())
+    if (each.name == name) return each.type;
+  return std::nullopt;
+}
+
 const PackedType& packed_type(const KernelTable& table, TensorType type) {
   const auto row = std::ranges::find(table.types, type, &PackedType::type);
   LATHE_CHECK(row != table.types.end());

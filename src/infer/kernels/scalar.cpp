@@ -266,20 +266,45 @@ struct FloatKv {
   }
 };
 
-// Rows of blocks like Q8_0's: f16 scale, 32 integers; 64 rows of K, then 64 of V.
-struct Q8Kv {
-  static constexpr std::size_t kBlockBytes = 34;
+void store_q8_0(const float* x, std::byte* block) {
+  std::int8_t q[kActivationBlock];
+  infer::store(block, f32_to_f16(quantize_block(x, q)));
+  std::memcpy(block + 2, q, sizeof q);
+}
 
+void store_nibbles(const KvCodes& codes, std::byte* to) {
+  for (std::size_t i = 0; i < 16; ++i)
+    to[i] = static_cast<std::byte>((codes.code[i] & 15) | (codes.code[i + 16] & 15) << 4);
+}
+
+void store_q4_0(const float* x, std::byte* block) {
+  KvCodes codes;
+  kv_q4_0(x, codes);
+  infer::store(block, codes.scale);
+  store_nibbles(codes, block + 2);
+}
+
+void store_q5_1(const float* x, std::byte* block) {
+  KvCodes codes;
+  kv_q5_1(x, codes);
+  infer::store(block, codes.scale);
+  infer::store(block + 2, codes.min);
+  std::uint32_t fifth = 0;
+  for (std::size_t i = 0; i < kActivationBlock; ++i)
+    fifth |= static_cast<std::uint32_t>(codes.code[i] >> 4) << i;
+  infer::store(block + 4, fifth);
+  store_nibbles(codes, block + 8);
+}
+
+// Rows of the file's blocks; 64 rows of K, then 64 of V.
+template <std::size_t kBlockBytes, auto kStore, auto kRead, bool kMin>
+struct IntKv {
   static std::size_t row_bytes(std::size_t dim) { return dim / kActivationBlock * kBlockBytes; }
   static std::size_t chunk_bytes(const KvShape& shape) {
     return kChunk * (row_bytes(shape.key) + row_bytes(shape.kept_value()));
   }
   static void store_row(const float* x, std::size_t dim, std::byte* row) {
-    for (std::size_t d = 0; d < dim; d += kActivationBlock, row += kBlockBytes) {
-      std::int8_t q[kActivationBlock];
-      infer::store(row, f32_to_f16(quantize_block(x + d, q)));
-      std::memcpy(row + 2, q, sizeof q);
-    }
+    for (std::size_t d = 0; d < dim; d += kActivationBlock, row += kBlockBytes) kStore(x + d, row);
   }
   static void store(std::byte* chunk, const KvShape& shape, std::size_t slot, const float* k,
                     const float* v) {
@@ -295,31 +320,37 @@ struct Q8Kv {
     for (std::size_t c = 0; c < args.columns; ++c) {
       const std::int8_t* q = args.q_rows.q + c * shape.key;
       const float* scale = args.q_rows.scale + c * blocks;
+      const std::int16_t* sum = args.q_rows.sum + 2 * c * blocks;
       attend_column(
           args, c,
           [&](std::size_t slot) {
             float s = 0;
             for (std::size_t b = 0; b < blocks; ++b) {
               IntBlock k;
-              read_q8_0(args.chunk + slot * key + b * kBlockBytes, 0, k);
-              s = __builtin_fmaf(dot_of(k.w, q + kActivationBlock * b, kActivationBlock),
-                                 k.scale[0] * scale[b], s);
+              kRead(args.chunk + slot * key + b * kBlockBytes, 0, k);
+              s = step < kMin
+                      ? Scaling::kPer32Min
+                      : Scaling::kPer32 > (k, q + kActivationBlock * b, scale[b], sum + 2 * b, s);
             }
             return s;
           },
           [&](std::size_t slot, float p, float* o) {
             for (std::size_t b = 0; b < shape.value / kActivationBlock; ++b) {
               IntBlock v;
-              read_q8_0(values + slot * value + b * kBlockBytes, 0, v);
-              const float factor = p * v.scale[0];
-              for (std::size_t i = 0; i < kActivationBlock; ++i)
-                o[kActivationBlock * b + i] =
-                    __builtin_fmaf(factor, static_cast<float>(v.w[i]), o[kActivationBlock * b + i]);
+              kRead(values + slot * value + b * kBlockBytes, 0, v);
+              const float factor = p * v.scale[0], shift = p * v.min[0];
+              for (std::size_t i = kActivationBlock * b; i < kActivationBlock * (b + 1); ++i) {
+                o[i] = __builtin_fmaf(factor, static_cast<float>(v.w[i % kActivationBlock]), o[i]);
+                if constexpr (kMin) o[i] = o[i] + shift;
+              }
             }
           });
     }
   }
 };
+using Q8Kv = IntKv<34, store_q8_0, read_q8_0, false>;
+using Q5Kv = IntKv<24, store_q5_1, read_q5_1, true>;
+using Q4Kv = IntKv<18, store_q4_0, read_q4_0, false>;
 
 template <class Kv>
 constexpr KvFormat kv_format(KvType type) {
@@ -344,7 +375,8 @@ const KernelTable kScalarTable = {
     "scalar",
     kTypes,
     {kv_format<FloatKv<4, decode_f32>>(KvType::kF32),
-     kv_format<FloatKv<2, decode_f16>>(KvType::kF16), kv_format<Q8Kv>(KvType::kQ8_0)},
+     kv_format<FloatKv<2, decode_f16>>(KvType::kF16), kv_format<Q8Kv>(KvType::kQ8_0),
+     kv_format<Q5Kv>(KvType::kQ5_1), kv_format<Q4Kv>(KvType::kQ4_0)},
     quantize,
     rms_norm,
     layer_norm,

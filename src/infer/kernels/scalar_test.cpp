@@ -426,7 +426,7 @@ TEST(Scalar, NormSiluRopeAndSums) {
 
 // Attention over two chunks, merged, against one softmax in double precision.
 TEST(Scalar, AttendAndMergeAreSoftmax) {
-  const double tolerance[] = {1e-5, 2e-3, 3e-2};
+  const double tolerance[] = {1e-5, 2e-3, 3e-2, 0.15, 0.4};
   for (const KvFormat& kv : scalar().kv) {
     const std::size_t dim = 64, columns = 3;
     const std::size_t begin[] = {0, 10, 70}, end[] = {100, 64, 128};

@@ -6,6 +6,7 @@
 
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
+#include "infer/kernels/kernels.h"
 
 namespace lathe::serve {
 namespace {
@@ -60,8 +61,9 @@ class ModelTable {
     LATHE_TRY_STATUS(whole("top_k", 0, 1 << 24, top_k));
     LATHE_TRY_STATUS(value("pinned", "true or false", model.pinned));
     LATHE_TRY_STATUS(value("kv", "a string", model.kv));
-    if (model.kv != "f16" && model.kv != "q8_0")
-      return invalid("{}: kv is '{}'; it must be f16 or q8_0", place("kv"), model.kv);
+    if (!infer::find_kv_type(model.kv))
+      return invalid("{}: kv is '{}'; it must be f16, q8_0, q5_1, q4_0 or f32", place("kv"),
+                     model.kv);
     model.context = static_cast<std::size_t>(context);
     model.max_tokens = static_cast<int>(max_tokens);
     model.priority = static_cast<int>(priority);

@@ -6,7 +6,7 @@
 //   file = "qwen2.5-coder-7b-q4_k_m.gguf"
 //   aliases = ["gpt-4o", "claude-*"]
 //   context = 32768            # tokens of one request; default: as the model was trained
-//   kv = "q8_0"                # f16 or q8_0
+//   kv = "q8_0"                # f16, q8_0, q5_1, q4_0 or f32
 //   max_tokens = 4096          # of an answer whose request names no limit
 //   priority = 1               # turns: each step up counts double
 //   pinned = true              # loaded at the start, never evicted

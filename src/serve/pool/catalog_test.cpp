@@ -106,7 +106,8 @@ TEST_F(CatalogTest, EveryProblemNamesItsPlace) {
   EXPECT_THAT(problem("[model.a]\ncontxt = 1\n"), HasSubstr("did you mean 'context'"));
   EXPECT_THAT(problem("[model.a]\ncontext = 0\n"), HasSubstr(":2: context is 0; it must lie in"));
   EXPECT_THAT(problem("[model.a]\ncontext = \"x\"\n"), HasSubstr("must be a whole number"));
-  EXPECT_THAT(problem("[model.a]\nkv = \"q4\"\n"), HasSubstr("it must be f16 or q8_0"));
+  EXPECT_THAT(problem("[model.a]\nkv = \"q4\"\n"),
+              HasSubstr("it must be f16, q8_0, q5_1, q4_0 or f32"));
   EXPECT_THAT(problem("[model.a]\ntop_p = 2\n"), HasSubstr("top_p must be a number in [0, 1]"));
   EXPECT_THAT(problem("[model.a]\naliases = [1]\n"), HasSubstr("must be a list of strings"));
   EXPECT_THAT(problem("[model.b]\n"), HasSubstr("there is no file"));

@@ -288,7 +288,7 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
   front->template_ = std::move(*parsed);
   front->format_ = infer::answer_format_of(front->template_source_);
   front->message_form_ = infer::message_form_of(*front->template_);
-  front->kv_ = model.kv == "q8_0" ? infer::KvType::kQ8_0 : infer::KvType::kF16;
+  front->kv_ = infer::find_kv_type(model.kv).value_or(infer::KvType::kF16);
   front->context_ = model.context == 0 ? front->blueprint_.context : model.context;
   if (auto status = infer::check_context(front->blueprint_, front->context_); !status)
     return at(model.name, status.error());
