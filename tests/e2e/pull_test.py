@@ -192,6 +192,33 @@ class Pull(Hub):
         self.assertEqual((self.dir / "elsewhere" / NAME).read_bytes(), OTHER)
         self.refused(self.repo, "--to", self.dir / "elsewhere", words=["someone/else", "lathe models rm"])
 
+    def test_a_model_that_changes(self):
+        """The hub has a new version of the same size: half of the old one is of no use, and a whole old one is not taken for
+        it, however the update is stopped."""
+        path, new = f"/files/{self.repo}/{NAME}", MODEL[:-1] + bytes([MODEL[-1] ^ 1])
+        self.hub.faults[path] = Fault(cut=2 * MIB)
+        process = self.start(self.repo)
+        self.wait_for_bytes(NAME, 2 * MIB)
+        process.kill()
+        process.wait()
+        self.hub.faults.clear()
+        self.hub.add(self.repo, NAME, new)
+        self.hub.digests.clear()
+        self.pull(self.repo)
+        self.assertEqual((self.models / NAME).read_bytes(), new)
+        self.hub.add(self.repo, NAME, MODEL)
+        self.hub.digests.clear()
+        self.hub.faults[path] = Fault(pace=(MIB // 16, 0.05))
+        process = self.start(self.repo)
+        self.wait_for_bytes(NAME, MIB)
+        process.kill()
+        process.wait()
+        self.assertEqual((self.models / NAME).read_bytes(), new)
+        self.hub.faults.clear()
+        self.pull(self.repo)
+        self.assertEqual((self.models / NAME).read_bytes(), MODEL)
+        self.assertEqual(self.names(), [NAME])
+
     def test_two_at_once(self):
         self.hub.faults[f"/files/{self.repo}/{NAME}"] = Fault(pace=(MIB // 2, 0.2))
         first = self.start(self.repo)

@@ -253,7 +253,7 @@ TEST(Notes, NameWhatMayBeRemoved) {
   const PulledModel model{.name = "m",
                           .source = "o/r:Q4_0",
                           .revision = "c0ffee",
-                          .files = {{"m.gguf", 3, kDigest}, {"n.gguf", 4, kDigest}}};
+                          .files = {{"m.gguf", 3, kDigest, true}, {"n.gguf", 4, kDigest}}};
   ASSERT_TRUE(write_note(dir->path(), model));
   ASSERT_TRUE(write_file_atomic(dir->path() / "m.gguf", "abc"));
   ASSERT_TRUE(write_file_atomic(dir->path() / "others.gguf", "abc"));
@@ -261,6 +261,12 @@ TEST(Notes, NameWhatMayBeRemoved) {
   ASSERT_EQ(notes.size(), 1U);
   EXPECT_EQ(notes[0].source, "o/r:Q4_0");
   EXPECT_FALSE(notes[0].whole(dir->path()));
+  PulledModel done = notes[0];
+  ASSERT_TRUE(write_file_atomic(dir->path() / "n.gguf", "abcd"));
+  EXPECT_FALSE(done.whole(dir->path())) << "not verified";
+  done.files[1].done = true;
+  EXPECT_TRUE(done.whole(dir->path()));
+  fs::remove(dir->path() / "n.gguf");
   ASSERT_TRUE(write_file_atomic(part_path(dir->path(), "n.gguf"), "ab"));
   ASSERT_TRUE(remove_pulled(dir->path(), notes[0]));
   const auto left = list_files(dir->path());

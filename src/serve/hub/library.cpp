@@ -68,13 +68,14 @@ std::vector<LibraryModel> own_models(const fs::path& directory) {
   std::vector<LibraryModel> models = models_in(directory, files, Keeper::kFolder, "");
   for (const PulledModel& note : read_notes(directory)) {
     if (note.files.empty()) continue;
-    std::erase_if(models, [&](const LibraryModel& model) { return model.name == note.name; });
-    models.push_back({.name = note.name,
-                      .file = directory / note.files.front().name,
-                      .bytes = note.bytes(),
-                      .keeper = Keeper::kPulled,
-                      .source = note.source,
-                      .whole = note.whole(directory)});
+    auto model = std::ranges::find(models, note.name, &LibraryModel::name);
+    if (model == models.end())
+      model = models.insert(
+          models.end(),
+          {.name = note.name, .file = directory / note.files.front().name, .bytes = note.bytes()});
+    model->keeper = Keeper::kPulled;
+    model->source = note.source;
+    model->whole = note.whole(directory);
   }
   return models;
 }

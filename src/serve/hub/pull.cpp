@@ -64,14 +64,6 @@ Result<PullPlan> plan_of_registry(const HubClient& client) {
   return plan;
 }
 
-PulledModel note_of(const PullPlan& plan) {
-  PulledModel note{
-      .name = plan.name, .source = plan.source.text(), .revision = plan.revision, .files = {}};
-  for (const WantedFile& file : plan.files)
-    note.files.push_back({file.name, file.bytes, file.sha256});
-  return note;
-}
-
 // The note of what an earlier pull brought under this name; one of another place is in the way.
 Result<std::optional<PulledModel>> earlier_note(const PullPlan& plan, const fs::path& directory) {
   for (PulledModel& note : read_notes(directory)) {
@@ -87,23 +79,56 @@ Result<std::optional<PulledModel>> earlier_note(const PullPlan& plan, const fs::
   return std::nullopt;
 }
 
-// What need not be fetched; a file of the name that is another one is nobody's to overwrite.
-Result<bool> is_here(const WantedFile& file, const fs::path& directory,
-                     const std::optional<PulledModel>& note) {
+// What need not be fetched; a file of the name that is another one is nobody's to overwrite, but
+// one that pull brought is.
+Result<bool> is_here(const WantedFile& file, const fs::path& directory, const PulledFile* noted) {
   const fs::path path = directory / file.name;
   std::error_code error;
   const std::uintmax_t size = fs::file_size(path, error);
   if (error) return false;
-  if (note) {
-    const auto noted = std::ranges::find(note->files, file.name, &PulledFile::name);
-    if (noted != note->files.end()) return noted->sha256 == file.sha256 && size == file.bytes;
-  }
+  if (noted != nullptr && noted->done && noted->sha256 == file.sha256) return size == file.bytes;
   if (size == file.bytes) {
     LATHE_TRY(const std::string hash, sha256_file(path));
     if (hash == file.sha256) return true;
   }
+  if (noted != nullptr) return false;
   return invalid("{}: is there, and is not the file that is wanted: move it away, or --to DIR",
                  path.string());
+}
+
+// What has come of a file that has changed since is of no use.
+void drop_old_part(const WantedFile& file, const fs::path& directory, const PulledFile* noted) {
+  std::error_code ignored;
+  if (noted != nullptr && noted->sha256 != file.sha256)
+    fs::remove(part_path(directory, file.name), ignored);
+}
+
+// What there is to do, and how much of it.
+struct Work {
+  PulledModel note;  // of what pull brings, or has brought
+  std::vector<const WantedFile*> missing;
+  std::uint64_t needed = 0;  // bytes
+};
+
+Result<Work> work_of(const PullPlan& plan, const fs::path& directory) {
+  LATHE_TRY(const auto earlier, earlier_note(plan, directory));
+  Work work{.note = {.name = plan.name,
+                     .source = plan.source.text(),
+                     .revision = plan.revision,
+                     .files = {}},
+            .missing = {}};
+  for (const WantedFile& file : plan.files) {
+    const PulledFile* noted = earlier ? earlier->find(file.name) : nullptr;
+    LATHE_TRY(const bool here, is_here(file, directory, noted));
+    // One that is here and not noted is somebody's own.
+    if (!here || noted != nullptr)
+      work.note.files.push_back({file.name, file.bytes, file.sha256, here});
+    if (here) continue;
+    drop_old_part(file, directory, noted);
+    work.missing.push_back(&file);
+    work.needed += file.bytes - bytes_there(directory, file);
+  }
+  return work;
 }
 
 Status check_space(const PullPlan& plan, const fs::path& directory, std::uint64_t needed) {
@@ -118,16 +143,18 @@ Status check_space(const PullPlan& plan, const fs::path& directory, std::uint64_
 
 // The files that are to come, the first part last: a model is there when that is.
 Status fetch(const HubClient& client, const PullPlan& plan, const PullOptions& options,
-             std::vector<const WantedFile*> missing) {
+             Work& work) {
   std::uint64_t total = plan.bytes(), done = total;
-  for (const WantedFile* file : missing) done -= file->bytes;
-  std::ranges::reverse(missing);
-  for (const WantedFile* file : missing) {
+  for (const WantedFile* file : work.missing) done -= file->bytes;
+  std::ranges::reverse(work.missing);
+  for (const WantedFile* file : work.missing) {
     const auto on_bytes = [&](std::uint64_t bytes) {
       if (options.on_progress) options.on_progress({*file, bytes, done + bytes, total});
     };
     LATHE_TRY_STATUS(download(client, *file, options.directory, on_bytes));
     done += file->bytes;
+    std::ranges::find(work.note.files, file->name, &PulledFile::name)->done = true;
+    LATHE_TRY_STATUS(write_note(options.directory, work.note));
   }
   return {};
 }
@@ -144,28 +171,19 @@ Result<Pulled> pull(const ModelSource& source, const PullOptions& options, const
   const HubClient client(options.access, source, stop);
   LATHE_TRY(const PullPlan plan, source.ollama ? plan_of_registry(client) : plan_of_hub(client));
   LATHE_TRY_STATUS(make_directories(options.directory));
-  LATHE_TRY(const auto earlier, earlier_note(plan, options.directory));
-  std::vector<const WantedFile*> missing;
-  std::uint64_t needed = 0, there = plan.bytes();
-  for (const WantedFile& file : plan.files) {
-    LATHE_TRY(const bool here, is_here(file, options.directory, earlier));
-    if (here) continue;
-    missing.push_back(&file);
-    const std::uint64_t rest = file.bytes - bytes_there(options.directory, file);
-    needed += rest;
-    there -= rest;
-  }
-  if (options.on_plan) options.on_plan(plan, there);
+  LATHE_TRY(Work work, work_of(plan, options.directory));
+  if (options.on_plan) options.on_plan(plan, plan.bytes() - work.needed);
   Pulled pulled{.name = plan.name,
                 .path = options.directory / plan.files.front().name,
                 .bytes = plan.bytes(),
-                .was_here = missing.empty()};
-  if (pulled.was_here) return pulled;
-  if (options.check) LATHE_TRY_STATUS(check_headers(client, plan, options.check));
-  LATHE_TRY_STATUS(check_space(plan, options.directory, needed));
+                .was_here = work.missing.empty()};
+  if (!pulled.was_here) {
+    if (options.check) LATHE_TRY_STATUS(check_headers(client, plan, options.check));
+    LATHE_TRY_STATUS(check_space(plan, options.directory, work.needed));
+  }
   // Before the first file, so that whatever comes can be told from others' and removed.
-  LATHE_TRY_STATUS(write_note(options.directory, note_of(plan)));
-  LATHE_TRY_STATUS(fetch(client, plan, options, std::move(missing)));
+  if (!work.note.files.empty()) LATHE_TRY_STATUS(write_note(options.directory, work.note));
+  LATHE_TRY_STATUS(fetch(client, plan, options, work));
   return pulled;
 }
 

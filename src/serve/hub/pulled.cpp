@@ -34,7 +34,8 @@ Result<PulledModel> read_note(const fs::path& path) {
   for (const Json& each : json_at(json, "files")) {
     PulledFile file{.name = json_string(each, "name"),
                     .bytes = static_cast<std::uint64_t>(json_int(each, "bytes", 0)),
-                    .sha256 = json_string(each, "sha256")};
+                    .sha256 = json_string(each, "sha256"),
+                    .done = json_bool(each, "done", false)};
     if (!is_plain_name(file.name) || !is_sha256_hex(file.sha256))
       return invalid("{}: is no note of pull", path.string());
     model.files.push_back(std::move(file));
@@ -53,14 +54,20 @@ std::uint64_t PulledModel::bytes() const {
 bool PulledModel::whole(const fs::path& directory) const {
   return !files.empty() && std::ranges::all_of(files, [&](const PulledFile& file) {
     std::error_code error;
-    return fs::file_size(directory / file.name, error) == file.bytes && !error;
+    return file.done && fs::file_size(directory / file.name, error) == file.bytes && !error;
   });
+}
+
+const PulledFile* PulledModel::find(std::string_view file) const {
+  const auto found = std::ranges::find(files, file, &PulledFile::name);
+  return found == files.end() ? nullptr : &*found;
 }
 
 Status write_note(const fs::path& directory, const PulledModel& model) {
   Json files = Json::array();
   for (const PulledFile& file : model.files)
-    files.push_back({{"name", file.name}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+    files.push_back(
+        {{"name", file.name}, {"bytes", file.bytes}, {"sha256", file.sha256}, {"done", file.done}});
   const Json note = {{"source", model.source}, {"revision", model.revision}, {"files", files}};
   LATHE_TRY_STATUS(make_directories(notes_of(directory)));
   return write_file_atomic(note_path(directory, model.name), dump_json(note, 2) + "\n");

@@ -14,6 +14,7 @@ struct PulledFile {
   std::string name;  // in the directory
   std::uint64_t bytes = 0;
   std::string sha256;
+  bool done = false;  // it was verified and took its place
 };
 
 struct PulledModel {
@@ -23,7 +24,8 @@ struct PulledModel {
   std::vector<PulledFile> files;
 
   std::uint64_t bytes() const;
-  bool whole(const fs::path& directory) const;  // all files are there, in their sizes
+  bool whole(const fs::path& directory) const;  // all files are done, and there in their sizes
+  const PulledFile* find(std::string_view file) const;  // nullptr: pull has not brought it
 };
 
 Status write_note(const fs::path& directory, const PulledModel& model);
