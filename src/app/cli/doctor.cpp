@@ -116,6 +116,11 @@ std::vector<Finding> machine_findings() {
           {kind, Finding::kOk,
            fmt::format("{}, driver {}{}", each.name, each.driver.empty() ? "unknown" : each.driver,
                        each.memory_bytes ? ", " + format_bytes(*each.memory_bytes) : "")});
+      if (each.kind != "npu") continue;
+      findings.back().grade = Finding::kNote;
+      findings.back().remedy =
+          "nothing of Lathe computes on it; its vendor's server does: start that, and name it with "
+          "`lathe serve --remote npu=URL` or `--worker NAME=URL`";
     }
     if (!found)
       findings.push_back({kind, Finding::kNote, "none found",
