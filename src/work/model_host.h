@@ -33,6 +33,7 @@ struct ModelInfo {
   ModelState state = ModelState::kCold;
   std::string problem;  // why it failed
   bool pinned = false;  // is never evicted
+  double loaded = 0;    // the share of its weights that is in memory
   double load_seconds = 0;
   // Bytes booked now.
   std::uint64_t weights = 0, kv = 0, prefix = 0, scratch = 0;

@@ -40,6 +40,7 @@ ModelInfo ModelInfo::with_state_of(const ModelInfo& other) const {
   ModelInfo info = *this;
   info.state = other.state;
   info.problem = other.problem;
+  info.loaded = other.loaded;
   info.load_seconds = other.load_seconds;
   info.weights = other.weights;
   info.kv = other.kv;

@@ -221,6 +221,13 @@ Status serve(const App& app, const ServeFlags& flags) {
   return {};
 }
 
+// While a model loads, how far it is.
+std::string state_text(const Json& model) {
+  const std::string state = json_string(model, "state");
+  return state == "loading" ? fmt::format("{:.0f} %", 100 * json_number(model, "loaded", 0))
+                            : state;
+}
+
 std::string seconds_text(double seconds) {
   return seconds > 0 ? fmt::format("{:.1f} s", seconds) : "";
 }
@@ -240,7 +247,7 @@ Status ps(const App& app, const ServerFlags& flags) {
   };
   for (const Json& model : json_at(status, "models")) {
     print(fmt::format("{:<28} {:<8} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>9.1f} {:>8}\n",
-                      clip_utf8(json_string(model, "name"), 28), json_string(model, "state"),
+                      clip_utf8(json_string(model, "name"), 28), state_text(model),
                       bytes(model, "weights"), bytes(model, "kv"), bytes(model, "prefix"),
                       bytes(model, "scratch"), json_int(model, "running", 0),
                       json_int(model, "waiting", 0), json_number(model, "tokens_per_second", 0),

@@ -39,12 +39,22 @@ Status Model::check_rope_factors(const Gguf& file) const {
   return {};
 }
 
-Status Model::Table::load(const Gguf& file, const GgufTensor& tensor) {
+Status Model::Table::load(const Gguf& file, const GgufTensor& tensor,
+                          const std::function<void(std::uint64_t)>& progress,
+                          const StopFlag* stop) {
+  constexpr std::size_t kPiece = std::size_t{16} << 20;
   const auto size = static_cast<std::size_t>(tensor.bytes);
   LATHE_TRY(bytes, Pages::allocate(size));
   type = &tensor_type_info(tensor.type);
   k = static_cast<std::size_t>(tensor.shape[0]);
-  return file.read(tensor, 0, {bytes.data(), size});
+  for (std::size_t at = 0; at < size; at += kPiece) {
+    if (stop != nullptr && stop->raised())
+      return fail(ErrorKind::kCancelled, "stopped while loading");
+    const std::size_t piece = std::min(kPiece, size - at);
+    LATHE_TRY_STATUS(file.read(tensor, at, {bytes.data() + at, piece}));
+    progress(at + piece);
+  }
+  return {};
 }
 
 void Model::Table::row(std::size_t r, float* out) const {
@@ -66,12 +76,13 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
   model->layers_.resize(blueprint.layers.size());
   LATHE_TRY(const std::vector<BoundTensor> tensors, bind_tensors(file, blueprint));
   std::vector<MatrixLoad> loads;
+  std::vector<std::pair<Table*, const GgufTensor*>> tables;
   for (const BoundTensor& bound : tensors) {
     LayerWeights& weights = model->weights_of(bound.spec);
     if (is_looked_up(bound.spec, blueprint)) {
-      Table& table =
-          bound.spec.slot == Slot::kEmbedding ? model->embedding_ : model->layer_embedding_;
-      LATHE_TRY_STATUS(table.load(file, *bound.tensor));
+      tables.emplace_back(
+          bound.spec.slot == Slot::kEmbedding ? &model->embedding_ : &model->layer_embedding_,
+          bound.tensor);
     } else if (bound.spec.vector) {
       std::vector<float>& vector = weights.vector[bound.spec.slot];
       LATHE_TRY(vector, load_floats(file, *bound.tensor));
@@ -88,14 +99,17 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
   }
   LATHE_TRY_STATUS(model->check_rope_factors(file));
 
-  std::uint64_t total = 0;
+  std::uint64_t total = 0, before = 0;
+  for (const auto& [table, tensor] : tables) total += tensor->bytes;
   for (const MatrixLoad& load : loads) total += load.tensor->bytes;
-  LATHE_TRY(model->arena_, load_matrices(
-                               file, loads, *options.kernels, team,
-                               [&](std::uint64_t done) {
-                                 if (options.progress) options.progress(done, total);
-                               },
-                               options.stop));
+  const auto told = [&](std::uint64_t done) {
+    if (options.progress) options.progress(before + done, total);
+  };
+  for (const auto& [table, tensor] : tables) {
+    LATHE_TRY_STATUS(table->load(file, *tensor, told, options.stop));
+    before += tensor->bytes;
+  }
+  LATHE_TRY(model->arena_, load_matrices(file, loads, *options.kernels, team, told, options.stop));
   return model;
 }
 

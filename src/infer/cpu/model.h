@@ -64,7 +64,9 @@ class Model {
     const TensorTypeInfo* type = nullptr;
     std::size_t k = 0;  // of a row
 
-    Status load(const Gguf& file, const GgufTensor& tensor);
+    // In pieces, so that it is seen to come and can be stopped.
+    Status load(const Gguf& file, const GgufTensor& tensor,
+                const std::function<void(std::uint64_t)>& progress, const StopFlag* stop);
     void row(std::size_t r, float* out) const;
   };
   Table embedding_, layer_embedding_;

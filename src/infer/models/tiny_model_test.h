@@ -22,6 +22,7 @@ struct TinyModel {
   double spread = 0.4;                        // of the weights
   std::size_t experts = 0, experts_used = 0;  // 0: dense
   bool scaled = false;                        // the experts' matrices have a ".scale" each
+  bool hollow = false;  // a hole where the weights would be: of any size, and no bytes on disk
 
   bool qk_norm() const { return architecture.starts_with("qwen3"); }
   bool bias() const { return architecture == "qwen2"; }
@@ -100,6 +101,18 @@ inline void write_tiny_model(const fs::path& path, const TinyModel& tiny,
                                                                     : 3));
   }
   ASSERT_TRUE(writer->begin_data());
+  if (tiny.hollow) {
+    std::uint64_t bytes = 0;
+    for (const Tensor& tensor : tensors) {
+      const TensorTypeInfo& info = tensor_type_info(type_of(tensor));
+      const std::size_t values = tensor.rows * tensor.k * std::max<std::size_t>(1, tensor.experts);
+      bytes += (values / info.block * info.block_bytes + 31) / 32 * 32;
+    }
+    const fs::path hollow = path.string() + ".hollow";
+    fs::copy_file(path.string() + ".part", hollow);
+    fs::resize_file(hollow, fs::file_size(hollow) + bytes);
+    return fs::rename(hollow, path);
+  }
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const Tensor& tensor = tensors[i];
     std::vector<float> values(tensor.rows * tensor.k * std::max<std::size_t>(1, tensor.experts));

@@ -40,6 +40,7 @@ ModelInfo model_of(const Json& json) {
   model.embedding = count_of(meta, "n_embd");
   model.state = state_of(json_string(json, "state"));
   model.problem = json_string(json, "problem");
+  model.loaded = json_number(json, "loaded", 0);
   model.load_seconds = json_number(json, "load_seconds", 0);
   const Json& memory = json_at(json, "memory");
   model.weights = count_of(memory, "weights");

@@ -64,6 +64,7 @@ struct PoolLoop::Place {
   std::unique_ptr<infer::Engine> engine;
   std::thread loader;
   StopFlag stop_loading;
+  std::atomic<double> loaded{0};  // the share that is in memory
   double load_seconds = 0;
 
   std::deque<std::unique_ptr<PoolJob>> waiting;
@@ -77,6 +78,10 @@ struct PoolLoop::Place {
   std::uint64_t saved_at = 0;  // last_used when the snapshot was written
 
   bool busy() const { return engine && (!engine->idle() || !reading.empty()); }
+  // Nobody asked for more than that it be there.
+  bool only_wished() const {
+    return std::ranges::all_of(waiting, [](auto& job) { return bool(job->on_loaded); });
+  }
   // Its oldest request that is not computed on.
   const PoolJob* oldest_waiting() const {
     const PoolJob* oldest = waiting.empty() ? nullptr : waiting.front().get();
@@ -198,6 +203,17 @@ void PoolLoop::ended(Place& place, std::unique_ptr<PoolJob> job, const Error* er
 
 Status PoolLoop::unload(const std::string& model) {
   Place& place = *places_.at(model);
+  if (place.state == ModelState::kLoading && place.only_wished()) {
+    place.stop_loading.raise();
+    while (!place.waiting.empty()) {
+      auto job = std::move(place.waiting.front());
+      place.waiting.pop_front();
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
+      const Error error{ErrorKind::kCancelled, fmt::format("'{}' was unloaded again", model)};
+      ended(place, std::move(job), &error);
+    }
+    return {};
+  }
   if (place.state == ModelState::kLoading || place.busy() || !place.waiting.empty())
     return fail(ErrorKind::kUnavailable, "'{}' has work in flight; try again when it is done",
                 model);
@@ -259,6 +275,7 @@ void PoolLoop::start_load(Place& place) {
   place.state = ModelState::kLoading;
   place.problem.clear();
   place.stop_loading.clear();
+  place.loaded = 0;
   log(fmt::format("loading '{}'", place.model.name));
   // A team of its own: the engines' one has a single caller.
   place.loader = std::thread([this, &place, front = place.front] {
@@ -266,7 +283,15 @@ void PoolLoop::start_load(Place& place) {
     infer::ThreadTeam team(std::max(1, options_.threads / 2));
     auto model = std::make_shared<Result<std::unique_ptr<infer::Model>>>(infer::Model::load(
         front->file(), front->blueprint(), team,
-        {.kernels = &kernels_of(options_), .progress = {}, .stop = &place.stop_loading}));
+        {.kernels = &kernels_of(options_),
+         .progress =
+             [this, &place, told = 0.0](std::uint64_t done, std::uint64_t total) mutable {
+               place.loaded = static_cast<double>(done) / static_cast<double>(total);
+               if (place.loaded < told + 0.01) return;
+               told = place.loaded;
+               post_([] {});  // wakes the loop, which makes it known
+             },
+         .stop = &place.stop_loading}));
     const double seconds = now_seconds() - start;
     post_([this, &place, model, seconds] {
       place.load_seconds = seconds;
@@ -292,6 +317,11 @@ void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<infer::Model>> m
     place.weights.reset();
     memory_.release(place.model.name);
     set_kv_limit();
+    place.loaded = 0;
+    if (status.error().kind == ErrorKind::kCancelled) {
+      place.state = ModelState::kCold;  // who came meanwhile has it loaded anew
+      return;
+    }
     place.state = ModelState::kFailed;
     log(fmt::format("'{}' cannot be loaded: {}", place.model.name, status.error().message));
     place.problem = without_place(place.model.file, place.model.name, status.error()).message;
@@ -615,6 +645,7 @@ HostStatus PoolLoop::status() const {
     }
     info.state = place->state;
     info.problem = place->problem;
+    info.loaded = place->state == ModelState::kReady ? 1 : place->loaded.load();
     info.load_seconds = place->load_seconds;
     const BookedBytes booked = memory_.of(name);
     info.weights = booked.weights.total();

@@ -11,7 +11,7 @@
 #include <set>
 #include <thread>
 
-#include "infer/formats/gguf_writer.h"
+#include "infer/models/tiny_model_test.h"
 #include "serve/pool/local_worker.h"
 #include "serve/pool/model_front.h"
 
@@ -142,6 +142,40 @@ TEST(Pool, AModelMayComeWhileItRuns) {
   EXPECT_EQ(pool.find("newer").value_or(""), "qwen3-q4_k_m");
   EXPECT_FALSE(pool.add_model({.name = model.name, .file = model_file("llama-q4_0")}));
   EXPECT_EQ(pool.status().models.size(), 2U);
+}
+
+// 3 GiB of which nobody waits to see the end.
+TEST(Pool, ALoadIsSeenAndStopped) {
+  const TempDir dir = *TempDir::make();
+  infer::write_tiny_model(dir.path() / "big.gguf",
+                          {.width = 4096,
+                           .layers = 15,
+                           .hidden = 12'288,
+                           .heads = 32,
+                           .kv_heads = 32,
+                           .head_dim = 128,
+                           .vocabulary = 512,
+                           .type = infer::TensorType::kQ8_0,
+                           .hollow = true},
+                          [](infer::GgufWriter& writer) { infer::add_vocabulary(writer, 512); });
+  Pool pool(*Catalog::read(dir.path()), options_of(std::uint64_t{64} << 30));
+  const auto info = [&] { return pool.status().models.at(0); };
+  auto loaded = std::async(std::launch::async, [&] { return pool.load("big"); });
+  while (info().loaded == 0 && info().state != ModelState::kFailed)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ASSERT_EQ(info().state, ModelState::kLoading) << info().problem;
+  EXPECT_LT(info().loaded, 1);
+  EXPECT_GT(info().weights, std::uint64_t{3} << 30);
+  ASSERT_TRUE(pool.unload("big"));
+  const Status ended = loaded.get();
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().kind, ErrorKind::kCancelled);
+  while (info().state == ModelState::kLoading)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(info().state, ModelState::kCold);
+  EXPECT_EQ(info().weights, 0U);
+  EXPECT_EQ(info().loaded, 0);
+  EXPECT_EQ(pool.status().booked.total(), 0U);
 }
 
 TEST(Pool, CandidatesShareOnePrefillAndDiffer) {

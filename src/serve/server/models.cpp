@@ -21,6 +21,7 @@ Json model_json(const ModelInfo& model) {
           {"state", model_state_name(model.state)},
           {"problem", model.problem.empty() ? Json() : Json(model.problem)},
           {"pinned", model.pinned},
+          {"loaded", model.loaded},
           {"load_seconds", model.load_seconds},
           {"max_model_len", model.context},
           {"meta",

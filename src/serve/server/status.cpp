@@ -19,6 +19,7 @@ Handled status(ModelHost& host, Call&) {
                       {"running", model.running},
                       {"waiting", model.waiting},
                       {"tokens_per_second", model.tokens_per_second},
+                      {"loaded", model.loaded},
                       {"load_seconds", model.load_seconds}});
   }
   Json devices = Json::object();
