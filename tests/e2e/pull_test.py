@@ -446,7 +446,8 @@ class PullAlone(unittest.TestCase):
     def test_without_a_network(self):
         script = 'ip link set lo up && exec "$@"'
         done = subprocess.run(["unshare", "--user", "--map-root-user", "--net", "sh", "-c", script, "sh", sys.executable, "-B",
-                               __file__, "Pull", "PullFaults.test_killed_midway"], env=os.environ | {"LATHE": LATHE},
+                               __file__, "Pull", "PullFaults.test_killed_midway", "PullFaults.test_a_flipped_byte",
+                               "PullFaults.test_a_full_disk"], env=os.environ | {"LATHE": LATHE},
                               capture_output=True, text=True, timeout=600)
         self.assertEqual(done.returncode, 0, done.stderr[-4000:])
 
