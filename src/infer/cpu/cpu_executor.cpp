@@ -57,8 +57,7 @@ Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
                                 const Processor& processor, const ExecutorOptions& options,
                                 std::size_t positions) {
   LATHE_TRY_STATUS(check_kv(blueprint, options.kv));
-  const ForwardSizes forward =
-      ForwardSizes::of(blueprint, processor.threads, options.step_tokens, options.step_outputs());
+  const ForwardSizes forward = ForwardSizes::of(blueprint, processor.threads, options);
   const std::uint64_t deep = HeadWalk::deep_bytes(blueprint, processor.threads, positions);
   return ExecutorSizes{
       .layout = cpu_layout(blueprint, *processor.kernels, options.kv),
@@ -114,8 +113,7 @@ Result<std::unique_ptr<CpuExecutor>> CpuExecutor::create(const Model& model, Thr
   LATHE_TRY_STATUS(check_kv(model.blueprint(), options.kv));
   std::unique_ptr<CpuExecutor> executor(new CpuExecutor(model, team, options));
   LATHE_TRY_STATUS(executor->step_.scratch.reserve(
-      ForwardSizes::of(model.blueprint(), static_cast<std::size_t>(team.size()),
-                       options.step_tokens, options.step_outputs())));
+      ForwardSizes::of(model.blueprint(), static_cast<std::size_t>(team.size()), options)));
   return executor;
 }
 
@@ -145,6 +143,7 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
       scale(step_.model->blueprint().embedding_scale, x);
     }
   });
+  if (step_.model->blueprint().predicts) join(slices);
   if (step_.model->blueprint().layer_input != 0) prepare_layer_inputs(step_);
   Joint joint;
   for (const Part& part : parts_) {
@@ -155,6 +154,29 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
     joint = {.add = true, .post = part.post, .scale = part.scale};
   }
   write_outputs(slices, kind, joint);
+}
+
+std::span<const float> CpuExecutor::hidden(std::size_t token) const {
+  return {step_.scratch.hidden_rows.data() + token * step_.width(), step_.width()};
+}
+
+// scratch.x = what is made of each token's embedding and of the row beside it, both normed.
+void CpuExecutor::join(std::span<const Slice> slices) {
+  ForwardScratch& s = step_.scratch;
+  const KernelTable& kernels = step_.kernels();
+  const LayerWeights& weights = step_.model->layers().front();
+  const std::size_t width = step_.width();
+  s.low.shape(2 * width);
+  for (std::size_t i = 0; i < slices.size(); ++i)
+    step_.team->run(slices[i].tokens.size(), [&](std::size_t at, int) {
+      const std::size_t t = step_.runs[i].first + at;
+      float* row = s.low.row(t);
+      norm(s.x.data() + t * width, weights.vector[Slot::kJoinTokenNorm], row);
+      norm(slices[i].beside + at * width, weights.vector[Slot::kJoinRowNorm], row + width);
+      s.low.quantize(kernels, t, 0, 2 * width);
+    });
+  const Step::Linear join{Slot::kJoin, s.x.data()};
+  step_.multiply_linears(0, s.low, {&join, 1});
 }
 
 void CpuExecutor::place_tokens(std::span<const Slice> slices) {
@@ -239,9 +261,17 @@ void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind,
   LATHE_CHECK(rows.size() <= options_.step_outputs());
   output_width_ = kind == OutputKind::kLogits ? blueprint.vocabulary : width;
   s.normed.shape(width);
+  const std::vector<float>& weight = step_.model->output_norm();
+  if (options_.keep_hidden)
+    step_.team->run(step_.tokens.size(), [&](std::size_t t, int) {
+      norm(add_branch(joint, t), weight, s.hidden_rows.data() + t * width);
+    });
   step_.team->run(rows.size(), [&](std::size_t i, int) {
     float* out = kind == OutputKind::kLogits ? s.normed.row(i) : s.output.data() + i * width;
-    norm(add_branch(joint, rows[i]), step_.model->outside().vector[output_norm(blueprint)], out);
+    if (options_.keep_hidden)
+      std::copy_n(hidden(rows[i]).data(), width, out);
+    else
+      norm(add_branch(joint, rows[i]), weight, out);
     if (kind == OutputKind::kLogits) s.normed.quantize(kernels, i, 0, width);
   });
   if (kind == OutputKind::kHidden || rows.empty()) return;

@@ -22,6 +22,7 @@ class CpuExecutor final : public Executor {
   const MemoryLayout& layout() const override { return layout_; }
   void run(std::span<const Slice> slices, OutputKind kind) override;
   std::span<const float> output(std::size_t row) const override;
+  std::span<const float> hidden(std::size_t token) const override;
   DeviceBytes weight_bytes() const override;
   // ForwardSizes::bytes(), and what attention took at depth (HeadWalk::deep_bytes).
   DeviceBytes scratch_bytes() const override;
@@ -41,6 +42,7 @@ class CpuExecutor final : public Executor {
   void add_parts(std::size_t layer);
   void place_tokens(std::span<const Slice> slices);
   void compute_angles();
+  void join(std::span<const Slice> slices);
   // Between two parts: what the last one gave, or its norm, is added to x; x, or its norm, becomes
   // what the next one reads.
   struct Joint {

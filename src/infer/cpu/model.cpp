@@ -72,6 +72,8 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
   std::unique_ptr<Model> model(new Model);
   model->blueprint_ = std::move(read);
   model->kernels_ = options.kernels;
+  model->shares_ = options.shares;
+  LATHE_CHECK(model->blueprint_.predicts == (options.shares != nullptr));
   const Blueprint& blueprint = model->blueprint_;
   model->layers_.resize(blueprint.layers.size());
   LATHE_TRY(const std::vector<BoundTensor> tensors, bind_tensors(file, blueprint));
@@ -113,7 +115,14 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
   return model;
 }
 
+const std::vector<float>& Model::output_norm() const {
+  if (blueprint_.own_output_norm) return layers_.front().vector[Slot::kPredictorNorm];
+  if (shares_ != nullptr) return shares_->output_norm();
+  return outside_.vector[infer::output_norm(blueprint_)];
+}
+
 void Model::embed(std::int32_t token, float* out) const {
+  if (shares_ != nullptr) return shares_->embed(token, out);
   const auto row = static_cast<std::size_t>(token);
   LATHE_CHECK(token >= 0 && row < blueprint_.vocabulary);
   if (blueprint_.tied) return outside_.matrix[Slot::kEmbedding].row(row, out);

@@ -19,10 +19,13 @@ struct LayerWeights {
   PerSlot<std::vector<float>> vector;
 };
 
+class Model;
+
 struct LoadOptions {
   const KernelTable* kernels = nullptr;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;  // bytes; may be empty
   const StopFlag* stop = nullptr;
+  const Model* shares = nullptr;  // of layers that predict: the model that they stand in
 };
 
 class Model {
@@ -38,8 +41,10 @@ class Model {
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const LayerWeights& outside() const { return outside_; }  // of all layers
   const PackedMatrix& output() const {
+    if (shares_ != nullptr) return shares_->output();
     return outside_.matrix[blueprint_.tied ? Slot::kEmbedding : Slot::kOutput];
   }
+  const std::vector<float>& output_norm() const;
   void embed(std::int32_t token, float* out) const;         // (embedding)
   void embed_layers(std::int32_t token, float* out) const;  // (layers, layer_input)
   std::uint64_t weight_bytes() const {
@@ -55,6 +60,7 @@ class Model {
   Status check_rope_factors(const Gguf& file) const;
 
   Blueprint blueprint_;
+  const Model* shares_ = nullptr;  // what it has not of its own
   const KernelTable* kernels_ = nullptr;
   std::vector<LayerWeights> layers_;
   LayerWeights outside_;

@@ -98,7 +98,34 @@ std::vector<std::int32_t> ids_of(const Oracle& oracle, std::size_t vocabulary) {
   return ids;
 }
 
-// All logits, computed in steps of so many tokens.
+// All logits, and with `hidden` all hidden states.
+std::vector<float> logits_of(CpuExecutor& executor, std::span<const std::int32_t> ids,
+                             std::size_t step, const float* beside = nullptr,
+                             std::vector<float>* hidden = nullptr) {
+  const std::size_t width = executor.blueprint().embedding;
+  KvBudget budget(std::uint64_t{1} << 30);
+  auto store = *MemoryStore::create(executor.layout(), blocks_for(ids.size()) + 2, budget, 1);
+  SequenceMemory memory(store);
+  std::vector<float> logits;
+  for (std::size_t from = 0; from < ids.size(); from += step) {
+    const std::size_t count = std::min(step, ids.size() - from);
+    EXPECT_TRUE(memory.prepare(from, from + count).has_value());
+    const Slice slice{.tokens = ids.subspan(from, count),
+                      .first_position = from,
+                      .memory = &memory,
+                      .outputs = count,
+                      .beside = beside == nullptr ? nullptr : beside + from * width};
+    executor.run({&slice, 1}, OutputKind::kLogits);
+    EXPECT_EQ(memory.settle(from + count), from + count);
+    for (std::size_t i = 0; i < count; ++i) {
+      logits.insert(logits.end(), executor.output(i).begin(), executor.output(i).end());
+      if (hidden == nullptr) continue;
+      hidden->insert(hidden->end(), executor.hidden(i).begin(), executor.hidden(i).end());
+    }
+  }
+  return logits;
+}
+
 std::vector<float> evaluate(const Oracle& oracle, const KernelTable& kernels, std::size_t step) {
   const Gguf file = *Gguf::open(data(std::string(oracle.name) + ".gguf"));
   ThreadTeam team(2);
@@ -110,24 +137,7 @@ std::vector<float> evaluate(const Oracle& oracle, const KernelTable& kernels, st
   const auto executor = *CpuExecutor::create(
       **model, team,
       {.kv = KvType::kF32, .step_tokens = step, .most_outputs = step, .context = oracle.context});
-  KvBudget budget(std::uint64_t{1} << 30);
-  auto store = *MemoryStore::create(executor->layout(), blocks_for(oracle.tokens) + 2, budget, 1);
-  SequenceMemory memory(store);
-  const auto ids = ids_of(oracle, (*model)->blueprint().vocabulary);
-  std::vector<float> logits;
-  for (std::size_t from = 0; from < ids.size(); from += step) {
-    const std::size_t count = std::min(step, ids.size() - from);
-    EXPECT_TRUE(memory.prepare(from, from + count).has_value());
-    const Slice slice{.tokens = std::span(ids).subspan(from, count),
-                      .first_position = from,
-                      .memory = &memory,
-                      .outputs = count};
-    executor->run({&slice, 1}, OutputKind::kLogits);
-    EXPECT_EQ(memory.settle(from + count), from + count);
-    for (std::size_t i = 0; i < count; ++i)
-      logits.insert(logits.end(), executor->output(i).begin(), executor->output(i).end());
-  }
-  return logits;
+  return logits_of(*executor, ids_of(oracle, (*model)->blueprint().vocabulary), step);
 }
 
 class Oracles : public testing::TestWithParam<Oracle> {};
@@ -160,6 +170,51 @@ INSTANTIATE_TEST_SUITE_P(Models, Oracles, testing::ValuesIn(kOracles), [](const 
   std::erase_if(name, [](char c) { return c == '-' || c == '_' || c == '.'; });
   return name;
 });
+
+// Layers that predict: row i of the truth follows from token i + 1 and the hidden state of token i.
+struct PredictorOracle {
+  const char* name;
+  double tolerance;
+};
+
+class Predictors : public testing::TestWithParam<PredictorOracle> {};
+
+TEST_P(Predictors, AreMet) {
+  const auto& [name, tolerance] = GetParam();
+  const Gguf file = *Gguf::open(data(std::string(name) + ".gguf"));
+  const std::vector<float> truth = read_floats(data(std::string(name) + ".mtp.f32"));
+  ThreadTeam team(2);
+  std::vector<float> first;
+  for (const KernelTable* kernels : kernel_tables()) {
+    const LoadOptions load{.kernels = kernels, .progress = {}};
+    const auto model = *Model::load(file, team, load);
+    const auto predictor =
+        *Model::load(file, **read_predictor(file, model->blueprint()), team,
+                     {.kernels = kernels, .progress = {}, .shares = model.get()});
+    const auto ids = ids_of({name, 80, 0}, model->blueprint().vocabulary);
+    std::vector<float> hidden;
+    const ExecutorOptions whole{
+        .kv = KvType::kF32, .step_tokens = 80, .most_outputs = 80, .keep_hidden = true};
+    const std::vector<float> kept =
+        logits_of(**CpuExecutor::create(*model, team, whole), ids, 80, nullptr, &hidden);
+    EXPECT_EQ(kept, evaluate({name, 80, 0}, *kernels, 80)) << "keeping changes nothing";
+    for (const std::size_t step : {80, 7, 1}) {
+      const auto executor = *CpuExecutor::create(*predictor, team, whole);
+      const std::vector<float> logits =
+          logits_of(*executor, std::span(ids).subspan(1), step, hidden.data());
+      ASSERT_EQ(logits.size(), truth.size());
+      EXPECT_LE(relative_error(logits, truth), tolerance);
+      if (first.empty()) first = logits;
+      EXPECT_EQ(std::memcmp(first.data(), logits.data(), first.size() * sizeof(float)), 0)
+          << kernels->name << " in steps of " << step;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Predictors,
+                         testing::Values(PredictorOracle{"qwen35", 1.2e-5},
+                                         PredictorOracle{"qwen35moe", 1.9e-5}),
+                         [](const auto& oracle) { return std::string(oracle.param.name); });
 
 }  // namespace
 }  // namespace lathe::infer

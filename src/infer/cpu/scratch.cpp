@@ -113,6 +113,10 @@ constexpr Buffer kBuffers[] = {
      [](const Z& z) {
        return Extent{z.outputs, z.output_width};
      }},
+    {&S::hidden_rows,
+     [](const Z& z) {
+       return Extent{z.keep_hidden ? z.tokens : 0, z.width};
+     }},
 };
 
 std::uint64_t bytes_for(const Scratch<float>&, Extent extent) {
@@ -171,11 +175,13 @@ void size_mixer(ForwardSizes&, std::size_t, const NoMixer&) {}
 }  // namespace
 
 ForwardSizes ForwardSizes::of(const Blueprint& blueprint, std::size_t threads,
-                              std::size_t max_tokens, std::size_t max_outputs) {
+                              const ExecutorOptions& options) {
+  const std::size_t max_tokens = options.step_tokens;
   ForwardSizes sizes{.tokens = max_tokens,
-                     .outputs = std::min(max_outputs, max_tokens),
+                     .outputs = options.step_outputs(),
                      .width = blueprint.embedding,
-                     .output_width = std::max(blueprint.embedding, blueprint.vocabulary)};
+                     .output_width = std::max(blueprint.embedding, blueprint.vocabulary),
+                     .keep_hidden = options.keep_hidden};
   for (const LayerSpec& layer : blueprint.layers) {
     std::visit([&](const auto& spec) { size_mixer(sizes, threads, spec); }, layer.mixer);
     const std::size_t rows = max_tokens * std::max<std::size_t>(1, layer.ffn.experts_used);
@@ -186,6 +192,7 @@ ForwardSizes ForwardSizes::of(const Blueprint& blueprint, std::size_t threads,
     sizes.experts = std::max(sizes.experts, layer.ffn.experts);
   }
   sizes.low = std::max(sizes.low, blueprint.layer_input);
+  if (blueprint.predicts) sizes.low = std::max(sizes.low, 2 * blueprint.embedding);
   sizes.inputs = blueprint.layer_input * blueprint.layers.size();
   const Ropes ropes = ropes_of(blueprint);
   sizes.angles = ropes.all.size() * ropes.stride;

@@ -4,7 +4,7 @@
 // rows of different tokens.
 #pragma once
 
-#include "infer/models/blueprint.h"
+#include "infer/executor/executor.h"
 #include "infer/tensor/matrix.h"
 
 namespace lathe::infer {
@@ -21,33 +21,35 @@ struct ForwardSizes {
   std::size_t pairs = 0, experts = 0;
   std::size_t angles = 0;   // of one token, all ropes
   std::size_t threads = 0;  // of all threads
+  bool keep_hidden = false;
 
-  static ForwardSizes of(const Blueprint& blueprint, std::size_t threads, std::size_t max_tokens,
-                         std::size_t max_outputs);
+  static ForwardSizes of(const Blueprint& blueprint, std::size_t threads,
+                         const ExecutorOptions& options);
   std::uint64_t bytes() const;  // that ForwardScratch::reserve() takes
 };
 
 struct ForwardScratch {
-  Scratch<float> x;           // residual stream (tokens, embedding)
-  Scratch<float> branch;      // what a part of a layer adds to it (tokens, embedding)
-  Activations normed;         // what a part of a layer reads (tokens, embedding)
-  Scratch<float> q, k, v;     // (tokens, heads·head_dim) …
-  Scratch<float> mixed;       // q with its gate, or a recurrent layer's projections (tokens, …)
-  Scratch<float> convolved;   // (tokens, channels)
-  Scratch<float> scalars;     // of a recurrent layer: a few numbers a head (tokens, heads, …)
-  Activations low;            // what goes by way of a few dimensions (tokens, …)
-  Scratch<float> inputs;      // the layers' embeddings (tokens, layers, size)
-  Scratch<float> own_inputs;  // … while they are made, and what they open
-  Activations heads;          // what a mixer's heads gave (tokens, heads·head_dim)
-  Scratch<float> angles;      // (tokens, distinct ropes, cos | sin)
-  Scratch<float> threads;     // (threads, what a tile of attention takes)
-  Scratch<float> partials;    // of attention shared out by groups: grows with the depth
-  Scratch<float> gate, up;    // (rows, hidden); rows: tokens, or (token, expert) pairs
-  Activations hidden;         // the same, activated
-  Scratch<float> router;      // (tokens, experts)
-  Activations gathered;       // (pairs, embedding)
-  Scratch<float> expert_out;  // (pairs, embedding)
-  Scratch<float> output;      // (outputs, vocabulary or embedding)
+  Scratch<float> x;            // residual stream (tokens, embedding)
+  Scratch<float> branch;       // what a part of a layer adds to it (tokens, embedding)
+  Activations normed;          // what a part of a layer reads (tokens, embedding)
+  Scratch<float> q, k, v;      // (tokens, heads·head_dim) …
+  Scratch<float> mixed;        // q with its gate, or a recurrent layer's projections (tokens, …)
+  Scratch<float> convolved;    // (tokens, channels)
+  Scratch<float> scalars;      // of a recurrent layer: a few numbers a head (tokens, heads, …)
+  Activations low;             // what goes by way of a few dimensions (tokens, …)
+  Scratch<float> inputs;       // the layers' embeddings (tokens, layers, size)
+  Scratch<float> own_inputs;   // … while they are made, and what they open
+  Activations heads;           // what a mixer's heads gave (tokens, heads·head_dim)
+  Scratch<float> angles;       // (tokens, distinct ropes, cos | sin)
+  Scratch<float> threads;      // (threads, what a tile of attention takes)
+  Scratch<float> partials;     // of attention shared out by groups: grows with the depth
+  Scratch<float> gate, up;     // (rows, hidden); rows: tokens, or (token, expert) pairs
+  Activations hidden;          // the same, activated
+  Scratch<float> router;       // (tokens, experts)
+  Activations gathered;        // (pairs, embedding)
+  Scratch<float> expert_out;   // (pairs, embedding)
+  Scratch<float> output;       // (outputs, vocabulary or embedding)
+  Scratch<float> hidden_rows;  // of all tokens, after the output norm (tokens, embedding)
 
   Status reserve(const ForwardSizes& sizes);
   std::uint64_t bytes() const;

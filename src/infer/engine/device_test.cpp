@@ -55,6 +55,7 @@ class NotingExecutor final : public Executor {
     EXPECT_LE(tokens, options_.step_tokens);
     EXPECT_LE(rows_.size(), options_.step_outputs());
   }
+  std::span<const float> hidden(std::size_t) const override { return {}; }
   std::span<const float> output(std::size_t row) const override { return rows_[row]; }
   DeviceBytes weight_bytes() const override { return DeviceBytes("gpu0", 1000); }
   DeviceBytes scratch_bytes() const override {

@@ -23,6 +23,7 @@ struct ExecutorOptions {
   std::size_t most_outputs = 64;
   // That sequences are given, as some models' angles differ by it; 0: as long as it was trained.
   std::size_t context = 0;
+  bool keep_hidden = false;  // of all tokens of a step: Executor::hidden()
 
   // Rows of logits that one step can give.
   std::size_t step_outputs() const { return std::min(step_tokens, most_outputs); }
@@ -39,6 +40,8 @@ struct Slice {
   const SequenceMemory* memory = nullptr;  // prepared for the tokens
   std::size_t outputs = 0;                 // that many of the last tokens want a row
   const Adapter* adapter = nullptr;        // whose products are added to the model's; none
+  // (tokens, embedding): what layers that predict read beside the tokens (Blueprint::predicts).
+  const float* beside = nullptr;
 };
 
 enum class OutputKind : std::uint8_t { kLogits, kHidden };  // hidden: after the output norm
@@ -56,6 +59,9 @@ class Executor {
   // order; they stay valid until the next run().
   virtual void run(std::span<const Slice> slices, OutputKind kind) = 0;
   virtual std::span<const float> output(std::size_t row) const = 0;  // (vocabulary) or (embedding)
+  // (embedding): of any token of the last step, in the order of its slices, after the output norm.
+  // Only with options().keep_hidden.
+  virtual std::span<const float> hidden(std::size_t token) const = 0;
 
   virtual DeviceBytes weight_bytes() const = 0;
   virtual DeviceBytes scratch_bytes() const = 0;  // that it computes in; grows with the depth

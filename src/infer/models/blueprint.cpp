@@ -312,6 +312,25 @@ Result<Blueprint> read_blueprint(const Gguf& file) {
                  known);
 }
 
+Result<std::optional<Blueprint>> read_predictor(const Gguf& file, const Blueprint& model) {
+  const ArchitectureKeys keys(file, model.architecture);
+  LATHE_TRY(const std::size_t predicting, keys.size_or("nextn_predict_layers", 0, 0, kMaxLayers));
+  const std::size_t first = model.layers.size();
+  if (predicting == 0 || file.find_tensor(tensor_name(Slot::kJoin, first)) == nullptr)
+    return std::nullopt;
+  // It is like the last layer that has attention.
+  const auto like =
+      std::ranges::find_if(model.layers.rbegin(), model.layers.rend(),
+                           [](const LayerSpec& layer) { return layer.attends().has_value(); });
+  if (like == model.layers.rend()) return std::nullopt;
+  Blueprint predictor = model;
+  predictor.layers.assign(1, *like);
+  predictor.predicts = true;
+  predictor.first_layer = first;
+  predictor.own_output_norm = file.find_tensor(tensor_name(Slot::kPredictorNorm, first)) != nullptr;
+  return predictor;
+}
+
 Result<Blueprint> read_runnable_blueprint(const Gguf& file) {
   LATHE_TRY(Blueprint blueprint, read_blueprint(file));
   if (blueprint.runs()) return blueprint;

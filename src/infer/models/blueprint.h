@@ -235,6 +235,11 @@ struct Blueprint {
   // so many dimensions; 0: none.
   std::size_t layer_input = 0;
   std::vector<LayerSpec> layers;
+  // Layers that predict one more token (read_predictor()): what a token begins with is made of its
+  // embedding and a row that is given beside it; embedding, output and, unless it has a norm of its
+  // own, the output's norm are those of the model that they stand in, behind so many layers.
+  bool predicts = false, own_output_norm = false;
+  std::size_t first_layer = 0;
 
   std::vector<StateSpec> states() const;
   // Whether sequences that are given so long a context turn by the file's factors for long ones.
@@ -251,6 +256,10 @@ struct Blueprint {
 Result<Blueprint> read_blueprint(const Gguf& file);
 // The same, and refuses what has no forward pass yet.
 Result<Blueprint> read_runnable_blueprint(const Gguf& file);
+
+// The layer of the file that predicts the token after the next one (multi-token prediction), as a
+// model of its own; absent: there is none.
+Result<std::optional<Blueprint>> read_predictor(const Gguf& file, const Blueprint& model);
 
 // --- for architecture files
 // -----------------------------------------------------------------------------------------

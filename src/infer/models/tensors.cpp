@@ -119,6 +119,13 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kInputProjection, .part = "proj", .ending = "weight"},
     {.slot = Slot::kInputPostNorm, .part = "post_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kLayerScale, .part = "layer_output_scale", .ending = "weight", .exact = true},
+    {.slot = Slot::kJoin, .part = "nextn.eh_proj", .ending = "weight"},
+    {.slot = Slot::kJoinTokenNorm, .part = "nextn.enorm", .ending = "weight", .exact = true},
+    {.slot = Slot::kJoinRowNorm, .part = "nextn.hnorm", .ending = "weight", .exact = true},
+    {.slot = Slot::kPredictorNorm,
+     .part = "nextn.shared_head_norm",
+     .ending = "weight",
+     .exact = true},
     {.slot = Slot::kLayerEmbedding,
      .part = "per_layer_token_embd",
      .ending = "weight",
@@ -169,11 +176,12 @@ static_assert([] {
 // The tensors of one layer, or of none.
 class List {
  public:
-  explicit List(std::size_t layer = 0) : layer_(layer) {}
+  // `named`: the file's number of the layer.
+  explicit List(std::size_t layer = 0, std::size_t named = 0) : layer_(layer), named_(named) {}
   void vector(Slot slot, std::size_t size, std::size_t rows = 1, bool mixture = false) {
     all_.push_back({.slot = slot,
                     .layer = layer_,
-                    .name = tensor_name(slot, layer_, mixture),
+                    .name = tensor_name(slot, named_, mixture),
                     .rows = rows,
                     .k = size,
                     .vector = true});
@@ -187,7 +195,7 @@ class List {
   void matrix(Slot slot, std::size_t rows, std::size_t k, std::size_t experts = 0) {
     all_.push_back({.slot = slot,
                     .layer = layer_,
-                    .name = tensor_name(slot, layer_, experts != 0),
+                    .name = tensor_name(slot, named_, experts != 0),
                     .rows = rows,
                     .k = k,
                     .experts = std::max<std::size_t>(1, experts)});
@@ -202,14 +210,14 @@ class List {
   void part(Slot slot, std::string_view whole, std::size_t first_row, std::size_t rows,
             std::size_t file_rows, std::size_t k, std::size_t experts = 0) {
     matrix(slot, rows, k, experts);
-    all_.back().name = fmt::format("blk.{}.{}.weight", layer_, whole);
+    all_.back().name = fmt::format("blk.{}.{}.weight", named_, whole);
     all_.back().file_rows = file_rows;
     all_.back().first_row = first_row;
   }
   std::vector<TensorSpec> take() { return std::move(all_); }
 
  private:
-  std::size_t layer_;
+  std::size_t layer_, named_;
   std::vector<TensorSpec> all_;
 };
 
@@ -397,12 +405,18 @@ std::string joint_experts_name(std::size_t layer) {
 }
 
 std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer) {
-  List list(layer);
+  List list(layer, blueprint.first_layer + layer);
   const LayerSpec& spec = blueprint.layers[layer];
   const std::size_t width = blueprint.embedding;
   if (spec.pre_norms) list.vector(Slot::kAttentionNorm, width);
   std::visit([&](const auto& mixer) { add_mixer(list, width, mixer); }, spec.mixer);
   if (spec.post_norms) list.vector(Slot::kPostAttentionNorm, width);
+  if (blueprint.predicts && layer == 0) {
+    list.matrix(Slot::kJoin, width, 2 * width);
+    list.vector(Slot::kJoinTokenNorm, width);
+    list.vector(Slot::kJoinRowNorm, width);
+    if (blueprint.own_output_norm) list.vector(Slot::kPredictorNorm, width);
+  }
   if (!spec.has_ffn()) return list.take();
   if (spec.pre_norms && spec.has_mixer() && !spec.parallel) list.vector(ffn_norm(spec), width);
   add_ffn(list, width, spec.ffn);
@@ -433,6 +447,7 @@ void add_rope_factors(List& list, const Blueprint& blueprint) {
 
 std::vector<TensorSpec> tensors_of(const Blueprint& blueprint) {
   List first, last;
+  if (blueprint.predicts) return tensors_of(blueprint, 0);
   first.matrix(Slot::kEmbedding, blueprint.vocabulary, blueprint.embedding);
   std::vector<TensorSpec> all = first.take();
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i)

@@ -90,6 +90,10 @@ enum class Slot : std::uint8_t {
   kInputProjection,
   kInputPostNorm,
   kLayerScale,  // of the residual stream behind the layer
+  kJoin,        // of a layer that predicts: the token's embedding with what is given beside it
+  kJoinTokenNorm,
+  kJoinRowNorm,
+  kPredictorNorm,
   kLayerEmbedding,
   kLayerProjection,
   kLayerProjectionNorm,
