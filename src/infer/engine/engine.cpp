@@ -24,14 +24,14 @@ std::string_view stop_reason_name(StopReason reason) {
   return "";
 }
 
-Claim claim_of(const GenerationRequest& request, std::size_t limit,
-               const ExecutorOptions& options) {
+Claim claim_of(const GenerationRequest& request, std::size_t limit, const ExecutorOptions& options,
+               bool guesses) {
   const std::size_t prompt = request.prompt.size();
   return {.prompt = prompt,
           .positions = limit,
           .candidates = request.candidates,
           .prompt_step = std::min(prompt, options.step_tokens),
-          .answer_step = request.draft.empty() ? 1 : options.step_outputs()};
+          .answer_step = request.draft.empty() && !guesses ? 1 : options.step_outputs()};
 }
 
 Claim claim_of(std::size_t tokens, const ExecutorOptions& options) {
@@ -54,7 +54,9 @@ struct Engine::Sequence {
   std::unique_ptr<Constraint> constraint;
   AnswerText text;
   std::optional<Drafter> drafter;
-  std::size_t checkpoint = 0;  // positions that the prefix index had last
+  std::optional<DraftModel::Trail> trail;  // where a draft model guesses
+  bool guessed = false;                    // by it, this time
+  std::size_t checkpoint = 0;              // positions that the prefix index had last
   std::size_t cached = 0;
   std::size_t accepted_drafts = 0, rejected_drafts = 0;
   bool running = false, cancelled = false, finished = false;
@@ -108,10 +110,16 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Executor> executo
 
 Engine::Bytes Engine::bytes() const {
   const MemoryStore& store = cache_->store();
-  return {.weights = executor_->weight_bytes(),
-          .scratch = executor_->scratch_bytes(),
-          .kv_pool = store.capacity_bytes(),
-          .kv_used = store.used_bytes()};
+  Bytes bytes{.weights = executor_->weight_bytes(),
+              .scratch = executor_->scratch_bytes(),
+              .kv_pool = store.capacity_bytes(),
+              .kv_used = store.used_bytes()};
+  if (!draft_model_) return bytes;
+  const DraftModel::Bytes draft = draft_model_->bytes();
+  bytes.weights += draft.weights;
+  bytes.scratch += draft.scratch;
+  bytes.scratch.add(kHostDevice, draft.memory);
+  return bytes;
 }
 
 Status Engine::check_prompt(const Prompt& prompt, std::string_view what) const {
@@ -165,9 +173,10 @@ Result<SequenceId> Engine::add(GenerationRequest request) {
   const std::size_t prompt = spec->prompt.size();
   std::size_t limit = spec->max_tokens != 0 ? prompt + spec->max_tokens : options_.context;
   if (spec->max_tokens == 0 && spec->candidates == 1)
-    limit = std::min(
-        limit, positions_within(cache_->store().layout(),
-                                claim_of(*spec, limit, executor_->options()), cache_->capacity()));
+    limit = std::min(limit, positions_within(cache_->store().layout(),
+                                             claim_of(*spec, limit, executor_->options(),
+                                                      draft_model_ != nullptr),
+                                             cache_->capacity()));
   std::unique_ptr<Sequence> sequence(new Sequence{.id = next_id_,
                                                   .request = next_id_,
                                                   .candidate = 0,
@@ -179,7 +188,8 @@ Result<SequenceId> Engine::add(GenerationRequest request) {
                                                   .sampler = Sampler(spec->sampler, 0, *tokenizer_),
                                                   .constraint = nullptr,
                                                   .text = AnswerText(*tokenizer_, spec->stop),
-                                                  .drafter = std::nullopt});
+                                                  .drafter = std::nullopt,
+                                                  .trail = std::nullopt});
   if (limit <= prompt || bytes_left(*sequence) > cache_->capacity()) {
     return invalid("{} prompt tokens and {} answers of up to {} need {} of KV; there are {}",
                    prompt, spec->candidates, limit - std::min(limit, prompt),
@@ -187,6 +197,9 @@ Result<SequenceId> Engine::add(GenerationRequest request) {
   }
   const std::vector<TokenId> words = spec->prompt.tokens();
   if (!spec->draft.empty()) sequence->drafter.emplace(spec->draft, words);
+  // What an adapter changes, it does not know; and several answers share a step as they are.
+  if (draft_model_ && spec->candidates == 1 && !spec->adapter)
+    sequence->trail.emplace(draft_model_->begin());
   if (spec->grammar) sequence->constraint = Constraint::start(spec->grammar);
   for (const TokenId token : words) sequence->sampler.accept(token);
   sequences_.push_back(std::move(sequence));
@@ -207,7 +220,8 @@ Engine::Sequence* Engine::find(SequenceId id) {
 // What it may still take: its own blocks up to its limit, and those of the candidates that will
 // fork from it.
 std::uint64_t Engine::bytes_left(const Sequence& sequence) const {
-  Claim claim = claim_of(*sequence.spec, sequence.limit, executor_->options());
+  Claim claim =
+      claim_of(*sequence.spec, sequence.limit, executor_->options(), draft_model_ != nullptr);
   if (sequence.decoding()) {
     claim.candidates = 1;
     claim.prompt_step = 1;
@@ -221,7 +235,40 @@ std::uint64_t Engine::promised_bytes() const {
   return bytes;
 }
 
+void Engine::use_draft_model(std::unique_ptr<DraftModel> model, double seconds) {
+  LATHE_CHECK(!model->reads_hidden() || executor_->options().keep_hidden);
+  draft_model_ = std::move(model);
+  draft_seconds_ = seconds;
+}
+
+// Where no text tells what comes next, the draft model does, as far ahead as pays.
+void Engine::guess() {
+  std::vector<DraftModel::Ask> asks;
+  std::size_t streams = 0;
+  for (auto& sequence : sequences_) streams += sequence->running && sequence->decoding() ? 1 : 0;
+  for (auto& sequence : sequences_) {
+    sequence->guessed = false;
+    if (!sequence->trail || !sequence->running || !sequence->decoding()) continue;
+    DraftModel::Trail& trail = *sequence->trail;
+    const bool text_tells = sequence->drafter && !sequence->drafter->propose(1).empty() &&
+                            sequence->drafter->confidence() > trail.confidence();
+    const std::size_t most =
+        text_tells
+            ? 0
+            : std::min(sequence->limit - sequence->tokens.size() - 1,
+                       guesses_worth(trail.confidence(), draft_seconds_, streams, step_seconds_));
+    if (most == 0) {
+      trail.rest();
+      continue;
+    }
+    sequence->guessed = true;
+    asks.push_back({&trail, sequence->tokens, most});
+  }
+  if (!asks.empty()) draft_model_->propose(asks);
+}
+
 StepPlan Engine::plan(std::size_t prompt_tokens) {
+  if (draft_model_ && !step_seconds_.empty()) guess();
   std::vector<SequenceState> states;
   bool waiting = false;
   for (auto& sequence : sequences_) {
@@ -231,7 +278,10 @@ StepPlan Engine::plan(std::size_t prompt_tokens) {
                         .decoding = sequence->decoding(),
                         .rewinds = sequence->memory.has_state(),
                         .bytes_left = bytes_left(*sequence)};
-    if (state.decoding && sequence->drafter && !step_seconds_.empty()) {
+    if (sequence->guessed) {
+      state.drafted = sequence->trail->guess().size();
+      state.confidence = sequence->trail->confidence();
+    } else if (state.decoding && sequence->drafter && !step_seconds_.empty()) {
       // The last token of an answer need not be drafted.
       const std::size_t most = sequence->limit - sequence->tokens.size() - 1;
       state.drafted = sequence->drafter->propose(std::min(most, step_seconds_.size())).size();
@@ -297,7 +347,8 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
     last_step_.drafted_tokens += part.drafted;
     if (part.drafted > 0) {
       std::vector<TokenId>& all = parts.back().tokens;
-      const auto drafted = sequence.drafter->propose(part.drafted);
+      const auto drafted = sequence.guessed ? sequence.trail->guess().first(part.drafted)
+                                            : sequence.drafter->propose(part.drafted);
       all.assign(tokens.begin(), tokens.end());
       all.insert(all.end(), drafted.begin(), drafted.end());
       tokens = all;
@@ -313,10 +364,11 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
   }
   if (slices.empty()) return;
   executor_->run(slices, OutputKind::kLogits);
-  std::size_t row = 0;
+  std::size_t row = 0, token = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     Sequence& sequence = *parts[i].sequence;
     const bool prompt = !sequence.decoding();
+    const std::size_t from = sequence.computed;
     sequence.computed += slices[i].tokens.size() - parts[i].drafted;
     if (slices[i].outputs == 0) {
       checkpoint(sequence);
@@ -329,7 +381,19 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
     }
     row += slices[i].outputs;
     sequence.computed = sequence.memory.settle(sequence.computed);
+    observe(sequence, token, from, sequence.computed - from);
+    token += slices[i].tokens.size();
   }
+}
+
+// Its hidden states at so many positions, rows of the last step, to the draft model.
+void Engine::observe(Sequence& sequence, std::size_t row, std::size_t position, std::size_t count) {
+  if (!draft_model_ || !draft_model_->reads_hidden() || !sequence.trail || sequence.finished ||
+      count == 0)
+    return;
+  const std::span<const float> first = executor_->hidden(row);
+  draft_model_->observe(*sequence.trail, sequence.tokens, position,
+                        {first.data(), count * first.size()});
 }
 
 // Its memory up to `end`, which was promised to it: where no room is left for a copy of what it
@@ -393,7 +457,10 @@ void Engine::check_drafts(Sequence& sequence, std::span<const TokenId> drafted, 
   }
   if (!sequence.finished) {
     sequence.rejected_drafts += drafted.size() - accepted;
-    sequence.drafter->checked(accepted, drafted.size());
+    if (sequence.guessed)
+      sequence.trail->checked(accepted, drafted.size());
+    else
+      sequence.drafter->checked(accepted, drafted.size());
   }
 }
 
@@ -436,6 +503,7 @@ void Engine::prompt_done(Sequence& parent, std::size_t row, const Sink& sink) {
                      .constraint = parent.constraint ? parent.constraint->fork() : nullptr,
                      .text = AnswerText(*tokenizer_, parent.spec->stop),
                      .drafter = parent.drafter,
+                     .trail = std::nullopt,
                      .checkpoint = prompt,
                      .cached = prompt,
                      .running = true}));

@@ -19,6 +19,7 @@
 
 #include "infer/cache/kv_cache.h"
 #include "infer/constraints/constraint.h"
+#include "infer/engine/draft_model.h"
 #include "infer/engine/drafter.h"
 #include "infer/engine/sampler.h"
 #include "infer/engine/scheduler.h"
@@ -54,8 +55,10 @@ struct GenerationRequest {
   std::shared_ptr<const Adapter> adapter;  // none: the model as it is
 };
 
-// What it may come to want of the memory, with answers up to `limit` positions.
-Claim claim_of(const GenerationRequest& request, std::size_t limit, const ExecutorOptions& options);
+// What it may come to want of the memory, with answers up to `limit` positions. `guesses`: a draft
+// model may guess at it.
+Claim claim_of(const GenerationRequest& request, std::size_t limit, const ExecutorOptions& options,
+               bool guesses = false);
 // The same for a text that is read (Engine::Reading).
 Claim claim_of(std::size_t tokens, const ExecutorOptions& options);
 
@@ -118,6 +121,10 @@ class Engine {
   // used.
   void use_step_seconds(std::vector<double> seconds) { step_seconds_ = std::move(seconds); }
   std::span<const double> step_seconds() const { return step_seconds_; }
+  // Guesses at answers from now on, where that pays by the seconds of steps; before the first
+  // request. `seconds`: of a step of it. One that reads hidden states needs an executor that keeps
+  // them.
+  void use_draft_model(std::unique_ptr<DraftModel> model, double seconds);
 
   // Behind the token at that position.
   using OnLogits = std::function<void(std::size_t position, std::span<const float> logits)>;
@@ -178,6 +185,8 @@ class Engine {
   std::uint64_t bytes_left(const Sequence& sequence) const;
   std::uint64_t promised_bytes() const;
   StepPlan plan(std::size_t prompt_tokens);
+  void guess();
+  void observe(Sequence& sequence, std::size_t row, std::size_t position, std::size_t count);
   void admit(Sequence& sequence);
   void compute(const StepPlan& plan, const Sink& sink);
   void prepare(Sequence& sequence, std::size_t end, bool undo);
@@ -203,6 +212,8 @@ class Engine {
   std::vector<std::unique_ptr<Sequence>> sequences_;  // in order of arrival
   std::uint64_t reading_bytes_ = 0;                   // promised to readings
   std::vector<double> step_seconds_;
+  std::unique_ptr<DraftModel> draft_model_;  // null: none
+  double draft_seconds_ = 0;
   std::vector<std::uint32_t> mask_;
   StepSizes last_step_;
   SequenceId next_id_ = 1;

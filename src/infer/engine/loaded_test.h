@@ -39,9 +39,10 @@ struct EngineSetup {
   KvType kv = KvType::kF16;
   std::size_t context = 0, kv_tokens = 4096, step_tokens = 512, sequences = 32;
   bool reuse_prefixes = true;
+  bool keep_hidden = false;
 
   ExecutorOptions executor() const {
-    return {.kv = kv, .step_tokens = step_tokens, .context = context};
+    return {.kv = kv, .step_tokens = step_tokens, .context = context, .keep_hidden = keep_hidden};
   }
   EngineOptions engine() const {
     return {.context = context,
