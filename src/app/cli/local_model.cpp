@@ -6,6 +6,7 @@
 #include "ground/base/text.h"
 #include "ground/sys/machine.h"
 #include "infer/models/vocabulary.h"
+#include "serve/pool/draft_source.h"
 
 namespace lathe::app {
 namespace {
@@ -26,6 +27,19 @@ std::size_t affordable_context(const infer::Blueprint& blueprint,
                   std::max(infer::kChunk, infer::positions_within(layout, {}, left / 2)));
 }
 
+// Loads what guesses, and measures when that pays.
+Status use_draft(const serve::DraftSource& draft, const infer::KernelTable* kernels,
+                 LocalModel& local) {
+  LATHE_TRY(local.draft,
+            draft.load(*local.model, *local.team, {.kernels = kernels, .progress = {}}));
+  LATHE_TRY(auto guesser, draft.open(*local.draft, *local.team));
+  LATHE_TRY(const double seconds, guesser->measure());
+  local.engine->use_draft_model(std::move(guesser), seconds);
+  LATHE_TRY(std::vector<double> steps, local.engine->measure_steps());
+  local.engine->use_step_seconds(std::move(steps));
+  return {};
+}
+
 }  // namespace
 
 Result<infer::KvType> parse_kv(std::string_view name) {
@@ -44,6 +58,13 @@ void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags
   command.add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0, q5_1, q4_0 or f32")
       ->capture_default_str();
   command.add_option("--kernels", flags->kernels, "Instruction set (default: the best one)");
+}
+
+void add_draft_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags) {
+  command.add_option(
+      "--draft", flags->draft,
+      "What guesses at the answer, for speed: \"mtp\", the model's own layer for it, "
+      "or a small model's GGUF file");
 }
 
 void add_adapter_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags) {
@@ -99,10 +120,20 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
           ? flags.context
           : affordable_context(blueprint, infer::cpu_layout(blueprint, *kernels, kv));
   if (adjust) adjust(options);
-  LATHE_TRY(auto executor, infer::CpuExecutor::create(*local.model, *local.team,
-                                                      {.kv = kv, .context = flags.context}));
+  std::unique_ptr<serve::DraftSource> draft;
+  if (!flags.draft.empty()) {
+    const std::size_t context = std::min(options.kv_tokens, blueprint.context);
+    LATHE_TRY(draft, serve::DraftSource::read(flags.draft, *local.file, blueprint, *local.tokenizer,
+                                              context));
+  }
+  LATHE_TRY(
+      auto executor,
+      infer::CpuExecutor::create(
+          *local.model, *local.team,
+          {.kv = kv, .context = flags.context, .keep_hidden = draft && draft->reads_hidden()}));
   local.executor = executor.get();
   LATHE_TRY(local.engine, infer::Engine::create(std::move(executor), *local.tokenizer, options));
+  if (draft) LATHE_TRY_STATUS(use_draft(*draft, kernels, local));
   return local;
 }
 

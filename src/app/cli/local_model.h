@@ -16,16 +16,18 @@ struct ModelFlags {
   std::string kv = "f16";
   std::string kernels;  // "": the best of this processor
   std::string adapter;  // a LoRA file; "": none
+  std::string draft;    // what guesses at answers (serve::DraftSource); "": nothing
 };
 Result<infer::KvType> parse_kv(std::string_view name);  // of the flag --kv
 
 void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
 void add_adapter_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
+void add_draft_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
 
 struct LocalModel {
   std::unique_ptr<infer::Gguf> file;
   std::unique_ptr<infer::ThreadTeam> team;
-  std::unique_ptr<infer::Model> model;
+  std::unique_ptr<infer::Model> model, draft;     // draft: null where nothing guesses
   std::shared_ptr<const infer::Adapter> adapter;  // none: the model as it is
   std::unique_ptr<infer::Tokenizer> tokenizer;
   std::unique_ptr<infer::Engine> engine;

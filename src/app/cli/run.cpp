@@ -150,10 +150,11 @@ Result<Partner> open_there(const RunFlags& flags, const ServerAddress& server,
                            const std::string& model, infer::SamplerParams sampler) {
   constexpr std::size_t kAnyVocabulary = std::size_t{1} << 31;  // the server checks it
   if (flags.raw || flags.logprobs >= 0 || flags.threads != 0 || flags.context != 0 ||
-      !flags.kernels.empty() || !flags.adapter.empty())
+      !flags.kernels.empty() || !flags.adapter.empty() || !flags.draft.empty())
     return invalid(
-        "--raw, --logprobs, --threads, --ctx, --kernels and --adapter are for a model in this "
-        "process; the server at {} has its own settings, and an adapter's model is MODEL+ADAPTER",
+        "--raw, --logprobs, --threads, --ctx, --kernels, --adapter and --draft are for a model in "
+        "this process; the server at {} has its own settings, and an adapter's model is "
+        "MODEL+ADAPTER",
         server.base);
   LATHE_TRY_STATUS(infer::check_sampler(sampler, kAnyVocabulary));
   Partner partner{.name = model,
@@ -235,6 +236,7 @@ void add_run(CLI::App& cli, App& app, Action& action) {
   CLI::App* command = cli.add_subcommand("run", "Talk to a model, or have one prompt answered");
   add_model_flags(*command, flags);
   add_adapter_flag(*command, flags);
+  add_draft_flag(*command, flags);
   command->add_option("prompt", flags->prompt, "One prompt (else standard input, else a chat)");
   add_server_flags(*command, flags->server,
                    "URL of a server that has the model (default: a file is loaded here, another "

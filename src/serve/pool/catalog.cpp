@@ -45,8 +45,8 @@ class ModelTable {
 
   Status read(CatalogModel& model, std::string& path) {
     static const std::vector<std::string> kKnown{
-        "file",   "aliases",     "context", "kv",    "max_tokens", "priority",
-        "pinned", "temperature", "top_k",   "top_p", "min_p",      "repeat_penalty"};
+        "file",        "aliases", "context", "kv",    "max_tokens",     "priority", "pinned",
+        "temperature", "top_k",   "top_p",   "min_p", "repeat_penalty", "draft"};
     for (const auto& [key, node] : table_) {
       if (std::ranges::find(kKnown, key.str()) == kKnown.end()) {
         return invalid("{}: '{}' is not known here{}", toml_place(file_, key.source()), key.str(),
@@ -60,6 +60,7 @@ class ModelTable {
     LATHE_TRY_STATUS(whole("priority", -8, 8, priority));
     LATHE_TRY_STATUS(whole("top_k", 0, 1 << 24, top_k));
     LATHE_TRY_STATUS(value("pinned", "true or false", model.pinned));
+    LATHE_TRY_STATUS(value("draft", "a string", model.draft));
     LATHE_TRY_STATUS(value("kv", "a string", model.kv));
     if (!infer::find_kv_type(model.kv))
       return invalid("{}: kv is '{}'; it must be f16, q8_0, q5_1, q4_0 or f32", place("kv"),
@@ -216,6 +217,13 @@ Status Catalog::add_settings(const fs::path& directory) {
       LATHE_TRY_STATUS(ModelTable(file, *entry).read(model, target));
       model.file = fs::path(target).is_absolute() ? fs::path(target) : directory / target;
       std::error_code error;
+      if (!model.draft.empty() && model.draft != "mtp") {
+        if (fs::path(model.draft).is_relative()) model.draft = (directory / model.draft).string();
+        if (!fs::is_regular_file(model.draft, error))
+          return fail(ErrorKind::kNotFound,
+                      "{}: model.{}: draft is \"mtp\" or a file; there is no {}",
+                      toml_place(file, name.source()), name.str(), model.draft);
+      }
       if (!fs::is_regular_file(model.file, error)) {
         return fail(ErrorKind::kNotFound, "{}: model.{}: there is no file {}",
                     toml_place(file, name.source()), name.str(), model.file.string());

@@ -8,6 +8,9 @@
 //   context = 32768            # tokens of one request; default: as the model was trained
 //   kv = "q8_0"                # f16, q8_0, q5_1, q4_0 or f32
 //   max_tokens = 4096          # of an answer whose request names no limit
+//   draft = "mtp"              # guesses at answers: the file's own layer for it, or a small
+//   model's
+//                              # file
 //   priority = 1               # turns: each step up counts double
 //   pinned = true              # loaded at the start, never evicted
 //   temperature = 0.2          # and top_k, top_p, min_p, repeat_penalty: where a request says
@@ -35,7 +38,8 @@ struct CatalogModel {
   std::vector<std::string> aliases = {};  // '*' at the end stands for anything
   std::size_t context = 0;                // 0: the model's
   std::string kv = "f16";
-  int max_tokens = 0;  // 0: the pool's
+  std::string draft = {};  // "mtp" or a file; "": nothing guesses
+  int max_tokens = 0;      // 0: the pool's
   int priority = 0;
   bool pinned = false;
   Sampling sampling = {};

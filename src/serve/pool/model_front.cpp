@@ -294,6 +294,10 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
     return at(model.name, status.error());
   if (auto status = infer::check_kv(front->blueprint_, front->kv_); !status)
     return at(model.name, status.error());
+  if (!model.draft.empty()) {
+    LATHE_TRY(front->draft_, DraftSource::read(model.draft, *front->file_, front->blueprint_,
+                                               *front->tokenizer_, front->context_));
+  }
   front->longest_token_ = longest_token(front->tokenizer_->spec());
   front->text_limit_ =
       std::min(infer::TemplateLimits().output_bytes, front->context_ * front->longest_token_);

@@ -13,6 +13,7 @@
 #include "infer/templates/message_form.h"
 #include "serve/pool/answer_check.h"
 #include "serve/pool/catalog.h"
+#include "serve/pool/draft_source.h"
 #include "work/model_host.h"
 
 namespace lathe::serve {
@@ -46,6 +47,7 @@ class ModelFront {
   const std::string& template_source() const { return template_source_; }
   std::size_t context() const { return context_; }
   infer::KvType kv() const { return kv_; }
+  const DraftSource* draft() const { return draft_.get(); }  // nullptr: nothing guesses
   // Name, sizes, template: what does not change.
   const ModelInfo& info() const { return info_; }
   // Those of the catalog's adapters that fit stay in memory with the front; asking for another says
@@ -96,6 +98,7 @@ class ModelFront {
   infer::MessageForm message_form_;
   std::size_t context_ = 0, longest_token_ = 0, text_limit_ = 0;
   infer::KvType kv_ = infer::KvType::kF16;
+  std::unique_ptr<DraftSource> draft_;
   ModelInfo info_;
   std::string identity_;
   std::map<std::string, Result<std::shared_ptr<const infer::Adapter>>> adapters_;

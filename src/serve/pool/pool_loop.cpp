@@ -28,7 +28,10 @@ double now_seconds() {
 }
 
 infer::ExecutorOptions executor_options(const ModelFront& front) {
-  return {.kv = front.kv(), .step_tokens = kStepTokens, .context = front.context()};
+  return {.kv = front.kv(),
+          .step_tokens = kStepTokens,
+          .context = front.context(),
+          .keep_hidden = front.draft() != nullptr && front.draft()->reads_hidden()};
 }
 
 infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& options) {
@@ -60,7 +63,7 @@ struct PoolLoop::Place {
   std::string problem;
   std::shared_ptr<const ModelFront> front;  // null: no request came yet
   BookedBytes bytes;                        // what it takes in memory
-  std::unique_ptr<infer::Model> weights;
+  LoadedWeights weights;
   std::unique_ptr<infer::Engine> engine;
   std::thread loader;
   StopFlag stop_loading;
@@ -124,7 +127,8 @@ infer::MemoryLayout PoolLoop::memory_of(const ModelFront& front, const PoolOptio
 std::uint64_t PoolLoop::worst_case_of(const ModelFront& front, const PoolOptions& options,
                                       const infer::GenerationRequest& request) {
   const std::size_t most = request.prompt.size() + request.max_tokens;
-  const infer::Claim claim = infer::claim_of(request, most, executor_options(front));
+  const infer::Claim claim =
+      infer::claim_of(request, most, executor_options(front), front.draft() != nullptr);
   return infer::worst_case(memory_of(front, options), claim).total();
 }
 
@@ -141,8 +145,14 @@ Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
   LATHE_TRY(
       const infer::ExecutorSizes sizes,
       infer::cpu_sizes(front.file(), front.blueprint(), processor, executor, front.context()));
-  return infer::footprint(front.blueprint(), sizes, executor,
-                          {.positions = front.context(), .streams = 1});
+  LATHE_TRY(infer::Footprint bytes, infer::footprint(front.blueprint(), sizes, executor,
+                                                     {.positions = front.context(), .streams = 1}));
+  if (front.draft() == nullptr) return bytes;
+  LATHE_TRY(const infer::ExecutorSizes draft, front.draft()->sizes(processor));
+  bytes.weights += draft.weights;
+  bytes.scratch += draft.scratch;
+  bytes.scratch.add(kHostDevice, front.draft()->memory(*processor.kernels));
+  return bytes;
 }
 
 void PoolLoop::log(const std::string& line) const {
@@ -281,40 +291,56 @@ void PoolLoop::start_load(Place& place) {
   place.loader = std::thread([this, &place, front = place.front] {
     const double start = now_seconds();
     infer::ThreadTeam team(std::max(1, options_.threads / 2));
-    auto model = std::make_shared<Result<std::unique_ptr<infer::Model>>>(infer::Model::load(
-        front->file(), front->blueprint(), team,
-        {.kernels = &kernels_of(options_),
-         .progress =
-             [this, &place, told = 0.0](std::uint64_t done, std::uint64_t total) mutable {
-               place.loaded = static_cast<double>(done) / static_cast<double>(total);
-               if (place.loaded < told + 0.01) return;
-               told = place.loaded;
-               post_([] {});  // wakes the loop, which makes it known
-             },
-         .stop = &place.stop_loading}));
+    auto weights = std::make_shared<Result<LoadedWeights>>(
+        load(*front, team,
+             {.kernels = &kernels_of(options_),
+              .progress =
+                  [this, &place, told = 0.0](std::uint64_t done, std::uint64_t total) mutable {
+                    place.loaded = static_cast<double>(done) / static_cast<double>(total);
+                    if (place.loaded < told + 0.01) return;
+                    told = place.loaded;
+                    post_([] {});  // wakes the loop, which makes it known
+                  },
+              .stop = &place.stop_loading}));
     const double seconds = now_seconds() - start;
-    post_([this, &place, model, seconds] {
+    post_([this, &place, weights, seconds] {
       place.load_seconds = seconds;
-      finish_load(place, std::move(*model));
+      finish_load(place, std::move(*weights));
     });
   });
 }
 
-Status PoolLoop::open(Place& place, std::unique_ptr<infer::Model> weights) {
+Result<PoolLoop::LoadedWeights> PoolLoop::load(const ModelFront& front, infer::ThreadTeam& team,
+                                               infer::LoadOptions options) {
+  LoadedWeights weights;
+  LATHE_TRY(weights.model, infer::Model::load(front.file(), front.blueprint(), team, options));
+  if (front.draft() == nullptr) return weights;
+  options.progress = {};  // it is small
+  LATHE_TRY(weights.draft, front.draft()->load(*weights.model, team, options));
+  return weights;
+}
+
+Status PoolLoop::open(Place& place, LoadedWeights weights) {
   place.weights = std::move(weights);
-  LATHE_TRY(auto executor,
-            infer::CpuExecutor::create(*place.weights, team_, executor_options(*place.front)));
+  LATHE_TRY(auto executor, infer::CpuExecutor::create(*place.weights.model, team_,
+                                                      executor_options(*place.front)));
   LATHE_TRY(place.engine, infer::Engine::create(std::move(executor), place.front->tokenizer(),
                                                 engine_options(*place.front, options_), &kv_));
+  if (!place.weights.draft) return {};
+  LATHE_TRY(auto draft, place.front->draft()->open(*place.weights.draft, team_));
+  LATHE_TRY(const double seconds, draft->measure());
+  place.engine->use_draft_model(std::move(draft), seconds);
   return {};
 }
 
-void PoolLoop::finish_load(Place& place, Result<std::unique_ptr<infer::Model>> model) {
+void PoolLoop::finish_load(Place& place, Result<LoadedWeights> weights) {
   if (place.loader.joinable()) place.loader.join();
   if (stopping_) return;
-  const Status status = model ? open(place, std::move(*model)) : std::unexpected(model.error());
+  const Status status =
+      weights ? open(place, std::move(*weights)) : std::unexpected(weights.error());
   if (!status) {
-    place.weights.reset();
+    place.engine.reset();
+    place.weights = {};
     memory_.release(place.model.name);
     set_kv_limit();
     place.loaded = 0;
@@ -374,7 +400,7 @@ void PoolLoop::evict(Place& place) {
   LATHE_CHECK(!place.busy());
   save(place);
   place.engine.reset();
-  place.weights.reset();
+  place.weights = {};
   memory_.release(place.model.name);
   place.state = ModelState::kCold;
   set_kv_limit();
@@ -615,7 +641,7 @@ void PoolLoop::stop() {
     }
     save(*place);
     place->engine.reset();
-    place->weights.reset();
+    place->weights = {};
   }
   waiting_.store(0, std::memory_order_relaxed);
 }

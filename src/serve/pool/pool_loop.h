@@ -94,11 +94,17 @@ class PoolLoop {
 
  private:
   struct Place;  // one model of the catalog
+  struct LoadedWeights {
+    std::unique_ptr<infer::Model> model;
+    std::unique_ptr<infer::Model> draft;  // null: nothing guesses for it
+  };
+  static Result<LoadedWeights> load(const ModelFront& front, infer::ThreadTeam& team,
+                                    infer::LoadOptions options);
   void plan_memory();
   void set_kv_limit();
   void start_load(Place& place);
-  Status open(Place& place, std::unique_ptr<infer::Model> weights);
-  void finish_load(Place& place, Result<std::unique_ptr<infer::Model>> model);
+  Status open(Place& place, LoadedWeights weights);
+  void finish_load(Place& place, Result<LoadedWeights> weights);
   void evict(Place& place);
   void save(Place& place);
   std::string identity(const Place& place) const;

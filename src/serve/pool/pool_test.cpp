@@ -696,5 +696,50 @@ TEST(Pool, AdaptersAreAskedForByNameAndLeaveTheModelAsItIs) {
   EXPECT_THAT(error_of(pool, "qwen3-q4_k_m+poet", request), HasSubstr("is an adapter for llama"));
 }
 
+// What guesses changes no bit, and is booked with its model.
+TEST(Pool, GuessesChangeNothingAndAreBooked) {
+  const TempDir directory = *TempDir::make();
+  const auto copy = [&](const char* name, const std::string& as) {
+    fs::copy_file(model_file(name), directory.path() / (as + ".gguf"));
+  };
+  copy("llama-q4_0", "plain");
+  copy("llama-q4_0", "guessed");
+  copy("qwen35", "hybrid");
+  copy("qwen35", "predicted");
+  ASSERT_TRUE(write_file_atomic(directory.path() / "models.toml",
+                                "[model.guessed]\ndraft = \"plain.gguf\"\ncontext = 512\n"
+                                "[model.predicted]\ndraft = \"mtp\"\ncontext = 512\n"
+                                "[model.plain]\ncontext = 512\n[model.hybrid]\ncontext = 512\n"));
+  Pool pool(*Catalog::read(directory.path()), options_of());
+  for (const auto& [plain, guessed] :
+       {std::pair{"plain", "guessed"}, std::pair{"hybrid", "predicted"}}) {
+    Request request = request_of("one text for both", 60);
+    request.sampling.logit_bias.clear();
+    request.sampling.temperature = 0;
+    for (int round = 0; round < 2; ++round)
+      EXPECT_TRUE(same_bits(reply_of(pool, guessed, request), reply_of(pool, plain, request)));
+    const HostStatus status = pool.status();
+    const auto of = [&](const char* name) {
+      return *std::ranges::find(status.models, name, &ModelInfo::name);
+    };
+    EXPECT_GT(of(guessed).weights, of(plain).weights);
+    EXPECT_GT(of(guessed).scratch, of(plain).scratch);
+  }
+}
+
+TEST(Pool, WhatCannotGuessIsNamed) {
+  const TempDir directory = *TempDir::make();
+  fs::copy_file(model_file("llama-q4_0"), directory.path() / "a.gguf");
+  const auto problem = [&](const std::string& settings) {
+    EXPECT_TRUE(write_file_atomic(directory.path() / "models.toml", settings));
+    const auto catalog = Catalog::read(directory.path());
+    if (!catalog) return catalog.error().message;
+    Pool pool(*catalog, options_of());
+    return error_of(pool, "a", request_of("x"));
+  };
+  EXPECT_THAT(problem("[model.a]\ndraft = \"b.gguf\"\n"), HasSubstr("there is no"));
+  EXPECT_THAT(problem("[model.a]\ndraft = \"mtp\"\n"), HasSubstr("no layer that predicts"));
+}
+
 }  // namespace
 }  // namespace lathe::serve
