@@ -332,7 +332,7 @@ class LocalChat(Case):
         self.say(f"/model {other}", "loaded in")
         self.say("/model", re.escape(str(other)))
         self.say(f"/model {broken}", r"error: .*broken\.gguf")
-        self.say("/model nowhere", "error: there is no file 'nowhere', and no server runs here")
+        self.say("/model nowhere", "error: there is no file 'nowhere', no model of that name here")
         self.say("/set", r"temp 0\.5")
         self.say("Again", self.ANSWERED)
         self.assertEqual(self.questions(), ["Hello", "Again"])
