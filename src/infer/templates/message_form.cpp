@@ -6,9 +6,8 @@ namespace {
 
 constexpr std::string_view kWord = "dovetail", kKey = "tenon", kId = "abcdef123";
 // As much as a long template takes for three messages.
-constexpr TemplateLimits kLimits{.steps = 200'000,
-                                 .output_bytes = std::size_t{1} << 20,
-                                 .memory_bytes = std::size_t{16} << 20};
+constexpr TemplateLimits kLimits{
+    .steps = 200'000, .output_bytes = std::size_t{1} << 20, .memory_bytes = std::size_t{16} << 20};
 
 Json message(const char* role, std::string_view content) {
   return {{"role", role}, {"content", content}};
