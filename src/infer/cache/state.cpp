@@ -43,12 +43,13 @@ MemoryLayout::MemoryLayout(std::span<const StateSpec> layers, const KvFormat& fo
     if (layer.kind == StateSpec::Kind::kNone) continue;
     place.group = group_of(layer);
     MemoryGroup& group = groups_[place.group];
-    place.offset = group.block_bytes;
+    place.offset = group.passing ? 0 : group.block_bytes;
     if (group.state) {
       group.block_bytes += round_to_line(layer.recurrent_bytes);
     } else {
       place.head_bytes = format.chunk_bytes(padded_head(layer.head));
-      group.block_bytes += place.head_bytes * layer.kv_heads;
+      group.block_bytes =
+          std::max(group.block_bytes, place.offset + place.head_bytes * layer.kv_heads);
     }
   }
 }
@@ -56,10 +57,11 @@ MemoryLayout::MemoryLayout(std::span<const StateSpec> layers, const KvFormat& fo
 std::size_t MemoryLayout::group_of(const StateSpec& layer) {
   const bool state = layer.kind == StateSpec::Kind::kRecurrent;
   const auto found = std::ranges::find_if(groups_, [&](const MemoryGroup& group) {
-    return group.state == state && group.window == layer.window;
+    return group.state == state && group.window == layer.window && group.passing == layer.passing;
   });
   const auto at = static_cast<std::size_t>(found - groups_.begin());
-  if (found == groups_.end()) groups_.push_back({.window = layer.window, .state = state});
+  if (found == groups_.end())
+    groups_.push_back({.window = layer.window, .state = state, .passing = layer.passing});
   if (state) state_ = at;
   return at;
 }

@@ -25,6 +25,7 @@ struct StateSpec {
   KvShape head = {};                // its dimensions
   std::size_t window = 0;           // 0: all positions
   std::size_t recurrent_bytes = 0;  // of one sequence
+  bool passing = false;  // K and V are needed only while the layer is computed (encoders)
 
   bool operator==(const StateSpec&) const = default;
 };
@@ -53,6 +54,7 @@ struct MemoryGroup {
   std::size_t window = 0;  // 0: all positions
   std::size_t block_bytes = 0;
   bool state = false;
+  bool passing = false;  // its layers have one place, one after the other
 
   bool keeps_all() const { return window == 0 && !state; }
 };

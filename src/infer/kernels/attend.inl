@@ -102,6 +102,23 @@ inline void cap_scores(VF (*s)[kKvPanels], float cap) {
     }
 }
 
+template <std::size_t kCount>
+inline void lower_far_scores(const KvFormat::AttendArgs& args, std::size_t column,
+                             VF (*s)[kKvPanels]) {
+  alignas(64) float row[kPanelRows];
+  for (std::size_t c = 0; c < kCount; ++c) {
+    const float slope = args.slope[column + c], at = args.at[column + c];
+    for (std::size_t i = 0; i < kKvPanels; ++i) {
+      vf_store(row, s[c][i]);
+      for (std::size_t j = 0; j < kPanelRows; ++j) {
+        const float distance = __builtin_fabsf(static_cast<float>(i * kPanelRows + j) - at);
+        row[j] = __builtin_fmaf(-slope, distance, row[j]);
+      }
+      s[c][i] = vf_load(row);
+    }
+  }
+}
+
 // kCount columns from `column` on. Kv gives scores and values.
 template <class Kv, std::size_t kCount>
 void attend_columns(const KvFormat::AttendArgs& args, std::size_t column) {
@@ -110,6 +127,7 @@ void attend_columns(const KvFormat::AttendArgs& args, std::size_t column) {
   Kv::template scores<kCount>(args, column, s);
   alignas(64) float p[kCount][kChunk];
   if (args.cap != 0) cap_scores<kCount>(s, args.cap);
+  if (args.slope != nullptr) lower_far_scores<kCount>(args, column, s);
   for (std::size_t c = 0; c < kCount; ++c)
     softmax(s[c], args.first[column + c], args.last[column + c], p[c], args.m[column + c],
             args.l[column + c]);

@@ -152,13 +152,18 @@ inline std::uint8_t kv_code(float x, float most) {
   for (i = 0; i < n; ++i) out[i] = (x[i] - mean) * factor * weight[i];
 }
 
-[[maybe_unused]] void gelu_mul(const float* gate, const float* up, std::size_t n, float* out) {
+inline float gelu1(float x) {
   constexpr float kScale = 1.59576912f, kCubic = 0.044715f;  // 2·sqrt(2/π)
-  for (std::size_t i = 0; i < n; ++i) {
-    const float g = gate[i];
-    const float inner = kScale * __builtin_fmaf(kCubic * g * g, g, g);
-    out[i] = g / (1.0f + exp1(-inner)) * up[i];
-  }
+  const float inner = kScale * __builtin_fmaf(kCubic * x * x, x, x);
+  return x / (1.0f + exp1(-inner));
+}
+
+[[maybe_unused]] void gelu_mul(const float* gate, const float* up, std::size_t n, float* out) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = gelu1(gate[i]) * up[i];
+}
+
+[[maybe_unused]] void gelu(const float* x, std::size_t n, float* out) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = gelu1(x[i]);
 }
 
 // tanh: near 0 its series, where 1 − e^−2|x| would lose digits.

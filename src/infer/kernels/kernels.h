@@ -136,6 +136,10 @@ struct KvFormat {
     float cap = 0;              // scores s become cap·tanh(s / cap); 0: they stay
     // Where values are shared, room for those of a chunk: chunk_bytes({.value = value}).
     std::byte* values = nullptr;
+    // (columns) each: s = fma(−slope, |slot − at|, s), `at` being the query's own slot, wherever it
+    // lies. nullptr: scores do not fall with the distance.
+    const float* slope = nullptr;
+    const float* at = nullptr;
   };
   void (*attend)(const AttendArgs& args);
 };
@@ -159,6 +163,8 @@ struct KernelTable {
   void (*relu_squared)(const float* x, std::size_t n, float* out);
   // The same as silu_mul with gelu, its tanh form: x·sigmoid(2·sqrt(2/π)·(x + 0.044715·x³)).
   void (*gelu_mul)(const float* gate, const float* up, std::size_t n, float* out);
+  // out = gelu(x). In place allowed.
+  void (*gelu)(const float* x, std::size_t n, float* out);
   // out = g·sigmoid(1.702·g)·(u + 1), g = min(gate, 7), u = up within ±7 (gpt-oss). In place
   // allowed.
   void (*clamped_silu_mul)(const float* gate, const float* up, std::size_t n, float* out);

@@ -273,6 +273,7 @@ TEST_P(Table, RowOperationsAreTheScalarOnes) {
       });
       each([&](const KernelTable& t, auto& x) { t.silu_mul(x.data(), b.data(), n, x.data()); });
       each([&](const KernelTable& t, auto& x) { t.gelu_mul(x.data(), b.data(), n, x.data()); });
+      each([&](const KernelTable& t, auto& x) { t.gelu(x.data(), n, x.data()); });
       each([&](const KernelTable& t, auto& x) { t.soft_cap(x.data(), n, 3); });
       each([&](const KernelTable& t, auto& x) {
         t.clamped_silu_mul(x.data(), b.data(), n, x.data());
@@ -483,7 +484,8 @@ TEST_P(Table, TilesAreTheScalarOnes) {
 std::vector<float> attend(const KernelTable& table, KvType type, const KvShape& shape,
                           const std::vector<float>& q, const std::vector<float>& kv,
                           const std::vector<std::uint8_t>& first,
-                          const std::vector<std::uint8_t>& last, float cap) {
+                          const std::vector<std::uint8_t>& last, float cap,
+                          const std::vector<float>& slope, const std::vector<float>& at) {
   const KvFormat& format = table.kv_format(type);
   Aligned chunk(format.chunk_bytes(shape)), values(format.chunk_bytes({.value = shape.value}));
   std::fill(chunk.memory.begin(), chunk.memory.end(), std::byte{0xff});  // NaNs, where not stored
@@ -506,7 +508,9 @@ std::vector<float> attend(const KernelTable& table, KvType type, const KvShape& 
                  .o = o.data(),
                  .ahead = chunk.data,
                  .cap = cap,
-                 .values = values.data});
+                 .values = values.data,
+                 .slope = slope.empty() ? nullptr : slope.data(),
+                 .at = at.data()});
   o.insert(o.end(), m.begin(), m.end());
   o.insert(o.end(), l.begin(), l.end());
   return o;
@@ -531,8 +535,12 @@ TEST_P(Table, AttentionIsTheScalarOne) {
           last[c] = static_cast<std::uint8_t>(random() % 3 ? written : random() % (written + 1));
         }
         const float cap = round % 3 == 0 ? 2.0f : 0.0f;
-        const auto got = attend(table(), type, shape, q, kv, first, last, cap);
-        const auto want = attend(scalar(), type, shape, q, kv, first, last, cap);
+        // A distance bias in every second round; queries before, in and behind the chunk.
+        std::vector<float> slope(round % 2 == 0 ? columns : 0), at(columns);
+        for (float& each : slope) each = std::ldexp(static_cast<float>(random() % 256), -9);
+        for (float& each : at) each = static_cast<float>(random() % 300) - 100;
+        const auto got = attend(table(), type, shape, q, kv, first, last, cap, slope, at);
+        const auto want = attend(scalar(), type, shape, q, kv, first, last, cap, slope, at);
         ASSERT_TRUE(same(got, want))
             << "type " << static_cast<int>(type) << " head " << shape.key << " " << shape.value
             << " columns " << columns << " values " << static_cast<int>(kind);
@@ -541,7 +549,8 @@ TEST_P(Table, AttentionIsTheScalarOne) {
         const auto begin = q.begin() + static_cast<std::ptrdiff_t>(c * shape.key);
         const auto alone =
             attend(table(), type, shape, {begin, begin + static_cast<std::ptrdiff_t>(shape.key)},
-                   kv, {first[c]}, {last[c]}, cap);
+                   kv, {first[c]}, {last[c]}, cap,
+                   slope.empty() ? std::vector<float>() : std::vector<float>{slope[c]}, {at[c]});
         for (std::size_t d = 0; d < shape.value; ++d)
           ASSERT_TRUE(same_bits(alone[d], want[c * shape.value + d]));
       }

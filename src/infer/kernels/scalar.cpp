@@ -215,6 +215,10 @@ void attend_column(const KvFormat::AttendArgs& args, std::size_t c, Score score,
   if (args.first[c] >= args.last[c]) return;
   for (std::size_t slot = args.first[c]; slot < args.last[c]; ++slot) s[slot] = score(slot);
   if (args.cap != 0) soft_cap(s + args.first[c], args.last[c] - args.first[c], args.cap);
+  if (args.slope != nullptr)
+    for (std::size_t slot = args.first[c]; slot < args.last[c]; ++slot)
+      s[slot] = __builtin_fmaf(-args.slope[c],
+                               __builtin_fabsf(static_cast<float>(slot) - args.at[c]), s[slot]);
   softmax(s, args.first[c], args.last[c], args.m[c], args.l[c]);
   for (std::size_t slot = args.first[c]; slot < args.last[c]; ++slot) value(slot, s[slot], o);
 }
@@ -383,6 +387,7 @@ const KernelTable kScalarTable = {
     silu_mul,
     relu_squared,
     gelu_mul,
+    gelu,
     clamped_silu_mul,
     sigmoid_mul,
     soft_cap,

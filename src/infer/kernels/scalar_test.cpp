@@ -367,7 +367,8 @@ TEST(Scalar, NormSiluRopeAndSums) {
       EXPECT_NEAR(out[i], want, std::abs(want) * 1e-5 + 1e-6);
     }
     scalar().gelu_mul(x.data(), w.data(), n, out.data());
-    std::vector<float> capped = x, near = x;
+    std::vector<float> capped = x, near = x, alone(n);
+    scalar().gelu(x.data(), n, alone.data());
     for (float& v : near) v /= 100;
     scalar().soft_cap(capped.data(), n, 2);
     scalar().soft_cap(near.data(), n, 2);
@@ -376,6 +377,7 @@ TEST(Scalar, NormSiluRopeAndSums) {
       const double gelu =
           v / 2 * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (v + 0.044715 * v * v * v)));
       EXPECT_NEAR(out[i], gelu * w[i], std::abs(gelu * w[i]) * 2e-6 + 1e-7);
+      EXPECT_NEAR(alone[i], gelu, std::abs(gelu) * 2e-6 + 1e-7);
       EXPECT_NEAR(capped[i], 2 * std::tanh(v / 2), std::abs(v) * 1e-6);
       EXPECT_NEAR(near[i], 2 * std::tanh(v / 200), std::abs(v) * 1e-8);
     }
@@ -430,6 +432,9 @@ TEST(Scalar, AttendAndMergeAreSoftmax) {
   for (const KvFormat& kv : scalar().kv) {
     const std::size_t dim = 64, columns = 3;
     const std::size_t begin[] = {0, 10, 70}, end[] = {100, 64, 128};
+    // The second one's scores fall with the distance, the third one's from outside.
+    const std::vector<float> slope = {0, 0.25f, 0.125f};
+    const auto place = [&](std::size_t c) { return 35 * c; };
     const auto q = gaussian(columns * dim, 21, 0.3f), k = gaussian(128 * dim, 22),
                v = gaussian(128 * dim, 23);
     std::vector<std::int8_t> q8(q.size());
@@ -451,7 +456,9 @@ TEST(Scalar, AttendAndMergeAreSoftmax) {
             std::min(std::max(at, part * kChunk) - part * kChunk, kChunk));
       };
       for (std::size_t c = 0; c < columns; ++c) first[c] = local(begin[c]), last[c] = local(end[c]);
-      std::vector<float> m2(columns), l2(columns), o2(columns * dim);
+      std::vector<float> m2(columns), l2(columns), o2(columns * dim), at(columns);
+      for (std::size_t c = 0; c < columns; ++c)
+        at[c] = static_cast<float>(place(c)) - static_cast<float>(part * kChunk);
       kv.attend({chunk.data(),
                  KvShape::of(dim),
                  columns,
@@ -462,7 +469,11 @@ TEST(Scalar, AttendAndMergeAreSoftmax) {
                  m2.data(),
                  l2.data(),
                  o2.data(),
-                 nullptr});
+                 nullptr,
+                 0,
+                 nullptr,
+                 slope.data(),
+                 at.data()});
       for (std::size_t c = 0; c < columns; ++c)
         scalar().merge(&m[c], &l[c], o.data() + c * dim, m2[c], l2[c], o2.data() + c * dim, dim);
     }
@@ -472,6 +483,7 @@ TEST(Scalar, AttendAndMergeAreSoftmax) {
       for (std::size_t t = begin[c]; t < end[c]; ++t) {
         double s = 0;
         for (std::size_t d = 0; d < dim; ++d) s += double{q[c * dim + d]} * k[t * dim + d];
+        s -= double{slope[c]} * std::abs(static_cast<double>(t) - static_cast<double>(place(c)));
         p.push_back(s);
         top = std::max(top, s);
       }

@@ -53,6 +53,7 @@ constexpr KernelTable make_table(std::string_view name) {
           silu_mul,
           relu_squared,
           gelu_mul,
+          gelu,
           clamped_silu_mul,
           sigmoid_mul,
           soft_cap,
