@@ -159,7 +159,7 @@ bool write(const Base& base, const fs::path& path) {
   return writer->finish().has_value();
 }
 
-// A few tokens in two steps.
+// A few tokens in two steps; an encoder's in one.
 void run(const Gguf& file, const Blueprint& blueprint) {
   const ExecutorOptions options{.step_tokens = 3, .most_outputs = 3};
   const Processor processor{&best_kernel_table(), 1};
@@ -179,12 +179,13 @@ void run(const Gguf& file, const Blueprint& blueprint) {
   SequenceMemory memory(*store);
   const std::vector<std::int32_t> ids(5, 0);
   for (const auto& [from, count] : {std::pair<std::size_t, std::size_t>{0, 3}, {3, 2}}) {
+    if (from + count > blueprint.context || (from > 0 && !blueprint.generates)) return;
     if (!memory.prepare(from, from + count)) return;
     const Slice slice{.tokens = std::span(ids).subspan(from, count),
                       .first_position = from,
                       .memory = &memory,
                       .outputs = 1};
-    (*executor)->run({&slice, 1}, OutputKind::kLogits);
+    (*executor)->run({&slice, 1}, blueprint.generates ? OutputKind::kLogits : OutputKind::kHidden);
     memory.settle(from + count);
   }
 }

@@ -85,7 +85,7 @@ bool stays(const GgufTensor& tensor) {
   if (is_a(parse_block_name(tensor.name), Slot::kRouter)) return true;
   // Of any model, also of those that only other programs run.
   constexpr std::string_view kKept[] = {"_norm.weight", "ssm_conv1d", "position_embd",
-                                        "token_types"};
+                                        "token_types",  "cls.",       "dense_"};
   return std::ranges::any_of(
       kKept, [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
 }

@@ -6,6 +6,16 @@
 #include <cstring>
 
 namespace lathe::infer {
+namespace {
+
+void layer_norm(const KernelTable& kernels, float* x, const PerSlot<std::vector<float>>& weights,
+                Slot weight, Slot bias, float epsilon) {
+  const std::size_t n = weights[weight].size();
+  kernels.layer_norm(x, weights[weight].data(), n, epsilon, x);
+  kernels.add(weights[bias].data(), n, x);
+}
+
+}  // namespace
 
 Attention::Attention(const Model& model, std::size_t layer, std::size_t rope)
     : spec_(*model.blueprint().layers[layer].attention()),
@@ -14,7 +24,14 @@ Attention::Attention(const Model& model, std::size_t layer, std::size_t rope)
       rope_(rope),
       epsilon_(model.blueprint().norm_epsilon),
       ones_(spec_.plain_qk_norm || spec_.value_norm ? spec_.head_dim : 0, 1.0f),
-      walk_(spec_.attends(), layer, spec_.sinks ? weights_.vector[Slot::kSinks].data() : nullptr) {}
+      walk_(spec_.attends(), layer, spec_.sinks ? weights_.vector[Slot::kSinks].data() : nullptr) {
+  if (!spec_.qkv_bias) return;
+  const PerSlot<std::vector<float>>& all = weights_.vector;
+  const std::size_t q_size = spec_.heads * spec_.head_dim, kv = spec_.kv_heads * spec_.head_dim;
+  q_bias_ = all[spec_.joint_qkv ? Slot::kMixedBias : Slot::kQBias].data();
+  k_bias_ = spec_.joint_qkv ? q_bias_ + q_size : all[Slot::kKBias].data();
+  v_bias_ = spec_.joint_qkv ? k_bias_ + kv : all[Slot::kVBias].data();
+}
 
 void Attention::run(Step& step) const {
   ForwardScratch& s = step.scratch;
@@ -69,9 +86,9 @@ void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
       std::memcpy(q + h * dim, step.scratch.mixed.data() + (t * spec_.heads + h) * 2 * dim,
                   dim * sizeof(float));
   if (spec_.qkv_bias) {
-    kernels.add(weights_.vector[Slot::kQBias].data(), spec_.heads * dim, q);
-    kernels.add(weights_.vector[Slot::kKBias].data(), spec_.kv_heads * dim, k);
-    kernels.add(weights_.vector[Slot::kVBias].data(), spec_.kv_heads * dim, v);
+    kernels.add(q_bias_, spec_.heads * dim, q);
+    kernels.add(k_bias_, spec_.kv_heads * dim, k);
+    kernels.add(v_bias_, spec_.kv_heads * dim, v);
   }
   const std::size_t rotated = spec_.rope.dimensions;
   const float* cos = step.angles(rope_, t);
@@ -82,6 +99,10 @@ void Attention::finish_heads(Step& step, std::size_t t, float* scratch) const {
   if (spec_.qk_norm == QkNorm::kWhole) {
     norm_of(q, Slot::kQNorm, spec_.heads * dim);
     norm_of(k, Slot::kKNorm, spec_.kv_heads * dim);
+  }
+  if (spec_.qk_norm == QkNorm::kWholeLayer) {
+    layer_norm(kernels, q, weights_.vector, Slot::kQNorm, Slot::kQNormBias, epsilon_);
+    layer_norm(kernels, k, weights_.vector, Slot::kKNorm, Slot::kKNormBias, epsilon_);
   }
   const auto turn = [&](float* head, Slot norm) {
     if (spec_.qk_norm == QkNorm::kHead) norm_of(head, norm, dim);

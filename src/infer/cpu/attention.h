@@ -22,6 +22,8 @@ class Attention final : public LayerPart {
   float epsilon_;
   std::vector<float> ones_;  // the weights of norms that have none
   HeadWalk walk_;
+  // The biases of q, k and v; null: none.
+  const float *q_bias_ = nullptr, *k_bias_ = nullptr, *v_bias_ = nullptr;
 };
 
 }  // namespace lathe::infer

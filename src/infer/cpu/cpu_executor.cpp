@@ -50,7 +50,8 @@ std::unique_ptr<LayerPart> make_ffn(const Model& model, std::size_t layer) {
 
 MemoryLayout cpu_layout(const Blueprint& blueprint, const KernelTable& kernels, KvType kv) {
   const std::vector<StateSpec> states = blueprint.states();
-  return MemoryLayout(states, kernels.kv_format(kv));
+  // What an encoder keeps, it keeps no longer than a layer takes: nothing would be won by less.
+  return MemoryLayout(states, kernels.kv_format(blueprint.generates ? kv : KvType::kF32));
 }
 
 Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
@@ -92,19 +93,25 @@ void CpuExecutor::add_parts(std::size_t i) {
   const Model& model = *step_.model;
   const LayerSpec& layer = model.blueprint().layers[i];
   const PerSlot<std::vector<float>>& norms = model.layers()[i].vector;
-  const auto if_norm = [&](bool has, Slot slot) { return has ? &norms[slot] : nullptr; };
+  const auto if_norm = [&](bool has, Slot slot) { return Norm{has ? &norms[slot] : nullptr}; };
+  const auto if_sum = [&](Slot weight, Slot bias) {
+    if (!layer.sum_norms) return Norm{};
+    return Norm{&norms[weight], model.blueprint().norm_bias ? &norms[bias] : nullptr};
+  };
   if (layer.has_mixer())
     parts_.push_back({.part = std::visit(MakeMixer{model, i, step_.ropes.of_layer[i]}, layer.mixer),
-                      .pre = if_norm(layer.pre_norms, Slot::kAttentionNorm),
-                      .post = if_norm(layer.post_norms, Slot::kPostAttentionNorm)});
+                      .pre = if_norm(layer.pre_norms && layer.mixer_norm, Slot::kAttentionNorm),
+                      .post = if_norm(layer.post_norms, Slot::kPostAttentionNorm),
+                      .sum = if_sum(Slot::kSumAttentionNorm, Slot::kSumAttentionNormBias)});
   if (layer.has_ffn())
     parts_.push_back({.part = make_ffn(model, i),
                       .reads = !layer.parallel,
                       .pre = if_norm(layer.pre_norms, ffn_norm(layer)),
-                      .post = if_norm(layer.post_norms, Slot::kPostFfnNorm)});
+                      .post = if_norm(layer.post_norms, Slot::kPostFfnNorm),
+                      .sum = if_sum(Slot::kSumFfnNorm, Slot::kSumFfnNormBias)});
   if (model.blueprint().layer_input != 0)
     parts_.push_back(
-        {.part = std::make_unique<LayerInput>(model, i), .post = &norms[Slot::kInputPostNorm]});
+        {.part = std::make_unique<LayerInput>(model, i), .post = {&norms[Slot::kInputPostNorm]}});
   if (layer.scaled) parts_.back().scale = norms[Slot::kLayerScale].front();
 }
 
@@ -130,19 +137,9 @@ std::span<const float> CpuExecutor::output(std::size_t row) const {
 }
 
 void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
-  ForwardScratch& s = step_.scratch;
   place_tokens(slices);
   compute_angles();
-  step_.team->run(step_.tokens.size(), [&](std::size_t t, int) {
-    const Step::Token& token = step_.tokens[t];
-    float* x = s.x.data() + t * step_.width();
-    if (token.row != nullptr) {
-      std::copy_n(token.row, step_.width(), x);
-    } else {
-      step_.model->embed(token.id, x);
-      scale(step_.model->blueprint().embedding_scale, x);
-    }
-  });
+  step_.team->run(step_.tokens.size(), [&](std::size_t t, int) { begin(t); });
   if (step_.model->blueprint().predicts) join(slices);
   if (step_.model->blueprint().layer_input != 0) prepare_layer_inputs(step_);
   Joint joint;
@@ -151,7 +148,7 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
     joint.pre = part.pre;
     pass(joint);
     part.part->run(step_);
-    joint = {.add = true, .post = part.post, .scale = part.scale};
+    joint = {.add = true, .post = part.post, .sum = part.sum, .scale = part.scale};
   }
   write_outputs(slices, kind, joint);
 }
@@ -171,12 +168,35 @@ void CpuExecutor::join(std::span<const Slice> slices) {
     step_.team->run(slices[i].tokens.size(), [&](std::size_t at, int) {
       const std::size_t t = step_.runs[i].first + at;
       float* row = s.low.row(t);
-      norm(s.x.data() + t * width, weights.vector[Slot::kJoinTokenNorm], row);
-      norm(slices[i].beside + at * width, weights.vector[Slot::kJoinRowNorm], row + width);
+      norm(s.x.data() + t * width, {&weights.vector[Slot::kJoinTokenNorm]}, row);
+      norm(slices[i].beside + at * width, {&weights.vector[Slot::kJoinRowNorm]}, row + width);
       s.low.quantize(kernels, t, 0, 2 * width);
     });
   const Step::Linear join{Slot::kJoin, s.x.data()};
   step_.multiply_linears(0, s.low, {&join, 1});
+}
+
+// A token's x in front of the first layer.
+void CpuExecutor::begin(std::size_t t) {
+  const Blueprint& blueprint = step_.model->blueprint();
+  const PerSlot<std::vector<float>>& tables = step_.model->outside().vector;
+  const Step::Token& token = step_.tokens[t];
+  const std::size_t width = step_.width();
+  float* x = step_.scratch.x.data() + t * width;
+  if (token.row != nullptr) {
+    std::copy_n(token.row, width, x);
+  } else {
+    step_.model->embed(token.id, x);
+    scale(blueprint.embedding_scale, x);
+  }
+  if (blueprint.token_types != 0) step_.kernels().add(tables[Slot::kTokenTypes].data(), width, x);
+  if (blueprint.learned_positions)
+    step_.kernels().add(tables[Slot::kPositions].data() + token.position * width, width, x);
+  if (blueprint.input_norm)
+    norm(x,
+         {&tables[Slot::kEmbeddingNorm],
+          blueprint.norm_bias ? &tables[Slot::kEmbeddingNormBias] : nullptr},
+         x);
 }
 
 void CpuExecutor::place_tokens(std::span<const Slice> slices) {
@@ -194,7 +214,8 @@ void CpuExecutor::place_tokens(std::span<const Slice> slices) {
           {slice.tokens[i], row_at(slice.rows, position), position, slice.memory});
     }
     for (std::size_t i = 0; i < count; i += tile_tokens_)
-      step_.tiles.push_back({first + i, std::min(tile_tokens_, count - i)});
+      step_.tiles.push_back(
+          {first + i, std::min(tile_tokens_, count - i), slice.first_position + count});
   }
   LATHE_CHECK(step_.tokens.size() <= options_.step_tokens);
 }
@@ -211,11 +232,17 @@ void CpuExecutor::scale(float factor, float* row) const {
   if (factor != 1) step_.kernels().train.scale(row, factor, step_.width());
 }
 
-void CpuExecutor::norm(const float* x, const std::vector<float>& weight, float* out) const {
+void CpuExecutor::norm(const float* x, const Norm& norm, float* out) const {
   const Blueprint& blueprint = step_.model->blueprint();
+  const std::size_t width = step_.width();
+  if (norm.weight == nullptr) {
+    if (x != out) std::copy_n(x, width, out);
+    return;
+  }
   const auto apply =
       blueprint.norm == NormKind::kRms ? step_.kernels().rms_norm : step_.kernels().layer_norm;
-  apply(x, weight.data(), step_.width(), blueprint.norm_epsilon, out);
+  apply(x, norm.weight->data(), width, blueprint.norm_epsilon, out);
+  if (norm.bias != nullptr) step_.kernels().add(norm.bias->data(), width, out);
 }
 
 // The token's x, with what the last part gave.
@@ -224,10 +251,11 @@ const float* CpuExecutor::add_branch(const Joint& joint, std::size_t t) {
   float* x = step_.scratch.x.data() + t * width;
   if (!joint.add) return x;
   float* branch = step_.scratch.branch.data() + t * width;
-  if (joint.post != nullptr) norm(branch, *joint.post, branch);
+  norm(branch, joint.post, branch);
   scale(step_.model->blueprint().residual_scale, branch);
   step_.kernels().add(branch, width, x);
   scale(joint.scale, x);
+  norm(x, joint.sum, x);
   return x;
 }
 
@@ -238,10 +266,7 @@ void CpuExecutor::pass(const Joint& joint) {
   step_.team->run(step_.tokens.size(), [&](std::size_t t, int) {
     const float* x = add_branch(joint, t);
     if (!joint.read) return;
-    if (joint.pre != nullptr)
-      norm(x, *joint.pre, s.normed.row(t));
-    else
-      std::copy_n(x, width, s.normed.row(t));
+    norm(x, joint.pre, s.normed.row(t));
     s.normed.quantize(step_.kernels(), t, 0, width);
   });
 }
@@ -259,19 +284,20 @@ void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind,
     for (std::size_t i = slice.outputs; i > 0; --i) rows.push_back(end - i);
   }
   LATHE_CHECK(rows.size() <= options_.step_outputs());
+  LATHE_CHECK(kind == OutputKind::kHidden || blueprint.generates);
   output_width_ = kind == OutputKind::kLogits ? blueprint.vocabulary : width;
+  const Norm last{blueprint.final_norm ? &step_.model->output_norm() : nullptr};
   s.normed.shape(width);
-  const std::vector<float>& weight = step_.model->output_norm();
   if (options_.keep_hidden)
     step_.team->run(step_.tokens.size(), [&](std::size_t t, int) {
-      norm(add_branch(joint, t), weight, s.hidden_rows.data() + t * width);
+      norm(add_branch(joint, t), last, s.hidden_rows.data() + t * width);
     });
   step_.team->run(rows.size(), [&](std::size_t i, int) {
     float* out = kind == OutputKind::kLogits ? s.normed.row(i) : s.output.data() + i * width;
     if (options_.keep_hidden)
       std::copy_n(hidden(rows[i]).data(), width, out);
     else
-      norm(add_branch(joint, rows[i]), weight, out);
+      norm(add_branch(joint, rows[i]), last, out);
     if (kind == OutputKind::kLogits) s.normed.quantize(kernels, i, 0, width);
   });
   if (kind == OutputKind::kHidden || rows.empty()) return;
@@ -287,6 +313,38 @@ void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind,
     kernels.train.scale(row, blueprint.logit_scale, output_width_);
     if (blueprint.logit_cap != 0) kernels.soft_cap(row, output_width_, blueprint.logit_cap);
   });
+}
+
+std::vector<float> CpuExecutor::head(std::span<const float> pooled) {
+  const KernelTable& kernels = step_.kernels();
+  const Blueprint& blueprint = step_.model->blueprint();
+  const LayerWeights& weights = step_.model->outside();
+  ForwardScratch& s = step_.scratch;
+  std::vector<float> row(pooled.begin(), pooled.end());
+  for (const HeadLayer& layer : blueprint.head) {
+    s.head.shape(layer.k);
+    std::ranges::copy(row, s.head.row(0));
+    s.head.quantize(kernels, 0, 0, layer.k);
+    row.resize(layer.rows);
+    const Product product{.matrix = &weights.matrix[layer.matrix],
+                          .x = &s.head,
+                          .tokens = 1,
+                          .out = s.head_out.data(),
+                          .stride = layer.rows};
+    multiply(*step_.team, {&product, 1});
+    std::copy_n(s.head_out.data(), layer.rows, row.data());
+    if (layer.bias)
+      kernels.add(weights.vector[bias_of(layer.matrix)].data(), layer.rows, row.data());
+    if (layer.after == HeadLayer::After::kTanh) kernels.soft_cap(row.data(), layer.rows, 1);
+    if (layer.after == HeadLayer::After::kGelu) kernels.gelu(row.data(), layer.rows, row.data());
+    if (layer.norm)
+      kernels.layer_norm(row.data(), weights.vector[Slot::kClassifierNorm].data(), layer.rows,
+                         blueprint.norm_epsilon, row.data());
+  }
+  if (!blueprint.scores_softmax) return row;
+  const float sum = kernels.exp_sum(row.data(), row.size(), kernels.max(row.data(), row.size()));
+  for (float& score : row) score /= sum;
+  return row;
 }
 
 }  // namespace lathe::infer

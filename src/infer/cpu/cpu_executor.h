@@ -23,6 +23,7 @@ class CpuExecutor final : public Executor {
   void run(std::span<const Slice> slices, OutputKind kind) override;
   std::span<const float> output(std::size_t row) const override;
   std::span<const float> hidden(std::size_t token) const override;
+  std::vector<float> head(std::span<const float> pooled) override;
   DeviceBytes weight_bytes() const override;
   // ForwardSizes::bytes(), and what attention took at depth (HeadWalk::deep_bytes).
   DeviceBytes scratch_bytes() const override;
@@ -30,32 +31,39 @@ class CpuExecutor final : public Executor {
   void observe(InputObserver* observer) { step_.observer = observer; }
 
  private:
+  struct Norm {
+    const std::vector<float>* weight = nullptr;  // null: none
+    const std::vector<float>* bias = nullptr;
+  };
   // A layer's mixer or its feed-forward part.
   struct Part {
     std::unique_ptr<LayerPart> part;
-    bool reads = true;                        // false: what the part before it read
-    const std::vector<float>* pre = nullptr;  // the norms of what it reads, and of what it gives
-    const std::vector<float>* post = nullptr;
-    float scale = 1;  // of the residual stream behind it
+    bool reads = true;  // false: what the part before it read
+    Norm pre = {};      // of what it reads
+    Norm post = {};     // of what it gives
+    Norm sum = {};      // of the residual stream, once that is added
+    float scale = 1;    // of the residual stream behind it
   };
   CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options);
   void add_parts(std::size_t layer);
   void place_tokens(std::span<const Slice> slices);
   void compute_angles();
   void join(std::span<const Slice> slices);
-  // Between two parts: what the last one gave, or its norm, is added to x; x, or its norm, becomes
-  // what the next one reads.
+  void begin(std::size_t token);
+  // Between two parts: what the last one gave, or its norm, is added to x, which may be normed
+  // then; x, or its norm, becomes what the next one reads.
   struct Joint {
     bool add = false;
-    const std::vector<float>* post = nullptr;
+    Norm post = {}, sum = {};
     float scale = 1;
     bool read = false;
-    const std::vector<float>* pre = nullptr;
+    Norm pre = {};
   };
   void pass(const Joint& joint);
   const float* add_branch(const Joint& joint, std::size_t token);
   void scale(float factor, float* row) const;
-  void norm(const float* x, const std::vector<float>& weight, float* out) const;
+  // x as it is, where there is no norm.
+  void norm(const float* x, const Norm& norm, float* out) const;
   void write_outputs(std::span<const Slice> slices, OutputKind kind, const Joint& joint);
 
   ExecutorOptions options_;

@@ -14,8 +14,7 @@ constexpr std::size_t kPiece = 2048;
 // Gate and up, or up alone.
 struct Inputs {
   Inputs(const FfnSpec& spec, ForwardScratch& s, Slot gate, Slot up)
-      : all{{up, s.up.data()}, {gate, s.gate.data()}},
-        count(spec.activation == Activation::kReluSquared ? 1 : 2) {}
+      : all{{up, s.up.data()}, {gate, s.gate.data()}}, count(has_gate(spec.activation) ? 2 : 1) {}
   std::span<const Step::Linear> linears() const { return std::span(all).first(count); }
   Step::Linear all[2];
   std::size_t count;
@@ -28,6 +27,8 @@ void activate_row(const KernelTable& kernels, Activation kind, const float* gate
       return kernels.silu_mul(gate, up, n, out);
     case Activation::kGelu:
       return kernels.gelu_mul(gate, up, n, out);
+    case Activation::kGeluAlone:
+      return kernels.gelu(up, n, out);
     case Activation::kClampedSilu:
       return kernels.clamped_silu_mul(gate, up, n, out);
     case Activation::kReluSquared:
@@ -55,9 +56,21 @@ void activate(Step& step, Activation kind, std::size_t rows, std::size_t hidden)
 void DenseFfn::run(Step& step) const {
   ForwardScratch& s = step.scratch;
   step.multiply_linears(layer_, s.normed, Inputs(spec_, s, Slot::kGate, Slot::kUp).linears());
+  if (spec_.input_bias) {
+    if (has_gate(spec_.activation)) add_bias(step, Slot::kGateBias, s.gate.data());
+    add_bias(step, Slot::kUpBias, s.up.data());
+  }
   activate(step, spec_.activation, step.tokens.size(), spec_.hidden);
   const Step::Linear down{Slot::kDown, s.branch.data()};
   step.multiply_linears(layer_, s.hidden, {&down, 1});
+  if (spec_.bias) add_bias(step, Slot::kDownBias, s.branch.data());
+}
+
+void DenseFfn::add_bias(Step& step, Slot slot, float* out) const {
+  const std::vector<float>& bias = weights_.vector[slot];
+  step.team->run(step.tokens.size(), [&](std::size_t t, int) {
+    step.kernels().add(bias.data(), bias.size(), out + t * bias.size());
+  });
 }
 
 ExpertFfn::ExpertFfn(const Model& model, std::size_t layer)
@@ -78,8 +91,8 @@ void ExpertFfn::run(Step& step) const {
   if (spec_.beside_hidden != 0) read_norm(step, weights_.vector[Slot::kExpertsNorm]);
   gather(step);
   step.multiply_experts(layer_, s.gathered, Inputs(spec_, s, Slot::kGate, Slot::kUp).linears());
-  if (spec_.bias) {
-    add_biases(step, Slot::kGateBias, spec_.hidden, s.gate.data());
+  if (spec_.input_bias) {
+    if (has_gate(spec_.activation)) add_biases(step, Slot::kGateBias, spec_.hidden, s.gate.data());
     add_biases(step, Slot::kUpBias, spec_.hidden, s.up.data());
   }
   activate(step, spec_.activation, step.tokens.size() * spec_.experts_used, spec_.hidden);

@@ -9,11 +9,15 @@ namespace lathe::infer {
 class DenseFfn final : public LayerPart {
  public:
   DenseFfn(const Model& model, std::size_t layer)
-      : spec_(model.blueprint().layers[layer].ffn), layer_(layer) {}
+      : spec_(model.blueprint().layers[layer].ffn),
+        weights_(model.layers()[layer]),
+        layer_(layer) {}
   void run(Step& step) const override;
 
  private:
+  void add_bias(Step& step, Slot slot, float* out) const;
   FfnSpec spec_;
+  const LayerWeights& weights_;
   std::size_t layer_;
 };
 

@@ -2,6 +2,8 @@
 #include "infer/cpu/head_walk.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 namespace lathe::infer {
@@ -32,7 +34,9 @@ struct Room {
         group(chunk + Partial::size(columns, head.value)),
         total(group + Partial::size(columns, head.value)),
         values(total + Partial::size(columns, head.value)),
-        scale(values + value_floats(head)),
+        slope(values + value_floats(head)),
+        at(slope + columns),
+        scale(at + columns),
         sum(reinterpret_cast<std::int16_t*>(scale + columns * head.key / kActivationBlock)),
         q8(reinterpret_cast<std::int8_t*>(sum + columns * head.key / 16)),
         first(reinterpret_cast<std::uint8_t*>(q8 + columns * head.key)),
@@ -42,11 +46,12 @@ struct Room {
   }
   static std::size_t floats(std::size_t columns, const KvShape& head) {
     return columns * head.key + 3 * Partial::size(columns, head.value) + value_floats(head) +
-           columns * head.key / 2 + columns;
+           columns * head.key / 2 + 3 * columns;
   }
   float* q;                      // (columns, key)
   float *chunk, *group, *total;  // partials of one chunk, one group, all
   float* values;                 // of a chunk, where they are shared
+  float *slope, *at;             // of a distance bias: each query's, and its slot in a chunk
   float* scale;                  // q in 8 bits: its scales, sums and integers
   std::int16_t* sum;
   std::int8_t* q8;
@@ -75,9 +80,24 @@ const float* pad_head(const float* head, std::size_t dim, float* to) {
   return to;
 }
 
-// How many groups the tile's newest token looks back on.
-std::size_t groups_of(const Step& step, const Step::Tile& tile) {
-  return step.tokens[tile.first_token + tile.tokens - 1].position / kGroupPositions + 1;
+// From one position to another one.
+float distance(std::size_t from, std::size_t to) {
+  return static_cast<float>(static_cast<std::ptrdiff_t>(to) - static_cast<std::ptrdiff_t>(from));
+}
+
+// A slope for each head: powers of 2^(−bias / heads), and where the heads are no power of two, odd
+// powers of its root for the rest.
+std::vector<float> slopes_of(const AttendSpec& spec) {
+  if (spec.distance_bias == 0) return {};
+  const std::size_t even = std::bit_floor(spec.heads);
+  const double step = double{spec.distance_bias} / static_cast<double>(even);
+  std::vector<float> slopes;
+  for (std::size_t h = 0; h < spec.heads; ++h) {
+    const double power =
+        h < even ? static_cast<double>(h + 1) : static_cast<double>(2 * (h - even) + 1) / 2;
+    slopes.push_back(static_cast<float>(std::exp2(-step * power)));
+  }
+  return slopes;
 }
 
 std::size_t most_columns(const AttendSpec& spec) {
@@ -91,7 +111,8 @@ HeadWalk::HeadWalk(const AttendSpec& spec, std::size_t layer, const float* sinks
       padded_(padded_head(spec.head)),
       layer_(spec.kv_of.value_or(layer)),
       ratio_(spec.heads / spec.kv_heads),
-      sinks_(sinks) {}
+      sinks_(sinks),
+      slopes_(slopes_of(spec)) {}
 
 // Sized for the widest group; a layer with smaller ones just has fewer columns.
 std::size_t HeadWalk::tile_tokens(const Blueprint& blueprint) {
@@ -131,9 +152,18 @@ void HeadWalk::store(const Step& step, std::size_t t, std::size_t head, const fl
                               pad_head(k, spec_.head.key, scratch), value);
 }
 
-// The first group that any of the tile's queries sees something of.
+// What no query of the tile sees further than.
+AttendSpec::Seen HeadWalk::seen_by_newest(const Step& step, const Step::Tile& tile) const {
+  return spec_.seen(step.tokens[tile.first_token + tile.tokens - 1].position, tile.end);
+}
+
+// The first group that any of the tile's queries sees something of, and the end of the last one.
 std::size_t HeadWalk::first_group(const Step& step, const Step::Tile& tile) const {
-  return spec_.oldest_visible(step.tokens[tile.first_token].position) / kGroupPositions;
+  return spec_.seen(step.tokens[tile.first_token].position, tile.end).first / kGroupPositions;
+}
+
+std::size_t HeadWalk::groups_of(const Step& step, const Step::Tile& tile) const {
+  return (seen_by_newest(step, tile).end - 1) / kGroupPositions + 1;
 }
 
 void HeadWalk::run(Step& step, const Out& out) const {
@@ -196,9 +226,9 @@ bool HeadWalk::visible(const Step& step, const Step::Tile& tile, std::size_t sta
   bool any = false;
   for (std::size_t c = 0; c < tile.tokens * ratio_; ++c) {
     const std::size_t position = step.tokens[tile.first_token + c / ratio_].position;
-    const std::size_t oldest = spec_.oldest_visible(position);
-    const std::size_t from = std::clamp(oldest, start, start + kChunk) - start;
-    const std::size_t to = std::clamp(position + 1, start, start + kChunk) - start;
+    const AttendSpec::Seen seen = spec_.seen(position, tile.end);
+    const std::size_t from = std::clamp(seen.first, start, start + kChunk) - start;
+    const std::size_t to = std::clamp(seen.end, start, start + kChunk) - start;
     first[c] = static_cast<std::uint8_t>(std::min(from, to));
     last[c] = static_cast<std::uint8_t>(to);
     any = any || from < to;
@@ -220,6 +250,7 @@ void HeadWalk::walk_group(const Step& step, const Step::Tile& tile, std::size_t 
   for (std::size_t c = 0; c < used; ++c) {
     const std::size_t t = tile.first_token + c / ratio_;
     const std::size_t row = t * spec_.heads + head * ratio_ + c % ratio_;
+    if (!slopes_.empty()) room.slope[c] = slopes_[head * ratio_ + c % ratio_];
     const float* q =
         pad_head(step.scratch.q.data() + row * spec_.head.key, spec_.head.key, room.q + c * key);
     if (is_quantized(format.type))
@@ -231,10 +262,14 @@ void HeadWalk::walk_group(const Step& step, const Step::Tile& tile, std::size_t 
   const auto chunk_at = [&](std::size_t at) {
     return newest.memory->data(place.group, at) + place.offset + head * place.head_bytes;
   };
-  const std::size_t end = std::min((group + 1) * kGroupPositions, newest.position + 1);
+  const std::size_t last = seen_by_newest(step, tile).end;
+  const std::size_t end = std::min((group + 1) * kGroupPositions, last);
   for (std::size_t start = group * kGroupPositions; start < end; start += kChunk) {
     if (!visible(step, tile, start, room.first, room.last)) continue;
     const std::size_t next = start + kChunk;
+    if (!slopes_.empty())
+      for (std::size_t c = 0; c < used; ++c)
+        room.at[c] = distance(start, step.tokens[tile.first_token + c / ratio_].position);
     format.attend({.chunk = chunk_at(start),
                    .shape = padded_,
                    .columns = used,
@@ -245,9 +280,11 @@ void HeadWalk::walk_group(const Step& step, const Step::Tile& tile, std::size_t 
                    .m = chunk.m,
                    .l = chunk.l,
                    .o = chunk.o,
-                   .ahead = next <= newest.position ? chunk_at(next) : nullptr,
+                   .ahead = next < last ? chunk_at(next) : nullptr,
                    .cap = spec_.soft_cap,
-                   .values = reinterpret_cast<std::byte*>(room.values)});
+                   .values = reinterpret_cast<std::byte*>(room.values),
+                   .slope = slopes_.empty() ? nullptr : room.slope,
+                   .at = room.at});
     fold(kernels, used, padded_.value, chunk, total);
   }
 }

@@ -1,8 +1,8 @@
 // The heads of a layer walk over the chunks of the cache: all positions, or the window that they
-// see. The result of a query is a fold in a fixed order: the chunks of a group one after the other,
-// then the groups one after the other, whoever computes them. Groups start at absolute multiples of
-// so many positions, so nothing depends on where a step began. One thread, but for what the team is
-// given.
+// see; an encoder's tokens see those behind them too, all of which are in the step. The result of a
+// query is a fold in a fixed order: the chunks of a group one after the other, then the groups one
+// after the other, whoever computes them. Groups start at absolute multiples of so many positions,
+// so nothing depends on where a step began. One thread, but for what the team is given.
 #pragma once
 
 #include "infer/cpu/step.h"
@@ -46,6 +46,8 @@ class HeadWalk {
                         std::size_t columns) const;
   void walk_group(const Step& step, const Step::Tile& tile, std::size_t head, std::size_t group,
                   std::size_t columns, float* scratch, float* into) const;
+  AttendSpec::Seen seen_by_newest(const Step& step, const Step::Tile& tile) const;
+  std::size_t groups_of(const Step& step, const Step::Tile& tile) const;
   // Which slots of the chunk at `start` each query sees; false: none sees any.
   bool visible(const Step& step, const Step::Tile& tile, std::size_t start, std::uint8_t* first,
                std::uint8_t* last) const;
@@ -58,6 +60,7 @@ class HeadWalk {
   std::size_t layer_;  // whose keys and values they are
   std::size_t ratio_;  // heads that share a KV head
   const float* sinks_;
+  std::vector<float> slopes_;  // (heads) by which scores fall with the distance; empty: they do not
 };
 
 }  // namespace lathe::infer

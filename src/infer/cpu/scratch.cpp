@@ -117,6 +117,14 @@ constexpr Buffer kBuffers[] = {
      [](const Z& z) {
        return Extent{z.keep_hidden ? z.tokens : 0, z.width};
      }},
+    {&S::head,
+     [](const Z& z) {
+       return Extent{z.head == 0 ? 0u : 1u, z.head};
+     }},
+    {&S::head_out,
+     [](const Z& z) {
+       return Extent{1, z.head};
+     }},
 };
 
 std::uint64_t bytes_for(const Scratch<float>&, Extent extent) {
@@ -177,11 +185,14 @@ void size_mixer(ForwardSizes&, std::size_t, const NoMixer&) {}
 ForwardSizes ForwardSizes::of(const Blueprint& blueprint, std::size_t threads,
                               const ExecutorOptions& options) {
   const std::size_t max_tokens = options.step_tokens;
-  ForwardSizes sizes{.tokens = max_tokens,
-                     .outputs = options.step_outputs(),
-                     .width = blueprint.embedding,
-                     .output_width = std::max(blueprint.embedding, blueprint.vocabulary),
-                     .keep_hidden = options.keep_hidden};
+  ForwardSizes sizes{
+      .tokens = max_tokens,
+      .outputs = options.step_outputs(),
+      .width = blueprint.embedding,
+      .output_width = std::max(blueprint.embedding, blueprint.generates ? blueprint.vocabulary : 0),
+      .keep_hidden = options.keep_hidden};
+  for (const HeadLayer& layer : blueprint.head)
+    sizes.head = std::max({sizes.head, layer.rows, layer.k});
   for (const LayerSpec& layer : blueprint.layers) {
     std::visit([&](const auto& spec) { size_mixer(sizes, threads, spec); }, layer.mixer);
     const std::size_t rows = max_tokens * std::max<std::size_t>(1, layer.ffn.experts_used);

@@ -22,6 +22,7 @@ struct ForwardSizes {
   std::size_t angles = 0;   // of one token, all ropes
   std::size_t threads = 0;  // of all threads
   bool keep_hidden = false;
+  std::size_t head = 0;  // the widest row of what a pooled text becomes
 
   static ForwardSizes of(const Blueprint& blueprint, std::size_t threads,
                          const ExecutorOptions& options);
@@ -50,6 +51,8 @@ struct ForwardScratch {
   Scratch<float> expert_out;   // (pairs, embedding)
   Scratch<float> output;       // (outputs, vocabulary or embedding)
   Scratch<float> hidden_rows;  // of all tokens, after the output norm (tokens, embedding)
+  Activations head;            // a pooled text, and what becomes of it (1, …)
+  Scratch<float> head_out;     // (1, …)
 
   Status reserve(const ForwardSizes& sizes);
   std::uint64_t bytes() const;

@@ -42,6 +42,7 @@ struct Step {
   struct Tile {
     std::size_t first_token;
     std::size_t tokens;
+    std::size_t end;  // the positions of its slice end there
   };
   std::vector<Tile> tiles;
   // Tokens of one sequence, one after the other: the slices.

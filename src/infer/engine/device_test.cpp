@@ -57,6 +57,9 @@ class NotingExecutor final : public Executor {
   }
   std::span<const float> hidden(std::size_t) const override { return {}; }
   std::span<const float> output(std::size_t row) const override { return rows_[row]; }
+  std::vector<float> head(std::span<const float> pooled) override {
+    return {pooled.begin(), pooled.end()};
+  }
   DeviceBytes weight_bytes() const override { return DeviceBytes("gpu0", 1000); }
   DeviceBytes scratch_bytes() const override {
     return DeviceBytes("gpu0", 10) + DeviceBytes(kHostDevice, 1);

@@ -86,6 +86,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Executor> executo
   EngineOptions checked = options;
   if (checked.context == 0) checked.context = blueprint.context;
   LATHE_TRY_STATUS(check_context(blueprint, checked.context));
+  if (!blueprint.generates)
+    checked.context = std::min(checked.context, executor->options().step_outputs());
   if (tokenizer.size() != blueprint.vocabulary) {
     return invalid("the vocabulary has {} tokens and the embedding {} rows; the file is damaged",
                    tokenizer.size(), blueprint.vocabulary);
@@ -138,7 +140,14 @@ Status Engine::check_prompt(const Prompt& prompt, std::string_view what) const {
   return {};
 }
 
+Status check_generates(const Blueprint& blueprint) {
+  if (blueprint.generates) return {};
+  return invalid("{} is an encoder: it makes {} of texts and writes none", blueprint.architecture,
+                 blueprint.ranks ? "scores" : "embeddings");
+}
+
 Status Engine::check(const GenerationRequest& request) const {
+  LATHE_TRY_STATUS(check_generates(executor_->blueprint()));
   if (request.prompt.empty()) return invalid("the prompt is empty; it needs at least one token");
   LATHE_TRY_STATUS(check_prompt(request.prompt, "prompt"));
   for (const auto& ids : {std::span(request.draft), std::span(request.replay)}) {

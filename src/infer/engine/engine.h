@@ -38,6 +38,13 @@ struct EngineOptions {
 // A context that the model was not made for is refused with both numbers.
 Status check_context(const Blueprint& blueprint, std::size_t context);
 
+// An encoder is refused: it has no logits.
+Status check_generates(const Blueprint& blueprint);
+
+// How relevant a document is to a query, in [0, 1], by what the head made of the two: the share of
+// the first label, or of one alone the sigmoid.
+double relevance_of(const Blueprint& blueprint, std::span<const float> scores);
+
 struct GenerationRequest {
   Prompt prompt;               // at least one position
   std::size_t max_tokens = 0;  // 0: until the context is full
@@ -129,21 +136,24 @@ class Engine {
   // Behind the token at that position.
   using OnLogits = std::function<void(std::size_t position, std::span<const float> logits)>;
 
-  // The hidden state of a text, pooled as the model says (or as told), normalised to length 1. It
-  // is read piece by piece, so that others need not wait for all of it.
+  // The hidden state of a text, pooled as the model says (or as told). It is read piece by piece,
+  // so that others need not wait for all of it, but by an encoder, which reads it in one.
   class Reading {
    public:
     ~Reading();
     Reading(const Reading&) = delete;
     Reading& operator=(const Reading&) = delete;
     Result<bool> step();  // true: done
-    std::vector<float> vector() const;
+    // What the model's head makes of the pooled text: a reranker's scores, or an embedding …
+    std::vector<float> values() const;
+    std::vector<float> vector() const;  // … of length 1
 
    private:
     friend class Engine;
     Reading(Engine& engine, Prompt text, Pooling pooling, OnLogits on_logits,
             std::shared_ptr<const Adapter> adapter);
     void pool(std::span<const float> hidden);
+    std::size_t pooled() const { return pooling_ == Pooling::kMean ? text_.size() : 1; }
     void promise(std::uint64_t bytes);
     Engine* engine_;
     Prompt text_;
@@ -161,6 +171,8 @@ class Engine {
   Result<std::unique_ptr<Reading>> score(Prompt text, OnLogits on_logits,
                                          std::shared_ptr<const Adapter> adapter);
   Result<std::vector<float>> embed(const Prompt& text, Pooling pooling);
+  // What the head makes of each token, row by row (Blueprint::text_width()).
+  Status hidden(const Prompt& text, const std::function<void(std::span<const float>)>& row);
   // The logits of every position, row by row.
   Status logits(const Prompt& text, const std::function<void(std::span<const float>)>& row,
                 const Adapter* adapter = nullptr);

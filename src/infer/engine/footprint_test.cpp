@@ -153,5 +153,33 @@ TEST(Footprints, RefuseAContextThatTheModelWasNotMadeFor) {
             "a context of 32769 tokens was asked for; random llama-tiny was made for 32768");
 }
 
+// An encoder's step is as long as its context, and it keeps K and V of one layer.
+TEST(FootprintOfEncoders, IsWhatTheEngineBooks) {
+  for (const char* name : {"bert", "modern-bert-rank", "gemma-embedding"}) {
+    const auto file = Gguf::open(fs::path(LATHE_SOURCE_DIR) / "tests/data/models" /
+                                 (std::string(name) + ".gguf"));
+    const auto tokenizer = *Tokenizer::make(*read_vocabulary(*file));
+    ThreadTeam team(2);
+    const auto model = *Model::load(*file, team, {.kernels = &best_kernel_table(), .progress = {}});
+    const std::size_t positions = 128;
+    const ExecutorOptions options = ExecutorOptions().of(model->blueprint(), positions);
+    const auto engine = *Engine::create(*CpuExecutor::create(*model, team, options), *tokenizer,
+                                        {.context = positions, .kv_tokens = positions});
+    const auto predicted =
+        footprint_of(*file, {&best_kernel_table(), 2}, options, {.positions = positions});
+    ASSERT_TRUE(predicted.has_value());
+    EXPECT_EQ(predicted->weights, engine->bytes().weights);
+    EXPECT_EQ(predicted->scratch, engine->bytes().scratch);
+    EXPECT_EQ(predicted->kv.total(), engine->bytes().kv_pool);
+    ASSERT_TRUE(engine->embed(std::vector<TokenId>(positions, 1), Pooling::kMean).has_value());
+    EXPECT_EQ(predicted->scratch, engine->bytes().scratch);
+    EXPECT_FALSE(engine->embed(std::vector<TokenId>(positions + 1, 1), Pooling::kMean));
+    EXPECT_FALSE(engine->logits(std::vector<TokenId>{1}, [](std::span<const float>) {}));
+    GenerationRequest request;
+    request.prompt = std::vector<TokenId>{1};
+    EXPECT_FALSE(engine->add(std::move(request)));
+  }
+}
+
 }  // namespace
 }  // namespace lathe::infer

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "ground/base/units.h"
 #include "infer/engine/engine.h"
@@ -20,6 +19,17 @@ Slice piece_of(const Prompt& text, std::size_t from, std::size_t most, const Ada
           .first_position = from,
           .rows = text.rows(),
           .adapter = adapter};
+}
+
+template <class T>
+std::vector<float> of_length_one(std::span<const T> x) {
+  double square = 0;
+  for (const T value : x) square += static_cast<double>(value) * static_cast<double>(value);
+  const double norm = std::sqrt(square);
+  std::vector<float> out(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i)
+    out[i] = static_cast<float>(norm > 0 ? static_cast<double>(x[i]) / norm : 0);
+  return out;
 }
 
 }  // namespace
@@ -58,6 +68,7 @@ Status Engine::fill(SequenceMemory& memory, Slice slice, OutputKind kind,
 
 Status Engine::logits(const Prompt& text, const std::function<void(std::span<const float>)>& row,
                       const Adapter* adapter) {
+  LATHE_TRY_STATUS(check_generates(executor_->blueprint()));
   LATHE_TRY_STATUS(check_text(text));
   SequenceMemory memory(cache_->store());
   const std::size_t most = executor_->options().step_outputs();
@@ -66,7 +77,24 @@ Status Engine::logits(const Prompt& text, const std::function<void(std::span<con
   return {};
 }
 
+double relevance_of(const Blueprint& blueprint, std::span<const float> scores) {
+  const double first = scores.empty() ? 0 : double{scores[0]};
+  return blueprint.scores_softmax ? first : 1 / (1 + std::exp(-first));
+}
+
+Status Engine::hidden(const Prompt& text, const std::function<void(std::span<const float>)>& row) {
+  LATHE_TRY_STATUS(check_text(text));
+  SequenceMemory memory(cache_->store());
+  const std::size_t most = executor_->options().step_outputs();
+  const auto headed = [&](std::span<const float> values) { row(executor_->head(values)); };
+  for (std::size_t from = 0; from < text.size(); from += most)
+    LATHE_TRY_STATUS(
+        fill(memory, piece_of(text, from, most, nullptr), OutputKind::kHidden, headed));
+  return {};
+}
+
 Result<std::vector<double>> Engine::measure_steps() {
+  LATHE_TRY_STATUS(check_generates(executor_->blueprint()));
   std::vector<std::pair<std::size_t, double>> measured;  // width → seconds
   const std::size_t most = std::min(executor_->options().step_outputs(), options_.context);
   double spent = 0;
@@ -141,6 +169,7 @@ Result<std::unique_ptr<Engine::Reading>> Engine::read(Prompt text, Pooling pooli
 
 Result<std::unique_ptr<Engine::Reading>> Engine::score(Prompt text, OnLogits on_logits,
                                                        std::shared_ptr<const Adapter> adapter) {
+  LATHE_TRY_STATUS(check_generates(executor_->blueprint()));
   LATHE_TRY_STATUS(check_reading(text));
   return std::unique_ptr<Reading>(new Reading(*this, std::move(text), Pooling::kNone,
                                               std::move(on_logits), std::move(adapter)));
@@ -171,12 +200,17 @@ Result<bool> Engine::Reading::step() {
   return at_ == text_.size();
 }
 
-std::vector<float> Engine::Reading::vector() const {
-  const double norm = std::sqrt(std::inner_product(sum_.begin(), sum_.end(), sum_.begin(), 0.0));
-  std::vector<float> out(sum_.size());
+std::vector<float> Engine::Reading::values() const {
+  std::vector<float> mean(sum_.size());
   for (std::size_t i = 0; i < sum_.size(); ++i)
-    out[i] = static_cast<float>(norm > 0 ? sum_[i] / norm : 0);
-  return out;
+    mean[i] = static_cast<float>(sum_[i] / static_cast<double>(pooled()));
+  return engine_->executor_->head(mean);
+}
+
+std::vector<float> Engine::Reading::vector() const {
+  if (engine_->executor_->blueprint().head.empty()) return of_length_one<double>(sum_);
+  const std::vector<float> values = this->values();
+  return of_length_one<float>(values);
 }
 
 Result<std::vector<float>> Engine::embed(const Prompt& text, Pooling pooling) {

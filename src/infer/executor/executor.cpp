@@ -3,7 +3,14 @@
 
 namespace lathe::infer {
 
+ExecutorOptions ExecutorOptions::of(const Blueprint& blueprint, std::size_t positions) const {
+  ExecutorOptions options = *this;
+  if (!blueprint.generates) options.step_tokens = options.most_outputs = positions;
+  return options;
+}
+
 Status check_kv(const Blueprint& blueprint, KvType kv) {
+  if (!blueprint.generates) return {};  // an encoder has no cache
   for (const LayerSpec& layer : blueprint.layers) {
     const auto attends = layer.attends();
     if (!is_quantized(kv) || !attends) continue;

@@ -25,8 +25,11 @@ struct ExecutorOptions {
   std::size_t context = 0;
   bool keep_hidden = false;  // of all tokens of a step: Executor::hidden()
 
-  // Rows of logits that one step can give.
+  // Rows that one step can give.
   std::size_t step_outputs() const { return std::min(step_tokens, most_outputs); }
+  // The same for a model whose sequences come to so many positions: an encoder reads each of its
+  // texts in one step.
+  ExecutorOptions of(const Blueprint& blueprint, std::size_t positions) const;
 };
 
 // A KV type that the model's heads do not fit is refused with both numbers.
@@ -62,6 +65,9 @@ class Executor {
   // (embedding): of any token of the last step, in the order of its slices, after the output norm.
   // Only with options().keep_hidden.
   virtual std::span<const float> hidden(std::size_t token) const = 0;
+  // What becomes of a pooled text (embedding): (Blueprint::text_width()). The rows of the last
+  // run() stay.
+  virtual std::vector<float> head(std::span<const float> pooled) = 0;
 
   virtual DeviceBytes weight_bytes() const = 0;
   virtual DeviceBytes scratch_bytes() const = 0;  // that it computes in; grows with the depth

@@ -80,13 +80,13 @@ Result<FfnSpec> read_ffn(const ArchitectureKeys& keys) {
   return ffn;
 }
 
-Result<Pooling> read_pooling(const ArchitectureKeys& keys) {
-  LATHE_TRY(const std::size_t id, keys.size_or("pooling_type", 0, 0, 4));
-  if (id == 4) {
-    return invalid("{}: {} is 4 (a reranker); Lathe runs none, mean, cls and last",
-                   keys.file().path().string(), keys.name("pooling_type"));
-  }
-  return static_cast<Pooling>(id);
+// 4, a reranker, does not say what of a text its head reads: a decoder's reads the last token.
+Status read_pooling(const ArchitectureKeys& keys, Blueprint& blueprint) {
+  constexpr std::size_t kRank = 4;
+  LATHE_TRY(const std::size_t id, keys.size_or("pooling_type", 0, 0, kRank));
+  blueprint.ranks = id == kRank;
+  blueprint.pooling = blueprint.ranks ? Pooling::kLast : static_cast<Pooling>(id);
+  return {};
 }
 
 }  // namespace
@@ -186,7 +186,7 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys, Mixers mixers) {
   if (epsilon < 0)
     return invalid("{}: {} is missing", place, keys.name("attention.layer_norm_rms_epsilon"));
   blueprint.norm_epsilon = static_cast<float>(epsilon);
-  LATHE_TRY(blueprint.pooling, read_pooling(keys));
+  LATHE_TRY_STATUS(read_pooling(keys, blueprint));
 
   const std::string embedding_name = tensor_name(Slot::kEmbedding);
   const GgufTensor* embedding = file.find_tensor(embedding_name);
@@ -200,10 +200,9 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys, Mixers mixers) {
     if (kv_heads[i] != 0 && mixers != Mixers::kOwn) {
       LATHE_TRY(layer.mixer, read_attention(keys, blueprint, i, heads[i], kv_heads[i]));
     }
-    FfnSpec& own = layer.ffn;
-    own.hidden = hidden[i];
-    own.bias = file.find_tensor(tensor_name(Slot::kDownBias, i, own.experts != 0)) != nullptr;
-    own.joint = own.experts != 0 && file.find_tensor(joint_experts_name(i)) != nullptr;
+    layer.ffn.hidden = hidden[i];
+    find_biases(file, i, layer.ffn);
+    layer.ffn.joint = layer.ffn.experts != 0 && file.find_tensor(joint_experts_name(i)) != nullptr;
   }
   return blueprint;
 }
@@ -211,6 +210,12 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys, Mixers mixers) {
 void make_dense(FfnSpec& ffn) {
   ffn.experts = ffn.experts_used = ffn.groups = ffn.groups_used = 0;
   ffn.joint = false;
+}
+
+void find_biases(const Gguf& file, std::size_t layer, FfnSpec& ffn) {
+  const bool mixture = ffn.experts != 0;
+  ffn.bias = file.find_tensor(tensor_name(Slot::kDownBias, layer, mixture)) != nullptr;
+  ffn.input_bias = file.find_tensor(tensor_name(Slot::kUpBias, layer, mixture)) != nullptr;
 }
 
 Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint) {
@@ -345,7 +350,8 @@ StateSpec state_of(const AttendSpec& attends) {
   return {.kind = StateSpec::Kind::kAttention,
           .kv_heads = attends.kv_heads,
           .head = attends.head,
-          .window = attends.window};
+          .window = attends.sight == Sight::kBackward ? attends.window : 0,
+          .passing = attends.sight == Sight::kAll};
 }
 StateSpec state_of(const AttentionSpec& spec) {
   return state_of(spec.attends());
@@ -363,8 +369,8 @@ StateSpec state_of(const NoMixer&) {
 
 // What the forward pass lacks for a part; empty: nothing.
 std::string_view missing_in(const FfnSpec& spec) {
-  if (spec.bias && spec.experts == 0) return "biases in its feed-forward parts";
   if (spec.shared_hidden != 0 && spec.experts == 0) return "a shared expert without others";
+  if (spec.joint && spec.input_bias) return "biases beside gates and inputs in one matrix";
   return "";
 }
 
@@ -408,6 +414,7 @@ std::string_view Blueprint::missing() const {
   for (const LayerSpec& layer : layers) {
     if (const std::string_view ffn = missing_in(layer.ffn); !ffn.empty()) return ffn;
   }
+  if (ranks && head.empty()) return "the head of a reranker, for which there is no recipe";
   return "";
 }
 

@@ -41,6 +41,9 @@ struct RopeSpec {
   bool operator==(const RopeSpec&) const = default;
 };
 
+// Which tokens one sees: those before it and itself, or all of its text.
+enum class Sight : std::uint8_t { kBackward, kAll };
+
 // What the heads of a layer read of a sequence, whatever made their queries.
 struct AttendSpec {
   std::size_t heads = 0, kv_heads = 0;
@@ -49,15 +52,26 @@ struct AttendSpec {
   bool chunked = false;    // a window begins at a multiple of its length, and none sees past it
   float soft_cap = 0;      // scores s become cap·tanh(s / cap); 0: they stay
   std::optional<std::size_t> kv_of = {};  // the layer whose keys and values they are; absent: own
+  Sight sight = Sight::kBackward;
+  float distance_bias = 0;  // AttentionSpec
 
-  // That a query at `position` sees.
-  std::size_t oldest_visible(std::size_t position) const {
-    return chunked ? position / window * window : infer::oldest_visible(window, position);
+  // The positions [first, end) that a query at `position` sees of a text of so many.
+  struct Seen {
+    std::size_t first, end;
+  };
+  Seen seen(std::size_t position, std::size_t text) const {
+    if (sight == Sight::kBackward)
+      return {chunked ? position / window * window : oldest_visible(window, position),
+              position + 1};
+    if (window == 0) return {0, text};
+    const std::size_t side = window / 2;
+    return {position - std::min(position, side), std::min(text, position + side + 1)};
   }
 };
 
-// RMS norm of q and k: of each head before or after RoPE, or of all heads together before it.
-enum class QkNorm : std::uint8_t { kNone, kHead, kHeadAfterRope, kWhole };
+// RMS norm of q and k: of each head before or after RoPE, or of all heads together before it; or a
+// layer norm with a bias of all heads together.
+enum class QkNorm : std::uint8_t { kNone, kHead, kHeadAfterRope, kWhole, kWholeLayer };
 
 struct AttentionSpec {
   std::size_t heads = 0, kv_heads = 0, head_dim = 0;
@@ -67,9 +81,12 @@ struct AttentionSpec {
   bool qkv_bias = false, output_bias = false;
   bool joint_qkv = false;       // the file has q, k and v in one matrix, one after the other
   bool values_of_keys = false;  // a value is what its key was before norm and rotation
-  std::size_t window = 0;       // 0: all positions
-  bool chunked = false;         // windows stand side by side (AttendSpec)
+  Sight sight = Sight::kBackward;
+  std::size_t window = 0;  // backward: the last so many; else half as many to each side; 0: all
+  bool chunked = false;    // windows stand side by side (AttendSpec)
   std::optional<std::size_t> kv_of = {};  // the layer whose keys and values it reads; absent: own
+  // ALiBi: scores fall with the distance, by this power of two over the heads; 0: they do not.
+  float distance_bias = 0;
   bool sinks = false;  // a score of each head that takes part in the softmax and has no value
   // The heads are multiplied by the sigmoid of a projection, which stands behind each head's q.
   bool output_gate = false;
@@ -82,7 +99,8 @@ struct AttentionSpec {
   RopeSpec rope = {};  // of 0 dimensions: none
 
   AttendSpec attends() const {
-    return {heads, kv_heads, KvShape::of(head_dim), window, chunked, soft_cap, kv_of};
+    return {heads, kv_heads, KvShape::of(head_dim), window, chunked, soft_cap,
+            kv_of, sight,    distance_bias};
   }
 };
 
@@ -99,7 +117,9 @@ struct LatentAttentionSpec {
   RopeSpec rope = {};  // of the turned ones; of 0 dimensions: they stay
 
   std::size_t query() const { return plain + turned; }
-  AttendSpec attends() const { return {heads, 1, {latent + turned, latent, true}}; }
+  AttendSpec attends() const {
+    return {.heads = heads, .kv_heads = 1, .head = {latent + turned, latent, true}};
+  }
 };
 
 // Gated delta net: it carries, from token to token, one matrix (key × value) a value head and the
@@ -162,9 +182,14 @@ using MixerSpec = std::variant<AttentionSpec, LatentAttentionSpec, DeltaNetSpec,
 enum class Activation : std::uint8_t {
   kSilu,         // silu(gate)·up
   kGelu,         // gelu(gate)·up
+  kGeluAlone,    // gelu(up), without a gate
   kReluSquared,  // max(up, 0)², without a gate
   kClampedSilu,  // gate·sigmoid(1.702·gate)·(up + 1), both clamped before (gpt-oss)
 };
+
+constexpr bool has_gate(Activation activation) {
+  return activation != Activation::kReluSquared && activation != Activation::kGeluAlone;
+}
 
 // How a router's logits become the chosen experts and their weights.
 enum class RouterRule : std::uint8_t {
@@ -177,7 +202,8 @@ enum class RouterRule : std::uint8_t {
 struct FfnSpec {
   std::size_t hidden = 0;  // of one expert, if there are any; 0: the layer has no such part
   Activation activation = Activation::kSilu;
-  bool bias = false;                          // of all its linear layers, the router's too
+  bool bias = false;                          // of what it gives, and of its router
+  bool input_bias = false;                    // of what its activation reads
   std::size_t experts = 0, experts_used = 0;  // 0: dense
   RouterRule router = RouterRule::kSoftmax;
   bool score_bias = false;  // is added when experts are chosen, not to their weights
@@ -201,7 +227,9 @@ struct LayerSpec {
   MixerSpec mixer;
   FfnSpec ffn;
   bool pre_norms = true;    // of what the mixer and the feed-forward part read
+  bool mixer_norm = true;   // … false: of what the feed-forward part reads alone
   bool post_norms = false;  // of what they give
+  bool sum_norms = false;   // of the residual stream, once that is added
   bool parallel = false;    // both read the same
   bool scaled = false;      // the residual stream behind it is multiplied by a number of the file
 
@@ -214,9 +242,22 @@ struct LayerSpec {
   const RopeSpec* rope() const;  // nullptr: nothing turns
 };
 
-enum class NormKind : std::uint8_t { kRms, kLayer };  // layer: without a bias
+enum class NormKind : std::uint8_t { kRms, kLayer };
 
+// What stands for a text: nothing, the mean of its tokens, the first one, the last one.
 enum class Pooling : std::uint8_t { kNone, kMean, kCls, kLast };
+
+enum class Slot : std::uint8_t;  // tensors.h
+
+// What becomes of a pooled text: linear layers, one after the other.
+struct HeadLayer {
+  enum class After : std::uint8_t { kNothing, kTanh, kGelu };
+  Slot matrix = {};
+  std::size_t rows = 0, k = 0;
+  bool bias = false;
+  After after = After::kNothing;
+  bool norm = false;  // a layer norm without a bias, behind that
+};
 
 struct Blueprint {
   std::string architecture, name;
@@ -225,12 +266,22 @@ struct Blueprint {
   std::size_t context = 0;  // trained length
   float norm_epsilon = 0;
   NormKind norm = NormKind::kRms;
+  bool norm_bias = false;       // of all norms
+  bool input_norm = false;      // of the embeddings
+  bool final_norm = true;       // of what the last layer leaves
+  bool generates = true;        // it has logits; false: an encoder, which reads whole texts
   bool tied = false;            // the output matrix is the embedding
   bool embedding_norm = false;  // what the file calls the embedding's norm is the output's
   // What embeddings, each part's answer and the logits are multiplied by.
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
-  float logit_cap = 0;  // logits l become cap·tanh(l / cap); 0: they stay
+  float logit_cap = 0;          // logits l become cap·tanh(l / cap); 0: they stay
+  std::size_t token_types = 0;  // rows of a table whose first is added to every embedding; 0: none
+  bool learned_positions = false;  // a table with a row for each position of the context
   Pooling pooling = Pooling::kNone;
+  std::vector<HeadLayer> head;  // empty: a pooled text stays as it is
+  bool ranks = false;           // a reranker: the head gives scores of a pair of texts
+  bool scores_softmax = false;  // … which are shares of one
+  bool shortens = false;        // made so that the first numbers of an embedding are one themselves
   // Behind each layer stands a part that a token's own embedding for that layer opens (Gemma 4): of
   // so many dimensions; 0: none.
   std::size_t layer_input = 0;
@@ -241,6 +292,8 @@ struct Blueprint {
   bool predicts = false, own_output_norm = false;
   std::size_t first_layer = 0;
 
+  // Of what a text becomes.
+  std::size_t text_width() const { return head.empty() ? embedding : head.back().rows; }
   std::vector<StateSpec> states() const;
   // Whether sequences that are given so long a context turn by the file's factors for long ones.
   bool turns_long(std::size_t given) const;
@@ -289,6 +342,14 @@ class ArchitectureKeys {
 enum class Mixers : std::uint8_t { kAttention, kHybrid, kOwn };
 Result<Blueprint> read_decoder(const ArchitectureKeys& keys, Mixers mixers = Mixers::kAttention);
 
+// Which of a layer's linear layers have biases.
+void find_biases(const Gguf& file, std::size_t layer, FfnSpec& ffn);
+// An encoder: its tokens see all of their text, and nothing is predicted.
+Result<Blueprint> read_encoder(const ArchitectureKeys& keys);
+void see_whole_texts(const Gguf& file, Blueprint& blueprint);
+// A reranker's head: `cls`, and what follows it, then `cls.output`; a file may lack one of them.
+Status read_classifier(const ArchitectureKeys& keys, HeadLayer::After after, Blueprint& blueprint);
+
 // Its experts: in which layers, how wide, those that every token takes, how they are chosen.
 Status read_mixture(const ArchitectureKeys& keys, Blueprint& blueprint);
 void make_dense(FfnSpec& ffn);  // a layer of such a model that has no experts
@@ -309,6 +370,12 @@ struct Architecture {
 };
 std::span<const Architecture> architectures();
 
+Result<Blueprint> read_bert(const ArchitectureKeys& keys);
+Result<Blueprint> read_nomic_bert(const ArchitectureKeys& keys);
+Result<Blueprint> read_nomic_bert_moe(const ArchitectureKeys& keys);
+Result<Blueprint> read_jina_bert_v2(const ArchitectureKeys& keys);
+Result<Blueprint> read_jina_bert_v3(const ArchitectureKeys& keys);
+Result<Blueprint> read_modern_bert(const ArchitectureKeys& keys);
 Result<Blueprint> read_command_r(const ArchitectureKeys& keys);
 Result<Blueprint> read_cohere2(const ArchitectureKeys& keys);
 Result<Blueprint> read_deepseek2(const ArchitectureKeys& keys);
@@ -316,6 +383,7 @@ Result<Blueprint> read_ernie(const ArchitectureKeys& keys);
 Result<Blueprint> read_gemma2(const ArchitectureKeys& keys);
 Result<Blueprint> read_gemma3(const ArchitectureKeys& keys);
 Result<Blueprint> read_gemma4(const ArchitectureKeys& keys);
+Result<Blueprint> read_gemma_embedding(const ArchitectureKeys& keys);
 Result<Blueprint> read_glm4(const ArchitectureKeys& keys);
 Result<Blueprint> read_glm4moe(const ArchitectureKeys& keys);
 Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys);

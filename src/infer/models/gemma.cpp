@@ -1,6 +1,6 @@
-// Gemma 2 and 3: embeddings grown by the root of their width, gelu, norms before and behind the
-// parts, windows. Gemma 2 caps scores and logits; Gemma 3 has a RoPE of its own where it sees a
-// window.
+// Gemma 2, 3 and EmbeddingGemma: embeddings grown by the root of their width, gelu, norms before
+// and behind the parts, windows. Gemma 2 caps scores and logits; Gemma 3 has a RoPE of its own
+// where it sees a window.
 #include <cmath>
 
 #include "infer/models/blueprint.h"
@@ -44,6 +44,14 @@ Result<Blueprint> read_gemma3(const ArchitectureKeys& keys) {
     if (attention.window != 0)
       attention.rope = {.neox = true, .dimensions = attention.rope.dimensions, .base = base};
   }
+  return blueprint;
+}
+
+// Gemma 3 as an encoder, with windows to both sides and two linear layers behind a pooled text.
+Result<Blueprint> read_gemma_embedding(const ArchitectureKeys& keys) {
+  LATHE_TRY(Blueprint blueprint, read_gemma3(keys));
+  see_whole_texts(keys.file(), blueprint);
+  blueprint.shortens = true;
   return blueprint;
 }
 

@@ -15,7 +15,7 @@ Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys) {
     attention.sinks = true;
     layer.ffn.hidden = hidden;
     layer.ffn.activation = Activation::kClampedSilu;
-    layer.ffn.bias = true;
+    layer.ffn.bias = layer.ffn.input_bias = true;
     layer.ffn.router = RouterRule::kSoftmaxOfChosen;
     layer.ffn.after_attention = true;
   }

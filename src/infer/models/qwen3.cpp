@@ -1,4 +1,5 @@
-// Qwen3, its embedding and coder variants: split-half RoPE, an RMS norm on every q and k head.
+// Qwen3, its embedders, rerankers and coders: split-half RoPE, an RMS norm on every q and k head.
+// An embedder reads the last token; a reranker weighs "yes" against "no" there.
 #include "infer/models/blueprint.h"
 
 namespace lathe::infer {
@@ -9,6 +10,10 @@ Result<Blueprint> read_qwen3(const ArchitectureKeys& keys) {
     layer.attention()->rope.neox = true;
     layer.attention()->qk_norm = QkNorm::kHead;
   }
+  blueprint.shortens = blueprint.pooling == Pooling::kLast && !blueprint.ranks;
+  if (!blueprint.ranks) return blueprint;
+  LATHE_TRY_STATUS(read_classifier(keys, HeadLayer::After::kNothing, blueprint));
+  blueprint.scores_softmax = true;
   return blueprint;
 }
 

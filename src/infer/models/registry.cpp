@@ -40,6 +40,13 @@ std::span<const Architecture> architectures() {
       {"hunyuan-moe", read_hunyuan_moe},
       {"ernie4_5", read_ernie},
       {"ernie4_5-moe", read_ernie},
+      {"bert", read_bert},
+      {"nomic-bert", read_nomic_bert},
+      {"nomic-bert-moe", read_nomic_bert_moe},
+      {"jina-bert-v2", read_jina_bert_v2},
+      {"jina-bert-v3", read_jina_bert_v3},
+      {"modern-bert", read_modern_bert},
+      {"gemma-embedding", read_gemma_embedding},
   };
   return kArchitectures;
 }

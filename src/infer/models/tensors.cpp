@@ -9,6 +9,16 @@ namespace {
 
 constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kEmbedding, .part = "token_embd", .ending = "weight", .in_layer = false},
+    {.slot = Slot::kTokenTypes,
+     .part = "token_types",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+    {.slot = Slot::kPositions,
+     .part = "position_embd",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
     {.slot = Slot::kAttentionNorm, .part = "attn_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kQ, .part = "attn_q", .ending = "weight", .adapts = true},
     {.slot = Slot::kQBias,
@@ -39,7 +49,9 @@ constexpr SlotInfo kSlotInfo[] = {
      .bias_of = Slot::kAttentionOutput,
      .any = true},
     {.slot = Slot::kQNorm, .part = "attn_q_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kQNormBias, .part = "attn_q_norm", .ending = "bias", .exact = true},
     {.slot = Slot::kKNorm, .part = "attn_k_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kKNormBias, .part = "attn_k_norm", .ending = "bias", .exact = true},
     {.slot = Slot::kSinks, .part = "attn_sinks", .ending = "weight", .exact = true},
     {.slot = Slot::kQLatent, .part = "attn_q_a", .ending = "weight"},
     {.slot = Slot::kQLatentNorm, .part = "attn_q_a_norm", .ending = "weight", .exact = true},
@@ -49,6 +61,7 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kKeyOfLatent, .part = "attn_k_b", .ending = "weight"},
     {.slot = Slot::kValueOfLatent, .part = "attn_v_b", .ending = "weight"},
     {.slot = Slot::kMixed, .part = "attn_qkv", .ending = "weight"},
+    {.slot = Slot::kMixedBias, .part = "attn_qkv", .ending = "bias", .exact = true},
     {.slot = Slot::kMixedGate, .part = "attn_gate", .ending = "weight"},
     {.slot = Slot::kStateInput, .part = "ssm_in", .ending = "weight"},
     {.slot = Slot::kConvolution, .part = "ssm_conv1d", .ending = "weight", .exact = true},
@@ -74,6 +87,14 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kPostAttentionNorm,
      .part = "post_attention_norm",
      .ending = "weight",
+     .exact = true},
+    {.slot = Slot::kSumAttentionNorm,
+     .part = "attn_output_norm",
+     .ending = "weight",
+     .exact = true},
+    {.slot = Slot::kSumAttentionNormBias,
+     .part = "attn_output_norm",
+     .ending = "bias",
      .exact = true},
     {.slot = Slot::kFfnNorm, .part = "ffn_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kExpertsNorm, .part = "pre_ffw_norm_2", .ending = "weight", .exact = true},
@@ -111,6 +132,8 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kBesidePostNorm, .part = "post_ffw_norm_1", .ending = "weight", .exact = true},
     {.slot = Slot::kExpertsPostNorm, .part = "post_ffw_norm_2", .ending = "weight", .exact = true},
     {.slot = Slot::kPostFfnNorm, .part = "post_ffw_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kSumFfnNorm, .part = "layer_output_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kSumFfnNormBias, .part = "layer_output_norm", .ending = "bias", .exact = true},
     {.slot = Slot::kSharedRouter, .part = "ffn_gate_inp_shexp", .ending = "weight", .exact = true},
     {.slot = Slot::kSharedGate, .part = "ffn_gate_shexp", .ending = "weight"},
     {.slot = Slot::kSharedUp, .part = "ffn_up_shexp", .ending = "weight"},
@@ -144,6 +167,11 @@ constexpr SlotInfo kSlotInfo[] = {
      .ending = "weight",
      .in_layer = false,
      .exact = true},
+    {.slot = Slot::kEmbeddingNormBias,
+     .part = "token_embd_norm",
+     .ending = "bias",
+     .in_layer = false,
+     .exact = true},
     {.slot = Slot::kOutputNorm,
      .part = "output_norm",
      .ending = "weight",
@@ -165,6 +193,43 @@ constexpr SlotInfo kSlotInfo[] = {
      .ending = "weight",
      .in_layer = false,
      .exact = true},
+    {.slot = Slot::kDense2,
+     .part = "dense_2",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+    {.slot = Slot::kDense3,
+     .part = "dense_3",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+    {.slot = Slot::kClassifier,
+     .part = "cls",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+    {.slot = Slot::kClassifierBias,
+     .part = "cls",
+     .ending = "bias",
+     .in_layer = false,
+     .exact = true,
+     .bias_of = Slot::kClassifier},
+    {.slot = Slot::kClassifierNorm,
+     .part = "cls.norm",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+    {.slot = Slot::kClassifierOutput,
+     .part = "cls.output",
+     .ending = "weight",
+     .in_layer = false,
+     .exact = true},
+    {.slot = Slot::kClassifierOutputBias,
+     .part = "cls.output",
+     .ending = "bias",
+     .in_layer = false,
+     .exact = true,
+     .bias_of = Slot::kClassifierOutput},
 };
 static_assert(std::size(kSlotInfo) == kSlots);
 static_assert([] {
@@ -229,6 +294,7 @@ void add_mixer(List& list, std::size_t width, const AttentionSpec& spec) {
     list.part(Slot::kQ, whole, 0, q, q + 2 * kv, width);
     list.part(Slot::kK, whole, q, kv, q + 2 * kv, width);
     list.part(Slot::kV, whole, q + kv, kv, q + 2 * kv, width);
+    if (spec.qkv_bias) list.vector(Slot::kMixedBias, q + 2 * kv);
   } else {
     list.matrix(Slot::kQ, spec.output_gate ? 2 * q : q, width);
     if (spec.qkv_bias) list.vector(Slot::kQBias, q);
@@ -240,9 +306,12 @@ void add_mixer(List& list, std::size_t width, const AttentionSpec& spec) {
   list.matrix(Slot::kAttentionOutput, width, q);
   if (spec.output_bias) list.vector(Slot::kAttentionOutputBias, width);
   if (spec.qk_norm != QkNorm::kNone && !spec.plain_qk_norm) {
-    const bool whole = spec.qk_norm == QkNorm::kWhole;
+    const bool layer = spec.qk_norm == QkNorm::kWholeLayer;
+    const bool whole = layer || spec.qk_norm == QkNorm::kWhole;
     list.vector(Slot::kQNorm, whole ? q : spec.head_dim);
+    if (layer) list.vector(Slot::kQNormBias, q);
     if (own) list.vector(Slot::kKNorm, whole ? kv : spec.head_dim);
+    if (layer) list.vector(Slot::kKNormBias, kv);
   }
   if (spec.sinks) list.vector(Slot::kSinks, spec.heads);
 }
@@ -338,7 +407,7 @@ void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
   if (mixture) list.matrix(Slot::kRouter, spec.experts, outer);
   if (mixture && spec.bias) list.vector(Slot::kRouterBias, spec.experts);
   if (spec.score_bias) list.vector(Slot::kScoreBias, spec.experts);
-  const bool gated = spec.activation != Activation::kReluSquared;
+  const bool gated = has_gate(spec.activation);
   if (spec.joint) {
     const std::size_t both = 2 * spec.hidden;
     const std::string_view whole = mixture ? kJointExpertsPart : slot_info(Slot::kUp).part;
@@ -346,10 +415,10 @@ void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
     list.part(Slot::kUp, whole, spec.hidden, spec.hidden, both, width, spec.experts);
   } else {
     if (gated) list.matrix(Slot::kGate, spec.hidden, width, spec.experts);
-    if (spec.bias) list.vector(Slot::kGateBias, spec.hidden, each, mixture);
+    if (gated && spec.input_bias) list.vector(Slot::kGateBias, spec.hidden, each, mixture);
     list.matrix(Slot::kUp, spec.hidden, width, spec.experts);
   }
-  if (spec.bias && !spec.joint) list.vector(Slot::kUpBias, spec.hidden, each, mixture);
+  if (spec.input_bias && !spec.joint) list.vector(Slot::kUpBias, spec.hidden, each, mixture);
   list.matrix(Slot::kDown, width, spec.hidden, spec.experts);
   if (spec.bias) list.vector(Slot::kDownBias, width, each, mixture);
   if (spec.shared_hidden == 0) return;
@@ -357,6 +426,15 @@ void add_ffn(List& list, std::size_t width, const FfnSpec& spec) {
   if (gated) list.matrix(Slot::kSharedGate, spec.shared_hidden, outer);
   list.matrix(Slot::kSharedUp, spec.shared_hidden, outer);
   list.matrix(Slot::kSharedDown, outer, spec.shared_hidden);
+}
+
+// A pooled text's way.
+void add_head(List& list, const Blueprint& blueprint) {
+  for (const HeadLayer& layer : blueprint.head) {
+    list.matrix(layer.matrix, layer.rows, layer.k);
+    if (layer.bias) list.vector(bias_of(layer.matrix), layer.rows);
+    if (layer.norm) list.vector(Slot::kClassifierNorm, layer.rows);
+  }
 }
 
 std::string shape_text(const std::array<std::uint64_t, 4>& shape) {
@@ -384,6 +462,12 @@ const SlotInfo& slot_info(Slot slot) {
   return kSlotInfo[static_cast<std::size_t>(slot)];
 }
 
+Slot bias_of(Slot linear) {
+  const auto found = std::ranges::find(kSlotInfo, std::optional(linear), &SlotInfo::bias_of);
+  LATHE_CHECK(found != std::end(kSlotInfo));
+  return found->slot;
+}
+
 Slot ffn_norm(const LayerSpec& layer) {
   if (!layer.has_mixer()) return Slot::kAttentionNorm;
   return layer.ffn.after_attention ? Slot::kPostAttentionNorm : Slot::kFfnNorm;
@@ -408,9 +492,15 @@ std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer
   List list(layer, blueprint.first_layer + layer);
   const LayerSpec& spec = blueprint.layers[layer];
   const std::size_t width = blueprint.embedding;
-  if (spec.pre_norms) list.vector(Slot::kAttentionNorm, width);
+  const auto sum_norm = [&](Slot weight, Slot bias) {
+    if (!spec.sum_norms) return;
+    list.vector(weight, width);
+    if (blueprint.norm_bias) list.vector(bias, width);
+  };
+  if (spec.pre_norms && spec.mixer_norm) list.vector(Slot::kAttentionNorm, width);
   std::visit([&](const auto& mixer) { add_mixer(list, width, mixer); }, spec.mixer);
   if (spec.post_norms) list.vector(Slot::kPostAttentionNorm, width);
+  sum_norm(Slot::kSumAttentionNorm, Slot::kSumAttentionNormBias);
   if (blueprint.predicts && layer == 0) {
     list.matrix(Slot::kJoin, width, 2 * width);
     list.vector(Slot::kJoinTokenNorm, width);
@@ -421,6 +511,7 @@ std::vector<TensorSpec> tensors_of(const Blueprint& blueprint, std::size_t layer
   if (spec.pre_norms && spec.has_mixer() && !spec.parallel) list.vector(ffn_norm(spec), width);
   add_ffn(list, width, spec.ffn);
   if (spec.post_norms) list.vector(Slot::kPostFfnNorm, width);
+  sum_norm(Slot::kSumFfnNorm, Slot::kSumFfnNormBias);
   if (blueprint.layer_input != 0) {
     list.matrix(Slot::kInputGate, blueprint.layer_input, width);
     list.matrix(Slot::kInputProjection, width, blueprint.layer_input);
@@ -449,6 +540,10 @@ std::vector<TensorSpec> tensors_of(const Blueprint& blueprint) {
   List first, last;
   if (blueprint.predicts) return tensors_of(blueprint, 0);
   first.matrix(Slot::kEmbedding, blueprint.vocabulary, blueprint.embedding);
+  if (blueprint.token_types != 0)
+    first.vector(Slot::kTokenTypes, blueprint.embedding, blueprint.token_types);
+  if (blueprint.learned_positions)
+    first.vector(Slot::kPositions, blueprint.embedding, blueprint.context);
   std::vector<TensorSpec> all = first.take();
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i)
     std::ranges::move(tensors_of(blueprint, i), std::back_inserter(all));
@@ -458,9 +553,14 @@ std::vector<TensorSpec> tensors_of(const Blueprint& blueprint) {
     last.matrix(Slot::kLayerProjection, all_inputs, blueprint.embedding);
     last.vector(Slot::kLayerProjectionNorm, blueprint.layer_input);
   }
-  last.vector(output_norm(blueprint), blueprint.embedding);
-  if (!blueprint.tied) last.matrix(Slot::kOutput, blueprint.vocabulary, blueprint.embedding);
+  if (blueprint.input_norm) last.vector(Slot::kEmbeddingNorm, blueprint.embedding);
+  if (blueprint.input_norm && blueprint.norm_bias)
+    last.vector(Slot::kEmbeddingNormBias, blueprint.embedding);
+  if (blueprint.final_norm) last.vector(output_norm(blueprint), blueprint.embedding);
+  if (blueprint.generates && !blueprint.tied)
+    last.matrix(Slot::kOutput, blueprint.vocabulary, blueprint.embedding);
   add_rope_factors(last, blueprint);
+  add_head(last, blueprint);
   std::ranges::move(last.take(), std::back_inserter(all));
   return all;
 }

@@ -19,6 +19,8 @@ namespace lathe::infer {
 // the output's.
 enum class Slot : std::uint8_t {
   kEmbedding,
+  kTokenTypes,
+  kPositions,
   kAttentionNorm,
   kQ,
   kQBias,
@@ -29,7 +31,9 @@ enum class Slot : std::uint8_t {
   kAttentionOutput,
   kAttentionOutputBias,
   kQNorm,
+  kQNormBias,
   kKNorm,
+  kKNormBias,
   kSinks,
   kQLatent,      // of latent attention: what queries are made of
   kQLatentNorm,  // …
@@ -38,10 +42,11 @@ enum class Slot : std::uint8_t {
   kKvLatentNorm,
   kKeyOfLatent,    // … of each head: queries into the latent's space
   kValueOfLatent,  // … answers out of it
-  kMixed,          // of a delta net: q, k and v before the convolution
-  kMixedGate,      // … what its heads are multiplied by
-  kStateInput,     // of Mamba-2: gates, inputs with what writes and reads the states, time steps
-  kConvolution,    // of both (channels, taps)
+  kMixed,          // q, k and v in one; of a delta net before the convolution
+  kMixedBias,
+  kMixedGate,    // … what its heads are multiplied by
+  kStateInput,   // of Mamba-2: gates, inputs with what writes and reads the states, time steps
+  kConvolution,  // of both (channels, taps)
   kConvolutionBias,
   kQConvolution,  // of Kimi's delta attention: of q, k and v each
   kKConvolution,
@@ -62,6 +67,8 @@ enum class Slot : std::uint8_t {
   kShortConvolution,
   kShortOutput,
   kPostAttentionNorm,  // behind the mixer; of some models in front of the feed-forward part
+  kSumAttentionNorm,   // of the residual stream behind the mixer
+  kSumAttentionNormBias,
   kFfnNorm,
   kExpertsNorm,  // in front of experts that stand beside a dense part
   kRouter,
@@ -82,6 +89,8 @@ enum class Slot : std::uint8_t {
   kBesidePostNorm,
   kExpertsPostNorm,
   kPostFfnNorm,
+  kSumFfnNorm,  // of the residual stream behind the feed-forward part
+  kSumFfnNormBias,
   kSharedRouter,
   kSharedGate,
   kSharedUp,
@@ -98,13 +107,21 @@ enum class Slot : std::uint8_t {
   kLayerProjection,
   kLayerProjectionNorm,
   kEmbeddingNorm,
+  kEmbeddingNormBias,
   kOutputNorm,
   kOutput,
   kRopeFactors,
   kRopeFactorsLong,
   kRopeFactorsShort,
+  kDense2,  // of what a pooled text becomes
+  kDense3,
+  kClassifier,
+  kClassifierBias,
+  kClassifierNorm,
+  kClassifierOutput,
+  kClassifierOutputBias,
 };
-inline constexpr std::size_t kSlots = static_cast<std::size_t>(Slot::kRopeFactorsShort) + 1;
+inline constexpr std::size_t kSlots = static_cast<std::size_t>(Slot::kClassifierOutputBias) + 1;
 
 // One of something for every slot.
 template <class T>
@@ -132,6 +149,7 @@ struct SlotInfo {
 };
 std::span<const SlotInfo> slot_infos();  // in the order of the slots
 const SlotInfo& slot_info(Slot slot);
+Slot bias_of(Slot linear);  // which must have one
 
 // The norm in front of a layer's feed-forward part, and the one in front of the output.
 Slot ffn_norm(const LayerSpec& layer);
