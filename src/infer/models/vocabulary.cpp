@@ -17,24 +17,24 @@ std::string key_of(std::string_view name) {
 struct IdKey {
   std::string_view name;
   TokenId VocabularySpec::*id;
-  TokenId llama, gpt2, bert;  // where the file says nothing
+  TokenId llama, gpt2, bert, t5;  // where the file says nothing
 };
 constexpr IdKey kIdKeys[] = {
-    {"bos_token_id", &VocabularySpec::bos, 1, 11, kNoToken},
-    {"eos_token_id", &VocabularySpec::eos, 2, 11, kNoToken},
-    {"eot_token_id", &VocabularySpec::eot, kNoToken, kNoToken, kNoToken},
-    {"eom_token_id", &VocabularySpec::eom, kNoToken, kNoToken, kNoToken},
-    {"unknown_token_id", &VocabularySpec::unknown, 0, kNoToken, 100},
-    {"seperator_token_id", &VocabularySpec::separator, kNoToken, kNoToken, 102},
-    {"padding_token_id", &VocabularySpec::padding, kNoToken, kNoToken, 0},
-    {"cls_token_id", &VocabularySpec::cls, kNoToken, kNoToken, 101},
-    {"mask_token_id", &VocabularySpec::mask, kNoToken, kNoToken, 103},
-    {"fim_pre_token_id", &VocabularySpec::fim_prefix, kNoToken, kNoToken, kNoToken},
-    {"fim_suf_token_id", &VocabularySpec::fim_suffix, kNoToken, kNoToken, kNoToken},
-    {"fim_mid_token_id", &VocabularySpec::fim_middle, kNoToken, kNoToken, kNoToken},
-    {"fim_pad_token_id", &VocabularySpec::fim_pad, kNoToken, kNoToken, kNoToken},
-    {"fim_rep_token_id", &VocabularySpec::fim_repo, kNoToken, kNoToken, kNoToken},
-    {"fim_sep_token_id", &VocabularySpec::fim_separator, kNoToken, kNoToken, kNoToken},
+    {"bos_token_id", &VocabularySpec::bos, 1, 11, kNoToken, kNoToken},
+    {"eos_token_id", &VocabularySpec::eos, 2, 11, kNoToken, 1},
+    {"eot_token_id", &VocabularySpec::eot, kNoToken, kNoToken, kNoToken, kNoToken},
+    {"eom_token_id", &VocabularySpec::eom, kNoToken, kNoToken, kNoToken, kNoToken},
+    {"unknown_token_id", &VocabularySpec::unknown, 0, kNoToken, 100, 2},
+    {"seperator_token_id", &VocabularySpec::separator, kNoToken, kNoToken, 102, kNoToken},
+    {"padding_token_id", &VocabularySpec::padding, kNoToken, kNoToken, 0, 0},
+    {"cls_token_id", &VocabularySpec::cls, kNoToken, kNoToken, 101, kNoToken},
+    {"mask_token_id", &VocabularySpec::mask, kNoToken, kNoToken, 103, kNoToken},
+    {"fim_pre_token_id", &VocabularySpec::fim_prefix, kNoToken, kNoToken, kNoToken, kNoToken},
+    {"fim_suf_token_id", &VocabularySpec::fim_suffix, kNoToken, kNoToken, kNoToken, kNoToken},
+    {"fim_mid_token_id", &VocabularySpec::fim_middle, kNoToken, kNoToken, kNoToken, kNoToken},
+    {"fim_pad_token_id", &VocabularySpec::fim_pad, kNoToken, kNoToken, kNoToken, kNoToken},
+    {"fim_rep_token_id", &VocabularySpec::fim_repo, kNoToken, kNoToken, kNoToken, kNoToken},
+    {"fim_sep_token_id", &VocabularySpec::fim_separator, kNoToken, kNoToken, kNoToken, kNoToken},
 };
 
 Status read_ids(const Gguf& gguf, VocabularySpec& spec) {
@@ -55,7 +55,8 @@ Status read_ids(const Gguf& gguf, VocabularySpec& spec) {
     }
     const TokenId fallback = spec.model == "llama"  ? each.llama
                              : spec.model == "gpt2" ? each.gpt2
-                                                    : each.bert;
+                             : spec.model == "bert" ? each.bert
+                                                    : each.t5;
     spec.*each.id = fallback < count ? fallback : kNoToken;
   }
   // Older files name the token that opens a text "bos" alone.
@@ -98,6 +99,14 @@ Status read_tokens(const Gguf& gguf, VocabularySpec& spec) {
   return {};
 }
 
+// SentencePiece's map of characters, bytes in an array.
+Status read_character_map(const Gguf& gguf, VocabularySpec& spec) {
+  LATHE_TRY(const auto bytes, gguf.ints(key_of("precompiled_charsmap")));
+  for (const std::int64_t byte : bytes) spec.character_map += static_cast<char>(byte & 0xff);
+  LATHE_TRY(spec.remove_extra_spaces, gguf.boolean_or(key_of("remove_extra_whitespaces"), false));
+  return {};
+}
+
 Status read_flag(const Gguf& gguf, std::string_view name, std::optional<bool>& flag) {
   const std::string key = key_of(name);
   if (!gguf.has(key)) return {};
@@ -120,6 +129,7 @@ Result<VocabularySpec> read_vocabulary(const Gguf& gguf) {
   LATHE_TRY_STATUS(read_flag(gguf, "add_eos_token", spec.add_eos));
   LATHE_TRY_STATUS(read_flag(gguf, "add_sep_token", spec.add_separator));
   LATHE_TRY_STATUS(read_flag(gguf, "add_space_prefix", spec.add_space_prefix));
+  LATHE_TRY_STATUS(read_character_map(gguf, spec));
   LATHE_TRY(spec.lowercase, gguf.boolean_or("tokenizer.ggml.normalizer.lowercase", true));
   LATHE_TRY(spec.strip_accents,
             gguf.boolean_or("tokenizer.ggml.normalizer.strip_accents", spec.lowercase));
@@ -142,6 +152,29 @@ Result<std::vector<NamedTemplate>> read_chat_templates(const Gguf& gguf) {
     out.push_back({std::string(rest.empty() ? rest : rest.substr(1)), std::move(source)});
   }
   return out;
+}
+
+Result<std::string> read_rerank_template(const Gguf& gguf) {
+  return gguf.text_or("tokenizer.chat_template.rerank", "");
+}
+
+std::vector<TokenId> pair_tokens(const Tokenizer& tokenizer, std::string_view source,
+                                 std::string_view query, std::string_view document) {
+  if (source.empty()) return tokenizer.encode_pair(query, document);
+  constexpr std::string_view kQuery = "{query}", kDocument = "{document}";
+  std::vector<PromptPart> parts;
+  while (!source.empty()) {
+    const std::size_t at = std::min({source.find(kQuery), source.find(kDocument), source.size()});
+    parts.push_back({std::string(source.substr(0, at)), true});
+    source.remove_prefix(at);
+    for (const auto& [name, text] : {std::pair(kQuery, query), std::pair(kDocument, document)}) {
+      if (!source.starts_with(name)) continue;
+      parts.push_back({std::string(text), false});
+      source.remove_prefix(name.size());
+      break;
+    }
+  }
+  return tokenizer.encode(parts, false);
 }
 
 }  // namespace lathe::infer

@@ -20,4 +20,11 @@ struct NamedTemplate {
 };
 Result<std::vector<NamedTemplate>> read_chat_templates(const Gguf& gguf);
 
+// How a reranker's pair of texts is written, with {query} and {document}; "": the vocabulary joins
+// them.
+Result<std::string> read_rerank_template(const Gguf& gguf);
+// The pair as the reranker reads it; neither text names control tokens.
+std::vector<TokenId> pair_tokens(const Tokenizer& tokenizer, std::string_view rerank_template,
+                                 std::string_view query, std::string_view document);
+
 }  // namespace lathe::infer

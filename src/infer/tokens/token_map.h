@@ -49,6 +49,7 @@ class FragmentEncoder {
 // The spec's control tokens and byte tokens have their kinds; `map` views it.
 std::unique_ptr<FragmentEncoder> make_spm(const VocabularySpec& spec, const TokenMap& map);
 std::unique_ptr<FragmentEncoder> make_wordpiece(const VocabularySpec& spec, const TokenMap& map);
+Result<std::unique_ptr<FragmentEncoder>> make_unigram(const VocabularySpec& spec);
 struct PreTokenizer;
 Result<std::unique_ptr<FragmentEncoder>> make_bpe(const VocabularySpec& spec, const TokenMap& map,
                                                   const PreTokenizer& pre);

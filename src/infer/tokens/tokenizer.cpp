@@ -1,4 +1,4 @@
-// Text to tokens and back: BPE and SentencePiece.
+// Text to tokens and back: what all kinds of vocabularies share.
 #include "infer/tokens/tokenizer.h"
 
 #include <algorithm>
@@ -159,8 +159,8 @@ Status check(const VocabularySpec& spec) {
       return invalid("tokenizer.ggml.{}: {} is not a token of the {}", each.key, id, n);
   if (std::ranges::any_of(spec.scores, [](float score) { return std::isnan(score); }))
     return invalid("tokenizer.ggml.scores: holds a value that is not a number");
-  if (spec.model == "llama" && spec.scores.empty())
-    return invalid("tokenizer.ggml.scores: missing; a 'llama' vocabulary is merged by them");
+  if ((spec.model == "llama" || spec.model == "t5") && spec.scores.empty())
+    return invalid("tokenizer.ggml.scores: missing; a '{}' vocabulary is cut by them", spec.model);
   return {};
 }
 
@@ -201,6 +201,7 @@ struct Tokenizer::State {
   }
   void open(std::vector<TokenId>& out) const;
   void close(std::vector<TokenId>& out) const;
+  void divide(std::vector<TokenId>& out) const;
 
   VocabularySpec spec;
   TokenMap map;
@@ -286,6 +287,13 @@ void Tokenizer::State::close(std::vector<TokenId>& out) const {
     out.push_back(spec.eos);
 }
 
+// Between two texts: RoBERTa's kind ends the first one and then sets them apart.
+void Tokenizer::State::divide(std::vector<TokenId>& out) const {
+  if (add_eos && spec.eos != kNoToken && spec.model != "bert") out.push_back(spec.eos);
+  if ((add_separator || spec.model == "t5") && spec.separator != kNoToken)
+    out.push_back(spec.separator);
+}
+
 Tokenizer::Tokenizer(std::unique_ptr<const State> state) : state_(std::move(state)) {}
 Tokenizer::~Tokenizer() = default;
 
@@ -293,7 +301,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::make(VocabularySpec given) {
   LATHE_TRY_STATUS(check(given));
   auto state = std::make_unique<State>(std::move(given));
   const VocabularySpec& spec = state->spec;
-  bool add_bos = false, add_separator = false;
+  bool add_bos = false, add_eos = false, add_separator = false;
   if (spec.model == "gpt2") {
     const PreTokenizer* pre = find_pretokenizer(spec.pre.empty() ? "default" : spec.pre);
     if (pre == nullptr)
@@ -308,12 +316,16 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::make(VocabularySpec given) {
   } else if (spec.model == "bert") {
     state->fragments = make_wordpiece(spec, state->map);
     add_bos = add_separator = true;
+  } else if (spec.model == "t5") {
+    LATHE_TRY(state->fragments, make_unigram(spec));
+    add_eos = true;
   } else {
-    return invalid("tokenizer.ggml.model: '{}' is not supported; supported are gpt2, llama, bert",
-                   spec.model);
+    return invalid(
+        "tokenizer.ggml.model: '{}' is not supported; supported are gpt2, llama, bert and t5",
+        spec.model);
   }
   state->add_bos = spec.add_bos.value_or(add_bos);
-  state->add_eos = spec.add_eos.value_or(false);
+  state->add_eos = spec.add_eos.value_or(add_eos);
   state->add_separator = spec.add_separator.value_or(add_separator);
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::move(state)));
 }
@@ -338,6 +350,16 @@ std::vector<TokenId> Tokenizer::encode(std::span<const PromptPart> parts, bool a
     }
   }
   return state_->encode(text, trusted, add_special);
+}
+
+std::vector<TokenId> Tokenizer::encode_pair(std::string_view first, std::string_view second) const {
+  std::vector<TokenId> out = encode(first, false, false);
+  state_->open(out);
+  state_->divide(out);
+  const std::vector<TokenId> rest = encode(second, false, false);
+  out.insert(out.end(), rest.begin(), rest.end());
+  state_->close(out);
+  return out;
 }
 
 std::string Tokenizer::piece(TokenId id, bool special) const {
@@ -377,7 +399,7 @@ std::string Tokenizer::piece(TokenId id, bool special) const {
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool special) const {
   const bool drop_space =
       state_->spec.model == "bert" ||
-      (state_->spec.model == "llama" && state_->spec.add_space_prefix.value_or(true));
+      (state_->spec.model != "gpt2" && state_->spec.add_space_prefix.value_or(true));
   std::string out;
   bool first = drop_space;
   for (const TokenId id : ids) {

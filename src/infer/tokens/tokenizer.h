@@ -30,8 +30,9 @@ enum class TokenKind : std::uint8_t {
 
 // What a vocabulary is, as GGUF's tokenizer.ggml.* keys say it. Plain data, not yet checked.
 struct VocabularySpec {
-  std::string model;  // "gpt2" (byte-level BPE), "llama" (SPM), "bert" (WPM)
-  std::string pre;    // pre-tokenizer of a BPE: "llama-bpe", "qwen2", …
+  // "gpt2" (byte-level BPE), "llama" (SPM), "bert" (WPM), "t5" (SentencePiece's unigrams)
+  std::string model;
+  std::string pre;  // pre-tokenizer of a BPE: "llama-bpe", "qwen2", …
   std::vector<std::string> tokens;
   std::vector<float> scores;        // empty, or one a token
   std::vector<TokenKind> kinds;     // empty (all normal), or one a token
@@ -45,6 +46,9 @@ struct VocabularySpec {
   std::optional<bool> add_bos, add_eos, add_separator,
       add_space_prefix;                         // absent: as the model / pre says
   bool lowercase = true, strip_accents = true;  // bert
+  // t5: how characters are replaced, as SentencePiece compiles it (unigram.cpp); empty: not at all.
+  std::string character_map;
+  bool remove_extra_spaces = false;  // t5: of several, and at both ends
   bool strip_after_control = false;  // white space after a control token is dropped (Phi-3)
 };
 
@@ -66,6 +70,8 @@ class Tokenizer {
   // The parts are one text, so that words join across them as the model was trained; only trusted
   // bytes may name control tokens.
   std::vector<TokenId> encode(std::span<const PromptPart> parts, bool add_special) const;
+  // Two texts, neither of which names control tokens, as one: [CLS] first [SEP] second [SEP].
+  std::vector<TokenId> encode_pair(std::string_view first, std::string_view second) const;
   // The bytes of one token; "" for a control token unless `special`. Markers that an answer's
   // reader needs ("[TOOL_CALLS]", harmony's "<|channel|>" …) are never hidden.
   std::string piece(TokenId id, bool special = false) const;
