@@ -25,7 +25,9 @@ struct ModelInfo {
   std::uint64_t file_bytes = 0, parameters = 0;
   std::int64_t modified = 0;  // of the file, Unix seconds
   std::size_t context = 0;    // tokens that one request may come to here
-  std::size_t trained_context = 0, embedding = 0;
+  std::size_t trained_context = 0;
+  std::size_t embedding = 0;  // numbers of a vector
+  bool shortens = false;      // whose first ones are a vector, too
   std::string chat_template;
   bool tools = false, thinking = false;  // whether the template knows of them
   Sampling sampling = {};                // where a request says nothing; no seed: a random one
@@ -73,6 +75,12 @@ struct TextInput {
   std::vector<std::int32_t> ids;  // counts where `text` is empty
 };
 
+// How relevant each document is to a query, in [0, 1].
+struct Relevance {
+  std::vector<double> scores;
+  std::int64_t prompt_tokens = 0;
+};
+
 // A request, and what only servers are asked.
 struct HostRequest : Request {
   HostRequest(Request request = {}) : Request(std::move(request)) {}
@@ -95,6 +103,7 @@ class ModelHost {
   using OnDelta = std::function<void(const Delta&)>;
   using OnReplies = std::function<void(Result<std::vector<HostReply>>)>;
   using OnEmbeddings = std::function<void(Result<Embeddings>)>;
+  using OnRelevance = std::function<void(Result<Relevance>)>;
   using OnTokens = std::function<void(Result<std::vector<std::int32_t>>)>;
 
   virtual ~ModelHost() = default;
@@ -112,6 +121,9 @@ class ModelHost {
   // `cut`: what the context has no room for is left out at the end of a text.
   virtual Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
                    OnEmbeddings on_embeddings) = 0;
+  // What the context has no room for is refused.
+  virtual Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
+                  OnRelevance on_relevance) = 0;
   virtual Id tokenize(const std::string& model, std::string text, bool add_special,
                       bool parse_special, OnTokens on_tokens) = 0;
   // The prompt that a request comes to.

@@ -1,12 +1,14 @@
 """A local model as a new user meets it: one answer, a chat in a terminal, and everything that can be wrong."""
 import hashlib
 import json
+import math
 import os
 import pathlib
 import pty
 import re
 import select
 import signal
+import struct
 import time
 import unittest
 
@@ -88,6 +90,35 @@ class LocalModel(Case):
         score = {name: json.loads(self.lathe("--json", "perplexity", name, text, "--window", "64")[0])["perplexity"]
                  for name in ("q.gguf", "flat.gguf", "weighed.gguf")}
         self.assertLess(score["weighed.gguf"], score["flat.gguf"])  # on the text it was measured on
+
+    def test_embed(self):
+        def floats(name):
+            data = (self.dir / name).read_bytes()
+            return struct.unpack(f"<{len(data) // 4}f", data)
+
+        models = MODEL.parent
+        # The ids of the oracles; pooled vectors, scores, and rows of tokens, in the model's own size.
+        for name, vocabulary, width in (("bert", 120, 32), ("gemma-embedding", 160, 32), ("jina-bert-v2", 160, 1),
+                                        ("qwen3-reranker", 160, 2)):
+            ids = " ".join(str((7 * i * i + 3 * i + 1) % (vocabulary - 1)) for i in range(48))
+            truth = models / f"{name}.truth.f32"
+            truth = (truth if truth.exists() else models / f"{name}.f32").read_bytes()
+            truth = struct.unpack(f"<{width}f", truth)
+            self.lathe("embed", models / f"{name}.gguf", "--ids", ids, "--out", "e.f32", "--force")
+            off = math.dist(floats("e.f32"), truth) / math.hypot(*truth)
+            self.assertLess(off, 1e-5, name)
+        answer = json.loads(self.lathe("--json", "embed", models / "bert.gguf", "a cab", "--tokens")[0])
+        self.assertEqual((answer["rows"], answer["width"], len(answer["values"])), (answer["tokens"], 32, answer["tokens"] * 32))
+        answer = json.loads(self.lathe("--json", "embed", models / "bert-rank.gguf", "a cab", "--query", "cab")[0])
+        self.assertAlmostEqual(answer["relevance"], 1 / (1 + math.exp(-answer["values"][0])), 6)
+        for arguments, words in ((("bert.gguf",), "either a text or --ids"), (("bert.gguf", "x", "--query", "y"), "is none"),
+                                 (("bert-rank.gguf", "x"), "needs --query"),
+                                 (("bert.gguf", "--ids", " ".join(["5"] * 129)), "129 tokens")):
+            self.refused("embed", models / arguments[0], *arguments[1:], say=[words])
+        self.refused("run", models / "bert.gguf", "x", say=["is an encoder"])
+        self.refused("logits", models / "bert.gguf", "--ids", "1", "--out", "l.f32", say=["is an encoder"])
+        shown = json.loads(self.lathe("--json", "show", models / "gemma-embedding.gguf")[0])
+        self.assertEqual(shown["reading"], {"pooling": "mean", "width": 32, "ranks": False, "shortens": True})
 
     def test_bench(self):
         out, _ = self.lathe("bench", MODEL, "--repeat", "3", "--prompts", "16,40", "--answer", "8", "--widths", "1,4",

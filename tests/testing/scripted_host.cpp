@@ -75,6 +75,7 @@ std::vector<ModelInfo> scripted_family() {
     model.tools = true;
     model.state = ModelState::kReady;
   }
+  models.front().shortens = true;
   return models;
 }
 
@@ -199,6 +200,20 @@ ModelHost::Id ScriptedHost::embed(const std::string& model, std::vector<TextInpu
       embeddings.prompt_tokens += static_cast<std::int64_t>(size);
     }
     on_embeddings(std::move(embeddings));
+  });
+}
+
+ModelHost::Id ScriptedHost::rank(const std::string&, std::string query,
+                                 std::vector<std::string> documents, OnRelevance on_relevance) {
+  return add([query = std::move(query), documents = std::move(documents),
+              on_relevance = std::move(on_relevance)] {
+    Relevance relevance;
+    for (const std::string& document : documents) {
+      relevance.scores.push_back(static_cast<double>(std::ranges::count(document, query.at(0))) /
+                                 16);
+      relevance.prompt_tokens += static_cast<std::int64_t>(query.size() + document.size());
+    }
+    on_relevance(std::move(relevance));
   });
 }
 

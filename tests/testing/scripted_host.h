@@ -39,6 +39,9 @@ class ScriptedHost : public ModelHost {
             OnReplies on_replies) override;
   Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
            OnEmbeddings on_embeddings) override;
+  // The more often a document has the query's first letter, the better.
+  Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
+          OnRelevance on_relevance) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;
@@ -79,7 +82,7 @@ class ScriptedHost : public ModelHost {
 };
 
 // The family that the tests of the server use: "small" (alias "tiny"), with a context of 4096, and
-// "large".
+// "large", whose vectors may be shortened.
 std::vector<ModelInfo> scripted_family();
 
 }  // namespace lathe::testing

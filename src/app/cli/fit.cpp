@@ -83,7 +83,8 @@ Result<Fit> size_model(const App& app, const std::string& text, infer::KvType kv
   LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model_path(app, wish.path)));
   LATHE_TRY(const infer::Blueprint blueprint, infer::read_blueprint(file));
   if (wish.context == 0) wish.context = blueprint.context;
-  const infer::ExecutorOptions options{.kv = kv};
+  const infer::ExecutorOptions options =
+      infer::ExecutorOptions{.kv = kv}.of(blueprint, wish.context);
   const auto sizes = infer::cpu_sizes(file, blueprint, {&infer::best_kernel_table(), threads},
                                       options, wish.context);
   if (!sizes) return invalid("{}: {}", wish.path, sizes.error().message);

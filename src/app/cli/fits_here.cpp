@@ -17,7 +17,8 @@ Status check_fits_here(const infer::Gguf& headers, std::uint64_t memory) {
   LATHE_TRY(const infer::Blueprint blueprint, infer::read_runnable_blueprint(headers));
   LATHE_TRY(const int threads, choose_threads(0));
   const std::size_t context = std::min(blueprint.context, kShortContext);
-  const infer::ExecutorOptions options{.kv = infer::KvType::kF16};
+  const infer::ExecutorOptions options =
+      infer::ExecutorOptions{.kv = infer::KvType::kF16}.of(blueprint, context);
   LATHE_TRY(const auto sizes,
             infer::cpu_sizes(headers, blueprint,
                              {&infer::best_kernel_table(), static_cast<std::size_t>(threads)},

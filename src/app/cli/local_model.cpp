@@ -1,6 +1,8 @@
 // Opens a model for a command: file, tokenizer, weights, adapter, engine.
 #include "app/cli/local_model.h"
 
+#include <charconv>
+
 #include "app/cli/model_library.h"
 #include "app/cli/work_progress.h"
 #include "ground/base/text.h"
@@ -120,21 +122,54 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
           ? flags.context
           : affordable_context(blueprint, infer::cpu_layout(blueprint, *kernels, kv));
   if (adjust) adjust(options);
+  const std::size_t positions =
+      options.context != 0 ? options.context : std::min(blueprint.context, options.kv_tokens);
   std::unique_ptr<serve::DraftSource> draft;
   if (!flags.draft.empty()) {
-    const std::size_t context = std::min(options.kv_tokens, blueprint.context);
     LATHE_TRY(draft, serve::DraftSource::read(flags.draft, *local.file, blueprint, *local.tokenizer,
-                                              context));
+                                              positions));
   }
-  LATHE_TRY(
-      auto executor,
-      infer::CpuExecutor::create(
-          *local.model, *local.team,
-          {.kv = kv, .context = flags.context, .keep_hidden = draft && draft->reads_hidden()}));
+  const infer::ExecutorOptions executor_options{
+      .kv = kv, .context = flags.context, .keep_hidden = draft && draft->reads_hidden()};
+  LATHE_TRY(auto executor, infer::CpuExecutor::create(*local.model, *local.team,
+                                                      executor_options.of(blueprint, positions)));
   local.executor = executor.get();
   LATHE_TRY(local.engine, infer::Engine::create(std::move(executor), *local.tokenizer, options));
   if (draft) LATHE_TRY_STATUS(use_draft(*draft, kernels, local));
   return local;
+}
+
+Result<std::vector<infer::TokenId>> parse_ids(std::string_view text) {
+  std::vector<infer::TokenId> ids;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == ' ' || text[at] == ',' || text[at] == '\n') {
+      ++at;
+      continue;
+    }
+    infer::TokenId id = 0;
+    const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), id);
+    if (error != std::errc()) {
+      return invalid("--ids: '{}' at byte {} is no token id", clip_utf8(text.substr(at), 20), at);
+    }
+    ids.push_back(id);
+    at = static_cast<std::size_t>(end - text.data());
+  }
+  if (ids.empty()) return invalid("--ids is empty; give at least one token id, like \"1 2 3\"");
+  return ids;
+}
+
+Status check_ids(const std::vector<infer::TokenId>& ids, const LocalModel& local) {
+  for (const infer::TokenId id : ids) {
+    if (id < 0 || static_cast<std::size_t>(id) >= local.model->blueprint().vocabulary) {
+      return invalid("--ids names token {}; {} has the tokens 0 to {}", id,
+                     local.file->path().string(), local.model->blueprint().vocabulary - 1);
+    }
+  }
+  if (ids.size() > local.engine->options().context) {
+    return invalid("--ids names {} tokens; the context holds {}", ids.size(),
+                   local.engine->options().context);
+  }
+  return {};
 }
 
 }  // namespace lathe::app

@@ -42,4 +42,9 @@ Status check_model(const App& app, const ModelFlags& flags);
 Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
                               const std::function<void(infer::EngineOptions&)>& adjust = {});
 
+// Of the flag --ids: at least one, separated by blanks or commas.
+Result<std::vector<infer::TokenId>> parse_ids(std::string_view text);
+// They are in the vocabulary, and no more than the context holds.
+Status check_ids(const std::vector<infer::TokenId>& ids, const LocalModel& local);
+
 }  // namespace lathe::app

@@ -1,50 +1,20 @@
 // lathe logits MODEL --ids "1 2 3" --out F: the raw logits of every position, for checks against
 // other engines.
-#include <charconv>
-
 #include "app/cli/local_model.h"
 #include "app/cli/output_file.h"
 #include "ground/base/part_file.h"
-#include "ground/base/text.h"
 
 namespace lathe::app {
 namespace {
 
-Result<std::vector<infer::TokenId>> parse_ids(std::string_view text) {
-  std::vector<infer::TokenId> ids;
-  for (std::size_t at = 0; at < text.size();) {
-    if (text[at] == ' ' || text[at] == ',' || text[at] == '\n') {
-      ++at;
-      continue;
-    }
-    infer::TokenId id = 0;
-    const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), id);
-    if (error != std::errc()) {
-      return invalid("--ids: '{}' at byte {} is no token id", clip_utf8(text.substr(at), 20), at);
-    }
-    ids.push_back(id);
-    at = static_cast<std::size_t>(end - text.data());
-  }
-  return ids;
-}
-
 Status write_logits(const App& app, const ModelFlags& flags, const std::string& ids_text,
                     const std::string& out, bool force) {
   LATHE_TRY(const auto ids, parse_ids(ids_text));
-  if (ids.empty()) return invalid("--ids is empty; give at least one token id, like \"1 2 3\"");
   LATHE_TRY_STATUS(check_output(out, {flags.path, flags.adapter}, force));
   LATHE_TRY(LocalModel local, open_model(app, flags));
   // Before the file is made: one that is there may be worth more than a wrong command line.
-  for (const infer::TokenId id : ids) {
-    if (id < 0 || static_cast<std::size_t>(id) >= local.model->blueprint().vocabulary) {
-      return invalid("--ids names token {}; {} has the tokens 0 to {}", id, flags.path,
-                     local.model->blueprint().vocabulary - 1);
-    }
-  }
-  if (ids.size() > local.engine->options().context) {
-    return invalid("--ids names {} tokens; the context holds {}", ids.size(),
-                   local.engine->options().context);
-  }
+  LATHE_TRY_STATUS(infer::check_generates(local.model->blueprint()));
+  LATHE_TRY_STATUS(check_ids(ids, local));
   LATHE_TRY(PartFile file, PartFile::create(out));
   Status written;
   LATHE_TRY_STATUS(local.engine->logits(

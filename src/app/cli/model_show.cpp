@@ -83,7 +83,23 @@ void list_rope(const infer::RopeSpec& rope, Listing& listing) {
                           {"frequency_factors", factors}};
 }
 
+// What becomes of a text that is read.
+void list_reading(const infer::Blueprint& blueprint, Listing& listing) {
+  if (blueprint.pooling == infer::Pooling::kNone && blueprint.head.empty()) return;
+  constexpr std::string_view kNames[] = {"mean", "mean", "first token", "last token"};
+  const std::string_view pooling = kNames[static_cast<std::size_t>(blueprint.pooling)];
+  const std::string text = blueprint.ranks
+                               ? fmt::format("scores of a query and a document, {}", pooling)
+                               : fmt::format("{} numbers, {}", blueprint.text_width(), pooling);
+  listing.add(blueprint.ranks ? "reranker" : "embedding", text);
+  listing.json["reading"] = {{"pooling", pooling},
+                             {"width", blueprint.text_width()},
+                             {"ranks", blueprint.ranks},
+                             {"shortens", blueprint.shortens}};
+}
+
 void list_cache(const infer::Blueprint& blueprint, Listing& listing) {
+  if (!blueprint.generates) return;  // an encoder keeps nothing
   const std::vector<infer::StateSpec> states = blueprint.states();
   const infer::KernelTable& kernels = infer::best_kernel_table();
   std::string text;
@@ -158,6 +174,7 @@ void list_blueprint(const infer::Gguf& file, Listing& listing) {
   listing.add("context", fmt::format("{} tokens", blueprint->context));
   listing.json.update({{"context", blueprint->context}, {"tied", blueprint->tied}});
   list_layers(*blueprint, listing);
+  list_reading(*blueprint, listing);
   list_cache(*blueprint, listing);
 }
 

@@ -111,6 +111,13 @@ ModelHost::Id HostGroup::embed(const std::string& model, std::vector<TextInput> 
                   hosts_[host]->embed(model, std::move(inputs), cut, std::move(on_embeddings)));
 }
 
+ModelHost::Id HostGroup::rank(const std::string& model, std::string query,
+                              std::vector<std::string> documents, OnRelevance on_relevance) {
+  const std::size_t host = host_of(model);
+  return group_id(host, hosts_[host]->rank(model, std::move(query), std::move(documents),
+                                           std::move(on_relevance)));
+}
+
 ModelHost::Id HostGroup::tokenize(const std::string& model, std::string text, bool add_special,
                                   bool parse_special, OnTokens on_tokens) {
   const std::size_t host = host_of(model);

@@ -32,6 +32,21 @@ Json inputs_json(const std::vector<TextInput>& inputs) {
   return json;
 }
 
+Result<Relevance> relevance_of(const Json& json, std::string_view place, std::size_t documents) {
+  constexpr double kUnsaid = -1;
+  Relevance found{.scores = std::vector<double>(documents, kUnsaid)};
+  for (const Json& entry : json_at(json, "results")) {
+    const std::int64_t index = json_int(entry, "index", -1);
+    const Json& score = json_at(entry, "relevance_score");
+    if (index >= 0 && index < static_cast<std::int64_t>(documents) && score.is_number())
+      found.scores[static_cast<std::size_t>(index)] = score.get<double>();
+  }
+  found.prompt_tokens = json_int(json_at(json, "usage"), "prompt_tokens", 0);
+  if (std::ranges::find(found.scores, kUnsaid) == found.scores.end()) return found;
+  return fail(ErrorKind::kUnavailable, "{}: its answer does not score each of {} documents", place,
+              documents);
+}
+
 // Both forms: OpenAI's `data`, Ollama's `embeddings`.
 Result<Embeddings> embeddings_of(const Json& json, std::string_view place, std::size_t inputs) {
   Embeddings found;
@@ -337,6 +352,19 @@ ModelHost::Id RemoteHost::embed(const std::string& model, std::vector<TextInput>
         return embeddings_of(json, config_.name, inputs.size());
       },
       std::move(on_embeddings));
+}
+
+ModelHost::Id RemoteHost::rank(const std::string& model, std::string query,
+                               std::vector<std::string> documents, OnRelevance on_relevance) {
+  return start<Relevance>(
+      model,
+      [this, model, query = std::move(query),
+       documents = std::move(documents)](const StopFlag& stop) -> Result<Relevance> {
+        const Json body{{"model", model}, {"query", query}, {"documents", documents}};
+        LATHE_TRY(const Json json, ask("/rerank", body, config_.idle_limit, stop));
+        return relevance_of(json, config_.name, documents.size());
+      },
+      std::move(on_relevance));
 }
 
 ModelHost::Id RemoteHost::tokenize(const std::string& model, std::string text, bool add_special,

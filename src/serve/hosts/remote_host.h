@@ -48,6 +48,8 @@ class RemoteHost : public ModelHost {
             OnReplies on_replies) override;
   Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
            OnEmbeddings on_embeddings) override;
+  Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
+          OnRelevance on_relevance) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;

@@ -94,7 +94,8 @@ ModelInfo info_of(const CatalogModel& model, const infer::Gguf& file,
   if (::stat(file.path().c_str(), &status) == 0) info.modified = status.st_mtim.tv_sec;
   info.context = model.context == 0 ? blueprint.context : model.context;
   info.trained_context = blueprint.context;
-  info.embedding = blueprint.embedding;
+  info.embedding = blueprint.text_width();
+  info.shortens = blueprint.shortens;
   info.sampling = defaults_of(model.sampling);
   info.chat_template = template_source;
   info.tools = info.chat_template.find("tools") != std::string::npos;
@@ -282,6 +283,7 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
   if (!tokenizer) return at(model.file.string(), tokenizer.error());
   front->tokenizer_ = std::move(*tokenizer);
   LATHE_TRY(front->template_source_, front->file_->text_or("tokenizer.chat_template", ""));
+  LATHE_TRY(front->rerank_template_, infer::read_rerank_template(*front->file_));
   auto parsed = infer::ChatTemplate::parse(
       front->template_source_.empty() ? std::string(kPlainTemplate) : front->template_source_);
   if (!parsed) return at(model.file.string() + ": chat template", parsed.error());
@@ -359,6 +361,22 @@ Result<std::vector<infer::TokenId>> ModelFront::tokens_of(std::string_view text,
                                                           bool parse_special) const {
   if (text.size() > text_limit_) return too_long(fmt::format("the text has {} bytes", text.size()));
   return tokenizer_->encode(text, add_special, parse_special);
+}
+
+Result<std::vector<infer::TokenId>> ModelFront::pair_of(std::string_view query,
+                                                        std::string_view document,
+                                                        std::size_t index) const {
+  if (query.size() + document.size() > text_limit_)
+    return too_long(fmt::format("the query and document {} have {} bytes", index,
+                                query.size() + document.size()));
+  std::vector<infer::TokenId> tokens =
+      infer::pair_tokens(*tokenizer_, rerank_template_, query, document);
+  if (tokens.size() <= context_) return tokens;
+  return std::unexpected(
+      Error{ErrorKind::kInvalid,
+            fmt::format("the query and document {} have {} tokens; the context of '{}' holds {}",
+                        index, tokens.size(), catalog_.name, context_),
+            "context_length_exceeded"});
 }
 
 // Nothing but texts, and of those no more than the context could ever hold.
@@ -537,6 +555,12 @@ Status ModelFront::constrain(const Request& request, std::string_view thinking_e
 
 Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t answer_limit,
                                      const StopFlag& stop) const {
+  if (const Status generates = infer::check_generates(blueprint_); !generates)
+    return std::unexpected(
+        Error{ErrorKind::kInvalid,
+              fmt::format("'{}': {}; ask {}", catalog_.name, generates.error().message,
+                          blueprint_.ranks ? "/v1/rerank" : "/v1/embeddings"),
+              "unsupported_value"});
   LATHE_TRY(Prompt prompt, prompt_of(request, stop));
   const std::size_t size = prompt.tokens.size();
   if (size == 0) return invalid("the prompt is empty; it needs at least one token");

@@ -68,6 +68,10 @@ class ModelFront {
   std::size_t text_limit() const { return text_limit_; }
   Result<std::vector<infer::TokenId>> tokens_of(std::string_view text, bool add_special,
                                                 bool parse_special) const;
+  // A query and a document as this reranker reads them; one that does not fit is refused, named by
+  // its index.
+  Result<std::vector<infer::TokenId>> pair_of(std::string_view query, std::string_view document,
+                                              std::size_t index) const;
   // `answer_limit`: of a request without a limit of its own. What the context has no room for is
   // cut off that limit, never off the prompt: a prompt that does not fit is refused with both
   // numbers.
@@ -92,7 +96,7 @@ class ModelFront {
   std::unique_ptr<infer::Gguf> file_;
   infer::Blueprint blueprint_;
   std::unique_ptr<infer::Tokenizer> tokenizer_;
-  std::string template_source_;
+  std::string template_source_, rerank_template_;
   std::optional<infer::ChatTemplate> template_;
   infer::AnswerFormat format_ = infer::AnswerFormat::kPlain;
   infer::MessageForm message_form_;

@@ -16,6 +16,24 @@ constexpr Milliseconds kIdleAfter{5000};  // then snapshots are written
 // Requests that are prepared at the same time: of two models.
 constexpr std::size_t kSideThreads = 2;
 
+// The beginning of a text's tokens, and the one that closes it, if that is not of the text.
+void cut_to(std::vector<infer::TokenId>& tokens, std::size_t most,
+            const infer::Tokenizer& tokenizer) {
+  if (tokens.size() <= most) return;
+  const infer::TokenId last = tokens.back();
+  tokens.resize(most);
+  if (tokenizer.is_control(last)) tokens.back() = last;
+}
+
+// The one number that was made of each document.
+Relevance relevance_of(const Embeddings& read) {
+  Relevance relevance;
+  relevance.prompt_tokens = read.prompt_tokens;
+  for (const std::vector<float>& one : read.vectors)
+    relevance.scores.push_back(static_cast<double>(one.at(0)));
+  return relevance;
+}
+
 // A text's beginning, without half a character.
 std::string first_bytes(const std::string& text, std::size_t bytes) {
   while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0U) == 0x80U) --bytes;
@@ -392,14 +410,55 @@ ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> input
              });
 }
 
-Status Pool::prepare(PoolJob& job, const std::string& model, std::vector<TextInput> inputs,
-                     bool cut, const StopFlag& stop) {
+ModelHost::Id Pool::rank(const std::string& model, std::string query,
+                         std::vector<std::string> documents, OnRelevance on_relevance) {
+  auto job = std::make_unique<PoolJob>();
+  job->on_embeddings = [on_relevance = std::move(on_relevance)](const Result<Embeddings>& read) {
+    if (read)
+      on_relevance(relevance_of(*read));
+    else
+      on_relevance(std::unexpected(read.error()));
+  };
+  return add(model, std::move(job),
+             [this, model, query = std::move(query), documents = std::move(documents)](
+                 PoolJob& own, const StopFlag& stop) {
+               return prepare(own, model, query, documents, stop);
+             });
+}
+
+Status Pool::check_reader(PoolJob& job, const std::string& model, bool ranks) {
   LATHE_TRY(job.front, front(model));
   job.model = job.front->catalog().name;
+  const auto refusal = [](std::string why) {
+    return std::unexpected(Error{ErrorKind::kInvalid, std::move(why), "unsupported_value"});
+  };
   if (catalog().find_adapted(model).adapter != nullptr)
-    return std::unexpected(Error{ErrorKind::kInvalid,
-                                 "embeddings are made without an adapter; ask the model itself",
-                                 "unsupported_value"});
+    return refusal("texts are read without an adapter; ask the model itself");
+  if (ranks && !job.front->blueprint().ranks)
+    return refusal(fmt::format("'{}' is no reranker: it has no head that scores documents", model));
+  if (!ranks && job.front->blueprint().ranks)
+    return refusal(fmt::format(
+        "'{}' is a reranker and makes no embeddings; ask /v1/rerank with a query and documents",
+        model));
+  return {};
+}
+
+Status Pool::prepare(PoolJob& job, const std::string& model, const std::string& query,
+                     const std::vector<std::string>& documents, const StopFlag& stop) {
+  LATHE_TRY_STATUS(check_reader(job, model, true));
+  std::size_t longest = 0;
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    if (stop.raised()) return std::unexpected(stopped());
+    LATHE_TRY(job.texts.emplace_back(), job.front->pair_of(query, documents[i], i));
+    longest = std::max(longest, job.texts.back().size());
+  }
+  job.kv_bytes = PoolLoop::worst_case_of(*job.front, options_, longest);
+  return {};
+}
+
+Status Pool::prepare(PoolJob& job, const std::string& model, std::vector<TextInput> inputs,
+                     bool cut, const StopFlag& stop) {
+  LATHE_TRY_STATUS(check_reader(job, model, false));
   if (inputs.empty()) return invalid("there is no input");
   const std::size_t context = job.front->context();
   std::size_t longest = 0;
@@ -425,7 +484,7 @@ Status Pool::prepare(PoolJob& job, const std::string& model, std::vector<TextInp
                                    "context_length_exceeded"});
     }
     if (too_many_bytes || tokens.size() > context) ++job.embeddings.cut;
-    tokens.resize(std::min(tokens.size(), context));
+    cut_to(tokens, context, job.front->tokenizer());
     longest = std::max(longest, tokens.size());
     job.texts.push_back(std::move(tokens));
   }

@@ -29,6 +29,8 @@ class Pool final : public ModelHost {
             OnReplies on_replies) override;
   Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
            OnEmbeddings on_embeddings) override;
+  Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
+          OnRelevance on_relevance) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;
@@ -56,6 +58,10 @@ class Pool final : public ModelHost {
                  const StopFlag& stop);
   Status prepare(PoolJob& job, const std::string& model, std::vector<TextInput> inputs, bool cut,
                  const StopFlag& stop);
+  Status prepare(PoolJob& job, const std::string& model, const std::string& query,
+                 const std::vector<std::string>& documents, const StopFlag& stop);
+  // Of a model without an adapter that is a reranker, or is none.
+  Status check_reader(PoolJob& job, const std::string& model, bool ranks);
   // Prepares the job and gives it to the loop.
   Id add(const std::string& model, std::unique_ptr<PoolJob> job,
          std::function<Status(PoolJob&, const StopFlag&)> prepare);

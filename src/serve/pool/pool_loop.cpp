@@ -28,10 +28,12 @@ double now_seconds() {
 }
 
 infer::ExecutorOptions executor_options(const ModelFront& front) {
-  return {.kv = front.kv(),
-          .step_tokens = kStepTokens,
-          .context = front.context(),
-          .keep_hidden = front.draft() != nullptr && front.draft()->reads_hidden()};
+  const infer::ExecutorOptions options{
+      .kv = front.kv(),
+      .step_tokens = kStepTokens,
+      .context = front.context(),
+      .keep_hidden = front.draft() != nullptr && front.draft()->reads_hidden()};
+  return options.of(front.blueprint(), front.context());
 }
 
 infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& options) {
@@ -371,7 +373,7 @@ void PoolLoop::finish_load(Place& place, Result<LoadedWeights> weights) {
       log(loaded.error().message);
     }
   }
-  if (options_.speculate) {
+  if (options_.speculate && place.front->blueprint().generates) {
     if (auto seconds = place.engine->measure_steps())
       place.engine->use_step_seconds(std::move(*seconds));
   }
@@ -509,7 +511,11 @@ bool PoolLoop::read_on(Place& place) {
   if (done) {
     job.embeddings.prompt_tokens += static_cast<std::int64_t>(job.texts[index].size());
     counters_.prompt_tokens += static_cast<std::int64_t>(job.texts[index].size());
-    job.embeddings.vectors.push_back(job.reading->vector());
+    const infer::Blueprint& blueprint = place.front->blueprint();
+    job.embeddings.vectors.push_back(
+        blueprint.ranks
+            ? std::vector{static_cast<float>(infer::relevance_of(blueprint, job.reading->values()))}
+            : job.reading->vector());
   }
   job.reading.reset();
   if (done && job.embeddings.vectors.size() < job.texts.size()) return true;

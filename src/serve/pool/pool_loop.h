@@ -45,7 +45,7 @@ struct PoolJob {
   ModelHost::OnDelta on_delta;
   ModelHost::OnReplies on_replies;
   infer::SequenceId sequence = 0;  // in the engine
-  // … or texts to embed, …
+  // … or texts to embed or to rank, …
   std::vector<std::vector<infer::TokenId>> texts;
   ModelHost::OnEmbeddings on_embeddings;
   Embeddings embeddings;

@@ -550,6 +550,66 @@ TEST(Pool, EmbeddingsComeInOrderBesideATalk) {
   EXPECT_TRUE(talk.replies.get().has_value());
 }
 
+Result<Embeddings> embedded(Pool& pool, const std::string& model, std::vector<TextInput> inputs,
+                            bool cut = false) {
+  std::promise<Result<Embeddings>> promise;
+  pool.embed(model, std::move(inputs), cut,
+             [&](Result<Embeddings> got) { promise.set_value(std::move(got)); });
+  return promise.get_future().get();
+}
+
+Result<Relevance> ranked(Pool& pool, const std::string& model, std::vector<std::string> documents) {
+  std::promise<Result<Relevance>> promise;
+  pool.rank(model, "a cab", std::move(documents),
+            [&](Result<Relevance> got) { promise.set_value(std::move(got)); });
+  return promise.get_future().get();
+}
+
+TEST(Pool, AnEncoderReadsTextsWholeAndWritesNone) {
+  Pool pool(catalog_of({"bert"}), options_of());
+  const auto got = embedded(pool, "bert", {{"a cab", {}}, {"", {2, 5, 7, 3}}, {"a cab", {}}});
+  ASSERT_TRUE(got.has_value()) << got.error().message;
+  EXPECT_EQ(got->vectors[0], got->vectors[2]);
+  EXPECT_NE(got->vectors[0], got->vectors[1]);
+  EXPECT_EQ(pool.status().models[0].embedding, 32u);
+  // The context is 128: refused with both numbers, or cut to it with the closing token in place.
+  const std::vector<TextInput> longer = {{"", std::vector<std::int32_t>(129, 5)}};
+  EXPECT_THAT(embedded(pool, "bert", longer).error().message, HasSubstr("129 tokens"));
+  EXPECT_EQ(embedded(pool, "bert", longer, true)->cut, 1u);
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += "a ";
+  std::vector<std::int32_t> ids(128, 5);
+  ids.front() = 2;
+  ids.back() = 3;
+  const auto cut = embedded(pool, "bert", {{text, {}}, {"", ids}}, true);
+  ASSERT_TRUE(cut.has_value()) << cut.error().message;
+  EXPECT_EQ(cut->vectors[0], cut->vectors[1]);
+  EXPECT_EQ(error_of(pool, "bert", request_of("hello")),
+            "unsupported_value: 'bert': bert is an encoder: it makes embeddings of texts and "
+            "writes none; ask /v1/embeddings");
+  EXPECT_THAT(ranked(pool, "bert", {"a"}).error().message, HasSubstr("no reranker"));
+}
+
+TEST(Pool, ARerankerScoresPairs) {
+  Pool pool(catalog_of({"bert-rank", "qwen3-reranker"}), options_of());
+  for (const char* name : {"bert-rank", "qwen3-reranker"}) {
+    const auto all = ranked(pool, name, {"one", "two", "a third one"});
+    ASSERT_TRUE(all.has_value()) << all.error().message;
+    const auto alone = ranked(pool, name, {"two"});
+    EXPECT_EQ(all->scores.at(1), alone->scores.at(0));
+    for (const double score : all->scores) {
+      EXPECT_GT(score, 0);
+      EXPECT_LT(score, 1);
+    }
+    EXPECT_GT(all->prompt_tokens, alone->prompt_tokens);
+    EXPECT_THAT(embedded(pool, name, {{"x", {}}}).error().message, HasSubstr("ask /v1/rerank"));
+  }
+  const auto longer = ranked(pool, "bert-rank", {"short", std::string(400, '!')});
+  ASSERT_FALSE(longer.has_value());
+  EXPECT_EQ(longer.error().code, "context_length_exceeded");
+  EXPECT_THAT(longer.error().message, HasSubstr("document 1"));
+}
+
 TEST(Pool, ARestartIsWarm) {
   const TempDir dir = *TempDir::make();
   PoolOptions options = options_of();

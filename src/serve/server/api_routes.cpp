@@ -29,7 +29,9 @@ std::span<const ApiEndpoint> api_endpoints() {
        "a text, texts, token ids; `echo`, `suffix`, `logprobs` (a number); "
        "[log-likelihoods](#log-likelihoods)",
        completions},
-      {"POST", "/embeddings", "`float` and `base64`", embeddings},
+      {"POST", "/embeddings", "`float` and `base64`; `dimensions` where a model is made for it",
+       embeddings},
+      {"POST", "/rerank", "Cohere and Jina: how relevant `documents` are to a `query`", rerank},
       {"POST", "/responses", kResponses, responses},
       {"POST", "/responses/input_tokens", kResponses, input_tokens},
       {"POST", "/messages", kMessages, messages},

@@ -10,6 +10,7 @@ namespace lathe::serve {
 Handled chat_completions(ModelHost& host, Call& call);
 Handled completions(ModelHost& host, Call& call);
 Handled embeddings(ModelHost& host, Call& call);
+Handled rerank(ModelHost& host, Call& call);
 Handled responses(ModelHost& host, Call& call);
 Handled input_tokens(ModelHost& host, Call& call);
 Handled messages(ModelHost& host, Call& call);

@@ -239,5 +239,53 @@ TEST_F(ServerTest, TextsToEmbedThatAreTooLong) {
               Not(HasSubstr("warnings")));
 }
 
+TEST_F(ServerTest, RerankSortsAndCounts) {
+  for (const char* path : {"/v1/rerank", "/rerank"}) {
+    const RawReply reply = post(
+        path,
+        R"({"model": "small", "query": "ab", "documents": ["b", "aaa", {"text": "a"}, "aaa"]})");
+    EXPECT_EQ(reply.status, 200);
+    const Json json = parsed(reply.body);
+    std::vector<int> order;
+    for (const Json& result : json["results"]) order.push_back(result["index"].get<int>());
+    EXPECT_EQ(order, (std::vector{1, 3, 2, 0}));
+    EXPECT_EQ(json["results"][0]["relevance_score"], 3.0 / 16);
+    EXPECT_FALSE(json["results"][0].contains("document"));
+    EXPECT_EQ(json["usage"]["total_tokens"], 4 * 2 + 1 + 3 + 1 + 3);
+  }
+  const Json best =
+      parsed(post("/v1/rerank", R"({"model": "small", "query": "a", "documents": ["b", "a"], )"
+                                R"("top_n": 1, "return_documents": true})")
+                 .body)["results"];
+  ASSERT_EQ(best.size(), 1u);
+  EXPECT_EQ(best[0]["document"]["text"], "a");
+  for (const auto& [body, field] : {std::pair(R"("documents": ["a"])", "query"),
+                                    {R"("query": "", "documents": ["a"])", "query"},
+                                    {R"("query": "a")", "documents"},
+                                    {R"("query": "a", "documents": [])", "documents"},
+                                    {R"("query": "a", "documents": ["a", 1])", "documents"},
+                                    {R"("query": "a", "documents": ["a"], "top_n": 0)", "top_n"}}) {
+    const RawReply reply = post("/v1/rerank", std::string(R"({"model": "small", )") + body + "}");
+    EXPECT_EQ(reply.status, 400) << body;
+    EXPECT_EQ(parsed(reply.body)["error"]["param"], field) << body;
+  }
+}
+
+// "large" was made so that the first numbers of its vectors are vectors themselves.
+TEST_F(ServerTest, DimensionsWhereTheModelHasThem) {
+  const auto embed = [&](const char* model, int dimensions) {
+    return post(
+        "/v1/embeddings",
+        fmt::format(R"({{"model": "{}", "input": "xyz", "dimensions": {}}})", model, dimensions));
+  };
+  EXPECT_EQ(embed("small", 8).status, 200);
+  EXPECT_EQ(embed("small", 4).status, 400);
+  EXPECT_EQ(embed("large", 9).status, 400);
+  const Json vector = parsed(embed("large", 2).body)["data"][0]["embedding"];
+  ASSERT_EQ(vector.size(), 2u);
+  EXPECT_NEAR(vector[0].get<double>(), 3 / std::hypot(3, 0.25), 1e-6);
+  EXPECT_NEAR(vector[1].get<double>(), 0.25 / std::hypot(3, 0.25), 1e-6);
+}
+
 }  // namespace
 }  // namespace lathe::serve
