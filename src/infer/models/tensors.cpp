@@ -571,7 +571,10 @@ Result<std::vector<BoundTensor>> bind_tensors(const Gguf& file, const Blueprint&
     BoundTensor bound;
     LATHE_TRY(bound.tensor, find(file, spec.name, spec.shape()));
     const std::string scale = spec.name.substr(0, spec.name.rfind('.')) + ".scale";
-    if (!spec.vector && spec.slot != Slot::kRouter && file.find_tensor(scale) != nullptr) {
+    // Of experts beside a dense part, it is what the router's input is multiplied by.
+    const bool of_input =
+        spec.slot == Slot::kRouter && blueprint.layers[spec.layer].ffn.beside_hidden != 0;
+    if (!spec.vector && !of_input && file.find_tensor(scale) != nullptr) {
       if (spec.slot == Slot::kEmbedding)
         return invalid("{}: {}: an embedding with a scale of its own is not supported",
                        file.path().string(), scale);
