@@ -565,8 +565,8 @@ TEST_P(Table, SharedValuesAreThoseOfTheKeys) {
       std::copy_n(kv.data() + slot * 160, 64, kv.data() + slot * 160 + 96);
     const auto q = activations_of(3 * 96, Values::kOrdinary, random);
     const std::vector<std::uint8_t> first{0, 5, 63}, last{64, 40, 64};
-    EXPECT_TRUE(same(attend(table(), type, shared, q, kv, first, last, 0),
-                     attend(table(), type, apart, q, kv, first, last, 0)));
+    EXPECT_TRUE(same(attend(table(), type, shared, q, kv, first, last, 0, {}, {}),
+                     attend(table(), type, apart, q, kv, first, last, 0, {}, {})));
     const KvFormat& format = table().kv_format(type);
     EXPECT_EQ(format.chunk_bytes(shared) + format.chunk_bytes({.value = 64}),
               format.chunk_bytes(apart));
