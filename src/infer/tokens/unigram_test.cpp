@@ -80,17 +80,16 @@ std::string character_map(const std::map<std::string, std::string>& entries) {
   return bytes + texts;
 }
 
-// The best sum of scores over all ways to cut the text.
+// The best sum of scores over all ways to cut the text. A character that is a token is never
+// unknown.
 double best_score(const VocabularySpec& spec, std::string_view text, double unknown) {
   if (text.empty()) return 0;
-  double best = unknown + best_score(spec, text.substr(1), unknown);
+  const bool known = std::ranges::find(spec.tokens, text.substr(0, 1)) != spec.tokens.end();
+  double best = known ? -1e9 : unknown + best_score(spec, text.substr(1), unknown);
   for (std::size_t i = 3; i < spec.tokens.size(); ++i)
-    if (text.starts_with(spec.tokens[i])) {
-      const double rest = best_score(spec, text.substr(spec.tokens[i].size()), unknown);
-      // A character that is a token is never unknown.
-      if (spec.tokens[i].size() == 1) best = std::max(best - 1e9, double{spec.scores[i]} + rest);
-      best = std::max(best, double{spec.scores[i]} + rest);
-    }
+    if (text.starts_with(spec.tokens[i]))
+      best = std::max(best, double{spec.scores[i]} +
+                                best_score(spec, text.substr(spec.tokens[i].size()), unknown));
   return best;
 }
 
