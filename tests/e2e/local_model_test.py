@@ -174,8 +174,8 @@ class LocalModel(Case):
         name = self.write("a.gguf", whole.replace(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0lemur", 1))
         self.refused("run", name, "x", say=["'lemur' is unknown", "qwen3moe"])
         at = whole.index(b"token_embd.weight") + len("token_embd.weight") + 4 + 16
-        kind = self.write("t.gguf", whole[:at] + b"\x10\0\0\0" + whole[at + 4:])
-        self.refused("run", kind, "x", say=["IQ2_XXS", "token_embd.weight"])
+        kind = self.write("t.gguf", whole[:at] + b"\x1f\0\0\0" + whole[at + 4:])
+        self.refused("run", kind, "x", say=["Q4_0_4_4", "token_embd.weight"])
 
     def test_flags_that_are_wrong(self):
         self.refused("run", MODEL, "x", "--ctx", "40000", say=["40000", "32768"])
