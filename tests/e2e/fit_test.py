@@ -74,7 +74,7 @@ def ends(width, vocabulary, embedding, output):
             ("output.weight", output, [width, vocabulary])]
 
 
-def llama3_70b(path, *more):
+def llama3_70b(path, **more):
     layers, d, hidden = 80, 8192, 28672
     tensors = ends(d, 128256, Q4_K, Q6_K)
     for i in range(layers):
@@ -84,8 +84,7 @@ def llama3_70b(path, *more):
                 ("attn_v", Q5_K, [d, 1024]), ("attn_output", Q4_K, [d, d]), ("ffn_gate", Q4_K, [d, hidden]),
                 ("ffn_up", Q4_K, [d, hidden]), ("ffn_down", big, [hidden, d])):
             tensors.append((f"blk.{i}.{name}.weight", kind, shape))
-        tensors += [(f"blk.{i}.{name}", kind, shape) for name, kind, shape in more]
-    keys = keys_of("llama", sizes=sizes(layers, d, 64, 8, 128, hidden, 8192, **{"rope.freq_base": 500000.0}))
+    keys = keys_of("llama", sizes=sizes(layers, d, 64, 8, 128, hidden, 8192, **{"rope.freq_base": 500000.0, **more}))
     return write(path, keys, tensors)
 
 
@@ -279,12 +278,13 @@ class Fit(Case):
             self.assertRegex(err, message)
 
     def test_what_can_be_sized_is_not_run(self):
-        path = os.path.join(self.dir, "biases.gguf")
-        llama3_70b(path, ("ffn_down.bias", F32, [8192]))
+        path = os.path.join(self.dir, "reranker.gguf")
+        llama3_70b(path, pooling_type=4)
         for command in (("run", path, "Hi"), ("logits", path, "--ids", "1", "--out", "x")):
             out, err = self.lathe(*command, code=2)
             self.assertEqual(out, "")
-            self.assertIn(f"{path}: llama can be sized but not run yet (see lathe fit): it has biases in its feed-forward parts", err)
+            self.assertIn(f"{path}: llama can be sized but not run yet (see lathe fit): "
+                          "it has the head of a reranker, for which there is no recipe", err)
         for command in (("show",), ("fit", "--memory", "128GiB")):
             shown = self.lathe(*command, path)[0]
             self.assertIn("llama can be sized but not run yet", shown)
