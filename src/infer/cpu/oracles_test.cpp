@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "ground/base/file.h"
 #include "infer/cpu/cpu_executor.h"
+#include "infer/cpu/known_answers_test.h"
 
 namespace lathe::infer {
 namespace {
@@ -70,34 +70,6 @@ constexpr Oracle kOracles[] = {
     {"llama4", 8250, 5e-5, 16384, "", 1},
 };
 
-fs::path data(const std::string& name) {
-  return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / name;
-}
-
-std::vector<float> read_floats(const fs::path& path) {
-  const auto bytes = read_file(path);
-  EXPECT_TRUE(bytes.has_value()) << path;
-  std::vector<float> values(bytes ? bytes->size() / sizeof(float) : 0);
-  if (bytes) std::memcpy(values.data(), bytes->data(), values.size() * sizeof(float));
-  return values;
-}
-
-double relative_error(const std::vector<float>& ours, const std::vector<float>& truth) {
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < truth.size(); ++i) {
-    difference += std::pow(double{ours[i]} - double{truth[i]}, 2);
-    norm += std::pow(double{truth[i]}, 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
-std::vector<std::int32_t> ids_of(const Oracle& oracle, std::size_t vocabulary) {
-  std::vector<std::int32_t> ids;
-  for (std::size_t i = 0; i < oracle.tokens; ++i)
-    ids.push_back(static_cast<std::int32_t>((7 * i * i + 3 * i + 1) % (vocabulary - 1)));
-  return ids;
-}
-
 // All logits, and with `hidden` all hidden states.
 std::vector<float> logits_of(CpuExecutor& executor, std::span<const std::int32_t> ids,
                              std::size_t step, const float* beside = nullptr,
@@ -137,17 +109,15 @@ std::vector<float> evaluate(const Oracle& oracle, const KernelTable& kernels, st
   const auto executor = *CpuExecutor::create(
       **model, team,
       {.kv = KvType::kF32, .step_tokens = step, .most_outputs = step, .context = oracle.context});
-  return logits_of(*executor, ids_of(oracle, (*model)->blueprint().vocabulary), step);
+  return logits_of(*executor, ids_of(oracle.tokens, (*model)->blueprint().vocabulary), step);
 }
 
 class Oracles : public testing::TestWithParam<Oracle> {};
 
 TEST_P(Oracles, AreMet) {
   const Oracle& oracle = GetParam();
-  const std::vector<float> peer =
-      read_floats(data(std::string(oracle.name) + oracle.answer + ".f32"));
-  const fs::path exact = data(std::string(oracle.name) + ".truth.f32");
-  const std::vector<float> truth = fs::exists(exact) ? read_floats(exact) : peer;
+  const std::string answer = std::string(oracle.name) + oracle.answer;
+  const std::vector<float> peer = read_floats(data(answer + ".f32")), truth = truth_of(answer);
   const double tolerance =
       oracle.tolerance != 0 ? oracle.tolerance : 1.2 * relative_error(peer, truth);
   // Over thousands of tokens the scalar one would take a minute.
@@ -191,7 +161,7 @@ TEST_P(Predictors, AreMet) {
     const auto predictor =
         *Model::load(file, **read_predictor(file, model->blueprint()), team,
                      {.kernels = kernels, .progress = {}, .shares = model.get()});
-    const auto ids = ids_of({name, 80, 0}, model->blueprint().vocabulary);
+    const auto ids = ids_of(80, model->blueprint().vocabulary);
     std::vector<float> hidden;
     const ExecutorOptions whole{
         .kv = KvType::kF32, .step_tokens = 80, .most_outputs = 80, .keep_hidden = true};
