@@ -34,6 +34,7 @@ class Bytes {
 };
 
 struct Base {
+  std::string architecture;
   std::vector<std::pair<std::string, GgufValue>> keys;
   struct Tensor {
     GgufTensor tensor;
@@ -44,7 +45,7 @@ struct Base {
 
 Base read_base(const fs::path& path) {
   const Gguf file = *Gguf::open(path);
-  Base base;
+  Base base{.architecture = *file.text("general.architecture"), .keys = {}, .tensors = {}};
   for (const auto& [key, value] : file.metadata())
     if (!key.starts_with("tokenizer.")) base.keys.emplace_back(key, value);
   for (const GgufTensor& tensor : file.tensors()) {
@@ -118,8 +119,7 @@ void change(Base& base, Bytes& bytes) {
                                      "attention.key_length",
                                      "attention.value_length",
                                      "rope.scaling.original_context_length"};
-    const std::string key = std::get<std::string>(base.keys.front().second) + "." +
-                            kKeys[bytes.next() % std::size(kKeys)];
+    const std::string key = base.architecture + "." + kKeys[bytes.next() % std::size(kKeys)];
     if (key.ends_with(".type"))
       base.keys.emplace_back(key, std::string(bytes.next() % 2 == 0 ? "yarn" : "longrope"));
     else
