@@ -105,6 +105,15 @@ void ExpertFfn::run(Step& step) const {
   if (spec_.shared_hidden != 0) add_shared(step);
 }
 
+// out (tokens, embedding) = what a part of the layer that is no expert makes of scratch.normed.
+void ExpertFfn::dense(Step& step, const Slots& slots, std::size_t hidden, float* out) const {
+  ForwardScratch& s = step.scratch;
+  step.multiply_linears(layer_, s.normed, Inputs(spec_, s, slots.gate, slots.up).linears());
+  activate(step, spec_.activation, step.tokens.size(), hidden);
+  const Step::Linear down{slots.down, out};
+  step.multiply_linears(layer_, s.hidden, {&down, 1});
+}
+
 // scratch.normed = the norm of the residual stream.
 void ExpertFfn::read_norm(Step& step, const std::vector<float>& weights) const {
   ForwardScratch& s = step.scratch;
@@ -121,11 +130,8 @@ void ExpertFfn::read_norm(Step& step, const std::vector<float>& weights) const {
 void ExpertFfn::begin_beside(Step& step) const {
   ForwardScratch& s = step.scratch;
   const std::size_t width = step.width();
-  step.multiply_linears(layer_, s.normed,
-                        Inputs(spec_, s, Slot::kBesideGate, Slot::kBesideUp).linears());
-  activate(step, spec_.activation, step.tokens.size(), spec_.beside_hidden);
-  const Step::Linear down{Slot::kBesideDown, s.branch.data()};
-  step.multiply_linears(layer_, s.hidden, {&down, 1});
+  dense(step, {Slot::kBesideGate, Slot::kBesideUp, Slot::kBesideDown}, spec_.beside_hidden,
+        s.branch.data());
   step.team->run(step.tokens.size(), [&](std::size_t t, int) {
     float* row = s.branch.data() + t * width;
     step.kernels().rms_norm(row, weights_.vector[Slot::kBesidePostNorm].data(), width, epsilon_,
@@ -226,11 +232,8 @@ void ExpertFfn::add_shared(Step& step) const {
   ForwardScratch& s = step.scratch;
   const KernelTable& kernels = step.kernels();
   const std::size_t width = step.width();
-  step.multiply_linears(layer_, s.normed,
-                        Inputs(spec_, s, Slot::kSharedGate, Slot::kSharedUp).linears());
-  activate(step, spec_.activation, step.tokens.size(), spec_.shared_hidden);
-  const Step::Linear down{Slot::kSharedDown, s.expert_out.data()};
-  step.multiply_linears(layer_, s.hidden, {&down, 1});
+  dense(step, {Slot::kSharedGate, Slot::kSharedUp, Slot::kSharedDown}, spec_.shared_hidden,
+        s.expert_out.data());
   step.team->run(step.tokens.size(), [&](std::size_t t, int) {
     float weight = 1;
     if (spec_.shared_gate) {

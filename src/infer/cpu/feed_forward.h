@@ -31,6 +31,10 @@ class ExpertFfn final : public LayerPart {
   void run(Step& step) const override;
 
  private:
+  struct Slots {
+    Slot gate, up, down;
+  };
+  void dense(Step& step, const Slots& slots, std::size_t hidden, float* out) const;
   void begin_beside(Step& step) const;
   void choose(Step& step) const;
   void gather(Step& step) const;
