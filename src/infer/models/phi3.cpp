@@ -11,6 +11,9 @@ Result<Blueprint> read_phi3(const ArchitectureKeys& keys) {
     LayerSpec& layer = blueprint.layers[i];
     layer.attention()->rope.neox = true;
     layer.attention()->joint_qkv = keys.file().find_tensor(tensor_name(Slot::kMixed, i)) != nullptr;
+    if (layer.attention()->joint_qkv)
+      layer.attention()->qkv_bias =
+          keys.file().find_tensor(tensor_name(Slot::kMixedBias, i)) != nullptr;
     layer.ffn.joint = true;
   }
   return blueprint;

@@ -452,6 +452,22 @@ Result<const GgufTensor*> find(const Gguf& file, const std::string& name,
   return tensor;
 }
 
+// A bias of one of its layers that nothing adds would give another model's answers.
+Status check_biases(const Gguf& file, const Blueprint& blueprint,
+                    std::span<const BoundTensor> bound) {
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
+    const std::string layer = fmt::format("blk.{}.", blueprint.first_layer + i);
+    for (const GgufTensor& tensor : file.tensors()) {
+      if (!tensor.name.starts_with(layer) || !tensor.name.ends_with(".bias")) continue;
+      if (std::ranges::any_of(bound, [&](const BoundTensor& b) { return b.tensor == &tensor; }))
+        continue;
+      return invalid("{}: {} is a bias that Lathe adds in no model of {}", file.path().string(),
+                     tensor.name, blueprint.architecture);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::span<const SlotInfo> slot_infos() {
@@ -583,6 +599,7 @@ Result<std::vector<BoundTensor>> bind_tensors(const Gguf& file, const Blueprint&
     bound.spec = std::move(spec);
     all.push_back(std::move(bound));
   }
+  LATHE_TRY_STATUS(check_biases(file, blueprint, all));
   return all;
 }
 

@@ -74,6 +74,21 @@ TEST(Tensors, WhatIsMissingOrOfAnotherShapeIsNamed) {
             path.string() + ": the tensor blk.1.attn_k.weight is 32×16×1×1 and must be 32×32×1×1");
 }
 
+// A bias that the file has and nothing adds is no small thing to leave out.
+TEST(Tensors, ABiasThatNothingAddsIsRefused) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "tiny.gguf";
+  write_tiny_model(path, {.architecture = "qwen2"});
+  const auto file = *Gguf::open(path);
+  Blueprint blueprint = *read_blueprint(file);
+  ASSERT_TRUE(bind_tensors(file, blueprint));
+  blueprint.layers[1].attention()->qkv_bias = false;
+  const auto refused = bind_tensors(file, blueprint);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().message,
+            path.string() + ": blk.1.attn_q.bias is a bias that Lathe adds in no model of qwen2");
+}
+
 TEST(Tensors, WhatHasNoForwardPassIsNamed) {
   Blueprint blueprint;
   blueprint.layers.resize(2);
