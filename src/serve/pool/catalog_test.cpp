@@ -101,6 +101,7 @@ top_k = 20
 
 TEST_F(CatalogTest, EveryProblemNamesItsPlace) {
   put("a.gguf");
+  EXPECT_THAT(problem("[model.a]\ndraft = \"none.gguf\"\n"), HasSubstr("there is no"));
   EXPECT_THAT(problem("[model.a]\ncontxt = 1\n"),
               HasSubstr("models.toml:2: 'contxt' is not known"));
   EXPECT_THAT(problem("[model.a]\ncontxt = 1\n"), HasSubstr("did you mean 'context'"));

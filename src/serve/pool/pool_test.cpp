@@ -787,19 +787,5 @@ TEST(Pool, GuessesChangeNothingAndAreBooked) {
   }
 }
 
-TEST(Pool, WhatCannotGuessIsNamed) {
-  const TempDir directory = *TempDir::make();
-  fs::copy_file(model_file("llama-q4_0"), directory.path() / "a.gguf");
-  const auto problem = [&](const std::string& settings) {
-    EXPECT_TRUE(write_file_atomic(directory.path() / "models.toml", settings));
-    const auto catalog = Catalog::read(directory.path());
-    if (!catalog) return catalog.error().message;
-    Pool pool(*catalog, options_of());
-    return error_of(pool, "a", request_of("x"));
-  };
-  EXPECT_THAT(problem("[model.a]\ndraft = \"b.gguf\"\n"), HasSubstr("there is no"));
-  EXPECT_THAT(problem("[model.a]\ndraft = \"mtp\"\n"), HasSubstr("no layer that predicts"));
-}
-
 }  // namespace
 }  // namespace lathe::serve
