@@ -209,8 +209,23 @@ void attention(const infer::KernelTable& table, const infer::KvFormat& kv,
              .o = o.data(),
              .ahead = nullptr,
              .values = aligned(room, kv.chunk_bytes({.value = shape.value}))});
+  // The slots backwards, in a chunk of their own: what is gathered has the keys that it was made
+  // of.
+  std::vector<std::byte> other;
+  std::byte* gathered = aligned(other, kv.chunk_bytes(shape));
+  std::vector<infer::KvFormat::Position> from;
+  for (std::size_t slot = infer::kChunk; slot-- > 0;) from.push_back({chunk, slot});
+  kv.gather(gathered, shape, from.size(), from.data());
+  std::vector<float> scores(kColumns * infer::kChunk);
+  kv.score({gathered,
+            shape,
+            kColumns,
+            q.data(),
+            {q8.data(), scale.data(), sum.data()},
+            scores.data(),
+            nullptr});
   Digest digest;
-  for (const auto* values : {&m, &l, &o}) digest.add(values->data(), values->size());
+  for (const auto* values : {&m, &l, &o, &scores}) digest.add(values->data(), values->size());
   constexpr const char* kNames[] = {"kv f32", "kv f16", "kv q8_0", "kv q5_1", "kv q4_0"};
   digest.print(kNames[static_cast<int>(kv.type)], shape.key, shape.value);
 }

@@ -83,8 +83,8 @@ inline void add_values(const KvFormat::AttendArgs& args, std::size_t column,
 
 // One of the two halves of the next chunk. Chunks lie too far apart for the processor to foresee;
 // at once they would be more lines than it can wait for.
-template <class Kv>
-inline void prefetch_half(const KvFormat::AttendArgs& args, std::size_t half) {
+template <class Kv, class Args>
+inline void prefetch_half(const Args& args, std::size_t half) {
   if (args.ahead == nullptr) return;
   const std::size_t bytes = Kv::chunk_bytes(args.shape);
   for (std::size_t at = bytes / 2 * half; at < bytes / 2 * (half + 1); at += 64)
@@ -178,6 +178,49 @@ void attend(const KvFormat::AttendArgs& args) {
   }
 }
 
+// kCount columns from `column` on.
+template <class Kv, std::size_t kCount>
+void score_columns(const KvFormat::ScoreArgs& args, std::size_t column) {
+  VF s[kCount][kKvPanels];
+  if (column == 0) prefetch_half<Kv>(args, 0);
+  Kv::template scores<kCount>(args, column, s);
+  if (column == 0) prefetch_half<Kv>(args, 1);
+  for (std::size_t c = 0; c < kCount; ++c)
+    for (std::size_t i = 0; i < kKvPanels; ++i)
+      vf_store(args.out + (column + c) * kChunk + i * kPanelRows, s[c][i]);
+}
+
+template <class Kv>
+void score(const KvFormat::ScoreArgs& args) {
+  std::size_t column = 0;
+  for (; column + kColumns <= args.columns; column += kColumns)
+    score_columns<Kv, kColumns>(args, column);
+  for (; column < args.columns; ++column) score_columns<Kv, 1>(args, column);
+}
+
+// Of keys in panels of blocks, first the codes of all, then the scales: 4 and 2 bytes a lane in
+// each vector of them.
+template <std::size_t kCodes, std::size_t kScales>
+inline void gather_blocks(std::byte* chunk, const KvShape& shape, std::size_t count,
+                          const KvFormat::Position* from) {
+  const std::size_t blocks = shape.key / kActivationBlock, scales = kKvPanels * blocks * kCodes;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t lane = from[i].slot % kPanelRows, to_lane = i % kPanelRows;
+    for (std::size_t b = 0; b < blocks; ++b) {
+      const std::size_t block = from[i].slot / kPanelRows * blocks + b;
+      const std::size_t to_block = i / kPanelRows * blocks + b;
+      const std::byte* codes = from[i].chunk + kCodes * block + 4 * lane;
+      std::byte* to_codes = chunk + kCodes * to_block + 4 * to_lane;
+      for (std::size_t at = 0; at < kCodes; at += 64)
+        __builtin_memcpy(to_codes + at, codes + at, 4);
+      const std::byte* scale = from[i].chunk + scales + kScales * block + 2 * lane;
+      std::byte* to_scale = chunk + scales + kScales * to_block + 2 * to_lane;
+      for (std::size_t at = 0; at < kScales; at += 32)
+        __builtin_memcpy(to_scale + at, scale + at, 2);
+    }
+  }
+}
+
 // F32 or F16.
 template <TensorType kType>
 struct FloatKv {
@@ -216,8 +259,22 @@ struct FloatKv {
     }
   }
 
-  template <std::size_t kCount>
-  static void scores(const KvFormat::AttendArgs& args, std::size_t column, VF (*s)[kKvPanels]) {
+  // Dimension by dimension: what lies side by side is read while its line is there.
+  static void gather(std::byte* chunk, const KvShape& shape, std::size_t count,
+                     const KvFormat::Position* from) {
+    const auto lane_at = [&shape](std::size_t slot) {
+      return kBytes * (slot / kPanelRows * kPanelRows * shape.key + slot % kPanelRows);
+    };
+    const std::byte* lanes[kChunk];
+    for (std::size_t i = 0; i < count; ++i) lanes[i] = from[i].chunk + lane_at(from[i].slot);
+    for (std::size_t d = 0; d < shape.key; ++d)
+      for (std::size_t i = 0; i < count; ++i)
+        __builtin_memcpy(chunk + lane_at(i) + kBytes * kPanelRows * d,
+                         lanes[i] + kBytes * kPanelRows * d, kBytes);
+  }
+
+  template <std::size_t kCount, class Args>
+  static void scores(const Args& args, std::size_t column, VF (*s)[kKvPanels]) {
     const std::size_t dim = args.shape.key, panel_bytes = kPanelRows * kBytes * dim;
     const float* q = args.q + column * dim;
     for (std::size_t c = 0; c < kCount; ++c)
@@ -315,8 +372,10 @@ struct Q8Kv {
       }
   }
 
-  template <std::size_t kCount>
-  static void scores(const KvFormat::AttendArgs& args, std::size_t column, VF (*s)[kKvPanels]) {
+  static constexpr auto gather = gather_blocks<512, 32>;
+
+  template <std::size_t kCount, class Args>
+  static void scores(const Args& args, std::size_t column, VF (*s)[kKvPanels]) {
     const std::size_t blocks = args.shape.key / kActivationBlock;
     const std::byte* scales_at = args.chunk + kChunk * args.shape.key;
     for (std::size_t c = 0; c < kCount; ++c)
@@ -487,8 +546,10 @@ struct FewBitKv {
       }
   }
 
-  template <std::size_t kCount>
-  static void scores(const KvFormat::AttendArgs& args, std::size_t column, VF (*s)[kKvPanels]) {
+  static constexpr auto gather = gather_blocks<kCodes, kScales>;
+
+  template <std::size_t kCount, class Args>
+  static void scores(const Args& args, std::size_t column, VF (*s)[kKvPanels]) {
     const std::size_t blocks = args.shape.key / kActivationBlock;
     const std::byte* scales_at = args.chunk + key_scales(args.shape.key);
     for (std::size_t c = 0; c < kCount; ++c)
@@ -565,7 +626,7 @@ struct FewBitKv {
 
 template <class Kv>
 constexpr KvFormat kv_format(KvType type) {
-  return {type, Kv::chunk_bytes, Kv::store, attend<Kv>};
+  return {type, Kv::chunk_bytes, Kv::store, attend<Kv>, score<Kv>, Kv::gather};
 }
 
 }  // namespace

@@ -142,6 +142,27 @@ struct KvFormat {
     const float* at = nullptr;
   };
   void (*attend)(const AttendArgs& args);
+
+  // What a lightning indexer asks: out (columns, kChunk) = q·k of each slot, without a softmax.
+  // What stands at slots that were not written means nothing.
+  struct ScoreArgs {
+    const std::byte* chunk;
+    KvShape shape;  // its keys alone are read
+    std::size_t columns;
+    const float* q;        // (columns, key)
+    QuantizedRows q_rows;  // as in AttendArgs
+    float* out;
+    const std::byte* ahead;  // as in AttendArgs
+  };
+  void (*score)(const ScoreArgs& args) = nullptr;
+  // Slots of other chunks of the shape, whose values must be shared, to the slots 0 … count-1 of
+  // this one.
+  struct Position {
+    const std::byte* chunk;
+    std::size_t slot;
+  };
+  void (*gather)(std::byte* chunk, const KvShape& shape, std::size_t count,
+                 const Position* from) = nullptr;
 };
 
 struct KernelTable {

@@ -573,6 +573,65 @@ TEST_P(Table, SharedValuesAreThoseOfTheKeys) {
   }
 }
 
+// Keys alone, as an indexer has them, and those of a latent with its shared values.
+TEST_P(Table, ScoresAreTheScalarOnes) {
+  Random random(9);
+  for (const KvFormat& format : table().kv)
+    for (const KvShape& shape :
+         {KvShape{64, 0, true}, KvShape{128, 0, true}, KvShape{96, 64, true}})
+      for (int round = 0; round < 10; ++round) {
+        const Values kind = static_cast<Values>(round % 5);
+        const std::size_t columns = 1 + random() % 9;
+        const auto k = activations_of(kChunk * shape.key, kind, random);
+        const auto q = activations_of(columns * shape.key,
+                                      kind == Values::kBroken ? Values::kOrdinary : kind, random);
+        const Quantized q8 = quantize(table(), q, shape.key);
+        const auto scores = [&](const KernelTable& of) {
+          const KvFormat& kv = of.kv_format(format.type);
+          Aligned chunk(kv.chunk_bytes(shape));
+          for (std::size_t slot = 0; slot < kChunk; ++slot)
+            kv.store(chunk.data, shape, slot, k.data() + slot * shape.key, nullptr);
+          std::vector<float> out(columns * kChunk);
+          kv.score({chunk.data,
+                    shape,
+                    columns,
+                    q.data(),
+                    {q8.q.data(), q8.scale.data(), q8.sum.data()},
+                    out.data(),
+                    chunk.data});
+          return out;
+        };
+        ASSERT_TRUE(same(scores(table()), scores(scalar())))
+            << "type " << static_cast<int>(format.type) << " head " << shape.key << " columns "
+            << columns << " values " << static_cast<int>(kind);
+      }
+}
+
+// Attention over what was gathered is attention over the same positions stored one after the other.
+TEST_P(Table, GatheredPositionsAreThoseStored) {
+  Random random(10);
+  for (const KvFormat& format : table().kv)
+    for (const KvShape& shape : {KvShape{96, 64, true}, KvShape{576, 512, true}}) {
+      std::vector<Aligned> chunks;
+      for (int i = 0; i < 3; ++i) chunks.emplace_back(format.chunk_bytes(shape));
+      const auto k = activations_of(3 * kChunk * shape.key, Values::kOrdinary, random);
+      for (std::size_t at = 0; at < 3 * kChunk; ++at)
+        format.store(chunks[at / kChunk].data, shape, at % kChunk, k.data() + at * shape.key,
+                     nullptr);
+      const std::size_t count = 1 + random() % kChunk;
+      Aligned gathered(format.chunk_bytes(shape)), stored(format.chunk_bytes(shape));
+      std::vector<KvFormat::Position> from;
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::size_t at = random() % (3 * kChunk);
+        from.push_back({chunks[at / kChunk].data, at % kChunk});
+        format.store(stored.data, shape, i, k.data() + at * shape.key, nullptr);
+      }
+      format.gather(gathered.data, shape, count, from.data());
+      EXPECT_EQ(std::memcmp(gathered.data, stored.data, format.chunk_bytes(shape)), 0)
+          << "type " << static_cast<int>(format.type) << " head " << shape.key;
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Here, Table,
                          testing::ValuesIn(kernel_tables().begin(), kernel_tables().end()),
                          [](const auto& each) {

@@ -242,31 +242,31 @@ struct FloatKv {
     for (std::size_t d = 0; d < shape.kept_value(); ++d)
       put(values + kBytes * (slot * shape.value + d), v[d]);
   }
+  static std::size_t key_bytes(const KvShape& shape) { return kBytes * shape.key; }
+  static float element(const std::byte* at, std::size_t d) {
+    float value;
+    kDecode(at + kBytes * d, &value, 1);
+    return value;
+  }
+  template <class Args>
+  static float score(const Args& args, std::size_t c, std::size_t slot) {
+    const std::size_t dim = args.shape.key;
+    float s = 0;
+    for (std::size_t d = 0; d < dim; ++d)
+      s = __builtin_fmaf(args.q[c * dim + d], element(args.chunk + kBytes * slot * dim, d), s);
+    return s;
+  }
   static void attend(const KvFormat::AttendArgs& args) {
     const KvShape& shape = args.shape;
-    const auto element = [](const std::byte* at, std::size_t d) {
-      float value;
-      kDecode(at + kBytes * d, &value, 1);
-      return value;
-    };
     const std::byte* values = args.chunk + (shape.shared ? 0 : kBytes * kChunk * shape.key);
     const std::size_t stride = shape.shared ? shape.key : shape.value;
-    for (std::size_t c = 0; c < args.columns; ++c) {
-      const float* q = args.q + c * shape.key;
+    for (std::size_t c = 0; c < args.columns; ++c)
       attend_column(
-          args, c,
-          [&](std::size_t slot) {
-            float s = 0;
-            const std::byte* key = args.chunk + kBytes * slot * shape.key;
-            for (std::size_t d = 0; d < shape.key; ++d)
-              s = __builtin_fmaf(q[d], element(key, d), s);
-            return s;
-          },
+          args, c, [&](std::size_t slot) { return score(args, c, slot); },
           [&](std::size_t slot, float p, float* o) {
             for (std::size_t d = 0; d < shape.value; ++d)
               o[d] = __builtin_fmaf(p, element(values + kBytes * slot * stride, d), o[d]);
           });
-    }
   }
 };
 
@@ -316,28 +316,29 @@ struct IntKv {
     store_row(k, shape.key, chunk + slot * key);
     if (!shape.shared) store_row(v, shape.value, chunk + kChunk * key + slot * value);
   }
+  static std::size_t key_bytes(const KvShape& shape) { return row_bytes(shape.key); }
+  template <class Args>
+  static float score(const Args& args, std::size_t c, std::size_t slot) {
+    constexpr Scaling kScaling = kMin ? Scaling::kPer32Min : Scaling::kPer32;
+    const std::size_t dim = args.shape.key, blocks = dim / kActivationBlock;
+    float s = 0;
+    for (std::size_t b = 0; b < blocks; ++b) {
+      IntBlock k;
+      kRead(args.chunk + slot * row_bytes(dim) + b * kBlockBytes, 0, k);
+      const std::size_t at = c * blocks + b;
+      s = step<kScaling>(k, args.q_rows.q + kActivationBlock * at, args.q_rows.scale[at],
+                         args.q_rows.sum + 2 * at, s);
+    }
+    return s;
+  }
   static void attend(const KvFormat::AttendArgs& args) {
     const KvShape& shape = args.shape;
-    const std::size_t blocks = shape.key / kActivationBlock, key = row_bytes(shape.key);
+    const std::size_t key = row_bytes(shape.key);
     const std::byte* values = args.chunk + (shape.shared ? 0 : kChunk * key);
     const std::size_t value = shape.shared ? key : row_bytes(shape.value);
-    for (std::size_t c = 0; c < args.columns; ++c) {
-      const std::int8_t* q = args.q_rows.q + c * shape.key;
-      const float* scale = args.q_rows.scale + c * blocks;
-      const std::int16_t* sum = args.q_rows.sum + 2 * c * blocks;
+    for (std::size_t c = 0; c < args.columns; ++c)
       attend_column(
-          args, c,
-          [&](std::size_t slot) {
-            float s = 0;
-            for (std::size_t b = 0; b < blocks; ++b) {
-              IntBlock k;
-              kRead(args.chunk + slot * key + b * kBlockBytes, 0, k);
-              s = step < kMin
-                      ? Scaling::kPer32Min
-                      : Scaling::kPer32 > (k, q + kActivationBlock * b, scale[b], sum + 2 * b, s);
-            }
-            return s;
-          },
+          args, c, [&](std::size_t slot) { return score(args, c, slot); },
           [&](std::size_t slot, float p, float* o) {
             for (std::size_t b = 0; b < shape.value / kActivationBlock; ++b) {
               IntBlock v;
@@ -349,7 +350,6 @@ struct IntKv {
               }
             }
           });
-    }
   }
 };
 using Q8Kv = IntKv<34, store_q8_0, read_q8_0, false>;
@@ -357,8 +357,23 @@ using Q5Kv = IntKv<24, store_q5_1, read_q5_1, true>;
 using Q4Kv = IntKv<18, store_q4_0, read_q4_0, false>;
 
 template <class Kv>
+void score(const KvFormat::ScoreArgs& args) {
+  for (std::size_t c = 0; c < args.columns; ++c)
+    for (std::size_t slot = 0; slot < kChunk; ++slot)
+      args.out[c * kChunk + slot] = Kv::score(args, c, slot);
+}
+
+template <class Kv>
+void gather(std::byte* chunk, const KvShape& shape, std::size_t count,
+            const KvFormat::Position* from) {
+  const std::size_t key = Kv::key_bytes(shape);
+  for (std::size_t i = 0; i < count; ++i)
+    std::memcpy(chunk + i * key, from[i].chunk + from[i].slot * key, key);
+}
+
+template <class Kv>
 constexpr KvFormat kv_format(KvType type) {
-  return {type, Kv::chunk_bytes, Kv::store, Kv::attend};
+  return {type, Kv::chunk_bytes, Kv::store, Kv::attend, score<Kv>, gather<Kv>};
 }
 
 void tile(const TileArgs& args) {
