@@ -48,8 +48,10 @@ MemoryLayout::MemoryLayout(std::span<const StateSpec> layers, const KvFormat& fo
       group.block_bytes += round_to_line(layer.recurrent_bytes);
     } else {
       place.head_bytes = format.chunk_bytes(padded_head(layer.head));
-      group.block_bytes =
-          std::max(group.block_bytes, place.offset + place.head_bytes * layer.kv_heads);
+      place.index_offset = place.offset + place.head_bytes * layer.kv_heads;
+      const std::size_t index =
+          layer.index_key == 0 ? 0 : format.chunk_bytes(index_shape(layer.index_key));
+      group.block_bytes = std::max(group.block_bytes, place.index_offset + index);
     }
   }
 }

@@ -25,7 +25,8 @@ struct StateSpec {
   KvShape head = {};                // its dimensions
   std::size_t window = 0;           // 0: all positions
   std::size_t recurrent_bytes = 0;  // of one sequence
-  bool passing = false;  // K and V are needed only while the layer is computed (encoders)
+  bool passing = false;       // K and V are needed only while the layer is computed (encoders)
+  std::size_t index_key = 0;  // beside K and V an indexer's key, of so many dimensions; 0: none
 
   bool operator==(const StateSpec&) const = default;
 };
@@ -45,11 +46,15 @@ constexpr std::size_t padded_head(std::size_t head_dim) {
 constexpr KvShape padded_head(const KvShape& head) {
   return {padded_head(head.key), padded_head(head.value), head.shared};
 }
+// What an indexer's keys are kept as: those of a head that has no values.
+constexpr KvShape index_shape(std::size_t key) {
+  return {.key = padded_head(key), .value = 0, .shared = true};
+}
 
 // Layers that remember alike share blocks: those that keep every position, those of one window, and
 // those that carry a state. A block holds kChunk positions of all layers of its group: for each,
-// one KV chunk a head. Of a state there is one block a sequence: all that its layers carry behind
-// one position.
+// one KV chunk a head, and behind them one of the indexer's keys, if it has such. Of a state there
+// is one block a sequence: all that its layers carry behind one position.
 struct MemoryGroup {
   std::size_t window = 0;  // 0: all positions
   std::size_t block_bytes = 0;
@@ -66,10 +71,10 @@ class MemoryLayout {
 
   const KvFormat& format() const { return *format_; }
   std::span<const MemoryGroup> groups() const { return groups_; }
-  // Where a layer's chunks stand in a block of its group, one a head, one behind the other; or what
-  // it carries.
+  // Where a layer's chunks stand in a block of its group, one a head, one behind the other, and its
+  // index keys; or what it carries.
   struct Place {
-    std::size_t group = 0, offset = 0, head_bytes = 0;
+    std::size_t group = 0, offset = 0, head_bytes = 0, index_offset = 0;
   };
   const Place& place(std::size_t layer) const { return places_[layer]; }
   // kChunk positions of all layers that remember positions: a block of each such group.

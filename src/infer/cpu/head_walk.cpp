@@ -40,7 +40,8 @@ struct Room {
         sum(reinterpret_cast<std::int16_t*>(scale + columns * head.key / kActivationBlock)),
         q8(reinterpret_cast<std::int8_t*>(sum + columns * head.key / 16)),
         first(reinterpret_cast<std::uint8_t*>(q8 + columns * head.key)),
-        last(first + columns) {}
+        last(first + columns),
+        gathered(reinterpret_cast<std::byte*>(base + floats(columns, head))) {}
   static std::size_t value_floats(const KvShape& head) {
     return head.shared ? kChunk * head.value : 0;
   }
@@ -48,6 +49,8 @@ struct Room {
     return columns * head.key + 3 * Partial::size(columns, head.value) + value_floats(head) +
            columns * head.key / 2 + 3 * columns;
   }
+  // Of a chunk of chosen positions, whatever its type.
+  static std::size_t gathered_floats(const KvShape& head) { return kChunk * head.key; }
   float* q;                      // (columns, key)
   float *chunk, *group, *total;  // partials of one chunk, one group, all
   float* values;                 // of a chunk, where they are shared
@@ -56,6 +59,7 @@ struct Room {
   std::int16_t* sum;
   std::int8_t* q8;
   std::uint8_t *first, *last;  // slots of a chunk
+  std::byte* gathered;         // behind all of it, where positions are chosen
 };
 
 void fold(const KernelTable& kernels, std::size_t columns, std::size_t dim, const Partial& part,
@@ -123,17 +127,21 @@ std::size_t HeadWalk::tile_tokens(const Blueprint& blueprint) {
 }
 
 std::size_t HeadWalk::thread_floats(const AttendSpec& spec) {
-  return Room::floats(most_columns(spec), padded_head(spec.head));
+  const KvShape head = padded_head(spec.head);
+  return Room::floats(most_columns(spec), head) +
+         (spec.most == 0 ? 0 : Room::gathered_floats(head));
 }
 
 std::uint64_t HeadWalk::deep_bytes(const Blueprint& blueprint, std::size_t threads,
                                    std::size_t positions) {
-  const std::size_t groups = (positions + kGroupPositions - 1) / kGroupPositions;
-  if (threads < 2 || groups < 2) return 0;
+  if (threads < 2) return 0;
   std::uint64_t bytes = 0;
   for (const LayerSpec& layer : blueprint.layers) {
     const auto spec = layer.attends();
     if (!spec) continue;
+    const std::size_t seen = spec->most == 0 ? positions : std::min(positions, spec->most);
+    const std::size_t groups = (seen + kGroupPositions - 1) / kGroupPositions;
+    if (groups < 2) continue;
     const std::size_t items = (kItemsPerThread * threads - 1) / spec->kv_heads * spec->kv_heads;
     const std::size_t partial = Partial::size(most_columns(*spec), padded_head(spec->head).value);
     bytes = std::max<std::uint64_t>(bytes, items * groups * partial * sizeof(float));
@@ -152,14 +160,39 @@ void HeadWalk::store(const Step& step, std::size_t t, std::size_t head, const fl
                               pad_head(k, spec_.head.key, scratch), value);
 }
 
+// Whether it sees chosen positions: others see all that there are.
+bool HeadWalk::is_chosen(const Step& step, std::size_t t) const {
+  return spec_.most != 0 && step.tokens[t].position >= spec_.most;
+}
+
+// The step's tiles; a token that sees chosen positions is one of its own.
+std::vector<Step::Tile> HeadWalk::tiles_of(const Step& step) const {
+  if (spec_.most == 0) return step.tiles;
+  std::vector<Step::Tile> tiles;
+  for (const Step::Tile& tile : step.tiles) {
+    std::size_t together = 0;
+    while (together < tile.tokens && !is_chosen(step, tile.first_token + together)) ++together;
+    if (together != 0) tiles.push_back({tile.first_token, together, tile.end});
+    for (std::size_t i = together; i < tile.tokens; ++i)
+      tiles.push_back({tile.first_token + i, 1, tile.end});
+  }
+  return tiles;
+}
+
+// Of a text of so many positions; of chosen ones, which of them.
+AttendSpec::Seen HeadWalk::seen_by(const Step& step, std::size_t t, std::size_t text) const {
+  if (is_chosen(step, t)) return {0, spec_.most};
+  return spec_.seen(step.tokens[t].position, text);
+}
+
 // What no query of the tile sees further than.
 AttendSpec::Seen HeadWalk::seen_by_newest(const Step& step, const Step::Tile& tile) const {
-  return spec_.seen(step.tokens[tile.first_token + tile.tokens - 1].position, tile.end);
+  return seen_by(step, tile.first_token + tile.tokens - 1, tile.end);
 }
 
 // The first group that any of the tile's queries sees something of, and the end of the last one.
 std::size_t HeadWalk::first_group(const Step& step, const Step::Tile& tile) const {
-  return spec_.seen(step.tokens[tile.first_token].position, tile.end).first / kGroupPositions;
+  return seen_by(step, tile.first_token, tile.end).first / kGroupPositions;
 }
 
 std::size_t HeadWalk::groups_of(const Step& step, const Step::Tile& tile) const {
@@ -169,12 +202,13 @@ std::size_t HeadWalk::groups_of(const Step& step, const Step::Tile& tile) const 
 void HeadWalk::run(Step& step, const Out& out) const {
   ForwardScratch& s = step.scratch;
   std::size_t columns = 1, groups = 1;
-  for (const Step::Tile& tile : step.tiles) {
+  const std::vector<Step::Tile> tiles = tiles_of(step);
+  for (const Step::Tile& tile : tiles) {
     columns = std::max(columns, tile.tokens * ratio_);
     groups = std::max(groups, groups_of(step, tile));
   }
   const std::size_t partial = Partial::size(columns, padded_.value);
-  const std::size_t items = step.tiles.size() * spec_.kv_heads;
+  const std::size_t items = tiles.size() * spec_.kv_heads;
   const auto threads = static_cast<std::size_t>(step.team->size());
 
   // With little else to share out (decode far into a long context), every group is an item of its
@@ -184,7 +218,7 @@ void HeadWalk::run(Step& step, const Out& out) const {
                         s.partials.reserve(items * groups * partial).has_value();
   if (by_group) {
     step.team->run(items * groups, [&](std::size_t item, int thread) {
-      const Step::Tile& tile = step.tiles[item / groups / spec_.kv_heads];
+      const Step::Tile& tile = tiles[item / groups / spec_.kv_heads];
       const std::size_t group = item % groups;
       if (group < first_group(step, tile) || group >= groups_of(step, tile)) return;
       walk_group(step, tile, item / groups % spec_.kv_heads, group, columns, scratch(step, thread),
@@ -192,7 +226,7 @@ void HeadWalk::run(Step& step, const Out& out) const {
     });
   }
   step.team->run(items, [&](std::size_t item, int thread) {
-    const Step::Tile& tile = step.tiles[item / spec_.kv_heads];
+    const Step::Tile& tile = tiles[item / spec_.kv_heads];
     const std::size_t head = item % spec_.kv_heads;
     float* own = scratch(step, thread);
     const Room room(own, columns, padded_);
@@ -225,8 +259,7 @@ bool HeadWalk::visible(const Step& step, const Step::Tile& tile, std::size_t sta
                        std::uint8_t* first, std::uint8_t* last) const {
   bool any = false;
   for (std::size_t c = 0; c < tile.tokens * ratio_; ++c) {
-    const std::size_t position = step.tokens[tile.first_token + c / ratio_].position;
-    const AttendSpec::Seen seen = spec_.seen(position, tile.end);
+    const AttendSpec::Seen seen = seen_by(step, tile.first_token + c / ratio_, tile.end);
     const std::size_t from = std::clamp(seen.first, start, start + kChunk) - start;
     const std::size_t to = std::clamp(seen.end, start, start + kChunk) - start;
     first[c] = static_cast<std::uint8_t>(std::min(from, to));
@@ -234,6 +267,21 @@ bool HeadWalk::visible(const Step& step, const Step::Tile& tile, std::size_t sta
     any = any || from < to;
   }
   return any;
+}
+
+// The rows of a token's chosen positions from the start-th on, as a chunk.
+const std::byte* HeadWalk::gather(const Step& step, std::size_t t, std::size_t head,
+                                  std::size_t start, std::byte* room) const {
+  const MemoryLayout::Place& place = step.layout->place(layer_);
+  const std::uint32_t* chosen = step.scratch.chosen.data() + t * spec_.most + start;
+  const std::size_t count = std::min(kChunk, spec_.most - start);
+  KvFormat::Position from[kChunk];
+  for (std::size_t i = 0; i < count; ++i)
+    from[i] = {step.tokens[t].memory->data(place.group, chosen[i]) + place.offset +
+                   head * place.head_bytes,
+               chosen[i] % kChunk};
+  step.layout->format().gather(room, padded_, count, from);
+  return room;
 }
 
 // The tile's queries over the chunks of one group, into a partial of `columns`; `scratch` holds the
@@ -259,7 +307,9 @@ void HeadWalk::walk_group(const Step& step, const Step::Tile& tile, std::size_t 
   }
   std::fill_n(total.l, columns, 0.0f);
   const Step::Token& newest = step.tokens[tile.first_token + tile.tokens - 1];
-  const auto chunk_at = [&](std::size_t at) {
+  const bool chosen = is_chosen(step, tile.first_token);
+  const auto chunk_at = [&](std::size_t at) -> const std::byte* {
+    if (chosen) return gather(step, tile.first_token, head, at, room.gathered);
     return newest.memory->data(place.group, at) + place.offset + head * place.head_bytes;
   };
   const std::size_t last = seen_by_newest(step, tile).end;
@@ -280,7 +330,7 @@ void HeadWalk::walk_group(const Step& step, const Step::Tile& tile, std::size_t 
                    .m = chunk.m,
                    .l = chunk.l,
                    .o = chunk.o,
-                   .ahead = next < last ? chunk_at(next) : nullptr,
+                   .ahead = next < last && !chosen ? chunk_at(next) : nullptr,
                    .cap = spec_.soft_cap,
                    .values = reinterpret_cast<std::byte*>(room.values),
                    .slope = slopes_.empty() ? nullptr : room.slope,

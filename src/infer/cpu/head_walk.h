@@ -2,7 +2,9 @@
 // see; an encoder's tokens see those behind them too, all of which are in the step. The result of a
 // query is a fold in a fixed order: the chunks of a group one after the other, then the groups one
 // after the other, whoever computes them. Groups start at absolute multiples of so many positions,
-// so nothing depends on where a step began. One thread, but for what the team is given.
+// so nothing depends on where a step began. Where an indexer chose what a query sees
+// (AttendSpec::most), the rows of those positions are put together into chunks, in the order of the
+// positions, and the walk goes over these. One thread, but for what the team is given.
 #pragma once
 
 #include "infer/cpu/step.h"
@@ -21,8 +23,9 @@ class HeadWalk {
   // Puts a token's K and V of one KV head into its sequence's memory; `scratch`: of the thread.
   void store(const Step& step, std::size_t token, std::size_t head, const float* k, const float* v,
              float* scratch) const;
-  // The step's queries stand in scratch.q (tokens, heads, key dimensions), scaled; what a head
-  // gives (value dimensions) goes to base + token·token_stride + head·head_stride.
+  // The step's queries stand in scratch.q (tokens, heads, key dimensions), scaled; positions that
+  // an indexer chose for them in scratch.chosen (tokens, most), ascending; what a head gives (value
+  // dimensions) goes to base + token·token_stride + head·head_stride.
   struct Out {
     float* base;
     std::size_t token_stride, head_stride;
@@ -42,6 +45,11 @@ class HeadWalk {
                                   std::size_t positions);
 
  private:
+  std::vector<Step::Tile> tiles_of(const Step& step) const;
+  bool is_chosen(const Step& step, std::size_t token) const;
+  AttendSpec::Seen seen_by(const Step& step, std::size_t token, std::size_t text) const;
+  const std::byte* gather(const Step& step, std::size_t token, std::size_t head, std::size_t start,
+                          std::byte* room) const;
   void begin_with_sinks(const Step::Tile& tile, std::size_t head, float* base,
                         std::size_t columns) const;
   void walk_group(const Step& step, const Step::Tile& tile, std::size_t head, std::size_t group,

@@ -11,13 +11,16 @@ LatentAttention::LatentAttention(const Model& model, std::size_t layer, std::siz
       layer_(layer),
       rope_(rope),
       epsilon_(model.blueprint().norm_epsilon),
-      walk_(spec_.attends(), layer) {}
+      walk_(spec_.attends(), layer) {
+  if (spec_.owns_indexer()) indexer_.emplace(model, layer, rope);
+}
 
 void LatentAttention::run(Step& step) const {
   ForwardScratch& s = step.scratch;
   const Step::Linear latent{Slot::kKvLatent, s.k.data()};
   step.multiply_linears(layer_, s.normed, {&latent, 1});
   project_queries(step);
+  if (indexer_) indexer_->choose(step);
   step.team->run(step.tokens.size(), [&](std::size_t t, int thread) {
     remember(step, t, walk_.scratch(step, thread));
   });

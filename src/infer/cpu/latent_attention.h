@@ -4,6 +4,7 @@
 #pragma once
 
 #include "infer/cpu/head_walk.h"
+#include "infer/cpu/lightning_indexer.h"
 
 namespace lathe::infer {
 
@@ -26,6 +27,7 @@ class LatentAttention final : public LayerPart {
   std::size_t layer_, rope_;
   float epsilon_;
   HeadWalk walk_;
+  std::optional<LightningIndexer> indexer_;
 };
 
 }  // namespace lathe::infer

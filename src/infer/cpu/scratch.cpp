@@ -6,6 +6,7 @@
 #include "infer/cpu/delta_net.h"
 #include "infer/cpu/head_walk.h"
 #include "infer/cpu/key_decay.h"
+#include "infer/cpu/lightning_indexer.h"
 #include "infer/cpu/mamba2.h"
 #include "infer/models/rope.h"
 
@@ -17,7 +18,9 @@ struct Extent {
 };
 
 struct Buffer {
-  std::variant<Scratch<float> ForwardScratch::*, Activations ForwardScratch::*> place;
+  std::variant<Scratch<float> ForwardScratch::*, Scratch<ScoredPosition> ForwardScratch::*,
+               Scratch<std::uint32_t> ForwardScratch::*, Activations ForwardScratch::*>
+      place;
   Extent (*extent)(const ForwardSizes& sizes);
 };
 
@@ -85,6 +88,14 @@ constexpr Buffer kBuffers[] = {
        return Extent{1, z.threads};
      }},
     {&S::partials, [](const Z&) { return Extent{}; }},
+    {&S::candidates,
+     [](const Z& z) {
+       return Extent{z.candidates, z.chosen};
+     }},
+    {&S::chosen,
+     [](const Z& z) {
+       return Extent{z.tokens, z.chosen};
+     }},
     {&S::gate,
      [](const Z& z) {
        return Extent{1, z.hidden};
@@ -127,13 +138,15 @@ constexpr Buffer kBuffers[] = {
      }},
 };
 
-std::uint64_t bytes_for(const Scratch<float>&, Extent extent) {
-  return extent.rows * extent.k * sizeof(float);
+template <class T>
+std::uint64_t bytes_for(const Scratch<T>&, Extent extent) {
+  return extent.rows * extent.k * sizeof(T);
 }
 std::uint64_t bytes_for(const Activations&, Extent extent) {
   return Activations::bytes_for(extent.rows, extent.k);
 }
-Status reserve_one(Scratch<float>& buffer, Extent extent) {
+template <class T>
+Status reserve_one(Scratch<T>& buffer, Extent extent) {
   return buffer.reserve(extent.rows * extent.k);
 }
 Status reserve_one(Activations& buffer, Extent extent) {
@@ -154,6 +167,14 @@ void size_mixer(ForwardSizes& sizes, std::size_t threads, const LatentAttentionS
       std::max({sizes.mixed, spec.query_rank, spec.heads * std::max(spec.query(), spec.value_dim)});
   sizes.low = std::max(sizes.low, spec.query_rank);
   sizes.threads = std::max(sizes.threads, threads * HeadWalk::thread_floats(spec.attends()));
+  if (!spec.owns_indexer()) return;
+  const IndexerSpec& indexer = *spec.indexer;
+  sizes.kv = std::max(sizes.kv, indexer.key);
+  sizes.convolved = std::max(sizes.convolved, indexer.heads * indexer.key);
+  sizes.scalars = std::max(sizes.scalars, indexer.heads);
+  sizes.threads = std::max(sizes.threads, threads * LightningIndexer::thread_floats(indexer));
+  sizes.chosen = std::max(sizes.chosen, indexer.most);
+  sizes.candidates = LightningIndexer::candidate_lists(sizes.tokens, threads);
 }
 void size_mixer(ForwardSizes& sizes, std::size_t, const KeyDecaySpec& spec) {
   sizes.q = std::max(sizes.q, std::max(spec.values(), spec.rank));

@@ -136,6 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
         std::tuple{"qwen35moe", KvType::kF32}, std::tuple{"gemma2", KvType::kF16},
         std::tuple{"cohere2", KvType::kF16}, std::tuple{"glm4moe", KvType::kF16},
         std::tuple{"deepseek2-v3", KvType::kF16}, std::tuple{"gemma4", KvType::kF16},
+        std::tuple{"deepseek32", KvType::kQ8_0}, std::tuple{"glm-dsa", KvType::kF16},
         std::tuple{"gemma4-moe", KvType::kF16}, std::tuple{"kimi-linear", KvType::kF16},
         std::tuple{"phi3", KvType::kF16}),
     [](const auto& test) {
@@ -149,7 +150,7 @@ TEST(Engine, ThreadsDoNotChangeABit) {
   std::mt19937 random(3);
   const GenerationRequest request = request_of(random_prompt(random, 700), 8, 1);
   for (const char* name : {"qwen3moe-mxfp4_moe", "small-heads", "windows", "gpt-oss", "qwen3next",
-                           "deepseek2-v3", "gemma4", "kimi-linear"}) {
+                           "deepseek2-v3", "gemma4", "kimi-linear", "glm-dsa"}) {
     Loaded one(name, 1);
     const Outcome expected = alone(one, request);
     for (const int threads : {2, 3, 5, 8}) {
@@ -157,6 +158,18 @@ TEST(Engine, ThreadsDoNotChangeABit) {
       EXPECT_TRUE(alone(many, request).same_bits(expected)) << name << " " << threads;
     }
   }
+}
+
+// Beside K and V an indexer's keys are kept: they are in what is foretold, promised and held.
+TEST(Engine, FitCountsTheKeysOfIndexers) {
+  Loaded with("glm-dsa");
+  expect_that_fit_is_promised(with, 400);
+  Blueprint without = with.model->blueprint();
+  for (LayerSpec& layer : without.layers) std::get<LatentAttentionSpec>(layer.mixer).indexer = {};
+  const auto kv = [](const Blueprint& blueprint) {
+    return cpu_layout(blueprint, best_kernel_table(), KvType::kF16).block_bytes();
+  };
+  EXPECT_EQ(kv(with.model->blueprint()) - kv(without), 2 * kChunk * 64 * sizeof(std::uint16_t));
 }
 
 TEST(Engine, WidthsUpTo32DoNotChangeABit) {

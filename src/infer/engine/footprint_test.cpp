@@ -44,7 +44,7 @@ TEST_P(FootprintOf, IsWhatTheEngineBooks) {
       ASSERT_TRUE(model.has_value());
       for (const KvType kv : {KvType::kF16, KvType::kQ8_0, KvType::kQ4_0}) {
         const std::size_t positions = 1000, streams = 3;
-        if (is_quantized(kv) && (*model)->blueprint().attention()->head_dim % 32 != 0) continue;
+        if (!check_kv((*model)->blueprint(), kv)) continue;
         const ExecutorOptions options{.kv = kv, .step_tokens = 100};
         const std::size_t kv_tokens = (positions + kChunk - 1) / kChunk * kChunk * streams;
         auto engine = Engine::create(*CpuExecutor::create(**model, team, options), *tokenizer,
@@ -69,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(Models, FootprintOf,
                          testing::Values("llama-q4_0", "llama-q4_k_m", "llama-q2_k", "llama-iq4_xs",
                                          "qwen2-q4_k_m", "qwen3-q4_k_m", "qwen3moe-mxfp4_moe",
                                          "mixtral-q4_0", "gpt-oss-mxfp4", "qwen3next",
-                                         "qwen35-q8_0"),
+                                         "qwen35-q8_0", "glm-dsa"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

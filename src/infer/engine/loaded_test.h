@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <bit>
 #include <map>
 #include <random>
@@ -15,9 +16,41 @@
 
 namespace lathe::infer {
 
-// "small-heads" and "windows" are made here.
+// deepseek32.gguf whose last layer predicts, with any weights where its file has none.
+inline void write_predicting(const fs::path& path) {
+  const auto file = *Gguf::open(fs::path(LATHE_SOURCE_DIR) / "tests/data/models/deepseek32.gguf");
+  auto writer = *GgufWriter::create(path);
+  for (const auto& [key, value] : file.metadata()) writer.add(key, value);
+  writer.add("deepseek32.nextn_predict_layers", std::uint64_t{1});
+  for (const GgufTensor& tensor : file.tensors())
+    writer.add_tensor(tensor.name, tensor.type, std::span(tensor.shape).first(tensor.dimensions));
+  const std::uint64_t join[] = {64, 32}, norm[] = {32};
+  writer.add_tensor("blk.2.nextn.eh_proj.weight", TensorType::kF32, join);
+  writer.add_tensor("blk.2.nextn.enorm.weight", TensorType::kF32, norm);
+  writer.add_tensor("blk.2.nextn.hnorm.weight", TensorType::kF32, norm);
+  EXPECT_TRUE(writer.begin_data());
+  for (const GgufTensor& tensor : file.tensors()) {
+    std::vector<std::byte> bytes(tensor.bytes);
+    EXPECT_TRUE(file.read(tensor, 0, bytes) && writer.write(bytes));
+  }
+  std::vector<float> weights(64 * 32);
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    weights[i] = static_cast<float>(uniform_at(1, 0, i)) - 0.5f;
+  const std::vector<float> ones(32, 1.0f);
+  for (const std::span<const float> values :
+       std::array<std::span<const float>, 3>{weights, ones, ones})
+    EXPECT_TRUE(writer.write(std::as_bytes(values)));
+  EXPECT_TRUE(writer.finish());
+}
+
+// "small-heads", "windows" and "deepseek32-mtp" are made here.
 inline fs::path model_path(const std::string& name) {
   static const TempDir directory = *TempDir::make();
+  if (name == "deepseek32-mtp") {
+    const fs::path path = directory.path() / (name + ".gguf");
+    if (!fs::exists(path)) write_predicting(path);
+    return path;
+  }
   if (name == "small-heads" || name == "windows") {
     const fs::path path = directory.path() / "small-heads.gguf";
     if (!fs::exists(path)) write_small_heads(path, TensorType::kQ8_0);

@@ -11,10 +11,9 @@ ExecutorOptions ExecutorOptions::of(const Blueprint& blueprint, std::size_t posi
 
 Status check_kv(const Blueprint& blueprint, KvType kv) {
   if (!blueprint.generates) return {};  // an encoder has no cache
-  for (const LayerSpec& layer : blueprint.layers) {
-    const auto attends = layer.attends();
-    if (!is_quantized(kv) || !attends) continue;
-    for (const std::size_t dim : {attends->head.key, attends->head.value})
+  if (!is_quantized(kv)) return {};
+  for (const StateSpec& state : blueprint.states()) {
+    for (const std::size_t dim : {state.head.key, state.head.value, state.index_key})
       if (dim % kActivationBlock != 0)
         return invalid(
             "heads of {} dimensions do not fit a {} cache, whose blocks have {}; use f16", dim,

@@ -330,6 +330,12 @@ Result<std::optional<Blueprint>> read_predictor(const Gguf& file, const Blueprin
   if (like == model.layers.rend()) return std::nullopt;
   Blueprint predictor = model;
   predictor.layers.assign(1, *like);
+  // Nobody chose positions for it but itself.
+  if (auto* latent = std::get_if<LatentAttentionSpec>(&predictor.layers.front().mixer);
+      latent != nullptr && latent->indexer) {
+    if (file.find_tensor(tensor_name(Slot::kIndexKey, first)) == nullptr) return std::nullopt;
+    latent->indexer->own = true;
+  }
   predictor.predicts = true;
   predictor.first_layer = first;
   predictor.own_output_norm = file.find_tensor(tensor_name(Slot::kPredictorNorm, first)) != nullptr;
@@ -357,7 +363,9 @@ StateSpec state_of(const AttentionSpec& spec) {
   return state_of(spec.attends());
 }
 StateSpec state_of(const LatentAttentionSpec& spec) {
-  return state_of(spec.attends());
+  StateSpec state = state_of(spec.attends());
+  if (spec.owns_indexer()) state.index_key = spec.indexer->key;
+  return state;
 }
 template <class Recurrent>
 StateSpec state_of(const Recurrent& spec) {

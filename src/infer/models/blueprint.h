@@ -54,6 +54,9 @@ struct AttendSpec {
   std::optional<std::size_t> kv_of = {};  // the layer whose keys and values they are; absent: own
   Sight sight = Sight::kBackward;
   float distance_bias = 0;  // AttentionSpec
+  // A query that would see more positions sees so many, which an indexer chose; 0: all. K and V
+  // then have one head, and a value is the first of its key's dimensions.
+  std::size_t most = 0;
 
   // The positions [first, end) that a query at `position` sees of a text of so many.
   struct Seen {
@@ -104,6 +107,17 @@ struct AttentionSpec {
   }
 };
 
+// What chooses the positions that a layer's queries see (the lightning indexer of DeepSeek-AI 2025,
+// "DeepSeek-V3.2"): heads of its own, whose keys are one of each position, score all that came
+// before; the best so many are seen.
+struct IndexerSpec {
+  std::size_t heads = 0, key = 0;  // dimensions of a key; the first turn as those of attention do
+  std::size_t most = 0;            // positions that a query sees
+  bool neox = false;               // RopeSpec
+  float norm_epsilon = 0;          // of the layer norm of its keys
+  bool own = true;  // false: the layer sees what the last layer before it with one of its own chose
+};
+
 // Multi-head latent attention (DeepSeek-AI 2024, "DeepSeek-V2"), absorbed: what is remembered of a
 // position is one row for all heads, a latent, which is the value, and a part that rotates. Queries
 // are brought into the latent's space, the answers out of it.
@@ -114,12 +128,17 @@ struct LatentAttentionSpec {
   std::size_t plain = 0, turned = 0;  // of a head's query: those that meet the latent, and others
   std::size_t value_dim = 0;          // of a head's answer
   float scale = 0;
-  RopeSpec rope = {};  // of the turned ones; of 0 dimensions: they stay
+  RopeSpec rope = {};                       // of the turned ones; of 0 dimensions: they stay
+  std::optional<IndexerSpec> indexer = {};  // absent: all positions are seen
 
   std::size_t query() const { return plain + turned; }
   AttendSpec attends() const {
-    return {.heads = heads, .kv_heads = 1, .head = {latent + turned, latent, true}};
+    return {.heads = heads,
+            .kv_heads = 1,
+            .head = {latent + turned, latent, true},
+            .most = indexer ? indexer->most : 0};
   }
+  bool owns_indexer() const { return indexer && indexer->own; }
 };
 
 // Gated delta net: it carries, from token to token, one matrix (key × value) a value head and the
@@ -379,6 +398,7 @@ Result<Blueprint> read_modern_bert(const ArchitectureKeys& keys);
 Result<Blueprint> read_command_r(const ArchitectureKeys& keys);
 Result<Blueprint> read_cohere2(const ArchitectureKeys& keys);
 Result<Blueprint> read_deepseek2(const ArchitectureKeys& keys);
+Result<Blueprint> read_deepseek32(const ArchitectureKeys& keys);
 Result<Blueprint> read_ernie(const ArchitectureKeys& keys);
 Result<Blueprint> read_gemma2(const ArchitectureKeys& keys);
 Result<Blueprint> read_gemma3(const ArchitectureKeys& keys);
@@ -386,6 +406,7 @@ Result<Blueprint> read_gemma4(const ArchitectureKeys& keys);
 Result<Blueprint> read_gemma_embedding(const ArchitectureKeys& keys);
 Result<Blueprint> read_glm4(const ArchitectureKeys& keys);
 Result<Blueprint> read_glm4moe(const ArchitectureKeys& keys);
+Result<Blueprint> read_glm_dsa(const ArchitectureKeys& keys);
 Result<Blueprint> read_gpt_oss(const ArchitectureKeys& keys);
 Result<Blueprint> read_granite(const ArchitectureKeys& keys);
 Result<Blueprint> read_granite_hybrid(const ArchitectureKeys& keys);

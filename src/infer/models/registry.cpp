@@ -30,6 +30,8 @@ std::span<const Architecture> architectures() {
       {"glm4", read_glm4},
       {"glm4moe", read_glm4moe},
       {"deepseek2", read_deepseek2},
+      {"deepseek32", read_deepseek32},
+      {"glm-dsa", read_glm_dsa},
       {"kimi-linear", read_kimi_linear},
       {"phi3", read_phi3},
       {"seed_oss", read_seed_oss},

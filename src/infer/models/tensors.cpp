@@ -60,6 +60,11 @@ constexpr SlotInfo kSlotInfo[] = {
     {.slot = Slot::kKvLatentNorm, .part = "attn_kv_a_norm", .ending = "weight", .exact = true},
     {.slot = Slot::kKeyOfLatent, .part = "attn_k_b", .ending = "weight"},
     {.slot = Slot::kValueOfLatent, .part = "attn_v_b", .ending = "weight"},
+    {.slot = Slot::kIndexQuery, .part = "indexer.attn_q_b", .ending = "weight"},
+    {.slot = Slot::kIndexKey, .part = "indexer.attn_k", .ending = "weight"},
+    {.slot = Slot::kIndexKeyNorm, .part = "indexer.k_norm", .ending = "weight", .exact = true},
+    {.slot = Slot::kIndexKeyNormBias, .part = "indexer.k_norm", .ending = "bias", .exact = true},
+    {.slot = Slot::kIndexWeights, .part = "indexer.proj", .ending = "weight", .exact = true},
     {.slot = Slot::kMixed, .part = "attn_qkv", .ending = "weight"},
     {.slot = Slot::kMixedBias, .part = "attn_qkv", .ending = "bias", .exact = true},
     {.slot = Slot::kMixedGate, .part = "attn_gate", .ending = "weight"},
@@ -329,6 +334,14 @@ void add_mixer(List& list, std::size_t width, const LatentAttentionSpec& spec) {
   list.vector(Slot::kKvLatentNorm, spec.latent);
   list.heads(Slot::kKeyOfLatent, spec.heads, spec.latent, spec.plain);
   list.heads(Slot::kValueOfLatent, spec.heads, spec.value_dim, spec.latent);
+  if (spec.owns_indexer()) {
+    const IndexerSpec& indexer = *spec.indexer;
+    list.matrix(Slot::kIndexQuery, indexer.heads * indexer.key, spec.query_rank);
+    list.matrix(Slot::kIndexKey, indexer.key, width);
+    list.vector(Slot::kIndexKeyNorm, indexer.key);
+    list.vector(Slot::kIndexKeyNormBias, indexer.key);
+    list.matrix(Slot::kIndexWeights, indexer.heads, width);
+  }
   list.matrix(Slot::kAttentionOutput, width, spec.heads * spec.value_dim);
 }
 

@@ -42,7 +42,12 @@ enum class Slot : std::uint8_t {
   kKvLatentNorm,
   kKeyOfLatent,    // … of each head: queries into the latent's space
   kValueOfLatent,  // … answers out of it
-  kMixed,          // q, k and v in one; of a delta net before the convolution
+  kIndexQuery,     // of an indexer: of what the layer's queries are made of
+  kIndexKey,
+  kIndexKeyNorm,
+  kIndexKeyNormBias,
+  kIndexWeights,  // … of its heads, for each token
+  kMixed,         // q, k and v in one; of a delta net before the convolution
   kMixedBias,
   kMixedGate,    // … what its heads are multiplied by
   kStateInput,   // of Mamba-2: gates, inputs with what writes and reads the states, time steps
