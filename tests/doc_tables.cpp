@@ -12,6 +12,7 @@
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 #include "infer/answers/answer_format.h"
+#include "infer/convert/hf_family.h"
 #include "infer/models/blueprint.h"
 #include "infer/quant/tensor_type.h"
 #include "loop/conductor/recipe.h"
@@ -129,6 +130,16 @@ std::string endpoints() {
   return table("path | what it is", rows);
 }
 
+std::string imported() {
+  std::map<std::string_view, std::vector<std::string>> by_architecture;
+  for (const infer::HfFamily& family : infer::hf_families())
+    by_architecture[family.gguf].push_back(code(family.hf));
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [architecture, classes] : by_architecture)
+    rows.push_back({code(architecture), join(classes, ", ")});
+  return table("GGUF | class", rows);
+}
+
 std::string architectures() {
   std::vector<std::vector<std::string>> rows;
   for (const infer::Architecture& architecture : infer::architectures())
@@ -163,6 +174,7 @@ const std::map<std::string, std::string (*)(), std::less<>> kTables{
     {"commands", commands},
     {"endpoints", endpoints},
     {"architectures", architectures},
+    {"imported", imported},
     {"tensor types", tensor_types},
 };
 

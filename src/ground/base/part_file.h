@@ -19,6 +19,7 @@ class PartFile {
   ~PartFile();  // removes what was not committed
 
   Status write(std::span<const std::byte> bytes);
+  fs::path path() const { return name_; }  // of the part
   // Syncs and takes the target's place, with the permissions of a new file.
   Status commit();
 

@@ -1,6 +1,6 @@
 // A Hugging Face model directory as one GGUF file: config.json, tokenizer.json, safetensors.
-// Architectures: Llama, Mistral, Mixtral, Qwen2, Qwen3, Qwen3-MoE. What the engine would compute
-// differently from the original is refused by name, not dropped.
+// Families: hf_families.cpp. What the engine would compute differently from the original is refused
+// by name, not dropped.
 #pragma once
 
 #include <cstdint>

@@ -20,7 +20,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-constexpr std::size_t kEmbedding = 8, kHidden = 12, kHeads = 2, kKvHeads = 1, kHeadDim = 4;
+constexpr std::size_t kEmbedding = 16, kHidden = 12, kHeads = 2, kKvHeads = 1, kHeadDim = 8;
 
 struct Stored {
   std::string name;
@@ -209,11 +209,11 @@ TEST_F(ImportTest, Llama) {
   EXPECT_EQ(model->find_tensor("blk.0.attn_norm.weight")->type, TensorType::kF32);
   EXPECT_EQ(read(*model, "blk.0.attn_norm.weight"),
             original("model.layers.0.input_layernorm.weight", kEmbedding, "BF16"));
-  // Rows 0 1 2 3 of a head are (0, 1) of its first half and (2, 3) of its second.
+  // Rows 0, 2, 4, 6 of a head are its first half, 1, 3, 5, 7 its second.
   const auto before =
       original("model.layers.0.self_attn.q_proj.weight", kHeads * kHeadDim * kEmbedding, "BF16");
   const auto after = read(*model, "blk.0.attn_q.weight");
-  constexpr std::size_t kRows[] = {0, 2, 1, 3, 4, 6, 5, 7};
+  constexpr std::size_t kRows[] = {0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15};
   for (std::size_t row = 0; row < std::size(kRows); ++row)
     for (std::size_t i = 0; i < kEmbedding; ++i)
       ASSERT_EQ(after[row * kEmbedding + i], before[kRows[row] * kEmbedding + i]) << row;
@@ -256,22 +256,26 @@ TEST_F(ImportTest, Qwen2WithBiasesInTwoFiles) {
   EXPECT_EQ(model->find_tensor("output.weight"), nullptr);
   EXPECT_EQ(read(*model, "blk.0.attn_q.bias"),  // Qwen's halves stay
             original(second[0].name, kHeads * kHeadDim, "F16"));
-  EXPECT_EQ(read(*model, "blk.0.attn_q.weight"),
-            original("model.layers.0.self_attn.q_proj.weight", 64, "F16"));
+  EXPECT_EQ(read(*model, "blk.0.attn_q.weight"), original("model.layers.0.self_attn.q_proj.weight",
+                                                          kHeads * kHeadDim * kEmbedding, "F16"));
 }
 
 TEST_F(ImportTest, LlamaBiasesArePermutedToo) {
   put_llama("F32");
   put("model.safetensors",
-      safetensors(llama_tensors() + std::vector<Stored>{{"model.layers.0.self_attn.q_proj.bias",
-                                                         {kHeads * kHeadDim}}},
-                  "F32"));
+      safetensors(
+          llama_tensors() +
+              std::vector<Stored>{{"model.layers.0.self_attn.q_proj.bias", {kHeads * kHeadDim}},
+                                  {"model.layers.0.self_attn.k_proj.bias", {kKvHeads * kHeadDim}},
+                                  {"model.layers.0.self_attn.v_proj.bias", {kKvHeads * kHeadDim}}},
+          "F32"));
   const auto model = import();
   ASSERT_TRUE(model) << model.error().message;
   const auto before = original("model.layers.0.self_attn.q_proj.bias", kHeads * kHeadDim);
   EXPECT_THAT(read(*model, "blk.0.attn_q.bias"),
-              ElementsAre(before[0], before[2], before[1], before[3], before[4], before[6],
-                          before[5], before[7]));
+              ElementsAre(before[0], before[4], before[1], before[5], before[2], before[6],
+                          before[3], before[7], before[8], before[12], before[9], before[13],
+                          before[10], before[14], before[11], before[15]));
 }
 
 TEST_F(ImportTest, ExpertsAreStacked) {
@@ -332,7 +336,9 @@ TEST_F(ImportTest, RopeScalings) {
   std::vector<Stored> tensors = llama_tensors();
   for (Stored& tensor : tensors) {
     if (tensor.name.ends_with("q_proj.weight")) tensor.shape[0] = kHeads * 128;
-    if (tensor.name.ends_with("k_proj.weight")) tensor.shape[0] = kKvHeads * 128;
+    if (tensor.name.ends_with("k_proj.weight") || tensor.name.ends_with("v_proj.weight"))
+      tensor.shape[0] = kKvHeads * 128;
+    if (tensor.name.ends_with("o_proj.weight")) tensor.shape[1] = kHeads * 128;
   }
   put("model.safetensors", safetensors(tensors, "F32"));
   const auto model = import();
@@ -380,9 +386,9 @@ TEST_F(ImportTest, WhatWouldBeComputedDifferentlyIsRefused) {
   with("num_hidden_layers", 2, {"model.layers.1.input_layernorm.weight", "missing"});
   with("num_attention_heads", 0, {"num_attention_heads"});
   with("num_key_value_heads", 3, {"num_attention_heads", "3"});
-  with("head_dim", 8, {"q_proj", "16 rows"});
-  with("hidden_size", 16, {"embed_tokens", "[9, 8]", "16"});
-  with("vocab_size", 10, {"embed_tokens", "[9, 8]", "10"});
+  with("head_dim", 16, {"q_proj", "32 rows"});
+  with("hidden_size", 32, {"embed_tokens", "[9, 16]", "32"});
+  with("vocab_size", 10, {"embed_tokens", "[9, 16]", "10"});
   with("vocab_size", 6, {"<tool>", "6"});
   with("hidden_act", "gelu", {"hidden_act", "gelu"});
   with("partial_rotary_factor", 0.5, {"partial_rotary_factor", "0.5"});
@@ -556,12 +562,11 @@ TEST_F(ImportTest, StoppingAndMissingFilesLeaveNothing) {
   const auto stopped = import(options);
   ASSERT_FALSE(stopped);
   EXPECT_EQ(stopped.error().kind, ErrorKind::kCancelled);
-  fs::remove(path("model/model.safetensors"));
-  expect_refused({"model.safetensors"});
-  fs::remove(path("model/tokenizer.json"));
-  expect_refused({"tokenizer.json"});
-  fs::remove(path("model/config.json"));
-  expect_refused({"config.json"});
+  for (const char* name : {"model.safetensors", "tokenizer.json", "config.json"}) {
+    put_llama();
+    fs::remove(path("model") / name);
+    expect_refused({name});
+  }
   std::size_t files = 0;
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(path(""))) ++files;
   EXPECT_EQ(files, 1u);

@@ -85,4 +85,10 @@ Result<JsonObject> JsonObject::object(std::string_view key) const {
   return JsonObject(fmt::format("{}: {}", place_, key), value);
 }
 
+JsonObject JsonObject::with(const JsonObject& inner) const {
+  JsonObject both = *this;
+  for (const auto& [key, value] : inner.value_.items()) both.value_[key] = value;
+  return both;
+}
+
 }  // namespace lathe::infer

@@ -33,6 +33,9 @@ class JsonObject {
   Result<bool> flag(std::string_view key, bool fallback) const;
   // The object at `key`; an empty one when absent.
   Result<JsonObject> object(std::string_view key) const;
+  // This one, with what `inner` has instead of its own.
+  JsonObject with(const JsonObject& inner) const;
+  void set(std::string_view key, const SortedJson& value) { value_[std::string(key)] = value; }
 
  private:
   JsonObject(std::string place, SortedJson value)

@@ -211,11 +211,12 @@ Status GgufWriter::write(std::span<const std::byte> data) {
   return {};
 }
 
-Status GgufWriter::finish() {
+Status GgufWriter::finish(const std::function<Status(const fs::path&)>& check) {
   State& s = *state_;
   if (s.current != s.tensors.size())
     return invalid("{}: {} of {} tensors were written", s.path.string(), s.current,
                    s.tensors.size());
+  if (check) LATHE_TRY_STATUS(check(s.part->path()));
   return s.part->commit();
 }
 

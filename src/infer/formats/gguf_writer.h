@@ -4,6 +4,7 @@
 // sees a half one. One thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "infer/formats/gguf.h"
@@ -24,7 +25,9 @@ class GgufWriter {
   Status begin_data();  // writes the header; no more declarations
   Status write(
       std::span<const std::byte> data);  // the next bytes of the current tensor, in any pieces
-  Status finish();                       // checks that every tensor is complete, syncs, renames
+  // Checks that every tensor is complete, has `check` look at the whole file where there is one,
+  // syncs, renames.
+  Status finish(const std::function<Status(const fs::path&)>& check = {});
 
  private:
   struct State;
