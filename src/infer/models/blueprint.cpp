@@ -127,7 +127,7 @@ Result<RopeSpec> read_rope(const ArchitectureKeys& keys, std::size_t head_dim,
   LATHE_TRY(rope.base, keys.real_or("rope.freq_base", 10000, 1, 1e12));
   LATHE_TRY(const double linear, keys.real_or("rope.scale_linear", 1, 1e-6, 1e6));
   LATHE_TRY(const double factor, keys.real_or("rope.scaling.factor", linear, 1e-6, 1e6));
-  LATHE_TRY(const std::string type,
+  LATHE_TRY(std::string type,
             keys.file().text_or(keys.name("rope.scaling.type"), linear != 1 ? "linear" : "none"));
   LATHE_TRY(const std::size_t original,
             keys.size_or("rope.scaling.original_context_length", context, 1, std::size_t{1} << 32));
@@ -135,6 +135,8 @@ Result<RopeSpec> read_rope(const ArchitectureKeys& keys, std::size_t head_dim,
   rope.original_context = static_cast<double>(original);
   if (keys.file().find_tensor(tensor_name(Slot::kRopeFactors)) != nullptr)
     rope.factors = RopeFactors::kOne;
+  // Files of LongRoPE have its factors, and need not say its name.
+  if (keys.file().find_tensor(tensor_name(Slot::kRopeFactorsLong)) != nullptr) type = "longrope";
   if (type == "none") return rope;
   if (type == "longrope") {
     rope.magnitude = attention_factor;
@@ -178,8 +180,12 @@ Result<Blueprint> read_decoder(const ArchitectureKeys& keys, Mixers mixers) {
   if (file.has(keys.name("attention.head_count_kv"))) {
     LATHE_TRY(kv_heads, file.per_layer(keys.name("attention.head_count_kv"), layers, least, 65536));
   }
-  LATHE_TRY(const auto hidden,
-            file.per_layer(keys.name("feed_forward_length"), layers, least, kMaxSize));
+  // A file whose layers all have experts may name their width alone.
+  const std::string width = keys.name(file.has(keys.name("feed_forward_length")) ||
+                                              !file.has(keys.name("expert_feed_forward_length"))
+                                          ? "feed_forward_length"
+                                          : "expert_feed_forward_length");
+  LATHE_TRY(const auto hidden, file.per_layer(width, layers, least, kMaxSize));
   LATHE_TRY(const double of_layers, keys.real_or("attention.layer_norm_epsilon", -1, -1, 1));
   LATHE_TRY(const double epsilon,
             keys.real_or("attention.layer_norm_rms_epsilon", of_layers, -1, 1));

@@ -6,6 +6,7 @@
 
 #include <set>
 
+#include "infer/formats/gguf_writer.h"
 #include "infer/models/tiny_model_test.h"
 
 namespace lathe::infer {
@@ -57,6 +58,41 @@ TEST(Tensors, NamesAreThoseOfTheFormat) {
   EXPECT_EQ(tensor_name(Slot::kRopeFactors), "rope_freqs.weight");
   EXPECT_EQ(tensor_name(Slot::kQBias, 12), "blk.12.attn_q.bias");
   EXPECT_EQ(tensor_name(Slot::kDown, 3, true), "blk.3.ffn_down_exps.weight");
+}
+
+// Keys that llama.cpp's converter leaves out of such files.
+Result<Blueprint> read_without(std::string_view left_out, const Gguf& file) {
+  LATHE_TRY(const TempDir directory, TempDir::make());
+  const fs::path path = directory.path() / "without.gguf";
+  LATHE_TRY(GgufWriter writer, GgufWriter::create(path));
+  for (const auto& [key, value] : file.metadata())
+    if (key != left_out) writer.add(key, value);
+  for (const GgufTensor& tensor : file.tensors())
+    writer.add_tensor(tensor.name, tensor.type, tensor.shape);
+  LATHE_TRY_STATUS(writer.begin_data());
+  for (const GgufTensor& tensor : file.tensors())
+    LATHE_TRY_STATUS(writer.write(std::vector<std::byte>(tensor.bytes)));
+  LATHE_TRY_STATUS(writer.finish());
+  LATHE_TRY(const Gguf without, Gguf::open(path));
+  return read_blueprint(without);
+}
+
+TEST(Keys, FactorsMakeALongRopeWithoutItsName) {
+  const auto file = *Gguf::open(fs::path(LATHE_SOURCE_DIR) / "tests/data/models/phi3.gguf");
+  const auto unnamed = read_without("phi3.rope.scaling.type", file);
+  ASSERT_TRUE(unnamed) << unnamed.error().message;
+  EXPECT_EQ(unnamed->attention()->rope.factors, RopeFactors::kByContext);
+  EXPECT_EQ(unnamed->attention()->rope, read_blueprint(file)->attention()->rope);
+}
+
+TEST(Keys, ExpertsNeedNoDenseWidth) {
+  const auto file = *Gguf::open(fs::path(LATHE_SOURCE_DIR) / "tests/data/models/qwen35moe.gguf");
+  const auto narrow = read_without("qwen35moe.feed_forward_length", file);
+  ASSERT_TRUE(narrow) << narrow.error().message;
+  EXPECT_EQ(narrow->layers[0].ffn.hidden, read_blueprint(file)->layers[0].ffn.hidden);
+  const auto neither = read_without("qwen35moe.expert_feed_forward_length", file);
+  ASSERT_FALSE(neither);
+  EXPECT_NE(neither.error().message.find("expert_feed_forward_length"), std::string::npos);
 }
 
 TEST(Tensors, WhatIsMissingOrOfAnotherShapeIsNamed) {
