@@ -34,9 +34,9 @@ std::set<std::string> listening_sockets(std::uint16_t port) {
 
 }  // namespace
 
-std::string port_holder(std::uint16_t port) {
+std::optional<PortHolder> find_port_holder(std::uint16_t port) {
   const std::set<std::string> links = listening_sockets(port);
-  if (links.empty()) return {};
+  if (links.empty()) return std::nullopt;
   std::error_code ignored;
   for (const auto& process : fs::directory_iterator("/proc", ignored)) {
     const std::string pid = process.path().filename();
@@ -46,10 +46,15 @@ std::string port_holder(std::uint16_t port) {
       if (!links.contains(fs::read_symlink(fd->path(), ignored).string())) continue;
       std::string name;
       std::getline(std::ifstream(process.path() / "comm"), name);
-      return fmt::format("{} (process {})", make_valid_utf8(name), pid);
+      return PortHolder{static_cast<pid_t>(std::stol(pid)), make_valid_utf8(name)};
     }
   }
-  return {};
+  return std::nullopt;
+}
+
+std::string port_holder(std::uint16_t port) {
+  const auto holder = find_port_holder(port);
+  return holder ? fmt::format("{} (process {})", holder->program, holder->process) : "";
 }
 
 }  // namespace lathe

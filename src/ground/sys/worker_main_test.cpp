@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "ground/sys/confine.h"
+#include "ground/sys/guarded_process.h"
 #include "ground/sys/worker_process.h"
 
 namespace lathe {
@@ -80,6 +81,9 @@ int test_worker(const std::string& role) {
 
 int main(int argc, char** argv) {
   if (argc == 3 && std::string_view(argv[1]) == "test-worker") return lathe::test_worker(argv[2]);
+  const std::vector<std::string> args(argv + 1, argv + argc);
+  if (!args.empty() && args[0] == lathe::kGuardRole)
+    return lathe::guard_main(std::span(args).subspan(1));
   testing::InitGoogleMock(&argc, argv);
   return RUN_ALL_TESTS();
 }
