@@ -39,9 +39,11 @@ struct ModelInfo {
   double load_seconds = 0;
   // Bytes booked now.
   std::uint64_t weights = 0, kv = 0, prefix = 0, scratch = 0;
-  DeviceBytes devices;           // all four, by the device that has them
-  int running = 0, waiting = 0;  // requests
-  double tokens_per_second = 0;  // written, over the last seconds
+  std::uint64_t program = 0;               // for another program that serves it
+  DeviceBytes devices;                     // all five, by the device that has them
+  std::optional<std::uint64_t> used = {};  // that this program really uses, where that is known
+  int running = 0, waiting = 0;            // requests
+  double tokens_per_second = 0;            // written, over the last seconds
 
   // What this says of the file, and what `other` says of the moment.
   ModelInfo with_state_of(const ModelInfo& other) const;

@@ -46,6 +46,8 @@ ModelInfo ModelInfo::with_state_of(const ModelInfo& other) const {
   info.kv = other.kv;
   info.prefix = other.prefix;
   info.scratch = other.scratch;
+  info.program = other.program;
+  info.used = other.used;
   info.devices = other.devices;
   info.running = other.running;
   info.waiting = other.waiting;

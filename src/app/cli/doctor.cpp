@@ -85,7 +85,7 @@ std::string or_unknown(const std::optional<std::uint64_t>& bytes) {
   return bytes ? format_bytes(*bytes) : std::string("unknown");
 }
 
-std::vector<Finding> machine_findings() {
+std::vector<Finding> machine_findings(const App& app) {
   constexpr std::uint64_t kComfortable = std::uint64_t{2}
                                          << 30;  // two ears and a build of generated code
   const Machine machine = read_machine();
@@ -119,8 +119,11 @@ std::vector<Finding> machine_findings() {
       if (each.kind != "npu") continue;
       findings.back().grade = Finding::kNote;
       findings.back().remedy =
-          "nothing of Lathe computes on it; its vendor's server does: start that, and name it with "
-          "`lathe serve --remote npu=URL` or `--worker NAME=URL`";
+          "nothing of Lathe computes on it; its vendor's server does, as a worker: in " +
+          (app.config_dir / "workers.toml").string() +
+          ", [worker.npu] command = [\"its-server\", \"--port\", \"{port}\"], memory = "
+          "\"8GiB\"; in models.toml of `lathe serve`, [model.npu] alike. Lathe starts and stops "
+          "it; one that runs already joins with --worker NAME=URL or --remote NAME=URL";
     }
     if (!found)
       findings.push_back({kind, Finding::kNote, "none found",
@@ -150,7 +153,7 @@ int doctor(const App& app) {
       server(app),
       journal(app),
   };
-  std::ranges::move(machine_findings(), std::back_inserter(findings));
+  std::ranges::move(machine_findings(app), std::back_inserter(findings));
   bool sound = true;
   for (const Finding& finding : findings) {
     sound &= finding.grade != Finding::kProblem;

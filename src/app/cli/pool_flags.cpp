@@ -1,6 +1,8 @@
 // The memory budget that commands with models of their own use.
 #include "app/cli/pool_flags.h"
 
+#include <unistd.h>
+
 #include "ground/base/units.h"
 #include "ground/sys/machine.h"
 
@@ -21,10 +23,18 @@ Result<std::uint64_t> memory_for_models(const std::string& asked) {
   return *left - std::min(*left, reserve);
 }
 
+serve::ProgramPlaces program_places(const App& app) {
+  serve::ProgramPlaces places{.guard = app.program, .logs = app.config_dir / "programs"};
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable)
+    places.env.emplace_back(*variable);
+  return places;
+}
+
 Result<serve::PoolOptions> local_pool_options(const App& app) {
   serve::PoolOptions options;
   LATHE_TRY(options.memory, memory_for_models(""));
   LATHE_TRY(options.threads, choose_threads(0));
+  options.programs = program_places(app);
   if (!app.json) {
     options.log = [](const std::string& line) { print_note(line); };
   }

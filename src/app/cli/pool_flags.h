@@ -8,6 +8,9 @@ namespace lathe::app {
 
 // --memory, or what the machine can spare with a reserve for the system.
 Result<std::uint64_t> memory_for_models(const std::string& asked);
+// What programs that serve models are started with: this program as their guard, its environment,
+// and a directory of logs.
+serve::ProgramPlaces program_places(const App& app);
 // For models in the process of a command: all cores, all that can be spared, silent.
 Result<serve::PoolOptions> local_pool_options(const App& app);
 

@@ -44,6 +44,7 @@ Result<serve::PoolOptions> pool_options(const App& app, const ServeFlags& flags)
   options.max_tokens = flags.max_tokens;
   options.queue = flags.queue;
   options.speculate = !flags.no_speculation;
+  options.programs = program_places(app);
   options.snapshots = flags.snapshots;
   if (!flags.snapshots.empty()) LATHE_TRY_STATUS(make_directories(flags.snapshots));
   options.log = [json = app.json](const std::string& line) {
@@ -252,6 +253,13 @@ Status ps(const App& app, const ServerFlags& flags) {
                       bytes(model, "scratch"), json_int(model, "running", 0),
                       json_int(model, "waiting", 0), json_number(model, "tokens_per_second", 0),
                       seconds_text(json_number(model, "load_seconds", 0))));
+  }
+  for (const Json& model : json_at(status, "models")) {
+    if (json_int(model, "program", 0) == 0) continue;
+    const std::string used =
+        json_at(model, "used").is_number() ? bytes(model, "used") : std::string("not readable");
+    print(fmt::format("{}: a program of its own, {} in use, {} booked\n",
+                      clip_utf8(json_string(model, "name"), 28), used, bytes(model, "program")));
   }
   print(fmt::format("{} of {} booked · {} resident · {} waiting\n", bytes(status, "memory_booked"),
                     bytes(status, "memory_limit"), bytes(status, "resident"),

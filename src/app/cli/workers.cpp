@@ -12,12 +12,14 @@
 #include "loop/script/scripted_worker.h"
 #include "serve/net/http_worker.h"
 #include "serve/pool/local_worker.h"
+#include "serve/programs/read_program.h"
 
 namespace lathe::app {
 namespace {
 
 struct WorkerSpec {
   std::string name = {}, url = {}, model = {}, script = {}, key_env = {}, file = {};
+  std::optional<serve::CatalogModel> program = {};
 };
 
 bool is_model_file(const std::string& where) {
@@ -59,6 +61,25 @@ Result<WorkerSpec> parse_spec(const std::string& text) {
   return spec;
 }
 
+// [worker.NAME] with a command: a model of this process's pool that a program serves.
+Result<WorkerSpec> program_entry(const std::string& name, const toml::table& entry,
+                                 const fs::path& file) {
+  std::vector<std::string> known{"keep_alive"};
+  known.insert(known.end(), serve::program_keys().begin(), serve::program_keys().end());
+  for (const auto& [key, member] : entry)
+    if (std::ranges::find(known, key.str()) == known.end())
+      return invalid("{}: '{}' is not known of a worker that is a program{}",
+                     toml_place(file.string(), key.source()), key.str(),
+                     did_you_mean(key.str(), known));
+  serve::CatalogModel model{.name = name};
+  LATHE_TRY(model.program, serve::read_program(entry, file));
+  LATHE_TRY(model.keep_alive, serve::read_keep_alive(entry, file));
+  const Status there = serve::check_program(*model.program);
+  if (!there)
+    return at(toml_place(file.string(), entry.source()) + ": worker." + name, there.error());
+  return WorkerSpec{.name = name, .program = std::move(model)};
+}
+
 // CONFIG/workers.toml; it may be missing.
 Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
   std::vector<WorkerSpec> specs;
@@ -76,6 +97,10 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
     const std::string place = toml_place(file.string(), name.source());
     const auto* entry = node.as_table();
     if (!entry) return invalid("{}: worker.{} must be a table", place, name.str());
+    if (entry->contains("command")) {
+      LATHE_TRY(specs.emplace_back(), program_entry(std::string(name.str()), *entry, file));
+      continue;
+    }
     WorkerSpec spec;
     spec.name = std::string(name.str());
     for (const auto& [key, member] : *entry) {
@@ -94,7 +119,7 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
                                : spec.key_env) = *string;
     }
     if (spec.url.empty() + spec.script.empty() + spec.file.empty() != 2)
-      return invalid("{}: worker.{} needs one of url, file and script", place, spec.name);
+      return invalid("{}: worker.{} needs one of url, file, script and command", place, spec.name);
     specs.push_back(std::move(spec));
   }
   return specs;
@@ -170,16 +195,21 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
     for (const fs::path& file : files_of(spec.file))
       if (std::ranges::find(files, file) == files.end()) files.push_back(file);
   }
-  if (!files.empty()) {
+  const bool programs =
+      std::ranges::any_of(specs, [](const WorkerSpec& spec) { return spec.program.has_value(); });
+  if (!files.empty() || programs) {
     LATHE_TRY(serve::PoolOptions options, local_pool_options(app));
     LATHE_TRY(serve::Catalog catalog, serve::Catalog::read(files));
+    for (const WorkerSpec& spec : specs)
+      if (spec.program) LATHE_TRY_STATUS(catalog.add(*spec.program));
     table.pool_ = std::make_unique<serve::Pool>(std::move(catalog), std::move(options));
   }
   for (const WorkerSpec& spec : specs) {
-    if (spec.file.empty()) {
+    if (spec.file.empty() && !spec.program) {
       LATHE_TRY(table.workers_[spec.name], make_worker(spec, flags, allowed));
     } else {
-      LATHE_TRY(const std::string model, table.pool_->resolve(model_name(files_of(spec.file))));
+      const std::string asked = spec.program ? spec.name : model_name(files_of(spec.file));
+      LATHE_TRY(const std::string model, table.pool_->find(asked));
       table.workers_[spec.name] =
           std::make_unique<serve::LocalWorker>(*table.pool_, model, spec.name);
     }

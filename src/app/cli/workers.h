@@ -14,6 +14,9 @@
 //   key_env = "MY_KEY"        # the environment variable that holds the API key
 //   [worker.writer]
 //   file = "/models/writer.gguf"
+//   [worker.npu]
+//   command = ["vendor-server", "--port", "{port}"]   # a program, started when it is first asked
+//   memory = "24GiB"          # and the other keys of a program (serve/programs/program_spec.h)
 #pragma once
 
 #include <map>

@@ -47,6 +47,8 @@ ModelInfo model_of(const Json& json) {
   model.kv = count_of(memory, "kv");
   model.prefix = count_of(memory, "prefix");
   model.scratch = count_of(memory, "scratch");
+  model.program = count_of(memory, "program");
+  if (json_at(memory, "used").is_number()) model.used = count_of(memory, "used");
   for (const auto& [device, bytes] : json_at(memory, "devices").items())
     model.devices.add(device, count_of(json_at(memory, "devices"), device.c_str()));
   model.running = small_count_of(json, "running");

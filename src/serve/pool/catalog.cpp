@@ -7,6 +7,7 @@
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
 #include "infer/kernels/kernels.h"
+#include "serve/programs/read_program.h"
 
 namespace lathe::serve {
 namespace {
@@ -46,8 +47,12 @@ class ModelTable {
   Status read(CatalogModel& model, std::string& path) {
     static const std::vector<std::string> kKnown{
         "file",        "aliases", "context", "kv",    "max_tokens",     "priority", "pinned",
-        "temperature", "top_k",   "top_p",   "min_p", "repeat_penalty", "draft"};
+        "temperature", "top_k",   "top_p",   "min_p", "repeat_penalty", "draft",    "keep_alive"};
+    if (table_.contains("command")) return program(model);
     for (const auto& [key, node] : table_) {
+      if (std::ranges::find(program_keys(), key.str()) != program_keys().end())
+        return invalid("{}: '{}' is of a program, and this model has no command",
+                       toml_place(file_, key.source()), key.str());
       if (std::ranges::find(kKnown, key.str()) == kKnown.end()) {
         return invalid("{}: '{}' is not known here{}", toml_place(file_, key.source()), key.str(),
                        did_you_mean(key.str(), kKnown));
@@ -73,10 +78,35 @@ class ModelTable {
     LATHE_TRY_STATUS(number("top_p", 0, 1, model.sampling.top_p));
     LATHE_TRY_STATUS(number("min_p", 0, 1, model.sampling.min_p));
     LATHE_TRY_STATUS(number("repeat_penalty", 0.001, 1000, model.sampling.repeat_penalty));
-    return aliases(model.aliases);
+    return residence(model);
   }
 
  private:
+  // Of what a program serves: how it computes and draws is its own affair.
+  Status program(CatalogModel& model) {
+    std::vector<std::string> known{"aliases", "priority", "pinned", "keep_alive"};
+    known.insert(known.end(), program_keys().begin(), program_keys().end());
+    for (const auto& [key, node] : table_) {
+      if (std::ranges::find(known, key.str()) == known.end())
+        return invalid("{}: '{}' is not known of a model that a program serves{}",
+                       toml_place(file_, key.source()), key.str(), did_you_mean(key.str(), known));
+    }
+    LATHE_TRY(model.program, read_program(table_, file_));
+    const Status there = check_program(*model.program);
+    if (!there) return at(place("command"), there.error());
+    std::int64_t priority = 0;
+    LATHE_TRY_STATUS(whole("priority", -8, 8, priority));
+    model.priority = static_cast<int>(priority);
+    LATHE_TRY_STATUS(value("pinned", "true or false", model.pinned));
+    return residence(model);
+  }
+  Status residence(CatalogModel& model) const {
+    LATHE_TRY(model.keep_alive, read_keep_alive(table_, file_));
+    if (model.pinned && model.keep_alive > Milliseconds(0))
+      return invalid("{}: what is pinned never leaves, so it has no keep_alive",
+                     place("keep_alive"));
+    return aliases(model.aliases);
+  }
   std::string place(std::string_view key) const {
     const toml::node* node = table_.get(key);
     return toml_place(file_, node == nullptr ? table_.source() : node->source());
@@ -123,6 +153,28 @@ class ModelTable {
   const toml::table& table_;
 };
 
+// One [model.NAME] of the file in `directory`; what it names is there.
+Result<CatalogModel> read_entry(const fs::path& directory, const std::string& file,
+                                const toml::key& name, const toml::table& entry) {
+  CatalogModel model{.name = std::string(name.str())};
+  std::string target = model.name + ".gguf";
+  LATHE_TRY_STATUS(ModelTable(file, entry).read(model, target));
+  if (model.program) return model;
+  const std::string place =
+      fmt::format("{}: model.{}", toml_place(file, name.source()), name.str());
+  model.file = fs::path(target).is_absolute() ? fs::path(target) : directory / target;
+  std::error_code error;
+  if (!model.draft.empty() && model.draft != "mtp") {
+    if (fs::path(model.draft).is_relative()) model.draft = (directory / model.draft).string();
+    if (!fs::is_regular_file(model.draft, error))
+      return fail(ErrorKind::kNotFound, "{}: draft is \"mtp\" or a file; there is no {}", place,
+                  model.draft);
+  }
+  if (!fs::is_regular_file(model.file, error))
+    return fail(ErrorKind::kNotFound, "{}: there is no file {}", place, model.file.string());
+  return model;
+}
+
 }  // namespace
 
 Result<Catalog> Catalog::read(const fs::path& place) {
@@ -147,13 +199,16 @@ Result<Catalog> Catalog::read(const std::vector<fs::path>& places) {
 }
 
 Status Catalog::add(CatalogModel model) {
-  if (is_adapter(model.file)) {
+  if (!model.program && is_adapter(model.file)) {
     adapters_.push_back({model.name, model.file});
     return {};
   }
   if (named(model.name) != nullptr) {
-    return invalid("the model '{}' is there twice: {} and {}", model.name,
-                   named(model.name)->file.string(), model.file.string());
+    const auto what = [](const CatalogModel& one) {
+      return one.program ? "the program " + one.program->command.front() : one.file.string();
+    };
+    return invalid("the model '{}' is there twice: {} and {}", model.name, what(*named(model.name)),
+                   what(model));
   }
   if (models_.size() == kMaxModels) return invalid("there are more than {} models", kMaxModels);
   models_.insert(std::ranges::upper_bound(models_, model.name, {}, &CatalogModel::name),
@@ -211,26 +266,15 @@ Status Catalog::add_settings(const fs::path& directory) {
       const toml::table* entry = node.as_table();
       if (entry == nullptr)
         return invalid("{}: model.{} must be a table", toml_place(file, name.source()), name.str());
-      CatalogModel model;
-      model.name = std::string(name.str());
-      std::string target = model.name + ".gguf";
-      LATHE_TRY_STATUS(ModelTable(file, *entry).read(model, target));
-      model.file = fs::path(target).is_absolute() ? fs::path(target) : directory / target;
-      std::error_code error;
-      if (!model.draft.empty() && model.draft != "mtp") {
-        if (fs::path(model.draft).is_relative()) model.draft = (directory / model.draft).string();
-        if (!fs::is_regular_file(model.draft, error))
-          return fail(ErrorKind::kNotFound,
-                      "{}: model.{}: draft is \"mtp\" or a file; there is no {}",
-                      toml_place(file, name.source()), name.str(), model.draft);
-      }
-      if (!fs::is_regular_file(model.file, error)) {
-        return fail(ErrorKind::kNotFound, "{}: model.{}: there is no file {}",
-                    toml_place(file, name.source()), name.str(), model.file.string());
-      }
+      LATHE_TRY(CatalogModel model, read_entry(directory, file, name, *entry));
+      if (model.program)
+        notes_.push_back(fmt::format("{}: '{}' is the program {}", file, model.name,
+                                     join(model.program->command, " ")));
       // The entry stands for the file that the directory already listed.
       std::erase_if(models_, [&](const CatalogModel& other) {
-        return other.name == model.name || fs::equivalent(other.file, model.file, error);
+        std::error_code error;
+        return other.name == model.name ||
+               (!model.program && fs::equivalent(other.file, model.file, error));
       });
       LATHE_TRY_STATUS(add(std::move(model)));
     }
@@ -267,7 +311,7 @@ NamedModel Catalog::find_adapted(std::string_view asked) const {
   if (plus == asked.npos) return {};
   const CatalogModel* model = find(asked.substr(0, plus));
   const auto adapter = std::ranges::find(adapters_, asked.substr(plus + 1), &CatalogAdapter::name);
-  if (model == nullptr || adapter == adapters_.end()) return {};
+  if (model == nullptr || model->program || adapter == adapters_.end()) return {};
   return {model, &*adapter};
 }
 

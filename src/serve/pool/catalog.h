@@ -13,14 +13,20 @@
 //                              # file
 //   priority = 1               # turns: each step up counts double
 //   pinned = true              # loaded at the start, never evicted
+//   keep_alive = "30m"         # leaves after so long without a request; default: when its place
+//                              # is wanted
 //   temperature = 0.2          # and top_k, top_p, min_p, repeat_penalty: where a request says
 //   nothing
+//   [model.npu]
+//   command = ["vendor-server", "--port", "{port}"]   # instead of a file: a program serves it
+//   memory = "24GiB"           # and the other keys of a program (programs/program_spec.h)
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "ground/base/file.h"
+#include "serve/programs/program_spec.h"
 #include "work/work.h"
 
 namespace lathe::serve {
@@ -34,7 +40,7 @@ struct CatalogAdapter {
 
 struct CatalogModel {
   std::string name;
-  fs::path file;
+  fs::path file = {};
   std::vector<std::string> aliases = {};  // '*' at the end stands for anything
   std::size_t context = 0;                // 0: the model's
   std::string kv = "f16";
@@ -42,7 +48,9 @@ struct CatalogModel {
   int max_tokens = 0;      // 0: the pool's
   int priority = 0;
   bool pinned = false;
+  Milliseconds keep_alive{0};  // 0: until its place is wanted
   Sampling sampling = {};
+  std::optional<ProgramSpec> program = {};  // serves it instead of a file
 };
 
 // What a name stands for: a model, perhaps with an adapter.

@@ -11,8 +11,8 @@
 namespace lathe::serve {
 
 struct BookedBytes {
-  DeviceBytes weights, scratch;
-  DeviceBytes all() const { return weights + scratch; }
+  DeviceBytes weights, scratch, program;
+  DeviceBytes all() const { return weights + scratch + program; }
 };
 
 class MemoryBudget {

@@ -51,7 +51,7 @@ Pool::Pool(Catalog models, PoolOptions options)
   facts_ = std::async(std::launch::async, [this, &first = catalog()] {
              Facts facts;
              for (const CatalogModel& model : first.models())
-               facts.emplace(model.name, ModelFront::facts(model));
+               if (!model.program) facts.emplace(model.name, ModelFront::facts(model));
              return facts;
            }).share();
   thread_ = std::thread([this] { run(); });
@@ -257,6 +257,11 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
 Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
                                             std::function<void(Status)> on_loaded) {
   auto job = std::make_unique<PoolJob>();
+  if (is_program(model)) {
+    job->model = catalog_model(model);
+    job->on_loaded = std::move(on_loaded);
+    return job;
+  }
   LATHE_TRY(job->front, front(model));
   job->model = job->front->catalog().name;
   job->kv_bytes = PoolLoop::memory_of(*job->front, options_).block_bytes();
@@ -267,6 +272,20 @@ Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
 std::string Pool::catalog_model(const std::string& model) const {
   const CatalogModel* found = catalog().find_adapted(model).model;
   return found == nullptr ? model : found->name;
+}
+
+bool Pool::is_program(const std::string& model) const {
+  const CatalogModel* found = catalog().find_adapted(model).model;
+  return found != nullptr && found->program.has_value();
+}
+
+ModelHost::Id Pool::ask(const std::string& model, ProgramCall call) {
+  auto job = std::make_unique<PoolJob>();
+  const Id id = job->id = next_id_.fetch_add(1);
+  job->model = catalog_model(model);
+  job->program_call = std::move(call);
+  enqueue(std::move(job));
+  return id;
 }
 
 Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& request,
@@ -370,6 +389,13 @@ ModelHost::Id Pool::add(const std::string& model, std::unique_ptr<PoolJob> job,
 
 ModelHost::Id Pool::submit(const std::string& model, HostRequest request, OnDelta on_delta,
                            OnReplies on_replies) {
+  if (is_program(model))
+    return ask(model, program_call<std::vector<HostReply>>(
+                          [request = std::move(request), on_delta = std::move(on_delta)](
+                              ModelHost& host, const std::string& name, OnReplies told) {
+                            return host.submit(name, request, on_delta, std::move(told));
+                          },
+                          std::move(on_replies)));
   auto job = std::make_unique<PoolJob>();
   job->on_delta = std::move(on_delta);
   job->on_replies = std::move(on_replies);
@@ -402,6 +428,13 @@ ModelHost::OnReplies Pool::checked(const std::string& model, AnswerCheck check,
 
 ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
                           OnEmbeddings on_embeddings) {
+  if (is_program(model))
+    return ask(model, program_call<Embeddings>(
+                          [inputs = std::move(inputs), cut](
+                              ModelHost& host, const std::string& name, OnEmbeddings told) {
+                            return host.embed(name, inputs, cut, std::move(told));
+                          },
+                          std::move(on_embeddings)));
   auto job = std::make_unique<PoolJob>();
   job->on_embeddings = std::move(on_embeddings);
   return add(model, std::move(job),
@@ -412,6 +445,13 @@ ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> input
 
 ModelHost::Id Pool::rank(const std::string& model, std::string query,
                          std::vector<std::string> documents, OnRelevance on_relevance) {
+  if (is_program(model))
+    return ask(model, program_call<Relevance>(
+                          [query = std::move(query), documents = std::move(documents)](
+                              ModelHost& host, const std::string& name, OnRelevance told) {
+                            return host.rank(name, query, documents, std::move(told));
+                          },
+                          std::move(on_relevance)));
   auto job = std::make_unique<PoolJob>();
   job->on_embeddings = [on_relevance = std::move(on_relevance)](const Result<Embeddings>& read) {
     if (read)
@@ -513,6 +553,14 @@ ModelHost::Id Pool::add(const std::string& model,
 
 ModelHost::Id Pool::tokenize(const std::string& model, std::string text, bool add_special,
                              bool parse_special, OnTokens on_tokens) {
+  if (is_program(model))
+    return ask(model, program_call<std::vector<std::int32_t>>(
+                          [text = std::move(text), add_special, parse_special](
+                              ModelHost& host, const std::string& name, OnTokens told) {
+                            return host.tokenize(name, text, add_special, parse_special,
+                                                 std::move(told));
+                          },
+                          std::move(on_tokens)));
   return add(
       model,
       [this, model, text = std::move(text), add_special,
@@ -524,6 +572,13 @@ ModelHost::Id Pool::tokenize(const std::string& model, std::string text, bool ad
 }
 
 ModelHost::Id Pool::prompt_of(const std::string& model, Request request, OnTokens on_tokens) {
+  if (is_program(model))
+    return ask(model, program_call<std::vector<std::int32_t>>(
+                          [request = std::move(request)](ModelHost& host, const std::string& name,
+                                                         OnTokens told) {
+                            return host.prompt_of(name, request, std::move(told));
+                          },
+                          std::move(on_tokens)));
   return add(
       model,
       [this, model,
@@ -537,6 +592,15 @@ ModelHost::Id Pool::prompt_of(const std::string& model, Request request, OnToken
 
 Result<std::string> Pool::detokenize(const std::string& model, const std::vector<std::int32_t>& ids,
                                      bool special) {
+  if (is_program(model)) {
+    LATHE_TRY_STATUS(load(model));
+    std::string name;
+    std::promise<std::shared_ptr<ModelHost>> found;
+    post([&] { found.set_value(loop_.program_host(catalog_model(model), name)); });
+    const auto host = found.get_future().get();
+    if (!host) return fail(ErrorKind::kUnavailable, "the program '{}' has just ended", model);
+    return host->detokenize(name, ids, special);
+  }
   LATHE_TRY(const auto opened, front(model));
   for (const infer::TokenId id : ids) {
     if (id < 0 || static_cast<std::size_t>(id) >= opened->tokenizer().size())
@@ -558,10 +622,12 @@ Status Pool::load(const std::string& model) {
 }
 
 Status Pool::unload(const std::string& model) {
-  LATHE_TRY(const auto opened, front(model));
+  if (!is_program(model)) {
+    LATHE_TRY(const auto opened, front(model));
+  }
   auto done = std::make_shared<std::promise<Status>>();
   auto result = done->get_future();
-  post([this, name = opened->catalog().name, done] {
+  post([this, name = catalog_model(model), done] {
     const Status status = loop_.unload(name);
     publish();
     done->set_value(status);

@@ -69,6 +69,9 @@ class Pool final : public ModelHost {
   Id add(const std::string& model,
          std::function<Result<std::vector<std::int32_t>>(const StopFlag&)> make,
          OnTokens on_tokens);
+  // Has the program that serves the model asked, and tells.
+  Id ask(const std::string& model, ProgramCall call);
+  bool is_program(const std::string& model) const;
   // Without its adapter.
   std::string catalog_model(const std::string& model) const;
   // Checks the answer before it is told.

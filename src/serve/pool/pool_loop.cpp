@@ -9,6 +9,7 @@
 #include "ground/base/version.h"
 #include "ground/sys/machine.h"
 #include "infer/cache/snapshot.h"
+#include "serve/pool/pool_place.h"
 
 namespace lathe::serve {
 namespace {
@@ -50,55 +51,15 @@ infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& 
 }  // namespace
 
 void PoolJob::fail(Error error) {
-  if (on_replies)
+  if (program_call)
+    program_call->refuse(std::move(error));
+  else if (on_replies)
     on_replies(std::unexpected(std::move(error)));
   else if (on_embeddings)
     on_embeddings(std::unexpected(std::move(error)));
   else if (on_loaded)
     on_loaded(std::unexpected(std::move(error)));
 }
-
-// One model of the catalog: cold, on its way in, or in memory with its engine.
-struct PoolLoop::Place {
-  CatalogModel model;
-  ModelState state = ModelState::kCold;
-  std::string problem;
-  std::shared_ptr<const ModelFront> front;  // null: no request came yet
-  BookedBytes bytes;                        // what it takes in memory
-  LoadedWeights weights;
-  std::unique_ptr<infer::Engine> engine;
-  std::thread loader;
-  StopFlag stop_loading;
-  std::atomic<double> loaded{0};  // the share that is in memory
-  double load_seconds = 0;
-
-  std::deque<std::unique_ptr<PoolJob>> waiting;
-  std::map<infer::SequenceId, std::unique_ptr<PoolJob>> running;
-  std::deque<std::unique_ptr<PoolJob>> reading;  // to embed or to score: the first one is read
-  bool held = false;                             // takes no new requests: its place is wanted
-  std::uint64_t last_used = 0;
-  double used_seconds = 0;  // of the processor, by priority: who had least comes next
-  double prompt_token_seconds = 0;
-  double rate_since = 0, rate_tokens = 0, rate = 0;
-  std::uint64_t saved_at = 0;  // last_used when the snapshot was written
-
-  bool busy() const { return engine && (!engine->idle() || !reading.empty()); }
-  // Nobody asked for more than that it be there.
-  bool only_wished() const {
-    return std::ranges::all_of(waiting, [](auto& job) { return bool(job->on_loaded); });
-  }
-  // Its oldest request that is not computed on.
-  const PoolJob* oldest_waiting() const {
-    const PoolJob* oldest = waiting.empty() ? nullptr : waiting.front().get();
-    if (engine && engine->waiting() > 0) {
-      for (const auto& [id, job] : running) {
-        if (!engine->is_running(id) && (oldest == nullptr || job->arrived < oldest->arrived))
-          oldest = job.get();
-      }
-    }
-    return oldest;
-  }
-};
 
 PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
                    std::function<void(std::function<void()>)> post)
@@ -113,6 +74,7 @@ PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
 void PoolLoop::add_model(const CatalogModel& model) {
   auto place = std::make_unique<Place>();
   place->model = model;
+  if (model.program) add_program(*place);
   places_.emplace(model.name, std::move(place));
 }
 
@@ -165,16 +127,16 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
   Place& place = *places_.at(job->model);
   job->arrived = ++uses_;
   ++counters_.requests;
-  if (!place.front) {
+  if (!place.front && !place.program) {
     const auto bytes = footprint_of(*job->front, options_);
     LATHE_CHECK(bytes.has_value());  // or the pool would have no front
     place.front = job->front;
-    place.bytes = {bytes->weights, bytes->scratch};
+    place.bytes = {bytes->weights, bytes->scratch, {}};
     // Adapters stay with the front, whether the model is in memory or not.
     adapter_bytes_ += place.front->adapter_bytes();
     if (place.front->adapter_bytes() != 0)
       memory_.book(place.model.name + "+",
-                   {DeviceBytes(kHostDevice, place.front->adapter_bytes()), {}});
+                   {DeviceBytes(kHostDevice, place.front->adapter_bytes()), {}, {}});
   }
   place.waiting.push_back(std::move(job));
 }
@@ -202,12 +164,14 @@ void PoolLoop::cancel(ModelHost::Id id) {
     for (auto& [sequence, job] : place->running) {
       if (job->id == id) return place->engine->cancel(sequence);
     }
+    if (place->asked.contains(id)) return cancel_asked(*place, id);
   }
 }
 
 // Books the end of a job and tells its owner, when that has not been done.
 void PoolLoop::ended(Place& place, std::unique_ptr<PoolJob> job, const Error* error) {
   place.last_used = ++uses_;
+  place.used_at = system_clock().monotonic();
   if (error == nullptr) return;
   ++(error->kind == ErrorKind::kCancelled ? counters_.cancelled : counters_.failed);
   job->fail(*error);
@@ -217,39 +181,44 @@ Status PoolLoop::unload(const std::string& model) {
   Place& place = *places_.at(model);
   if (place.state == ModelState::kLoading && place.only_wished()) {
     place.stop_loading.raise();
-    while (!place.waiting.empty()) {
-      auto job = std::move(place.waiting.front());
-      place.waiting.pop_front();
-      waiting_.fetch_sub(1, std::memory_order_relaxed);
-      const Error error{ErrorKind::kCancelled, fmt::format("'{}' was unloaded again", model)};
-      ended(place, std::move(job), &error);
-    }
+    if (place.program) leave(place);
+    refuse_waiting(place, {ErrorKind::kCancelled, fmt::format("'{}' was unloaded again", model)});
     return {};
   }
-  if (place.state == ModelState::kLoading || place.busy() || !place.waiting.empty())
+  if (place.state == ModelState::kLoading || place.in_use() || !place.waiting.empty())
     return fail(ErrorKind::kUnavailable, "'{}' has work in flight; try again when it is done",
                 model);
   if (place.state == ModelState::kReady) evict(place);
   return {};
 }
 
-// The pure plan, and its effects.
-void PoolLoop::plan_memory() {
-  const auto waits = [](auto& row) { return row.second->oldest_waiting() != nullptr; };
-  for (auto& [name, place] : places_) place->held = false;
-  if (std::ranges::none_of(places_, waits)) return;
+// Ends all requests that wait for a model.
+void PoolLoop::refuse_waiting(Place& place, const Error& error) {
+  while (!place.waiting.empty()) {
+    auto job = std::move(place.waiting.front());
+    place.waiting.pop_front();
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    ended(place, std::move(job), &error);
+  }
+}
+
+// What the plan knows of the models that were asked for.
+ResidencyState PoolLoop::residency() const {
   ResidencyState state{.limit = memory_.limit().less(DeviceBytes(kHostDevice, adapter_bytes_)),
                        .models = {}};
-  for (auto& [name, place] : places_) {
-    if (!place->front) continue;
+  for (const auto& [name, place] : places_) {
+    if (!place->front && !place->program) continue;
     ResidencyModel model;
     model.name = name;
     model.bytes = place->bytes.all();
-    model.state = place->state == ModelState::kReady     ? ResidencyModel::State::kReady
+    model.state = place->leaving                         ? ResidencyModel::State::kLeaving
+                  : place->state == ModelState::kReady   ? ResidencyModel::State::kReady
                   : place->state == ModelState::kLoading ? ResidencyModel::State::kLoading
                                                          : ResidencyModel::State::kCold;
     model.pinned = place->model.pinned;
-    model.busy = place->busy();
+    model.busy = place->in_use();
+    model.program = place->program != nullptr;
+    model.outgrown = place->outgrown();
     if (place->engine)
       model.bound_kv = DeviceBytes(kHostDevice, place->engine->cache().bound_bytes());
     model.priority = place->model.priority;
@@ -260,7 +229,19 @@ void PoolLoop::plan_memory() {
     }
     state.models.push_back(std::move(model));
   }
-  const ResidencyPlan plan = plan_residency(state);
+  return state;
+}
+
+// The pure plan, and its effects.
+void PoolLoop::plan_memory() {
+  for (auto& [name, place] : places_) place->held = false;
+  if (std::ranges::none_of(places_, [](auto& row) {
+        const Place& place = *row.second;
+        return place.oldest_waiting() != nullptr ||
+               (place.outgrown() && place.state != ModelState::kCold);
+      }))
+    return;
+  const ResidencyPlan plan = plan_residency(residency());
   for (const std::string& name : plan.hold) places_.at(name)->held = true;
   for (const auto& [name, why] : plan.refuse) {
     Place& place = *places_.at(name);
@@ -271,8 +252,13 @@ void PoolLoop::plan_memory() {
     const Error error{ErrorKind::kUnavailable, why, "does_not_fit"};
     ended(place, std::move(job), &error);
   }
-  for (const std::string& name : plan.evict) evict(*places_.at(name));
-  if (plan.load) start_load(*places_.at(*plan.load));
+  for (const std::string& name : plan.stop) stop_outgrown(*places_.at(name));
+  bool leaves = false;  // what is loaded comes in once it has gone
+  for (const std::string& name : plan.evict) {
+    evict(*places_.at(name));
+    leaves = leaves || places_.at(name)->leaving;
+  }
+  if (plan.load && !leaves) start_load(*places_.at(*plan.load));
 }
 
 // What the weights leave, and under memory pressure no more than that allows.
@@ -288,6 +274,7 @@ void PoolLoop::start_load(Place& place) {
   place.problem.clear();
   place.stop_loading.clear();
   place.loaded = 0;
+  if (place.program) return place.program->start();
   log(fmt::format("loading '{}'", place.model.name));
   // A team of its own: the engines' one has a single caller.
   place.loader = std::thread([this, &place, front = place.front] {
@@ -353,17 +340,12 @@ void PoolLoop::finish_load(Place& place, Result<LoadedWeights> weights) {
     place.state = ModelState::kFailed;
     log(fmt::format("'{}' cannot be loaded: {}", place.model.name, status.error().message));
     place.problem = without_place(place.model.file, place.model.name, status.error()).message;
-    const Error error{status.error().kind, place.problem, "model_load_failed"};
-    while (!place.waiting.empty()) {
-      auto job = std::move(place.waiting.front());
-      place.waiting.pop_front();
-      waiting_.fetch_sub(1, std::memory_order_relaxed);
-      ended(place, std::move(job), &error);
-    }
+    refuse_waiting(place, {status.error().kind, place.problem, "model_load_failed"});
     return;
   }
   ++counters_.loads;
   place.state = ModelState::kReady;
+  place.used_at = system_clock().monotonic();
   if (!options_.snapshots.empty()) {
     const auto loaded = infer::load_snapshot(place.engine->cache(), identity(place),
                                              options_.snapshots / (place.model.name + ".kv"));
@@ -399,7 +381,11 @@ void PoolLoop::save(Place& place) {
 }
 
 void PoolLoop::evict(Place& place) {
-  LATHE_CHECK(!place.busy());
+  LATHE_CHECK(!place.in_use());
+  if (place.program) {
+    ++counters_.evictions;
+    return leave(place);
+  }
   save(place);
   place.engine.reset();
   place.weights = {};
@@ -413,6 +399,7 @@ void PoolLoop::evict(Place& place) {
 // Gives waiting requests to the engine, one ahead of what it has admitted, so that its place can
 // still be given to another model.
 void PoolLoop::hand_over(Place& place) {
+  if (place.program) return ask_program(place);
   while (!place.waiting.empty() && !place.held && place.engine->waiting() == 0) {
     auto job = std::move(place.waiting.front());
     place.waiting.pop_front();
@@ -609,8 +596,20 @@ void PoolLoop::watch_pressure() {
   set_kv_limit();
 }
 
+// What nobody asked for as long as its keep_alive says leaves.
+void PoolLoop::end_idle() {
+  const Milliseconds now = system_clock().monotonic();
+  for (auto& [name, place] : places_) {
+    const Milliseconds keep = place->model.keep_alive;
+    if (keep > Milliseconds(0) && place->state == ModelState::kReady && !place->in_use() &&
+        place->waiting.empty() && now - place->used_at >= keep)
+      evict(*place);
+  }
+}
+
 bool PoolLoop::turn() {
   watch_pressure();
+  end_idle();
   plan_memory();
   for (auto& [name, place] : places_) {
     if (place->state == ModelState::kReady) hand_over(*place);
@@ -623,14 +622,17 @@ bool PoolLoop::turn() {
 
 void PoolLoop::idle() {
   for (auto& [name, place] : places_) {
-    if (place->state == ModelState::kReady && !place->busy()) save(*place);
+    if (place->engine && place->state == ModelState::kReady && !place->busy()) save(*place);
   }
 }
 
 void PoolLoop::stop() {
   stopping_ = true;
   const Error error{ErrorKind::kCancelled, "the server is shutting down", "shutting_down"};
+  for (auto& [name, place] : places_)
+    if (place->program) place->program->stop();  // all at once
   for (auto& [name, place] : places_) {
+    place->program.reset();
     place->stop_loading.raise();
     if (place->loader.joinable()) place->loader.join();
     for (auto* queue : {&place->waiting, &place->reading}) {
@@ -662,7 +664,9 @@ HostStatus PoolLoop::status() const {
   const double now = now_seconds();
   for (const auto& [name, place] : places_) {
     ModelInfo info;
-    if (place->front) {
+    if (place->model.program) {
+      info = program_info(*place);
+    } else if (place->front) {
       info = place->front->info();
     } else {
       info.name = name;
@@ -682,7 +686,10 @@ HostStatus PoolLoop::status() const {
     const BookedBytes booked = memory_.of(name);
     info.weights = booked.weights.total();
     info.scratch = booked.scratch.total();
+    info.program = booked.program.total();
+    info.used = place->used;
     info.devices = booked.all();
+    if (place->model.program) info.running = static_cast<int>(place->asked.size());
     if (place->engine) {
       const infer::KvCache& cache = place->engine->cache();
       info.prefix = cache.remembered_bytes();

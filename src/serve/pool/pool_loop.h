@@ -13,7 +13,9 @@
 #include "infer/cpu/cpu_executor.h"
 #include "serve/pool/memory_budget.h"
 #include "serve/pool/model_front.h"
+#include "serve/pool/program_call.h"
 #include "serve/pool/residency.h"
+#include "serve/programs/program.h"
 
 namespace lathe::serve {
 
@@ -27,6 +29,7 @@ struct PoolOptions {
   fs::path snapshots;                                     // a directory; empty: none are kept
   std::uint64_t snapshot_bytes = std::uint64_t{2} << 30;  // of one model, at most
   bool speculate = true;
+  ProgramPlaces programs = {};                       // for models that programs serve
   std::function<void(const std::string&)> log = {};  // a line; any thread
   // The share of time that something waits for memory (PSI); a stand-in in tests.
   std::function<std::optional<double>()> pressure = {};
@@ -50,8 +53,10 @@ struct PoolJob {
   ModelHost::OnEmbeddings on_embeddings;
   Embeddings embeddings;
   std::unique_ptr<infer::Engine::Reading> reading;  // of a text to embed, or of a prompt to score
-  // … or just a wish for the model to be there.
+  // … or just a wish for the model to be there, …
   std::function<void(Status)> on_loaded;
+  // … or what a program is asked.
+  std::optional<ProgramCall> program_call;
 
   void fail(Error error);
 };
@@ -76,6 +81,8 @@ class PoolLoop {
   // Ends every job and takes everything out of memory, with snapshots.
   void stop();
   HostStatus status() const;
+  // The host in front of a program that is ready; null: it is none, or is not.
+  std::shared_ptr<ModelHost> program_host(const std::string& model, std::string& name) const;
   // Of requests that wait, read from any thread.
   std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
   // Whoever posts add() has counted the job before.
@@ -100,7 +107,10 @@ class PoolLoop {
   };
   static Result<LoadedWeights> load(const ModelFront& front, infer::ThreadTeam& team,
                                     infer::LoadOptions options);
+  void refuse_waiting(Place& place, const Error& error);
+  ResidencyState residency() const;
   void plan_memory();
+  void end_idle();
   void set_kv_limit();
   void start_load(Place& place);
   Status open(Place& place, LoadedWeights weights);
@@ -118,6 +128,17 @@ class PoolLoop {
   void replied(Place& place, std::unique_ptr<PoolJob> job);
   void ended(Place& place, std::unique_ptr<PoolJob> job, const Error* error);
   void watch_pressure();
+  // Of models that programs serve: pool_programs.cpp.
+  void add_program(Place& place);
+  void program_ready(Place& place, const ModelInfo& said);
+  void program_gone(Place& place, const std::optional<Error>& why);
+  void program_uses(Place& place, std::uint64_t bytes);
+  void leave(Place& place);
+  void stop_outgrown(Place& place);
+  void ask_program(Place& place);
+  void cancel_asked(Place& place, ModelHost::Id id);
+  void answered(Place& place, ModelHost::Id id, const Error* error, const Usage& usage);
+  static ModelInfo program_info(const Place& place);
   void log(const std::string& line) const;
 
   const PoolOptions& options_;

@@ -15,9 +15,12 @@ namespace lathe::serve {
 
 struct ResidencyModel {
   std::string name;
-  DeviceBytes bytes;     // weights and scratch
+  DeviceBytes bytes;     // weights and scratch, or what a program promised and came to
   DeviceBytes least_kv;  // that its oldest waiting request needs; none: none waits
-  enum class State : std::uint8_t { kCold, kLoading, kReady } state = State::kCold;
+  // Leaving: a program that is being stopped; its bytes come back by themselves.
+  enum class State : std::uint8_t { kCold, kLoading, kReady, kLeaving } state = State::kCold;
+  bool program = false;   // another program serves it; nobody waits until that has started
+  bool outgrown = false;  // … and it uses more than it promised
   bool pinned = false;
   bool busy = false;     // requests are running
   DeviceBytes bound_kv;  // that they are promised
@@ -35,6 +38,7 @@ struct ResidencyPlan {
   std::vector<std::string> evict;   // now
   std::optional<std::string> load;  // once those are gone
   std::vector<std::string> hold;    // take no new requests, so that they can be evicted
+  std::vector<std::string> stop;    // have outgrown their promise, and there is no room for more
   // Can never fit: its waiting requests are refused with this sentence.
   std::vector<std::pair<std::string, std::string>> refuse;
 };

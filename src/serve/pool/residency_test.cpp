@@ -179,6 +179,7 @@ TEST(Residency, RandomDaysNeverExceedStarveOrEvictInMidStream) {
       state.models.push_back(
           model(std::string(1, static_cast<char>('a' + i)), 10 + random() % 60, State::kCold));
       state.models.back().priority = static_cast<int>(random() % 2);
+      state.models.back().program = i > 3 && day % 2 == 0;
     }
     if (day % 3 == 0) state.models[0].pinned = state.models[0].bytes.total() < 35;
     struct Waiting {
@@ -216,11 +217,17 @@ TEST(Residency, RandomDaysNeverExceedStarveOrEvictInMidStream) {
       for (const std::string& name : plan.evict) {
         EXPECT_FALSE(find(name).busy) << "evicted in mid-stream";
         EXPECT_FALSE(find(name).pinned);
-        find(name).state = State::kCold;
+        find(name).state = find(name).program ? State::kLeaving : State::kCold;
       }
-      for (auto& each : state.models)
+      // A program takes its time to come and to go.
+      for (auto& each : state.models) {
+        if (each.program && random() % 3 != 0) continue;
         if (each.state == State::kLoading) each.state = State::kReady;
-      if (plan.load) find(*plan.load).state = State::kLoading;
+        if (each.state == State::kLeaving) each.state = State::kCold;
+      }
+      const bool leaves = std::ranges::any_of(
+          plan.evict, [&](const std::string& name) { return find(name).state == State::kLeaving; });
+      if (plan.load && !leaves) find(*plan.load).state = State::kLoading;
       for (const auto& [name, why] : plan.refuse)
         std::erase_if(queue, [&](auto& waits) { return state.models[waits.model].name == name; });
       // Requests start where their model is there, is not held, and memory is left.
@@ -245,6 +252,54 @@ TEST(Residency, RandomDaysNeverExceedStarveOrEvictInMidStream) {
     EXPECT_GT(served, 200u) << day;
     EXPECT_LT(longest, 400u) << "somebody starved on day " << day;
   }
+}
+
+TEST(Residency, NobodyWaitsUntilAProgramHasStarted) {
+  ResidencyModel program = model("program", 40, State::kLoading);
+  EXPECT_EQ(plan_residency({.limit = on_host(100), .models = {program, waiting("b", 40, 1)}}).load,
+            std::nullopt);
+  program.program = true;
+  EXPECT_EQ(plan_residency({.limit = on_host(100), .models = {program, waiting("b", 40, 1)}}).load,
+            "b");
+}
+
+TEST(Residency, WaitsForWhatIsLeaving) {
+  ResidencyModel leaves = model("leaves", 60, State::kLeaving),
+                 idle = model("idle", 30, State::kReady);
+  leaves.program = true;
+  const auto plan =
+      plan_residency({.limit = on_host(100), .models = {leaves, idle, waiting("b", 50, 1)}});
+  EXPECT_THAT(plan.evict, IsEmpty());  // there will be room without that
+  EXPECT_EQ(plan.load, std::nullopt);
+  leaves.waiting_since = 0;  // asked for again: once it has gone
+  EXPECT_EQ(plan_residency({.limit = on_host(200), .models = {leaves, idle}}).load, std::nullopt);
+}
+
+TEST(Residency, IdleModelsMakeRoomForWhatHasOutgrownItsPromise) {
+  ResidencyModel grown = model("grown", 60, State::kReady);
+  grown.program = grown.outgrown = grown.busy = true;
+  ResidencyModel busy = model("busy", 30, State::kReady), idle = model("idle", 20, State::kReady);
+  busy.busy = true;
+  auto plan = plan_residency({.limit = on_host(100), .models = {busy, grown, idle}});
+  EXPECT_THAT(plan.evict, ElementsAre("idle"));
+  EXPECT_THAT(plan.stop, IsEmpty());
+  // Where that is not enough, it goes and the others stay.
+  grown.bytes = on_host(75);
+  plan = plan_residency({.limit = on_host(100), .models = {busy, grown, idle}});
+  EXPECT_THAT(plan.evict, IsEmpty());
+  EXPECT_THAT(plan.stop, ElementsAre("grown"));
+  // Within the budget it may.
+  grown.bytes = on_host(50);
+  plan = plan_residency({.limit = on_host(100), .models = {busy, grown, idle}});
+  EXPECT_THAT(plan.evict, IsEmpty());
+  EXPECT_THAT(plan.stop, IsEmpty());
+  // Its next start is one of what it was seen to take.
+  grown.state = State::kCold;
+  grown.bytes = on_host(120);
+  grown.waiting_since = 1;
+  plan = plan_residency({.limit = on_host(100), .models = {grown}});
+  ASSERT_EQ(plan.refuse.size(), 1U);
+  EXPECT_THAT(plan.refuse[0].second, HasSubstr("as its program was seen to use"));
 }
 
 }  // namespace

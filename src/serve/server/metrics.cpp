@@ -64,8 +64,13 @@ void models(MetricsText& out, const std::vector<ModelInfo>& models) {
     for (const auto& [tag, bytes] : {std::pair("weights", model.weights),
                                      {"kv", model.kv},
                                      {"prefix", model.prefix},
-                                     {"scratch", model.scratch}})
+                                     {"scratch", model.scratch},
+                                     {"program", model.program}})
       out.value(bytes, fmt::format("{{model={},tag=\"{}\"}}", label(model.name), tag));
+  out.family("program_used_bytes", "gauge",
+             "Memory of the machine that a model's program was last seen to use.");
+  for (const ModelInfo& model : models)
+    if (model.used) out.value(*model.used, fmt::format("{{model={}}}", label(model.name)));
   const auto each = [&](std::string_view name, std::string_view help, auto&& number) {
     out.family(name, "gauge", help);
     for (const ModelInfo& model : models)

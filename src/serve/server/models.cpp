@@ -37,6 +37,8 @@ Json model_json(const ModelInfo& model) {
             {"kv", model.kv},
             {"prefix", model.prefix},
             {"scratch", model.scratch},
+            {"program", model.program},
+            {"used", model.used ? Json(*model.used) : Json()},
             {"devices", to_json(model.devices)}}},
           {"running", model.running},
           {"waiting", model.waiting},

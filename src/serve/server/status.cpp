@@ -15,6 +15,8 @@ Handled status(ModelHost& host, Call&) {
                       {"kv", model.kv},
                       {"prefix", model.prefix},
                       {"scratch", model.scratch},
+                      {"program", model.program},
+                      {"used", model.used ? Json(*model.used) : Json()},
                       {"devices", to_json(model.devices)},
                       {"running", model.running},
                       {"waiting", model.waiting},

@@ -1,0 +1,68 @@
+// One model of a pool's catalog, as its loop knows it. For the loop's own files.
+#pragma once
+
+#include "ground/base/clock.h"
+#include "serve/pool/pool_loop.h"
+#include "serve/programs/program.h"
+
+namespace lathe::serve {
+
+// Cold, on its way in, or in memory: a file with its engine, or a program that runs.
+struct PoolLoop::Place {
+  CatalogModel model;
+  ModelState state = ModelState::kCold;
+  std::string problem;
+  std::shared_ptr<const ModelFront> front;  // null: no request came yet
+  BookedBytes bytes;                        // what it takes in memory
+  LoadedWeights weights;
+  std::unique_ptr<infer::Engine> engine;
+  std::thread loader;
+  StopFlag stop_loading;
+  std::atomic<double> loaded{0};  // the share that is in memory
+  double load_seconds = 0;
+
+  std::deque<std::unique_ptr<PoolJob>> waiting;
+  std::map<infer::SequenceId, std::unique_ptr<PoolJob>> running;
+  std::deque<std::unique_ptr<PoolJob>> reading;  // to embed or to score: the first one is read
+  bool held = false;                             // takes no new requests: its place is wanted
+  std::uint64_t last_used = 0;
+  double used_seconds = 0;  // of the processor, by priority: who had least comes next
+  double prompt_token_seconds = 0;
+  double rate_since = 0, rate_tokens = 0, rate = 0;
+  std::uint64_t saved_at = 0;  // last_used when the snapshot was written
+  Milliseconds used_at{0};     // when it came, or a request of it ended
+
+  struct Asked {
+    std::unique_ptr<PoolJob> job;
+    ModelHost::Id id;  // of the host in front of the program
+  };
+  std::unique_ptr<Program> program;      // null: it is a file
+  std::map<ModelHost::Id, Asked> asked;  // what the program is asked now
+  bool leaving = false;               // it is being stopped: its bytes come back when it has ended
+  std::optional<std::uint64_t> used;  // bytes that the program was last seen to use
+  std::uint64_t told = 0;             // … when it was last said that these are too many
+  ModelInfo said;                     // by its server
+
+  // Has work for the engines' thread.
+  bool busy() const { return engine && (!engine->idle() || !reading.empty()); }
+  bool in_use() const { return busy() || !asked.empty(); }
+  // The program was seen to use more than it promised.
+  bool outgrown() const { return program && bytes.program.on_host() > model.program->memory; }
+  // Nobody asked for more than that it be there.
+  bool only_wished() const {
+    return std::ranges::all_of(waiting, [](auto& job) { return bool(job->on_loaded); });
+  }
+  // Its oldest request that is not computed on.
+  const PoolJob* oldest_waiting() const {
+    const PoolJob* oldest = waiting.empty() ? nullptr : waiting.front().get();
+    if (engine && engine->waiting() > 0) {
+      for (const auto& [id, job] : running) {
+        if (!engine->is_running(id) && (oldest == nullptr || job->arrived < oldest->arrived))
+          oldest = job.get();
+      }
+    }
+    return oldest;
+  }
+};
+
+}  // namespace lathe::serve

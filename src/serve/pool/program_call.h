@@ -1,0 +1,48 @@
+// What a program of a pool is asked: how it is passed on to the host in front of it, and how it is
+// refused instead.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <type_traits>
+
+#include "work/model_host.h"
+
+namespace lathe::serve {
+
+struct ProgramCall {
+  // Told once, by a thread of the host: the error of what came, null where there is none, and what
+  // it took. `deliver` hands it over, with the error as it is then.
+  using Over = std::function<void(Error* error, const Usage& usage, std::function<void()> deliver)>;
+  // `model`: as the program's server calls it.
+  std::function<ModelHost::Id(ModelHost& host, const std::string& model, Over over)> ask;
+  std::function<void(Error)> refuse;
+};
+
+template <class Value>
+Usage usage_of_answer(const Result<Value>& value) {
+  Usage usage;
+  if (!value) return usage;
+  if constexpr (std::is_same_v<Value, std::vector<HostReply>>) {
+    for (const HostReply& reply : *value) usage += reply.usage;
+  } else if constexpr (!std::is_same_v<Value, std::vector<std::int32_t>>) {
+    usage.prompt_tokens = value->prompt_tokens;
+  }
+  return usage;
+}
+
+// `ask` asks a host and has it call what it is given; `done` is told.
+template <class Value, class Ask>
+ProgramCall program_call(Ask ask, std::function<void(Result<Value>)> done) {
+  return {.ask = [ask = std::move(ask), done](ModelHost& host, const std::string& model,
+                                              ProgramCall::Over over) -> ModelHost::Id {
+            return ask(host, model, [done, over = std::move(over)](Result<Value> value) {
+              const auto shared = std::make_shared<Result<Value>>(std::move(value));
+              over(*shared ? nullptr : &shared->error(), usage_of_answer(*shared),
+                   [done, shared] { done(std::move(*shared)); });
+            });
+          },
+          .refuse = [done](Error error) { done(std::unexpected(std::move(error))); }};
+}
+
+}  // namespace lathe::serve
