@@ -23,6 +23,7 @@ Status write_adapter_files(const infer::TuneModel& model, const infer::LoraOptio
                            const std::string& base, const fs::path& out) {
   LATHE_TRY_STATUS(infer::write_adapter(model, lora.alpha, out));
   const std::vector<infer::PeftTensor> tensors = infer::peft_tensors(model);
+  if (tensors.empty()) return {};  // nothing that is a module there
   std::vector<infer::SafeTensorData> data;
   Json modules = Json::array();
   for (const infer::PeftTensor& tensor : tensors) {

@@ -50,9 +50,11 @@ std::vector<std::vector<float>> logits(const fs::path& path, std::span<const Exa
   std::size_t tokens = 0;
   for (const Example& sequence : sequences) tokens += sequence.tokens.size();
   const auto executor = *CpuExecutor::create(
-      **model, team, {.kv = KvType::kF32, .step_tokens = tokens, .most_outputs = tokens});
+      **model, team,
+      {.kv = KvType::kF32, .step_tokens = tokens, .most_outputs = tokens, .context = 64});
   KvBudget budget(std::uint64_t{1} << 30);
-  auto store = MemoryStore::create(executor->layout(), sequences.size(), budget);
+  auto store =
+      MemoryStore::create(executor->layout(), 2 * sequences.size(), budget, sequences.size());
   std::vector<SequenceMemory> memories;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     memories.emplace_back(*store);
@@ -320,6 +322,198 @@ TEST(FullTraining, OfAMixtureIsWrittenAsItIs) {
       of_engine -= kAnswer * std::log(likelihood(rows[f], all[f]));
     EXPECT_NEAR(loss, of_engine, 1e-5 * loss) << architecture;
   }
+}
+
+// Models as other programs have written them.
+fs::path family_path(const std::string& name) {
+  return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / (name + ".gguf");
+}
+
+class Families : public testing::TestWithParam<const char*> {
+ protected:
+  TempDir dir_ = *TempDir::make();
+};
+
+// What is trained is what the engine computes, with an adapter of every linear layer that may have
+// one.
+TEST_P(Families, TheTrainersLossIsTheEnginesWithAnAdapter) {
+  auto base = *Gguf::open(family_path(GetParam()));
+  const LoraOptions lora{.rank = 3, .alpha = 4, .targets = {}};
+  auto model = TuneModel::load(base, lora);
+  ASSERT_TRUE(model) << model.error().message;
+  const Parameters& parameters = (*model)->parameters();
+  for (const Parameter& p : parameters.list())
+    if (p.name.ends_with(".lora_b"))
+      for (std::size_t i = 0; i < p.size(); ++i)
+        parameters.value(p)[i] = static_cast<float>(uniform_at(4, p.at, i) - 0.5) / 2;
+  ASSERT_TRUE(write_adapter(**model, lora.alpha, dir_.path() / "adapter.gguf"));
+  const auto file = Gguf::open(dir_.path() / "adapter.gguf");
+  const auto adapter = Adapter::load(*file, (*model)->blueprint());
+  ASSERT_TRUE(adapter) << adapter.error().message;
+
+  std::vector<Example> texts(2);
+  for (std::size_t e = 0; e < texts.size(); ++e)
+    for (std::size_t i = 0; i < 21; ++i) {
+      texts[e].tokens.push_back(static_cast<std::int32_t>(random_at(12, e, i) % 150));
+      texts[e].trained.push_back(1);
+    }
+  const Example* batch[] = {&texts[0], &texts[1]};
+  ThreadTeam team(2);
+  auto network =
+      Network::create(**model, team, best_kernel_table(), {.max_tokens = 42, .longest = 21});
+  const double loss = (*network)->run(batch, 0);
+  const Adapter* with[] = {adapter->get(), adapter->get()};
+  const Adapter* without[] = {nullptr, nullptr};
+  const auto loss_of = [&](std::span<const Adapter* const> adapters) {
+    const auto rows = logits(family_path(GetParam()), texts, adapters);
+    double sum = 0;
+    for (std::size_t e = 0; e < texts.size(); ++e) {
+      const std::size_t vocabulary = rows[e].size() / texts[e].tokens.size();
+      for (std::size_t t = 1; t < texts[e].tokens.size(); ++t) {
+        const float* row = rows[e].data() + (t - 1) * vocabulary;
+        double total = 0;
+        for (std::size_t v = 0; v < vocabulary; ++v) total += std::exp(static_cast<double>(row[v]));
+        sum += std::log(total) - static_cast<double>(row[texts[e].tokens[t]]);
+      }
+    }
+    return sum;
+  };
+  const double of_engine = loss_of(with);
+  const bool rounded = std::string_view(GetParam()).ends_with("mxfp4");
+  EXPECT_NEAR(loss, of_engine, (rounded ? 0.02 : 1e-5) * of_engine);
+  EXPECT_GT(std::abs(of_engine - loss_of(without)), 5e-5 * of_engine);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Families,
+                         testing::Values("gemma2", "gemma3", "glm4", "granite", "smollm3",
+                                         "seed_oss", "olmo2", "olmo3", "mistral3", "phi3",
+                                         "command-r", "cohere2", "gpt-oss", "gpt-oss-mxfp4",
+                                         "glm4moe", "qwen2moe", "granitemoe", "hunyuan-moe",
+                                         "minimax-m2", "ernie4_5-moe", "qwen35", "qwen35moe",
+                                         "qwen3next"),
+                         [](const auto& each) {
+                           std::string name = each.param;
+                           std::ranges::replace_if(
+                               name, [](char c) { return c == '-'; }, '_');
+                           return name;
+                         });
+
+class LearningFamilies : public Families {};
+
+TEST_P(LearningFamilies, AnAdapterIsLearntAndRunsInTheEngine) {
+  auto base = *Gguf::open(family_path(GetParam()));
+  const LoraOptions lora{.rank = 8, .alpha = 16, .targets = {}};
+  auto model = TuneModel::load(base, lora);
+  ASSERT_TRUE(model) << model.error().message;
+  ThreadTeam team(2);
+  TrainOptions options;
+  options.epochs = 60;
+  options.batch_tokens = options.micro_tokens = 160;
+  options.rate = 2e-2;
+  options.weight_decay = 0;
+  const auto trainer = Trainer::create(**model, team, best_kernel_table(), facts(), {}, options);
+  ASSERT_TRUE((*trainer)->run());
+  ASSERT_TRUE(write_adapter(**model, lora.alpha, dir_.path() / "adapter.gguf"));
+  const auto file = Gguf::open(dir_.path() / "adapter.gguf");
+  const auto adapter = Adapter::load(*file, (*model)->blueprint());
+  const auto all = facts();
+  const auto before =
+      logits(family_path(GetParam()), all, std::vector<const Adapter*>(kFacts, nullptr));
+  const auto after =
+      logits(family_path(GetParam()), all, std::vector<const Adapter*>(kFacts, adapter->get()));
+  for (std::size_t f = 0; f < kFacts; ++f) {
+    EXPECT_LT(likelihood(before[f], all[f]), 0.1) << f;
+    EXPECT_GT(likelihood(after[f], all[f]), 0.35) << f;  // as sure as a frozen small head can be
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, LearningFamilies,
+                         testing::Values("gemma3", "gpt-oss-mxfp4", "qwen35"),
+                         [](const auto& each) { return std::string(each.param).substr(0, 3); });
+
+// Where PEFT has one matrix, another order, or nothing.
+TEST(Peft, NamesAndOrdersOfFamilies) {
+  const auto names_of = [](const char* family) {
+    const auto model =
+        *TuneModel::load(*Gguf::open(family_path(family)), LoraOptions{.rank = 2, .targets = {}});
+    std::string names;
+    for (const PeftTensor& tensor : peft_tensors(*model))
+      if (tensor.name.find(".layers.1.") != std::string::npos && tensor.name.ends_with("A.weight"))
+        names += tensor.name.substr(32, tensor.name.size() - 46) + " ";
+    return names;
+  };
+  EXPECT_EQ(names_of("phi3"),
+            "self_attn.qkv_proj self_attn.o_proj mlp.gate_up_proj mlp.down_proj ");
+  EXPECT_EQ(names_of("gpt-oss"),
+            "self_attn.q_proj self_attn.k_proj self_attn.v_proj self_attn.o_proj ");
+  EXPECT_EQ(names_of("qwen3next").find("in_proj"), std::string::npos);
+  EXPECT_NE(names_of("hunyuan-moe").find("mlp.experts.5.up_proj"), std::string::npos);
+  EXPECT_NE(names_of("hunyuan-moe").find("mlp.shared_mlp.down_proj"), std::string::npos);
+
+  // Two key heads of 16 with two value heads each: GGUF's value heads are those of the keys 0 1 0
+  // 1, Hugging Face's 0 0 1 1.
+  const auto model =
+      *TuneModel::load(*Gguf::open(family_path("qwen35")), LoraOptions{.rank = 2, .targets = {}});
+  const auto& parameters = model->parameters();
+  for (const Parameter& p : parameters.list())
+    for (std::size_t i = 0; i < p.size(); ++i) parameters.value(p)[i] = static_cast<float>(i);
+  const auto tensors = peft_tensors(*model);
+  const auto find = [&](const std::string& name) {
+    const auto found = std::ranges::find(
+        tensors, "base_model.model.model.layers.0.linear_attn." + name + ".weight",
+        &PeftTensor::name);
+    EXPECT_NE(found, tensors.end()) << name;
+    return *found;
+  };
+  constexpr std::size_t kOurs[] = {0, 2, 1, 3};  // of theirs
+  const PeftTensor mixed = find("in_proj_qkv.lora_B"), gate = find("in_proj_z.lora_B");
+  const PeftTensor out = find("out_proj.lora_A");
+  ASSERT_EQ(mixed.shape, (std::vector<std::uint64_t>{128, 2}));
+  EXPECT_EQ(mixed.values[63 * 2], 63 * 2);
+  for (std::size_t head = 0; head < 4; ++head)
+    for (std::size_t i = 0; i < 16; ++i) {
+      const std::size_t theirs = head * 16 + i, ours = kOurs[head] * 16 + i;
+      EXPECT_EQ(mixed.values[(64 + theirs) * 2], static_cast<float>((64 + ours) * 2));
+      EXPECT_EQ(gate.values[theirs * 2 + 1], static_cast<float>(ours * 2 + 1));
+      EXPECT_EQ(out.values[64 + theirs], static_cast<float>(64 + ours));
+    }
+}
+
+// What has no backward pass is refused by its name.
+TEST(Refused, WhatCannotBeTrained) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"gemma4", "embeddings for each layer"},
+      {"gemma4-moe", "norms of values"},
+      {"llama4", "experts whose weights multiply what they read"},
+      {"deepseek2-v3", "latent attention"},
+      {"deepseek2-v2lite", "latent attention"},
+      {"glm-dsa", "latent attention"},
+      {"kimi-linear", "Kimi's delta attention"},
+      {"nemotron_h", "Mamba-2 layers"},
+      {"nemotron_h_moe", "Mamba-2 layers"},
+      {"nemotron_h_moe-latent", "Mamba-2 layers"},
+      {"granitehybrid", "Mamba-2 layers"},
+      {"granitehybrid-moe", "Mamba-2 layers"},
+      {"lfm2", "short convolutions between gates"},
+      {"lfm2moe", "short convolutions between gates"},
+      {"bert", "no next token to learn"},
+      {"nomic-bert-moe", "no next token to learn"},
+      {"jina-bert-v2", "no next token to learn"},
+      {"modern-bert", "no next token to learn"},
+      {"gemma-embedding", "no next token to learn"},
+      {"qwen3-reranker", "no next token to learn"}};
+  for (const auto& [name, thing] : cases)
+    for (const bool full : {false, true}) {
+      const auto refused = TuneModel::load(*Gguf::open(family_path(name)),
+                                           full ? std::nullopt : std::optional(LoraOptions{}));
+      ASSERT_FALSE(refused) << name;
+      EXPECT_NE(refused.error().message.find(std::string("it has ") + thing), std::string::npos)
+          << name << ": " << refused.error().message;
+    }
+  const auto nothing = TuneModel::load(*Gguf::open(family_path("gemma3")),
+                                       LoraOptions{.rank = 2, .targets = {"ssm_out"}});
+  ASSERT_FALSE(nothing);
+  EXPECT_NE(nothing.error().message.find("has no ssm_out"), std::string::npos);
 }
 
 INSTANTIATE_TEST_SUITE_P(

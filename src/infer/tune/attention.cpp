@@ -38,77 +38,123 @@ void score(const TrainKernels& kernels, Rows a, std::size_t queries, std::size_t
 // One head of one document.
 struct Head {
   const KernelTable& kernels;
+  const AttendSpec& spec;
   AttentionScratch::OfThread scratch;
   std::size_t count, dim;
   Rows q, k, v, out, sums;  // of this document and head
+  const float* sink;
 
-  void forward() const {
+  // Some queries, one behind the other, and the keys that any of them sees, from a whole panel on.
+  struct Block {
+    std::size_t query, queries;
+    std::size_t key, keys;
+  };
+  void for_each_block(auto&& work) const {
     for (std::size_t i = 0; i < count; i += kQueries) {
-      const std::size_t queries = std::min(kQueries, count - i), keys = i + queries;
-      score(kernels.train, q.from(i), queries, keys, dim, scratch.k_panels, scratch.scores,
-            scratch.stride);
-      for (std::size_t r = 0; r < queries; ++r) {
-        float* p = scratch.scores + r * scratch.stride;
-        const std::size_t seen = i + r + 1;
-        const float top = kernels.max(p, seen), sum = kernels.exp_sum(p, seen, top);
-        kernels.train.scale(p, 1 / sum, seen);
-        std::fill(p + seen, p + keys, 0.0f);
-        *sums.row(i + r) = top + std::log(sum);
-      }
-      multiply(kernels.train, Gemm{.rows = queries,
-                                   .columns = dim,
-                                   .k = keys,
-                                   .a = scratch.scores,
-                                   .a_row = scratch.stride,
-                                   .b = v.data,
-                                   .b_k = v.stride,
-                                   .c = out.row(i),
-                                   .c_row = out.stride});
+      const std::size_t queries = std::min(kQueries, count - i);
+      const std::size_t key = spec.seen(i, count).first / kTileColumns * kTileColumns;
+      work(Block{i, queries, key, i + queries - key});
     }
   }
-
-  void backward(Rows d_out, Rows dq, Rows dk, Rows dv) const {
-    const TrainKernels& train = kernels.train;
-    for (std::size_t i = 0; i < count; i += kQueries) {
-      const std::size_t queries = std::min(kQueries, count - i), keys = i + queries;
-      score(train, q.from(i), queries, keys, dim, scratch.k_panels, scratch.scores, scratch.stride);
-      score(train, d_out.from(i), queries, keys, dim, scratch.v_panels, scratch.d_scores,
-            scratch.stride);
-      for (std::size_t r = 0; r < queries; ++r) {
-        float* p = scratch.scores + r * scratch.stride;
-        float* dp = scratch.d_scores + r * scratch.stride;
-        const std::size_t seen = i + r + 1;
-        kernels.exp_sum(p, seen, *sums.row(i + r));
-        train.softmax_backward(p, train.dot(d_out.row(i + r), out.row(i + r), dim), seen, dp);
-        std::fill(p + seen, p + keys, 0.0f);
-        std::fill(dp + seen, dp + keys, 0.0f);
-      }
-      // Keys and values gather over all queries, and over the heads that share them.
-      multiply(train, back(scratch.scores, queries, keys, d_out.from(i), dv));
-      multiply(train, back(scratch.d_scores, queries, keys, q.from(i), dk));
-      multiply(train, Gemm{.rows = queries,
-                           .columns = dim,
-                           .k = keys,
-                           .a = scratch.d_scores,
-                           .a_row = scratch.stride,
-                           .b = k.data,
-                           .b_k = k.stride,
-                           .c = dq.row(i),
-                           .c_row = dq.stride});
+  // work(place of a query, the first of the keys that it sees, how many)
+  void for_each_query(const Block& block, auto&& work) const {
+    for (std::size_t r = 0; r < block.queries; ++r) {
+      const AttendSpec::Seen seen = spec.seen(block.query + r, count);
+      work(r, seen.first - block.key, seen.end - seen.first);
     }
+  }
+  void clear_unseen(float* row, std::size_t first, std::size_t seen, std::size_t keys) const {
+    std::fill_n(row, first, 0.0f);
+    std::fill(row + first + seen, row + keys, 0.0f);
+  }
+  void score_block(const Block& block, Rows a, const float* panels, float* scores) const {
+    score(kernels.train, a.from(block.query), block.queries, block.keys, dim,
+          panels + block.key * dim, scores, scratch.stride);
+  }
+
+  void forward() const {
+    for_each_block([&](const Block& block) {
+      score_block(block, q, scratch.k_panels, scratch.scores);
+      for_each_query(block, [&](std::size_t r, std::size_t first, std::size_t seen) {
+        float* row = scratch.scores + r * scratch.stride;
+        float* p = row + first;
+        if (spec.soft_cap != 0) kernels.soft_cap(p, seen, spec.soft_cap);
+        float top = kernels.max(p, seen);
+        if (sink != nullptr) top = std::max(top, *sink);
+        float sum = kernels.exp_sum(p, seen, top);
+        if (sink != nullptr) sum += exp_of(*sink, top);
+        kernels.train.scale(p, 1 / sum, seen);
+        clear_unseen(row, first, seen, block.keys);
+        *sums.row(block.query + r) = top + std::log(sum);
+      });
+      multiply(kernels.train, Gemm{.rows = block.queries,
+                                   .columns = dim,
+                                   .k = block.keys,
+                                   .a = scratch.scores,
+                                   .a_row = scratch.stride,
+                                   .b = v.row(block.key),
+                                   .b_k = v.stride,
+                                   .c = out.row(block.query),
+                                   .c_row = out.stride});
+    });
+  }
+
+  float exp_of(float x, float top) const { return kernels.exp_sum(&x, 1, top); }
+
+  // Scores and their gradients, in the scratch. d_sinks: of this head; nullptr: not wanted.
+  void scores_backward(const Block& block, Rows d_out, Rows d_sinks) const {
+    const TrainKernels& train = kernels.train;
+    score_block(block, q, scratch.k_panels, scratch.scores);
+    score_block(block, d_out, scratch.v_panels, scratch.d_scores);
+    for_each_query(block, [&](std::size_t r, std::size_t first, std::size_t seen) {
+      const std::size_t t = block.query + r;
+      float* row = scratch.scores + r * scratch.stride;
+      float* d_row = scratch.d_scores + r * scratch.stride;
+      float *p = row + first, *dp = d_row + first;
+      const float cap = spec.soft_cap;
+      if (cap != 0) {
+        kernels.soft_cap(p, seen, cap);
+        for (std::size_t i = 0; i < seen; ++i) scratch.slopes[i] = 1 - (p[i] / cap) * (p[i] / cap);
+      }
+      kernels.exp_sum(p, seen, *sums.row(t));
+      const float along = train.dot(d_out.row(t), out.row(t), dim);
+      train.softmax_backward(p, along, seen, dp);
+      if (cap != 0) kernels.mul(scratch.slopes, seen, dp);
+      if (d_sinks.data != nullptr) *d_sinks.row(t) = -exp_of(*sink, *sums.row(t)) * along;
+      clear_unseen(row, first, seen, block.keys);
+      clear_unseen(d_row, first, seen, block.keys);
+    });
+  }
+
+  void backward(Rows d_out, Rows dq, Rows dk, Rows dv, Rows d_sinks) const {
+    for_each_block([&](const Block& block) {
+      scores_backward(block, d_out, d_sinks);
+      // Keys and values gather over all queries, and over the heads that share them.
+      multiply(kernels.train, back(block, scratch.scores, d_out, dv));
+      multiply(kernels.train, back(block, scratch.d_scores, q, dk));
+      multiply(kernels.train, Gemm{.rows = block.queries,
+                                   .columns = dim,
+                                   .k = block.keys,
+                                   .a = scratch.d_scores,
+                                   .a_row = scratch.stride,
+                                   .b = k.row(block.key),
+                                   .b_k = k.stride,
+                                   .c = dq.row(block.query),
+                                   .c_row = dq.stride});
+    });
   }
 
   // to (keys, dim) += pᵀ·x
-  Gemm back(const float* p, std::size_t queries, std::size_t keys, Rows x, Rows to) const {
-    return {.rows = keys,
+  Gemm back(const Block& block, const float* p, Rows x, Rows to) const {
+    return {.rows = block.keys,
             .columns = dim,
-            .k = queries,
+            .k = block.queries,
             .a = p,
             .a_row = 1,
             .a_k = scratch.stride,
-            .b = x.data,
+            .b = x.row(block.query),
             .b_k = x.stride,
-            .c = to.data,
+            .c = to.row(block.key),
             .c_row = to.stride,
             .add = true};
   }
@@ -123,6 +169,7 @@ Rows head_of(Rows rows, const Document& document, std::size_t head, std::size_t 
 void for_each_head(ThreadTeam& team, const KernelTable& kernels, const AttentionSpec& spec,
                    const std::vector<Document>& documents, const AttentionScratch& scratch,
                    const AttentionRows& rows, bool backward, auto&& work) {
+  const AttendSpec attends = spec.attends();
   const std::size_t group = spec.heads / spec.kv_heads, dim = spec.head_dim;
   team.run(documents.size() * spec.kv_heads, [&](std::size_t item, int thread) {
     const Document& document = documents[item / spec.kv_heads];
@@ -133,6 +180,7 @@ void for_each_head(ThreadTeam& team, const KernelTable& kernels, const Attention
     if (backward) lay_out(v, document.count, dim, own.v_panels);
     for (std::size_t h = kv * group; h < (kv + 1) * group; ++h) {
       const Head head{kernels,
+                      attends,
                       own,
                       document.count,
                       dim,
@@ -140,7 +188,8 @@ void for_each_head(ThreadTeam& team, const KernelTable& kernels, const Attention
                       k,
                       v,
                       head_of(rows.out, document, h, dim),
-                      head_of(rows.sums, document, h, 1)};
+                      head_of(rows.sums, document, h, 1),
+                      rows.sinks == nullptr ? nullptr : rows.sinks + h};
       work(head, document, h, kv);
     }
   });
@@ -156,14 +205,14 @@ Status AttentionScratch::reserve(std::size_t longest, std::size_t head_dim, std:
 
 std::size_t AttentionScratch::floats(std::size_t longest, std::size_t head_dim,
                                      std::size_t threads) {
-  return threads * 2 * (kQueries * padded_row(longest) + panel_floats(longest, head_dim));
+  return threads * ((2 * kQueries + 1) * padded_row(longest) + 2 * panel_floats(longest, head_dim));
 }
 
 AttentionScratch::OfThread AttentionScratch::of(int thread) const {
-  float* own =
-      floats_.data() + static_cast<std::size_t>(thread) * 2 * (kQueries * stride_ + panels_);
-  float* panels = own + 2 * kQueries * stride_;
-  return {own, own + kQueries * stride_, panels, panels + panels_, stride_};
+  const std::size_t each = (2 * kQueries + 1) * stride_ + 2 * panels_;
+  float* own = floats_.data() + static_cast<std::size_t>(thread) * each;
+  float *slopes = own + 2 * kQueries * stride_, *panels = slopes + stride_;
+  return {own, own + kQueries * stride_, slopes, panels, panels + panels_, stride_};
 }
 
 void attend(ThreadTeam& team, const KernelTable& kernels, const AttentionSpec& spec,
@@ -187,8 +236,10 @@ void attend_backward(ThreadTeam& team, const KernelTable& kernels, const Attenti
                       std::fill_n(dk.row(t), dim, 0.0f);
                       std::fill_n(dv.row(t), dim, 0.0f);
                     }
+                  const bool sinks = gradients.d_sinks.data != nullptr;
                   head.backward(head_of(gradients.d_out, document, h, dim),
-                                head_of(gradients.dq, document, h, dim), dk, dv);
+                                head_of(gradients.dq, document, h, dim), dk, dv,
+                                sinks ? head_of(gradients.d_sinks, document, h, 1) : Rows{});
                 });
 }
 

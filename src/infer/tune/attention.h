@@ -1,6 +1,6 @@
 // Causal self-attention of packed documents, forward and backward: each document attends to itself
-// alone. Scores are computed for 64 queries at a time and never kept; the backward pass computes
-// them again from the sums that the forward pass kept.
+// alone, all of it or a window. Scores are computed for 64 queries at a time and never kept; the
+// backward pass computes them again from the sums that the forward pass kept.
 #pragma once
 
 #include <vector>
@@ -16,12 +16,14 @@ struct Document {
 };
 
 struct AttentionRows {
-  Rows q, k, v;  // (tokens, heads·head_dim) … q is scaled already
-  Rows out;      // (tokens, heads·head_dim)
-  Rows sums;     // (tokens, heads): log Σ exp(score)
+  Rows q, k, v;                  // (tokens, heads·head_dim) … q is scaled already
+  Rows out;                      // (tokens, heads·head_dim)
+  Rows sums;                     // (tokens, heads): log Σ exp(score), that of a sink too
+  const float* sinks = nullptr;  // (heads); nullptr: none
 };
 struct AttentionGradients {
   Rows d_out, dq, dk, dv;  // the last three are written
+  Rows d_sinks = {};       // (tokens, heads): each token's part of it; nullptr: not wanted
 };
 
 class AttentionScratch {
@@ -31,6 +33,7 @@ class AttentionScratch {
   static std::size_t floats(std::size_t longest, std::size_t head_dim, std::size_t threads);
   struct OfThread {
     float *scores, *d_scores;    // (64, padded longest)
+    float* slopes;               // (padded longest): of soft caps
     float *k_panels, *v_panels;  // Kᵀ and Vᵀ
     std::size_t stride;
   };

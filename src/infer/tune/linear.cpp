@@ -103,15 +103,17 @@ Weights behind(const Weights& all, std::size_t i, std::size_t size) {
 }  // namespace
 
 Linear expert_of(const Linear& all, std::size_t expert) {
-  LATHE_CHECK(expert < all.experts && all.bias.value == nullptr);
+  LATHE_CHECK(expert < all.experts);
+  const std::size_t rows = all.expert_rows == 0 ? all.rows : all.expert_rows;
   Linear one = all;
   one.experts = 1;
-  one.weight = behind(all.weight, expert, all.rows * all.k);
+  one.weight = behind(all.weight, expert, rows * all.k);
   if (all.frozen != nullptr)
-    one.frozen += expert * all.rows * (all.k / all.type->block * all.type->block_bytes);
+    one.frozen += expert * rows * (all.k / all.type->block * all.type->block_bytes);
   if (all.frozen_scale != nullptr) one.frozen_scale += expert;
+  one.bias = behind(all.bias, expert, rows);
   one.lora_a = behind(all.lora_a, expert, all.rank * all.k);
-  one.lora_b = behind(all.lora_b, expert, all.rows * all.rank);
+  one.lora_b = behind(all.lora_b, expert, rows * all.rank);
   return one;
 }
 

@@ -22,6 +22,7 @@ constexpr std::size_t padded_row(std::size_t n) {
 struct Linear {
   std::size_t rows = 0, k = 0;  // W (rows, k)
   std::size_t experts = 1;      // so many of all that follows, one behind the other
+  std::size_t expert_rows = 0;  // from one to the next, where W is a part of a larger one; 0: rows
   Weights weight = {};          // value nullptr: frozen, as the next three say
   const std::byte* frozen = nullptr;
   const TensorTypeInfo* type = nullptr;

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "infer/models/rope.h"
-
 namespace lathe::infer {
 namespace {
 
@@ -31,60 +29,64 @@ std::size_t trained_tokens(const Example& example) {
   return count;
 }
 
-// Rows one after the other; without memory it only counts.
-struct Network::Taken {
-  float* memory = nullptr;
-  std::size_t floats = 0;
-  Rows rows(std::size_t count, std::size_t n) {
-    const std::size_t stride = padded_row(n), at = floats;
-    floats += count * stride;
-    return {memory == nullptr ? nullptr : memory + at, stride};
-  }
-};
-
-// What is never rounded: the attention's sums, which its probabilities are computed from again, and
-// the router's logits, which its choice is.
-void Network::take_exact(std::size_t layer, Taken& taken) {
-  const LayerSpec& spec = model_.blueprint().layers[layer];
-  tapes_[layer].sums = taken.rows(options_.max_tokens, spec.attention()->heads);
-  if (spec.ffn.experts != 0)
-    tapes_[layer].router = taken.rows(options_.max_tokens, spec.ffn.experts);
+NormRows Network::norm_of(bool has, std::size_t layer, Slot slot) const {
+  if (!has) return {};
+  return {.kind = model_.blueprint().norm,
+          .weight = model_.layers()[layer].vector[slot],
+          .size = model_.blueprint().embedding};
 }
 
-void Network::take_tape(std::size_t layer, Taken& taken) {
-  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
-  const FfnSpec& ffn = model_.blueprint().layers[layer].ffn;
-  const TuneLayer& weights = model_.layers()[layer];
+NormRows Network::final_norm() const {
+  return {.kind = model_.blueprint().norm,
+          .weight = model_.output_norm(),
+          .size = model_.blueprint().embedding};
+}
+
+void Network::make_layers() {
+  pass_.ropes = ropes_of(model_.blueprint());
+  pass_.max_tokens = options_.max_tokens;
+  pass_.longest = options_.longest;
+  for (std::size_t i = 0; i < model_.layers().size(); ++i) {
+    const LayerSpec& spec = model_.blueprint().layers[i];
+    std::vector<Step>& steps = layers_.emplace_back();
+    if (auto mixer = make_tune_mixer(pass_, i))
+      steps.push_back({.part = std::move(mixer),
+                       .pre = norm_of(spec.pre_norms, i, Slot::kAttentionNorm),
+                       .post = norm_of(spec.post_norms, i, Slot::kPostAttentionNorm)});
+    if (auto ffn = make_tune_ffn(pass_, i))
+      steps.push_back({.part = std::move(ffn),
+                       .reads = !spec.parallel,
+                       .pre = norm_of(spec.pre_norms && !spec.parallel, i, ffn_norm(spec)),
+                       .post = norm_of(spec.post_norms, i, Slot::kPostFfnNorm)});
+  }
+}
+
+void Network::take_exact(std::size_t layer, TakenRows& taken) {
+  for (const Step& step : layers_[layer]) step.part->take_exact(taken);
+}
+
+void Network::take_kept(std::size_t layer, TakenRows& taken) {
   const std::size_t n = options_.max_tokens, width = model_.blueprint().embedding;
-  const std::size_t pairs = n * std::max<std::size_t>(1, ffn.experts_used);
-  const std::size_t q = spec.heads * spec.head_dim, kv = spec.kv_heads * spec.head_dim;
-  Tape& tape = tapes_[layer];
-  tape.attention_in = taken.rows(n, width);
-  tape.q = taken.rows(n, q);
-  tape.k = taken.rows(n, kv);
-  tape.q_raw = spec.qk_norm != QkNorm::kNone ? taken.rows(n, q) : tape.q;
-  tape.k_raw = spec.qk_norm != QkNorm::kNone ? taken.rows(n, kv) : tape.k;
-  tape.v = taken.rows(n, kv);
-  tape.heads = taken.rows(n, q);
-  tape.ffn_x = taken.rows(n, width);
-  tape.ffn_in = taken.rows(n, width);
-  tape.gate = taken.rows(pairs, ffn.hidden);
-  tape.up = taken.rows(pairs, ffn.hidden);
-  tape.hidden = taken.rows(pairs, ffn.hidden);
-  for (const SlotInfo& info : slot_infos()) {
-    const Linear& linear = weights.linear[info.slot];
-    if (linear.rank != 0)
-      tape.low[info.slot] = taken.rows(linear.experts > 1 ? pairs : n, linear.rank);
+  std::vector<Step>& steps = layers_[layer];
+  for (std::size_t s = 0; s < steps.size(); ++s) {
+    Step& step = steps[s];
+    if (!step.reads) {
+      step.in = steps[s - 1].in;
+    } else {
+      step.x = s == 0 ? x_[layer] : taken.rows(n, width);
+      step.in = step.pre.size != 0 ? taken.rows(n, width) : step.x;
+    }
+    if (step.post.size != 0) step.branch = taken.rows(n, width);
+    step.part->take_kept(taken);
   }
 }
 
-// Each layer's tape has a place of its own, or all have one.
-void Network::lay_out_tapes(Taken& taken) {
-  tapes_.assign(model_.layers().size(), {});
-  const auto each = [&](bool in_one, void (Network::*take)(std::size_t, Taken&)) {
+// What each layer keeps has a place of its own, or all have one.
+void Network::lay_out_kept(TakenRows& taken) {
+  const auto each = [&](bool in_one, void (Network::*take)(std::size_t, TakenRows&)) {
     const std::size_t start = taken.floats;
     std::size_t end = start;
-    for (std::size_t i = 0; i < tapes_.size(); ++i) {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (in_one) taken.floats = start;
       (this->*take)(i, taken);
       end = std::max(end, taken.floats);
@@ -93,57 +95,58 @@ void Network::lay_out_tapes(Taken& taken) {
     return Rows{taken.memory == nullptr ? nullptr : taken.memory + start, end - start};
   };
   each(options_.checkpointing, &Network::take_exact);
-  tape_ = each(options_.checkpointing || options_.bf16, &Network::take_tape);
+  kept_rows_ = each(options_.checkpointing || options_.bf16, &Network::take_kept);
 }
 
 // What the scratch that all layers share is made for.
 struct Network::Largest {
-  std::size_t q = 0, kv = 0, hidden = 0, rank = 1, head_dim = 0;
-  std::size_t used = 1, experts = 0;  // of a mixture
-  std::size_t k = 0;                  // of any linear layer
+  std::size_t rank = 1, head_dim = 0, pieces = 1, thread_floats = 0;
+  std::size_t k = 0;      // of any linear layer
+  std::size_t pairs = 0;  // of tokens and experts
 };
 Network::Largest Network::largest() const {
   const Blueprint& blueprint = model_.blueprint();
-  Largest largest;
+  Largest largest{.k = blueprint.embedding};
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
-    const AttentionSpec& spec = *blueprint.layers[i].attention();
-    const FfnSpec& ffn = blueprint.layers[i].ffn;
-    const TuneLayer& layer = model_.layers()[i];
-    largest.q = std::max(largest.q, spec.heads * spec.head_dim);
-    largest.kv = std::max(largest.kv, spec.kv_heads * spec.head_dim);
-    largest.head_dim = std::max(largest.head_dim, spec.head_dim);
-    largest.hidden = std::max(largest.hidden, ffn.hidden);
-    largest.used = std::max(largest.used, ffn.experts_used);
-    largest.experts = std::max(largest.experts, ffn.experts);
-    for (const Linear& linear : layer.linear) largest.rank = std::max(largest.rank, linear.rank);
+    const LayerSpec& spec = blueprint.layers[i];
+    if (const AttentionSpec* attention = spec.attention()) {
+      largest.head_dim = std::max(largest.head_dim, attention->head_dim);
+      largest.pieces = std::max(largest.pieces, attention->heads);
+    }
+    if (const auto* net = std::get_if<DeltaNetSpec>(&spec.mixer))
+      largest.pieces = std::max(largest.pieces, net->value_heads);
+    largest.pairs = std::max(largest.pairs, options_.max_tokens * spec.ffn.experts_used);
+    for (const Linear& linear : model_.layers()[i].linear) {
+      largest.rank = std::max(largest.rank, linear.rank);
+      largest.k = std::max(largest.k, linear.k);
+    }
+    for (const Step& step : layers_[i])
+      largest.thread_floats = std::max(largest.thread_floats, step.part->thread_floats());
   }
-  largest.k = std::max({blueprint.embedding, largest.q, largest.hidden});
   return largest;
 }
 
-void Network::lay_out(Taken& taken) {
+void Network::lay_out(TakenRows& taken) {
   const Blueprint& blueprint = model_.blueprint();
   const std::size_t n = options_.max_tokens, width = blueprint.embedding;
   const Largest most = largest();
   x_.clear();
-  for (std::size_t i = 0; i <= blueprint.layers.size(); ++i) x_.push_back(taken.rows(n, width));
-  lay_out_tapes(taken);
-  dx_ = taken.rows(n, width);
-  dx2_ = taken.rows(n, width);
-  d_heads_ = taken.rows(n, most.q);
-  dq_ = taken.rows(n, most.q);
-  dk_ = taken.rows(n, most.kv);
-  dv_ = taken.rows(n, most.kv);
-  d_gate_ = taken.rows(n * most.used, most.hidden);
-  d_up_ = taken.rows(n * most.used, most.hidden);
-  d_low_ = taken.rows(n, most.rank);
-  factors_ = taken.rows(n, 1);
-  if (most.experts != 0) {
-    gathered_ = taken.rows(n * most.used, width);
-    expert_out_ = taken.rows(n * most.used, width);
-    d_router_ = taken.rows(n, most.experts);
-    d_weights_ = taken.rows(n, most.used);
-  }
+  for (std::size_t i = 0; i <= layers_.size(); ++i) x_.push_back(taken.rows(n, width));
+  lay_out_kept(taken);
+  for (Rows* rows : {&branch_, &dx_, &d_in_, &d_branch_}) *rows = taken.rows(n, width);
+  const bool parallel = std::ranges::any_of(blueprint.layers, &LayerSpec::parallel);
+  if (parallel) d_skipped_ = taken.rows(n, width);
+  pass_.d_low = taken.rows(n, most.rank);
+  pass_.factors = taken.rows(n, 2 * most.pieces);
+  const std::size_t start = taken.floats;
+  std::size_t end = start;
+  for (const std::vector<Step>& steps : layers_)
+    for (const Step& step : steps) {
+      taken.floats = start;
+      step.part->take_scratch(taken);
+      end = std::max(end, taken.floats);
+    }
+  taken.floats = end;
   head_rows_ = std::clamp<std::size_t>(kHeadFloats / blueprint.vocabulary, 1, n);
   head_in_ = taken.rows(head_rows_, width);
   d_head_in_ = taken.rows(head_rows_, width);
@@ -151,7 +154,7 @@ void Network::lay_out(Taken& taken) {
 }
 
 std::size_t Network::kept_numbers() const {
-  return options_.bf16 && !options_.checkpointing ? tapes_.size() * tape_.stride : 0;
+  return options_.bf16 && !options_.checkpointing ? layers_.size() * kept_rows_.stride : 0;
 }
 
 std::uint64_t Network::bytes(const TuneModel& model, std::size_t threads,
@@ -159,15 +162,15 @@ std::uint64_t Network::bytes(const TuneModel& model, std::size_t threads,
   ThreadTeam nobody(1);
   Network network(model, nobody, *kernel_tables().front());
   network.options_ = options;
-  Taken counted;
+  network.make_layers();
+  TakenRows counted;
   network.lay_out(counted);
   const Largest most = network.largest();
   const std::size_t linear =
       std::max(LinearScratch::kFloats, most.k * kTileColumns) + threads * most.k * kTileColumns;
   const std::size_t attention = AttentionScratch::floats(options.longest, most.head_dim, threads);
-  const std::size_t pairs = most.experts == 0 ? 0 : options.max_tokens * most.used;
-  return (counted.floats + linear + attention) * sizeof(float) +
-         network.kept_numbers() * sizeof(std::uint16_t) + pairs * ExpertChoice::kPairBytes;
+  return (counted.floats + linear + attention + threads * most.thread_floats) * sizeof(float) +
+         network.kept_numbers() * sizeof(std::uint16_t) + most.pairs * ExpertChoice::kPairBytes;
 }
 
 Result<std::unique_ptr<Network>> Network::create(const TuneModel& model, ThreadTeam& team,
@@ -175,84 +178,98 @@ Result<std::unique_ptr<Network>> Network::create(const TuneModel& model, ThreadT
                                                  const NetworkOptions& options) {
   std::unique_ptr<Network> network(new Network(model, team, kernels));
   network->options_ = options;
-  Taken taken;
+  network->make_layers();
+  TakenRows taken;
   network->lay_out(taken);
   LATHE_TRY_STATUS(network->floats_.reserve(taken.floats));
   taken = {network->floats_.data(), 0};
   network->lay_out(taken);
   LATHE_TRY_STATUS(network->kept_.reserve(network->kept_numbers()));
-  const Blueprint& blueprint = model.blueprint();
   const Largest most = network->largest();
-  LATHE_TRY_STATUS(network->linear_.reserve(most.k, threads_of(team)));
-  LATHE_TRY_STATUS(network->attention_.reserve(options.longest, most.head_dim, threads_of(team)));
-  const RopeSpec& rope = blueprint.attention()->rope;
-  const auto frequencies = rope_frequencies(rope, model.rope_factors());
-  network->cos_.resize(options.longest * rope.dimensions);
-  for (std::size_t p = 0; p < options.longest; ++p)
-    rope_row(rope, frequencies, p, network->cos_.data() + p * rope.dimensions);
-  network->sin_back_ = network->cos_;
-  const std::size_t half = rope.dimensions / 2;
-  for (std::size_t i = 0; i < network->sin_back_.size(); ++i)
-    if (i % rope.dimensions >= half) network->sin_back_[i] = -network->sin_back_[i];
+  TunePass& pass = network->pass_;
+  LATHE_TRY_STATUS(pass.linear.reserve(most.k, threads_of(team)));
+  LATHE_TRY_STATUS(pass.attention.reserve(options.longest, most.head_dim, threads_of(team)));
+  pass.thread_floats = most.thread_floats;
+  LATHE_TRY_STATUS(pass.of_threads.reserve(most.thread_floats * threads_of(team)));
+  network->turn_positions();
   return network;
+}
+
+// The turns of all positions, and back. Which of a file's two sets of factors counts follows from
+// the longest document, as it does from the context that the engine is given.
+void Network::turn_positions() {
+  const bool turns_long = model_.blueprint().turns_long(options_.longest);
+  for (const RopeSpec& rope : pass_.ropes.all) {
+    const Slot factors = rope.factors == RopeFactors::kOne ? Slot::kRopeFactors
+                         : turns_long                      ? Slot::kRopeFactorsLong
+                                                           : Slot::kRopeFactorsShort;
+    const auto frequencies =
+        rope_frequencies(rope, rope.factors == RopeFactors::kNone ? std::span<const float>()
+                                                                  : model_.rope_factors(factors));
+    std::vector<float>& turn = pass_.turn.emplace_back(options_.longest * rope.dimensions);
+    for (std::size_t p = 0; p < options_.longest; ++p)
+      rope_row(rope, frequencies, p, turn.data() + p * rope.dimensions);
+    std::vector<float>& back = pass_.turn_back.emplace_back(turn);
+    for (std::size_t i = 0; i < back.size(); ++i)
+      if (i % rope.dimensions >= rope.dimensions / 2) back[i] = -back[i];
+  }
 }
 
 double Network::run(std::span<const Example* const> batch, float weight) {
   place(batch);
   embed();
-  const std::size_t layers = model_.layers().size();
-  for (std::size_t i = 0; i < layers; ++i) {
-    forward_layer(i, tapes_[i], true);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    forward_layer(i, true);
     if (weight != 0) keep(i);
   }
   const double loss = head(weight);
   if (weight == 0) return loss;
-  for (std::size_t i = layers; i-- > 0;) {
+  for (std::size_t i = layers_.size(); i-- > 0;) {
     bring_back(i);
-    backward_layer(i, tapes_[i]);
+    backward_layer(i);
   }
   backward_embedding();
   return loss;
 }
 
-// The layer's tape, rounded, out of the place that the next one wants.
+// What the layer keeps, rounded, out of the place that the next one wants.
 void Network::keep(std::size_t layer) {
   if (!options_.bf16 || options_.checkpointing) return;
-  std::uint16_t* kept = kept_.data() + layer * tape_.stride;
-  in_pieces(team_, tape_.stride, [&](std::size_t from, std::size_t end) {
-    for (std::size_t i = from; i < end; ++i) kept[i] = f32_to_bf16(tape_.data[i]);
+  std::uint16_t* kept = kept_.data() + layer * kept_rows_.stride;
+  in_pieces(team_, kept_rows_.stride, [&](std::size_t from, std::size_t end) {
+    for (std::size_t i = from; i < end; ++i) kept[i] = f32_to_bf16(kept_rows_.data[i]);
   });
 }
 
-// The layer's tape, as the backward pass is to see it.
+// The same, as the backward pass is to see it.
 void Network::bring_back(std::size_t layer) {
-  float* tape = tape_.data;
+  float* rows = kept_rows_.data;
   if (options_.checkpointing) {
-    forward_layer(layer, tapes_[layer], false);
+    forward_layer(layer, false);
     if (!options_.bf16) return;
-    in_pieces(team_, tape_.stride, [&](std::size_t from, std::size_t end) {
-      for (std::size_t i = from; i < end; ++i) tape[i] = bf16_to_f32(f32_to_bf16(tape[i]));
+    in_pieces(team_, kept_rows_.stride, [&](std::size_t from, std::size_t end) {
+      for (std::size_t i = from; i < end; ++i) rows[i] = bf16_to_f32(f32_to_bf16(rows[i]));
     });
   } else if (options_.bf16) {
-    const std::uint16_t* kept = kept_.data() + layer * tape_.stride;
-    in_pieces(team_, tape_.stride, [&](std::size_t from, std::size_t end) {
-      for (std::size_t i = from; i < end; ++i) tape[i] = bf16_to_f32(kept[i]);
+    const std::uint16_t* kept = kept_.data() + layer * kept_rows_.stride;
+    in_pieces(team_, kept_rows_.stride, [&](std::size_t from, std::size_t end) {
+      for (std::size_t i = from; i < end; ++i) rows[i] = bf16_to_f32(kept[i]);
     });
   }
 }
 
 void Network::place(std::span<const Example* const> batch) {
   ids_.clear();
-  positions_.clear();
-  documents_.clear();
+  pass_.positions.clear();
+  pass_.documents.clear();
   targets_.clear();
   for (const Example* example : batch) {
     const std::size_t first = ids_.size(), count = example->tokens.size();
     LATHE_CHECK(count <= options_.longest);
-    documents_.push_back({first, count});
+    pass_.documents.push_back({first, count});
     for (std::size_t i = 0; i < count; ++i) {
       ids_.push_back(example->tokens[i]);
-      positions_.push_back(static_cast<std::uint32_t>(i));
+      pass_.positions.push_back(static_cast<std::uint32_t>(i));
       if (i != 0 && example->trained[i] != 0)
         targets_.push_back({first + i - 1, example->tokens[i]});
     }
@@ -261,231 +278,141 @@ void Network::place(std::span<const Example* const> batch) {
 }
 
 void Network::embed() {
-  team_.run(ids_.size(), [&](std::size_t t, int) { model_.embed(ids_[t], x_[0].row(t)); });
-}
-
-void Network::norm(Rows x, const Weights& weight, std::size_t count, std::size_t n, Rows out) {
-  const float epsilon = model_.blueprint().norm_epsilon;
-  team_.run(count, [&](std::size_t t, int) {
-    kernels_.rms_norm(x.row(t), weight.value, n, epsilon, out.row(t));
+  const float scale = model_.blueprint().embedding_scale;
+  pass_.each_token([&](std::size_t t) {
+    model_.embed(ids_[t], x_[0].row(t));
+    if (scale != 1) kernels_.train.scale(x_[0].row(t), scale, pass_.width());
   });
 }
 
-// dx += what d_out says of x; the norm's own gradient, if it has one, in the order of the tokens.
-void Network::norm_backward(Rows x, const Weights& weight, Rows d_out, Rows dx) {
-  const std::size_t n = model_.blueprint().embedding;
-  const float epsilon = model_.blueprint().norm_epsilon;
-  team_.run(ids_.size(), [&](std::size_t t, int) {
-    *factors_.row(t) = kernels_.train.rms_norm_backward(x.row(t), weight.value, d_out.row(t), n,
-                                                        epsilon, dx.row(t));
-  });
-  if (weight.gradient == nullptr) return;
-  constexpr std::size_t kColumns = 64;
-  team_.run((n + kColumns - 1) / kColumns, [&](std::size_t piece, int) {
-    const std::size_t from = piece * kColumns, count = std::min(kColumns, n - from);
-    for (std::size_t t = 0; t < ids_.size(); ++t)
-      kernels_.train.rms_weight_backward(x.row(t) + from, *factors_.row(t), d_out.row(t) + from,
-                                         count, weight.gradient + from);
+// x_[layer] → x_[layer + 1] (which a second pass leaves out).
+void Network::forward_layer(std::size_t layer, bool first_pass) {
+  for (std::size_t s = 0; s < layers_[layer].size(); ++s) forward_step(layer, s, first_pass);
+}
+
+// The stream behind a part goes where the next one reads it, or where the layer ends.
+void Network::forward_step(std::size_t layer, std::size_t place, bool first_pass) {
+  std::vector<Step>& steps = layers_[layer];
+  Step& step = steps[place];
+  const std::size_t width = pass_.width();
+  if (step.reads && step.pre.size != 0) norm_rows(pass_, step.pre, step.x, step.in);
+  const bool ends = place + 1 == steps.size() || !steps[place + 1].reads;
+  const bool post = step.post.size != 0;
+  step.part->forward(step.in, post ? step.branch : branch_, post || first_pass || !ends);
+  if (ends && !first_pass) return;
+  if (post) norm_rows(pass_, step.post, step.branch, branch_);
+  const float scale = model_.blueprint().residual_scale;
+  const Rows behind = ends ? x_[layer + 1] : steps[place + 1].x;
+  const Rows before = step.reads ? step.x : behind;
+  pass_.each_token([&](std::size_t t) {
+    if (scale != 1) kernels_.train.scale(branch_.row(t), scale, width);
+    if (before.data != behind.data) std::copy_n(before.row(t), width, behind.row(t));
+    kernels_.add(branch_.row(t), width, behind.row(t));
   });
 }
 
-// x_[layer] → x_[layer + 1] (which a second pass leaves out where it can).
-void Network::forward_layer(std::size_t layer, const Tape& tape, bool first_pass) {
-  const TuneLayer& weights = model_.layers()[layer];
-  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
-  const std::size_t n = ids_.size(), width = model_.blueprint().embedding;
-  const Rows x = x_[layer], out = x_[layer + 1];
-  norm(x, weights.vector[Slot::kAttentionNorm], n, width, tape.attention_in);
-  forward(linear_, weights.linear[Slot::kQ], n, tape.attention_in, tape.q_raw, tape.low[Slot::kQ]);
-  forward(linear_, weights.linear[Slot::kK], n, tape.attention_in, tape.k_raw, tape.low[Slot::kK]);
-  forward(linear_, weights.linear[Slot::kV], n, tape.attention_in, tape.v, tape.low[Slot::kV]);
-  turn_heads(layer, tape);
-  attend(team_, kernels_, spec, documents_, attention_,
-         {tape.q, tape.k, tape.v, tape.heads, tape.sums});
-  forward(linear_, weights.linear[Slot::kAttentionOutput], n, tape.heads, tape.ffn_x,
-          tape.low[Slot::kAttentionOutput]);
-  team_.run(n, [&](std::size_t t, int) { kernels_.add(x.row(t), width, tape.ffn_x.row(t)); });
-  norm(tape.ffn_x, weights.vector[Slot::kFfnNorm], n, width, tape.ffn_in);
-  if (model_.blueprint().layers[layer].ffn.experts == 0) {
-    dense_ffn(layer, tape, first_pass);
-  } else {
-    expert_ffn(layer, tape, first_pass);
-  }
-  if (first_pass)
-    team_.run(n, [&](std::size_t t, int) { kernels_.add(tape.ffn_x.row(t), width, out.row(t)); });
-}
-
-// x_[layer + 1] = what the network says of ffn_in; the sum with ffn_x is the caller's.
-void Network::dense_ffn(std::size_t layer, const Tape& tape, bool first_pass) {
-  const TuneLayer& weights = model_.layers()[layer];
-  const std::size_t n = ids_.size();
-  forward(linear_, weights.linear[Slot::kGate], n, tape.ffn_in, tape.gate, tape.low[Slot::kGate]);
-  forward(linear_, weights.linear[Slot::kUp], n, tape.ffn_in, tape.up, tape.low[Slot::kUp]);
-  team_.run(n, [&](std::size_t t, int) {
-    kernels_.silu_mul(tape.gate.row(t), tape.up.row(t), weights.linear[Slot::kGate].rows,
-                      tape.hidden.row(t));
+// What the residual stream's gradient says of what the part gave.
+Rows Network::branch_gradient(const Step& step) {
+  const float scale = model_.blueprint().residual_scale;
+  if (scale == 1 && step.post.size == 0) return dx_;
+  pass_.each_token([&](std::size_t t) {
+    std::copy_n(dx_.row(t), pass_.width(), d_branch_.row(t));
+    if (scale != 1) kernels_.train.scale(d_branch_.row(t), scale, pass_.width());
   });
-  if (!first_pass && weights.linear[Slot::kDown].rank == 0) return;  // else low is wanted again
-  forward(linear_, weights.linear[Slot::kDown], n, tape.hidden, x_[layer + 1],
-          tape.low[Slot::kDown]);
+  if (step.post.size != 0) norm_rows_backward(pass_, step.post, step.branch, d_branch_, d_branch_);
+  return d_branch_;
 }
 
-// Norm and rotation of every head; q takes the scores' scale.
-void Network::turn_heads(std::size_t layer, const Tape& tape) {
-  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
-  const TuneLayer& weights = model_.layers()[layer];
-  const std::size_t dim = spec.head_dim, turned = spec.rope.dimensions;
-  const float epsilon = model_.blueprint().norm_epsilon;
-  team_.run(ids_.size(), [&](std::size_t t, int) {
-    const float* angles = cos_.data() + positions_[t] * turned;
-    const auto turn = [&](const float* raw, float* head, const Weights& norm) {
-      if (norm.value != nullptr) kernels_.rms_norm(raw, norm.value, dim, epsilon, head);
-      kernels_.rope(head, angles, angles + turned / 2, turned, spec.rope.neox);
-    };
-    for (std::size_t h = 0; h < spec.heads; ++h) {
-      float* head = tape.q.row(t) + h * dim;
-      turn(tape.q_raw.row(t) + h * dim, head, weights.vector[Slot::kQNorm]);
-      kernels_.train.scale(head, spec.scale, dim);
+// dx_: the gradient of x_[layer + 1] → that of x_[layer]. Both of two parallel parts are told by
+// the stream behind them.
+void Network::backward_layer(std::size_t layer) {
+  std::vector<Step>& steps = layers_[layer];
+  const std::size_t width = pass_.width();
+  bool skipped = false;
+  for (std::size_t s = steps.size(); s-- > 0;) {
+    const Step& step = steps[s];
+    step.part->backward(step.in, branch_gradient(step), step.reads ? d_in_ : d_skipped_);
+    if (!step.reads) {
+      skipped = true;
+      continue;
     }
-    for (std::size_t h = 0; h < spec.kv_heads; ++h)
-      turn(tape.k_raw.row(t) + h * dim, tape.k.row(t) + h * dim, weights.vector[Slot::kKNorm]);
-  });
-}
-
-// dq_ and dk_: from the turned heads to what the projections gave.
-void Network::turn_heads_back(std::size_t layer, const Tape& tape) {
-  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
-  const TuneLayer& weights = model_.layers()[layer];
-  const std::size_t dim = spec.head_dim, turned = spec.rope.dimensions, n = ids_.size();
-  team_.run(n, [&](std::size_t t, int) {
-    const float* angles = sin_back_.data() + positions_[t] * turned;
-    const auto turn = [&](float* head) {
-      kernels_.rope(head, angles, angles + turned / 2, turned, spec.rope.neox);
-    };
-    for (std::size_t h = 0; h < spec.heads; ++h) {
-      turn(dq_.row(t) + h * dim);
-      kernels_.train.scale(dq_.row(t) + h * dim, spec.scale, dim);
-    }
-    for (std::size_t h = 0; h < spec.kv_heads; ++h) turn(dk_.row(t) + h * dim);
-  });
-  if (spec.qk_norm == QkNorm::kNone) return;
-  const auto back = [&](Rows d, Rows raw, std::size_t heads, const Weights& norm) {
-    const float epsilon = model_.blueprint().norm_epsilon;
-    // The weight's gradient first, all heads of all tokens in order: d is written over after it.
-    if (norm.gradient != nullptr)
-      for (std::size_t t = 0; t < n; ++t)
-        for (std::size_t h = 0; h < heads; ++h) {
-          const float* x = raw.row(t) + h * dim;
-          const float mean = kernels_.train.dot(x, x, dim) / static_cast<float>(dim);
-          kernels_.train.rms_weight_backward(x, 1 / std::sqrt(mean + epsilon), d.row(t) + h * dim,
-                                             dim, norm.gradient);
-        }
-    team_.run(n, [&](std::size_t t, int) {
-      std::vector<float> dx(dim);
-      for (std::size_t h = 0; h < heads; ++h) {
-        std::ranges::fill(dx, 0.0f);
-        float* head = d.row(t) + h * dim;
-        kernels_.train.rms_norm_backward(raw.row(t) + h * dim, norm.value, head, dim, epsilon,
-                                         dx.data());
-        std::ranges::copy(dx, head);
-      }
-    });
-  };
-  back(dq_, tape.q_raw, spec.heads, weights.vector[Slot::kQNorm]);
-  back(dk_, tape.k_raw, spec.kv_heads, weights.vector[Slot::kKNorm]);
-}
-
-void Network::through(const Linear& linear, Rows x, Rows low, Rows dy, Rows dx, bool add) {
-  backward(
-      linear_, linear,
-      {.tokens = ids_.size(), .x = x, .low = low, .dy = dy, .dx = dx, .add = add, .d_low = d_low_});
-}
-
-// dx_: the gradient of x_[layer + 1] → that of x_[layer].
-void Network::backward_layer(std::size_t layer, const Tape& tape) {
-  const TuneLayer& weights = model_.layers()[layer];
-  const AttentionSpec& spec = *model_.blueprint().layers[layer].attention();
-  if (model_.blueprint().layers[layer].ffn.experts == 0) {
-    dense_ffn_backward(layer, tape);
-  } else {
-    expert_ffn_backward(layer, tape);
+    if (std::exchange(skipped, false))
+      pass_.each_token(
+          [&](std::size_t t) { kernels_.add(d_skipped_.row(t), width, d_in_.row(t)); });
+    if (step.pre.size != 0)
+      norm_rows_backward(pass_, step.pre, step.x, d_in_, dx_);
+    else
+      pass_.each_token([&](std::size_t t) { kernels_.add(d_in_.row(t), width, dx_.row(t)); });
   }
-  norm_backward(tape.ffn_x, weights.vector[Slot::kFfnNorm], dx2_, dx_);
-
-  through(weights.linear[Slot::kAttentionOutput], tape.heads, tape.low[Slot::kAttentionOutput], dx_,
-          d_heads_, false);
-  attend_backward(team_, kernels_, spec, documents_, attention_,
-                  {tape.q, tape.k, tape.v, tape.heads, tape.sums}, {d_heads_, dq_, dk_, dv_});
-  turn_heads_back(layer, tape);
-  through(weights.linear[Slot::kQ], tape.attention_in, tape.low[Slot::kQ], dq_, dx2_, false);
-  through(weights.linear[Slot::kK], tape.attention_in, tape.low[Slot::kK], dk_, dx2_, true);
-  through(weights.linear[Slot::kV], tape.attention_in, tape.low[Slot::kV], dv_, dx2_, true);
-  norm_backward(x_[layer], weights.vector[Slot::kAttentionNorm], dx2_, dx_);
 }
 
-// dx2_ = the gradient of ffn_in, from dx_, that of the sum.
-void Network::dense_ffn_backward(std::size_t layer, const Tape& tape) {
-  const TuneLayer& weights = model_.layers()[layer];
-  through(weights.linear[Slot::kDown], tape.hidden, tape.low[Slot::kDown], dx_, d_up_, false);
-  team_.run(ids_.size(), [&](std::size_t t, int) {
-    kernels_.train.silu_mul_backward(tape.gate.row(t), tape.up.row(t), d_up_.row(t),
-                                     weights.linear[Slot::kGate].rows, d_gate_.row(t),
-                                     d_up_.row(t));
+// logits_ of some targets: their losses, and with a weight the gradients of what the matrix gave.
+void Network::loss_of_rows(std::size_t from, std::size_t count, float weight,
+                           std::vector<float>& losses) {
+  const Blueprint& blueprint = model_.blueprint();
+  const std::size_t vocabulary = blueprint.vocabulary;
+  const float cap = blueprint.logit_cap;
+  team_.run(count, [&](std::size_t i, int) {
+    float* p = logits_.row(i);
+    const auto target = static_cast<std::size_t>(targets_[from + i].id);
+    if (blueprint.logit_scale != 1) kernels_.train.scale(p, blueprint.logit_scale, vocabulary);
+    if (cap != 0) kernels_.soft_cap(p, vocabulary, cap);
+    std::vector<float> slope(cap != 0 && weight != 0 ? vocabulary : 0);
+    for (std::size_t v = 0; v < slope.size(); ++v) slope[v] = 1 - (p[v] / cap) * (p[v] / cap);
+    const float top = kernels_.max(p, vocabulary), score = p[target];
+    const float sum = kernels_.exp_sum(p, vocabulary, top);
+    losses[i] = top + std::log(sum) - score;
+    if (weight == 0) return;
+    kernels_.train.scale(p, weight / sum, vocabulary);
+    p[target] -= weight;
+    if (!slope.empty()) kernels_.mul(slope.data(), vocabulary, p);
+    if (blueprint.logit_scale != 1) kernels_.train.scale(p, blueprint.logit_scale, vocabulary);
   });
-  through(weights.linear[Slot::kGate], tape.ffn_in, tape.low[Slot::kGate], d_gate_, dx2_, false);
-  through(weights.linear[Slot::kUp], tape.ffn_in, tape.low[Slot::kUp], d_up_, dx2_, true);
 }
 
 // The loss of the last layer's output, and its gradient in dx_.
 double Network::head(float weight) {
   const Linear& matrix = model_.head();
-  const std::size_t width = model_.blueprint().embedding, vocabulary = matrix.rows;
+  const std::size_t width = pass_.width();
+  const NormRows norm = final_norm();
+  const auto apply = norm.kind == NormKind::kRms ? kernels_.rms_norm : kernels_.layer_norm;
   const Rows x = x_.back();
-  if (weight != 0)
-    team_.run(ids_.size(), [&](std::size_t t, int) { std::fill_n(dx2_.row(t), width, 0.0f); });
+  if (weight != 0) pass_.each_token([&](std::size_t t) { std::fill_n(d_in_.row(t), width, 0.0f); });
   double loss = 0;
   std::vector<float> losses(head_rows_);
   for (std::size_t from = 0; from < targets_.size(); from += head_rows_) {
     const std::size_t count = std::min(head_rows_, targets_.size() - from);
     const Target* targets = targets_.data() + from;
     team_.run(count, [&](std::size_t i, int) {
-      kernels_.rms_norm(x.row(targets[i].row), model_.output_norm().value, width,
-                        model_.blueprint().norm_epsilon, head_in_.row(i));
+      apply(x.row(targets[i].row), norm.weight.value, width, pass_.epsilon(), head_in_.row(i));
     });
-    forward(linear_, matrix, count, head_in_, logits_, {});
-    team_.run(count, [&](std::size_t i, int) {
-      float* p = logits_.row(i);
-      const auto target = static_cast<std::size_t>(targets[i].id);
-      const float top = kernels_.max(p, vocabulary), score = p[target];
-      const float sum = kernels_.exp_sum(p, vocabulary, top);
-      losses[i] = top + std::log(sum) - score;
-      kernels_.train.scale(p, weight / sum, vocabulary);
-      p[target] -= weight;
-    });
+    forward(pass_.linear, matrix, count, head_in_, logits_, {});
+    loss_of_rows(from, count, weight, losses);
     for (std::size_t i = 0; i < count; ++i) loss += static_cast<double>(losses[i]);
     if (weight == 0) continue;
-    backward(linear_, matrix,
+    backward(pass_.linear, matrix,
              {.tokens = count, .x = head_in_, .low = {}, .dy = logits_, .dx = d_head_in_});
     team_.run(count, [&](std::size_t i, int) {
-      std::copy_n(d_head_in_.row(i), width, dx2_.row(targets[i].row));
+      std::copy_n(d_head_in_.row(i), width, d_in_.row(targets[i].row));
     });
   }
   if (weight == 0) return loss;
-  team_.run(ids_.size(), [&](std::size_t t, int) { std::fill_n(dx_.row(t), width, 0.0f); });
-  norm_backward(x, model_.output_norm(), dx2_, dx_);
+  pass_.each_token([&](std::size_t t) { std::fill_n(dx_.row(t), width, 0.0f); });
+  norm_rows_backward(pass_, norm, x, d_in_, dx_);
   return loss;
 }
 
 void Network::backward_embedding() {
   const Weights& weight = model_.embedding().weight;
-  const std::size_t width = model_.blueprint().embedding;
+  const std::size_t width = pass_.width();
+  const float scale = model_.blueprint().embedding_scale;
   if (weight.gradient == nullptr) return;
   constexpr std::size_t kColumns = 64;
   team_.run((width + kColumns - 1) / kColumns, [&](std::size_t piece, int) {
     const std::size_t from = piece * kColumns, count = std::min(kColumns, width - from);
     for (std::size_t t = 0; t < ids_.size(); ++t)
-      kernels_.add(dx_.row(t) + from, count,
-                   weight.gradient + static_cast<std::size_t>(ids_[t]) * width + from);
+      kernels_.add_scaled(dx_.row(t) + from, scale, count,
+                          weight.gradient + static_cast<std::size_t>(ids_[t]) * width + from);
   });
 }
 

@@ -1,20 +1,19 @@
 // A model's forward and backward pass over a batch of packed documents: loss = Σ −log p(target) ·
-// weight over the trained tokens, gradients added to those of the model's parameters. All is
-// computed in floats. What a layer keeps for the way back are floats too, or bf16: then its
-// activations are rounded to nearest even once the layer is done, so the loss is that of floats and
-// the gradients are those of slightly other activations (each layer's input, the attention's sums
-// and the router's logits stay floats: the same experts are chosen). With checkpointing only each
-// layer's input is kept and the rest computed a second time (and rounded then, if it is to be),
-// which changes no bit. Results do not depend on the team, nor a document's on its neighbours (its
-// gradients are summed in the order of the batch). One thread.
+// weight over the trained tokens, gradients added to those of the model's parameters. What a layer
+// is made of stands in its blueprint, and each kind of part is a file (part.h). All is computed in
+// floats. What a layer keeps for the way back are floats too, or bf16: then its activations are
+// rounded to nearest even once the layer is done, so the loss is that of floats and the gradients
+// are those of slightly other activations (what TunePart::take_exact() takes stays floats, as each
+// layer's input does: the same experts are chosen). With checkpointing only each layer's input is
+// kept and the rest computed a second time (and rounded then, if it is to be), which changes no
+// bit. Results do not depend on the team, nor a document's on its neighbours (its gradients are
+// summed in the order of the batch). One thread.
 #pragma once
 
 #include <span>
 #include <vector>
 
-#include "infer/cpu/experts.h"
-#include "infer/tune/attention.h"
-#include "infer/tune/tune_model.h"
+#include "infer/tune/norm.h"
 
 namespace lathe::infer {
 
@@ -50,71 +49,56 @@ class Network {
 
  private:
   Network(const TuneModel& model, ThreadTeam& team, const KernelTable& kernels)
-      : model_(model), team_(team), kernels_(kernels), linear_(team, kernels.train) {}
+      : model_(model), team_(team), kernels_(kernels), pass_(model, team, kernels) {}
 
-  // What the backward pass wants to know of a layer.
-  struct Tape {
-    Rows sums, router;                                // the attention's; logits
-    Rows attention_in, q_raw, k_raw, q, k, v, heads;  // *_raw: before the norm of a head
-    Rows ffn_x, ffn_in;
-    Rows gate, up, hidden;  // of tokens, or of (token, expert) pairs: hidden times its weight
-    PerSlot<Rows> low;      // of the linear layers' adapters
+  // A layer is one or two parts, each with its place in the residual stream.
+  struct Step {
+    std::unique_ptr<TunePart> part;
+    bool reads = true;                  // else what the part before it has read
+    NormRows pre = {}, post = {};       // of size 0: none
+    Rows x = {}, in = {}, branch = {};  // the stream in front of it, its norm; what the part gives
   };
-  struct Taken;
-  void take_exact(std::size_t layer, Taken& taken);
-  void take_tape(std::size_t layer, Taken& taken);
-  void lay_out(Taken& taken);
-  void lay_out_tapes(Taken& taken);
+  void make_layers();
+  NormRows norm_of(bool has, std::size_t layer, Slot slot) const;
+  NormRows final_norm() const;
+  void take_exact(std::size_t layer, TakenRows& taken);
+  void take_kept(std::size_t layer, TakenRows& taken);
+  void lay_out(TakenRows& taken);
+  void lay_out_kept(TakenRows& taken);
   std::size_t kept_numbers() const;
   struct Largest;
   Largest largest() const;
+  void turn_positions();
 
   void keep(std::size_t layer);
   void bring_back(std::size_t layer);
   void place(std::span<const Example* const> batch);
   void embed();
-  void forward_layer(std::size_t layer, const Tape& tape, bool first_pass);
-  void dense_ffn(std::size_t layer, const Tape& tape, bool first_pass);
-  void expert_ffn(std::size_t layer, const Tape& tape, bool first_pass);
-  void through(const Linear& linear, Rows x, Rows low, Rows dy, Rows dx, bool add);
-  void backward_layer(std::size_t layer, const Tape& tape);
-  void dense_ffn_backward(std::size_t layer, const Tape& tape);
-  void expert_ffn_backward(std::size_t layer, const Tape& tape);
-  void choose_experts(std::size_t layer, const Tape& tape);
-  void gather(Rows x);
-  void router_backward(std::size_t layer);
-  void turn_heads(std::size_t layer, const Tape& tape);
-  void turn_heads_back(std::size_t layer, const Tape& tape);
+  void forward_layer(std::size_t layer, bool first_pass);
+  void forward_step(std::size_t layer, std::size_t place, bool first_pass);
+  void backward_layer(std::size_t layer);
+  Rows branch_gradient(const Step& step);
   double head(float weight);
+  void loss_of_rows(std::size_t from, std::size_t count, float weight, std::vector<float>& losses);
   void backward_embedding();
-  void norm(Rows x, const Weights& weight, std::size_t count, std::size_t n, Rows out);
-  void norm_backward(Rows x, const Weights& weight, Rows d_out, Rows dx);
 
   const TuneModel& model_;
   ThreadTeam& team_;
   const KernelTable& kernels_;
   NetworkOptions options_;
-  LinearScratch linear_;
-  AttentionScratch attention_;
-  std::vector<float> cos_, sin_back_;  // (positions, dimensions): the turn, and the turn back
+  TunePass pass_;
+  std::vector<std::vector<Step>> layers_;
   Scratch<float> floats_;
-  std::vector<Tape> tapes_;      // a layer's; all in one place with checkpointing or bf16
-  Rows tape_;                    // that place, as one row
-  Scratch<std::uint16_t> kept_;  // (layers, tape_.stride)
+  Rows kept_rows_;               // with checkpointing or bf16 the place of all layers, as one row
+  Scratch<std::uint16_t> kept_;  // (layers, kept_rows_.stride)
   std::vector<Rows> x_;          // (layers + 1) × (tokens, embedding): each layer's input
-  Rows dx_, dx2_, d_heads_, dq_, dk_, dv_, d_gate_, d_up_, d_low_;
-  Rows factors_;  // (tokens, 1): of the norm that goes back
-  // Of experts: pairs stand as in choice_.
-  ExpertChoice choice_;
-  Rows gathered_, expert_out_;  // (pairs, embedding)
-  Rows d_router_, d_weights_;   // (tokens, experts) (tokens, used)
+  Rows branch_;                  // what a part gives, where nobody asks for it again
+  Rows dx_, d_in_, d_branch_, d_skipped_;
   Rows head_in_, d_head_in_, logits_;
   std::size_t head_rows_ = 0;  // trained tokens whose logits are computed at a time
 
-  // The batch.
+  // The batch; its documents and positions are the pass's.
   std::vector<std::int32_t> ids_;
-  std::vector<std::uint32_t> positions_;
-  std::vector<Document> documents_;
   struct Target {
     std::size_t row;
     std::int32_t id;

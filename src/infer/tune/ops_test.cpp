@@ -2,7 +2,10 @@
 #include <random>
 
 #include "infer/cpu/experts.h"
+#include "infer/tune/activation.h"
 #include "infer/tune/attention.h"
+#include "infer/tune/delta.h"
+#include "infer/tune/norm.h"
 #include "infer/tune/router.h"
 #include "infer/tune/schedule.h"
 #include "infer/tune/twin_test.h"
@@ -53,6 +56,74 @@ TEST(Backward, SiluMul) {
       gate, d_gate, [&](const Doubles& x) { return loss(x, u); }, "gate");
   expect_slopes(
       up, d_up, [&](const Doubles& x) { return loss(g, x); }, "up");
+}
+
+// Longer than a piece, and past what gpt-oss clamps.
+TEST(Backward, Activations) {
+  constexpr std::size_t n = 300;
+  constexpr double kRoot = 0.7978845608028654;  // sqrt(2/π)
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  const auto gelu = [](double x) {
+    return 0.5 * x * (1 + std::tanh(kRoot * (x + 0.044715 * x * x * x)));
+  };
+  const std::pair<Activation, std::function<double(double, double)>> kinds[] = {
+      {Activation::kSilu, [&](double g, double u) { return g * sigmoid(g) * u; }},
+      {Activation::kGelu, [&](double g, double u) { return gelu(g) * u; }},
+      {Activation::kGeluAlone, [&](double, double u) { return gelu(u); }},
+      {Activation::kReluSquared, [](double, double u) { return u > 0 ? u * u : 0; }},
+      {Activation::kClampedSilu, [&](double g, double u) {
+         g = std::min(g, 7.0);
+         return g * sigmoid(1.702 * g) * (std::clamp(u, -7.0, 7.0) + 1);
+       }}};
+  auto gate = draw(n, 1), up = draw(n, 2);
+  const auto d = draw(n, 3);
+  for (float& value : gate) value *= 9;
+  for (float& value : up) value *= 9;
+  const Doubles g(gate.begin(), gate.end()), u(up.begin(), up.end());
+  for (const auto& [kind, formula] : kinds) {
+    std::vector<float> hidden(n), d_gate(n), d_up = d;  // in place, as the network has it
+    activate(best_kernel_table(), kind, gate.data(), up.data(), n, hidden.data());
+    activate_backward(best_kernel_table(), kind, gate.data(), up.data(), d_up.data(), n,
+                      d_gate.data(), d_up.data());
+    const auto loss = [&](const Doubles& gs, const Doubles& us) {
+      double sum = 0;
+      for (std::size_t i = 0; i < n; ++i) sum += static_cast<double>(d[i]) * formula(gs[i], us[i]);
+      return sum;
+    };
+    for (std::size_t i = 0; i < n; ++i) {
+      const double value = formula(g[i], u[i]);
+      ASSERT_NEAR(static_cast<double>(hidden[i]), value, 1e-5 + 1e-5 * std::abs(value)) << i;
+    }
+    expect_slopes(
+        up, d_up, [&](const Doubles& x) { return loss(g, x); }, "up");
+    if (has_gate(kind))
+      expect_slopes(
+          gate, d_gate, [&](const Doubles& x) { return loss(x, u); }, "gate");
+    for (const KernelTable* table : kernel_tables()) {
+      std::vector<float> other = d, other_gate(n);
+      activate_backward(*table, kind, gate.data(), up.data(), other.data(), n, other_gate.data(),
+                        other.data());
+      EXPECT_EQ(other, d_up) << table->name;
+      EXPECT_EQ(other_gate, d_gate) << table->name;
+    }
+  }
+}
+
+TEST(Backward, LayerNorm) {
+  constexpr std::size_t n = 37;
+  const auto x = draw(n, 1), w = draw(n, 2), d = draw(n, 3);
+  std::vector<float> dx(n);
+  layer_norm_backward(x.data(), w.data(), d.data(), n, 1e-5f, dx.data());
+  const auto loss = [&](const Doubles& v) {
+    const double mean = std::accumulate(v.begin(), v.end(), 0.0) / n;
+    double squares = 0, sum = 0;
+    for (const double value : v) squares += (value - mean) * (value - mean);
+    for (std::size_t i = 0; i < n; ++i)
+      sum += static_cast<double>(d[i]) * (v[i] - mean) * static_cast<double>(w[i]) /
+             std::sqrt(squares / n + 1e-5);
+    return sum;
+  };
+  expect_slopes(x, dx, loss, "x");
 }
 
 TEST(Backward, RmsNorm) {
@@ -137,15 +208,19 @@ TEST(Backward, Linear) {
 
 // From the experts' weights back to the router's logits: normalised or not, some or all chosen.
 TEST(Backward, RouterChoice) {
-  const auto spec = [](std::size_t used, bool normalize, float scale) {
+  const auto spec = [](std::size_t used, bool normalize, float scale,
+                       RouterRule rule = RouterRule::kSoftmax) {
     return FfnSpec{.hidden = 1,
                    .experts = 9,
                    .experts_used = used,
+                   .router = rule,
                    .normalize_weights = normalize,
                    .weight_scale = scale};
   };
   for (const FfnSpec& ffn :
-       {spec(3, true, 1), spec(3, false, 1.5f), spec(9, true, 2), spec(9, false, 1)}) {
+       {spec(3, true, 1), spec(3, false, 1.5f), spec(9, true, 2), spec(9, false, 1),
+        spec(3, true, 1.5f, RouterRule::kSigmoid), spec(3, false, 2, RouterRule::kSigmoid),
+        spec(3, false, 1, RouterRule::kSoftmaxOfChosen)}) {
     constexpr std::size_t kTokens = 4;
     const auto logits = draw(kTokens * ffn.experts, 7);
     const auto d_weight = draw(kTokens * ffn.experts_used, 8);
@@ -165,11 +240,16 @@ TEST(Backward, RouterChoice) {
         const auto own = std::span(choice.chosen).subspan(t * ffn.experts_used, ffn.experts_used);
         double total = 0, of_chosen = 0;
         for (std::size_t e = 0; e < ffn.experts; ++e) total += std::exp(l[t * ffn.experts + e]);
-        for (const std::uint32_t e : own) of_chosen += std::exp(l[t * ffn.experts + e]);
+        const auto score = [&](std::size_t e) {
+          const double x = l[t * ffn.experts + e];
+          return ffn.router == RouterRule::kSigmoid ? 1 / (1 + std::exp(-x)) : std::exp(x) / total;
+        };
+        for (const std::uint32_t e : own) of_chosen += score(e);
+        const bool normalized = ffn.normalize_weights || ffn.router == RouterRule::kSoftmaxOfChosen;
         for (std::size_t r = 0; r < own.size(); ++r)
           sum += static_cast<double>(d_weight[t * own.size() + r]) *
-                 static_cast<double>(ffn.weight_scale) * std::exp(l[t * ffn.experts + own[r]]) /
-                 (ffn.normalize_weights ? of_chosen : total);
+                 static_cast<double>(ffn.weight_scale) * score(own[r]) /
+                 (normalized ? of_chosen : 1);
       }
       return sum;
     };
@@ -207,48 +287,146 @@ TEST(Experts, ChoiceAndOrderOfPairs) {
   EXPECT_FLOAT_EQ(choice.weight[4], 1 / (1 + std::exp(-1.0f)));
 }
 
-// Longer than a block of queries, and a second document that must not see the first.
+struct AttentionCase {
+  std::size_t window = 0;
+  bool chunked = false;
+  float soft_cap = 0;
+  bool sinks = false;
+};
+
+// Longer than a block of queries, and a second document that must not see the first; windows, caps
+// and sinks.
 TEST(Backward, Attention) {
-  const AttentionSpec spec{.heads = 2, .kv_heads = 1, .head_dim = 16, .scale = 1, .rope = {}};
-  const std::vector<Document> documents = {{0, 70}, {70, 3}};
-  constexpr std::size_t kTokens = 73, kQ = 32, kKv = 16;
-  auto q = draw(kTokens * kQ, 1), k = draw(kTokens * kKv, 2), v = draw(kTokens * kKv, 3);
-  auto d = draw(kTokens * kQ, 4);
-  std::vector<float> out(q.size()), sums(kTokens * 2), dq(q.size()), dk(k.size()), dv(v.size());
-  ThreadTeam team(2);
-  AttentionScratch scratch;
-  ASSERT_TRUE(scratch.reserve(70, 16, 2));
-  const AttentionRows rows{
-      {q.data(), kQ}, {k.data(), kKv}, {v.data(), kKv}, {out.data(), kQ}, {sums.data(), 2}};
-  attend(team, best_kernel_table(), spec, documents, scratch, rows);
-  attend_backward(team, best_kernel_table(), spec, documents, scratch, rows,
-                  {{d.data(), kQ}, {dq.data(), kQ}, {dk.data(), kKv}, {dv.data(), kKv}});
-  const auto loss = [&](const Doubles& qs, const Doubles& ks, const Doubles& vs) {
-    double sum = 0;
-    for (const Document& document : documents)
-      for (std::size_t t = document.first; t < document.first + document.count; ++t)
-        for (std::size_t h = 0; h < 2; ++h) {
-          double total = 0, value = 0;
-          for (std::size_t s = document.first; s <= t; ++s) {
-            double score = 0, along = 0;
-            for (std::size_t i = 0; i < 16; ++i) {
-              score += qs[t * kQ + h * 16 + i] * ks[s * kKv + i];
-              along += vs[s * kKv + i] * static_cast<double>(d[t * kQ + h * 16 + i]);
+  for (const AttentionCase& each :
+       {AttentionCase{}, AttentionCase{.window = 33}, AttentionCase{.window = 66, .soft_cap = 2},
+        AttentionCase{.window = 5, .sinks = true}, AttentionCase{.window = 40, .chunked = true},
+        AttentionCase{.soft_cap = 1.5f, .sinks = true}}) {
+    const AttentionSpec spec{.heads = 2,
+                             .kv_heads = 1,
+                             .head_dim = 16,
+                             .window = each.window,
+                             .chunked = each.chunked,
+                             .sinks = each.sinks,
+                             .scale = 1,
+                             .soft_cap = each.soft_cap,
+                             .rope = {}};
+    const std::vector<Document> documents = {{0, 70}, {70, 3}};
+    constexpr std::size_t kTokens = 73, kQ = 32, kKv = 16;
+    auto q = draw(kTokens * kQ, 1), k = draw(kTokens * kKv, 2), v = draw(kTokens * kKv, 3);
+    auto d = draw(kTokens * kQ, 4);
+    const auto sinks = draw(2, 5);
+    std::vector<float> out(q.size()), sums(kTokens * 2), dq(q.size()), dk(k.size()), dv(v.size());
+    std::vector<float> d_sinks(kTokens * 2);
+    ThreadTeam team(2);
+    AttentionScratch scratch;
+    ASSERT_TRUE(scratch.reserve(70, 16, 2));
+    const AttentionRows rows{{q.data(), kQ},   {k.data(), kKv},
+                             {v.data(), kKv},  {out.data(), kQ},
+                             {sums.data(), 2}, each.sinks ? sinks.data() : nullptr};
+    attend(team, best_kernel_table(), spec, documents, scratch, rows);
+    attend_backward(team, best_kernel_table(), spec, documents, scratch, rows,
+                    {{d.data(), kQ},
+                     {dq.data(), kQ},
+                     {dk.data(), kKv},
+                     {dv.data(), kKv},
+                     each.sinks ? Rows{d_sinks.data(), 2} : Rows{}});
+    const auto sees = [&](std::size_t t, std::size_t s) {
+      if (each.window == 0) return true;
+      return each.chunked ? t / each.window == s / each.window : t < s + each.window;
+    };
+    const auto loss = [&](const Doubles& qs, const Doubles& ks, const Doubles& vs,
+                          const Doubles& sink) {
+      double sum = 0;
+      for (const Document& document : documents)
+        for (std::size_t t = 0; t < document.count; ++t)
+          for (std::size_t h = 0; h < 2; ++h) {
+            const std::size_t at = document.first + t;
+            double total = each.sinks ? std::exp(sink[h]) : 0, value = 0;
+            for (std::size_t s = 0; s <= t; ++s) {
+              if (!sees(t, s)) continue;
+              double score = 0, along = 0;
+              for (std::size_t i = 0; i < 16; ++i) {
+                const std::size_t of_key = (document.first + s) * kKv + i;
+                score += qs[at * kQ + h * 16 + i] * ks[of_key];
+                along += vs[of_key] * static_cast<double>(d[at * kQ + h * 16 + i]);
+              }
+              const double cap = static_cast<double>(each.soft_cap);
+              const double e = std::exp(cap == 0 ? score : cap * std::tanh(score / cap));
+              total += e;
+              value += e * along;
             }
-            total += std::exp(score);
-            value += std::exp(score) * along;
+            sum += value / total;
           }
-          sum += value / total;
-        }
+      return sum;
+    };
+    const Doubles qd(q.begin(), q.end()), kd(k.begin(), k.end()), vd(v.begin(), v.end());
+    const Doubles sd(sinks.begin(), sinks.end());
+    expect_slopes(
+        q, dq, [&](const Doubles& x) { return loss(x, kd, vd, sd); }, "q", 97);
+    expect_slopes(
+        k, dk, [&](const Doubles& x) { return loss(qd, x, vd, sd); }, "k", 41);
+    expect_slopes(
+        v, dv, [&](const Doubles& x) { return loss(qd, kd, x, sd); }, "v", 41);
+    if (!each.sinks) continue;
+    std::vector<float> d_sink(2);
+    for (std::size_t i = 0; i < d_sinks.size(); ++i) d_sink[i % 2] += d_sinks[i];
+    expect_slopes(
+        sinks, d_sink, [&](const Doubles& x) { return loss(qd, kd, vd, x); }, "sink");
+  }
+}
+
+// A head of a delta net over more than one stretch; what is there already in dq and dk stays.
+TEST(Backward, Delta) {
+  constexpr std::size_t n = 8, kTokens = 21, kStride = 3 * n;
+  const auto qkv = draw(kTokens * kStride, 1), scalars = draw(kTokens * 2, 2);
+  const auto d = draw(kTokens * n, 3);
+  std::vector<float> row = qkv, told(kTokens * 2), d_row(row.size(), 1.0f), d_told(told.size());
+  // Keys of about unit length, decays and betas between 0 and 1.
+  for (float& value : row) value *= 0.6f;
+  for (std::size_t i = 0; i < told.size(); ++i) told[i] = 0.75f + 0.2f * scalars[i];
+  std::vector<float> room(delta_backward_floats(n, kTokens));
+  const DeltaArgs forward{.state = nullptr,
+                          .size = n,
+                          .tokens = kTokens,
+                          .q = row.data(),
+                          .k = row.data() + n,
+                          .v = row.data() + 2 * n,
+                          .stride = kStride,
+                          .decay = told.data(),
+                          .beta = told.data() + 1,
+                          .scalar_stride = 2,
+                          .out = nullptr,
+                          .out_stride = 0};
+  delta_backward(best_kernel_table(), forward,
+                 {.d_out = d.data(),
+                  .d_out_stride = n,
+                  .dq = d_row.data(),
+                  .dk = d_row.data() + n,
+                  .dv = d_row.data() + 2 * n,
+                  .d_decay = d_told.data(),
+                  .d_beta = d_told.data() + 1},
+                 room.data());
+  for (std::size_t i = 0; i < d_row.size(); ++i)
+    if (i % kStride < 2 * n) d_row[i] -= 1;
+  const auto loss = [&](const Doubles& x, const Doubles& s) {
+    double state[n][n] = {}, sum = 0;
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      const double *q = x.data() + t * kStride, *k = q + n, *v = k + n;
+      for (std::size_t j = 0; j < n; ++j) {
+        double predicted = 0, answer = 0;
+        for (std::size_t i = 0; i < n; ++i) predicted += (state[i][j] *= s[2 * t]) * k[i];
+        for (std::size_t i = 0; i < n; ++i)
+          answer += (state[i][j] += k[i] * s[2 * t + 1] * (v[j] - predicted)) * q[i];
+        sum += answer * static_cast<double>(d[t * n + j]);
+      }
+    }
     return sum;
   };
-  const Doubles qd(q.begin(), q.end()), kd(k.begin(), k.end()), vd(v.begin(), v.end());
+  const Doubles xd(row.begin(), row.end()), sd(told.begin(), told.end());
   expect_slopes(
-      q, dq, [&](const Doubles& x) { return loss(x, kd, vd); }, "q", 31);
+      row, d_row, [&](const Doubles& x) { return loss(x, sd); }, "row");
   expect_slopes(
-      k, dk, [&](const Doubles& x) { return loss(qd, x, vd); }, "k", 13);
-  expect_slopes(
-      v, dv, [&](const Doubles& x) { return loss(qd, kd, x); }, "v", 13);
+      told, d_told, [&](const Doubles& s) { return loss(xd, s); }, "decay or beta");
 }
 
 TEST(Schedule, EveryExampleOnceAnEpochInAnOrderOfItsOwn) {

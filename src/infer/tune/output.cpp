@@ -5,7 +5,7 @@
 
 #include "infer/formats/gguf_writer.h"
 #include "infer/models/adapter.h"
-#include "infer/models/hf_names.h"
+#include "infer/tune/peft_names.h"
 
 namespace lathe::infer {
 namespace {
@@ -26,20 +26,6 @@ void copy_metadata(const Gguf& base, GgufWriter& writer, bool with_type) {
     if (!key.starts_with("split.") && key != "general.alignment" &&
         (with_type || key != "general.file_type"))
       writer.add(key, value);
-}
-
-// Metadata has a row order of its own for the layers whose heads are rotated in pairs: GGUF's rows
-// of a head are (pair, half), Hugging Face's (half, pair).
-std::vector<float> in_halves(std::span<const float> rows, std::size_t count, std::size_t k,
-                             std::size_t head_dim) {
-  std::vector<float> out(rows.size());
-  for (std::size_t r = 0; r < count; ++r) {
-    const std::size_t in_head = r % head_dim;
-    const std::size_t to = r - in_head + in_head % 2 * (head_dim / 2) + in_head / 2;
-    std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(r * k), k,
-                out.begin() + static_cast<std::ptrdiff_t>(to * k));
-  }
-  return out;
 }
 
 // w += s·B·A of every expert, or of the one matrix that there is.
@@ -115,32 +101,32 @@ std::vector<PeftTensor> peft_tensors(const TuneModel& model) {
   std::vector<PeftTensor> tensors;
   const Parameters& parameters = model.parameters();
   const Blueprint& blueprint = model.blueprint();
-  for (std::size_t layer = 0; layer < blueprint.layers.size(); ++layer) {
-    const AttentionSpec* attention = blueprint.layers[layer].attention();
-    for (const HfName& name : hf_names())
-      for (const char side : {'a', 'b'}) {
-        const bool expert = !name.expert.empty() && blueprint.layers[layer].ffn.experts != 0;
-        const std::string ours =
-            fmt::format("{}.lora_{}", tensor_name(name.slot, layer, expert), side);
-        const auto found = std::ranges::find(parameters.list(), ours, &Parameter::name);
-        if (found == parameters.list().end()) continue;
-        const std::string_view theirs = !expert                             ? name.dense
-                                        : blueprint.architecture == "llama" ? name.mixtral
-                                                                            : name.expert;
-        const std::size_t size = found->rows * found->k;
-        for (std::size_t e = 0; e < found->experts; ++e) {
-          const float* values = parameters.value(*found) + e * size;
-          PeftTensor tensor{
-              .name = fmt::format("base_model.model.model.layers.{}.{}.lora_{}.weight", layer,
-                                  fmt::format(fmt::runtime(theirs), e), side == 'a' ? 'A' : 'B'),
-              .shape = {found->rows, found->k},
-              .values = {values, values + size}};
-          const bool rotated = side == 'b' && (name.slot == Slot::kQ || name.slot == Slot::kK);
-          if (rotated && !attention->rope.neox)
-            tensor.values = in_halves(tensor.values, found->rows, found->k, attention->head_dim);
-          tensors.push_back(std::move(tensor));
-        }
+  for (const TensorSpec& spec : tensors_of(blueprint)) {
+    const std::string_view module = slot_info(spec.slot).adapts && spec.first_row == 0
+                                        ? peft_module(blueprint, spec)
+                                        : std::string_view();
+    if (module.empty()) continue;
+    for (const char side : {'a', 'b'}) {
+      const auto found = std::ranges::find(
+          parameters.list(), fmt::format("{}.lora_{}", spec.name, side), &Parameter::name);
+      if (found == parameters.list().end()) continue;
+      const std::size_t rows = found->rows, k = found->k;
+      for (std::size_t e = 0; e < found->experts; ++e) {
+        const float* values = parameters.value(*found) + e * rows * k;
+        PeftTensor tensor{
+            .name = fmt::format("base_model.model.model.layers.{}.{}.lora_{}.weight", spec.layer,
+                                fmt::format(fmt::runtime(module), e), side == 'a' ? 'A' : 'B'),
+            .shape = {rows, k},
+            .values = std::vector<float>(rows * k)};
+        for (std::size_t r = 0; r < rows; ++r)
+          for (std::size_t i = 0; i < k; ++i) {
+            const std::size_t row = side == 'b' ? peft_row(blueprint, spec, r) : r;
+            const std::size_t column = side == 'a' ? peft_column(blueprint, spec, i) : i;
+            tensor.values[row * k + column] = values[r * k + i];
+          }
+        tensors.push_back(std::move(tensor));
       }
+    }
   }
   return tensors;
 }

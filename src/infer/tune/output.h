@@ -15,7 +15,8 @@ Status write_trained_model(const Gguf& base, const TuneModel& model, const fs::p
 // The trained A and B of every adapted layer, as F32.
 Status write_adapter(const TuneModel& model, double alpha, const fs::path& out);
 
-// The same under PEFT's names, rows of Q and K in the order that Hugging Face has them.
+// The same under PEFT's names, in the order that Hugging Face has rows and columns; without the
+// layers that are no modules there (peft_names.h).
 struct PeftTensor {
   std::string name;
   std::vector<std::uint64_t> shape;  // outermost first

@@ -29,12 +29,12 @@ class TrainerTest : public testing::Test {
     std::vector<float> values;
   };
 
-  void SetUp() override { write_tiny_model(path("tiny.gguf"), {}); }
+  void SetUp() override { write_tiny_model(base_, {}); }
   fs::path path(const char* name) const { return dir_.path() / name; }
 
   // A training of its own process: everything anew but for the checkpoint.
   Result<Outcome> train(TrainOptions options, int threads = 2) {
-    LATHE_TRY(const Gguf file, Gguf::open(path("tiny.gguf")));
+    LATHE_TRY(const Gguf file, Gguf::open(base_));
     LATHE_TRY(auto model, TuneModel::load(file, std::nullopt));
     ThreadTeam team(threads);
     LATHE_TRY(auto trainer, Trainer::create(*model, team, best_kernel_table(), documents(40, 1),
@@ -55,7 +55,10 @@ class TrainerTest : public testing::Test {
     return options;
   }
 
+  void expect_resumable();
+
   TempDir dir_ = *TempDir::make();
+  fs::path base_ = path("tiny.gguf");
 };
 
 void expect_same(const TrainReport& a, const TrainReport& b) {
@@ -68,7 +71,7 @@ void expect_same(const TrainReport& a, const TrainReport& b) {
   }
 }
 
-TEST_F(TrainerTest, GoesOnBitForBitFromEveryStep) {
+void TrainerTest::expect_resumable() {
   const auto whole = train(options());
   ASSERT_TRUE(whole) << whole.error().message;
   const std::size_t steps = whole->report.curve.size();
@@ -95,6 +98,15 @@ TEST_F(TrainerTest, GoesOnBitForBitFromEveryStep) {
     EXPECT_EQ(ended->values, whole->values);
     fs::remove(path("checkpoint"));
   }
+}
+
+TEST_F(TrainerTest, GoesOnBitForBitFromEveryStep) {
+  expect_resumable();
+}
+
+TEST_F(TrainerTest, AModelWithStatesGoesOnToo) {
+  base_ = fs::path(LATHE_SOURCE_DIR) / "tests/data/models/qwen35.gguf";
+  expect_resumable();
 }
 
 // Rounded activations: the same training whether they are kept or computed twice, not that of

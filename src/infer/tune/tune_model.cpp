@@ -2,27 +2,16 @@
 #include "infer/tune/tune_model.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "ground/base/random.h"
 #include "ground/base/text.h"
 #include "infer/tensor/memory.h"
+#include "infer/tune/trainable.h"
 
 namespace lathe::infer {
 namespace {
-
-// Those whose every part there is a backward pass for.
-Status check_trainable(const Gguf& file, const Blueprint& blueprint) {
-  constexpr std::string_view kTrained[] = {"llama", "qwen2", "qwen3", "qwen3moe"};
-  const bool trained = std::ranges::find(kTrained, blueprint.architecture) != std::end(kTrained);
-  const bool routed = std::ranges::all_of(blueprint.layers, [](const LayerSpec& layer) {
-    return layer.ffn.router == RouterRule::kSoftmax && layer.ffn.shared_hidden == 0;
-  });
-  if (trained && routed) return {};
-  return invalid("{}: {}{} cannot be trained; Lathe trains llama, qwen2, qwen3 and qwen3moe",
-                 file.path().string(), blueprint.architecture,
-                 trained ? " with its kind of router" : "");
-}
 
 Status check_targets(const std::vector<std::string>& targets) {
   const std::vector<std::string> known = lora_targets();
@@ -52,17 +41,29 @@ class TuneModel::Filler {
     const TensorSpec& spec = bound.spec;
     const SlotInfo& info = slot_info(spec.slot);
     TuneLayer& layer = info.in_layer ? model_.layers_[spec.layer] : model_.outside_;
-    if (spec.slot == Slot::kRopeFactors) {
-      LATHE_TRY(model_.rope_factors_, load_floats(file_, *bound.tensor));
+    if (spec.slot == Slot::kRopeFactors || spec.slot == Slot::kRopeFactorsLong ||
+        spec.slot == Slot::kRopeFactorsShort) {
+      LATHE_TRY(model_.rope_factors_[spec.slot], load_floats(file_, *bound.tensor));
+      return {};
+    }
+    if (spec.slot == Slot::kMixedBias) {
+      std::size_t first = 0;
+      for (const Slot part : {Slot::kQ, Slot::kK, Slot::kV}) {
+        LATHE_TRY_STATUS(vector(bound, layer.linear[part].bias, first));
+        first += layer.linear[part].rows;
+      }
       return {};
     }
     if (spec.vector)
       return vector(bound,
                     info.bias_of ? layer.linear[*info.bias_of].bias : layer.vector[spec.slot]);
     Linear& linear = layer.linear[spec.slot];
-    linear = {.rows = spec.rows, .k = spec.k, .experts = spec.experts};
+    linear = {.rows = spec.rows,
+              .k = spec.k,
+              .experts = spec.experts,
+              .expert_rows = spec.is_part() ? spec.file_rows : spec.rows};
     LATHE_TRY_STATUS(matrix(bound, linear));
-    if (lora_ && info.adapts) adapt(spec.name, info.part, linear);
+    if (lora_ && info.adapts) adapt(spec, info.part, linear);
     return {};
   }
 
@@ -70,12 +71,11 @@ class TuneModel::Filler {
   Status fill() {
     Parameters& parameters = model_.parameters_;
     LATHE_TRY_STATUS(parameters.allocate());
-    for (std::size_t i = 0; i < pending_.size(); ++i) {
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
       const Parameter& parameter = parameters.list()[i];
-      *pending_[i].into = parameters.weights(i);
       float* value = parameters.value(parameter);
-      if (pending_[i].tensor != nullptr) {
-        LATHE_TRY(const auto values, load_floats(file_, *pending_[i].tensor));
+      if (tensors_[i] != nullptr) {
+        LATHE_TRY(const auto values, load_floats(file_, *tensors_[i]));
         std::ranges::copy(values, value);
       } else if (parameter.name.ends_with(".lora_a")) {
         const double bound = 1 / std::sqrt(static_cast<double>(parameter.k));
@@ -83,18 +83,28 @@ class TuneModel::Filler {
           value[j] = static_cast<float>((2 * uniform_at(lora_->seed, i, j) - 1) * bound);
       }
     }
+    for (const Pending& pending : pending_) {
+      *pending.into = parameters.weights(pending.parameter);
+      pending.into->value += pending.offset;
+      pending.into->gradient += pending.offset;
+    }
     return {};
   }
 
  private:
+  // From so many numbers on of a parameter.
   struct Pending {
     Weights* into;
-    const GgufTensor* tensor;  // nullptr: an adapter's
+    std::size_t parameter, offset;
   };
 
-  Status vector(const BoundTensor& bound, Weights& into) {
-    if (!lora_) return declare(*bound.tensor, {.name = bound.spec.name, .k = bound.spec.k}, into);
+  Status vector(const BoundTensor& bound, Weights& into, std::size_t offset = 0) {
+    if (!lora_ && bound.spec.slot != Slot::kScoreBias)
+      return declare(*bound.tensor,
+                     {.name = bound.spec.name, .rows = bound.spec.rows, .k = bound.spec.k}, into,
+                     offset);
     LATHE_TRY(into.value, frozen_floats(*bound.tensor));
+    into.value += offset;
     return {};
   }
 
@@ -103,37 +113,58 @@ class TuneModel::Filler {
     if (!lora_)
       return declare(tensor,
                      {.name = tensor.name,
-                      .rows = into.rows,
+                      .rows = into.expert_rows,
                       .k = into.k,
                       .experts = into.experts,
                       .decays = true},
-                     into.weight);
+                     into.weight, bound.spec.first_row * into.k);
     const auto bytes = static_cast<std::size_t>(tensor.bytes);
-    LATHE_TRY(Pages pages, Pages::allocate(bytes));
-    LATHE_TRY_STATUS(file_.read(tensor, 0, {pages.data(), bytes}));
-    into.frozen = pages.data();
+    std::byte*& data = matrices_[tensor.name];
+    if (data == nullptr) {
+      LATHE_TRY(Pages pages, Pages::allocate(bytes));
+      LATHE_TRY_STATUS(file_.read(tensor, 0, {pages.data(), bytes}));
+      data = pages.data();
+      model_.frozen_bytes_ += pages.size();
+      model_.frozen_.push_back(std::move(pages));
+    }
     into.type = &tensor_type_info(tensor.type);
+    into.frozen =
+        data + bound.spec.first_row * (into.k / into.type->block * into.type->block_bytes);
     if (bound.scale != nullptr) {
       LATHE_TRY(into.frozen_scale, frozen_floats(*bound.scale));
     } else if (tensor.type == TensorType::kF32) {
-      into.weight.value = reinterpret_cast<float*>(pages.data());
+      into.weight.value = reinterpret_cast<float*>(data) + bound.spec.first_row * into.k;
     }
-    model_.frozen_bytes_ += pages.size();
-    model_.frozen_.push_back(std::move(pages));
     return {};
   }
 
-  void adapt(const std::string& name, std::string_view part, Linear& into) {
-    const auto& targets = lora_->targets;
-    if (!targets.empty() && std::ranges::find(targets, part) == targets.end()) return;
+  void adapt(const TensorSpec& spec, std::string_view part, Linear& into) {
+    if (!is_target(part) && !(spec.is_part() && is_target_joint(spec))) return;
     into.rank = lora_->rank;
     into.lora_scale = static_cast<float>(lora_->alpha / static_cast<double>(lora_->rank));
-    const auto side = [&](const char* ending, std::size_t rows, std::size_t k, Weights& weights) {
-      add({.name = name + ending, .rows = rows, .k = k, .experts = into.experts, .decays = true},
-          weights, nullptr);
+    const auto side = [&](const char* ending, std::size_t rows, std::size_t k, Weights& weights,
+                          std::size_t offset) {
+      add({.name = spec.name + ending,
+           .rows = rows,
+           .k = k,
+           .experts = into.experts,
+           .decays = true},
+          weights, offset, nullptr);
     };
-    side(".lora_a", into.rank, into.k, into.lora_a);
-    side(".lora_b", into.rows, into.rank, into.lora_b);
+    side(".lora_a", into.rank, into.k, into.lora_a, 0);
+    side(".lora_b", into.expert_rows, into.rank, into.lora_b, spec.first_row * into.rank);
+  }
+
+  bool is_target(std::string_view part) const {
+    const auto& targets = lora_->targets;
+    return targets.empty() || std::ranges::find(targets, part) != targets.end();
+  }
+  // A matrix of several layers is adapted whole where one of them is a target.
+  bool is_target_joint(const TensorSpec& spec) const {
+    if (spec.slot == Slot::kGate || spec.slot == Slot::kUp)
+      return is_target(slot_info(Slot::kGate).part) || is_target(slot_info(Slot::kUp).part);
+    return std::ranges::any_of(std::array{Slot::kQ, Slot::kK, Slot::kV, Slot::kMixed},
+                               [&](Slot slot) { return is_target(slot_info(slot).part); });
   }
 
   Result<float*> frozen_floats(const GgufTensor& tensor) {
@@ -142,26 +173,33 @@ class TuneModel::Filler {
     return model_.frozen_floats_.emplace_back(std::move(values)).data();
   }
 
-  Status declare(const GgufTensor& tensor, Parameter parameter, Weights& into) {
+  Status declare(const GgufTensor& tensor, Parameter parameter, Weights& into, std::size_t offset) {
     if (tensor.type != TensorType::kF32 && tensor.type != TensorType::kF16 &&
         tensor.type != TensorType::kBF16)
       return invalid(
           "{}: the tensor {} is {}; full training wants F32, F16 or BF16 weights (a quantized base "
           "is trained with an adapter: leave --full out)",
           file_.path().string(), tensor.name, tensor_type_info(tensor.type).name);
-    add(std::move(parameter), into, &tensor);
+    add(std::move(parameter), into, offset, &tensor);
     return {};
   }
 
-  void add(Parameter parameter, Weights& into, const GgufTensor* tensor) {
+  // A parameter that is there already, whole, gets another user.
+  void add(Parameter parameter, Weights& into, std::size_t offset, const GgufTensor* tensor) {
+    const auto [known, fresh] = parameters_.try_emplace(parameter.name, tensors_.size());
+    pending_.push_back({&into, known->second, offset});
+    if (!fresh) return;
     model_.parameters_.add(std::move(parameter));
-    pending_.push_back({&into, tensor});
+    tensors_.push_back(tensor);
   }
 
   const Gguf& file_;
   TuneModel& model_;
   const std::optional<LoraOptions>& lora_;
-  std::vector<Pending> pending_;  // by parameter
+  std::vector<Pending> pending_;
+  std::vector<const GgufTensor*> tensors_;         // by parameter; nullptr: an adapter's
+  std::map<std::string, std::size_t> parameters_;  // by name
+  std::map<std::string, std::byte*> matrices_;     // frozen ones, by name
 };
 
 Result<std::unique_ptr<TuneModel>> TuneModel::load(const Gguf& file,
@@ -175,6 +213,8 @@ Result<std::unique_ptr<TuneModel>> TuneModel::load(const Gguf& file,
   model->layers_.resize(blueprint.layers.size());
   Filler filler(file, *model, lora);
   for (const BoundTensor& bound : tensors) LATHE_TRY_STATUS(filler.add(bound));
+  if (model->parameters_.list().empty())
+    return invalid("{}: the model has no {}", file.path().string(), join(lora->targets, ", "));
   LATHE_TRY_STATUS(filler.fill());
   return model;
 }

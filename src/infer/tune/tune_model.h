@@ -1,11 +1,14 @@
 // A model to be trained: its blueprint, its weights as the trainer wants them, and which of them
 // change. Full: every weight is a float parameter. LoRA: the file's tensors stay frozen in their
 // own types, and every chosen linear layer gets A (random) and B (zero), each expert its own; the
-// router of a mixture stays as it is. Owns all of it.
+// router of a mixture stays as it is. Layers that the file has in one matrix share an A, and each
+// has its rows of B. What only chooses experts (exp_probs_b) never changes. Owns all of it.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,8 +44,12 @@ class TuneModel {
   const Linear& head() const {
     return outside_.linear[blueprint_.tied ? Slot::kEmbedding : Slot::kOutput];
   }
-  const Weights& output_norm() const { return outside_.vector[Slot::kOutputNorm]; }
-  const std::vector<float>& rope_factors() const { return rope_factors_; }
+  const Weights& output_norm() const { return outside_.vector[infer::output_norm(blueprint_)]; }
+  // What the file divides frequencies by; empty: it has none by that name.
+  std::span<const float> rope_factors(Slot slot) const {
+    const auto found = rope_factors_.find(slot);
+    return found == rope_factors_.end() ? std::span<const float>() : found->second;
+  }
   Parameters& parameters() { return parameters_; }
   const Parameters& parameters() const { return parameters_; }
   void embed(std::int32_t token, float* out) const;  // (embedding)
@@ -56,7 +63,7 @@ class TuneModel {
   Parameters parameters_;
   std::vector<TuneLayer> layers_;
   TuneLayer outside_;
-  std::vector<float> rope_factors_;
+  std::map<Slot, std::vector<float>> rope_factors_;
   std::vector<std::vector<float>> frozen_floats_;  // norms and biases of a frozen base
   std::vector<Pages> frozen_;                      // its matrices
   std::uint64_t frozen_bytes_ = 0;
