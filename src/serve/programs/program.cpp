@@ -139,6 +139,8 @@ void Program::run() {
     if (phase == ProgramPhase::kStarting && now() >= look_at_) {
       look_at_ = now() + kLookAgain;
       if (answers()) {
+        measure_at_ = Milliseconds(0);  // what is told of it then is new
+        measure();
         if (const Status own = check_port(); own)
           take(ProgramAnswered());
         else
