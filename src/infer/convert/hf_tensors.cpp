@@ -110,8 +110,7 @@ class Mapper {
       from = fmt::format(fmt::runtime(family_.predictor), layer - config_.layers);
     for (const auto& names : {family_.mixer, family_.ffn})
       for (const HfTensor& tensor : names)
-        if ((tensor.parts & parts) != 0)
-          LATHE_TRY_STATUS(add_named(from, tensor, layer));
+        if ((tensor.parts & parts) != 0) LATHE_TRY_STATUS(add_named(from, tensor, layer));
     if ((parts & kPredicts) != 0)
       for (const std::string_view copy : family_.copies) used_.insert(from + std::string(copy));
     return {};
