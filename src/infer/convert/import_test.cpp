@@ -476,6 +476,14 @@ TEST_F(ImportTest, PreTokenizersByTheirExpressions) {
   constexpr std::string_view kTekken =
       R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
   EXPECT_EQ(*pre_of(split_step(kTekken), true), "tekken");
+  // DeepSeek's third, whose file has newlines in its expressions.
+  const Json numbers = split_step(R"(\p{N}{1,3})"), east = split_step("[一-龥\u3040-ゟ゠-ヿ]+");
+  const Json words = split_step(
+      "[!\"#$%&'()*+,\\-./"
+      ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
+      " ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+");
+  EXPECT_EQ(*pre_of({{"type", "Sequence"}, {"pretokenizers", {numbers, east, words}}}, false),
+            "deepseek-v3");
   const auto unknown = pre_of(split_step(R"(\w+)"), false);
   ASSERT_FALSE(unknown);
   EXPECT_THAT(unknown.error().message, AllOf(HasSubstr("tokenizer.json"), HasSubstr(R"(\w+)")));

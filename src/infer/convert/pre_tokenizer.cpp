@@ -42,6 +42,15 @@ std::vector<Known> known_pre_tokenizers() {
       {{small + contractions + "?|" + large + contractions + R"(?|\p{N}{1,3})" + paths + tail},
        false,
        "gpt-4o"},
+      {{R"(\p{N}{1,3})", "[一-龥\u3040-ゟ゠-ヿ]+",
+        R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
+        R"(| ?[\p{P}\p{S}]+[\r\n]*)" +
+            tail},
+       false,
+       "deepseek-v3"},
+      {{contractions + R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+)" + tail},
+       false,
+       "seed-coder"},
       {{std::string(kByteLevel)}, false, "gpt-2"},
       {{std::string(kDigits), std::string(kByteLevel)}, false, "smollm"},
   };
@@ -66,7 +75,9 @@ std::string step_of(const SortedJson& step) {
   if (type == "Digits" && is_true(member(step, "individual_digits"), false))
     return std::string(kDigits);
   const SortedJson& regex = member(member(step, "pattern"), "Regex");
-  if (type == "Split" && regex.is_string()) return regex.get<std::string>();
+  // Some files have newlines in it instead of their names.
+  if (type == "Split" && regex.is_string())
+    return replace_all(replace_all(regex.get<std::string>(), "\r", "\\r"), "\n", "\\n");
   return type.is_string() ? type.get<std::string>() : "?";
 }
 

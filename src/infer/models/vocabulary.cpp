@@ -56,7 +56,8 @@ Status read_ids(const Gguf& gguf, VocabularySpec& spec) {
     const TokenId fallback = spec.model == "llama"  ? each.llama
                              : spec.model == "gpt2" ? each.gpt2
                              : spec.model == "bert" ? each.bert
-                                                    : each.t5;
+                             : spec.model == "t5"   ? each.t5
+                                                    : kNoToken;
     spec.*each.id = fallback < count ? fallback : kNoToken;
   }
   // Older files name the token that opens a text "bos" alone.

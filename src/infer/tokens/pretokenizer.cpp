@@ -88,13 +88,14 @@ std::size_t prefixed_letters(std::string_view text, std::size_t at, CategorySet 
   return end == start ? 0 : end - at;
 }
 
-// Llama 3, Qwen 2 and their like
-template <CategorySet letters, int digit_run>
+// Llama 3, Qwen 2 and their like; `after`: whether newlines behind symbols belong to them
+template <CategorySet letters, int digit_run, bool after = true>
 std::size_t llama3(std::string_view text, std::size_t at) {
   if (const auto bytes = contraction(text, at, true)) return bytes;
   if (const auto bytes = prefixed_letters(text, at, letters, kLetters | kNumbers)) return bytes;
   if (const auto bytes = digits<digit_run>(text, at)) return bytes;
-  if (const auto bytes = spaced_run(text, at, kAll & ~(kSpaces | letters | kNumbers), "\r\n"))
+  if (const auto bytes =
+          spaced_run(text, at, kAll & ~(kSpaces | letters | kNumbers), after ? "\r\n" : ""))
     return bytes;
   return spaces(text, at, true);
 }
@@ -105,27 +106,42 @@ constexpr CategorySet kUpper =
     set_of(UnicodeCategory::kLu) | set_of(UnicodeCategory::kLt) | kCaseless;
 constexpr CategorySet kLower = set_of(UnicodeCategory::kLl) | kCaseless;
 
+// Whether a character is of a set, Chinese ones left out where `han` is false.
+template <bool han>
+bool is_cased(const Character& c, CategorySet set) {
+  return c.is(set) && (han || !is_han(c.code));
+}
+
+template <bool han>
+std::size_t cased_run_end(std::string_view text, std::size_t at, CategorySet set) {
+  for (Character c; is_cased<han>(c = character_at(text, at), set);) at += c.bytes;
+  return at;
+}
+
 // End of "[upper]*[lower]+" at `start`, or `start`. Going back from the longest [upper]* for a
 // first [lower] is done by remembering the last character that is both.
+template <bool han>
 std::size_t lower_word_end(std::string_view text, std::size_t start) {
   std::size_t upper_end = start, after_both = start;
-  for (Character c; (c = character_at(text, upper_end)).is(kUpper);) {
+  for (Character c; is_cased<han>(c = character_at(text, upper_end), kUpper);) {
     upper_end += c.bytes;
     if (c.is(kLower)) after_both = upper_end;
   }
-  const std::size_t lower_end = run_end(text, upper_end, kLower);
+  const std::size_t lower_end = cased_run_end<han>(text, upper_end, kLower);
   return lower_end > upper_end ? lower_end : after_both;
 }
 
 // "[^\r\n\p{L}\p{N}]?[upper]*[lower]+|[^\r\n\p{L}\p{N}]?[upper]+[lower]*"
+template <bool han = true>
 std::size_t cased_word(std::string_view text, std::size_t at) {
   const Character first = character_at(text, at);
   if (first.bytes == 0) return 0;
   const bool prefix = !is_newline(first) && !first.is(kLetters | kNumbers);
   const std::size_t start = at + (prefix ? first.bytes : 0);
-  if (const auto end = lower_word_end(text, start); end > start) return end - at;
-  if (first.is(kMarks)) return lower_word_end(text, at) - at;  // a prefix that is a word itself
-  const std::size_t upper_end = run_end(text, start, kUpper);
+  if (const auto end = lower_word_end<han>(text, start); end > start) return end - at;
+  // A prefix that is a word itself.
+  if (first.is(kMarks)) return lower_word_end<han>(text, at) - at;
+  const std::size_t upper_end = cased_run_end<han>(text, start, kUpper);
   return upper_end > start ? upper_end - at : 0;  // no [lower] follows: the first form had it
 }
 
@@ -137,6 +153,25 @@ std::size_t gpt4o(std::string_view text, std::size_t at) {
   if (const auto bytes = spaced_run(text, at, kAll & ~(kSpaces | kLetters | kNumbers), "\r\n/"))
     return bytes;
   return spaces(text, at, true);
+}
+
+// Kimi K2: Chinese characters stand apart from words.
+std::size_t kimi(std::string_view text, std::size_t at) {
+  std::size_t end = at;
+  for (Character c; is_han((c = character_at(text, end)).code);) end += c.bytes;
+  if (end > at) return end - at;
+  if (const auto bytes = cased_word<false>(text, at))
+    return bytes + contraction(text, at + bytes, true);
+  if (const auto bytes = digits<3>(text, at)) return bytes;
+  if (const auto bytes = spaced_run(text, at, kAll & ~(kSpaces | kLetters | kNumbers), "\r\n"))
+    return bytes;
+  return spaces(text, at, true);
+}
+
+// "[^\n]+|[\n]+"
+std::size_t line(std::string_view text, std::size_t at) {
+  const std::size_t end = text[at] == '\n' ? text.find_first_not_of('\n', at) : text.find('\n', at);
+  return std::min(end, text.size()) - at;
 }
 
 // "[\p{P}\$\+<=>\^~\|]+", with or without the backtick
@@ -264,6 +299,9 @@ constexpr PieceMatcher kDeepseekCoderStages[] = {one_newline, spaced_letters, sp
 constexpr PieceMatcher kDeepseek3Stages[] = {digits<3>, deepseek3_east_asian, deepseek3};
 constexpr PieceMatcher kGpt4oStages[] = {gpt4o<true, 3>};
 constexpr PieceMatcher kTekkenStages[] = {gpt4o<false, 1>};
+constexpr PieceMatcher kSeedStages[] = {llama3<kLetters, 1, false>};
+constexpr PieceMatcher kKimiStages[] = {kimi};
+constexpr PieceMatcher kLineStages[] = {line};
 
 constexpr std::string_view kLlama3Names[] = {"llama-bpe", "llama3",    "llama-v3",
                                              "falcon3",   "falcon-h1", "pixtral",
@@ -287,6 +325,8 @@ constexpr std::string_view kDeepseekCoderNames[] = {"deepseek-coder"};
 constexpr std::string_view kDeepseek3Names[] = {"deepseek-v3", "hunyuan-dense", "joyai-llm"};
 constexpr std::string_view kGpt4oNames[] = {"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"};
 constexpr std::string_view kTekkenNames[] = {"tekken"};
+constexpr std::string_view kSeedNames[] = {"seed-coder"};
+constexpr std::string_view kKimiNames[] = {"kimi-k2"};
 
 constexpr PreTokenizer kPreTokenizers[] = {
     {.names = kLlama3Names, .stages = kLlama3Stages, .ignore_merges = true, .add_bos = true},
@@ -303,6 +343,8 @@ constexpr PreTokenizer kPreTokenizers[] = {
     {.names = kDeepseek3Names, .stages = kDeepseek3Stages},
     {.names = kGpt4oNames, .stages = kGpt4oStages},
     {.names = kTekkenNames, .stages = kTekkenStages, .ignore_merges = true, .add_bos = true},
+    {.names = kSeedNames, .stages = kSeedStages},
+    {.names = kKimiNames, .stages = kKimiStages},
 };
 
 }  // namespace
@@ -311,6 +353,11 @@ const PreTokenizer* find_pretokenizer(std::string_view name) {
   for (const PreTokenizer& each : kPreTokenizers)
     if (std::ranges::find(each.names, name) != each.names.end()) return &each;
   return nullptr;
+}
+
+const PreTokenizer& line_pretokenizer() {
+  static constexpr PreTokenizer kLines{.names = {}, .stages = kLineStages, .add_bos = true};
+  return kLines;
 }
 
 std::string known_pretokenizers() {

@@ -27,7 +27,8 @@ struct PreTokenizer {
 };
 
 const PreTokenizer* find_pretokenizer(std::string_view name);  // null: not known
-std::string known_pretokenizers();                             // "a, b, c"
+const PreTokenizer& line_pretokenizer();  // Gemma 4's: lines, and runs of newlines
+std::string known_pretokenizers();        // "a, b, c"
 
 template <class Emit>
 void split_pieces(std::span<const PieceMatcher> stages, std::string_view text, const Emit& emit) {

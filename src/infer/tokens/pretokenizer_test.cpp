@@ -88,6 +88,12 @@ std::string llama3(const std::string& letters, const std::string& number) {
          letters + R"(\p{N}]+[\r\n]*|)" + kTail;
 }
 
+// Its authors write the classes as intersections with what is not Chinese.
+std::string kimi_word(const std::string& upper, const std::string& lower) {
+  return R"([^\r\n\p{L}\p{N}]?(?:(?!\p{sc:Han})[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]))" + upper +
+         R"((?:(?!\p{sc:Han})[\p{Ll}\p{Lm}\p{Lo}\p{M}]))" + lower + kContractions + "?";
+}
+
 struct Case {
   std::string name;
   Regexes regexes;
@@ -114,6 +120,11 @@ const std::vector<Case>& cases() {
       {"gpt-4o",
        {kUpperFirst + kContractions + "?|" + kUpperOnly + kContractions +
         R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" + kTail}},
+      {"seed-coder",
+       {kContractions + R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|)" + kTail}},
+      {"kimi-k2",
+       {R"(\p{sc:Han}+|)" + kimi_word("*", "+") + "|" + kimi_word("+", "*") +
+        R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" + kTail}},
       {"tekken",
        {kUpperFirst + "|" + kUpperOnly + R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" + kTail}},
   };
@@ -130,14 +141,16 @@ std::vector<std::string> split_with(const std::string& name, std::string_view te
 // Characters from every class that an expression tells apart, the rare ones included.
 std::string random_text(std::mt19937& random) {
   static const std::vector<std::string> kBits{
-      " ",      " ",      "  ",         "\n",     "\r",     "\r\n",   "\t",     "a",      "b",
-      "Z",      "X",      "é",          "Ä",      "Я",      "ж",      "\u01C5", "\u02B0", "中",
-      "あ",     "ア",     "가",         "ह",      "\u093F", "\u094D", "\u0301", "\u0300", "\u20DD",
-      "1",      "23",     "456",        "٣",      "Ⅷ",      "½",      "'",      "'s",     "'S",
-      "'LL",    "'re",    "'\u017F",    "!",      ".",      "-",      "$",      "+",      "`",
-      "|",      "^",      "/",          "~",      "<",      "「",     "。",     "\u3000", "！",
-      "🦙",   "\u200D", "\u00A0",     "\u2028", "\u0085", "\u000B", "\u000C", "\u0001", "\u200B",
-      "\u1F7E", "\u1F7D", "\U00010400", "\uFFFD", "\u0378", "₿"};
+      " ",      " ",          "  ",         "\n",     "\r",     "\r\n",   "\t",         "a",
+      "b",      "Z",          "X",          "é",      "Ä",      "Я",      "ж",          "\u01C5",
+      "\u02B0", "中",         "あ",         "ア",     "가",     "ह",      "\u093F",     "\u094D",
+      "\u0301", "\u0300",     "\u20DD",     "1",      "23",     "456",    "٣",          "Ⅷ",
+      "½",      "'",          "'s",         "'S",     "'LL",    "'re",    "'\u017F",    "!",
+      ".",      "-",          "$",          "+",      "`",      "|",      "^",          "/",
+      "~",      "<",          "「",         "。",     "\u3000", "！",     "々",         "〇",
+      "\u2E80", "\U00020000", "\U0002FA1D", "🦙",   "\u200D", "\u00A0", "\u2028",     "\u0085",
+      "\u000B", "\u000C",     "\u0001",     "\u200B", "\u1F7E", "\u1F7D", "\U00010400", "\uFFFD",
+      "\u0378", "₿"};
   std::string out;
   const int length = std::uniform_int_distribution<int>(0, 24)(random);
   // Few different bits a text: then neighbours repeat.
@@ -201,8 +214,9 @@ TEST(PreTokenizer, LosesNoByteOfInvalidText) {
 TEST(PreTokenizer, LongRunsAreWalkedOnce) {
   for (const Case& each : cases())
     for (const std::string bit :
-         {" ", "a", "A", "\n", "\t", "\u3000", "\u0301", "é", "中", "1", ".", "🦙", "'", "\xFF",
-          "\u02B0", " \n", "\u0301A", "\u02B0A"}) {
+         {" ",    "a", "A",    "\n",     "\t",  "\u3000",  "\u0301",     "é",
+          "中",   "1", ".",    "々",     "〇",  "\u2E80",  "\U00020000", "\U0002FA1D",
+          "🦙", "'", "\xFF", "\u02B0", " \n", "\u0301A", "\u02B0A"}) {
       std::string text;
       for (int i = 0; i < 200'000; ++i) text += bit;
       std::size_t bytes = 0;
@@ -214,7 +228,7 @@ TEST(PreTokenizer, LongRunsAreWalkedOnce) {
 
 TEST(PreTokenizer, NamesAreKnownOrNot) {
   EXPECT_NE(find_pretokenizer("llama-bpe"), nullptr);
-  EXPECT_EQ(find_pretokenizer("kimi-k2"), nullptr);
+  EXPECT_EQ(find_pretokenizer("afmoe"), nullptr);
   EXPECT_NE(known_pretokenizers().find("deepseek-r1-qwen"), std::string::npos);
 }
 

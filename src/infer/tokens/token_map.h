@@ -54,6 +54,10 @@ struct PreTokenizer;
 Result<std::unique_ptr<FragmentEncoder>> make_bpe(const VocabularySpec& spec, const TokenMap& map,
                                                   const PreTokenizer& pre);
 
+Result<std::unique_ptr<FragmentEncoder>> make_character_bpe(const VocabularySpec& spec,
+                                                            const TokenMap& map,
+                                                            const PreTokenizer& pre);
+
 // GPT-2's printable alphabet: the character that stands for a byte, and back (-1: for none).
 char32_t byte_to_printable(unsigned char byte);
 int printable_to_byte(char32_t code);

@@ -310,6 +310,9 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::make(VocabularySpec given) {
     LATHE_TRY(state->fragments, make_bpe(spec, state->map, *pre));
     add_bos = pre->add_bos;
     add_separator = pre->add_separator;
+  } else if (spec.model == "gemma4") {
+    LATHE_TRY(state->fragments, make_character_bpe(spec, state->map, line_pretokenizer()));
+    add_bos = line_pretokenizer().add_bos;
   } else if (spec.model == "llama") {
     state->fragments = make_spm(spec, state->map);
     add_bos = true;
@@ -321,7 +324,8 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::make(VocabularySpec given) {
     add_eos = true;
   } else {
     return invalid(
-        "tokenizer.ggml.model: '{}' is not supported; supported are gpt2, llama, bert and t5",
+        "tokenizer.ggml.model: '{}' is not supported; supported are gpt2, gemma4, llama, bert and "
+        "t5",
         spec.model);
   }
   state->add_bos = spec.add_bos.value_or(add_bos);
@@ -397,9 +401,9 @@ std::string Tokenizer::piece(TokenId id, bool special) const {
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool special) const {
-  const bool drop_space =
-      state_->spec.model == "bert" ||
-      (state_->spec.model != "gpt2" && state_->spec.add_space_prefix.value_or(true));
+  const bool drop_space = state_->spec.model == "bert" ||
+                          (state_->spec.model != "gpt2" &&
+                           state_->spec.add_space_prefix.value_or(state_->spec.model != "gemma4"));
   std::string out;
   bool first = drop_space;
   for (const TokenId id : ids) {

@@ -30,7 +30,8 @@ enum class TokenKind : std::uint8_t {
 
 // What a vocabulary is, as GGUF's tokenizer.ggml.* keys say it. Plain data, not yet checked.
 struct VocabularySpec {
-  // "gpt2" (byte-level BPE), "llama" (SPM), "bert" (WPM), "t5" (SentencePiece's unigrams)
+  // "gpt2" (byte-level BPE), "gemma4" (BPE of characters), "llama" (SPM), "bert" (WPM), "t5"
+  // (SentencePiece's unigrams)
   std::string model;
   std::string pre;  // pre-tokenizer of a BPE: "llama-bpe", "qwen2", …
   std::vector<std::string> tokens;

@@ -124,6 +124,20 @@ std::array<char32_t, 3> base_of(char32_t code) {
   return {code, 0, 0};
 }
 
+bool is_han(char32_t code) {
+  // Unicode 15.1, Scripts.txt.
+  constexpr std::pair<char32_t, char32_t> kRanges[] = {
+      {0x2E80, 0x2E99},   {0x2E9B, 0x2EF3},   {0x2F00, 0x2FD5},   {0x3005, 0x3005},
+      {0x3007, 0x3007},   {0x3021, 0x3029},   {0x3038, 0x303B},   {0x3400, 0x4DBF},
+      {0x4E00, 0x9FFF},   {0xF900, 0xFA6D},   {0xFA70, 0xFAD9},   {0x16FE2, 0x16FE3},
+      {0x16FF0, 0x16FF1}, {0x20000, 0x2A6DF}, {0x2A700, 0x2B739}, {0x2B740, 0x2B81D},
+      {0x2B820, 0x2CEA1}, {0x2CEB0, 0x2EBE0}, {0x2EBF0, 0x2EE5D}, {0x2F800, 0x2FA1D},
+      {0x30000, 0x3134A}, {0x31350, 0x323AF}};
+  return code >= kRanges[0].first && std::ranges::any_of(kRanges, [code](const auto& range) {
+           return code >= range.first && code <= range.second;
+         });
+}
+
 bool is_deepseek_letter(char32_t code) {
   const CodeRange* range = find_range(kDeepseekLetters, code);
   return range != std::end(kDeepseekLetters) && code <= range->last;

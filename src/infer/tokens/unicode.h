@@ -64,6 +64,8 @@ char32_t lower_of(char32_t code);
 char32_t upper_of(char32_t code);
 // Canonical decomposition without its non-spacing marks: at most three characters, the rest 0.
 std::array<char32_t, 3> base_of(char32_t code);
+// Of the script Han: Chinese characters, their radicals, numbers and marks.
+bool is_han(char32_t code);
 // The cased letters that DeepSeek's first vocabularies list.
 bool is_deepseek_letter(char32_t code);
 
