@@ -60,10 +60,12 @@ TEST(SequenceMemory, LayersThatRememberAlikeShareBlocks) {
 
 TEST(SequenceMemory, AtRestAWindowKeepsItsPositionsAndABlock) {
   KvBudget budget(std::uint64_t{1} << 30);
-  MemoryStore store = *MemoryStore::create(three_groups(), 4000, budget);
+  constexpr std::size_t kPositions = 1 << 20;
+  MemoryStore store =
+      *MemoryStore::create(three_groups(), blocks_for(kPositions + 700) + 64, budget);
   SequenceMemory memory(store);
   std::mt19937 random(1);
-  for (std::size_t at = 0; at < 100000;) {
+  for (std::size_t at = 0; at < kPositions;) {
     const std::size_t end = at + 1 + random() % 700;
     ASSERT_TRUE(memory.prepare(at, end));
     memory.settle(end);
