@@ -259,18 +259,17 @@ struct FloatKv {
     }
   }
 
-  // Dimension by dimension: what lies side by side is read while its line is there.
   static void gather(std::byte* chunk, const KvShape& shape, std::size_t count,
                      const KvFormat::Position* from) {
     const auto lane_at = [&shape](std::size_t slot) {
       return kBytes * (slot / kPanelRows * kPanelRows * shape.key + slot % kPanelRows);
     };
-    const std::byte* lanes[kChunk];
-    for (std::size_t i = 0; i < count; ++i) lanes[i] = from[i].chunk + lane_at(from[i].slot);
-    for (std::size_t d = 0; d < shape.key; ++d)
-      for (std::size_t i = 0; i < count; ++i)
-        __builtin_memcpy(chunk + lane_at(i) + kBytes * kPanelRows * d,
-                         lanes[i] + kBytes * kPanelRows * d, kBytes);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::byte* lane = from[i].chunk + lane_at(from[i].slot);
+      std::byte* to = chunk + lane_at(i);
+      for (std::size_t d = 0; d < shape.key; ++d)
+        __builtin_memcpy(to + kBytes * kPanelRows * d, lane + kBytes * kPanelRows * d, kBytes);
+    }
   }
 
   template <std::size_t kCount, class Args>
