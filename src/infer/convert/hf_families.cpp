@@ -1,360 +1,13 @@
 // The table of families that are imported, and the names of their tensors.
 #include "infer/convert/hf_family.h"
+#include "infer/convert/hf_ffn_names.h"
+#include "infer/convert/hf_mixer_names.h"
 #include "infer/convert/hf_readers.h"
 
 namespace lathe::infer {
 namespace {
 
-// --- of a layer: how tokens see each other
-
-constexpr HfTensor kAttention[] = {
-    {Slot::kAttentionNorm, "input_layernorm.weight"},
-    {Slot::kQ, "self_attn.q_proj.weight"},
-    {.slot = Slot::kQBias, .name = "self_attn.q_proj.bias", .optional = true},
-    {Slot::kK, "self_attn.k_proj.weight"},
-    {.slot = Slot::kKBias, .name = "self_attn.k_proj.bias", .optional = true},
-    {Slot::kV, "self_attn.v_proj.weight"},
-    {.slot = Slot::kVBias, .name = "self_attn.v_proj.bias", .optional = true},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight"},
-    {.slot = Slot::kAttentionOutputBias, .name = "self_attn.o_proj.bias", .optional = true},
-    {.slot = Slot::kQNorm, .name = "self_attn.q_norm.weight", .optional = true},
-    {.slot = Slot::kKNorm, .name = "self_attn.k_norm.weight", .optional = true},
-    {.slot = Slot::kSinks, .name = "self_attn.sinks", .optional = true},
-};
-
-constexpr HfTensor kGemmaAttention[] = {
-    {Slot::kAttentionNorm, "input_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kQ, "self_attn.q_proj.weight"},
-    {Slot::kK, "self_attn.k_proj.weight"},
-    {Slot::kV, "self_attn.v_proj.weight"},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight"},
-    {Slot::kQNorm, "self_attn.q_norm.weight", kAnyLayer, Take::kPlusOne, true},
-    {Slot::kKNorm, "self_attn.k_norm.weight", kAnyLayer, Take::kPlusOne, true},
-    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kFfnNorm, "pre_feedforward_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kPostFfnNorm, "post_feedforward_layernorm.weight", kAnyLayer, Take::kPlusOne},
-};
-
-constexpr HfTensor kOlmoAttention[] = {
-    {Slot::kQ, "self_attn.q_proj.weight"},
-    {Slot::kK, "self_attn.k_proj.weight"},
-    {Slot::kV, "self_attn.v_proj.weight"},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight"},
-    {Slot::kQNorm, "self_attn.q_norm.weight"},
-    {Slot::kKNorm, "self_attn.k_norm.weight"},
-    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight"},
-    {Slot::kPostFfnNorm, "post_feedforward_layernorm.weight"},
-};
-
-constexpr HfTensor kPhiAttention[] = {
-    {Slot::kAttentionNorm, "input_layernorm.weight"},
-    {Slot::kMixed, "self_attn.qkv_proj.weight"},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight"},
-};
-
-constexpr HfTensor kHunyuanAttention[] = {
-    {Slot::kAttentionNorm, "input_layernorm.weight"},
-    {Slot::kQ, "self_attn.q_proj.weight"},
-    {Slot::kK, "self_attn.k_proj.weight"},
-    {Slot::kV, "self_attn.v_proj.weight"},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight"},
-    {Slot::kQNorm, "self_attn.query_layernorm.weight"},
-    {Slot::kKNorm, "self_attn.key_layernorm.weight"},
-};
-
-constexpr HfTensor kLatentAttention[] = {
-    {Slot::kAttentionNorm, "input_layernorm.weight"},
-    {.slot = Slot::kQ, .name = "self_attn.q_proj.weight", .optional = true},
-    {.slot = Slot::kQLatent, .name = "self_attn.q_a_proj.weight", .optional = true},
-    {.slot = Slot::kQLatentNorm, .name = "self_attn.q_a_layernorm.weight", .optional = true},
-    {.slot = Slot::kQOfLatent, .name = "self_attn.q_b_proj.weight", .optional = true},
-    {Slot::kKvLatent, "self_attn.kv_a_proj_with_mqa.weight"},
-    {Slot::kKvLatentNorm, "self_attn.kv_a_layernorm.weight"},
-    {Slot::kKeyOfLatent, "self_attn.kv_b_proj.weight", kAnyLayer, Take::kKeyOfLatent},
-    {Slot::kValueOfLatent, "self_attn.kv_b_proj.weight", kAnyLayer, Take::kValueOfLatent},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight"},
-};
-
-// Gated attention, or a gated delta net: Qwen3-Next's.
-constexpr HfTensor kQwenNextMixer[] = {
-    {Slot::kAttentionNorm, "input_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kQ, "self_attn.q_proj.weight", kAttends},
-    {Slot::kK, "self_attn.k_proj.weight", kAttends},
-    {Slot::kV, "self_attn.v_proj.weight", kAttends},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight", kAttends},
-    {Slot::kQNorm, "self_attn.q_norm.weight", kAttends, Take::kPlusOne},
-    {Slot::kKNorm, "self_attn.k_norm.weight", kAttends, Take::kPlusOne},
-    {Slot::kMixed, "linear_attn.in_proj_qkvz.weight", kCarries, Take::kMixedOfHeads},
-    {Slot::kMixedGate, "linear_attn.in_proj_qkvz.weight", kCarries, Take::kGatesOfHeads},
-    {Slot::kConvolution, "linear_attn.conv1d.weight", kCarries},
-    {Slot::kBetaDecay, "linear_attn.in_proj_ba.weight", kCarries},
-    {Slot::kDecayBias, "linear_attn.dt_bias", kCarries},
-    {Slot::kDecayRate, "linear_attn.A_log", kCarries, Take::kNegativeExp},
-    {Slot::kStateNorm, "linear_attn.norm.weight", kCarries},
-    {Slot::kStateOutput, "linear_attn.out_proj.weight", kCarries},
-    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kJoin, "/mtp.fc.weight", kPredicts},
-    {Slot::kJoinTokenNorm, "/mtp.pre_fc_norm_embedding.weight", kPredicts, Take::kPlusOne},
-    {Slot::kJoinRowNorm, "/mtp.pre_fc_norm_hidden.weight", kPredicts, Take::kPlusOne},
-    {Slot::kPredictorNorm, "/mtp.norm.weight", kPredicts, Take::kPlusOne},
-};
-
-// … Qwen3.5's, whose value heads GGUF has in another order.
-constexpr HfTensor kQwen35Mixer[] = {
-    {Slot::kAttentionNorm, "input_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kQ, "self_attn.q_proj.weight", kAttends},
-    {Slot::kK, "self_attn.k_proj.weight", kAttends},
-    {Slot::kV, "self_attn.v_proj.weight", kAttends},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight", kAttends},
-    {Slot::kQNorm, "self_attn.q_norm.weight", kAttends, Take::kPlusOne},
-    {Slot::kKNorm, "self_attn.k_norm.weight", kAttends, Take::kPlusOne},
-    {Slot::kMixed, "linear_attn.in_proj_qkv.weight", kCarries, Take::kMixedValueHeads},
-    {Slot::kMixedGate, "linear_attn.in_proj_z.weight", kCarries, Take::kValueHeads},
-    {Slot::kConvolution, "linear_attn.conv1d.weight", kCarries, Take::kMixedValueHeads},
-    {Slot::kBeta, "linear_attn.in_proj_b.weight", kCarries, Take::kValueHeads},
-    {Slot::kDecay, "linear_attn.in_proj_a.weight", kCarries, Take::kValueHeads},
-    {Slot::kDecayBias, "linear_attn.dt_bias", kCarries, Take::kValueHeads},
-    {Slot::kDecayRate, "linear_attn.A_log", kCarries, Take::kNegativeExpValueHeads},
-    {Slot::kStateNorm, "linear_attn.norm.weight", kCarries},
-    {Slot::kStateOutput, "linear_attn.out_proj.weight", kCarries, Take::kValueHeadColumns},
-    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kJoin, "/mtp.fc.weight", kPredicts},
-    {Slot::kJoinTokenNorm, "/mtp.pre_fc_norm_embedding.weight", kPredicts, Take::kPlusOne},
-    {Slot::kJoinRowNorm, "/mtp.pre_fc_norm_hidden.weight", kPredicts, Take::kPlusOne},
-    {Slot::kPredictorNorm, "/mtp.norm.weight", kPredicts, Take::kPlusOne},
-};
-
-constexpr HfTensor kGraniteMixer[] = {
-    {Slot::kAttentionNorm, "input_layernorm.weight"},
-    {Slot::kQ, "self_attn.q_proj.weight", kAttends},
-    {Slot::kK, "self_attn.k_proj.weight", kAttends},
-    {Slot::kV, "self_attn.v_proj.weight", kAttends},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight", kAttends},
-    {Slot::kStateInput, "mamba.in_proj.weight", kCarries},
-    {Slot::kConvolution, "mamba.conv1d.weight", kCarries},
-    {Slot::kConvolutionBias, "mamba.conv1d.bias", kCarries},
-    {Slot::kDecayBias, "mamba.dt_bias", kCarries},
-    {Slot::kDecayRate, "mamba.A_log", kCarries, Take::kNegativeExpColumn},
-    {Slot::kSkip, "mamba.D", kCarries, Take::kColumn},
-    {Slot::kStateNorm, "mamba.norm.weight", kCarries, Take::kGroups},
-    {Slot::kStateOutput, "mamba.out_proj.weight", kCarries},
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-};
-
-// A layer of Nemotron-H is one part alone.
-constexpr HfTensor kNemotronMixer[] = {
-    {Slot::kAttentionNorm, "norm.weight"},
-    {Slot::kQ, "mixer.q_proj.weight", kAttends},
-    {Slot::kK, "mixer.k_proj.weight", kAttends},
-    {Slot::kV, "mixer.v_proj.weight", kAttends},
-    {Slot::kAttentionOutput, "mixer.o_proj.weight", kAttends},
-    {Slot::kStateInput, "mixer.in_proj.weight", kCarries},
-    {Slot::kConvolution, "mixer.conv1d.weight", kCarries},
-    {Slot::kConvolutionBias, "mixer.conv1d.bias", kCarries},
-    {Slot::kDecayBias, "mixer.dt_bias", kCarries},
-    {Slot::kDecayRate, "mixer.A_log", kCarries, Take::kNegativeExpColumn},
-    {Slot::kSkip, "mixer.D", kCarries, Take::kColumn},
-    {Slot::kStateNorm, "mixer.norm.weight", kCarries, Take::kGroups},
-    {Slot::kStateOutput, "mixer.out_proj.weight", kCarries},
-};
-
-constexpr HfTensor kLfmMixer[] = {
-    {Slot::kAttentionNorm, "operator_norm.weight"},
-    {Slot::kQ, "self_attn.q_proj.weight", kAttends},
-    {Slot::kK, "self_attn.k_proj.weight", kAttends},
-    {Slot::kV, "self_attn.v_proj.weight", kAttends},
-    {Slot::kAttentionOutput, "self_attn.out_proj.weight", kAttends},
-    {Slot::kQNorm, "self_attn.q_layernorm.weight", kAttends},
-    {Slot::kKNorm, "self_attn.k_layernorm.weight", kAttends},
-    {Slot::kShortInput, "conv.in_proj.weight", kCarries},
-    {Slot::kShortConvolution, "conv.conv.weight", kCarries},
-    {Slot::kShortOutput, "conv.out_proj.weight", kCarries},
-    {Slot::kFfnNorm, "ffn_norm.weight"},
-};
-
-// --- of a layer: the feed-forward part, and the norm in front of it
-
-constexpr HfTensor kLlamaFfn[] = {
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-    {Slot::kGate, "mlp.gate_proj.weight"},
-    {Slot::kUp, "mlp.up_proj.weight"},
-    {Slot::kDown, "mlp.down_proj.weight"},
-};
-
-// Its norm stands in the mixer's list, or there is none.
-constexpr HfTensor kNormedFfn[] = {
-    {Slot::kGate, "mlp.gate_proj.weight"},
-    {Slot::kUp, "mlp.up_proj.weight"},
-    {Slot::kDown, "mlp.down_proj.weight"},
-};
-
-constexpr HfTensor kSeedFfn[] = {
-    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight"},
-    {Slot::kGate, "mlp.gate_proj.weight"},
-    {Slot::kUp, "mlp.up_proj.weight"},
-    {Slot::kDown, "mlp.down_proj.weight"},
-};
-
-constexpr HfTensor kGlmFfn[] = {
-    {Slot::kPostAttentionNorm, "post_self_attn_layernorm.weight"},
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-    {Slot::kPostFfnNorm, "post_mlp_layernorm.weight"},
-    {Slot::kUp, "mlp.gate_up_proj.weight"},
-    {Slot::kDown, "mlp.down_proj.weight"},
-};
-
-constexpr HfTensor kPhiFfn[] = {
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-    {Slot::kUp, "mlp.gate_up_proj.weight"},
-    {Slot::kDown, "mlp.down_proj.weight"},
-};
-
-constexpr HfTensor kMixtralFfn[] = {
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-    {Slot::kRouter, "block_sparse_moe.gate.weight"},
-    {.slot = Slot::kScoreBias,
-     .name = "block_sparse_moe.e_score_correction_bias",
-     .optional = true},
-    {Slot::kGate, "block_sparse_moe.experts.{}.w1.weight"},
-    {Slot::kUp, "block_sparse_moe.experts.{}.w3.weight"},
-    {Slot::kDown, "block_sparse_moe.experts.{}.w2.weight"},
-};
-
-constexpr HfTensor kQwenFfn[] = {
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-    {Slot::kRouter, "mlp.gate.weight"},
-    {Slot::kGate, "mlp.experts.{}.gate_proj.weight"},
-    {Slot::kUp, "mlp.experts.{}.up_proj.weight"},
-    {Slot::kDown, "mlp.experts.{}.down_proj.weight"},
-    {.slot = Slot::kSharedRouter, .name = "mlp.shared_expert_gate.weight", .optional = true},
-    {.slot = Slot::kSharedGate, .name = "mlp.shared_expert.gate_proj.weight", .optional = true},
-    {.slot = Slot::kSharedUp, .name = "mlp.shared_expert.up_proj.weight", .optional = true},
-    {.slot = Slot::kSharedDown, .name = "mlp.shared_expert.down_proj.weight", .optional = true},
-};
-
-constexpr HfTensor kQwenNextFfn[] = {
-    {Slot::kRouter, "mlp.gate.weight"},
-    {Slot::kGate, "mlp.experts.{}.gate_proj.weight"},
-    {Slot::kUp, "mlp.experts.{}.up_proj.weight"},
-    {Slot::kDown, "mlp.experts.{}.down_proj.weight"},
-    {Slot::kSharedRouter, "mlp.shared_expert_gate.weight"},
-    {Slot::kSharedGate, "mlp.shared_expert.gate_proj.weight"},
-    {Slot::kSharedUp, "mlp.shared_expert.up_proj.weight"},
-    {Slot::kSharedDown, "mlp.shared_expert.down_proj.weight"},
-};
-
-// All experts in one, gate's rows before up's.
-constexpr HfTensor kQwen35Ffn[] = {
-    {Slot::kRouter, "mlp.gate.weight"},
-    {Slot::kGate, "mlp.experts.gate_up_proj", kExperts, Take::kFirstHalf},
-    {Slot::kUp, "mlp.experts.gate_up_proj", kExperts, Take::kSecondHalf},
-    {Slot::kDown, "mlp.experts.down_proj"},
-    {Slot::kSharedRouter, "mlp.shared_expert_gate.weight"},
-    {Slot::kSharedGate, "mlp.shared_expert.gate_proj.weight"},
-    {Slot::kSharedUp, "mlp.shared_expert.up_proj.weight"},
-    {Slot::kSharedDown, "mlp.shared_expert.down_proj.weight"},
-};
-
-// Dense layers before those of experts; a shared expert. The norm's slot differs.
-constexpr HfTensor kDeepseekFfn[] = {
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-    {Slot::kGate, "mlp.gate_proj.weight", kDense},
-    {Slot::kUp, "mlp.up_proj.weight", kDense},
-    {Slot::kDown, "mlp.down_proj.weight", kDense},
-    {Slot::kRouter, "mlp.gate.weight", kExperts},
-    {Slot::kScoreBias, "mlp.gate.e_score_correction_bias", kExperts, Take::kAll, true},
-    {Slot::kScoreBias, "mlp.moe_statics.e_score_correction_bias", kExperts, Take::kAll, true},
-    {Slot::kGate, "mlp.experts.{}.gate_proj.weight", kExperts},
-    {Slot::kUp, "mlp.experts.{}.up_proj.weight", kExperts},
-    {Slot::kDown, "mlp.experts.{}.down_proj.weight", kExperts},
-    {Slot::kSharedGate, "mlp.shared_experts.gate_proj.weight", kExperts, Take::kAll, true},
-    {Slot::kSharedUp, "mlp.shared_experts.up_proj.weight", kExperts, Take::kAll, true},
-    {Slot::kSharedDown, "mlp.shared_experts.down_proj.weight", kExperts, Take::kAll, true},
-};
-
-constexpr HfTensor kGlmMoeFfn[] = {
-    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight"},
-    {Slot::kGate, "mlp.gate_proj.weight", kDense},
-    {Slot::kUp, "mlp.up_proj.weight", kDense},
-    {Slot::kDown, "mlp.down_proj.weight", kDense},
-    {Slot::kRouter, "mlp.gate.weight", kExperts},
-    {Slot::kScoreBias, "mlp.gate.e_score_correction_bias", kExperts},
-    {Slot::kGate, "mlp.experts.{}.gate_proj.weight", kExperts},
-    {Slot::kUp, "mlp.experts.{}.up_proj.weight", kExperts},
-    {Slot::kDown, "mlp.experts.{}.down_proj.weight", kExperts},
-    {Slot::kSharedGate, "mlp.shared_experts.gate_proj.weight", kExperts},
-    {Slot::kSharedUp, "mlp.shared_experts.up_proj.weight", kExperts},
-    {Slot::kSharedDown, "mlp.shared_experts.down_proj.weight", kExperts},
-    {Slot::kJoin, "eh_proj.weight", kPredicts},
-    {Slot::kJoinTokenNorm, "enorm.weight", kPredicts},
-    {Slot::kJoinRowNorm, "hnorm.weight", kPredicts},
-    {Slot::kPredictorNorm, "shared_head.norm.weight", kPredicts},
-};
-
-constexpr HfTensor kHunyuanFfn[] = {
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-    {Slot::kRouter, "mlp.gate.wg.weight"},
-    {Slot::kGate, "mlp.experts.{}.gate_proj.weight"},
-    {Slot::kUp, "mlp.experts.{}.up_proj.weight"},
-    {Slot::kDown, "mlp.experts.{}.down_proj.weight"},
-    {Slot::kSharedGate, "mlp.shared_mlp.gate_proj.weight"},
-    {Slot::kSharedUp, "mlp.shared_mlp.up_proj.weight"},
-    {Slot::kSharedDown, "mlp.shared_mlp.down_proj.weight"},
-};
-
-constexpr HfTensor kGptOssFfn[] = {
-    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight"},
-    {Slot::kRouter, "mlp.router.weight"},
-    {Slot::kRouterBias, "mlp.router.bias"},
-    {Slot::kGate, "mlp.experts.gate_up_proj", kAnyLayer, Take::kEvenColumns},
-    {Slot::kGateBias, "mlp.experts.gate_up_proj_bias", kAnyLayer, Take::kEvenNumbers},
-    {Slot::kUp, "mlp.experts.gate_up_proj", kAnyLayer, Take::kOddColumns},
-    {Slot::kUpBias, "mlp.experts.gate_up_proj_bias", kAnyLayer, Take::kOddNumbers},
-    {Slot::kDown, "mlp.experts.down_proj", kAnyLayer, Take::kColumns},
-    {Slot::kDownBias, "mlp.experts.down_proj_bias"},
-};
-
-// Granite with experts, all of them in one.
-constexpr HfTensor kGraniteExperts[] = {
-    {Slot::kRouter, "block_sparse_moe.router.layer.weight", kExperts},
-    {Slot::kGate, "block_sparse_moe.input_linear.weight", kExperts, Take::kFirstHalf},
-    {Slot::kUp, "block_sparse_moe.input_linear.weight", kExperts, Take::kSecondHalf},
-    {Slot::kDown, "block_sparse_moe.output_linear.weight", kExperts},
-    {Slot::kSharedGate, "shared_mlp.input_linear.weight", kExperts, Take::kFirstHalf, true},
-    {Slot::kSharedUp, "shared_mlp.input_linear.weight", kExperts, Take::kSecondHalf, true},
-    {Slot::kSharedDown, "shared_mlp.output_linear.weight", kExperts, Take::kAll, true},
-    {Slot::kGate, "shared_mlp.input_linear.weight", kDense, Take::kFirstHalf},
-    {Slot::kUp, "shared_mlp.input_linear.weight", kDense, Take::kSecondHalf},
-    {Slot::kDown, "shared_mlp.output_linear.weight", kDense},
-};
-
-constexpr HfTensor kNemotronFfn[] = {
-    {Slot::kUp, "mixer.up_proj.weight", kDense},
-    {Slot::kDown, "mixer.down_proj.weight", kDense},
-    {Slot::kRouter, "mixer.gate.weight", kExperts},
-    {Slot::kScoreBias, "mixer.gate.e_score_correction_bias", kExperts},
-    {Slot::kUp, "mixer.experts.{}.up_proj.weight", kExperts},
-    {Slot::kDown, "mixer.experts.{}.down_proj.weight", kExperts},
-    {Slot::kLatentDown, "mixer.fc1_latent_proj.weight", kExperts, Take::kAll, true},
-    {Slot::kLatentUp, "mixer.fc2_latent_proj.weight", kExperts, Take::kAll, true},
-    {Slot::kSharedUp, "mixer.shared_experts.up_proj.weight", kExperts},
-    {Slot::kSharedDown, "mixer.shared_experts.down_proj.weight", kExperts},
-};
-
-constexpr HfTensor kLfmFfn[] = {
-    {Slot::kGate, "feed_forward.w1.weight", kDense},
-    {Slot::kUp, "feed_forward.w3.weight", kDense},
-    {Slot::kDown, "feed_forward.w2.weight", kDense},
-    {Slot::kRouter, "feed_forward.gate.weight", kExperts},
-    {Slot::kScoreBias, "feed_forward.expert_bias", kExperts, Take::kAll, true},
-    {Slot::kGate, "feed_forward.experts.{}.w1.weight", kExperts},
-    {Slot::kUp, "feed_forward.experts.{}.w3.weight", kExperts},
-    {Slot::kDown, "feed_forward.experts.{}.w2.weight", kExperts},
-};
-
-constexpr std::string_view kGlmCopies[] = {"embed_tokens.weight", "shared_head.head.weight"};
-
-// --- of the model
+// Names of the model, not of a layer.
 
 constexpr HfTensor kModel[] = {
     {Slot::kEmbedding, "embed_tokens.weight"},
@@ -363,6 +16,15 @@ constexpr HfTensor kModel[] = {
 constexpr HfTensor kGemmaModel[] = {
     {Slot::kEmbedding, "embed_tokens.weight"},
     {Slot::kOutputNorm, "norm.weight", kAnyLayer, Take::kPlusOne},
+};
+constexpr HfTensor kGemma4Model[] = {
+    {Slot::kEmbedding, "embed_tokens.weight"},
+    {.slot = Slot::kLayerEmbedding, .name = "embed_tokens_per_layer.weight", .optional = true},
+    {.slot = Slot::kLayerProjection, .name = "per_layer_model_projection.weight", .optional = true},
+    {.slot = Slot::kLayerProjectionNorm,
+     .name = "per_layer_projection_norm.weight",
+     .optional = true},
+    {Slot::kOutputNorm, "norm.weight"},
 };
 constexpr HfTensor kNemotronModel[] = {
     {Slot::kEmbedding, "embeddings.weight"},
@@ -504,6 +166,60 @@ constexpr HfFamily kFamilies[] = {
      .ffn = kNormedFfn,
      .model = kGemmaModel,
      .activation = "gelu_pytorch_tanh"},
+    {.hf = "Gemma4ForCausalLM",
+     .gguf = "gemma4",
+     .read = read_gemma4,
+     .mixer = kGemma4Attention,
+     .ffn = kGemma4Ffn,
+     .model = kGemma4Model,
+     .activation = "gelu_pytorch_tanh"},
+    {.hf = "Gemma4ForConditionalGeneration",
+     .gguf = "gemma4",
+     .read = read_gemma4,
+     .mixer = kGemma4Attention,
+     .ffn = kGemma4Ffn,
+     .model = kGemma4Model,
+     .activation = "gelu_pytorch_tanh"},
+    {.hf = "Llama4ForCausalLM",
+     .gguf = "llama4",
+     .read = read_llama4,
+     .mixer = kAttention,
+     .ffn = kLlama4Ffn,
+     .model = kModel},
+    {.hf = "Llama4ForConditionalGeneration",
+     .gguf = "llama4",
+     .read = read_llama4,
+     .mixer = kAttention,
+     .ffn = kLlama4Ffn,
+     .model = kModel},
+    {.hf = "KimiLinearForCausalLM",
+     .gguf = "kimi-linear",
+     .read = read_kimi,
+     .mixer = kKimiMixer,
+     .ffn = kKimiFfn,
+     .model = kModel},
+    {.hf = "DeepseekV32ForCausalLM",
+     .gguf = "deepseek32",
+     .read = read_deepseek_sparse,
+     .mixer = kSparseAttention,
+     .ffn = kPredictingFfn,
+     .model = kModel,
+     .copies = kGlmCopies,
+     .mscale = true},
+    {.hf = "GlmMoeDsaForCausalLM",
+     .gguf = "glm-dsa",
+     .read = read_deepseek_sparse,
+     .mixer = kSparseAttention,
+     .ffn = kPredictingFfn,
+     .model = kModel,
+     .copies = kGlmCopies},
+    {.hf = "Glm4MoeLiteForCausalLM",
+     .gguf = "deepseek2",
+     .read = read_glm_lite,
+     .mixer = kLatentAttention,
+     .ffn = kPredictingFfn,
+     .model = kModel,
+     .copies = kGlmCopies},
     {.hf = "Glm4ForCausalLM",
      .gguf = "glm4",
      .read = read_glm,

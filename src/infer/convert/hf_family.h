@@ -14,11 +14,14 @@ namespace lathe::infer {
 
 // What a layer is made of: which of a family's tensors it has. Flags.
 using LayerParts = std::uint8_t;
-inline constexpr LayerParts kAttends = 1;    // attention
-inline constexpr LayerParts kCarries = 2;    // a state instead
-inline constexpr LayerParts kDense = 4;      // a feed-forward part
-inline constexpr LayerParts kExperts = 8;    // … of experts
-inline constexpr LayerParts kPredicts = 16;  // it predicts the token after the next one
+inline constexpr LayerParts kAttends = 1;     // attention
+inline constexpr LayerParts kCarries = 2;     // a state instead
+inline constexpr LayerParts kDense = 4;       // a feed-forward part
+inline constexpr LayerParts kExperts = 8;     // … of experts
+inline constexpr LayerParts kPredicts = 16;   // it predicts the token after the next one
+inline constexpr LayerParts kOwnKeys = 32;    // Gemma 4's attention: the layer has keys of its own
+inline constexpr LayerParts kOwnValues = 64;  // … and values that are not its keys
+inline constexpr LayerParts kShares = 128;    // … or it reads another one's
 inline constexpr LayerParts kAnyLayer = 0xFF;
 
 // How a tensor's rows are made of Hugging Face's. Dimensions of 1 in the middle are left out.
@@ -28,12 +31,15 @@ enum class Take : std::uint8_t {
   kNegativeExp,  // of a logarithm
   kColumn,       // of a vector: rows of one number
   kNegativeExpColumn,
+  kPlanes,     // a row each
   kGroups,     // of a vector: a row a group of heads
   kFirstHalf,  // of the rows, of each expert
   kSecondHalf,
   kEvenColumns,  // transposed: of (experts, in, out), every other one of the outs
   kOddColumns,
-  kColumns,      // transposed, all of them
+  kColumns,       // transposed, all of them
+  kFirstColumns,  // transposed, the first half of the outs
+  kSecondColumns,
   kEvenNumbers,  // of a vector an expert
   kOddNumbers,
   kKeyOfLatent,  // of each head (keys, then values; latent): keys, transposed
@@ -53,6 +59,7 @@ struct HfTensor {
   LayerParts parts = kAnyLayer;  // which layers have it: those with any of these
   Take take = Take::kAll;
   bool optional = false;
+  std::string_view as = {};  // in the file, where it is not the slot's own: "ffn_down_exps.scale"
 };
 
 class HfReader;

@@ -219,6 +219,69 @@ Status read_gemma3(HfReader& reader) {
   return reader.read_windows(6);
 }
 
+// Heads of one size in layers that see a window, of another in the others; of those only some
+// dimensions turn. The last layers have no keys and values of their own, and may be twice as wide.
+Status read_gemma4(HfReader& reader) {
+  reader.absent_means("tie_word_embeddings", true);
+  LATHE_TRY(const JsonObject ropes, reader.json().object("rope_parameters"));
+  LATHE_TRY(const JsonObject full, ropes.object("full_attention"));
+  LATHE_TRY(const JsonObject near, ropes.object("sliding_attention"));
+  LATHE_TRY(const double base, full.real("rope_theta", 1e6));
+  LATHE_TRY(const double near_base, near.real("rope_theta", 1e4));
+  LATHE_TRY(const std::string type, full.text("rope_type", "proportional"));
+  if (type != "proportional")
+    return invalid("{}: \"rope_type\" is '{}'; Lathe imports such models with proportional",
+                   full.place(), type);
+  LATHE_TRY(const double rotary, full.real("partial_rotary_factor", 0.25));
+  reader.replace("rope_parameters", nullptr);
+  reader.replace("rope_theta", base);
+  LATHE_TRY_STATUS(reader.read_decoder());
+  HfConfig& config = reader.config();
+  const JsonObject& json = reader.json();
+  const std::uint64_t near_dim = config.head_dim;
+  LATHE_TRY(const auto far_dim, json.uint("global_head_dim", 8, 65536, near_dim));
+  for (const char* key : {"attention.key_length", "attention.value_length", "rope.dimension_count"})
+    reader.add(key, far_dim);
+  for (const char* key :
+       {"attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa"})
+    reader.add(key, near_dim);
+  reader.add("rope.freq_base_swa", near_base);
+  const auto turned = static_cast<std::size_t>(static_cast<double>(far_dim) * rotary / 2);
+  for (std::size_t i = 0; i < far_dim / 2; ++i)
+    config.rope_factors.push_back(i < turned ? 1.0F : 1e30F);
+
+  LATHE_TRY(const auto shared, json.uint("num_kv_shared_layers", 0, config.layers - 1, 0));
+  reader.add("attention.shared_kv_layers", shared);
+  LATHE_TRY(const auto input, json.uint("hidden_size_per_layer_input", 0, kMaxSize, 0));
+  reader.add("embedding_length_per_layer_input", input);
+  if (json.has("final_logit_softcapping"))
+    LATHE_TRY_STATUS(reader.number("final_logit_softcapping", "final_logit_softcapping"));
+  LATHE_TRY_STATUS(reader.count("sliding_window", "attention.sliding_window", kMaxContext));
+  LATHE_TRY(std::vector<bool> windowed, reader.layers_of("sliding_attention"));
+  if (windowed.empty()) return invalid("{}: \"layer_types\" is missing", json.place());
+  LATHE_TRY(const auto far_heads,
+            json.uint("num_global_key_value_heads", 1, 65536, config.kv_heads));
+  LATHE_TRY(const auto hidden, json.uint("intermediate_size", 1, kMaxSize));
+  LATHE_TRY(const bool wide, json.flag("use_double_wide_mlp", false));
+  LATHE_TRY(const bool keys_alone, json.flag("attention_k_eq_v", false));
+  std::vector<std::uint64_t> heads, widths;
+  for (std::size_t i = 0; i < config.layers; ++i) {
+    const LayerParts own = windowed[i] || !keys_alone ? kOwnKeys | kOwnValues : kOwnKeys;
+    config.parts[i] |= i < config.layers - shared ? own : kShares;
+    heads.push_back(windowed[i] ? config.kv_heads : far_heads);
+    widths.push_back(wide && i >= config.layers - shared ? 2 * hidden : hidden);
+  }
+  if (far_heads != config.kv_heads) reader.add("attention.head_count_kv", std::move(heads));
+  if (wide) reader.add("feed_forward_length", std::move(widths));
+  reader.add("attention.sliding_window_pattern", std::move(windowed));
+  LATHE_TRY(const bool mixture, json.flag("enable_moe_block", false));
+  if (!mixture) return {};
+  reader.replace("num_experts_per_tok", json["top_k_experts"]);
+  reader.replace("moe_intermediate_size",
+                 json[reader.one_of({"expert_intermediate_size", "moe_intermediate_size"})]);
+  return reader.read_experts();
+}
+
 Status read_glm(HfReader& reader) {
   reader.absent_means("partial_rotary_factor", 0.5);
   return reader.read_decoder();
@@ -277,6 +340,91 @@ Status read_deepseek(HfReader& reader) {
                      rope.place(), other, multiplier);
     reader.add("rope.scaling.yarn_log_multiplier", 0.1 * multiplier);
   }
+  return {};
+}
+
+// GLM-4.7-Flash: DeepSeek's attention, with a layer that predicts.
+Status read_glm_lite(HfReader& reader) {
+  LATHE_TRY_STATUS(read_deepseek(reader));
+  LATHE_TRY(const auto predicting, reader.json().uint("num_nextn_predict_layers", 0, 1, 0));
+  reader.add_predictors(predicting, kAttends | kExperts);
+  return {};
+}
+
+// Indexers choose what a token sees.
+Status read_deepseek_sparse(HfReader& reader) {
+  LATHE_TRY_STATUS(read_glm_lite(reader));
+  LATHE_TRY_STATUS(reader.count("index_n_heads", "attention.indexer.head_count", 4096));
+  LATHE_TRY_STATUS(reader.count("index_head_dim", "attention.indexer.key_length", 4096));
+  LATHE_TRY_STATUS(reader.count("index_topk", "attention.indexer.top_k", kMaxContext));
+  const SortedJson& types = reader.json()["indexer_types"];
+  if (!types.is_array()) return {};
+  std::vector<bool> own;
+  for (const SortedJson& type : types) own.push_back(type == SortedJson("full"));
+  reader.add("attention.indexer.types", std::move(own));
+  return {};
+}
+
+// Delta nets of Kimi's, and latent attention in the layers that are listed, from 1 on.
+Status read_kimi(HfReader& reader) {
+  HfConfig& config = reader.config();
+  LATHE_TRY_STATUS(reader.read_decoder());
+  const JsonObject& json = reader.json();
+  LATHE_TRY(const JsonObject linear, json.object("linear_attn_config"));
+  LATHE_TRY(const auto taps, linear.uint("short_conv_kernel_size", 2, 64));
+  LATHE_TRY(const auto size, linear.uint("head_dim", 8, 4096));
+  reader.add("ssm.conv_kernel", taps);
+  reader.add("kda.head_dim", size);
+  LATHE_TRY(const auto latent, reader.count("kv_lora_rank", "attention.kv_lora_rank", 65536));
+  LATHE_TRY(const auto turned, reader.count("qk_rope_head_dim", "rope.dimension_count", 65536));
+  LATHE_TRY(config.plain, json.uint("qk_nope_head_dim", 1, 65536));
+  LATHE_TRY(config.value_dim, reader.count("v_head_dim", "attention.value_length_mla", 65536));
+  reader.add("attention.key_length", latent + turned);
+  reader.add("attention.value_length", latent);
+  reader.add("attention.key_length_mla", config.plain + turned);
+  LATHE_TRY_STATUS(reader.must_be("mla_use_nope", true));
+  LATHE_TRY_STATUS(reader.must_be("q_lora_rank", nullptr));
+  LATHE_TRY(const auto dense, json.uint("first_k_dense_replace", 0, config.layers, 0));
+  LATHE_TRY_STATUS(reader.must_be("moe_layer_freq", 1));
+  reader.replace("num_experts_per_tok",
+                 json[reader.one_of({"num_experts_per_token", "num_experts_per_tok"})]);
+  LATHE_TRY_STATUS(reader.read_experts(dense));
+  LATHE_TRY_STATUS(reader.count("num_shared_experts", "expert_shared_count", 1024));
+  LATHE_TRY_STATUS(reader.number("routed_scaling_factor", "expert_weights_scale", 1));
+  LATHE_TRY_STATUS(reader.must_be("moe_router_activation_func", "sigmoid"));
+  LATHE_TRY_STATUS(reader.must_be("moe_renormalize", true));
+  reader.add("expert_gating_func", kSigmoid);
+  std::vector<std::uint64_t> kv_heads(config.layers, 0);
+  const SortedJson& full = linear["full_attn_layers"];
+  for (const SortedJson& each : full.is_array() ? full : SortedJson::array())
+    if (each.is_number_unsigned() && each.get<std::uint64_t>() - 1 < config.layers)
+      kv_heads[each.get<std::size_t>() - 1] = 1;
+  for (std::size_t i = 0; i < config.layers; ++i)
+    config.parts[i] =
+        (config.parts[i] & (kDense | kExperts)) | (kv_heads[i] != 0 ? kAttends : kCarries);
+  reader.add("attention.head_count_kv", std::move(kv_heads));
+  return {};
+}
+
+// "intermediate_size" is that of its experts.
+Status read_llama4(HfReader& reader) {
+  const JsonObject& json = reader.json();
+  LATHE_TRY(const auto hidden, json.uint("intermediate_size", 1, kMaxSize));
+  LATHE_TRY(const auto dense, json.uint("intermediate_size_mlp", 1, kMaxSize));
+  reader.replace("moe_intermediate_size", hidden);
+  reader.replace("intermediate_size", dense);
+  LATHE_TRY_STATUS(reader.read_decoder());
+  HfConfig& config = reader.config();
+  LATHE_TRY_STATUS(reader.must_be("attention_chunk_size", 8192));
+  LATHE_TRY_STATUS(reader.must_be("attn_temperature_tuning", SortedJson(true)));
+  LATHE_TRY_STATUS(reader.must_be("floor_scale", 8192));
+  LATHE_TRY_STATUS(reader.must_be("attn_scale", 0.1));
+  LATHE_TRY_STATUS(reader.must_be("no_rope_layer_interval", 4));
+  LATHE_TRY(const auto step,
+            reader.count("interleave_moe_layer_step", "interleave_moe_layer_step", 1024, 1));
+  LATHE_TRY_STATUS(reader.read_experts());
+  for (std::size_t i = 0; i < config.layers; ++i)
+    if ((i + 1) % step != 0) config.parts[i] = kAttends | kDense;
   return {};
 }
 

@@ -14,7 +14,12 @@ namespace {
 // What all names of a decoder begin with, and what models with eyes and ears have beside it.
 constexpr std::string_view kRoots[] = {"model.", "model.language_model.", "language_model.model.",
                                        "backbone."};
-constexpr std::string_view kSenses[] = {"model.visual.",
+constexpr std::string_view kSenses[] = {"vision_model.",
+                                        "model.vision_embedder.",
+                                        "model.embed_vision.",
+                                        "model.audio_tower.",
+                                        "model.embed_audio.",
+                                        "model.visual.",
                                         "visual.",
                                         "vision_tower.",
                                         "model.vision_tower.",
@@ -26,18 +31,17 @@ std::string shape_text(const SafeTensor& tensor) {
   return fmt::format("[{}]", fmt::join(tensor.shape, ", "));
 }
 
-// Experts, rows, columns: dimensions of 1 behind the first are left out, missing ones are 1.
+// Experts, rows, columns: dimensions of 1 are left out, missing ones are 1.
 struct Shape {
   std::uint64_t experts = 1, rows = 1, columns = 1;
 };
 std::optional<Shape> shape_of(const SafeTensor& tensor) {
   std::vector<std::uint64_t> sizes;
-  for (std::size_t i = 0; i < tensor.shape.size(); ++i)
-    if (i == 0 || tensor.shape[i] != 1 || i + 1 == tensor.shape.size())
-      sizes.push_back(tensor.shape[i]);
-  if (sizes.empty() || sizes.size() > 3 || tensor.bytes == 0) return {};
+  std::ranges::copy_if(tensor.shape, std::back_inserter(sizes),
+                       [](std::uint64_t size) { return size != 1; });
+  if (sizes.size() > 3 || tensor.bytes == 0) return {};
   Shape shape;
-  shape.columns = sizes.back();
+  if (!sizes.empty()) shape.columns = sizes.back();
   if (sizes.size() > 1) shape.rows = sizes[sizes.size() - 2];
   if (sizes.size() > 2) shape.experts = sizes.front();
   return shape;
@@ -98,6 +102,7 @@ class Mapper {
     for (const HfTensor& tensor : family_.model) {
       if ((tensor.slot == Slot::kEmbedding) != embedding) continue;
       const std::string name = root_ + std::string(tensor.name);
+      if (tensor.optional && model_.find(name) == nullptr) continue;
       LATHE_TRY_STATUS(add(tensor, std::span(&name, 1), 0, false));
     }
     return {};
@@ -136,7 +141,8 @@ class Mapper {
   Status add(const HfTensor& tensor, std::span<const std::string> from, std::size_t layer,
              bool mixture) {
     TensorSource source;
-    source.name = tensor_name(tensor.slot, layer, mixture);
+    source.name = tensor.as.empty() ? tensor_name(tensor.slot, layer, mixture)
+                                    : fmt::format("blk.{}.{}", layer, tensor.as);
     for (const std::string& name : from) {
       const SafeTensor* part = model_.find(name);
       if (!part) return invalid("tensor '{}' is missing", name);
@@ -164,7 +170,7 @@ class Mapper {
     if (source.shape.empty()) {
       source.shape = {source.row};
       const std::uint64_t rows = source.rows / shape->experts;
-      if (first.shape.size() > 1 || rows > 1) source.shape.push_back(rows);
+      if (rows > 1 || shape->experts > 1) source.shape.push_back(rows);
       if (shape->experts > 1) source.shape.push_back(shape->experts);
     }
     if (from.size() > 1) {
@@ -178,7 +184,7 @@ class Mapper {
   // How its rows are made. false: the sizes do not fit.
   bool take(const HfTensor& tensor, const Shape& shape, TensorSource& source) const {
     using Change = TensorSource::Change;
-    source.row = shape.columns;
+    source.row = source.stored_row = shape.columns;
     source.rows = shape.experts * shape.rows;
     const std::uint64_t columns = shape.columns;
     const bool vector = shape.rows == 1 && shape.experts == 1;
@@ -198,6 +204,9 @@ class Mapper {
         if (tensor.take == Take::kNegativeExpColumn) source.change = Change::kNegativeExp;
         source.shape = {1, columns};
         return vector;
+      case Take::kPlanes:
+        source.shape = {columns, 1, shape.rows};
+        return shape.experts == 1;
       case Take::kGroups:
         if (!vector || config_.groups == 0 || columns % config_.groups != 0) return false;
         source.shape = {columns / config_.groups, config_.groups};
@@ -206,11 +215,15 @@ class Mapper {
       case Take::kSecondHalf:
         return take_half(shape, tensor.take == Take::kSecondHalf, source);
       case Take::kEvenColumns:
-        return take_columns(shape, 0, 2, source);
+        return take_columns(shape, 0, 2, columns / 2, source);
       case Take::kOddColumns:
-        return take_columns(shape, 1, 2, source);
+        return take_columns(shape, 1, 2, columns / 2, source);
       case Take::kColumns:
-        return take_columns(shape, 0, 1, source);
+        return take_columns(shape, 0, 1, columns, source);
+      case Take::kFirstColumns:
+        return columns % 2 == 0 && take_columns(shape, 0, 1, columns / 2, source);
+      case Take::kSecondColumns:
+        return columns % 2 == 0 && take_columns(shape, columns / 2, 1, columns / 2, source);
       case Take::kEvenNumbers:
       case Take::kOddNumbers: {
         if (columns % 2 != 0) return false;
@@ -272,11 +285,11 @@ class Mapper {
     return true;
   }
 
-  // Columns as rows, every `step`th from `from` on.
+  // So many columns as rows, every `step`th from `from` on.
   static bool take_columns(const Shape& shape, std::uint64_t from, std::uint64_t step,
-                           TensorSource& source) {
-    if (shape.columns % step != 0) return false;
-    const std::uint64_t rows = shape.columns / step, k = shape.rows, stride = shape.columns;
+                           std::uint64_t rows, TensorSource& source) {
+    if (shape.columns % step != 0 || rows == 0) return false;
+    const std::uint64_t k = shape.rows, stride = shape.columns;
     source.row = k;
     source.rows = shape.experts * rows;
     source.stride = stride;

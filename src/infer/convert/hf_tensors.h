@@ -24,7 +24,8 @@ struct TensorSource {
   std::function<std::uint64_t(std::uint64_t r)> first = {};
   std::uint64_t stride = 1;  // from one element of a row to the next
   std::uint64_t matrix = 0;
-  std::vector<std::uint64_t> columns = {};  // element i of a row is the part's so-many-th
+  std::vector<std::uint64_t> columns = {};  // element i of a row is the so-many-th
+  std::uint64_t stored_row = 0;             // … of a row of the part, which has so many
   Change change = Change::kNone;
   // MXFP4 as Hugging Face's files have it: the parts are blocks of 16 bytes, and a scale for each.
   bool mxfp4 = false;

@@ -100,7 +100,7 @@ class Copier {
     if (source.in_order()) return model_.read(part, first * row * element, in_);
     if (source.stride != 1) return read_strip(source, part, first, count, element);
     // The part's rows are as long, or longer where only some columns are taken.
-    const std::uint64_t stored = source.columns.empty() ? row : part_row(part);
+    const std::uint64_t stored = source.columns.empty() ? row : source.stored_row;
     line_.resize(static_cast<std::size_t>(stored) * element);
     for (std::uint64_t r = 0; r < count; ++r) {
       const std::uint64_t begin = source.first ? source.first(first + r) : (first + r) * stored;
@@ -117,8 +117,6 @@ class Copier {
     }
     return {};
   }
-
-  static std::uint64_t part_row(const SafeTensor& part) { return part.shape.back(); }
 
   // Rows that are columns of the part: one piece of each of its rows.
   Status read_strip(const TensorSource& source, const SafeTensor& part, std::uint64_t first,
@@ -195,6 +193,10 @@ Status check_model(const fs::path& path) {
   LATHE_TRY(const Gguf file, Gguf::open(path));
   LATHE_TRY(const Blueprint blueprint, read_runnable_blueprint(file));
   LATHE_TRY(const auto bound, bind_tensors(file, blueprint));
+  LATHE_TRY(const auto predictor, read_predictor(file, blueprint));
+  if (predictor) {
+    LATHE_TRY(const auto joined, bind_tensors(file, *predictor));
+  }
   return {};
 }
 
