@@ -2,11 +2,9 @@
 #include "infer/tune/delta_net_part.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
-#include "infer/cpu/short_convolution.h"
-#include "infer/tune/delta.h"
+#include "infer/tune/recurrences.h"
 
 namespace lathe::infer {
 
@@ -67,7 +65,7 @@ void DeltaNetPart::forward(Rows in, Rows out, bool wanted) {
   mixed_linear_.forward(pass_, in, mixed_);
   gate_linear_.forward(pass_, in, gates_);
   read_scalars(in);
-  convolve();
+  convolve_documents(pass_, convolution(), mixed_, convolved_);
   finish_tokens();
   move_states();
   norm_rows(pass_, answer_norm(), answers_, heads_);
@@ -89,11 +87,11 @@ void DeltaNetPart::backward(Rows in, Rows d_out, Rows d_in) {
                                           spec_.values(), d_gates_.row(t), d_answers_.row(t));
   });
   norm_rows_backward(pass_, answer_norm(), answers_, d_answers_, d_answers_);
-  convolve();
+  convolve_documents(pass_, convolution(), mixed_, convolved_);
   finish_tokens();
   move_states_backward();
   finish_tokens_backward();
-  convolve_backward();
+  convolve_documents_backward(pass_, convolution(), mixed_, d_moved_, d_mixed_);
   mixed_linear_.backward(pass_, in, d_mixed_, d_in, false);
   gate_linear_.backward(pass_, in, d_gates_, d_in, true);
   scalars_backward(in, d_in);
@@ -167,46 +165,10 @@ void DeltaNetPart::scalar_vectors_backward() {
   }
 }
 
-// convolved_ of mixed_; before a document's first token stand zeros.
-void DeltaNetPart::convolve() {
-  const std::size_t taps = spec_.convolution, channels = spec_.channels();
-  const std::vector<float> nothing(channels, 0.0f);
-  const float* weights = weights_.vector[Slot::kConvolution].value;
-  for (const Document& document : pass_.documents)
-    pass_.team.run(document.count, [&](std::size_t i, int) {
-      std::array<const float*, ShortConvolution::kMostTaps> seen;
-      for (std::size_t j = 0; j < taps; ++j)
-        seen[j] = i + j + 1 < taps ? nothing.data() : mixed_.row(document.first + i + j + 1 - taps);
-      pass_.kernels.recurrent.convolve(seen.data(), weights, nullptr, taps, channels,
-                                       convolved_.row(document.first + i));
-    });
-}
-
-// d_mixed_ of d_moved_, by now the gradient of convolved_.
-void DeltaNetPart::convolve_backward() {
-  const std::size_t taps = spec_.convolution, channels = spec_.channels();
-  const Weights& weights = weights_.vector[Slot::kConvolution];
-  constexpr std::size_t kColumns = 64;
-  pass_.team.run((channels + kColumns - 1) / kColumns, [&](std::size_t piece, int) {
-    const std::size_t from = piece * kColumns, end = std::min(channels, from + kColumns);
-    for (const Document& document : pass_.documents)
-      for (std::size_t i = 0; i < document.count; ++i) {
-        const std::size_t t = document.first + i;
-        float* d = d_mixed_.row(t);
-        std::fill(d + from, d + end, 0.0f);
-        // Output t + taps − 1 − j saw this input by tap j; this output saw input t − (taps − 1 −
-        // j).
-        for (std::size_t j = 0; j < taps; ++j) {
-          const std::size_t back = taps - 1 - j;
-          if (i + back < document.count)
-            for (std::size_t c = from; c < end; ++c)
-              d[c] += weights.value[c * taps + j] * d_moved_.row(t + back)[c];
-          if (weights.gradient != nullptr && i >= back)
-            for (std::size_t c = from; c < end; ++c)
-              weights.gradient[c * taps + j] += d_moved_.row(t)[c] * mixed_.row(t - back)[c];
-        }
-      }
-  });
+ConvolutionRows DeltaNetPart::convolution() const {
+  return {.channels = spec_.channels(),
+          .taps = spec_.convolution,
+          .weight = weights_.vector[Slot::kConvolution]};
 }
 
 // moved_: q and k of unit length (q divided by √size), and v; beta and decay.
@@ -228,18 +190,12 @@ void DeltaNetPart::finish_tokens() {
 
 // d_moved_: from q, k and v to the convolution's output.
 void DeltaNetPart::finish_tokens_backward() {
-  const std::size_t size = spec_.size, keys = spec_.key_heads, channels = spec_.channels();
+  const std::size_t size = spec_.size, keys = spec_.key_heads;
   const TrainKernels& train = pass_.kernels.train;
   pass_.each_token([&](std::size_t t) {
-    std::vector<float> slope(channels), x(channels);
-    const float* before = convolved_.row(t);
+    std::vector<float> x(convolved_.row(t), convolved_.row(t) + spec_.channels());
+    pass_.kernels.recurrent.silu(x.data(), spec_.channels());
     float* d = d_moved_.row(t);
-    pass_.kernels.recurrent.sigmoid(before, channels, slope.data());
-    for (std::size_t c = 0; c < channels; ++c) {
-      const float s = slope[c];
-      x[c] = before[c] * s;
-      slope[c] = s * (1 + before[c] * (1 - s));
-    }
     for (std::size_t h = 0; h < 2 * keys; ++h) {
       const float* head = x.data() + h * size;
       float* own = d + h * size;
@@ -251,7 +207,7 @@ void DeltaNetPart::finish_tokens_backward() {
           length > pass_.epsilon() ? train.dot(head, own, size) / (length * length) : 0;
       for (std::size_t i = 0; i < size; ++i) own[i] = factor * (own[i] - head[i] * along);
     }
-    for (std::size_t c = 0; c < channels; ++c) d[c] *= slope[c];
+    silu_backward(pass_.kernels, convolved_.row(t), spec_.channels(), d);
   });
 }
 

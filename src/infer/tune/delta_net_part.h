@@ -2,6 +2,7 @@
 // each value head, norms and gates. Every document begins with empty states.
 #pragma once
 
+#include "infer/tune/convolution.h"
 #include "infer/tune/norm.h"
 
 namespace lathe::infer {
@@ -19,8 +20,7 @@ class DeltaNetPart final : public TunePart {
  private:
   void read_scalars(Rows in);
   void scalars_backward(Rows in, Rows d_in);
-  void convolve();
-  void convolve_backward();
+  ConvolutionRows convolution() const;
   void finish_tokens();
   void finish_tokens_backward();
   void move_states();

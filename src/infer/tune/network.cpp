@@ -115,6 +115,8 @@ Network::Largest Network::largest() const {
     }
     if (const auto* net = std::get_if<DeltaNetSpec>(&spec.mixer))
       largest.pieces = std::max(largest.pieces, net->value_heads);
+    if (const auto* mamba = std::get_if<Mamba2Spec>(&spec.mixer))
+      largest.pieces = std::max(largest.pieces, mamba->groups);
     largest.pairs = std::max(largest.pairs, options_.max_tokens * spec.ffn.experts_used);
     for (const Linear& linear : model_.layers()[i].linear) {
       largest.rank = std::max(largest.rank, linear.rank);

@@ -16,11 +16,20 @@ struct Case {
 };
 
 // One of each family that another program has written, in floats but for one.
-constexpr const char* kFamilies[] = {
-    "gemma2",       "gemma3",  "glm4",      "granite",    "smollm3",     "seed_oss",
-    "olmo2",        "olmo3",   "mistral3",  "phi3",       "command-r",   "cohere2",
-    "gpt-oss",      "glm4moe", "qwen2moe",  "granitemoe", "hunyuan-moe", "minimax-m2",
-    "ernie4_5-moe", "qwen35",  "qwen35moe", "qwen3next"};
+constexpr const char* kFamilies[] = {"gemma2",        "gemma3",
+                                     "glm4",          "granite",
+                                     "smollm3",       "seed_oss",
+                                     "olmo2",         "olmo3",
+                                     "mistral3",      "phi3",
+                                     "command-r",     "cohere2",
+                                     "gpt-oss",       "glm4moe",
+                                     "qwen2moe",      "granitemoe",
+                                     "hunyuan-moe",   "minimax-m2",
+                                     "ernie4_5-moe",  "qwen35",
+                                     "qwen35moe",     "qwen3next",
+                                     "nemotron_h",    "nemotron_h_moe",
+                                     "granitehybrid", "granitehybrid-moe",
+                                     "lfm2",          "lfm2moe"};
 
 std::vector<Case> cases() {
   const LoraOptions all{.rank = 3, .alpha = 6, .targets = {}};
@@ -71,8 +80,8 @@ std::vector<Case> cases() {
   };
   for (const std::string file : kFamilies) family(file, file, std::nullopt);
   // Those whose files have joint matrices or parts that only they adapt.
-  for (const std::string file :
-       {"gpt-oss-mxfp4", "phi3", "glm4", "qwen2moe", "qwen35", "qwen3next"})
+  for (const std::string file : {"gpt-oss-mxfp4", "phi3", "glm4", "qwen2moe", "qwen35", "qwen3next",
+                                 "granitehybrid", "lfm2"})
     family(file + "_lora", file, all);
   family("phi3_lora_some", "phi3", some);
   return cases;

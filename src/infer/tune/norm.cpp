@@ -47,8 +47,8 @@ void weights_backward(TunePass& pass, const NormRows& norm, Rows x, Rows d_out) 
       for (std::size_t p = 0; p < norm.pieces; ++p) {
         const float *row = x.row(t) + p * n, *d = d_out.row(t) + p * n;
         const float mean = pass.factors.row(t)[2 * p], factor = pass.factors.row(t)[2 * p + 1];
-        for (std::size_t i = from; i < end; ++i)
-          norm.weight.gradient[i] += d[i] * ((row[i] - mean) * factor);
+        float* gradient = norm.of_piece(p).gradient;
+        for (std::size_t i = from; i < end; ++i) gradient[i] += d[i] * ((row[i] - mean) * factor);
       }
   });
 }
@@ -60,7 +60,7 @@ void norm_rows(TunePass& pass, const NormRows& norm, Rows x, Rows out) {
   const auto apply = norm.kind == NormKind::kRms ? pass.kernels.rms_norm : pass.kernels.layer_norm;
   pass.each_token([&](std::size_t t) {
     for (std::size_t p = 0; p < norm.pieces; ++p)
-      apply(x.row(t) + p * n, norm.weight.value, n, pass.epsilon(), out.row(t) + p * n);
+      apply(x.row(t) + p * n, norm.of_piece(p).value, n, pass.epsilon(), out.row(t) + p * n);
   });
 }
 
@@ -76,9 +76,9 @@ void norm_rows_backward(TunePass& pass, const NormRows& norm, Rows x, Rows d_out
       float* to = in_place ? own.data() : dx.row(t) + p * n;
       std::ranges::fill(own, 0.0f);
       if (norm.kind == NormKind::kRms)
-        pass.kernels.train.rms_norm_backward(row, norm.weight.value, d, n, pass.epsilon(), to);
+        pass.kernels.train.rms_norm_backward(row, norm.of_piece(p).value, d, n, pass.epsilon(), to);
       else
-        layer_norm_backward(row, norm.weight.value, d, n, pass.epsilon(), to);
+        layer_norm_backward(row, norm.of_piece(p).value, d, n, pass.epsilon(), to);
       if (in_place) std::ranges::copy(own, dx.row(t) + p * n);
     }
   });

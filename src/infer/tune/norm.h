@@ -1,5 +1,5 @@
 // Norms of rows in training, forward and backward: RMS norms, and layer norms without a bias. A row
-// may be several pieces that each have the norm of their own, with the same weights.
+// may be several pieces that are normed apart, with the same weights or each with its own.
 #pragma once
 
 #include "infer/tune/part.h"
@@ -8,8 +8,15 @@ namespace lathe::infer {
 
 struct NormRows {
   NormKind kind = NormKind::kRms;
-  Weights weight = {};  // (size)
+  Weights weight = {};  // (size), or (pieces, size)
   std::size_t size = 0, pieces = 1;
+  bool own_weights = false;  // of each piece
+
+  Weights of_piece(std::size_t piece) const {
+    if (!own_weights) return weight;
+    return {weight.value + piece * size,
+            weight.gradient == nullptr ? nullptr : weight.gradient + piece * size};
+  }
 };
 
 // out = the norms of x, of all tokens. In place allowed.

@@ -4,8 +4,8 @@
 #include "infer/cpu/experts.h"
 #include "infer/tune/activation.h"
 #include "infer/tune/attention.h"
-#include "infer/tune/delta.h"
 #include "infer/tune/norm.h"
+#include "infer/tune/recurrences.h"
 #include "infer/tune/router.h"
 #include "infer/tune/schedule.h"
 #include "infer/tune/twin_test.h"
@@ -427,6 +427,62 @@ TEST(Backward, Delta) {
       row, d_row, [&](const Doubles& x) { return loss(x, sd); }, "row");
   expect_slopes(
       told, d_told, [&](const Doubles& s) { return loss(xd, s); }, "decay or beta");
+}
+
+// A head of a state-space layer over more than one stretch, its keys longer than its values.
+TEST(Backward, Scan) {
+  constexpr std::size_t kStates = 8, n = 5, kTokens = 21, kStride = n + 2 * kStates;
+  const auto row = draw(kTokens * kStride, 1), scalars = draw(kTokens * 2, 2);
+  const auto d = draw(kTokens * n, 3);
+  constexpr float kSkip = 0.3f;
+  std::vector<float> told(kTokens * 2), d_row(row.size(), 1.0f), d_told(told.size());
+  for (std::size_t i = 0; i < told.size(); ++i) told[i] = 0.75f + 0.2f * scalars[i];
+  std::vector<float> room(scan_backward_floats(kStates, n, kTokens));
+  const ScanArgs forward{.state = nullptr,
+                         .states = kStates,
+                         .size = n,
+                         .tokens = kTokens,
+                         .x = row.data(),
+                         .b = row.data() + n,
+                         .c = row.data() + n + kStates,
+                         .stride = kStride,
+                         .decay = told.data(),
+                         .dt = told.data() + 1,
+                         .scalar_stride = 2,
+                         .skip = kSkip,
+                         .out = nullptr,
+                         .out_stride = 0};
+  scan_backward(best_kernel_table(), forward,
+                {.d_out = d.data(),
+                 .d_out_stride = n,
+                 .dx = d_row.data(),
+                 .db = d_row.data() + n,
+                 .dc = d_row.data() + n + kStates,
+                 .d_decay = d_told.data(),
+                 .d_dt = d_told.data() + 1},
+                room.data());
+  for (std::size_t i = 0; i < d_row.size(); ++i)
+    if (i % kStride >= n) d_row[i] -= 1;
+  const auto loss = [&](const Doubles& r, const Doubles& s) {
+    double state[kStates][n] = {}, sum = 0;
+    for (std::size_t t = 0; t < kTokens; ++t) {
+      const double *x = r.data() + t * kStride, *b = x + n, *c = b + kStates;
+      for (std::size_t j = 0; j < n; ++j) {
+        double answer = static_cast<double>(kSkip) * x[j];
+        for (std::size_t i = 0; i < kStates; ++i) {
+          state[i][j] = s[2 * t] * state[i][j] + b[i] * s[2 * t + 1] * x[j];
+          answer += state[i][j] * c[i];
+        }
+        sum += answer * static_cast<double>(d[t * n + j]);
+      }
+    }
+    return sum;
+  };
+  const Doubles rd(row.begin(), row.end()), sd(told.begin(), told.end());
+  expect_slopes(
+      row, d_row, [&](const Doubles& x) { return loss(x, sd); }, "row");
+  expect_slopes(
+      told, d_told, [&](const Doubles& s) { return loss(rd, s); }, "decay or time step");
 }
 
 TEST(Schedule, EveryExampleOnceAnEpochInAnOrderOfItsOwn) {

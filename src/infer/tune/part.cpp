@@ -5,6 +5,8 @@
 #include "infer/tune/delta_net_part.h"
 #include "infer/tune/dense_part.h"
 #include "infer/tune/experts_part.h"
+#include "infer/tune/mamba2_part.h"
+#include "infer/tune/short_convolution_part.h"
 
 namespace lathe::infer {
 namespace {
@@ -18,6 +20,12 @@ struct MakeMixer {
   }
   std::unique_ptr<TunePart> operator()(const DeltaNetSpec&) const {
     return std::make_unique<DeltaNetPart>(pass, layer);
+  }
+  std::unique_ptr<TunePart> operator()(const Mamba2Spec&) const {
+    return std::make_unique<Mamba2Part>(pass, layer);
+  }
+  std::unique_ptr<TunePart> operator()(const ShortConvolutionSpec&) const {
+    return std::make_unique<ShortConvolutionPart>(pass, layer);
   }
   std::unique_ptr<TunePart> operator()(const auto&) const { return nullptr; }
 };

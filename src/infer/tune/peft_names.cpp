@@ -10,6 +10,7 @@ struct Feed {
   std::string_view gate, up, down;
 };
 constexpr Feed kDense{"mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"};
+constexpr Feed kLfm{"feed_forward.w1", "feed_forward.w3", "feed_forward.w2"};
 constexpr Feed kExperts{"mlp.experts.{}.gate_proj", "mlp.experts.{}.up_proj",
                         "mlp.experts.{}.down_proj"};
 constexpr Feed kMixtral{"block_sparse_moe.experts.{}.w1", "block_sparse_moe.experts.{}.w3",
@@ -37,7 +38,8 @@ constexpr Mixture kMixtures[] = {{"llama", kMixtral, {}},
                                  {"hunyuan-moe", kExperts, kSharedMlp}};
 
 // Whose converters bring the two numbers that turn together side by side.
-constexpr std::string_view kPairs[] = {"llama", "mistral3", "smollm3", "granite", "granitemoe"};
+constexpr std::string_view kPairs[] = {"llama",   "mistral3",   "smollm3",
+                                       "granite", "granitemoe", "granitehybrid"};
 
 Mixture mixture_of(const Blueprint& blueprint) {
   const auto* found = std::ranges::find(kMixtures, std::string_view(blueprint.architecture),
@@ -60,7 +62,10 @@ std::size_t by_key_head(const DeltaNetSpec& net, std::size_t at) {
 
 std::string_view peft_module(const Blueprint& blueprint, const TensorSpec& spec) {
   const LayerSpec& layer = blueprint.layers[spec.layer];
-  const bool mixed = blueprint.architecture == "qwen3next";  // …_qkvz, head by head
+  const std::string_view name = blueprint.architecture;
+  if (name.starts_with("nemotron_h")) return "";  // its layers have another name
+  const bool mixed = name == "qwen3next";         // …_qkvz, head by head
+  const bool lfm = name.starts_with("lfm2");
   switch (spec.slot) {
     case Slot::kQ:
       return spec.is_part() ? "self_attn.qkv_proj" : "self_attn.q_proj";
@@ -69,18 +74,26 @@ std::string_view peft_module(const Blueprint& blueprint, const TensorSpec& spec)
     case Slot::kV:
       return "self_attn.v_proj";
     case Slot::kAttentionOutput:
-      return "self_attn.o_proj";
+      return lfm ? "self_attn.out_proj" : "self_attn.o_proj";
     case Slot::kMixed:
       return mixed ? "" : "linear_attn.in_proj_qkv";
     case Slot::kMixedGate:
       return mixed ? "" : "linear_attn.in_proj_z";
+    case Slot::kStateInput:
+      return "mamba.in_proj";
     case Slot::kStateOutput:
-      return "linear_attn.out_proj";
+      return std::holds_alternative<Mamba2Spec>(layer.mixer) ? "mamba.out_proj"
+                                                             : "linear_attn.out_proj";
+    case Slot::kShortInput:
+      return "conv.in_proj";
+    case Slot::kShortOutput:
+      return "conv.out_proj";
     case Slot::kGate:
     case Slot::kUp:
     case Slot::kDown:
       if (layer.ffn.experts != 0) return of_feed(mixture_of(blueprint).experts, spec.slot);
-      return spec.is_part() ? "mlp.gate_up_proj" : of_feed(kDense, spec.slot);
+      if (name == "granitehybrid") return "";
+      return spec.is_part() ? "mlp.gate_up_proj" : of_feed(lfm ? kLfm : kDense, spec.slot);
     case Slot::kSharedGate:
     case Slot::kSharedUp:
     case Slot::kSharedDown:

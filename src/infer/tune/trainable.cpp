@@ -15,23 +15,23 @@ std::string_view missing_in(const AttentionSpec& spec) {
   if (spec.qk_norm == QkNorm::kWholeLayer) return "layer norms of queries and keys";
   return "";
 }
-std::string_view missing_in(const DeltaNetSpec&) {
-  return "";
-}
-std::string_view missing_in(const NoMixer&) {
-  return "";
-}
 std::string_view missing_in(const LatentAttentionSpec&) {
   return "latent attention";
 }
 std::string_view missing_in(const KeyDecaySpec&) {
   return "Kimi's delta attention";
 }
+std::string_view missing_in(const DeltaNetSpec&) {
+  return "";
+}
 std::string_view missing_in(const Mamba2Spec&) {
-  return "Mamba-2 layers";
+  return "";
 }
 std::string_view missing_in(const ShortConvolutionSpec&) {
-  return "short convolutions between gates";
+  return "";
+}
+std::string_view missing_in(const NoMixer&) {
+  return "";
 }
 
 std::string_view missing_in(const FfnSpec& spec) {

@@ -294,17 +294,23 @@ class Twin {
     return out;
   }
 
-  // A token's channels behind the convolution: q and k of unit length, v.
-  Vector convolved(const DeltaNetSpec& spec, std::size_t layer, const Matrix& mixed,
+  // A token's channels behind a convolution.
+  Vector convolved(std::size_t layer, Slot slot, std::size_t taps, const Matrix& in,
                    std::size_t t) const {
-    const Vector& w = vector(layer, Slot::kConvolution);
-    const std::size_t taps = spec.convolution, size = spec.size;
-    Vector out(spec.channels());
-    for (std::size_t c = 0; c < out.size(); ++c) {
+    const Vector& w = vector(layer, slot);
+    Vector out(w.size() / taps);
+    for (std::size_t c = 0; c < out.size(); ++c)
       for (std::size_t j = 0; j < taps; ++j)
-        if (t + j + 1 >= taps) out[c] += w[c * taps + j] * mixed[t + j + 1 - taps][c];
-      out[c] *= sigmoid(out[c]);
-    }
+        if (t + j + 1 >= taps) out[c] += w[c * taps + j] * in[t + j + 1 - taps][c];
+    return out;
+  }
+
+  // Of a delta net: q and k of unit length, v.
+  Vector keys_and_values(const DeltaNetSpec& spec, std::size_t layer, const Matrix& mixed,
+                         std::size_t t) const {
+    const std::size_t size = spec.size;
+    Vector out = convolved(layer, Slot::kConvolution, spec.convolution, mixed, t);
+    for (double& value : out) value *= sigmoid(value);
     for (std::size_t h = 0; h < 2 * spec.key_heads; ++h) {
       double squares = 0;
       for (std::size_t i = h * size; i < (h + 1) * size; ++i) squares += out[i] * out[i];
@@ -320,7 +326,7 @@ class Twin {
     Matrix mixed, states(heads, Vector(size * size)), out;
     for (const Vector& x : in) mixed.push_back(product(layer, Slot::kMixed, x));
     for (std::size_t t = 0; t < in.size(); ++t) {
-      const Vector row = convolved(spec, layer, mixed, t);
+      const Vector row = keys_and_values(spec, layer, mixed, t);
       Vector scalars, answers, gates = product(layer, Slot::kMixedGate, in[t]);
       if (spec.joint_scalars) scalars = product(layer, Slot::kBetaDecay, in[t]);
       const Vector betas = spec.joint_scalars ? Vector() : product(layer, Slot::kBeta, in[t]);
@@ -352,6 +358,68 @@ class Twin {
     }
     return out;
   }
+  Matrix mix(const Mamba2Spec& spec, std::size_t layer, const Matrix& in) const {
+    const std::size_t inner = spec.inner(), n = spec.head_dim, group = inner / spec.groups;
+    Matrix mixed, seen, states(spec.heads, Vector(spec.states * n)), out;
+    for (const Vector& x : in) {
+      mixed.push_back(product(layer, Slot::kStateInput, x));
+      const auto from = mixed.back().begin() + static_cast<std::ptrdiff_t>(inner);
+      seen.emplace_back(from, from + static_cast<std::ptrdiff_t>(spec.channels()));
+    }
+    for (std::size_t t = 0; t < in.size(); ++t) {
+      Vector row = convolved(layer, Slot::kConvolution, spec.convolution, seen, t);
+      add(vector(layer, Slot::kConvolutionBias), 1, row);
+      for (double& value : row) value *= sigmoid(value);
+      Vector heads;
+      for (std::size_t h = 0; h < spec.heads; ++h) {
+        const double step = std::log1p(
+            std::exp(mixed[t][inner + spec.channels() + h] + vector(layer, Slot::kDecayBias)[h]));
+        const double decay = std::exp(vector(layer, Slot::kDecayRate)[h] * step);
+        const double* b = row.data() + inner + h / (spec.heads / spec.groups) * spec.states;
+        const double* c = b + spec.groups * spec.states;
+        for (std::size_t j = 0; j < n; ++j) {
+          const double x = row[h * n + j], gate = mixed[t][h * n + j];
+          double answer = vector(layer, Slot::kSkip)[h] * x;
+          for (std::size_t i = 0; i < spec.states; ++i) {
+            double& state = states[h][i * n + j];
+            state = decay * state + b[i] * step * x;
+            answer += state * c[i];
+          }
+          heads.push_back(answer * gate * sigmoid(gate));
+        }
+      }
+      Vector answers;
+      const Vector& weight = vector(layer, Slot::kStateNorm);
+      for (std::size_t at = 0; at < inner; at += group) {
+        const auto piece = [&](const Vector& whole) {
+          const auto from = whole.begin() + static_cast<std::ptrdiff_t>(at);
+          return Vector(from, from + static_cast<std::ptrdiff_t>(group));
+        };
+        const Vector own = normed(piece(heads), piece(weight), NormKind::kRms);
+        answers.insert(answers.end(), own.begin(), own.end());
+      }
+      out.push_back(product(layer, Slot::kStateOutput, answers));
+    }
+    return out;
+  }
+
+  Matrix mix(const ShortConvolutionSpec& spec, std::size_t layer, const Matrix& in) const {
+    const std::size_t width = spec.width;
+    Matrix mixed, opened, out;
+    for (const Vector& x : in) {
+      mixed.push_back(product(layer, Slot::kShortInput, x));
+      Vector& row = opened.emplace_back(width);
+      for (std::size_t i = 0; i < width; ++i)
+        row[i] = mixed.back()[i] * mixed.back()[2 * width + i];
+    }
+    for (std::size_t t = 0; t < in.size(); ++t) {
+      Vector row = convolved(layer, Slot::kShortConvolution, spec.taps, opened, t);
+      for (std::size_t i = 0; i < width; ++i) row[i] *= mixed[t][width + i];
+      out.push_back(product(layer, Slot::kShortOutput, row));
+    }
+    return out;
+  }
+
   Matrix mix(const auto&, std::size_t, const Matrix& in) const {
     ADD_FAILURE() << "the twin knows no such mixer";
     return in;
@@ -361,18 +429,24 @@ class Twin {
     const LayerSpec& spec = blueprint_.layers[i];
     const double scale = double{blueprint_.residual_scale};
     Matrix in = x;
-    if (spec.pre_norms)
-      for (Vector& row : in) row = norm(row, tensor_name(Slot::kAttentionNorm, i));
-    const Matrix mixed =
-        std::visit([&](const auto& mixer) { return mix(mixer, i, in); }, spec.mixer);
-    for (std::size_t t = 0; t < x.size(); ++t) {
-      add(spec.post_norms ? norm(mixed[t], tensor_name(Slot::kPostAttentionNorm, i)) : mixed[t],
-          scale, x[t]);
-      if (!spec.parallel)
-        in[t] = spec.pre_norms ? norm(x[t], tensor_name(ffn_norm(spec), i)) : x[t];
-      const Vector answer = feed_forward(i, in[t]);
-      add(spec.post_norms ? norm(answer, tensor_name(Slot::kPostFfnNorm, i)) : answer, scale, x[t]);
+    const auto read = [&](bool anew, Slot slot) {
+      if (!anew) return;
+      for (std::size_t t = 0; t < x.size(); ++t)
+        in[t] = spec.pre_norms ? norm(x[t], tensor_name(slot, i)) : x[t];
+    };
+    const auto give = [&](const Vector& answer, Slot slot, Vector& to) {
+      add(spec.post_norms ? norm(answer, tensor_name(slot, i)) : answer, scale, to);
+    };
+    read(true, Slot::kAttentionNorm);
+    if (spec.has_mixer()) {
+      const Matrix mixed =
+          std::visit([&](const auto& mixer) { return mix(mixer, i, in); }, spec.mixer);
+      for (std::size_t t = 0; t < x.size(); ++t) give(mixed[t], Slot::kPostAttentionNorm, x[t]);
     }
+    if (!spec.has_ffn()) return;
+    read(!spec.parallel, ffn_norm(spec));
+    for (std::size_t t = 0; t < x.size(); ++t)
+      give(feed_forward(i, in[t]), Slot::kPostFfnNorm, x[t]);
   }
 
   const Blueprint blueprint_;
