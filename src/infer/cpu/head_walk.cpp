@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::size_t kGroupChunks = 8;
 constexpr std::size_t kGroupPositions = kGroupChunks * kChunk;
+// Of chosen positions, which are no more however deep it goes: small enough that there are some to
+// share out.
+constexpr std::size_t kChosenGroupPositions = 2 * kChunk;
 // With fewer items than this, attention is shared out by groups too.
 constexpr std::size_t kItemsPerThread = 4;
 // Unless their partial results would take more than this.
@@ -104,6 +107,10 @@ std::vector<float> slopes_of(const AttendSpec& spec) {
   return slopes;
 }
 
+std::size_t groups_up_to(std::size_t positions, std::size_t group) {
+  return (positions + group - 1) / group;
+}
+
 std::size_t most_columns(const AttendSpec& spec) {
   return std::max(HeadWalk::kColumns, spec.heads / spec.kv_heads);
 }
@@ -139,8 +146,10 @@ std::uint64_t HeadWalk::deep_bytes(const Blueprint& blueprint, std::size_t threa
   for (const LayerSpec& layer : blueprint.layers) {
     const auto spec = layer.attends();
     if (!spec) continue;
-    const std::size_t seen = spec->most == 0 ? positions : std::min(positions, spec->most);
-    const std::size_t groups = (seen + kGroupPositions - 1) / kGroupPositions;
+    const bool chosen = spec->most != 0 && positions > spec->most;
+    const std::size_t groups =
+        chosen ? groups_up_to(spec->most, kChosenGroupPositions)  // the smaller ones
+               : groups_up_to(positions, kGroupPositions);
     if (groups < 2) continue;
     const std::size_t items = (kItemsPerThread * threads - 1) / spec->kv_heads * spec->kv_heads;
     const std::size_t partial = Partial::size(most_columns(*spec), padded_head(spec->head).value);
@@ -190,13 +199,17 @@ AttendSpec::Seen HeadWalk::seen_by_newest(const Step& step, const Step::Tile& ti
   return seen_by(step, tile.first_token + tile.tokens - 1, tile.end);
 }
 
+std::size_t HeadWalk::group_positions(const Step& step, const Step::Tile& tile) const {
+  return is_chosen(step, tile.first_token) ? kChosenGroupPositions : kGroupPositions;
+}
+
 // The first group that any of the tile's queries sees something of, and the end of the last one.
 std::size_t HeadWalk::first_group(const Step& step, const Step::Tile& tile) const {
-  return seen_by(step, tile.first_token, tile.end).first / kGroupPositions;
+  return seen_by(step, tile.first_token, tile.end).first / group_positions(step, tile);
 }
 
 std::size_t HeadWalk::groups_of(const Step& step, const Step::Tile& tile) const {
-  return (seen_by_newest(step, tile).end - 1) / kGroupPositions + 1;
+  return groups_up_to(seen_by_newest(step, tile).end, group_positions(step, tile));
 }
 
 void HeadWalk::run(Step& step, const Out& out) const {
@@ -313,8 +326,9 @@ void HeadWalk::walk_group(const Step& step, const Step::Tile& tile, std::size_t 
     return newest.memory->data(place.group, at) + place.offset + head * place.head_bytes;
   };
   const std::size_t last = seen_by_newest(step, tile).end;
-  const std::size_t end = std::min((group + 1) * kGroupPositions, last);
-  for (std::size_t start = group * kGroupPositions; start < end; start += kChunk) {
+  const std::size_t positions = group_positions(step, tile);
+  const std::size_t end = std::min((group + 1) * positions, last);
+  for (std::size_t start = group * positions; start < end; start += kChunk) {
     if (!visible(step, tile, start, room.first, room.last)) continue;
     const std::size_t next = start + kChunk;
     if (!slopes_.empty())

@@ -56,6 +56,7 @@ class HeadWalk {
                   std::size_t columns, float* scratch, float* into) const;
   AttendSpec::Seen seen_by_newest(const Step& step, const Step::Tile& tile) const;
   std::size_t groups_of(const Step& step, const Step::Tile& tile) const;
+  std::size_t group_positions(const Step& step, const Step::Tile& tile) const;
   // Which slots of the chunk at `start` each query sees; false: none sees any.
   bool visible(const Step& step, const Step::Tile& tile, std::size_t start, std::uint8_t* first,
                std::uint8_t* last) const;
