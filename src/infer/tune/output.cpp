@@ -102,10 +102,10 @@ std::vector<PeftTensor> peft_tensors(const TuneModel& model) {
   const Parameters& parameters = model.parameters();
   const Blueprint& blueprint = model.blueprint();
   for (const TensorSpec& spec : tensors_of(blueprint)) {
-    const std::string_view module = slot_info(spec.slot).adapts && spec.first_row == 0
-                                        ? peft_module(blueprint, spec)
-                                        : std::string_view();
-    if (module.empty()) continue;
+    if (!slot_info(spec.slot).adapts || spec.first_row != 0) continue;
+    const auto module = peft_module(blueprint, spec);
+    if (!module) continue;
+    const LayerSpec& layer = blueprint.layers[spec.layer];
     for (const char side : {'a', 'b'}) {
       const auto found = std::ranges::find(
           parameters.list(), fmt::format("{}.lora_{}", spec.name, side), &Parameter::name);
@@ -113,15 +113,14 @@ std::vector<PeftTensor> peft_tensors(const TuneModel& model) {
       const std::size_t rows = found->rows, k = found->k;
       for (std::size_t e = 0; e < found->experts; ++e) {
         const float* values = parameters.value(*found) + e * rows * k;
-        PeftTensor tensor{
-            .name = fmt::format("base_model.model.model.layers.{}.{}.lora_{}.weight", spec.layer,
-                                fmt::format(fmt::runtime(module), e), side == 'a' ? 'A' : 'B'),
-            .shape = {rows, k},
-            .values = std::vector<float>(rows * k)};
+        PeftTensor tensor{.name = fmt::format("base_model.model.{}.lora_{}.weight",
+                                              module->path(spec.layer, e), side == 'a' ? 'A' : 'B'),
+                          .shape = {rows, k},
+                          .values = std::vector<float>(rows * k)};
         for (std::size_t r = 0; r < rows; ++r)
           for (std::size_t i = 0; i < k; ++i) {
-            const std::size_t row = side == 'b' ? peft_row(blueprint, spec, r) : r;
-            const std::size_t column = side == 'a' ? peft_column(blueprint, spec, i) : i;
+            const std::size_t row = side == 'b' ? peft_row(*module, layer, spec, r) : r;
+            const std::size_t column = side == 'a' ? peft_column(*module, layer, i) : i;
             tensor.values[row * k + column] = values[r * k + i];
           }
         tensors.push_back(std::move(tensor));
