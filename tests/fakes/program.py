@@ -83,6 +83,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/v1/embeddings":
             return self.json(200, {"data": [{"embedding": [1.0, 2.0]} for _ in body["input"]], "usage": {"prompt_tokens": 2}})
+        if self.path == "/v1/tokenize":
+            return self.json(200, {"tokens": list(body["content"].encode())})
+        if self.path == "/v1/apply-template":
+            return self.json(200, {"tokens": list(body["messages"][-1]["content"].encode())})
+        if self.path == "/v1/detokenize":
+            return self.json(200, {"content": bytes(body["tokens"]).decode()})
         if self.path != "/v1/chat/completions":
             return self.json(404, {"error": {"message": "no such path"}})
         if body["model"] != "inner":

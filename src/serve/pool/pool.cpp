@@ -593,11 +593,12 @@ ModelHost::Id Pool::prompt_of(const std::string& model, Request request, OnToken
 Result<std::string> Pool::detokenize(const std::string& model, const std::vector<std::int32_t>& ids,
                                      bool special) {
   if (is_program(model)) {
-    LATHE_TRY_STATUS(load(model));
     std::string name;
-    std::promise<std::shared_ptr<ModelHost>> found;
-    post([&] { found.set_value(loop_.program_host(catalog_model(model), name)); });
-    const auto host = found.get_future().get();
+    auto host = loop_.program_host(catalog_model(model), name);
+    if (!host) {
+      LATHE_TRY_STATUS(load(model));
+      host = loop_.program_host(catalog_model(model), name);
+    }
     if (!host) return fail(ErrorKind::kUnavailable, "the program '{}' has just ended", model);
     return host->detokenize(name, ids, special);
   }
@@ -618,6 +619,9 @@ Status Pool::load(const std::string& model) {
               done->set_value(std::move(status));
             }));
   enqueue(std::move(job));
+  // Not for the loop's own end, which waits for whoever may have called.
+  while (result.wait_for(Milliseconds(50)) != std::future_status::ready)
+    if (ending_) return std::unexpected(stopped());
   return result.get();
 }
 

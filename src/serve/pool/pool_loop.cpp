@@ -274,7 +274,10 @@ void PoolLoop::start_load(Place& place) {
   place.problem.clear();
   place.stop_loading.clear();
   place.loaded = 0;
-  if (place.program) return place.program->start();
+  if (place.program) {
+    place.started_at = system_clock().monotonic();
+    return place.program->start();
+  }
   log(fmt::format("loading '{}'", place.model.name));
   // A team of its own: the engines' one has a single caller.
   place.loader = std::thread([this, &place, front = place.front] {
@@ -629,10 +632,8 @@ void PoolLoop::idle() {
 void PoolLoop::stop() {
   stopping_ = true;
   const Error error{ErrorKind::kCancelled, "the server is shutting down", "shutting_down"};
-  for (auto& [name, place] : places_)
-    if (place->program) place->program->stop();  // all at once
+  stop_programs();
   for (auto& [name, place] : places_) {
-    place->program.reset();
     place->stop_loading.raise();
     if (place->loader.joinable()) place->loader.join();
     for (auto* queue : {&place->waiting, &place->reading}) {

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "ground/base/stop.h"
@@ -81,7 +82,8 @@ class PoolLoop {
   // Ends every job and takes everything out of memory, with snapshots.
   void stop();
   HostStatus status() const;
-  // The host in front of a program that is ready; null: it is none, or is not.
+  // The host in front of a program that is ready, and how it calls its model; null: it is none, or
+  // is not. Any thread; who holds it lets it go soon.
   std::shared_ptr<ModelHost> program_host(const std::string& model, std::string& name) const;
   // Of requests that wait, read from any thread.
   std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
@@ -137,7 +139,8 @@ class PoolLoop {
   void stop_outgrown(Place& place);
   void ask_program(Place& place);
   void cancel_asked(Place& place, ModelHost::Id id);
-  void answered(Place& place, ModelHost::Id id, const Error* error, const Usage& usage);
+  void answered(Place& place, ModelHost::Id id, std::optional<ErrorKind> error, const Usage& usage);
+  void stop_programs();
   static ModelInfo program_info(const Place& place);
   void log(const std::string& line) const;
 
@@ -149,7 +152,9 @@ class PoolLoop {
   infer::KvBudget kv_;               // of the host's memory, where all KV stands
   std::map<std::string, std::unique_ptr<Place>> places_;
   std::uint64_t uses_ = 0;
-  bool stopping_ = false;
+  std::atomic<bool> stopping_ = false;
+  mutable std::mutex programs_mutex_;
+  std::map<std::string, Program*> programs_;   // of the places; under that mutex
   std::uint64_t pressure_limit_ = UINT64_MAX;  // of KV, while memory is short
   Milliseconds pressure_read_{0};
   HostCounters counters_;

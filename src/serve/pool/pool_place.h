@@ -38,6 +38,7 @@ struct PoolLoop::Place {
   };
   std::unique_ptr<Program> program;      // null: it is a file
   std::map<ModelHost::Id, Asked> asked;  // what the program is asked now
+  Milliseconds started_at{0};
   bool leaving = false;               // it is being stopped: its bytes come back when it has ended
   std::optional<std::uint64_t> used;  // bytes that the program was last seen to use
   std::uint64_t told = 0;             // … when it was last said that these are too many

@@ -29,6 +29,8 @@ void PoolLoop::add_program(Place& place) {
                           post_([this, &place, bytes] { program_uses(place, bytes); });
                         },
                     .log = [this](const std::string& line) { log(line); }});
+  const std::scoped_lock lock(programs_mutex_);
+  programs_[place.model.name] = place.program.get();
 }
 
 void PoolLoop::program_ready(Place& place, const ModelInfo& said) {
@@ -38,6 +40,7 @@ void PoolLoop::program_ready(Place& place, const ModelInfo& said) {
   place.loaded = 1;
   place.said = said;
   place.used_at = system_clock().monotonic();
+  place.load_seconds = std::chrono::duration<double>(place.used_at - place.started_at).count();
   log(
       fmt::format("the program '{}' is ready: {} of the machine's memory in use, {} booked; what "
                   "it has on a GPU or an NPU is not readable here",
@@ -113,17 +116,16 @@ void PoolLoop::ask_program(Place& place) {
     asked.id = call.ask(
         *host, place.program->model(),
         [this, &place, program = place.program.get(), id](Error* error, const Usage& usage,
-                                                          std::function<void()> deliver) {
+                                                          const std::function<void()>& deliver) {
           // A connection that broke says nothing; the program's end does.
           if (error != nullptr && error->kind == ErrorKind::kUnavailable && error->code.empty()) {
             if (auto why = program->how_it_ended(kEndSeen)) *error = std::move(*why);
           }
-          post_([this, &place, id, error, usage, deliver = std::move(deliver)] {
-            if (stopping_ && error != nullptr)
-              *error = {ErrorKind::kCancelled, "the server is shutting down", "shutting_down"};
-            answered(place, id, error, usage);
-            deliver();
-          });
+          if (stopping_ && error != nullptr)
+            *error = {ErrorKind::kCancelled, "the server is shutting down", "shutting_down"};
+          const auto kind = error == nullptr ? std::nullopt : std::optional(error->kind);
+          post_([this, &place, id, kind, usage] { answered(place, id, kind, usage); });
+          deliver();  // here: who is told may ask again, and wait for the answer
         });
   }
 }
@@ -132,25 +134,36 @@ void PoolLoop::cancel_asked(Place& place, ModelHost::Id id) {
   if (const auto host = place.program->host()) host->cancel(place.asked.at(id).id);
 }
 
-// The books of it; its owner is told by `deliver`.
-void PoolLoop::answered(Place& place, ModelHost::Id id, const Error* error, const Usage& usage) {
+// The books of it; its owner is told by the host's thread.
+void PoolLoop::answered(Place& place, ModelHost::Id id, std::optional<ErrorKind> error,
+                        const Usage& usage) {
   place.asked.erase(id);
   counters_.prompt_tokens += usage.prompt_tokens;
   counters_.cached_tokens += usage.cached_tokens;
   counters_.completion_tokens += usage.completion_tokens;
   counters_.accepted_tokens += usage.accepted_tokens;
   counters_.rejected_tokens += usage.rejected_tokens;
-  if (error != nullptr)
-    ++(error->kind == ErrorKind::kCancelled ? counters_.cancelled : counters_.failed);
+  if (error) ++(*error == ErrorKind::kCancelled ? counters_.cancelled : counters_.failed);
   ended(place, nullptr, nullptr);
 }
 
 std::shared_ptr<ModelHost> PoolLoop::program_host(const std::string& model,
                                                   std::string& name) const {
-  const Place& place = *places_.at(model);
-  if (!place.program) return nullptr;
-  name = place.program->model();
-  return place.program->host();
+  const std::scoped_lock lock(programs_mutex_);
+  const auto found = programs_.find(model);
+  if (found == programs_.end()) return nullptr;
+  name = found->second->model();
+  return found->second->host();
+}
+
+void PoolLoop::stop_programs() {
+  {
+    const std::scoped_lock lock(programs_mutex_);
+    programs_.clear();
+  }
+  for (auto& [name, place] : places_)
+    if (place->program) place->program->stop();  // all at once
+  for (auto& [name, place] : places_) place->program.reset();
 }
 
 ModelInfo PoolLoop::program_info(const Place& place) {

@@ -12,8 +12,10 @@ namespace lathe::serve {
 
 struct ProgramCall {
   // Told once, by a thread of the host: the error of what came, null where there is none, and what
-  // it took. `deliver` hands it over, with the error as it is then.
-  using Over = std::function<void(Error* error, const Usage& usage, std::function<void()> deliver)>;
+  // it took. `deliver` hands it over, with the error as it is then; it is to be called before this
+  // returns.
+  using Over =
+      std::function<void(Error* error, const Usage& usage, const std::function<void()>& deliver)>;
   // `model`: as the program's server calls it.
   std::function<ModelHost::Id(ModelHost& host, const std::string& model, Over over)> ask;
   std::function<void(Error)> refuse;

@@ -14,6 +14,7 @@
 namespace lathe::serve {
 namespace {
 
+constexpr Milliseconds kLetGo{2};
 constexpr Milliseconds kTick{50};          // how soon what is wished for is seen
 constexpr Milliseconds kLookAgain{100};    // while it starts
 constexpr Milliseconds kLookLimit{2'000};  // of one look
@@ -78,7 +79,7 @@ void Program::stop(std::string why) {
 
 std::shared_ptr<ModelHost> Program::host() const {
   const std::scoped_lock lock(mutex_);
-  return host_;
+  return state_.phase == ProgramPhase::kReady ? host_ : nullptr;
 }
 
 std::string Program::model() const {
@@ -261,11 +262,15 @@ void Program::open_host() {
   events_.on_ready(said);
 }
 
-// Ends what is asked of it, too.
+// Ends what is asked of it, too. It goes here and nowhere else: on a thread of its own it could not
+// wait for that one.
 void Program::close_host() {
   std::shared_ptr<ModelHost> host;
-  const std::scoped_lock lock(mutex_);
-  host.swap(host_);
+  {
+    const std::scoped_lock lock(mutex_);
+    host.swap(host_);
+  }
+  while (host.use_count() > 1) std::this_thread::sleep_for(kLetGo);
 }
 
 void Program::measure() {

@@ -48,7 +48,7 @@ class Program {
   // on_gone tells when it is done. `why`: it has to go, which its requests are told, and it counts
   // as one of its failures.
   void stop(std::string why = {});
-  // What can be asked; null: it is not ready. Whoever holds it lets it go soon.
+  // What can be asked; null: it is not ready. Whoever holds it lets it go soon: its end waits.
   std::shared_ptr<ModelHost> host() const;
   // As its server calls the model.
   std::string model() const;

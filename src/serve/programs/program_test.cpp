@@ -149,12 +149,13 @@ TEST_F(ProgramRun, IsAskedOnceItIsReadyAndLeavesNothingBehind) {
   Program& running = start();
   EXPECT_EQ(next(), "ready inner");
   EXPECT_EQ(running.model(), "inner");
-  const auto host = running.host();
+  auto host = running.host();
   ASSERT_TRUE(host);
   std::promise<Result<Embeddings>> done;
   host->embed("inner", {{.text = "a", .ids = {}}}, false,
               [&](Result<Embeddings> read) { done.set_value(std::move(read)); });
   const auto read = done.get_future().get();
+  host.reset();
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_THAT(read->vectors, ElementsAre(ElementsAre(1, 2)));
   const auto processes = notes();
