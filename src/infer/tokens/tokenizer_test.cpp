@@ -178,7 +178,7 @@ TEST(CharacterBpe, EveryByteComesBack) {
   std::mt19937 random(6);
   for (int round = 0; round < 200; ++round) {
     std::string text;
-    for (std::size_t n = random() % 60; n > 0; --n) text += " ab\n\xC3\xA9z\xE2\x82"[random() % 11];
+    for (std::size_t n = random() % 60; n > 0; --n) text += " ab\n\xC3\xA9z\xE2\x82"[random() % 9];
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, false, false)), text);
   }
   EXPECT_EQ(tokenizer->decode(tokenizer->encode(" ab", false, false)), " ab");
