@@ -425,13 +425,20 @@ TEST_P(LearningFamilies, AnAdapterIsLearntAndRunsInTheEngine) {
   const auto after =
       logits(family_path(GetParam()), all, std::vector<const Adapter*>(kFacts, adapter->get()));
   for (std::size_t f = 0; f < kFacts; ++f) {
-    EXPECT_LT(likelihood(before[f], all[f]), 0.1) << f;
-    EXPECT_GT(likelihood(after[f], all[f]), 0.35) << f;  // as sure as a frozen small head can be
+    EXPECT_LT(likelihood(before[f], all[f]), 0.05) << f;
+    EXPECT_GT(likelihood(after[f], all[f]), 0.2) << f;  // as sure as a frozen small head can be
   }
+  if (std::string_view(GetParam()).ends_with("mxfp4")) return;
+  // In a file of floats what is merged is what the adapter adds.
+  ASSERT_TRUE(merge_adapter(base, *file, team, best_kernel_table(), {}, dir_.path() / "merged"));
+  const auto merged =
+      logits(dir_.path() / "merged", all, std::vector<const Adapter*>(kFacts, nullptr));
+  for (std::size_t f = 0; f < kFacts; ++f)
+    EXPECT_LT(relative_difference(merged[f], after[f]), 1e-4) << f;
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, LearningFamilies,
-                         testing::Values("gemma3", "gpt-oss-mxfp4", "qwen35"),
+                         testing::Values("gemma3", "gpt-oss-mxfp4", "qwen35", "phi3"),
                          [](const auto& each) { return std::string(each.param).substr(0, 3); });
 
 // Where PEFT has one matrix, another order, or nothing.

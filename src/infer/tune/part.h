@@ -53,7 +53,7 @@ struct TunePass {
   float* room(int thread) const {
     return of_threads.data() + static_cast<std::size_t>(thread) * thread_floats;
   }
-  // work(t) for every token of the batch, work(t, thread) where it wants to know.
+  // work(t) for every token of the batch.
   void each_token(auto&& work) {
     team.run(tokens(), [&](std::size_t t, int) { work(t); });
   }
