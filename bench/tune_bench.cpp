@@ -1,10 +1,12 @@
 // Measures training on this machine: the multipliers' float peak, the products of a training step
-// as shares of it, and whole steps of a model with random weights. The best round counts: whatever
-// else runs here can only slow a round down.
+// as shares of it, whole steps of a model with random weights, and how long a large quantized base
+// would take to get an adapter. The best round counts: whatever else runs here can only slow a
+// round down.
 //   lathe_tune_bench [--json] [--table NAME] [--threads N]
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -136,6 +138,7 @@ struct Size {
   std::size_t width, layers, hidden, heads, kv_heads, vocabulary;
   std::size_t experts = 0, used = 0;
   bool bf16 = false;
+  infer::TensorType type = infer::TensorType::kF32;
 };
 constexpr Size kSizes[] = {{"2.6M", 192, 6, 512, 6, 2, 1024},
                            {"5.0M", 256, 6, 768, 4, 2, 1024},
@@ -143,7 +146,20 @@ constexpr Size kSizes[] = {{"2.6M", 192, 6, 512, 6, 2, 1024},
                            {"4 of 16 experts", 256, 6, 192, 4, 2, 1024, 16, 4}};
 constexpr std::size_t kDocument = 140, kTrained = 40;  // tokens of an example, and of its answer
 
-// A llama (or a Mixtral) with random weights and tied embeddings.
+// So many random numbers near 0, or ones, as the file has them.
+std::vector<std::byte> row_of(infer::TensorType type, std::size_t count, bool ones,
+                              std::size_t seed) {
+  std::vector<float> values(count, 1.0f);
+  for (std::size_t j = 0; j < count && !ones; ++j)
+    values[j] = static_cast<float>(uniform_at(1, seed, j) - 0.5) * 0.04f;
+  const infer::TensorTypeInfo& info = infer::tensor_type_info(type);
+  std::vector<std::byte> bytes(count / info.block * info.block_bytes);
+  info.encode(values.data(), bytes.data(), count, {});
+  return bytes;
+}
+
+// A llama (or a Mixtral) with random weights and tied embeddings. Of a quantized one all rows of a
+// matrix are the same: its products take as long.
 void write_model(const Size& size, const fs::path& path) {
   const std::size_t dim = size.width / size.heads, kv = size.kv_heads * dim;
   auto writer = infer::GgufWriter::create(path).value();
@@ -167,7 +183,8 @@ void write_model(const Size& size, const fs::path& path) {
                        std::size_t experts = 0) {
     const std::uint64_t shape[] = {k, rows, experts};
     const std::size_t dimensions = rows == 1 ? 1 : experts == 0 ? 2 : 3;
-    writer.add_tensor(name, infer::TensorType::kF32, std::span(shape).first(dimensions));
+    writer.add_tensor(name, rows == 1 ? infer::TensorType::kF32 : size.type,
+                      std::span(shape).first(dimensions));
     shapes.emplace_back(rows * std::max<std::size_t>(1, experts), k);
   };
   add("token_embd.weight", size.vocabulary, size.width);
@@ -188,13 +205,41 @@ void write_model(const Size& size, const fs::path& path) {
   add("output_norm.weight", 1, size.width);
   writer.begin_data().value();
   for (std::size_t i = 0; i < shapes.size(); ++i) {
-    std::vector<float> values(shapes[i].first * shapes[i].second);
-    for (std::size_t j = 0; j < values.size(); ++j)
-      values[j] =
-          shapes[i].first == 1 ? 1.0f : static_cast<float>(uniform_at(1, i, j) - 0.5) * 0.04f;
-    writer.write(std::as_bytes(std::span(values))).value();
+    const auto [rows, k] = shapes[i];
+    const bool ones = rows == 1, whole = ones || size.type == infer::TensorType::kF32;
+    const auto bytes =
+        row_of(ones ? infer::TensorType::kF32 : size.type, whole ? rows * k : k, ones, i);
+    for (std::size_t r = 0; r < (whole ? 1 : rows); ++r) writer.write(bytes).value();
   }
   writer.finish().value();
+}
+
+std::vector<infer::Example> random_examples(std::size_t count, std::size_t tokens,
+                                            std::size_t trained, std::size_t vocabulary) {
+  std::vector<infer::Example> examples(count);
+  for (std::size_t e = 0; e < count; ++e)
+    for (std::size_t i = 0; i < tokens; ++i) {
+      examples[e].tokens.push_back(static_cast<std::int32_t>(random_at(2, e, i) % vocabulary));
+      examples[e].trained.push_back(i >= tokens - trained);
+    }
+  return examples;
+}
+
+// The best step's tokens a second.
+double best_pace(infer::TuneModel& model, const infer::KernelTable& table, infer::ThreadTeam& team,
+                 std::vector<infer::Example> examples, infer::TrainOptions train) {
+  double best = 0;
+  std::uint64_t tokens = 0;
+  auto last = Clock::now();
+  train.progress = [&](const infer::TrainProgress& now) {
+    const auto at = Clock::now();
+    best = std::max(best, static_cast<double>(now.point.tokens - tokens) /
+                              std::chrono::duration<double>(at - last).count());
+    tokens = now.point.tokens;
+    last = at;
+  };
+  infer::Trainer::create(model, team, table, std::move(examples), {}, train).value()->run().value();
+  return best;
 }
 
 // Whole steps, AdamW included; the operations are those of the products alone.
@@ -209,29 +254,10 @@ void bench_training(const Options& options, const infer::KernelTable& table,
     const auto model =
         infer::TuneModel::load(infer::Gguf::open(directory.path() / "model.gguf").value(), {})
             .value();
-    std::vector<infer::Example> examples(700);
-    for (std::size_t e = 0; e < examples.size(); ++e)
-      for (std::size_t i = 0; i < kDocument; ++i) {
-        examples[e].tokens.push_back(
-            static_cast<std::int32_t>(random_at(2, e, i) % size.vocabulary));
-        examples[e].trained.push_back(i >= kDocument - kTrained);
-      }
-    double best = 0;
-    std::uint64_t tokens = 0;
-    auto last = Clock::now();
     infer::TrainOptions train;
     train.bf16_activations = size.bf16;
-    train.progress = [&](const infer::TrainProgress& now) {
-      const auto at = Clock::now();
-      best = std::max(best, static_cast<double>(now.point.tokens - tokens) /
-                                std::chrono::duration<double>(at - last).count());
-      tokens = now.point.tokens;
-      last = at;
-    };
-    infer::Trainer::create(*model, team, table, std::move(examples), {}, train)
-        .value()
-        ->run()
-        .value();
+    const double best = best_pace(
+        *model, table, team, random_examples(700, kDocument, kTrained, size.vocabulary), train);
     const double head = static_cast<double>(size.vocabulary * size.width);
     // Of the experts those that a token uses.
     const double idle = static_cast<double>((size.experts - size.used) * size.layers * 3 *
@@ -251,6 +277,57 @@ void bench_training(const Options& options, const infer::KernelTable& table,
   }
 }
 
+struct Base {
+  Size size;           // with all layers
+  bool checkpointing;  // what keeping all activations of 1024 tokens would take is too much
+};
+constexpr Base kBases[] = {
+    {{"1 B", 2048, 16, 8192, 32, 8, 128256, 0, 0, false, infer::TensorType::kQ4_0}, false},
+    {{"7 B", 4096, 32, 14336, 32, 8, 32000, 0, 0, false, infer::TensorType::kQ4_0}, true}};
+
+// Seconds a token of one step of 1024, by the processor time of all threads: a step takes too long
+// to find a moment in which nothing else runs.
+double adapter_step(const Size& size, bool checkpointing, const infer::KernelTable& table,
+                    infer::ThreadTeam& team) {
+  const TempDir directory = TempDir::make().value();
+  write_model(size, directory.path() / "model.gguf");
+  const auto model =
+      infer::TuneModel::load(infer::Gguf::open(directory.path() / "model.gguf").value(),
+                             infer::LoraOptions{})
+          .value();
+  infer::TrainOptions train;
+  train.batch_tokens = train.micro_tokens = 1024;
+  train.gradient_checkpointing = checkpointing;
+  const auto trainer =
+      infer::Trainer::create(*model, team, table, random_examples(2, 512, 128, size.vocabulary), {},
+                             train)
+          .value();
+  const std::clock_t start = std::clock();
+  trainer->run().value();
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC / team.size() / 1024;
+}
+
+// An adapter on a base of which one layer, then three, are measured; what all of them would take is
+// an estimate: the time of one layer so many times, and that of what stands outside.
+void bench_adapters(const Options& options, const infer::KernelTable& table,
+                    infer::ThreadTeam& team, Report& report) {
+  if (!options.json)
+    fmt::print("\n{:27} {:>16} {:>24}\n", "LoRA, all layers (estimate)", "tokens/s",
+               "tokens in 8 hours");
+  for (const Base& base : kBases) {
+    Size size = base.size;
+    size.layers = 1;
+    const double one = adapter_step(size, base.checkpointing, table, team);
+    size.layers = 3;
+    const double each = (adapter_step(size, base.checkpointing, table, team) - one) / 2;
+    const double all = one + each * static_cast<double>(base.size.layers - 1);
+    report["adapter"][base.size.name] = {{"tokens_per_second_estimate", 1 / all},
+                                         {"layer_seconds_a_token", each}};
+    if (!options.json)
+      fmt::print("{:27} {:16.1f} {:24.0f}\n", base.size.name, 1 / all, 8 * 3600 / all);
+  }
+}
+
 void bench(const Options& options) {
   const infer::KernelTable* table =
       options.table.empty() ? &infer::best_kernel_table() : infer::find_kernel_table(options.table);
@@ -263,6 +340,7 @@ void bench(const Options& options) {
                peak);
   bench_products(options, *table, team, peak, report);
   bench_training(options, *table, team, peak, report);
+  bench_adapters(options, *table, team, report);
   if (options.json) fmt::print("{}\n", report.dump());
 }
 
