@@ -16,7 +16,10 @@ ExpertsPart::ExpertsPart(TunePass& pass, std::size_t layer)
       gate_{&weights_.linear[Slot::kGate]},
       up_{&weights_.linear[Slot::kUp]},
       down_{&down_without_bias_},
-      down_without_bias_(weights_.linear[Slot::kDown]) {
+      down_without_bias_(weights_.linear[Slot::kDown]),
+      latent_down_{&weights_.linear[Slot::kLatentDown]},
+      latent_up_{&weights_.linear[Slot::kLatentUp]},
+      width_(spec_.latent != 0 ? spec_.latent : pass.width()) {
   down_without_bias_.bias = {};
   if (spec_.shared_hidden != 0)
     shared_.emplace(pass, weights_, spec_.activation, Slot::kSharedGate, Slot::kSharedUp,
@@ -41,13 +44,18 @@ void ExpertsPart::take_kept(TakenRows& rows) {
   up_rows_ = rows.rows(pairs, spec_.hidden);
   hidden_rows_ = rows.rows(pairs, spec_.hidden);
   for (TapedLinear* linear : {&gate_, &up_, &down_}) linear->take(rows, pairs);
+  if (spec_.latent != 0)
+    for (Rows* each : {&inner_, &sums_}) *each = rows.rows(pass_.max_tokens, width_);
+  for (TapedLinear* linear : {&latent_down_, &latent_up_}) linear->take(rows, pass_.max_tokens);
   if (shared_) shared_->take_kept(rows);
 }
 
 void ExpertsPart::take_scratch(TakenRows& rows) {
   const std::size_t n = pass_.max_tokens, pairs = n * spec_.experts_used;
-  gathered_ = rows.rows(pairs, pass_.width());
-  expert_out_ = rows.rows(pairs, pass_.width());
+  gathered_ = rows.rows(pairs, width_);
+  // The shared expert's answer stands there, too.
+  expert_out_ = rows.rows(pairs, std::max(width_, pass_.width()));
+  if (spec_.latent != 0) d_inner_ = rows.rows(n, width_);
   d_gate_ = rows.rows(pairs, spec_.hidden);
   d_up_ = rows.rows(pairs, spec_.hidden);
   d_router_ = rows.rows(n, spec_.experts);
@@ -68,14 +76,16 @@ void ExpertsPart::choose() {
 // gathered_: of each pair its token's row.
 void ExpertsPart::gather(Rows x) {
   pass_.team.run(pass_.choice.token_of.size(), [&](std::size_t pair, int) {
-    std::copy_n(x.row(pass_.choice.token_of[pair]), pass_.width(), gathered_.row(pair));
+    std::copy_n(x.row(pass_.choice.token_of[pair]), width_, gathered_.row(pair));
   });
 }
 
 void ExpertsPart::forward(Rows in, Rows out, bool wanted) {
+  const bool latent = spec_.latent != 0;
   router_linear_.forward(pass_, in, router_);
   choose();
-  gather(in);
+  if (latent) latent_down_.forward(pass_, in, inner_);
+  gather(latent ? inner_ : in);
   const auto through = [&](const TapedLinear& all, Rows x, Rows y) {
     for_each_expert([&](std::size_t e, std::size_t from, std::size_t count) {
       infer::forward(pass_.linear, expert_of(*all.linear, e), count, x.from(from), y.from(from),
@@ -85,8 +95,9 @@ void ExpertsPart::forward(Rows in, Rows out, bool wanted) {
   if (gate_.there()) through(gate_, gathered_, gate_rows_);
   through(up_, gathered_, up_rows_);
   activate_pairs();
-  if (wanted || down_.adapted()) through(down_, hidden_rows_, expert_out_);
-  if (wanted) sum_up(out);
+  if (wanted || latent || down_.adapted()) through(down_, hidden_rows_, expert_out_);
+  if (wanted || latent) sum_up(latent ? sums_ : out);
+  if (latent && wanted) latent_up_.forward(pass_, sums_, out);
   if (shared_) forward_shared(in, out, wanted);
 }
 
@@ -103,7 +114,7 @@ void ExpertsPart::activate_pairs() {
 
 void ExpertsPart::sum_up(Rows out) {
   const ExpertChoice& choice = pass_.choice;
-  const std::size_t width = pass_.width(), used = spec_.experts_used;
+  const std::size_t width = width_, used = spec_.experts_used;
   const float* bias = weights_.linear[Slot::kDown].bias.value;
   pass_.each_token([&](std::size_t t) {
     float* sum = out.row(t);
@@ -117,7 +128,7 @@ void ExpertsPart::sum_up(Rows out) {
 }
 
 void ExpertsPart::backward(Rows in, Rows d_out, Rows d_in) {
-  const std::size_t width = pass_.width(), used = spec_.experts_used;
+  const std::size_t used = spec_.experts_used;
   const auto through = [&](const TapedLinear& all, Rows x, Rows dy, Rows dx, bool add) {
     for_each_expert([&](std::size_t e, std::size_t from, std::size_t count) {
       infer::backward(pass_.linear, expert_of(*all.linear, e),
@@ -130,27 +141,33 @@ void ExpertsPart::backward(Rows in, Rows d_out, Rows d_in) {
                        .d_low = pass_.d_low});
     });
   };
+  const bool latent = spec_.latent != 0;
   choose();
-  gather(d_out);
+  if (latent) latent_up_.backward(pass_, sums_, d_out, d_inner_, false);
+  const Rows d_sums = latent ? d_inner_ : d_out;
+  gather(d_sums);
   through(down_, hidden_rows_, gathered_, d_up_, false);
-  activate_pairs_backward(d_out);
-  down_bias_backward(d_out);
-  gather(in);
+  activate_pairs_backward(d_sums);
+  down_bias_backward(d_sums);
+  gather(latent ? inner_ : in);
   if (gate_.there()) through(gate_, gathered_, d_gate_, expert_out_, false);
   through(up_, gathered_, d_up_, expert_out_, gate_.there());
   router_backward();
   router_linear_.backward(pass_, in, d_router_, d_in, false);
+  const Rows d_read = latent ? d_inner_ : d_in;
   pass_.each_token([&](std::size_t t) {
+    if (latent) std::fill_n(d_read.row(t), width_, 0.0f);
     for (std::size_t r = 0; r < used; ++r)
-      pass_.kernels.add(expert_out_.row(pass_.choice.pair_of[t * used + r]), width, d_in.row(t));
+      pass_.kernels.add(expert_out_.row(pass_.choice.pair_of[t * used + r]), width_, d_read.row(t));
   });
+  if (latent) latent_down_.backward(pass_, in, d_inner_, d_in, true);
   if (shared_) backward_shared(in, d_out, d_in);
 }
 
 // d_up_: from hidden rows to what the up-projection gave; d_gate_ and d_weights_.
 void ExpertsPart::activate_pairs_backward(Rows d_out) {
   const ExpertChoice& choice = pass_.choice;
-  const std::size_t used = spec_.experts_used, hidden = spec_.hidden, width = pass_.width();
+  const std::size_t used = spec_.experts_used, hidden = spec_.hidden, width = width_;
   const float* bias = weights_.linear[Slot::kDown].bias.value;
   pass_.team.run(choice.pair_of.size(), [&](std::size_t i, int) {
     const std::size_t pair = choice.pair_of[i], t = i / used;
@@ -170,7 +187,7 @@ void ExpertsPart::activate_pairs_backward(Rows d_out) {
 
 void ExpertsPart::down_bias_backward(Rows d_out) {
   const ExpertChoice& choice = pass_.choice;
-  const std::size_t used = spec_.experts_used, width = pass_.width();
+  const std::size_t used = spec_.experts_used, width = width_;
   float* gradient = weights_.linear[Slot::kDown].bias.gradient;
   if (gradient == nullptr) return;
   for (std::size_t i = 0; i < choice.chosen.size(); ++i)

@@ -38,10 +38,13 @@ class ExpertsPart final : public TunePart {
   TapedLinear router_linear_, gate_, up_;
   TapedLinear down_;  // its bias is added here, times a pair's weight
   Linear down_without_bias_;
+  TapedLinear latent_down_, latent_up_;  // into the experts' width and back, if it is their own
+  std::size_t width_;                    // of what experts read and give
   std::optional<DenseWay> shared_;
   Rows router_, shared_weights_;               // logits; (tokens, 1)
   Rows gate_rows_, up_rows_, hidden_rows_;     // of pairs, the last ones times their weights
-  Rows gathered_, expert_out_;                 // (pairs, embedding)
+  Rows inner_, sums_, d_inner_;                // (tokens, width_) of a latent: read, given
+  Rows gathered_, expert_out_;                 // (pairs, width_)
   Rows d_gate_, d_up_, d_router_, d_weights_;  // … (tokens, experts) (tokens, used)
   Rows d_shared_weights_;
 };

@@ -36,7 +36,6 @@ std::string_view missing_in(const NoMixer&) {
 
 std::string_view missing_in(const FfnSpec& spec) {
   if (spec.beside_hidden != 0) return "a dense part beside experts";
-  if (spec.latent != 0) return "experts in a width of their own";
   if (spec.weighs_input || spec.router == RouterRule::kSigmoidOfChosen)
     return "experts whose weights multiply what they read";
   return "";

@@ -193,14 +193,15 @@ class Twin {
     double sum = 0;
     for (std::size_t r = 0; r < used; ++r) sum += score[order[r]];
     if (!spec.normalize_weights && spec.router != RouterRule::kSoftmaxOfChosen) sum = 1;
-    Vector out(in.size());
+    const Vector inner = spec.latent != 0 ? product(layer, Slot::kLatentDown, in) : in;
+    Vector out(inner.size());
     for (std::size_t r = 0; r < used; ++r) {
       const std::size_t e = order[r];
       chosen.push_back(e);
-      add(product(layer, Slot::kDown, hidden(layer, in, Slot::kGate, Slot::kUp, e), e),
+      add(product(layer, Slot::kDown, hidden(layer, inner, Slot::kGate, Slot::kUp, e), e),
           double{spec.weight_scale} * score[e] / sum, out);
     }
-    return out;
+    return spec.latent != 0 ? product(layer, Slot::kLatentUp, out) : out;
   }
 
   // Rotation by a position.
