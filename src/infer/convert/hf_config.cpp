@@ -177,7 +177,7 @@ Status HfReader::read_experts(std::size_t dense_layers) {
 
 Result<std::vector<bool>> HfReader::layers_of(std::string_view type) const {
   const SortedJson& types = json_["layer_types"];
-  std::vector<bool> is(0);
+  std::vector<bool> is;
   if (types.is_null()) return is;
   if (!types.is_array() || types.size() != config_.layers)
     return invalid("{}: \"layer_types\" is not a list of {} layers", json_.place(), config_.layers);

@@ -26,7 +26,7 @@ class HfReader {
   void add(std::string_view key, GgufValue value);
   // The first of these names that is there; the last one where none is.
   std::string_view one_of(std::initializer_list<std::string_view> names) const;
-  // The number at `from`, as `key`; absent: nothing, or an error.
+  // The number at `from`, as `key`; absent: the fallback, or an error.
   Status number(std::string_view from, std::string_view key, double fallback);
   Status number(std::string_view from, std::string_view key);
   Result<std::uint64_t> count(std::string_view from, std::string_view key, std::uint64_t max,
@@ -34,8 +34,8 @@ class HfReader {
 
   // What nearly all families say in the same words: sizes, heads, norms, RoPE with its scalings.
   Status read_decoder();
-  // Experts: how many, how many of them for a token, how wide, in which layers, those that every
-  // token takes, how they are chosen.
+  // Experts: how many, how many of them for a token, how wide; all layers but the first, dense ones
+  // have them.
   Status read_experts(std::size_t dense_layers = 0);
   // "layer_types": which layers are of this type. Absent: an empty list.
   Result<std::vector<bool>> layers_of(std::string_view type) const;
@@ -44,7 +44,7 @@ class HfReader {
   Status read_windows(std::size_t period);
   // Layers behind the others that predict tokens further on.
   void add_predictors(std::size_t count, LayerParts parts);
-  // Only this value can be kept.
+  // Only this value can be kept: any other one is refused.
   Status must_be(std::string_view key, const SortedJson& value, bool or_absent = true) const;
 
  private:
