@@ -155,6 +155,7 @@ std::size_t marker_start(std::string_view text, const std::vector<std::string_vi
 std::pair<std::size_t, std::size_t> find_marker(std::string_view text,
                                                 const std::vector<std::string_view>& markers);
 
-std::unique_ptr<AnswerParser> make_harmony_parser(std::span<const OfferedTool> tools);
+// `held`: AnswerOptions.
+std::unique_ptr<AnswerParser> make_harmony_parser(std::span<const OfferedTool> tools, bool held);
 
 }  // namespace lathe::infer

@@ -60,8 +60,11 @@ struct FormatInfo {
                                                                          {"[THINK]", "[/THINK]"}};
   // Thinking may also come behind text, and a call may end it: the markers are control tokens.
   bool thinks_anywhere = false, calls_end_thinking = false;
-  // What stands around the text.
-  std::vector<std::string_view> wrappers = {};
+  // What stands around the text, and what of it opens one.
+  std::vector<std::string_view> wrappers = {}, text_opens = {};
+  // The answer is messages, each of which text_opens, a thought or a call opens, and these end.
+  std::vector<std::string_view> message_ends = {};
+  bool openers_are_words = false;  // text, too, may hold what opens a call
   // How a call that has to be is written; none: as plain JSON.
   std::optional<CallForm> form = {};
 };
@@ -72,5 +75,11 @@ AnswerFormat answer_format_of(std::string_view template_source);
 // What ends the thinking within which the answer to a prompt that ends so begins; empty: it does
 // not begin within any.
 std::string_view thinking_end(AnswerFormat format, std::string_view prompt_end);
+// What comes before an answer that a grammar holds. `thinks`: whether the model was told to think;
+// nothing: it was told neither, and does only where the prompt opens it or the form always thinks.
+AnswerLead answer_lead(AnswerFormat format, std::string_view prompt_end,
+                       std::optional<bool> thinks);
+// The text around calls; nothing: what opens a call in this form is not told from text.
+std::optional<FreeText> free_text(AnswerFormat format);
 
 }  // namespace lathe::infer

@@ -50,11 +50,14 @@ std::span<const FormatInfo> answer_formats() {
        .models = "gpt-oss",
        .example = " to=functions.N<|channel|>commentary <|constrain|>json<|message|>{…}<|call|>",
        .signs = {{"<|channel|>"}},
+       .thoughts = {{"<|channel|>analysis<|message|>", "<|end|><|start|>assistant"}},
+       .text_opens = {"<|channel|>final<|message|>", "<|channel|>commentary<|message|>"},
+       .message_ends = {"<|end|>", "<|call|>", "<|return|>", "<|start|>", "<|channel|>"},
        .form = CallForm{.single = true,
                         .open = " to=functions.",
                         .name_end = "<|channel|>commentary <|constrain|>json<|message|>",
-                        .thought_open = "<|channel|>analysis<|message|>",
-                        .thought_end = "<|end|><|start|>assistant"}},
+                        .other_open = "<|channel|>commentary to=functions.",
+                        .other_name_end = " <|constrain|>json<|message|>"}},
       {.format = kMistralId,
        .name = "mistral_id",
        .models = "Mistral Small 3.2",
@@ -191,6 +194,7 @@ std::span<const FormatInfo> answer_formats() {
        .reader = command_calls,
        .thoughts = {{"<|START_THINKING|>", "<|END_THINKING|>"}},
        .wrappers = {"<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"},
+       .text_opens = {"<|START_RESPONSE|>", "<|START_TEXT|>"},
        .form = CallForm{.begin = "<|START_ACTION|>[\n    ",
                         .end = "\n]<|END_ACTION|>",
                         .between = ",\n    ",
@@ -203,7 +207,14 @@ std::span<const FormatInfo> answer_formats() {
        .example = "Action: [{\"tool_name\": \"N\", \"parameters\": {…}}]",
        .signs = {{"Action:", "tool_name", "<|START_OF_TURN_TOKEN|>"}},
        .openers = {"Action:"},
-       .reader = command_r_calls},
+       .reader = command_r_calls,
+       .openers_are_words = true,
+       .form = CallForm{.begin = "Action: ```json\n[\n    ",
+                        .end = "\n]```",
+                        .between = ",\n    ",
+                        .open = "{\n        \"tool_name\": \"",
+                        .name_end = "\",\n        \"parameters\": ",
+                        .close = "\n    }"}},
       {.format = kHunyuan,
        .name = "hunyuan",
        .models = "Hunyuan 3",
@@ -262,6 +273,7 @@ std::span<const FormatInfo> answer_formats() {
        .openers = {"<tool_calls>"},
        .reader = tool_calls_calls,
        .wrappers = {"<answer>", "</answer>"},
+       .text_opens = {"<answer>\n"},
        .form = json_list("<tool_calls>[", "]</tool_calls>")},
       {.format = kGlm,
        .name = "glm",
@@ -301,6 +313,7 @@ std::span<const FormatInfo> answer_formats() {
        .openers = {"<tool_call>", "<function="},
        .reader = hermes_calls,
        .wrappers = {"<response>", "</response>"},
+       .text_opens = {"<response>\n"},
        .form = hermes_form()},
       {.format = kHermes,
        .name = "hermes",
@@ -351,6 +364,48 @@ std::string_view thinking_end(AnswerFormat format, std::string_view prompt_end) 
   for (const auto& [open, close] : format_info(format).thoughts)
     if (end.ends_with(open)) return close;
   return {};
+}
+
+AnswerLead answer_lead(AnswerFormat format, std::string_view prompt_end,
+                       std::optional<bool> thinks) {
+  const FormatInfo& info = format_info(format);
+  const bool messages = !info.message_ends.empty();
+  AnswerLead lead{.never = info.message_ends};
+  if (messages)
+    lead.text_opens = {info.text_opens.front()};  // the others are for what stands beside the text
+  else
+    lead.text_opens = info.text_opens;
+  lead.must_open = messages;
+  for (const auto& [open, close] : info.thoughts)
+    if (!messages) lead.never.push_back(close);
+  if (info.calls_end_thinking)
+    lead.never.insert(lead.never.end(), info.openers.begin(), info.openers.end());
+  const std::string_view end = trim(prompt_end);
+  const auto opened = [&](const auto& marks) { return end.ends_with(marks.first); };
+  const auto closed = [&](const auto& marks) { return end.ends_with(marks.second); };
+  if (const auto at = std::ranges::find_if(info.thoughts, opened); at != info.thoughts.end()) {
+    lead.thoughts = {*at};
+    lead.opened = true;
+  } else if (thinks.value_or(messages) &&
+             (messages || std::ranges::none_of(info.thoughts, closed))) {
+    lead.thoughts = info.thoughts;
+  }
+  return lead;
+}
+
+std::optional<FreeText> free_text(AnswerFormat format) {
+  const FormatInfo& info = format_info(format);
+  if (!info.form || info.openers_are_words) return std::nullopt;
+  if (!info.message_ends.empty()) {
+    FreeText free{.never = info.message_ends, .opens = info.text_opens};
+    for (const auto& [open, close] : info.thoughts) free.opens.push_back(open);
+    free.end = info.thoughts.front().second;
+    return free;
+  }
+  const std::string first = std::string(info.form->begin) + std::string(info.form->open);
+  if (std::ranges::none_of(info.openers, [&](auto opener) { return first.contains(opener); }))
+    return std::nullopt;
+  return FreeText{.never = info.openers};
 }
 
 }  // namespace lathe::infer

@@ -14,7 +14,8 @@ constexpr std::size_t kMaxHeader = 512;
 
 class HarmonyParser final : public AnswerParser {
  public:
-  explicit HarmonyParser(std::span<const OfferedTool> tools) : tools_(tools) {}
+  HarmonyParser(std::span<const OfferedTool> tools, bool held)
+      : tools_(held ? std::span<const OfferedTool>() : tools), held_(held) {}
 
   AnswerDelta push(std::string_view text) override {
     pending_.add(text);
@@ -89,6 +90,13 @@ class HarmonyParser final : public AnswerParser {
     static const std::vector<std::string_view> kEnds{"<|end|>", "<|call|>", "<|return|>", kStart,
                                                      kChannel};
     const std::string_view pending = pending_.view();
+    if (held_ && channel_ == "final") {
+      delta_.text += content_;
+      delta_.text += pending;
+      content_.clear();
+      pending_.take(pending.size());
+      return false;
+    }
     const auto [at, which] = find_marker(pending, kEnds);
     if (at != pending.npos) {
       content_ += pending.substr(0, at);
@@ -128,6 +136,7 @@ class HarmonyParser final : public AnswerParser {
   }
 
   const OfferedTools tools_;
+  const bool held_;
   State state_ = kHeader;
   PendingText pending_;
   std::string content_;
@@ -137,8 +146,8 @@ class HarmonyParser final : public AnswerParser {
 
 }  // namespace
 
-std::unique_ptr<AnswerParser> make_harmony_parser(std::span<const OfferedTool> tools) {
-  return std::make_unique<HarmonyParser>(tools);
+std::unique_ptr<AnswerParser> make_harmony_parser(std::span<const OfferedTool> tools, bool held) {
+  return std::make_unique<HarmonyParser>(tools, held);
 }
 
 }  // namespace lathe::infer

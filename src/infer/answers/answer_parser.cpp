@@ -53,11 +53,11 @@ class MarkedParser final : public AnswerParser {
         format_(format_info(options_.format)),
         tools_(options_.tools),
         state_(options_.starts_thinking ? kThinking : kStart) {
-    if (!tools_.empty()) markers_ = format_.openers;
+    if (!tools_.empty() && !options_.held) markers_ = format_.openers;
     calls_ = markers_.size();
     markers_.insert(markers_.end(), format_.wrappers.begin(), format_.wrappers.end());
     thoughts_ = markers_.size();
-    if (format_.thinks_anywhere)
+    if (format_.thinks_anywhere && !options_.held)
       for (const auto& [open, close] : format_.thoughts) markers_.push_back(open);
     if (options_.starts_thinking) {
       for (const auto& [open, close] : format_.thoughts) closers_.push_back(close);
@@ -129,7 +129,7 @@ class MarkedParser final : public AnswerParser {
       }
       may_become = may_become || open.starts_with(rest);
     }
-    if (options_.format == AnswerFormat::kLlama3 && !tools_.empty()) {
+    if (options_.format == AnswerFormat::kLlama3 && !tools_.empty() && !options_.held) {
       if (rest.starts_with('{') || rest.starts_with('[') || python_tag(rest) > 0) {
         state_ = kMessage;
         return true;
@@ -158,6 +158,7 @@ class MarkedParser final : public AnswerParser {
   }
 
   bool text(bool last) {
+    if (options_.held && !held_text(last)) return false;
     const auto [at, which] = find_marker(pending(), markers_);
     if (at == std::string::npos) {
       const std::size_t safe = pending().size() - (last ? 0 : marker_start(pending(), markers_));
@@ -177,6 +178,16 @@ class MarkedParser final : public AnswerParser {
     if (which < thoughts_) return true;
     closers_ = {format_.thoughts[which - thoughts_].second};
     begin_thinking();
+    return true;
+  }
+
+  // Of what a grammar holds, only the first word may be a marker; false: not clear yet.
+  bool held_text(bool last) {
+    const std::size_t begin = skip_spaces(pending(), 0);
+    if (markers_.empty()) return true;
+    const auto marker = one_stands(pending(), begin, markers_);
+    if (!marker && !last) return false;
+    if (!marker.value_or(false)) markers_.clear();
     return true;
   }
 
@@ -305,13 +316,12 @@ class MarkedParser final : public AnswerParser {
 // Nothing can be said of the call before it is whole.
 class OneCallParser final : public AnswerParser {
  public:
-  AnswerDelta push(std::string_view text) override {
-    written_ += text;
-    return {};
-  }
+  explicit OneCallParser(std::unique_ptr<AnswerParser> held) : held_(std::move(held)) {}
+
+  AnswerDelta push(std::string_view text) override { return without_text(held_->push(text)); }
 
   AnswerDelta finish() override {
-    AnswerDelta delta;
+    AnswerDelta delta = without_text(held_->finish());
     const auto json = parse_json(written_);
     if (json && json->is_object())
       delta.calls.push_back(
@@ -322,14 +332,25 @@ class OneCallParser final : public AnswerParser {
   }
 
  private:
+  AnswerDelta without_text(AnswerDelta delta) {
+    written_ += std::exchange(delta.text, "");
+    return delta;
+  }
+
+  std::unique_ptr<AnswerParser> held_;
   std::string written_;
 };
 
 }  // namespace
 
 std::unique_ptr<AnswerParser> AnswerParser::make(AnswerOptions options) {
-  if (options.one_call) return std::make_unique<OneCallParser>();
-  if (options.format == AnswerFormat::kHarmony) return make_harmony_parser(options.tools);
+  if (options.one_call) {
+    options.one_call = false;
+    options.held = true;
+    return std::make_unique<OneCallParser>(make(std::move(options)));
+  }
+  if (options.format == AnswerFormat::kHarmony)
+    return make_harmony_parser(options.tools, options.held);
   return std::make_unique<MarkedParser>(std::move(options));
 }
 

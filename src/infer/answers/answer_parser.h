@@ -32,6 +32,7 @@ struct AnswerDelta {
 struct OfferedTool {
   std::string name;
   Json parameters = {};  // a JSON schema of its arguments; null: nothing is known
+  bool free = false;     // a grammar leaves its arguments to the model where the form allows that
 
   bool operator==(const OfferedTool&) const = default;
 };
@@ -42,7 +43,10 @@ struct AnswerOptions {
   bool starts_thinking = false;  // the prompt already opened the thinking block
   // None: the answer has no calls, whatever it looks like.
   std::vector<OfferedTool> tools = {};
-  // A grammar holds it to one call as plain JSON: {"name": …, "arguments": {…}}. What is cut off
+  // A grammar holds it: behind thinking and what opens the text all is text, whatever it looks
+  // like.
+  bool held = false;
+  // … and that text is one call as plain JSON: {"name": …, "arguments": {…}}. What is cut off
   // before its end is text.
   bool one_call = false;
 };

@@ -2,7 +2,9 @@
 // "{#}" stands for a number and "{id}" for nine letters and digits. Immutable.
 #pragma once
 
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace lathe::infer {
@@ -20,17 +22,40 @@ struct CallForm {
   // Texts stand as they are and hold none of these words; other values are JSON. None: all are
   // JSON.
   std::vector<std::string_view> raw_ends = {};
-  // What the model may think in front of its call.
-  std::string_view thought_open = {}, thought_end = {};
+  // Another way to write open and name_end, where there are two.
+  std::string_view other_open = {}, other_name_end = {};
 
   bool operator==(const CallForm&) const = default;
+};
+
+// What stands in front of what a grammar holds an answer to: thinking, and what opens the text.
+struct AnswerLead {
+  // What opens thinking and what ends it; none: there is none. The model may open one of them, or
+  // the prompt has opened the first.
+  std::vector<std::pair<std::string_view, std::string_view>> thoughts = {};
+  bool opened = false;
+  std::vector<std::string_view> never = {};  // what no thinking holds
+  std::vector<std::string_view> text_opens = {};
+  bool must_open = false;  // one of text_opens has to stand there
+
+  bool operator==(const AnswerLead&) const = default;
+};
+
+// The text around calls that a model makes of its own accord: it holds none of the words `never`.
+// Where the form has messages, each is one of `opens`, a text, and `end` before the next one.
+struct FreeText {
+  std::vector<std::string_view> never = {};
+  std::vector<std::string_view> opens = {};
+  std::string_view end = {};
 };
 
 // What is asked of the calls.
 struct CallDemand {
   bool several = false;  // one call or more; else one
   bool strict = false;   // what a grammar cannot keep of the parameters' schemas is an error
-  std::string_view thinking_end = {};  // what ends the thinking that the prompt opened; empty: none
+  AnswerLead lead = {};  // of which only the thinking
+  // Texts may stand around the calls, and there need not be any.
+  std::optional<FreeText> free = {};
 };
 
 }  // namespace lathe::infer

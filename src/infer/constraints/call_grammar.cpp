@@ -30,10 +30,13 @@ class CallCompiler {
       const ExprId next = builder_.sequence({words(form_.between), builder_.call(any)});
       calls = builder_.sequence({calls, builder_.repeat(next, 0, kUnlimited)});
     }
-    LATHE_TRY(const ExprId thoughts, lead(demand.thinking_end));
+    calls = builder_.sequence({words(form_.begin), calls, words(form_.end)});
+    if (demand.free) {
+      LATHE_TRY(calls, among_texts(calls, *demand.free, demand.several));
+    }
+    LATHE_TRY(const ExprId thoughts, thinking(builder_, demand.lead));
     const RuleId root = builder_.add_rule("root");
-    builder_.define(root,
-                    builder_.sequence({thoughts, words(form_.begin), calls, words(form_.end)}));
+    builder_.define(root, builder_.sequence({thoughts, calls}));
     LATHE_TRY(Program program, builder_.compile(root));
     return SchemaProgram{std::move(program), std::move(unkept_)};
   }
@@ -56,30 +59,23 @@ class CallCompiler {
     return builder_.sequence(std::move(parts));
   }
 
-  // What is thought before the call: where the prompt opened it, up to its end, and where the form
-  // opens it itself, if the model likes.
-  Result<ExprId> lead(std::string_view thinking_end) {
-    if (thinking_end.empty() && form_.thought_open.empty()) return builder_.empty();
-    const std::string_view end = thinking_end.empty() ? form_.thought_end : thinking_end;
-    LATHE_TRY(const Regular thought, without({end}));
-    const ExprId blank = builder_.repeat(builder_.code_points({{'\n', '\n'}, {' ', ' '}}), 0, 3);
-    const ExprId text = builder_.sequence({builder_.automaton(thought.states()), words(end)});
-    if (!thinking_end.empty()) return builder_.sequence({text, blank});
-    return builder_.choice(
-        {builder_.empty(), builder_.sequence({words(form_.thought_open), text})});
+  // Calls as the model likes to make them, or none.
+  Result<ExprId> among_texts(ExprId calls, const FreeText& free, bool several) {
+    LATHE_TRY(const ExprId text, text_without(builder_, free.never));
+    if (free.opens.empty()) {
+      const ExprId more = builder_.sequence({calls, text});
+      return builder_.sequence({text, builder_.repeat(more, 0, several ? kUnlimited : 1)});
+    }
+    std::vector<ExprId> opens;
+    for (const std::string_view open : free.opens) opens.push_back(builder_.literal(open));
+    const ExprId message = builder_.sequence({builder_.choice(std::move(opens)), text});
+    const ExprId before = builder_.sequence({message, builder_.literal(free.end)});
+    return builder_.sequence(
+        {builder_.repeat(before, 0, kUnlimited), builder_.choice({message, calls})});
   }
 
-  // All texts that hold none of these words.
-  static Result<Regular> without(const std::vector<std::string_view>& forbidden) {
-    Regular all = Regular::anything();
-    for (const std::string_view word : forbidden) {
-      const auto begun = Regular::then(Regular::anything(), Regular::words({std::string(word)}));
-      const auto held = begun ? Regular::then(*begun, Regular::anything()) : std::nullopt;
-      auto both = held ? Regular::both(all, held->others()) : std::nullopt;
-      if (!both) return invalid("the words of the form take too many states");
-      all = std::move(*both);
-    }
-    return all;
+  static std::string_view first_line(std::string_view text) {
+    return text.substr(0, text.find('\n'));
   }
 
   Result<ExprId> call(const OfferedTool& tool) {
@@ -88,14 +84,21 @@ class CallCompiler {
                                  ? tool.parameters
                                  : roots_.emplace_back(any);
     const auto schemas = SchemaExpressions::make(parameters, strict_, builder_, json_);
-    const auto arguments = form_.key_open.empty() && form_.key_end.empty()
-                               ? schemas->value(parameters, "#")
-                               : listed(*schemas, parameters);
+    const bool json = form_.key_open.empty() && form_.key_end.empty();
+    const auto arguments = tool.free && json ? Result<ExprId>(json_.object())
+                           : tool.free && !form_.key_open.empty()
+                               ? text_without(builder_, {first_line(form_.close)})
+                           : json ? schemas->value(parameters, "#")
+                                  : listed(*schemas, parameters);
     for (const std::string& each : schemas->unkept()) unkept_.push_back(tool.name + each);
     if (!arguments)
       return invalid("the parameters of '{}': {}", tool.name, arguments.error().message);
-    return builder_.sequence({words(form_.open), builder_.literal(tool.name), words(form_.name_end),
-                              *arguments, words(form_.close)});
+    const ExprId name = builder_.literal(tool.name);
+    ExprId head = builder_.sequence({words(form_.open), name, words(form_.name_end)});
+    if (!form_.other_open.empty())
+      head = builder_.choice(
+          {head, builder_.sequence({words(form_.other_open), name, words(form_.other_name_end)})});
+    return builder_.sequence({head, *arguments, words(form_.close)});
   }
 
   // Parameter after parameter, in declared order.
@@ -171,7 +174,7 @@ class CallCompiler {
 
   // A text as it stands: what the schema says of texts, and of all kinds of values their JSON.
   Result<ExprId> raw_text(SchemaExpressions& schemas, const Json& node, const std::string& place) {
-    LATHE_TRY(Regular free, without({form_.raw_ends.begin(), form_.raw_ends.end()}));
+    LATHE_TRY(Regular free, Regular::without(form_.raw_ends));
     const Json* plain = schemas.resolve(node);
     if (plain == nullptr || !plain->is_object()) return builder_.automaton(free.states());
     Json values = json_at(*plain, "enum");

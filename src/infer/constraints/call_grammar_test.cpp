@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 
+#include "ground/base/text.h"
 #include "infer/constraints/constraint.h"
 
 namespace lathe::infer {
@@ -78,11 +80,14 @@ class CallGrammar : public testing::Test {
       if (!constraint->accept(static_cast<TokenId>(3 + static_cast<unsigned char>(c)))) return 0;
     return constraint->complete() ? 2 : 1;
   }
-  // Any text of the grammar.
-  std::string written(const std::shared_ptr<const Grammar>& grammar, std::mt19937& random) {
+  // Any text of the grammar that begins so.
+  std::string written(const std::shared_ptr<const Grammar>& grammar, std::mt19937& random,
+                      std::string text = "") {
     auto constraint = Constraint::start(grammar);
     std::vector<std::uint32_t> bits((tokenizer_->size() + 31) / 32);
-    std::string text;
+    for (const char c : text)
+      EXPECT_TRUE(constraint->accept(static_cast<TokenId>(3 + static_cast<unsigned char>(c))))
+          << text;
     while (text.size() < 4000 && !(constraint->complete() && random() % 2 == 0)) {
       constraint->mask(bits);
       std::vector<TokenId> allowed;
@@ -95,6 +100,24 @@ class CallGrammar : public testing::Test {
     }
     EXPECT_TRUE(constraint->complete()) << text;
     return text;
+  }
+  // What an answer means, in two pieces cut at any place the same.
+  static AnswerDelta meaning(const AnswerOptions& options, std::string_view text) {
+    AnswerDelta whole;
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+      const auto parser = AnswerParser::make(options);
+      AnswerDelta all = parser->push(text.substr(0, cut));
+      for (AnswerDelta& more : std::array{parser->push(text.substr(cut)), parser->finish()}) {
+        all.text += more.text;
+        all.thinking += more.thinking;
+        std::ranges::move(more.calls, std::back_inserter(all.calls));
+      }
+      if (cut == 0) whole = all;
+      EXPECT_EQ(all.text, whole.text) << text.substr(0, cut) << "¦" << text.substr(cut);
+      EXPECT_EQ(all.thinking, whole.thinking) << text.substr(0, cut);
+      EXPECT_EQ(all.calls.size(), whole.calls.size()) << text.substr(0, cut);
+    }
+    return whole;
   }
   static std::vector<ToolCall> read(AnswerFormat format, const std::string& text,
                                     std::string& rest) {
@@ -112,8 +135,7 @@ TEST_F(CallGrammar, WhatItWritesIsReadAsCallsThatFit) {
   std::mt19937 random(37);
   for (const FormatInfo& info : answer_formats()) {
     if (!info.form) continue;
-    CallForm form = *info.form;
-    form.thought_open = form.thought_end = {};  // without end
+    const CallForm& form = *info.form;
     for (const bool several : {false, true}) {
       const auto grammar = grammar_of(form, {.several = several, .strict = true});
       ASSERT_NE(grammar, nullptr);
@@ -159,9 +181,15 @@ TEST_F(CallGrammar, TakesTheFormAsModelsWriteIt) {
       {AnswerFormat::kHarmony,
        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant to=functions.f<|channel|>"
        "commentary <|constrain|>json<|message|>{\"s\": \"\", \"n\": 0}"},
+      {AnswerFormat::kHarmony,
+       "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"s\": \"\", \"n\": 0}"},
+      {AnswerFormat::kCommandR,
+       "Action: ```json\n[\n    {\n        \"tool_name\": \"f\",\n        \"parameters\": "
+       "{\"s\": \"\", \"n\": 0}\n    }\n]```"},
   };
   for (const auto& [format, text] : cases) {
-    const auto grammar = grammar_of(form(format), {.strict = true});
+    const auto grammar =
+        grammar_of(form(format), {.strict = true, .lead = answer_lead(format, "", {})});
     EXPECT_EQ(takes(grammar, text), 2) << text;
     EXPECT_EQ(takes(grammar, text.substr(0, text.size() - 1)), 1) << text;
     const std::string opened = std::string(form(format).begin) + std::string(form(format).open);
@@ -201,14 +229,142 @@ TEST_F(CallGrammar, TextsHoldNoneOfTheFormsOwnWords) {
 }
 
 TEST_F(CallGrammar, TheThinkingThatThePromptOpenedComesFirst) {
-  const auto grammar = grammar_of(*format_info(AnswerFormat::kHermes).form,
-                                  {.strict = true, .thinking_end = "</think>"});
+  const auto grammar =
+      grammar_of(*format_info(AnswerFormat::kHermes).form,
+                 {.strict = true, .lead = answer_lead(AnswerFormat::kHermes, "<think>\n", {})});
   const std::string call =
       "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"s\": \"a\", \"n\": 1}}\n</tool_call>";
   EXPECT_EQ(takes(grammar, "I think </ thin.\n</think>\n\n" + call), 2);
   EXPECT_EQ(takes(grammar, "</think>" + call), 2);
   EXPECT_EQ(takes(grammar, call), 1);
   EXPECT_EQ(takes(grammar, "</think>I say"), 0);
+}
+
+// Of a schema, behind thinking or without: whatever is written is read as thinking and JSON that
+// fits, the family's own words in its texts left as they are.
+TEST_F(CallGrammar, WhatIsHeldComesBehindThinking) {
+  std::mt19937 random(38);
+  const Json schema = parse_json(R"({"type": "object", "required": ["a", "n"], "properties": {
+    "a": {"type": "string", "maxLength": 80}, "n": {"enum": [1, "two"]}},
+    "additionalProperties": false})")
+                          .value();
+  for (const FormatInfo& info : answer_formats()) {
+    const auto& [open, close] = info.thoughts.front();
+    const std::string head(info.message_ends.empty() ? "" : info.text_opens.front());
+    const std::string thought = "is {\"a\": 1} it?";
+    for (const bool opened : {false, true}) {
+      const AnswerLead lead = answer_lead(info.format, opened ? open : "", true);
+      ASSERT_EQ(lead.opened, opened) << info.name;
+      const auto grammar = Grammar::from_schema(schema, *tokenizer_, true, lead).value();
+      const AnswerOptions options{
+          .format = info.format, .starts_thinking = opened, .tools = kTools, .held = true};
+      for (int round = 0; round < 20; ++round) {
+        const bool thinks = opened || round % 2 == 0;
+        std::string begin = thinks ? fmt::format("{}{}{}", opened ? "" : open, thought, close) : "";
+        begin += head;
+        std::string word = "</think> <tool_call> <answer> <|channel|>";
+        begin += round < 4 ? "{\"a\": \"" + word : "{";
+        if (opened && !info.message_ends.empty()) continue;  // no prompt ends so
+        const std::string text = written(grammar, random, begin);
+        const AnswerDelta read = meaning(options, text);
+        EXPECT_EQ(read.thinking, thinks ? thought : "") << info.name << ": " << text;
+        const auto json = parse_json(read.text);
+        ASSERT_TRUE(json && json->is_object()) << info.name << ": " << text;
+        EXPECT_TRUE((*json)["a"].is_string() && ((*json)["n"] == 1 || (*json)["n"] == "two"));
+        if (round < 4) {
+          EXPECT_TRUE((*json)["a"].get<std::string>().starts_with(word)) << read.text;
+        }
+      }
+    }
+    const auto strictly = [&](std::string_view end, std::optional<bool> thinks) {
+      return Grammar::from_schema(schema, *tokenizer_, true, answer_lead(info.format, end, thinks))
+          .value();
+    };
+    EXPECT_EQ(takes(strictly("", false), std::string(open) + "x"), 0) << info.name;
+    EXPECT_EQ(takes(strictly("", false), head + "{\"a\""), 1) << info.name;
+    EXPECT_EQ(takes(strictly("", {}), std::string(open) + "x"), info.message_ends.empty() ? 0 : 1);
+    if (!info.message_ends.empty()) {
+      EXPECT_EQ(takes(strictly("", {}), "{"), 0);
+      continue;
+    }
+    // The prompt has closed it.
+    EXPECT_EQ(takes(strictly(fmt::format("{}\n\n{}\n\n", open, close), true), "{"), 1);
+    EXPECT_EQ(takes(strictly(fmt::format("{}{}", open, close), true), open), 0) << info.name;
+  }
+}
+
+// Text and thinking are free, a call is not once it is opened.
+TEST_F(CallGrammar, CallsOfTheModelsOwnAccordFit) {
+  std::mt19937 random(39);
+  const auto filled = [](std::string_view words) {
+    return replace_all(replace_all(words, "{#}", "0"), "{id}", "abcDEF123");
+  };
+  const std::string said = "I <b>could</b> {\"name\": \"g\"} call(f) to=5 [1] ";
+  for (const FormatInfo& info : answer_formats()) {
+    const auto free = free_text(info.format);
+    const bool words = info.format == AnswerFormat::kLlama3 ||
+                       info.format == AnswerFormat::kCommandR || !info.form;
+    ASSERT_EQ(free.has_value(), !words) << info.name;
+    if (!free) continue;
+    const CallForm& form = *info.form;
+    const bool messages = !free->opens.empty();
+    const std::string text = messages ? std::string(free->opens.front()) + said : said;
+    // Of a tool that is not strict only the name is kept, where the form allows that.
+    std::vector<OfferedTool> tools = kTools;
+    tools.push_back({"g", kTools[0].parameters, true});
+    const auto mixed = Grammar::from_calls(form, tools, {.free = free}, *tokenizer_).value();
+    for (const bool several : {false, true}) {
+      const auto grammar =
+          Grammar::from_calls(form, kTools, {.several = several, .free = free}, *tokenizer_)
+              .value();
+      EXPECT_EQ(takes(grammar, text), 2) << info.name;
+      const std::string before = text + std::string(messages ? free->end : "");
+      const std::string opened =
+          before + std::string(form.begin) + std::string(form.open.substr(0, form.open.find('{')));
+      for (int round = 0; round < 10; ++round) {
+        const std::string all = written(grammar, random, opened);
+        const AnswerDelta read = meaning({.format = info.format, .tools = kTools}, all);
+        EXPECT_FALSE(read.calls.empty()) << info.name << ": " << all;
+        EXPECT_TRUE(std::ranges::all_of(read.calls, fits)) << info.name << ": " << all;
+        EXPECT_TRUE(read.text.starts_with(trim(said))) << info.name << ": " << read.text;
+        if (!several) {
+          EXPECT_EQ(read.calls.size(), 1U) << info.name << ": " << all;
+        }
+      }
+      const std::string named = before + std::string(form.begin) + filled(form.open);
+      for (const OfferedTool& tool : tools)
+        EXPECT_EQ(takes(mixed, named + tool.name), 1) << info.name;
+      EXPECT_EQ(takes(mixed, named + "other"), 0) << info.name;
+      if (!form.key_end.empty()) continue;
+      const std::string name_end = filled(form.name_end);
+      EXPECT_EQ(takes(mixed, named + "g" + name_end + "{\"x\": 1}"), form.close.empty() ? 2 : 1);
+      EXPECT_EQ(takes(mixed, named + "f" + name_end + "{\"x\""), 0) << info.name;
+    }
+  }
+}
+
+// As models write them, in one answer.
+TEST_F(CallGrammar, ThinkingAndTextMayStandAroundCalls) {
+  const std::string hermes =
+      "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"s\": \"a\", \"n\": 1}}\n</tool_call>";
+  const auto grammar = grammar_of(*format_info(AnswerFormat::kHermes).form,
+                                  {.several = true,
+                                   .lead = answer_lead(AnswerFormat::kHermes, "<think>", {}),
+                                   .free = free_text(AnswerFormat::kHermes)});
+  const std::string thought = "a <tool_call> would\n</think>\n\n";
+  EXPECT_EQ(takes(grammar, thought + "Well.\n" + hermes + "\n" + hermes + "\nso"), 2);
+  EXPECT_EQ(takes(grammar, thought), 2);
+  EXPECT_EQ(takes(grammar, thought + "<tool_call> is a word"), 0);
+  const auto harmony = grammar_of(*format_info(AnswerFormat::kHarmony).form,
+                                  {.free = free_text(AnswerFormat::kHarmony)});
+  const std::string between = "<|end|><|start|>assistant";
+  const std::string call = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>";
+  EXPECT_EQ(takes(harmony, "<|channel|>analysis<|message|>to=functions.x" + between +
+                               "<|channel|>commentary<|message|>I look." + between + call +
+                               "{\"s\": \"a\", \"n\": 1}"),
+            2);
+  EXPECT_EQ(takes(harmony, call + "{\"s\": 1"), 0);
+  EXPECT_EQ(takes(harmony, "<|channel|>commentary to=functions.x"), 0);
 }
 
 TEST_F(CallGrammar, WhatIsNotKeptIsNamedOrRefused) {

@@ -343,18 +343,27 @@ class Walk final : public Constraint {
   Position position_;
 };
 
+Result<Program> behind(const AnswerLead& lead, Program program) {
+  if (lead == AnswerLead()) return program;
+  LATHE_TRY(Program first, grammar::compile_lead(lead));
+  return grammar::in_turn(std::move(first), std::move(program));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Grammar>> Grammar::from_gbnf(std::string_view source,
-                                                          const Tokenizer& tokenizer) {
+                                                          const Tokenizer& tokenizer,
+                                                          const AnswerLead& lead) {
   LATHE_TRY(Program program, grammar::parse_gbnf(source, tokenizer));
+  LATHE_TRY(program, behind(lead, std::move(program)));
   return std::make_shared<Automaton>(std::move(program), tokenizer);
 }
 
 Result<std::shared_ptr<const Grammar>> Grammar::from_schema(const Json& schema,
-                                                            const Tokenizer& tokenizer,
-                                                            bool strict) {
+                                                            const Tokenizer& tokenizer, bool strict,
+                                                            const AnswerLead& lead) {
   LATHE_TRY(auto compiled, grammar::compile_schema(schema, strict));
+  LATHE_TRY(compiled.program, behind(lead, std::move(compiled.program)));
   return std::make_shared<Automaton>(std::move(compiled.program), tokenizer,
                                      std::move(compiled.unkept));
 }
@@ -376,8 +385,10 @@ std::string Grammar::problem() const {
       kMaxConfigs, kMaxStepWork);
 }
 
-std::shared_ptr<const Grammar> Grammar::any_json(const Tokenizer& tokenizer) {
-  return std::make_shared<Automaton>(grammar::any_json_object(), tokenizer);
+Result<std::shared_ptr<const Grammar>> Grammar::any_json(const Tokenizer& tokenizer,
+                                                         const AnswerLead& lead) {
+  LATHE_TRY(Program program, behind(lead, grammar::any_json_object()));
+  return std::make_shared<Automaton>(std::move(program), tokenizer);
 }
 
 std::unique_ptr<Constraint> Constraint::start(std::shared_ptr<const Grammar> grammar) {

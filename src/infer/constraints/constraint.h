@@ -24,20 +24,24 @@ class Grammar {
  public:
   // Errors name line and column, and for schemas the keyword and its place ("/properties/a:
   // 'multipleOf' …").
+  // `lead`: what comes before.
   static Result<std::shared_ptr<const Grammar>> from_gbnf(std::string_view source,
-                                                          const Tokenizer& tokenizer);
+                                                          const Tokenizer& tokenizer,
+                                                          const AnswerLead& lead = {});
   // `strict`: a keyword that the grammar cannot keep is an error; else unkept() names it.
   static Result<std::shared_ptr<const Grammar>> from_schema(const Json& schema,
                                                             const Tokenizer& tokenizer,
-                                                            bool strict = true);
+                                                            bool strict = true,
+                                                            const AnswerLead& lead = {});
   // Calls of these tools in the form of a family. What is not kept of a tool's schema is named as
   // NAME#/a; errors name the tool.
   static Result<std::shared_ptr<const Grammar>> from_calls(const CallForm& form,
                                                            std::span<const OfferedTool> tools,
                                                            const CallDemand& demand,
                                                            const Tokenizer& tokenizer);
-  static std::shared_ptr<const Grammar> any_json(
-      const Tokenizer& tokenizer);  // response_format json_object
+  // response_format json_object
+  static Result<std::shared_ptr<const Grammar>> any_json(const Tokenizer& tokenizer,
+                                                         const AnswerLead& lead = {});
   virtual ~Grammar() = default;
   // What of the schema is not kept, only to be checked on the whole answer: "#/a: 'not' …".
   const std::vector<std::string>& unkept() const { return unkept_; }

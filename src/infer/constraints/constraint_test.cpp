@@ -106,7 +106,7 @@ TEST_F(Constraints, MasksAreExact) {
       "required":["name"],"additionalProperties":false})");
   for (const auto& grammar :
        {gbnf("root ::= (\"ab\" | \"ba\" | \"ä\" | [€-₿] | <think>){1,6} \"!\""),
-        *Grammar::from_schema(*schema, *tokenizer), Grammar::any_json(*tokenizer)}) {
+        *Grammar::from_schema(*schema, *tokenizer), *Grammar::any_json(*tokenizer)}) {
     std::mt19937 random(1);
     for (int walk = 0; walk < 30; ++walk) {
       auto constraint = Constraint::start(grammar);

@@ -110,6 +110,9 @@ class GrammarBuilder {
   std::vector<Rule> rules_;
 };
 
+// What one program reads, then what the other does.
+Program in_turn(Program first, Program then);
+
 // The sources of grammars. Errors name line and column, or the schema's keyword and its place.
 Result<Program> parse_gbnf(std::string_view source, const Tokenizer& tokenizer);
 
@@ -122,7 +125,13 @@ struct SchemaProgram {
 // `strict`: what cannot be kept is an error.
 Result<SchemaProgram> compile_schema(const Json& schema, bool strict);
 Program any_json_object();
-// Calls of these tools, at least one, written in that form.
+// What may stand, or has to, before the text of an answer.
+Result<Program> compile_lead(const AnswerLead& lead);
+// Its thinking alone.
+Result<ExprId> thinking(GrammarBuilder& builder, const AnswerLead& lead);
+// All texts that hold none of these words.
+Result<ExprId> text_without(GrammarBuilder& builder, const std::vector<std::string_view>& words);
+// Calls of these tools, at least one unless text is free, written in that form.
 Result<SchemaProgram> compile_calls(const CallForm& form, std::span<const OfferedTool> tools,
                                     const CallDemand& demand);
 

@@ -275,6 +275,18 @@ Regular::Maybe Regular::then(const Regular& a, const Regular& b) {
   return builder.run(builder.copy(a.states_, second));
 }
 
+Result<Regular> Regular::without(const std::vector<std::string_view>& words) {
+  Regular all = anything();
+  for (const std::string_view word : words) {
+    const auto begun = then(anything(), Regular::words({std::string(word)}));
+    const auto held = begun ? then(*begun, anything()) : std::nullopt;
+    auto both = held ? Regular::both(all, held->others()) : std::nullopt;
+    if (!both) return invalid("the words of the form take too many states");
+    all = std::move(*both);
+  }
+  return all;
+}
+
 Regular::Maybe Regular::repeated(const Regular& what, std::uint32_t min, std::uint32_t max) {
   RegularBuilder builder;
   std::uint32_t next = builder.state(true);

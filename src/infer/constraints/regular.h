@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "infer/constraints/grammar.h"
@@ -27,6 +28,8 @@ class Regular {
   static Maybe both(const Regular& a, const Regular& b);
   static Maybe either(const std::vector<Regular>& options);
   static Maybe then(const Regular& a, const Regular& b);
+  // All texts that hold none of these words.
+  static Result<Regular> without(const std::vector<std::string_view>& words);
   static Maybe repeated(const Regular& what, std::uint32_t min, std::uint32_t max);
   // Every text that is not in it.
   Regular others() const;

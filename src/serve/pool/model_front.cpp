@@ -229,6 +229,21 @@ std::vector<infer::OfferedTool> offered(const std::vector<Tool>& tools) {
   return all;
 }
 
+// Whether the model is told to think; nothing: neither that nor the opposite.
+std::optional<bool> thinking_asked(const Talk& talk) {
+  Json variables =
+      talk.template_variables.is_object() ? talk.template_variables : Json(Json::object());
+  infer::complete_thinking(variables);
+  const Json& asked = json_at(variables, "enable_thinking");
+  return asked.is_boolean() ? std::optional(asked.get<bool>()) : std::nullopt;
+}
+
+// A talk that ends with words of the assistant is gone on with from there.
+bool goes_on(const Talk& talk) {
+  return !talk.messages.empty() && talk.messages.back().role == "assistant" &&
+         talk.messages.back().calls.empty() && !talk.messages.back().content.empty();
+}
+
 // The one call that the whole answer is to be; null: it may say what it likes.
 const MustCall* must_call(const Request& request) {
   const Talk* talk = request.talk();
@@ -408,13 +423,9 @@ Result<std::vector<infer::PromptPart>> ModelFront::render(const Talk& talk, bool
   // SmolLM's name for them: what stands within each.
   if (variables.contains("tools") && template_source_.contains("xml_tools"))
     for (const Json& tool : variables["tools"]) variables["xml_tools"].push_back(tool["function"]);
-  if (constrained && !variables.contains("enable_thinking") && !variables.contains("thinking"))
-    variables["enable_thinking"] = false;
+  if (constrained && !thinking_asked(talk)) variables["enable_thinking"] = false;
   infer::complete_thinking(variables);
-  // A talk that ends with words of the assistant is gone on with from there.
-  const bool continues = !talk.messages.empty() && talk.messages.back().role == "assistant" &&
-                         talk.messages.back().calls.empty() &&
-                         !talk.messages.back().content.empty();
+  const bool continues = goes_on(talk);
   if (continues)
     variables["messages"].back()["content"] =
         talk.messages.back().content.text() + std::string(kContinues);
@@ -481,23 +492,23 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
                                                  const StopFlag& stop) const {
   if (const auto* ids = std::get_if<TokenPrompt>(&request.ask)) return prompt_of(*ids);
   if (const auto* text = std::get_if<TextPrompt>(&request.ask)) return prompt_of(*text);
-  // An answer under a grammar had better not think.
+  const Talk& talk = std::get<Talk>(request.ask);
+  // An answer under a grammar had better not think, unless that is asked for.
   const bool constrained =
       must_call(request) != nullptr || !std::holds_alternative<FreeForm>(request.form);
-  LATHE_TRY(std::vector<infer::PromptPart> parts,
-            render(std::get<Talk>(request.ask), constrained, stop));
+  LATHE_TRY(std::vector<infer::PromptPart> parts, render(talk, constrained, stop));
   Prompt prompt;
   std::string tail;
   for (const infer::PromptPart& part : parts)
     tail = part.trusted ? tail + part.text : std::string();
-  prompt.thinking_end = infer::thinking_end(format_, tail);
+  if (!goes_on(talk)) prompt.lead = infer::answer_lead(format_, tail, thinking_asked(talk));
   prompt.tokens = tokenizer_->encode(parts, true);
   return prompt;
 }
 
 // One of the tools is called, in the form of the model's family, else as plain JSON.
 Status ModelFront::constrain_calls(const Talk& talk, const MustCall& must,
-                                   std::string_view thinking_end, Prepared& prepared) const {
+                                   const infer::AnswerLead& lead, Prepared& prepared) const {
   std::vector<Tool> tools;
   std::ranges::copy_if(talk.tools, std::back_inserter(tools),
                        [&](const Tool& tool) { return may_be_called(tool, must); });
@@ -505,16 +516,14 @@ Status ModelFront::constrain_calls(const Talk& talk, const MustCall& must,
   const auto& form = infer::format_info(format_).form;
   Result<std::shared_ptr<const infer::Grammar>> grammar;
   if (form && !tools.empty()) {
-    grammar = infer::Grammar::from_calls(*form, offered(tools),
-                                         {.several = talk.parallel_calls && must.tool.empty(),
-                                          .strict = strict,
-                                          .thinking_end = thinking_end},
-                                         *tokenizer_);
+    grammar = infer::Grammar::from_calls(
+        *form, offered(tools),
+        {.several = talk.parallel_calls && must.tool.empty(), .strict = strict, .lead = lead},
+        *tokenizer_);
   } else {
     prepared.answer.one_call = true;
-    prepared.answer.starts_thinking = false;
     const auto schema = call_schema(talk.tools, must);
-    grammar = schema ? infer::Grammar::from_schema(*schema, *tokenizer_, strict)
+    grammar = schema ? infer::Grammar::from_schema(*schema, *tokenizer_, strict, lead)
                      : std::unexpected(schema.error());
   }
   if (!grammar)
@@ -526,31 +535,56 @@ Status ModelFront::constrain_calls(const Talk& talk, const MustCall& must,
   return {};
 }
 
-Status ModelFront::constrain(const Request& request, std::string_view thinking_end,
+// Text and thinking are free, and a call keeps to a strict tool's schema once it is opened. What
+// the grammar cannot keep is checked when the answer is there.
+Status ModelFront::constrain_free_calls(const Talk& talk, const infer::AnswerLead& lead,
+                                        Prepared& prepared) const {
+  const infer::FormatInfo& info = infer::format_info(format_);
+  std::optional<infer::FreeText> free = infer::free_text(format_);
+  if (!free) return {};
+  std::vector<infer::OfferedTool> tools = offered(talk.tools);
+  for (std::size_t i = 0; i < tools.size(); ++i) tools[i].free = !is_strict(talk.tools[i]);
+  // The text holds thinking anyway where messages or a call end that.
+  const bool within = info.calls_end_thinking || !free->opens.empty();
+  auto grammar = infer::Grammar::from_calls(*info.form, tools,
+                                            {.several = talk.parallel_calls,
+                                             .lead = within ? infer::AnswerLead() : lead,
+                                             .free = std::move(free)},
+                                            *tokenizer_);
+  if (!grammar)
+    return std::unexpected(
+        Error{ErrorKind::kInvalid, grammar.error().message, "unsupported_tools"});
+  prepared.generation.grammar = std::move(*grammar);
+  return {};
+}
+
+Status ModelFront::constrain(const Request& request, const infer::AnswerLead& lead,
                              Prepared& prepared) const {
   const auto use = [&](Result<std::shared_ptr<const infer::Grammar>> grammar,
                        std::string code) -> Status {
     if (!grammar)
       return std::unexpected(Error{ErrorKind::kInvalid, grammar.error().message, std::move(code)});
     prepared.generation.grammar = std::move(*grammar);
-    prepared.answer.starts_thinking = false;
+    prepared.answer.held = true;
     return {};
   };
   if (const MustCall* must = must_call(request))
-    return constrain_calls(*request.talk(), *must, thinking_end, prepared);
+    return constrain_calls(*request.talk(), *must, lead, prepared);
   if (const auto* form = std::get_if<SchemaForm>(&request.form)) {
-    LATHE_TRY_STATUS(use(infer::Grammar::from_schema(form->schema, *tokenizer_, form->strict),
+    LATHE_TRY_STATUS(use(infer::Grammar::from_schema(form->schema, *tokenizer_, form->strict, lead),
                          "unsupported_schema"));
     if (!prepared.generation.grammar->unkept().empty()) prepared.check.schema = form->schema;
     return {};
   }
   if (const auto* form = std::get_if<GrammarForm>(&request.form))
-    return use(infer::Grammar::from_gbnf(form->gbnf, *tokenizer_), "unsupported_grammar");
+    return use(infer::Grammar::from_gbnf(form->gbnf, *tokenizer_, lead), "unsupported_grammar");
   if (std::holds_alternative<AnyJsonForm>(request.form))
-    return use(infer::Grammar::any_json(*tokenizer_), "unsupported_schema");
+    return use(infer::Grammar::any_json(*tokenizer_, lead), "unsupported_schema");
   // Calls that the model writes of its own accord are free text until they are there.
-  prepared.check.arguments = parameters_of(tools_of(request), is_strict);
-  return {};
+  const std::vector<Tool> tools = tools_of(request);
+  prepared.check.arguments = parameters_of(tools, is_strict);
+  if (std::ranges::none_of(tools, is_strict) || goes_on(*request.talk())) return {};
+  return constrain_free_calls(*request.talk(), lead, prepared);
 }
 
 Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t answer_limit,
@@ -576,7 +610,7 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
   // What is gone on with is text, whatever it looks like.
   if (request.talk() != nullptr)
     prepared.answer = {.format = format_,
-                       .starts_thinking = !prompt.thinking_end.empty(),
+                       .starts_thinking = prompt.lead.opened,
                        .tools = offered(tools_of(request))};
   infer::GenerationRequest& generation = prepared.generation;
   const std::size_t limit =
@@ -602,7 +636,7 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
     return std::unexpected(Error{ErrorKind::kInvalid, fine.error().message,
                                  generation.sampler.logit_bias.empty() ? "" : "unsupported_bias"});
   }
-  LATHE_TRY_STATUS(constrain(request, prompt.thinking_end, prepared));
+  LATHE_TRY_STATUS(constrain(request, prompt.lead, prepared));
   return prepared;
 }
 

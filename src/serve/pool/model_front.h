@@ -59,7 +59,7 @@ class ModelFront {
 
   struct Prompt {
     std::vector<infer::TokenId> tokens;
-    std::string_view thinking_end = {};  // ends the thinking that it opens; empty: it opens none
+    infer::AnswerLead lead = {};  // what comes before an answer that a grammar holds
     std::size_t added = 0;
   };
   // What is raised ends the rendering, with kCancelled.
@@ -81,9 +81,11 @@ class ModelFront {
  private:
   ModelFront() = default;
   void load_adapters(const std::vector<CatalogAdapter>& adapters);
-  Status constrain(const Request& request, std::string_view thinking_end, Prepared& prepared) const;
-  Status constrain_calls(const Talk& talk, const MustCall& must, std::string_view thinking_end,
+  Status constrain(const Request& request, const infer::AnswerLead& lead, Prepared& prepared) const;
+  Status constrain_calls(const Talk& talk, const MustCall& must, const infer::AnswerLead& lead,
                          Prepared& prepared) const;
+  Status constrain_free_calls(const Talk& talk, const infer::AnswerLead& lead,
+                              Prepared& prepared) const;
   Status check_content(const std::vector<Message>& messages) const;
   Result<Prompt> prompt_of(const TextPrompt& asked) const;
   Result<Prompt> prompt_of(const TokenPrompt& asked) const;

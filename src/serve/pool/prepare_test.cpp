@@ -7,6 +7,7 @@
 #include <future>
 
 #include "ground/base/file.h"
+#include "ground/base/text.h"
 #include "infer/cpu/cpu_executor.h"
 #include "infer/formats/gguf_writer.h"
 #include "serve/pool/pool.h"
@@ -319,7 +320,8 @@ Request forced(const std::string& text, int max_tokens) {
                      .tools = {{.name = "f",
                                 .parameters = {{"type", "object"},
                                                {"properties", {{"n", {{"type", "integer"}}}}},
-                                               {"required", {"n"}}}}},
+                                               {"required", {"n"}},
+                                               {"additionalProperties", false}}}},
                      .tool_choice = MustCall{"f"}};
   request.max_tokens = max_tokens;
   return request;
@@ -348,6 +350,149 @@ TEST_F(PrepareTest, ThinkingComesBeforeTheCallThatMustBe) {
   EXPECT_EQ(reply.text, "");
   EXPECT_GT(reply.usage.reasoning_tokens, 0);
   EXPECT_TRUE(reply.calls.empty());
+}
+
+// Every family's template, thinking off: whatever a model of random weights draws is JSON that
+// fits, or calls that do, and the stream is the whole.
+TEST(Prepare, WhatIsDrawnUnderAGrammarIsOfTheFamilysForm) {
+  const TempDir dir = *TempDir::make();
+  std::string catalog;
+  for (const infer::FormatInfo& info : infer::answer_formats()) {
+    std::string signs;
+    for (const std::string_view word : info.signs[0]) signs += fmt::format("{} ", word);
+    const std::string name(info.name);
+    write_with_template(dir.path() / (name + ".gguf"),
+                        "{{ messages[0].content }}{# " + signs + " #}");
+    catalog += fmt::format("[model.{0}]\nfile = \"{0}.gguf\"\ncontext = 512\n", name);
+  }
+  ASSERT_TRUE(write_file_atomic(dir.path() / "models.toml", catalog));
+  PoolOptions options;
+  options.memory = std::uint64_t{256} << 20;
+  options.threads = 2;
+  options.pressure = [] { return std::optional<double>(0); };
+  Pool pool(*Catalog::read(dir.path()), std::move(options));
+  const auto ask = [&](std::string_view model, HostRequest request) {
+    request.sampling.temperature = 1;
+    request.sampling.seed = 11;
+    std::promise<Replies> promise;
+    Reply streamed;
+    pool.submit(
+        std::string(model), std::move(request),
+        [&](const Delta& delta) {
+          streamed.text += delta.text;
+          streamed.reasoning += delta.reasoning;
+          std::ranges::copy(delta.calls, std::back_inserter(streamed.calls));
+        },
+        [&](Replies replies) { promise.set_value(std::move(replies)); });
+    Replies replies = promise.get_future().get();
+    EXPECT_TRUE(replies) << model << ": " << error_of(replies);
+    if (!replies) return HostReply();
+    EXPECT_EQ(streamed.text, replies->front().text) << model;
+    EXPECT_EQ(streamed.reasoning, replies->front().reasoning) << model;
+    EXPECT_EQ(streamed.calls, replies->front().calls) << model;
+    return std::move(replies->front());
+  };
+  const Json off = {{"enable_thinking", false}};
+  for (const infer::FormatInfo& info : infer::answer_formats()) {
+    Request request;
+    request.ask = Talk{.messages = {{"user", "go"}}, .template_variables = off};
+    request.form = SchemaForm{{{"type", "object"},
+                               {"properties", {{"n", {{"type", "integer"}}}}},
+                               {"required", {"n"}},
+                               {"additionalProperties", false}}};
+    request.max_tokens = 300;
+    HostReply reply = ask(info.name, {request});
+    EXPECT_EQ(reply.finish, FinishReason::kStop) << info.name << ": " << reply.text;
+    const auto json = parse_json(reply.text);
+    ASSERT_TRUE(json) << info.name << ": " << reply.text;
+    EXPECT_TRUE((*json)["n"].is_number_integer()) << info.name;
+    EXPECT_EQ(reply.reasoning, "");
+    request.form = GrammarForm{"root ::= \"<answer>\"? [ab]{3} \"</think>\""};
+    reply = ask(info.name, {request});
+    EXPECT_TRUE(reply.text.ends_with("</think>")) << info.name << ": " << reply.text;
+    request = forced("go", 300);
+    std::get<Talk>(request.ask).template_variables = off;
+    reply = ask(info.name, {request});
+    ASSERT_EQ(reply.calls.size(), 1u) << info.name << ": " << reply.text;
+    EXPECT_EQ(reply.calls[0].name, "f");
+    EXPECT_TRUE(parse_json(reply.calls[0].arguments).value()["n"].is_number_integer());
+  }
+}
+
+// What a request's grammar takes: 0 it breaks off, 1 it may go on, 2 it is complete, -1 there is
+// none.
+int takes(const ModelFront& front, const Request& request, std::string_view text) {
+  const auto prepared = front.prepare({request}, 100, {});
+  if (!prepared || prepared->generation.grammar == nullptr) return -1;
+  const auto constraint = infer::Constraint::start(prepared->generation.grammar);
+  for (const infer::TokenId token : front.tokenizer().encode(text, false, true))
+    if (!constraint->accept(token)) return 0;
+  return constraint->complete() ? 2 : 1;
+}
+
+// Thinking is as the request says, and comes before what the answer is held to.
+TEST(Prepare, WhetherAHeldAnswerMayThink) {
+  const TempDir dir = *TempDir::make();
+  const auto open = [&](const std::string& chat_template) {
+    const fs::path file = dir.path() / "model.gguf";
+    fs::remove(file);
+    write_with_template(file, chat_template);
+    return *ModelFront::open({.name = "model", .file = file, .context = 256});
+  };
+  const auto held = [](const Json& variables) {
+    Request request;
+    request.ask = Talk{.messages = {{"user", "go"}}, .template_variables = variables};
+    request.form = AnyJsonForm();
+    return request;
+  };
+  const Json on = {{"enable_thinking", true}}, off = {{"reasoning_effort", "none"}};
+  const std::string thought = "<|channel|>analysis<|message|>x<|end|><|start|>assistant";
+  const std::string final_text = "<|channel|>final<|message|>{}";
+  const auto harmony = open("{{ messages[0].content }}<|start|>assistant{# <|channel|> #}");
+  for (const Json& asked : {Json(), Json{{"reasoning_effort", "low"}}}) {
+    EXPECT_EQ(takes(*harmony, held(asked), thought + final_text), 2);
+    EXPECT_EQ(takes(*harmony, held(asked), final_text), 2);
+    EXPECT_EQ(takes(*harmony, held(asked), "{}"), 0);
+  }
+  EXPECT_EQ(takes(*harmony, held(off), final_text), 2);
+  EXPECT_EQ(takes(*harmony, held(off), thought), 0);
+  // With a switch, as Qwen3's.
+  const auto hermes = open(
+      "{{ messages[0].content }}{# <tool_call> #}{% if enable_thinking is defined and "
+      "enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}");
+  for (const Json& asked : {on, Json{{"reasoning_effort", "high"}}}) {
+    EXPECT_EQ(takes(*hermes, held(asked), "<think>\n{x\n</think>\n\n{}"), 2);
+    EXPECT_EQ(takes(*hermes, held(asked), "{}"), 2);
+  }
+  for (const Json& asked : {Json(), off}) {
+    EXPECT_EQ(takes(*hermes, held(asked), "{}"), 2);
+    EXPECT_EQ(takes(*hermes, held(asked), "<think>"), 0);
+  }
+  const auto opens = open("{{ messages[0].content }}<think>\n");
+  EXPECT_EQ(takes(*opens, held({}), "{}"), 1);
+  EXPECT_EQ(takes(*opens, held({}), "Hm.</think>{}"), 2);
+  // Words of the assistant that are gone on with are within the text.
+  Request goes_on = held({});
+  std::get<Talk>(goes_on.ask).messages.push_back({"assistant", "{"});
+  EXPECT_EQ(takes(*harmony, goes_on, "{}"), -1);  // this template shows no such message
+}
+
+TEST(Prepare, StrictToolsHoldCallsOfTheModelsOwnAccord) {
+  const TempDir dir = *TempDir::make();
+  write_with_template(dir.path() / "m.gguf", "{{ messages[0].content }}{# <tool_call> #}");
+  const auto front =
+      *ModelFront::open({.name = "m", .file = dir.path() / "m.gguf", .context = 256});
+  Request request = forced("go", 9);
+  Talk& talk = std::get<Talk>(request.ask);
+  talk.tool_choice = MayCall();
+  const std::string call = "Well: <tool_call>\n{\"name\": \"f\", \"arguments\": {\"n\": ";
+  EXPECT_EQ(takes(*front, request, call), -1);
+  talk.tools[0].strict = true;
+  EXPECT_EQ(takes(*front, request, "Well, no."), 2);
+  EXPECT_EQ(takes(*front, request, call + "1}}\n</tool_call> Done."), 2);
+  EXPECT_EQ(takes(*front, request, call + "\"1"), 0);
+  talk.tool_choice = NoCall();
+  EXPECT_EQ(takes(*front, request, call), -1);
 }
 
 TEST_F(PrepareTest, ATemplateThatWantsPartsGetsParts) {
