@@ -22,6 +22,9 @@ struct CallForm {
   // Texts stand as they are and hold none of these words; other values are JSON. None: all are
   // JSON.
   std::vector<std::string_view> raw_ends = {};
+  // In what is written like JSON, texts stand as they are between these, and names are bare; a text
+  // holds none of raw_ends. Empty: it is JSON.
+  std::string_view text_quote = {};
   // Another way to write open and name_end, where there are two.
   std::string_view other_open = {}, other_name_end = {};
 

@@ -15,7 +15,11 @@ constexpr std::string_view kDigits = "{#}", kId = "{id}";
 
 class CallCompiler {
  public:
-  CallCompiler(const CallForm& form, bool strict) : form_(form), strict_(strict), json_(builder_) {}
+  CallCompiler(const CallForm& form, bool strict)
+      : form_(form),
+        strict_(strict),
+        json_(builder_, form.text_quote,
+              form.text_quote.empty() ? std::vector<std::string_view>() : form.raw_ends) {}
 
   Result<SchemaProgram> run(std::span<const OfferedTool> tools, const CallDemand& demand) {
     std::vector<ExprId> options;

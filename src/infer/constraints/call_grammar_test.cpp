@@ -183,6 +183,9 @@ TEST_F(CallGrammar, TakesTheFormAsModelsWriteIt) {
        "commentary <|constrain|>json<|message|>{\"s\": \"\", \"n\": 0}"},
       {AnswerFormat::kHarmony,
        "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"s\": \"\", \"n\": 0}"},
+      {AnswerFormat::kGemma,
+       "<|tool_call>call:f{s:<|\"|>a\"b<|\"|>,n:-3,kind:<|\"|>a "
+       "b<|\"|>,o:{k:[true,false]}}<tool_call|>"},
       {AnswerFormat::kCommandR,
        "Action: ```json\n[\n    {\n        \"tool_name\": \"f\",\n        \"parameters\": "
        "{\"s\": \"\", \"n\": 0}\n    }\n]```"},
@@ -218,8 +221,10 @@ TEST_F(CallGrammar, TextsHoldNoneOfTheFormsOwnWords) {
     const CallForm& form = *info.form;
     const auto grammar = Grammar::from_calls(form, tools, {.strict = true}, *tokenizer_).value();
     const std::string_view key_end = form.text_key_end.empty() ? form.key_end : form.text_key_end;
-    const std::string begin =
-        fmt::format("{}{}f{}{}s{}", form.begin, form.open, form.name_end, form.key_open, key_end);
+    const std::string begin = form.text_quote.empty()
+                                  ? fmt::format("{}{}f{}{}s{}", form.begin, form.open,
+                                                form.name_end, form.key_open, key_end)
+                                  : fmt::format("{}f{{s:{}", form.open, form.text_quote);
     for (const std::string_view word : form.raw_ends) {
       const std::string text = begin + "some <text> " + std::string(word);
       EXPECT_EQ(takes(grammar, text.substr(0, text.size() - 1)), 1) << text;
@@ -337,8 +342,9 @@ TEST_F(CallGrammar, CallsOfTheModelsOwnAccordFit) {
       EXPECT_EQ(takes(mixed, named + "other"), 0) << info.name;
       if (!form.key_end.empty()) continue;
       const std::string name_end = filled(form.name_end);
-      EXPECT_EQ(takes(mixed, named + "g" + name_end + "{\"x\": 1}"), form.close.empty() ? 2 : 1);
-      EXPECT_EQ(takes(mixed, named + "f" + name_end + "{\"x\""), 0) << info.name;
+      const std::string x = form.text_quote.empty() ? "{\"x\"" : "{x";
+      EXPECT_EQ(takes(mixed, named + "g" + name_end + x + ": 1}"), form.close.empty() ? 2 : 1);
+      EXPECT_EQ(takes(mixed, named + "f" + name_end + x), 0) << info.name;
     }
   }
 }

@@ -26,6 +26,8 @@ CodePoints intersected(const CodePoints& a, const CodePoints& b) {
 }
 
 const CodePoints kDigits = {{'0', '9'}};
+// Of a name that stands without marks.
+const CodePoints kBare = {{'-', '-'}, {'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
 
 }  // namespace
 
@@ -63,7 +65,9 @@ ExprId JsonGrammar::make_value() {
 }
 
 ExprId JsonGrammar::make_object() {
-  const ExprId one = member(string(0, kUnlimited), value());
+  const ExprId name = as_json() ? string(0, kUnlimited)
+                                : builder_.repeat(builder_.code_points(kBare), 1, kUnlimited);
+  const ExprId one = member(name, value());
   const ExprId members = builder_.choice(
       {builder_.empty(), builder_.sequence({one, builder_.repeat(builder_.sequence({comma(), one}),
                                                                  0, kUnlimited)})});
@@ -132,13 +136,57 @@ ExprId JsonGrammar::make_character() {
                              builder_.sequence({builder_.literal("u"), high, hex, hex})})})});
 }
 
+std::string JsonGrammar::written(const Json& value) const {
+  if (as_json() || (!value.is_structured() && !value.is_string())) return dump_json(value);
+  if (value.is_string())
+    return fmt::format("{0}{1}{0}", quote_, value.get_ref<const std::string&>());
+  std::string all;
+  for (const auto& [name, each] : value.items()) {
+    if (!all.empty()) all += ',';
+    all += (value.is_object() ? written_name(name) + ":" : "") + written(each);
+  }
+  return value.is_object() ? "{" + all + "}" : "[" + all + "]";
+}
+
+std::string JsonGrammar::written_name(const std::string& name) const {
+  if (as_json()) return dump_json(name);
+  const auto bare = [](char c) {
+    const auto point = static_cast<char32_t>(static_cast<unsigned char>(c));
+    return std::ranges::any_of(
+        kBare, [&](const auto& range) { return range.first <= point && point <= range.second; });
+  };
+  return !name.empty() && std::ranges::all_of(name, bare) ? name : written(name);
+}
+
+// Where that takes too many states, only the texts without what the words begin with.
+ExprId JsonGrammar::raw_text(const Regular& content) {
+  const auto free = Regular::without(never_);
+  auto kept = free ? Regular::both(content, *free) : std::nullopt;
+  if (!kept) {
+    CodePoints firsts;
+    for (const std::string_view word : never_)
+      firsts.emplace_back(static_cast<unsigned char>(word[0]), static_cast<unsigned char>(word[0]));
+    const auto plain =
+        Regular::repeated(Regular::one_of(complement(normalize(firsts))), 0, kUnlimited);
+    kept = plain ? Regular::both(content, *plain) : std::nullopt;
+  }
+  if (!kept || kept->is_empty()) return builder_.choice({});
+  return builder_.sequence(
+      {builder_.literal(quote_), builder_.automaton(kept->states()), builder_.literal(quote_)});
+}
+
 ExprId JsonGrammar::string(std::uint32_t min, std::uint32_t max) {
+  if (!as_json()) {
+    const auto lengths = Regular::of_length(min, max);
+    return lengths ? raw_text(*lengths) : builder_.choice({});
+  }
   const ExprId character = rule(character_, "character", &JsonGrammar::make_character);
   return builder_.sequence(
       {builder_.literal("\""), builder_.repeat(character, min, max), builder_.literal("\"")});
 }
 
 ExprId JsonGrammar::text(const Regular& content) {
+  if (!as_json()) return raw_text(content);
   const TextAutomaton& plain = content.states();
   TextAutomaton out(plain.size());
   for (std::size_t s = 0; s < plain.size(); ++s) {

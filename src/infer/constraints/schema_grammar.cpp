@@ -199,7 +199,7 @@ class SchemaCompiler final : public SchemaExpressions {
           std::ranges::find(node["enum"], value) == node["enum"].end())
         continue;
       LATHE_TRY(const bool fits, fits_beside(beside, value, place));
-      if (fits) texts.push_back(dump_json(value));
+      if (fits) texts.push_back(json_.written(value));
     }
     if (texts.empty())
       return nothing_fits(place,
@@ -488,7 +488,7 @@ class SchemaCompiler final : public SchemaExpressions {
           schema(each->schema, fmt::format("{}/properties/{}", place, each->name), depth + 1);
       if (fits_nothing(value) && !each->required) continue;
       if (!value) return value;
-      const ExprId member = json_.member(builder_.literal(dump_json(each->name)), *value);
+      const ExprId member = json_.member(builder_.literal(json_.written_name(each->name)), *value);
       const ExprId then = rule(fmt::format("{}/more{}", place, index + 1), more);
       const ExprId own = rule(fmt::format("{}/member{}", place, index + 1), member);
       std::vector<ExprId> more_options{builder_.sequence({json_.comma(), own, then})};
@@ -620,7 +620,7 @@ class SchemaCompiler final : public SchemaExpressions {
       if (written >= min) options.push_back(builder_.empty());
       for (std::size_t i = 0; i < values.size() && written < max; ++i) {
         if ((set >> i & 1) != 0) continue;
-        const ExprId value = builder_.literal(dump_json(values[i]));
+        const ExprId value = builder_.literal(json_.written(values[i]));
         const ExprId then = after[set | std::size_t{1} << i];
         options.push_back(set == 0 ? builder_.sequence({value, then})
                                    : builder_.sequence({json_.comma(), value, then}));
