@@ -104,6 +104,21 @@ test("a tool that is asked for by name", async () => {
   assert.equal(done.choices[0].message.tool_calls[0].function.name, "weather");
 });
 
+test("strict tools that the model may call", async () => {
+  const parameters = { ...weather.function.parameters, additionalProperties: false };
+  const ask = { model, messages: say("hello"), tools: [{ type: "function", function: { ...weather.function, strict: true, parameters } }],
+    max_tokens: 40, seed: 0 };
+  const whole = (await client.chat.completions.create(ask)).choices[0].message;
+  let text = "", calls = [];
+  for await (const chunk of await client.chat.completions.create({ ...ask, stream: true })) {
+    text += chunk.choices[0]?.delta.content ?? "";
+    calls.push(...(chunk.choices[0]?.delta.tool_calls ?? []).map((call) => call.function.arguments));
+  }
+  assert.equal(text, whole.content ?? "");
+  assert.equal(calls.join(""), (whole.tool_calls ?? []).map((call) => call.function.arguments).join(""));
+  for (const call of whole.tool_calls ?? []) assert.equal(call.function.name, "weather");
+});
+
 test("structured output", async () => {
   const Person = z.object({ name: z.string().max(20), age: z.number().int() });
   const done = await client.chat.completions.parse({

@@ -183,16 +183,45 @@ class Serve(Server):
             for key, entries in alone["logprobs"].items():
                 self.assertEqual(entries, whole["logprobs"][key][:-1])
 
-    def test_a_model_is_a_program_of_its_maker(self):
-        """A file whose template doubles a text 22 times: refused, in little time and memory, and others do not wait."""
-        bomb = b"{% set n = namespace(x=messages[0].content) %}{% for i in range(22) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}"
+    def with_template(self, model, source):
+        """A model of the same weights with this chat template."""
         name = b"tokenizer.chat_template"
         data = (self.models / f"{TINY[0]}.gguf").read_bytes()
-        bomb += b" " * (-(8 + len(name) + 4 + 8 + len(bomb)) % 32)  # what follows stays aligned
+        source += b" " * (-(8 + len(name) + 4 + 8 + len(source)) % 32)  # what follows stays aligned
         text = lambda value: len(value).to_bytes(8, "little") + value
         count = int.from_bytes(data[16:24], "little") + 1
-        (self.models / "bomb.gguf").write_bytes(data[:16] + count.to_bytes(8, "little") + text(name) + (8).to_bytes(4, "little") +
-                                                text(bomb) + data[24:])
+        (self.models / f"{model}.gguf").write_bytes(data[:16] + count.to_bytes(8, "little") + text(name) +
+                                                    (8).to_bytes(4, "little") + text(source) + data[24:])
+
+    def test_schemas_hold_in_the_final_channel(self):
+        """gpt-oss's form, in every API: the markers are no content, and thinking that is turned off is none."""
+        self.with_template("channels", b"{{ messages[0].content }}<|start|>assistant{# <|channel|> #}")
+        self.start()
+        schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"], "additionalProperties": False}
+        form = {"type": "json_schema", "name": "x", "schema": schema}
+        said = {"model": "channels", "messages": [{"role": "user", "content": "go"}]}
+        chat = {**said, "max_tokens": 200, "reasoning_effort": "none", "response_format": {"type": "json_schema", "json_schema": form}}
+        message = self.call("/v1/chat/completions", chat)["choices"][0]["message"]
+        texts = [message["content"]]
+        self.assertFalse(message.get("reasoning_content"))
+        texts += [block["text"] for block in self.call("/v1/messages", {**said, "max_tokens": 200, "thinking": {"type": "disabled"},
+                                                                       "output_config": {"format": form}})["content"]]
+        texts += [part["text"] for item in self.call("/v1/responses", {"model": "channels", "input": "go", "reasoning": {"effort": "none"},
+                                                                      "text": {"format": form}})["output"] for part in item["content"]]
+        texts.append(self.call("/api/chat", {**said, "format": schema, "think": False, "stream": False})["message"]["content"])
+        self.assertEqual(len(texts), 4)
+        for text in texts:
+            self.assertIsInstance(json.loads(text)["a"], bool, texts)
+        # Where nothing is said it may think, and all that it writes is in one of the two channels.
+        del chat["reasoning_effort"]
+        message = self.call("/v1/chat/completions", {**chat, "max_tokens": 60})["choices"][0]["message"]
+        self.assertTrue(message.get("reasoning_content") or message["content"].startswith("{"), message)
+        self.assertNotIn("<|", message["content"] or "")
+
+    def test_a_model_is_a_program_of_its_maker(self):
+        """A file whose template doubles a text 22 times: refused, in little time and memory, and others do not wait."""
+        self.with_template("bomb", b"{% set n = namespace(x=messages[0].content) %}{% for i in range(22) %}"
+                                   b"{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}")
         self.start("--memory", "256MiB")
         self.chat("warm")
         before = self.status()["resident"]

@@ -267,7 +267,7 @@ TEST_F(CallGrammar, WhatIsHeldComesBehindThinking) {
         const bool thinks = opened || round % 2 == 0;
         std::string begin = thinks ? fmt::format("{}{}{}", opened ? "" : open, thought, close) : "";
         begin += head;
-        std::string word = "</think> <tool_call> <answer> <|channel|>";
+        std::string word = "</think> <tool_call> <answer> <|end|> <|channel|>";
         begin += round < 4 ? "{\"a\": \"" + word : "{";
         if (opened && !info.message_ends.empty()) continue;  // no prompt ends so
         const std::string text = written(grammar, random, begin);
