@@ -133,7 +133,8 @@ std::string endpoints() {
 std::string imported() {
   std::map<std::string_view, std::vector<std::string>> by_architecture;
   for (const infer::HfFamily& family : infer::hf_families())
-    by_architecture[family.gguf].push_back(code(family.hf));
+    for (const std::string_view name : {family.gguf, family.with_experts})
+      if (!name.empty()) by_architecture[name].push_back(code(family.hf));
   std::vector<std::vector<std::string>> rows;
   for (const auto& [architecture, classes] : by_architecture)
     rows.push_back({code(architecture), join(classes, ", ")});

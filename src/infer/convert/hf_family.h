@@ -77,6 +77,8 @@ struct HfFamily {
   bool pairs = false;   // rows of q and k are stored for halves, GGUF has neighbouring pairs
   bool mscale = false;  // the scaling of RoPE may have the multipliers of DeepSeek's YaRN
   std::string_view activation = "silu";
+  // GGUF's architecture of those that have experts; empty: the same.
+  std::string_view with_experts = {};
 };
 
 std::span<const HfFamily> hf_families();

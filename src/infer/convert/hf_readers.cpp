@@ -473,7 +473,7 @@ Status read_granite_hybrid(HfReader& reader) {
 Status read_nemotron(HfReader& reader) {
   HfConfig& config = reader.config();
   const bool mixture = reader.json().has("num_experts_per_tok");
-  if (mixture) config.architecture = "nemotron_h_moe";
+  if (mixture) config.architecture = config.family->with_experts;
   LATHE_TRY_STATUS(reader.must_be("mlp_hidden_act", "relu2"));
   LATHE_TRY_STATUS(reader.read_decoder());
   const JsonObject& json = reader.json();

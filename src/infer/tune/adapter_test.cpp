@@ -461,6 +461,13 @@ TEST(Peft, NamesAndOrdersOfFamilies) {
   EXPECT_NE(names_of("hunyuan-moe").find("mlp.experts.5.up_proj"), std::string::npos);
   EXPECT_NE(names_of("hunyuan-moe").find("mlp.shared_mlp.down_proj"), std::string::npos);
 
+  const auto mixture = *TuneModel::load(*Gguf::open(family_path("nemotron_h_moe")),
+                                        LoraOptions{.rank = 2, .targets = {}});
+  EXPECT_TRUE(std::ranges::any_of(peft_tensors(*mixture), [](const PeftTensor& tensor) {
+    return tensor.name.find("backbone.layers.") != std::string::npos &&
+           tensor.name.find(".mixer.experts.0.up_proj.") != std::string::npos;
+  }));
+
   // Two key heads of 16 with two value heads each: GGUF's value heads are those of the keys 0 1 0
   // 1, Hugging Face's 0 0 1 1.
   const auto model =

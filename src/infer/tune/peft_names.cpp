@@ -40,7 +40,8 @@ std::string PeftModule::path(std::size_t layer, std::size_t expert) const {
 std::optional<PeftModule> peft_module(const Blueprint& blueprint, const TensorSpec& spec) {
   const Slot slot = named_slot(spec);
   for (const HfFamily& family : hf_families()) {
-    if (family.gguf != blueprint.architecture) continue;
+    if (family.gguf != blueprint.architecture && family.with_experts != blueprint.architecture)
+      continue;
     for (const auto& list : {family.mixer, family.ffn})
       for (const HfTensor& tensor : list)
         if (tensor.slot == slot && is_module(tensor, spec.experts > 1))
