@@ -78,10 +78,12 @@ std::string answer_line(const Answer& answer) {
 }
 
 Result<Conversation> Conversation::create(LocalModel& local, infer::GenerationRequest request,
-                                          bool raw, Json template_variables) {
+                                          bool raw, Json template_variables,
+                                          Constraint constraint) {
   Conversation conversation;
   conversation.local_ = &local;
   conversation.request_ = std::move(request);
+  conversation.constraint_ = std::move(constraint);
   conversation.variables_ = std::move(template_variables);
   if (!raw && !local.chat_template.empty()) {
     LATHE_TRY(infer::ChatTemplate parsed, infer::ChatTemplate::parse(local.chat_template));
@@ -149,6 +151,13 @@ Result<Conversation::Prompt> Conversation::prompt() const {
   Json variables = variables_;
   variables["messages"] = infer::shaped(messages_, message_form_);
   infer::complete_thinking(variables);
+  const Json& told = json_at(variables, "enable_thinking");
+  const auto thinks = told.is_boolean() ? std::optional(told.get<bool>()) : std::nullopt;
+  // An answer that is held had better not think, unless that is asked for.
+  if (constraint_ && !thinks) {
+    variables["enable_thinking"] = false;
+    infer::complete_thinking(variables);
+  }
   variables["add_generation_prompt"] = true;
   const auto name = [&](infer::TokenId id) {
     return id == infer::kNoToken ? std::string() : tokenizer.piece(id, true);
@@ -161,6 +170,7 @@ Result<Conversation::Prompt> Conversation::prompt() const {
   for (const infer::PromptPart& part : parts)
     tail = part.trusted ? tail + part.text : std::string();
   prompt.starts_thinking = !infer::thinking_end(format_, tail).empty();
+  prompt.lead = infer::answer_lead(format_, tail, thinks);
   return prompt;
 }
 
@@ -216,9 +226,14 @@ Result<Answer> Conversation::ask_engine(const StopFlag& stop, const OnDelta& on_
   LATHE_TRY(const Prompt asked, prompt());
   infer::GenerationRequest request = request_;
   request.prompt = asked.tokens;
+  if (constraint_) {
+    LATHE_TRY(request.grammar, constraint_(asked.lead));
+  }
   LATHE_TRY(const infer::SequenceId id, engine.add(std::move(request)));
 
-  const auto parser = infer::AnswerParser::make({format_, asked.starts_thinking});
+  const auto parser = infer::AnswerParser::make({.format = format_,
+                                                 .starts_thinking = asked.starts_thinking,
+                                                 .held = constraint_ != nullptr});
   Answer answer;
   Instant start = std::chrono::steady_clock::now(), first = start, last = start;
   bool any = false, cancelled = false;

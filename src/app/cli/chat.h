@@ -28,10 +28,13 @@ std::string answer_line(const Answer& answer);
 
 class Conversation {
  public:
-  // `request` carries everything but the prompt. Without a template, or with `raw`, a message is
-  // the prompt as it is.
+  // What holds an answer before which that comes.
+  using Constraint =
+      std::function<Result<std::shared_ptr<const infer::Grammar>>(const infer::AnswerLead& lead)>;
+  // `request` carries everything but the prompt and the constraint. Without a template, or with
+  // `raw`, a message is the prompt as it is.
   static Result<Conversation> create(LocalModel& local, infer::GenerationRequest request, bool raw,
-                                     Json template_variables);
+                                     Json template_variables, Constraint constraint = {});
 
   // With what a server has: `base` carries everything but the talk and sampling. `worker` must
   // outlive the conversation.
@@ -56,6 +59,7 @@ class Conversation {
   struct Prompt {
     std::vector<infer::TokenId> tokens;
     bool starts_thinking = false;
+    infer::AnswerLead lead = {};  // of an answer that is held
   };
   Result<Prompt> prompt() const;
   Result<Answer> ask_engine(const StopFlag& stop, const OnDelta& on_delta);
@@ -65,6 +69,7 @@ class Conversation {
   Worker* worker_ = nullptr;
   Request base_;
   infer::GenerationRequest request_;
+  Constraint constraint_;
   std::optional<infer::ChatTemplate> template_;
   infer::AnswerFormat format_ = infer::AnswerFormat::kPlain;
   infer::MessageForm message_form_;

@@ -82,17 +82,19 @@ Status check_constraints(const RunFlags& flags) {
   return {};
 }
 
+// `lead`: what comes before the answer.
 Result<std::shared_ptr<const infer::Grammar>> read_constraint(const RunFlags& flags,
-                                                              const infer::Tokenizer& tokenizer) {
+                                                              const infer::Tokenizer& tokenizer,
+                                                              const infer::AnswerLead& lead = {}) {
   if (!flags.schema.empty()) {
     LATHE_TRY(const Json schema, read_schema(flags.schema));
-    auto grammar = infer::Grammar::from_schema(schema, tokenizer, false);
+    auto grammar = infer::Grammar::from_schema(schema, tokenizer, false, lead);
     if (!grammar) return at(schema_place(flags.schema), grammar.error());
     return *grammar;
   }
   if (!flags.grammar.empty()) {
     LATHE_TRY(const std::string text, read_file(flags.grammar));
-    auto grammar = infer::Grammar::from_gbnf(text, tokenizer);
+    auto grammar = infer::Grammar::from_gbnf(text, tokenizer, lead);
     if (!grammar) return at(flags.grammar, grammar.error());
     return *grammar;
   }
@@ -135,13 +137,21 @@ Result<Partner> open_here(const App& app, const RunFlags& flags, const std::stri
   partner.local = std::make_unique<LocalModel>(std::move(local));
   partner.vocabulary = partner.local->model->blueprint().vocabulary;
   LATHE_TRY_STATUS(infer::check_sampler(request.sampler, partner.vocabulary));
-  LATHE_TRY(request.grammar, read_constraint(flags, *partner.local->tokenizer));
+  // What is wrong with it shows before the first question.
+  const infer::Tokenizer& tokenizer = *partner.local->tokenizer;
+  LATHE_TRY(const auto grammar, read_constraint(flags, tokenizer));
+  Conversation::Constraint constraint;
+  if (grammar)
+    constraint = [flags, &tokenizer](const infer::AnswerLead& lead) {
+      return read_constraint(flags, tokenizer, lead);
+    };
   request.adapter = partner.local->adapter;
   Json variables = Json::object();
   if (flags.no_think) variables["enable_thinking"] = false;
   partner.greeting = greeting(*partner.local);
-  LATHE_TRY(partner.conversation, Conversation::create(*partner.local, std::move(request),
-                                                       flags.raw, std::move(variables)));
+  LATHE_TRY(partner.conversation,
+            Conversation::create(*partner.local, std::move(request), flags.raw,
+                                 std::move(variables), std::move(constraint)));
   return partner;
 }
 
