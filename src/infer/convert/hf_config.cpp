@@ -318,8 +318,12 @@ Status HfReader::refuse_what_is_different() {
   return {};
 }
 
-Result<HfConfig> read_hf_config(const fs::path& directory, const SafeTensors& model) {
-  LATHE_TRY(const JsonObject json, JsonObject::read(directory / "config.json", kMaxMembers));
+Result<JsonObject> open_hf_config(const fs::path& directory) {
+  return JsonObject::read(directory / "config.json", kMaxMembers);
+}
+
+Result<HfConfig> read_hf_config(const JsonObject& json, const fs::path& directory,
+                                const SafeTensors& model) {
   HfConfig config;
   LATHE_TRY(config.family, find_family(json));
   config.architecture = config.family->gguf;

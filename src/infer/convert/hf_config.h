@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ground/base/file.h"
+#include "infer/convert/json_object.h"
 #include "infer/formats/gguf.h"
 #include "infer/formats/safetensors.h"
 
@@ -35,8 +36,11 @@ struct HfConfig {
   std::vector<std::string> warnings;
 };
 
+Result<JsonObject> open_hf_config(const fs::path& directory);  // config.json as it is
+
 // Errors name the member, and for an unknown architecture those that there are. `model`: its
 // tensors, whose names say what config.json leaves out.
-Result<HfConfig> read_hf_config(const fs::path& directory, const SafeTensors& model);
+Result<HfConfig> read_hf_config(const JsonObject& json, const fs::path& directory,
+                                const SafeTensors& model);
 
 }  // namespace lathe::infer

@@ -205,8 +205,9 @@ Status check_model(const fs::path& path) {
 Result<ImportReport> import_model(const fs::path& directory, const fs::path& out,
                                   const ImportOptions& options) {
   const auto here = [&directory](Error error) { return at(directory.string(), std::move(error)); };
+  LATHE_TRY(const JsonObject json, open_hf_config(directory));
   LATHE_TRY(const SafeTensors model, SafeTensors::open_directory(directory));
-  LATHE_TRY(HfConfig config, read_hf_config(directory, model));
+  LATHE_TRY(HfConfig config, read_hf_config(json, directory, model));
   LATHE_TRY(const GgufMetadata vocabulary, read_hf_vocabulary(directory, config.vocabulary));
   const auto sources = map_hf_tensors(model, config, options.type);
   if (!sources) return here(sources.error());
