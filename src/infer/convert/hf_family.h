@@ -67,7 +67,8 @@ class HfReader;
 struct HfFamily {
   std::string_view hf, gguf;  // "LlamaForCausalLM", "llama"
   Status (*read)(HfReader& reader);
-  std::span<const HfTensor> mixer, ffn;  // of a layer
+  // Of a layer; `own`: what it has beside a mixer and a feed-forward part that others have, too.
+  std::span<const HfTensor> mixer, own = {}, ffn;
   // Of the model, under names without what they all begin with.
   std::span<const HfTensor> model;
   // Where layers that predict stand, "{}": the how-manieth; empty: behind the others. What of

@@ -6,22 +6,15 @@
 
 namespace lathe::infer {
 
-inline constexpr HfTensor kLlamaFfn[] = {
+// Norms that stand in no list of parts.
+inline constexpr HfTensor kNormBeforeFfn[] = {
     {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-    {Slot::kGate, "mlp.gate_proj.weight"},
-    {Slot::kUp, "mlp.up_proj.weight"},
-    {Slot::kDown, "mlp.down_proj.weight"},
 };
-
-// Its norm stands in the mixer's list, or there is none.
-inline constexpr HfTensor kNormedFfn[] = {
-    {Slot::kGate, "mlp.gate_proj.weight"},
-    {Slot::kUp, "mlp.up_proj.weight"},
-    {Slot::kDown, "mlp.down_proj.weight"},
-};
-
-inline constexpr HfTensor kSeedFfn[] = {
+inline constexpr HfTensor kNormBehindAttention[] = {
     {Slot::kPostAttentionNorm, "post_attention_layernorm.weight"},
+};
+
+inline constexpr HfTensor kGatedFfn[] = {
     {Slot::kGate, "mlp.gate_proj.weight"},
     {Slot::kUp, "mlp.up_proj.weight"},
     {Slot::kDown, "mlp.down_proj.weight"},
@@ -53,7 +46,6 @@ inline constexpr HfTensor kMixtralFfn[] = {
 };
 
 inline constexpr HfTensor kQwenFfn[] = {
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
     {Slot::kRouter, "mlp.gate.weight"},
     {Slot::kGate, "mlp.experts.{}.gate_proj.weight"},
     {Slot::kUp, "mlp.experts.{}.up_proj.weight"},
@@ -62,17 +54,6 @@ inline constexpr HfTensor kQwenFfn[] = {
     {.slot = Slot::kSharedGate, .name = "mlp.shared_expert.gate_proj.weight", .optional = true},
     {.slot = Slot::kSharedUp, .name = "mlp.shared_expert.up_proj.weight", .optional = true},
     {.slot = Slot::kSharedDown, .name = "mlp.shared_expert.down_proj.weight", .optional = true},
-};
-
-inline constexpr HfTensor kQwenNextFfn[] = {
-    {Slot::kRouter, "mlp.gate.weight"},
-    {Slot::kGate, "mlp.experts.{}.gate_proj.weight"},
-    {Slot::kUp, "mlp.experts.{}.up_proj.weight"},
-    {Slot::kDown, "mlp.experts.{}.down_proj.weight"},
-    {Slot::kSharedRouter, "mlp.shared_expert_gate.weight"},
-    {Slot::kSharedGate, "mlp.shared_expert.gate_proj.weight"},
-    {Slot::kSharedUp, "mlp.shared_expert.up_proj.weight"},
-    {Slot::kSharedDown, "mlp.shared_expert.down_proj.weight"},
 };
 
 // All experts in one, gate's rows before up's.
@@ -87,9 +68,8 @@ inline constexpr HfTensor kQwen35Ffn[] = {
     {Slot::kSharedDown, "mlp.shared_expert.down_proj.weight"},
 };
 
-// Dense layers before those of experts; a shared expert. The norm's slot differs.
-inline constexpr HfTensor kDeepseekFfn[] = {
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
+// Dense layers before those of experts, which may have a shared one.
+inline constexpr HfTensor kRoutedFfn[] = {
     {Slot::kGate, "mlp.gate_proj.weight", kDense},
     {Slot::kUp, "mlp.up_proj.weight", kDense},
     {Slot::kDown, "mlp.down_proj.weight", kDense},
@@ -104,19 +84,16 @@ inline constexpr HfTensor kDeepseekFfn[] = {
     {Slot::kSharedDown, "mlp.shared_experts.down_proj.weight", kExperts, Take::kAll, true},
 };
 
-inline constexpr HfTensor kGlmMoeFfn[] = {
+// … the norm in front of it, and what a layer that predicts begins with.
+inline constexpr HfTensor kPredictorBeforeFfn[] = {
+    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
+    {Slot::kJoin, "eh_proj.weight", kPredicts},
+    {Slot::kJoinTokenNorm, "enorm.weight", kPredicts},
+    {Slot::kJoinRowNorm, "hnorm.weight", kPredicts},
+    {Slot::kPredictorNorm, "shared_head.norm.weight", kPredicts},
+};
+inline constexpr HfTensor kPredictorBehindAttention[] = {
     {Slot::kPostAttentionNorm, "post_attention_layernorm.weight"},
-    {Slot::kGate, "mlp.gate_proj.weight", kDense},
-    {Slot::kUp, "mlp.up_proj.weight", kDense},
-    {Slot::kDown, "mlp.down_proj.weight", kDense},
-    {Slot::kRouter, "mlp.gate.weight", kExperts},
-    {Slot::kScoreBias, "mlp.gate.e_score_correction_bias", kExperts},
-    {Slot::kGate, "mlp.experts.{}.gate_proj.weight", kExperts},
-    {Slot::kUp, "mlp.experts.{}.up_proj.weight", kExperts},
-    {Slot::kDown, "mlp.experts.{}.down_proj.weight", kExperts},
-    {Slot::kSharedGate, "mlp.shared_experts.gate_proj.weight", kExperts},
-    {Slot::kSharedUp, "mlp.shared_experts.up_proj.weight", kExperts},
-    {Slot::kSharedDown, "mlp.shared_experts.down_proj.weight", kExperts},
     {Slot::kJoin, "eh_proj.weight", kPredicts},
     {Slot::kJoinTokenNorm, "enorm.weight", kPredicts},
     {Slot::kJoinRowNorm, "hnorm.weight", kPredicts},
@@ -182,26 +159,6 @@ inline constexpr HfTensor kLfmFfn[] = {
     {Slot::kGate, "feed_forward.experts.{}.w1.weight", kExperts},
     {Slot::kUp, "feed_forward.experts.{}.w3.weight", kExperts},
     {Slot::kDown, "feed_forward.experts.{}.w2.weight", kExperts},
-};
-
-// A predicting layer of DeepSeek's kin, behind what its layers have.
-inline constexpr HfTensor kPredictingFfn[] = {
-    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
-    {Slot::kGate, "mlp.gate_proj.weight", kDense},
-    {Slot::kUp, "mlp.up_proj.weight", kDense},
-    {Slot::kDown, "mlp.down_proj.weight", kDense},
-    {Slot::kRouter, "mlp.gate.weight", kExperts},
-    {Slot::kScoreBias, "mlp.gate.e_score_correction_bias", kExperts},
-    {Slot::kGate, "mlp.experts.{}.gate_proj.weight", kExperts},
-    {Slot::kUp, "mlp.experts.{}.up_proj.weight", kExperts},
-    {Slot::kDown, "mlp.experts.{}.down_proj.weight", kExperts},
-    {Slot::kSharedGate, "mlp.shared_experts.gate_proj.weight", kExperts},
-    {Slot::kSharedUp, "mlp.shared_experts.up_proj.weight", kExperts},
-    {Slot::kSharedDown, "mlp.shared_experts.down_proj.weight", kExperts},
-    {Slot::kJoin, "eh_proj.weight", kPredicts},
-    {Slot::kJoinTokenNorm, "enorm.weight", kPredicts},
-    {Slot::kJoinRowNorm, "hnorm.weight", kPredicts},
-    {Slot::kPredictorNorm, "shared_head.norm.weight", kPredicts},
 };
 
 inline constexpr HfTensor kKimiFfn[] = {

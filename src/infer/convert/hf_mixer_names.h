@@ -74,8 +74,8 @@ inline constexpr HfTensor kLatentAttention[] = {
     {Slot::kAttentionOutput, "self_attn.o_proj.weight"},
 };
 
-// Gated attention, or a gated delta net: Qwen3-Next's.
-inline constexpr HfTensor kQwenNextMixer[] = {
+// Qwen's gated attention, its norms, and what a layer that predicts begins with.
+inline constexpr HfTensor kQwenGatedAttention[] = {
     {Slot::kAttentionNorm, "input_layernorm.weight", kAnyLayer, Take::kPlusOne},
     {Slot::kQ, "self_attn.q_proj.weight", kAttends},
     {Slot::kK, "self_attn.k_proj.weight", kAttends},
@@ -83,6 +83,15 @@ inline constexpr HfTensor kQwenNextMixer[] = {
     {Slot::kAttentionOutput, "self_attn.o_proj.weight", kAttends},
     {Slot::kQNorm, "self_attn.q_norm.weight", kAttends, Take::kPlusOne},
     {Slot::kKNorm, "self_attn.k_norm.weight", kAttends, Take::kPlusOne},
+    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight", kAnyLayer, Take::kPlusOne},
+    {Slot::kJoin, "/mtp.fc.weight", kPredicts},
+    {Slot::kJoinTokenNorm, "/mtp.pre_fc_norm_embedding.weight", kPredicts, Take::kPlusOne},
+    {Slot::kJoinRowNorm, "/mtp.pre_fc_norm_hidden.weight", kPredicts, Take::kPlusOne},
+    {Slot::kPredictorNorm, "/mtp.norm.weight", kPredicts, Take::kPlusOne},
+};
+
+// … its delta net where a layer has one: Qwen3-Next's.
+inline constexpr HfTensor kQwenNextNet[] = {
     {Slot::kMixed, "linear_attn.in_proj_qkvz.weight", kCarries, Take::kMixedOfHeads},
     {Slot::kMixedGate, "linear_attn.in_proj_qkvz.weight", kCarries, Take::kGatesOfHeads},
     {Slot::kConvolution, "linear_attn.conv1d.weight", kCarries},
@@ -91,22 +100,10 @@ inline constexpr HfTensor kQwenNextMixer[] = {
     {Slot::kDecayRate, "linear_attn.A_log", kCarries, Take::kNegativeExp},
     {Slot::kStateNorm, "linear_attn.norm.weight", kCarries},
     {Slot::kStateOutput, "linear_attn.out_proj.weight", kCarries},
-    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kJoin, "/mtp.fc.weight", kPredicts},
-    {Slot::kJoinTokenNorm, "/mtp.pre_fc_norm_embedding.weight", kPredicts, Take::kPlusOne},
-    {Slot::kJoinRowNorm, "/mtp.pre_fc_norm_hidden.weight", kPredicts, Take::kPlusOne},
-    {Slot::kPredictorNorm, "/mtp.norm.weight", kPredicts, Take::kPlusOne},
 };
 
 // … Qwen3.5's, whose value heads GGUF has in another order.
-inline constexpr HfTensor kQwen35Mixer[] = {
-    {Slot::kAttentionNorm, "input_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kQ, "self_attn.q_proj.weight", kAttends},
-    {Slot::kK, "self_attn.k_proj.weight", kAttends},
-    {Slot::kV, "self_attn.v_proj.weight", kAttends},
-    {Slot::kAttentionOutput, "self_attn.o_proj.weight", kAttends},
-    {Slot::kQNorm, "self_attn.q_norm.weight", kAttends, Take::kPlusOne},
-    {Slot::kKNorm, "self_attn.k_norm.weight", kAttends, Take::kPlusOne},
+inline constexpr HfTensor kQwen35Net[] = {
     {Slot::kMixed, "linear_attn.in_proj_qkv.weight", kCarries, Take::kMixedValueHeads},
     {Slot::kMixedGate, "linear_attn.in_proj_z.weight", kCarries, Take::kValueHeads},
     {Slot::kConvolution, "linear_attn.conv1d.weight", kCarries, Take::kMixedValueHeads},
@@ -116,11 +113,6 @@ inline constexpr HfTensor kQwen35Mixer[] = {
     {Slot::kDecayRate, "linear_attn.A_log", kCarries, Take::kNegativeExpValueHeads},
     {Slot::kStateNorm, "linear_attn.norm.weight", kCarries},
     {Slot::kStateOutput, "linear_attn.out_proj.weight", kCarries, Take::kValueHeadColumns},
-    {Slot::kPostAttentionNorm, "post_attention_layernorm.weight", kAnyLayer, Take::kPlusOne},
-    {Slot::kJoin, "/mtp.fc.weight", kPredicts},
-    {Slot::kJoinTokenNorm, "/mtp.pre_fc_norm_embedding.weight", kPredicts, Take::kPlusOne},
-    {Slot::kJoinRowNorm, "/mtp.pre_fc_norm_hidden.weight", kPredicts, Take::kPlusOne},
-    {Slot::kPredictorNorm, "/mtp.norm.weight", kPredicts, Take::kPlusOne},
 };
 
 inline constexpr HfTensor kGraniteMixer[] = {

@@ -113,7 +113,7 @@ class Mapper {
     std::string from = fmt::format("{}layers.{}.", root_, layer);
     if ((parts & kPredicts) != 0 && !family_.predictor.empty())
       from = fmt::format(fmt::runtime(family_.predictor), layer - config_.layers);
-    for (const auto& names : {family_.mixer, family_.ffn})
+    for (const auto& names : {family_.mixer, family_.own, family_.ffn})
       for (const HfTensor& tensor : names)
         if ((tensor.parts & parts) != 0) LATHE_TRY_STATUS(add_named(from, tensor, layer));
     if ((parts & kPredicts) != 0)

@@ -42,7 +42,7 @@ std::optional<PeftModule> peft_module(const Blueprint& blueprint, const TensorSp
   for (const HfFamily& family : hf_families()) {
     if (family.gguf != blueprint.architecture && family.with_experts != blueprint.architecture)
       continue;
-    for (const auto& list : {family.mixer, family.ffn})
+    for (const auto& list : {family.mixer, family.own, family.ffn})
       for (const HfTensor& tensor : list)
         if (tensor.slot == slot && is_module(tensor, spec.experts > 1))
           return PeftModule{.name = tensor.name.substr(0, tensor.name.size() - kEnding.size()),
