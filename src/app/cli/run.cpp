@@ -123,7 +123,7 @@ Result<infer::SamplerParams> sampler_of(const RunFlags& flags) {
 // A model of this process.
 Result<Partner> open_here(const App& app, const RunFlags& flags, const std::string& path,
                           infer::SamplerParams sampler, const std::function<void()>& leave) {
-  ModelFlags model = flags;
+  ModelFlags model = static_cast<const ModelFlags&>(flags);
   model.path = path;
   LATHE_TRY_STATUS(check_model(app, model));
   leave();

@@ -527,7 +527,8 @@ Status read_lfm(HfReader& reader) {
     if (!(grown > 0 && grown <= 64))
       return invalid("{}: \"block_ffn_dim_multiplier\" is {}; it must lie between 0 and 64",
                      json.place(), grown);
-    width = static_cast<std::uint64_t>(grown * static_cast<double>(2 * width / 3));
+    const std::uint64_t thirds = 2 * width / 3;
+    width = static_cast<std::uint64_t>(grown * static_cast<double>(thirds));
     width = (width + multiple - 1) / multiple * multiple;
   }
   reader.replace("intermediate_size", width);

@@ -138,9 +138,9 @@ void AttentionPart::sinks_backward() {
 
 float AttentionPart::scale_at(std::size_t position) const {
   if (spec_.temperature == 0) return spec_.scale;
-  const auto periods =
-      static_cast<double>((position + spec_.temperature_offset) / spec_.temperature_length);
-  return static_cast<float>(double{spec_.scale} * (1 + spec_.temperature * std::log(1 + periods)));
+  const std::size_t periods = (position + spec_.temperature_offset) / spec_.temperature_length;
+  const double grown = std::log(1 + static_cast<double>(periods));
+  return static_cast<float>(double{spec_.scale} * (1 + spec_.temperature * grown));
 }
 
 void AttentionPart::scale(Rows rows, const Heads& heads) {

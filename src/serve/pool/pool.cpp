@@ -48,7 +48,7 @@ Pool::Pool(Catalog models, PoolOptions options)
       side_(kSideThreads) {
   set_catalog(std::move(models));
   status_ = loop_.status();
-  facts_ = std::async(std::launch::async, [this, &first = catalog()] {
+  facts_ = std::async(std::launch::async, [&first = catalog()] {
              Facts facts;
              for (const CatalogModel& model : first.models())
                if (!model.program) facts.emplace(model.name, ModelFront::facts(model));
