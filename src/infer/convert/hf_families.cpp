@@ -263,7 +263,7 @@ constexpr HfFamily kFamilies[] = {
      .gguf = "deepseek2",
      .read = read_deepseek,
      .mixer = kLatentAttention,
-     .own = kNormBeforeFfn,
+     .own = kBiasedScores,
      .ffn = kRoutedFfn,
      .model = kModel,
      .mscale = true},
@@ -375,7 +375,7 @@ constexpr HfFamily kFamilies[] = {
      .gguf = "ernie4_5-moe",
      .read = read_ernie_moe,
      .mixer = kAttention,
-     .own = kNormBeforeFfn,
+     .own = kErnieScores,
      .ffn = kRoutedFfn,
      .model = kModel},
 };

@@ -74,8 +74,6 @@ inline constexpr HfTensor kRoutedFfn[] = {
     {Slot::kUp, "mlp.up_proj.weight", kDense},
     {Slot::kDown, "mlp.down_proj.weight", kDense},
     {Slot::kRouter, "mlp.gate.weight", kExperts},
-    {Slot::kScoreBias, "mlp.gate.e_score_correction_bias", kExperts, Take::kAll, true},
-    {Slot::kScoreBias, "mlp.moe_statics.e_score_correction_bias", kExperts, Take::kAll, true},
     {Slot::kGate, "mlp.experts.{}.gate_proj.weight", kExperts},
     {Slot::kUp, "mlp.experts.{}.up_proj.weight", kExperts},
     {Slot::kDown, "mlp.experts.{}.down_proj.weight", kExperts},
@@ -84,9 +82,20 @@ inline constexpr HfTensor kRoutedFfn[] = {
     {Slot::kSharedDown, "mlp.shared_experts.down_proj.weight", kExperts, Take::kAll, true},
 };
 
-// … the norm in front of it, and what a layer that predicts begins with.
+// … the norm in front of it, and what is added to scores when experts are chosen.
+inline constexpr HfTensor kBiasedScores[] = {
+    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
+    {Slot::kScoreBias, "mlp.gate.e_score_correction_bias", kExperts},
+};
+inline constexpr HfTensor kErnieScores[] = {
+    {Slot::kFfnNorm, "post_attention_layernorm.weight"},
+    {Slot::kScoreBias, "mlp.moe_statics.e_score_correction_bias", kExperts, Take::kAll, true},
+};
+
+// … and what a layer that predicts begins with.
 inline constexpr HfTensor kPredictorBeforeFfn[] = {
     {Slot::kFfnNorm, "post_attention_layernorm.weight"},
+    {Slot::kScoreBias, "mlp.gate.e_score_correction_bias", kExperts},
     {Slot::kJoin, "eh_proj.weight", kPredicts},
     {Slot::kJoinTokenNorm, "enorm.weight", kPredicts},
     {Slot::kJoinRowNorm, "hnorm.weight", kPredicts},
@@ -94,6 +103,7 @@ inline constexpr HfTensor kPredictorBeforeFfn[] = {
 };
 inline constexpr HfTensor kPredictorBehindAttention[] = {
     {Slot::kPostAttentionNorm, "post_attention_layernorm.weight"},
+    {Slot::kScoreBias, "mlp.gate.e_score_correction_bias", kExperts},
     {Slot::kJoin, "eh_proj.weight", kPredicts},
     {Slot::kJoinTokenNorm, "enorm.weight", kPredicts},
     {Slot::kJoinRowNorm, "hnorm.weight", kPredicts},

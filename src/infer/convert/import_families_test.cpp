@@ -136,5 +136,23 @@ TEST_P(ImportFamilies, LackNothingUnsaid) {
   }
 }
 
+// What the choice of experts hangs on is never silently absent.
+class BiasedFamilies : public ImportFamilies {};
+TEST_P(BiasedFamilies, NeedTheBiasOfTheirScores) {
+  const SortedJson& family = families()[GetParam()];
+  put("config.json", family["config"].dump());
+  put("tokenizer.json", tokenizer(32));
+  SortedJson tensors = family["tensors"];
+  ASSERT_EQ(tensors.erase("model.layers.1.mlp.gate.e_score_correction_bias"), 1u);
+  put("model.safetensors", safetensors(tensors));
+  const auto report = import_model(directory_->path(), directory_->path() / "out.gguf", {});
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message, testing::HasSubstr("e_score_correction_bias"));
+}
+INSTANTIATE_TEST_SUITE_P(, BiasedFamilies,
+                         testing::Values("deepseek-v3", "glm4moe", "deepseek32", "glm-dsa",
+                                         "glm4moelite"),
+                         label);
+
 }  // namespace
 }  // namespace lathe::infer

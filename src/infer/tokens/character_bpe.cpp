@@ -69,18 +69,7 @@ class CharacterBpe final : public FragmentEncoder {
       merger.add(static_cast<std::uint32_t>(at), bytes, symbol_of(piece.substr(at, bytes)));
       at += bytes;
     }
-    merger.run([&](const Merger::Symbol& left, const Merger::Symbol& right, Merger::Merge& merge) {
-      return pairs_.find(left.id, right.id, merge);
-    });
-    merger.for_each([&](const Merger::Symbol& symbol) {
-      if (symbol.id < tokens_) {
-        out.push_back(static_cast<TokenId>(symbol.id));
-        return;
-      }
-      for (const char c : piece.substr(symbol.start, symbol.bytes))
-        if (const TokenId id = bytes_[static_cast<unsigned char>(c)]; id != kNoToken)
-          out.push_back(id);
-    });
+    pairs_.merge(merger, piece, tokens_, bytes_, out);
   }
 
   const TokenMap& map_;

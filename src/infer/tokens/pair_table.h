@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,22 @@ class PairTable {
       add(symbol(left), symbol(right), {static_cast<std::uint32_t>(rank), symbol(left + right)});
     }
     return {};
+  }
+
+  // Merges the symbols of a piece; those that are no tokens come out as their bytes'.
+  void merge(Merger& merger, std::string_view piece, std::uint32_t tokens,
+             std::span<const TokenId, 256> bytes, std::vector<TokenId>& out) const {
+    merger.run([this](const Merger::Symbol& left, const Merger::Symbol& right,
+                      Merger::Merge& merge) { return find(left.id, right.id, merge); });
+    merger.for_each([&](const Merger::Symbol& symbol) {
+      if (symbol.id < tokens) {
+        out.push_back(static_cast<TokenId>(symbol.id));
+        return;
+      }
+      for (const char c : piece.substr(symbol.start, symbol.bytes))
+        if (const TokenId id = bytes[static_cast<unsigned char>(c)]; id != kNoToken)
+          out.push_back(id);
+    });
   }
 
   void add(std::uint32_t left, std::uint32_t right, Merger::Merge merge) {
