@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ground/base/device_bytes.h"
+#include "work/caller.h"
 #include "work/work.h"
 
 namespace lathe {
@@ -90,6 +91,7 @@ struct HostRequest : Request {
   // ids.
   bool prompt_logprobs = false;
   bool no_answer = false;  // the prompt's alone
+  Caller caller = {};
 };
 
 struct HostReply : Reply {

@@ -1,11 +1,49 @@
 // Usage adds up; tools and usage as JSON.
 #include "work/work.h"
 
+#include "work/caller.h"
 #include "work/model_host.h"
 
 namespace lathe {
+namespace {
+
+// Known where it is known of all calls.
+std::optional<std::int64_t> sum(std::optional<std::int64_t> a, int a_calls,
+                                std::optional<std::int64_t> b, int b_calls) {
+  if (b_calls == 0 && !b) return a;
+  if (a_calls == 0 && !a) return b;
+  return a && b ? std::optional(*a + *b) : std::nullopt;
+}
+
+void set_known(Json& json, const char* name, const std::optional<std::int64_t>& value) {
+  if (value) json[name] = *value;
+}
+
+std::optional<std::int64_t> known(const Json& json, const char* name) {
+  const Json& value = json_at(json, name);
+  return value.is_number_integer() ? std::optional(value.get<std::int64_t>()) : std::nullopt;
+}
+
+}  // namespace
+
+std::string_view class_name(CallClass call_class) {
+  return call_class == CallClass::kInteractive ? "interactive" : "background";
+}
+
+std::optional<CallClass> parse_class(std::string_view name) {
+  for (const CallClass each : {CallClass::kInteractive, CallClass::kBackground})
+    if (name == class_name(each)) return each;
+  return std::nullopt;
+}
 
 Usage& Usage::operator+=(const Usage& other) {
+  queued_us = sum(queued_us, calls, other.queued_us, other.calls);
+  first_token_us = sum(first_token_us, calls, other.first_token_us, other.calls);
+  busy_us = sum(busy_us, calls, other.busy_us, other.calls);
+  // Joules of two scopes are not added up.
+  const bool mixed = millijoules && other.millijoules && energy_scope != other.energy_scope;
+  millijoules = mixed ? std::nullopt : sum(millijoules, calls, other.millijoules, other.calls);
+  energy_scope = !millijoules ? "" : energy_scope.empty() ? other.energy_scope : energy_scope;
   prompt_tokens += other.prompt_tokens;
   cached_tokens += other.cached_tokens;
   completion_tokens += other.completion_tokens;
@@ -70,15 +108,21 @@ std::string_view model_state_name(ModelState state) {
 }
 
 Json to_json(const Usage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"cached_tokens", usage.cached_tokens},
-          {"completion_tokens", usage.completion_tokens},
-          {"reasoning_tokens", usage.reasoning_tokens},
-          {"accepted_tokens", usage.accepted_tokens},
-          {"rejected_tokens", usage.rejected_tokens},
-          {"ms", usage.wall.count()},
-          {"calls", usage.calls},
-          {"counted", usage.counted}};
+  Json json = {{"prompt_tokens", usage.prompt_tokens},
+               {"cached_tokens", usage.cached_tokens},
+               {"completion_tokens", usage.completion_tokens},
+               {"reasoning_tokens", usage.reasoning_tokens},
+               {"accepted_tokens", usage.accepted_tokens},
+               {"rejected_tokens", usage.rejected_tokens},
+               {"ms", usage.wall.count()},
+               {"calls", usage.calls},
+               {"counted", usage.counted}};
+  set_known(json, "queued_us", usage.queued_us);
+  set_known(json, "first_token_us", usage.first_token_us);
+  set_known(json, "busy_us", usage.busy_us);
+  set_known(json, "millijoules", usage.millijoules);
+  if (!usage.energy_scope.empty()) json["energy_scope"] = usage.energy_scope;
+  return json;
 }
 
 Usage usage_from_json(const Json& json) {
@@ -92,6 +136,11 @@ Usage usage_from_json(const Json& json) {
   usage.wall = Milliseconds(json_int(json, "ms", 0));
   usage.calls = static_cast<int>(json_int(json, "calls", 0));
   usage.counted = json_bool(json, "counted", false);
+  usage.queued_us = known(json, "queued_us");
+  usage.first_token_us = known(json, "first_token_us");
+  usage.busy_us = known(json, "busy_us");
+  usage.millijoules = known(json, "millijoules");
+  usage.energy_scope = json_string(json, "energy_scope");
   return usage;
 }
 

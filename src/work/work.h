@@ -149,6 +149,12 @@ struct Usage {
   std::int64_t reasoning_tokens = 0;  // of the completion: thinking
   // Of drafts that were checked: tokens that the answer took over, and those that it did not.
   std::int64_t accepted_tokens = 0, rejected_tokens = 0;
+  // Absent: the worker cannot tell. Microseconds from the request's arrival to its first step and
+  // to its first token, and its share of the steps that it was part of.
+  std::optional<std::int64_t> queued_us = {}, first_token_us = {}, busy_us = {};
+  // Its share of the energy of those steps, and what that covers (EnergyScope's name).
+  std::optional<std::int64_t> millijoules = {};
+  std::string energy_scope = {};
 
   Usage& operator+=(const Usage& other);
 };

@@ -1,6 +1,8 @@
 // Usage adds up; tools as JSON; what a request is by itself.
 #include "work/work.h"
 
+#include "work/caller.h"
+
 #include <gtest/gtest.h>
 
 namespace lathe {
@@ -32,6 +34,40 @@ TEST(Usage, JsonRoundTrip) {
   const Usage usage{10, 4, 5, Milliseconds(7), 2, true, 1, 2, 3};
   EXPECT_EQ(to_json(usage_from_json(to_json(usage))), to_json(usage));
   EXPECT_FALSE(usage_from_json(Json::object()).counted);
+}
+
+TEST(Usage, WhatItTookIsKnownWhereItIsOfAllCalls) {
+  Usage one{.wall = Milliseconds(7), .calls = 1};
+  one.busy_us = 40;
+  one.millijoules = 5;
+  one.energy_scope = "socket";
+  EXPECT_EQ(to_json(usage_from_json(to_json(one))), to_json(one));
+  Usage other_answer;  // of the same request
+  other_answer.busy_us = 2;
+  Usage sum;
+  sum += one;
+  sum += other_answer;
+  EXPECT_EQ(sum.busy_us, 42);
+  EXPECT_EQ(sum.millijoules, 5);
+  EXPECT_EQ(sum.energy_scope, "socket");
+
+  Usage of_the_card = one;
+  of_the_card.energy_scope = "gpu";
+  sum += of_the_card;
+  EXPECT_EQ(sum.busy_us, 82);
+  EXPECT_FALSE(sum.millijoules) << "two scopes are not one sum";
+  EXPECT_EQ(sum.energy_scope, "");
+
+  const Usage elsewhere{.wall = Milliseconds(7), .calls = 1};
+  sum += elsewhere;
+  EXPECT_FALSE(sum.busy_us);
+  EXPECT_FALSE(to_json(sum).contains("busy_us"));
+}
+
+TEST(CallClass, Names) {
+  for (const CallClass each : {CallClass::kInteractive, CallClass::kBackground})
+    EXPECT_EQ(parse_class(class_name(each)), each);
+  EXPECT_EQ(parse_class("batch"), std::nullopt);
 }
 
 TEST(ToolJson, IsOpenAisShapeWithoutWhatIsNotSaid) {

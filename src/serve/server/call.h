@@ -15,6 +15,7 @@ struct Call {
   Dialect dialect = Dialect::kOpenAi;
   std::string rest;  // of the path: what the route's '*' stands for
   Json body;         // of a POST: an object
+  Caller caller = {};
 };
 
 // A reply at once; nothing: the answer is under way and writes to the exchange itself.
