@@ -160,12 +160,14 @@ class Driver {
 
   Status begin(const CallId& call) {
     const bool make = call.kind == CallId::Kind::kMake;
-    if (const JudgedBy* earlier = earlier_verdict(call))
-      return append(VerdictGiven{.call = call,
-                                 .reused = true,
-                                 .judge_name = earlier->judge,
-                                 .judgement = earlier->judgement,
-                                 .worker = ""});
+    if (const JudgedBy* earlier = earlier_verdict(call)) {
+      VerdictGiven given;
+      given.call = call;
+      given.reused = true;
+      given.judge_name = earlier->judge;
+      given.judgement = earlier->judgement;
+      return append(std::move(given));
+    }
     if (make && state_.header.made_before) return append(made_before(call));
     const std::string repeat = make ? repeat_of(state_.recipe) : "pure";
     if (repeat == "once" && was_begun(state_, call) && !run_.redo_)
@@ -285,7 +287,9 @@ class Driver {
   // On a thread of its own, as judge().
   CallOutcome make(const CallId& call, const MakeTask& task, Worker* asked, Milliseconds limit) {
     const MakerKind& maker = *state_.recipe.maker;
-    CandidateMade event{.call = call, .worker = asked ? task.rung : ""};
+    CandidateMade event;
+    event.call = call;
+    if (asked) event.worker = task.rung;
     const auto begun = bench_.clock.monotonic();
     const MakeContext context{.place = files_->place,
                               .worker = asked,
