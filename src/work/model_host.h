@@ -56,6 +56,13 @@ struct HostCounters {
   std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
   std::int64_t accepted_tokens = 0, rejected_tokens = 0;
   std::int64_t loads = 0, evictions = 0;
+  // Background requests that gave way to interactive ones, and tokens computed again for that.
+  std::int64_t preemptions = 0, recomputed_tokens = 0;
+  // Microseconds that steps took, those of them that ended requests were busy, and those in which
+  // something was computed again, which is nobody's usage.
+  std::int64_t step_us = 0, busy_us = 0, recomputed_us = 0;
+  // Of ended requests; absent: it cannot be read here.
+  std::optional<std::int64_t> millijoules = {};
 };
 
 struct HostStatus {
@@ -68,7 +75,7 @@ struct HostStatus {
 
 struct Embeddings {
   std::vector<std::vector<float>> vectors;  // one an input
-  std::int64_t prompt_tokens = 0;
+  Usage usage = {};
   std::size_t cut = 0;  // inputs whose end was left out
 };
 
@@ -81,7 +88,16 @@ struct TextInput {
 // How relevant each document is to a query, in [0, 1].
 struct Relevance {
   std::vector<double> scores;
-  std::int64_t prompt_tokens = 0;
+  Usage usage = {};
+};
+
+// Is told what a request took, however it ended: once, before its answer; never, where it was
+// refused before it came to a model.
+using OnUsage = std::function<void(const Usage&)>;
+
+struct Asker {
+  Caller caller = {};
+  OnUsage on_usage = {};
 };
 
 // A request, and what only servers are asked.
@@ -92,6 +108,7 @@ struct HostRequest : Request {
   bool prompt_logprobs = false;
   bool no_answer = false;  // the prompt's alone
   Caller caller = {};
+  OnUsage on_usage = {};
 };
 
 struct HostReply : Reply {
@@ -100,6 +117,27 @@ struct HostReply : Reply {
   // What the client cannot see by itself: that the answer is not what it asked for, and how.
   std::vector<std::string> warnings = {};
 };
+
+// Of what a host says; tokens of texts say nothing of it.
+Usage usage_of_answer(const std::vector<HostReply>& replies);
+Usage usage_of_answer(const std::vector<std::int32_t>& tokens);
+inline Usage usage_of_answer(const Embeddings& read) {
+  return read.usage;
+}
+inline Usage usage_of_answer(const Relevance& read) {
+  return read.usage;
+}
+
+// `done`, once `on_usage` has been told of an answer: for hosts that know no more of a failure.
+template <class Value>
+std::function<void(Result<Value>)> with_usage(OnUsage on_usage,
+                                              std::function<void(Result<Value>)> done) {
+  if (!on_usage) return done;
+  return [on_usage = std::move(on_usage), done = std::move(done)](Result<Value> value) {
+    if (value) on_usage(usage_of_answer(*value));
+    done(std::move(value));
+  };
+}
 
 class ModelHost {
  public:
@@ -123,11 +161,11 @@ class ModelHost {
   virtual Id submit(const std::string& model, HostRequest request, OnDelta on_delta,
                     OnReplies on_replies) = 0;
   // `cut`: what the context has no room for is left out at the end of a text.
-  virtual Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
+  virtual Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut, Asker asker,
                    OnEmbeddings on_embeddings) = 0;
   // What the context has no room for is refused.
   virtual Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
-                  OnRelevance on_relevance) = 0;
+                  Asker asker, OnRelevance on_relevance) = 0;
   virtual Id tokenize(const std::string& model, std::string text, bool add_special,
                       bool parse_special, OnTokens on_tokens) = 0;
   // The prompt that a request comes to.

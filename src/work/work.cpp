@@ -74,6 +74,16 @@ std::optional<Reach> parse_reach(std::string_view name) {
   return std::nullopt;
 }
 
+Usage usage_of_answer(const std::vector<HostReply>& replies) {
+  Usage usage;
+  for (const HostReply& reply : replies) usage += reply.usage;
+  return usage;
+}
+
+Usage usage_of_answer(const std::vector<std::int32_t>&) {
+  return {};
+}
+
 ModelInfo ModelInfo::with_state_of(const ModelInfo& other) const {
   ModelInfo info = *this;
   info.state = other.state;

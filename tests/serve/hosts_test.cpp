@@ -289,14 +289,14 @@ TEST_F(Box, TokensAndVectorsAreThoseOfTheServer) {
   EXPECT_EQ(box->detokenize("small", {'a', 'b'}, false).value(), "ab");
   EXPECT_FALSE(box->detokenize("small", {-5}, false));
   const auto vectors = [](ModelHost& host, std::vector<TextInput> inputs, bool cut) {
-    return wait_for<Embeddings>([&](auto done) { host.embed("small", inputs, cut, done); });
+    return wait_for<Embeddings>([&](auto done) { host.embed("small", inputs, cut, {}, done); });
   };
   for (const bool cut : {false, true}) {
     const std::vector<TextInput> inputs{{"one", {}}, {"", {1, 2, 3, 4}}};
     const auto here = vectors(*box, inputs, cut), there = vectors(far, inputs, cut);
     ASSERT_TRUE(here) << here.error().message;
     EXPECT_EQ(here->vectors, there->vectors);
-    EXPECT_EQ(here->prompt_tokens, there->prompt_tokens);
+    EXPECT_EQ(here->usage.prompt_tokens, there->usage.prompt_tokens);
   }
   const std::vector<TextInput> large{{std::string(5000, 'x'), {}}};
   EXPECT_EQ(vectors(*box, large, false).error().code, "context_length_exceeded");

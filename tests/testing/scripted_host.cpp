@@ -180,7 +180,8 @@ ModelHost::Id ScriptedHost::add(std::function<void()> what) {
 }
 
 ModelHost::Id ScriptedHost::embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
-                                  OnEmbeddings on_embeddings) {
+                                  Asker asker, OnEmbeddings on_embeddings) {
+  on_embeddings = with_usage<Embeddings>(std::move(asker.on_usage), std::move(on_embeddings));
   const ModelInfo info = [&] {
     const std::lock_guard lock(mutex_);
     return *info_of(model);
@@ -197,21 +198,23 @@ ModelHost::Id ScriptedHost::embed(const std::string& model, std::vector<TextInpu
       std::vector<float> vector(info.embedding, 0.25F);
       vector[0] = static_cast<float>(size);
       embeddings.vectors.push_back(std::move(vector));
-      embeddings.prompt_tokens += static_cast<std::int64_t>(size);
+      embeddings.usage.prompt_tokens += static_cast<std::int64_t>(size);
     }
     on_embeddings(std::move(embeddings));
   });
 }
 
 ModelHost::Id ScriptedHost::rank(const std::string&, std::string query,
-                                 std::vector<std::string> documents, OnRelevance on_relevance) {
+                                 std::vector<std::string> documents, Asker asker,
+                                 OnRelevance on_relevance) {
+  on_relevance = with_usage<Relevance>(std::move(asker.on_usage), std::move(on_relevance));
   return add([query = std::move(query), documents = std::move(documents),
               on_relevance = std::move(on_relevance)] {
     Relevance relevance;
     for (const std::string& document : documents) {
       relevance.scores.push_back(static_cast<double>(std::ranges::count(document, query.at(0))) /
                                  16);
-      relevance.prompt_tokens += static_cast<std::int64_t>(query.size() + document.size());
+      relevance.usage.prompt_tokens += static_cast<std::int64_t>(query.size() + document.size());
     }
     on_relevance(std::move(relevance));
   });
@@ -244,6 +247,7 @@ void ScriptedHost::run() {
     const std::shared_ptr<Job> job = next->second;
     const bool cancelled = job->cancelled;
     lock.unlock();
+    if (cancelled && job->on_replies) tell_usage(*job);
     if (cancelled && job->on_replies)
       job->on_replies(fail(ErrorKind::kCancelled, "the request was cancelled"));
     const bool goes_on = !cancelled && step(*job);
@@ -286,6 +290,7 @@ bool ScriptedHost::step(Job& job) {
     return true;
   }
   if (job.line.error) {
+    tell_usage(job);
     job.on_replies(std::unexpected(*job.line.error));
     return false;
   }
@@ -306,8 +311,20 @@ bool ScriptedHost::step(Job& job) {
   usage.prompt_tokens = static_cast<std::int64_t>(job.prompt_tokens);
   usage.cached_tokens = std::min<std::int64_t>(usage.prompt_tokens, 4);
   if (!job.request.prediction.empty()) usage.accepted_tokens = 2, usage.rejected_tokens = 1;
+  tell_usage(job);
   job.on_replies(std::move(job.replies));
   return false;
+}
+
+// What it took, however it ended.
+void ScriptedHost::tell_usage(Job& job) {
+  if (!job.request.on_usage) return;
+  Usage usage;
+  for (const Reply& reply : job.replies) usage += reply.usage;
+  usage.calls = 1;
+  usage.counted = true;
+  usage.prompt_tokens = static_cast<std::int64_t>(job.prompt_tokens);
+  job.request.on_usage(usage);
 }
 
 ModelHost::Id ScriptedHost::tokenize(const std::string&, std::string text, bool add_special, bool,

@@ -56,7 +56,10 @@ Guessed expect_same_bits(Loaded& loaded, std::unique_ptr<DraftModel> guesser, bo
     prompt.insert(prompt.end(), own.begin(), own.end());
     requests.push_back(request_of(prompt, 40, greedy ? 2 * i : i));
     ids.push_back(*engine->add(requests.back()));
-    for (std::size_t steps = random() % 30; steps > 0; --steps) engine->step(collect(outcomes));
+    for (std::size_t steps = random() % 30; steps > 0; --steps) {
+      engine->step(collect(outcomes));
+      if (steps == 7) engine->give_way(ids.front());
+    }
   }
   while (engine->step(collect(outcomes))) {
   }

@@ -59,9 +59,19 @@ struct Engine::Sequence {
   std::size_t checkpoint = 0;              // positions that the prefix index had last
   std::size_t cached = 0;
   std::size_t accepted_drafts = 0, rejected_drafts = 0;
-  bool running = false, cancelled = false, finished = false;
+  std::size_t reached = 0;  // positions that it had computed when it last gave way
+  bool running = false, cancelled = false, finished = false, resting = false;
 
-  bool decoding() const { return computed >= spec->prompt.size(); }
+  bool answers() const { return tokens.size() > spec->prompt.size(); }
+  // It gave way in the middle of its answer, which is read like a prompt now.
+  bool reads_again() const { return answers() && computed < reached; }
+  bool decoding() const { return computed >= spec->prompt.size() && !reads_again(); }
+  // What so many tokens from `computed` on are to a step.
+  StepSizes::Part count(std::size_t known, std::size_t drafted) const {
+    if (decoding()) return {.request = request, .answer = known + drafted};
+    const std::size_t again = std::min(known, reached - std::min(reached, computed));
+    return {.request = request, .prompt = known - again, .again = again};
+  }
   std::uint64_t weights() const { return spec->adapter ? spec->adapter->id() : 0; }
 };
 
@@ -219,6 +229,23 @@ void Engine::cancel(SequenceId request) {
   for (auto& sequence : sequences_) sequence->cancelled |= sequence->request == request;
 }
 
+void Engine::rest(SequenceId request, bool rests) {
+  for (auto& sequence : sequences_)
+    if (sequence->request == request) sequence->resting = rests;
+}
+
+void Engine::give_way(SequenceId request) {
+  for (auto& sequence : sequences_) {
+    if (sequence->request != request || !sequence->running) continue;
+    if (options_.reuse_prefixes) remember(*sequence, sequence->computed);
+    sequence->memory.clear();
+    sequence->reached = std::max(sequence->reached, sequence->computed);
+    sequence->computed = sequence->checkpoint = 0;
+    sequence->running = false;
+  }
+  cache_->promise(promised_bytes());
+}
+
 Engine::Sequence* Engine::find(SequenceId id) {
   for (auto& sequence : sequences_) {
     if (sequence->id == id) return sequence.get();
@@ -231,10 +258,8 @@ Engine::Sequence* Engine::find(SequenceId id) {
 std::uint64_t Engine::bytes_left(const Sequence& sequence) const {
   Claim claim =
       claim_of(*sequence.spec, sequence.limit, executor_->options(), draft_model_ != nullptr);
-  if (sequence.decoding()) {
-    claim.candidates = 1;
-    claim.prompt_step = 1;
-  }
+  if (sequence.answers()) claim.candidates = 1;
+  if (sequence.decoding()) claim.prompt_step = 1;
   return sequence.memory.bytes_left(sequence.computed, claim);
 }
 
@@ -254,10 +279,13 @@ void Engine::use_draft_model(std::unique_ptr<DraftModel> model, double seconds) 
 void Engine::guess() {
   std::vector<DraftModel::Ask> asks;
   std::size_t streams = 0;
-  for (auto& sequence : sequences_) streams += sequence->running && sequence->decoding() ? 1 : 0;
+  const auto decodes = [](const Sequence& sequence) {
+    return sequence.running && !sequence.resting && sequence.decoding();
+  };
+  for (auto& sequence : sequences_) streams += decodes(*sequence) ? 1 : 0;
   for (auto& sequence : sequences_) {
     sequence->guessed = false;
-    if (!sequence->trail || !sequence->running || !sequence->decoding()) continue;
+    if (!sequence->trail || !decodes(*sequence)) continue;
     DraftModel::Trail& trail = *sequence->trail;
     const bool text_tells = sequence->drafter && !sequence->drafter->propose(1).empty() &&
                             sequence->drafter->confidence() > trail.confidence();
@@ -281,13 +309,16 @@ StepPlan Engine::plan(std::size_t prompt_tokens) {
   std::vector<SequenceState> states;
   bool waiting = false;
   for (auto& sequence : sequences_) {
+    if (sequence->resting && !sequence->running) continue;
     SequenceState state{.id = sequence->id,
                         .running = sequence->running,
                         .pending = sequence->tokens.size() - sequence->computed,
                         .decoding = sequence->decoding(),
                         .rewinds = sequence->memory.has_state(),
                         .bytes_left = bytes_left(*sequence)};
-    if (sequence->guessed) {
+    if (sequence->resting) {
+      state.pending = 0;
+    } else if (sequence->guessed) {
       state.drafted = sequence->trail->guess().size();
       state.confidence = sequence->trail->confidence();
     } else if (state.decoding && sequence->drafter && !step_seconds_.empty()) {
@@ -315,7 +346,8 @@ void Engine::admit(Sequence& sequence) {
   // The last prompt token is always computed: its logits are wanted.
   sequence.computed = cache_->index().take(sequence.keys, sequence.keys.size() - 1, sequence.memory,
                                            sequence.weights());
-  sequence.cached = sequence.checkpoint = sequence.computed;
+  sequence.checkpoint = sequence.computed;
+  if (sequence.reached == 0) sequence.cached = sequence.computed;
 }
 
 bool Engine::step(const Sink& sink, std::size_t prompt_tokens) {
@@ -352,6 +384,7 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
         std::span<const TokenId>(sequence.tokens).subspan(sequence.computed, known);
     const bool last = sequence.computed + known == sequence.tokens.size();
     parts.push_back({&sequence, part.drafted, {}});
+    last_step_.parts.push_back(sequence.count(known, part.drafted));
     (sequence.decoding() ? last_step_.answer_tokens : last_step_.prompt_tokens) += known;
     last_step_.drafted_tokens += part.drafted;
     if (part.drafted > 0) {
@@ -381,7 +414,7 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
     sequence.computed += slices[i].tokens.size() - parts[i].drafted;
     if (slices[i].outputs == 0) {
       checkpoint(sequence);
-    } else if (prompt) {
+    } else if (prompt && !sequence.answers()) {
       prompt_done(sequence, row, sink);
     } else {
       take_token(sequence, row, sink);
@@ -421,6 +454,9 @@ void Engine::prepare(Sequence& sequence, std::size_t end, bool undo) {
 // remembered where a step ends, and there by whole blocks. So that the same prompt, whose last
 // token is always computed, can go on from near its end, a long one has its last few to itself.
 std::size_t Engine::cut(const Sequence& sequence, std::size_t known) const {
+  // What was promised to it, was so for steps of its prompt's length.
+  if (sequence.reads_again())
+    known = std::min({known, sequence.spec->prompt.size(), executor_->options().step_tokens});
   if (sequence.decoding() || !options_.reuse_prefixes || !sequence.memory.has_state()) return known;
   const std::size_t end = sequence.computed + known, prompt = sequence.tokens.size();
   const std::size_t whole = (end == prompt ? end - 1 : end) / kChunk * kChunk;
@@ -601,6 +637,19 @@ bool Engine::is_running(SequenceId request) const {
 
 std::size_t Engine::waiting() const {
   return sequences_.size() - running();
+}
+
+std::size_t Engine::admissible() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      sequences_, [](auto& sequence) { return !sequence->running && !sequence->resting; }));
+}
+
+std::size_t Engine::prompt_tokens_left() const {
+  std::size_t tokens = 0;
+  for (auto& sequence : sequences_)
+    if (sequence->running && !sequence->resting && !sequence->decoding())
+      tokens += sequence->tokens.size() - sequence->computed;
+  return tokens;
 }
 
 }  // namespace lathe::infer

@@ -109,17 +109,33 @@ class Engine {
   // context and the pool.
   Result<SequenceId> add(GenerationRequest request);
   void cancel(SequenceId request);
+  // While it rests it is in no step, nor is it admitted; what it holds it keeps.
+  void rest(SequenceId request, bool rests);
+  // It gives back all it holds, and waits to be admitted again: what others did not need of that
+  // meanwhile it finds in the prefix index, the rest is computed again, to the same bits. Its
+  // usage does not change.
+  void give_way(SequenceId request);
   // One step over everything that is waiting; false when there was nothing to do. At most
   // `prompt_tokens` of prompts, so that the step takes no longer than its caller wants.
   bool step(const Sink& sink, std::size_t prompt_tokens = SIZE_MAX);
-  // What the last step computed.
+  // What the last step computed; what is computed again counts as of a prompt.
   struct StepSizes {
     std::size_t answer_tokens = 0, drafted_tokens = 0, prompt_tokens = 0;
+    // The same of each sequence: rows of its answer (drafted ones too), tokens that are new, and
+    // tokens that it had computed before it gave way.
+    struct Part {
+      SequenceId request = 0;
+      std::size_t answer = 0, prompt = 0, again = 0;
+    };
+    std::vector<Part> parts = {};
   };
   const StepSizes& last_step() const { return last_step_; }
   bool idle() const { return sequences_.empty(); }
   std::size_t running() const;  // sequences that have been admitted
   std::size_t waiting() const;
+  std::size_t admissible() const;  // of those that wait: what does not rest
+  // Of prompts of what has been admitted and does not rest, not computed yet.
+  std::size_t prompt_tokens_left() const;
   bool is_running(SequenceId request) const;  // admitted; false also for one that has ended
 
   // What steps of 1, 2, 3 … tokens take, measured: about a dozen steps. Not while anything runs.

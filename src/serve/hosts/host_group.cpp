@@ -105,17 +105,18 @@ ModelHost::Id HostGroup::submit(const std::string& model, HostRequest request, O
 }
 
 ModelHost::Id HostGroup::embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
-                               OnEmbeddings on_embeddings) {
+                               Asker asker, OnEmbeddings on_embeddings) {
   const std::size_t host = host_of(model);
-  return group_id(host,
-                  hosts_[host]->embed(model, std::move(inputs), cut, std::move(on_embeddings)));
+  return group_id(host, hosts_[host]->embed(model, std::move(inputs), cut, std::move(asker),
+                                            std::move(on_embeddings)));
 }
 
 ModelHost::Id HostGroup::rank(const std::string& model, std::string query,
-                              std::vector<std::string> documents, OnRelevance on_relevance) {
+                              std::vector<std::string> documents, Asker asker,
+                              OnRelevance on_relevance) {
   const std::size_t host = host_of(model);
   return group_id(host, hosts_[host]->rank(model, std::move(query), std::move(documents),
-                                           std::move(on_relevance)));
+                                           std::move(asker), std::move(on_relevance)));
 }
 
 ModelHost::Id HostGroup::tokenize(const std::string& model, std::string text, bool add_special,

@@ -41,7 +41,8 @@ Result<Relevance> relevance_of(const Json& json, std::string_view place, std::si
     if (index >= 0 && index < static_cast<std::int64_t>(documents) && score.is_number())
       found.scores[static_cast<std::size_t>(index)] = score.get<double>();
   }
-  found.prompt_tokens = json_int(json_at(json, "usage"), "prompt_tokens", 0);
+  found.usage.calls = 1;
+  found.usage.prompt_tokens = json_int(json_at(json, "usage"), "prompt_tokens", 0);
   if (std::ranges::find(found.scores, kUnsaid) == found.scores.end()) return found;
   return fail(ErrorKind::kUnavailable, "{}: its answer does not score each of {} documents", place,
               documents);
@@ -62,7 +63,8 @@ Result<Embeddings> embeddings_of(const Json& json, std::string_view place, std::
   };
   for (const Json& entry : json_at(json, "data")) add(json_at(entry, "embedding"));
   for (const Json& vector : json_at(json, "embeddings")) add(vector);
-  found.prompt_tokens =
+  found.usage.calls = 1;
+  found.usage.prompt_tokens =
       json_int(json_at(json, "usage"), "prompt_tokens", json_int(json, "prompt_eval_count", 0));
   // A lathe begins its warning with how many were cut.
   for (const Json& warning : json_at(json, "warnings")) {
@@ -323,6 +325,7 @@ Result<HostReply> RemoteHost::answer(const std::string& model, const HostRequest
 ModelHost::Id RemoteHost::submit(const std::string& model, HostRequest request, OnDelta on_delta,
                                  OnReplies on_replies) {
   using Replies = std::vector<HostReply>;
+  on_replies = with_usage<Replies>(request.on_usage, std::move(on_replies));
   return start<Replies>(
       model,
       [this, model, request = std::move(request),
@@ -340,7 +343,7 @@ ModelHost::Id RemoteHost::submit(const std::string& model, HostRequest request, 
 }
 
 ModelHost::Id RemoteHost::embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
-                                OnEmbeddings on_embeddings) {
+                                Asker asker, OnEmbeddings on_embeddings) {
   return start<Embeddings>(
       model,
       [this, model, inputs = std::move(inputs), cut](const StopFlag& stop) -> Result<Embeddings> {
@@ -351,11 +354,12 @@ ModelHost::Id RemoteHost::embed(const std::string& model, std::vector<TextInput>
                   ask(cut ? "/api/embed" : "/embeddings", body, config_.idle_limit, stop));
         return embeddings_of(json, config_.name, inputs.size());
       },
-      std::move(on_embeddings));
+      with_usage<Embeddings>(std::move(asker.on_usage), std::move(on_embeddings)));
 }
 
 ModelHost::Id RemoteHost::rank(const std::string& model, std::string query,
-                               std::vector<std::string> documents, OnRelevance on_relevance) {
+                               std::vector<std::string> documents, Asker asker,
+                               OnRelevance on_relevance) {
   return start<Relevance>(
       model,
       [this, model, query = std::move(query),
@@ -364,7 +368,7 @@ ModelHost::Id RemoteHost::rank(const std::string& model, std::string query,
         LATHE_TRY(const Json json, ask("/rerank", body, config_.idle_limit, stop));
         return relevance_of(json, config_.name, documents.size());
       },
-      std::move(on_relevance));
+      with_usage<Relevance>(std::move(asker.on_usage), std::move(on_relevance)));
 }
 
 ModelHost::Id RemoteHost::tokenize(const std::string& model, std::string text, bool add_special,

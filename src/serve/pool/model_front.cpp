@@ -763,6 +763,12 @@ void AnswerBuilder::end_without_answer() {
   finished_ = candidates_.size();
 }
 
+Usage AnswerBuilder::usage() const {
+  Usage usage;
+  for (const Candidate& candidate : candidates_) usage += candidate.reply.usage;
+  return usage;
+}
+
 Result<std::vector<HostReply>> AnswerBuilder::finish() {
   if (error_) return std::unexpected(*error_);
   std::vector<HostReply> replies;

@@ -122,6 +122,8 @@ class AnswerBuilder {
   void score(std::size_t position, std::span<const float> logits);
   // The end, where no answer is wanted.
   void end_without_answer();
+  // So far, or of an answer that was broken off.
+  Usage usage() const;
   // Once done: a reply a candidate, prompt tokens counted in the first; or why there is none.
   Result<std::vector<HostReply>> finish();
 

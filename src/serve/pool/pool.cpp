@@ -28,7 +28,7 @@ void cut_to(std::vector<infer::TokenId>& tokens, std::size_t most,
 // The one number that was made of each document.
 Relevance relevance_of(const Embeddings& read) {
   Relevance relevance;
-  relevance.prompt_tokens = read.prompt_tokens;
+  relevance.usage = read.usage;
   for (const std::vector<float>& one : read.vectors)
     relevance.scores.push_back(static_cast<double>(one.at(0)));
   return relevance;
@@ -360,6 +360,7 @@ void Pool::enqueue(std::unique_ptr<PoolJob> job) {
 ModelHost::Id Pool::add(const std::string& model, std::unique_ptr<PoolJob> job,
                         std::function<Status(PoolJob&, const StopFlag&)> prepare) {
   const Id id = job->id = next_id_.fetch_add(1);
+  job->came = PoolLoop::seconds_now();
   if (queue_is_full()) {
     job->fail(queue_full());
     return id;
@@ -397,6 +398,7 @@ ModelHost::Id Pool::submit(const std::string& model, HostRequest request, OnDelt
                           },
                           std::move(on_replies)));
   auto job = std::make_unique<PoolJob>();
+  job->asker = {request.caller, std::move(request.on_usage)};
   job->on_delta = std::move(on_delta);
   job->on_replies = std::move(on_replies);
   return add(
@@ -427,15 +429,16 @@ ModelHost::OnReplies Pool::checked(const std::string& model, AnswerCheck check,
 }
 
 ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
-                          OnEmbeddings on_embeddings) {
+                          Asker asker, OnEmbeddings on_embeddings) {
   if (is_program(model))
     return ask(model, program_call<Embeddings>(
-                          [inputs = std::move(inputs), cut](
+                          [inputs = std::move(inputs), cut, asker = std::move(asker)](
                               ModelHost& host, const std::string& name, OnEmbeddings told) {
-                            return host.embed(name, inputs, cut, std::move(told));
+                            return host.embed(name, inputs, cut, asker, std::move(told));
                           },
                           std::move(on_embeddings)));
   auto job = std::make_unique<PoolJob>();
+  job->asker = std::move(asker);
   job->on_embeddings = std::move(on_embeddings);
   return add(model, std::move(job),
              [this, model, cut, inputs = std::move(inputs)](PoolJob& own, const StopFlag& stop) {
@@ -444,15 +447,18 @@ ModelHost::Id Pool::embed(const std::string& model, std::vector<TextInput> input
 }
 
 ModelHost::Id Pool::rank(const std::string& model, std::string query,
-                         std::vector<std::string> documents, OnRelevance on_relevance) {
+                         std::vector<std::string> documents, Asker asker,
+                         OnRelevance on_relevance) {
   if (is_program(model))
     return ask(model, program_call<Relevance>(
-                          [query = std::move(query), documents = std::move(documents)](
-                              ModelHost& host, const std::string& name, OnRelevance told) {
-                            return host.rank(name, query, documents, std::move(told));
+                          [query = std::move(query), documents = std::move(documents),
+                           asker = std::move(asker)](ModelHost& host, const std::string& name,
+                                                     OnRelevance told) {
+                            return host.rank(name, query, documents, asker, std::move(told));
                           },
                           std::move(on_relevance)));
   auto job = std::make_unique<PoolJob>();
+  job->asker = std::move(asker);
   job->on_embeddings = [on_relevance = std::move(on_relevance)](const Result<Embeddings>& read) {
     if (read)
       on_relevance(relevance_of(*read));

@@ -27,10 +27,10 @@ class Pool final : public ModelHost {
   Result<std::string> resolve(std::string_view asked) const override;
   Id submit(const std::string& model, HostRequest request, OnDelta on_delta,
             OnReplies on_replies) override;
-  Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut,
+  Id embed(const std::string& model, std::vector<TextInput> inputs, bool cut, Asker asker,
            OnEmbeddings on_embeddings) override;
   Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
-          OnRelevance on_relevance) override;
+          Asker asker, OnRelevance on_relevance) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;

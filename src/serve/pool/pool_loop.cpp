@@ -14,24 +14,16 @@
 namespace lathe::serve {
 namespace {
 
-// How long a step may keep neighbours waiting, and how long one that has none.
-constexpr double kSharedSeconds = 0.12, kAloneSeconds = 0.4;
-constexpr std::size_t kStepTokens = 512, kFirstPromptTokens = 64, kLeastPromptTokens = 16;
-constexpr double kRateWindow = 5;  // seconds over which tokens a second are shown
 // How often it is looked whether memory is short, what counts as short, and how fast the cache may
 // grow again.
 constexpr Milliseconds kPressureEvery{1000};
 constexpr double kPressure = 0.1;
 constexpr std::uint64_t kPressureStep = std::uint64_t{16} << 20;
 
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 infer::ExecutorOptions executor_options(const ModelFront& front) {
   const infer::ExecutorOptions options{
       .kv = front.kv(),
-      .step_tokens = kStepTokens,
+      .step_tokens = PoolLoop::kStepTokens,
       .context = front.context(),
       .keep_hidden = front.draft() != nullptr && front.draft()->reads_hidden()};
   return options.of(front.blueprint(), front.context());
@@ -67,7 +59,8 @@ PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
       post_(std::move(post)),
       team_(options.threads),
       memory_(DeviceBytes(kHostDevice, options.memory)),
-      kv_(options.memory) {
+      kv_(options.memory),
+      energy_(options.energy) {
   for (const CatalogModel& model : catalog.models()) add_model(model);
 }
 
@@ -138,7 +131,7 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
       memory_.book(place.model.name + "+",
                    {DeviceBytes(kHostDevice, place.front->adapter_bytes()), {}, {}});
   }
-  place.waiting.push_back(std::move(job));
+  wait(place, std::move(job));
 }
 
 void PoolLoop::refuse(std::unique_ptr<PoolJob> job, Error error) {
@@ -155,14 +148,17 @@ void PoolLoop::cancel(ModelHost::Id id) {
     for (auto* queue : {&place->waiting, &place->reading}) {
       const auto found = std::ranges::find(*queue, id, [](auto& job) { return job->id; });
       if (found == queue->end()) continue;
-      if (queue == &place->waiting) waiting_.fetch_sub(1, std::memory_order_relaxed);
-      auto job = std::move(*found);
-      queue->erase(found);
-      const Error error{ErrorKind::kCancelled, "the request was cancelled"};
-      return ended(*place, std::move(job), &error);
+      const auto index = static_cast<std::size_t>(found - queue->begin());
+      auto job = queue == &place->waiting ? take_waiting(*place, index) : std::move(*found);
+      if (queue == &place->reading) queue->erase(found);
+      job->reading.reset();
+      end(*place, std::move(job), Error{ErrorKind::kCancelled, "the request was cancelled"});
+      return tell_ends();
     }
     for (auto& [sequence, job] : place->running) {
-      if (job->id == id) return place->engine->cancel(sequence);
+      if (job->id != id) continue;
+      job->cancelled = true;  // and does not rest
+      return place->engine->cancel(sequence);
     }
     if (place->asked.contains(id)) return cancel_asked(*place, id);
   }
@@ -194,12 +190,8 @@ Status PoolLoop::unload(const std::string& model) {
 
 // Ends all requests that wait for a model.
 void PoolLoop::refuse_waiting(Place& place, const Error& error) {
-  while (!place.waiting.empty()) {
-    auto job = std::move(place.waiting.front());
-    place.waiting.pop_front();
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
-    ended(place, std::move(job), &error);
-  }
+  while (!place.waiting.empty()) end(place, take_waiting(place, 0), error);
+  tell_ends();
 }
 
 // What the plan knows of the models that were asked for.
@@ -246,12 +238,9 @@ void PoolLoop::plan_memory() {
   for (const auto& [name, why] : plan.refuse) {
     Place& place = *places_.at(name);
     if (place.waiting.empty()) continue;
-    auto job = std::move(place.waiting.front());
-    place.waiting.pop_front();
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
-    const Error error{ErrorKind::kUnavailable, why, "does_not_fit"};
-    ended(place, std::move(job), &error);
+    end(place, take_waiting(place, 0), Error{ErrorKind::kUnavailable, why, "does_not_fit"});
   }
+  tell_ends();
   for (const std::string& name : plan.stop) stop_outgrown(*places_.at(name));
   bool leaves = false;  // what is loaded comes in once it has gone
   for (const std::string& name : plan.evict) {
@@ -281,7 +270,7 @@ void PoolLoop::start_load(Place& place) {
   log(fmt::format("loading '{}'", place.model.name));
   // A team of its own: the engines' one has a single caller.
   place.loader = std::thread([this, &place, front = place.front] {
-    const double start = now_seconds();
+    const double start = seconds_now();
     infer::ThreadTeam team(std::max(1, options_.threads / 2));
     auto weights = std::make_shared<Result<LoadedWeights>>(
         load(*front, team,
@@ -294,7 +283,7 @@ void PoolLoop::start_load(Place& place) {
                     post_([] {});  // wakes the loop, which makes it known
                   },
               .stop = &place.stop_loading}));
-    const double seconds = now_seconds() - start;
+    const double seconds = seconds_now() - start;
     post_([this, &place, weights, seconds] {
       place.load_seconds = seconds;
       finish_load(place, std::move(*weights));
@@ -399,189 +388,6 @@ void PoolLoop::evict(Place& place) {
   log(fmt::format("'{}' has left the memory", place.model.name));
 }
 
-// Gives waiting requests to the engine, one ahead of what it has admitted, so that its place can
-// still be given to another model.
-void PoolLoop::hand_over(Place& place) {
-  if (place.program) return ask_program(place);
-  while (!place.waiting.empty() && !place.held && place.engine->waiting() == 0) {
-    auto job = std::move(place.waiting.front());
-    place.waiting.pop_front();
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
-    place.last_used = ++uses_;
-    if (job->on_loaded) {
-      job->on_loaded({});
-    } else if (job->on_embeddings || job->prepared.score) {
-      place.reading.push_back(std::move(job));
-    } else {
-      start(place, std::move(job));
-    }
-  }
-}
-
-void PoolLoop::start(Place& place, std::unique_ptr<PoolJob> job) {
-  if (auto id = place.engine->add(job->prepared.generation)) {
-    job->sequence = *id;
-    place.running.emplace(*id, std::move(job));
-  } else {
-    const Error& error = id.error();
-    ended(place, std::move(job), &error);
-  }
-}
-
-// Of those with work, the one that has had least of the processor.
-PoolLoop::Place* PoolLoop::next_place() {
-  Place* next = nullptr;
-  for (auto& [name, place] : places_) {
-    if (place->busy() && (next == nullptr || place->used_seconds < next->used_seconds))
-      next = place.get();
-  }
-  // Who was idle for long has not saved it up.
-  if (next != nullptr) {
-    for (auto& [name, place] : places_) {
-      if (!place->busy()) place->used_seconds = std::max(place->used_seconds, next->used_seconds);
-    }
-  }
-  return next;
-}
-
-// The next piece of a prompt whose tokens' probabilities are wanted; then its answer, if one is.
-bool PoolLoop::score_on(Place& place) {
-  PoolJob& job = *place.reading.front();
-  const infer::GenerationRequest& generation = job.prepared.generation;
-  Result<bool> done = false;
-  if (!job.reading) {
-    auto reading = place.engine->score(
-        generation.prompt,
-        [&job](std::size_t position, std::span<const float> logits) {
-          job.answer->score(position, logits);
-        },
-        generation.adapter);
-    if (!reading && reading.error().kind == ErrorKind::kUnavailable) return false;
-    if (reading)
-      job.reading = std::move(*reading);
-    else
-      done = std::unexpected(reading.error());
-  }
-  if (done) done = job.reading->step();
-  if (done && !*done) return true;
-  job.reading.reset();
-  auto ending = std::move(place.reading.front());
-  place.reading.pop_front();
-  if (!done) {
-    ended(place, std::move(ending), &done.error());
-  } else if (ending->prepared.no_answer) {
-    ending->answer->end_without_answer();
-    replied(place, std::move(ending));
-  } else {
-    start(place, std::move(ending));
-  }
-  return true;
-}
-
-// The next piece of the first text; false: there is no memory for it now.
-bool PoolLoop::read_on(Place& place) {
-  PoolJob& job = *place.reading.front();
-  if (job.prepared.score) return score_on(place);
-  const infer::Pooling pooling = place.front->blueprint().pooling == infer::Pooling::kNone
-                                     ? infer::Pooling::kMean
-                                     : place.front->blueprint().pooling;
-  const std::size_t index = job.embeddings.vectors.size();
-  Result<bool> done = false;
-  if (!job.reading) {
-    auto reading = place.engine->read(job.texts[index], pooling);
-    if (!reading && reading.error().kind == ErrorKind::kUnavailable) return false;
-    if (!reading) {
-      done = std::unexpected(reading.error());
-    } else {
-      job.reading = std::move(*reading);
-    }
-  }
-  if (done) done = job.reading->step();
-  if (done && !*done) return true;
-  if (done) {
-    job.embeddings.prompt_tokens += static_cast<std::int64_t>(job.texts[index].size());
-    counters_.prompt_tokens += static_cast<std::int64_t>(job.texts[index].size());
-    const infer::Blueprint& blueprint = place.front->blueprint();
-    job.embeddings.vectors.push_back(
-        blueprint.ranks
-            ? std::vector{static_cast<float>(infer::relevance_of(blueprint, job.reading->values()))}
-            : job.reading->vector());
-  }
-  job.reading.reset();
-  if (done && job.embeddings.vectors.size() < job.texts.size()) return true;
-  auto ending = std::move(place.reading.front());
-  place.reading.pop_front();
-  if (done) ending->on_embeddings(std::move(ending->embeddings));
-  ended(place, std::move(ending), done ? nullptr : &done.error());
-  return true;
-}
-
-void PoolLoop::deliver(Place& place, infer::TokenEvent event) {
-  const auto found = place.running.find(event.request);
-  if (found == place.running.end()) return;
-  PoolJob& job = *found->second;
-  Delta delta = job.answer->add(event);
-  if (event.finished != infer::StopReason::kCancelled) {
-    if (job.on_delta && !(delta.text.empty() && delta.reasoning.empty() && delta.calls.empty() &&
-                          delta.logprobs.empty()))
-      job.on_delta(delta);
-    if (event.token != infer::kNoToken) place.rate_tokens += 1;
-    if (!event.finished || !job.answer->done()) return;
-  }
-  auto ending = std::move(found->second);
-  place.running.erase(found);
-  replied(place, std::move(ending));
-}
-
-void PoolLoop::replied(Place& place, std::unique_ptr<PoolJob> job) {
-  auto replies = job->answer->finish();
-  if (!replies) return ended(place, std::move(job), &replies.error());
-  Usage sum;
-  for (const Reply& reply : *replies) sum += reply.usage;
-  counters_.prompt_tokens += sum.prompt_tokens;
-  counters_.cached_tokens += sum.cached_tokens;
-  counters_.completion_tokens += sum.completion_tokens;
-  counters_.accepted_tokens += sum.accepted_tokens;
-  counters_.rejected_tokens += sum.rejected_tokens;
-  ended(place, nullptr, nullptr);
-  job->on_replies(std::move(replies));
-}
-
-void PoolLoop::step(Place& place) {
-  const double start = now_seconds();
-  const bool others = std::ranges::any_of(
-      places_, [&](auto& row) { return row.second.get() != &place && row.second->busy(); });
-  const bool alone = !others && place.engine->running() <= 1;
-  std::size_t prompt_tokens = kFirstPromptTokens;
-  if (place.prompt_token_seconds > 0) {
-    prompt_tokens = static_cast<std::size_t>(
-        std::clamp((alone ? kAloneSeconds : kSharedSeconds) / place.prompt_token_seconds,
-                   static_cast<double>(kLeastPromptTokens), static_cast<double>(kStepTokens)));
-  }
-  const bool read = !place.reading.empty() && read_on(place);
-  const bool stepped = place.engine->step(
-      [&](infer::TokenEvent event) { deliver(place, std::move(event)); }, prompt_tokens);
-  const double end = now_seconds();
-  const infer::Engine::StepSizes& sizes = place.engine->last_step();
-  const bool moved = read || (stepped && sizes.answer_tokens + sizes.prompt_tokens > 0);
-  // All the memory that is not promised is kept for prefixes: what waits comes first.
-  if (!moved && !others && place.busy()) {
-    for (auto& [name, each] : places_)
-      if (each->engine) each->engine->cache().index().keep_nothing();
-  }
-  if (sizes.prompt_tokens >= kLeastPromptTokens) {
-    const double seconds = (end - start) / static_cast<double>(sizes.prompt_tokens);
-    double& known = place.prompt_token_seconds;
-    known = known == 0 ? seconds : 0.7 * known + 0.3 * seconds;
-  }
-  place.used_seconds += (end - start) / std::exp2(place.model.priority);
-  if (end - place.rate_since > kRateWindow) {
-    place.rate = place.rate_tokens / (end - place.rate_since);
-    place.rate_since = end;
-    place.rate_tokens = 0;
-  }
-}
-
 void PoolLoop::watch_pressure() {
   const Milliseconds now = system_clock().monotonic();
   if (now - pressure_read_ < kPressureEvery) return;
@@ -614,12 +420,15 @@ bool PoolLoop::turn() {
   watch_pressure();
   end_idle();
   plan_memory();
+  plan_classes();
   for (auto& [name, place] : places_) {
     if (place->state == ModelState::kReady) hand_over(*place);
   }
   Place* place = next_place();
   if (place == nullptr) return false;
   step(*place);
+  make_way();
+  tell_ends();
   return true;
 }
 
@@ -640,14 +449,13 @@ void PoolLoop::stop() {
       for (auto& job : *queue) job->fail(error);
       queue->clear();
     }
-    for (auto& [sequence, job] : place->running) {
-      place->engine->cancel(sequence);
-      job->fail(error);
-    }
-    place->running.clear();
+    for (auto& [sequence, job] : place->running) place->engine->cancel(sequence);
     if (!place->engine) continue;
-    while (place->engine->step([](const infer::TokenEvent&) {})) {
+    while (
+        place->engine->step([&](infer::TokenEvent event) { deliver(*place, std::move(event)); })) {
     }
+    for (End& end : ends_) end.error = error;
+    tell_ends();
     save(*place);
     place->engine.reset();
     place->weights = {};
@@ -662,7 +470,9 @@ HostStatus PoolLoop::status() const {
   status.resident = resident_bytes();
   status.counters = counters_;
   status.counters.refused = refused_.load(std::memory_order_relaxed);
-  const double now = now_seconds();
+  status.counters.step_us = std::llround(step_seconds_ * 1e6);
+  status.counters.recomputed_us = std::llround(recomputed_seconds_ * 1e6);
+  const double now = seconds_now();
   for (const auto& [name, place] : places_) {
     ModelInfo info;
     if (place->model.program) {

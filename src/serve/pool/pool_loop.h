@@ -11,7 +11,9 @@
 #include <thread>
 
 #include "ground/base/stop.h"
+#include "ground/sys/energy.h"
 #include "infer/cpu/cpu_executor.h"
+#include "serve/pool/fair_queue.h"
 #include "serve/pool/memory_budget.h"
 #include "serve/pool/model_front.h"
 #include "serve/pool/program_call.h"
@@ -34,6 +36,7 @@ struct PoolOptions {
   std::function<void(const std::string&)> log = {};  // a line; any thread
   // The share of time that something waits for memory (PSI); a stand-in in tests.
   std::function<std::optional<double>()> pressure = {};
+  fs::path energy = "/";  // where the machine's counters are (EnergyMeter); for tests
 };
 
 // One request on its way. It is delivered to exactly once.
@@ -43,6 +46,16 @@ struct PoolJob {
   std::shared_ptr<const ModelFront> front;
   std::uint64_t arrived = 0;   // a count
   std::uint64_t kv_bytes = 0;  // its worst case
+  Asker asker;
+  // What it took so far, in seconds of one clock; what is absent has not come yet.
+  double came = 0;
+  std::optional<double> first_step = {}, first_token = {};
+  double busy = 0;          // its share of steps
+  double joules = 0;        // of their energy
+  double ahead = 0;         // charged to its client, and not yet busy
+  bool resting = false;     // background work, beside interactive work
+  bool lacks_room = false;  // a step went by without admitting it
+  bool cancelled = false;
   // A talk, …
   Prepared prepared;
   std::unique_ptr<AnswerBuilder> answer;
@@ -60,10 +73,16 @@ struct PoolJob {
   std::optional<ProgramCall> program_call;
 
   void fail(Error error);
+  // Its tokens are read before, or instead of, an answer.
+  bool reads() const { return on_embeddings || prepared.score; }
+  bool background() const { return asker.caller.call_class == CallClass::kBackground; }
 };
 
 class PoolLoop {
  public:
+  static constexpr std::size_t kStepTokens = 512;
+  static constexpr double kRateWindow = 5;  // seconds over which tokens a second are shown
+
   // `post` hands a task to this loop's thread.
   PoolLoop(const Catalog& catalog, const PoolOptions& options,
            std::function<void(std::function<void()>)> post);
@@ -100,6 +119,7 @@ class PoolLoop {
   static std::uint64_t worst_case_of(const ModelFront& front, const PoolOptions& options,
                                      std::size_t tokens);
   static const infer::KernelTable& kernels_of(const PoolOptions& options);
+  static double seconds_now();  // of a clock that never goes back
 
  private:
   struct Place;  // one model of the catalog
@@ -120,14 +140,31 @@ class PoolLoop {
   void evict(Place& place);
   void save(Place& place);
   std::string identity(const Place& place) const;
+  // Turns: pool_turns.cpp.
+  void wait(Place& place, std::unique_ptr<PoolJob> job);
+  std::unique_ptr<PoolJob> take_waiting(Place& place, std::size_t index);
+  std::optional<std::size_t> next_waiting(const Place& place) const;
+  void charge_ahead(Place& place, PoolJob& job);
+  void plan_classes();
+  void rest(bool rests);
+  void make_way();
+  void start(Place& place, std::unique_ptr<PoolJob> job);
   void hand_over(Place& place);
   Place* next_place();
   void step(Place& place);
-  void deliver(Place& place, infer::TokenEvent event);
-  void start(Place& place, std::unique_ptr<PoolJob> job);
+  // What steps read, write and take: pool_steps.cpp.
   bool read_on(Place& place);
   bool score_on(Place& place);
-  void replied(Place& place, std::unique_ptr<PoolJob> job);
+  void deliver(Place& place, infer::TokenEvent event);
+  void share(Place& place, PoolJob& job, double start, double seconds);
+  void share_step(Place& place, double start, double seconds);
+  PoolJob* job_of(Place& place, infer::SequenceId sequence);
+  void note_costs(Place& place, double seconds);
+  void read_energy();
+  void end(Place& place, std::unique_ptr<PoolJob> job, std::optional<Error> error = {});
+  void tell_ends();
+  void tell(Place& place, std::unique_ptr<PoolJob> job, std::optional<Error> error);
+  Usage usage_of(const PoolJob& job) const;
   void ended(Place& place, std::unique_ptr<PoolJob> job, const Error* error);
   void watch_pressure();
   // Of models that programs serve: pool_programs.cpp.
@@ -158,6 +195,20 @@ class PoolLoop {
   std::uint64_t pressure_limit_ = UINT64_MAX;  // of KV, while memory is short
   Milliseconds pressure_read_{0};
   HostCounters counters_;
+  ClassTurns classes_;
+  bool background_rests_ = false;
+  bool stuck_ = false;  // the last step moved nothing
+  double step_seconds_ = 0, recomputed_seconds_ = 0;
+  EnergyMeter energy_;
+  std::optional<double> energy_read_;       // joules, when it was last read
+  double energy_read_at_ = 0;               // … in seconds
+  std::map<std::uint64_t, double> shares_;  // seconds since then, by PoolJob::arrived
+  struct End {
+    Place* place;
+    std::unique_ptr<PoolJob> job;
+    std::optional<Error> error;
+  };
+  std::vector<End> ends_;  // of this step, not told yet
   std::atomic<std::size_t> waiting_{0};
   std::atomic<std::int64_t> refused_{0};
 };

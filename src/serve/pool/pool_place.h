@@ -21,13 +21,15 @@ struct PoolLoop::Place {
   std::atomic<double> loaded{0};  // the share that is in memory
   double load_seconds = 0;
 
-  std::deque<std::unique_ptr<PoolJob>> waiting;
+  std::deque<std::unique_ptr<PoolJob>> waiting;  // in order of arrival; `turns` says who is next
+  FairQueue turns;
   std::map<infer::SequenceId, std::unique_ptr<PoolJob>> running;
   std::deque<std::unique_ptr<PoolJob>> reading;  // to embed or to score: the first one is read
   bool held = false;                             // takes no new requests: its place is wanted
   std::uint64_t last_used = 0;
   double used_seconds = 0;  // of the processor, by priority: who had least comes next
-  double prompt_token_seconds = 0;
+  double prompt_token_seconds = 0, answer_token_seconds = 0;  // as measured lately; 0: not yet
+  std::size_t prompt_tokens = 64;                             // of prompts, in one step
   double rate_since = 0, rate_tokens = 0, rate = 0;
   std::uint64_t saved_at = 0;  // last_used when the snapshot was written
   Milliseconds used_at{0};     // when it came, or a request of it ended
@@ -46,6 +48,13 @@ struct PoolLoop::Place {
 
   // Has work for the engines' thread.
   bool busy() const { return engine && (!engine->idle() || !reading.empty()); }
+  // … and not only such as rests now.
+  bool has_turn(bool background_rests) const {
+    if (!reading.empty() && !(background_rests && reading.front()->background())) return true;
+    return running.empty()
+               ? !engine->idle()
+               : !std::ranges::all_of(running, [](auto& row) { return row.second->resting; });
+  }
   bool in_use() const { return busy() || !asked.empty(); }
   // The program was seen to use more than it promised.
   bool outgrown() const { return program && bytes.program.on_host() > model.program->memory; }
@@ -58,7 +67,8 @@ struct PoolLoop::Place {
     const PoolJob* oldest = waiting.empty() ? nullptr : waiting.front().get();
     if (engine && engine->waiting() > 0) {
       for (const auto& [id, job] : running) {
-        if (!engine->is_running(id) && (oldest == nullptr || job->arrived < oldest->arrived))
+        if (!engine->is_running(id) && !job->resting &&
+            (oldest == nullptr || job->arrived < oldest->arrived))
           oldest = job.get();
       }
     }

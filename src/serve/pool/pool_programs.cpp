@@ -101,9 +101,7 @@ void PoolLoop::ask_program(Place& place) {
   while (!place.waiting.empty() && !place.held && !place.leaving) {
     const auto host = place.program->host();
     if (!host) return;  // it has just ended
-    auto job = std::move(place.waiting.front());
-    place.waiting.pop_front();
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    auto job = take_waiting(place, 0);
     place.last_used = ++uses_;
     if (job->on_loaded) {
       job->on_loaded({});

@@ -536,7 +536,7 @@ TEST(Pool, EmbeddingsComeInOrderBesideATalk) {
   Pool pool(catalog_of({"llama-q4_0"}), options_of());
   Asked talk = ask(pool, "llama-q4_0", request_of("hello", 100));
   std::promise<Result<Embeddings>> promise;
-  pool.embed("llama-q4_0", {{"one", {}}, {std::string(400, 'b'), {}}, {"", {5, 6}}}, false,
+  pool.embed("llama-q4_0", {{"one", {}}, {std::string(400, 'b'), {}}, {"", {5, 6}}}, false, {},
              [&](Result<Embeddings> got) { promise.set_value(std::move(got)); });
   const auto got = promise.get_future().get();
   ASSERT_TRUE(got.has_value()) << got.error().message;
@@ -546,21 +546,21 @@ TEST(Pool, EmbeddingsComeInOrderBesideATalk) {
     for (const float each : vector) norm += static_cast<double>(each) * static_cast<double>(each);
     EXPECT_NEAR(norm, 1, 1e-5);
   }
-  EXPECT_GT(got->prompt_tokens, 400);
+  EXPECT_GT(got->usage.prompt_tokens, 400);
   EXPECT_TRUE(talk.replies.get().has_value());
 }
 
 Result<Embeddings> embedded(Pool& pool, const std::string& model, std::vector<TextInput> inputs,
                             bool cut = false) {
   std::promise<Result<Embeddings>> promise;
-  pool.embed(model, std::move(inputs), cut,
+  pool.embed(model, std::move(inputs), cut, {},
              [&](Result<Embeddings> got) { promise.set_value(std::move(got)); });
   return promise.get_future().get();
 }
 
 Result<Relevance> ranked(Pool& pool, const std::string& model, std::vector<std::string> documents) {
   std::promise<Result<Relevance>> promise;
-  pool.rank(model, "a cab", std::move(documents),
+  pool.rank(model, "a cab", std::move(documents), {},
             [&](Result<Relevance> got) { promise.set_value(std::move(got)); });
   return promise.get_future().get();
 }
@@ -601,7 +601,7 @@ TEST(Pool, ARerankerScoresPairs) {
       EXPECT_GT(score, 0);
       EXPECT_LT(score, 1);
     }
-    EXPECT_GT(all->prompt_tokens, alone->prompt_tokens);
+    EXPECT_GT(all->usage.prompt_tokens, alone->usage.prompt_tokens);
     EXPECT_THAT(embedded(pool, name, {{"x", {}}}).error().message, HasSubstr("ask /v1/rerank"));
   }
   const auto longer = ranked(pool, "bert-rank", {"short", std::string(400, '!')});

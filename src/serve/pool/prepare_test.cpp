@@ -87,7 +87,7 @@ class PrepareTest : public testing::Test {
   }
   Result<Embeddings> embed(const std::string& text, bool cut) {
     std::promise<Result<Embeddings>> promise;
-    pool->embed("plain", {{text, {}}}, cut,
+    pool->embed("plain", {{text, {}}}, cut, {},
                 [&](Result<Embeddings> got) { promise.set_value(std::move(got)); });
     return promise.get_future().get();
   }
@@ -143,7 +143,7 @@ TEST_F(PrepareTest, TextsToEmbedAreCutWhereThatIsWanted) {
     const auto cut = embed(text, true);
     ASSERT_TRUE(cut) << cut.error().message;
     EXPECT_EQ(cut->cut, 1u);
-    EXPECT_EQ(cut->prompt_tokens, 256);
+    EXPECT_EQ(cut->usage.prompt_tokens, 256);
   }
 }
 

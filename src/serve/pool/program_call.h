@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <memory>
-#include <type_traits>
 
 #include "work/model_host.h"
 
@@ -21,18 +20,6 @@ struct ProgramCall {
   std::function<void(Error)> refuse;
 };
 
-template <class Value>
-Usage usage_of_answer(const Result<Value>& value) {
-  Usage usage;
-  if (!value) return usage;
-  if constexpr (std::is_same_v<Value, std::vector<HostReply>>) {
-    for (const HostReply& reply : *value) usage += reply.usage;
-  } else if constexpr (!std::is_same_v<Value, std::vector<std::int32_t>>) {
-    usage.prompt_tokens = value->prompt_tokens;
-  }
-  return usage;
-}
-
 // `ask` asks a host and has it call what it is given; `done` is told.
 template <class Value, class Ask>
 ProgramCall program_call(Ask ask, std::function<void(Result<Value>)> done) {
@@ -40,7 +27,8 @@ ProgramCall program_call(Ask ask, std::function<void(Result<Value>)> done) {
                                               ProgramCall::Over over) -> ModelHost::Id {
             return ask(host, model, [done, over = std::move(over)](Result<Value> value) {
               const auto shared = std::make_shared<Result<Value>>(std::move(value));
-              over(*shared ? nullptr : &shared->error(), usage_of_answer(*shared),
+              over(*shared ? nullptr : &shared->error(),
+                   *shared ? usage_of_answer(**shared) : Usage{},
                    [done, shared] { done(std::move(*shared)); });
             });
           },

@@ -152,7 +152,7 @@ TEST_F(ProgramRun, IsAskedOnceItIsReadyAndLeavesNothingBehind) {
   auto host = running.host();
   ASSERT_TRUE(host);
   std::promise<Result<Embeddings>> done;
-  host->embed("inner", {{.text = "a", .ids = {}}}, false,
+  host->embed("inner", {{.text = "a", .ids = {}}}, false, {},
               [&](Result<Embeddings> read) { done.set_value(std::move(read)); });
   const auto read = done.get_future().get();
   host.reset();

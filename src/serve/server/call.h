@@ -18,6 +18,11 @@ struct Call {
   Caller caller = {};
 };
 
+// What a host is told of who asks.
+inline Asker asker_of(const Call& call) {
+  return {call.caller, {}};
+}
+
 // A reply at once; nothing: the answer is under way and writes to the exchange itself.
 using Handled = ApiResult<std::optional<HttpReply>>;
 

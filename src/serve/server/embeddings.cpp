@@ -63,7 +63,7 @@ void shorten(std::vector<float>& vector, std::size_t width) {
 Handled embed(ModelHost& host, Call& call, Wish wish, bool cut,
               std::function<Json(const Embeddings&)> make) {
   const ModelHost::Id id = host.embed(
-      wish.model, std::move(wish.inputs), cut,
+      wish.model, std::move(wish.inputs), cut, asker_of(call),
       [exchange = call.exchange, dialect = call.dialect, width = wish.width,
        make = std::move(make)](Result<Embeddings> embeddings) {
         if (embeddings)
@@ -103,8 +103,8 @@ Handled embeddings(ModelHost& host, Call& call) {
                 {"data", std::move(data)},
                 {"model", model},
                 {"usage",
-                 {{"prompt_tokens", embeddings.prompt_tokens},
-                  {"total_tokens", embeddings.prompt_tokens}}}};
+                 {{"prompt_tokens", embeddings.usage.prompt_tokens},
+                  {"total_tokens", embeddings.usage.prompt_tokens}}}};
   });
 }
 
@@ -120,7 +120,7 @@ Handled ollama_embed(ModelHost& host, Call& call) {
                  {"embeddings", embeddings.vectors},
                  {"total_duration", std::chrono::nanoseconds(took).count()},
                  {"load_duration", 0},
-                 {"prompt_eval_count", embeddings.prompt_tokens}};
+                 {"prompt_eval_count", embeddings.usage.prompt_tokens}};
     say_cut(json, embeddings);
     return json;
   });

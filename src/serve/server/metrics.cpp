@@ -56,6 +56,18 @@ void counters(MetricsText& out, const HostCounters& sums) {
           sums.rejected_tokens);
   out.one("model_loads_total", kCounter, "Models brought in.", sums.loads);
   out.one("model_evictions_total", kCounter, "Models that made room for others.", sums.evictions);
+  out.one("preemptions_total", kCounter, "Background requests that gave way to people's.",
+          sums.preemptions);
+  out.one("recomputed_tokens_total", kCounter, "Tokens computed again after that.",
+          sums.recomputed_tokens);
+  out.one("step_microseconds_total", kCounter, "What steps of models took.", sums.step_us);
+  out.one("busy_microseconds_total", kCounter, "Of that, shares of requests that have ended.",
+          sums.busy_us);
+  out.one("recomputed_microseconds_total", kCounter, "Of that, what was computed again.",
+          sums.recomputed_us);
+  if (sums.millijoules)
+    out.one("energy_millijoules_total", kCounter, "Shares of requests that have ended.",
+            *sums.millijoules);
 }
 
 void models(MetricsText& out, const std::vector<ModelInfo>& models) {

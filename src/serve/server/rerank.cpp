@@ -54,7 +54,7 @@ Handled rerank(ModelHost& host, Call& call) {
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
   LATHE_TRY(const std::string model, model_of(host, call));
   const ModelHost::Id id = host.rank(
-      model, query, documents,
+      model, query, documents, asker_of(call),
       [exchange = call.exchange, dialect = call.dialect, model, documents, most,
        with_documents](const Result<Relevance>& relevance) {
         if (!relevance)
@@ -62,8 +62,8 @@ Handled rerank(ModelHost& host, Call& call) {
               error_reply(dialect, api_error(relevance.error(), exchange->request().path)));
         Json answer = {{"object", "list"}, {"model", model}};
         answer["results"] = results_of(relevance->scores, documents, most, with_documents);
-        answer["usage"] = {{"prompt_tokens", relevance->prompt_tokens},
-                           {"total_tokens", relevance->prompt_tokens}};
+        answer["usage"] = {{"prompt_tokens", relevance->usage.prompt_tokens},
+                           {"total_tokens", relevance->usage.prompt_tokens}};
         exchange->reply(json_reply(answer));
       });
   call.exchange->on_gone([&host, id](HttpGone) { host.cancel(id); });

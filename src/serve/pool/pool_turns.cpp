@@ -1,0 +1,220 @@
+// Whose turn it is: which requests come to an engine, which engine steps, and what background work
+// leaves to people.
+#include <algorithm>
+#include <cmath>
+
+#include "serve/pool/pool_place.h"
+
+namespace lathe::serve {
+namespace {
+
+// How long a step may keep neighbours waiting, and how long one that has none.
+constexpr double kSharedSeconds = 0.12, kAloneSeconds = 0.4;
+constexpr std::size_t kLeastPromptTokens = 16;
+// So long an interactive request goes on beside background work: a short one disturbs nobody.
+constexpr double kPatience = 0.1;
+
+}  // namespace
+
+void PoolLoop::wait(Place& place, std::unique_ptr<PoolJob> job) {
+  place.turns.add(job->arrived, job->asker.caller);
+  place.waiting.push_back(std::move(job));
+}
+
+std::unique_ptr<PoolJob> PoolLoop::take_waiting(Place& place, std::size_t index) {
+  auto job = std::move(place.waiting[index]);
+  place.waiting.erase(place.waiting.begin() + static_cast<std::ptrdiff_t>(index));
+  place.turns.remove(job->arrived, job->asker.caller);
+  waiting_.fetch_sub(1, std::memory_order_relaxed);
+  return job;
+}
+
+// One at a time goes to the engine, ahead of what it has admitted, so that the others' turns are
+// still open, as is whether another model takes this one's place; of readings one of each class.
+std::optional<std::size_t> PoolLoop::next_waiting(const Place& place) const {
+  const auto index_of = [&](FairQueue::Id arrived) {
+    const auto found = std::ranges::lower_bound(place.waiting, arrived, {},
+                                                [](const auto& job) { return job->arrived; });
+    return static_cast<std::size_t>(found - place.waiting.begin());
+  };
+  const bool engine_takes_more =
+      place.engine->admissible() == 0 && place.engine->prompt_tokens_left() < place.prompt_tokens;
+  const auto can_go = [&](FairQueue::Id arrived) {
+    const PoolJob& job = *place.waiting[index_of(arrived)];
+    if (job.on_loaded) return true;
+    if (job.background() && background_rests_) return false;
+    if (!job.reads()) return engine_takes_more;
+    return std::ranges::none_of(
+        place.reading, [&](const auto& other) { return other->background() == job.background(); });
+  };
+  const auto id = place.turns.next(can_go, classes_.background());
+  return id ? std::optional(index_of(*id)) : std::nullopt;
+}
+
+void PoolLoop::hand_over(Place& place) {
+  if (place.program) return ask_program(place);
+  while (!place.held) {
+    const auto index = next_waiting(place);
+    if (!index) return;
+    auto job = take_waiting(place, *index);
+    place.last_used = ++uses_;
+    charge_ahead(place, *job);
+    if (job->on_loaded) {
+      job->on_loaded({});
+    } else if (!job->reads()) {
+      start(place, std::move(job));
+    } else if (job->background()) {
+      place.reading.push_back(std::move(job));
+    } else {
+      place.reading.push_front(std::move(job));
+    }
+  }
+}
+
+// What its prompt will probably take, so that the next turn is another's at once.
+void PoolLoop::charge_ahead(Place& place, PoolJob& job) {
+  std::size_t tokens = job.prepared.generation.prompt.size();
+  for (const auto& text : job.texts) tokens += text.size();
+  job.ahead = static_cast<double>(tokens) * place.prompt_token_seconds;
+  place.turns.charge(job.asker.caller, job.ahead);
+}
+
+void PoolLoop::start(Place& place, std::unique_ptr<PoolJob> job) {
+  if (auto id = place.engine->add(job->prepared.generation)) {
+    job->sequence = *id;
+    place.running.emplace(*id, std::move(job));
+  } else {
+    end(place, std::move(job), id.error());
+  }
+}
+
+// Background work rests while an interactive request of any model has been under way for a while,
+// but for its share. Where that would leave the processor idle it does not.
+void PoolLoop::plan_classes() {
+  const double now = seconds_now();
+  bool interactive = false, background = false;
+  const auto look = [&](const PoolJob& job) {
+    background = background || job.background();
+    interactive =
+        interactive || (!job.background() && !job.on_loaded && now - job.came > kPatience);
+  };
+  for (const auto& [name, place] : places_) {
+    if (place->state != ModelState::kReady || !place->engine) continue;
+    for (const auto& job : place->reading) look(*job);
+    for (const auto& [sequence, job] : place->running) look(*job);
+    if (place->held) continue;
+    for (const auto& job : place->waiting) look(*job);
+  }
+  classes_.meet(interactive && background);
+  rest(interactive && background && !classes_.background() && !stuck_);
+}
+
+void PoolLoop::rest(bool rests) {
+  background_rests_ = rests;
+  for (auto& [name, place] : places_) {
+    for (auto& [sequence, job] : place->running) {
+      const bool resting = rests && job->background() && !job->cancelled;
+      if (std::exchange(job->resting, resting) != resting) place->engine->rest(sequence, resting);
+    }
+  }
+}
+
+// Where an interactive request lacks room, the youngest background one gives way, of the same model
+// if there is one.
+void PoolLoop::make_way() {
+  if (!background_rests_) return;
+  const auto lacks = [](const Place& place) {
+    return std::ranges::any_of(place.running,
+                               [&](const auto& row) {
+                                 return !row.second->background() && row.second->lacks_room &&
+                                        !place.engine->is_running(row.first);
+                               }) ||
+           (!place.reading.empty() && !place.reading.front()->background() &&
+            place.reading.front()->lacks_room);
+  };
+  const auto lacking =
+      std::ranges::find_if(places_, [&](const auto& row) { return lacks(*row.second); });
+  if (lacking == places_.end()) return;
+  Place* where = nullptr;
+  const PoolJob* youngest = nullptr;
+  for (auto& [name, place] : places_) {
+    for (const auto& [sequence, job] : place->running) {
+      if (!job->resting || !place->engine->is_running(sequence)) continue;
+      const bool own = place == lacking->second, own_yet = where == lacking->second.get();
+      if (youngest != nullptr && (own == own_yet ? job->arrived < youngest->arrived : own_yet))
+        continue;
+      where = place.get();
+      youngest = job.get();
+    }
+  }
+  if (youngest == nullptr) return;
+  where->engine->give_way(youngest->sequence);
+  ++counters_.preemptions;
+}
+
+// Of those with work, the one that has had least of the processor.
+PoolLoop::Place* PoolLoop::next_place() {
+  Place* next = nullptr;
+  for (auto& [name, place] : places_) {
+    if (place->busy() && place->has_turn(background_rests_) &&
+        (next == nullptr || place->used_seconds < next->used_seconds))
+      next = place.get();
+  }
+  if (next == nullptr && background_rests_) {
+    rest(false);
+    return next_place();
+  }
+  // Who was idle for long has not saved it up.
+  if (next != nullptr) {
+    for (auto& [name, place] : places_) {
+      if (!place->busy()) place->used_seconds = std::max(place->used_seconds, next->used_seconds);
+    }
+  }
+  return next;
+}
+
+void PoolLoop::step(Place& place) {
+  const bool others = std::ranges::any_of(
+      places_, [&](auto& row) { return row.second.get() != &place && row.second->busy(); });
+  const bool alone = !others && place.engine->running() <= 1;
+  if (place.prompt_token_seconds > 0) {
+    place.prompt_tokens = static_cast<std::size_t>(
+        std::clamp((alone ? kAloneSeconds : kSharedSeconds) / place.prompt_token_seconds,
+                   static_cast<double>(kLeastPromptTokens), static_cast<double>(kStepTokens)));
+  }
+  const double start = seconds_now();
+  if (shares_.empty()) read_energy();
+  bool read = false;
+  if (!place.reading.empty() && !(background_rests_ && place.reading.front()->background())) {
+    PoolJob& job = *place.reading.front();
+    read = read_on(place);
+    job.lacks_room = !read;
+    if (read) share(place, job, start, seconds_now() - start);
+  }
+  const double middle = seconds_now();
+  const bool stepped = place.engine->step(
+      [&](infer::TokenEvent event) { deliver(place, std::move(event)); }, place.prompt_tokens);
+  const double end = seconds_now();
+  const infer::Engine::StepSizes& sizes = place.engine->last_step();
+  const bool computed = stepped && sizes.answer_tokens + sizes.prompt_tokens > 0;
+  if (computed) {
+    note_costs(place, end - middle);
+    share_step(place, middle, end - middle);
+  }
+  stuck_ = !read && !computed;
+  for (auto& [sequence, job] : place.running)
+    job->lacks_room = !job->resting && !place.engine->is_running(sequence);
+  // All the memory that is not promised is kept for prefixes: what waits comes first.
+  if (stuck_ && !others && place.busy()) {
+    for (auto& [name, each] : places_)
+      if (each->engine) each->engine->cache().index().keep_nothing();
+  }
+  place.used_seconds += (end - start) / std::exp2(place.model.priority);
+  if (end - place.rate_since > kRateWindow) {
+    place.rate = place.rate_tokens / (end - place.rate_since);
+    place.rate_since = end;
+    place.rate_tokens = 0;
+  }
+}
+
+}  // namespace lathe::serve
