@@ -177,6 +177,33 @@ TEST_P(Store, ARemovedRunIsGoneAndItsNameIsFree) {
   EXPECT_TRUE(journal.create_run({"r1", "x", "y", 3}, kFirst));
 }
 
+TEST_P(Store, AnErasedRunTakesItsBlobsAlongAndNoOthers) {
+  Journal journal = open();
+  const std::string own = journal.put_blob("own").value();
+  const std::string shared = journal.put_blob("shared").value();
+  const std::vector both{record(0, "run", {{"files", {{{"blob", own}}, {{"blob", shared}}}}})};
+  ASSERT_TRUE(journal.create_run({"r1", "x", "y", 1}, both));
+  ASSERT_TRUE(
+      journal.create_run({"r2", "x", "y", 2}, std::vector{record(0, "run", {{"blob", shared}})}));
+  const std::vector<std::string> doomed{"r1"};
+  {
+    const Journal other = open();
+    EXPECT_EQ(journal.erase(doomed).error().kind, ErrorKind::kUnavailable);
+    EXPECT_EQ(journal.records("r1")->size(), 1U) << "nothing has gone";
+  }
+  {
+    const auto held = journal.lease("r1");
+    EXPECT_EQ(journal.erase(doomed).error().kind, ErrorKind::kUnavailable) << "it is worked on";
+  }
+  const auto report = journal.erase(doomed);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->removed, 1);
+  EXPECT_TRUE(journal.records("r1")->empty());
+  EXPECT_EQ(journal.records("r2")->size(), 1U);
+  EXPECT_EQ(journal.blob(own).error().kind, ErrorKind::kNotFound);
+  EXPECT_TRUE(journal.blob(shared));
+}
+
 // A watcher asks for the version again and again, and reads when it is another one.
 TEST_P(Store, TheVersionTellsWhatOthersChange) {
   Journal writer = open(), watcher = open();

@@ -73,6 +73,8 @@ class MemoryRecords : public books::RecordStore {
     return {};
   }
 
+  Status scrub() override { return {}; }
+
   Result<std::vector<books::Record>> records(const std::string& run,
                                              const books::RecordRange& range) const override {
     std::vector<books::Record> found;

@@ -4,6 +4,7 @@
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
 #include "app/cli/recipes.h"
+#include "app/cli/retention.h"
 #include "app/cli/view.h"
 #include "app/cli/worker_check.h"
 #include "books/sqlite/open_journal.h"
@@ -63,6 +64,7 @@ int loop(const App& app, const LoopFlags& flags) {
   if (!found) return report_error(app, found.error());
   auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
+  if (auto kept = erase_old_runs(app, *journal); !kept) return report_error(app, kept.error());
   View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, found->recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());

@@ -4,6 +4,7 @@
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
 #include "app/cli/outputs.h"
+#include "app/cli/retention.h"
 #include "app/cli/view.h"
 #include "books/sqlite/open_journal.h"
 #include "ground/base/plural.h"
@@ -84,6 +85,24 @@ int show_run(const App& app, const std::string& name, bool all) {
   return kExitPassed;
 }
 
+// No byte of them stays: rows of the ledger hold no texts, and stay.
+int erase_runs(const App& app, const std::vector<std::string>& names) {
+  auto journal = books::open_journal(app.journal_dir);
+  if (!journal) return report_error(app, journal.error());
+  std::vector<std::string> ids;
+  for (const std::string& name : names) {
+    auto id = journal->find_run(name);
+    if (!id) return report_error(app, id.error());
+    if (std::ranges::find(ids, *id) == ids.end()) ids.push_back(*std::move(id));
+  }
+  const auto report = journal->erase(ids);
+  if (!report) return report_error(app, report.error());
+  print(fmt::format("erased {}, with {} ({})\n", join(ids, ", "),
+                    counted(static_cast<std::size_t>(report->removed), "artifact"),
+                    format_bytes(report->freed_bytes)));
+  return kExitPassed;
+}
+
 int remove_run(const App& app, const std::vector<std::string>& names) {
   auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
@@ -100,6 +119,7 @@ int remove_run(const App& app, const std::vector<std::string>& names) {
 int collect_garbage(const App& app) {
   auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
+  if (auto kept = erase_old_runs(app, *journal); !kept) return report_error(app, kept.error());
   const auto report = journal->gc();
   if (!report) return report_error(app, report.error());
   if (app.json)
@@ -217,9 +237,16 @@ void add_show(CLI::App& cli, App& app, Action& action) {
 void add_rm(CLI::App& cli, App& app, Action& action) {
   auto names = std::make_shared<std::vector<std::string>>();
   CLI::App* command = cli.add_subcommand("rm", "Remove runs from the journal");
+  auto erase = std::make_shared<bool>(false);
   command->add_option("run", *names, "Their ids, the beginning of one, or \"last\"")->required();
-  command->callback(
-      [&app, &action, names] { action = [&app, names] { return remove_run(app, *names); }; });
+  command->add_flag(
+      "--erase", *erase,
+      "No byte of them stays: their artifacts go, too, and what was freed is cleared");
+  command->callback([&app, &action, names, erase] {
+    action = [&app, names, erase] {
+      return *erase ? erase_runs(app, *names) : remove_run(app, *names);
+    };
+  });
 }
 
 void add_gc(CLI::App& cli, App& app, Action& action) {

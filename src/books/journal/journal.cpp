@@ -144,10 +144,27 @@ Result<std::set<std::string>> Journal::named_blobs(std::int64_t& missing) const 
   return named;
 }
 
+Result<GcReport> Journal::erase(std::span<const std::string> runs) {
+  GcReport report;
+  const auto remove = [&]() -> Result<std::set<std::string>> {
+    std::vector<Lease> held;
+    for (const std::string& run : runs) {
+      LATHE_TRY(Lease one, lease(run));
+      held.push_back(std::move(one));
+    }
+    for (const Lease& one : held) LATHE_TRY_STATUS(records_->remove_run(one));
+    LATHE_TRY_STATUS(records_->scrub());
+    return named_blobs(report.missing);
+  };
+  LATHE_TRY(static_cast<Sweep&>(report), blobs_->sweep(remove));
+  return report;
+}
+
 Result<GcReport> Journal::gc() {
   GcReport report;
   LATHE_TRY(static_cast<Sweep&>(report),
             blobs_->sweep([&] { return named_blobs(report.missing); }));
+  LATHE_TRY_STATUS(records_->scrub());
   return report;
 }
 

@@ -51,6 +51,10 @@ class Journal {
   Result<std::int64_t> version() const { return records_->version(); }
 
   Status remove_run(const std::string& run);  // its blobs go with the next gc()
+  // Removes the runs and the blobs that only they name, so that no byte of them is left in what the
+  // stores keep. All of it or, while another process has this journal open, nothing; a run that is
+  // worked on is refused.
+  Result<GcReport> erase(std::span<const std::string> runs);
   // Removes the blobs that no record names. Refused while another process has this journal open.
   Result<GcReport> gc();
 

@@ -66,6 +66,9 @@ class RecordStore {
                         const std::optional<std::string>& state) = 0;
   // The run, its records, and the lease's traces.
   virtual Status remove_run(const Lease& lease) = 0;
+  // What was removed stands nowhere in what the store keeps, old copies of it included. To be
+  // called while nobody else uses the place.
+  virtual Status scrub() = 0;
 
   virtual Result<std::vector<Record>> records(const std::string& run,
                                               const RecordRange& range) const = 0;  // by number

@@ -74,7 +74,8 @@ Result<std::unique_ptr<RecordStore>> SqliteRecords::lay_out(fs::path directory, 
   if (auto fine = format_of(db); !fine)
     return std::unexpected(fine.error());  // before anything of another's is changed
   // FULL: a commit survives a power cut.
-  if (!db.execute("PRAGMA journal_mode=WAL") || !db.execute("PRAGMA synchronous=FULL"))
+  if (!db.execute("PRAGMA journal_mode=WAL") || !db.execute("PRAGMA synchronous=FULL") ||
+      !db.execute("PRAGMA secure_delete=ON"))
     return db.error("open it");
   Transaction change(db);
   if (!change.begun()) return db.error("open it");
@@ -164,6 +165,20 @@ Status SqliteRecords::remove_run(const Lease& lease) {
   }
   std::error_code ignored;
   fs::remove(directory_ / "locks" / lease.run(), ignored);
+  return {};
+}
+
+// Deleted rows are written over with zeros (secure_delete). What an older lathe deleted lies in
+// free pages, which VACUUM leaves out, and the log has all of it until it is emptied.
+Status SqliteRecords::scrub() {
+  if (!db_.execute("VACUUM")) return db_.error("clean it up");
+  Statement emptied(db_, "PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!emptied.row()) return db_.error("empty its log");
+  if (emptied.integer(0) != 0)
+    return fail(ErrorKind::kUnavailable,
+                "{}: another program is reading it, so its log still holds what was removed; run "
+                "`lathe gc` when that has ended",
+                db_.file().string());
   return {};
 }
 

@@ -21,6 +21,7 @@ class SqliteRecords : public RecordStore {
   Status append(const Lease& lease, const Record& record,
                 const std::optional<std::string>& state) override;
   Status remove_run(const Lease& lease) override;
+  Status scrub() override;
   Result<std::vector<Record>> records(const std::string& run,
                                       const RecordRange& range) const override;
   Result<std::vector<RunRow>> runs() const override;
