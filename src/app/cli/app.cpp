@@ -192,6 +192,10 @@ Error error_of(const CLI::App& cli, const CLI::ParseError& error) {
 
 }  // namespace
 
+fs::path contacts_file(const App& app) {
+  return app.journal_dir / "contacts.jsonl";
+}
+
 int run_cli(int argc, char** argv) {
   auto made = make_app(argv[0]);
   if (!made) return report_error(App(), made.error());
@@ -217,6 +221,7 @@ int run_cli(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return report_error(app, error_of(cli, error));
   }
+  app.contacts = std::make_shared<serve::ContactLog>(contacts_file(app), print_note);
   return action ? action() : kExitUsage;
 }
 

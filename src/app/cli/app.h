@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "ground/base/clock.h"
 #include "ground/base/file.h"
 #include "ground/base/stop.h"
+#include "serve/net/contact_log.h"
 
 namespace lathe::app {
 
@@ -34,8 +36,11 @@ struct App {
   bool escapes = false;  // standard output is a terminal that understands escape sequences
   int width = 80, height = 24;
   StopFlag* stop = nullptr;  // raised by SIGINT and SIGTERM; a second one ends the process
+  std::shared_ptr<serve::ContactLog> contacts;  // what reaches other machines is written down here
 };
 
+// The record of contacts with other machines.
+fs::path contacts_file(const App& app);
 // An error where neither the environment nor the password database knows a home.
 Result<App> make_app(const char* argv0);
 

@@ -85,7 +85,7 @@ class PullView {
 Status pull_model(const App& app, const PullFlags& flags) {
   LATHE_TRY(const serve::ModelSource source, serve::parse_source(flags.model));
   serve::PullOptions options;
-  LATHE_TRY(options.access, access_to(flags.places, source));
+  LATHE_TRY(options.access, access_to(app, flags.places, source));
   options.directory = flags.to.empty() ? app.config_dir / "models" : fs::path(flags.to);
   if (!flags.anyway) {
     LATHE_TRY(const std::uint64_t memory, memory_for_models(flags.memory));

@@ -31,8 +31,10 @@ Result<std::string> read_token(const PullPlaces& places) {
 
 }  // namespace
 
-Result<serve::HubAccess> access_to(const PullPlaces& places, const serve::ModelSource& source) {
+Result<serve::HubAccess> access_to(const App& app, const PullPlaces& places,
+                                   const serve::ModelSource& source) {
   serve::HubAccess access;
+  access.contacts = app.contacts.get();
   std::string base = source.ollama ? places.registry : places.hub;
   if (base.empty()) base = variable("HF_ENDPOINT");
   if (base.empty()) base = kHub;

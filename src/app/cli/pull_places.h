@@ -15,6 +15,7 @@ struct PullPlaces {
 void add_place_flags(CLI::App& command, PullPlaces& places);
 
 // The base, the token and the patience for a source.
-Result<serve::HubAccess> access_to(const PullPlaces& places, const serve::ModelSource& source);
+Result<serve::HubAccess> access_to(const App& app, const PullPlaces& places,
+                                   const serve::ModelSource& source);
 
 }  // namespace lathe::app

@@ -156,7 +156,7 @@ Result<Partner> open_here(const App& app, const RunFlags& flags, const std::stri
 }
 
 // A model of a server.
-Result<Partner> open_there(const RunFlags& flags, const ServerAddress& server,
+Result<Partner> open_there(const App& app, const RunFlags& flags, const ServerAddress& server,
                            const std::string& model, infer::SamplerParams sampler) {
   constexpr std::size_t kAnyVocabulary = std::size_t{1} << 31;  // the server checks it
   if (flags.raw || flags.logprobs >= 0 || flags.threads != 0 || flags.context != 0 ||
@@ -174,7 +174,9 @@ Result<Partner> open_there(const RunFlags& flags, const ServerAddress& server,
                                                      .base_url = server.base + "/v1",
                                                      .model = model,
                                                      .api_key = server_key(),
-                                                     .allowed = server.allowed}));
+                                                     .allowed = server.allowed,
+                                                     .contacts = app.contacts.get(),
+                                                     .allowed_by = server.allowed_by}));
   Request request;
   request.max_tokens = static_cast<int>(std::min<std::size_t>(flags.max_tokens, 1 << 30));
   request.stop = flags.stop;
@@ -212,7 +214,7 @@ Result<Partner> open_partner(const App& app, const RunFlags& flags, const std::s
                 name);
   }
   LATHE_TRY(const ServerAddress server, find_server(app, flags.server));
-  return open_there(flags, server, name, sampler);
+  return open_there(app, flags, server, name, sampler);
 }
 
 // One prompt, or a talk.

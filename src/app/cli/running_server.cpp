@@ -69,12 +69,12 @@ Result<ServerAddress> find_server(const App& app, const ServerFlags& flags) {
                   "{} is beyond this machine ('{}'), and --allow is '{}'; --allow {} lets what you "
                   "ask travel there",
                   url, reach_name(endpoint.reach), flags.allow, reach_name(endpoint.reach));
-    return ServerAddress{url, *allowed};
+    return ServerAddress{url, *allowed, "--allow " + flags.allow};
   }
   // What a server of this machine has noted is as near as it says.
   if (auto url = running_server(app)) {
     LATHE_TRY(const serve::Endpoint endpoint, serve::parse_endpoint(*url));
-    return ServerAddress{*url, endpoint.reach};
+    return ServerAddress{*url, endpoint.reach, "the server that runs here"};
   }
   return fail(ErrorKind::kNotFound,
               "no server runs here; start one with `lathe serve`, or name one with --server URL");
@@ -91,6 +91,8 @@ Result<Json> get_json(const App& app, const ServerAddress& server, const std::st
                        .body = {},
                        .headers = {},
                        .allowed = server.allowed,
+                       .contacts = app.contacts.get(),
+                       .allowed_by = server.allowed_by,
                        .total_limit = Milliseconds(10'000)};
   if (const std::string key = server_key(); !key.empty())
     call.headers = {"Authorization: Bearer " + key};

@@ -31,6 +31,7 @@ void add_server_flags(CLI::App& command, ServerFlags& flags, const std::string& 
 struct ServerAddress {
   std::string base;  // without a path
   Reach allowed = Reach::kLocal;
+  std::string allowed_by = {};
 };
 // The one that is asked for, else the running one; an error says how to start one.
 Result<ServerAddress> find_server(const App& app, const ServerFlags& flags);

@@ -82,7 +82,7 @@ Result<serve::ServerConfig> server_config(const ServeFlags& flags) {
 using Remotes = std::vector<std::unique_ptr<serve::RemoteHost>>;
 
 // NAME=URL, each looked at once.
-Result<Remotes> open_remotes(const ServeFlags& flags) {
+Result<Remotes> open_remotes(const App& app, const ServeFlags& flags) {
   Remotes remotes;
   for (const std::string& text : flags.remotes) {
     const auto equals = text.find('=');
@@ -95,7 +95,11 @@ Result<Remotes> open_remotes(const ServeFlags& flags) {
       LATHE_TRY(config.api_key, key_in("--remote-key-env", flags.remote_key_env));
     }
     config.allowed = parse_reach(flags.allow).value_or(Reach::kLocal);
+    config.contacts = app.contacts.get();
+    config.allowed_by = fmt::format("--remote {}, --allow {}", config.name, flags.allow);
     config.log = [](const std::string& line) { print_note("note: " + line); };
+    // Each look at another machine is a contact that is written down.
+    config.look_again = Milliseconds(15'000);
     LATHE_TRY(auto remote, serve::RemoteHost::open(std::move(config)));
     remotes.push_back(std::move(remote));
   }
@@ -162,12 +166,12 @@ serve::PullModel puller_of(const App& app, const ServeFlags& flags, serve::Pool&
       flags.models, [&](const std::string& place) { return fs::is_directory(place, error); });
   const fs::path directory =
       served == flags.models.end() ? app.config_dir / "models" : fs::path(*served);
-  return [directory, memory, &pool, places = flags.pull](const std::string& name,
-                                                         const serve::OnPullStep& on_step,
-                                                         const StopFlag& stop) -> Status {
+  return [&app, directory, memory, &pool, places = flags.pull](const std::string& name,
+                                                               const serve::OnPullStep& on_step,
+                                                               const StopFlag& stop) -> Status {
     LATHE_TRY(const serve::ModelSource source, serve::parse_ollama_name(name));
     serve::PullOptions options{.access = {}, .directory = directory};
-    LATHE_TRY(options.access, access_to(places, source));
+    LATHE_TRY(options.access, access_to(app, places, source));
     options.check = [memory](const infer::Gguf& headers) {
       return check_fits_here(headers, memory);
     };
@@ -185,12 +189,13 @@ Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(serve::Catalog catalog, read_catalog(app, flags));
   LATHE_TRY(serve::PoolOptions options, pool_options(app, flags));
   LATHE_TRY(serve::ServerConfig config, server_config(flags));
+  config.contacts = app.contacts.get();
   std::string names;
   for (const serve::CatalogModel& model : catalog.models())
     names += (names.empty() ? "" : ", ") + model.name;
   for (const std::string& remote : flags.remotes) names += (names.empty() ? "" : ", ") + remote;
   const std::uint64_t memory = options.memory;
-  LATHE_TRY(const Remotes remotes, open_remotes(flags));
+  LATHE_TRY(const Remotes remotes, open_remotes(app, flags));
   serve::Pool pool(std::move(catalog), std::move(options));
   serve::HostGroup here = family_within(Reach::kLocal, pool, remotes),
                    near = family_within(Reach::kLan, pool, remotes),

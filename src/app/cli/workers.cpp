@@ -125,8 +125,8 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
   return specs;
 }
 
-Result<std::unique_ptr<Worker>> make_worker(const WorkerSpec& spec, const WorkerFlags& flags,
-                                            Reach allowed) {
+Result<std::unique_ptr<Worker>> make_worker(const App& app, const WorkerSpec& spec,
+                                            const WorkerFlags& flags, Reach allowed) {
   if (!spec.script.empty()) {
     LATHE_TRY(auto scripted, loop::ScriptedWorker::load(spec.name, spec.script));
     return std::unique_ptr<Worker>(std::move(scripted));
@@ -136,6 +136,8 @@ Result<std::unique_ptr<Worker>> make_worker(const WorkerSpec& spec, const Worker
   config.base_url = spec.url;
   config.model = spec.model;
   config.allowed = allowed;
+  config.contacts = app.contacts.get();
+  config.allowed_by = fmt::format("worker {}, --allow {}", spec.name, flags.allow);
   config.holds_beyond = true;
   if (!spec.key_env.empty()) {
     const char* key = std::getenv(spec.key_env.c_str());
@@ -206,7 +208,7 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
   }
   for (const WorkerSpec& spec : specs) {
     if (spec.file.empty() && !spec.program) {
-      LATHE_TRY(table.workers_[spec.name], make_worker(spec, flags, allowed));
+      LATHE_TRY(table.workers_[spec.name], make_worker(app, spec, flags, allowed));
     } else {
       const std::string asked = spec.program ? spec.name : model_name(files_of(spec.file));
       LATHE_TRY(const std::string model, table.pool_->find(asked));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "ground/base/units.h"
 
@@ -18,5 +19,7 @@ class Clock {
 const Clock& system_clock();
 
 std::string format_utc(std::int64_t unix_ms);  // "2026-01-31T12:00:00Z"
+// That, or the day alone: its first moment. In milliseconds.
+Result<std::int64_t> parse_utc(std::string_view text);
 
 }  // namespace lathe

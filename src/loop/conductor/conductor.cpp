@@ -11,6 +11,7 @@
 #include "ground/base/version.h"
 #include "loop/conductor/make_task.h"
 #include "loop/conductor/run_files.h"
+#include "loop/terms/labelled_worker.h"
 
 namespace lathe::loop {
 namespace {
@@ -243,6 +244,13 @@ class Driver {
     return bench_.worker ? bench_.worker(name) : nullptr;
   }
 
+  std::optional<LabelledWorker> labelled_for(const CallId& call, Worker* asked) const {
+    if (!asked) return std::nullopt;
+    return std::optional<LabelledWorker>(
+        std::in_place, *asked,
+        std::map<std::string, std::string>{{"run", run_.id()}, {"call", call.text()}});
+  }
+
   std::function<void(std::string_view)> progress_of(const CallId& call) const {
     return [this, call](std::string_view what) {
       if (bench_.observer) bench_.observer->on_progress(call, what);
@@ -291,8 +299,9 @@ class Driver {
     event.call = call;
     if (asked) event.worker = task.rung;
     const auto begun = bench_.clock.monotonic();
+    std::optional<LabelledWorker> labelled = labelled_for(call, asked);
     const MakeContext context{.place = files_->place,
-                              .worker = asked,
+                              .worker = labelled ? &*labelled : nullptr,
                               .stop = cancel_,
                               .time_limit = limit,
                               .progress = progress_of(call),
@@ -365,8 +374,9 @@ class Driver {
     task.media_type = judged.media_type;
     task.parts = judged.parts;
     task.discovered = state_.header.discovered;
+    std::optional<LabelledWorker> labelled = labelled_for(event.call, asked);
     JudgeContext context{.place = files_->place,
-                         .worker = asked,
+                         .worker = labelled ? &*labelled : nullptr,
                          .stop = cancel_,
                          .time_limit = limit,
                          .progress = progress_of(event.call)};

@@ -131,6 +131,8 @@ HttpCall RemoteHost::call_of(std::string_view path, std::string body, Millisecon
                 .body = std::move(body),
                 .headers = {std::string(kForwardedHeader) + ": 1"},
                 .allowed = config_.allowed,
+                .contacts = config_.contacts,
+                .allowed_by = config_.allowed_by,
                 .connect_limit = config_.connect_limit,
                 .idle_limit = std::min(config_.idle_limit, limit),
                 .total_limit = limit};

@@ -24,7 +24,9 @@ struct RemoteHostConfig {
   std::string url;           // "http://box:8080"; without a path, "/v1" is added
   std::string api_key = {};  // sent as a bearer token; never shown
   Reach allowed = Reach::kLocal;
-  std::size_t at_once = 256;  // requests; more are refused (queue_full)
+  ContactLog* contacts = nullptr;  // null: nobody beyond loopback is asked
+  std::string allowed_by = {};     // in the words of who allowed it
+  std::size_t at_once = 256;       // requests; more are refused (queue_full)
   Milliseconds look_again{2'000};
   Milliseconds connect_limit{5'000};
   Milliseconds idle_limit{300'000};  // without a byte: reading a long prompt takes a while

@@ -99,6 +99,8 @@ Result<HttpAnswer> HubClient::get(const std::string& url, std::vector<std::strin
                 .body = {},
                 .headers = std::move(headers),
                 .allowed = Reach::kAny,
+                .contacts = access_.contacts,
+                .allowed_by = "lathe pull " + source_.text(),
                 .idle_limit = access_.patience,
                 .total_limit = Milliseconds::max(),
                 .max_body = kMaxListing,
@@ -136,6 +138,8 @@ Result<HttpAnswer> HubClient::head(const std::string& url, const std::string& wh
                   .body = {},
                   .headers = credentials(),
                   .allowed = Reach::kAny,
+                  .contacts = access_.contacts,
+                  .allowed_by = "lathe pull " + source_.text(),
                   .idle_limit = access_.patience,
                   .on_body = [](const HttpAnswer&, std::string_view) { return false; }};
     call.headers.emplace_back("Range: bytes=0-0");

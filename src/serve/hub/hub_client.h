@@ -13,9 +13,10 @@
 namespace lathe::serve {
 
 struct HubAccess {
-  std::string base;               // without a slash at its end
-  std::string token;              // "": none
-  Milliseconds patience{60'000};  // for a silent server
+  std::string base;                // without a slash at its end
+  std::string token;               // "": none
+  Milliseconds patience{60'000};   // for a silent server
+  ContactLog* contacts = nullptr;  // null: nobody beyond loopback is asked
 };
 
 // Why an answer is none, in words for the one who asked for `source`. Pure.

@@ -25,6 +25,12 @@ std::string part_of(CURLU* url, CURLUPart part) {
   return copy;
 }
 
+std::string host_of(CURLU* url) {
+  std::string host = part_of(url, CURLUPART_HOST);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return host;
+}
+
 Reach reach_of_ipv4(std::uint32_t address) {  // host byte order
   const auto in = [&](std::uint32_t network, int bits) {
     return (address ^ network) >> (32 - bits) == 0;
@@ -48,6 +54,13 @@ Reach reach_of_ipv6(const in6_addr& address) {
 
 }  // namespace
 
+Result<UrlParts> parts_of(const std::string& text) {
+  const std::unique_ptr<CURLU, FreeUrl> url(curl_url());
+  if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
+    return invalid("{}: is no URL", clip_utf8(make_valid_utf8(text), 200));
+  return UrlParts{host_of(url.get()), part_of(url.get(), CURLUPART_PATH)};
+}
+
 Reach reach_of_address(const sockaddr* address) {
   if (address->sa_family == AF_INET) {
     sockaddr_in ipv4{};
@@ -60,6 +73,13 @@ Reach reach_of_address(const sockaddr* address) {
     return reach_of_ipv6(ipv6.sin6_addr);
   }
   return Reach::kAny;
+}
+
+bool is_literal_host(std::string_view host) {
+  const std::string name(host.substr(0, host.find('%')));
+  in6_addr any{};
+  return inet_pton(AF_INET, name.c_str(), &any) == 1 ||
+         inet_pton(AF_INET6, name.c_str(), &any) == 1;
 }
 
 Reach reach_of_host(std::string_view host) {
@@ -94,9 +114,7 @@ Result<Endpoint> parse_url(std::string_view text, const char* default_path) {
   if (part_of(url.get(), CURLUPART_PATH).find_first_not_of('/') == std::string::npos)
     curl_url_set(url.get(), CURLUPART_PATH, default_path, 0);
   Endpoint endpoint;
-  endpoint.host = part_of(url.get(), CURLUPART_HOST);
-  if (endpoint.host.starts_with('[') && endpoint.host.ends_with(']'))
-    endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
+  endpoint.host = host_of(url.get());
   if (endpoint.host.empty()) return wrong("it has no host");
   endpoint.url = part_of(url.get(), CURLUPART_URL);
   while (endpoint.url.ends_with('/')) endpoint.url.pop_back();

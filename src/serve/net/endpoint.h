@@ -22,10 +22,18 @@ Result<Endpoint> parse_endpoint(std::string_view url);
 // The same for what has paths of its own below it: without a path there is none.
 Result<Endpoint> parse_base_url(std::string_view url);
 
+// The parts of a URL that anything may have.
+struct UrlParts {
+  std::string host;  // without brackets
+  std::string path;  // without a query, which may hold a secret
+};
+Result<UrlParts> parts_of(const std::string& url);
+
 // Loopback: local. Private and link-local ranges: lan. Everything else, what is not understood
 // included: any.
 Reach reach_of_address(const sockaddr* address);
 // By the name alone: an address literal, localhost (local), *.local (lan).
 Reach reach_of_host(std::string_view host);
+bool is_literal_host(std::string_view host);  // an address: nobody need be asked for it
 
 }  // namespace lathe::serve

@@ -2,12 +2,15 @@
 #include "serve/net/http_call.h"
 
 #include <curl/curl.h>
+#include <netdb.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <memory>
 
+#include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "ground/base/version.h"
 
@@ -38,7 +41,43 @@ struct State {
   bool too_large = false;
   std::string denied = {};  // an address that was not within the allowed reach
   Reach reach = Reach::kLocal;
+  Contact contact = {};                          // what all of this call say of themselves
+  std::optional<Error> unrecorded = {};          // why a contact may not be
+  std::map<std::string, std::string> open = {};  // "address port" → its id in call.contacts
+  std::uint64_t sent = 0, received = 0;
+  Sha256 sent_bytes = {};
 };
+
+// A contact is written down before it is made.
+bool record(State& state, const Contact& contact, const std::string& where) {
+  const ContactLog* log = state.call.contacts;
+  auto id = log ? state.call.contacts->begin(contact)
+                : fail(ErrorKind::kDenied,
+                       "{}: is beyond this machine, and there is no record to write that into",
+                       state.call.url);
+  if (!id) {
+    state.unrecorded = std::move(id.error());
+    return false;
+  }
+  state.open[where] = *std::move(id);
+  return true;
+}
+
+std::string place_of(std::string_view address, long port) {
+  return fmt::format("{} {}", address.substr(0, address.find('%')), port);  // less a zone
+}
+
+// What went over the wire, as it was before encryption.
+int on_traffic(CURL*, curl_infotype type, char* data, std::size_t size, void* user) {
+  State& state = *static_cast<State*>(user);
+  if (type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT) {
+    state.sent += size;
+    state.sent_bytes.add({data, size});
+  } else if (type == CURLINFO_HEADER_IN || type == CURLINFO_DATA_IN) {
+    state.received += size;
+  }
+  return 0;
+}
 
 // Seconds as a number, or a date.
 Milliseconds parse_wait(const std::string& text, double scale) {
@@ -121,6 +160,16 @@ curl_socket_t open_socket(void* user, curlsocktype, curl_sockaddr* address) {
     state.denied = reach_name(state.reach);
     return CURL_SOCKET_BAD;
   }
+  if (state.reach > Reach::kLocal) {
+    Contact contact = state.contact;
+    contact.reach = state.reach;
+    char host[NI_MAXHOST] = "", port[NI_MAXSERV] = "";
+    ::getnameinfo(&address->addr, address->addrlen, host, sizeof host, port, sizeof port,
+                  NI_NUMERICHOST | NI_NUMERICSERV);
+    contact.address = host;
+    contact.port = static_cast<std::uint16_t>(std::atoi(port));
+    if (!record(state, contact, place_of(contact.address, contact.port))) return CURL_SOCKET_BAD;
+  }
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
@@ -137,6 +186,11 @@ void set_up(CURL* easy, const HttpCall& call, State& state, Transfer& transfer,
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &state);
+  if (call.allowed > Reach::kLocal) {
+    curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_traffic);
+    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, &state);
+  }
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // don't wait for a hanging resolver
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(call.connect_limit.count()));
@@ -193,6 +247,63 @@ Result<CURLcode> drive(CURLM* multi, const State& state, const StopFlag& stop) {
   return message ? message->data.result : CURLE_FAILED_INIT;
 }
 
+// What the contacts of this call say; a name is looked up, and that is a contact, too.
+Status begin_contacts(State& state) {
+  const HttpCall& call = state.call;
+  if (call.allowed == Reach::kLocal) return {};
+  LATHE_TRY(const UrlParts url, parts_of(call.url));
+  state.contact = {.host = url.host,
+                   .allowed_by = call.allowed_by,
+                   .what = fmt::format("{} {}", call.body.empty() ? "GET" : "POST", url.path),
+                   .labels = call.labels};
+  if (is_literal_host(url.host) || reach_of_host(url.host) == Reach::kLocal) return {};
+  Contact lookup = state.contact;
+  lookup.kind = ContactKind::kLookup;
+  lookup.reach = reach_of_host(url.host);
+  if (!record(state, lookup, "")) return std::unexpected(*state.unrecorded);
+  return {};
+}
+
+void end_contacts(State& state, CURL* easy, const std::string& outcome) {
+  char* address = nullptr;
+  long port = 0;
+  curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
+  curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
+  const std::string used = place_of(address ? address : "", port);
+  for (const auto& [where, id] : state.open) {
+    ContactEnd end{.outcome = where.empty() ? "asked" : "not connected"};
+    // Of several addresses of one name, one was spoken to.
+    if (where == used)
+      end = {state.sent, state.received, state.sent > 0 ? state.sent_bytes.hex() : "", outcome};
+    state.call.contacts->end(id, end);
+  }
+}
+
+Result<HttpAnswer> exchange(CURL* easy, CURLM* multi, State& state, const StopFlag& stop) {
+  const HttpCall& call = state.call;
+  const Result<CURLcode> code = drive(multi, state, stop);
+  if (!code) return std::unexpected(code.error());
+  if (state.too_large)
+    return invalid("{}: the answer is larger than {} bytes", call.url, call.max_body);
+  if (*code != CURLE_OK && !state.ended) {
+    if (state.unrecorded) return std::unexpected(*state.unrecorded);
+    if (!state.denied.empty())
+      return fail(
+          ErrorKind::kDenied,
+          "{}: its name leads to an address outside what is allowed ('{}', allowed is '{}'{})",
+          call.url, state.denied, reach_name(call.allowed),
+          call.nearest == Reach::kLocal
+              ? ""
+              : fmt::format(", and nothing nearer than '{}'", reach_name(call.nearest)));
+    return std::unexpected(error_of(*code, call));
+  }
+  long status = 0;
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  state.answer.status = static_cast<int>(status);
+  state.answer.reach = state.reach;
+  return std::move(state.answer);
+}
+
 }  // namespace
 
 std::string HttpAnswer::header(std::string_view name) const {
@@ -222,27 +333,14 @@ Result<HttpAnswer> http_call(const HttpCall& call, const StopFlag& stop) {
   Transfer transfer{state, easy.get()};
   set_up(easy.get(), call, state, transfer, headers.get());
   curl_multi_add_handle(multi.get(), easy.get());
-  const Result<CURLcode> code = drive(multi.get(), state, stop);
+  LATHE_TRY_STATUS(begin_contacts(state));
+  auto answer = exchange(easy.get(), multi.get(), state, stop);
+  // A URL may hold a secret behind its '?'.
+  end_contacts(state, easy.get(),
+               answer ? fmt::format("status {}", answer->status)
+                      : replace_all(answer.error().message, call.url, state.contact.host));
   curl_multi_remove_handle(multi.get(), easy.get());
-  if (!code) return std::unexpected(code.error());
-  if (state.too_large)
-    return invalid("{}: the answer is larger than {} bytes", call.url, call.max_body);
-  if (*code != CURLE_OK && !state.ended) {
-    if (!state.denied.empty())
-      return fail(
-          ErrorKind::kDenied,
-          "{}: its name leads to an address outside what is allowed ('{}', allowed is '{}'{})",
-          call.url, state.denied, reach_name(call.allowed),
-          call.nearest == Reach::kLocal
-              ? ""
-              : fmt::format(", and nothing nearer than '{}'", reach_name(call.nearest)));
-    return std::unexpected(error_of(*code, call));
-  }
-  long status = 0;
-  curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
-  state.answer.status = static_cast<int>(status);
-  state.answer.reach = state.reach;
-  return std::move(state.answer);
+  return answer;
 }
 
 }  // namespace lathe::serve

@@ -1,5 +1,6 @@
 // One HTTP exchange with libcurl: no proxy, no redirect, no cookie, no .netrc, no address beyond
-// the allowed reach, whatever the name resolved to. Bounded in time and size. Any thread.
+// the allowed reach, whatever the name resolved to, and none beyond loopback that is not written
+// down first. Bounded in time and size. Any thread.
 #pragma once
 
 #include <functional>
@@ -7,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "serve/net/contact_log.h"
 #include "serve/net/endpoint.h"
 
 namespace lathe::serve {
@@ -27,10 +29,13 @@ struct HttpAnswer {
 
 struct HttpCall {
   std::string url;
-  std::string body;                  // with one it is a POST of JSON, else a GET
-  std::vector<std::string> headers;  // "Name: value"
-  Reach allowed = Reach::kLocal;     // no address beyond it
-  Reach nearest = Reach::kLocal;     // and none nearer
+  std::string body;                                // with one it is a POST of JSON, else a GET
+  std::vector<std::string> headers;                // "Name: value"
+  Reach allowed = Reach::kLocal;                   // no address beyond it
+  Reach nearest = Reach::kLocal;                   // and none nearer
+  ContactLog* contacts = nullptr;                  // null: no address beyond loopback
+  std::string allowed_by = {};                     // in the words of who allowed it
+  std::map<std::string, std::string> labels = {};  // of the request that it is for
   Milliseconds connect_limit{10'000};
   Milliseconds idle_limit{300'000};
   Milliseconds total_limit{600'000};

@@ -62,8 +62,8 @@ void Shared::post(std::function<void()> work) {
   if (!closed) asio::post(io, std::move(work));
 }
 
-Connection::Connection(std::shared_ptr<Shared> shared, Tcp::socket socket)
-    : shared_(std::move(shared)), socket_(std::move(socket)) {}
+Connection::Connection(std::shared_ptr<Shared> shared, Tcp::socket socket, std::string contact)
+    : shared_(std::move(shared)), socket_(std::move(socket)), contact_(std::move(contact)) {}
 
 void Connection::start() {
   expect_request();
@@ -89,6 +89,7 @@ void Connection::on_read(const boost::system::error_code& error, std::size_t byt
   if (state_ == State::kClosed) return;
   if (error == asio::error::eof) return end_of_input();
   if (error) return close();
+  contact_end_.received += bytes;
   if (state_ == State::kDraining) return read();
   input_.commit(asio::buffer_copy(input_.prepare(bytes), asio::buffer(read_into_, bytes)));
   advance();
@@ -389,12 +390,26 @@ void Connection::flush() {
         self->write_since_ = now();
         return error ? 0 : 64 << 10;
       },
-      [self](const boost::system::error_code& error, std::size_t) {
+      [self](const boost::system::error_code& error, std::size_t bytes) {
         self->write_under_way_ = false;
-        if (self->state_ == State::kClosed) return;
+        self->count_sent(bytes);
+        if (self->state_ == State::kClosed) return self->end_contact();
         if (error) return self->close();
         self->flush();
       });
+}
+
+void Connection::count_sent(std::size_t bytes) {
+  if (contact_.empty()) return;
+  contact_end_.sent += bytes;
+  sent_bytes_.add(std::string_view(writing_).substr(0, bytes));
+}
+
+void Connection::end_contact() {
+  if (contact_.empty()) return;
+  if (contact_end_.sent > 0) contact_end_.sha256 = sent_bytes_.hex();
+  contact_end_.outcome = "closed";
+  shared_->config.contacts->end(contact_, contact_end_);
 }
 
 // The answer has left.
@@ -468,6 +483,7 @@ void Connection::shut_down() {
 void Connection::close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
+  if (!write_under_way_) end_contact();  // else it is known later how much has left
   gone(HttpGone::kPeer);
   release_body();
   beast::error_code ignored;

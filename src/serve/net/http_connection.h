@@ -14,6 +14,7 @@
 #include <mutex>
 #include <unordered_set>
 
+#include "ground/base/hash.h"
 #include "serve/net/http_server.h"
 
 namespace lathe::serve::http_detail {
@@ -46,7 +47,8 @@ struct Shared {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(std::shared_ptr<Shared> shared, Tcp::socket socket);
+  // `contact`: its id in the log of contacts; "": it comes from this machine.
+  Connection(std::shared_ptr<Shared> shared, Tcp::socket socket, std::string contact);
 
   void start();
   void refuse(int status, std::string_view message);  // answers, reads on for a while, closes
@@ -90,11 +92,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
                   std::optional<std::size_t> length);
   void finished();  // the answer is complete: write it out, then the next request
   void flush();
+  void count_sent(std::size_t bytes);
+  void end_contact();
   void next_request();
   void release_body();
 
   const std::shared_ptr<Shared> shared_;
   Tcp::socket socket_;
+  const std::string contact_;
+  ContactEnd contact_end_;  // with a contact
+  Sha256 sent_bytes_;
   std::array<char, 16 << 10> read_into_;
   boost::beast::flat_buffer input_;
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "ground/sys/port_holder.h"
+#include "serve/net/endpoint.h"
 #include "serve/net/http_connection.h"
 
 namespace lathe::serve {
@@ -132,10 +133,32 @@ struct HttpServer::Core {
         });
   }
 
+  // Who comes from another machine is written down before a word is said. False: cannot be.
+  bool record(const Tcp::socket& socket, std::string& id) const {
+    boost::system::error_code error;
+    const Tcp::endpoint peer = socket.remote_endpoint(error);
+    const Reach reach = error ? Reach::kAny : reach_of_address(peer.data());
+    if (reach == Reach::kLocal) return true;
+    ContactLog* contacts = shared->config.contacts;
+    if (error || contacts == nullptr) return false;
+    const Tcp::endpoint own = socket.local_endpoint(error);
+    auto written = contacts->begin({.kind = ContactKind::kIn,
+                                    .address = peer.address().to_string(),
+                                    .port = peer.port(),
+                                    .host = peer.address().to_string(),
+                                    .reach = reach,
+                                    .allowed_by = "--listen " + own.address().to_string(),
+                                    .what = fmt::format("port {}", own.port())});
+    if (written) id = *std::move(written);
+    return written.has_value();
+  }
+
   void admit(Tcp::socket socket) {
     boost::system::error_code ignored;
     socket.set_option(Tcp::no_delay(true), ignored);
-    auto connection = std::make_shared<Connection>(shared, std::move(socket));
+    std::string contact;
+    if (!record(socket, contact)) return;
+    auto connection = std::make_shared<Connection>(shared, std::move(socket), std::move(contact));
     shared->connections.insert(connection);
     {
       const std::lock_guard lock(shared->mutex);

@@ -15,6 +15,7 @@
 
 #include "ground/base/result.h"
 #include "ground/base/units.h"
+#include "serve/net/contact_log.h"
 
 namespace lathe::serve {
 
@@ -102,6 +103,7 @@ struct HttpServerConfig {
   std::vector<std::string> hosts = {"127.0.0.1", "::1"};  // addresses to listen on
   std::uint16_t port = 0;                                 // 0: any that is free
   int threads = 8;                                        // for the handler
+  ContactLog* contacts = nullptr;  // null: who comes from another machine is not let in
   HttpLimits limits = {};
   // Looks at a head before its body is read, on the I/O thread: a reply refuses it.
   std::function<std::optional<HttpReply>(const HttpRequest&)> gate;

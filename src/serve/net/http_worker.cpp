@@ -38,6 +38,7 @@ std::vector<std::string> ids_of(const Json& models) {
 struct HttpWorker::Call {
   const StopFlag& stop;
   Milliseconds deadline;
+  std::map<std::string, std::string> labels = {};  // of the request
   Milliseconds left() const {
     return std::max(deadline - system_clock().monotonic(), Milliseconds(1));
   }
@@ -97,6 +98,9 @@ Result<Json> HttpWorker::list_models(const Call& call) const {
                 .body = {},
                 .headers = headers(),
                 .allowed = config_.allowed,
+                .contacts = config_.contacts,
+                .allowed_by = config_.allowed_by,
+                .labels = call.labels,
                 .connect_limit = config_.connect_limit,
                 .idle_limit = std::min(config_.idle_limit, Milliseconds(10'000)),
                 .total_limit = std::min(call.left(), Milliseconds(10'000)),
@@ -195,6 +199,9 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
                 .body = body,
                 .headers = headers(),
                 .allowed = config_.allowed,
+                .contacts = config_.contacts,
+                .allowed_by = config_.allowed_by,
+                .labels = call.labels,
                 .connect_limit = config_.connect_limit,
                 .idle_limit = config_.idle_limit,
                 .total_limit = call.left()};
@@ -245,7 +252,7 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
         "with a text",
         place, config_.name);
   const Milliseconds start = system_clock().monotonic();
-  const Call call{stop, start + request.time_limit};
+  const Call call{stop, start + request.time_limit, request.labels};
   const auto model = model_name(call);
   if (!model) return at(place, model.error());
   Json body = request_json(request, *model, peer(request, call));

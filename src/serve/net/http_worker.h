@@ -22,6 +22,8 @@ struct HttpWorkerConfig {
   std::string model;     // empty: the one that the endpoint serves
   std::string api_key;   // sent as a bearer token; never shown
   Reach allowed = Reach::kLocal;
+  ContactLog* contacts = nullptr;  // null: nobody beyond loopback is asked
+  std::string allowed_by = {};     // in the words of who allowed it
   // Tells a server that `allowed` holds for where it sends the prompt on, too: a lathe keeps to it.
   bool holds_beyond = false;
   // Gets the exact body that leaves, each time before it does; may be empty.

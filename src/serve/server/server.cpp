@@ -104,6 +104,7 @@ Result<std::unique_ptr<Server>> Server::start(ServerConfig config, std::vector<R
   http.hosts = config.addresses;
   http.port = config.port;
   http.limits = config.limits;
+  http.contacts = config.contacts;
   http.gate = [rules](const HttpRequest& head) -> std::optional<HttpReply> {
     const auto refusal = check_gate(rules, head);
     if (!refusal) return std::nullopt;

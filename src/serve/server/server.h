@@ -17,6 +17,8 @@ struct ServerConfig {
   std::vector<std::string> hosts = {};    // names that it goes by, for the Host header
   std::vector<std::string> origins = {};  // pages of other places that may call it
   HttpLimits limits = {};
+  // Of other machines that come; outlives the server. Null: they are not let in.
+  ContactLog* contacts = nullptr;
 };
 
 class Server {

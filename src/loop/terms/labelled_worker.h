@@ -1,0 +1,27 @@
+// A worker whose requests say which run and call they are for. It lives as long as one call.
+#pragma once
+
+#include "work/work.h"
+
+namespace lathe::loop {
+
+class LabelledWorker : public Worker {
+ public:
+  LabelledWorker(Worker& worker, std::map<std::string, std::string> labels)
+      : worker_(worker), labels_(std::move(labels)) {}
+
+  WorkerInfo info() const override { return worker_.info(); }
+  Status ready(const StopFlag& stop) override { return worker_.ready(stop); }
+  Result<Reply> complete(const Request& request, const StopFlag& stop,
+                         const std::function<void(const Delta&)>& on_delta) override {
+    Request labelled = request;
+    labelled.labels.insert(labels_.begin(), labels_.end());
+    return worker_.complete(labelled, stop, on_delta);
+  }
+
+ private:
+  Worker& worker_;
+  const std::map<std::string, std::string> labels_;
+};
+
+}  // namespace lathe::loop
