@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "app/bench/corpus.h"
+#include "ground/base/random.h"
 #include "infer/engine/engine.h"
 #include "infer/tensor/memory.h"
 
@@ -36,13 +38,19 @@ class Bench {
   Result<std::vector<BenchRow>> run() {
     LATHE_TRY_STATUS(fits());
     LATHE_TRY_STATUS(warm_up());
-    LATHE_TRY_STATUS(prefill());
-    LATHE_TRY_STATUS(decode());
-    LATHE_TRY_STATUS(widths());
-    LATHE_TRY_STATUS(streams());
-    LATHE_TRY_STATUS(depths());
-    LATHE_TRY_STATUS(reuse());
-    return std::move(rows_);
+    plan_prefill();
+    plan_decode();
+    plan_widths();
+    plan_streams();
+    plan_depths();
+    plan_reuse();
+    // Fisher and Yates: what drifts while it is measured meets every figure alike.
+    for (std::size_t i = tasks_.size(); i > 1; --i)
+      std::swap(tasks_[i - 1], tasks_[random_at(plan_.seed, 0, i) % i]);
+    for (const Task& task : tasks_) LATHE_TRY_STATUS(task());
+    std::vector<BenchRow> rows;
+    for (Row& row : rows_) rows.push_back(std::move(row.row));
+    return rows;
   }
 
  private:
@@ -57,13 +65,13 @@ class Bench {
     return infer::Engine::create(std::move(executor), tokenizer_, {.kv_tokens = tokens});
   }
 
-  // Random tokens that no earlier prompt began with.
-  std::vector<infer::TokenId> nonce(std::size_t size) {
-    std::vector<infer::TokenId> ids(size);
-    for (infer::TokenId& id : ids) {
-      state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-      id = static_cast<infer::TokenId>((state_ >> 33) % model_.blueprint().vocabulary);
-    }
+  // Tokens of a text that no earlier prompt began with.
+  std::vector<infer::TokenId> text(std::size_t size) {
+    ++texts_;
+    std::vector<infer::TokenId> ids;
+    for (std::size_t words = size; ids.size() < size; words *= 2)
+      ids = tokenizer_.encode(corpus_text(random_at(plan_.seed, 1, texts_), words + 8), true, false);
+    ids.resize(size);
     return ids;
   }
 
@@ -86,10 +94,26 @@ class Bench {
     return timeline;
   }
 
-  void report(std::string what, std::size_t size, std::string unit, std::vector<double> values) {
-    rows_.push_back({std::move(what), size, std::move(unit), figure_of(std::move(values))});
-    heard_(rows_.back());
+  using Task = std::function<Status()>;
+  struct Row {
+    BenchRow row;
+    std::size_t wanted;  // samples
+  };
+
+  std::size_t repeat() const { return static_cast<std::size_t>(plan_.repeat); }
+  // A row that tasks fill; what add() wants.
+  std::size_t row(std::string what, std::size_t size, std::string unit) {
+    rows_.push_back({{std::move(what), size, std::move(unit), {}}, repeat()});
+    return rows_.size() - 1;
   }
+  void add(std::size_t index, double sample) {
+    BenchRow& row = rows_[index].row;
+    row.samples.push_back(sample);
+    if (row.samples.size() < rows_[index].wanted) return;
+    row = make_row(row.what, row.size, row.unit, std::move(row.samples));
+    heard_(row);
+  }
+  void repeated(Task task) { tasks_.insert(tasks_.end(), repeat(), task); }
 
   // Before anything is measured: a refusal after an hour would have cost that hour.
   Status fits() const {
@@ -108,21 +132,19 @@ class Bench {
 
   Status warm_up() {
     LATHE_TRY(auto engine, this->engine(256));
-    LATHE_TRY([[maybe_unused]] const Timeline timeline, time(*engine, {nonce(32)}, 8));
+    LATHE_TRY([[maybe_unused]] const Timeline timeline, time(*engine, {text(32)}, 8));
     return {};
   }
 
-  Status prefill() {
+  void plan_prefill() {
     for (const std::size_t size : plan_.prompts) {
-      std::vector<double> rates;
-      for (int i = 0; i < plan_.repeat; ++i) {
+      repeated([this, size, rates = row("prefill", size, "tok/s")]() -> Status {
         LATHE_TRY(auto engine, this->engine(size + infer::kChunk));
-        LATHE_TRY(const Timeline timeline, time(*engine, {nonce(size)}, 1));
-        rates.push_back(static_cast<double>(size) / timeline.first());
-      }
-      report("prefill", size, "tok/s", std::move(rates));
+        LATHE_TRY(const Timeline timeline, time(*engine, {text(size)}, 1));
+        add(rates, static_cast<double>(size) / timeline.first());
+        return {};
+      });
     }
-    return {};
   }
 
   // What memory gives all threads at the moment, in bytes a second, from the weights themselves.
@@ -138,85 +160,82 @@ class Bench {
 
   // How much of the time is memory's: what decode reads a second, beside plain reads just before
   // and after it.
-  Status decode() {
-    const double token = static_cast<double>(model_.bytes_per_token());
-    std::vector<double> rates, reads, parts;
-    for (int i = 0; i < plan_.repeat; ++i) {
+  void plan_decode() {
+    const std::size_t rates = row("decode", plan_.answer, "tok/s");
+    const std::size_t reads = row("decode, weights read", plan_.answer, "GB/s");
+    const std::size_t plain = row("plain reads", plan_.answer, "GB/s");
+    const std::size_t parts = row("decode, of plain reads", plan_.answer, "%");
+    repeated([this, rates, reads, plain, parts]() -> Status {
       LATHE_TRY(auto engine, this->engine(plan_.answer + 2 * infer::kChunk));
       const double before = plain_reads();
-      LATHE_TRY(const Timeline timeline, time(*engine, {nonce(4)}, plan_.answer));
-      const double plain = (before + plain_reads()) / 2;
-      rates.push_back(static_cast<double>(plan_.answer - 1) / (timeline.last() - timeline.first()));
-      reads.push_back(rates.back() * token * 1e-9);
-      parts.push_back(rates.back() * token / plain * 100);
-    }
-    report("decode", plan_.answer, "tok/s", std::move(rates));
-    report("decode, weights read", plan_.answer, "GB/s", std::move(reads));
-    report("decode, of plain reads", plan_.answer, "%", std::move(parts));
-    return {};
+      LATHE_TRY(const Timeline timeline, time(*engine, {text(4)}, plan_.answer));
+      const double given = (before + plain_reads()) / 2;
+      const double rate =
+          static_cast<double>(plan_.answer - 1) / (timeline.last() - timeline.first());
+      const double read = rate * static_cast<double>(model_.bytes_per_token());
+      add(rates, rate);
+      add(reads, read * 1e-9);
+      add(plain, given * 1e-9);
+      add(parts, read / given * 100);
+      return {};
+    });
   }
 
   // A prompt computed w tokens at a time: what verifying a draft of w tokens costs.
-  Status widths() {
+  void plan_widths() {
     for (const std::size_t width : plan_.widths) {
-      std::vector<double> milliseconds;
-      for (int i = 0; i < plan_.repeat; ++i) {
+      repeated([this, width, milliseconds = row("step", width, "ms")]() -> Status {
         LATHE_TRY(auto engine, this->engine(width * kSteps + infer::kChunk, width));
-        LATHE_TRY(const Timeline timeline, time(*engine, {nonce(width * kSteps)}, 1));
-        milliseconds.push_back(timeline.first() / kSteps * 1e3);
-      }
-      report("step", width, "ms", std::move(milliseconds));
+        LATHE_TRY(const Timeline timeline, time(*engine, {text(width * kSteps)}, 1));
+        add(milliseconds, timeline.first() / kSteps * 1e3);
+        return {};
+      });
     }
-    return {};
   }
 
-  Status streams() {
+  void plan_streams() {
     for (const std::size_t count : plan_.streams) {
-      std::vector<double> rates;
-      for (int i = 0; i < plan_.repeat; ++i) {
+      repeated([this, count, rates = row("streams", count, "tok/s")]() -> Status {
         const std::size_t each = kStreamPrompt + plan_.answer;
         LATHE_TRY(auto engine, this->engine(count * (each + 2 * infer::kChunk)));
         std::vector<std::vector<infer::TokenId>> prompts;
-        for (std::size_t s = 0; s < count; ++s) prompts.push_back(nonce(kStreamPrompt));
+        for (std::size_t s = 0; s < count; ++s) prompts.push_back(text(kStreamPrompt));
         LATHE_TRY(const Timeline timeline, time(*engine, std::move(prompts), plan_.answer));
         const auto tokens = static_cast<double>(count * (plan_.answer - 1));
-        rates.push_back(tokens / (timeline.last() - timeline.tokens[count - 1]));
-      }
-      report("streams", count, "tok/s", std::move(rates));
+        add(rates, tokens / (timeline.last() - timeline.tokens[count - 1]));
+        return {};
+      });
     }
-    return {};
   }
 
   // One prompt per depth; the answer's tokens are the repetitions.
-  Status depths() {
+  void plan_depths() {
     for (const std::size_t depth : plan_.depths) {
-      const std::size_t answer = depth_answer();
-      LATHE_TRY(auto engine, this->engine(depth + answer + infer::kChunk));
-      LATHE_TRY(const Timeline timeline, time(*engine, {nonce(depth)}, answer));
-      std::vector<double> rates;
-      for (std::size_t i = 0; i + kGroup < timeline.tokens.size(); i += kGroup) {
-        rates.push_back(kGroup / (timeline.tokens[i + kGroup] - timeline.tokens[i]));
-      }
-      report("decode at depth", depth, "tok/s", std::move(rates));
+      tasks_.push_back([this, depth, rates = row("decode at depth", depth, "tok/s")]() -> Status {
+        const std::size_t answer = depth_answer();
+        LATHE_TRY(auto engine, this->engine(depth + answer + infer::kChunk));
+        LATHE_TRY(const Timeline timeline, time(*engine, {text(depth)}, answer));
+        for (std::size_t i = 0; i + kGroup < timeline.tokens.size(); i += kGroup)
+          add(rates, kGroup / (timeline.tokens[i + kGroup] - timeline.tokens[i]));
+        return {};
+      });
     }
-    return {};
   }
 
   // The same prompt again: the first token comes from the cached prefix.
-  Status reuse() {
+  void plan_reuse() {
     const std::size_t size = *std::max_element(plan_.prompts.begin(), plan_.prompts.end());
-    std::vector<double> cold, cached;
-    for (int i = 0; i < plan_.repeat; ++i) {
+    const std::size_t cold = row("first token, new prompt", size, "ms");
+    const std::size_t cached = row("first token, cached prompt", size, "ms");
+    repeated([this, size, cold, cached]() -> Status {
       LATHE_TRY(auto engine, this->engine(2 * size + 4 * infer::kChunk));
-      const std::vector<infer::TokenId> prompt = nonce(size);
+      const std::vector<infer::TokenId> prompt = text(size);
       LATHE_TRY(const Timeline first, time(*engine, {prompt}, 1));
       LATHE_TRY(const Timeline again, time(*engine, {prompt}, 1));
-      cold.push_back(first.first() * 1e3);
-      cached.push_back(again.first() * 1e3);
-    }
-    report("first token, new prompt", size, "ms", std::move(cold));
-    report("first token, cached prompt", size, "ms", std::move(cached));
-    return {};
+      add(cold, first.first() * 1e3);
+      add(cached, again.first() * 1e3);
+      return {};
+    });
   }
 
   const infer::Model& model_;
@@ -225,18 +244,12 @@ class Bench {
   const BenchPlan& plan_;
   const StopFlag& stop_;
   const std::function<void(const BenchRow&)>& heard_;
-  std::vector<BenchRow> rows_;
-  std::uint64_t state_ = 42;
+  std::vector<Row> rows_;
+  std::vector<Task> tasks_;
+  std::uint64_t texts_ = 0;
 };
 
 }  // namespace
-
-Figure figure_of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t n = values.size();
-  const double median = n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-  return {median, values.front(), values.back()};
-}
 
 Result<std::vector<BenchRow>> bench_model(const infer::Model& model,
                                           const infer::Tokenizer& tokenizer,

@@ -1,21 +1,18 @@
 // The product's benchmark of a model on this machine: what a person feels (load, time to the first
 // token, tokens a second) and the curves that explain it (step cost by width, streams, depth).
-// Every figure is a median of repetitions with its smallest and largest; prompts are nonces, so
-// that nothing is measured that was computed before, unless reuse is what is measured. One thread.
+// Every figure is a median of repetitions with its smallest and largest, all repetitions of all
+// figures in a random order of a given seed; prompts are new text each, so that nothing is measured
+// that was computed before, unless reuse is what is measured. One thread.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "app/bench/record.h"
 #include "infer/cpu/cpu_executor.h"
 
 namespace lathe::app {
-
-struct Figure {
-  double median = 0, low = 0, high = 0;
-};
-Figure figure_of(std::vector<double> values);  // at least one
 
 struct BenchPlan {
   int repeat = 5;
@@ -25,16 +22,11 @@ struct BenchPlan {
   std::vector<std::size_t> streams = {1, 4, 8};
   std::vector<std::size_t> depths = {};  // decode after so many tokens
   infer::KvType kv = infer::KvType::kF16;
+  std::uint64_t seed = 1;
 };
 
-struct BenchRow {
-  std::string what;  // "prefill", "decode", "step", "streams", "first token, cached" …
-  std::size_t size;  // tokens, width, streams or depth
-  std::string unit;  // "tok/s", "ms"
-  Figure figure;
-};
-
-// `heard` is told each row as it comes. Refuses sizes beyond the model's context.
+// `heard` is told each row when it is complete; the result has them in the order of the plan. Refuses
+// sizes beyond the model's context.
 Result<std::vector<BenchRow>> bench_model(const infer::Model& model,
                                           const infer::Tokenizer& tokenizer,
                                           infer::ThreadTeam& team, const BenchPlan& plan,

@@ -1,0 +1,71 @@
+// Medians, percentiles, and numbers as records have them.
+#include "app/bench/statistics.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "ground/base/result.h"
+
+namespace lathe::app {
+namespace {
+
+// Of sorted values.
+double nearest_rank(const std::vector<double>& sorted, double share) {
+  const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+  return sorted[std::max<std::size_t>(rank, 1) - 1];
+}
+
+Json number_or_null(const std::optional<double>& value) {
+  return value ? Json(decimal(*value)) : Json();
+}
+
+}  // namespace
+
+Figure figure_of(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  const double median = n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+  return {median, values.front(), values.back()};
+}
+
+Spread spread_of(std::vector<double> values) {
+  Spread spread{.n = values.size(), .figure = {}, .p95 = {}, .p99 = {}};
+  if (values.empty()) return spread;
+  std::sort(values.begin(), values.end());
+  spread.figure = figure_of(values);
+  if (spread.n >= kFewestForP95) spread.p95 = nearest_rank(values, 0.95);
+  if (spread.n >= kFewestForP99) spread.p99 = nearest_rank(values, 0.99);
+  return spread;
+}
+
+std::string decimal(double value) {
+  std::string text = fmt::format("{:.6f}", value);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.ends_with('.')) text.pop_back();
+  return text == "-0" ? "0" : text;
+}
+
+std::optional<double> parse_decimal(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) return {};
+  return value;
+}
+
+Json to_json(const Figure& figure) {
+  return {{"median", decimal(figure.median)},
+          {"low", decimal(figure.low)},
+          {"high", decimal(figure.high)}};
+}
+
+Json to_json(const Spread& spread) {
+  if (spread.n == 0) return {{"n", 0}};
+  Json json = to_json(spread.figure);
+  json["n"] = spread.n;
+  json["p95"] = number_or_null(spread.p95);
+  json["p99"] = number_or_null(spread.p99);
+  return json;
+}
+
+}  // namespace lathe::app
