@@ -82,7 +82,7 @@ def processor():
 
 def step_ratios(report):
     """Of one run of `lathe bench`: what it gains to do tokens together."""
-    rows = {(row["what"], row["size"]): row["low" if row["unit"] == "ms" else "high"] for row in report["rows"]}
+    rows = {(row["what"], row["size"]): float(row["low" if row["unit"] == "ms" else "high"]) for row in report["rows"]}
     return {
         "a token of prefill over one of decode": rows["prefill", 128] / rows["decode", 64],
         "8 steps of one token over one step of 8": 8 * rows["step", 1] / rows["step", 8],
@@ -100,7 +100,7 @@ def measure(args):
     found = run(args.ratios, "--rounds", str(args.rounds))
     for _ in range(args.rounds):
         report = run(args.lathe, "bench", str(MODEL), "--json", "--repeat", "9", "--threads", "1", "--prompts", "128",
-                     "--answer", "64", "--widths", "1,8", "--streams", "1,8")[0]
+                     "--answer", "64", "--widths", "1,8", "--streams", "1,8")["models"][0]
         for name, ratio in step_ratios(report).items():
             found.setdefault(f"steps, {report['kernels']}", {}).setdefault(name, []).append(ratio)
     return {name: {ratio: interval(values) for ratio, values in ratios.items()} for name, ratios in found.items()}

@@ -123,34 +123,35 @@ class LocalModel(Case):
     def test_bench(self):
         out, _ = self.lathe("bench", MODEL, "--repeat", "3", "--prompts", "16,40", "--answer", "8", "--widths", "1,4",
                             "--streams", "2", "--depths", "100", "--threads", "2", "--out", "a.json")
-        report, = json.loads((self.dir / "a.json").read_text())
+        record = json.loads((self.dir / "a.json").read_text())
+        report, = record["models"]
         self.assertEqual((report["threads"], report["sha256"]), (2, hashlib.sha256(MODEL.read_bytes()).hexdigest()))
         self.assertEqual([(row["what"], row["size"], row["unit"]) for row in report["rows"]], [
             ("prefill", 16, "tok/s"), ("prefill", 40, "tok/s"), ("decode", 8, "tok/s"), ("decode, weights read", 8, "GB/s"),
-            ("decode, of plain reads", 8, "%"), ("step", 1, "ms"), ("step", 4, "ms"), ("streams", 2, "tok/s"),
+            ("plain reads", 8, "GB/s"), ("decode, of plain reads", 8, "%"), ("step", 1, "ms"), ("step", 4, "ms"), ("streams", 2, "tok/s"),
             ("decode at depth", 100, "tok/s"), ("first token, new prompt", 40, "ms"), ("first token, cached prompt", 40, "ms")])
         for row in report["rows"]:
             self.assertIn(row["what"], out)
-            self.assertTrue(0 < row["low"] <= row["median"] <= row["high"], row)
+            self.assertTrue(0 < float(row["low"]) <= float(row["median"]) <= float(row["high"]), row)
         # What decode reads is its rate times the bytes of a token, which are nearly all the weights of this model.
-        rate, read = (next(r["median"] for r in report["rows"] if r["what"] == w) for w in ("decode", "decode, weights read"))
+        rate, read = (float(next(r["median"] for r in report["rows"] if r["what"] == w)) for w in ("decode", "decode, weights read"))
         self.assertTrue(0.85 < read * 1e9 / rate / report["weight_bytes"] <= 1, (rate, read, report["weight_bytes"]))
         # A report beside itself, and beside one that is twice as fast.
         for row in report["rows"]:
-            row["median"] *= 2
-        self.write("b.json", json.dumps([report]))
+            row["median"] = str(float(row["median"]) * 2)
+        self.write("b.json", json.dumps(record))
         rows = json.loads(self.lathe("--json", "bench", "--compare", "a.json", "b.json")[0])
-        self.assertEqual([row["ratio"] for row in rows], [2.0] * 11)
+        self.assertEqual([row["ratio"] for row in rows], [2.0] * 12)
 
     def test_bench_refuses(self):
         self.lathe("bench", MODEL, "--repeat", "1", "--prompts", "16", "--answer", "4", "--widths", "1", "--streams", "1",
                    "--out", "a.json")
-        report = json.loads((self.dir / "a.json").read_text())
-        for name, text in (("numbers", "[1, 2]"), ("object", "{}"), ("rows", '[{"rows": 3}]')):
-            self.refused("bench", "--compare", "a.json", self.write(name, text), say=[name, "no report"])
+        record = json.loads((self.dir / "a.json").read_text())
+        for name, text in (("numbers", "[1, 2]"), ("object", "{}"), ("models", '{"kind": "lathe-bench", "schema": 1}')):
+            self.refused("bench", "--compare", "a.json", self.write(name, text), say=[name, "no record"])
         self.refused("bench", "--compare", "a.json", self.write("cut", "["), say=["cut", "not valid JSON"])
-        self.refused("bench", "--compare", "a.json", self.write("two", json.dumps(report * 2)), say=["1 model", "has 2"])
-        self.refused("bench", "--compare", "a.json", self.write("none", '[{"rows": []}]'), say=["nothing the same"])
+        self.refused("bench", "--compare", "a.json", self.write("two", json.dumps({**record, "models": record["models"] * 2})), say=["1 model", "has 2"])
+        self.refused("bench", "--compare", "a.json", self.write("none", json.dumps({**record, "models": [{}]})), say=["nothing the same"])
         self.refused("bench", say=["name a model"])
         for flag, size in (("--prompts", "32768"), ("--depths", "32760"), ("--widths", "4096"), ("--answer", "32761")):
             error = json.loads(self.lathe("--json", "bench", MODEL, flag, size, code=2)[0])["error"]

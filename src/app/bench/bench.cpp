@@ -19,6 +19,7 @@ double now() {
 // What one run of some requests took: when each of their tokens came, from the start.
 struct Timeline {
   std::vector<double> tokens;
+  std::size_t cached = 0;  // tokens of the prompts that were computed before
   double first() const { return tokens.front(); }
   double last() const { return tokens.back(); }
 };
@@ -70,7 +71,8 @@ class Bench {
     ++texts_;
     std::vector<infer::TokenId> ids;
     for (std::size_t words = size; ids.size() < size; words *= 2)
-      ids = tokenizer_.encode(corpus_text(random_at(plan_.seed, 1, texts_), words + 8), true, false);
+      ids =
+          tokenizer_.encode(corpus_text(random_at(plan_.seed, 1, texts_), words + 8), true, false);
     ids.resize(size);
     return ids;
   }
@@ -89,7 +91,10 @@ class Bench {
       LATHE_TRY([[maybe_unused]] const infer::SequenceId id, engine.add(std::move(request)));
     }
     while (!engine.idle()) {
-      engine.step([&](const infer::TokenEvent&) { timeline.tokens.push_back(now() - start); });
+      engine.step([&](const infer::TokenEvent& event) {
+        timeline.tokens.push_back(now() - start);
+        if (event.finished) timeline.cached += event.usage.cached_tokens;
+      });
     }
     return timeline;
   }
@@ -232,6 +237,11 @@ class Bench {
       const std::vector<infer::TokenId> prompt = text(size);
       LATHE_TRY(const Timeline first, time(*engine, {prompt}, 1));
       LATHE_TRY(const Timeline again, time(*engine, {prompt}, 1));
+      if (first.cached > 0 || (size > infer::kChunk && again.cached == 0))
+        return fail(ErrorKind::kUnavailable,
+                    "a new prompt of {} tokens had {} of them from the cache, the same one again "
+                    "{}: the figures are void",
+                    size, first.cached, again.cached);
       add(cold, first.first() * 1e3);
       add(cached, again.first() * 1e3);
       return {};

@@ -11,9 +11,9 @@
 namespace lathe::app {
 namespace {
 
-using ::testing::UnorderedElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
 
 struct BenchModel : ::testing::Test {
   BenchModel() : team(2) {
@@ -43,12 +43,12 @@ TEST_F(BenchModel, ReportsEveryPlannedSizeOnce) {
                          .depths = {24}});
   ASSERT_TRUE(rows) << rows.error().message;
   EXPECT_THAT(heard,
-              UnorderedElementsAre(
-                  Pair("prefill", 8), Pair("prefill", 16), Pair("decode", 6),
-                  Pair("decode, weights read", 6), Pair("plain reads", 6),
-                  Pair("decode, of plain reads", 6), Pair("step", 1), Pair("step", 2),
-                  Pair("streams", 2), Pair("decode at depth", 24),
-                  Pair("first token, new prompt", 16), Pair("first token, cached prompt", 16)));
+              UnorderedElementsAre(Pair("prefill", 8), Pair("prefill", 16), Pair("decode", 6),
+                                   Pair("decode, weights read", 6), Pair("plain reads", 6),
+                                   Pair("decode, of plain reads", 6), Pair("step", 1),
+                                   Pair("step", 2), Pair("streams", 2), Pair("decode at depth", 24),
+                                   Pair("first token, new prompt", 16),
+                                   Pair("first token, cached prompt", 16)));
   ASSERT_EQ(rows->size(), heard.size());
   EXPECT_EQ(rows->front().what, "prefill");
   for (const BenchRow& row : *rows) {

@@ -95,9 +95,7 @@ TEST(Capacity, RefusesTermsThatCannotBe) {
   refused([](CapacityTerms& terms) { terms.decode[1].second = 0; }, "8 streams");
   refused([](CapacityTerms& terms) { std::swap(terms.decode[0], terms.decode[1]); }, "grow");
   refused(
-      [](CapacityTerms& terms) {
-        terms.answer_tokens = std::numeric_limits<double>::infinity();
-      },
+      [](CapacityTerms& terms) { terms.answer_tokens = std::numeric_limits<double>::infinity(); },
       "answer");
 }
 

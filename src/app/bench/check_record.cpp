@@ -76,11 +76,12 @@ class Check {
     LATHE_TRY_STATUS(rows(model, place));
     const Json& turns = json_at(model, "turns");
     for (std::size_t i = 0; i < turns.size(); ++i) {
-      const std::string turn = fmt::format("{}.turns[{}].serve", place, i);
-      LATHE_TRY_STATUS(serve(json_at(turns[i], "serve"), turn));
+      const std::string turn = fmt::format("{}.turns[{}]", place, i);
+      if (const Json& json = json_at(turns[i], "serve"); !json.is_null())
+        LATHE_TRY_STATUS(serve(json, turn + ".serve"));
+      if (const Json& json = json_at(turns[i], "sustained"); !json.is_null())
+        LATHE_TRY_STATUS(sustained(json, turn + ".sustained"));
     }
-    if (const Json& json = json_at(model, "sustained"); !json.is_null())
-      LATHE_TRY_STATUS(sustained(json, place + ".sustained"));
     return {};
   }
 
@@ -139,8 +140,8 @@ class Check {
     if (result.tokens.size() < 2) return invalid("{}: lasts less than two seconds", place);
     result.figures = sustained_figures(result.tokens);
     const Json again = sustained_json(*slo, result);
-    for (const char* part :
-         {"point", "tokens_each_second", "first", "first_s", "last", "last_s", "ratio", "settled_s"})
+    for (const char* part : {"point", "tokens_each_second", "first", "first_s", "last", "last_s",
+                             "ratio", "settled_s"})
       LATHE_TRY_STATUS(same(json_at(json, part), again[part], place + "." + part));
     return {};
   }
@@ -150,6 +151,8 @@ class Check {
 
 }  // namespace
 
-Status check_record(const Json& record) { return Check().record(record); }
+Status check_record(const Json& record) {
+  return Check().record(record);
+}
 
 }  // namespace lathe::app

@@ -19,8 +19,8 @@ struct Shape {
 struct Calibration {
   double tokens_per_word = 1.3;  // where the target does not count
   bool counts = false;
-  std::int64_t shared_tokens = 0;  // that a new prompt has from the cache: the template's head
-  std::int64_t cached_tokens = 0;  // of the same prompt again
+  std::int64_t shared_tokens = 0;   // that a new prompt has from the cache: the template's head
+  std::int64_t cached_tokens = 0;   // of the same prompt again
   double new_ms = 0, again_ms = 0;  // to the first token
 };
 Result<Calibration> calibrate(Target& target, const Shape& shape, std::uint64_t seed,

@@ -18,10 +18,14 @@ constexpr std::int64_t kAfterFailureUs = 100'000;  // people who are refused ask
 
 std::string finish_name(FinishReason finish) {
   switch (finish) {
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kToolCalls: return "tool_calls";
-    case FinishReason::kContentFilter: return "content_filter";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kToolCalls:
+      return "tool_calls";
+    case FinishReason::kContentFilter:
+      return "content_filter";
   }
   return "";
 }
@@ -74,8 +78,7 @@ class Driver {
   // The person's next question, if there is still time for one.
   void think(std::size_t person, std::int64_t from_us) {
     const auto& loop = std::get<ClosedLoop>(load_.arrival);
-    const std::int64_t at =
-        from_us + app::think_us(loop, load_.seed, person, thought_[person]++);
+    const std::int64_t at = from_us + app::think_us(loop, load_.seed, person, thought_[person]++);
     if (at < window_us_ && !stopped_) due_.push({at, person});
   }
 

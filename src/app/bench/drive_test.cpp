@@ -77,7 +77,8 @@ TEST(Drive, AnOpenLoopIsAQueueWithLindleysWaits) {
   }
   std::ranges::sort(first);
   const auto rank = [&](double share) {
-    return first[static_cast<std::size_t>(std::ceil(share * static_cast<double>(first.size()))) - 1];
+    return first[static_cast<std::size_t>(std::ceil(share * static_cast<double>(first.size()))) -
+                 1];
   };
   EXPECT_DOUBLE_EQ(*point.summary.first_ms.p95, rank(0.95));
   EXPECT_DOUBLE_EQ(*point.summary.first_ms.p99, rank(0.99));
@@ -181,10 +182,9 @@ TEST(Drive, StopsWithWhatItHas) {
   FakeTarget target({});
   StopFlag stop;
   std::size_t heard = 0;
-  const auto point = drive(target, {ClosedLoop{2}, 3600, 1}, question, {}, stop,
-                           [&](std::int64_t) {
-                             if (++heard == 200) stop.raise();
-                           });
+  const auto point = drive(target, {ClosedLoop{2}, 3600, 1}, question, {}, stop, [&](std::int64_t) {
+    if (++heard == 200) stop.raise();
+  });
   ASSERT_TRUE(point);
   EXPECT_TRUE(point->stopped);
   EXPECT_LT(point->window_us, 5'000'000);
@@ -213,7 +213,9 @@ std::vector<std::string> faults(FakeServer server) {
   return faults_of(run(server, {ClosedLoop{2}, 30, 1}), 64, 0);
 }
 
-TEST(Faults, AGoodServerHasNone) { EXPECT_THAT(faults({}), IsEmpty()); }
+TEST(Faults, AGoodServerHasNone) {
+  EXPECT_THAT(faults({}), IsEmpty());
+}
 
 TEST(Faults, AStreamThatIsKeptBack) {
   EXPECT_THAT(faults({.buffers = true}), Contains(HasSubstr("buffers its stream")));

@@ -15,14 +15,14 @@ struct FakeServer {
   std::int64_t first_us = 100'000, gap_us = 10'000;
   int tokens = 11;  // of an answer
   // The faults.
-  bool buffers = false;            // all pieces come at the end
+  bool buffers = false;             // all pieces come at the end
   std::int64_t empty_early_us = 0;  // an event without text so long before the first token
-  bool secret_cache = false;       // a prompt that it knows is as good as read, which it keeps quiet
-  bool warm = false;               // says that all of every prompt was cached
-  int cut_to = 0;                  // answers end there, "length"
-  std::size_t fails_each = 0;      // every n-th request fails
-  std::int64_t dies_us = -1;       // from then on all fail
-  int other_bits_each = 0;         // every n-th answer is another one
+  bool secret_cache = false;   // a prompt that it knows is as good as read, which it keeps quiet
+  bool warm = false;           // says that all of every prompt was cached
+  int cut_to = 0;              // answers end there, "length"
+  std::size_t fails_each = 0;  // every n-th request fails
+  std::int64_t dies_us = -1;   // from then on all fail
+  int other_bits_each = 0;     // every n-th answer is another one
   bool counts = true;
 };
 
@@ -41,19 +41,19 @@ class FakeTarget final : public Target {
     if ((server_.fails_each > 0 && asked_ % server_.fails_each == 0) ||
         (server_.dies_us >= 0 && start >= server_.dies_us)) {
       TargetEvent event{.id = id, .at_us = now_ + 1000};
-      event.error = server_.dies_us >= 0 && start >= server_.dies_us ? "connection refused"
-                                                                      : "status 500";
+      event.error =
+          server_.dies_us >= 0 && start >= server_.dies_us ? "connection refused" : "status 500";
       events_.push_back(std::move(event));
       return;
     }
     int tokens = std::min(server_.tokens, request.max_tokens);
     if (server_.cut_to > 0) tokens = std::min(tokens, server_.cut_to);
-    const std::int64_t first = start + (known && server_.secret_cache ? server_.first_us / 10
-                                                                      : server_.first_us);
+    const std::int64_t first =
+        start + (known && server_.secret_cache ? server_.first_us / 10 : server_.first_us);
     const std::int64_t last = first + (tokens - 1) * server_.gap_us;
     if (server_.empty_early_us > 0)
-      events_.push_back({.id = id, .at_us = first - server_.empty_early_us,
-                         .kind = TargetEvent::Kind::kEmpty});
+      events_.push_back(
+          {.id = id, .at_us = first - server_.empty_early_us, .kind = TargetEvent::Kind::kEmpty});
     for (int i = 0; i < tokens; ++i)
       events_.push_back({.id = id,
                          .at_us = server_.buffers ? last : first + i * server_.gap_us,
@@ -66,7 +66,8 @@ class FakeTarget final : public Target {
     end.finish = tokens < server_.tokens || tokens == request.max_tokens ? FinishReason::kLength
                                                                          : FinishReason::kStop;
     end.text = prompt + " answered";
-    if (server_.other_bits_each > 0 && asked_ % static_cast<std::size_t>(server_.other_bits_each) == 0)
+    if (server_.other_bits_each > 0 &&
+        asked_ % static_cast<std::size_t>(server_.other_bits_each) == 0)
       end.text += " otherwise";
     events_.push_back(std::move(end));
     *slot = last;

@@ -49,7 +49,8 @@ void add_failures(const Point& point, std::vector<std::string>& faults) {
     ++errors[sample.error];
   }
   if (failed == 0) return;
-  const auto most = std::ranges::max_element(errors, {}, [](const auto& row) { return row.second; });
+  const auto most =
+      std::ranges::max_element(errors, {}, [](const auto& row) { return row.second; });
   faults.push_back(fmt::format("{}, mostly so: {}",
                                share(failed, point.samples.size(), "requests failed"),
                                clip_utf8(most->first, 300)));
@@ -105,12 +106,10 @@ std::optional<Overload> overload_of(const std::vector<const Summary*>& points) {
   const Summary* best = nullptr;
   for (std::size_t i = 0; i < points.size(); ++i) {
     const Summary& point = *points[i];
-    if (point.failed > 0)
-      return Overload{i, counted(point.failed, "request") + " failed"};
+    if (point.failed > 0) return Overload{i, counted(point.failed, "request") + " failed"};
     if (best != nullptr) {
-      const double ratio = best->answers_per_minute > 0
-                               ? point.answers_per_minute / best->answers_per_minute
-                               : 1;
+      const double ratio =
+          best->answers_per_minute > 0 ? point.answers_per_minute / best->answers_per_minute : 1;
       if (ratio < 0.95)
         return Overload{i, fmt::format("{:.0f} % of the best point's answers", ratio * 100)};
       const double longer = point.whole_ms.tail() / best->whole_ms.tail();
@@ -161,10 +160,11 @@ std::vector<std::string> faults_of(const Point& point, std::int64_t asked, std::
   say(cut, fmt::format("answers are cut: they end at a length below the {} tokens that were asked",
                        asked));
   if (2 * buffered > answers)
-    faults.push_back(share(buffered, answers,
-                           "answers came in one piece at their end: the server, or what stands "
-                           "between, buffers its stream; the time to the first token is that of the "
-                           "whole"));
+    faults.push_back(
+        share(buffered, answers,
+              "answers came in one piece at their end: the server, or what stands "
+              "between, buffers its stream; the time to the first token is that of the "
+              "whole"));
   if (empty > 0)
     faults.push_back(fmt::format(
         "{}, up to {:.0f} ms before the first token: it does not count as one",

@@ -32,17 +32,18 @@ double seconds_since(Instant start) {
 
 // Reads far more than caches hold.
 Result<double> read_memory(infer::ThreadTeam& team) {
-  constexpr std::size_t kPart = std::size_t{128} << 20;
   const auto parts = static_cast<std::size_t>(team.size());
-  LATHE_TRY(const infer::Pages pages, infer::Pages::allocate(parts * kPart));
-  team.run(parts, [&](std::size_t i, int) { std::memset(pages.data() + i * kPart, 1, kPart); });
+  const std::size_t part_bytes = std::min(std::size_t{128} << 20, (std::size_t{1} << 30) / parts);
+  LATHE_TRY(const infer::Pages pages, infer::Pages::allocate(parts * part_bytes));
+  team.run(parts,
+           [&](std::size_t i, int) { std::memset(pages.data() + i * part_bytes, 1, part_bytes); });
   double best = 0;
   for (int i = 0; i < kTries; ++i) {
     const Instant start = std::chrono::steady_clock::now();
     team.run(parts, [&](std::size_t part, int) {
-      infer::read_all(std::span<const std::byte>(pages.data() + part * kPart, kPart));
+      infer::read_all(std::span<const std::byte>(pages.data() + part * part_bytes, part_bytes));
     });
-    best = std::max(best, static_cast<double>(parts * kPart) / seconds_since(start) * 1e-9);
+    best = std::max(best, static_cast<double>(parts * part_bytes) / seconds_since(start) * 1e-9);
   }
   return best;
 }
@@ -51,8 +52,8 @@ Result<double> read_memory(infer::ThreadTeam& team) {
 Result<double> compute(infer::ThreadTeam& team) {
   constexpr std::size_t kRows = 64, kDepth = 1024, kTokens = 16, kTimes = 400;
   const infer::KernelTable& table = infer::best_kernel_table();
-  const auto type = std::ranges::find(table.types, infer::TensorType::kQ8_0,
-                                      &infer::PackedType::type);
+  const auto type =
+      std::ranges::find(table.types, infer::TensorType::kQ8_0, &infer::PackedType::type);
   if (type == table.types.end()) return 0.0;
   struct Space {
     infer::Pages panels, q, scale, sum, out;
@@ -60,8 +61,8 @@ Result<double> compute(infer::ThreadTeam& team) {
   std::vector<Space> spaces;
   for (int i = 0; i < team.size(); ++i) {
     Space& space = spaces.emplace_back();
-    LATHE_TRY(space.panels, infer::Pages::allocate(kRows / infer::kPanelRows *
-                                                   type->panel_bytes(kDepth)));
+    LATHE_TRY(space.panels,
+              infer::Pages::allocate(kRows / infer::kPanelRows * type->panel_bytes(kDepth)));
     LATHE_TRY(space.q, infer::Pages::allocate(kTokens * kDepth));
     LATHE_TRY(space.scale, infer::Pages::allocate(kTokens * kDepth / 32 * sizeof(float)));
     LATHE_TRY(space.sum, infer::Pages::allocate(kTokens * kDepth / 16 * sizeof(std::int16_t)));
@@ -72,17 +73,16 @@ Result<double> compute(infer::ThreadTeam& team) {
     const Instant start = std::chrono::steady_clock::now();
     team.run(spaces.size(), [&](std::size_t part, int) {
       const Space& space = spaces[part];
-      const infer::MatmulArgs args{
-          .panels = space.panels.data(),
-          .rows = kRows,
-          .k = kDepth,
-          .tokens = kTokens,
-          .x = {reinterpret_cast<const std::int8_t*>(space.q.data()),
-                reinterpret_cast<const float*>(space.scale.data()),
-                reinterpret_cast<const std::int16_t*>(space.sum.data())},
-          .x_f32 = nullptr,
-          .out = reinterpret_cast<float*>(space.out.data()),
-          .out_stride = kRows};
+      const infer::MatmulArgs args{.panels = space.panels.data(),
+                                   .rows = kRows,
+                                   .k = kDepth,
+                                   .tokens = kTokens,
+                                   .x = {reinterpret_cast<const std::int8_t*>(space.q.data()),
+                                         reinterpret_cast<const float*>(space.scale.data()),
+                                         reinterpret_cast<const std::int16_t*>(space.sum.data())},
+                                   .x_f32 = nullptr,
+                                   .out = reinterpret_cast<float*>(space.out.data()),
+                                   .out_stride = kRows};
       for (std::size_t n = 0; n < kTimes; ++n) type->matmul(args);
     });
     const double operations = 2.0 * kRows * kDepth * kTokens * kTimes;
@@ -204,7 +204,8 @@ std::vector<std::string> objections_to(const MachineState& state) {
   if (!state.busy.empty()) {
     std::vector<std::string> names;
     for (const BusyProcess& process : state.busy)
-      if (names.size() < 5) names.push_back(fmt::format("{} {:.0f} %", process.name, process.percent));
+      if (names.size() < 5)
+        names.push_back(fmt::format("{} {:.0f} %", process.name, process.percent));
     why.push_back("other programs are busy: " + join(names, ", "));
   }
   if (state.on_battery) why.push_back("it runs on its battery");

@@ -14,8 +14,8 @@ namespace lathe::app {
 
 // What all threads get from memory, and what they compute, at the moment. The best of a few tries.
 struct MachineSpeed {
-  double memory_gb = 0;   // 10⁹ bytes a second, read
-  double int8_gop = 0;    // 10⁹ operations a second of the best int8 kernel: 2 a multiply and add
+  double memory_gb = 0;  // 10⁹ bytes a second, read
+  double int8_gop = 0;   // 10⁹ operations a second of the best int8 kernel: 2 a multiply and add
 };
 Result<MachineSpeed> measure_machine(infer::ThreadTeam& team);
 
@@ -26,8 +26,8 @@ struct BusyProcess {
 
 struct MachineState {
   MachineSpeed speed = {};
-  std::optional<MachineSpeed> best = {};  // that was ever recorded here
-  std::string governor = {};              // "": the kernel does not say
+  std::optional<MachineSpeed> best = {};                          // that was ever recorded here
+  std::string governor = {};                                      // "": the kernel does not say
   std::optional<double> cpu_pressure = {}, memory_pressure = {};  // PSI, 0 to 1
   std::optional<double> load_average = {};
   std::vector<BusyProcess> busy = {};  // others that take over 5 %

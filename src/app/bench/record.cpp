@@ -92,7 +92,9 @@ Json row_json(const BenchRow& row) {
 }
 
 Result<BenchRow> row_from_json(const Json& json) {
-  BenchRow row{.what = json_string(json, "what"), .size = 0, .unit = json_string(json, "unit"),
+  BenchRow row{.what = json_string(json, "what"),
+               .size = 0,
+               .unit = json_string(json, "unit"),
                .samples = {}};
   LATHE_TRY(const std::int64_t size, whole_at(json, "size"));
   row.size = static_cast<std::size_t>(size);
@@ -224,7 +226,9 @@ Json machine_json(int threads) {
           {"virtual", cpuinfo.find(" hypervisor") != std::string::npos}};
 }
 
-std::string record_text(const Json& record) { return canonical_json(record) + "\n"; }
+std::string record_text(const Json& record) {
+  return canonical_json(record) + "\n";
+}
 
 Result<Json> parse_record(std::string_view text) {
   LATHE_TRY(Json record, parse_json(text));

@@ -4,8 +4,8 @@
 //
 //   {"schema": 1, "kind": "lathe-bench", "program": …, "machine": …, "preflight": …, "started": …,
 //    "wall_us": …, "seed": …, "publishable": …, "objections": […], "faults": […],
-//    "models": [{"model": …, "sha256": …, "rows": […], "turns": [{"target": …, "serve": …}],
-//                "sustained": …, "quality": "not checked"}]}
+//    "models": [{"model": …, "sha256": …, "rows": […],
+//                "turns": [{"target": …, "serve": …, "sustained": …}], "quality": "not checked"}]}
 #pragma once
 
 #include "app/bench/serve_profile.h"
@@ -16,9 +16,9 @@ inline constexpr std::int64_t kBenchSchema = 1;
 inline constexpr std::string_view kBenchKind = "lathe-bench";
 
 struct BenchRow {
-  std::string what;  // "prefill", "decode", "step", "streams", "first token, cached" …
-  std::size_t size;  // tokens, width, streams or depth
-  std::string unit;  // "tok/s", "ms"
+  std::string what;             // "prefill", "decode", "step", "streams", "first token, cached" …
+  std::size_t size;             // tokens, width, streams or depth
+  std::string unit;             // "tok/s", "ms"
   std::vector<double> samples;  // one a repetition, at least one, as decimal() has them
 
   Figure figure() const { return figure_of(samples); }

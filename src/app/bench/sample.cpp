@@ -28,10 +28,9 @@ bool within(const Sample& sample, const std::vector<double>& gaps, const Slo& sl
 // Of the tokens, those whose pieces came within the window.
 double tokens_within(const Sample& sample, std::int64_t window_us) {
   if (sample.pieces_us.empty()) return 0;
-  const auto come = std::ranges::count_if(sample.pieces_us,
-                                          [&](std::int64_t at) { return at <= window_us; });
-  return sample.tokens() * static_cast<double>(come) /
-         static_cast<double>(sample.pieces_us.size());
+  const auto come =
+      std::ranges::count_if(sample.pieces_us, [&](std::int64_t at) { return at <= window_us; });
+  return sample.tokens() * static_cast<double>(come) / static_cast<double>(sample.pieces_us.size());
 }
 
 }  // namespace
@@ -87,13 +86,12 @@ Json to_json(const Sample& sample) {
 
 Result<Sample> sample_from_json(const Json& json) {
   Sample sample;
-  for (const auto& [name, member] : {std::pair("due_us", &sample.due_us),
-                                     std::pair("sent_us", &sample.sent_us),
-                                     std::pair("empty_us", &sample.empty_us),
-                                     std::pair("end_us", &sample.end_us),
-                                     std::pair("prompt_tokens", &sample.prompt_tokens),
-                                     std::pair("cached_tokens", &sample.cached_tokens),
-                                     std::pair("answer_tokens", &sample.answer_tokens)}) {
+  for (const auto& [name, member] :
+       {std::pair("due_us", &sample.due_us), std::pair("sent_us", &sample.sent_us),
+        std::pair("empty_us", &sample.empty_us), std::pair("end_us", &sample.end_us),
+        std::pair("prompt_tokens", &sample.prompt_tokens),
+        std::pair("cached_tokens", &sample.cached_tokens),
+        std::pair("answer_tokens", &sample.answer_tokens)}) {
     const Json& value = json_at(json, name);
     if (!value.is_number_integer()) return invalid("{}: must be a whole number", name);
     *member = value.get<std::int64_t>();

@@ -11,6 +11,8 @@ namespace lathe::app {
 namespace {
 
 constexpr std::int64_t kReadEveryUs = 10'000'000;
+// The digits that a new prompt begins with may be those of an earlier one by chance.
+constexpr std::int64_t kSharedByChance = 8;
 
 std::vector<const Summary*> summaries(const std::vector<Point>& points) {
   std::vector<const Summary*> list;
@@ -19,7 +21,9 @@ std::vector<const Summary*> summaries(const std::vector<Point>& points) {
 }
 
 // As a record holds it, so that its reader computes with the same.
-double rounded(double value) { return parse_decimal(decimal(value)).value_or(value); }
+double rounded(double value) {
+  return parse_decimal(decimal(value)).value_or(value);
+}
 
 double median_of(const std::vector<double>& values, std::size_t from, std::size_t count) {
   const auto first = values.begin() + static_cast<std::ptrdiff_t>(from);
@@ -50,8 +54,8 @@ Result<ServeResult> measure_serve(Target& target, const ServePlan& plan, const S
         questions_of(plan.shape, result.calibration, mix64(plan.seed) + ++points);
     LATHE_TRY(list.emplace_back(), drive(target, load, questions, plan.slo, stop));
     const Point& point = list.back();
-    for (const std::string& fault :
-         faults_of(point, plan.shape.answer_tokens, result.calibration.shared_tokens))
+    for (const std::string& fault : faults_of(point, plan.shape.answer_tokens,
+                                              result.calibration.shared_tokens + kSharedByChance))
       result.faults.push_back(load_name(load) + ": " + fault);
     heard(point);
     result.stopped = point.stopped;
@@ -116,8 +120,8 @@ Result<SustainedResult> measure_sustained(Target& target, const Load& load, cons
     result.trace.push_back(sensors.read(at_us));
     heard(result.trace.back());
   };
-  LATHE_TRY(result.point, drive(target, load, questions_of(shape, calibration, load.seed), slo,
-                                stop, look));
+  LATHE_TRY(result.point,
+            drive(target, load, questions_of(shape, calibration, load.seed), slo, stop, look));
   result.trace.push_back(sensors.read(result.point.wall_us));
   result.tokens = tokens_by_second(result.point);
   if (result.tokens.size() < 2)

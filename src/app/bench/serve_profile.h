@@ -35,7 +35,7 @@ const Point& best_of(const std::vector<Point>& points);
 std::vector<double> tokens_by_second(const Point& point);
 
 struct SustainedFigures {
-  double first = 0, last = 0;        // tokens a second, medians of seconds
+  double first = 0, last = 0;                  // tokens a second, medians of seconds
   double first_seconds = 0, last_seconds = 0;  // how long those windows are
   // Until a mean of ten seconds is within 5 % of `last`; absent: it never was.
   std::optional<double> settled_seconds = {};

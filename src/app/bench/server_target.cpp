@@ -26,9 +26,8 @@ class ServerTarget final : public Target {
     const std::string body = dump_json(serve::request_json(
         request, place_.model,
         place_.allowed == Reach::kAny ? serve::PeerKind::kCloud : serve::PeerKind::kLocal));
-    threads_[id] = std::thread([this, id, body, limit = request.time_limit] {
-      events_.push(exchange(id, body, limit));
-    });
+    threads_[id] = std::thread(
+        [this, id, body, limit = request.time_limit] { events_.push(exchange(id, body, limit)); });
   }
 
   std::optional<TargetEvent> next(std::int64_t until_us) override {
@@ -112,8 +111,11 @@ Result<std::unique_ptr<Target>> server_target(ServerPlace place, const StopFlag&
                 reach_name(endpoint.reach));
   place.url = endpoint.url;
   if (place.model.empty()) {
-    serve::HttpCall call{.url = place.url + "/models", .body = {}, .headers = {},
-                         .allowed = place.allowed, .total_limit = Milliseconds(10'000),
+    serve::HttpCall call{.url = place.url + "/models",
+                         .body = {},
+                         .headers = {},
+                         .allowed = place.allowed,
+                         .total_limit = Milliseconds(10'000),
                          .max_body = 4 << 20};
     if (!place.api_key.empty()) call.headers.push_back("Authorization: Bearer " + place.api_key);
     LATHE_TRY(const serve::HttpAnswer answer, serve::http_call(call, stop));

@@ -13,7 +13,9 @@ constexpr Milliseconds kLimit{120'000};  // a hardware key waits for a touch
 
 Result<Exit> run(const SshKeygen& keygen, std::vector<std::string> arguments,
                  std::string_view input, const StopFlag& stop) {
-  Command command{.argv = {keygen.program.string(), "-Y"}, .env = keygen.env, .cwd = {},
+  Command command{.argv = {keygen.program.string(), "-Y"},
+                  .env = keygen.env,
+                  .cwd = {},
                   .input = std::string(input)};
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
   command.time_limit = kLimit;
@@ -28,7 +30,7 @@ std::string words_of(const Exit& exit) {
 }  // namespace
 
 Status check_key(const fs::path& key) {
-  struct stat info{};
+  struct stat info {};
   if (::stat(key.c_str(), &info) != 0 || !S_ISREG(info.st_mode))
     return fail(ErrorKind::kNotFound, "{}: there is no such key file", key.string());
   LATHE_TRY(const std::string text, read_file(key, 1 << 20));

@@ -24,8 +24,8 @@ struct Signature : ::testing::Test {
     ASSERT_TRUE(write_file_atomic(allowed, "box " + open));
   }
   void run(std::vector<std::string> arguments, std::string input = {}) {
-    Command command{.argv = {keygen.program.string()}, .env = keygen.env, .cwd = {},
-                    .input = std::move(input)};
+    Command command{
+        .argv = {keygen.program.string()}, .env = keygen.env, .cwd = {}, .input = std::move(input)};
     command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
     const auto exit = run_command(command, stop);
     ASSERT_TRUE(exit && exit->ok()) << exit->err;
@@ -58,9 +58,10 @@ TEST_F(Signature, HoldsForThisTextAndThisKeyAlone) {
   // One digit, another person, a key that nobody allowed.
   EXPECT_FALSE(verify("{\"median\":\"12.6\"}\n"));
   EXPECT_FALSE(verify(text, "somebody"));
-  ASSERT_TRUE(write_file_atomic(allowed, "box ssh-ed25519 "
-                                         "AAAAC3NzaC1lZDI1NTE5AAAAIGVnwWZqjM0jVZhtX2dpMFZpZGp0"
-                                         "aGlzaXNub2tleWF0YWxs\n"));
+  ASSERT_TRUE(write_file_atomic(allowed,
+                                "box ssh-ed25519 "
+                                "AAAAC3NzaC1lZDI1NTE5AAAAIGVnwWZqjM0jVZhtX2dpMFZpZGp0"
+                                "aGlzaXNub2tleWF0YWxs\n"));
   EXPECT_FALSE(verify(text));
   // Whose it is, is not asked: only that nothing changed.
   const auto whole = verify(text, "", false);

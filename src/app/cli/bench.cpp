@@ -1,143 +1,211 @@
-// lathe bench MODEL…: the machine's own figures for a model, as a table and as JSON that can be
-// compared later.
+// lathe bench MODEL…: the machine's own figures for a model, as lines, as a record that can be
+// compared, verified and signed, and as a page.
 #include "app/bench/bench.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <ctime>
 
-#include "app/cli/local_model.h"
+#include "app/bench/page.h"
+#include "app/cli/bench_flags.h"
 #include "app/cli/output_file.h"
-#include "ground/base/hash.h"
 #include "ground/base/text.h"
-#include "ground/base/version.h"
-#include "ground/sys/machine.h"
 
 namespace lathe::app {
 namespace {
 
-struct BenchFlags {
-  bool force = false;
-  std::vector<std::string> models;
-  ModelFlags model;
-  BenchPlan plan;
-  std::string out, compare;
-};
-
-std::string row_line(const BenchRow& row) {
-  return fmt::format("{:<28} {:>6}  {:>10.2f} {:<6} ({:.2f} … {:.2f})\n", row.what, row.size,
-                     row.figure.median, row.unit, row.figure.low, row.figure.high);
+fs::path best_path(const App& app) {
+  return app.config_dir / "bench_best.json";
 }
 
-Json row_json(const BenchRow& row) {
-  return {{"what", row.what},      {"size", row.size},
-          {"unit", row.unit},      {"median", row.figure.median},
-          {"low", row.figure.low}, {"high", row.figure.high}};
+// The best that was ever recorded here; a file that cannot be read is none.
+std::optional<MachineSpeed> read_best(const App& app) {
+  const auto text = read_file(best_path(app), 1 << 16);
+  const auto json = text ? parse_json(*text) : Result<Json>(Json());
+  if (!json) return {};
+  const auto memory = parse_decimal(json_string(*json, "memory_gb"));
+  const auto int8 = parse_decimal(json_string(*json, "int8_gop"));
+  if (!memory || !int8) return {};
+  return MachineSpeed{*memory, *int8};
 }
 
-Result<Json> bench_one(const App& app, const BenchFlags& flags, const std::string& path) {
-  ModelFlags model = flags.model;
-  model.path = path;
-  LATHE_TRY(const std::string hash, sha256_file(path));
-  LATHE_TRY(LocalModel local, open_model(app, model, [](infer::EngineOptions& options) {
-              options.kv_tokens = infer::kChunk;
-            }));
-  const Machine machine = read_machine();
-  const std::uint64_t bytes = local.file->file_bytes(), resident = resident_bytes();
-  BenchPlan plan = flags.plan;
-  plan.kv = local.engine->executor().options().kv;
-  if (!app.json) {
-    print(fmt::format("{} · {} · {} · {} threads · kernels {}\n", path, format_bytes(bytes),
-                      machine.cpu.empty() ? "unknown processor" : machine.cpu, local.team->size(),
-                      local.model->kernels().name));
-    print(fmt::format("loaded in {:.2f} s ({:.2f} GB/s), resident {}, weights {}\n",
-                      local.load_seconds, static_cast<double>(bytes) / local.load_seconds / 1e9,
-                      format_bytes(resident), format_bytes(local.model->weight_bytes())));
+void keep_best(const App& app, const MachineState& state) {
+  const MachineSpeed before = state.best.value_or(MachineSpeed{});
+  const MachineSpeed best{std::max(before.memory_gb, state.speed.memory_gb),
+                          std::max(before.int8_gop, state.speed.int8_gop)};
+  const Json json = {{"memory_gb", decimal(best.memory_gb)}, {"int8_gop", decimal(best.int8_gop)}};
+  auto status = make_directories(app.config_dir);
+  if (status) status = write_file_atomic(best_path(app), dump_json(json) + "\n");
+  if (!status) print_note("note: " + status.error().message);
+}
+
+Result<MachineState> preflight(const App& app, int threads) {
+  infer::ThreadTeam team(threads);
+  MachineState state = read_machine_state();
+  LATHE_TRY(state.speed, measure_machine(team));
+  state.best = read_best(app);
+  keep_best(app, state);
+  if (!app.json)
+    print(fmt::format("this machine: reads {:.1f} GB/s, computes {:.0f} int8 GOP/s\n",
+                      state.speed.memory_gb, state.speed.int8_gop));
+  return state;
+}
+
+Status check_flags(const BenchFlags& flags) {
+  const bool loads = flags.profile == "serve" || flags.profile == "sustained";
+  if (flags.models.empty() && flags.against.empty())
+    return invalid("name a model, a server with --against, or two records with --compare");
+  if (!flags.against.empty() && !loads)
+    return invalid(
+        "--against needs --profile serve or sustained: of a server nothing else can be "
+        "measured");
+  if (!flags.beside.empty() && flags.profile != "serve")
+    return invalid("--beside needs --profile serve");
+  if (!flags.beside.empty() && !flags.beside.starts_with("llama-server:"))
+    return invalid("--beside {}: write it as llama-server:PROGRAM or llama-server:PROGRAM:FLAGS",
+                   clip_utf8(flags.beside, 100));
+  if (!flags.sign.empty() && flags.out.empty())
+    return invalid("--sign needs --out: a signature belongs to a file");
+  const Slo& slo = flags.serve.slo;
+  if (!(slo.first_ms > 0) || !(slo.gap_ms > 0))
+    return invalid("--slo-first {} and --slo-gap {}: both must be above 0", slo.first_ms,
+                   slo.gap_ms);
+  LATHE_TRY_STATUS(check_plan(flags));
+  if (!flags.sign.empty()) LATHE_TRY_STATUS(check_key(flags.sign));
+  for (const std::string& out : {flags.out, flags.html})
+    if (!out.empty()) LATHE_TRY_STATUS(check_output(out, {}, flags.force));
+  if (!flags.sign.empty()) LATHE_TRY_STATUS(check_output(flags.out + ".sig", {}, flags.force));
+  return {};
+}
+
+// Everything that is measured, one after the other.
+Result<Json> measure_all(const App& app, const BenchFlags& flags) {
+  Json models = Json::array();
+  for (const std::string& path : flags.models) {
+    LATHE_TRY(Json model, measure_model(app, flags, path));
+    models.push_back(std::move(model));
+    if (app.stop->raised()) return models;
   }
-  LATHE_TRY(const auto rows, bench_model(*local.model, *local.tokenizer, *local.team, plan,
-                                         *app.stop, [&](const BenchRow& row) {
-                                           if (!app.json) print(row_line(row));
-                                         }));
-  Json list = Json::array();
-  for (const BenchRow& row : rows) list.push_back(row_json(row));
-  return Json{{"model", path},
-              {"sha256", hash},
-              {"date", format_utc(system_clock().unix_ms())},
-              {"lathe", program_version()},
-              {"numerics", kNumerics},
-              {"cpu", machine.cpu},
-              {"isa", machine.isa},
-              {"threads", local.team->size()},
-              {"kernels", local.model->kernels().name},
-              {"kv", flags.model.kv},
-              {"load_seconds", local.load_seconds},
-              {"resident_bytes", resident},
-              {"weight_bytes", local.model->weight_bytes()},
-              {"rows", std::move(list)}};
+  for (const std::string& url : flags.against) {
+    LATHE_TRY(Json model, measure_server(app, flags, url));
+    models.push_back(std::move(model));
+    if (app.stop->raised()) return models;
+  }
+  return models;
+}
+
+// What was wrong while it was measured: clocks, models.
+std::vector<std::string> faults_in(const Json& models, const Clocks& before) {
+  std::vector<std::string> faults = clock_faults(before, read_clocks());
+  for (const Json& model : models)
+    if (json_at(model, "replaced").is_string())
+      faults.push_back(fmt::format("{}: was replaced while it was measured; it is {} now",
+                                   json_string(model, "model"), json_string(model, "replaced")));
+  return faults;
+}
+
+Status write_record(const App& app, const BenchFlags& flags, const Json& record) {
+  const std::string text = record_text(record);
+  if (!flags.html.empty()) LATHE_TRY_STATUS(write_file_atomic(flags.html, bench_page(record)));
+  if (flags.out.empty()) return {};
+  LATHE_TRY_STATUS(write_file_atomic(flags.out, text));
+  if (flags.sign.empty()) return {};
+  LATHE_TRY(const SshKeygen keygen, find_ssh_keygen());
+  StopFlag never;  // Ctrl-C ended the measuring; what there is is signed
+  LATHE_TRY(const std::string signature, sign(keygen, flags.sign, text, never));
+  LATHE_TRY_STATUS(write_file_atomic(flags.out + ".sig", signature));
+  if (!app.json) print(fmt::format("signed: {}.sig\n", flags.out));
+  return {};
 }
 
 Status run_bench(const App& app, const BenchFlags& flags) {
-  if (!flags.out.empty()) LATHE_TRY_STATUS(check_output(flags.out, {}, flags.force));
-  Json reports = Json::array();
-  for (const std::string& path : flags.models) {
-    LATHE_TRY(Json report, bench_one(app, flags, path));
-    reports.push_back(std::move(report));
+  LATHE_TRY_STATUS(check_flags(flags));
+  LATHE_TRY(const int threads, choose_threads(flags.model.threads));
+  const Clocks before = read_clocks();
+  const std::int64_t started = system_clock().unix_ms();
+  LATHE_TRY(const MachineState state, preflight(app, threads));
+  LATHE_TRY(Json models, measure_all(app, flags));
+  const std::vector<std::string> objections = objections_to(state);
+  const std::vector<std::string> faults = faults_in(models, before);
+  const bool publishable = objections.empty() && faults.empty();
+  const Json record = {
+      {"schema", kBenchSchema},           {"kind", kBenchKind},
+      {"profile", flags.profile},         {"program", program_json()},
+      {"machine", machine_json(threads)}, {"preflight", to_json(state)},
+      {"started", format_utc(started)},   {"wall_us", read_clocks().steady_us - before.steady_us},
+      {"seed", flags.plan.seed},          {"publishable", publishable},
+      {"objections", objections},         {"faults", faults},
+      {"models", std::move(models)}};
+  if (app.json) {
+    print_raw(record_text(record));
+  } else {
+    for (const std::string& fault : faults) print("found: " + fault + "\n");
+    print("quality: not checked\n");
+    print(publishable ? "publishable: yes\n"
+                      : fmt::format("publishable: no: {}\n", join(objections, "; ")));
   }
-  if (app.json) print_json(reports);
-  if (!flags.out.empty())
-    LATHE_TRY_STATUS(write_file_atomic(flags.out, dump_json(reports, 2) + "\n"));
-  return {};
+  return write_record(app, flags, record);
 }
 
-Result<Json> read_report(const std::string& path) {
-  LATHE_TRY(const std::string text, read_file(path));
-  auto parsed = parse_json(text);
-  if (!parsed) return at(path, parsed.error());
-  const bool report = parsed->is_array() && std::ranges::all_of(*parsed, [](const Json& model) {
-                        return model.is_object() && json_at(model, "rows").is_array();
-                      });
-  if (!report) return invalid("{}: this is no report of `lathe bench`", path);
-  return *parsed;
+void add_engine_flags(CLI::App& command, BenchFlags& flags) {
+  command.add_option("--threads", flags.model.threads,
+                     "Threads that compute (default: one a core)");
+  command.add_option("--kv", flags.model.kv, "Type of the KV cache: f16, q8_0, q5_1, q4_0 or f32")
+      ->capture_default_str();
+  command.add_option("--kernels", flags.model.kernels, "Instruction set (default: the best one)");
+  command.add_option("--repeat", flags.plan.repeat, "Repetitions of each figure")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  command.add_option("--prompts", flags.plan.prompts, "Sizes of prompts")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 24));
+  command.add_option("--answer", flags.plan.answer, "Tokens of an answer")
+      ->capture_default_str()
+      ->check(CLI::Range(2, 1 << 20));
+  command.add_option("--widths", flags.plan.widths, "Widths of a step")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
+  command.add_option("--streams", flags.plan.streams, "Streams at once")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::Range(1, 32));
+  command.add_option("--depths", flags.plan.depths, "Decode after so many tokens")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 24));
+  command.add_option("--seed", flags.plan.seed, "Of prompts, orders and arrivals")
+      ->capture_default_str();
 }
 
-// Rows of both reports that measure the same, B as a multiple of A.
-Status compare(const App& app, const std::string& a_path, const std::string& b_path) {
-  LATHE_TRY(const Json a, read_report(a_path));
-  LATHE_TRY(const Json b, read_report(b_path));
-  if (a.size() != b.size())
-    return invalid("{} has {} models, {} has {}: measure the same ones in the same order", a_path,
-                   a.size(), b_path, b.size());
-  Json out = Json::array();
-  std::string text;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    text += fmt::format("A {} {} {}\nB {} {} {}\n", json_string(a[i], "model"),
-                        json_string(a[i], "kernels"), json_string(a[i], "date"),
-                        json_string(b[i], "model"), json_string(b[i], "kernels"),
-                        json_string(b[i], "date"));
-    for (const Json& row : json_at(a[i], "rows")) {
-      for (const Json& other : json_at(b[i], "rows")) {
-        if (json_at(row, "what") != json_at(other, "what") ||
-            json_at(row, "size") != json_at(other, "size"))
-          continue;
-        const double from = json_number(row, "median", 0), to = json_number(other, "median", 0);
-        if (from <= 0) continue;
-        out.push_back({{"what", row["what"]},
-                       {"size", row["size"]},
-                       {"a", from},
-                       {"b", to},
-                       {"ratio", to / from}});
-        text += fmt::format("{:<28} {:>6}  {:>10.2f} {:>10.2f} {:<6} ×{:.3f}\n",
-                            json_string(row, "what"), json_int(row, "size", 0), from, to,
-                            json_string(row, "unit"), to / from);
-      }
-    }
-  }
-  if (out.empty()) return invalid("{} and {} measure nothing the same", a_path, b_path);
-  if (app.json)
-    print_json(out);
-  else
-    print(text);
-  return {};
+void add_load_flags(CLI::App& command, BenchFlags& flags) {
+  command.add_option("--prompt", flags.serve.shape.prompt_tokens, "Tokens of a prompt, about")
+      ->capture_default_str()
+      ->check(CLI::Range(8, 1 << 24));
+  command.add_option("--people", flags.serve.people, "Closed loops of so many requests at once")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::Range(1, 512));
+  command
+      .add_option("--shares", flags.serve.shares,
+                  "Arrivals, as shares of what the best closed loop answered")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::Range(0.01, 100.0));
+  command.add_option("--seconds", flags.seconds, "How long a point lasts")->capture_default_str();
+  command.add_option("--minutes", flags.minutes, "How long --profile sustained lasts")
+      ->capture_default_str();
+  command.add_option("--slo-first", flags.serve.slo.first_ms, "Milliseconds to the first token")
+      ->capture_default_str();
+  command
+      .add_option("--slo-gap", flags.serve.slo.gap_ms,
+                  "Milliseconds between two pieces of an answer, 95 % of them")
+      ->capture_default_str();
+  command.add_option("--against", flags.against, "A server: URL or URL#MODEL; may be given again")
+      ->take_all();
+  command.add_option("--allow", flags.allow, "How far --against may reach")
+      ->check(CLI::IsMember({"local", "lan", "any"}))
+      ->capture_default_str();
+  command.add_option("--beside", flags.beside,
+                     "llama-server:PROGRAM[:FLAGS] in turns with this program, twice");
 }
 
 }  // namespace
@@ -147,44 +215,28 @@ void add_bench(CLI::App& cli, App& app, Action& action) {
   auto pair = std::make_shared<std::vector<std::string>>();
   CLI::App* command = cli.add_subcommand("bench", "Measure models on this machine");
   command->add_option("model", flags->models, "GGUF files");
-  command->add_option("--threads", flags->model.threads,
-                      "Threads that compute (default: one a core)");
-  command->add_option("--kv", flags->model.kv, "Type of the KV cache: f16, q8_0, q5_1, q4_0 or f32")
+  command
+      ->add_option("--profile", flags->profile,
+                   "quick: the engine alone; serve: under growing load; full: both, shorter; "
+                   "sustained: the best load for long")
+      ->check(CLI::IsMember({"quick", "full", "serve", "sustained"}))
       ->capture_default_str();
-  command->add_option("--kernels", flags->model.kernels, "Instruction set (default: the best one)");
-  command->add_option("--repeat", flags->plan.repeat, "Repetitions of each figure")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
-  command->add_option("--prompts", flags->plan.prompts, "Sizes of prompts")
-      ->delimiter(',')
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 24));
-  command->add_option("--answer", flags->plan.answer, "Tokens of an answer")
-      ->capture_default_str()
-      ->check(CLI::Range(2, 1 << 20));
-  command->add_option("--widths", flags->plan.widths, "Widths of a step")
-      ->delimiter(',')
-      ->capture_default_str()
-      ->check(CLI::Range(1, 4096));
-  command->add_option("--streams", flags->plan.streams, "Streams at once")
-      ->delimiter(',')
-      ->capture_default_str()
-      ->check(CLI::Range(1, 32));
-  command->add_option("--depths", flags->plan.depths, "Decode after so many tokens")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1 << 24));
-  command->add_option("--out", flags->out, "Write the report as JSON");
+  add_engine_flags(*command, *flags);
+  add_load_flags(*command, *flags);
+  command->add_option("--out", flags->out, "Write the record as JSON");
+  command->add_option("--html", flags->html, "Write the record as a page");
+  command->add_option("--sign", flags->sign, "Sign --out with this SSH key: FILE.sig beside it");
   add_force_flag(*command, flags->force);
-  command->add_option("--compare", *pair, "Two reports: B as a multiple of A")->expected(2);
-  command->callback([&app, &action, flags, pair] {
+  command->add_option("--compare", *pair, "Two records: B as a multiple of A")->expected(2);
+  add_bench_verify(*command, app, action);
+  command->callback([&app, &action, flags, pair, command] {
+    if (!command->get_subcommands().empty()) return;
+    flags->serve.shape.answer_tokens = static_cast<int>(flags->plan.answer);
     action = [&app, flags, pair] {
-      Status status = invalid("name a model, or two reports with --compare");
-      if (pair->size() == 2) {
-        status = compare(app, (*pair)[0], (*pair)[1]);
-      } else if (!flags->models.empty()) {
-        status = run_bench(app, *flags);
-      }
-      return status ? kExitPassed : report_error(app, status.error());
+      const Status status =
+          pair->size() == 2 ? compare_records(app, (*pair)[0], (*pair)[1]) : run_bench(app, *flags);
+      if (!status) return report_error(app, status.error());
+      return int{app.stop->raised() ? kExitStopped : kExitPassed};
     };
   });
 }

@@ -4,6 +4,7 @@
 namespace lathe::app {
 
 void add_bench(CLI::App& cli, App& app, Action& action);
+void add_capacity(CLI::App& cli, App& app, Action& action);
 void add_logits(CLI::App& cli, App& app, Action& action);
 void add_models(CLI::App& cli, App& app, Action& action);
 void add_perplexity(CLI::App& cli, App& app, Action& action);
@@ -39,12 +40,13 @@ void add_tune(CLI::App& cli, App& app, Action& action);
 
 std::span<const CommandSpec> commands() {
   static constexpr CommandSpec kCommands[] = {
-      {add_loop},   {add_fix},    {add_resume},     {add_recipe},  {add_judge},      {add_runs},
-      {add_show},   {add_report}, {add_rejudge},    {add_replay},  {add_export},     {add_rm},
-      {add_gc},     {add_doctor}, {add_tokenize},   {add_run},     {add_perplexity}, {add_logits},
-      {add_embed},  {add_bench},  {add_import},     {add_imatrix}, {add_quantize},   {add_fit},
-      {add_serve},  {add_ps},     {add_tune},       {add_merge},   {add_pull},       {add_models},
-      {add_egress}, {add_manual}, {add_completion},
+      {add_loop},     {add_fix},        {add_resume},  {add_recipe},     {add_judge},
+      {add_runs},     {add_show},       {add_report},  {add_rejudge},    {add_replay},
+      {add_export},   {add_rm},         {add_gc},      {add_doctor},     {add_tokenize},
+      {add_run},      {add_perplexity}, {add_logits},  {add_embed},      {add_bench},
+      {add_capacity}, {add_import},     {add_imatrix}, {add_quantize},   {add_fit},
+      {add_serve},    {add_ps},         {add_tune},    {add_merge},      {add_pull},
+      {add_models},   {add_egress},     {add_manual},  {add_completion},
   };
   return kCommands;
 }

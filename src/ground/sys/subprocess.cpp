@@ -201,7 +201,7 @@ std::string search_path(const std::map<std::string, std::string>& env) {
 }
 
 std::string package_hint(std::string_view program) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kPackages{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kPackages{
       {{"bwrap", "bubblewrap"},
        {"setpriv", "util-linux"},
        {"prlimit", "util-linux"},
@@ -210,6 +210,7 @@ std::string package_hint(std::string_view program) {
        {"git", "git"},
        {"chromium-headless-shell", "chromium-headless-shell"},
        {"ctags", "universal-ctags"},
+       {"ssh-keygen", "openssh-client"},
        {"ctest", "cmake"},
        {"cmake", "cmake"},
        {"g++", "g++"}}};

@@ -1,0 +1,263 @@
+"""Benchmarks under load: servers of known times and their faults, records that are signed and verified, capacity."""
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+from cli_test import SOURCE, Case
+
+MODEL = SOURCE / "tests/data/models/llama-q4_0.gguf"
+FAKE = SOURCE / "tests/fakes/bench_server.py"
+QUICK = ("--repeat", "1", "--prompts", "16", "--answer", "4", "--widths", "1", "--streams", "1,2")
+
+
+class Base(Case):
+    def fake(self, *flags):
+        server = subprocess.Popen([sys.executable, "-B", str(FAKE), *map(str, flags)], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (server.kill(), server.wait(), server.stdin.close(), server.stdout.close()))
+        return f"http://127.0.0.1:{int(server.stdout.readline())}"
+
+    def serve(self, *flags, people="1,2", shares="0.5", seconds="1s", answer=12, code=0, **kwargs):
+        return self.lathe("bench", "--profile", "serve", "--people", people, "--shares", shares, "--seconds", seconds,
+                          "--prompt", "24", "--answer", answer, *flags, code=code, **kwargs)
+
+    def refused(self, *args, say):
+        out, err = self.lathe(*args, code=2)
+        self.assertEqual(out, "", args)
+        self.assertIn(say, err, args)
+
+    def record(self, name="r.json"):
+        return json.loads((self.dir / name).read_text())
+
+
+class BenchServers(Base):
+    def test_a_server_over_http(self):
+        url = self.fake()
+        out, _ = self.serve("--against", url, "--out", "r.json", "--html", "r.html")
+        model, = self.record()["models"]
+        self.assertEqual((model["model"], model["sha256"], model["quality"]), (url + "/v1#fake", None, "not checked"))
+        serve = model["turns"][0]["serve"]
+        self.assertEqual([point["arrival"] for point in serve["closed"]],
+                         [{"people": 1, "think_s": "0"}, {"people": 2, "think_s": "0"}])
+        self.assertEqual(len(serve["poisson"]), 1)
+        self.assertEqual((serve["same_bits"]["answers"], serve["same_bits"]["different"]), (3, 1))
+        # It cannot be faster than it is: 30 ms to the first token, 22 ms for the rest.
+        for point in serve["closed"] + serve["poisson"]:
+            self.assertGreaterEqual(float(point["summary"]["first_ms"]["low"]), 30)
+            self.assertGreaterEqual(float(point["summary"]["whole_ms"]["low"]), 52)
+            for sample in point["samples"]:
+                self.assertEqual((sample["answer_tokens"], len(sample["pieces_us"]), sample["error"]), (12, 12, ""))
+        self.assertEqual(serve["faults"], [])
+        for words in ("1 at once", "2 at once", "a second", "same bits: yes", "quality: not checked", "publishable:"):
+            self.assertIn(words, out)
+        page = (self.dir / "r.html").read_text()
+        self.assertIn("<svg", page)
+        self.assertNotIn("<script", page)
+        self.lathe("bench", "verify", "r.json")
+
+    def test_each_fault_is_found_and_named(self):
+        expected = {"buffers": "buffers its stream", "empty": "begin with an event without text",
+                    "secret": "caches prefixes in secret", "cuts": "answers are cut", "errors": "status 500",
+                    "breaks": "cut off", "dies": "stopped answering"}
+
+        def said(fault):
+            return self.serve("--against", self.fake("--fault", fault, "--first", 60), people="2", shares="0.01",
+                              seconds="2s")[0]
+
+        with concurrent.futures.ThreadPoolExecutor() as together:
+            for (fault, words), out in zip(expected.items(), together.map(said, expected)):
+                with self.subTest(fault):
+                    self.assertIn(words, out)
+
+    def test_what_is_not_there_or_not_allowed(self):
+        out, err = self.serve("--against", "http://127.0.0.1:9", code=None)
+        self.assertIn("127.0.0.1:9", err)
+        out, err = self.serve("--against", "http://192.0.2.7", code=None)
+        self.assertIn("nothing was sent", err)
+        self.assertIn("--allow", err)
+
+    def test_beside_another_server_in_turns(self):
+        self.serve(MODEL, "--beside", f"llama-server:{FAKE}:--notes {self.dir}/notes --tokens 12", "--out", "r.json",
+                   people="1")
+        turns = self.record()["models"][0]["turns"]
+        self.assertEqual([turn["target"] for turn in turns],
+                         ["lathe, turn 1", "llama-server, turn 1", "lathe, turn 2", "llama-server, turn 2"])
+        notes = (self.dir / "notes").read_text().splitlines()
+        self.assertEqual(len(notes), 2)
+        for line in notes:
+            self.assertIn(str(MODEL), line)
+            self.assertFalse(pathlib.Path(f"/proc/{line.split()[0]}").exists(), "it was ended")
+        self.lathe("bench", "verify", "r.json")
+        _, err = self.serve(MODEL, "--beside", "llama-server:/bin/false", people="1", code=None)
+        self.assertIn("ended before it was ready", err)
+
+
+class Bench(Base):
+    def test_a_model_of_this_process(self):
+        self.serve(MODEL, "--out", "r.json", people="2", answer=8)
+        model, = self.record()["models"]
+        self.assertEqual(model["sha256"], hashlib.sha256(MODEL.read_bytes()).hexdigest())
+        serve = model["turns"][0]["serve"]
+        self.assertEqual((serve["same_bits"]["different"], serve["ends_held_off"]), (1, True))
+        for point in serve["closed"] + serve["poisson"]:
+            for sample in point["samples"]:
+                self.assertEqual((sample["answer_tokens"], sample["error"]), (8, ""))
+        self.assertEqual(serve["faults"], [])
+        self.lathe("bench", "verify", "r.json")
+
+    def test_sustained(self):
+        out, _ = self.lathe("bench", MODEL, "--profile", "sustained", "--minutes", "0.05", "--people", "1", "--seconds", "1s",
+                            "--prompt", "24", "--answer", "8", "--out", "r.json", "--html", "r.html")
+        sustained = self.record()["models"][0]["turns"][0]["sustained"]
+        self.assertEqual(len(sustained["tokens_each_second"]), 3)
+        self.assertEqual((sustained["first_s"], sustained["last_s"]), ("1", "1"))
+        self.assertIn("ratio", out)
+        self.assertIn("Sustained", (self.dir / "r.html").read_text())
+        self.lathe("bench", "verify", "r.json")
+
+    def test_ctrl_c_keeps_what_was_measured(self):
+        process = subprocess.Popen(self.command("bench", MODEL, "--profile", "sustained", "--minutes", "30", "--people", "1",
+                                                "--seconds", "1s", "--prompt", "24", "--answer", "8", "--out", "r.json"),
+                                   cwd=self.dir, env=self.environment(), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        for line in process.stdout:
+            if line.startswith("sustained:"):
+                break
+        time.sleep(2.5)
+        process.send_signal(signal.SIGINT)
+        out = process.stdout.read()
+        self.assertEqual(process.wait(60), 130)
+        self.assertIn("what was measured is kept", out)
+        self.assertTrue(self.record()["models"][0]["turns"][0]["sustained"]["point"]["stopped"])
+        self.lathe("bench", "verify", "r.json")
+
+    def test_a_model_that_is_replaced_meanwhile(self):
+        copy = self.dir / "m.gguf"
+        shutil.copy(MODEL, copy)
+        process = subprocess.Popen(self.command("bench", copy, "--profile", "serve", "--people", "1", "--shares", "0.5",
+                                                "--seconds", "2s", "--prompt", "24", "--answer", "8", "--out", "r.json"),
+                                   cwd=self.dir, env=self.environment(), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        for line in process.stdout:
+            if line.startswith("1 at once"):
+                break
+        other = self.write("other", MODEL.read_bytes() + b"x")
+        os.replace(other, copy)
+        out = process.stdout.read()
+        self.assertEqual(process.wait(60), 0)
+        self.assertIn("was replaced while it was measured", out)
+        self.assertFalse(self.record()["publishable"])
+
+    def test_what_cannot_be_measured(self):
+        for flags, say in ((("--slo-first", "0"), "must be above 0"), (("--seconds", "1ms"), "0.001 s"),
+                           (("--beside", "other:x"), "llama-server:PROGRAM"), (("--sign", "key"), "--sign needs --out"),
+                           (("--shares", "1e9"), "--shares"), (("--people", "0"), "--people")):
+            self.refused("bench", MODEL, "--profile", "serve", *flags, say=say)
+        self.refused("bench", MODEL, "--profile", "sustained", "--minutes", "0", say="--minutes")
+        self.refused("bench", MODEL, "--against", "http://127.0.0.1:9", say="--against needs")
+        self.refused("bench", MODEL, "--profile", "quick", "--beside", "llama-server:x", say="--beside needs")
+
+
+class BenchRecords(Base):
+    RECORD = []
+
+    def setUp(self):
+        super().setUp()
+        if not self.RECORD:
+            self.lathe("bench", MODEL, *QUICK, "--out", "r.json")
+            self.RECORD.append((self.dir / "r.json").read_text())
+        self.write("r.json", self.RECORD[0])
+
+    def key(self, name="key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.dir / name], check=True)
+        return self.dir / name
+
+    def test_signed_by_ssh_keygen_and_verified_by_it_alone(self):
+        key = self.key()
+        self.lathe("bench", MODEL, *QUICK, "--out", "s.json", "--sign", key)
+        (self.dir / "allowed").write_text("box " + (self.dir / "key.pub").read_text())
+        record = (self.dir / "s.json").read_bytes()
+        verify = ["ssh-keygen", "-Y", "verify", "-f", "allowed", "-I", "box", "-n", "lathe-bench", "-s", "s.json.sig"]
+        subprocess.run(verify, cwd=self.dir, input=record, check=True, stdout=subprocess.DEVNULL)
+        who = ("--allowed", "allowed", "--identity", "box")
+        self.assertIn('Good "lathe-bench" signature for box', self.lathe("bench", "verify", "s.json", *who)[0])
+        self.assertIn("SHA256:", self.lathe("bench", "verify", "s.json")[0])
+        self.refused("bench", "verify", "s.json", "--allowed", "allowed", "--identity", "other", say="does not hold")
+        self.refused("bench", "verify", "s.json", "--allowed", "allowed", say="belong together")
+        # One digit of what no figure follows from: only the signature sees it.
+        changed = re.sub(rb'"seed":1,"started"', b'"seed":2,"started"', record)
+        self.assertNotEqual(changed, record)
+        self.write("s.json", changed)
+        self.refused("bench", "verify", "s.json", say="does not hold")
+        # A signature for something else.
+        self.write("s.json", record)
+        (self.dir / "s.json.sig").unlink()
+        subprocess.run(["ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", key, "s.json"], cwd=self.dir, check=True,
+                       stderr=subprocess.DEVNULL)
+        self.refused("bench", "verify", "s.json", say="does not hold")
+        (self.dir / "s.json.sig").unlink()
+        self.assertIn("not signed", self.lathe("bench", "verify", "s.json")[0])
+        out, err = self.lathe("bench", "verify", "s.json", *who, code=None)
+        self.assertIn("there is no signature", err)
+
+    def test_a_key_that_others_can_read(self):
+        key = self.key()
+        key.chmod(0o640)
+        out, err = self.lathe("bench", MODEL, *QUICK, "--out", "s.json", "--sign", key, code=None)
+        self.assertIn(str(key), err)
+        self.assertIn("chmod 600", err)
+        self.assertFalse((self.dir / "s.json").exists(), "it is refused before anything is measured")
+
+    def test_a_changed_figure_is_refused(self):
+        self.assertIn("every figure follows", self.lathe("bench", "verify", "r.json")[0])
+        text = (self.dir / "r.json").read_text()
+        median = re.search(r'"median":"(\d)', text)
+        digit = str((int(median[1]) + 1) % 10)
+        self.write("c.json", text[:median.start(1)] + digit + text[median.end(1):])
+        self.refused("bench", "verify", "c.json", say="its samples come to")
+        self.write("c.json", json.dumps(json.loads(text), indent=1))
+        self.refused("bench", "verify", "c.json", say="not written as records are")
+        self.write("c.json", text.replace('"schema":1', '"schema":2'))
+        self.refused("bench", "verify", "c.json", say="a newer lathe is needed")
+        self.write("c.json", "[]\n")
+        self.refused("bench", "verify", "c.json", say="no record")
+        sample = re.search(r'"samples":\["([^"]+)"', text)
+        self.write("c.json", text[:sample.start(1)] + "nan" + text[sample.end(1):])
+        self.refused("bench", "verify", "c.json", say="must be a finite decimal")
+
+    def test_capacity_from_a_record_and_measured(self):
+        answer = json.loads(self.lathe("--json", "capacity", MODEL, "--bench", "r.json", "--think", "10s", "--answer", "50",
+                                       "--fresh", "16")[0])
+        self.assertEqual([row["slowdown"] for row in answer["people"]], [1.5, 2, 3])
+        people = [row["people"] for row in answer["people"]]
+        self.assertEqual(people, sorted(people))
+        self.assertEqual(answer["table"][0]["slowdown"], 1)
+        rows = {(row["what"], row["size"]): float(row["median"]) for row in self.record()["models"][0]["rows"]}
+        self.assertAlmostEqual(answer["table"][0]["seconds"], 50 / rows["streams", 1] + 16 / rows["prefill", 16], 6)
+        self.refused("capacity", MODEL, "--bench", "r.json", "--think", "0s", say="--think")
+        self.refused("capacity", MODEL, "--bench", "r.json", "--answer", "0", say="--answer")
+        out, err = self.lathe("capacity", STARTER, "--bench", "r.json", code=None)
+        self.assertIn("holds no figures of starter-q8_0.gguf", err)
+        verified = json.loads(self.lathe("--json", "capacity", MODEL, "--bench", "r.json", "--think", "200ms", "--answer", "8",
+                                         "--fresh", "24", "--verify", "--people", "2", "--seconds", "1s")[0])["verified"]
+        self.assertEqual((verified["people"], verified["failed"]), (2, 0))
+        self.assertGreater(verified["answers"], 2)
+        self.assertGreater(verified["ratio"], 0)
+        out, _ = self.lathe("capacity", MODEL, "--bench", "r.json")
+        for words in ("one alone waits", "1.5 × as slow", "what this assumes"):
+            self.assertIn(words, out)
+
+
+STARTER = SOURCE / "models/starter-q8_0.gguf"
+
+if __name__ == "__main__":
+    unittest.main()
