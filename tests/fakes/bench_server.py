@@ -20,7 +20,7 @@ parser.add_argument("--first", type=float, default=30)
 parser.add_argument("--gap", type=float, default=2)
 parser.add_argument("--tokens", type=int, default=12)
 parser.add_argument("--fault", choices=["buffers", "empty", "secret", "cuts", "errors", "dies", "breaks"])
-parser.add_argument("--dies-after", type=int, default=12, help="requests")
+parser.add_argument("--dies-after", type=int, default=16, help="requests")
 parser.add_argument("--notes")
 ARGS = parser.parse_args()
 LOCK = threading.Lock()
@@ -49,7 +49,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             ASKED[0] += 1
             number, known = ASKED[0], prompt in SEEN
             SEEN.add(prompt)
-        if ARGS.fault == "errors" and number > 3 and number % 20 == 0:
+        if ARGS.fault == "errors" and number > 7 and number % 20 == 0:
             return self.reply(500, {"error": {"message": "out of luck"}})
         if ARGS.fault == "dies" and number > ARGS.dies_after:
             os._exit(1)
@@ -69,17 +69,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for i in range(tokens):
             if i and ARGS.fault != "buffers":
                 time.sleep(ARGS.gap / 1e3)
-            if ARGS.fault == "breaks" and i == 3 and number > 3:
+            if ARGS.fault == "breaks" and i == 3 and number > 7:
                 return
             self.event({"choices": [{"index": 0, "delta": {"content": f"word{i} "}}]})
         self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})
         self.event({"choices": [], "usage": {"prompt_tokens": len(prompt.split()) + 5, "completion_tokens": tokens,
                                              "prompt_tokens_details": {"cached_tokens": 0}}})
-        self.wfile.write(b"data: [DONE]\n\n")
+        self.event("[DONE]", flush=True)
 
-    def event(self, body):
-        self.wfile.write(b"data: " + json.dumps(body).encode() + b"\n\n")
-        self.wfile.flush()
+    kept = b""
+
+    def event(self, body, flush=False):
+        self.kept += b"data: " + (body if body == "[DONE]" else json.dumps(body)).encode() + b"\n\n"
+        if flush or ARGS.fault != "buffers":
+            self.wfile.write(self.kept)
+            self.kept = b""
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -139,9 +139,15 @@ class Check {
     result.tokens = tokens_by_second(result.point);
     if (result.tokens.size() < 2) return invalid("{}: lasts less than two seconds", place);
     result.figures = sustained_figures(result.tokens);
+    const Json& trace = json_at(json, "trace");
+    for (std::size_t i = 0; i < trace.size(); ++i) {
+      auto reading = reading_from_json(trace[i]);
+      if (!reading) return within_place(fmt::format("{}.trace[{}]", place, i), reading.error());
+      result.trace.push_back(*reading);
+    }
     const Json again = sustained_json(*slo, result);
     for (const char* part : {"point", "tokens_each_second", "first", "first_s", "last", "last_s",
-                             "ratio", "settled_s"})
+                             "ratio", "settled_s", "throttled", "joules_per_token"})
       LATHE_TRY_STATUS(same(json_at(json, part), again[part], place + "." + part));
     return {};
   }

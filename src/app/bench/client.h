@@ -15,13 +15,13 @@ struct Shape {
   std::map<int, double> bias = {};
 };
 
-// Sends two new prompts and the second one again.
+// Sends a new prompt, then a few more of them twice each.
 struct Calibration {
   double tokens_per_word = 1.3;  // where the target does not count
   bool counts = false;
   std::int64_t shared_tokens = 0;   // that a new prompt has from the cache: the template's head
   std::int64_t cached_tokens = 0;   // of the same prompt again
-  double new_ms = 0, again_ms = 0;  // to the first token
+  double new_ms = 0, again_ms = 0;  // to the first token: the least, and the median
 };
 Result<Calibration> calibrate(Target& target, const Shape& shape, std::uint64_t seed,
                               const StopFlag& stop);

@@ -350,5 +350,18 @@ TEST(Sustained, KeepsWhatItHasWhenItIsStopped) {
   EXPECT_FALSE(throttles_of(result->trace));
 }
 
+TEST(Sustained, EnergyIsThatOfTheWholeTraceOrNone) {
+  SustainedResult result;
+  Sample sample;
+  sample.pieces_us = {1, 2, 3, 4};
+  result.point.samples = {sample};
+  for (const auto& [at_us, watts] :
+       {std::pair(0, 0.0), std::pair(1'000'000, 10.0), std::pair(3'000'000, 15.0)})
+    result.trace.push_back({.at_us = at_us, .watts = watts, .throttles = {}});
+  EXPECT_EQ(joules_per_token(result), 10);  // 10 J and 30 J for four tokens
+  result.trace[1].watts = std::nullopt;
+  EXPECT_FALSE(joules_per_token(result));
+}
+
 }  // namespace
 }  // namespace lathe::app

@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "app/bench/target.h"
+#include "serve/net/contact_log.h"
 #include "work/model_host.h"
 
 namespace lathe::app {
@@ -21,7 +22,9 @@ struct ServerPlace {
   std::string model = {};  // "": the only one that it lists
   std::string api_key = {};
   Reach allowed = Reach::kLocal;
-  Milliseconds idle_limit{300'000};  // without a byte
+  serve::ContactLog* contacts = nullptr;  // null: no address beyond loopback
+  std::string allowed_by = {};            // in the words of who allowed it
+  Milliseconds idle_limit{300'000};       // without a byte
 };
 // Errors: a URL that is none or is not allowed, a server that does not say what it serves.
 Result<std::unique_ptr<Target>> server_target(ServerPlace place, const StopFlag& stop);

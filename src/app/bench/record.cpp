@@ -87,6 +87,7 @@ Json row_json(const BenchRow& row) {
   json["what"] = row.what;
   json["size"] = row.size;
   json["unit"] = row.unit;
+  json["noisy"] = row.noisy();
   json["samples"] = texts(row.samples);
   return json;
 }
@@ -176,6 +177,7 @@ Json sustained_json(const Slo& slo, const SustainedResult& result) {
   for (const Reading& reading : result.trace) trace.push_back(to_json(reading));
   const SustainedFigures& figures = result.figures;
   const auto throttles = throttles_of(result.trace);
+  const auto joules = joules_per_token(result);
   return {{"slo", {{"first_ms", decimal(slo.first_ms)}, {"gap_ms", decimal(slo.gap_ms)}}},
           {"point", point_json(result.point)},
           {"tokens_each_second", texts(result.tokens)},
@@ -186,6 +188,7 @@ Json sustained_json(const Slo& slo, const SustainedResult& result) {
           {"ratio", decimal(figures.ratio())},
           {"settled_s", figures.settled_seconds ? Json(decimal(*figures.settled_seconds)) : Json()},
           {"throttled", throttles ? Json(*throttles) : Json()},
+          {"joules_per_token", joules ? Json(decimal(*joules)) : Json()},
           {"energy_scope", result.energy_scope},
           {"energy", result.energy_description},
           {"trace", std::move(trace)}};

@@ -22,6 +22,11 @@ struct BenchRow {
   std::vector<double> samples;  // one a repetition, at least one, as decimal() has them
 
   Figure figure() const { return figure_of(samples); }
+  // Whether the samples lie further apart than a tenth of their median.
+  bool noisy() const {
+    const Figure all = figure();
+    return all.high - all.low > 0.1 * all.median;
+  }
 };
 // Rounds the samples to what a record holds.
 BenchRow make_row(std::string what, std::size_t size, std::string unit,

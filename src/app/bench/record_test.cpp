@@ -86,7 +86,11 @@ TEST_F(Records, AnyChangedFigureIsNamed) {
               HasSubstr("models[0].turns[0].sustained.ratio"));
   EXPECT_THAT(said_of([](Json& json) { turn(json)["serve"]["same_bits"]["hash"] = "0"; }),
               HasSubstr("same_bits.hash"));
-  // One that only better people would notice: a failed request made an answer.
+  EXPECT_THAT(said_of([](Json& json) { turn(json)["sustained"]["joules_per_token"] = "0.1"; }),
+              HasSubstr("sustained.joules_per_token"));
+  EXPECT_THAT(said_of([](Json& json) { json["models"][0]["rows"][1]["noisy"] = true; }),
+              HasSubstr("rows[1].noisy"));
+  // An answer that is made a failure.
   EXPECT_THAT(said_of([](Json& json) {
                 turn(json)["serve"]["closed"][0]["samples"][3]["error"] = "status 500";
               }),

@@ -78,7 +78,9 @@ Reading Sensors::read(std::int64_t at_us) {
                   .throttles = read_throttles(root_)};
   const auto joules = meter_.joules();
   const double seconds = static_cast<double>(at_us - at_us_) / 1e6;
-  if (joules && joules_ && seconds > 0) reading.watts = (*joules - *joules_) / seconds;
+  // As a record holds it, so that its reader computes with the same.
+  if (joules && joules_ && seconds > 0)
+    reading.watts = parse_decimal(decimal((*joules - *joules_) / seconds));
   joules_ = joules;
   at_us_ = at_us;
   return reading;
@@ -90,6 +92,22 @@ Json to_json(const Reading& reading) {
           {"celsius", or_null(reading.celsius)},
           {"watts", or_null(reading.watts)},
           {"throttles", reading.throttles ? Json(*reading.throttles) : Json()}};
+}
+
+Result<Reading> reading_from_json(const Json& json) {
+  Reading reading{.at_us = json_int(json, "at_us", -1), .throttles = {}};
+  if (reading.at_us < 0) return invalid("at_us: must be a whole number");
+  for (const auto& [key, member] :
+       {std::pair("mhz", &reading.mhz), std::pair("celsius", &reading.celsius),
+        std::pair("watts", &reading.watts)}) {
+    const Json& value = json_at(json, key);
+    if (value.is_null()) continue;
+    *member = value.is_string() ? parse_decimal(value.get<std::string>()) : std::nullopt;
+    if (!*member) return invalid("{}: must be a finite decimal, as a text, or null", key);
+  }
+  if (const Json& count = json_at(json, "throttles"); count.is_number_integer())
+    reading.throttles = count.get<std::uint64_t>();
+  return reading;
 }
 
 }  // namespace lathe::app

@@ -32,5 +32,6 @@ class Sensors {
 };
 
 Json to_json(const Reading& reading);  // decimals as texts, null for what is absent
+Result<Reading> reading_from_json(const Json& json);
 
 }  // namespace lathe::app

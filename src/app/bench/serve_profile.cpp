@@ -132,6 +132,17 @@ Result<SustainedResult> measure_sustained(Target& target, const Load& load, cons
   return result;
 }
 
+std::optional<double> joules_per_token(const SustainedResult& result) {
+  double joules = 0, tokens = 0;
+  for (std::size_t i = 1; i < result.trace.size(); ++i) {
+    const Reading& reading = result.trace[i];
+    if (!reading.watts) return {};
+    joules += *reading.watts * static_cast<double>(reading.at_us - result.trace[i - 1].at_us) / 1e6;
+  }
+  for (const Sample& sample : result.point.samples) tokens += sample.tokens();
+  return tokens > 0 && result.trace.size() > 1 ? std::optional(joules / tokens) : std::nullopt;
+}
+
 std::optional<std::uint64_t> throttles_of(const std::vector<Reading>& trace) {
   if (trace.empty() || !trace.front().throttles || !trace.back().throttles) return {};
   return *trace.back().throttles - std::min(*trace.front().throttles, *trace.back().throttles);

@@ -56,6 +56,9 @@ Result<SustainedResult> measure_sustained(Target& target, const Load& load, cons
                                           const Calibration& calibration, const Slo& slo,
                                           Sensors& sensors, const StopFlag& stop,
                                           const std::function<void(const Reading&)>& heard);
+// Of what the trace covers, prompts and idle watts included, by tokens of answers; nullopt: power
+// could not be read all the time.
+std::optional<double> joules_per_token(const SustainedResult& result);
 // How often processors slowed down for heat between the first reading and the last; nullopt: not
 // readable.
 std::optional<std::uint64_t> throttles_of(const std::vector<Reading>& trace);

@@ -66,6 +66,8 @@ class ServerTarget final : public Target {
                          .body = body,
                          .headers = {"Accept: text/event-stream"},
                          .allowed = place_.allowed,
+                         .contacts = place_.contacts,
+                         .allowed_by = place_.allowed_by,
                          .idle_limit = place_.idle_limit,
                          .total_limit = limit};
     if (!place_.api_key.empty()) call.headers.push_back("Authorization: Bearer " + place_.api_key);
@@ -115,6 +117,8 @@ Result<std::unique_ptr<Target>> server_target(ServerPlace place, const StopFlag&
                          .body = {},
                          .headers = {},
                          .allowed = place.allowed,
+                         .contacts = place.contacts,
+                         .allowed_by = place.allowed_by,
                          .total_limit = Milliseconds(10'000),
                          .max_body = 4 << 20};
     if (!place.api_key.empty()) call.headers.push_back("Authorization: Bearer " + place.api_key);

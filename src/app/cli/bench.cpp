@@ -122,18 +122,31 @@ Status run_bench(const App& app, const BenchFlags& flags) {
   const Clocks before = read_clocks();
   const std::int64_t started = system_clock().unix_ms();
   LATHE_TRY(const MachineState state, preflight(app, threads));
+  Sensors sensors;
+  const Reading first = sensors.read(0);
   LATHE_TRY(Json models, measure_all(app, flags));
   const std::vector<std::string> objections = objections_to(state);
   const std::vector<std::string> faults = faults_in(models, before);
+  const Json sensors_json = {
+      {"first", to_json(first)},
+      {"last", to_json(sensors.read(read_clocks().steady_us - before.steady_us))},
+      {"energy_scope", sensors.energy_scope()},
+      {"energy", sensors.energy_description()}};
   const bool publishable = objections.empty() && faults.empty();
-  const Json record = {
-      {"schema", kBenchSchema},           {"kind", kBenchKind},
-      {"profile", flags.profile},         {"program", program_json()},
-      {"machine", machine_json(threads)}, {"preflight", to_json(state)},
-      {"started", format_utc(started)},   {"wall_us", read_clocks().steady_us - before.steady_us},
-      {"seed", flags.plan.seed},          {"publishable", publishable},
-      {"objections", objections},         {"faults", faults},
-      {"models", std::move(models)}};
+  const Json record = {{"schema", kBenchSchema},
+                       {"kind", kBenchKind},
+                       {"profile", flags.profile},
+                       {"program", program_json()},
+                       {"machine", machine_json(threads)},
+                       {"preflight", to_json(state)},
+                       {"sensors", sensors_json},
+                       {"started", format_utc(started)},
+                       {"wall_us", read_clocks().steady_us - before.steady_us},
+                       {"seed", flags.plan.seed},
+                       {"publishable", publishable},
+                       {"objections", objections},
+                       {"faults", faults},
+                       {"models", std::move(models)}};
   if (app.json) {
     print_raw(record_text(record));
   } else {

@@ -8,6 +8,7 @@ struct Comparable {
   std::string what, unit;
   std::int64_t size = 0;
   double median = 0;
+  bool noisy = false;
 };
 
 Result<Json> read_record(const std::string& path) {
@@ -26,7 +27,7 @@ std::vector<Comparable> comparables(const Json& model) {
   std::vector<Comparable> list;
   for (const Json& row : json_at(model, "rows"))
     list.push_back({json_string(row, "what"), json_string(row, "unit"), json_int(row, "size", 0),
-                    number_at(row, "median")});
+                    number_at(row, "median"), json_bool(row, "noisy", false)});
   for (const Json& turn : json_at(model, "turns"))
     for (const Json& point : json_at(json_at(turn, "serve"), "closed"))
       list.push_back({"at once, " + json_string(turn, "target"), "tok/s",
@@ -58,9 +59,11 @@ Status compare_records(const App& app, const std::string& a_path, const std::str
                        {"size", from.size},
                        {"a", from.median},
                        {"b", to.median},
-                       {"ratio", to.median / from.median}});
-        text += fmt::format("{:<28} {:>6}  {:>10.2f} {:>10.2f} {:<6} ×{:.3f}\n", from.what,
-                            from.size, from.median, to.median, from.unit, to.median / from.median);
+                       {"ratio", to.median / from.median},
+                       {"noisy", from.noisy || to.noisy}});
+        text += fmt::format("{:<28} {:>6}  {:>10.2f} {:>10.2f} {:<6} ×{:.3f}{}\n", from.what,
+                            from.size, from.median, to.median, from.unit, to.median / from.median,
+                            from.noisy || to.noisy ? " noisy" : "");
       }
     }
   }

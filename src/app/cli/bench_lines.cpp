@@ -28,8 +28,8 @@ std::string bits_line(const SameBits& bits) {
 
 std::string row_line(const BenchRow& row) {
   const Figure figure = row.figure();
-  return fmt::format("{:<28} {:>6}  {:>10.2f} {:<6} ({:.2f} … {:.2f})\n", row.what, row.size,
-                     figure.median, row.unit, figure.low, figure.high);
+  return fmt::format("{:<28} {:>6}  {:>10.2f} {:<6} ({:.2f} … {:.2f}){}\n", row.what, row.size,
+                     figure.median, row.unit, figure.low, figure.high, row.noisy() ? " noisy" : "");
 }
 
 std::string point_line(const Point& point) {
@@ -89,6 +89,9 @@ std::string sustained_lines(const SustainedResult& result) {
       !throttles        ? "not readable here"
       : *throttles == 0 ? "never"
                         : fmt::format("{} times", *throttles));
+  if (const auto joules = joules_per_token(result))
+    text += fmt::format("energy: {:.3f} J for a token of an answer, all included ({}: {})\n",
+                        *joules, result.energy_scope, result.energy_description);
   if (result.point.stopped)
     text += fmt::format("stopped after {:.0f} s: what was measured is kept\n",
                         static_cast<double>(result.point.window_us) / 1e6);

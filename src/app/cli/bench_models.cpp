@@ -227,6 +227,7 @@ Status check_plan(const BenchFlags& flags) {
 Result<PooledModel> open_pooled(const App& app, const ModelFlags& flags) {
   LATHE_TRY(serve::PoolOptions options, local_pool_options(app));
   LATHE_TRY(options.threads, choose_threads(flags.threads));
+  LATHE_TRY(options.kernels, choose_kernels(flags.kernels));
   options.max_tokens = 1 << 20;
   serve::CatalogModel model{.name = fs::path(flags.path).stem().string(), .file = flags.path};
   model.kv = flags.kv;
@@ -281,7 +282,9 @@ Result<Json> measure_server(const App& app, const BenchFlags& flags, const std::
             server_target({.url = url.substr(0, mark),
                            .model = mark == url.npos ? "" : url.substr(mark + 1),
                            .api_key = server_key(),
-                           .allowed = parse_reach(flags.allow).value_or(Reach::kLocal)},
+                           .allowed = parse_reach(flags.allow).value_or(Reach::kLocal),
+                           .contacts = app.contacts.get(),
+                           .allowed_by = fmt::format("bench --against, --allow {}", flags.allow)},
                           *app.stop));
   LATHE_TRY(Json turn, measure_target(app, *target, target->where(), plan, long_seconds));
   return Json{{"model", target->where()},

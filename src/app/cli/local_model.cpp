@@ -13,14 +13,6 @@
 namespace lathe::app {
 namespace {
 
-Result<const infer::KernelTable*> choose_kernels(const std::string& name) {
-  if (name.empty()) return &infer::best_kernel_table();
-  if (const infer::KernelTable* table = infer::find_kernel_table(name)) return table;
-  std::vector<std::string> known;
-  for (const infer::KernelTable* table : infer::kernel_tables()) known.emplace_back(table->name);
-  return invalid("--kernels is '{}'; this processor runs {}", name, join(known, ", "));
-}
-
 // As much of the model's context as half of the memory that is left can hold, in whole chunks.
 std::size_t affordable_context(const infer::Blueprint& blueprint,
                                const infer::MemoryLayout& layout) {
@@ -43,6 +35,14 @@ Status use_draft(const serve::DraftSource& draft, const infer::KernelTable* kern
 }
 
 }  // namespace
+
+Result<const infer::KernelTable*> choose_kernels(const std::string& name) {
+  if (name.empty()) return &infer::best_kernel_table();
+  if (const infer::KernelTable* table = infer::find_kernel_table(name)) return table;
+  std::vector<std::string> known;
+  for (const infer::KernelTable* table : infer::kernel_tables()) known.emplace_back(table->name);
+  return invalid("--kernels is '{}'; this processor runs {}", name, join(known, ", "));
+}
 
 Result<infer::KvType> parse_kv(std::string_view name) {
   if (const auto type = infer::find_kv_type(name)) return *type;

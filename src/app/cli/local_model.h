@@ -18,7 +18,8 @@ struct ModelFlags {
   std::string adapter;  // a LoRA file; "": none
   std::string draft;    // what guesses at answers (serve::DraftSource); "": nothing
 };
-Result<infer::KvType> parse_kv(std::string_view name);  // of the flag --kv
+Result<infer::KvType> parse_kv(std::string_view name);                      // of the flag --kv
+Result<const infer::KernelTable*> choose_kernels(const std::string& name);  // of --kernels
 
 void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
 void add_adapter_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags);
