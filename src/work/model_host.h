@@ -70,6 +70,7 @@ struct HostStatus {
   DeviceBytes limits, booked;     // for models, by device
   std::uint64_t resident = 0;     // of the process
   int queued = 0;
+  int interactive = 0;  // requests of people, under way and waiting: not background work
   HostCounters counters;
 };
 

@@ -1,5 +1,7 @@
 // Drives a run from the command line to its end, and leaves its outputs.
 #include "app/cli/drive.h"
+
+#include "app/cli/hold.h"
 #include "app/cli/output_file.h"
 
 #include <thread>
@@ -44,6 +46,8 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
       .joules = [meter = &setup->meter_] { return meter->joules(); },
       .energy = loop::EnergySource{std::string(scope_name(setup->meter_.scope())),
                                    std::string(setup->meter_.description())},
+      .hold = hold_here(app),
+      .celsius = [] { return read_climate().celsius; },
       .clock = system_clock(),
       .stop = *app.stop,
       .observer = observer,

@@ -16,6 +16,8 @@
 namespace lathe::loop {
 namespace {
 
+constexpr std::int64_t kSampleEvery = 60'000;  // of working time, between looks at the machine
+
 // What a call came to.
 struct CallOutcome {
   std::variant<CandidateMade, VerdictGiven> event;
@@ -80,7 +82,12 @@ class Driver {
     LATHE_TRY_STATUS(prepare());
     for (;;) {
       LATHE_TRY_STATUS(decide());
-      if (!state_.ended && bench_.stop.raised()) return pause();
+      if (!state_.ended && bench_.stop.raised()) return pause("stopped by the user");
+      if (const std::string why = why_hold(); !why.empty()) {
+        LATHE_TRY_STATUS(wait_out(why));
+        continue;
+      }
+      LATHE_TRY_STATUS(note_climate());
       LATHE_TRY_STATUS(note_spent_time());
       LATHE_TRY_STATUS(begin_calls());
       if (state_.ended) return {};
@@ -91,10 +98,7 @@ class Driver {
 
  private:
   Status prepare() {
-    started_ = bench_.clock.monotonic();
-    base_ms_ = state_.t_ms;
-    base_joules_ = state_.joules.value_or(0);
-    if (bench_.joules) first_joules_ = bench_.joules();
+    start_clocks();
     Place place;
     place.program = bench_.program;
     place.media = bench_.media;
@@ -104,19 +108,33 @@ class Driver {
     return {};
   }
 
+  // Working time and energy go on from what is written down.
+  void start_clocks() {
+    started_ = bench_.clock.monotonic();
+    base_ms_ = state_.t_ms;
+    base_joules_ = state_.joules.value_or(0);
+    if (bench_.joules) first_joules_ = bench_.joules();
+    sampled_ms_ = base_ms_;
+    sampled_joules_ = joules_now();
+  }
+
   std::int64_t now_ms() const { return base_ms_ + (bench_.clock.monotonic() - started_).count(); }
+
+  std::optional<double> joules_now() const {
+    const auto joules = bench_.joules && first_joules_ ? bench_.joules() : std::nullopt;
+    return joules ? std::optional(base_joules_ + *joules - *first_joules_) : std::nullopt;
+  }
 
   // Decisions depend on the time of the entries before them, so their own time is the same.
   bool takes_time(const Event& event) const {
-    return call_of(event) || std::holds_alternative<Ticked>(event);
+    return call_of(event) || std::holds_alternative<Ticked>(event) ||
+           std::holds_alternative<Sampled>(event);
   }
 
   Status append(Event event) {
     Entry entry{state_.next_seq, state_.t_ms, state_.joules, std::move(event)};
     if (takes_time(entry.event)) entry.t_ms = std::max(state_.t_ms, now_ms());
-    if (bench_.joules && first_joules_)
-      if (const auto joules = bench_.joules())
-        entry.joules = base_joules_ + *joules - *first_joules_;
+    if (const auto joules = joules_now()) entry.joules = joules;
     std::optional<std::string> run_state;
     if (const auto* end = std::get_if<RunEnded>(&entry.event)) run_state = result_name(end->result);
     LATHE_TRY_STATUS(run_.journal_.append(run_.lease_, to_record(entry), run_state));
@@ -125,10 +143,40 @@ class Driver {
     return {};
   }
 
-  Status pause() {
+  // What is cut off is made again when the run goes on.
+  Status pause(const std::string& why) {
     cancel_.raise();
     while (!threads_.empty()) LATHE_TRY_STATUS(take_results());
-    return append(Paused{"stopped by the user"});
+    return append(Paused{why});
+  }
+
+  std::string why_hold() const {
+    const std::set<PauseReason>& when = state_.recipe.stop.pause_when;
+    return state_.ended || when.empty() || !bench_.hold ? "" : bench_.hold(when);
+  }
+
+  // Until nothing is in the way any more, or a person stops the run. No working time passes.
+  Status wait_out(const std::string& why) {
+    LATHE_TRY_STATUS(pause(why));
+    while (!bench_.stop.raised() && !why_hold().empty())
+      std::this_thread::sleep_for(Milliseconds(100));
+    cancel_.clear();
+    start_clocks();
+    return append(Resumed{bench_.build, bench_.clock.unix_ms()});
+  }
+
+  // From time to time, where there is something to say.
+  Status note_climate() {
+    const std::int64_t now = now_ms();
+    if (state_.ended || now - sampled_ms_ < kSampleEvery) return {};
+    Sampled sample{.celsius = bench_.celsius ? bench_.celsius() : std::nullopt};
+    const auto joules = joules_now();
+    if (sampled_joules_ && joules)
+      sample.watts = (*joules - *sampled_joules_) * 1000 / static_cast<double>(now - sampled_ms_);
+    sampled_ms_ = now;
+    sampled_joules_ = joules;
+    if (!sample.celsius && !sample.watts) return {};
+    return append(sample);
   }
 
   // The time budget must be noticed although no call has come back.
@@ -425,6 +473,8 @@ class Driver {
   std::int64_t base_ms_ = 0;
   double base_joules_ = 0;
   std::optional<double> first_joules_;
+  std::int64_t sampled_ms_ = 0;
+  std::optional<double> sampled_joules_;
 
   StopFlag cancel_;  // what calls look at: raised for a stop and at the run's end
   std::map<CallId, std::thread> threads_;

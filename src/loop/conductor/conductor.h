@@ -31,6 +31,9 @@ struct Bench {
   std::function<Worker*(const std::string& name)> worker;  // null: not known here
   std::function<std::optional<double>()> joules;  // energy counted so far; empty: not readable here
   std::optional<EnergySource> energy;
+  // Why the run has to wait now, in words; "": it need not. Asked on the run's thread, often.
+  std::function<std::string(const std::set<PauseReason>& when)> hold = {};
+  std::function<std::optional<double>()> celsius = {};  // of the processor; empty: not readable
   const Clock& clock;
   const StopFlag& stop;
   Observer* observer = nullptr;

@@ -97,6 +97,7 @@ constexpr OptionSpec kCombineOptions[] = {
 constexpr OptionSpec kStopOptions[] = {
     {"laps", OptionType::kInteger, "6", "per unit"},
     {"no_gain", OptionType::kInteger, "2", "laps on one rung without a better candidate"},
+    {kPauseWhen, OptionType::kStrings, {}, "the run waits: \"heat\", \"battery\", \"person\""},
 };
 constexpr OptionSpec kCallOption = {"call", OptionType::kDuration, "\"10m\"", "one call's time"};
 
@@ -384,6 +385,14 @@ class Reader {
     }
     recipe.stop.call_ms = option_duration_ms(options, "call");
     if (recipe.stop.call_ms <= 0) return problem("stop.call", "must be longer than nothing");
+    for (const std::string& when : option_strings(options, kPauseWhen)) {
+      const auto reason = parse_pause_reason(when);
+      if (!reason)
+        return problem("stop." + std::string(kPauseWhen),
+                       fmt::format("has '{}', but may hold heat, battery and person",
+                                   clip_utf8(make_valid_utf8(when), 60)));
+      recipe.stop.pause_when.insert(*reason);
+    }
     return {};
   }
 
@@ -494,6 +503,13 @@ void fill_in_project(const Json& project, Json& raw) {
 }
 
 }  // namespace
+
+std::optional<PauseReason> parse_pause_reason(std::string_view name) {
+  if (name == "heat") return PauseReason::kHeat;
+  if (name == "battery") return PauseReason::kBattery;
+  if (name == "person") return PauseReason::kPerson;
+  return std::nullopt;
+}
 
 std::span<const OptionSpec> recipe_options(std::string_view table) {
   if (table.empty()) return kTopOptions;

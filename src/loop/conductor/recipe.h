@@ -3,6 +3,8 @@
 #pragma once
 
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,11 +32,19 @@ struct Combine {
   double bar = 1;    // for kWeighted
 };
 
+// Why a run may have to wait: the processor is too hot; the machine runs on its battery; somebody
+// else asks this machine's server.
+enum class PauseReason { kHeat, kBattery, kPerson };
+std::optional<PauseReason> parse_pause_reason(std::string_view name);  // "heat" "battery" "person"
+
+inline constexpr std::string_view kPauseWhen = "pause_when";  // of [stop]
+
 struct StopSpec {
   int laps = 6;
   int no_gain = 2;
   std::int64_t call_ms = 0;  // one call's limit
   Budgets budgets = {};
+  std::set<PauseReason> pause_when = {};
   std::int64_t time_ms() const { return static_cast<std::int64_t>(limit_of(budgets, kTimeBudget)); }
 };
 

@@ -169,6 +169,12 @@ Status take(RunState&, const Ticked&) {
   return {};
 }
 
+Status take(RunState& state, const Sampled& sample) {
+  state.celsius.take(sample.celsius);
+  state.watts.take(sample.watts);
+  return {};
+}
+
 Status place(RunState& state, const Entry& entry) {
   if (entry.seq != state.next_seq) return invalid("its number is not the next one");
   if ((entry.seq == 0) != std::holds_alternative<RunBegun>(entry.event))

@@ -8,9 +8,10 @@
 //   LapOpened                     decision: the next lap of a track, its move and setting, and why
 //   CallBegun                     a call is about to be made
 //   CandidateMade, VerdictGiven   what came of it
-//   LapClosed                     decision: the lap's best candidate, and whether the ratchet takes
+//   LapClosed                     decision: the lap's best candidate, and whether the ratchet has
 //   it TrackEnded                    decision: it has passed or was given up, and why RunEnded
-//   decision Paused, Resumed, Ticked       a person stopped it; it goes on; time has passed
+//   decision Paused, Resumed               it was stopped or has to wait; it goes on Ticked,
+//   Sampled               time has passed; how the machine is doing
 //
 // A resume behind an end takes up the tracks that ended without a verdict: reopen().
 #pragma once
@@ -73,6 +74,17 @@ struct Track {
   int best_lap = -1;  // index into laps: where the ratchet stands
 };
 
+// The lowest and the highest of what was sampled.
+struct Span {
+  std::optional<double> low = {}, high = {};
+
+  void take(const std::optional<double>& value) {
+    if (!value) return;
+    low = std::min(low.value_or(*value), *value);
+    high = std::max(high.value_or(*value), *value);
+  }
+};
+
 struct RunState {
   Recipe recipe;
   RunBegun header;
@@ -84,6 +96,7 @@ struct RunState {
   Usage usage;
   std::int64_t t_ms = 0;
   std::optional<double> joules;
+  Span celsius, watts;  // of samples
   std::int64_t next_seq = 0;
   bool ended = false;
   // What the run came to, by run_outcome(): never what the end record merely says.

@@ -178,9 +178,14 @@ struct Resumed {
   std::int64_t unix_ms = 0;
 };
 struct Ticked {};  // time has passed
+// How the machine is doing, from time to time. Absent: cannot be read here.
+struct Sampled {
+  std::optional<double> celsius = {};  // the hottest of the processor's sensors
+  std::optional<double> watts = {};    // since the sample before; of what the run's joules cover
+};
 
 using Event = std::variant<RunBegun, UnitsNamed, LapOpened, CallBegun, CandidateMade, VerdictGiven,
-                           LapClosed, TrackEnded, RunEnded, Paused, Resumed, Ticked>;
+                           LapClosed, TrackEnded, RunEnded, Paused, Resumed, Ticked, Sampled>;
 
 struct Entry {
   std::int64_t seq = 0;

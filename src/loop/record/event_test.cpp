@@ -100,6 +100,7 @@ TEST(RecordTest, AnEntryKnowsItsCallAndItsTrack) {
   EXPECT_EQ(track_of(Event(CandidateMade{.call = CallId::make(3, 1, 0)})), 3U);
   EXPECT_EQ(track_of(Event(VerdictGiven{.call = CallId::whole(1, 0)})), std::nullopt);
   EXPECT_EQ(track_of(Event(Paused{"why"})), std::nullopt);
+  EXPECT_EQ(track_of(Event(Sampled{})), std::nullopt);
   EXPECT_EQ(call_of(Event(Ticked{})), nullptr);
   EXPECT_TRUE(is_decision(RunEnded{}));
   EXPECT_FALSE(is_decision(CallBegun{}));

@@ -222,6 +222,15 @@ Result<Ticked> read(const Json&) {
   return Ticked{};
 }
 
+template <>
+Result<Sampled> read(const Json& body) {
+  const auto number = [&](const char* name) {
+    const Json& value = json_at(body, name);
+    return value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
+  };
+  return Sampled{number("celsius"), number("watts")};
+}
+
 struct Kind {
   std::string_view name;
   Result<Event> (*read)(const Json& body);
@@ -241,6 +250,7 @@ constexpr Kind kKinds[] = {
     {"close", read_event<LapClosed>},    {"unit", read_event<TrackEnded>},
     {"end", read_event<RunEnded>},       {"pause", read_event<Paused>},
     {"resume", read_event<Resumed>},     {"tick", read_event<Ticked>},
+    {"sample", read_event<Sampled>},
 };
 static_assert(std::size(kKinds) == std::variant_size_v<Event>);
 

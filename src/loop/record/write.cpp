@@ -157,6 +157,13 @@ Json body_of(const Ticked&) {
   return Json::object();
 }
 
+Json body_of(const Sampled& sample) {
+  const auto or_null = [](const std::optional<double>& value) {
+    return value ? Json(*value) : Json();
+  };
+  return {{"celsius", or_null(sample.celsius)}, {"watts", or_null(sample.watts)}};
+}
+
 }  // namespace
 
 Json to_json(std::span<const RunBegun::File> files) {

@@ -63,6 +63,7 @@ HostStatus HostGroup::status() const {
     all.booked += status.booked;
     all.resident += status.resident;
     all.queued += status.queued;
+    all.interactive += status.interactive;
     add(all.counters, status.counters);
   }
   std::ranges::sort(all.models, {}, &ModelInfo::name);

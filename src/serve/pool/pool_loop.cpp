@@ -512,6 +512,7 @@ HostStatus PoolLoop::status() const {
     info.waiting =
         static_cast<int>(place->waiting.size() + (place->engine ? place->engine->waiting() : 0));
     status.queued += info.waiting;
+    status.interactive += static_cast<int>(place->interactive());
     status.models.push_back(std::move(info));
   }
   return status;

@@ -58,6 +58,18 @@ struct PoolLoop::Place {
   bool in_use() const { return busy() || !asked.empty(); }
   // The program was seen to use more than it promised.
   bool outgrown() const { return program && bytes.program.on_host() > model.program->memory; }
+  // Requests of people, under way and waiting.
+  std::size_t interactive() const {
+    std::size_t count = 0;
+    const auto look = [&](const PoolJob& job) {
+      count += static_cast<std::size_t>(!job.background() && !job.on_loaded);
+    };
+    for (const auto& job : waiting) look(*job);
+    for (const auto& job : reading) look(*job);
+    for (const auto& [id, job] : running) look(*job);
+    for (const auto& [id, each] : asked) look(*each.job);
+    return count;
+  }
   // Nobody asked for more than that it be there.
   bool only_wished() const {
     return std::ranges::all_of(waiting, [](auto& job) { return bool(job->on_loaded); });

@@ -32,7 +32,8 @@ Handled status(ModelHost& host, Call&) {
                      {"memory_booked", all.booked.total()},
                      {"devices", std::move(devices)},
                      {"resident", all.resident},
-                     {"queued", all.queued}});
+                     {"queued", all.queued},
+                     {"interactive", all.interactive}});
 }
 
 }  // namespace lathe::serve

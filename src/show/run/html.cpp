@@ -77,6 +77,7 @@ std::string yield_html(const RunView& run) {
   if (run.summary.units_passed > 0) html += row_html("working time per unit passed", per_unit(run));
   for (const SpentRow& row : run.summary.spent)
     if (!row.account.empty()) html += row_html(row.name, row.account);
+  if (!run.summary.climate.empty()) html += row_html("the machine", run.summary.climate);
   return html + "</table>";
 }
 

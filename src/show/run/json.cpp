@@ -96,7 +96,8 @@ Json to_json(const RunSummary& run) {
           {"tracks", listed(run.rows, track_json)},
           {"hidden", run.hidden},
           {"whole", listed(run.whole, whole_json)},
-          {"spent", listed(run.spent, spent_json)}};
+          {"spent", listed(run.spent, spent_json)},
+          {"climate", run.climate}};
 }
 
 Json to_json(const RunView& run) {

@@ -61,6 +61,7 @@ struct RunSummary {
   std::size_t hidden = 0;  // rows that were left out
   std::vector<WholeRow> whole;
   std::vector<SpentRow> spent;
+  std::string climate = {};  // how the machine did: "41 to 73 °C, 20 to 45 W"; "": not known
   std::int64_t left_ms = 0;  // of the time budget at most, or as the rest will probably take
   bool left_is_estimate = false;
 

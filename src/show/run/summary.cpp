@@ -55,6 +55,13 @@ SpentRow spent_of(const loop::RunState& state, const loop::BudgetKind& kind) {
           kind.account ? kind.account(state) : ""};
 }
 
+std::string climate_of(const loop::RunState& state) {
+  std::vector<std::string> parts;
+  for (const auto& [span, unit] : {std::pair(state.celsius, "°C"), {state.watts, "W"}})
+    if (span.low) parts.push_back(fmt::format("{:.0f} to {:.0f} {}", *span.low, *span.high, unit));
+  return join(parts, ", ");
+}
+
 // As long as what is done has taken, as far as the budget goes.
 void add_time_left(const loop::RunState& state, RunSummary& summary) {
   const auto done = static_cast<std::int64_t>(state.tracks.size() - state.open_tracks);
@@ -84,6 +91,7 @@ RunSummary summary_of(const loop::RunState& state, std::size_t most_rows) {
         {verdict.judge, verdict.judgement.outcome, 10 * verdict.judgement.score});
   for (const loop::BudgetKind& kind : loop::budget_kinds())
     summary.spent.push_back(spent_of(state, kind));
+  summary.climate = climate_of(state);
   add_time_left(state, summary);
   return summary;
 }
