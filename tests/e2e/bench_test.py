@@ -114,6 +114,13 @@ class Bench(Base):
         self.assertEqual(serve["faults"], [])
         self.lathe("bench", "verify", "r.json")
 
+    def test_warm_prompts_come_from_the_cache(self):
+        self.serve(MODEL, "--cache", "warm", "--out", "r.json", people="2", shares="0.01", answer=8)
+        serve = self.record()["models"][0]["turns"][0]["serve"]
+        self.assertEqual((serve["cache"], serve["faults"]), ("warm", []))
+        for sample in serve["closed"][0]["samples"]:
+            self.assertGreater(sample["cached_tokens"], sample["prompt_tokens"] / 2)
+
     def test_sustained(self):
         out, _ = self.lathe("bench", MODEL, "--profile", "sustained", "--minutes", "0.05", "--people", "1", "--seconds", "1s",
                             "--prompt", "24", "--answer", "8", "--out", "r.json", "--html", "r.html")

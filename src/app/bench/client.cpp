@@ -83,6 +83,10 @@ Result<Calibration> calibrate(Target& target, const Shape& shape, std::uint64_t 
     fresh.push_back(first_ms(first_time));
     again.push_back(first_ms(second_time));
   }
+  if (shape.warm) {
+    LATHE_TRY([[maybe_unused]] const Sample computed,
+              ask(target, request_of(shape, found.tokens_per_word, kFixed), stop));
+  }
   // As a record holds them; what disturbs a moment makes nothing look cached.
   found.new_ms = *parse_decimal(decimal(figure_of(fresh).low));
   found.again_ms = *parse_decimal(decimal(figure_of(again).median));
@@ -100,14 +104,9 @@ std::string cache_fault_of(const Calibration& calibration) {
 
 Questions questions_of(const Shape& shape, const Calibration& calibration, std::uint64_t seed) {
   return [=](std::size_t n) -> Question {
-    if (n == 0) return {request_of(shape, calibration.tokens_per_word, kFixed), true};
+    if (n == 0 || shape.warm)
+      return {request_of(shape, calibration.tokens_per_word, kFixed), n == 0};
     return {request_of(shape, calibration.tokens_per_word, mix64(mix64(seed) + n)), false};
-  };
-}
-
-Questions same_question(const Shape& shape, const Calibration& calibration, std::uint64_t seed) {
-  return [=](std::size_t) -> Question {
-    return {request_of(shape, calibration.tokens_per_word, mix64(seed)), false};
   };
 }
 

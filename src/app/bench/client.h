@@ -11,6 +11,7 @@ namespace lathe::app {
 struct Shape {
   std::size_t prompt_tokens = 256;  // about
   int answer_tokens = 64;           // at most
+  bool warm = false;                // all prompts are the same one, and computed before
   // Against the end of an answer, so that all are of one length; empty: it may end early.
   std::map<int, double> bias = {};
 };
@@ -29,11 +30,8 @@ Result<Calibration> calibrate(Target& target, const Shape& shape, std::uint64_t 
 std::string cache_fault_of(const Calibration& calibration);
 
 // New text for every question (`seed` and its number), but for the first one of a point, which is
-// the same everywhere: its answers show whether the bits are.
+// the same everywhere: its answers show whether the bits are. Warm shapes always ask that one.
 Questions questions_of(const Shape& shape, const Calibration& calibration, std::uint64_t seed);
-// The same prompt each time.
-Questions same_question(const Shape& shape, const Calibration& calibration, std::uint64_t seed);
-
 // The answers to the fixed question: their hash where all are the same, else how many there are.
 struct SameBits {
   std::size_t answers = 0, different = 0;

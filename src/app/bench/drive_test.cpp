@@ -210,7 +210,7 @@ TEST(Drive, RefusesLoadsThatSayNothing) {
 }
 
 std::vector<std::string> faults(FakeServer server) {
-  return faults_of(run(server, {ClosedLoop{2}, 30, 1}), 64, 0);
+  return faults_of(run(server, {ClosedLoop{2}, 30, 1}), {64, 0, false});
 }
 
 TEST(Faults, AGoodServerHasNone) {
@@ -225,7 +225,7 @@ TEST(Faults, AnEmptyFirstEventIsNoFirstToken) {
   const FakeServer server{.empty_early_us = 90'000};
   const Point point = run(server, {ClosedLoop{1}, 30, 1});
   EXPECT_DOUBLE_EQ(point.summary.first_ms.figure.median, 100);
-  EXPECT_THAT(faults_of(point, 64, 0),
+  EXPECT_THAT(faults_of(point, {64, 0, false}),
               Contains(HasSubstr("without text, up to 90 ms before the first token")));
 }
 
@@ -241,7 +241,7 @@ TEST(Faults, FivePercentOfErrors) {
 
 TEST(Faults, AServerThatDies) {
   const Point point = run({.dies_us = 10'000'000}, {ClosedLoop{2}, 3600, 1});
-  EXPECT_THAT(faults_of(point, 64, 0),
+  EXPECT_THAT(faults_of(point, {64, 0, false}),
               Contains(HasSubstr("stopped answering 10.0 s after the point began")));
   // Nobody asks a dead server for an hour.
   EXPECT_TRUE(point.stopped);
@@ -250,6 +250,13 @@ TEST(Faults, AServerThatDies) {
 
 TEST(Faults, PromptsFromTheCacheMakeAPointVoid) {
   EXPECT_THAT(faults({.warm = true}), Contains(HasSubstr("void")));
+}
+
+TEST(Faults, WarmPromptsMustComeFromTheCache) {
+  const Point cold = run({}, {ClosedLoop{2}, 30, 1}),
+              warm = run({.warm = true}, {ClosedLoop{2}, 30, 1});
+  EXPECT_THAT(faults_of(warm, {64, 0, true}), IsEmpty());
+  EXPECT_THAT(faults_of(cold, {64, 0, true}), Contains(HasSubstr("did not come from the cache")));
 }
 
 TEST(Faults, TokensThatNobodyCounts) {
@@ -294,6 +301,20 @@ TEST(Serve, PrefixesThatAreCachedInSecretAreSuspected) {
   const auto result = serve({.secret_cache = true});
   ASSERT_TRUE(result);
   EXPECT_THAT(result->faults, Contains(HasSubstr("caches prefixes in secret")));
+}
+
+TEST(Serve, WarmLoadsAskTheSamePromptEachTime) {
+  FakeTarget target({.warm = true});
+  StopFlag stop;
+  ServePlan plan = small_plan();
+  plan.shape.warm = true;
+  const auto result = measure_serve(target, plan, stop, [](const Point&) {});
+  ASSERT_TRUE(result);
+  // 40 words share no more than eight tokens by chance; the calibration's new prompts share all
+  // here.
+  for (const Point& point : result->closed)
+    for (const Sample& sample : point.samples)
+      EXPECT_EQ(sample.text, result->closed[0].samples[0].text);
 }
 
 TEST(Serve, OtherBitsAreSeen) {

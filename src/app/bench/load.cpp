@@ -135,10 +135,11 @@ std::vector<bool> frontier_of(const std::vector<const Summary*>& points) {
   return on;
 }
 
-std::vector<std::string> faults_of(const Point& point, std::int64_t asked, std::int64_t shared) {
+std::vector<std::string> faults_of(const Point& point, const Declared& declared) {
   std::vector<std::string> faults;
   add_failures(point, faults);
-  std::size_t answers = 0, empty = 0, buffered = 0, cut = 0, warm = 0, silent = 0, uncounted = 0;
+  std::size_t answers = 0, empty = 0, buffered = 0, cut = 0, void_ones = 0, silent = 0,
+              uncounted = 0;
   double earlier = 0;
   for (const Sample& sample : point.samples) {
     if (!sample.answered()) continue;
@@ -148,17 +149,23 @@ std::vector<std::string> faults_of(const Point& point, std::int64_t asked, std::
       earlier = std::max(earlier, static_cast<double>(sample.pieces_us.front() - sample.empty_us));
     }
     if (kept_back(sample)) ++buffered;
-    if (sample.counted && sample.finish == "length" && sample.answer_tokens < asked) ++cut;
-    if (!sample.fixed && sample.cached_tokens > shared) ++warm;
+    if (sample.counted && sample.finish == "length" &&
+        sample.answer_tokens < declared.answer_tokens)
+      ++cut;
+    const bool cached = sample.cached_tokens > declared.shared_tokens;
+    if (!sample.fixed && cached != declared.warm) ++void_ones;
     if (sample.pieces_us.empty()) ++silent;
     if (!sample.counted) ++uncounted;
   }
   const auto say = [&](std::size_t count, std::string_view what) {
     if (count > 0) faults.push_back(share(count, answers, what));
   };
-  say(warm, "prompts that should be new came from the cache: the point is void");
+  say(void_ones,
+      declared.warm
+          ? "prompts that were asked before did not come from the cache: the point is void"
+          : "prompts that should be new came from the cache: the point is void");
   say(cut, fmt::format("answers are cut: they end at a length below the {} tokens that were asked",
-                       asked));
+                       declared.answer_tokens));
   if (2 * buffered > answers)
     faults.push_back(
         share(buffered, answers,

@@ -58,8 +58,13 @@ std::optional<Overload> overload_of(const std::vector<const Summary*>& points);
 // Which points no other one beats in both: tokens a second of one answer (median) and of all.
 std::vector<bool> frontier_of(const std::vector<const Summary*>& points);
 
-// What is wrong with a server's answers, in words; empty: nothing was found. `asked`: tokens that
-// an answer was allowed. `shared`: prompt tokens that questions of different text share there.
-std::vector<std::string> faults_of(const Point& point, std::int64_t asked, std::int64_t shared);
+// What its questions are.
+struct Declared {
+  std::int64_t answer_tokens = 0;  // at most
+  std::int64_t shared_tokens = 0;  // of the prompt, that new ones have from the cache
+  bool warm = false;               // all of them were asked before
+};
+// What is wrong with a server's answers, in words; empty: nothing was found.
+std::vector<std::string> faults_of(const Point& point, const Declared& declared);
 
 }  // namespace lathe::app

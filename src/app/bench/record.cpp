@@ -161,6 +161,7 @@ Json serve_json(const ServePlan& plan, const ServeResult& result) {
           {"prompt_tokens", plan.shape.prompt_tokens},
           {"answer_tokens", plan.shape.answer_tokens},
           {"ends_held_off", !plan.shape.bias.empty()},
+          {"cache", plan.shape.warm ? "warm" : "cold"},
           {"calibration", calibration_json(result.calibration)},
           {"closed", points_json(result.closed)},
           {"poisson", points_json(result.poisson)},

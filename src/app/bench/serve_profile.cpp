@@ -54,8 +54,9 @@ Result<ServeResult> measure_serve(Target& target, const ServePlan& plan, const S
         questions_of(plan.shape, result.calibration, mix64(plan.seed) + ++points);
     LATHE_TRY(list.emplace_back(), drive(target, load, questions, plan.slo, stop));
     const Point& point = list.back();
-    for (const std::string& fault : faults_of(point, plan.shape.answer_tokens,
-                                              result.calibration.shared_tokens + kSharedByChance))
+    for (const std::string& fault :
+         faults_of(point, {plan.shape.answer_tokens,
+                           result.calibration.shared_tokens + kSharedByChance, plan.shape.warm}))
       result.faults.push_back(load_name(load) + ": " + fault);
     heard(point);
     result.stopped = point.stopped;

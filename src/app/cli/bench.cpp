@@ -12,6 +12,8 @@
 namespace lathe::app {
 namespace {
 
+constexpr int kFewestRepetitions = 5;  // of figures that may be published
+
 fs::path best_path(const App& app) {
   return app.config_dir / "bench_best.json";
 }
@@ -125,7 +127,9 @@ Status run_bench(const App& app, const BenchFlags& flags) {
   Sensors sensors;
   const Reading first = sensors.read(0);
   LATHE_TRY(Json models, measure_all(app, flags));
-  const std::vector<std::string> objections = objections_to(state);
+  std::vector<std::string> objections = objections_to(state);
+  if (flags.plan.repeat < kFewestRepetitions)
+    objections.push_back(fmt::format("fewer than {} repetitions", kFewestRepetitions));
   const std::vector<std::string> faults = faults_in(models, before);
   const Json sensors_json = {
       {"first", to_json(first)},
@@ -193,6 +197,9 @@ void add_load_flags(CLI::App& command, BenchFlags& flags) {
   command.add_option("--prompt", flags.serve.shape.prompt_tokens, "Tokens of a prompt, about")
       ->capture_default_str()
       ->check(CLI::Range(8, 1 << 24));
+  command.add_option("--cache", flags.cache, "cold: new prompts; warm: the same one each time")
+      ->check(CLI::IsMember({"cold", "warm"}))
+      ->capture_default_str();
   command.add_option("--people", flags.serve.people, "Closed loops of so many requests at once")
       ->delimiter(',')
       ->capture_default_str()

@@ -15,6 +15,7 @@ struct BenchFlags {
   ModelFlags model;
   BenchPlan plan;
   ServePlan serve;
+  std::string cache = "cold";
   std::string seconds = "60s", minutes = "30";
   std::vector<std::string> against;  // URLs, URL#MODEL
   std::string allow = "local";

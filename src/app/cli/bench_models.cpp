@@ -95,9 +95,9 @@ Status measure_engine(const App& app, const BenchFlags& flags, const std::string
 // Loads; and with the profile sustained, the best of them for long.
 Result<Json> measure_target(const App& app, Target& target, const std::string& name, ServePlan plan,
                             double sustained_seconds) {
-  say(app, fmt::format("{}: prompts of about {} tokens, answers of {}{}\n", name,
-                       plan.shape.prompt_tokens, plan.shape.answer_tokens,
-                       plan.shape.bias.empty() ? " at most" : ""));
+  say(app, fmt::format("{}: {} prompts of about {} tokens, answers of {}{}\n", name,
+                       plan.shape.warm ? "cached" : "new", plan.shape.prompt_tokens,
+                       plan.shape.answer_tokens, plan.shape.bias.empty() ? " at most" : ""));
   LATHE_TRY(const ServeResult result,
             measure_serve(target, plan, *app.stop,
                           [&](const Point& point) { say(app, point_line(point)); }));
@@ -128,6 +128,7 @@ Result<ServePlan> plan_of(const BenchFlags& flags) {
   LATHE_TRY(const Milliseconds point, parse_duration(flags.seconds));
   plan.seconds = static_cast<double>(point.count()) / 1e3;
   plan.seed = flags.plan.seed;
+  plan.shape.warm = flags.cache == "warm";
   if (flags.profile == "serve") return plan;
   plan.seconds = std::min(plan.seconds, kSearchSeconds);
   if (flags.profile == "sustained") plan.shares.clear();
