@@ -12,7 +12,10 @@ namespace lathe::app {
 namespace {
 
 constexpr std::size_t kMostUnderWay = 512;
+// A server is given up after so many failures and so long without an answer: one that has too much
+// to do refuses some, and answers others.
 constexpr std::size_t kMostFailuresInARow = 20;
+constexpr std::int64_t kSilentUs = 5'000'000;
 constexpr std::int64_t kLookUs = 100'000;          // how often `stop` is looked at
 constexpr std::int64_t kAfterFailureUs = 100'000;  // people who are refused ask again
 
@@ -42,7 +45,7 @@ class Driver {
     plan();
     while (!due_.empty() || !under_way_.empty()) {
       const std::int64_t now = target_.now_us() - start_us_;
-      if (!stopped_ && (stop_.raised() || failures_ >= kMostFailuresInARow)) give_up(now);
+      if (!stopped_ && (stop_.raised() || silent(now))) give_up(now);
       send(now);
       const std::int64_t next_due = due_.empty() ? now + kLookUs : due_.top().at_us;
       if (auto event = target_.next(start_us_ + std::min(next_due, now + kLookUs))) take(*event);
@@ -115,7 +118,7 @@ class Driver {
     } else {
       end(sample, event);
       const std::size_t person = asked->second;
-      if (stop_.raised() && !sample.answered()) broken_off_.insert(asked->first);
+      if (stopped_ && !sample.answered()) broken_off_.insert(asked->first);
       under_way_.erase(asked);
       if (!thought_.empty()) think(person, at + (sample.answered() ? 0 : kAfterFailureUs));
     }
@@ -129,8 +132,13 @@ class Driver {
     sample.cached_tokens = event.usage.cached_tokens;
     sample.answer_tokens = event.usage.completion_tokens;
     if (!sample.answered()) return;
+    answered_us_ = sample.end_us;
     sample.finish = finish_name(event.finish);
     sample.text = sha256_hex(event.text).substr(0, 16);
+  }
+
+  bool silent(std::int64_t now) const {
+    return failures_ >= kMostFailuresInARow && now - answered_us_ >= kSilentUs;
   }
 
   // What is not sent yet never is; the time counts as far as it came.
@@ -152,7 +160,8 @@ class Driver {
   std::vector<std::size_t> thought_;              // of each person, how often; Poisson: nobody
   std::vector<Sample> samples_;
   std::set<std::size_t> broken_off_;
-  std::size_t failures_ = 0;  // in a row
+  std::size_t failures_ = 0;      // in a row
+  std::int64_t answered_us_ = 0;  // the last time
   bool stopped_ = false;
 };
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "app/bench/capacity.h"
 #include "app/bench/fake_target_test.h"
 #include "app/bench/serve_profile.h"
 
@@ -105,6 +106,25 @@ TEST(Drive, PeopleWhoThinkAskLessOften) {
   // Nobody waits: each asks once in 5.2 s on average.
   EXPECT_NEAR(point.summary.answers_per_minute, 8 * 60 / 5.2, 3);
   EXPECT_DOUBLE_EQ(point.summary.whole_ms.figure.high, 200);
+}
+
+// What `lathe capacity --verify` compares, where both sides are known: a queue with one server and
+// exponential times has the model's product form.
+TEST(Drive, PeopleWhoThinkWaitAsLongAsTheModelSays) {
+  const FakeServer server{.first_us = 500'000, .gap_us = 0, .tokens = 1, .random = true};
+  const CapacityTerms terms{.decode = {{1, 2}},  // two answers of a token a second
+                            .prefill = 1,
+                            .answer_tokens = 1,
+                            .fresh_tokens = 0,
+                            .think_seconds = 2};
+  for (const std::size_t people : {1, 4, 8}) {
+    const Point point = run(server, {ClosedLoop{people, 2}, 40'000, 3});
+    double seconds = 0;
+    for (const Sample& sample : point.samples)
+      seconds += static_cast<double>(sample.end_us - sample.due_us) / 1e6;
+    const double mean = seconds / static_cast<double>(point.samples.size());
+    EXPECT_NEAR(mean / capacity_at(terms, people).seconds, 1, 0.02) << people;
+  }
 }
 
 TEST(Drive, GoodputCountsWhatKeepsTheSlo) {
@@ -246,6 +266,16 @@ TEST(Faults, AServerThatDies) {
   // Nobody asks a dead server for an hour.
   EXPECT_TRUE(point.stopped);
   EXPECT_LT(point.wall_us, 20'000'000);
+}
+
+TEST(Faults, TooMuchToDoIsNoDeath) {
+  // Of so many that come 512 are under way; the others fail at once, and the server goes on.
+  const Point point = run({.slots = 8}, {Poisson{200}, 20, 1});
+  EXPECT_FALSE(point.stopped);
+  EXPECT_GT(point.summary.failed, 100);
+  const auto found = faults_of(point, {64, 0, false});
+  EXPECT_THAT(found, Contains(HasSubstr("not sent: 512 requests were under way")));
+  EXPECT_THAT(found, Each(Not(HasSubstr("stopped answering"))));
 }
 
 TEST(Faults, PromptsFromTheCacheMakeAPointVoid) {

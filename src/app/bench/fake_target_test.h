@@ -3,17 +3,20 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <vector>
 
 #include "app/bench/target.h"
+#include "ground/base/random.h"
 
 namespace lathe::app {
 
 struct FakeServer {
   std::size_t slots = 1;
   std::int64_t first_us = 100'000, gap_us = 10'000;
-  int tokens = 11;  // of an answer
+  int tokens = 11;      // of an answer
+  bool random = false;  // first_us is the mean of an exponential distribution
   // The faults.
   bool buffers = false;             // all pieces come at the end
   std::int64_t empty_early_us = 0;  // an event without text so long before the first token
@@ -48,8 +51,10 @@ class FakeTarget final : public Target {
     }
     int tokens = std::min(server_.tokens, request.max_tokens);
     if (server_.cut_to > 0) tokens = std::min(tokens, server_.cut_to);
-    const std::int64_t first =
-        start + (known && server_.secret_cache ? server_.first_us / 10 : server_.first_us);
+    double reading = static_cast<double>(server_.first_us);
+    if (known && server_.secret_cache) reading /= 10;
+    if (server_.random) reading *= -std::log1p(-uniform_at(7, 7, asked_));
+    const std::int64_t first = start + static_cast<std::int64_t>(reading);
     const std::int64_t last = first + (tokens - 1) * server_.gap_us;
     if (server_.empty_early_us > 0)
       events_.push_back(

@@ -36,17 +36,15 @@ std::string share(std::size_t part, std::size_t all, std::string_view what) {
 
 void add_failures(const Point& point, std::vector<std::string>& faults) {
   std::map<std::string, std::size_t> errors;
-  std::size_t failed = 0, in_a_row = 0;
+  std::size_t failed = 0, afterwards = 0;
   std::int64_t last_answer = 0;
+  for (const Sample& sample : point.samples)
+    if (sample.answered()) last_answer = std::max(last_answer, sample.end_us);
   for (const Sample& sample : point.samples) {
-    if (sample.answered()) {
-      in_a_row = 0;
-      last_answer = std::max(last_answer, sample.end_us);
-      continue;
-    }
+    if (sample.answered()) continue;
     ++failed;
-    ++in_a_row;
     ++errors[sample.error];
+    if (sample.sent_us >= last_answer) ++afterwards;
   }
   if (failed == 0) return;
   const auto most =
@@ -54,10 +52,10 @@ void add_failures(const Point& point, std::vector<std::string>& faults) {
   faults.push_back(fmt::format("{}, mostly so: {}",
                                share(failed, point.samples.size(), "requests failed"),
                                clip_utf8(most->first, 300)));
-  if (failed < point.samples.size() && in_a_row >= 3)
+  if (failed < point.samples.size() && afterwards >= 3)
     faults.push_back(fmt::format(
         "the server stopped answering {:.1f} s after the point began: the last {} requests failed",
-        static_cast<double>(last_answer) / 1e6, in_a_row));
+        static_cast<double>(last_answer) / 1e6, afterwards));
 }
 
 }  // namespace

@@ -6,11 +6,13 @@
 #include <cmath>
 
 #include "app/cli/bench_flags.h"
+#include "ground/base/random.h"
 #include "ground/base/text.h"
-#include "infer/models/vocabulary.h"
 
 namespace lathe::app {
 namespace {
+
+constexpr double kMeasureSeconds = 3;  // of a load
 
 struct CapacityFlags {
   std::string path, record, think = "60s", answer = "200", fresh = "256";
@@ -56,30 +58,54 @@ Result<std::vector<BenchRow>> recorded_rows(const CapacityFlags& flags) {
               flags.record, name);
 }
 
-Result<std::vector<BenchRow>> measured_rows(const App& app, const CapacityFlags& flags,
-                                            const CapacityTerms& terms) {
-  ModelFlags wanted = flags.model;
-  wanted.path = flags.path;
-  LATHE_TRY(const LocalModel local, open_model(app, wanted, [](infer::EngineOptions& options) {
-              options.kv_tokens = infer::kChunk;
-            }));
-  BenchPlan plan{
-      .repeat = 3,
-      .prompts = {std::max<std::size_t>(1, static_cast<std::size_t>(terms.fresh_tokens))},
-      .answer = std::min<std::size_t>(64, static_cast<std::size_t>(terms.answer_tokens)),
-      .widths = {},
-      .streams = {1, 2, 4, 8, 16, 32},
-      .depths = {}};
-  plan.answer = std::max<std::size_t>(plan.answer, 2);
-  plan.kv = local.engine->executor().options().kv;
-  return bench_model(*local.model, *local.tokenizer, *local.team, plan, *app.stop,
-                     [&](const BenchRow& row) {
-                       if (!app.json && (row.what == "streams" || row.what == "prefill"))
-                         print(row_line(row));
-                     });
+// Shapes whose answers all have the length that is asked for.
+Result<Shape> shape_of(const CapacityFlags& flags, double prompt, double answer) {
+  Shape shape{.prompt_tokens = std::max<std::size_t>(8, static_cast<std::size_t>(prompt)),
+              .answer_tokens = std::max(1, static_cast<int>(answer))};
+  LATHE_TRY(shape.bias, no_ends(flags.path));
+  return shape;
 }
 
-Result<CapacityTerms> terms_of(const App& app, const CapacityFlags& flags) {
+Result<Point> under_load(const App& app, const CapacityFlags& flags, Target& target,
+                         const Shape& shape, const ClosedLoop& loop, double seconds) {
+  const Load load{loop, seconds, flags.seed};
+  LATHE_TRY_STATUS(check(load));
+  LATHE_TRY(const Calibration calibration, calibrate(target, shape, flags.seed, *app.stop));
+  const Questions questions = questions_of(shape, calibration, mix64(flags.seed) + loop.people);
+  LATHE_TRY(Point point, drive(target, load, questions, {}, *app.stop));
+  if (app.stop->raised()) return fail(ErrorKind::kCancelled, "stopped");
+  if (point.summary.answered == 0)
+    return fail(ErrorKind::kUnavailable, "{}: nothing was answered within {:.0f} s",
+                load_name(load), seconds);
+  return point;
+}
+
+// As it is served: S(n) of closed loops with next to no prompts, S_pp of the first token of one.
+Result<CapacityTerms> measured_terms(const App& app, const CapacityFlags& flags,
+                                     CapacityTerms terms, Target& target) {
+  LATHE_TRY(const Shape writing, shape_of(flags, 0, terms.answer_tokens));
+  for (const std::size_t people : {1, 2, 4, 8, 16, 32}) {
+    LATHE_TRY(const Point point,
+              under_load(app, flags, target, writing, {people}, kMeasureSeconds));
+    const double speed = point.summary.tokens_per_second;
+    terms.decode.emplace_back(static_cast<double>(people), speed);
+    if (!app.json) print(fmt::format("{} at once: {:.1f} tok/s\n", people, speed));
+  }
+  LATHE_TRY(const Shape reading, shape_of(flags, terms.fresh_tokens, 1));
+  LATHE_TRY(const Point point, under_load(app, flags, target, reading, {1}, kMeasureSeconds));
+  std::vector<double> speeds;
+  for (const Sample& sample : point.samples)
+    if (sample.answered() && !sample.fixed && !sample.pieces_us.empty())
+      speeds.push_back(static_cast<double>(sample.prompt_tokens - sample.cached_tokens) * 1e6 /
+                       static_cast<double>(sample.pieces_us.front() - sample.sent_us));
+  if (!speeds.empty()) terms.prefill = figure_of(std::move(speeds)).median;
+  if (!app.json) print(fmt::format("prompts: {:.1f} tok/s\n", terms.prefill));
+  LATHE_TRY_STATUS(check(terms));
+  return terms;
+}
+
+// The lengths and times that are asked for.
+Result<CapacityTerms> asked_terms(const CapacityFlags& flags) {
   CapacityTerms terms;
   LATHE_TRY(const Milliseconds think, parse_duration(flags.think));
   terms.think_seconds = static_cast<double>(think.count()) / 1e3;
@@ -92,12 +118,7 @@ Result<CapacityTerms> terms_of(const App& app, const CapacityFlags& flags) {
   terms.fresh_tokens = *fresh;
   if (!(terms.think_seconds > 0))
     return invalid("--think is '{}'; it must be above 0", flags.think);
-  LATHE_TRY(const auto rows,
-            flags.record.empty() ? measured_rows(app, flags, terms) : recorded_rows(flags));
-  auto complete = terms_of(rows, terms);
-  if (!complete)
-    return at(flags.record.empty() ? "what was measured" : flags.record, complete.error());
-  return complete;
+  return terms;
 }
 
 constexpr std::string_view kAssumptions[] = {
@@ -159,21 +180,13 @@ struct Verified {
 
 // People with seeded times to think, in a pool as a server has it. The model is asked for the mean
 // lengths that came of it, since prompts are made of words.
-Result<Verified> verify(const App& app, const CapacityFlags& flags, CapacityTerms terms) {
+Result<Verified> verify(const App& app, const CapacityFlags& flags, CapacityTerms terms,
+                        Target& target) {
   LATHE_TRY(const Milliseconds time, parse_duration(flags.seconds));
   const std::size_t people = flags.people > 0 ? flags.people : people_at(terms, 2);
-  const Load load{ClosedLoop{people, terms.think_seconds}, static_cast<double>(time.count()) / 1e3,
-                  flags.seed};
-  LATHE_TRY_STATUS(check(load));
-  ModelFlags wanted = flags.model;
-  wanted.path = flags.path;
-  Shape shape{.prompt_tokens = static_cast<std::size_t>(terms.fresh_tokens),
-              .answer_tokens = static_cast<int>(terms.answer_tokens)};
-  LATHE_TRY(shape.bias, no_ends(flags.path));
-  LATHE_TRY(const PooledModel pooled, open_pooled(app, wanted));
-  LATHE_TRY(const Calibration calibration, calibrate(*pooled.target, shape, flags.seed, *app.stop));
-  LATHE_TRY(const Point point, drive(*pooled.target, load,
-                                     questions_of(shape, calibration, flags.seed), {}, *app.stop));
+  LATHE_TRY(const Shape shape, shape_of(flags, terms.fresh_tokens, terms.answer_tokens));
+  LATHE_TRY(const Point point, under_load(app, flags, target, shape, {people, terms.think_seconds},
+                                          static_cast<double>(time.count()) / 1e3));
   Verified verified;
   double seconds = 0, answer = 0, fresh = 0;
   for (const Sample& sample : point.samples) {
@@ -186,8 +199,6 @@ Result<Verified> verify(const App& app, const CapacityFlags& flags, CapacityTerm
     answer += sample.tokens();
     fresh += static_cast<double>(sample.prompt_tokens - sample.cached_tokens);
   }
-  if (verified.answers == 0)
-    return fail(ErrorKind::kUnavailable, "nothing was answered within {}", format_duration(time));
   const auto n = static_cast<double>(verified.answers);
   verified.measured = seconds / n;
   terms.answer_tokens = answer / n;
@@ -197,7 +208,21 @@ Result<Verified> verify(const App& app, const CapacityFlags& flags, CapacityTerm
 }
 
 Status run_capacity(const App& app, const CapacityFlags& flags) {
-  LATHE_TRY(const CapacityTerms terms, terms_of(app, flags));
+  LATHE_TRY(CapacityTerms terms, asked_terms(flags));
+  PooledModel pooled;
+  if (flags.record.empty() || flags.verify) {
+    ModelFlags wanted = flags.model;
+    wanted.path = flags.path;
+    LATHE_TRY(pooled, open_pooled(app, wanted));
+  }
+  if (flags.record.empty()) {
+    LATHE_TRY(terms, measured_terms(app, flags, std::move(terms), *pooled.target));
+  } else {
+    LATHE_TRY(const auto rows, recorded_rows(flags));
+    auto complete = terms_of(rows, std::move(terms));
+    if (!complete) return at(flags.record, complete.error());
+    terms = std::move(*complete);
+  }
   Json out = {{"model", flags.path}, {"terms", terms_json(terms)}};
   for (const double slowdown : kSlowdowns)
     out["people"].push_back({{"slowdown", slowdown}, {"people", people_at(terms, slowdown)}});
@@ -206,7 +231,7 @@ Status run_capacity(const App& app, const CapacityFlags& flags) {
   out["assumes"] = kAssumptions;
   if (!app.json) print_capacity(flags, terms);
   if (flags.verify) {
-    LATHE_TRY(const Verified verified, verify(app, flags, terms));
+    LATHE_TRY(const Verified verified, verify(app, flags, terms, *pooled.target));
     const double ratio = verified.measured / verified.model.seconds;
     out["verified"] = {{"people", verified.model.people},
                        {"answers", verified.answers},
