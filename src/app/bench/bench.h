@@ -25,8 +25,8 @@ struct BenchPlan {
   std::uint64_t seed = 1;
 };
 
-// `heard` is told each row when it is complete; the result has them in the order of the plan.
-// Refuses sizes beyond the model's context.
+// `heard` is told each row when it is complete; the result has them in the order of the plan. When
+// `stop` is raised the rows that are complete are the result. Refuses sizes beyond the context.
 Result<std::vector<BenchRow>> bench_model(const infer::Model& model,
                                           const infer::Tokenizer& tokenizer,
                                           infer::ThreadTeam& team, const BenchPlan& plan,

@@ -72,5 +72,20 @@ TEST_F(BenchModel, StopsWhenAsked) {
   EXPECT_EQ(rows.error().kind, ErrorKind::kCancelled);
 }
 
+TEST_F(BenchModel, KeepsTheRowsThatAreCompleteWhenItIsStopped) {
+  std::vector<std::string> told;
+  const auto rows =
+      bench_model(*model, *tokenizer, team,
+                  {.repeat = 2, .prompts = {8}, .answer = 6, .widths = {1, 2}, .streams = {2}},
+                  stop, [&](const BenchRow& row) {
+                    told.push_back(row.what);
+                    stop.raise();
+                  });
+  ASSERT_TRUE(rows) << rows.error().message;
+  EXPECT_EQ(rows->size(), told.size());
+  EXPECT_LT(told.size(), 8);
+  for (const BenchRow& row : *rows) EXPECT_EQ(row.samples.size(), 2) << row.what;
+}
+
 }  // namespace
 }  // namespace lathe::app

@@ -22,12 +22,12 @@ double exponential_us(double mean_seconds, std::uint64_t seed, std::uint64_t str
 }
 
 // All pieces at the very end of an answer of some length: the stream was kept back. No desk writes
-// five tokens a millisecond for one stream after it has thought for fifty times as long.
+// fifty tokens a millisecond for one stream after it has thought for fifty times as long.
 bool kept_back(const Sample& sample) {
   if (!sample.answered() || sample.tokens() < 8 || sample.pieces_us.empty()) return false;
   const auto writing = static_cast<double>(sample.pieces_us.back() - sample.pieces_us.front());
   const auto before = static_cast<double>(sample.pieces_us.front() - sample.sent_us);
-  return writing < 200 * (sample.tokens() - 1) && writing < 0.02 * before;
+  return writing < 20 * (sample.tokens() - 1) && writing < 0.02 * before;
 }
 
 std::string share(std::size_t part, std::size_t all, std::string_view what) {

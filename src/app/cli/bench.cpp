@@ -130,6 +130,7 @@ Status run_bench(const App& app, const BenchFlags& flags) {
   std::vector<std::string> objections = objections_to(state);
   if (flags.plan.repeat < kFewestRepetitions)
     objections.push_back(fmt::format("fewer than {} repetitions", kFewestRepetitions));
+  if (app.stop->raised()) objections.push_back("it was stopped");
   const std::vector<std::string> faults = faults_in(models, before);
   const Json sensors_json = {
       {"first", to_json(first)},

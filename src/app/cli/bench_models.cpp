@@ -80,6 +80,7 @@ Status measure_engine(const App& app, const BenchFlags& flags, const std::string
   LATHE_TRY(const auto rows,
             bench_model(*local.model, *local.tokenizer, *local.team, plan, *app.stop,
                         [&](const BenchRow& row) { say(app, row_line(row)); }));
+  if (app.stop->raised()) say(app, "stopped: the figures that are complete are kept\n");
   Json list = Json::array();
   for (const BenchRow& row : rows) list.push_back(row_json(row));
   model["kernels"] = local.model->kernels().name;
@@ -254,7 +255,7 @@ Result<Json> measure_model(const App& app, const BenchFlags& flags, const std::s
   model["turns"] = Json::array();
   if (flags.profile == "quick" || flags.profile == "full")
     LATHE_TRY_STATUS(measure_engine(app, flags, path, flags.plan, model));
-  if (flags.profile != "quick") {
+  if (flags.profile != "quick" && !app.stop->raised()) {
     ModelFlags wanted = flags.model;
     wanted.path = path;
     ServePlan plan = base;
