@@ -6,6 +6,7 @@
 #include <random>
 
 #include "books/sqlite/open_journal.h"
+#include "ground/base/hash.h"
 
 namespace lathe::books {
 namespace {
@@ -226,6 +227,89 @@ TEST_P(Store, TheVersionTellsWhatOthersChange) {
   EXPECT_TRUE(changed());
   ASSERT_TRUE(writer.remove_run("r2"));
   EXPECT_TRUE(changed());
+}
+
+LedgerRow row_of(std::string id, std::string run = "") {
+  LedgerRow row;
+  row.id = std::move(id);
+  row.run = std::move(run);
+  row.start_ms = 1000;
+  row.finish = "stop";
+  return row;
+}
+
+std::string row_ids(const Journal& journal, const RowRange& range = {}) {
+  std::string ids;
+  EXPECT_TRUE(journal.rows(range, [&](const LedgerRow& row) { ids += row.id; }));
+  return ids;
+}
+
+TEST_P(Store, RowsComeBackAsTheyWereWritten) {
+  LedgerRow row = row_of("ü \"x\"\n", "r1");
+  row.end_ms = 2000;
+  row.key = "line\nbreak";
+  row.model_sha256 = std::string(64, 'a');
+  row.tokens = {1, 2, 3, 4, CountedBy::kProvider};
+  row.queued_us = 0;
+  row.busy_us = INT64_MAX;
+  row.energy = {12, "socket", "busy time"};
+  row.cash = {-5, "EUR", std::string(kComputed)};
+  {
+    Journal journal = open();
+    ASSERT_TRUE(journal.book({.rows = {row, row_of("b")}}));
+  }
+  std::vector<LedgerRow> rows;
+  ASSERT_TRUE(open().rows({}, [&](const LedgerRow& each) { rows.push_back(each); }));
+  ASSERT_EQ(rows.size(), 2U);
+  row.number = 1;
+  EXPECT_EQ(rows[0], row);
+  EXPECT_EQ(rows[1].number, 2);
+  EXPECT_EQ(rows[1].previous, sha256_hex(dump_json(to_json(row))));
+  EXPECT_EQ(rows[1].queued_us, std::nullopt);
+  EXPECT_EQ(open().verify_ledger().value(), 2);
+}
+
+TEST_P(Store, ARowGoesWithItsRecordOrNotAtAll) {
+  Journal journal = open();
+  auto lease = journal.create_run({"r1", "x", "y", 1}, kFirst);
+  ASSERT_TRUE(journal.append(*lease, record(1, "x"), {}, std::vector{row_of("a", "r1")}));
+  EXPECT_FALSE(journal.append(*lease, record(1, "again"), {}, std::vector{row_of("b", "r1")}));
+  ASSERT_TRUE(journal.book({.rows = {row_of("c")}}));
+  EXPECT_EQ(row_ids(journal), "ac");
+  EXPECT_EQ(row_ids(journal, {.run = "r1"}), "a");
+  EXPECT_EQ(row_ids(journal, {.run = "r2"}), "");
+  EXPECT_EQ(row_ids(journal, {.from_ms = 1000, .to_ms = 1001}), "ac");
+  EXPECT_EQ(row_ids(journal, {.from_ms = 1001}), "");
+  EXPECT_EQ(row_ids(journal, {.to_ms = 1000}), "");
+  { const Lease ended = *std::move(lease); }
+  ASSERT_TRUE(journal.remove_run("r1"));
+  EXPECT_EQ(row_ids(journal), "ac") << "what it took stays";
+  EXPECT_EQ(journal.verify_ledger().value(), 2);
+}
+
+TEST_P(Store, ABegunCallIsRememberedUntilItEnds) {
+  Journal journal = open(), other = open();
+  auto owner = journal.serving_lease();
+  ASSERT_TRUE(owner);
+  ASSERT_TRUE(journal.book({.begun = {{owner->run(), row_of("a")}, {owner->run(), row_of("b")}}}));
+  EXPECT_FALSE(journal.book({.begun = {{owner->run(), row_of("a")}}, .rows = {row_of("x")}}));
+  EXPECT_EQ(row_ids(journal), "") << "a change that fails leaves nothing";
+  EXPECT_EQ(other.book_lost_calls().value(), 0);
+  ASSERT_TRUE(journal.book({.ended = {"a"}, .rows = {row_of("a")}}));
+  { const Lease gone = *std::move(owner); }
+  EXPECT_EQ(other.book_lost_calls().value(), 1);
+  EXPECT_EQ(row_ids(journal), "ab");
+  EXPECT_EQ(journal.book_lost_calls().value(), 0);
+}
+
+TEST_P(Store, TablesOfPricesStayWhateverIsCleanedUp) {
+  Journal journal = open();
+  for (int times = 0; times < 2; ++times)
+    ASSERT_TRUE(journal.book({.tables = {"prices = \"ü\"\n", ""}}));
+  ASSERT_TRUE(journal.gc());
+  EXPECT_EQ(open().price_table(sha256_hex("prices = \"ü\"\n")).value(), "prices = \"ü\"\n");
+  EXPECT_EQ(open().price_table(sha256_hex("")).value(), "");
+  EXPECT_EQ(open().price_table(sha256_hex("other")).error().kind, ErrorKind::kNotFound);
 }
 
 TEST_P(Store, BlobsComeBackAsTheyWereStored) {

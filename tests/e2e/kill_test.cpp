@@ -9,6 +9,7 @@
 
 #include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
+#include "loop/conductor/account.h"
 #include "loop/conductor/conductor.h"
 #include "loop/script/scripted_worker.h"
 
@@ -89,6 +90,28 @@ Json ending(const loop::RunState& state) {
           {"tracks", std::move(tracks)}};
 }
 
+// Every call that was begun has one row, whatever became of it: its end, or that it was lost.
+void expect_a_row_for_each_call(const books::Journal& journal, const std::string& id) {
+  std::multiset<std::string> begun, rows;
+  std::size_t answers = 0, lost = 0;
+  for (const loop::Entry& entry : entries_of(journal, id)) {
+    if (std::holds_alternative<loop::CallBegun>(entry.event))
+      begun.insert(loop::row_id(id, entry.seq));
+    const auto* made = std::get_if<loop::CandidateMade>(&entry.event);
+    const auto* given = std::get_if<loop::VerdictGiven>(&entry.event);
+    answers += (made && !made->reused) || (given && !given->reused);
+  }
+  const Status read = journal.rows({.run = id}, [&](const books::LedgerRow& row) {
+    rows.insert(row.id);
+    lost += row.finish == books::kLost;
+  });
+  EXPECT_TRUE(read) << read.error().message;
+  EXPECT_EQ(rows, begun);
+  EXPECT_EQ(rows.size(), answers + lost);
+  const auto whole = journal.verify_ledger();
+  EXPECT_TRUE(whole) << whole.error().message;
+}
+
 struct Ended {
   Json ending;
   std::int64_t records = 0;
@@ -164,6 +187,7 @@ void kill_everywhere(const Scene& scene, std::size_t least_kills) {
           << call.text() << " was answered before the kill behind record " << at;
     const auto decisions = loop::replay(entries_of(*journal, id));
     EXPECT_TRUE(decisions) << decisions.error().message;
+    expect_a_row_for_each_call(*journal, id);
     if (::testing::Test::HasFailure()) return;
   }
   EXPECT_GE(kills, least_kills);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "books/journal/journal.h"
+#include "ground/base/hash.h"
 
 namespace lathe::testing {
 
@@ -22,6 +23,10 @@ struct MemoryShelf {
     std::vector<books::Record> records;
   };
   std::map<std::string, Run> runs;
+  std::vector<books::SealedRow> rows;
+  books::LedgerTip tip;
+  std::map<std::string, std::string, std::less<>> price_tables;
+  std::map<std::string, books::LedgerIntent> intents;
   std::set<std::string> held;
   std::mutex blobs_mutex;
   std::map<std::string, std::string, std::less<>> blobs;
@@ -55,7 +60,8 @@ class MemoryRecords : public books::RecordStore {
   }
 
   Status append(const books::Lease& lease, const books::Record& record,
-                const std::optional<std::string>& state) override {
+                const std::optional<std::string>& state,
+                std::span<const books::LedgerRow> rows) override {
     const auto run = shelf_->runs.find(lease.run());
     if (run == shelf_->runs.end())
       return fail(ErrorKind::kNotFound, "there is no run {}", lease.run());
@@ -64,6 +70,7 @@ class MemoryRecords : public books::RecordStore {
                                          std::span(&record, 1)));
     records.push_back(record);
     if (state) run->second.state = *state;
+    for (const books::LedgerRow& row : rows) shelf_->rows.push_back(books::seal(row, shelf_->tip));
     ++shelf_->version;
     return {};
   }
@@ -96,6 +103,40 @@ class MemoryRecords : public books::RecordStore {
   }
 
   Result<std::int64_t> version() const override { return shelf_->version; }
+
+  Status book(const books::LedgerChange& change) override {
+    for (const books::LedgerIntent& intent : change.begun)
+      if (shelf_->intents.contains(intent.row.id))
+        return fail(ErrorKind::kUnavailable, "call {} is begun already", intent.row.id);
+    for (const books::LedgerIntent& intent : change.begun)
+      shelf_->intents.emplace(intent.row.id, intent);
+    for (const std::string& id : change.ended) shelf_->intents.erase(id);
+    for (const books::LedgerRow& row : change.rows)
+      shelf_->rows.push_back(books::seal(row, shelf_->tip));
+    for (const std::string& table : change.tables) shelf_->price_tables[sha256_hex(table)] = table;
+    shelf_->version += change.empty() ? 0 : 1;
+    return {};
+  }
+  Result<std::string> price_table(std::string_view sha256) const override {
+    const auto found = shelf_->price_tables.find(sha256);
+    if (found != shelf_->price_tables.end()) return found->second;
+    return fail(ErrorKind::kNotFound, "there is no table of prices {}", sha256);
+  }
+  Result<std::vector<books::LedgerIntent>> intents() const override {
+    std::vector<books::LedgerIntent> list;
+    for (const auto& [id, intent] : shelf_->intents) list.push_back(intent);
+    return list;
+  }
+  Status rows(const books::RowRange& range, const books::OnRow& on_row) const override {
+    for (const books::SealedRow& sealed : shelf_->rows) {
+      LATHE_TRY(const books::LedgerRow row, books::unseal(sealed));
+      if ((range.run.empty() || row.run == range.run) && row.start_ms >= range.from_ms &&
+          row.start_ms < range.to_ms)
+        LATHE_TRY_STATUS(on_row(sealed));
+    }
+    return {};
+  }
+  Result<books::LedgerTip> ledger_tip() const override { return shelf_->tip; }
 
  private:
   class Held : public books::Hold {

@@ -97,7 +97,7 @@ HostStatus ScriptedHost::status() const {
   status.models = models_;
   status.limits = DeviceBytes(kHostDevice, 1 << 30) + DeviceBytes("gpu0", 1 << 20);
   status.booked = DeviceBytes("gpu0", 4096);
-  status.counters.requests = static_cast<std::int64_t>(seen_.size());
+  status.counters = counters_;
   status.counters.cancelled = cancelled_;
   return status;
 }
@@ -159,6 +159,7 @@ ModelHost::Id ScriptedHost::submit(const std::string& model, HostRequest request
                                         job->prompt_tokens, model, info->context),
                             "context_length_exceeded"};
   }
+  ++counters_.requests;
   if (seen_.size() < kMaxSeen) seen_.push_back(request);
   job->request = std::move(request);
   job->due = std::chrono::steady_clock::now() + job->line.prefill;
@@ -184,38 +185,50 @@ ModelHost::Id ScriptedHost::embed(const std::string& model, std::vector<TextInpu
   on_embeddings = with_usage<Embeddings>(std::move(asker.on_usage), std::move(on_embeddings));
   const ModelInfo info = [&] {
     const std::lock_guard lock(mutex_);
+    ++counters_.requests;
     return *info_of(model);
   }();
-  return add([info, cut, inputs = std::move(inputs), on_embeddings = std::move(on_embeddings)] {
-    Embeddings embeddings;
-    for (const TextInput& input : inputs) {
-      std::size_t size = input.text.empty() ? input.ids.size() : input.text.size();
-      if (size > info.context && !cut)
-        return on_embeddings(std::unexpected(
-            Error{ErrorKind::kInvalid, "an input has too many tokens", "context_length_exceeded"}));
-      if (size > info.context) ++embeddings.cut;
-      size = std::min(size, info.context);
-      std::vector<float> vector(info.embedding, 0.25F);
-      vector[0] = static_cast<float>(size);
-      embeddings.vectors.push_back(std::move(vector));
-      embeddings.usage.prompt_tokens += static_cast<std::int64_t>(size);
-    }
-    on_embeddings(std::move(embeddings));
-  });
+  return add(
+      [this, info, cut, inputs = std::move(inputs), on_embeddings = std::move(on_embeddings)] {
+        Embeddings embeddings;
+        embeddings.usage.calls = 1;
+        embeddings.usage.counted = true;
+        for (const TextInput& input : inputs) {
+          std::size_t size = input.text.empty() ? input.ids.size() : input.text.size();
+          if (size > info.context && !cut)
+            return on_embeddings(std::unexpected(Error{
+                ErrorKind::kInvalid, "an input has too many tokens", "context_length_exceeded"}));
+          if (size > info.context) ++embeddings.cut;
+          size = std::min(size, info.context);
+          std::vector<float> vector(info.embedding, 0.25F);
+          vector[0] = static_cast<float>(size);
+          embeddings.vectors.push_back(std::move(vector));
+          embeddings.usage.prompt_tokens += static_cast<std::int64_t>(size);
+        }
+        count(embeddings.usage);
+        on_embeddings(std::move(embeddings));
+      });
 }
 
 ModelHost::Id ScriptedHost::rank(const std::string&, std::string query,
                                  std::vector<std::string> documents, Asker asker,
                                  OnRelevance on_relevance) {
   on_relevance = with_usage<Relevance>(std::move(asker.on_usage), std::move(on_relevance));
-  return add([query = std::move(query), documents = std::move(documents),
+  {
+    const std::lock_guard lock(mutex_);
+    ++counters_.requests;
+  }
+  return add([this, query = std::move(query), documents = std::move(documents),
               on_relevance = std::move(on_relevance)] {
     Relevance relevance;
+    relevance.usage.calls = 1;
+    relevance.usage.counted = true;
     for (const std::string& document : documents) {
       relevance.scores.push_back(static_cast<double>(std::ranges::count(document, query.at(0))) /
                                  16);
       relevance.usage.prompt_tokens += static_cast<std::int64_t>(query.size() + document.size());
     }
+    count(relevance.usage);
     on_relevance(std::move(relevance));
   });
 }
@@ -291,6 +304,10 @@ bool ScriptedHost::step(Job& job) {
   }
   if (job.line.error) {
     tell_usage(job);
+    {
+      const std::lock_guard lock(mutex_);
+      ++counters_.failed;
+    }
     job.on_replies(std::unexpected(*job.line.error));
     return false;
   }
@@ -318,13 +335,20 @@ bool ScriptedHost::step(Job& job) {
 
 // What it took, however it ended.
 void ScriptedHost::tell_usage(Job& job) {
-  if (!job.request.on_usage) return;
   Usage usage;
   for (const Reply& reply : job.replies) usage += reply.usage;
   usage.calls = 1;
   usage.counted = true;
   usage.prompt_tokens = static_cast<std::int64_t>(job.prompt_tokens);
-  job.request.on_usage(usage);
+  count(usage);
+  if (job.request.on_usage) job.request.on_usage(usage);
+}
+
+void ScriptedHost::count(const Usage& usage) {
+  const std::lock_guard lock(mutex_);
+  counters_.prompt_tokens += usage.prompt_tokens;
+  counters_.cached_tokens += usage.cached_tokens;
+  counters_.completion_tokens += usage.completion_tokens;
 }
 
 ModelHost::Id ScriptedHost::tokenize(const std::string&, std::string text, bool add_special, bool,

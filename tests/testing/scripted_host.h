@@ -68,7 +68,8 @@ class ScriptedHost : public ModelHost {
   Id add(std::function<void()> what);
   // One delta, or the end; false: it was the end.
   bool step(Job& job);
-  static void tell_usage(Job& job);
+  void tell_usage(Job& job);
+  void count(const Usage& usage);
 
   std::vector<Line> lines_;
   mutable std::mutex mutex_;  // guards what follows
@@ -76,6 +77,7 @@ class ScriptedHost : public ModelHost {
   std::vector<ModelInfo> models_;
   std::map<Id, std::shared_ptr<Job>> jobs_;
   std::vector<HostRequest> seen_;
+  HostCounters counters_;
   Id next_id_ = 1;
   int cancelled_ = 0;
   bool stop_ = false;

@@ -20,9 +20,12 @@ void add_gc(CLI::App& cli, App& app, Action& action);
 void add_imatrix(CLI::App& cli, App& app, Action& action);
 void add_import(CLI::App& cli, App& app, Action& action);
 void add_judge(CLI::App& cli, App& app, Action& action);
+void add_ledger(CLI::App& cli, App& app, Action& action);
 void add_loop(CLI::App& cli, App& app, Action& action);
 void add_manual(CLI::App& cli, App& app, Action& action);
 void add_merge(CLI::App& cli, App& app, Action& action);
+void add_payback(CLI::App& cli, App& app, Action& action);
+void add_prices(CLI::App& cli, App& app, Action& action);
 void add_pull(CLI::App& cli, App& app, Action& action);
 void add_quantize(CLI::App& cli, App& app, Action& action);
 void add_recipe(CLI::App& cli, App& app, Action& action);
@@ -46,7 +49,8 @@ std::span<const CommandSpec> commands() {
       {add_run},      {add_perplexity}, {add_logits},  {add_embed},      {add_bench},
       {add_capacity}, {add_import},     {add_imatrix}, {add_quantize},   {add_fit},
       {add_serve},    {add_ps},         {add_tune},    {add_merge},      {add_pull},
-      {add_models},   {add_egress},     {add_manual},  {add_completion},
+      {add_models},   {add_egress},     {add_manual},  {add_completion}, {add_ledger},
+      {add_prices},   {add_payback},
   };
   return kCommands;
 }

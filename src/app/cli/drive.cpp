@@ -2,6 +2,7 @@
 #include "app/cli/drive.h"
 
 #include "app/cli/hold.h"
+#include "app/cli/money.h"
 #include "app/cli/output_file.h"
 
 #include <thread>
@@ -33,6 +34,7 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
                                                      Reach privacy, loop::Observer* observer) {
   auto setup = std::make_unique<DriveSetup>();
   LATHE_TRY(setup->workers_, WorkerTable::make(app, flags.workers, privacy));
+  LATHE_TRY(std::vector<books::PriceTable> prices, load_prices(app));
   const int parallel = flags.parallel > 0
                            ? flags.parallel
                            : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -51,6 +53,7 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
       .clock = system_clock(),
       .stop = *app.stop,
       .observer = observer,
+      .prices = std::move(prices),
   });
   return setup;
 }

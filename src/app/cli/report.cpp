@@ -1,5 +1,6 @@
 // lathe report RUN: the run as one self-contained page.
 #include "app/cli/drive.h"
+#include "app/cli/money.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
 #include "app/cli/view.h"
@@ -9,7 +10,7 @@ namespace lathe::app {
 namespace {
 
 struct ReportFlags {
-  bool force = false;
+  bool force = false, cost = false;
   std::string run;
   std::string out;
   bool baseline = false;
@@ -57,10 +58,46 @@ bool is_report(const fs::path& path) {
          std::string_view(*text).substr(0, 1024).find(show::kReportMark) != std::string::npos;
 }
 
+// What it took, by the ledger.
+Result<books::RunCost> cost_of(const App& app, const OpenedRun& opened) {
+  const loop::RunState& state = opened.state;
+  books::RunFacts facts;
+  facts.units = static_cast<std::int64_t>(state.units.size());
+  facts.accepted = static_cast<std::int64_t>(loop::run_outcome(state).passed);
+  for (const loop::Track& track : state.tracks) {
+    facts.laps += std::ssize(track.laps);
+    for (const loop::LapState& lap : track.laps) facts.candidates += std::ssize(lap.candidates);
+  }
+  facts.working_ms = state.t_ms;
+  facts.joules = state.joules;
+  if (state.header.energy) facts.scope = state.header.energy->scope;
+  std::vector<books::LedgerRow> rows;
+  LATHE_TRY_STATUS(opened.journal.rows({.run = opened.id},
+                                       [&](const books::LedgerRow& row) { rows.push_back(row); }));
+  LATHE_TRY(const auto tables, load_prices(app));
+  LATHE_TRY(const books::LocalPrices local, load_local_prices(app, opened.journal));
+  return books::cost_of_run(facts, rows, local, tables);
+}
+
+int print_cost(const App& app, const OpenedRun& opened, const books::RunCost& cost) {
+  if (app.json) {
+    Json json = to_json(cost);
+    json["run"] = opened.id;
+    print_json(json);
+    return kExitPassed;
+  }
+  print(opened.id + "\n");
+  for (const std::string& line : books::cost_lines(cost)) print(line + "\n");
+  return kExitPassed;
+}
+
 int report(const App& app, ReportFlags flags) {
   auto opened = open_run(app, flags.run);
   if (!opened) return report_error(app, opened.error());
   const auto& [journal, id, entries, state] = *opened;
+  const auto cost = cost_of(app, *opened);
+  if (!cost) return report_error(app, cost.error());
+  if (flags.cost) return print_cost(app, *opened, *cost);
   const fs::path out = flags.out.empty() ? fs::path(id + ".html") : fs::path(flags.out);
   if (const Status fine = is_report(out) ? Status() : check_output(out, {}, flags.force); !fine)
     return report_error(app, fine.error());
@@ -74,8 +111,9 @@ int report(const App& app, ReportFlags flags) {
   }
   std::optional<show::RunView> other;
   if (baseline) other = show::view_of(*baseline, {});
-  const auto html =
-      show::html_page(journal, id, show::view_of(state, entries), other ? &*other : nullptr);
+  show::RunView view = show::view_of(state, entries);
+  view.account = books::cost_lines(*cost);
+  const auto html = show::html_page(journal, id, view, other ? &*other : nullptr);
   if (!html) return report_error(app, html.error());
   if (auto written = write_file_atomic(out, *html); !written)
     return report_error(app, written.error());
@@ -96,6 +134,8 @@ void add_report(CLI::App& cli, App& app, Action& action) {
   command->add_option("run", flags->run, "Its id, the beginning of it, or \"last\"")->required();
   command->add_option("--out", flags->out, "The file to write (default: RUN.html)");
   add_force_flag(*command, flags->force);
+  command->add_flag("--cost", flags->cost,
+                    "Print what it took, and what an accepted take of it took, instead");
   command->add_flag("--baseline", flags->baseline,
                     "Also spend the same number of candidates without a loop, and compare");
   add_drive_flags(*command, flags->drive);

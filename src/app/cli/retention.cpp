@@ -7,7 +7,6 @@
 namespace lathe::app {
 namespace {
 
-constexpr std::int64_t kDayMs = 86'400'000;
 constexpr std::int64_t kMostDays = 36'500;
 
 // nullopt: for ever.

@@ -3,13 +3,18 @@
 #include <cstdlib>
 #include <thread>
 
+#include "app/cli/drive.h"
 #include "app/cli/fits_here.h"
 #include "app/cli/model_library.h"
+#include "app/cli/money.h"
 #include "app/cli/pool_flags.h"
 #include "app/cli/pull_places.h"
 #include "app/cli/running_server.h"
+#include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "serve/account/account_host.h"
+#include "serve/account/usage_routes.h"
 #include "serve/hosts/host_group.h"
 #include "serve/hosts/remote_host.h"
 #include "serve/hub/pull.h"
@@ -106,13 +111,50 @@ Result<Remotes> open_remotes(const App& app, const ServeFlags& flags) {
   return remotes;
 }
 
-// The pool and the remotes that are no farther than `reach`.
-serve::HostGroup family_within(Reach reach, serve::Pool& pool, const Remotes& remotes) {
-  std::vector<ModelHost*> hosts{&pool};
-  for (const auto& remote : remotes)
-    if (remote->reach() <= reach) hosts.push_back(remote.get());
-  return serve::HostGroup(hosts);
+// Where a server's calls are written down: what is answered must be accounted for.
+Result<std::unique_ptr<serve::Bookkeeper>> open_books(const App& app,
+                                                      std::span<const books::PriceTable> prices) {
+  auto journal = books::open_ledger(app.journal_dir);
+  books::LedgerChange tables;
+  for (const books::PriceTable& table : prices) tables.tables.push_back(table.text);
+  const Status written = journal ? journal->book(tables) : std::unexpected(journal.error());
+  if (!written)
+    return at(
+        "a server writes down what it answers, and its ledger cannot be written; mend what is "
+        "said here, or give another directory with --journal",
+        written.error());
+  return serve::Bookkeeper::start(*std::move(journal));
 }
+
+// The pool and the remotes, each behind its account.
+struct AccountedHosts {
+  std::unique_ptr<serve::AccountHost> pool;
+  std::vector<std::pair<Reach, std::unique_ptr<serve::AccountHost>>> remotes;
+
+  AccountedHosts(serve::Pool& own, const Remotes& others, serve::Bookkeeper& books,
+                 const std::vector<books::PriceTable>& prices) {
+    serve::AccountedFamily family{.engine = build_name()};
+    pool = std::make_unique<serve::AccountHost>(own, books, family);
+    family.price = [&prices](const std::string& model) -> std::optional<books::Price> {
+      const books::Price* price = books::find_price(prices, model);
+      return price != nullptr ? std::optional(*price) : std::nullopt;
+    };
+    for (const auto& remote : others) {
+      family.where = remote->url();
+      family.reach = remote->reach();
+      remotes.emplace_back(family.reach,
+                           std::make_unique<serve::AccountHost>(*remote, books, family));
+    }
+  }
+
+  // The pool and the remotes that are no farther than `reach`.
+  serve::HostGroup within(Reach reach) const {
+    std::vector<ModelHost*> hosts{pool.get()};
+    for (const auto& [far, remote] : remotes)
+      if (far <= reach) hosts.push_back(remote.get());
+    return serve::HostGroup(hosts);
+  }
+};
 
 // What a model was pulled as is a name of it; to Ollama's clients without their registry's.
 void add_pulled_names(serve::Catalog& catalog, std::span<const serve::LibraryModel> library) {
@@ -195,16 +237,23 @@ Status serve(const App& app, const ServeFlags& flags) {
     names += (names.empty() ? "" : ", ") + model.name;
   for (const std::string& remote : flags.remotes) names += (names.empty() ? "" : ", ") + remote;
   const std::uint64_t memory = options.memory;
+  LATHE_TRY(const std::vector<books::PriceTable> prices, load_prices(app));
+  // The books outlive the hosts: what ends last is written, too.
+  LATHE_TRY(const auto books, open_books(app, prices));
   LATHE_TRY(const Remotes remotes, open_remotes(app, flags));
   serve::Pool pool(std::move(catalog), std::move(options));
-  serve::HostGroup here = family_within(Reach::kLocal, pool, remotes),
-                   near = family_within(Reach::kLan, pool, remotes),
-                   all = family_within(Reach::kAny, pool, remotes);
-  std::vector<serve::RouteTable> tables{serve::api_routes(pool)};
+  const AccountedHosts hosts(pool, remotes, *books, prices);
+  serve::HostGroup here = hosts.within(Reach::kLocal), near = hosts.within(Reach::kLan),
+                   all = hosts.within(Reach::kAny);
+  std::vector<serve::RouteTable> tables{serve::api_routes(*hosts.pool)};
   if (!remotes.empty())
-    tables = {serve::forwarded_only(serve::api_routes(pool)),
+    tables = {serve::forwarded_only(serve::api_routes(*hosts.pool)),
               serve::reach_only(serve::api_routes(here), Reach::kLocal),
               serve::reach_only(serve::api_routes(near), Reach::kLan), serve::api_routes(all)};
+  tables.insert(tables.begin(),
+                serve::usage_routes(
+                    *books, [&app] { return books::open_ledger(app.journal_dir); },
+                    [](const serve::Call& call) { return call.caller.key.empty(); }));
   if (flags.allow_pull)
     tables.insert(tables.begin(), serve::pull_routes(pool, puller_of(app, flags, pool, memory)));
   LATHE_TRY(auto server, serve::Server::start(std::move(config), tables));

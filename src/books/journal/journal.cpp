@@ -2,6 +2,7 @@
 #include "books/journal/journal.h"
 
 #include <algorithm>
+#include <random>
 #include <thread>
 
 #include "ground/base/hash.h"
@@ -71,8 +72,8 @@ Result<Lease> Journal::create_run(const RunHead& head, std::span<const Record> f
 }
 
 Status Journal::append(const Lease& lease, const Record& record,
-                       const std::optional<std::string>& state) {
-  return records_->append(lease, record, state);
+                       const std::optional<std::string>& state, std::span<const LedgerRow> rows) {
+  return records_->append(lease, record, state, rows);
 }
 
 Result<std::vector<RunRow>> Journal::runs() const {
@@ -118,6 +119,60 @@ Result<std::vector<Record>> Journal::records(const std::string& run, std::int64_
 Status Journal::remove_run(const std::string& run) {
   LATHE_TRY(const Lease held, lease(run));
   return records_->remove_run(held);
+}
+
+Status Journal::rows(const RowRange& range,
+                     const std::function<void(const LedgerRow&)>& on_row) const {
+  return records_->rows(range, [&](const SealedRow& sealed) -> Status {
+    auto row = unseal(sealed);
+    if (!row)
+      return fail(row.error().kind, "{}: {}; `lathe ledger --verify` looks through all of them",
+                  records_->place(), row.error().message);
+    on_row(*row);
+    return {};
+  });
+}
+
+Result<std::int64_t> Journal::verify_ledger() const {
+  ChainCheck check;
+  // The tip first: rows that are put behind it meanwhile are not looked for.
+  LATHE_TRY(const LedgerTip tip, records_->ledger_tip());
+  const Status along = records_->rows({}, [&](const SealedRow& row) -> Status {
+    return row.number <= tip.number ? check.take(row) : Status();
+  });
+  if (!along) return at(records_->place(), along.error());
+  if (const Status end = check.end(tip); !end) return at(records_->place(), end.error());
+  return check.rows();
+}
+
+Result<std::int64_t> Journal::book_lost_calls() {
+  LATHE_TRY(const std::vector<LedgerIntent> there, records_->intents());
+  std::set<std::string> owners;
+  for (const LedgerIntent& intent : there)
+    if (is_run_id(intent.owner)) owners.insert(intent.owner);
+  std::int64_t lost = 0;
+  for (const std::string& owner : owners) {
+    LATHE_TRY(auto hold, records_->take(owner));
+    if (hold == nullptr) continue;  // its process lives
+    const Lease taken(owner, std::move(hold));
+    // Asked again: another may have been here before.
+    LATHE_TRY(const std::vector<LedgerIntent> left, records_->intents());
+    LedgerChange change;
+    for (const LedgerIntent& intent : left) {
+      if (intent.owner != owner) continue;
+      change.ended.push_back(intent.row.id);
+      change.rows.push_back(intent.row);
+    }
+    LATHE_TRY_STATUS(records_->book(change));
+    LATHE_TRY_STATUS(records_->remove_run(taken));
+    lost += std::ssize(change.rows);
+  }
+  return lost;
+}
+
+Result<Lease> Journal::serving_lease() const {
+  std::random_device random;
+  return lease(fmt::format("serving-{:08x}{:08x}", random(), random()));
 }
 
 Result<std::set<std::string>> Journal::named_blobs(std::int64_t& missing) const {

@@ -38,8 +38,9 @@ class Journal {
   // kUnavailable when another process holds it, and still does when patience is at its end.
   Result<Lease> lease(const std::string& run, Milliseconds patience = Milliseconds(1000)) const;
   // record.seq must be the next number. `state`: what runs() shows from now on.
+  // `rows`: what the record's call took; with it or not at all.
   Status append(const Lease& lease, const Record& record,
-                const std::optional<std::string>& state = {});
+                const std::optional<std::string>& state = {}, std::span<const LedgerRow> rows = {});
 
   Result<std::vector<RunRow>> runs() const;  // newest first
   // The run whose id is `name`, or the only one whose id starts with it; "last" is the newest.
@@ -49,6 +50,23 @@ class Journal {
   Result<std::vector<Record>> records(const std::string& run, std::string_view kind) const;
   // Another number once another process has written anything: then a watcher reads again.
   Result<std::int64_t> version() const { return records_->version(); }
+
+  // The ledger: what calls took (books/ledger/row.h).
+  Status book(const LedgerChange& change) { return records_->book(change); }
+  // Rows that are no rows end it with an error.
+  Status rows(const RowRange& range, const std::function<void(const LedgerRow&)>& on_row) const;
+  // The table of prices that rows name so.
+  Result<std::string> price_table(std::string_view sha256) const {
+    return records_->price_table(sha256);
+  }
+  // How many rows there are; the error names the first place where the chain is broken.
+  Result<std::int64_t> verify_ledger() const;
+  // Calls whose process ended before they did become rows that say so. How many there were.
+  Result<std::int64_t> book_lost_calls();
+  // A name for calls that this process serves, held for as long as the lease is.
+  Result<Lease> serving_lease() const;
+  // Gives it back; nothing of it is left.
+  Status end_serving(Lease lease) { return records_->remove_run(lease); }
 
   Status remove_run(const std::string& run);  // its blobs go with the next gc()
   // Removes the runs and the blobs that only they name, so that no byte of them is left in what the

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "books/journal/lease.h"
+#include "books/ledger/chain.h"
 #include "ground/base/json.h"
 #include "ground/base/result.h"
 
@@ -47,6 +49,29 @@ struct RecordRange {
   std::string_view kind = "";  // empty: any
 };
 
+// A served call that is about to begin: the row that it comes to if its process ends before it.
+struct LedgerIntent {
+  std::string owner;  // a name that its process holds a lease of for as long as it lives
+  LedgerRow row;      // lost
+};
+
+// What is done to the ledger at once.
+struct LedgerChange {
+  std::vector<LedgerIntent> begun = {};
+  std::vector<std::string> ended = {};   // ids of calls whose intents go
+  std::vector<LedgerRow> rows = {};      // put behind the last one, in this order
+  std::vector<std::string> tables = {};  // of prices, that rows name by their hashes: their bytes
+
+  bool empty() const { return begun.empty() && ended.empty() && rows.empty() && tables.empty(); }
+};
+
+// Which rows are read.
+struct RowRange {
+  std::string_view run = "";  // of one run; empty: of all, and those of served calls
+  std::int64_t from_ms = INT64_MIN, to_ms = INT64_MAX;  // whose calls began in [from, to)
+};
+using OnRow = std::function<Status(const SealedRow& row)>;
+
 class RecordStore {
  public:
   virtual ~RecordStore() = default;
@@ -61,9 +86,12 @@ class RecordStore {
   // a run of this name is there; what next_in_line() says.
   virtual Status create_run(const Lease& lease, const RunHead& head,
                             std::span<const Record> first) = 0;
-  // `state`: what runs() shows from now on. Errors: there is no such run; what next_in_line() says.
+  // `state`: what runs() shows from now on. `rows`: of the call that the record is of; they are in
+  // the ledger when the record is in the run, or neither is. Errors: there is no such run; what
+  // next_in_line() says.
   virtual Status append(const Lease& lease, const Record& record,
-                        const std::optional<std::string>& state) = 0;
+                        const std::optional<std::string>& state,
+                        std::span<const LedgerRow> rows) = 0;
   // The run, its records, and the lease's traces.
   virtual Status remove_run(const Lease& lease) = 0;
   // What was removed stands nowhere in what the store keeps, old copies of it included. To be
@@ -77,6 +105,16 @@ class RecordStore {
   // A number that is another one once another object, of any process, has changed anything. What
   // this one changes need not show. Cheap: it may be asked many times a second.
   virtual Result<std::int64_t> version() const = 0;
+
+  // The ledger: one chain of rows (books/ledger/chain.h), whoever puts them there. A run that is
+  // removed leaves its rows. All of `change` or nothing, durable when it returns.
+  virtual Status book(const LedgerChange& change) = 0;
+  virtual Result<std::vector<LedgerIntent>> intents() const = 0;
+  // By number. An error of `on_row` ends it, and is what it returns.
+  virtual Status rows(const RowRange& range, const OnRow& on_row) const = 0;
+  virtual Result<LedgerTip> ledger_tip() const = 0;
+  // kNotFound where it is not there.
+  virtual Result<std::string> price_table(std::string_view sha256) const = 0;
 };
 
 // Whether `records` go on where a run with `there` of them ends: a second writer is found out, not

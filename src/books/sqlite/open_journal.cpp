@@ -48,30 +48,43 @@ Result<Doors> open_doors(const fs::path& directory) {
   return Doors{*std::move(shared), *std::move(opening)};
 }
 
-}  // namespace
-
-Result<Journal> open_journal(const fs::path& directory) {
-  std::error_code ignored;
+// The records of a directory that can be written.
+Result<std::unique_ptr<RecordStore>> open_records(const fs::path& directory, Doors& doors) {
   const fs::path file = directory / "journal.db";
-  const bool there = fs::exists(file, ignored);
-  auto doors = open_doors(directory);
-  if (!doors && there) return open_journal_read_only(directory);
-  if (!doors) return std::unexpected(doors.error());
   Database db(file);
   LATHE_TRY_STATUS(db.open(file.string(), SQLITE_OPEN_READWRITE, kOpening));
 
   // One process makes the tables, the others wait here for it: SQLite itself does not wait for
   // another that changes to WAL at the same moment.
-  if (!doors->opening.alone(kOpening))
+  if (!doors.opening.alone(kOpening))
     return fail(ErrorKind::kUnavailable,
                 "{}: another process has kept locks/.open for {} s; stop it, or give another "
                 "directory with --journal",
                 directory.string(), kOpening.count() / 1000);
   LATHE_TRY(auto records, SqliteRecords::lay_out(directory, std::move(db)));
+  std::error_code ignored;
   for (const char* end : {"", "-wal", "-shm"})
     fs::permissions(file.string() + end, fs::perms::owner_read | fs::perms::owner_write, ignored);
+  return records;
+}
+
+}  // namespace
+
+Result<Journal> open_journal(const fs::path& directory) {
+  std::error_code ignored;
+  const bool there = fs::exists(directory / "journal.db", ignored);
+  auto doors = open_doors(directory);
+  if (!doors && there) return open_journal_read_only(directory);
+  if (!doors) return std::unexpected(doors.error());
+  LATHE_TRY(auto records, open_records(directory, *doors));
   return Journal(std::move(records),
                  std::make_unique<FileBlobs>(directory, std::move(doors->shared)));
+}
+
+Result<Journal> open_ledger(const fs::path& directory) {
+  LATHE_TRY(Doors doors, open_doors(directory));
+  LATHE_TRY(auto records, open_records(directory, doors));
+  return Journal(std::move(records), std::make_unique<FileBlobs>(directory, std::nullopt));
 }
 
 Result<Journal> open_journal_read_only(const fs::path& directory) {

@@ -14,6 +14,9 @@ namespace lathe::books {
 // nothing can be written, a journal that is there can still be read. Errors: a newer format, a
 // file that is no journal.
 Result<Journal> open_journal(const fs::path& directory);
+// For its ledger alone: nothing is put among its blobs, so that others may clean up there
+// meanwhile. Errors: a place that cannot be written.
+Result<Journal> open_ledger(const fs::path& directory);
 Result<Journal> open_journal_read_only(const fs::path& directory);
 
 }  // namespace lathe::books

@@ -1,21 +1,35 @@
-// Runs and records in SQLite: the tables, and each change as one transaction.
+// Runs, records and the ledger in SQLite: the tables, and each change as one transaction.
 #include "books/sqlite/sqlite_records.h"
 
 #include "books/sqlite/file_blobs.h"
 #include "books/sqlite/file_lock.h"
+#include "ground/base/hash.h"
 
 namespace lathe::books {
 namespace {
 
 constexpr int kApplicationId = 0x4C415448;  // "LATH"
 
-constexpr const char* kSchema = R"sql(
+constexpr const char* kRuns = R"sql(
   CREATE TABLE runs (
     id TEXT PRIMARY KEY, recipe TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL,
     created_ms INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE records (
     run TEXT NOT NULL REFERENCES runs(id), seq INTEGER NOT NULL, t_ms INTEGER NOT NULL, joules REAL,
     kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, seq)) WITHOUT ROWID;
+)sql";
+
+// `run` and `start_ms` are taken from the body, to find it by. The tip has one row at most.
+constexpr const char* kLedger = R"sql(
+  CREATE TABLE ledger (
+    number INTEGER PRIMARY KEY, body TEXT NOT NULL,
+    run TEXT AS (json_extract(body, '$.run')) STORED,
+    start_ms INTEGER AS (json_extract(body, '$.start_ms')) STORED);
+  CREATE INDEX ledger_by_run ON ledger (run) WHERE run != '';
+  CREATE TABLE ledger_tip (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL,
+    hash TEXT NOT NULL);
+  CREATE TABLE price_tables (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE intents (id TEXT PRIMARY KEY, owner TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 )sql";
 
 // All that is done while it lives, or nothing: what is not committed is taken back.
@@ -82,7 +96,9 @@ Result<std::unique_ptr<RecordStore>> SqliteRecords::lay_out(fs::path directory, 
   LATHE_TRY(const int version, format_of(db));
   const std::string stamp =
       fmt::format("PRAGMA user_version={}; PRAGMA application_id={}", kVersion, kApplicationId);
-  if (version == 0 && (!db.execute(kSchema) || !db.execute(stamp))) return db.error("lay it out");
+  const bool laid = (version >= 1 || db.execute(kRuns)) && (version >= 2 || db.execute(kLedger)) &&
+                    (version == kVersion || db.execute(stamp));
+  if (!laid) return db.error("lay it out");
   if (!change.commit()) return db.error("open it");
   return std::unique_ptr<RecordStore>(
       new SqliteRecords(std::move(directory), std::move(db), false));
@@ -93,7 +109,8 @@ Result<std::unique_ptr<RecordStore>> SqliteRecords::read_only(fs::path directory
   if (version == 0)
     return fail(ErrorKind::kNotFound, "{}: holds no journal, and none can be made there",
                 directory.string());
-  return std::unique_ptr<RecordStore>(new SqliteRecords(std::move(directory), std::move(db), true));
+  return std::unique_ptr<RecordStore>(
+      new SqliteRecords(std::move(directory), std::move(db), true, version >= 2));
 }
 
 Result<std::unique_ptr<Hold>> SqliteRecords::take(const std::string& run) {
@@ -140,7 +157,8 @@ Status SqliteRecords::create_run(const Lease& lease, const RunHead& head,
 }
 
 Status SqliteRecords::append(const Lease& lease, const Record& record,
-                             const std::optional<std::string>& state) {
+                             const std::optional<std::string>& state,
+                             std::span<const LedgerRow> rows) {
   const std::string what = fmt::format("append record {} of run {}", record.seq, lease.run());
   Transaction change(db_);
   if (!change.begun()) return db_.error(what);
@@ -150,7 +168,9 @@ Status SqliteRecords::append(const Lease& lease, const Record& record,
   if (state)
     ok = ok &&
          Statement(db_, "UPDATE runs SET state=? WHERE id=?").bind(*state).bind(lease.run()).run();
-  if (ok && change.commit()) return {};
+  if (!ok) return db_.error(what);
+  LATHE_TRY_STATUS(put_behind(rows));
+  if (change.commit()) return {};
   return db_.error(what);
 }
 
@@ -219,6 +239,100 @@ Result<std::int64_t> SqliteRecords::version() const {
   Statement statement(db_, "PRAGMA data_version");
   if (!statement.row()) return db_.error("read its version");
   return statement.integer(0);
+}
+
+Result<LedgerTip> SqliteRecords::ledger_tip() const {
+  LedgerTip tip;
+  if (!has_ledger_) return tip;
+  Statement statement(db_, "SELECT number, hash FROM ledger_tip");
+  if (statement.row()) tip = {statement.integer(0), statement.text(1)};
+  if (!statement.ok()) return db_.error("read the end of its ledger");
+  return tip;
+}
+
+Status SqliteRecords::put_behind(std::span<const LedgerRow> rows) const {
+  if (rows.empty()) return {};
+  LATHE_TRY(LedgerTip tip, ledger_tip());
+  bool ok = true;
+  for (const LedgerRow& row : rows) {
+    const SealedRow sealed = seal(row, tip);
+    ok = ok && Statement(db_, "INSERT INTO ledger (number, body) VALUES (?,?)")
+                   .bind(sealed.number)
+                   .bind(sealed.body)
+                   .run();
+  }
+  ok = ok && Statement(db_, "INSERT OR REPLACE INTO ledger_tip VALUES (1,?,?)")
+                 .bind(tip.number)
+                 .bind(tip.hash)
+                 .run();
+  if (!ok) return db_.error("write in its ledger");
+  return {};
+}
+
+Status SqliteRecords::book(const LedgerChange& change) {
+  if (read_only_) return only_read(directory_);
+  if (change.empty()) return {};
+  Transaction transaction(db_);
+  bool ok = transaction.begun();
+  for (const LedgerIntent& intent : change.begun)
+    ok = ok && Statement(db_, "INSERT INTO intents VALUES (?,?,?)")
+                   .bind(intent.row.id)
+                   .bind(intent.owner)
+                   .bind(dump_json(to_json(intent.row)))
+                   .run();
+  for (const std::string& id : change.ended)
+    ok = ok && Statement(db_, "DELETE FROM intents WHERE id=?").bind(id).run();
+  for (const std::string& table : change.tables)
+    ok = ok && Statement(db_, "INSERT OR IGNORE INTO price_tables VALUES (?,?)")
+                   .bind(sha256_hex(table))
+                   .bind(table)
+                   .run();
+  if (!ok) return db_.error("write in its ledger");
+  LATHE_TRY_STATUS(put_behind(change.rows));
+  if (transaction.commit()) return {};
+  return db_.error("write in its ledger");
+}
+
+Result<std::string> SqliteRecords::price_table(std::string_view sha256) const {
+  const auto missing = fail(ErrorKind::kNotFound, "{}: its ledger has no table of prices {}",
+                            db_.file().string(), sha256);
+  if (!has_ledger_) return missing;
+  Statement statement(db_, "SELECT text FROM price_tables WHERE sha256=?");
+  statement.bind(sha256);
+  if (statement.row()) return statement.text(0);
+  if (!statement.ok()) return db_.error("read a table of prices");
+  return missing;
+}
+
+Result<std::vector<LedgerIntent>> SqliteRecords::intents() const {
+  std::vector<LedgerIntent> intents;
+  if (!has_ledger_) return intents;
+  Statement statement(db_, "SELECT id, owner, body FROM intents ORDER BY id");
+  while (statement.row()) {
+    auto json = parse_json(statement.text(2));
+    auto row = json ? row_from_json(*json) : std::unexpected(json.error());
+    if (!row)
+      return at(fmt::format("{}: call {}, which was begun", db_.file().string(), statement.text(0)),
+                row.error());
+    intents.push_back({statement.text(1), *std::move(row)});
+  }
+  if (!statement.ok()) return db_.error("read what its ledger waits for");
+  return intents;
+}
+
+Status SqliteRecords::rows(const RowRange& range, const OnRow& on_row) const {
+  if (!has_ledger_) return {};
+  // A row that does not say when it was is not hidden by a range.
+  Statement statement(db_,
+                      range.run.empty()
+                          ? "SELECT number, body FROM ledger WHERE ?1='' AND (start_ms IS NULL OR "
+                            "(start_ms>=?2 AND start_ms<?3)) ORDER BY number"
+                          : "SELECT number, body FROM ledger WHERE run=?1 AND run!='' AND "
+                            "start_ms>=?2 AND start_ms<?3 ORDER BY number");
+  statement.bind(range.run).bind(range.from_ms).bind(range.to_ms);
+  while (statement.row()) LATHE_TRY_STATUS(on_row({statement.integer(0), statement.text(1)}));
+  if (!statement.ok()) return db_.error("read its ledger");
+  return {};
 }
 
 }  // namespace lathe::books

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <utility>
 
@@ -36,7 +37,7 @@ TEST_F(SqliteJournal, RefusesANewerFormatAndForeignFiles) {
   { open(); }
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open((dir_->path() / "journal.db").c_str(), &db), SQLITE_OK);
-  sqlite3_exec(db, "PRAGMA user_version=2", nullptr, nullptr, nullptr);
+  sqlite3_exec(db, "PRAGMA user_version=3", nullptr, nullptr, nullptr);
   sqlite3_close(db);
   const auto newer = open_journal(dir_->path());
   ASSERT_FALSE(newer);
@@ -56,6 +57,175 @@ void change(const fs::path& db_file, const std::string& sql) {
   EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
       << sqlite3_errmsg(db);
   sqlite3_close(db);
+}
+
+std::int64_t number_in(const fs::path& db_file, const char* sql) {
+  sqlite3* db = nullptr;
+  EXPECT_EQ(sqlite3_open(db_file.c_str(), &db), SQLITE_OK);
+  sqlite3_stmt* statement = nullptr;
+  EXPECT_EQ(sqlite3_prepare_v2(db, sql, -1, &statement, nullptr), SQLITE_OK);
+  EXPECT_EQ(sqlite3_step(statement), SQLITE_ROW);
+  const std::int64_t number = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  sqlite3_close(db);
+  return number;
+}
+
+LedgerRow row_of(const std::string& id) {
+  LedgerRow row;
+  row.id = id;
+  row.tokens = {.fresh = 10, .cached = 2, .out = 5, .counted_by = CountedBy::kEngine};
+  row.finish = "stop";
+  return row;
+}
+
+// As lathe 0.2 left it: format 1, without a ledger.
+void lay_out_format_1(const fs::path& db_file) {
+  change(db_file, R"sql(
+    CREATE TABLE runs (
+      id TEXT PRIMARY KEY, recipe TEXT NOT NULL, title TEXT NOT NULL, state TEXT NOT NULL,
+      created_ms INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE records (
+      run TEXT NOT NULL REFERENCES runs(id), seq INTEGER NOT NULL, t_ms INTEGER NOT NULL,
+      joules REAL, kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, seq)) WITHOUT ROWID;
+    INSERT INTO runs VALUES ('r1', 'x', 'y', 'open', 1);
+    INSERT INTO records VALUES ('r1', 0, 0, NULL, 'run', '{}');
+    PRAGMA user_version=1; PRAGMA application_id=1279349832;
+  )sql");
+}
+
+TEST_F(SqliteJournal, TakesAnOlderFormatOverWhereItStands) {
+  const fs::path file = dir_->path() / "journal.db";
+  lay_out_format_1(file);
+  {
+    // Where nothing can be written it is read as it is.
+    auto journal = open_journal_read_only(dir_->path());
+    ASSERT_TRUE(journal) << journal.error().message;
+    EXPECT_EQ(journal->records("r1")->size(), 1U);
+    EXPECT_EQ(journal->verify_ledger().value(), 0);
+    EXPECT_EQ(number_in(file, "PRAGMA user_version"), 1);
+  }
+  Journal journal = open();
+  EXPECT_EQ(number_in(file, "PRAGMA user_version"), 2);
+  auto lease = journal.lease("r1");
+  ASSERT_TRUE(lease);
+  ASSERT_TRUE(journal.append(*lease, record(1, "x", nullptr), {}, std::vector{row_of("a")}));
+  EXPECT_EQ(journal.records("r1")->size(), 2U);
+  EXPECT_EQ(journal.verify_ledger().value(), 1);
+}
+
+// Whatever is done to the file behind the program's back, the first place is named.
+TEST_F(SqliteJournal, ALedgerThatWasTamperedWithNamesThePlace) {
+  const auto verdict_after = [&](const std::string& sql) {
+    const auto fresh = TempDir::make().value();
+    {
+      Journal journal = open_journal(fresh.path()).value();
+      LedgerChange change;
+      for (const char* id : {"a", "b", "c", "d", "e"}) change.rows.push_back(row_of(id));
+      EXPECT_TRUE(journal.book(change));
+      EXPECT_EQ(journal.verify_ledger().value(), 5);
+    }
+    change(fresh.path() / "journal.db", sql);
+    const auto verdict = open_journal(fresh.path())->verify_ledger();
+    return verdict ? std::string("whole") : verdict.error().message;
+  };
+  const auto expect = [&](const std::string& sql, const std::string& said) {
+    const std::string verdict = verdict_after(sql);
+    EXPECT_NE(verdict.find(said), std::string::npos) << sql << " → " << verdict;
+  };
+  expect("DELETE FROM ledger WHERE number=3", "row 3 of the ledger is missing");
+  expect("DELETE FROM ledger WHERE number IN (2,3)", "rows 2 to 3 of the ledger are missing");
+  expect("DELETE FROM ledger WHERE number=1", "row 1 of the ledger is missing");
+  expect("DELETE FROM ledger WHERE number=5", "row 5 of the ledger is missing, and all behind");
+  expect("DELETE FROM ledger", "row 1 of the ledger is missing, and all behind it: 5 were written");
+  expect("UPDATE ledger SET body=replace(body, '\"out\":5', '\"out\":6') WHERE number=2",
+         "row 2 of the ledger was changed");
+  expect("UPDATE ledger SET body=replace(body, '\"out\":5', '\"out\":6') WHERE number=5",
+         "row 5 of the ledger, the last one, was changed");
+  expect("DELETE FROM ledger WHERE number=3; UPDATE ledger SET number=number-1 WHERE number>3",
+         "row 3 of the ledger: it says that it is row 4");
+  expect("UPDATE ledger SET body='{}' WHERE number=4", "row 4 of the ledger: is no row");
+}
+
+// Several processes put rows behind one another: one chain.
+TEST_F(SqliteJournal, ProcessesShareOneChainOfRows) {
+  constexpr int kRows = 60;
+  { open(); }
+  std::vector<pid_t> children;
+  for (int child = 0; child < 3; ++child) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      auto journal = open_journal(dir_->path());
+      if (!journal) _exit(1);
+      for (int i = 0; i < kRows; ++i)
+        if (!journal->book({.rows = {row_of(fmt::format("{}:{}", child, i))}})) _exit(2);
+      _exit(0);
+    }
+    children.push_back(pid);
+  }
+  for (const pid_t pid : children) {
+    int status = -1;
+    waitpid(pid, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  EXPECT_EQ(open().verify_ledger().value(), 3 * kRows);
+}
+
+TEST_F(SqliteJournal, IsCleanedUpWhileAServerKeepsItsBooks) {
+  auto ledger = open_ledger(dir_->path());
+  ASSERT_TRUE(ledger) << ledger.error().message;
+  ASSERT_TRUE(ledger->book({.rows = {row_of("a")}}));
+  Journal journal = open();
+  const std::string loose = journal.put_blob("loose").value();
+  ASSERT_TRUE(journal.gc());
+  EXPECT_FALSE(journal.blob(loose));
+  EXPECT_FALSE(ledger->put_blob("what gc() may sweep"));
+  ASSERT_TRUE(ledger->book({.rows = {row_of("b")}}));
+  EXPECT_EQ(journal.verify_ledger().value(), 2);
+  std::ofstream(dir_->path() / "file") << "no directory";
+  EXPECT_FALSE(open_ledger(dir_->path() / "file")) << "it can only be read, if that";
+}
+
+// A process that is killed leaves what it had begun; who opens the journal next says so.
+TEST_F(SqliteJournal, CallsOfAKilledProcessAreLostAndSaidToBe) {
+  { open(); }
+  int told[2];
+  ASSERT_EQ(pipe(told), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    auto journal = open_journal(dir_->path());
+    const auto owner = journal ? journal->serving_lease() : std::unexpected(Error{});
+    LedgerRow lost = row_of("dead");
+    lost.finish = kLost;
+    lost.tokens = {};
+    LedgerRow other = lost;
+    other.id = "done";
+    if (!owner || !journal->book({.begun = {{owner->run(), lost}, {owner->run(), other}}}) ||
+        !journal->book({.ended = {"done"}, .rows = {row_of("done")}}) ||
+        write(told[1], "y", 1) != 1)
+      _exit(1);
+    pause();
+    _exit(0);
+  }
+  char byte = 0;
+  ASSERT_EQ(read(told[0], &byte, 1), 1);
+  Journal journal = open();
+  EXPECT_EQ(journal.book_lost_calls().value(), 0) << "its process lives";
+  kill(child, SIGKILL);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(journal.book_lost_calls().value(), 1);
+  EXPECT_EQ(journal.book_lost_calls().value(), 0);
+  std::vector<std::pair<std::string, std::string>> rows;
+  ASSERT_TRUE(
+      journal.rows({}, [&](const LedgerRow& row) { rows.emplace_back(row.id, row.finish); }));
+  EXPECT_EQ(rows,
+            (std::vector<std::pair<std::string, std::string>>{{"done", "stop"}, {"dead", "lost"}}));
+  EXPECT_EQ(journal.verify_ledger().value(), 2);
+  for (const auto& file : fs::directory_iterator(dir_->path() / "locks"))
+    EXPECT_FALSE(file.path().filename().string().starts_with("serving-")) << file.path();
+  close(told[0]);
+  close(told[1]);
 }
 
 // A foreign journal says what it likes: its ids become names of reports and locks.

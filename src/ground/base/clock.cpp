@@ -63,4 +63,13 @@ std::string format_utc(std::int64_t unix_ms) {
                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
+std::string format_day(std::int64_t unix_ms) {
+  return format_utc(unix_ms).substr(0, 10);
+}
+
+Result<std::int64_t> parse_day(std::string_view text) {
+  if (const auto day = parse_utc(text); day && text.size() == 10) return day;
+  return invalid("'{}' is no day; write it as 2026-01-31", text.substr(0, 40));
+}
+
 }  // namespace lathe

@@ -1,6 +1,10 @@
-// The budgets of a run: working time, tokens, energy.
+// The budgets of a run: working time, tokens, energy, money.
 #include "loop/conductor/budget.h"
 
+#include <cmath>
+#include <limits>
+
+#include "books/prices/price.h"
 #include "ground/base/plural.h"
 #include "ground/base/units.h"
 #include "loop/conductor/state.h"
@@ -90,6 +94,44 @@ std::string energy_account(const RunState& state) {
              : source.source;
 }
 
+Result<double> money_limit(const Json& stop) {
+  LATHE_TRY(const books::Money money, books::parse_money(option_string(stop, "money")));
+  return static_cast<double>(money.nano);
+}
+
+// What is not known may be any amount.
+std::optional<double> money_spent(const RunState& state) {
+  if (state.uncounted_paid > 0) return std::numeric_limits<double>::infinity();
+  return static_cast<double>(state.paid_nano);
+}
+
+// Which currency: the recipe's own word for it.
+std::string money_amount(double nano) {
+  return fmt::format("{:.2f} of money", nano / 1e9);
+}
+
+std::string money_used_up(double spent, double limit) {
+  if (std::isinf(spent))
+    return fmt::format(
+        "the money of {:.2f} may be used up: a worker that is paid for did not say "
+        "how many tokens a call took",
+        limit / 1e9);
+  return fmt::format("{:.4f} of the {:.2f} of money are used up", spent / 1e9, limit / 1e9);
+}
+
+std::string money_brief(const RunState& state) {
+  if (state.header.prices.empty()) return {};
+  return fmt::format("{}{:.4f} {}", state.uncounted_paid > 0 ? "≥ " : "",
+                     static_cast<double>(state.paid_nano) / 1e9,
+                     state.header.prices.front().price.currency);
+}
+
+std::string money_account(const RunState& state) {
+  if (state.header.prices.empty()) return {};
+  return fmt::format("{} to {}", money_brief(state),
+                     counted(state.header.prices.size(), "worker that is paid for"));
+}
+
 constexpr BudgetKind kKinds[] = {
     {.option = {kTimeBudget, OptionType::kDuration, "\"1h\"", "working time of the run"},
      .by_calls = false,
@@ -115,6 +157,16 @@ constexpr BudgetKind kKinds[] = {
      .used_up = energy_used_up,
      .brief = energy_brief,
      .account = energy_account},
+    {.option = {"money",
+                OptionType::kString,
+                {},
+                "\"2.50 USD\": what workers that are paid for may cost, by the tables of prices"},
+     .limit = money_limit,
+     .spent = money_spent,
+     .amount = money_amount,
+     .used_up = money_used_up,
+     .brief = money_brief,
+     .account = money_account},
 };
 
 }  // namespace

@@ -61,5 +61,42 @@ TEST(Budget, TheAccountSaysWhatWasMeasured) {
   EXPECT_EQ(budget_kinds()[1].account(state), "not counted by the worker");
 }
 
+TEST(Budget, MoneyIsCountedByThePricesOfTheBeginning) {
+  RunState state;
+  state.header.prices = {
+      {"cloud", {.model = "big", .in = 2'000'000'000, .out = 10'000'000'000, .currency = "USD"}}};
+  state.recipe.stop.budgets = {{"money", 2.5e9}};
+  state.tracks.resize(1);
+  state.next_seq = 2;  // behind what begins a run
+  int lap = 0;
+  const auto call = [&](const std::string& worker, const Usage& usage) {
+    CandidateMade made;
+    made.call = CallId::make(0, ++lap, 0);
+    made.usage = usage;
+    made.worker = worker;
+    // That there is no such candidate says apply() after it has booked what it cost.
+    static_cast<void>(apply(state, {state.next_seq, 0, std::nullopt, std::move(made)}));
+  };
+  Usage million;
+  million.prompt_tokens = 1'000'000;
+  million.calls = 1;
+  million.counted = true;
+  call("coder", million);
+  EXPECT_EQ(state.paid_nano, 0) << "it is this machine's own";
+  call("cloud", million);
+  EXPECT_EQ(state.paid_nano, 2'000'000'000);
+  EXPECT_EQ(spent_budget(state), "");
+  EXPECT_EQ(budget_kinds()[3].brief(state), "2.0000 USD");
+  call("cloud", million);
+  EXPECT_EQ(spent_budget(state), "4.0000 of the 2.50 of money are used up");
+}
+
+TEST(Budget, APaidCallThatNobodyCountedEndsTheRunWhoseMoneyIsLimited) {
+  RunState state;
+  state.uncounted_paid = 1;
+  state.recipe.stop.budgets = {{"money", 2.5e9}};
+  EXPECT_NE(spent_budget(state).find("did not say how many tokens"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace lathe::loop

@@ -9,6 +9,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "ground/base/version.h"
+#include "loop/conductor/account.h"
 #include "loop/conductor/make_task.h"
 #include "loop/conductor/run_files.h"
 #include "loop/terms/labelled_worker.h"
@@ -32,6 +33,7 @@ struct CallOutcome {
 // A call that can be made now, on any thread.
 struct PreparedCall {
   std::string key;  // hash of everything that decides the answer
+  std::optional<WorkerInfo> asked;
   std::function<CallOutcome()> work;
 };
 
@@ -90,7 +92,7 @@ class Driver {
       LATHE_TRY_STATUS(note_climate());
       LATHE_TRY_STATUS(note_spent_time());
       LATHE_TRY_STATUS(begin_calls());
-      if (state_.ended) return {};
+      if (state_.ended) return finish_calls();
       LATHE_CHECK(!threads_.empty());  // else no record could ever come: an endless wait
       LATHE_TRY_STATUS(take_results());
     }
@@ -131,13 +133,14 @@ class Driver {
            std::holds_alternative<Sampled>(event);
   }
 
-  Status append(Event event) {
+  // `rows`: what the event's call took.
+  Status append(Event event, std::span<const books::LedgerRow> rows = {}) {
     Entry entry{state_.next_seq, state_.t_ms, state_.joules, std::move(event)};
     if (takes_time(entry.event)) entry.t_ms = std::max(state_.t_ms, now_ms());
     if (const auto joules = joules_now()) entry.joules = joules;
     std::optional<std::string> run_state;
     if (const auto* end = std::get_if<RunEnded>(&entry.event)) run_state = result_name(end->result);
-    LATHE_TRY_STATUS(run_.journal_.append(run_.lease_, to_record(entry), run_state));
+    LATHE_TRY_STATUS(run_.journal_.append(run_.lease_, to_record(entry), run_state, rows));
     LATHE_TRY_STATUS(apply(state_, entry));
     if (bench_.observer) bench_.observer->on_entry(state_, entry);
     return {};
@@ -145,9 +148,15 @@ class Driver {
 
   // What is cut off is made again when the run goes on.
   Status pause(const std::string& why) {
+    LATHE_TRY_STATUS(finish_calls());
+    return append(Paused{why});
+  }
+
+  // Ends those that are under way.
+  Status finish_calls() {
     cancel_.raise();
     while (!threads_.empty()) LATHE_TRY_STATUS(take_results());
-    return append(Paused{why});
+    return {};
   }
 
   std::string why_hold() const {
@@ -215,6 +224,7 @@ class Driver {
       given.reused = true;
       given.judge_name = earlier->judge;
       given.judgement = earlier->judgement;
+      given.worker = "";
       return append(std::move(given));
     }
     if (make && state_.header.made_before) return append(made_before(call));
@@ -226,7 +236,9 @@ class Driver {
                   "then `lathe resume {} --redo` to make it again",
                   run_.id(), call.text(), run_.id());
     LATHE_TRY(PreparedCall prepared, make ? prepare_make(call) : prepare_judge(call));
+    const CallStart start{state_.next_seq, bench_.clock.unix_ms(), std::move(prepared.asked)};
     LATHE_TRY_STATUS(append(CallBegun{call, std::move(prepared.key), repeat}));
+    starts_[call] = start;
     threads_.emplace(call, std::thread([this, work = std::move(prepared.work)] {
                        CallOutcome outcome = work();
                        const std::lock_guard lock(mutex_);
@@ -299,6 +311,14 @@ class Driver {
         std::map<std::string, std::string>{{"run", run_.id()}, {"call", call.text()}});
   }
 
+  // By the name that the recipe has for it.
+  static std::optional<WorkerInfo> info_of(const Worker* worker, const std::string& name) {
+    if (worker == nullptr) return std::nullopt;
+    WorkerInfo info = worker->info();
+    info.name = name;
+    return info;
+  }
+
   std::function<void(std::string_view)> progress_of(const CallId& call) const {
     return [this, call](std::string_view what) {
       if (bench_.observer) bench_.observer->on_progress(call, what);
@@ -317,7 +337,7 @@ class Driver {
         make_task(state_, track, lap, call.n, files_->prefix, std::move(best)));
     Worker* asked = recipe.maker->needs_worker ? worker(task->rung) : nullptr;
     return PreparedCall{
-        make_key(*task, state_.header.files, *recipe.maker, asked),
+        make_key(*task, state_.header.files, *recipe.maker, asked), info_of(asked, task->rung),
         [this, call, task, asked, limit = time_left()] { return make(call, *task, asked, limit); }};
   }
 
@@ -345,7 +365,7 @@ class Driver {
     const MakerKind& maker = *state_.recipe.maker;
     CandidateMade event;
     event.call = call;
-    if (asked) event.worker = task.rung;
+    event.worker = asked ? task.rung : "";
     const auto begun = bench_.clock.monotonic();
     std::optional<LabelledWorker> labelled = labelled_for(call, asked);
     const MakeContext context{.place = files_->place,
@@ -403,7 +423,7 @@ class Driver {
     std::string key =
         sha256_hex(*event.judge_hash + judged.blob + dump_json(to_json(state_.header.files)) +
                    std::to_string(call.attempt));
-    return PreparedCall{std::move(key),
+    return PreparedCall{std::move(key), info_of(asked, name),
                         [this, event, &judge, asked, limit = time_left(),
                          judged = std::make_shared<const Judged>(std::move(judged))] {
                           return this->judge(event, judge, *judged, asked, limit);
@@ -451,15 +471,27 @@ class Driver {
       const auto thread = threads_.find(outcome.call());
       thread->second.join();
       threads_.erase(thread);
-      // An answer that came in time is kept; what was cut off is made again after the resume.
-      if (state_.ended || (outcome.failed && (cancel_.raised() || bench_.stop.raised()))) continue;
+      const std::vector<books::LedgerRow> rows{row_of_outcome(outcome)};
+      // An answer that came in time is kept; what was cut off is made again after the resume, and
+      // took what it took.
+      if (state_.ended || (outcome.failed && (cancel_.raised() || bench_.stop.raised()))) {
+        LATHE_TRY_STATUS(run_.journal_.book({.rows = rows}));
+        continue;
+      }
       if (outcome.lost) return std::unexpected(*std::move(outcome.lost));
-      LATHE_TRY_STATUS(
-          append(std::visit([](auto& event) { return Event(std::move(event)); }, outcome.event)));
+      LATHE_TRY_STATUS(append(
+          std::visit([](auto& event) { return Event(std::move(event)); }, outcome.event), rows));
       LATHE_TRY_STATUS(decide());
     }
     if (bench_.stop.raised()) cancel_.raise();
     return {};
+  }
+
+  books::LedgerRow row_of_outcome(const CallOutcome& outcome) {
+    const auto start = starts_.extract(outcome.call());
+    return std::visit(
+        [&](const auto& event) { return row_of(run_.id(), state_.header, start.mapped(), event); },
+        outcome.event);
   }
 
   Run& run_;
@@ -478,6 +510,7 @@ class Driver {
 
   StopFlag cancel_;  // what calls look at: raised for a stop and at the run's end
   std::map<CallId, std::thread> threads_;
+  std::map<CallId, CallStart> starts_;  // of those
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<CallOutcome> results_;
@@ -498,7 +531,12 @@ Result<Run> Run::resume(books::Journal& journal, const std::string& id, const Be
   if (run.state_.ended && run.state_.end_state != RunResult::kNotJudged) return run;
   const Entry entry{run.state_.next_seq, run.state_.t_ms, run.state_.joules,
                     Resumed{bench.build, bench.clock.unix_ms()}};
-  LATHE_TRY_STATUS(journal.append(run.lease_, to_record(entry), "open"));
+  // What was begun and has neither an end nor a row was under way when the process ended.
+  std::vector<books::LedgerRow> lost = lost_calls(id, *entries);
+  LATHE_TRY_STATUS(journal.rows({.run = id}, [&](const books::LedgerRow& row) {
+    std::erase_if(lost, [&](const books::LedgerRow& each) { return each.id == row.id; });
+  }));
+  LATHE_TRY_STATUS(journal.append(run.lease_, to_record(entry), "open", lost));
   LATHE_TRY_STATUS(apply(run.state_, entry));
   return run;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "books/journal/journal.h"
+#include "books/prices/price_table.h"
 #include "ground/base/clock.h"
 #include "loop/conductor/state.h"
 
@@ -37,6 +38,7 @@ struct Bench {
   const Clock& clock;
   const StopFlag& stop;
   Observer* observer = nullptr;
+  std::vector<books::PriceTable> prices = {};  // for workers that are paid for
 };
 
 struct NewRun {

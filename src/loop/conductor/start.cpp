@@ -6,6 +6,7 @@
 #include "ground/base/text.h"
 #include "ground/base/version.h"
 #include "ground/schema/json_schema.h"
+#include "loop/conductor/account.h"
 #include "loop/conductor/conductor.h"
 #include "loop/conductor/tree.h"
 #include "loop/conductor/units.h"
@@ -226,6 +227,11 @@ Result<Run> Run::create(books::Journal& journal, const Recipe& recipe, RunBegun 
   header.created_ms = bench.clock.unix_ms();
   header.parallel = bench.parallel;
   header.energy = bench.energy;
+  LATHE_TRY(header.prices, prices_of(recipe, bench.prices, bench.worker));
+  for (const books::PriceTable& table : bench.prices)
+    if (std::ranges::any_of(header.prices,
+                            [&](const auto& each) { return each.price.table == table.hash; }))
+      LATHE_TRY_STATUS(journal.book({.tables = {table.text}}));
   const std::string title = header.title;
   std::vector<Entry> first{{0, 0, std::nullopt, std::move(header)}};
   for (std::size_t from = 0; from == 0 || from < all_units.size(); from += kUnitsPerRecord) {

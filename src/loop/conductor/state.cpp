@@ -1,6 +1,8 @@
 // Entries fold into a run's state.
 #include "loop/conductor/state.h"
 
+#include "loop/conductor/account.h"
+
 #include <algorithm>
 
 #include "ground/base/text.h"
@@ -60,10 +62,17 @@ Status take(RunState& state, const CallBegun& begun) {
 }
 
 // What it cost counts, and a call is answered once.
-Status book(RunState& state, const CallId& call, const Usage& usage) {
+Status book(RunState& state, const CallId& call, const Usage& usage,
+            const std::optional<std::string>& worker) {
   if (call.track >= std::max<std::size_t>(state.tracks.size(), 1))
     return invalid("there is no such track");
   state.usage += usage;
+  if (const auto price = worker ? price_for(state.header, *worker) : std::nullopt;
+      price && usage.calls > 0) {
+    state.paid_nano += books::cost_of(*price, {usage.prompt_tokens - usage.cached_tokens,
+                                               usage.cached_tokens, usage.completion_tokens});
+    state.uncounted_paid += usage.counted ? 0 : 1;
+  }
   if (!state.answered.insert(call).second) return invalid("this call has a result already");
   return {};
 }
@@ -73,7 +82,7 @@ void look_again(RunState& state, std::size_t track) {
 }
 
 Status take(RunState& state, const CandidateMade& made) {
-  LATHE_TRY_STATUS(book(state, made.call, made.usage));
+  LATHE_TRY_STATUS(book(state, made.call, made.usage, made.worker));
   CandidateState* candidate = find_candidate(state, made.call);
   if (!candidate) return invalid("there is no such candidate");
   candidate->made = true;
@@ -90,7 +99,7 @@ Status take(RunState& state, const CandidateMade& made) {
 }
 
 Status take(RunState& state, const VerdictGiven& given) {
-  LATHE_TRY_STATUS(book(state, given.call, given.usage));
+  LATHE_TRY_STATUS(book(state, given.call, given.usage, given.worker));
   if (given.call.judge >= state.recipe.judges.size()) return invalid("there is no such judge");
   JudgedBy verdict{given.judge_name, given.call.judge, given.call.attempt, given.judgement};
   if (given.call.kind == CallId::Kind::kWhole) {

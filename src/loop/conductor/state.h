@@ -94,6 +94,10 @@ struct RunState {
   std::set<CallId> begun;       // calls with an intent
   std::set<CallId> answered;    // calls with a result
   Usage usage;
+  // What workers that are paid for cost, by the header's prices, in 10⁻⁹ of its currency's unit;
+  // and how many of their calls came back without a count of tokens, so that it is not known.
+  std::int64_t paid_nano = 0;
+  int uncounted_paid = 0;
   std::int64_t t_ms = 0;
   std::optional<double> joules;
   Span celsius, watts;  // of samples

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "books/journal/journal.h"
+#include "books/prices/price.h"
 #include "loop/record/call_id.h"
 #include "loop/record/rule.h"
 #include "loop/terms/judgement.h"
@@ -141,12 +142,18 @@ struct RunBegun {
   struct Worker {
     std::string name, model, where, reach;
   };
+  // What a worker that is paid for asks for: money is counted by these for as long as the run is.
+  struct WorkerPrice {
+    std::string worker;
+    books::Price price;
+  };
   std::string title;  // for people
   std::vector<Input> inputs;
   std::vector<File> files;
   std::optional<SourceTree> tree;
   Json discovered;  // by the tests, before the first lap
   std::vector<Worker> workers;
+  std::vector<WorkerPrice> prices = {};
   Json extra;  // what the command line wants to find again: {"out": …, "allow": …}
   int format = 1;
   Json recipe;  // canonical

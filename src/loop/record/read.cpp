@@ -183,6 +183,10 @@ Result<RunBegun> read(const Json& body) {
   for (const Json& worker : json_at(body, "workers"))
     run.workers.push_back({json_string(worker, "name"), json_string(worker, "model"),
                            json_string(worker, "where"), json_string(worker, "reach")});
+  for (const Json& each : json_at(body, "prices")) {
+    LATHE_TRY(books::Price price, books::price_from_json(json_at(each, "price")));
+    run.prices.push_back({json_string(each, "worker"), std::move(price)});
+  }
   run.extra = json_at(body, "extra");
   run.format = static_cast<int>(json_int(body, "format", 1));
   run.recipe = json_at(body, "recipe");

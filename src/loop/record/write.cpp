@@ -135,6 +135,8 @@ Json body_of(const RunBegun& run) {
                {"build", run.build},           {"created_ms", run.created_ms},
                {"parallel", run.parallel},     {"energy", std::move(energy)}};
   if (run.numerics) body["numerics"] = *run.numerics;
+  for (const RunBegun::WorkerPrice& each : run.prices)
+    body["prices"].push_back({{"worker", each.worker}, {"price", books::to_json(each.price)}});
   if (run.made_before) body["made_before"] = taken_laps(*run.made_before);
   return body;
 }

@@ -43,6 +43,7 @@ Result<Relevance> relevance_of(const Json& json, std::string_view place, std::si
   }
   found.usage.calls = 1;
   found.usage.prompt_tokens = json_int(json_at(json, "usage"), "prompt_tokens", 0);
+  found.usage.counted = found.usage.prompt_tokens > 0;
   if (std::ranges::find(found.scores, kUnsaid) == found.scores.end()) return found;
   return fail(ErrorKind::kUnavailable, "{}: its answer does not score each of {} documents", place,
               documents);
@@ -66,6 +67,7 @@ Result<Embeddings> embeddings_of(const Json& json, std::string_view place, std::
   found.usage.calls = 1;
   found.usage.prompt_tokens =
       json_int(json_at(json, "usage"), "prompt_tokens", json_int(json, "prompt_eval_count", 0));
+  found.usage.counted = found.usage.prompt_tokens > 0;
   // A lathe begins its warning with how many were cut.
   for (const Json& warning : json_at(json, "warnings")) {
     const std::string text = warning.is_string() ? warning.get<std::string>() : "";

@@ -41,6 +41,7 @@ class RemoteHost : public ModelHost {
   static Result<std::unique_ptr<RemoteHost>> open(RemoteHostConfig config);
   ~RemoteHost() override;
 
+  const std::string& url() const { return endpoint_.url; }
   Reach reach() const { return endpoint_.reach; }
 
   HostStatus status() const override;

@@ -66,9 +66,10 @@ std::span<const ApiEndpoint> api_endpoints() {
 RouteTable api_routes(ModelHost& host) {
   RouteTable table;
   for (const ApiEndpoint& endpoint : api_endpoints())
-    table.rows.push_back(
-        {endpoint.method, endpoint.path,
-         [&host, answer = endpoint.answer](Call& call) { return answer(host, call); }});
+    table.rows.push_back({endpoint.method, endpoint.path, [&host, &endpoint](Call& call) {
+                            call.caller.endpoint = endpoint.path;
+                            return endpoint.answer(host, call);
+                          }});
   return table;
 }
 

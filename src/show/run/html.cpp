@@ -273,6 +273,8 @@ Result<std::string> html_page(const books::Journal& journal, const std::string& 
               track_html(journal, run, run.summary.rows[i], run.tracks[i]));
     html += section;
   }
+  if (!run.account.empty())
+    html += "<h2>What it took</h2><pre>" + html_text(join(run.account, "\n")) + "</pre>";
   html += "<h2>Recipe</h2>" +
           details("with its defaults", "<pre>" + html_text(dump_json(run.canonical, 1)) + "</pre>");
   return html + "</body></html>\n";

@@ -147,6 +147,7 @@ struct RunView {
   LoopYield yield;
   std::vector<TrackView> tracks;  // beside summary.rows
   std::vector<VerdictView> whole;
+  std::vector<std::string> account = {};  // what it took, a line each; empty: nobody looked it up
 };
 RunView view_of(const loop::RunState& state, std::span<const loop::Entry> entries);
 
