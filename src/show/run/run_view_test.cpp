@@ -35,7 +35,7 @@ TEST(RunViewTest, TheSummaryCountsUnitsLapsAndWhatWasUsed) {
   EXPECT_EQ(run.rows[1].fault, "the answer could not be used: no text in it");
   std::vector<std::string> names;
   for (const SpentRow& row : run.spent) names.push_back(row.name);
-  EXPECT_THAT(names, ElementsAre("time", "tokens", "energy"));
+  EXPECT_THAT(names, ElementsAre("time", "tokens", "energy", "money"));
   EXPECT_EQ(run.spent[0].spent, 5000);
   EXPECT_EQ(run.spent[0].limit, 60'000);
   EXPECT_EQ(run.spent[1].spent, 30);
