@@ -75,13 +75,7 @@ class Bench {
 
   // Tokens of a text that no earlier prompt began with.
   std::vector<infer::TokenId> text(std::size_t size) {
-    ++texts_;
-    std::vector<infer::TokenId> ids;
-    for (std::size_t words = size; ids.size() < size; words *= 2)
-      ids =
-          tokenizer_.encode(corpus_text(random_at(plan_.seed, 1, texts_), words + 8), true, false);
-    ids.resize(size);
-    return ids;
+    return corpus_tokens(tokenizer_, random_at(plan_.seed, 1, ++texts_), size);
   }
 
   Result<Timeline> time(infer::Engine& engine, std::vector<std::vector<infer::TokenId>> prompts,

@@ -1,4 +1,5 @@
 // A record added up again: read back, computed anew, and compared to the letter.
+#include "app/bench/quality.h"
 #include "app/bench/record.h"
 
 namespace lathe::app {
@@ -84,7 +85,15 @@ class Check {
       if (const Json& json = json_at(turns[i], "sustained"); !json.is_null())
         LATHE_TRY_STATUS(sustained(json, turn + ".sustained"));
     }
+    if (const Json& json = json_at(model, "quality"); !json.is_null() && !json.is_string())
+      LATHE_TRY_STATUS(quality(json, place + ".quality"));
     return {};
+  }
+
+  static Status quality(const Json& json, const std::string& place) {
+    const auto chunks = quality_from_json(json);
+    if (!chunks) return within_place(place, chunks.error());
+    return same(json, quality_json(*chunks), place);
   }
 
   Status rows(const Json& model, const std::string& place) {

@@ -59,4 +59,13 @@ std::string corpus_text(std::uint64_t seed, std::size_t words) {
   return text;
 }
 
+std::vector<infer::TokenId> corpus_tokens(const infer::Tokenizer& tokenizer, std::uint64_t seed,
+                                          std::size_t size) {
+  std::vector<infer::TokenId> ids;
+  for (std::size_t words = size; ids.size() < size; words *= 2)
+    ids = tokenizer.encode(corpus_text(seed, words + 8), true, false);
+  ids.resize(size);
+  return ids;
+}
+
 }  // namespace lathe::app

@@ -169,12 +169,34 @@ std::string sustained_html(const Json& sustained) {
                     html_text(json_string(sustained, "energy")));
 }
 
+// Beside the bigger file of the same model, where that was looked at.
+std::string quality_html(const Json& quality) {
+  if (!quality.is_object())
+    return fmt::format("<p class=dim>Quality: {}.",
+                       html_text(quality.is_string() ? quality.get<std::string>() : ""));
+  const Json& bigger = json_at(quality, "bigger");
+  const Json& kl = json_at(quality, "kl");
+  const Json& top = json_at(quality, "same_top");
+  const Json& perplexity = json_at(quality, "perplexity");
+  return fmt::format(
+      "<p>Beside {} <span class=dim>(sha256 {})</span>, {} positions:<table>"
+      "<tr><th>KL divergence, nats<th>median<th>p99<th>same token first<th>perplexity<th>of the "
+      "bigger<th>ratio</tr><tr><td>{} ± {}<td>{}<td>{}<td>{:.2f} % <span class=dim>({:.2f} … "
+      "{:.2f})</span><td>{:.6g}<td>{:.6g}<td>{:.6g}</tr></table>",
+      html_text(json_string(bigger, "model")), html_text(json_string(bigger, "sha256")),
+      json_int(quality, "positions", 0), html_text(json_string(kl, "mean")),
+      html_text(json_string(kl, "error")), html_text(json_string(kl, "median")),
+      html_text(json_string(kl, "p99", "n too small")), number(top, "share") * 100,
+      number(top, "low") * 100, number(top, "high") * 100, number(perplexity, "model"),
+      number(perplexity, "bigger"), number(perplexity, "ratio"));
+}
+
 std::string model_html(const Json& model) {
-  std::string html = fmt::format("<h2>{}</h2><p class=dim>{} · sha256 {} · quality {}</p>",
+  std::string html = fmt::format("<h2>{}</h2><p class=dim>{} · sha256 {}</p>",
                                  html_text(json_string(model, "model")),
                                  html_text(json_string(model, "architecture", "a server")),
-                                 html_text(json_string(model, "sha256", "not known")),
-                                 html_text(json_string(model, "quality")));
+                                 html_text(json_string(model, "sha256", "not known")));
+  html += quality_html(json_at(model, "quality"));
   html += rows_html(json_at(model, "rows"));
   for (const Json& turn : json_at(model, "turns")) {
     html += "<h3>" + html_text(json_string(turn, "target")) + "</h3>";

@@ -5,7 +5,7 @@
 //   {"schema": 1, "kind": "lathe-bench", "program": …, "machine": …, "preflight": …, "started": …,
 //    "wall_us": …, "seed": …, "publishable": …, "objections": […], "faults": […],
 //    "models": [{"model": …, "sha256": …, "rows": […],
-//                "turns": [{"target": …, "serve": …, "sustained": …}], "quality": "not checked"}]}
+//                "turns": [{"target": …, "serve": …, "sustained": …}], "quality": "not checked" or {…}}]}
 #pragma once
 
 #include "app/bench/serve_profile.h"

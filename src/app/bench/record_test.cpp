@@ -5,6 +5,7 @@
 
 #include "app/bench/fake_target_test.h"
 #include "app/bench/page.h"
+#include "app/bench/quality.h"
 #include "ground/base/text.h"
 
 namespace lathe::app {
@@ -29,6 +30,9 @@ Json good_record() {
   Json rows = Json::array();
   rows.push_back(row_json(make_row("decode", 64, "tok/s", {100, 102, 98})));
   rows.push_back(row_json(make_row("plain reads", 64, "GB/s", {20, 21, 19})));
+  Json quality =
+      quality_json({{{5, 6, 7}, {10'000'000, 30'000'000}, 4'000'000'000, 4'100'000'000, 1}});
+  quality["bigger"] = {{"model", "b.gguf"}};
   return {{"schema", kBenchSchema},
           {"kind", kBenchKind},
           {"started", "2026-12-01T00:00:00Z"},
@@ -37,6 +41,7 @@ Json good_record() {
            {{{"model", "a.gguf"},
              {"bytes_per_token", 100'000'000},
              {"rows", rows},
+             {"quality", quality},
              {"turns",
               {{{"target", "lathe"},
                 {"serve", serve_json(plan, serve)},
@@ -90,6 +95,23 @@ TEST_F(Records, AnyChangedFigureIsNamed) {
               HasSubstr("sustained.joules_per_token"));
   EXPECT_THAT(said_of([](Json& json) { json["models"][0]["rows"][1]["noisy"] = true; }),
               HasSubstr("rows[1].noisy"));
+  const auto quality = [](Json& json) -> Json& { return json["models"][0]["quality"]; };
+  EXPECT_THAT(
+      said_of([&](Json& json) { quality(json)["kl"]["mean"] = "0.01"; }),
+      HasSubstr("models[0].quality.kl.mean: it says \"0.01\", its samples come to \"0.02\""));
+  EXPECT_THAT(said_of([&](Json& json) { quality(json)["chunks"][0]["model_nll_nanonats"] = 1; }),
+              HasSubstr("models[0].quality.perplexity.model"));
+  EXPECT_THAT(said_of([&](Json& json) { quality(json)["same_top"]["high"] = "0.9"; }),
+              HasSubstr("models[0].quality.same_top.high"));
+  EXPECT_THAT(
+      said_of([&](Json& json) { quality(json)["chunks"][0]["kl_nanonats"][1] = 20'000'000; }),
+      HasSubstr("models[0].quality.kl"));
+  EXPECT_THAT(said_of([&](Json& json) { quality(json)["positions"] = 3; }),
+              HasSubstr("models[0].quality.positions"));
+  EXPECT_THAT(said_of([&](Json& json) {
+                json["models"][0]["quality"] = {{"kl", {}}};
+              }),
+              HasSubstr("models[0].quality.chunks: there are none"));
   // An answer that is made a failure.
   EXPECT_THAT(said_of([](Json& json) {
                 turn(json)["serve"]["closed"][0]["samples"][3]["error"] = "status 500";
@@ -131,7 +153,7 @@ TEST_F(Records, OthersAreRefused) {
 TEST_F(Records, APageShowsThem) {
   const std::string page = bench_page(record);
   for (const char* words : {"<svg", "4 at once", "Overloaded at 4 at once", "the same answer",
-                            "quality", "Sustained", "not readable here"})
+                            "0.02 ± 0.01", "b.gguf", "Sustained", "not readable here"})
     EXPECT_THAT(page, HasSubstr(words));
   EXPECT_EQ(page.find("<script"), page.npos);
   EXPECT_EQ(page.find("http"), page.find("http-equiv"));
@@ -151,6 +173,7 @@ TEST(Decimals, SayWhatTheyHold) {
   EXPECT_EQ(decimal(100), "100");
   EXPECT_EQ(decimal(-0.0), "0");
   EXPECT_EQ(decimal(1.0 / 3), "0.333333");
+  EXPECT_EQ(decimal(1.26e-8, 9), "0.000000013");
   EXPECT_EQ(parse_decimal("0.333333"), 0.333333);
   for (const char* text : {"", "nan", "inf", "1e999", "1 ", "x", "0x1"})
     EXPECT_FALSE(parse_decimal(text)) << text;

@@ -39,8 +39,19 @@ Spread spread_of(std::vector<double> values) {
   return spread;
 }
 
-std::string decimal(double value) {
-  std::string text = fmt::format("{:.6f}", value);
+Interval wilson_interval(std::size_t hits, std::size_t n) {
+  if (n == 0) return {0, 1};
+  constexpr double z = 1.959963984540054;  // of the normal distribution, at 97.5 %
+  const auto count = static_cast<double>(n);
+  const double share = static_cast<double>(hits) / count, square = z * z / count;
+  const double middle = share + square / 2;
+  const double reach = z * std::sqrt(share * (1 - share) / count + square / (4 * count));
+  return {std::max(0.0, (middle - reach) / (1 + square)),
+          std::min(1.0, (middle + reach) / (1 + square))};
+}
+
+std::string decimal(double value, int digits) {
+  std::string text = fmt::format("{:.{}f}", value, digits);
   text.erase(text.find_last_not_of('0') + 1);
   if (text.ends_with('.')) text.pop_back();
   return text == "-0" ? "0" : text;

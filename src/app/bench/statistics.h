@@ -29,9 +29,16 @@ struct Spread {
 };
 Spread spread_of(std::vector<double> values);
 
-// Numbers in records: no floats, so that every reader sees the same one. At most six digits behind
-// the point, none that say nothing: "12.5".
-std::string decimal(double value);
+struct Interval {
+  double low = 0, high = 0;
+};
+// Where a share lies, with 95 % confidence, of which `hits` in `n` were seen: Wilson's score
+// interval (1927). Of none in 0: [0, 1].
+Interval wilson_interval(std::size_t hits, std::size_t n);
+
+// Numbers in records: no floats, so that every reader sees the same one. At most so many digits
+// behind the point, none that say nothing: "12.5".
+std::string decimal(double value, int digits = 6);
 // The same back; nullopt: it is none, or not finite.
 std::optional<double> parse_decimal(std::string_view text);
 

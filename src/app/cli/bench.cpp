@@ -71,6 +71,11 @@ Status check_flags(const BenchFlags& flags) {
     return invalid("--slo-first {} and --slo-gap {}: both must be above 0", slo.first_ms,
                    slo.gap_ms);
   LATHE_TRY_STATUS(check_plan(flags));
+  if (!flags.quality.empty()) {
+    if (flags.models.empty())
+      return invalid("--quality needs a model's file: servers do not tell all that they compute");
+    for (const std::string& path : flags.models) LATHE_TRY_STATUS(check_quality(flags, path));
+  }
   if (!flags.sign.empty()) LATHE_TRY_STATUS(check_key(flags.sign));
   for (const std::string& out : {flags.out, flags.html})
     if (!out.empty()) LATHE_TRY_STATUS(check_output(out, {}, flags.force));
@@ -94,13 +99,17 @@ Result<Json> measure_all(const App& app, const BenchFlags& flags) {
   return models;
 }
 
-// What was wrong while it was measured: clocks, models.
+// What was wrong while it was measured: clocks, models, a comparison that failed.
 std::vector<std::string> faults_in(const Json& models, const Clocks& before) {
   std::vector<std::string> faults = clock_faults(before, read_clocks());
   for (const Json& model : models)
     if (json_at(model, "replaced").is_string())
       faults.push_back(fmt::format("{}: was replaced while it was measured; it is {} now",
                                    json_string(model, "model"), json_string(model, "replaced")));
+  for (const Json& model : models)
+    if (const std::string quality = json_string(model, "quality");
+        quality.size() > kNotChecked.size())
+      faults.push_back(fmt::format("{}: quality {}", json_string(model, "model"), quality));
   return faults;
 }
 
@@ -156,7 +165,9 @@ Status run_bench(const App& app, const BenchFlags& flags) {
     print_raw(record_text(record));
   } else {
     for (const std::string& fault : faults) print("found: " + fault + "\n");
-    print("quality: not checked\n");
+    for (const Json& model : json_at(record, "models"))
+      if (const Json& quality = json_at(model, "quality"); quality.is_string())
+        print(fmt::format("{}: quality: {}\n", json_string(model, "model"), kNotChecked));
     print(publishable ? "publishable: yes\n"
                       : fmt::format("publishable: no: {}\n", join(objections, "; ")));
   }
@@ -229,6 +240,14 @@ void add_load_flags(CLI::App& command, BenchFlags& flags) {
                      "llama-server:PROGRAM[:FLAGS] in turns with this program, twice");
 }
 
+void add_quality_flags(CLI::App& command, BenchFlags& flags) {
+  command.add_option("--quality", flags.quality,
+                     "The F16 or Q8_0 file of the same model: how far the model is from it");
+  command.add_option("--quality-tokens", flags.quality_tokens, "Tokens of text for --quality")
+      ->capture_default_str()
+      ->check(CLI::Range(kFewestQualityTokens, std::size_t{1} << 20));
+}
+
 }  // namespace
 
 void add_bench(CLI::App& cli, App& app, Action& action) {
@@ -244,6 +263,7 @@ void add_bench(CLI::App& cli, App& app, Action& action) {
       ->capture_default_str();
   add_engine_flags(*command, *flags);
   add_load_flags(*command, *flags);
+  add_quality_flags(*command, *flags);
   command->add_option("--out", flags->out, "Write the record as JSON");
   command->add_option("--html", flags->html, "Write the record as a page");
   command->add_option("--sign", flags->sign, "Sign --out with this SSH key: FILE.sig beside it");

@@ -3,6 +3,7 @@
 
 #include "app/bench/bench.h"
 #include "app/bench/preflight.h"
+#include "app/bench/side_by_side.h"
 #include "app/bench/signature.h"
 #include "app/cli/local_model.h"
 #include "serve/pool/pool.h"
@@ -19,7 +20,9 @@ struct BenchFlags {
   std::string seconds = "60s", minutes = "30";
   std::vector<std::string> against;  // URLs, URL#MODEL
   std::string allow = "local";
-  std::string beside;  // llama-server:BIN[:ARGS]
+  std::string beside;   // llama-server:BIN[:ARGS]
+  std::string quality;  // the bigger file of the same models; "": not looked at
+  std::size_t quality_tokens = QualityPlan{}.tokens;
   std::string out, html, sign;
   bool force = false;
 };
@@ -41,6 +44,15 @@ Result<Json> measure_model(const App& app, const BenchFlags& flags, const std::s
 // The same for a server: its turns alone.
 Result<Json> measure_server(const App& app, const BenchFlags& flags, const std::string& url);
 
+// What the file says of the model.
+Result<Json> file_json(const std::string& path, const std::string& sha256);
+
+// --quality: why the model and the bigger one cannot be compared here, from their headers alone.
+Status check_quality(const BenchFlags& flags, const std::string& path);
+// The member of the model's record; kNotChecked when it was stopped before anything was complete.
+Result<Json> measure_quality(const App& app, const BenchFlags& flags, const std::string& path);
+inline constexpr std::string_view kNotChecked = "not checked";
+
 // --compare.
 Status compare_records(const App& app, const std::string& a, const std::string& b);
 // `lathe bench verify`.
@@ -55,6 +67,7 @@ Result<SshKeygen> find_ssh_keygen();
 std::string row_line(const BenchRow& row);
 std::string point_line(const Point& point);
 std::string serve_lines(const ServeResult& result);
+std::string quality_lines(const QualityFigures& figures);
 std::string sustained_lines(const SustainedResult& result);
 
 }  // namespace lathe::app

@@ -66,6 +66,19 @@ std::string serve_lines(const ServeResult& result) {
   return text;
 }
 
+std::string quality_lines(const QualityFigures& figures) {
+  const Spread& kl = figures.kl;
+  return fmt::format(
+      "  KL divergence {:.6f} ± {:.6f} nats, median {:.6f}, {}, most {:.6f}\n"
+      "  same token first {:.2f} % ({:.2f} … {:.2f}) of {} positions\n"
+      "  perplexity {:.6g}, of the bigger {:.6g}, ratio {:.6g}\n",
+      figures.mean_kl, figures.mean_kl_error, kl.figure.median,
+      kl.p99 ? fmt::format("99th percentile {:.6f}", *kl.p99) : "n too small for p99",
+      kl.figure.high, 100 * static_cast<double>(figures.same_top) / static_cast<double>(kl.n),
+      100 * figures.same_top_share.low, 100 * figures.same_top_share.high, kl.n,
+      figures.model_perplexity, figures.bigger_perplexity, figures.ratio());
+}
+
 std::string sustained_lines(const SustainedResult& result) {
   const SustainedFigures& figures = result.figures;
   std::string text = fmt::format(

@@ -18,7 +18,6 @@ namespace lathe::app {
 namespace {
 
 constexpr double kSearchSeconds = 10;  // of a point, where the best one is only looked for
-constexpr std::string_view kQuality = "not checked";
 
 void say(const App& app, const std::string& text) {
   if (!app.json) print(text);
@@ -36,30 +35,6 @@ FileMark mark_of(const fs::path& path) {
 
 std::string hash_of(const Json& parts) {
   return sha256_hex(canonical_json(parts));
-}
-
-// What the file says of the model.
-Result<Json> file_json(const std::string& path, const std::string& sha256) {
-  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(path));
-  LATHE_TRY(const std::string architecture, file.text_or("general.architecture", ""));
-  LATHE_TRY(const std::string chat, file.text_or("tokenizer.chat_template", ""));
-  LATHE_TRY(const auto tokens, file.texts("tokenizer.ggml.tokens"));
-  LATHE_TRY(const auto merges, file.texts("tokenizer.ggml.merges"));
-  std::map<std::string, std::uint64_t> types;
-  std::uint64_t parameters = 0;
-  for (const infer::GgufTensor& tensor : file.tensors()) {
-    types[std::string(infer::tensor_type_name(static_cast<std::uint32_t>(tensor.type)))] +=
-        tensor.bytes;
-    parameters += tensor.elements();
-  }
-  return Json{{"model", path},
-              {"sha256", sha256},
-              {"file_bytes", file.file_bytes()},
-              {"architecture", architecture},
-              {"parameters", parameters},
-              {"bytes_by_type", types},
-              {"template_sha256", chat.empty() ? Json() : Json(sha256_hex(chat))},
-              {"tokenizer_sha256", hash_of({{"tokens", tokens}, {"merges", merges}})}};
 }
 
 // Prefill, decode, widths, streams, depths, in the engine alone.
@@ -210,6 +185,29 @@ Result<Json> measure_beside(const App& app, const BenchFlags& flags, const Model
 
 }  // namespace
 
+Result<Json> file_json(const std::string& path, const std::string& sha256) {
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(path));
+  LATHE_TRY(const std::string architecture, file.text_or("general.architecture", ""));
+  LATHE_TRY(const std::string chat, file.text_or("tokenizer.chat_template", ""));
+  LATHE_TRY(const auto tokens, file.texts("tokenizer.ggml.tokens"));
+  LATHE_TRY(const auto merges, file.texts("tokenizer.ggml.merges"));
+  std::map<std::string, std::uint64_t> types;
+  std::uint64_t parameters = 0;
+  for (const infer::GgufTensor& tensor : file.tensors()) {
+    types[std::string(infer::tensor_type_name(static_cast<std::uint32_t>(tensor.type)))] +=
+        tensor.bytes;
+    parameters += tensor.elements();
+  }
+  return Json{{"model", path},
+              {"sha256", sha256},
+              {"file_bytes", file.file_bytes()},
+              {"architecture", architecture},
+              {"parameters", parameters},
+              {"bytes_by_type", types},
+              {"template_sha256", chat.empty() ? Json() : Json(sha256_hex(chat))},
+              {"tokenizer_sha256", hash_of({{"tokens", tokens}, {"merges", merges}})}};
+}
+
 Result<std::map<int, double>> no_ends(const std::string& path) {
   LATHE_TRY(const infer::Gguf file, infer::Gguf::open(path));
   LATHE_TRY(infer::VocabularySpec spec, infer::read_vocabulary(file));
@@ -250,7 +248,7 @@ Result<Json> measure_model(const App& app, const BenchFlags& flags, const std::s
   LATHE_TRY(const std::string hash, sha256_file(path));
   LATHE_TRY(Json model, file_json(path, hash));
   model["kv"] = flags.model.kv;
-  model["quality"] = kQuality;
+  model["quality"] = kNotChecked;
   model["rows"] = Json::array();
   model["turns"] = Json::array();
   if (flags.profile == "quick" || flags.profile == "full")
@@ -267,6 +265,14 @@ Result<Json> measure_model(const App& app, const BenchFlags& flags, const std::s
       LATHE_TRY(Json turn, measure_target(app, *pooled.target, "lathe", plan, long_seconds));
       model["turns"].push_back(std::move(turn));
     }
+  }
+  if (!flags.quality.empty() && !app.stop->raised()) {
+    auto quality = measure_quality(app, flags, path);
+    // What was measured before is worth keeping.
+    if (quality)
+      model["quality"] = std::move(*quality);
+    else if (quality.error().kind != ErrorKind::kCancelled)
+      model["quality"] = fmt::format("{}: {}", kNotChecked, quality.error().message);
   }
   model["replaced"] = false;
   if (mark_of(path) != mark) {
@@ -291,7 +297,7 @@ Result<Json> measure_server(const App& app, const BenchFlags& flags, const std::
   LATHE_TRY(Json turn, measure_target(app, *target, target->where(), plan, long_seconds));
   return Json{{"model", target->where()},
               {"sha256", Json()},
-              {"quality", kQuality},
+              {"quality", kNotChecked},
               {"rows", Json::array()},
               {"turns", Json::array({std::move(turn)})},
               {"replaced", false}};

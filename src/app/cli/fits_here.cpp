@@ -1,9 +1,7 @@
 // Sizes a model from its headers alone, as `lathe fit` does.
 #include "app/cli/fits_here.h"
 
-#include "app/cli/local_model.h"
 #include "ground/base/units.h"
-#include "infer/engine/footprint.h"
 
 namespace lathe::app {
 namespace {
@@ -12,19 +10,24 @@ constexpr std::size_t kShortContext = 4096;  // with less than this a model is o
 
 }  // namespace
 
+Result<infer::Footprint> footprint_here(const infer::Gguf& headers, const ModelFlags& flags,
+                                        std::size_t context) {
+  LATHE_TRY(const infer::Blueprint blueprint, infer::read_runnable_blueprint(headers));
+  LATHE_TRY(const infer::KvType kv, parse_kv(flags.kv));
+  LATHE_TRY(const infer::KernelTable* kernels, choose_kernels(flags.kernels));
+  LATHE_TRY(const int threads, choose_threads(flags.threads));
+  const auto options = infer::ExecutorOptions{.kv = kv}.of(blueprint, context);
+  LATHE_TRY(const auto sizes,
+            infer::cpu_sizes(headers, blueprint, {kernels, static_cast<std::size_t>(threads)},
+                             options, context));
+  return infer::footprint(blueprint, sizes, options, {.positions = context});
+}
+
 Status check_fits_here(const infer::Gguf& headers, std::uint64_t memory) {
   if (headers.has("adapter.type")) return {};
   LATHE_TRY(const infer::Blueprint blueprint, infer::read_runnable_blueprint(headers));
-  LATHE_TRY(const int threads, choose_threads(0));
   const std::size_t context = std::min(blueprint.context, kShortContext);
-  const infer::ExecutorOptions options =
-      infer::ExecutorOptions{.kv = infer::KvType::kF16}.of(blueprint, context);
-  LATHE_TRY(const auto sizes,
-            infer::cpu_sizes(headers, blueprint,
-                             {&infer::best_kernel_table(), static_cast<std::size_t>(threads)},
-                             options, context));
-  LATHE_TRY(const infer::Footprint bytes,
-            infer::footprint(blueprint, sizes, options, {.positions = context}));
+  LATHE_TRY(const infer::Footprint bytes, footprint_here(headers, {}, context));
   const std::uint64_t needed = bytes.total().on_host();
   if (needed <= memory) return {};
   return invalid(
