@@ -2,16 +2,20 @@
 import concurrent.futures
 import hashlib
 import json
+import math
 import os
 import pathlib
 import re
 import shutil
 import signal
+import statistics
 import subprocess
+import struct
 import sys
 import time
 import unittest
 
+import fit_test
 from cli_test import SOURCE, Case
 
 MODEL = SOURCE / "tests/data/models/llama-q4_0.gguf"
@@ -268,6 +272,139 @@ class BenchRecords(Base):
         out, _ = self.lathe("capacity", MODEL, "--bench", "r.json")
         for words in ("one alone waits", "1.5 × as slow", "what this assumes"):
             self.assertIn(words, out)
+
+
+def log_softmax(row):
+    most = max(row)
+    total = most + math.log(math.fsum(math.exp(value - most) for value in row))
+    return [value - total for value in row]
+
+
+class BenchQuality(Base):
+    TINY = SOURCE / "tests/data/models/gemma3.gguf"
+    ROWS = 10  # of QUICK
+
+    def quality(self, model, bigger, *flags, tokens=64):
+        self.lathe("bench", model, *QUICK, "--quality", bigger, "--quality-tokens", tokens, *flags, "--out", "q.json",
+                   "--html", "q.html", "--force")
+        self.assertIn("every figure follows", self.lathe("bench", "verify", "q.json")[0])
+        return self.record("q.json")["models"][0]["quality"]
+
+    def quantized(self, kind):
+        path = self.dir / f"{kind}.gguf"
+        self.lathe("quantize", self.TINY, path, kind)
+        return path
+
+    def logits(self, model, ids):
+        out = self.dir / "logits"
+        self.lathe("logits", model, "--ids", " ".join(map(str, ids)), "--out", out, "--force")
+        values = struct.unpack(f"<{out.stat().st_size // 4}f", out.read_bytes())
+        width = len(values) // len(ids)
+        return [values[i * width:(i + 1) * width] for i in range(len(ids))]
+
+    def test_the_figures_are_those_of_the_logits(self):
+        model = self.quantized("Q4_0")
+        quality = self.quality(model, self.TINY, tokens=600)
+        kl, bigger_nll, model_nll, same = [], [], [], 0
+        for chunk in quality["chunks"]:
+            ids = chunk["tokens"]
+            pairs = zip(self.logits(self.TINY, ids), self.logits(model, ids), ids[1:])
+            for (bigger, ours, following) in pairs:
+                p, q = log_softmax(bigger), log_softmax(ours)
+                kl.append(math.fsum(math.exp(a) * (a - b) for a, b in zip(p, q)))
+                bigger_nll.append(-p[following])
+                model_nll.append(-q[following])
+                same += bigger.index(max(bigger)) == ours.index(max(ours))
+        self.assertEqual([len(chunk["tokens"]) for chunk in quality["chunks"]], [512, 88])
+        self.assertEqual((quality["positions"], quality["same_top"]["positions"]), (len(kl), same))
+        self.assertEqual(len(kl), 511 + 87)
+        for said, expected in ((quality["kl"]["mean"], statistics.fmean(kl)), (quality["kl"]["median"], statistics.median(kl)),
+                               (quality["kl"]["error"], statistics.stdev(kl) / math.sqrt(len(kl))),
+                               (quality["kl"]["p99"], sorted(kl)[math.ceil(0.99 * len(kl)) - 1]),
+                               (quality["kl"]["most"], max(kl))):
+            self.assertAlmostEqual(float(said), expected, delta=1e-8)
+        ppl = [math.exp(statistics.fmean(nll)) for nll in (bigger_nll, model_nll)]
+        self.assertAlmostEqual(float(quality["perplexity"]["bigger"]) / ppl[0], 1, delta=1e-6)
+        self.assertAlmostEqual(float(quality["perplexity"]["model"]) / ppl[1], 1, delta=1e-6)
+        self.assertAlmostEqual(float(quality["perplexity"]["ratio"]), ppl[1] / ppl[0], delta=1e-6)
+
+    def test_a_file_beside_itself_and_fewer_bits(self):
+        itself = self.quality(self.TINY, self.TINY)
+        self.assertEqual((itself["kl"]["most"], itself["same_top"]["share"], itself["perplexity"]["ratio"]), ("0", "1", "1"))
+        eight, four = self.quantized("Q8_0"), self.quantized("Q4_0")
+        far = {path: float(self.quality(path, self.TINY)["kl"]["mean"]) for path in (eight, four)}
+        self.assertGreater(far[eight], 0)
+        self.assertLess(far[eight], far[four])
+        # What a small cache costs counts, too: the bigger one keeps its own.
+        self.assertGreater(float(self.quality(MODEL, MODEL, "--kv", "q4_0")["kl"]["mean"]), 0)
+
+    def test_threads_change_no_bit(self):
+        eight = MODEL.with_name("llama-q8_0.gguf")
+        self.assertEqual(*(self.quality(MODEL, eight, "--threads", n, tokens=600) for n in (1, 2)))
+
+    def test_it_is_shown_and_a_changed_figure_is_refused(self):
+        out, _ = self.lathe("bench", MODEL, *QUICK, "--quality", MODEL, "--quality-tokens", "64", "--out", "q.json", "--html",
+                            "q.html")
+        for words in ("quality, beside", "KL divergence 0.000000", "same token first 100.00 %", "of 63 positions", "ratio 1"):
+            self.assertIn(words, out)
+        self.assertNotIn("not checked", out)
+        self.assertIn("same token first", (self.dir / "q.html").read_text())
+        text = (self.dir / "q.json").read_text()
+        for changed, place in ((text.replace('"error":"0"', '"error":"0.1"'), "models[0].quality.kl.error"),
+                               (re.sub(r'"kl_nanonats":\[0', '"kl_nanonats":[9', text), "models[0].quality.kl"),
+                               (re.sub(r'("bigger_nll_nanonats":\d)', r"\g<1>0", text), "models[0].quality.perplexity.bigger"),
+                               (re.sub(r'"positions":63', '"positions":64', text), "models[0].quality")):
+            self.assertNotEqual(changed, text)
+            self.write("c.json", changed)
+            self.refused("bench", "verify", "c.json", say=place)
+
+    def test_what_cannot_be_compared(self):
+        refused = lambda model, bigger, say: self.refused("bench", model, "--quality", bigger, say=say)
+        models = MODEL.parent
+        refused(MODEL, self.TINY, "different vocabularies: 160 tokens and 319")
+        refused(MODEL, models / "bert.gguf", "is an encoder")
+        refused(models / "bert.gguf", MODEL, "is an encoder")
+        refused(MODEL, models / "qwen2-q4_k_m.gguf", "is another model than")
+        refused(MODEL, self.dir / "none.gguf", "none.gguf")
+        self.refused("bench", MODEL, "--quality", MODEL, "--quality-tokens", "3", say="--quality-tokens")
+        self.refused("bench", "--against", "http://127.0.0.1:9", "--profile", "serve", "--quality", MODEL,
+                     say="--quality needs a model's file")
+        renamed = self.write("renamed.gguf", MODEL.read_bytes().replace(b"the", b"hte", 1))
+        refused(MODEL, renamed, "different vocabularies: token")
+        # Of what is bigger than any memory only the header is read.
+        tensors = [("token_embd.weight", fit_test.F32, (8192, 4)), ("output_norm.weight", fit_test.F32, (8192,))]
+        for i in range(2):
+            tensors += [(f"blk.{i}.{name}.weight", fit_test.F32, shape) for name, shape in (
+                ("attn_norm", (8192,)), ("attn_q", (8192, 8192)), ("attn_k", (8192, 8192)), ("attn_v", (8192, 8192)),
+                ("attn_output", (8192, 8192)), ("ffn_norm", (8192,)), ("ffn_gate", (8192, 1 << 24)),
+                ("ffn_up", (8192, 1 << 24)), ("ffn_down", (1 << 24, 8192)))]
+        big = self.dir / "big.gguf"
+        for context, say in ((4096, "there is memory for"), (8, "a context of 8 tokens; at least 16 are needed")):
+            keys = fit_test.keys_of("llama", sizes=fit_test.sizes(2, 8192, 64, 64, 128, 1 << 24, context)) | {
+                "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "llama-bpe",
+                "tokenizer.ggml.tokens": ["a", "b", "c", "d"], "tokenizer.ggml.merges": ["a b"]}
+            fit_test.write(big, keys, tensors)
+            refused(big, big, say)
+
+    def test_ctrl_c_keeps_what_was_complete(self):
+        process = subprocess.Popen(self.command("bench", MODEL, *QUICK, "--quality", MODEL, "--quality-tokens", 1 << 20, "--out",
+                                                "q.json"),
+                                   cwd=self.dir, env=self.environment(), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        rows = (line for line in process.stdout if "…" in line)
+        for _ in range(self.ROWS):
+            next(rows)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        self.assertEqual(process.wait(60), 130)
+        record = self.record("q.json")
+        self.assertFalse(record["publishable"])
+        quality = record["models"][0]["quality"]
+        if quality != "not checked":  # on a slow machine nothing may be complete
+            self.assertTrue(quality["stopped"])
+            self.assertLess(quality["positions"], 1 << 20)
+        self.lathe("bench", "verify", "q.json")
 
 
 STARTER = SOURCE / "models/starter-q8_0.gguf"

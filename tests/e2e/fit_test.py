@@ -24,6 +24,8 @@ def value(v):
         return struct.pack("<I", 8) + text(v)
     if isinstance(v, float):
         return struct.pack("<If", 6, v)
+    if isinstance(v, list):  # of texts
+        return struct.pack("<IIQ", 9, 8, len(v)) + b"".join(map(text, v))
     if isinstance(v, tuple):  # u16
         return struct.pack("<IH", 2, v[0])
     return struct.pack("<II", 4, v)

@@ -5,7 +5,8 @@
 //   {"schema": 1, "kind": "lathe-bench", "program": …, "machine": …, "preflight": …, "started": …,
 //    "wall_us": …, "seed": …, "publishable": …, "objections": […], "faults": […],
 //    "models": [{"model": …, "sha256": …, "rows": […],
-//                "turns": [{"target": …, "serve": …, "sustained": …}], "quality": "not checked" or {…}}]}
+//                "turns": [{"target": …, "serve": …, "sustained": …}],
+//                "quality": {…} or "not checked"}]}
 #pragma once
 
 #include "app/bench/serve_profile.h"
