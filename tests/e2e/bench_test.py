@@ -386,6 +386,19 @@ class BenchQuality(Base):
             fit_test.write(big, keys, tensors)
             refused(big, big, say)
 
+    def test_broken_weights_are_named_and_the_speeds_kept(self):
+        eight = MODEL.with_name("llama-q8_0.gguf")
+        weights = bytearray(eight.read_bytes())
+        weights[-34:-32] = b"\xff\x7f"  # the scale of the last block: no number
+        broken = self.write("broken.gguf", bytes(weights))
+        out, _ = self.lathe("bench", broken, *QUICK, "--quality", eight, "--out", "q.json")
+        self.assertIn("quality not checked: chunk 0: position 0: the model's logit of token", out)
+        record = self.record("q.json")
+        self.assertEqual(len(record["models"][0]["rows"]), self.ROWS)
+        self.assertFalse(record["publishable"])
+        self.assertIn("the model's logit", record["faults"][0])
+        self.lathe("bench", "verify", "q.json")
+
     def test_ctrl_c_keeps_what_was_complete(self):
         process = subprocess.Popen(self.command("bench", MODEL, *QUICK, "--quality", MODEL, "--quality-tokens", 1 << 20, "--out",
                                                 "q.json"),

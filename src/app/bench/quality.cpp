@@ -13,13 +13,13 @@ constexpr int kNatDigits = 9;  // behind the point: a nano-nat
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 // One that is no number, or above all numbers, is found here.
-Result<std::size_t> top_of(std::span<const float> logits) {
+Result<std::size_t> top_of(std::string_view whose, std::span<const float> logits) {
   for (std::size_t i = 0; i < logits.size(); ++i)
     if (!(logits[i] < std::numeric_limits<float>::infinity()))
-      return invalid("the logit of token {} is {}", i, logits[i]);
+      return invalid("{} logit of token {} is {}", whose, i, logits[i]);
   const std::size_t top =
       static_cast<std::size_t>(std::ranges::max_element(logits) - logits.begin());
-  if (logits[top] == kNever) return invalid("no token can come");
+  if (logits[top] == kNever) return invalid("by {} logits no token can come", whose);
   return top;
 }
 
@@ -74,8 +74,8 @@ Result<QualityChunk> chunk_from_json(const Json& json) {
 
 Result<Divergence> compare_rows(std::span<const float> bigger, std::span<const float> model,
                                 infer::TokenId next) {
-  LATHE_TRY(const std::size_t bigger_top, top_of(bigger));
-  LATHE_TRY(const std::size_t model_top, top_of(model));
+  LATHE_TRY(const std::size_t bigger_top, top_of("the bigger model's", bigger));
+  LATHE_TRY(const std::size_t model_top, top_of("the model's", model));
   const double bigger_most{bigger[bigger_top]}, model_most{model[model_top]};
   // log p = b − log Σ eᵇ and log q likewise, so KL = Σ p·(b − m) − log Σ eᵇ + log Σ eᵐ.
   double bigger_sum = 0, model_sum = 0, apart = 0;

@@ -73,10 +73,11 @@ TEST(Quality, WhatIsNoDistributionIsRefused) {
     const auto both = compare_rows(bigger, model, 0);
     return both ? std::string() : both.error().message;
   };
-  EXPECT_THAT(said(good, {1, kNan, 3}), HasSubstr("token 1 is nan"));
-  EXPECT_THAT(said({kNan, 2, 3}, good), HasSubstr("token 0 is nan"));
+  EXPECT_THAT(said(good, {1, kNan, 3}), HasSubstr("the model's logit of token 1 is nan"));
+  EXPECT_THAT(said({kNan, 2, 3}, good), HasSubstr("the bigger model's logit of token 0 is nan"));
   EXPECT_THAT(said(good, {1, 2, kInfinity}), HasSubstr("token 2 is inf"));
-  EXPECT_THAT(said(good, {-kInfinity, -kInfinity, -kInfinity}), HasSubstr("no token can come"));
+  EXPECT_THAT(said(good, {-kInfinity, -kInfinity, -kInfinity}),
+              HasSubstr("by the model's logits no token can come"));
   EXPECT_THAT(said(good, {1, 2, -kInfinity}), HasSubstr("the divergence is inf"));
   EXPECT_THAT(said({-1000, 2, 3}, good), HasSubstr("the bigger model's surprise is 1003 nats"));
 }
