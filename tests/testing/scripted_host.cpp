@@ -160,7 +160,10 @@ ModelHost::Id ScriptedHost::submit(const std::string& model, HostRequest request
                             "context_length_exceeded"};
   }
   ++counters_.requests;
-  if (seen_.size() < kMaxSeen) seen_.push_back(request);
+  if (seen_.size() < kMaxSeen) {
+    seen_.push_back(request);
+    seen_.back().on_usage = {};
+  }
   job->request = std::move(request);
   job->due = std::chrono::steady_clock::now() + job->line.prefill;
   const Id id = next_id_++;

@@ -20,6 +20,7 @@ void add_gc(CLI::App& cli, App& app, Action& action);
 void add_imatrix(CLI::App& cli, App& app, Action& action);
 void add_import(CLI::App& cli, App& app, Action& action);
 void add_judge(CLI::App& cli, App& app, Action& action);
+void add_key(CLI::App& cli, App& app, Action& action);
 void add_ledger(CLI::App& cli, App& app, Action& action);
 void add_loop(CLI::App& cli, App& app, Action& action);
 void add_manual(CLI::App& cli, App& app, Action& action);
@@ -50,7 +51,7 @@ std::span<const CommandSpec> commands() {
       {add_capacity}, {add_import},     {add_imatrix}, {add_quantize},   {add_fit},
       {add_serve},    {add_ps},         {add_tune},    {add_merge},      {add_pull},
       {add_models},   {add_egress},     {add_manual},  {add_completion}, {add_ledger},
-      {add_prices},   {add_payback},
+      {add_prices},   {add_payback},    {add_key},
   };
   return kCommands;
 }

@@ -5,6 +5,7 @@
 
 #include "app/cli/drive.h"
 #include "app/cli/fits_here.h"
+#include "app/cli/key_file.h"
 #include "app/cli/model_library.h"
 #include "app/cli/money.h"
 #include "app/cli/pool_flags.h"
@@ -69,8 +70,9 @@ Result<std::string> key_in(std::string_view flag, const std::string& variable) {
   return key;
 }
 
-Result<serve::ServerConfig> server_config(const ServeFlags& flags) {
+Result<serve::ServerConfig> server_config(const App& app, const ServeFlags& flags) {
   serve::ServerConfig config;
+  LATHE_TRY(config.keys, serve::KeyFile::open(keys_path(app), print_note));
   if (!flags.listen.empty()) config.addresses = flags.listen;
   if (flags.port < 0 || flags.port > 65535)
     return invalid("--port is {}; it must lie in [0, 65535]", flags.port);
@@ -230,7 +232,7 @@ Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(const Milliseconds grace, parse_duration(flags.grace));
   LATHE_TRY(serve::Catalog catalog, read_catalog(app, flags));
   LATHE_TRY(serve::PoolOptions options, pool_options(app, flags));
-  LATHE_TRY(serve::ServerConfig config, server_config(flags));
+  LATHE_TRY(serve::ServerConfig config, server_config(app, flags));
   config.contacts = app.contacts.get();
   std::string names;
   for (const serve::CatalogModel& model : catalog.models())
@@ -338,9 +340,11 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   command->add_option("--port", flags->port, "TCP port; 0: any that is free")
       ->capture_default_str();
   command->add_option("--listen", flags->listen,
-                      "IP address to listen on (default: loopback only; others need a key)");
-  command->add_option("--api-key-env", flags->api_key_env,
-                      "Environment variable that holds the API key");
+                      "IP address to listen on (default: loopback only; others need keys)");
+  command->add_option(
+      "--api-key-env", flags->api_key_env,
+      "Environment variable that holds the owner's API key, which may do everything; people's are "
+      "made by `lathe key`");
   command->add_option("--host", flags->hosts, "A name that this server goes by (Host header)");
   command->add_option("--origin", flags->origins, "A web page's origin that may call it");
   command->add_option("--remote", flags->remotes,

@@ -12,7 +12,7 @@ struct PrefixIndex::Node {
   Node* parent = nullptr;
   std::vector<PositionKey> tokens;             // up to kChunk; only a full node has children
   std::vector<std::optional<BlockId>> blocks;  // by group
-  std::uint64_t weights = 0;                   // what computed it; the same in all of a chain
+  PrefixSpace space = {};                      // the same in all of a chain
   std::uint64_t used = 0;
   Milliseconds kept_until{0};
   std::vector<std::unique_ptr<Node>> children;
@@ -49,11 +49,11 @@ bool PrefixIndex::is_idle_part(const Node& node, std::size_t group) const {
 
 // The child that shares most of its first tokens with `tokens`, and how many.
 PrefixIndex::Node* PrefixIndex::find_child(Node& node, std::span<const PositionKey> tokens,
-                                           std::uint64_t weights, std::size_t& common) const {
+                                           PrefixSpace space, std::size_t& common) const {
   Node* best = nullptr;
   common = 0;
   for (auto& child : node.children) {
-    if (child->weights != weights) continue;
+    if (child->space != space) continue;
     const std::size_t limit = std::min(child->tokens.size(), tokens.size());
     const auto begin = child->tokens.begin();
     const auto end = begin + static_cast<std::ptrdiff_t>(limit);
@@ -68,14 +68,14 @@ PrefixIndex::Node* PrefixIndex::find_child(Node& node, std::span<const PositionK
 }
 
 std::vector<PrefixIndex::Node*> PrefixIndex::follow(std::span<const PositionKey> tokens,
-                                                    std::uint64_t weights,
+                                                    PrefixSpace space,
                                                     std::size_t& positions) const {
   std::vector<Node*> path;
   Node* node = root_.get();
   positions = 0;
   while (positions < tokens.size()) {
     std::size_t common = 0;
-    node = find_child(*node, tokens.subspan(positions), weights, common);
+    node = find_child(*node, tokens.subspan(positions), space, common);
     if (node == nullptr) break;
     path.push_back(node);
     positions += common;
@@ -103,11 +103,11 @@ std::optional<std::size_t> PrefixIndex::missing_block(std::span<Node* const> pat
 }
 
 std::size_t PrefixIndex::take(std::span<const PositionKey> tokens, std::size_t limit,
-                              SequenceMemory& memory, std::uint64_t weights) {
+                              SequenceMemory& memory, PrefixSpace space) {
   const std::uint64_t now = budget_->tick();
   std::size_t positions = 0;
   const std::vector<Node*> path =
-      follow(tokens.first(std::min(tokens.size(), limit)), weights, positions);
+      follow(tokens.first(std::min(tokens.size(), limit)), space, positions);
   // A position in front of a missing block may be one that does not need it.
   while (const auto missing = missing_block(path, positions)) positions = *missing * kChunk;
   const std::span<const MemoryGroup> groups = store_->layout().groups();
@@ -158,14 +158,14 @@ void PrefixIndex::adopt_state(Node& node, std::size_t group, const SequenceMemor
 }
 
 void PrefixIndex::put(std::span<const PositionKey> tokens, SequenceMemory& memory,
-                      std::uint64_t weights) {
+                      PrefixSpace space) {
   const std::uint64_t now = budget_->tick();
   Node* node = root_.get();
   for (std::size_t i = 0; i * kChunk < tokens.size(); ++i) {
     const auto own = tokens.subspan(i * kChunk, std::min(kChunk, tokens.size() - i * kChunk));
     std::size_t common = 0;
     const std::size_t end = i * kChunk + own.size();
-    Node* child = find_child(*node, own, weights, common);
+    Node* child = find_child(*node, own, space, common);
     if (child != nullptr && common == own.size()) {
       // Known already, perhaps with more tokens behind.
       if (child->tokens.size() == own.size()) adopt(*child, memory, i, end);
@@ -179,7 +179,7 @@ void PrefixIndex::put(std::span<const PositionKey> tokens, SequenceMemory& memor
       auto fresh = std::make_unique<Node>();
       fresh->parent = node;
       fresh->tokens.assign(own.begin(), own.end());
-      fresh->weights = weights;
+      fresh->space = space;
       adopt(*fresh, memory, i, end);
       child = fresh.get();
       node->children.push_back(std::move(fresh));
@@ -189,22 +189,20 @@ void PrefixIndex::put(std::span<const PositionKey> tokens, SequenceMemory& memor
   }
 }
 
-std::uint64_t PrefixIndex::bytes_of(std::span<const PositionKey> tokens,
-                                    std::uint64_t weights) const {
+std::uint64_t PrefixIndex::bytes_of(std::span<const PositionKey> tokens, PrefixSpace space) const {
   std::uint64_t bytes = 0;
   std::size_t positions = 0;
-  for (const Node* node : follow(tokens, weights, positions))
+  for (const Node* node : follow(tokens, space, positions))
     for (std::size_t g = 0; g < node->blocks.size(); ++g)
       if (node->blocks[g]) bytes += store_->pool(g).block_bytes();
   return bytes;
 }
 
-void PrefixIndex::keep(std::span<const PositionKey> tokens, Milliseconds until,
-                       std::uint64_t weights) {
+void PrefixIndex::keep(std::span<const PositionKey> tokens, Milliseconds until, PrefixSpace space) {
   Node* node = root_.get();
   for (std::size_t i = 0; (i + 1) * kChunk <= tokens.size(); ++i) {
     std::size_t common = 0;
-    node = find_child(*node, tokens.subspan(i * kChunk, kChunk), weights, common);
+    node = find_child(*node, tokens.subspan(i * kChunk, kChunk), space, common);
     if (node == nullptr || common < kChunk) return;
     node->kept_until = std::max(node->kept_until, until);
   }
@@ -293,9 +291,9 @@ void PrefixIndex::remove_leaf(Node& node) {
   siblings.erase(std::ranges::find(siblings, &node, &std::unique_ptr<Node>::get));
 }
 
-void PrefixIndex::forget(std::span<const PositionKey> tokens, std::uint64_t weights) {
+void PrefixIndex::forget(std::span<const PositionKey> tokens, PrefixSpace space) {
   std::size_t positions = 0;
-  const std::vector<Node*> path = follow(tokens, weights, positions);
+  const std::vector<Node*> path = follow(tokens, space, positions);
   if (path.empty() || !path.back()->children.empty()) return;
   if (path.back()->kept_until <= clock_->monotonic()) remove_leaf(*path.back());
 }
@@ -303,7 +301,7 @@ void PrefixIndex::forget(std::span<const PositionKey> tokens, std::uint64_t weig
 std::vector<PrefixIndex::Entry> PrefixIndex::entries() const {
   std::vector<const Node*> nodes;
   walk([&](const Node& node) {
-    if (node.weights == 0) nodes.push_back(&node);
+    if (node.space.weights == 0) nodes.push_back(&node);
   });
   // A walk meets parents first, and whoever uses a block uses its parents.
   std::ranges::stable_sort(nodes, std::greater{}, &Node::used);
@@ -311,7 +309,7 @@ std::vector<PrefixIndex::Entry> PrefixIndex::entries() const {
   std::vector<Entry> entries;
   for (const Node* node : nodes) {
     place[node] = static_cast<std::int64_t>(entries.size());
-    entries.push_back({place.at(node->parent), node->tokens, node->blocks});
+    entries.push_back({place.at(node->parent), node->space.owner, node->tokens, node->blocks});
   }
   return entries;
 }
@@ -324,6 +322,7 @@ void PrefixIndex::restore(std::span<const Entry> entries) {
         entry.parent < 0 ? root_.get() : nodes.at(static_cast<std::size_t>(entry.parent));
     auto fresh = std::make_unique<Node>();
     fresh->parent = parent;
+    fresh->space.owner = entry.owner;
     fresh->tokens = entry.tokens;
     fresh->blocks = entry.blocks;
     for (std::size_t g = 0; g < entry.blocks.size(); ++g)

@@ -23,6 +23,15 @@ namespace lathe::infer {
 // token. Two prefixes are one if all their keys are.
 using PositionKey = std::uint64_t;
 
+// Prefixes of two of these are never taken for one another.
+struct PrefixSpace {
+  std::uint64_t weights = 0;  // what the KV was computed with: 0, or the id of an adapter
+  // Whose it is, where that is to stay unknown to others: how long an answer takes would tell what
+  // somebody else has asked. 0: everybody's.
+  std::uint64_t owner = 0;
+  bool operator==(const PrefixSpace&) const = default;
+};
+
 class PrefixIndex {
  public:
   // `budget` counts the uses, so that those of several models can be compared.
@@ -31,22 +40,19 @@ class PrefixIndex {
   PrefixIndex(const PrefixIndex&) = delete;
   PrefixIndex& operator=(const PrefixIndex&) = delete;
 
-  // `weights` says what the KV was computed with: 0, or the id of an adapter. One is never taken
-  // for another.
-  //
   // The longest known prefix of `tokens`, at most `limit` positions: appends its blocks to `memory`
   // (which is empty, but for the state that prepare(0, 0) gave it: the prefix's is copied into
   // that) and returns the number of positions.
   std::size_t take(std::span<const PositionKey> tokens, std::size_t limit, SequenceMemory& memory,
-                   std::uint64_t weights = 0);
+                   PrefixSpace space = {});
   // Remembers the blocks of a sequence; tokens.size() positions of `memory` are filled. A partly
   // filled last block is kept too; and its state if it stands there and a block for a copy is free.
   // Where it had computed what was known by then, it goes on with the known blocks.
-  void put(std::span<const PositionKey> tokens, SequenceMemory& memory, std::uint64_t weights = 0);
+  void put(std::span<const PositionKey> tokens, SequenceMemory& memory, PrefixSpace space = {});
   // The bytes of what it has of this prefix.
-  std::uint64_t bytes_of(std::span<const PositionKey> tokens, std::uint64_t weights = 0) const;
+  std::uint64_t bytes_of(std::span<const PositionKey> tokens, PrefixSpace space = {}) const;
   // The whole blocks of this prefix stay until then (Clock::monotonic), whatever else runs.
-  void keep(std::span<const PositionKey> tokens, Milliseconds until, std::uint64_t weights = 0);
+  void keep(std::span<const PositionKey> tokens, Milliseconds until, PrefixSpace space = {});
   std::uint64_t kept_bytes() const;
   void keep_nothing();  // what was to be kept is remembered like the rest
 
@@ -56,13 +62,14 @@ class PrefixIndex {
   bool drop_oldest();  // false: there are none
   // Gives up the last block of this prefix, if nothing stands behind it and nobody keeps it: a
   // sequence that shares it has it for itself then and need not copy it.
-  void forget(std::span<const PositionKey> tokens, std::uint64_t weights = 0);
+  void forget(std::span<const PositionKey> tokens, PrefixSpace space = {});
   // How much drop_oldest() could free.
   std::uint64_t reclaimable_bytes() const;
 
   // All that the model computed without an adapter, parents first, the most recently used first.
   struct Entry {
     std::int64_t parent = -1;  // index among the entries; -1: the root
+    std::uint64_t owner = 0;
     std::vector<PositionKey> tokens;
     std::vector<std::optional<BlockId>> blocks = {};  // by group
   };
@@ -72,10 +79,10 @@ class PrefixIndex {
 
  private:
   struct Node;
-  Node* find_child(Node& node, std::span<const PositionKey> tokens, std::uint64_t weights,
+  Node* find_child(Node& node, std::span<const PositionKey> tokens, PrefixSpace space,
                    std::size_t& common) const;
   // The nodes that agree with `tokens`, one after the other, and for how many positions.
-  std::vector<Node*> follow(std::span<const PositionKey> tokens, std::uint64_t weights,
+  std::vector<Node*> follow(std::span<const PositionKey> tokens, PrefixSpace space,
                             std::size_t& positions) const;
   // One that a sequence would need to go on behind so many positions, if any is.
   std::optional<std::size_t> missing_block(std::span<Node* const> path,

@@ -16,7 +16,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the file holds KV as memory holds it");
 
-constexpr char kMagic[8] = {'L', 'A', 'T', 'H', 'E', 'K', 'V', '2'};
+constexpr char kMagic[8] = {'L', 'A', 'T', 'H', 'E', 'K', 'V', '3'};
 constexpr std::size_t kDigest = 64;  // SHA-256 as hex
 
 // magic · length and text of the identity · bytes of a block · number of entries · digest of these
@@ -30,6 +30,7 @@ struct Header {
 // Each entry: this, its tokens, its blocks' bytes, the digest of all three.
 struct EntryHead {
   std::int64_t parent;
+  std::uint64_t owner;
   std::uint32_t tokens;
   std::uint32_t missing;  // a bit for each group of which it has no block
 };
@@ -100,7 +101,7 @@ std::uint64_t bytes_of(const MemoryStore& store, const PrefixIndex::Entry& entry
 
 Status write_entry(int fd, const MemoryStore& store, const PrefixIndex::Entry& entry,
                    std::string& buffer, const fs::path& path) {
-  EntryHead head{entry.parent, static_cast<std::uint32_t>(entry.tokens.size()), 0};
+  EntryHead head{entry.parent, entry.owner, static_cast<std::uint32_t>(entry.tokens.size()), 0};
   for (std::size_t g = 0; g < entry.blocks.size(); ++g)
     if (!entry.blocks[g]) head.missing |= 1u << g;
   buffer.assign(bytes_of(&head, sizeof head));
@@ -136,6 +137,7 @@ Result<PrefixIndex::Entry> read_entry(int fd, MemoryStore& store, std::size_t in
   }
   PrefixIndex::Entry entry;
   entry.parent = head.parent;
+  entry.owner = head.owner;
   entry.tokens.resize(static_cast<std::size_t>(head.tokens));
   std::memcpy(entry.tokens.data(), buffer.data() + sizeof head, ids);
   entry.blocks.resize(store.groups());

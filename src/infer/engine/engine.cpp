@@ -72,7 +72,9 @@ struct Engine::Sequence {
     const std::size_t again = std::min(known, reached - std::min(reached, computed));
     return {.request = request, .prompt = known - again, .again = again};
   }
-  std::uint64_t weights() const { return spec->adapter ? spec->adapter->id() : 0; }
+  PrefixSpace space() const {
+    return {.weights = spec->adapter ? spec->adapter->id() : 0, .owner = spec->prefix_owner};
+  }
 };
 
 Engine::Engine(std::unique_ptr<Executor> executor, const Tokenizer& tokenizer,
@@ -345,7 +347,7 @@ void Engine::admit(Sequence& sequence) {
   LATHE_CHECK(sequence.memory.prepare(0, 0).has_value());
   // The last prompt token is always computed: its logits are wanted.
   sequence.computed = cache_->index().take(sequence.keys, sequence.keys.size() - 1, sequence.memory,
-                                           sequence.weights());
+                                           sequence.space());
   sequence.checkpoint = sequence.computed;
   if (sequence.reached == 0) sequence.cached = sequence.computed;
 }
@@ -444,7 +446,7 @@ void Engine::prepare(Sequence& sequence, std::size_t end, bool undo) {
   const auto needed = [&] { return sequence.memory.blocks_needed(sequence.computed, end, undo); };
   cache_->make_room(needed());
   if (!cache_->store().can_take(needed())) {
-    cache_->index().forget(std::span(sequence.keys).first(sequence.computed), sequence.weights());
+    cache_->index().forget(std::span(sequence.keys).first(sequence.computed), sequence.space());
     cache_->make_room(needed());
   }
   LATHE_CHECK(sequence.memory.prepare(sequence.computed, end, undo).has_value());
@@ -483,8 +485,7 @@ void Engine::checkpoint(Sequence& sequence) {
 // Gives the first so many positions to the prefix index.
 void Engine::remember(Sequence& sequence, std::size_t positions) {
   cache_->make_room_for_state();
-  cache_->index().put(std::span(sequence.keys).first(positions), sequence.memory,
-                      sequence.weights());
+  cache_->index().put(std::span(sequence.keys).first(positions), sequence.memory, sequence.space());
 }
 
 // Row k holds the logits behind the k-th drafted token: they count as long as each draft was what
@@ -516,11 +517,11 @@ void Engine::keep_prompt(const Sequence& sequence) {
   const auto whole = std::span(sequence.keys).first(blocks * kChunk);
   const MemoryLayout& layout = cache_->store().layout();
   PrefixIndex& index = cache_->index();
-  const std::uint64_t all = index.bytes_of(whole, sequence.weights());
+  const std::uint64_t all = index.bytes_of(whole, sequence.space());
   const std::uint64_t parts = all - worst_case(layout, {.positions = whole.size()}).kv;
   if (index.kept_bytes() + all > cache_->capacity() / 2) return;
   if (parts != 0 && parts + promised_bytes() > cache_->admissible()) return;
-  index.keep(whole, system_clock().monotonic() + sequence.spec->keep_prefix, sequence.weights());
+  index.keep(whole, system_clock().monotonic() + sequence.spec->keep_prefix, sequence.space());
 }
 
 // The prompt is computed: its whole blocks may serve others from now on, and the candidates part

@@ -60,6 +60,7 @@ struct GenerationRequest {
   std::vector<TokenId> replay;
   Milliseconds keep_prefix{0};             // the prompt's KV stays that long beside other traffic
   std::shared_ptr<const Adapter> adapter;  // none: the model as it is
+  std::uint64_t prefix_owner = 0;          // PrefixSpace::owner
 };
 
 // What it may come to want of the memory, with answers up to `limit` positions. `guesses`: a draft

@@ -46,8 +46,9 @@ class ModelTable {
 
   Status read(CatalogModel& model, std::string& path) {
     static const std::vector<std::string> kKnown{
-        "file",        "aliases", "context", "kv",    "max_tokens",     "priority", "pinned",
-        "temperature", "top_k",   "top_p",   "min_p", "repeat_penalty", "draft",    "keep_alive"};
+        "file",     "aliases",        "context",     "kv",         "max_tokens",
+        "priority", "pinned",         "temperature", "top_k",      "top_p",
+        "min_p",    "repeat_penalty", "draft",       "keep_alive", "share_prefixes"};
     if (table_.contains("command")) return program(model);
     for (const auto& [key, node] : table_) {
       if (std::ranges::find(program_keys(), key.str()) != program_keys().end())
@@ -65,6 +66,7 @@ class ModelTable {
     LATHE_TRY_STATUS(whole("priority", -8, 8, priority));
     LATHE_TRY_STATUS(whole("top_k", 0, 1 << 24, top_k));
     LATHE_TRY_STATUS(value("pinned", "true or false", model.pinned));
+    LATHE_TRY_STATUS(value("share_prefixes", "true or false", model.share_prefixes));
     LATHE_TRY_STATUS(value("draft", "a string", model.draft));
     LATHE_TRY_STATUS(value("kv", "a string", model.kv));
     if (!infer::find_kv_type(model.kv))

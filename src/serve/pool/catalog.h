@@ -13,6 +13,8 @@
 //                              # file
 //   priority = 1               # turns: each step up counts double
 //   pinned = true              # loaded at the start, never evicted
+//   share_prefixes = true      # what one key's prompt has computed serves other keys' too: faster,
+//                              # and how long an answer takes tells what others have asked
 //   keep_alive = "30m"         # leaves after so long without a request; default: when its place
 //                              # is wanted
 //   temperature = 0.2          # and top_k, top_p, min_p, repeat_penalty: where a request says
@@ -48,7 +50,8 @@ struct CatalogModel {
   int max_tokens = 0;      // 0: the pool's
   int priority = 0;
   bool pinned = false;
-  Milliseconds keep_alive{0};  // 0: until its place is wanted
+  bool share_prefixes = false;  // between keys
+  Milliseconds keep_alive{0};   // 0: until its place is wanted
   Sampling sampling = {};
   std::optional<ProgramSpec> program = {};  // serves it instead of a file
 };

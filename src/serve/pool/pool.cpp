@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <future>
 
+#include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "work/cloud_names.h"
 
@@ -32,6 +33,12 @@ Relevance relevance_of(const Embeddings& read) {
   for (const std::vector<float>& one : read.vectors)
     relevance.scores.push_back(static_cast<double>(one.at(0)));
   return relevance;
+}
+
+// The same after a restart, for what snapshots keep; 0 where nobody is asked for a key.
+std::uint64_t prefix_owner(const std::string& key) {
+  if (key.empty()) return 0;
+  return std::stoull(sha256_hex("prefixes of " + key).substr(0, 16), nullptr, 16);
 }
 
 // A text's beginning, without half a character.
@@ -297,6 +304,8 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
       job.front->catalog().max_tokens > 0 ? job.front->catalog().max_tokens : options_.max_tokens;
   LATHE_TRY(job.prepared, job.front->prepare(request, static_cast<std::size_t>(limit), stop));
   infer::GenerationRequest& generation = job.prepared.generation;
+  if (!job.front->catalog().share_prefixes)
+    generation.prefix_owner = prefix_owner(request.caller.key);
   if (const CatalogAdapter* adapter = catalog().find_adapted(model).adapter) {
     LATHE_TRY(generation.adapter, job.front->adapter(adapter->name));
   }

@@ -53,9 +53,10 @@ struct PoolJob {
   double busy = 0;          // its share of steps
   double joules = 0;        // of their energy
   double ahead = 0;         // charged to its client, and not yet busy
-  bool resting = false;     // background work, beside interactive work
+  bool resting = false;     // others' turn
   bool lacks_room = false;  // a step went by without admitting it
   bool cancelled = false;
+  std::uint64_t last_step = 0;  // that it took part in: a count
   // A talk, …
   Prepared prepared;
   std::unique_ptr<AnswerBuilder> answer;
@@ -73,6 +74,9 @@ struct PoolJob {
   std::optional<ProgramCall> program_call;
 
   void fail(Error error);
+  bool same_client(const PoolJob& other) const {
+    return asker.caller.key == other.asker.caller.key && background() == other.background();
+  }
   // Its tokens are read before, or instead of, an answer.
   bool reads() const { return on_embeddings || prepared.score; }
   bool background() const { return asker.caller.call_class == CallClass::kBackground; }
@@ -147,6 +151,10 @@ class PoolLoop {
   void charge_ahead(Place& place, PoolJob& job);
   void plan_classes();
   void rest(bool rests);
+  static void set_rest(Place& place, PoolJob& job, bool rests);
+  double choose_parts(Place& place, double prompt_seconds);
+  static bool lacks_room(const Place& place, const PoolJob& job);
+  static bool has_another_running(const Place& place, const PoolJob& job);
   void make_way();
   void start(Place& place, std::unique_ptr<PoolJob> job);
   void hand_over(Place& place);

@@ -129,14 +129,18 @@ void PoolLoop::note_costs(Place& place, double seconds) {
   const infer::Engine::StepSizes& sizes = place.engine->last_step();
   if (sizes.prompt_tokens >= kLeastPromptTokens)
     note(place.prompt_token_seconds, seconds / static_cast<double>(sizes.prompt_tokens));
-  if (sizes.prompt_tokens == 0)
-    note(place.answer_token_seconds,
-         seconds / static_cast<double>(sizes.answer_tokens + sizes.drafted_tokens));
+  if (sizes.prompt_tokens != 0) return;
+  note(place.answer_token_seconds,
+       seconds / static_cast<double>(sizes.answer_tokens + sizes.drafted_tokens));
+  if (sizes.drafted_tokens != 0) return;
+  if (place.row_seconds.size() < sizes.answer_tokens) place.row_seconds.resize(sizes.answer_tokens);
+  note(place.row_seconds[sizes.answer_tokens - 1], seconds);
 }
 
 // So many seconds of a step were this request's.
 void PoolLoop::share(Place& place, PoolJob& job, double start, double seconds) {
   if (!job.first_step) job.first_step = start;
+  job.last_step = ++uses_;
   job.busy += seconds;
   step_seconds_ += seconds;
   shares_[job.arrived] += seconds;

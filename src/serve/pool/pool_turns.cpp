@@ -2,8 +2,10 @@
 // leaves to people.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "serve/pool/pool_place.h"
+#include "serve/pool/step_share.h"
 
 namespace lathe::serve {
 namespace {
@@ -39,11 +41,16 @@ std::optional<std::size_t> PoolLoop::next_waiting(const Place& place) const {
   };
   const bool engine_takes_more =
       place.engine->admissible() == 0 && place.engine->prompt_tokens_left() < place.prompt_tokens;
+  // Who has nothing there need not wait behind what another has there.
+  const auto is_new = [&](const PoolJob& job) {
+    return std::ranges::none_of(place.running,
+                                [&](const auto& row) { return row.second->same_client(job); });
+  };
   const auto can_go = [&](FairQueue::Id arrived) {
     const PoolJob& job = *place.waiting[index_of(arrived)];
     if (job.on_loaded) return true;
     if (job.background() && background_rests_) return false;
-    if (!job.reads()) return engine_takes_more;
+    if (!job.reads()) return engine_takes_more || is_new(job);
     return std::ranges::none_of(
         place.reading, [&](const auto& other) { return other->background() == job.background(); });
   };
@@ -111,44 +118,123 @@ void PoolLoop::plan_classes() {
 
 void PoolLoop::rest(bool rests) {
   background_rests_ = rests;
-  for (auto& [name, place] : places_) {
-    for (auto& [sequence, job] : place->running) {
-      const bool resting = rests && job->background() && !job->cancelled;
-      if (std::exchange(job->resting, resting) != resting) place->engine->rest(sequence, resting);
-    }
-  }
+  for (auto& [name, place] : places_)
+    for (auto& [sequence, job] : place->running) set_rest(*place, *job, rests && job->background());
 }
 
-// Where an interactive request lacks room, the youngest background one gives way, of the same model
-// if there is one.
-void PoolLoop::make_way() {
-  if (!background_rests_) return;
-  const auto lacks = [](const Place& place) {
-    return std::ranges::any_of(place.running,
-                               [&](const auto& row) {
-                                 return !row.second->background() && row.second->lacks_room &&
-                                        !place.engine->is_running(row.first);
-                               }) ||
-           (!place.reading.empty() && !place.reading.front()->background() &&
-            place.reading.front()->lacks_room);
+void PoolLoop::set_rest(Place& place, PoolJob& job, bool rests) {
+  rests = rests && !job.cancelled;
+  if (std::exchange(job.resting, rests) != rests) place.engine->rest(job.sequence, rests);
+}
+
+// Where several clients' requests run side by side: who takes part in the next step, and for how
+// many seconds it may read prompts.
+double PoolLoop::choose_parts(Place& place, double prompt_seconds) {
+  std::vector<PoolJob*> jobs, answering;
+  std::vector<StepRequest> requests;    // of those that answer, …
+  std::vector<const PoolJob*> clients;  // one job of each
+  std::vector<double> weights;
+  std::vector<bool> answers;  // by client
+  const auto runs = [&](const PoolJob& job) { return place.engine->is_running(job.sequence); };
+  for (auto& [sequence, job] : place.running) {
+    if (job->resting) continue;
+    jobs.push_back(job.get());
+    const auto client = std::ranges::find_if(
+        clients, [&](const PoolJob* other) { return other->same_client(*job); });
+    const auto index = static_cast<std::size_t>(client - clients.begin());
+    if (client == clients.end()) {
+      clients.push_back(job.get());
+      weights.push_back(job->asker.caller.weight);
+      answers.push_back(false);
+    }
+    if (!job->first_token || !runs(*job)) continue;
+    answers[index] = true;
+    answering.push_back(job.get());
+    requests.push_back(
+        {.client = index, .rows = job->prepared.generation.candidates, .last = job->last_step});
+  }
+  if (clients.size() < 2) return prompt_seconds;
+  // … and one for each client that will answer soon.
+  for (std::size_t client = 0; client < clients.size(); ++client)
+    if (!answers[client]) requests.push_back({.client = client});
+  const std::vector<bool> chosen = choose_requests(requests, weights, place.row_seconds);
+  std::size_t rows = 0;
+  for (std::size_t i = 0; i < answering.size(); ++i) {
+    set_rest(place, *answering[i], !chosen[i]);
+    if (chosen[i]) rows += requests[i].rows;
+  }
+  // Of those who have a prompt to read, the client who was given least of the class whose turn it
+  // is.
+  const PoolJob* reader = nullptr;
+  const auto rank = [&](const PoolJob& job) {
+    return std::pair(job.background() != classes_.background(),
+                     place.turns.counter(job.asker.caller));
   };
-  const auto lacking =
-      std::ranges::find_if(places_, [&](const auto& row) { return lacks(*row.second); });
-  if (lacking == places_.end()) return;
-  Place* where = nullptr;
-  const PoolJob* youngest = nullptr;
+  for (const PoolJob* job : jobs)
+    if (!job->first_token && runs(*job) && (reader == nullptr || rank(*job) < rank(*reader)))
+      reader = job;
+  const bool somebody_lacks_room =
+      std::ranges::any_of(jobs, [&](const PoolJob* job) { return lacks_room(place, *job); });
+  for (PoolJob* job : jobs) {
+    if (!runs(*job))
+      set_rest(place, *job, somebody_lacks_room && !lacks_room(place, *job));
+    else if (!job->first_token)
+      set_rest(place, *job, !job->same_client(*reader));
+  }
+  if (rows == 0 || place.row_seconds.empty()) return prompt_seconds;
+  return std::min(prompt_seconds, step_seconds_of(rows, place.row_seconds));
+}
+
+// A step went by without admitting it, and its client has nothing that runs.
+bool PoolLoop::lacks_room(const Place& place, const PoolJob& job) {
+  return job.lacks_room && !has_another_running(place, job);
+}
+
+bool PoolLoop::has_another_running(const Place& place, const PoolJob& job) {
+  return std::ranges::any_of(place.running, [&](const auto& row) {
+    return row.second.get() != &job && row.second->same_client(job) &&
+           place.engine->is_running(row.first);
+  });
+}
+
+// Where a person's request lacks room, the youngest background one that rests gives way, of the
+// same model if there is one; where a client has nothing that runs, else one that rests of a client
+// who has more.
+void PoolLoop::make_way() {
+  const auto waits = [](const PoolJob& job) { return !job.background() && job.lacks_room; };
+  Place* lacking = nullptr;
+  bool has_nothing = false;
   for (auto& [name, place] : places_) {
+    if (!place->reading.empty() && waits(*place->reading.front())) lacking = place.get();
     for (const auto& [sequence, job] : place->running) {
-      if (!job->resting || !place->engine->is_running(sequence)) continue;
-      const bool own = place == lacking->second, own_yet = where == lacking->second.get();
-      if (youngest != nullptr && (own == own_yet ? job->arrived < youngest->arrived : own_yet))
-        continue;
-      where = place.get();
-      youngest = job.get();
+      if (!waits(*job) || has_nothing) continue;
+      lacking = place.get();
+      has_nothing = !has_another_running(*place, *job);
     }
   }
-  if (youngest == nullptr) return;
-  where->engine->give_way(youngest->sequence);
+  if (lacking == nullptr) return;
+  // Background before others, the same model before others, the youngest first.
+  using Rank = std::tuple<bool, bool, std::uint64_t>;
+  std::optional<Rank> best;
+  Place* where = nullptr;
+  infer::SequenceId victim = 0;
+  for (auto& [name, place] : places_) {
+    const bool own = place.get() == lacking;
+    for (const auto& [sequence, job] : place->running) {
+      if (!place->engine->is_running(sequence)) continue;
+      const bool may_go = job->background()
+                              ? job->resting
+                              : own && has_nothing && has_another_running(*place, *job);
+      if (!may_go) continue;
+      const Rank rank{job->background(), own, job->arrived};
+      if (best && rank < *best) continue;
+      best = rank;
+      where = place.get();
+      victim = sequence;
+    }
+  }
+  if (!best) return;
+  where->engine->give_way(victim);
   ++counters_.preemptions;
 }
 
@@ -177,9 +263,10 @@ void PoolLoop::step(Place& place) {
   const bool others = std::ranges::any_of(
       places_, [&](auto& row) { return row.second.get() != &place && row.second->busy(); });
   const bool alone = !others && place.engine->running() <= 1;
+  const double prompt_seconds = choose_parts(place, alone ? kAloneSeconds : kSharedSeconds);
   if (place.prompt_token_seconds > 0) {
     place.prompt_tokens = static_cast<std::size_t>(
-        std::clamp((alone ? kAloneSeconds : kSharedSeconds) / place.prompt_token_seconds,
+        std::clamp(prompt_seconds / place.prompt_token_seconds,
                    static_cast<double>(kLeastPromptTokens), static_cast<double>(kStepTokens)));
   }
   const double start = seconds_now();

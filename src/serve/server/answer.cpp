@@ -95,6 +95,14 @@ class Answer : public std::enable_shared_from_this<Answer> {
   bool over_ = false;
 };
 
+// Lets go of the ticket with the usage: before the answer, so that who has it may ask again.
+OnUsage counting(std::shared_ptr<QuotaMeter::Ticket> ticket) {
+  if (!ticket) return {};
+  return [ticket = std::move(ticket)](const Usage& usage) mutable {
+    if (ticket) std::exchange(ticket, nullptr)->count(usage);
+  };
+}
+
 }  // namespace
 
 HttpStreamHead event_stream() {
@@ -115,8 +123,9 @@ Handled answer_tokens(
     ModelHost& host, Call& call, const TokensStart& start,
     std::function<ApiResult<HttpReply>(const std::vector<std::int32_t>& tokens)> make) {
   const ModelHost::Id id =
-      start([exchange = call.exchange, dialect = call.dialect,
-             make = std::move(make)](Result<std::vector<std::int32_t>> tokens) {
+      start([exchange = call.exchange, dialect = call.dialect, ticket = std::move(call.ticket),
+             make = std::move(make)](Result<std::vector<std::int32_t>> tokens) mutable {
+        ticket.reset();
         const std::string& path = exchange->request().path;
         auto reply = tokens
                          ? make(*tokens)
@@ -127,9 +136,18 @@ Handled answer_tokens(
   return std::nullopt;
 }
 
+Asker asker_of(Call& call) {
+  return {call.caller, counting(std::move(call.ticket))};
+}
+
 Handled answer(ModelHost& host, Call& call, const std::string& model,
                std::vector<HostRequest> requests, const AnswerShape& shape,
                std::unique_ptr<AnswerWriter> writer) {
+  for (HostRequest& request : requests) {
+    request.caller = call.caller;
+    request.on_usage = counting(call.ticket);
+  }
+  call.ticket.reset();
   const auto answer =
       std::make_shared<Answer>(host, call, shape, requests.size(), std::move(writer));
   for (HostRequest& request : requests) request.caller = call.caller;

@@ -157,8 +157,11 @@ HttpReply error_reply(Dialect dialect, const ApiError& error) {
     reply.headers.emplace_back("request-id", json_string(json, "request_id"));
   if (error.retry_after > 0)
     reply.headers.emplace_back("Retry-After", std::to_string(error.retry_after));
-  else if (error.status >= 500 || error.status == 408 || error.status == 409)
-    reply.headers.emplace_back("x-should-retry", "false");
+  // Of a quota, clients would try again within seconds, whatever Retry-After says.
+  const bool in_vain = error.code == "quota_exceeded" ||
+                       (error.retry_after == 0 &&
+                        (error.status >= 500 || error.status == 408 || error.status == 409));
+  if (in_vain) reply.headers.emplace_back("x-should-retry", "false");
   if (error.status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   return reply;
 }

@@ -5,7 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "serve/server/api_error.h"
+#include "serve/server/gate.h"
+#include "serve/server/quota.h"
 #include "work/model_host.h"
 
 namespace lathe::serve {
@@ -16,12 +17,17 @@ struct Call {
   std::string rest;  // of the path: what the route's '*' stands for
   Json body;         // of a POST: an object
   Caller caller = {};
+  bool owner = true;                                // Visitor's
+  std::shared_ptr<const Key> key = {};              // null: none, or the owner's
+  std::shared_ptr<QuotaMeter::Ticket> ticket = {};  // of that key, while the call is under way
 };
 
-// What a host is told of who asks.
-inline Asker asker_of(const Call& call) {
-  return {call.caller, {}};
-}
+// What a host is told of who asks. The call's ticket goes with it, and ends when it is known what
+// the answer took.
+Asker asker_of(Call& call);
+
+// The host's state, as far as this caller may see it: its models.
+HostStatus status_for(const ModelHost& host, const Call& call);
 
 // A reply at once; nothing: the answer is under way and writes to the exchange itself.
 using Handled = ApiResult<std::optional<HttpReply>>;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ground/base/clock.h"
 #include "ground/base/text.h"
 #include "serve/server/routes.h"
 
@@ -20,16 +21,59 @@ bool same_key(std::string_view given, std::string_view key) {
   return difference == 0;
 }
 
-bool has_key(const GateRules& rules, const HttpRequest& head) {
+// The keys that a request brings.
+std::vector<std::string> given_keys(const HttpRequest& head) {
   std::vector<std::string> given;
   if (const std::string* key = head.header("x-api-key")) given.push_back(*key);
   if (const std::string* bearer = head.header("authorization"))
     if (to_lower_ascii(bearer->substr(0, 7)) == "bearer ")
       given.emplace_back(trim(std::string_view(*bearer).substr(7)));
+  return given;
+}
+
+bool is_owner(const GateRules& rules, const std::vector<std::string>& given) {
   bool found = false;
   for (const std::string& one : given)
     for (const std::string& key : rules.api_keys) found = same_key(one, key) || found;
   return found;
+}
+
+const Key* key_of(const GateRules& rules, const std::vector<std::string>& given) {
+  for (const std::string& one : given)
+    if (const Key* key = rules.keys ? rules.keys->find(one) : nullptr) return key;
+  return nullptr;
+}
+
+bool asks_for_keys(const GateRules& rules) {
+  return !rules.api_keys.empty() || (rules.keys && !rules.keys->empty());
+}
+
+// What concerns everybody is the owner's.
+bool is_owners(std::string_view path) {
+  return path == "/models/load" || path == "/models/unload" || path == "/metrics";
+}
+
+std::optional<ApiError> check_key_of(const GateRules& rules, const HttpRequest& head) {
+  const std::vector<std::string> given = given_keys(head);
+  if (is_owner(rules, given)) return std::nullopt;
+  const auto refused = [](std::string message) {
+    return ApiError{401, std::move(message), {}, "invalid_api_key"};
+  };
+  const Key* key = key_of(rules, given);
+  if (key == nullptr)
+    return refused("an API key is needed: Authorization: Bearer KEY, or x-api-key: KEY");
+  if (key->revoked)
+    return refused(fmt::format("the key '{}' was revoked on {}; ask whoever runs this server",
+                               key->name, format_utc(*key->revoked * 1000)));
+  if (key->expires && *key->expires <= rules.now)
+    return refused(fmt::format("the key '{}' expired on {}; ask whoever runs this server",
+                               key->name, format_utc(*key->expires * 1000)));
+  if (is_owners(route_path(head.path)))
+    return ApiError{403,
+                    fmt::format("this is for whoever runs the server: the key '{}' may not; the "
+                                "owner's (lathe serve --api-key-env) may",
+                                key->name)};
+  return std::nullopt;
 }
 
 bool host_allowed(const GateRules& rules, const HttpRequest& head) {
@@ -103,15 +147,23 @@ std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& he
         403, fmt::format("pages of '{}' may not call this server; `lathe serve --origin` lets them",
                          origin_of(head))};
   const bool open = route_path(head.path) == "/health" || head.method == "OPTIONS";
-  if (!open && !rules.api_keys.empty() && !has_key(rules, head))
-    return ApiError{401,
-                    "an API key is needed: Authorization: Bearer KEY, or x-api-key: KEY",
-                    {},
-                    "invalid_api_key"};
+  if (!open && asks_for_keys(rules))
+    if (auto refusal = check_key_of(rules, head)) return refusal;
   if (head.method == "POST" && !may_be_json(head))
     return ApiError{
         415, "the body must be JSON, not packed and no form: Content-Type: application/json"};
   return std::nullopt;
+}
+
+Visitor visitor_of(const GateRules& rules, const HttpRequest& head) {
+  if (!asks_for_keys(rules)) return {};
+  const std::vector<std::string> given = given_keys(head);
+  if (is_owner(rules, given)) return {.caller = {.key = std::string(kOwnerName)}};
+  const Key* key = key_of(rules, given);
+  if (key == nullptr) return {.owner = false};  // where no key is needed
+  // As long as the ring it stands in.
+  return {
+      .caller = key->caller(), .owner = false, .key = std::shared_ptr<const Key>(rules.keys, key)};
 }
 
 }  // namespace lathe::serve

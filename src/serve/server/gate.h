@@ -1,16 +1,22 @@
-// Who may come in, decided from a request's head alone. Pure.
+// Who may come in, decided from a request's head alone, and as whom. Pure.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "serve/server/api_error.h"
+#include "serve/server/keys.h"
 
 namespace lathe::serve {
 
 struct GateRules {
-  std::vector<std::string> api_keys = {};  // empty: none is asked for
+  std::vector<std::string> api_keys = {};  // the owner's
+  // People's, revoked ones too; null or empty: there are none. Where there is neither an owner's
+  // key nor one of these, nobody is asked for one.
+  std::shared_ptr<const KeyRing> keys = {};
+  std::int64_t now = 0;  // Unix seconds, by which keys expire
   // Names that this server goes by beside loopback's own: against other sites' pages that rebind
   // their name to this address.
   std::vector<std::string> hosts = {};
@@ -20,6 +26,16 @@ struct GateRules {
 };
 
 std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head);
+
+// As whom a request comes in that check_gate() lets in.
+struct Visitor {
+  Caller caller = {};
+  // It may do what concerns everybody: whoever has the owner's key, or anybody where none is asked
+  // for.
+  bool owner = true;
+  std::shared_ptr<const Key> key = {};  // null: none, or the owner's
+};
+Visitor visitor_of(const GateRules& rules, const HttpRequest& head);
 
 // The host of "name:port", "[::1]:80"; lower case, without brackets.
 std::string host_name(std::string_view host);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ground/base/clock.h"
+#include "ground/base/text.h"
 #include "serve/server/endpoints.h"
 #include "serve/server/fields.h"
 
@@ -51,13 +52,23 @@ ApiResult<std::string> asked_model(const ModelHost& host, const Call& call) {
   if (asked.empty() && call.dialect == Dialect::kOllama) asked = body.text("name").value_or("");
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
   if (asked.empty()) {
-    const HostStatus status = host.status();
+    const HostStatus status = status_for(host, call);
     if (status.models.size() == 1) asked = status.models[0].name;
   }
   return asked;
 }
 
-ApiResult<std::string> look_up(const ModelHost& host,
+// Of a key that may use some models only, by their names or aliases, with any adapter.
+bool may_use(const ModelHost& host, const Call& call, std::string_view model) {
+  if (!call.key || call.key->models.empty()) return true;
+  const std::string_view base = model.substr(0, model.rfind('+'));
+  return std::ranges::any_of(call.key->models, [&](const std::string& allowed) {
+    const auto name = host.find(allowed);
+    return name && (*name == model || *name == base);
+  });
+}
+
+ApiResult<std::string> look_up(const ModelHost& host, const Call& call,
                                Result<std::string> (ModelHost::*by)(std::string_view) const,
                                std::string_view asked) {
   // What Ollama's clients make of a name without a tag: before a default answers for it.
@@ -66,6 +77,14 @@ ApiResult<std::string> look_up(const ModelHost& host,
       host.find(asked.substr(0, asked.size() - kLatest.size())))
     asked.remove_suffix(kLatest.size());
   const auto name = (host.*by)(asked);
+  // As if it were not there.
+  if (name && !may_use(host, call, *name))
+    return std::unexpected(
+        ApiError{404,
+                 fmt::format("there is no model '{}' for the key '{}'; it may use {}",
+                             clip_utf8(make_valid_utf8(asked), 100), call.key->name,
+                             clip_utf8(join(call.key->models, ", "), 500)),
+                 "model", "model_not_found"});
   if (name) return *name;
   ApiError error = api_error(name.error());
   error.param = "model";
@@ -87,7 +106,7 @@ ApiResult<ModelInfo> model_info(const ModelHost& host, const std::string& name) 
 
 ApiResult<std::string> model_of(const ModelHost& host, const Call& call) {
   LATHE_TRY(const std::string asked, asked_model(host, call));
-  const auto name = look_up(host, &ModelHost::resolve, asked);
+  const auto name = look_up(host, call, &ModelHost::resolve, asked);
   if (!name && asked.empty())
     return refuse("'model' is missing, and there is more than one", "model");
   return name;
@@ -96,11 +115,18 @@ ApiResult<std::string> model_of(const ModelHost& host, const Call& call) {
 ApiResult<std::string> exact_model_of(const ModelHost& host, const Call& call) {
   LATHE_TRY(const std::string asked, asked_model(host, call));
   if (asked.empty()) return refuse("'model' is missing", "model");
-  return look_up(host, &ModelHost::find, asked);
+  return look_up(host, call, &ModelHost::find, asked);
 }
 
-Handled list_models(ModelHost& host, Call&) {
-  const HostStatus status = host.status();
+HostStatus status_for(const ModelHost& host, const Call& call) {
+  HostStatus status = host.status();
+  std::erase_if(status.models,
+                [&](const ModelInfo& model) { return !may_use(host, call, model.name); });
+  return status;
+}
+
+Handled list_models(ModelHost& host, Call& call) {
+  const HostStatus status = status_for(host, call);
   Json data = Json::array();
   for (const ModelInfo& model : status.models) data.push_back(model_json(model));
   Json json = {{"object", "list"}, {"data", std::move(data)}, {"has_more", false}};

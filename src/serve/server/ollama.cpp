@@ -48,9 +48,9 @@ Handled ollama_version(ModelHost&, Call&) {
   return json_reply({{"version", kOllamaVersion}});
 }
 
-Handled ollama_tags(ModelHost& host, Call&) {
+Handled ollama_tags(ModelHost& host, Call& call) {
   Json models = Json::array();
-  for (const ModelInfo& model : host.status().models) {
+  for (const ModelInfo& model : status_for(host, call).models) {
     Json json = entry(model);
     json["modified_at"] = format_utc(model.modified * 1000);
     models.push_back(std::move(json));
@@ -58,9 +58,9 @@ Handled ollama_tags(ModelHost& host, Call&) {
   return json_reply({{"models", std::move(models)}});
 }
 
-Handled ollama_ps(ModelHost& host, Call&) {
+Handled ollama_ps(ModelHost& host, Call& call) {
   Json models = Json::array();
-  for (const ModelInfo& model : host.status().models) {
+  for (const ModelInfo& model : status_for(host, call).models) {
     if (model.state != ModelState::kReady) continue;
     Json json = entry(model);
     json["size"] = model.weights + model.kv + model.prefix + model.scratch;

@@ -77,6 +77,9 @@ class Puller {
       if (job.over->load()) job.thread.join();
       return !job.thread.joinable();
     });
+    if (!call.owner && !host_.find(name))
+      return std::unexpected(
+          ApiError{403, "models are fetched for whoever runs the server: with the owner's key"});
     if (jobs_.size() == kMostPulls)
       return std::unexpected(ApiError{
           429, fmt::format("{} models are being pulled already; try again later", kMostPulls)});

@@ -47,8 +47,23 @@ ApiResult<Json> read_body(const HttpRequest& request) {
   return std::move(*body);
 }
 
+// The gate, with the keys as they are now.
+struct Gate {
+  GateRules rules;
+  std::shared_ptr<KeyFile> keys;
+  std::shared_ptr<QuotaMeter> quotas;
+
+  GateRules now() const {
+    GateRules current = rules;
+    if (keys) current.keys = keys->current();
+    current.now = unix_seconds();
+    return current;
+  }
+};
+
 // From a request to its endpoint.
-Handled serve(std::span<const RouteTable> tables, const std::shared_ptr<HttpExchange>& exchange) {
+Handled serve(const Gate& gate, std::span<const RouteTable> tables,
+              const std::shared_ptr<HttpExchange>& exchange) {
   const HttpRequest& request = exchange->request();
   const RouteMatch match = find_route(tables, request);
   if (request.method == "OPTIONS")
@@ -62,14 +77,21 @@ Handled serve(std::span<const RouteTable> tables, const std::shared_ptr<HttpExch
   if (!match.route)
     return std::unexpected(ApiError{405, fmt::format("this path knows only {}", match.allowed)});
   LATHE_TRY(Json body, read_body(request));
-  Call call{exchange, dialect_of(request.path), match.rest, std::move(body)};
+  const Visitor visitor = visitor_of(gate.now(), request);
+  Call call{exchange,        dialect_of(request.path), match.rest,
+            std::move(body), visitor.caller,           visitor.owner,
+            visitor.key};
+  if (visitor.key && request.method == "POST") {
+    LATHE_TRY(call.ticket, gate.quotas->admit(*visitor.key));
+  }
   return match.route->handler(call);
 }
 
-void handle(std::span<const RouteTable> tables, const std::shared_ptr<HttpExchange>& exchange) {
+void handle(const Gate& gate, std::span<const RouteTable> tables,
+            const std::shared_ptr<HttpExchange>& exchange) {
   Handled handled;
   try {
-    handled = serve(tables, exchange);
+    handled = serve(gate, tables, exchange);
   } catch (const std::exception& problem) {
     handled = std::unexpected(ApiError{500, fmt::format("inside the server: {}", problem.what())});
   }
@@ -81,16 +103,16 @@ void handle(std::span<const RouteTable> tables, const std::shared_ptr<HttpExchan
 }
 
 Result<GateRules> gate_rules(const ServerConfig& config) {
-  GateRules rules{config.api_keys, config.hosts, false, config.origins};
+  GateRules rules{.api_keys = config.api_keys, .hosts = config.hosts, .origins = config.origins};
   for (const std::string& key : config.api_keys)
     if (key.empty()) return invalid("an API key may not be empty");
   for (const std::string& address : config.addresses) {
     if (is_loopback(address)) continue;
     rules.any_address = true;
-    if (config.api_keys.empty())
+    if (config.api_keys.empty() && (!config.keys || config.keys->current()->empty()))
       return invalid(
-          "listening on {} opens this server to other machines: that needs an API key, "
-          "or listen on 127.0.0.1 only",
+          "listening on {} opens this server to other machines: that needs keys (`lathe key add "
+          "NAME`) or an API key of its owner's (--api-key-env), or listen on 127.0.0.1 only",
           address);
   }
   return rules;
@@ -100,18 +122,19 @@ Result<GateRules> gate_rules(const ServerConfig& config) {
 
 Result<std::unique_ptr<Server>> Server::start(ServerConfig config, std::vector<RouteTable> tables) {
   LATHE_TRY(const GateRules rules, gate_rules(config));
+  const Gate gate{rules, config.keys, config.quotas};
   HttpServerConfig http;
   http.hosts = config.addresses;
   http.port = config.port;
   http.limits = config.limits;
   http.contacts = config.contacts;
-  http.gate = [rules](const HttpRequest& head) -> std::optional<HttpReply> {
-    const auto refusal = check_gate(rules, head);
+  http.gate = [gate](const HttpRequest& head) -> std::optional<HttpReply> {
+    const auto refusal = check_gate(gate.now(), head);
     if (!refusal) return std::nullopt;
     return error_reply(dialect_of(head.path), *refusal);
   };
-  http.handler = [tables = std::move(tables)](const std::shared_ptr<HttpExchange>& exchange) {
-    handle(tables, exchange);
+  http.handler = [gate, tables = std::move(tables)](const std::shared_ptr<HttpExchange>& exchange) {
+    handle(gate, tables, exchange);
   };
   http.headers = [rules](const HttpRequest& request) { return answer_headers(rules, request); };
   http.refusal = [](int status, std::string_view message, std::string_view path) {

@@ -1,11 +1,12 @@
 // The server: routes that are given to it, behind one gate. It listens on loopback unless told
-// otherwise, and off loopback only with an API key.
+// otherwise, and off loopback only with keys.
 #pragma once
 
 #include <memory>
 
 #include "serve/net/http_server.h"
 #include "serve/server/gate.h"
+#include "serve/server/quota.h"
 #include "serve/server/routes.h"
 
 namespace lathe::serve {
@@ -13,7 +14,9 @@ namespace lathe::serve {
 struct ServerConfig {
   std::vector<std::string> addresses = {"127.0.0.1", "::1"};  // IP addresses; "0.0.0.0", "::": all
   std::uint16_t port = 8080;                                  // 0: any that is free
-  std::vector<std::string> api_keys = {};
+  std::vector<std::string> api_keys = {};                     // the owner's
+  std::shared_ptr<KeyFile> keys = {};                         // people's; null: there are none
+  std::shared_ptr<QuotaMeter> quotas = std::make_shared<QuotaMeter>();
   std::vector<std::string> hosts = {};    // names that it goes by, for the Host header
   std::vector<std::string> origins = {};  // pages of other places that may call it
   HttpLimits limits = {};

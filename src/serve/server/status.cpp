@@ -3,8 +3,8 @@
 
 namespace lathe::serve {
 
-Handled status(ModelHost& host, Call&) {
-  const HostStatus all = host.status();
+Handled status(ModelHost& host, Call& call) {
+  const HostStatus all = status_for(host, call);
   Json models = Json::array();
   for (const ModelInfo& model : all.models) {
     models.push_back({{"name", model.name},

@@ -1,0 +1,32 @@
+// Which running requests take part in a step, where several clients share a model. Those of a
+// client with many take turns, so that a step takes one with few no longer than its share of the
+// machine would: of two clients of one weight, twice as long as without the other. Wide steps cost
+// less than so many narrow ones, so little is lost by that. Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace lathe::serve {
+
+struct StepRequest {
+  std::size_t client = 0;  // its index among the weights
+  std::size_t rows = 1;    // answers at once
+  std::uint64_t last = 0;  // when it last took part: a count
+};
+
+// What a step of so many rows takes, by what steps of 1, 2, 3 … rows took lately (0: there was
+// none): as the next narrower one that is known, each row more at the price of its rows, but no
+// more than a wider one. So widths that were never tried are tried one after the other, as long as
+// they turn out to fit. Nothing known: each row costs one second.
+double step_seconds_of(std::size_t rows, std::span<const double> measured);
+
+// For each request whether it takes part. Of each client at least one does; the rest of the room is
+// dealt out evenly by weight, to whoever waited longest.
+std::vector<bool> choose_requests(std::span<const StepRequest> requests,
+                                  std::span<const double> weights,
+                                  std::span<const double> measured);
+
+}  // namespace lathe::serve
