@@ -128,6 +128,19 @@ Result<std::unique_ptr<serve::Bookkeeper>> open_books(const App& app,
   return serve::Bookkeeper::start(*std::move(journal));
 }
 
+// What each key used today, before this server was started, counts too.
+Status seed_quotas(const App& app, serve::QuotaMeter& quotas) {
+  LATHE_TRY(const books::Journal journal, books::open_ledger(app.journal_dir));
+  const std::int64_t day = system_clock().unix_ms() / kDayMs;
+  return journal.rows({.from_ms = day * kDayMs}, [&](const books::LedgerRow& row) {
+    if (row.key.empty() || !row.served()) return;
+    const auto& tokens = row.tokens;
+    quotas.seed(row.key, day,
+                tokens.fresh.value_or(0) + tokens.cached.value_or(0) + tokens.out.value_or(0),
+                row.energy.millijoules.value_or(0));
+  });
+}
+
 // The pool and the remotes, each behind its account.
 struct AccountedHosts {
   std::unique_ptr<serve::AccountHost> pool;
@@ -242,6 +255,7 @@ Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(const std::vector<books::PriceTable> prices, load_prices(app));
   // The books outlive the hosts: what ends last is written, too.
   LATHE_TRY(const auto books, open_books(app, prices));
+  LATHE_TRY_STATUS(seed_quotas(app, *config.quotas));
   LATHE_TRY(const Remotes remotes, open_remotes(app, flags));
   serve::Pool pool(std::move(catalog), std::move(options));
   const AccountedHosts hosts(pool, remotes, *books, prices);
@@ -252,10 +266,9 @@ Status serve(const App& app, const ServeFlags& flags) {
     tables = {serve::forwarded_only(serve::api_routes(*hosts.pool)),
               serve::reach_only(serve::api_routes(here), Reach::kLocal),
               serve::reach_only(serve::api_routes(near), Reach::kLan), serve::api_routes(all)};
-  tables.insert(tables.begin(),
-                serve::usage_routes(
-                    *books, [&app] { return books::open_ledger(app.journal_dir); },
-                    [](const serve::Call& call) { return call.caller.key.empty(); }));
+  tables.insert(tables.begin(), serve::usage_routes(
+                                    *books, [&app] { return books::open_ledger(app.journal_dir); },
+                                    [](const serve::Call& call) { return call.owner; }));
   if (flags.allow_pull)
     tables.insert(tables.begin(), serve::pull_routes(pool, puller_of(app, flags, pool, memory)));
   LATHE_TRY(auto server, serve::Server::start(std::move(config), tables));

@@ -10,4 +10,7 @@ inline constexpr const char* kForwardedHeader = "x-lathe-forwarded";
 // Goes with the calls of loops: how far their prompts may travel (reach_name), from there too.
 inline constexpr const char* kReachHeader = "x-lathe-reach";
 
+// Goes with calls that are background work (class_name): they give way to people.
+inline constexpr const char* kClassHeader = "x-lathe-class";
+
 }  // namespace lathe::serve

@@ -150,7 +150,6 @@ Handled answer(ModelHost& host, Call& call, const std::string& model,
   call.ticket.reset();
   const auto answer =
       std::make_shared<Answer>(host, call, shape, requests.size(), std::move(writer));
-  for (HostRequest& request : requests) request.caller = call.caller;
   if (shape.stream) call.exchange->begin(shape.head);
   answer->start(model, std::move(requests));
   return std::nullopt;

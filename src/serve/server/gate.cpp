@@ -7,6 +7,7 @@
 
 #include "ground/base/clock.h"
 #include "ground/base/text.h"
+#include "serve/net/forwarded.h"
 #include "serve/server/routes.h"
 
 namespace lathe::serve {
@@ -155,7 +156,9 @@ std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& he
   return std::nullopt;
 }
 
-Visitor visitor_of(const GateRules& rules, const HttpRequest& head) {
+namespace {
+
+Visitor known_visitor(const GateRules& rules, const HttpRequest& head) {
   if (!asks_for_keys(rules)) return {};
   const std::vector<std::string> given = given_keys(head);
   if (is_owner(rules, given)) return {.caller = {.key = std::string(kOwnerName)}};
@@ -164,6 +167,17 @@ Visitor visitor_of(const GateRules& rules, const HttpRequest& head) {
   // As long as the ring it stands in.
   return {
       .caller = key->caller(), .owner = false, .key = std::shared_ptr<const Key>(rules.keys, key)};
+}
+
+}  // namespace
+
+Visitor visitor_of(const GateRules& rules, const HttpRequest& head) {
+  Visitor visitor = known_visitor(rules, head);
+  // Whoever asks may stand back behind others, never before them.
+  const std::string* said = head.header(kClassHeader);
+  if (said && parse_class(*said) == CallClass::kBackground)
+    visitor.caller.call_class = CallClass::kBackground;
+  return visitor;
 }
 
 }  // namespace lathe::serve
