@@ -205,6 +205,34 @@ TEST_P(Store, AnErasedRunTakesItsBlobsAlongAndNoOthers) {
   EXPECT_TRUE(journal.blob(shared));
 }
 
+TEST_P(Store, TheQueueIsInOrderAndSurvives) {
+  const auto names = [](const Journal& journal) {
+    std::string text;
+    for (const QueuedRun& row : journal.queue().value())
+      text += row.run + (row.paused ? "* " : " ");
+    return text;
+  };
+  {
+    Journal journal = open();
+    for (const char* id : {"r1", "r2", "r3"})
+      ASSERT_TRUE(journal.create_run({id, "x", "y", 1}, kFirst));
+    EXPECT_EQ(names(journal), "");
+    ASSERT_TRUE(journal.enqueue("r3", 10));
+    ASSERT_TRUE(journal.enqueue("r1", 20));
+    ASSERT_TRUE(journal.enqueue("r2", 20));
+    EXPECT_EQ(journal.enqueue("r4", 30).error().kind, ErrorKind::kNotFound);
+    ASSERT_TRUE(journal.enqueue("r3", 40, true)) << "once more: its place stays";
+  }
+  Journal journal = open(), other = open();
+  EXPECT_EQ(names(journal), "r3* r1 r2 ");
+  ASSERT_TRUE(other.enqueue("r3", 50, false));
+  ASSERT_TRUE(other.dequeue("r1"));
+  ASSERT_TRUE(other.dequeue("r1")) << "is not there any more";
+  EXPECT_EQ(names(journal), "r3 r2 ");
+  ASSERT_TRUE(other.remove_run("r2"));
+  EXPECT_EQ(names(journal), "r3 ");
+}
+
 // A watcher asks for the version again and again, and reads when it is another one.
 TEST_P(Store, TheVersionTellsWhatOthersChange) {
   Journal writer = open(), watcher = open();

@@ -132,26 +132,6 @@ TEST_F(PauseTest, APersonStopsARunThatWaits) {
   EXPECT_EQ(run->state().end_state, RunResult::kPassed);
 }
 
-TEST_F(PauseTest, NobodyLooksWhereNothingIsAskedFor) {
-  ScriptedWorker asked = worker();
-  std::string recipe(kRecipe);
-  recipe.resize(recipe.find("pause_when"));
-  const Bench bench{.program = "/proc/self/exe",
-                    .build = "test",
-                    .media = nullptr,
-                    .worker = [&](const std::string&) { return &asked; },
-                    .joules = {},
-                    .energy = {},
-                    .hold =
-                        [&](const std::set<PauseReason>&) {
-                          ADD_FAILURE() << "was asked";
-                          return std::string();
-                        },
-                    .clock = system_clock(),
-                    .stop = stop_};
-  drive(bench, recipe);
-}
-
 TEST_F(PauseTest, HeatAndPowerAreSampled) {
   ScriptedWorker asked = worker();
   const FastClock clock;

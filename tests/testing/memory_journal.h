@@ -28,6 +28,7 @@ struct MemoryShelf {
   std::map<std::string, std::string, std::less<>> price_tables;
   std::map<std::string, books::LedgerIntent> intents;
   std::set<std::string> held;
+  std::map<std::string, books::QueuedRun> queue;
   std::mutex blobs_mutex;
   std::map<std::string, std::string, std::less<>> blobs;
   std::int64_t version = 0;
@@ -75,7 +76,28 @@ class MemoryRecords : public books::RecordStore {
     return {};
   }
 
+  Status put_queued(const books::QueuedRun& row) override {
+    auto& there = shelf_->queue.try_emplace(row.run, row).first->second;
+    there.paused = row.paused;
+    ++shelf_->version;
+    return {};
+  }
+
+  Status remove_queued(const std::string& run) override {
+    shelf_->queue.erase(run);
+    ++shelf_->version;
+    return {};
+  }
+
+  Result<std::vector<books::QueuedRun>> queue() const override {
+    std::vector<books::QueuedRun> rows;
+    for (const auto& [run, row] : shelf_->queue) rows.push_back(row);
+    std::ranges::stable_sort(rows, {}, &books::QueuedRun::added_ms);
+    return rows;
+  }
+
   Status remove_run(const books::Lease& lease) override {
+    shelf_->queue.erase(lease.run());
     shelf_->version += static_cast<std::int64_t>(shelf_->runs.erase(lease.run()));
     return {};
   }

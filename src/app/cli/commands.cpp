@@ -28,6 +28,7 @@ void add_merge(CLI::App& cli, App& app, Action& action);
 void add_payback(CLI::App& cli, App& app, Action& action);
 void add_prices(CLI::App& cli, App& app, Action& action);
 void add_pull(CLI::App& cli, App& app, Action& action);
+void add_queue(CLI::App& cli, App& app, Action& action);
 void add_quantize(CLI::App& cli, App& app, Action& action);
 void add_recipe(CLI::App& cli, App& app, Action& action);
 void add_rejudge(CLI::App& cli, App& app, Action& action);
@@ -51,7 +52,7 @@ std::span<const CommandSpec> commands() {
       {add_capacity}, {add_import},     {add_imatrix}, {add_quantize},   {add_fit},
       {add_serve},    {add_ps},         {add_tune},    {add_merge},      {add_pull},
       {add_models},   {add_egress},     {add_manual},  {add_completion}, {add_ledger},
-      {add_prices},   {add_payback},    {add_key},
+      {add_prices},   {add_payback},    {add_key},     {add_queue},
   };
   return kCommands;
 }

@@ -30,6 +30,19 @@ std::string build_name() {
   return fmt::format("lathe {}", program_version());
 }
 
+namespace {
+
+// Work in the background that computes here has nobody else to make it give way.
+std::function<std::string(const std::set<loop::PauseReason>&)> hold_of(const App& app,
+                                                                       bool gives_way) {
+  return [here = hold_here(app), gives_way](std::set<loop::PauseReason> when) {
+    if (gives_way) when.insert(loop::PauseReason::kPerson);
+    return when.empty() ? std::string() : here(when);
+  };
+}
+
+}  // namespace
+
 Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const DriveFlags& flags,
                                                      Reach privacy, loop::Observer* observer) {
   auto setup = std::make_unique<DriveSetup>();
@@ -48,7 +61,7 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
       .joules = [meter = &setup->meter_] { return meter->joules(); },
       .energy = loop::EnergySource{std::string(scope_name(setup->meter_.scope())),
                                    std::string(setup->meter_.description())},
-      .hold = hold_here(app),
+      .hold = hold_of(app, flags.workers.background && setup->workers_.computes_here()),
       .celsius = [] { return read_climate().celsius; },
       .clock = system_clock(),
       .stop = *app.stop,
@@ -68,7 +81,8 @@ namespace {
 
 fs::path out_directory(const loop::Run& run) {
   const std::string out = json_string(run.state().header.extra, "out");
-  return out.empty() ? fs::path("lathe-out") / run.id() : fs::path(out);
+  if (!out.empty()) return out;
+  return fs::path(json_string(run.state().header.extra, "out_root", kOutputs)) / run.id();
 }
 
 // --force of the command that began the run.

@@ -8,6 +8,9 @@
 
 namespace lathe::app {
 
+// Where results go unless somebody says otherwise: a directory a run.
+inline constexpr const char* kOutputs = "lathe-out";
+
 struct DriveFlags {
   WorkerFlags workers;
   int parallel = 0;  // 0: as many as there are cores

@@ -1,6 +1,6 @@
 // lathe loop RECIPE: make, judge and repair until everything passes. lathe fix COMMAND: the same
 // for a project and the command that tests it. lathe resume RUN: go on with one that was stopped.
-#include "app/cli/drive.h"
+#include "app/cli/loop.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
 #include "app/cli/recipes.h"
@@ -13,15 +13,6 @@
 
 namespace lathe::app {
 namespace {
-
-struct LoopFlags {
-  std::string recipe;
-  std::string input;
-  std::string out;
-  bool no_apply = false, force = false;
-  std::vector<std::string> set;
-  DriveFlags drive;
-};
 
 void print_plan(const loop::Run& run) {
   const loop::Recipe& recipe = run.state().recipe;
@@ -59,7 +50,20 @@ int drive_if_workers_answer(const App& app, books::Journal& journal, loop::Run& 
   return drive_and_finish(app, journal, run, bench, view);
 }
 
-int loop(const App& app, const LoopFlags& flags) {
+// Whoever works through the queue goes on with it.
+int put_in_queue(const App& app, books::Journal& journal, const loop::Run& run) {
+  if (auto queued = journal.enqueue(run.id(), system_clock().unix_ms()); !queued)
+    return report_error(app, queued.error());
+  if (app.json)
+    print_json({{"kind", "queued"}, {"run", run.id()}});
+  else
+    print("queued; `lathe queue run` works on it, `lathe queue list` shows it\n");
+  return kExitPassed;
+}
+
+}  // namespace
+
+int run_loop(const App& app, const LoopFlags& flags) {
   auto found = find_recipe(app, flags.recipe, flags.set, flags.input);
   if (!found) return report_error(app, found.error());
   auto journal = books::open_journal(app.journal_dir);
@@ -89,11 +93,16 @@ int loop(const App& app, const LoopFlags& flags) {
                         {"apply", !flags.no_apply},
                         {"workers", flags.drive.workers.specs},
                         {"allow", flags.drive.workers.allow}}};
+  // It will be worked on from elsewhere.
+  if (flags.background) request.extra["out_root"] = fs::absolute(kOutputs, ignored).string();
   auto run = loop::Run::start(*journal, request, bench);
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
-  return drive_if_workers_answer(app, *journal, *run, bench, view);
+  return flags.background ? put_in_queue(app, *journal, *run)
+                          : drive_if_workers_answer(app, *journal, *run, bench, view);
 }
+
+namespace {
 
 // The recipe fix-tests on a project; with a command of the user's own, whatever that prints.
 int fix(const App& app, const std::string& command, LoopFlags flags) {
@@ -103,16 +112,12 @@ int fix(const App& app, const std::string& command, LoopFlags flags) {
   if (!trim(command).empty())
     set = {"unit.command=" + dump_json(Json(command)), "unit.report=\"\"", "unit.format=\"any\""};
   flags.set.insert(flags.set.begin(), set.begin(), set.end());
-  return loop(app, flags);
+  return run_loop(app, flags);
 }
 
-struct ResumeFlags {
-  std::string run;
-  bool redo = false;
-  DriveFlags drive;
-};
+}  // namespace
 
-int resume(const App& app, ResumeFlags flags) {
+int resume_run(const App& app, ResumeFlags flags) {
   auto opened = open_run(app, flags.run);
   if (!opened) return report_error(app, opened.error());
   // What the first command line allowed still holds; this one may name other workers.
@@ -136,21 +141,17 @@ int resume(const App& app, ResumeFlags flags) {
   return drive_if_workers_answer(app, opened->journal, *run, bench, view);
 }
 
-}  // namespace
-
-namespace {
-
 void add_loop_flags(CLI::App& command, LoopFlags& flags) {
   command.add_option("--out", flags.out, "Directory for the results (default: lathe-out/RUN)");
   add_force_flag(command, flags.force);
   command.add_flag("--no-apply", flags.no_apply,
                    "Do not write passed changes into the source tree");
+  command.add_flag("--background", flags.background,
+                   "Put it in the queue; `lathe queue run` works on it when nobody is in its way");
   command.add_option("--set", flags.set, "Change a value of the recipe: --set make.best_of=4")
       ->take_all();
   add_drive_flags(command, flags.drive);
 }
-
-}  // namespace
 
 void add_fix(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<LoopFlags>();
@@ -176,7 +177,7 @@ void add_loop(CLI::App& cli, App& app, Action& action) {
                       "The file (or source tree) to work on, instead of the recipe's own");
   add_loop_flags(*command, *flags);
   command->callback(
-      [&app, &action, flags] { action = [&app, flags] { return loop(app, *flags); }; });
+      [&app, &action, flags] { action = [&app, flags] { return run_loop(app, *flags); }; });
 }
 
 void add_resume(CLI::App& cli, App& app, Action& action) {
@@ -187,7 +188,7 @@ void add_resume(CLI::App& cli, App& app, Action& action) {
                     "Make calls again that must not be made twice and whose end is not known");
   add_drive_flags(*command, flags->drive);
   command->callback(
-      [&app, &action, flags] { action = [&app, flags] { return resume(app, *flags); }; });
+      [&app, &action, flags] { action = [&app, flags] { return resume_run(app, *flags); }; });
 }
 
 }  // namespace lathe::app

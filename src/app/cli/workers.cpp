@@ -136,6 +136,7 @@ Result<std::unique_ptr<Worker>> make_worker(const App& app, const WorkerSpec& sp
   config.base_url = spec.url;
   config.model = spec.model;
   config.allowed = allowed;
+  config.background = flags.background;
   config.contacts = app.contacts.get();
   config.allowed_by = fmt::format("worker {}, --allow {}", spec.name, flags.allow);
   config.holds_beyond = true;

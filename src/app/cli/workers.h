@@ -32,6 +32,7 @@ struct WorkerFlags {
   std::vector<std::string> specs;  // --worker
   std::string allow = "local";     // --allow
   bool show_outgoing = false;      // --show-outgoing
+  bool background = false;         // what is asked gives way to people
 };
 void add_worker_flags(CLI::App& command, WorkerFlags& flags);
 
@@ -40,6 +41,8 @@ class WorkerTable {
   // `privacy`: of the recipe. A worker may reach as far as both allow.
   static Result<WorkerTable> make(const App& app, const WorkerFlags& flags, Reach privacy);
   Worker* find(const std::string& name) const;
+  // Whether models of this process are among them.
+  bool computes_here() const { return pool_ != nullptr; }
 
  private:
   std::unique_ptr<serve::Pool> pool_;  // of the models in this process; null: there are none

@@ -116,6 +116,13 @@ Result<std::vector<Record>> Journal::records(const std::string& run, std::int64_
   return records;
 }
 
+Status Journal::enqueue(const std::string& run, std::int64_t now_ms, bool paused) {
+  LATHE_TRY(const auto first, records_->records(run, {.kind = "run"}));
+  if (first.empty())
+    return fail(ErrorKind::kNotFound, "{}: there is no run {}", records_->place(), run);
+  return records_->put_queued({run, now_ms, paused});
+}
+
 Status Journal::remove_run(const std::string& run) {
   LATHE_TRY(const Lease held, lease(run));
   return records_->remove_run(held);

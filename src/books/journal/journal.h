@@ -68,6 +68,11 @@ class Journal {
   // Gives it back; nothing of it is left.
   Status end_serving(Lease lease) { return records_->remove_run(lease); }
 
+  // The run waits in the queue, or rests there. Errors: there is no such run.
+  Status enqueue(const std::string& run, std::int64_t now_ms, bool paused = false);
+  Status dequeue(const std::string& run) { return records_->remove_queued(run); }
+  Result<std::vector<QueuedRun>> queue() const { return records_->queue(); }  // oldest first
+
   Status remove_run(const std::string& run);  // its blobs go with the next gc()
   // Removes the runs and the blobs that only they name, so that no byte of them is left in what the
   // stores keep. All of it or, while another process has this journal open, nothing; a run that is

@@ -43,6 +43,16 @@ struct RunRow : RunHead {
   bool live = false;         // open, and some process holds it now; the Journal looks
 };
 
+// A run that waits for whoever works through the queue, on this machine or another: they take it by
+// its lease.
+struct QueuedRun {
+  std::string run;
+  std::int64_t added_ms = 0;  // UTC
+  bool paused = false;
+
+  bool operator==(const QueuedRun&) const = default;
+};
+
 // Which records of a run are read.
 struct RecordRange {
   std::int64_t from = 0;       // the first number
@@ -92,7 +102,7 @@ class RecordStore {
   virtual Status append(const Lease& lease, const Record& record,
                         const std::optional<std::string>& state,
                         std::span<const LedgerRow> rows) = 0;
-  // The run, its records, and the lease's traces.
+  // The run, its records, its row in the queue, and the lease's traces.
   virtual Status remove_run(const Lease& lease) = 0;
   // What was removed stands nowhere in what the store keeps, old copies of it included. To be
   // called while nobody else uses the place.
@@ -102,6 +112,12 @@ class RecordStore {
                                               const RecordRange& range) const = 0;  // by number
   virtual Result<std::vector<RunRow>> runs()
       const = 0;  // newest first; of one moment: by id, last first
+  // The queue: a row a run. Needs no lease: whoever works on a run looks again and again whether it
+  // may. Putting a run that is there already replaces its row; the time that it was added stays.
+  virtual Status put_queued(const QueuedRun& row) = 0;
+  virtual Status remove_queued(const std::string& run) = 0;
+  virtual Result<std::vector<QueuedRun>> queue() const = 0;  // by time, then by run
+
   // A number that is another one once another object, of any process, has changed anything. What
   // this one changes need not show. Cheap: it may be asked many times a second.
   virtual Result<std::int64_t> version() const = 0;

@@ -20,7 +20,7 @@ constexpr const char* kRuns = R"sql(
 )sql";
 
 // `run` and `start_ms` are taken from the body, to find it by. The tip has one row at most.
-constexpr const char* kLedger = R"sql(
+constexpr const char* kLedgerAndQueue = R"sql(
   CREATE TABLE ledger (
     number INTEGER PRIMARY KEY, body TEXT NOT NULL,
     run TEXT AS (json_extract(body, '$.run')) STORED,
@@ -30,6 +30,8 @@ constexpr const char* kLedger = R"sql(
     hash TEXT NOT NULL);
   CREATE TABLE price_tables (sha256 TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE intents (id TEXT PRIMARY KEY, owner TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE queue (run TEXT PRIMARY KEY, added_ms INTEGER NOT NULL, paused INTEGER NOT NULL)
+    WITHOUT ROWID;
 )sql";
 
 // All that is done while it lives, or nothing: what is not committed is taken back.
@@ -96,7 +98,8 @@ Result<std::unique_ptr<RecordStore>> SqliteRecords::lay_out(fs::path directory, 
   LATHE_TRY(const int version, format_of(db));
   const std::string stamp =
       fmt::format("PRAGMA user_version={}; PRAGMA application_id={}", kVersion, kApplicationId);
-  const bool laid = (version >= 1 || db.execute(kRuns)) && (version >= 2 || db.execute(kLedger)) &&
+  const bool laid = (version >= 1 || db.execute(kRuns)) &&
+                    (version >= 2 || db.execute(kLedgerAndQueue)) &&
                     (version == kVersion || db.execute(stamp));
   if (!laid) return db.error("lay it out");
   if (!change.commit()) return db.error("open it");
@@ -180,6 +183,7 @@ Status SqliteRecords::remove_run(const Lease& lease) {
     const bool ok = change.begun() &&
                     Statement(db_, "DELETE FROM records WHERE run=?").bind(lease.run()).run() &&
                     Statement(db_, "DELETE FROM runs WHERE id=?").bind(lease.run()).run() &&
+                    Statement(db_, "DELETE FROM queue WHERE run=?").bind(lease.run()).run() &&
                     change.commit();
     if (!ok) return db_.error("remove run " + lease.run());
   }
@@ -232,6 +236,31 @@ Result<std::vector<RunRow>> SqliteRecords::runs() const {
                     statement.text(4),
                     statement.integer(5)});
   if (!statement.ok()) return db_.error("list the runs");
+  return rows;
+}
+
+Status SqliteRecords::put_queued(const QueuedRun& row) {
+  if (Statement(db_,
+                "INSERT INTO queue VALUES (?1,?2,?3) ON CONFLICT (run) DO UPDATE SET paused=?3")
+          .bind(row.run)
+          .bind(row.added_ms)
+          .bind(std::int64_t{row.paused})
+          .run())
+    return {};
+  return db_.error("queue run " + row.run);
+}
+
+Status SqliteRecords::remove_queued(const std::string& run) {
+  if (Statement(db_, "DELETE FROM queue WHERE run=?").bind(run).run()) return {};
+  return db_.error("take run " + run + " out of the queue");
+}
+
+Result<std::vector<QueuedRun>> SqliteRecords::queue() const {
+  std::vector<QueuedRun> rows;
+  Statement statement(db_, "SELECT run, added_ms, paused FROM queue ORDER BY added_ms, run");
+  while (statement.row())
+    rows.push_back({statement.text(0), statement.integer(1), statement.integer(2) != 0});
+  if (!statement.ok()) return db_.error("read the queue");
   return rows;
 }
 

@@ -28,6 +28,9 @@ class SqliteRecords : public RecordStore {
   Result<std::vector<Record>> records(const std::string& run,
                                       const RecordRange& range) const override;
   Result<std::vector<RunRow>> runs() const override;
+  Status put_queued(const QueuedRun& row) override;
+  Status remove_queued(const std::string& run) override;
+  Result<std::vector<QueuedRun>> queue() const override;
   Result<std::int64_t> version() const override;
   Status book(const LedgerChange& change) override;
   Result<std::vector<LedgerIntent>> intents() const override;

@@ -160,8 +160,7 @@ class Driver {
   }
 
   std::string why_hold() const {
-    const std::set<PauseReason>& when = state_.recipe.stop.pause_when;
-    return state_.ended || when.empty() || !bench_.hold ? "" : bench_.hold(when);
+    return state_.ended || !bench_.hold ? "" : bench_.hold(state_.recipe.stop.pause_when);
   }
 
   // Until nothing is in the way any more, or a person stops the run. No working time passes.

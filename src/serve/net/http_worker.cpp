@@ -7,6 +7,7 @@
 #include "ground/base/text.h"
 #include "serve/net/forwarded.h"
 #include "serve/net/sse.h"
+#include "work/caller.h"
 
 namespace lathe::serve {
 namespace {
@@ -90,6 +91,8 @@ std::vector<std::string> HttpWorker::headers() const {
   if (!config_.api_key.empty()) headers.push_back("Authorization: Bearer " + config_.api_key);
   if (config_.holds_beyond)
     headers.push_back(fmt::format("{}: {}", kReachHeader, reach_name(config_.allowed)));
+  if (config_.background)
+    headers.push_back(fmt::format("{}: {}", kClassHeader, class_name(CallClass::kBackground)));
   return headers;
 }
 

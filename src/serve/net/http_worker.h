@@ -26,6 +26,7 @@ struct HttpWorkerConfig {
   std::string allowed_by = {};     // in the words of who allowed it
   // Tells a server that `allowed` holds for where it sends the prompt on, too: a lathe keeps to it.
   bool holds_beyond = false;
+  bool background = false;  // a lathe is told that this gives way to people
   // Gets the exact body that leaves, each time before it does; may be empty.
   std::function<void(std::string_view)> on_outgoing = {};
   Milliseconds connect_limit{10'000};
