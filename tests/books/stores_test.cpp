@@ -208,8 +208,8 @@ TEST_P(Store, AnErasedRunTakesItsBlobsAlongAndNoOthers) {
 TEST_P(Store, TheQueueIsInOrderAndSurvives) {
   const auto names = [](const Journal& journal) {
     std::string text;
-    for (const QueuedRun& row : journal.queue().value())
-      text += row.run + (row.paused ? "* " : " ");
+    const auto rows = journal.queue().value();
+    for (const QueuedRun& row : rows) text += row.run + (row.paused ? "* " : " ");
     return text;
   };
   {

@@ -1,8 +1,12 @@
 // Opens the journal in a directory: made where it is missing, read only where it cannot be written.
 #include "books/sqlite/open_journal.h"
 
-#include <fcntl.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include "books/sqlite/file_blobs.h"
 #include "books/sqlite/sqlite_records.h"
@@ -30,17 +34,39 @@ struct Doors {
   FileLock opening;  // of the one that makes the tables
 };
 
+// Makes the database's file where there is none, and not SQLite does, so that it is the owner's
+// alone from its first moment. It is made under another name, and one that is there is not opened:
+// a descriptor of it that is closed would take along the locks of all this process's connections
+// (POSIX), and another process that believed itself alone would remove their log.
+Status make_database(const fs::path& file) {
+  const auto cannot = [&] {
+    return fail(ErrorKind::kUnavailable, "{}: cannot open it: {}", file.string(),
+                std::strerror(errno));
+  };
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) {
+    std::string fresh = file.string() + ".XXXXXX";
+    const int fd = ::mkstemp(fresh.data());
+    if (fd < 0) return cannot();
+    ::close(fd);
+    const bool made = ::link(fresh.c_str(), file.c_str()) == 0 || errno == EEXIST;
+    if (!made && ::rename(fresh.c_str(), file.c_str()) != 0) return cannot();  // no links here
+    ::unlink(fresh.c_str());
+  }
+  return ::access(file.c_str(), R_OK | W_OK) == 0 ? Status() : cannot();
+}
+
 Result<Doors> open_doors(const fs::path& directory) {
   LATHE_TRY_STATUS(make_places(directory));
   auto shared = FileLock::open(directory / "locks" / ".store");
   auto opening = FileLock::open(directory / "locks" / ".open");
-  // Made here and not by SQLite, so that it is the owner's alone from its first moment.
-  const auto database = FileLock::open(directory / "journal.db");
-  for (const auto* file : {&std::as_const(shared), &std::as_const(opening), &database})
-    if (!*file)
+  const Status database = make_database(directory / "journal.db");
+  for (const Status& fine : {shared ? Status() : std::unexpected(shared.error()),
+                             opening ? Status() : std::unexpected(opening.error()), database})
+    if (!fine)
       return fail(ErrorKind::kUnavailable,
                   "cannot write in this directory: {}; give another with --journal",
-                  file->error().message);
+                  fine.error().message);
   if (!shared->share())
     return fail(ErrorKind::kUnavailable,
                 "{}/locks/.store: cannot be locked; give another directory with --journal",

@@ -257,6 +257,7 @@ Status SqliteRecords::remove_queued(const std::string& run) {
 
 Result<std::vector<QueuedRun>> SqliteRecords::queue() const {
   std::vector<QueuedRun> rows;
+  if (!has_ledger_) return rows;
   Statement statement(db_, "SELECT run, added_ms, paused FROM queue ORDER BY added_ms, run");
   while (statement.row())
     rows.push_back({statement.text(0), statement.integer(1), statement.integer(2) != 0});

@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <utility>
 
 namespace lathe::books {
@@ -318,6 +319,51 @@ TEST_F(SqliteJournal, ALockThatIsGivenUpSoonIsWaitedFor) {
 }
 
 // Two processes, each with a run of its own, on one journal.
+// Forked before this process has a journal, so that it knows nothing of it: it does its work when
+// it is told to.
+class OtherProcess {
+ public:
+  OtherProcess(const fs::path& directory, const std::function<bool(Journal&)>& work) {
+    EXPECT_EQ(pipe(pipe_), 0);
+    child_ = fork();
+    if (child_ != 0) return;
+    char word = 0;
+    bool fine = read(pipe_[0], &word, 1) == 1;
+    {
+      auto journal = open_journal(directory);
+      fine = fine && journal && work(*journal);
+    }
+    _exit(fine ? 0 : 1);
+  }
+  bool works() {
+    int status = -1;
+    EXPECT_EQ(write(pipe_[1], "x", 1), 1);
+    waitpid(child_, &status, 0);
+    return status == 0;
+  }
+
+ private:
+  int pipe_[2] = {-1, -1};
+  pid_t child_ = -1;
+};
+
+// Several journals of one process are one process to others: who opens and closes a second one must
+// not lose the first one's locks, or another process takes itself for the last one and removes the
+// log that this one goes on writing to.
+TEST_F(SqliteJournal, ASecondJournalOfAProcessTakesNothingFromTheFirst) {
+  const std::vector first{record(0, "run", {})};
+  OtherProcess writer(dir_->path(), [&](Journal& journal) {
+    return journal.create_run({"theirs", "x", "y", 1}, first).has_value();
+  });
+  OtherProcess reader(dir_->path(), [](Journal& journal) { return journal.runs()->size() == 2; });
+  Journal journal = open();
+  { open(); }
+  EXPECT_TRUE(writer.works());
+  ASSERT_TRUE(journal.create_run({"ours", "x", "y", 1}, first));
+  EXPECT_EQ(journal.runs()->size(), 2U);
+  EXPECT_TRUE(reader.works());
+}
+
 TEST_F(SqliteJournal, TwoProcessesWriteAtOnce) {
   constexpr int kRecords = 100;
   std::vector<pid_t> children;
