@@ -10,9 +10,10 @@
 #include <map>
 #include <thread>
 
-#include "app/bench/sensors.h"
 #include "app/bench/statistics.h"
+#include "ground/base/clock.h"
 #include "ground/base/text.h"
+#include "ground/sys/climate.h"
 #include "ground/sys/machine.h"
 #include "ground/sys/sysfs.h"
 #include "infer/kernels/kernels.h"
@@ -141,16 +142,6 @@ std::vector<BusyProcess> busy_processes(const fs::path& root) {
   return busy;
 }
 
-bool on_battery(const fs::path& root) {
-  bool plugged = false, discharging = false;
-  for (const fs::path& supply : sysfs_entries(root / "sys/class/power_supply", "")) {
-    if (sysfs_text(supply / "type").value_or("") == "Mains")
-      plugged = plugged || sysfs_number(supply / "online").value_or(0) == 1;
-    discharging = discharging || sysfs_text(supply / "status").value_or("") == "Discharging";
-  }
-  return discharging && !plugged;
-}
-
 Json or_null(const std::optional<double>& value) {
   return value ? Json(decimal(*value)) : Json();
 }
@@ -177,8 +168,9 @@ MachineState read_machine_state(const fs::path& root) {
   const std::string load = sysfs_text(root / "proc/loadavg").value_or("");
   state.load_average = parse_decimal(std::string_view(load).substr(0, load.find(' ')));
   state.busy = busy_processes(root);
-  state.on_battery = on_battery(root);
-  state.throttles = Sensors(root).read(0).throttles;
+  const Climate climate = read_climate(root);
+  state.on_battery = climate.on_battery.value_or(false);
+  state.throttles = climate.throttles;
   return state;
 }
 

@@ -66,6 +66,7 @@ TEST_F(FakeRoot, WhatTheKernelSaysIsRead) {
   put("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "schedutil\n");
   put("proc/pressure/cpu", "some avg10=12.50 avg60=0.00 avg300=0.00 total=0\n");
   put("proc/loadavg", "1.25 0.5 0.1 1/100 7\n");
+  put("sys/class/power_supply/BAT0/type", "Battery\n");
   put("sys/class/power_supply/BAT0/status", "Discharging\n");
   put("sys/class/power_supply/AC/type", "Mains\n");
   put("sys/class/power_supply/AC/online", "0\n");
