@@ -2,6 +2,7 @@
 #include "work/work.h"
 
 #include "work/caller.h"
+#include "work/finish.h"
 #include "work/model_host.h"
 
 namespace lathe {
@@ -54,6 +55,20 @@ Usage& Usage::operator+=(const Usage& other) {
   counted = (counted || calls == 0) && (other.counted || other.calls == 0);
   calls += other.calls;
   return *this;
+}
+
+std::string_view finish_name(FinishReason finish) {
+  switch (finish) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kToolCalls:
+      return "tool_calls";
+    case FinishReason::kContentFilter:
+      return "content_filter";
+  }
+  return "";
 }
 
 std::string_view reach_name(Reach reach) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "ground/base/hash.h"
+#include "work/finish.h"
 
 namespace lathe::app {
 namespace {
@@ -18,20 +19,6 @@ constexpr std::size_t kMostFailuresInARow = 20;
 constexpr std::int64_t kSilentUs = 5'000'000;
 constexpr std::int64_t kLookUs = 100'000;          // how often `stop` is looked at
 constexpr std::int64_t kAfterFailureUs = 100'000;  // people who are refused ask again
-
-std::string finish_name(FinishReason finish) {
-  switch (finish) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kToolCalls:
-      return "tool_calls";
-    case FinishReason::kContentFilter:
-      return "content_filter";
-  }
-  return "";
-}
 
 class Driver {
  public:

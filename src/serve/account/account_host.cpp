@@ -6,6 +6,7 @@
 #include <shared_mutex>
 
 #include "ground/base/clock.h"
+#include "work/finish.h"
 
 namespace lathe::serve {
 namespace {
@@ -16,20 +17,6 @@ using books::LedgerRow;
 std::string fresh_call_id() {
   std::random_device random;
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
-}
-
-std::string_view finish_name(FinishReason finish) {
-  switch (finish) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kToolCalls:
-      return "tool_calls";
-    case FinishReason::kContentFilter:
-      return "content_filter";
-  }
-  return "";
 }
 
 std::string_view finish_of(const std::vector<HostReply>& replies) {
