@@ -16,7 +16,7 @@ class Keys(Case):
 
     def test_a_key_is_shown_once_listed_and_revoked(self):
         made, _ = self.key("add", "anna", "--class", "background", "--weight", "2", "--tokens-day", "1000", "--parallel", "3",
-                           "--models", "a,b", "--expires", "2099-01-31", "--loops")
+                           "--models", "a,b", "--expires", "2099-01-31")
         self.assertTrue(made[0]["key"].startswith("lathe-"))
         files = list(self.dir.rglob("keys.toml"))
         self.assertEqual(len(files), 1)
@@ -24,7 +24,7 @@ class Keys(Case):
         self.assertEqual(stat.S_IMODE(files[0].stat().st_mode), 0o600)
         row = self.key("list")[0][0]
         self.assertEqual({"name": "anna", "state": "valid", "class": "background", "weight": 2.0, "tokens_day": 1000, "joules_day": None,
-                          "parallel": 3, "models": ["a", "b"], "loops": True, "expires": "2099-01-31T00:00:00Z", "revoked": None},
+                          "parallel": 3, "models": ["a", "b"], "expires": "2099-01-31T00:00:00Z", "revoked": None},
                          {key: value for key, value in row.items() if key != "created"})
         self.key("add", "ben")
         self.key("revoke", "anna")

@@ -21,7 +21,6 @@ struct KeyFlags {
   double weight = 1;
   std::optional<std::int64_t> tokens_day, joules_day, parallel;
   std::vector<std::string> models;
-  bool loops = false;
 };
 
 std::int64_t unix_now() {
@@ -90,7 +89,6 @@ Result<Key> key_of(const KeyFlags& flags) {
   key.joules_day = flags.joules_day;
   key.parallel = flags.parallel;
   key.models = flags.models;
-  key.loops = flags.loops;
   LATHE_TRY_STATUS(serve::check_key(key));
   if (!flags.expires.empty()) {
     const auto expires = parse_utc(flags.expires);
@@ -150,7 +148,6 @@ Json to_json(const Key& key) {
           {"joules_day", number(key.joules_day)},
           {"parallel", number(key.parallel)},
           {"models", key.models},
-          {"loops", key.loops},
           {"created", format_utc(key.created * 1000)},
           {"expires", time(key.expires)},
           {"revoked", time(key.revoked)}};
@@ -172,11 +169,11 @@ Status list_keys(const App& app) {
   print(fmt::format("{:<24} {:<8} {:<12} {:>6} {:>12} {:>12} {:>8}  {:<10} {}\n", "NAME", "STATE",
                     "CLASS", "WEIGHT", "TOKENS/DAY", "JOULES/DAY", "AT ONCE", "EXPIRES", "MODELS"));
   for (const Key& key : keys)
-    print(fmt::format(
-        "{:<24} {:<8} {:<12} {:>6} {:>12} {:>12} {:>8}  {:<10} {}{}\n", key.name, state_of(key),
-        class_name(key.call_class), key.weight, number(key.tokens_day), number(key.joules_day),
-        number(key.parallel), key.expires ? format_utc(*key.expires * 1000).substr(0, 10) : "-",
-        key.models.empty() ? "all" : join(key.models, ","), key.loops ? " · may start loops" : ""));
+    print(fmt::format("{:<24} {:<8} {:<12} {:>6} {:>12} {:>12} {:>8}  {:<10} {}\n", key.name,
+                      state_of(key), class_name(key.call_class), key.weight, number(key.tokens_day),
+                      number(key.joules_day), number(key.parallel),
+                      key.expires ? format_utc(*key.expires * 1000).substr(0, 10) : "-",
+                      key.models.empty() ? "all" : join(key.models, ",")));
   return {};
 }
 
@@ -238,7 +235,6 @@ void add_key(CLI::App& cli, App& app, Action& action) {
       ->delimiter(',');
   add->add_option("--expires", flags->expires,
                   "Day from which it is refused, like 2027-01-31 (default: never)");
-  add->add_flag("--loops", flags->loops, "It may start loops");
   does(add, [&app, flags] { return make_key(app, *flags); });
   does(command->add_subcommand("list", "List the keys: names and limits"),
        [&app] { return list_keys(app); });

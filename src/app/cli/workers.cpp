@@ -187,7 +187,10 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
     if (const auto names = server_models(app, {.base = *base})) {
       for (const std::string& name : *names) {
         if (std::ranges::find(specs, name, &WorkerSpec::name) != specs.end()) continue;
-        specs.push_back({.name = name, .url = *base + "/v1", .model = name});
+        specs.push_back({.name = name,
+                         .url = *base + "/v1",
+                         .model = name,
+                         .key_env = server_key().empty() ? "" : "LATHE_API_KEY"});
       }
     }
   }

@@ -42,7 +42,7 @@ class KeyTable {
   Result<Key> read() const {
     static constexpr std::string_view kKnown[] = {"name",       "sha256",   "created", "expires",
                                                   "revoked",    "class",    "weight",  "tokens_day",
-                                                  "joules_day", "parallel", "models",  "loops"};
+                                                  "joules_day", "parallel", "models"};
     for (const auto& [name, node] : table_)
       if (std::ranges::find(kKnown, name.str()) == std::end(kKnown))
         return invalid("{}: '{}' is not known of a key", toml_place(file_, name.source()),
@@ -54,7 +54,6 @@ class KeyTable {
     LATHE_TRY_STATUS(value("name", "a text", key.name));
     LATHE_TRY_STATUS(value("sha256", "a text", key.sha256));
     LATHE_TRY_STATUS(value("class", "a text", call_class));
-    LATHE_TRY_STATUS(value("loops", "true or false", key.loops));
     LATHE_TRY_STATUS(value("created", "a whole number", created));
     LATHE_TRY_STATUS(value("expires", "a whole number", key.expires));
     LATHE_TRY_STATUS(value("revoked", "a whole number", key.revoked));
@@ -187,7 +186,6 @@ std::string keys_text(std::span<const Key> keys) {
         text += (i == 0 ? "" : ", ") + dump_json(key.models[i]);
       text += "]\n";
     }
-    if (key.loops) text += "loops = true\n";
   }
   return text;
 }

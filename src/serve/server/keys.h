@@ -9,7 +9,6 @@
 //   weight = 2.0                 # of its turns; default: 1
 //   tokens_day = 200000          # and joules_day, parallel: quotas; default: none
 //   models = ["coder"]           # names or aliases; default: all
-//   loops = true                 # may start loops; default: false
 #pragma once
 
 #include <functional>
@@ -36,7 +35,6 @@ struct Key {
   double weight = 1;
   std::optional<std::int64_t> tokens_day = {}, joules_day = {}, parallel = {};
   std::vector<std::string> models = {};  // empty: all
-  bool loops = false;
 
   Caller caller() const { return {name, call_class, weight}; }
   bool operator==(const Key&) const = default;

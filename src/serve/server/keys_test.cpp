@@ -31,7 +31,6 @@ TEST(Keys, ComeBackAsTheyWereWritten) {
   much.joules_day = 7;
   much.parallel = 3;
   much.models = {"coder", "a \"quoted\" one"};
-  much.loops = true;
   const std::vector<Key> keys{much, key_of("ben", "b")};
   const auto read = parse_keys(keys_text(keys), "keys.toml");
   ASSERT_TRUE(read) << read.error().message;
