@@ -6,7 +6,7 @@ install(DIRECTORY prices/ DESTINATION ${CMAKE_INSTALL_DATADIR}/lathe/prices)
 install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
-install(FILES tools/lathe.service DESTINATION lib/systemd/user)
+install(FILES tools/lathe.service tools/lathe-queue.service DESTINATION lib/systemd/user)
 
 # The program writes its own manual page and completions; not where it is built for another machine.
 if(NOT CMAKE_CROSSCOMPILING)
