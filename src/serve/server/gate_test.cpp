@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ground/base/hash.h"
+
 namespace lathe::serve {
 namespace {
 
@@ -49,6 +51,22 @@ TEST(Gate, Keys) {
   for (const char* path : {"/", "/v1/models", "/metrics", "/version", "/api/tags", "/health/x"})
     EXPECT_EQ(with({}, path), 401) << path;
   EXPECT_EQ(with({}, "/health"), 200);
+}
+
+TEST(Gate, WhoeverAsksMayStandBackAndNotStepForward) {
+  Key nightly{.name = "nightly", .sha256 = sha256_hex("n"), .call_class = CallClass::kBackground};
+  Key anna{.name = "anna", .sha256 = sha256_hex("a")};
+  GateRules rules;
+  const auto class_of = [&](const char* key, const char* said) {
+    return visitor_of(rules, request("POST", "/", {{"x-api-key", key}, {"x-lathe-class", said}}))
+        .caller.call_class;
+  };
+  EXPECT_EQ(class_of("", "background"), CallClass::kBackground) << "no keys are asked for";
+  EXPECT_EQ(class_of("", "urgent"), CallClass::kInteractive);
+  rules.keys = std::make_shared<const KeyRing>(std::vector{nightly, anna});
+  EXPECT_EQ(class_of("a", "interactive"), CallClass::kInteractive);
+  EXPECT_EQ(class_of("a", "background"), CallClass::kBackground);
+  EXPECT_EQ(class_of("n", "interactive"), CallClass::kBackground);
 }
 
 TEST(Gate, PagesOfOthers) {

@@ -88,7 +88,8 @@ TEST_F(PeopleTest, EverybodyByTheirKeyAndTheHostKnowsWhoAsks) {
   ben_.weight = 2;
   write();
   EXPECT_EQ(post("/v1/chat/completions", chat("hello"), kBen).status, 200);
-  EXPECT_EQ(host.seen().back().caller, (Caller{"ben", CallClass::kBackground, 2}));
+  EXPECT_EQ(host.seen().back().caller,
+            (Caller{"ben", CallClass::kBackground, 2, "/chat/completions"}));
   EXPECT_EQ(post("/v1/chat/completions", chat("hello"), kOwner).status, 200);
   EXPECT_EQ(host.seen().back().caller.key, "owner");
 }
