@@ -13,8 +13,6 @@ namespace {
 // How long a step may keep neighbours waiting, and how long one that has none.
 constexpr double kSharedSeconds = 0.12, kAloneSeconds = 0.4;
 constexpr std::size_t kLeastPromptTokens = 16;
-// So long an interactive request goes on beside background work: a short one disturbs nobody.
-constexpr double kPatience = 0.1;
 
 }  // namespace
 
@@ -95,15 +93,13 @@ void PoolLoop::start(Place& place, std::unique_ptr<PoolJob> job) {
   }
 }
 
-// Background work rests while an interactive request of any model has been under way for a while,
-// but for its share. Where that would leave the processor idle it does not.
+// Background work rests while an interactive request of any model is under way, but for its share.
+// Where that would leave the processor idle it does not.
 void PoolLoop::plan_classes() {
-  const double now = seconds_now();
   bool interactive = false, background = false;
   const auto look = [&](const PoolJob& job) {
     background = background || job.background();
-    interactive =
-        interactive || (!job.background() && !job.on_loaded && now - job.came > kPatience);
+    interactive = interactive || (!job.background() && !job.on_loaded);
   };
   for (const auto& [name, place] : places_) {
     if (place->state != ModelState::kReady || !place->engine) continue;
@@ -134,7 +130,7 @@ double PoolLoop::choose_parts(Place& place, double prompt_seconds) {
   std::vector<StepRequest> requests;    // of those that answer, …
   std::vector<const PoolJob*> clients;  // one job of each
   std::vector<double> weights;
-  std::vector<bool> answers;  // by client
+  std::vector<bool> answers, reads;  // by client
   const auto runs = [&](const PoolJob& job) { return place.engine->is_running(job.sequence); };
   for (auto& [sequence, job] : place.running) {
     if (job->resting) continue;
@@ -146,17 +142,20 @@ double PoolLoop::choose_parts(Place& place, double prompt_seconds) {
       clients.push_back(job.get());
       weights.push_back(job->asker.caller.weight);
       answers.push_back(false);
+      reads.push_back(false);
     }
-    if (!job->first_token || !runs(*job)) continue;
+    if (!runs(*job)) continue;
+    reads[index] = reads[index] || !job->first_token;
+    if (!job->first_token) continue;
     answers[index] = true;
     answering.push_back(job.get());
     requests.push_back(
         {.client = index, .rows = job->prepared.generation.candidates, .last = job->last_step});
   }
   if (clients.size() < 2) return prompt_seconds;
-  // … and one for each client that will answer soon.
+  // … and one for each client that will answer soon. Who still waits for a place takes no part.
   for (std::size_t client = 0; client < clients.size(); ++client)
-    if (!answers[client]) requests.push_back({.client = client});
+    if (!answers[client] && reads[client]) requests.push_back({.client = client});
   const std::vector<bool> chosen = choose_requests(requests, weights, place.row_seconds);
   std::size_t rows = 0;
   for (std::size_t i = 0; i < answering.size(); ++i) {
