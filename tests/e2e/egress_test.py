@@ -97,7 +97,7 @@ class Elsewhere(Case):
     def test_what_was_not_allowed_is_not_there(self):
         self.loop(code=3)
         self.assertEqual(self.box.seen, [])
-        self.assertIn("nothing left this machine", self.lathe("egress")[0])
+        self.assertIn(f"nothing left this machine, by the record in {self.journal}", self.lathe("egress")[0])
 
     def test_what_cannot_be_written_down_does_not_leave(self):
         self.journal.mkdir()
