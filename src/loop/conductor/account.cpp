@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <map>
 
+#include "ground/base/error_kind.h"
+
 namespace lathe::loop {
 namespace {
 

@@ -215,6 +215,4 @@ Result<std::vector<Entry>> from_records(std::span<const books::Record> records);
 // A record as programs get to see it: {"seq", "t_ms", "joules", "kind", "body"}.
 Json record_json(const Entry& entry);
 
-std::string_view error_kind_name(ErrorKind kind);
-
 }  // namespace lathe::loop

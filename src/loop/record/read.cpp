@@ -1,26 +1,15 @@
 // Records as events. A body that lacks what its kind must say is refused; what may be left out has
 // a fallback that makes nothing better than it was.
-#include <array>
-
+#include "ground/base/error_kind.h"
 #include "ground/base/text.h"
 #include "loop/record/event.h"
 
 namespace lathe::loop {
 namespace {
 
-constexpr std::array<std::pair<ErrorKind, std::string_view>, 6> kErrorKinds{
-    {{ErrorKind::kInvalid, "invalid"},
-     {ErrorKind::kNotFound, "not_found"},
-     {ErrorKind::kUnavailable, "unavailable"},
-     {ErrorKind::kDenied, "denied"},
-     {ErrorKind::kTimeout, "timeout"},
-     {ErrorKind::kCancelled, "cancelled"}}};
-
 Error error_from(const Json& json) {
-  Error error{ErrorKind::kInvalid, json_string(json, "message")};
-  for (const auto& [kind, name] : kErrorKinds)
-    if (name == json_string(json, "kind")) error.kind = kind;
-  return error;
+  return {parse_error_kind(json_string(json, "kind")).value_or(ErrorKind::kInvalid),
+          json_string(json, "message")};
 }
 
 std::optional<std::string> text_at(const Json& body, std::string_view key) {
@@ -262,12 +251,6 @@ static_assert(std::size(kKinds) == std::variant_size_v<Event>);
 
 std::string_view kind_of(const Event& event) {
   return kKinds[event.index()].name;
-}
-
-std::string_view error_kind_name(ErrorKind kind) {
-  for (const auto& [each, name] : kErrorKinds)
-    if (each == kind) return name;
-  return "";
 }
 
 Result<Entry> from_record(const books::Record& record) {

@@ -1,5 +1,6 @@
 // Events as records. Members stand in the order in which lathe 0.1 wrote them: the same event gives
 // the same bytes.
+#include "ground/base/error_kind.h"
 #include "loop/record/event.h"
 
 namespace lathe::loop {

@@ -6,6 +6,7 @@
 #include <shared_mutex>
 
 #include "ground/base/clock.h"
+#include "ground/base/error_kind.h"
 #include "work/finish.h"
 
 namespace lathe::serve {
@@ -25,24 +26,6 @@ std::string_view finish_of(const std::vector<HostReply>& replies) {
 template <class Value>
 std::string_view finish_of(const Value&) {
   return books::kDone;
-}
-
-std::string_view kind_name(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::kInvalid:
-      return "invalid";
-    case ErrorKind::kNotFound:
-      return "not_found";
-    case ErrorKind::kUnavailable:
-      return "unavailable";
-    case ErrorKind::kDenied:
-      return "denied";
-    case ErrorKind::kTimeout:
-      return "timeout";
-    case ErrorKind::kCancelled:
-      return "cancelled";
-  }
-  return "";
 }
 
 // What a host told of a call. Nothing: a host of this process has refused it before it came to a
@@ -140,7 +123,7 @@ ModelHost::Id AccountHost::serve(
     const bool gone = !value && value.error().kind == ErrorKind::kCancelled;
     const std::string problem = value ? ""
                                 : value.error().code.empty()
-                                    ? std::string(kind_name(value.error().kind))
+                                    ? std::string(error_kind_name(value.error().kind))
                                     : value.error().code;
     core->end(*served,
               value  ? finish_of(*value)
