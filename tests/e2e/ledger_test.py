@@ -184,7 +184,8 @@ class LedgerServe(Server):
                                ("/v1/messages", {"messages": said, "max_tokens": 6}),
                                ("/api/chat", {"messages": said, "options": {"num_predict": 6}}),
                                ("/api/generate", {"prompt": "once", "options": {"num_predict": 6}})):
-                status, text = self.raw(path, {"model": model, "stream": stream, **body})
+                greedy = {"options": {"temperature": 0, **body.pop("options")}} if "options" in body else {"temperature": 0}
+                status, text = self.raw(path, {"model": model, "stream": stream, **body, **greedy})
                 self.assertEqual(status, 200, text)
         self.raw("/v1/embeddings", {"model": model, "input": ["one", "two"]})
         self.raw("/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": LONG * 200}]})
