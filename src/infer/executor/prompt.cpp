@@ -9,22 +9,25 @@
 
 namespace lathe::infer {
 
-Result<std::shared_ptr<const RowBlock>> RowBlock::make(std::size_t width,
-                                                       std::vector<float> values) {
+Result<std::shared_ptr<const RowBlock>> RowBlock::make(std::size_t width, std::vector<float> values,
+                                                       RowShape shape) {
   if (width == 0 || values.empty() || values.size() % width != 0)
     return invalid("{} numbers are no rows of {}", values.size(), width);
+  const std::size_t rows = values.size() / width;
+  if (shape.grid_columns != 0 && rows % shape.grid_columns != 0)
+    return invalid("{} rows are no grid of {} columns", rows, shape.grid_columns);
   const auto odd = std::ranges::find_if(values, [](float each) { return !std::isfinite(each); });
   if (odd != values.end()) {
     const auto at = static_cast<std::size_t>(odd - values.begin());
     return invalid("number {} of row {} is {}; rows are finite", at % width, at / width, *odd);
   }
-  return std::shared_ptr<const RowBlock>(new RowBlock(width, std::move(values)));
+  return std::shared_ptr<const RowBlock>(new RowBlock(width, std::move(values), shape));
 }
 
-RowBlock::RowBlock(std::size_t width, std::vector<float> values)
-    : width_(width), values_(std::move(values)) {
+RowBlock::RowBlock(std::size_t width, std::vector<float> values, RowShape shape)
+    : width_(width), shape_(shape), values_(std::move(values)) {
   const auto bytes = std::as_bytes(std::span(values_));
-  std::string content = std::to_string(width) + " ";
+  std::string content = fmt::format("{} {} {} ", width, shape.grid_columns, shape.mutual);
   content.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   hash_ = std::stoull(sha256_hex(content).substr(0, 16), nullptr, 16);
 }

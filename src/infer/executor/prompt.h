@@ -13,23 +13,39 @@
 
 namespace lathe::infer {
 
+// How the rows of a block stand to each other.
+struct RowShape {
+  // The rows are a grid of so many columns, row by row; 0: they follow each other like tokens. In
+  // a grid that begins where the text has come to p, models whose positions have sections
+  // (RopeSpec) give row y, column x the positions t = p, y = p + y, x = p + x, and what comes next
+  // p + max(rows, columns) of the grid.
+  std::size_t grid_columns = 0;
+  bool mutual = false;  // each row sees all of them, also those behind it
+  bool operator==(const RowShape&) const = default;
+};
+
 // The rows of one picture or sound. Immutable; any thread may read them.
 class RowBlock {
  public:
-  // One row behind the other. Refuses none, half a row, and what is no finite number.
-  static Result<std::shared_ptr<const RowBlock>> make(std::size_t width, std::vector<float> values);
+  // One row behind the other. Refuses none, half a row, half a row of a grid, and what is no finite
+  // number. A row has `embedding` numbers of a model or a multiple of it: what is added to the
+  // outputs of its first layers, the first one's first, stands behind the embedding (deepstack).
+  static Result<std::shared_ptr<const RowBlock>> make(std::size_t width, std::vector<float> values,
+                                                      RowShape shape = {});
 
   std::size_t rows() const { return values_.size() / width_; }
   std::size_t width() const { return width_; }
+  const RowShape& shape() const { return shape_; }
   const float* row(std::size_t i) const { return values_.data() + i * width_; }
-  // Of the content of the whole block and the row's place in it (63 bits of SHA-256): rows of
-  // different blocks have different keys, those of equal ones the same.
+  // Of the content and the shape of the whole block and the row's place in it (63 bits of SHA-256):
+  // rows of different blocks have different keys, those of equal ones the same.
   PositionKey key(std::size_t i) const { return kRows | ((hash_ + i) & ~kRows); }
 
  private:
   static constexpr PositionKey kRows = PositionKey{1} << 63;  // no token's key
-  RowBlock(std::size_t width, std::vector<float> values);
+  RowBlock(std::size_t width, std::vector<float> values, RowShape shape);
   std::size_t width_;
+  RowShape shape_;
   std::vector<float> values_;
   std::uint64_t hash_;
 };

@@ -24,6 +24,8 @@ TEST(RowBlock, WhatIsNoRowIsRefusedByItsPlace) {
   EXPECT_EQ(message(4, numbers(11)), "11 numbers are no rows of 4");
   EXPECT_EQ(message(4, {}), "0 numbers are no rows of 4");
   EXPECT_EQ(message(0, numbers(4)), "4 numbers are no rows of 0");
+  EXPECT_EQ(RowBlock::make(4, numbers(12), {.grid_columns = 2}).error().message,
+            "3 rows are no grid of 2 columns");
   for (const float odd :
        {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
         std::numeric_limits<float>::quiet_NaN()})
@@ -35,8 +37,8 @@ TEST(RowBlock, WhatIsNoRowIsRefusedByItsPlace) {
     }
 }
 
-// Whatever differs, in a single bit or in how the same numbers are cut into rows, differs in the
-// keys of all rows.
+// Whatever differs, in a single bit or in how the same numbers are cut into rows and how these
+// stand to each other, differs in the keys of all rows.
 TEST(RowBlock, AKeyIsOfTheWholeContentAndThePlace) {
   const auto block = *RowBlock::make(4, numbers(12)), same = *RowBlock::make(4, numbers(12));
   std::set<PositionKey> keys;
@@ -58,6 +60,10 @@ TEST(RowBlock, AKeyIsOfTheWholeContentAndThePlace) {
   others.push_back(*RowBlock::make(2, numbers(12)));
   others.push_back(*RowBlock::make(4, numbers(8)));
   others.push_back(*RowBlock::make(4, numbers(16)));
+  for (const std::size_t columns : {1u, 3u})
+    others.push_back(*RowBlock::make(4, numbers(12), {.grid_columns = columns}));
+  others.push_back(*RowBlock::make(4, numbers(12), {.mutual = true}));
+  others.push_back(*RowBlock::make(4, numbers(12), {.grid_columns = 3, .mutual = true}));
   std::size_t rows = 3;
   for (const auto& other : others) {
     for (std::size_t i = 0; i < other->rows(); ++i) keys.insert(other->key(i));
