@@ -16,6 +16,7 @@ Result<BlockPool> BlockPool::create(std::size_t block_bytes, std::size_t blocks,
   LATHE_TRY(pool.pages_, Pages::allocate(block_bytes * blocks));
   pool.block_bytes_ = block_bytes;
   pool.references_.assign(blocks, 0);
+  pool.spare_.assign(blocks, false);
   pool.bare_.reserve(blocks);
   for (std::size_t i = blocks; i-- > 0;) pool.bare_.push_back(static_cast<BlockId>(i));
   return pool;
@@ -54,12 +55,29 @@ void BlockPool::trim(std::size_t keep) {
 
 void BlockPool::add_reference(BlockId block) {
   LATHE_CHECK(references_[block] > 0);
+  if (spare_[block] && references_[block] == 1) --spare_blocks_;
   ++references_[block];
 }
 
 void BlockPool::release(BlockId block) {
   LATHE_CHECK(references_[block] > 0);
-  if (--references_[block] == 0) free_.push_back(block);
+  if (--references_[block] == 0) {
+    LATHE_CHECK(!spare_[block]);  // who holds it says first that it is none any more
+    free_.push_back(block);
+  } else if (spare_[block] && references_[block] == 1) {
+    ++spare_blocks_;
+  }
+}
+
+void BlockPool::set_spare(BlockId block, bool spare) {
+  LATHE_CHECK(references_[block] > 0);
+  if (spare_[block] == spare) return;
+  spare_[block] = spare;
+  if (references_[block] != 1) return;
+  if (spare)
+    ++spare_blocks_;
+  else
+    --spare_blocks_;
 }
 
 }  // namespace lathe::infer

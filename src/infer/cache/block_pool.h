@@ -40,6 +40,10 @@ class BlockPool {
   void release(BlockId block);
   void trim(std::size_t keep = 0);  // gives the memory of free blocks back, but for so many
   std::uint32_t references(BlockId block) const { return references_[block]; }
+  // Whether the one who holds it gives it up where memory is short (the prefix index does). Of
+  // those, the ones that nobody else refers to are counted.
+  void set_spare(BlockId block, bool spare);
+  std::size_t spare_blocks() const { return spare_blocks_; }
   std::byte* data(BlockId block) const { return pages_.data() + block * block_bytes_; }
 
  private:
@@ -47,6 +51,8 @@ class BlockPool {
   std::size_t block_bytes_ = 0;
   Pages pages_;
   std::vector<std::uint32_t> references_;
+  std::vector<bool> spare_;
+  std::size_t spare_blocks_ = 0;
   // Free ones that have memory (the last one given back is the first one taken: its pages are
   // warm), and those that have none.
   std::vector<BlockId> free_, bare_;

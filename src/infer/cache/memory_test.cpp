@@ -247,6 +247,17 @@ TEST(SequenceMemory, RandomWorkGetsWhatItWasPromised) {
     for (const Running& each : running) bytes += each.memory.bytes_left(each.at, each.claim);
     return bytes;
   };
+  // What the index counts as it goes, counted over all it has.
+  const auto reclaimable = [&] {
+    std::uint64_t bytes = 0;
+    for (const PrefixIndex::Entry& entry : cache->index().entries()) {
+      for (std::size_t g = 0; g < entry.blocks.size(); ++g) {
+        const BlockPool& pool = cache->store().pool(g);
+        if (entry.blocks[g] && pool.references(*entry.blocks[g]) == 1) bytes += pool.block_bytes();
+      }
+    }
+    return bytes;
+  };
   std::size_t admitted = 0, waited = 0, reused = 0, forked = 0;
   for (int round = 0; round < 6000; ++round) {
     if (random() % 3 == 0) {
@@ -268,6 +279,9 @@ TEST(SequenceMemory, RandomWorkGetsWhatItWasPromised) {
     Running& one = running[random() % running.size()];
     const std::size_t end =
         std::min(one.tokens.size(), one.at + 1 + random() % one.claim.prompt_step);
+    if (round % 8 == 0) {
+      ASSERT_EQ(cache->index().reclaimable_bytes(), reclaimable());
+    }
     cache->promise(promised());
     cache->make_room(one.memory.blocks_needed(one.at, end));
     ASSERT_TRUE(one.memory.prepare(one.at, end)) << "round " << round;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <unordered_map>
+#include <utility>
 
 namespace lathe::infer {
 
@@ -36,6 +37,7 @@ PrefixIndex::~PrefixIndex() {
 void PrefixIndex::release(Node& node, bool idle_parts_only) {
   for (std::size_t g = 0; g < node.blocks.size(); ++g) {
     if (!node.blocks[g] || (idle_parts_only && !is_idle_part(node, g))) continue;
+    store_->pool(g).set_spare(*node.blocks[g], false);
     store_->pool(g).release(*node.blocks[g]);
     node.blocks[g].reset();
   }
@@ -143,9 +145,16 @@ void PrefixIndex::adopt(Node& node, const SequenceMemory& memory, std::size_t bl
       if (memory.has_state() && memory.state_at() == positions) adopt_state(node, g, memory);
       continue;
     }
-    node.blocks[g] = memory.block(g, block);
-    if (node.blocks[g]) store_->pool(g).add_reference(*node.blocks[g]);
+    const std::optional<BlockId> own = memory.block(g, block);
+    if (!own) continue;
+    store_->pool(g).add_reference(*own);
+    hold(node, g, *own);
   }
+}
+
+void PrefixIndex::hold(Node& node, std::size_t group, BlockId block) {
+  node.blocks[group] = block;
+  store_->pool(group).set_spare(block, true);
 }
 
 void PrefixIndex::adopt_state(Node& node, std::size_t group, const SequenceMemory& memory) {
@@ -154,7 +163,7 @@ void PrefixIndex::adopt_state(Node& node, std::size_t group, const SequenceMemor
   const Result<BlockId> copy = pool.take();
   if (!copy) return;
   std::memcpy(pool.data(*copy), memory.state(), pool.block_bytes());
-  node.blocks[group] = *copy;
+  hold(node, group, *copy);
 }
 
 void PrefixIndex::put(std::span<const PositionKey> tokens, SequenceMemory& memory,
@@ -199,12 +208,15 @@ std::uint64_t PrefixIndex::bytes_of(std::span<const PositionKey> tokens, PrefixS
 }
 
 void PrefixIndex::keep(std::span<const PositionKey> tokens, Milliseconds until, PrefixSpace space) {
+  const Milliseconds now = clock_->monotonic();
+  std::erase_if(kept_, [&](const Node* node) { return node->kept_until <= now; });
   Node* node = root_.get();
   for (std::size_t i = 0; (i + 1) * kChunk <= tokens.size(); ++i) {
     std::size_t common = 0;
     node = find_child(*node, tokens.subspan(i * kChunk, kChunk), space, common);
     if (node == nullptr || common < kChunk) return;
     node->kept_until = std::max(node->kept_until, until);
+    kept_.insert(node);
   }
 }
 
@@ -219,31 +231,33 @@ void PrefixIndex::walk(const Visit& visit) const {
   }
 }
 
-std::uint64_t PrefixIndex::kept_bytes() const {
+// Of all nodes that are kept; or those of it that nobody uses.
+std::uint64_t PrefixIndex::kept_bytes(bool unused) const {
   std::uint64_t bytes = 0;
   const Milliseconds now = clock_->monotonic();
-  walk([&](const Node& node) {
-    if (node.kept_until <= now) return;
-    for (std::size_t g = 0; g < node.blocks.size(); ++g)
-      if (node.blocks[g]) bytes += store_->pool(g).block_bytes();
-  });
+  for (const Node* node : kept_) {
+    if (node->kept_until <= now) continue;
+    for (std::size_t g = 0; g < node->blocks.size(); ++g)
+      if (node->blocks[g] && !(unused && store_->pool(g).references(*node->blocks[g]) > 1))
+        bytes += store_->pool(g).block_bytes();
+  }
   return bytes;
+}
+
+std::uint64_t PrefixIndex::kept_bytes() const {
+  return kept_bytes(false);
 }
 
 void PrefixIndex::keep_nothing() {
-  walk([](Node& node) { node.kept_until = Milliseconds(0); });
+  for (Node* node : std::exchange(kept_, {})) node->kept_until = Milliseconds(0);
 }
 
+// Asked for several times a step, so nothing is walked.
 std::uint64_t PrefixIndex::reclaimable_bytes() const {
   std::uint64_t bytes = 0;
-  const Milliseconds now = clock_->monotonic();
-  walk([&](const Node& node) {
-    if (node.kept_until > now) return;
-    for (std::size_t g = 0; g < node.blocks.size(); ++g)
-      if (node.blocks[g] && store_->pool(g).references(*node.blocks[g]) == 1)
-        bytes += store_->pool(g).block_bytes();
-  });
-  return bytes;
+  for (std::size_t g = 0; g < store_->groups(); ++g)
+    bytes += store_->pool(g).spare_blocks() * store_->pool(g).block_bytes();
+  return bytes - kept_bytes(true);
 }
 
 bool PrefixIndex::is_leaf_to_drop(const Node& node) const {
@@ -287,6 +301,7 @@ bool PrefixIndex::drop_oldest() {
 
 void PrefixIndex::remove_leaf(Node& node) {
   release(node, false);
+  kept_.erase(&node);
   auto& siblings = node.parent->children;
   siblings.erase(std::ranges::find(siblings, &node, &std::unique_ptr<Node>::get));
 }
@@ -324,9 +339,12 @@ void PrefixIndex::restore(std::span<const Entry> entries) {
     fresh->parent = parent;
     fresh->space.owner = entry.owner;
     fresh->tokens = entry.tokens;
-    fresh->blocks = entry.blocks;
-    for (std::size_t g = 0; g < entry.blocks.size(); ++g)
-      if (entry.blocks[g]) store_->pool(g).add_reference(*entry.blocks[g]);
+    fresh->blocks.resize(entry.blocks.size());
+    for (std::size_t g = 0; g < entry.blocks.size(); ++g) {
+      if (!entry.blocks[g]) continue;
+      store_->pool(g).add_reference(*entry.blocks[g]);
+      hold(*fresh, g, *entry.blocks[g]);
+    }
     nodes.push_back(fresh.get());
     parent->children.push_back(std::move(fresh));
   }

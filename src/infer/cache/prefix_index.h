@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "ground/base/clock.h"
@@ -90,12 +91,15 @@ class PrefixIndex {
   void share(const Node& node, SequenceMemory& memory, std::size_t block);
   void adopt(Node& node, const SequenceMemory& memory, std::size_t block, std::size_t positions);
   void adopt_state(Node& node, std::size_t group, const SequenceMemory& memory);
+  // The node's block from now on; the reference to it is the node's too.
+  void hold(Node& node, std::size_t group, BlockId block);
   void release(Node& node, bool idle_parts_only);
   bool is_idle_part(const Node& node, std::size_t group) const;
   bool is_leaf_to_drop(const Node& node) const;
   bool has_parts_to_drop(const Node& node) const;
   Node* oldest_node() const;
   void remove_leaf(Node& node);
+  std::uint64_t kept_bytes(bool unused) const;
   template <class Visit>
   void walk(const Visit& visit) const;
 
@@ -103,6 +107,7 @@ class PrefixIndex {
   KvBudget* budget_;
   const Clock* clock_;
   std::unique_ptr<Node> root_;
+  std::unordered_set<Node*> kept_;  // that were to be kept; some no longer are
 };
 
 }  // namespace lathe::infer
