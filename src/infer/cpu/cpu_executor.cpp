@@ -113,6 +113,7 @@ void CpuExecutor::add_parts(std::size_t i) {
     parts_.push_back(
         {.part = std::make_unique<LayerInput>(model, i), .post = {&norms[Slot::kInputPostNorm]}});
   if (layer.scaled) parts_.back().scale = norms[Slot::kLayerScale].front();
+  if (i < model.blueprint().deepstack) parts_.back().deep = i + 1;
 }
 
 Result<std::unique_ptr<CpuExecutor>> CpuExecutor::create(const Model& model, ThreadTeam& team,
@@ -148,7 +149,8 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
     joint.pre = part.pre;
     pass(joint);
     part.part->run(step_);
-    joint = {.add = true, .post = part.post, .sum = part.sum, .scale = part.scale};
+    joint = {
+        .add = true, .post = part.post, .sum = part.sum, .scale = part.scale, .deep = part.deep};
   }
   write_outputs(slices, kind, joint);
 }
@@ -210,8 +212,9 @@ void CpuExecutor::place_tokens(std::span<const Slice> slices) {
     if (slice.adapter != nullptr) step_.adapted.push_back({slice.adapter, first, count});
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t position = slice.first_position + i;
-      step_.tokens.push_back(
-          {slice.tokens[i], row_at(slice.rows, position), position, slice.memory});
+      step_.tokens.push_back({slice.tokens[i], row_at(slice.rows, position), position,
+                              rope_position(slice.rows, position),
+                              together_until(slice.rows, position), slice.memory});
     }
     for (std::size_t i = 0; i < count; i += tile_tokens_)
       step_.tiles.push_back(
@@ -224,7 +227,10 @@ void CpuExecutor::compute_angles() {
   const Ropes& ropes = step_.ropes;
   for (std::size_t r = 0; r < ropes.all.size(); ++r)
     step_.team->run(step_.tokens.size(), [&](std::size_t t, int) {
-      rope_row(ropes.all[r], frequencies_[r], step_.tokens[t].position, step_.angles(r, t));
+      const Step::Token& token = step_.tokens[t];
+      rope_row(ropes.all[r], frequencies_[r],
+               ropes.all[r].has_sections() ? token.turns : RopePosition::of_text(token.position),
+               step_.angles(r, t));
     });
 }
 
@@ -256,6 +262,8 @@ const float* CpuExecutor::add_branch(const Joint& joint, std::size_t t) {
   step_.kernels().add(branch, width, x);
   scale(joint.scale, x);
   norm(x, joint.sum, x);
+  const float* row = step_.tokens[t].row;
+  if (joint.deep != 0 && row != nullptr) step_.kernels().add(row + joint.deep * width, width, x);
   return x;
 }
 

@@ -38,11 +38,12 @@ class CpuExecutor final : public Executor {
   // A layer's mixer or its feed-forward part.
   struct Part {
     std::unique_ptr<LayerPart> part;
-    bool reads = true;  // false: what the part before it read
-    Norm pre = {};      // of what it reads
-    Norm post = {};     // of what it gives
-    Norm sum = {};      // of the residual stream, once that is added
-    float scale = 1;    // of the residual stream behind it
+    bool reads = true;     // false: what the part before it read
+    Norm pre = {};         // of what it reads
+    Norm post = {};        // of what it gives
+    Norm sum = {};         // of the residual stream, once that is added
+    float scale = 1;       // of the residual stream behind it
+    std::size_t deep = 0;  // which part of a row is added to that, too; 0: none
   };
   CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options);
   void add_parts(std::size_t layer);
@@ -56,6 +57,7 @@ class CpuExecutor final : public Executor {
     bool add = false;
     Norm post = {}, sum = {};
     float scale = 1;
+    std::size_t deep = 0;
     bool read = false;
     Norm pre = {};
   };

@@ -191,7 +191,9 @@ std::vector<Step::Tile> HeadWalk::tiles_of(const Step& step) const {
 // Of a text of so many positions; of chosen ones, which of them.
 AttendSpec::Seen HeadWalk::seen_by(const Step& step, std::size_t t, std::size_t text) const {
   if (is_chosen(step, t)) return {0, spec_.most};
-  return spec_.seen(step.tokens[t].position, text);
+  AttendSpec::Seen seen = spec_.seen(step.tokens[t].position, text);
+  seen.end = std::max(seen.end, step.tokens[t].sees);
+  return seen;
 }
 
 // What no query of the tile sees further than.

@@ -35,6 +35,8 @@ struct Step {
     std::int32_t id;
     const float* row;  // its embedding, where it is no token; nullptr: it is one
     std::size_t position;
+    RopePosition turns;
+    std::size_t sees;  // it sees what stands before that: itself, and rows that see each other
     const SequenceMemory* memory;
   };
   std::vector<Token> tokens;

@@ -136,12 +136,21 @@ Engine::Bytes Engine::bytes() const {
   return bytes;
 }
 
-Status Engine::check_prompt(const Prompt& prompt, std::string_view what) const {
+// `together`: rows that can be computed in one step.
+Status Engine::check_prompt(const Prompt& prompt, std::size_t together,
+                            std::string_view what) const {
   const Blueprint& blueprint = executor_->blueprint();
-  for (const PlacedRows& run : prompt.rows())
-    if (run.block->width() != blueprint.embedding)
-      return invalid("the {} has rows of {} numbers; the model's embedding has {}", what,
-                     run.block->width(), blueprint.embedding);
+  for (const PlacedRows& run : prompt.rows()) {
+    if (run.block->width() != blueprint.row_width())
+      return invalid("the {} has rows of {} numbers; the model reads such of {}", what,
+                     run.block->width(), blueprint.row_width());
+    if (run.block->shape().mutual && run.block->rows() > together)
+      return invalid("the {} has {} rows that see each other; at most {} fit into a step", what,
+                     run.block->rows(), together);
+    if (run.block->shape().mutual && blueprint.chooses())
+      return invalid("the {} has rows that see each other; {} chooses what a token sees", what,
+                     blueprint.architecture);
+  }
   for (std::size_t i = 0; i < prompt.size(); ++i) {
     const TokenId id = prompt.ids()[i];
     if ((id < 0 || static_cast<std::size_t>(id) >= blueprint.vocabulary) &&
@@ -161,7 +170,7 @@ Status check_generates(const Blueprint& blueprint) {
 Status Engine::check(const GenerationRequest& request) const {
   LATHE_TRY_STATUS(check_generates(executor_->blueprint()));
   if (request.prompt.empty()) return invalid("the prompt is empty; it needs at least one token");
-  LATHE_TRY_STATUS(check_prompt(request.prompt, "prompt"));
+  LATHE_TRY_STATUS(check_prompt(request.prompt, executor_->options().step_tokens, "prompt"));
   for (const auto& ids : {std::span(request.draft), std::span(request.replay)}) {
     for (const TokenId id : ids) {
       if (id < 0 || static_cast<std::size_t>(id) >= executor_->blueprint().vocabulary) {
@@ -315,6 +324,8 @@ StepPlan Engine::plan(std::size_t prompt_tokens) {
     SequenceState state{.id = sequence->id,
                         .running = sequence->running,
                         .pending = sequence->tokens.size() - sequence->computed,
+                        .computed = sequence->computed,
+                        .rows = sequence->spec->prompt.rows(),
                         .decoding = sequence->decoding(),
                         .rewinds = sequence->memory.has_state(),
                         .bytes_left = bytes_left(*sequence)};
@@ -382,6 +393,7 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
     // A prefix that was taken over leaves less to compute than was planned.
     const std::size_t known =
         cut(sequence, std::min(part.tokens, sequence.tokens.size() - sequence.computed));
+    if (known == 0) continue;  // rows behind that prefix need more room
     std::span<const TokenId> tokens =
         std::span<const TokenId>(sequence.tokens).subspan(sequence.computed, known);
     const bool last = sequence.computed + known == sequence.tokens.size();
@@ -455,15 +467,23 @@ void Engine::prepare(Sequence& sequence, std::size_t end, bool undo) {
 // How many of the next `known` tokens of a prompt to compute in one step: a state can only be
 // remembered where a step ends, and there by whole blocks. So that the same prompt, whose last
 // token is always computed, can go on from near its end, a long one has its last few to itself.
+// Rows that see each other are in one step, whatever that prefix has left of them: what stands
+// there was computed with all of them.
 std::size_t Engine::cut(const Sequence& sequence, std::size_t known) const {
   // What was promised to it, was so for steps of its prompt's length.
   if (sequence.reads_again())
     known = std::min({known, sequence.spec->prompt.size(), executor_->options().step_tokens});
-  if (sequence.decoding() || !options_.reuse_prefixes || !sequence.memory.has_state()) return known;
+  if (sequence.decoding()) return known;
+  const auto uncut_of = [&](std::size_t count) {
+    return uncut(sequence.spec->prompt.rows(), sequence.computed, count);
+  };
+  known = uncut_of(known);
+  if (!options_.reuse_prefixes || !sequence.memory.has_state()) return known;
   const std::size_t end = sequence.computed + known, prompt = sequence.tokens.size();
   const std::size_t whole = (end == prompt ? end - 1 : end) / kChunk * kChunk;
   if (end == prompt && whole < sequence.checkpoint + kCheckpoint / 2) return known;
-  return whole > sequence.computed ? whole - sequence.computed : known;
+  const std::size_t shorter = whole > sequence.computed ? uncut_of(whole - sequence.computed) : 0;
+  return shorter != 0 ? shorter : known;
 }
 
 // Where windows let go of what they have passed, and states of all of it, a prompt that shares only

@@ -209,7 +209,7 @@ class Engine {
   Engine(std::unique_ptr<Executor> executor, const Tokenizer& tokenizer, EngineOptions options);
   Status check(const GenerationRequest& request) const;
   Status check_text(const Prompt& text) const;
-  Status check_prompt(const Prompt& prompt, std::string_view what) const;
+  Status check_prompt(const Prompt& prompt, std::size_t together, std::string_view what) const;
   Sequence* find(SequenceId id);
   std::uint64_t bytes_left(const Sequence& sequence) const;
   std::uint64_t promised_bytes() const;

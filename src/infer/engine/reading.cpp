@@ -13,9 +13,10 @@ namespace {
 // Once measuring steps has taken so long, each width is measured once more at most.
 constexpr double kMeasureSeconds = 0.25;
 
-// The next `most` positions, or what is left.
+// The next `most` positions, or what is left, without a cut through rows that see each other.
 Slice piece_of(const Prompt& text, std::size_t from, std::size_t most, const Adapter* adapter) {
-  return {.tokens = std::span(text.ids()).subspan(from, std::min(most, text.size() - from)),
+  const std::size_t count = uncut(text.rows(), from, std::min(most, text.size() - from));
+  return {.tokens = std::span(text.ids()).subspan(from, count),
           .first_position = from,
           .rows = text.rows(),
           .adapter = adapter};
@@ -39,7 +40,7 @@ Status Engine::check_text(const Prompt& text) const {
   if (text.size() > options_.context) {
     return invalid("the text has {} tokens; the context holds {}", text.size(), options_.context);
   }
-  return check_prompt(text, "text");
+  return check_prompt(text, executor_->options().step_outputs(), "text");
 }
 
 // One run: as many tokens as there are rows of output.
@@ -72,8 +73,11 @@ Status Engine::logits(const Prompt& text, const std::function<void(std::span<con
   LATHE_TRY_STATUS(check_text(text));
   SequenceMemory memory(cache_->store());
   const std::size_t most = executor_->options().step_outputs();
-  for (std::size_t from = 0; from < text.size(); from += most)
-    LATHE_TRY_STATUS(fill(memory, piece_of(text, from, most, adapter), OutputKind::kLogits, row));
+  for (std::size_t from = 0; from < text.size();) {
+    const Slice piece = piece_of(text, from, most, adapter);
+    LATHE_TRY_STATUS(fill(memory, piece, OutputKind::kLogits, row));
+    from += piece.tokens.size();
+  }
   return {};
 }
 
@@ -87,9 +91,11 @@ Status Engine::hidden(const Prompt& text, const std::function<void(std::span<con
   SequenceMemory memory(cache_->store());
   const std::size_t most = executor_->options().step_outputs();
   const auto headed = [&](std::span<const float> values) { row(executor_->head(values)); };
-  for (std::size_t from = 0; from < text.size(); from += most)
-    LATHE_TRY_STATUS(
-        fill(memory, piece_of(text, from, most, nullptr), OutputKind::kHidden, headed));
+  for (std::size_t from = 0; from < text.size();) {
+    const Slice piece = piece_of(text, from, most, nullptr);
+    LATHE_TRY_STATUS(fill(memory, piece, OutputKind::kHidden, headed));
+    from += piece.tokens.size();
+  }
   return {};
 }
 

@@ -237,11 +237,11 @@ TEST(Rows, OfAnotherWidthAreRefused) {
   GenerationRequest request = request_of({}, 4, 0);
   request.prompt = prompt;
   EXPECT_EQ(engine->add(request).error().message,
-            fmt::format("the prompt has rows of {} numbers; the model's embedding has {}",
-                        width / 2, width));
-  EXPECT_EQ(engine->embed(prompt, Pooling::kMean).error().message,
-            fmt::format("the text has rows of {} numbers; the model's embedding has {}", width / 2,
+            fmt::format("the prompt has rows of {} numbers; the model reads such of {}", width / 2,
                         width));
+  EXPECT_EQ(
+      engine->embed(prompt, Pooling::kMean).error().message,
+      fmt::format("the text has rows of {} numbers; the model reads such of {}", width / 2, width));
   // A place that no row stands in.
   Prompt hole({1, kNoToken, 2});
   EXPECT_EQ(engine->embed(hole, Pooling::kMean).error().message,

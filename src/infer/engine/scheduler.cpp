@@ -90,11 +90,24 @@ StepPlan plan_step(std::span<const SequenceState> sequences, const SchedulerLimi
     tokens -= drafted[i];
     outputs -= drafted[i];
   }
+  const std::size_t beside = tokens;  // room beside the decodes
   tokens = std::min(tokens, limits.prompt_tokens);
+  bool first = limits.prompt_tokens != 0;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     const SequenceState& sequence = sequences[i];
     if (!active[i] || sequence.decoding || sequence.pending == 0) continue;
-    const std::size_t share = std::min(sequence.pending, tokens);
+    std::size_t share = uncut(sequence.rows, sequence.computed, std::min(sequence.pending, tokens));
+    // The first prompt goes on, whatever is left for it: with more than its caller wants, or, if
+    // that has no place beside the decodes, in a step of its own, behind which they go on.
+    const std::size_t whole = together_until(sequence.rows, sequence.computed) - sequence.computed;
+    if (first && share == 0 && whole > 1) {
+      share = tokens = whole;
+      if (whole > beside) {
+        plan.parts.clear();
+        outputs = limits.step_outputs;
+      }
+    }
+    first = false;
     if (share == 0 || outputs == 0) continue;
     plan.parts.push_back({sequence.id, share});
     tokens -= share;

@@ -1,8 +1,8 @@
 // What the next step computes, as a pure function of what is waiting: decodes first (every running
 // stream moves on one token, and drafted tokens are checked where that pays), then prompts in order
-// of arrival, cut so that a step stays short. New
-// sequences are admitted, in order, as long as their worst case can be promised: a running sequence
-// never lacks a block.
+// of arrival, cut so that a step stays short; rows that see each other are not cut. New sequences
+// are admitted, in order, as long as their worst case can be promised: a running sequence never
+// lacks a block.
 #pragma once
 
 #include <cstddef>
@@ -10,16 +10,20 @@
 #include <span>
 #include <vector>
 
+#include "infer/executor/prompt.h"
+
 namespace lathe::infer {
 
 using SequenceId = std::uint64_t;
 
 struct SequenceState {
   SequenceId id = 0;
-  bool running = false;     // admitted: its worst case is promised
-  std::size_t pending = 0;  // tokens known but not yet computed (while decoding 1, or a few again)
-  bool decoding = false;    // its pending token was sampled
-  bool rewinds = false;     // where a draft is wrong, all of its step is computed again
+  bool running = false;      // admitted: its worst case is promised
+  std::size_t pending = 0;   // tokens known but not yet computed (while decoding 1, or a few again)
+  std::size_t computed = 0;  // the position of the first of these
+  std::span<const PlacedRows> rows = {};  // of its prompt
+  bool decoding = false;                  // its pending token was sampled
+  bool rewinds = false;  // where a draft is wrong, all of its step is computed again
   // Of KV, that it may still take: all of the worst case when waiting.
   std::uint64_t bytes_left = 0;
   std::size_t drafted = 0;  // tokens that probably come next, while decoding

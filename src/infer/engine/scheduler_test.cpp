@@ -24,6 +24,40 @@ TEST(Scheduler, DecodesGoFirstAndPromptsFillTheRest) {
   EXPECT_EQ(plan.parts, (std::vector<StepPlan::Part>{{2, 1}, {3, 1}, {1, 126}}));
 }
 
+// Five tokens, 40 rows that see each other, ten tokens.
+TEST(Scheduler, RowsThatSeeEachOtherAreNotCut) {
+  Prompt prompt(std::vector<TokenId>(5, 1));
+  prompt.add(*RowBlock::make(1, std::vector<float>(40, 1.0f), {.mutual = true}));
+  prompt.add(std::vector<TokenId>(10, 1));
+  const auto reading = [&](SequenceId id, std::size_t computed) {
+    SequenceState state = running(id, 55 - computed, false);
+    state.computed = computed;
+    state.rows = prompt.rows();
+    return state;
+  };
+  using Parts = std::vector<StepPlan::Part>;
+  const auto parts = [](std::vector<SequenceState> states, SchedulerLimits limits) {
+    return plan_step(states, limits).parts;
+  };
+  EXPECT_EQ(parts({reading(1, 0)}, {.step_tokens = 44}), (Parts{{1, 5}}));
+  EXPECT_EQ(parts({reading(1, 0)}, {.step_tokens = 46}), (Parts{{1, 46}}));
+  // More than its caller wants, as it cannot be less; but nothing where nothing is wanted.
+  EXPECT_EQ(parts({reading(1, 5)}, {.step_tokens = 46, .prompt_tokens = 1}), (Parts{{1, 40}}));
+  EXPECT_EQ(parts({reading(1, 5)}, {.step_tokens = 46, .prompt_tokens = 0}), Parts{});
+  // What a prefix has left of them.
+  EXPECT_EQ(parts({reading(1, 30)}, {.step_tokens = 46, .prompt_tokens = 14}), (Parts{{1, 15}}));
+  // Beside a decode, or if there is no room beside it, without it: it goes on in the next step.
+  EXPECT_EQ(parts({running(2, 1, true), reading(1, 5)}, {.step_tokens = 41}),
+            (Parts{{2, 1}, {1, 40}}));
+  EXPECT_EQ(parts({running(2, 1, true), reading(1, 5)}, {.step_tokens = 40}), (Parts{{1, 40}}));
+  EXPECT_EQ(parts({running(2, 1, true), reading(1, 45)}, {.step_tokens = 40}),
+            (Parts{{2, 1}, {1, 10}}));
+  // Prompts in front of it are not overtaken.
+  EXPECT_EQ(parts({running(2, 30, false), reading(1, 5)}, {.step_tokens = 60}), (Parts{{2, 30}}));
+  EXPECT_EQ(parts({reading(1, 5), running(2, 30, false)}, {.step_tokens = 60}),
+            (Parts{{1, 50}, {2, 10}}));
+}
+
 TEST(Scheduler, AdmitsInOrderWhileTheWorstCaseFits) {
   const SequenceState states[] = {running(1, 1, true, 3), waiting(2, 10, 4), waiting(3, 10, 2),
                                   waiting(4, 10, 1)};

@@ -32,12 +32,47 @@ RowBlock::RowBlock(std::size_t width, std::vector<float> values, RowShape shape)
   hash_ = std::stoull(sha256_hex(content).substr(0, 16), nullptr, 16);
 }
 
-const float* row_at(std::span<const PlacedRows> rows, std::size_t position) {
+namespace {
+
+// The block that a position is of; nullptr: a token stands there.
+const PlacedRows* run_at(std::span<const PlacedRows> rows, std::size_t position) {
   const auto behind = std::ranges::upper_bound(rows, position, {}, &PlacedRows::first);
   if (behind == rows.begin()) return nullptr;
   const PlacedRows& run = *std::prev(behind);
-  const std::size_t i = position - run.first;
-  return i < run.block->rows() ? run.block->row(i) : nullptr;
+  return position < run.end() ? &run : nullptr;
+}
+
+}  // namespace
+
+const float* row_at(std::span<const PlacedRows> rows, std::size_t position) {
+  const PlacedRows* run = run_at(rows, position);
+  return run == nullptr ? nullptr : run->block->row(position - run->first);
+}
+
+RopePosition rope_position(std::span<const PlacedRows> rows, std::size_t position) {
+  std::size_t saved = 0;  // by the grids before it
+  for (const PlacedRows& run : rows) {
+    const std::size_t columns = run.block->shape().grid_columns;
+    if (run.first > position) break;
+    if (columns == 0) continue;
+    if (position < run.end()) {
+      const std::size_t t = run.first - saved, i = position - run.first;
+      return {t, t + i / columns, t + i % columns};
+    }
+    saved += run.block->rows() - std::max(run.block->rows() / columns, columns);
+  }
+  return RopePosition::of_text(position - saved);
+}
+
+std::size_t together_until(std::span<const PlacedRows> rows, std::size_t position) {
+  const PlacedRows* run = run_at(rows, position);
+  return run != nullptr && run->block->shape().mutual ? run->end() : position + 1;
+}
+
+std::size_t uncut(std::span<const PlacedRows> rows, std::size_t from, std::size_t count) {
+  const std::size_t end = from + count;
+  if (count == 0 || together_until(rows, end - 1) <= end) return count;
+  return std::max(from, run_at(rows, end - 1)->first) - from;
 }
 
 void Prompt::add(std::shared_ptr<const RowBlock> block) {

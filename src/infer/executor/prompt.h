@@ -9,6 +9,7 @@
 
 #include "ground/base/result.h"
 #include "infer/cache/prefix_index.h"
+#include "infer/models/rope.h"
 #include "infer/tokens/tokenizer.h"
 
 namespace lathe::infer {
@@ -54,10 +55,22 @@ class RowBlock {
 struct PlacedRows {
   std::size_t first = 0;
   std::shared_ptr<const RowBlock> block;
+  std::size_t end() const { return first + block->rows(); }
 };
 
 // The row at a position; nullptr: a token stands there. `rows` in order of their positions.
 const float* row_at(std::span<const PlacedRows> rows, std::size_t position);
+
+// Where a position turns to (RowShape): behind grids that are less deep and wide than they have
+// rows, texts go on at smaller numbers than their place in the sequence.
+RopePosition rope_position(std::span<const PlacedRows> rows, std::size_t position);
+
+// Rows that see each other are computed in one step. The end of what is computed together with a
+// position: of its block, or position + 1.
+std::size_t together_until(std::span<const PlacedRows> rows, std::size_t position);
+// How many of the next `count` positions from `from` on one step can compute without the rows
+// behind them; 0: it would have to compute more.
+std::size_t uncut(std::span<const PlacedRows> rows, std::size_t from, std::size_t count);
 
 class Prompt {
  public:

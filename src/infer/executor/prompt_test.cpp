@@ -93,5 +93,40 @@ TEST(Prompt, RowsStandInPlaceOfTokens) {
   EXPECT_EQ(row_at({}, 0), nullptr);
 }
 
+// Two tokens, a grid of 2 × 3, a token, a column of 4, rows in a sequence, a token.
+TEST(Prompt, GridsTurnByTheirRowsAndColumns) {
+  Prompt prompt({7, 8});
+  prompt.add(*RowBlock::make(2, numbers(12), {.grid_columns = 3}));
+  prompt.add(std::vector<TokenId>{9});
+  prompt.add(*RowBlock::make(2, numbers(8), {.grid_columns = 1}));
+  prompt.add(*RowBlock::make(2, numbers(4)));
+  prompt.add(std::vector<TokenId>{9});
+  const RopePosition expected[] = {{0, 0, 0},    {1, 1, 1},   {2, 2, 2}, {2, 2, 3},    {2, 2, 4},
+                                   {2, 3, 2},    {2, 3, 3},   {2, 3, 4}, {5, 5, 5},    {6, 6, 6},
+                                   {6, 7, 6},    {6, 8, 6},   {6, 9, 6}, {10, 10, 10}, {11, 11, 11},
+                                   {12, 12, 12}, {13, 13, 13}};
+  ASSERT_EQ(prompt.size(), 16u);
+  for (std::size_t i = 0; i < std::size(expected); ++i)
+    EXPECT_EQ(rope_position(prompt.rows(), i), expected[i]) << i;
+  EXPECT_EQ(rope_position({}, 5), RopePosition::of_text(5));
+}
+
+TEST(Prompt, IsNotCutThroughRowsThatSeeEachOther) {
+  Prompt prompt({7, 8});
+  prompt.add(*RowBlock::make(2, numbers(8), {.mutual = true}));  // [2, 6)
+  prompt.add(*RowBlock::make(2, numbers(6), {.mutual = true}));  // [6, 9)
+  prompt.add(*RowBlock::make(2, numbers(4)));                    // [9, 11)
+  const std::size_t ends[] = {1, 2, 6, 6, 6, 6, 9, 9, 9, 10, 11, 12};
+  for (std::size_t i = 0; i < std::size(ends); ++i)
+    EXPECT_EQ(together_until(prompt.rows(), i), ends[i]) << i;
+  for (std::size_t from = 0; from < 11; ++from)
+    for (std::size_t count = 0; from + count <= 11; ++count) {
+      std::size_t most = count;  // the last border that is none inside
+      const auto inside = [](std::size_t at) { return (at > 2 && at < 6) || (at > 6 && at < 9); };
+      while (most > 0 && inside(from + most)) --most;
+      EXPECT_EQ(uncut(prompt.rows(), from, count), most) << from << " " << count;
+    }
+}
+
 }  // namespace
 }  // namespace lathe::infer

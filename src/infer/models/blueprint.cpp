@@ -163,6 +163,26 @@ Result<RopeSpec> read_rope(const ArchitectureKeys& keys, std::size_t head_dim,
   return rope;
 }
 
+Status read_sections(const ArchitectureKeys& keys, bool interleaved, Blueprint& blueprint) {
+  LATHE_TRY(const auto sizes, keys.file().ints(keys.name("rope.dimension_sections")));
+  for (LayerSpec& layer : blueprint.layers) {
+    AttentionSpec* attention = layer.attention();
+    if (attention == nullptr) continue;
+    RopeSpec& rope = attention->rope;
+    const auto pairs = static_cast<std::int64_t>(rope.dimensions / 2);
+    const bool parts =
+        std::ranges::all_of(sizes, [&](std::int64_t size) { return size >= 0 && size <= pairs; });
+    // A fourth one, for what no model has yet, is empty.
+    if (!parts || sizes.size() < 3 || sizes.size() > 4 || sizes[0] + sizes[1] + sizes[2] != pairs)
+      return invalid("{}: {} must have three sizes that come to {}, half of the {} that turn",
+                     keys.file().path().string(), keys.name("rope.dimension_sections"), pairs,
+                     rope.dimensions);
+    for (std::size_t i = 0; i < 3; ++i) rope.sections[i] = static_cast<std::size_t>(sizes[i]);
+    rope.interleaved = interleaved;
+  }
+  return {};
+}
+
 Result<Blueprint> read_decoder(const ArchitectureKeys& keys, Mixers mixers) {
   const Gguf& file = keys.file();
   const std::string place = file.path().string();
@@ -415,6 +435,13 @@ bool Blueprint::turns_long(std::size_t given) const {
     const RopeSpec* rope = layer.rope();
     return rope != nullptr && rope->factors == RopeFactors::kByContext &&
            static_cast<double>(given) > rope->original_context;
+  });
+}
+
+bool Blueprint::chooses() const {
+  return std::ranges::any_of(layers, [](const LayerSpec& layer) {
+    const auto attends = layer.attends();
+    return attends && attends->most != 0;
   });
 }
 

@@ -6,6 +6,7 @@
 // divisible heads, finite constants.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,6 +38,12 @@ struct RopeSpec {
   double beta_fast = 32, beta_slow = 1;
   double magnitude = 1;  // cos and sin are multiplied by this
   RopeFactors factors = RopeFactors::kNone;
+  // How many pairs turn by each of a position's numbers t, y and x (RopePosition), one section
+  // behind the other; `interleaved`: t y x t y x …, as far as y and x go, the rest t (Qwen Team
+  // 2024, "Qwen2-VL"; 2025, "Qwen3-VL"). All 0: a position is one number.
+  std::array<std::size_t, 3> sections = {};
+  bool interleaved = false;
+  bool has_sections() const { return sections != std::array<std::size_t, 3>{}; }
 
   bool operator==(const RopeSpec&) const = default;
 };
@@ -304,6 +311,8 @@ struct Blueprint {
   // Behind each layer stands a part that a token's own embedding for that layer opens (Gemma 4): of
   // so many dimensions; 0: none.
   std::size_t layer_input = 0;
+  // Rows in place of tokens bring what is added behind each of so many of the first layers.
+  std::size_t deepstack = 0;
   std::vector<LayerSpec> layers;
   // Layers that predict one more token (read_predictor()): what a token begins with is made of its
   // embedding and a row that is given beside it; embedding, output and, unless it has a norm of its
@@ -311,6 +320,9 @@ struct Blueprint {
   bool predicts = false, own_output_norm = false;
   std::size_t first_layer = 0;
 
+  bool chooses() const;  // a layer's queries see positions that an indexer chose
+  // Of a row in place of a token (RowBlock).
+  std::size_t row_width() const { return embedding * (1 + deepstack); }
   // Of what a text becomes.
   std::size_t text_width() const { return head.empty() ? embedding : head.back().rows; }
   std::vector<StateSpec> states() const;
@@ -378,6 +390,8 @@ Result<Mamba2Spec> read_mamba2(const ArchitectureKeys& keys);
 Result<LatentAttentionSpec> read_latent_attention(const ArchitectureKeys& keys, std::size_t heads,
                                                   std::size_t layer);
 Result<RopeSpec> read_rope(const ArchitectureKeys& keys, std::size_t head_dim, std::size_t context);
+// RopeSpec::sections of all layers that turn.
+Status read_sections(const ArchitectureKeys& keys, bool interleaved, Blueprint& blueprint);
 // Which layers see a window: of every `period` all but the last one (0: all), unless the file has a
 // period of its own, or says it of each. The window; 0: there is none.
 Result<std::size_t> read_windows(const ArchitectureKeys& keys, Blueprint& blueprint,
@@ -424,8 +438,11 @@ Result<Blueprint> read_llama4(const ArchitectureKeys& keys);
 Result<Blueprint> read_phi3(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen2(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen2moe(const ArchitectureKeys& keys);
+Result<Blueprint> read_qwen2vl(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3moe(const ArchitectureKeys& keys);
+Result<Blueprint> read_qwen3vl(const ArchitectureKeys& keys);
+Result<Blueprint> read_qwen3vlmoe(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen35(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3next(const ArchitectureKeys& keys);
 

@@ -52,11 +52,14 @@ Result<Blueprint> read_qwen3next(const ArchitectureKeys& keys) {
   return read_hybrid(keys, net);
 }
 
-// Its three sections of positions are one and the same in a text.
+// A file without sections is of a model that reads texts alone.
 Result<Blueprint> read_qwen35(const ArchitectureKeys& keys) {
   LATHE_TRY(DeltaNetSpec net, read_delta_net(keys));
   net.interleaved = true;
-  return read_hybrid(keys, net);
+  LATHE_TRY(Blueprint blueprint, read_hybrid(keys, net));
+  if (keys.file().has(keys.name("rope.dimension_sections")))
+    LATHE_TRY_STATUS(read_sections(keys, true, blueprint));
+  return blueprint;
 }
 
 }  // namespace lathe::infer

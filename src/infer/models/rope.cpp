@@ -41,11 +41,24 @@ Ropes ropes_of(const Blueprint& blueprint) {
   return ropes;
 }
 
-void rope_row(const RopeSpec& rope, std::span<const double> frequencies, std::size_t position,
-              float* row) {
+namespace {
+
+// The number that a pair turns by.
+std::size_t number_of(const RopeSpec& rope, std::size_t pair, const RopePosition& position) {
+  const auto& [t, y, x] = rope.sections;
+  if (!rope.interleaved) return pair < t ? position.t : pair < t + y ? position.y : position.x;
+  if (pair % 3 == 1 && pair < 3 * y) return position.y;
+  if (pair % 3 == 2 && pair < 3 * x) return position.x;
+  return position.t;
+}
+
+}  // namespace
+
+void rope_row(const RopeSpec& rope, std::span<const double> frequencies,
+              const RopePosition& position, float* row) {
   const std::size_t half = rope.dimensions / 2;
   for (std::size_t i = 0; i < half; ++i) {
-    const double angle = static_cast<double>(position) * frequencies[i];
+    const double angle = static_cast<double>(number_of(rope, i, position)) * frequencies[i];
     row[i] = static_cast<float>(std::cos(angle) * rope.magnitude);
     row[half + i] = static_cast<float>(std::sin(angle) * rope.magnitude);
   }

@@ -20,9 +20,17 @@ struct Ropes {
 };
 Ropes ropes_of(const Blueprint& blueprint);
 
+// Where a token stands, for each section of a rope: of a text it is the same number; a picture's
+// rows have one t, and y and x of their grid (RowShape).
+struct RopePosition {
+  std::size_t t = 0, y = 0, x = 0;
+  static RopePosition of_text(std::size_t position) { return {position, position, position}; }
+  bool operator==(const RopePosition&) const = default;
+};
+
 // The row of one position: cosines in [0, dimensions/2), sines behind them, both times the
 // magnitude.
-void rope_row(const RopeSpec& rope, std::span<const double> frequencies, std::size_t position,
-              float* row);
+void rope_row(const RopeSpec& rope, std::span<const double> frequencies,
+              const RopePosition& position, float* row);
 
 }  // namespace lathe::infer

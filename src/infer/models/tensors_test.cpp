@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "infer/formats/gguf_writer.h"
+#include "infer/models/rope.h"
 #include "infer/models/tiny_model_test.h"
 
 namespace lathe::infer {
@@ -83,6 +85,53 @@ TEST(Keys, FactorsMakeALongRopeWithoutItsName) {
   ASSERT_TRUE(unnamed) << unnamed.error().message;
   EXPECT_EQ(unnamed->attention()->rope.factors, RopeFactors::kByContext);
   EXPECT_EQ(unnamed->attention()->rope, read_blueprint(file)->attention()->rope);
+}
+
+TEST(Keys, SectionsComeToThePairsThatTurn) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "tiny.gguf";
+  const auto read = [&](const std::string& architecture,
+                        const std::vector<std::int64_t>& sections) {
+    write_tiny_model(path, {.architecture = architecture}, [&](GgufWriter& writer) {
+      if (!sections.empty()) writer.add(architecture + ".rope.dimension_sections", sections);
+      if (architecture == "qwen3vl") writer.add("qwen3vl.n_deepstack_layers", std::uint64_t{2});
+    });
+    return read_blueprint(*Gguf::open(path));
+  };
+  const Blueprint two = *read("qwen2vl", {2, 3, 3, 0}), three = *read("qwen3vl", {2, 3, 3});
+  for (const Blueprint* blueprint : {&two, &three}) {
+    const RopeSpec& rope = *blueprint->layers[1].rope();
+    EXPECT_EQ(rope.sections, (std::array<std::size_t, 3>{2, 3, 3}));
+    EXPECT_EQ(rope.interleaved, blueprint == &three);
+  }
+  EXPECT_EQ(two.row_width(), 32u);
+  EXPECT_EQ(three.row_width(), 96u);
+  // Pair by pair: the angle of a pair is its number, where all frequencies are 1.
+  const auto numbers = [](const RopeSpec& rope) {
+    std::vector<float> row(16);
+    rope_row(rope, std::vector<double>(8, 1.0), {1, 2, 3}, row.data());
+    std::string text;
+    for (std::size_t i = 0; i < 8; ++i)
+      for (int n = 1; n <= 3; ++n)
+        if (row[i] == static_cast<float>(std::cos(n))) text += std::to_string(n);
+    return text;
+  };
+  EXPECT_EQ(numbers(*two.layers[0].rope()), "11222333");
+  EXPECT_EQ(numbers(*three.layers[0].rope()), "12312312");
+  EXPECT_EQ(numbers(*(*read("qwen3vl", {4, 2, 2, 0})).layers[0].rope()), "12312311");
+  for (const std::vector<std::int64_t>& wrong :
+       std::vector<std::vector<std::int64_t>>{{},
+                                              {8},
+                                              {4, 4},
+                                              {2, 3, 2},
+                                              {-1, 5, 4},
+                                              {2, 3, 2, 1},
+                                              {2, 3, 3, 0, 0},
+                                              {1LL << 62, 1LL << 62, 8}})
+    EXPECT_EQ(read("qwen2vl", wrong).error().message,
+              path.string() +
+                  ": qwen2vl.rope.dimension_sections must have three sizes that come "
+                  "to 8, half of the 16 that turn");
 }
 
 TEST(Keys, ExpertsNeedNoDenseWidth) {

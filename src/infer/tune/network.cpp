@@ -210,7 +210,7 @@ void Network::turn_positions() {
                                                                   : model_.rope_factors(factors));
     std::vector<float>& turn = pass_.turn.emplace_back(options_.longest * rope.dimensions);
     for (std::size_t p = 0; p < options_.longest; ++p)
-      rope_row(rope, frequencies, p, turn.data() + p * rope.dimensions);
+      rope_row(rope, frequencies, RopePosition::of_text(p), turn.data() + p * rope.dimensions);
     std::vector<float>& back = pass_.turn_back.emplace_back(turn);
     for (std::size_t i = 0; i < back.size(); ++i)
       if (i % rope.dimensions >= rope.dimensions / 2) back[i] = -back[i];
