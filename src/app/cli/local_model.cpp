@@ -129,8 +129,10 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
     LATHE_TRY(draft, serve::DraftSource::read(flags.draft, *local.file, blueprint, *local.tokenizer,
                                               positions));
   }
-  const infer::ExecutorOptions executor_options{
+  infer::ExecutorOptions executor_options{
       .kv = kv, .context = flags.context, .keep_hidden = draft && draft->reads_hidden()};
+  executor_options.step_tokens = std::max(executor_options.step_tokens, flags.together);
+  executor_options.most_outputs = std::max(executor_options.most_outputs, flags.together);
   LATHE_TRY(auto executor, infer::CpuExecutor::create(*local.model, *local.team,
                                                       executor_options.of(blueprint, positions)));
   local.executor = executor.get();

@@ -14,9 +14,10 @@ struct ModelFlags {
   int threads = 0;          // 0: one a core
   std::size_t context = 0;  // 0: the model's, as far as memory allows
   std::string kv = "f16";
-  std::string kernels;  // "": the best of this processor
-  std::string adapter;  // a LoRA file; "": none
-  std::string draft;    // what guesses at answers (serve::DraftSource); "": nothing
+  std::string kernels;       // "": the best of this processor
+  std::string adapter;       // a LoRA file; "": none
+  std::string draft;         // what guesses at answers (serve::DraftSource); "": nothing
+  std::size_t together = 0;  // so many rows of a step are wanted at least
 };
 Result<infer::KvType> parse_kv(std::string_view name);                      // of the flag --kv
 Result<const infer::KernelTable*> choose_kernels(const std::string& name);  // of --kernels
