@@ -13,6 +13,7 @@
 #include "ground/base/text.h"
 #include "infer/answers/answer_format.h"
 #include "infer/convert/hf_family.h"
+#include "infer/encoders/vision_model.h"
 #include "infer/models/blueprint.h"
 #include "infer/quant/tensor_type.h"
 #include "loop/conductor/recipe.h"
@@ -148,6 +149,13 @@ std::string architectures() {
   return table("architecture", rows);
 }
 
+std::string projectors() {
+  std::vector<std::vector<std::string>> rows;
+  for (const infer::Projector& projector : infer::projectors())
+    rows.push_back({code(projector.name), std::string(projector.models)});
+  return table("clip.projector_type | models", rows);
+}
+
 std::string tensor_types() {
   std::vector<std::vector<std::string>> rows;
   for (const infer::TensorTypeInfo& type : infer::tensor_types())
@@ -176,6 +184,7 @@ const std::map<std::string, std::string (*)(), std::less<>> kTables{
     {"endpoints", endpoints},
     {"architectures", architectures},
     {"imported", imported},
+    {"projectors", projectors},
     {"tensor types", tensor_types},
 };
 

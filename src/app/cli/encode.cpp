@@ -1,0 +1,140 @@
+// lathe encode MMPROJ FILE --out E.f32: what a model is given in place of a picture: the rows of
+// its encoder as raw float32, for checks against other engines.
+#include "app/cli/local_model.h"
+#include "app/cli/output_file.h"
+#include "app/cli/work_progress.h"
+#include "ground/base/part_file.h"
+#include "ground/base/text.h"
+#include "ground/media/decoders.h"
+#include "infer/encoders/picture_encoder.h"
+
+namespace lathe::app {
+namespace {
+
+constexpr Milliseconds kDecodeLimit{60'000};
+
+struct EncodeFlags {
+  std::string encoder, file, out, input, kernels;
+  int threads = 0;
+  bool force = false;
+};
+
+// A file of numbers that may not be asked for.
+class NumberFile {
+ public:
+  static Result<NumberFile> create(const std::string& path) {
+    NumberFile file;
+    if (path.empty()) return file;
+    LATHE_TRY(file.file_, PartFile::create(path));
+    return file;
+  }
+  void write(std::span<const float> values) {
+    if (file_ && status_) status_ = file_->write(std::as_bytes(values));
+  }
+  Status commit() {
+    LATHE_TRY_STATUS(std::move(status_));
+    return file_ ? file_->commit() : Status{};
+  }
+
+ private:
+  std::optional<PartFile> file_;
+  Status status_;
+};
+
+Json to_json(const infer::EncodedPiece& piece) {
+  if (piece.rows == nullptr) return {{"words", piece.words}};
+  const infer::RowShape& shape = piece.rows->shape();
+  Json json{{"rows", piece.rows->rows()}, {"mutual", shape.mutual}};
+  if (shape.grid_columns != 0) json["grid_columns"] = shape.grid_columns;
+  return json;
+}
+
+std::string to_text(const infer::EncodedPiece& piece) {
+  if (piece.rows == nullptr) return join(piece.words, "");
+  const infer::RowShape& shape = piece.rows->shape();
+  return fmt::format(
+      "{} rows{}{}", piece.rows->rows(),
+      shape.grid_columns == 0 ? "" : fmt::format(", a grid of {} columns", shape.grid_columns),
+      shape.mutual ? ", which see each other" : "");
+}
+
+Result<std::unique_ptr<infer::PictureEncoder>> open_encoder(const App& app,
+                                                            const EncodeFlags& flags,
+                                                            const infer::Gguf& file,
+                                                            infer::ThreadTeam& team) {
+  infer::WeightLoading loading;
+  LATHE_TRY(loading.kernels, choose_kernels(flags.kernels));
+  WorkProgress progress(app, "loading " + file.path().filename().string());
+  loading.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
+  loading.stop = app.stop;
+  return infer::PictureEncoder::open(file, team, loading);
+}
+
+Status encode(const App& app, const EncodeFlags& flags) {
+  for (const std::string& out : {flags.out, flags.input})
+    if (!out.empty()) LATHE_TRY_STATUS(check_output(out, {flags.encoder, flags.file}, flags.force));
+  if (flags.out == flags.input) return invalid("--out and --input name the same file");
+  LATHE_TRY(const int threads, choose_threads(flags.threads));
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(flags.encoder));
+  infer::ThreadTeam team(threads);
+  LATHE_TRY(const auto encoder, open_encoder(app, flags, file, team));
+  LATHE_TRY(const std::string bytes, read_file(flags.file, kMaxPictureFile));
+  auto picture = decode_picture_file(app.program, bytes, kDecodeLimit, *app.stop);
+  if (!picture) return at(flags.file, picture.error());
+
+  LATHE_TRY(NumberFile out, NumberFile::create(flags.out));
+  LATHE_TRY(NumberFile input, NumberFile::create(flags.input));
+  Json inputs = Json::array();
+  const auto pieces = encoder->encode(*picture, app.stop, [&](const infer::PixelPlanes& pixels) {
+    inputs.push_back({{"width", pixels.size.width}, {"height", pixels.size.height}});
+    input.write(pixels.values);
+  });
+  if (!pieces) return at(flags.file, pieces.error());
+  std::size_t rows = 0;
+  Json told = Json::array();
+  std::string lines;
+  for (const infer::EncodedPiece& piece : *pieces) {
+    told.push_back(to_json(piece));
+    lines += to_text(piece) + "\n";
+    if (piece.rows == nullptr) continue;
+    out.write({piece.rows->row(0), piece.rows->rows() * piece.rows->width()});
+    rows += piece.rows->rows();
+  }
+  LATHE_TRY_STATUS(out.commit());
+  LATHE_TRY_STATUS(input.commit());
+  if (app.json) {
+    print_json({{"rows", rows},
+                {"width", encoder->width()},
+                {"inputs", inputs},
+                {"pieces", told},
+                {"out", flags.out}});
+  } else {
+    print(fmt::format("{}{}: {} rows × {}, float32\n", lines, flags.out, rows, encoder->width()));
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_encode(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<EncodeFlags>();
+  CLI::App* command = cli.add_subcommand(
+      "encode", "Write what a model is given in place of a picture as raw float32");
+  command->add_option("encoder", flags->encoder, "The encoder, an mmproj GGUF file")->required();
+  command->add_option("file", flags->file, "The picture: PNG, JPEG or WebP")->required();
+  command->add_option("--out", flags->out, "File: rows × width float32, little endian")->required();
+  command->add_option(
+      "--input", flags->input,
+      "File: what goes into the encoder, input by input (3, height, width) float32");
+  command->add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
+  command->add_option("--kernels", flags->kernels, "Instruction set (default: the best one)");
+  add_force_flag(*command, flags->force);
+  command->callback([&app, &action, flags] {
+    action = [&app, flags] {
+      const Status status = encode(app, *flags);
+      return status ? kExitPassed : report_error(app, status.error());
+    };
+  });
+}
+
+}  // namespace lathe::app

@@ -1,0 +1,56 @@
+// An encoder of pictures: a decoded picture becomes what a prompt holds in its place, words and
+// rows of embeddings as wide as the model reads them. Its file is an "mmproj" GGUF
+// (general.architecture "clip"); projectors() lists the kinds that run. One thread at a time.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "infer/encoders/vision_model.h"
+
+namespace lathe::infer {
+
+// Of a prompt, in its order: words, or rows of the picture.
+struct EncodedPiece {
+  PicturePlan::Words words;              // as PicturePlan has them
+  std::shared_ptr<const RowBlock> rows;  // nullptr: words
+};
+
+// What an encoder takes in memory, by its header alone.
+struct EncoderBytes {
+  std::uint64_t weights = 0;
+  std::uint64_t scratch = 0;  // while the largest picture is encoded
+};
+Result<EncoderBytes> picture_encoder_bytes(const Gguf& file, const KernelTable& kernels,
+                                           int threads);
+
+class PictureEncoder {
+ public:
+  // Checks the header and loads the weights. The team must live as long.
+  static Result<std::unique_ptr<PictureEncoder>> open(const Gguf& file, ThreadTeam& team,
+                                                      const WeightLoading& loading);
+
+  std::size_t width() const { return model_->width(); }  // of a row
+  const EncoderBytes& bytes() const { return bytes_; }
+
+  // What the picture will be: how many inputs, which words. kInvalid: too long and thin a shape.
+  Result<PicturePlan> plan(PictureSize picture) const { return model_->plan(picture); }
+  // `hear` (may be empty) is given what goes into the encoder, input by input. kCancelled: `stop`
+  // (may be null) was raised.
+  Result<std::vector<EncodedPiece>> encode(
+      const Picture& picture, const StopFlag* stop,
+      const std::function<void(const PixelPlanes&)>& hear = {});
+
+ private:
+  PictureEncoder() = default;
+  Result<EncodedPiece> encode_input(const Picture& tile,
+                                    const std::function<void(const PixelPlanes&)>& hear);
+
+  PixelScale pixels_;
+  std::unique_ptr<VisionModel> model_;
+  Pages matrices_;
+  EncoderPass pass_;
+  EncoderBytes bytes_;
+};
+
+}  // namespace lathe::infer
