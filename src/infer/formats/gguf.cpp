@@ -6,6 +6,7 @@
 #include <map>
 
 #include "infer/formats/gguf_header.h"
+#include "infer/formats/whisper_header.h"
 
 namespace lathe::infer {
 
@@ -115,12 +116,19 @@ Status open_parts(const fs::path& path, std::uint64_t count, std::vector<InputFi
   return {};
 }
 
+// By its first four bytes.
+Result<GgufHeader> read_header(const InputFile& file) {
+  Cursor in(file);
+  LATHE_TRY(const auto magic, in.scalar<std::uint32_t>("the magic"));
+  return magic == kWhisperMagic ? read_whisper_header(file) : read_gguf_header(file);
+}
+
 }  // namespace
 
 Result<Gguf> Gguf::open(const fs::path& path) {
   auto state = std::make_unique<State>();
   LATHE_TRY(InputFile file, InputFile::open(path));
-  LATHE_TRY(state->header, read_gguf_header(file));
+  LATHE_TRY(state->header, read_header(file));
   state->parts.push_back(std::move(file));
   GgufHeader& header = state->header;
   if (std::ranges::any_of(header.metadata,

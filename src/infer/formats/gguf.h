@@ -1,8 +1,8 @@
-// Reading GGUF files, single or split. `Gguf::open` checks everything that can be checked without
-// the weights (see the list in docs/formats.md): counts against the bytes that are there before
-// anything is allocated, sizes without overflow, every tensor inside its file. Errors name the
-// file, the field and the value. Immutable once open; any thread may read. Holds one file
-// descriptor per part.
+// Reading GGUF files, single or split, and Whisper's own (whisper_header.h), which are read as if
+// they were some. `Gguf::open` checks everything that can be checked without the weights (see the
+// list in docs/formats.md): counts against the bytes that are there before anything is allocated,
+// sizes without overflow, every tensor inside its file. Errors name the file, the field and the
+// value. Immutable once open; any thread may read. Holds one file descriptor per part.
 #pragma once
 
 #include <array>

@@ -271,37 +271,8 @@ class HeaderReader {
     LATHE_TRY(const auto type, in_.scalar<std::uint32_t>(name));
     LATHE_TRY(tensor.offset, in_.scalar<std::uint64_t>(name));
     LATHE_TRY_STATUS(check_size());
-    LATHE_TRY_STATUS(set_size(tensor, name, type));
+    LATHE_TRY_STATUS(set_size(file_, tensor, name, type));
     return tensor;
-  }
-
-  Status set_size(GgufTensor& tensor, const std::string& name, std::uint32_t type) const {
-    const TensorTypeInfo* info = find_tensor_type(type);
-    if (!info && tensor_type_name(type).empty())
-      return wrong("{} has the unknown type {}", name, type);
-    if (!info)
-      return wrong("{} has the type {} ({}), which is not supported", name, tensor_type_name(type),
-                   type);
-    tensor.type = info->type;
-    if (tensor.shape[0] % info->block != 0)
-      return wrong("{} has rows of {} elements, which is not a multiple of {} as {} needs", name,
-                   tensor.shape[0], info->block, info->name);
-    // Below 2^63 at every step, so that the next product stays below 2^127.
-    unsigned __int128 elements = 1;
-    for (const std::uint64_t size : tensor.shape) {
-      elements *= size;
-      if (elements > std::numeric_limits<std::int64_t>::max())
-        return wrong("{} has the shape {}x{}x{}x{}, which is too large", name, tensor.shape[0],
-                     tensor.shape[1], tensor.shape[2], tensor.shape[3]);
-    }
-    const unsigned __int128 bytes = elements / info->block * info->block_bytes;
-    // What a file can hold; checked here so that no later sum can overflow.
-    if (bytes > file_.size())
-      return wrong("{} has the shape {}x{}x{}x{}, whose data is larger than the file of {} bytes",
-                   name, tensor.shape[0], tensor.shape[1], tensor.shape[2], tensor.shape[3],
-                   file_.size());
-    tensor.bytes = static_cast<std::uint64_t>(bytes);
-    return {};
   }
 
   // Offsets must follow one another: no gaps, no overlaps, nothing outside the file.
@@ -331,6 +302,38 @@ class HeaderReader {
 };
 
 }  // namespace
+
+Status set_size(const InputFile& file, GgufTensor& tensor, std::string_view name,
+                std::uint32_t type) {
+  const auto wrong = [&](const std::string& what) {
+    return invalid("{}: {} {}", file.path().string(), name, what);
+  };
+  const TensorTypeInfo* info = find_tensor_type(type);
+  if (!info && tensor_type_name(type).empty())
+    return wrong(fmt::format("has the unknown type {}", type));
+  if (!info)
+    return wrong(
+        fmt::format("has the type {} ({}), which is not supported", tensor_type_name(type), type));
+  tensor.type = info->type;
+  if (tensor.shape[0] % info->block != 0)
+    return wrong(fmt::format("has rows of {} elements, which is not a multiple of {} as {} needs",
+                             tensor.shape[0], info->block, info->name));
+  const std::string shape = fmt::format("{}", fmt::join(tensor.shape, "x"));
+  // Below 2^63 at every step, so that the next product stays below 2^127.
+  unsigned __int128 elements = 1;
+  for (const std::uint64_t size : tensor.shape) {
+    elements *= size;
+    if (elements > std::numeric_limits<std::int64_t>::max())
+      return wrong(fmt::format("has the shape {}, which is too large", shape));
+  }
+  const unsigned __int128 bytes = elements / info->block * info->block_bytes;
+  // What a file can hold; checked here so that no later sum can overflow.
+  if (bytes > file.size())
+    return wrong(fmt::format("has the shape {}, whose data is larger than the file of {} bytes",
+                             shape, file.size()));
+  tensor.bytes = static_cast<std::uint64_t>(bytes);
+  return {};
+}
 
 Result<GgufHeader> read_gguf_header(const InputFile& file) {
   return HeaderReader(file).read();

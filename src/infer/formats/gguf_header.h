@@ -39,6 +39,10 @@ struct GgufHeader {
 };
 
 Result<GgufHeader> read_gguf_header(const InputFile& file);
+// Its type, by GGUF's number, and how many bytes its shape then takes: as many as the file can
+// hold. `name` is how errors call it.
+Status set_size(const InputFile& file, GgufTensor& tensor, std::string_view name,
+                std::uint32_t type);
 
 constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t to) {
   return (value + to - 1) / to * to;

@@ -112,7 +112,7 @@ Status Cursor::bytes(std::string_view what, std::span<std::byte> out) {
     return invalid("{}: truncated: {} needs {} bytes at offset {}, {} are left",
                    file_.path().string(), what, out.size(), position_, remaining());
   while (!out.empty()) {
-    if (position_ == buffer_start_ + buffered_) {
+    if (position_ < buffer_start_ || position_ >= buffer_start_ + buffered_) {
       buffer_start_ = position_;
       buffered_ = static_cast<std::size_t>(std::min<std::uint64_t>(kBuffer, remaining()));
       LATHE_TRY_STATUS(file_.read_at(position_, std::span(buffer_).first(buffered_)));

@@ -65,6 +65,7 @@ class Cursor {
   std::uint64_t position() const { return position_; }
   std::uint64_t remaining() const { return file_.size() - position_; }
   Status bytes(std::string_view what, std::span<std::byte> out);
+  void skip(std::uint64_t count) { position_ += count; }  // at most remaining()
 
   template <class T>
   Result<T> scalar(std::string_view what) {
