@@ -2,15 +2,18 @@
 #include "infer/encoders/attention.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "infer/encoders/layers.h"
 
 namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kTile = 64;  // queries that walk together
 
-// Heads as the kernels take them: zeros fill them up to vectors of 16.
-std::size_t padded(const EncoderSizes& sizes) {
-  return (sizes.head_dim() + 15) / 16 * 16;
+// Heads as the kernels take them.
+std::size_t padded(std::size_t head_dim) {
+  return (head_dim + 15) / 16 * 16;
 }
 void pad(const float* head, std::size_t dim, std::size_t to_dim, float* to) {
   std::copy_n(head, dim, to);
@@ -44,34 +47,28 @@ void fold(const KernelTable& kernels, std::size_t queries, std::size_t dim, cons
   }
 }
 
-struct Span {
-  std::size_t begin, end;
-};
-Span span_of(const Spans& spans, std::size_t row) {
-  const auto end = std::upper_bound(spans.begin(), spans.end(), row);
-  return {end == spans.begin() ? 0 : *std::prev(end), *end};
-}
-
 class Walk {
  public:
-  Walk(EncoderPass& pass, std::size_t rows, const Spans& spans)
+  Walk(EncoderPass& pass, const HeadMemory& memory, float* q, std::size_t rows,
+       const std::function<SeenRows(std::size_t)>& seen)
       : pass_(pass),
         format_(pass.kernels().kv_format(KvType::kF32)),
+        memory_(memory),
+        q_(q),
         rows_(rows),
-        spans_(spans),
-        dim_(padded(pass.sizes)) {}
+        seen_(seen),
+        dim_(padded(memory.head_dim())) {}
 
   void run(std::size_t first, std::size_t head, int thread) const {
     const std::size_t queries = std::min(kTile, rows_ - first);
-    const std::size_t own = pass_.sizes.head_dim(), width = pass_.sizes.width;
-    float* q =
-        pass_.threads.data() + static_cast<std::size_t>(thread) * attention_floats(pass_.sizes);
+    const std::size_t own = memory_.head_dim(), width = memory_.heads() * own;
+    float* q = pass_.room(thread);
     const Gathered part(q + kTile * dim_);
     const Gathered total(q + kTile * dim_ + Gathered::floats(dim_));
-    Span seen[kTile];
+    SeenRows seen[kTile];
     for (std::size_t c = 0; c < queries; ++c) {
-      seen[c] = span_of(spans_, first + c);
-      pad(pass_.q.data() + (first + c) * width + head * own, own, dim_, q + c * dim_);
+      seen[c] = seen_(first + c);
+      pad(q_ + (first + c) * width + head * own, own, dim_, q + c * dim_);
     }
     std::fill_n(total.l, queries, 0.0f);
     const std::size_t last = chunks_of(seen[queries - 1].end);
@@ -80,24 +77,19 @@ class Walk {
       fold(pass_.kernels(), queries, dim_, part, total);
     }
     for (std::size_t c = 0; c < queries; ++c) {
-      float* out = pass_.q.data() + (first + c) * width + head * own;
+      float* out = q_ + (first + c) * width + head * own;
       const float inverse = 1 / total.l[c];
       for (std::size_t i = 0; i < own; ++i) out[i] = total.o[c * dim_ + i] * inverse;
     }
   }
 
  private:
-  const std::byte* chunk_at(std::size_t chunk, std::size_t head) const {
-    const std::size_t bytes = format_.chunk_bytes(KvShape::of(dim_));
-    return pass_.kv.data() + (head * chunks_of(pass_.sizes.rows) + chunk) * bytes;
-  }
-
   struct Queries {
     const float* q;
     std::size_t count;
   };
   void attend_chunk(std::size_t chunk, std::size_t head, bool more, const Queries& queries,
-                    const Span* seen, const Gathered& part) const {
+                    const SeenRows* seen, const Gathered& part) const {
     std::uint8_t from[kTile], to[kTile];
     const std::size_t start = chunk * kChunk;
     for (std::size_t c = 0; c < queries.count; ++c) {
@@ -105,7 +97,7 @@ class Walk {
       to[c] = static_cast<std::uint8_t>(std::clamp(seen[c].end, start, start + kChunk) - start);
     }
     KvFormat::AttendArgs args{};
-    args.chunk = chunk_at(chunk, head);
+    args.chunk = memory_.chunk(chunk, head);
     args.shape = KvShape::of(dim_);
     args.columns = queries.count;
     args.q = queries.q;
@@ -114,52 +106,75 @@ class Walk {
     args.m = part.m;
     args.l = part.l;
     args.o = part.o;
-    args.ahead = more ? chunk_at(chunk + 1, head) : nullptr;
+    args.ahead = more ? memory_.chunk(chunk + 1, head) : nullptr;
     format_.attend(args);
   }
 
   EncoderPass& pass_;
   const KvFormat& format_;
+  const HeadMemory& memory_;
+  float* q_;
   std::size_t rows_;
-  const Spans& spans_;
+  const std::function<SeenRows(std::size_t)>& seen_;
   std::size_t dim_;
 };
 
 }  // namespace
 
-std::uint64_t attention_bytes(const EncoderSizes& sizes) {
-  const KvFormat& format = sizes.kernels->kv_format(KvType::kF32);
-  return std::uint64_t{sizes.heads} * chunks_of(sizes.rows) *
-         format.chunk_bytes(KvShape::of(padded(sizes)));
+std::uint64_t HeadMemory::bytes_for(const KernelTable& kernels, std::size_t heads,
+                                    std::size_t head_dim, std::size_t rows) {
+  const KvFormat& format = kernels.kv_format(KvType::kF32);
+  return std::uint64_t{heads} * chunks_of(rows) * format.chunk_bytes(KvShape::of(padded(head_dim)));
 }
 
-std::size_t attention_floats(const EncoderSizes& sizes) {
-  const std::size_t dim = padded(sizes);
+Status HeadMemory::reserve(const KernelTable& kernels, std::size_t heads, std::size_t head_dim,
+                           std::size_t rows) {
+  format_ = &kernels.kv_format(KvType::kF32);
+  heads_ = heads;
+  head_dim_ = head_dim;
+  rows_ = rows;
+  chunks_a_head_ = chunks_of(rows);
+  chunk_bytes_ = format_->chunk_bytes(KvShape::of(padded(head_dim)));
+  return chunks_.reserve(bytes_for(kernels, heads, head_dim, rows));
+}
+
+void HeadMemory::store(std::size_t row, std::size_t head, const float* k, const float* v,
+                       float* room) {
+  const std::size_t dim = padded(head_dim_);
+  pad(k, head_dim_, dim, room);
+  pad(v, head_dim_, dim, room + dim);
+  std::byte* to = chunks_.data() + (head * chunks_a_head_ + row / kChunk) * chunk_bytes_;
+  format_->store(to, KvShape::of(dim), row % kChunk, room, room + dim);
+}
+
+void HeadMemory::copy_rows(const HeadMemory& other, std::size_t rows) {
+  LATHE_CHECK(other.heads_ == heads_ && other.rows_ == rows_ && rows <= rows_);
+  for (std::size_t head = 0; head < heads_; ++head) {
+    const std::size_t at = head * chunks_a_head_ * chunk_bytes_;
+    std::memcpy(chunks_.data() + at, other.chunks_.data() + at, chunks_of(rows) * chunk_bytes_);
+  }
+}
+
+std::size_t attention_floats(std::size_t head_dim) {
+  const std::size_t dim = padded(head_dim);
   return kTile * dim + 2 * Gathered::floats(dim);
 }
 
-void store_keys_values(EncoderPass& pass, std::size_t t, std::size_t head, const float* k,
-                       const float* v, int thread) {
-  const KvFormat& format = pass.kernels().kv_format(KvType::kF32);
-  const std::size_t dim = padded(pass.sizes), own = pass.sizes.head_dim();
-  const KvShape shape = KvShape::of(dim);
-  float* room =
-      pass.threads.data() + static_cast<std::size_t>(thread) * attention_floats(pass.sizes);
-  pad(k, own, dim, room);
-  pad(v, own, dim, room + dim);
-  std::byte* chunk =
-      pass.kv.data() + (head * chunks_of(pass.sizes.rows) + t / kChunk) * format.chunk_bytes(shape);
-  format.store(chunk, shape, t % kChunk, room, room + dim);
-}
-
-void attend(EncoderPass& pass, std::size_t rows, const Spans& spans) {
-  LATHE_CHECK(!spans.empty() && spans.back() == rows && rows <= pass.sizes.rows);
-  const Walk walk(pass, rows, spans);
+void attend(EncoderPass& pass, const HeadMemory& memory, float* q, std::size_t rows,
+            const std::function<SeenRows(std::size_t row)>& seen) {
+  LATHE_CHECK(rows > 0 && seen(rows - 1).end <= memory.rows());
+  const Walk walk(pass, memory, q, rows, seen);
   // Items of one head lie together: they read the same keys and values.
   const std::size_t tiles = (rows + kTile - 1) / kTile;
-  pass.team->run(tiles * pass.sizes.heads, [&](std::size_t item, int thread) {
+  pass.team->run(tiles * memory.heads(), [&](std::size_t item, int thread) {
     walk.run(item % tiles * kTile, item / tiles, thread);
   });
+}
+
+SeenRows seen_in(const Spans& spans, std::size_t row) {
+  const auto end = std::upper_bound(spans.begin(), spans.end(), row);
+  LATHE_CHECK(end != spans.end());
+  return {end == spans.begin() ? 0 : *std::prev(end), *end};
 }
 
 }  // namespace lathe::infer

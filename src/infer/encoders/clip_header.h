@@ -12,6 +12,7 @@ namespace lathe::infer {
 // What feed-forward parts compute between their products.
 enum class EncoderActivation : std::uint8_t {
   kGelu,       // its tanh form
+  kGeluExact,  // gelu.h
   kQuickGelu,  // x·sigmoid(1.702·x)
   kSilu,
 };

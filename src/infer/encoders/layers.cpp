@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "infer/encoders/attention.h"
+#include "infer/encoders/gelu.h"
 
 namespace lathe::infer {
 namespace {
@@ -20,25 +20,26 @@ Status EncoderPass::reserve(const EncoderSizes& wanted) {
   sizes = wanted;
   LATHE_TRY_STATUS(x.reserve(wanted.rows * wanted.width));
   LATHE_TRY_STATUS(q.reserve(wanted.rows * wanted.width));
-  LATHE_TRY_STATUS(kv.reserve(attention_bytes(wanted)));
+  LATHE_TRY_STATUS(memory.reserve(*wanted.kernels, wanted.heads, wanted.head_dim(), wanted.rows));
   LATHE_TRY_STATUS(input.reserve(kBlockRows * wanted.max_k));
   LATHE_TRY_STATUS(left.reserve(kBlockRows * wanted.max_rows));
   LATHE_TRY_STATUS(right.reserve(kBlockRows * wanted.max_rows));
-  LATHE_TRY_STATUS(threads.reserve(wanted.threads * attention_floats(wanted)));
+  LATHE_TRY_STATUS(threads.reserve(wanted.threads * attention_floats(wanted.head_dim())));
   return product_input.reserve(kBlockRows, wanted.max_k);
 }
 
 std::uint64_t EncoderPass::bytes_for(const EncoderSizes& wanted) {
   const std::uint64_t floats = 2 * wanted.rows * wanted.width + kBlockRows * wanted.max_k +
                                2 * kBlockRows * wanted.max_rows +
-                               wanted.threads * attention_floats(wanted);
-  return floats * sizeof(float) + attention_bytes(wanted) +
+                               wanted.threads * attention_floats(wanted.head_dim());
+  return floats * sizeof(float) +
+         HeadMemory::bytes_for(*wanted.kernels, wanted.heads, wanted.head_dim(), wanted.rows) +
          Activations::bytes_for(kBlockRows, wanted.max_k);
 }
 
 Status EncoderPass::check_stop() const {
   if (stop != nullptr && stop->raised())
-    return fail(ErrorKind::kCancelled, "stopped while a picture was encoded");
+    return fail(ErrorKind::kCancelled, "stopped while a picture or sound was encoded");
   return {};
 }
 
@@ -111,6 +112,8 @@ void activate(const KernelTable& kernels, EncoderActivation kind, float* x, std:
   switch (kind) {
     case EncoderActivation::kGelu:
       return kernels.gelu(x, n, x);
+    case EncoderActivation::kGeluExact:
+      return gelu_exact(x, n);
     case EncoderActivation::kSilu:
       return kernels.recurrent.silu(x, n);
     case EncoderActivation::kQuickGelu: {
@@ -126,7 +129,8 @@ void activate(const KernelTable& kernels, EncoderActivation kind, float* x, std:
 }
 
 void Mlp::ask(WeightList& list, const std::string& first, const std::string& second, std::size_t k,
-              std::size_t hidden, std::size_t rows) {
+              std::size_t hidden, std::size_t rows, EncoderActivation activation) {
+  activation_ = activation;
   first_.ask(list, first, k, hidden);
   second_.ask(list, second, hidden, rows);
 }
@@ -139,7 +143,7 @@ void Mlp::run(EncoderPass& pass, std::size_t count,
     pass.team->run(rows, [&](std::size_t i, int) { fill(at + i, pass.input.data() + i * k); });
     first_.run(pass, pass.input.data(), rows, pass.left.data(), hidden);
     pass.team->run(rows, [&](std::size_t i, int) {
-      activate(pass.kernels(), EncoderActivation::kGelu, pass.left.data() + i * hidden, hidden);
+      activate(pass.kernels(), activation_, pass.left.data() + i * hidden, hidden);
     });
     second_.run(pass, pass.left.data(), rows, out + at * stride, stride);
   });

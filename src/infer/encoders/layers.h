@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "ground/base/stop.h"
+#include "infer/encoders/attention.h"
 #include "infer/encoders/clip_header.h"
 #include "infer/encoders/weight_list.h"
 #include "infer/kernels/kernels.h"
@@ -32,10 +33,10 @@ struct EncoderPass {
 
   Scratch<float> x;            // (rows, width): the residual stream
   Scratch<float> q;            // (rows, width): queries, then what the heads gave
-  Scratch<std::byte> kv;       // keys and values in chunks, head by head
+  HeadMemory memory;           // keys and values of the layer
   Scratch<float> input;        // (kBlockRows, max_k)
   Scratch<float> left, right;  // (kBlockRows, max_rows) each
-  Scratch<float> threads;      // of attention
+  Scratch<float> threads;      // room for each
   Activations product_input;   // (kBlockRows, max_k)
 
   // Only reserves: pages are taken as they are written.
@@ -43,6 +44,10 @@ struct EncoderPass {
   static std::uint64_t bytes_for(const EncoderSizes& wanted);
   const KernelTable& kernels() const { return *sizes.kernels; }
   Status check_stop() const;
+  // attention_floats(sizes.head_dim()) of a thread's own.
+  float* room(int thread) const {
+    return threads.data() + static_cast<std::size_t>(thread) * attention_floats(sizes.head_dim());
+  }
 };
 
 // f(first, count) for blocks of at most kBlockRows rows.
@@ -103,7 +108,8 @@ void activate(const KernelTable& kernels, EncoderActivation kind, float* x, std:
 class Mlp {
  public:
   void ask(WeightList& list, const std::string& first, const std::string& second, std::size_t k,
-           std::size_t hidden, std::size_t rows);
+           std::size_t hidden, std::size_t rows,
+           EncoderActivation activation = EncoderActivation::kGelu);
   std::size_t rows() const { return second_.rows(); }
   // fill(i, row) writes the i-th of `count` inputs (k); any thread. Outputs stand `stride` apart.
   void run(EncoderPass& pass, std::size_t count,
@@ -112,6 +118,7 @@ class Mlp {
 
  private:
   LinearLayer first_, second_;
+  EncoderActivation activation_ = EncoderActivation::kGelu;
 };
 
 // The same with one linear layer.

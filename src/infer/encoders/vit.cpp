@@ -93,7 +93,8 @@ void Vit::mix(EncoderPass& pass, const Layer& layer, const Run& run, const Spans
       finish_heads(pass, layer, run, first, i, thread);
     });
   });
-  attend(pass, run.rows, spans);
+  attend(pass, pass.memory, pass.q.data(), run.rows,
+         [&spans](std::size_t row) { return seen_in(spans, row); });
   for_blocks(run.rows, [&](std::size_t first, std::size_t count) {
     layer.out.run(pass, pass.q.data() + first * width, count, pass.left.data(), width);
     add(pass, layer.attention_post, layer.attention_scale, first, count);
@@ -125,7 +126,7 @@ void Vit::finish_heads(EncoderPass& pass, const Layer& layer, const Run& run, st
     turn(q);
     turn(k);
     kernels.train.scale(q, scale, dim);
-    store_keys_values(pass, row, h, k, v, thread);
+    pass.memory.store(row, h, k, v, pass.room(thread));
   }
 }
 

@@ -7,7 +7,7 @@
 #include <functional>
 #include <optional>
 
-#include "infer/encoders/attention.h"
+#include "infer/encoders/layers.h"
 
 namespace lathe::infer {
 
