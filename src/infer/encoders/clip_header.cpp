@@ -93,8 +93,8 @@ Result<std::string> read_projector(const Gguf& file) {
   if (!sees)
     return invalid("{}: has no encoder of pictures (clip.has_vision_encoder is not true)",
                    file.path().string());
-  const bool own = file.has("clip.vision.projector_type");
-  return file.text(own ? "clip.vision.projector_type" : "clip.projector_type");
+  if (file.has("clip.vision.projector_type")) return file.text("clip.vision.projector_type");
+  return file.text_or("clip.projector_type", "mlp");  // the first files had but LLaVA's
 }
 
 Result<ClipHeader> read_clip_header(const Gguf& file) {

@@ -38,7 +38,8 @@ struct ClipHeader {
                               std::size_t max) const;
 };
 
-// Which projector it is; an error where the file is none of a picture encoder.
+// Which projector it is (clip.vision.projector_type, clip.projector_type); an error where the file
+// is none of a picture encoder.
 Result<std::string> read_projector(const Gguf& file);
 Result<ClipHeader> read_clip_header(const Gguf& file);
 

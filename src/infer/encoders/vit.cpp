@@ -51,10 +51,12 @@ void Vit::ask(WeightList& list, const std::string& name, Layer& layer) const {
   layer.out.ask(list, name + "attn_out", width, width);
   scale_if_there("ls1", layer.attention_scale);
   norm_if_there("attn_post_norm", width, layer.attention_post);
-  layer.up.ask(list, name + "ffn_up", width, spec_.hidden);
+  // Old converters named the two the wrong way round: what gives the width is the second.
+  const bool swapped = spec_.hidden != width && list.dimension(name + "ffn_up.weight", 1) == width;
+  layer.up.ask(list, name + (swapped ? "ffn_down" : "ffn_up"), width, spec_.hidden);
   if (list.has(name + "ffn_gate.weight"))
     layer.gate.emplace().ask(list, name + "ffn_gate", width, spec_.hidden);
-  layer.down.ask(list, name + "ffn_down", spec_.hidden, width);
+  layer.down.ask(list, name + (swapped ? "ffn_up" : "ffn_down"), spec_.hidden, width);
   scale_if_there("ls2", layer.ffn_scale);
   norm_if_there("ffn_post_norm", width, layer.ffn_post);
 }
