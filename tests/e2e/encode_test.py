@@ -1,0 +1,55 @@
+"""lathe encode: what a model is given in place of a picture, from a picture file and an encoder's file."""
+import array
+import hashlib
+import json
+import math
+import unittest
+
+from cli_test import SOURCE, Case
+
+MEDIA = SOURCE / "tests/data/media"
+ENCODER, PICTURE = MEDIA / "qwen3vl_merger.mmproj.gguf", MEDIA / "img_97x61.png"
+
+
+def floats(path):
+    numbers = array.array("f")
+    numbers.frombytes(path.read_bytes())
+    return numbers
+
+
+class Encode(Case):
+    def test_rows_and_inputs(self):
+        out, _ = self.lathe("--json", "encode", ENCODER, PICTURE, "--out", "rows.f32", "--input", "pixels.f32")
+        said = json.loads(out)
+        self.assertEqual((said["rows"], said["width"], said["inputs"]), (12, 96, [{"width": 128, "height": 96}]))
+        self.assertEqual(said["pieces"], [{"words": ["<|vision_start|>"]}, {"rows": 12, "mutual": False, "grid_columns": 4},
+                                          {"words": ["<|vision_end|>"]}])
+        ours, truth = floats(self.dir / "rows.f32"), floats(MEDIA / "qwen3vl_merger.97x61.embd.truth.f32")
+        self.assertEqual(len(ours), len(truth))
+        error = math.sqrt(sum((a - b) ** 2 for a, b in zip(ours, truth)) / sum(b * b for b in truth))
+        self.assertLess(error, 5e-5)
+        pixels = hashlib.sha256((self.dir / "pixels.f32").read_bytes()).hexdigest()
+        self.assertIn(f"qwen3vl_merger.97x61 128 96 {pixels}\n", (MEDIA / "pixels.txt").read_text())
+        text, _ = self.lathe("encode", ENCODER, PICTURE, "--out", "again.f32", "--threads", "1")
+        self.assertEqual(text.splitlines(), ["<|vision_start|>", "12 rows, a grid of 4 columns", "<|vision_end|>",
+                                             "again.f32: 12 rows × 96, float32"])
+        self.assertEqual((self.dir / "again.f32").read_bytes(), (self.dir / "rows.f32").read_bytes())
+
+    def test_what_is_wrong_is_told(self):
+        self.write("there.f32", "worth keeping")
+        self.write("no.png", "this is no picture")
+        model = MEDIA / "gemma3.llm.gguf"
+        for args, says in (((ENCODER, PICTURE, "--out", "there.f32"), "there.f32"),
+                           ((ENCODER, PICTURE, "--out", "a.f32", "--input", "a.f32"), "same file"),
+                           ((ENCODER, "no.png", "--out", "a.f32"), "no.png"),
+                           ((ENCODER, "gone.png", "--out", "a.f32"), "gone.png"),
+                           ((model, PICTURE, "--out", "a.f32"), "architecture gemma3"),
+                           ((PICTURE, PICTURE, "--out", "a.f32"), "img_97x61.png")):
+            _, err = self.lathe("encode", *args, code=2)
+            self.assertIn(says, err)
+        self.assertEqual(sorted(p.name for p in self.dir.glob("*.f32")), ["there.f32"])
+        self.assertEqual((self.dir / "there.f32").read_text(), "worth keeping")
+
+
+if __name__ == "__main__":
+    unittest.main()
