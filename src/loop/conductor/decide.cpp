@@ -170,7 +170,7 @@ bool rung_is_unavailable(const LapState& lap) {
 }
 
 LapOpened open_lap(const RunState& state, std::size_t index, const Proposal& proposal, Rule rule) {
-  const auto& ladder = state.recipe.ladder;
+  const auto ladder = ladder_of(state, state.tracks[index]);
   const auto rung = static_cast<std::size_t>(proposal.rung);
   return {index,
           static_cast<int>(state.tracks[index].laps.size()) + 1,
@@ -208,8 +208,8 @@ std::optional<Event> decide_next_lap(const RunState& state, std::size_t index) {
   const Recipe& recipe = state.recipe;
   if (state.header.made_before) return decide_rejudged_lap(state, index);
   const auto propose = [&](std::span<const Attempt> so_far) {
-    return recipe.maker->propose({recipe.make_options, recipe.ladder, units_of(state, track),
-                                  so_far, recipe.best_of, recipe.repairs});
+    return recipe.maker->propose({recipe.make_options, ladder_of(state, track),
+                                  units_of(state, track), so_far, recipe.best_of, recipe.repairs});
   };
   if (track.laps.empty()) {
     auto first = propose({});
@@ -242,7 +242,7 @@ std::optional<Event> decide_next_lap(const RunState& state, std::size_t index) {
 
   std::optional<Proposal> next;
   if (rung_is_unavailable(last)) {
-    if (last.rung + 1 < std::ssize(recipe.ladder)) next = propose({});
+    if (last.rung + 1 < std::ssize(ladder_of(state, track))) next = propose({});
     if (!next) return end_track(state, index, false, Rule::kRungUnavailable, failing_words(last));
     next->move = Move::kEscalate;
     next->rung = last.rung + 1;

@@ -17,8 +17,9 @@ MakeTask make_task(const RunState& state, const Track& track, const LapState& la
   task.move = lap.move;
   task.lap = lap.number;
   task.n_index = n;
-  if (const auto rung = static_cast<std::size_t>(lap.rung); rung < recipe.ladder.size())
-    task.rung = recipe.ladder[rung];
+  const auto ladder = ladder_of(state, track);
+  if (const auto rung = static_cast<std::size_t>(lap.rung); rung < ladder.size())
+    task.rung = ladder[rung];
   task.setting = lap.setting;
   task.prefix = std::move(prefix);
   const CandidateState* base = built_on(track, lap);

@@ -13,6 +13,7 @@ namespace lathe::loop {
 namespace {
 
 constexpr std::size_t kMaxRecipeBytes = 1 << 20;
+constexpr int kMaxSeeds = 10'000;
 
 // Where each key of the TOML stands, by its path in the JSON: "judge[1].bar" → line 14.
 using Lines = std::map<std::string, unsigned>;
@@ -70,6 +71,11 @@ constexpr OptionSpec kUnitOptions[] = {
     {"exclude", OptionType::kStrings,
      R"([".git/**","build/**","**/target/**","**/node_modules/**",".venv/**","venv/**","**/__pycache__/**",".pytest_cache/**",".gradle/**",".tox/**","lathe-out/**"])",
      "files of the tree that are left out of its snapshot"},
+    {"seeds",
+     OptionType::kInteger,
+     {},
+     "a grid: every unit is made by each of the ladder with each seed from 1 to this one, in one "
+     "lap unless [stop] says otherwise"},
 };
 constexpr OptionSpec kMakeOptions[] = {
     {"kind", OptionType::kString, kMustBeGiven, "`lathe recipe explain` lists the kinds"},
@@ -119,7 +125,8 @@ class Reader {
  public:
   Reader(std::string name, Lines lines) : name_(std::move(name)), lines_(std::move(lines)) {}
 
-  Result<Recipe> read(const Json& raw) {
+  Result<Recipe> read(const Json& given) {
+    const Json raw = with_one_lap(given);
     LATHE_TRY(const Json top, checked("", without_judges(raw), kTopOptions));
     Recipe recipe;
     recipe.name = option_string(top, "recipe");
@@ -153,6 +160,16 @@ class Reader {
     return invalid("{}{}: {} {}", name_,
                    line == lines_.end() ? std::string() : fmt::format(":{}", line->second), path,
                    message);
+  }
+
+  // What a grid measures is one attempt.
+  static Json with_one_lap(const Json& given) {
+    Json raw = given;
+    const Json& stop = json_at(given, "stop");
+    if (json_at(json_at(given, "unit"), "seeds").is_null() || !(stop.is_null() || stop.is_object()))
+      return raw;
+    if (!stop.contains("laps")) raw["stop"]["laps"] = 1;
+    return raw;
   }
 
   // [[judge]] is a list of tables, which no OptionType describes: it is checked in read_judges.
@@ -221,6 +238,9 @@ class Reader {
     recipe.tree = option_string(common, "tree");
     recipe.exclude = option_strings(common, "exclude");
     if (recipe.from.empty()) return problem("unit.from", "must not be empty");
+    if (common.contains("seeds")) {
+      LATHE_TRY(recipe.seeds, number_in(common, "unit", "seeds", 1, kMaxSeeds));
+    }
     if (tests) {
       if (common.contains("split") && table.contains("split"))
         return problem("unit.split", "has no meaning with from = \"failing_tests\"");
@@ -256,6 +276,19 @@ class Reader {
       if (auto fine = recipe.maker->check(recipe.make_options, recipe.ladder); !fine)
         return problem("make", fine.error().message);
     if (recipe.maker->whole_group && recipe.tree.empty()) recipe.tree = ".";
+    return recipe.seeds > 0 ? check_grid(recipe) : Status();
+  }
+
+  Status check_grid(const Recipe& recipe) const {
+    if (recipe.from_tests() || recipe.maker->whole_group)
+      return problem("unit.seeds", "needs units that are made each by itself, not a source tree");
+    if (recipe.ladder.empty())
+      return problem("make.ladder", "is empty, but a grid needs those that it compares");
+    for (std::size_t i = 0; i < recipe.ladder.size(); ++i)
+      if (std::ranges::count(recipe.ladder, recipe.ladder[i]) > 1)
+        return problem(fmt::format("make.ladder[{}]", i),
+                       fmt::format("'{}' stands there twice, and each cell of a grid is made once",
+                                   clip_utf8(recipe.ladder[i], 60)));
     return {};
   }
 
@@ -432,7 +465,7 @@ class Reader {
           "tokens");
     if (std::ranges::none_of(recipe.judges,
                              [](const JudgeSpec& j) { return j.scope == Scope::kWhole; }) &&
-        !recipe.maker->whole_group)
+        !recipe.maker->whole_group && recipe.seeds == 0)
       recipe.warnings.push_back(
           "no judge has scope = \"whole\": every unit may pass and the whole still miss something");
     for (const JudgeSpec& judge : recipe.judges)

@@ -58,6 +58,7 @@ struct Recipe {
   std::string split;  // line | paragraph | file | jsonl
   std::string tree;   // the directory that a whole-group maker changes; "" when there is none
   std::vector<std::string> exclude;
+  int seeds = 0;      // a grid: every unit once for each of the ladder and each seed from 1 on
   Json unit_options;  // for unit.from = "failing_tests": options of the tests judge
 
   const MakerKind* maker = nullptr;

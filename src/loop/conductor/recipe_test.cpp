@@ -200,5 +200,38 @@ TEST(RecipeDocs, EveryKeyHasAMeaning) {
   for (const JudgeKind* judge : judge_kinds()) check(judge->name, judge->options);
 }
 
+constexpr std::string_view kGrid = R"toml(recipe = "g"
+version = 1
+[unit]
+from = "tasks.jsonl"
+split = "jsonl"
+seeds = 3
+[make]
+kind = "reply"
+ladder = ["small", "big"]
+[[judge]]
+kind = "key"
+)toml";
+
+TEST(Recipe, AGridHasOneLapUnlessItSaysOtherwise) {
+  const auto grid = parse_recipe(kGrid, "g.toml");
+  ASSERT_TRUE(grid) << grid.error().message;
+  EXPECT_EQ(grid->seeds, 3);
+  EXPECT_EQ(grid->stop.laps, 1);
+  const auto again = recipe_from_json(grid->canonical);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->sha256, grid->sha256);
+  EXPECT_EQ(again->stop.laps, 1);
+  EXPECT_EQ(parse_recipe(kGrid, "g.toml", std::vector<std::string>{"stop.laps=4"})->stop.laps, 4);
+}
+
+TEST(Recipe, AGridThatCannotBeIsRefusedWithItsPlace) {
+  for (const char* seeds : {"0", "-1", "10001"})
+    EXPECT_THAT(error_of(kGrid, {std::string("unit.seeds=") + seeds}), HasSubstr("unit.seeds is "));
+  EXPECT_THAT(error_of(kGrid, {R"(make.ladder=["a","b","a"])"}),
+              HasSubstr("'a' stands there twice"));
+  EXPECT_THAT(error_of(kRecipe, {"unit.seeds=2"}), HasSubstr("unit.seeds needs units"));
+}
+
 }  // namespace
 }  // namespace lathe::loop

@@ -109,6 +109,17 @@ Status begin_with_tree(const books::Journal& journal, const NewRun& request, con
   return {};
 }
 
+// That what the units say fits the recipe: the workers they name, and what judges look for in them.
+Status check_units(std::span<const Unit> units, const Recipe& recipe, const std::string& name) {
+  LATHE_TRY_STATUS(check_own_workers(units, recipe.ladder, name));
+  for (const Unit& unit : units)
+    for (const JudgeSpec& judge : recipe.judges)
+      if (judge.kind->check_unit)
+        if (auto fine = judge.kind->check_unit(unit); !fine)
+          return at(fmt::format("{}:{}", name, json_int(unit.data, "line", 0)), fine.error());
+  return {};
+}
+
 Status begin_with_file(const books::Journal& journal, const NewRun& request, Begin& begin) {
   const Recipe& recipe = request.recipe;
   const fs::path path = !request.input.empty() ? request.input : request.recipe_dir / recipe.from;
@@ -118,6 +129,10 @@ Status begin_with_file(const books::Journal& journal, const NewRun& request, Beg
                 text.error().message);
   if (!text) return std::unexpected(text.error());
   LATHE_TRY(begin.units, split_units(*text, recipe.split, path.string()));
+  LATHE_TRY_STATUS(check_units(begin.units, recipe, path.string()));
+  if (recipe.seeds > 0) {
+    LATHE_TRY(begin.units, grid_cells(begin.units, recipe.ladder, recipe.seeds, path.string()));
+  }
   LATHE_TRY(std::string blob, journal.put_blob(*text));
   begin.header.inputs.push_back({path.string(), text->size(), std::move(blob)});
   begin.header.title = path.string();

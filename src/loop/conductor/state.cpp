@@ -240,6 +240,14 @@ std::span<const Unit> units_of(const RunState& state, const Track& track) {
   return std::span(state.units).subspan(track.units.front(), track.units.size());
 }
 
+std::span<const std::string> ladder_of(const RunState& state, const Track& track) {
+  const std::span<const std::string> ladder = state.recipe.ladder;
+  const auto units = units_of(state, track);
+  const auto own = std::ranges::find(ladder, units.empty() ? "" : own_worker(units.front()));
+  return own == ladder.end() ? ladder
+                             : ladder.subspan(static_cast<std::size_t>(own - ladder.begin()), 1);
+}
+
 Status apply(RunState& state, const Entry& entry) {
   if (const Status placed = place(state, entry); !placed)
     return invalid("record {} ({}) cannot stand here: {}", entry.seq, kind_of(entry.event),

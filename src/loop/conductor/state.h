@@ -119,6 +119,8 @@ struct RunState {
 void begin_tracks(RunState& state);
 // A track's units, which stand side by side.
 std::span<const Unit> units_of(const RunState& state, const Track& track);
+// Who is asked for a track: the recipe's ladder, or of it the one that its unit names.
+std::span<const std::string> ladder_of(const RunState& state, const Track& track);
 // Errors: entries that cannot follow each other.
 Status apply(RunState& state, const Entry& entry);
 // Takes back what ended without a verdict, as if it had not been tried: what a resume does to a run

@@ -693,5 +693,24 @@ TEST_F(StateTest, FeedbackIsBoundedAndAFreshStartSeesNoOldWork) {
   EXPECT_THAT(feedback_tail(track, fresh, "THE TEXT"), testing::Not(HasSubstr("THE TEXT")));
 }
 
+TEST_F(StateTest, AUnitThatNamesItsWorkerIsAskedOfThatOneAlone) {
+  recipe_.make_options = {{"moves", moves({"sample", "sample"})}};
+  begin(2);
+  state_.units[1].data["worker"] = "large";
+  EXPECT_EQ(ladder_of(state_, state_.tracks[0]).size(), 2);
+  ASSERT_EQ(ladder_of(state_, state_.tracks[1]).size(), 1);
+  decide();
+  const auto lap =
+      std::ranges::find_if(state_.tracks, [](const Track& t) { return t.laps.empty(); });
+  EXPECT_EQ(lap, state_.tracks.end());
+  // Nobody else is asked when it cannot be reached.
+  made_error(ErrorKind::kUnavailable, 0, 1);
+  EXPECT_EQ(decide(), "unit: rung unavailable");
+  EXPECT_EQ(state_.tracks[1].laps.size(), 1);
+  made_error(ErrorKind::kUnavailable, 0, 0);
+  decide();
+  EXPECT_EQ(state_.tracks[0].laps.size(), 2);
+}
+
 }  // namespace
 }  // namespace lathe::loop

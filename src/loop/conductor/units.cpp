@@ -88,6 +88,11 @@ Result<Unit> record_unit(std::string_view line, std::size_t number, const std::s
         !std::ranges::all_of(after, [](const Json& key) { return key.is_string(); }))
       return invalid("{}: \"after\" must be a list of keys", place);
   }
+  if (const Json& worker = json_at(unit.data, "worker"); !worker.is_null() && !worker.is_string())
+    return invalid("{}: \"worker\" must be a string: one of make.ladder", place);
+  if (const Json& seed = json_at(unit.data, "seed");
+      !seed.is_null() && (!seed.is_number_integer() || own_seed(unit) < 0))
+    return invalid("{}: \"seed\" must be a whole number, 0 or more", place);
   return unit;
 }
 
@@ -150,6 +155,62 @@ Result<std::vector<Unit>> split_units(std::string_view text, std::string_view sp
       return invalid("{}: the key '{}' stands twice", name, unit.key);
   LATHE_TRY_STATUS(refuse_circles(units, name));
   return units;
+}
+
+namespace {
+
+std::string place_of(const Unit& unit, const std::string& name) {
+  return fmt::format("{}:{}", name, json_int(unit.data, "line", 0));
+}
+
+}  // namespace
+
+Status check_own_workers(std::span<const Unit> units, std::span<const std::string> ladder,
+                         const std::string& name) {
+  const std::vector<std::string> names(ladder.begin(), ladder.end());
+  for (const Unit& unit : units)
+    if (const std::string own = own_worker(unit);
+        !own.empty() && std::ranges::find(names, own) == names.end())
+      return invalid("{}: \"worker\" is '{}', which is not in make.ladder ({}){}",
+                     place_of(unit, name), clip_utf8(own, 60), join(names, ", "),
+                     did_you_mean(own, names));
+  return {};
+}
+
+std::string cell_key(std::string_view unit, std::string_view worker, std::int64_t seed) {
+  return fmt::format("{} {} {}", unit, worker, seed);
+}
+
+Result<std::vector<Unit>> grid_cells(std::span<const Unit> units,
+                                     std::span<const std::string> ladder, int seeds,
+                                     const std::string& name) {
+  const std::size_t each = ladder.size() * static_cast<std::size_t>(seeds);
+  if (units.size() * each > kMaxUnits)
+    return invalid(
+        "{}: {} prompts, {} workers and {} seeds are {} cells, and a grid has at most {}; give "
+        "some of the prompts to a second one",
+        name, units.size(), ladder.size(), seeds, units.size() * each, kMaxUnits);
+  std::size_t bytes = 0;
+  std::vector<Unit> cells;
+  for (const Unit& unit : units) {
+    for (const char* member : {"after", "seed", "worker"})
+      if (unit.data.contains(member))
+        return invalid("{}: \"{}\" has no meaning in a grid, where every worker makes every unit",
+                       place_of(unit, name), member);
+    bytes += each * (unit.text.size() + dump_json(unit.data).size());
+    if (bytes > kMaxGridBytes)
+      return invalid("{}: the cells up to here have more than {} bytes of text together",
+                     place_of(unit, name), kMaxGridBytes);
+    for (const std::string& worker : ladder)
+      for (int seed = 1; seed <= seeds; ++seed) {
+        Unit& cell = cells.emplace_back(unit);
+        cell.key = cell_key(unit.key, worker, seed);
+        cell.data["of"] = unit.key;
+        cell.data["worker"] = worker;
+        cell.data["seed"] = seed;
+      }
+  }
+  return cells;
 }
 
 }  // namespace lathe::loop

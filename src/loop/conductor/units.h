@@ -1,6 +1,7 @@
 // Cuts an input into units: the smallest things judged alone. Pure.
 #pragma once
 
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -19,10 +20,26 @@ inline constexpr std::size_t kMaxFileUnitBytes = 1 << 20;  // split = "file"
 //   file       all of it; key is the file's name
 //   jsonl      each line {"key": "…", "text": "…", "after": ["other key"], …}: a unit waits until
 //   those after which it comes
-//              have passed
+//              have passed; "worker": the one of the ladder that makes it; "seed": a whole number
+//   from 0 on, that it is made from
 // Errors name the line: nothing to do, too many units or too long a one, bytes that are not UTF-8,
 // keys that stand twice, are not known or wait for each other in a circle.
 Result<std::vector<Unit>> split_units(std::string_view text, std::string_view split,
                                       const std::string& name);
+
+// That the workers which units name are of the ladder.
+Status check_own_workers(std::span<const Unit> units, std::span<const std::string> ladder,
+                         const std::string& name);
+
+inline constexpr std::size_t kMaxGridBytes = std::size_t{64} << 20;  // texts of all cells together
+
+// The cells of a grid: each unit for each of the ladder and each seed from 1 on, as units "KEY
+// WORKER SEED" whose data has "of" (the unit's key), "worker" and "seed". Refuses more than
+// kMaxUnits of them, and units that name a worker, a seed or others that they come after.
+Result<std::vector<Unit>> grid_cells(std::span<const Unit> units,
+                                     std::span<const std::string> ladder, int seeds,
+                                     const std::string& name);
+// The key of such a cell.
+std::string cell_key(std::string_view unit, std::string_view worker, std::int64_t seed);
 
 }  // namespace lathe::loop

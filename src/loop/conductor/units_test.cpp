@@ -69,5 +69,59 @@ TEST(Units, ALongChainIsNoCircle) {
   EXPECT_TRUE(split_units(text, "jsonl", "a"));
 }
 
+std::vector<Unit> grid_units() {
+  return *split_units("{\"key\":\"a\",\"text\":\"A?\"}\n{\"key\":\"b\",\"text\":\"B?\"}\n", "jsonl",
+                      "t.jsonl");
+}
+
+TEST(Grids, ACellForEveryPromptWorkerAndSeed) {
+  const std::vector<std::string> ladder{"small", "big"};
+  const auto cells = grid_cells(grid_units(), ladder, 3, "t.jsonl");
+  ASSERT_TRUE(cells) << cells.error().message;
+  ASSERT_EQ(cells->size(), 12);
+  EXPECT_EQ(cells->front().key, "a small 1");
+  EXPECT_EQ(cells->back().key, "b big 3");
+  EXPECT_EQ((*cells)[4].key, "a big 2");
+  EXPECT_EQ(own_worker((*cells)[4]), "big");
+  EXPECT_EQ(own_seed((*cells)[4]), 2);
+  EXPECT_EQ(json_string((*cells)[4].data, "of"), "a");
+}
+
+TEST(Grids, WhatIsTooMuchOrMeansNothingIsRefused) {
+  const std::vector<std::string> ladder{"small", "big"};
+  const auto error = [&](const std::vector<Unit>& units, int seeds) {
+    const auto cells = grid_cells(units, ladder, seeds, "t.jsonl");
+    return cells ? "no error" : cells.error().message;
+  };
+  EXPECT_EQ(error(grid_units(), 2500), "no error") << "10,000 cells";
+  EXPECT_THAT(error(grid_units(), 2501),
+              HasSubstr("are 10004 cells, and a grid has at most 10000"));
+  for (const char* member : {"after", "seed", "worker"}) {
+    std::vector<Unit> units = grid_units();
+    units[1].data[member] = 1;
+    EXPECT_THAT(error(units, 1), HasSubstr(std::string("t.jsonl:2: \"") + member));
+  }
+  std::vector<Unit> long_ones = grid_units();
+  long_ones[0].text = std::string(60'000, 'x');
+  EXPECT_THAT(error(long_ones, 1000), HasSubstr("bytes of text together"));
+}
+
+TEST(Units, MayNameAWorkerAndASeed) {
+  const auto error = [](const std::string& more) {
+    const auto units =
+        split_units("{\"key\":\"a\",\"text\":\"A\"," + more + "}", "jsonl", "t.jsonl");
+    if (!units) return units.error().message;
+    const Status fine =
+        check_own_workers(*units, std::vector<std::string>{"small", "big"}, "t.jsonl");
+    return fine ? "no error" : fine.error().message;
+  };
+  EXPECT_EQ(error("\"worker\":\"big\",\"seed\":0"), "no error");
+  EXPECT_THAT(error("\"worker\":\"smal\""), HasSubstr("t.jsonl:1: \"worker\" is 'smal'"));
+  EXPECT_THAT(error("\"worker\":\"smal\""), HasSubstr("did you mean 'small'"));
+  EXPECT_THAT(error("\"worker\":3"), HasSubstr("t.jsonl:1: \"worker\" must be a string"));
+  for (const char* seed : {"-1", "\"1\"", "0.5"})
+    EXPECT_THAT(error(std::string("\"seed\":") + seed), HasSubstr("t.jsonl:1: \"seed\" must be"));
+}
+
 }  // namespace
 }  // namespace lathe::loop

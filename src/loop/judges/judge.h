@@ -60,6 +60,8 @@ struct JudgeKind {
   bool (*advises)(const Json& options) = nullptr;
   Status (*check)(const Json& options) =
       nullptr;  // beyond types: missing programs, schemas that do not parse; may be null
+  // What it looks for in a unit; errors name the member. null: nothing.
+  Status (*check_unit)(const Unit& unit) = nullptr;
   // An Error is "not judged": retried once, never a pass, never a score, never shown to the
   // generator.
   Result<Judgement> (*judge)(const JudgeTask& task, const JudgeContext& context) = nullptr;

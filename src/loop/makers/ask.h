@@ -9,6 +9,12 @@
 
 namespace lathe::loop {
 
+// The first candidate of a unit with a seed of its own has that one; the others count on from it.
+inline std::int64_t seed_of(const MakeTask& task) {
+  const auto own = task.units.empty() ? std::nullopt : own_seed(task.units.front());
+  return own ? *own + (task.lap - 1) * 1000 + task.n_index : task.lap * 1000 + task.n_index;
+}
+
 // A request for this lap without its prompt, by the maker's options max_tokens and temperature.
 inline Request request_of(const MakeTask& task, const MakeContext& context) {
   Request request;
@@ -16,7 +22,7 @@ inline Request request_of(const MakeTask& task, const MakeContext& context) {
   request.sampling.temperature = task.options.contains("temperature")
                                      ? option_number(task.options, "temperature")
                                      : json_number(task.setting, "temperature", 0.2);
-  request.sampling.seed = task.lap * 1000 + task.n_index;
+  request.sampling.seed = seed_of(task);
   request.labels = labels_of({"make", task.lap, task.n_index});
   request.time_limit = context.time_limit;
   return request;

@@ -70,6 +70,15 @@ Unit unit_from_json(const Json& json) {
   return {json_string(json, "key"), json_string(json, "text"), json_at(json, "data")};
 }
 
+std::string own_worker(const Unit& unit) {
+  return json_string(unit.data, "worker");
+}
+
+std::optional<std::int64_t> own_seed(const Unit& unit) {
+  const Json& seed = json_at(unit.data, "seed");
+  return seed.is_number_integer() ? std::optional(seed.get<std::int64_t>()) : std::nullopt;
+}
+
 Json to_json(const Critique& critique) {
   return {{"locus", critique.locus},
           {"severity", critique.severity},

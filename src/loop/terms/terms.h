@@ -26,6 +26,10 @@ struct Unit {
 };
 Json to_json(const Unit& unit);
 Unit unit_from_json(const Json& json);
+// What a unit says of its own making: by this entry of the ladder alone, its data's "worker" (""
+// any), and from this seed, its data's "seed".
+std::string own_worker(const Unit& unit);
+std::optional<std::int64_t> own_seed(const Unit& unit);
 
 enum class Move { kSample, kRepair, kResample, kEscalate, kAsk };
 std::string_view move_name(Move move);

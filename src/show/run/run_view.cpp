@@ -41,9 +41,10 @@ TrackView track_view(const loop::RunState& state, const loop::Track& track) {
   return view;
 }
 
-std::string move_on_rung(const loop::RunState& state, const loop::LapState& lap) {
+std::string move_on_rung(const loop::RunState& state, const loop::Track& track,
+                         const loop::LapState& lap) {
   const auto rung = static_cast<std::size_t>(lap.rung);
-  const auto& ladder = state.recipe.ladder;
+  const auto ladder = ladder_of(state, track);
   return std::string(move_name(lap.move)) + (rung < ladder.size() ? " · " + ladder[rung] : "");
 }
 
@@ -65,7 +66,7 @@ void count_moves(const loop::RunState& state, LoopYield& yield) {
   std::map<std::string, MoveYield> moves;
   for (const loop::Track& track : state.tracks)
     for (const loop::LapState& lap : track.laps) {
-      const std::string name = move_on_rung(state, lap);
+      const std::string name = move_on_rung(state, track, lap);
       MoveYield& move = moves.try_emplace(name, MoveYield{name}).first->second;
       ++move.laps;
       move.gained += lap.gained;
