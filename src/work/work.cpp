@@ -1,6 +1,8 @@
 // Usage adds up; tools and usage as JSON.
 #include "work/work.h"
 
+#include <cmath>
+
 #include "work/caller.h"
 #include "work/finish.h"
 #include "work/model_host.h"
@@ -175,6 +177,34 @@ Json to_json(const Tool& tool) {
   if (!tool.parameters.is_null()) function["parameters"] = tool.parameters;
   if (tool.strict) function["strict"] = *tool.strict;
   return {{"type", "function"}, {"function", std::move(function)}};
+}
+
+Result<Likelihood> Worker::likelihood(const Continuation&, const StopFlag&) {
+  return invalid(
+      "worker {}: cannot say how likely a text is; give {}=FILE.gguf, or a server whose "
+      "/completions has 'echo' with 'logprobs'",
+      info().name, info().name);
+}
+
+Result<Likelihood> likelihood_of(const Continuation& asked, std::span<const WeighedToken> tokens) {
+  const std::size_t whole = asked.context.size() + asked.text.size();
+  std::size_t bytes = 0;
+  for (const WeighedToken& token : tokens) bytes += token.bytes;
+  const bool blank = bytes == whole + 1 && !asked.context.starts_with(' ');
+  if (bytes != whole && !blank)
+    return invalid("the tokens come to {} bytes, the text that was asked about has {}", bytes,
+                   whole);
+  Likelihood sum;
+  std::size_t end = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    end += tokens[i].bytes - (i == 0 && blank ? 1 : 0);
+    if (end <= asked.context.size()) continue;
+    if (!std::isfinite(tokens[i].logprob))
+      return invalid("nothing is known of the probability of token {} of the text", i + 1);
+    sum.log_likelihood += tokens[i].logprob;
+    ++sum.tokens;
+  }
+  return sum;
 }
 
 }  // namespace lathe

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -203,7 +204,30 @@ struct WorkerInfo {
   Reach reach = Reach::kLocal;
 };
 
-// complete() may be called from several threads at once.
+// A text behind another, to be weighed.
+struct Continuation {
+  std::string context, text;                       // neither is empty
+  std::map<std::string, std::string> labels = {};  // as of a Request
+  Milliseconds time_limit{600'000};
+};
+
+// A token of the context and the text together: how long it is, and its log probability.
+struct WeighedToken {
+  std::size_t bytes = 0;
+  double logprob = 0;  // NaN: not known
+};
+
+struct Likelihood {
+  double log_likelihood = 0;  // Σ log p of the text's tokens
+  std::int64_t tokens = 0;
+  Usage usage = {};
+};
+// The text's tokens are those that end behind the context: a token that begins in the context and
+// ends in the text is one of them. Errors: tokens that are not those of the two texts, or of which
+// nothing is known. The blank that some vocabularies put before a text counts nothing.
+Result<Likelihood> likelihood_of(const Continuation& asked, std::span<const WeighedToken> tokens);
+
+// complete() and likelihood() may be called from several threads at once.
 class Worker {
  public:
   virtual ~Worker() = default;
@@ -212,6 +236,9 @@ class Worker {
   virtual Status ready(const StopFlag&) { return {}; }
   virtual Result<Reply> complete(const Request& request, const StopFlag& stop,
                                  const std::function<void(const Delta&)>& on_delta) = 0;
+  // How likely the model holds the text behind the context, both taken as they are: no template.
+  // Not every worker can say.
+  virtual Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop);
 };
 
 Json to_json(const Usage& usage);

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace lathe {
 namespace {
 
@@ -95,6 +97,22 @@ TEST(Reach, Names) {
     EXPECT_EQ(parse_reach(reach_name(reach)), reach);
   EXPECT_EQ(parse_reach("Local"), std::nullopt);
   EXPECT_EQ(parse_reach(""), std::nullopt);
+}
+
+TEST(Likelihood, OfTheTokensThatEndBehindTheContext) {
+  const Continuation asked{.context = "Is it", .text = " so"};
+  const double unknown = std::nan("");
+  const auto sum = [&](std::vector<WeighedToken> tokens) {
+    const auto likelihood = likelihood_of(asked, tokens);
+    return likelihood ? fmt::format("{} of {}", likelihood->log_likelihood, likelihood->tokens)
+                      : "error: " + likelihood.error().message;
+  };
+  EXPECT_EQ(sum({{2, unknown}, {3, -1}, {2, -2}, {1, -0.5}}), "-2.5 of 2");
+  EXPECT_EQ(sum({{2, unknown}, {4, -1}, {2, -2}}), "-3 of 2") << "one lies in both";
+  EXPECT_EQ(sum({{3, unknown}, {3, -1}, {3, -2}}), "-2 of 1") << "a blank of the vocabulary's";
+  EXPECT_EQ(sum({{2, unknown}, {3, -1}}).substr(0, 6), "error:");
+  EXPECT_EQ(sum({{8, unknown}}).substr(0, 6), "error:");
+  EXPECT_EQ(sum({}).substr(0, 6), "error:");
 }
 
 }  // namespace

@@ -18,6 +18,11 @@ class LabelledWorker : public Worker {
     labelled.labels.insert(labels_.begin(), labels_.end());
     return worker_.complete(labelled, stop, on_delta);
   }
+  Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override {
+    Continuation labelled = asked;
+    labelled.labels.insert(labels_.begin(), labels_.end());
+    return worker_.likelihood(labelled, stop);
+  }
 
  private:
   Worker& worker_;

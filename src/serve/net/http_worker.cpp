@@ -2,6 +2,7 @@
 #include "serve/net/http_worker.h"
 
 #include <algorithm>
+#include <limits>
 #include <thread>
 
 #include "ground/base/text.h"
@@ -289,6 +290,97 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
       std::this_thread::sleep_for(Milliseconds(20));
     if (stop.raised()) return fail(ErrorKind::kCancelled, "{}: the call was cancelled", place);
   }
+}
+
+// The first choice's "logprobs" with the answer's "usage".
+Result<Json> HttpWorker::weigh(const Continuation& asked, const Call& call) {
+  LATHE_TRY_STATUS(check_reach());
+  LATHE_TRY(const std::string model, model_name(call));
+  // An answer of one token: not every server gives none.
+  const std::string body = dump_json({{"model", model},
+                                      {"prompt", asked.context + asked.text},
+                                      {"max_tokens", 1},
+                                      {"temperature", 0},
+                                      {"echo", true},
+                                      {"logprobs", 1}});
+  HttpCall http{.url = endpoint_.url + "/completions",
+                .body = body,
+                .headers = headers(),
+                .allowed = config_.allowed,
+                .contacts = config_.contacts,
+                .allowed_by = config_.allowed_by,
+                .labels = call.labels,
+                .connect_limit = config_.connect_limit,
+                .idle_limit = config_.idle_limit,
+                .total_limit = call.left()};
+  if (config_.on_outgoing) config_.on_outgoing(body);
+  LATHE_TRY(const HttpAnswer answer, http_call(http, call.stop));
+  const auto json = parse_json(answer.body);
+  if (answer.status != 200 || !json) return std::unexpected(error_of(answer, call));
+  const Json& choices = json_at(*json, "choices");
+  Json logprobs = choices.is_array() && !choices.empty() ? json_at(choices[0], "logprobs") : Json();
+  if (!json_at(logprobs, "token_logprobs").is_array())
+    return invalid(
+        "{} gives no log probabilities of the prompt's tokens ('echo' with 'logprobs'), so it "
+        "cannot say how likely a text is; `lathe serve` does, and so does {}=FILE.gguf",
+        http.url, config_.name);
+  logprobs["usage"] = json_at(*json, "usage");
+  return logprobs;
+}
+
+namespace {
+
+// The prompt's tokens; what lies behind `whole` is the answer's.
+Result<std::vector<WeighedToken>> tokens_in(const Json& logprobs, std::size_t whole) {
+  const Json& texts = json_at(logprobs, "tokens");
+  const Json& values = json_at(logprobs, "token_logprobs");
+  const Json& offsets = json_at(logprobs, "text_offset");
+  if (!texts.is_array() || !offsets.is_array() || texts.size() != values.size() ||
+      offsets.size() != values.size())
+    return invalid("'tokens', 'token_logprobs' and 'text_offset' are not of one length");
+  std::vector<WeighedToken> tokens;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!offsets[i].is_number_unsigned() || !texts[i].is_string())
+      return invalid("token {} has no text or no offset", i);
+    const auto begin = offsets[i].get<std::size_t>();
+    if (begin >= whole) break;
+    const bool last = i + 1 == values.size();
+    if (!last && !offsets[i + 1].is_number_unsigned())
+      return invalid("token {} has no offset", i + 1);
+    const auto end = last ? whole : offsets[i + 1].get<std::size_t>();
+    // A token that is part of a character has no text of its own.
+    const std::string text = texts[i].get<std::string>();
+    const bool told = i > 0 && !text.contains("\uFFFD") && !text.starts_with("bytes:");
+    if (end < begin || end > whole || (told && end - begin != text.size()))
+      return invalid(
+          "the token '{}' lies from {} to {} of a text of {} bytes: its offsets are not in bytes, "
+          "so that the text's tokens cannot be told from those before it",
+          clip_utf8(text, 40), begin, end, whole);
+    tokens.push_back({end - begin, values[i].is_number()
+                                       ? values[i].get<double>()
+                                       : std::numeric_limits<double>::quiet_NaN()});
+  }
+  return tokens;
+}
+
+}  // namespace
+
+Result<Likelihood> HttpWorker::likelihood(const Continuation& asked, const StopFlag& stop) {
+  const std::string place = "worker " + config_.name;
+  const Milliseconds start = system_clock().monotonic();
+  const auto logprobs = weigh(asked, {stop, start + asked.time_limit, asked.labels});
+  if (!logprobs) return at(place, logprobs.error());
+  const auto tokens = tokens_in(*logprobs, asked.context.size() + asked.text.size());
+  auto sum =
+      tokens ? likelihood_of(asked, *tokens) : Result<Likelihood>(std::unexpected(tokens.error()));
+  if (!sum) return at(fmt::format("{}: {}/completions", place, endpoint_.url), sum.error());
+  const Json& usage = json_at(*logprobs, "usage");
+  sum->usage.calls = 1;
+  sum->usage.wall = system_clock().monotonic() - start;
+  sum->usage.counted = json_at(usage, "prompt_tokens").is_number_integer();
+  sum->usage.prompt_tokens = json_int(usage, "prompt_tokens", 0);
+  sum->usage.completion_tokens = json_int(usage, "completion_tokens", 0);
+  return sum;
 }
 
 }  // namespace lathe::serve

@@ -46,6 +46,8 @@ class HttpWorker : public Worker {
   // from then on.
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override;
+  // By one POST to {base_url}/completions with "echo" and "logprobs", which not every endpoint has.
+  Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override;
 
  private:
   struct Call;   // one complete(): its deadline, its stop flag
@@ -57,6 +59,7 @@ class HttpWorker : public Worker {
   Result<std::string> model_name(const Call& call);
   // The list of GET /models; other errors than a failed connection name the status.
   Result<Json> list_models(const Call& call) const;
+  Result<Json> weigh(const Continuation& asked, const Call& call);
   PeerKind peer(const Request& request, const Call& call);
   Result<Reply> attempt(const std::string& body, const Call& call,
                         const std::function<void(const Delta&)>& on_delta, Retry& retry) const;

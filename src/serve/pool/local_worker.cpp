@@ -15,6 +15,30 @@ WorkerInfo LocalWorker::info() const {
 
 Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop,
                                     const std::function<void(const Delta&)>& on_delta) {
+  return ask(request, stop, on_delta);
+}
+
+Result<Likelihood> LocalWorker::likelihood(const Continuation& asked, const StopFlag& stop) {
+  HostRequest request;
+  request.ask = TextPrompt{asked.context + asked.text};
+  request.max_tokens = 0;
+  request.no_answer = true;
+  request.prompt_logprobs = true;
+  request.top_logprobs = 0;
+  request.labels = asked.labels;
+  request.time_limit = asked.time_limit;
+  LATHE_TRY(const HostReply reply, ask(std::move(request), stop, {}));
+  std::vector<WeighedToken> tokens;
+  for (const LogprobEntry& entry : reply.prompt_logprobs)
+    tokens.push_back({entry.token.size(), entry.logprob});
+  auto likelihood = likelihood_of(asked, tokens);
+  if (!likelihood) return at("worker " + name_, likelihood.error());
+  likelihood->usage = reply.usage;
+  return likelihood;
+}
+
+Result<HostReply> LocalWorker::ask(HostRequest request, const StopFlag& stop,
+                                   const std::function<void(const Delta&)>& on_delta) {
   // The host's thread brings deltas; this one hands them on, so that the caller hears them here.
   struct Shared {
     std::mutex mutex;
@@ -23,9 +47,9 @@ Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop
     std::optional<Result<std::vector<HostReply>>> replies;
   };
   const auto shared = std::make_shared<Shared>();
-  const Milliseconds start = system_clock().monotonic();
+  const Milliseconds start = system_clock().monotonic(), limit = request.time_limit;
   const ModelHost::Id id = host_.submit(
-      model_, request,
+      model_, std::move(request),
       [shared](const Delta& delta) {
         const std::scoped_lock lock(shared->mutex);
         shared->deltas.push_back(delta);
@@ -47,7 +71,7 @@ Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop
     lock.unlock();
     if (on_delta && !cancelled)
       for (const Delta& delta : deltas) on_delta(delta);
-    late = late || system_clock().monotonic() - start > request.time_limit;
+    late = late || system_clock().monotonic() - start > limit;
     if (!done && !cancelled && (stop.raised() || late)) {
       host_.cancel(id);
       cancelled = true;
@@ -59,10 +83,10 @@ Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop
   if (!*shared->replies) {
     if (late)
       return fail(ErrorKind::kTimeout, "{}: there was no answer within {}", place,
-                  format_duration(request.time_limit));
+                  format_duration(limit));
     return at(place, shared->replies->error());
   }
-  Reply reply = std::move((*shared->replies)->front());
+  HostReply reply = std::move((*shared->replies)->front());
   reply.usage.wall = system_clock().monotonic() - start;
   return reply;
 }

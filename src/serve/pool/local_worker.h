@@ -14,8 +14,13 @@ class LocalWorker final : public Worker {
   WorkerInfo info() const override;
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override;
+  Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override;
 
  private:
+  // The first candidate, with the call's time; errors name the worker.
+  Result<HostReply> ask(HostRequest request, const StopFlag& stop,
+                        const std::function<void(const Delta&)>& on_delta);
+
   ModelHost& host_;
   std::string model_, name_;
 };
