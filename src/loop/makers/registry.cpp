@@ -10,6 +10,7 @@ extern const MakerKind kCommandMaker;
 extern const MakerKind kMiniMaker;
 extern const MakerKind kPosterMaker;
 extern const MakerKind kHtmlMaker;
+extern const MakerKind kReplyMaker;
 extern const MakerKind kSvgMaker;
 extern const MakerKind kTextMaker;
 extern const MakerKind kVoiceMaker;
@@ -18,7 +19,7 @@ namespace {
 const std::vector<const MakerKind*>& kinds() {
   static const std::vector<const MakerKind*> all{&kCodeMaker, &kCommandMaker, &kVoiceMaker,
                                                  &kTextMaker, &kPosterMaker,  &kSvgMaker,
-                                                 &kHtmlMaker, &kMiniMaker};
+                                                 &kHtmlMaker, &kMiniMaker,    &kReplyMaker};
   return all;
 }
 }  // namespace

@@ -27,6 +27,10 @@ Json to_json(const Judgement& judgement);
 // fallback that could turn a broken record into a pass.
 Result<Judgement> judgement_from_json(const Json& json);
 
+// In evidence: {"acc": true, "acc_norm": false}, what else a judge counts in one look. Grids show
+// these instead of its outcome.
+inline constexpr const char* kMarks = "marks";
+
 // What evidence says in words that all judges share; "" or empty: nothing.
 std::string caveat_of(const Judgement& judgement);  // what a pass does not cover
 std::string why_not_judged(const Judgement& judgement);
