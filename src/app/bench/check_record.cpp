@@ -1,4 +1,5 @@
 // A record added up again: read back, computed anew, and compared to the letter.
+#include "app/bench/grid.h"
 #include "app/bench/quality.h"
 #include "app/bench/record.h"
 
@@ -67,6 +68,8 @@ class Check {
     const Json& models = json_at(record, "models");
     for (std::size_t i = 0; i < models.size(); ++i)
       LATHE_TRY_STATUS(model(models[i], fmt::format("models[{}]", i)));
+    if (const Json& json = json_at(record, "grid"); !json.is_null())
+      LATHE_TRY_STATUS(grid(models, json));
     const std::int64_t wall = json_int(record, "wall_us", -1);
     if (measured_us_ > wall)
       return invalid("wall_us: it says {}, what was measured one after the other took {}", wall,
@@ -87,6 +90,15 @@ class Check {
     }
     if (const Json& json = json_at(model, "quality"); !json.is_null() && !json.is_string())
       LATHE_TRY_STATUS(quality(json, place + ".quality"));
+    return {};
+  }
+
+  static Status grid(const Json& models, const Json& json) {
+    const auto grid = grid_from_json(models, json);
+    if (!grid) return within_place("grid", grid.error());
+    const Json again = grid_json(*grid);
+    for (const char* part : {"cells", "rows", "pairs"})
+      LATHE_TRY_STATUS(same(json_at(json, part), again[part], fmt::format("grid.{}", part)));
     return {};
   }
 

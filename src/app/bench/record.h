@@ -7,6 +7,7 @@
 //    "models": [{"model": …, "sha256": …, "rows": […],
 //                "turns": [{"target": …, "serve": …, "sustained": …}],
 //                "quality": {…} or "not checked"}]}
+// or, of a grid, with the models as it names them: "grid": {…} (grid.h), "run", "recipe".
 #pragma once
 
 #include "app/bench/serve_profile.h"

@@ -50,6 +50,24 @@ Interval wilson_interval(std::size_t hits, std::size_t n) {
           std::min(1.0, (middle + reach) / (1 + square))};
 }
 
+// 2 · Σ C(n, k) · 2⁻ⁿ over k up to the smaller of the two, with a scale of its own, as neither the
+// binomials nor 2⁻ⁿ fit a double.
+double mcnemar_p(std::size_t only_a, std::size_t only_b) {
+  constexpr int kScale = 512;
+  const std::size_t n = only_a + only_b, least = std::min(only_a, only_b);
+  int exponent = 1 - static_cast<int>(n);
+  double term = 1, sum = 1;
+  for (std::size_t k = 1; k <= least; ++k) {
+    term = term * static_cast<double>(n - k + 1) / static_cast<double>(k);
+    sum += term;
+    if (sum < std::ldexp(1.0, kScale)) continue;
+    term = std::ldexp(term, -kScale);
+    sum = std::ldexp(sum, -kScale);
+    exponent += kScale;
+  }
+  return std::min(1.0, std::ldexp(sum, exponent));
+}
+
 std::string decimal(double value, int digits) {
   std::string text = fmt::format("{:.{}f}", value, digits);
   text.erase(text.find_last_not_of('0') + 1);

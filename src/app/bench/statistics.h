@@ -36,6 +36,11 @@ struct Interval {
 // interval (1927). Of none in 0: [0, 1].
 Interval wilson_interval(std::size_t hits, std::size_t n);
 
+// McNemar's test, exact and two-sided (1947, by the binomial): how likely two that are equally good
+// differ so much, of which each alone passed so many. 1 where they never differ. The same bits
+// everywhere: it takes no logarithm.
+double mcnemar_p(std::size_t only_a, std::size_t only_b);
+
 // Numbers in records: no floats, so that every reader sees the same one. At most so many digits
 // behind the point, none that say nothing: "12.5".
 std::string decimal(double value, int digits = 6);
