@@ -64,8 +64,6 @@ Status check_flags(const BenchFlags& flags) {
   if (!flags.beside.empty() && !flags.beside.starts_with("llama-server:"))
     return invalid("--beside {}: write it as llama-server:PROGRAM or llama-server:PROGRAM:FLAGS",
                    clip_utf8(flags.beside, 100));
-  if (!flags.sign.empty() && flags.out.empty())
-    return invalid("--sign needs --out: a signature belongs to a file");
   const Slo& slo = flags.serve.slo;
   if (!(slo.first_ms > 0) || !(slo.gap_ms > 0))
     return invalid("--slo-first {} and --slo-gap {}: both must be above 0", slo.first_ms,
@@ -76,11 +74,7 @@ Status check_flags(const BenchFlags& flags) {
       return invalid("--quality needs a model's file: servers do not tell all that they compute");
     for (const std::string& path : flags.models) LATHE_TRY_STATUS(check_quality(flags, path));
   }
-  if (!flags.sign.empty()) LATHE_TRY_STATUS(check_key(flags.sign));
-  for (const std::string& out : {flags.out, flags.html})
-    if (!out.empty()) LATHE_TRY_STATUS(check_output(out, {}, flags.force));
-  if (!flags.sign.empty()) LATHE_TRY_STATUS(check_output(flags.out + ".sig", {}, flags.force));
-  return {};
+  return check_record_files(flags.files, flags.force);
 }
 
 // Everything that is measured, one after the other.
@@ -111,20 +105,6 @@ std::vector<std::string> faults_in(const Json& models, const Clocks& before) {
         quality.size() > kNotChecked.size())
       faults.push_back(fmt::format("{}: quality {}", json_string(model, "model"), quality));
   return faults;
-}
-
-Status write_record(const App& app, const BenchFlags& flags, const Json& record) {
-  const std::string text = record_text(record);
-  if (!flags.html.empty()) LATHE_TRY_STATUS(write_file_atomic(flags.html, bench_page(record)));
-  if (flags.out.empty()) return {};
-  LATHE_TRY_STATUS(write_file_atomic(flags.out, text));
-  if (flags.sign.empty()) return {};
-  LATHE_TRY(const SshKeygen keygen, find_ssh_keygen());
-  StopFlag never;  // Ctrl-C ended the measuring; what there is is signed
-  LATHE_TRY(const std::string signature, sign(keygen, flags.sign, text, never));
-  LATHE_TRY_STATUS(write_file_atomic(flags.out + ".sig", signature));
-  if (!app.json) print(fmt::format("signed: {}.sig\n", flags.out));
-  return {};
 }
 
 Status run_bench(const App& app, const BenchFlags& flags) {
@@ -171,7 +151,7 @@ Status run_bench(const App& app, const BenchFlags& flags) {
     print(publishable ? "publishable: yes\n"
                       : fmt::format("publishable: no: {}\n", join(objections, "; ")));
   }
-  return write_record(app, flags, record);
+  return write_record(app, flags.files, record);
 }
 
 void add_engine_flags(CLI::App& command, BenchFlags& flags) {
@@ -250,6 +230,30 @@ void add_quality_flags(CLI::App& command, BenchFlags& flags) {
 
 }  // namespace
 
+Status check_record_files(const RecordFiles& files, bool force) {
+  if (!files.sign.empty() && files.out.empty())
+    return invalid("--sign needs --out: a signature belongs to a file");
+  if (!files.sign.empty()) LATHE_TRY_STATUS(check_key(files.sign));
+  for (const std::string& out : {files.out, files.html})
+    if (!out.empty()) LATHE_TRY_STATUS(check_output(out, {}, force));
+  if (!files.sign.empty()) LATHE_TRY_STATUS(check_output(files.out + ".sig", {}, force));
+  return {};
+}
+
+Status write_record(const App& app, const RecordFiles& files, const Json& record) {
+  const std::string text = record_text(record);
+  if (!files.html.empty()) LATHE_TRY_STATUS(write_file_atomic(files.html, bench_page(record)));
+  if (files.out.empty()) return {};
+  LATHE_TRY_STATUS(write_file_atomic(files.out, text));
+  if (files.sign.empty()) return {};
+  LATHE_TRY(const SshKeygen keygen, find_ssh_keygen());
+  StopFlag never;  // Ctrl-C ended the measuring; what there is is signed
+  LATHE_TRY(const std::string signature, sign(keygen, files.sign, text, never));
+  LATHE_TRY_STATUS(write_file_atomic(files.out + ".sig", signature));
+  if (!app.json) print(fmt::format("signed: {}.sig\n", files.out));
+  return {};
+}
+
 void add_bench(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<BenchFlags>();
   auto pair = std::make_shared<std::vector<std::string>>();
@@ -264,12 +268,14 @@ void add_bench(CLI::App& cli, App& app, Action& action) {
   add_engine_flags(*command, *flags);
   add_load_flags(*command, *flags);
   add_quality_flags(*command, *flags);
-  command->add_option("--out", flags->out, "Write the record as JSON");
-  command->add_option("--html", flags->html, "Write the record as a page");
-  command->add_option("--sign", flags->sign, "Sign --out with this SSH key: FILE.sig beside it");
+  command->add_option("--out", flags->files.out, "Write the record as JSON");
+  command->add_option("--html", flags->files.html, "Write the record as a page");
+  command->add_option("--sign", flags->files.sign,
+                      "Sign --out with this SSH key: FILE.sig beside it");
   add_force_flag(*command, flags->force);
   command->add_option("--compare", *pair, "Two records: B as a multiple of A")->expected(2);
   add_bench_verify(*command, app, action);
+  add_bench_grid(*command, app, action);
   command->callback([&app, &action, flags, pair, command] {
     if (!command->get_subcommands().empty()) return;
     flags->serve.shape.answer_tokens = static_cast<int>(flags->plan.answer);

@@ -10,6 +10,11 @@
 
 namespace lathe::app {
 
+// Where a record goes. "": not written, not signed.
+struct RecordFiles {
+  std::string out = {}, html = {}, sign = {};
+};
+
 struct BenchFlags {
   std::vector<std::string> models;
   std::string profile = "quick";  // quick, full, serve or sustained
@@ -23,7 +28,7 @@ struct BenchFlags {
   std::string beside;   // llama-server:BIN[:ARGS]
   std::string quality;  // the bigger file of the same models; "": not looked at
   std::size_t quality_tokens = QualityPlan{}.tokens;
-  std::string out, html, sign;
+  RecordFiles files;
   bool force = false;
 };
 
@@ -53,6 +58,10 @@ Status check_quality(const BenchFlags& flags, const std::string& path);
 Result<Json> measure_quality(const App& app, const BenchFlags& flags, const std::string& path);
 inline constexpr std::string_view kNotChecked = "not checked";
 
+// That they can be written, and the key be signed with, before anything is measured.
+Status check_record_files(const RecordFiles& files, bool force);
+Status write_record(const App& app, const RecordFiles& files, const Json& record);
+
 // --compare.
 Status compare_records(const App& app, const std::string& a, const std::string& b);
 // `lathe bench verify`.
@@ -60,6 +69,8 @@ struct VerifyFlags {
   std::string file, allowed, identity;
 };
 void add_bench_verify(CLI::App& bench, App& app, Action& action);
+// `lathe bench grid`.
+void add_bench_grid(CLI::App& bench, App& app, Action& action);
 // ssh-keygen, with what it needs of this process's environment.
 Result<SshKeygen> find_ssh_keygen();
 

@@ -26,6 +26,13 @@ void add_drive_flags(CLI::App& command, DriveFlags& flags) {
   command.add_flag("-v,--verbose", flags.verbose, "Show what tests and judged programs print");
 }
 
+void workers_of_run(const loop::RunBegun& header, WorkerFlags& flags) {
+  if (flags.specs.empty())
+    for (const Json& spec : json_at(header.extra, "workers"))
+      if (spec.is_string()) flags.specs.push_back(spec);
+  if (flags.allow == "local") flags.allow = json_string(header.extra, "allow", "local");
+}
+
 std::string build_name() {
   return fmt::format("lathe {}", program_version());
 }

@@ -19,6 +19,9 @@ struct DriveFlags {
 };
 void add_drive_flags(CLI::App& command, DriveFlags& flags);
 
+// What the command line that began a run allowed still holds; this one may name other workers.
+void workers_of_run(const loop::RunBegun& header, WorkerFlags& flags);
+
 // "lathe 0.2.0", and what the verdicts of this build rest on.
 std::string build_name();
 

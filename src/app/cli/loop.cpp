@@ -120,13 +120,7 @@ int fix(const App& app, const std::string& command, LoopFlags flags) {
 int resume_run(const App& app, ResumeFlags flags) {
   auto opened = open_run(app, flags.run);
   if (!opened) return report_error(app, opened.error());
-  // What the first command line allowed still holds; this one may name other workers.
-  const Json& extra = opened->state.header.extra;
-  if (flags.drive.workers.specs.empty())
-    for (const Json& spec : json_at(extra, "workers"))
-      if (spec.is_string()) flags.drive.workers.specs.push_back(spec);
-  if (flags.drive.workers.allow == "local")
-    flags.drive.workers.allow = json_string(extra, "allow", "local");
+  workers_of_run(opened->state.header, flags.drive.workers);
   View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, opened->state.recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
