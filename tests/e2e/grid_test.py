@@ -1,11 +1,14 @@
 """Grids of models and evaluations: known outcomes against figures computed here, runs that are killed, judges and models
 that break, likelihoods against the model's own logits, and what public harnesses ask of a server."""
 import array
+import http.server
 import json
 import math
+import re
 import signal
 import sqlite3
 import subprocess
+import threading
 import unittest
 
 from cli_test import SOURCE, Case
@@ -286,6 +289,58 @@ class Eval(Base):
         self.write("w.toml", '[[reply]]\ntext = "x"\n')
         self.refused("eval", "c.jsonl", "--worker", "w=script:w.toml", say="give w=FILE.gguf")
         self.assertEqual(self.made(), [])
+
+    def completions(self, logprobs):
+        """A server whose /completions answers with this of a prompt."""
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self, value):
+                body = json.dumps(value).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                self.answer({"data": [{"id": "m"}]})
+
+            def do_POST(self):
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                asked_for.append(asked)
+                self.answer({"choices": [{"text": asked["prompt"], "logprobs": logprobs(asked["prompt"])}]})
+
+            def log_message(self, *args):
+                pass
+
+        asked_for = []
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(lambda: (server.shutdown(), server.server_close()))
+        return f"w=http://127.0.0.1:{server.server_port}/v1", asked_for
+
+    def test_choices_of_another_server(self):
+        def words(text, size=len):
+            """A word a token, the last one the answer's; each as unlikely as it has letters."""
+            tokens = re.findall(r" ?[^ ]+", text) + [" more"]
+            offsets = [sum(size(t) for t in tokens[:i]) for i in range(len(tokens))]
+            return {"tokens": tokens, "token_logprobs": [None] + [-len(t) for t in tokens[1:]], "text_offset": offsets,
+                    "top_logprobs": None}
+
+        self.write("c.jsonl", json.dumps({"key": "a", "text": "It is", "choices": ["a long one", "short"], "answer": 1}) + "\n" +
+                   json.dumps({"key": "b", "text": "Zürich ist", "choices": ["groß", "x"], "answer": 0}) + "\n")
+        worker, asked = self.completions(lambda text: words(text, lambda t: len(t.encode())))
+        cells = json.loads(self.lathe("--json", "eval", "c.jsonl", "--worker", worker)[0])["grid"]["cells"]
+        # −11 against −6; by the byte −1.1 against −1.2. −5 against −2; −5/5 against −2.
+        self.assertEqual([c["marks"] for c in cells], [{"acc": True, "acc_norm": False}, {"acc": False, "acc_norm": True}])
+        self.assertEqual(asked[-1], {"model": "m", "prompt": asked[-1]["prompt"], "max_tokens": 1, "temperature": 0,
+                                     "echo": True, "logprobs": 1})
+        # Offsets in characters agree with bytes until a character has two.
+        worker, _ = self.completions(words)
+        cells = json.loads(self.lathe("--json", "eval", "c.jsonl", "--worker", worker, code=3)[0])["grid"]["cells"]
+        self.assertEqual([c["state"] for c in cells], ["passed", "error"])
+        self.assertIn("its offsets are not in bytes", cells[1]["why"])
+        worker, _ = self.completions(lambda text: None)
+        self.refused("eval", "c.jsonl", "--worker", worker, say="gives no log probabilities of the prompt's tokens")
 
     def test_choices_against_the_logits(self):
         self.write_choices()
