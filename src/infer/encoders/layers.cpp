@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "infer/encoders/gelu.h"
+#include "infer/quant/tensor_type.h"
 
 namespace lathe::infer {
 namespace {
@@ -83,6 +84,21 @@ void LinearLayer::run(EncoderPass& pass, const float* x, std::size_t count, floa
     clamp(out_min_, out_max_, out + i * stride, rows());
     if (!bias_.empty()) kernels.add(bias_.data(), rows(), out + i * stride);
   });
+}
+
+void LinearLayer::round_to_half() {
+  if (matrix_.type->type != TensorType::kF32) return;
+  const std::size_t k = matrix_.k;
+  std::vector<float> rows(kPanelRows * k);
+  for (std::size_t first = 0; first < matrix_.rows; first += kPanelRows) {
+    const std::size_t count = std::min(kPanelRows, matrix_.rows - first);
+    for (std::size_t r = 0; r < count; ++r) matrix_.row(first + r, rows.data() + r * k);
+    for (float& value : rows) value = f16_to_f32(f32_to_f16(value));
+    auto* panel =
+        const_cast<std::byte*>(matrix_.panels) + first / kPanelRows * matrix_.panel_bytes();
+    matrix_.type->pack(reinterpret_cast<const std::byte*>(rows.data()), k * sizeof(float), count, k,
+                       panel);
+  }
 }
 
 void NormLayer::ask(WeightList& list, const std::string& name, std::size_t width, EncoderNorm kind,

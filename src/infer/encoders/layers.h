@@ -71,11 +71,14 @@ class LinearLayer {
     list.matrix(name, k, rows, &matrix_);
   }
   std::size_t k() const { return matrix_.k; }
+  void row(std::size_t r, float* out) const { matrix_.row(r, out); }  // (k)
   std::size_t rows() const { return matrix_.rows; }
 
   // x (count, k), count ≤ kBlockRows, to out, whose rows stand `stride` apart.
   void run(EncoderPass& pass, const float* x, std::size_t count, float* out,
            std::size_t stride) const;
+  // A matrix in F32, once loaded: its numbers become those of F16.
+  void round_to_half();
 
  private:
   PackedMatrix matrix_;

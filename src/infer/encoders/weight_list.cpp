@@ -41,10 +41,9 @@ void WeightList::part_of_matrix(const std::string& name, std::size_t k, std::siz
                                 std::size_t first, std::size_t count, PackedMatrix* to) {
   const GgufTensor* tensor = find(name);
   if (tensor == nullptr) return;
-  const bool kernel = tensor->dimensions == 4;
-  const std::uint64_t row =
-      kernel ? tensor->shape[0] * tensor->shape[1] * tensor->shape[2] : tensor->shape[0];
-  if (row != k || tensor->elements() / row != rows || (!kernel && tensor->shape[1] != rows))
+  // Of a kernel of convolution the last dimension counts rows.
+  const auto last = static_cast<std::size_t>(std::max(tensor->dimensions, 2) - 1);
+  if (tensor->shape[last] != rows || tensor->elements() / rows != k)
     return refuse(*tensor, fmt::format("{} rows of {}", rows, k));
   GgufTensor& flat = flat_.emplace_back(*tensor);
   flat.shape = {k, rows, 1, 1};

@@ -31,6 +31,30 @@ constexpr Size kSizes[] = {
     {"whisper.file_type", 0, 1U << 20},
 };
 
+// Of the encoder, as GGUF files of encoders have them.
+constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+    {"encoder.blocks.", "a.blk."},
+    {"encoder.conv1.", "a.conv1d.1."},
+    {"encoder.conv2.", "a.conv1d.2."},
+    {"encoder.ln_post.", "a.post_ln."},
+    {"encoder.positional_embedding", "a.position_embd.weight"},
+    {".attn_ln.", ".ln1."},
+    {".attn.query.", ".attn_q."},
+    {".attn.key.", ".attn_k."},
+    {".attn.value.", ".attn_v."},
+    {".attn.out.", ".attn_out."},
+    {".mlp_ln.", ".ln2."},
+    {".mlp.0.", ".ffn_up."},
+    {".mlp.2.", ".ffn_down."},
+};
+
+void rename_encoder(std::string& name) {
+  if (!name.starts_with("encoder.")) return;
+  for (const auto& [from, to] : kNames)
+    if (const std::size_t at = name.find(from); at != std::string::npos)
+      name.replace(at, from.size(), to);
+}
+
 class WhisperReader {
  public:
   explicit WhisperReader(const InputFile& file) : file_(file), in_(file) {}
@@ -118,6 +142,7 @@ class WhisperReader {
     }
     tensor.name.resize(length);
     LATHE_TRY_STATUS(in_.bytes(which, std::as_writable_bytes(std::span(tensor.name))));
+    rename_encoder(tensor.name);
     const std::string name = fmt::format("tensor '{}'", shown(tensor.name));
     LATHE_TRY_STATUS(set_size(file_, tensor, name, type));
     tensor.offset = in_.position();

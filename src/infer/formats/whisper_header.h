@@ -1,6 +1,7 @@
 // The files that whisper.cpp reads ("ggml-base.en.bin"): older than GGUF, but with the same tensors
 // and types. Their header becomes one as a GGUF file has it, so that everything behind reads both:
-// "whisper.…" for the sizes, tokenizer.ggml.tokens, whisper.mel_filters (bands × frequencies).
+// "whisper.…" for the sizes, tokenizer.ggml.tokens, whisper.mel_filters (bands × frequencies); the
+// encoder's tensors are named as in GGUF files of encoders ("a.blk.0.attn_q.weight").
 #pragma once
 
 #include "infer/formats/gguf_header.h"
