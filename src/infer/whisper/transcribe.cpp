@@ -1,0 +1,175 @@
+// Windows of a sound, one after the other, to segments.
+#include "infer/whisper/transcribe.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "infer/whisper/window.h"
+
+namespace lathe::infer {
+namespace {
+
+constexpr std::size_t kFramesASecond = 100, kFramesATime = 2;
+constexpr std::size_t kLeastFrames = 10;  // of sound that is worth a window
+constexpr double kHighest = 1.0;          // temperature
+constexpr double kPastBelow = 0.5;        // hotter than that, the past would only mislead
+
+class Transcriber {
+ public:
+  using Id = WhisperTokens::Id;
+  Transcriber(WhisperModel& model, const WhisperTokens& tokens, const TranscribeOptions& options,
+              const StopFlag* stop)
+      : model_(model),
+        tokens_(tokens),
+        options_(options),
+        stop_(stop),
+        decoder_(model, tokens, options),
+        past_(options.prompt),
+        random_(options.seed) {}
+
+  Result<Transcript> run(const MelReader& mel, std::size_t frames,
+                         const std::function<void(const TranscriptSegment*, double)>& hear) {
+    Transcript transcript;
+    for (std::size_t at = 0; at + kLeastFrames < frames;) {
+      LATHE_TRY_STATUS(model_.encode(mel.read(at, 2 * model_.sizes().sound_rows), stop_));
+      if (at == 0 && tokens_.languages > 0) {
+        LATHE_TRY(language_, options_.language ? *options_.language : spoken());
+        transcript.language = language_;
+      }
+      LATHE_TRY(const WhisperWindow window, write(frames - at));
+      const bool silent =
+          window.no_speech > options_.most_no_speech && window.score < options_.least_logprob;
+      const std::size_t before = transcript.segments.size();
+      if (!silent) add_segments(window, at, transcript.segments);
+      remember(window, silent);
+      const auto& written = window.tokens;
+      // A window whose last words have an end of their own, and no beginning of more, is done.
+      const bool alone = written.size() > 1 && !tokens_.is_time(written[written.size() - 2]) &&
+                         tokens_.is_time(written.back());
+      at += std::max<std::size_t>(
+          kFramesATime,
+          alone ? std::min(frames - at, 2 * model_.sizes().sound_rows) : window.frames);
+      if (!hear) continue;
+      const double done = static_cast<double>(std::min(at, frames)) / kFramesASecond;
+      for (std::size_t i = before; i < transcript.segments.size(); ++i)
+        hear(&transcript.segments[i], done);
+      if (before == transcript.segments.size()) hear(nullptr, done);
+    }
+    return transcript;
+  }
+
+ private:
+  // The likeliest language of the window.
+  Result<std::size_t> spoken() {
+    LATHE_TRY(WhisperModel::Sequence sequence, model_.begin());
+    const WhisperModel::Row row{&sequence, tokens_.start, true};
+    LATHE_TRY(const auto logits, model_.step({&row, 1}, stop_));
+    const auto languages =
+        logits.subspan(static_cast<std::size_t>(tokens_.first_language), tokens_.languages);
+    return static_cast<std::size_t>(std::ranges::max_element(languages) - languages.begin());
+  }
+
+  std::vector<Id> prompt(bool with_past) const {
+    std::vector<Id> prompt;
+    if (with_past && !past_.empty()) {
+      const std::size_t most = model_.sizes().text_context / 2 - 1;
+      const auto last = std::span(past_).last(std::min(past_.size(), most));
+      prompt.push_back(tokens_.previous);
+      prompt.insert(prompt.end(), last.begin(), last.end());
+    }
+    prompt.push_back(tokens_.start);
+    if (tokens_.languages > 0) {
+      prompt.push_back(tokens_.language(language_));
+      prompt.push_back(options_.translate ? tokens_.translate : tokens_.transcribe);
+    }
+    if (!options_.times) prompt.push_back(tokens_.no_times);
+    return prompt;
+  }
+
+  // At rising temperatures, until it is no longer doubtful.
+  Result<WhisperWindow> write(std::size_t left) {
+    for (temperature_ = options_.temperature;; temperature_ += options_.temperature_step) {
+      LATHE_TRY(const WhisperWindow window, decoder_.run(prompt(temperature_ < kPastBelow), left,
+                                                         temperature_, random_, stop_));
+      const bool doubtful = window.failed || (window.score < options_.least_logprob &&
+                                              window.no_speech < options_.most_no_speech);
+      if (!doubtful || options_.temperature_step <= 0 ||
+          temperature_ + options_.temperature_step > kHighest + 1e-6)
+        return window;
+    }
+  }
+
+  void add_segments(const WhisperWindow& window, std::size_t at,
+                    std::vector<TranscriptSegment>& segments) const {
+    const auto seconds = [&](std::size_t frames) {
+      return static_cast<double>(at + frames) / kFramesASecond;
+    };
+    const auto frames_of = [&](Id time) {
+      return kFramesATime * static_cast<std::size_t>(time - tokens_.first_time);
+    };
+    TranscriptSegment segment;
+    const auto begin = [&](std::size_t frames) {
+      segment = {};
+      segment.start = seconds(frames);
+      segment.mean_logprob = window.score;
+      segment.no_speech = window.no_speech;
+      segment.temperature = temperature_;
+    };
+    const auto end = [&](std::size_t frames) {
+      segment.end = seconds(frames);
+      if (!segment.text.empty()) segments.push_back(segment);
+      begin(frames);
+    };
+    begin(0);
+    for (std::size_t i = 0; i < window.tokens.size(); ++i) {
+      const Id token = window.tokens[i];
+      if (tokens_.is_time(token)) {
+        if (segment.text.empty())
+          begin(frames_of(token));
+        else
+          end(frames_of(token));
+      } else if (tokens_.is_text(token)) {
+        segment.text += tokens_.text(token);
+        segment.tokens.push_back(token);
+        segment.logprobs.push_back(window.logprobs[i]);
+      }
+    }
+    end(window.frames);
+  }
+
+  // What the next window may be told.
+  void remember(const WhisperWindow& window, bool silent) {
+    if (!options_.use_past) {
+      past_ = options_.prompt;
+      return;
+    }
+    if (temperature_ >= kPastBelow) past_.clear();
+    if (!silent) past_.insert(past_.end(), window.tokens.begin(), window.tokens.end());
+  }
+
+  WhisperModel& model_;
+  const WhisperTokens& tokens_;
+  const TranscribeOptions& options_;
+  const StopFlag* stop_;
+  WindowDecoder decoder_;
+  std::size_t language_ = 0;
+  std::vector<Id> past_;
+  std::mt19937_64 random_;
+  double temperature_ = 0;  // that the last window was written at
+};
+
+}  // namespace
+
+Result<Transcript> transcribe(WhisperModel& model, const WhisperTokens& tokens,
+                              std::span<const std::int16_t> samples, ThreadTeam& team,
+                              const TranscribeOptions& options, const StopFlag* stop,
+                              const std::function<void(const TranscriptSegment*, double)>& hear) {
+  const MelReader mel(samples, model.mel(), team);
+  const MelSpec& spec = model.mel().spec();
+  // Of the sound itself, without the silence behind it.
+  const std::size_t heard = samples.size() + spec.front;
+  const std::size_t frames = heard < spec.fft ? 0 : (heard - spec.fft) / spec.hop + 1;
+  return Transcriber(model, tokens, options, stop).run(mel, frames, hear);
+}
+
+}  // namespace lathe::infer
