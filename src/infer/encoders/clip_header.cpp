@@ -82,6 +82,15 @@ Result<std::size_t> ClipHeader::merge_or(std::size_t fallback) const {
   return size_or("projector.scale_factor", merge, 1, kMaxMerge);
 }
 
+Status ClipHeader::check_rotary_heads() const {
+  if (head_dim() % 4 == 0) return {};
+  return invalid(
+      "{}: clip.vision.embedding_length {} and clip.vision.attention.head_count {} are heads of "
+      "{}; "
+      "positions in rows and columns need a multiple of 4",
+      place(), width, heads, head_dim());
+}
+
 Result<std::string> read_projector(const Gguf& file) {
   LATHE_TRY(const std::string architecture, file.text("general.architecture"));
   if (architecture != "clip")
@@ -110,10 +119,9 @@ Result<ClipHeader> read_clip_header(const Gguf& file) {
   LATHE_TRY(header.epsilon, read_epsilon(file));
   LATHE_TRY(header.activation, read_activation(file));
   LATHE_TRY(header.pixels, read_pixel_scale(file));
-  if (header.width % header.heads != 0 || header.head_dim() % 4 != 0)
+  if (header.width % header.heads != 0)
     return invalid(
-        "{}: clip.vision.embedding_length {} and clip.vision.attention.head_count {}: a head must "
-        "be a multiple of 4 wide",
+        "{}: clip.vision.embedding_length {} is no multiple of clip.vision.attention.head_count {}",
         header.place(), header.width, header.heads);
   if (header.image < header.patch)
     return invalid("{}: clip.vision.image_size {} is less than clip.vision.patch_size {}",

@@ -29,6 +29,8 @@ struct ClipHeader {
 
   std::string place() const { return file->path().string(); }
   std::size_t head_dim() const { return width / heads; }
+  // Of encoders whose heads are turned by rows and columns.
+  Status check_rotary_heads() const;
   std::size_t tile_patches() const { return image / patch; }  // on a side
   // Patches on a side that become one row.
   Result<std::size_t> merge_or(std::size_t fallback) const;

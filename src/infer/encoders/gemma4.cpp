@@ -111,6 +111,7 @@ Result<VisionRows> Gemma4::encode(EncoderPass& pass, const PixelPlanes& pixels) 
 }  // namespace
 
 Result<std::unique_ptr<VisionModel>> make_gemma4(const ClipHeader& header, WeightList& list) {
+  LATHE_TRY_STATUS(header.check_rotary_heads());
   LATHE_TRY(const std::size_t merge, header.merge_or(3));
   return std::make_unique<Gemma4>(header, list, merge);
 }

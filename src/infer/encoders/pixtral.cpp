@@ -117,6 +117,7 @@ Result<VisionRows> Pixtral::encode(EncoderPass& pass, const PixelPlanes& pixels)
 }  // namespace
 
 Result<std::unique_ptr<VisionModel>> make_pixtral(const ClipHeader& header, WeightList& list) {
+  LATHE_TRY_STATUS(header.check_rotary_heads());
   LATHE_TRY(const std::size_t merge, header.merge_or(1));
   const bool has_merger = list.has("mm.patch_merger.weight");
   if (merge != 1 && !has_merger)

@@ -161,6 +161,7 @@ Result<VisionRows> QwenVl::encode(EncoderPass& pass, const PixelPlanes& pixels) 
 }  // namespace
 
 Result<std::unique_ptr<VisionModel>> make_qwen_vl(const ClipHeader& header, WeightList& list) {
+  LATHE_TRY_STATUS(header.check_rotary_heads());
   LATHE_TRY(const std::size_t merge, header.merge_or(kMerge));
   if (merge != kMerge)
     return invalid("{}: clip.vision.spatial_merge_size is {}; Lathe runs {} of {}", header.place(),
