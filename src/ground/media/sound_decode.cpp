@@ -16,6 +16,8 @@ constexpr int kMaxRate = 192'000;
 constexpr int kMaxChannels = 2;
 constexpr float kFullScale = 0.9985F;
 constexpr int kClipRun = 4;
+// What the decoder's memory holds, resampled as well.
+constexpr std::size_t kMaxFrames = 150'000'000;
 
 struct Cursor {
   std::string_view bytes;
@@ -53,17 +55,31 @@ sf_count_t cursor_tell(void* user) {
   return static_cast<Cursor*>(user)->at;
 }
 
-int count_clipped_runs(std::span<const float> samples, std::size_t channels) {
-  int runs = 0;
-  for (std::size_t c = 0; c < channels; ++c) {
-    int length = 0;
-    for (std::size_t i = c; i < samples.size(); i += channels) {
-      length = std::abs(samples[i]) >= kFullScale ? length + 1 : 0;
-      if (length == kClipRun) ++runs;
+// What is read, as one channel; and runs at full scale, of each channel.
+class Reader {
+ public:
+  explicit Reader(std::size_t channels) : lengths_(channels) {}
+
+  void add(std::span<const float> interleaved) {
+    const std::size_t channels = lengths_.size();
+    for (std::size_t i = 0; i < interleaved.size(); i += channels) {
+      float sum = 0;
+      for (std::size_t c = 0; c < channels; ++c) {
+        const float sample = interleaved[i + c];
+        lengths_[c] = std::abs(sample) >= kFullScale ? lengths_[c] + 1 : 0;
+        if (lengths_[c] == kClipRun) ++clipped_runs;
+        sum += sample;
+      }
+      mono.push_back(sum / static_cast<float>(channels));
     }
   }
-  return runs;
-}
+
+  std::vector<float> mono;
+  int clipped_runs = 0;
+
+ private:
+  std::vector<int> lengths_;
+};
 
 }  // namespace
 
@@ -85,24 +101,25 @@ Result<Decoded> decode_sound(std::string_view file) {
 
   // The header's own frame count is not believed: what can be read counts.
   const auto channels = static_cast<std::size_t>(info.channels);
-  const auto most = static_cast<std::size_t>(kMaxSoundSeconds * info.samplerate);
+  const auto most = static_cast<std::size_t>(
+      std::min(kMaxSoundSeconds * info.samplerate, static_cast<double>(kMaxFrames)));
   constexpr std::size_t kBlock = 16384;
-  std::vector<float> samples;
+  std::vector<float> block(kBlock * channels);
+  Reader reader(channels);
   for (;;) {
-    const std::size_t before = samples.size();
-    samples.resize(before + kBlock * channels);
-    const sf_count_t got = sf_readf_float(handle.get(), samples.data() + before, kBlock);
-    samples.resize(before + static_cast<std::size_t>(std::max<sf_count_t>(got, 0)) * channels);
+    const sf_count_t got = sf_readf_float(handle.get(), block.data(), kBlock);
     if (got <= 0) break;
-    if (samples.size() / channels > most)
-      return invalid("the sound is longer than {} s", kMaxSoundSeconds);
+    reader.add(std::span(block).first(static_cast<std::size_t>(got) * channels));
+    if (reader.mono.size() > most)
+      return invalid("the sound is longer than {} minutes; cut it into parts",
+                     most / static_cast<std::size_t>(info.samplerate) / 60);
   }
-  if (samples.empty()) return invalid("the sound file holds no samples");
+  if (reader.mono.empty()) return invalid("the sound file holds no samples");
   Decoded decoded;
   decoded.source_rate = info.samplerate;
   decoded.source_channels = info.channels;
-  decoded.clipped_runs = count_clipped_runs(samples, channels);
-  LATHE_TRY(decoded.sound, make_sound(samples, info.channels, info.samplerate));
+  decoded.clipped_runs = reader.clipped_runs;
+  LATHE_TRY(decoded.sound, make_sound(reader.mono, 1, info.samplerate));
   return decoded;
 }
 

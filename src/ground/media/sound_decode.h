@@ -7,7 +7,7 @@
 namespace lathe {
 
 inline constexpr std::size_t kMaxSoundFile = std::size_t{64} << 20;
-inline constexpr double kMaxSoundSeconds = 900;
+inline constexpr double kMaxSoundSeconds = 3000;  // its samples are a message to the parent
 
 struct Decoded {
   Sound sound;

@@ -48,7 +48,7 @@ class Ear {
  public:
   static Result<std::unique_ptr<Ear>> make(const EarScript& script);
   ~Ear();
-  // The words need not be from the script. Bounded: at most 900 s of sound and 20,000 words.
+  // The words need not be from the script. Bounded: as much sound as a file may hold, 20,000 words.
   Result<Hearing> hear(const Sound& sound, const std::vector<std::string>& expected);
 
  private:
