@@ -27,7 +27,9 @@ class Gemma4 final : public VisionModel {
     return spec;
   }
   AreaLimits limits() const {
-    return AreaLimits::of(header_.patch * merge_, kLeastTokens, kMostTokens);
+    const auto unit = static_cast<int>(header_.patch * merge_);
+    return {unit, std::int64_t{kLeastTokens} * unit * unit,
+            std::int64_t{kMostTokens} * unit * unit};
   }
 
   ClipHeader header_;

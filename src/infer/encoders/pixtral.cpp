@@ -22,7 +22,9 @@ class Pixtral final : public VisionModel {
 
  private:
   AreaLimits limits() const {
-    return AreaLimits::of(header_.patch * merge_, kLeastTokens, kMostTokens);
+    const auto unit = static_cast<int>(header_.patch * merge_);
+    return {unit, std::int64_t{kLeastTokens} * unit * unit,
+            std::int64_t{kMostTokens} * unit * unit};
   }
   std::vector<float> merged(EncoderPass& pass, const Merged& squares) const;
 

@@ -34,7 +34,9 @@ class QwenVl final : public VisionModel {
     Mlp mlp;
   };
   AreaLimits limits() const {
-    return AreaLimits::of(header_.patch * kMerge, kLeastTokens, kMostTokens);
+    const auto unit = static_cast<int>(header_.patch * kMerge);
+    return {unit, std::int64_t{kLeastTokens} * unit * unit,
+            std::int64_t{kMostTokens} * unit * unit};
   }
   std::size_t window_squares() const { return kWindowPixels / header_.patch / kMerge; }
 

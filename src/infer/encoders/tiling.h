@@ -16,13 +16,6 @@ namespace lathe::infer {
 struct AreaLimits {
   int unit = 0;
   std::int64_t least = 0, most = 0;  // pixels
-
-  // Of squares of `unit` pixels a side, so many.
-  static AreaLimits of(std::size_t unit, int least, int most) {
-    const auto side = static_cast<int>(unit);
-    const std::int64_t square = std::int64_t{side} * side;
-    return {side, least * square, most * square};
-  }
 };
 PictureSize fitted_area(PictureSize picture, const AreaLimits& limits);
 

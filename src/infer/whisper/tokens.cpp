@@ -75,9 +75,31 @@ Result<WhisperTokens> WhisperTokens::of(const Gguf& file) {
   tokens.first_time = behind + 6;
   tokens.texts_.assign(texts.begin(), texts.end());
   tokens.texts_.resize(tokens.vocabulary);  // those of control tokens need not be in the file
-  const auto blank = std::ranges::find(texts, " ");
-  if (blank != texts.end()) tokens.blank = static_cast<Id>(blank - texts.begin());
+  for (Id id = 0; tokens.is_text(id); ++id) {
+    const std::string_view text = tokens.text(id);
+    if (text.empty()) continue;
+    tokens.ids_.emplace(text, id);
+    tokens.longest_ = std::max(tokens.longest_, text.size());
+  }
+  if (const auto blank = tokens.ids_.find(" "); blank != tokens.ids_.end())
+    tokens.blank = blank->second;
   return tokens;
+}
+
+std::vector<WhisperTokens::Id> WhisperTokens::encode(std::string_view text) const {
+  std::vector<Id> ids;
+  while (!text.empty()) {
+    // Up to the next blank, of several the last one.
+    const std::size_t word = text.find(' ', text.find_first_not_of(' '));
+    const std::string_view own = text.substr(0, word);
+    std::size_t length = std::min(own.size(), longest_);
+    auto found = ids_.find(std::string(own.substr(0, length)));
+    while (found == ids_.end() && length > 1)
+      found = ids_.find(std::string(own.substr(0, --length)));
+    if (found != ids_.end()) ids.push_back(found->second);
+    text.remove_prefix(length);
+  }
+  return ids;
 }
 
 }  // namespace lathe::infer

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "ground/base/result.h"
@@ -26,7 +27,7 @@ std::optional<std::size_t> find_language(std::string_view text);
 class WhisperTokens {
  public:
   using Id = std::int32_t;
-  // kInvalid: too few tokens for any model of this kind.
+  // kInvalid: too few or too many tokens for a model of this kind.
   static Result<WhisperTokens> of(const Gguf& file);
 
   Id end = 0, start = 0, translate = 0, transcribe = 0, previous = 0, no_speech = 0;
@@ -41,9 +42,15 @@ class WhisperTokens {
   bool is_text(Id id) const { return id < end; }
   Id language(std::size_t index) const { return first_language + static_cast<Id>(index); }
   std::string_view text(Id id) const { return texts_[static_cast<std::size_t>(id)]; }  // bytes
+  // A text's tokens: of each word, with the blank before it, the longest that fit. Not always those
+  // that it was trained on, which the file does not tell, but always the text's. Bytes that no
+  // token has are left out.
+  std::vector<Id> encode(std::string_view text) const;
 
  private:
   std::vector<std::string> texts_;
+  std::unordered_map<std::string, Id> ids_;
+  std::size_t longest_ = 0;  // bytes of a text
 };
 
 }  // namespace lathe::infer
