@@ -27,6 +27,15 @@ inline std::vector<float> read_floats(const fs::path& path) {
   return values;
 }
 
+// Samples of s3.wav, 16 kHz.
+inline std::vector<std::int16_t> three_seconds() {
+  const auto file = read_file(media("s3.wav"));
+  EXPECT_TRUE(file.has_value());
+  std::vector<std::int16_t> samples((file->size() - 44) / 2);
+  std::memcpy(samples.data(), file->data() + 44, samples.size() * 2);
+  return samples;
+}
+
 inline double relative_error(const std::vector<float>& ours, const std::vector<float>& truth) {
   EXPECT_EQ(ours.size(), truth.size());
   if (ours.size() != truth.size()) return INFINITY;

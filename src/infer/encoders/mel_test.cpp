@@ -9,7 +9,7 @@
 #include <numbers>
 #include <random>
 
-#include "ground/base/file.h"
+#include "infer/encoders/encoder_test.h"
 
 namespace lathe::infer {
 namespace {
@@ -31,22 +31,9 @@ TEST(Fourier, IsTheSumThatDefinesIt) {
   }
 }
 
-std::string media(const std::string& name) {
-  return *read_file(fs::path(LATHE_SOURCE_DIR) / "tests/data/media" / name);
-}
-
-std::vector<std::int16_t> three_seconds() {
-  const std::string file = media("s3.wav");
-  std::vector<std::int16_t> samples((file.size() - 44) / 2);
-  std::memcpy(samples.data(), file.data() + 44, samples.size() * 2);
-  return samples;
-}
-
 // Files have (bins, frames kept): the first 96, then one of 200 from 320 on.
 void expect_mel(const MelFrames& mel, const std::string& name) {
-  const std::string file = media(name);
-  std::vector<float> known(file.size() / sizeof(float));
-  std::memcpy(known.data(), file.data(), file.size());
+  const std::vector<float> known = read_floats(media(name));
   std::vector<std::size_t> kept;
   for (std::size_t i = 0; i < mel.frames; i += i + 1 < 96 ? 1 : i < 96 ? 225 : 200)
     kept.push_back(i);

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "infer/whisper/sound_test.h"
+#include "infer/encoders/encoder_test.h"
 
 namespace lathe::infer {
 namespace {

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "infer/whisper/sound_test.h"
+#include "infer/encoders/encoder_test.h"
 
 namespace lathe::infer {
 namespace {
