@@ -76,6 +76,7 @@ PatchEmbedding::PatchEmbedding(WeightList& list, const ClipHeader& header, std::
 
 void PatchEmbedding::run(EncoderPass& pass, const PixelPlanes& pixels,
                          std::span<const Patch> patches, std::size_t first) const {
+  LATHE_CHECK(first + patches.size() <= pass.sizes.rows);
   const auto across = static_cast<std::size_t>(pixels.size.width);
   const std::size_t plane = across * static_cast<std::size_t>(pixels.size.height);
   const std::size_t k = 3 * patch_ * patch_;
