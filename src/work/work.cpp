@@ -101,6 +101,14 @@ Usage usage_of_answer(const std::vector<std::int32_t>&) {
   return {};
 }
 
+std::vector<std::string> ModelInfo::capabilities() const {
+  std::vector<std::string> words{"completion"};
+  if (tools) words.emplace_back("tools");
+  if (thinking) words.emplace_back("thinking");
+  if (vision) words.emplace_back("vision");
+  return words;
+}
+
 ModelInfo ModelInfo::with_state_of(const ModelInfo& other) const {
   ModelInfo info = *this;
   info.state = other.state;
@@ -111,6 +119,7 @@ ModelInfo ModelInfo::with_state_of(const ModelInfo& other) const {
   info.kv = other.kv;
   info.prefix = other.prefix;
   info.scratch = other.scratch;
+  info.media = other.media;
   info.program = other.program;
   info.used = other.used;
   info.devices = other.devices;

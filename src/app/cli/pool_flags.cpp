@@ -35,6 +35,7 @@ Result<serve::PoolOptions> local_pool_options(const App& app) {
   LATHE_TRY(options.memory, memory_for_models(""));
   LATHE_TRY(options.threads, choose_threads(0));
   options.programs = program_places(app);
+  options.program = app.program;
   if (!app.json) {
     options.log = [](const std::string& line) { print_note(line); };
   }

@@ -51,6 +51,7 @@ Result<serve::PoolOptions> pool_options(const App& app, const ServeFlags& flags)
   options.queue = flags.queue;
   options.speculate = !flags.no_speculation;
   options.programs = program_places(app);
+  options.program = app.program;
   options.snapshots = flags.snapshots;
   if (!flags.snapshots.empty()) LATHE_TRY_STATUS(make_directories(flags.snapshots));
   options.log = [json = app.json](const std::string& line) {
@@ -309,19 +310,20 @@ Status ps(const App& app, const ServerFlags& flags) {
     print_json(status);
     return {};
   }
-  print(fmt::format("{:<28} {:<8} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>9} {:>8}\n", "MODEL",
-                    "STATE", "WEIGHTS", "KV", "PREFIXES", "SCRATCH", "STREAMS", "WAITING", "TOK/S",
-                    "LOAD"));
+  print(fmt::format("{:<28} {:<8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>9} {:>8}\n",
+                    "MODEL", "STATE", "WEIGHTS", "KV", "PREFIXES", "SCRATCH", "MEDIA", "STREAMS",
+                    "WAITING", "TOK/S", "LOAD"));
   const auto bytes = [](const Json& model, const char* key) {
     return format_bytes(static_cast<std::uint64_t>(json_int(model, key, 0)));
   };
   for (const Json& model : json_at(status, "models")) {
-    print(fmt::format("{:<28} {:<8} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>9.1f} {:>8}\n",
-                      clip_utf8(json_string(model, "name"), 28), state_text(model),
-                      bytes(model, "weights"), bytes(model, "kv"), bytes(model, "prefix"),
-                      bytes(model, "scratch"), json_int(model, "running", 0),
-                      json_int(model, "waiting", 0), json_number(model, "tokens_per_second", 0),
-                      seconds_text(json_number(model, "load_seconds", 0))));
+    print(
+        fmt::format("{:<28} {:<8} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8} {:>8} {:>9.1f} {:>8}\n",
+                    clip_utf8(json_string(model, "name"), 28), state_text(model),
+                    bytes(model, "weights"), bytes(model, "kv"), bytes(model, "prefix"),
+                    bytes(model, "scratch"), bytes(model, "media"), json_int(model, "running", 0),
+                    json_int(model, "waiting", 0), json_number(model, "tokens_per_second", 0),
+                    seconds_text(json_number(model, "load_seconds", 0))));
   }
   for (const Json& model : json_at(status, "models")) {
     if (json_int(model, "program", 0) == 0) continue;

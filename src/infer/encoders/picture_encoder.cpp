@@ -50,6 +50,11 @@ Result<EncoderBytes> picture_encoder_bytes(const Gguf& file, const KernelTable& 
   return described->bytes;
 }
 
+Result<std::size_t> picture_row_width(const Gguf& file) {
+  LATHE_TRY(const auto described, describe(file, best_kernel_table(), 1));
+  return described->model->width();
+}
+
 Result<std::unique_ptr<PictureEncoder>> PictureEncoder::open(const Gguf& file, ThreadTeam& team,
                                                              const WeightLoading& loading) {
   LATHE_TRY(const auto described, describe(file, *loading.kernels, team.size()));

@@ -24,6 +24,9 @@ struct EncoderBytes {
 Result<EncoderBytes> picture_encoder_bytes(const Gguf& file, const KernelTable& kernels,
                                            int threads);
 
+// Numbers of a row that it makes, by its header alone.
+Result<std::size_t> picture_row_width(const Gguf& file);
+
 class PictureEncoder {
  public:
   // Checks the header and loads the weights. The team must live as long.

@@ -24,7 +24,8 @@ void add(HostCounters& sum, const HostCounters& more) {
        {&HostCounters::requests, &HostCounters::failed, &HostCounters::cancelled,
         &HostCounters::refused, &HostCounters::prompt_tokens, &HostCounters::cached_tokens,
         &HostCounters::completion_tokens, &HostCounters::accepted_tokens,
-        &HostCounters::rejected_tokens, &HostCounters::loads, &HostCounters::evictions})
+        &HostCounters::rejected_tokens, &HostCounters::loads, &HostCounters::evictions,
+        &HostCounters::pictures_encoded, &HostCounters::pictures_remembered})
     sum.*counter += more.*counter;
 }
 

@@ -38,6 +38,11 @@ ModelInfo model_of(const Json& json) {
   model.context = count_of(json, "max_model_len");
   model.trained_context = count_of(meta, "n_ctx_train");
   model.embedding = count_of(meta, "n_embd");
+  for (const Json& capability : json_at(json, "capabilities")) {
+    if (capability == "tools") model.tools = true;
+    if (capability == "thinking") model.thinking = true;
+    if (capability == "vision") model.vision = true;
+  }
   model.state = state_of(json_string(json, "state"));
   model.problem = json_string(json, "problem");
   model.loaded = json_number(json, "loaded", 0);
@@ -47,6 +52,7 @@ ModelInfo model_of(const Json& json) {
   model.kv = count_of(memory, "kv");
   model.prefix = count_of(memory, "prefix");
   model.scratch = count_of(memory, "scratch");
+  model.media = count_of(memory, "media");
   model.program = count_of(memory, "program");
   if (json_at(memory, "used").is_number()) model.used = count_of(memory, "used");
   for (const auto& [device, bytes] : json_at(memory, "devices").items())

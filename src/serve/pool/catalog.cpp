@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::string_view kSettings = "models.toml";
 constexpr std::size_t kMaxModels = 10'000;
+constexpr std::string_view kEncoder = "mmproj", kSeparators = "-_.";
 
 // "name-00001-of-00003" → "name"; nullopt: a later part.
 std::optional<std::string> model_name(const std::string& stem) {
@@ -22,6 +24,24 @@ std::optional<std::string> model_name(const std::string& stem) {
   const std::string number = stem.substr(of - 5, 5);
   if (stem[of - 6] != '-' || number.find_first_not_of("0123456789") != number.npos) return stem;
   return number == "00001" ? std::optional(stem.substr(0, of - 6)) : std::nullopt;
+}
+
+// The NAME in an encoder's name, in lower case.
+std::string name_in(std::string_view encoder) {
+  std::string name = to_lower_ascii(encoder);
+  const std::size_t at = name.find(kEncoder);
+  if (at != name.npos) name.erase(at, kEncoder.size());
+  const auto strip = [&] {
+    while (!name.empty() && kSeparators.contains(name.back())) name.pop_back();
+    while (!name.empty() && kSeparators.contains(name.front())) name.erase(0, 1);
+  };
+  strip();
+  for (const std::string_view type : {"bf16", "f16", "f32", "q8_0", "model"})
+    if (name.ends_with(type)) {
+      name.resize(name.size() - type.size());
+      strip();
+    }
+  return name;
 }
 
 // By its first bytes, where every writer has it: opening each file's header would take seconds.
@@ -46,9 +66,9 @@ class ModelTable {
 
   Status read(CatalogModel& model, std::string& path) {
     static const std::vector<std::string> kKnown{
-        "file",     "aliases",        "context",     "kv",         "max_tokens",
-        "priority", "pinned",         "temperature", "top_k",      "top_p",
-        "min_p",    "repeat_penalty", "draft",       "keep_alive", "share_prefixes"};
+        "file",   "aliases",     "context",        "kv",    "max_tokens", "priority",
+        "pinned", "temperature", "top_k",          "top_p", "min_p",      "repeat_penalty",
+        "draft",  "keep_alive",  "share_prefixes", "eyes"};
     if (table_.contains("command")) return program(model);
     for (const auto& [key, node] : table_) {
       if (std::ranges::find(program_keys(), key.str()) != program_keys().end())
@@ -68,6 +88,10 @@ class ModelTable {
     LATHE_TRY_STATUS(value("pinned", "true or false", model.pinned));
     LATHE_TRY_STATUS(value("share_prefixes", "true or false", model.share_prefixes));
     LATHE_TRY_STATUS(value("draft", "a string", model.draft));
+    std::string eyes;
+    LATHE_TRY_STATUS(value("eyes", "a string", eyes));
+    model.eyes = eyes;
+    model.no_eyes = table_.contains("eyes") && eyes.empty();
     LATHE_TRY_STATUS(value("kv", "a string", model.kv));
     if (!infer::find_kv_type(model.kv))
       return invalid("{}: kv is '{}'; it must be f16, q8_0, q5_1, q4_0 or f32", place("kv"),
@@ -164,7 +188,7 @@ Result<CatalogModel> read_entry(const fs::path& directory, const std::string& fi
   if (model.program) return model;
   const std::string place =
       fmt::format("{}: model.{}", toml_place(file, name.source()), name.str());
-  model.file = fs::path(target).is_absolute() ? fs::path(target) : directory / target;
+  model.file = target;
   std::error_code error;
   if (!model.draft.empty() && model.draft != "mtp") {
     if (fs::path(model.draft).is_relative()) model.draft = (directory / model.draft).string();
@@ -172,12 +196,24 @@ Result<CatalogModel> read_entry(const fs::path& directory, const std::string& fi
       return fail(ErrorKind::kNotFound, "{}: draft is \"mtp\" or a file; there is no {}", place,
                   model.draft);
   }
-  if (!fs::is_regular_file(model.file, error))
-    return fail(ErrorKind::kNotFound, "{}: there is no file {}", place, model.file.string());
+  for (fs::path* each : {&model.file, &model.eyes}) {
+    if (each->empty()) continue;
+    if (each->is_relative()) *each = directory / *each;
+    if (!fs::is_regular_file(*each, error))
+      return fail(ErrorKind::kNotFound, "{}: there is no file {}", place, each->string());
+  }
   return model;
 }
 
 }  // namespace
+
+bool is_encoder_name(std::string_view stem) {
+  return to_lower_ascii(stem).contains(kEncoder);
+}
+
+bool encoder_goes_with(std::string_view encoder, std::string_view model) {
+  return to_lower_ascii(model).starts_with(name_in(encoder));
+}
 
 Result<Catalog> Catalog::read(const fs::path& place) {
   return read(std::vector<fs::path>{place});
@@ -197,7 +233,36 @@ Result<Catalog> Catalog::read(const std::vector<fs::path>& places) {
       return fail(ErrorKind::kNotFound, "{}: there is no such file or directory", place.string());
     }
   }
+  catalog.find_eyes();
   return catalog;
+}
+
+// Of the encoders beside a model that go with it, the one whose name says most of it.
+void Catalog::find_eyes() {
+  std::map<fs::path, std::vector<fs::path>> encoders;  // by directory
+  for (CatalogModel& model : models_) {
+    if (model.program || model.no_eyes || !model.eyes.empty()) continue;
+    const fs::path directory = model.file.parent_path().empty() ? "." : model.file.parent_path();
+    const auto [known, fresh] = encoders.try_emplace(directory);
+    std::error_code error;
+    if (fresh)
+      for (auto entry = fs::directory_iterator(directory, error);
+           !error && entry != fs::directory_iterator(); entry.increment(error))
+        if (entry->path().extension() == ".gguf" && is_encoder_name(entry->path().stem().string()))
+          known->second.push_back(entry->path());
+    const auto rank = [](const fs::path& encoder) {  // of several types the first by name
+      const std::string stem = encoder.stem().string();
+      return std::pair(-static_cast<std::ptrdiff_t>(name_in(stem).size()), stem);
+    };
+    for (const fs::path& encoder : known->second) {
+      std::error_code gone;
+      if (encoder_goes_with(encoder.stem().string(), model.file.stem().string()) &&
+          fs::is_regular_file(encoder, gone) &&
+          is_below(fs::canonical(encoder, gone), fs::canonical(directory, gone)) &&
+          (model.eyes.empty() || rank(encoder) < rank(model.eyes)))
+        model.eyes = encoder;
+    }
+  }
 }
 
 Status Catalog::add(CatalogModel model) {
@@ -232,7 +297,7 @@ Status Catalog::add_directory(const fs::path& directory) {
     const fs::path& path = entry->path();
     if (path.extension() != ".gguf") continue;
     const auto name = model_name(path.stem().string());
-    if (!name) continue;
+    if (!name || is_encoder_name(*name)) continue;
     std::error_code gone;
     const fs::path target = fs::canonical(path, gone);
     if (gone || !fs::is_regular_file(target, gone)) {

@@ -11,6 +11,8 @@
 //   draft = "mtp"              # guesses at answers: the file's own layer for it, or a small
 //   model's
 //                              # file
+//   eyes = "mmproj-….gguf"     # its encoder of pictures; default: one beside the file whose name
+//                              # says so; "": none
 //   priority = 1               # turns: each step up counts double
 //   pinned = true              # loaded at the start, never evicted
 //   share_prefixes = true      # what one key's prompt has computed serves other keys' too: faster,
@@ -47,6 +49,8 @@ struct CatalogModel {
   std::size_t context = 0;                // 0: the model's
   std::string kv = "f16";
   std::string draft = {};  // "mtp" or a file; "": nothing guesses
+  fs::path eyes = {};      // its encoder of pictures; empty: none
+  bool no_eyes = false;    // … whatever lies beside it
   int max_tokens = 0;      // 0: the pool's
   int priority = 0;
   bool pinned = false;
@@ -55,6 +59,12 @@ struct CatalogModel {
   Sampling sampling = {};
   std::optional<ProgramSpec> program = {};  // serves it instead of a file
 };
+
+// Whether a file's name says that it is an encoder of pictures, as hubs publish them:
+// "mmproj-NAME-f16.gguf", "NAME-mmproj-f16.gguf". It goes with the models beside it whose names
+// begin with NAME; without one with all of them.
+bool is_encoder_name(std::string_view stem);
+bool encoder_goes_with(std::string_view encoder, std::string_view model);
 
 // What a name stands for: a model, perhaps with an adapter.
 struct NamedModel {
@@ -87,6 +97,7 @@ class Catalog {
   Status add_directory(const fs::path& directory);
   Status add_settings(const fs::path& directory);
   CatalogModel* named(std::string_view name);
+  void find_eyes();
 
   std::vector<CatalogModel> models_;
   std::vector<CatalogAdapter> adapters_;

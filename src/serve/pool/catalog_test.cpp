@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 namespace lathe::serve {
 namespace {
 
@@ -39,6 +41,35 @@ TEST_F(CatalogTest, FilesAndSplitFilesByName) {
   EXPECT_EQ(catalog.models()[1].name, "big");
   EXPECT_EQ(catalog.models()[2].name, "one-of-a-kind");
   EXPECT_EQ(catalog.find("a:latest")->name, "a");
+}
+
+TEST_F(CatalogTest, EncodersGoWithTheModelsTheyAreNamedAfter) {
+  for (const char* name :
+       {"gemma-4b-Q4_K.gguf", "gemma-4b-mmproj-F16.gguf", "gemma-4b-mmproj-BF16.gguf",
+        "mmproj-gemma-f16.gguf", "gemma-27b.gguf", "qwen-00001-of-00002.gguf",
+        "qwen-00002-of-00002.gguf", "MMPROJ-Qwen.gguf", "plain.gguf", "told.gguf", "none.gguf"})
+    put(name);
+  put("sub/any.gguf");
+  put("sub/mmproj-model-f16.gguf");
+  put("models.toml",
+      "[model.told]\neyes = \"MMPROJ-Qwen.gguf\"\n[model.none]\neyes = \"\"\n"
+      "[model.qwen]\nfile = \"qwen-00001-of-00002.gguf\"\n");
+  const TempDir elsewhere = *TempDir::make();
+  ASSERT_TRUE(write_file_atomic(elsewhere.path() / "x.gguf", "GGUF").has_value());
+  fs::create_symlink(elsewhere.path() / "x.gguf", dir.path() / "plain-mmproj.gguf");
+  const auto catalog = *Catalog::read({dir.path(), dir.path() / "sub/any.gguf"});
+  std::map<std::string, std::string> eyes;
+  for (const CatalogModel& model : catalog.models()) eyes[model.name] = model.eyes.filename();
+  EXPECT_EQ(eyes,
+            (std::map<std::string, std::string>{{"any", "mmproj-model-f16.gguf"},
+                                                {"gemma-27b", "mmproj-gemma-f16.gguf"},
+                                                {"gemma-4b-Q4_K", "gemma-4b-mmproj-BF16.gguf"},
+                                                {"none", ""},
+                                                {"plain", ""},
+                                                {"qwen", "MMPROJ-Qwen.gguf"},
+                                                {"told", "MMPROJ-Qwen.gguf"}}));
+  EXPECT_THAT(problem("[model.a]\nfile = \"plain.gguf\"\neyes = \"nothing.gguf\"\n"),
+              HasSubstr("there is no file"));
 }
 
 TEST_F(CatalogTest, NamesAreLookedUpAndNeverPaths) {

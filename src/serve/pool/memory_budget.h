@@ -11,8 +11,8 @@
 namespace lathe::serve {
 
 struct BookedBytes {
-  DeviceBytes weights, scratch, program;
-  DeviceBytes all() const { return weights + scratch + program; }
+  DeviceBytes weights, scratch, media, program;
+  DeviceBytes all() const { return weights + scratch + media + program; }
 };
 
 class MemoryBudget {

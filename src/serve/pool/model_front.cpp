@@ -1,4 +1,4 @@
-// Reads a model's header, turns requests into token ids and constraints, and tokens into replies.
+// Reads a model's header, turns requests into prompts and constraints.
 #include "serve/pool/model_front.h"
 
 #include <sys/stat.h>
@@ -11,6 +11,7 @@
 #include "ground/base/clock.h"
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
+#include "infer/encoders/prompt_pieces.h"
 #include "infer/models/vocabulary.h"
 
 namespace lathe::serve {
@@ -82,7 +83,8 @@ bool thinks(std::string_view source) {
 }
 
 ModelInfo info_of(const CatalogModel& model, const infer::Gguf& file,
-                  const infer::Blueprint& blueprint, const std::string& template_source) {
+                  const infer::Blueprint& blueprint, const std::string& template_source,
+                  bool vision) {
   ModelInfo info;
   info.name = model.name;
   info.aliases = model.aliases;
@@ -100,14 +102,15 @@ ModelInfo info_of(const CatalogModel& model, const infer::Gguf& file,
   info.chat_template = template_source;
   info.tools = info.chat_template.find("tools") != std::string::npos;
   info.thinking = thinks(template_source);
+  info.vision = vision;
   info.pinned = model.pinned;
   return info;
 }
 
 // As OpenAI's API has it, but arguments as an object.
-Json template_message(const Message& message) {
+Json template_message(const Message& message, PictureMarks& marks) {
   Json json = {{"role", message.role == "developer" ? "system" : message.role},
-               {"content", message.content.text()}};
+               {"content", marks.text_of(message.content)}};
   if (!message.reasoning.empty()) json["reasoning_content"] = message.reasoning;
   for (const FunctionCall& call : message.calls) {
     auto arguments = parse_json(call.arguments);
@@ -319,7 +322,14 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
   front->text_limit_ =
       std::min(infer::TemplateLimits().output_bytes, front->context_ * front->longest_token_);
   LATHE_TRY(front->identity_, identity_of(*front->file_));
-  front->info_ = info_of(model, *front->file_, front->blueprint_, front->template_source_);
+  if (!model.eyes.empty()) {
+    if (auto eyes = Eyes::open(model.eyes, front->blueprint_))
+      front->eyes_ = std::move(*eyes);
+    else
+      front->eyes_problem_ = without_place(model.eyes, model.eyes.filename(), eyes.error()).message;
+  }
+  front->info_ = info_of(model, *front->file_, front->blueprint_, front->template_source_,
+                         front->eyes_ != nullptr);
   front->load_adapters(adapters);
   return front;
 }
@@ -328,7 +338,8 @@ Result<ModelInfo> ModelFront::facts(const CatalogModel& model) {
   LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model.file));
   LATHE_TRY(const infer::Blueprint blueprint, infer::read_runnable_blueprint(file));
   LATHE_TRY(const std::string template_source, file.text_or("tokenizer.chat_template", ""));
-  return info_of(model, file, blueprint, template_source);
+  const bool vision = !model.eyes.empty() && Eyes::open(model.eyes, blueprint).has_value();
+  return info_of(model, file, blueprint, template_source, vision);
 }
 
 Error without_place(const fs::path& file, const std::string& name, Error error) {
@@ -394,16 +405,18 @@ Result<std::vector<infer::TokenId>> ModelFront::pair_of(std::string_view query,
             "context_length_exceeded"});
 }
 
-// Nothing but texts, and of those no more than the context could ever hold.
 Status ModelFront::check_content(const std::vector<Message>& messages) const {
   for (const Message& message : messages) {
-    if (const auto media = message.content.media(); !media.empty())
-      return std::unexpected(
-          Error{ErrorKind::kInvalid,
-                fmt::format("'{}' takes text only, and a message of the {} holds {}; leave it out, "
-                            "or ask a model that knows what to do with it",
-                            catalog_.name, message.role, media.front()->name()),
-                "unsupported_messages"});
+    for (const Media* media : message.content.media())
+      if (eyes_ == nullptr || media->kind != Media::Kind::kPicture)
+        return std::unexpected(Error{
+            ErrorKind::kInvalid,
+            fmt::format("'{}' takes {} only, and a message of the {} holds {}; leave it out, or "
+                        "ask a model that knows what to do with it{}",
+                        catalog_.name, eyes_ == nullptr ? "text" : "texts and pictures",
+                        message.role, media->name(),
+                        eyes_problem_.empty() ? "" : " (its encoder: " + eyes_problem_ + ")"),
+            "unsupported_messages"});
     if (const std::size_t size = message.content.text().size(); size > text_limit_)
       return too_long(fmt::format("a message has {} bytes", size));
   }
@@ -411,13 +424,14 @@ Status ModelFront::check_content(const std::vector<Message>& messages) const {
 }
 
 Result<std::vector<infer::PromptPart>> ModelFront::render(const Talk& talk, bool constrained,
+                                                          PictureMarks& marks,
                                                           const StopFlag& stop) const {
   LATHE_TRY_STATUS(check_content(talk.messages));
   Json variables =
       talk.template_variables.is_object() ? talk.template_variables : Json(Json::object());
   variables["messages"] = Json::array();
   for (const Message& message : talk.messages)
-    variables["messages"].push_back(template_message(message));
+    variables["messages"].push_back(template_message(message, marks));
   if (!talk.tools.empty() && !std::holds_alternative<NoCall>(talk.tool_choice))
     variables["tools"] = tools_json(talk.tools);
   // SmolLM's name for them: what stands within each.
@@ -426,9 +440,7 @@ Result<std::vector<infer::PromptPart>> ModelFront::render(const Talk& talk, bool
   if (constrained && !thinking_asked(talk)) variables["enable_thinking"] = false;
   infer::complete_thinking(variables);
   const bool continues = goes_on(talk);
-  if (continues)
-    variables["messages"].back()["content"] =
-        talk.messages.back().content.text() + std::string(kContinues);
+  if (continues) variables["messages"].back()["content"].get_ref<std::string&>() += kContinues;
   variables["messages"] = infer::shaped(std::move(variables["messages"]), message_form_);
   variables["add_generation_prompt"] = !continues;
   const auto name = [&](infer::TokenId id) {
@@ -437,7 +449,7 @@ Result<std::vector<infer::PromptPart>> ModelFront::render(const Talk& talk, bool
   variables["bos_token"] = name(tokenizer_->spec().bos);
   variables["eos_token"] = name(tokenizer_->spec().eos);
   auto parts = template_->render(variables, system_clock().unix_ms() / 1000,
-                                 limits_for(text_limit_ + kContinues.size(), stop));
+                                 limits_for(text_limit_ + kContinues.size() + marks.bytes(), stop));
   if (!parts && parts.error().kind == ErrorKind::kCancelled)
     return fail(ErrorKind::kCancelled, "the request was cancelled");
   if (!parts && parts.error().code == "too_long")
@@ -461,7 +473,7 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const TokenPrompt& asked) const
     if (id < 0 || static_cast<std::size_t>(id) >= tokenizer_->size())
       return invalid("the prompt names token {}; the vocabulary has {}", id, tokenizer_->size());
   }
-  return Prompt{asked.ids};
+  return Prompt{.ids = infer::Prompt(asked.ids)};
 }
 
 Result<ModelFront::Prompt> ModelFront::prompt_of(const TextPrompt& asked) const {
@@ -469,7 +481,7 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const TextPrompt& asked) const 
   if (asked.suffix.empty()) {
     LATHE_TRY(std::vector<infer::TokenId> tokens, tokens_of(asked.text, true, false));
     const bool opened = !tokens.empty() && (tokens[0] == spec.bos || tokens[0] == spec.cls);
-    return Prompt{.tokens = std::move(tokens), .added = opened ? 1U : 0U};
+    return Prompt{.ids = infer::Prompt(std::move(tokens)), .added = opened ? 1U : 0U};
   }
   if (spec.fim_prefix == infer::kNoToken || spec.fim_suffix == infer::kNoToken ||
       spec.fim_middle == infer::kNoToken)
@@ -478,17 +490,18 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const TextPrompt& asked) const 
         fmt::format("'{}' was not made to fill gaps: its vocabulary has no tokens for 'suffix'",
                     catalog_.name),
         "unsupported_suffix"});
-  Prompt prompt{{spec.fim_prefix}};
+  Prompt prompt{.ids = infer::Prompt({spec.fim_prefix})};
   for (const auto& [text, marker] :
        {std::pair(asked.text, spec.fim_suffix), std::pair(asked.suffix, spec.fim_middle)}) {
     LATHE_TRY(const std::vector<infer::TokenId> ids, tokens_of(text, false, false));
-    prompt.tokens.insert(prompt.tokens.end(), ids.begin(), ids.end());
-    prompt.tokens.push_back(marker);
+    prompt.ids.add(ids);
+    prompt.ids.add(std::vector{marker});
   }
   return prompt;
 }
 
 Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
+                                                 const SeenPictures& pictures,
                                                  const StopFlag& stop) const {
   if (const auto* ids = std::get_if<TokenPrompt>(&request.ask)) return prompt_of(*ids);
   if (const auto* text = std::get_if<TextPrompt>(&request.ask)) return prompt_of(*text);
@@ -496,14 +509,44 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
   // An answer under a grammar had better not think, unless that is asked for.
   const bool constrained =
       must_call(request) != nullptr || !std::holds_alternative<FreeForm>(request.form);
-  LATHE_TRY(std::vector<infer::PromptPart> parts, render(talk, constrained, stop));
+  PictureMarks marks;
+  LATHE_TRY(const std::vector<infer::PromptPart> parts, render(talk, constrained, marks, stop));
   Prompt prompt;
   std::string tail;
   for (const infer::PromptPart& part : parts)
     tail = part.trusted ? tail + part.text : std::string();
   if (!goes_on(talk)) prompt.lead = infer::answer_lead(format_, tail, thinking_asked(talk));
-  prompt.tokens = tokenizer_->encode(parts, true);
+  if (marks.count() != pictures.size())
+    return std::unexpected(Error{ErrorKind::kInvalid,
+                                 "what a picture becomes is no tokens: leave the pictures out",
+                                 "unsupported_messages"});
+  auto stretches = marks.split(parts);
+  if (!stretches)
+    return std::unexpected(
+        Error{ErrorKind::kInvalid, stretches.error().message, "unsupported_messages"});
+  prompt.ids = assembled(*stretches, pictures);
   return prompt;
+}
+
+infer::Prompt ModelFront::assembled(const std::vector<PictureMarks::Stretch>& stretches,
+                                    const SeenPictures& pictures) const {
+  infer::Prompt prompt;
+  for (std::size_t i = 0; i < stretches.size(); ++i) {
+    const PictureMarks::Stretch& stretch = stretches[i];
+    if (i == 0 || !stretch.text.empty()) prompt.add(tokenizer_->encode(stretch.text, i == 0));
+    if (stretch.picture) infer::add(prompt, *tokenizer_, *pictures.at(*stretch.picture));
+  }
+  return prompt;
+}
+
+Status ModelFront::check_size(std::size_t size, bool no_answer) const {
+  if (size + (no_answer ? 0 : 1) <= context_) return {};
+  return std::unexpected(Error{
+      ErrorKind::kInvalid,
+      fmt::format("the prompt has {} tokens and the context of '{}' holds {}, at least one of "
+                  "them for the answer; shorten the prompt",
+                  size, catalog_.name, context_),
+      "context_length_exceeded"});
 }
 
 // One of the tools is called, in the form of the model's family, else as plain JSON.
@@ -587,25 +630,18 @@ Status ModelFront::constrain(const Request& request, const infer::AnswerLead& le
   return constrain_free_calls(*request.talk(), lead, prepared);
 }
 
-Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t answer_limit,
-                                     const StopFlag& stop) const {
+Result<Prepared> ModelFront::prepare(const HostRequest& request, const SeenPictures& pictures,
+                                     std::size_t answer_limit, const StopFlag& stop) const {
   if (const Status generates = infer::check_generates(blueprint_); !generates)
     return std::unexpected(
         Error{ErrorKind::kInvalid,
               fmt::format("'{}': {}; ask {}", catalog_.name, generates.error().message,
                           blueprint_.ranks ? "/v1/rerank" : "/v1/embeddings"),
               "unsupported_value"});
-  LATHE_TRY(Prompt prompt, prompt_of(request, stop));
-  const std::size_t size = prompt.tokens.size();
+  LATHE_TRY(Prompt prompt, prompt_of(request, pictures, stop));
+  const std::size_t size = prompt.ids.size();
   if (size == 0) return invalid("the prompt is empty; it needs at least one token");
-  if (size + (request.no_answer ? 0 : 1) > context_) {
-    return std::unexpected(Error{
-        ErrorKind::kInvalid,
-        fmt::format("the prompt has {} tokens and the context of '{}' holds {}, at least one of "
-                    "them for the answer; shorten the prompt",
-                    size, catalog_.name, context_),
-        "context_length_exceeded"});
-  }
+  LATHE_TRY_STATUS(check_size(size, request.no_answer));
   Prepared prepared;
   // What is gone on with is text, whatever it looks like.
   if (request.talk() != nullptr)
@@ -630,7 +666,7 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
     generation.draft = tokenizer_->encode(
         std::string_view(request.prediction).substr(0, text_limit_), false, false);
   if (request.keep_prefix) generation.keep_prefix = std::chrono::hours(24);
-  generation.prompt = std::move(prompt.tokens);
+  generation.prompt = std::move(prompt.ids);
   if (const Status fine = infer::check_sampler(generation.sampler, blueprint_.vocabulary); !fine) {
     // Ranges are checked before it comes here: only ids are left to be wrong.
     return std::unexpected(Error{ErrorKind::kInvalid, fine.error().message,
@@ -638,148 +674,6 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, std::size_t ans
   }
   LATHE_TRY_STATUS(constrain(request, prompt.lead, prepared));
   return prepared;
-}
-
-AnswerBuilder::AnswerBuilder(const ModelFront& front, const Prepared& prepared)
-    : front_(&front),
-      scores_(prepared.score),
-      top_(std::max(0, prepared.generation.top_logprobs)),
-      prompt_tokens_(prepared.generation.prompt.size()),
-      added_(prepared.added),
-      grammar_(prepared.generation.grammar),
-      candidates_(prepared.generation.candidates) {
-  if (scores_) prompt_ = prepared.generation.prompt.ids();
-  for (Candidate& candidate : candidates_) {
-    candidate.parser = infer::AnswerParser::make(prepared.answer);
-    candidate.reply.model = front.catalog().name;
-    candidate.reply.seed = static_cast<std::int64_t>(prepared.generation.sampler.seed);
-  }
-}
-
-LogprobEntry AnswerBuilder::entry_of(const infer::TokenEvent& event) const {
-  const auto piece = [&](infer::TokenId id) { return front_->tokenizer().piece(id, true); };
-  LogprobEntry entry{piece(event.token), static_cast<double>(event.logprob->logprob), {}};
-  for (const infer::TokenLogprob& top : event.top)
-    entry.top.emplace_back(piece(top.id), static_cast<double>(top.logprob));
-  return entry;
-}
-
-// Some templates take nothing but nine letters and digits. The same talk gives the same ids.
-FunctionCall AnswerBuilder::named(infer::ToolCall call, std::size_t index) const {
-  if (call.id.empty()) {
-    call.id =
-        sha256_hex(fmt::format("{} {} {} {}", prompt_tokens_, index, call.name, call.arguments))
-            .substr(0, 9);
-  }
-  return {std::move(call.id), std::move(call.name), std::move(call.arguments)};
-}
-
-void AnswerBuilder::append(Candidate& candidate, infer::AnswerDelta part, Delta& out) {
-  for (infer::ToolCall& call : part.calls) {
-    candidate.reply.calls.push_back(named(std::move(call), candidate.reply.calls.size()));
-    out.calls.push_back(candidate.reply.calls.back());
-  }
-  candidate.reply.text += part.text;
-  candidate.reply.reasoning += part.thinking;
-  out.text += part.text;
-  out.reasoning += part.thinking;
-}
-
-Delta AnswerBuilder::add(const infer::TokenEvent& event) {
-  Candidate& candidate = candidates_.at(event.candidate);
-  Delta out;
-  out.candidate = static_cast<int>(event.candidate);
-  out.prompt_tokens = static_cast<std::int64_t>(prompt_tokens_);
-  // Whoever sums up log probabilities counts the end too.
-  if (event.logprob && event.token != infer::kNoToken &&
-      (scores_ || !front_->tokenizer().is_end(event.token))) {
-    candidate.reply.logprobs.push_back(entry_of(event));
-    out.logprobs.push_back(candidate.reply.logprobs.back());
-  }
-  infer::AnswerDelta part = candidate.parser->push(event.text);
-  if (!part.thinking.empty()) ++candidate.reply.usage.reasoning_tokens;
-  append(candidate, std::move(part), out);
-  if (event.finished) end(candidate, event, out);
-  return out;
-}
-
-void AnswerBuilder::end(Candidate& candidate, const infer::TokenEvent& event, Delta& out) {
-  append(candidate, candidate.parser->finish(), out);
-  Reply& reply = candidate.reply;
-  switch (*event.finished) {
-    case infer::StopReason::kEndToken:
-    case infer::StopReason::kStopString:
-      reply.finish = FinishReason::kStop;
-      reply.stopped_by = event.stopped_by;
-      break;
-    case infer::StopReason::kLength:
-      reply.finish = FinishReason::kLength;
-      break;
-    case infer::StopReason::kGrammarDeadEnd:
-      error_ = Error{ErrorKind::kInvalid,
-                     grammar_ == nullptr || grammar_->problem().empty()
-                         ? "no token is left to choose from: logit_bias and the schema or grammar "
-                           "rule everything out"
-                         : grammar_->problem(),
-                     "unsupported_value"};
-      break;
-    case infer::StopReason::kCancelled:
-      error_ = Error{ErrorKind::kCancelled, "the request was cancelled"};
-      break;
-  }
-  if (!reply.calls.empty()) reply.finish = FinishReason::kToolCalls;
-  Usage& usage = reply.usage;
-  usage.counted = true;
-  usage.completion_tokens = static_cast<std::int64_t>(event.usage.output_tokens);
-  usage.accepted_tokens = static_cast<std::int64_t>(event.usage.accepted_drafts);
-  usage.rejected_tokens = static_cast<std::int64_t>(event.usage.rejected_drafts);
-  if (event.candidate == 0) {
-    usage.calls = 1;
-    usage.prompt_tokens = static_cast<std::int64_t>(event.usage.prompt_tokens);
-    usage.cached_tokens = static_cast<std::int64_t>(event.usage.cached_tokens);
-  }
-  ++finished_;
-}
-
-void AnswerBuilder::score(std::size_t position, std::span<const float> logits) {
-  const auto piece = [&](infer::TokenId id) { return front_->tokenizer().piece(id, true); };
-  if (position == 0)
-    prompt_logprobs_.push_back({piece(prompt_[0]), std::numeric_limits<double>::quiet_NaN(), {}});
-  if (position + 1 == prompt_.size()) return;
-  const infer::TokenId next = prompt_[position + 1];
-  LogprobEntry entry{piece(next), static_cast<double>(infer::logprob_of(logits, next).logprob), {}};
-  for (const infer::TokenLogprob& top : infer::top_logprobs(logits, static_cast<std::size_t>(top_)))
-    entry.top.emplace_back(piece(top.id), static_cast<double>(top.logprob));
-  prompt_logprobs_.push_back(std::move(entry));
-}
-
-void AnswerBuilder::end_without_answer() {
-  for (Candidate& candidate : candidates_) {
-    candidate.reply.finish = FinishReason::kLength;
-    candidate.reply.usage.counted = true;
-  }
-  candidates_[0].reply.usage.calls = 1;
-  candidates_[0].reply.usage.prompt_tokens = static_cast<std::int64_t>(prompt_tokens_);
-  finished_ = candidates_.size();
-}
-
-Usage AnswerBuilder::usage() const {
-  Usage usage;
-  for (const Candidate& candidate : candidates_) usage += candidate.reply.usage;
-  return usage;
-}
-
-Result<std::vector<HostReply>> AnswerBuilder::finish() {
-  if (error_) return std::unexpected(*error_);
-  std::vector<HostReply> replies;
-  for (Candidate& candidate : candidates_) replies.push_back(std::move(candidate.reply));
-  prompt_logprobs_.erase(prompt_logprobs_.begin(),
-                         prompt_logprobs_.begin() + static_cast<std::ptrdiff_t>(
-                                                        std::min(added_, prompt_logprobs_.size())));
-  if (!prompt_logprobs_.empty())
-    prompt_logprobs_[0].logprob = std::numeric_limits<double>::quiet_NaN();
-  replies[0].prompt_logprobs = std::move(prompt_logprobs_);
-  return replies;
 }
 
 }  // namespace lathe::serve

@@ -1,6 +1,5 @@
 // What a model's file says without its weights: blueprint, vocabulary, chat template. Turns a
-// Request into what the engine takes, and the engine's tokens back into a Reply. Immutable once
-// open; any thread. (An AnswerBuilder belongs to one request and one thread.)
+// Request into what the engine takes. Immutable once open; any thread.
 #pragma once
 
 #include <map>
@@ -14,6 +13,8 @@
 #include "serve/pool/answer_check.h"
 #include "serve/pool/catalog.h"
 #include "serve/pool/draft_source.h"
+#include "serve/pool/eyes.h"
+#include "serve/pool/picture_marks.h"
 #include "work/model_host.h"
 
 namespace lathe::serve {
@@ -48,6 +49,8 @@ class ModelFront {
   std::size_t context() const { return context_; }
   infer::KvType kv() const { return kv_; }
   const DraftSource* draft() const { return draft_.get(); }  // nullptr: nothing guesses
+  // The file of its encoder of pictures; nullptr: it reads texts alone.
+  const infer::Gguf* eyes() const { return eyes_.get(); }
   // Name, sizes, template: what does not change.
   const ModelInfo& info() const { return info_; }
   // Those of the catalog's adapters that fit stay in memory with the front; asking for another says
@@ -58,12 +61,14 @@ class ModelFront {
   const std::string& identity() const { return identity_; }
 
   struct Prompt {
-    std::vector<infer::TokenId> tokens;
+    infer::Prompt ids;
     infer::AnswerLead lead = {};  // what comes before an answer that a grammar holds
     std::size_t added = 0;
   };
-  // What is raised ends the rendering, with kCancelled.
-  Result<Prompt> prompt_of(const Request& request, const StopFlag& stop) const;
+  // `pictures`: what the talk's became, in order (Eyes). What is raised ends the rendering, with
+  // kCancelled.
+  Result<Prompt> prompt_of(const Request& request, const SeenPictures& pictures,
+                           const StopFlag& stop) const;
   // Of a text that is to fit the context: more can never be few enough tokens.
   std::size_t text_limit() const { return text_limit_; }
   Result<std::vector<infer::TokenId>> tokens_of(std::string_view text, bool add_special,
@@ -75,8 +80,12 @@ class ModelFront {
   // `answer_limit`: of a request without a limit of its own. What the context has no room for is
   // cut off that limit, never off the prompt: a prompt that does not fit is refused with both
   // numbers.
-  Result<Prepared> prepare(const HostRequest& request, std::size_t answer_limit,
-                           const StopFlag& stop) const;
+  Result<Prepared> prepare(const HostRequest& request, const SeenPictures& pictures,
+                           std::size_t answer_limit, const StopFlag& stop) const;
+  // Refuses what the model cannot read, and texts of more bytes than the context could ever hold.
+  Status check_content(const std::vector<Message>& messages) const;
+  // Refuses so many tokens and rows of a prompt, if the context holds no more.
+  Status check_size(std::size_t size, bool no_answer) const;
 
  private:
   ModelFront() = default;
@@ -86,12 +95,13 @@ class ModelFront {
                          Prepared& prepared) const;
   Status constrain_free_calls(const Talk& talk, const infer::AnswerLead& lead,
                               Prepared& prepared) const;
-  Status check_content(const std::vector<Message>& messages) const;
   Result<Prompt> prompt_of(const TextPrompt& asked) const;
   Result<Prompt> prompt_of(const TokenPrompt& asked) const;
   // `constrained`: the answer has no room for thinking.
   Result<std::vector<infer::PromptPart>> render(const Talk& talk, bool constrained,
-                                                const StopFlag& stop) const;
+                                                PictureMarks& marks, const StopFlag& stop) const;
+  infer::Prompt assembled(const std::vector<PictureMarks::Stretch>& stretches,
+                          const SeenPictures& pictures) const;
   std::unexpected<Error> too_long(std::string_view size) const;
 
   CatalogModel catalog_;
@@ -105,48 +115,12 @@ class ModelFront {
   std::size_t context_ = 0, longest_token_ = 0, text_limit_ = 0;
   infer::KvType kv_ = infer::KvType::kF16;
   std::unique_ptr<DraftSource> draft_;
+  std::unique_ptr<infer::Gguf> eyes_;
+  std::string eyes_problem_;  // why the encoder that it was to have cannot be used; "": it can
   ModelInfo info_;
   std::string identity_;
   std::map<std::string, Result<std::shared_ptr<const infer::Adapter>>> adapters_;
   std::uint64_t adapter_bytes_ = 0;
-};
-
-// Puts the replies of one request together from the engine's events.
-class AnswerBuilder {
- public:
-  AnswerBuilder(const ModelFront& front, const Prepared& prepared);
-  // What the event adds; an empty delta adds nothing to see.
-  Delta add(const infer::TokenEvent& event);
-  bool done() const { return finished_ == candidates_.size(); }
-  // The logits behind the prompt's token at that position.
-  void score(std::size_t position, std::span<const float> logits);
-  // The end, where no answer is wanted.
-  void end_without_answer();
-  // So far, or of an answer that was broken off.
-  Usage usage() const;
-  // Once done: a reply a candidate, prompt tokens counted in the first; or why there is none.
-  Result<std::vector<HostReply>> finish();
-
- private:
-  struct Candidate {
-    std::unique_ptr<infer::AnswerParser> parser;
-    HostReply reply;
-  };
-  void append(Candidate& candidate, infer::AnswerDelta part, Delta& out);
-  FunctionCall named(infer::ToolCall call, std::size_t index) const;
-  void end(Candidate& candidate, const infer::TokenEvent& event, Delta& out);
-  LogprobEntry entry_of(const infer::TokenEvent& event) const;
-
-  const ModelFront* front_;
-  bool scores_;
-  std::vector<infer::TokenId> prompt_;  // where its logits are read
-  int top_;
-  std::size_t prompt_tokens_, added_;
-  std::vector<LogprobEntry> prompt_logprobs_;
-  std::shared_ptr<const infer::Grammar> grammar_;  // null: none
-  std::vector<Candidate> candidates_;
-  std::size_t finished_ = 0;
-  std::optional<Error> error_;
 };
 
 }  // namespace lathe::serve

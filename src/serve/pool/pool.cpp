@@ -51,8 +51,13 @@ std::string first_bytes(const std::string& text, std::size_t bytes) {
 
 Pool::Pool(Catalog models, PoolOptions options)
     : options_(std::move(options)),
-      loop_(models, options_, [this](std::function<void()> task) { post(std::move(task)); }),
-      side_(kSideThreads) {
+      loop_(
+          models, options_, [this](std::function<void()> task) { post(std::move(task)); },
+          [this](std::unique_ptr<PoolJob> job, std::shared_ptr<Eyes> eyes) {
+            look(std::move(job), std::move(eyes));
+          }),
+      side_(kSideThreads),
+      looks_(1) {
   set_catalog(std::move(models));
   status_ = loop_.status();
   facts_ = std::async(std::launch::async, [&first = catalog()] {
@@ -75,7 +80,8 @@ Pool::Pool(Catalog models, PoolOptions options)
 
 Pool::~Pool() {
   ending_ = true;
-  side_.stop();  // what it stops is told by the loop
+  side_.stop();  // what they stop is told by the loop
+  looks_.stop();
   {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
@@ -257,6 +263,7 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
   }
   // Whoever has a front can be sure that its sizes are known.
   LATHE_TRY_STATUS(PoolLoop::footprint_of(**opened, options_));
+  LATHE_TRY_STATUS(PoolLoop::media_bytes_of(**opened, options_));
   known = std::move(*opened);
   return known;
 }
@@ -295,14 +302,87 @@ ModelHost::Id Pool::ask(const std::string& model, ProgramCall call) {
   return id;
 }
 
+namespace {
+
+std::vector<const Media*> media_of(const Request& request) {
+  std::vector<const Media*> all;
+  if (const Talk* talk = request.talk())
+    for (const Message& message : talk->messages)
+      for (const Media* media : message.content.media()) all.push_back(media);
+  return all;
+}
+
+// Each picture, for as long as the context has room for their rows.
+Result<SeenPictures> see_all(PoolJob& job, const Request& request, Eyes& eyes,
+                             const StopFlag& stop) {
+  SeenPictures pictures;
+  std::size_t rows = 0;
+  for (const Media* media : media_of(request)) {
+    auto sight = eyes.see(*media, stop);
+    if (!sight) {
+      const bool broken = sight.error().kind == ErrorKind::kInvalid;
+      return std::unexpected(Error{
+          sight.error().kind,
+          fmt::format("picture {} of the messages: {}", pictures.size() + 1, sight.error().message),
+          broken ? "unsupported_messages" : ""});
+    }
+    ++(sight->encoded ? job.pictures_encoded : job.pictures_remembered);
+    for (const infer::EncodedPiece& piece : *sight->picture)
+      rows += piece.rows ? piece.rows->rows() : 0;
+    LATHE_TRY_STATUS(job.front->check_size(rows, false));
+    pictures.push_back(std::move(sight->picture));
+  }
+  return pictures;
+}
+
+}  // namespace
+
+Status Pool::prepare_look(PoolJob& job, const std::string& model,
+                          std::shared_ptr<const HostRequest> request) {
+  LATHE_TRY(job.front, front(model));
+  LATHE_TRY_STATUS(job.front->check_content(request->talk()->messages));
+  job.model = job.front->catalog().name;
+  job.kv_bytes = PoolLoop::memory_of(*job.front, options_).block_bytes();
+  job.look = [this, model, request = std::move(request)](PoolJob& own, Eyes& eyes,
+                                                         const StopFlag& stop) -> Status {
+    LATHE_TRY(const SeenPictures pictures, see_all(own, *request, eyes, stop));
+    return prepare(own, model, *request, pictures, stop);
+  };
+  return {};
+}
+
+void Pool::look(std::unique_ptr<PoolJob> job, std::shared_ptr<Eyes> eyes) {
+  struct Shared {
+    std::unique_ptr<PoolJob> job;
+    std::shared_ptr<Eyes> eyes;
+    Status status = {};
+  };
+  const Id id = job->id;
+  const std::string model = job->model;
+  const auto shared = std::make_shared<Shared>(std::move(job), std::move(eyes));
+  looks_.add(
+      id, model,
+      [shared](const StopFlag& stop) {
+        shared->status = shared->job->look(*shared->job, *shared->eyes, stop);
+      },
+      [this, shared](bool stopped) {
+        post([this, shared, stopped] {
+          if (stopped) shared->status = std::unexpected(this->stopped());
+          shared->eyes.reset();
+          loop_.looked(std::move(shared->job), shared->status);
+        });
+      });
+}
+
 Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& request,
-                     const StopFlag& stop) {
+                     const SeenPictures& pictures, const StopFlag& stop) {
   LATHE_TRY(job.front, front(model));
   job.model = job.front->catalog().name;
   LATHE_TRY(const infer::Footprint bytes, PoolLoop::footprint_of(*job.front, options_));
   const int limit =
       job.front->catalog().max_tokens > 0 ? job.front->catalog().max_tokens : options_.max_tokens;
-  LATHE_TRY(job.prepared, job.front->prepare(request, static_cast<std::size_t>(limit), stop));
+  LATHE_TRY(job.prepared,
+            job.front->prepare(request, pictures, static_cast<std::size_t>(limit), stop));
   infer::GenerationRequest& generation = job.prepared.generation;
   if (!job.front->catalog().share_prefixes)
     generation.prefix_owner = prefix_owner(request.caller.key);
@@ -316,7 +396,9 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
                                  "unsupported_candidates"});
   }
   const auto worst = [&] { return PoolLoop::worst_case_of(*job.front, options_, generation); };
-  const std::uint64_t own = (bytes.weights + bytes.scratch).on_host() + job.front->adapter_bytes();
+  LATHE_TRY(const std::uint64_t media, PoolLoop::media_bytes_of(*job.front, options_));
+  const std::uint64_t own =
+      (bytes.weights + bytes.scratch).on_host() + media + job.front->adapter_bytes();
   const std::uint64_t most = options_.memory - std::min(options_.memory, own);
   // A limit that nobody asked for gives way to the memory there is.
   if (request.max_tokens == 0) {
@@ -326,16 +408,19 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
   if (job.kv_bytes > most) {
     return std::unexpected(Error{
         ErrorKind::kUnavailable,
-        fmt::format("'{}' needs {} ({} weights, {} scratch, {} KV of {} prompt tokens and {} "
+        fmt::format("'{}' needs {} ({} weights, {} scratch,{} {} KV of {} prompt tokens and {} "
                     "answers of up to {}) and the budget is {}; ask for less, or give "
                     "--memory more",
                     model, format_bytes(own + job.kv_bytes), format_bytes(bytes.weights.on_host()),
-                    format_bytes(bytes.scratch.on_host()), format_bytes(job.kv_bytes),
-                    generation.prompt.size(), generation.candidates, generation.max_tokens,
-                    format_bytes(options_.memory)),
+                    format_bytes(bytes.scratch.on_host()),
+                    media == 0 ? "" : " " + format_bytes(media) + " encoder,",
+                    format_bytes(job.kv_bytes), generation.prompt.size(), generation.candidates,
+                    generation.max_tokens, format_bytes(options_.memory)),
         "does_not_fit"});
   }
   job.answer = std::make_unique<AnswerBuilder>(*job.front, job.prepared);
+  if (!job.prepared.check.empty())
+    job.on_replies = checked(model, job.prepared.check, std::move(job.on_replies));
   return {};
 }
 
@@ -410,14 +495,11 @@ ModelHost::Id Pool::submit(const std::string& model, HostRequest request, OnDelt
   job->asker = {request.caller, std::move(request.on_usage)};
   job->on_delta = std::move(on_delta);
   job->on_replies = std::move(on_replies);
-  return add(
-      model, std::move(job),
-      [this, model, request = std::move(request)](PoolJob& own, const StopFlag& stop) -> Status {
-        LATHE_TRY_STATUS(prepare(own, model, request, stop));
-        if (!own.prepared.check.empty())
-          own.on_replies = checked(model, own.prepared.check, std::move(own.on_replies));
-        return {};
-      });
+  const auto asked = std::make_shared<const HostRequest>(std::move(request));
+  return add(model, std::move(job), [this, model, asked](PoolJob& own, const StopFlag& stop) {
+    if (media_of(*asked).empty()) return prepare(own, model, *asked, {}, stop);
+    return prepare_look(own, model, asked);
+  });
 }
 
 ModelHost::OnReplies Pool::checked(const std::string& model, AnswerCheck check,
@@ -548,7 +630,11 @@ Status Pool::prepare(PoolJob& job, const std::string& model, std::vector<TextInp
 }
 
 void Pool::cancel(Id id) {
-  if (!side_.cancel(id)) post([this, id] { loop_.cancel(id); });
+  if (side_.cancel(id)) return;
+  post([this, id] {
+    looks_.cancel(id);
+    loop_.cancel(id);
+  });
 }
 
 ModelHost::Id Pool::add(const std::string& model,
@@ -599,8 +685,8 @@ ModelHost::Id Pool::prompt_of(const std::string& model, Request request, OnToken
       [this, model,
        request = std::move(request)](const StopFlag& stop) -> Result<std::vector<std::int32_t>> {
         LATHE_TRY(const auto opened, front(model));
-        LATHE_TRY(ModelFront::Prompt prompt, opened->prompt_of(request, stop));
-        return std::move(prompt.tokens);
+        LATHE_TRY(const ModelFront::Prompt prompt, opened->prompt_of(request, {}, stop));
+        return prompt.ids.ids();
       },
       std::move(on_tokens));
 }

@@ -54,9 +54,10 @@ void PoolJob::fail(Error error) {
 }
 
 PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
-                   std::function<void(std::function<void()>)> post)
+                   std::function<void(std::function<void()>)> post, OnLook on_look)
     : options_(options),
       post_(std::move(post)),
+      on_look_(std::move(on_look)),
       team_(options.threads),
       memory_(DeviceBytes(kHostDevice, options.memory)),
       kv_(options.memory),
@@ -112,6 +113,21 @@ Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
   return bytes;
 }
 
+namespace {
+
+// An encoder has threads of its own, as steps go on beside it.
+int encoder_threads(const PoolOptions& options) {
+  return std::max(1, options.threads / 2);
+}
+
+}  // namespace
+
+Result<std::uint64_t> PoolLoop::media_bytes_of(const ModelFront& front,
+                                               const PoolOptions& options) {
+  if (front.eyes() == nullptr) return 0;
+  return Eyes::bytes(*front.eyes(), kernels_of(options), encoder_threads(options));
+}
+
 void PoolLoop::log(const std::string& line) const {
   if (options_.log) options_.log(line);
 }
@@ -122,14 +138,18 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
   ++counters_.requests;
   if (!place.front && !place.program) {
     const auto bytes = footprint_of(*job->front, options_);
-    LATHE_CHECK(bytes.has_value());  // or the pool would have no front
+    const auto media = media_bytes_of(*job->front, options_);
+    LATHE_CHECK(bytes.has_value() && media.has_value());  // or the pool would have no front
     place.front = job->front;
-    place.bytes = {bytes->weights, bytes->scratch, {}};
+    place.bytes = {.weights = bytes->weights,
+                   .scratch = bytes->scratch,
+                   .media = DeviceBytes(kHostDevice, *media),
+                   .program = {}};
     // Adapters stay with the front, whether the model is in memory or not.
     adapter_bytes_ += place.front->adapter_bytes();
     if (place.front->adapter_bytes() != 0)
       memory_.book(place.model.name + "+",
-                   {DeviceBytes(kHostDevice, place.front->adapter_bytes()), {}, {}});
+                   {DeviceBytes(kHostDevice, place.front->adapter_bytes()), {}, {}, {}});
   }
   wait(place, std::move(job));
 }
@@ -145,6 +165,10 @@ void PoolLoop::refuse(std::unique_ptr<PoolJob> job, Error error) {
 
 void PoolLoop::cancel(ModelHost::Id id) {
   for (auto& [name, place] : places_) {
+    if (const auto looking = place->looking.find(id); looking != place->looking.end()) {
+      looking->second = true;
+      return;
+    }
     for (auto* queue : {&place->waiting, &place->reading}) {
       const auto found = std::ranges::find(*queue, id, [](auto& job) { return job->id; });
       if (found == queue->end()) continue;
@@ -162,6 +186,21 @@ void PoolLoop::cancel(ModelHost::Id id) {
     }
     if (place->asked.contains(id)) return cancel_asked(*place, id);
   }
+}
+
+// It takes its turn again, where it was in the queue.
+void PoolLoop::looked(std::unique_ptr<PoolJob> job, const Status& status) {
+  Place& place = *places_.at(job->model);
+  const bool cancelled = place.looking.extract(job->id).mapped();
+  counters_.pictures_encoded += static_cast<std::int64_t>(job->pictures_encoded);
+  counters_.pictures_remembered += static_cast<std::int64_t>(job->pictures_remembered);
+  place.used_at = system_clock().monotonic();
+  count_waiting();
+  if (cancelled)
+    return refuse(std::move(job), {ErrorKind::kCancelled, "the request was cancelled"});
+  if (!status) return refuse(std::move(job), status.error());
+  job->look = {};
+  wait(place, std::move(job));
 }
 
 // Books the end of a job and tells its owner, when that has not been done.
@@ -273,7 +312,7 @@ void PoolLoop::start_load(Place& place) {
     const double start = seconds_now();
     infer::ThreadTeam team(std::max(1, options_.threads / 2));
     auto weights = std::make_shared<Result<LoadedWeights>>(
-        load(*front, team,
+        load(*front, options_, team,
              {.kernels = &kernels_of(options_),
               .progress =
                   [this, &place, told = 0.0](std::uint64_t done, std::uint64_t total) mutable {
@@ -291,10 +330,16 @@ void PoolLoop::start_load(Place& place) {
   });
 }
 
-Result<PoolLoop::LoadedWeights> PoolLoop::load(const ModelFront& front, infer::ThreadTeam& team,
+Result<PoolLoop::LoadedWeights> PoolLoop::load(const ModelFront& front, const PoolOptions& pool,
+                                               infer::ThreadTeam& team,
                                                infer::LoadOptions options) {
   LoadedWeights weights;
   LATHE_TRY(weights.model, infer::Model::load(front.file(), front.blueprint(), team, options));
+  if (front.eyes() != nullptr) {
+    LATHE_TRY(weights.eyes,
+              Eyes::load(*front.eyes(), pool.program, encoder_threads(pool),
+                         {.kernels = options.kernels, .progress = {}, .stop = options.stop}));
+  }
   if (front.draft() == nullptr) return weights;
   options.progress = {};  // it is small
   LATHE_TRY(weights.draft, front.draft()->load(*weights.model, team, options));
@@ -497,6 +542,7 @@ HostStatus PoolLoop::status() const {
     const BookedBytes booked = memory_.of(name);
     info.weights = booked.weights.total();
     info.scratch = booked.scratch.total();
+    info.media = booked.media.total();
     info.program = booked.program.total();
     info.used = place->used;
     info.devices = booked.all();
@@ -506,7 +552,8 @@ HostStatus PoolLoop::status() const {
       info.prefix = cache.remembered_bytes();
       info.kv = cache.store().held_bytes() - info.prefix;
       info.devices.add(kHostDevice, cache.store().held_bytes());
-      info.running = static_cast<int>(place->engine->running() + place->reading.size());
+      info.running = static_cast<int>(place->engine->running() + place->reading.size() +
+                                      place->looking.size());
       info.tokens_per_second = now - place->rate_since > 2 * kRateWindow ? 0 : place->rate;
     }
     info.waiting =

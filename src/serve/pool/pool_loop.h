@@ -13,9 +13,9 @@
 #include "ground/base/stop.h"
 #include "ground/sys/energy.h"
 #include "infer/cpu/cpu_executor.h"
+#include "serve/pool/answer_builder.h"
 #include "serve/pool/fair_queue.h"
 #include "serve/pool/memory_budget.h"
-#include "serve/pool/model_front.h"
 #include "serve/pool/program_call.h"
 #include "serve/pool/residency.h"
 #include "serve/programs/program.h"
@@ -32,7 +32,8 @@ struct PoolOptions {
   fs::path snapshots;                                     // a directory; empty: none are kept
   std::uint64_t snapshot_bytes = std::uint64_t{2} << 30;  // of one model, at most
   bool speculate = true;
-  ProgramPlaces programs = {};                       // for models that programs serve
+  ProgramPlaces programs = {};  // for models that programs serve
+  fs::path program = {};        // this one: its children decode pictures (ground/media/decoders.h)
   std::function<void(const std::string&)> log = {};  // a line; any thread
   // The share of time that something waits for memory (PSI); a stand-in in tests.
   std::function<std::optional<double>()> pressure = {};
@@ -57,6 +58,9 @@ struct PoolJob {
   bool lacks_room = false;  // a step went by without admitting it
   bool cancelled = false;
   std::uint64_t last_step = 0;  // that it took part in: a count
+  // What is still to be prepared once the model's encoder is in memory: a talk with pictures.
+  std::function<Status(PoolJob&, Eyes&, const StopFlag&)> look;
+  std::size_t pictures_encoded = 0, pictures_remembered = 0;
   // A talk, …
   Prepared prepared;
   std::unique_ptr<AnswerBuilder> answer;
@@ -87,15 +91,19 @@ class PoolLoop {
   static constexpr std::size_t kStepTokens = 512;
   static constexpr double kRateWindow = 5;  // seconds over which tokens a second are shown
 
+  // Has PoolJob::look done elsewhere, and then looked() called.
+  using OnLook = std::function<void(std::unique_ptr<PoolJob>, std::shared_ptr<Eyes>)>;
   // `post` hands a task to this loop's thread.
   PoolLoop(const Catalog& catalog, const PoolOptions& options,
-           std::function<void(std::function<void()>)> post);
+           std::function<void(std::function<void()>)> post, OnLook on_look);
   ~PoolLoop();
 
   void add_model(const CatalogModel& model);
   void add(std::unique_ptr<PoolJob> job);
   // What was counted as waiting comes to nothing.
   void refuse(std::unique_ptr<PoolJob> job, Error error);
+  // It was looked at the job's pictures, or it was not, and why.
+  void looked(std::unique_ptr<PoolJob> job, const Status& status);
   void cancel(ModelHost::Id id);
   Status unload(const std::string& model);
   // One round: residency, then one step of one model. False: there is nothing to do until a task
@@ -117,6 +125,8 @@ class PoolLoop {
   // Bytes that a model's weights and scratch will take; how its KV is laid out; and how much of it
   // a request, or a text to be read, may come to take.
   static Result<infer::Footprint> footprint_of(const ModelFront& front, const PoolOptions& options);
+  // … and those of its encoder of pictures: 0 where it has none.
+  static Result<std::uint64_t> media_bytes_of(const ModelFront& front, const PoolOptions& options);
   static infer::MemoryLayout memory_of(const ModelFront& front, const PoolOptions& options);
   static std::uint64_t worst_case_of(const ModelFront& front, const PoolOptions& options,
                                      const infer::GenerationRequest& request);
@@ -130,9 +140,10 @@ class PoolLoop {
   struct LoadedWeights {
     std::unique_ptr<infer::Model> model;
     std::unique_ptr<infer::Model> draft;  // null: nothing guesses for it
+    std::shared_ptr<Eyes> eyes;           // null: it reads texts alone
   };
-  static Result<LoadedWeights> load(const ModelFront& front, infer::ThreadTeam& team,
-                                    infer::LoadOptions options);
+  static Result<LoadedWeights> load(const ModelFront& front, const PoolOptions& pool,
+                                    infer::ThreadTeam& team, infer::LoadOptions options);
   void refuse_waiting(Place& place, const Error& error);
   ResidencyState residency() const;
   void plan_memory();
@@ -191,6 +202,7 @@ class PoolLoop {
 
   const PoolOptions& options_;
   std::function<void(std::function<void()>)> post_;
+  OnLook on_look_;
   infer::ThreadTeam team_;
   MemoryBudget memory_;
   std::uint64_t adapter_bytes_ = 0;  // of all fronts

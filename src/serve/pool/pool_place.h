@@ -24,6 +24,7 @@ struct PoolLoop::Place {
   std::deque<std::unique_ptr<PoolJob>> waiting;  // in order of arrival; `turns` says who is next
   FairQueue turns;
   std::map<infer::SequenceId, std::unique_ptr<PoolJob>> running;
+  std::map<ModelHost::Id, bool> looking;  // whose pictures are looked at: cancelled meanwhile?
   std::deque<std::unique_ptr<PoolJob>> reading;  // to embed or to score: the first one is read
   bool held = false;                             // takes no new requests: its place is wanted
   std::uint64_t last_used = 0;
@@ -56,7 +57,7 @@ struct PoolLoop::Place {
                ? !engine->idle()
                : !std::ranges::all_of(running, [](auto& row) { return row.second->resting; });
   }
-  bool in_use() const { return busy() || !asked.empty(); }
+  bool in_use() const { return busy() || !asked.empty() || !looking.empty(); }
   // The program was seen to use more than it promised.
   bool outgrown() const { return program && bytes.program.on_host() > model.program->memory; }
   // Requests of people, under way and waiting.

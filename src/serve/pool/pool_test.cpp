@@ -376,7 +376,7 @@ TEST(Pool, CallsAreReadOnlyWhereTheyMayBeMeant) {
   Talk& talk = talk_of(request);
   talk.tools = {{.name = "f"}};
   const auto tools = [&] {
-    const auto prepared = (*front)->prepare(request, 100, kNeverStops);
+    const auto prepared = (*front)->prepare(request, {}, 100, kNeverStops);
     EXPECT_TRUE(prepared) << (prepared ? "" : prepared.error().message);
     return prepared ? prepared->answer.tools : std::vector<infer::OfferedTool>{{"none"}};
   };
@@ -399,9 +399,9 @@ TEST(Pool, AStrictSchemaIsKeptOrRefused) {
   ASSERT_TRUE(front) << front.error().message;
   Request request = request_of("weather?", 10);
   request.form = SchemaForm{{{"not", {{"type", "string"}}}}};
-  EXPECT_TRUE((*front)->prepare(request, 100, kNeverStops));
+  EXPECT_TRUE((*front)->prepare(request, {}, 100, kNeverStops));
   std::get<SchemaForm>(request.form).strict = true;
-  const auto refused = (*front)->prepare(request, 100, kNeverStops);
+  const auto refused = (*front)->prepare(request, {}, 100, kNeverStops);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("'not' cannot be kept"));
   EXPECT_EQ(refused.error().code, "unsupported_schema");
@@ -409,9 +409,9 @@ TEST(Pool, AStrictSchemaIsKeptOrRefused) {
   Talk& talk = talk_of(request);
   talk.tools = {{.name = "f", .parameters = {{"not", {{"type", "null"}}}}}};
   talk.tool_choice = MustCall();
-  EXPECT_TRUE((*front)->prepare(request, 100, kNeverStops));
+  EXPECT_TRUE((*front)->prepare(request, {}, 100, kNeverStops));
   talk.tools[0].strict = true;
-  EXPECT_FALSE((*front)->prepare(request, 100, kNeverStops));
+  EXPECT_FALSE((*front)->prepare(request, {}, 100, kNeverStops));
 }
 
 // Definitions stand in the parameters of each tool, and are referred to from there.

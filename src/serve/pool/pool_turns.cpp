@@ -18,7 +18,9 @@ constexpr std::size_t kLeastPromptTokens = 16;
 
 void PoolLoop::wait(Place& place, std::unique_ptr<PoolJob> job) {
   place.turns.add(job->arrived, job->asker.caller);
-  place.waiting.push_back(std::move(job));
+  const auto at = std::ranges::upper_bound(place.waiting, job->arrived, {},
+                                           [](const auto& other) { return other->arrived; });
+  place.waiting.insert(at, std::move(job));
 }
 
 std::unique_ptr<PoolJob> PoolLoop::take_waiting(Place& place, std::size_t index) {
@@ -48,6 +50,7 @@ std::optional<std::size_t> PoolLoop::next_waiting(const Place& place) const {
     const PoolJob& job = *place.waiting[index_of(arrived)];
     if (job.on_loaded) return true;
     if (job.background() && background_rests_) return false;
+    if (job.look) return true;  // it takes nothing of the engine
     if (!job.reads()) return engine_takes_more || is_new(job);
     return std::ranges::none_of(
         place.reading, [&](const auto& other) { return other->background() == job.background(); });
@@ -66,6 +69,9 @@ void PoolLoop::hand_over(Place& place) {
     charge_ahead(place, *job);
     if (job->on_loaded) {
       job->on_loaded({});
+    } else if (job->look) {
+      place.looking.emplace(job->id, false);
+      on_look_(std::move(job), place.weights.eyes);
     } else if (!job->reads()) {
       start(place, std::move(job));
     } else if (job->background()) {

@@ -422,7 +422,7 @@ TEST(Prepare, WhatIsDrawnUnderAGrammarIsOfTheFamilysForm) {
 // What a request's grammar takes: 0 it breaks off, 1 it may go on, 2 it is complete, -1 there is
 // none.
 int takes(const ModelFront& front, const Request& request, std::string_view text) {
-  const auto prepared = front.prepare({request}, 100, {});
+  const auto prepared = front.prepare({request}, {}, 100, {});
   if (!prepared || prepared->generation.grammar == nullptr) return -1;
   const auto constraint = infer::Constraint::start(prepared->generation.grammar);
   for (const infer::TokenId token : front.tokenizer().encode(text, false, true))

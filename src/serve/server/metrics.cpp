@@ -60,6 +60,10 @@ void counters(MetricsText& out, const HostCounters& sums) {
           sums.preemptions);
   out.one("recomputed_tokens_total", kCounter, "Tokens computed again after that.",
           sums.recomputed_tokens);
+  out.one("pictures_encoded_total", kCounter, "Pictures of requests that were encoded.",
+          sums.pictures_encoded);
+  out.one("pictures_remembered_total", kCounter, "Pictures of requests that were known already.",
+          sums.pictures_remembered);
   out.one("step_microseconds_total", kCounter, "What steps of models took.", sums.step_us);
   out.one("busy_microseconds_total", kCounter, "Of that, shares of requests that have ended.",
           sums.busy_us);
@@ -77,6 +81,7 @@ void models(MetricsText& out, const std::vector<ModelInfo>& models) {
                                      {"kv", model.kv},
                                      {"prefix", model.prefix},
                                      {"scratch", model.scratch},
+                                     {"media", model.media},
                                      {"program", model.program}})
       out.value(bytes, fmt::format("{{model={},tag=\"{}\"}}", label(model.name), tag));
   out.family("program_used_bytes", "gauge",

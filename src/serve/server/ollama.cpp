@@ -63,7 +63,7 @@ Handled ollama_ps(ModelHost& host, Call& call) {
   for (const ModelInfo& model : status_for(host, call).models) {
     if (model.state != ModelState::kReady) continue;
     Json json = entry(model);
-    json["size"] = model.weights + model.kv + model.prefix + model.scratch;
+    json["size"] = model.weights + model.kv + model.prefix + model.scratch + model.media;
     json["size_vram"] = 0;
     json["context_length"] = model.context;
     // It stays until its memory is needed.
@@ -76,9 +76,6 @@ Handled ollama_ps(ModelHost& host, Call& call) {
 Handled ollama_show(ModelHost& host, Call& call) {
   LATHE_TRY(const std::string name, exact_model_of(host, call));
   LATHE_TRY(const ModelInfo model, model_info(host, name));
-  Json capabilities = {"completion"};
-  if (model.tools) capabilities.push_back("tools");
-  if (model.thinking) capabilities.push_back("thinking");
   const std::string& arch = model.architecture;
   return json_reply({{"modelfile", ""},
                      {"parameters", ""},
@@ -89,7 +86,7 @@ Handled ollama_show(ModelHost& host, Call& call) {
                        {"general.parameter_count", model.parameters},
                        {arch + ".context_length", model.context},
                        {arch + ".embedding_length", model.embedding}}},
-                     {"capabilities", std::move(capabilities)},
+                     {"capabilities", model.capabilities()},
                      {"modified_at", format_utc(model.modified * 1000)}});
 }
 

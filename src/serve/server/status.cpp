@@ -15,6 +15,7 @@ Handled status(ModelHost& host, Call& call) {
                       {"kv", model.kv},
                       {"prefix", model.prefix},
                       {"scratch", model.scratch},
+                      {"media", model.media},
                       {"program", model.program},
                       {"used", model.used ? Json(*model.used) : Json()},
                       {"devices", to_json(model.devices)},

@@ -1,0 +1,261 @@
+// Pictures in requests: what a model is given is what somebody puts together by hand; a picture is
+// encoded once; and whatever is no picture, or too many of them, is refused by name.
+#include "serve/pool/eyes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <thread>
+
+#include "ground/media/picture_decode.h"
+#include "infer/encoders/prompt_pieces.h"
+#include "infer/models/vocabulary.h"
+#include "serve/pool/pool.h"
+
+namespace lathe::serve {
+namespace {
+
+using testing::HasSubstr;
+using Replies = Result<std::vector<HostReply>>;
+
+fs::path data(const std::string& name) {
+  return fs::path(LATHE_SOURCE_DIR) / "tests/data/media" / name;
+}
+
+Media picture(const std::string& name) {
+  return *Media::of_file(*read_file(data(name)));
+}
+
+// "seeing" with its encoder beside it, "blind", and "wrong" with another model's encoder.
+class EyesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    fs::copy(data("gemma3.llm.gguf"), dir.path() / "seeing.gguf");
+    fs::copy(data("gemma3.mmproj.gguf"), dir.path() / "mmproj-seeing-f16.gguf");
+    fs::copy(data("gemma3.llm.gguf"), dir.path() / "blind.gguf");
+    fs::copy(data("gemma3.llm.gguf"), dir.path() / "wrong.gguf");
+    fs::copy(data("qwen3vl_merger.mmproj.gguf"), dir.path() / "other-mmproj.gguf");
+    ASSERT_TRUE(write_file_atomic(dir.path() / "models.toml",
+                                  "[model.wrong]\nfile = \"wrong.gguf\"\n"
+                                  "eyes = \"other-mmproj.gguf\"\n"
+                                  "[model.small]\nfile = \"seeing-too.gguf\"\ncontext = 100\n"));
+    fs::copy(data("gemma3.llm.gguf"), dir.path() / "seeing-too.gguf");
+    PoolOptions options;
+    options.memory = std::uint64_t{512} << 20;
+    options.threads = 2;
+    options.program = "/proc/self/exe";
+    options.pressure = [] { return std::optional<double>(0); };
+    pool = std::make_unique<Pool>(*Catalog::read(dir.path()), std::move(options));
+  }
+
+  static Content content(const std::vector<ContentPart>& parts) {
+    Content all;
+    bool first = true;
+    for (const ContentPart& part : parts) {
+      Content one = std::visit([](const auto& each) { return Content(each); }, part);
+      if (std::exchange(first, false))
+        all = std::move(one);
+      else
+        all.add(std::move(one));
+    }
+    return all;
+  }
+  static HostRequest request(Content content) {
+    HostRequest request;
+    request.ask = Talk{{{"user", std::move(content)}}};
+    request.max_tokens = 6;
+    request.sampling.temperature = 0;
+    request.top_logprobs = 3;
+    return request;
+  }
+  Replies ask(const std::string& model, HostRequest request) {
+    std::promise<Replies> promise;
+    pool->submit(model, std::move(request), {},
+                 [&](Replies replies) { promise.set_value(std::move(replies)); });
+    return promise.get_future().get();
+  }
+  std::string error(const std::string& model, Content content) {
+    const Replies replies = ask(model, request(std::move(content)));
+    return replies ? "none" : replies.error().code + ": " + replies.error().message;
+  }
+  // What others may know is told now and then.
+  static void eventually(const std::function<bool()>& what) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!what()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end) << "it did not happen";
+      std::this_thread::sleep_for(Milliseconds(5));
+    }
+  }
+  ModelInfo model(const std::string& name) {
+    const HostStatus status = pool->status();
+    return *std::ranges::find(status.models, name, &ModelInfo::name);
+  }
+
+  const TempDir dir = *TempDir::make();
+  std::unique_ptr<Pool> pool;
+};
+
+// The probabilities of a prompt that is put together here, token by token.
+std::vector<double> by_hand(const std::string& png, std::size_t answer) {
+  infer::ThreadTeam team(2);
+  const auto file = *infer::Gguf::open(data("gemma3.llm.gguf"));
+  const auto model =
+      *infer::Model::load(file, team, {.kernels = &infer::best_kernel_table(), .progress = {}});
+  const auto tokenizer = *infer::Tokenizer::make(*infer::read_vocabulary(file));
+  const auto encoder =
+      *infer::PictureEncoder::open(*infer::Gguf::open(data("gemma3.mmproj.gguf")), team,
+                                   {.kernels = &infer::best_kernel_table(), .progress = {}});
+  const auto pieces = *encoder->encode(*decode_picture(*read_file(data(png))), nullptr);
+  infer::GenerationRequest request;
+  const auto say = [&](const char* text) {
+    request.prompt.add(tokenizer->encode(text, request.prompt.empty(), true));
+  };
+  say("<|im_start|>user\nHi ");
+  infer::add(request.prompt, *tokenizer, pieces);
+  say(" what is it?<|im_end|>\n<|im_start|>assistant\n");
+  request.max_tokens = answer;
+  request.sampler.temperature = 0;
+  request.top_logprobs = 0;
+  auto engine =
+      *infer::Engine::create(*infer::CpuExecutor::create(*model, team, {}), *tokenizer, {});
+  std::vector<double> logprobs;
+  EXPECT_TRUE(engine->add(request));
+  while (engine->step([&](infer::TokenEvent event) {
+    if (event.logprob) logprobs.push_back(static_cast<double>(event.logprob->logprob));
+  })) {
+  }
+  return logprobs;
+}
+
+TEST_F(EyesTest, APictureStandsWhereTheMessageHasIt) {
+  for (const char* png : {"img_97x61.png", "img_230x180.png"}) {
+    const Replies replies = ask("seeing", request(content({"Hi ", picture(png), " what is it?"})));
+    ASSERT_TRUE(replies) << replies.error().message;
+    const std::vector<double> expected = by_hand(png, 6);
+    const HostReply& reply = replies->front();
+    ASSERT_FALSE(reply.logprobs.empty());
+    ASSERT_LE(reply.logprobs.size(), expected.size());
+    for (std::size_t i = 0; i < reply.logprobs.size(); ++i)
+      EXPECT_EQ(reply.logprobs[i].logprob, expected[i]) << i;
+    EXPECT_GT(reply.usage.prompt_tokens, 16 + 2);
+  }
+  EXPECT_TRUE(model("seeing").vision);
+  EXPECT_FALSE(model("blind").vision);
+  EXPECT_FALSE(model("wrong").vision);
+  EXPECT_TRUE(model("small").vision);
+}
+
+TEST_F(EyesTest, APictureThatIsAskedAboutAgainIsNotEncodedAgain) {
+  const Media first = picture("img_97x61.png"), second = picture("img_230x180.png");
+  EXPECT_EQ(error("seeing", content({first, "what is it?"})), "none");
+  EXPECT_EQ(error("seeing", content({"and", first, second, "?"})), "none");
+  EXPECT_EQ(error("seeing", content({first})), "none");
+  // 40 in one request.
+  std::vector<ContentPart> many;
+  for (int i = 0; i < 40; ++i) many.emplace_back(i % 2 == 0 ? first : second);
+  const Replies replies = ask("seeing", request(content(many)));
+  ASSERT_TRUE(replies) << replies.error().message;
+  EXPECT_GT(replies->front().usage.prompt_tokens, 40 * 18);
+  eventually([&] { return pool->status().counters.pictures_remembered == 42; });
+  EXPECT_EQ(pool->status().counters.pictures_encoded, 2);
+}
+
+TEST_F(EyesTest, ItsBytesAreBookedWithTheModels) {
+  ASSERT_TRUE(pool->load("seeing"));
+  const auto file = *infer::Gguf::open(data("gemma3.mmproj.gguf"));
+  const std::uint64_t media = *Eyes::bytes(file, infer::best_kernel_table(), 1);
+  EXPECT_GT(media, Eyes::kRemembered);
+  EXPECT_EQ(model("seeing").media, media);
+  EXPECT_EQ(model("seeing").devices.total(), model("seeing").weights + model("seeing").kv +
+                                                 model("seeing").prefix + model("seeing").scratch +
+                                                 media);
+  ASSERT_TRUE(pool->unload("seeing"));
+  EXPECT_EQ(model("seeing").media, 0u);
+}
+
+TEST_F(EyesTest, WhatCannotBeSeenIsRefusedByName) {
+  const Media fine = picture("img_97x61.png");
+  EXPECT_EQ(error("blind", content({"Hi", fine})),
+            "unsupported_messages: 'blind' takes text only, and a message of the user holds a "
+            "picture (image/png); leave it out, or ask a model that knows what to do with it");
+  EXPECT_THAT(error("wrong", content({fine})),
+              HasSubstr("makes rows of 96 numbers, and the model reads such of 32: it is the "
+                        "encoder of another model"));
+  EXPECT_EQ(error("wrong", "Hi"), "none");
+  Media sound = *Media::of_file("RIFF....WAVEfmt ");
+  EXPECT_THAT(error("seeing", content({sound})), HasSubstr("takes texts and pictures only"));
+  // Half a file, no picture behind its first bytes, and one larger than any.
+  std::string half = *fine.bytes;
+  half.resize(half.size() / 2);
+  std::string huge = *fine.bytes;
+  huge.replace(16, 8, "\0\x0f\x42\x40\0\x0f\x42\x40", 8);
+  for (const std::string& bytes : {half, huge, std::string("\x89PNG\r\n\x1a\n nothing")})
+    EXPECT_THAT(error("seeing", content({fine, *Media::of_file(bytes)})),
+                HasSubstr("unsupported_messages: picture 2 of the messages:"));
+  // Rows that the context has no room for.
+  EXPECT_EQ(error("small", content({fine, "?"})), "none");
+  std::vector<ContentPart> many(6, fine);
+  EXPECT_THAT(error("small", content(many)), HasSubstr("context_length_exceeded: the prompt has"));
+  EXPECT_EQ(error("seeing", content({"Hi ", fine})), "none") << "and it goes on";
+}
+
+TEST_F(EyesTest, WhoeverGoesIsNotWaitedFor) {
+  for (int i = 0; i < 8; ++i) {
+    auto promise = std::make_shared<std::promise<Replies>>();
+    auto future = promise->get_future();
+    const auto id = pool->submit("seeing", request(content({picture("img_97x61.png")})), {},
+                                 [promise](Replies replies) { promise->set_value(replies); });
+    if (i % 2 != 0) std::this_thread::sleep_for(Milliseconds(i));
+    pool->cancel(id);
+    const Replies replies = future.get();
+    if (!replies) {
+      EXPECT_EQ(replies.error().kind, ErrorKind::kCancelled);
+    }
+  }
+  eventually([&] { return pool->status().queued == 0; });
+  auto promise = std::make_shared<std::promise<Replies>>();
+  auto future = promise->get_future();
+  pool->submit("seeing", request(content({picture("img_230x180.png")})), {},
+               [promise](Replies replies) { promise->set_value(replies); });
+  pool.reset();
+  const Replies replies = future.get();
+  if (!replies) {
+    EXPECT_EQ(replies.error().code, "shutting_down");
+  }
+}
+
+std::string shown(const std::vector<PictureMarks::Stretch>& stretches) {
+  std::string text;
+  for (const PictureMarks::Stretch& stretch : stretches) {
+    for (const infer::PromptPart& part : stretch.text)
+      text += part.trusted ? "<" + part.text + ">" : part.text;
+    if (stretch.picture) text += fmt::format("[{}]", *stretch.picture);
+  }
+  return text;
+}
+
+TEST(PictureMarks, StandForPicturesAndNothingElseDoes) {
+  const Media one = picture("img_97x61.png");
+  PictureMarks marks, others;
+  Content both("a");
+  both.add(one);
+  both.add(Content("b"));
+  const std::string text = marks.text_of(both), again = marks.text_of(Content(one));
+  const std::string forged = others.text_of(Content(one));  // somebody's who knows what marks are
+  EXPECT_EQ(marks.count(), 2u);
+  EXPECT_EQ(shown(*marks.split({{"user:", true}, {text + forged, false}, {again, false}})),
+            "<user:>a[0]b" + forged + "[1]");
+  EXPECT_EQ(shown(*marks.split({{again + text, false}})), "[1]a[0]b");
+  EXPECT_EQ(marks.split({{text, false}}).error().message,
+            "the model's chat template leaves out picture 2 of 2");
+  EXPECT_EQ(
+      marks.split({{text, false}, {again.substr(0, again.size() - 1), false}}).error().message,
+      "the model's chat template cuts a picture's place apart");
+  EXPECT_EQ(marks.split({{text + text + again, false}}).error().message,
+            "the model's chat template has picture 1 twice");
+  EXPECT_EQ(shown(*PictureMarks().split({{"x", true}, {"y", false}})), "<x>y");
+}
+
+}  // namespace
+}  // namespace lathe::serve

@@ -1,0 +1,88 @@
+"""Pictures in requests to `lathe serve`, by the words of four APIs, with tiny models and their encoders."""
+import base64
+import shutil
+import unittest
+import urllib.request
+
+from cli_test import SOURCE
+from serve_test import Server
+
+MEDIA = SOURCE / "tests/data/media"
+KINDS = ("gemma3", "gemma4v", "qwen2.5vl_merger", "qwen3vl_merger", "idefics3", "pixtral", "internvl", "mlp", "lfm2")
+
+
+class ServePictures(Server):
+    def setUp(self):
+        super().setUp()
+        for kind in KINDS:
+            shutil.copy(MEDIA / f"{kind}.llm.gguf", self.models)
+            shutil.copy(MEDIA / f"{kind}.mmproj.gguf", self.models)
+        self.base64 = base64.b64encode((MEDIA / "img_97x61.png").read_bytes()).decode()
+        self.url_of = "data:image/png;base64," + self.base64
+        self.start()
+
+    def ask(self, model, *parts, status=200, **more):
+        parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in parts]
+        return self.call("/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": parts}], "max_tokens": 6,
+                                                  "temperature": 0, **more}, status)
+
+    def picture(self, url=None):
+        return {"type": "image_url", "image_url": {"url": url or self.url_of}}
+
+    def metric(self, name):
+        line = next(line for line in self.text("/metrics").splitlines() if line.startswith(f"lathe_{name} "))
+        return int(line.split()[1])
+
+    def text(self, path):
+        return urllib.request.urlopen(self.url + path).read().decode()
+
+    def test_every_kind(self):
+        capabilities = {each["id"]: each["capabilities"] for each in self.call("/v1/models")["data"]}
+        self.assertFalse([name for name in capabilities if "mmproj" in name])
+        for kind in KINDS:
+            model = f"{kind}.llm"
+            self.assertIn("vision", capabilities[model])
+            self.assertIn("vision", self.call("/api/show", {"model": model})["capabilities"])
+            seen = self.ask(model, "Hi ", self.picture(), " what is it?")
+            blind = self.ask(model, "Hi  what is it?")
+            self.assertGreater(seen["usage"]["prompt_tokens"], blind["usage"]["prompt_tokens"] + 3, kind)
+        self.assertNotIn("vision", capabilities["llama-q4_0"])
+        self.assertIn("takes text only", self.ask("llama-q4_0", self.picture(), status=400)["error"]["message"])
+        self.eventually(lambda: self.metric("pictures_encoded_total") == len(KINDS))
+
+    def test_four_apis(self):
+        model = "qwen3vl_merger.llm"
+        chat = self.ask(model, "Hi ", self.picture(), " what?")
+        tokens, text = chat["usage"]["prompt_tokens"], chat["choices"][0]["message"]["content"]
+        common = {"model": model, "temperature": 0}
+        responses = self.call("/v1/responses", common | {"max_output_tokens": 6, "input": [{"role": "user", "content": [
+            {"type": "input_text", "text": "Hi "}, {"type": "input_image", "image_url": self.url_of},
+            {"type": "input_text", "text": " what?"}]}]})
+        self.assertEqual(responses["usage"]["input_tokens"], tokens)
+        self.assertEqual("".join(p["text"] for o in responses["output"] for p in o["content"]), text)
+        block = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": self.base64}}
+        talk = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi "}, block, {"type": "text", "text": " what?"}]}]}
+        messages = self.call("/v1/messages", common | talk | {"max_tokens": 6})
+        self.assertEqual(messages["usage"]["input_tokens"] + messages["usage"].get("cache_read_input_tokens", 0), tokens)
+        self.assertEqual("".join(block["text"] for block in messages["content"]), text)
+        self.assertIn("leave the pictures out", self.call("/v1/messages/count_tokens", common | talk, 400)["error"]["message"])
+        ollama = self.call("/api/chat", {"model": model, "stream": False, "options": {"temperature": 0, "num_predict": 6},
+                                         "messages": [{"role": "user", "content": "what?", "images": [self.base64]}]})
+        self.assertGreater(ollama["prompt_eval_count"], 12)
+        self.eventually(lambda: (self.metric("pictures_encoded_total"), self.metric("pictures_remembered_total")) == (1, 3))
+
+    def test_refusals(self):
+        model = "gemma3.llm"
+        for url, words in (("http://127.0.0.1/x.png", "data: URL"), ("file:///etc/passwd", "data: URL"),
+                           ("data:image/png;base64,AAAA", "is no PNG"), (self.url_of[:4000], "picture 1 of the messages")):
+            self.assertIn(words, self.ask(model, self.picture(url), status=400)["error"]["message"])
+        self.assertIn("context", self.ask(model, *[self.picture()] * 100, *["more " * 3000], status=400)["error"]["message"])
+        # What looks like a mark is text, and everybody else is served meanwhile.
+        self.ask(model, "\ufffe0123456789abcdef0123456789abcdefn0\ufffe ", self.picture())
+        media = lambda name: next(each["media"] for each in self.status()["models"] if each["name"] == name)
+        self.eventually(lambda: media(model) > 64 << 20)
+        self.assertEqual(media("llama-q4_0"), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
