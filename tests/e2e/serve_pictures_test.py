@@ -1,6 +1,7 @@
 """Pictures in requests to `lathe serve`, by the words of four APIs, with tiny models and their encoders."""
 import base64
 import shutil
+import subprocess
 import unittest
 import urllib.request
 
@@ -70,6 +71,11 @@ class ServePictures(Server):
                                          "messages": [{"role": "user", "content": "what?", "images": [self.base64]}]})
         self.assertGreater(ollama["prompt_eval_count"], 12)
         self.eventually(lambda: (self.metric("pictures_encoded_total"), self.metric("pictures_remembered_total")) == (1, 3))
+
+    def test_clients(self):
+        done = subprocess.run(["node", "--test", SOURCE / "tests/clients/pictures.test.mjs"], capture_output=True, timeout=300,
+                              env={**self.environment(), "LATHE_URL": self.url, "LATHE_MODEL": "gemma3.llm"})
+        self.assertEqual(done.returncode, 0, done.stdout.decode(errors="replace")[-4000:])
 
     def test_refusals(self):
         model = "gemma3.llm"
