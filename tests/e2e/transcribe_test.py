@@ -34,6 +34,13 @@ class Transcribe(Case):
                     self.assertAlmostEqual(ours, theirs, places=3)
         self.assertEqual(json.loads(self.lathe("--json", "transcribe", MODEL, SOUND, "--beams", "1")[0]), said)
 
+    def test_words_have_times(self):
+        said = self.verbose("--words")
+        self.assertEqual("".join(word["word"] for word in said["words"]), "".join(said["text"].split()))
+        times = [time for word in said["words"] for time in (word["start"], word["end"])]
+        self.assertEqual(times, sorted(times))
+        self.assertNotIn("words", self.verbose())
+
     def test_from_standard_input_to_a_file(self):
         self.lathe("transcribe", MODEL, "-", "--beams", "1", "--format", "vtt", "--out", "a.vtt", input=SOUND.read_bytes())
         text = (self.dir / "a.vtt").read_text()

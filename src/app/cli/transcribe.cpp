@@ -18,7 +18,7 @@ constexpr Milliseconds kDecodeLimit{300'000};
 struct TranscribeFlags {
   std::string model, file, out, language, prompt, kernels;
   std::string format = "text";
-  bool translate = false, no_past = false, force = false;
+  bool translate = false, words = false, no_past = false, force = false;
   double temperature = 0;
   std::size_t beams = 5;
   std::int64_t seed = 0;
@@ -69,6 +69,7 @@ Result<infer::TranscribeOptions> options_of(const TranscribeFlags& flags,
   if (flags.translate && tokens.languages == 0)
     return invalid("--translate: this model knows English only");
   options.translate = flags.translate;
+  options.words = flags.words;
   options.prompt = tokens.encode(flags.prompt);
   options.use_past = !flags.no_past;
   options.temperature = flags.temperature;
@@ -77,8 +78,8 @@ Result<infer::TranscribeOptions> options_of(const TranscribeFlags& flags,
   return options;
 }
 
-TranscriptSegment segment_of(const infer::TranscriptSegment& heard) {
-  TranscriptSegment segment;
+void add_segment(const infer::TranscriptSegment& heard, Transcript& transcript) {
+  TranscriptSegment& segment = transcript.segments.emplace_back();
   segment.text = make_valid_utf8(heard.text);
   segment.start = heard.start;
   segment.end = heard.end;
@@ -86,7 +87,12 @@ TranscriptSegment segment_of(const infer::TranscriptSegment& heard) {
   segment.temperature = heard.temperature;
   segment.mean_logprob = heard.mean_logprob;
   segment.no_speech = heard.no_speech;
-  return segment;
+  for (const infer::SpokenWord& spoken : heard.words) {
+    TranscriptWord& word = transcript.words->emplace_back();
+    word.text = std::string(trim(make_valid_utf8(spoken.text)));
+    word.start = spoken.start;
+    word.end = spoken.end;
+  }
 }
 
 Status transcribe(const App& app, const TranscribeFlags& flags) {
@@ -107,6 +113,7 @@ Status transcribe(const App& app, const TranscribeFlags& flags) {
   if (!decoded) return at(flags.file, decoded.error());
 
   Transcript transcript;
+  if (flags.words) transcript.words.emplace();
   transcript.seconds = decoded->sound.seconds();
   transcript.translated = flags.translate;
   const bool as_it_comes = *form == TranscriptForm::kText && flags.out.empty();
@@ -114,8 +121,7 @@ Status transcribe(const App& app, const TranscribeFlags& flags) {
   const auto heard =
       infer::transcribe(*model, tokens, decoded->sound.samples, team, options, app.stop,
                         [&](const infer::TranscriptSegment* segment, double seconds) {
-                          if (segment != nullptr)
-                            transcript.segments.push_back(segment_of(*segment));
+                          if (segment != nullptr) add_segment(*segment, transcript);
                           if (segment != nullptr && as_it_comes)
                             print(std::string(trim(transcript.segments.back().text)) + "\n");
                           progress.update(static_cast<std::uint64_t>(seconds * 100),
@@ -146,6 +152,7 @@ void add_transcribe(CLI::App& cli, App& app, Action& action) {
   command->add_flag("--translate", flags->translate, "Translate to English");
   command->add_option("--format", flags->format,
                       "text, json, verbose_json, srt or vtt (default: text)");
+  command->add_flag("--words", flags->words, "verbose_json also says when each word was said");
   command->add_option("--out", flags->out, "File to write (default: standard output)");
   command->add_option("--prompt", flags->prompt,
                       "What was said before, or names and spellings to expect");

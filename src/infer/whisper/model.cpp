@@ -3,12 +3,36 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+
+#include "infer/whisper/align.h"
 
 namespace lathe::infer {
 namespace {
 
 constexpr float kEpsilon = 1e-5F;
 constexpr std::size_t kFft = 400;
+constexpr std::size_t kMedian = 7;  // rows of sound that a head's gaze is smoothed over
+
+// In sixteen sums, so that it is the same whatever vectors it is computed in.
+float dot(const float* x, const float* y, std::size_t n) {
+  float sums[16] = {};
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (std::size_t j = 0; j < 16; ++j) sums[j] += x[i + j] * y[i + j];
+  for (std::size_t j = 0; i + j < n; ++j) sums[j] += x[i + j] * y[i + j];
+  return std::accumulate(std::begin(sums), std::end(sums), 0.0F);
+}
+
+void softmax(std::span<float> values) {
+  const float most = std::ranges::max(values);
+  double sum = 0;
+  for (float& value : values) {
+    value = std::exp(value - most);
+    sum += value;
+  }
+  for (float& value : values) value = static_cast<float>(value / sum);
+}
 
 Result<MelBank> mel_of(const Gguf& file, const WhisperSizes& sizes) {
   const MelSpec spec = whisper_mel(sizes.bins);
@@ -158,24 +182,26 @@ Status WhisperModel::encode(const MelFrames& mel, const StopFlag* stop) {
     const std::size_t at = i * sizes_.width;
     sound_norm_.run(pass_.kernels(), pass_.x.data() + at, sound_.data() + at);
   });
-  return look_at(sound_, stop);
+  for (Layer& layer : layers_) LATHE_TRY_STATUS(look_at_sound(layer));
+  return {};
 }
 
 Status WhisperModel::look_at(std::span<const float> sound, const StopFlag* stop) {
   LATHE_CHECK(sound.size() == sizes_.sound_rows * sizes_.width);
   pass_.stop = stop;
-  for (Layer& layer : layers_) LATHE_TRY_STATUS(look_at_sound(layer, sound.data()));
+  sound_.assign(sound.begin(), sound.end());
+  for (Layer& layer : layers_) LATHE_TRY_STATUS(look_at_sound(layer));
   return {};
 }
 
 // What a layer of the decoder will see of the sound.
-Status WhisperModel::look_at_sound(Layer& layer, const float* sound) {
+Status WhisperModel::look_at_sound(Layer& layer) {
   LATHE_TRY_STATUS(pass_.check_stop());
   const std::size_t width = sizes_.width, dim = width / sizes_.heads;
   for_blocks(sizes_.sound_rows, [&](std::size_t first, std::size_t count) {
     float *k = pass_.left.data(), *v = pass_.right.data();
-    layer.cross_k.run(pass_, sound + first * width, count, k, width);
-    layer.cross_v.run(pass_, sound + first * width, count, v, width);
+    layer.cross_k.run(pass_, sound_.data() + first * width, count, k, width);
+    layer.cross_v.run(pass_, sound_.data() + first * width, count, v, width);
     pass_.team->run(count, [&](std::size_t i, int thread) {
       for (std::size_t h = 0; h < sizes_.heads; ++h)
         layer.sound.store(first + i, h, k + i * width + h * dim, v + i * width + h * dim,
@@ -274,11 +300,54 @@ void WhisperModel::look(const Layer& layer, std::size_t rows) {
   float* q = pass_.q.data();
   layer.cross_q.run(pass_, pass_.input.data(), rows, q, width);
   pass_.kernels().train.scale(q, scale, rows * width);
+  if (gaze_ != nullptr && &layer >= &layers_[layers_.size() / 2]) watch(layer, rows);
   attend(pass_, layer.sound, q, rows, [this](std::size_t) {
     return SeenRows{0, sizes_.sound_rows};
   });
   layer.cross_out.run(pass_, q, rows, pass_.left.data(), width);
   add(rows);
+}
+
+Result<std::vector<float>> WhisperModel::gaze(std::span<const std::int32_t> tokens,
+                                              std::size_t columns, const StopFlag* stop) {
+  LATHE_CHECK(!tokens.empty() && columns > 0 && columns <= sizes_.sound_rows);
+  LATHE_TRY(Sequence sequence, begin());
+  std::vector<Row> rows;
+  for (const std::int32_t token : tokens) rows.push_back({&sequence, token, false});
+  Gaze gaze{.sum = std::vector<float>(tokens.size() * columns), .columns = columns, .heads = 0};
+  gaze_ = &gaze;
+  const auto done = step(rows, stop);
+  gaze_ = nullptr;
+  if (!done) return std::unexpected(done.error());
+  for (float& value : gaze.sum) value /= static_cast<float>(gaze.heads);
+  return std::move(gaze.sum);
+}
+
+// What pass.q, scaled, sees of a layer's keys.
+void WhisperModel::watch(const Layer& layer, std::size_t rows) {
+  const std::size_t width = sizes_.width, dim = width / sizes_.heads, columns = gaze_->columns;
+  std::vector<float> keys(columns * width);
+  for_blocks(columns, [&](std::size_t first, std::size_t count) {
+    layer.cross_k.run(pass_, sound_.data() + first * width, count, keys.data() + first * width,
+                      width);
+  });
+  std::vector<std::vector<float>> heads(sizes_.heads);
+  pass_.team->run(sizes_.heads, [&](std::size_t h, int) {
+    std::vector<float>& weights = heads[h];
+    weights.resize(rows * columns);
+    for (std::size_t r = 0; r < rows; ++r) {
+      const std::span<float> row(weights.data() + r * columns, columns);
+      for (std::size_t c = 0; c < columns; ++c)
+        row[c] = dot(pass_.q.data() + r * width + h * dim, keys.data() + c * width + h * dim, dim);
+      softmax(row);
+    }
+    standardize_columns(weights, rows, columns);
+    for (std::size_t r = 0; r < rows; ++r)
+      median_filter({weights.data() + r * columns, columns}, kMedian);
+  });
+  for (const std::vector<float>& weights : heads)
+    pass_.kernels().add(weights.data(), weights.size(), gaze_->sum.data());
+  gaze_->heads += sizes_.heads;
 }
 
 // x += what the feed-forward part makes of its norm.

@@ -46,6 +46,11 @@ class WhisperModel {
   std::span<const float> sound() const { return sound_; }
   // Such rows from elsewhere in their place.
   Status look_at(std::span<const float> sound, const StopFlag* stop);
+  // How much the decoder looks at each of the first `columns` rows of sound while it writes these
+  // tokens behind each other: heads of the later half of its layers, which follow the words, each
+  // smoothed and standardized (align.h), their mean → (tokens, columns).
+  Result<std::vector<float>> gaze(std::span<const std::int32_t> tokens, std::size_t columns,
+                                  const StopFlag* stop);
 
   // What was written so far, as keys and values of each layer.
   class Sequence {
@@ -83,7 +88,8 @@ class WhisperModel {
   WhisperModel(const WhisperSizes& sizes, const MelBank& mel, WeightList& list);
   void ask(WeightList& list, const std::string& name, Layer& layer) const;
   EncoderSizes pass_sizes(const KernelTable& kernels, int threads) const;
-  Status look_at_sound(Layer& layer, const float* sound);
+  Status look_at_sound(Layer& layer);
+  void watch(const Layer& layer, std::size_t rows);
   void mix(std::size_t index, std::span<const Row> rows);
   void look(const Layer& layer, std::size_t rows);
   void feed(const Layer& layer, std::size_t rows);
@@ -101,6 +107,12 @@ class WhisperModel {
   Pages matrices_;
   EncoderPass pass_;
   std::vector<float> sound_, logits_;
+  // While gaze() runs: (tokens, columns), the sum over the heads that were watched.
+  struct Gaze {
+    std::vector<float> sum;
+    std::size_t columns = 0, heads = 0;
+  };
+  Gaze* gaze_ = nullptr;
 };
 
 }  // namespace lathe::infer

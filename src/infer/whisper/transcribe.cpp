@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "infer/whisper/align.h"
 #include "infer/whisper/window.h"
 
 namespace lathe::infer {
@@ -41,6 +42,9 @@ class Transcriber {
           window.no_speech > options_.most_no_speech && window.score < options_.least_logprob;
       const std::size_t before = transcript.segments.size();
       if (!silent) add_segments(window, at, transcript.segments);
+      if (options_.words)
+        LATHE_TRY_STATUS(
+            add_words(std::span(transcript.segments).subspan(before), at, frames - at));
       remember(window, silent);
       const auto& written = window.tokens;
       // A window whose last words have an end of their own, and no beginning of more, is done.
@@ -69,6 +73,13 @@ class Transcriber {
     return static_cast<std::size_t>(std::ranges::max_element(languages) - languages.begin());
   }
 
+  // What is to be written.
+  std::vector<Id> start_tokens() const {
+    if (tokens_.languages == 0) return {tokens_.start};
+    return {tokens_.start, tokens_.language(language_),
+            options_.translate ? tokens_.translate : tokens_.transcribe};
+  }
+
   std::vector<Id> prompt(bool with_past) const {
     std::vector<Id> prompt;
     if (with_past && !past_.empty()) {
@@ -77,11 +88,8 @@ class Transcriber {
       prompt.push_back(tokens_.previous);
       prompt.insert(prompt.end(), last.begin(), last.end());
     }
-    prompt.push_back(tokens_.start);
-    if (tokens_.languages > 0) {
-      prompt.push_back(tokens_.language(language_));
-      prompt.push_back(options_.translate ? tokens_.translate : tokens_.transcribe);
-    }
+    const std::vector<Id> start = start_tokens();
+    prompt.insert(prompt.end(), start.begin(), start.end());
     if (!options_.times) prompt.push_back(tokens_.no_times);
     return prompt;
   }
@@ -135,6 +143,49 @@ class Transcriber {
       }
     }
     end(window.frames);
+  }
+
+  // When the words of a window's segments were said.
+  Status add_words(std::span<TranscriptSegment> segments, std::size_t at, std::size_t left) {
+    std::vector<Id> tokens = start_tokens();
+    tokens.push_back(tokens_.no_times);
+    const std::size_t before = tokens.size() - 1;  // each row looks at the token behind it
+    std::vector<std::string_view> texts;
+    for (const TranscriptSegment& segment : segments)
+      for (const Id token : segment.tokens) {
+        tokens.push_back(token);
+        texts.push_back(tokens_.text(token));
+      }
+    if (texts.empty()) return {};
+    const std::size_t columns =
+        std::clamp<std::size_t>(left / kFramesATime, 1, model_.sizes().sound_rows);
+    LATHE_TRY(const std::vector<float> gaze, model_.gaze(tokens, columns, stop_));
+    std::vector<double> cost(gaze.begin() + static_cast<std::ptrdiff_t>(before * columns),
+                             gaze.end());
+    for (double& each : cost) each = -each;
+    const std::vector<std::size_t> entered = warp(cost, texts.size() + 1, columns);
+    const auto seconds = [&](std::size_t token) {
+      return static_cast<double>(at + kFramesATime * entered[token]) / kFramesASecond;
+    };
+    std::size_t token = 0;
+    for (TranscriptSegment& segment : segments) {
+      const auto own = std::span(texts).subspan(token, segment.tokens.size());
+      for (const std::size_t length : word_lengths(own, has_blanks())) {
+        SpokenWord& word = segment.words.emplace_back();
+        word.start = seconds(token);
+        for (const std::size_t end = token + length; token < end; ++token)
+          word.text += texts[token];
+        word.end = seconds(token);
+      }
+    }
+    return {};
+  }
+
+  // Between its words.
+  bool has_blanks() const {
+    constexpr std::string_view kWithout[] = {"zh", "ja", "th", "lo", "my", "yue"};
+    return tokens_.languages == 0 ||
+           std::ranges::find(kWithout, whisper_languages()[language_].code) == std::end(kWithout);
   }
 
   // What the next window may be told.

@@ -18,6 +18,7 @@ struct TranscribeOptions {
       language;            // index of whisper_languages(); nullopt: by the first window
   bool translate = false;  // to English
   bool times = true;       // segments; else a window is one
+  bool words = false;      // when each was said
   std::vector<WhisperTokens::Id> prompt;  // as if it had been said before
   bool use_past = true;                   // what was written of the windows before is a prompt too
   double temperature = 0, temperature_step = 0.2;  // a step of 0: no second try
@@ -29,12 +30,18 @@ struct TranscribeOptions {
   std::uint64_t seed = 0;
 };
 
+struct SpokenWord {
+  std::string text;           // bytes of tokens, a blank before it included
+  double start = 0, end = 0;  // seconds
+};
+
 struct TranscriptSegment {
   double start = 0, end = 0;  // seconds
   std::string text;           // bytes of tokens
   std::vector<WhisperTokens::Id> tokens;
   std::vector<float> logprobs;                              // of each
   double mean_logprob = 0, no_speech = 0, temperature = 0;  // of the window
+  std::vector<SpokenWord> words = {};                       // where they were asked for
 };
 
 struct Transcript {

@@ -104,6 +104,35 @@ TEST(Transcribe, LongSoundsAreHeardWindowByWindowAndCanBeStopped) {
   EXPECT_EQ(stopped.error().kind, ErrorKind::kCancelled);
 }
 
+// The model is random, so that the times mean nothing: but they belong to the words, follow one
+// another, lie in the sound, and are the same everywhere.
+TEST(Transcribe, WordsHaveTimes) {
+  std::string expected;
+  for (const KernelTable* kernels : kernel_tables()) {
+    Hearing hearing(kernels == kernel_tables()[0] ? 1 : 3, *kernels);
+    TranscribeOptions options = plain(1);
+    options.words = true;
+    options.times = false;  // all that fits into a window
+    const Transcript transcript = hearing.write(three_seconds(), options);
+    ASSERT_EQ(transcript.segments.size(), 1u);
+    const TranscriptSegment& segment = transcript.segments[0];
+    std::string text, times;
+    double before = 0;
+    for (const SpokenWord& word : segment.words) {
+      text += word.text;
+      EXPECT_GE(word.start, before);
+      EXPECT_GE(word.end, word.start);
+      before = word.end;
+      times += fmt::format("{} {} {}\n", word.text, word.start, word.end);
+    }
+    EXPECT_EQ(text, segment.text);
+    EXPECT_GT(before, 0);
+    EXPECT_LE(before, 3);
+    if (expected.empty()) expected = times;
+    EXPECT_EQ(times, expected) << kernels->name;
+  }
+}
+
 TEST(Transcribe, ASoundOfNothingHasNoText) {
   Hearing hearing;
   for (const std::size_t size : {0, 1, 100, 1000})
