@@ -68,7 +68,9 @@ Result<WhisperSizes> WhisperSizes::of(const Gguf& file) {
   LATHE_TRY(sizes.heads, file.uint("whisper.audio.head_count", 1, 256));
   LATHE_TRY(sizes.sound_layers, file.uint("whisper.audio.block_count", 1, 256));
   LATHE_TRY(sizes.text_layers, file.uint("whisper.text.block_count", 1, 256));
-  LATHE_TRY(sizes.text_context, file.uint("whisper.text.context_length", 8, 8192));
+  // Half of it is a prompt, which is one step.
+  LATHE_TRY(sizes.text_context,
+            file.uint("whisper.text.context_length", 8, 2 * (WhisperModel::kMostRows - 8)));
   LATHE_TRY(const auto text_width, file.uint("whisper.text.embedding_length", 1, 16384));
   LATHE_TRY(const auto text_heads, file.uint("whisper.text.head_count", 1, 256));
   if (text_width != sizes.width || text_heads != sizes.heads)

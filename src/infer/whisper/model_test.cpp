@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
 
 #include "infer/encoders/encoder_test.h"
 
@@ -94,6 +95,32 @@ TEST(WhisperModel, BytesAreKnownFromTheHeader) {
   EXPECT_GT(bytes.weights, fs::file_size(media("ggml-tiny-random.bin")) / 2);
   EXPECT_GT(bytes.scratch, bytes.sequence);
   EXPECT_GE(bytes.sequence, 2u * 2 * 448 * 32 * sizeof(float));
+}
+
+// Integers of the header, changed one by one.
+TEST(WhisperModel, HeadersAreBoundedAndTold) {
+  const std::string whole = *read_file(media("ggml-tiny-random.bin"));
+  const TempDir dir = std::move(*TempDir::make());
+  const auto refused = [&](std::size_t field, std::uint32_t value) {
+    std::string changed = whole;
+    std::memcpy(changed.data() + 4 + 4 * field, &value, sizeof(value));
+    const fs::path path = dir.path() / "m.bin";
+    std::ofstream(path, std::ios::binary) << changed;
+    const auto file = Gguf::open(path);
+    if (!file) return file.error().message;
+    const auto bytes = WhisperModel::bytes(*file, best_kernel_table(), 1);
+    return bytes ? std::string("it is taken") : bytes.error().message;
+  };
+  EXPECT_THAT(refused(0, 321), HasSubstr("decoder.token_embedding.weight"));
+  EXPECT_THAT(refused(1, 1501), HasSubstr("a.position_embd.weight"));
+  EXPECT_THAT(refused(2, 48), HasSubstr("its encoder 2 in 48"));
+  EXPECT_THAT(refused(3, 3), HasSubstr("its encoder 3 in 32"));
+  EXPECT_THAT(refused(4, 3), HasSubstr("a.blk.2."));
+  EXPECT_THAT(refused(5, 5000), HasSubstr("whisper.text.context_length"));
+  EXPECT_THAT(refused(5, 449), HasSubstr("decoder.positional_embedding"));
+  EXPECT_THAT(refused(8, 3), HasSubstr("decoder.blocks.2."));
+  for (std::size_t field = 0; field < 10; ++field)
+    EXPECT_THAT(refused(field, 0), HasSubstr(" is 0"));
 }
 
 TEST(WhisperModel, AFileThatIsNoneSaysSo) {
