@@ -92,10 +92,14 @@ TEST(Keys, SectionsComeToThePairsThatTurn) {
   const fs::path path = dir.path() / "tiny.gguf";
   const auto read = [&](const std::string& architecture,
                         const std::vector<std::int64_t>& sections) {
-    write_tiny_model(path, {.architecture = architecture}, [&](GgufWriter& writer) {
-      if (!sections.empty()) writer.add(architecture + ".rope.dimension_sections", sections);
-      if (architecture == "qwen3vl") writer.add("qwen3vl.n_deepstack_layers", std::uint64_t{2});
-    });
+    const std::size_t experts = architecture.ends_with("moe") ? 4 : 0;
+    write_tiny_model(
+        path, {.architecture = architecture, .experts = experts, .experts_used = experts / 2},
+        [&](GgufWriter& writer) {
+          if (!sections.empty()) writer.add(architecture + ".rope.dimension_sections", sections);
+          if (architecture.starts_with("qwen3vl"))
+            writer.add(architecture + ".n_deepstack_layers", std::uint64_t{2});
+        });
     return read_blueprint(*Gguf::open(path));
   };
   const Blueprint two = *read("qwen2vl", {2, 3, 3, 0}), three = *read("qwen3vl", {2, 3, 3});
@@ -104,6 +108,10 @@ TEST(Keys, SectionsComeToThePairsThatTurn) {
     EXPECT_EQ(rope.sections, (std::array<std::size_t, 3>{2, 3, 3}));
     EXPECT_EQ(rope.interleaved, blueprint == &three);
   }
+  const Blueprint experts = *read("qwen3vlmoe", {2, 3, 3});
+  EXPECT_EQ(*experts.layers[0].rope(), *three.layers[0].rope());
+  EXPECT_EQ(experts.layers[0].ffn.experts, 4u);
+  EXPECT_EQ(experts.row_width(), 96u);
   EXPECT_EQ(two.row_width(), 32u);
   EXPECT_EQ(three.row_width(), 96u);
   // Pair by pair: the angle of a pair is its number, where all frequencies are 1.

@@ -50,7 +50,8 @@ std::optional<std::size_t> PoolLoop::next_waiting(const Place& place) const {
     const PoolJob& job = *place.waiting[index_of(arrived)];
     if (job.on_loaded) return true;
     if (job.background() && background_rests_) return false;
-    if (job.look) return true;  // it takes nothing of the engine
+    // One after the other, and no sooner than the engine will take it: rows are large.
+    if (job.look && !place.looking.empty()) return false;
     if (!job.reads()) return engine_takes_more || is_new(job);
     return std::ranges::none_of(
         place.reading, [&](const auto& other) { return other->background() == job.background(); });
