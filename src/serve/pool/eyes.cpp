@@ -44,9 +44,10 @@ Result<std::unique_ptr<Eyes>> Eyes::load(const infer::Gguf& file, fs::path progr
   return eyes;
 }
 
-Result<Eyes::Sight> Eyes::see(const Media& picture, const StopFlag& stop) {
+Result<Eyes::Sight> Eyes::see(const Media& picture, std::uint64_t owner, const StopFlag& stop) {
   const std::scoped_lock lock(mutex_);
-  const auto known = std::ranges::find(remembered_, picture.sha256, &Remembered::sha256);
+  const std::string key = fmt::format("{} {}", owner, picture.sha256);
+  const auto known = std::ranges::find(remembered_, key, &Remembered::key);
   if (known != remembered_.end()) {
     remembered_.splice(remembered_.begin(), remembered_, known);
     return Sight{.picture = known->picture};
@@ -55,14 +56,14 @@ Result<Eyes::Sight> Eyes::see(const Media& picture, const StopFlag& stop) {
             decode_picture_file(program_, *picture.bytes, kDecodeLimit, stop));
   LATHE_TRY(SeenPicture pieces, encoder_->encode(decoded, &stop));
   Sight sight{.picture = std::make_shared<const SeenPicture>(std::move(pieces)), .encoded = true};
-  remember(picture.sha256, sight.picture);
+  remember(key, sight.picture);
   return sight;
 }
 
-void Eyes::remember(const std::string& sha256, std::shared_ptr<const SeenPicture> picture) {
+void Eyes::remember(const std::string& key, std::shared_ptr<const SeenPicture> picture) {
   const std::uint64_t bytes = bytes_of(*picture);
   if (bytes > kRemembered) return;
-  remembered_.push_front({sha256, std::move(picture), bytes});
+  remembered_.push_front({key, std::move(picture), bytes});
   remembered_bytes_ += bytes;
   while (remembered_bytes_ > kRemembered) {
     remembered_bytes_ -= remembered_.back().bytes;

@@ -38,15 +38,16 @@ class Eyes {
     std::shared_ptr<const SeenPicture> picture;
     bool encoded = false;  // now; else it was remembered
   };
-  // Any thread; one at a time is served.
-  Result<Sight> see(const Media& picture, const StopFlag& stop);
+  // Any thread; one at a time is served. What others than `owner` have shown is not remembered for
+  // it (infer::PrefixSpace::owner).
+  Result<Sight> see(const Media& picture, std::uint64_t owner, const StopFlag& stop);
 
  private:
   explicit Eyes(fs::path program, int threads) : program_(std::move(program)), team_(threads) {}
-  void remember(const std::string& sha256, std::shared_ptr<const SeenPicture> picture);
+  void remember(const std::string& key, std::shared_ptr<const SeenPicture> picture);
 
   struct Remembered {
-    std::string sha256;
+    std::string key;  // of the picture and its owner
     std::shared_ptr<const SeenPicture> picture;
     std::uint64_t bytes = 0;
   };

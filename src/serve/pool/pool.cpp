@@ -35,9 +35,11 @@ Relevance relevance_of(const Embeddings& read) {
   return relevance;
 }
 
-// The same after a restart, for what snapshots keep; 0 where nobody is asked for a key.
-std::uint64_t prefix_owner(const std::string& key) {
-  if (key.empty()) return 0;
+// Whose what is computed for a request is; the same after a restart, for what snapshots keep; 0
+// where nobody is asked for a key, or everybody's is shared.
+std::uint64_t owner_of(const ModelFront& front, const HostRequest& request) {
+  const std::string& key = request.caller.key;
+  if (key.empty() || front.catalog().share_prefixes) return 0;
   return std::stoull(sha256_hex("prefixes of " + key).substr(0, 16), nullptr, 16);
 }
 
@@ -313,12 +315,12 @@ std::vector<const Media*> media_of(const Request& request) {
 }
 
 // Each picture, for as long as the context has room for their rows.
-Result<SeenPictures> see_all(PoolJob& job, const Request& request, Eyes& eyes,
+Result<SeenPictures> see_all(PoolJob& job, const HostRequest& request, Eyes& eyes,
                              const StopFlag& stop) {
   SeenPictures pictures;
   std::size_t rows = 0;
   for (const Media* media : media_of(request)) {
-    auto sight = eyes.see(*media, stop);
+    auto sight = eyes.see(*media, owner_of(*job.front, request), stop);
     if (!sight) {
       const bool broken = sight.error().kind == ErrorKind::kInvalid;
       return std::unexpected(Error{
@@ -384,8 +386,7 @@ Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& 
   LATHE_TRY(job.prepared,
             job.front->prepare(request, pictures, static_cast<std::size_t>(limit), stop));
   infer::GenerationRequest& generation = job.prepared.generation;
-  if (!job.front->catalog().share_prefixes)
-    generation.prefix_owner = prefix_owner(request.caller.key);
+  generation.prefix_owner = owner_of(*job.front, request);
   if (const CatalogAdapter* adapter = catalog().find_adapted(model).adapter) {
     LATHE_TRY(generation.adapter, job.front->adapter(adapter->name));
   }
