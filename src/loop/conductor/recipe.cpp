@@ -471,7 +471,7 @@ class Reader {
     for (const JudgeSpec& judge : recipe.judges)
       if (judge.kind->advises && judge.kind->advises(judge.options))
         recipe.warnings.push_back(fmt::format(
-            "the rubric '{}' is not calibrated: it advises and cannot pass or fail anything",
+            "the judge '{}' is not calibrated: it advises and cannot pass or fail anything",
             judge.name));
     if (recipe.privacy == Reach::kLocal)
       for (const std::string& rung : recipe.ladder)

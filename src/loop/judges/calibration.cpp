@@ -1,4 +1,4 @@
-// How far a rubric's answers agree with a person's labels.
+// How far a judge's verdicts agree with a person's labels.
 #include "loop/judges/calibration.h"
 
 #include <algorithm>
@@ -169,7 +169,7 @@ Json calibration_record(const CalibrationTable& table, const JudgeKind& kind,
 
 std::string calibration_problem(const Json& record, const std::string& identity) {
   if (json_string(record, "identity") != identity)
-    return "it was made for another rubric or another model";
+    return "it was made for other options of the judge or another model";
   const std::int64_t judged = json_int(record, "judged", 0);
   if (judged < kMinLabels)
     return fmt::format("it rests on {} labels, and needs {}", judged, kMinLabels);

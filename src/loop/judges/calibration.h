@@ -1,5 +1,5 @@
 // How far a judge agrees with people: statistics over labelled candidates, and the record that lets
-// a rubric gate. Pure but for reading files.
+// it gate. Pure but for reading files.
 #pragma once
 
 #include <array>
@@ -58,7 +58,7 @@ std::optional<Kappa> kappa(const CalibrationTable& table);
 Result<std::string> judge_identity(const JudgeKind& kind, const Json& options, const Place& place,
                                    const Worker* worker);
 
-// The table with its rates, for people and for the option `calibration` of a rubric.
+// The table with its rates, for people and for the option `calibration` of a judge.
 Json calibration_record(const CalibrationTable& table, const JudgeKind& kind,
                         const std::string& identity, const Worker* worker);
 

@@ -147,7 +147,7 @@ TEST(Record, SaysWhenItCounts) {
   EXPECT_THAT(problem(table(10, 9, 0, 0)), HasSubstr("19 labels"));
   EXPECT_THAT(problem(table(20, 10, 10, 10)), HasSubstr("kappa is 0.17"));
   EXPECT_THAT(problem(table(100, 0, 0, 0)), HasSubstr("kappa")) << "no failing label at all";
-  EXPECT_THAT(problem(table(10, 10, 0, 0), "other"), HasSubstr("another rubric"));
+  EXPECT_THAT(problem(table(10, 10, 0, 0), "other"), HasSubstr("other options"));
   const Json record = calibration_record(table(8, 9, 1, 2), kind, "id", nullptr);
   EXPECT_DOUBLE_EQ(record["false_pass_rate"]["rate"], 0.1);
   EXPECT_DOUBLE_EQ(record["false_fail_rate"]["rate"], 0.2);

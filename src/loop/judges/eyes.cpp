@@ -108,7 +108,8 @@ Result<Verdict> look_and_judge(MediaPool& pool, std::string_view file, const Wan
       look_closer(pool, opened, expected_words(wanted), wanted.languages, limit, stop, sight));
   Verdict verdict = judge_sight(opened, sight, wanted);
   if (opened.drawn)
-    verdict.facts["views"] = Json::array({view_json("as drawn", opened.picture, verdict.flaws)});
+    verdict.facts["views"] =
+        Json::array({view_json("as drawn", opened.picture, boxes_of(verdict.flaws))});
   return verdict;
 }
 
@@ -195,9 +196,15 @@ Judgement failed(const JudgeTask& task, FlawKind kind, std::string_view about, s
   return concluded(task, verdict);
 }
 
-Json view_json(std::string name, const Picture& picture, const std::vector<Flaw>& flaws) {
+std::vector<Box> boxes_of(const std::vector<Flaw>& flaws) {
+  std::vector<Box> boxes;
+  for (const Flaw& flaw : flaws) boxes.push_back(flaw.box);
+  return boxes;
+}
+
+Json view_json(std::string name, const Picture& picture, const std::vector<Box>& boxes) {
   Json findings = Json::array();
-  for (const Flaw& flaw : flaws) findings.push_back({{"box", to_json(flaw.box)}});
+  for (const Box& box : boxes) findings.push_back({{"box", to_json(box)}});
   return {{"name", std::move(name)},
           {"png", to_base64(png_bytes(fitted(picture, kViewSide)))},
           {"width", picture.width},
@@ -207,7 +214,7 @@ Json view_json(std::string name, const Picture& picture, const std::vector<Flaw>
 
 namespace {
 
-std::vector<MarkedBox> boxes_of(const Json& findings) {
+std::vector<MarkedBox> marked_boxes(const Json& findings) {
   std::vector<MarkedBox> boxes;
   for (const Json& finding : findings) {
     const Box box = box_from(json_at(finding, "box"));
@@ -232,13 +239,14 @@ HeatMap heat_of(const Json& heat) {
 
 std::vector<Exhibit> picture_exhibits(Json& evidence) {
   const Json& seen = json_at(evidence, "picture");
-  std::vector<Exhibit> exhibits{PictureExhibit{.width = json_number(seen, "width", 0),
-                                               .height = json_number(seen, "height", 0),
-                                               .boxes = boxes_of(json_at(evidence, "findings"))}};
+  std::vector<Exhibit> exhibits{
+      PictureExhibit{.width = json_number(seen, "width", 0),
+                     .height = json_number(seen, "height", 0),
+                     .boxes = marked_boxes(json_at(evidence, "findings"))}};
   for (const Json& view : json_at(evidence, "views"))
     exhibits.push_back(PictureExhibit{json_string(view, "name"), json_string(view, "png"),
                                       json_number(view, "width", 0), json_number(view, "height", 0),
-                                      boxes_of(json_at(view, "findings")),
+                                      marked_boxes(json_at(view, "findings")),
                                       heat_of(json_at(view, "heat"))});
   evidence.erase("views");
   return exhibits;

@@ -39,7 +39,8 @@ Judgement concluded(const JudgeTask& task, const Verdict& verdict);
 
 // A picture in the evidence: {"name", "png", "width", "height", "findings"}. Evidence lists them as
 // its "views".
-Json view_json(std::string name, const Picture& picture, const std::vector<Flaw>& flaws);
+std::vector<Box> boxes_of(const std::vector<Flaw>& flaws);
+Json view_json(std::string name, const Picture& picture, const std::vector<Box>& boxes);
 // Shows the findings in the candidate, and each of the views.
 std::vector<Exhibit> picture_exhibits(Json& evidence);
 

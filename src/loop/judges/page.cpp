@@ -254,7 +254,7 @@ Result<Judgement> judge_page(const JudgeTask& task, const JudgeContext& context)
     judge_colours(view, page, text.contrast, at_width);
     judge_layout(view, page, option_bool(task.options, "links"), at_width);
     note_unknown(view, notes);
-    Json picture = view_json(fmt::format("{} px wide", view.width), page, at_width.flaws);
+    Json picture = view_json(fmt::format("{} px wide", view.width), page, boxes_of(at_width.flaws));
     add_view(verdict, std::move(at_width), view.width, wanted.widths.size() > 1,
              std::move(picture));
   }

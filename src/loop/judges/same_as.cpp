@@ -1,9 +1,9 @@
 // The same_as judge: how far a page or a picture is from a reference picture.
 #include "ground/base/text.h"
+#include "loop/judges/candidate_picture.h"
 #include "loop/judges/eyes.h"
 #include "loop/senses/box_text.h"
 #include "loop/senses/difference.h"
-#include "loop/senses/page.h"
 
 namespace lathe::loop {
 namespace {
@@ -21,31 +21,6 @@ Status check_same_as(const Json& options) {
   if (const double most = option_number(options, "part_max"); !(most > 0 && most <= 1))
     return invalid("part_max must lie above 0 and up to 1");
   return {};
-}
-
-bool is_page(const JudgeTask& task) {
-  return task.media_type == "text/html";
-}
-
-// The candidate as a picture: a page is opened at the reference's size. An error of kind kInvalid
-// is the candidate's own fault.
-Result<Picture> candidate_picture(const JudgeTask& task, const JudgeContext& context,
-                                  MediaPool& pool, const Picture& reference) {
-  if (!is_page(task)) {
-    LATHE_TRY(OpenedPicture opened,
-              pool.open_picture(task.bytes, context.time_limit, context.stop));
-    return std::move(opened.picture);
-  }
-  PageWanted wanted;
-  wanted.widths = {std::clamp(reference.width, 200, 4000)};
-  wanted.height = std::clamp(reference.height, 200, 4000);
-  LATHE_TRY(const PageSight sight,
-            view_page(task.bytes, wanted, context.place, context.time_limit, context.stop));
-  if (sight.views.empty()) return invalid("the page never finishes, so it shows nothing");
-  LATHE_TRY(const OpenedPicture opened,
-            pool.open_picture(sight.views.front().png, context.time_limit, context.stop));
-  const Picture& shot = opened.picture;
-  return scaled(shot, wanted.widths[0], shot.height * wanted.widths[0] / shot.width);
 }
 
 std::string where(const Box& box, const Picture& picture) {
@@ -114,7 +89,7 @@ Verdict compared(const Picture& picture, const Picture& reference, const Json& o
                      where(box, reference), mean_colour(reference, box), mean_colour(fitting, box)),
          off, most});
   }
-  Json view = view_json("difference from the reference", fitting, verdict.flaws);
+  Json view = view_json("difference from the reference", fitting, boxes_of(verdict.flaws));
   view["heat"] = {
       {"columns", difference.columns}, {"rows", difference.rows}, {"values", difference.parts}};
   verdict.facts["views"] =
@@ -128,7 +103,7 @@ Result<Judgement> judge_same_as(const JudgeTask& task, const JudgeContext& conte
   const auto pool = media_pool(context.place.media, context.place.program);
   auto reference = pool->open_picture(file, context.time_limit, context.stop);
   if (!reference) return at(fmt::format("the reference {}", name), reference.error());
-  auto picture = candidate_picture(task, context, *pool, reference->picture);
+  auto picture = candidate_picture(task, context, *pool, reference->picture.box());
   if (!picture && picture.error().kind == ErrorKind::kInvalid)
     return failed(task, FlawKind::kUnreadable, "file", picture.error().message);
   if (!picture) return std::unexpected(picture.error());
