@@ -184,6 +184,101 @@ class Sources(Eyes):
         self.assertIn("opacity=", (self.dir / "report.html").read_text())
 
 
+LOOK_RECIPE = """recipe = "look-poster"
+version = 1
+[unit]
+from = "titles.txt"
+split = "line"
+[make]
+kind = "poster"
+size = "640x360"
+subject = "circle"
+[[judge]]
+kind = "eyes"
+expect = "{unit}"
+subject = "center"
+[[judge]]
+kind = "look"
+worker = "seer"
+questions = ["Is the subject centred? yes", "Is any text garbled? no"]
+[stop]
+laps = 2
+"""
+
+
+class Looks(Eyes):
+    """A model with eyes, scripted, beside the exact judge of the same pictures: it objects to all but those whose source
+    says FINE."""
+
+    QUESTIONS = 'questions=["Is the subject centred? yes", "Is any text garbled? no"]'
+    SEER = ("--worker", "seer=script:seer.toml")
+
+    def setUp(self):
+        super().setUp()
+        self.write("titles.txt", "Coffee|Fresh every morning\n")
+        self.write("look.toml", LOOK_RECIPE)
+        self.write("seer.toml", self.reply("FINE", "no", "", "whole") +
+                   self.reply("", "yes", 'it reads "Cofee"', "box 10,5 80x30"))
+
+    def reply(self, when, garbled, evidence, where):
+        answers = [{"n": 1, "evidence": "a circle", "where": "centre", "answer": "yes"},
+                   {"n": 2, "evidence": evidence, "where": where, "answer": garbled}]
+        text = json.dumps({"nonce": "{echo}", "answers": answers})
+        return f"[[reply]]\nwhen = '{when}'\npurpose = 'look'\necho = 'Nonce: '\ntext = '''{text}'''\n"
+
+    def judged(self, code):
+        """The verdicts on the first candidate by judge, and the report."""
+        events = self.events("loop", "look.toml", *self.SEER, "--out", "out", "--force", code=code)
+        self.lathe("report", "last", "--out", "r.html", "--force")
+        self.lathe("replay", "last")
+        verdicts = [e["body"]["judgement"] for e in events if e["kind"] == "verdict"]
+        return dict(zip(("eyes", "look"), verdicts)), (self.dir / "r.html").read_text()
+
+    def test_it_advises_then_gates_and_both_verdicts_stand(self):
+        out, _ = self.lathe("recipe", "check", "look.toml")
+        self.assertIn("'look' is not calibrated", out)
+        verdicts, report = self.judged(code=0)
+        self.assertEqual((verdicts["eyes"]["outcome"], verdicts["look"]["outcome"]), ("pass", "abstain"))
+        self.assertEqual(verdicts["look"]["evidence"]["would"], "fail")
+
+        for name in ("a", "b"):
+            self.write(f"{name}.svg", poster())
+        self.write("labels.jsonl", "".join(
+            json.dumps({"file": name + ".svg", "label": label, "source": source}) + "\n"
+            for name, label, source in 10 * [("a", "pass", "FINE"), ("b", "fail", "spoilt")]))
+        self.lathe("judge", "calibrate", "look", "labels.jsonl", "--set", "worker=seer", "--set", self.QUESTIONS,
+                   *self.SEER, "--out", "cal.json")
+        self.write("look.toml", LOOK_RECIPE.replace('worker = "seer"', 'worker = "seer"\ncalibration = "cal.json"'))
+        self.assertNotIn("not calibrated", self.lathe("recipe", "check", "look.toml")[0])
+        verdicts, report_gated = self.judged(code=1)
+        self.assertEqual((verdicts["eyes"]["outcome"], verdicts["look"]["outcome"]), ("pass", "fail"))
+
+        for html in (report, report_gated):
+            self.assertRegex(html, r">pass</span>[^<]*eyes")
+            self.assertRegex(html, r">(abstain|fail)</span>[^<]*look")
+            self.assertIn("The answer must be no, but is yes: Is any text garbled?", html)
+            self.assertIn("it reads &quot;Cofee&quot;", html)
+            self.assertIn("<rect x='60.2' y='14.2'", html)  # 10 % of 640 and 5 % of 360, less the frame's padding
+
+    @unittest.skipUnless(CHROMIUM, "no Chromium")
+    def test_a_page_is_shown_as_its_screenshot(self):
+        page = self.write("page.html", "<!doctype html><title>t</title><h1>Cofee</h1>")
+        out, _ = self.lathe("--json", "judge", "run", "look", page, "--set", "worker=seer", "--set", "window=700x400",
+                            "--set", self.QUESTIONS, *self.SEER, code=3)
+        evidence = json.loads(out)["evidence"]
+        self.assertEqual(evidence["picture"], {"width": 700, "height": 400})
+        view, = evidence["views"]
+        self.assertEqual(view["findings"], [{"box": [70, 20, 560, 120]}])
+        self.assertEqual(struct.unpack(">II", base64.b64decode(view["png"])[16:24]), (700, 400))
+
+    def test_a_worker_that_refuses_pictures_gives_no_advice_and_says_why(self):
+        self.write("seer.toml", "[[reply]]\nerror = 'this model reads text'\nkind = 'invalid'\n")
+        verdicts, report = self.judged(code=0)
+        self.assertEqual(verdicts["look"]["outcome"], "abstain")
+        self.assertIn("this model reads text", report)
+        self.assertEqual(verdicts["eyes"]["outcome"], "pass")
+
+
 class Listener:
     """A web server on the loopback that counts who comes."""
 

@@ -10,6 +10,7 @@ extern const JudgeKind kCommandJudge;
 extern const JudgeKind kEarsJudge;
 extern const JudgeKind kEyesJudge;
 extern const JudgeKind kKeyJudge;
+extern const JudgeKind kLookJudge;
 extern const JudgeKind kMiniJudge;
 extern const JudgeKind kPageJudge;
 extern const JudgeKind kSameAsJudge;
@@ -20,8 +21,8 @@ extern const JudgeKind kTextJudge;
 namespace {
 const std::vector<const JudgeKind*>& kinds() {
   static const std::vector<const JudgeKind*> all{
-      &kTestsJudge,  &kCommandJudge, &kEarsJudge, &kEyesJudge, &kPageJudge,  &kSameAsJudge,
-      &kSchemaJudge, &kTextJudge,    &kKeyJudge,  &kMiniJudge, &kRubricJudge};
+      &kTestsJudge,  &kCommandJudge, &kEarsJudge, &kEyesJudge, &kPageJudge,   &kSameAsJudge,
+      &kSchemaJudge, &kTextJudge,    &kKeyJudge,  &kMiniJudge, &kRubricJudge, &kLookJudge};
   return all;
 }
 }  // namespace
