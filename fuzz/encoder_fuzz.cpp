@@ -1,10 +1,11 @@
 // The header of an encoder of any kind: a tiny one's own, with some keys and shapes changed.
-// Foretelling its memory and, where that is small, loading it and encoding a small picture end with
-// a value or an error. LATHE_FUZZ_MODEL=NAME: of that encoder alone.
+// Foretelling its memory and, where that is small, loading it and encoding a small picture or a
+// short sound end with a value or an error. LATHE_FUZZ_MODEL=NAME: of that encoder alone.
 #include <cstdlib>
 
 #include "fuzz/changed_model.h"
 #include "infer/encoders/picture_encoder.h"
+#include "infer/encoders/sound_encoder.h"
 
 namespace lathe::infer {
 namespace {
@@ -17,7 +18,9 @@ constexpr const char* kNeighbours[] = {"projector_type",
                                        "vision.preproc_max_tiles",
                                        "vision.image_grid_pinpoints",
                                        "vision.n_wa_pattern",
-                                       "vision.feature_layer"};
+                                       "vision.feature_layer",
+                                       "audio.projector_type",
+                                       "audio.projector.stack_factor"};
 constexpr const char* kTypes[] = {"gemma3",
                                   "gemma4v",
                                   "qwen2vl_merger",
@@ -27,7 +30,12 @@ constexpr const char* kTypes[] = {"gemma3",
                                   "pixtral",
                                   "internvl",
                                   "mlp",
-                                  "lfm2"};
+                                  "lfm2",
+                                  "qwen2a",
+                                  "qwen3a",
+                                  "ultravox",
+                                  "voxtral",
+                                  "gemma4a"};
 
 Picture small_picture(std::size_t shape) {
   Picture picture =
@@ -37,7 +45,7 @@ Picture small_picture(std::size_t shape) {
   return picture;
 }
 
-void run(const Gguf& file, const Picture& picture) {
+void see(const Gguf& file, const Picture& picture) {
   WeightLoading loading;
   loading.kernels = &best_kernel_table();
   const auto bytes = picture_encoder_bytes(file, *loading.kernels, 1);
@@ -56,6 +64,21 @@ void run(const Gguf& file, const Picture& picture) {
   static_cast<void>((*encoder)->encode(picture, nullptr));
 }
 
+void hear(const Gguf& file, std::size_t samples) {
+  WeightLoading loading;
+  loading.kernels = &best_kernel_table();
+  const auto bytes = sound_encoder_bytes(file, *loading.kernels, 1);
+  if (!bytes) {
+    if (bytes.error().message.empty()) std::abort();
+    return;
+  }
+  ThreadTeam team(1);
+  const auto encoder = SoundEncoder::open(file, team, loading);
+  if (!encoder) return;
+  const std::vector<std::int16_t> sound(samples, 1000);
+  static_cast<void>((*encoder)->encode(sound, nullptr));
+}
+
 }  // namespace
 }  // namespace lathe::infer
 
@@ -66,6 +89,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Base base = bases[bytes.next() % bases.size()];
   const lathe::Picture picture = small_picture(bytes.next());
   while (!bytes.empty()) change(base, bytes, kNeighbours, kTypes);
-  if (const auto file = open_changed(base)) run(*file, picture);
+  const auto file = open_changed(base);
+  if (!file) return 0;
+  see(*file, picture);
+  hear(*file, picture.rgb.size());
   return 0;
 }

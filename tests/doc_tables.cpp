@@ -13,6 +13,7 @@
 #include "ground/base/text.h"
 #include "infer/answers/answer_format.h"
 #include "infer/convert/hf_family.h"
+#include "infer/encoders/sound_model.h"
 #include "infer/encoders/vision_model.h"
 #include "infer/models/blueprint.h"
 #include "infer/quant/tensor_type.h"
@@ -156,6 +157,13 @@ std::string projectors() {
   return table("clip.projector_type | models", rows);
 }
 
+std::string sound_projectors() {
+  std::vector<std::vector<std::string>> rows;
+  for (const infer::SoundProjector& projector : infer::sound_projectors())
+    rows.push_back({code(projector.name), std::string(projector.models)});
+  return table("projector_type | models", rows);
+}
+
 std::string tensor_types() {
   std::vector<std::vector<std::string>> rows;
   for (const infer::TensorTypeInfo& type : infer::tensor_types())
@@ -185,6 +193,7 @@ const std::map<std::string, std::string (*)(), std::less<>> kTables{
     {"architectures", architectures},
     {"imported", imported},
     {"projectors", projectors},
+    {"sound_projectors", sound_projectors},
     {"tensor types", tensor_types},
 };
 

@@ -17,6 +17,17 @@ void clamp(const std::vector<float>& least, const std::vector<float>& most, floa
 
 }  // namespace
 
+EncoderSizes EncoderSizes::of(const EncoderHeader& header, const WeightList& list,
+                              const KernelTable& kernels, std::size_t rows, int threads) {
+  return {.kernels = &kernels,
+          .rows = rows,
+          .width = header.width,
+          .heads = header.heads,
+          .max_k = list.max_k(),
+          .max_rows = list.max_rows(),
+          .threads = static_cast<std::size_t>(threads)};
+}
+
 Status EncoderPass::reserve(const EncoderSizes& wanted) {
   sizes = wanted;
   LATHE_TRY_STATUS(x.reserve(wanted.rows * wanted.width));

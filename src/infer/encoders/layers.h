@@ -23,6 +23,8 @@ struct EncoderSizes {
   std::size_t max_k = 0, max_rows = 0;  // of all matrices
   std::size_t threads = 1;
 
+  static EncoderSizes of(const EncoderHeader& header, const WeightList& list,
+                         const KernelTable& kernels, std::size_t rows, int threads);
   std::size_t head_dim() const { return width / heads; }
 };
 

@@ -34,6 +34,11 @@ std::vector<double> hann(std::size_t size) {
 
 }  // namespace
 
+std::size_t MelSpec::frames_of(std::size_t samples) const {
+  const std::size_t all = front + samples + back;
+  return all < span ? 0 : (all - span) / hop + 1;
+}
+
 MelSpec whisper_mel(std::size_t bins) {
   MelSpec spec;
   spec.bins = bins;
@@ -118,10 +123,11 @@ void MelBank::energies(Work& work) const {
 }
 
 MelReader::MelReader(std::span<const std::int16_t> samples, const MelBank& bank, ThreadTeam& team)
-    : samples_(samples), bank_(&bank), team_(&team) {
+    : samples_(samples),
+      bank_(&bank),
+      team_(&team),
+      frames_(bank.spec().frames_of(samples.size())) {
   const MelSpec& spec = bank.spec();
-  const std::size_t all = spec.front + samples.size() + spec.back;
-  if (all >= spec.span) frames_ = (all - spec.span) / spec.hop + 1;
   if (spec.log != MelSpec::Log::kLog10BelowLoudest) return;
   // Behind what is heard there is silence.
   const std::size_t heard = std::min(frames_, (spec.front + samples.size()) / spec.hop + 1);

@@ -29,6 +29,8 @@ struct MelSpec {
   // log10 from `floor` on, at most 8 below the loudest band of the sound, + 4, / 4; or ln.
   enum class Log : std::uint8_t { kLog10BelowLoudest, kLn } log = Log::kLog10BelowLoudest;
   double floor = 0x1p-24;
+
+  std::size_t frames_of(std::size_t samples) const;
 };
 
 // Whisper's, with half a minute of silence behind the sound; of Qwen3's and of Gemma 4's encoders.

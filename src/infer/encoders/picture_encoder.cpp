@@ -27,13 +27,8 @@ Result<std::unique_ptr<Described>> describe(const Gguf& file, const KernelTable&
   if (model.most_pixels() > kMostPixels)
     return invalid("{}: its pictures may have {} pixels; at most {} are possible",
                    file.path().string(), model.most_pixels(), kMostPixels);
-  described->sizes = {.kernels = &kernels,
-                      .rows = model.most_rows(),
-                      .width = described->header.width,
-                      .heads = described->header.heads,
-                      .max_k = described->list.max_k(),
-                      .max_rows = described->list.max_rows(),
-                      .threads = static_cast<std::size_t>(threads)};
+  described->sizes =
+      EncoderSizes::of(described->header, described->list, kernels, model.most_rows(), threads);
   const auto pixels = static_cast<std::uint64_t>(model.most_pixels());
   described->bytes.weights = described->list.bytes(kernels);
   // Beside the buffers: the canvas as bytes and numbers, an input's angles, its rows.

@@ -6,21 +6,12 @@
 #include <functional>
 #include <memory>
 
+#include "infer/encoders/encoded_piece.h"
 #include "infer/encoders/vision_model.h"
 
 namespace lathe::infer {
 
-// Of a prompt, in its order: words, or rows of the picture.
-struct EncodedPiece {
-  PicturePlan::Words words;              // as PicturePlan has them
-  std::shared_ptr<const RowBlock> rows;  // nullptr: words
-};
-
-// What an encoder takes in memory, by its header alone.
-struct EncoderBytes {
-  std::uint64_t weights = 0;
-  std::uint64_t scratch = 0;  // while the largest picture is encoded
-};
+// By its header alone.
 Result<EncoderBytes> picture_encoder_bytes(const Gguf& file, const KernelTable& kernels,
                                            int threads);
 

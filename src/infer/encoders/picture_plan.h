@@ -1,9 +1,7 @@
 // How a picture of some size goes into an encoder, and what stands around it in a prompt. Pure.
 #pragma once
 
-#include <string>
-#include <vector>
-
+#include "infer/encoders/encoded_piece.h"
 #include "infer/encoders/tiling.h"
 
 namespace lathe::infer {
@@ -11,9 +9,8 @@ namespace lathe::infer {
 struct PicturePlan {
   // One after the other; their tiles are the inputs.
   std::vector<Canvas> canvases;
-  // The words in front of each input, and behind the last. A word is one token where the vocabulary
-  // has one of its name, control tokens too; else it is text.
-  using Words = std::vector<std::string>;
+  // The words in front of each input, and behind the last.
+  using Words = PromptWords;
   std::vector<Words> before;
   Words after;
 

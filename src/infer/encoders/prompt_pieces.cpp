@@ -14,7 +14,7 @@ TokenId whole_token(const Tokenizer& tokenizer, const std::string& word) {
 
 }  // namespace
 
-std::vector<TokenId> tokens_of(const Tokenizer& tokenizer, const PicturePlan::Words& words) {
+std::vector<TokenId> tokens_of(const Tokenizer& tokenizer, const PromptWords& words) {
   std::vector<TokenId> ids;
   for (const std::string& word : words) {
     std::vector<TokenId> encoded;

@@ -1,7 +1,24 @@
-// The table of picture encoders. To add one: a file, and a row here.
+// The tables of encoders of pictures and of sounds. To add one: a file, and a row here.
+#include "infer/encoders/sound_model.h"
 #include "infer/encoders/vision_model.h"
 
 namespace lathe::infer {
+namespace {
+
+template <class Row>
+Result<const Row*> find_by_name(const Gguf& file, const EncoderPart& part,
+                                std::span<const Row> table) {
+  LATHE_TRY(const std::string name, read_projector(file, part));
+  std::string known;
+  for (const Row& row : table) {
+    if (row.name == name) return &row;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", row.name);
+  }
+  return invalid("{}: clip.projector_type is {}; of {} Lathe runs {}", file.path().string(), name,
+                 part.what, known);
+}
+
+}  // namespace
 
 std::span<const Projector> projectors() {
   static constexpr Projector kProjectors[] = {
@@ -19,14 +36,22 @@ std::span<const Projector> projectors() {
   return kProjectors;
 }
 
+std::span<const SoundProjector> sound_projectors() {
+  static constexpr SoundProjector kProjectors[] = {
+      {"qwen2a", "Qwen2-Audio, Qwen2.5-Omni", make_qwen2_audio},
+      {"qwen3a", "Qwen3-ASR, Qwen3-Omni", make_qwen3_audio},
+      {"ultravox", "Ultravox", make_ultravox},
+      {"voxtral", "Voxtral", make_voxtral},
+      {"gemma4a", "Gemma 4", make_gemma4_audio},
+  };
+  return kProjectors;
+}
+
 Result<const Projector*> find_projector(const Gguf& file) {
-  LATHE_TRY(const std::string name, read_projector(file));
-  std::string known;
-  for (const Projector& projector : projectors()) {
-    if (projector.name == name) return &projector;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", projector.name);
-  }
-  return invalid("{}: clip.projector_type is {}; Lathe runs {}", file.path().string(), name, known);
+  return find_by_name(file, kVisionPart, projectors());
+}
+Result<const SoundProjector*> find_sound_projector(const Gguf& file) {
+  return find_by_name(file, kAudioPart, sound_projectors());
 }
 
 }  // namespace lathe::infer

@@ -6,7 +6,7 @@
 
 namespace lathe::infer {
 
-VitSpec VitSpec::of(const ClipHeader& header, EncoderNorm norm) {
+VitSpec VitSpec::of(const EncoderHeader& header, EncoderNorm norm) {
   VitSpec spec;
   spec.width = header.width;
   spec.heads = header.heads;

@@ -19,7 +19,7 @@ struct VitSpec {
   std::optional<float> score_scale = {};  // of q·k; none: 1 / sqrt(head_dim)
   bool value_norm = false;                // RMS without weights
 
-  static VitSpec of(const ClipHeader& header, EncoderNorm norm);
+  static VitSpec of(const EncoderHeader& header, EncoderNorm norm);
 };
 
 // Rotary angles of each row: the head's dimensions in `parts` equal pieces, each turned by its own
