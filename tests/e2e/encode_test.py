@@ -1,4 +1,4 @@
-"""lathe encode: what a model is given in place of a picture, from a picture file and an encoder's file."""
+"""lathe encode: what a model is given in place of a picture or a sound, from its file and an encoder's file."""
 import array
 import hashlib
 import json
@@ -11,10 +11,17 @@ MEDIA = SOURCE / "tests/data/media"
 ENCODER, PICTURE = MEDIA / "qwen3vl_merger.mmproj.gguf", MEDIA / "img_97x61.png"
 
 
+SOUND = MEDIA / "s3.wav"
+
+
 def floats(path):
     numbers = array.array("f")
     numbers.frombytes(path.read_bytes())
     return numbers
+
+
+def distance(ours, truth):
+    return math.sqrt(sum((a - b) ** 2 for a, b in zip(ours, truth)) / sum(b * b for b in truth))
 
 
 class Encode(Case):
@@ -26,14 +33,35 @@ class Encode(Case):
                                           {"words": ["<|vision_end|>"]}])
         ours, truth = floats(self.dir / "rows.f32"), floats(MEDIA / "qwen3vl_merger.97x61.embd.truth.f32")
         self.assertEqual(len(ours), len(truth))
-        error = math.sqrt(sum((a - b) ** 2 for a, b in zip(ours, truth)) / sum(b * b for b in truth))
-        self.assertLess(error, 5e-5)
+        self.assertLess(distance(ours, truth), 5e-5)
         pixels = hashlib.sha256((self.dir / "pixels.f32").read_bytes()).hexdigest()
         self.assertIn(f"qwen3vl_merger.97x61 128 96 {pixels}\n", (MEDIA / "pixels.txt").read_text())
         text, _ = self.lathe("encode", ENCODER, PICTURE, "--out", "again.f32", "--threads", "1")
         self.assertEqual(text.splitlines(), ["<|vision_start|>", "12 rows, a grid of 4 columns", "<|vision_end|>",
                                              "again.f32: 12 rows × 96, float32"])
         self.assertEqual((self.dir / "again.f32").read_bytes(), (self.dir / "rows.f32").read_bytes())
+
+    def test_sounds(self):
+        out, _ = self.lathe("--json", "encode", MEDIA / "qwen3a.mmproj.gguf", SOUND, "--out", "rows.f32", "--input", "mel.f32")
+        said = json.loads(out)
+        self.assertEqual((said["rows"], said["width"], said["inputs"]), (52, 32, [{"frames": 400, "bins": 128}]))
+        self.assertEqual(said["pieces"], [{"words": ["<|audio_start|>"]}, {"rows": 52, "mutual": False},
+                                          {"words": ["<|audio_end|>"]}])
+        ours, truth = floats(self.dir / "rows.f32"), floats(MEDIA / "qwen3a.s3.embd.truth.f32")
+        self.assertEqual(len(ours), len(truth))
+        self.assertLess(distance(ours, truth), 5e-5)
+        # (bins, frames); the other program's has frames 0 … 95 and 320 alone.
+        mel, known = floats(self.dir / "mel.f32"), floats(MEDIA / "qwen3a.s3.mel.f32")
+        self.assertEqual((len(mel), len(known)), (128 * 400, 128 * 97))
+        for b in range(128):
+            for i, frame in enumerate([*range(96), 320]):
+                self.assertLess(abs(mel[b * 400 + frame] - known[b * 97 + i]), 3e-4)
+        self.write("no.wav", "this is no sound")
+        for args, says in (((MEDIA / "qwen3a.mmproj.gguf", "no.wav"), "no.wav"),
+                           ((MEDIA / "qwen3a.mmproj.gguf", PICTURE), "unreadable sound file"),
+                           ((ENCODER, SOUND), "unreadable picture")):
+            _, err = self.lathe("encode", *args, "--out", "a.f32", code=2)
+            self.assertIn(says, err)
 
     def test_what_is_wrong_is_told(self):
         self.write("there.f32", "worth keeping")

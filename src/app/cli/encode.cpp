@@ -1,5 +1,5 @@
-// lathe encode MMPROJ FILE --out E.f32: what a model is given in place of a picture: the rows of
-// its encoder as raw float32, for checks against other engines.
+// lathe encode MMPROJ FILE --out E.f32: what a model is given in place of a picture or a sound: the
+// rows of its encoder as raw float32, for checks against other engines.
 #include "app/cli/local_model.h"
 #include "app/cli/output_file.h"
 #include "app/cli/work_progress.h"
@@ -7,11 +7,13 @@
 #include "ground/base/text.h"
 #include "ground/media/decoders.h"
 #include "infer/encoders/picture_encoder.h"
+#include "infer/encoders/sound_encoder.h"
+#include "work/content.h"
 
 namespace lathe::app {
 namespace {
 
-constexpr Milliseconds kDecodeLimit{60'000};
+constexpr Milliseconds kDecodeLimit{300'000};
 
 struct EncodeFlags {
   std::string encoder, file, out, input, kernels;
@@ -58,16 +60,85 @@ std::string to_text(const infer::EncodedPiece& piece) {
       shape.mutual ? ", which see each other" : "");
 }
 
-Result<std::unique_ptr<infer::PictureEncoder>> open_encoder(const App& app,
-                                                            const EncodeFlags& flags,
-                                                            const infer::Gguf& file,
-                                                            infer::ThreadTeam& team) {
+// What is written and said of the pieces, as they come.
+struct Outcome {
+  NumberFile out, input;
+  std::size_t width = 0, rows = 0;
+  Json inputs = Json::array(), pieces = Json::array();
+  std::string lines;
+
+  void take(const infer::EncodedPiece& piece) {
+    pieces.push_back(to_json(piece));
+    lines += to_text(piece) + "\n";
+    if (piece.rows == nullptr) return;
+    out.write({piece.rows->row(0), piece.rows->rows() * piece.rows->width()});
+    rows += piece.rows->rows();
+  }
+};
+
+// Encoder is PictureEncoder or SoundEncoder.
+template <class Encoder>
+Result<std::unique_ptr<Encoder>> open_encoder(const App& app, const EncodeFlags& flags,
+                                              const infer::Gguf& file, infer::ThreadTeam& team) {
   infer::WeightLoading loading;
   LATHE_TRY(loading.kernels, choose_kernels(flags.kernels));
   WorkProgress progress(app, "loading " + file.path().filename().string());
   loading.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
   loading.stop = app.stop;
-  return infer::PictureEncoder::open(file, team, loading);
+  return Encoder::open(file, team, loading);
+}
+
+Status encode_picture(const App& app, const EncodeFlags& flags, const infer::Gguf& file,
+                      infer::ThreadTeam& team, Outcome& outcome) {
+  LATHE_TRY(const auto encoder, open_encoder<infer::PictureEncoder>(app, flags, file, team));
+  outcome.width = encoder->width();
+  LATHE_TRY(const std::string bytes, read_file(flags.file, kMaxPictureFile));
+  const auto picture = decode_picture_file(app.program, bytes, kDecodeLimit, *app.stop);
+  if (!picture) return at(flags.file, picture.error());
+  const auto pieces = encoder->encode(*picture, app.stop, [&](const infer::PixelPlanes& pixels) {
+    outcome.inputs.push_back({{"width", pixels.size.width}, {"height", pixels.size.height}});
+    outcome.input.write(pixels.values);
+  });
+  if (!pieces) return at(flags.file, pieces.error());
+  for (const infer::EncodedPiece& piece : *pieces) outcome.take(piece);
+  return {};
+}
+
+Result<Sound> read_sound(const App& app, const EncodeFlags& flags) {
+  LATHE_TRY(const std::string bytes, read_file(flags.file, kMaxSoundFile));
+  auto decoded = decode_sound_file(app.program, bytes, kDecodeLimit, *app.stop);
+  if (!decoded) return at(flags.file, decoded.error());
+  return std::move(decoded->sound);
+}
+
+Status encode_sound(const App& app, const EncodeFlags& flags, const infer::Gguf& file,
+                    infer::ThreadTeam& team, Outcome& outcome) {
+  LATHE_TRY(const auto encoder, open_encoder<infer::SoundEncoder>(app, flags, file, team));
+  outcome.width = encoder->width();
+  LATHE_TRY(const Sound sound, read_sound(app, flags));
+  const auto take = [&](const infer::EncodedPiece& piece) {
+    outcome.take(piece);
+    return Status{};
+  };
+  const auto hear = [&](const infer::MelFrames& mel) {
+    outcome.inputs.push_back({{"frames", mel.frames}, {"bins", mel.bins}});
+    std::vector<float> by_bins(mel.values.size());
+    for (std::size_t i = 0; i < mel.values.size(); ++i)
+      by_bins[i % mel.bins * mel.frames + i / mel.bins] = mel.values[i];
+    outcome.input.write(by_bins);
+  };
+  const Status encoded = encoder->encode(sound.samples, app.stop, take, hear);
+  return encoded ? Status{} : at(flags.file, encoded.error());
+}
+
+// A file may have encoders of both: then the medium tells.
+Result<bool> is_sound(const infer::Gguf& file, const EncodeFlags& flags) {
+  LATHE_TRY(const bool sees, has_encoder(file, infer::kVisionPart));
+  LATHE_TRY(const bool hears, has_encoder(file, infer::kAudioPart));
+  if (sees != hears) return hears;
+  LATHE_TRY(std::string bytes, read_file(flags.file, kMaxSoundFile));
+  const auto media = Media::of_file(std::move(bytes));
+  return media && media->kind == Media::Kind::kSound;
 }
 
 Status encode(const App& app, const EncodeFlags& flags) {
@@ -77,39 +148,22 @@ Status encode(const App& app, const EncodeFlags& flags) {
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY(const infer::Gguf file, infer::Gguf::open(flags.encoder));
   infer::ThreadTeam team(threads);
-  LATHE_TRY(const auto encoder, open_encoder(app, flags, file, team));
-  LATHE_TRY(const std::string bytes, read_file(flags.file, kMaxPictureFile));
-  auto picture = decode_picture_file(app.program, bytes, kDecodeLimit, *app.stop);
-  if (!picture) return at(flags.file, picture.error());
-
-  LATHE_TRY(NumberFile out, NumberFile::create(flags.out));
-  LATHE_TRY(NumberFile input, NumberFile::create(flags.input));
-  Json inputs = Json::array();
-  const auto pieces = encoder->encode(*picture, app.stop, [&](const infer::PixelPlanes& pixels) {
-    inputs.push_back({{"width", pixels.size.width}, {"height", pixels.size.height}});
-    input.write(pixels.values);
-  });
-  if (!pieces) return at(flags.file, pieces.error());
-  std::size_t rows = 0;
-  Json told = Json::array();
-  std::string lines;
-  for (const infer::EncodedPiece& piece : *pieces) {
-    told.push_back(to_json(piece));
-    lines += to_text(piece) + "\n";
-    if (piece.rows == nullptr) continue;
-    out.write({piece.rows->row(0), piece.rows->rows() * piece.rows->width()});
-    rows += piece.rows->rows();
-  }
-  LATHE_TRY_STATUS(out.commit());
-  LATHE_TRY_STATUS(input.commit());
+  Outcome outcome;
+  LATHE_TRY(outcome.out, NumberFile::create(flags.out));
+  LATHE_TRY(outcome.input, NumberFile::create(flags.input));
+  LATHE_TRY(const bool sound, is_sound(file, flags));
+  LATHE_TRY_STATUS((sound ? encode_sound : encode_picture)(app, flags, file, team, outcome));
+  LATHE_TRY_STATUS(outcome.out.commit());
+  LATHE_TRY_STATUS(outcome.input.commit());
   if (app.json) {
-    print_json({{"rows", rows},
-                {"width", encoder->width()},
-                {"inputs", inputs},
-                {"pieces", told},
+    print_json({{"rows", outcome.rows},
+                {"width", outcome.width},
+                {"inputs", outcome.inputs},
+                {"pieces", outcome.pieces},
                 {"out", flags.out}});
   } else {
-    print(fmt::format("{}{}: {} rows × {}, float32\n", lines, flags.out, rows, encoder->width()));
+    print(fmt::format("{}{}: {} rows × {}, float32\n", outcome.lines, flags.out, outcome.rows,
+                      outcome.width));
   }
   return {};
 }
@@ -119,13 +173,17 @@ Status encode(const App& app, const EncodeFlags& flags) {
 void add_encode(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<EncodeFlags>();
   CLI::App* command = cli.add_subcommand(
-      "encode", "Write what a model is given in place of a picture as raw float32");
+      "encode", "Write what a model is given in place of a picture or sound as raw float32");
   command->add_option("encoder", flags->encoder, "The encoder, an mmproj GGUF file")->required();
-  command->add_option("file", flags->file, "The picture: PNG, JPEG or WebP")->required();
+  command
+      ->add_option("file", flags->file,
+                   "The picture (PNG, JPEG or WebP) or sound (WAV, MP3, FLAC, Ogg)")
+      ->required();
   command->add_option("--out", flags->out, "File: rows × width float32, little endian")->required();
-  command->add_option(
-      "--input", flags->input,
-      "File: what goes into the encoder, input by input (3, height, width) float32");
+  command->add_option("--input", flags->input,
+                      "File: what goes into the encoder, input by input, float32: of pictures (3, "
+                      "height, width), of "
+                      "sounds mel frames (bins, frames)");
   command->add_option("--threads", flags->threads, "Threads that compute (default: one a core)");
   command->add_option("--kernels", flags->kernels, "Instruction set (default: the best one)");
   add_force_flag(*command, flags->force);
