@@ -41,6 +41,16 @@ class Encode(Case):
                                              "again.f32: 12 rows × 96, float32"])
         self.assertEqual((self.dir / "again.f32").read_bytes(), (self.dir / "rows.f32").read_bytes())
 
+    def test_whisper(self):
+        model = MEDIA / "ggml-tiny-random.bin"
+        said = json.loads(self.lathe("--json", "encode", model, SOUND, "--out", "rows.f32")[0])
+        self.assertEqual((said["rows"], said["width"], said["inputs"]), (1500, 32, [{"frames": 3000, "bins": 80}]))
+        self.assertLess(distance(floats(self.dir / "rows.f32"), floats(MEDIA / "ggml-tiny-random.s3.enc.truth.f32")), 5e-5)
+        samples = SOUND.read_bytes()[44:] * 11  # 33 s
+        self.write("long.wav", SOUND.read_bytes()[:40] + len(samples).to_bytes(4, "little") + samples)
+        said = json.loads(self.lathe("--json", "encode", model, "long.wav", "--out", "more.f32")[0])
+        self.assertEqual((said["rows"], len(said["inputs"])), (3000, 2))
+
     def test_sounds(self):
         out, _ = self.lathe("--json", "encode", MEDIA / "qwen3a.mmproj.gguf", SOUND, "--out", "rows.f32", "--input", "mel.f32")
         said = json.loads(out)

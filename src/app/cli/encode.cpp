@@ -8,6 +8,7 @@
 #include "ground/media/decoders.h"
 #include "infer/encoders/picture_encoder.h"
 #include "infer/encoders/sound_encoder.h"
+#include "infer/whisper/model.h"
 #include "work/content.h"
 
 namespace lathe::app {
@@ -74,9 +75,16 @@ struct Outcome {
     out.write({piece.rows->row(0), piece.rows->rows() * piece.rows->width()});
     rows += piece.rows->rows();
   }
+  void hear(const infer::MelFrames& mel) {
+    inputs.push_back({{"frames", mel.frames}, {"bins", mel.bins}});
+    std::vector<float> by_bins(mel.values.size());
+    for (std::size_t i = 0; i < mel.values.size(); ++i)
+      by_bins[i % mel.bins * mel.frames + i / mel.bins] = mel.values[i];
+    input.write(by_bins);
+  }
 };
 
-// Encoder is PictureEncoder or SoundEncoder.
+// Encoder is PictureEncoder, SoundEncoder or WhisperModel.
 template <class Encoder>
 Result<std::unique_ptr<Encoder>> open_encoder(const App& app, const EncodeFlags& flags,
                                               const infer::Gguf& file, infer::ThreadTeam& team) {
@@ -120,15 +128,28 @@ Status encode_sound(const App& app, const EncodeFlags& flags, const infer::Gguf&
     outcome.take(piece);
     return Status{};
   };
-  const auto hear = [&](const infer::MelFrames& mel) {
-    outcome.inputs.push_back({{"frames", mel.frames}, {"bins", mel.bins}});
-    std::vector<float> by_bins(mel.values.size());
-    for (std::size_t i = 0; i < mel.values.size(); ++i)
-      by_bins[i % mel.bins * mel.frames + i / mel.bins] = mel.values[i];
-    outcome.input.write(by_bins);
-  };
+  const auto hear = [&](const infer::MelFrames& mel) { outcome.hear(mel); };
   const Status encoded = encoder->encode(sound.samples, app.stop, take, hear);
   return encoded ? Status{} : at(flags.file, encoded.error());
+}
+
+// Whisper has its encoder in its own file: half minute by half minute, as far as the sound goes.
+Status encode_whisper(const App& app, const EncodeFlags& flags, const infer::Gguf& file,
+                      infer::ThreadTeam& team, Outcome& outcome) {
+  LATHE_TRY(const auto model, open_encoder<infer::WhisperModel>(app, flags, file, team));
+  outcome.width = model->sizes().width;
+  LATHE_TRY(const Sound sound, read_sound(app, flags));
+  const infer::MelReader reader(sound.samples, model->mel(), team);
+  const std::size_t frames = 2 * model->sizes().sound_rows;
+  const std::size_t heard = sound.samples.size() / model->mel().spec().hop;
+  for (std::size_t at = 0; at < std::max<std::size_t>(1, heard); at += frames) {
+    const infer::MelFrames mel = reader.read(at, frames);
+    outcome.hear(mel);
+    LATHE_TRY_STATUS(model->encode(mel, app.stop));
+    outcome.out.write(model->sound());
+    outcome.rows += model->sizes().sound_rows;
+  }
+  return {};
 }
 
 // A file may have encoders of both: then the medium tells.
@@ -151,8 +172,12 @@ Status encode(const App& app, const EncodeFlags& flags) {
   Outcome outcome;
   LATHE_TRY(outcome.out, NumberFile::create(flags.out));
   LATHE_TRY(outcome.input, NumberFile::create(flags.input));
-  LATHE_TRY(const bool sound, is_sound(file, flags));
-  LATHE_TRY_STATUS((sound ? encode_sound : encode_picture)(app, flags, file, team, outcome));
+  if (infer::WhisperModel::is_one(file)) {
+    LATHE_TRY_STATUS(encode_whisper(app, flags, file, team, outcome));
+  } else {
+    LATHE_TRY(const bool sound, is_sound(file, flags));
+    LATHE_TRY_STATUS((sound ? encode_sound : encode_picture)(app, flags, file, team, outcome));
+  }
   LATHE_TRY_STATUS(outcome.out.commit());
   LATHE_TRY_STATUS(outcome.input.commit());
   if (app.json) {
@@ -174,7 +199,10 @@ void add_encode(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<EncodeFlags>();
   CLI::App* command = cli.add_subcommand(
       "encode", "Write what a model is given in place of a picture or sound as raw float32");
-  command->add_option("encoder", flags->encoder, "The encoder, an mmproj GGUF file")->required();
+  command
+      ->add_option("encoder", flags->encoder,
+                   "The encoder: an mmproj GGUF file, or a Whisper model")
+      ->required();
   command
       ->add_option("file", flags->file,
                    "The picture (PNG, JPEG or WebP) or sound (WAV, MP3, FLAC, Ogg)")
