@@ -31,7 +31,8 @@ struct ModelInfo {
   bool shortens = false;      // whose first ones are a vector, too
   std::string chat_template;
   bool tools = false, thinking = false;  // whether the template knows of them
-  bool vision = false;                   // whether it reads pictures
+  bool vision = false;                   // whether it reads pictures, …
+  bool audio = false;                    // … and sounds
   Sampling sampling = {};                // where a request says nothing; no seed: a random one
 
   ModelState state = ModelState::kCold;
@@ -41,14 +42,14 @@ struct ModelInfo {
   double load_seconds = 0;
   // Bytes booked now.
   std::uint64_t weights = 0, kv = 0, prefix = 0, scratch = 0;
-  std::uint64_t media = 0;                 // for its encoder of pictures and what that remembers
+  std::uint64_t media = 0;                 // for its encoders and what they remember
   std::uint64_t program = 0;               // for another program that serves it
   DeviceBytes devices;                     // all six, by the device that has them
   std::optional<std::uint64_t> used = {};  // that this program really uses, where that is known
   int running = 0, waiting = 0;            // requests
   double tokens_per_second = 0;            // written, over the last seconds
 
-  // By Ollama's words: "completion" "tools" "thinking" "vision".
+  // By Ollama's words: "completion" "tools" "thinking" "vision" "audio".
   std::vector<std::string> capabilities() const;
   // What this says of the file, and what `other` says of the moment.
   ModelInfo with_state_of(const ModelInfo& other) const;
@@ -61,7 +62,7 @@ struct HostCounters {
   std::int64_t accepted_tokens = 0, rejected_tokens = 0;
   std::int64_t loads = 0, evictions = 0;
   // Pictures of requests that were encoded, and those that were known already.
-  std::int64_t pictures_encoded = 0, pictures_remembered = 0;
+  std::int64_t media_encoded = 0, media_remembered = 0;
   // Background requests that gave way to interactive ones, and tokens computed again for that.
   std::int64_t preemptions = 0, recomputed_tokens = 0;
   // Microseconds that steps took, those of them that ended requests were busy, and those in which

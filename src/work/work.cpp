@@ -106,6 +106,7 @@ std::vector<std::string> ModelInfo::capabilities() const {
   if (tools) words.emplace_back("tools");
   if (thinking) words.emplace_back("thinking");
   if (vision) words.emplace_back("vision");
+  if (audio) words.emplace_back("audio");
   return words;
 }
 

@@ -41,6 +41,11 @@ Result<EncoderBytes> sound_encoder_bytes(const Gguf& file, const KernelTable& ke
   return described->bytes;
 }
 
+Result<std::size_t> sound_row_width(const Gguf& file) {
+  LATHE_TRY(const auto described, describe(file, best_kernel_table(), 1));
+  return described->model->width();
+}
+
 Result<std::unique_ptr<SoundEncoder>> SoundEncoder::open(const Gguf& file, ThreadTeam& team,
                                                          const WeightLoading& loading) {
   LATHE_TRY(const auto described, describe(file, *loading.kernels, team.size()));

@@ -12,6 +12,7 @@ namespace lathe::infer {
 
 // By its header alone.
 Result<EncoderBytes> sound_encoder_bytes(const Gguf& file, const KernelTable& kernels, int threads);
+Result<std::size_t> sound_row_width(const Gguf& file);
 
 class SoundEncoder {
  public:

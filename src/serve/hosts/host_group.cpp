@@ -25,7 +25,7 @@ void add(HostCounters& sum, const HostCounters& more) {
         &HostCounters::refused, &HostCounters::prompt_tokens, &HostCounters::cached_tokens,
         &HostCounters::completion_tokens, &HostCounters::accepted_tokens,
         &HostCounters::rejected_tokens, &HostCounters::loads, &HostCounters::evictions,
-        &HostCounters::pictures_encoded, &HostCounters::pictures_remembered})
+        &HostCounters::media_encoded, &HostCounters::media_remembered})
     sum.*counter += more.*counter;
 }
 

@@ -42,6 +42,7 @@ ModelInfo model_of(const Json& json) {
     if (capability == "tools") model.tools = true;
     if (capability == "thinking") model.thinking = true;
     if (capability == "vision") model.vision = true;
+    if (capability == "audio") model.audio = true;
   }
   model.state = state_of(json_string(json, "state"));
   model.problem = json_string(json, "problem");

@@ -11,7 +11,8 @@
 //   draft = "mtp"              # guesses at answers: the file's own layer for it, or a small
 //   model's
 //                              # file
-//   eyes = "mmproj-….gguf"     # its encoder of pictures; default: one beside the file whose name
+//   eyes = "mmproj-….gguf"     # its encoder of pictures and sounds; default: one beside the file
+//   whose name
 //                              # says so; "": none
 //   priority = 1               # turns: each step up counts double
 //   pinned = true              # loaded at the start, never evicted
@@ -49,7 +50,7 @@ struct CatalogModel {
   std::size_t context = 0;                // 0: the model's
   std::string kv = "f16";
   std::string draft = {};  // "mtp" or a file; "": nothing guesses
-  fs::path eyes = {};      // its encoder of pictures; empty: none
+  fs::path eyes = {};      // its encoder of pictures and sounds; empty: none
   bool no_eyes = false;    // … whatever lies beside it
   int max_tokens = 0;      // 0: the pool's
   int priority = 0;
@@ -60,7 +61,7 @@ struct CatalogModel {
   std::optional<ProgramSpec> program = {};  // serves it instead of a file
 };
 
-// Whether a file's name says that it is an encoder of pictures, as hubs publish them:
+// Whether a file's name says that it is an encoder, as hubs publish them:
 // "mmproj-NAME-f16.gguf", "NAME-mmproj-f16.gguf". It goes with the models beside it whose names
 // begin with NAME; without one with all of them.
 bool is_encoder_name(std::string_view stem);

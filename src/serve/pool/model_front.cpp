@@ -84,7 +84,7 @@ bool thinks(std::string_view source) {
 
 ModelInfo info_of(const CatalogModel& model, const infer::Gguf& file,
                   const infer::Blueprint& blueprint, const std::string& template_source,
-                  bool vision) {
+                  const SensesFile* senses) {
   ModelInfo info;
   info.name = model.name;
   info.aliases = model.aliases;
@@ -102,13 +102,14 @@ ModelInfo info_of(const CatalogModel& model, const infer::Gguf& file,
   info.chat_template = template_source;
   info.tools = info.chat_template.find("tools") != std::string::npos;
   info.thinking = thinks(template_source);
-  info.vision = vision;
+  info.vision = senses != nullptr && senses->sees;
+  info.audio = senses != nullptr && senses->hears;
   info.pinned = model.pinned;
   return info;
 }
 
 // As OpenAI's API has it, but arguments as an object.
-Json template_message(const Message& message, PictureMarks& marks) {
+Json template_message(const Message& message, MediaMarks& marks) {
   Json json = {{"role", message.role == "developer" ? "system" : message.role},
                {"content", marks.text_of(message.content)}};
   if (!message.reasoning.empty()) json["reasoning_content"] = message.reasoning;
@@ -287,6 +288,13 @@ infer::TemplateLimits limits_for(std::size_t bytes, const StopFlag& stop) {
   return limits;
 }
 
+// What messages may hold.
+std::string_view taken(const SensesFile* senses) {
+  if (senses == nullptr) return "text";
+  if (!senses->hears) return "texts and pictures";
+  return senses->sees ? "texts, pictures and sounds" : "texts and sounds";
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
@@ -323,13 +331,14 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
       std::min(infer::TemplateLimits().output_bytes, front->context_ * front->longest_token_);
   LATHE_TRY(front->identity_, identity_of(*front->file_));
   if (!model.eyes.empty()) {
-    if (auto eyes = Eyes::open(model.eyes, front->blueprint_))
-      front->eyes_ = std::move(*eyes);
+    if (auto senses = Senses::open(model.eyes, front->blueprint_))
+      front->senses_ = std::move(*senses);
     else
-      front->eyes_problem_ = without_place(model.eyes, model.eyes.filename(), eyes.error()).message;
+      front->senses_problem_ =
+          without_place(model.eyes, model.eyes.filename(), senses.error()).message;
   }
   front->info_ = info_of(model, *front->file_, front->blueprint_, front->template_source_,
-                         front->eyes_ != nullptr);
+                         front->senses_.get());
   front->load_adapters(adapters);
   return front;
 }
@@ -338,8 +347,10 @@ Result<ModelInfo> ModelFront::facts(const CatalogModel& model) {
   LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model.file));
   LATHE_TRY(const infer::Blueprint blueprint, infer::read_runnable_blueprint(file));
   LATHE_TRY(const std::string template_source, file.text_or("tokenizer.chat_template", ""));
-  const bool vision = !model.eyes.empty() && Eyes::open(model.eyes, blueprint).has_value();
-  return info_of(model, file, blueprint, template_source, vision);
+  std::unique_ptr<SensesFile> senses;
+  if (!model.eyes.empty())
+    if (auto opened = Senses::open(model.eyes, blueprint)) senses = std::move(*opened);
+  return info_of(model, file, blueprint, template_source, senses.get());
 }
 
 Error without_place(const fs::path& file, const std::string& name, Error error) {
@@ -408,14 +419,13 @@ Result<std::vector<infer::TokenId>> ModelFront::pair_of(std::string_view query,
 Status ModelFront::check_content(const std::vector<Message>& messages) const {
   for (const Message& message : messages) {
     for (const Media* media : message.content.media())
-      if (eyes_ == nullptr || media->kind != Media::Kind::kPicture)
+      if (senses_ == nullptr || !senses_->takes(media->kind))
         return std::unexpected(Error{
             ErrorKind::kInvalid,
             fmt::format("'{}' takes {} only, and a message of the {} holds {}; leave it out, or "
                         "ask a model that knows what to do with it{}",
-                        catalog_.name, eyes_ == nullptr ? "text" : "texts and pictures",
-                        message.role, media->name(),
-                        eyes_problem_.empty() ? "" : " (its encoder: " + eyes_problem_ + ")"),
+                        catalog_.name, taken(senses_.get()), message.role, media->name(),
+                        senses_problem_.empty() ? "" : " (its encoder: " + senses_problem_ + ")"),
             "unsupported_messages"});
     if (const std::size_t size = message.content.text().size(); size > text_limit_)
       return too_long(fmt::format("a message has {} bytes", size));
@@ -424,7 +434,7 @@ Status ModelFront::check_content(const std::vector<Message>& messages) const {
 }
 
 Result<std::vector<infer::PromptPart>> ModelFront::render(const Talk& talk, bool constrained,
-                                                          PictureMarks& marks,
+                                                          MediaMarks& marks,
                                                           const StopFlag& stop) const {
   LATHE_TRY_STATUS(check_content(talk.messages));
   Json variables =
@@ -500,8 +510,7 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const TextPrompt& asked) const 
   return prompt;
 }
 
-Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
-                                                 const SeenPictures& pictures,
+Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request, const Percepts& percepts,
                                                  const StopFlag& stop) const {
   if (const auto* ids = std::get_if<TokenPrompt>(&request.ask)) return prompt_of(*ids);
   if (const auto* text = std::get_if<TextPrompt>(&request.ask)) return prompt_of(*text);
@@ -509,32 +518,32 @@ Result<ModelFront::Prompt> ModelFront::prompt_of(const Request& request,
   // An answer under a grammar had better not think, unless that is asked for.
   const bool constrained =
       must_call(request) != nullptr || !std::holds_alternative<FreeForm>(request.form);
-  PictureMarks marks;
+  MediaMarks marks;
   LATHE_TRY(const std::vector<infer::PromptPart> parts, render(talk, constrained, marks, stop));
   Prompt prompt;
   std::string tail;
   for (const infer::PromptPart& part : parts)
     tail = part.trusted ? tail + part.text : std::string();
   if (!goes_on(talk)) prompt.lead = infer::answer_lead(format_, tail, thinking_asked(talk));
-  if (marks.count() != pictures.size())
+  if (marks.count() != percepts.size())
     return std::unexpected(Error{ErrorKind::kInvalid,
-                                 "what a picture becomes is no tokens: leave the pictures out",
+                                 "what a picture or sound becomes is no tokens: leave it out",
                                  "unsupported_messages"});
   auto stretches = marks.split(parts);
   if (!stretches)
     return std::unexpected(
         Error{ErrorKind::kInvalid, stretches.error().message, "unsupported_messages"});
-  prompt.ids = assembled(*stretches, pictures);
+  prompt.ids = assembled(*stretches, percepts);
   return prompt;
 }
 
-infer::Prompt ModelFront::assembled(const std::vector<PictureMarks::Stretch>& stretches,
-                                    const SeenPictures& pictures) const {
+infer::Prompt ModelFront::assembled(const std::vector<MediaMarks::Stretch>& stretches,
+                                    const Percepts& percepts) const {
   infer::Prompt prompt;
   for (std::size_t i = 0; i < stretches.size(); ++i) {
-    const PictureMarks::Stretch& stretch = stretches[i];
+    const MediaMarks::Stretch& stretch = stretches[i];
     if (i == 0 || !stretch.text.empty()) prompt.add(tokenizer_->encode(stretch.text, i == 0));
-    if (stretch.picture) infer::add(prompt, *tokenizer_, *pictures.at(*stretch.picture));
+    if (stretch.medium) infer::add(prompt, *tokenizer_, *percepts.at(*stretch.medium));
   }
   return prompt;
 }
@@ -630,7 +639,7 @@ Status ModelFront::constrain(const Request& request, const infer::AnswerLead& le
   return constrain_free_calls(*request.talk(), lead, prepared);
 }
 
-Result<Prepared> ModelFront::prepare(const HostRequest& request, const SeenPictures& pictures,
+Result<Prepared> ModelFront::prepare(const HostRequest& request, const Percepts& percepts,
                                      std::size_t answer_limit, const StopFlag& stop) const {
   if (const Status generates = infer::check_generates(blueprint_); !generates)
     return std::unexpected(
@@ -638,7 +647,7 @@ Result<Prepared> ModelFront::prepare(const HostRequest& request, const SeenPictu
               fmt::format("'{}': {}; ask {}", catalog_.name, generates.error().message,
                           blueprint_.ranks ? "/v1/rerank" : "/v1/embeddings"),
               "unsupported_value"});
-  LATHE_TRY(Prompt prompt, prompt_of(request, pictures, stop));
+  LATHE_TRY(Prompt prompt, prompt_of(request, percepts, stop));
   const std::size_t size = prompt.ids.size();
   if (size == 0) return invalid("the prompt is empty; it needs at least one token");
   LATHE_TRY_STATUS(check_size(size, request.no_answer));

@@ -13,8 +13,8 @@
 #include "serve/pool/answer_check.h"
 #include "serve/pool/catalog.h"
 #include "serve/pool/draft_source.h"
-#include "serve/pool/eyes.h"
-#include "serve/pool/picture_marks.h"
+#include "serve/pool/media_marks.h"
+#include "serve/pool/senses.h"
 #include "work/model_host.h"
 
 namespace lathe::serve {
@@ -49,8 +49,8 @@ class ModelFront {
   std::size_t context() const { return context_; }
   infer::KvType kv() const { return kv_; }
   const DraftSource* draft() const { return draft_.get(); }  // nullptr: nothing guesses
-  // The file of its encoder of pictures; nullptr: it reads texts alone.
-  const infer::Gguf* eyes() const { return eyes_.get(); }
+  // The file of its encoders; nullptr: it reads texts alone.
+  const SensesFile* senses() const { return senses_.get(); }
   // Name, sizes, template: what does not change.
   const ModelInfo& info() const { return info_; }
   // Those of the catalog's adapters that fit stay in memory with the front; asking for another says
@@ -65,9 +65,9 @@ class ModelFront {
     infer::AnswerLead lead = {};  // what comes before an answer that a grammar holds
     std::size_t added = 0;
   };
-  // `pictures`: what the talk's became, in order (Eyes). What is raised ends the rendering, with
-  // kCancelled.
-  Result<Prompt> prompt_of(const Request& request, const SeenPictures& pictures,
+  // `percepts`: what the talk's pictures and sounds became, in order (Senses). What is raised ends
+  // the rendering, with kCancelled.
+  Result<Prompt> prompt_of(const Request& request, const Percepts& percepts,
                            const StopFlag& stop) const;
   // Of a text that is to fit the context: more can never be few enough tokens.
   std::size_t text_limit() const { return text_limit_; }
@@ -80,7 +80,7 @@ class ModelFront {
   // `answer_limit`: of a request without a limit of its own. What the context has no room for is
   // cut off that limit, never off the prompt: a prompt that does not fit is refused with both
   // numbers.
-  Result<Prepared> prepare(const HostRequest& request, const SeenPictures& pictures,
+  Result<Prepared> prepare(const HostRequest& request, const Percepts& percepts,
                            std::size_t answer_limit, const StopFlag& stop) const;
   // Refuses what the model cannot read, and texts of more bytes than the context could ever hold.
   Status check_content(const std::vector<Message>& messages) const;
@@ -99,9 +99,9 @@ class ModelFront {
   Result<Prompt> prompt_of(const TokenPrompt& asked) const;
   // `constrained`: the answer has no room for thinking.
   Result<std::vector<infer::PromptPart>> render(const Talk& talk, bool constrained,
-                                                PictureMarks& marks, const StopFlag& stop) const;
-  infer::Prompt assembled(const std::vector<PictureMarks::Stretch>& stretches,
-                          const SeenPictures& pictures) const;
+                                                MediaMarks& marks, const StopFlag& stop) const;
+  infer::Prompt assembled(const std::vector<MediaMarks::Stretch>& stretches,
+                          const Percepts& percepts) const;
   std::unexpected<Error> too_long(std::string_view size) const;
 
   CatalogModel catalog_;
@@ -115,8 +115,8 @@ class ModelFront {
   std::size_t context_ = 0, longest_token_ = 0, text_limit_ = 0;
   infer::KvType kv_ = infer::KvType::kF16;
   std::unique_ptr<DraftSource> draft_;
-  std::unique_ptr<infer::Gguf> eyes_;
-  std::string eyes_problem_;  // why the encoder that it was to have cannot be used; "": it can
+  std::unique_ptr<SensesFile> senses_;
+  std::string senses_problem_;  // why the encoder that it was to have cannot be used; "": it can
   ModelInfo info_;
   std::string identity_;
   std::map<std::string, Result<std::shared_ptr<const infer::Adapter>>> adapters_;

@@ -55,8 +55,8 @@ Pool::Pool(Catalog models, PoolOptions options)
     : options_(std::move(options)),
       loop_(
           models, options_, [this](std::function<void()> task) { post(std::move(task)); },
-          [this](std::unique_ptr<PoolJob> job, std::shared_ptr<Eyes> eyes) {
-            look(std::move(job), std::move(eyes));
+          [this](std::unique_ptr<PoolJob> job, std::shared_ptr<Senses> senses) {
+            look(std::move(job), std::move(senses));
           }),
       side_(kSideThreads),
       looks_(1) {
@@ -314,27 +314,28 @@ std::vector<const Media*> media_of(const Request& request) {
   return all;
 }
 
-// Each picture, for as long as the context has room for their rows.
-Result<SeenPictures> see_all(PoolJob& job, const HostRequest& request, Eyes& eyes,
-                             const StopFlag& stop) {
-  SeenPictures pictures;
+// Each picture and sound, for as long as the context has room for their rows.
+Result<Percepts> perceive_all(PoolJob& job, const HostRequest& request, Senses& senses,
+                              const StopFlag& stop) {
+  Percepts all;
   std::size_t rows = 0;
   for (const Media* media : media_of(request)) {
-    auto sight = eyes.see(*media, owner_of(*job.front, request), stop);
-    if (!sight) {
-      const bool broken = sight.error().kind == ErrorKind::kInvalid;
+    auto perceived = senses.perceive(*media, owner_of(*job.front, request), stop);
+    if (!perceived) {
+      const bool broken = perceived.error().kind == ErrorKind::kInvalid;
+      const std::string_view kind = media->kind == Media::Kind::kPicture ? "picture" : "sound";
       return std::unexpected(Error{
-          sight.error().kind,
-          fmt::format("picture {} of the messages: {}", pictures.size() + 1, sight.error().message),
+          perceived.error().kind,
+          fmt::format("{} {} of the messages: {}", kind, all.size() + 1, perceived.error().message),
           broken ? "unsupported_messages" : ""});
     }
-    ++(sight->encoded ? job.pictures_encoded : job.pictures_remembered);
-    for (const infer::EncodedPiece& piece : *sight->picture)
+    ++(perceived->encoded ? job.media_encoded : job.media_remembered);
+    for (const infer::EncodedPiece& piece : *perceived->percept)
       rows += piece.rows ? piece.rows->rows() : 0;
     LATHE_TRY_STATUS(job.front->check_size(rows, false));
-    pictures.push_back(std::move(sight->picture));
+    all.push_back(std::move(perceived->percept));
   }
-  return pictures;
+  return all;
 }
 
 }  // namespace
@@ -345,46 +346,46 @@ Status Pool::prepare_look(PoolJob& job, const std::string& model,
   LATHE_TRY_STATUS(job.front->check_content(request->talk()->messages));
   job.model = job.front->catalog().name;
   job.kv_bytes = PoolLoop::memory_of(*job.front, options_).block_bytes();
-  job.look = [this, model, request = std::move(request)](PoolJob& own, Eyes& eyes,
+  job.look = [this, model, request = std::move(request)](PoolJob& own, Senses& senses,
                                                          const StopFlag& stop) -> Status {
-    LATHE_TRY(const SeenPictures pictures, see_all(own, *request, eyes, stop));
-    return prepare(own, model, *request, pictures, stop);
+    LATHE_TRY(const Percepts percepts, perceive_all(own, *request, senses, stop));
+    return prepare(own, model, *request, percepts, stop);
   };
   return {};
 }
 
-void Pool::look(std::unique_ptr<PoolJob> job, std::shared_ptr<Eyes> eyes) {
+void Pool::look(std::unique_ptr<PoolJob> job, std::shared_ptr<Senses> senses) {
   struct Shared {
     std::unique_ptr<PoolJob> job;
-    std::shared_ptr<Eyes> eyes;
+    std::shared_ptr<Senses> senses;
     Status status = {};
   };
   const Id id = job->id;
   const std::string model = job->model;
-  const auto shared = std::make_shared<Shared>(std::move(job), std::move(eyes));
+  const auto shared = std::make_shared<Shared>(std::move(job), std::move(senses));
   looks_.add(
       id, model,
       [shared](const StopFlag& stop) {
-        shared->status = shared->job->look(*shared->job, *shared->eyes, stop);
+        shared->status = shared->job->look(*shared->job, *shared->senses, stop);
       },
       [this, shared](bool stopped) {
         post([this, shared, stopped] {
           if (stopped) shared->status = std::unexpected(this->stopped());
-          shared->eyes.reset();
+          shared->senses.reset();
           loop_.looked(std::move(shared->job), shared->status);
         });
       });
 }
 
 Status Pool::prepare(PoolJob& job, const std::string& model, const HostRequest& request,
-                     const SeenPictures& pictures, const StopFlag& stop) {
+                     const Percepts& percepts, const StopFlag& stop) {
   LATHE_TRY(job.front, front(model));
   job.model = job.front->catalog().name;
   LATHE_TRY(const infer::Footprint bytes, PoolLoop::footprint_of(*job.front, options_));
   const int limit =
       job.front->catalog().max_tokens > 0 ? job.front->catalog().max_tokens : options_.max_tokens;
   LATHE_TRY(job.prepared,
-            job.front->prepare(request, pictures, static_cast<std::size_t>(limit), stop));
+            job.front->prepare(request, percepts, static_cast<std::size_t>(limit), stop));
   infer::GenerationRequest& generation = job.prepared.generation;
   generation.prefix_owner = owner_of(*job.front, request);
   if (const CatalogAdapter* adapter = catalog().find_adapted(model).adapter) {

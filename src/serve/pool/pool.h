@@ -1,8 +1,8 @@
 // The family of models of one process, in one memory budget: the ModelHost behind `lathe serve`,
 // `lathe run` and loops. Requests are prepared on threads of their own (SideWork), those with
-// pictures in two parts, as their model's encoder must be in memory for the second; one thread
-// (PoolLoop) books, steps the engines in turn and delivers, errors too; weights are read on a
-// thread of their own, so that nobody waits for a load but those who asked for that model.
+// pictures or sounds in two parts, as their model's encoder must be in memory for the second; one
+// thread (PoolLoop) books, steps the engines in turn and delivers, errors too; weights are read on
+// a thread of their own, so that nobody waits for a load but those who asked for that model.
 #pragma once
 
 #include <atomic>
@@ -54,14 +54,14 @@ class Pool final : public ModelHost {
   std::unexpected<Error> no_model(std::string_view asked) const;
   // The file's head, read when it is first needed.
   Result<std::shared_ptr<const ModelFront>> front(const std::string& model);
-  // Fills in what the loop needs; on a thread of side_, or, with what the talk's pictures became,
-  // of looks_.
+  // Fills in what the loop needs; on a thread of side_, or, with what its pictures and sounds
+  // became, of looks_.
   Status prepare(PoolJob& job, const std::string& model, const HostRequest& request,
-                 const SeenPictures& pictures, const StopFlag& stop);
-  // Of a talk with pictures: what it takes to see them first.
+                 const Percepts& percepts, const StopFlag& stop);
+  // Of a talk with pictures or sounds: what it takes to encode them first.
   Status prepare_look(PoolJob& job, const std::string& model,
                       std::shared_ptr<const HostRequest> request);
-  void look(std::unique_ptr<PoolJob> job, std::shared_ptr<Eyes> eyes);
+  void look(std::unique_ptr<PoolJob> job, std::shared_ptr<Senses> senses);
   Status prepare(PoolJob& job, const std::string& model, std::vector<TextInput> inputs, bool cut,
                  const StopFlag& stop);
   Status prepare(PoolJob& job, const std::string& model, const std::string& query,
@@ -115,7 +115,7 @@ class Pool final : public ModelHost {
   PoolLoop loop_;  // touched by the thread alone
   std::thread thread_;
   SideWork side_;
-  SideWork looks_;  // at pictures, one at a time
+  SideWork looks_;  // at pictures and sounds, one at a time
 };
 
 }  // namespace lathe::serve

@@ -124,8 +124,8 @@ int encoder_threads(const PoolOptions& options) {
 
 Result<std::uint64_t> PoolLoop::media_bytes_of(const ModelFront& front,
                                                const PoolOptions& options) {
-  if (front.eyes() == nullptr) return 0;
-  return Eyes::bytes(*front.eyes(), kernels_of(options), encoder_threads(options));
+  if (front.senses() == nullptr) return 0;
+  return Senses::bytes(*front.senses(), kernels_of(options), encoder_threads(options));
 }
 
 void PoolLoop::log(const std::string& line) const {
@@ -192,8 +192,8 @@ void PoolLoop::cancel(ModelHost::Id id) {
 void PoolLoop::looked(std::unique_ptr<PoolJob> job, const Status& status) {
   Place& place = *places_.at(job->model);
   const bool cancelled = place.looking.extract(job->id).mapped();
-  counters_.pictures_encoded += static_cast<std::int64_t>(job->pictures_encoded);
-  counters_.pictures_remembered += static_cast<std::int64_t>(job->pictures_remembered);
+  counters_.media_encoded += static_cast<std::int64_t>(job->media_encoded);
+  counters_.media_remembered += static_cast<std::int64_t>(job->media_remembered);
   place.used_at = system_clock().monotonic();
   count_waiting();
   if (cancelled)
@@ -335,10 +335,10 @@ Result<PoolLoop::LoadedWeights> PoolLoop::load(const ModelFront& front, const Po
                                                infer::LoadOptions options) {
   LoadedWeights weights;
   LATHE_TRY(weights.model, infer::Model::load(front.file(), front.blueprint(), team, options));
-  if (front.eyes() != nullptr) {
-    LATHE_TRY(weights.eyes,
-              Eyes::load(*front.eyes(), pool.program, encoder_threads(pool),
-                         {.kernels = options.kernels, .progress = {}, .stop = options.stop}));
+  if (front.senses() != nullptr) {
+    LATHE_TRY(weights.senses,
+              Senses::load(*front.senses(), pool.program, encoder_threads(pool),
+                           {.kernels = options.kernels, .progress = {}, .stop = options.stop}));
   }
   if (front.draft() == nullptr) return weights;
   options.progress = {};  // it is small

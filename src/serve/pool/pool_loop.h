@@ -33,7 +33,7 @@ struct PoolOptions {
   std::uint64_t snapshot_bytes = std::uint64_t{2} << 30;  // of one model, at most
   bool speculate = true;
   ProgramPlaces programs = {};  // for models that programs serve
-  fs::path program = {};        // this one: its children decode pictures (ground/media/decoders.h)
+  fs::path program = {};        // this one: its children decode files (ground/media/decoders.h)
   std::function<void(const std::string&)> log = {};  // a line; any thread
   // The share of time that something waits for memory (PSI); a stand-in in tests.
   std::function<std::optional<double>()> pressure = {};
@@ -58,9 +58,10 @@ struct PoolJob {
   bool lacks_room = false;  // a step went by without admitting it
   bool cancelled = false;
   std::uint64_t last_step = 0;  // that it took part in: a count
-  // What is still to be prepared once the model's encoder is in memory: a talk with pictures.
-  std::function<Status(PoolJob&, Eyes&, const StopFlag&)> look;
-  std::size_t pictures_encoded = 0, pictures_remembered = 0;
+  // What is still to be prepared once the model's encoder is in memory: a talk with pictures or
+  // sounds.
+  std::function<Status(PoolJob&, Senses&, const StopFlag&)> look;
+  std::size_t media_encoded = 0, media_remembered = 0;
   // A talk, …
   Prepared prepared;
   std::unique_ptr<AnswerBuilder> answer;
@@ -92,7 +93,7 @@ class PoolLoop {
   static constexpr double kRateWindow = 5;  // seconds over which tokens a second are shown
 
   // Has PoolJob::look done elsewhere, and then looked() called.
-  using OnLook = std::function<void(std::unique_ptr<PoolJob>, std::shared_ptr<Eyes>)>;
+  using OnLook = std::function<void(std::unique_ptr<PoolJob>, std::shared_ptr<Senses>)>;
   // `post` hands a task to this loop's thread.
   PoolLoop(const Catalog& catalog, const PoolOptions& options,
            std::function<void(std::function<void()>)> post, OnLook on_look);
@@ -102,7 +103,7 @@ class PoolLoop {
   void add(std::unique_ptr<PoolJob> job);
   // What was counted as waiting comes to nothing.
   void refuse(std::unique_ptr<PoolJob> job, Error error);
-  // It was looked at the job's pictures, or it was not, and why.
+  // It was looked at the job's pictures and sounds, or it was not, and why.
   void looked(std::unique_ptr<PoolJob> job, const Status& status);
   void cancel(ModelHost::Id id);
   Status unload(const std::string& model);
@@ -125,7 +126,7 @@ class PoolLoop {
   // Bytes that a model's weights and scratch will take; how its KV is laid out; and how much of it
   // a request, or a text to be read, may come to take.
   static Result<infer::Footprint> footprint_of(const ModelFront& front, const PoolOptions& options);
-  // … and those of its encoder of pictures: 0 where it has none.
+  // … and those of its encoders: 0 where it has none.
   static Result<std::uint64_t> media_bytes_of(const ModelFront& front, const PoolOptions& options);
   static infer::MemoryLayout memory_of(const ModelFront& front, const PoolOptions& options);
   static std::uint64_t worst_case_of(const ModelFront& front, const PoolOptions& options,
@@ -140,7 +141,7 @@ class PoolLoop {
   struct LoadedWeights {
     std::unique_ptr<infer::Model> model;
     std::unique_ptr<infer::Model> draft;  // null: nothing guesses for it
-    std::shared_ptr<Eyes> eyes;           // null: it reads texts alone
+    std::shared_ptr<Senses> senses;       // null: it reads texts alone
   };
   static Result<LoadedWeights> load(const ModelFront& front, const PoolOptions& pool,
                                     infer::ThreadTeam& team, infer::LoadOptions options);

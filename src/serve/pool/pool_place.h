@@ -24,7 +24,8 @@ struct PoolLoop::Place {
   std::deque<std::unique_ptr<PoolJob>> waiting;  // in order of arrival; `turns` says who is next
   FairQueue turns;
   std::map<infer::SequenceId, std::unique_ptr<PoolJob>> running;
-  std::map<ModelHost::Id, bool> looking;  // whose pictures are looked at: cancelled meanwhile?
+  std::map<ModelHost::Id, bool>
+      looking;  // whose pictures and sounds are looked at: cancelled meanwhile?
   std::deque<std::unique_ptr<PoolJob>> reading;  // to embed or to score: the first one is read
   bool held = false;                             // takes no new requests: its place is wanted
   std::uint64_t last_used = 0;

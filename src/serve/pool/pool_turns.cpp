@@ -72,7 +72,7 @@ void PoolLoop::hand_over(Place& place) {
       job->on_loaded({});
     } else if (job->look) {
       place.looking.emplace(job->id, false);
-      on_look_(std::move(job), place.weights.eyes);
+      on_look_(std::move(job), place.weights.senses);
     } else if (!job->reads()) {
       start(place, std::move(job));
     } else if (job->background()) {

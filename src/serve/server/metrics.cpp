@@ -60,10 +60,10 @@ void counters(MetricsText& out, const HostCounters& sums) {
           sums.preemptions);
   out.one("recomputed_tokens_total", kCounter, "Tokens computed again after that.",
           sums.recomputed_tokens);
-  out.one("pictures_encoded_total", kCounter, "Pictures of requests that were encoded.",
-          sums.pictures_encoded);
-  out.one("pictures_remembered_total", kCounter, "Pictures of requests that were known already.",
-          sums.pictures_remembered);
+  out.one("media_encoded_total", kCounter, "Pictures and sounds of requests that were encoded.",
+          sums.media_encoded);
+  out.one("media_remembered_total", kCounter,
+          "Pictures and sounds of requests that were known already.", sums.media_remembered);
   out.one("step_microseconds_total", kCounter, "What steps of models took.", sums.step_us);
   out.one("busy_microseconds_total", kCounter, "Of that, shares of requests that have ended.",
           sums.busy_us);

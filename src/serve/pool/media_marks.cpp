@@ -1,5 +1,5 @@
-// Marks in texts that stand for pictures.
-#include "serve/pool/picture_marks.h"
+// Marks in texts that stand for pictures and sounds.
+#include "serve/pool/media_marks.h"
 
 #include <algorithm>
 #include <charconv>
@@ -13,13 +13,13 @@ constexpr std::size_t kMostDigits = 20;
 
 }  // namespace
 
-PictureMarks::PictureMarks() : head_(kEdge) {
+MediaMarks::MediaMarks() : head_(kEdge) {
   std::random_device random;
   for (int i = 0; i < 4; ++i) head_ += fmt::format("{:08x}", random());
   head_ += 'n';
 }
 
-std::string PictureMarks::text_of(const Content& content) {
+std::string MediaMarks::text_of(const Content& content) {
   if (content.media().empty()) return content.text();
   std::string text;
   for (const ContentPart& part : content.parts()) {
@@ -31,11 +31,11 @@ std::string PictureMarks::text_of(const Content& content) {
   return text;
 }
 
-std::size_t PictureMarks::bytes() const {
+std::size_t MediaMarks::bytes() const {
   return count_ * (head_.size() + kMostDigits + kEdge.size());
 }
 
-Result<std::vector<PictureMarks::Stretch>> PictureMarks::split(
+Result<std::vector<MediaMarks::Stretch>> MediaMarks::split(
     const std::vector<infer::PromptPart>& parts) const {
   std::vector<Stretch> stretches(1);
   std::vector<bool> found(count_);
@@ -46,23 +46,23 @@ Result<std::vector<PictureMarks::Stretch>> PictureMarks::split(
     std::string_view rest = part.text;
     for (std::size_t at; (at = rest.find(head_)) != rest.npos;) {
       const char* number = rest.data() + at + head_.size();
-      std::size_t picture = count_;
-      const auto [end, error] = std::from_chars(number, rest.data() + rest.size(), picture);
+      std::size_t medium = count_;
+      const auto [end, error] = std::from_chars(number, rest.data() + rest.size(), medium);
       const auto behind = static_cast<std::size_t>(end - rest.data());
-      if (error != std::errc() || picture >= count_ || !rest.substr(behind).starts_with(kEdge))
-        return invalid("the model's chat template cuts a picture's place apart");
-      if (found[picture])
-        return invalid("the model's chat template has picture {} twice", picture + 1);
+      if (error != std::errc() || medium >= count_ || !rest.substr(behind).starts_with(kEdge))
+        return invalid("the model's chat template cuts the place of a picture or sound apart");
+      if (found[medium])
+        return invalid("the model's chat template has picture or sound {} twice", medium + 1);
       add_text(rest.substr(0, at), part.trusted);
-      stretches.back().picture = picture;
+      stretches.back().medium = medium;
       stretches.emplace_back();
-      found[picture] = true;
+      found[medium] = true;
       rest.remove_prefix(behind + kEdge.size());
     }
     add_text(rest, part.trusted);
   }
   if (const auto lost = std::ranges::find(found, false); lost != found.end())
-    return invalid("the model's chat template leaves out picture {} of {}",
+    return invalid("the model's chat template leaves out picture or sound {} of {}",
                    lost - found.begin() + 1, count_);
   return stretches;
 }

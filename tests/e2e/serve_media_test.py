@@ -1,4 +1,4 @@
-"""Pictures in requests to `lathe serve`, by the words of four APIs, with tiny models and their encoders."""
+"""Pictures and sounds in requests to `lathe serve`, by the words of four APIs, with tiny models and their encoders."""
 import base64
 import shutil
 import subprocess
@@ -9,13 +9,14 @@ from cli_test import SOURCE
 from serve_test import Server
 
 MEDIA = SOURCE / "tests/data/media"
+HEARING = ("qwen2a", "qwen3a", "ultravox", "voxtral")
 KINDS = ("gemma3", "gemma4v", "qwen2.5vl_merger", "qwen3vl_merger", "idefics3", "pixtral", "internvl", "mlp", "lfm2")
 
 
-class ServePictures(Server):
+class ServeMedia(Server):
     def setUp(self):
         super().setUp()
-        for kind in KINDS:
+        for kind in (*KINDS, *HEARING):
             shutil.copy(MEDIA / f"{kind}.llm.gguf", self.models)
             shutil.copy(MEDIA / f"{kind}.mmproj.gguf", self.models)
         self.base64 = base64.b64encode((MEDIA / "img_97x61.png").read_bytes()).decode()
@@ -49,7 +50,22 @@ class ServePictures(Server):
             self.assertGreater(seen["usage"]["prompt_tokens"], blind["usage"]["prompt_tokens"] + 3, kind)
         self.assertNotIn("vision", capabilities["llama-q4_0"])
         self.assertIn("takes text only", self.ask("llama-q4_0", self.picture(), status=400)["error"]["message"])
-        self.eventually(lambda: self.metric("pictures_encoded_total") == len(KINDS))
+        self.eventually(lambda: self.metric("media_encoded_total") == len(KINDS))
+
+    def test_sounds(self):
+        capabilities = {each["id"]: each["capabilities"] for each in self.call("/v1/models")["data"]}
+        data = base64.b64encode((MEDIA / "s3.wav").read_bytes()).decode()
+        sound = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+        for kind, rows in zip(HEARING, (750, 52, 187, 187)):
+            model = f"{kind}.llm"
+            self.assertIn("audio", capabilities[model])
+            self.assertIn("audio", self.call("/api/show", {"model": model})["capabilities"])
+            heard = self.ask(model, "Hi ", sound, " what is it?")["usage"]["prompt_tokens"]
+            deaf = self.ask(model, "Hi  what is it?")["usage"]["prompt_tokens"]
+            self.assertIn(heard - deaf, range(rows - 1, rows + 4), kind)
+            self.assertIn("takes texts and sounds only", self.ask(model, self.picture(), status=400)["error"]["message"])
+        broken = {"type": "input_audio", "input_audio": {"data": data[:52], "format": "wav"}}
+        self.assertIn("sound 1 of the messages", self.ask("qwen2a.llm", broken, status=400)["error"]["message"])
 
     def test_four_apis(self):
         model = "qwen3vl_merger.llm"
@@ -66,11 +82,11 @@ class ServePictures(Server):
         messages = self.call("/v1/messages", common | talk | {"max_tokens": 6})
         self.assertEqual(messages["usage"]["input_tokens"] + messages["usage"].get("cache_read_input_tokens", 0), tokens)
         self.assertEqual("".join(block["text"] for block in messages["content"]), text)
-        self.assertIn("leave the pictures out", self.call("/v1/messages/count_tokens", common | talk, 400)["error"]["message"])
+        self.assertIn("leave it out", self.call("/v1/messages/count_tokens", common | talk, 400)["error"]["message"])
         ollama = self.call("/api/chat", {"model": model, "stream": False, "options": {"temperature": 0, "num_predict": 6},
                                          "messages": [{"role": "user", "content": "what?", "images": [self.base64]}]})
         self.assertGreater(ollama["prompt_eval_count"], 12)
-        self.eventually(lambda: (self.metric("pictures_encoded_total"), self.metric("pictures_remembered_total")) == (1, 3))
+        self.eventually(lambda: (self.metric("media_encoded_total"), self.metric("media_remembered_total")) == (1, 3))
 
     def test_clients(self):
         done = subprocess.run(["node", "--test", SOURCE / "tests/clients/pictures.test.mjs"], capture_output=True, timeout=300,

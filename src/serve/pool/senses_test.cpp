@@ -1,6 +1,6 @@
-// Pictures in requests: what a model is given is what somebody puts together by hand; a picture is
-// encoded once; and whatever is no picture, or too many of them, is refused by name.
-#include "serve/pool/eyes.h"
+// Pictures and sounds in requests: what a model is given is what somebody puts together by hand; a
+// picture is encoded once; and whatever is no picture, or too many of them, is refused by name.
+#include "serve/pool/senses.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "ground/media/picture_decode.h"
+#include "ground/media/sound_decode.h"
 #include "infer/encoders/prompt_pieces.h"
 #include "infer/models/vocabulary.h"
 #include "serve/pool/pool.h"
@@ -23,16 +24,19 @@ fs::path data(const std::string& name) {
   return fs::path(LATHE_SOURCE_DIR) / "tests/data/media" / name;
 }
 
-Media picture(const std::string& name) {
+Media medium(const std::string& name) {
   return *Media::of_file(*read_file(data(name)));
 }
 
-// "seeing" with its encoder beside it, "blind", and "wrong" with another model's encoder.
-class EyesTest : public testing::Test {
+// "seeing" and "hearing" with their encoders beside them, "blind", and "wrong" with another model's
+// encoder.
+class SensesTest : public testing::Test {
  protected:
   void SetUp() override {
     fs::copy(data("gemma3.llm.gguf"), dir.path() / "seeing.gguf");
     fs::copy(data("gemma3.mmproj.gguf"), dir.path() / "mmproj-seeing-f16.gguf");
+    fs::copy(data("qwen2a.llm.gguf"), dir.path() / "hearing.gguf");
+    fs::copy(data("qwen2a.mmproj.gguf"), dir.path() / "mmproj-hearing.gguf");
     fs::copy(data("gemma3.llm.gguf"), dir.path() / "blind.gguf");
     fs::copy(data("gemma3.llm.gguf"), dir.path() / "wrong.gguf");
     fs::copy(data("qwen3vl_merger.mmproj.gguf"), dir.path() / "other-mmproj.gguf");
@@ -97,16 +101,12 @@ class EyesTest : public testing::Test {
 };
 
 // The probabilities of a prompt that is put together here, token by token.
-std::vector<double> by_hand(const std::string& png, std::size_t answer) {
+std::vector<double> by_hand(const std::string& name, const Percept& pieces, std::size_t answer) {
   infer::ThreadTeam team(2);
-  const auto file = *infer::Gguf::open(data("gemma3.llm.gguf"));
+  const auto file = *infer::Gguf::open(data(name));
   const auto model =
       *infer::Model::load(file, team, {.kernels = &infer::best_kernel_table(), .progress = {}});
   const auto tokenizer = *infer::Tokenizer::make(*infer::read_vocabulary(file));
-  const auto encoder =
-      *infer::PictureEncoder::open(*infer::Gguf::open(data("gemma3.mmproj.gguf")), team,
-                                   {.kernels = &infer::best_kernel_table(), .progress = {}});
-  const auto pieces = *encoder->encode(*decode_picture(*read_file(data(png))), nullptr);
   infer::GenerationRequest request;
   const auto say = [&](const char* text) {
     request.prompt.add(tokenizer->encode(text, request.prompt.empty(), true));
@@ -128,16 +128,53 @@ std::vector<double> by_hand(const std::string& png, std::size_t answer) {
   return logprobs;
 }
 
-TEST_F(EyesTest, APictureStandsWhereTheMessageHasIt) {
-  for (const char* png : {"img_97x61.png", "img_230x180.png"}) {
-    const Replies replies = ask("seeing", request(content({"Hi ", picture(png), " what is it?"})));
+// Encoder is PictureEncoder or SoundEncoder.
+template <class Encoder, class Decoded>
+Percept encoded(const std::string& name, const Decoded& decoded) {
+  infer::ThreadTeam team(2);
+  const auto encoder = *Encoder::open(*infer::Gguf::open(data(name)), team,
+                                      {.kernels = &infer::best_kernel_table(), .progress = {}});
+  return *encoder->encode(decoded, nullptr);
+}
+
+void expect_equal(const HostReply& reply, const std::vector<double>& expected) {
+  ASSERT_FALSE(reply.logprobs.empty());
+  ASSERT_LE(reply.logprobs.size(), expected.size());
+  for (std::size_t i = 0; i < reply.logprobs.size(); ++i)
+    EXPECT_EQ(reply.logprobs[i].logprob, expected[i]) << i;
+}
+
+TEST_F(SensesTest, ASoundStandsWhereTheMessageHasIt) {
+  const Sound sound = decode_sound(*read_file(data("s3.wav")))->sound;
+  const Percept pieces = encoded<infer::SoundEncoder>("qwen2a.mmproj.gguf",
+                                                      std::span<const std::int16_t>(sound.samples));
+  for (int time = 0; time < 2; ++time) {
+    const Replies replies =
+        ask("hearing", request(content({"Hi ", medium("s3.wav"), " what is it?"})));
     ASSERT_TRUE(replies) << replies.error().message;
-    const std::vector<double> expected = by_hand(png, 6);
+    expect_equal(replies->front(), by_hand("qwen2a.llm.gguf", pieces, 6));
+    EXPECT_GE(replies->front().usage.prompt_tokens, 750);
+  }
+  eventually([&] { return pool->status().counters.media_remembered == 1; });
+  EXPECT_EQ(pool->status().counters.media_encoded, 1);
+  EXPECT_TRUE(model("hearing").audio);
+  EXPECT_FALSE(model("hearing").vision);
+  EXPECT_FALSE(model("seeing").audio);
+  EXPECT_THAT(error("hearing", content({"Hi ", medium("img_97x61.png")})),
+              HasSubstr("texts and sounds only"));
+  EXPECT_THAT(error("seeing", content({"Hi ", medium("s3.wav")})),
+              HasSubstr("texts and pictures only"));
+}
+
+TEST_F(SensesTest, APictureStandsWhereTheMessageHasIt) {
+  for (const char* png : {"img_97x61.png", "img_230x180.png"}) {
+    const Replies replies = ask("seeing", request(content({"Hi ", medium(png), " what is it?"})));
+    ASSERT_TRUE(replies) << replies.error().message;
     const HostReply& reply = replies->front();
-    ASSERT_FALSE(reply.logprobs.empty());
-    ASSERT_LE(reply.logprobs.size(), expected.size());
-    for (std::size_t i = 0; i < reply.logprobs.size(); ++i)
-      EXPECT_EQ(reply.logprobs[i].logprob, expected[i]) << i;
+    expect_equal(reply, by_hand("gemma3.llm.gguf",
+                                encoded<infer::PictureEncoder>(
+                                    "gemma3.mmproj.gguf", *decode_picture(*read_file(data(png)))),
+                                6));
     EXPECT_GT(reply.usage.prompt_tokens, 16 + 2);
   }
   EXPECT_TRUE(model("seeing").vision);
@@ -146,8 +183,8 @@ TEST_F(EyesTest, APictureStandsWhereTheMessageHasIt) {
   EXPECT_TRUE(model("small").vision);
 }
 
-TEST_F(EyesTest, APictureThatIsAskedAboutAgainIsNotEncodedAgain) {
-  const Media first = picture("img_97x61.png"), second = picture("img_230x180.png");
+TEST_F(SensesTest, APictureThatIsAskedAboutAgainIsNotEncodedAgain) {
+  const Media first = medium("img_97x61.png"), second = medium("img_230x180.png");
   EXPECT_EQ(error("seeing", content({first, "what is it?"})), "none");
   EXPECT_EQ(error("seeing", content({"and", first, second, "?"})), "none");
   EXPECT_EQ(error("seeing", content({first})), "none");
@@ -162,15 +199,15 @@ TEST_F(EyesTest, APictureThatIsAskedAboutAgainIsNotEncodedAgain) {
   other.caller.key = "somebody else's";
   ASSERT_TRUE(ask("seeing", other));
   ASSERT_TRUE(ask("seeing", other));
-  eventually([&] { return pool->status().counters.pictures_remembered == 43; });
-  EXPECT_EQ(pool->status().counters.pictures_encoded, 3);
+  eventually([&] { return pool->status().counters.media_remembered == 43; });
+  EXPECT_EQ(pool->status().counters.media_encoded, 3);
 }
 
-TEST_F(EyesTest, ItsBytesAreBookedWithTheModels) {
+TEST_F(SensesTest, ItsBytesAreBookedWithTheModels) {
   ASSERT_TRUE(pool->load("seeing"));
-  const auto file = *infer::Gguf::open(data("gemma3.mmproj.gguf"));
-  const std::uint64_t media = *Eyes::bytes(file, infer::best_kernel_table(), 1);
-  EXPECT_GT(media, Eyes::kRemembered);
+  const SensesFile file{.file = *infer::Gguf::open(data("gemma3.mmproj.gguf")), .sees = true};
+  const std::uint64_t media = *Senses::bytes(file, infer::best_kernel_table(), 1);
+  EXPECT_GT(media, Senses::kRemembered);
   EXPECT_EQ(model("seeing").media, media);
   EXPECT_EQ(model("seeing").devices.total(), model("seeing").weights + model("seeing").kv +
                                                  model("seeing").prefix + model("seeing").scratch +
@@ -179,8 +216,8 @@ TEST_F(EyesTest, ItsBytesAreBookedWithTheModels) {
   EXPECT_EQ(model("seeing").media, 0u);
 }
 
-TEST_F(EyesTest, WhatCannotBeSeenIsRefusedByName) {
-  const Media fine = picture("img_97x61.png");
+TEST_F(SensesTest, WhatCannotBeSeenIsRefusedByName) {
+  const Media fine = medium("img_97x61.png");
   EXPECT_EQ(error("blind", content({"Hi", fine})),
             "unsupported_messages: 'blind' takes text only, and a message of the user holds a "
             "picture (image/png); leave it out, or ask a model that knows what to do with it");
@@ -205,11 +242,11 @@ TEST_F(EyesTest, WhatCannotBeSeenIsRefusedByName) {
   EXPECT_EQ(error("seeing", content({"Hi ", fine})), "none") << "and it goes on";
 }
 
-TEST_F(EyesTest, WhoeverGoesIsNotWaitedFor) {
+TEST_F(SensesTest, WhoeverGoesIsNotWaitedFor) {
   for (int i = 0; i < 8; ++i) {
     auto promise = std::make_shared<std::promise<Replies>>();
     auto future = promise->get_future();
-    const auto id = pool->submit("seeing", request(content({picture("img_97x61.png")})), {},
+    const auto id = pool->submit("seeing", request(content({medium("img_97x61.png")})), {},
                                  [promise](Replies replies) { promise->set_value(replies); });
     if (i % 2 != 0) std::this_thread::sleep_for(Milliseconds(i));
     pool->cancel(id);
@@ -221,7 +258,7 @@ TEST_F(EyesTest, WhoeverGoesIsNotWaitedFor) {
   eventually([&] { return pool->status().queued == 0; });
   auto promise = std::make_shared<std::promise<Replies>>();
   auto future = promise->get_future();
-  pool->submit("seeing", request(content({picture("img_230x180.png")})), {},
+  pool->submit("seeing", request(content({medium("img_230x180.png")})), {},
                [promise](Replies replies) { promise->set_value(replies); });
   pool.reset();
   const Replies replies = future.get();
@@ -230,19 +267,19 @@ TEST_F(EyesTest, WhoeverGoesIsNotWaitedFor) {
   }
 }
 
-std::string shown(const std::vector<PictureMarks::Stretch>& stretches) {
+std::string shown(const std::vector<MediaMarks::Stretch>& stretches) {
   std::string text;
-  for (const PictureMarks::Stretch& stretch : stretches) {
+  for (const MediaMarks::Stretch& stretch : stretches) {
     for (const infer::PromptPart& part : stretch.text)
       text += part.trusted ? "<" + part.text + ">" : part.text;
-    if (stretch.picture) text += fmt::format("[{}]", *stretch.picture);
+    if (stretch.medium) text += fmt::format("[{}]", *stretch.medium);
   }
   return text;
 }
 
-TEST(PictureMarks, StandForPicturesAndNothingElseDoes) {
-  const Media one = picture("img_97x61.png");
-  PictureMarks marks, others;
+TEST(MediaMarks, StandForMediaAndNothingElseDoes) {
+  const Media one = medium("img_97x61.png");
+  MediaMarks marks, others;
   Content both("a");
   both.add(one);
   both.add(Content("b"));
@@ -253,13 +290,13 @@ TEST(PictureMarks, StandForPicturesAndNothingElseDoes) {
             "<user:>a[0]b" + forged + "[1]");
   EXPECT_EQ(shown(*marks.split({{again + text, false}})), "[1]a[0]b");
   EXPECT_EQ(marks.split({{text, false}}).error().message,
-            "the model's chat template leaves out picture 2 of 2");
+            "the model's chat template leaves out picture or sound 2 of 2");
   EXPECT_EQ(
       marks.split({{text, false}, {again.substr(0, again.size() - 1), false}}).error().message,
-      "the model's chat template cuts a picture's place apart");
+      "the model's chat template cuts the place of a picture or sound apart");
   EXPECT_EQ(marks.split({{text + text + again, false}}).error().message,
-            "the model's chat template has picture 1 twice");
-  EXPECT_EQ(shown(*PictureMarks().split({{"x", true}, {"y", false}})), "<x>y");
+            "the model's chat template has picture or sound 1 twice");
+  EXPECT_EQ(shown(*MediaMarks().split({{"x", true}, {"y", false}})), "<x>y");
 }
 
 }  // namespace
