@@ -278,6 +278,22 @@ class Looks(Eyes):
         self.assertIn("this model reads text", report)
         self.assertEqual(verdicts["eyes"]["outcome"], "pass")
 
+    def test_a_model_that_is_known_to_be_blind_is_named_before_any_work(self):
+        model = pathlib.Path(__file__).resolve().parents[1] / "data/models/llama-q4_0.gguf"
+        worker = ("--worker", f"seer={model}")
+        picture = self.write("a.svg", poster())
+        _, err = self.lathe("judge", "run", "look", picture, "--set", "worker=seer", "--set", self.QUESTIONS, *worker,
+                            code=2)
+        self.assertIn("'llama-q4_0' reads no pictures: lay its encoder", err)
+        out, _ = self.lathe("loop", "look.toml", *worker)
+        self.assertIn("note: the judge 'look' will give no advice: worker seer", out)
+        self.assertIn("'look' gave no advice", out)
+        self.write("cal.json", "{}")
+        self.write("look.toml", LOOK_RECIPE.replace('worker = "seer"', 'worker = "seer"\ncalibration = "cal.json"'))
+        before = self.lathe("--json", "runs")[0]
+        self.assertIn("reads no pictures", self.lathe("loop", "look.toml", *worker, code=2)[1])
+        self.assertEqual(self.lathe("--json", "runs")[0], before)
+
 
 class Listener:
     """A web server on the loopback that counts who comes."""

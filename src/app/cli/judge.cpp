@@ -49,6 +49,8 @@ class JudgeBench {
     LATHE_TRY(bench->options_, read_options(*bench->kind_, flags.set));
     LATHE_TRY(const Milliseconds limit, parse_duration(flags.time));
     LATHE_TRY(bench->setup_, DriveSetup::make(app, flags.drive, Reach::kAny, nullptr));
+    if (const Worker* worker = bench->worker(); worker && bench->kind_->shows_pictures)
+      LATHE_TRY_STATUS(worker->sees());
     std::error_code ignored;
     bench->limit_ = limit;
     bench->place_.program = app.program;

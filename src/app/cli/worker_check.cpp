@@ -10,6 +10,7 @@ struct Need {
   std::string worker;
   std::string by;  // "make.ladder", "the judge 'meaning'"
   bool advises = false;
+  bool pictures = false;
 };
 
 std::vector<Need> needs_of(const loop::Recipe& recipe) {
@@ -18,9 +19,9 @@ std::vector<Need> needs_of(const loop::Recipe& recipe) {
     for (const std::string& rung : recipe.ladder) needs.push_back({rung, "make.ladder"});
   for (const loop::JudgeSpec& judge : recipe.judges)
     if (judge.kind->needs_worker)
-      needs.push_back({option_string(judge.options, "worker"),
-                       fmt::format("the judge '{}'", judge.name),
-                       judge.kind->advises && judge.kind->advises(judge.options)});
+      needs.push_back(
+          {option_string(judge.options, "worker"), fmt::format("the judge '{}'", judge.name),
+           judge.kind->advises && judge.kind->advises(judge.options), judge.kind->shows_pictures});
   return needs;
 }
 
@@ -48,6 +49,8 @@ Status check_worker_names(const App& app, const loop::Recipe& recipe, const Work
           "[worker.{}]",
           need.worker, need.by, need.worker, (app.config_dir / "workers.toml").string(),
           need.worker);
+  for (const Need& need : needs)
+    if (!need.advises && need.pictures) LATHE_TRY_STATUS(bench.worker(need.worker)->sees());
   return {};
 }
 
@@ -74,10 +77,15 @@ Status check_workers_answer(const loop::Recipe& recipe, const loop::Bench& bench
 
 std::vector<std::string> silent_advisers(const loop::Recipe& recipe, const loop::Bench& bench) {
   std::vector<std::string> lines;
-  for (const Need& need : needs_of(recipe))
-    if (need.advises && !bench.worker(need.worker))
+  for (const Need& need : needs_of(recipe)) {
+    if (!need.advises) continue;
+    const Worker* worker = bench.worker(need.worker);
+    if (!worker)
       lines.push_back(fmt::format("{} advises, and has no worker '{}' to ask: give --worker {}=URL",
                                   need.by, need.worker, need.worker));
+    else if (const Status seeing = worker->sees(); need.pictures && !seeing)
+      lines.push_back(fmt::format("{} will give no advice: {}", need.by, seeing.error().message));
+  }
   return lines;
 }
 

@@ -53,7 +53,8 @@ struct JudgeKind {
   std::string_view summary = {};
   std::span<const OptionSpec> options = {};
   bool needs_worker = false;
-  Stage stage = Stage::kGate;  // where it stands unless the recipe says otherwise
+  bool shows_pictures = false;  // to its worker
+  Stage stage = Stage::kGate;   // where it stands unless the recipe says otherwise
   bool can_whole = false;
   // Options alone that make it advise: whatever it says, its silence too, counts for nothing. null:
   // its verdicts always count.

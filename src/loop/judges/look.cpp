@@ -245,6 +245,7 @@ const JudgeKind kLookJudge{
     .summary = "a model with eyes answers yes/no questions about a picture, and the engine counts",
     .options = kOptions,
     .needs_worker = true,
+    .shows_pictures = true,
     .stage = Stage::kRubric,
     .advises = advises_uncalibrated,
     .check = check,

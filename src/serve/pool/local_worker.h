@@ -12,6 +12,7 @@ class LocalWorker final : public Worker {
   LocalWorker(ModelHost& host, std::string model, std::string name = {});
 
   WorkerInfo info() const override;
+  Status sees() const override;
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override;
   Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override;
