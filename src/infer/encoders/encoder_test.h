@@ -150,9 +150,11 @@ struct EditedFile {
     ADD_FAILURE() << "no tensor " << name;
     return tensors.front();
   }
-  // Where it was written; the file goes with the test.
+  // Where it was written, in a directory of this process's own: tests run side by side. It goes
+  // with the process.
   fs::path write(const std::string& name) const {
-    const fs::path path = fs::path(testing::TempDir()) / (name + ".gguf");
+    static const TempDir directory = std::move(*TempDir::make());
+    const fs::path path = directory.path() / (name + ".gguf");
     auto writer = GgufWriter::create(path);
     EXPECT_TRUE(writer.has_value());
     for (const auto& [key, value] : keys) writer->add(key, value);
