@@ -1,8 +1,7 @@
 // lathe encode MMPROJ FILE --out E.f32: what a model is given in place of a picture or a sound: the
 // rows of its encoder as raw float32, for checks against other engines.
-#include "app/cli/local_model.h"
+#include "app/cli/open_encoder.h"
 #include "app/cli/output_file.h"
-#include "app/cli/work_progress.h"
 #include "ground/base/part_file.h"
 #include "ground/base/text.h"
 #include "ground/media/decoders.h"
@@ -84,21 +83,10 @@ struct Outcome {
   }
 };
 
-// Encoder is PictureEncoder, SoundEncoder or WhisperModel.
-template <class Encoder>
-Result<std::unique_ptr<Encoder>> open_encoder(const App& app, const EncodeFlags& flags,
-                                              const infer::Gguf& file, infer::ThreadTeam& team) {
-  infer::WeightLoading loading;
-  LATHE_TRY(loading.kernels, choose_kernels(flags.kernels));
-  WorkProgress progress(app, "loading " + file.path().filename().string());
-  loading.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
-  loading.stop = app.stop;
-  return Encoder::open(file, team, loading);
-}
-
 Status encode_picture(const App& app, const EncodeFlags& flags, const infer::Gguf& file,
                       infer::ThreadTeam& team, Outcome& outcome) {
-  LATHE_TRY(const auto encoder, open_encoder<infer::PictureEncoder>(app, flags, file, team));
+  LATHE_TRY(const auto encoder,
+            open_encoder<infer::PictureEncoder>(app, flags.kernels, file, team));
   outcome.width = encoder->width();
   LATHE_TRY(const std::string bytes, read_file(flags.file, kMaxPictureFile));
   const auto picture = decode_picture_file(app.program, bytes, kDecodeLimit, *app.stop);
@@ -121,7 +109,7 @@ Result<Sound> read_sound(const App& app, const EncodeFlags& flags) {
 
 Status encode_sound(const App& app, const EncodeFlags& flags, const infer::Gguf& file,
                     infer::ThreadTeam& team, Outcome& outcome) {
-  LATHE_TRY(const auto encoder, open_encoder<infer::SoundEncoder>(app, flags, file, team));
+  LATHE_TRY(const auto encoder, open_encoder<infer::SoundEncoder>(app, flags.kernels, file, team));
   outcome.width = encoder->width();
   LATHE_TRY(const Sound sound, read_sound(app, flags));
   const auto take = [&](const infer::EncodedPiece& piece) {
@@ -136,7 +124,7 @@ Status encode_sound(const App& app, const EncodeFlags& flags, const infer::Gguf&
 // Whisper has its encoder in its own file: half minute by half minute, as far as the sound goes.
 Status encode_whisper(const App& app, const EncodeFlags& flags, const infer::Gguf& file,
                       infer::ThreadTeam& team, Outcome& outcome) {
-  LATHE_TRY(const auto model, open_encoder<infer::WhisperModel>(app, flags, file, team));
+  LATHE_TRY(const auto model, open_encoder<infer::WhisperModel>(app, flags.kernels, file, team));
   outcome.width = model->sizes().width;
   LATHE_TRY(const Sound sound, read_sound(app, flags));
   const infer::MelReader reader(sound.samples, model->mel(), team);

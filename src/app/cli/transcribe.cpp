@@ -1,9 +1,8 @@
 // lathe transcribe MODEL FILE: what is said in a sound, with times, as text, JSON or subtitles.
 #include <iostream>
 
-#include "app/cli/local_model.h"
+#include "app/cli/open_encoder.h"
 #include "app/cli/output_file.h"
-#include "app/cli/work_progress.h"
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 #include "ground/media/decoders.h"
@@ -36,20 +35,6 @@ Result<std::string> read_sound(const std::string& file) {
       return invalid("standard input: is longer than {} MiB", kMaxSoundFile >> 20);
   }
   return bytes;
-}
-
-Result<std::unique_ptr<infer::WhisperModel>> open_whisper(const App& app,
-                                                          const TranscribeFlags& flags,
-                                                          const infer::Gguf& file,
-                                                          infer::ThreadTeam& team) {
-  if (!infer::WhisperModel::is_one(file))
-    return invalid("{}: is no Whisper model; those are files like ggml-base.bin", flags.model);
-  infer::WeightLoading loading;
-  LATHE_TRY(loading.kernels, choose_kernels(flags.kernels));
-  WorkProgress progress(app, "loading " + file.path().filename().string());
-  loading.progress = [&](std::uint64_t done, std::uint64_t total) { progress.update(done, total); };
-  loading.stop = app.stop;
-  return infer::WhisperModel::open(file, team, loading);
 }
 
 Result<infer::TranscribeOptions> options_of(const TranscribeFlags& flags,
@@ -105,7 +90,9 @@ Status transcribe(const App& app, const TranscribeFlags& flags) {
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY(const infer::Gguf file, infer::Gguf::open(flags.model));
   infer::ThreadTeam team(threads);
-  LATHE_TRY(const auto model, open_whisper(app, flags, file, team));
+  if (!infer::WhisperModel::is_one(file))
+    return invalid("{}: is no Whisper model; those are files like ggml-base.bin", flags.model);
+  LATHE_TRY(const auto model, open_encoder<infer::WhisperModel>(app, flags.kernels, file, team));
   LATHE_TRY(const auto tokens, infer::WhisperTokens::of(file));
   LATHE_TRY(const infer::TranscribeOptions options, options_of(flags, tokens));
   LATHE_TRY(const std::string bytes, read_sound(flags.file));

@@ -10,7 +10,6 @@ namespace lathe::infer {
 namespace {
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
-constexpr std::size_t kEntropyTokens = 32;
 
 // log Σ exp
 double log_sum(std::span<const float> values) {

@@ -25,7 +25,8 @@ void filter_next(const WhisperTokens& tokens, const WhisperRules& rules,
 // Natural logarithm of softmax, in place.
 void log_softmax(std::span<float> logits);
 
-// Of the last 32 tokens, in nats: little of it is a text that goes in circles.
+// Of the last so many tokens, in nats: little of it is a text that goes in circles.
+inline constexpr std::size_t kEntropyTokens = 32;
 double entropy_of(std::span<const WhisperTokens::Id> tokens);
 
 }  // namespace lathe::infer

@@ -39,6 +39,10 @@ class WhisperTokens {
   std::size_t vocabulary = 0;
 
   bool is_time(Id id) const { return id >= first_time; }
+  static constexpr std::size_t kFramesATime = 2;  // a frame is 10 ms
+  std::size_t frames_of(Id time) const {
+    return kFramesATime * static_cast<std::size_t>(time - first_time);
+  }
   bool is_text(Id id) const { return id < end; }
   Id language(std::size_t index) const { return first_language + static_cast<Id>(index); }
   std::string_view text(Id id) const { return texts_[static_cast<std::size_t>(id)]; }  // bytes

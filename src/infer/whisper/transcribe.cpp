@@ -10,10 +10,10 @@
 namespace lathe::infer {
 namespace {
 
-constexpr std::size_t kFramesASecond = 100, kFramesATime = 2;
-constexpr std::size_t kLeastFrames = 10;  // of sound that is worth a window
-constexpr double kHighest = 1.0;          // temperature
-constexpr double kPastBelow = 0.5;        // hotter than that, the past would only mislead
+constexpr std::size_t kFramesASecond = 100;
+constexpr std::size_t kFramesATime = WhisperTokens::kFramesATime;
+constexpr double kHighest = 1.0;    // temperature
+constexpr double kPastBelow = 0.5;  // hotter than that, the past would only mislead
 
 class Transcriber {
  public:
@@ -112,9 +112,6 @@ class Transcriber {
     const auto seconds = [&](std::size_t frames) {
       return static_cast<double>(at + frames) / kFramesASecond;
     };
-    const auto frames_of = [&](Id time) {
-      return kFramesATime * static_cast<std::size_t>(time - tokens_.first_time);
-    };
     TranscriptSegment segment;
     const auto begin = [&](std::size_t frames) {
       segment = {};
@@ -133,9 +130,9 @@ class Transcriber {
       const Id token = window.tokens[i];
       if (tokens_.is_time(token)) {
         if (segment.text.empty())
-          begin(frames_of(token));
+          begin(tokens_.frames_of(token));
         else
-          end(frames_of(token));
+          end(tokens_.frames_of(token));
       } else if (tokens_.is_text(token)) {
         segment.text += tokens_.text(token);
         segment.tokens.push_back(token);

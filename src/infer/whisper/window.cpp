@@ -7,14 +7,6 @@
 #include <numeric>
 
 namespace lathe::infer {
-namespace {
-
-constexpr std::size_t kFramesATime = 2;   // a token of time is 20 ms
-constexpr std::size_t kLeastFrames = 10;  // of sound that is worth another window
-constexpr std::size_t kEntropyTokens = 32;
-
-}  // namespace
-
 WindowDecoder::WindowDecoder(WhisperModel& model, const WhisperTokens& tokens,
                              const TranscribeOptions& options)
     : model_(model), tokens_(tokens), options_(options) {
@@ -101,7 +93,8 @@ void WindowDecoder::filter(Beam& beam, double temperature) const {
     for (float& logit : beam.logits) logit = static_cast<float>(logit / temperature);
   const Written& written = beam.written;
   const Id earliest =
-      tokens_.first_time + (written.timed ? static_cast<Id>(written.frames / kFramesATime) : 0);
+      tokens_.first_time +
+      (written.timed ? static_cast<Id>(written.frames / WhisperTokens::kFramesATime) : 0);
   filter_next(tokens_, rules_, written.tokens, earliest, beam.logits);
 }
 
@@ -181,7 +174,7 @@ void WindowDecoder::take(Written& written, Id token, float logprob) const {
 void WindowDecoder::check(Written& written, std::size_t step, std::size_t left) const {
   const Id token = written.tokens.back();
   if (token > tokens_.first_time) {
-    const std::size_t frames = kFramesATime * static_cast<std::size_t>(token - tokens_.first_time);
+    const std::size_t frames = tokens_.frames_of(token);
     if (written.timed && written.frames > frames && written.complete < step) {
       written.failed = true;
       return;

@@ -8,6 +8,8 @@
 
 namespace lathe::infer {
 
+inline constexpr std::size_t kLeastFrames = 10;  // of sound that are worth a window
+
 struct WhisperWindow {
   std::vector<WhisperTokens::Id> tokens;
   std::vector<float> logprobs;

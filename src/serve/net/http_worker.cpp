@@ -193,22 +193,26 @@ Error HttpWorker::error_of(const HttpAnswer& answer, const Call& call) const {
   return error(ErrorKind::kDenied, "refused the request");
 }
 
+HttpCall HttpWorker::post(std::string_view path, const std::string& body, const Call& call) const {
+  return {.url = endpoint_.url + std::string(path),
+          .body = body,
+          .headers = headers(),
+          .allowed = config_.allowed,
+          .contacts = config_.contacts,
+          .allowed_by = config_.allowed_by,
+          .labels = call.labels,
+          .connect_limit = config_.connect_limit,
+          .idle_limit = config_.idle_limit,
+          .total_limit = call.left()};
+}
+
 Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
                                   const std::function<void(const Delta&)>& on_delta,
                                   Retry& retry) const {
   ChatStream stream(on_delta);
   Status status;
   SseReader reader([&](std::string_view data) { return stream.event(data); });
-  HttpCall http{.url = endpoint_.url + "/chat/completions",
-                .body = body,
-                .headers = headers(),
-                .allowed = config_.allowed,
-                .contacts = config_.contacts,
-                .allowed_by = config_.allowed_by,
-                .labels = call.labels,
-                .connect_limit = config_.connect_limit,
-                .idle_limit = config_.idle_limit,
-                .total_limit = call.left()};
+  HttpCall http = post("/chat/completions", body, call);
   http.headers.emplace_back("Accept: text/event-stream");
   http.on_stream = [&](std::string_view bytes) {
     status = reader.feed(bytes);
@@ -303,16 +307,7 @@ Result<Json> HttpWorker::weigh(const Continuation& asked, const Call& call) {
                                       {"temperature", 0},
                                       {"echo", true},
                                       {"logprobs", 1}});
-  HttpCall http{.url = endpoint_.url + "/completions",
-                .body = body,
-                .headers = headers(),
-                .allowed = config_.allowed,
-                .contacts = config_.contacts,
-                .allowed_by = config_.allowed_by,
-                .labels = call.labels,
-                .connect_limit = config_.connect_limit,
-                .idle_limit = config_.idle_limit,
-                .total_limit = call.left()};
+  const HttpCall http = post("/completions", body, call);
   if (config_.on_outgoing) config_.on_outgoing(body);
   LATHE_TRY(const HttpAnswer answer, http_call(http, call.stop));
   const auto json = parse_json(answer.body);

@@ -61,6 +61,7 @@ class HttpWorker : public Worker {
   Result<Json> list_models(const Call& call) const;
   Result<Json> weigh(const Continuation& asked, const Call& call);
   PeerKind peer(const Request& request, const Call& call);
+  HttpCall post(std::string_view path, const std::string& body, const Call& call) const;
   Result<Reply> attempt(const std::string& body, const Call& call,
                         const std::function<void(const Delta&)>& on_delta, Retry& retry) const;
   Error error_of(const HttpAnswer& answer, const Call& call) const;
