@@ -7,6 +7,7 @@ void add_bench(CLI::App& cli, App& app, Action& action);
 void add_capacity(CLI::App& cli, App& app, Action& action);
 void add_logits(CLI::App& cli, App& app, Action& action);
 void add_models(CLI::App& cli, App& app, Action& action);
+void add_open(CLI::App& cli, App& app, Action& action);
 void add_perplexity(CLI::App& cli, App& app, Action& action);
 void add_run(CLI::App& cli, App& app, Action& action);
 void add_completion(CLI::App& cli, App& app, Action& action);
@@ -56,7 +57,7 @@ std::span<const CommandSpec> commands() {
       {add_imatrix},    {add_quantize},   {add_fit},    {add_serve},    {add_ps},
       {add_tune},       {add_merge},      {add_pull},   {add_models},   {add_egress},
       {add_manual},     {add_completion}, {add_ledger}, {add_prices},   {add_payback},
-      {add_key},        {add_queue},
+      {add_key},        {add_queue},      {add_open},
   };
   return kCommands;
 }

@@ -5,6 +5,7 @@
 #include "app/cli/output_file.h"
 #include "app/cli/recipes.h"
 #include "app/cli/retention.h"
+#include "app/cli/running_server.h"
 #include "app/cli/view.h"
 #include "app/cli/worker_check.h"
 #include "books/sqlite/open_journal.h"
@@ -61,6 +62,16 @@ int put_in_queue(const App& app, books::Journal& journal, const loop::Run& run) 
   return kExitPassed;
 }
 
+void print_page(const App& app, const std::string& run) {
+  const auto url = running_server(app);
+  if (!url)
+    print_note("note: no server runs here, so there is no page to watch; `lathe open` starts one");
+  else if (app.json)
+    print_json({{"event", "page"}, {"url", fmt::format("{}/#/runs/{}", *url, run)}});
+  else
+    print(fmt::format("watch it at {}/#/runs/{}\n", *url, run));
+}
+
 }  // namespace
 
 int run_loop(const App& app, const LoopFlags& flags) {
@@ -98,6 +109,7 @@ int run_loop(const App& app, const LoopFlags& flags) {
   auto run = loop::Run::start(*journal, request, bench);
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
+  if (flags.watch) print_page(app, run->id());
   return flags.background ? put_in_queue(app, *journal, *run)
                           : drive_if_workers_answer(app, *journal, *run, bench, view);
 }
@@ -142,6 +154,7 @@ void add_loop_flags(CLI::App& command, LoopFlags& flags) {
                    "Do not write passed changes into the source tree");
   command.add_flag("--background", flags.background,
                    "Put it in the queue; `lathe queue run` works on it when nobody is in its way");
+  command.add_flag("--watch", flags.watch, "Say where to watch it in a browser");
   command.add_option("--set", flags.set, "Change a value of the recipe: --set make.best_of=4")
       ->take_all();
   add_drive_flags(command, flags.drive);

@@ -11,6 +11,7 @@ struct LoopFlags {
   std::string out;
   bool no_apply = false, force = false;
   bool background = false;  // into the queue
+  bool watch = false;       // says where its page is
   std::vector<std::string> set;
   DriveFlags drive;
 };

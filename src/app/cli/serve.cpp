@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "app/cli/desktop.h"
 #include "app/cli/drive.h"
 #include "app/cli/fits_here.h"
 #include "app/cli/key_file.h"
@@ -22,6 +23,7 @@
 #include "serve/server/api_routes.h"
 #include "serve/server/pull.h"
 #include "serve/server/server.h"
+#include "serve/web/web_routes.h"
 
 namespace lathe::app {
 namespace {
@@ -33,7 +35,8 @@ struct ServeFlags {
   int port = 8080, threads = 0, sequences = 32, max_tokens = 8192;
   std::string memory, snapshots, api_key_env, remote_key_env;
   std::size_t queue = 256;
-  bool no_speculation = false, allow_pull = false;
+  bool no_speculation = false, allow_pull = false, no_web = false;
+  bool open = false;  // the page, as soon as it is served
   PullPlaces pull;
   std::string grace = "30s";
 };
@@ -190,8 +193,8 @@ void add_pulled_names(serve::Catalog& catalog, std::span<const serve::LibraryMod
 Result<serve::Catalog> read_catalog(const App& app, const ServeFlags& flags) {
   const auto library = serve::list_library(library_places(app));
   const fs::path own = app.config_dir / "models";
-  // Where models come from elsewhere, none need be here.
-  const bool may_be_empty = !flags.remotes.empty() || flags.allow_pull;
+  // Where models come from elsewhere, none need be here; and the page says how to get one.
+  const bool may_be_empty = !flags.remotes.empty() || flags.allow_pull || flags.open;
   std::error_code error;
   std::vector<fs::path> places;
   std::vector<const serve::LibraryModel*> named;
@@ -272,6 +275,10 @@ Status serve(const App& app, const ServeFlags& flags) {
                                     [](const serve::Call& call) { return call.owner; }));
   if (flags.allow_pull)
     tables.insert(tables.begin(), serve::pull_routes(pool, puller_of(app, flags, pool, memory)));
+  const auto sessions = std::make_shared<serve::Sessions>();
+  const auto page = flags.no_web ? std::vector<serve::RouteTable>() : serve::web_routes(sessions);
+  if (!page.empty()) config.sessions = sessions;
+  tables.insert(tables.begin(), page.begin(), page.end());
   LATHE_TRY(auto server, serve::Server::start(std::move(config), tables));
   // Every address is reached by its own name; loopback is meant by "all".
   std::string address = flags.listen.empty() ? "127.0.0.1" : flags.listen.front();
@@ -283,6 +290,8 @@ Status serve(const App& app, const ServeFlags& flags) {
   } else {
     print(fmt::format("serving {} at {}/v1 · {} for models · Ctrl-C ends\n", clip_utf8(names, 300),
                       url, format_bytes(memory)));
+    if (!page.empty()) print(fmt::format("in a browser: {}/\n", url));
+    if (flags.open) open_on_desktop(url + "/");
   }
   // Found by `lathe run`, `ps` and loops on this machine, for as long as it runs.
   const ServerNote note(app, url);
@@ -385,11 +394,38 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   command->add_flag("--allow-pull", flags->allow_pull,
                     "Clients may have models fetched (POST /api/pull)");
   add_place_flags(*command, flags->pull);
+  command->add_flag("--no-web", flags->no_web, "Serve no page to browsers, the APIs alone");
   command->add_flag("--no-speculation", flags->no_speculation, "Do not check drafts");
   command->add_option("--grace", flags->grace, "Time for answers under way when it is stopped")
       ->capture_default_str();
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
+      const Status status = serve(app, *flags);
+      return status ? kExitPassed : report_error(app, status.error());
+    };
+  });
+}
+
+// The page of the server that runs here; where none does, of one that serves until Ctrl-C.
+void add_open(CLI::App& cli, App& app, Action& action) {
+  auto flags = std::make_shared<ServeFlags>();
+  flags->open = true;
+  CLI::App* command =
+      cli.add_subcommand("open",
+                         "Open the page of `lathe serve`; serves until Ctrl-C where no "
+                         "server runs");
+  command->add_option("--port", flags->port, "TCP port of a server that is started; 0: any")
+      ->capture_default_str();
+  command->callback([&app, &action, flags] {
+    action = [&app, flags]() -> int {
+      if (const auto url = running_server(app)) {
+        open_on_desktop(*url + "/");
+        if (app.json)
+          print_json({{"url", *url + "/"}});
+        else
+          print(*url + "/\n");
+        return kExitPassed;
+      }
       const Status status = serve(app, *flags);
       return status ? kExitPassed : report_error(app, status.error());
     };

@@ -22,16 +22,6 @@ bool same_key(std::string_view given, std::string_view key) {
   return difference == 0;
 }
 
-// The keys that a request brings.
-std::vector<std::string> given_keys(const HttpRequest& head) {
-  std::vector<std::string> given;
-  if (const std::string* key = head.header("x-api-key")) given.push_back(*key);
-  if (const std::string* bearer = head.header("authorization"))
-    if (to_lower_ascii(bearer->substr(0, 7)) == "bearer ")
-      given.emplace_back(trim(std::string_view(*bearer).substr(7)));
-  return given;
-}
-
 bool is_owner(const GateRules& rules, const std::vector<std::string>& given) {
   bool found = false;
   for (const std::string& one : given)
@@ -54,8 +44,21 @@ bool is_owners(std::string_view path) {
   return path == "/models/load" || path == "/models/unload" || path == "/metrics";
 }
 
+// The page is shown to whoever has no key yet, so that one can be typed.
+bool is_open(const GateRules& rules, const HttpRequest& head) {
+  const std::string_view path = route_path(head.path);
+  return path == "/health" || head.method == "OPTIONS" ||
+         (rules.sessions && (path == "/" || path.starts_with("/web/")));
+}
+
+// A browser sends its cookie whoever made it ask.
+bool changes_by_cookie(const GateRules& rules, const HttpRequest& head) {
+  return rules.sessions && head.method != "GET" && head.method != "HEAD" &&
+         !session_of(head).empty() && !head.header("authorization") && !head.header("x-api-key");
+}
+
 std::optional<ApiError> check_key_of(const GateRules& rules, const HttpRequest& head) {
-  const std::vector<std::string> given = given_keys(head);
+  const std::vector<std::string> given = given_keys(rules, head);
   if (is_owner(rules, given)) return std::nullopt;
   const auto refused = [](std::string message) {
     return ApiError{401, std::move(message), {}, "invalid_api_key"};
@@ -139,6 +142,27 @@ bool is_loopback(std::string_view host) {
          (host.starts_with("127.") && is_ip_address(host));
 }
 
+std::vector<std::string> given_keys(const GateRules& rules, const HttpRequest& head) {
+  std::vector<std::string> given;
+  if (const std::string* key = head.header("x-api-key")) given.push_back(*key);
+  if (const std::string* bearer = head.header("authorization"))
+    if (to_lower_ascii(bearer->substr(0, 7)) == "bearer ")
+      given.emplace_back(trim(std::string_view(*bearer).substr(7)));
+  if (rules.sessions)
+    if (auto key = rules.sessions->key_of(session_of(head), rules.now))
+      given.push_back(*std::move(key));
+  return given;
+}
+
+bool says_change(const HttpRequest& head) {
+  const std::string* said = head.header("x-lathe");
+  return said && *said == "1";
+}
+
+ApiError no_change_said() {
+  return {403, "a change is asked for with the header 'X-Lathe: 1'; this request has none"};
+}
+
 std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head) {
   if (!host_allowed(rules, head))
     return ApiError{403, fmt::format("this server does not go by the name of '{}'",
@@ -147,9 +171,10 @@ std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& he
     return ApiError{
         403, fmt::format("pages of '{}' may not call this server; `lathe serve --origin` lets them",
                          origin_of(head))};
-  const bool open = route_path(head.path) == "/health" || head.method == "OPTIONS";
-  if (!open && asks_for_keys(rules))
+  if (!is_open(rules, head) && asks_for_keys(rules)) {
     if (auto refusal = check_key_of(rules, head)) return refusal;
+    if (changes_by_cookie(rules, head) && !says_change(head)) return no_change_said();
+  }
   if (head.method == "POST" && !may_be_json(head))
     return ApiError{
         415, "the body must be JSON, not packed and no form: Content-Type: application/json"};
@@ -160,7 +185,7 @@ namespace {
 
 Visitor known_visitor(const GateRules& rules, const HttpRequest& head) {
   if (!asks_for_keys(rules)) return {};
-  const std::vector<std::string> given = given_keys(head);
+  const std::vector<std::string> given = given_keys(rules, head);
   if (is_owner(rules, given)) return {.caller = {.key = std::string(kOwnerName)}};
   const Key* key = key_of(rules, given);
   if (key == nullptr) return {.owner = false};  // where no key is needed

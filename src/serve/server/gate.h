@@ -8,6 +8,7 @@
 
 #include "serve/server/api_error.h"
 #include "serve/server/keys.h"
+#include "serve/server/sessions.h"
 
 namespace lathe::serve {
 
@@ -16,7 +17,10 @@ struct GateRules {
   // People's, revoked ones too; null or empty: there are none. Where there is neither an owner's
   // key nor one of these, nobody is asked for one.
   std::shared_ptr<const KeyRing> keys = {};
-  std::int64_t now = 0;  // Unix seconds, by which keys expire
+  // Of the browsers that show this server's own page; null: it has none. With them the page itself
+  // is open to whoever has no key yet.
+  std::shared_ptr<const Sessions> sessions = {};
+  std::int64_t now = 0;  // Unix seconds, by which keys and sessions expire
   // Names that this server goes by beside loopback's own: against other sites' pages that rebind
   // their name to this address.
   std::vector<std::string> hosts = {};
@@ -24,6 +28,13 @@ struct GateRules {
   std::vector<std::string> origins =
       {};  // pages that may call it beside its own: "https://example.org"
 };
+
+// What a page of this server's own says with every change that it asks for: a form, or a page of
+// another site, cannot.
+bool says_change(const HttpRequest& head);
+ApiError no_change_said();
+// The keys that a request brings, its session's among them; none need be right.
+std::vector<std::string> given_keys(const GateRules& rules, const HttpRequest& head);
 
 std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head);
 

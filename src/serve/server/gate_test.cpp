@@ -53,6 +53,48 @@ TEST(Gate, Keys) {
   EXPECT_EQ(with({}, "/health"), 200);
 }
 
+TEST(Gate, ASessionIsAsGoodAsItsKeyAndNoBetter) {
+  const auto sessions = std::make_shared<Sessions>();
+  const Key anna{.name = "anna", .sha256 = sha256_hex("a")};
+  GateRules rules{.keys = std::make_shared<const KeyRing>(std::vector{anna}), .sessions = sessions};
+  const std::string name = sessions->open("a", 0);
+  const auto with = [&](const std::string& cookie, const char* path = "/v1/models") {
+    return status(rules, request("GET", path, {{"host", "localhost"}, {"cookie", cookie}}));
+  };
+  const std::string cookie = "x=y;  lathe_session=" + name;
+  EXPECT_EQ(with(cookie), 200);
+  EXPECT_EQ(with(cookie, "/metrics"), 403) << "the owner's";
+  EXPECT_EQ(visitor_of(rules, request("GET", "/", {{"cookie", cookie}})).caller.key, "anna");
+  for (const std::string& wrong :
+       std::vector<std::string>{"", "lathe_session=", "lathe_session", name,
+                                "lathe_session=" + name + "0", "xlathe_session=" + name})
+    EXPECT_EQ(with(wrong), 401) << wrong;
+  for (const char* open : {"/", "/web/0/app.js", "/health"}) EXPECT_EQ(with("", open), 200) << open;
+  EXPECT_EQ(with("", "/v1/session"), 401);
+  rules.now = kSessionSeconds;
+  EXPECT_EQ(with(cookie), 401) << "its time is over";
+  rules.now = 1;
+  Key revoked = anna;
+  revoked.revoked = 1;
+  rules.keys = std::make_shared<const KeyRing>(std::vector{revoked});
+  EXPECT_EQ(with(cookie), 401);
+  EXPECT_EQ(with("lathe_session=" + sessions->open("b", 0)), 401) << "of a key that never was";
+}
+
+TEST(Gate, OfManySessionsTheOldestEnds) {
+  Sessions sessions;
+  const std::string oldest = sessions.open("k", 0);
+  std::string second;
+  for (std::size_t i = 1; i <= kMostSessions; ++i) {
+    const std::string name = sessions.open("k", static_cast<std::int64_t>(i));
+    if (i == 1) second = name;
+  }
+  EXPECT_FALSE(sessions.key_of(oldest, 1));
+  EXPECT_TRUE(sessions.key_of(second, 1));
+  sessions.close(second);
+  EXPECT_FALSE(sessions.key_of(second, 1));
+}
+
 TEST(Gate, WhoeverAsksMayStandBackAndNotStepForward) {
   Key nightly{.name = "nightly", .sha256 = sha256_hex("n"), .call_class = CallClass::kBackground};
   Key anna{.name = "anna", .sha256 = sha256_hex("a")};

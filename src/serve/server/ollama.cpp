@@ -40,8 +40,7 @@ Json entry(const ModelInfo& model) {
 }  // namespace
 
 Handled ollama_root(ModelHost&, Call&) {
-  return HttpReply{200, "Lathe is running, also for clients of Ollama\n",
-                   "text/plain; charset=utf-8"};
+  return HttpReply{200, "Ollama is running", "text/plain; charset=utf-8"};
 }
 
 Handled ollama_version(ModelHost&, Call&) {

@@ -18,6 +18,8 @@ struct Route {
   std::string_view method;
   std::string_view path;  // without "/v1"; a '*' at the end stands for the rest
   Handler handler;
+  // Only for callers that say `X-Lathe: 1` (says_change() of gate.h).
+  bool change = false;
 };
 
 struct RouteTable {

@@ -76,6 +76,7 @@ Handled serve(const Gate& gate, std::span<const RouteTable> tables,
                  "not_found"});
   if (!match.route)
     return std::unexpected(ApiError{405, fmt::format("this path knows only {}", match.allowed)});
+  if (match.route->change && !says_change(request)) return std::unexpected(no_change_said());
   LATHE_TRY(Json body, read_body(request));
   const Visitor visitor = visitor_of(gate.now(), request);
   Call call{exchange,        dialect_of(request.path), match.rest,
@@ -103,7 +104,10 @@ void handle(const Gate& gate, std::span<const RouteTable> tables,
 }
 
 Result<GateRules> gate_rules(const ServerConfig& config) {
-  GateRules rules{.api_keys = config.api_keys, .hosts = config.hosts, .origins = config.origins};
+  GateRules rules{.api_keys = config.api_keys,
+                  .sessions = config.sessions,
+                  .hosts = config.hosts,
+                  .origins = config.origins};
   for (const std::string& key : config.api_keys)
     if (key.empty()) return invalid("an API key may not be empty");
   for (const std::string& address : config.addresses) {

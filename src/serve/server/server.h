@@ -17,8 +17,9 @@ struct ServerConfig {
   std::vector<std::string> api_keys = {};                     // the owner's
   std::shared_ptr<KeyFile> keys = {};                         // people's; null: there are none
   std::shared_ptr<QuotaMeter> quotas = std::make_shared<QuotaMeter>();
-  std::vector<std::string> hosts = {};    // names that it goes by, for the Host header
-  std::vector<std::string> origins = {};  // pages of other places that may call it
+  std::shared_ptr<const Sessions> sessions = {};  // of its own page's; null: it has no page
+  std::vector<std::string> hosts = {};            // names that it goes by, for the Host header
+  std::vector<std::string> origins = {};          // pages of other places that may call it
   HttpLimits limits = {};
   // Of other machines that come; outlives the server. Null: they are not let in.
   ContactLog* contacts = nullptr;

@@ -1,0 +1,282 @@
+// The page in a real browser, before a server of made-up answers: what it shows, by whom it can be used, and what it refuses to run.
+// One browser for all of it. Waits are for conditions; no test knows how long anything takes.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { launch, open_window } from "./browser.mjs";
+import { start } from "./fake_server.mjs";
+import { run_summary, small_world, track_row } from "./fake_world.mjs";
+import { corpus } from "./xss.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser.close());
+
+// A window on a world of its own.
+async function visit(t, world, hash, options = {}) {
+  const server = await start(world);
+  t.after(() => server.stop());
+  const opened = await open_window(browser, options);
+  t.after(() => opened.context.close());
+  await opened.page.goto(`${server.url}/${hash}`);
+  return {
+    ...opened, server,
+    leave: () => assert.deepEqual(opened.sins, []),
+  };
+}
+
+const settled = (page) => page.waitForFunction(() => document.querySelector("h1") && !document.querySelector(".skeleton"));
+
+async function faults(page) {
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run(document, { preload: false, runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] });
+    return violations.map((each) => `${each.id}: ${each.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
+  });
+}
+
+function hashes(world) {
+  const [first, second] = Object.keys(world.runs);
+  return {
+    bench: "#/bench", runs: "#/runs", run: `#/runs/${first}`, sound: `#/runs/${first}/units/2`, picture: `#/runs/${second}/units/0`, text: `#/runs/${second}/units/1`,
+    page: `#/runs/${second}/units/2`, changes: `#/runs/${second}/units/3`, chat: "#/chat", choose: "#/judge", judge: `#/judge/${first}`, fit: "#/fit", ledger: "#/ledger",
+    benchmarks: "#/benchmarks", catalog: "#/catalog", fleet: "#/fleet", consent: "#/consent", doctor: "#/doctor", more: "#/more",
+  };
+}
+
+for (const theme of ["light", "dark"])
+  for (const width of [1280, 360])
+    test(`every view has no fault that axe finds, and none is too wide: ${theme}, ${width} pixels`, async (t) => {
+      const world = small_world();
+      const { page, leave } = await visit(t, world, "#/bench", { theme, width });
+      for (const [name, hash] of Object.entries(hashes(world))) {
+        await page.evaluate((to) => (location.hash = to), hash);
+        await page.waitForFunction((to) => location.hash === to, hash);
+        await settled(page);
+        const found = await faults(page);
+        assert.deepEqual(found, [], `${name}, ${theme}, ${width}`);
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${name} is wider than ${width} pixels`);
+      }
+      leave();
+    });
+
+test("a talk: the answer comes word by word as elements, with what it took, and again from another seed", async (t) => {
+  const { page, server, leave } = await visit(t, small_world(), "#/chat");
+  await page.getByLabel("Your question").fill("What does a lathe do?");
+  await page.keyboard.press("Enter");
+  await page.getByText("24 read").or(page.getByText("40 read, 60 % of them remembered")).waitFor();
+  assert.equal(await page.locator(".turn.assistant strong").innerText(), "turns");
+  assert.equal(await page.locator(".turn.assistant ol li").count(), 2);
+  assert.deepEqual(await faults(page), []);
+  await page.getByRole("button", { name: "Retry with another seed" }).click();
+  await page.waitForFunction(() => document.querySelectorAll(".turn").length === 2 && document.querySelector(".turn-foot")?.textContent.includes("seed 7"));
+  const bodies = server.asked.filter((each) => each.path === "/chat/completions").map((each) => JSON.parse(each.body));
+  assert.equal(bodies.length, 2);
+  assert.equal(bodies[0].seed, undefined);
+  assert.equal(bodies[1].seed, 8, "the seed that the server drew, and one more");
+  assert.deepEqual(bodies[1].messages, [{ role: "user", content: "What does a lathe do?" }]);
+  await page.getByRole("button", { name: "Make this a recipe" }).click();
+  assert.match(await page.getByLabel("recipe", { exact: true }).inputValue(), /task = "What does a lathe do\?"/);
+  leave();
+});
+
+test("a schema that cannot be read is said before anything is asked", async (t) => {
+  const { page, server, leave } = await visit(t, small_world(), "#/chat");
+  await page.getByLabel("JSON schema of the answer").fill("{");
+  await page.getByLabel("Your question").fill("x");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByText("The JSON schema cannot be read").waitFor();
+  assert.equal(server.asked.filter((each) => each.path === "/chat/completions").length, 0);
+  leave();
+});
+
+test("ten takes are judged by keyboard alone, and a label of somebody else's is not written over", async (t) => {
+  const world = small_world();
+  const id = Object.keys(world.runs)[0];
+  const { page, server, leave } = await visit(t, world, `#/judge/${id}`);
+  await page.getByText("2 of 12 takes judged").waitFor();
+  assert.equal(await page.getByText("6.1").count(), 0, "what judges said is not there");
+  for (let i = 0; i < 10; ++i) {
+    const take = await page.locator("#take").innerText();
+    await page.keyboard.press(i % 3 === 0 ? "r" : "a");
+    await page.getByText(`${i % 3 === 0 ? "Rejected" : "Accepted"}: ${take}`).waitFor();
+  }
+  await page.getByText("Every take has been judged.").waitFor();
+  const given = server.asked.filter((each) => each.path === "/labels").map((each) => JSON.parse(each.body));
+  assert.deepEqual(given.map((each) => each.accept), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((i) => i % 3 !== 0));
+  assert.equal(new Set(given.map((each) => each.blob)).size, 10);
+  // Another tab has judged the first take since this one looked.
+  await page.getByRole("button", { name: "Go through them again" }).click();
+  const { labels } = world.runs[id];
+  const first = labels.takes[0];
+  labels.labels.find((each) => each.blob === first.blob).revision = 5;
+  await page.keyboard.press("r");
+  await page.getByText("somebody else has judged this take since").waitFor();
+  assert.equal(labels.labels.find((each) => each.blob === first.blob).revision, 5);
+  // Now that it is seen, one may disagree.
+  await page.keyboard.press("r");
+  await page.getByText(`Rejected: ${first.unit}`).waitFor();
+  assert.equal(labels.labels.find((each) => each.blob === first.blob).revision, 6);
+  leave();
+});
+
+test("a run of 10,000 units by keyboard: few rows are in the document, and all can be reached", async (t) => {
+  const world = small_world();
+  const tracks = Array.from({ length: 10_000 }, (_, i) => track_row(i, `unit ${i}`));
+  const summary = run_summary("big", "rewrite", "partial", tracks);
+  world.runs = { big: { row: { id: "big", recipe: "rewrite", title: "", state: "partial", created: "", created_ms: 0, records: 1, units: 10_000, units_passed: 1 }, summary, tracks, unit: (i) => ({ ...tracks[i], rule: "no gain", laps: [] }), labels: {}, agreement: { labels: 0, judges: [] } } };
+  const { page, leave } = await visit(t, world, "#/runs/big");
+  const rows = () => page.locator(".grid-body .grid-row").count();
+  await page.getByText("10,000 of 10,000").waitFor();
+  assert.ok((await rows()) < 80, `${await rows()} rows`);
+  await page.locator("#grid").focus();
+  await page.keyboard.press("End");
+  await page.locator("#row-9999").waitFor();
+  assert.equal(await page.locator("#grid").getAttribute("aria-activedescendant"), "row-9999");
+  assert.ok((await rows()) < 80);
+  await page.keyboard.press("k");
+  await page.keyboard.press("Enter");
+  await page.locator("article").getByRole("heading", { name: "unit 9998" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("article").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Failed" }).click();
+  await page.getByText(`${tracks.filter((each) => each.state === "gave_up").length.toLocaleString("en-GB")} of 10,000`).waitFor();
+  await page.getByPlaceholder("Find a unit").fill("unit 9998");
+  await page.getByText("1 of 10,000").waitFor();
+  assert.ok((await rows()) < 80);
+  assert.ok((await page.evaluate(() => document.querySelectorAll("*").length)) < 3000);
+  leave();
+});
+
+test("records that come change the grid, the open unit and the log", async (t) => {
+  const world = small_world();
+  const id = Object.keys(world.runs)[0];
+  const { page, server, leave } = await visit(t, world, `#/runs/${id}`);
+  await page.getByText("live", { exact: true }).waitFor();
+  await page.locator('[data-track="4"][data-state="open"]').waitFor();
+  const { tracks, summary } = world.runs[id];
+  Object.assign(tracks[4], { state: "passed", laps: [5.5, 9.4].map((score) => ({ closed: true, gained: true, score })), units: [{ key: "L05", passed: true }] });
+  Object.assign(summary, { units_passed: 17, seq: 401 });
+  server.send({ seq: 401, t_ms: 84_000, kind: "unit", line: "L05 passed", track: 4 });
+  await page.locator('[data-track="4"][data-state="passed"] [data-lap="2"][data-score="9.4"]').waitFor();
+  await page.locator(".fact-main").getByText("17").waitFor();
+  await page.getByText("What happened while you watched (1)").waitFor();
+  leave();
+});
+
+test("a server that is gone is said so, and everything is back when it is", async (t) => {
+  const world = small_world();
+  const first = await start(world);
+  t.after(() => first.stop());
+  const { page, context, sins } = await open_window(browser);
+  t.after(() => context.close());
+  await page.goto(`${first.url}/#/bench`);
+  await page.getByText("gemma-3-4b-it").waitFor();
+  const port = Number(new URL(first.url).port);
+  await first.stop();
+  await page.getByText("The server does not answer, since").waitFor();
+  assert.equal(await page.getByText("gemma-3-4b-it").count(), 1, "what was seen stays");
+  assert.deepEqual(await faults(page), []);
+  world.pool.models = world.pool.models.slice(0, 1);
+  const second = await start(world, port);
+  t.after(() => second.stop());
+  await page.getByText("The server does not answer").waitFor({ state: "detached" });
+  await page.getByText("gemma-3-4b-it").waitFor({ state: "detached" });
+  assert.deepEqual(sins, []);
+});
+
+test("nothing there, and nothing that can be read: each view says what to do", async (t) => {
+  const empty = { ...small_world(), runs: {}, models: { data: [] }, catalog: { directory: "/m", models: [] }, bench: { records: [] }, usage: { by: "model", data: [] } };
+  empty.pool = { ...empty.pool, models: [], loops: [], memory_booked: 0, energy: { watts: null, why: "not readable here: no RAPL" } };
+  const { page, leave } = await visit(t, empty, "#/bench");
+  const shows = async (hash, words) => {
+    await page.evaluate((to) => (location.hash = to), hash);
+    await page.getByText(words).first().waitFor();
+    assert.deepEqual(await faults(page), [], hash);
+  };
+  await page.getByRole("button", { name: "Run the demo loop" }).waitFor();
+  await shows("#/bench", "not readable here: no RAPL");
+  await shows("#/runs", "No run has been begun yet.");
+  await shows("#/chat", "No model here can talk.");
+  await shows("#/judge", "There is nothing to judge yet.");
+  await shows("#/catalog", "No model is on this machine.");
+  await shows("#/benchmarks", "Nothing has been measured here yet.");
+  await shows("#/ledger", "Nothing has been written down yet.");
+  await shows("#/runs/nowhere", "there is no such run");
+  empty.doctor = { findings: "none" };
+  await shows("#/doctor", "The answer is not what this page expects");
+  leave();
+});
+
+test("texts that want to be scripts stay texts, wherever they stand", async (t) => {
+  assert.equal(corpus.length, 60);
+  const world = small_world();
+  const tracks = corpus.map((words, i) => ({ ...track_row(i, words, "gave_up"), text: words, fault: words, why: words }));
+  const id = corpus[0];
+  const summary = run_summary(id, corpus[1], "running", tracks, { title: corpus[2], why: corpus[3], caveats: corpus[4], rubrics: { [corpus[5]]: { text: corpus[6], criteria: corpus } } });
+  const texts = {};
+  const { sha256 } = await import("./fake_server.mjs");
+  corpus.forEach((words, i) => (texts[i] = sha256(words)));
+  for (const words of corpus) world.blobs[sha256(words)] = { type: "text/plain; charset=utf-8", bytes: Buffer.from(words), drawn: { type: "text/html", bytes: Buffer.from(words) } };
+  const unit = (i) => ({
+    ...tracks[i], rule: corpus[i],
+    laps: [{ lap: 1, move: "sample", reason: corpus[i], closed: true, gained: true, best: 0, candidates: [{
+      n: 0, error: corpus[i], blob: texts[i], kind: ["text", "drawing", "other", "sound"][i % 4], media_type: ["text/markdown", "text/html", corpus[i], "audio/wav"][i % 4], facts: { [corpus[i]]: corpus[i] },
+      bytes: 3, worker: corpus[i], ms: 1, usage: null, prompt: corpus[i], diff: null,
+      verdicts: [{ judge: corpus[5], stage: corpus[i], outcome: "fail", score: 1, bar: 8, evidence: { said: corpus[i] },
+        critiques: [{ locus: corpus[i], severity: "must", claim: corpus[i], evidence: corpus[i], fingerprint: "" }],
+        exhibits: [{ kind: "sound", words: [{ expected: corpus[i], heard: corpus[i], match: "wrong", start: 0, end: 1 }] }, { kind: "picture", title: corpus[i], width: 10, height: 10, boxes: [[0, 0, 1, 1]], png: i % 4 === 1 ? null : corpus[i] }] }],
+    }] }],
+  });
+  world.runs = { [id]: { row: { id, recipe: corpus[1], title: corpus[2], state: corpus[3], created: corpus[4], created_ms: 0, records: 1, units: 60, units_passed: 0 }, summary, tracks, unit, labels: { labels: [], takes: corpus.map((words, i) => ({ unit: words, index: i, lap: 1, n: 0, blob: texts[i], media_type: "text/markdown" })) }, agreement: { labels: 0, judges: [] } } };
+  world.pool.models = corpus.map((words) => ({ ...world.pool.models[0], name: words, problem: words }));
+  world.pool.loops = [world.runs[id].row];
+  world.models.data = corpus.map((words) => ({ ...world.models.data[0], id: words }));
+  world.answer = corpus.join("\n\n");
+  const { page, server, leave } = await visit(t, world, "#/bench");
+  await page.locator(".model").nth(59).waitFor();
+  const to = async (hash) => page.evaluate((address) => (location.hash = address), hash);
+  await to("#/runs");
+  await page.locator(".run-row").waitFor();
+  for (let i = 0; i < 60; ++i) {
+    await to(`#/runs/${encodeURIComponent(id)}/units/${i}`);
+    await page.waitForFunction((place) => document.querySelector(`article [data-unit="${place}"]`) && document.querySelector(`#row-${place}.open`) && !document.querySelector("article .skeleton"), i);
+    await page.evaluate(() => document.querySelectorAll("details").forEach((each) => (each.open = true)));
+    if (i % 4 === 1) {
+      await page.getByRole("button", { name: "Open it as a page" }).click();
+      assert.equal(await page.locator("iframe.framed").getAttribute("sandbox"), "");
+    }
+  }
+  await to("#/judge/" + encodeURIComponent(id));
+  await page.locator("#take").waitFor();
+  await to("#/chat");
+  await page.getByLabel("Your question").fill(corpus.join("\n"));
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.locator(".turn-foot").waitFor();
+  assert.equal(await page.locator(".turn a, .turn img, .turn script, .turn iframe").count(), 0);
+  assert.equal(await page.evaluate(() => document.querySelectorAll("#app script, #app object, #app embed, #app base, #app form[action], [onerror], [onload]").length), 0);
+  assert.equal(await page.evaluate(() => document.cookie), "");
+  assert.ok(server.asked.every((each) => !each.path.includes("evil")));
+  leave();
+});
+
+test("the key of a server that asks for one is typed, and is kept nowhere that a script can read", async (t) => {
+  const world = small_world();
+  world.key = "right";
+  const { page, leave } = await visit(t, world, "#/runs");
+  const field = page.getByLabel("Key");
+  await field.fill("wrong");
+  await page.getByRole("button", { name: "Enter" }).click();
+  await page.getByText("an API key is needed").waitFor();
+  assert.deepEqual(await faults(page), []);
+  await field.fill("right");
+  await page.getByRole("button", { name: "Enter" }).click();
+  await page.locator(".run-row").first().waitFor();
+  assert.equal(await page.evaluate(() => document.cookie), "");
+  await page.evaluate(() => (document.querySelector('[aria-label="Dark"]').click()));
+  assert.deepEqual(await page.evaluate(() => ({ ...localStorage })), { "lathe-theme": "dark" });
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  leave();
+});

@@ -1,0 +1,28 @@
+// One thing that was said.
+import { Markdown } from "../shell/Markdown";
+import { FaultNote } from "../shell/States";
+import { Folded } from "../run/Folded";
+import type { Turn } from "../store";
+import { retry } from "./talk";
+
+export function TurnNote({ turn, last }: { turn: Turn; last: boolean }) {
+  const mine = turn.role === "user";
+  return (
+    <li class={`turn ${turn.role}`}>
+      <span class="visually-hidden">{mine ? "You" : "The model"}:</span>
+      {turn.attachments.map((file, i) =>
+        file.type.startsWith("image/") ? <img key={i} class="attached" src={file.data} alt={file.name} /> : <p key={i} class="note">♪ {file.name}</p>,
+      )}
+      {turn.thinking !== "" && <Folded title="What it thought first"><p class="pre-line dim">{turn.thinking}</p></Folded>}
+      {mine ? <p class="pre-line">{turn.text}</p> : <div class="prose" aria-busy={turn.open}><Markdown text={turn.text} /></div>}
+      {turn.open && turn.text === "" && <p class="note" role="status">◌ reading the prompt</p>}
+      {turn.fault && <FaultNote fault={turn.fault} again={false} />}
+      {!mine && !turn.open && (
+        <p class="turn-foot note">
+          {turn.note}{turn.seed !== null && ` · seed ${turn.seed}`}
+          {last && <button type="button" class="quiet" onClick={() => void retry()}>Retry with another seed</button>}
+        </p>
+      )}
+    </li>
+  );
+}
