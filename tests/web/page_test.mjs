@@ -262,6 +262,33 @@ test("texts that want to be scripts stay texts, wherever they stand", async (t) 
   leave();
 });
 
+test("a key of 100 KB, an empty artifact, a text of 1 MB, a picture that is none, a clock that is wrong: all is shown", async (t) => {
+  const world = small_world();
+  const { sha256 } = await import("./fake_server.mjs");
+  const keep = (words) => {
+    world.blobs[sha256(words)] = { type: "text/plain; charset=utf-8", bytes: Buffer.from(words) };
+    return sha256(words);
+  };
+  const long = "x".repeat(100_000) + "\u{1f642}\nsecond line";
+  const tracks = [long, "empty", "large", "broken"].map((key, i) => track_row(i, key, "passed", [9]));
+  const blobs = [keep("short"), keep(""), keep("line of words\n".repeat(75_000)), "0".repeat(64)];
+  const summary = run_summary("odd", "rewrite", "passed", tracks, { created_ms: Date.now() + 9e9 });
+  const unit = (i) => ({ ...tracks[i], rule: "passed", laps: [{ lap: 1, move: "sample", reason: "", closed: true, gained: true, best: 0, candidates: [{
+    n: 0, error: "", blob: blobs[i], kind: i === 3 ? "picture" : "text", media_type: i === 3 ? "image/png" : "text/plain", facts: null, verdicts: [] }] }] });
+  world.runs = { odd: { row: { id: "odd", recipe: "rewrite", title: "", state: "passed", created: "", created_ms: Date.now() + 9e9, records: 1, units: 4, units_passed: 4 }, summary, tracks, unit } };
+  const { page, leave } = await visit(t, world, "#/runs/odd/units/0", { width: 320 });
+  await page.getByText("short", { exact: true }).waitFor();
+  await page.getByText("just now").or(page.locator("article")).first().waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+  for (const [i, words] of [[1, "the text"], [2, "line of words"], [3, "There is no picture of it here."]]) {
+    await page.evaluate((to) => (location.hash = to), `#/runs/odd/units/${i}`);
+    await page.locator(`article [data-unit="${i}"]`).waitFor();
+    if (i === 1) await page.getByLabel(words).waitFor({ state: "attached" });
+    else await page.getByText(words).first().waitFor();
+  }
+  leave();
+});
+
 test("the key of a server that asks for one is typed, and is kept nowhere that a script can read", async (t) => {
   const world = small_world();
   world.key = "right";

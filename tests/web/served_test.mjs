@@ -16,8 +16,8 @@ function told_by(records) {
   const tracks = new Map();
   const track = (index) => tracks.get(index) ?? tracks.set(index, { state: "open", scores: [] }).get(index);
   for (const { kind, body } of records) {
-    if (kind === "closed") track(body.track).scores[body.lap - 1] = body.best < 0 ? null : Math.round(100 * body.rank.score) / 10;
-    if (kind === "unit") track(body.track).state = body.state ?? (body.passed ? "passed" : "gave_up");
+    if (kind === "close") track(body.track).scores[body.lap - 1] = body.best < 0 ? null : Math.round(100 * body.rank.score) / 10;
+    if (kind === "unit") track(body.track).state = body.state;
   }
   return [...tracks].sort(([a], [b]) => a - b).map(([, each]) => each);
 }

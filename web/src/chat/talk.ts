@@ -123,8 +123,8 @@ async function read_stream(reply: Response, begun: number): Promise<void> {
       if (typeof chunk.seed === "number") put_last({ seed: chunk.seed });
       if (chunk.usage) put_last({ note: note_of(chunk, begun, first) });
     }
-    // Drawn at most as often as a screen is.
-    if (performance.now() - shown > 50) {
+    // A long answer is drawn less often, so that drawing keeps up with it.
+    if (performance.now() - shown > Math.max(50, text.length / 200)) {
       shown = performance.now();
       put_last({ text, thinking });
     }

@@ -128,6 +128,7 @@ function take(id: string, data: string): void {
   if (event.line !== "") events.value = [...events.value.slice(1 - kEventsKept), event];
   if (event.track !== null) dirty.add(event.track);
   summaryDirty = true;
+  if (event.kind === "units") void load_tracks(id);
   refresh_soon(id);
 }
 
