@@ -2,15 +2,19 @@
 // scripted one. Any thread may call anything. Errors carry a `code` where a client acts on it:
 // "model_not_found" "model_load_failed" "context_length_exceeded" "queue_full" "does_not_fit"
 // "shutting_down", or which part of a request cannot be: "unsupported_messages" "…_schema"
-// "…_tools" "…_grammar" "…_bias" "…_candidates" "…_suffix", else "unsupported_value".
+// "…_tools" "…_grammar" "…_bias" "…_candidates" "…_suffix" "…_sound" "…_language", else
+// "unsupported_value".
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ground/base/device_bytes.h"
 #include "work/caller.h"
+#include "work/transcript.h"
 #include "work/work.h"
 
 namespace lathe {
@@ -33,6 +37,7 @@ struct ModelInfo {
   bool tools = false, thinking = false;  // whether the template knows of them
   bool vision = false;                   // whether it reads pictures, …
   bool audio = false;                    // … and sounds
+  bool transcribes = false;              // it writes sounds down, and does nothing else
   Sampling sampling = {};                // where a request says nothing; no seed: a random one
 
   ModelState state = ModelState::kCold;
@@ -49,7 +54,7 @@ struct ModelInfo {
   int running = 0, waiting = 0;            // requests
   double tokens_per_second = 0;            // written, over the last seconds
 
-  // By Ollama's words: "completion" "tools" "thinking" "vision" "audio".
+  // By Ollama's words: "completion" "tools" "thinking" "vision" "audio"; or "transcription" alone.
   std::vector<std::string> capabilities() const;
   // What this says of the file, and what `other` says of the moment.
   ModelInfo with_state_of(const ModelInfo& other) const;
@@ -99,6 +104,21 @@ struct Relevance {
   Usage usage = {};
 };
 
+inline constexpr double kSoundRowsASecond = 50;  // of Whisper's encoder
+
+// A sound file to be written down. It stays where it is for as long as its owner is held.
+struct SoundRequest {
+  std::string_view file;
+  std::shared_ptr<const void> owner;
+  TranscriptOptions options;
+};
+
+struct Transcription {
+  Transcript transcript;
+  // Prompt tokens: so many rows of the sound as are made of each second.
+  Usage usage = {};
+};
+
 // Is told what a request took, however it ended: once, before its answer; never, where it was
 // refused before it came to a model.
 using OnUsage = std::function<void(const Usage&)>;
@@ -135,6 +155,9 @@ inline Usage usage_of_answer(const Embeddings& read) {
 inline Usage usage_of_answer(const Relevance& read) {
   return read.usage;
 }
+inline Usage usage_of_answer(const Transcription& heard) {
+  return heard.usage;
+}
 
 // `done`, once `on_usage` has been told of an answer: for hosts that know no more of a failure.
 template <class Value>
@@ -154,6 +177,8 @@ class ModelHost {
   using OnReplies = std::function<void(Result<std::vector<HostReply>>)>;
   using OnEmbeddings = std::function<void(Result<Embeddings>)>;
   using OnRelevance = std::function<void(Result<Relevance>)>;
+  using OnSegment = std::function<void(const TranscriptSegment&)>;
+  using OnTranscript = std::function<void(Result<Transcription>)>;
   using OnTokens = std::function<void(Result<std::vector<std::int32_t>>)>;
 
   virtual ~ModelHost() = default;
@@ -174,6 +199,9 @@ class ModelHost {
   // What the context has no room for is refused.
   virtual Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
                   Asker asker, OnRelevance on_relevance) = 0;
+  // Each segment as it is done, where the host knows it before the end.
+  virtual Id transcribe(const std::string& model, SoundRequest request, Asker asker,
+                        OnSegment on_segment, OnTranscript on_transcript) = 0;
   virtual Id tokenize(const std::string& model, std::string text, bool add_special,
                       bool parse_special, OnTokens on_tokens) = 0;
   // The prompt that a request comes to.

@@ -1,4 +1,5 @@
-// What was heard in a sound, with times, and the forms that people and players read it in. Values.
+// What is asked of a sound, what was heard in it, with times, and the forms that people and players
+// read it in. Values.
 #pragma once
 
 #include <optional>
@@ -9,6 +10,19 @@
 #include "ground/base/json.h"
 
 namespace lathe {
+
+// How a sound is to be written down.
+struct TranscriptOptions {
+  std::string language = {};  // code or English name; empty: the first half minute tells
+  bool translate = false;     // to English
+  bool words = false;         // when each was said, too
+  std::string prompt = {};    // what was said before, or names and spellings to expect
+  bool use_past = true;       // what was written of one half minute is a prompt for the next
+  double temperature = 0;     // of the first try; doubtful ones are tried again hotter
+  int beams = 5;              // texts that are followed side by side
+  std::int64_t seed = 0;      // of what is drawn at a temperature
+  bool skip_silence = true;   // long silence is not listened to
+};
 
 struct TranscriptWord {
   std::string text;

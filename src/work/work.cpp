@@ -102,6 +102,7 @@ Usage usage_of_answer(const std::vector<std::int32_t>&) {
 }
 
 std::vector<std::string> ModelInfo::capabilities() const {
+  if (transcribes) return {"transcription"};
   std::vector<std::string> words{"completion"};
   if (tools) words.emplace_back("tools");
   if (thinking) words.emplace_back("thinking");

@@ -304,6 +304,33 @@ TEST_F(Box, TokensAndVectorsAreThoseOfTheServer) {
   EXPECT_EQ(vectors(*box, large, true)->cut, 1U);
 }
 
+TEST_F(Box, TranscriptsAreThoseOfTheServer) {
+  const auto box = open();
+  TranscriptOptions options;
+  options.words = true;
+  options.temperature = 0.25;
+  options.language = "en";
+  options.prompt = "a \"prompt\"\r\n--lathe";
+  std::string pieces;
+  const auto write_down = [&](ModelHost& host, std::string_view sound) {
+    pieces.clear();
+    return wait_for<Transcription>([&](auto done) {
+      host.transcribe(
+          "small", {sound, nullptr, options}, {},
+          [&](const TranscriptSegment& segment) { pieces += segment.text; }, done);
+    });
+  };
+  const std::string sound = "one two\r\n--three four";
+  const auto there = write_down(*box, sound);
+  EXPECT_EQ(pieces, sound);
+  const auto here = write_down(far, sound);
+  ASSERT_TRUE(here && there);
+  EXPECT_EQ(to_json(there->transcript), to_json(here->transcript));
+  EXPECT_EQ(there->usage.prompt_tokens, here->usage.prompt_tokens);
+  EXPECT_EQ(there->usage.completion_tokens, here->usage.completion_tokens);
+  EXPECT_EQ(write_down(*box, "bad").error().code, "unsupported_sound");
+}
+
 TEST_F(Box, LoadsAndUnloadsThere) {
   const auto box = open();
   const Status unloaded = box->unload("small");

@@ -236,6 +236,44 @@ ModelHost::Id ScriptedHost::rank(const std::string&, std::string query,
   });
 }
 
+ModelHost::Id ScriptedHost::transcribe(const std::string&, SoundRequest request, Asker asker,
+                                       OnSegment on_segment, OnTranscript on_transcript) {
+  on_transcript = with_usage<Transcription>(std::move(asker.on_usage), std::move(on_transcript));
+  {
+    const std::lock_guard lock(mutex_);
+    ++counters_.requests;
+  }
+  return add([this, request = std::move(request), on_segment = std::move(on_segment),
+              on_transcript = std::move(on_transcript)] {
+    if (request.file.starts_with("bad"))
+      return on_transcript(
+          std::unexpected(Error{ErrorKind::kInvalid, "not a sound", "unsupported_sound"}));
+    Transcription heard;
+    Transcript& transcript = heard.transcript;
+    transcript.language = "english";
+    transcript.translated = request.options.translate;
+    if (request.options.words) transcript.words.emplace();
+    std::string_view rest = request.file;
+    while (!rest.empty()) {
+      const std::size_t length = std::min(rest.find(' ', 1), rest.size());
+      TranscriptSegment& segment = transcript.segments.emplace_back();
+      segment.text = rest.substr(0, length);
+      segment.start = transcript.seconds;
+      segment.end = ++transcript.seconds;
+      segment.tokens = {static_cast<std::int32_t>(length)};
+      if (transcript.words) transcript.words->push_back({segment.text, segment.start, segment.end});
+      if (on_segment) on_segment(segment);
+      rest.remove_prefix(length);
+    }
+    heard.usage.calls = 1;
+    heard.usage.counted = true;
+    heard.usage.prompt_tokens = static_cast<std::int64_t>(transcript.seconds * kSoundRowsASecond);
+    heard.usage.completion_tokens = static_cast<std::int64_t>(transcript.segments.size());
+    count(heard.usage);
+    on_transcript(std::move(heard));
+  });
+}
+
 void ScriptedHost::cancel(Id id) {
   const std::lock_guard lock(mutex_);
   const auto found = jobs_.find(id);

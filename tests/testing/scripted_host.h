@@ -42,6 +42,9 @@ class ScriptedHost : public ModelHost {
   // The more often a document has the query's first letter, the better.
   Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
           Asker asker, OnRelevance on_relevance) override;
+  // The file is what is said in it, a word a second; one that begins with "bad" is no sound.
+  Id transcribe(const std::string& model, SoundRequest request, Asker asker, OnSegment on_segment,
+                OnTranscript on_transcript) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;

@@ -16,6 +16,7 @@ void add_egress(CLI::App& cli, App& app, Action& action);
 void add_embed(CLI::App& cli, App& app, Action& action);
 void add_encode(CLI::App& cli, App& app, Action& action);
 void add_transcribe(CLI::App& cli, App& app, Action& action);
+void add_speak(CLI::App& cli, App& app, Action& action);
 void add_eval(CLI::App& cli, App& app, Action& action);
 void add_export(CLI::App& cli, App& app, Action& action);
 void add_fix(CLI::App& cli, App& app, Action& action);
@@ -49,15 +50,15 @@ void add_tune(CLI::App& cli, App& app, Action& action);
 
 std::span<const CommandSpec> commands() {
   static constexpr CommandSpec kCommands[] = {
-      {add_loop},       {add_fix},        {add_resume}, {add_recipe},   {add_judge},
-      {add_runs},       {add_show},       {add_report}, {add_rejudge},  {add_replay},
-      {add_export},     {add_rm},         {add_gc},     {add_doctor},   {add_tokenize},
-      {add_run},        {add_perplexity}, {add_logits}, {add_embed},    {add_encode},
-      {add_transcribe}, {add_bench},      {add_eval},   {add_capacity}, {add_import},
-      {add_imatrix},    {add_quantize},   {add_fit},    {add_serve},    {add_ps},
-      {add_tune},       {add_merge},      {add_pull},   {add_models},   {add_egress},
-      {add_manual},     {add_completion}, {add_ledger}, {add_prices},   {add_payback},
-      {add_key},        {add_queue},      {add_open},
+      {add_loop},       {add_fix},        {add_resume},     {add_recipe},  {add_judge},
+      {add_runs},       {add_show},       {add_report},     {add_rejudge}, {add_replay},
+      {add_export},     {add_rm},         {add_gc},         {add_doctor},  {add_tokenize},
+      {add_run},        {add_perplexity}, {add_logits},     {add_embed},   {add_encode},
+      {add_transcribe}, {add_speak},      {add_bench},      {add_eval},    {add_capacity},
+      {add_import},     {add_imatrix},    {add_quantize},   {add_fit},     {add_serve},
+      {add_ps},         {add_tune},       {add_merge},      {add_pull},    {add_models},
+      {add_egress},     {add_manual},     {add_completion}, {add_ledger},  {add_prices},
+      {add_payback},    {add_key},        {add_queue},      {add_open},
   };
   return kCommands;
 }

@@ -23,10 +23,13 @@
 #include "serve/server/api_routes.h"
 #include "serve/server/pull.h"
 #include "serve/server/server.h"
+#include "serve/speech/speech_routes.h"
 #include "serve/web/web_routes.h"
 
 namespace lathe::app {
 namespace {
+
+constexpr int kVoices = 2;  // that speak at once
 
 struct ServeFlags {
   std::vector<std::string> models;
@@ -270,6 +273,8 @@ Status serve(const App& app, const ServeFlags& flags) {
     tables = {serve::forwarded_only(serve::api_routes(*hosts.pool)),
               serve::reach_only(serve::api_routes(here), Reach::kLocal),
               serve::reach_only(serve::api_routes(near), Reach::kLan), serve::api_routes(all)};
+  serve::SpeechDesk desk(app.program, kVoices);
+  tables.insert(tables.begin(), serve::speech_routes(desk));
   tables.insert(tables.begin(), serve::usage_routes(
                                     *books, [&app] { return books::open_ledger(app.journal_dir); },
                                     [](const serve::Call& call) { return call.owner; }));

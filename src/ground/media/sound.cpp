@@ -17,13 +17,26 @@ void put(std::string& out, std::uint32_t value, int bytes) {
   for (int i = 0; i < bytes; ++i) out += static_cast<char>(value >> (8 * i) & 0xFFU);
 }
 
+Result<std::vector<float>> resampled(const std::vector<float>& mono, int from, int to) {
+  const double ratio = static_cast<double>(to) / from;
+  std::vector<float> out(static_cast<std::size_t>(static_cast<double>(mono.size()) * ratio) + 16);
+  SRC_DATA task{};
+  task.data_in = mono.data();
+  task.input_frames = static_cast<long>(mono.size());
+  task.data_out = out.data();
+  task.output_frames = static_cast<long>(out.size());
+  task.src_ratio = ratio;
+  if (const int failed = src_simple(&task, SRC_SINC_MEDIUM_QUALITY, 1); failed != 0)
+    return invalid("cannot resample from {} Hz: {}", from, src_strerror(failed));
+  out.resize(static_cast<std::size_t>(task.output_frames_gen));
+  return out;
+}
+
 }  // namespace
 
-std::string wav_bytes(const Sound& sound) {
-  const auto data = static_cast<std::uint32_t>(sound.samples.size() * 2);
+std::string wav_head(std::uint32_t data_bytes) {
   std::string out = "RIFF";
-  out.reserve(44 + data);
-  put(out, 36 + data, 4);
+  put(out, data_bytes > UINT32_MAX - 36 ? UINT32_MAX : 36 + data_bytes, 4);
   out += "WAVEfmt ";
   put(out, 16, 4);
   put(out, 1, 2);  // PCM
@@ -33,7 +46,14 @@ std::string wav_bytes(const Sound& sound) {
   put(out, 2, 2);
   put(out, 16, 2);
   out += "data";
-  put(out, data, 4);
+  put(out, data_bytes, 4);
+  return out;
+}
+
+std::string wav_bytes(const Sound& sound) {
+  const auto data = static_cast<std::uint32_t>(sound.samples.size() * 2);
+  std::string out = wav_head(data);
+  out.reserve(out.size() + data);
   for (const std::int16_t sample : sound.samples) put(out, static_cast<std::uint16_t>(sample), 2);
   return out;
 }
@@ -49,23 +69,22 @@ Result<Sound> make_sound(std::span<const float> interleaved, int channels, int r
     mono[i] = std::isfinite(sum) ? std::clamp(sum / static_cast<float>(channels), -4.0F, 4.0F) : 0;
   }
   if (rate != kSoundRate) {
-    const double ratio = static_cast<double>(kSoundRate) / rate;
-    std::vector<float> out(static_cast<std::size_t>(static_cast<double>(frames) * ratio) + 16);
-    SRC_DATA task{};
-    task.data_in = mono.data();
-    task.input_frames = static_cast<long>(mono.size());
-    task.data_out = out.data();
-    task.output_frames = static_cast<long>(out.size());
-    task.src_ratio = ratio;
-    if (const int failed = src_simple(&task, SRC_SINC_MEDIUM_QUALITY, 1); failed != 0)
-      return invalid("cannot resample from {} Hz: {}", rate, src_strerror(failed));
-    out.resize(static_cast<std::size_t>(task.output_frames_gen));
-    mono = std::move(out);
+    LATHE_TRY(mono, resampled(mono, rate, kSoundRate));
   }
   Sound sound;
   sound.samples.resize(mono.size());
   std::ranges::transform(mono, sound.samples.begin(), [](float v) { return to_sample(v); });
   return sound;
+}
+
+Result<std::vector<std::int16_t>> samples_at(const Sound& sound, int rate) {
+  std::vector<float> mono(sound.samples.size());
+  std::ranges::transform(sound.samples, mono.begin(),
+                         [](std::int16_t v) { return static_cast<float>(v) / 32768.0F; });
+  LATHE_TRY(const std::vector<float> out, resampled(mono, kSoundRate, rate));
+  std::vector<std::int16_t> samples(out.size());
+  std::ranges::transform(out, samples.begin(), [](float v) { return to_sample(v); });
+  return samples;
 }
 
 Sound padded(const Sound& sound, double seconds_each_side) {

@@ -20,9 +20,13 @@ struct Sound {
 
 inline constexpr std::string_view kWavMediaType = "audio/wav";
 std::string wav_bytes(const Sound& sound);
+std::string wav_head(std::uint32_t data_bytes);  // of a file of so many bytes of samples
 
 // Interleaved samples of any rate and channel count, mixed to mono and resampled.
 Result<Sound> make_sound(std::span<const float> interleaved, int channels, int rate);
+
+// The same sound in so many samples a second.
+Result<std::vector<std::int16_t>> samples_at(const Sound& sound, int rate);
 
 Sound padded(const Sound& sound, double seconds_each_side);
 Sound joined(std::span<const Sound> sounds, double pause_seconds);

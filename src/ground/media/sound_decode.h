@@ -6,7 +6,7 @@
 
 namespace lathe {
 
-inline constexpr std::size_t kMaxSoundFile = std::size_t{64} << 20;
+inline constexpr std::size_t kMaxSoundFile = std::size_t{95} << 20;  // 50 minutes as WAV
 inline constexpr double kMaxSoundSeconds = 3000;  // its samples are a message to the parent
 
 struct Decoded {

@@ -60,6 +60,12 @@ TEST(Sound, WritesAHeaderThatSaysWhatIsThere) {
   EXPECT_EQ(wav.substr(40), std::string("\x06\0\0\0\x01\0\xfe\xff\x2c\x01", 10));
 }
 
+TEST(Sound, HasMoreSamplesASecond) {
+  const auto faster = samples_at(tone(1), 24000);
+  ASSERT_TRUE(faster);
+  EXPECT_NEAR(static_cast<double>(faster->size()), 24000, 30);
+}
+
 TEST(Sound, JoinsWithPauses) {
   const std::vector<Sound> sounds{tone(0.5), tone(0.25), tone(0.25)};
   EXPECT_DOUBLE_EQ(joined(sounds, 0.1).seconds(), 1.2);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "infer/whisper/align.h"
+#include "infer/whisper/silence.h"
 #include "infer/whisper/window.h"
 
 namespace lathe::infer {
@@ -29,12 +30,17 @@ class Transcriber {
         random_(options.seed) {}
 
   Result<Transcript> run(const MelReader& mel, std::size_t frames,
+                         std::span<const SilentStretch> silence,
                          const std::function<void(const TranscriptSegment*, double)>& hear) {
     Transcript transcript;
-    for (std::size_t at = 0; at + kLeastFrames < frames;) {
+    if (options_.language && tokens_.languages > 0)
+      transcript.language = language_ = *options_.language;
+    for (std::size_t at = 0;;) {
+      at = behind_silence(silence, at);
+      if (at + kLeastFrames >= frames) break;
       LATHE_TRY_STATUS(model_.encode(mel.read(at, 2 * model_.sizes().sound_rows), stop_));
-      if (at == 0 && tokens_.languages > 0) {
-        LATHE_TRY(language_, options_.language ? *options_.language : spoken());
+      if (!transcript.language && tokens_.languages > 0) {
+        LATHE_TRY(language_, spoken());
         transcript.language = language_;
       }
       LATHE_TRY(const WhisperWindow window, write(frames - at));
@@ -217,7 +223,9 @@ Result<Transcript> transcribe(WhisperModel& model, const WhisperTokens& tokens,
   // Of the sound itself, without the silence behind it.
   const std::size_t heard = samples.size() + spec.front;
   const std::size_t frames = heard < spec.fft ? 0 : (heard - spec.fft) / spec.hop + 1;
-  return Transcriber(model, tokens, options, stop).run(mel, frames, hear);
+  std::vector<SilentStretch> silence;
+  if (options.skip_silence) silence = silent_stretches(samples);
+  return Transcriber(model, tokens, options, stop).run(mel, frames, silence, hear);
 }
 
 }  // namespace lathe::infer

@@ -28,6 +28,7 @@ struct TranscribeOptions {
   double least_logprob = -1;                       // mean of a window's tokens
   double most_no_speech = 0.6;  // with a mean below that there is nothing to write
   std::uint64_t seed = 0;
+  bool skip_silence = true;  // a window never begins in a stretch where nobody speaks (silence.h)
 };
 
 struct SpokenWord {

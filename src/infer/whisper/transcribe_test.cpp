@@ -133,6 +133,32 @@ TEST(Transcribe, WordsHaveTimes) {
   }
 }
 
+// Long silence costs no window, and what comes behind it has its own time.
+TEST(Transcribe, SilenceIsNotListenedTo) {
+  Hearing hearing;
+  const auto part = three_seconds();
+  const auto windows_of = [&](const std::vector<std::int16_t>& samples, bool skip) {
+    TranscribeOptions options = plain(1);
+    options.skip_silence = skip;
+    std::vector<double> times;
+    const auto all =
+        transcribe(*hearing.model, hearing.tokens, samples, hearing.team, options, nullptr,
+                   [&](const TranscriptSegment*, double done) { times.push_back(done); });
+    EXPECT_TRUE(all);
+    return std::pair(times.size(), shown(*all));
+  };
+  EXPECT_EQ(windows_of(part, true), windows_of(part, false)) << "no silence, no difference";
+  EXPECT_EQ(windows_of(std::vector<std::int16_t>(90 * 16000), true).first, 0U);
+  std::vector<std::int16_t> late(120 * 16000);
+  late.insert(late.end(), part.begin(), part.end());
+  const auto [windows, text] = windows_of(late, true);
+  EXPECT_LT(windows, windows_of(late, false).first);
+  TranscribeOptions options = plain(1);
+  const Transcript transcript = hearing.write(late, options);
+  ASSERT_FALSE(transcript.segments.empty());
+  EXPECT_GE(transcript.segments.front().start, 119.6);
+}
+
 TEST(Transcribe, ASoundOfNothingHasNoText) {
   Hearing hearing;
   for (const std::size_t size : {0, 1, 100, 1000})

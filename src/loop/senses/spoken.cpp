@@ -680,6 +680,25 @@ std::string spoken_text(std::string_view text) {
   return Speaker(text).say();
 }
 
+std::vector<std::string> sentences_of(std::string_view spoken) {
+  std::vector<std::string> sentences;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < spoken.size(); ++i) {
+    const bool last = i + 1 == spoken.size();
+    const bool ends = std::string_view(".?!").find(spoken[i]) != std::string_view::npos &&
+                      (last || spoken[i + 1] == ' ' || spoken[i + 1] == '\n');
+    if (!ends && !last) continue;
+    const std::string_view sentence = trim(spoken.substr(begin, i + 1 - begin));
+    begin = i + 1;
+    // What has no word, like a lone "...", belongs to the one before.
+    if (!words_of(sentence).empty())
+      sentences.emplace_back(sentence);
+    else if (!sentences.empty() && !sentence.empty())
+      sentences.back() += fmt::format(" {}", sentence);
+  }
+  return sentences;
+}
+
 std::vector<std::string> words_of(std::string_view spoken) {
   std::vector<std::string> words;
   std::string current;

@@ -11,6 +11,9 @@ namespace lathe::loop {
 
 // Words and the punctuation that a voice makes use of (. , ? !).
 std::string spoken_text(std::string_view text);
+// Its sentences, in order, blanks at their ends left out: they end at . ? or ! before a blank,
+// where abbreviations have none any more.
+std::vector<std::string> sentences_of(std::string_view spoken);
 // Its words: lower case, a-z and apostrophes.
 std::vector<std::string> words_of(std::string_view spoken);
 

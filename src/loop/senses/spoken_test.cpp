@@ -62,5 +62,15 @@ TEST(Numbers, CountAsPeopleDo) {
   EXPECT_EQ(year_words("2010"), "twenty ten");
 }
 
+TEST(Sentences, EndWhereAbbreviationsDoNot) {
+  EXPECT_EQ(sentences_of(spoken_text("Dr. Brown paid $2.50. Really? Yes! \"No\", he said.")),
+            (std::vector<std::string>{"Doctor Brown paid two dollars and fifty cents.", "Really?",
+                                      "Yes!", "No, he said."}));
+  EXPECT_EQ(sentences_of("one two"), std::vector<std::string>{"one two"});
+  EXPECT_EQ(sentences_of("one. . two"), (std::vector<std::string>{"one. .", "two"}));
+  EXPECT_TRUE(sentences_of(" . ").empty());
+  EXPECT_TRUE(sentences_of("").empty());
+}
+
 }  // namespace
 }  // namespace lathe::loop

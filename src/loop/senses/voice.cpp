@@ -7,6 +7,8 @@
 #include "ground/sys/subprocess.h"
 #include "loop/senses/loudness.h"
 #include "loop/senses/phones.h"
+#include "loop/senses/spoken.h"
+#include "loop/senses/word_list.h"
 
 namespace lathe::loop {
 namespace {
@@ -97,6 +99,22 @@ Result<Sound> speak_take(MediaPool& pool, const std::string& text, const VoiceSe
     LATHE_TRY(sound, pool.speak(text, flite, limit, stop));
   }
   return padded(levelled(sound), kPadSeconds);
+}
+
+Status speak_text(MediaPool& pool, std::string_view text, VoiceSetting setting, Milliseconds limit,
+                  const StopFlag& stop, const std::function<Status(const Sound& sentence)>& take) {
+  LATHE_TRY_STATUS(check_voice(setting.voice));
+  const std::string spoken = spoken_text(text);
+  const std::vector<std::string> sentences = sentences_of(spoken);
+  if (sentences.empty())
+    return invalid("there is nothing to say in '{}'",
+                   clip_utf8(make_valid_utf8(text.substr(0, 400)), 80));
+  setting.pronounce.merge(listed_phones(words_of(spoken)));
+  for (const std::string& sentence : sentences) {
+    LATHE_TRY(const Sound sound, speak_take(pool, sentence, setting, limit, stop));
+    LATHE_TRY_STATUS(take(sound));
+  }
+  return {};
 }
 
 Result<std::string> espeak_pronunciation(const std::string& word, const StopFlag& stop) {

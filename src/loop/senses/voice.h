@@ -2,6 +2,7 @@
 // in a worker process) or "espeak-ng:VARIANT" (a program of its own, as it is GPL). Any thread.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "loop/senses/media_pool.h"
@@ -18,6 +19,11 @@ Status check_voice(std::string_view voice);          // is there such a name? Pu
 // silence on each side. The same setting gives the same bits. `text` is spoken text.
 Result<Sound> speak_take(MediaPool& pool, const std::string& text, const VoiceSetting& setting,
                          Milliseconds limit, const StopFlag& stop);
+
+// A text as people write it, spoken sentence by sentence: `take` gets each as it is done, like
+// speak_take() gives it. An error where there is nothing to say.
+Status speak_text(MediaPool& pool, std::string_view text, VoiceSetting setting, Milliseconds limit,
+                  const StopFlag& stop, const std::function<Status(const Sound& sentence)>& take);
 
 // The word's phones by espeak-ng's rules: a second opinion on words that no dictionary has. An
 // error where it is not installed.

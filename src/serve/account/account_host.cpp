@@ -197,6 +197,18 @@ ModelHost::Id AccountHost::rank(const std::string& model, std::string query,
       std::move(on_relevance));
 }
 
+ModelHost::Id AccountHost::transcribe(const std::string& model, SoundRequest request, Asker asker,
+                                      OnSegment on_segment, OnTranscript on_transcript) {
+  return serve<Transcription>(
+      "transcribe", model, std::move(asker),
+      [&host = host_, model, request = std::move(request), on_segment = std::move(on_segment)](
+          Asker told, OnTranscript done) mutable {
+        return host.transcribe(model, std::move(request), std::move(told), std::move(on_segment),
+                               std::move(done));
+      },
+      std::move(on_transcript));
+}
+
 ModelHost::Id AccountHost::tokenize(const std::string& model, std::string text, bool add_special,
                                     bool parse_special, OnTokens on_tokens) {
   return other_id(

@@ -39,6 +39,8 @@ class AccountHost final : public ModelHost {
            OnEmbeddings on_embeddings) override;
   Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
           Asker asker, OnRelevance on_relevance) override;
+  Id transcribe(const std::string& model, SoundRequest request, Asker asker, OnSegment on_segment,
+                OnTranscript on_transcript) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;

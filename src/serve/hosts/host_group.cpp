@@ -121,6 +121,13 @@ ModelHost::Id HostGroup::rank(const std::string& model, std::string query,
                                            std::move(asker), std::move(on_relevance)));
 }
 
+ModelHost::Id HostGroup::transcribe(const std::string& model, SoundRequest request, Asker asker,
+                                    OnSegment on_segment, OnTranscript on_transcript) {
+  const std::size_t host = host_of(model);
+  return group_id(host, hosts_[host]->transcribe(model, std::move(request), std::move(asker),
+                                                 std::move(on_segment), std::move(on_transcript)));
+}
+
 ModelHost::Id HostGroup::tokenize(const std::string& model, std::string text, bool add_special,
                                   bool parse_special, OnTokens on_tokens) {
   const std::size_t host = host_of(model);

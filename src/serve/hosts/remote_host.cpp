@@ -145,8 +145,11 @@ HttpCall RemoteHost::call_of(std::string_view path, std::string body, Millisecon
 // One exchange that is not streamed.
 Result<Json> RemoteHost::ask(std::string_view path, const Json& body, Milliseconds limit,
                              const StopFlag& stop) {
-  const auto answer =
-      http_call(call_of(path, body.is_null() ? std::string() : dump_json(body), limit), stop);
+  return answer_to(call_of(path, body.is_null() ? std::string() : dump_json(body), limit), stop);
+}
+
+Result<Json> RemoteHost::answer_to(const HttpCall& call, const StopFlag& stop) {
+  const auto answer = http_call(call, stop);
   if (!answer) return std::unexpected(missed(answer.error()));
   if (answer->status != 200)
     return std::unexpected(remote_error(config_.name, answer->status, answer->body));
@@ -373,6 +376,27 @@ ModelHost::Id RemoteHost::rank(const std::string& model, std::string query,
         return relevance_of(json, config_.name, documents.size());
       },
       with_usage<Relevance>(std::move(asker.on_usage), std::move(on_relevance)));
+}
+
+ModelHost::Id RemoteHost::transcribe(const std::string& model, SoundRequest request, Asker asker,
+                                     OnSegment on_segment, OnTranscript on_transcript) {
+  return start<Transcription>(
+      model,
+      [this, model, request = std::move(request),
+       on_segment = std::move(on_segment)](const StopFlag& stop) -> Result<Transcription> {
+        const RemoteForm form = transcription_form(model, request);
+        HttpCall call =
+            call_of(request.options.translate ? "/audio/translations" : "/audio/transcriptions",
+                    form.body, kLoadLimit);
+        call.body_type = form.type;
+        call.idle_limit = kLoadLimit;  // nothing is said before the whole sound is written down
+        LATHE_TRY(const Json json, answer_to(call, stop));
+        LATHE_TRY(Transcription heard, transcription_of(json, config_.name, request.options));
+        if (on_segment)
+          for (const TranscriptSegment& segment : heard.transcript.segments) on_segment(segment);
+        return heard;
+      },
+      with_usage<Transcription>(std::move(asker.on_usage), std::move(on_transcript)));
 }
 
 ModelHost::Id RemoteHost::tokenize(const std::string& model, std::string text, bool add_special,

@@ -3,9 +3,10 @@
 // what is asked of them is refused. Nothing leaves for a place beyond `allowed`: not a byte, not a
 // DNS query. Any thread, as with every host; callbacks come from a thread of the request.
 //
-// Asked of another server are talks and texts with one answer each, embeddings, tokens, load and
-// unload. What it cannot be asked for is refused with the host's codes: more than one candidate,
-// log probabilities of a prompt. A prompt's length is not known before its answer ends.
+// Asked of another server are talks and texts with one answer each, embeddings, transcripts (whose
+// segments come at their end), tokens, load and unload. What it cannot be asked for is refused with
+// the host's codes: more than one candidate, log probabilities of a prompt. A prompt's length is
+// not known before its answer ends.
 #pragma once
 
 #include <condition_variable>
@@ -53,6 +54,8 @@ class RemoteHost : public ModelHost {
            OnEmbeddings on_embeddings) override;
   Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
           Asker asker, OnRelevance on_relevance) override;
+  Id transcribe(const std::string& model, SoundRequest request, Asker asker, OnSegment on_segment,
+                OnTranscript on_transcript) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;
@@ -78,6 +81,8 @@ class RemoteHost : public ModelHost {
   template <class Stream>
   Result<HostReply> streamed(std::string_view path, const Json& body, Stream stream,
                              Milliseconds limit, const StopFlag& stop);
+  // The answer to a call as JSON, or why there is none.
+  Result<Json> answer_to(const HttpCall& call, const StopFlag& stop);
   Error missed(Error error);
   void set_problem(const std::string& problem);
   PeerKind peer() const;

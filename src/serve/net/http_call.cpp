@@ -328,7 +328,7 @@ Result<HttpAnswer> http_call(const HttpCall& call, const StopFlag& stop) {
     }
   };
   for (const std::string& line : call.headers) add_header(line);
-  if (!call.body.empty()) add_header("Content-Type: application/json");
+  if (!call.body.empty()) add_header("Content-Type: " + call.body_type);
   add_header("Expect:");  // some servers never answer a 100-continue
   Transfer transfer{state, easy.get()};
   set_up(easy.get(), call, state, transfer, headers.get());

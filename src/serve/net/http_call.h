@@ -29,7 +29,8 @@ struct HttpAnswer {
 
 struct HttpCall {
   std::string url;
-  std::string body;                                // with one it is a POST of JSON, else a GET
+  std::string body;  // with one it is a POST, else a GET
+  std::string body_type = "application/json";
   std::vector<std::string> headers;                // "Name: value"
   Reach allowed = Reach::kLocal;                   // no address beyond it
   Reach nearest = Reach::kLocal;                   // and none nearer

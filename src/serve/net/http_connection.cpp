@@ -133,7 +133,9 @@ void Connection::advance() {
 void Connection::expect_request() {
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(shared_->config.limits.head_bytes));
-  parser_->body_limit(shared_->config.limits.body_bytes);
+  // Before the head is known, the most that any request may have.
+  most_body_ = std::max(shared_->config.limits.body_bytes, shared_->config.limits.form_bytes);
+  parser_->body_limit(most_body_);
 }
 
 // One step of the parser; false: it needs more bytes, or the request is done with.
@@ -173,8 +175,7 @@ void Connection::fail_parse(const boost::system::error_code& error) {
     return refuse(431, fmt::format("the request's head is larger than {} bytes",
                                    shared_->config.limits.head_bytes));
   if (error == http::error::body_limit)
-    return refuse(
-        413, fmt::format("the body is larger than {} bytes", shared_->config.limits.body_bytes));
+    return refuse(413, fmt::format("the body is larger than {} bytes", most_body_));
   refuse(400, fmt::format("not a valid HTTP request: {}", error.message()));
 }
 
@@ -220,6 +221,13 @@ bool Connection::take_head() {
     if (must_drain_) keep_alive_ = false;
     begin_answer();
     reply(std::move(*refusal));
+    return false;
+  }
+  const bool form = shared_->config.takes_form && shared_->config.takes_form(request_);
+  most_body_ = form ? shared_->config.limits.form_bytes : shared_->config.limits.body_bytes;
+  parser_->body_limit(most_body_);  // of one that comes in chunks
+  if (parser_->content_length().value_or(0) > most_body_) {
+    refuse(413, fmt::format("the body is larger than {} bytes", most_body_));
     return false;
   }
   const std::string* expect = request_.header("expect");

@@ -113,9 +113,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::uint64_t turn_ = 0;
   bool input_ended_ = false;
   bool keep_alive_ = true;
-  bool chunked_ = true;      // the peer knows HTTP/1.1
-  bool head_only_ = false;   // HEAD
-  bool must_drain_ = false;  // there may be input that nobody will look at
+  bool chunked_ = true;        // the peer knows HTTP/1.1
+  bool head_only_ = false;     // HEAD
+  std::size_t most_body_ = 0;  // bytes of this request's
+  bool must_drain_ = false;    // there may be input that nobody will look at
 
   // The answer.
   bool answered_ = false;  // complete

@@ -84,6 +84,10 @@ void HttpExchange::finish(HttpReply reply, std::string last) {
   });
 }
 
+void HttpExchange::abort() {
+  post([](Connection& connection) { connection.close(); });
+}
+
 void HttpExchange::on_gone(std::function<void(HttpGone)> callback) {
   connection_->set_on_gone(turn_, std::move(callback));
 }

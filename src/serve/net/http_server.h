@@ -76,6 +76,8 @@ class HttpExchange {
   // The end of something that may have begun: `reply` if nothing has left yet, else `last` ends the
   // stream.
   void finish(HttpReply reply, std::string last);
+  // Of a stream that is not whole: the connection ends with it, so that nobody takes it for whole.
+  void abort();
   // Called at most once, from the I/O thread or, when it has happened already, from here.
   void on_gone(std::function<void(HttpGone)> callback);
 
@@ -90,6 +92,7 @@ class HttpExchange {
 struct HttpLimits {
   std::size_t head_bytes = 8 << 10;
   std::size_t body_bytes = std::size_t{64} << 20;
+  std::size_t form_bytes = std::size_t{96} << 20;         // the same of a form with files
   std::size_t all_bodies_bytes = std::size_t{256} << 20;  // of all connections, until answered
   std::size_t pipelined_bytes = 64 << 10;                 // that come while an answer is made
   std::size_t backlog_bytes = std::size_t{4} << 20;       // of a stream that is not read
@@ -107,6 +110,8 @@ struct HttpServerConfig {
   HttpLimits limits = {};
   // Looks at a head before its body is read, on the I/O thread: a reply refuses it.
   std::function<std::optional<HttpReply>(const HttpRequest&)> gate;
+  // Whether the body of such a head is a form with files; empty: none is.
+  std::function<bool(const HttpRequest&)> takes_form;
   std::function<void(std::shared_ptr<HttpExchange>)> handler;
   // Makes the body of an answer to what is not HTTP, too large or too slow; `path` may be empty.
   std::function<HttpReply(int status, std::string_view message, std::string_view path)> refusal;

@@ -53,6 +53,14 @@ bool is_adapter(const fs::path& path) {
   return head.starts_with("GGUF") && head.find("adapter.type") != head.npos;
 }
 
+// As whisper.cpp's files are named and begin: the magic "ggml", its last letter first.
+bool is_whisper(const fs::path& path) {
+  char head[4] = {};
+  std::ifstream file(path, std::ios::binary);
+  file.read(head, sizeof head);
+  return std::string_view(head, sizeof head) == "lmgg";
+}
+
 bool is_below(const fs::path& path, const fs::path& directory) {
   const auto [end, rest] =
       std::mismatch(directory.begin(), directory.end(), path.begin(), path.end());
@@ -241,7 +249,7 @@ Result<Catalog> Catalog::read(const std::vector<fs::path>& places) {
 void Catalog::find_eyes() {
   std::map<fs::path, std::vector<fs::path>> encoders;  // by directory
   for (CatalogModel& model : models_) {
-    if (model.program || model.no_eyes || !model.eyes.empty()) continue;
+    if (model.program || model.transcribes || model.no_eyes || !model.eyes.empty()) continue;
     const fs::path directory = model.file.parent_path().empty() ? "." : model.file.parent_path();
     const auto [known, fresh] = encoders.try_emplace(directory);
     std::error_code error;
@@ -266,6 +274,7 @@ void Catalog::find_eyes() {
 }
 
 Status Catalog::add(CatalogModel model) {
+  model.transcribes = !model.program && is_whisper(model.file);
   if (!model.program && is_adapter(model.file)) {
     adapters_.push_back({model.name, model.file});
     return {};
@@ -295,7 +304,7 @@ Status Catalog::add_directory(const fs::path& directory) {
   for (auto entry = fs::directory_iterator(root, error); entry != fs::directory_iterator();
        entry.increment(error)) {
     const fs::path& path = entry->path();
-    if (path.extension() != ".gguf") continue;
+    if (path.extension() != ".gguf" && !(path.extension() == ".bin" && is_whisper(path))) continue;
     const auto name = model_name(path.stem().string());
     if (!name || is_encoder_name(*name)) continue;
     std::error_code gone;
@@ -380,6 +389,16 @@ NamedModel Catalog::find_adapted(std::string_view asked) const {
   const auto adapter = std::ranges::find(adapters_, asked.substr(plus + 1), &CatalogAdapter::name);
   if (model == nullptr || model->program || adapter == adapters_.end()) return {};
   return {model, &*adapter};
+}
+
+const CatalogModel* Catalog::only_text_model() const {
+  const CatalogModel* only = nullptr;
+  for (const CatalogModel& model : models_) {
+    if (model.transcribes) continue;
+    if (only != nullptr) return nullptr;
+    only = &model;
+  }
+  return only;
 }
 
 const CatalogModel* Catalog::fallback() const {

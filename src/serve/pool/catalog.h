@@ -1,5 +1,6 @@
-// The models that a pool may hold: the GGUF files of a directory, and what models.toml in it says
-// of them. Names are looked up here and never become paths. Immutable; any thread.
+// The models that a pool may hold: the GGUF files and Whisper files of a directory, and what
+// models.toml in it says of them. Names are looked up here and never become paths. Immutable; any
+// thread.
 //
 //   default = "coder"          # answers for names that nothing else knows, like gpt-4o or claude-…
 //   [model.coder]
@@ -55,6 +56,7 @@ struct CatalogModel {
   int max_tokens = 0;      // 0: the pool's
   int priority = 0;
   bool pinned = false;
+  bool transcribes = false;     // a Whisper file: it writes sounds down, and does nothing else
   bool share_prefixes = false;  // between keys
   Milliseconds keep_alive{0};   // 0: until its place is wanted
   Sampling sampling = {};
@@ -87,6 +89,7 @@ class Catalog {
   const CatalogModel* find(std::string_view asked) const;  // by name, then by alias
   NamedModel find_adapted(std::string_view asked) const;   // the same, and MODEL+ADAPTER
   const CatalogModel* fallback() const;                    // of models.toml; nullptr: none
+  const CatalogModel* only_text_model() const;             // nullptr: there are none, or several
   const std::vector<std::string>& notes() const { return notes_; }
 
   // One more; a name that is there already is an error.

@@ -43,6 +43,23 @@ TEST_F(CatalogTest, FilesAndSplitFilesByName) {
   EXPECT_EQ(catalog.find("a:latest")->name, "a");
 }
 
+TEST_F(CatalogTest, WhisperFilesAreKnownByTheirFirstBytes) {
+  put("ggml-base.en.bin", "lmgg and so on");
+  put("pytorch_model.bin", "PK and so on");
+  put("empty.bin", "");
+  put("talk.gguf");
+  put("mmproj-model-f16.gguf");
+  put("models.toml", "[model.ear]\nfile = \"ggml-base.en.bin\"\naliases = [\"whisper-1\"]\n");
+  const auto catalog = *Catalog::read(dir.path());
+  ASSERT_EQ(catalog.models().size(), 2u);
+  const CatalogModel& ear = *catalog.find("whisper-1");
+  EXPECT_EQ(ear.name, "ear");
+  EXPECT_TRUE(ear.transcribes);
+  EXPECT_TRUE(ear.eyes.empty());
+  EXPECT_FALSE(catalog.find("talk")->transcribes);
+  EXPECT_EQ(catalog.only_text_model()->name, "talk");
+}
+
 TEST_F(CatalogTest, EncodersGoWithTheModelsTheyAreNamedAfter) {
   for (const char* name :
        {"gemma-4b-Q4_K.gguf", "gemma-4b-mmproj-F16.gguf", "gemma-4b-mmproj-BF16.gguf",

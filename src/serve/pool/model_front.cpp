@@ -52,15 +52,6 @@ Result<std::string> identity_of(const infer::Gguf& file) {
   return sha256_hex(text);
 }
 
-// What most of the bytes are.
-std::string quantization_of(const infer::Gguf& file) {
-  std::map<std::string_view, std::uint64_t> bytes;
-  for (const infer::GgufTensor& tensor : file.tensors())
-    bytes[infer::tensor_type_info(tensor.type).name] += tensor.bytes;
-  const auto most = std::ranges::max_element(bytes, {}, [](const auto& row) { return row.second; });
-  return most == bytes.end() ? std::string() : std::string(most->first);
-}
-
 // The catalog's, over those of the engine.
 Sampling defaults_of(const Sampling& catalog) {
   const infer::SamplerParams engine;
@@ -351,6 +342,14 @@ Result<ModelInfo> ModelFront::facts(const CatalogModel& model) {
   if (!model.eyes.empty())
     if (auto opened = Senses::open(model.eyes, blueprint)) senses = std::move(*opened);
   return info_of(model, file, blueprint, template_source, senses.get());
+}
+
+std::string quantization_of(const infer::Gguf& file) {
+  std::map<std::string_view, std::uint64_t> bytes;
+  for (const infer::GgufTensor& tensor : file.tensors())
+    bytes[infer::tensor_type_info(tensor.type).name] += tensor.bytes;
+  const auto most = std::ranges::max_element(bytes, {}, [](const auto& row) { return row.second; });
+  return most == bytes.end() ? std::string() : std::string(most->first);
 }
 
 Error without_place(const fs::path& file, const std::string& name, Error error) {

@@ -22,6 +22,9 @@ namespace lathe::serve {
 // The error of a file by its name alone: where it lies is nobody's business but this machine's.
 Error without_place(const fs::path& file, const std::string& name, Error error);
 
+// The type that most of its bytes are of.
+std::string quantization_of(const infer::Gguf& file);
+
 // A request as the engine takes it, and what its answer must be read by.
 struct Prepared {
   infer::GenerationRequest generation;

@@ -35,6 +35,12 @@ Relevance relevance_of(const Embeddings& read) {
   return relevance;
 }
 
+Result<ModelInfo> facts_of(const CatalogModel& model) {
+  if (!model.transcribes) return ModelFront::facts(model);
+  LATHE_TRY(const auto file, ListenerFile::open(model));
+  return file->info;
+}
+
 // Whose what is computed for a request is; the same after a restart, for what snapshots keep; 0
 // where nobody is asked for a key, or everybody's is shared.
 std::uint64_t owner_of(const ModelFront& front, const HostRequest& request) {
@@ -57,15 +63,19 @@ Pool::Pool(Catalog models, PoolOptions options)
           models, options_, [this](std::function<void()> task) { post(std::move(task)); },
           [this](std::unique_ptr<PoolJob> job, std::shared_ptr<Senses> senses) {
             look(std::move(job), std::move(senses));
+          },
+          [this](std::unique_ptr<PoolJob> job, std::shared_ptr<Listener> listener) {
+            hear(std::move(job), std::move(listener));
           }),
       side_(kSideThreads),
-      looks_(1) {
+      looks_(1),
+      hears_(1) {
   set_catalog(std::move(models));
   status_ = loop_.status();
   facts_ = std::async(std::launch::async, [&first = catalog()] {
              Facts facts;
              for (const CatalogModel& model : first.models())
-               if (!model.program) facts.emplace(model.name, ModelFront::facts(model));
+               if (!model.program) facts.emplace(model.name, facts_of(model));
              return facts;
            }).share();
   thread_ = std::thread([this] { run(); });
@@ -84,6 +94,7 @@ Pool::~Pool() {
   ending_ = true;
   side_.stop();  // what they stop is told by the loop
   looks_.stop();
+  hears_.stop();
   {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
@@ -99,7 +110,7 @@ void Pool::set_catalog(Catalog catalog) {
 
 // The loop knows of it before anybody can find it, and it can be found before anybody is told.
 Status Pool::add_model(CatalogModel model) {
-  auto facts = ModelFront::facts(model);
+  auto facts = facts_of(model);
   const std::scoped_lock adding(adding_);
   Catalog more = catalog();
   std::error_code error;
@@ -237,11 +248,10 @@ Result<std::string> Pool::resolve(std::string_view asked) const {
   if (is_cloud_name(asked)) {
     // Nothing is loaded for a name that only stands for "some model".
     for (const ModelInfo& model : status().models)
-      if (model.state == ModelState::kReady &&
+      if (model.state == ModelState::kReady && !model.transcribes &&
           (fallback == nullptr || fallback->name == model.name))
         return model.name;
-    if (fallback == nullptr && catalog().models().size() == 1)
-      fallback = &catalog().models().front();
+    if (fallback == nullptr) fallback = catalog().only_text_model();
   }
   if (fallback != nullptr) return fallback->name;
   return no_model(asked);
@@ -254,15 +264,18 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
     return std::unexpected(Error{ErrorKind::kNotFound, fmt::format("there is no model '{}'", model),
                                  "model_not_found"});
   }
+  if (found->transcribes)
+    return std::unexpected(Error{
+        ErrorKind::kInvalid,
+        fmt::format("'{}' is a Whisper model: it writes sounds down (/v1/audio/transcriptions), "
+                    "and reads no texts",
+                    found->name),
+        "unsupported_value"});
   std::shared_ptr<const ModelFront>& known = fronts_[found->name];
   if (known) return known;
   auto opened = ModelFront::open(*found, catalog().adapters());
   problems_.erase(found->name);
-  if (!opened) {
-    const Error error = without_place(found->file, found->name, opened.error());
-    problems_[found->name] = error.message;
-    return std::unexpected(Error{error.kind, error.message, "model_load_failed"});
-  }
+  if (!opened) return std::unexpected(failed_file(*found, opened.error()));
   // Whoever has a front can be sure that its sizes are known.
   LATHE_TRY_STATUS(PoolLoop::footprint_of(**opened, options_));
   LATHE_TRY_STATUS(PoolLoop::media_bytes_of(**opened, options_));
@@ -270,9 +283,22 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
   return known;
 }
 
+// Under fronts_mutex_.
+Error Pool::failed_file(const CatalogModel& model, Error error) {
+  error = without_place(model.file, model.name, std::move(error));
+  problems_[model.name] = error.message;
+  return {error.kind, error.message, "model_load_failed"};
+}
+
 Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
                                             std::function<void(Status)> on_loaded) {
   auto job = std::make_unique<PoolJob>();
+  if (transcribes(model)) {
+    LATHE_TRY(job->listener, listener(model));
+    job->model = job->listener->info.name;
+    job->on_loaded = std::move(on_loaded);
+    return job;
+  }
   if (is_program(model)) {
     job->model = catalog_model(model);
     job->on_loaded = std::move(on_loaded);
@@ -635,6 +661,7 @@ void Pool::cancel(Id id) {
   if (side_.cancel(id)) return;
   post([this, id] {
     looks_.cancel(id);
+    hears_.cancel(id);
     loop_.cancel(id);
   });
 }
@@ -729,7 +756,9 @@ Status Pool::load(const std::string& model) {
 }
 
 Status Pool::unload(const std::string& model) {
-  if (!is_program(model)) {
+  if (transcribes(model)) {
+    LATHE_TRY(const auto opened, listener(model));
+  } else if (!is_program(model)) {
     LATHE_TRY(const auto opened, front(model));
   }
   auto done = std::make_shared<std::promise<Status>>();

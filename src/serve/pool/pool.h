@@ -1,6 +1,7 @@
 // The family of models of one process, in one memory budget: the ModelHost behind `lathe serve`,
 // `lathe run` and loops. Requests are prepared on threads of their own (SideWork), those with
-// pictures or sounds in two parts, as their model's encoder must be in memory for the second; one
+// pictures or sounds in two parts, as their model's encoder must be in memory for the second;
+// sounds are written down, one at a time, by threads that give way to steps; one
 // thread (PoolLoop) books, steps the engines in turn and delivers, errors too; weights are read on
 // a thread of their own, so that nobody waits for a load but those who asked for that model.
 #pragma once
@@ -32,6 +33,8 @@ class Pool final : public ModelHost {
            OnEmbeddings on_embeddings) override;
   Id rank(const std::string& model, std::string query, std::vector<std::string> documents,
           Asker asker, OnRelevance on_relevance) override;
+  Id transcribe(const std::string& model, SoundRequest request, Asker asker, OnSegment on_segment,
+                OnTranscript on_transcript) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;
@@ -54,6 +57,9 @@ class Pool final : public ModelHost {
   std::unexpected<Error> no_model(std::string_view asked) const;
   // The file's head, read when it is first needed.
   Result<std::shared_ptr<const ModelFront>> front(const std::string& model);
+  // The same of a Whisper model.
+  Result<std::shared_ptr<const ListenerFile>> listener(const std::string& model);
+  Error failed_file(const CatalogModel& model, Error error);
   // Fills in what the loop needs; on a thread of side_, or, with what its pictures and sounds
   // became, of looks_.
   Status prepare(PoolJob& job, const std::string& model, const HostRequest& request,
@@ -62,6 +68,7 @@ class Pool final : public ModelHost {
   Status prepare_look(PoolJob& job, const std::string& model,
                       std::shared_ptr<const HostRequest> request);
   void look(std::unique_ptr<PoolJob> job, std::shared_ptr<Senses> senses);
+  void hear(std::unique_ptr<PoolJob> job, std::shared_ptr<Listener> listener);
   Status prepare(PoolJob& job, const std::string& model, std::vector<TextInput> inputs, bool cut,
                  const StopFlag& stop);
   Status prepare(PoolJob& job, const std::string& model, const std::string& query,
@@ -78,6 +85,7 @@ class Pool final : public ModelHost {
   // Has the program that serves the model asked, and tells.
   Id ask(const std::string& model, ProgramCall call);
   bool is_program(const std::string& model) const;
+  bool transcribes(const std::string& model) const;
   // Without its adapter.
   std::string catalog_model(const std::string& model) const;
   // Checks the answer before it is told.
@@ -100,6 +108,7 @@ class Pool final : public ModelHost {
   const PoolOptions options_;
   mutable std::mutex fronts_mutex_;
   std::map<std::string, std::shared_ptr<const ModelFront>> fronts_;
+  std::map<std::string, std::shared_ptr<const ListenerFile>> listeners_;
   std::map<std::string, std::string> problems_;  // of models whose file could not be opened
   std::atomic<Id> next_id_{1};
 
@@ -116,6 +125,7 @@ class Pool final : public ModelHost {
   std::thread thread_;
   SideWork side_;
   SideWork looks_;  // at pictures and sounds, one at a time
+  SideWork hears_;  // sounds that are written down, one at a time
 };
 
 }  // namespace lathe::serve

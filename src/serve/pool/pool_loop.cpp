@@ -8,6 +8,7 @@
 #include "ground/base/units.h"
 #include "ground/base/version.h"
 #include "ground/sys/machine.h"
+#include "ground/sys/priority.h"
 #include "infer/cache/snapshot.h"
 #include "serve/pool/pool_place.h"
 
@@ -49,15 +50,18 @@ void PoolJob::fail(Error error) {
     on_replies(std::unexpected(std::move(error)));
   else if (on_embeddings)
     on_embeddings(std::unexpected(std::move(error)));
+  else if (on_transcript)
+    on_transcript(std::unexpected(std::move(error)));
   else if (on_loaded)
     on_loaded(std::unexpected(std::move(error)));
 }
 
 PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
-                   std::function<void(std::function<void()>)> post, OnLook on_look)
+                   std::function<void(std::function<void()>)> post, OnLook on_look, OnHear on_hear)
     : options_(options),
       post_(std::move(post)),
       on_look_(std::move(on_look)),
+      on_hear_(std::move(on_hear)),
       team_(options.threads),
       memory_(DeviceBytes(kHostDevice, options.memory)),
       kv_(options.memory),
@@ -128,6 +132,11 @@ Result<std::uint64_t> PoolLoop::media_bytes_of(const ModelFront& front,
   return Senses::bytes(*front.senses(), kernels_of(options), encoder_threads(options));
 }
 
+// A sound may take minutes: its threads are as many as there are, and give way to steps.
+Result<BookedBytes> PoolLoop::bytes_of(const ListenerFile& file, const PoolOptions& options) {
+  return Listener::bytes(file, kernels_of(options), options.threads);
+}
+
 void PoolLoop::log(const std::string& line) const {
   if (options_.log) options_.log(line);
 }
@@ -136,7 +145,13 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
   Place& place = *places_.at(job->model);
   job->arrived = ++uses_;
   ++counters_.requests;
-  if (!place.front && !place.program) {
+  if (!place.known() && job->listener) {
+    const auto bytes = bytes_of(*job->listener, options_);
+    LATHE_CHECK(bytes.has_value());
+    place.listener = job->listener;
+    place.bytes = *bytes;
+  }
+  if (!place.known()) {
     const auto bytes = footprint_of(*job->front, options_);
     const auto media = media_bytes_of(*job->front, options_);
     LATHE_CHECK(bytes.has_value() && media.has_value());  // or the pool would have no front
@@ -203,6 +218,21 @@ void PoolLoop::looked(std::unique_ptr<PoolJob> job, const Status& status) {
   wait(place, std::move(job));
 }
 
+void PoolLoop::heard(std::unique_ptr<PoolJob> job, Result<Transcription> heard, double start) {
+  Place& place = *places_.at(job->model);
+  const bool cancelled = place.looking.extract(job->id).mapped();
+  job->first_step = start;
+  job->busy = seconds_now() - start;
+  step_seconds_ += job->busy;
+  place.turns.charge(job->asker.caller, job->busy);
+  std::optional<Error> error;
+  if (!heard) error = heard.error();
+  if (cancelled) error = Error{ErrorKind::kCancelled, "the request was cancelled"};
+  if (!error) job->transcription = std::move(*heard);
+  end(place, std::move(job), std::move(error));
+  tell_ends();
+}
+
 // Books the end of a job and tells its owner, when that has not been done.
 void PoolLoop::ended(Place& place, std::unique_ptr<PoolJob> job, const Error* error) {
   place.last_used = ++uses_;
@@ -238,7 +268,7 @@ ResidencyState PoolLoop::residency() const {
   ResidencyState state{.limit = memory_.limit().less(DeviceBytes(kHostDevice, adapter_bytes_)),
                        .models = {}};
   for (const auto& [name, place] : places_) {
-    if (!place->front && !place->program) continue;
+    if (!place->known()) continue;
     ResidencyModel model;
     model.name = name;
     model.bytes = place->bytes.all();
@@ -310,18 +340,23 @@ void PoolLoop::start_load(Place& place) {
   // A team of its own: the engines' one has a single caller.
   place.loader = std::thread([this, &place, front = place.front] {
     const double start = seconds_now();
-    infer::ThreadTeam team(std::max(1, options_.threads / 2));
-    auto weights = std::make_shared<Result<LoadedWeights>>(
-        load(*front, options_, team,
-             {.kernels = &kernels_of(options_),
-              .progress =
-                  [this, &place, told = 0.0](std::uint64_t done, std::uint64_t total) mutable {
-                    place.loaded = static_cast<double>(done) / static_cast<double>(total);
-                    if (place.loaded < told + 0.01) return;
-                    told = place.loaded;
-                    post_([] {});  // wakes the loop, which makes it known
-                  },
-              .stop = &place.stop_loading}));
+    const infer::LoadOptions options{
+        .kernels = &kernels_of(options_),
+        .progress =
+            [this, &place, told = 0.0](std::uint64_t done, std::uint64_t total) mutable {
+              place.loaded = static_cast<double>(done) / static_cast<double>(total);
+              if (place.loaded < told + 0.01) return;
+              told = place.loaded;
+              post_([] {});  // wakes the loop, which makes it known
+            },
+        .stop = &place.stop_loading};
+    auto weights = std::make_shared<Result<LoadedWeights>>();
+    if (place.listener) {
+      *weights = load_listener(place, options_, options);
+    } else {
+      infer::ThreadTeam team(std::max(1, options_.threads / 2));
+      *weights = load(*front, options_, team, options);
+    }
     const double seconds = seconds_now() - start;
     post_([this, &place, weights, seconds] {
       place.load_seconds = seconds;
@@ -346,8 +381,20 @@ Result<PoolLoop::LoadedWeights> PoolLoop::load(const ModelFront& front, const Po
   return weights;
 }
 
+Result<PoolLoop::LoadedWeights> PoolLoop::load_listener(const Place& place, const PoolOptions& pool,
+                                                        const infer::LoadOptions& options) {
+  give_way_to_others();  // what it starts, too
+  LoadedWeights weights;
+  LATHE_TRY(weights.listener,
+            Listener::load(
+                *place.listener, pool.program, pool.threads,
+                {.kernels = options.kernels, .progress = options.progress, .stop = options.stop}));
+  return weights;
+}
+
 Status PoolLoop::open(Place& place, LoadedWeights weights) {
   place.weights = std::move(weights);
+  if (place.listener) return {};
   LATHE_TRY(auto executor, infer::CpuExecutor::create(*place.weights.model, team_,
                                                       executor_options(*place.front)));
   LATHE_TRY(place.engine, infer::Engine::create(std::move(executor), place.front->tokenizer(),
@@ -383,7 +430,7 @@ void PoolLoop::finish_load(Place& place, Result<LoadedWeights> weights) {
   ++counters_.loads;
   place.state = ModelState::kReady;
   place.used_at = system_clock().monotonic();
-  if (!options_.snapshots.empty()) {
+  if (place.engine && !options_.snapshots.empty()) {
     const auto loaded = infer::load_snapshot(place.engine->cache(), identity(place),
                                              options_.snapshots / (place.model.name + ".kv"));
     if (loaded) {
@@ -392,7 +439,7 @@ void PoolLoop::finish_load(Place& place, Result<LoadedWeights> weights) {
       log(loaded.error().message);
     }
   }
-  if (options_.speculate && place.front->blueprint().generates) {
+  if (place.engine && options_.speculate && place.front->blueprint().generates) {
     if (auto seconds = place.engine->measure_steps())
       place.engine->use_step_seconds(std::move(*seconds));
   }
@@ -408,7 +455,7 @@ std::string PoolLoop::identity(const Place& place) const {
 }
 
 void PoolLoop::save(Place& place) {
-  if (options_.snapshots.empty() || place.saved_at == place.last_used) return;
+  if (!place.engine || options_.snapshots.empty() || place.saved_at == place.last_used) return;
   place.saved_at = place.last_used;
   const auto saved = infer::save_snapshot(place.engine->cache(), identity(place),
                                           options_.snapshots / (place.model.name + ".kv"),
@@ -495,6 +542,7 @@ void PoolLoop::stop() {
       queue->clear();
     }
     for (auto& [sequence, job] : place->running) place->engine->cancel(sequence);
+    place->weights.listener.reset();
     if (!place->engine) continue;
     while (
         place->engine->step([&](infer::TokenEvent event) { deliver(*place, std::move(event)); })) {
@@ -524,6 +572,8 @@ HostStatus PoolLoop::status() const {
       info = program_info(*place);
     } else if (place->front) {
       info = place->front->info();
+    } else if (place->listener) {
+      info = place->listener->info;
     } else {
       info.name = name;
       info.aliases = place->model.aliases;
@@ -547,6 +597,7 @@ HostStatus PoolLoop::status() const {
     info.used = place->used;
     info.devices = booked.all();
     if (place->model.program) info.running = static_cast<int>(place->asked.size());
+    if (place->listener) info.running = static_cast<int>(place->looking.size());
     if (place->engine) {
       const infer::KvCache& cache = place->engine->cache();
       info.prefix = cache.remembered_bytes();

@@ -15,6 +15,7 @@
 #include "infer/cpu/cpu_executor.h"
 #include "serve/pool/answer_builder.h"
 #include "serve/pool/fair_queue.h"
+#include "serve/pool/listener.h"
 #include "serve/pool/memory_budget.h"
 #include "serve/pool/program_call.h"
 #include "serve/pool/residency.h"
@@ -73,6 +74,11 @@ struct PoolJob {
   ModelHost::OnEmbeddings on_embeddings;
   Embeddings embeddings;
   std::unique_ptr<infer::Engine::Reading> reading;  // of a text to embed, or of a prompt to score
+  // … or a sound to be written down, …
+  std::shared_ptr<const ListenerFile> listener;
+  std::function<Result<Transcription>(Listener&, const StopFlag&)> hear;
+  ModelHost::OnTranscript on_transcript;
+  Transcription transcription;
   // … or just a wish for the model to be there, …
   std::function<void(Status)> on_loaded;
   // … or what a program is asked.
@@ -94,9 +100,11 @@ class PoolLoop {
 
   // Has PoolJob::look done elsewhere, and then looked() called.
   using OnLook = std::function<void(std::unique_ptr<PoolJob>, std::shared_ptr<Senses>)>;
+  // Has PoolJob::hear done elsewhere, and then heard() called.
+  using OnHear = std::function<void(std::unique_ptr<PoolJob>, std::shared_ptr<Listener>)>;
   // `post` hands a task to this loop's thread.
   PoolLoop(const Catalog& catalog, const PoolOptions& options,
-           std::function<void(std::function<void()>)> post, OnLook on_look);
+           std::function<void(std::function<void()>)> post, OnLook on_look, OnHear on_hear);
   ~PoolLoop();
 
   void add_model(const CatalogModel& model);
@@ -105,6 +113,8 @@ class PoolLoop {
   void refuse(std::unique_ptr<PoolJob> job, Error error);
   // It was looked at the job's pictures and sounds, or it was not, and why.
   void looked(std::unique_ptr<PoolJob> job, const Status& status);
+  // The job's sound was written down from `start` on (seconds_now()), or it was not, and why.
+  void heard(std::unique_ptr<PoolJob> job, Result<Transcription> heard, double start);
   void cancel(ModelHost::Id id);
   Status unload(const std::string& model);
   // One round: residency, then one step of one model. False: there is nothing to do until a task
@@ -128,6 +138,8 @@ class PoolLoop {
   static Result<infer::Footprint> footprint_of(const ModelFront& front, const PoolOptions& options);
   // … and those of its encoders: 0 where it has none.
   static Result<std::uint64_t> media_bytes_of(const ModelFront& front, const PoolOptions& options);
+  // The same of a Whisper model, sounds and all.
+  static Result<BookedBytes> bytes_of(const ListenerFile& file, const PoolOptions& options);
   static infer::MemoryLayout memory_of(const ModelFront& front, const PoolOptions& options);
   static std::uint64_t worst_case_of(const ModelFront& front, const PoolOptions& options,
                                      const infer::GenerationRequest& request);
@@ -142,6 +154,7 @@ class PoolLoop {
     std::unique_ptr<infer::Model> model;
     std::unique_ptr<infer::Model> draft;  // null: nothing guesses for it
     std::shared_ptr<Senses> senses;       // null: it reads texts alone
+    std::shared_ptr<Listener> listener;   // of a Whisper model, which has nothing else
   };
   static Result<LoadedWeights> load(const ModelFront& front, const PoolOptions& pool,
                                     infer::ThreadTeam& team, infer::LoadOptions options);
@@ -151,6 +164,8 @@ class PoolLoop {
   void end_idle();
   void set_kv_limit();
   void start_load(Place& place);
+  static Result<LoadedWeights> load_listener(const Place& place, const PoolOptions& pool,
+                                             const infer::LoadOptions& options);
   Status open(Place& place, LoadedWeights weights);
   void finish_load(Place& place, Result<LoadedWeights> weights);
   void evict(Place& place);
@@ -204,6 +219,7 @@ class PoolLoop {
   const PoolOptions& options_;
   std::function<void(std::function<void()>)> post_;
   OnLook on_look_;
+  OnHear on_hear_;
   infer::ThreadTeam team_;
   MemoryBudget memory_;
   std::uint64_t adapter_bytes_ = 0;  // of all fronts

@@ -215,13 +215,16 @@ void PoolLoop::end(Place& place, std::unique_ptr<PoolJob> job, std::optional<Err
 }
 
 Usage PoolLoop::usage_of(const PoolJob& job) const {
-  Usage usage = job.answer ? job.answer->usage() : job.embeddings.usage;
+  Usage usage = job.answer          ? job.answer->usage()
+                : job.on_transcript ? job.transcription.usage
+                                    : job.embeddings.usage;
   usage.calls = 1;
   usage.counted = true;
   usage.queued_us = microseconds(job.first_step.value_or(seconds_now()) - job.came);
   if (job.first_token) usage.first_token_us = microseconds(*job.first_token - job.came);
   usage.busy_us = microseconds(job.busy);
-  if (energy_.scope() == EnergyScope::kNone || !energy_read_) return usage;
+  // What is written down beside steps has no share of their energy that could be told.
+  if (energy_.scope() == EnergyScope::kNone || !energy_read_ || job.on_transcript) return usage;
   usage.millijoules = std::llround(job.joules * 1e3);
   usage.energy_scope = scope_name(energy_.scope());
   return usage;
@@ -257,6 +260,11 @@ void PoolLoop::tell(Place& place, std::unique_ptr<PoolJob> job, std::optional<Er
     error = replies.error();
   }
   if (error) return ended(place, std::move(job), &*error);
+  if (job->on_transcript) {
+    job->transcription.usage = usage;
+    ended(place, nullptr, nullptr);
+    return job->on_transcript(std::move(job->transcription));
+  }
   job->embeddings.usage = usage;
   ended(place, nullptr, nullptr);
   job->on_embeddings(std::move(job->embeddings));

@@ -39,8 +39,8 @@ std::optional<std::size_t> PoolLoop::next_waiting(const Place& place) const {
                                                 [](const auto& job) { return job->arrived; });
     return static_cast<std::size_t>(found - place.waiting.begin());
   };
-  const bool engine_takes_more =
-      place.engine->admissible() == 0 && place.engine->prompt_tokens_left() < place.prompt_tokens;
+  const bool engine_takes_more = place.engine && place.engine->admissible() == 0 &&
+                                 place.engine->prompt_tokens_left() < place.prompt_tokens;
   // Who has nothing there need not wait behind what another has there.
   const auto is_new = [&](const PoolJob& job) {
     return std::ranges::none_of(place.running,
@@ -51,7 +51,8 @@ std::optional<std::size_t> PoolLoop::next_waiting(const Place& place) const {
     if (job.on_loaded) return true;
     if (job.background() && background_rests_) return false;
     // One after the other, and no sooner than the engine will take it: rows are large.
-    if (job.look && !place.looking.empty()) return false;
+    if ((job.look || job.hear) && !place.looking.empty()) return false;
+    if (job.hear) return true;
     if (!job.reads()) return engine_takes_more || is_new(job);
     return std::ranges::none_of(
         place.reading, [&](const auto& other) { return other->background() == job.background(); });
@@ -73,6 +74,9 @@ void PoolLoop::hand_over(Place& place) {
     } else if (job->look) {
       place.looking.emplace(job->id, false);
       on_look_(std::move(job), place.weights.senses);
+    } else if (job->hear) {
+      place.looking.emplace(job->id, false);
+      on_hear_(std::move(job), place.weights.listener);
     } else if (!job->reads()) {
       start(place, std::move(job));
     } else if (job->background()) {

@@ -9,7 +9,19 @@ namespace {
 constexpr int kRetrySeconds = 2;
 
 // What of a request an error is about; each API has its own word for it.
-enum class Part { kNone, kPrompt, kSchema, kTools, kGrammar, kBias, kCandidates, kSuffix, kModel };
+enum class Part {
+  kNone,
+  kPrompt,
+  kSchema,
+  kTools,
+  kGrammar,
+  kBias,
+  kCandidates,
+  kSuffix,
+  kSound,
+  kLanguage,
+  kModel
+};
 
 // The host's codes, and what clients see of them.
 struct CodeRow {
@@ -33,6 +45,8 @@ constexpr CodeRow kCodes[] = {
     {"unsupported_bias", 400, "unsupported_value", Part::kBias},
     {"unsupported_candidates", 400, "unsupported_value", Part::kCandidates},
     {"unsupported_suffix", 400, "unsupported_value", Part::kSuffix},
+    {"unsupported_sound", 400, "unsupported_value", Part::kSound},
+    {"unsupported_language", 400, "unsupported_value", Part::kLanguage},
 };
 
 std::string_view param_of(Part part, std::string_view path) {
@@ -59,6 +73,10 @@ std::string_view param_of(Part part, std::string_view path) {
       return "n";
     case Part::kSuffix:
       return "suffix";
+    case Part::kSound:
+      return "file";
+    case Part::kLanguage:
+      return "language";
     case Part::kModel:
       return "model";
   }

@@ -11,6 +11,9 @@ std::span<const ApiEndpoint> api_endpoints() {
       "names, aliases, state, context, bytes; ids may be percent-encoded";
   constexpr std::string_view kResponses = "OpenAI; nothing is stored";
   constexpr std::string_view kMessages = "Anthropic, `?beta=true` too";
+  constexpr std::string_view kSounds =
+      "OpenAI: a form with a sound `file`; what is said in it, or that in English "
+      "([transcripts](transcripts.md#over-http))";
   constexpr std::string_view kWords =
       "`content` or `prompt`, `tokens` (`special`: control tokens by their names too), a chat body";
   constexpr std::string_view kProbes =
@@ -32,6 +35,8 @@ std::span<const ApiEndpoint> api_endpoints() {
       {"POST", "/embeddings", "`float` and `base64`; `dimensions` where a model is made for it",
        embeddings},
       {"POST", "/rerank", "Cohere and Jina: how relevant `documents` are to a `query`", rerank},
+      {"POST", "/audio/transcriptions", kSounds, transcriptions, true},
+      {"POST", "/audio/translations", kSounds, translations, true},
       {"POST", "/responses", kResponses, responses},
       {"POST", "/responses/input_tokens", kResponses, input_tokens},
       {"POST", "/messages", kMessages, messages},
@@ -66,10 +71,14 @@ std::span<const ApiEndpoint> api_endpoints() {
 RouteTable api_routes(ModelHost& host) {
   RouteTable table;
   for (const ApiEndpoint& endpoint : api_endpoints())
-    table.rows.push_back({endpoint.method, endpoint.path, [&host, &endpoint](Call& call) {
-                            call.caller.endpoint = endpoint.path;
-                            return endpoint.answer(host, call);
-                          }});
+    table.rows.push_back({.method = endpoint.method,
+                          .path = endpoint.path,
+                          .handler =
+                              [&host, &endpoint](Call& call) {
+                                call.caller.endpoint = endpoint.path;
+                                return endpoint.answer(host, call);
+                              },
+                          .form = endpoint.form});
   return table;
 }
 

@@ -11,6 +11,7 @@ struct ApiEndpoint {
   std::string_view path;   // as a Route has it
   std::string_view about;  // for people; of several in a row the same, where they belong together
   Handled (*answer)(ModelHost& host, Call& call);
+  bool form = false;  // as a Route has it
 };
 std::span<const ApiEndpoint> api_endpoints();
 

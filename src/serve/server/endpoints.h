@@ -11,6 +11,8 @@ Handled chat_completions(ModelHost& host, Call& call);
 Handled completions(ModelHost& host, Call& call);
 Handled embeddings(ModelHost& host, Call& call);
 Handled rerank(ModelHost& host, Call& call);
+Handled transcriptions(ModelHost& host, Call& call);
+Handled translations(ModelHost& host, Call& call);
 Handled responses(ModelHost& host, Call& call);
 Handled input_tokens(ModelHost& host, Call& call);
 Handled messages(ModelHost& host, Call& call);

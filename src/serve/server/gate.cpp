@@ -8,6 +8,7 @@
 #include "ground/base/clock.h"
 #include "ground/base/text.h"
 #include "serve/net/forwarded.h"
+#include "serve/net/multipart.h"
 #include "serve/server/routes.h"
 
 namespace lathe::serve {
@@ -106,11 +107,17 @@ bool origin_allowed(const GateRules& rules, const HttpRequest& head) {
 
 // Programs send JSON under many types, curl's own among them. What is packed in another way, or is
 // a form with files, is no JSON.
-bool may_be_json(const HttpRequest& head) {
+std::optional<ApiError> check_body(const HttpRequest& head, bool form) {
   const std::string* encoding = head.header("content-encoding");
-  if (encoding && to_lower_ascii(*encoding) != "identity") return false;
+  const bool packed = encoding && to_lower_ascii(*encoding) != "identity";
   const std::string* type = head.header("content-type");
-  return !type || !to_lower_ascii(*type).starts_with("multipart/");
+  if (form && (packed || !type || !is_form(*type)))
+    return ApiError{
+        415, "the body must be a form with a file, not packed: Content-Type: multipart/form-data"};
+  if (!form && (packed || (type && to_lower_ascii(*type).starts_with("multipart/"))))
+    return ApiError{
+        415, "the body must be JSON, not packed and no form: Content-Type: application/json"};
+  return std::nullopt;
 }
 
 std::string origin_of(const HttpRequest& head) {
@@ -163,7 +170,7 @@ ApiError no_change_said() {
   return {403, "a change is asked for with the header 'X-Lathe: 1'; this request has none"};
 }
 
-std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head) {
+std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head, bool form) {
   if (!host_allowed(rules, head))
     return ApiError{403, fmt::format("this server does not go by the name of '{}'",
                                      clip_utf8(make_valid_utf8(*head.header("host")), 100))};
@@ -175,10 +182,7 @@ std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& he
     if (auto refusal = check_key_of(rules, head)) return refusal;
     if (changes_by_cookie(rules, head) && !says_change(head)) return no_change_said();
   }
-  if (head.method == "POST" && !may_be_json(head))
-    return ApiError{
-        415, "the body must be JSON, not packed and no form: Content-Type: application/json"};
-  return std::nullopt;
+  return head.method == "POST" ? check_body(head, form) : std::nullopt;
 }
 
 namespace {

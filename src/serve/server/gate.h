@@ -36,7 +36,9 @@ ApiError no_change_said();
 // The keys that a request brings, its session's among them; none need be right.
 std::vector<std::string> given_keys(const GateRules& rules, const HttpRequest& head);
 
-std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head);
+// `form`: who answers there reads a form with files, and no JSON.
+std::optional<ApiError> check_gate(const GateRules& rules, const HttpRequest& head,
+                                   bool form = false);
 
 // As whom a request comes in that check_gate() lets in.
 struct Visitor {

@@ -155,6 +155,14 @@ TEST(Gate, BodiesMayBeJson) {
     EXPECT_EQ(post({{"content-type", type}}), 200) << type;
   for (const char* type : {"multipart/form-data; boundary=x", "Multipart/Mixed"})
     EXPECT_EQ(post({{"content-type", type}}), 415) << type;
+  const auto form = [](HttpHeaders headers) {
+    headers.emplace_back("host", "localhost");
+    return check_gate({}, request("POST", "/v1/audio/transcriptions", headers), true).has_value();
+  };
+  EXPECT_FALSE(form({{"content-type", "multipart/form-data; boundary=x"}}));
+  EXPECT_TRUE(form({{"content-type", "application/json"}}));
+  EXPECT_TRUE(form({}));
+  EXPECT_TRUE(form({{"content-type", "multipart/form-data"}, {"content-encoding", "gzip"}}));
   EXPECT_EQ(post({{"content-encoding", "gzip"}}), 415);
   EXPECT_EQ(post({{"content-encoding", "identity"}}), 200);
   // Routes say what a path knows.

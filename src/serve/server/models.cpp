@@ -5,6 +5,7 @@
 #include "ground/base/text.h"
 #include "serve/server/endpoints.h"
 #include "serve/server/fields.h"
+#include "work/cloud_names.h"
 
 namespace lathe::serve {
 namespace {
@@ -53,11 +54,12 @@ ApiResult<std::string> asked_model(const ModelHost& host, const Call& call) {
   std::string asked = body.text("model").value_or("");
   if (asked.empty() && call.dialect == Dialect::kOllama) asked = body.text("name").value_or("");
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
-  if (asked.empty()) {
-    const HostStatus status = status_for(host, call);
-    if (status.models.size() == 1) asked = status.models[0].name;
-  }
-  return asked;
+  if (!asked.empty()) return asked;
+  // The only one that answers.
+  HostStatus status = status_for(host, call);
+  if (status.models.size() > 1)
+    std::erase_if(status.models, [](const ModelInfo& model) { return model.transcribes; });
+  return status.models.size() == 1 ? status.models[0].name : std::string();
 }
 
 // Of a key that may use some models only, by their names or aliases, with any adapter.
@@ -112,6 +114,27 @@ ApiResult<std::string> model_of(const ModelHost& host, const Call& call) {
   if (!name && asked.empty())
     return refuse("'model' is missing, and there is more than one", "model");
   return name;
+}
+
+ApiResult<std::string> transcriber_of(const ModelHost& host, const Call& call) {
+  Fields body(call.body);
+  const std::string asked = body.text("model").value_or("");
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  // Clouds' names, like "whisper-1" and "gpt-4o-transcribe".
+  const bool any = asked.empty() || is_cloud_name(asked) || asked == "whisper-1";
+  if (!any || host.find(asked)) return look_up(host, call, &ModelHost::find, asked);
+  HostStatus status = status_for(host, call);
+  std::erase_if(status.models, [](const ModelInfo& model) { return !model.transcribes; });
+  for (const ModelInfo& model : status.models)
+    if (model.state == ModelState::kReady) return model.name;
+  if (status.models.size() == 1) return status.models[0].name;
+  return std::unexpected(
+      ApiError{404,
+               status.models.empty()
+                   ? std::string("there is no model that writes sounds down; a Whisper model does, "
+                                 "a file like ggml-base.bin among those that are served")
+                   : "'model' must name one of the models that write sounds down",
+               "model", "model_not_found"});
 }
 
 ApiResult<std::string> exact_model_of(const ModelHost& host, const Call& call) {

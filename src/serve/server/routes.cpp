@@ -42,4 +42,9 @@ RouteMatch find_route(std::span<const RouteTable> tables, const HttpRequest& req
   return match;
 }
 
+bool takes_form(std::span<const RouteTable> tables, const HttpRequest& request) {
+  const RouteMatch match = find_route(tables, request);
+  return match.route != nullptr && match.route->form;
+}
+
 }  // namespace lathe::serve

@@ -20,6 +20,7 @@ struct Route {
   Handler handler;
   // Only for callers that say `X-Lathe: 1` (says_change() of gate.h).
   bool change = false;
+  bool form = false;  // its body is a form with files, and no JSON
 };
 
 struct RouteTable {
@@ -36,6 +37,8 @@ struct RouteMatch {
   std::string allowed;           // methods that the path knows; empty: no such path
   std::string rest;
 };
+// Whether a request goes to a route that reads a form.
+bool takes_form(std::span<const RouteTable> tables, const HttpRequest& request);
 // The first route that fits, in the order of the tables and their rows.
 RouteMatch find_route(std::span<const RouteTable> tables, const HttpRequest& request);
 

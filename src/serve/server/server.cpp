@@ -47,6 +47,30 @@ ApiResult<Json> read_body(const HttpRequest& request) {
   return std::move(*body);
 }
 
+// A form's fields: texts, and of names that end with "[]" lists of them. Its files stand apart.
+ApiResult<void> read_form(const HttpRequest& request, Call& call) {
+  const std::string* type = request.header("content-type");
+  const auto boundary = form_boundary(type ? *type : "");
+  if (!boundary) return refuse("the body cannot be read: " + boundary.error().message);
+  auto parts = parse_form(*boundary, request.body);
+  if (!parts) return refuse("the body cannot be read: " + parts.error().message);
+  call.body = Json::object();
+  for (FormPart& part : *parts) {
+    const bool list = part.name.ends_with("[]");
+    const bool there = call.body.contains(part.name) ||
+                       std::ranges::count(call.files, part.name, &FormPart::name) > 0;
+    if (there && !list)
+      return refuse(fmt::format("'{}' is there twice", clip_utf8(part.name, 40)), part.name);
+    if (part.is_file)
+      call.files.push_back(std::move(part));
+    else if (list)
+      call.body[part.name].push_back(make_valid_utf8(part.data));
+    else
+      call.body[part.name] = make_valid_utf8(part.data);
+  }
+  return {};
+}
+
 // The gate, with the keys as they are now.
 struct Gate {
   GateRules rules;
@@ -77,11 +101,19 @@ Handled serve(const Gate& gate, std::span<const RouteTable> tables,
   if (!match.route)
     return std::unexpected(ApiError{405, fmt::format("this path knows only {}", match.allowed)});
   if (match.route->change && !says_change(request)) return std::unexpected(no_change_said());
-  LATHE_TRY(Json body, read_body(request));
   const Visitor visitor = visitor_of(gate.now(), request);
-  Call call{exchange,        dialect_of(request.path), match.rest,
-            std::move(body), visitor.caller,           visitor.owner,
-            visitor.key};
+  Call call;
+  call.exchange = exchange;
+  call.dialect = dialect_of(request.path);
+  call.rest = match.rest;
+  call.caller = visitor.caller;
+  call.owner = visitor.owner;
+  call.key = visitor.key;
+  if (match.route->form) {
+    if (const auto read = read_form(request, call); !read) return std::unexpected(read.error());
+  } else {
+    LATHE_TRY(call.body, read_body(request));
+  }
   if (visitor.key && request.method == "POST") {
     LATHE_TRY(call.ticket, gate.quotas->admit(*visitor.key));
   }
@@ -132,8 +164,9 @@ Result<std::unique_ptr<Server>> Server::start(ServerConfig config, std::vector<R
   http.port = config.port;
   http.limits = config.limits;
   http.contacts = config.contacts;
-  http.gate = [gate](const HttpRequest& head) -> std::optional<HttpReply> {
-    const auto refusal = check_gate(gate.now(), head);
+  http.takes_form = [tables](const HttpRequest& head) { return takes_form(tables, head); };
+  http.gate = [gate, tables](const HttpRequest& head) -> std::optional<HttpReply> {
+    const auto refusal = check_gate(gate.now(), head, takes_form(tables, head));
     if (!refusal) return std::nullopt;
     return error_reply(dialect_of(head.path), *refusal);
   };

@@ -1,0 +1,116 @@
+"""`lathe speak`, speech over HTTP, and a microphone that a script stands for: what is said is heard again by the ears judge."""
+import http.client
+import io
+import json
+import os
+import signal
+import subprocess
+import unittest
+import wave
+
+from cli_test import SOURCE, Case
+from serve_test import Server
+
+TEXT = "The kettle is on the stove. Please put it in the kitchen."
+EAR = SOURCE / "tests/data/media/ggml-tiny-random-q4_0.bin"
+SOUND = SOURCE / "tests/data/media/s3.wav"
+
+
+def heard(case, name, text):
+    """Whether the ears judge hears these words."""
+    out, _ = case.lathe("--json", "judge", "run", "ears", name, "--set", "check=words_heard", "--set", f"expect={text}")
+    return json.loads(out.splitlines()[-1])
+
+
+class Speak(Case):
+    def test_what_is_said_is_heard(self):
+        self.lathe("speak", TEXT, "--out", "a.wav", "--voice", "alloy")
+        with wave.open(str(self.dir / "a.wav")) as file:
+            self.assertEqual((file.getnchannels(), file.getsampwidth(), file.getframerate()), (1, 2, 16000))
+            self.assertEqual(44 + 2 * file.getnframes(), (self.dir / "a.wav").stat().st_size)
+        heard(self, "a.wav", TEXT)
+        for name in ("a.flac", "a.ogg", "a.mp3"):
+            self.lathe("speak", TEXT, "--out", name, "--voice", "flite:slt")
+            heard(self, name, TEXT)
+        # From a file, from standard input, to a program: the same bytes.
+        self.write("text.txt", TEXT)
+        whole = (self.dir / "a.wav").read_bytes()
+        for args, given in ((("text.txt",), None), (("-",), TEXT.encode()), ((TEXT,), None)):
+            done = subprocess.run(self.command("speak", *args, "--voice", "flite:slt"), input=given, capture_output=True, cwd=self.dir,
+                                  env=self.environment(), timeout=300)
+            self.assertEqual(done.stdout, whole, done.stderr)
+
+    def test_what_cannot_be(self):
+        for args, say in ((("x", "--voice", "nobody"), "no voice 'nobody'"), (("x", "--format", "aac"), "'aac'"),
+                          (("x", "--out", "a.pdf"), "'pdf'"), (("... !",), "nothing to say"), (("x", "--speed", "9"), "speed")):
+            _, err = self.lathe("speak", *args, code=2 if "--speed" not in args else None)
+            self.assertIn(say, err)
+        self.write("a.wav", "mine")
+        self.assertIn("--force", self.lathe("speak", "x", "--out", "a.wav", code=2)[1])
+
+
+class ServeSpeech(Server):
+    def ask(self, status=200, **body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        connection.request("POST", "/v1/audio/speech", json.dumps({"model": "tts-1", "input": TEXT, "voice": "nova"} | body))
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        self.assertEqual(answer.status, status, data[:300])
+        return data, answer.headers
+
+    def test_heard_again(self):
+        self.start()
+        data, headers = self.ask(response_format="wav")
+        self.assertEqual(headers["content-type"], "audio/wav")
+        self.assertEqual(wave.open(io.BytesIO(data)).getframerate(), 16000)
+        self.write("a.wav", data)
+        heard(self, "a.wav", TEXT)
+        data, headers = self.ask(stream_format="audio", response_format="opus")
+        self.assertEqual((headers["content-type"], headers["transfer-encoding"]), ("audio/ogg", "chunked"))
+        self.write("a.ogg", data)
+        heard(self, "a.ogg", TEXT)
+        voices = self.call("/v1/audio/voices")
+        self.assertIn("flite:slt", [each["id"] for each in voices["data"]])
+        self.assertIn("no voice", self.call("/v1/audio/speech", {"input": "x", "voice": "nobody"}, 400)["error"]["message"])
+
+    def test_clients(self):
+        self.start()
+        done = subprocess.run(["node", "--test", SOURCE / "tests/clients/speech.test.mjs"], capture_output=True, timeout=300,
+                              env={**self.environment(), "LATHE_URL": self.url, "LATHE_MODEL": "none"})
+        self.assertEqual(done.returncode, 0, done.stdout.decode(errors="replace")[-4000:])
+
+
+class Microphone(Case):
+    def test_until_ctrl_c(self):
+        # A recorder that writes the sound's head and samples, and goes on until it is ended.
+        tools = self.dir / "tools"
+        tools.mkdir()
+        recorder = tools / "arecord"
+        recorder.write_text(f"#!/bin/sh\nfor last; do :; done\ncat {SOUND} > \"$last\"\nexec sleep 600\n")
+        recorder.chmod(0o755)
+        said = self.lathe("transcribe", EAR, SOUND, "--format", "json")[0]
+        process = subprocess.Popen(self.command("transcribe", EAR, "--microphone", "--format", "json"), stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, cwd=self.dir,
+                                   env=self.environment() | {"PATH": f"{tools}:{os.environ['PATH']}"})
+        lines = []
+        while not any("…" in line for line in lines):
+            line = process.stderr.readline().decode()
+            self.assertTrue(line, lines)
+            lines.append(line)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=300)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertEqual(json.loads(out), json.loads(said))
+
+    def test_raw_samples(self):
+        samples = SOUND.read_bytes()[44:]
+        said = self.lathe("transcribe", EAR, SOUND, "--format", "json")[0]
+        self.assertEqual(self.lathe("transcribe", EAR, "-", "--raw", "16000", "--format", "json", input=samples)[0], said)
+        self.assertIn("sound is wanted", self.lathe("transcribe", EAR, code=2)[1])
+        self.assertIn("sound is wanted", self.lathe("transcribe", EAR, SOUND, "--microphone", code=2)[1])
+        self.assertIn("--raw", self.lathe("transcribe", EAR, "--microphone", "--raw", "8000", code=2)[1])
+
+
+if __name__ == "__main__":
+    unittest.main()
