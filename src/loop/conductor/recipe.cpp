@@ -140,7 +140,7 @@ class Reader {
     LATHE_TRY(const std::string collect, one_of(top, "", "collect", {"first", "all"}));
     recipe.collect_all = collect == "all";
     LATHE_TRY_STATUS(read_unit(json_at(raw, "unit"), recipe));
-    LATHE_TRY_STATUS(read_make(json_at(raw, "make"), recipe));
+    LATHE_TRY_STATUS(read_make(json_at(raw, "make"), json_at(raw, "unit"), recipe));
     LATHE_TRY_STATUS(read_judges(raw, recipe));
     LATHE_TRY_STATUS(read_combine(json_at(top, "combine"), recipe));
     LATHE_TRY_STATUS(read_stop(json_at(top, "stop"), recipe));
@@ -211,6 +211,19 @@ class Reader {
     return split;
   }
 
+  // What `own` leaves out, from the first of the other tables that has it.
+  static Json with_inherited(Json own, std::span<const OptionSpec> specs,
+                             std::initializer_list<Json> places) {
+    for (const OptionSpec& spec : specs) {
+      const std::string key(spec.name);
+      for (const Json& place : places)
+        if (const Json& value = json_at(place, key);
+            spec.inherit && !own.contains(key) && !value.is_null())
+          own[key] = value;
+    }
+    return own;
+  }
+
   // An unknown key may belong to the common options or to the kind's: suggestions come from both.
   Status known(const std::string& path, const Json& own, std::span<const OptionSpec> common,
                std::span<const OptionSpec> specs) const {
@@ -252,7 +265,7 @@ class Reader {
     return {};
   }
 
-  Status read_make(const Json& table, Recipe& recipe) const {
+  Status read_make(const Json& table, const Json& unit, Recipe& recipe) const {
     const Split split = apart(table.is_object() ? table : Json::object(), kMakeOptions);
     LATHE_TRY(const Json common, checked("make", split.common, kMakeOptions));
     const std::string kind = option_string(common, "kind");
@@ -265,7 +278,8 @@ class Reader {
                                  join(names, ", "), did_you_mean(kind, names)));
     }
     LATHE_TRY_STATUS(known("make", split.own, kMakeOptions, recipe.maker->options));
-    LATHE_TRY(recipe.make_options, checked("make", split.own, recipe.maker->options));
+    const Json own = with_inherited(split.own, recipe.maker->options, {unit});
+    LATHE_TRY(recipe.make_options, checked("make", own, recipe.maker->options));
     recipe.ladder = option_strings(common, "ladder");
     LATHE_TRY(recipe.best_of, number_in(common, "make", "best_of", 1, 64));
     LATHE_TRY(recipe.repairs, number_in(common, "make", "repairs", 0, 100));
@@ -353,14 +367,8 @@ class Reader {
                      fmt::format("is \"whole\", but a {} judge only judges units", kind));
 
     LATHE_TRY_STATUS(known(path, split.own, kJudgeOptions, judge.kind->options));
-    Json own = split.own;
-    for (const OptionSpec& spec : judge.kind->options) {
-      const std::string key(spec.name);
-      for (const char* place : {"unit", "make"})
-        if (const Json& value = json_at(json_at(raw, place), key);
-            spec.inherit && !own.contains(key) && !value.is_null())
-          own[key] = value;
-    }
+    const Json own = with_inherited(split.own, judge.kind->options,
+                                    {json_at(raw, "unit"), json_at(raw, "make")});
     LATHE_TRY(judge.options, checked(path, own, judge.kind->options));
     if (judge.kind->check)
       if (auto fine = judge.kind->check(judge.options); !fine)

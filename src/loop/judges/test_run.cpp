@@ -6,7 +6,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "ground/sys/beneath.h"
-#include "loop/terms/ecosystems.h"
+#include "loop/senses/surroundings.h"
 
 namespace lathe::loop {
 namespace {
@@ -96,56 +96,6 @@ class JudgedTree {
   std::map<std::string, std::string> protected_;  // to their sha256
 };
 
-// Tools of Node keep caches in node_modules: there it is a directory of links, in which more can be
-// made.
-void link_into_tree(const fs::path& path, const fs::path& place, std::error_code& error) {
-  if (path.filename() != "node_modules") return fs::create_symlink(path, place, error);
-  fs::create_directory(place, error);
-  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
-    const std::string name = it->path().filename().string();
-    if (name.starts_with(".cache") || name.starts_with(".vite")) continue;
-    fs::create_symlink(it->path(), place / name, error);
-  }
-}
-
-// What of the machine a build and tests see besides the system: toolchains and package caches.
-struct Surroundings {
-  std::vector<fs::path> read_only;
-  std::map<std::string, std::string> env;
-
-  // Directories of the project that its snapshot leaves out (".venv", "node_modules") stand in the
-  // judged tree as links to where they, or what is in them, are.
-  static Result<Surroundings> make(const Json& options, const Place& place, const fs::path& tree) {
-    Surroundings result;
-    const fs::path home = plain_environment()["HOME"];
-    for (const std::string& name : option_strings(options, "read_only")) {
-      const fs::path path = expand_path(name, place.tree_root, home);
-      std::error_code error;
-      if (!path.is_absolute() || !fs::exists(path, error))
-        return fail(ErrorKind::kNotFound, "tests: unit.read_only names '{}', which is not there",
-                    clip_utf8(name, 200));
-      result.read_only.push_back(path);
-      const fs::path inside = path.lexically_relative(place.tree_root);
-      if (place.tree_root.empty() || !is_safe_relative(inside.generic_string())) continue;
-      LATHE_TRY_STATUS(make_directories((tree / inside).parent_path()));
-      if (!fs::exists(tree / inside, error)) link_into_tree(path, tree / inside, error);
-      if (error)
-        return fail(ErrorKind::kUnavailable, "tests: {}: cannot be linked into the tree: {}", name,
-                    error.message());
-    }
-    for (const auto& [name, value] : json_at(options, "env").items()) {
-      if (!value.is_string()) return invalid("tests: env.{} is not a string", clip_utf8(name, 80));
-      const std::string text = value.get<std::string>();
-      result.env[name] = text.starts_with("~/") ? expand_path(text, {}, home).string() : text;
-    }
-    std::string path;
-    for (const std::string& name : option_strings(options, "path"))
-      path += expand_path(name, place.tree_root, home).string() + ":";
-    if (!path.empty()) result.env["PATH"] = path + "/usr/local/bin:/usr/bin:/bin";
-    return result;
-  }
-};
-
 class Steps {
  public:
   Steps(const Json& options, const JudgeContext& context, const JudgedTree& tree,
@@ -233,8 +183,9 @@ Result<TestRun> run_tests(const Json& options, const Changes& changes,
   if (!report.empty() && !is_safe_relative(report))
     return invalid("tests: the report '{}' is not a path inside the tree", clip_utf8(report, 200));
   LATHE_TRY(const JudgedTree tree, JudgedTree::make(options, changes, context.place));
-  LATHE_TRY(Surroundings surroundings, Surroundings::make(options, context.place, tree.path()));
-  const Steps steps(options, context, tree, std::move(surroundings));
+  auto surroundings = surroundings_of(options, context.place, tree.path());
+  if (!surroundings) return at("tests", std::move(surroundings).error());
+  const Steps steps(options, context, tree, *std::move(surroundings));
   TestRun run;
   run.files = tree.files();
   run.before = tree.before();

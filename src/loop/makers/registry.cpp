@@ -5,6 +5,7 @@ namespace lathe::loop {
 
 // One line per maker, in the order in which they are listed to people.
 
+extern const MakerKind kAgentMaker;
 extern const MakerKind kCodeMaker;
 extern const MakerKind kCommandMaker;
 extern const MakerKind kMiniMaker;
@@ -17,9 +18,9 @@ extern const MakerKind kVoiceMaker;
 
 namespace {
 const std::vector<const MakerKind*>& kinds() {
-  static const std::vector<const MakerKind*> all{&kCodeMaker, &kCommandMaker, &kVoiceMaker,
-                                                 &kTextMaker, &kPosterMaker,  &kSvgMaker,
-                                                 &kHtmlMaker, &kMiniMaker,    &kReplyMaker};
+  static const std::vector<const MakerKind*> all{
+      &kCodeMaker,   &kAgentMaker, &kCommandMaker, &kVoiceMaker, &kTextMaker,
+      &kPosterMaker, &kSvgMaker,   &kHtmlMaker,    &kMiniMaker,  &kReplyMaker};
   return all;
 }
 }  // namespace

@@ -38,6 +38,17 @@ Result<ErrorKind> error_kind_at(std::string_view file, const toml::node& node) {
                  toml_place(file, node.source()), name);
 }
 
+// "name {arguments}"
+Result<FunctionCall> call_at(std::string_view file, const toml::node& node) {
+  LATHE_TRY(const std::string text, string_at(file, "call", node));
+  const auto blank = text.find(' ');
+  const std::string arguments = blank == text.npos ? "{}" : text.substr(blank + 1);
+  if (const auto json = parse_json(arguments); !json || !json->is_object())
+    return invalid("{}: 'call' must be a tool's name and a JSON object",
+                   toml_place(file, node.source()));
+  return FunctionCall{"", text.substr(0, blank), arguments};
+}
+
 std::unexpected<Error> unknown_key(std::string_view file, const toml::key& key,
                                    std::span<const std::string> known) {
   const std::string name(key.str());
@@ -46,8 +57,8 @@ std::unexpected<Error> unknown_key(std::string_view file, const toml::key& key,
 }
 
 Result<ScriptedWorker::Line> parse_line(std::string_view file, const toml::table& table) {
-  static const std::vector<std::string> kKeys{"when", "purpose", "lap",   "n",   "attempt",
-                                              "echo", "text",    "error", "kind"};
+  static const std::vector<std::string> kKeys{"when", "purpose", "lap",  "n",     "attempt", "turn",
+                                              "echo", "text",    "call", "error", "kind"};
   ScriptedWorker::Line line;
   std::optional<std::string> text, error;
   std::optional<ErrorKind> kind;
@@ -65,6 +76,10 @@ Result<ScriptedWorker::Line> parse_line(std::string_view file, const toml::table
       LATHE_TRY(line.n, integer_at(file, name, node));
     } else if (name == "attempt") {
       LATHE_TRY(line.attempt, integer_at(file, name, node));
+    } else if (name == "turn") {
+      LATHE_TRY(line.turn, integer_at(file, name, node));
+    } else if (name == "call") {
+      LATHE_TRY(line.call.emplace(), call_at(file, node));
     } else if (name == "text") {
       LATHE_TRY(text, string_at(file, name, node));
     } else if (name == "error") {
@@ -76,8 +91,8 @@ Result<ScriptedWorker::Line> parse_line(std::string_view file, const toml::table
     }
   }
   const std::string place = toml_place(file, table.source());
-  if (text.has_value() == error.has_value())
-    return invalid("{}: a reply needs either 'text' or 'error'", place);
+  if (text.has_value() + error.has_value() + line.call.has_value() != 1)
+    return invalid("{}: a reply needs either 'text', 'call' or 'error'", place);
   if (kind && !error) return invalid("{}: 'kind' goes with 'error'", place);
   if (text) line.text = std::move(*text);
   if (error) line.error = Error{kind.value_or(ErrorKind::kUnavailable), std::move(*error)};
@@ -113,13 +128,21 @@ std::vector<std::string> texts_of(const Request& request) {
   return texts;
 }
 
-bool holds(const ScriptedWorker::Line& line, const std::vector<std::string>& texts,
+// Calls of tools that were answered in the talk.
+int turn_of(const Request& request) {
+  const Talk* talk = request.talk();
+  return talk == nullptr ? 0
+                         : static_cast<int>(std::ranges::count(talk->messages, std::string("tool"),
+                                                               &Message::role));
+}
+
+bool holds(const ScriptedWorker::Line& line, const std::vector<std::string>& texts, int turn,
            const Origin& from) {
   const auto says = [&](const std::string& text) { return text.contains(line.when); };
   return (line.when.empty() || std::ranges::any_of(texts, says)) &&
          (line.purpose.empty() || line.purpose == from.purpose) &&
          (!line.lap || *line.lap == from.lap) && (!line.n || *line.n == from.n) &&
-         (!line.attempt || *line.attempt == from.attempt);
+         (!line.attempt || *line.attempt == from.attempt) && (!line.turn || *line.turn == turn);
 }
 
 // The word that stands right after the marker; "" when the marker is in none of the texts.
@@ -159,8 +182,9 @@ Result<Reply> ScriptedWorker::complete(const Request& request, const StopFlag& s
   }
   const std::vector<std::string> texts = texts_of(request);
   const Origin from = origin_of(request);
-  const auto line =
-      std::ranges::find_if(lines_, [&](const Line& each) { return holds(each, texts, from); });
+  const auto line = std::ranges::find_if(lines_, [&, turn = turn_of(request)](const Line& each) {
+    return holds(each, texts, turn, from);
+  });
   if (line == lines_.end())
     return fail(ErrorKind::kNotFound,
                 "{}: no reply of the script fits this request (purpose \"{}\", lap {}, n {}, "
@@ -173,6 +197,11 @@ Result<Reply> ScriptedWorker::complete(const Request& request, const StopFlag& s
                    : replace_all(line->text, "{echo}", word_after(texts, line->echo));
   reply.model = "script";
   reply.usage.calls = 1;
+  if (line->call) {
+    reply.finish = FinishReason::kToolCalls;
+    reply.calls = {*line->call};
+    reply.calls.front().id = fmt::format("call_{}", turn_of(request) + 1);
+  }
   if (on_delta) on_delta({reply.text, {}});
   return reply;
 }

@@ -8,9 +8,11 @@
 //   lap = 2
 //   n = 0
 //   attempt = 0
+//   turn = 0              # optional: so many calls of tools were answered in the talk before
 //   text = '''…'''        # the reply
 //   echo = "nonce="       # optional: "{echo}" in text becomes the word that follows this in the
 //                         # request, as a model repeats what it is told to repeat
+//   call = "name {…}"     # instead of text: the answer calls a tool, with these arguments
 //   error = "…"           # instead of text: the call fails
 //   kind = "timeout"      # with error: invalid | unavailable (default) | denied | timeout
 #pragma once
@@ -33,6 +35,8 @@ class ScriptedWorker : public Worker {
     std::string echo;
     std::string text;
     std::optional<Error> error;
+    std::optional<int> turn = {};
+    std::optional<FunctionCall> call = {};
   };
 
   ScriptedWorker(std::string name, std::vector<Line> lines);

@@ -111,6 +111,28 @@ TEST_F(ScriptedWorkerTest, StreamsAndStops) {
   EXPECT_EQ((*worker)->info().reach, Reach::kLocal);
 }
 
+TEST_F(ScriptedWorkerTest, CallsToolsTurnAfterTurn) {
+  const auto worker = load(
+      "[[reply]]\nturn = 0\ncall = 'look {\"at\": 1}'\n[[reply]]\nturn = 1\ncall = 'stop'\n"
+      "[[reply]]\ntext = 'done'\n");
+  ASSERT_TRUE(worker) << worker.error().message;
+  Request request = ask("go");
+  std::vector<Message>& talk = std::get<Talk>(request.ask).messages;
+  const auto first = (*worker)->complete(request, StopFlag(), nullptr);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->finish, FinishReason::kToolCalls);
+  ASSERT_EQ(first->calls.size(), 1U);
+  EXPECT_EQ(first->calls[0], (FunctionCall{"call_1", "look", "{\"at\": 1}"}));
+  talk.push_back({"tool", "seen", "", {}, "call_1", "look"});
+  const auto second = (*worker)->complete(request, StopFlag(), nullptr);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->calls.at(0), (FunctionCall{"call_2", "stop", "{}"}));
+  talk.push_back({"tool", "stopped", "", {}, "call_2", "stop"});
+  EXPECT_EQ(answer(**worker, request), "done");
+  EXPECT_THAT(problem("[[reply]]\ncall='x ['\n"), HasSubstr("worker.toml:2: 'call' must be"));
+  EXPECT_THAT(problem("[[reply]]\ncall='x'\ntext='y'\n"), HasSubstr("either"));
+}
+
 TEST_F(ScriptedWorkerTest, BadScriptsAreErrorsWithALine) {
   EXPECT_THAT(problem("[[reply]]\ntext='x'\npurpos='y'\n"),
               HasSubstr("worker.toml:3: 'purpos' is not known here; did you mean 'purpose'?"));
