@@ -11,7 +11,7 @@ import wave
 from cli_test import SOURCE, Case
 from serve_test import Server
 
-TEXT = "The kettle is on the stove. Please put it in the kitchen."
+TEXT = "Please put the kettle on the stove."
 EAR = SOURCE / "tests/data/media/ggml-tiny-random-q4_0.bin"
 SOUND = SOURCE / "tests/data/media/s3.wav"
 

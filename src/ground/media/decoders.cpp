@@ -7,7 +7,7 @@ namespace lathe {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-constexpr ConfineLimits kSoundLimits{.memory_bytes = 1280 * kMiB};
+constexpr ConfineLimits kSoundLimits{.memory_bytes = 1280 * kMiB, .finds_no_files = true};
 constexpr ConfineLimits kPictureLimits{.memory_bytes = 1024 * kMiB, .cpu_seconds = 10};
 
 int decode_sounds(std::span<const std::string>) {

@@ -103,6 +103,8 @@ Status confine(const ConfineLimits& limits) {
   if (kSanitized)
     for (const int call : kForSanitizers)
       if (failed == 0) failed = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0);
+  if (limits.finds_no_files && failed == 0)
+    failed = seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOENT), SCMP_SYS(openat), 0);
   if (limits.draws_text) {
     for (const int call : kForThreads)
       if (failed == 0) failed = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0);

@@ -14,6 +14,9 @@ struct ConfineLimits {
   // For text laid out by Pango, which starts threads and asks whether the fonts that it holds are
   // still there: threads may be started (never a process), and the answer is always yes.
   bool draws_text = false;
+  // For sounds read by libsndfile, which looks for files beside some: it is told that there are
+  // none.
+  bool finds_no_files = false;
 };
 
 // Resource limits, no new privileges, and a system call allow-list under which anything else (open,
