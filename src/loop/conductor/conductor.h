@@ -50,6 +50,17 @@ struct NewRun {
   Json extra;  // what the command line wants to find again: {"out": …, "allow": …}
 };
 
+// What somebody else made, to be judged as it is.
+struct GivenTake {
+  Unit unit;  // what it is for
+  std::string bytes, media_type, extension;
+  std::string title;                               // for people
+  std::map<std::string, std::string> beside = {};  // files that the judges name, and their bytes
+  // Where the take is changes of a source tree: its snapshot, and what its tests said before them.
+  std::optional<SourceTree> tree = {};
+  Json discovered = {};
+};
+
 // A run that is driven, by this object alone: it holds the lease.
 class Run {
  public:
@@ -65,6 +76,10 @@ class Run {
   static Result<Run> start_rejudge(books::Journal& journal, const std::string& old_id,
                                    std::span<const Entry> old, const Recipe& recipe,
                                    const fs::path& recipe_dir, const Bench& bench);
+  // A run whose only candidate is `take`: its judges work, and nothing is made. The recipe's maker
+  // is "given".
+  static Result<Run> start_given(books::Journal& journal, const Recipe& recipe,
+                                 const GivenTake& take, const Json& extra, const Bench& bench);
   // `redo`: calls of a maker that must not be made twice are made again although they were begun.
   static Result<Run> resume(books::Journal& journal, const std::string& id, const Bench& bench,
                             bool redo = false);

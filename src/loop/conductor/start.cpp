@@ -232,6 +232,36 @@ Result<Run> Run::start_rejudge(books::Journal& journal, const std::string& old_i
   return create(journal, recipe, std::move(header), state.units, bench);
 }
 
+Result<Run> Run::start_given(books::Journal& journal, const Recipe& recipe, const GivenTake& take,
+                             const Json& extra, const Bench& bench) {
+  for (const JudgeSpec& judge : recipe.judges)
+    if (judge.kind->check_unit) LATHE_TRY_STATUS(judge.kind->check_unit(take.unit));
+  LATHE_TRY(std::string blob, journal.put_blob(take.bytes));
+  CandidateMade made;
+  made.call = CallId::make(0, 1, 0);
+  made.worker = "";
+  made.answer =
+      Artifact{std::move(blob), take.bytes.size(), take.media_type, take.extension, Json::object()};
+  LapOpened lap;
+  lap.lap = 1;
+  lap.n = 1;
+  lap.setting = Json::object();
+  lap.rule = Rule::kFirstLap;
+  lap.reason = "made by somebody else";
+  RunBegun header;
+  header.title = take.title;
+  header.tree = take.tree;
+  header.discovered = take.discovered;
+  header.extra = extra;
+  header.made_before.emplace().push_back({{lap, {made}}});
+  for (const auto& [name, bytes] : take.beside) {
+    LATHE_TRY(std::string beside, journal.put_blob(bytes));
+    header.files.push_back({name, std::move(beside)});
+  }
+  const std::vector<Unit> units{take.unit};
+  return create(journal, recipe, std::move(header), units, bench);
+}
+
 Result<Run> Run::create(books::Journal& journal, const Recipe& recipe, RunBegun header,
                         std::span<const Unit> all_units, const Bench& bench) {
   header.format = 1;

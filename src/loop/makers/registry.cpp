@@ -9,6 +9,7 @@ extern const MakerKind kAgentMaker;
 extern const MakerKind kCodeMaker;
 extern const MakerKind kCommandMaker;
 extern const MakerKind kMiniMaker;
+extern const MakerKind kGivenMaker;
 extern const MakerKind kPosterMaker;
 extern const MakerKind kHtmlMaker;
 extern const MakerKind kReplyMaker;
@@ -19,8 +20,8 @@ extern const MakerKind kVoiceMaker;
 namespace {
 const std::vector<const MakerKind*>& kinds() {
   static const std::vector<const MakerKind*> all{
-      &kCodeMaker,   &kAgentMaker, &kCommandMaker, &kVoiceMaker, &kTextMaker,
-      &kPosterMaker, &kSvgMaker,   &kHtmlMaker,    &kMiniMaker,  &kReplyMaker};
+      &kCodeMaker, &kAgentMaker, &kCommandMaker, &kVoiceMaker, &kTextMaker, &kPosterMaker,
+      &kSvgMaker,  &kHtmlMaker,  &kMiniMaker,    &kReplyMaker, &kGivenMaker};
   return all;
 }
 }  // namespace
