@@ -233,6 +233,53 @@ TEST_P(Store, TheQueueIsInOrderAndSurvives) {
   EXPECT_EQ(names(journal), "r3 ");
 }
 
+TEST_P(Store, ALabelIsReplacedOnlyByWhoHasSeenIt) {
+  Journal one = open(), other = open();
+  ASSERT_TRUE(one.create_run({"r1", "x", "y", 1}, kFirst));
+  ASSERT_TRUE(one.create_run({"r2", "x", "y", 2}, kFirst));
+  TakeLabel label;
+  label.run = "r1";
+  label.unit = "ü\n\"x\"";
+  label.blob = sha256_hex("take");
+  label.accept = true;
+  label.reason = "why\nnot";
+  label.by = "anna";
+  label.t_ms = 5;
+  EXPECT_EQ(one.put_label(label).value(), 1);
+  EXPECT_EQ(other.put_label(label).value(), std::nullopt) << "it has not seen the first";
+  label.revision = 1;
+  label.accept = false;
+  EXPECT_EQ(other.put_label(label).value(), 2);
+  EXPECT_EQ(one.put_label(label).value(), std::nullopt);
+  label.revision = 3;
+  EXPECT_EQ(one.put_label(label).value(), std::nullopt) << "there has been no third";
+  label.revision = 2;
+  ASSERT_EQ(one.labels("r1")->size(), 1U);
+  EXPECT_EQ(one.labels("r1")->front(), label);
+  // Another unit's take of the same bytes is another one.
+  TakeLabel second = label;
+  second.unit = "a";
+  second.revision = 0;
+  EXPECT_EQ(one.put_label(second).value(), 1);
+  EXPECT_EQ(other.labels("r1")->front().unit, "a");
+  EXPECT_TRUE(one.labels("r2")->empty());
+  second.run = "no such run";
+  EXPECT_EQ(one.put_label(second).error().kind, ErrorKind::kNotFound);
+  second.run = "r2";
+  second.blob = "no blob";
+  EXPECT_EQ(one.put_label(second).error().kind, ErrorKind::kInvalid);
+  ASSERT_TRUE(one.remove_run("r1"));
+  EXPECT_TRUE(other.labels("r1")->empty());
+}
+
+TEST_P(Store, ABlobsSizeIsKnownBeforeItIsRead) {
+  const Journal journal = open();
+  EXPECT_EQ(journal.blob_size(journal.put_blob("").value()).value(), 0U);
+  EXPECT_EQ(journal.blob_size(journal.put_blob("12345").value()).value(), 5U);
+  EXPECT_EQ(journal.blob_size(sha256_hex("none")).error().kind, ErrorKind::kNotFound);
+  EXPECT_EQ(journal.blob_size("x").error().kind, ErrorKind::kInvalid);
+}
+
 // A watcher asks for the version again and again, and reads when it is another one.
 TEST_P(Store, TheVersionTellsWhatOthersChange) {
   Journal writer = open(), watcher = open();

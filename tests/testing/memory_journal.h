@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "books/journal/journal.h"
@@ -29,6 +30,7 @@ struct MemoryShelf {
   std::map<std::string, books::LedgerIntent> intents;
   std::set<std::string> held;
   std::map<std::string, books::QueuedRun> queue;
+  std::map<std::tuple<std::string, std::string, std::string>, books::TakeLabel> labels;
   std::mutex blobs_mutex;
   std::map<std::string, std::string, std::less<>> blobs;
   std::int64_t version = 0;
@@ -98,8 +100,27 @@ class MemoryRecords : public books::RecordStore {
 
   Status remove_run(const books::Lease& lease) override {
     shelf_->queue.erase(lease.run());
+    std::erase_if(shelf_->labels,
+                  [&](const auto& label) { return label.second.run == lease.run(); });
     shelf_->version += static_cast<std::int64_t>(shelf_->runs.erase(lease.run()));
     return {};
+  }
+
+  Result<std::optional<std::int64_t>> put_label(const books::TakeLabel& label) override {
+    if (!shelf_->runs.contains(label.run))
+      return fail(ErrorKind::kNotFound, "there is no run {}", label.run);
+    auto& there = shelf_->labels[{label.run, label.unit, label.blob}];
+    if (there.revision != label.revision) return std::nullopt;
+    there = label;
+    ++shelf_->version;
+    return ++there.revision;
+  }
+
+  Result<std::vector<books::TakeLabel>> labels(const std::string& run) const override {
+    std::vector<books::TakeLabel> found;
+    for (const auto& [key, label] : shelf_->labels)
+      if (label.run == run && label.revision > 0) found.push_back(label);
+    return found;
   }
 
   Status scrub() override { return {}; }
@@ -189,6 +210,10 @@ class MemoryBlobs : public books::BlobStore {
     const auto found = shelf_->blobs.find(sha256);
     if (found != shelf_->blobs.end()) return found->second;
     return fail(ErrorKind::kNotFound, "there is no blob {}", sha256);
+  }
+  Result<std::uint64_t> size(std::string_view sha256) const override {
+    LATHE_TRY(const std::string bytes, get(sha256));
+    return bytes.size();
   }
   Result<books::Sweep> sweep(const Named& named) override {
     if (shelf_->open > 1) return fail(ErrorKind::kUnavailable, "another uses this shelf");

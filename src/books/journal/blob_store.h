@@ -23,10 +23,11 @@ class BlobStore {
   using Named = std::function<Result<std::set<std::string>>()>;
 
   virtual ~BlobStore() = default;
-  // Any thread may call these two. put: durable when it returns; nothing is done where it is there
-  // already. get: kNotFound where it is not there.
+  // Any thread may call these three. put: durable when it returns; nothing is done where it is
+  // there already. get and size: kNotFound where it is not there.
   virtual Status put(std::string_view sha256, std::string_view bytes) = 0;
   virtual Result<std::string> get(std::string_view sha256) const = 0;
+  virtual Result<std::uint64_t> size(std::string_view sha256) const = 0;
   // Removes what is not named. `named` is asked once no other object can store anything: a blob
   // comes before the record that names it. Refused (kUnavailable) while another object, of any
   // process, stands before this place.

@@ -50,6 +50,12 @@ Result<std::string> Journal::blob(std::string_view sha256) const {
   return bytes;
 }
 
+Result<std::uint64_t> Journal::blob_size(std::string_view sha256) const {
+  if (!is_sha256_hex(sha256))
+    return invalid("'{}' is not the name of a blob", clip_utf8(sha256, 80));
+  return blobs_->size(sha256);
+}
+
 Result<Lease> Journal::lease(const std::string& run, Milliseconds patience) const {
   if (!is_run_id(run)) return invalid("'{}' is not the id of a run", clip_utf8(run, 80));
   LeaseAsk ask{.patience = patience};
@@ -123,6 +129,12 @@ Status Journal::enqueue(const std::string& run, std::int64_t now_ms, bool paused
   return records_->put_queued({run, now_ms, paused});
 }
 
+Result<std::optional<std::int64_t>> Journal::put_label(const TakeLabel& label) {
+  if (!is_sha256_hex(label.blob))
+    return invalid("'{}' is not the name of a blob", clip_utf8(make_valid_utf8(label.blob), 80));
+  return records_->put_label(label);
+}
+
 Status Journal::remove_run(const std::string& run) {
   LATHE_TRY(const Lease held, lease(run));
   return records_->remove_run(held);
@@ -182,26 +194,38 @@ Result<Lease> Journal::serving_lease() const {
   return lease(fmt::format("serving-{:08x}{:08x}", random(), random()));
 }
 
+Result<std::set<std::string>> Journal::blobs_of(const std::string& run) const {
+  std::int64_t missing = 0;
+  return blobs_of(run, missing);
+}
+
+Result<std::set<std::string>> Journal::blobs_of(const std::string& run,
+                                                std::int64_t& missing) const {
+  std::set<std::string> named;
+  LATHE_TRY(const std::vector<Record> run_records, records(run));
+  for (const Record& record : run_records) {
+    collect_blobs(record.body, named);
+    // A tree manifest is a blob that names blobs.
+    const std::string manifest = json_string(json_at(record.body, "tree"), "blob");
+    if (manifest.empty()) continue;
+    const auto text = blob(manifest);
+    if (!text && text.error().kind == ErrorKind::kUnavailable) return std::unexpected(text.error());
+    const auto tree = text ? parse_json(*text) : Result<Json>(std::unexpected(text.error()));
+    // A snapshot that is lost names nothing any more; the others are still cleaned up after.
+    if (!tree)
+      ++missing;
+    else
+      collect_blobs(*tree, named);
+  }
+  return named;
+}
+
 Result<std::set<std::string>> Journal::named_blobs(std::int64_t& missing) const {
   std::set<std::string> named;
   LATHE_TRY(const std::vector<RunRow> rows, runs());
   for (const RunRow& row : rows) {
-    LATHE_TRY(const std::vector<Record> run_records, records(row.id));
-    for (const Record& record : run_records) {
-      collect_blobs(record.body, named);
-      // A tree manifest is a blob that names blobs.
-      const std::string manifest = json_string(json_at(record.body, "tree"), "blob");
-      if (manifest.empty()) continue;
-      const auto text = blob(manifest);
-      if (!text && text.error().kind == ErrorKind::kUnavailable)
-        return std::unexpected(text.error());
-      const auto tree = text ? parse_json(*text) : Result<Json>(std::unexpected(text.error()));
-      // A snapshot that is lost names nothing any more; the others are still cleaned up after.
-      if (!tree)
-        ++missing;
-      else
-        collect_blobs(*tree, named);
-    }
+    LATHE_TRY(std::set<std::string> of_run, blobs_of(row.id, missing));
+    named.merge(of_run);
   }
   return named;
 }

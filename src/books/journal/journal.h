@@ -48,6 +48,10 @@ class Journal {
   // From number `from` on; a gap is an error. Who watches a run asks for what it has not seen.
   Result<std::vector<Record>> records(const std::string& run, std::int64_t from = 0) const;
   Result<std::vector<Record>> records(const std::string& run, std::string_view kind) const;
+  // The blobs that its records name, and those that the snapshot of its tree does.
+  Result<std::set<std::string>> blobs_of(const std::string& run) const;
+  // How many bytes a blob has; kNotFound where it is not there.
+  Result<std::uint64_t> blob_size(std::string_view sha256) const;
   // Another number once another process has written anything: then a watcher reads again.
   Result<std::int64_t> version() const { return records_->version(); }
 
@@ -73,6 +77,12 @@ class Journal {
   Status dequeue(const std::string& run) { return records_->remove_queued(run); }
   Result<std::vector<QueuedRun>> queue() const { return records_->queue(); }  // oldest first
 
+  // What people say of a run's takes. As RecordStore has them; the error names what is no blob.
+  Result<std::optional<std::int64_t>> put_label(const TakeLabel& label);
+  Result<std::vector<TakeLabel>> labels(const std::string& run) const {
+    return records_->labels(run);
+  }
+
   Status remove_run(const std::string& run);  // its blobs go with the next gc()
   // Removes the runs and the blobs that only they name, so that no byte of them is left in what the
   // stores keep. All of it or, while another process has this journal open, nothing; a run that is
@@ -82,6 +92,8 @@ class Journal {
   Result<GcReport> gc();
 
  private:
+  // `missing`: grows with each snapshot that is lost.
+  Result<std::set<std::string>> blobs_of(const std::string& run, std::int64_t& missing) const;
   Result<std::set<std::string>> named_blobs(std::int64_t& missing) const;
 
   std::unique_ptr<RecordStore> records_;

@@ -53,6 +53,18 @@ struct QueuedRun {
   bool operator==(const QueuedRun&) const = default;
 };
 
+// What a person says of a take: of a unit's candidate, which its blob names.
+struct TakeLabel {
+  std::string run, unit, blob;
+  bool accept = false;
+  std::string reason;         // "": none is given
+  std::string by;             // whose key; "": whoever runs this machine
+  std::int64_t t_ms = 0;      // UTC
+  std::int64_t revision = 0;  // 1 for a take's first label; each one that replaces it has one more
+
+  bool operator==(const TakeLabel&) const = default;
+};
+
 // Which records of a run are read.
 struct RecordRange {
   std::int64_t from = 0;       // the first number
@@ -102,7 +114,7 @@ class RecordStore {
   virtual Status append(const Lease& lease, const Record& record,
                         const std::optional<std::string>& state,
                         std::span<const LedgerRow> rows) = 0;
-  // The run, its records, its row in the queue, and the lease's traces.
+  // The run, its records, its labels, its row in the queue, and the lease's traces.
   virtual Status remove_run(const Lease& lease) = 0;
   // What was removed stands nowhere in what the store keeps, old copies of it included. To be
   // called while nobody else uses the place.
@@ -117,6 +129,14 @@ class RecordStore {
   virtual Status put_queued(const QueuedRun& row) = 0;
   virtual Status remove_queued(const std::string& run) = 0;
   virtual Result<std::vector<QueuedRun>> queue() const = 0;  // by time, then by run
+
+  // Labels need no lease: runs that have ended are labelled, and those that go on. `label.revision`
+  // is the one that whoever writes it has seen (0: none), and what is returned the one that it has
+  // now. nullopt: another label was written since, and this one was not. Durable when it returns.
+  // Errors: there is no such run.
+  virtual Result<std::optional<std::int64_t>> put_label(const TakeLabel& label) = 0;
+  virtual Result<std::vector<TakeLabel>> labels(
+      const std::string& run) const = 0;  // by unit, then by blob
 
   // A number that is another one once another object, of any process, has changed anything. What
   // this one changes need not show. Cheap: it may be asked many times a second.

@@ -37,6 +37,16 @@ Result<std::string> FileBlobs::get(std::string_view sha256) const {
   return read_file(path_of(sha256), kMaxBlobBytes);
 }
 
+Result<std::uint64_t> FileBlobs::size(std::string_view sha256) const {
+  std::error_code error;
+  const fs::path path = path_of(sha256);
+  const std::uint64_t bytes = fs::file_size(path, error);
+  if (!error) return bytes;
+  return fail(error == std::errc::no_such_file_or_directory ? ErrorKind::kNotFound
+                                                            : ErrorKind::kUnavailable,
+              "{}: {}", path.string(), error.message());
+}
+
 Result<Sweep> FileBlobs::sweep(const Named& named) {
   if (!shared_) return only_read(directory_);
   if (!shared_->alone(kSweepPatience)) {

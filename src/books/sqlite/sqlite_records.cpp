@@ -34,6 +34,13 @@ constexpr const char* kLedgerAndQueue = R"sql(
     WITHOUT ROWID;
 )sql";
 
+constexpr const char* kLabels = R"sql(
+  CREATE TABLE labels (
+    run TEXT NOT NULL, unit TEXT NOT NULL, blob TEXT NOT NULL, accept INTEGER NOT NULL,
+    reason TEXT NOT NULL, by TEXT NOT NULL, t_ms INTEGER NOT NULL, revision INTEGER NOT NULL,
+    PRIMARY KEY (run, unit, blob)) WITHOUT ROWID;
+)sql";
+
 // All that is done while it lives, or nothing: what is not committed is taken back.
 class Transaction {
  public:
@@ -98,9 +105,9 @@ Result<std::unique_ptr<RecordStore>> SqliteRecords::lay_out(fs::path directory, 
   LATHE_TRY(const int version, format_of(db));
   const std::string stamp =
       fmt::format("PRAGMA user_version={}; PRAGMA application_id={}", kVersion, kApplicationId);
-  const bool laid = (version >= 1 || db.execute(kRuns)) &&
-                    (version >= 2 || db.execute(kLedgerAndQueue)) &&
-                    (version == kVersion || db.execute(stamp));
+  const bool laid =
+      (version >= 1 || db.execute(kRuns)) && (version >= 2 || db.execute(kLedgerAndQueue)) &&
+      (version >= 3 || db.execute(kLabels)) && (version == kVersion || db.execute(stamp));
   if (!laid) return db.error("lay it out");
   if (!change.commit()) return db.error("open it");
   return std::unique_ptr<RecordStore>(
@@ -113,7 +120,7 @@ Result<std::unique_ptr<RecordStore>> SqliteRecords::read_only(fs::path directory
     return fail(ErrorKind::kNotFound, "{}: holds no journal, and none can be made there",
                 directory.string());
   return std::unique_ptr<RecordStore>(
-      new SqliteRecords(std::move(directory), std::move(db), true, version >= 2));
+      new SqliteRecords(std::move(directory), std::move(db), true, version));
 }
 
 Result<std::unique_ptr<Hold>> SqliteRecords::take(const std::string& run) {
@@ -184,6 +191,7 @@ Status SqliteRecords::remove_run(const Lease& lease) {
                     Statement(db_, "DELETE FROM records WHERE run=?").bind(lease.run()).run() &&
                     Statement(db_, "DELETE FROM runs WHERE id=?").bind(lease.run()).run() &&
                     Statement(db_, "DELETE FROM queue WHERE run=?").bind(lease.run()).run() &&
+                    Statement(db_, "DELETE FROM labels WHERE run=?").bind(lease.run()).run() &&
                     change.commit();
     if (!ok) return db_.error("remove run " + lease.run());
   }
@@ -263,6 +271,57 @@ Result<std::vector<QueuedRun>> SqliteRecords::queue() const {
     rows.push_back({statement.text(0), statement.integer(1), statement.integer(2) != 0});
   if (!statement.ok()) return db_.error("read the queue");
   return rows;
+}
+
+Result<std::optional<std::int64_t>> SqliteRecords::put_label(const TakeLabel& label) {
+  if (read_only_) return only_read(directory_);
+  const std::string what = "label a take of run " + label.run;
+  Transaction change(db_);
+  if (!change.begun()) return db_.error(what);
+  LATHE_TRY_STATUS(count_of(label.run));
+  std::int64_t there = 0;
+  {
+    Statement statement(db_, "SELECT revision FROM labels WHERE run=? AND unit=? AND blob=?");
+    statement.bind(label.run).bind(label.unit).bind(label.blob);
+    if (statement.row()) there = statement.integer(0);
+    if (!statement.ok()) return db_.error(what);
+  }
+  if (there != label.revision) return std::nullopt;
+  const bool ok = Statement(db_, "INSERT OR REPLACE INTO labels VALUES (?,?,?,?,?,?,?,?)")
+                      .bind(label.run)
+                      .bind(label.unit)
+                      .bind(label.blob)
+                      .bind(std::int64_t{label.accept})
+                      .bind(label.reason)
+                      .bind(label.by)
+                      .bind(label.t_ms)
+                      .bind(there + 1)
+                      .run() &&
+                  change.commit();
+  if (!ok) return db_.error(what);
+  return there + 1;
+}
+
+Result<std::vector<TakeLabel>> SqliteRecords::labels(const std::string& run) const {
+  std::vector<TakeLabel> labels;
+  if (!has_labels_) return labels;
+  Statement statement(db_,
+                      "SELECT unit, blob, accept, reason, by, t_ms, revision FROM labels WHERE "
+                      "run=? ORDER BY unit, blob");
+  statement.bind(run);
+  while (statement.row()) {
+    TakeLabel& label = labels.emplace_back();
+    label.run = run;
+    label.unit = statement.text(0);
+    label.blob = statement.text(1);
+    label.accept = statement.integer(2) != 0;
+    label.reason = statement.text(3);
+    label.by = statement.text(4);
+    label.t_ms = statement.integer(5);
+    label.revision = statement.integer(6);
+  }
+  if (!statement.ok()) return db_.error("read the labels of run " + run);
+  return labels;
 }
 
 Result<std::int64_t> SqliteRecords::version() const {

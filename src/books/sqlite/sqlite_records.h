@@ -9,8 +9,8 @@ namespace lathe::books {
 
 class SqliteRecords : public RecordStore {
  public:
-  // Of the tables. 2: the ledger came to runs and records.
-  static constexpr int kVersion = 2;
+  // Of the tables. 2: the ledger came to runs and records; 3: labels did.
+  static constexpr int kVersion = 3;
 
   // Both take a database that is open. lay_out: makes the tables where there are none, and adds
   // those that an older format lacks. read_only: an older format is read as it is.
@@ -31,6 +31,8 @@ class SqliteRecords : public RecordStore {
   Status put_queued(const QueuedRun& row) override;
   Status remove_queued(const std::string& run) override;
   Result<std::vector<QueuedRun>> queue() const override;
+  Result<std::optional<std::int64_t>> put_label(const TakeLabel& label) override;
+  Result<std::vector<TakeLabel>> labels(const std::string& run) const override;
   Result<std::int64_t> version() const override;
   Status book(const LedgerChange& change) override;
   Result<std::vector<LedgerIntent>> intents() const override;
@@ -39,11 +41,12 @@ class SqliteRecords : public RecordStore {
   Result<std::string> price_table(std::string_view sha256) const override;
 
  private:
-  SqliteRecords(fs::path directory, Database db, bool read_only, bool has_ledger = true)
+  SqliteRecords(fs::path directory, Database db, bool read_only, int version = kVersion)
       : directory_(std::move(directory)),
         db_(std::move(db)),
         read_only_(read_only),
-        has_ledger_(has_ledger) {}
+        has_ledger_(version >= 2),
+        has_labels_(version >= 3) {}
   Result<std::int64_t> count_of(const std::string& run) const;
   bool insert(const std::string& run, const Record& record) const;
   // Within a transaction.
@@ -52,7 +55,7 @@ class SqliteRecords : public RecordStore {
   fs::path directory_;
   Database db_;
   bool read_only_;
-  bool has_ledger_;
+  bool has_ledger_, has_labels_;  // not in what an older lathe wrote and can only be read
 };
 
 }  // namespace lathe::books

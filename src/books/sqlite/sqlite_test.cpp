@@ -38,7 +38,7 @@ TEST_F(SqliteJournal, RefusesANewerFormatAndForeignFiles) {
   { open(); }
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open((dir_->path() / "journal.db").c_str(), &db), SQLITE_OK);
-  sqlite3_exec(db, "PRAGMA user_version=3", nullptr, nullptr, nullptr);
+  sqlite3_exec(db, "PRAGMA user_version=4", nullptr, nullptr, nullptr);
   sqlite3_close(db);
   const auto newer = open_journal(dir_->path());
   ASSERT_FALSE(newer);
@@ -107,7 +107,7 @@ TEST_F(SqliteJournal, TakesAnOlderFormatOverWhereItStands) {
     EXPECT_EQ(number_in(file, "PRAGMA user_version"), 1);
   }
   Journal journal = open();
-  EXPECT_EQ(number_in(file, "PRAGMA user_version"), 2);
+  EXPECT_EQ(number_in(file, "PRAGMA user_version"), 3);
   auto lease = journal.lease("r1");
   ASSERT_TRUE(lease);
   ASSERT_TRUE(journal.append(*lease, record(1, "x", nullptr), {}, std::vector{row_of("a")}));

@@ -145,37 +145,43 @@ Result<std::string> judge_identity(const JudgeKind& kind, const Json& options, c
   return sha256_hex(canonical_json(identity));
 }
 
+Json agreement_json(const CalibrationTable& table) {
+  const auto agreement = kappa(table);
+  Json json = {{"judged", table.judged()},
+               {"not_judged", table.not_judged},
+               {"both_pass", table.both_pass},
+               {"both_fail", table.both_fail},
+               {"false_pass", table.false_pass},
+               {"false_fail", table.false_fail},
+               {"kappa", nullptr}};
+  if (agreement) {
+    json["kappa"] = agreement->value;
+    json["kappa_interval"] = {agreement->interval.low, agreement->interval.high};
+  }
+  json["false_pass_rate"] = rate(table.false_pass, table.false_pass + table.both_fail);
+  json["false_fail_rate"] = rate(table.false_fail, table.false_fail + table.both_pass);
+  return json;
+}
+
 Json calibration_record(const CalibrationTable& table, const JudgeKind& kind,
                         const std::string& identity, const Worker* worker) {
-  const auto agreement = kappa(table);
-  Json record = {{"judge", kind.name},
-                 {"identity", identity},
-                 {"model", worker ? worker->info().model : ""},
-                 {"judged", table.judged()},
-                 {"not_judged", table.not_judged},
-                 {"both_pass", table.both_pass},
-                 {"both_fail", table.both_fail},
-                 {"false_pass", table.false_pass},
-                 {"false_fail", table.false_fail},
-                 {"kappa", nullptr}};
-  if (agreement) {
-    record["kappa"] = agreement->value;
-    record["kappa_interval"] = {agreement->interval.low, agreement->interval.high};
-  }
-  record["false_pass_rate"] = rate(table.false_pass, table.false_pass + table.both_fail);
-  record["false_fail_rate"] = rate(table.false_fail, table.false_fail + table.both_pass);
+  Json record = {
+      {"judge", kind.name}, {"identity", identity}, {"model", worker ? worker->info().model : ""}};
+  record.update(agreement_json(table));
   return record;
 }
 
 std::string calibration_problem(const Json& record, const std::string& identity) {
   if (json_string(record, "identity") != identity)
     return "it was made for other options of the judge or another model";
-  const std::int64_t judged = json_int(record, "judged", 0);
-  if (judged < kMinLabels)
-    return fmt::format("it rests on {} labels, and needs {}", judged, kMinLabels);
-  const double value = json_number(record, "kappa", -1);
-  if (!(value >= kMinKappa))
-    return fmt::format("its kappa is {:.2f}, and must be at least {}", value, kMinKappa);
+  return agreement_problem(json_int(record, "judged", 0), json_number(record, "kappa", -1),
+                           kMinLabels);
+}
+
+std::string agreement_problem(std::int64_t judged, double kappa, std::int64_t least) {
+  if (judged < least) return fmt::format("it rests on {} labels, and needs {}", judged, least);
+  if (!(kappa >= kMinKappa))
+    return fmt::format("its kappa is {:.2f}, and must be at least {}", kappa, kMinKappa);
   return {};
 }
 

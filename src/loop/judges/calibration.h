@@ -53,12 +53,18 @@ struct Kappa {
 // Nothing when chance alone would agree always: all labels and all verdicts are the same.
 std::optional<Kappa> kappa(const CalibrationTable& table);
 
+// "" when a judge that agrees so with people may be gone by: kappa of at least 0.6 on at least
+// `least` judged labels. Else why not.
+std::string agreement_problem(std::int64_t judged, double kappa, std::int64_t least);
+
 // Decides a judge's verdicts: its kind, its options (but for those that only say how its verdict is
 // used), the files that they name, and the model that answers.
 Result<std::string> judge_identity(const JudgeKind& kind, const Json& options, const Place& place,
                                    const Worker* worker);
 
-// The table with its rates, for people and for the option `calibration` of a judge.
+// The table with its rates: judged, not_judged, kappa and its interval, false_pass_rate …
+Json agreement_json(const CalibrationTable& table);
+// The same with what it is of, for people and for the option `calibration` of a judge.
 Json calibration_record(const CalibrationTable& table, const JudgeKind& kind,
                         const std::string& identity, const Worker* worker);
 
