@@ -297,7 +297,7 @@ void Connection::post(std::uint64_t turn, std::function<void(Connection&)> work)
 }
 
 void Connection::write_head(int status, const std::string& type, const HttpHeaders& headers,
-                            std::optional<std::size_t> length) {
+                            std::optional<std::uint64_t> length) {
   head_left_ = true;
   const auto reason = http::obsolete_reason(http::int_to_status(static_cast<unsigned>(status)));
   pending_ += fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", status,
@@ -330,15 +330,25 @@ void Connection::reply(HttpReply reply) {
 
 void Connection::begin(HttpStreamHead head) {
   stream_ = std::move(head);
+  stream_bytes_ = 0;
   last_sent_ = now();
+  if (stream_->closes) keep_alive_ = false;
+}
+
+void Connection::write_stream_head() {
+  if (!head_left_) write_head(stream_->status, stream_->type, stream_->headers, stream_->length);
 }
 
 void Connection::send(std::string_view bytes) {
   if (!stream_ || bytes.empty()) return;
-  if (!head_left_) write_head(200, stream_->type, stream_->headers, std::nullopt);
-  if (chunked_) pending_ += fmt::format("{:x}\r\n", bytes.size());
-  pending_ += bytes;
-  if (chunked_) pending_ += "\r\n";
+  write_stream_head();
+  if (!head_only_) {
+    const bool chunks = chunked_ && !stream_->length;
+    if (chunks) pending_ += fmt::format("{:x}\r\n", bytes.size());
+    pending_ += bytes;
+    if (chunks) pending_ += "\r\n";
+  }
+  stream_bytes_ += bytes.size();
   last_sent_ = now();
   flush();
   if (pending_.size() > shared_->config.limits.backlog_bytes) {
@@ -348,9 +358,16 @@ void Connection::send(std::string_view bytes) {
 
 void Connection::end() {
   if (!stream_) return;
-  if (!head_left_) write_head(200, stream_->type, stream_->headers, std::nullopt);
-  if (chunked_) pending_ += "0\r\n\r\n";
+  write_stream_head();
+  // What is shorter than it was said to be must not look whole.
+  if (stream_->length && stream_bytes_ != *stream_->length && !head_only_) return close();
+  if (chunked_ && !stream_->length && !head_only_) pending_ += "0\r\n\r\n";
   finished();
+}
+
+void Connection::when_sent(std::function<void()> callback) {
+  when_sent_ = std::move(callback);
+  flush();
 }
 
 void Connection::finish(HttpReply reply, std::string_view last) {
@@ -384,6 +401,7 @@ void Connection::finished() {
 void Connection::flush() {
   if (write_under_way_ || state_ == State::kClosed) return;
   if (pending_.empty()) {
+    if (const auto callback = std::exchange(when_sent_, {})) callback();
     if (answered_) next_request();
     return;
   }
@@ -425,6 +443,7 @@ void Connection::next_request() {
   if (keep_alive_ && !input_ended_ && !shared_->stopping) {
     answered_ = head_left_ = false;
     stream_.reset();
+    when_sent_ = {};
     expect_request();
     enter(State::kIdle, shared_->config.limits.idle_time);
     // Not from here: a long pipeline must not become a deep stack.
@@ -491,6 +510,7 @@ void Connection::shut_down() {
 void Connection::close() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
+  when_sent_ = {};
   if (!write_under_way_) end_contact();  // else it is known later how much has left
   gone(HttpGone::kPeer);
   release_body();

@@ -68,6 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void begin(HttpStreamHead head);
   void send(std::string_view bytes);
   void end();
+  void when_sent(std::function<void()> callback);
   void finish(HttpReply reply, std::string_view last);
   void abandoned();
 
@@ -89,7 +90,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void probe();
   void gone(HttpGone why);
   void write_head(int status, const std::string& type, const HttpHeaders& headers,
-                  std::optional<std::size_t> length);
+                  std::optional<std::uint64_t> length);
+  void write_stream_head();
   void finished();  // the answer is complete: write it out, then the next request
   void flush();
   void count_sent(std::size_t bytes);
@@ -122,6 +124,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool answered_ = false;  // complete
   bool head_left_ = false;
   std::optional<HttpStreamHead> stream_;
+  std::uint64_t stream_bytes_ = 0;  // of its body, so far
+  std::function<void()> when_sent_;
   Time last_sent_{};
   std::string pending_, writing_;
   bool write_under_way_ = false;

@@ -78,6 +78,11 @@ void HttpExchange::end() {
   post([](Connection& connection) { connection.end(); });
 }
 
+void HttpExchange::when_sent(std::function<void()> callback) {
+  post(
+      [callback = std::move(callback)](Connection& connection) { connection.when_sent(callback); });
+}
+
 void HttpExchange::finish(HttpReply reply, std::string last) {
   post([reply = std::move(reply), last = std::move(last)](Connection& connection) {
     connection.finish(reply, last);

@@ -44,6 +44,9 @@ struct HttpStreamHead {
   std::string type = "text/event-stream";
   HttpHeaders headers = {};
   std::string ping = {};
+  int status = 200;
+  std::optional<std::uint64_t> length = {};  // of its body, where that is known before
+  bool closes = false;                       // the connection ends with it
 };
 
 enum class HttpGone {
@@ -73,6 +76,9 @@ class HttpExchange {
   void begin(HttpStreamHead head);
   void send(std::string bytes);
   void end();
+  // Called once when nothing of what was sent waits here any more, from the I/O thread: who sends
+  // much sends the next part then. Never, where the peer goes first.
+  void when_sent(std::function<void()> callback);
   // The end of something that may have begun: `reply` if nothing has left yet, else `last` ends the
   // stream.
   void finish(HttpReply reply, std::string last);

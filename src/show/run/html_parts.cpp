@@ -3,31 +3,9 @@
 
 #include <fmt/format.h>
 
-#include "ground/base/diff.h"
 #include "ground/base/text.h"
 
 namespace lathe::show {
-namespace {
-
-std::vector<DiffLine> shortened_diff(std::string_view before, std::string_view after) {
-  const std::vector<DiffLine> lines = diff_lines(split_lines(before), split_lines(after));
-  // Three lines around each change; the rest is one "…".
-  std::vector<bool> keep(lines.size(), false);
-  for (std::size_t i = 0; i < lines.size(); ++i)
-    if (lines[i].kind != ' ')
-      for (std::size_t k = i < 3 ? 0 : i - 3; k < std::min(lines.size(), i + 4); ++k)
-        keep[k] = true;
-  std::vector<DiffLine> shown;
-  for (std::size_t i = 0; i < lines.size(); ++i) {
-    if (keep[i])
-      shown.push_back(lines[i]);
-    else if (shown.empty() || shown.back().text != "…")
-      shown.push_back({' ', "…"});
-  }
-  return shown;
-}
-
-}  // namespace
 
 std::string html_text(std::string_view text) {
   std::string out;
@@ -89,6 +67,24 @@ std::string curve_svg(const std::vector<double>& loop, const std::vector<double>
   svg += fmt::format(
       "<polyline points='{}' fill='none' stroke='#2f7de1' stroke-width='2.5'/></svg>", path(loop));
   return svg;
+}
+
+std::vector<DiffLine> shortened_diff(std::string_view before, std::string_view after) {
+  const std::vector<DiffLine> lines = diff_lines(split_lines(before), split_lines(after));
+  // Three lines around each change; the rest is one "…".
+  std::vector<bool> keep(lines.size(), false);
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    if (lines[i].kind != ' ')
+      for (std::size_t k = i < 3 ? 0 : i - 3; k < std::min(lines.size(), i + 4); ++k)
+        keep[k] = true;
+  std::vector<DiffLine> shown;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (keep[i])
+      shown.push_back(lines[i]);
+    else if (shown.empty() || shown.back().text != "…")
+      shown.push_back({' ', "…"});
+  }
+  return shown;
 }
 
 std::string diff_html(std::string_view before, std::string_view after) {

@@ -20,16 +20,6 @@ Json unit_json(const UnitRow& unit) {
   return {{"key", unit.key}, {"passed", unit.passed}};
 }
 
-Json track_json(const TrackRow& row) {
-  return {{"units", listed(row.units, unit_json)},
-          {"state", track_state_name(row.state)},
-          {"unjudged", row.unjudged},
-          {"why", row.why},
-          {"caveats", row.caveats},
-          {"fault", row.fault},
-          {"scores", listed(row.laps, [](const LapScore& lap) { return or_null(lap.score); })}};
-}
-
 Json whole_json(const WholeRow& whole) {
   return {{"judge", whole.judge}, {"outcome", outcome_name(whole.outcome)}, {"score", whole.score}};
 }
@@ -87,13 +77,31 @@ Json yield_json(const LoopYield& yield) {
 
 }  // namespace
 
+Json to_json(const TrackRow& row) {
+  return {{"units", listed(row.units, unit_json)},
+          {"text", row.text},
+          {"state", track_state_name(row.state)},
+          {"unjudged", row.unjudged},
+          {"why", row.why},
+          {"caveats", row.caveats},
+          {"fault", row.fault},
+          {"scores", listed(row.laps, [](const LapScore& lap) { return or_null(lap.score); })}};
+}
+
+Json to_json(const TrackRow& row, const TrackView& track) {
+  Json json = to_json(row);
+  json["rule"] = track.rule;
+  json["laps"] = listed(track.laps, lap_json);
+  return json;
+}
+
 Json to_json(const RunSummary& run) {
   return {{"outcome", run.outcome},
           {"why", run.why},
           {"units", run.units},
           {"units_passed", run.units_passed},
           {"laps", run.laps},
-          {"tracks", listed(run.rows, track_json)},
+          {"tracks", listed(run.rows, [](const TrackRow& row) { return to_json(row); })},
           {"hidden", run.hidden},
           {"whole", listed(run.whole, whole_json)},
           {"spent", listed(run.spent, spent_json)},
@@ -108,10 +116,8 @@ Json to_json(const RunView& run) {
                {"t_ms", run.t_ms}};
   json.update(to_json(run.summary));
   json["caveats"] = run.caveats;
-  for (std::size_t i = 0; i < run.tracks.size(); ++i) {
-    json["tracks"][i]["rule"] = run.tracks[i].rule;
-    json["tracks"][i]["laps"] = listed(run.tracks[i].laps, lap_json);
-  }
+  for (std::size_t i = 0; i < run.tracks.size(); ++i)
+    json["tracks"][i] = to_json(run.summary.rows[i], run.tracks[i]);
   json["whole"] = listed(run.whole, verdict_json);
   json["yield"] = yield_json(run.yield);
   return json;

@@ -30,17 +30,6 @@ CandidateView candidate_view(const loop::RunState& state, const loop::CandidateS
   return view;
 }
 
-TrackView track_view(const loop::RunState& state, const loop::Track& track) {
-  TrackView view{std::string(rule_text(track.rule)), {}};
-  for (const loop::LapState& lap : track.laps) {
-    LapView& shown = view.laps.emplace_back(
-        LapView{lap.number, lap.move, lap.reason, lap.closed, lap.gained, lap.best, {}});
-    for (const loop::CandidateState& candidate : lap.candidates)
-      shown.candidates.push_back(candidate_view(state, candidate));
-  }
-  return view;
-}
-
 std::string move_on_rung(const loop::RunState& state, const loop::Track& track,
                          const loop::LapState& lap) {
   const auto rung = static_cast<std::size_t>(lap.rung);
@@ -135,7 +124,18 @@ ArtifactKind artifact_kind(std::string_view media_type) {
   return ArtifactKind::kOther;
 }
 
-RunView view_of(const loop::RunState& state, std::span<const loop::Entry> entries) {
+TrackView track_view(const loop::RunState& state, const loop::Track& track) {
+  TrackView view{std::string(rule_text(track.rule)), {}};
+  for (const loop::LapState& lap : track.laps) {
+    LapView& shown = view.laps.emplace_back(
+        LapView{lap.number, lap.move, lap.reason, lap.closed, lap.gained, lap.best, {}});
+    for (const loop::CandidateState& candidate : lap.candidates)
+      shown.candidates.push_back(candidate_view(state, candidate));
+  }
+  return view;
+}
+
+RunView overview_of(const loop::RunState& state, std::span<const loop::Entry> entries) {
   RunView view;
   view.recipe = state.recipe.name;
   view.title = state.header.title;
@@ -146,16 +146,22 @@ RunView view_of(const loop::RunState& state, std::span<const loop::Entry> entrie
   view.best_of = state.recipe.best_of;
   view.canonical = state.recipe.canonical;
   if (state.header.tree) view.tree = state.header.tree->blob;
-  view.summary = summary_of(state);
+  view.summary = summary_of(state, 0);
   view.caveats = run_caveats(state);
   count_moves(state, view.yield);
   for (const loop::Track& track : state.tracks) count_flips(track, view.yield);
   count_calls(entries, view.yield);
   view.yield.one_shot = units_in_one_shot(state);
   view.yield.curve = curve_of(state);
-  for (const loop::Track& track : state.tracks) view.tracks.push_back(track_view(state, track));
   for (const loop::JudgedBy& verdict : state.whole)
     view.whole.push_back(verdict_view(state, verdict));
+  return view;
+}
+
+RunView view_of(const loop::RunState& state, std::span<const loop::Entry> entries) {
+  RunView view = overview_of(state, entries);
+  view.summary = summary_of(state);
+  for (const loop::Track& track : state.tracks) view.tracks.push_back(track_view(state, track));
   return view;
 }
 

@@ -73,6 +73,9 @@ struct RunSummary {
 RunSummary summary_of(const loop::RunState& state,
                       std::size_t most_rows = std::numeric_limits<std::size_t>::max());
 
+// A track's row of the table.
+TrackRow track_row(const loop::RunState& state, const loop::Track& track);
+
 // The first fault of the last lap that closed, with its place; "": it had none.
 std::string last_fault(const loop::Track& track);
 // "U1", or "U1 (+3 more)" for a group.
@@ -150,5 +153,8 @@ struct RunView {
   std::vector<std::string> account = {};  // what it took, a line each; empty: nobody looked it up
 };
 RunView view_of(const loop::RunState& state, std::span<const loop::Entry> entries);
+// The same without its tracks and their rows, for who shows those one by one.
+RunView overview_of(const loop::RunState& state, std::span<const loop::Entry> entries);
+TrackView track_view(const loop::RunState& state, const loop::Track& track);
 
 }  // namespace lathe::show

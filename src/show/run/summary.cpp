@@ -18,21 +18,6 @@ LapScore score_of(const loop::LapState& lap) {
   return score;
 }
 
-TrackRow row_of(const loop::RunState& state, const loop::Track& track) {
-  TrackRow row;
-  const auto units = units_of(state, track);
-  const std::vector<bool> passed = units_passed(state, track);
-  for (std::size_t i = 0; i < units.size(); ++i) row.units.push_back({units[i].key, passed[i]});
-  row.text = clip_utf8(units.front().text, kMostText);
-  row.state = track.state;
-  row.unjudged = without_verdict(track);
-  row.why = track.why;
-  row.caveats = caveats_of(track);
-  row.fault = last_fault(track);
-  for (const loop::LapState& lap : track.laps) row.laps.push_back(score_of(lap));
-  return row;
-}
-
 void add_rows(const loop::RunState& state, std::size_t most, RunSummary& summary) {
   std::vector<const loop::Track*> shown;
   for (const loop::Track& track : state.tracks) shown.push_back(&track);
@@ -41,7 +26,7 @@ void add_rows(const loop::RunState& state, std::size_t most, RunSummary& summary
         shown, [](const loop::Track* track) { return track->state == loop::TrackState::kPassed; });
   shown.resize(std::min(shown.size(), most));
   summary.hidden = state.tracks.size() - shown.size();
-  for (const loop::Track* track : shown) summary.rows.push_back(row_of(state, *track));
+  for (const loop::Track* track : shown) summary.rows.push_back(track_row(state, *track));
 }
 
 SpentRow spent_of(const loop::RunState& state, const loop::BudgetKind& kind) {
@@ -73,6 +58,21 @@ void add_time_left(const loop::RunState& state, RunSummary& summary) {
 }
 
 }  // namespace
+
+TrackRow track_row(const loop::RunState& state, const loop::Track& track) {
+  TrackRow row;
+  const auto units = units_of(state, track);
+  const std::vector<bool> passed = units_passed(state, track);
+  for (std::size_t i = 0; i < units.size(); ++i) row.units.push_back({units[i].key, passed[i]});
+  row.text = clip_utf8(units.front().text, kMostText);
+  row.state = track.state;
+  row.unjudged = without_verdict(track);
+  row.why = track.why;
+  row.caveats = caveats_of(track);
+  row.fault = last_fault(track);
+  for (const loop::LapState& lap : track.laps) row.laps.push_back(score_of(lap));
+  return row;
+}
 
 RunSummary summary_of(const loop::RunState& state, std::size_t most_rows) {
   RunSummary summary;
