@@ -9,6 +9,7 @@
 #include <set>
 
 #include "app/cli/app.h"
+#include "app/cli/served_views.h"
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 #include "infer/answers/answer_format.h"
@@ -20,6 +21,7 @@
 #include "loop/conductor/recipe.h"
 #include "loop/judges/judge.h"
 #include "loop/makers/maker.h"
+#include "serve/runs/run_routes.h"
 #include "serve/server/api_routes.h"
 
 namespace {
@@ -132,6 +134,17 @@ std::string endpoints() {
   return table("path | what it is", rows);
 }
 
+std::string run_endpoints() {
+  std::vector<std::vector<std::string>> rows;
+  const auto add = [&](const auto& endpoint) {
+    rows.push_back(
+        {code(fmt::format("{} {}", endpoint.method, endpoint.path)), std::string(endpoint.about)});
+  };
+  for (const serve::RunEndpoint& endpoint : serve::run_endpoints()) add(endpoint);
+  for (const app::ViewEndpoint& endpoint : app::view_endpoints()) add(endpoint);
+  return table("path | what it is", rows);
+}
+
 std::string imported() {
   std::map<std::string_view, std::vector<std::string>> by_architecture;
   for (const infer::HfFamily& family : infer::hf_families())
@@ -190,6 +203,7 @@ const std::map<std::string, std::string (*)(), std::less<>> kTables{
     {"recipe keys", recipe_keys},
     {"commands", commands},
     {"endpoints", endpoints},
+    {"run endpoints", run_endpoints},
     {"architectures", architectures},
     {"imported", imported},
     {"projectors", projectors},

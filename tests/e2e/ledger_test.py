@@ -141,8 +141,8 @@ class Ledger(Case):
         self.write("units.txt", "1\n")
         self.lathe("loop", self.write("fast.toml", FAST))
         with sqlite3.connect(self.journal / "journal.db") as db:
-            self.assertEqual(db.execute("PRAGMA user_version").fetchone(), (2,))
-            db.executescript("DROP TABLE ledger; DROP TABLE ledger_tip; DROP TABLE intents; DROP TABLE price_tables; DROP TABLE queue; PRAGMA user_version=1")
+            self.assertEqual(db.execute("PRAGMA user_version").fetchone(), (3,))
+            db.executescript("DROP TABLE ledger; DROP TABLE ledger_tip; DROP TABLE intents; DROP TABLE price_tables; DROP TABLE queue; DROP TABLE labels; PRAGMA user_version=1")
         self.assertEqual(self.events("ledger"), [])
         self.assertIn("the ledger has no call of this run", self.lathe("report", "last", "--cost")[0])
         self.lathe("loop", "fast.toml")

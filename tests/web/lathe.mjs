@@ -55,7 +55,7 @@ export function new_home(t) {
   };
 }
 
-// 24 units that pass in their first to fifth lap, each lap better than the one before.
+// 24 units that pass in their first to third lap, each lap better than the one before.
 export const kFive = `recipe = "five"
 version = 1
 [unit]
@@ -71,9 +71,9 @@ bar = 6
 command = ["cat", "{file}"]
 [stop]
 laps = 5
-stall = 5
+no_gain = 5
 `;
-export const kUnits = Array.from({ length: 24 }, (_, i) => `${(i % 5) + 1}\n`).join("");
+export const kUnits = Array.from({ length: 24 }, (_, i) => `${(i % 3) + 3}\n`).join("");
 
 export async function eventually(what) {
   for (;;) {

@@ -29,6 +29,7 @@ void add_key(CLI::App& cli, App& app, Action& action);
 void add_ledger(CLI::App& cli, App& app, Action& action);
 void add_loop(CLI::App& cli, App& app, Action& action);
 void add_manual(CLI::App& cli, App& app, Action& action);
+void add_mcp(CLI::App& cli, App& app, Action& action);
 void add_merge(CLI::App& cli, App& app, Action& action);
 void add_payback(CLI::App& cli, App& app, Action& action);
 void add_prices(CLI::App& cli, App& app, Action& action);
@@ -58,7 +59,7 @@ std::span<const CommandSpec> commands() {
       {add_import},     {add_imatrix},    {add_quantize},   {add_fit},     {add_serve},
       {add_ps},         {add_tune},       {add_merge},      {add_pull},    {add_models},
       {add_egress},     {add_manual},     {add_completion}, {add_ledger},  {add_prices},
-      {add_payback},    {add_key},        {add_queue},      {add_open},
+      {add_payback},    {add_key},        {add_queue},      {add_open},    {add_mcp},
   };
   return kCommands;
 }

@@ -1,6 +1,7 @@
 // lathe doctor: what this machine has, and what to do about what it lacks.
 #include "app/cli/app.h"
 #include "app/cli/running_server.h"
+#include "app/cli/shown.h"
 #include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -140,7 +141,9 @@ std::vector<Finding> machine_findings(const App& app) {
   return findings;
 }
 
-int doctor(const App& app) {
+constexpr std::string_view kGrades[] = {"ok", "note", "problem"};
+
+std::vector<Finding> findings_of(const App& app) {
   std::vector<Finding> findings{
       program("bwrap", "bubblewrap", "bubblewrap", true),
       sandbox(),
@@ -154,15 +157,22 @@ int doctor(const App& app) {
       journal(app),
   };
   std::ranges::move(machine_findings(app), std::back_inserter(findings));
+  return findings;
+}
+
+Json finding_json(const Finding& finding) {
+  return {{"what", finding.what},
+          {"grade", kGrades[finding.grade]},
+          {"found", finding.found},
+          {"remedy", finding.remedy}};
+}
+
+int doctor(const App& app) {
   bool sound = true;
-  for (const Finding& finding : findings) {
+  for (const Finding& finding : findings_of(app)) {
     sound &= finding.grade != Finding::kProblem;
-    static constexpr std::string_view kGrades[] = {"ok", "note", "problem"};
     if (app.json)
-      print_json({{"what", finding.what},
-                  {"grade", kGrades[finding.grade]},
-                  {"found", finding.found},
-                  {"remedy", finding.remedy}});
+      print_json(finding_json(finding));
     else
       print(fmt::format(
           "{:<8} {:<14} {}{}\n", kGrades[finding.grade], finding.what, finding.found,
@@ -172,6 +182,12 @@ int doctor(const App& app) {
 }
 
 }  // namespace
+
+Json doctor_shown(const App& app) {
+  Json findings = Json::array();
+  for (const Finding& finding : findings_of(app)) findings.push_back(finding_json(finding));
+  return findings;
+}
 
 void add_doctor(CLI::App& cli, App& app, Action& action) {
   cli.add_subcommand("doctor", "Check this machine, with a remedy for each finding")->callback([&] {

@@ -5,6 +5,7 @@
 #include "app/cli/local_model.h"
 #include "app/cli/model_library.h"
 #include "app/cli/pool_flags.h"
+#include "app/cli/shown.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "infer/engine/footprint.h"
@@ -27,10 +28,16 @@ struct Fit {
   infer::Footprint bytes;
 };
 
-struct FitFlags {
-  std::vector<std::string> models;
-  std::string memory;  // "": what the machine has left
-  std::string kv = "f16";
+// What a question comes to.
+struct Answer {
+  std::vector<Fit> fits;
+  infer::Footprint sum;
+  std::string kv;
+  std::size_t threads = 0;
+  std::uint64_t memory = 0;
+
+  std::uint64_t needed() const { return sum.total().on_host(); }
+  bool fits_in() const { return needed() <= memory; }
 };
 
 // "8192", "100K", "1M": K and M are thousands and millions. Absent for anything else.
@@ -137,25 +144,23 @@ Json bytes_json(const infer::Footprint& bytes) {
           {"sum", bytes.total().total()},     {"devices", to_json(bytes.total())}};
 }
 
-Result<bool> fit_models(const App& app, const FitFlags& flags) {
-  LATHE_TRY(const infer::KvType kv, parse_kv(flags.kv));
-  LATHE_TRY(const std::uint64_t memory, memory_for_models(flags.memory));
+Result<Answer> fit_models(const FitQuestion& question, const App& app) {
+  LATHE_TRY(const infer::KvType kv, parse_kv(question.kv));
+  Answer answer;
+  answer.kv = question.kv;
+  LATHE_TRY(answer.memory, memory_for_models(question.memory));
   LATHE_TRY(const int cores, choose_threads(0));
-  const auto threads = static_cast<std::size_t>(cores);
-  std::vector<Fit> fits;
-  infer::Footprint sum;
-  for (const std::string& text : flags.models) {
-    LATHE_TRY(fits.emplace_back(), size_model(app, text, kv, threads));
-    sum += fits.back().bytes;
+  answer.threads = static_cast<std::size_t>(cores);
+  for (const std::string& text : question.models) {
+    LATHE_TRY(answer.fits.emplace_back(), size_model(app, text, kv, answer.threads));
+    answer.sum += answer.fits.back().bytes;
   }
-  const std::uint64_t needed = sum.total().on_host();
-  const bool fits_in = needed <= memory;
-  if (!app.json) {
-    print(table(fits, sum, memory));
-    return fits_in;
-  }
+  return answer;
+}
+
+Json answer_json(const Answer& answer) {
   Json models = Json::array();
-  for (const Fit& fit : fits) {
+  for (const Fit& fit : answer.fits) {
     Json model = bytes_json(fit.bytes);
     model.update({{"file", fit.wish.path},
                   {"architecture", fit.architecture},
@@ -164,20 +169,25 @@ Result<bool> fit_models(const App& app, const FitFlags& flags) {
                   {"streams", fit.wish.streams}});
     models.push_back(std::move(model));
   }
-  print_json({{"models", std::move(models)},
-              {"together", bytes_json(sum)},
-              {"kv_type", flags.kv},
-              {"threads", threads},
-              {"memory", memory},
-              {"spare", static_cast<std::int64_t>(memory) - static_cast<std::int64_t>(needed)},
-              {"fits", fits_in}});
-  return fits_in;
+  return {{"models", std::move(models)},
+          {"together", bytes_json(answer.sum)},
+          {"kv_type", answer.kv},
+          {"threads", answer.threads},
+          {"memory", answer.memory},
+          {"spare",
+           static_cast<std::int64_t>(answer.memory) - static_cast<std::int64_t>(answer.needed())},
+          {"fits", answer.fits_in()}};
 }
 
 }  // namespace
 
+Result<Json> fit_shown(const FitQuestion& question, const App& app) {
+  LATHE_TRY(const Answer answer, fit_models(question, app));
+  return answer_json(answer);
+}
+
 void add_fit(CLI::App& cli, App& app, Action& action) {
-  auto flags = std::make_shared<FitFlags>();
+  auto flags = std::make_shared<FitQuestion>();
   CLI::App* command =
       cli.add_subcommand("fit", "Whether models fit into memory together, from their headers");
   command
@@ -192,9 +202,13 @@ void add_fit(CLI::App& cli, App& app, Action& action) {
       ->capture_default_str();
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
-      const auto fits = fit_models(app, *flags);
-      if (!fits) return report_error(app, fits.error());
-      return static_cast<int>(*fits ? kExitPassed : kExitFailed);
+      const auto answer = fit_models(*flags, app);
+      if (!answer) return report_error(app, answer.error());
+      if (app.json)
+        print_json(answer_json(*answer));
+      else
+        print(table(answer->fits, answer->sum, answer->memory));
+      return static_cast<int>(answer->fits_in() ? kExitPassed : kExitFailed);
     };
   });
 }

@@ -1,10 +1,12 @@
-// lathe judge list | run | calibrate: judges outside a run.
+// lathe judge list | run | label | calibrate: judges outside a run.
 #include "app/cli/drive.h"
+#include "app/cli/judge_label.h"
 #include "app/cli/output_file.h"
 #include "app/cli/workers.h"
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
+#include "ground/media/media_type.h"
 #include "loop/judges/calibration.h"
 #include "loop/senses/media_pool.h"
 
@@ -14,25 +16,14 @@ namespace {
 struct JudgeFlags {
   bool force = false;
   std::string judge;
-  std::string file;  // what is judged, or the labels
+  std::string file;       // what is judged, or the labels
+  std::string labels_of;  // a run, instead of a file of labels
   std::vector<std::string> set;
   std::string tree;
   std::string out;
   std::string time = "2m";
   DriveFlags drive;
 };
-
-std::string media_type_of(const fs::path& file) {
-  static const std::map<std::string, std::string> kTypes{
-      {".wav", "audio/wav"},   {".flac", "audio/flac"},       {".ogg", "audio/ogg"},
-      {".mp3", "audio/mpeg"},  {".json", "application/json"}, {".md", "text/markdown"},
-      {".png", "image/png"},   {".jpg", "image/jpeg"},        {".jpeg", "image/jpeg"},
-      {".webp", "image/webp"}, {".svg", "image/svg+xml"},     {".html", "text/html"},
-      {".htm", "text/html"},
-  };
-  const auto found = kTypes.find(to_lower_ascii(file.extension().string()));
-  return found == kTypes.end() ? "text/plain" : found->second;
-}
 
 // A judge with its options, checked, and everything that it may ask for.
 class JudgeBench {
@@ -86,11 +77,10 @@ class JudgeBench {
     return loop::judge_closed(*kind_, task, context);
   }
 
-  Result<Json> calibrate(std::span<const loop::Label> labels,
-                         const loop::CalibrationTable& table) const {
+  Result<Json> calibrate(std::size_t labels, const loop::CalibrationTable& table) const {
     LATHE_TRY(const std::string identity, loop::judge_identity(*kind_, options_, place_, worker()));
     Json record = loop::calibration_record(table, *kind_, identity, worker());
-    record["labels"] = labels.size();
+    record["labels"] = labels;
     return record;
   }
 
@@ -180,7 +170,7 @@ int run_judge(const App& app, const JudgeFlags& flags) {
   const auto bytes = read_file(flags.file);
   if (!bytes) return report_error(app, bytes.error());
   const loop::Judgement judgement =
-      (*bench)->judge(*bytes, media_type_of(flags.file),
+      (*bench)->judge(*bytes, std::string(media_type_of_name(flags.file)),
                       {fs::path(flags.file).filename().string(), "", Json::object()});
   print_judgement(app, judgement);
   return exit_code(judgement.outcome);
@@ -202,18 +192,33 @@ std::string kappa_text(const Json& record) {
                      interval[0].get<double>(), interval[1].get<double>());
 }
 
+// Out of the file, or of the run.
+Result<std::vector<LabelledTake>> takes_of(const App& app, const JudgeFlags& flags) {
+  if (flags.file.empty() == flags.labels_of.empty())
+    return invalid("give either a file of labels or --labels-of RUN");
+  if (!flags.labels_of.empty()) return labelled_takes(app, flags.labels_of);
+  LATHE_TRY(std::vector<loop::Label> labels, loop::read_labels(flags.file));
+  std::vector<LabelledTake> takes;
+  for (loop::Label& label : labels) {
+    LabelledTake& take = takes.emplace_back();
+    take.media_type = media_type_of_name(label.name);
+    take.unit = {label.name, label.source, Json::object()};
+    take.label = std::move(label);
+  }
+  return takes;
+}
+
 int calibrate(const App& app, const JudgeFlags& flags) {
   if (!flags.out.empty())
     if (const auto fine = check_output(flags.out, {flags.file}, flags.force); !fine)
       return report_error(app, fine.error());
   const auto bench = JudgeBench::make(app, flags);
   if (!bench) return report_error(app, bench.error());
-  const auto labels = loop::read_labels(flags.file);
-  if (!labels) return report_error(app, labels.error());
+  const auto takes = takes_of(app, flags);
+  if (!takes) return report_error(app, takes.error());
   loop::CalibrationTable table;
-  for (const loop::Label& label : *labels) {
-    const loop::Judgement judgement = (*bench)->judge(label.bytes, media_type_of(label.name),
-                                                      {label.name, label.source, Json::object()});
+  for (const auto& [label, media_type, unit] : *takes) {
+    const loop::Judgement judgement = (*bench)->judge(label.bytes, media_type, unit);
     if (app.stop->raised())
       return report_error(app, {ErrorKind::kCancelled, "stopped before all labels were judged"});
     const auto verdict = loop::verdict_of(judgement);
@@ -224,7 +229,7 @@ int calibrate(const App& app, const JudgeFlags& flags) {
           verdict ? (*verdict ? "pass" : "fail")
                   : "could not tell: " + why_not_judged(judgement) + why_no_advice(judgement)));
   }
-  const auto record = (*bench)->calibrate(*labels, table);
+  const auto record = (*bench)->calibrate(takes->size(), table);
   if (!record) return report_error(app, record.error());
   if (!flags.out.empty())
     if (auto written = write_file_atomic(flags.out, dump_json(*record, 1) + "\n"); !written)
@@ -233,7 +238,7 @@ int calibrate(const App& app, const JudgeFlags& flags) {
     print_json(*record);
   } else {
     print(fmt::format("{} labels, {} judged\nkappa       {}\nfalse pass  {}\nfalse fail  {}\n",
-                      labels->size(), table.judged(), kappa_text(*record),
+                      takes->size(), table.judged(), kappa_text(*record),
                       percent(json_at(*record, "false_pass_rate")),
                       percent(json_at(*record, "false_fail_rate"))));
     if (!flags.out.empty())
@@ -265,8 +270,16 @@ void add_judge(CLI::App& cli, App& app, Action& action) {
   };
   add("run", "Judge one file; exit code 0 pass, 1 fail, 3 not judged", "The file to judge",
       run_judge);
+  auto run = std::make_shared<std::string>();
+  CLI::App* label = command->add_subcommand(
+      "label", "Judge a run's takes yourself, without knowing what its judges say");
+  label->add_option("run", *run, "Its id, the beginning of it, or \"last\"")->required();
+  label->callback([&app, &action, run] { action = [&app, run] { return label_run(app, *run); }; });
   const auto [sub, flags] = add("calibrate", "Measure how far a judge agrees with people",
                                 "Labels: JSONL or TSV", calibrate);
+  sub->get_option("file")->required(false);
+  sub->add_option("--labels-of", flags->labels_of,
+                  "Instead of a file: the takes of a run, as people labelled them");
   sub->add_option("--out", flags->out, "Write the calibration record here, for a recipe");
   add_force_flag(*sub, flags->force);
 }

@@ -104,6 +104,7 @@ int run_loop(const App& app, const LoopFlags& flags) {
                         {"apply", !flags.no_apply},
                         {"workers", flags.drive.workers.specs},
                         {"allow", flags.drive.workers.allow}}};
+  if (!flags.by.empty()) request.extra["by"] = flags.by;
   // It will be worked on from elsewhere.
   if (flags.background) request.extra["out_root"] = fs::absolute(kOutputs, ignored).string();
   auto run = loop::Run::start(*journal, request, bench);
@@ -155,6 +156,7 @@ void add_loop_flags(CLI::App& command, LoopFlags& flags) {
   command.add_flag("--background", flags.background,
                    "Put it in the queue; `lathe queue run` works on it when nobody is in its way");
   command.add_flag("--watch", flags.watch, "Say where to watch it in a browser");
+  command.add_option("--by", flags.by)->group("");  // for servers
   command.add_option("--set", flags.set, "Change a value of the recipe: --set make.best_of=4")
       ->take_all();
   add_drive_flags(command, flags.drive);

@@ -12,6 +12,7 @@ struct LoopFlags {
   bool no_apply = false, force = false;
   bool background = false;  // into the queue
   bool watch = false;       // says where its page is
+  std::string by;           // who began it, where a server does so for somebody
   std::vector<std::string> set;
   DriveFlags drive;
 };

@@ -1,5 +1,6 @@
 // lathe models: what is on this machine. lathe models rm NAME…: removes what `pull` brought.
 #include "app/cli/model_library.h"
+#include "app/cli/shown.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "serve/hub/pulled.h"
@@ -12,27 +13,19 @@ struct ModelsFlags {
   std::vector<std::string> names;
 };
 
-serve::LibraryPlaces places_of(const App& app, const ModelsFlags& flags) {
+serve::LibraryPlaces places_of(const App& app, const std::string& directory) {
   serve::LibraryPlaces places = library_places(app);
-  if (!flags.directory.empty()) places.models = flags.directory;
+  if (!directory.empty()) places.models = directory;
   return places;
 }
 
 int list_models(const App& app, const ModelsFlags& flags) {
-  const serve::LibraryPlaces places = places_of(app, flags);
-  const auto models = serve::list_library(places);
   if (app.json) {
-    Json list = Json::array();
-    for (const serve::LibraryModel& model : models)
-      list.push_back({{"name", model.name},
-                      {"file", model.file.string()},
-                      {"bytes", model.bytes},
-                      {"from", serve::keeper_name(model.keeper)},
-                      {"source", model.source.empty() ? Json() : Json(model.source)},
-                      {"whole", model.whole}});
-    print_json({{"directory", places.models.string()}, {"models", std::move(list)}});
+    print_json(models_shown(app, flags.directory));
     return kExitPassed;
   }
+  const serve::LibraryPlaces places = places_of(app, flags.directory);
+  const auto models = serve::list_library(places);
   if (models.empty())
     print(
         fmt::format("no models in {}, nor of other programs; `lathe pull OWNER/REPO` fetches one\n",
@@ -68,7 +61,7 @@ Result<serve::PulledModel> find_pulled(const serve::LibraryPlaces& places,
 }
 
 Status remove_models(const App& app, const ModelsFlags& flags) {
-  const serve::LibraryPlaces places = places_of(app, flags);
+  const serve::LibraryPlaces places = places_of(app, flags.directory);
   std::vector<serve::PulledModel> models;  // all are known before the first goes
   for (const std::string& name : flags.names) {
     LATHE_TRY(models.emplace_back(), find_pulled(places, name));
@@ -84,6 +77,19 @@ Status remove_models(const App& app, const ModelsFlags& flags) {
 }
 
 }  // namespace
+
+Json models_shown(const App& app, const std::string& directory) {
+  const serve::LibraryPlaces places = places_of(app, directory);
+  Json list = Json::array();
+  for (const serve::LibraryModel& model : serve::list_library(places))
+    list.push_back({{"name", model.name},
+                    {"file", model.file.string()},
+                    {"bytes", model.bytes},
+                    {"from", serve::keeper_name(model.keeper)},
+                    {"source", model.source.empty() ? Json() : Json(model.source)},
+                    {"whole", model.whole}});
+  return {{"directory", places.models.string()}, {"models", std::move(list)}};
+}
 
 void add_models(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<ModelsFlags>();

@@ -109,7 +109,7 @@ class Watch {
 };
 
 // As `lathe resume` does, as work that gives way to people.
-void work_on(const App& app, const std::string& run, const ResumeFlags& flags) {
+int work_on(const App& app, const std::string& run, const ResumeFlags& flags) {
   App here = app;
   StopFlag stop;
   here.stop = &stop;
@@ -117,15 +117,33 @@ void work_on(const App& app, const std::string& run, const ResumeFlags& flags) {
   ResumeFlags mine = flags;
   mine.run = run;
   mine.drive.workers.background = true;
-  resume_run(here, std::move(mine));
+  return resume_run(here, std::move(mine));
 }
 
 struct RunFlags {
+  std::string run;  // this one alone
   bool until_empty = false;
   ResumeFlags each;
 };
 
+// Once: whoever asks for it tries again.
+int work_on_one(const App& app, const RunFlags& flags) {
+  auto journal = books::open_journal(app.journal_dir);
+  if (!journal) return report_error(app, journal.error());
+  const auto runs = named(*journal, flags.run);
+  if (!runs) return report_error(app, runs.error());
+  const std::string& run = runs->front();
+  const int code = wanted(*journal, run) ? work_on(app, run, flags.each) : kExitStopped;
+  const auto rows = journal->runs();
+  if (!rows) return report_error(app, rows.error());
+  const auto row = std::ranges::find(*rows, run, &books::RunRow::id);
+  if (row == rows->end() || row->state != "open")
+    if (auto left = journal->dequeue(run); !left) return report_error(app, left.error());
+  return code;
+}
+
 int work_through(const App& app, const RunFlags& flags) {
+  if (!flags.run.empty()) return work_on_one(app, flags);
   auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   Setbacks setbacks;
@@ -204,6 +222,8 @@ void add_queue(CLI::App& cli, App& app, Action& action) {
 
   auto flags = std::make_shared<RunFlags>();
   CLI::App* run = queue->add_subcommand("run", "Work through the queue, for as long as it runs");
+  run->add_option("run", flags->run,
+                  "Its id, or the beginning of it: this one alone, once (default: each)");
   run->add_flag("--until-empty", flags->until_empty, "End when nothing waits any more");
   add_drive_flags(*run, flags->each.drive);
   run->callback(

@@ -1,5 +1,6 @@
 // lathe recipe list | check | explain
 #include "app/cli/recipes.h"
+#include "app/cli/shown.h"
 
 #include <array>
 
@@ -22,21 +23,54 @@ Result<std::vector<std::string>> shipped_names(const App& app) {
   return names;
 }
 
+// The values that a person may want to change before a run: of the tables that have no lists of
+// judges in them.
+Json options_json(const loop::Recipe& recipe) {
+  Json options = Json::array();
+  for (const char* table : {"unit", "make", "stop"})
+    for (const auto& [key, value] : recipe.canonical[table].items()) {
+      std::string_view help;
+      for (const auto specs : {loop::recipe_options(table), recipe.maker->options})
+        for (const OptionSpec& spec : specs)
+          if (spec.name == key) help = spec.help;
+      options.push_back(
+          {{"name", fmt::format("{}.{}", table, key)}, {"default", value}, {"help", help}});
+    }
+  return options;
+}
+
+// Whom the recipe asks. One is needed where there is no other to make anything, or to judge.
+Json workers_json(const loop::Recipe& recipe) {
+  Json workers = Json::array();
+  if (recipe.maker->needs_worker)
+    for (const std::string& rung : recipe.ladder)
+      workers.push_back({{"name", rung}, {"needed", recipe.ladder.size() == 1}});
+  for (const loop::JudgeSpec& judge : recipe.judges)
+    if (const std::string name = option_string(judge.options, "worker"); !name.empty())
+      workers.push_back({{"name", name}, {"needed", judge.kind->advises == nullptr}});
+  return workers;
+}
+
+Json recipe_json(const std::string& name, const Result<FoundRecipe>& found) {
+  // It may want a program that this machine lacks; the others are for use.
+  if (!found) return {{"name", name}, {"error", found.error().message}};
+  return {{"name", name},
+          {"description", found->recipe.description},
+          {"path", found->path.string()},
+          {"input", found->recipe.from},
+          {"options", options_json(found->recipe)},
+          {"workers", workers_json(found->recipe)}};
+}
+
 int list_recipes(const App& app) {
   const auto names = shipped_names(app);
   if (!names) return report_error(app, names.error());
   for (const std::string& name : *names) {
     const auto found = find_recipe(app, name, {});
-    if (!found) {
-      // It may want a program that this machine lacks; the others are for use.
-      if (app.json)
-        print_json({{"name", name}, {"error", found.error().message}});
-      else
-        print(fmt::format("{:<16} not usable here: {}\n", name, found.error().message));
-    } else if (app.json)
-      print_json({{"name", name},
-                  {"description", found->recipe.description},
-                  {"path", found->path.string()}});
+    if (app.json)
+      print_json(recipe_json(name, found));
+    else if (!found)
+      print(fmt::format("{:<16} not usable here: {}\n", name, found.error().message));
     else
       print(fmt::format("{:<16} {}\n", name, found->recipe.description));
   }
@@ -156,6 +190,14 @@ int explain_recipe(const App& app, const std::string& name,
 }
 
 }  // namespace
+
+Result<Json> recipes_shown(const App& app) {
+  LATHE_TRY(const auto names, shipped_names(app));
+  Json recipes = Json::array();
+  for (const std::string& name : names)
+    recipes.push_back(recipe_json(name, find_recipe(app, name, {})));
+  return recipes;
+}
 
 Result<FoundRecipe> find_recipe(const App& app, const std::string& name,
                                 std::span<const std::string> overrides, const std::string& input) {

@@ -11,33 +11,10 @@
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "show/run/caveats.h"
+#include "show/run/listing.h"
 
 namespace lathe::app {
 namespace {
-
-// The state that `runs` lists was written down at the end. A pass is looked at again: what a run's
-// verdicts do not give it has not got.
-std::string state_of(const books::Journal& journal, const books::RunRow& row) {
-  if (row.state == "open") return row.live ? "running" : "stopped";
-  if (row.state != "passed") return row.state;
-  const auto passed = [](const loop::Entry& entry) {
-    const auto* track = std::get_if<loop::TrackEnded>(&entry.event);
-    return track && track->passed;
-  };
-  const auto read =
-      [](const Result<std::vector<books::Record>>& records) -> Result<std::vector<loop::Entry>> {
-    if (!records) return std::unexpected(records.error());
-    return loop::from_records(*records);
-  };
-  const auto ended = read(journal.records(row.id, "unit"));
-  if (ended && std::ranges::all_of(*ended, passed)) return row.state;
-  const auto entries = read(journal.records(row.id));
-  const auto state =
-      entries ? loop::fold(*entries) : Result<loop::RunState>(std::unexpected(entries.error()));
-  return !state         ? "unreadable"
-         : state->ended ? std::string(result_name(state->end_state))
-                        : "stopped";
-}
 
 int list_runs(const App& app) {
   const auto journal = books::open_journal(app.journal_dir);
@@ -46,7 +23,7 @@ int list_runs(const App& app) {
   if (!rows) return report_error(app, rows.error());
   if (rows->empty() && !app.json) print(fmt::format("no runs in {}\n", app.journal_dir.string()));
   for (const books::RunRow& row : *rows) {
-    const std::string state = state_of(*journal, row);
+    const std::string state = show::listed_state(*journal, row);
     if (app.json)
       print_json({{"id", row.id},
                   {"recipe", row.recipe},

@@ -12,6 +12,8 @@
 #include "app/cli/pool_flags.h"
 #include "app/cli/pull_places.h"
 #include "app/cli/running_server.h"
+#include "app/cli/served_views.h"
+#include "app/cli/workshop.h"
 #include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -20,6 +22,8 @@
 #include "serve/hosts/host_group.h"
 #include "serve/hosts/remote_host.h"
 #include "serve/hub/pull.h"
+#include "serve/mcp/http.h"
+#include "serve/runs/run_routes.h"
 #include "serve/server/api_routes.h"
 #include "serve/server/pull.h"
 #include "serve/server/server.h"
@@ -36,7 +40,7 @@ struct ServeFlags {
   std::vector<std::string> listen, hosts, origins, remotes;
   std::string allow = "local";  // how far what is asked of the remotes may travel
   int port = 8080, threads = 0, sequences = 32, max_tokens = 8192;
-  std::string memory, snapshots, api_key_env, remote_key_env;
+  std::string memory, snapshots, api_key_env, remote_key_env, mcp;
   std::size_t queue = 256;
   bool no_speculation = false, allow_pull = false, no_web = false;
   bool open = false;  // the page, as soon as it is served
@@ -278,6 +282,18 @@ Status serve(const App& app, const ServeFlags& flags) {
   tables.insert(tables.begin(), serve::usage_routes(
                                     *books, [&app] { return books::open_ledger(app.journal_dir); },
                                     [](const serve::Call& call) { return call.owner; }));
+  const std::string owner_key = config.api_keys.empty() ? "" : config.api_keys.front();
+  ServedLoops loops(app, owner_key, app.journal_dir);
+  loops.take_up_again(serve::kOwnerName);
+  serve::RunDesk runs([&app] { return books::open_ledger(app.journal_dir); }, loops.starter());
+  tables.insert(tables.begin(),
+                {serve::run_routes(runs), view_routes(app, all, runs, flags.allow_pull)});
+  const DriveFlags of_tools{};
+  std::unique_ptr<AgentDesk> agents;
+  if (!flags.mcp.empty()) {
+    LATHE_TRY(agents, AgentDesk::open(app, of_tools, {flags.mcp}, owner_key));
+    tables.insert(tables.begin(), serve::mcp_routes(agents->server()));
+  }
   if (flags.allow_pull)
     tables.insert(tables.begin(), serve::pull_routes(pool, puller_of(app, flags, pool, memory)));
   const auto sessions = std::make_shared<serve::Sessions>();
@@ -302,6 +318,7 @@ Status serve(const App& app, const ServeFlags& flags) {
   const ServerNote note(app, url);
   while (!app.stop->raised()) std::this_thread::sleep_for(Milliseconds(50));
   if (!app.json) fmt::print(stderr, "finishing what is under way ({})\n", format_duration(grace));
+  runs.close();
   server->stop(grace);
   return {};
 }
@@ -399,6 +416,8 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   command->add_flag("--allow-pull", flags->allow_pull,
                     "Clients may have models fetched (POST /api/pull)");
   add_place_flags(*command, flags->pull);
+  command->add_option("--mcp", flags->mcp,
+                      "Tools for agents at POST /mcp; files below this directory may be read");
   command->add_flag("--no-web", flags->no_web, "Serve no page to browsers, the APIs alone");
   command->add_flag("--no-speculation", flags->no_speculation, "Do not check drafts");
   command->add_option("--grace", flags->grace, "Time for answers under way when it is stopped")

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "serve/net/multipart.h"
 #include "serve/server/gate.h"
@@ -22,6 +23,7 @@ struct Call {
   bool owner = true;                                // Visitor's
   std::shared_ptr<const Key> key = {};              // null: none, or the owner's
   std::shared_ptr<QuotaMeter::Ticket> ticket = {};  // of that key, while the call is under way
+  std::vector<std::string> names = {};  // of the path: what the route's braces stand for
 };
 
 // What a host is told of who asks. The call's ticket goes with it, and ends when it is known what

@@ -31,6 +31,8 @@ Handled health(ModelHost& host, Call& call);
 Handled version(ModelHost& host, Call& call);
 Handled metrics(ModelHost& host, Call& call);
 Handled status(ModelHost& host, Call& call);
+// What it answers.
+Json status_json(const ModelHost& host, const Call& call);
 
 Handled ollama_root(ModelHost& host, Call& call);
 Handled ollama_version(ModelHost& host, Call& call);

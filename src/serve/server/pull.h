@@ -1,4 +1,5 @@
-// POST /api/pull of a server that may fetch models: Ollama's stream of lines.
+// POST /api/pull and /catalog/pull of a server that may fetch models: Ollama's stream of lines, and
+// one of events for pages.
 #pragma once
 
 #include "ground/base/stop.h"
@@ -16,7 +17,7 @@ using OnPullStep = std::function<void(const PullStep& step)>;
 using PullModel =
     std::function<Status(const std::string& name, const OnPullStep& on_step, const StopFlag& stop)>;
 
-// The route, over a host; both must outlive the server. A few pulls at once; a client that goes
+// The routes, over a host; both must outlive the server. A few pulls at once; a client that goes
 // ends its own, and what has come stays for the next one.
 RouteTable pull_routes(ModelHost& host, PullModel pull);
 

@@ -16,7 +16,8 @@ using Handler = std::function<Handled(Call& call)>;
 
 struct Route {
   std::string_view method;
-  std::string_view path;  // without "/v1"; a '*' at the end stands for the rest
+  // Without "/v1"; a '*' at the end stands for the rest, "{name}" between slashes for one part.
+  std::string_view path;
   Handler handler;
   // Only for callers that say `X-Lathe: 1` (says_change() of gate.h).
   bool change = false;
@@ -36,6 +37,7 @@ struct RouteMatch {
   const Route* route = nullptr;  // nullptr: none
   std::string allowed;           // methods that the path knows; empty: no such path
   std::string rest;
+  std::vector<std::string> names;  // what the route's braces stand for
 };
 // Whether a request goes to a route that reads a form.
 bool takes_form(std::span<const RouteTable> tables, const HttpRequest& request);

@@ -106,6 +106,7 @@ Handled serve(const Gate& gate, std::span<const RouteTable> tables,
   call.exchange = exchange;
   call.dialect = dialect_of(request.path);
   call.rest = match.rest;
+  call.names = match.names;
   call.caller = visitor.caller;
   call.owner = visitor.owner;
   call.key = visitor.key;

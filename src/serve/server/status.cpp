@@ -3,7 +3,7 @@
 
 namespace lathe::serve {
 
-Handled status(ModelHost& host, Call& call) {
+Json status_json(const ModelHost& host, const Call& call) {
   const HostStatus all = status_for(host, call);
   Json models = Json::array();
   for (const ModelInfo& model : all.models) {
@@ -28,13 +28,17 @@ Handled status(ModelHost& host, Call& call) {
   Json devices = Json::object();
   for (const auto& [device, limit] : all.limits)
     devices[device] = {{"limit", limit}, {"booked", all.booked.of(device)}};
-  return json_reply({{"models", std::move(models)},
-                     {"memory_limit", all.limits.total()},
-                     {"memory_booked", all.booked.total()},
-                     {"devices", std::move(devices)},
-                     {"resident", all.resident},
-                     {"queued", all.queued},
-                     {"interactive", all.interactive}});
+  return {{"models", std::move(models)},
+          {"memory_limit", all.limits.total()},
+          {"memory_booked", all.booked.total()},
+          {"devices", std::move(devices)},
+          {"resident", all.resident},
+          {"queued", all.queued},
+          {"interactive", all.interactive}};
+}
+
+Handled status(ModelHost& host, Call& call) {
+  return json_reply(status_json(host, call));
 }
 
 }  // namespace lathe::serve

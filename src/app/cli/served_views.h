@@ -1,0 +1,19 @@
+// What the server's page shows beside runs: memory and energy now, what fits, benchmarks, recipes,
+// the models on this machine and the machine itself. Each is what a command prints.
+#pragma once
+
+#include "app/cli/app.h"
+#include "serve/runs/run_routes.h"
+#include "work/model_host.h"
+
+namespace lathe::app {
+
+struct ViewEndpoint {
+  std::string_view method, path, about;  // for people
+};
+std::span<const ViewEndpoint> view_endpoints();
+
+// `host`, `app` and `desk` outlive the server. `pulls`: models may be fetched for its clients.
+serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& desk, bool pulls);
+
+}  // namespace lathe::app
