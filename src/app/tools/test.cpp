@@ -148,35 +148,34 @@ serve::McpResult test(const Workshop& workshop, const Json& arguments, serve::Mc
 serve::McpTool test_tool(const Workshop& workshop) {
   const Json text = {{"type", "string"}};
   const Json texts = {{"type", "array"}, {"items", {{"type", "string"}}}};
-  return {
-      .name = "lathe_test",
-      .description =
-          "Run a project's tests in a sandbox on a copy of the tree (no network, no home). Every "
-          "test must run and pass. With `since`, the run of an earlier call: what changed since "
-          "is judged, each test before and after, protected files and tampering with tests "
-          "included.",
-      .input_schema =
-          {{"type", "object"},
-           {"properties",
-            {{"dir", {{"type", "string"}, {"description", "default: the root"}}},
-             {"command",
-              {{"type", "string"}, {"description", "a line for sh that runs the tests"}}},
-             {"build", {{"type", "string"}, {"description", "a line for sh before it"}}},
-             {"since", {{"type", "string"}, {"description", "run of an earlier call"}}},
-             {"protect",
-              {{"type", "array"},
-               {"items", {{"type", "string"}}},
-               {"description", "globs of files that must stay as they were"}}},
-             {"allow", texts},
-             {"read_only", texts},
-             {"report", text},
-             {"format", text},
-             {"time", {{"type", "string"}, {"description", "limit, like \"10m\""}}}}},
-           {"required", {"command"}},
-           {"additionalProperties", false}},
-      .run = [&workshop](const Json& arguments, serve::McpCall& call) {
-        return test(workshop, arguments, call);
-      }};
+  return {.name = "lathe_test",
+          .description =
+              "Run a project's tests in a sandbox on a copy of the tree (no network, no home). The "
+              "command's status counts, and every test that its output names must pass. With "
+              "`since`, the run of an earlier call: what changed since is judged, each test before "
+              "and after, protected files and tampering with tests included.",
+          .input_schema =
+              {{"type", "object"},
+               {"properties",
+                {{"dir", {{"type", "string"}, {"description", "default: the root"}}},
+                 {"command",
+                  {{"type", "string"}, {"description", "a line for sh that runs the tests"}}},
+                 {"build", {{"type", "string"}, {"description", "a line for sh before it"}}},
+                 {"since", {{"type", "string"}, {"description", "run of an earlier call"}}},
+                 {"protect",
+                  {{"type", "array"},
+                   {"items", {{"type", "string"}}},
+                   {"description", "globs of files that must stay as they were"}}},
+                 {"allow", texts},
+                 {"read_only", texts},
+                 {"report", text},
+                 {"format", text},
+                 {"time", {{"type", "string"}, {"description", "limit, like \"10m\""}}}}},
+               {"required", {"command"}},
+               {"additionalProperties", false}},
+          .run = [&workshop](const Json& arguments, serve::McpCall& call) {
+            return test(workshop, arguments, call);
+          }};
 }
 
 }  // namespace lathe::app
