@@ -163,7 +163,8 @@ void ServedLoops::look() {
   }
 }
 
-// A run that still waits could not be gone on with: it is tried again, less and less often.
+// A run that still waits could not be gone on with: it is tried again, less and less often. One that
+// was stopped and asked for anew while its child was ending waits because it was asked for.
 void ServedLoops::reap() {
   for (auto child = children_.begin(); child != children_.end();) {
     const auto end = child->second.process->ended(Milliseconds(0));
@@ -172,7 +173,8 @@ void ServedLoops::reap() {
       continue;
     }
     const std::string run = child->first;
-    if (is_wanted(app_, run).value_or(false)) {
+    const bool asked_anew = std::ranges::find(waiting_, run, &Waiting::run) != waiting_.end();
+    if (!asked_anew && is_wanted(app_, run).value_or(false)) {
       setbacks_[run] = after_setback(setbacks_[run], system_clock().monotonic());
       problems_[run] = fmt::format(
           "it could not be gone on with ({}) and is tried again later; `lathe resume {}` says why",
