@@ -1,12 +1,11 @@
 // JSON with limits. Object keys keep their order, so that prompts and hashes are stable.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <cstddef>
 #include <string>
 #include <string_view>
 
+#include "ground/base/json_library.h"
 #include "ground/base/result.h"
 
 namespace lathe {
