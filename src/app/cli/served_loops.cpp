@@ -163,8 +163,8 @@ void ServedLoops::look() {
   }
 }
 
-// A run that still waits could not be gone on with: it is tried again, less and less often. One that
-// was stopped and asked for anew while its child was ending waits because it was asked for.
+// A run that still waits could not be gone on with: it is tried again, less and less often. One
+// that was stopped and asked for anew while its child was ending waits because it was asked for.
 void ServedLoops::reap() {
   for (auto child = children_.begin(); child != children_.end();) {
     const auto end = child->second.process->ended(Milliseconds(0));
