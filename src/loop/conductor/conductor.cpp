@@ -388,6 +388,12 @@ class Driver {
     } else {
       event.answer = std::unexpected(made.error());
     }
+    if (const auto sent = labelled ? labelled->sent() : std::nullopt; sent && !lost) {
+      if (auto blob = run_.journal_.put_blob(*sent))
+        event.prompt = *std::move(blob);
+      else
+        lost = std::move(blob).error();
+    }
     event.ms = (bench_.clock.monotonic() - begun).count();
     return {std::move(event), !made, std::move(lost)};
   }

@@ -97,6 +97,9 @@ struct CandidateMade {
   Result<Artifact> answer = Artifact{};
   // The worker that was asked; "": nobody. nullopt: the record does not say (lathe 0.1).
   std::optional<std::string> worker = {};
+  // The blob of what it was asked last (prompt_text()); nullopt: nobody was, or the record does not
+  // say.
+  std::optional<std::string> prompt = {};
 };
 
 // What came of a judge's.

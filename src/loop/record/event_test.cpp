@@ -44,6 +44,12 @@ TEST(RecordTest, WhoWasAskedIsSaid) {
   EXPECT_EQ(record.body["call"], "make:3:2:1:0:0");
   EXPECT_EQ(record.body["worker"], "coder");
   EXPECT_EQ(std::get<CandidateMade>(from_record(record)->event).worker, "coder");
+  EXPECT_EQ(std::get<CandidateMade>(from_record(record)->event).prompt, std::nullopt);
+  EXPECT_FALSE(record.body.contains("prompt"));
+  made.prompt = std::string(64, 'a');
+  record = to_record({7, 9, std::nullopt, made});
+  EXPECT_EQ(record.body["prompt"]["blob"], *made.prompt);
+  EXPECT_EQ(std::get<CandidateMade>(from_record(record)->event).prompt, made.prompt);
   VerdictGiven verdict{.call = CallId::judging(0, 1, 0, 2, 1), .worker = ""};
   record = to_record({8, 9, std::nullopt, verdict});
   EXPECT_EQ(record.body["worker"], "");

@@ -109,6 +109,7 @@ Result<CandidateMade> read(const Json& body) {
   made.ms = int_at(body, "ms");
   made.usage = usage_from_json(json_at(body, "usage"));
   made.worker = text_at(body, "worker");
+  made.prompt = text_at(json_at(body, "prompt"), "blob");
   if (json_bool(body, "ok", false))
     made.answer = Artifact{
         json_string(body, "blob"), static_cast<std::uint64_t>(json_int(body, "bytes", 0)),

@@ -86,6 +86,7 @@ Json body_of(const CandidateMade& made) {
   }
   if (!made.ms) add_cost(made.ms, made.usage, body);
   if (made.worker) body["worker"] = *made.worker;
+  if (made.prompt) body["prompt"] = {{"blob", *made.prompt}};
   return body;
 }
 

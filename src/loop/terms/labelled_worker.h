@@ -1,7 +1,10 @@
-// A worker whose requests say which run and call they are for. It lives as long as one call.
+// A worker whose requests say which run and call they are for, and that knows what it was asked. It
+// lives as long as one call.
 #pragma once
 
-#include "work/work.h"
+#include <mutex>
+
+#include "loop/terms/prompt_text.h"
 
 namespace lathe::loop {
 
@@ -15,6 +18,10 @@ class LabelledWorker : public Worker {
   Status sees() const override { return worker_.sees(); }
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override {
+    {
+      const std::lock_guard lock(mutex_);
+      sent_ = prompt_text(request);
+    }
     Request labelled = request;
     labelled.labels.insert(labels_.begin(), labels_.end());
     return worker_.complete(labelled, stop, on_delta);
@@ -25,9 +32,17 @@ class LabelledWorker : public Worker {
     return worker_.likelihood(labelled, stop);
   }
 
+  // The last request; nullopt: there was none.
+  std::optional<std::string> sent() const {
+    const std::lock_guard lock(mutex_);
+    return sent_;
+  }
+
  private:
   Worker& worker_;
   const std::map<std::string, std::string> labels_;
+  mutable std::mutex mutex_;
+  std::optional<std::string> sent_;
 };
 
 }  // namespace lathe::loop

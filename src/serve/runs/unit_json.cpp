@@ -70,6 +70,7 @@ void add_made(const loop::CandidateMade* made, Json& candidate) {
   candidate["worker"] = made ? made->worker.value_or("") : "";
   candidate["ms"] = made && made->ms ? Json(*made->ms) : Json();
   candidate["reused"] = made && made->reused;
+  candidate["prompt"] = made && made->prompt ? Json(*made->prompt) : Json();
   candidate["usage"] = made && made->usage.counted ? to_json(made->usage) : Json();
 }
 
