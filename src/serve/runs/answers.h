@@ -13,6 +13,7 @@ Handled show_unit(RunDesk& desk, RunCall& call);
 Handled watch_run(RunDesk& desk, RunCall& call);
 Handled get_blob(RunDesk& desk, RunCall& call);
 Handled get_page(RunDesk& desk, RunCall& call);
+Handled get_picture(RunDesk& desk, RunCall& call);
 Handled put_label(RunDesk& desk, RunCall& call);
 Handled list_labels(RunDesk& desk, RunCall& call);
 Handled show_agreement(RunDesk& desk, RunCall& call);

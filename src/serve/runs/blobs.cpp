@@ -1,4 +1,5 @@
-// GET /blobs/{sha256}: what a record of a run names, byte for byte.
+// GET /blobs/{sha256}, /blobs/{sha256}/page.html, /blobs/{sha256}/page.png: what a record of a run
+// names, byte for byte or as it looks.
 #include "ground/base/hash.h"
 #include "ground/base/units.h"
 #include "serve/runs/answers.h"
@@ -31,8 +32,7 @@ HttpHeaders blob_headers(std::string_view type) {
   HttpHeaders headers{{"Content-Security-Policy", "sandbox; default-src 'none'"},
                       {"X-Content-Type-Options", "nosniff"},
                       {"Cross-Origin-Resource-Policy", "same-origin"},
-                      {"Cache-Control", "no-store"},
-                      {"Accept-Ranges", "bytes"}};
+                      {"Cache-Control", "no-store"}};
   if (!shown_inline(type)) headers.emplace_back("Content-Disposition", "attachment");
   return headers;
 }
@@ -68,6 +68,7 @@ Handled get_blob(RunDesk& desk, RunCall& call) {
   HttpStreamHead head;
   head.type = sniffed_media_type(*bytes);
   head.headers = blob_headers(head.type);
+  head.headers.emplace_back("Accept-Ranges", "bytes");
   if (wanted.how == WantedBytes::How::kOutside) {
     HttpReply reply = error_reply(Dialect::kOpenAi,
                                   {416, fmt::format("the artifact has {} bytes", bytes->size())});
@@ -98,6 +99,24 @@ Handled get_page(RunDesk& desk, RunCall& call) {
                    {"Cross-Origin-Resource-Policy", "same-origin"},
                    {"Cache-Control", "no-store"}};
   return reply;
+}
+
+Handled get_picture(RunDesk& desk, RunCall& call) {
+  LATHE_TRY(auto bytes, read_blob(desk, call));
+  if (!looks_like_markup(*bytes))
+    return std::unexpected(ApiError{415, "the artifact is neither a page nor an SVG"});
+  if (!desk.draw()) return std::unexpected(ApiError{503, "nothing is drawn here"});
+  desk.draw()(call.names.front(), std::move(bytes), [exchange = call.exchange](auto drawn) {
+    if (!drawn) {
+      ApiError error = api_error(drawn.error());
+      if (drawn.error().kind == ErrorKind::kInvalid) error.status = 422;
+      return exchange->finish(error_reply(Dialect::kOpenAi, error), "");
+    }
+    HttpReply reply{200, **drawn, "image/png"};
+    reply.headers = blob_headers(reply.type);
+    exchange->finish(std::move(reply), "");
+  });
+  return std::nullopt;
 }
 
 }  // namespace lathe::serve

@@ -84,6 +84,43 @@ TEST_F(BlobsTest, ASlowReaderGetsAllOfIt) {
   EXPECT_TRUE(reply.body == all);
 }
 
+// What draws gets the bytes that were stored, and what it says becomes the answer.
+TEST_F(BlobsTest, APageIsGivenAsItIsDrawn) {
+  const std::string page = "<!doctype html><p>page", broken = "<p>never ends", late = "<p>late";
+  draw = [&](const std::string& sha256, std::shared_ptr<const std::string> bytes, auto done) {
+    EXPECT_EQ(sha256, sha256_hex(*bytes));
+    if (*bytes == broken) return done(invalid("the page never finishes"));
+    if (*bytes == late) return done(fail(ErrorKind::kUnavailable, "too many"));
+    std::thread([bytes, done] {
+      done(std::make_shared<const std::string>("PNG of " + *bytes));
+    }).detach();
+  };
+  start({});
+  add_blobs({page, broken, late, "plain text", "a < b", std::string("\x89PNG\r\n\x1a\n<p>")});
+  const auto path = [](const std::string& bytes) {
+    return fmt::format("/v1/blobs/{}/page.png", sha256_hex(bytes));
+  };
+  const RawReply drawn = get(path(page));
+  EXPECT_EQ(drawn.status, 200);
+  EXPECT_EQ(drawn.body, "PNG of " + page);
+  for (const char* header : {"Content-Type: image/png\r\n", "X-Content-Type-Options: nosniff\r\n",
+                             "Content-Security-Policy: sandbox; default-src 'none'\r\n",
+                             "Cache-Control: no-store\r\n"})
+    EXPECT_THAT(drawn.head, HasSubstr(header));
+  EXPECT_THAT(refusal(path(broken), 422), HasSubstr("never finishes"));
+  EXPECT_THAT(refusal(path(late), 503), HasSubstr("too many"));
+  for (const std::string& other : {std::string("plain text"), std::string("a < b"),
+                                   std::string("\x89PNG\r\n\x1a\n<p>")})
+    EXPECT_THAT(refusal(path(other), 415), HasSubstr("neither a page nor an SVG"));
+  refusal(path("unknown"), 404);
+}
+
+TEST_F(BlobsTest, WhereNothingDrawsThatIsSaid) {
+  add_blobs({"<svg/>"});
+  EXPECT_THAT(refusal(fmt::format("/blobs/{}/page.png", sha256_hex("<svg/>")), 503),
+              HasSubstr("nothing is drawn here"));
+}
+
 TEST_F(BlobsTest, WhatIsNotThereOrNotNamedIsNotGiven) {
   add_blobs({"here"});
   const std::string loose = journal().put_blob("loose").value();
@@ -109,6 +146,14 @@ TEST_F(BlobsTest, AHugeOneIsRefusedClearly) {
   const std::string message = refusal("/blobs/" + name, 413);
   EXPECT_THAT(message, HasSubstr("2.0 GiB"));
   EXPECT_THAT(message, HasSubstr("lathe export"));
+}
+
+TEST(SniffTest, MarkupBeginsWithATag) {
+  for (const char* markup : {"<p>", "<!doctype html>", "\n <svg/>", "\xef\xbb\xbf<html>", "<?xml ?>",
+                             "<!-- a --><p>"})
+    EXPECT_TRUE(looks_like_markup(markup)) << markup;
+  for (const char* other : {"", "<", "< p", "<3", "text <p>", "{}", "<p>\x01"})
+    EXPECT_FALSE(looks_like_markup(other)) << other;
 }
 
 TEST(ByteRangeTest, IsReadAsRfc9110HasIt) {

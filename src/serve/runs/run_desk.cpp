@@ -27,8 +27,12 @@ struct Sending {
 
 }  // namespace
 
-RunDesk::RunDesk(std::function<Result<books::Journal>()> open, std::optional<RunStarter> starter)
-    : starter_(std::move(starter)), reader_(std::move(open)), thread_([this] { run(); }) {}
+RunDesk::RunDesk(std::function<Result<books::Journal>()> open, std::optional<RunStarter> starter,
+                 DrawArtifact draw)
+    : starter_(std::move(starter)),
+      draw_(std::move(draw)),
+      reader_(std::move(open)),
+      thread_([this] { run(); }) {}
 
 RunDesk::~RunDesk() {
   {

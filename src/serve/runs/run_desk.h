@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "serve/runs/drawing.h"
 #include "serve/runs/run_reader.h"
 #include "serve/runs/starter.h"
 #include "serve/runs/watches.h"
@@ -31,9 +32,9 @@ struct RunCall {
 class RunDesk {
  public:
   // `open`: as RunReader has it. The desk outlives the server that its streams are of.
-  // `starter`: nothing where runs are only looked at.
+  // `starter`: nothing where runs are only looked at. `draw`: empty where nothing is drawn.
   explicit RunDesk(std::function<Result<books::Journal>()> open,
-                   std::optional<RunStarter> starter = {});
+                   std::optional<RunStarter> starter = {}, DrawArtifact draw = {});
   ~RunDesk();
   RunDesk(const RunDesk&) = delete;
   RunDesk& operator=(const RunDesk&) = delete;
@@ -47,6 +48,7 @@ class RunDesk {
   // For answers, on the desk's thread.
   RunReader& reader() { return reader_; }
   const RunStarter* starter() const { return starter_ ? &*starter_ : nullptr; }
+  const DrawArtifact& draw() const { return draw_; }
   void watch(const RunCall& call, std::string run, std::int64_t after);
   // Sends `bytes` behind a head that has begun, as fast as they are read.
   void send(const RunCall& call, std::shared_ptr<const std::string> bytes, std::size_t from,
@@ -62,6 +64,7 @@ class RunDesk {
   void wake();
 
   const std::optional<RunStarter> starter_;
+  const DrawArtifact draw_;
   RunReader reader_;  // of the thread alone
   Watches watches_;   // as well
 

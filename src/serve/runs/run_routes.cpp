@@ -37,6 +37,10 @@ std::span<const RunEndpoint> run_endpoints() {
        "an artifact that is text, as HTML in which nothing runs and that asks for nothing: for a "
        "frame that is asked for",
        get_page},
+      {"GET", "/blobs/{sha256}/page.png",
+       "a page or an SVG as it is drawn, 1280 pixels wide, confined and without a network; 415 "
+       "where it is neither, 422 where it cannot be drawn, 503 where nothing draws",
+       get_picture},
       {"POST", "/labels",
        "what a person says of a take: `run`, `unit`, `blob`, `accept`, `reason`, `seen` (the "
        "revision that was looked at); 409 where another was written since",

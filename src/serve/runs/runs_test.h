@@ -44,10 +44,12 @@ class RunsTest : public ::testing::Test {
 
   void start(ServerConfig config) {
     server.reset();
-    desk = std::make_unique<RunDesk>([this]() -> Result<books::Journal> {
-      if (problem) return std::unexpected(*problem);
-      return books::open_ledger(dir.path());
-    });
+    desk = std::make_unique<RunDesk>(
+        [this]() -> Result<books::Journal> {
+          if (problem) return std::unexpected(*problem);
+          return books::open_ledger(dir.path());
+        },
+        std::nullopt, draw);
     config.port = 0;
     auto started = Server::start(std::move(config), {run_routes(*desk)});
     ASSERT_TRUE(started) << started.error().message;
@@ -102,6 +104,7 @@ class RunsTest : public ::testing::Test {
 
   TempDir dir = TempDir::make().value();
   std::optional<Error> problem;  // of opening the journal
+  DrawArtifact draw;             // counts from the next start()
   std::unique_ptr<RunDesk> desk;
   std::unique_ptr<Server> server;
 };

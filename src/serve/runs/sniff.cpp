@@ -56,6 +56,15 @@ std::string_view sniffed_media_type(std::string_view bytes) {
   return text ? "text/plain; charset=utf-8" : "application/octet-stream";
 }
 
+bool looks_like_markup(std::string_view bytes) {
+  if (!sniffed_media_type(bytes).starts_with("text/")) return false;
+  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
+  bytes = trim(bytes);
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  return bytes.size() > 1 && bytes[0] == '<' &&
+         (letter(bytes[1]) || bytes[1] == '!' || bytes[1] == '?');
+}
+
 bool shown_inline(std::string_view media_type) {
   return media_type != "application/octet-stream";
 }

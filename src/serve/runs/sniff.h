@@ -11,6 +11,8 @@ namespace lathe::serve {
 // control characters, whatever language it is in (HTML and SVG too: no browser runs it); else
 // "application/octet-stream".
 std::string_view sniffed_media_type(std::string_view bytes);
+// Text that begins with a tag: a page, or an SVG.
+bool looks_like_markup(std::string_view bytes);
 // It may be shown in a page; else a browser is to save it.
 bool shown_inline(std::string_view media_type);
 
