@@ -5,6 +5,8 @@ import signal
 import threading
 import unittest
 
+from cli_test import SOURCE
+from fake_hub import FakeHub
 from serve_test import Server, TINY
 
 RECIPE = """recipe = "say"
@@ -27,8 +29,13 @@ class RunsApi(Server):
         super().setUp()
         self.start()
 
-    def start(self):
-        super().start("--journal", self.dir / "journal")
+    def start(self, *args):
+        super().start("--journal", self.dir / "journal", *args)
+
+    def again(self, *args):
+        """The same server, started anew with these flags."""
+        self.end()
+        self.start(*args)
 
     def ask(self, path, body=None, status=200, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
@@ -221,6 +228,10 @@ class RunsApi(Server):
         self.assertEqual(what(self.ask("/v1/doctor")["findings"]), what(self.events("doctor", code=None)))
         catalog = self.ask("/v1/catalog")
         self.assertIs(catalog.pop("pull"), False)
+        served = {row["name"]: row for row in catalog.pop("served")}
+        self.assertEqual(set(served), set(TINY))
+        self.assertEqual(served[TINY[0]]["bytes"], (self.models / f"{TINY[0]}.gguf").stat().st_size)
+        self.assertEqual(self.ask("/v1/fit", {"models": [TINY[0] + ":64:2"], "kv": "f16", "memory": "1GiB"}), fit)
         self.assertEqual(catalog, self.events("models")[0])
         self.assertIn("--allow-pull", self.ask("/v1/catalog/pull", {"name": "a/b"}, 403)["error"]["message"])
         recipes = {row["name"]: row for row in self.ask("/v1/recipes")}
@@ -234,6 +245,59 @@ class RunsApi(Server):
         self.assertEqual(self.ask("/v1/bench")["records"], [])
         for name in ("x", "..%2f..%2fx", "%00"):
             self.ask(f"/v1/bench/{name}", status=404)
+
+    def test_a_person_begins_runs_of_their_own(self):
+        anna, ben = (self.events("key", "add", name)[0]["key"] for name in ("anna", "ben"))
+        as_anna, as_ben = ({"x-api-key": key} for key in (anna, ben))
+        wanted = {"recipe": "voice-over", "input_text": "The lathe turns.\n"}
+        self.ask("/v1/runs", wanted, 401)
+        for more, words in (({"recipe": "./mine.toml"}, "recipes that come with lathe"), ({"set": {"make.best_of": 2}}, "'set'"),
+                            ({"input_text": "", "input_path": "/etc/passwd"}, "'input_text'")):
+            self.assertIn(words, self.ask("/v1/runs", {**wanted, **more}, 403, as_anna)["error"]["message"])
+        run = self.ask("/v1/runs", wanted, 202, as_anna)["id"]
+        self.ask(f"/v1/runs/{run}", status=404, headers=as_ben)
+        self.assertEqual(self.ask("/v1/runs", headers=as_ben)["runs"], [])
+        self.eventually(lambda: self.ask(f"/v1/runs/{run}", headers=as_anna)["state"] == "passed", 120)
+        row, = self.ask("/v1/runs", headers=as_anna)["runs"]
+        self.assertEqual((row["id"], row["by"], row["units_passed"]), (run, "anna", 1))
+        take, = self.ask(f"/v1/runs/{run}/labels", headers=as_anna)["takes"][:1]
+        self.ask(f"/v1/blobs/{take['blob']}/page.png", status=404, headers=as_ben)
+        self.ask(f"/v1/blobs/{take['blob']}/page.png", status=415, headers=as_anna)
+        # A session shows what the key shows, begins nothing, and ends with the key.
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("POST", "/v1/session", "{}", {"X-Lathe": "1", "Content-Type": "application/json", **as_anna})
+        answer = connection.getresponse()
+        answer.read()
+        cookie = {"Cookie": answer.getheader("Set-Cookie").split(";")[0]}
+        connection.close()
+        self.assertEqual(len(self.ask("/v1/runs", headers=cookie)["runs"]), 1)
+        self.assertIn("a session is not enough", self.ask("/v1/runs", wanted, 403, cookie)["error"]["message"])
+        self.lathe("key", "revoke", "anna")
+        self.ask("/v1/runs", status=401, headers=cookie)
+
+    def test_a_model_is_fetched_and_each_step_is_told(self):
+        hub = FakeHub()
+        self.addCleanup(hub.close)
+        data = (SOURCE / "tests/data/models/llama-q4_0.gguf").read_bytes()
+        hub.add("o/r", "fresh-Q4_0.gguf", data)
+        self.again("--allow-pull", "--hub", hub.url)
+        self.assertIs(self.ask("/v1/catalog")["pull"], True)
+
+        def pull(name):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+            connection.request("POST", "/v1/catalog/pull", json.dumps({"name": name}), {"X-Lathe": "1", "Content-Type": "application/json"})
+            text = connection.getresponse().read().decode()
+            connection.close()
+            return [tuple(json.loads(line[6:]) if line.startswith("data: ") else line[7:] for line in reversed(event.split("\n")))
+                    for event in text.split("\n\n") if event and not event.startswith(":")]
+
+        *steps, (end, name) = pull("hf:o/r")
+        self.assertEqual(name, "end")
+        self.assertEqual((steps[-1][0]["done"], steps[-1][0]["total"]), (len(data), len(data)))
+        self.assertIn("fresh-Q4_0", [model["name"].removesuffix(".gguf") for model in self.ask("/v1/catalog")["served"] + self.ask("/v1/catalog")["models"]])
+        (error, name) = pull("hf:o/nothing")[-1]
+        self.assertEqual(name, "error")
+        self.assertIn("o/nothing", error["message"])
 
 
 if __name__ == "__main__":

@@ -119,6 +119,18 @@ export async function start(world, port = 0) {
       answer.write("data: [DONE]\n\n");
       return answer.end();
     }
+    if (path === "/audio/speech") {
+      answer.writeHead(200, { "Content-Type": "audio/wav" });
+      return answer.end(tone(0.4));
+    }
+    if (path === "/catalog/pull") {
+      answer.writeHead(200, { "Content-Type": "text/event-stream" });
+      for (const [i, step] of world.pulling.entries()) {
+        if (i > 0) await new Promise((done) => (world.pulled = done)); // the test lets it go on
+        answer.write(step);
+      }
+      return answer.end();
+    }
     const plain = world[decodeURIComponent(path.slice(1))];
     if (plain !== undefined) return json(answer, plain);
     refuse(answer, 404, `there is no ${path}`);

@@ -98,6 +98,7 @@ export function small_world() {
   const before = keep("text/plain; charset=utf-8", Buffer.from(text.before));
   const after = keep("text/plain; charset=utf-8", Buffer.from(text.after));
   const notes = keep("text/markdown; charset=utf-8", Buffer.from("## Notes\n\nA **short** list:\n\n- one\n- two `code`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"));
+  const asked = keep("text/plain; charset=utf-8", Buffer.from("[system]\nSay it slower.\n\n[user]\nThe lathe turns until the part is true.\n\n"));
   const page = keep("text/html", Buffer.from("<h1>A page</h1>"), { type: "image/svg+xml", bytes: picture(900, 600) });
 
   const ears = (wrong) => verdict("ears", wrong ? "fail" : "pass", wrong ? 6.1 : 9.3, {
@@ -108,7 +109,7 @@ export function small_world() {
   const laps = {
     sound: (index) => [
       lap(1, "sample", [candidate(0, take, "sound", "audio/wav", [ears(true)])]),
-      lap(2, "repair", [candidate(0, take, "sound", "audio/wav", [ears(index % 6 === 2)], { prompt: "Say it slower.\n\nThe lathe turns until the part is true." })], { reason: "a fault with a place", gained: index % 6 !== 2 }),
+      lap(2, "repair", [candidate(0, take, "sound", "audio/wav", [ears(index % 6 === 2)], { prompt: asked })], { reason: "a fault with a place", gained: index % 6 !== 2 }),
     ],
     picture: () => [
       lap(1, "sample", [candidate(0, thumb, "picture", "image/png", [verdict("eyes", "fail", 5.9, {
@@ -170,7 +171,7 @@ export function small_world() {
         meta: { architecture: "qwen3", quantization: "Q4_K_M", n_params: 8e9, size: 4.9 * GIB },
       })),
     },
-    recipes: [{ name: "red-to-green", summary: "turns red tests green", input: "tasks.jsonl", options: [], demo: { recipe: "red-to-green", input_text: "x", workers: {} } }],
+    recipes: [{ name: "red-to-green", summary: "turns red tests green", input: "tasks.jsonl", options: [], workers: [{ name: "starter", needed: true }], demo: { recipe: "red-to-green", input_text: "x", workers: {} } }],
     usage: {
       object: "list", by: "model",
       data: ["qwen3-8b-q4_k_m", "gemma-3-4b-it"].flatMap((name, i) => ["runs", "served"].map((book, k) => ({
@@ -182,8 +183,10 @@ export function small_world() {
       models: [{ weights: 4.9 * GIB, kv: 1.1 * GIB, step: 90 * MIB, prefix: 0, state: 0, scratch: 310 * MIB, sum: 6.4 * GIB, file: "qwen3-8b-q4_k_m.gguf", architecture: "qwen3", runs: true, context: 8192, streams: 1 }],
       together: { weights: 4.9 * GIB, kv: 1.1 * GIB, step: 90 * MIB, prefix: 0, state: 0, scratch: 310 * MIB, sum: 6.4 * GIB }, kv_type: "f16", threads: 2, memory: 24 * GIB, spare: 17.6 * GIB, fits: true,
     },
+    "audio/voices": { data: [{ id: "flite:rms" }] },
     catalog: {
       directory: "/home/you/.config/lathe/models", pull: true,
+      served: [{ name: "starter-q8_0", bytes: 0.016 * GIB, from: "this server", source: null, whole: true }],
       models: [["qwen3-8b-q4_k_m", 4.9, "lathe", "hf:Qwen/Qwen3-8B-GGUF", true], ["gemma-3-4b-it", 2.6, "ollama", null, true], ["qwen2.5-coder-7b", 2.1, "lathe", "hf:Qwen/Qwen2.5-Coder-7B-Instruct-GGUF", false]].map(
         ([name, size, from, source, whole]) => ({ name, bytes: size * GIB, from, source, whole })),
     },

@@ -77,6 +77,11 @@ test("a talk: the answer comes word by word as elements, with what it took, and 
   assert.equal(bodies[0].seed, undefined);
   assert.equal(bodies[1].seed, 8, "the seed that the server drew, and one more");
   assert.deepEqual(bodies[1].messages, [{ role: "user", content: "What does a lathe do?" }]);
+  // Heard, too: without its marks and its code.
+  await Promise.all([page.waitForRequest("**/v1/audio/speech"), page.getByRole("button", { name: "Hear it" }).click()]);
+  await page.getByRole("button", { name: "Hear it" }).waitFor();
+  const spoken = server.asked.filter((each) => each.path === "/audio/speech").map((each) => JSON.parse(each.body));
+  assert.deepEqual(spoken, [{ input: "A lathe turns the part and the tool stays still. 1. Face it 2. Turn it That is all there is to it.", response_format: "wav" }]);
   await page.getByRole("button", { name: "Make this a recipe" }).click();
   assert.match(await page.getByLabel("recipe", { exact: true }).inputValue(), /task = "What does a lathe do\?"/);
   leave();
@@ -147,6 +152,66 @@ test("a run of 10,000 units by keyboard: few rows are in the document, and all c
   await page.getByText("1 of 10,000").waitFor();
   assert.ok((await rows()) < 80);
   assert.ok((await page.evaluate(() => document.querySelectorAll("*").length)) < 3000);
+  leave();
+});
+
+test("the prompt as it was sent is fetched when it is looked at", async (t) => {
+  const world = small_world();
+  const { page, server, leave } = await visit(t, world, `#/runs/${Object.keys(world.runs)[0]}/units/2`);
+  const prompt = page.getByText("The prompt as it was sent");
+  await prompt.waitFor();
+  const blobs = () => server.asked.filter((each) => each.path.startsWith("/blobs/") && world.blobs[each.path.slice(7)]?.bytes.includes("Say it slower")).length;
+  assert.equal(blobs(), 0);
+  await prompt.click();
+  await page.locator("article pre").getByText("[user]").waitFor();
+  assert.equal(blobs(), 1);
+  leave();
+});
+
+test("a run is begun with a text, with a path, and by a person with a key of their own", async (t) => {
+  const world = small_world();
+  const { page, server, leave } = await visit(t, world, "#/runs");
+  const begun = () => server.asked.filter((each) => each.method === "POST" && each.path === "/runs");
+  await page.getByText("Begin a run").click();
+  assert.equal(await page.getByRole("button", { name: "Begin", exact: true }).isDisabled(), true);
+  await page.getByLabel("What it works on").fill("Two lines.\nOf text.");
+  await page.getByLabel("starter is").selectOption("gemma-3-4b-it");
+  assert.deepEqual(await faults(page), []);
+  await page.getByRole("button", { name: "Begin", exact: true }).click();
+  await page.locator("#grid").waitFor();
+  assert.deepEqual(JSON.parse(begun()[0].body), { recipe: "red-to-green", input_text: "Two lines.\nOf text.", workers: { starter: `${server.url}/v1#gemma-3-4b-it` } });
+  world.session = { keys: true, owner: false, name: "ben" };
+  await page.goto(`${server.url}/?#/runs`);
+  await page.getByText("Begin a run").click();
+  await page.getByLabel("What it works on").fill("One line.");
+  assert.equal(await page.getByLabel("Or a file or directory").count(), 0);
+  await page.getByLabel("Your key").fill("sk-ben");
+  await page.getByRole("button", { name: "Begin", exact: true }).click();
+  await page.locator("#grid").waitFor();
+  assert.deepEqual(JSON.parse(begun()[1].body), { recipe: "red-to-green", input_text: "One line." });
+  assert.equal(begun()[1].headers.authorization, "Bearer sk-ben");
+  leave();
+});
+
+test("a model is fetched, and how far it is can be seen; what is wrong is said", async (t) => {
+  const world = small_world();
+  const step = (done) => `data: ${JSON.stringify({ words: "pulling 0123", done, total: 2048 })}\n\n`;
+  world.pulling = [step(0), step(512), "event: end\ndata: {}\n\n"];
+  const { page, leave } = await visit(t, world, "#/catalog");
+  const fetch = async () => {
+    await page.getByLabel("Its name").fill("hf:o/r");
+    await page.getByRole("button", { name: "Fetch" }).click();
+  };
+  await fetch();
+  await page.getByText("0 B of 2.00 KiB").waitFor();
+  world.pulled();
+  await page.getByText("512 B of 2.00 KiB, 25 %").waitFor();
+  world.catalog.models.push({ name: "r-q4", bytes: 2048, from: "lathe", source: "hf:o/r", whole: true });
+  world.pulled();
+  await page.getByRole("heading", { name: "r-q4" }).waitFor();
+  world.pulling = [`event: error\ndata: ${JSON.stringify({ message: "the hub has no o/r" })}\n\n`];
+  await fetch();
+  await page.getByText("the hub has no o/r").waitFor();
   leave();
 });
 
@@ -224,7 +289,7 @@ test("texts that want to be scripts stay texts, wherever they stand", async (t) 
     ...tracks[i], rule: corpus[i],
     laps: [{ lap: 1, move: "sample", reason: corpus[i], closed: true, gained: true, best: 0, candidates: [{
       n: 0, error: corpus[i], blob: texts[i], kind: ["text", "drawing", "other", "sound"][i % 4], media_type: ["text/markdown", "text/html", corpus[i], "audio/wav"][i % 4], facts: { [corpus[i]]: corpus[i] },
-      bytes: 3, worker: corpus[i], ms: 1, usage: null, prompt: corpus[i], diff: null,
+      bytes: 3, worker: corpus[i], ms: 1, usage: null, prompt: texts[i], diff: null,
       verdicts: [{ judge: corpus[5], stage: corpus[i], outcome: "fail", score: 1, bar: 8, evidence: { said: corpus[i] },
         critiques: [{ locus: corpus[i], severity: "must", claim: corpus[i], evidence: corpus[i], fingerprint: "" }],
         exhibits: [{ kind: "sound", words: [{ expected: corpus[i], heard: corpus[i], match: "wrong", start: 0, end: 1 }] }, { kind: "picture", title: corpus[i], width: 10, height: 10, boxes: [[0, 0, 1, 1]], png: i % 4 === 1 ? null : corpus[i] }] }],

@@ -1,7 +1,7 @@
 // The page before the real server: a run that is watched live over the server's death, the same figures as the command line has,
 // answers of the shapes that the page is compiled by, and changes that nobody else can ask for.
 import assert from "node:assert/strict";
-import { copyFileSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch, open_window } from "./browser.mjs";
@@ -32,30 +32,34 @@ function grid_of(page) {
   );
 }
 
-test("24 units by 3 laps are watched live, over a server that is killed, and end as the command line tells it", async (t) => {
+test("24 units by 5 laps are watched live, over the death of the server and of the loop, and end as the command line tells it", async (t) => {
   const place = new_home(t);
   place.write("five.toml", kFive);
   place.write("units.txt", kUnits);
   const first = await place.serve();
-  const loop = place.loop("five.toml", "--input", "units.txt", "--out", "out", "--parallel", "1");
+  const loop = place.loop("five.toml", "--input", "units.txt", "--out", "out", "--parallel", "2");
   const { id } = await eventually(async () => (await json(`${first.url}/v1/runs`)).runs[0]);
   const { page, context, sins } = await open_window(browser, { height: 1400 });
   t.after(() => context.close());
   await page.goto(`${first.url}/#/runs/${id}`);
-  await page.locator('.grid-row[data-state="passed"]').first().waitFor();
+  await page.locator(".grid-row .cell.gain").first().waitFor();
   loop.hold();
   await first.kill();
   await page.getByText("connection lost").waitFor();
   await page.getByText("The server does not answer, since").waitFor();
+  // It works on while nobody looks, and is killed.
   loop.go_on();
-  await loop.ended;
+  const before = place.run("show", id).length;
+  await eventually(() => place.run("show", id).length > before + 20);
+  await loop.kill();
   await place.serve({ port: first.port });
   await page.getByText("The server does not answer").waitFor({ state: "detached" });
-  await page.locator(".run-line .outcome.pass").waitFor();
-  await page.waitForFunction(() => document.querySelectorAll('.grid-body .grid-row[data-state="passed"]').length === 24);
+  assert.equal(await page.locator('.grid-row[data-state="open"]').count() > 0, true, "it has not ended");
+  await place.resume(id).ended;
+  await page.locator(".run-line .outcome.doubt").getByText("partial").waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('.grid-body .grid-row:not([data-state="open"])').length === 24);
   const told = told_by(place.run("show", id));
-  assert.equal(told.length, 24);
-  assert.deepEqual(told.map((each) => each.scores.length), Array.from({ length: 24 }, (_, i) => 3 - (i % 3)));
+  assert.deepEqual(told.map((each) => [each.state, each.scores.length]), Array.from({ length: 24 }, (_, i) => [i % 2 === 1 ? "passed" : "gave_up", 5]));
   assert.deepEqual(await grid_of(page), told);
   // One unit, opened: what its last lap made, and the number it was judged by.
   await page.locator("#grid").focus();
@@ -71,9 +75,8 @@ test("every view of the real server has its shape: none is an error", async (t) 
   place.write("five.toml", kFive);
   place.write("units.txt", "3\n5\n");
   place.run("loop", "five.toml", "--input", "units.txt", "--out", "out");
-  // What fits is asked of the models of this machine, not of those that a server was given.
-  mkdirSync(join(place.home, ".config/lathe/models"), { recursive: true });
-  copyFileSync(join(place.home, "models/tiny.gguf"), join(place.home, ".config/lathe/models/tiny.gguf"));
+  mkdirSync(join(place.home, ".config/lathe/bench"), { recursive: true });
+  place.run("bench", "models/tiny.gguf", "--repeat", "1", "--prompts", "16", "--answer", "4", "--widths", "1", "--streams", "1,2", "--out", ".config/lathe/bench/mine.json");
   const server = await place.serve();
   const { page, context, sins } = await open_window(browser);
   t.after(() => context.close());
@@ -84,14 +87,95 @@ test("every view of the real server has its shape: none is an error", async (t) 
     await page.waitForFunction((to) => location.hash === to && document.querySelector("h1") && !document.querySelector(".skeleton"), `#/${hash}`);
     assert.deepEqual(await page.locator(".fault").allInnerTexts(), [], hash);
   }
+  const bars = page.locator(".bench-table tbody tr");
+  await page.evaluate(() => (location.hash = "#/benchmarks"));
+  await bars.first().waitFor();
+  const measured = (await json(`${server.url}/v1/bench/mine`)).models[0].rows;
+  assert.equal(await bars.count(), measured.length);
+  assert.ok((await bars.first().innerText()).startsWith(measured[0].what));
+  // The models that the server was given can be sized, too.
   await page.evaluate(() => (location.hash = "#/fit"));
-  await page.getByRole("checkbox").first().check();
+  await page.getByRole("checkbox", { name: "tiny" }).check();
   await page.getByText("to spare").waitFor();
   await page.evaluate(() => (location.hash = "#/chat"));
   await page.getByLabel("Most tokens").fill("8");
   await page.getByLabel("Your question").fill("x");
   await page.getByRole("button", { name: "Send" }).click();
   await page.getByText("8 tokens written").waitFor();
+  assert.deepEqual(sins, []);
+});
+
+// A worker that answers from a file.
+const kWriter = `[[reply]]
+purpose = "make"
+text = '''TEXT'''
+`;
+
+test("a talk becomes a recipe that runs, and each unit shows the prompt as it was sent", async (t) => {
+  const place = new_home(t);
+  const server = await place.serve();
+  const { page, context, sins } = await open_window(browser);
+  t.after(() => context.close());
+  await page.goto(`${server.url}/#/chat`);
+  await page.getByLabel("System words").fill('Be "brief".\\ \t');
+  await page.getByLabel("Most tokens").fill("4");
+  await page.getByLabel("Your question").fill("Say it\nplainly.");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByText("4 tokens written").waitFor();
+  await page.getByRole("button", { name: "Make this a recipe" }).click();
+  const recipe = page.getByLabel("recipe", { exact: true });
+  place.write("input.txt", "The first paragraph.\n\nThe second one.\n");
+  const run = async (text) => {
+    place.write("my-recipe.toml", await recipe.inputValue());
+    place.write("writer.toml", kWriter.replace("TEXT", text));
+    place.run("recipe", "check", "my-recipe.toml");
+    place.run("loop", "my-recipe.toml", "--input", "input.txt", "--out", "made", "--worker", "writer=script:writer.toml");
+    const [row] = (await json(`${server.url}/v1/runs?limit=1`)).runs;
+    assert.deepEqual([row.recipe, row.state, row.units_passed], ["my-recipe", "passed", 2]);
+    return row.id;
+  };
+  const id = await run("In plain words.");
+  await page.getByLabel("JSON schema of the answer").fill('{"type": "object", "required": ["title"]}');
+  place.write("answer.schema.json", '{"type": "object", "required": ["title"]}');
+  await run('{"title": "plain"}');
+  await page.evaluate((to) => (location.hash = to), `#/runs/${id}/units/1`);
+  await page.getByText("The prompt as it was sent").click();
+  const prompt = page.locator("details[open] pre");
+  await prompt.getByText("The second one.").waitFor();
+  const words = await prompt.innerText();
+  assert.match(words, /^\[system\]/);
+  assert.ok(words.includes('Be "brief".\\') && words.includes("Say it\nplainly."), words);
+  assert.deepEqual(sins, []);
+});
+
+test("a page that a model made is shown as it is drawn, and runs nothing", async (t) => {
+  const place = new_home(t);
+  place.write("page.toml", `recipe = "page"\nversion = 1\n[unit]\nfrom = "brief.md"\nsplit = "file"\n[make]\nkind = "html"\nladder = ["writer"]\ntask = "Write it."\n[[judge]]\nkind = "text"\nmin_words = 1\n[stop]\nlaps = 1\n`);
+  place.write("brief.md", "A page.\n");
+  place.write("writer.toml", kWriter.replace("TEXT", '<!doctype html><html><head><title>x</title><style>body{margin:0;background:#2040c0}</style></head><body><h1>Hello</h1><script>document.body.style.background = "#c02020"; alert(1)</script><img src="http://evil.test/x.png"></body></html>'));
+  place.run("loop", "page.toml", "--input", "brief.md", "--out", "out", "--worker", "writer=script:writer.toml");
+  const server = await place.serve();
+  const [{ id }] = (await json(`${server.url}/v1/runs`)).runs;
+  const { page, context, sins } = await open_window(browser);
+  t.after(() => context.close());
+  await page.goto(`${server.url}/#/runs/${id}/units/0`);
+  const picture = page.locator(".artifact img");
+  await picture.waitFor();
+  await page.waitForFunction(() => document.querySelector(".artifact img")?.naturalWidth === 1280);
+  const { src, colour } = await picture.evaluate((image) => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+    const drawing = canvas.getContext("2d");
+    drawing.drawImage(image, 1200, 500, 8, 8, 0, 0, 8, 8);
+    return { src: image.src, colour: [...drawing.getImageData(4, 4, 1, 1).data] };
+  });
+  assert.ok(colour[0] === 0xc0 && colour[2] === 0x20, `its own script has drawn it: ${colour}`);
+  assert.match(src, /\/v1\/blobs\/[0-9a-f]{64}\/page\.png$/);
+  const { headers } = await fetch(src);
+  assert.deepEqual([headers.get("content-type"), headers.get("content-security-policy")], ["image/png", "sandbox; default-src 'none'"]);
+  const unit = await json(`${server.url}/v1/runs/${id}/units/0`);
+  const { prompt } = unit.laps[0].candidates[0];
+  assert.equal((await fetch(`${server.url}/v1/blobs/${prompt}/page.png`)).status, 415, "a prompt is no page");
+  assert.equal((await fetch(`${server.url}/v1/blobs/${"0".repeat(64)}/page.png`)).status, 404);
   assert.deepEqual(sins, []);
 });
 

@@ -56,6 +56,14 @@ export const actionFault = signal<Fault | null>(null);
 
 // --- Runs, a run ---
 
+export interface NewRun {
+  recipe: string; // "": the first one
+  text: string;
+  path: string;
+  workers: Record<string, string>; // a model for a name
+  key: string; // a person's own, sent with the request and forgotten
+}
+export const newRun = signal<NewRun>({ recipe: "", text: "", path: "", workers: {}, key: "" });
 export const runs = signal<Loadable<RunRow[]>>(loading);
 export const runsNext = signal<string | null>(null);
 
@@ -115,6 +123,8 @@ export const attachments = signal<Attachment[]>([]);
 export const chatSettings = signal<ChatSettings>({ model: "", system: "", temperature: "", maxTokens: "", schema: "" });
 export const chatFault = signal("");
 export const recipeShown = signal(false);
+export const voices = signal(0); // how many can speak here
+export const speaking = signal<number | null>(null); // the turn that is heard
 
 // --- Judge it ---
 

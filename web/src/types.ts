@@ -191,6 +191,8 @@ export type RunEvent = Of<typeof RunEvent>;
 
 export const Started = object({ id: text });
 
+export const Voices = object({ data: list(object({ id: text })) });
+
 // --- GET /v1/recipes ---
 
 export const Recipe = object({
@@ -198,6 +200,7 @@ export const Recipe = object({
   summary: or(text, ""),
   error: or(text, ""),
   input: or(text, ""),
+  workers: or(list(object({ name: text, needed: or(flag, false) })), []),
   demo: nullable(record(any)),
 });
 export type Recipe = Of<typeof Recipe>;
@@ -268,9 +271,11 @@ export const Fit = object({
 });
 export type Fit = Of<typeof Fit>;
 
+const CatalogModels = list(object({ name: text, bytes: number, from: text, source: nullable(text), whole: flag }));
 export const Catalog = object({
   directory: text,
-  models: list(object({ name: text, bytes: number, from: text, source: nullable(text), whole: flag })),
+  models: CatalogModels,
+  served: or(CatalogModels, []), // beside those
   pull: or(flag, false),
 });
 export type Catalog = Of<typeof Catalog>;

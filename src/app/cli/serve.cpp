@@ -12,6 +12,7 @@
 #include "app/cli/pool_flags.h"
 #include "app/cli/pull_places.h"
 #include "app/cli/running_server.h"
+#include "app/cli/served_pictures.h"
 #include "app/cli/served_views.h"
 #include "app/cli/workshop.h"
 #include "books/sqlite/open_journal.h"
@@ -200,8 +201,8 @@ void add_pulled_names(serve::Catalog& catalog, std::span<const serve::LibraryMod
 Result<serve::Catalog> read_catalog(const App& app, const ServeFlags& flags) {
   const auto library = serve::list_library(library_places(app));
   const fs::path own = app.config_dir / "models";
-  // Where models come from elsewhere, none need be here; and the page says how to get one.
-  const bool may_be_empty = !flags.remotes.empty() || flags.allow_pull || flags.open;
+  // Whoever names no models may have none yet: runs need none, and the page says how to get one.
+  const bool may_be_empty = flags.models.empty() || !flags.remotes.empty() || flags.allow_pull;
   std::error_code error;
   std::vector<fs::path> places;
   std::vector<const serve::LibraryModel*> named;
@@ -222,7 +223,7 @@ Result<serve::Catalog> read_catalog(const App& app, const ServeFlags& flags) {
     return fail(ErrorKind::kNotFound,
                 "{}: there is no GGUF file; put models there, name them, or fetch one with `lathe "
                 "pull`",
-                (places.empty() ? own : places.front()).string());
+                places.front().string());
   return catalog;
 }
 
@@ -259,8 +260,11 @@ Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(serve::ServerConfig config, server_config(app, flags));
   config.contacts = app.contacts.get();
   std::string names;
-  for (const serve::CatalogModel& model : catalog.models())
+  ViewFacts views{.pulls = flags.allow_pull, .served = {}};
+  for (const serve::CatalogModel& model : catalog.models()) {
     names += (names.empty() ? "" : ", ") + model.name;
+    if (!model.file.empty()) views.served[model.name] = model.file;
+  }
   for (const std::string& remote : flags.remotes) names += (names.empty() ? "" : ", ") + remote;
   const std::uint64_t memory = options.memory;
   LATHE_TRY(const std::vector<books::PriceTable> prices, load_prices(app));
@@ -285,9 +289,11 @@ Status serve(const App& app, const ServeFlags& flags) {
   const std::string owner_key = config.api_keys.empty() ? "" : config.api_keys.front();
   ServedLoops loops(app, owner_key, app.journal_dir);
   loops.take_up_again(serve::kOwnerName);
-  serve::RunDesk runs([&app] { return books::open_ledger(app.journal_dir); }, loops.starter());
+  ServedPictures pictures(app);
+  serve::RunDesk runs([&app] { return books::open_ledger(app.journal_dir); }, loops.starter(),
+                      pictures.drawer());
   tables.insert(tables.begin(),
-                {serve::run_routes(runs), view_routes(app, all, runs, flags.allow_pull)});
+                {serve::run_routes(runs), view_routes(app, all, runs, std::move(views))});
   const DriveFlags of_tools{};
   std::unique_ptr<AgentDesk> agents;
   if (!flags.mcp.empty()) {
@@ -309,8 +315,10 @@ Status serve(const App& app, const ServeFlags& flags) {
   if (app.json) {
     print_json({{"event", "ready"}, {"url", url}, {"memory", memory}});
   } else {
-    print(fmt::format("serving {} at {}/v1 · {} for models · Ctrl-C ends\n", clip_utf8(names, 300),
-                      url, format_bytes(memory)));
+    print(fmt::format(
+        "serving {} at {}/v1 · {} for models · Ctrl-C ends\n",
+        names.empty() ? "no models yet (`lathe pull` fetches one)" : clip_utf8(names, 300), url,
+        format_bytes(memory)));
     if (!page.empty()) print(fmt::format("in a browser: {}/\n", url));
     if (flags.open) open_on_desktop(url + "/");
   }

@@ -64,7 +64,17 @@ Handled pool(ModelHost& host, serve::RunDesk& desk, const std::shared_ptr<PowerM
                   });
 }
 
-Handled fit(const App& app, Call& call) {
+// A served model's name as its file: "coder:8192:2" as "/models/coder.gguf:8192:2".
+std::string with_file(const ViewFacts& facts, const std::string& text) {
+  std::string longest;
+  for (const auto& [name, file] : facts.served)
+    if (name.size() > longest.size() && (text == name || text.starts_with(name + ":")))
+      longest = name;
+  if (longest.empty()) return text;
+  return facts.served.at(longest).string() + text.substr(longest.size());
+}
+
+Handled fit(const App& app, const ViewFacts& facts, Call& call) {
   if (!call.owner) return owners_only("sizes of models' files are");
   serve::Fields fields(call.body);
   FitQuestion question;
@@ -74,7 +84,7 @@ Handled fit(const App& app, Call& call) {
   LATHE_TRY_STATUS(fields.status());
   for (const Json& model : models) {
     if (!model.is_string()) return serve::refuse("'models' must be a list of texts", "models");
-    question.models.push_back(model);
+    question.models.push_back(with_file(facts, model));
   }
   if (question.models.empty() || question.models.size() > kMostModels)
     return serve::refuse(fmt::format("'models' must name 1 to {} models", kMostModels), "models");
@@ -167,10 +177,31 @@ Handled doctor(const App& app, const Call& call) {
   return serve::json_reply({{"findings", doctor_shown(app)}});
 }
 
-Handled catalog(const App& app, const Call& call, bool pulls) {
+// Files that are served and lie in none of the places where models are looked for.
+Json served_elsewhere(const ViewFacts& facts, const Json& models) {
+  Json served = Json::array();
+  for (const auto& [name, file] : facts.served) {
+    std::error_code error;
+    const auto same = [&](const Json& model) {
+      return fs::equivalent(json_string(model, "file"), file, error);
+    };
+    if (std::ranges::any_of(models, same)) continue;
+    const std::uintmax_t bytes = fs::file_size(file, error);
+    served.push_back({{"name", name},
+                      {"file", file.string()},
+                      {"bytes", error ? 0 : bytes},
+                      {"from", "this server"},
+                      {"source", nullptr},
+                      {"whole", true}});
+  }
+  return served;
+}
+
+Handled catalog(const App& app, const ViewFacts& facts, const Call& call) {
   if (!call.owner) return owners_only("files of models are");
   Json shown = models_shown(app);
-  shown["pull"] = pulls;
+  shown["served"] = served_elsewhere(facts, shown["models"]);
+  shown["pull"] = facts.pulls;
   return serve::json_reply(shown);
 }
 
@@ -180,18 +211,22 @@ std::span<const ViewEndpoint> view_endpoints() {
   static constexpr ViewEndpoint kEndpoints[] = {
       {"GET", "/pool", "`/status`, the watts now, and the runs that are worked on or wait"},
       {"GET", "/recipes", "the recipes that come with lathe, with what may be `set`"},
-      {"POST", "/fit", "`lathe fit --json`: `models`, `memory`, `kv`"},
+      {"POST", "/fit", "`lathe fit --json`: `models` (those of the catalog), `memory`, `kv`"},
       {"GET", "/bench", "the records of `lathe bench --out` in `bench` of the configuration"},
       {"GET", "/bench/{name}", "one of them"},
       {"GET", "/doctor", "`lathe doctor --json`"},
-      {"GET", "/catalog", "`lathe models --json`; `pull`: whether models may be fetched"},
+      {"GET", "/catalog",
+       "`lathe models --json`; `served`: what the server was given beside those; `pull`: whether "
+       "models may be fetched"},
       {"POST", "/catalog/pull",
        "fetches `name`, written as for `lathe pull`; a stream of events. Only with `--allow-pull`"},
   };
   return kEndpoints;
 }
 
-serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& desk, bool pulls) {
+serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& desk,
+                              ViewFacts facts) {
+  const auto known = std::make_shared<const ViewFacts>(std::move(facts));
   const auto power = std::make_shared<PowerMeter>();
   serve::RouteTable table;
   const auto add = [&](std::string_view method, std::string_view path, serve::Handler handler) {
@@ -199,11 +234,11 @@ serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& d
   };
   add("GET", "/pool", [&host, &desk, power](Call& call) { return pool(host, desk, power, call); });
   add("GET", "/recipes", [&app](Call&) { return recipes(app); });
-  add("POST", "/fit", [&app](Call& call) { return fit(app, call); });
+  add("POST", "/fit", [&app, known](Call& call) { return fit(app, *known, call); });
   add("GET", "/bench", [&app](Call& call) { return bench_list(app, call); });
   add("GET", "/bench/{name}", [&app](Call& call) { return bench_record(app, call); });
   add("GET", "/doctor", [&app](Call& call) { return doctor(app, call); });
-  add("GET", "/catalog", [&app, pulls](Call& call) { return catalog(app, call, pulls); });
+  add("GET", "/catalog", [&app, known](Call& call) { return catalog(app, *known, call); });
   // With leave to fetch, the route of serve/server/pull.h stands before this one.
   add("POST", "/catalog/pull", [](Call&) -> Handled {
     return std::unexpected(ApiError{

@@ -13,7 +13,13 @@ struct ViewEndpoint {
 };
 std::span<const ViewEndpoint> view_endpoints();
 
-// `host`, `app` and `desk` outlive the server. `pulls`: models may be fetched for its clients.
-serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& desk, bool pulls);
+struct ViewFacts {
+  bool pulls = false;                      // models may be fetched for clients
+  std::map<std::string, fs::path> served;  // the files that the server was started with, by name
+};
+
+// `host`, `app` and `desk` outlive the server.
+serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& desk,
+                              ViewFacts facts);
 
 }  // namespace lathe::app

@@ -19,8 +19,8 @@ std::string content_text(const Content& content) {
 }
 
 std::string message_text(const Message& message) {
-  std::string text = fmt::format("[{}{}]\n", message.role,
-                                 message.name.empty() ? "" : " " + message.name);
+  std::string text =
+      fmt::format("[{}{}]\n", message.role, message.name.empty() ? "" : " " + message.name);
   if (!message.reasoning.empty()) text += fmt::format("[thinking]\n{}\n", message.reasoning);
   text += content_text(message.content);
   for (const FunctionCall& call : message.calls)

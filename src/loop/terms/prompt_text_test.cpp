@@ -33,8 +33,7 @@ TEST(PromptTextTest, SaysEachMessageAndWhoseItIs) {
 TEST(PromptTextTest, NamesWhatIsNoTextAndMendsWhatIsNoUtf8) {
   Content content("Look:");
   content.add(Content(*Media::of_file("\x89PNG\r\n\x1a\n....")));
-  EXPECT_EQ(prompt_text(talk({{"user", content}})),
-            "[user]\nLook:\n[a picture (image/png)]\n\n");
+  EXPECT_EQ(prompt_text(talk({{"user", content}})), "[user]\nLook:\n[a picture (image/png)]\n\n");
   EXPECT_EQ(prompt_text(talk({{"user", "a\xff"}})), "[user]\na\xEF\xBF\xBD\n\n");
   Request plain;
   plain.ask = TextPrompt{"def f():", "return x"};

@@ -103,14 +103,14 @@ TEST_F(BlobsTest, APageIsGivenAsItIsDrawn) {
   const RawReply drawn = get(path(page));
   EXPECT_EQ(drawn.status, 200);
   EXPECT_EQ(drawn.body, "PNG of " + page);
-  for (const char* header : {"Content-Type: image/png\r\n", "X-Content-Type-Options: nosniff\r\n",
-                             "Content-Security-Policy: sandbox; default-src 'none'\r\n",
-                             "Cache-Control: no-store\r\n"})
+  for (const char* header :
+       {"Content-Type: image/png\r\n", "X-Content-Type-Options: nosniff\r\n",
+        "Content-Security-Policy: sandbox; default-src 'none'\r\n", "Cache-Control: no-store\r\n"})
     EXPECT_THAT(drawn.head, HasSubstr(header));
   EXPECT_THAT(refusal(path(broken), 422), HasSubstr("never finishes"));
   EXPECT_THAT(refusal(path(late), 503), HasSubstr("too many"));
-  for (const std::string& other : {std::string("plain text"), std::string("a < b"),
-                                   std::string("\x89PNG\r\n\x1a\n<p>")})
+  for (const std::string& other :
+       {std::string("plain text"), std::string("a < b"), std::string("\x89PNG\r\n\x1a\n<p>")})
     EXPECT_THAT(refusal(path(other), 415), HasSubstr("neither a page nor an SVG"));
   refusal(path("unknown"), 404);
 }
@@ -149,8 +149,8 @@ TEST_F(BlobsTest, AHugeOneIsRefusedClearly) {
 }
 
 TEST(SniffTest, MarkupBeginsWithATag) {
-  for (const char* markup : {"<p>", "<!doctype html>", "\n <svg/>", "\xef\xbb\xbf<html>", "<?xml ?>",
-                             "<!-- a --><p>"})
+  for (const char* markup :
+       {"<p>", "<!doctype html>", "\n <svg/>", "\xef\xbb\xbf<html>", "<?xml ?>", "<!-- a --><p>"})
     EXPECT_TRUE(looks_like_markup(markup)) << markup;
   for (const char* other : {"", "<", "< p", "<3", "text <p>", "{}", "<p>\x01"})
     EXPECT_FALSE(looks_like_markup(other)) << other;

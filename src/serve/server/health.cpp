@@ -18,7 +18,7 @@ Handled health(ModelHost& host, Call&) {
     return std::unexpected(ApiError{503, "loading a model", {}, "loading", 1});
   if (!ready && some(ModelState::kFailed) && !some(ModelState::kCold))
     return std::unexpected(ApiError{503, "no model could be loaded", {}, "failed"});
-  return json_reply({{"status", "ok"}});
+  return json_reply({{"status", "ok"}, {"models", status.models.size()}});
 }
 
 Handled version(ModelHost&, Call&) {

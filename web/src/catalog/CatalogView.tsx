@@ -51,11 +51,11 @@ export function CatalogView() {
         {(value) => (
           <>
             <Pull value={value} />
-            {value.models.length === 0 ? (
+            {[...value.served, ...value.models].length === 0 ? (
               <Empty title="No model is on this machine." command="lathe pull hf:OWNER/REPO" />
             ) : (
               <ul class="models">
-                {value.models.map((model) => (
+                {[...value.served, ...value.models].map((model) => (
                   <li key={`${model.from} ${model.name}`} class="model">
                     <div class="model-head"><h3>{model.name}</h3><Outcome word={model.whole ? "whole" : "in part"} tone={model.whole ? "pass" : "doubt"} /></div>
                     <p class="model-facts"><span><b>{bytes(model.bytes)}</b></span><span>{model.from}</span>{model.source && <span>{model.source}</span>}</p>

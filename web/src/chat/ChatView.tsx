@@ -11,7 +11,8 @@ function RecipeText() {
   return (
     <section class="panel" aria-labelledby="recipe">
       <h2 id="recipe">This talk as a recipe</h2>
-      <p class="dim">Save it as <code>my-recipe.toml</code>, then: <code>lathe loop my-recipe.toml --input input.txt --out made --worker writer={chatSettings.value.model || "MODEL"}</code></p>
+      <p class="dim">Save it as <code>my-recipe.toml</code>, then: <code>lathe loop my-recipe.toml --input input.txt --out made --worker writer={location.origin}/v1#{chatSettings.value.model || "MODEL"}</code></p>
+      {chatSettings.value.schema.trim() !== "" && <p class="dim">The schema goes beside it, as <code>answer.schema.json</code>.</p>}
       <textarea class="mono" rows={18} readOnly value={recipe_text()} aria-label="recipe" onFocus={(event) => event.currentTarget.select()} />
     </section>
   );
@@ -41,7 +42,7 @@ export function ChatView() {
                 {recipeShown.value && <RecipeText />}
                 {turns.value.length === 0 && <p class="talk-empty">Ask something. The same question with the same seed has the same answer, to the last bit.</p>}
                 <ol class="turns" aria-label="The talk">
-                  {turns.value.map((turn, i) => <TurnNote key={i} turn={turn} last={i === turns.value.length - 1} />)}
+                  {turns.value.map((turn, i) => <TurnNote key={i} turn={turn} index={i} last={i === turns.value.length - 1} />)}
                 </ol>
                 {chatFault.value !== "" && <p class="fail-text" role="alert">{chatFault.value}</p>}
                 <Composer models={list} />

@@ -2,10 +2,20 @@
 import { Markdown } from "../shell/Markdown";
 import { FaultNote } from "../shell/States";
 import { Folded } from "../run/Folded";
-import type { Turn } from "../store";
+import { speaking, voices, type Turn } from "../store";
+import { speak, spoken_text, stop_speech } from "./speech";
 import { retry } from "./talk";
 
-export function TurnNote({ turn, last }: { turn: Turn; last: boolean }) {
+function Hear({ turn, index }: { turn: Turn; index: number }) {
+  if (voices.value === 0 || spoken_text(turn.text) === "") return null;
+  return speaking.value === index ? (
+    <button type="button" class="quiet" onClick={stop_speech}>Silence</button>
+  ) : (
+    <button type="button" class="quiet" onClick={() => void speak(index, turn.text)}>Hear it</button>
+  );
+}
+
+export function TurnNote({ turn, index, last }: { turn: Turn; index: number; last: boolean }) {
   const mine = turn.role === "user";
   return (
     <li class={`turn ${turn.role}`}>
@@ -20,6 +30,7 @@ export function TurnNote({ turn, last }: { turn: Turn; last: boolean }) {
       {!mine && !turn.open && (
         <p class="turn-foot note">
           {turn.note}{turn.seed !== null && ` · seed ${turn.seed}`}
+          <Hear turn={turn} index={index} />
           {last && <button type="button" class="quiet" onClick={() => void retry()}>Retry with another seed</button>}
         </p>
       )}

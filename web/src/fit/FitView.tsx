@@ -56,7 +56,7 @@ export function FitView() {
       <Heading title="Fit" below={<p class="dim">Which models stand together in this box’s memory, before any is loaded.</p>} />
       <When of={catalog.value} what="the models">
         {(value) =>
-          value.models.length === 0 ? (
+          [...value.served, ...value.models].length === 0 ? (
             <Empty title="No model is on this machine." command="lathe fit FILE.gguf:32768:4" />
           ) : (
             <>
@@ -75,7 +75,7 @@ export function FitView() {
                     </select>
                   </label>
                 </div>
-                <ul>{value.models.map((model) => <Choice key={`${model.from} ${model.name}`} model={model} />)}</ul>
+                <ul>{[...value.served, ...value.models].map((model) => <Choice key={`${model.from} ${model.name}`} model={model} />)}</ul>
               </section>
               <section class="panel" aria-live="polite">
                 <h2>Together</h2>

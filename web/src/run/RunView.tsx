@@ -28,7 +28,7 @@ function Actions({ value }: { value: Run }) {
   const running = value.state === "running" || value.state === "queued";
   return (
     <>
-      {owner.value && running && <button type="button" disabled={busy.value !== ""} onClick={() => void change_run(id, "stop")}>Stop</button>}
+      {running && <button type="button" disabled={busy.value !== ""} onClick={() => void change_run(id, "stop")}>Stop</button>}
       {owner.value && (value.state === "stopped" || value.state === "not_judged") && (
         <button type="button" class="primary" disabled={busy.value !== ""} onClick={() => void change_run(id, "resume")}>Resume</button>
       )}

@@ -1,13 +1,14 @@
 // One unit: its laps, the artifact of one of them, and all that was said of it.
 import { clip, count, duration } from "../format";
-import { candidateShown, lapShown, unit, value_of, run } from "../store";
+import { candidateShown, lapShown, run, texts, unit, value_of } from "../store";
 import { Outcome } from "../shell/Outcome";
 import { When } from "../shell/States";
 import type { Candidate, Lap, Track } from "../types";
 import { Artifact } from "./Artifact";
+import { BlobText } from "./BlobText";
 import { close_unit, step } from "./keys";
 import { track_tone, track_word } from "./rows";
-import { shown_candidate, shown_lap } from "./unit";
+import { load_text, shown_candidate, shown_lap } from "./unit";
 import { VerdictNote } from "./Verdict";
 import { Folded, JsonText } from "./Folded";
 
@@ -68,9 +69,19 @@ function CandidateBody({ track, lap, candidate }: { track: Track; lap: Lap; cand
         ))}
       </section>
       <Calls track={track} lap={lap} candidate={candidate} />
-      {candidate.prompt !== null && <Folded title="The prompt as it was sent"><pre>{candidate.prompt}</pre></Folded>}
+      {candidate.prompt !== null && <Prompt key={candidate.prompt} blob={candidate.prompt} />}
       {candidate.facts !== null && candidate.facts !== undefined && <Folded title="How it was made"><JsonText value={candidate.facts} /></Folded>}
     </>
+  );
+}
+
+// What the worker was asked, word for word: fetched when it is looked at.
+function Prompt({ blob }: { blob: string }) {
+  return (
+    <details class="folded" onToggle={(event) => void (event.currentTarget.open && load_text(blob))}>
+      <summary>The prompt as it was sent</summary>
+      {texts.value[blob] && <BlobText blob={blob} before="" type="text/plain" />}
+    </details>
   );
 }
 

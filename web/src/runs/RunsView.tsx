@@ -7,6 +7,7 @@ import { Outcome } from "../shell/Outcome";
 import { Progress } from "../shell/Progress";
 import type { RunRow } from "../types";
 import { load_more_runs } from "./load";
+import { BeginRun } from "./NewRun";
 
 function Row({ row }: { row: RunRow }) {
   return (
@@ -28,6 +29,7 @@ export function RunsView() {
   return (
     <>
       <Heading title="Runs" below={<p class="dim">Every loop that was begun on this box, newest first.</p>} />
+      <BeginRun />
       <When of={runs.value} what="runs">
         {(rows) =>
           rows.length === 0 ? (

@@ -1,7 +1,10 @@
 // The list of runs, newest first.
-import { fail, get } from "../api";
-import { ready, runs, runsNext } from "../store";
-import { RunList } from "../types";
+import { ask, fail, fault_of, get } from "../api";
+import { load_recipes } from "../bench/load";
+import { load_models } from "../chat/load";
+import { go, to_run } from "../router";
+import { actionFault, busy, models, newRun, owner, ready, recipes, runs, runsNext } from "../store";
+import { RunList, Started, type Recipe } from "../types";
 
 const kPage = 50;
 
@@ -29,4 +32,31 @@ export async function load_more_runs(): Promise<void> {
   } catch (problem) {
     fail(runs, problem);
   }
+}
+
+// What a run is begun with: once, as it changes with the program alone.
+export function load_beginnings(): void {
+  if (recipes.value.state !== "ready") void load_recipes();
+  if (models.value.state !== "ready") void load_models();
+}
+
+export async function start_run(recipe: Recipe): Promise<void> {
+  const { text, path, workers, key } = newRun.value;
+  const named = Object.entries(workers).filter(([, model]) => model !== "");
+  const body = {
+    recipe: recipe.name,
+    ...(text.trim() === "" ? { input_path: path.trim() } : { input_text: text }),
+    ...(owner.value && named.length > 0 ? { workers: Object.fromEntries(named.map(([name, model]) => [name, `${location.origin}/v1#${model}`])) } : {}),
+  };
+  busy.value = "run";
+  actionFault.value = null;
+  try {
+    const answer = await ask("POST", "/v1/runs", body, key === "" ? {} : { headers: { Authorization: `Bearer ${key}` } });
+    const { id } = Started(await answer.json(), "the run");
+    newRun.value = { ...newRun.value, text: "", path: "", key: "" };
+    go(to_run(id));
+  } catch (problem) {
+    actionFault.value = fault_of(problem);
+  }
+  busy.value = "";
 }

@@ -5,12 +5,13 @@ import { load_bench } from "../bench/load";
 import { load_benchmarks } from "../benchmarks/load";
 import { load_catalog } from "../catalog/load";
 import { load_models } from "../chat/load";
+import { load_voices, stop_speech } from "../chat/speech";
 import { load_doctor } from "../doctor/load";
 import { load_judge } from "../judge/load";
 import { load_ledger } from "../ledger/load";
 import { leave_run, load_run } from "../run/load";
 import { load_unit } from "../run/unit";
-import { load_runs } from "../runs/load";
+import { load_beginnings, load_runs } from "../runs/load";
 import { get } from "../api";
 import { actionFault, gone, keyWanted, now, route, selected, session } from "../store";
 import { Session } from "../types";
@@ -29,10 +30,16 @@ export async function load_session(): Promise<void> {
 // `again`: the view is there already, and is only brought up to date.
 function load(view: string, id: string, again: boolean): void {
   if (view === "bench") void load_bench();
-  else if (view === "runs") void load_runs();
+  else if (view === "runs") {
+    void load_runs();
+    if (!again) load_beginnings();
+  }
   else if (view === "run" && !again) void load_run(id);
   else if (view === "judge") void load_judge(id, again);
-  else if (view === "chat" && !again) void load_models();
+  else if (view === "chat" && !again) {
+    void load_models();
+    void load_voices();
+  }
   else if (view === "fit" && !again) void load_catalog();
   else if (view === "catalog" && !again) void load_catalog();
   else if (view === "ledger") void load_ledger();
@@ -54,6 +61,7 @@ export function follow_views(): void {
     untracked(() => {
       actionFault.value = null;
       leave_run();
+      stop_speech();
       load(view, id, false);
     });
   });
