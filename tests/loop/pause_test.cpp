@@ -1,5 +1,5 @@
-// A run that has to wait: no calls meanwhile, no working time, the same decisions; and samples of
-// how the machine does.
+// A run that has to wait: no calls meanwhile, no working time, the same decisions; samples of how
+// the machine does; and what was asked, word for word.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <testing/memory_journal.h>
@@ -164,6 +164,37 @@ TEST_F(PauseTest, HeatAndPowerAreSampled) {
   const RunState state = fold(entries).value();
   EXPECT_EQ(state.celsius.low, 41);
   EXPECT_EQ(state.celsius.high, 40 + samples);
+}
+
+// An answer that is of no use is asked for once more: the prompt that is kept has its fault in it.
+TEST_F(PauseTest, WhatAWorkerWasAskedIsKept) {
+  ScriptedWorker::Line empty, yes;
+  empty.purpose = yes.purpose = "make";
+  empty.attempt = 0;
+  empty.text = "";
+  yes.text = "yes";
+  ScriptedWorker asked("w", {empty, yes});
+  const Bench bench{.program = "/proc/self/exe",
+                    .build = "test",
+                    .media = nullptr,
+                    .worker = [&](const std::string&) { return &asked; },
+                    .joules = {},
+                    .energy = {},
+                    .hold = {},
+                    .clock = system_clock(),
+                    .stop = stop_};
+  std::vector<std::string> prompts;
+  for (const Entry& entry : drive(bench))
+    if (const auto* made = std::get_if<CandidateMade>(&entry.event)) {
+      ASSERT_TRUE(made->prompt);
+      prompts.push_back(journal_.blob(*made->prompt).value());
+    }
+  ASSERT_EQ(prompts.size(), 1);
+  EXPECT_THAT(prompts[0], ::testing::StartsWith("[system]\n"));
+  EXPECT_THAT(prompts[0], ::testing::HasSubstr("Say it."));
+  EXPECT_THAT(prompts[0], ::testing::HasSubstr("The text:\n<<<\none\n>>>"));
+  EXPECT_THAT(prompts[0], ::testing::HasSubstr("[user]\nThat answer cannot be used: "));
+  EXPECT_EQ(asked.seen().size(), 2);
 }
 
 }  // namespace

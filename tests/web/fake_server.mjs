@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
+import { deflateSync } from "node:zlib";
 
 const dist = fileURLToPath(new URL("../../web/dist/", import.meta.url));
 export const POLICY =
@@ -32,6 +33,28 @@ export function tone(seconds) {
   wav.writeUInt32LE(2 * count, 40);
   for (let i = 0; i < count; ++i) wav.writeInt16LE(Math.round(8000 * Math.sin((2 * Math.PI * 300 * i) / rate)), 44 + 2 * i);
   return wav;
+}
+
+// A grey PNG, however large.
+export function grey(width, height) {
+  const table = Array.from({ length: 256 }, (_, byte) => {
+    let sum = byte;
+    for (let bit = 0; bit < 8; ++bit) sum = sum & 1 ? 0xedb88320 ^ (sum >>> 1) : sum >>> 1;
+    return sum >>> 0;
+  });
+  const chunk = (name, data) => {
+    const body = Buffer.concat([Buffer.from(name), data]);
+    const sum = (body.reduce((all, byte) => table[(all ^ byte) & 255] ^ (all >>> 8), 0xffffffff) ^ 0xffffffff) >>> 0;
+    const around = Buffer.alloc(8);
+    around.writeUInt32BE(data.length, 0);
+    around.writeUInt32BE(sum, 4);
+    return Buffer.concat([around.subarray(0, 4), body, around.subarray(4)]);
+  };
+  const head = Buffer.alloc(13);
+  head.writeUInt32BE(width, 0);
+  head.writeUInt32BE(height, 4);
+  head.writeUInt8(8, 8);
+  return Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), chunk("IHDR", head), chunk("IDAT", deflateSync(Buffer.alloc(height * (width + 1), 0))), chunk("IEND", Buffer.alloc(0))]);
 }
 
 // `world`: {pool, models, runs: {id: {summary, tracks, laps(index), events}}, blobs: {sha: {type, bytes}}, …}. What is asked is in `asked`.

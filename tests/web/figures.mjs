@@ -1,18 +1,20 @@
 // The figures of docs/web.md, with the machine and the day: node tests/web/figures.mjs
-import { readFileSync, readdirSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpSync, readFileSync, readdirSync } from "node:fs";
+import { cpus, loadavg } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { launch, open_window } from "./browser.mjs";
 import { start } from "./fake_server.mjs";
 import { run_summary, small_world, track_row } from "./fake_world.mjs";
+import { eventually, new_home } from "./lathe.mjs";
 
 const dist = fileURLToPath(new URL("../../web/dist/", import.meta.url));
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 const kilobytes = (count) => `${(count / 1000).toFixed(1)} kB`;
 
 const files = readdirSync(dist).map((name) => readFileSync(dist + name));
-console.log(`${cpus().length} cores, ${cpus()[0].model}, ${new Date().toISOString().slice(0, 10)}`);
+console.log(`${cpus().length} cores, ${cpus()[0].model}, ${new Date().toISOString().slice(0, 10)}, load ${loadavg()[0].toFixed(1)}`);
 console.log(`bundle: ${kilobytes(files.reduce((sum, each) => sum + gzipSync(each, { level: 9 }).length, 0))} packed, ${kilobytes(files.reduce((sum, each) => sum + each.length, 0))} unpacked`);
 
 const world = small_world();
@@ -43,5 +45,39 @@ const say = async (name, hash, enough) => {
 await say("Bench", "#/bench", () => document.querySelector(".model") !== null);
 await say("Run of 24 units", `#/runs/${Object.keys(world.runs)[0]}`, () => document.querySelector(".grid-row[data-state]") !== null);
 await say("Run of 10,000 units", "#/runs/big", () => document.querySelector(".grid-tools .note")?.textContent === "10,000 of 10,000" && document.querySelector("#row-0[data-state]") !== null);
-await browser.close();
 await server.stop();
+
+// What eight tabs that look at a run cost a model that answers meanwhile: with and without them in turns, on a real server.
+const ends = [];
+const place = new_home({ after: (end) => ends.unshift(end) });
+cpSync(fileURLToPath(new URL("../../models/starter-q8_0.gguf", import.meta.url)), join(place.home, "models/starter.gguf"));
+place.write("slow.toml", `recipe = "slow"\nversion = 1\n[unit]\nfrom = "units.txt"\n[make]\nkind = "command"\ncommand = ["sleep", "1"]\n[[judge]]\nkind = "text"\nmin_words = 1\n[stop]\nlaps = 50\nno_gain = 50\n`);
+place.write("units.txt", "a unit\n".repeat(200));
+const real = await place.serve();
+const loop = place.loop("slow.toml", "--input", "units.txt", "--out", "out", "--parallel", "1");
+const { id } = await eventually(async () => (await (await fetch(`${real.url}/v1/runs`)).json()).runs[0]);
+
+async function step_ms() {
+  const begun = Date.now();
+  const body = JSON.stringify({ model: "starter", prompt: "def f(x):\n    return", max_tokens: 400, stop: ["\0"], logit_bias: {}, stream: true, stream_options: { include_usage: true } });
+  const text = await (await fetch(`${real.url}/v1/completions`, { method: "POST", headers: { "Content-Type": "application/json" }, body })).text();
+  const { completion_tokens } = JSON.parse(text.trim().split("\n").filter((line) => line.startsWith("data: {")).at(-1).slice(6)).usage;
+  return (Date.now() - begun) / completion_tokens;
+}
+
+const context = await browser.newContext();
+const tabs = await Promise.all(Array.from({ length: 8 }, () => context.newPage()));
+await step_ms();
+const times = { without: [], with: [] };
+for (let turn = 0; turn < 9; ++turn)
+  for (const way of ["without", "with"]) {
+    await Promise.all(tabs.map((tab) => tab.goto(way === "with" ? `${real.url}/#/runs/${id}` : "about:blank")));
+    if (way === "with") await Promise.all(tabs.map((tab) => tab.locator(".live.live").waitFor()));
+    await new Promise((done) => setTimeout(done, 1000));
+    times[way].push(await step_ms());
+  }
+const [without, with_tabs] = [median(times.without), median(times.with)];
+console.log(`8 tabs on a running loop: ${with_tabs.toFixed(2)} ms a token, ${without.toFixed(2)} without them (medians of 9 in turns): ${(100 * (with_tabs / without - 1)).toFixed(1)} %`);
+await loop.kill();
+await browser.close();
+for (const end of ends) await end();

@@ -354,6 +354,32 @@ test("a key of 100 KB, an empty artifact, a text of 1 MB, a picture that is none
   leave();
 });
 
+test("a sound that lies about its length and a picture of 30,000 pixels are shown like any other", async (t) => {
+  const world = small_world();
+  const { sha256, tone, grey } = await import("./fake_server.mjs");
+  const keep = (type, bytes) => {
+    world.blobs[sha256(bytes)] = { type, bytes };
+    return sha256(bytes);
+  };
+  const sound = tone(0.5);
+  sound.writeUInt32LE(0xfffffff0, 4);
+  sound.writeUInt32LE(0xfffffff0, 40);
+  const blobs = [keep("audio/wav", sound), keep("image/png", grey(30_000, 40)), keep("image/png", grey(40, 30_000))];
+  const tracks = ["sound", "wide", "high"].map((key, i) => track_row(i, key, "passed", [9]));
+  const unit = (i) => ({ ...tracks[i], rule: "passed", laps: [{ lap: 1, move: "sample", reason: "", closed: true, gained: true, best: 0, candidates: [{
+    n: 0, error: "", blob: blobs[i], kind: i === 0 ? "sound" : "picture", media_type: i === 0 ? "audio/wav" : "image/png", facts: null, verdicts: [] }] }] });
+  world.runs = { odd: { row: { id: "odd", recipe: "rewrite", title: "", state: "passed", created: "", created_ms: 0, records: 1, units: 3, units_passed: 3 }, summary: run_summary("odd", "rewrite", "passed", tracks), tracks, unit } };
+  const { page, leave } = await visit(t, world, "#/runs/odd/units/0");
+  await page.waitForFunction(() => document.querySelector("article audio")?.readyState >= 1 || document.querySelector("article audio")?.error);
+  for (const [i, size] of [[1, [30_000, 40]], [2, [40, 30_000]]]) {
+    await page.keyboard.press("j");
+    await page.locator(`article [data-unit="${i}"]`).waitFor();
+    await page.waitForFunction(([width, height]) => document.querySelector("article img")?.naturalWidth === width && document.querySelector("article img").naturalHeight === height, size);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+  }
+  leave();
+});
+
 test("the key of a server that asks for one is typed, and is kept nowhere that a script can read", async (t) => {
   const world = small_world();
   world.key = "right";

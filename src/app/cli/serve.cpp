@@ -213,7 +213,7 @@ Result<serve::Catalog> read_catalog(const App& app, const ServeFlags& flags) {
     else
       named.push_back(model);
   }
-  if (flags.models.empty() && (!may_be_empty || fs::exists(own, error))) places = {own};
+  if (flags.models.empty() && fs::exists(own, error)) places = {own};
   LATHE_TRY(serve::Catalog catalog, serve::Catalog::read(places));
   for (const serve::LibraryModel* model : named)
     LATHE_TRY_STATUS(catalog.add({.name = model->name, .file = model->file}));

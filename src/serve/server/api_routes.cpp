@@ -17,9 +17,9 @@ std::span<const ApiEndpoint> api_endpoints() {
   constexpr std::string_view kWords =
       "`content` or `prompt`, `tokens` (`special`: control tokens by their names too), a chat body";
   constexpr std::string_view kProbes =
-      "`/health`: 503 while the first model loads or when all failed; `/version`: the release and "
-      "`numerics`, the number of the arithmetic; metrics in Prometheus' "
-      "format";
+      "`/health`: 503 while the first model loads or when all failed, else how many `models` there "
+      "are; `/version`: the release and `numerics`, the number of the arithmetic; metrics in "
+      "Prometheus' format";
   constexpr std::string_view kAdmin = "`{\"model\": …}`, for whoever runs the server";
   constexpr std::string_view kOllama =
       "Ollama; `pull` fetches where the server was started with `--allow-pull`, else it confirms "

@@ -30,8 +30,10 @@ export function TurnNote({ turn, index, last }: { turn: Turn; index: number; las
       {!mine && !turn.open && (
         <p class="turn-foot note">
           {turn.note}{turn.seed !== null && ` · seed ${turn.seed}`}
-          <Hear turn={turn} index={index} />
-          {last && <button type="button" class="quiet" onClick={() => void retry()}>Retry with another seed</button>}
+          <span>
+            <Hear turn={turn} index={index} />
+            {last && <button type="button" class="quiet" onClick={() => void retry()}>Retry with another seed</button>}
+          </span>
         </p>
       )}
     </li>
