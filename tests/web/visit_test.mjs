@@ -1,8 +1,6 @@
 // The page as a visitor finds it, before the real server: without models, without a network, and judged by our own judge of pages.
 import assert from "node:assert/strict";
 import { execFile, spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -64,6 +62,25 @@ test("with the network cut the page works", async (t) => {
   assert.deepEqual(seen.sins, []);
 });
 
+// A loop over views as they stand: each is opened confined, read and measured by the page judge.
+const judged_at = (width) => `recipe = "views-${width}"
+version = 1
+[unit]
+from = "views-${width}.jsonl"
+split = "jsonl"
+[make]
+kind = "command"
+command = ["cat"]
+media_type = "text/html"
+extension = "html"
+[[judge]]
+kind = "page"
+widths = ["${width}"]
+links = false   # they lead to other views
+[stop]
+laps = 1
+`;
+
 test("our own judge of pages finds no fault in any view", async (t) => {
   const place = new_home(t);
   place.write("five.toml", kFive);
@@ -71,20 +88,20 @@ test("our own judge of pages finds no fault in any view", async (t) => {
   place.run("loop", "five.toml", "--input", "units.txt", "--out", "out");
   const server = await place.serve();
   const [{ id }] = (await json(`${server.url}/v1/runs`)).runs;
-  const shots = [];
   for (const width of [1280, 390]) {
     const { page, context } = await open_window(browser, { width });
-    t.after(() => context.close());
+    const units = [];
     for (const view of kPlaces) {
       await page.goto("about:blank");
       await page.goto(`${server.url}/#/${view.replace("ID", id)}`);
-      const name = `${view.replaceAll("/", "-")}-${width}.html`;
-      writeFileSync(join(place.home, name), await standing(page));
-      shots.push([name, width]);
+      units.push({ key: view, text: await standing(page) });
     }
-  }
-  for (const [name, width] of shots) {
-    const [judgement] = place.run("judge", "run", "page", name, "--set", `widths=["${width}"]`, "--set", "links=false");
-    assert.deepEqual(judgement.critiques.map((each) => each.claim), [], name);
+    await context.close();
+    place.write(`${width}.toml`, judged_at(width));
+    place.write(`views-${width}.jsonl`, units.map((unit) => JSON.stringify(unit)).join("\n") + "\n");
+    place.run("loop", `${width}.toml`, "--input", `views-${width}.jsonl`, "--out", `judged-${width}`);
+    const verdicts = place.run("show", "last").filter((each) => each.kind === "verdict").map(({ body }) => [units[body.track].key, body.judgement]);
+    assert.equal(verdicts.length, units.length);
+    for (const [view, judgement] of verdicts) assert.deepEqual([view, judgement.outcome, judgement.critiques.map((each) => each.claim)], [view, "pass", []]);
   }
 });
