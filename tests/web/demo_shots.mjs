@@ -19,7 +19,7 @@ cpSync(join(source, "models/starter-q8_0.gguf"), join(place.home, "models/starte
 // A loop of the demo, to its end: its run.
 function demo(recipe, input, ...more) {
   place.run("loop", recipe, "--input", input, "--out", `out-${recipe.replaceAll("/", "-")}`, ...more);
-  return place.run("runs")[0].run ?? place.run("runs")[0].id;
+  return place.run("runs")[0].id;
 }
 const script = (path, ...names) => names.flatMap((name) => ["--worker", `${name}=script:examples/${path}/worker.toml`]);
 

@@ -128,7 +128,8 @@ test("a talk becomes a recipe that runs, and each unit shows the prompt as it wa
   const run = async (text) => {
     place.write("my-recipe.toml", await recipe.inputValue());
     place.write("writer.toml", kWriter.replace("TEXT", text));
-    place.run("recipe", "check", "my-recipe.toml");
+    const [{ warnings, missing }] = place.run("recipe", "check", "my-recipe.toml");
+    assert.deepEqual([warnings, missing], [[], []]);
     place.run("loop", "my-recipe.toml", "--input", "input.txt", "--out", "made", "--worker", "writer=script:writer.toml");
     const [row] = (await json(`${server.url}/v1/runs?limit=1`)).runs;
     assert.deepEqual([row.recipe, row.state, row.units_passed], ["my-recipe", "passed", 2]);
