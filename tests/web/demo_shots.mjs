@@ -33,7 +33,7 @@ const runs = {
   sound: demo("voice-over", "examples/voice-over/script.md"),
 };
 mkdirSync(join(place.home, ".config/lathe/bench"), { recursive: true });
-place.run("bench", "models/starter-q8_0.gguf", "--repeat", "3", "--prompts", "64,256", "--answer", "32", "--widths", "1", "--streams", "1,2,4", "--out", ".config/lathe/bench/starter.json");
+place.text("bench", "models/starter-q8_0.gguf", "--repeat", "3", "--prompts", "64,256", "--answer", "32", "--widths", "1", "--streams", "1,2,4", "--out", ".config/lathe/bench/starter.json");
 
 const server = await place.serve();
 const ask = async (path, body) => (await fetch(`${server.url}/v1${path}`, body && { method: "POST", headers: { "Content-Type": "application/json", "X-Lathe": "1" }, body: JSON.stringify(body) })).json();

@@ -38,11 +38,15 @@ export function new_home(t, known) {
   return {
     home,
     write: (name, text) => writeFileSync(join(home, name), text),
-    // Its lines as JSON; work that does not pass is fine.
-    run(...list) {
-      const { status, stdout, stderr } = spawnSync(program, args(["--json", ...list]), { cwd: home, env, stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 28 });
+    // What it prints; work that does not pass is fine.
+    text: (...list) => {
+      const { status, stdout, stderr } = spawnSync(program, args(list), { cwd: home, env, stdio: ["ignore", "pipe", "pipe"], maxBuffer: 1 << 28 });
       if (status !== 0 && status !== 1) throw new Error(`lathe ${list.join(" ")}: ${stderr}`);
-      return stdout.toString().trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
+      return stdout.toString();
+    },
+    // Its lines as JSON.
+    run(...list) {
+      return this.text("--json", ...list).trim().split("\n").filter(Boolean).map((line) => JSON.parse(line));
     },
     loop: (...list) => work("loop", ...list),
     resume: (id) => work("resume", id),

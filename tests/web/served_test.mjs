@@ -76,7 +76,7 @@ test("every view of the real server has its shape: none is an error", async (t) 
   place.write("units.txt", "3\n5\n");
   place.run("loop", "five.toml", "--input", "units.txt", "--out", "out");
   mkdirSync(join(place.home, ".config/lathe/bench"), { recursive: true });
-  place.run("bench", "models/tiny.gguf", "--repeat", "1", "--prompts", "16", "--answer", "4", "--widths", "1", "--streams", "1,2", "--out", ".config/lathe/bench/mine.json");
+  place.text("bench", "models/tiny.gguf", "--repeat", "1", "--prompts", "16", "--answer", "4", "--widths", "1", "--streams", "1,2", "--out", ".config/lathe/bench/mine.json");
   const server = await place.serve();
   const { page, context, sins } = await open_window(browser);
   t.after(() => context.close());
@@ -166,7 +166,7 @@ test("a page that a model made is shown as it is drawn, and runs nothing", async
   const { src, colour } = await picture.evaluate((image) => {
     const canvas = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
     const drawing = canvas.getContext("2d");
-    drawing.drawImage(image, 1200, 500, 8, 8, 0, 0, 8, 8);
+    drawing.drawImage(image, 1200, 50, 8, 8, 0, 0, 8, 8);
     return { src: image.src, colour: [...drawing.getImageData(4, 4, 1, 1).data] };
   });
   assert.ok(colour[0] === 0xc0 && colour[2] === 0x20, `its own script has drawn it: ${colour}`);
