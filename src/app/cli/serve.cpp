@@ -260,11 +260,8 @@ Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(serve::ServerConfig config, server_config(app, flags));
   config.contacts = app.contacts.get();
   std::string names;
-  ViewFacts views{.pulls = flags.allow_pull, .served = {}};
-  for (const serve::CatalogModel& model : catalog.models()) {
+  for (const serve::CatalogModel& model : catalog.models())
     names += (names.empty() ? "" : ", ") + model.name;
-    if (!model.file.empty()) views.served[model.name] = model.file;
-  }
   for (const std::string& remote : flags.remotes) names += (names.empty() ? "" : ", ") + remote;
   const std::uint64_t memory = options.memory;
   LATHE_TRY(const std::vector<books::PriceTable> prices, load_prices(app));
@@ -292,8 +289,10 @@ Status serve(const App& app, const ServeFlags& flags) {
   ServedPictures pictures(app);
   serve::RunDesk runs([&app] { return books::open_ledger(app.journal_dir); }, loops.starter(),
                       pictures.drawer());
-  tables.insert(tables.begin(),
-                {serve::run_routes(runs), view_routes(app, all, runs, std::move(views))});
+  tables.insert(
+      tables.begin(),
+      {serve::run_routes(runs),
+       view_routes(app, all, runs, {flags.allow_pull, [&pool] { return pool.files(); }})});
   const DriveFlags of_tools{};
   std::unique_ptr<AgentDesk> agents;
   if (!flags.mcp.empty()) {

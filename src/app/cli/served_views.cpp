@@ -65,16 +65,16 @@ Handled pool(ModelHost& host, serve::RunDesk& desk, const std::shared_ptr<PowerM
 }
 
 // A served model's name as its file: "coder:8192:2" as "/models/coder.gguf:8192:2".
-std::string with_file(const ViewFacts& facts, const std::string& text) {
+std::string with_file(const std::map<std::string, fs::path>& files, const std::string& text) {
   std::string longest;
-  for (const auto& [name, file] : facts.served)
+  for (const auto& [name, file] : files)
     if (name.size() > longest.size() && (text == name || text.starts_with(name + ":")))
       longest = name;
   if (longest.empty()) return text;
-  return facts.served.at(longest).string() + text.substr(longest.size());
+  return files.at(longest).string() + text.substr(longest.size());
 }
 
-Handled fit(const App& app, const ViewFacts& facts, Call& call) {
+Handled fit(const App& app, const ServedModels& served, Call& call) {
   if (!call.owner) return owners_only("sizes of models' files are");
   serve::Fields fields(call.body);
   FitQuestion question;
@@ -82,9 +82,10 @@ Handled fit(const App& app, const ViewFacts& facts, Call& call) {
   question.kv = fields.text("kv").value_or("f16");
   const Json& models = fields.array("models");
   LATHE_TRY_STATUS(fields.status());
+  const auto files = served.files();
   for (const Json& model : models) {
     if (!model.is_string()) return serve::refuse("'models' must be a list of texts", "models");
-    question.models.push_back(with_file(facts, model));
+    question.models.push_back(with_file(files, model));
   }
   if (question.models.empty() || question.models.size() > kMostModels)
     return serve::refuse(fmt::format("'models' must name 1 to {} models", kMostModels), "models");
@@ -178,9 +179,9 @@ Handled doctor(const App& app, const Call& call) {
 }
 
 // Files that are served and lie in none of the places where models are looked for.
-Json served_elsewhere(const ViewFacts& facts, const Json& models) {
+Json served_elsewhere(const std::map<std::string, fs::path>& files, const Json& models) {
   Json served = Json::array();
-  for (const auto& [name, file] : facts.served) {
+  for (const auto& [name, file] : files) {
     std::error_code error;
     const auto same = [&](const Json& model) {
       return fs::equivalent(json_string(model, "file"), file, error);
@@ -197,11 +198,11 @@ Json served_elsewhere(const ViewFacts& facts, const Json& models) {
   return served;
 }
 
-Handled catalog(const App& app, const ViewFacts& facts, const Call& call) {
+Handled catalog(const App& app, const ServedModels& served, const Call& call) {
   if (!call.owner) return owners_only("files of models are");
   Json shown = models_shown(app);
-  shown["served"] = served_elsewhere(facts, shown["models"]);
-  shown["pull"] = facts.pulls;
+  shown["served"] = served_elsewhere(served.files(), shown["models"]);
+  shown["pull"] = served.pulls;
   return serve::json_reply(shown);
 }
 
@@ -216,7 +217,7 @@ std::span<const ViewEndpoint> view_endpoints() {
       {"GET", "/bench/{name}", "one of them"},
       {"GET", "/doctor", "`lathe doctor --json`"},
       {"GET", "/catalog",
-       "`lathe models --json`; `served`: what the server was given beside those; `pull`: whether "
+       "`lathe models --json`; `served`: the server's own beside those; `pull`: whether "
        "models may be fetched"},
       {"POST", "/catalog/pull",
        "fetches `name`, written as for `lathe pull`; a stream of events. Only with `--allow-pull`"},
@@ -225,8 +226,8 @@ std::span<const ViewEndpoint> view_endpoints() {
 }
 
 serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& desk,
-                              ViewFacts facts) {
-  const auto known = std::make_shared<const ViewFacts>(std::move(facts));
+                              ServedModels models) {
+  const auto served = std::make_shared<const ServedModels>(std::move(models));
   const auto power = std::make_shared<PowerMeter>();
   serve::RouteTable table;
   const auto add = [&](std::string_view method, std::string_view path, serve::Handler handler) {
@@ -234,11 +235,11 @@ serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& d
   };
   add("GET", "/pool", [&host, &desk, power](Call& call) { return pool(host, desk, power, call); });
   add("GET", "/recipes", [&app](Call&) { return recipes(app); });
-  add("POST", "/fit", [&app, known](Call& call) { return fit(app, *known, call); });
+  add("POST", "/fit", [&app, served](Call& call) { return fit(app, *served, call); });
   add("GET", "/bench", [&app](Call& call) { return bench_list(app, call); });
   add("GET", "/bench/{name}", [&app](Call& call) { return bench_record(app, call); });
   add("GET", "/doctor", [&app](Call& call) { return doctor(app, call); });
-  add("GET", "/catalog", [&app, known](Call& call) { return catalog(app, *known, call); });
+  add("GET", "/catalog", [&app, served](Call& call) { return catalog(app, *served, call); });
   // With leave to fetch, the route of serve/server/pull.h stands before this one.
   add("POST", "/catalog/pull", [](Call&) -> Handled {
     return std::unexpected(ApiError{

@@ -13,13 +13,14 @@ struct ViewEndpoint {
 };
 std::span<const ViewEndpoint> view_endpoints();
 
-struct ViewFacts {
-  bool pulls = false;                      // models may be fetched for clients
-  std::map<std::string, fs::path> served;  // the files that the server was started with, by name
+// What the views need to know of the server's models.
+struct ServedModels {
+  bool pulls = false;                                      // more may be fetched for clients
+  std::function<std::map<std::string, fs::path>()> files;  // by name, as they are; any thread
 };
 
 // `host`, `app` and `desk` outlive the server.
 serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& desk,
-                              ViewFacts facts);
+                              ServedModels models);
 
 }  // namespace lathe::app

@@ -108,6 +108,13 @@ void Pool::set_catalog(Catalog catalog) {
   catalog_.store(catalogs_.back().get());
 }
 
+std::map<std::string, fs::path> Pool::files() const {
+  std::map<std::string, fs::path> files;
+  for (const CatalogModel& model : catalog().models())
+    if (!model.file.empty()) files[model.name] = model.file;
+  return files;
+}
+
 // The loop knows of it before anybody can find it, and it can be found before anybody is told.
 Status Pool::add_model(CatalogModel model) {
   auto facts = facts_of(model);

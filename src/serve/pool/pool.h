@@ -46,6 +46,8 @@ class Pool final : public ModelHost {
   // One more model, from now on; of one that is there already, its aliases. Any thread; not once
   // the pool is being destroyed.
   Status add_model(CatalogModel model);
+  // The models' files, by name; of those that programs serve there is none. Any thread.
+  std::map<std::string, fs::path> files() const;
 
  private:
   using Facts = std::map<std::string, Result<ModelInfo>>;
