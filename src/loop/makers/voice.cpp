@@ -4,6 +4,7 @@
 #include <set>
 
 #include "ground/base/text.h"
+#include "loop/hook/hook.h"
 #include "loop/makers/maker.h"
 #include "loop/senses/phones.h"
 #include "loop/senses/spoken.h"
@@ -23,6 +24,11 @@ constexpr OptionSpec kOptions[] = {
      "z\""},
     {"stretch", OptionType::kNumber, "1", "length of the sounds; above 1 is slower"},
     {"pitch", OptionType::kNumber, "1", "factor on the voice's own pitch"},
+    {"hook", OptionType::kStrings, "[]",
+     "what a line has to pass before it is spoken, as for `lathe talk`: rules:no_secrets, "
+     "command:PROGRAM, judge:FILE.toml"},
+    {"hook_time", OptionType::kDuration, "\"30s\"", "for all of the hook's steps together"},
+    {"files", OptionType::kStrings, "[]", "files that the hook's steps name"},
 };
 constexpr double kLeastFactor = 0.5, kMostFactor = 2;
 
@@ -153,6 +159,16 @@ std::string with_commas(const std::string& text, const Json& before) {
   return out;
 }
 
+// An error: the line may not be spoken.
+Status pass_hook(const MakeTask& task, const MakeContext& context, const std::string& line) {
+  LATHE_TRY(Hook hook, parse_hook(option_strings(task.options, "hook"), context.place.recipe_dir));
+  hook.budget = Milliseconds(option_duration_ms(task.options, "hook_time"));
+  const HookAnswer answer = ask_hook(hook, line, {.place = context.place, .stop = context.stop});
+  if (context.usage) *context.usage += answer.usage;
+  if (answer.passed) return {};
+  return fail(ErrorKind::kDenied, "the hook '{}' holds the line back: {}", answer.by, answer.why);
+}
+
 Result<Made> make_voice(const MakeTask& task, const MakeContext& context) {
   std::vector<std::string> lines;
   for (const Unit& unit : task.units) lines.push_back(unit.text);
@@ -161,6 +177,7 @@ Result<Made> make_voice(const MakeTask& task, const MakeContext& context) {
   if (words_of(text).empty())
     return invalid("there is nothing to say in '{}'", clip_utf8(written, 80));
 
+  LATHE_TRY_STATUS(pass_hook(task, context, written));
   const auto index = static_cast<std::size_t>(std::max(task.n_index, 0)) % kVariations.size();
   const Variation& variation = kVariations[index];
   VoiceSetting setting;

@@ -137,5 +137,21 @@ TEST_F(VoiceMaker, SaysNothingForALineWithoutWords) {
   EXPECT_THAT(made.error().message, HasSubstr("nothing to say"));
 }
 
+// Nothing is spoken of a line that the hook does not pass; no voice is started here.
+TEST_F(VoiceMaker, SpeaksNothingThatTheHookHoldsBack) {
+  const auto options =
+      check_options({{"hook", {"rules:no_secrets"}}}, find_maker("voice")->options);
+  ASSERT_TRUE(options);
+  const std::vector<Unit> units{{"L1", "The password is hunter22.", {}}};
+  const MakeTask task{.options = *options, .units = units, .rung = "flite:rms"};
+  const Place place;
+  const StopFlag stop;
+  const auto made = find_maker("voice")->make(task, {.place = place, .stop = stop});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind, ErrorKind::kDenied);
+  EXPECT_THAT(made.error().message, HasSubstr("rules:no_secrets"));
+  EXPECT_THAT(made.error().message, testing::Not(HasSubstr("hunter")));
+}
+
 }  // namespace
 }  // namespace lathe::loop
