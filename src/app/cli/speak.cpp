@@ -2,13 +2,11 @@
 // the loudspeaker.
 #include <unistd.h>
 
-#include <cstdlib>
-
+#include "app/cli/loudspeaker.h"
 #include "app/cli/output_file.h"
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 #include "ground/media/sound_encode.h"
-#include "ground/sys/subprocess.h"
 #include "loop/senses/voice.h"
 #include "serve/speech/voice_names.h"
 
@@ -43,31 +41,6 @@ Result<SoundFormat> format_of(const SpeakFlags& flags) {
   return *format;
 }
 
-// Through PipeWire's player or ALSA's, sentence by sentence.
-Status play(const Sound& sound, const StopFlag& stop) {
-  const bool pipewire = find_program("pw-play").has_value();
-  if (!pipewire && !find_program("aplay"))
-    return fail(ErrorKind::kNotFound,
-                "there is no program that plays sounds; install alsa-utils (aplay) or "
-                "pipewire-bin (pw-play), or give --out FILE");
-  LATHE_TRY(const TempDir place, TempDir::make());
-  const fs::path file = place.path() / "speech.wav";
-  LATHE_TRY_STATUS(write_file_atomic(file, wav_bytes(sound)));
-  Command command;
-  command.argv = pipewire ? std::vector<std::string>{"pw-play", file.string()}
-                          : std::vector<std::string>{"aplay", "-q", file.string()};
-  command.env = plain_environment();
-  // PipeWire's socket is found by this.
-  if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"))
-    command.env["XDG_RUNTIME_DIR"] = runtime;
-  command.time_limit = Milliseconds(static_cast<std::int64_t>(sound.seconds() * 2000) + 10'000);
-  LATHE_TRY(const Exit exit, run_command(command, stop));
-  if (exit.stopped) return fail(ErrorKind::kCancelled, "stopped");
-  if (exit.ok()) return {};
-  return fail(ErrorKind::kUnavailable, "{}: {} {}", command.argv[0], exit.describe(),
-              clip_utf8(trim(exit.err), 200));
-}
-
 Status speak(const App& app, const SpeakFlags& flags) {
   if (!flags.out.empty()) LATHE_TRY_STATUS(check_output(flags.out, {flags.text}, flags.force));
   LATHE_TRY(const SoundFormat format, format_of(flags));
@@ -84,7 +57,7 @@ Status speak(const App& app, const SpeakFlags& flags) {
   }
   LATHE_TRY_STATUS(loop::speak_text(
       voices, text, setting, kSentenceLimit, *app.stop, [&](const Sound& sentence) {
-        return plays ? play(sentence, *app.stop) : writer->write(sentence);
+        return plays ? play_sound(sentence, *app.stop) : writer->write(sentence);
       }));
   if (plays) return {};
   LATHE_TRY_STATUS(writer->finish());

@@ -1,0 +1,13 @@
+// When somebody who speaks has finished. Pure.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace lathe::app {
+
+// Whether a sound of 16 kHz has a fifth of a second of speech in it and then 0.9 seconds without:
+// frames of 20 ms count as speech above −40 dB of full scale (root mean square).
+bool utterance_ended(std::span<const std::int16_t> samples);
+
+}  // namespace lathe::app
