@@ -14,7 +14,6 @@
 
 #include "ground/base/device_bytes.h"
 #include "work/caller.h"
-#include "work/transcript.h"
 #include "work/work.h"
 
 namespace lathe {
@@ -101,21 +100,6 @@ struct TextInput {
 // How relevant each document is to a query, in [0, 1].
 struct Relevance {
   std::vector<double> scores;
-  Usage usage = {};
-};
-
-inline constexpr double kSoundRowsASecond = 50;  // of Whisper's encoder
-
-// A sound file to be written down. It stays where it is for as long as its owner is held.
-struct SoundRequest {
-  std::string_view file;
-  std::shared_ptr<const void> owner;
-  TranscriptOptions options;
-};
-
-struct Transcription {
-  Transcript transcript;
-  // Prompt tokens: so many rows of the sound as are made of each second.
   Usage usage = {};
 };
 

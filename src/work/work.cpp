@@ -197,6 +197,13 @@ Result<Likelihood> Worker::likelihood(const Continuation&, const StopFlag&) {
       info().name, info().name);
 }
 
+Result<Transcription> Worker::transcribe(const SoundRequest&, const StopFlag&) {
+  return invalid(
+      "worker {}: hears no sounds; name a Whisper model's file or a server with "
+      "/audio/transcriptions",
+      info().name);
+}
+
 Result<Likelihood> likelihood_of(const Continuation& asked, std::span<const WeighedToken> tokens) {
   const std::size_t whole = asked.context.size() + asked.text.size();
   std::size_t bytes = 0;

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "ground/base/result.h"
 #include "ground/base/stop.h"
 #include "work/content.h"
+#include "work/transcript.h"
 
 namespace lathe {
 
@@ -227,7 +230,24 @@ struct Likelihood {
 // nothing is known. The blank that some vocabularies put before a text counts nothing.
 Result<Likelihood> likelihood_of(const Continuation& asked, std::span<const WeighedToken> tokens);
 
-// complete() and likelihood() may be called from several threads at once.
+inline constexpr double kSoundRowsASecond = 50;  // of Whisper's encoder
+
+// A sound file to be written down. It stays where it is for as long as its owner is held.
+struct SoundRequest {
+  std::string_view file;
+  std::shared_ptr<const void> owner;
+  TranscriptOptions options;
+  std::map<std::string, std::string> labels = {};  // as of a Request
+  Milliseconds time_limit{600'000};
+};
+
+struct Transcription {
+  Transcript transcript;
+  // Prompt tokens: so many rows of the sound as are made of each second.
+  Usage usage = {};
+};
+
+// All but info() may be called from several threads at once.
 class Worker {
  public:
   virtual ~Worker() = default;
@@ -241,6 +261,8 @@ class Worker {
   // How likely the model holds the text behind the context, both taken as they are: no template.
   // Not every worker can say.
   virtual Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop);
+  // What is said in a sound. Not every worker hears.
+  virtual Result<Transcription> transcribe(const SoundRequest& asked, const StopFlag& stop);
 };
 
 Json to_json(const Usage& usage);

@@ -195,6 +195,20 @@ class RemoteSounds(SoundServer):
         self.assertIn("unreadable", self.write_down(b"no sound", status=400)["error"]["message"])
         self.assertIn("klingon", self.write_down(language="klingon", status=400)["error"]["message"])
 
+    def test_the_judge_that_listens(self):
+        """A judge hears by the server what the model hears alone, and by the model in its own process too."""
+        self.start()
+        said = self.write_down()["text"]
+        heard = []
+        for worker in (f"{self.url}/v1#{EAR}", str(MEDIA / f"{EAR}.bin")):
+            out, _ = self.lathe("--json", "judge", "run", "listen", MEDIA / "s3.wav", "--worker", f"ears={worker}", "--set", "worker=ears",
+                                "--set", "expect=Good morning to you", code=None)
+            verdict = json.loads(out.splitlines()[-1])
+            self.assertEqual(verdict["outcome"], "abstain", "nobody has calibrated it")
+            self.assertEqual(verdict["evidence"]["transcript"].split(), said.split())
+            heard.append((verdict["score"], verdict["evidence"]["words"]))
+        self.assertEqual(heard[0], heard[1])
+
 
 if __name__ == "__main__":
     unittest.main()

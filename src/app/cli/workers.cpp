@@ -22,8 +22,9 @@ struct WorkerSpec {
   std::optional<serve::CatalogModel> program = {};
 };
 
+// A model's file, or one of Whisper's.
 bool is_model_file(const std::string& where) {
-  return where.ends_with(".gguf") && where.find("://") == where.npos;
+  return (where.ends_with(".gguf") || where.ends_with(".bin")) && where.find("://") == where.npos;
 }
 
 // The files of "FILE.gguf" or "FILE.gguf+ADAPTER.gguf", and the name that the catalog has for them.

@@ -4,6 +4,7 @@
 //   after '#'
 //   --worker coder=script:worker.toml                       answers from a script
 //   --worker coder=models/coder.gguf                        a model, loaded into this process
+//   --worker ears=models/ggml-base.bin                      one that hears, likewise
 //
 // A name that nobody gives is looked for at the server that runs on this machine (`lathe serve`).
 //

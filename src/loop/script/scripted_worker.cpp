@@ -206,6 +206,16 @@ Result<Reply> ScriptedWorker::complete(const Request& request, const StopFlag& s
   return reply;
 }
 
+Result<Transcription> ScriptedWorker::transcribe(const SoundRequest& asked, const StopFlag& stop) {
+  Request request;
+  request.labels = asked.labels;
+  LATHE_TRY(const Reply reply, complete(request, stop, {}));
+  Transcription heard;
+  heard.usage = reply.usage;
+  if (!reply.text.empty()) heard.transcript.segments.emplace_back().text = reply.text;
+  return heard;
+}
+
 std::vector<Request> ScriptedWorker::seen() const {
   const std::scoped_lock lock(mutex_);
   return seen_;

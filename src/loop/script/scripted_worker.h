@@ -45,6 +45,8 @@ class ScriptedWorker : public Worker {
   WorkerInfo info() const override;
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override;
+  // The reply that fits is what was heard, without times.
+  Result<Transcription> transcribe(const SoundRequest& asked, const StopFlag& stop) override;
   std::vector<Request> seen() const;  // every request so far: for tests
 
  private:

@@ -31,6 +31,11 @@ class LabelledWorker : public Worker {
     labelled.labels.insert(labels_.begin(), labels_.end());
     return worker_.likelihood(labelled, stop);
   }
+  Result<Transcription> transcribe(const SoundRequest& asked, const StopFlag& stop) override {
+    SoundRequest labelled = asked;
+    labelled.labels.insert(labels_.begin(), labels_.end());
+    return worker_.transcribe(labelled, stop);
+  }
 
   // The last request; nullopt: there was none.
   std::optional<std::string> sent() const {

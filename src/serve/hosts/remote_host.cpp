@@ -6,6 +6,7 @@
 
 #include "serve/net/forwarded.h"
 #include "serve/net/sse.h"
+#include "serve/net/transcription_form.h"
 
 namespace lathe::serve {
 namespace {

@@ -20,15 +20,6 @@ bool is_lathe(const Json& list);
 // the request that it is about; a refused key is the server's trouble, not its client's.
 Error remote_error(std::string_view place, int status, std::string_view body);
 
-// What another server is asked for a transcript, as a form; and what its verbose answer says. Of a
-// sound it counts the rows as they are made of each second. An error: an answer without a text.
-struct RemoteForm {
-  std::string type, body;
-};
-RemoteForm transcription_form(const std::string& model, const SoundRequest& request);
-Result<Transcription> transcription_of(const Json& json, std::string_view place,
-                                       const TranscriptOptions& asked);
-
 // Puts the reply to a text together, as ChatStream does that of a talk.
 class TextStream {
  public:

@@ -8,16 +8,12 @@
 #include "ground/base/text.h"
 #include "serve/net/forwarded.h"
 #include "serve/net/sse.h"
+#include "serve/net/transcription_form.h"
 #include "work/caller.h"
+#include "work/cloud_names.h"
 
 namespace lathe::serve {
 namespace {
-
-// "gpt-oss:120b-cloud", "glm-4.6:cloud": Ollama answers for these and asks its cloud.
-bool is_asked_of_a_cloud(std::string_view model) {
-  const std::string_view tag = model.substr(std::min(model.find(':'), model.size()));
-  return tag == ":cloud" || tag.ends_with("-cloud");
-}
 
 constexpr int kRetries = 2;
 constexpr Milliseconds kMaxBackOff{8'000};
@@ -376,6 +372,30 @@ Result<Likelihood> HttpWorker::likelihood(const Continuation& asked, const StopF
   sum->usage.prompt_tokens = json_int(usage, "prompt_tokens", 0);
   sum->usage.completion_tokens = json_int(usage, "completion_tokens", 0);
   return sum;
+}
+
+Result<Transcription> HttpWorker::hear(const SoundRequest& asked, const Call& call) {
+  LATHE_TRY_STATUS(check_reach());
+  LATHE_TRY(const std::string model, model_name(call));
+  const bool translates = asked.options.translate;
+  const RemoteForm form = transcription_form(model, asked);
+  HttpCall http =
+      post(translates ? "/audio/translations" : "/audio/transcriptions", form.body, call);
+  http.body_type = form.type;
+  http.idle_limit = call.left();  // nothing is said before the whole sound is written down
+  if (config_.on_outgoing) config_.on_outgoing(form.body);
+  LATHE_TRY(const HttpAnswer answer, http_call(http, call.stop));
+  const auto json = parse_json(answer.body);
+  if (answer.status != 200 || !json) return std::unexpected(error_of(answer, call));
+  return transcription_of(*json, http.url, asked.options);
+}
+
+Result<Transcription> HttpWorker::transcribe(const SoundRequest& asked, const StopFlag& stop) {
+  const Milliseconds start = system_clock().monotonic();
+  auto heard = hear(asked, {stop, start + asked.time_limit, asked.labels});
+  if (!heard) return at("worker " + config_.name, heard.error());
+  heard->usage.wall = system_clock().monotonic() - start;
+  return heard;
 }
 
 }  // namespace lathe::serve

@@ -48,6 +48,8 @@ class HttpWorker : public Worker {
                          const std::function<void(const Delta&)>& on_delta) override;
   // By one POST to {base_url}/completions with "echo" and "logprobs", which not every endpoint has.
   Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override;
+  // By one POST to {base_url}/audio/transcriptions. A server that knows texts alone gives no times.
+  Result<Transcription> transcribe(const SoundRequest& asked, const StopFlag& stop) override;
 
  private:
   struct Call;   // one complete(): its deadline, its stop flag
@@ -60,6 +62,7 @@ class HttpWorker : public Worker {
   // The list of GET /models; other errors than a failed connection name the status.
   Result<Json> list_models(const Call& call) const;
   Result<Json> weigh(const Continuation& asked, const Call& call);
+  Result<Transcription> hear(const SoundRequest& asked, const Call& call);
   PeerKind peer(const Request& request, const Call& call);
   HttpCall post(std::string_view path, const std::string& body, const Call& call) const;
   Result<Reply> attempt(const std::string& body, const Call& call,

@@ -49,6 +49,41 @@ Result<Likelihood> LocalWorker::likelihood(const Continuation& asked, const Stop
   return likelihood;
 }
 
+Result<Transcription> LocalWorker::transcribe(const SoundRequest& asked, const StopFlag& stop) {
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::optional<Result<Transcription>> heard;
+  };
+  const auto shared = std::make_shared<Shared>();
+  const Milliseconds start = system_clock().monotonic();
+  const ModelHost::Id id =
+      host_.transcribe(model_, asked, {}, {}, [shared](Result<Transcription> heard) {
+        const std::scoped_lock lock(shared->mutex);
+        shared->heard = std::move(heard);
+        shared->changed.notify_one();
+      });
+  bool cancelled = false, late = false;
+  std::unique_lock lock(shared->mutex);
+  // The sound's bytes are the caller's: this waits for the host's last word in any case.
+  while (!shared->changed.wait_for(lock, Milliseconds(20),
+                                   [&] { return shared->heard.has_value(); })) {
+    late = late || system_clock().monotonic() - start > asked.time_limit;
+    if (cancelled || !(stop.raised() || late)) continue;
+    lock.unlock();
+    host_.cancel(id);
+    cancelled = true;
+    lock.lock();
+  }
+  const std::string place = "worker " + name_;
+  if (late)
+    return fail(ErrorKind::kTimeout, "{}: the sound was not written down within {}", place,
+                format_duration(asked.time_limit));
+  if (!*shared->heard) return at(place, shared->heard->error());
+  (*shared->heard)->usage.wall = system_clock().monotonic() - start;
+  return *std::move(shared->heard);
+}
+
 Result<HostReply> LocalWorker::ask(HostRequest request, const StopFlag& stop,
                                    const std::function<void(const Delta&)>& on_delta) {
   // The host's thread brings deltas; this one hands them on, so that the caller hears them here.

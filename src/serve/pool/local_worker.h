@@ -16,6 +16,7 @@ class LocalWorker final : public Worker {
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override;
   Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override;
+  Result<Transcription> transcribe(const SoundRequest& asked, const StopFlag& stop) override;
 
  private:
   // The first candidate, with the call's time; errors name the worker.
