@@ -159,6 +159,9 @@ void add_file_system(Args& args, const Sandbox& sandbox) {
   add(args, {"--perms", "0644", "--file", std::to_string(kPasswdFd), "/etc/passwd"});
   add(args, {"--perms", "0644", "--file", std::to_string(kGroupFd), "/etc/group"});
   add(args, {"--perms", "0644", "--file", std::to_string(kHostsFd), "/etc/hosts"});
+  if (sandbox.network)
+    for (const char* file : {"/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf"})
+      add(args, {"--ro-bind-try", file, file});
   const auto size = std::to_string(sandbox.limits.disk_bytes);
   add(args, {"--proc", "/proc", "--dev", "/dev"});
   // Whose files are the machine's root's own: also in a user namespace that knows nobody else.
@@ -218,10 +221,11 @@ std::string start_script() {
 
 Args arguments(const std::string& bwrap, const Sandbox& sandbox, const Command& command,
                const Identity& who) {
-  Args args{bwrap,           "--unshare-pid", "--unshare-net",
-            "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-            "--hostname",    "lathe",         "--die-with-parent",
-            "--new-session", "--cap-drop",    "ALL"};
+  Args args{
+      bwrap,        "--unshare-pid", "--unshare-ipc",     "--unshare-uts", "--unshare-cgroup-try",
+      "--hostname", "lathe",         "--die-with-parent", "--new-session", "--cap-drop",
+      "ALL"};
+  if (!sandbox.network) add(args, {"--unshare-net"});
   const std::string id = std::to_string(who.id);
   if (who.as_root)  // for setpriv, which gives them up
     add(args, {"--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"});

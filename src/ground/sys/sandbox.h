@@ -1,6 +1,6 @@
-// Runs generated code so that it can hurt nothing: no network, no home, its own /tmp and process
-// tree, limits on time, memory, processes and files. bubblewrap builds the namespaces, seccomp and
-// rlimits close the rest.
+// Runs generated code so that it can hurt nothing: no network unless asked for, no home, its own
+// /tmp and process tree, limits on time, memory, processes and files. bubblewrap builds the
+// namespaces, seccomp and rlimits close the rest.
 #pragma once
 
 #include "ground/sys/subprocess.h"
@@ -25,6 +25,7 @@ struct Sandbox {
   fs::path program = {};  // a program of ours to be run inside, there as kSandboxProgram
   SandboxLimits limits;
   bool unsafe_none = false;  // --unsafe-no-sandbox: run without any of this, time limit only
+  bool network = false;      // the machine's network, all of it
 };
 
 struct SandboxedExit {

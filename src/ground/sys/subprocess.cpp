@@ -201,7 +201,7 @@ std::string search_path(const std::map<std::string, std::string>& env) {
 }
 
 std::string package_hint(std::string_view program) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kPackages{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kPackages{
       {{"bwrap", "bubblewrap"},
        {"setpriv", "util-linux"},
        {"prlimit", "util-linux"},
@@ -213,7 +213,10 @@ std::string package_hint(std::string_view program) {
        {"ssh-keygen", "openssh-client"},
        {"ctest", "cmake"},
        {"cmake", "cmake"},
-       {"g++", "g++"}}};
+       {"g++", "g++"},
+       {"pdftotext", "poppler-utils"},
+       {"pdftoppm", "poppler-utils"},
+       {"pandoc", "pandoc"}}};
   for (const auto& [name, package] : kPackages)
     if (name == program) return fmt::format("; install the Debian package {}", package);
   return {};
@@ -282,8 +285,9 @@ Result<Exit> run_process(const Command& command, const ProcessHooks& hooks, cons
 
   SpawnSetup setup;
   prepare_attributes(setup);
-  ::posix_spawn_file_actions_adddup2(&setup.actions, input.get(), 0);
-  ::posix_spawn_file_actions_adddup2(&setup.actions, out.write.get(), 1);
+  const bool stream = command.stream >= 0;
+  ::posix_spawn_file_actions_adddup2(&setup.actions, stream ? command.stream : input.get(), 0);
+  ::posix_spawn_file_actions_adddup2(&setup.actions, stream ? command.stream : out.write.get(), 1);
   ::posix_spawn_file_actions_adddup2(&setup.actions, err.write.get(), 2);
   std::vector<UniqueFd> passed;
   const int first_free = 3 + static_cast<int>(hooks.pass_fds.size());

@@ -18,7 +18,8 @@ struct Command {
   std::map<std::string, std::string> env;  // the whole environment: nothing is inherited
   fs::path cwd;                            // empty: ours
   std::string input;                       // standard input
-  std::uint64_t max_output = 8 << 20;      // bytes kept per stream; the rest is read and dropped
+  int stream = -1;  // a descriptor that is standard input and output, in place of `input` and `out`
+  std::uint64_t max_output = 8 << 20;  // bytes kept per stream; the rest is read and dropped
   Milliseconds time_limit{60'000};
   // May be empty: is given what either stream brings, as it comes and whole, on the caller's
   // thread.
