@@ -43,6 +43,65 @@ Sampling sampling_of(const infer::SamplerParams& params) {
   return sampling;
 }
 
+// A message of the conversation, as the templates of local models have it too.
+Message message_of(const Json& json) {
+  Message message{json_string(json, "role"), json_string(json, "content")};
+  for (const Json& call : json_at(json, "tool_calls")) {
+    const Json& function = json_at(call, "function");
+    message.calls.push_back({json_string(call, "id"), json_string(function, "name"),
+                             json_string(function, "arguments")});
+  }
+  message.call_id = json_string(json, "tool_call_id");
+  message.name = json_string(json, "name");
+  return message;
+}
+
+Json json_of(const Answer& answer) {
+  Json json = {{"role", "assistant"}, {"content", answer.text}};
+  for (const infer::ToolCall& call : answer.calls)
+    json["tool_calls"].push_back(
+        {{"id", call.id},
+         {"type", "function"},
+         {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+  return json;
+}
+
+// The calls of one answer: what was answered once is not called again.
+class ToolTurn {
+ public:
+  explicit ToolTurn(ToolSet& tools) : tools_(tools) {
+    for (const Tool& tool : tools.tools()) names_.push_back(tool.name);
+  }
+
+  Result<ToolAnswer> answer(const FunctionCall& call, const StopFlag& stop) {
+    if (++calls_ > kMostCalls)
+      return fail(ErrorKind::kUnavailable, "the model has called tools {} times without an answer",
+                  kMostCalls);
+    if (!repeats_.take(call))
+      return fail(ErrorKind::kUnavailable,
+                  "the model repeats itself: it calls {} with the same arguments a third time",
+                  clip_utf8(make_valid_utf8(call.name), 80));
+    if (std::ranges::find(names_, call.name) == names_.end())
+      return ToolAnswer{
+          fmt::format("there is no tool '{}'{}; there are {}", clip_utf8(call.name, 60),
+                      did_you_mean(call.name, names_), join(names_, ", ")),
+          false};
+    const std::string key = Repeats::key_of(call);
+    if (const auto known = answered_.find(key); known != answered_.end()) return known->second;
+    LATHE_TRY(ToolAnswer answer, tools_.call(call, stop));
+    return answered_[key] = std::move(answer);
+  }
+
+ private:
+  static constexpr int kMostCalls = 40;
+
+  ToolSet& tools_;
+  std::vector<std::string> names_;
+  Repeats repeats_;
+  std::map<std::string, ToolAnswer> answered_;
+  int calls_ = 0;
+};
+
 }  // namespace
 
 double Answer::prompt_speed() const {
@@ -109,11 +168,12 @@ Status Conversation::set_messages(Json messages) {
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const Json& message = messages[i];
     const std::string role = message.is_object() ? json_string(message, "role") : "";
-    const bool known = role == "user" || role == "assistant" || (role == "system" && i == 0);
+    const bool known =
+        role == "user" || role == "assistant" || role == "tool" || (role == "system" && i == 0);
     if (!known || !json_at(message, "content").is_string())
       return invalid(
-          "message {} of the conversation: it must have a \"role\" (user, assistant, or system "
-          "first) and a \"content\", a text",
+          "message {} of the conversation: it must have a \"role\" (user, assistant, tool, or "
+          "system first) and a \"content\", a text",
           i + 1);
   }
   messages_ = std::move(messages);
@@ -176,22 +236,46 @@ Result<Conversation::Prompt> Conversation::prompt() const {
 
 Result<Answer> Conversation::ask(std::string_view text, const StopFlag& stop,
                                  const OnDelta& on_delta) {
+  const auto before = static_cast<std::ptrdiff_t>(messages_.size());
   messages_.push_back({{"role", "user"}, {"content", make_valid_utf8(text)}});
   auto answer = worker_ != nullptr ? ask_worker(stop, on_delta) : ask_engine(stop, on_delta);
   if (answer) {
     messages_.push_back({{"role", "assistant"}, {"content", answer->text}});
   } else {
-    messages_.erase(messages_.size() - 1);
+    messages_.erase(messages_.begin() + before, messages_.end());
   }
   return answer;
 }
 
+// Calls of tools are answered until the model has something else to say.
 Result<Answer> Conversation::ask_worker(const StopFlag& stop, const OnDelta& on_delta) {
+  if (tools_ == nullptr) return reply_of_worker(stop, on_delta);
+  ToolTurn turn(*tools_);
+  std::vector<infer::ToolCall> called;
+  for (;;) {
+    LATHE_TRY(Answer answer, reply_of_worker(stop, on_delta));
+    if (answer.calls.empty() || answer.reason == infer::StopReason::kCancelled) {
+      answer.calls = std::move(called);
+      return answer;
+    }
+    messages_.push_back(json_of(answer));
+    for (const infer::ToolCall& call : answer.calls) {
+      LATHE_TRY(const ToolAnswer result, turn.answer({call.id, call.name, call.arguments}, stop));
+      messages_.push_back({{"role", "tool"},
+                           {"content", answer_for_prompt(result)},
+                           {"tool_call_id", call.id},
+                           {"name", call.name}});
+    }
+    called.insert(called.end(), answer.calls.begin(), answer.calls.end());
+  }
+}
+
+Result<Answer> Conversation::reply_of_worker(const StopFlag& stop, const OnDelta& on_delta) {
   Request request = base_;
   request.sampling = sampling_of(request_.sampler);
   Talk talk{.template_variables = variables_};
-  for (const Json& message : messages_)
-    talk.messages.push_back({json_string(message, "role"), json_string(message, "content")});
+  for (const Json& message : messages_) talk.messages.push_back(message_of(message));
+  if (tools_ != nullptr) talk.tools = tools_->tools();
   request.ask = std::move(talk);
   const Instant start = std::chrono::steady_clock::now();
   std::optional<Instant> first;

@@ -6,7 +6,7 @@
 #include "app/cli/local_model.h"
 #include "infer/answers/answer_parser.h"
 #include "infer/templates/message_form.h"
-#include "work/work.h"
+#include "work/tool_set.h"
 
 namespace lathe::app {
 
@@ -41,9 +41,12 @@ class Conversation {
   static Conversation with(Worker& worker, Request base, infer::SamplerParams sampler,
                            Json template_variables);
 
+  // Of a worker: what the model calls before it answers. They must outlive the conversation.
+  void set_tools(ToolSet& tools) { tools_ = &tools; }
+
   infer::GenerationRequest& request() { return request_; }
   const Json& messages() const { return messages_; }
-  // An array of {"role", "content"} of system, user and assistant, as messages() has it.
+  // An array of {"role", "content"} of system, user, assistant and tool, as messages() has it.
   Status set_messages(Json messages);
   void set_system(std::string_view text);
   void clear();  // but the system message
@@ -64,9 +67,12 @@ class Conversation {
   Result<Prompt> prompt() const;
   Result<Answer> ask_engine(const StopFlag& stop, const OnDelta& on_delta);
   Result<Answer> ask_worker(const StopFlag& stop, const OnDelta& on_delta);
+  // One reply of the worker: an answer, or calls of tools.
+  Result<Answer> reply_of_worker(const StopFlag& stop, const OnDelta& on_delta);
 
   LocalModel* local_ = nullptr;  // one of the two is there
   Worker* worker_ = nullptr;
+  ToolSet* tools_ = nullptr;  // of a worker; null: none
   Request base_;
   infer::GenerationRequest request_;
   Constraint constraint_;

@@ -5,15 +5,20 @@
 #include <random>
 
 #include "app/cli/model_library.h"
+#include "app/cli/pool_flags.h"
 #include "app/cli/running_server.h"
 #include "app/cli/sampler_flags.h"
 #include "app/cli/talk.h"
+#include "app/cli/tool_desk.h"
 #include "ground/base/text.h"
 #include "ground/schema/json_schema.h"
 #include "serve/net/http_worker.h"
+#include "serve/pool/local_worker.h"
 
 namespace lathe::app {
 namespace {
+
+constexpr std::size_t kAnyVocabulary = std::size_t{1} << 31;  // who answers checks it
 
 struct RunFlags : ModelFlags {
   std::string prompt, system, schema, grammar;
@@ -24,6 +29,34 @@ struct RunFlags : ModelFlags {
   int logprobs = -1;
   bool raw = false, no_think = false;
   infer::SamplerParams sampler;
+  ToolFlagsOfRun tools;
+};
+
+// A model of this process as a worker, which holds calls of tools to their schemas.
+class WorkerHere final : public Worker {
+ public:
+  static Result<std::unique_ptr<Worker>> make(const App& app, const fs::path& file) {
+    LATHE_TRY(serve::PoolOptions options, local_pool_options(app));
+    LATHE_TRY(serve::Catalog catalog, serve::Catalog::read(file));
+    std::unique_ptr<WorkerHere> here(new WorkerHere(std::move(catalog), std::move(options)));
+    LATHE_TRY(const std::string model, here->pool_.find(file.stem().string()));
+    here->worker_.emplace(here->pool_, model);
+    return std::unique_ptr<Worker>(std::move(here));
+  }
+
+  WorkerInfo info() const override { return worker_->info(); }
+  Status sees() const override { return worker_->sees(); }
+  Result<Reply> complete(const Request& request, const StopFlag& stop,
+                         const std::function<void(const Delta&)>& on_delta) override {
+    return worker_->complete(request, stop, on_delta);
+  }
+
+ private:
+  WorkerHere(serve::Catalog catalog, serve::PoolOptions options)
+      : pool_(std::move(catalog), std::move(options)) {}
+
+  serve::Pool pool_;
+  std::optional<serve::LocalWorker> worker_;
 };
 
 Result<std::pair<infer::TokenId, float>> parse_bias(const std::string& text) {
@@ -77,6 +110,10 @@ int judge_answer(const App& app, const RunFlags& flags, const Answer& answer) {
 }
 
 Status check_constraints(const RunFlags& flags) {
+  if (!flags.tools.commands.empty() && (!flags.schema.empty() || !flags.grammar.empty()))
+    return invalid(
+        "--mcp cannot be used with --schema and --grammar: an answer that is held calls "
+        "no tools");
   if (!flags.schema.empty() && !flags.grammar.empty())
     return invalid("--schema and --grammar cannot be used together; give one");
   return {};
@@ -155,10 +192,49 @@ Result<Partner> open_here(const App& app, const RunFlags& flags, const std::stri
   return partner;
 }
 
+// Of a worker: everything but the talk and its sampling.
+Result<Request> base_request(const RunFlags& flags) {
+  Request request;
+  request.max_tokens = static_cast<int>(std::min<std::size_t>(flags.max_tokens, 1 << 30));
+  request.stop = flags.stop;
+  if (!flags.schema.empty()) {
+    LATHE_TRY(Json schema, read_schema(flags.schema));
+    request.form = SchemaForm{std::move(schema)};
+  }
+  if (!flags.grammar.empty()) {
+    LATHE_TRY(std::string gbnf, read_file(flags.grammar));
+    request.form = GrammarForm{std::move(gbnf)};
+  }
+  return request;
+}
+
+Status begin_conversation(const RunFlags& flags, infer::SamplerParams sampler, Partner& partner) {
+  LATHE_TRY(Request request, base_request(flags));
+  Json variables;
+  if (flags.no_think) variables["enable_thinking"] = false;
+  partner.conversation = Conversation::with(*partner.worker, std::move(request), std::move(sampler),
+                                            std::move(variables));
+  return {};
+}
+
+// A model of this process whose calls of tools are answered.
+Result<Partner> open_with_tools(const App& app, const RunFlags& flags, const std::string& path,
+                                infer::SamplerParams sampler, const std::function<void()>& leave) {
+  if (flags.raw || flags.logprobs >= 0 || flags.threads != 0 || flags.context != 0 ||
+      !flags.kernels.empty() || !flags.adapter.empty() || !flags.draft.empty())
+    return invalid(
+        "--raw, --logprobs, --threads, --ctx, --kernels, --adapter and --draft are not for a model "
+        "that calls tools (--mcp)");
+  leave();
+  Partner partner{.name = path, .greeting = path + " · /help\n", .vocabulary = kAnyVocabulary};
+  LATHE_TRY(partner.worker, WorkerHere::make(app, model_path(app, path)));
+  LATHE_TRY_STATUS(begin_conversation(flags, std::move(sampler), partner));
+  return partner;
+}
+
 // A model of a server.
 Result<Partner> open_there(const App& app, const RunFlags& flags, const ServerAddress& server,
                            const std::string& model, infer::SamplerParams sampler) {
-  constexpr std::size_t kAnyVocabulary = std::size_t{1} << 31;  // the server checks it
   if (flags.raw || flags.logprobs >= 0 || flags.threads != 0 || flags.context != 0 ||
       !flags.kernels.empty() || !flags.adapter.empty() || !flags.draft.empty())
     return invalid(
@@ -177,21 +253,7 @@ Result<Partner> open_there(const App& app, const RunFlags& flags, const ServerAd
                                                      .allowed = server.allowed,
                                                      .contacts = app.contacts.get(),
                                                      .allowed_by = server.allowed_by}));
-  Request request;
-  request.max_tokens = static_cast<int>(std::min<std::size_t>(flags.max_tokens, 1 << 30));
-  request.stop = flags.stop;
-  if (!flags.schema.empty()) {
-    LATHE_TRY(Json schema, read_schema(flags.schema));
-    request.form = SchemaForm{std::move(schema)};
-  }
-  if (!flags.grammar.empty()) {
-    LATHE_TRY(std::string gbnf, read_file(flags.grammar));
-    request.form = GrammarForm{std::move(gbnf)};
-  }
-  Json variables;
-  if (flags.no_think) variables["enable_thinking"] = false;
-  partner.conversation = Conversation::with(*partner.worker, std::move(request), std::move(sampler),
-                                            std::move(variables));
+  LATHE_TRY_STATUS(begin_conversation(flags, std::move(sampler), partner));
   return partner;
 }
 
@@ -204,9 +266,10 @@ Result<Partner> open_partner(const App& app, const RunFlags& flags, const std::s
   const bool asks_server = !flags.server.url.empty();
   const bool file = !asks_server && (fs::exists(name, error) || name.ends_with(".gguf") ||
                                      serve::is_library_name(name));
-  if (file) return open_here(app, flags, name, sampler, leave);
+  const auto here = flags.tools.commands.empty() ? open_here : open_with_tools;
+  if (file) return here(app, flags, name, sampler, leave);
   if (!asks_server && !running_server(app)) {
-    if (model_path(app, name) != name) return open_here(app, flags, name, sampler, leave);
+    if (model_path(app, name) != name) return here(app, flags, name, sampler, leave);
     return fail(ErrorKind::kNotFound,
                 "there is no file '{}', no model of that name here (`lathe models` lists them, "
                 "`lathe pull` fetches one), and no server runs that could have it; `lathe serve "
@@ -221,9 +284,17 @@ Result<Partner> open_partner(const App& app, const RunFlags& flags, const std::s
 Result<int> run_model(const App& app, const RunFlags& flags) {
   LATHE_TRY_STATUS(check_constraints(flags));
   LATHE_TRY(const infer::SamplerParams sampler, sampler_of(flags));
-  const OpenPartner open = [&](const std::string& name, const std::function<void()>& leave) {
-    auto partner = open_partner(app, flags, name, sampler, leave);
-    if (partner) partner->conversation->set_system(flags.system);
+  LATHE_TRY(const std::vector<ToolServer> servers, tool_servers(flags.tools));
+  ToolDesk desk(app, {.most = Reach::kAny});  // each server was given what it has by a flag
+  const OpenPartner open = [&](const std::string& name,
+                               const std::function<void()>& leave) -> Result<Partner> {
+    LATHE_TRY(Partner partner, open_partner(app, flags, name, sampler, leave));
+    partner.conversation->set_system(flags.system);
+    if (servers.empty()) return partner;
+    LATHE_TRY(auto tools, desk.open(servers, *app.stop));
+    for (const std::string& note : tools->left_out()) print_note("note: left out: " + note);
+    partner.tools = std::move(tools);
+    partner.conversation->set_tools(*partner.tools);
     return partner;
   };
   LATHE_TRY(Partner partner, open(flags.path, [] {}));
@@ -270,6 +341,7 @@ void add_run(CLI::App& cli, App& app, Action& action) {
   command->add_option("--logit-bias", flags->logit_bias, "ID=BIAS (may be repeated)")
       ->group("Sampling");
   add_sampler_flags(*command, flags->sampler);
+  add_run_tool_flags(*command, flags->tools);
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
       const auto code = run_model(app, *flags);

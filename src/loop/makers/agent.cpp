@@ -12,7 +12,6 @@ namespace {
 constexpr std::size_t kMaxTalkBytes = 400'000;
 constexpr std::size_t kMostUnitsShown = 50, kMaxUnitBytes = 1500, kMostFilesShown = 200;
 constexpr std::size_t kMostLeftOut = 20;
-constexpr int kMostRepeats = 2;  // of one call: its answer is the same
 
 constexpr OptionSpec kOptions[] = {
     {"may_write", OptionType::kStrings, kMustBeGiven,
@@ -81,11 +80,17 @@ Result<std::string> prefix(const Json& options, std::span<const Unit> units, con
 // A candidate on its way: the talk, what was called, and why it ended.
 class Work {
  public:
-  Work(const MakeTask& task, const MakeContext& context, TreeTools& tools)
-      : task_(task), context_(context), tools_(tools) {
+  // `sets`: whose tools it has, none of them twice.
+  Work(const MakeTask& task, const MakeContext& context, std::vector<ToolSet*> sets)
+      : task_(task), context_(context) {
     Talk talk;
     talk.messages = {{"system", task.prefix}, {"user", opening()}};
-    talk.tools = tools.tools();
+    for (ToolSet* set : sets)
+      for (Tool& tool : set->tools()) {
+        names_.push_back(tool.name);
+        owners_[tool.name] = set;
+        talk.tools.push_back(std::move(tool));
+      }
     talk.parallel_calls = false;
     request_ = request_of(task, context);
     request_.ask = std::move(talk);
@@ -100,7 +105,9 @@ class Work {
       model_ = reply.model;
       if (reply.calls.empty()) {
         ended_ = reply.finish == FinishReason::kLength ? "an answer was cut off" : "done";
-        said_ = clip_utf8(make_valid_utf8(without_thoughts(reply.text).value_or("")), 500);
+        std::string said = without_thoughts(reply.text).value_or("");
+        if (context_.proposals) said = without_proposals(said, *context_.proposals);
+        said_ = clip_utf8(make_valid_utf8(said), 500);
         break;
       }
       messages().push_back({"assistant", reply.text, "", reply.calls});
@@ -124,34 +131,39 @@ class Work {
     return "The project has your best version so far in it.\n" + task_.tail;
   }
 
-  // The same call again tells nothing new where no file was changed in between; a third time it is
-  // the end.
   Status answer(const FunctionCall& call) {
-    const std::string key = call.name + "\n" + call.arguments;
-    const int before = repeats_[key];
-    if (call.name == "edit_file" || call.name == "write_file") repeats_.clear();
-    repeats_[key] = before + 1;
-    if (before == kMostRepeats) {
+    if (!repeats_.take(call)) {
       ended_ = "it repeats itself";
       return {};
     }
+    if (call.name == "edit_file" || call.name == "write_file") repeats_.clear_others(call);
     if (context_.progress)
       context_.progress(fmt::format("{} {}", call.name, clip_utf8(call.arguments, 80)));
-    LATHE_TRY(std::string result, tools_.call(call));
+    LATHE_TRY(const ToolAnswer answer, answer_of(call));
     log_.push_back({{"tool", call.name},
                     {"arguments", clip_utf8(make_valid_utf8(call.arguments), 300)},
-                    {"ok", !result.starts_with("error: ")}});
+                    {"ok", answer.ok}});
+    std::string result = answer_for_prompt(answer);
     bytes_ += result.size() + call.arguments.size();
     messages().push_back({"tool", std::move(result), "", {}, call.id, call.name});
     return {};
   }
 
+  Result<ToolAnswer> answer_of(const FunctionCall& call) {
+    if (const auto owner = owners_.find(call.name); owner != owners_.end())
+      return owner->second->call(call, context_.stop);
+    return ToolAnswer{fmt::format("there is no tool '{}'{}; there are {}", clip_utf8(call.name, 60),
+                                  did_you_mean(call.name, names_), join(names_, ", ")),
+                      false};
+  }
+
   const MakeTask& task_;
   const MakeContext& context_;
-  TreeTools& tools_;
+  std::vector<std::string> names_;
+  std::map<std::string, ToolSet*> owners_;
   Request request_;
   Json log_ = Json::array();
-  std::map<std::string, int> repeats_;
+  Repeats repeats_;
   std::size_t bytes_ = 0;
   std::string ended_, said_, model_;
 };
@@ -163,7 +175,9 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
     LATHE_TRY(best, parse_changes(*task.best));
   }
   LATHE_TRY(TreeTools tools, TreeTools::make(task.options, best, context));
-  Work work(task, context, tools);
+  std::vector<ToolSet*> sets{&tools};
+  if (context.tools) sets.push_back(context.tools);
+  Work work(task, context, std::move(sets));
   LATHE_TRY_STATUS(work.go_on_to_the_end());
   LATHE_TRY(const Changes changes, tools.changes());
   Json facts = work.facts();
@@ -190,6 +204,7 @@ const MakerKind kAgentMaker{
     .propose = propose_by_model,
     .prefix = prefix,
     .make = make,
+    .takes_tools = true,
 };
 
 }  // namespace lathe::loop

@@ -140,6 +140,50 @@ TEST(AgentMaker, EndsOfATalk) {
   EXPECT_EQ(worker.seen().size(), 3U);
 }
 
+// Two tools of another program: one looks, one goes wrong.
+class OtherTools final : public ToolSet {
+ public:
+  std::vector<Tool> tools() const override {
+    return {{"db__look", "looks", {{"type", "object"}}},
+            {"db__fall", "falls", {{"type", "object"}}}};
+  }
+  bool reads_only(const std::string&) const override { return true; }
+  Result<ToolAnswer> call(const FunctionCall& call, const StopFlag&) override {
+    if (call.name == "db__fall") return fail(ErrorKind::kUnavailable, "it hung");
+    return ToolAnswer{std::string(100'000, 'x'), calls++ > 0};
+  }
+  int calls = 0;
+};
+
+TEST(AgentMaker, HasToolsOfOthersBesideItsOwn) {
+  const Bench bench;
+  OtherTools others;
+  const auto make = [&](ScriptedWorker& worker) {
+    MakeTask task{bench.options, bench.units};
+    task.setting = {{"temperature", 0.2}};
+    MakeContext context{bench.place, &worker, bench.stop};
+    context.tools = &others;
+    return Bench::kind().make(task, context);
+  };
+  ScriptedWorker worker("coder",
+                        {calls(0, "db__look", Json::object()), calls(1, "edit_file", kEdit),
+                         calls(2, "db__look", {{"a", 1}}), says("done")});
+  const auto made = make(worker);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->facts["calls"].size(), 3U);
+  EXPECT_EQ(made->facts["calls"][0]["ok"], false);
+  const std::vector<Request> seen = worker.seen();
+  const Talk& last = *seen.back().talk();
+  EXPECT_EQ(last.tools.size(), 8U);
+  EXPECT_THAT(last.messages[3].content.text(), StartsWith("error: xxx"));
+  EXPECT_LE(last.messages[7].content.text().size(), 64U << 10);
+  ScriptedWorker falls("coder",
+                       {calls(0, "edit_file", kEdit), calls(1, "db__fall", Json::object())});
+  const auto fell = make(falls);
+  ASSERT_FALSE(fell);
+  EXPECT_EQ(fell.error().kind, ErrorKind::kUnavailable);
+}
+
 TEST(AgentMaker, AWorkerThatFailsIsNoFaultOfTheWork) {
   const Bench bench;
   ScriptedWorker::Line down;
@@ -153,9 +197,9 @@ TEST(AgentMaker, AWorkerThatFailsIsNoFaultOfTheWork) {
 class Tools : public ::testing::Test {
  protected:
   std::string call(const char* name, const Json& arguments) {
-    const auto result = tools_->call({"1", name, dump_json(arguments)});
+    const auto result = tools_->call({"1", name, dump_json(arguments)}, bench_.stop);
     EXPECT_TRUE(result) << result.error().message;
-    return result.value_or("");
+    return answer_for_prompt(result.value_or(ToolAnswer{}));
   }
 
   Bench bench_;
@@ -181,9 +225,8 @@ TEST_F(Tools, WrongCallsAreToldAndEndNothing) {
        {"../../etc/passwd", "/etc/passwd", "src", "", "src/none.sh", "src/b.bin"})
     EXPECT_THAT(call("read_file", {{"path", path}}), StartsWith("error: ")) << path;
   EXPECT_THAT(call("read_file", {{"path", "src/a.hs"}}), HasSubstr("did you mean 'src/a.sh'"));
-  EXPECT_THAT(call("raed_file", {{"path", "src/a.sh"}}), HasSubstr("did you mean 'read_file'"));
-  EXPECT_THAT(*tools_->call({"1", "read_file", "{"}), StartsWith("error: "));
-  EXPECT_THAT(*tools_->call({"1", "read_file", "[]"}), StartsWith("error: "));
+  for (const char* arguments : {"{", "[]"})
+    EXPECT_FALSE(tools_->call({"1", "read_file", arguments}, bench_.stop)->ok) << arguments;
   EXPECT_THAT(call("edit_file", {{"path", "src/a.sh"}, {"old", "echo 9"}, {"new", ""}}),
               StartsWith("error: "));
   EXPECT_THAT(call("edit_file", {{"path", "src/a.sh"}, {"old", " "}, {"new", ""}}),
@@ -209,7 +252,7 @@ TEST_F(Tools, CommandsRunInTheSandbox) {
   EXPECT_THAT(call("run", {{"command", "seq 1 20000"}}), HasSubstr("20000"));
   EXPECT_LT(call("run", {{"command", "seq 1 20000"}}).size(), 20'000U);
   bench_.stop.raise();
-  EXPECT_FALSE(tools_->call({"1", "run", R"({"command":"sleep 60"})"}));
+  EXPECT_FALSE(tools_->call({"1", "run", R"({"command":"sleep 60"})"}, bench_.stop));
 }
 
 TEST_F(Tools, ARecipeMayKeepThemFromCommands) {
@@ -219,8 +262,14 @@ TEST_F(Tools, ARecipeMayKeepThemFromCommands) {
   auto tools = TreeTools::make(still.options, {}, context);
   ASSERT_TRUE(tools);
   EXPECT_EQ(tools->tools().size(), 5U);
-  EXPECT_THAT(*tools->call({"1", "run", R"({"command":"true"})"}),
-              HasSubstr("there is no tool 'run'"));
+  ScriptedWorker worker(
+      "coder", {calls(0, "run", {{"command", "true"}}), calls(1, "raed_file", Json::object()),
+                calls(2, "edit_file", kEdit), says("done")});
+  ASSERT_TRUE(still.make(worker));
+  const std::vector<Request> seen = worker.seen();
+  const Talk& last = *seen.back().talk();
+  EXPECT_THAT(last.messages[3].content.text(), HasSubstr("error: there is no tool 'run'"));
+  EXPECT_THAT(last.messages[5].content.text(), HasSubstr("did you mean 'read_file'"));
 }
 
 }  // namespace

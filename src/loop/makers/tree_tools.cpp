@@ -98,32 +98,29 @@ std::vector<Tool> TreeTools::tools() const {
   return tools;
 }
 
-Result<std::string> TreeTools::call(const FunctionCall& call) {
-  constexpr std::pair<std::string_view, Result<std::string> (TreeTools::*)(const Json&) const>
-      kLooks[] = {{"list_files", &TreeTools::list_files},
-                  {"read_file", &TreeTools::read_file},
-                  {"search", &TreeTools::search}};
-  constexpr std::pair<std::string_view, Result<std::string> (TreeTools::*)(const Json&)> kWorks[] =
-      {{"edit_file", &TreeTools::edit_file},
-       {"write_file", &TreeTools::write_file},
-       {"run", &TreeTools::run}};
-  std::vector<std::string> names;
-  for (const Tool& tool : tools()) names.push_back(tool.name);
-  const auto made = [&]() -> Result<std::string> {
-    if (std::ranges::find(names, call.name) == names.end())
-      return invalid("there is no tool '{}'{}; there are {}", clip_utf8(call.name, 60),
-                     did_you_mean(call.name, names), join(names, ", "));
-    auto arguments = parse_json(call.arguments);
-    if (!arguments || !arguments->is_object()) return invalid("the arguments are no JSON object");
-    for (const auto& [name, look] : kLooks)
-      if (name == call.name) return (this->*look)(*arguments);
-    for (const auto& [name, work] : kWorks)
-      if (name == call.name) return (this->*work)(*arguments);
-    return invalid("there is no tool '{}'", call.name);
-  }();
-  if (made || made.error().kind == ErrorKind::kInvalid || made.error().kind == ErrorKind::kNotFound)
-    return made ? *made : "error: " + made.error().message;
+bool TreeTools::reads_only(const std::string& tool) const {
+  return tool == "list_files" || tool == "read_file" || tool == "search";
+}
+
+// What the model got wrong is told to it.
+Result<ToolAnswer> TreeTools::call(const FunctionCall& call, const StopFlag& stop) {
+  auto made = answer(call, stop);
+  if (made) return ToolAnswer{*std::move(made)};
+  const bool its_own =
+      made.error().kind == ErrorKind::kInvalid || made.error().kind == ErrorKind::kNotFound;
+  if (its_own) return ToolAnswer{made.error().message, false};
   return std::unexpected(made.error());
+}
+
+Result<std::string> TreeTools::answer(const FunctionCall& call, const StopFlag& stop) {
+  const auto arguments = parse_json(call.arguments);
+  if (!arguments || !arguments->is_object()) return invalid("the arguments are no JSON object");
+  if (call.name == "list_files") return list_files(*arguments);
+  if (call.name == "read_file") return read_file(*arguments);
+  if (call.name == "search") return search(*arguments);
+  if (call.name == "edit_file") return edit_file(*arguments);
+  if (call.name == "write_file") return write_file(*arguments);
+  return run(*arguments, stop);
 }
 
 Result<std::string> TreeTools::text_of(const std::string& path) const {
@@ -214,7 +211,7 @@ Result<std::string> TreeTools::write_file(const Json& arguments) {
   return "done: " + path;
 }
 
-Result<std::string> TreeTools::run(const Json& arguments) {
+Result<std::string> TreeTools::run(const Json& arguments, const StopFlag& stop) {
   Sandbox sandbox;
   sandbox.tree = tree_.path();
   sandbox.read_only = surroundings_.read_only;
@@ -226,7 +223,7 @@ Result<std::string> TreeTools::run(const Json& arguments) {
   command.env = surroundings_.env;
   command.time_limit =
       std::min(Milliseconds(option_duration_ms(options_, "command_time")), context_.time_limit);
-  LATHE_TRY(const SandboxedExit result, run_sandboxed(sandbox, command, context_.stop));
+  LATHE_TRY(const SandboxedExit result, run_sandboxed(sandbox, command, stop));
   if (result.exit.stopped) return fail(ErrorKind::kCancelled, "agent: stopped");
   const std::string printed = result.exit.out + result.exit.err;
   return fmt::format("{}{}{}\n{}", result.exit.describe(), result.contained.empty() ? "" : ", ",

@@ -1,18 +1,12 @@
 // Answers requests of the protocol, in both of its eras, and runs tools on threads of their own.
 #include "serve/mcp/mcp_server.h"
 
-#include <array>
-
 #include "ground/base/clock.h"
 #include "ground/base/text.h"
 
 namespace lathe::serve {
 namespace {
 
-constexpr std::array<std::string_view, 3> kLegacyVersions{"2025-11-25", "2025-06-18", "2025-03-26"};
-constexpr const char* kVersionKey = "io.modelcontextprotocol/protocolVersion";
-constexpr const char* kCapabilitiesKey = "io.modelcontextprotocol/clientCapabilities";
-constexpr const char* kServerInfoKey = "io.modelcontextprotocol/serverInfo";
 constexpr const char* kTasksExtension = "io.modelcontextprotocol/tasks";
 constexpr Milliseconds kBetweenNotes{500};
 constexpr std::int64_t kListsKeepMs = 3'600'000;
@@ -25,7 +19,7 @@ std::unexpected<RpcError> wrong(RpcCode code, std::string message, int status = 
 
 Json supported_versions() {
   Json versions = Json::array({kMcpVersion});
-  for (const std::string_view version : kLegacyVersions) versions.push_back(version);
+  for (const std::string_view version : legacy_mcp_versions()) versions.push_back(version);
   return versions;
 }
 
@@ -50,14 +44,6 @@ std::string key_of(const std::string& session, const Json& id) {
 }
 
 }  // namespace
-
-std::span<const std::string_view> legacy_mcp_versions() {
-  return kLegacyVersions;
-}
-
-bool is_legacy_mcp_version(std::string_view version) {
-  return std::ranges::find(kLegacyVersions, version) != kLegacyVersions.end();
-}
 
 McpResult mcp_failure(const Error& error) {
   return {.text = "error: " + make_valid_utf8(error.message),
@@ -215,7 +201,8 @@ RpcResult<Json> McpServer::answer(const RpcMessage& message, const Era& era,
 
 RpcResult<Json> McpServer::initialize(const RpcMessage& message, McpChannel& channel) const {
   const std::string asked = json_string(message.params, "protocolVersion");
-  channel.legacy = is_legacy_mcp_version(asked) ? asked : std::string(kLegacyVersions.front());
+  channel.legacy =
+      is_legacy_mcp_version(asked) ? asked : std::string(legacy_mcp_versions().front());
   return Json{{"protocolVersion", channel.legacy},
               {"capabilities", {{"tools", Json::object()}}},
               {"serverInfo", {{"name", identity_.name}, {"version", identity_.version}}},

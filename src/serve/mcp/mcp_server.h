@@ -11,15 +11,10 @@
 #include <thread>
 
 #include "ground/schema/json_schema.h"
-#include "serve/mcp/message.h"
 #include "serve/mcp/tool.h"
+#include "serve/rpc/message.h"
 
 namespace lathe::serve {
-
-inline constexpr std::string_view kMcpVersion = "2026-07-28";
-// Those that begin with `initialize`, the newest first.
-std::span<const std::string_view> legacy_mcp_versions();
-bool is_legacy_mcp_version(std::string_view version);
 
 struct McpIdentity {
   std::string name, version;
