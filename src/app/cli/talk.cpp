@@ -1,6 +1,7 @@
 // What a person types is a question or a command of the table below; questions go to the partner.
 #include "app/cli/talk.h"
 
+#include "app/cli/document_reader.h"
 #include "app/cli/line_editor.h"
 #include "app/cli/sampler_flags.h"
 #include "ground/base/file.h"
@@ -9,7 +10,8 @@
 namespace lathe::app {
 namespace {
 
-constexpr std::size_t kMostFile = 1u << 20;  // bytes of a file in a question
+constexpr std::size_t kMostFile = 1u << 20;       // bytes of a file's text in a question
+constexpr std::size_t kMostDocument = 64u << 20;  // bytes of a file
 
 // Writes an answer as it comes: thinking dimmed, calls as JSON. To a terminal go only characters
 // that do nothing there.
@@ -109,12 +111,30 @@ Result<Next> load(Talk& talk, std::string_view rest) {
   return Next{};
 }
 
+// With a line before each page that says which it is.
+std::string with_page_marks(const DocumentText& document) {
+  std::string text;
+  std::size_t from = 0;
+  for (std::size_t i = 0; i < document.pages.size(); ++i) {
+    text +=
+        document.text.substr(from, document.pages[i] - from) + fmt::format("[page {}]\n", i + 1);
+    from = document.pages[i];
+  }
+  return text + document.text.substr(from);
+}
+
 // The file's text in a fence that is longer than any in it.
 Result<Next> add_file(Talk& talk, std::string_view rest) {
-  if (rest.empty()) return invalid("/file needs the name of a text file");
-  LATHE_TRY(std::string text, read_file(fs::path(rest), kMostFile));
-  if (find_invalid_utf8(text) != text.npos || text.find('\0') != text.npos)
-    return invalid("{}: is no text in UTF-8", rest);
+  if (rest.empty()) return invalid("/file needs the name of a file");
+  LATHE_TRY(const std::string bytes, read_file(fs::path(rest), kMostDocument));
+  const auto document = PeoplesReader(talk.app).read(rest, bytes, *talk.app.stop);
+  if (!document) return at(rest, document.error());
+  std::string text = with_page_marks(*document);
+  if (text.size() > kMostFile)
+    return invalid(
+        "{}: its text has {} bytes, and a question may hold {}; `lathe index` makes it "
+        "findable",
+        rest, text.size(), kMostFile);
   std::string fence = "```";
   while (text.find(fence) != text.npos) fence += '`';
   if (!text.ends_with('\n')) text += '\n';
@@ -158,7 +178,7 @@ struct ChatCommand {
 constexpr ChatCommand kChatCommands[] = {
     {"/system", "TEXT", "say what the model is to be (no text: nothing)", set_system},
     {"/set", "NAME VALUE", "change a sampler setting (/set alone shows them)", set_setting},
-    {"/file", "FILE", "send a text file with the next message", add_file},
+    {"/file", "FILE", "send a text, PDF, DOCX, ODT or HTML file with the next message", add_file},
     {"/retry", "", "answer the last question again, with another seed", retry},
     {"/clear", "", "forget the conversation", clear},
     {"/save", "FILE", "write the conversation as JSON", save},
