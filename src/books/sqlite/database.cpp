@@ -16,13 +16,10 @@ bool Database::execute(const std::string& sql) const {
 std::unexpected<Error> Database::error(std::string_view what) const {
   const int code = sqlite3_errcode(db_);
   const char* remedy = "";
-  if (code == SQLITE_FULL)
-    remedy = "; free some space, then run `lathe resume`: nothing recorded so far is lost";
+  if (code == SQLITE_FULL) remedy = remedies_.full;
   if (code == SQLITE_BUSY) remedy = "; another process has held it for over 10 seconds: try again";
-  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
-    remedy = "; move the file away or give another directory with --journal";
-  if (code == SQLITE_READONLY || code == SQLITE_CANTOPEN)
-    remedy = "; check its permissions or give another directory with --journal";
+  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) remedy = remedies_.damaged;
+  if (code == SQLITE_READONLY || code == SQLITE_CANTOPEN) remedy = remedies_.refused;
   return fail(ErrorKind::kUnavailable, "{}: cannot {}: {}{}", file_.string(), what,
               sqlite3_errmsg(db_), remedy);
 }

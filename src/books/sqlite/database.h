@@ -15,11 +15,21 @@
 
 namespace lathe::books {
 
+// What a person can do where SQLite refuses; each goes on a sentence.
+struct Remedies {
+  const char* full = "; free some space, then run `lathe resume`: nothing recorded so far is lost";
+  const char* damaged = "; move the file away or give another directory with --journal";
+  const char* refused = "; check its permissions or give another directory with --journal";
+};
+
 class Database {
  public:
-  explicit Database(fs::path file) : file_(std::move(file)) {}
+  explicit Database(fs::path file, Remedies remedies = {})
+      : file_(std::move(file)), remedies_(remedies) {}
   Database(Database&& other) noexcept
-      : file_(std::move(other.file_)), db_(std::exchange(other.db_, nullptr)) {}
+      : file_(std::move(other.file_)),
+        remedies_(other.remedies_),
+        db_(std::exchange(other.db_, nullptr)) {}
   ~Database() { sqlite3_close(db_); }
 
   // `name`: the file, or a URI of it. `flags`: SQLite's. Waits for others for at most `patience`.
@@ -32,7 +42,30 @@ class Database {
 
  private:
   fs::path file_;
+  Remedies remedies_;
   sqlite3* db_ = nullptr;
+};
+
+// All that is done while it lives, or nothing: what is not committed is taken back.
+class Transaction {
+ public:
+  explicit Transaction(const Database& db) : db_(db), open_(db.execute("BEGIN IMMEDIATE")) {}
+  ~Transaction() {
+    if (open_) db_.execute("ROLLBACK");
+  }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  bool begun() const { return open_; }
+  bool commit() {
+    const bool done = db_.execute("COMMIT");
+    open_ = open_ && !done;
+    return done;
+  }
+
+ private:
+  const Database& db_;
+  bool open_;
 };
 
 // A prepared statement, bound and stepped in order. Every failure is kept by the connection for
@@ -49,6 +82,11 @@ class Statement {
   Statement& bind(std::string_view text) {
     ok_ = ok_ && sqlite3_bind_text64(statement_, ++index_, text.empty() ? "" : text.data(),
                                      text.size(), SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK;
+    return *this;
+  }
+  Statement& bind_bytes(std::string_view bytes) {
+    ok_ = ok_ && sqlite3_bind_blob64(statement_, ++index_, bytes.empty() ? "" : bytes.data(),
+                                     bytes.size(), SQLITE_TRANSIENT) == SQLITE_OK;
     return *this;
   }
   Statement& bind(std::int64_t number) {
@@ -75,6 +113,7 @@ class Statement {
   }
   bool ok() const { return ok_; }
 
+  // Of a text, or of bytes.
   std::string text(int column) const {
     const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
     return bytes ? std::string(bytes,

@@ -47,6 +47,15 @@ Result<std::uint64_t> FileBlobs::size(std::string_view sha256) const {
               "{}: {}", path.string(), error.message());
 }
 
+Status FileBlobs::remove(std::string_view sha256) {
+  if (!shared_) return only_read(directory_);
+  std::error_code error;
+  fs::remove(path_of(sha256), error);
+  if (!error) return {};
+  return fail(ErrorKind::kUnavailable, "{}: cannot be removed: {}", path_of(sha256).string(),
+              error.message());
+}
+
 Result<Sweep> FileBlobs::sweep(const Named& named) {
   if (!shared_) return only_read(directory_);
   if (!shared_->alone(kSweepPatience)) {

@@ -18,6 +18,7 @@ class FileBlobs : public BlobStore {
   Status put(std::string_view sha256, std::string_view bytes) override;
   Result<std::string> get(std::string_view sha256) const override;
   Result<std::uint64_t> size(std::string_view sha256) const override;
+  Status remove(std::string_view sha256) override;
   Result<Sweep> sweep(const Named& named) override;
 
  private:

@@ -41,28 +41,6 @@ constexpr const char* kLabels = R"sql(
     PRIMARY KEY (run, unit, blob)) WITHOUT ROWID;
 )sql";
 
-// All that is done while it lives, or nothing: what is not committed is taken back.
-class Transaction {
- public:
-  explicit Transaction(const Database& db) : db_(db), open_(db.execute("BEGIN IMMEDIATE")) {}
-  ~Transaction() {
-    if (open_) db_.execute("ROLLBACK");
-  }
-  Transaction(const Transaction&) = delete;
-  Transaction& operator=(const Transaction&) = delete;
-
-  bool begun() const { return open_; }
-  bool commit() {
-    const bool done = db_.execute("COMMIT");
-    open_ = open_ && !done;
-    return done;
-  }
-
- private:
-  const Database& db_;
-  bool open_;
-};
-
 // The version of the tables; 0: there are none yet. Errors: another's database, a newer lathe's.
 Result<int> format_of(const Database& db) {
   const std::string file = db.file().string();

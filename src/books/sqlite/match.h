@@ -1,0 +1,13 @@
+// Questions of people as FTS5 reads them. Pure; safe on any bytes.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace lathe::books {
+
+// Any of the question's words; what is written as one, like ID-0815, also as it stands. "": it has
+// no words. At most 64 are looked for.
+std::string match_expression(std::string_view question);
+
+}  // namespace lathe::books
