@@ -280,6 +280,15 @@ TEST_P(Store, ABlobsSizeIsKnownBeforeItIsRead) {
   EXPECT_EQ(journal.blob_size("x").error().kind, ErrorKind::kInvalid);
 }
 
+TEST_P(Store, AForgottenBlobIsGoneWhateverNamesIt) {
+  Journal journal = open();
+  const std::string blob = journal.put_blob("forget me").value();
+  EXPECT_TRUE(journal.forget_blob(blob));
+  EXPECT_EQ(journal.blob(blob).error().kind, ErrorKind::kNotFound);
+  EXPECT_TRUE(journal.forget_blob(blob));
+  EXPECT_FALSE(journal.forget_blob("../journal.db"));
+}
+
 // A watcher asks for the version again and again, and reads when it is another one.
 TEST_P(Store, TheVersionTellsWhatOthersChange) {
   Journal writer = open(), watcher = open();

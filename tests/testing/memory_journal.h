@@ -215,6 +215,11 @@ class MemoryBlobs : public books::BlobStore {
     LATHE_TRY(const std::string bytes, get(sha256));
     return bytes.size();
   }
+  Status remove(std::string_view sha256) override {
+    const std::lock_guard lock(shelf_->blobs_mutex);
+    shelf_->blobs.erase(std::string(sha256));
+    return {};
+  }
   Result<books::Sweep> sweep(const Named& named) override {
     if (shelf_->open > 1) return fail(ErrorKind::kUnavailable, "another uses this shelf");
     LATHE_TRY(const auto kept, named());

@@ -28,6 +28,8 @@ class BlobStore {
   virtual Status put(std::string_view sha256, std::string_view bytes) = 0;
   virtual Result<std::string> get(std::string_view sha256) const = 0;
   virtual Result<std::uint64_t> size(std::string_view sha256) const = 0;
+  // Removes one, whoever names it. Nothing happens where it is not there.
+  virtual Status remove(std::string_view sha256) = 0;
   // Removes what is not named. `named` is asked once no other object can store anything: a blob
   // comes before the record that names it. Refused (kUnavailable) while another object, of any
   // process, stands before this place.

@@ -56,6 +56,12 @@ Result<std::uint64_t> Journal::blob_size(std::string_view sha256) const {
   return blobs_->size(sha256);
 }
 
+Status Journal::forget_blob(std::string_view sha256) {
+  if (!is_sha256_hex(sha256))
+    return invalid("'{}' is not the name of a blob", clip_utf8(sha256, 80));
+  return blobs_->remove(sha256);
+}
+
 Result<Lease> Journal::lease(const std::string& run, Milliseconds patience) const {
   if (!is_run_id(run)) return invalid("'{}' is not the id of a run", clip_utf8(run, 80));
   LeaseAsk ask{.patience = patience};

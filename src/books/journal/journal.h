@@ -83,6 +83,8 @@ class Journal {
     return records_->labels(run);
   }
 
+  // The text of a blob must be forgotten: it goes, whatever records name it.
+  Status forget_blob(std::string_view sha256);
   Status remove_run(const std::string& run);  // its blobs go with the next gc()
   // Removes the runs and the blobs that only they name, so that no byte of them is left in what the
   // stores keep. All of it or, while another process has this journal open, nothing; a run that is
