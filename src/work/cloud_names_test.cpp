@@ -14,5 +14,12 @@ TEST(CloudNames, AreFamiliesAndTheirMembers) {
     EXPECT_FALSE(is_cloud_name(name)) << name;
 }
 
+TEST(CloudNames, TagsOfACloud) {
+  for (const char* name : {"gpt-oss:120b-cloud", "glm-4.6:cloud"})
+    EXPECT_TRUE(is_asked_of_a_cloud(name)) << name;
+  for (const char* name : {"", "cloud", "my-cloud", "qwen3:8b", "cloud:8b"})
+    EXPECT_FALSE(is_asked_of_a_cloud(name)) << name;
+}
+
 }  // namespace
 }  // namespace lathe

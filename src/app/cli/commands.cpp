@@ -3,6 +3,7 @@
 
 namespace lathe::app {
 
+void add_approvals(CLI::App& cli, App& app, Action& action);
 void add_bench(CLI::App& cli, App& app, Action& action);
 void add_capacity(CLI::App& cli, App& app, Action& action);
 void add_logits(CLI::App& cli, App& app, Action& action);
@@ -23,6 +24,7 @@ void add_fix(CLI::App& cli, App& app, Action& action);
 void add_fit(CLI::App& cli, App& app, Action& action);
 void add_gc(CLI::App& cli, App& app, Action& action);
 void add_imatrix(CLI::App& cli, App& app, Action& action);
+void add_index(CLI::App& cli, App& app, Action& action);
 void add_import(CLI::App& cli, App& app, Action& action);
 void add_judge(CLI::App& cli, App& app, Action& action);
 void add_key(CLI::App& cli, App& app, Action& action);
@@ -30,6 +32,7 @@ void add_ledger(CLI::App& cli, App& app, Action& action);
 void add_loop(CLI::App& cli, App& app, Action& action);
 void add_manual(CLI::App& cli, App& app, Action& action);
 void add_mcp(CLI::App& cli, App& app, Action& action);
+void add_memory(CLI::App& cli, App& app, Action& action);
 void add_merge(CLI::App& cli, App& app, Action& action);
 void add_payback(CLI::App& cli, App& app, Action& action);
 void add_prices(CLI::App& cli, App& app, Action& action);
@@ -46,6 +49,7 @@ void add_runs(CLI::App& cli, App& app, Action& action);
 void add_serve(CLI::App& cli, App& app, Action& action);
 void add_ps(CLI::App& cli, App& app, Action& action);
 void add_show(CLI::App& cli, App& app, Action& action);
+void add_talk(CLI::App& cli, App& app, Action& action);
 void add_tokenize(CLI::App& cli, App& app, Action& action);
 void add_tune(CLI::App& cli, App& app, Action& action);
 
@@ -60,6 +64,7 @@ std::span<const CommandSpec> commands() {
       {add_ps},         {add_tune},       {add_merge},      {add_pull},    {add_models},
       {add_egress},     {add_manual},     {add_completion}, {add_ledger},  {add_prices},
       {add_payback},    {add_key},        {add_queue},      {add_open},    {add_mcp},
+      {add_talk},       {add_approvals},  {add_index},      {add_memory},
   };
   return kCommands;
 }

@@ -151,6 +151,8 @@ std::vector<Finding> findings_of(const App& app) {
       program("ctags", "finder of functions", "universal-ctags", true),
       program("espeak-ng", "second voice", "espeak-ng", false),
       program("python3", "python3", "python3", false),
+      program("pdftotext", "reader of PDF", "poppler-utils", false),
+      program("pandoc", "reader of DOCX", "pandoc", false),
       browser(),
       workers(app),
       server(app),

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "app/cli/outputs.h"
+#include "app/cli/remember.h"
 #include "app/cli/view.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
@@ -55,6 +56,12 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
   auto setup = std::make_unique<DriveSetup>();
   LATHE_TRY(setup->workers_, WorkerTable::make(app, flags.workers, privacy));
   LATHE_TRY(std::vector<books::PriceTable> prices, load_prices(app));
+  setup->tools_.emplace(
+      app, ToolDesk::Options{.unsafe_no_sandbox = flags.unsafe_no_sandbox,
+                             .most = parse_reach(flags.workers.allow).value_or(Reach::kLocal),
+                             .alone = [observer](const std::function<void()>& work) {
+                               observer ? observer->alone(work) : work();
+                             }});
   const int parallel = flags.parallel > 0
                            ? flags.parallel
                            : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -74,6 +81,12 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
       .stop = *app.stop,
       .observer = observer,
       .prices = std::move(prices),
+      .tools = [desk = &*setup->tools_](std::span<const ToolServer> servers, const StopFlag& stop)
+          -> Result<std::unique_ptr<ForeignTools>> {
+        LATHE_TRY(auto toolbox, desk->open(servers, stop));
+        LATHE_TRY_STATUS(desk->settle(*toolbox, stop));
+        return std::unique_ptr<ForeignTools>(std::move(toolbox));
+      },
   });
   return setup;
 }
@@ -196,6 +209,7 @@ int drive_and_finish(const App& app, books::Journal& journal, loop::Run& run,
   }
   if (auto left = leave_outputs(app, journal, run, *bench.media); !left)
     return report_error(app, left.error());
+  if (auto kept = keep_proposals(app, journal, run); !kept) return report_error(app, kept.error());
   if (!app.json) print(fmt::format("lathe report {} writes it as a page\n", run.id()));
   return exit_code_of(state);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "app/cli/app.h"
+#include "app/cli/tool_desk.h"
 #include "app/cli/workers.h"
 #include "ground/sys/energy.h"
 #include "loop/conductor/conductor.h"
@@ -34,6 +35,7 @@ class DriveSetup {
 
  private:
   WorkerTable workers_;
+  std::optional<ToolDesk> tools_;
   EnergyMeter meter_;
   std::optional<loop::Bench> bench_;
 };

@@ -3,6 +3,7 @@
 #include "app/cli/grid.h"
 
 #include "app/cli/bench_flags.h"
+#include "app/cli/indexes.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
 #include "app/cli/recipes.h"
@@ -137,11 +138,17 @@ Result<int> run_grid(const App& app, GridFlags flags) {
   const loop::Bench& bench = (*setup).bench();
   LATHE_TRY_STATUS(check_worker_names(app, found.recipe, flags.drive.workers, bench));
   std::error_code ignored;
+  const fs::path recipe_dir = fs::absolute(found.path, ignored).parent_path();
+  if (found.recipe.memory)
+    return invalid("{}: a grid compares models on the same prompts; leave [memory] out",
+                   found.path.string());
+  LATHE_TRY(auto look_up, open_context(app, found.recipe, recipe_dir));
   const loop::NewRun request{
       std::move(found.recipe),
-      fs::absolute(found.path, ignored).parent_path(),
+      recipe_dir,
       flags.input,
-      {{"workers", flags.drive.workers.specs}, {"allow", flags.drive.workers.allow}}};
+      {{"workers", flags.drive.workers.specs}, {"allow", flags.drive.workers.allow}},
+      std::move(look_up)};
   LATHE_TRY(loop::Run run, loop::Run::start(journal, request, bench));
   if (!app.json)
     print(fmt::format("run {}: {}\n", run.id(), counted(run.state().units.size(), "cell")));

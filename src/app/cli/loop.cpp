@@ -1,9 +1,11 @@
 // lathe loop RECIPE: make, judge and repair until everything passes. lathe fix COMMAND: the same
 // for a project and the command that tests it. lathe resume RUN: go on with one that was stopped.
 #include "app/cli/loop.h"
+#include "app/cli/indexes.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
 #include "app/cli/recipes.h"
+#include "app/cli/remember.h"
 #include "app/cli/retention.h"
 #include "app/cli/running_server.h"
 #include "app/cli/view.h"
@@ -96,14 +98,22 @@ int run_loop(const App& app, const LoopFlags& flags) {
     if (const auto out = OutputDirectory::open(flags.out, flags.force); !out)
       return report_error(app, out.error());
   std::error_code ignored;
+  const fs::path recipe_dir = fs::absolute(found->path, ignored).parent_path();
+  auto look_up = open_context(app, found->recipe, recipe_dir);
+  if (!look_up) return report_error(app, look_up.error());
+  auto recall = open_recall(app, found->recipe, recipe_dir);
+  if (!recall) return report_error(app, recall.error());
   loop::NewRun request{std::move(found->recipe),
-                       fs::absolute(found->path, ignored).parent_path(),
+                       recipe_dir,
                        flags.input,
                        {{"out", flags.out.empty() ? "" : fs::absolute(flags.out, ignored).string()},
                         {"force", flags.force},
                         {"apply", !flags.no_apply},
                         {"workers", flags.drive.workers.specs},
-                        {"allow", flags.drive.workers.allow}}};
+                        {"allow", flags.drive.workers.allow}},
+                       *std::move(look_up),
+                       *std::move(recall)};
+  if (request.recipe.memory) request.extra["project"] = recipe_dir.string();
   if (!flags.by.empty()) request.extra["by"] = flags.by;
   // It will be worked on from elsewhere.
   if (flags.background) request.extra["out_root"] = fs::absolute(kOutputs, ignored).string();

@@ -27,8 +27,8 @@ Result<std::vector<std::string>> shipped_names(const App& app) {
 // judges in them.
 Json options_json(const loop::Recipe& recipe) {
   Json options = Json::array();
-  for (const char* table : {"unit", "make", "stop"})
-    for (const auto& [key, value] : recipe.canonical[table].items()) {
+  for (const char* table : {"unit", "context", "memory", "make", "stop"})
+    for (const auto& [key, value] : json_at(recipe.canonical, table).items()) {
       std::string_view help;
       for (const auto specs : {loop::recipe_options(table), recipe.maker->options})
         for (const OptionSpec& spec : specs)
@@ -180,9 +180,12 @@ int explain_recipe(const App& app, const std::string& name,
   print_table("", all, {});
   const loop::JudgeKind* tests = recipe.from_tests() ? loop::find_judge("tests") : nullptr;
   table("[unit]", all["unit"], tests ? tests->options : std::span<const OptionSpec>());
+  if (recipe.context) table("[context]", all["context"], {});
+  if (recipe.memory) table("[memory]", all["memory"], {});
   table("[make]", all["make"], recipe.maker->options);
   for (std::size_t i = 0; i < recipe.judges.size(); ++i)
     table("[[judge]]", all["judge"][i], recipe.judges[i].kind->options);
+  for (const Json& tool : json_at(all, "tool")) table("[[tool]]", tool, {});
   if (!all["combine"].empty()) table("[combine]", all["combine"], {});
   table("[stop]", all["stop"], {});
   for (const std::string& warning : recipe.warnings) print("# warning: " + warning + "\n");

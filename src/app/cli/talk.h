@@ -17,6 +17,7 @@ struct Partner {
   std::size_t vocabulary = 0;              // of token ids that a setting may name
   std::unique_ptr<LocalModel> local = {};  // one of the two is there
   std::unique_ptr<Worker> worker = {};
+  std::unique_ptr<ToolSet> tools = {};  // that it may call; null: none
   std::optional<Conversation> conversation = {};
 };
 // The partner of that name, with a conversation that is empty. What is checked without loading a

@@ -59,6 +59,12 @@ void View::on_output(const loop::CallId* call, std::string_view text) {
     print_output("", "before", text);
 }
 
+void View::alone(const std::function<void()>& work) {
+  const std::lock_guard lock(mutex_);
+  drawn_lines_ = 0;  // the next table comes below what is said
+  work();
+}
+
 // Above the table, which the next record draws again below it.
 void View::print_output(const std::string& call, std::string_view label, std::string_view text) {
   std::string& line =

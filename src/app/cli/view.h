@@ -18,6 +18,7 @@ class View : public loop::Observer {
   void on_progress(const loop::CallId& call, std::string_view what) override;
   bool wants_output() const override { return verbose_; }
   void on_output(const loop::CallId* call, std::string_view text) override;
+  void alone(const std::function<void()>& work) override;
   void finish();  // leaves the last table standing
 
  private:

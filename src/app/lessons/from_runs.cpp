@@ -2,6 +2,7 @@
 #include "app/lessons/from_runs.h"
 
 #include "ground/base/text.h"
+#include "loop/conductor/conductor.h"
 #include "loop/conductor/make_task.h"
 #include "loop/conductor/run_files.h"
 #include "loop/record/event.h"
@@ -81,8 +82,10 @@ Result<std::string> lesson(const OpenRun& run, const loop::Track& track, const l
   if (const loop::CandidateState* base = built_on(track, lap)) {
     LATHE_TRY(best, run.journal.blob(base->blob));
   }
+  LATHE_TRY(std::string remembered,
+            remembered_text(run.journal, recipe, units_of(run.state, track)));
   const loop::MakeTask task =
-      make_task(run.state, track, lap, 0, run.files.prefix, std::move(best));
+      make_task(run.state, track, lap, 0, run.files.prefix, std::move(best), std::move(remembered));
   std::string answer = take;
   if (recipe.maker->answer) {
     LATHE_TRY(answer, recipe.maker->answer(task, run.files.place, take));

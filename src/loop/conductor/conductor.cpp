@@ -12,6 +12,7 @@
 #include "loop/conductor/account.h"
 #include "loop/conductor/make_task.h"
 #include "loop/conductor/run_files.h"
+#include "loop/conductor/tool_calls.h"
 #include "loop/terms/labelled_worker.h"
 
 namespace lathe::loop {
@@ -22,8 +23,10 @@ constexpr std::int64_t kSampleEvery = 60'000;  // of working time, between looks
 // What a call came to.
 struct CallOutcome {
   std::variant<CandidateMade, VerdictGiven> event;
-  bool failed = false;             // an error rather than an answer
-  std::optional<Error> lost = {};  // made, but the journal could not take it: no fault of the unit
+  bool failed = false;  // an error rather than an answer
+  // No fault of the unit, and nothing of it can be written down: the journal could not take what
+  // was made, or the tools are others than those that were agreed to.
+  std::optional<Error> lost = {};
 
   const CallId& call() const {
     return std::visit([](const auto& each) -> const CallId& { return each.call; }, event);
@@ -71,12 +74,30 @@ Result<std::vector<Part>> whole_parts(const books::Journal& journal, const RunSt
   return parts;
 }
 
+Result<std::string> remembered_text(const books::Journal& journal, const Recipe& recipe,
+                                    std::span<const Unit> units) {
+  if (!recipe.memory) return "";
+  std::vector<std::string> texts;
+  for (const RecalledBlob& fact : recalled_of(units)) {
+    auto text = journal.blob(fact.blob);
+    if (!text && text.error().kind == ErrorKind::kNotFound) continue;
+    if (!text) return std::unexpected(text.error());
+    texts.push_back(*std::move(text));
+  }
+  return remembered_text(texts, recipe.memory->propose);
+}
+
 // Drives one run: owns the threads of its calls, and is the only one who appends.
 class Driver {
  public:
   explicit Driver(Run& run) : run_(run), state_(run.state_), bench_(run.bench_) {}
   ~Driver() {
     cancel_.raise();
+    {
+      const std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    written_.notify_all();
     for (auto& [id, thread] : threads_) thread.join();
   }
 
@@ -107,6 +128,46 @@ class Driver {
     place.unsafe_no_sandbox = bench_.unsafe_no_sandbox;
     LATHE_TRY(RunFiles files, lay_out(run_.journal_, state_, std::move(place)));
     files_.emplace(std::move(files));
+    for (const RunBegun::Tools& each : state_.header.tools) {
+      LATHE_TRY(definitions_[each.server], run_.journal_.blob(each.blob));
+    }
+    tool_calls_.emplace(
+        ToolCalls::Book{[this](Event event) { return write_down(std::move(event)); },
+                        [this](std::string_view bytes) { return run_.journal_.put_blob(bytes); },
+                        [this](const std::string& blob) { return run_.journal_.blob(blob); }},
+        state_.tool_calls);
+    return {};
+  }
+
+  // On a call's thread: the run's own writes it down.
+  Status write_down(Event event) {
+    Note note{std::move(event), std::nullopt};
+    std::unique_lock lock(mutex_);
+    if (!closed_) notes_.push_back(&note);
+    arrived_.notify_one();
+    written_.wait(lock, [&] { return note.written || closed_; });
+    if (note.written) return *note.written;
+    std::erase(notes_, &note);
+    return fail(ErrorKind::kCancelled, "the run has stopped");
+  }
+
+  // What calls want to have in the record, where no decision is due.
+  Status take_notes() {
+    std::vector<Note*> notes;
+    {
+      const std::lock_guard lock(mutex_);
+      notes.swap(notes_);
+    }
+    for (Note* note : notes) {
+      const Status written = state_.ended ? fail(ErrorKind::kCancelled, "the run has ended")
+                                          : append(std::move(note->event));
+      {
+        const std::lock_guard lock(mutex_);
+        note->written = written;
+      }
+      written_.notify_all();
+      if (!state_.ended) LATHE_TRY_STATUS(written);
+    }
     return {};
   }
 
@@ -332,8 +393,10 @@ class Driver {
     if (const CandidateState* base = built_on(track, lap)) {
       LATHE_TRY(best, run_.journal_.blob(base->blob));
     }
-    const auto task = std::make_shared<const MakeTask>(
-        make_task(state_, track, lap, call.n, files_->prefix, std::move(best)));
+    LATHE_TRY(std::string remembered,
+              remembered_text(run_.journal_, recipe, units_of(state_, track)));
+    const auto task = std::make_shared<const MakeTask>(make_task(
+        state_, track, lap, call.n, files_->prefix, std::move(best), std::move(remembered)));
     Worker* asked = recipe.maker->needs_worker ? worker(task->rung) : nullptr;
     return PreparedCall{
         make_key(*task, state_.header.files, *recipe.maker, asked), info_of(asked, task->rung),
@@ -367,19 +430,28 @@ class Driver {
     event.worker = asked ? task.rung : "";
     const auto begun = bench_.clock.monotonic();
     std::optional<LabelledWorker> labelled = labelled_for(call, asked);
-    const MakeContext context{.place = files_->place,
-                              .worker = labelled ? &*labelled : nullptr,
-                              .stop = cancel_,
-                              .time_limit = limit,
-                              .progress = progress_of(call),
-                              .usage = &event.usage};
+    const auto& memory = state_.recipe.memory;
+    std::vector<std::string> proposals;
+    MakeContext context{.place = files_->place,
+                        .worker = labelled ? &*labelled : nullptr,
+                        .stop = cancel_,
+                        .time_limit = limit,
+                        .progress = progress_of(call),
+                        .usage = &event.usage,
+                        .proposals = memory && memory->propose ? &proposals : nullptr};
     Result<Made> made =
         maker.needs_worker && !asked
             ? fail(ErrorKind::kUnavailable,
                    "there is no worker '{}'; name one with --worker {}=URL", task.rung, task.rung)
-            : maker.make(task, context);
+            : make_with_tools(call, task, context);
     std::optional<Error> lost;
+    if (!made && made.error().code == kToolsChanged) lost = made.error();
     if (made) {
+      for (const std::string& text : proposals)
+        if (auto blob = run_.journal_.put_blob(text))
+          made->facts["proposed"].push_back({{"blob", *std::move(blob)}});
+        else
+          lost = std::move(blob).error();
       if (auto blob = run_.journal_.put_blob(made->bytes))
         event.answer = Artifact{*std::move(blob), made->bytes.size(), made->media_type,
                                 made->extension, made->facts};
@@ -396,6 +468,15 @@ class Driver {
     }
     event.ms = (bench_.clock.monotonic() - begun).count();
     return {std::move(event), !made, std::move(lost)};
+  }
+
+  // The servers are of this candidate alone.
+  Result<Made> make_with_tools(const CallId& call, const MakeTask& task, MakeContext& context) {
+    LATHE_TRY(const auto tools, open_tools(state_.recipe, bench_, cancel_));
+    if (tools) LATHE_TRY_STATUS(tools->unchanged(definitions_));
+    std::optional<RecordedTools> recorded;
+    if (tools) context.tools = &recorded.emplace(*tools, *tool_calls_, call);
+    return state_.recipe.maker->make(task, context);
   }
 
   Result<Judged> what_is_judged(const CallId& call) const {
@@ -469,9 +550,11 @@ class Driver {
     {
       std::unique_lock lock(mutex_);
       // Wakes by itself so that Ctrl-C and the time budget are noticed.
-      arrived_.wait_for(lock, Milliseconds(100), [this] { return !results_.empty(); });
+      arrived_.wait_for(lock, Milliseconds(100),
+                        [this] { return !results_.empty() || !notes_.empty(); });
       taken.swap(results_);
     }
+    LATHE_TRY_STATUS(take_notes());
     for (CallOutcome& outcome : taken) {
       const auto thread = threads_.find(outcome.call());
       thread->second.join();
@@ -519,6 +602,17 @@ class Driver {
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<CallOutcome> results_;
+  // What calls want to have written down, and wait for.
+  struct Note {
+    Event event;
+    std::optional<Status> written;
+  };
+  std::vector<Note*> notes_;
+  std::condition_variable written_;
+  bool closed_ = false;
+
+  std::optional<ToolCalls> tool_calls_;
+  std::map<std::string, std::string> definitions_;  // of tools, as the run began with them
 };
 
 Run::Run(books::Journal& journal, books::Lease lease, RunState state, const Bench& bench)
@@ -531,6 +625,7 @@ Result<Run> Run::resume(books::Journal& journal, const std::string& id, const Be
   const auto entries = from_records(records);
   auto state = entries ? fold(*entries) : Result<RunState>(std::unexpected(entries.error()));
   if (!state) return at("run " + id, state.error());
+  LATHE_TRY_STATUS(check_reach(state->recipe, bench.worker));
   Run run(journal, std::move(lease), *std::move(state), bench);
   run.redo_ = redo;
   if (run.state_.ended && run.state_.end_state != RunResult::kNotJudged) return run;

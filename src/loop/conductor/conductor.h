@@ -7,6 +7,8 @@
 #include "books/prices/price_table.h"
 #include "ground/base/clock.h"
 #include "loop/conductor/state.h"
+#include "loop/terms/passage.h"
+#include "loop/terms/remembered.h"
 
 namespace lathe::loop {
 
@@ -20,6 +22,8 @@ class Observer {
   // wants_output().
   virtual bool wants_output() const { return false; }
   virtual void on_output(const CallId* /*call*/, std::string_view /*text*/) {}
+  // Nothing else is shown while `work` speaks with the person.
+  virtual void alone(const std::function<void()>& work) { work(); }
 };
 
 // The machine and the outside world, as the run may use them.
@@ -39,6 +43,10 @@ struct Bench {
   const StopFlag& stop;
   Observer* observer = nullptr;
   std::vector<books::PriceTable> prices = {};  // for workers that are paid for
+  // Opens the servers of [[tool]] for one candidate. Any thread; empty: not here.
+  std::function<Result<std::unique_ptr<ForeignTools>>(std::span<const ToolServer> servers,
+                                                      const StopFlag& stop)>
+      tools = {};
 };
 
 struct NewRun {
@@ -48,6 +56,10 @@ struct NewRun {
   fs::path
       input;   // replaces unit.from or unit.tree; empty: as the recipe says, relative to recipe_dir
   Json extra;  // what the command line wants to find again: {"out": …, "allow": …}
+  // With a [context]: the best passages for a question.
+  std::function<Result<std::vector<Passage>>(std::string_view question)> look_up = {};
+  // With a [memory]: the facts that fit a question.
+  std::function<Result<std::vector<Recalled>>(std::string_view question)> recall = {};
 };
 
 // What somebody else made, to be judged as it is.
@@ -107,10 +119,21 @@ class Run {
 // that the run said "passed" wrongly, or names the first decision that differs.
 Result<int> replay(std::span<const Entry> entries);
 
+// The servers of the recipe's [[tool]], opened; null: it has none.
+Result<std::unique_ptr<ForeignTools>> open_tools(const Recipe& recipe, const Bench& bench,
+                                                 const StopFlag& stop);
 // One line for each file that the recipe's options name and that is not beside it.
 std::vector<std::string> missing_files(const Recipe& recipe, const fs::path& recipe_dir);
+// Refused: what [context] or [memory] shows would travel further than it may. `worker`: as a bench
+// has it.
+Status check_reach(const Recipe& recipe,
+                   const std::function<Worker*(const std::string& name)>& worker);
 Status check_schema_files(const Recipe& recipe, const fs::path& recipe_dir);
 
+// The facts that were recalled for the units, as their maker's prompt says them; what has been
+// forgotten since is left out.
+Result<std::string> remembered_text(const books::Journal& journal, const Recipe& recipe,
+                                    std::span<const Unit> units);
 // The judge's own identity: kind, options and this program's build. Verdicts carry it.
 std::string judge_hash(const JudgeSpec& judge, const std::string& build);
 // Everything a whole judge looks at, in the order of the units. Needs the journal for the bytes.

@@ -3,6 +3,7 @@
 #include "loop/conductor/make_task.h"
 
 #include "loop/conductor/feedback.h"
+#include "loop/terms/passage.h"
 
 namespace lathe::loop {
 
@@ -11,7 +12,7 @@ const CandidateState* built_on(const Track& track, const LapState& lap) {
 }
 
 MakeTask make_task(const RunState& state, const Track& track, const LapState& lap, int n,
-                   std::string prefix, std::optional<std::string> best) {
+                   std::string prefix, std::optional<std::string> best, std::string remembered) {
   const Recipe& recipe = state.recipe;
   MakeTask task{recipe.make_options, units_of(state, track)};
   task.move = lap.move;
@@ -28,7 +29,8 @@ MakeTask make_task(const RunState& state, const Track& track, const LapState& la
     task.best = std::move(best);
   }
   const bool shown = base && is_text_media(base->media_type);
-  task.tail = feedback_tail(track, lap, shown ? task.best : std::nullopt);
+  task.tail = std::move(remembered) + passages_text(task.units) +
+              feedback_tail(track, lap, shown ? task.best : std::nullopt);
   return task;
 }
 

@@ -13,6 +13,7 @@ const CandidateState* built_on(const Track& track, const LapState& lap);
 // bytes of built_on(), or nothing. `prefix`: the maker's, of this run. The task points into
 // `state`.
 MakeTask make_task(const RunState& state, const Track& track, const LapState& lap, int n,
-                   std::string prefix, std::optional<std::string> best);
+                   std::string prefix, std::optional<std::string> best,
+                   std::string remembered = {});
 
 }  // namespace lathe::loop

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include "loop/terms/passage.h"
+
 namespace lathe::loop {
 namespace {
 
@@ -55,6 +57,14 @@ TEST_F(MakeTaskTest, ARepairSeesTheBestAndItsFaults) {
   ASSERT_EQ(asked.critiques.size(), 1U);
   EXPECT_THAT(asked.tail, HasSubstr("the best text"));
   EXPECT_THAT(asked.tail, HasSubstr("line 3: it is too long"));
+}
+
+TEST_F(MakeTaskTest, PassagesStandBeforeTheFeedback) {
+  const std::vector<Passage> passages{{"a:0-9", "guide.md", "line 3", "The port is 8080."}};
+  put_passages(passages, state_.units[0]);
+  const std::string tail = task({.number = 2, .move = Move::kRepair}).tail;
+  EXPECT_LT(tail.find("[1] guide.md, line 3:\n<<<\nThe port is 8080.\n>>>"),
+            tail.find("the best text"));
 }
 
 TEST_F(MakeTaskTest, AFreshSampleBuildsOnNothing) {

@@ -7,6 +7,7 @@
 #include "ground/base/text.h"
 #include "ground/base/toml.h"
 #include "ground/base/units.h"
+#include "loop/terms/passage.h"
 #include "loop/terms/write_rule.h"
 
 namespace lathe::loop {
@@ -52,11 +53,31 @@ constexpr OptionSpec kTopOptions[] = {
     {"collect", OptionType::kString, "\"first\"",
      "first: a failed stage skips the dearer ones | all"},
     {"unit", OptionType::kTable, kMustBeGiven, "what is judged alone"},
+    {"context", OptionType::kTable, {}, "what is looked up in documents for each unit"},
+    {"memory", OptionType::kTable, {}, "what is recalled for each unit, and may be proposed"},
     {"make", OptionType::kTable, kMustBeGiven, "what makes the candidates"},
     {"judge", OptionType::kTable, kMustBeGiven, "[[judge]]: one table per judge"},
     {"combine", OptionType::kTable, "{}",
      "per stage: all | any | \"2-of-3\" | \"weighted >= 0.8\""},
     {"stop", OptionType::kTable, "{}", "when to give up"},
+    {"tool",
+     OptionType::kTable,
+     {},
+     "[[tool]]: one table per program whose tools the maker's model may call"},
+};
+constexpr OptionSpec kToolOptions[] = {
+    {"server", OptionType::kString, kMustBeGiven, "its name here: small letters, digits and '-'"},
+    {"command", OptionType::kStrings, kMustBeGiven,
+     "the program, which speaks the Model Context Protocol on its standard input and output"},
+    {"allow", OptionType::kStrings, kMustBeGiven, "the tools that may be called"},
+    {"ask", OptionType::kString, "\"first\"",
+     "before which calls a person is asked: always | first | never"},
+    {"privacy", OptionType::kString, "\"local\"",
+     "local: it has no network | any: it has the machine's"},
+    {"root", OptionType::kString, {}, "a directory that it may read, and begins in"},
+    {"read_only", OptionType::kStrings, "[]", "other directories that it may read"},
+    {"env", OptionType::kTable, "{}", "variables for it"},
+    {"call_time", OptionType::kDuration, "\"1m\"", "limit of one call"},
 };
 constexpr OptionSpec kUnitOptions[] = {
     {"from", OptionType::kString, kMustBeGiven,
@@ -76,6 +97,25 @@ constexpr OptionSpec kUnitOptions[] = {
      {},
      "a grid: every unit is made by each of the ladder with each seed from 1 to this one, in one "
      "lap unless [stop] says otherwise"},
+};
+constexpr OptionSpec kContextOptions[] = {
+    {"from", OptionType::kString, kMustBeGiven,
+     "the files that are looked at, relative to the recipe: \"docs/**\""},
+    {"k", OptionType::kInteger, "6", "passages of them that each unit's prompt gets"},
+    {"embed", OptionType::kString, "\"\"",
+     "a model that makes embeddings: its name at the running server, or its file; none: words "
+     "alone"},
+    {"privacy", OptionType::kString, "\"local\"",
+     "how far these files may travel, in prompts too: local | lan | any"},
+};
+constexpr OptionSpec kMemoryOptions[] = {
+    {"scope", OptionType::kString, "\"recipe\"",
+     "what proposed facts are of: recipe | project (its directory) | user"},
+    {"propose", OptionType::kBool, "true", "answers may propose facts"},
+    {"accept", OptionType::kString, "\"person\"",
+     "who accepts them: person | judges, where the answer that proposes them passes"},
+    {"privacy", OptionType::kString, "\"local\"",
+     "how far facts may travel, in prompts: local | lan | any"},
 };
 constexpr OptionSpec kMakeOptions[] = {
     {"kind", OptionType::kString, kMustBeGiven, "`lathe recipe explain` lists the kinds"},
@@ -127,7 +167,7 @@ class Reader {
 
   Result<Recipe> read(const Json& given) {
     const Json raw = with_one_lap(given);
-    LATHE_TRY(const Json top, checked("", without_judges(raw), kTopOptions));
+    LATHE_TRY(const Json top, checked("", without_lists(raw), kTopOptions));
     Recipe recipe;
     recipe.name = option_string(top, "recipe");
     recipe.description = option_string(top, "description");
@@ -141,9 +181,12 @@ class Reader {
     recipe.collect_all = collect == "all";
     LATHE_TRY_STATUS(read_unit(json_at(raw, "unit"), recipe));
     LATHE_TRY_STATUS(read_make(json_at(raw, "make"), json_at(raw, "unit"), recipe));
+    LATHE_TRY_STATUS(read_context(json_at(top, "context"), recipe));
+    LATHE_TRY_STATUS(read_memory(json_at(top, "memory"), recipe));
     LATHE_TRY_STATUS(read_judges(raw, recipe));
     LATHE_TRY_STATUS(read_combine(json_at(top, "combine"), recipe));
     LATHE_TRY_STATUS(read_stop(json_at(top, "stop"), recipe));
+    LATHE_TRY_STATUS(read_tools(json_at(raw, "tool"), recipe));
     finish(top, raw, recipe);
     return recipe;
   }
@@ -172,10 +215,12 @@ class Reader {
     return raw;
   }
 
-  // [[judge]] is a list of tables, which no OptionType describes: it is checked in read_judges.
-  static Json without_judges(const Json& raw) {
+  // [[judge]] and [[tool]] are lists of tables, which no OptionType describes: they are checked by
+  // those who read them.
+  static Json without_lists(const Json& raw) {
     Json top = raw;
     if (top.contains("judge")) top["judge"] = Json::object();
+    if (top.contains("tool")) top.erase("tool");
     return top;
   }
 
@@ -291,6 +336,44 @@ class Reader {
         return problem("make", fine.error().message);
     if (recipe.maker->whole_group && recipe.tree.empty()) recipe.tree = ".";
     return recipe.seeds > 0 ? check_grid(recipe) : Status();
+  }
+
+  Status writes_prompt(const char* table, const Recipe& recipe) const {
+    if (recipe.maker->prefix) return {};
+    return problem(table, fmt::format("goes with makers that write a prompt, and {} writes none",
+                                      recipe.maker->name));
+  }
+
+  Status read_memory(const Json& table, Recipe& recipe) const {
+    if (table.is_null()) return {};
+    LATHE_TRY(const Json options, checked("memory", table, kMemoryOptions));
+    LATHE_TRY_STATUS(writes_prompt("memory", recipe));
+    MemorySpec memory;
+    LATHE_TRY(memory.scope, one_of(options, "memory", "scope", {"recipe", "project", "user"}));
+    memory.propose = option_bool(options, "propose");
+    LATHE_TRY(const std::string accept, one_of(options, "memory", "accept", {"person", "judges"}));
+    memory.judges_accept = accept == "judges";
+    LATHE_TRY(const std::string privacy,
+              one_of(options, "memory", "privacy", {"local", "lan", "any"}));
+    memory.privacy = *parse_reach(privacy);
+    recipe.memory = std::move(memory);
+    return {};
+  }
+
+  Status read_context(const Json& table, Recipe& recipe) const {
+    if (table.is_null()) return {};
+    LATHE_TRY(const Json options, checked("context", table, kContextOptions));
+    LATHE_TRY_STATUS(writes_prompt("context", recipe));
+    ContextSpec context;
+    context.from = option_string(options, "from");
+    if (context.from.empty()) return problem("context.from", "must not be empty");
+    LATHE_TRY(context.k, number_in(options, "context", "k", 1, static_cast<int>(kMostPassages)));
+    context.embed = option_string(options, "embed");
+    LATHE_TRY(const std::string privacy,
+              one_of(options, "context", "privacy", {"local", "lan", "any"}));
+    context.privacy = *parse_reach(privacy);
+    recipe.context = std::move(context);
+    return {};
   }
 
   Status check_grid(const Recipe& recipe) const {
@@ -437,6 +520,57 @@ class Reader {
     return {};
   }
 
+  Status read_tools(const Json& list, Recipe& recipe) const {
+    if (list.is_null()) return {};
+    if (!list.is_array()) return problem("tool", "must be [[tool]] tables");
+    if (!recipe.maker->takes_tools)
+      return problem("tool", fmt::format("is for makers whose model calls tools, like \"agent\"; "
+                                         "\"{}\" is none",
+                                         recipe.maker->name));
+    // What the model is shown, it may pass on.
+    Reach most = recipe.privacy;
+    if (recipe.context) most = std::min(most, recipe.context->privacy);
+    if (recipe.memory) most = std::min(most, recipe.memory->privacy);
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      const std::string path = fmt::format("tool[{}]", i);
+      LATHE_TRY(const Json table, checked(path, list[i], kToolOptions));
+      LATHE_TRY(ToolServer server, read_tool(path, table, most));
+      if (std::ranges::find(recipe.tools, server.name, &ToolServer::name) != recipe.tools.end())
+        return problem(path + ".server",
+                       fmt::format("is '{}' twice; give each a name of its own", server.name));
+      recipe.tools.push_back(std::move(server));
+    }
+    return {};
+  }
+
+  Result<ToolServer> read_tool(const std::string& path, const Json& table, Reach most) const {
+    ToolServer server;
+    server.name = option_string(table, "server");
+    server.command = option_strings(table, "command");
+    server.allow = option_strings(table, "allow");
+    if (server.allow.empty())
+      return problem(path + ".allow", "is empty: name the tools that may be called");
+    LATHE_TRY(const std::string ask, one_of(table, path, "ask", {"always", "first", "never"}));
+    server.ask = *parse_ask_when(ask);
+    LATHE_TRY(const std::string privacy, one_of(table, path, "privacy", {"local", "lan", "any"}));
+    server.privacy = *parse_reach(privacy);
+    server.root = option_string(table, "root");
+    server.read_only = option_strings(table, "read_only");
+    for (const auto& [name, value] : json_at(table, "env").items()) {
+      if (!value.is_string()) return problem(path + ".env." + name, "must be a string");
+      server.env[name] = value.get<std::string>();
+    }
+    server.call_time = Milliseconds(option_duration_ms(table, "call_time"));
+    if (const auto fine = check_tool_server(server); !fine)
+      return problem(path, fine.error().message);
+    if (server.privacy > most)
+      return problem(path + ".privacy",
+                     fmt::format("is \"{}\", but what the recipe shows its model may go no "
+                                 "farther than \"{}\"",
+                                 privacy, reach_name(most)));
+    return server;
+  }
+
   void finish(const Json& top, const Json& raw, Recipe& recipe) const {
     Json canonical = top;
     canonical["unit"] =
@@ -444,6 +578,9 @@ class Reader {
     if (recipe.from_tests()) canonical["unit"].erase("split");
     if (!recipe.tree.empty()) canonical["unit"]["tree"] = recipe.tree;
     canonical["unit"].update(recipe.unit_options);
+    if (recipe.context)
+      canonical["context"] = *check_options(json_at(top, "context"), kContextOptions);
+    if (recipe.memory) canonical["memory"] = *check_options(json_at(top, "memory"), kMemoryOptions);
     canonical["make"] =
         *check_options(apart(json_at(raw, "make"), kMakeOptions).common, kMakeOptions);
     canonical["make"].update(recipe.make_options);
@@ -459,6 +596,8 @@ class Reader {
       canonical["judge"].push_back(std::move(table));
     }
     canonical["stop"] = *check_options(json_at(top, "stop"), stop_options());
+    for (const Json& table : json_at(raw, "tool"))
+      canonical["tool"].push_back(*check_options(table, kToolOptions));
     recipe.canonical = canonical;
     recipe.sha256 = sha256_hex(canonical_json(canonical));
     warn(raw, recipe);
@@ -555,9 +694,12 @@ std::optional<PauseReason> parse_pause_reason(std::string_view name) {
 std::span<const OptionSpec> recipe_options(std::string_view table) {
   if (table.empty()) return kTopOptions;
   if (table == "unit") return kUnitOptions;
+  if (table == "context") return kContextOptions;
+  if (table == "memory") return kMemoryOptions;
   if (table == "make") return kMakeOptions;
   if (table == "judge") return kJudgeOptions;
   if (table == "combine") return kCombineOptions;
+  if (table == "tool") return kToolOptions;
   return stop_options();
 }
 

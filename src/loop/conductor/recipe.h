@@ -48,6 +48,22 @@ struct StopSpec {
   std::int64_t time_ms() const { return static_cast<std::int64_t>(limit_of(budgets, kTimeBudget)); }
 };
 
+// What is looked up in documents for each unit.
+struct ContextSpec {
+  std::string from;               // files, relative to the recipe: "docs/**"
+  int k = 6;                      // passages
+  std::string embed;              // a model that makes embeddings; "": words alone
+  Reach privacy = Reach::kLocal;  // how far the documents may travel, in prompts too
+};
+
+// What units are told of earlier runs, and may propose for later ones.
+struct MemorySpec {
+  std::string scope = "recipe";  // of proposals: recipe | project | user
+  bool propose = true;
+  bool judges_accept = false;     // what an answer proposes whose candidate passes; else a person
+  Reach privacy = Reach::kLocal;  // how far facts may travel in prompts
+};
+
 struct Recipe {
   std::string name;
   std::string description;
@@ -67,9 +83,13 @@ struct Recipe {
   int repairs = 2;
   Json make_options;
 
+  std::optional<ContextSpec> context;
+  std::optional<MemorySpec> memory;
+
   std::vector<JudgeSpec> judges;
   std::map<Stage, Combine> combine;
   StopSpec stop;
+  std::vector<ToolServer> tools;  // programs whose tools the maker's model may call
 
   Json canonical;      // everything above, defaults expanded
   std::string sha256;  // of the canonical bytes
@@ -78,8 +98,8 @@ struct Recipe {
   bool from_tests() const { return from == "failing_tests"; }
 };
 
-// The keys of a table of the recipe, whatever kind stands in it: "", "unit", "make", "judge",
-// "combine", "stop".
+// The keys of a table of the recipe, whatever kind stands in it: "", "unit", "context",
+// "memory", "make", "judge", "combine", "stop", "tool".
 std::span<const OptionSpec> recipe_options(std::string_view table);
 
 // `name`: for messages ("recipes/x.toml"). `overrides`: "make.best_of=4" as given with --set.

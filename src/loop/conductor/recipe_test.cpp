@@ -56,6 +56,32 @@ TEST(Recipe, ReadsWhatIsWrittenAndFillsInTheRest) {
   EXPECT_EQ(recipe->combine.at(Stage::kMeasure).how, Combine::How::kAny);
 }
 
+TEST(Recipe, ContextIsReadWithItsDefaults) {
+  const auto with = [](const std::string& context) {
+    return std::string(kRecipe) + "[context]\n" + context;
+  };
+  EXPECT_FALSE(parse_recipe(kRecipe, "r.toml")->context);
+  EXPECT_FALSE(parse_recipe(kRecipe, "r.toml")->canonical.contains("context"));
+  const auto recipe = parse_recipe(with("from = \"docs/**\""), "r.toml");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  ASSERT_TRUE(recipe->context);
+  EXPECT_EQ(recipe->context->from, "docs/**");
+  EXPECT_EQ(recipe->context->k, 6);
+  EXPECT_EQ(recipe->context->privacy, Reach::kLocal);
+  const auto again = recipe_from_json(recipe->canonical);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->sha256, recipe->sha256);
+  EXPECT_EQ(again->context->from, "docs/**");
+  EXPECT_THAT(error_of(with("k = 2")), HasSubstr("context.from"));
+  EXPECT_THAT(error_of(with("from = \"\"")), HasSubstr("context.from must not be empty"));
+  EXPECT_THAT(error_of(with("from = \"d\"\nk = 51")), HasSubstr("context.k is 51"));
+  EXPECT_THAT(error_of(with("from = \"d\"\nprivacy = \"far\"")), HasSubstr("context.privacy"));
+  EXPECT_THAT(error_of(with("from = \"d\"\nkk = 2")), HasSubstr("did you mean 'k'"));
+  EXPECT_THAT(error_of("recipe = \"r\"\nversion = 1\n[unit]\nfrom = \"u\"\n[context]\nfrom = "
+                       "\"d\"\n[make]\nkind = \"voice\"\n[[judge]]\nkind = \"ears\"\n"),
+              HasSubstr("makers that write a prompt"));
+}
+
 TEST(Recipe, AJudgeInheritsWhatTheUnitAndTheMakerSay) {
   const auto recipe = parse_recipe(kRecipe, "r.toml");
   ASSERT_TRUE(recipe);
@@ -194,7 +220,7 @@ TEST(RecipeDocs, EveryKeyHasAMeaning) {
   const auto check = [](std::string_view where, std::span<const OptionSpec> specs) {
     for (const OptionSpec& spec : specs) EXPECT_NE(spec.help, "") << where << "." << spec.name;
   };
-  for (const char* table : {"", "unit", "make", "judge", "combine", "stop"})
+  for (const char* table : {"", "unit", "make", "judge", "combine", "stop", "tool"})
     check(table, recipe_options(table));
   for (const MakerKind* maker : maker_kinds()) check(maker->name, maker->options);
   for (const JudgeKind* judge : judge_kinds()) check(judge->name, judge->options);
@@ -223,6 +249,67 @@ TEST(Recipe, AGridHasOneLapUnlessItSaysOtherwise) {
   EXPECT_EQ(again->sha256, grid->sha256);
   EXPECT_EQ(again->stop.laps, 1);
   EXPECT_EQ(parse_recipe(kGrid, "g.toml", std::vector<std::string>{"stop.laps=4"})->stop.laps, 4);
+}
+
+constexpr std::string_view kWithTools = R"toml(recipe = "t"
+version = 1
+privacy = "any"
+[unit]
+from = "failing_tests"
+command = "true"
+[make]
+kind = "agent"
+ladder = ["coder"]
+may_write = ["src/**"]
+[[judge]]
+kind = "tests"
+[[tool]]
+server = "db"
+command = ["python3", "/opt/db/server.py"]
+allow = ["query"]
+privacy = "any"
+[[tool]]
+server = "notes"
+command = ["notes"]
+allow = ["add", "list"]
+ask = "never"
+root = "/srv/notes"
+call_time = "5s"
+env = { KEY = "x" }
+)toml";
+
+TEST(Recipe, ToolsOfOtherPrograms) {
+  const auto recipe = parse_recipe(kWithTools, "t.toml");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  ASSERT_EQ(recipe->tools.size(), 2U);
+  EXPECT_EQ(recipe->tools[0].ask, AskWhen::kFirst);
+  EXPECT_EQ(recipe->tools[0].privacy, Reach::kAny);
+  EXPECT_EQ(recipe->tools[1].privacy, Reach::kLocal);
+  EXPECT_EQ(recipe->tools[1].call_time, Milliseconds(5000));
+  EXPECT_EQ(recipe->tools[1].env.at("KEY"), "x");
+  const auto again = recipe_from_json(recipe->canonical);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->sha256, recipe->sha256);
+  EXPECT_EQ(again->tools.size(), 2U);
+}
+
+TEST(Recipe, ToolsThatCannotBeAreRefusedWithTheirPlace) {
+  const auto wrong = [](std::string_view from, std::string_view to) {
+    return error_of(replace_all(kWithTools, from, to));
+  };
+  EXPECT_THAT(wrong("[\"query\"]", "[]"), HasSubstr("r.toml:16: tool[0].allow is empty"));
+  EXPECT_THAT(wrong("\"notes\"\ncommand", "\"db\"\ncommand"), HasSubstr("tool[1].server is 'db'"));
+  EXPECT_THAT(wrong("\"db\"", "\"D b\""), HasSubstr("server is 'D b'"));
+  EXPECT_THAT(wrong("ask = \"never\"", "ask = \"nevr\""), HasSubstr("did you mean 'never'"));
+  constexpr const char* kTooFar =
+      "tool[0].privacy is \"any\", but what the recipe shows its model may go no farther than "
+      "\"local\"";
+  EXPECT_THAT(wrong("privacy = \"any\"\n[unit]", "[unit]"), HasSubstr(kTooFar));
+  EXPECT_THAT(wrong("[make]", "[memory]\n[make]"), HasSubstr(kTooFar));
+  EXPECT_THAT(wrong("privacy = \"any\"\n[[tool]]", "privacy = \"lan\"\n[[tool]]"),
+              HasSubstr("cannot be held"));
+  EXPECT_THAT(wrong("env = { KEY = \"x\" }", "url = \"http://x\""), HasSubstr("tool[1].url"));
+  EXPECT_THAT(wrong("kind = \"agent\"", "kind = \"code\""), HasSubstr("\"code\" is none"));
 }
 
 TEST(Recipe, AGridThatCannotBeIsRefusedWithItsPlace) {

@@ -73,6 +73,19 @@ Result<std::vector<RunBegun::File>> keep_named_files(const books::Journal& journ
   return files;
 }
 
+// What tool servers say of their tools, as it is agreed to now.
+Result<std::vector<RunBegun::Tools>> keep_definitions(const books::Journal& journal,
+                                                      const Recipe& recipe, const Bench& bench) {
+  std::vector<RunBegun::Tools> kept;
+  LATHE_TRY(const auto tools, open_tools(recipe, bench, bench.stop));
+  if (!tools) return kept;
+  for (const auto& [server, said] : tools->definitions()) {
+    LATHE_TRY(std::string blob, journal.put_blob(said));
+    kept.push_back({server, std::move(blob)});
+  }
+  return kept;
+}
+
 struct Begin {
   std::vector<Unit> units;
   RunBegun header;
@@ -109,6 +122,30 @@ Status begin_with_tree(const books::Journal& journal, const NewRun& request, con
   return {};
 }
 
+// What the recipe's [context] and [memory] have for each unit goes with it from here on.
+Status inform(const books::Journal& journal, const NewRun& request, std::vector<Unit>& units) {
+  if (request.recipe.context && !request.look_up)
+    return invalid("the recipe has a [context], and nothing is looked up here");
+  if (request.recipe.memory && !request.recall)
+    return invalid("the recipe has a [memory], and nothing is remembered here");
+  for (Unit& unit : units) {
+    const std::string question = unit.text + "\n" + json_string(unit.data, "message");
+    if (request.recipe.context) {
+      LATHE_TRY(const std::vector<Passage> passages, request.look_up(question));
+      put_passages(passages, unit);
+    }
+    if (!request.recipe.memory) continue;
+    LATHE_TRY(const std::vector<Recalled> facts, request.recall(question));
+    std::vector<RecalledBlob> blobs;
+    for (const Recalled& fact : facts) {
+      LATHE_TRY(std::string blob, journal.put_blob(fact.text));
+      blobs.push_back({fact.id, std::move(blob)});
+    }
+    put_recalled(blobs, unit);
+  }
+  return {};
+}
+
 // That what the units say fits the recipe: the workers they name, and what judges look for in them.
 Status check_units(std::span<const Unit> units, const Recipe& recipe, const std::string& name) {
   LATHE_TRY_STATUS(check_own_workers(units, recipe.ladder, name));
@@ -129,6 +166,7 @@ Status begin_with_file(const books::Journal& journal, const NewRun& request, Beg
                 text.error().message);
   if (!text) return std::unexpected(text.error());
   LATHE_TRY(begin.units, split_units(*text, recipe.split, path.string()));
+  LATHE_TRY_STATUS(inform(journal, request, begin.units));
   LATHE_TRY_STATUS(check_units(begin.units, recipe, path.string()));
   if (recipe.seeds > 0) {
     LATHE_TRY(begin.units, grid_cells(begin.units, recipe.ladder, recipe.seeds, path.string()));
@@ -159,6 +197,30 @@ std::vector<std::string> missing_files(const Recipe& recipe, const fs::path& rec
   return missing;
 }
 
+// A prompt goes to makers, and what they make of it to judges.
+Status check_reach(const Recipe& recipe,
+                   const std::function<Worker*(const std::string& name)>& worker) {
+  if (!worker) return {};
+  std::vector<std::string> names;
+  if (recipe.maker->needs_worker) names = recipe.ladder;
+  for (const JudgeSpec& judge : recipe.judges)
+    if (judge.kind->needs_worker) names.push_back(option_string(judge.options, "worker"));
+  std::vector<std::pair<std::string_view, Reach>> tables;
+  if (recipe.context) tables.emplace_back("context", recipe.context->privacy);
+  if (recipe.memory) tables.emplace_back("memory", recipe.memory->privacy);
+  for (const auto& [table, privacy] : tables)
+    for (const std::string& name : names) {
+      const Worker* asked = worker(name);
+      if (!asked || asked->info().reach <= privacy) continue;
+      return fail(
+          ErrorKind::kDenied,
+          "the worker '{}' is beyond what [{}] allows: it reaches '{}', and what that table "
+          "shows may go as far as '{}'; take a worker of this machine, or set {}.privacy",
+          name, table, reach_name(asked->info().reach), reach_name(privacy), table);
+    }
+  return {};
+}
+
 // Schemas that are there and cannot be used: better known now than at the first judgement.
 Status check_schema_files(const Recipe& recipe, const fs::path& recipe_dir) {
   for (const JudgeSpec& judge : recipe.judges) {
@@ -174,14 +236,28 @@ Status check_schema_files(const Recipe& recipe, const fs::path& recipe_dir) {
   return {};
 }
 
+Result<std::unique_ptr<ForeignTools>> open_tools(const Recipe& recipe, const Bench& bench,
+                                                 const StopFlag& stop) {
+  if (recipe.tools.empty()) return std::unique_ptr<ForeignTools>();
+  if (!bench.tools)
+    return fail(ErrorKind::kUnavailable,
+                "the recipe has [[tool]], whose servers cannot be started "
+                "here");
+  return bench.tools(recipe.tools, stop);
+}
+
 Result<Run> Run::start(books::Journal& journal, const NewRun& request, const Bench& bench) {
   const Recipe& recipe = request.recipe;
   if (const auto missing = missing_files(recipe, request.recipe_dir); !missing.empty())
     return fail(ErrorKind::kNotFound, "{}", missing.front());
   LATHE_TRY_STATUS(check_schema_files(recipe, request.recipe_dir));
   Begin begin;
+  LATHE_TRY_STATUS(check_reach(recipe, bench.worker));
   if (!recipe.tree.empty()) LATHE_TRY_STATUS(begin_with_tree(journal, request, bench, begin));
-  if (!recipe.from_tests()) LATHE_TRY_STATUS(begin_with_file(journal, request, begin));
+  if (recipe.from_tests())
+    LATHE_TRY_STATUS(inform(journal, request, begin.units));
+  else
+    LATHE_TRY_STATUS(begin_with_file(journal, request, begin));
 
   if (recipe.maker->needs_worker && bench.worker)
     for (const std::string& rung : recipe.ladder)
@@ -191,6 +267,7 @@ Result<Run> Run::start(books::Journal& journal, const NewRun& request, const Ben
             {rung, info.model, info.where, std::string(reach_name(info.reach))});
       }
   LATHE_TRY(begin.header.files, keep_named_files(journal, recipe, request.recipe_dir));
+  LATHE_TRY(begin.header.tools, keep_definitions(journal, recipe, bench));
   begin.header.extra = request.extra;
   return create(journal, recipe, std::move(begin.header), begin.units, bench);
 }
@@ -264,6 +341,7 @@ Result<Run> Run::start_given(books::Journal& journal, const Recipe& recipe, cons
 
 Result<Run> Run::create(books::Journal& journal, const Recipe& recipe, RunBegun header,
                         std::span<const Unit> all_units, const Bench& bench) {
+  LATHE_TRY_STATUS(check_reach(recipe, bench.worker));
   header.format = 1;
   header.recipe = recipe.canonical;
   header.recipe_sha256 = recipe.sha256;

@@ -184,6 +184,21 @@ Status take(RunState& state, const Sampled& sample) {
   return {};
 }
 
+Status take(RunState& state, const ToolBegun& begun) {
+  state.tool_calls[begun.key] = {.once = begun.once};
+  return {};
+}
+
+Status take(RunState& state, const ToolAnswered& answered) {
+  const auto call = state.tool_calls.find(answered.key);
+  if (call == state.tool_calls.end() || call->second.answered)
+    return invalid("it answers a call of a tool that nobody waits for");
+  call->second.answered = true;
+  call->second.ok = answered.ok;
+  call->second.blob = answered.blob;
+  return {};
+}
+
 Status place(RunState& state, const Entry& entry) {
   if (entry.seq != state.next_seq) return invalid("its number is not the next one");
   if ((entry.seq == 0) != std::holds_alternative<RunBegun>(entry.event))

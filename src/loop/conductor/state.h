@@ -12,6 +12,7 @@
 //   it TrackEnded                    decision: it has passed or was given up, and why RunEnded
 //   decision Paused, Resumed               it was stopped or has to wait; it goes on Ticked,
 //   Sampled               time has passed; how the machine is doing
+//   ToolBegun, ToolAnswered       a maker calls a tool of another program
 //
 // A resume behind an end takes up the tracks that ended without a verdict: reopen().
 #pragma once
@@ -85,14 +86,21 @@ struct Span {
   }
 };
 
+// A call of another program's tool.
+struct ToolCallState {
+  bool once = false, answered = false, ok = false;
+  std::string blob = {};  // of its answer
+};
+
 struct RunState {
   Recipe recipe;
   RunBegun header;
   std::vector<Unit> units;
   std::vector<Track> tracks;
-  std::vector<JudgedBy> whole;  // verdicts of whole judges
-  std::set<CallId> begun;       // calls with an intent
-  std::set<CallId> answered;    // calls with a result
+  std::vector<JudgedBy> whole;                      // verdicts of whole judges
+  std::set<CallId> begun;                           // calls with an intent
+  std::set<CallId> answered;                        // calls with a result
+  std::map<std::string, ToolCallState> tool_calls;  // by their keys
   Usage usage;
   // What workers that are paid for cost, by the header's prices, in 10⁻⁹ of its currency's unit;
   // and how many of their calls came back without a count of tokens, so that it is not known.

@@ -6,23 +6,27 @@ namespace lathe::loop {
 // One line per judge, in the order in which they are listed to people.
 
 extern const JudgeKind kTestsJudge;
+extern const JudgeKind kCitedJudge;
 extern const JudgeKind kCommandJudge;
 extern const JudgeKind kEarsJudge;
 extern const JudgeKind kEyesJudge;
 extern const JudgeKind kKeyJudge;
+extern const JudgeKind kListenJudge;
 extern const JudgeKind kLookJudge;
 extern const JudgeKind kMiniJudge;
 extern const JudgeKind kPageJudge;
 extern const JudgeKind kSameAsJudge;
 extern const JudgeKind kRubricJudge;
 extern const JudgeKind kSchemaJudge;
+extern const JudgeKind kSecretsJudge;
 extern const JudgeKind kTextJudge;
 
 namespace {
 const std::vector<const JudgeKind*>& kinds() {
   static const std::vector<const JudgeKind*> all{
-      &kTestsJudge,  &kCommandJudge, &kEarsJudge, &kEyesJudge, &kPageJudge,   &kSameAsJudge,
-      &kSchemaJudge, &kTextJudge,    &kKeyJudge,  &kMiniJudge, &kRubricJudge, &kLookJudge};
+      &kTestsJudge,  &kCommandJudge, &kEarsJudge,    &kEyesJudge, &kPageJudge,
+      &kSameAsJudge, &kSchemaJudge,  &kSecretsJudge, &kTextJudge, &kCitedJudge,
+      &kKeyJudge,    &kMiniJudge,    &kRubricJudge,  &kLookJudge, &kListenJudge};
   return all;
 }
 }  // namespace

@@ -6,6 +6,7 @@
 #include "loop/makers/answer.h"
 #include "loop/makers/maker.h"
 #include "loop/terms/origin.h"
+#include "loop/terms/remembered.h"
 
 namespace lathe::loop {
 
@@ -50,6 +51,10 @@ Result<Asked<T>> ask(std::string_view maker, Request request, const MakeContext&
     const auto answered = [&]() -> Result<T> {
       Reply answer = reply;
       LATHE_TRY(answer.text, without_thoughts(reply.text));
+      if (context.proposals) {
+        context.proposals->clear();  // of an answer that was refused
+        answer.text = without_proposals(answer.text, *context.proposals);
+      }
       return use(answer);
     };
     Result<T> used = answered();

@@ -7,7 +7,7 @@
 
 #include "ground/base/option.h"
 #include "loop/terms/terms.h"
-#include "work/work.h"
+#include "work/tool_set.h"
 
 namespace lathe::loop {
 
@@ -75,6 +75,9 @@ struct MakeContext {
   std::function<void(std::string_view)> progress = {};
   // What the calls cost is added here, also when nothing comes of them; null: nobody asks.
   Usage* usage = nullptr;
+  ToolSet* tools = nullptr;  // of other programs; null: there are none
+  // Gets the facts that the answer proposes to remember; null: it may propose none.
+  std::vector<std::string>* proposals = nullptr;
 };
 
 // An output that could not be used (unparsable, unappliable) is an Error of kind kInvalid:
@@ -101,6 +104,7 @@ struct MakerKind {
   // for, of which make() makes `take`. An error where no answer does. null: the take is the answer.
   Result<std::string> (*answer)(const MakeTask& task, const Place& place,
                                 const std::string& take) = nullptr;
+  bool takes_tools = false;  // its model may be given those of [[tool]]
 };
 
 std::span<const MakerKind* const> maker_kinds();

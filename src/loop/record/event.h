@@ -80,6 +80,21 @@ struct CallBegun {
   std::string repeat;  // pure | repeatable | once
 };
 
+// A call of another program's tool, while a candidate is made: written down before it is made, …
+struct ToolBegun {
+  CallId within;
+  std::string key;  // hash of the tool and its arguments, and of `within` unless it is `once`
+  std::string tool, arguments;
+  bool once = false;  // it may change something: it is never made a second time
+};
+// … and what it answered, all of it.
+struct ToolAnswered {
+  CallId within;
+  std::string key;
+  bool ok = false;
+  std::string blob;
+};
+
 struct Artifact {
   std::string blob;  // sha256 of its bytes
   std::uint64_t bytes = 0;
@@ -145,6 +160,10 @@ struct RunBegun {
   struct Worker {
     std::string name, model, where, reach;
   };
+  // What a tool server said of its tools: they stay as they are for as long as the run is.
+  struct Tools {
+    std::string server, blob;
+  };
   // What a worker that is paid for asks for: money is counted by these for as long as the run is.
   struct WorkerPrice {
     std::string worker;
@@ -168,6 +187,7 @@ struct RunBegun {
   int parallel = 1;
   std::optional<EnergySource> energy;
   std::optional<std::vector<std::vector<TakenLap>>> made_before;  // per track
+  std::vector<Tools> tools = {};
 
   // The run that this one, without a loop, is compared with; "": none.
   std::string baseline_of() const;
@@ -194,8 +214,9 @@ struct Sampled {
   std::optional<double> watts = {};    // since the sample before; of what the run's joules cover
 };
 
-using Event = std::variant<RunBegun, UnitsNamed, LapOpened, CallBegun, CandidateMade, VerdictGiven,
-                           LapClosed, TrackEnded, RunEnded, Paused, Resumed, Ticked, Sampled>;
+using Event =
+    std::variant<RunBegun, UnitsNamed, LapOpened, CallBegun, CandidateMade, VerdictGiven, LapClosed,
+                 TrackEnded, RunEnded, Paused, Resumed, Ticked, Sampled, ToolBegun, ToolAnswered>;
 
 struct Entry {
   std::int64_t seq = 0;

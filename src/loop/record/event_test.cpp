@@ -91,6 +91,33 @@ TEST(RecordTest, AnErrorKeepsItsKind) {
   }
 }
 
+TEST(RecordTest, CallsOfToolsComeBack) {
+  const ToolBegun begun{CallId::make(2, 3, 1), "k", "db__query", R"({"a":1})", true};
+  books::Record record = to_record({1, 0, std::nullopt, begun});
+  EXPECT_EQ(record.kind, "tool");
+  const auto back = std::get<ToolBegun>(from_record(record)->event);
+  EXPECT_EQ(back.within, begun.within);
+  EXPECT_EQ(back.key + back.tool + back.arguments, R"(kdb__query{"a":1})");
+  EXPECT_TRUE(back.once);
+  record.body.erase("once");  // who does not say so must not be called a second time
+  EXPECT_TRUE(std::get<ToolBegun>(from_record(record)->event).once);
+  record.body.erase("key");
+  EXPECT_FALSE(from_record(record));
+  record = to_record({1, 0, std::nullopt, ToolAnswered{begun.within, "k", true, "b"}});
+  EXPECT_EQ(record.kind, "tool_answer");
+  const auto answered = std::get<ToolAnswered>(from_record(record)->event);
+  EXPECT_EQ(answered.within, begun.within);
+  EXPECT_EQ(answered.blob, "b");
+  EXPECT_TRUE(answered.ok);
+  // They are no calls of the run's own, and no track's.
+  EXPECT_EQ(call_of(Event(begun)), nullptr);
+  EXPECT_EQ(track_of(Event(begun)), std::nullopt);
+  RunBegun run;
+  run.tools = {{"db", "abc"}};
+  record = to_record({0, 0, std::nullopt, run});
+  EXPECT_EQ(std::get<RunBegun>(from_record(record)->event).tools.at(0).blob, "abc");
+}
+
 TEST(RecordTest, EveryRuleHasWordsOfItsOwn) {
   std::set<std::string_view> texts;
   for (int i = 1; i <= static_cast<int>(Rule::kWaitsForAnother); ++i) {

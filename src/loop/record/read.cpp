@@ -187,6 +187,8 @@ Result<RunBegun> read(const Json& body) {
   run.parallel = static_cast<int>(json_int(body, "parallel", 1));
   if (const Json& energy = json_at(body, "energy"); energy.is_object())
     run.energy = EnergySource{json_string(energy, "scope"), json_string(energy, "source")};
+  for (const Json& each : json_at(body, "tools"))
+    run.tools.push_back({json_string(each, "server"), json_string(each, "blob")});
   if (const Json& before = json_at(body, "made_before"); !before.is_null()) {
     LATHE_TRY(run.made_before, taken_laps(before));
   }
@@ -225,6 +227,28 @@ Result<Sampled> read(const Json& body) {
   return Sampled{number("celsius"), number("watts")};
 }
 
+template <>
+Result<ToolBegun> read(const Json& body) {
+  ToolBegun begun;
+  LATHE_TRY(begun.within, call_from_json(json_at(body, "within")));
+  begun.key = json_string(body, "key");
+  if (begun.key.empty()) return invalid("it names no call of a tool");
+  begun.tool = json_string(body, "tool");
+  begun.arguments = json_string(body, "arguments");
+  begun.once = json_bool(body, "once", true);
+  return begun;
+}
+
+template <>
+Result<ToolAnswered> read(const Json& body) {
+  ToolAnswered answered;
+  LATHE_TRY(answered.within, call_from_json(json_at(body, "within")));
+  answered.key = json_string(body, "key");
+  answered.ok = json_bool(body, "ok", false);
+  answered.blob = json_string(body, "blob");
+  return answered;
+}
+
 struct Kind {
   std::string_view name;
   Result<Event> (*read)(const Json& body);
@@ -238,13 +262,21 @@ Result<Event> read_event(const Json& body) {
 
 // In the order of the variant.
 constexpr Kind kKinds[] = {
-    {"run", read_event<RunBegun>},       {"units", read_event<UnitsNamed>},
-    {"lap", read_event<LapOpened>},      {"call", read_event<CallBegun>},
-    {"made", read_event<CandidateMade>}, {"verdict", read_event<VerdictGiven>},
-    {"close", read_event<LapClosed>},    {"unit", read_event<TrackEnded>},
-    {"end", read_event<RunEnded>},       {"pause", read_event<Paused>},
-    {"resume", read_event<Resumed>},     {"tick", read_event<Ticked>},
+    {"run", read_event<RunBegun>},
+    {"units", read_event<UnitsNamed>},
+    {"lap", read_event<LapOpened>},
+    {"call", read_event<CallBegun>},
+    {"made", read_event<CandidateMade>},
+    {"verdict", read_event<VerdictGiven>},
+    {"close", read_event<LapClosed>},
+    {"unit", read_event<TrackEnded>},
+    {"end", read_event<RunEnded>},
+    {"pause", read_event<Paused>},
+    {"resume", read_event<Resumed>},
+    {"tick", read_event<Ticked>},
     {"sample", read_event<Sampled>},
+    {"tool", read_event<ToolBegun>},
+    {"tool_answer", read_event<ToolAnswered>},
 };
 static_assert(std::size(kKinds) == std::variant_size_v<Event>);
 

@@ -64,6 +64,21 @@ Json body_of(const CallBegun& begun) {
   return body;
 }
 
+Json body_of(const ToolBegun& begun) {
+  return {{"within", to_json(begun.within)},
+          {"key", begun.key},
+          {"tool", begun.tool},
+          {"arguments", begun.arguments},
+          {"once", begun.once}};
+}
+
+Json body_of(const ToolAnswered& answered) {
+  return {{"within", to_json(answered.within)},
+          {"key", answered.key},
+          {"ok", answered.ok},
+          {"blob", answered.blob}};
+}
+
 // Where nobody was called, what it cost comes last.
 void add_cost(const std::optional<std::int64_t>& ms, const Usage& usage, Json& body) {
   if (ms) body["ms"] = *ms;
@@ -140,6 +155,8 @@ Json body_of(const RunBegun& run) {
   for (const RunBegun::WorkerPrice& each : run.prices)
     body["prices"].push_back({{"worker", each.worker}, {"price", books::to_json(each.price)}});
   if (run.made_before) body["made_before"] = taken_laps(*run.made_before);
+  for (const RunBegun::Tools& each : run.tools)
+    body["tools"].push_back({{"server", each.server}, {"blob", each.blob}});
   return body;
 }
 

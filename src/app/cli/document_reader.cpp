@@ -1,0 +1,40 @@
+// Documents of all kinds, and the words of pages that are pictures.
+#include "app/cli/document_reader.h"
+
+namespace lathe::app {
+namespace {
+
+constexpr Milliseconds kLookLimit{120'000};
+constexpr double kLeastConfidence = 30;  // of 100: below it specks are taken for letters
+
+// The words of a page, line by line.
+Result<std::string> words_of(loop::MediaPool& media, const std::string& png, const StopFlag& stop) {
+  LATHE_TRY(const auto opened, media.open_picture(png, kLookLimit, stop));
+  LATHE_TRY(const loop::Sight sight, media.look(opened.picture, {}, kLookLimit, stop));
+  std::string text;
+  int line = -1;
+  for (const loop::SeenWord& word : sight.words) {
+    if (word.pass != 0 || word.confidence < kLeastConfidence) continue;
+    if (!text.empty()) text += word.line == line ? ' ' : '\n';
+    text += word.text;
+    line = word.line;
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string PeoplesReader::way(std::string_view path) const {
+  const std::string_view kind = document_kind(path);
+  return kind.empty() ? TextReader::way(path) : std::string(kind);
+}
+
+Result<DocumentText> PeoplesReader::read(std::string_view path, const std::string& bytes,
+                                         const StopFlag& stop) const {
+  const std::string_view kind = document_kind(path);
+  if (kind.empty()) return TextReader::read(path, bytes, stop);
+  return read_document(
+      kind, bytes, [&](const std::string& png) { return words_of(*media_, png, stop); }, stop);
+}
+
+}  // namespace lathe::app
