@@ -29,7 +29,7 @@ const runs = {
   drawing: demo("svg-figure", "examples/svg-figure/figures.jsonl", ...script("svg-figure", "artist")),
   page: demo("examples/mockup-to-page/recipe.toml", "examples/mockup-to-page/brief.md", ...script("mockup-to-page", "artist")),
   picture: demo("thumbnail", "examples/thumbnail/titles.jsonl", "--set", "unit.split=jsonl"),
-  diff: demo("fix-tests", "examples/fix-tests/python", ...script("fix-tests/python", "coder")),
+  diff: demo("examples/fix-tests/python/recipe.toml", "examples/fix-tests/python", ...script("fix-tests/python", "coder")),
   sound: demo("voice-over", "examples/voice-over/script.md"),
 };
 mkdirSync(join(place.home, ".config/lathe/bench"), { recursive: true });

@@ -120,7 +120,7 @@ export async function start(world, port = 0) {
         answer.write(": hello\n\n");
         if (run.summary.state !== "running") answer.write("event: end\ndata: {}\n\n");
         watchers.add(answer);
-        request.on("close", () => watchers.delete(answer));
+        answer.on("close", () => watchers.delete(answer));
         return;
       }
     }
@@ -162,6 +162,7 @@ export async function start(world, port = 0) {
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     asked,
+    watched: () => watchers.size,
     send: (event) => watchers.forEach((each) => each.write(`id: ${event.seq}\nevent: record\ndata: ${JSON.stringify(event)}\n\n`)),
     stop: () => new Promise((done) => {
       if (!server.listening) return done();

@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { launch, open_window } from "./browser.mjs";
 import { start } from "./fake_server.mjs";
 import { run_summary, small_world, track_row } from "./fake_world.mjs";
+import { eventually } from "./lathe.mjs";
 import { corpus } from "./xss.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -228,6 +229,19 @@ test("records that come change the grid, the open unit and the log", async (t) =
   await page.locator('[data-track="4"][data-state="passed"] [data-lap="2"][data-score="9.4"]').waitFor();
   await page.locator(".fact-main").getByText("17").waitFor();
   await page.getByText("What happened while you watched (1)").waitFor();
+  // A tab that nobody looks at lets go of its connection, and goes on from where it was.
+  const look = (away) => page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, away);
+  await look(true);
+  await eventually(() => server.watched() === 0);
+  await look(false);
+  await eventually(() => server.watched() === 1);
+  assert.equal(server.asked.filter((each) => each.path === `/runs/${id}/events`).length, 2);
+  Object.assign(summary, { units_passed: 18, seq: 402 });
+  server.send({ seq: 402, t_ms: 85_000, kind: "unit", line: "L06 passed", track: 4 });
+  await page.getByText("What happened while you watched (2)").waitFor();
   leave();
 });
 

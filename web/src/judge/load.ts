@@ -67,11 +67,11 @@ export async function give_label(id: string, accept: boolean): Promise<void> {
     takeShown.value = next_open(after, takeShown.value + 1);
     void load_agreement(id);
   } catch (problem) {
-    labelFault.value = fault_of(problem);
-    // Somebody else was faster: what they said is shown, and is judged again from there.
+    // Somebody else was faster: what they said is shown with the fault, and is judged again from there.
     if (problem instanceof Refused && problem.fault.status === 409) {
-      const fresh = await get(`${run_path(id)}/labels`, Labels);
-      labels.value = ready({ ...fresh, takes: value.takes });
+      const fresh = await get(`${run_path(id)}/labels`, Labels).catch(() => null);
+      if (fresh) labels.value = ready({ ...fresh, takes: value.takes });
     }
+    labelFault.value = fault_of(problem);
   }
 }

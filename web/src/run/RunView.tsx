@@ -1,5 +1,5 @@
 // A run: how far it is, its units by laps, and one unit beside them.
-import { ago, clip, count, day_time, duration } from "../format";
+import { ago, clip, count, day_time, duration, energy } from "../format";
 import { to_judge } from "../router";
 import { actionFault, busy, events, now, owner, route, run, tracksFault, watching, width } from "../store";
 import { Outcome } from "../shell/Outcome";
@@ -37,6 +37,12 @@ function Actions({ value }: { value: Run }) {
   );
 }
 
+// As the budgets count: milliseconds, joules, pieces.
+function amount(budget: string, value: number): string {
+  if (budget === "time") return duration(value);
+  return budget === "energy" ? energy(1000 * value) : count(Math.round(value));
+}
+
 function Facts({ value }: { value: Run }) {
   return (
     <dl class="facts">
@@ -45,7 +51,7 @@ function Facts({ value }: { value: Run }) {
       <div><dt>working time</dt><dd>{duration(value.t_ms)}</dd></div>
       <div><dt>begun</dt><dd title={day_time(value.created_ms)}>{ago(value.created_ms, now.value)}</dd></div>
       {value.spent.filter((row) => row.limit !== null).map((row) => (
-        <div key={row.name}><dt>{row.name}</dt><dd>{row.spent === null ? "not readable" : count(Math.round(row.spent))} of {count(row.limit!)}</dd></div>
+        <div key={row.name}><dt>{row.name}</dt><dd>{row.spent === null ? "not readable" : amount(row.name, row.spent)} of {amount(row.name, row.limit!)}</dd></div>
       ))}
     </dl>
   );

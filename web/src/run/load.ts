@@ -107,6 +107,17 @@ function watch(id: string): void {
   });
 }
 
+// A browser gives a server six connections for all its tabs: one that nobody looks at lets go of its own, and goes on from there.
+document.addEventListener("visibilitychange", () => {
+  if (shown === "" || watching.value !== "live") return;
+  if (document.hidden) {
+    source?.close();
+    source = null;
+  } else if (source === null) {
+    watch(shown);
+  }
+});
+
 async function watch_again(id: string): Promise<void> {
   if (shown !== id) return;
   if (await load_summary(id)) {
