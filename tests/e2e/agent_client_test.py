@@ -102,7 +102,7 @@ class AgentClient(Server):
         self.assertIn("stove", Model.seen[0])
         self.assertIn("The take passes.", [event["part"]["text"] for event in events if event["type"] == "text"])
         runs = self.events("runs")
-        self.assertEqual([run["state"] for run in runs], ["passed", "gave_up"], "each verdict is a run, the newest first")
+        self.assertEqual([run["state"] for run in runs], ["passed", "failed"], "each verdict is a run, the newest first")
 
 
 if __name__ == "__main__":
