@@ -96,10 +96,13 @@ std::string recipe_keys() {
   std::vector<std::vector<std::string>> rows;
   for (const auto& [shown, name] : {std::pair("at the top", ""),
                                     {"`[unit]`", "unit"},
+                                    {"`[context]`", "context"},
+                                    {"`[memory]`", "memory"},
                                     {"`[make]`", "make"},
                                     {"`[[judge]]`", "judge"},
                                     {"`[combine]`", "combine"},
-                                    {"`[stop]`", "stop"}})
+                                    {"`[stop]`", "stop"},
+                                    {"`[[tool]]`", "tool"}})
     add_options(rows, shown, loop::recipe_options(name));
   return table(kOptionHead, rows);
 }

@@ -344,7 +344,7 @@ class LocalChat(Case):
         self.say("/file code.py", r"code\.py: 1 line, with your next message")
         self.say("What is it?", self.ANSWERED)
         self.assertEqual(self.questions(), ["code.py\n````\nprint('```')\n````\n\nWhat is it?"])
-        self.say("/file photo.png", r"error: photo\.png: is no text")
+        self.say("/file photo.png", r"error: photo\.png: it is no text")
         self.say("/file none.py", r"error: none\.py")
         self.say("/clear", "")
         self.say("/load talk.json", r"talk\.json: 2 messages")

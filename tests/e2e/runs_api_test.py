@@ -291,11 +291,11 @@ class RunsApi(Server):
             return [tuple(json.loads(line[6:]) if line.startswith("data: ") else line[7:] for line in reversed(event.split("\n")))
                     for event in text.split("\n\n") if event and not event.startswith(":")]
 
-        *steps, (end, name) = pull("hf:o/r")
-        self.assertEqual(name, "end")
+        *steps, (end, name) = pull("o/r")
+        self.assertEqual(name, "end", end)
         self.assertEqual((steps[-1][0]["done"], steps[-1][0]["total"]), (len(data), len(data)))
         self.assertIn("fresh-Q4_0", [model["name"].removesuffix(".gguf") for model in self.ask("/v1/catalog")["served"] + self.ask("/v1/catalog")["models"]])
-        (error, name) = pull("hf:o/nothing")[-1]
+        (error, name) = pull("o/nothing")[-1]
         self.assertEqual(name, "error")
         self.assertIn("o/nothing", error["message"])
 

@@ -89,7 +89,7 @@ Result<bool> is_here(const WantedFile& file, const fs::path& directory, const Pu
   if (noted != nullptr && noted->done && noted->sha256 == file.sha256) return size == file.bytes;
   if (size == file.bytes) {
     LATHE_TRY(const std::string hash, sha256_file(path));
-    if (hash == file.sha256) return true;
+    if (std::string_view(hash) == file.sha256) return true;
   }
   if (noted != nullptr) return false;
   return invalid("{}: is there, and is not the file that is wanted: move it away, or --to DIR",
