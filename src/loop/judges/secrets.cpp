@@ -23,11 +23,26 @@ void look_through(std::string_view text, const std::string& where, Judgement& ju
   }
 }
 
+// Changes of a source tree are looked at file by file, as they will stand there.
+Status look_at(std::string_view bytes, std::string_view media_type, const std::string& where,
+               Judgement& judgement) {
+  if (media_type != kChangesMediaType) {
+    look_through(bytes, where, judgement);
+    return {};
+  }
+  LATHE_TRY(const Changes changes, parse_changes(bytes));
+  for (const auto& [path, text] : changes.files)
+    if (text) look_through(*text, where + path + " ", judgement);
+  return {};
+}
+
 Result<Judgement> judge(const JudgeTask& task, const JudgeContext&) {
   Judgement judgement;
   judgement.candidate = task.candidate;
-  if (task.scope == Scope::kUnit) look_through(task.bytes, "", judgement);
-  for (const Part& part : task.parts) look_through(part.bytes, part.unit.key + " ", judgement);
+  if (task.scope == Scope::kUnit)
+    LATHE_TRY_STATUS(look_at(task.bytes, task.media_type, "", judgement));
+  for (const Part& part : task.parts)
+    LATHE_TRY_STATUS(look_at(part.bytes, part.media_type, part.unit.key + " ", judgement));
   const bool clean = judgement.critiques.empty();
   judgement.outcome = clean ? Outcome::kPass : Outcome::kFail;
   judgement.score = clean ? 1 : 0;

@@ -46,5 +46,27 @@ TEST(SecretsJudge, LooksThroughAllParts) {
   EXPECT_EQ(found.critiques[0].locus, "b.txt line 1");
 }
 
+// In a set of changes quotation marks are escaped: the file counts, and not how it is carried.
+TEST(SecretsJudge, LooksIntoTheFilesOfChanges) {
+  const JudgeKind& kind = *find_judge("secrets");
+  const Json options = Json::object();
+  const Place place;
+  const StopFlag stop;
+  const auto run = [&](std::string_view bytes) {
+    return judge_closed(
+        kind,
+        {.options = options, .candidate = "c", .bytes = bytes, .media_type = kChangesMediaType},
+        {.place = place, .stop = stop});
+  };
+  Changes changes;
+  changes.files["old.py"] = std::nullopt;
+  changes.files["src/a.py"] = "import os\nDB_PASSWORD = \"c0rrecthorse\"\n";
+  const Judgement found = run(serialise(changes));
+  EXPECT_EQ(found.outcome, Outcome::kFail);
+  ASSERT_EQ(found.critiques.size(), 1U);
+  EXPECT_EQ(found.critiques[0].locus, "src/a.py line 2");
+  EXPECT_EQ(run("no changes").outcome, Outcome::kError);
+}
+
 }  // namespace
 }  // namespace lathe::loop
