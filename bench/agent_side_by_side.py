@@ -17,6 +17,9 @@ import sys
 import tempfile
 import threading
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/e2e"))
+from chat_model import ChatModel  # noqa: E402
+
 EDITS = pathlib.Path(__file__).resolve().parent / "edits"
 
 
@@ -61,19 +64,9 @@ class Coder(http.server.ThreadingHTTPServer):
         self.requests = self.sent = self.fresh = self.answered = 0
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-    def do_GET(self):
-        body = json.dumps({"object": "list", "data": [{"id": "m"}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(body)
-
+class Answer(ChatModel):
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.request_body()
         server = self.server
         sent = json.dumps([body.get("tools", []), body["messages"]], ensure_ascii=False).encode()
         server.requests += 1
@@ -82,14 +75,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         server.before = sent
         delta = self.next_call() if body.get("tools") else {"content": self.edit()}
         server.answered += len(json.dumps(delta, ensure_ascii=False).encode())
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        for piece, finish in ((delta, None), ({}, "tool_calls" if "tool_calls" in delta else "stop")):
-            data = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
-                    "choices": [{"index": 0, "delta": piece, "finish_reason": finish}]}
-            self.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
-        self.wfile.write(b"data: [DONE]\n\n")
+        self.answer(delta, "tool_calls" if "tool_calls" in delta else "stop")
 
     def edit(self):
         fence = "````"
@@ -100,13 +86,13 @@ class Answer(http.server.BaseHTTPRequestHandler):
         server = self.server
         turn, server.turn = server.turn, server.turn + 1
         if turn == 0:
-            return self.call("read_file", path=server.path)
+            return self.one_call("read_file", path=server.path)
         if turn <= len(server.edits):
             old, new = server.edits[turn - 1]
-            return self.call("edit_file", path=server.path, old=old, new=new)
+            return self.one_call("edit_file", path=server.path, old=old, new=new)
         return {"content": "Done."}
 
-    def call(self, name, **arguments):
+    def one_call(self, name, **arguments):
         return {"tool_calls": [{"index": 0, "id": f"c{self.server.turn}", "type": "function",
                                 "function": {"name": name, "arguments": json.dumps(arguments)}}]}
 
@@ -126,7 +112,7 @@ def repair(lathe, recipe, coder, case):
         coder.begin(f"src/{name}", blocks(before, after))
         done = subprocess.run(
             [lathe, "--journal", f"{place}/journal", "loop", recipe, "--input", repo, "--out", f"{place}/out", "--worker",
-             f"coder=http://127.0.0.1:{coder.server_address[1]}/v1#m", "--set", "unit.command=sh tests/run.sh", "--set", "unit.format=tap",
+             f"coder=http://127.0.0.1:{coder.server_address[1]}/v1#scripted", "--set", "unit.command=sh tests/run.sh", "--set", "unit.format=tap",
              "--set", 'make.may_write=["src/**"]', "--set", 'make.protect=["tests/**"]', "--set", "stop.laps=1"],
             capture_output=True, text=True, env={**os.environ, "HOME": place})
         if done.returncode not in (0, 1):

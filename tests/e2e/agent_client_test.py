@@ -7,6 +7,7 @@ import threading
 import unittest
 import wave
 
+from chat_model import ChatModel
 from cli_test import LATHE, SOURCE
 from serve_test import Server
 
@@ -20,51 +21,26 @@ def opencode():
     return str(found[0])
 
 
-class Model(http.server.BaseHTTPRequestHandler):
+class Model(ChatModel):
     """Decides by what the last tool said, as a model does that wants the take to pass."""
-    protocol_version = "HTTP/1.0"
     seen = []  # what tools said, in order
 
-    def log_message(self, *args):
-        pass
-
-    def do_GET(self):
-        body = json.dumps({"object": "list", "data": [{"id": "scripted", "object": "model", "owned_by": "test"}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(body)
-
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.request_body()
         offered = [tool["function"]["name"] for tool in body.get("tools", [])]
         listen = next((name for name in offered if name.endswith("lathe_listen")), "")
         last = body["messages"][-1]
         if not listen:  # a title for the session
             return self.answer({"content": "A take"}, "stop")
         if last["role"] != "tool":
-            return self.call(listen, audio="take.wav", expect=LINE)
+            return self.call(len(self.seen), listen, audio="take.wav", expect=LINE)
         said = last["content"] if isinstance(last["content"], str) else "".join(part.get("text", "") for part in last["content"])
         self.seen.append(said)
         if said.startswith("fail"):
-            return self.call("bash", command=f"{LATHE} speak '{LINE}' --out take.wav --force", description="Speaks it again")
+            return self.call(len(self.seen), "bash", command=f"{LATHE} speak '{LINE}' --out take.wav --force", description="Speaks it again")
         if said.startswith("pass"):
             return self.answer({"content": "The take passes."}, "stop")
-        self.call(listen, audio="take.wav", expect=LINE)
-
-    def call(self, tool, **arguments):
-        self.answer({"tool_calls": [{"index": 0, "id": f"call_{len(self.seen)}", "type": "function",
-                                     "function": {"name": tool, "arguments": json.dumps(arguments)}}]}, "tool_calls")
-
-    def answer(self, delta, finish):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        for piece, end in (({"role": "assistant", **delta}, None), ({}, finish)):
-            chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "scripted",
-                     "choices": [{"index": 0, "delta": piece, "finish_reason": end}]}
-            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
-        self.wfile.write(b"data: [DONE]\n\n")
+        self.call(len(self.seen), listen, audio="take.wav", expect=LINE)
 
 
 class AgentClient(Server):

@@ -11,6 +11,7 @@ import time
 import unittest
 
 from agent_test import RIGHT, WorkOn
+from chat_model import ChatModel
 from cli_test import EXAMPLES, SOURCE, Case
 from mcp_test import LEGACY, MODERN, check
 
@@ -169,16 +170,12 @@ class McpTools(Tooled):
         self.lathe("replay", "last")
 
 
-class Model(http.server.BaseHTTPRequestHandler):
+class Model(ChatModel):
     """Calls what the question names, once for each word, then says what came of it."""
-    protocol_version = "HTTP/1.0"
     seen = []
 
-    def log_message(self, *args):
-        pass
-
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.request_body()
         Model.seen.append(body)
         question = next(i for i in range(len(body["messages"]) - 1, -1, -1) if body["messages"][i]["role"] == "user")
         wanted = body["messages"][question]["content"].split()
@@ -186,19 +183,8 @@ class Model(http.server.BaseHTTPRequestHandler):
         if len(said) < len(wanted):
             name, _, value = wanted[len(said)].partition("=")
             key = {"send": "line", "see": "path", "lathe_look": "page"}.get(name.split("__")[-1], "key")
-            return self.answer({"tool_calls": [{"index": 0, "id": f"c{len(said)}", "type": "function", "function": {
-                "name": name, "arguments": json.dumps({key: value})}}]}, "tool_calls")
+            return self.call(len(said), name, **{key: value})
         self.answer({"content": " | ".join(message["content"] for message in said)}, "stop")
-
-    def answer(self, delta, finish):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        for piece, end in (({"role": "assistant", **delta}, None), ({}, finish)):
-            chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "scripted",
-                     "choices": [{"index": 0, "delta": piece, "finish_reason": end}]}
-            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
-        self.wfile.write(b"data: [DONE]\n\n")
 
 
 class McpChat(Tooled):

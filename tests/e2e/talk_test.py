@@ -8,6 +8,7 @@ import threading
 import unittest
 import wave
 
+from chat_model import ChatModel
 from cli_test import SOURCE, Case
 
 EAR = SOURCE / "tests/data/media/ggml-tiny-random-q4_0.bin"
@@ -24,43 +25,22 @@ class Thinker(http.server.ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def worker(self):
-        return f"thinker=http://127.0.0.1:{self.server_address[1]}/v1#m"
+        return f"thinker=http://127.0.0.1:{self.server_address[1]}/v1#scripted"
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.0"
-
-    def log_message(self, *args):
-        pass
-
-    def do_GET(self):
-        body = json.dumps({"object": "list", "data": [{"id": "m"}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(body)
-
+class Answer(ChatModel):
     def do_POST(self):
-        self.server.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"])
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
+        self.server.asked.append(self.request_body()["messages"])
+        self.begin()
         try:
             for piece in self.server.pieces:
                 if piece is None:
                     self.server.go_on.wait(300)
                     continue
-                self.chunk({"content": piece}, None)
-            self.chunk({}, "stop")
-            self.wfile.write(b"data: [DONE]\n\n")
+                self.chunk({"content": piece})
+            self.end("stop")
         except OSError:
             pass  # it was interrupted
-
-    def chunk(self, delta, finish):
-        data = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m",
-                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
-        self.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
-        self.wfile.flush()
 
 
 class TalkAloud(Case):
