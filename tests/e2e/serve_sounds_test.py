@@ -1,4 +1,5 @@
 """Sounds written down by `lathe serve`, with a tiny Whisper: the same as `lathe transcribe`, in the memory account of all models."""
+import hashlib
 import http.client
 import json
 import shutil
@@ -201,8 +202,11 @@ class RemoteSounds(SoundServer):
         said = self.write_down()["text"]
         heard = []
         for worker in (f"{self.url}/v1#{EAR}", str(MEDIA / f"{EAR}.bin")):
-            out, _ = self.lathe("--json", "judge", "run", "listen", MEDIA / "s3.wav", "--worker", f"ears={worker}", "--set", "worker=ears",
-                                "--set", "expect=Good morning to you", code=None)
+            out, err = self.lathe("--json", "judge", "run", "listen", MEDIA / "s3.wav", "--worker", f"ears={worker}", "--set", "worker=ears",
+                                  "--set", "expect=Good morning to you", "--show-outgoing", code=None)
+            if worker.startswith("http"):
+                self.assertIn(hashlib.sha256(self.sound).hexdigest(), err, "a sound is shown by its hash")
+                self.assertNotIn("RIFF", err)
             verdict = json.loads(out.splitlines()[-1])
             self.assertEqual(verdict["outcome"], "abstain", "nobody has calibrated it")
             self.assertEqual(verdict["evidence"]["transcript"].split(), said.split())

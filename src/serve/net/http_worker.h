@@ -27,7 +27,8 @@ struct HttpWorkerConfig {
   // Tells a server that `allowed` holds for where it sends the prompt on, too: a lathe keeps to it.
   bool holds_beyond = false;
   bool background = false;  // a lathe is told that this gives way to people
-  // Gets the exact body that leaves, each time before it does; may be empty.
+  // Gets the exact body that leaves, a sound in it by its size and hash, each time before it does;
+  // may be empty.
   std::function<void(std::string_view)> on_outgoing = {};
   Milliseconds connect_limit{10'000};
   Milliseconds idle_limit{300'000};  // without a byte: reading a long prompt takes a while
