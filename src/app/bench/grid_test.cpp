@@ -9,7 +9,7 @@
 namespace lathe::app {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 Cell cell(CellState state) {
   Cell made{.state = state};

@@ -142,10 +142,6 @@ std::vector<BusyProcess> busy_processes(const fs::path& root) {
   return busy;
 }
 
-Json or_null(const std::optional<double>& value) {
-  return value ? Json(decimal(*value)) : Json();
-}
-
 Json speed_json(const MachineSpeed& speed) {
   return {{"memory_gb", decimal(speed.memory_gb)}, {"int8_gop", decimal(speed.int8_gop)}};
 }
@@ -211,9 +207,9 @@ Json to_json(const MachineState& state) {
   return {{"speed", speed_json(state.speed)},
           {"best", state.best ? speed_json(*state.best) : Json()},
           {"governor", state.governor.empty() ? Json() : Json(state.governor)},
-          {"cpu_pressure", or_null(state.cpu_pressure)},
-          {"memory_pressure", or_null(state.memory_pressure)},
-          {"load_average", or_null(state.load_average)},
+          {"cpu_pressure", decimal_or_null(state.cpu_pressure)},
+          {"memory_pressure", decimal_or_null(state.memory_pressure)},
+          {"load_average", decimal_or_null(state.load_average)},
           {"busy", std::move(busy)},
           {"on_battery", state.on_battery},
           {"throttles", state.throttles ? Json(*state.throttles) : Json()}};

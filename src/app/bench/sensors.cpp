@@ -5,14 +5,6 @@
 #include "ground/sys/climate.h"
 
 namespace lathe::app {
-namespace {
-
-Json or_null(const std::optional<double>& value) {
-  return value ? Json(decimal(*value)) : Json();
-}
-
-}  // namespace
-
 Sensors::Sensors(fs::path root) : root_(std::move(root)), meter_(root_) {
   joules_ = meter_.joules();
 }
@@ -35,9 +27,9 @@ Reading Sensors::read(std::int64_t at_us) {
 
 Json to_json(const Reading& reading) {
   return {{"at_us", reading.at_us},
-          {"mhz", or_null(reading.mhz)},
-          {"celsius", or_null(reading.celsius)},
-          {"watts", or_null(reading.watts)},
+          {"mhz", decimal_or_null(reading.mhz)},
+          {"celsius", decimal_or_null(reading.celsius)},
+          {"watts", decimal_or_null(reading.watts)},
           {"throttles", reading.throttles ? Json(*reading.throttles) : Json()}};
 }
 

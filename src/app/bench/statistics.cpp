@@ -75,6 +75,10 @@ std::string decimal(double value, int digits) {
   return text == "-0" ? "0" : text;
 }
 
+Json decimal_or_null(const std::optional<double>& value) {
+  return value ? Json(decimal(*value)) : Json();
+}
+
 std::optional<double> parse_decimal(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -44,6 +44,7 @@ double mcnemar_p(std::size_t only_a, std::size_t only_b);
 // Numbers in records: no floats, so that every reader sees the same one. At most so many digits
 // behind the point, none that say nothing: "12.5".
 std::string decimal(double value, int digits = 6);
+Json decimal_or_null(const std::optional<double>& value);
 // The same back; nullopt: it is none, or not finite.
 std::optional<double> parse_decimal(std::string_view text);
 

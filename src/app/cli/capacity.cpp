@@ -172,7 +172,7 @@ void print_capacity(const CapacityFlags& flags, const CapacityTerms& terms) {
   print(text);
 }
 
-struct Verified {
+struct VerifiedCapacity {
   CapacityPoint model;  // at the lengths that really were
   double measured = 0;  // seconds, mean
   std::size_t answers = 0, failed = 0;
@@ -180,14 +180,14 @@ struct Verified {
 
 // People with seeded times to think, in a pool as a server has it. The model is asked for the mean
 // lengths that came of it, since prompts are made of words.
-Result<Verified> verify(const App& app, const CapacityFlags& flags, CapacityTerms terms,
-                        Target& target) {
+Result<VerifiedCapacity> verify(const App& app, const CapacityFlags& flags, CapacityTerms terms,
+                                Target& target) {
   LATHE_TRY(const Milliseconds time, parse_duration(flags.seconds));
   const std::size_t people = flags.people > 0 ? flags.people : people_at(terms, 2);
   LATHE_TRY(const Shape shape, shape_of(flags, terms.fresh_tokens, terms.answer_tokens));
   LATHE_TRY(const Point point, under_load(app, flags, target, shape, {people, terms.think_seconds},
                                           static_cast<double>(time.count()) / 1e3));
-  Verified verified;
+  VerifiedCapacity verified;
   double seconds = 0, answer = 0, fresh = 0;
   for (const Sample& sample : point.samples) {
     if (!sample.answered()) {
@@ -231,7 +231,7 @@ Status run_capacity(const App& app, const CapacityFlags& flags) {
   out["assumes"] = kAssumptions;
   if (!app.json) print_capacity(flags, terms);
   if (flags.verify) {
-    LATHE_TRY(const Verified verified, verify(app, flags, terms, *pooled.target));
+    LATHE_TRY(const VerifiedCapacity verified, verify(app, flags, terms, *pooled.target));
     const double ratio = verified.measured / verified.model.seconds;
     out["verified"] = {{"people", verified.model.people},
                        {"answers", verified.answers},

@@ -29,7 +29,7 @@ struct Fit {
 };
 
 // What a question comes to.
-struct Answer {
+struct FitAnswer {
   std::vector<Fit> fits;
   infer::Footprint sum;
   std::string kv;
@@ -144,9 +144,9 @@ Json bytes_json(const infer::Footprint& bytes) {
           {"sum", bytes.total().total()},     {"devices", to_json(bytes.total())}};
 }
 
-Result<Answer> fit_models(const FitQuestion& question, const App& app) {
+Result<FitAnswer> fit_models(const FitQuestion& question, const App& app) {
   LATHE_TRY(const infer::KvType kv, parse_kv(question.kv));
-  Answer answer;
+  FitAnswer answer;
   answer.kv = question.kv;
   LATHE_TRY(answer.memory, memory_for_models(question.memory));
   LATHE_TRY(const int cores, choose_threads(0));
@@ -158,7 +158,7 @@ Result<Answer> fit_models(const FitQuestion& question, const App& app) {
   return answer;
 }
 
-Json answer_json(const Answer& answer) {
+Json answer_json(const FitAnswer& answer) {
   Json models = Json::array();
   for (const Fit& fit : answer.fits) {
     Json model = bytes_json(fit.bytes);
@@ -182,7 +182,7 @@ Json answer_json(const Answer& answer) {
 }  // namespace
 
 Result<Json> fit_shown(const FitQuestion& question, const App& app) {
-  LATHE_TRY(const Answer answer, fit_models(question, app));
+  LATHE_TRY(const FitAnswer answer, fit_models(question, app));
   return answer_json(answer);
 }
 

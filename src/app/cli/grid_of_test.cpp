@@ -7,7 +7,7 @@
 namespace lathe::app {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // One prompt for a model of this machine and for one that is paid for.
 loop::RunState grid_run() {

@@ -55,13 +55,13 @@ class InputSquares final : public infer::InputObserver {
   std::vector<infer::PerSlot<Sums>> layers_;
 };
 
-struct Flags : ModelFlags {
+struct ImatrixFlags : ModelFlags {
   std::string text, out;
   std::size_t window = 512;
   bool force = false;
 };
 
-Status collect(const App& app, const Flags& flags) {
+Status collect(const App& app, const ImatrixFlags& flags) {
   LATHE_TRY_STATUS(check_output(flags.out, {flags.path, flags.text}, flags.force));
   LATHE_TRY(const std::string text, read_file(flags.text));
   LATHE_TRY(LocalModel local, open_model(app, flags));
@@ -107,7 +107,7 @@ Status collect(const App& app, const Flags& flags) {
 }  // namespace
 
 void add_imatrix(CLI::App& cli, App& app, Action& action) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ImatrixFlags>();
   CLI::App* command = cli.add_subcommand(
       "imatrix", "Measure over a text what matters in a model's weights, for lathe quantize");
   add_model_flags(*command, flags);

@@ -11,7 +11,7 @@
 namespace lathe::app {
 namespace {
 
-constexpr std::size_t kMostNamed = 20;
+constexpr std::size_t kMostUnread = 20;
 
 struct IndexFlags {
   std::string dir, name, embed, allow = "local";
@@ -57,16 +57,16 @@ void print_change(const books::IndexChange& change, const fs::path& file,
                     counted(change.chunks, "chunk"), change.read, change.kept, change.gone));
   print(embed.empty() ? "found by words alone: --embed MODEL adds embeddings\n"
                       : fmt::format("found by words and by the embeddings of {}\n", embed));
-  for (std::size_t i = 0; i < change.unread.size() && i < kMostNamed; ++i)
+  for (std::size_t i = 0; i < change.unread.size() && i < kMostUnread; ++i)
     print(fmt::format("not read: {}: {}\n", change.unread[i].path, change.unread[i].why));
-  if (change.unread.size() > kMostNamed)
+  if (change.unread.size() > kMostUnread)
     print(fmt::format("and {} more are not read: --json names them\n",
-                      change.unread.size() - kMostNamed));
+                      change.unread.size() - kMostUnread));
   if (!change.ignored.empty())
     print(fmt::format(
         "ignored: {}{}\n",
-        join(std::span(change.ignored).first(std::min(kMostNamed, change.ignored.size())), ", "),
-        change.ignored.size() > kMostNamed ? ", …" : ""));
+        join(std::span(change.ignored).first(std::min(kMostUnread, change.ignored.size())), ", "),
+        change.ignored.size() > kMostUnread ? ", …" : ""));
   print(fmt::format("index: {}\n", file.string()));
 }
 
@@ -111,9 +111,9 @@ void print_hits(const std::vector<books::Hit>& hits, const std::vector<std::stri
                       hit.score));
     print("    " + replace_all(hit.text, "\n", "\n    ") + "\n\n");
   }
-  for (std::size_t i = 0; i < stale.size() && i < kMostNamed; ++i)
+  for (std::size_t i = 0; i < stale.size() && i < kMostUnread; ++i)
     print(fmt::format("stale: {} has changed or is gone since it was indexed\n", stale[i]));
-  if (stale.size() > kMostNamed) print(fmt::format("and {} more\n", stale.size() - kMostNamed));
+  if (stale.size() > kMostUnread) print(fmt::format("and {} more\n", stale.size() - kMostUnread));
 }
 
 Status search_index(const App& app, const SearchFlags& flags) {

@@ -41,13 +41,13 @@ Status print_take(const OpenedRun& run, const show::Take& take, const TempDir& d
 enum class Word { kAccept, kReject, kSkip, kQuit };
 
 // "a", "r too fast": the reason follows.
-struct Answer {
+struct PersonAnswer {
   Word word = Word::kQuit;
   std::string reason;
 };
 
 // Asks until it is one; the end of the input is the end of the work.
-Answer ask(const App& app) {
+PersonAnswer ask(const App& app) {
   std::string line;
   while (!app.stop->raised()) {
     print("a accepts, r rejects (a reason may follow), s skips, q ends: ");
@@ -55,7 +55,7 @@ Answer ask(const App& app) {
     const std::string_view text = trim(line);
     const auto blank = text.find(' ');
     const std::string word = to_lower_ascii(std::string(text.substr(0, blank)));
-    Answer answer;
+    PersonAnswer answer;
     if (blank != text.npos) answer.reason = trim(text.substr(blank));
     if (answer.reason.size() > kMostReason ||
         find_invalid_utf8(answer.reason) != std::string::npos) {
@@ -81,7 +81,7 @@ Result<std::size_t> label_takes(const App& app, OpenedRun& run, std::span<const 
     const show::Take& take = takes[i];
     print(fmt::format("\n{} of {}", i + 1, takes.size()));
     LATHE_TRY_STATUS(print_take(run, take, directory));
-    const Answer answer = ask(app);
+    const PersonAnswer answer = ask(app);
     if (answer.word == Word::kQuit) break;
     if (answer.word == Word::kSkip) continue;
     books::TakeLabel label;

@@ -12,7 +12,7 @@
 namespace lathe::app {
 namespace {
 
-constexpr std::int64_t kMostDays = 36'500;
+constexpr std::int64_t kMostFactDays = 36'500;
 
 Json json_of(const books::Fact& fact) {
   const auto or_null = [](std::optional<std::int64_t> value) {
@@ -157,7 +157,7 @@ void add_memory(CLI::App& cli, App& app, Action& action) {
   const auto [accepting, flags] =
       add("accept", "Let it be used; older ones that say something else are retired", accept);
   accepting->add_option("--days", flags->days, "For so long (default: for ever)")
-      ->check(CLI::Range(std::int64_t{1}, kMostDays));
+      ->check(CLI::Range(std::int64_t{1}, kMostFactDays));
   add("retire", "Keep it, and use it no more", retire);
   add("forget", "Remove its text from every file; its number stays", forget);
 }

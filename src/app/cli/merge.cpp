@@ -8,13 +8,13 @@
 namespace lathe::app {
 namespace {
 
-struct Flags {
+struct MergeFlags {
   std::string base, adapter, out, type;
   int threads = 0;
   bool force = false;
 };
 
-Status merge(const App& app, const Flags& flags) {
+Status merge(const App& app, const MergeFlags& flags) {
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY_STATUS(check_output(flags.out, {flags.base, flags.adapter}, flags.force));
   LATHE_TRY(const infer::Gguf base, infer::Gguf::open(flags.base));
@@ -39,7 +39,7 @@ Status merge(const App& app, const Flags& flags) {
 }  // namespace
 
 void add_merge(CLI::App& cli, App& app, Action& action) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<MergeFlags>();
   CLI::App* command = cli.add_subcommand("merge", "Write a model with an adapter in its weights");
   command->add_option("BASE", flags->base, "The GGUF file that the adapter was trained on")
       ->required();

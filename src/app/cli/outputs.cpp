@@ -23,7 +23,7 @@ std::string file_name_of(std::string_view key) {
 }
 
 constexpr double kPauseSeconds = 0.4;
-constexpr Milliseconds kDecodeLimit{60'000};
+constexpr Milliseconds kTakeLimit{60'000};
 
 // The whole as a listener gets it: every unit's best take, those that were given up among them.
 Result<std::string> narration(const books::Journal& journal, const loop::RunState& state,
@@ -33,7 +33,7 @@ Result<std::string> narration(const books::Journal& journal, const loop::RunStat
     const loop::CandidateState* best = loop::best_candidate(track);
     if (!best || best->media_type != kWavMediaType) continue;
     LATHE_TRY(const std::string bytes, journal.blob(best->blob));
-    LATHE_TRY(const Decoded take, media.decode(bytes, kDecodeLimit, stop));
+    LATHE_TRY(const Decoded take, media.decode(bytes, kTakeLimit, stop));
     takes.push_back(take.sound);
   }
   return takes.empty() ? std::string() : wav_bytes(joined(takes, kPauseSeconds));

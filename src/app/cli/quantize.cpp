@@ -10,14 +10,14 @@
 namespace lathe::app {
 namespace {
 
-struct Flags {
+struct QuantizeFlags {
   std::string in, out, type, importance;
   std::vector<std::string> rules;
   int threads = 0;
   bool force = false;
 };
 
-Status quantize(const App& app, const Flags& flags) {
+Status quantize(const App& app, const QuantizeFlags& flags) {
   LATHE_TRY(const infer::QuantizeTarget* target, infer::find_quantize_target(flags.type));
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY_STATUS(check_output(flags.out, {flags.in}, flags.force));
@@ -70,7 +70,7 @@ std::string type_names() {
 }  // namespace
 
 void add_quantize(CLI::App& cli, App& app, Action& action) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<QuantizeFlags>();
   CLI::App* command = cli.add_subcommand("quantize", "Write a model with smaller weights");
   command->add_option("IN", flags->in, "A GGUF file, or the first part of a split one")->required();
   command->add_option("OUT", flags->out, "The GGUF file to write")->required();

@@ -12,7 +12,7 @@
 namespace lathe::app {
 namespace {
 
-constexpr Milliseconds kLookEvery{1'000};
+constexpr Milliseconds kQueueLookEvery{1'000};
 constexpr Milliseconds kErasesEvery{3'600'000};
 
 int list_queue(const App& app) {
@@ -97,9 +97,10 @@ class Watch {
     Milliseconds looked{0};
     while (!over_.raised() && !stop.raised()) {
       const Milliseconds now = system_clock().monotonic();
-      if (app.stop->raised() || (now - looked >= kLookEvery && journal && !wanted(*journal, run)))
+      if (app.stop->raised() ||
+          (now - looked >= kQueueLookEvery && journal && !wanted(*journal, run)))
         stop.raise();
-      if (now - looked >= kLookEvery) looked = now;
+      if (now - looked >= kQueueLookEvery) looked = now;
       std::this_thread::sleep_for(Milliseconds(50));
     }
   }
@@ -120,14 +121,14 @@ int work_on(const App& app, const std::string& run, const ResumeFlags& flags) {
   return resume_run(here, std::move(mine));
 }
 
-struct RunFlags {
+struct WorkFlags {
   std::string run;  // this one alone
   bool until_empty = false;
   ResumeFlags each;
 };
 
 // Once: whoever asks for it tries again.
-int work_on_one(const App& app, const RunFlags& flags) {
+int work_on_one(const App& app, const WorkFlags& flags) {
   auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
   const auto runs = named(*journal, flags.run);
@@ -142,7 +143,7 @@ int work_on_one(const App& app, const RunFlags& flags) {
   return code;
 }
 
-int work_through(const App& app, const RunFlags& flags) {
+int work_through(const App& app, const WorkFlags& flags) {
   if (!flags.run.empty()) return work_on_one(app, flags);
   auto journal = books::open_journal(app.journal_dir);
   if (!journal) return report_error(app, journal.error());
@@ -169,7 +170,7 @@ int work_through(const App& app, const RunFlags& flags) {
     } else if (flags.until_empty && plan.waiting == 0) {
       return kExitPassed;
     } else {
-      std::this_thread::sleep_for(kLookEvery);
+      std::this_thread::sleep_for(kQueueLookEvery);
     }
   }
   return kExitStopped;
@@ -220,7 +221,7 @@ void add_queue(CLI::App& cli, App& app, Action& action) {
               return journal.enqueue(run, system_clock().unix_ms());
             });
 
-  auto flags = std::make_shared<RunFlags>();
+  auto flags = std::make_shared<WorkFlags>();
   CLI::App* run = queue->add_subcommand("run", "Work through the queue, for as long as it runs");
   run->add_option("run", flags->run,
                   "Its id, or the beginning of it: this one alone, once (default: each)");

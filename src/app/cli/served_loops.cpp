@@ -11,7 +11,7 @@ namespace lathe::app {
 namespace {
 
 constexpr std::size_t kMostChildren = 2, kMostBeginnings = 4;
-constexpr Milliseconds kLookEvery{200}, kGrace{10'000};
+constexpr Milliseconds kChildLookEvery{200}, kGrace{10'000};
 constexpr Milliseconds kLongestBeginning{600'000};  // tests say first which of them fail
 
 // The row of the queue that lets a run be worked on; nothing: it is not to be.
@@ -159,7 +159,7 @@ void ServedLoops::look() {
       reap();
       start_next();
     }
-    std::this_thread::sleep_for(kLookEvery);
+    std::this_thread::sleep_for(kChildLookEvery);
   }
 }
 

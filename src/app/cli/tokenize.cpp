@@ -27,12 +27,12 @@ std::string in_quotes(std::string_view bytes) {
   return out + "\"";
 }
 
-struct Flags {
+struct TokenizeFlags {
   std::string path;
   bool special = false, pieces = false;
 };
 
-Status tokenize(const App& app, const Flags& flags) {
+Status tokenize(const App& app, const TokenizeFlags& flags) {
   LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model_path(app, flags.path)));
   LATHE_TRY(infer::VocabularySpec spec, infer::read_vocabulary(file));
   LATHE_TRY(const auto tokenizer, infer::Tokenizer::make(std::move(spec)));
@@ -61,7 +61,7 @@ Status tokenize(const App& app, const Flags& flags) {
 }  // namespace
 
 void add_tokenize(CLI::App& cli, App& app, Action& action) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TokenizeFlags>();
   CLI::App* command =
       cli.add_subcommand("tokenize", "Print the token ids of standard input, as a model sees it");
   command->add_option("MODEL", flags->path, "A GGUF file")->required();

@@ -13,7 +13,7 @@
 namespace lathe::app {
 namespace {
 
-constexpr Milliseconds kDecodeLimit{300'000};
+constexpr Milliseconds kSoundLimit{300'000};
 
 struct TranscribeFlags {
   std::string model, file, out, kernels;
@@ -24,7 +24,7 @@ struct TranscribeFlags {
 };
 
 // A model, ready to hear.
-struct Ears {
+struct OpenEars {
   std::unique_ptr<infer::WhisperModel> model;
   infer::WhisperTokens tokens;
   infer::ThreadTeam& team;
@@ -60,7 +60,7 @@ Result<Sound> raw_sound(std::string_view bytes, int rate) {
 Result<Sound> sound_of(const App& app, const TranscribeFlags& flags) {
   LATHE_TRY(const std::string bytes, read_sound(flags.file));
   auto decoded = flags.raw > 0 ? raw_sound(bytes, flags.raw) : [&]() -> Result<Sound> {
-    LATHE_TRY(Decoded file, decode_sound_file(app.program, bytes, kDecodeLimit, *app.stop));
+    LATHE_TRY(Decoded file, decode_sound_file(app.program, bytes, kSoundLimit, *app.stop));
     return std::move(file.sound);
   }();
   if (!decoded) return at(flags.file, decoded.error());
@@ -69,7 +69,7 @@ Result<Sound> sound_of(const App& app, const TranscribeFlags& flags) {
 
 // Until Ctrl-C; meanwhile a note says what the last half minute comes to so far. A second Ctrl-C
 // ends what comes after it.
-Result<Sound> record(const App& app, const TranscribeFlags& flags, const Ears& ears) {
+Result<Sound> record(const App& app, const TranscribeFlags& flags, const OpenEars& ears) {
   constexpr std::size_t kEach = 3 * kSoundRate, kWindow = 28 * kSoundRate;  // samples
   LATHE_TRY(const auto microphone, Microphone::start());
   print_note("listening; Ctrl-C ends the recording");
@@ -116,7 +116,7 @@ Status transcribe(const App& app, const TranscribeFlags& flags) {
   infer::ThreadTeam team(threads);
   if (!infer::WhisperModel::is_one(file))
     return invalid("{}: is no Whisper model; those are files like ggml-base.bin", flags.model);
-  Ears ears{.model = {}, .tokens = {}, .team = team};
+  OpenEars ears{.model = {}, .tokens = {}, .team = team};
   LATHE_TRY(ears.model, open_encoder<infer::WhisperModel>(app, flags.kernels, file, team));
   LATHE_TRY(ears.tokens, infer::WhisperTokens::of(file));
   TranscriptOptions options = flags.options;

@@ -21,7 +21,7 @@
 namespace lathe::app {
 namespace {
 
-struct Flags {
+struct TuneFlags {
   std::string model, data, runs, out, schedule = "cosine", checkpoint_every = "2m";
   std::string activations = "f32";
   bool full = false, fresh = false, skip_bad = false;
@@ -36,7 +36,7 @@ struct Flags {
   std::optional<std::size_t> epochs, batch, micro;
 };
 
-void choose_defaults(Flags& flags) {
+void choose_defaults(TuneFlags& flags) {
   infer::TrainOptions& train = flags.train;
   train.rate = flags.rate.value_or(flags.full ? 1e-3 : 2e-4);
   train.weight_decay = flags.weight_decay.value_or(flags.full ? 0.1 : 0);
@@ -48,7 +48,7 @@ void choose_defaults(Flags& flags) {
 }
 
 // Everything that the weights will depend on.
-std::string fingerprint(const Flags& flags, const std::string& base, const std::string& data) {
+std::string fingerprint(const TuneFlags& flags, const std::string& base, const std::string& data) {
   const infer::TrainOptions& t = flags.train;
   return sha256_hex(fmt::format(
       "{} {} full={} rank={} alpha={} targets={} epochs={} batch={} micro={} rate={} schedule={} "
@@ -136,7 +136,7 @@ struct Prepared {
 };
 
 // DATA, or what the journal's runs have to teach.
-Result<Lessons> read_data(const App& app, const Flags& flags, const LessonReader& reader) {
+Result<Lessons> read_data(const App& app, const TuneFlags& flags, const LessonReader& reader) {
   if (flags.data.empty() == flags.runs.empty())
     return invalid("give either DATA or --from-runs RUNS");
   if (!flags.data.empty()) return reader.read(flags.data);
@@ -151,7 +151,7 @@ Result<Lessons> read_data(const App& app, const Flags& flags, const LessonReader
 }
 
 // Before anything is allocated: the kernel would end us without a word.
-Status check_model_fits(const Flags& flags, const infer::Gguf& base) {
+Status check_model_fits(const TuneFlags& flags, const infer::Gguf& base) {
   std::uint64_t bytes = 0, count = 0;
   for (const infer::GgufTensor& tensor : base.tensors()) {
     bytes += tensor.bytes;
@@ -168,7 +168,7 @@ Status check_model_fits(const Flags& flags, const infer::Gguf& base) {
               flags.full ? "; without --full an adapter is trained, which takes less" : "");
 }
 
-Result<Prepared> prepare(const App& app, const Flags& flags) {
+Result<Prepared> prepare(const App& app, const TuneFlags& flags) {
   LATHE_TRY(infer::Gguf base, infer::Gguf::open(flags.model));
   LATHE_TRY_STATUS(check_model_fits(flags, base));
   Prepared prepared;
@@ -188,8 +188,9 @@ Result<Prepared> prepare(const App& app, const Flags& flags) {
 
 // Activations of all layers are kept where half of the free memory holds them; else they are
 // computed twice, which changes no bit.
-Status choose_checkpointing(const Flags& flags, const infer::TuneModel& model, std::size_t threads,
-                            const std::vector<Lesson>& lessons, infer::TrainOptions& options) {
+Status choose_checkpointing(const TuneFlags& flags, const infer::TuneModel& model,
+                            std::size_t threads, const std::vector<Lesson>& lessons,
+                            infer::TrainOptions& options) {
   std::size_t longest = 0;
   for (const Lesson& lesson : lessons) longest = std::max(longest, lesson.example.tokens.size());
   infer::NetworkOptions network{.max_tokens = std::max(longest, options.micro_tokens),
@@ -260,7 +261,7 @@ void tell_result(const App& app, const std::string& out, const infer::TrainRepor
                                            : ""));
 }
 
-Result<int> tune(const App& app, Flags& flags) {
+Result<int> tune(const App& app, TuneFlags& flags) {
   choose_defaults(flags);
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LATHE_TRY(flags.train.shape, infer::parse_rate_shape(flags.schedule));
@@ -315,7 +316,7 @@ Result<int> tune(const App& app, Flags& flags) {
 }  // namespace
 
 void add_tune(CLI::App& cli, App& app, Action& action) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TuneFlags>();
   CLI::App* command = cli.add_subcommand("tune", "Fine-tune a model on your own data");
   infer::TrainOptions& train = flags->train;
   command->add_option("MODEL", flags->model, "A GGUF file")->required();

@@ -7,8 +7,8 @@
 namespace lathe::app {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 std::string utf8(unsigned code) {
   if (code < 0x80) return {static_cast<char>(code)};
@@ -44,7 +44,7 @@ constexpr const char* kThinking =
     "{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
 
-class LessonsTest : public testing::Test {
+class LessonsTest : public ::testing::Test {
  protected:
   std::string shown(const infer::Example& example) const {
     std::string out;

@@ -15,8 +15,8 @@
 namespace lathe::app {
 namespace {
 
-using testing::Contains;
-using testing::HasSubstr;
+using ::testing::Contains;
+using ::testing::HasSubstr;
 
 bool all_green(const loop::MiniTask& task, std::string_view body,
                std::span<const loop::MiniTest> tests) {
@@ -171,7 +171,7 @@ TEST(Bpe, TheTokenizerUsesIt) {
   EXPECT_EQ((*tokenizer)->encode(" return", false, false).size(), 1U);
 }
 
-class BaseModel : public testing::Test {
+class BaseModel : public ::testing::Test {
  protected:
   BaseModel() : directory_(*TempDir::make()) {
     const std::vector<std::string> texts{" return t\n for x in xs:\n  t+=x\n"};

@@ -8,8 +8,8 @@
 namespace lathe::app {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 std::vector<std::string> cut(std::string_view text, std::size_t piece) {
   SentenceCutter cutter;

@@ -31,7 +31,7 @@ Result<Json> judges_of(const Workshop& workshop, const Json& arguments, const Na
   return judges;
 }
 
-serve::McpResult look(const Workshop& workshop, const Json& arguments, serve::McpCall& call) {
+serve::McpResult look_at(const Workshop& workshop, const Json& arguments, serve::McpCall& call) {
   const auto take = [&]() -> Result<std::pair<loop::GivenTake, Json>> {
     LATHE_TRY(NamedFile file, read_below(workshop.root, json_string(arguments, "file")));
     loop::GivenTake given;
@@ -79,7 +79,7 @@ serve::McpTool look_tool(const Workshop& workshop) {
            {"required", {"file"}},
            {"additionalProperties", false}},
       .run = [&workshop](const Json& arguments, serve::McpCall& call) {
-        return look(workshop, arguments, call);
+        return look_at(workshop, arguments, call);
       }};
 }
 

@@ -9,7 +9,7 @@
 namespace lathe::books {
 namespace {
 
-constexpr double kMillion = 1e6, kMost = 1000, kLeast = 0.0005, kTimesMedian = 50;
+constexpr double kMillion = 1e6, kMostListed = 1000, kLeastListed = 0.0005, kTimesMedian = 50;
 
 struct Entry {
   std::string model;
@@ -43,10 +43,10 @@ std::expected<Entry, std::string> read_entry(const std::string& model, const Jso
     if (!price) continue;
     if (!std::isfinite(*price)) return std::unexpected(fmt::format("'{}' is no number", name));
     if (*price < 0) return std::unexpected(fmt::format("'{}' is negative", name));
-    if (*price > kMost)
+    if (*price > kMostListed)
       return std::unexpected(fmt::format(
           "'{}' is ${:.0f} a million tokens, more than $1,000: the unit is wrong", name, *price));
-    if (*price > 0 && *price < kLeast)
+    if (*price > 0 && *price < kLeastListed)
       return std::unexpected(fmt::format(
           "'{}' is ${:.2g} a million tokens, less than $0.0005: the unit is wrong", name, *price));
   }

@@ -8,7 +8,7 @@
 namespace lathe {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 TEST(Base64, AgreesWithPublishedVectors) {  // RFC 4648, section 10
   for (const auto& [bytes, text] : {std::pair<std::string, std::string>{"", ""},

@@ -16,10 +16,10 @@
 namespace lathe {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
-class FileTest : public testing::Test {
+class FileTest : public ::testing::Test {
  protected:
   fs::path path(std::string_view name) const { return directory_->path() / name; }
   void put(std::string_view name, std::string_view bytes) const {

@@ -6,7 +6,7 @@
 namespace lathe {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 std::string nested(int levels) {
   return std::string(static_cast<std::size_t>(levels), '[') +

@@ -8,8 +8,8 @@
 namespace lathe {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 constexpr OptionSpec kSpecs[] = {
     {"name", OptionType::kString, kMustBeGiven, "who"},

@@ -9,8 +9,8 @@
 namespace lathe {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 std::vector<std::string> kinds(std::string_view text) {
   std::vector<std::string> out;

@@ -8,8 +8,8 @@
 namespace lathe {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 constexpr auto npos = std::string_view::npos;
 
 std::string encode(unsigned code) {

@@ -6,7 +6,7 @@
 namespace lathe {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 std::string repeated(std::string_view part, int times) {
   std::string text;

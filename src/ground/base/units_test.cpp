@@ -22,7 +22,7 @@ TEST(Duration, Refused) {
   for (const std::string_view text :
        {"", "s", "5", "-5s", "5 parsecs", "nan s", "inf s", "1e999s", "1e20h", "5S", "5s5", "0x5s"})
     EXPECT_FALSE(parse_duration(text)) << text;
-  EXPECT_THAT(parse_duration("5 parsecs").error().message, testing::HasSubstr("90s"));
+  EXPECT_THAT(parse_duration("5 parsecs").error().message, ::testing::HasSubstr("90s"));
 }
 
 TEST(Energy, Units) {

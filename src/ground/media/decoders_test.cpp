@@ -6,7 +6,7 @@
 namespace lathe {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const fs::path kSelf = "/proc/self/exe";
 constexpr Milliseconds kLimit{120'000};

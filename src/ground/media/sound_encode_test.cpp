@@ -12,7 +12,7 @@
 namespace lathe {
 namespace {
 
-Sound tone(double seconds) {
+Sound chord(double seconds) {
   Sound sound;
   sound.samples.resize(static_cast<std::size_t>(seconds * kSoundRate));
   for (std::size_t i = 0; i < sound.samples.size(); ++i)
@@ -31,7 +31,7 @@ constexpr SoundFormat kFiles[] = {SoundFormat::kWav, SoundFormat::kFlac, SoundFo
                                   SoundFormat::kMp3};
 
 TEST(SoundEncode, DecodesToTheSameLength) {
-  const Sound sound = tone(2.5);
+  const Sound sound = chord(2.5);
   for (const SoundFormat format : kFiles) {
     if (!can_write(format)) continue;
     const auto file = encode_sound(sound, format);
@@ -51,7 +51,7 @@ TEST(SoundEncode, DecodesToTheSameLength) {
 
 // Bytes that have left are never changed, and what came is a whole file.
 TEST(SoundEncode, StreamsGrow) {
-  const Sound sound = tone(1);
+  const Sound sound = chord(1);
   for (const SoundFormat format : kFiles) {
     if (!can_write(format)) continue;
     const auto writer = SoundWriter::open(format, true);

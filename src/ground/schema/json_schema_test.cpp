@@ -10,8 +10,8 @@
 namespace lathe {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 Json json(std::string_view text) {
   auto value = parse_json(text);

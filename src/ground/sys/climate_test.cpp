@@ -6,7 +6,7 @@
 namespace lathe {
 namespace {
 
-class ClimateTest : public testing::Test {
+class ClimateTest : public ::testing::Test {
  protected:
   void put(const std::string& path, std::string_view text) {
     const fs::path file = root_.path() / path;

@@ -14,12 +14,12 @@
 namespace lathe {
 namespace {
 
-using testing::IsEmpty;
-using testing::UnorderedElementsAre;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
-constexpr Milliseconds kLong{30'000};
+constexpr Milliseconds kGuardLimit{30'000};
 
-class Guarded : public testing::Test {
+class Guarded : public ::testing::Test {
  protected:
   Result<std::unique_ptr<GuardedProcess>> start(std::vector<std::string> argv) {
     GuardedCommand command{.guard = "/proc/self/exe",
@@ -55,7 +55,7 @@ class Guarded : public testing::Test {
 TEST_F(Guarded, RunsWhereAndWithWhatItIsTold) {
   const auto process = start({"sh", "-c", "pwd; echo $WORD; cat; echo out >&2; exit 7"});
   ASSERT_TRUE(process) << process.error().message;
-  EXPECT_EQ((*process)->ended(kLong), "exit code 7");
+  EXPECT_EQ((*process)->ended(kGuardLimit), "exit code 7");
   EXPECT_EQ(log(), dir.path().string() + "\nhello\nout\n");
   EXPECT_EQ((fs::status(dir.path() / "log").permissions() & fs::perms::all), fs::perms(0600));
 }
@@ -65,7 +65,7 @@ TEST_F(Guarded, SaysWhatCannotBeStarted) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().kind, ErrorKind::kNotFound);
   std::ofstream(dir.path() / "plain") << "no program";
-  EXPECT_THAT(start({"./plain"}).error().message, testing::HasSubstr("Permission denied"));
+  EXPECT_THAT(start({"./plain"}).error().message, ::testing::HasSubstr("Permission denied"));
   EXPECT_FALSE(start({}));
 }
 
@@ -77,7 +77,7 @@ TEST_F(Guarded, WhatAProgramLeavesBehindEndsWithIt) {
              "echo $$; sleep 0.2; kill -9 $$"});
   ASSERT_TRUE(process);
   const std::vector<pid_t> pids = logged(2);
-  EXPECT_EQ((*process)->ended(kLong), "killed by SIGKILL");
+  EXPECT_EQ((*process)->ended(kGuardLimit), "killed by SIGKILL");
   for (const pid_t pid : pids) EXPECT_FALSE(is_there(pid));
   EXPECT_THAT((*process)->processes(), IsEmpty());
 }
@@ -87,12 +87,12 @@ TEST_F(Guarded, TerminatesThenKills) {
       start({"sh", "-c", "trap 'echo heard' TERM; echo $$; while :; do sleep 0.01; done"});
   ASSERT_TRUE(process);
   const pid_t pid = logged(1).front();
-  EXPECT_THAT((*process)->processes(), testing::Contains(pid));
+  EXPECT_THAT((*process)->processes(), ::testing::Contains(pid));
   EXPECT_EQ((*process)->ended(Milliseconds(0)), std::nullopt);
   (*process)->terminate();
   while (log().find("heard") == std::string::npos) ::usleep(1000);  // … and goes on
   (*process)->kill();
-  EXPECT_EQ((*process)->ended(kLong), "killed by SIGKILL");
+  EXPECT_EQ((*process)->ended(kGuardLimit), "killed by SIGKILL");
   EXPECT_FALSE(is_there(pid));
 }
 
@@ -111,7 +111,7 @@ TEST_F(Guarded, EndsWithItsOwnerAndWithItsGuard) {
   pid_t guard = 0;
   stat >> word >> word >> word >> guard;
   ::kill(guard, SIGKILL);
-  EXPECT_EQ((*process)->ended(kLong), "its guard was killed by SIGKILL");
+  EXPECT_EQ((*process)->ended(kGuardLimit), "its guard was killed by SIGKILL");
   while (is_there(pid)) ::usleep(1000);
 }
 

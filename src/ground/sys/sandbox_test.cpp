@@ -21,7 +21,7 @@
 namespace lathe {
 namespace {
 
-const StopFlag kNever;
+const StopFlag kUnstopped;
 
 std::string unwrap_text(const fs::path& path) {
   std::ifstream in(path);
@@ -49,7 +49,7 @@ struct Scratch {
 };
 
 SandboxedExit run(const Sandbox& sandbox, const Command& command) {
-  auto result = run_sandboxed(sandbox, command, kNever);
+  auto result = run_sandboxed(sandbox, command, kUnstopped);
   EXPECT_TRUE(result) << result.error().message;
   return result.value_or(SandboxedExit{});
 }
@@ -226,11 +226,11 @@ TEST(Sandbox, LocalhostIsItself) {
 TEST(Sandbox, ErrorsNameTheTree) {
   Sandbox sandbox;
   sandbox.tree = "/no/such/tree";
-  const auto result = run_sandboxed(sandbox, shell("true"), kNever);
+  const auto result = run_sandboxed(sandbox, shell("true"), kUnstopped);
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().message.find("/no/such/tree"), std::string::npos);
   sandbox.tree = "/etc/passwd";
-  EXPECT_FALSE(run_sandboxed(sandbox, shell("true"), kNever));
+  EXPECT_FALSE(run_sandboxed(sandbox, shell("true"), kUnstopped));
 }
 
 // ---- hostile programs: tests/cases/sandbox ----
@@ -331,7 +331,7 @@ Command command_for(const Hostile& program, const fs::path& tree) {
     Command compile;
     compile.argv = {"gcc", "-w", "-O0", program.file.string(), "-o", (tree / "program").string()};
     compile.env = plain_environment();
-    const auto compiled = run_command(compile, kNever);
+    const auto compiled = run_command(compile, kUnstopped);
     EXPECT_TRUE(compiled && compiled->ok());
     command.argv = {"./program"};
   } else {
@@ -343,7 +343,7 @@ Command command_for(const Hostile& program, const fs::path& tree) {
   return command;
 }
 
-class HostileProgram : public testing::TestWithParam<Hostile> {};
+class HostileProgram : public ::testing::TestWithParam<Hostile> {};
 
 TEST_P(HostileProgram, IsContained) {
   const Hostile& program = GetParam();
@@ -398,7 +398,7 @@ void PrintTo(const Hostile& program, std::ostream* out) {
   *out << program.name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Sandbox, HostileProgram, testing::ValuesIn(hostile_programs()),
+INSTANTIATE_TEST_SUITE_P(Sandbox, HostileProgram, ::testing::ValuesIn(hostile_programs()),
                          [](const auto& test) { return test.param.name; });
 
 TEST(Sandbox, DaemonReallyRanBeforeItWasKilled) {
@@ -433,7 +433,7 @@ TEST(Sandbox, NothingIsLeftWhenWeAreKilled) {
   for (int delay = 0; delay < longest; delay += longest / 400, ++kills) {
     const pid_t pid = ::fork();
     if (pid == 0) {
-      (void)run_sandboxed(scratch.sandbox(), shell("sleep 600"), kNever);
+      (void)run_sandboxed(scratch.sandbox(), shell("sleep 600"), kUnstopped);
       ::_exit(0);
     }
     ::usleep(static_cast<useconds_t>(delay));

@@ -14,7 +14,7 @@
 namespace lathe {
 namespace {
 
-Command shell(const std::string& script, Milliseconds limit = Milliseconds(20'000)) {
+Command sh(const std::string& script, Milliseconds limit = Milliseconds(20'000)) {
   Command command;
   command.argv = {"sh", "-c", script};
   command.env = plain_environment();
@@ -22,7 +22,7 @@ Command shell(const std::string& script, Milliseconds limit = Milliseconds(20'00
   return command;
 }
 
-Exit run(const Command& command) {
+Exit ran(const Command& command) {
   const StopFlag stop;
   auto exit = run_command(command, stop);
   EXPECT_TRUE(exit) << exit.error().message;
@@ -48,7 +48,7 @@ bool gone_soon(pid_t pid) {
 }
 
 TEST(Subprocess, KeepsStreamsAndCodeApart) {
-  const Exit exit = run(shell("echo out; echo err >&2; exit 3"));
+  const Exit exit = ran(sh("echo out; echo err >&2; exit 3"));
   EXPECT_EQ(exit.code, 3);
   EXPECT_EQ(exit.out, "out\n");
   EXPECT_EQ(exit.err, "err\n");
@@ -59,48 +59,47 @@ TEST(Subprocess, KeepsStreamsAndCodeApart) {
 TEST(Subprocess, ArgumentsReachTheProgramUnchanged) {
   Command command;
   command.argv = {"printf", "%s|", "a b", "$HOME", "", "\"'`\n"};
-  EXPECT_EQ(run(command).out, "a b|$HOME||\"'`\n|");
+  EXPECT_EQ(ran(command).out, "a b|$HOME||\"'`\n|");
 }
 
 TEST(Subprocess, EnvironmentIsExactlyWhatIsGiven) {
   Command command;
   command.argv = {"env"};
   command.env = {{"ONE", "1"}, {"PATH", "/usr/bin:/bin"}};
-  EXPECT_EQ(run(command).out, "ONE=1\nPATH=/usr/bin:/bin\n");
+  EXPECT_EQ(ran(command).out, "ONE=1\nPATH=/usr/bin:/bin\n");
 }
 
 TEST(Subprocess, InputLargerThanAPipe) {
-  Command command = shell("wc -c");
+  Command command = sh("wc -c");
   command.input = std::string(3'000'000, 'x');
-  EXPECT_EQ(trim(run(command).out), "3000000");
-  command = shell("true");  // reads none of it: no SIGPIPE for us
+  EXPECT_EQ(trim(ran(command).out), "3000000");
+  command = sh("true");  // reads none of it: no SIGPIPE for us
   command.input = std::string(3'000'000, 'x');
-  EXPECT_TRUE(run(command).ok());
+  EXPECT_TRUE(ran(command).ok());
 }
 
 TEST(Subprocess, OutputIsBoundedAndTheRestDropped) {
-  Command command = shell("head -c 5000000 /dev/zero; echo end >&2");
+  Command command = sh("head -c 5000000 /dev/zero; echo end >&2");
   command.max_output = 1000;
-  const Exit exit = run(command);
+  const Exit exit = ran(command);
   EXPECT_EQ(exit.out.size(), 1000U);
   EXPECT_EQ(exit.err, "end\n");
   EXPECT_TRUE(exit.output_cut);
   EXPECT_TRUE(exit.ok());
-  command = shell("head -c 1000 /dev/zero");
+  command = sh("head -c 1000 /dev/zero");
   command.max_output = 1000;
-  EXPECT_FALSE(run(command).output_cut);
+  EXPECT_FALSE(ran(command).output_cut);
 }
 
 TEST(Subprocess, SignalIsNamed) {
-  const Exit exit = run(shell("kill -SEGV $$"));
+  const Exit exit = ran(sh("kill -SEGV $$"));
   EXPECT_EQ(exit.signal, SIGSEGV);
   EXPECT_EQ(exit.code, -1);
   EXPECT_EQ(exit.describe(), "killed by SIGSEGV");
 }
 
 TEST(Subprocess, TimeLimitEndsEvenWhatIgnoresSigterm) {
-  const Exit exit =
-      run(shell("trap '' TERM; echo on; while :; do sleep 1; done", Milliseconds(1000)));
+  const Exit exit = ran(sh("trap '' TERM; echo on; while :; do sleep 1; done", Milliseconds(1000)));
   EXPECT_TRUE(exit.timed_out);
   EXPECT_EQ(exit.signal, SIGKILL);
   EXPECT_FALSE(exit.ok());
@@ -108,8 +107,8 @@ TEST(Subprocess, TimeLimitEndsEvenWhatIgnoresSigterm) {
 
 TEST(Subprocess, SigtermGivesAChanceToTidyUp) {
   const Exit exit =
-      run(shell("trap 'echo tidy; exit 0' TERM; echo ready; while :; do sleep 0.01; done",
-                Milliseconds(500)));
+      ran(sh("trap 'echo tidy; exit 0' TERM; echo ready; while :; do sleep 0.01; done",
+             Milliseconds(500)));
   EXPECT_TRUE(exit.timed_out);
   EXPECT_EQ(exit.out, "ready\ntidy\n");
   EXPECT_FALSE(exit.ok());  // it said 0, but it did not come to its end
@@ -118,20 +117,20 @@ TEST(Subprocess, SigtermGivesAChanceToTidyUp) {
 TEST(Subprocess, StopFlagEndsIt) {
   StopFlag stop;
   stop.raise();
-  auto exit = run_command(shell("sleep 600"), stop);
+  auto exit = run_command(sh("sleep 600"), stop);
   ASSERT_TRUE(exit);
   EXPECT_TRUE(exit->stopped);
   EXPECT_FALSE(exit->timed_out);
 }
 
 TEST(Subprocess, BackgroundChildrenDieWithTheGroup) {
-  const Exit exit = run(shell("sleep 600 & echo $!"));
+  const Exit exit = ran(sh("sleep 600 & echo $!"));
   EXPECT_TRUE(exit.ok());
   EXPECT_TRUE(gone_soon(static_cast<pid_t>(std::stol(exit.out))));
 }
 
 TEST(Subprocess, GrandchildThatHoldsThePipeIsNotWaitedFor) {
-  const Exit exit = run(shell("setsid sh -c 'echo $$; exec sleep 600' & sleep 0.2"));
+  const Exit exit = ran(sh("setsid sh -c 'echo $$; exec sleep 600' & sleep 0.2"));
   EXPECT_TRUE(exit.ok());
   const auto pid = static_cast<pid_t>(std::stol(exit.out));
   EXPECT_TRUE(alive(pid));  // it left the group: only the sandbox can hold such a one
@@ -139,9 +138,9 @@ TEST(Subprocess, GrandchildThatHoldsThePipeIsNotWaitedFor) {
 }
 
 TEST(Subprocess, LeavesNoDescriptorAndNoZombie) {
-  run(shell("true"));
+  ran(sh("true"));
   const int before = open_descriptors();
-  for (int i = 0; i < 20; ++i) run(shell("echo x"));
+  for (int i = 0; i < 20; ++i) ran(sh("echo x"));
   Command missing;
   missing.argv = {"/no/such/program"};
   const StopFlag stop;
@@ -152,7 +151,7 @@ TEST(Subprocess, LeavesNoDescriptorAndNoZombie) {
 
 TEST(Subprocess, ProgramsSeeNoDescriptorOfOurs) {
   // ls itself opens one: the directory.
-  EXPECT_EQ(run(shell("ls /proc/self/fd | wc -l")).out, "4\n");
+  EXPECT_EQ(ran(sh("ls /proc/self/fd | wc -l")).out, "4\n");
 }
 
 TEST(Subprocess, ManyThreadsAtOnce) {
@@ -160,7 +159,7 @@ TEST(Subprocess, ManyThreadsAtOnce) {
   std::vector<std::string> outputs(8);
   for (std::size_t i = 0; i < outputs.size(); ++i)
     threads.emplace_back([&outputs, i] {
-      for (int k = 0; k < 10; ++k) outputs[i] += run(shell(fmt::format("echo {}", i))).out;
+      for (int k = 0; k < 10; ++k) outputs[i] += ran(sh(fmt::format("echo {}", i))).out;
     });
   for (std::thread& thread : threads) thread.join();
   for (std::size_t i = 0; i < outputs.size(); ++i)
@@ -176,19 +175,19 @@ TEST(Subprocess, ErrorsNameTheProgramAndTheRemedy) {
   ASSERT_FALSE(exit);
   EXPECT_EQ(exit.error().kind, ErrorKind::kNotFound);
   EXPECT_NE(exit.error().message.find("no-such-program-here"), std::string::npos);
-  command = shell("true");
+  command = sh("true");
   command.cwd = "/no/such/place";
   exit = run_command(command, stop);
   ASSERT_FALSE(exit);
   EXPECT_NE(exit.error().message.find("/no/such/place"), std::string::npos);
-  command = shell(std::string("a\0b", 3));
+  command = sh(std::string("a\0b", 3));
   EXPECT_FALSE(run_command(command, stop));
 }
 
 TEST(Subprocess, WorkingDirectory) {
-  Command command = shell("pwd");
+  Command command = sh("pwd");
   command.cwd = "/usr";
-  EXPECT_EQ(run(command).out, "/usr\n");
+  EXPECT_EQ(ran(command).out, "/usr\n");
 }
 
 TEST(Subprocess, FindProgram) {

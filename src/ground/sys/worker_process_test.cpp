@@ -12,7 +12,7 @@
 namespace lathe {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 WorkerProcess worker(const std::string& role) {
   return WorkerProcess({"/proc/self/exe", {"test-worker", role}});

@@ -21,7 +21,7 @@ MemoryLayout layout_of(std::size_t pages) {
 }
 
 using Tokens = std::vector<PositionKey>;
-Tokens count_to(std::size_t size, PositionKey start) {
+Tokens counted(std::size_t size, PositionKey start) {
   Tokens tokens(size);
   for (std::size_t i = 0; i < size; ++i) tokens[i] = start + i;
   return tokens;
@@ -53,17 +53,17 @@ TEST(KvBudget, ColdPrefixesOfOneModelServeAnother) {
   KvBudget budget(10 * 4096);
   const auto small = *KvCache::create(layout_of(1), 100, budget);
   const auto large = *KvCache::create(layout_of(2), 100, budget);
-  remember(*small, count_to(4 * kChunk, 0));
-  remember(*small, count_to(4 * kChunk, 5000));
+  remember(*small, counted(4 * kChunk, 0));
+  remember(*small, counted(4 * kChunk, 5000));
   EXPECT_EQ(budget.held(), 8u * 4096);
   // All of it could be given to the other one.
   EXPECT_EQ(large->admissible(), 10u * 4096);
   SequenceMemory memory(large->store());
-  fill(*large, memory, count_to(3 * kChunk, 0));
+  fill(*large, memory, counted(3 * kChunk, 0));
   EXPECT_LE(budget.held(), budget.limit());
   // What went was the older prefix, from its end.
-  EXPECT_EQ(known(*small, count_to(4 * kChunk, 5000)), 4 * kChunk);
-  EXPECT_EQ(known(*small, count_to(4 * kChunk, 0)), 0u);
+  EXPECT_EQ(known(*small, counted(4 * kChunk, 5000)), 4 * kChunk);
+  EXPECT_EQ(known(*small, counted(4 * kChunk, 0)), 0u);
 }
 
 TEST(KvBudget, NothingIsPromisedTwice) {
@@ -81,9 +81,9 @@ TEST(KvBudget, NothingIsPromisedTwice) {
 TEST(KvBudget, ALowerLimitIsReachedByForgetting) {
   KvBudget budget(10 * 4096);
   const auto cache = *KvCache::create(layout_of(1), 100, budget);
-  remember(*cache, count_to(8 * kChunk, 0));
+  remember(*cache, counted(8 * kChunk, 0));
   SequenceMemory user(cache->store());
-  EXPECT_EQ(cache->index().take(count_to(2 * kChunk, 0), 2 * kChunk, user), 2 * kChunk);
+  EXPECT_EQ(cache->index().take(counted(2 * kChunk, 0), 2 * kChunk, user), 2 * kChunk);
   budget.set_limit(1 * 4096);
   budget.shrink();
   EXPECT_EQ(budget.held(), 2u * 4096) << "what is in use stays";
@@ -94,7 +94,7 @@ TEST(KvBudget, LeavesWithItsCache) {
   KvBudget budget(10 * 4096);
   {
     const auto cache = *KvCache::create(layout_of(1), 100, budget);
-    remember(*cache, count_to(8 * kChunk, 0));
+    remember(*cache, counted(8 * kChunk, 0));
   }
   EXPECT_EQ(budget.held(), 0u);
   const auto cache = *KvCache::create(layout_of(1), 100, budget);
@@ -114,7 +114,7 @@ TEST(PrefixIndex, KeepsWhatItIsToldToKeepAndNoLonger) {
   StoppedClock clock;
   PrefixIndex index(store, budget, clock);
   SequenceMemory memory(store);
-  const Tokens tokens = count_to(3 * kChunk + 5, 0);
+  const Tokens tokens = counted(3 * kChunk + 5, 0);
   ASSERT_TRUE(memory.prepare(0, tokens.size()).has_value());
   index.put(tokens, memory);
   memory.clear();
@@ -169,7 +169,7 @@ TEST(KvBudget, RandomWorkStaysWithin) {
     }
     const std::size_t which = random() % 3;
     KvCache& cache = *caches[which];
-    const Tokens tokens = count_to(1 + random() % 500, random() % 4 * 10000);
+    const Tokens tokens = counted(1 + random() % 500, random() % 4 * 10000);
     SequenceMemory memory(cache.store());
     const std::size_t cached = cache.index().take(tokens, tokens.size() - 1, memory);
     const BlockCounts needed = memory.blocks_needed(cached, tokens.size());
@@ -188,13 +188,13 @@ TEST(KvBudget, RandomWorkStaysWithin) {
   EXPECT_GT(refused, 100);
 }
 
-class Snapshot : public testing::Test {
+class Snapshot : public ::testing::Test {
  protected:
   static constexpr PositionKey kOddKey = 0x8765'4321'0fed'cba9;
   Snapshot() : dir(*TempDir::make()), path(dir.path() / "prefixes.kv"), budget(64 * 4096) {
     cache = *KvCache::create(layout_of(1), 60, budget);
-    remember(*cache, count_to(3 * kChunk + 7, 0));
-    Tokens fork = count_to(2 * kChunk, 0);
+    remember(*cache, counted(3 * kChunk + 7, 0));
+    Tokens fork = counted(2 * kChunk, 0);
     fork.back() = kOddKey;
     remember(*cache, fork);
     EXPECT_EQ(*save_snapshot(*cache, "model a", path, UINT64_MAX), 5u);
@@ -212,8 +212,8 @@ class Snapshot : public testing::Test {
 TEST_F(Snapshot, ComesBackByteForByte) {
   const auto again = fresh();
   EXPECT_EQ(*load_snapshot(*again, "model a", path), 5u);
-  EXPECT_EQ(known(*again, count_to(3 * kChunk + 7, 0)), 3 * kChunk + 7);
-  Tokens fork = count_to(2 * kChunk, 0);
+  EXPECT_EQ(known(*again, counted(3 * kChunk + 7, 0)), 3 * kChunk + 7);
+  Tokens fork = counted(2 * kChunk, 0);
   fork.back() = kOddKey;
   EXPECT_EQ(known(*again, fork), 2 * kChunk);
   fork.back() ^= PositionKey{1} << 40;

@@ -24,24 +24,25 @@ MemoryLayout three_groups() {
   return MemoryLayout(layers, kPage);
 }
 
-using Tokens = std::vector<PositionKey>;
+using Positions = std::vector<PositionKey>;
 
-void write(const SequenceMemory& memory, const Tokens& tokens, std::size_t from, std::size_t to) {
+void write(const SequenceMemory& memory, const Positions& tokens, std::size_t from,
+           std::size_t to) {
   for (std::size_t i = from; i < to; ++i)
     for (std::size_t g = 0; g < 3; ++g)
       std::memcpy(memory.data(g, i) + i % kChunk * 4, &tokens[i], 4);
 }
 
 // What a query at `position` sees.
-testing::AssertionResult sees(const SequenceMemory& memory, const Tokens& tokens,
-                              std::size_t position) {
+::testing::AssertionResult sees(const SequenceMemory& memory, const Positions& tokens,
+                                std::size_t position) {
   const MemoryLayout layout = three_groups();
   for (std::size_t g = 0; g < 3; ++g)
     for (std::size_t i = oldest_visible(layout.groups()[g].window, position); i < position; ++i)
       if (!memory.block(g, i / kChunk) ||
           std::memcmp(memory.data(g, i) + i % kChunk * 4, &tokens[i], 4) != 0)
-        return testing::AssertionFailure() << "position " << i << " of group " << g;
-  return testing::AssertionSuccess();
+        return ::testing::AssertionFailure() << "position " << i << " of group " << g;
+  return ::testing::AssertionSuccess();
 }
 
 TEST(SequenceMemory, LayersThatRememberAlikeShareBlocks) {
@@ -88,7 +89,7 @@ TEST(PrefixIndex, AWindowOfOneIsGoneOnFromWithoutBlocks) {
   layers[1].window = 1;
   KvBudget budget(std::uint64_t{1} << 30);
   const auto cache = *KvCache::create(MemoryLayout(layers, kPage), 100, budget);
-  const Tokens tokens(300, 7);
+  const Positions tokens(300, 7);
   {
     SequenceMemory memory(cache->store());
     ASSERT_TRUE(memory.prepare(0, 256));
@@ -154,7 +155,7 @@ TEST(SequenceMemory, WhatIsNotSettledCanBeTakenBack) {
   KvBudget budget(std::uint64_t{1} << 30);
   MemoryStore store = *MemoryStore::create(three_groups(), 100, budget);
   SequenceMemory memory(store);
-  Tokens tokens(500);
+  Positions tokens(500);
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = i;
   ASSERT_TRUE(memory.prepare(0, 300));
   write(memory, tokens, 0, 300);
@@ -169,7 +170,7 @@ TEST(SequenceMemory, WhatIsNotSettledCanBeTakenBack) {
 TEST(PrefixIndex, AWindowIsGoneOnFromWhereItWasPutIn) {
   KvBudget budget(std::uint64_t{1} << 30);
   const auto cache = *KvCache::create(three_groups(), 1000, budget);
-  Tokens tokens(1000);
+  Positions tokens(1000);
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = i;
   {
     SequenceMemory memory(cache->store());
@@ -182,7 +183,7 @@ TEST(PrefixIndex, AWindowIsGoneOnFromWhereItWasPutIn) {
     cache->index().put(tokens, memory);
   }
   const auto taken = [&](std::size_t shared) {
-    Tokens probe = tokens;
+    Positions probe = tokens;
     for (std::size_t i = shared; i < probe.size(); ++i) probe[i] = 100'000;
     SequenceMemory memory(cache->store());
     const std::size_t positions = cache->index().take(probe, probe.size(), memory);
@@ -209,7 +210,7 @@ TEST(PrefixIndex, AWindowIsGoneOnFromWhereItWasPutIn) {
 TEST(PrefixIndex, WindowsOfARunningPromptAreReclaimed) {
   KvBudget budget(std::uint64_t{1} << 30);
   const auto cache = *KvCache::create(three_groups(), 1000, budget);
-  Tokens tokens(2000);
+  Positions tokens(2000);
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = i;
   SequenceMemory memory(cache->store());
   ASSERT_TRUE(memory.prepare(0, 640));
@@ -236,7 +237,7 @@ TEST(SequenceMemory, RandomWorkGetsWhatItWasPromised) {
   KvBudget budget(70 * 4096);
   const auto cache = *KvCache::create(layout, 60, budget);
   struct Running {
-    Tokens tokens;
+    Positions tokens;
     Claim claim;
     SequenceMemory memory;
     std::size_t at = 0;
@@ -261,7 +262,7 @@ TEST(SequenceMemory, RandomWorkGetsWhatItWasPromised) {
   std::size_t admitted = 0, waited = 0, reused = 0, forked = 0;
   for (int round = 0; round < 6000; ++round) {
     if (random() % 3 == 0) {
-      Tokens tokens(1 + random() % 900);
+      Positions tokens(1 + random() % 900);
       for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = i % 200 == 0 ? random() % 2 : i;
       const Claim claim{.positions = tokens.size(), .prompt_step = 1 + random() % 150};
       SequenceMemory memory(cache->store());

@@ -12,7 +12,7 @@ namespace lathe::infer {
 namespace {
 
 // Blocks that remember which tokens they were filled with, in place of KV.
-class Cache : public testing::Test {
+class Cache : public ::testing::Test {
  protected:
   Cache() {
     static const KvFormat kFormat{

@@ -11,7 +11,7 @@
 namespace lathe::infer::grammar {
 namespace {
 
-constexpr std::string_view kDigits = "{#}", kId = "{id}";
+constexpr std::string_view kNumberMark = "{#}", kId = "{id}";
 
 class CallCompiler {
  public:
@@ -50,15 +50,15 @@ class CallCompiler {
   ExprId words(std::string_view text) {
     std::vector<ExprId> parts;
     while (!text.empty()) {
-      const std::size_t at = std::min(text.find(kDigits), text.find(kId));
+      const std::size_t at = std::min(text.find(kNumberMark), text.find(kId));
       if (at > 0) parts.push_back(builder_.literal(text.substr(0, at)));
       if (at == text.npos) break;
-      const bool digits = text.substr(at).starts_with(kDigits);
+      const bool digits = text.substr(at).starts_with(kNumberMark);
       parts.push_back(
           digits
               ? builder_.repeat(builder_.code_points({{'0', '9'}}), 1, 3)
               : builder_.repeat(builder_.code_points({{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}), 9, 9));
-      text.remove_prefix(at + (digits ? kDigits : kId).size());
+      text.remove_prefix(at + (digits ? kNumberMark : kId).size());
     }
     return builder_.sequence(std::move(parts));
   }

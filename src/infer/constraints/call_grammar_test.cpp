@@ -66,7 +66,7 @@ bool fits(const ToolCall& call) {
   return true;
 }
 
-class CallGrammar : public testing::Test {
+class CallGrammar : public ::testing::Test {
  protected:
   std::shared_ptr<const Grammar> grammar_of(const CallForm& form, CallDemand demand) {
     const auto grammar = Grammar::from_calls(form, kTools, demand, *tokenizer_);
@@ -382,8 +382,8 @@ TEST_F(CallGrammar, WhatIsNotKeptIsNamedOrRefused) {
   const char* cannot = R"({"properties": {"a": {"type": "array", "contains": {"const": 1}}}})";
   ASSERT_TRUE(compile(cannot, false));
   EXPECT_THAT((*compile(cannot, false))->unkept(),
-              testing::ElementsAre(testing::StartsWith("f#/properties/a: 'contains'")));
-  EXPECT_THAT(compile(cannot, true).error().message, testing::HasSubstr("'f'"));
+              ::testing::ElementsAre(::testing::StartsWith("f#/properties/a: 'contains'")));
+  EXPECT_THAT(compile(cannot, true).error().message, ::testing::HasSubstr("'f'"));
   const char* mixed = R"({"properties": {"a": {"type": ["string", "integer"]}}})";
   EXPECT_EQ((*compile(mixed, false))->unkept().size(), 1U);
   EXPECT_TRUE((*compile(R"({"properties": {"a": {}}})", true))->unkept().empty());

@@ -35,7 +35,7 @@ std::unique_ptr<Tokenizer> make_tokenizer() {
   return std::move(*tokenizer);
 }
 
-class Constraints : public testing::Test {
+class Constraints : public ::testing::Test {
  protected:
   std::shared_ptr<const Grammar> gbnf(std::string_view source) {
     auto grammar = Grammar::from_gbnf(source, *tokenizer);

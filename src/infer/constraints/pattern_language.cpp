@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kMaxPatternDepth = 50;
 
-const CodePoints kDigits = {{'0', '9'}};
+const CodePoints kDigitClass = {{'0', '9'}};
 const CodePoints kWord = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
 const CodePoints kSpace = {{'\t', '\r'},     {' ', ' '},       {0xa0, 0xa0},     {0x1680, 0x1680},
                            {0x2000, 0x200a}, {0x2028, 0x2029}, {0x202f, 0x202f}, {0x205f, 0x205f},
@@ -140,9 +140,9 @@ class PatternParser {
     const char c = text_[at_++];
     switch (c) {
       case 'd':
-        return kDigits;
+        return kDigitClass;
       case 'D':
-        return complement(kDigits);
+        return complement(kDigitClass);
       case 'w':
         return kWord;
       case 'W':

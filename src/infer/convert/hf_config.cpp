@@ -13,8 +13,6 @@ namespace lathe::infer {
 namespace {
 
 constexpr std::size_t kMaxMembers = 20000;
-constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 24;
-constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;
 constexpr std::uint64_t kMaxLayers = 1024;
 
 Result<const HfFamily*> find_family(const JsonObject& json) {

@@ -9,6 +9,9 @@
 
 namespace lathe::infer {
 
+inline constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 24;     // of a row, of a vocabulary
+inline constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;  // tokens
+
 class HfReader {
  public:
   HfReader(JsonObject json, const SafeTensors& model, HfConfig& config)

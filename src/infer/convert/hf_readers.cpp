@@ -7,8 +7,6 @@
 namespace lathe::infer {
 namespace {
 
-constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 24;
-constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 31;
 constexpr std::uint64_t kSigmoid = 2;  // expert_gating_func
 
 // Layers of `parts` where `is` says so, of `others` elsewhere.

@@ -59,7 +59,7 @@ const SortedJson& families() {
   return kFamilies;
 }
 
-class ImportFamilies : public testing::TestWithParam<std::string> {
+class ImportFamilies : public ::testing::TestWithParam<std::string> {
  protected:
   void put(std::string_view name, std::string_view bytes) const {
     ASSERT_TRUE(write_file_atomic(directory_->path() / name, bytes));
@@ -97,10 +97,10 @@ std::vector<std::string> names() {
   for (const auto& [name, family] : families().items()) names.push_back(name);
   return names;
 }
-std::string label(const testing::TestParamInfo<std::string>& family) {
+std::string label(const ::testing::TestParamInfo<std::string>& family) {
   return replace_all(family.param, "-", "_");
 }
-INSTANTIATE_TEST_SUITE_P(, ImportFamilies, testing::ValuesIn(names()), label);
+INSTANTIATE_TEST_SUITE_P(, ImportFamilies, ::testing::ValuesIn(names()), label);
 
 // A row of the table that the data knows nothing of would be read by nobody.
 TEST(HfFamilies, EveryArchitectureOfTheTableIsTried) {
@@ -147,11 +147,11 @@ TEST_P(BiasedFamilies, NeedTheBiasOfTheirScores) {
   put("model.safetensors", safetensors(tensors));
   const auto report = import_model(directory_->path(), directory_->path() / "out.gguf", {});
   ASSERT_FALSE(report);
-  EXPECT_THAT(report.error().message, testing::HasSubstr("e_score_correction_bias"));
+  EXPECT_THAT(report.error().message, ::testing::HasSubstr("e_score_correction_bias"));
 }
 INSTANTIATE_TEST_SUITE_P(, BiasedFamilies,
-                         testing::Values("deepseek-v3", "glm4moe", "deepseek32", "glm-dsa",
-                                         "glm4moelite"),
+                         ::testing::Values("deepseek-v3", "glm4moe", "deepseek32", "glm-dsa",
+                                           "glm4moelite"),
                          label);
 
 }  // namespace

@@ -14,11 +14,11 @@
 namespace lathe::infer {
 namespace {
 
-using testing::AllOf;
-using testing::Each;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::SizeIs;
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
 
 constexpr std::size_t kEmbedding = 16, kHidden = 12, kHeads = 2, kKvHeads = 1, kHeadDim = 8;
 
@@ -128,7 +128,7 @@ std::vector<Stored> llama_tensors() {
                              {"model.layers.0.mlp.down_proj.weight", {kEmbedding, kHidden}}};
 }
 
-class ImportTest : public testing::Test {
+class ImportTest : public ::testing::Test {
  protected:
   fs::path path(std::string_view name) const { return directory_->path() / name; }
   void put(std::string_view name, std::string_view bytes) const {

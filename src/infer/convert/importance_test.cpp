@@ -8,11 +8,11 @@
 namespace lathe::infer {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-class ImportanceTest : public testing::Test {
+class ImportanceTest : public ::testing::Test {
  protected:
   fs::path path(std::string_view name) const { return directory_->path() / name; }
 

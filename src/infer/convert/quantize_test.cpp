@@ -11,10 +11,10 @@
 namespace lathe::infer {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 struct Tensor {
   std::string name;
@@ -61,7 +61,7 @@ Model expert_model(std::uint64_t experts) {
   return model;
 }
 
-class QuantizeTest : public testing::Test {
+class QuantizeTest : public ::testing::Test {
  protected:
   fs::path path(std::string_view name) const { return directory_->path() / name; }
 

@@ -100,7 +100,7 @@ class Reader {
   std::optional<MemoryStore> store_;
 };
 
-class Encoders : public testing::TestWithParam<Encoder> {};
+class Encoders : public ::testing::TestWithParam<Encoder> {};
 
 TEST_P(Encoders, GiveWhatTheFormulasSay) {
   const std::string name = GetParam().name;
@@ -138,7 +138,7 @@ TEST_P(Encoders, GiveTheSameBitsOnEveryTableInAnyCompany) {
   compare(best_kernel_table(), 1, false);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Encoders, testing::ValuesIn(kEncoders), [](const auto& encoder) {
+INSTANTIATE_TEST_SUITE_P(Models, Encoders, ::testing::ValuesIn(kEncoders), [](const auto& encoder) {
   std::string name = encoder.param.name;
   std::erase(name, '-');
   return name;

@@ -113,7 +113,7 @@ fs::path decoded(const std::string& name, const fs::path& directory, bool scaled
   return path;
 }
 
-class Quantized : public testing::TestWithParam<const char*> {};
+class Quantized : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Quantized, IsAsCloseToTheTruthAsLlamaCpp) {
   const std::string name = GetParam();
@@ -129,18 +129,18 @@ TEST_P(Quantized, IsAsCloseToTheTruthAsLlamaCpp) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Files, Quantized,
-                         testing::Values("llama-q4_0", "llama-q4_1", "llama-q5_0", "llama-q5_1",
-                                         "llama-q8_0", "llama-q2_k", "llama-q3_k_m", "llama-q4_k_m",
-                                         "llama-q5_k_m", "llama-q6_k", "llama-iq4_nl",
-                                         "llama-iq4_xs", "mixtral-q4_0", "qwen2-q4_k_m",
-                                         "qwen3-q4_k_m", "qwen3moe-mxfp4_moe"),
+                         ::testing::Values("llama-q4_0", "llama-q4_1", "llama-q5_0", "llama-q5_1",
+                                           "llama-q8_0", "llama-q2_k", "llama-q3_k_m",
+                                           "llama-q4_k_m", "llama-q5_k_m", "llama-q6_k",
+                                           "llama-iq4_nl", "llama-iq4_xs", "mixtral-q4_0",
+                                           "qwen2-q4_k_m", "qwen3-q4_k_m", "qwen3moe-mxfp4_moe"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
 
-class InF32 : public testing::TestWithParam<const char*> {};
+class InF32 : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(InF32, DiffersFromTheTruthByRoundingOnly) {
   const std::string name = GetParam();
@@ -155,8 +155,8 @@ TEST_P(InF32, DiffersFromTheTruthByRoundingOnly) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, InF32,
-                         testing::Values("llama-q8_0", "mixtral-q4_0", "qwen2-q4_k_m",
-                                         "qwen3-q4_k_m", "qwen3moe-mxfp4_moe"),
+                         ::testing::Values("llama-q8_0", "mixtral-q4_0", "qwen2-q4_k_m",
+                                           "qwen3-q4_k_m", "qwen3moe-mxfp4_moe"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -36,7 +36,7 @@ std::uint64_t resident() {
 }
 
 // A bit more than 1 GiB, a third of it an embedding that is only looked up.
-class BigFile : public testing::Test {
+class BigFile : public ::testing::Test {
  protected:
   void SetUp() override {
     write_tiny_model(path_, {.width = 2048,

@@ -129,7 +129,7 @@ std::vector<float> evaluate(const Oracle& oracle, const KernelTable& kernels, st
   return logits;
 }
 
-class Oracles : public testing::TestWithParam<Oracle> {};
+class Oracles : public ::testing::TestWithParam<Oracle> {};
 
 TEST_P(Oracles, AreMet) {
   const Oracle& oracle = GetParam();
@@ -152,7 +152,7 @@ TEST_P(Oracles, AreMet) {
           << kernels->name << " in steps of " << step;
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Oracles, testing::ValuesIn(kOracles), [](const auto& oracle) {
+INSTANTIATE_TEST_SUITE_P(Models, Oracles, ::testing::ValuesIn(kOracles), [](const auto& oracle) {
   std::string name = std::string(oracle.param.name) + oracle.param.answer;
   std::erase_if(name, [](char c) { return c == '-' || c == '_' || c == '.'; });
   return name;
@@ -164,7 +164,7 @@ struct PredictorOracle {
   double tolerance;
 };
 
-class Predictors : public testing::TestWithParam<PredictorOracle> {};
+class Predictors : public ::testing::TestWithParam<PredictorOracle> {};
 
 TEST_P(Predictors, AreMet) {
   const auto& [name, tolerance] = GetParam();
@@ -199,8 +199,8 @@ TEST_P(Predictors, AreMet) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Predictors,
-                         testing::Values(PredictorOracle{"qwen35", 1.2e-5},
-                                         PredictorOracle{"qwen35moe", 1.9e-5}),
+                         ::testing::Values(PredictorOracle{"qwen35", 1.2e-5},
+                                           PredictorOracle{"qwen35moe", 1.9e-5}),
                          [](const auto& oracle) { return std::string(oracle.param.name); });
 
 }  // namespace

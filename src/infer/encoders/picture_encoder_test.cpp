@@ -28,8 +28,8 @@ std::vector<float> truth_of(const std::string& name) {
   return read_floats(fs::exists(published) ? published : media(name + ".embd.truth.f32"));
 }
 
-class KnownAnswers : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Projectors, KnownAnswers, testing::ValuesIn(kProjectors),
+class KnownAnswers : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Projectors, KnownAnswers, ::testing::ValuesIn(kProjectors),
                          [](const auto& parameter) {
                            std::string name = parameter.param;
                            std::ranges::replace(name, '.', '_');

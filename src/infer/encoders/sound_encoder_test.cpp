@@ -80,8 +80,8 @@ class TestSounds {
   std::unique_ptr<SoundEncoder> encoder_;
 };
 
-class KnownSounds : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Projectors, KnownSounds, testing::ValuesIn(kProjectors),
+class KnownSounds : public ::testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Projectors, KnownSounds, ::testing::ValuesIn(kProjectors),
                          [](const auto& parameter) { return std::string(parameter.param); });
 
 TEST_P(KnownSounds, RowsAreTheTruth) {

@@ -89,7 +89,7 @@ class NotingExecutor final : public Executor {
   std::vector<std::vector<float>> rows_;
 };
 
-class Device : public testing::Test {
+class Device : public ::testing::Test {
  protected:
   std::unique_ptr<Engine> engine(std::size_t step_tokens, const EngineOptions& options = {}) {
     return *Engine::create(std::make_unique<NotingExecutor>(

@@ -9,7 +9,7 @@ namespace lathe::infer {
 namespace {
 
 // A first guess of how good guesses are weighs as much as so many checks.
-constexpr double kPrior = 8, kFirst = 0.7;
+constexpr double kTrailPrior = 8, kFirst = 0.7;
 // What is forgotten of a trail's past with each token that it was not asked for.
 constexpr double kForget = 1.0 / 64;
 // Of the model's vocabulary, so much must have a counterpart.
@@ -90,8 +90,8 @@ DraftModel::Bytes DraftModel::bytes() const {
 
 DraftModel::Trail DraftModel::begin() {
   Trail trail(*store_);
-  trail.right_ = kPrior * kFirst;
-  trail.wrong_ = kPrior * (1 - kFirst);
+  trail.right_ = kTrailPrior * kFirst;
+  trail.wrong_ = kTrailPrior * (1 - kFirst);
   return trail;
 }
 
@@ -101,8 +101,8 @@ void DraftModel::Trail::checked(std::size_t accepted, std::size_t drafted) {
 }
 
 void DraftModel::Trail::rest() {
-  right_ += kForget * (kPrior * kFirst - right_);
-  wrong_ += kForget * (kPrior * (1 - kFirst) - wrong_);
+  right_ += kForget * (kTrailPrior * kFirst - right_);
+  wrong_ += kForget * (kTrailPrior * (1 - kFirst) - wrong_);
 }
 
 void DraftModel::Trail::restart(std::size_t base) {

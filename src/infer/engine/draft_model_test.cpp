@@ -73,7 +73,7 @@ Guessed expect_same_bits(Loaded& loaded, std::unique_ptr<DraftModel> guesser, bo
   return guessed;
 }
 
-class Guessers : public testing::TestWithParam<const char*> {};
+class Guessers : public ::testing::TestWithParam<const char*> {};
 
 // Whose guesses are the model's own are nearly always right.
 TEST_P(Guessers, OneThatIsTheModelIsRight) {
@@ -98,14 +98,14 @@ TEST_P(Guessers, OneWithLittleMemoryChangesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Guessers,
-                         testing::Values("llama-q4_k_m", "qwen3next", "gemma3", "kimi-linear"),
+                         ::testing::Values("llama-q4_k_m", "qwen3next", "gemma3", "kimi-linear"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });
 
-class Predicting : public testing::TestWithParam<const char*> {};
+class Predicting : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Predicting, ChangesNothing) {
   Loaded loaded(GetParam());
@@ -115,7 +115,7 @@ TEST_P(Predicting, ChangesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Predicting,
-                         testing::Values("qwen35", "qwen35moe", "glm4moe", "deepseek32-mtp"),
+                         ::testing::Values("qwen35", "qwen35moe", "glm4moe", "deepseek32-mtp"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::erase(name, '-');

@@ -10,7 +10,7 @@ constexpr std::size_t kLongest = 32;      // tokens of a match that are looked a
 constexpr std::size_t kPlaces = 64;       // places of one pair that are looked at
 constexpr std::size_t kNear = 64;         // tokens around the cursor where one equal token counts
 constexpr std::size_t kContextMatch = 3;  // shorter matches in the prompt are chance
-constexpr double kPrior = 16;             // a first guess weighs as much as so many checks
+constexpr double kChecksPrior = 16;       // a first guess weighs as much as so many checks
 
 std::uint64_t pair_of(TokenId first, TokenId second) {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(first)) << 32 |
@@ -69,7 +69,7 @@ Drafter::Drafter(std::span<const TokenId> draft, std::span<const TokenId> prompt
   constexpr double kFirst[2][6] = {{0.15, 0.35, 0.6, 0.75, 0.9, 0.97}, {0, 0, 0, 0.35, 0.5, 0.85}};
   for (std::size_t s = 0; s < 2; ++s) {
     for (std::size_t b = 0; b < 6; ++b)
-      trust_[s][b] = {kPrior * kFirst[s][b], kPrior * (1 - kFirst[s][b])};
+      trust_[s][b] = {kChecksPrior * kFirst[s][b], kChecksPrior * (1 - kFirst[s][b])};
   }
 }
 

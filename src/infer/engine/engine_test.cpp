@@ -48,7 +48,7 @@ std::shared_ptr<const Adapter> random_adapter(const Loaded& loaded, unsigned see
   return *adapter;
 }
 
-class SameBits : public testing::TestWithParam<std::tuple<const char*, KvType>> {};
+class SameBits : public ::testing::TestWithParam<std::tuple<const char*, KvType>> {};
 
 // A previous version of an answer: pieces of it replaced, put in, left out.
 std::vector<TokenId> draft_of(const std::vector<TokenId>& answer, std::mt19937& random) {
@@ -124,7 +124,7 @@ TEST_P(SameBits, InRandomSchedules) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, SameBits,
-    testing::Values(
+    ::testing::Values(
         std::tuple{"llama-q4_k_m", KvType::kF16}, std::tuple{"llama-q4_0", KvType::kQ8_0},
         std::tuple{"llama-q8_0", KvType::kF16}, std::tuple{"llama-q6_k", KvType::kQ8_0},
         std::tuple{"qwen2-q4_k_m", KvType::kF16}, std::tuple{"qwen3-q4_k_m", KvType::kQ8_0},
@@ -469,7 +469,7 @@ TEST(Engine, AGrammarIsKept) {
         *Grammar::from_gbnf(R"(root ::= ("yes" | "no") " " [0-9]{2,4})", *loaded.tokenizer);
     const Outcome outcome = alone(loaded, request);
     EXPECT_EQ(outcome.reason, StopReason::kEndToken);
-    EXPECT_THAT(outcome.text, testing::MatchesRegex("(yes|no) [0-9]{2,4}"));
+    EXPECT_THAT(outcome.text, ::testing::MatchesRegex("(yes|no) [0-9]{2,4}"));
   }
 }
 

@@ -28,7 +28,7 @@ DeviceBytes deep_bytes(const Gguf& file, const Processor& processor, const Execu
   return scratch(positions).less(scratch(0));
 }
 
-class FootprintOf : public testing::TestWithParam<const char*> {};
+class FootprintOf : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(FootprintOf, IsWhatTheEngineBooks) {
   auto file = Gguf::open(fs::path(LATHE_SOURCE_DIR) / "tests/data/models" /
@@ -66,10 +66,10 @@ TEST_P(FootprintOf, IsWhatTheEngineBooks) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, FootprintOf,
-                         testing::Values("llama-q4_0", "llama-q4_k_m", "llama-q2_k", "llama-iq4_xs",
-                                         "qwen2-q4_k_m", "qwen3-q4_k_m", "qwen3moe-mxfp4_moe",
-                                         "mixtral-q4_0", "gpt-oss-mxfp4", "qwen3next",
-                                         "qwen35-q8_0", "glm-dsa"),
+                         ::testing::Values("llama-q4_0", "llama-q4_k_m", "llama-q2_k",
+                                           "llama-iq4_xs", "qwen2-q4_k_m", "qwen3-q4_k_m",
+                                           "qwen3moe-mxfp4_moe", "mixtral-q4_0", "gpt-oss-mxfp4",
+                                           "qwen3next", "qwen35-q8_0", "glm-dsa"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

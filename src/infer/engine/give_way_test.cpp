@@ -7,7 +7,7 @@
 namespace lathe::infer {
 namespace {
 
-class GiveWay : public testing::TestWithParam<const char*> {};
+class GiveWay : public ::testing::TestWithParam<const char*> {};
 
 // Ten kinds of models, ten schedules each: samplers with seeds, JSON under a grammar, drafts right
 // and wrong, several candidates; with a prefix index and without, with room for all and for two.
@@ -67,9 +67,9 @@ TEST_P(GiveWay, ChangesNoBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, GiveWay,
-                         testing::Values("llama-q4_k_m", "qwen3moe-mxfp4_moe", "windows",
-                                         "gpt-oss-mxfp4", "qwen3next", "qwen35", "gemma4",
-                                         "deepseek2-v3", "glm-dsa", "kimi-linear"),
+                         ::testing::Values("llama-q4_k_m", "qwen3moe-mxfp4_moe", "windows",
+                                           "gpt-oss-mxfp4", "qwen3next", "qwen35", "gemma4",
+                                           "deepseek2-v3", "glm-dsa", "kimi-linear"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -22,7 +22,7 @@ std::vector<TokenId> continuation_of(const std::string& name) {
   return ids;
 }
 
-class Greedy : public testing::TestWithParam<std::pair<const char*, std::size_t>> {};
+class Greedy : public ::testing::TestWithParam<std::pair<const char*, std::size_t>> {};
 
 TEST_P(Greedy, IsWhatThePeerWrote) {
   const auto& [name, tokens] = GetParam();
@@ -49,12 +49,12 @@ TEST_P(Greedy, IsWhatThePeerWrote) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Greedy,
-                         testing::Values(std::pair{"gpt-oss", 48}, std::pair{"qwen3next", 80},
-                                         std::pair{"qwen35", 80}, std::pair{"gemma3", 48},
-                                         std::pair{"nemotron_h_moe", 80},
-                                         std::pair{"granitehybrid", 80}, std::pair{"lfm2", 48},
-                                         std::pair{"deepseek2-v3", 48}, std::pair{"gemma4", 48},
-                                         std::pair{"kimi-linear", 80}),
+                         ::testing::Values(std::pair{"gpt-oss", 48}, std::pair{"qwen3next", 80},
+                                           std::pair{"qwen35", 80}, std::pair{"gemma3", 48},
+                                           std::pair{"nemotron_h_moe", 80},
+                                           std::pair{"granitehybrid", 80}, std::pair{"lfm2", 48},
+                                           std::pair{"deepseek2-v3", 48}, std::pair{"gemma4", 48},
+                                           std::pair{"kimi-linear", 80}),
                          [](const auto& test) {
                            std::string name = test.param.first;
                            std::erase(name, '-');

@@ -27,7 +27,7 @@ RowShape shape_for(const Loaded& loaded, std::size_t columns) {
   return {.mutual = true};
 }
 
-std::vector<float> logits_of(Loaded& loaded, const Prompt& prompt, std::size_t step = 512) {
+std::vector<float> prompt_logits(Loaded& loaded, const Prompt& prompt, std::size_t step = 512) {
   auto executor =
       *CpuExecutor::create(*loaded.model, loaded.team, {.step_tokens = step, .most_outputs = step});
   auto engine = *Engine::create(std::move(executor), *loaded.tokenizer, {});
@@ -38,7 +38,7 @@ std::vector<float> logits_of(Loaded& loaded, const Prompt& prompt, std::size_t s
   return all;
 }
 
-class RowShapes : public testing::TestWithParam<const char*> {};
+class RowShapes : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(RowShapes, GiveTheSameBitsInRandomSchedules) {
   Loaded loaded(GetParam());
@@ -102,9 +102,10 @@ TEST_P(RowShapes, GiveTheSameBitsHoweverTheTextIsCut) {
     prompt.add(picture(random, loaded, rows, shape_for(loaded, columns)));
     prompt.add(random_prompt(random, 30));
   }
-  const std::vector<float> whole = logits_of(loaded, prompt);
-  for (const std::size_t step : {40u, 57u, 75u}) EXPECT_EQ(logits_of(loaded, prompt, step), whole);
-  EXPECT_EQ(logits_of(loaded, prompt, 40).size(), whole.size());
+  const std::vector<float> whole = prompt_logits(loaded, prompt);
+  for (const std::size_t step : {40u, 57u, 75u})
+    EXPECT_EQ(prompt_logits(loaded, prompt, step), whole);
+  EXPECT_EQ(prompt_logits(loaded, prompt, 40).size(), whole.size());
 }
 
 TEST_P(RowShapes, MakeADifferenceToWhatStandsBehindThem) {
@@ -117,7 +118,7 @@ TEST_P(RowShapes, MakeADifferenceToWhatStandsBehindThem) {
     Prompt prompt(front);
     prompt.add(*RowBlock::make(width, {values.begin(), values.end()}, shape));
     prompt.add(behind);
-    std::vector<float> all = logits_of(loaded, prompt);
+    std::vector<float> all = prompt_logits(loaded, prompt);
     const auto row = static_cast<std::ptrdiff_t>(loaded.model->blueprint().vocabulary);
     return std::vector<float>(all.end() - row, all.end());
   };
@@ -168,9 +169,9 @@ TEST_P(RowShapes, CandidatesForkBehindThemAndSnapshotsBringThemBack) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, RowShapes,
-                         testing::Values("llama-q4_0", "windows", "gemma3", "qwen35",
-                                         "../media/gemma4v.llm", "../media/qwen2.5vl_merger.llm",
-                                         "../media/qwen3vl_merger.llm"),
+                         ::testing::Values("llama-q4_0", "windows", "gemma3", "qwen35",
+                                           "../media/gemma4v.llm", "../media/qwen2.5vl_merger.llm",
+                                           "../media/qwen3vl_merger.llm"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::erase_if(name, [](char c) { return std::isalnum(c) == 0; });
@@ -187,7 +188,7 @@ TEST(RowShapes, GridsAreRowsLikeAnyOthersToModelsWithoutSections) {
   grid.add(block);
   rows.add(*RowBlock::make(width, {block->row(0), block->row(0) + 12 * width}));
   for (Prompt* prompt : {&grid, &rows}) prompt->add(std::vector<TokenId>{3, 4, 5});
-  EXPECT_EQ(logits_of(loaded, grid), logits_of(loaded, rows));
+  EXPECT_EQ(prompt_logits(loaded, grid), prompt_logits(loaded, rows));
 }
 
 TEST(RowShapes, WhatNoStepCanHoldIsRefused) {

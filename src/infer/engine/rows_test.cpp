@@ -46,7 +46,7 @@ Stretches random_stretches(std::mt19937& random, std::size_t size) {
   return stretches;
 }
 
-class RowSchedules : public testing::TestWithParam<const char*> {};
+class RowSchedules : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(RowSchedules, ThatAreEmbeddingsOfTokensGiveTheirBitsInRandomSchedules) {
   Loaded loaded(GetParam());
@@ -99,8 +99,8 @@ TEST_P(RowSchedules, ThatAreEmbeddingsOfTokensGiveTheirBitsInRandomSchedules) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, RowSchedules,
-                         testing::Values("llama-q4_0", "qwen3moe-mxfp4_moe", "small-heads",
-                                         "windows", "gemma3", "qwen3next"),
+                         ::testing::Values("llama-q4_0", "qwen3moe-mxfp4_moe", "small-heads",
+                                           "windows", "gemma3", "qwen3next"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -222,10 +222,10 @@ TEST(Rows, AreNoTokensForPenalties) {
     request.sampler.repeat_penalty = penalty;
     return alone(loaded, request).tokens;
   };
-  EXPECT_THAT(answer(1.5f), testing::ElementsAre(seen)) << "out of sight, behind 78 tokens";
+  EXPECT_THAT(answer(1.5f), ::testing::ElementsAre(seen)) << "out of sight, behind 78 tokens";
   request.prompt = with_rows(loaded, tokens, {{4, 80}});
-  EXPECT_THAT(answer(1), testing::ElementsAre(seen));
-  EXPECT_THAT(answer(1.5f), testing::ElementsAre(unseen));
+  EXPECT_THAT(answer(1), ::testing::ElementsAre(seen));
+  EXPECT_THAT(answer(1.5f), ::testing::ElementsAre(unseen));
 }
 
 TEST(Rows, OfAnotherWidthAreRefused) {

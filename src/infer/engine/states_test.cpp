@@ -9,7 +9,7 @@
 namespace lathe::infer {
 namespace {
 
-class States : public testing::TestWithParam<const char*> {
+class States : public ::testing::TestWithParam<const char*> {
  protected:
   Outcome ask(Engine& engine, const GenerationRequest& request) {
     Outcomes outcomes;
@@ -132,7 +132,7 @@ TEST_P(States, OfKeptPrefixesStay) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, States,
-                         testing::Values("qwen3next", "nemotron_h", "lfm2", "kimi-linear"),
+                         ::testing::Values("qwen3next", "nemotron_h", "lfm2", "kimi-linear"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::erase(name, '-');

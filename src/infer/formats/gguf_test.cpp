@@ -17,9 +17,9 @@
 namespace lathe::infer {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 // A GGUF file byte by byte, so that every field can be wrong.
 class File {
@@ -74,7 +74,7 @@ constexpr std::uint32_t kU8 = 0, kU16 = 2, kI16 = 3, kU32 = 4, kI32 = 5, kF32 = 
 constexpr std::uint64_t kHuge = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint32_t kTypeF32 = 0, kTypeQ4_0 = 2;
 
-class GgufTest : public testing::Test {
+class GgufTest : public ::testing::Test {
  protected:
   fs::path path(std::string_view name = "m.gguf") const { return directory_->path() / name; }
   Result<Gguf> open(const File& file, std::string_view name = "m.gguf") const {

@@ -13,7 +13,7 @@ namespace {
 
 // In the working directory, which is on a disk where tests are run from a build: there O_DIRECT can
 // work.
-class ReadLarge : public testing::Test {
+class ReadLarge : public ::testing::Test {
  protected:
   ReadLarge() {
     std::mt19937 random(1);

@@ -10,10 +10,11 @@ namespace lathe::infer {
 namespace {
 
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // of the format's own reader
-constexpr std::size_t kMaxTensors = 1'000'000;
+constexpr std::size_t kMaxSafeTensors = 1'000'000;
 constexpr std::size_t kMaxDimensions = 8;
 constexpr std::size_t kMaxFiles = 1024;  // each holds a descriptor
-constexpr JsonLimits kLimits{.max_bytes = kMaxHeader, .max_depth = 8, .max_members = kMaxTensors};
+constexpr JsonLimits kLimits{
+    .max_bytes = kMaxHeader, .max_depth = 8, .max_members = kMaxSafeTensors};
 
 struct Dtype {
   std::string_view name;
@@ -95,7 +96,7 @@ Status check_cover(std::span<const SafeTensor> tensors, std::uint64_t data_bytes
   return {};
 }
 
-Result<std::vector<SafeTensor>> read_header(const InputFile& file) {
+Result<std::vector<SafeTensor>> read_safetensors_header(const InputFile& file) {
   Cursor in(file);
   LATHE_TRY(const auto length, in.scalar<std::uint64_t>("the header's length"));
   if (length > kMaxHeader)
@@ -156,7 +157,7 @@ Result<Index> read_index(const fs::path& path) {
 
 Status SafeTensors::add_file(const fs::path& path) {
   LATHE_TRY(InputFile file, InputFile::open(path));
-  LATHE_TRY(std::vector<SafeTensor> tensors, read_header(file));
+  LATHE_TRY(std::vector<SafeTensor> tensors, read_safetensors_header(file));
   for (SafeTensor& tensor : tensors) {
     tensor.file = files_.size();
     const auto [it, added] = by_name_.emplace(tensor.name, tensors_.size());

@@ -7,9 +7,9 @@
 namespace lathe::infer {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 std::string file_of(std::string_view header, std::string_view data) {
   const std::uint64_t length = header.size();
@@ -17,7 +17,7 @@ std::string file_of(std::string_view header, std::string_view data) {
   return bytes.append(header).append(data);
 }
 
-class SafeTensorsTest : public testing::Test {
+class SafeTensorsTest : public ::testing::Test {
  protected:
   fs::path path(std::string_view name) const { return directory_->path() / name; }
   void put(std::string_view name, std::string_view bytes) {

@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::uint32_t kMaxTokens = 1U << 20, kMaxToken = 1024;
 constexpr std::uint32_t kMaxFilters = 1U << 20;  // numbers
-constexpr std::size_t kMaxTensors = 4096;
+constexpr std::size_t kMaxWhisperTensors = 4096;
 // What older quantized files say differs in how their blocks lie.
 constexpr std::uint32_t kQuantizations = 1000, kQuantization = 2;
 
@@ -80,8 +80,8 @@ class WhisperReader {
       LATHE_TRY(GgufTensor tensor, read_tensor());
       if (!names.insert(tensor.name).second)
         return wrong("tensor '{}' appears twice", shown(tensor.name));
-      if (header_.tensors.size() == kMaxTensors)
-        return wrong("has more than {} tensors", kMaxTensors);
+      if (header_.tensors.size() == kMaxWhisperTensors)
+        return wrong("has more than {} tensors", kMaxWhisperTensors);
       header_.tensors.push_back(std::move(tensor));
     }
     return std::move(header_);

@@ -12,7 +12,7 @@
 namespace lathe::infer {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 struct Bytes {
   std::string text;
@@ -49,7 +49,7 @@ struct Parts {
   }
 };
 
-class WhisperFile : public testing::Test {
+class WhisperFile : public ::testing::Test {
  protected:
   Result<Gguf> open(const std::string& bytes) {
     const fs::path path = dir_.path() / "m.bin";
@@ -68,7 +68,7 @@ TEST_F(WhisperFile, IsReadAsAGgufFile) {
   EXPECT_EQ(*file->uint("whisper.mel_bins", 0, 100), 2u);
   EXPECT_EQ(*file->reals("whisper.mel_filters"), (std::vector<double>{0, 0.5, 1, 1, 0.5, 0}));
   const auto tokens = *file->texts("tokenizer.ggml.tokens");
-  EXPECT_THAT(tokens, testing::ElementsAre("a", "\xc3\x28"));
+  EXPECT_THAT(tokens, ::testing::ElementsAre("a", "\xc3\x28"));
   ASSERT_EQ(file->tensors().size(), 2u);
   EXPECT_EQ(*load_floats(*file, *file->find_tensor("a")), (std::vector<float>{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(file->find_tensor("a")->rows(), 3u);

@@ -22,12 +22,12 @@ bool same_bits(float a, float b) {
          std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
 }
 
-testing::AssertionResult same(const std::vector<float>& got, const std::vector<float>& want) {
+::testing::AssertionResult same(const std::vector<float>& got, const std::vector<float>& want) {
   for (std::size_t i = 0; i < want.size(); ++i)
     if (!same_bits(got[i], want[i]))
-      return testing::AssertionFailure()
+      return ::testing::AssertionFailure()
              << "at " << i << " of " << want.size() << ": " << got[i] << " for " << want[i];
-  return testing::AssertionSuccess();
+  return ::testing::AssertionSuccess();
 }
 
 // Memory at a multiple of 64.
@@ -142,7 +142,7 @@ struct Shape {
   std::size_t k, rows;
 };
 
-class Table : public testing::TestWithParam<const KernelTable*> {
+class Table : public ::testing::TestWithParam<const KernelTable*> {
  protected:
   const KernelTable& table() const { return *GetParam(); }
   const KernelTable& scalar() const { return *kernel_tables().front(); }
@@ -633,7 +633,7 @@ TEST_P(Table, GatheredPositionsAreThoseStored) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Here, Table,
-                         testing::ValuesIn(kernel_tables().begin(), kernel_tables().end()),
+                         ::testing::ValuesIn(kernel_tables().begin(), kernel_tables().end()),
                          [](const auto& each) {
                            // To GoogleTest "neon-dotprod" is no name.
                            std::string name(each.param->name);

@@ -105,7 +105,7 @@ Panels pack(const PackedType& type, const TensorTypeInfo& info, const std::vecto
   return out;
 }
 
-class ScalarType : public testing::TestWithParam<TensorType> {};
+class ScalarType : public ::testing::TestWithParam<TensorType> {};
 
 TEST_P(ScalarType, UnpackIsDecode) {
   const TensorTypeInfo& info = tensor_type_info(GetParam());
@@ -177,9 +177,10 @@ std::vector<TensorType> all_types() {
   return types;
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, ScalarType, testing::ValuesIn(all_types()), [](const auto& param) {
-  return std::string(tensor_type_info(param.param).name);
-});
+INSTANTIATE_TEST_SUITE_P(Types, ScalarType, ::testing::ValuesIn(all_types()),
+                         [](const auto& param) {
+                           return std::string(tensor_type_info(param.param).name);
+                         });
 
 TEST(Scalar, HasEveryType) {
   EXPECT_EQ(scalar().types.size(), tensor_types().size());

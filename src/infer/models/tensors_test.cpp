@@ -14,7 +14,7 @@
 namespace lathe::infer {
 namespace {
 
-class Table : public testing::TestWithParam<const char*> {};
+class Table : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Table, IsWhatTheFileHas) {
   const auto file = *Gguf::open(fs::path(LATHE_SOURCE_DIR) / "tests/data/models" /
@@ -43,12 +43,12 @@ TEST_P(Table, IsWhatTheFileHas) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Table,
-                         testing::Values("llama-q4_0", "llama-q4_k_m", "qwen2-q4_k_m",
-                                         "qwen3-q4_k_m", "qwen3moe-mxfp4_moe", "mixtral-q4_0",
-                                         "bert", "bert-rank", "nomic-bert", "nomic-bert-moe",
-                                         "jina-bert-v2", "jina-bert-v3", "modern-bert",
-                                         "modern-bert-rank", "gemma-embedding", "qwen3-reranker",
-                                         "deepseek32", "glm-dsa"),
+                         ::testing::Values("llama-q4_0", "llama-q4_k_m", "qwen2-q4_k_m",
+                                           "qwen3-q4_k_m", "qwen3moe-mxfp4_moe", "mixtral-q4_0",
+                                           "bert", "bert-rank", "nomic-bert", "nomic-bert-moe",
+                                           "jina-bert-v2", "jina-bert-v3", "modern-bert",
+                                           "modern-bert-rank", "gemma-embedding", "qwen3-reranker",
+                                           "deepseek32", "glm-dsa"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::replace(name.begin(), name.end(), '-', '_');

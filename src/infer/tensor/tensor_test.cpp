@@ -55,7 +55,7 @@ TEST(Pages, ComeZeroedAlignedAndGoBack) {
   EXPECT_EQ(Pages::allocate(0)->data(), nullptr);
 }
 
-class Loading : public testing::Test {
+class Loading : public ::testing::Test {
  protected:
   // A file of one matrix with three experts and odd sizes, and a vector.
   void write(TensorType type) {

@@ -102,9 +102,9 @@ std::size_t llama3(std::string_view text, std::size_t at) {
 
 constexpr CategorySet kCaseless =
     set_of(UnicodeCategory::kLm) | set_of(UnicodeCategory::kLo) | kMarks;
-constexpr CategorySet kUpper =
+constexpr CategorySet kUppercase =
     set_of(UnicodeCategory::kLu) | set_of(UnicodeCategory::kLt) | kCaseless;
-constexpr CategorySet kLower = set_of(UnicodeCategory::kLl) | kCaseless;
+constexpr CategorySet kLowercase = set_of(UnicodeCategory::kLl) | kCaseless;
 
 // Whether a character is of a set, Chinese ones left out where `han` is false.
 template <bool han>
@@ -123,11 +123,11 @@ std::size_t cased_run_end(std::string_view text, std::size_t at, CategorySet set
 template <bool han>
 std::size_t lower_word_end(std::string_view text, std::size_t start) {
   std::size_t upper_end = start, after_both = start;
-  for (Character c; is_cased<han>(c = character_at(text, upper_end), kUpper);) {
+  for (Character c; is_cased<han>(c = character_at(text, upper_end), kUppercase);) {
     upper_end += c.bytes;
-    if (c.is(kLower)) after_both = upper_end;
+    if (c.is(kLowercase)) after_both = upper_end;
   }
-  const std::size_t lower_end = cased_run_end<han>(text, upper_end, kLower);
+  const std::size_t lower_end = cased_run_end<han>(text, upper_end, kLowercase);
   return lower_end > upper_end ? lower_end : after_both;
 }
 
@@ -141,7 +141,7 @@ std::size_t cased_word(std::string_view text, std::size_t at) {
   if (const auto end = lower_word_end<han>(text, start); end > start) return end - at;
   // A prefix that is a word itself.
   if (first.is(kMarks)) return lower_word_end<han>(text, at) - at;
-  const std::size_t upper_end = cased_run_end<han>(text, start, kUpper);
+  const std::size_t upper_end = cased_run_end<han>(text, start, kUppercase);
   return upper_end > start ? upper_end - at : 0;  // no [lower] follows: the first form had it
 }
 

@@ -14,10 +14,10 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Ids = std::vector<TokenId>;
+using PieceIds = std::vector<TokenId>;
 
-void add(VocabularySpec& spec, std::string text, double score,
-         TokenKind kind = TokenKind::kNormal) {
+void add_scored(VocabularySpec& spec, std::string text, double score,
+                TokenKind kind = TokenKind::kNormal) {
   spec.tokens.push_back(std::move(text));
   spec.scores.push_back(static_cast<float>(score));
   spec.kinds.push_back(kind);
@@ -27,9 +27,9 @@ void add(VocabularySpec& spec, std::string text, double score,
 VocabularySpec unigram_spec() {
   VocabularySpec spec;
   spec.model = "t5";
-  add(spec, "<s>", 0, TokenKind::kControl);
-  add(spec, "</s>", 0, TokenKind::kControl);
-  add(spec, "<unk>", 0, TokenKind::kUnknown);
+  add_scored(spec, "<s>", 0, TokenKind::kControl);
+  add_scored(spec, "</s>", 0, TokenKind::kControl);
+  add_scored(spec, "<unk>", 0, TokenKind::kUnknown);
   spec.bos = 0;
   spec.eos = spec.separator = 1;
   spec.unknown = 2;
@@ -38,8 +38,8 @@ VocabularySpec unigram_spec() {
   return spec;
 }
 
-std::unique_ptr<Tokenizer> make(VocabularySpec spec) {
-  auto made = Tokenizer::make(std::move(spec));
+std::unique_ptr<Tokenizer> make_unigram(VocabularySpec spec) {
+  auto made = Tokenizer::make_unigram(std::move(spec));
   EXPECT_TRUE(made.has_value()) << (made ? "" : made.error().message);
   return made ? std::move(*made) : nullptr;
 }
@@ -106,11 +106,11 @@ TEST(Unigram, IsTheBestOfAllWays) {
       if (std::ranges::find(spec.tokens, text) != spec.tokens.end()) continue;
       const double score = -static_cast<double>(random() % 64) / 8;
       worst = std::min(worst, score);
-      add(spec, text, score);
+      add_scored(spec, text, score);
     }
     std::string text;
     for (std::size_t n = random() % 9; n > 0; --n) text += static_cast<char>('a' + random() % 3);
-    const auto tokenizer = make(spec);
+    const auto tokenizer = make_unigram(spec);
     double score = 0;
     std::string joined;
     bool unknown = false;
@@ -127,9 +127,10 @@ TEST(Unigram, IsTheBestOfAllWays) {
 
 TEST(Unigram, NormalizesAndMarksWords) {
   VocabularySpec spec = unigram_spec();
-  for (const char* text : {"\u2581", "\u2581a", "a", "b", "\u2581b", "fi"}) add(spec, text, -1);
+  for (const char* text : {"\u2581", "\u2581a", "a", "b", "\u2581b", "fi"})
+    add_scored(spec, text, -1);
   spec.character_map = character_map({{"\t", " "}, {"\uFB01", "fi"}, {"A", "a"}, {"\u3000", " "}});
-  const auto tokenizer = make(spec);
+  const auto tokenizer = make_unigram(spec);
   const auto encode = [&](std::string_view text) { return tokenizer->encode(text, false, false); };
   EXPECT_THAT(encode("a"), ElementsAre(4));
   EXPECT_THAT(encode("  A \t b\u3000"), ElementsAre(4, 7));
@@ -139,16 +140,16 @@ TEST(Unigram, NormalizesAndMarksWords) {
   EXPECT_THAT(encode(" "), ElementsAre());
   EXPECT_EQ(tokenizer->decode(encode(" a  b")), "a b");
   spec.remove_extra_spaces = false;
-  EXPECT_THAT(make(spec)->encode("a  b", false, false), ElementsAre(4, 3, 7));
+  EXPECT_THAT(make_unigram(spec)->encode("a  b", false, false), ElementsAre(4, 3, 7));
 }
 
 TEST(Unigram, ABrokenMapIsRefusedAndNeverReadBeyond) {
   VocabularySpec spec = unigram_spec();
-  add(spec, "a", -1);
+  add_scored(spec, "a", -1);
   const std::string sound = character_map({{"ab", "c"}, {"b", "d"}});
   for (const std::size_t size : {1UL, 3UL, 4UL, 100UL, sound.size() - 8}) {
     spec.character_map = sound.substr(0, size);
-    const auto made = Tokenizer::make(spec);
+    const auto made = Tokenizer::make_unigram(spec);
     if (!made) {
       EXPECT_THAT(made.error().message, HasSubstr("precompiled_charsmap"));
     }
@@ -158,7 +159,7 @@ TEST(Unigram, ABrokenMapIsRefusedAndNeverReadBeyond) {
     spec.character_map = sound;
     for (int i = 0; i < 8; ++i)
       spec.character_map[4 + random() % (sound.size() - 4)] = static_cast<char>(random());
-    if (const auto made = Tokenizer::make(spec)) {
+    if (const auto made = Tokenizer::make_unigram(spec)) {
       (*made)->encode("abababbbaab", true, false);
     }
   }
@@ -166,19 +167,20 @@ TEST(Unigram, ABrokenMapIsRefusedAndNeverReadBeyond) {
 
 TEST(Pairs, AreJoinedAsTheVocabularyWants) {
   VocabularySpec spec = unigram_spec();
-  for (const char* text : {"\u2581a", "\u2581b"}) add(spec, text, -1);
-  EXPECT_THAT(make(spec)->encode_pair("a", "b"), ElementsAre(0, 3, 1, 1, 4, 1));
+  for (const char* text : {"\u2581a", "\u2581b"}) add_scored(spec, text, -1);
+  EXPECT_THAT(make_unigram(spec)->encode_pair("a", "b"), ElementsAre(0, 3, 1, 1, 4, 1));
   VocabularySpec bert;
   bert.model = "bert";
-  for (const char* text : {"[UNK]", "[CLS]", "[SEP]"}) add(bert, text, 0, TokenKind::kControl);
+  for (const char* text : {"[UNK]", "[CLS]", "[SEP]"})
+    add_scored(bert, text, 0, TokenKind::kControl);
   for (const char* text : {"\u2581a", "\u2581b", "\u2581[", "\u2581]", "\u2581sep"})
-    add(bert, text, 0);
+    add_scored(bert, text, 0);
   bert.unknown = 0;
   bert.cls = 1;
   bert.separator = bert.eos = 2;
-  EXPECT_THAT(make(bert)->encode_pair("a", "b"), ElementsAre(1, 3, 2, 4, 2));
+  EXPECT_THAT(make_unigram(bert)->encode_pair("a", "b"), ElementsAre(1, 3, 2, 4, 2));
   // What a document names stays text.
-  EXPECT_THAT(make(bert)->encode_pair("[SEP]", "b"), ElementsAre(1, 5, 7, 6, 2, 4, 2));
+  EXPECT_THAT(make_unigram(bert)->encode_pair("[SEP]", "b"), ElementsAre(1, 5, 7, 6, 2, 4, 2));
 }
 
 }  // namespace

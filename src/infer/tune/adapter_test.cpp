@@ -118,7 +118,7 @@ void PrintTo(const Kind& kind, std::ostream* out) {
   *out << kind.name;
 }
 
-class AdapterTest : public testing::TestWithParam<Kind> {
+class AdapterTest : public ::testing::TestWithParam<Kind> {
  protected:
   fs::path path(const char* name) const { return dir_.path() / name; }
 
@@ -329,7 +329,7 @@ fs::path family_path(const std::string& name) {
   return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / (name + ".gguf");
 }
 
-class Families : public testing::TestWithParam<const char*> {
+class Families : public ::testing::TestWithParam<const char*> {
  protected:
   TempDir dir_ = *TempDir::make();
 };
@@ -387,14 +387,14 @@ TEST_P(Families, TheTrainersLossIsTheEnginesWithAnAdapter) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Families,
-                         testing::Values("gemma2", "gemma3", "glm4", "granite", "smollm3",
-                                         "seed_oss", "olmo2", "olmo3", "mistral3", "phi3",
-                                         "command-r", "cohere2", "gpt-oss", "gpt-oss-mxfp4",
-                                         "glm4moe", "qwen2moe", "granitemoe", "hunyuan-moe",
-                                         "minimax-m2", "ernie4_5-moe", "qwen35", "qwen35moe",
-                                         "qwen3next", "nemotron_h", "nemotron_h_moe",
-                                         "nemotron_h_moe-latent", "granitehybrid",
-                                         "granitehybrid-moe", "lfm2", "lfm2moe"),
+                         ::testing::Values("gemma2", "gemma3", "glm4", "granite", "smollm3",
+                                           "seed_oss", "olmo2", "olmo3", "mistral3", "phi3",
+                                           "command-r", "cohere2", "gpt-oss", "gpt-oss-mxfp4",
+                                           "glm4moe", "qwen2moe", "granitemoe", "hunyuan-moe",
+                                           "minimax-m2", "ernie4_5-moe", "qwen35", "qwen35moe",
+                                           "qwen3next", "nemotron_h", "nemotron_h_moe",
+                                           "nemotron_h_moe-latent", "granitehybrid",
+                                           "granitehybrid-moe", "lfm2", "lfm2moe"),
                          [](const auto& each) {
                            std::string name = each.param;
                            std::ranges::replace_if(
@@ -439,7 +439,7 @@ TEST_P(LearningFamilies, AnAdapterIsLearntAndRunsInTheEngine) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, LearningFamilies,
-                         testing::Values("gemma3", "gpt-oss-mxfp4", "qwen35", "phi3"),
+                         ::testing::Values("gemma3", "gpt-oss-mxfp4", "qwen35", "phi3"),
                          [](const auto& each) { return std::string(each.param).substr(0, 3); });
 
 // Where PEFT has one matrix, another order, or nothing.
@@ -565,13 +565,13 @@ TEST(FullTraining, OfAFamilyIsWrittenAsItIs) {
 
 INSTANTIATE_TEST_SUITE_P(
     Tiny, AdapterTest,
-    testing::Values(Kind{"llama", "llama", TensorType::kF32, 1e-5},
-                    Kind{"llama_small_heads", "llama", TensorType::kF32, 1e-5, 0, 1e-5, 8},
-                    Kind{"qwen3", "qwen3", TensorType::kF32, 1e-5},
-                    Kind{"qwen3_q8", "qwen3", TensorType::kQ8_0, 0.05, 0, 0.02},
-                    Kind{"mixtral", "llama", TensorType::kF32, 5e-5, 4},
-                    Kind{"qwen3moe", "qwen3moe", TensorType::kF32, 1e-5, 6},
-                    Kind{"qwen3moe_q8", "qwen3moe", TensorType::kQ8_0, 0.15, 6, 0.02}),
+    ::testing::Values(Kind{"llama", "llama", TensorType::kF32, 1e-5},
+                      Kind{"llama_small_heads", "llama", TensorType::kF32, 1e-5, 0, 1e-5, 8},
+                      Kind{"qwen3", "qwen3", TensorType::kF32, 1e-5},
+                      Kind{"qwen3_q8", "qwen3", TensorType::kQ8_0, 0.05, 0, 0.02},
+                      Kind{"mixtral", "llama", TensorType::kF32, 5e-5, 4},
+                      Kind{"qwen3moe", "qwen3moe", TensorType::kF32, 1e-5, 6},
+                      Kind{"qwen3moe_q8", "qwen3moe", TensorType::kQ8_0, 0.15, 6, 0.02}),
     [](const auto& each) { return std::string(each.param.name); });
 
 }  // namespace

@@ -122,7 +122,7 @@ void PrintTo(const Case& c, std::ostream* out) {
   *out << c.name;
 }
 
-class NetworkTest : public testing::TestWithParam<Case> {
+class NetworkTest : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
     const std::string& name = GetParam().file;
@@ -429,9 +429,9 @@ std::vector<Case> few_cases() {
   return few;
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, NetworkTest, testing::ValuesIn(cases()),
+INSTANTIATE_TEST_SUITE_P(Tiny, NetworkTest, ::testing::ValuesIn(cases()),
                          [](const auto& each) { return each.param.name; });
-INSTANTIATE_TEST_SUITE_P(Tiny, TrainingStep, testing::ValuesIn(few_cases()),
+INSTANTIATE_TEST_SUITE_P(Tiny, TrainingStep, ::testing::ValuesIn(few_cases()),
                          [](const auto& each) { return each.param.name; });
 
 }  // namespace

@@ -22,7 +22,7 @@ std::vector<Example> documents(std::size_t count, std::uint64_t seed) {
   return out;
 }
 
-class TrainerTest : public testing::Test {
+class TrainerTest : public ::testing::Test {
  protected:
   struct Outcome {
     TrainReport report;

@@ -14,7 +14,7 @@
 namespace lathe::infer {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr std::int32_t kTokens[] = {1,  11,  35,  73, 125, 191, 271, 46, 154, 276, 93,  243,
                                     88, 266, 139, 26, 246, 161, 90,  33, 309, 280, 265, 264};

@@ -8,7 +8,7 @@
 namespace lathe::loop {
 namespace {
 
-RunState used(std::int64_t ms, std::int64_t tokens, std::optional<double> joules) {
+RunState state_after(std::int64_t ms, std::int64_t tokens, std::optional<double> joules) {
   RunState state;
   state.t_ms = ms;
   state.usage.prompt_tokens = tokens;
@@ -17,7 +17,7 @@ RunState used(std::int64_t ms, std::int64_t tokens, std::optional<double> joules
 }
 
 TEST(Budget, TheFirstThatIsUsedUpIsNamed) {
-  RunState state = used(60'000, 900, 5.0);
+  RunState state = state_after(60'000, 900, 5.0);
   EXPECT_EQ(spent_budget(state), "");  // no limits
   state.recipe.stop.budgets = {{"time", 60'001}, {"tokens", 901}, {"energy", 5.5}};
   EXPECT_EQ(spent_budget(state), "");
@@ -30,14 +30,14 @@ TEST(Budget, TheFirstThatIsUsedUpIsNamed) {
 }
 
 TEST(Budget, WhatCannotBeReadLimitsNothing) {
-  RunState state = used(0, 0, std::nullopt);
+  RunState state = state_after(0, 0, std::nullopt);
   state.recipe.stop.budgets = {{"energy", 0}};
   EXPECT_EQ(spent_budget(state), "");
 }
 
 // What the recipe, the plan and the views ask of every row.
 TEST(Budget, EveryRowIsWhole) {
-  const RunState state = used(1'500, 40, 2.0);
+  const RunState state = state_after(1'500, 40, 2.0);
   for (const BudgetKind& kind : budget_kinds()) {
     EXPECT_FALSE(kind.option.help.empty()) << kind.option.name;
     EXPECT_TRUE(kind.limit && kind.spent && kind.amount && kind.used_up && kind.brief)
@@ -49,7 +49,7 @@ TEST(Budget, EveryRowIsWhole) {
 }
 
 TEST(Budget, TheAccountSaysWhatWasMeasured) {
-  RunState state = used(0, 0, 7200.0);
+  RunState state = state_after(0, 0, 7200.0);
   state.header.energy = EnergySource{"socket", "RAPL"};
   EXPECT_EQ(budget_kinds()[2].account(state), "7.2 kJ (socket: RAPL)");
   state.joules.reset();

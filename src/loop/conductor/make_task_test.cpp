@@ -8,15 +8,15 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 
 const MakerKind kMaker{.name = "maker", .needs_worker = true};
 const JudgeKind kJudge{.name = "judge"};
 
 // Two units; the first track's best candidate has a fault.
-class MakeTaskTest : public testing::Test {
+class MakeTaskTest : public ::testing::Test {
  protected:
   MakeTaskTest() {
     state_.recipe.maker = &kMaker;

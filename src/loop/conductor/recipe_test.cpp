@@ -10,7 +10,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr std::string_view kRecipe = R"toml(recipe = "r"
 version = 1
@@ -212,8 +212,8 @@ criteria = ["Is it good?"]
                                    "r.toml");
   ASSERT_TRUE(recipe) << recipe.error().message;
   EXPECT_THAT(recipe->warnings,
-              testing::UnorderedElementsAre(HasSubstr("no cap"), HasSubstr("scope = \"whole\""),
-                                            HasSubstr("not calibrated"), HasSubstr("cloud:big")));
+              ::testing::UnorderedElementsAre(HasSubstr("no cap"), HasSubstr("scope = \"whole\""),
+                                              HasSubstr("not calibrated"), HasSubstr("cloud:big")));
 }
 
 TEST(RecipeDocs, EveryKeyHasAMeaning) {

@@ -12,7 +12,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // A maker whose proposals are the recipe's option "moves", one after the other.
 std::optional<Proposal> propose_listed(const ProposeTask& task) {
@@ -35,7 +35,7 @@ Json moves(std::initializer_list<const char*> names) {
   return list;
 }
 
-class StateTest : public testing::Test {
+class StateTest : public ::testing::Test {
  protected:
   StateTest() {
     recipe_.maker = &kListed;
@@ -287,7 +287,7 @@ TEST_F(StateTest, StopsWithItsReason) {
     }
     EXPECT_TRUE(state_.ended) << test.rule;
     EXPECT_EQ(rule_text(state_.tracks[0].rule), test.rule);
-    EXPECT_THAT(state_.tracks[0].why, testing::Not(testing::IsEmpty()));
+    EXPECT_THAT(state_.tracks[0].why, ::testing::Not(::testing::IsEmpty()));
   }
 }
 
@@ -690,7 +690,7 @@ TEST_F(StateTest, FeedbackIsBoundedAndAFreshStartSeesNoOldWork) {
   EXPECT_THAT(repair, HasSubstr("and 28 more"));
   LapState fresh = track.laps.back();
   fresh.move = Move::kResample;
-  EXPECT_THAT(feedback_tail(track, fresh, "THE TEXT"), testing::Not(HasSubstr("THE TEXT")));
+  EXPECT_THAT(feedback_tail(track, fresh, "THE TEXT"), ::testing::Not(HasSubstr("THE TEXT")));
 }
 
 TEST_F(StateTest, AUnitThatNamesItsWorkerIsAskedOfThatOneAlone) {

@@ -29,7 +29,7 @@ struct Known {
   std::size_t passed, gave_up;
 };
 
-class StoredRuns : public testing::TestWithParam<Known> {};
+class StoredRuns : public ::testing::TestWithParam<Known> {};
 
 TEST_P(StoredRuns, ReplayAsTheyWere) {
   const std::vector<Entry> entries = stored(GetParam().name);
@@ -88,21 +88,21 @@ TEST(StoredRunsOfOtherNumerics, AreSaidToBe) {
   std::vector<Entry> entries = stored("code");
   for (Entry& entry : entries)
     if (auto* lap = std::get_if<LapOpened>(&entry.event)) lap->move = Move::kRepair;
-  EXPECT_THAT(replay(entries).error().message, testing::Not(testing::HasSubstr("numerics")));
+  EXPECT_THAT(replay(entries).error().message, ::testing::Not(::testing::HasSubstr("numerics")));
   std::get<RunBegun>(entries.front().event).numerics = kNumerics + 1;
   EXPECT_THAT(replay(entries).error().message,
-              testing::HasSubstr(fmt::format("made with numerics {}", kNumerics + 1)));
+              ::testing::HasSubstr(fmt::format("made with numerics {}", kNumerics + 1)));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     V01, StoredRuns,
-    testing::Values(Known{"code", "passed", 2, 0}, Known{"text", "passed", 3, 0},
-                    Known{"json", "passed", 4, 0}, Known{"voice", "passed", 2, 0},
-                    Known{"pictures", "passed", 1, 0},
-                    Known{"programs", "partial", 3, 2},  // a whole judge passes, another fails
-                    Known{"baseline", "partial", 4, 1}, Known{"rejudged", "partial", 3, 2},
-                    Known{"gave-up", "failed", 0, 2}, Known{"paused", "passed", 3, 0},
-                    Known{"not-judged-at-first", "passed", 1, 0}),  // and resumed behind its end
+    ::testing::Values(Known{"code", "passed", 2, 0}, Known{"text", "passed", 3, 0},
+                      Known{"json", "passed", 4, 0}, Known{"voice", "passed", 2, 0},
+                      Known{"pictures", "passed", 1, 0},
+                      Known{"programs", "partial", 3, 2},  // a whole judge passes, another fails
+                      Known{"baseline", "partial", 4, 1}, Known{"rejudged", "partial", 3, 2},
+                      Known{"gave-up", "failed", 0, 2}, Known{"paused", "passed", 3, 0},
+                      Known{"not-judged-at-first", "passed", 1, 0}),  // and resumed behind its end
     [](const auto& run) { return replace_all(run.param.name, "-", "_"); });
 
 }  // namespace

@@ -6,7 +6,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 std::vector<std::string> texts(std::string_view text, std::string_view split,
                                const std::string& name = "a.txt") {

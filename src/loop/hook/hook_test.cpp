@@ -10,10 +10,10 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
-class HookTest : public testing::Test {
+class HookTest : public ::testing::Test {
  protected:
   void SetUp() override {
     auto made = TempDir::make();
@@ -51,7 +51,7 @@ TEST_F(HookTest, PassesWhatEveryStepPasses) {
   EXPECT_FALSE(secret.passed);
   EXPECT_EQ(secret.by, "rules:no_secrets");
   EXPECT_EQ(secret.why, "holds a password");
-  EXPECT_THAT(secret.why, testing::Not(HasSubstr("hunter")));
+  EXPECT_THAT(secret.why, ::testing::Not(HasSubstr("hunter")));
   const HookAnswer words = ask(both, "Good morning to all of you.");
   EXPECT_FALSE(words.passed);
   EXPECT_EQ(words.by, "judge:short.toml");

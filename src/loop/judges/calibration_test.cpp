@@ -9,7 +9,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 CalibrationTable table(std::int64_t both_pass, std::int64_t both_fail, std::int64_t false_pass,
                        std::int64_t false_fail) {
@@ -96,7 +96,7 @@ TEST(Verdict, OnlyWhatWasJudgedCounts) {
   EXPECT_EQ(verdict_of(judgement), true);
 }
 
-class LabelsTest : public testing::Test {
+class LabelsTest : public ::testing::Test {
  protected:
   Result<std::vector<Label>> read(std::string_view text) {
     EXPECT_TRUE(write_file_atomic(directory_->path() / "labels", text));

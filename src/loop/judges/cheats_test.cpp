@@ -94,7 +94,7 @@ class Bench {
   Discovery discovery_;
 };
 
-class Cheats : public testing::TestWithParam<std::string> {};
+class Cheats : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(Cheats, HonestAnswersPassAndCheatsDoNot) {
   const Bench bench(GetParam());
@@ -124,7 +124,7 @@ TEST_P(Cheats, HonestAnswersPassAndCheatsDoNot) {
   EXPECT_GE(kinds["honest"], 12);
 }
 
-INSTANTIATE_TEST_SUITE_P(TestsJudge, Cheats, testing::ValuesIn(projects()),
+INSTANTIATE_TEST_SUITE_P(TestsJudge, Cheats, ::testing::ValuesIn(projects()),
                          [](const auto& test) { return test.param; });
 
 // What is known to pass is told to the reader, and nothing else is.

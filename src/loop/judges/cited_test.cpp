@@ -7,9 +7,9 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class Cited : public testing::Test {
+class Cited : public ::testing::Test {
  protected:
   Cited() {
     const std::vector<Passage> passages{

@@ -12,7 +12,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const StopFlag kGo;
 constexpr Milliseconds kLimit{120'000};
@@ -187,7 +187,7 @@ TEST(EarsScore, AsksForThePhonesOfWordsInNoDictionary) {
   EXPECT_EQ(wrong.critiques[0].claim, "the word 'zorb' is not understood: " + wish);
   // Its neighbour went wrong.
   const Finding beside = judged({"a", "zorb", "x", "c", "d", "e", "f", "g"});
-  EXPECT_THAT(beside.critiques, testing::Contains(testing::Field(&Critique::claim, wish)));
+  EXPECT_THAT(beside.critiques, ::testing::Contains(::testing::Field(&Critique::claim, wish)));
 }
 
 TEST(EarsScore, SaysThatAWordOnlySoundsWrong) {
@@ -233,7 +233,7 @@ TEST(EarsScore, GivesThePriorInBlocks) {
 }
 
 // The whole judge, with real voices and the real ear.
-class EarsJudge : public testing::Test {
+class EarsJudge : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     place_.program = "/proc/self/exe";
@@ -310,7 +310,7 @@ TEST_F(EarsJudge, RejectsSpoiledTakesAndNamesTheWord) {
     EXPECT_EQ(judgement.outcome, Outcome::kFail) << said;
     EXPECT_LT(judgement.score, 0.9);
     EXPECT_THAT(judgement.critiques,
-                testing::Contains(testing::Field(&Critique::locus, HasSubstr(word))))
+                ::testing::Contains(::testing::Field(&Critique::locus, HasSubstr(word))))
         << said << dump_json(to_json(judgement));
   }
 }

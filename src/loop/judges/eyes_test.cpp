@@ -106,7 +106,7 @@ TEST(Eyes, TheSubjectsPlaceHasABorder) {
       ASSERT_FALSE(verdict.flaws.empty());
       EXPECT_EQ(verdict.flaws.front().kind, FlawKind::kOffCenter);
       EXPECT_THAT(verdict.flaws.front().claim,
-                  testing::HasSubstr(left < 475 ? "to the right" : "to the left"));
+                  ::testing::HasSubstr(left < 475 ? "to the right" : "to the left"));
     }
   }
 }

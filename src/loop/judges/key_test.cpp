@@ -7,9 +7,9 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class Key : public testing::Test {
+class Key : public ::testing::Test {
  protected:
   Judgement judge(const Json& data, const std::string& bytes, Json options = Json::object()) {
     const JudgeKind* kind = find_judge("key");

@@ -9,7 +9,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 class Ears : public Worker {
  public:
@@ -38,7 +38,7 @@ class Ears : public Worker {
   }
 };
 
-class ListenTest : public testing::Test {
+class ListenTest : public ::testing::Test {
  protected:
   Judgement judge(const std::string& line, Json options = Json::object()) {
     const JudgeKind& kind = *find_judge("listen");
@@ -86,7 +86,7 @@ TEST_F(ListenTest, NamesTheWordAndItsSecond) {
               {" the", 1.5, 1.6}});
   const Judgement judgement = judge("Please put the kettle on the stove");
   EXPECT_THAT(claims(judgement),
-              testing::ElementsAre("'kettle' is heard as another word", testing::_));
+              ::testing::ElementsAre("'kettle' is heard as another word", ::testing::_));
   const auto fault = parse_fault(judgement.critiques[0].locus, judgement.critiques[0].evidence);
   ASSERT_TRUE(fault) << "the maker of voices reads it";
   EXPECT_EQ(fault->word, "kettle");
@@ -103,8 +103,8 @@ TEST_F(ListenTest, NamesTheWordAndItsSecond) {
 TEST_F(ListenTest, MissingAndExtraWords) {
   ears_.says("put the old kettle on");
   const Judgement judgement = judge("Please put the kettle on");
-  EXPECT_THAT(claims(judgement),
-              testing::ElementsAre("'please' is not heard", "'old' is heard and not in the line"));
+  EXPECT_THAT(claims(judgement), ::testing::ElementsAre("'please' is not heard",
+                                                        "'old' is heard and not in the line"));
   EXPECT_EQ(judgement.critiques[0].locus, "please") << "no times: no second";
   EXPECT_DOUBLE_EQ(judgement.score, 4.0 / 6);
 }
@@ -112,7 +112,7 @@ TEST_F(ListenTest, MissingAndExtraWords) {
 TEST_F(ListenTest, SilenceIsNoWord) {
   const Judgement judgement = judge("Please.");
   EXPECT_EQ(judgement.score, 0);
-  EXPECT_THAT(claims(judgement), testing::ElementsAre("'please' is not heard"));
+  EXPECT_THAT(claims(judgement), ::testing::ElementsAre("'please' is not heard"));
 }
 
 TEST_F(ListenTest, WithoutAnAnswerThereIsNoAdvice) {

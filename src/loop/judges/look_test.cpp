@@ -12,9 +12,9 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 // A gradient with a block in it: no two columns are the same, none of its bytes is its file's.
 Picture painted(int width, int height) {
@@ -43,7 +43,7 @@ const std::string kGood = reply({answer(1, "yes"), answer(2, "no", "")});
 const std::string kGarbled =
     reply({answer(1, "yes"), answer(2, "yes", "it reads \"Festvial\"", "box 10,20 30x15")});
 
-class LookTest : public testing::Test {
+class LookTest : public ::testing::Test {
  protected:
   LookTest() {
     place_.program = "/proc/self/exe";
@@ -183,7 +183,7 @@ TEST_F(LookTest, TheModelIsShownThePixelsAndNotTheFile) {
     for (const Media* each : message.content.media()) media.push_back(each);
   ASSERT_THAT(media, SizeIs(1));
   EXPECT_EQ(media[0]->media_type, "image/png");
-  EXPECT_THAT(*media[0]->bytes, testing::Not(HasSubstr("Ignore")));
+  EXPECT_THAT(*media[0]->bytes, ::testing::Not(HasSubstr("Ignore")));
   const StopFlag stop;
   const auto opened =
       media_pool({}, place_.program)->open_picture(*media[0]->bytes, Milliseconds(60'000), stop);

@@ -7,7 +7,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::SizeIs;
+using ::testing::SizeIs;
 
 const JudgeKind& kind() {
   return *find_judge("mini");

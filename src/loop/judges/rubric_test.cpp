@@ -14,9 +14,9 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
-using testing::SizeIs;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::SizeIs;
 
 // Answers by a function and remembers what it was asked.
 class FakeWorker : public Worker {
@@ -53,7 +53,7 @@ std::string answers_json(const std::string& nonce, const std::vector<std::string
   return dump_json(json);
 }
 
-class RubricTest : public testing::Test {
+class RubricTest : public ::testing::Test {
  protected:
   RubricTest() { place_.recipe_dir = directory_->path(); }
 

@@ -6,7 +6,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const JudgeKind& kind() {
   return *find_judge("schema");

@@ -6,8 +6,8 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(SecretsJudge, NamesThePlaceAndKeepsTheSecret) {
   const JudgeKind& kind = *find_judge("secrets");

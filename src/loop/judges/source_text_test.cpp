@@ -11,10 +11,10 @@
 namespace lathe::loop {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 
 // "name:body" of each function; tests have a star.
 std::vector<std::string> bodies(std::string_view path, std::string_view text) {

@@ -27,7 +27,7 @@ std::string sample(const std::string& name) {
   return read_file(fs::path(LATHE_SOURCE_DIR "/tests/cases/test_reports") / name).value();
 }
 
-class TestReports : public testing::TestWithParam<std::string> {};
+class TestReports : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(TestReports, SaysWhatTheRunnerSaid) {
   const std::string bytes = sample(GetParam());
@@ -58,11 +58,12 @@ TEST_P(TestReports, TruncationInventsNothing) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Samples, TestReports, testing::ValuesIn(samples()), [](const auto& test) {
-  std::string name = test.param;
-  std::ranges::replace(name, '.', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Samples, TestReports, ::testing::ValuesIn(samples()),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::ranges::replace(name, '.', '_');
+                           return name;
+                         });
 
 TEST(TestReport, ErrorsSayWhatIsWrong) {
   EXPECT_NE(read_test_report("auto", "hello").error().message.find("set 'format'"),

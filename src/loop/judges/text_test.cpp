@@ -7,10 +7,10 @@
 namespace lathe::loop {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 TEST(Syllables, AsADictionaryHasThem) {  // counts from the CMU pronouncing dictionary
   const std::pair<std::string_view, std::size_t> words[] = {
@@ -124,7 +124,7 @@ TEST(TextJudge, LimitsHoldAtTheBorder) {
   for (const char* options : broken) {
     const Judgement judgement = run(options, text);
     EXPECT_EQ(judgement.outcome, Outcome::kFail) << options << to_json(judgement);
-    EXPECT_THAT(judgement.critiques, testing::Not(IsEmpty()));
+    EXPECT_THAT(judgement.critiques, ::testing::Not(IsEmpty()));
   }
 }
 

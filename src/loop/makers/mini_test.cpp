@@ -8,8 +8,8 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 // A worker that keeps what it is asked.
 class Listener final : public Worker {

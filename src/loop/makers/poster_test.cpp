@@ -38,7 +38,7 @@ TEST(Poster, EachFaultHasAMoveAndAnAnswerIsNotGivenTwice) {
     const std::vector<Attempt> attempts{attempt(first->setting, {fault(kind)})};
     const auto next = kPosterMaker.propose({.options = given, .attempts = attempts});
     ASSERT_TRUE(next) << kind;
-    EXPECT_THAT(next->reason, testing::HasSubstr(reason)) << kind;
+    EXPECT_THAT(next->reason, ::testing::HasSubstr(reason)) << kind;
     EXPECT_NE(next->setting, first->setting) << kind;
   }
   // What the layout has no answer to is given up.

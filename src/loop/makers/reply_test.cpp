@@ -8,7 +8,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // Every text is as unlikely as it has bytes.
 class Weigher : public Worker {
@@ -31,7 +31,7 @@ ScriptedWorker::Line says(const char* text) {
   return line;
 }
 
-class ReplyMaker : public testing::Test {
+class ReplyMaker : public ::testing::Test {
  protected:
   Result<Made> make(Worker& worker, const Json& data, Json options = Json::object()) {
     const MakerKind* kind = find_maker("reply");

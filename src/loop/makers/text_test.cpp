@@ -9,11 +9,11 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
-using testing::StartsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
-class TextMakerTest : public testing::Test {
+class TextMakerTest : public ::testing::Test {
  protected:
   TextMakerTest() { place_.recipe_dir = directory_->path(); }
 

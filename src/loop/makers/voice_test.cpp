@@ -7,7 +7,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const std::vector<std::string> kLadder{"flite:rms", "flite:slt"};
 
@@ -27,7 +27,7 @@ Attempt attempt_of(const Proposal& proposal, double score, std::vector<Critique>
   return attempt;
 }
 
-class VoiceMaker : public testing::Test {
+class VoiceMaker : public ::testing::Test {
  protected:
   std::optional<Proposal> propose(const std::vector<std::string>& ladder = kLadder) {
     return find_maker("voice")->propose({.options = options_,
@@ -81,7 +81,7 @@ TEST_F(VoiceMaker, GoesThroughTheRepairsInOrderAndEnds) {
 
 TEST_F(VoiceMaker, GivesReasonsThatMakeSense) {
   attempts_.push_back(attempt_of(*propose(), 0.6, {fault("nguyen", "nguyen", "W IH N")}));
-  EXPECT_THAT(propose()->reason, testing::StartsWith("'nguyen' does not sound right: say it"));
+  EXPECT_THAT(propose()->reason, ::testing::StartsWith("'nguyen' does not sound right: say it"));
 }
 
 TEST_F(VoiceMaker, TakesAnotherVoiceWhenTheDictionaryHelpsNothing) {
@@ -150,7 +150,7 @@ TEST_F(VoiceMaker, SpeaksNothingThatTheHookHoldsBack) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().kind, ErrorKind::kDenied);
   EXPECT_THAT(made.error().message, HasSubstr("rules:no_secrets"));
-  EXPECT_THAT(made.error().message, testing::Not(HasSubstr("hunter")));
+  EXPECT_THAT(made.error().message, ::testing::Not(HasSubstr("hunter")));
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
-using testing::StartsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 Result<MiniValue> run(std::string_view source, std::string_view arguments,
                       const MiniFuel& fuel = {}) {
@@ -100,7 +100,7 @@ struct Refused {
   const char* source;
   const char* message;
 };
-class MiniSyntax : public testing::TestWithParam<Refused> {};
+class MiniSyntax : public ::testing::TestWithParam<Refused> {};
 
 TEST_P(MiniSyntax, IsRefusedByLine) {
   const auto program = MiniProgram::parse(GetParam().source);
@@ -111,33 +111,32 @@ TEST_P(MiniSyntax, IsRefusedByLine) {
 
 INSTANTIATE_TEST_SUITE_P(
     Sources, MiniSyntax,
-    testing::Values(Refused{"", "there is no function"},
-                    Refused{"x=1\n", "line 1: 'def' is missing"},
-                    Refused{"def f(a,a):\n pass\n", "'a' is a parameter twice"},
-                    Refused{"def f():\n", "an indented block is missing"},
-                    Refused{"def f():\nreturn 1\n", "an indented block is missing"},
-                    Refused{"def f(): return 1\n", "lines of its own"},
-                    Refused{"def f():\n  a=1\n b=2\n", "line 3: only one function"},
-                    Refused{"def f():\n a=1\n  b=2\n", "line 3: the line is indented too far"},
-                    Refused{"def f():\n return 1.5\n", "line 2: only whole decimal numbers"},
-                    Refused{"def f():\n return 007\n", "does not begin with 0"},
-                    Refused{"def f():\n return 99999999999999999999\n", "too large"},
-                    Refused{"def f():\n return 'a\n", "the string has no end"},
-                    Refused{"def f():\n return '\\x41'\n", "the escape \\x is not supported"},
-                    Refused{"def f():\n return a/b\n", "'/' is not supported"},
-                    Refused{"def f():\n return 1<2<3\n", "comparisons are not chained"},
-                    Refused{"def f():\n return eval('1')\n",
-                            "the function 'eval' is not supported"},
-                    Refused{"def f(a):\n return a.sort()\n", "the method 'sort' is not supported"},
-                    Refused{"def f(a):\n return len(a,a)\n", "len() is not called with 2"},
-                    Refused{"def f():\n return range(3)\n", "range() stands alone"},
-                    Refused{"def f():\n for x in range(3)+[1]:\n  pass\n", "range() stands alone"},
-                    Refused{"def f():\n break\n", "'break' is outside a loop"},
-                    Refused{"def f():\n sum=1\n", "'sum' is Python's own name"},
-                    Refused{"def f():\n 1=2\n", "only a name or an item"},
-                    Refused{"def f():\n import os\n", "line 2: a name is missing before 'import'"},
-                    Refused{"def f():\n return \xC3\xA4\n", "only printable ASCII"},
-                    Refused{"def f():\n\treturn 1\n", "only printable ASCII"}));
+    ::testing::Values(
+        Refused{"", "there is no function"}, Refused{"x=1\n", "line 1: 'def' is missing"},
+        Refused{"def f(a,a):\n pass\n", "'a' is a parameter twice"},
+        Refused{"def f():\n", "an indented block is missing"},
+        Refused{"def f():\nreturn 1\n", "an indented block is missing"},
+        Refused{"def f(): return 1\n", "lines of its own"},
+        Refused{"def f():\n  a=1\n b=2\n", "line 3: only one function"},
+        Refused{"def f():\n a=1\n  b=2\n", "line 3: the line is indented too far"},
+        Refused{"def f():\n return 1.5\n", "line 2: only whole decimal numbers"},
+        Refused{"def f():\n return 007\n", "does not begin with 0"},
+        Refused{"def f():\n return 99999999999999999999\n", "too large"},
+        Refused{"def f():\n return 'a\n", "the string has no end"},
+        Refused{"def f():\n return '\\x41'\n", "the escape \\x is not supported"},
+        Refused{"def f():\n return a/b\n", "'/' is not supported"},
+        Refused{"def f():\n return 1<2<3\n", "comparisons are not chained"},
+        Refused{"def f():\n return eval('1')\n", "the function 'eval' is not supported"},
+        Refused{"def f(a):\n return a.sort()\n", "the method 'sort' is not supported"},
+        Refused{"def f(a):\n return len(a,a)\n", "len() is not called with 2"},
+        Refused{"def f():\n return range(3)\n", "range() stands alone"},
+        Refused{"def f():\n for x in range(3)+[1]:\n  pass\n", "range() stands alone"},
+        Refused{"def f():\n break\n", "'break' is outside a loop"},
+        Refused{"def f():\n sum=1\n", "'sum' is Python's own name"},
+        Refused{"def f():\n 1=2\n", "only a name or an item"},
+        Refused{"def f():\n import os\n", "line 2: a name is missing before 'import'"},
+        Refused{"def f():\n return \xC3\xA4\n", "only printable ASCII"},
+        Refused{"def f():\n\treturn 1\n", "only printable ASCII"}));
 
 TEST(Mini, NestingIsBounded) {
   const std::string deep =

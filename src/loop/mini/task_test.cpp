@@ -6,9 +6,9 @@
 namespace lathe::loop {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 MiniTask evens() {
   MiniTask task;

@@ -11,7 +11,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 TEST(RecordTest, StoredRecordsComeBackAsTheyWere) {
   std::set<std::string> kinds, rules;

@@ -6,9 +6,9 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class ScriptedWorkerTest : public testing::Test {
+class ScriptedWorkerTest : public ::testing::Test {
  protected:
   Result<std::unique_ptr<ScriptedWorker>> load(std::string_view toml) const {
     const fs::path file = directory_->path() / "worker.toml";

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ground/base/text.h"
+#include "loop/senses/ascii.h"
 #include "loop/senses/numbers.h"
 
 namespace lathe::loop {
@@ -13,13 +14,6 @@ namespace {
 
 constexpr std::size_t kLeastDigits = 7, kMostDigits = 15;
 constexpr std::size_t kLongNumber = 3;  // digits of an address that are read one by one
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 constexpr std::array<std::pair<char, std::string_view>, 19> kSigns{{{':', "colon"},
                                                                     {'/', "slash"},

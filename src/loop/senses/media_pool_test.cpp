@@ -12,7 +12,7 @@
 namespace lathe::loop {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const fs::path kSelf = "/proc/self/exe";
 constexpr Milliseconds kLimit{120'000};
@@ -74,7 +74,7 @@ TEST(MediaPool, KnowsWhichPronunciationsRestOnRules) {
                                  Sound{std::vector<std::int16_t>(8000)}, words, kLimit, kGo);
   ASSERT_TRUE(hearing) << hearing.error().message;
   EXPECT_TRUE(hearing->expected[0].in_dictionary);
-  EXPECT_THAT(hearing->expected[0].pronunciations, testing::Contains("K UW B ER N EH T IY Z"));
+  EXPECT_THAT(hearing->expected[0].pronunciations, ::testing::Contains("K UW B ER N EH T IY Z"));
   EXPECT_TRUE(hearing->expected[1].in_dictionary);
   EXPECT_FALSE(hearing->expected[2].in_dictionary);
   EXPECT_FALSE(hearing->expected[3].in_dictionary);

@@ -35,7 +35,7 @@ constexpr double kIdle = 2'500;  // the same while timers go on and on
 constexpr Milliseconds kBusyOver{1'000};
 constexpr double kBusy = 0.6;  // of that time
 constexpr std::size_t kMaxMessage = std::size_t{96} << 20;
-constexpr std::size_t kMaxNotes = 50;
+constexpr std::size_t kMostNotes = 50;
 constexpr std::string_view kPageUrl = "http://page.invalid/";
 
 Json every_request() {
@@ -195,7 +195,7 @@ class Chromium {
   }
 
   static void note(std::vector<std::string>& notes, std::string text) {
-    if (notes.size() < kMaxNotes && std::ranges::find(notes, text) == notes.end())
+    if (notes.size() < kMostNotes && std::ranges::find(notes, text) == notes.end())
       notes.push_back(clip_utf8(text, 300));
   }
 

@@ -8,8 +8,8 @@
 namespace lathe::loop {
 namespace {
 
-const StopFlag kGo;
-constexpr Milliseconds kLimit{60'000};
+const StopFlag kUnstopped;
+constexpr Milliseconds kPictureLimit{60'000};
 
 TEST(Picture, BoxesAreReadBack) {
   for (const Box& box : {Box{0, 0, 0, 0}, Box{-3, 17, 1280, 5}})
@@ -24,8 +24,8 @@ TEST(Picture, DrawingsAreTheSameBitsAgainAndTellTheirTexts) {
   const std::string svg =
       "<svg xmlns='http://www.w3.org/2000/svg' width='200' height='100'><text x='150' y='50' "
       "font-size='30' font-family='serif' font-style='italic'>Hello there</text></svg>";
-  const auto first = pool.open_picture(svg, kLimit, kGo);
-  const auto again = pool.open_picture(svg, kLimit, kGo);
+  const auto first = pool.open_picture(svg, kPictureLimit, kUnstopped);
+  const auto again = pool.open_picture(svg, kPictureLimit, kUnstopped);
   ASSERT_TRUE(first && again);
   EXPECT_EQ(first->picture.rgb, again->picture.rgb);
   ASSERT_EQ(first->texts.size(), 1U);
@@ -39,9 +39,9 @@ TEST(Picture, WhatTheSourceAsksForIsNoted) {
       "<svg xmlns='http://www.w3.org/2000/svg' width='50' height='50'><image "
       "href='http://a.test/b'/>"
       "<script>x</script><rect fill='url(#own)'/><a href='http://fine.test'><rect/></a></svg>",
-      kLimit, kGo);
+      kPictureLimit, kUnstopped);
   ASSERT_TRUE(opened) << opened.error().message;
-  EXPECT_THAT(opened->outside, testing::ElementsAre("http://a.test/b", "<script>"));
+  EXPECT_THAT(opened->outside, ::testing::ElementsAre("http://a.test/b", "<script>"));
 }
 
 TEST(Picture, SvgIsToldFromOtherFiles) {
@@ -66,7 +66,7 @@ TEST(Difference, IsNothingForTheSameAndGrowsWithWhatIsChanged) {
   EXPECT_LT(off.similarity, blank.similarity);
   // The worst part is where the square was or is.
   const auto worst = std::ranges::max_element(off.parts) - off.parts.begin();
-  EXPECT_THAT(worst / off.columns, testing::AllOf(testing::Ge(2), testing::Le(6)));
+  EXPECT_THAT(worst / off.columns, ::testing::AllOf(::testing::Ge(2), ::testing::Le(6)));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "ground/base/text.h"
+#include "loop/senses/ascii.h"
 
 namespace lathe::loop {
 namespace {
@@ -31,13 +32,6 @@ Letter next_letter(std::string_view text) {
   char32_t code = first & (0xFFU >> (bytes + 1));
   for (std::size_t i = 1; i < bytes; ++i) code = code << 6 | (byte(i) & 0x3F);
   return {code, bytes};
-}
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 // The letter as ASCII, 0 for punctuation, or nothing for letters of other scripts.

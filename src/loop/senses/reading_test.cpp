@@ -41,9 +41,9 @@ TEST(Reading, TicksOffWordsWithTheirNumber) {
 
 TEST(Reading, PhrasesAndWords) {
   EXPECT_THAT(phrases_of(" Title | |Sub title\nmore"),
-              testing::ElementsAre("Title", "Sub title", "more"));
+              ::testing::ElementsAre("Title", "Sub title", "more"));
   EXPECT_THAT(words_in("Salt & Pepper — 3/4"),
-              testing::ElementsAre("Salt", "&", "Pepper", "3", "4"));
+              ::testing::ElementsAre("Salt", "&", "Pepper", "3", "4"));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "ground/base/text.h"
 #include "loop/senses/addresses.h"
+#include "loop/senses/ascii.h"
 #include "loop/senses/numbers.h"
 
 namespace lathe::loop {
@@ -201,12 +202,6 @@ constexpr std::array<Pair, 84> kFolds{{
 
 constexpr std::string_view kClosing = ".,?!;:";
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 bool is_upper(char c) {
   return c >= 'A' && c <= 'Z';
 }

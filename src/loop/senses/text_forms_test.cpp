@@ -125,7 +125,7 @@ TEST(ScriptLm, IsAProbabilityForEveryHistory) {
     if (order == 1 && words[0] != "<s>") vocabulary.push_back(words[0]);
   }
   EXPECT_THAT(vocabulary,
-              testing::UnorderedElementsAre("the", "cat", "sat", "ran", "a", "dog", "</s>"));
+              ::testing::UnorderedElementsAre("the", "cat", "sat", "ran", "a", "dog", "</s>"));
   std::function<double(std::vector<std::string>, const std::string&)> log_p =
       [&](std::vector<std::string> history, const std::string& word) -> double {
     auto gram = history;

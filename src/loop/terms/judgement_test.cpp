@@ -10,8 +10,8 @@
 namespace lathe::loop {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 TEST(JudgementTest, WhatEvidenceSaysInSharedWords) {
   Judgement judgement;

@@ -8,7 +8,7 @@
 namespace lathe::loop {
 namespace {
 
-constexpr const char* kKey = "passages";
+constexpr const char* kPassages = "passages";
 
 }  // namespace
 
@@ -17,13 +17,13 @@ void put_passages(std::span<const Passage> passages, Unit& unit) {
   for (const Passage& each : passages)
     list.push_back(
         {{"id", each.id}, {"file", each.file}, {"place", each.place}, {"text", each.text}});
-  unit.data[kKey] = std::move(list);
+  unit.data[kPassages] = std::move(list);
 }
 
 std::vector<Passage> passages_of(std::span<const Unit> units) {
   std::vector<Passage> passages;
   for (const Unit& unit : units)
-    for (const Json& each : json_at(unit.data, kKey)) {
+    for (const Json& each : json_at(unit.data, kPassages)) {
       const std::string id = json_string(each, "id");
       if (passages.size() < kMostPassages &&
           std::ranges::find(passages, id, &Passage::id) == passages.end())

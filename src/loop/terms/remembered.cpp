@@ -11,7 +11,7 @@
 namespace lathe::loop {
 namespace {
 
-constexpr const char* kKey = "facts";
+constexpr const char* kFacts = "facts";
 constexpr std::string_view kMark = "REMEMBER:";
 constexpr std::size_t kMaxBytes = 500;
 
@@ -20,13 +20,13 @@ constexpr std::size_t kMaxBytes = 500;
 void put_recalled(std::span<const RecalledBlob> facts, Unit& unit) {
   Json list = Json::array();
   for (const RecalledBlob& fact : facts) list.push_back({{"id", fact.id}, {"blob", fact.blob}});
-  unit.data[kKey] = std::move(list);
+  unit.data[kFacts] = std::move(list);
 }
 
 std::vector<RecalledBlob> recalled_of(std::span<const Unit> units) {
   std::vector<RecalledBlob> facts;
   for (const Unit& unit : units)
-    for (const Json& each : json_at(unit.data, kKey)) {
+    for (const Json& each : json_at(unit.data, kFacts)) {
       const std::int64_t id = json_int(each, "id", 0);
       if (std::ranges::find(facts, id, &RecalledBlob::id) == facts.end())
         facts.push_back({id, json_string(each, "blob")});

@@ -9,7 +9,7 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const std::string kDigest(64, 'a');
 
@@ -229,7 +229,7 @@ TEST(Refusals, SayWhatToDo) {
   EXPECT_THAT(said(401, "", hub), HasSubstr("https://h/o/r"));
   EXPECT_THAT(said(401, "", hub), HasSubstr("HF_TOKEN"));
   EXPECT_THAT(said(401, "secret", hub), HasSubstr("not taken"));
-  EXPECT_THAT(said(401, "secret", hub), testing::Not(HasSubstr("secret")));
+  EXPECT_THAT(said(401, "secret", hub), ::testing::Not(HasSubstr("secret")));
   EXPECT_THAT(said(403, "secret", hub), HasSubstr("accept the terms"));
   EXPECT_THAT(said(401, "", *parse_source("ollama:x")), HasSubstr("registry"));
 }
@@ -271,7 +271,7 @@ TEST(Notes, NameWhatMayBeRemoved) {
   ASSERT_TRUE(remove_pulled(dir->path(), notes[0]));
   const auto left = list_files(dir->path());
   ASSERT_TRUE(left);
-  EXPECT_THAT(*left, testing::ElementsAre("others.gguf"));
+  EXPECT_THAT(*left, ::testing::ElementsAre("others.gguf"));
 }
 
 TEST(Notes, OneThatLeadsElsewhereIsNone) {

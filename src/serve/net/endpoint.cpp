@@ -2,30 +2,17 @@
 #include "serve/net/endpoint.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 #include <netinet/in.h>
 
 #include <cstring>
-#include <memory>
 
 #include "ground/base/text.h"
+#include "serve/net/url_parts.h"
 
 namespace lathe::serve {
 namespace {
 
-struct FreeUrl {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
-};
-
-std::string part_of(CURLU* url, CURLUPart part) {
-  char* text = nullptr;
-  if (curl_url_get(url, part, &text, 0) != CURLUE_OK || !text) return {};
-  std::string copy(text);
-  curl_free(text);
-  return copy;
-}
-
-std::string host_of(CURLU* url) {
+std::string host_of(const Url& url) {
   std::string host = part_of(url, CURLUPART_HOST);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   return host;
@@ -55,10 +42,10 @@ Reach reach_of_ipv6(const in6_addr& address) {
 }  // namespace
 
 Result<UrlParts> parts_of(const std::string& text) {
-  const std::unique_ptr<CURLU, FreeUrl> url(curl_url());
+  const Url url(curl_url());
   if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
     return invalid("{}: is no URL", clip_utf8(make_valid_utf8(text), 200));
-  return UrlParts{host_of(url.get()), part_of(url.get(), CURLUPART_PATH)};
+  return UrlParts{host_of(url), part_of(url, CURLUPART_PATH)};
 }
 
 Reach reach_of_address(const sockaddr* address) {
@@ -103,20 +90,19 @@ Result<Endpoint> parse_url(std::string_view text, const char* default_path) {
   if (text.find('@') != text.npos)
     return invalid("the URL of an endpoint must not hold a user or a password: give the key apart");
   if (text.find('\0') != text.npos) return wrong("it holds a NUL");
-  const std::unique_ptr<CURLU, FreeUrl> url(curl_url());
+  const Url url(curl_url());
   if (curl_url_set(url.get(), CURLUPART_URL, std::string(text).c_str(), 0) != CURLUE_OK)
     return wrong("it can't be read");
-  const std::string scheme = part_of(url.get(), CURLUPART_SCHEME);
+  const std::string scheme = part_of(url, CURLUPART_SCHEME);
   if (scheme != "http" && scheme != "https") return wrong("only http and https are spoken");
-  if (!part_of(url.get(), CURLUPART_QUERY).empty() ||
-      !part_of(url.get(), CURLUPART_FRAGMENT).empty())
+  if (!part_of(url, CURLUPART_QUERY).empty() || !part_of(url, CURLUPART_FRAGMENT).empty())
     return wrong("it has a query or a fragment");
-  if (part_of(url.get(), CURLUPART_PATH).find_first_not_of('/') == std::string::npos)
+  if (part_of(url, CURLUPART_PATH).find_first_not_of('/') == std::string::npos)
     curl_url_set(url.get(), CURLUPART_PATH, default_path, 0);
   Endpoint endpoint;
-  endpoint.host = host_of(url.get());
+  endpoint.host = host_of(url);
   if (endpoint.host.empty()) return wrong("it has no host");
-  endpoint.url = part_of(url.get(), CURLUPART_URL);
+  endpoint.url = part_of(url, CURLUPART_URL);
   while (endpoint.url.ends_with('/')) endpoint.url.pop_back();
   endpoint.reach = reach_of_host(endpoint.host);
   return endpoint;

@@ -6,8 +6,8 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Reach, OfHosts) {
   const std::pair<Reach, std::vector<std::string_view>> cases[] = {

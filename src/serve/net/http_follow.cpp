@@ -1,29 +1,13 @@
 // Redirects, one at a time.
 #include "serve/net/http_follow.h"
 
-#include <curl/curl.h>
-
-#include <memory>
-
 #include "ground/base/text.h"
+#include "serve/net/url_parts.h"
 
 namespace lathe::serve {
 namespace {
 
 constexpr int kMaxHops = 5;
-
-struct FreeUrl {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
-};
-using Url = std::unique_ptr<CURLU, FreeUrl>;
-
-std::string part_of(const Url& url, CURLUPart part, unsigned flags = 0) {
-  char* text = nullptr;
-  if (curl_url_get(url.get(), part, &text, flags) != CURLUE_OK || text == nullptr) return {};
-  std::string copy(text);
-  curl_free(text);
-  return copy;
-}
 
 std::string origin_of(const Url& url) {
   return part_of(url, CURLUPART_SCHEME) + "://" + to_lower_ascii(part_of(url, CURLUPART_HOST)) +

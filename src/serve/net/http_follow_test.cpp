@@ -6,7 +6,7 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 TEST(NextHop, LeadsOn) {
   const auto next = next_hop("https://hub/o/r/resolve/1/x", "https://store/x?key=1#part");
@@ -32,12 +32,12 @@ TEST(NextHop, RefusesWhatIsNotSensible) {
                                "https://me:word@hub/x", "https://[", "javascript:1"}) {
     const auto next = next_hop("https://hub/x?key=secret", location);
     ASSERT_FALSE(next) << location;
-    EXPECT_THAT(next.error().message, testing::Not(HasSubstr("secret")));
+    EXPECT_THAT(next.error().message, ::testing::Not(HasSubstr("secret")));
   }
 }
 
 // A server that sends on to what its path names, with a status.
-class Follow : public testing::Test {
+class Follow : public ::testing::Test {
  protected:
   std::unique_ptr<HttpServer> serve(std::vector<HttpRequest>& seen, std::string location) {
     HttpServerConfig config;

@@ -18,9 +18,9 @@
 namespace lathe::serve {
 namespace {
 
-using testing::AllOf;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr const char* kKey = "sk-very-secret";
 
@@ -67,7 +67,7 @@ class FakeServer {
   int keep_alive_ = -1;
 };
 
-class HttpWorkerTest : public testing::Test {
+class HttpWorkerTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() { server_ = new FakeServer; }
   static void TearDownTestSuite() { delete server_; }

@@ -6,8 +6,8 @@
 namespace lathe::serve {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 std::vector<std::string> read(std::string_view bytes, std::size_t step) {
   std::vector<std::string> events;

@@ -9,9 +9,9 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class CatalogTest : public testing::Test {
+class CatalogTest : public ::testing::Test {
  protected:
   CatalogTest() : dir(*TempDir::make()) {}
   fs::path put(const std::string& name, const std::string& text = "GGUF") {

@@ -10,7 +10,7 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 TEST(DraftSource, NamesWhatCannotGuess) {
   const fs::path file = fs::path(LATHE_SOURCE_DIR) / "tests/data/models/llama-q4_0.gguf";

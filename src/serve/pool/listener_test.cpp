@@ -15,10 +15,10 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using Heard = Result<Transcription>;
 
-fs::path data(const std::string& name) {
+fs::path sound_file(const std::string& name) {
   return fs::path(LATHE_SOURCE_DIR) / "tests/data/media" / name;
 }
 
@@ -26,18 +26,18 @@ constexpr const char* kFile = "ggml-tiny-random-q4_0.bin";
 
 // Three seconds as often as asked for.
 std::shared_ptr<const std::string> sound(int times) {
-  const Sound part = decode_sound(*read_file(data("s3.wav")))->sound;
+  const Sound part = decode_sound(*read_file(sound_file("s3.wav")))->sound;
   return std::make_shared<const std::string>(
       wav_bytes(joined(std::vector<Sound>(static_cast<std::size_t>(times), part), 0)));
 }
 
 // "ear" and "other", the same file twice, and "text", which answers.
-class ListenerTest : public testing::Test {
+class ListenerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    fs::copy(data(kFile), dir.path() / "ear.bin");
-    fs::copy(data(kFile), dir.path() / "other.bin");
-    fs::copy(data("gemma3.llm.gguf"), dir.path() / "text.gguf");
+    fs::copy(sound_file(kFile), dir.path() / "ear.bin");
+    fs::copy(sound_file(kFile), dir.path() / "other.bin");
+    fs::copy(sound_file("gemma3.llm.gguf"), dir.path() / "text.gguf");
     start(std::uint64_t{512} << 20);
   }
   void start(std::uint64_t memory) {
@@ -94,7 +94,7 @@ class ListenerTest : public testing::Test {
 
 TEST_F(ListenerTest, WritesWhatTheModelWritesAlone) {
   const auto file = sound(1);
-  const auto gguf = *infer::Gguf::open(data(kFile));
+  const auto gguf = *infer::Gguf::open(sound_file(kFile));
   infer::ThreadTeam team(1);
   infer::WeightLoading loading;
   loading.kernels = &infer::best_kernel_table();
@@ -135,7 +135,7 @@ TEST_F(ListenerTest, IsInTheAccountOfAllModels) {
   ASSERT_TRUE(ask("ear", request(sound(1))));
   eventually([&] { return model("ear").running == 0; });
   const ModelInfo ear = model("ear");
-  const auto file = *ListenerFile::open({.name = "x", .file = data(kFile)});
+  const auto file = *ListenerFile::open({.name = "x", .file = sound_file(kFile)});
   const BookedBytes bytes = *Listener::bytes(*file, infer::best_kernel_table(), 2);
   EXPECT_EQ(ear.weights, bytes.weights.total());
   EXPECT_EQ(ear.scratch, bytes.scratch.total());

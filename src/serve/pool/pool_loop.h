@@ -96,6 +96,8 @@ struct PoolJob {
 class PoolLoop {
  public:
   static constexpr std::size_t kStepTokens = 512;
+  // A step of fewer tokens of prompts says little of what one costs.
+  static constexpr std::size_t kLeastPromptTokens = 16;
   static constexpr double kRateWindow = 5;  // seconds over which tokens a second are shown
 
   // Has PoolJob::look done elsewhere, and then looked() called.

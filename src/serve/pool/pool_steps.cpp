@@ -10,8 +10,6 @@ namespace {
 
 // How often the energy is read while nothing ends.
 constexpr double kEnergyEvery = 0.1;
-// A step of fewer tokens of prompts says little of what one costs.
-constexpr std::size_t kLeastPromptTokens = 16;
 
 std::int64_t microseconds(double seconds) {
   return std::llround(seconds * 1e6);

@@ -18,7 +18,7 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using Replies = Result<std::vector<HostReply>>;
 
 fs::path model_file(const std::string& name) {
@@ -437,7 +437,7 @@ TEST(Pool, ToolsMayReferToTheirDefinitions) {
     ASSERT_EQ(reply.calls.size(), 1u) << reply.text;
     const Json arguments = *parse_json(reply.calls[0].arguments);
     EXPECT_TRUE(arguments["$ref"].is_boolean());
-    EXPECT_THAT(arguments["a"], testing::AnyOf(1, 2, 3, "x", "y"));
+    EXPECT_THAT(arguments["a"], ::testing::AnyOf(1, 2, 3, "x", "y"));
     EXPECT_EQ(arguments["a"].is_number(), reply.calls[0].name == "f");
   }
   talk.tool_choice = MustCall();
@@ -480,12 +480,12 @@ TEST(Pool, TheLastWordsOfTheAssistantAreGoneOnWith) {
   const auto open = prompt_of(pool, "llama-q4_0", request);
   ASSERT_TRUE(open.has_value());
   const std::string text = *pool.detokenize("llama-q4_0", *open, true);
-  EXPECT_THAT(text, testing::EndsWith("Sure, here "));
+  EXPECT_THAT(text, ::testing::EndsWith("Sure, here "));
   talk_of(request).messages.push_back({"user", "go on"});
   const std::string closed =
       *pool.detokenize("llama-q4_0", *prompt_of(pool, "llama-q4_0", request), true);
   EXPECT_THAT(closed, HasSubstr("Sure, here"));
-  EXPECT_THAT(closed, testing::Not(testing::EndsWith("Sure, here ")));
+  EXPECT_THAT(closed, ::testing::Not(::testing::EndsWith("Sure, here ")));
 }
 
 TEST(Pool, FilesAreKnownBeforeTheyAreLoaded) {
@@ -496,7 +496,7 @@ TEST(Pool, FilesAreKnownBeforeTheyAreLoaded) {
   const HostStatus status = pool.status();
   ASSERT_EQ(status.models.size(), 2u);
   EXPECT_EQ(status.models[0].state, ModelState::kFailed);
-  EXPECT_THAT(status.models[0].problem, testing::StartsWith("'broken': truncated"));
+  EXPECT_THAT(status.models[0].problem, ::testing::StartsWith("'broken': truncated"));
   const ModelInfo& good = status.models[1];
   EXPECT_EQ(good.state, ModelState::kCold);
   EXPECT_EQ(good.architecture, "llama");
@@ -676,7 +676,7 @@ TEST(Pool, ADamagedModelFailsItsRequestsAndNoOthers) {
   Pool pool(*Catalog::read(dir.path()), options_of());
   const std::string error = error_of(pool, "cut", request_of("x"));
   EXPECT_THAT(error, HasSubstr("model_load_failed: 'cut'"));
-  EXPECT_THAT(error, testing::Not(HasSubstr(dir.path().string()))) << "nobody's business";
+  EXPECT_THAT(error, ::testing::Not(HasSubstr(dir.path().string()))) << "nobody's business";
   EXPECT_EQ(reply_of(pool, "good", request_of("x", 3)).logprobs.size(), 3u);
   EXPECT_TRUE(pool.unload("good").has_value());
   EXPECT_EQ(reply_of(pool, "good", request_of("x", 3)).logprobs.size(), 3u);

@@ -12,7 +12,6 @@ namespace {
 
 // How long a step may keep neighbours waiting, and how long one that has none.
 constexpr double kSharedSeconds = 0.12, kAloneSeconds = 0.4;
-constexpr std::size_t kLeastPromptTokens = 16;
 
 }  // namespace
 

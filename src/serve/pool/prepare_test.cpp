@@ -15,17 +15,17 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
-using Replies = Result<std::vector<HostReply>>;
-using Tokens = Result<std::vector<std::int32_t>>;
+using ::testing::HasSubstr;
+using Answers = Result<std::vector<HostReply>>;
+using Ids = Result<std::vector<std::int32_t>>;
 
-fs::path model_file() {
+fs::path plain_model() {
   return fs::path(LATHE_SOURCE_DIR) / "tests/data/models/llama-q4_0.gguf";
 }
 
 // The same weights with another chat template.
 void write_with_template(const fs::path& path, const std::string& chat_template) {
-  const infer::Gguf source = *infer::Gguf::open(model_file());
+  const infer::Gguf source = *infer::Gguf::open(plain_model());
   auto writer = *infer::GgufWriter::create(path);
   for (const auto& [key, value] : source.metadata())
     if (key != "tokenizer.chat_template") writer.add(key, value);
@@ -43,10 +43,10 @@ void write_with_template(const fs::path& path, const std::string& chat_template)
 }
 
 // Models of one directory: "plain", and "odd" with this template; both with a context of 256.
-class PrepareTest : public testing::Test {
+class PrepareTest : public ::testing::Test {
  protected:
   void start(const std::string& odd_template = "{{ messages[0].content }}") {
-    fs::copy(model_file(), dir.path() / "plain.gguf");
+    fs::copy(plain_model(), dir.path() / "plain.gguf");
     write_with_template(dir.path() / "odd.gguf", odd_template);
     ASSERT_TRUE(write_file_atomic(dir.path() / "models.toml",
                                   "[model.plain]\nfile = \"plain.gguf\"\ncontext = 256\n"
@@ -56,33 +56,32 @@ class PrepareTest : public testing::Test {
     options.threads = 2;
     options.pressure = [] { return std::optional<double>(0); };
     pool = std::make_unique<Pool>(*Catalog::read(dir.path()), std::move(options));
-    const auto front = ModelFront::open({.name = "plain", .file = model_file(), .context = 256});
+    const auto front = ModelFront::open({.name = "plain", .file = plain_model(), .context = 256});
     ASSERT_TRUE(front) << front.error().message;
     limit = (*front)->text_limit();
     ASSERT_EQ(limit % 256, 0u);
     ASSERT_GT(limit, 256u);
   }
 
-  std::future<Replies> ask(const std::string& model, HostRequest request,
+  std::future<Answers> ask(const std::string& model, HostRequest request,
                            ModelHost::Id* id = nullptr) {
-    auto promise = std::make_shared<std::promise<Replies>>();
+    auto promise = std::make_shared<std::promise<Answers>>();
     auto future = promise->get_future();
-    const auto given = pool->submit(model, std::move(request), {}, [promise](Replies replies) {
+    const auto given = pool->submit(model, std::move(request), {}, [promise](Answers replies) {
       promise->set_value(std::move(replies));
     });
     if (id != nullptr) *id = given;
     return future;
   }
-  Tokens tokens_of(const std::string& model, const std::string& text) {
-    std::promise<Tokens> promise;
+  Ids tokens_of(const std::string& model, const std::string& text) {
+    std::promise<Ids> promise;
     pool->tokenize(model, text, false, false,
-                   [&](Tokens tokens) { promise.set_value(std::move(tokens)); });
+                   [&](Ids tokens) { promise.set_value(std::move(tokens)); });
     return promise.get_future().get();
   }
-  Tokens prompt_of(const std::string& model, const std::string& text) {
-    std::promise<Tokens> promise;
-    pool->prompt_of(model, talk(text),
-                    [&](Tokens tokens) { promise.set_value(std::move(tokens)); });
+  Ids prompt_of(const std::string& model, const std::string& text) {
+    std::promise<Ids> promise;
+    pool->prompt_of(model, talk(text), [&](Ids tokens) { promise.set_value(std::move(tokens)); });
     return promise.get_future().get();
   }
   Result<Embeddings> embed(const std::string& text, bool cut) {
@@ -103,7 +102,7 @@ class PrepareTest : public testing::Test {
   std::size_t limit = 0;  // of a text, in bytes
 };
 
-std::string error_of(const auto& result) {
+std::string message_of(const auto& result) {
   return result ? "none" : result.error().code + ": " + result.error().message;
 }
 
@@ -114,21 +113,21 @@ TEST_F(PrepareTest, TextsAreBoundedByTheContext) {
   const std::string most(limit, 'x'), more(limit + 1, 'x');
   EXPECT_TRUE(tokens_of("plain", most).has_value());
   EXPECT_THAT(
-      error_of(tokens_of("plain", more)),
+      message_of(tokens_of("plain", more)),
       HasSubstr(fmt::format("context_length_exceeded: the text has {} bytes, and the context "
                             "of 'plain' holds 256 tokens of at most {} bytes each",
                             limit + 1, limit / 256)));
   EXPECT_TRUE(prompt_of("odd", most).has_value());
-  EXPECT_THAT(error_of(prompt_of("odd", more)), HasSubstr("a message has"));
+  EXPECT_THAT(message_of(prompt_of("odd", more)), HasSubstr("a message has"));
   HostRequest raw;
   raw.ask = TextPrompt{most};
-  EXPECT_THAT(error_of(ask("plain", raw).get()),
+  EXPECT_THAT(message_of(ask("plain", raw).get()),
               HasSubstr(fmt::format("the prompt has {} tokens", tokens_of("plain", most)->size())));
   raw.ask = TextPrompt{more};
-  EXPECT_THAT(error_of(ask("plain", raw).get()),
+  EXPECT_THAT(message_of(ask("plain", raw).get()),
               HasSubstr("context_length_exceeded: the text has"));
-  EXPECT_THAT(error_of(embed(most, false)), HasSubstr("an input has"));
-  EXPECT_THAT(error_of(embed(more, false)), HasSubstr("the text has"));
+  EXPECT_THAT(message_of(embed(most, false)), HasSubstr("an input has"));
+  EXPECT_THAT(message_of(embed(more, false)), HasSubstr("the text has"));
   // A prediction is only a guess: what is too much of it is left out.
   HostRequest guess = talk("x");
   guess.prediction = more;
@@ -153,15 +152,15 @@ TEST_F(PrepareTest, ATemplateMakesNoMoreThanTheContextHolds) {
   start(
       "{% set n = namespace(x=messages[0].content) %}{% for i in range(22) %}"
       "{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}");
-  EXPECT_THAT(error_of(ask("odd", talk("aaaaaaaaaaaaaaa")).get()),
+  EXPECT_THAT(message_of(ask("odd", talk("aaaaaaaaaaaaaaa")).get()),
               HasSubstr("context_length_exceeded: the chat template makes more than"));
-  EXPECT_THAT(error_of(prompt_of("odd", "a")), HasSubstr("the chat template makes more than"));
+  EXPECT_THAT(message_of(prompt_of("odd", "a")), HasSubstr("the chat template makes more than"));
 }
 
 TEST_F(PrepareTest, ATemplateThatNeverEndsDelaysNobodyAndIsStopped) {
   // Up to its limit of steps; each request anew.
   start("{% for i in range(10**9) %}{% for j in range(10**9) %}{% endfor %}{% endfor %}");
-  std::vector<std::pair<ModelHost::Id, std::future<Replies>>> bombs(40);
+  std::vector<std::pair<ModelHost::Id, std::future<Answers>>> bombs(40);
   for (auto& [id, replies] : bombs) replies = ask("odd", talk("x"), &id);
   EXPECT_TRUE(ask("plain", talk("hello")).get().has_value());
   int waiting = 0;
@@ -188,8 +187,8 @@ TEST_F(PrepareTest, ATemplateThatNeverEndsDelaysNobodyAndIsStopped) {
 // double.
 TEST_F(PrepareTest, ThePromptsProbabilitiesAreThoseOfItsLogits) {
   start();
-  const infer::Gguf file = *infer::Gguf::open(model_file());
-  const auto front = ModelFront::open({.name = "plain", .file = model_file(), .context = 256});
+  const infer::Gguf file = *infer::Gguf::open(plain_model());
+  const auto front = ModelFront::open({.name = "plain", .file = plain_model(), .context = 256});
   infer::ThreadTeam team(1);
   const auto model = infer::Model::load(
       file, team, {.kernels = &infer::best_kernel_table(), .progress = {}, .stop = nullptr});
@@ -251,7 +250,7 @@ TEST_F(PrepareTest, ThePromptsProbabilitiesAreThoseOfItsLogits) {
   request.top_logprobs = 0;
   EXPECT_EQ(ask("plain", request).get()->front().prompt_logprobs.size(), 256u);
   request.no_answer = false;
-  EXPECT_THAT(error_of(ask("plain", request).get()), HasSubstr("context_length_exceeded"));
+  EXPECT_THAT(message_of(ask("plain", request).get()), HasSubstr("context_length_exceeded"));
 }
 
 // These models read: what shows or plays something to one is refused, by the model's name.
@@ -260,11 +259,11 @@ TEST_F(PrepareTest, WhatAModelCannotTakeIsRefused) {
   Request request = talk("look");
   Message& message = std::get<Talk>(request.ask).messages[0];
   message.content.add(*Media::of_file("\x89PNG\r\n\x1a\n0123"));
-  EXPECT_THAT(error_of(ask("plain", request).get()),
+  EXPECT_THAT(message_of(ask("plain", request).get()),
               HasSubstr("unsupported_messages: 'plain' takes text only, and a message of the user "
                         "holds a picture (image/png)"));
   message.content = *Media::of_file("RIFF....WAVE");
-  EXPECT_THAT(error_of(ask("plain", request).get()), HasSubstr("holds a sound (audio/wav)"));
+  EXPECT_THAT(message_of(ask("plain", request).get()), HasSubstr("holds a sound (audio/wav)"));
   message.content = "look";
   EXPECT_TRUE(ask("plain", request).get());
 }
@@ -330,8 +329,8 @@ Request forced(const std::string& text, int max_tokens) {
 // The template's markers say how the family writes calls.
 TEST_F(PrepareTest, AToolThatMustBeCalledIsCalledInTheFamilysForm) {
   start("{{ messages[0].content }}{# <tool_call> <arg_key> #}");
-  const Replies replies = ask("odd", forced("go", 200)).get();
-  ASSERT_TRUE(replies) << error_of(replies);
+  const Answers replies = ask("odd", forced("go", 200)).get();
+  ASSERT_TRUE(replies) << message_of(replies);
   const HostReply& reply = replies->front();
   EXPECT_EQ(reply.finish, FinishReason::kToolCalls);
   EXPECT_EQ(reply.text, "");
@@ -343,8 +342,8 @@ TEST_F(PrepareTest, AToolThatMustBeCalledIsCalledInTheFamilysForm) {
 // Where the prompt has opened the thinking, the grammar lets it go on.
 TEST_F(PrepareTest, ThinkingComesBeforeTheCallThatMustBe) {
   start("{{ messages[0].content }}{# <tool_call> <arg_key> #}<think>\n");
-  const Replies replies = ask("odd", forced("go", 3)).get();
-  ASSERT_TRUE(replies) << error_of(replies);
+  const Answers replies = ask("odd", forced("go", 3)).get();
+  ASSERT_TRUE(replies) << message_of(replies);
   const HostReply& reply = replies->front();
   EXPECT_EQ(reply.finish, FinishReason::kLength);
   EXPECT_EQ(reply.text, "");
@@ -374,7 +373,7 @@ TEST(Prepare, WhatIsDrawnUnderAGrammarIsOfTheFamilysForm) {
   const auto ask = [&](std::string_view model, HostRequest request) {
     request.sampling.temperature = 1;
     request.sampling.seed = 11;
-    std::promise<Replies> promise;
+    std::promise<Answers> promise;
     Reply streamed;
     pool.submit(
         std::string(model), std::move(request),
@@ -383,9 +382,9 @@ TEST(Prepare, WhatIsDrawnUnderAGrammarIsOfTheFamilysForm) {
           streamed.reasoning += delta.reasoning;
           std::ranges::copy(delta.calls, std::back_inserter(streamed.calls));
         },
-        [&](Replies replies) { promise.set_value(std::move(replies)); });
-    Replies replies = promise.get_future().get();
-    EXPECT_TRUE(replies) << model << ": " << error_of(replies);
+        [&](Answers replies) { promise.set_value(std::move(replies)); });
+    Answers replies = promise.get_future().get();
+    EXPECT_TRUE(replies) << model << ": " << message_of(replies);
     if (!replies) return HostReply();
     EXPECT_EQ(streamed.text, replies->front().text) << model;
     EXPECT_EQ(streamed.reasoning, replies->front().reasoning) << model;
@@ -497,9 +496,9 @@ TEST(Prepare, StrictToolsHoldCallsOfTheModelsOwnAccord) {
 
 TEST_F(PrepareTest, ATemplateThatWantsPartsGetsParts) {
   start("{% for part in messages[0].content %}{{ part.text }}{% endfor %}");
-  const Tokens as_parts = prompt_of("odd", "some words");
-  ASSERT_TRUE(as_parts) << error_of(as_parts);
-  Tokens plain = tokens_of("odd", "some words");
+  const Ids as_parts = prompt_of("odd", "some words");
+  ASSERT_TRUE(as_parts) << message_of(as_parts);
+  Ids plain = tokens_of("odd", "some words");
   ASSERT_TRUE(plain);
   // The prompt has BOS in front.
   EXPECT_EQ(

@@ -11,9 +11,9 @@ namespace lathe::serve {
 namespace {
 
 using State = ResidencyModel::State;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 DeviceBytes on_host(std::uint64_t bytes) {
   return DeviceBytes(kHostDevice, bytes);

@@ -17,8 +17,8 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
-using Replies = Result<std::vector<HostReply>>;
+using ::testing::HasSubstr;
+using SeenReplies = Result<std::vector<HostReply>>;
 
 fs::path data(const std::string& name) {
   return fs::path(LATHE_SOURCE_DIR) / "tests/data/media" / name;
@@ -30,7 +30,7 @@ Media medium(const std::string& name) {
 
 // "seeing" and "hearing" with their encoders beside them, "blind", and "wrong" with another model's
 // encoder.
-class SensesTest : public testing::Test {
+class SensesTest : public ::testing::Test {
  protected:
   void SetUp() override {
     fs::copy(data("gemma3.llm.gguf"), dir.path() / "seeing.gguf");
@@ -73,14 +73,14 @@ class SensesTest : public testing::Test {
     request.top_logprobs = 3;
     return request;
   }
-  Replies ask(const std::string& model, HostRequest request) {
-    std::promise<Replies> promise;
+  SeenReplies ask(const std::string& model, HostRequest request) {
+    std::promise<SeenReplies> promise;
     pool->submit(model, std::move(request), {},
-                 [&](Replies replies) { promise.set_value(std::move(replies)); });
+                 [&](SeenReplies replies) { promise.set_value(std::move(replies)); });
     return promise.get_future().get();
   }
   std::string error(const std::string& model, Content content) {
-    const Replies replies = ask(model, request(std::move(content)));
+    const SeenReplies replies = ask(model, request(std::move(content)));
     return replies ? "none" : replies.error().code + ": " + replies.error().message;
   }
   // What others may know is told now and then.
@@ -149,7 +149,7 @@ TEST_F(SensesTest, ASoundStandsWhereTheMessageHasIt) {
   const Percept pieces = encoded<infer::SoundEncoder>("qwen2a.mmproj.gguf",
                                                       std::span<const std::int16_t>(sound.samples));
   for (int time = 0; time < 2; ++time) {
-    const Replies replies =
+    const SeenReplies replies =
         ask("hearing", request(content({"Hi ", medium("s3.wav"), " what is it?"})));
     ASSERT_TRUE(replies) << replies.error().message;
     expect_equal(replies->front(), by_hand("qwen2a.llm.gguf", pieces, 6));
@@ -168,7 +168,8 @@ TEST_F(SensesTest, ASoundStandsWhereTheMessageHasIt) {
 
 TEST_F(SensesTest, APictureStandsWhereTheMessageHasIt) {
   for (const char* png : {"img_97x61.png", "img_230x180.png"}) {
-    const Replies replies = ask("seeing", request(content({"Hi ", medium(png), " what is it?"})));
+    const SeenReplies replies =
+        ask("seeing", request(content({"Hi ", medium(png), " what is it?"})));
     ASSERT_TRUE(replies) << replies.error().message;
     const HostReply& reply = replies->front();
     expect_equal(reply, by_hand("gemma3.llm.gguf",
@@ -191,7 +192,7 @@ TEST_F(SensesTest, APictureThatIsAskedAboutAgainIsNotEncodedAgain) {
   // 40 in one request.
   std::vector<ContentPart> many;
   for (int i = 0; i < 40; ++i) many.emplace_back(i % 2 == 0 ? first : second);
-  const Replies replies = ask("seeing", request(content(many)));
+  const SeenReplies replies = ask("seeing", request(content(many)));
   ASSERT_TRUE(replies) << replies.error().message;
   EXPECT_GT(replies->front().usage.prompt_tokens, 40 * 18);
   // How long an answer takes does not tell one key what another one's pictures are.
@@ -244,24 +245,24 @@ TEST_F(SensesTest, WhatCannotBeSeenIsRefusedByName) {
 
 TEST_F(SensesTest, WhoeverGoesIsNotWaitedFor) {
   for (int i = 0; i < 8; ++i) {
-    auto promise = std::make_shared<std::promise<Replies>>();
+    auto promise = std::make_shared<std::promise<SeenReplies>>();
     auto future = promise->get_future();
     const auto id = pool->submit("seeing", request(content({medium("img_97x61.png")})), {},
-                                 [promise](Replies replies) { promise->set_value(replies); });
+                                 [promise](SeenReplies replies) { promise->set_value(replies); });
     if (i % 2 != 0) std::this_thread::sleep_for(Milliseconds(i));
     pool->cancel(id);
-    const Replies replies = future.get();
+    const SeenReplies replies = future.get();
     if (!replies) {
       EXPECT_EQ(replies.error().kind, ErrorKind::kCancelled);
     }
   }
   eventually([&] { return pool->status().queued == 0; });
-  auto promise = std::make_shared<std::promise<Replies>>();
+  auto promise = std::make_shared<std::promise<SeenReplies>>();
   auto future = promise->get_future();
   pool->submit("seeing", request(content({medium("img_230x180.png")})), {},
-               [promise](Replies replies) { promise->set_value(replies); });
+               [promise](SeenReplies replies) { promise->set_value(replies); });
   pool.reset();
-  const Replies replies = future.get();
+  const SeenReplies replies = future.get();
   if (!replies) {
     EXPECT_EQ(replies.error().code, "shutting_down");
   }

@@ -23,7 +23,7 @@ Catalog catalog() {
   return *Catalog::read({fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / (kModel + ".gguf")});
 }
 
-PoolOptions options_of(std::size_t sequences = 32) {
+PoolOptions shared_options(std::size_t sequences = 32) {
   PoolOptions options;
   options.memory = std::uint64_t{256} << 20;
   options.threads = 2;
@@ -36,7 +36,7 @@ Caller caller(const std::string& key, CallClass call_class = CallClass::kInterac
   return {key, call_class, 1};
 }
 
-HostRequest request_of(const Caller& who, const std::string& text, int max_tokens, int seed = 1) {
+HostRequest request_by(const Caller& who, const std::string& text, int max_tokens, int seed = 1) {
   Request request;
   request.ask = Talk{{{"user", text}}};
   request.max_tokens = max_tokens;
@@ -119,13 +119,13 @@ std::string text_of(const Clients::Ended& ended) {
 
 // One client has sent many, another sends one: it waits for what was handed over, not for all.
 TEST(Sharing, OneRequestWaitsForNobodysTwenty) {
-  Pool pool(catalog(), options_of(1));
+  Pool pool(catalog(), shared_options(1));
   Clients clients(pool);
-  clients.ask("first", request_of(caller("many"), "x", 200));
+  clients.ask("first", request_by(caller("many"), "x", 200));
   clients.wait_for_tokens("first");
   for (int i = 0; i < 20; ++i)
-    clients.ask("many " + std::to_string(i), request_of(caller("many"), std::to_string(i), 20));
-  clients.ask("one", request_of(caller("one"), "x", 20));
+    clients.ask("many " + std::to_string(i), request_by(caller("many"), std::to_string(i), 20));
+  clients.ask("one", request_by(caller("one"), "x", 20));
   std::size_t place = 0;
   const auto ended = clients.all();
   while (ended[place].name != "one") ++place;
@@ -135,14 +135,14 @@ TEST(Sharing, OneRequestWaitsForNobodysTwenty) {
 // Where one client's answers have all the places, another's gets one, and has its share of each
 // step.
 TEST(Sharing, OneRequestGetsAPlaceAmongLongAnswers) {
-  Pool pool(catalog(), options_of(4));
+  Pool pool(catalog(), shared_options(4));
   Clients clients(pool);
   std::vector<ModelHost::Id> ids;
   for (int i = 0; i < 6; ++i)
     ids.push_back(clients.ask("many " + std::to_string(i),
-                              request_of(caller("many"), std::to_string(i), 20'000)));
+                              request_by(caller("many"), std::to_string(i), 20'000)));
   clients.wait_for_tokens("many 3");
-  clients.ask("one", request_of(caller("one"), "x", 200));
+  clients.ask("one", request_by(caller("one"), "x", 200));
   clients.wait_for_end("one");
   for (int i = 0; i < 4; ++i) {
     EXPECT_GT(clients.tokens("many " + std::to_string(i)), 0);
@@ -156,17 +156,17 @@ TEST(Sharing, OneRequestGetsAPlaceAmongLongAnswers) {
 // What each request took adds up to what all steps took, drafts, candidates, cancelled requests and
 // texts to embed included.
 TEST(Sharing, SharesAddUpToTheSteps) {
-  Pool pool(catalog(), options_of(4));
+  Pool pool(catalog(), shared_options(4));
   Clients clients(pool);
   for (int i = 0; i < 8; ++i) {
-    HostRequest request = request_of(caller(std::to_string(i % 3)), std::string(50, 'a'), 30, i);
+    HostRequest request = request_by(caller(std::to_string(i % 3)), std::string(50, 'a'), 30, i);
     if (i == 3) request.candidates = 3;
     if (i == 4) request.prediction = std::string(60, 'b');
     if (i == 5) request.prompt_logprobs = true, request.ask = TextPrompt{"some text"};
     if (i == 5) request.top_logprobs = 1;
     clients.ask(std::to_string(i), std::move(request));
   }
-  const auto long_one = clients.ask("long", request_of(caller("x"), "x", 20'000));
+  const auto long_one = clients.ask("long", request_by(caller("x"), "x", 20'000));
   std::promise<Usage> read;
   std::promise<Usage> told;
   pool.embed(kModel, {{"one", {}}, {"another", {}}}, false,
@@ -210,12 +210,12 @@ TEST(Sharing, EnergyIsSharedWhereItCanBeRead) {
   std::ofstream(rapl / "name") << "package-0\n";
   std::ofstream(rapl / "energy_uj") << "1000000\n";
   std::ofstream(rapl / "max_energy_range_uj") << "262143328850\n";
-  PoolOptions options = options_of();
+  PoolOptions options = shared_options();
   options.energy = root.path();
   Pool pool(catalog(), options);
   Clients clients(pool);
-  clients.ask("one", request_of(caller("a"), "x", 600));
-  clients.ask("two", request_of(caller("b"), "y", 600));
+  clients.ask("one", request_by(caller("a"), "x", 600));
+  clients.ask("two", request_by(caller("b"), "y", 600));
   clients.wait_for_tokens("two");
   ASSERT_TRUE(write_file_atomic(rapl / "energy_uj", "6000000\n"));
   const auto ended = clients.all();
@@ -225,38 +225,38 @@ TEST(Sharing, EnergyIsSharedWhereItCanBeRead) {
     all += each.usage.millijoules.value_or(-1);
   }
   EXPECT_NEAR(static_cast<double>(all), 5000, 2);
-  PoolOptions none = options_of();
+  PoolOptions none = shared_options();
   none.energy = root.path() / "nothing";
   Pool dark(catalog(), none);
   Clients few(dark);
-  few.ask("one", request_of(caller("a"), "x", 3));
+  few.ask("one", request_by(caller("a"), "x", 3));
   EXPECT_EQ(few.all()[0].usage.millijoules, std::nullopt) << "never 0";
 }
 
 // Where there is room for one, background work gives way, comes back, and says the same.
 TEST(Sharing, BackgroundGivesWayAndSaysTheSame) {
   const Caller night = caller("night", CallClass::kBackground);
-  const HostRequest work = request_of(night, "all night long", 600, 7);
+  const HostRequest work = request_by(night, "all night long", 600, 7);
   std::string alone;
   Usage usage;
   {
-    Pool pool(catalog(), options_of(1));
+    Pool pool(catalog(), shared_options(1));
     Clients clients(pool);
     clients.ask("work", work);
     const auto ended = clients.all();
     alone = text_of(ended[0]);
     usage = ended[0].usage;
   }
-  Pool pool(catalog(), options_of(1));
+  Pool pool(catalog(), shared_options(1));
   Clients clients(pool);
-  clients.ask("endless", request_of(night, "x", 4000));
+  clients.ask("endless", request_by(night, "x", 4000));
   clients.wait_for_tokens("endless");
   clients.ask("work", work);
-  clients.ask("person", request_of(caller("anna"), "hello", 10));
+  clients.ask("person", request_by(caller("anna"), "hello", 10));
   clients.wait_for_end("person");
   EXPECT_LT(clients.tokens("endless"), 4000);
   for (int i = 0; i < 3; ++i) {
-    clients.ask("again " + std::to_string(i), request_of(caller("anna"), "hello", 300, i));
+    clients.ask("again " + std::to_string(i), request_by(caller("anna"), "hello", 300, i));
     clients.wait_for_end("again " + std::to_string(i));
   }
   const auto ended = clients.all();
@@ -272,13 +272,13 @@ TEST(Sharing, BackgroundGivesWayAndSaysTheSame) {
 
 // Beside a person's request, background work gets its share and little more.
 TEST(Sharing, BackgroundRestsBesidePeopleAndNeverStops) {
-  Pool pool(catalog(), options_of());
+  Pool pool(catalog(), shared_options());
   Clients clients(pool);
   const auto night =
-      clients.ask("night", request_of(caller("night", CallClass::kBackground), "x", 20'000));
+      clients.ask("night", request_by(caller("night", CallClass::kBackground), "x", 20'000));
   clients.wait_for_tokens("night");
   const int before = clients.tokens("night");
-  clients.ask("person", request_of(caller("anna"), "hello", 3000));
+  clients.ask("person", request_by(caller("anna"), "hello", 3000));
   clients.wait_for_end("person");
   const int during = clients.tokens("night") - before;
   EXPECT_GT(during, 0) << "it never stops";
@@ -298,7 +298,7 @@ TEST(Sharing, PrefixesAreEachKeysOwn) {
     if (shared)
       std::ofstream(dir.path() / "models.toml")
           << "[model." << kModel << "]\nshare_prefixes = true\n";
-    PoolOptions options = options_of();
+    PoolOptions options = shared_options();
     options.snapshots = dir.path();
     std::vector<std::pair<std::string, bool>> cached;
     std::set<std::string> texts;
@@ -307,7 +307,7 @@ TEST(Sharing, PrefixesAreEachKeysOwn) {
       Pool pool(*Catalog::read(dir.path()), options);
       for (const std::string& key : keys) {
         Clients clients(pool);
-        clients.ask("one", request_of(caller(key), prompt, 12));
+        clients.ask("one", request_by(caller(key), prompt, 12));
         const auto ended = clients.all();
         cached.emplace_back(key, ended[0].usage.cached_tokens > 200);
         texts.insert(text_of(ended[0]));

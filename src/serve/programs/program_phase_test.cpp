@@ -7,8 +7,8 @@
 namespace lathe::serve {
 namespace {
 
-using testing::HasSubstr;
-using testing::IsEmpty;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using Phase = ProgramPhase;
 using Act = ProgramAct;
 

@@ -17,8 +17,8 @@
 namespace lathe::serve {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 Result<ProgramSpec> read(const std::string& text, const fs::path& file = "/etc/models.toml") {
   LATHE_TRY(const toml::table table, parse_toml(text, file.string()));
@@ -74,7 +74,7 @@ TEST(ReadProgram, TakesNoFileThatEverybodyMayWrite) {
 }
 
 // One program and what it told.
-class ProgramRun : public testing::Test {
+class ProgramRun : public ::testing::Test {
  protected:
   void SetUp() override {
     spec.command = {"python3", LATHE_SOURCE_DIR "/tests/fakes/program.py",
@@ -225,7 +225,8 @@ TEST_F(ProgramRun, APortThatIsTaken) {
   EXPECT_EQ(next(), "ready inner");
   const std::unique_ptr<Program> stranger = std::move(program);
   start();
-  EXPECT_THAT(next(), testing::AllOf(HasSubstr("is taken by python3"), HasSubstr("another port")));
+  EXPECT_THAT(next(),
+              ::testing::AllOf(HasSubstr("is taken by python3"), HasSubstr("another port")));
 }
 
 // … and before it listens there itself.
@@ -239,9 +240,9 @@ TEST_F(ProgramRun, AnAnswerOfAStrangerIsNotItsOwn) {
   spec.command = fake;
   start();
   EXPECT_THAT((std::vector{next(), next()}),
-              testing::UnorderedElementsAre("ready inner",
-                                            testing::AllOf(HasSubstr("is answered by python3"),
-                                                           HasSubstr("which is not of it"))));
+              ::testing::UnorderedElementsAre("ready inner",
+                                              ::testing::AllOf(HasSubstr("is answered by python3"),
+                                                               HasSubstr("which is not of it"))));
 }
 
 TEST_F(ProgramRun, ACrashIsToldToWhatItWasAsked) {

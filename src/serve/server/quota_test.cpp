@@ -15,8 +15,8 @@ class SetClock : public Clock {
   std::int64_t now = kDay * kDayMs;
 };
 
-Key key_of(std::optional<std::int64_t> tokens, std::optional<std::int64_t> joules = {},
-           std::optional<std::int64_t> parallel = {}) {
+Key key_with(std::optional<std::int64_t> tokens, std::optional<std::int64_t> joules = {},
+             std::optional<std::int64_t> parallel = {}) {
   Key key;
   key.name = "anna";
   key.tokens_day = tokens;
@@ -36,7 +36,7 @@ Usage took(std::int64_t prompt, std::int64_t written, std::int64_t millijoules =
 TEST(Quota, TokensOfADayCountAnewAtMidnight) {
   SetClock clock;
   const auto meter = std::make_shared<QuotaMeter>(clock);
-  const Key key = key_of(100);
+  const Key key = key_with(100);
   (*meter->admit(key))->count(took(60, 39));
   (*meter->admit(key))->count(took(1, 0));
   clock.now += kDayMs - 90'000;
@@ -55,7 +55,7 @@ TEST(Quota, TokensOfADayCountAnewAtMidnight) {
 TEST(Quota, AClockThatGoesBackGivesNothingBack) {
   SetClock clock;
   const auto meter = std::make_shared<QuotaMeter>(clock);
-  const Key key = key_of(10);
+  const Key key = key_with(10);
   (*meter->admit(key))->count(took(10, 0));
   clock.now -= 5 * kDayMs;
   EXPECT_FALSE(meter->admit(key));
@@ -66,7 +66,7 @@ TEST(Quota, AClockThatGoesBackGivesNothingBack) {
 TEST(Quota, JoulesAndRequestsAtOnce) {
   SetClock clock;
   const auto meter = std::make_shared<QuotaMeter>(clock);
-  const Key key = key_of({}, 2, 2);
+  const Key key = key_with({}, 2, 2);
   auto first = *meter->admit(key), second = *meter->admit(key);
   const auto third = meter->admit(key);
   ASSERT_FALSE(third);
@@ -83,12 +83,12 @@ TEST(Quota, WhatWasUsedBeforeCounts) {
   SetClock clock;
   const auto meter = std::make_shared<QuotaMeter>(clock);
   meter->seed("anna", kDay - 1, 1000, 0);
-  EXPECT_TRUE(meter->admit(key_of(100)));
+  EXPECT_TRUE(meter->admit(key_with(100)));
   meter->seed("anna", kDay, 99, 0);
-  auto last = meter->admit(key_of(100));
+  auto last = meter->admit(key_with(100));
   ASSERT_TRUE(last);
   (*last)->count(took(1, 0));
-  EXPECT_FALSE(meter->admit(key_of(100)));
+  EXPECT_FALSE(meter->admit(key_with(100)));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace lathe::show {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
 Result<loop::Entry> entry_from(const Json& json) {
   return loop::from_record({json_int(json, "seq", -1), json_int(json, "t_ms", -1), std::nullopt,

@@ -6,7 +6,7 @@
 namespace lathe::show {
 namespace {
 
-constexpr std::size_t kMostText = 4096;
+constexpr std::size_t kMostUnitText = 4096;
 
 const loop::CandidateState& shown_candidate(const loop::LapState& lap) {
   return lap.candidates[lap.best < 0 ? 0 : static_cast<std::size_t>(lap.best)];
@@ -64,7 +64,7 @@ TrackRow track_row(const loop::RunState& state, const loop::Track& track) {
   const auto units = units_of(state, track);
   const std::vector<bool> passed = units_passed(state, track);
   for (std::size_t i = 0; i < units.size(); ++i) row.units.push_back({units[i].key, passed[i]});
-  row.text = clip_utf8(units.front().text, kMostText);
+  row.text = clip_utf8(units.front().text, kMostUnitText);
   row.state = track.state;
   row.unjudged = without_verdict(track);
   row.why = track.why;

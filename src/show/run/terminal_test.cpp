@@ -8,9 +8,9 @@
 namespace lathe::show {
 namespace {
 
-using testing::ElementsAre;
-using testing::EndsWith;
-using testing::HasSubstr;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
 
 // Columns: code points.
 std::size_t columns(std::string_view text) {
