@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ground/base/hash.h"
+#include "ground/base/text.h"
 
 namespace lathe {
 
@@ -34,6 +35,32 @@ constexpr FileType kFileTypes[] = {
     {"OggS", "", Media::Kind::kSound, "audio/ogg"},
 };
 
+struct DocumentType {
+  std::string_view kind, media_type;
+};
+constexpr DocumentType kDocumentTypes[] = {
+    {"pdf", "application/pdf"},
+    {"docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
+    {"odt", "application/vnd.oasis.opendocument.text"},
+    {"html", "text/html"},
+    {"txt", "text/plain"},
+};
+
+// "": none. An archive is told apart by its first member, which OpenDocument demands.
+std::string_view kind_of(std::string_view name, std::string_view media_type,
+                         std::string_view bytes) {
+  if (bytes.starts_with("%PDF-")) return "pdf";
+  if (bytes.starts_with("PK\x03\x04"))
+    return bytes.substr(0, 200).contains("mimetypeapplication/vnd.oasis.opendocument.text")
+               ? "odt"
+               : "docx";
+  if (find_invalid_utf8(bytes) != bytes.npos || bytes.contains('\0')) return "";
+  const std::string lower = to_lower_ascii(name);
+  const bool html =
+      lower.ends_with(".html") || lower.ends_with(".htm") || media_type.starts_with("text/html");
+  return html ? "html" : "txt";
+}
+
 }  // namespace
 
 std::optional<Media> Media::of_file(std::string bytes) {
@@ -53,12 +80,34 @@ std::string Media::name() const {
   return fmt::format("{} ({})", kind == Kind::kPicture ? "a picture" : "a sound", media_type);
 }
 
+std::optional<Document> Document::of_file(std::string name, std::string_view media_type,
+                                          std::string bytes) {
+  const std::string_view kind = kind_of(name, media_type, bytes);
+  if (kind.empty()) return std::nullopt;
+  Document document;
+  document.name = std::move(name);
+  document.kind = kind;
+  document.sha256 = sha256_hex(bytes);
+  document.bytes = std::make_shared<const std::string>(std::move(bytes));
+  return document;
+}
+
+std::string_view Document::media_type() const {
+  for (const DocumentType& type : kDocumentTypes)
+    if (type.kind == kind) return type.media_type;
+  return "application/octet-stream";
+}
+
 Content::Content(std::string text) {
   parts_.emplace_back(std::move(text));
 }
 
 Content::Content(Media media) {
   parts_.emplace_back(std::move(media));
+}
+
+Content::Content(Document document) {
+  parts_.emplace_back(std::move(document));
 }
 
 std::string Content::text() const {
@@ -77,6 +126,13 @@ std::vector<const Media*> Content::media() const {
   std::vector<const Media*> found;
   for (const ContentPart& part : parts_)
     if (const Media* media = std::get_if<Media>(&part)) found.push_back(media);
+  return found;
+}
+
+std::vector<const Document*> Content::documents() const {
+  std::vector<const Document*> found;
+  for (const ContentPart& part : parts_)
+    if (const Document* document = std::get_if<Document>(&part)) found.push_back(document);
   return found;
 }
 

@@ -1,4 +1,4 @@
-// What a message says: texts, pictures and sounds, in order. Values; any thread.
+// What a message says: texts, pictures, sounds and documents, in order. Values; any thread.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,24 @@ struct Media {
   bool operator==(const Media& other) const { return sha256 == other.sha256; }
 };
 
-using ContentPart = std::variant<std::string, Media>;
+// A document as its file has it, not read: a model gets its text.
+struct Document {
+  std::string name;    // as its sender calls it
+  std::string kind;    // "pdf" "docx" "odt" "html" "txt"
+  std::string sha256;  // of the bytes, in hex
+  std::shared_ptr<const std::string> bytes;
+
+  // By the first bytes; what is text, by the name or the media type ("" where none is told).
+  // nullopt: none of these.
+  static std::optional<Document> of_file(std::string name, std::string_view media_type,
+                                         std::string bytes);
+  std::string_view media_type() const;
+  bool operator==(const Document& other) const {
+    return sha256 == other.sha256 && kind == other.kind && name == other.name;
+  }
+};
+
+using ContentPart = std::variant<std::string, Media, Document>;
 
 // At least one part; no two texts stand next to each other, and no empty text beside media.
 class Content {
@@ -36,13 +53,15 @@ class Content {
   Content(std::string text);
   Content(const char* text) : Content(std::string(text)) {}
   Content(Media media);
+  Content(Document document);
 
   const std::vector<ContentPart>& parts() const { return parts_; }
   bool empty() const { return parts_.size() == 1 && parts_[0] == ContentPart(); }
   bool is_text() const { return parts_.size() == 1 && parts_[0].index() == 0; }
   // The texts, a line break between those that something else stands between.
   std::string text() const;
-  std::vector<const Media*> media() const;  // as long as this stays as it is
+  std::vector<const Media*> media() const;         // as long as this stays as it is
+  std::vector<const Document*> documents() const;  // likewise
 
   // Puts `more` at the end. Where text meets text, `between` joins them.
   Content& add(Content more, std::string_view between = "\n");

@@ -6,6 +6,7 @@ import unittest
 import urllib.request
 
 from cli_test import SOURCE
+from index_test import pdf
 from serve_test import Server
 
 MEDIA = SOURCE / "tests/data/media"
@@ -66,6 +67,30 @@ class ServeMedia(Server):
             self.assertIn("takes texts and sounds only", self.ask(model, self.picture(), status=400)["error"]["message"])
         broken = {"type": "input_audio", "input_audio": {"data": data[:52], "format": "wav"}}
         self.assertIn("sound 1 of the messages", self.ask("qwen2a.llm", broken, status=400)["error"]["message"])
+
+    def test_documents(self):
+        """A PDF and a contract of a word processor, by three APIs: as if their texts had been sent."""
+        paper = pdf([["Invoice QX-4711", "The total is 319 euros."]])
+        data = base64.b64encode(paper).decode()
+        read = "a.pdf\n```\n[page 1]\n" + subprocess.run(
+            ["pdftotext", "-layout", "-", "-"], input=paper, capture_output=True, check=True).stdout.decode().strip("\n\f ") + "\n```\n"
+        chat = self.ask("llama-q4_0", "Read", {"type": "file", "file": {"filename": "a.pdf", "file_data": data}})
+        self.assertEqual(chat["choices"], self.ask("llama-q4_0", "Read\n" + read)["choices"])
+        tokens = chat["usage"]["prompt_tokens"]
+        self.assertEqual(tokens, self.ask("llama-q4_0", "Read\n" + read)["usage"]["prompt_tokens"])
+        block = {"type": "document", "title": "a.pdf", "source": {"type": "base64", "media_type": "application/pdf", "data": data}}
+        asked = {"model": "llama-q4_0", "messages": [{"role": "user", "content": [{"type": "text", "text": "Read"}, block]}]}
+        self.assertEqual(self.call("/v1/messages/count_tokens", asked)["input_tokens"], tokens)
+        file = {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64," + data}
+        told = self.call("/v1/responses", {"model": "llama-q4_0", "temperature": 0, "max_output_tokens": 6, "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "Read"}, file]}]})
+        self.assertEqual(told["usage"]["input_tokens"], tokens)
+        # A model with eyes gets the text beside its picture.
+        self.assertGreater(self.ask("gemma3.llm", self.picture(), {"type": "file", "file": {"file_data": data}})["usage"]["prompt_tokens"],
+                           self.ask("gemma3.llm", self.picture())["usage"]["prompt_tokens"] + 20)
+        broken = {"type": "file", "file": {"filename": "b.pdf", "file_data": base64.b64encode(b"%PDF-1.4 and no more").decode()}}
+        error = self.ask("llama-q4_0", broken, status=400)["error"]
+        self.assertIn("the document b.pdf: ", error["message"])
 
     def test_four_apis(self):
         model = "qwen3vl_merger.llm"

@@ -22,7 +22,27 @@ Result<std::string> words_of(loop::MediaPool& media, const std::string& png, con
   return text;
 }
 
+// With a line before each page that says which it is.
+std::string with_page_marks(const DocumentText& document) {
+  std::string text;
+  std::size_t from = 0;
+  for (std::size_t i = 0; i < document.pages.size(); ++i) {
+    text +=
+        document.text.substr(from, document.pages[i] - from) + fmt::format("[page {}]\n", i + 1);
+    from = document.pages[i];
+  }
+  return text + document.text.substr(from);
+}
+
 }  // namespace
+
+std::string quoted_document(std::string_view name, const DocumentText& document) {
+  std::string text = with_page_marks(document);
+  if (!text.ends_with('\n')) text += '\n';
+  std::string fence = "```";
+  while (text.find(fence) != text.npos) fence += '`';
+  return fmt::format("{}\n{}\n{}{}\n", name, fence, text, fence);
+}
 
 std::string PeoplesReader::way(std::string_view path) const {
   const std::string_view kind = document_kind(path);

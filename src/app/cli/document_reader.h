@@ -21,4 +21,8 @@ class PeoplesReader : public books::TextReader {
   std::shared_ptr<loop::MediaPool> media_;
 };
 
+// As a model reads it: its name, and its text in a fence that is longer than any in it, with a line
+// before each page that says which it is.
+std::string quoted_document(std::string_view name, const DocumentText& document);
+
 }  // namespace lathe::app

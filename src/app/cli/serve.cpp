@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "app/cli/desktop.h"
+#include "app/cli/document_reader.h"
 #include "app/cli/drive.h"
 #include "app/cli/fits_here.h"
 #include "app/cli/key_file.h"
@@ -24,6 +25,7 @@
 #include "serve/hosts/remote_host.h"
 #include "serve/hub/pull.h"
 #include "serve/mcp/http.h"
+#include "serve/reading/reading_host.h"
 #include "serve/runs/run_routes.h"
 #include "serve/server/api_routes.h"
 #include "serve/server/pull.h"
@@ -253,6 +255,16 @@ serve::PullModel puller_of(const App& app, const ServeFlags& flags, serve::Pool&
   };
 }
 
+// Documents in requests, as `lathe chat` reads them.
+serve::ReadDocument document_reader(const App& app) {
+  return [reader = std::make_shared<PeoplesReader>(app)](
+             const Document& document, const StopFlag& stop) -> Result<std::string> {
+    LATHE_TRY(const DocumentText text,
+              reader->read("document." + document.kind, *document.bytes, stop));
+    return quoted_document(document.name, text);
+  };
+}
+
 Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(const Milliseconds grace, parse_duration(flags.grace));
   LATHE_TRY(serve::Catalog catalog, read_catalog(app, flags));
@@ -273,11 +285,15 @@ Status serve(const App& app, const ServeFlags& flags) {
   const AccountedHosts hosts(pool, remotes, *books, prices);
   serve::HostGroup here = hosts.within(Reach::kLocal), near = hosts.within(Reach::kLan),
                    all = hosts.within(Reach::kAny);
-  std::vector<serve::RouteTable> tables{serve::api_routes(*hosts.pool)};
+  serve::DocumentDesk documents(document_reader(app));
+  serve::ReadingHost own(*hosts.pool, documents), read_here(here, documents),
+      read_near(near, documents), read_all(all, documents);
+  std::vector<serve::RouteTable> tables{serve::api_routes(own)};
   if (!remotes.empty())
-    tables = {serve::forwarded_only(serve::api_routes(*hosts.pool)),
-              serve::reach_only(serve::api_routes(here), Reach::kLocal),
-              serve::reach_only(serve::api_routes(near), Reach::kLan), serve::api_routes(all)};
+    tables = {serve::forwarded_only(serve::api_routes(own)),
+              serve::reach_only(serve::api_routes(read_here), Reach::kLocal),
+              serve::reach_only(serve::api_routes(read_near), Reach::kLan),
+              serve::api_routes(read_all)};
   serve::SpeechDesk desk(app.program, kVoices);
   tables.insert(tables.begin(), serve::speech_routes(desk));
   tables.insert(tables.begin(), serve::usage_routes(

@@ -41,7 +41,7 @@ class Printer {
   char last_ = 0;
 };
 
-struct Talk {
+struct Session {
   const App& app;
   const OpenPartner& open;
   Partner partner;
@@ -56,24 +56,24 @@ struct Next {
   bool leave = false;
 };
 
-Result<Next> help(Talk& talk, std::string_view rest);
+Result<Next> help(Session& talk, std::string_view rest);
 
-Result<Next> leave_chat(Talk&, std::string_view) {
+Result<Next> leave_chat(Session&, std::string_view) {
   return Next{.leave = true};
 }
 
-Result<Next> clear(Talk& talk, std::string_view) {
+Result<Next> clear(Session& talk, std::string_view) {
   talk.conversation().clear();
   talk.files.clear();
   return Next{};
 }
 
-Result<Next> set_system(Talk& talk, std::string_view rest) {
+Result<Next> set_system(Session& talk, std::string_view rest) {
   talk.conversation().set_system(rest);
   return Next{};
 }
 
-Result<Next> set_setting(Talk& talk, std::string_view rest) {
+Result<Next> set_setting(Session& talk, std::string_view rest) {
   infer::SamplerParams& sampler = talk.conversation().request().sampler;
   const std::size_t gap = rest.find(' ');
   if (!rest.empty()) {
@@ -85,14 +85,14 @@ Result<Next> set_setting(Talk& talk, std::string_view rest) {
   return Next{};
 }
 
-Result<Next> retry(Talk& talk, std::string_view) {
+Result<Next> retry(Session& talk, std::string_view) {
   auto question = talk.conversation().take_back();
   if (!question) return invalid("there is no question to answer again");
   ++talk.conversation().request().sampler.seed;
   return Next{.question = std::move(question)};
 }
 
-Result<Next> save(Talk& talk, std::string_view rest) {
+Result<Next> save(Session& talk, std::string_view rest) {
   if (rest.empty()) return invalid("/save needs a file name");
   const Json& messages = talk.conversation().messages();
   LATHE_TRY_STATUS(write_file_atomic(fs::path(rest), dump_json(messages, 2) + "\n"));
@@ -100,7 +100,7 @@ Result<Next> save(Talk& talk, std::string_view rest) {
   return Next{};
 }
 
-Result<Next> load(Talk& talk, std::string_view rest) {
+Result<Next> load(Session& talk, std::string_view rest) {
   if (rest.empty()) return invalid("/load needs the name of a file that /save wrote");
   LATHE_TRY(const std::string text, read_file(fs::path(rest)));
   auto messages = parse_json(text);
@@ -111,41 +111,25 @@ Result<Next> load(Talk& talk, std::string_view rest) {
   return Next{};
 }
 
-// With a line before each page that says which it is.
-std::string with_page_marks(const DocumentText& document) {
-  std::string text;
-  std::size_t from = 0;
-  for (std::size_t i = 0; i < document.pages.size(); ++i) {
-    text +=
-        document.text.substr(from, document.pages[i] - from) + fmt::format("[page {}]\n", i + 1);
-    from = document.pages[i];
-  }
-  return text + document.text.substr(from);
-}
-
-// The file's text in a fence that is longer than any in it.
-Result<Next> add_file(Talk& talk, std::string_view rest) {
+Result<Next> add_file(Session& talk, std::string_view rest) {
   if (rest.empty()) return invalid("/file needs the name of a file");
   LATHE_TRY(const std::string bytes, read_file(fs::path(rest), kMostDocument));
   const auto document = PeoplesReader(talk.app).read(rest, bytes, *talk.app.stop);
   if (!document) return at(rest, document.error());
-  std::string text = with_page_marks(*document);
+  const std::string& text = document->text;
   if (text.size() > kMostFile)
     return invalid(
         "{}: its text has {} bytes, and a question may hold {}; `lathe index` makes it "
         "findable",
         rest, text.size(), kMostFile);
-  std::string fence = "```";
-  while (text.find(fence) != text.npos) fence += '`';
-  if (!text.ends_with('\n')) text += '\n';
   const std::size_t lines = split_lines(text).size();
-  talk.files.push_back(fmt::format("{}\n{}\n{}{}\n\n", rest, fence, text, fence));
+  talk.files.push_back(quoted_document(rest, *document) + "\n");
   print(fmt::format("{}: {} line{}, with your next message\n", rest, lines, lines == 1 ? "" : "s"));
   return Next{};
 }
 
 // Another model goes on with the same messages and settings.
-Result<Next> change_model(Talk& talk, std::string_view rest) {
+Result<Next> change_model(Session& talk, std::string_view rest) {
   if (rest.empty()) {
     print(talk.partner.name + "\n");
     return Next{};
@@ -172,7 +156,7 @@ Result<Next> change_model(Talk& talk, std::string_view rest) {
 
 struct ChatCommand {
   std::string_view name, arguments, help;
-  Result<Next> (*run)(Talk& talk, std::string_view rest);
+  Result<Next> (*run)(Session& talk, std::string_view rest);
 };
 
 constexpr ChatCommand kChatCommands[] = {
@@ -188,7 +172,7 @@ constexpr ChatCommand kChatCommands[] = {
     {"/exit", "", "leave (or Ctrl-D); /quit and /bye too", leave_chat},
 };
 
-Result<Next> help(Talk&, std::string_view) {
+Result<Next> help(Session&, std::string_view) {
   std::string text;
   for (const ChatCommand& command : kChatCommands)
     text += fmt::format("{:<18} {}\n", fmt::format("{} {}", command.name, command.arguments),
@@ -210,7 +194,7 @@ const ChatCommand* find_command(std::string_view line) {
   return nullptr;
 }
 
-Result<Next> run_command(Talk& talk, std::string_view line) {
+Result<Next> run_command(Session& talk, std::string_view line) {
   const std::size_t blank = line.find(' ');
   const ChatCommand* command = find_command(line);
   if (command != nullptr)
@@ -259,7 +243,7 @@ std::optional<std::string> read_message(LineEditor& editor) {
 }
 
 // Asks and shows the answer. Errors are shown too: the talk goes on.
-void answer(Talk& talk, const std::string& question) {
+void answer(Session& talk, const std::string& question) {
   const App& app = talk.app;
   Printer printer(app);
   const auto answer =
@@ -307,7 +291,7 @@ Result<Answer> answer_once(const App& app, Conversation& conversation, const std
 Status chat(const App& app, Partner partner, const OpenPartner& open, const fs::path& history) {
   LineEditor editor(app, history);
   print(partner.greeting);
-  Talk talk{.app = app, .open = open, .partner = std::move(partner)};
+  Session talk{.app = app, .open = open, .partner = std::move(partner)};
   bool keeps_history = true;
   for (;;) {
     (void)clear_interrupt(app);  // of an answer

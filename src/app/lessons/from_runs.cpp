@@ -11,7 +11,7 @@
 namespace lathe::app {
 namespace {
 
-constexpr std::size_t kNotes = 5;
+constexpr std::size_t kMostLeftOut = 5;
 
 // Remembers what it was asked and answers with what it was given, once.
 class Listener final : public Worker {
@@ -66,8 +66,11 @@ Result<std::string> line_of(const std::string& task, const std::optional<Request
   if (talk == nullptr) return invalid("its maker asks with token ids");
   line["messages"] = Json::array();
   for (const Message& message : talk->messages) {
-    if (!message.content.is_text())
-      return invalid("what the model was asked holds {}", message.content.media().front()->name());
+    if (!message.content.is_text()) {
+      const auto media = message.content.media();
+      return invalid("what the model was asked holds {}",
+                     media.empty() ? "a document" : media.front()->name());
+    }
     line["messages"].push_back({{"role", message.role}, {"content", message.content.text()}});
   }
   line["messages"].push_back({{"role", "assistant"}, {"content", answer}});
@@ -103,7 +106,7 @@ void add(const OpenRun& run, Result<std::string> line, std::size_t& count, RunLi
   if (line) {
     out.lines.push_back(*std::move(line));
     ++count;
-  } else if (++out.left_out <= kNotes) {
+  } else if (++out.left_out <= kMostLeftOut) {
     out.notes.push_back(fmt::format("run {}: {}", run.id, line.error().message));
   }
 }

@@ -12,6 +12,8 @@ std::string content_text(const Content& content) {
     if (!text.empty() && !text.ends_with('\n')) text += '\n';
     if (const auto* words = std::get_if<std::string>(&part))
       text += *words;
+    else if (const auto* document = std::get_if<Document>(&part))
+      text += fmt::format("[the document {}]", document->name);
     else
       text += fmt::format("[{}]", std::get<Media>(part).name());
   }

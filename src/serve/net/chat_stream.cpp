@@ -88,6 +88,12 @@ std::string sound_format(std::string_view media_type) {
 Json part_json(const ContentPart& part) {
   if (const auto* text = std::get_if<std::string>(&part))
     return {{"type", "text"}, {"text", *text}};
+  if (const auto* document = std::get_if<Document>(&part))
+    return {{"type", "file"},
+            {"file",
+             {{"filename", document->name},
+              {"file_data", fmt::format("data:{};base64,{}", document->media_type(),
+                                        to_base64(*document->bytes))}}}};
   const auto& media = std::get<Media>(part);
   std::string data = to_base64(*media.bytes);
   if (media.kind == Media::Kind::kPicture)

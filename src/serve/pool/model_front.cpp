@@ -426,6 +426,12 @@ Status ModelFront::check_content(const std::vector<Message>& messages) const {
                         catalog_.name, taken(senses_.get()), message.role, media->name(),
                         senses_problem_.empty() ? "" : " (its encoder: " + senses_problem_ + ")"),
             "unsupported_messages"});
+    if (!message.content.documents().empty())
+      return std::unexpected(Error{
+          ErrorKind::kInvalid,
+          fmt::format("a message of the {} holds a document that nobody has read; send its text",
+                      message.role),
+          "unsupported_messages"});
     if (const std::size_t size = message.content.text().size(); size > text_limit_)
       return too_long(fmt::format("a message has {} bytes", size));
   }

@@ -329,10 +329,11 @@ void finish_talk(Fields& body, std::string_view key, Talk& talk) {
   merge_leading_system(talk.messages);
   name_tool_results(talk.messages);
   std::size_t media = 0;
-  for (const Message& message : talk.messages) media += message.content.media().size();
+  for (const Message& message : talk.messages)
+    media += message.content.media().size() + message.content.documents().size();
   if (media > kMaxMedia)
-    body.refuse(key,
-                fmt::format("has {} pictures and sounds; at most {} are taken", media, kMaxMedia));
+    body.refuse(key, fmt::format("has {} pictures, sounds and documents; at most {} are taken",
+                                 media, kMaxMedia));
 }
 
 ApiResult<Request> chat_request(const Json& json) {

@@ -1,5 +1,7 @@
-// Parts of messages, and the pictures and sounds in them.
+// Parts of messages, and the pictures, sounds and documents in them.
 #include "serve/server/content_request.h"
+
+#include <algorithm>
 
 #include "ground/base/base64.h"
 #include "ground/base/text.h"
@@ -58,6 +60,51 @@ Content read_picture(Fields& part) {
   return read_picture_url(inner, "url");
 }
 
+// The bytes of a document, as it stands or as a data: URL.
+Content read_document(Fields& holder, std::string_view key, std::string name,
+                      std::string_view data) {
+  std::string media_type;
+  if (const std::size_t comma = data.find(','); data.starts_with("data:") && comma != data.npos) {
+    media_type = to_lower_ascii(data.substr(5, std::min<std::size_t>(comma - 5, 200)));
+    data.remove_prefix(comma + 1);
+  }
+  auto bytes = decode_base64(data, kMaxMediaBytes);
+  if (!bytes) {
+    holder.refuse(key, bytes.error().message, "unsupported_value");
+    return {};
+  }
+  auto document = Document::of_file(std::move(name), media_type, std::move(*bytes));
+  if (document) return *std::move(document);
+  holder.refuse(key, "is no PDF, DOCX, ODT, HTML or text", "unsupported_value");
+  return {};
+}
+
+// What a sender calls it, fit to stand in a prompt.
+std::string document_name(Fields& holder, std::string_view key) {
+  std::string name = holder.text(key).value_or("");
+  std::ranges::replace_if(
+      name, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  name = clip_utf8(name, 200);
+  return name.empty() ? "document" : name;
+}
+
+// OpenAI's two APIs: in an object, or as it stands.
+Content read_file_part(Fields& file) {
+  for (const char* elsewhere : {"file_id", "file_url"})
+    if (file.has(elsewhere)) {
+      file.refuse(elsewhere,
+                  "cannot be used: this server fetches nothing and keeps no files; send file_data",
+                  "unsupported_value");
+      return {};
+    }
+  const Json& data = file.raw("file_data");
+  if (data.is_string())
+    return read_document(file, "file_data", document_name(file, "filename"),
+                         data.get_ref<const std::string&>());
+  file.refuse("file_data", "must be a file as base64");
+  return {};
+}
+
 std::string read_text(Fields& part, std::string_view key) {
   const auto text = part.text(key);
   if (!text) part.refuse(key, "is missing");
@@ -76,10 +123,17 @@ Content read_part(Fields& part) {
     Fields sound = part.within("input_audio");
     return read_base64(sound, "data", Media::Kind::kSound);
   }
-  part.refuse("type",
-              fmt::format("is '{}': texts, pictures and sounds are what this server knows",
-                          clip_utf8(type, 40)),
-              "unsupported_value");
+  if (type == "input_file") return read_file_part(part);
+  if (type == "file") {
+    Fields file = part.within("file");
+    return read_file_part(file);
+  }
+  if (type == "document") return read_document_block(part);
+  part.refuse(
+      "type",
+      fmt::format("is '{}': texts, pictures, sounds and documents are what this server knows",
+                  clip_utf8(type, 40)),
+      "unsupported_value");
   return {};
 }
 
@@ -116,6 +170,32 @@ Content read_image_block(Fields& block) {
                             clip_utf8(type, 40)),
                 "unsupported_value");
   return {};
+}
+
+Content read_document_block(Fields& block) {
+  const std::string name = document_name(block, "title");
+  Content content(block.text("context").value_or(""));
+  Fields source = block.within("source");
+  const std::string type = source.text("type").value_or("");
+  const Json& data = source.raw("data");
+  if (type == "content") {
+    content.add(read_content(source, "content"));
+  } else if (type != "base64" && type != "text") {
+    source.refuse("type",
+                  fmt::format("is '{}', and must be base64, text or content: this server fetches "
+                              "nothing and keeps no files",
+                              clip_utf8(type, 40)),
+                  "unsupported_value");
+  } else if (!data.is_string()) {
+    source.refuse("data", type == "text" ? "must be a text" : "must be a file as base64");
+  } else if (type == "base64") {
+    content.add(read_document(source, "data", name, data.get_ref<const std::string&>()));
+  } else if (auto text = Document::of_file(name, "text/plain", data.get<std::string>())) {
+    content.add(*std::move(text));
+  } else {
+    source.refuse("data", "must be a text without zero bytes", "unsupported_value");
+  }
+  return content;
 }
 
 void read_images(Fields& holder, Content& content) {

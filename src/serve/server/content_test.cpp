@@ -1,4 +1,4 @@
-// Pictures and sounds in the requests of each API: read, bounded, and never fetched.
+// Pictures, sounds and documents in the requests of each API: read, bounded, and never fetched.
 #include <set>
 
 #include "serve/server/content_request.h"
@@ -7,7 +7,7 @@
 namespace lathe::serve {
 namespace {
 
-constexpr std::string_view kChat = "/v1/chat/completions", kResponses = "/v1/responses",
+constexpr std::string_view kChatPath = "/v1/chat/completions", kResponsesPath = "/v1/responses",
                            kMessages = "/v1/messages", kOllama = "/api/chat",
                            kGenerate = "/api/generate";
 
@@ -78,12 +78,12 @@ TEST_F(ContentTest, EachApiHasItsWord) {
   const Content picture = *Media::of_file(png()), sound = *Media::of_file(wav());
   const Content both = Content("look").add(picture);
   for (const Json& url : {Json(data_url(png())), Json{{"url", data_url(png())}, {"detail", "low"}}})
-    EXPECT_EQ(arrived(kChat, user({text_part("look"), image_url(url)})), both);
-  EXPECT_EQ(arrived(kChat, user(Json::array({input_audio(wav())}))), sound);
-  EXPECT_EQ(arrived(kChat, user({image_url(data_url(png())), text_part("a"), text_part("b")})),
+    EXPECT_EQ(arrived(kChatPath, user({text_part("look"), image_url(url)})), both);
+  EXPECT_EQ(arrived(kChatPath, user(Json::array({input_audio(wav())}))), sound);
+  EXPECT_EQ(arrived(kChatPath, user({image_url(data_url(png())), text_part("a"), text_part("b")})),
             Content(picture).add("a\nb"));
   EXPECT_EQ(
-      arrived(kResponses, responses({{"type", "input_image"}, {"image_url", data_url(png())}})),
+      arrived(kResponsesPath, responses({{"type", "input_image"}, {"image_url", data_url(png())}})),
       picture);
   EXPECT_EQ(arrived(kMessages, user({text_part("look"), image_block(png())})), both);
   EXPECT_EQ(arrived(kMessages, user({{{"type", "tool_result"},
@@ -98,17 +98,79 @@ TEST_F(ContentTest, EachApiHasItsWord) {
       both);
 }
 
+TEST_F(ContentTest, DocumentsArriveByThreeApis) {
+  const std::string pdf = "%PDF-1.7 …", odt = "PK\x03\x04" + std::string(26, '.') +
+                                              "mimetypeapplication/vnd.oasis.opendocument.text";
+  const auto document = [](const char* name, const char* kind, const std::string& bytes) {
+    Document made = *Document::of_file(name, "", bytes);
+    EXPECT_EQ(made.kind, kind);
+    return Content(made);
+  };
+  const Content report = document("report.pdf", "pdf", pdf);
+  const Json file{{"filename", "report.pdf"}, {"file_data", data_url(pdf, "application/pdf")}};
+  EXPECT_EQ(arrived(kChatPath, user({text_part("read"), {{"type", "file"}, {"file", file}}})),
+            Content("read").add(report));
+  Json input = file;
+  input["type"] = "input_file";
+  EXPECT_EQ(arrived(kResponsesPath, responses(input)), report);
+  const auto block = [](Json source) {
+    return Json::array({Json{{"type", "document"}, {"title", "report.pdf"}, {"source", source}}});
+  };
+  EXPECT_EQ(arrived(kMessages, user(block({{"type", "base64"}, {"data", to_base64(pdf)}}))),
+            report);
+  EXPECT_EQ(arrived(kMessages, user(block({{"type", "text"}, {"data", "only words"}}))),
+            document("report.pdf", "txt", "only words"));
+  EXPECT_EQ(arrived(kMessages, user(block({{"type", "content"}, {"content", "only words"}}))),
+            Content("only words"));
+  // What it is, its bytes say; of texts, its name or its type.
+  const auto kind_of = [&](const char* name, const std::string& data) {
+    return arrived(kChatPath,
+                   user(Json::array({Json{{"type", "file"},
+                                          {"file", {{"filename", name}, {"file_data", data}}}}})))
+        .documents()
+        .at(0)
+        ->kind;
+  };
+  EXPECT_EQ(kind_of("a.txt", to_base64(odt)), "odt");
+  EXPECT_EQ(kind_of("a.pdf", to_base64("PK\x03\x04 and more")), "docx");
+  EXPECT_EQ(kind_of("a.HTML", to_base64("<p>x")), "html");
+  EXPECT_EQ(kind_of("a", data_url("<p>x", "text/html; charset=utf-8")), "html");
+  EXPECT_EQ(kind_of("", to_base64("x")), "txt");
+}
+
+TEST_F(ContentTest, DocumentsThatCannotBe) {
+  const auto file = [](Json fields) {
+    return user(Json::array({Json{{"type", "file"}, {"file", std::move(fields)}}}));
+  };
+  EXPECT_THAT(refusal(kChatPath, file({{"file_id", "f"}})), HasSubstr("keeps no files"));
+  EXPECT_THAT(
+      refusal(kResponsesPath, responses({{"type", "input_file"}, {"file_url", "http://x"}})),
+      HasSubstr("fetches nothing"));
+  EXPECT_THAT(refusal(kChatPath, file({{"filename", "x"}})), HasSubstr("must be a file as base64"));
+  EXPECT_THAT(refusal(kChatPath, file({{"file_data", "data:application/pdf;base64,a*"}})),
+              HasSubstr("file_data"));
+  for (const std::string& bytes : {std::string("\xff\xfe\x00x", 4), png()})
+    EXPECT_THAT(refusal(kChatPath, file({{"file_data", to_base64(bytes)}})),
+                HasSubstr("is no PDF, DOCX, ODT, HTML or text"));
+  EXPECT_THAT(
+      refusal(kMessages,
+              user(Json::array({Json{{"type", "document"},
+                                     {"source", {{"type", "url"}, {"url", "http://x/"}}}}}))),
+      HasSubstr("must be base64, text or content"));
+}
+
 TEST_F(ContentTest, TheBytesSayWhatItIs) {
   const std::string jpeg = "\xff\xd8\xff\xe0" + std::string(12, 'x');
-  const Content seen = arrived(kChat, user(Json::array({image_url(data_url(jpeg, "image/png"))})));
+  const Content seen =
+      arrived(kChatPath, user(Json::array({image_url(data_url(jpeg, "image/png"))})));
   EXPECT_EQ(seen.media().at(0)->media_type, "image/jpeg");
   EXPECT_EQ(*seen.media().at(0)->bytes, jpeg);
   const auto says = HasSubstr("is no PNG, JPEG, WebP or GIF picture");
-  EXPECT_THAT(refusal(kChat, user(Json::array({image_url(data_url(wav()))}))), says);
+  EXPECT_THAT(refusal(kChatPath, user(Json::array({image_url(data_url(wav()))}))), says);
   EXPECT_THAT(refusal(kMessages, user(Json::array({image_block("<svg/>")}))), says);
   EXPECT_THAT(refusal(kGenerate, {{"model", "small"}, {"prompt", "x"}, {"images", {"aGk="}}}),
               says);
-  EXPECT_THAT(refusal(kChat, user(Json::array({input_audio(png())}))),
+  EXPECT_THAT(refusal(kChatPath, user(Json::array({input_audio(png())}))),
               HasSubstr("is no WAV, MP3, FLAC or Ogg sound"));
 }
 
@@ -116,14 +178,15 @@ TEST_F(ContentTest, NothingIsFetched) {
   const auto says = HasSubstr("this server fetches nothing");
   for (const char* url : {"http://127.0.0.1/x.png", "https://example.com/x.png",
                           "file:///etc/passwd", "data:image/png,abc", "data:", "", "base64,aGk="}) {
-    const std::string refused = refusal(kChat, user(Json::array({image_url({{"url", url}})})));
+    const std::string refused = refusal(kChatPath, user(Json::array({image_url({{"url", url}})})));
     EXPECT_THAT(refused, says) << url;
     EXPECT_EQ(parsed(refused)["error"]["param"], "messages[0].content[0].image_url.url");
     EXPECT_EQ(parsed(refused)["error"]["code"], "unsupported_value");
   }
-  EXPECT_THAT(refusal(kResponses, responses({{"type", "input_image"}, {"image_url", "http://x/"}})),
-              says);
-  EXPECT_THAT(refusal(kResponses, responses({{"type", "input_image"}, {"file_id", "f"}})),
+  EXPECT_THAT(
+      refusal(kResponsesPath, responses({{"type", "input_image"}, {"image_url", "http://x/"}})),
+      says);
+  EXPECT_THAT(refusal(kResponsesPath, responses({{"type", "input_image"}, {"file_id", "f"}})),
               HasSubstr("keeps no files"));
   EXPECT_THAT(
       refusal(kMessages,
@@ -135,11 +198,11 @@ TEST_F(ContentTest, WhatIsNoneIsRefusedByName) {
   const auto param = [&](std::string_view path, const Json& body) {
     return parsed(refusal(path, body))["error"]["param"];
   };
-  EXPECT_EQ(param(kChat, user(Json::array({image_url("data:image/png;base64,a*")}))),
+  EXPECT_EQ(param(kChatPath, user(Json::array({image_url("data:image/png;base64,a*")}))),
             "messages[0].content[0].image_url");
-  EXPECT_EQ(param(kChat, user(Json::array({Json{{"type", "input_audio"}}}))),
+  EXPECT_EQ(param(kChatPath, user(Json::array({Json{{"type", "input_audio"}}}))),
             "messages[0].content[0].input_audio.data");
-  EXPECT_EQ(param(kChat, user({text_part("x"), {{"type", "video_url"}}})),
+  EXPECT_EQ(param(kChatPath, user({text_part("x"), {{"type", "video_url"}}})),
             "messages[0].content[1].type");
   EXPECT_THAT(refusal(kMessages, user(Json::array({Json{{"type", "image"}}}))),
               HasSubstr("'messages[0].content[0].source.type'"));
@@ -149,7 +212,7 @@ TEST_F(ContentTest, WhatIsNoneIsRefusedByName) {
   // Where only words make sense.
   Json predicted = user("x");
   predicted["prediction"] = {{"type", "content"}, {"content", {image_url(data_url(png()))}}};
-  EXPECT_EQ(param(kChat, predicted), "prediction.content");
+  EXPECT_EQ(param(kChatPath, predicted), "prediction.content");
   EXPECT_THAT(
       refusal(kGenerate,
               {{"model", "small"}, {"prompt", "x"}, {"raw", true}, {"images", {to_base64(png())}}}),
@@ -160,16 +223,16 @@ TEST_F(ContentTest, BytesAndNumberAreBounded) {
   const auto most = [&](std::size_t bytes) {
     return user(Json::array({image_url(data_url(png(bytes)))}));
   };
-  EXPECT_EQ(arrived(kChat, most(kMaxMediaBytes)).media().at(0)->bytes->size(), kMaxMediaBytes);
-  EXPECT_THAT(refusal(kChat, most(kMaxMediaBytes + 1)), HasSubstr("more than 33554432 bytes"));
+  EXPECT_EQ(arrived(kChatPath, most(kMaxMediaBytes)).media().at(0)->bytes->size(), kMaxMediaBytes);
+  EXPECT_THAT(refusal(kChatPath, most(kMaxMediaBytes + 1)), HasSubstr("more than 33554432 bytes"));
   const auto many = [&](std::size_t count) {
     Json content = Json::array();
     for (std::size_t i = 0; i < count; ++i) content.push_back(image_url(data_url(png())));
     return user(std::move(content));
   };
-  EXPECT_EQ(arrived(kChat, many(kMaxMedia)).media().size(), kMaxMedia);
-  const std::string refused = refusal(kChat, many(kMaxMedia + 1));
-  EXPECT_THAT(refused, HasSubstr("has 101 pictures and sounds; at most 100 are taken"));
+  EXPECT_EQ(arrived(kChatPath, many(kMaxMedia)).media().size(), kMaxMedia);
+  const std::string refused = refusal(kChatPath, many(kMaxMedia + 1));
+  EXPECT_THAT(refused, HasSubstr("has 101 pictures, sounds and documents; at most 100 are taken"));
   EXPECT_EQ(parsed(refused)["error"]["param"], "messages");
 }
 
@@ -180,11 +243,11 @@ TEST_F(ContentTest, AModelThatCannotSeeSaysSoInEachDialect) {
     EXPECT_EQ(reply.status, 400) << path;
     return parsed(reply.body)["error"];
   };
-  Json openai = told(kChat, user({image_url(data_url(png())), text_part("!blind")}));
+  Json openai = told(kChatPath, user({image_url(data_url(png())), text_part("!blind")}));
   EXPECT_EQ(openai["code"], "unsupported_value");
   EXPECT_EQ(openai["param"], "messages");
   EXPECT_EQ(openai["message"], "'small' takes text only");
-  openai = told(kResponses, responses({{"type", "input_text"}, {"text", "!blind"}}));
+  openai = told(kResponsesPath, responses({{"type", "input_text"}, {"text", "!blind"}}));
   EXPECT_EQ(openai["param"], "input");
   const Json anthropic = told(kMessages, user({image_block(png()), text_part("!blind")}));
   EXPECT_EQ(anthropic["type"], "invalid_request_error");

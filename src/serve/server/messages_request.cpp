@@ -61,6 +61,8 @@ void read_block(Fields& block, Message& message, Talk& talk) {
     append(message.content, block.text("text").value_or(""));
   } else if (type == "image" && !assistant) {
     append(message.content, read_image_block(block));
+  } else if (type == "document" && !assistant) {
+    append(message.content, read_document_block(block));
   } else if (type == "tool_use" && assistant) {
     const Json& input = block.object("input");
     message.calls.push_back({block.text("id").value_or(""), block.text("name").value_or(""),
@@ -70,11 +72,12 @@ void read_block(Fields& block, Message& message, Talk& talk) {
   } else if (type == "thinking" && assistant) {
     append(message.reasoning, block.text("thinking").value_or(""));
   } else if (type != "redacted_thinking") {
-    block.refuse("type",
-                 fmt::format("is '{}': texts, pictures, thinking, calls and their results are what "
-                             "this server knows",
-                             clip_utf8(type, 40)),
-                 "unsupported_value");
+    block.refuse(
+        "type",
+        fmt::format("is '{}': texts, pictures, documents, thinking, calls and their results "
+                    "are what this server knows",
+                    clip_utf8(type, 40)),
+        "unsupported_value");
   }
 }
 

@@ -21,7 +21,7 @@ export function TurnNote({ turn, index, last }: { turn: Turn; index: number; las
     <li class={`turn ${turn.role}`}>
       <span class="visually-hidden">{mine ? "You" : "The model"}:</span>
       {turn.attachments.map((file, i) =>
-        file.type.startsWith("image/") ? <img key={i} class="attached" src={file.data} alt={file.name} /> : <p key={i} class="note">♪ {file.name}</p>,
+        file.type.startsWith("image/") ? <img key={i} class="attached" src={file.data} alt={file.name} /> : <p key={i} class="note">{file.type.startsWith("audio/") ? "♪" : "▤"} {file.name}</p>,
       )}
       {turn.thinking !== "" && <Folded title="What it thought first"><p class="pre-line dim">{turn.thinking}</p></Folded>}
       {mine ? <p class="pre-line">{turn.text}</p> : <div class="prose" aria-busy={turn.open}><Markdown text={turn.text} /></div>}

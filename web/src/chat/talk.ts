@@ -20,6 +20,7 @@ function messages_of(list: Turn[], system: string): unknown[] {
 
 function part_of(file: Attachment): unknown {
   if (file.type.startsWith("image/")) return { type: "image_url", image_url: { url: file.data } };
+  if (!file.type.startsWith("audio/")) return { type: "file", file: { filename: file.name, file_data: file.data } };
   const format = /\/(?:x-)?(\w+)/.exec(file.type)?.[1] ?? "wav";
   return { type: "input_audio", input_audio: { data: file.data.slice(file.data.indexOf(",") + 1), format: format === "mpeg" ? "mp3" : format } };
 }

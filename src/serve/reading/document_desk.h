@@ -1,0 +1,62 @@
+// Reads the documents of requests, one after the other, on a thread of its own: the programs that
+// do it take seconds. The last texts are kept, since a talk brings its documents with every
+// question. Any thread.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ground/base/result.h"
+#include "ground/base/stop.h"
+#include "work/content.h"
+
+namespace lathe::serve {
+
+// A document as its model reads it: with its name, and a line before each page. May take long.
+using ReadDocument = std::function<Result<std::string>(const Document&, const StopFlag&)>;
+
+class DocumentDesk {
+ public:
+  using OnTexts = std::function<void(Result<std::vector<std::string>>)>;
+
+  explicit DocumentDesk(ReadDocument read);
+  // Refuses what waits, and ends what is being read.
+  ~DocumentDesk();
+  DocumentDesk(const DocumentDesk&) = delete;
+  DocumentDesk& operator=(const DocumentDesk&) = delete;
+
+  // `done` comes once, from the desk's thread or, where the desk is full, at once: a text for each,
+  // or the error that names the document. `stop`: nobody wants them any more.
+  void read(std::vector<Document> documents, std::shared_ptr<const StopFlag> stop, OnTexts done);
+
+ private:
+  struct Job {
+    std::vector<Document> documents;
+    std::shared_ptr<const StopFlag> stop;
+    OnTexts done;
+  };
+  struct Kept {
+    std::string key, text;
+  };
+
+  void run();  // the thread
+  Result<std::vector<std::string>> texts_of(const Job& job);
+  Result<std::string> text_of(const Document& document, const StopFlag& stop);
+
+  const ReadDocument read_;
+  std::deque<Kept> kept_;  // of the thread; the newest last
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable woken_;
+  std::deque<Job> jobs_;
+  bool closing_ = false;
+  std::thread thread_;
+};
+
+}  // namespace lathe::serve
