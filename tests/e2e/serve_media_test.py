@@ -72,8 +72,7 @@ class ServeMedia(Server):
         """A PDF and a contract of a word processor, by three APIs: as if their texts had been sent."""
         paper = pdf([["Invoice QX-4711", "The total is 319 euros."]])
         data = base64.b64encode(paper).decode()
-        read = "a.pdf\n```\n[page 1]\n" + subprocess.run(
-            ["pdftotext", "-layout", "-", "-"], input=paper, capture_output=True, check=True).stdout.decode().strip("\n\f ") + "\n```\n"
+        read = "a.pdf\n```\n[page 1]\nInvoice QX-4711\nThe total is 319 euros.\n\n```\n"
         chat = self.ask("llama-q4_0", "Read", {"type": "file", "file": {"filename": "a.pdf", "file_data": data}})
         self.assertEqual(chat["choices"], self.ask("llama-q4_0", "Read\n" + read)["choices"])
         tokens = chat["usage"]["prompt_tokens"]

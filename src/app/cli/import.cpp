@@ -9,12 +9,12 @@
 namespace lathe::app {
 namespace {
 
-struct ImportFlags {
+struct ModelImportFlags {
   std::string directory, out, type;
   bool force = false;
 };
 
-Status import(const App& app, const ImportFlags& flags) {
+Status import(const App& app, const ModelImportFlags& flags) {
   infer::ImportOptions options;
   LATHE_TRY(const int threads, choose_threads(0));
   options.threads = static_cast<std::size_t>(threads);
@@ -54,7 +54,7 @@ Status import(const App& app, const ImportFlags& flags) {
 }  // namespace
 
 void add_import(CLI::App& cli, App& app, Action& action) {
-  auto flags = std::make_shared<ImportFlags>();
+  auto flags = std::make_shared<ModelImportFlags>();
   CLI::App* command = cli.add_subcommand("import", "Make a GGUF file of a Hugging Face model");
   command
       ->add_option("DIR", flags->directory,

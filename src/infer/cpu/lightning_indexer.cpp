@@ -8,7 +8,7 @@ namespace lathe::infer {
 namespace {
 
 // With fewer tokens than this a thread, the positions before them are ranked in parts.
-constexpr std::size_t kItemsPerThread = 4;
+constexpr std::size_t kIndexItemsPerThread = 4;
 constexpr float kWorst = -std::numeric_limits<float>::infinity();
 
 bool better(const ScoredPosition& a, const ScoredPosition& b) {
@@ -16,8 +16,8 @@ bool better(const ScoredPosition& a, const ScoredPosition& b) {
 }
 
 // One thread's scratch.
-struct Room {
-  Room(float* base, const IndexerSpec& spec, std::size_t key)
+struct IndexRoom {
+  IndexRoom(float* base, const IndexerSpec& spec, std::size_t key)
       : q(base),
         products(q + spec.heads * key),
         kept(reinterpret_cast<ScoredPosition*>(products + spec.heads * kChunk)),
@@ -72,11 +72,11 @@ LightningIndexer::LightningIndexer(const Model& model, std::size_t layer, std::s
 }
 
 std::size_t LightningIndexer::thread_floats(const IndexerSpec& spec) {
-  return Room::floats(spec, padded_head(spec.key));
+  return IndexRoom::floats(spec, padded_head(spec.key));
 }
 
 std::size_t LightningIndexer::candidate_lists(std::size_t tokens, std::size_t threads) {
-  return std::max(tokens, kItemsPerThread * threads);
+  return std::max(tokens, kIndexItemsPerThread * threads);
 }
 
 void LightningIndexer::choose(Step& step) const {
@@ -100,7 +100,8 @@ void LightningIndexer::choose(Step& step) const {
     if (step.tokens[t].position >= spec_.most) choosing.push_back(t);
   if (choosing.empty()) return;
   const auto threads = static_cast<std::size_t>(step.team->size());
-  const std::size_t parts = std::max<std::size_t>(1, kItemsPerThread * threads / choosing.size());
+  const std::size_t parts =
+      std::max<std::size_t>(1, kIndexItemsPerThread * threads / choosing.size());
   step.team->run(choosing.size() * parts, [&](std::size_t item, int thread) {
     const std::size_t t = choosing[item / parts], part = item % parts;
     const std::size_t chunks = blocks_for(step.tokens[t].position + 1);
@@ -150,7 +151,7 @@ void LightningIndexer::rank(const Step& step, std::size_t t, std::size_t from, s
   const KvShape shape = index_shape(spec_.key);
   const std::size_t heads = spec_.heads, end = step.tokens[t].position + 1;
   const float* weights = step.scratch.scalars.data() + t * heads;
-  const Room room(scratch, spec_, shape.key);
+  const IndexRoom room(scratch, spec_, shape.key);
   std::fill_n(room.q, heads * shape.key, 0.0f);
   for (std::size_t h = 0; h < heads; ++h)
     std::copy_n(step.scratch.convolved.data() + (t * heads + h) * spec_.key, spec_.key,

@@ -38,8 +38,8 @@ VocabularySpec unigram_spec() {
   return spec;
 }
 
-std::unique_ptr<Tokenizer> make_unigram(VocabularySpec spec) {
-  auto made = Tokenizer::make_unigram(std::move(spec));
+std::unique_ptr<Tokenizer> unigram_of(VocabularySpec spec) {
+  auto made = Tokenizer::make(std::move(spec));
   EXPECT_TRUE(made.has_value()) << (made ? "" : made.error().message);
   return made ? std::move(*made) : nullptr;
 }
@@ -110,7 +110,7 @@ TEST(Unigram, IsTheBestOfAllWays) {
     }
     std::string text;
     for (std::size_t n = random() % 9; n > 0; --n) text += static_cast<char>('a' + random() % 3);
-    const auto tokenizer = make_unigram(spec);
+    const auto tokenizer = unigram_of(spec);
     double score = 0;
     std::string joined;
     bool unknown = false;
@@ -130,7 +130,7 @@ TEST(Unigram, NormalizesAndMarksWords) {
   for (const char* text : {"\u2581", "\u2581a", "a", "b", "\u2581b", "fi"})
     add_scored(spec, text, -1);
   spec.character_map = character_map({{"\t", " "}, {"\uFB01", "fi"}, {"A", "a"}, {"\u3000", " "}});
-  const auto tokenizer = make_unigram(spec);
+  const auto tokenizer = unigram_of(spec);
   const auto encode = [&](std::string_view text) { return tokenizer->encode(text, false, false); };
   EXPECT_THAT(encode("a"), ElementsAre(4));
   EXPECT_THAT(encode("  A \t b\u3000"), ElementsAre(4, 7));
@@ -140,7 +140,7 @@ TEST(Unigram, NormalizesAndMarksWords) {
   EXPECT_THAT(encode(" "), ElementsAre());
   EXPECT_EQ(tokenizer->decode(encode(" a  b")), "a b");
   spec.remove_extra_spaces = false;
-  EXPECT_THAT(make_unigram(spec)->encode("a  b", false, false), ElementsAre(4, 3, 7));
+  EXPECT_THAT(unigram_of(spec)->encode("a  b", false, false), ElementsAre(4, 3, 7));
 }
 
 TEST(Unigram, ABrokenMapIsRefusedAndNeverReadBeyond) {
@@ -149,7 +149,7 @@ TEST(Unigram, ABrokenMapIsRefusedAndNeverReadBeyond) {
   const std::string sound = character_map({{"ab", "c"}, {"b", "d"}});
   for (const std::size_t size : {1UL, 3UL, 4UL, 100UL, sound.size() - 8}) {
     spec.character_map = sound.substr(0, size);
-    const auto made = Tokenizer::make_unigram(spec);
+    const auto made = Tokenizer::make(spec);
     if (!made) {
       EXPECT_THAT(made.error().message, HasSubstr("precompiled_charsmap"));
     }
@@ -159,7 +159,7 @@ TEST(Unigram, ABrokenMapIsRefusedAndNeverReadBeyond) {
     spec.character_map = sound;
     for (int i = 0; i < 8; ++i)
       spec.character_map[4 + random() % (sound.size() - 4)] = static_cast<char>(random());
-    if (const auto made = Tokenizer::make_unigram(spec)) {
+    if (const auto made = Tokenizer::make(spec)) {
       (*made)->encode("abababbbaab", true, false);
     }
   }
@@ -168,7 +168,7 @@ TEST(Unigram, ABrokenMapIsRefusedAndNeverReadBeyond) {
 TEST(Pairs, AreJoinedAsTheVocabularyWants) {
   VocabularySpec spec = unigram_spec();
   for (const char* text : {"\u2581a", "\u2581b"}) add_scored(spec, text, -1);
-  EXPECT_THAT(make_unigram(spec)->encode_pair("a", "b"), ElementsAre(0, 3, 1, 1, 4, 1));
+  EXPECT_THAT(unigram_of(spec)->encode_pair("a", "b"), ElementsAre(0, 3, 1, 1, 4, 1));
   VocabularySpec bert;
   bert.model = "bert";
   for (const char* text : {"[UNK]", "[CLS]", "[SEP]"})
@@ -178,9 +178,9 @@ TEST(Pairs, AreJoinedAsTheVocabularyWants) {
   bert.unknown = 0;
   bert.cls = 1;
   bert.separator = bert.eos = 2;
-  EXPECT_THAT(make_unigram(bert)->encode_pair("a", "b"), ElementsAre(1, 3, 2, 4, 2));
+  EXPECT_THAT(unigram_of(bert)->encode_pair("a", "b"), ElementsAre(1, 3, 2, 4, 2));
   // What a document names stays text.
-  EXPECT_THAT(make_unigram(bert)->encode_pair("[SEP]", "b"), ElementsAre(1, 5, 7, 6, 2, 4, 2));
+  EXPECT_THAT(unigram_of(bert)->encode_pair("[SEP]", "b"), ElementsAre(1, 5, 7, 6, 2, 4, 2));
 }
 
 }  // namespace

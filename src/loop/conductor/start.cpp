@@ -17,17 +17,6 @@ namespace {
 
 constexpr std::size_t kUnitsPerRecord = 500;
 
-std::string new_run_id(const std::string& recipe, const Clock& clock) {
-  std::string name;
-  for (const char c : to_lower_ascii(recipe))
-    name += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
-  const std::string utc = format_utc(clock.unix_ms());  // 2026-01-31T12:00:00Z
-  std::random_device random;
-  return fmt::format("{}{}{}-{}{}{}-{}-{:04x}", utc.substr(0, 4), utc.substr(5, 2),
-                     utc.substr(8, 2), utc.substr(11, 2), utc.substr(14, 2), utc.substr(17, 2),
-                     name.substr(0, 40), random() & 0xFFFFU);
-}
-
 void collect_strings(const Json& value, std::vector<std::string>& strings) {
   if (value.is_string()) strings.push_back(value.get<std::string>());
   if (value.is_structured())
@@ -46,27 +35,13 @@ void collect_files(const Json& options, std::vector<std::pair<std::string, std::
   }
 }
 
-// Options may name files beside the recipe (a schema, a task, a rubric). Whatever string is the
-// relative path of a file that exists goes into the journal, so that a resumed run sees the bytes
-// that the first one saw.
+// So that a resumed run sees the bytes that the first one saw.
 Result<std::vector<RunBegun::File>> keep_named_files(const books::Journal& journal,
                                                      const Recipe& recipe,
                                                      const fs::path& recipe_dir) {
-  std::vector<std::string> strings;
-  if (const auto missing = missing_files(recipe, recipe_dir); !missing.empty())
-    return fail(ErrorKind::kNotFound, "{}", missing.front());
-  collect_strings(recipe.make_options, strings);
-  for (const JudgeSpec& judge : recipe.judges) collect_strings(judge.options, strings);
-  std::ranges::sort(strings);
-  const auto [first, last] = std::ranges::unique(strings);
-  strings.erase(first, last);
   std::vector<RunBegun::File> files;
-  for (const std::string& name : strings) {
-    std::error_code ignored;
-    if (name.size() > 1000 || !is_safe_relative(name) ||
-        !fs::is_regular_file(recipe_dir / name, ignored))
-      continue;
-    LATHE_TRY(const std::string bytes, read_file(recipe_dir / name, std::uint64_t{64} << 20));
+  LATHE_TRY(const auto named, named_files(recipe, recipe_dir));
+  for (const auto& [name, bytes] : named) {
     LATHE_TRY(std::string blob, journal.put_blob(bytes));
     files.push_back({name, std::move(blob)});
   }
@@ -177,7 +152,55 @@ Status begin_with_file(const books::Journal& journal, const NewRun& request, Beg
   return {};
 }
 
+// As whoever begins the run has put it together.
+Status begin_prepared(const books::Journal& journal, const NewRun& request, Begin& begin) {
+  begin.units = request.prepared->units;
+  begin.header.tree = request.prepared->tree;
+  begin.header.title = request.prepared->title;
+  LATHE_TRY_STATUS(inform(journal, request, begin.units));
+  return check_units(begin.units, request.recipe, begin.header.title);
+}
+
+// What is to be done, from the recipe's files.
+Status begin_from_files(const books::Journal& journal, const NewRun& request, const Bench& bench,
+                        Begin& begin) {
+  if (!request.recipe.tree.empty())
+    LATHE_TRY_STATUS(begin_with_tree(journal, request, bench, begin));
+  if (request.recipe.from_tests()) return inform(journal, request, begin.units);
+  return begin_with_file(journal, request, begin);
+}
+
 }  // namespace
+
+std::string new_run_id(const std::string& recipe, const Clock& clock) {
+  std::string name;
+  for (const char c : to_lower_ascii(recipe))
+    name += (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '-';
+  const std::string utc = format_utc(clock.unix_ms());  // 2026-01-31T12:00:00Z
+  std::random_device random;
+  return fmt::format("{}{}{}-{}{}{}-{}-{:06x}", utc.substr(0, 4), utc.substr(5, 2),
+                     utc.substr(8, 2), utc.substr(11, 2), utc.substr(14, 2), utc.substr(17, 2),
+                     name.substr(0, 40), random() & 0xFFFFFFU);
+}
+
+// Whatever string is the relative path of a file that exists.
+Result<std::map<std::string, std::string>> named_files(const Recipe& recipe,
+                                                       const fs::path& recipe_dir) {
+  if (const auto missing = missing_files(recipe, recipe_dir); !missing.empty())
+    return fail(ErrorKind::kNotFound, "{}", missing.front());
+  std::vector<std::string> strings;
+  collect_strings(recipe.make_options, strings);
+  for (const JudgeSpec& judge : recipe.judges) collect_strings(judge.options, strings);
+  std::map<std::string, std::string> files;
+  for (const std::string& name : strings) {
+    std::error_code ignored;
+    if (name.size() > 1000 || !is_safe_relative(name) || files.contains(name) ||
+        !fs::is_regular_file(recipe_dir / name, ignored))
+      continue;
+    LATHE_TRY(files[name], read_file(recipe_dir / name, std::uint64_t{64} << 20));
+  }
+  return files;
+}
 
 std::vector<std::string> missing_files(const Recipe& recipe, const fs::path& recipe_dir) {
   std::vector<std::pair<std::string, std::string>> files;
@@ -253,11 +276,8 @@ Result<Run> Run::start(books::Journal& journal, const NewRun& request, const Ben
   LATHE_TRY_STATUS(check_schema_files(recipe, request.recipe_dir));
   Begin begin;
   LATHE_TRY_STATUS(check_reach(recipe, bench.worker));
-  if (!recipe.tree.empty()) LATHE_TRY_STATUS(begin_with_tree(journal, request, bench, begin));
-  if (recipe.from_tests())
-    LATHE_TRY_STATUS(inform(journal, request, begin.units));
-  else
-    LATHE_TRY_STATUS(begin_with_file(journal, request, begin));
+  LATHE_TRY_STATUS(request.prepared ? begin_prepared(journal, request, begin)
+                                    : begin_from_files(journal, request, bench, begin));
 
   if (recipe.maker->needs_worker && bench.worker)
     for (const std::string& rung : recipe.ladder)

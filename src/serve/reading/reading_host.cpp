@@ -1,6 +1,7 @@
 // Requests whose documents are read on their way to a host.
 #include "serve/reading/reading_host.h"
 
+#include <optional>
 #include <utility>
 
 namespace lathe::serve {
@@ -19,16 +20,21 @@ Talk with_texts(Talk talk, const std::vector<std::string>& texts) {
   auto next = texts.begin();
   for (Message& message : talk.messages) {
     if (message.content.documents().empty()) continue;
-    Content content;
+    std::optional<Content> content;
     for (const ContentPart& part : message.content.parts()) {
+      Content piece;
       if (std::holds_alternative<Document>(part))
-        content.add(*next++);
+        piece = *next++;
       else if (const Media* media = std::get_if<Media>(&part))
-        content.add(*media);
+        piece = *media;
       else
-        content.add(std::get<std::string>(part));
+        piece = std::get<std::string>(part);
+      if (content)
+        content->add(std::move(piece));
+      else
+        content = std::move(piece);
     }
-    message.content = std::move(content);
+    message.content = *std::move(content);
   }
   return talk;
 }

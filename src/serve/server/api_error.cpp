@@ -36,6 +36,7 @@ constexpr CodeRow kCodes[] = {
     {"context_length_exceeded", 400, "context_length_exceeded", Part::kPrompt},
     {"queue_full", 429, "queue_full", Part::kNone},
     {"does_not_fit", 507, "does_not_fit", Part::kNone},
+    {"model_lost", 503, "model_lost", Part::kNone},
     {"shutting_down", 503, "shutting_down", Part::kNone},
     {"unsupported_value", 400, "unsupported_value", Part::kNone},
     {"unsupported_messages", 400, "unsupported_value", Part::kPrompt},

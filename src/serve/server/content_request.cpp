@@ -174,12 +174,12 @@ Content read_image_block(Fields& block) {
 
 Content read_document_block(Fields& block) {
   const std::string name = document_name(block, "title");
-  Content content(block.text("context").value_or(""));
+  Content content;
   Fields source = block.within("source");
   const std::string type = source.text("type").value_or("");
   const Json& data = source.raw("data");
   if (type == "content") {
-    content.add(read_content(source, "content"));
+    content = read_content(source, "content");
   } else if (type != "base64" && type != "text") {
     source.refuse("type",
                   fmt::format("is '{}', and must be base64, text or content: this server fetches "
@@ -189,12 +189,14 @@ Content read_document_block(Fields& block) {
   } else if (!data.is_string()) {
     source.refuse("data", type == "text" ? "must be a text" : "must be a file as base64");
   } else if (type == "base64") {
-    content.add(read_document(source, "data", name, data.get_ref<const std::string&>()));
+    content = read_document(source, "data", name, data.get_ref<const std::string&>());
   } else if (auto text = Document::of_file(name, "text/plain", data.get<std::string>())) {
-    content.add(*std::move(text));
+    content = *std::move(text);
   } else {
     source.refuse("data", "must be a text without zero bytes", "unsupported_value");
   }
+  if (std::string context = block.text("context").value_or(""); !context.empty())
+    return Content(std::move(context)).add(std::move(content));
   return content;
 }
 

@@ -122,6 +122,10 @@ TEST_F(ContentTest, DocumentsArriveByThreeApis) {
             document("report.pdf", "txt", "only words"));
   EXPECT_EQ(arrived(kMessages, user(block({{"type", "content"}, {"content", "only words"}}))),
             Content("only words"));
+  Json told = block({{"type", "text"}, {"data", "only words"}});
+  told[0]["context"] = "from the archive";
+  EXPECT_EQ(arrived(kMessages, user(told)),
+            Content("from the archive").add(document("report.pdf", "txt", "only words")));
   // What it is, its bytes say; of texts, its name or its type.
   const auto kind_of = [&](const char* name, const std::string& data) {
     return arrived(kChatPath,

@@ -19,15 +19,15 @@ std::string base64_of(const std::vector<float>& vector) {
 }
 
 // What a request wants read, and how.
-struct Wish {
+struct EmbeddingWish {
   std::string model;
   std::vector<TextInput> inputs;
   std::size_t width = 0;  // numbers of a vector; 0: all
 };
 
-ApiResult<Wish> read_wish(const ModelHost& host, const Call& call, Fields& body,
-                          std::string_view key) {
-  Wish wish;
+ApiResult<EmbeddingWish> read_wish(const ModelHost& host, const Call& call, Fields& body,
+                                   std::string_view key) {
+  EmbeddingWish wish;
   LATHE_TRY(wish.inputs, text_inputs(body, key, kMaxInputs));
   for (const TextInput& input : wish.inputs)
     if (input.text.empty() && input.ids.empty()) return refuse("an input is empty", "input");
@@ -60,7 +60,7 @@ void shorten(std::vector<float>& vector, std::size_t width) {
 }
 
 // Submits; `make` turns what comes into the answer.
-Handled embed(ModelHost& host, Call& call, Wish wish, bool cut,
+Handled embed(ModelHost& host, Call& call, EmbeddingWish wish, bool cut,
               std::function<Json(const Embeddings&)> make) {
   const ModelHost::Id id = host.embed(
       wish.model, std::move(wish.inputs), cut, asker_of(call),
@@ -91,7 +91,7 @@ Handled embeddings(ModelHost& host, Call& call) {
   const std::string format = body.text("encoding_format").value_or("float");
   if (format != "float" && format != "base64")
     body.refuse("encoding_format", "must be float or base64");
-  LATHE_TRY(Wish wish, read_wish(host, call, body, "input"));
+  LATHE_TRY(EmbeddingWish wish, read_wish(host, call, body, "input"));
   const std::string model = wish.model;
   return embed(host, call, std::move(wish), false, [model, format](const Embeddings& embeddings) {
     Json data = Json::array();
@@ -112,7 +112,7 @@ Handled ollama_embed(ModelHost& host, Call& call) {
   Fields body(call.body);
   const bool cut = body.flag("truncate", true);
   const auto start = std::chrono::steady_clock::now();
-  LATHE_TRY(Wish wish, read_wish(host, call, body, "input"));
+  LATHE_TRY(EmbeddingWish wish, read_wish(host, call, body, "input"));
   const std::string model = wish.model;
   return embed(host, call, std::move(wish), cut, [model, start](const Embeddings& embeddings) {
     const auto took = std::chrono::steady_clock::now() - start;
@@ -129,7 +129,7 @@ Handled ollama_embed(ModelHost& host, Call& call) {
 // The older form: one text, one vector.
 Handled ollama_embeddings(ModelHost& host, Call& call) {
   Fields body(call.body);
-  LATHE_TRY(Wish wish, read_wish(host, call, body, "prompt"));
+  LATHE_TRY(EmbeddingWish wish, read_wish(host, call, body, "prompt"));
   return embed(host, call, std::move(wish), true, [](const Embeddings& embeddings) {
     Json json = {{"embedding", embeddings.vectors.at(0)}};
     say_cut(json, embeddings);

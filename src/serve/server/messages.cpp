@@ -20,7 +20,7 @@ Json stop_sequence(const Reply& reply) {
 }
 
 // Tokens that were remembered are not counted among the input here.
-Json usage_json(const Usage& usage) {
+Json messages_usage(const Usage& usage) {
   return {{"input_tokens", usage.prompt_tokens - usage.cached_tokens},
           {"cache_creation_input_tokens", 0},
           {"cache_read_input_tokens", usage.cached_tokens},
@@ -63,7 +63,7 @@ class MessagesWriter : public AnswerWriter {
     bytes += close_block();
     Json fields = {
         {"delta", {{"stop_reason", stop_reason(reply)}, {"stop_sequence", stop_sequence(reply)}}},
-        {"usage", usage_json(reply.usage)}};
+        {"usage", messages_usage(reply.usage)}};
     add_warnings(fields, replies);
     bytes += event("message_delta", std::move(fields));
     return bytes + event("message_stop", Json::object());
@@ -100,7 +100,7 @@ class MessagesWriter : public AnswerWriter {
             {"content", std::move(content)},
             {"stop_reason", nullptr},
             {"stop_sequence", nullptr},
-            {"usage", usage_json(usage)}};
+            {"usage", messages_usage(usage)}};
   }
 
   // The name stands in the data too.

@@ -81,7 +81,7 @@ void read_block(Fields& block, Message& message, Talk& talk) {
   }
 }
 
-void read_message(Fields& fields, Talk& talk) {
+void read_turn(Fields& fields, Talk& talk) {
   Message message{fields.text("role").value_or(""), ""};
   if (message.role != "user" && message.role != "assistant" && message.role != "system")
     fields.refuse("role", "must be user, assistant or system");
@@ -96,7 +96,7 @@ void read_message(Fields& fields, Talk& talk) {
   talk.messages.push_back(std::move(message));
 }
 
-void read_tools(Fields& body, Talk& talk) {
+void read_client_tools(Fields& body, Talk& talk) {
   // Tools that Anthropic runs itself (web_search_…) have a type of their own: there are none here.
   for (Fields& tool : body.each("tools"))
     if (tool.text("type").value_or("custom") == "custom") add_tool(tool, "input_schema", talk);
@@ -132,14 +132,14 @@ ApiResult<Request> messages_request(const Json& json) {
   request.time_limit = std::chrono::hours(24);
   read_system(body, talk);
   const std::size_t system = talk.messages.size();
-  for (Fields& message : body.each("messages")) read_message(message, talk);
+  for (Fields& message : body.each("messages")) read_turn(message, talk);
   if (talk.messages.size() == system) body.refuse("messages", "must have at least one message");
   finish_talk(body, "messages", talk);
   request.max_tokens =
       static_cast<int>(body.whole("max_tokens", 1, std::numeric_limits<int>::max()).value_or(0));
   read_sampling(body, request);
   read_stop(body, "stop_sequences", request);
-  read_tools(body, talk);
+  read_client_tools(body, talk);
   read_thinking(body, talk);
   Fields output = body.within("output_config");
   read_effort(output, "effort", talk);

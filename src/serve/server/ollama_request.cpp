@@ -40,7 +40,7 @@ void check_keep_alive(Fields& body) {
 }
 
 // `think`: whether, or how hard.
-void read_thinking(Fields& body, Talk& talk) {
+void read_ollama_thinking(Fields& body, Talk& talk) {
   if (body.raw("think").is_string())
     read_effort(body, "think", talk);
   else if (body.has("think"))
@@ -72,7 +72,7 @@ void read_shared(Fields& body, OllamaRequest& read) {
   read.stream = body.flag("stream", true);
 }
 
-Message read_message(Fields& fields) {
+Message read_ollama_message(Fields& fields) {
   Message message{fields.text("role").value_or(""), fields.text("content").value_or("")};
   if (message.role != "system" && message.role != "user" && message.role != "assistant" &&
       message.role != "tool")
@@ -96,11 +96,12 @@ ApiResult<OllamaRequest> ollama_chat_request(const Json& json) {
   Fields body(json);
   OllamaRequest read;
   Talk talk;
-  for (Fields& message : body.each("messages")) talk.messages.push_back(read_message(message));
+  for (Fields& message : body.each("messages"))
+    talk.messages.push_back(read_ollama_message(message));
   finish_talk(body, "messages", talk);
   read.empty = talk.messages.empty();
   for (Fields& tool : body.each("tools")) add_tool(tool.within("function"), "parameters", talk);
-  read_thinking(body, talk);
+  read_ollama_thinking(body, talk);
   read_shared(body, read);
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
   read.request.ask = std::move(talk);
@@ -124,7 +125,7 @@ ApiResult<OllamaRequest> ollama_generate_request(const Json& json) {
   if (!system.empty()) talk.messages.push_back({"system", system});
   talk.messages.push_back(std::move(message));
   finish_talk(body, "images", talk);
-  read_thinking(body, talk);
+  read_ollama_thinking(body, talk);
   read_shared(body, read);
   const bool raw = body.flag("raw", false) || !suffix.empty();
   if (raw && !talk.messages.back().content.is_text())

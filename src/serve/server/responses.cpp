@@ -9,7 +9,7 @@
 namespace lathe::serve {
 namespace {
 
-Json usage_json(const Usage& usage) {
+Json responses_usage(const Usage& usage) {
   return {
       {"input_tokens", usage.prompt_tokens},
       {"input_tokens_details", {{"cached_tokens", usage.cached_tokens}, {"cache_write_tokens", 0}}},
@@ -135,7 +135,7 @@ class ResponsesWriter : public AnswerWriter {
       json["incomplete_details"] = {{"reason", cut ? "max_output_tokens" : "content_filter"}};
     else
       json["completed_at"] = unix_seconds();
-    json["usage"] = usage_json(reply.usage);
+    json["usage"] = responses_usage(reply.usage);
     if (reply.seed) json["seed"] = *reply.seed;
     add_warnings(json, replies);
     return json;
