@@ -5,7 +5,7 @@
 
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
-#include "ground/base/toml.h"
+#include "ground/base/toml_json.h"
 #include "ground/base/units.h"
 #include "loop/terms/passage.h"
 #include "loop/terms/write_rule.h"
@@ -15,35 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxRecipeBytes = 1 << 20;
 constexpr int kMaxSeeds = 10'000;
-
-// Where each key of the TOML stands, by its path in the JSON: "judge[1].bar" → line 14.
-using Lines = std::map<std::string, unsigned>;
-
-Result<Json> to_json_value(const toml::node& node, const std::string& path, Lines& lines) {
-  lines[path] = node.source().begin.line;
-  if (const auto* table = node.as_table()) {
-    Json object = Json::object();
-    for (const auto& [key, value] : *table) {
-      const std::string name(key.str());
-      const std::string inner = path.empty() ? name : path + "." + name;
-      LATHE_TRY(object[name], to_json_value(value, inner, lines));
-    }
-    return object;
-  }
-  if (const auto* array = node.as_array()) {
-    Json list = Json::array();
-    for (std::size_t i = 0; i < array->size(); ++i) {
-      LATHE_TRY(Json item, to_json_value((*array)[i], fmt::format("{}[{}]", path, i), lines));
-      list.push_back(std::move(item));
-    }
-    return list;
-  }
-  if (const auto value = node.value_exact<std::string>()) return Json(*value);
-  if (const auto value = node.value_exact<std::int64_t>()) return Json(*value);
-  if (const auto value = node.value_exact<double>()) return Json(*value);
-  if (const auto value = node.value_exact<bool>()) return Json(*value);
-  return invalid("{}: dates and times have no use in a recipe; write a string", path);
-}
 
 constexpr OptionSpec kTopOptions[] = {
     {"recipe", OptionType::kString, kMustBeGiven, "the recipe's name"},
@@ -163,7 +134,7 @@ const std::vector<OptionSpec>& stop_options() {
 // Reads one recipe; problem() gives every message its place.
 class Reader {
  public:
-  Reader(std::string name, Lines lines) : name_(std::move(name)), lines_(std::move(lines)) {}
+  Reader(std::string name, TomlLines lines) : name_(std::move(name)), lines_(std::move(lines)) {}
 
   Result<Recipe> read(const Json& given) {
     const Json raw = with_one_lap(given);
@@ -193,16 +164,7 @@ class Reader {
 
  private:
   std::unexpected<Error> problem(const std::string& path, std::string_view message) const {
-    // The nearest enclosing thing that has a line.
-    std::string place = path;
-    while (!lines_.contains(place) && !place.empty()) {
-      const auto cut = place.find_last_of(".[");
-      place.resize(cut == place.npos ? 0 : cut);
-    }
-    const auto line = lines_.find(place);
-    return invalid("{}{}: {} {}", name_,
-                   line == lines_.end() ? std::string() : fmt::format(":{}", line->second), path,
-                   message);
+    return invalid("{}: {} {}", place_of(name_, lines_, path), path, message);
   }
 
   // What a grid measures is one attempt.
@@ -630,7 +592,7 @@ class Reader {
   }
 
   std::string name_;
-  Lines lines_;
+  TomlLines lines_;
 };
 
 // "make.best_of=4": sets one value of the raw recipe. The text is JSON when it reads as JSON, else
@@ -710,18 +672,15 @@ Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
                    toml.size());
   if (const auto bad = find_invalid_utf8(toml); bad != toml.npos)
     return invalid("{}: not valid UTF-8 at byte {}", name, bad);
-  Lines lines;
-  LATHE_TRY(const toml::table table, parse_toml(toml, name));
-  auto read = to_json_value(table, "", lines);
-  if (!read) return at(name, read.error());
-  Json raw = *std::move(read);
+  LATHE_TRY(TomlJson read, toml_to_json(toml, name));
+  Json raw = std::move(read.value);
   for (const std::string& text : overrides) LATHE_TRY_STATUS(set_override(text, raw));
   if (json_string(json_at(raw, "unit"), "project") == "auto") fill_in_project(project, raw);
-  return Reader(name, std::move(lines)).read(raw);
+  return Reader(name, std::move(read.lines)).read(raw);
 }
 
-Result<Recipe> recipe_from_json(const Json& canonical) {
-  return Reader("the journal's recipe", {}).read(canonical);
+Result<Recipe> recipe_from_json(const Json& canonical, const std::string& name) {
+  return Reader(name, {}).read(canonical);
 }
 
 }  // namespace lathe::loop

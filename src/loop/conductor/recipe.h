@@ -107,7 +107,8 @@ std::span<const OptionSpec> recipe_options(std::string_view table);
 // Errors carry the line.
 Result<Recipe> parse_recipe(std::string_view toml, const std::string& name,
                             std::span<const std::string> overrides = {}, const Json& project = {});
-// From the journal's canonical form.
-Result<Recipe> recipe_from_json(const Json& canonical);
+// From the canonical form: the journal's, or one that this program made.
+Result<Recipe> recipe_from_json(const Json& canonical,
+                                const std::string& name = "the journal's recipe");
 
 }  // namespace lathe::loop
