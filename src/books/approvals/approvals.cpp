@@ -29,6 +29,21 @@ std::optional<Decision> parse_decision(std::string_view name) {
   return std::nullopt;
 }
 
+Json json_of(const std::map<std::string, std::string>& members) {
+  Json json = Json::object();
+  for (const auto& [name, value] : members) json[name] = value;
+  return json;
+}
+
+Result<std::map<std::string, std::string>> texts_in(const Json& json) {
+  std::map<std::string, std::string> members;
+  for (const auto& [name, value] : json.items()) {
+    if (!value.is_string()) return invalid("'{}' must be a text", name);
+    members[name] = value.get<std::string>();
+  }
+  return members;
+}
+
 bool same_subject(const Approval& a, const Approval& b) {
   return a.kind == b.kind && a.subject == b.subject;
 }
@@ -72,12 +87,11 @@ std::string Approval::id() const {
 std::string approvals_text(const std::vector<Approval>& table) {
   Json list = Json::array();
   for (const Approval& each : table) {
-    Json subject = Json::object();
-    for (const auto& [name, value] : each.subject) subject[name] = value;
-    list.push_back({{"kind", each.kind},
-                    {"subject", std::move(subject)},
-                    {"decision", decision_name(each.decision)},
-                    {"at_ms", each.at_ms}});
+    Json& row = list.emplace_back(Json{{"kind", each.kind},
+                                       {"subject", json_of(each.subject)},
+                                       {"decision", decision_name(each.decision)},
+                                       {"at_ms", each.at_ms}});
+    if (!each.facts.empty()) row["facts"] = json_of(each.facts);
   }
   return dump_json({{"version", 1}, {"approvals", std::move(list)}}, 2) + "\n";
 }
@@ -97,11 +111,13 @@ Result<std::vector<Approval>> parse_approvals(std::string_view text, const std::
                      table.size() + 1);
     Approval approval;
     approval.kind = json_string(each, "kind");
-    for (const auto& [name, value] : subject.items()) {
-      if (!value.is_string())
-        return invalid("{}: approval {}: '{}' must be a text", place, table.size() + 1, name);
-      approval.subject[name] = value.get<std::string>();
-    }
+    auto texts = texts_in(subject);
+    auto facts = each.contains("facts") ? texts_in(each["facts"]) : texts_in(Json::object());
+    if (!texts || !facts)
+      return at(fmt::format("{}: approval {}", place, table.size() + 1),
+                texts ? facts.error() : texts.error());
+    approval.subject = *std::move(texts);
+    approval.facts = *std::move(facts);
     approval.decision = *decision;
     approval.at_ms = json_int(each, "at_ms", 0);
     table.push_back(std::move(approval));
@@ -146,6 +162,31 @@ Status Approvals::put(const Approval& approval) const {
     else
       *found = approval;
     return {};
+  });
+}
+
+Result<Approval> Approvals::find_or_put(const Approval& fresh) const {
+  Approval standing = fresh;
+  LATHE_TRY_STATUS(change([&](std::vector<Approval>& table) -> Status {
+    const auto found = std::ranges::find_if(
+        table, [&](const Approval& each) { return same_subject(each, fresh); });
+    if (found == table.end())
+      table.push_back(fresh);
+    else
+      standing = *found;
+    return {};
+  }));
+  return standing;
+}
+
+Status Approvals::update(const std::string& id,
+                         const std::function<Status(Approval&)>& change_one) const {
+  return change([&](std::vector<Approval>& table) -> Status {
+    const auto found = std::ranges::find(table, id, &Approval::id);
+    if (found != table.end()) return change_one(*found);
+    return fail(ErrorKind::kNotFound,
+                "nobody was asked for '{}'; `lathe approvals list` shows what was asked for",
+                clip_utf8(id, 40));
   });
 }
 

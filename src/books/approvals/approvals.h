@@ -2,6 +2,7 @@
 // table, one file, for whatever leaves it to a person. Several processes may use the file at once.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,10 +18,13 @@ std::string_view decision_name(Decision decision);  // "asked" | "allowed" | "re
 
 // What is decided on: all of it, so that another subject is another decision.
 struct Approval {
-  std::string kind;                            // "tool": calls of a tool of another program
+  std::string kind;  // "tool": calls of a tool of another program; "consent", "consent-rule"
   std::map<std::string, std::string> subject;  // "server", "tool", …
   Decision decision = Decision::kAsked;
   std::int64_t at_ms = 0;  // UTC
+  // What else is known of it: for people, and for whoever put it there. It tells no two subjects
+  // apart.
+  std::map<std::string, std::string> facts = {};
 
   std::string id() const;  // the same for the same kind and subject: 12 hexadecimal digits
 };
@@ -39,6 +43,11 @@ class Approvals {
   Result<std::optional<Decision>> find(const Approval& subject) const;
   // In place of what stands for the same subject; the file is for its owner alone.
   Status put(const Approval& approval) const;
+  // What stands for this subject; where nothing does, `fresh` does from now on.
+  Result<Approval> find_or_put(const Approval& fresh) const;
+  // Changes one while nobody else does; what `change` refuses is left as it was. kNotFound: there
+  // is none of this id.
+  Status update(const std::string& id, const std::function<Status(Approval&)>& change) const;
   // That anybody was ever asked; kNotFound: nobody was.
   Status forget(const std::string& id) const;
 

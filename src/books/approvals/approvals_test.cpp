@@ -50,12 +50,37 @@ TEST(Approvals, SeveralWritersLoseNothing) {
   EXPECT_EQ(mode, fs::perms::owner_read | fs::perms::owner_write);
 }
 
+TEST(Approvals, FactsTellNoSubjectsApart) {
+  const TempDir directory = *TempDir::make();
+  const Approvals table(directory.path() / "approvals.json");
+  Approval asked = tool("query");
+  asked.facts = {{"run", "r1"}};
+  EXPECT_EQ(asked.id(), tool("query").id());
+  EXPECT_EQ(table.find_or_put(asked)->facts.at("run"), "r1");
+  Approval later = tool("query", Decision::kAllowed);
+  later.facts = {{"run", "r2"}};
+  EXPECT_EQ(table.find_or_put(later)->decision, Decision::kAsked) << "the first stands";
+  ASSERT_TRUE(table.update(asked.id(), [](Approval& row) -> Status {
+    row.facts["run"] = "r3";
+    return {};
+  }));
+  EXPECT_EQ(table.all()->front().facts.at("run"), "r3");
+  EXPECT_FALSE(table.update(asked.id(), [](Approval& row) -> Status {
+    row.facts["run"] = "r4";
+    return invalid("no");
+  }));
+  EXPECT_EQ(table.all()->front().facts.at("run"), "r3");
+  EXPECT_EQ(table.update("nobody", [](Approval&) -> Status { return {}; }).error().kind,
+            ErrorKind::kNotFound);
+}
+
 TEST(Approvals, ABrokenFileAllowsNothing) {
   const TempDir directory = *TempDir::make();
   const fs::path file = directory.path() / "approvals.json";
   for (const char* text :
        {"", "[]", "{}", R"({"version":2,"approvals":[]})", R"({"version":1,"approvals":[{}]})",
         R"({"version":1,"approvals":[{"subject":{"a":1},"decision":"allowed"}]})",
+        R"({"version":1,"approvals":[{"subject":{"a":"1"},"decision":"asked","facts":{"a":1}}]})",
         R"({"version":1,"approvals":[{"subject":{"a":"1"},"decision":"yes"}]})"}) {
     ASSERT_TRUE(write_file_atomic(file, text));
     const auto found = Approvals(file).find(tool("query"));
