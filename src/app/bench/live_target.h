@@ -9,7 +9,7 @@
 #include <mutex>
 
 #include "app/bench/target.h"
-#include "serve/net/contact_log.h"
+#include "serve/net/http_call.h"
 #include "work/model_host.h"
 
 namespace lathe::app {
@@ -25,6 +25,7 @@ struct ServerPlace {
   serve::ContactLog* contacts = nullptr;  // null: no address beyond loopback
   std::string allowed_by = {};            // in the words of who allowed it
   Milliseconds idle_limit{300'000};       // without a byte
+  serve::ConsentGate consent = {};        // of what goes to a cloud; empty: nothing goes there
 };
 // Errors: a URL that is none or is not allowed, a server that does not say what it serves.
 Result<std::unique_ptr<Target>> server_target(ServerPlace place, const StopFlag& stop);

@@ -69,7 +69,11 @@ class ServerTarget final : public Target {
                          .contacts = place_.contacts,
                          .allowed_by = place_.allowed_by,
                          .idle_limit = place_.idle_limit,
-                         .total_limit = limit};
+                         .total_limit = limit,
+                         .consent = place_.consent,
+                         .model = place_.model,
+                         .prompt_tokens = static_cast<std::int64_t>(body.size()) / 3,
+                         .answer_tokens = -1};
     if (!place_.api_key.empty()) call.headers.push_back("Authorization: Bearer " + place_.api_key);
     call.on_stream = [&](std::string_view bytes) {
       status = reader.feed(bytes);

@@ -16,6 +16,13 @@ inline std::int64_t seed_of(const MakeTask& task) {
   return own ? *own + (task.lap - 1) * 1000 + task.n_index : task.lap * 1000 + task.n_index;
 }
 
+// What stands over the units in the prompt of a maker that changes a source tree: tests that fail,
+// or what is wanted (a unit's data has "wanted").
+inline std::string units_heading(std::span<const Unit> units) {
+  const bool wanted = !units.empty() && json_bool(units.front().data, "wanted", false);
+  return wanted ? "Wanted:\n" : "Failing now:\n";
+}
+
 // A request for this lap without its prompt, by the maker's options max_tokens and temperature.
 inline Request request_of(const MakeTask& task, const MakeContext& context) {
   Request request;
@@ -45,7 +52,7 @@ Result<Asked<T>> ask(std::string_view maker, Request request, const MakeContext&
   std::string refused;
   request.keep_prefix = true;  // the next lap begins as this one does
   for (Origin from = origin_of(request);; ++from.attempt) {
-    request.labels = labels_of(from);
+    for (auto& [name, value] : labels_of(from)) request.labels[name] = value;
     LATHE_TRY(const Reply reply, context.worker->complete(request, context.stop, {}));
     if (context.usage) *context.usage += reply.usage;
     const auto answered = [&]() -> Result<T> {

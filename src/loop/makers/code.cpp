@@ -120,6 +120,18 @@ std::string failing_units(std::span<const Unit> units) {
   return text;
 }
 
+// Those whose text a prompt may hold, a line each: of the tree and of the best version so far.
+Result<std::string> shown_files(const Json& options, const fs::path& tree, const Changes& best) {
+  std::vector<std::string> globs = option_strings(options, "context");
+  if (globs.empty()) globs = option_strings(options, "may_write");
+  LATHE_TRY(const std::vector<std::string> files, list_files(tree));
+  std::set<std::string> shown;
+  for (const std::string& file : files)
+    if (matches_any(globs, file)) shown.insert(file);
+  for (const auto& [file, text] : best.files) shown.insert(file);
+  return join(std::vector<std::string>(shown.begin(), shown.end()), "\n");
+}
+
 Result<std::string> prefix(const Json& options, std::span<const Unit> units, const Place& place) {
   LATHE_TRY(const TempDir tree, clean_tree(place));
   const std::string own = option_string(options, "system");
@@ -131,7 +143,7 @@ Result<std::string> prefix(const Json& options, std::span<const Unit> units, con
     task += (task.empty() ? "" : "\n") + more;
   }
   if (!trim(task).empty()) text += fmt::format("Task:\n{}\n\n", trim(task));
-  text += "Failing now:\n" + failing_units(units) + "\nThe source files:\n\n";
+  text += units_heading(units) + failing_units(units) + "\nThe source files:\n\n";
   std::vector<std::string> globs = option_strings(options, "context");
   if (globs.empty()) globs = option_strings(options, "may_write");
   LATHE_TRY(const std::vector<std::string> files, list_files(tree.path()));
@@ -478,6 +490,7 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
   Request request = request_of(task, context);
   LATHE_TRY(const std::string message, user_message(task, best, editor, finder));
   request.ask = Talk{{{"system", task.prefix}, {"user", message}}};
+  LATHE_TRY(request.labels["files"], shown_files(task.options, tree.path(), best));
   request.prediction = prediction_of(task, best);
   LATHE_TRY(const Asked<std::vector<Edit>> asked,
             ask<std::vector<Edit>>("code", std::move(request), context, kFormat,

@@ -129,16 +129,21 @@ RemoteHost::~RemoteHost() {
   for (const auto& [id, job] : jobs) job->thread.join();
 }
 
-HttpCall RemoteHost::call_of(std::string_view path, std::string body, Milliseconds limit) const {
+// Without a body: null.
+HttpCall RemoteHost::call_of(std::string_view path, const Json& body, Milliseconds limit) const {
   HttpCall call{.url = endpoint_.url + std::string(path),
-                .body = std::move(body),
+                .body = body.is_null() ? std::string() : dump_json(body),
                 .headers = {std::string(kForwardedHeader) + ": 1"},
                 .allowed = config_.allowed,
                 .contacts = config_.contacts,
                 .allowed_by = config_.allowed_by,
                 .connect_limit = config_.connect_limit,
                 .idle_limit = std::min(config_.idle_limit, limit),
-                .total_limit = limit};
+                .total_limit = limit,
+                .consent = config_.consent,
+                .model = json_string(body, "model"),
+                .answer_tokens = json_int(body, "max_tokens", -1)};
+  call.prompt_tokens = static_cast<std::int64_t>(call.body.size()) / 3;
   if (!config_.api_key.empty()) call.headers.push_back("Authorization: Bearer " + config_.api_key);
   return call;
 }
@@ -146,7 +151,7 @@ HttpCall RemoteHost::call_of(std::string_view path, std::string body, Millisecon
 // One exchange that is not streamed.
 Result<Json> RemoteHost::ask(std::string_view path, const Json& body, Milliseconds limit,
                              const StopFlag& stop) {
-  return answer_to(call_of(path, body.is_null() ? std::string() : dump_json(body), limit), stop);
+  return answer_to(call_of(path, body, limit), stop);
 }
 
 Result<Json> RemoteHost::answer_to(const HttpCall& call, const StopFlag& stop) {
@@ -159,11 +164,12 @@ Result<Json> RemoteHost::answer_to(const HttpCall& call, const StopFlag& stop) {
   return json;
 }
 
-// An exchange that failed: unless it was ended from here, the server counts as away until it is
-// looked at again.
+// An exchange that failed: unless it was ended or refused from here, the server counts as away
+// until it is looked at again.
 Error RemoteHost::missed(Error error) {
   error.message = config_.name + ": " + error.message;
-  if (error.kind != ErrorKind::kCancelled) set_problem(error.message);
+  if (error.kind != ErrorKind::kCancelled && error.kind != ErrorKind::kDenied)
+    set_problem(error.message);
   return error;
 }
 
@@ -290,7 +296,7 @@ Result<HostReply> RemoteHost::streamed(std::string_view path, const Json& body, 
     read_extras(data, extras);
     return stream.event(data);
   });
-  HttpCall call = call_of(path, dump_json(body), limit);
+  HttpCall call = call_of(path, body, limit);
   call.headers.push_back("Accept: text/event-stream");
   call.on_stream = [&](std::string_view bytes) {
     status = reader.feed(bytes);
@@ -388,7 +394,9 @@ ModelHost::Id RemoteHost::transcribe(const std::string& model, SoundRequest requ
         const RemoteForm form = transcription_form(model, request);
         HttpCall call =
             call_of(request.options.translate ? "/audio/translations" : "/audio/transcriptions",
-                    form.body, kLoadLimit);
+                    Json(), kLoadLimit);
+        call.body = form.body;
+        call.model = model;
         call.body_type = form.type;
         call.idle_limit = kLoadLimit;  // nothing is said before the whole sound is written down
         LATHE_TRY(const Json json, answer_to(call, stop));

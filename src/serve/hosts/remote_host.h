@@ -33,6 +33,7 @@ struct RemoteHostConfig {
   Milliseconds idle_limit{300'000};  // without a byte: reading a long prompt takes a while
   // Is told when the server stops answering, and when it answers again; may be empty.
   std::function<void(const std::string&)> log = {};
+  ConsentGate consent = {};  // of what goes to a cloud; empty: nothing goes there
 };
 
 class RemoteHost : public ModelHost {
@@ -73,7 +74,7 @@ class RemoteHost : public ModelHost {
   };
 
   RemoteHost(RemoteHostConfig config, Endpoint endpoint);
-  HttpCall call_of(std::string_view path, std::string body, Milliseconds limit) const;
+  HttpCall call_of(std::string_view path, const Json& body, Milliseconds limit) const;
   Result<Json> ask(std::string_view path, const Json& body, Milliseconds limit,
                    const StopFlag& stop);
   Result<HostReply> answer(const std::string& model, const HostRequest& request,

@@ -257,6 +257,7 @@ void leave_out(Json& request, const std::set<std::string>& fields) {
 
 std::string error_message_of(std::string_view body) {
   if (const auto json = parse_json(body, {.max_bytes = 1 << 20})) {
+    if (json->is_array() && !json->empty()) return error_message_of(dump_json(json->front()));
     const Json& error = json_at(*json, "error");
     for (const std::string& text :
          {json_string(error, "message"), error.is_string() ? error.get<std::string>() : "",
@@ -350,7 +351,7 @@ Status ChatStream::choice(const Json& choice) {
   return {};
 }
 
-Result<Reply> ChatStream::finish() && {
+Result<Reply> ChatStream::finish() {
   if (!finished_)
     return fail(ErrorKind::kUnavailable,
                 "the reply was cut off: the stream ended after {} bytes of text without a finish "

@@ -34,21 +34,32 @@ Usage usage_of(const Json& usage);
 // As servers name it, in any case; nullopt: an unknown one.
 std::optional<FinishReason> finish_reason_of(std::string_view name);
 
-// Puts a streamed reply together from the data of its events; a whole completion is one event.
-// Thinking that stands in the text is split off.
-class ChatStream {
+// A reply, put together from the data of its events.
+class AnswerStream {
+ public:
+  virtual ~AnswerStream() = default;
+  virtual Status event(std::string_view data) = 0;
+  virtual bool done() const = 0;     // nothing more comes
+  virtual bool heard() const = 0;    // a delta went out: what follows must be its rest
+  virtual bool refused() const = 0;  // another try would end no better
+  // The whole reply, once. An Error unless the stream said how it ended: a cut reply is no reply.
+  virtual Result<Reply> finish() = 0;
+};
+
+// That of a chat completion; a whole one is one event. Thinking that stands in the text is split
+// off.
+class ChatStream : public AnswerStream {
  public:
   // all_logprobs: of every token. Else those of thoughts are left out, which are not the answer's;
   // and with them those of tokens that are part of a character.
   explicit ChatStream(std::function<void(const Delta&)> on_delta, bool all_logprobs = false)
       : on_delta_(std::move(on_delta)), all_logprobs_(all_logprobs) {}
 
-  Status event(std::string_view data);
-  bool done() const { return done_; }        // [DONE] came
-  bool heard() const { return heard_; }      // a delta went out: what follows must be its rest
-  bool refused() const { return refused_; }  // another try would end no better
-  // The whole reply. An Error unless the stream said how it ended: a cut reply is no reply.
-  Result<Reply> finish() &&;
+  Status event(std::string_view data) override;
+  bool done() const override { return done_; }  // [DONE] came
+  bool heard() const override { return heard_; }
+  bool refused() const override { return refused_; }
+  Result<Reply> finish() override;
 
  private:
   Status choice(const Json& choice);

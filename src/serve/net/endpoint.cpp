@@ -45,7 +45,10 @@ Result<UrlParts> parts_of(const std::string& text) {
   const Url url(curl_url());
   if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK)
     return invalid("{}: is no URL", clip_utf8(make_valid_utf8(text), 200));
-  return UrlParts{host_of(url), part_of(url, CURLUPART_PATH)};
+  return UrlParts{host_of(url), part_of(url, CURLUPART_PATH),
+                  fmt::format("{}://{}:{}", part_of(url, CURLUPART_SCHEME),
+                              to_lower_ascii(part_of(url, CURLUPART_HOST)),
+                              part_of(url, CURLUPART_PORT, CURLU_DEFAULT_PORT))};
 }
 
 Reach reach_of_address(const sockaddr* address) {
@@ -110,8 +113,8 @@ Result<Endpoint> parse_url(std::string_view text, const char* default_path) {
 
 }  // namespace
 
-Result<Endpoint> parse_endpoint(std::string_view text) {
-  return parse_url(text, "/v1");
+Result<Endpoint> parse_endpoint(std::string_view text, const char* default_path) {
+  return parse_url(text, default_path);
 }
 
 Result<Endpoint> parse_base_url(std::string_view text) {

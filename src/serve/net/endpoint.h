@@ -17,15 +17,16 @@ struct Endpoint {
 };
 
 // http or https, a host, perhaps a port and a path; no user, query or fragment.
-// Without a path it is "/v1".
-Result<Endpoint> parse_endpoint(std::string_view url);
+// Without a path it is `default_path`.
+Result<Endpoint> parse_endpoint(std::string_view url, const char* default_path = "/v1");
 // The same for what has paths of its own below it: without a path there is none.
 Result<Endpoint> parse_base_url(std::string_view url);
 
 // The parts of a URL that anything may have.
 struct UrlParts {
-  std::string host;  // without brackets
-  std::string path;  // without a query, which may hold a secret
+  std::string host;         // without brackets
+  std::string path;         // without a query, which may hold a secret
+  std::string origin = {};  // scheme://host:port, the port said where it is the scheme's own, too
 };
 Result<UrlParts> parts_of(const std::string& url);
 

@@ -46,6 +46,7 @@ struct State {
   std::map<std::string, std::string> open = {};  // "address port" → its id in call.contacts
   std::uint64_t sent = 0, received = 0;
   Sha256 sent_bytes = {};
+  std::string consent = {};  // who allowed the body to go to a cloud; "": nobody was asked
 };
 
 // A contact is written down before it is made.
@@ -160,6 +161,11 @@ curl_socket_t open_socket(void* user, curlsocktype, curl_sockaddr* address) {
     state.denied = reach_name(state.reach);
     return CURL_SOCKET_BAD;
   }
+  // A name of the local network that leads beyond it.
+  if (state.reach == Reach::kAny && !state.call.body.empty() && state.consent.empty()) {
+    state.denied = reach_name(state.reach);
+    return CURL_SOCKET_BAD;
+  }
   if (state.reach > Reach::kLocal) {
     Contact contact = state.contact;
     contact.reach = state.reach;
@@ -247,6 +253,28 @@ Result<CURLcode> drive(CURLM* multi, const State& state, const StopFlag& stop) {
   return message ? message->data.result : CURLE_FAILED_INIT;
 }
 
+// Nothing has left yet: no name was looked up, no socket opened.
+Status ask_consent(State& state, const StopFlag& stop) {
+  const HttpCall& call = state.call;
+  if (call.body.empty()) return {};
+  LATHE_TRY(const UrlParts url, parts_of(call.url));
+  const bool beyond = call.allowed == Reach::kAny && reach_of_host(url.host) == Reach::kAny;
+  if (!call.cloud && !beyond) return {};
+  if (!call.consent)
+    return fail(ErrorKind::kDenied,
+                "{}: is a cloud, and what is sent there is not held to a person's consent here, so "
+                "nothing was sent",
+                url.origin);
+  LATHE_TRY(state.consent, call.consent({.bytes = call.body,
+                                         .destination = url.origin + url.path,
+                                         .model = call.model,
+                                         .prompt_tokens = call.prompt_tokens,
+                                         .answer_tokens = call.answer_tokens,
+                                         .labels = call.labels},
+                                        stop));
+  return {};
+}
+
 // What the contacts of this call say; a name is looked up, and that is a contact, too.
 Status begin_contacts(State& state) {
   const HttpCall& call = state.call;
@@ -256,6 +284,8 @@ Status begin_contacts(State& state) {
                    .allowed_by = call.allowed_by,
                    .what = fmt::format("{} {}", call.body.empty() ? "GET" : "POST", url.path),
                    .labels = call.labels};
+  if (!state.consent.empty()) state.contact.allowed_by += ", " + state.consent;
+  state.contact.labels.erase("files");  // many, and known from the consent
   if (is_literal_host(url.host) || reach_of_host(url.host) == Reach::kLocal) return {};
   Contact lookup = state.contact;
   lookup.kind = ContactKind::kLookup;
@@ -333,6 +363,7 @@ Result<HttpAnswer> http_call(const HttpCall& call, const StopFlag& stop) {
   Transfer transfer{state, easy.get()};
   set_up(easy.get(), call, state, transfer, headers.get());
   curl_multi_add_handle(multi.get(), easy.get());
+  LATHE_TRY_STATUS(ask_consent(state, stop));
   LATHE_TRY_STATUS(begin_contacts(state));
   auto answer = exchange(easy.get(), multi.get(), state, stop);
   // A URL may hold a secret behind its '?'.

@@ -27,6 +27,17 @@ struct HttpAnswer {
   std::string header(std::string_view name) const;
 };
 
+// A body that is to go to a cloud, and what a person is told of it.
+struct CloudBody {
+  std::string_view bytes;
+  std::string destination;  // scheme://host:port/path
+  std::string model;
+  std::int64_t prompt_tokens = 0, answer_tokens = 0;  // estimated; at most. -1: no bound
+  std::map<std::string, std::string> labels = {};     // of the request that it is for
+};
+// Whether it may: in the words of who allowed it, "consent 0123…". May take its time, until `stop`.
+using ConsentGate = std::function<Result<std::string>(const CloudBody& body, const StopFlag& stop)>;
+
 struct HttpCall {
   std::string url;
   std::string body;  // with one it is a POST, else a GET
@@ -47,6 +58,13 @@ struct HttpCall {
   // Gets the body of a 200 or 206 answer piece by piece, whatever its type, and what the head
   // said; false ends the exchange (with an answer). max_body does not count then.
   std::function<bool(const HttpAnswer& head, std::string_view bytes)> on_body = {};
+  // Asked for a body that goes to a cloud, before a name is looked up or a socket opened; empty:
+  // none goes there. A cloud is what has a public address or a name that may have one, where
+  // `allowed` reaches that far, and what says that it is one.
+  ConsentGate consent = {};
+  bool cloud = false;
+  std::string model = {};                             // what the gate is told
+  std::int64_t prompt_tokens = 0, answer_tokens = 0;  // likewise
 };
 
 // An Error of kind kUnavailable and an empty answer.status mean that no answer began.

@@ -1,4 +1,4 @@
-// A worker behind an OpenAI-compatible server.
+// A worker behind a server of one of the APIs.
 #include "serve/net/http_worker.h"
 
 #include <algorithm>
@@ -36,8 +36,10 @@ std::vector<std::string> ids_of(const Json& models) {
 
 struct HttpWorker::Call {
   const StopFlag& stop;
-  Milliseconds deadline;
-  std::map<std::string, std::string> labels = {};  // of the request
+  mutable Milliseconds deadline;
+  std::map<std::string, std::string> labels = {};     // of the request
+  std::string model = {};                             // as a person is told
+  std::int64_t prompt_tokens = 0, answer_tokens = 0;  // likewise: estimated; at most
   Milliseconds left() const {
     return std::max(deadline - system_clock().monotonic(), Milliseconds(1));
   }
@@ -53,8 +55,10 @@ HttpWorker::HttpWorker(HttpWorkerConfig config, Endpoint endpoint)
     : config_(std::move(config)), endpoint_(std::move(endpoint)) {}
 
 Result<std::unique_ptr<HttpWorker>> HttpWorker::make(HttpWorkerConfig config) {
-  auto endpoint = parse_endpoint(config.base_url);
+  if (!config.api) config.api = &openai_dialect();
+  auto endpoint = parse_endpoint(config.base_url, config.api->base_path);
   if (!endpoint) return at("worker " + config.name, std::move(endpoint).error());
+  if (config.cloud) endpoint->reach = Reach::kAny;
   if (config.api_key.find_first_of("\r\n") != std::string::npos)
     return invalid("worker {}: its API key holds a line break", config.name);
   return std::unique_ptr<HttpWorker>(new HttpWorker(std::move(config), *std::move(endpoint)));
@@ -83,10 +87,21 @@ Status HttpWorker::check_reach() const {
               reach_name(endpoint_.reach), reach_name(endpoint_.reach));
 }
 
-// Of every call.
+// What is sent on to a cloud is sent to one.
+bool HttpWorker::is_cloud() const {
+  return endpoint_.reach == Reach::kAny || is_asked_of_a_cloud(config_.model);
+}
+
+Status HttpWorker::speaks_openai() const {
+  if (config_.api == &openai_dialect()) return {};
+  return invalid("worker {}: the API '{}' is asked for answers to talks alone", config_.name,
+                 config_.api->name);
+}
+
+// Of every call; of lathes' own, where one may answer.
 std::vector<std::string> HttpWorker::headers() const {
-  std::vector<std::string> headers;
-  if (!config_.api_key.empty()) headers.push_back("Authorization: Bearer " + config_.api_key);
+  std::vector<std::string> headers = config_.api->headers(config_.api_key);
+  if (config_.api != &openai_dialect()) return headers;
   if (config_.holds_beyond)
     headers.push_back(fmt::format("{}: {}", kReachHeader, reach_name(config_.allowed)));
   if (config_.background)
@@ -118,6 +133,7 @@ Result<Json> HttpWorker::list_models(const Call& call) const {
 Status HttpWorker::ready(const StopFlag& stop) {
   const std::string place = "worker " + config_.name;
   if (auto status = check_reach(); !status) return at(place, std::move(status).error());
+  if (is_cloud()) return {};
   const auto models = list_models({stop, system_clock().monotonic() + Milliseconds(10'000)});
   // An endpoint may list nothing and still answer.
   if (models || models.error().kind == ErrorKind::kNotFound) return {};
@@ -126,7 +142,7 @@ Status HttpWorker::ready(const StopFlag& stop) {
 
 // Only a lathe is told what the answer will probably repeat: it costs nothing there.
 PeerKind HttpWorker::peer(const Request& request, const Call& call) {
-  if (endpoint_.reach == Reach::kAny) return PeerKind::kCloud;
+  if (is_cloud()) return PeerKind::kCloud;
   if (request.prediction.empty() && !request.keep_prefix) return PeerKind::kLocal;
   {
     const std::scoped_lock lock(mutex_);
@@ -148,6 +164,10 @@ Result<std::string> HttpWorker::model_name(const Call& call) {
     const std::scoped_lock lock(mutex_);
     if (!served_model_.empty()) return served_model_;
   }
+  if (is_cloud())
+    return invalid(
+        "{} is a cloud, which is not asked for its models: say which one with {}={}#MODEL",
+        endpoint_.url, config_.name, endpoint_.url);
   LATHE_TRY(const Json models, list_models(call));
   const std::vector<std::string> names = ids_of(models);
   if (names.size() != 1)
@@ -180,7 +200,7 @@ Error HttpWorker::error_of(const HttpAnswer& answer, const Call& call) const {
     Error unknown = error(ErrorKind::kNotFound,
                           fmt::format("knows no model '{}' or no such path", config_.model));
     // Best effort: the names help, their absence changes nothing.
-    if (!call.stop.raised() && !config_.model.empty())
+    if (!call.stop.raised() && !config_.model.empty() && !is_cloud())
       if (const auto names = list_models(call); names && !names->empty())
         unknown.message += "; it has " + clip_utf8(join(ids_of(*names), ", "), 500);
     return unknown;
@@ -200,29 +220,49 @@ HttpCall HttpWorker::post(std::string_view path, const std::string& body, const 
           .labels = call.labels,
           .connect_limit = config_.connect_limit,
           .idle_limit = config_.idle_limit,
-          .total_limit = call.left()};
+          .total_limit = call.left(),
+          .cloud = is_cloud(),
+          .model = call.model,
+          .prompt_tokens = call.prompt_tokens,
+          .answer_tokens = call.answer_tokens};
+}
+
+Result<HttpAnswer> HttpWorker::send(HttpCall http, const std::string& shown,
+                                    const Call& call) const {
+  const auto show = [&] {
+    if (config_.on_outgoing) config_.on_outgoing(shown);
+  };
+  if (!http.cloud) show();
+  if (http.cloud && config_.consent)
+    http.consent = [&](const CloudBody& body, const StopFlag& stop) -> Result<std::string> {
+      const Milliseconds begun = system_clock().monotonic();
+      auto said = config_.consent(body, stop);
+      call.deadline += system_clock().monotonic() - begun;
+      if (said) show();
+      return said;
+    };
+  return http_call(http, call.stop);
 }
 
 Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
                                   const std::function<void(const Delta&)>& on_delta,
                                   Retry& retry) const {
-  ChatStream stream(on_delta);
+  const std::unique_ptr<AnswerStream> stream = config_.api->stream(on_delta);
   Status status;
-  SseReader reader([&](std::string_view data) { return stream.event(data); });
-  HttpCall http = post("/chat/completions", body, call);
+  SseReader reader([&](std::string_view data) { return stream->event(data); });
+  HttpCall http = post(config_.api->path(call.model), body, call);
   http.headers.emplace_back("Accept: text/event-stream");
   http.on_stream = [&](std::string_view bytes) {
     status = reader.feed(bytes);
-    return status.has_value() && !stream.done();
+    return status.has_value() && !stream->done();
   };
-  if (config_.on_outgoing) config_.on_outgoing(body);
-  const Result<HttpAnswer> answer = http_call(http, call.stop);
+  const Result<HttpAnswer> answer = send(std::move(http), body, call);
   if (answer && answer->status == 200 && !answer->streamed) {
     // Not every server streams, and not every stream is called one.
     const std::string_view text = trim(answer->body);
     const auto begins = [&](std::string_view word) { return text.starts_with(word); };
-    if (begins("{")) {
-      status = stream.event(text);
+    if (begins("{") || begins("[")) {
+      status = stream->event(text);
     } else if (begins("data:") || begins("event:") || begins(":")) {
       status = reader.feed(answer->body);
     } else {
@@ -230,7 +270,9 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
       return std::unexpected(error_of(*answer, call));
     }
   } else if (answer && !answer->streamed) {
-    retry = {may_retry(answer->status) && !answer->never_retry, answer->retry_after, {}};
+    const Milliseconds asked =
+        answer->retry_after.count() >= 0 ? answer->retry_after : retry_delay_in(answer->body);
+    retry = {may_retry(answer->status) && !answer->never_retry, asked, {}};
     if (answer->status == 400 || answer->status == 422) retry.refusal = answer->body;
     return std::unexpected(error_of(*answer, call));
   }
@@ -240,10 +282,10 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
   else if (!answer)
     reply = std::unexpected(answer.error());
   else
-    reply = std::move(stream).finish();
+    reply = stream->finish();
   if (reply) return reply;
   retry.worth =
-      reply.error().kind == ErrorKind::kUnavailable && !stream.heard() && !stream.refused();
+      reply.error().kind == ErrorKind::kUnavailable && !stream->heard() && !stream->refused();
   return answer ? at(endpoint_.url, std::move(reply).error()) : reply;
 }
 
@@ -257,10 +299,15 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
         "with a text",
         place, config_.name);
   const Milliseconds start = system_clock().monotonic();
-  const Call call{stop, start + request.time_limit, request.labels};
+  Call call{stop, start + request.time_limit, request.labels};
   const auto model = model_name(call);
   if (!model) return at(place, model.error());
-  Json body = request_json(request, *model, peer(request, call));
+  call.model = *model;
+  call.prompt_tokens = estimated_tokens(request);
+  call.answer_tokens = request.max_tokens > 0 ? request.max_tokens : -1;
+  auto wanted = config_.api->body(request, *model, peer(request, call));
+  if (!wanted) return at(place, wanted.error());
+  Json body = *std::move(wanted);
   for (int tries = 1, calls = 1;; ++tries, ++calls) {
     {
       const std::scoped_lock lock(mutex_);
@@ -296,6 +343,7 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
 // The first choice's "logprobs" with the answer's "usage".
 Result<Json> HttpWorker::weigh(const Continuation& asked, const Call& call) {
   LATHE_TRY_STATUS(check_reach());
+  LATHE_TRY_STATUS(speaks_openai());
   LATHE_TRY(const std::string model, model_name(call));
   // An answer of one token: not every server gives none.
   const std::string body = dump_json({{"model", model},
@@ -304,9 +352,12 @@ Result<Json> HttpWorker::weigh(const Continuation& asked, const Call& call) {
                                       {"temperature", 0},
                                       {"echo", true},
                                       {"logprobs", 1}});
-  const HttpCall http = post("/completions", body, call);
-  if (config_.on_outgoing) config_.on_outgoing(body);
-  LATHE_TRY(const HttpAnswer answer, http_call(http, call.stop));
+  HttpCall http = post("/completions", body, call);
+  http.model = model;
+  http.prompt_tokens = static_cast<std::int64_t>(body.size()) / 3;
+  http.answer_tokens = 1;
+  const std::string url = http.url;
+  LATHE_TRY(const HttpAnswer answer, send(std::move(http), body, call));
   const auto json = parse_json(answer.body);
   if (answer.status != 200 || !json) return std::unexpected(error_of(answer, call));
   const Json& choices = json_at(*json, "choices");
@@ -315,7 +366,7 @@ Result<Json> HttpWorker::weigh(const Continuation& asked, const Call& call) {
     return invalid(
         "{} gives no log probabilities of the prompt's tokens ('echo' with 'logprobs'), so it "
         "cannot say how likely a text is; `lathe serve` does, and so does {}=FILE.gguf",
-        http.url, config_.name);
+        url, config_.name);
   logprobs["usage"] = json_at(*json, "usage");
   return logprobs;
 }
@@ -377,6 +428,7 @@ Result<Likelihood> HttpWorker::likelihood(const Continuation& asked, const StopF
 
 Result<Transcription> HttpWorker::hear(const SoundRequest& asked, const Call& call) {
   LATHE_TRY_STATUS(check_reach());
+  LATHE_TRY_STATUS(speaks_openai());
   LATHE_TRY(const std::string model, model_name(call));
   const bool translates = asked.options.translate;
   const RemoteForm form = transcription_form(model, asked);
@@ -384,16 +436,18 @@ Result<Transcription> HttpWorker::hear(const SoundRequest& asked, const Call& ca
       post(translates ? "/audio/translations" : "/audio/transcriptions", form.body, call);
   http.body_type = form.type;
   http.idle_limit = call.left();  // nothing is said before the whole sound is written down
+  http.model = model;
+  http.answer_tokens = -1;  // clouds count a sound by its time
+  const std::string url = http.url;
   // For people, who read a sound by its size and hash.
-  if (config_.on_outgoing)
-    config_.on_outgoing(
-        dump_json({{"model", model},
-                   {"language", asked.options.language},
-                   {"file", {{"bytes", asked.file.size()}, {"sha256", sha256_hex(asked.file)}}}}));
-  LATHE_TRY(const HttpAnswer answer, http_call(http, call.stop));
+  const std::string shown =
+      dump_json({{"model", model},
+                 {"language", asked.options.language},
+                 {"file", {{"bytes", asked.file.size()}, {"sha256", sha256_hex(asked.file)}}}});
+  LATHE_TRY(const HttpAnswer answer, send(std::move(http), shown, call));
   const auto json = parse_json(answer.body);
   if (answer.status != 200 || !json) return std::unexpected(error_of(answer, call));
-  return transcription_of(*json, http.url, asked.options);
+  return transcription_of(*json, url, asked.options);
 }
 
 Result<Transcription> HttpWorker::transcribe(const SoundRequest& asked, const StopFlag& stop) {

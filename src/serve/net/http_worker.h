@@ -1,6 +1,8 @@
-// A worker behind any OpenAI-compatible endpoint: llama-server, vLLM, Ollama, a cloud. One POST to
-// {base_url}/chat/completions per call, streamed. Nothing leaves for a place beyond `allowed`: not
-// a byte, not a DNS query. complete() may be called from several threads at once.
+// A worker behind any OpenAI-compatible endpoint: llama-server, vLLM, Ollama, a cloud; or behind
+// Anthropic's or Google's API. One POST per call, streamed. Nothing leaves for a place beyond
+// `allowed`: not a byte, not a DNS query. Nothing leaves for a cloud without `consent` to the exact
+// bytes, and nothing else is asked of it, not even its list of models. complete() may be called
+// from several threads at once.
 #pragma once
 
 #include <functional>
@@ -10,7 +12,7 @@
 #include <set>
 #include <string>
 
-#include "serve/net/chat_stream.h"
+#include "serve/net/api_dialect.h"
 #include "serve/net/http_call.h"
 #include "work/work.h"
 
@@ -33,6 +35,10 @@ struct HttpWorkerConfig {
   Milliseconds connect_limit{10'000};
   Milliseconds idle_limit{300'000};  // without a byte: reading a long prompt takes a while
   Milliseconds retry_delay{500};     // before the first retry; doubles, up to 8 s
+  const ApiDialect* api = nullptr;   // null: OpenAI's
+  // It is a cloud, and held to what holds for one, wherever its address is.
+  bool cloud = false;
+  ConsentGate consent = {};  // of what goes to a cloud; empty: nothing goes there
 };
 
 class HttpWorker : public Worker {
@@ -58,6 +64,7 @@ class HttpWorker : public Worker {
 
   HttpWorker(HttpWorkerConfig config, Endpoint endpoint);
   Status check_reach() const;
+  bool is_cloud() const;
   std::vector<std::string> headers() const;
   Result<std::string> model_name(const Call& call);
   // The list of GET /models; other errors than a failed connection name the status.
@@ -66,6 +73,9 @@ class HttpWorker : public Worker {
   Result<Transcription> hear(const SoundRequest& asked, const Call& call);
   PeerKind peer(const Request& request, const Call& call);
   HttpCall post(std::string_view path, const std::string& body, const Call& call) const;
+  // `shown`: what a person is shown of it. What waits for consent takes none of the call's time.
+  Result<HttpAnswer> send(HttpCall http, const std::string& shown, const Call& call) const;
+  Status speaks_openai() const;
   Result<Reply> attempt(const std::string& body, const Call& call,
                         const std::function<void(const Delta&)>& on_delta, Retry& retry) const;
   Error error_of(const HttpAnswer& answer, const Call& call) const;

@@ -478,6 +478,10 @@ TEST_F(HttpWorkerTest, AModelThatOllamaAsksItsCloudForIsNotAsked) {
   }
   settings.allowed = Reach::kAny;
   settings.model = "gpt-oss:120b-cloud";
+  EXPECT_FALSE(ask(settings)) << "nobody can be asked";
+  settings.consent = [](const CloudBody&, const StopFlag&) {
+    return Result<std::string>("a test");
+  };
   EXPECT_TRUE(ask(settings));
 }
 

@@ -3,17 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
+
+#include "ground/base/hash.h"
 
 namespace lathe::serve {
 
 RemoteForm transcription_form(const std::string& model, const SoundRequest& request) {
-  // A boundary that is nowhere in what it parts.
-  std::string boundary;
-  do {
-    std::random_device random;
-    boundary = fmt::format("lathe{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
-  } while (request.file.contains(boundary) || request.options.prompt.contains(boundary));
+  // A boundary that is nowhere in what it parts; the same form has the same bytes each time.
+  std::string boundary = "lathe" + sha256_hex(request.file).substr(0, 32);
+  while (request.file.contains(boundary) || request.options.prompt.contains(boundary))
+    boundary = "lathe" + sha256_hex(boundary).substr(0, 32);
   RemoteForm form;
   form.type = "multipart/form-data; boundary=" + boundary;
   const auto add = [&](std::string_view name, std::string_view more, std::string_view data) {
