@@ -1,9 +1,17 @@
 // lathe approvals list | allow | refuse | forget: what a person was asked for, and what they said.
+#include "app/cli/consent_gate.h"
 #include "app/cli/tool_desk.h"
 #include "ground/base/text.h"
 
 namespace lathe::app {
 namespace {
+
+std::string row_words(const books::Approval& approval) {
+  if (approval.kind == books::kConsentKind) return "consent: " + consent_words(approval);
+  if (approval.kind == books::kConsentRuleKind)
+    return "rule of consent for " + approval.subject.at("destination");
+  return approval_words(approval);
+}
 
 Status list_approvals(const App& app) {
   LATHE_TRY(const auto table, approvals_of(app).all());
@@ -18,7 +26,7 @@ Status list_approvals(const App& app) {
                   {"at", format_utc(each.at_ms)}});
     } else {
       print(fmt::format("{}  {:<8}  {}  {}\n", each.id(), decision_name(each.decision),
-                        format_utc(each.at_ms), approval_words(each)));
+                        format_utc(each.at_ms), row_words(each)));
     }
   }
   if (table.empty() && !app.json) print("nobody was asked for anything yet\n");
@@ -35,16 +43,29 @@ Status decide(const App& app, const std::vector<std::string>& ids, books::Decisi
       return fail(ErrorKind::kNotFound,
                   "nobody was asked for '{}'; `lathe approvals list` shows what was asked for",
                   clip_utf8(id, 40));
-    found->decision = decision;
-    found->at_ms = system_clock().unix_ms();
-    LATHE_TRY_STATUS(approvals.put(*found));
-    if (!app.json) print(fmt::format("{}: {}\n", decision_name(decision), approval_words(*found)));
+    const std::int64_t now = system_clock().unix_ms();
+    // Of what goes to a cloud, secrets must be named: `lathe consent`.
+    if (found->kind == books::kConsentKind)
+      LATHE_TRY_STATUS(consents_of(app).decide(id, decision, {}, now));
+    else
+      LATHE_TRY_STATUS(approvals.update(id, [&](books::Approval& row) -> Status {
+        row.decision = decision;
+        row.at_ms = now;
+        return {};
+      }));
+    if (!app.json) print(fmt::format("{}: {}\n", decision_name(decision), row_words(*found)));
   }
   return {};
 }
 
 Status forget(const App& app, const std::vector<std::string>& ids) {
-  for (const std::string& id : ids) LATHE_TRY_STATUS(approvals_of(app).forget(id));
+  for (const std::string& id : ids) {
+    // A consent goes with its text.
+    const Status gone = consents_of(app).forget(id);
+    if (gone) continue;
+    if (gone.error().kind != ErrorKind::kNotFound) return gone;
+    LATHE_TRY_STATUS(approvals_of(app).forget(id));
+  }
   return {};
 }
 

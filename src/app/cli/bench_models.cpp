@@ -4,6 +4,7 @@
 
 #include "app/bench/live_target.h"
 #include "app/cli/bench_flags.h"
+#include "app/cli/consent_gate.h"
 #include "app/cli/pool_flags.h"
 #include "app/cli/running_server.h"
 #include "ground/base/hash.h"
@@ -286,13 +287,15 @@ Result<Json> measure_server(const App& app, const BenchFlags& flags, const std::
   LATHE_TRY(const ServePlan plan, plan_of(flags));
   LATHE_TRY(const double long_seconds, sustained_seconds(flags));
   const auto mark = url.find('#');
+  LATHE_TRY(serve::ConsentGate consent, consent_gate_of(app, kConsentWait));
   LATHE_TRY(const auto target,
             server_target({.url = url.substr(0, mark),
                            .model = mark == url.npos ? "" : url.substr(mark + 1),
                            .api_key = server_key(),
                            .allowed = parse_reach(flags.allow).value_or(Reach::kLocal),
                            .contacts = app.contacts.get(),
-                           .allowed_by = fmt::format("bench --against, --allow {}", flags.allow)},
+                           .allowed_by = fmt::format("bench --against, --allow {}", flags.allow),
+                           .consent = std::move(consent)},
                           *app.stop));
   LATHE_TRY(Json turn, measure_target(app, *target, target->where(), plan, long_seconds));
   return Json{{"model", target->where()},

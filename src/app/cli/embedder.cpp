@@ -1,5 +1,6 @@
 // Embeddings from a model file, or from the running server.
 #include "app/cli/embedder.h"
+#include "app/cli/consent_gate.h"
 
 #include <future>
 
@@ -56,6 +57,7 @@ struct Served {
   const App& app;
   ServerAddress server;
   std::string model;
+  serve::ConsentGate consent;
 };
 
 Result<Vectors> ask(const Served& served, const std::vector<std::string>& texts) {
@@ -65,7 +67,10 @@ Result<Vectors> ask(const Served& served, const std::vector<std::string>& texts)
       .headers = {fmt::format("{}: {}", serve::kReachHeader, reach_name(served.server.allowed))},
       .allowed = served.server.allowed,
       .contacts = served.app.contacts.get(),
-      .allowed_by = served.server.allowed_by};
+      .allowed_by = served.server.allowed_by,
+      .consent = served.consent,
+      .model = served.model};
+  call.prompt_tokens = static_cast<std::int64_t>(call.body.size()) / 3;
   if (const std::string key = server_key(); !key.empty())
     call.headers.push_back("Authorization: Bearer " + key);
   LATHE_TRY(const serve::HttpAnswer answer, serve::http_call(call, *served.app.stop));
@@ -115,11 +120,11 @@ Result<books::Embedder> of_server(const App& app, const std::string& name, Reach
                 server.base, reach_name(server.allowed), reach_name(allowed));
   if (allowed != Reach::kAny && is_asked_of_a_cloud(name))
     return fail(ErrorKind::kDenied, "{}: by its name this model is asked of a cloud", name);
+  LATHE_TRY(serve::ConsentGate consent, consent_gate_of(app, kConsentWait));
   return books::Embedder{
       name, name,
-      [served = Served{app, std::move(server), name}](const std::vector<std::string>& texts) {
-        return ask_with_cuts(served, texts);
-      }};
+      [served = Served{app, std::move(server), name, std::move(consent)}](
+          const std::vector<std::string>& texts) { return ask_with_cuts(served, texts); }};
 }
 
 }  // namespace

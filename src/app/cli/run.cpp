@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "app/cli/consent_gate.h"
 #include "app/cli/model_library.h"
 #include "app/cli/pool_flags.h"
 #include "app/cli/running_server.h"
@@ -246,13 +247,15 @@ Result<Partner> open_there(const App& app, const RunFlags& flags, const ServerAd
   Partner partner{.name = model,
                   .greeting = fmt::format("{} at {} · /help\n", model, server.base),
                   .vocabulary = kAnyVocabulary};
+  LATHE_TRY(serve::ConsentGate consent, consent_gate_of(app, kConsentWait));
   LATHE_TRY(partner.worker, serve::HttpWorker::make({.name = model,
                                                      .base_url = server.base + "/v1",
                                                      .model = model,
                                                      .api_key = server_key(),
                                                      .allowed = server.allowed,
                                                      .contacts = app.contacts.get(),
-                                                     .allowed_by = server.allowed_by}));
+                                                     .allowed_by = server.allowed_by,
+                                                     .consent = std::move(consent)}));
   LATHE_TRY_STATUS(begin_conversation(flags, std::move(sampler), partner));
   return partner;
 }

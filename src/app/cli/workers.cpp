@@ -19,6 +19,8 @@ namespace {
 
 struct WorkerSpec {
   std::string name = {}, url = {}, model = {}, script = {}, key_env = {}, file = {};
+  std::string key_file = {}, api = {}, tier = {};
+  fs::path place = {};  // the directory of the file that names it
   std::optional<serve::CatalogModel> program = {};
 };
 
@@ -81,6 +83,25 @@ Result<WorkerSpec> program_entry(const std::string& name, const toml::table& ent
   return WorkerSpec{.name = name, .program = std::move(model)};
 }
 
+// What is said of a worker behind a URL.
+Status check_server_entry(const WorkerSpec& spec, const std::string& place) {
+  if (spec.url.empty() && !(spec.api + spec.tier + spec.key_file).empty())
+    return invalid("{}: worker.{}: api, tier and key_file are of a worker behind a url", place,
+                   spec.name);
+  if (!spec.api.empty() && !serve::find_api_dialect(spec.api)) {
+    std::vector<std::string> names;
+    for (const serve::ApiDialect* each : serve::api_dialects()) names.emplace_back(each->name);
+    return invalid("{}: worker.{}: there is no api '{}'; there are {}", place, spec.name,
+                   clip_utf8(spec.api, 40), join(names, ", "));
+  }
+  if (!spec.tier.empty() && spec.tier != "cloud")
+    return invalid("{}: worker.{}: the tier of a worker can be \"cloud\", not '{}'", place,
+                   spec.name, clip_utf8(spec.tier, 40));
+  if (!spec.key_env.empty() && !spec.key_file.empty())
+    return invalid("{}: worker.{} has key_env and key_file: one of them", place, spec.name);
+  return {};
+}
+
 // CONFIG/workers.toml; it may be missing.
 Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
   std::vector<WorkerSpec> specs;
@@ -104,21 +125,27 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
     }
     WorkerSpec spec;
     spec.name = std::string(name.str());
+    spec.place = file.parent_path();
+    const std::vector<std::string> known{"url",  "model",    "script", "key_env",
+                                         "file", "key_file", "api",    "tier"};
     for (const auto& [key, member] : *entry) {
       const auto string = member.value_exact<std::string>();
-      const std::vector<std::string> known{"url", "model", "script", "key_env", "file"};
       if (std::ranges::find(known, key.str()) == known.end())
         return invalid("{}: '{}' is not known here{}", toml_place(file.string(), key.source()),
                        key.str(), did_you_mean(key.str(), known));
       if (!string)
         return invalid("{}: '{}' must be a string", toml_place(file.string(), key.source()),
                        key.str());
-      (key.str() == "url"      ? spec.url
-       : key.str() == "model"  ? spec.model
-       : key.str() == "script" ? spec.script
-       : key.str() == "file"   ? spec.file
-                               : spec.key_env) = *string;
+      (key.str() == "url"        ? spec.url
+       : key.str() == "model"    ? spec.model
+       : key.str() == "script"   ? spec.script
+       : key.str() == "file"     ? spec.file
+       : key.str() == "key_file" ? spec.key_file
+       : key.str() == "api"      ? spec.api
+       : key.str() == "tier"     ? spec.tier
+                                 : spec.key_env) = *string;
     }
+    LATHE_TRY_STATUS(check_server_entry(spec, place));
     if (spec.url.empty() + spec.script.empty() + spec.file.empty() != 2)
       return invalid("{}: worker.{} needs one of url, file, script and command", place, spec.name);
     specs.push_back(std::move(spec));
@@ -126,8 +153,36 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
   return specs;
 }
 
+// The key that a file holds, which nobody else may read.
+Result<std::string> key_in_file(const WorkerSpec& spec) {
+  const fs::path file = spec.place / spec.key_file;
+  std::error_code wrong;
+  const fs::perms others =
+      fs::status(file, wrong).permissions() & (fs::perms::group_all | fs::perms::others_all);
+  if (wrong) return fail(ErrorKind::kNotFound, "{}: {}", file.string(), wrong.message());
+  if (others != fs::perms::none)
+    return fail(ErrorKind::kDenied,
+                "{}: others may read or write this key; `chmod 600 {}` keeps it to you",
+                file.string(), file.string());
+  LATHE_TRY(const std::string text, read_file(file, 64 << 10));
+  const std::string key(trim(text));
+  if (key.empty()) return invalid("{}: holds no API key", file.string());
+  return key;
+}
+
+Result<std::string> worker_key(const WorkerSpec& spec) {
+  if (!spec.key_file.empty()) return key_in_file(spec);
+  if (spec.key_env.empty()) return std::string();
+  const char* key = std::getenv(spec.key_env.c_str());
+  if (!key || !*key)
+    return invalid("the environment variable {} is not set; it should hold the API key",
+                   spec.key_env);
+  return std::string(key);
+}
+
 Result<std::unique_ptr<Worker>> make_worker(const App& app, const WorkerSpec& spec,
-                                            const WorkerFlags& flags, Reach allowed) {
+                                            const WorkerFlags& flags, Reach allowed,
+                                            const serve::ConsentGate& consent) {
   if (!spec.script.empty()) {
     LATHE_TRY(auto scripted, loop::ScriptedWorker::load(spec.name, spec.script));
     return std::unique_ptr<Worker>(std::move(scripted));
@@ -141,14 +196,12 @@ Result<std::unique_ptr<Worker>> make_worker(const App& app, const WorkerSpec& sp
   config.contacts = app.contacts.get();
   config.allowed_by = fmt::format("worker {}, --allow {}", spec.name, flags.allow);
   config.holds_beyond = true;
-  if (!spec.key_env.empty()) {
-    const char* key = std::getenv(spec.key_env.c_str());
-    if (!key || !*key)
-      return invalid(
-          "worker {}: the environment variable {} is not set; it should hold the API key",
-          spec.name, spec.key_env);
-    config.api_key = key;
-  }
+  auto key = worker_key(spec);
+  if (!key) return at("worker " + spec.name, std::move(key).error());
+  config.api_key = *std::move(key);
+  config.api = serve::find_api_dialect(spec.api);  // without one OpenAI's
+  config.cloud = spec.tier == "cloud";
+  config.consent = consent;
   if (flags.show_outgoing)
     config.on_outgoing = [name = spec.name, url = spec.url](std::string_view text) {
       std::fprintf(stderr, "--- to %s (%s)\n%.*s\n---\n", name.c_str(), url.c_str(),
@@ -171,12 +224,19 @@ void add_worker_flags(CLI::App& command, WorkerFlags& flags) {
                   "How far prompts may travel, if the recipe's privacy allows it too")
       ->check(CLI::IsMember({"local", "lan", "any"}))
       ->capture_default_str();
+  command
+      .add_option("--consent-wait", flags.consent_wait,
+                  "How long a call to a cloud waits for your consent; 0s: not at all")
+      ->capture_default_str();
   command.add_flag("--show-outgoing", flags.show_outgoing,
                    "Print the exact text that is sent to a worker");
 }
 
-Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, Reach privacy) {
+Result<WorkerTable> WorkerTable::make(
+    const App& app, const WorkerFlags& flags, Reach privacy,
+    std::function<void(const std::function<void()>& work)> alone) {
   const Reach allowed = std::min(privacy, parse_reach(flags.allow).value_or(Reach::kLocal));
+  LATHE_TRY(serve::ConsentGate consent, consent_gate_of(app, flags.consent_wait, std::move(alone)));
   LATHE_TRY(std::vector<WorkerSpec> specs, read_config(app.config_dir / "workers.toml"));
   for (const std::string& text : flags.specs) {
     LATHE_TRY(WorkerSpec spec, parse_spec(text));
@@ -213,7 +273,7 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
   }
   for (const WorkerSpec& spec : specs) {
     if (spec.file.empty() && !spec.program) {
-      LATHE_TRY(table.workers_[spec.name], make_worker(app, spec, flags, allowed));
+      LATHE_TRY(table.workers_[spec.name], make_worker(app, spec, flags, allowed, consent));
     } else {
       const std::string asked = spec.program ? spec.name : model_name(files_of(spec.file));
       LATHE_TRY(const std::string model, table.pool_->find(asked));
@@ -222,6 +282,12 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
     }
   }
   return table;
+}
+
+std::vector<std::string> WorkerTable::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, worker] : workers_) names.push_back(name);
+  return names;
 }
 
 Worker* WorkerTable::find(const std::string& name) const {

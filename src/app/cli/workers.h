@@ -13,35 +13,44 @@
 //   url = "http://127.0.0.1:8080/v1"
 //   model = "qwen3-coder"
 //   key_env = "MY_KEY"        # the environment variable that holds the API key
-//   [worker.writer]
-//   file = "/models/writer.gguf"
-//   [worker.npu]
-//   command = ["vendor-server", "--port", "{port}"]   # a program, started when it is first asked
-//   memory = "24GiB"          # and the other keys of a program (serve/programs/program_spec.h)
+//   [worker.big]
+//   url = "https://api.example.com/v1"
+//   model = "big-1"
+//   api = "anthropic"         # or "openai" (as without it), "gemini"
+//   tier = "cloud"            # held to consent wherever it is; a public address is without saying
+//   so key_file = "big.key"      # relative to this file; for its owner alone [worker.writer] file
+//   = "/models/writer.gguf" [worker.npu] command = ["vendor-server", "--port", "{port}"]   # a
+//   program, started when it is first asked memory = "24GiB"          # and the other keys of a
+//   program (serve/programs/program_spec.h)
 #pragma once
 
 #include <map>
 #include <memory>
 
 #include "app/cli/app.h"
+#include "app/cli/consent_gate.h"
 #include "serve/pool/pool.h"
 #include "work/work.h"
 
 namespace lathe::app {
 
 struct WorkerFlags {
-  std::vector<std::string> specs;  // --worker
-  std::string allow = "local";     // --allow
-  bool show_outgoing = false;      // --show-outgoing
-  bool background = false;         // what is asked gives way to people
+  std::vector<std::string> specs;           // --worker
+  std::string allow = "local";              // --allow
+  bool show_outgoing = false;               // --show-outgoing
+  bool background = false;                  // what is asked gives way to people
+  std::string consent_wait = kConsentWait;  // --consent-wait
 };
 void add_worker_flags(CLI::App& command, WorkerFlags& flags);
 
 class WorkerTable {
  public:
   // `privacy`: of the recipe. A worker may reach as far as both allow.
-  static Result<WorkerTable> make(const App& app, const WorkerFlags& flags, Reach privacy);
+  // `alone`: as ConsentTerms has it.
+  static Result<WorkerTable> make(const App& app, const WorkerFlags& flags, Reach privacy,
+                                  std::function<void(const std::function<void()>& work)> alone);
   Worker* find(const std::string& name) const;
+  std::vector<std::string> names() const;
   // Whether models of this process are among them.
   bool computes_here() const { return pool_ != nullptr; }
 
