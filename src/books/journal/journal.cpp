@@ -21,6 +21,15 @@ void collect_blobs(const Json& value, std::set<std::string>& blobs) {
     for (const Json& member : value) collect_blobs(member, blobs);
 }
 
+// Manifests of trees: blobs that name blobs.
+void collect_manifests(const Json& value, std::set<std::string>& manifests) {
+  if (value.is_object())
+    if (std::string blob = json_string(json_at(value, "tree"), "blob"); !blob.empty())
+      manifests.insert(std::move(blob));
+  if (value.is_structured())
+    for (const Json& member : value) collect_manifests(member, manifests);
+}
+
 // Those that `name` may stand for.
 std::vector<std::string> fitting(std::span<const RunRow> rows, std::string_view name) {
   std::vector<std::string> found;
@@ -207,17 +216,17 @@ Result<std::set<std::string>> Journal::blobs_of(const std::string& run) const {
 
 Result<std::set<std::string>> Journal::blobs_of(const std::string& run,
                                                 std::int64_t& missing) const {
-  std::set<std::string> named;
+  std::set<std::string> named, manifests;
   LATHE_TRY(const std::vector<Record> run_records, records(run));
   for (const Record& record : run_records) {
     collect_blobs(record.body, named);
-    // A tree manifest is a blob that names blobs.
-    const std::string manifest = json_string(json_at(record.body, "tree"), "blob");
-    if (manifest.empty()) continue;
+    collect_manifests(record.body, manifests);
+  }
+  for (const std::string& manifest : manifests) {
     const auto text = blob(manifest);
     if (!text && text.error().kind == ErrorKind::kUnavailable) return std::unexpected(text.error());
     const auto tree = text ? parse_json(*text) : Result<Json>(std::unexpected(text.error()));
-    // A snapshot that is lost names nothing any more; the others are still cleaned up after.
+    // One that is lost names nothing any more; the others are still cleaned up after.
     if (!tree)
       ++missing;
     else
