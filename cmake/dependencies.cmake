@@ -26,6 +26,7 @@ lathe_pkg(edit libedit)
 lathe_pkg(crypto libcrypto)
 lathe_pkg(seccomp libseccomp)
 lathe_pkg(sqlite sqlite3)
+lathe_pkg(pq libpq)
 lathe_pkg(curl libcurl)
 # Asio and Beast, headers only. 1.81 has no CMake package of its own in Debian's layout.
 find_path(LATHE_BOOST_BEAST boost/beast/http.hpp REQUIRED)

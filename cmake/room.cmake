@@ -106,14 +106,21 @@ function(lathe_room room)
   endif()
 endfunction()
 
-# lathe_test(<target> SOURCES <files…> DEPS <targets…>): a GoogleTest program, each of its cases a CTest test.
+# lathe_test(<target> SOURCES <files…> DEPS <targets…> [TOGETHER <filter>]): a GoogleTest program, each of its cases a CTest test;
+# those that fit the filter are one, which starts once what they share.
 function(lathe_test target)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TOGETHER" "SOURCES;DEPS" ${ARGN})
   add_executable(${target} ${ARG_SOURCES})
   target_precompile_headers(${target} REUSE_FROM lathe_test_pch)
   target_link_libraries(${target} PRIVATE lathe_light_flags ${ARG_DEPS} lathe_testing lathe_sanitizers GTest::gtest
     GTest::gmock)
   target_compile_definitions(${target} PRIVATE LATHE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 900
-    ENVIRONMENT "TMPDIR=${LATHE_TEST_TMP}" FAIL_REGULAR_EXPRESSION "${LATHE_SANITIZER_FINDING}")
+  set(properties TIMEOUT 900 ENVIRONMENT "TMPDIR=${LATHE_TEST_TMP}" FAIL_REGULAR_EXPRESSION "${LATHE_SANITIZER_FINDING}")
+  if(ARG_TOGETHER)
+    gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_FILTER "-${ARG_TOGETHER}" PROPERTIES ${properties})
+    add_test(NAME ${target}.together COMMAND ${target} "--gtest_filter=${ARG_TOGETHER}")
+    set_tests_properties(${target}.together PROPERTIES ${properties})
+  else()
+    gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
+  endif()
 endfunction()

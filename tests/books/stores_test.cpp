@@ -1,10 +1,13 @@
 // What every store of the journal must do. To add a store: a row in kStores.
 #include <gtest/gtest.h>
 #include <testing/memory_journal.h>
+#include <testing/postgres_server.h>
 
 #include <map>
 #include <random>
 
+#include "books/postgres/open_postgres.h"
+#include "books/postgres/schema.h"
 #include "books/sqlite/open_journal.h"
 #include "ground/base/hash.h"
 
@@ -19,6 +22,18 @@ struct StoreKind {
   Opener (*place)(const fs::path& directory);  // an empty place
 };
 
+// One server and one database for all cases; each finds it empty.
+Opener postgres_place() {
+  static lathe::testing::PostgresServer server;
+  const std::string address = server.address(server.clear_database(
+      "stores",
+      "TRUNCATE lathe.run, lathe.record, lathe.queue, lathe.label, lathe.ledger, "
+      "lathe.price_table, "
+      "lathe.intent, lathe.blob; UPDATE lathe.ledger_tip SET number = 0, hash = ''"));
+  EXPECT_TRUE(init_postgres(address));
+  return [address] { return open_postgres_journal(address).value(); };
+}
+
 const StoreKind kStores[] = {
     {"memory",
      [](const fs::path&) -> Opener {
@@ -30,6 +45,7 @@ const StoreKind kStores[] = {
      [](const fs::path& directory) -> Opener {
        return [directory] { return open_journal(directory).value(); };
      }},
+    {"postgres", [](const fs::path&) -> Opener { return postgres_place(); }},
 };
 
 Record record(std::int64_t seq, std::string kind, Json body = Json::object()) {

@@ -1,0 +1,223 @@
+// libpq: connections, statements, and what is said when the database refuses.
+#include "books/postgres/connection.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+
+#include "books/postgres/open_postgres.h"
+#include "ground/base/text.h"
+
+namespace lathe::books {
+namespace {
+
+// SQLSTATEs, and what a person can do about each.
+struct PgRemedy {
+  std::string_view state;  // or its beginning
+  ErrorKind kind;
+  std::string_view text;
+};
+constexpr PgRemedy kPgRemedies[] = {
+    {"LT001", ErrorKind::kDenied, ""},
+    {"LT002", ErrorKind::kInvalid, ""},
+    {"53100", ErrorKind::kUnavailable,
+     "; free some space on the database's machine, then go on: nothing recorded so far is lost"},
+    {"25006", ErrorKind::kUnavailable,
+     "; the database can only be read: give the address of the one that can be written"},
+    {"28", ErrorKind::kDenied, "; check the user, the password or the certificate of its address"},
+    {"3D000", ErrorKind::kNotFound, "; make it first, with `createdb`"},
+    {"3F000", ErrorKind::kInvalid, "; run `lathe fleet init --db ADDRESS` for it once"},
+    {"42P01", ErrorKind::kInvalid, "; run `lathe fleet init --db ADDRESS` for it once"},
+    {"42883", ErrorKind::kInvalid, "; run `lathe fleet init --db ADDRESS` for it once"},
+    {"42501", ErrorKind::kDenied,
+     "; this user may not: use one that belongs to the role lathe_desk"},
+    {"57P", ErrorKind::kUnavailable,
+     "; when the database is back, go on: nothing recorded is lost"},
+};
+
+constexpr std::string_view kGone =
+    "; start the database or check its address, then go on: nothing recorded so far is lost";
+
+std::string first_line(std::string_view text) {
+  const std::string_view line = text.substr(0, text.find('\n'));
+  return clip_utf8(make_valid_utf8(line), 300);
+}
+
+}  // namespace
+
+PgValue::PgValue(std::string_view text) {
+  std::string fine = make_valid_utf8(text);
+  for (std::size_t zero; (zero = fine.find('\0')) != std::string::npos;)
+    fine.replace(zero, 1, "\xEF\xBF\xBD");
+  text_ = std::move(fine);
+}
+
+PgValue::PgValue(std::optional<double> number) {
+  if (number) text_ = fmt::format("{}", *number);
+}
+
+PgValue PgValue::bytes(std::string_view bytes) {
+  PgValue value;
+  value.text_ = "";
+  value.bytes_ = bytes;
+  value.binary_ = true;
+  return value;
+}
+
+std::string PgRows::Row::text(int column) const {
+  return {PQgetvalue(result_, row_, column),
+          static_cast<std::size_t>(PQgetlength(result_, row_, column))};
+}
+
+std::int64_t PgRows::Row::integer(int column) const {
+  return std::strtoll(PQgetvalue(result_, row_, column), nullptr, 10);
+}
+
+std::optional<double> PgRows::Row::real(int column) const {
+  if (PQgetisnull(result_, row_, column)) return std::nullopt;
+  double value = 0;
+  const std::string written = text(column);
+  std::from_chars(written.data(), written.data() + written.size(), value);
+  return value;
+}
+
+std::int64_t PgRows::changed() const {
+  return std::strtoll(PQcmdTuples(result_.get()), nullptr, 10);
+}
+
+Result<std::shared_ptr<PgConnection>> PgConnection::open(const std::string& address,
+                                                         std::string greeting) {
+  // What the address says goes over what stands before it.
+  const std::array keywords{"connect_timeout",
+                            "application_name",
+                            "client_encoding",
+                            "keepalives_idle",
+                            "keepalives_interval",
+                            "keepalives_count",
+                            "dbname",
+                            static_cast<const char*>(nullptr)};
+  const std::array values{"10", "lathe", "UTF8",          "10",
+                          "5",  "3",     address.c_str(), static_cast<const char*>(nullptr)};
+  PGconn* const made = PQconnectdbParams(keywords.data(), values.data(), 1);
+  std::shared_ptr<PgConnection> connection(
+      new PgConnection(postgres_place(address), std::move(greeting), made));
+  if (!connection->lives())
+    return fail(ErrorKind::kUnavailable, "{}: cannot be reached: {}{}", connection->place_,
+                first_line(PQerrorMessage(made)), kGone);
+  LATHE_TRY_STATUS(connection->greet());
+  return connection;
+}
+
+PgConnection::~PgConnection() {
+  PQfinish(connection_);
+}
+
+Status PgConnection::greet() {
+  PQsetNoticeProcessor(
+      connection_, [](void*, const char*) {}, nullptr);
+  if (greeting_.empty()) return {};
+  const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_, greeting_.c_str()),
+                                                             PQclear);
+  const ExecStatusType status = PQresultStatus(result.get());
+  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) return {};
+  return error("be used", result.get());
+}
+
+Status PgConnection::be_ready(std::string_view what) {
+  if (lives()) return {};
+  if (holds_ > 0)
+    return fail(ErrorKind::kUnavailable,
+                "{}: cannot {}: the connection was lost, and what this process held there with it; "
+                "when the database is back, `lathe resume` goes on: nothing recorded is lost",
+                place_, what);
+  PQreset(connection_);
+  if (!lives())
+    return fail(ErrorKind::kUnavailable, "{}: cannot {}: {}{}", place_, what,
+                first_line(PQerrorMessage(connection_)), kGone);
+  return greet();
+}
+
+Result<PgRows> PgConnection::run(std::string_view what, const std::string& sql,
+                                 std::span<const PgValue> values, bool binary) {
+  LATHE_TRY_STATUS(be_ready(what));
+  std::vector<const char*> data;
+  std::vector<int> sizes, formats;
+  for (const PgValue& value : values) {
+    data.push_back(value.data());
+    sizes.push_back(static_cast<int>(value.size()));
+    formats.push_back(value.binary());
+  }
+  PgRows rows(PQexecParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr,
+                           data.data(), sizes.data(), formats.data(), binary));
+  const ExecStatusType status = rows.status();
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) return error(what, rows.raw());
+  return rows;
+}
+
+Status PgConnection::execute(std::string_view what, const std::string& sql) {
+  LATHE_TRY_STATUS(be_ready(what));
+  const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_, sql.c_str()),
+                                                             PQclear);
+  const ExecStatusType status = PQresultStatus(result.get());
+  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) return {};
+  return error(what, result.get());
+}
+
+Result<bool> PgConnection::wait(Milliseconds patience) {
+  LATHE_TRY_STATUS(be_ready("wait for news"));
+  const auto told = [&] {
+    bool any = false;
+    while (PGnotify* const note = PQnotifies(connection_)) {
+      PQfreemem(note);
+      any = true;
+    }
+    return any;
+  };
+  if (told()) return true;
+  pollfd ready{PQsocket(connection_), POLLIN, 0};
+  if (::poll(&ready, 1, static_cast<int>(patience.count())) <= 0) return false;
+  PQconsumeInput(connection_);
+  return told();
+}
+
+std::unexpected<Error> PgConnection::error(std::string_view what, const PGresult* result) const {
+  const char* const state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  const char* const primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  const std::string said = first_line(primary ? primary : PQerrorMessage(connection_));
+  Error error;
+  error.kind = ErrorKind::kUnavailable;
+  std::string_view text = kGone;
+  if (lives() && state) {
+    error.code = state;
+    const auto remedy = std::ranges::find_if(
+        kPgRemedies, [&](const PgRemedy& each) { return error.code.starts_with(each.state); });
+    text = remedy == std::end(kPgRemedies) ? "" : remedy->text;
+    if (remedy != std::end(kPgRemedies)) error.kind = remedy->kind;
+  }
+  error.message = fmt::format("{}: cannot {}: {}{}", place_, what, said, text);
+  return std::unexpected(std::move(error));
+}
+
+Result<PgTransaction> PgTransaction::begin(PgConnection& connection, std::string_view what) {
+  LATHE_TRY_STATUS(connection.execute(what, "BEGIN"));
+  connection.begin_hold();
+  return PgTransaction(&connection);
+}
+
+PgTransaction::~PgTransaction() {
+  if (!connection_) return;
+  connection_->end_hold();
+  if (connection_->lives()) (void)connection_->execute("take a change back", "ROLLBACK");
+}
+
+Status PgTransaction::commit(std::string_view what) {
+  PgConnection* const connection = std::exchange(connection_, nullptr);
+  const Status done = connection->execute(what, "COMMIT");
+  connection->end_hold();
+  return done;
+}
+
+}  // namespace lathe::books

@@ -1,0 +1,22 @@
+// The journal and the leases in PostgreSQL: for several machines. The address is libpq's, TLS and
+// all: "postgresql://lathe@desk/lathe?sslmode=verify-full&sslcert=…". `lathe fleet init` has made
+// the schema. Errors: no database there, none of ours, another format.
+#pragma once
+
+#include "books/journal/journal.h"
+#include "books/leases/lease_store.h"
+
+namespace lathe::books {
+
+// "postgresql://…" or "postgres://…".
+bool is_postgres_address(std::string_view text);
+// What can be shown of it: no password.
+std::string postgres_place(const std::string& address);
+
+Result<Journal> open_postgres_journal(const std::string& address);
+// For its ledger alone: others may clean up among its blobs meanwhile.
+Result<Journal> open_postgres_ledger(const std::string& address);
+// The time is the database's.
+Result<std::unique_ptr<LeaseStore>> open_postgres_leases(const std::string& address);
+
+}  // namespace lathe::books

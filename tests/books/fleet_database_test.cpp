@@ -1,0 +1,177 @@
+// What people and nodes may do in the database of a fleet, and what is said when it refuses.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <testing/postgres_server.h>
+
+#include <thread>
+
+#include "books/postgres/connection.h"
+#include "books/postgres/open_postgres.h"
+#include "books/postgres/schema.h"
+
+namespace lathe::books {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// One server for all cases; each finds a schema as it is after `lathe fleet init`.
+class FleetDatabase : public ::testing::Test {
+ protected:
+  static lathe::testing::PostgresServer& server() {
+    static lathe::testing::PostgresServer one;
+    return one;
+  }
+  FleetDatabase() {
+    server().clear_database("fleet", "DROP SCHEMA IF EXISTS lathe CASCADE");
+    address_ = server().address("fleet");
+    const auto done = init_postgres(address_);
+    EXPECT_TRUE(done && done->fresh);
+    desk_ = PgConnection::open(address_).value();
+  }
+  void sql(const std::string& text) {
+    const Status done = desk_->execute("prepare a test", text);
+    EXPECT_TRUE(done) << done.error().message;
+  }
+  std::string refused(const std::string& address) {
+    const auto opened = open_postgres_leases(address);
+    return opened ? "opened" : opened.error().message;
+  }
+
+  std::string address_;
+  std::shared_ptr<PgConnection> desk_;
+};
+
+TEST_F(FleetDatabase, SettingItUpAgainChangesNothing) {
+  sql("INSERT INTO lathe.queue VALUES ('r', 1, 0)");
+  const auto again = init_postgres(address_);
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(again->fresh);
+  EXPECT_EQ(desk_->run("look", "SELECT count(*) FROM lathe.queue").value()[0].integer(0), 1);
+}
+
+TEST_F(FleetDatabase, ANodeMayCallItsFunctionsAndNothingElse) {
+  sql("DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'laptop') THEN CREATE "
+      "ROLE laptop LOGIN IN ROLE lathe_node; END IF; END $$");
+  NodeRow node;
+  node.clearance = Reach::kLan;
+  UnitSpec unit;
+  unit.id = "u";
+  unit.privacy = Reach::kLan;
+  {
+    const auto desk = open_postgres_leases(address_).value();
+    for (const char* id : {"laptop", "desk"}) {
+      node.id = id;
+      ASSERT_TRUE(desk->put_node(node));
+    }
+    ASSERT_TRUE(desk->add_units("r", std::vector{unit}));
+  }
+  const std::string own = server().address("fleet", "laptop");
+  const auto store = open_postgres_leases(own);
+  ASSERT_TRUE(store) << store.error().message;
+  Wish wish;
+  wish.node = "desk";
+  EXPECT_THAT((*store)->lease(wish).error().message, HasSubstr("may not speak for node desk"));
+  wish.node = "laptop";
+  const auto lease = (*store)->lease(wish).value();
+  ASSERT_TRUE(lease);
+  Grant forged = *lease;
+  forged.node = "desk";
+  EXPECT_EQ((*store)->complete(forged, {}).error().kind, ErrorKind::kDenied);
+  EXPECT_EQ((*store)->complete(*lease, {}).value(), LeaseAnswer::kCounted);
+  EXPECT_THAT((*store)->units("r").error().message,
+              AllOf(HasSubstr("permission denied"), HasSubstr("lathe_desk")));
+  EXPECT_EQ((*store)->put_node(node).error().kind, ErrorKind::kDenied);
+  const auto connection = PgConnection::open(own).value();
+  EXPECT_EQ(connection->run("store a blob", "SELECT lathe.blob_put($1)", {PgValue::bytes("abc")})
+                .value()[0]
+                .text(0),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  for (const char* forbidden :
+       {"SELECT * FROM lathe.unit", "UPDATE lathe.node SET clearance = 0",
+        "SELECT lathe.end_lease('laptop', 'r', 'u', 1, true)", "CREATE TABLE lathe.x (y integer)",
+        "DELETE FROM lathe.blob", "SELECT lathe.lose_dependents('r', 'u')"})
+    EXPECT_EQ(connection->run("try", forbidden).error().kind, ErrorKind::kDenied) << forbidden;
+}
+
+TEST_F(FleetDatabase, AnotherFormatIsRefusedWithWhatToDo) {
+  sql("UPDATE lathe.meta SET format = 99");
+  EXPECT_THAT(refused(address_), AllOf(HasSubstr("newer lathe"), HasSubstr("99")));
+  EXPECT_THAT(init_postgres(address_).error().message, HasSubstr("newer lathe"));
+  sql("UPDATE lathe.meta SET format = 0");
+  EXPECT_THAT(refused(address_), AllOf(HasSubstr("older lathe"), HasSubstr("lathe fleet init")));
+  sql("DROP SCHEMA lathe CASCADE");
+  EXPECT_THAT(refused(address_), HasSubstr("lathe fleet init --db"));
+  sql("CREATE SCHEMA lathe");
+  EXPECT_THAT(init_postgres(address_).error().message, HasSubstr("another program's"));
+}
+
+TEST_F(FleetDatabase, ADatabaseThatCanOnlyBeReadSaysSo) {
+  Journal journal = open_postgres_journal(address_).value();
+  ASSERT_TRUE(journal.book({.tables = {"x"}}));
+  sql("ALTER DATABASE fleet SET default_transaction_read_only = on");
+  Journal other = open_postgres_journal(address_).value();
+  EXPECT_TRUE(other.runs());
+  const auto refused = other.book({.tables = {"y"}});
+  EXPECT_EQ(refused.error().kind, ErrorKind::kUnavailable);
+  EXPECT_THAT(refused.error().message, HasSubstr("the one that can be written"));
+  sql("ALTER DATABASE fleet RESET default_transaction_read_only");
+}
+
+TEST_F(FleetDatabase, ARunWhoseConnectionWasLostIsNotWrittenTo) {
+  Journal journal = open_postgres_journal(address_).value();
+  const std::vector<Record> first{{0, 0, std::nullopt, "run", Json::object()}};
+  std::optional<Lease> lease = journal.create_run({"r", "x", "y", 1}, first).value();
+  sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'fleet' AND pid <> "
+      "pg_backend_pid()");
+  const Record second{1, 0, std::nullopt, "x", Json::object()};
+  for (int times = 0; times < 2; ++times) {
+    const auto lost = journal.append(*lease, second);
+    ASSERT_FALSE(lost);
+    EXPECT_EQ(lost.error().kind, ErrorKind::kUnavailable);
+  }
+  lease.reset();
+  // Given back, it may be taken again, over a connection that is made anew.
+  EXPECT_EQ(journal.runs().value().front().records, 1);
+  const auto again = journal.lease("r");
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_TRUE(journal.append(*again, second));
+}
+
+TEST_F(FleetDatabase, NobodyIsThereIsSaidWithWhatToDo) {
+  const std::string message = refused("postgresql://anna:secret@127.0.0.1:1/lathe");
+  EXPECT_THAT(message, AllOf(HasSubstr("anna@127.0.0.1:1/lathe"), HasSubstr("start the database")));
+  EXPECT_THAT(message, ::testing::Not(HasSubstr("secret")));
+  EXPECT_THAT(refused(server().address("no_such")), HasSubstr("no_such"));
+}
+
+TEST_F(FleetDatabase, WhoWaitsIsWokenWhenThereIsWork) {
+  const auto waits = open_postgres_leases(address_).value();
+  const auto desk = open_postgres_leases(address_).value();
+  std::atomic<bool> woken = false;
+  std::thread waiting([&] {
+    // Longer than anything here takes: only news ends it.
+    EXPECT_TRUE(waits->wait(Milliseconds(600'000)));
+    woken = true;
+  });
+  UnitSpec unit;
+  unit.id = "u";
+  ASSERT_TRUE(desk->add_units("r", std::vector{unit}));
+  waiting.join();
+  EXPECT_TRUE(woken);
+}
+
+TEST_F(FleetDatabase, TextsThatADatabaseCannotHoldDoNoHarm) {
+  Journal journal = open_postgres_journal(address_).value();
+  const std::string title("a\0b\xff", 4);
+  const std::vector<Record> first{{0, 0, 0.1, "run", {{"text", std::string("\0", 1)}}}};
+  ASSERT_TRUE(journal.create_run({"r", "x", title, 1}, first));
+  EXPECT_EQ(journal.runs().value().front().title,
+            "a\xEF\xBF\xBD"
+            "b\xEF\xBF\xBD");
+  EXPECT_EQ(journal.records("r").value()[0].body, first[0].body);
+  EXPECT_EQ(journal.records("r").value()[0].joules, 0.1);
+}
+
+}  // namespace
+}  // namespace lathe::books
