@@ -49,6 +49,13 @@ struct Bench {
       tools = {};
 };
 
+// What is to be done, put together by whoever begins the run instead of read from files.
+struct Prepared {
+  std::vector<Unit> units;
+  std::optional<SourceTree> tree = {};  // its snapshot is in the journal already
+  std::string title;                    // for people
+};
+
 struct NewRun {
   Recipe recipe;
   fs::path
@@ -60,6 +67,7 @@ struct NewRun {
   std::function<Result<std::vector<Passage>>(std::string_view question)> look_up = {};
   // With a [memory]: the facts that fit a question.
   std::function<Result<std::vector<Recalled>>(std::string_view question)> recall = {};
+  std::optional<Prepared> prepared = {};  // instead of unit.from and unit.tree
 };
 
 // What somebody else made, to be judged as it is.
@@ -122,6 +130,9 @@ Result<int> replay(std::span<const Entry> entries);
 // The servers of the recipe's [[tool]], opened; null: it has none.
 Result<std::unique_ptr<ForeignTools>> open_tools(const Recipe& recipe, const Bench& bench,
                                                  const StopFlag& stop);
+// The files beside the recipe that its options name (a schema, a task, a rubric), with their bytes.
+Result<std::map<std::string, std::string>> named_files(const Recipe& recipe,
+                                                       const fs::path& recipe_dir);
 // One line for each file that the recipe's options name and that is not beside it.
 std::vector<std::string> missing_files(const Recipe& recipe, const fs::path& recipe_dir);
 // Refused: what [context] or [memory] shows would travel further than it may. `worker`: as a bench
@@ -134,6 +145,8 @@ Status check_schema_files(const Recipe& recipe, const fs::path& recipe_dir);
 // forgotten since is left out.
 Result<std::string> remembered_text(const books::Journal& journal, const Recipe& recipe,
                                     std::span<const Unit> units);
+// "20260131-120000-fix-tests-3f9a": of a run that begins now.
+std::string new_run_id(const std::string& recipe, const Clock& clock);
 // The judge's own identity: kind, options and this program's build. Verdicts carry it.
 std::string judge_hash(const JudgeSpec& judge, const std::string& build);
 // Everything a whole judge looks at, in the order of the units. Needs the journal for the bytes.

@@ -100,6 +100,27 @@ Status lay_out_tree(const books::Journal& journal, const std::string& manifest,
   return {};
 }
 
+Result<std::string> changed_tree(const books::Journal& journal, const std::string& manifest,
+                                 const std::function<bool(const std::string& path)>& keep,
+                                 const Changes& changes) {
+  LATHE_TRY(const Json files, read_manifest(journal, manifest));
+  std::map<std::string, Json> tree;
+  for (const Json& file : files)
+    if (const std::string path = json_string(file, "path"); keep(path)) tree[path] = file;
+  for (const auto& [path, text] : changes.files) {
+    if (!text) {
+      tree.erase(path);
+      continue;
+    }
+    LATHE_TRY(std::string blob, journal.put_blob(*text));
+    const bool executable = tree.contains(path) && json_bool(tree[path], "executable", false);
+    tree[path] = {{"path", path}, {"blob", std::move(blob)}, {"executable", executable}};
+  }
+  Json list = Json::array();
+  for (auto& [path, file] : tree) list.push_back(std::move(file));
+  return journal.put_blob(dump_json({{"files", std::move(list)}}));
+}
+
 Result<std::string> tree_file_blob(const books::Journal& journal, const std::string& manifest,
                                    const std::string& path) {
   LATHE_TRY(const Json files, read_manifest(journal, manifest));

@@ -18,6 +18,11 @@ Result<TreeSnapshot> snapshot_tree(const books::Journal& journal, const fs::path
 // The snapshot's files into an empty directory.
 Status lay_out_tree(const books::Journal& journal, const std::string& manifest,
                     const fs::path& directory);
+// Another snapshot: of its files those that `keep` says, with the changes laid over. The same files
+// make the same manifest, whatever way they came by.
+Result<std::string> changed_tree(const books::Journal& journal, const std::string& manifest,
+                                 const std::function<bool(const std::string& path)>& keep,
+                                 const Changes& changes);
 // The blob of one file in the snapshot; "" when it is not in it.
 Result<std::string> tree_file_blob(const books::Journal& journal, const std::string& manifest,
                                    const std::string& path);

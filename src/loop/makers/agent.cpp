@@ -59,7 +59,7 @@ Result<std::string> prefix(const Json& options, std::span<const Unit> units, con
   std::string text = own.empty() ? std::string(kSystem) : own;
   if (const std::string task = option_string(options, "task"); !trim(task).empty())
     text += fmt::format("\n\nTask:\n{}", trim(task));
-  text += "\n\nFailing now:\n";
+  text += "\n\n" + units_heading(units);
   for (std::size_t i = 0; i < units.size() && i < kMostUnitsShown; ++i) {
     const std::string locus = json_string(units[i].data, "locus");
     text +=
