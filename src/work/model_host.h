@@ -1,8 +1,8 @@
 // A family of models behind one door: what a server needs of them. The pool is one; tests have a
 // scripted one. Any thread may call anything. Errors carry a `code` where a client acts on it:
 // "model_not_found" "model_load_failed" "context_length_exceeded" "queue_full" "does_not_fit"
-// "shutting_down", or which part of a request cannot be: "unsupported_messages" "…_schema"
-// "…_tools" "…_grammar" "…_bias" "…_candidates" "…_suffix" "…_sound" "…_language", else
+// "shutting_down" "model_lost", or which part of a request cannot be: "unsupported_messages"
+// "…_schema" "…_tools" "…_grammar" "…_bias" "…_candidates" "…_suffix" "…_sound" "…_language", else
 // "unsupported_value".
 #pragma once
 

@@ -9,6 +9,7 @@
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "infer/engine/footprint.h"
+#include "infer/link/cut.h"
 
 namespace lathe::app {
 namespace {
@@ -26,6 +27,9 @@ struct Fit {
   std::string architecture;
   bool runs = true;
   infer::Footprint bytes;
+  std::uint64_t token_bytes = 0;  // that a token reads
+  std::size_t layers = 0;
+  std::size_t half = 0;  // layers of the first of two machines; 0: it cannot be cut
 };
 
 // What a question comes to.
@@ -35,7 +39,18 @@ struct FitAnswer {
   std::string kv;
   std::size_t threads = 0;
   std::uint64_t memory = 0;
+  std::size_t boxes = 1;
+  double bandwidth = 0, exchange = 0;  // bytes a second, seconds; 0: not said
 
+  infer::BoxesAdvice advice(const Fit& fit) const {
+    return infer::advise_boxes({.model_bytes = fit.bytes.total().on_host(),
+                                .box_bytes = memory,
+                                .token_bytes = fit.token_bytes,
+                                .bytes_per_second = bandwidth,
+                                .exchange_seconds = exchange,
+                                .layers = fit.layers,
+                                .boxes = boxes});
+  }
   std::uint64_t needed() const { return sum.total().on_host(); }
   bool fits_in() const { return needed() <= memory; }
 };
@@ -98,7 +113,61 @@ Result<Fit> size_model(const App& app, const std::string& text, infer::KvType kv
   auto bytes = infer::footprint(blueprint, *sizes, options,
                                 {.positions = wish.context, .streams = wish.streams});
   if (!bytes) return invalid("{}: {}", wish.path, bytes.error().message);
-  return Fit{std::move(wish), blueprint.architecture, blueprint.runs(), std::move(*bytes)};
+  const auto half = infer::choose_cut(file, blueprint, infer::best_kernel_table(), 0);
+  return Fit{std::move(wish),
+             blueprint.architecture,
+             blueprint.runs(),
+             std::move(*bytes),
+             infer::token_bytes(file, blueprint),
+             blueprint.layers.size(),
+             half.value_or(0)};
+}
+
+std::string_view use_name(infer::BoxesUse use) {
+  switch (use) {
+    case infer::BoxesUse::kOne:
+      return "one";
+    case infer::BoxesUse::kReplicas:
+      return "replicas";
+    case infer::BoxesUse::kPipeline:
+      return "pipeline";
+    case infer::BoxesUse::kTensor:
+      return "tensor";
+    case infer::BoxesUse::kTooSmall:
+      return "too_small";
+  }
+  return "";
+}
+
+std::string advice_text(const FitAnswer& answer, const Fit& fit) {
+  const infer::BoxesAdvice advice = answer.advice(fit);
+  const std::string speeds =
+      answer.bandwidth == 0
+          ? ""
+          : fmt::format(
+                " (calculated, one stream: {:.1f} tokens a second; with matrices split {:.1f})",
+                1 / advice.pipeline_seconds, 1 / advice.tensor_seconds);
+  switch (advice.use) {
+    case infer::BoxesUse::kOne:
+      return "it fits one box";
+    case infer::BoxesUse::kReplicas:
+      return fmt::format("it fits one box: serve it on each of the {}, without a link",
+                         answer.boxes);
+    case infer::BoxesUse::kPipeline:
+      return fmt::format("its layers one behind the other, `lathe serve --link`{}{}",
+                         fit.half == 0 ? ""
+                                       : fmt::format(", the first of two boxes with {} of {}",
+                                                     fit.half, fit.layers),
+                         speeds);
+    case infer::BoxesUse::kTensor:
+      return fmt::format(
+          "an engine that splits matrices would be faster than layers one behind the other, which "
+          "is what lathe does{}",
+          speeds);
+    case infer::BoxesUse::kTooSmall:
+      return fmt::format("it does not fit {} boxes", answer.boxes);
+  }
+  return "";
 }
 
 // `windows`: with what a step and the prefix index add to them.
@@ -151,6 +220,12 @@ Result<FitAnswer> fit_models(const FitQuestion& question, const App& app) {
   LATHE_TRY(answer.memory, memory_for_models(question.memory));
   LATHE_TRY(const int cores, choose_threads(0));
   answer.threads = static_cast<std::size_t>(cores);
+  answer.boxes = question.boxes;
+  if (!question.bandwidth.empty()) {
+    LATHE_TRY(const std::uint64_t bandwidth, parse_bytes(question.bandwidth));
+    answer.bandwidth = static_cast<double>(bandwidth);
+  }
+  answer.exchange = question.exchange_us * 1e-6;
   for (const std::string& text : question.models) {
     LATHE_TRY(answer.fits.emplace_back(), size_model(app, text, kv, answer.threads));
     answer.sum += answer.fits.back().bytes;
@@ -167,6 +242,13 @@ Json answer_json(const FitAnswer& answer) {
                   {"runs", fit.runs},
                   {"context", fit.wish.context},
                   {"streams", fit.wish.streams}});
+    if (answer.boxes > 1) {
+      const infer::BoxesAdvice advice = answer.advice(fit);
+      model["boxes"] = {{"use", use_name(advice.use)}, {"first_layers", fit.half}};
+      if (answer.bandwidth > 0)
+        model["boxes"].update({{"pipeline_seconds", advice.pipeline_seconds},
+                               {"tensor_seconds", advice.tensor_seconds}});
+    }
     models.push_back(std::move(model));
   }
   return {{"models", std::move(models)},
@@ -200,6 +282,18 @@ void add_fit(CLI::App& cli, App& app, Action& action) {
                       "For all of them, like 128GiB (default: what `lathe serve` would take here)");
   command->add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0, q5_1, q4_0 or f32")
       ->capture_default_str();
+  command
+      ->add_option("--boxes", flags->boxes,
+                   "Machines with that memory each: how one model is best put on them")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command->add_option("--bandwidth", flags->bandwidth,
+                      "Bytes of memory that one of them reads a second, like 273GB");
+  command
+      ->add_option("--exchange", flags->exchange_us,
+                   "Microseconds of one small exchange between two of them, as measured")
+      ->check(CLI::NonNegativeNumber)
+      ->needs("--bandwidth");
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
       const auto answer = fit_models(*flags, app);
@@ -208,6 +302,11 @@ void add_fit(CLI::App& cli, App& app, Action& action) {
         print_json(answer_json(*answer));
       else
         print(table(answer->fits, answer->sum, answer->memory));
+      if (!app.json && answer->boxes > 1)
+        for (const Fit& fit : answer->fits)
+          print(fmt::format("{} boxes, {}: {}\n", answer->boxes,
+                            fs::path(fit.wish.path).filename().string(),
+                            advice_text(*answer, fit)));
       return static_cast<int>(answer->fits_in() ? kExitPassed : kExitFailed);
     };
   });

@@ -2,6 +2,7 @@
 #include "infer/cache/block_pool.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace lathe::infer {
@@ -46,11 +47,31 @@ Result<BlockId> BlockPool::take() {
 
 void BlockPool::trim(std::size_t keep) {
   for (std::size_t i = keep; i < free_.size(); ++i) {
-    discard_pages(data(free_[i]), block_bytes_);
+    discard(free_[i]);
     budget_->give(block_bytes_);
     bare_.push_back(free_[i]);
   }
   free_.resize(std::min(free_.size(), keep));
+}
+
+void BlockPool::copy(BlockId from, BlockId to) {
+  std::memcpy(data(to), data(from), block_bytes_);
+  if (follower_ != nullptr) follower_->copied(group_, from, to);
+}
+
+void BlockPool::clear(BlockId block) {
+  std::memset(data(block), 0, block_bytes_);
+  if (follower_ != nullptr) follower_->cleared(group_, block);
+}
+
+void BlockPool::discard(BlockId block) {
+  discard_pages(data(block), block_bytes_);
+  if (follower_ != nullptr) follower_->discarded(group_, block);
+}
+
+void BlockPool::set_follower(BlockFollower* follower, std::size_t group) {
+  follower_ = follower;
+  group_ = group;
 }
 
 void BlockPool::add_reference(BlockId block) {

@@ -15,6 +15,16 @@ namespace lathe::infer {
 
 using BlockId = std::uint32_t;
 
+// Hears what a pool does with the bytes of blocks, but for what a step writes: who repeats it on
+// memory of its own has the same in the same blocks.
+class BlockFollower {
+ public:
+  virtual ~BlockFollower() = default;
+  virtual void copied(std::size_t group, BlockId from, BlockId to) = 0;
+  virtual void cleared(std::size_t group, BlockId block) = 0;
+  virtual void discarded(std::size_t group, BlockId block) = 0;  // its memory is given back
+};
+
 class BlockPool {
  public:
   // `budget` must outlive the pool.
@@ -45,6 +55,11 @@ class BlockPool {
   void set_spare(BlockId block, bool spare);
   std::size_t spare_blocks() const { return spare_blocks_; }
   std::byte* data(BlockId block) const { return pages_.data() + block * block_bytes_; }
+  void copy(BlockId from, BlockId to);
+  void clear(BlockId block);    // to zeros
+  void discard(BlockId block);  // gives its pages back, whoever counts them
+  // It must outlive the pool's use; `group` is what the pool is to it.
+  void set_follower(BlockFollower* follower, std::size_t group);
 
  private:
   explicit BlockPool(KvBudget& budget) : budget_(&budget) {}
@@ -57,6 +72,8 @@ class BlockPool {
   // warm), and those that have none.
   std::vector<BlockId> free_, bare_;
   KvBudget* budget_;
+  BlockFollower* follower_ = nullptr;  // nullptr: nobody
+  std::size_t group_ = 0;
 };
 
 }  // namespace lathe::infer

@@ -2,7 +2,6 @@
 #include "infer/cache/memory.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace lathe::infer {
@@ -24,6 +23,22 @@ Result<MemoryStore> MemoryStore::create(MemoryLayout layout, std::size_t blocks,
   }
   store.layout_ = std::move(layout);
   return store;
+}
+
+Result<MemoryStore> MemoryStore::mirror(MemoryLayout layout, const BlockCounts& blocks,
+                                        KvBudget& budget) {
+  MemoryStore store(budget);
+  LATHE_CHECK(blocks.size() == layout.groups().size());
+  for (std::size_t g = 0; g < blocks.size(); ++g) {
+    LATHE_TRY(BlockPool pool, BlockPool::create(layout.groups()[g].block_bytes, blocks[g], budget));
+    store.pools_.push_back(std::move(pool));
+  }
+  store.layout_ = std::move(layout);
+  return store;
+}
+
+void MemoryStore::set_follower(BlockFollower* follower) {
+  for (std::size_t g = 0; g < pools_.size(); ++g) pools_[g].set_follower(follower, g);
 }
 
 std::uint64_t MemoryStore::used_bytes() const {
@@ -60,9 +75,8 @@ void MemoryStore::trim_beyond(const BlockCounts& blocks) {
 }
 
 SequenceMemory::SequenceMemory(SequenceMemory&& other) noexcept
-    : store_(other.store_),
-      tables_(std::exchange(other.tables_, {})),
-      state_(std::exchange(other.state_, {})) {}
+    : SequenceBlocks(*other.store_, std::exchange(other.tables_, {}),
+                     std::exchange(other.state_, {})) {}
 
 SequenceMemory& SequenceMemory::operator=(SequenceMemory&& other) noexcept {
   if (this == &other) return *this;
@@ -121,7 +135,7 @@ Status SequenceMemory::prepare(std::size_t from, std::size_t to, bool undo) {
       LATHE_TRY(const BlockId fresh, pool.take());
       if (i < table.end()) {
         BlockId& old = table.blocks[i - table.first];
-        std::memcpy(pool.data(fresh), pool.data(old), pool.block_bytes());
+        pool.copy(old, fresh);
         pool.release(std::exchange(old, fresh));
       } else {
         table.blocks.push_back(fresh);
@@ -141,9 +155,9 @@ Status SequenceMemory::prepare_state(std::size_t from, std::size_t to, bool undo
     BlockPool& pool = state_pool();
     LATHE_TRY(const BlockId fresh, pool.take());
     if (!has_state()) {
-      std::memset(pool.data(fresh), 0, pool.block_bytes());
+      pool.clear(fresh);
     } else {
-      std::memcpy(pool.data(fresh), pool.data(*state_.block), pool.block_bytes());
+      pool.copy(*state_.block, fresh);
       if (!undo) pool.release(*state_.block);
     }
     if (undo) {
@@ -167,14 +181,10 @@ std::size_t SequenceMemory::settle_state(std::size_t positions) {
   return state_.at;
 }
 
-std::byte* SequenceMemory::state() const {
-  return state_pool().data(*state_.block);
-}
-
 void SequenceMemory::copy_state(BlockId from, std::size_t at) {
   BlockPool& pool = state_pool();
   LATHE_CHECK(has_state() && pool.references(*state_.block) == 1);
-  std::memcpy(pool.data(*state_.block), pool.data(from), pool.block_bytes());
+  pool.copy(from, *state_.block);
   state_.at = at;
 }
 

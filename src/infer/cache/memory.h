@@ -20,6 +20,9 @@ class MemoryStore {
   // many bytes of one group. `budget` must outlive the store.
   static Result<MemoryStore> create(MemoryLayout layout, std::size_t blocks, KvBudget& budget,
                                     std::size_t states = 0);
+  // Addresses for so many blocks of each group, which somebody else hands out.
+  static Result<MemoryStore> mirror(MemoryLayout layout, const BlockCounts& blocks,
+                                    KvBudget& budget);
 
   const MemoryLayout& layout() const { return layout_; }
   std::size_t groups() const { return pools_.size(); }
@@ -39,6 +42,7 @@ class MemoryStore {
   void trim();
   // The memory of free blocks that taking these would not use.
   void trim_beyond(const BlockCounts& blocks);
+  void set_follower(BlockFollower* follower);
 
  private:
   explicit MemoryStore(KvBudget& budget) : budget_(&budget) {}
@@ -48,9 +52,50 @@ class MemoryStore {
   KvBudget* budget_;
 };
 
-class SequenceMemory {
+// Where what a sequence remembers lies.
+class SequenceBlocks {
  public:
-  explicit SequenceMemory(MemoryStore& store) : store_(&store), tables_(store.groups()) {}
+  // A group's blocks of consecutive positions.
+  struct Table {
+    std::size_t first = 0;  // the blocks before are gone, or never were
+    std::vector<BlockId> blocks;
+    std::size_t end() const { return first + blocks.size(); }
+  };
+  // What the recurrent layers carry.
+  struct State {
+    std::optional<BlockId> block;
+    std::size_t at = 0;             // it stands behind so many positions
+    std::optional<BlockId> before;  // while a step may be taken back: what stood
+    std::size_t before_at = 0;      // behind so many
+  };
+  // As somebody else says: the store's blocks, whoever counts their references.
+  SequenceBlocks(MemoryStore& store, std::vector<Table> tables, State state)
+      : store_(&store), tables_(std::move(tables)), state_(std::move(state)) {}
+
+  // The block that holds a position, which must be there.
+  std::byte* data(std::size_t group, std::size_t position) const {
+    const Table& table = tables_[group];
+    return store_->pool(group).data(table.blocks[position / kChunk - table.first]);
+  }
+  // What the recurrent layers carry, and behind how many positions; it must have been prepared.
+  std::byte* state() const { return state_pool().data(*state_.block); }
+  BlockId state_block() const { return *state_.block; }
+  std::size_t state_at() const { return state_.at; }
+  bool has_state() const { return state_.block.has_value(); }
+  std::span<const Table> tables() const { return tables_; }  // by group; a state's is empty
+
+ protected:
+  BlockPool& state_pool() const { return store_->pool(*store_->layout().state_group()); }
+
+  MemoryStore* store_;
+  std::vector<Table> tables_;
+  State state_;
+};
+
+class SequenceMemory : public SequenceBlocks {
+ public:
+  explicit SequenceMemory(MemoryStore& store)
+      : SequenceBlocks(store, std::vector<Table>(store.groups()), {}) {}
   SequenceMemory(SequenceMemory&& other) noexcept;
   SequenceMemory& operator=(SequenceMemory&& other) noexcept;
   ~SequenceMemory() { clear(); }
@@ -72,15 +117,6 @@ class SequenceMemory {
   // What it may still come to take of its claim, `computed` positions into it.
   std::uint64_t bytes_left(std::size_t computed, const Claim& claim) const;
 
-  // The block that holds a position, which must be there.
-  std::byte* data(std::size_t group, std::size_t position) const {
-    const Table& table = tables_[group];
-    return store_->pool(group).data(table.blocks[position / kChunk - table.first]);
-  }
-  // What the recurrent layers carry, and behind how many positions; it must have been prepared.
-  std::byte* state() const;
-  std::size_t state_at() const { return state_.at; }
-  bool has_state() const { return state_.block.has_value(); }
   void copy_state(BlockId from, std::size_t at);
   // Its i-th block in a group that remembers positions; absent: it has none there (any more).
   std::optional<BlockId> block(std::size_t group, std::size_t i) const;
@@ -91,26 +127,9 @@ class SequenceMemory {
   void replace_shared(std::size_t group, std::size_t i, BlockId block);
 
  private:
-  struct Table {
-    std::size_t first = 0;  // the blocks before are gone, or never were
-    std::vector<BlockId> blocks;
-    std::size_t end() const { return first + blocks.size(); }
-  };
-  // What the recurrent layers carry.
-  struct State {
-    std::optional<BlockId> block;
-    std::size_t at = 0;             // it stands behind so many positions
-    std::optional<BlockId> before;  // while a step may be taken back: what stood
-    std::size_t before_at = 0;      // behind so many
-  };
   bool takes_state(bool undo) const;
   Status prepare_state(std::size_t from, std::size_t to, bool undo);
   std::size_t settle_state(std::size_t positions);
-  BlockPool& state_pool() const { return store_->pool(*store_->layout().state_group()); }
-
-  MemoryStore* store_;
-  std::vector<Table> tables_;  // by group; a state's is empty
-  State state_;
 };
 
 }  // namespace lathe::infer

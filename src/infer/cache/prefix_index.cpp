@@ -162,7 +162,7 @@ void PrefixIndex::adopt_state(Node& node, std::size_t group, const SequenceMemor
   if (pool.free_blocks() == 0) return;
   const Result<BlockId> copy = pool.take();
   if (!copy) return;
-  std::memcpy(pool.data(*copy), memory.state(), pool.block_bytes());
+  pool.copy(memory.state_block(), *copy);
   hold(node, group, *copy);
 }
 

@@ -36,21 +36,38 @@ std::size_t blocks_of(const MemoryGroup& group, const Claim& claim) {
 
 }  // namespace
 
-MemoryLayout::MemoryLayout(std::span<const StateSpec> layers, const KvFormat& format)
-    : format_(&format) {
-  for (const StateSpec& layer : layers) {
-    Place& place = places_.emplace_back();
+MemoryLayout::MemoryLayout(std::span<const StateSpec> layers, const KvFormat& format,
+                           LayerRange own)
+    : format_(&format), places_(layers.size()) {
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    if (layers[i].kind != StateSpec::Kind::kNone) places_[i].group = group_of(layers[i]);
+  const std::size_t first = std::min(own.first, layers.size());
+  const std::size_t end = std::min(own.end, layers.size());
+  for (const LayerRange range :
+       {LayerRange{0, first}, LayerRange{first, end}, LayerRange{end, layers.size()}}) {
+    std::vector<MemoryGroup> most = groups_;
+    for (MemoryGroup& group : groups_) group.block_bytes = 0;
+    add_layers(layers, range);
+    for (std::size_t g = 0; g < groups_.size(); ++g)
+      groups_[g].block_bytes = std::max(groups_[g].block_bytes, most[g].block_bytes);
+  }
+}
+
+// One behind the other.
+void MemoryLayout::add_layers(std::span<const StateSpec> layers, LayerRange range) {
+  for (std::size_t i = range.first; i < range.end; ++i) {
+    const StateSpec& layer = layers[i];
     if (layer.kind == StateSpec::Kind::kNone) continue;
-    place.group = group_of(layer);
+    Place& place = places_[i];
     MemoryGroup& group = groups_[place.group];
     place.offset = group.passing ? 0 : group.block_bytes;
     if (group.state) {
       group.block_bytes += round_to_line(layer.recurrent_bytes);
     } else {
-      place.head_bytes = format.chunk_bytes(padded_head(layer.head));
+      place.head_bytes = format_->chunk_bytes(padded_head(layer.head));
       place.index_offset = place.offset + place.head_bytes * layer.kv_heads;
       const std::size_t index =
-          layer.index_key == 0 ? 0 : format.chunk_bytes(index_shape(layer.index_key));
+          layer.index_key == 0 ? 0 : format_->chunk_bytes(index_shape(layer.index_key));
       group.block_bytes = std::max(group.block_bytes, place.index_offset + index);
     }
   }

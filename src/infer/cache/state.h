@@ -14,6 +14,14 @@
 
 namespace lathe::infer {
 
+// Consecutive layers of a model: those that one machine holds.
+struct LayerRange {
+  std::size_t first = 0, end = SIZE_MAX;
+
+  bool holds(std::size_t layer) const { return layer >= first && layer < end; }
+  bool operator==(const LayerRange&) const = default;
+};
+
 struct StateSpec {
   enum class Kind : std::uint8_t {
     kNone,       // a layer without memory
@@ -67,7 +75,10 @@ struct MemoryGroup {
 class MemoryLayout {
  public:
   MemoryLayout() = default;
-  MemoryLayout(std::span<const StateSpec> layers, const KvFormat& format);
+  // Of a model that stands on several machines, as the one with these layers has it: all have the
+  // same groups, with blocks of the same bytes, which are as many as the one with most of a group
+  // needs. So a block that one can take, all can.
+  MemoryLayout(std::span<const StateSpec> layers, const KvFormat& format, LayerRange own = {});
 
   const KvFormat& format() const { return *format_; }
   std::span<const MemoryGroup> groups() const { return groups_; }
@@ -87,6 +98,7 @@ class MemoryLayout {
 
  private:
   std::size_t group_of(const StateSpec& layer);
+  void add_layers(std::span<const StateSpec> layers, LayerRange range);
   const KvFormat* format_ = nullptr;
   std::vector<MemoryGroup> groups_;
   std::vector<Place> places_;  // by layer

@@ -46,29 +46,42 @@ std::unique_ptr<LayerPart> make_ffn(const Model& model, std::size_t layer) {
   return std::make_unique<DenseFfn>(model, layer);
 }
 
+// Which of a step's tokens want a row.
+template <class AnySlice>
+std::vector<std::size_t> output_rows(std::span<const AnySlice> slices) {
+  std::vector<std::size_t> rows;
+  std::size_t end = 0;
+  for (const AnySlice& slice : slices) {
+    end += slice.tokens.size();
+    for (std::size_t i = slice.outputs; i > 0; --i) rows.push_back(end - i);
+  }
+  return rows;
+}
+
 }  // namespace
 
-MemoryLayout cpu_layout(const Blueprint& blueprint, const KernelTable& kernels, KvType kv) {
+MemoryLayout cpu_layout(const Blueprint& blueprint, const KernelTable& kernels, KvType kv,
+                        LayerRange layers) {
   const std::vector<StateSpec> states = blueprint.states();
   // What an encoder keeps, it keeps no longer than a layer takes: nothing would be won by less.
-  return MemoryLayout(states, kernels.kv_format(blueprint.generates ? kv : KvType::kF32));
+  return MemoryLayout(states, kernels.kv_format(blueprint.generates ? kv : KvType::kF32), layers);
 }
 
 Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
                                 const Processor& processor, const ExecutorOptions& options,
-                                std::size_t positions) {
+                                std::size_t positions, LayerRange layers) {
   LATHE_TRY_STATUS(check_kv(blueprint, options.kv));
   const ForwardSizes forward = ForwardSizes::of(blueprint, processor.threads, options);
   const std::uint64_t deep = HeadWalk::deep_bytes(blueprint, processor.threads, positions);
-  return ExecutorSizes{
-      .layout = cpu_layout(blueprint, *processor.kernels, options.kv),
-      .weights = DeviceBytes(kHostDevice, weight_bytes(file, blueprint, *processor.kernels)),
-      .scratch = DeviceBytes(kHostDevice, forward.bytes() + deep)};
+  return ExecutorSizes{.layout = cpu_layout(blueprint, *processor.kernels, options.kv, layers),
+                       .weights = DeviceBytes(
+                           kHostDevice, weight_bytes(file, blueprint, *processor.kernels, layers)),
+                       .scratch = DeviceBytes(kHostDevice, forward.bytes() + deep)};
 }
 
 CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options)
     : options_(options),
-      layout_(cpu_layout(model.blueprint(), model.kernels(), options.kv)),
+      layout_(cpu_layout(model.blueprint(), model.kernels(), options.kv, model.held())),
       tile_tokens_(HeadWalk::tile_tokens(model.blueprint())) {
   const Blueprint& blueprint = model.blueprint();
   step_.model = &model;
@@ -86,7 +99,8 @@ CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOpt
   };
   for (const RopeSpec& rope : step_.ropes.all)
     frequencies_.push_back(rope_frequencies(rope, factors_of(rope)));
-  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) add_parts(i);
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i)
+    if (model.held().holds(i)) add_parts(i);
 }
 
 void CpuExecutor::add_parts(std::size_t i) {
@@ -143,6 +157,39 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
   step_.team->run(step_.tokens.size(), [&](std::size_t t, int) { begin(t); });
   if (step_.model->blueprint().predicts) join(slices);
   if (step_.model->blueprint().layer_input != 0) prepare_layer_inputs(step_);
+  write_outputs(output_rows(slices), kind, run_parts());
+}
+
+std::span<const float> CpuExecutor::run_first(std::span<const Slice> slices) {
+  place_tokens(slices);
+  compute_angles();
+  step_.team->run(step_.tokens.size(), [&](std::size_t t, int) { begin(t); });
+  pass(run_parts());
+  return {step_.scratch.x.data(), step_.tokens.size() * step_.width()};
+}
+
+void CpuExecutor::run_last(std::span<const HandedSlice> slices, std::span<const float> x,
+                           OutputKind kind) {
+  begin_step();
+  for (const HandedSlice& slice : slices) {
+    for (std::size_t i = 0; i < slice.tokens.size(); ++i)
+      step_.tokens.push_back({.id = -1,
+                              .row = nullptr,
+                              .position = slice.first_position + i,
+                              .turns = slice.tokens[i].turns,
+                              .sees = slice.tokens[i].sees,
+                              .memory = slice.memory});
+    place_run(slice.tokens.size(), slice.first_position);
+  }
+  LATHE_CHECK(step_.tokens.size() <= options_.step_tokens &&
+              x.size() == step_.tokens.size() * step_.width());
+  compute_angles();
+  std::ranges::copy(x, step_.scratch.x.data());
+  write_outputs(output_rows(slices), kind, run_parts());
+}
+
+// Returns what is left to be joined: what the last part gave.
+CpuExecutor::Joint CpuExecutor::run_parts() {
   Joint joint;
   for (const Part& part : parts_) {
     joint.read = part.reads;
@@ -152,7 +199,7 @@ void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
     joint = {
         .add = true, .post = part.post, .sum = part.sum, .scale = part.scale, .deep = part.deep};
   }
-  write_outputs(slices, kind, joint);
+  return joint;
 }
 
 std::span<const float> CpuExecutor::hidden(std::size_t token) const {
@@ -201,14 +248,25 @@ void CpuExecutor::begin(std::size_t t) {
          x);
 }
 
-void CpuExecutor::place_tokens(std::span<const Slice> slices) {
+void CpuExecutor::begin_step() {
   step_.tokens.clear();
   step_.tiles.clear();
   step_.runs.clear();
   step_.adapted.clear();
+}
+
+// The last so many tokens are a slice.
+void CpuExecutor::place_run(std::size_t count, std::size_t first_position) {
+  const std::size_t first = step_.tokens.size() - count;
+  step_.runs.push_back({first, count});
+  for (std::size_t i = 0; i < count; i += tile_tokens_)
+    step_.tiles.push_back({first + i, std::min(tile_tokens_, count - i), first_position + count});
+}
+
+void CpuExecutor::place_tokens(std::span<const Slice> slices) {
+  begin_step();
   for (const Slice& slice : slices) {
     const std::size_t first = step_.tokens.size(), count = slice.tokens.size();
-    step_.runs.push_back({first, count});
     if (slice.adapter != nullptr) step_.adapted.push_back({slice.adapter, first, count});
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t position = slice.first_position + i;
@@ -216,9 +274,7 @@ void CpuExecutor::place_tokens(std::span<const Slice> slices) {
                               rope_position(slice.rows, position),
                               together_until(slice.rows, position), slice.memory});
     }
-    for (std::size_t i = 0; i < count; i += tile_tokens_)
-      step_.tiles.push_back(
-          {first + i, std::min(tile_tokens_, count - i), slice.first_position + count});
+    place_run(count, slice.first_position);
   }
   LATHE_CHECK(step_.tokens.size() <= options_.step_tokens);
 }
@@ -279,18 +335,12 @@ void CpuExecutor::pass(const Joint& joint) {
   });
 }
 
-void CpuExecutor::write_outputs(std::span<const Slice> slices, OutputKind kind,
+void CpuExecutor::write_outputs(std::span<const std::size_t> rows, OutputKind kind,
                                 const Joint& joint) {
   const KernelTable& kernels = step_.kernels();
   const Blueprint& blueprint = step_.model->blueprint();
   ForwardScratch& s = step_.scratch;
   const std::size_t width = blueprint.embedding;
-  std::vector<std::size_t> rows;
-  std::size_t end = 0;
-  for (const Slice& slice : slices) {
-    end += slice.tokens.size();
-    for (std::size_t i = slice.outputs; i > 0; --i) rows.push_back(end - i);
-  }
   LATHE_CHECK(rows.size() <= options_.step_outputs());
   LATHE_CHECK(kind == OutputKind::kHidden || blueprint.generates);
   output_width_ = kind == OutputKind::kLogits ? blueprint.vocabulary : width;

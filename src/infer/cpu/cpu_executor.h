@@ -11,9 +11,22 @@
 
 namespace lathe::infer {
 
+// A run of consecutive tokens of one sequence, of which the layers before have been computed.
+struct HandedSlice {
+  struct Token {
+    RopePosition turns;
+    std::size_t sees = 0;  // it sees what stands before that
+  };
+  std::span<const Token> tokens;
+  std::size_t first_position = 0;
+  const SequenceBlocks* memory = nullptr;
+  std::size_t outputs = 0;
+};
+
 class CpuExecutor final : public Executor {
  public:
-  // References must outlive it. Several may share a model and, one after the other, a team.
+  // References must outlive it. Several may share a model and, one after the other, a team. It has
+  // the layers that the model holds; run() is for one that holds all.
   static Result<std::unique_ptr<CpuExecutor>> create(const Model& model, ThreadTeam& team,
                                                      const ExecutorOptions& options);
 
@@ -21,6 +34,11 @@ class CpuExecutor final : public Executor {
   const ExecutorOptions& options() const override { return options_; }
   const MemoryLayout& layout() const override { return layout_; }
   void run(std::span<const Slice> slices, OutputKind kind) override;
+  // The first part of a model: what its layers make of each token, (tokens, embedding), until the
+  // next step. …
+  std::span<const float> run_first(std::span<const Slice> slices);
+  // … The last part, from there: `x` is read.
+  void run_last(std::span<const HandedSlice> slices, std::span<const float> x, OutputKind kind);
   std::span<const float> output(std::size_t row) const override;
   std::span<const float> hidden(std::size_t token) const override;
   std::vector<float> head(std::span<const float> pooled) override;
@@ -66,7 +84,10 @@ class CpuExecutor final : public Executor {
   void scale(float factor, float* row) const;
   // x as it is, where there is no norm.
   void norm(const float* x, const Norm& norm, float* out) const;
-  void write_outputs(std::span<const Slice> slices, OutputKind kind, const Joint& joint);
+  void begin_step();
+  void place_run(std::size_t count, std::size_t first_position);
+  Joint run_parts();
+  void write_outputs(std::span<const std::size_t> rows, OutputKind kind, const Joint& joint);
 
   ExecutorOptions options_;
   MemoryLayout layout_;
@@ -77,8 +98,9 @@ class CpuExecutor final : public Executor {
   std::size_t output_width_ = 0;
 };
 
-// How sequences' memory lies for these kernels.
-MemoryLayout cpu_layout(const Blueprint& blueprint, const KernelTable& kernels, KvType kv);
+// How sequences' memory lies for these kernels, where these layers are.
+MemoryLayout cpu_layout(const Blueprint& blueprint, const KernelTable& kernels, KvType kv,
+                        LayerRange layers = {});
 
 struct Processor {
   const KernelTable* kernels = nullptr;
@@ -87,6 +109,6 @@ struct Processor {
 // What CpuExecutor will take over so many positions. Any thread.
 Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
                                 const Processor& processor, const ExecutorOptions& options,
-                                std::size_t positions);
+                                std::size_t positions, LayerRange layers = {});
 
 }  // namespace lathe::infer

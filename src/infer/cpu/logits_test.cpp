@@ -18,12 +18,12 @@ constexpr std::int32_t kIds[] = {318, 256, 300, 72, 101, 108, 108, 111, 44, 32, 
                                  0,   1,   2,   3,  316, 317, 50,  51,  52, 10,  10,  318};
 constexpr std::size_t kVocabulary = 319;
 
-fs::path data(const std::string& name) {
+fs::path model_data(const std::string& name) {
   return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / name;
 }
 
-std::vector<float> read_floats(const std::string& name) {
-  const auto bytes = read_file(data(name));
+std::vector<float> read_truth(const std::string& name) {
+  const auto bytes = read_file(model_data(name));
   EXPECT_TRUE(bytes.has_value()) << name;
   std::vector<float> values(bytes ? bytes->size() / sizeof(float) : 0);
   if (bytes) std::memcpy(values.data(), bytes->data(), values.size() * sizeof(float));
@@ -31,7 +31,7 @@ std::vector<float> read_floats(const std::string& name) {
   return values;
 }
 
-double relative_error(const std::vector<float>& ours, const std::vector<float>& truth) {
+double worst_error(const std::vector<float>& ours, const std::vector<float>& truth) {
   double difference = 0, norm = 0;
   for (std::size_t i = 0; i < truth.size(); ++i) {
     const double d = static_cast<double>(ours[i]) - static_cast<double>(truth[i]);
@@ -79,7 +79,7 @@ std::vector<float> scales_of(const GgufTensor& tensor) {
 // The same model with every weight decoded to F32; scaled: the matrices of the blocks and of the
 // output divided by scales_of(), which stand beside them.
 fs::path decoded(const std::string& name, const fs::path& directory, bool scaled = false) {
-  const auto file = Gguf::open(data(name + ".gguf"));
+  const auto file = Gguf::open(model_data(name + ".gguf"));
   const fs::path path = directory / (scaled ? "scaled.gguf" : "decoded.gguf");
   const auto is_scaled = [&](const GgufTensor& tensor) {
     return scaled && tensor.shape[1] > 1 && tensor.name != "token_embd.weight";
@@ -117,13 +117,13 @@ class Quantized : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Quantized, IsAsCloseToTheTruthAsLlamaCpp) {
   const std::string name = GetParam();
-  const auto truth = read_floats(name + ".truth.f32");
-  const double theirs = relative_error(read_floats(name + ".llamacpp.f32"), truth);
+  const auto truth = read_truth(name + ".truth.f32");
+  const double theirs = worst_error(read_truth(name + ".llamacpp.f32"), truth);
   for (const KernelTable* kernels : kernel_tables()) {
     for (const KvType kv : {KvType::kF32, KvType::kF16}) {
-      const auto ours = evaluate(data(name + ".gguf"), *kernels, kv);
+      const auto ours = evaluate(model_data(name + ".gguf"), *kernels, kv);
       ASSERT_EQ(ours.size(), truth.size());
-      EXPECT_LE(relative_error(ours, truth), 1.1 * theirs) << kernels->name;
+      EXPECT_LE(worst_error(ours, truth), 1.1 * theirs) << kernels->name;
     }
   }
 }
@@ -146,11 +146,11 @@ TEST_P(InF32, DiffersFromTheTruthByRoundingOnly) {
   const std::string name = GetParam();
   const auto directory = TempDir::make();
   const fs::path path = decoded(name, directory->path());
-  const auto truth = read_floats(name + ".truth.f32");
+  const auto truth = read_truth(name + ".truth.f32");
   for (const KernelTable* kernels : kernel_tables()) {
     const auto ours = evaluate(path, *kernels, KvType::kF32);
     ASSERT_EQ(ours.size(), truth.size());
-    EXPECT_LE(relative_error(ours, truth), 1e-5) << kernels->name;
+    EXPECT_LE(worst_error(ours, truth), 1e-5) << kernels->name;
   }
 }
 
@@ -177,9 +177,9 @@ TEST_P(InF32, ScalesOfMatricesAreApplied) {
 TEST(Kernels, AllInstructionSetsGiveTheSameBits) {
   for (const char* name : {"llama-q4_k_m", "llama-q8_0", "qwen3moe-mxfp4_moe"}) {
     const auto truth =
-        evaluate(data(std::string(name) + ".gguf"), *kernel_tables().front(), KvType::kQ8_0);
+        evaluate(model_data(std::string(name) + ".gguf"), *kernel_tables().front(), KvType::kQ8_0);
     for (const KernelTable* kernels : kernel_tables()) {
-      const auto bits = evaluate(data(std::string(name) + ".gguf"), *kernels, KvType::kQ8_0);
+      const auto bits = evaluate(model_data(std::string(name) + ".gguf"), *kernels, KvType::kQ8_0);
       ASSERT_EQ(bits.size(), truth.size());
       EXPECT_EQ(std::memcmp(bits.data(), truth.data(), truth.size() * sizeof(float)), 0)
           << name << " " << kernels->name;

@@ -14,6 +14,14 @@ bool is_looked_up(const TensorSpec& spec, const Blueprint& blueprint) {
   return spec.slot == Slot::kLayerEmbedding || (spec.slot == Slot::kEmbedding && !blueprint.tied);
 }
 
+// Whether a part of the model with these layers has it.
+bool is_held(const TensorSpec& spec, const Blueprint& blueprint, LayerRange layers) {
+  if (slot_info(spec.slot).in_layer) return layers.holds(spec.layer);
+  const bool last = layers.end >= blueprint.layers.size();
+  if (spec.slot == Slot::kEmbedding) return layers.first == 0 || (last && blueprint.tied);
+  return spec.vector || last;
+}
+
 // The numbers that a matrix's products are multiplied by; empty: 1.
 Result<std::vector<float>> load_scales(const Gguf& file, const BoundTensor& bound) {
   if (bound.scale == nullptr) return std::vector<float>();
@@ -73,6 +81,7 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
   model->blueprint_ = std::move(read);
   model->kernels_ = options.kernels;
   model->shares_ = options.shares;
+  model->held_ = options.layers;
   LATHE_CHECK(model->blueprint_.predicts == (options.shares != nullptr));
   const Blueprint& blueprint = model->blueprint_;
   model->layers_.resize(blueprint.layers.size());
@@ -80,6 +89,7 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
   std::vector<MatrixLoad> loads;
   std::vector<std::pair<Table*, const GgufTensor*>> tables;
   for (const BoundTensor& bound : tensors) {
+    if (!is_held(bound.spec, blueprint, options.layers)) continue;
     LayerWeights& weights = model->weights_of(bound.spec);
     if (is_looked_up(bound.spec, blueprint)) {
       tables.emplace_back(
@@ -149,14 +159,15 @@ std::uint64_t Model::bytes_per_token() const {
   return sum;
 }
 
-std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
-                           const KernelTable& kernels) {
+std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint, const KernelTable& kernels,
+                           LayerRange layers) {
   std::uint64_t vectors = 0, embedding = 0, matrices = 0;
   std::set<std::string, std::less<>> counted;
   for (const TensorSpec& spec : tensors_of(blueprint)) {
     const GgufTensor* tensor = file.find_tensor(spec.name);
     if (tensor == nullptr) continue;
     counted.insert(spec.name);
+    if (!is_held(spec, blueprint, layers)) continue;
     if (is_looked_up(spec, blueprint))
       embedding += Pages::rounded(tensor->bytes);
     else if (spec.vector)

@@ -26,6 +26,9 @@ struct LoadOptions {
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;  // bytes; may be empty
   const StopFlag* stop = nullptr;
   const Model* shares = nullptr;  // of layers that predict: the model that they stand in
+  // Of a model that stands on several machines: what is here. Outside layers the first part has
+  // what a token begins with, the last one the output.
+  LayerRange layers = {};
 };
 
 class Model {
@@ -40,6 +43,7 @@ class Model {
   const KernelTable& kernels() const { return *kernels_; }
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const LayerWeights& outside() const { return outside_; }  // of all layers
+  LayerRange held() const { return held_; }                 // layers whose weights are here
   const PackedMatrix& output() const {
     if (shares_ != nullptr) return shares_->output();
     return outside_.matrix[blueprint_.tied ? Slot::kEmbedding : Slot::kOutput];
@@ -60,6 +64,7 @@ class Model {
   Status check_rope_factors(const Gguf& file) const;
 
   Blueprint blueprint_;
+  LayerRange held_;
   const Model* shares_ = nullptr;  // what it has not of its own
   const KernelTable* kernels_ = nullptr;
   std::vector<LayerWeights> layers_;
@@ -81,7 +86,7 @@ class Model {
 };
 
 // The bytes that Model::load will book for this file, from its header alone.
-std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint,
-                           const KernelTable& kernels);
+std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint, const KernelTable& kernels,
+                           LayerRange layers = {});
 
 }  // namespace lathe::infer

@@ -37,7 +37,7 @@ struct Step {
     std::size_t position;
     RopePosition turns;
     std::size_t sees;  // it sees what stands before that: itself, and rows that see each other
-    const SequenceMemory* memory;
+    const SequenceBlocks* memory;
   };
   std::vector<Token> tokens;
   // Consecutive tokens of one slice whose queries walk over K and V together.

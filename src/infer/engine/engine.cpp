@@ -119,6 +119,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Executor> executo
     budget = engine->own_budget_.get();
   }
   LATHE_TRY(engine->cache_, KvCache::create(layout, blocks, *budget, kCarried));
+  engine->executor_->set_store(engine->cache_->store());
   return engine;
 }
 
@@ -369,6 +370,7 @@ bool Engine::step(const Sink& sink, std::size_t prompt_tokens) {
     if (sequence->cancelled) finish(*sequence, StopReason::kCancelled, {}, sink);
   }
   std::erase_if(sequences_, [](auto& sequence) { return sequence->finished; });
+  if (!executor_->lost()) return !sequences_.empty();
   const StepPlan next = plan(prompt_tokens);
   for (const SequenceId id : next.admit) admit(*find(id));
   cache_->promise(promised_bytes());
@@ -420,6 +422,7 @@ void Engine::compute(const StepPlan& plan, const Sink& sink) {
   }
   if (slices.empty()) return;
   executor_->run(slices, OutputKind::kLogits);
+  if (!executor_->lost()) return;
   std::size_t row = 0, token = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     Sequence& sequence = *parts[i].sequence;

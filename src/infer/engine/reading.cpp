@@ -61,7 +61,9 @@ Status Engine::fill(SequenceMemory& memory, Slice slice, OutputKind kind,
   }
   cache_->make_room(blocks);
   LATHE_TRY_STATUS(memory.prepare(from, end));
+  LATHE_TRY_STATUS(executor_->lost());
   executor_->run({&slice, 1}, kind);
+  LATHE_TRY_STATUS(executor_->lost());
   memory.settle(end);
   for (std::size_t i = 0; i < slice.outputs; ++i) row(executor_->output(i));
   return {};

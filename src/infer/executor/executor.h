@@ -69,6 +69,12 @@ class Executor {
   // run() stay.
   virtual std::vector<float> head(std::span<const float> pooled) = 0;
 
+  // Whose blocks run() is given: before the first step, if ever.
+  virtual void set_store(MemoryStore&) {}
+  // What a step is computed on has been lost: what the last run() gave is nothing, and there will
+  // be no more. It can only be opened anew.
+  virtual Status lost() const { return {}; }
+
   virtual DeviceBytes weight_bytes() const = 0;
   virtual DeviceBytes scratch_bytes() const = 0;  // that it computes in; grows with the depth
 };

@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t kChunkLength = 8192;
 
-void set_attention(AttentionSpec& attention, std::size_t layer, bool chunks, bool norms) {
+void set_chunked_attention(AttentionSpec& attention, std::size_t layer, bool chunks, bool norms) {
   if ((layer + 1) % 4 == 0) {
     attention.rope = {};
     attention.temperature = 0.1;
@@ -34,7 +34,7 @@ Result<Blueprint> read_llama4(const ArchitectureKeys& keys) {
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
     FfnSpec& ffn = blueprint.layers[i].ffn;
     // The largest of them has 128 experts and no norms of q and k.
-    set_attention(*blueprint.layers[i].attention(), i, window != 0, ffn.experts != 128);
+    set_chunked_attention(*blueprint.layers[i].attention(), i, window != 0, ffn.experts != 128);
     if (ffn.experts == 0) continue;
     if ((i + 1) % step != 0) {
       make_dense(ffn);

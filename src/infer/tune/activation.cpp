@@ -6,14 +6,15 @@
 namespace lathe::infer {
 namespace {
 
-constexpr std::size_t kPiece = 256;
+constexpr std::size_t kActivationPiece = 256;
 constexpr float kGeluScale = 1.59576912f, kGeluCubic = 0.044715f;  // as KernelTable::gelu has it
 constexpr float kClamp = 7, kClampedSlope = 1.702f;  // as KernelTable::clamped_silu_mul
 
 // work(from, count, room for so many) for all of a row.
 void in_pieces(std::size_t n, auto&& work) {
-  float room[kPiece];
-  for (std::size_t from = 0; from < n; from += kPiece) work(from, std::min(kPiece, n - from), room);
+  float room[kActivationPiece];
+  for (std::size_t from = 0; from < n; from += kActivationPiece)
+    work(from, std::min(kActivationPiece, n - from), room);
 }
 
 // gelu(x)'s slope and value for some x.
@@ -32,7 +33,7 @@ void gelu_slopes(const KernelTable& kernels, const float* x, std::size_t n, floa
 void gelu_mul_backward(const KernelTable& kernels, const float* gate, const float* up,
                        const float* d, std::size_t n, float* d_gate, float* d_up) {
   in_pieces(n, [&](std::size_t from, std::size_t count, float* slope) {
-    float value[kPiece];
+    float value[kActivationPiece];
     gelu_slopes(kernels, gate + from, count, slope, value);
     for (std::size_t i = 0; i < count; ++i) {
       const float down = d[from + i], u = up[from + i];
@@ -45,7 +46,7 @@ void gelu_mul_backward(const KernelTable& kernels, const float* gate, const floa
 void gelu_backward(const KernelTable& kernels, const float* up, const float* d, std::size_t n,
                    float* d_up) {
   in_pieces(n, [&](std::size_t from, std::size_t count, float* slope) {
-    float value[kPiece];
+    float value[kActivationPiece];
     gelu_slopes(kernels, up + from, count, slope, value);
     for (std::size_t i = 0; i < count; ++i) d_up[from + i] = d[from + i] * slope[i];
   });

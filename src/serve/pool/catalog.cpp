@@ -273,6 +273,17 @@ void Catalog::find_eyes() {
   }
 }
 
+Status Catalog::link(const std::string& address, std::size_t layers) {
+  if (models_.size() != 1 || models_.front().program || models_.front().transcribes)
+    return invalid("--link is for one GGUF file; {} are served", models_.size());
+  if (!adapters_.empty())
+    return invalid("--link: a model on two machines takes no adapters, and '{}' lies beside it",
+                   adapters_.front().name);
+  models_.front().link = address;
+  models_.front().link_layers = layers;
+  return {};
+}
+
 Status Catalog::add(CatalogModel model) {
   model.transcribes = !model.program && is_whisper(model.file);
   if (!model.program && is_adapter(model.file)) {

@@ -12,7 +12,7 @@
 namespace lathe::serve {
 namespace {
 
-constexpr Milliseconds kDecodeLimit{300'000};
+constexpr Milliseconds kSoundDecodeLimit{300'000};
 // Beside the model's own one: two for each text that is followed, at most five of them.
 constexpr std::uint64_t kSequences = 10;
 
@@ -133,7 +133,7 @@ Result<std::unique_ptr<Listener>> Listener::load(const ListenerFile& file, fs::p
 Result<Transcription> Listener::hear(const SoundRequest& request, const StopFlag& stop,
                                      const ModelHost::OnSegment& on_segment) {
   const std::scoped_lock lock(mutex_);
-  auto decoded = decode_sound_file(program_, request.file, kDecodeLimit, stop);
+  auto decoded = decode_sound_file(program_, request.file, kSoundDecodeLimit, stop);
   if (!decoded) {
     Error error = decoded.error();
     if (error.kind == ErrorKind::kInvalid) error.code = "unsupported_sound";

@@ -12,6 +12,7 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "infer/encoders/prompt_pieces.h"
+#include "infer/link/cut.h"
 #include "infer/models/vocabulary.h"
 
 namespace lathe::serve {
@@ -313,6 +314,14 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
     return at(model.name, status.error());
   if (auto status = infer::check_kv(front->blueprint_, front->kv_); !status)
     return at(model.name, status.error());
+  if (front->linked()) {
+    const auto cut = infer::choose_cut(*front->file_, front->blueprint_, infer::best_kernel_table(),
+                                       model.link_layers);
+    if (!cut) return at(model.name, cut.error());
+    front->layers_.end = *cut;
+    if (model.draft == DraftSource::kOwn)
+      return invalid("{}: a model on two machines has no layer that predicts", model.name);
+  }
   if (!model.draft.empty()) {
     LATHE_TRY(front->draft_, DraftSource::read(model.draft, *front->file_, front->blueprint_,
                                                *front->tokenizer_, front->context_));

@@ -51,6 +51,9 @@ class ModelFront {
   const std::string& template_source() const { return template_source_; }
   std::size_t context() const { return context_; }
   infer::KvType kv() const { return kv_; }
+  // Those that are here; of a model that stands on this machine alone all.
+  infer::LayerRange layers() const { return layers_; }
+  bool linked() const { return !catalog_.link.empty(); }
   const DraftSource* draft() const { return draft_.get(); }  // nullptr: nothing guesses
   // The file of its encoders; nullptr: it reads texts alone.
   const SensesFile* senses() const { return senses_.get(); }
@@ -115,6 +118,7 @@ class ModelFront {
   std::optional<infer::ChatTemplate> template_;
   infer::AnswerFormat format_ = infer::AnswerFormat::kPlain;
   infer::MessageForm message_form_;
+  infer::LayerRange layers_;
   std::size_t context_ = 0, longest_token_ = 0, text_limit_ = 0;
   infer::KvType kv_ = infer::KvType::kF16;
   std::unique_ptr<DraftSource> draft_;

@@ -10,6 +10,8 @@
 #include "ground/sys/machine.h"
 #include "ground/sys/priority.h"
 #include "infer/cache/snapshot.h"
+#include "infer/link/cut.h"
+#include "infer/link/tcp_wire.h"
 #include "serve/pool/pool_place.h"
 
 namespace lathe::serve {
@@ -30,15 +32,35 @@ infer::ExecutorOptions executor_options(const ModelFront& front) {
   return options.of(front.blueprint(), front.context());
 }
 
-infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& options) {
+// `memory`: that sequences may come to have.
+infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& options,
+                                    std::uint64_t memory) {
   infer::EngineOptions engine;
   engine.context = front.context();
   engine.sequences = options.sequences;
   // Addresses, not memory: as many as the whole budget could hold.
   const std::uint64_t block = PoolLoop::memory_of(front, options).block_bytes();
   engine.kv_tokens =
-      static_cast<std::size_t>(options.memory / std::max<std::uint64_t>(1, block)) * infer::kChunk;
+      static_cast<std::size_t>(memory / std::max<std::uint64_t>(1, block)) * infer::kChunk;
   return engine;
+}
+
+// What sequences may have where the last layers are, without what an engine has for states beside.
+std::uint64_t memory_there(const infer::LinkedPartner& partner, const infer::MemoryLayout& layout) {
+  const std::uint64_t states = (2 + infer::kStateCheckpoints) * layout.state_bytes();
+  return partner.ready().memory - std::min(partner.ready().memory, states);
+}
+
+// The machine with the last layers, which begins to load them.
+Result<std::unique_ptr<infer::LinkedPartner>> call_partner(const ModelFront& front,
+                                                           const PoolOptions& options) {
+  constexpr Milliseconds kConnect{1500};
+  const std::string& address = front.catalog().link;
+  if (options.on_link) LATHE_TRY_STATUS(options.on_link(address));
+  LATHE_TRY(const std::string identity, infer::link_identity(front.file()));
+  LATHE_TRY(auto wire, infer::connect_tcp(address, kConnect));
+  return infer::LinkedPartner::greet(std::move(wire), identity, executor_options(front),
+                                     front.layers().end);
 }
 
 }  // namespace
@@ -83,7 +105,7 @@ const infer::KernelTable& PoolLoop::kernels_of(const PoolOptions& options) {
 }
 
 infer::MemoryLayout PoolLoop::memory_of(const ModelFront& front, const PoolOptions& options) {
-  return infer::cpu_layout(front.blueprint(), kernels_of(options), front.kv());
+  return infer::cpu_layout(front.blueprint(), kernels_of(options), front.kv(), front.layers());
 }
 
 std::uint64_t PoolLoop::worst_case_of(const ModelFront& front, const PoolOptions& options,
@@ -104,9 +126,9 @@ Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
                                                 const PoolOptions& options) {
   const infer::Processor processor{&kernels_of(options), static_cast<std::size_t>(options.threads)};
   const infer::ExecutorOptions executor = executor_options(front);
-  LATHE_TRY(
-      const infer::ExecutorSizes sizes,
-      infer::cpu_sizes(front.file(), front.blueprint(), processor, executor, front.context()));
+  LATHE_TRY(const infer::ExecutorSizes sizes,
+            infer::cpu_sizes(front.file(), front.blueprint(), processor, executor, front.context(),
+                             front.layers()));
   LATHE_TRY(infer::Footprint bytes, infer::footprint(front.blueprint(), sizes, executor,
                                                      {.positions = front.context(), .streams = 1}));
   if (front.draft() == nullptr) return bytes;
@@ -369,7 +391,13 @@ Result<PoolLoop::LoadedWeights> PoolLoop::load(const ModelFront& front, const Po
                                                infer::ThreadTeam& team,
                                                infer::LoadOptions options) {
   LoadedWeights weights;
+  if (front.linked()) {
+    LATHE_TRY(weights.partner, call_partner(front, pool));
+    options.layers = front.layers();
+  }
   LATHE_TRY(weights.model, infer::Model::load(front.file(), front.blueprint(), team, options));
+  options.layers = {};  // of what else there is, all
+  if (front.linked()) LATHE_TRY_STATUS(weights.partner->wait(options.stop));
   if (front.senses() != nullptr) {
     LATHE_TRY(weights.senses,
               Senses::load(*front.senses(), pool.program, encoder_threads(pool),
@@ -395,10 +423,20 @@ Result<PoolLoop::LoadedWeights> PoolLoop::load_listener(const Place& place, cons
 Status PoolLoop::open(Place& place, LoadedWeights weights) {
   place.weights = std::move(weights);
   if (place.listener) return {};
-  LATHE_TRY(auto executor, infer::CpuExecutor::create(*place.weights.model, team_,
-                                                      executor_options(*place.front)));
-  LATHE_TRY(place.engine, infer::Engine::create(std::move(executor), place.front->tokenizer(),
-                                                engine_options(*place.front, options_), &kv_));
+  const infer::ExecutorOptions options = executor_options(*place.front);
+  std::unique_ptr<infer::Executor> executor;
+  std::uint64_t memory = options_.memory;
+  if (place.front->linked()) {
+    memory =
+        std::min(memory, memory_there(*place.weights.partner, memory_of(*place.front, options_)));
+    LATHE_TRY(executor, infer::LinkedExecutor::create(*place.weights.model, team_, options,
+                                                      std::move(place.weights.partner)));
+  } else {
+    LATHE_TRY(executor, infer::CpuExecutor::create(*place.weights.model, team_, options));
+  }
+  LATHE_TRY(place.engine,
+            infer::Engine::create(std::move(executor), place.front->tokenizer(),
+                                  engine_options(*place.front, options_, memory), &kv_));
   if (!place.weights.draft) return {};
   LATHE_TRY(auto draft, place.front->draft()->open(*place.weights.draft, team_));
   LATHE_TRY(const double seconds, draft->measure());
@@ -430,7 +468,7 @@ void PoolLoop::finish_load(Place& place, Result<LoadedWeights> weights) {
   ++counters_.loads;
   place.state = ModelState::kReady;
   place.used_at = system_clock().monotonic();
-  if (place.engine && !options_.snapshots.empty()) {
+  if (place.engine && !options_.snapshots.empty() && !place.front->linked()) {
     const auto loaded = infer::load_snapshot(place.engine->cache(), identity(place),
                                              options_.snapshots / (place.model.name + ".kv"));
     if (loaded) {
@@ -456,6 +494,7 @@ std::string PoolLoop::identity(const Place& place) const {
 
 void PoolLoop::save(Place& place) {
   if (!place.engine || options_.snapshots.empty() || place.saved_at == place.last_used) return;
+  if (place.front->linked()) return;  // half of it is elsewhere
   place.saved_at = place.last_used;
   const auto saved = infer::save_snapshot(place.engine->cache(), identity(place),
                                           options_.snapshots / (place.model.name + ".kv"),
@@ -471,13 +510,29 @@ void PoolLoop::evict(Place& place) {
     return leave(place);
   }
   save(place);
+  leave_memory(place);
+  ++counters_.evictions;
+  log(fmt::format("'{}' has left the memory", place.model.name));
+}
+
+void PoolLoop::leave_memory(Place& place) {
   place.engine.reset();
   place.weights = {};
   memory_.release(place.model.name);
   place.state = ModelState::kCold;
   set_kv_limit();
-  ++counters_.evictions;
-  log(fmt::format("'{}' has left the memory", place.model.name));
+}
+
+// What it was computed on is gone: its requests end, and the next one has it loaded anew.
+void PoolLoop::lose(Place& place, const Error& why) {
+  log(fmt::format("'{}': {}", place.model.name, why.message));
+  const Error error{why.kind, why.message, "model_lost"};
+  for (auto& [sequence, job] : std::exchange(place.running, {})) end(place, std::move(job), error);
+  for (auto& job : std::exchange(place.reading, {})) {
+    job->reading.reset();
+    end(place, std::move(job), error);
+  }
+  leave_memory(place);
 }
 
 void PoolLoop::watch_pressure() {

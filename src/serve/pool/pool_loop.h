@@ -13,6 +13,7 @@
 #include "ground/base/stop.h"
 #include "ground/sys/energy.h"
 #include "infer/cpu/cpu_executor.h"
+#include "infer/link/linked_executor.h"
 #include "serve/pool/answer_builder.h"
 #include "serve/pool/fair_queue.h"
 #include "serve/pool/listener.h"
@@ -36,6 +37,8 @@ struct PoolOptions {
   ProgramPlaces programs = {};  // for models that programs serve
   fs::path program = {};        // this one: its children decode files (ground/media/decoders.h)
   std::function<void(const std::string&)> log = {};  // a line; any thread
+  // Before a machine with a model's last layers is called: its address. An error: it is not.
+  std::function<Status(const std::string&)> on_link = {};
   // The share of time that something waits for memory (PSI); a stand-in in tests.
   std::function<std::optional<double>()> pressure = {};
   fs::path energy = "/";  // where the machine's counters are (EnergyMeter); for tests
@@ -154,9 +157,10 @@ class PoolLoop {
   struct Place;  // one model of the catalog
   struct LoadedWeights {
     std::unique_ptr<infer::Model> model;
-    std::unique_ptr<infer::Model> draft;  // null: nothing guesses for it
-    std::shared_ptr<Senses> senses;       // null: it reads texts alone
-    std::shared_ptr<Listener> listener;   // of a Whisper model, which has nothing else
+    std::unique_ptr<infer::Model> draft;            // null: nothing guesses for it
+    std::shared_ptr<Senses> senses;                 // null: it reads texts alone
+    std::shared_ptr<Listener> listener;             // of a Whisper model, which has nothing else
+    std::unique_ptr<infer::LinkedPartner> partner;  // null: all its layers are here
   };
   static Result<LoadedWeights> load(const ModelFront& front, const PoolOptions& pool,
                                     infer::ThreadTeam& team, infer::LoadOptions options);
@@ -171,6 +175,8 @@ class PoolLoop {
   Status open(Place& place, LoadedWeights weights);
   void finish_load(Place& place, Result<LoadedWeights> weights);
   void evict(Place& place);
+  void leave_memory(Place& place);
+  void lose(Place& place, const Error& why);
   void save(Place& place);
   std::string identity(const Place& place) const;
   // Turns: pool_turns.cpp.

@@ -311,6 +311,7 @@ void PoolLoop::step(Place& place) {
     place.rate_since = end;
     place.rate_tokens = 0;
   }
+  if (const Status lost = place.engine->executor().lost(); !lost) lose(place, lost.error());
 }
 
 }  // namespace lathe::serve
