@@ -133,6 +133,18 @@ export async function start(world, port = 0) {
       world.runs[label.run].labels.labels = [...labels.filter((each) => each !== known), { ...label, revision, t_ms: 1, by: "owner" }];
       return json(answer, { revision });
     }
+    const bare = ({ text, whole, ...row }) => row;
+    if (path === "/plans") return json(answer, { data: world.plans });
+    if (path === "/consents") return json(answer, { data: world.consents.map(bare), open: world.consents.filter((row) => row.decision === "asked").length });
+    if (path.startsWith("/consents/")) {
+      const row = world.consents.find((each) => each.id === decodeURIComponent(path.slice(10)));
+      if (!row) return refuse(answer, 404, "nobody was asked for this consent");
+      if (request.method === "GET") return json(answer, row);
+      const { decision, secret_ok = [] } = JSON.parse(body);
+      if (decision === "allow" && !row.secrets.every((kind) => secret_ok.includes(kind))) return refuse(answer, 403, "it holds what looks like a secret");
+      row.decision = decision === "allow" ? "allowed" : "refused";
+      return json(answer, bare(row));
+    }
     if (path === "/chat/completions") {
       answer.writeHead(200, { "Content-Type": "text/event-stream" });
       const line = (data) => answer.write(`data: ${JSON.stringify(data)}\n\n`);

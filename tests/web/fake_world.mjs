@@ -171,6 +171,25 @@ export function small_world() {
         meta: { architecture: "qwen3", quantization: "Q4_K_M", n_params: 8e9, size: 4.9 * GIB },
       })),
     },
+    consents: [["a1", "asked", []], ["b2", "refused", ["a key of AWS"]], ["c3", "allowed", []]].map(([id, decision, secrets], i) => ({
+      id, decision, secrets, at: "2026-12-01T06:40:18Z", sha256: sha256(id), bytes: String(1200 + i), destination: "https://api.example.com:443/v1/messages", model: "big-1",
+      tokens: "about 300 in, at most 1000 out", price: "at most 0.0150 USD", run: "20261201-say", call: "make:0:1:0:0:0", purpose: "make", files: i === 0 ? "src/cart.py" : "",
+      text: `{"model":"big-1","messages":[{"role":"user","content":"Repair ${id}."}]}`, whole: i !== 2,
+    })),
+    plans: [
+      {
+        id: "20261201-084800-plan-1f2e", goal: "Add CSV export to the report", result: null, why: "",
+        tasks: [["parser", "passed", "local", [], 1], ["report", "begun", "lan", ["parser"], 2], ["docs", "waits", "lan", ["report"], 1]].map(([id, state, privacy, deps, round]) => ({
+          id, state, privacy, deps, round, do: `Write the ${id}.`, maker: "code", writes: [`src/${id}/**`], run: state === "waits" ? "" : Object.keys(runs)[0], why: state === "waits" ? "waits for report" : "",
+        })),
+        merge: { state: "waits", round: 1, run: "", why: "waits for report" },
+      },
+      {
+        id: "20261130-100000-plan-77aa", goal: "Rename a setting", result: "failed", why: "the merge: 2 of 31 tests fail",
+        tasks: [{ id: "rename", state: "passed", privacy: "lan", deps: [], round: 3, do: "Rename it.", maker: "agent", writes: ["src/**"], run: Object.keys(runs)[0], why: "" }],
+        merge: { state: "failed", round: 1, run: Object.keys(runs)[1], why: "2 of 31 tests fail" },
+      },
+    ],
     recipes: [{ name: "red-to-green", summary: "turns red tests green", input: "tasks.jsonl", options: [], workers: [{ name: "starter", needed: true }], demo: { recipe: "red-to-green", input_text: "x", workers: {} } }],
     usage: {
       object: "list", by: "model",

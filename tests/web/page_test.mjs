@@ -43,7 +43,7 @@ function hashes(world) {
   return {
     bench: "#/bench", runs: "#/runs", run: `#/runs/${first}`, sound: `#/runs/${first}/units/2`, picture: `#/runs/${second}/units/0`, text: `#/runs/${second}/units/1`,
     page: `#/runs/${second}/units/2`, changes: `#/runs/${second}/units/3`, chat: "#/chat", choose: "#/judge", judge: `#/judge/${first}`, fit: "#/fit", ledger: "#/ledger",
-    benchmarks: "#/benchmarks", catalog: "#/catalog", fleet: "#/fleet", consent: "#/consent", doctor: "#/doctor", more: "#/more",
+    benchmarks: "#/benchmarks", catalog: "#/catalog", fleet: "#/fleet", consent: "#/consent", secret: "#/consent/b2", doctor: "#/doctor", more: "#/more",
   };
 }
 
@@ -95,6 +95,50 @@ test("a schema that cannot be read is said before anything is asked", async (t) 
   await page.getByRole("button", { name: "Send" }).click();
   await page.getByText("The JSON schema cannot be read").waitFor();
   assert.equal(server.asked.filter((each) => each.path === "/chat/completions").length, 0);
+  leave();
+});
+
+test("a plan is seen task by task, each with its run, and the merge behind them", async (t) => {
+  const world = small_world();
+  const { page, leave } = await visit(t, world, "#/fleet");
+  await page.getByRole("heading", { name: "Add CSV export to the report" }).waitFor();
+  const rows = await page.locator("section.panel").first().locator("tbody tr").allInnerTexts();
+  assert.deepEqual(rows.map((row) => row.split(/\s+/)[0]), ["parser", "report", "docs", "merge"]);
+  assert.match(rows[1], /begun[\s\S]*code, lan, writes src\/report\/\*\*, after parser[\s\S]*round 2: the merge sent it back/);
+  await page.getByText("1 of 3 tasks passed").waitFor();
+  await page.getByText("lathe fleet resume 20261201-084800-plan-1f2e").waitFor();
+  assert.equal(await page.getByText("lathe fleet resume 20261130-100000-plan-77aa").count(), 0, "it has ended");
+  assert.deepEqual(await faults(page), []);
+  await page.getByRole("link", { name: "parser" }).click();
+  await page.waitForFunction((id) => location.hash === `#/runs/${id}`, Object.keys(world.runs)[0]);
+  leave();
+});
+
+test("what would leave is read, let go and kept by keyboard; a secret goes only when it is named", async (t) => {
+  const world = small_world();
+  const { page, server, leave } = await visit(t, world, "#/consent");
+  await page.getByText("One request waits for your word.").waitFor();
+  await page.keyboard.press("j");
+  await page.getByText('"content":"Repair a1."').waitFor();
+  assert.equal(await page.locator("pre.artifact-text").innerText(), world.consents[0].text, "the exact text");
+  await page.getByText("Files: src/cart.py").waitFor();
+  await page.keyboard.press("a");
+  await page.getByText("Nothing waits for your word.").waitFor();
+  await page.keyboard.press("d");
+  await page.waitForFunction(() => document.querySelector("section.panel .outcome.fail"));
+  await page.keyboard.press("j");
+  await page.getByText('"content":"Repair b2."').waitFor();
+  const decisions = () => server.asked.filter((each) => each.method === "POST" && each.path.startsWith("/consents/")).map((each) => [each.path.slice(10), JSON.parse(each.body)]);
+  assert.equal(await page.getByRole("button", { name: "Let it go" }).isDisabled(), true);
+  await page.keyboard.press("a");
+  assert.equal(decisions().length, 2, "nothing was asked of the server");
+  await page.getByLabel("a key of AWS may go all the same").check();
+  await page.getByRole("button", { name: "Let it go" }).click();
+  await page.waitForFunction(() => document.querySelector("section.panel .outcome.pass"));
+  assert.deepEqual(decisions(), [["a1", { decision: "allow", secret_ok: [] }], ["a1", { decision: "deny" }], ["b2", { decision: "allow", secret_ok: ["a key of AWS"] }]]);
+  await page.evaluate(() => (location.hash = "#/consent/c3"));
+  await page.getByText("Not all of it can be shown here").waitFor();
+  assert.deepEqual(await faults(page), []);
   leave();
 });
 
@@ -267,7 +311,7 @@ test("a server that is gone is said so, and everything is back when it is", asyn
 });
 
 test("nothing there, and nothing that can be read: each view says what to do", async (t) => {
-  const empty = { ...small_world(), runs: {}, models: { data: [] }, catalog: { directory: "/m", models: [] }, bench: { records: [] }, usage: { by: "model", data: [] } };
+  const empty = { ...small_world(), runs: {}, models: { data: [] }, catalog: { directory: "/m", models: [] }, consents: [], plans: [], bench: { records: [] }, usage: { by: "model", data: [] } };
   empty.pool = { ...empty.pool, models: [], loops: [], memory_booked: 0, energy: { watts: null, why: "not readable here: no RAPL" } };
   const { page, leave } = await visit(t, empty, "#/bench");
   const shows = async (hash, words) => {
@@ -283,6 +327,8 @@ test("nothing there, and nothing that can be read: each view says what to do", a
   await shows("#/catalog", "No model is on this machine.");
   await shows("#/benchmarks", "Nothing has been measured here yet.");
   await shows("#/ledger", "Nothing has been written down yet.");
+  await shows("#/consent", "Nothing was to leave for a cloud yet.");
+  await shows("#/fleet", "No plan was carried out here yet.");
   await shows("#/runs/nowhere", "there is no such run");
   empty.doctor = { findings: "none" };
   await shows("#/doctor", "The answer is not what this page expects");

@@ -1,6 +1,6 @@
 // All that the page knows, in one place. Components read these signals and call actions; they keep nothing of their own.
 import { computed, signal } from "@preact/signals";
-import type { Agreement, Benchmarks, Catalog, Doctor, Fit, Labels, Model, Pool, Recipe, Run, RunEvent, RunRow, Session, Track, TrackRow, Usage } from "./types";
+import type { Agreement, Benchmarks, Catalog, Consent, Consents, Doctor, Fit, Labels, Model, Plans, Pool, Recipe, Run, RunEvent, RunRow, Session, Track, TrackRow, Usage } from "./types";
 
 export interface Fault {
   message: string;
@@ -134,6 +134,17 @@ export const takeShown = signal(0);
 export const reason = signal("");
 export const labelFault = signal<Fault | null>(null);
 export const lastLabel = signal(""); // said after each one
+
+// --- Fleet ---
+
+export const plans = signal<Loadable<Plans>>(loading);
+
+// --- Consent ---
+
+export const consents = signal<Loadable<Consents>>(loading);
+export const consent = signal<Loadable<Consent>>(loading); // the one that the address names
+export const secretsOk = signal<string[]>([]); // kinds in it that may go all the same
+export const consentFault = signal<Fault | null>(null);
 
 // --- The rest ---
 

@@ -238,6 +238,45 @@ export const Agreement = object({
 });
 export type Agreement = Of<typeof Agreement>;
 
+// --- consent ---
+
+const ConsentRow = {
+  id: text,
+  decision: text,
+  at: text,
+  sha256: text,
+  bytes: text,
+  destination: text,
+  model: text,
+  tokens: text,
+  price: text,
+  secrets: list(text),
+  run: text,
+  files: text,
+};
+export const Consents = object({ data: list(object(ConsentRow)), open: number });
+export type Consents = Of<typeof Consents>;
+export const Consent = object({ ...ConsentRow, text: text, whole: flag });
+export type Consent = Of<typeof Consent>;
+export const Decided = object({ id: text, decision: text });
+
+// --- fleet ---
+
+const PlanPart = { state: text, round: number, run: text, why: text };
+export const Plans = object({
+  data: list(
+    object({
+      id: text,
+      goal: text,
+      result: nullable(text),
+      why: text,
+      tasks: list(object({ ...PlanPart, id: text, do: text, maker: text, privacy: text, writes: list(text), deps: list(text) })),
+      merge: object(PlanPart),
+    }),
+  ),
+});
+export type Plans = Of<typeof Plans>;
+
 // --- the rest ---
 
 export const Usage = object({
