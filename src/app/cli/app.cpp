@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "books/postgres/open_postgres.h"
 #include "ground/base/text.h"
 #include "ground/base/version.h"
 #include "ground/base/visible_text.h"
@@ -205,7 +206,10 @@ int run_cli(int argc, char** argv) {
   cli.set_version_flag("-V,--version", fmt::format("lathe {}", program_version()));
   cli.require_subcommand(1);
   cli.fallthrough();
-  cli.add_option("--journal", app.journal_dir, "Directory of the journal")->capture_default_str();
+  std::string journal = app.journal_dir.string();
+  cli.add_option("--journal", journal,
+                 "Directory of the journal, or the address of a database: postgresql://…")
+      ->capture_default_str();
   cli.add_flag("--json", app.json, "Print JSON for scripts");
   Action action;
   for (const CommandSpec& command : commands()) command.add(cli, app, action);
@@ -221,6 +225,10 @@ int run_cli(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return report_error(app, error_of(cli, error));
   }
+  if (books::is_postgres_address(journal))
+    app.journal_database = journal;
+  else
+    app.journal_dir = journal;
   app.contacts = std::make_shared<serve::ContactLog>(contacts_file(app), print_note);
   return action ? action() : kExitUsage;
 }

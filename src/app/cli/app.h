@@ -26,8 +26,11 @@ enum ExitCode {
 };
 
 struct App {
-  fs::path program;      // this executable
-  fs::path journal_dir;  // --journal
+  fs::path program;  // this executable
+  // --journal: a directory, or the address of a database. Beside a database, what is this
+  // machine's alone lies in the default directory.
+  fs::path journal_dir;
+  std::string journal_database;
   fs::path config_dir;
   fs::path recipes_dir;  // the shipped recipes
   bool json = false;

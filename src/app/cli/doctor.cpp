@@ -1,8 +1,8 @@
 // lathe doctor: what this machine has, and what to do about what it lacks.
 #include "app/cli/app.h"
+#include "app/cli/journals.h"
 #include "app/cli/running_server.h"
 #include "app/cli/shown.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "ground/sys/energy.h"
@@ -70,8 +70,9 @@ Finding server(const App& app) {
 }
 
 Finding journal(const App& app) {
-  const auto opened = books::open_journal(app.journal_dir);
+  const auto opened = open_journal(app);
   if (!opened) return {"journal", Finding::kProblem, opened.error().message};
+  if (!app.journal_database.empty()) return {"journal", Finding::kOk, journal_place(app)};
   std::error_code error;
   const auto space = fs::space(app.journal_dir, error);
   const std::string found =

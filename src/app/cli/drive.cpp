@@ -14,6 +14,7 @@
 #include "ground/base/text.h"
 #include "ground/base/version.h"
 #include "loop/senses/media_pool.h"
+#include "loop/terms/write_rule.h"
 #include "show/run/caveats.h"
 
 namespace lathe::app {
@@ -54,14 +55,15 @@ std::function<std::string(const std::set<loop::PauseReason>&)> hold_of(const App
 Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const DriveFlags& flags,
                                                      Reach privacy, loop::Observer* observer) {
   auto setup = std::make_unique<DriveSetup>();
-  LATHE_TRY(setup->workers_, WorkerTable::make(app, flags.workers, privacy));
+  const auto alone = [observer](const std::function<void()>& work) {
+    observer ? observer->alone(work) : work();
+  };
+  LATHE_TRY(setup->workers_, WorkerTable::make(app, flags.workers, privacy, alone));
   LATHE_TRY(std::vector<books::PriceTable> prices, load_prices(app));
   setup->tools_.emplace(
       app, ToolDesk::Options{.unsafe_no_sandbox = flags.unsafe_no_sandbox,
                              .most = parse_reach(flags.workers.allow).value_or(Reach::kLocal),
-                             .alone = [observer](const std::function<void()>& work) {
-                               observer ? observer->alone(work) : work();
-                             }});
+                             .alone = alone});
   const int parallel = flags.parallel > 0
                            ? flags.parallel
                            : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -118,7 +120,9 @@ Status leave_changes(const App& app, const books::Journal& journal, const loop::
       state.end_state == loop::RunResult::kPassed && json_bool(state.header.extra, "apply", false);
   Status applied;
   if (apply && !state.tracks.empty()) {
-    const auto changed = apply_to_tree(journal, state);
+    const auto changed = apply_to_tree(journal, state,
+                                       [rule = loop::WriteRule::of(state.recipe.make_options)](
+                                           const std::string& path) { return rule.allows(path); });
     if (!changed)
       applied = std::unexpected(changed.error());
     else if (app.json)

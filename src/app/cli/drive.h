@@ -32,6 +32,7 @@ class DriveSetup {
   static Result<std::unique_ptr<DriveSetup>> make(const App& app, const DriveFlags& flags,
                                                   Reach privacy, loop::Observer* observer);
   const loop::Bench& bench() const { return *bench_; }
+  std::vector<std::string> workers() const { return workers_.names(); }
 
  private:
   WorkerTable workers_;

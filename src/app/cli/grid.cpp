@@ -4,12 +4,12 @@
 
 #include "app/cli/bench_flags.h"
 #include "app/cli/indexes.h"
+#include "app/cli/journals.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
 #include "app/cli/recipes.h"
 #include "app/cli/view.h"
 #include "app/cli/worker_check.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 
@@ -133,7 +133,7 @@ Result<int> run_grid(const App& app, GridFlags flags) {
   LATHE_TRY(FoundRecipe found, find_recipe(app, flags.recipe, flags.set, flags.input));
   if (found.recipe.seeds == 0)
     return invalid("{}: is no grid; [unit] seeds = 3 makes one of it", found.path.string());
-  LATHE_TRY(books::Journal journal, books::open_journal(app.journal_dir));
+  LATHE_TRY(books::Journal journal, open_journal(app));
   LATHE_TRY(const auto setup, DriveSetup::make(app, flags.drive, found.recipe.privacy, observer));
   const loop::Bench& bench = (*setup).bench();
   LATHE_TRY_STATUS(check_worker_names(app, found.recipe, flags.drive.workers, bench));

@@ -1,7 +1,7 @@
 // lathe ledger: what calls took, added up; the chain of its rows, looked through.
 #include "app/cli/app.h"
+#include "app/cli/journals.h"
 #include "books/ledger/totals.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -83,7 +83,7 @@ void print_totals(std::span<const books::Total> totals, std::string_view by) {
 
 Status ledger(const App& app, const LedgerFlags& flags) {
   LATHE_TRY(const books::RowRange range, range_of(flags));
-  LATHE_TRY(books::Journal journal, books::open_journal(app.journal_dir));
+  LATHE_TRY(books::Journal journal, open_journal(app));
   if (const auto lost = journal.book_lost_calls(); lost && *lost > 0)
     print_note(fmt::format("note: {} of a server that was killed had no end; now they are lost",
                            counted(static_cast<std::size_t>(*lost), "call")));
@@ -104,7 +104,7 @@ Status ledger(const App& app, const LedgerFlags& flags) {
   } else if (app.json) {
     for (const books::Total& total : list) print_json(to_json(total));
   } else if (list.empty()) {
-    print(fmt::format("no calls in the ledger of {}\n", app.journal_dir.string()));
+    print(fmt::format("no calls in the ledger of {}\n", journal_place(app)));
   } else {
     print_totals(list, flags.by);
   }

@@ -2,6 +2,7 @@
 // for a project and the command that tests it. lathe resume RUN: go on with one that was stopped.
 #include "app/cli/loop.h"
 #include "app/cli/indexes.h"
+#include "app/cli/journals.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
 #include "app/cli/recipes.h"
@@ -10,7 +11,6 @@
 #include "app/cli/running_server.h"
 #include "app/cli/view.h"
 #include "app/cli/worker_check.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 
@@ -79,7 +79,7 @@ void print_page(const App& app, const std::string& run) {
 int run_loop(const App& app, const LoopFlags& flags) {
   auto found = find_recipe(app, flags.recipe, flags.set, flags.input);
   if (!found) return report_error(app, found.error());
-  auto journal = books::open_journal(app.journal_dir);
+  auto journal = open_journal(app);
   if (!journal) return report_error(app, journal.error());
   if (auto kept = erase_old_runs(app, *journal); !kept) return report_error(app, kept.error());
   View view(app, flags.drive.verbose);

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "app/cli/app.h"
-#include "books/sqlite/open_journal.h"
+#include "app/cli/journals.h"
 #include "ground/base/hash.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
@@ -107,7 +107,7 @@ Result<std::set<std::string>> prompts_with(const books::Journal& journal, const 
 Status forget(const App& app, std::int64_t id, std::int64_t) {
   LATHE_TRY(books::Memory memory, books::Memory::open(app.journal_dir));
   LATHE_TRY(const books::Fact before, memory.fact(id));
-  LATHE_TRY(books::Journal journal, books::open_journal(app.journal_dir));
+  LATHE_TRY(books::Journal journal, open_journal(app));
   std::set<std::string> blobs;
   if (!before.text.empty()) {
     LATHE_TRY(blobs, prompts_with(journal, before));

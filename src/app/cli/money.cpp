@@ -1,8 +1,8 @@
 // Reads tables of prices and box.toml; lathe prices, lathe payback.
 #include "app/cli/money.h"
 
+#include "app/cli/journals.h"
 #include "books/prices/payback.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/plural.h"
 #include "loop/conductor/state.h"
 
@@ -154,7 +154,7 @@ Json months_json(const std::optional<double>& months) {
 }
 
 Status payback(const App& app) {
-  LATHE_TRY(const books::Journal journal, books::open_journal(app.journal_dir));
+  LATHE_TRY(const books::Journal journal, open_journal(app));
   LATHE_TRY(books::LocalPrices local, load_local_prices(app, journal));
   books::PaybackBasis basis{.box = std::move(local.box),
                             .why_no_box = std::move(local.why_no_box),

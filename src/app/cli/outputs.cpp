@@ -101,8 +101,9 @@ Result<std::vector<std::string>> write_outputs(const books::Journal& journal,
   return written;
 }
 
-Result<std::vector<std::string>> apply_to_tree(const books::Journal& journal,
-                                               const loop::RunState& state) {
+Result<std::vector<std::string>> apply_to_tree(
+    const books::Journal& journal, const loop::RunState& state,
+    const std::function<Status(const std::string& path)>& allows) {
   if (state.end_state != loop::RunResult::kPassed)
     return invalid("the run has not passed, so nothing is written into {}", root_of(state));
   std::vector<std::string> changed;
@@ -111,10 +112,9 @@ Result<std::vector<std::string>> apply_to_tree(const books::Journal& journal,
   LATHE_TRY(const std::string bytes,
             journal.blob(loop::best_candidate(state.tracks.front())->blob));
   LATHE_TRY(const loop::Changes changes, loop::parse_changes(bytes));
-  const loop::WriteRule rule = loop::WriteRule::of(state.recipe.make_options);
   // First every check, then every change.
   for (const auto& [path, text] : changes.files) {
-    LATHE_TRY_STATUS(rule.allows(path));
+    LATHE_TRY_STATUS(allows(path));
     LATHE_TRY_STATUS(loop::outside_repositories(root, path));
     LATHE_TRY(const std::string before, loop::tree_file_blob(journal, manifest_of(state), path));
     const auto now = read_file(root / path);

@@ -22,9 +22,11 @@ Result<std::string> write_patch(const books::Journal& journal, const loop::RunSt
                                 OutputDirectory& out);
 
 // The best candidate's changes, file by file, into the tree that the snapshot was taken of. Refused
-// unless the run has passed, and as a whole when a file it would replace is no longer what the
-// snapshot has: the person's own edits are never overwritten. Returns the paths changed.
-Result<std::vector<std::string>> apply_to_tree(const books::Journal& journal,
-                                               const loop::RunState& state);
+// unless the run has passed, and as a whole when `allows` refuses a path, or a file it would
+// replace is no longer what the snapshot has: the person's own edits are never overwritten. Returns
+// the paths changed.
+Result<std::vector<std::string>> apply_to_tree(
+    const books::Journal& journal, const loop::RunState& state,
+    const std::function<Status(const std::string& path)>& allows);
 
 }  // namespace lathe::app

@@ -2,11 +2,11 @@
 // one after the other, by whoever has time.
 #include <thread>
 
+#include "app/cli/journals.h"
 #include "app/cli/loop.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/queue_plan.h"
 #include "app/cli/retention.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/plural.h"
 
 namespace lathe::app {
@@ -16,7 +16,7 @@ constexpr Milliseconds kQueueLookEvery{1'000};
 constexpr Milliseconds kErasesEvery{3'600'000};
 
 int list_queue(const App& app) {
-  const auto journal = books::open_journal(app.journal_dir);
+  const auto journal = open_journal(app);
   if (!journal) return report_error(app, journal.error());
   const auto queue = journal->queue();
   const auto runs = journal->runs();
@@ -58,7 +58,7 @@ Result<std::vector<std::string>> named(const books::Journal& journal, const std:
 
 int change_queue(const App& app, const std::string& name, std::string_view done,
                  const std::function<Status(books::Journal&, const std::string&)>& change) {
-  auto journal = books::open_journal(app.journal_dir);
+  auto journal = open_journal(app);
   if (!journal) return report_error(app, journal.error());
   const auto runs = named(*journal, name);
   if (!runs) return report_error(app, runs.error());
@@ -93,7 +93,7 @@ class Watch {
 
  private:
   void look(const App& app, const std::string& run, StopFlag& stop) const {
-    const auto journal = books::open_journal(app.journal_dir);
+    const auto journal = open_journal(app);
     Milliseconds looked{0};
     while (!over_.raised() && !stop.raised()) {
       const Milliseconds now = system_clock().monotonic();
@@ -129,7 +129,7 @@ struct WorkFlags {
 
 // Once: whoever asks for it tries again.
 int work_on_one(const App& app, const WorkFlags& flags) {
-  auto journal = books::open_journal(app.journal_dir);
+  auto journal = open_journal(app);
   if (!journal) return report_error(app, journal.error());
   const auto runs = named(*journal, flags.run);
   if (!runs) return report_error(app, runs.error());
@@ -145,7 +145,7 @@ int work_on_one(const App& app, const WorkFlags& flags) {
 
 int work_through(const App& app, const WorkFlags& flags) {
   if (!flags.run.empty()) return work_on_one(app, flags);
-  auto journal = books::open_journal(app.journal_dir);
+  auto journal = open_journal(app);
   if (!journal) return report_error(app, journal.error());
   Setbacks setbacks;
   std::optional<Milliseconds> erased;

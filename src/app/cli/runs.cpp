@@ -1,4 +1,5 @@
 // lathe runs | show | rm | gc | export | replay
+#include "app/cli/journals.h"
 #include "app/cli/model_library.h"
 #include "app/cli/model_show.h"
 #include "app/cli/opened_run.h"
@@ -6,7 +7,6 @@
 #include "app/cli/outputs.h"
 #include "app/cli/retention.h"
 #include "app/cli/view.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -17,11 +17,11 @@ namespace lathe::app {
 namespace {
 
 int list_runs(const App& app) {
-  const auto journal = books::open_journal(app.journal_dir);
+  const auto journal = open_journal(app);
   if (!journal) return report_error(app, journal.error());
   const auto rows = journal->runs();
   if (!rows) return report_error(app, rows.error());
-  if (rows->empty() && !app.json) print(fmt::format("no runs in {}\n", app.journal_dir.string()));
+  if (rows->empty() && !app.json) print(fmt::format("no runs in {}\n", journal_place(app)));
   for (const books::RunRow& row : *rows) {
     const std::string state = show::listed_state(*journal, row);
     if (app.json)
@@ -64,7 +64,7 @@ int show_run(const App& app, const std::string& name, bool all) {
 
 // No byte of them stays: rows of the ledger hold no texts, and stay.
 int erase_runs(const App& app, const std::vector<std::string>& names) {
-  auto journal = books::open_journal(app.journal_dir);
+  auto journal = open_journal(app);
   if (!journal) return report_error(app, journal.error());
   std::vector<std::string> ids;
   for (const std::string& name : names) {
@@ -81,7 +81,7 @@ int erase_runs(const App& app, const std::vector<std::string>& names) {
 }
 
 int remove_run(const App& app, const std::vector<std::string>& names) {
-  auto journal = books::open_journal(app.journal_dir);
+  auto journal = open_journal(app);
   if (!journal) return report_error(app, journal.error());
   for (const std::string& name : names) {
     const auto id = journal->find_run(name);
@@ -94,7 +94,7 @@ int remove_run(const App& app, const std::vector<std::string>& names) {
 }
 
 int collect_garbage(const App& app) {
-  auto journal = books::open_journal(app.journal_dir);
+  auto journal = open_journal(app);
   if (!journal) return report_error(app, journal.error());
   if (auto kept = erase_old_runs(app, *journal); !kept) return report_error(app, kept.error());
   const auto report = journal->gc();

@@ -3,11 +3,14 @@
 #include <cstdlib>
 #include <thread>
 
+#include "app/cli/consent_gate.h"
 #include "app/cli/desktop.h"
 #include "app/cli/document_reader.h"
 #include "app/cli/drive.h"
 #include "app/cli/fits_here.h"
+#include "app/cli/journals.h"
 #include "app/cli/key_file.h"
+#include "app/cli/link_contact.h"
 #include "app/cli/model_library.h"
 #include "app/cli/money.h"
 #include "app/cli/pool_flags.h"
@@ -16,7 +19,6 @@
 #include "app/cli/served_pictures.h"
 #include "app/cli/served_views.h"
 #include "app/cli/workshop.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
 #include "serve/account/account_host.h"
@@ -25,6 +27,7 @@
 #include "serve/hosts/remote_host.h"
 #include "serve/hub/pull.h"
 #include "serve/mcp/http.h"
+#include "serve/net/endpoint.h"
 #include "serve/reading/reading_host.h"
 #include "serve/runs/run_routes.h"
 #include "serve/server/api_routes.h"
@@ -49,6 +52,8 @@ struct ServeFlags {
   bool open = false;  // the page, as soon as it is served
   PullPlaces pull;
   std::string grace = "30s";
+  std::string link;  // HOST:PORT of who has the model's last layers
+  std::size_t link_layers = 0;
 };
 
 Result<serve::PoolOptions> pool_options(const App& app, const ServeFlags& flags) {
@@ -65,6 +70,9 @@ Result<serve::PoolOptions> pool_options(const App& app, const ServeFlags& flags)
   options.speculate = !flags.no_speculation;
   options.programs = program_places(app);
   options.program = app.program;
+  options.on_link = [&app](const std::string& address) {
+    return record_link(app, serve::ContactKind::kOut, address);
+  };
   options.snapshots = flags.snapshots;
   if (!flags.snapshots.empty()) LATHE_TRY_STATUS(make_directories(flags.snapshots));
   options.log = [json = app.json](const std::string& line) {
@@ -119,6 +127,8 @@ Result<Remotes> open_remotes(const App& app, const ServeFlags& flags) {
     config.contacts = app.contacts.get();
     config.allowed_by = fmt::format("--remote {}, --allow {}", config.name, flags.allow);
     config.log = [](const std::string& line) { print_note("note: " + line); };
+    // A client is told at once that a person's consent is wanted, and asks again.
+    LATHE_TRY(config.consent, consent_gate_of(app, "0s"));
     // Each look at another machine is a contact that is written down.
     config.look_again = Milliseconds(15'000);
     LATHE_TRY(auto remote, serve::RemoteHost::open(std::move(config)));
@@ -130,7 +140,7 @@ Result<Remotes> open_remotes(const App& app, const ServeFlags& flags) {
 // Where a server's calls are written down: what is answered must be accounted for.
 Result<std::unique_ptr<serve::Bookkeeper>> open_books(const App& app,
                                                       std::span<const books::PriceTable> prices) {
-  auto journal = books::open_ledger(app.journal_dir);
+  auto journal = open_ledger(app);
   books::LedgerChange tables;
   for (const books::PriceTable& table : prices) tables.tables.push_back(table.text);
   const Status written = journal ? journal->book(tables) : std::unexpected(journal.error());
@@ -144,7 +154,7 @@ Result<std::unique_ptr<serve::Bookkeeper>> open_books(const App& app,
 
 // What each key used today, before this server was started, counts too.
 Status seed_quotas(const App& app, serve::QuotaMeter& quotas) {
-  LATHE_TRY(const books::Journal journal, books::open_ledger(app.journal_dir));
+  LATHE_TRY(const books::Journal journal, open_ledger(app));
   const std::int64_t day = system_clock().unix_ms() / kDayMs;
   return journal.rows({.from_ms = day * kDayMs}, [&](const books::LedgerRow& row) {
     if (row.key.empty() || !row.served()) return;
@@ -255,6 +265,36 @@ serve::PullModel puller_of(const App& app, const ServeFlags& flags, serve::Pool&
   };
 }
 
+// How far what a model reads travels to its last layers.
+Result<Reach> reach_of_link(const std::string& link) {
+  if (!link.contains(':')) return Reach::kLocal;  // none, or a port of this machine
+  LATHE_TRY(const serve::UrlParts parts, serve::parts_of("http://" + link));
+  return serve::reach_of_host(parts.host);
+}
+
+Status check_link(const ServeFlags& flags) {
+  LATHE_TRY(const Reach reach, reach_of_link(flags.link));
+  if (reach <= parse_reach(flags.allow).value_or(Reach::kLocal)) return {};
+  return fail(ErrorKind::kDenied,
+              "--link {}: what the model reads goes to another machine; say --allow lan if it may",
+              flags.link);
+}
+
+// What must stay on this machine is not asked of a model whose last layers are on another one.
+serve::RouteTable refused_here(serve::RouteTable table, const std::string& link) {
+  table = serve::reach_only(std::move(table), Reach::kLocal);
+  for (serve::Route& route : table.rows) {
+    if (route.method != "POST") continue;
+    route.handler = [link](serve::Call&) -> serve::Handled {
+      return std::unexpected(serve::ApiError{
+          403, fmt::format("the model's last layers are at {}, and this request may not leave this "
+                           "machine; allow it to (--allow lan), or serve the model without --link",
+                           link)});
+    };
+  }
+  return table;
+}
+
 // Documents in requests, as `lathe chat` reads them.
 serve::ReadDocument document_reader(const App& app) {
   return [reader = std::make_shared<PeoplesReader>(app)](
@@ -268,6 +308,8 @@ serve::ReadDocument document_reader(const App& app) {
 Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(const Milliseconds grace, parse_duration(flags.grace));
   LATHE_TRY(serve::Catalog catalog, read_catalog(app, flags));
+  LATHE_TRY_STATUS(check_link(flags));
+  if (!flags.link.empty()) LATHE_TRY_STATUS(catalog.link(flags.link, flags.link_layers));
   LATHE_TRY(serve::PoolOptions options, pool_options(app, flags));
   LATHE_TRY(serve::ServerConfig config, server_config(app, flags));
   config.contacts = app.contacts.get();
@@ -294,17 +336,19 @@ Status serve(const App& app, const ServeFlags& flags) {
               serve::reach_only(serve::api_routes(read_here), Reach::kLocal),
               serve::reach_only(serve::api_routes(read_near), Reach::kLan),
               serve::api_routes(read_all)};
+  LATHE_TRY(const Reach linked, reach_of_link(flags.link));
+  if (linked != Reach::kLocal)
+    tables.insert(tables.begin(), refused_here(serve::api_routes(own), flags.link));
   serve::SpeechDesk desk(app.program, kVoices);
   tables.insert(tables.begin(), serve::speech_routes(desk));
   tables.insert(tables.begin(), serve::usage_routes(
-                                    *books, [&app] { return books::open_ledger(app.journal_dir); },
+                                    *books, [&app] { return open_ledger(app); },
                                     [](const serve::Call& call) { return call.owner; }));
   const std::string owner_key = config.api_keys.empty() ? "" : config.api_keys.front();
   ServedLoops loops(app, owner_key, app.journal_dir);
   loops.take_up_again(serve::kOwnerName);
   ServedPictures pictures(app);
-  serve::RunDesk runs([&app] { return books::open_ledger(app.journal_dir); }, loops.starter(),
-                      pictures.drawer());
+  serve::RunDesk runs([&app] { return open_ledger(app); }, loops.starter(), pictures.drawer());
   tables.insert(
       tables.begin(),
       {serve::run_routes(runs),
@@ -421,7 +465,9 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   command->add_option(
       "--remote-key-env", flags->remote_key_env,
       "Environment variable that holds the remotes' API key (default: none is sent)");
-  command->add_option("--allow", flags->allow, "How far what is asked of the remotes may travel")
+  command
+      ->add_option("--allow", flags->allow,
+                   "How far what is asked of the remotes, or goes over --link, may travel")
       ->check(CLI::IsMember({"local", "lan", "any"}))
       ->capture_default_str();
   command->add_option("--memory", flags->memory,
@@ -442,6 +488,12 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   command->add_option("--mcp", flags->mcp,
                       "Tools for agents at POST /mcp; files below this directory may be read");
   command->add_flag("--no-web", flags->no_web, "Serve no page to browsers, the APIs alone");
+  command->add_option("--link", flags->link,
+                      "HOST:PORT of `lathe link` on a machine that has the model's last layers");
+  command
+      ->add_option("--link-layers", flags->link_layers,
+                   "Layers that are here (default: half of the weights)")
+      ->needs("--link");
   command->add_flag("--no-speculation", flags->no_speculation, "Do not check drafts");
   command->add_option("--grace", flags->grace, "Time for answers under way when it is stopped")
       ->capture_default_str();

@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include "books/sqlite/open_journal.h"
+#include "app/cli/journals.h"
 #include "ground/base/text.h"
 #include "ground/sys/subprocess.h"
 
@@ -16,7 +16,7 @@ constexpr Milliseconds kLongestBeginning{600'000};  // tests say first which of 
 
 // The row of the queue that lets a run be worked on; nothing: it is not to be.
 Result<bool> is_wanted(const App& app, const std::string& run) {
-  LATHE_TRY(const books::Journal journal, books::open_ledger(app.journal_dir));
+  LATHE_TRY(const books::Journal journal, open_ledger(app));
   LATHE_TRY(const auto queue, journal.queue());
   LATHE_TRY(const auto runs, journal.runs());
   const auto row = std::ranges::find(queue, run, &books::QueuedRun::run);
@@ -68,7 +68,7 @@ serve::RunStarter ServedLoops::starter() {
 
 void ServedLoops::take_up_again(std::string_view by) {
   const std::lock_guard lock(mutex_);
-  const auto journal = books::open_ledger(app_.journal_dir);
+  const auto journal = open_ledger(app_);
   const auto queue = journal ? journal->queue() : std::unexpected(journal.error());
   if (!queue) return;
   for (const books::QueuedRun& row : *queue) {
@@ -102,7 +102,7 @@ void ServedLoops::begin(serve::WantedRun wanted, std::function<void(Result<std::
 Result<std::string> ServedLoops::begin_now(const serve::WantedRun& wanted) const {
   Command command;
   command.argv = {
-      app_.program.string(), "--json",       "--journal",        app_.journal_dir.string(), "loop",
+      app_.program.string(), "--json",       "--journal",        journal_argument(app_), "loop",
       wanted.recipe,         "--background", "--by=" + wanted.by};
   if (!wanted.apply) command.argv.push_back("--no-apply");
   for (const auto& [name, value] : wanted.set)
@@ -206,7 +206,7 @@ void ServedLoops::start_next() {
     command.argv = {app_.program.string(),
                     "--json",
                     "--journal",
-                    app_.journal_dir.string(),
+                    journal_argument(app_),
                     "queue",
                     "run",
                     waiting.run};

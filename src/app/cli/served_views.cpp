@@ -1,9 +1,12 @@
-// GET /pool, /recipes, /bench, /bench/{name}, /doctor, /catalog; POST /fit
+// GET /pool, /recipes, /bench, /bench/{name}, /doctor, /catalog; POST /fit; and the table of all
+// views
 #include "app/cli/served_views.h"
 
 #include <mutex>
 
 #include "app/bench/record.h"
+#include "app/cli/served_consents.h"
+#include "app/cli/served_plans.h"
 #include "app/cli/shown.h"
 #include "ground/base/text.h"
 #include "ground/sys/energy.h"
@@ -221,6 +224,12 @@ std::span<const ViewEndpoint> view_endpoints() {
        "models may be fetched"},
       {"POST", "/catalog/pull",
        "fetches `name`, written as for `lathe pull`; a stream of events. Only with `--allow-pull`"},
+      {"GET", "/consents", "`lathe consent list`, the newest first; `open`: how many wait. Owner"},
+      {"GET", "/consents/{id}", "one of them with the exact `text` that would leave. Owner"},
+      {"POST", "/consents/{id}",
+       "`decision`: `allow` or `deny`; `secret_ok`: the kinds of secrets that may go. Owner"},
+      {"GET", "/plans",
+       "`lathe fleet show` of the newest 20 plans: each task and the merge. Owner"},
   };
   return kEndpoints;
 }
@@ -247,6 +256,10 @@ serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& d
         "this server fetches no models: start it with `lathe serve --allow-pull`, or use `lathe "
         "pull`"});
   });
+  add("GET", "/consents", [&app](Call& call) { return list_of_consents(app, call); });
+  add("GET", "/consents/{id}", [&app](Call& call) { return consent_text(app, call); });
+  add("POST", "/consents/{id}", [&app](Call& call) { return decide_consent(app, call); });
+  add("GET", "/plans", [&app](Call& call) { return list_of_plans(app, call); });
   return table;
 }
 

@@ -10,6 +10,9 @@ struct FitQuestion {
   std::vector<std::string> models;  // FILE[:context[:streams]]
   std::string memory;               // "": what the machine has left
   std::string kv = "f16";
+  std::size_t boxes = 1;   // machines with that memory each
+  std::string bandwidth;   // bytes that one reads a second; "": nobody says
+  double exchange_us = 0;  // of one small exchange between two
 };
 // As `lathe fit --json`: whether models fit into memory together.
 Result<Json> fit_shown(const FitQuestion& question, const App& app);

@@ -4,11 +4,11 @@
 #include <unistd.h>
 
 #include "app/cli/app.h"
+#include "app/cli/journals.h"
 #include "app/cli/output_file.h"
 #include "app/cli/tune_output.h"
 #include "app/lessons/from_runs.h"
 #include "app/lessons/lessons.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "ground/base/units.h"
@@ -140,7 +140,7 @@ Result<Lessons> read_data(const App& app, const TuneFlags& flags, const LessonRe
   if (flags.data.empty() == flags.runs.empty())
     return invalid("give either DATA or --from-runs RUNS");
   if (!flags.data.empty()) return reader.read(flags.data);
-  LATHE_TRY(const books::Journal journal, books::open_journal(app.journal_dir));
+  LATHE_TRY(const books::Journal journal, open_journal(app));
   LATHE_TRY(const RunLines runs, lines_of_runs(journal, split(flags.runs, ','), app.program));
   for (const std::string& note : runs.notes) print_note("left out: " + note);
   if (!app.json)

@@ -3,8 +3,8 @@
 
 #include <future>
 
+#include "app/cli/journals.h"
 #include "app/cli/running_server.h"
-#include "books/sqlite/open_journal.h"
 #include "ground/base/text.h"
 #include "ground/base/version.h"
 
@@ -31,7 +31,7 @@ Result<std::string> begin_loop(const DriveFlags& flags, const LoopOrder& order,
 
 // It waits in the queue, or is worked on.
 bool goes_on(const App& app, const std::string& run) {
-  const auto journal = books::open_journal(app.journal_dir);
+  const auto journal = open_journal(app);
   const auto queue = journal ? journal->queue() : std::unexpected(journal.error());
   return queue && std::ranges::any_of(*queue, [&](const books::QueuedRun& row) {
            return row.run == run && !row.paused;
@@ -54,7 +54,7 @@ Result<std::string> usual_model(const App& app, const DriveFlags& flags) {
 Workshop workshop_of(const App& app, const DriveFlags& flags, fs::path root, ServedLoops& loops) {
   Workshop workshop;
   workshop.root = std::move(root);
-  workshop.journal = [&app] { return books::open_journal(app.journal_dir); };
+  workshop.journal = [&app] { return open_journal(app); };
   workshop.with_bench = [&app, &flags](StopFlag& stop, loop::Observer* observer,
                                        const auto& work) -> Status {
     App here = app;
@@ -69,7 +69,7 @@ Workshop workshop_of(const App& app, const DriveFlags& flags, fs::path root, Ser
   workshop.loop_goes_on = [&app](const std::string& run) { return goes_on(app, run); };
   // Whoever works on it sees that it is to rest.
   workshop.stop_loop = [&app](const std::string& run) -> Status {
-    LATHE_TRY(books::Journal journal, books::open_journal(app.journal_dir));
+    LATHE_TRY(books::Journal journal, open_journal(app));
     return journal.enqueue(run, system_clock().unix_ms(), true);
   };
   return workshop;

@@ -19,7 +19,7 @@ namespace {
 constexpr Milliseconds kLookEvery{50}, kGoodbye{500};
 constexpr std::size_t kMaxSaid = 400;  // bytes of its standard error in a message
 
-Milliseconds now() {
+Milliseconds clock_now() {
   return system_clock().monotonic();
 }
 
@@ -59,8 +59,8 @@ Result<std::unique_ptr<Dialogue>> Dialogue::start(Sandbox sandbox, Command comma
 
 Dialogue::~Dialogue() {
   if (ours_) ::shutdown(ours_.get(), SHUT_WR);
-  const Milliseconds until = now() + kGoodbye;
-  while (!has_ended() && now() < until) std::this_thread::sleep_for(Milliseconds(5));
+  const Milliseconds until = clock_now() + kGoodbye;
+  while (!has_ended() && clock_now() < until) std::this_thread::sleep_for(Milliseconds(5));
   stop_.raise();
   if (thread_.joinable()) thread_.join();
 }
@@ -85,15 +85,16 @@ Error Dialogue::ended() {
 
 Status Dialogue::say(std::string_view line, Milliseconds limit, const StopFlag& stop) {
   const std::string bytes = std::string(line) + "\n";
-  const Milliseconds until = now() + limit;
+  const Milliseconds until = clock_now() + limit;
   for (std::size_t done = 0; done < bytes.size();) {
     if (stop.raised()) return fail(ErrorKind::kCancelled, "stopped");
     const ssize_t n = ::send(ours_.get(), bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL);
     if (n > 0) {
       done += static_cast<std::size_t>(n);
     } else if (n < 0 && errno == EAGAIN) {
-      if (now() >= until) return fail(ErrorKind::kTimeout, "it does not read what it is told");
-      (void)ready(ours_.get(), POLLOUT, std::min(kLookEvery, until - now()));
+      if (clock_now() >= until)
+        return fail(ErrorKind::kTimeout, "it does not read what it is told");
+      (void)ready(ours_.get(), POLLOUT, std::min(kLookEvery, until - clock_now()));
     } else if (n < 0 && errno != EINTR) {
       return {};  // it reads no more: who waits for its answer is told how it ended
     }
@@ -112,7 +113,7 @@ std::optional<std::string> Dialogue::next_line() {
 }
 
 Result<std::optional<std::string>> Dialogue::hear(Milliseconds wait, const StopFlag& stop) {
-  const Milliseconds until = now() + wait;
+  const Milliseconds until = clock_now() + wait;
   std::array<char, 65536> buffer;
   for (;;) {
     if (auto line = next_line()) return line;
@@ -120,7 +121,7 @@ Result<std::optional<std::string>> Dialogue::hear(Milliseconds wait, const StopF
       return fail(ErrorKind::kUnavailable, "it wrote a line of more than {}",
                   format_bytes(max_line_));
     if (stop.raised()) return fail(ErrorKind::kCancelled, "stopped");
-    const Milliseconds left = until - now();
+    const Milliseconds left = until - clock_now();
     const bool there = ready(ours_.get(), POLLIN, std::min(kLookEvery, left));
     if (!there && has_ended()) return std::unexpected(ended());
     if (!there && left <= Milliseconds(0)) return std::optional<std::string>();

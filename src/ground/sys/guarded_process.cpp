@@ -62,7 +62,7 @@ std::optional<std::string> receive(int socket, Milliseconds wait) {
   return got > 0 ? std::string(packet.data(), static_cast<std::size_t>(got)) : std::string();
 }
 
-std::vector<char*> pointers(const std::vector<std::string>& strings) {
+std::vector<char*> argument_pointers(const std::vector<std::string>& strings) {
   std::vector<char*> result;
   for (const std::string& each : strings) result.push_back(const_cast<char*>(each.c_str()));
   result.push_back(nullptr);
@@ -93,7 +93,7 @@ pid_t start_program(const std::string& directory, const std::vector<std::string>
     ::dup2(nothing, STDIN_FILENO);
     if (nothing > 2) ::close(nothing);
     if (::getppid() == guard && (directory.empty() || ::chdir(directory.c_str()) == 0))
-      ::execvp(argv[0].c_str(), pointers(argv).data());
+      ::execvp(argv[0].c_str(), argument_pointers(argv).data());
     const int why = errno;
     (void)!::write(failure[1], &why, sizeof why);
     ::_exit(127);
@@ -239,8 +239,9 @@ Result<std::unique_ptr<GuardedProcess>> GuardedProcess::start(const GuardedComma
   ::posix_spawn_file_actions_adddup2(&actions, log.get(), STDERR_FILENO);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
   pid_t guard = -1;
-  const int error = ::posix_spawn(&guard, command.guard.c_str(), &actions, &attributes,
-                                  pointers(argv).data(), pointers(command.env).data());
+  const int error =
+      ::posix_spawn(&guard, command.guard.c_str(), &actions, &attributes,
+                    argument_pointers(argv).data(), argument_pointers(command.env).data());
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
   theirs.reset();  // so that their end is seen

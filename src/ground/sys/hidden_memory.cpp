@@ -27,27 +27,27 @@ constexpr std::uint64_t kUsualBuffer = 212'992;  // of a socket
 constexpr std::uint64_t kDatagrams = 10;         // senders that fill one queue
 constexpr std::uint64_t kLeastSkb = 1280;        // what a packet costs besides its bytes
 
-struct CloseDirectory {
+struct CloseProcDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
-using Directory = std::unique_ptr<DIR, CloseDirectory>;
+using ProcDirectory = std::unique_ptr<DIR, CloseProcDirectory>;
 
-Directory open_directory(int at, const std::string& name) {
+ProcDirectory open_beneath(int at, const std::string& name) {
   const int fd = ::openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* directory = fd < 0 ? nullptr : ::fdopendir(fd);
   if (!directory && fd >= 0) ::close(fd);
-  return Directory(directory);
+  return ProcDirectory(directory);
 }
 
 std::vector<std::string> numbers_in(int at, const std::string& name) {
   std::vector<std::string> names;
-  const Directory directory = open_directory(at, name);
+  const ProcDirectory directory = open_beneath(at, name);
   while (const dirent* entry = directory ? ::readdir(directory.get()) : nullptr)
     if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9') names.emplace_back(entry->d_name);
   return names;
 }
 
-std::string read_all(int at, const std::string& name, std::size_t most) {
+std::string read_proc_file(int at, const std::string& name, std::size_t most) {
   const UniqueFd file(::openat(at, name.c_str(), O_RDONLY | O_CLOEXEC));
   std::string text;
   std::array<char, 65536> buffer;
@@ -99,11 +99,11 @@ class Reader {
 
   // False when this thread has no memory any more.
   bool memory(const std::string& task) {
-    const std::string status = read_all(proc_, task + "/status", 65536);
+    const std::string status = read_proc_file(proc_, task + "/status", 65536);
     if (!status.contains("VmRSS:")) return false;
     found_.kernel += kilobytes(status, "\nVmPTE:");
     found_.resident += kilobytes(status, "\nRssShmem:");
-    const std::string maps = read_all(proc_, task + "/maps", kMostMaps);
+    const std::string maps = read_proc_file(proc_, task + "/maps", kMostMaps);
     for (const std::string_view line : split_lines(maps)) {
       found_.kernel += kMappingBytes;
       if (line.ends_with("(deleted)")) deleted(task, line);
@@ -142,7 +142,7 @@ class Reader {
 
   void descriptors(const std::string& task) {
     const std::string name = task + "/fd";
-    const Directory directory = open_directory(proc_, name);
+    const ProcDirectory directory = open_beneath(proc_, name);
     while (const dirent* entry = directory ? ::readdir(directory.get()) : nullptr) {
       std::array<char, 64> target{};
       const int at = ::dirfd(directory.get());
@@ -153,7 +153,7 @@ class Reader {
       } else if (to.starts_with("/dev/pt")) {
         found_.kernel += kTerminalBytes;
       } else if (to.starts_with("socket:")) {
-        const std::string info = read_all(proc_, task + "/fdinfo/" + entry->d_name, 4096);
+        const std::string info = read_proc_file(proc_, task + "/fdinfo/" + entry->d_name, 4096);
         const auto passed = info.find("scm_fds:");
         found_.uncounted |= passed != info.npos && number(info.substr(passed + 8)) > 0;
       } else if (n > 0 && to.starts_with('/')) {
@@ -173,17 +173,17 @@ class Reader {
     const auto pids = numbers_in(proc_, ".");
     if (pids.empty()) return;
     const std::string net = pids.front() + "/net/";
-    const std::string stat = read_all(proc_, net + "sockstat", 4096);
+    const std::string stat = read_proc_file(proc_, net + "sockstat", 4096);
     const auto used = stat.find("sockets: used ");
     if (used == stat.npos) return;
     found_.kernel += number(split(stat.substr(used + 14), '\n').front()) * buffer;
-    const std::string local = read_all(proc_, net + "unix", kMostMaps);
+    const std::string local = read_proc_file(proc_, net + "unix", kMostMaps);
     for (const std::string_view line : split_lines(local)) {
       const auto words = split(line, ' ');
       if (words.size() > 4 && words[4] == "0002") found_.kernel += kDatagrams * buffer;
     }
     for (const char* protocol : {"tcp", "tcp6", "udp", "udp6"})
-      queues(read_all(proc_, net + protocol, kMostMaps));
+      queues(read_proc_file(proc_, net + protocol, kMostMaps));
   }
 
   // "0: 0100007F:1F90 00000000:0000 01 0000A000:00000000 …"

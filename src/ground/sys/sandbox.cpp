@@ -267,19 +267,19 @@ Result<Channel> make_channel() {
 }
 
 // One running sandbox, seen from outside.
-class Guard {
+class SandboxGuard {
  public:
   // `info`: the file that bwrap writes; `started`: the pipe that says that the program begins.
-  Guard(const Sandbox& sandbox, const UniqueFd& info, const UniqueFd& started)
+  SandboxGuard(const Sandbox& sandbox, const UniqueFd& info, const UniqueFd& started)
       : sandbox_(sandbox),
         info_(info),
         started_fd_(started),
         bytes_before_(tree_size(sandbox.tree).bytes) {}
 
   // Whatever is left of the namespace dies here, daemons included.
-  ~Guard() { end(); }
-  Guard(const Guard&) = delete;
-  Guard& operator=(const Guard&) = delete;
+  ~SandboxGuard() { end(); }
+  SandboxGuard(const SandboxGuard&) = delete;
+  SandboxGuard& operator=(const SandboxGuard&) = delete;
 
   bool keep_running(std::uint64_t output_bytes) {
     look();
@@ -438,7 +438,7 @@ Result<SandboxedExit> run_sandboxed(const Sandbox& sandbox, const Command& comma
   outer.argv = arguments(bwrap.string(), sandbox, command, who);
   outer.env = {{"PATH", "/usr/bin:/bin"}};
   outer.cwd.clear();
-  Guard guard(sandbox, info, started.read);
+  SandboxGuard guard(sandbox, info, started.read);
   ProcessHooks hooks;
   hooks.pass_fds = {filter.get(), info.get(),  started.write.get(),
                     passwd.get(), group.get(), hosts.get()};

@@ -39,7 +39,7 @@ std::string read_small(int at, const std::string& name) {
   return n > 0 ? std::string(buffer.data(), static_cast<std::size_t>(n)) : std::string();
 }
 
-std::uint64_t number(std::string_view text) {
+std::uint64_t whole_number(std::string_view text) {
   std::uint64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
@@ -48,7 +48,9 @@ std::uint64_t number(std::string_view text) {
 std::uint64_t proportional_memory(int proc, const std::string& pid) {
   const std::string rollup = read_small(proc, pid + "/smaps_rollup");
   const auto found = rollup.find("\nPss:");
-  return found == rollup.npos ? 0 : number(trim(std::string_view(rollup).substr(found + 5))) * 1024;
+  return found == rollup.npos
+             ? 0
+             : whole_number(trim(std::string_view(rollup).substr(found + 5))) * 1024;
 }
 
 std::vector<std::string> process_ids(int proc) {
@@ -131,13 +133,13 @@ TreeWatch::Load TreeWatch::load(bool exact) const {
     if (pid == "1") continue;  // bwrap's own init
     const std::vector<std::string> fields = stat_fields(proc_.get(), pid);
     if (fields.empty()) continue;
-    load.tasks += static_cast<int>(number(fields[18]));
+    load.tasks += static_cast<int>(whole_number(fields[18]));
     if (load.tasks > sandbox_.limits.processes) break;  // a bomb: say so at once
     // A first thread that has ended shows no memory, though the others go on with it.
     const bool ended = fields[1] == "Z";
     const std::string shown = ended ? threads_of(proc_.get(), pid).back() : pid;
     const std::vector<std::string> own = ended ? stat_fields(proc_.get(), shown) : fields;
-    const std::uint64_t resident = own.empty() ? 0 : number(own[22]) * page;
+    const std::uint64_t resident = own.empty() ? 0 : whole_number(own[22]) * page;
     const std::uint64_t share = exact ? proportional_memory(proc_.get(), shown) : 0;
     load.memory += share > 0 ? share : resident;
   }
