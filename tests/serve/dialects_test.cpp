@@ -81,7 +81,7 @@ TEST_P(Clouds, AnswersComeThrough) {
   EXPECT_TRUE(reply->usage.counted);
   EXPECT_GT(reply->usage.prompt_tokens, 0);
   EXPECT_GT(reply->usage.completion_tokens, 0);
-  const Talk& seen = *far.seen().back().talk();
+  const Talk seen = *far.seen().back().talk();
   ASSERT_EQ(seen.messages.size(), 2U);
   EXPECT_EQ(seen.messages[0], (Message{"system", "be brief"}));
   EXPECT_EQ(seen.messages[1], (Message{"user", "!think"}));
