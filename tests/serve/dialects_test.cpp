@@ -19,6 +19,9 @@ using ::testing::HasSubstr;
 
 const std::vector<ScriptedHost::Line> kLines{
     {.when = "!think", .deltas = {{"", "Let me see. "}, {"It is ", ""}, {"so.", ""}}},
+    {.when = "seen",
+     .deltas = {{"", "", {{"call_9", "look", R"({"at":2})"}}}},
+     .finish = FinishReason::kToolCalls},
     {.when = "!full", .error = Error{ErrorKind::kUnavailable, "8 requests wait", "queue_full"}},
 };
 
