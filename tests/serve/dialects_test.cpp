@@ -199,11 +199,11 @@ TEST_P(Clouds, WaitingForConsentTakesNoTime) {
   HttpWorkerConfig made = config();
   int asked = 0;
   made.consent = [&](const CloudBody&, const StopFlag&) -> Result<std::string> {
-    if (++asked == 1) std::this_thread::sleep_for(Milliseconds(3'100));
+    if (++asked == 1) std::this_thread::sleep_for(Milliseconds(8'100));
     return "consent x";
   };
   Request request = talk("!full");
-  request.time_limit = Milliseconds(3'000);
+  request.time_limit = Milliseconds(8'000);
   EXPECT_FALSE(ask(made, request));
   EXPECT_EQ(asked, 3) << "there is time left for both retries";
 }

@@ -76,7 +76,7 @@ TEST(Dialogue, HowItEndedIsSaid) {
   EXPECT_EQ(waits->hear(kLong, stop).error().kind, ErrorKind::kCancelled);
   const auto deaf = talk.with("exec sleep 600");
   const auto told = deaf->say(std::string(4 << 20, 'x'), Milliseconds(50), kNever);
-  ASSERT_FALSE(told);
+  ASSERT_FALSE(told) << error_of(*deaf);
   EXPECT_EQ(told.error().kind, ErrorKind::kTimeout);
 }
 
