@@ -53,6 +53,17 @@ class Rules : public ::testing::Test {
   std::int64_t now_ = 1'000'000;
 };
 
+TEST_F(Rules, WhatIsLocalStaysAtHomeWhateverANodeSaysOfItself) {
+  UnitSpec unit = lan_unit("u");
+  unit.privacy = Reach::kLocal;
+  unit.home = "desk";
+  put("laptop", Reach::kLocal);
+  put("desk", Reach::kAny);
+  add({unit});
+  EXPECT_FALSE(take("laptop"));
+  EXPECT_TRUE(take("desk"));
+}
+
 TEST_F(Rules, UrgentFirstThenByName) {
   UnitSpec urgent = lan_unit("z");
   urgent.prio = 1;
@@ -286,7 +297,9 @@ TEST(RandomFleets, NoUnitGoesBeyondItsLabel) {
       if (!*lease) continue;
       const UnitRow& unit = *rules.unit("r", (*lease)->unit);
       const bool home = unit.spec.home == node.id;
-      EXPECT_TRUE(home || node.clearance <= unit.spec.privacy) << seed << " " << unit.spec.id;
+      const Reach away =
+          unit.spec.home.empty() ? node.clearance : std::max(node.clearance, Reach::kLan);
+      EXPECT_TRUE(home || away <= unit.spec.privacy) << seed << " " << unit.spec.id;
       for (const std::string& need : unit.spec.needs)
         EXPECT_NE(std::ranges::find(node.caps, need), node.caps.end()) << seed;
       for (const std::string& dep : unit.spec.deps)

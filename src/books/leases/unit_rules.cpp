@@ -65,8 +65,9 @@ std::string_view lease_answer_name(LeaseAnswer answer) {
 }
 
 bool may_go(const UnitSpec& unit, std::string_view node, Reach clearance) {
-  const bool at_home = !unit.home.empty() && node == unit.home;
-  return (at_home ? Reach::kLocal : clearance) <= unit.privacy;
+  if (unit.home.empty()) return clearance <= unit.privacy;
+  // Whatever a node says of itself: to what comes from another machine it is no part of that one.
+  return (node == unit.home ? Reach::kLocal : std::max(clearance, Reach::kLan)) <= unit.privacy;
 }
 
 bool is_poison(const std::map<std::string, int>& attempts) {

@@ -180,7 +180,7 @@ BEGIN
     SELECT * INTO u FROM unit
     WHERE state < 2 AND waiting = 0 AND
           (state = 0 OR greatest(until_ms, copy_until_ms) < at_ms) AND
-          (CASE WHEN home <> '' AND home = p_node THEN 0 ELSE n.clearance END) <= privacy AND
+          (CASE home WHEN '' THEN n.clearance WHEN p_node THEN 0 ELSE greatest(n.clearance, 1) END) <= privacy AND
           needs <@ p_caps AND (p_run = '' OR run = p_run)
     ORDER BY prio DESC, run, id LIMIT 1 FOR UPDATE SKIP LOCKED;
     EXIT WHEN NOT FOUND;
@@ -213,7 +213,7 @@ BEGIN
           AS kinds) AS k ON k.kind = t.kind
   WHERE t.state = 1 AND t.waiting = 0 AND t.copy_epoch = 0 AND t.until_ms >= at_ms AND
         t.holder <> p_node AND at_ms - t.since_ms > {slower} * k.usual_ms AND
-        (CASE WHEN t.home <> '' AND t.home = p_node THEN 0 ELSE n.clearance END) <= t.privacy AND
+        (CASE t.home WHEN '' THEN n.clearance WHEN p_node THEN 0 ELSE greatest(n.clearance, 1) END) <= t.privacy AND
         t.needs <@ p_caps AND (p_run = '' OR t.run = p_run) AND t.state < 2
   ORDER BY t.prio DESC, t.run, t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED;
   IF NOT FOUND THEN
