@@ -248,16 +248,15 @@ int show_fleet(const App& app, const FleetFlags& flags) {
   if (!found) return report_error(app, found.error());
   const loop::PlanStand stand = stand_of(found->head.plan, found->head.rules, found->runs);
   const auto show = [&](const std::string& name, const loop::PartStand& part) {
-    if (app.json)
-      print_json({{"kind", "part"},
-                  {"part", name},
-                  {"state", part_state_name(part.state)},
-                  {"round", part.round},
-                  {"run", part.run},
-                  {"why", part.why}});
-    else
+    if (app.json) {
+      Json json = part_json(part);
+      json["kind"] = "part";
+      json["part"] = name;
+      print_json(json);
+    } else {
       print(fmt::format("  {:<20} {:<10} {}{}\n", name, part_state_name(part.state), part.why,
                         part.run.empty() ? "" : " (" + part.run + ")"));
+    }
   };
   if (!app.json) print(fmt::format("plan {}: {}\n", found->head.id, found->head.plan.goal));
   for (const std::size_t task : found->head.plan.order)

@@ -101,6 +101,13 @@ void print_tasks(const loop::Plan& plan, const loop::PlanForecast& forecast) {
                     forecast_text(forecast.total, forecast.currency)));
 }
 
+Json part_json(const loop::PartStand& part) {
+  return {{"state", part_state_name(part.state)},
+          {"round", part.round},
+          {"run", part.run},
+          {"why", part.why}};
+}
+
 Json plan_json(const loop::Plan& plan, const loop::PlanForecast& forecast) {
   Json json = {{"sha256", plan.sha256},  {"plan", plan.canonical},
                {"order", Json::array()}, {"tasks", Json::object()},

@@ -171,8 +171,9 @@ struct AccountedHosts {
   std::vector<std::pair<Reach, std::unique_ptr<serve::AccountHost>>> remotes;
 
   AccountedHosts(serve::Pool& own, const Remotes& others, serve::Bookkeeper& books,
-                 const std::vector<books::PriceTable>& prices) {
+                 const std::vector<books::PriceTable>& prices, Reach linked) {
     serve::AccountedFamily family{.engine = build_name()};
+    family.reach = linked;
     pool = std::make_unique<serve::AccountHost>(own, books, family);
     family.price = [&prices](const std::string& model) -> std::optional<books::Price> {
       const books::Price* price = books::find_price(prices, model);
@@ -324,7 +325,8 @@ Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY_STATUS(seed_quotas(app, *config.quotas));
   LATHE_TRY(const Remotes remotes, open_remotes(app, flags));
   serve::Pool pool(std::move(catalog), std::move(options));
-  const AccountedHosts hosts(pool, remotes, *books, prices);
+  LATHE_TRY(const Reach linked, reach_of_link(flags.link));
+  const AccountedHosts hosts(pool, remotes, *books, prices, linked);
   serve::HostGroup here = hosts.within(Reach::kLocal), near = hosts.within(Reach::kLan),
                    all = hosts.within(Reach::kAny);
   serve::DocumentDesk documents(document_reader(app));
@@ -336,7 +338,6 @@ Status serve(const App& app, const ServeFlags& flags) {
               serve::reach_only(serve::api_routes(read_here), Reach::kLocal),
               serve::reach_only(serve::api_routes(read_near), Reach::kLan),
               serve::api_routes(read_all)};
-  LATHE_TRY(const Reach linked, reach_of_link(flags.link));
   if (linked != Reach::kLocal)
     tables.insert(tables.begin(), refused_here(serve::api_routes(own), flags.link));
   serve::SpeechDesk desk(app.program, kVoices);

@@ -2,6 +2,7 @@
 #include "app/cli/served_plans.h"
 
 #include "app/cli/journals.h"
+#include "app/cli/plans.h"
 #include "loop/plan/drive.h"
 #include "serve/runs/answers.h"
 
@@ -9,13 +10,6 @@ namespace lathe::app {
 namespace {
 
 constexpr std::size_t kMostPlans = 20;
-
-Json part_json(const loop::PartStand& part) {
-  return {{"state", part_state_name(part.state)},
-          {"round", part.round},
-          {"run", part.run},
-          {"why", part.why}};
-}
 
 Json json_of_plan(const loop::FoundPlan& found) {
   const loop::Plan& plan = found.head.plan;
