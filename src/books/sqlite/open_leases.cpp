@@ -43,7 +43,8 @@ constexpr const char* kLeaseTables = R"sql(
 
 // What a node may have: 1 the node, 2 its clearance, 3 its run, 4 what it can do.
 constexpr std::string_view kMayHave =
-    "(CASE home WHEN '' THEN ?2 WHEN ?1 THEN 0 ELSE max(?2, 1) END) <= privacy AND (?3 = '' OR run = ?3) "
+    "(CASE home WHEN '' THEN ?2 WHEN ?1 THEN 0 ELSE max(?2, 1) END) <= privacy AND (?3 = '' OR run "
+    "= ?3) "
     "AND NOT EXISTS (SELECT 1 FROM json_each(needs) AS need WHERE need.value NOT IN (SELECT value "
     "FROM json_each(?4)))";
 
