@@ -122,8 +122,9 @@ Result<std::optional<std::string>> Dialogue::hear(Milliseconds wait, const StopF
                   format_bytes(max_line_));
     if (stop.raised()) return fail(ErrorKind::kCancelled, "stopped");
     const Milliseconds left = until - clock_now();
+    const bool over = has_ended();  // asked first: what it said last is there by then
     const bool there = ready(ours_.get(), POLLIN, std::min(kLookEvery, left));
-    if (!there && has_ended()) return std::unexpected(ended());
+    if (!there && over) return std::unexpected(ended());
     if (!there && left <= Milliseconds(0)) return std::optional<std::string>();
     if (!there) continue;
     const ssize_t n = ::recv(ours_.get(), buffer.data(), buffer.size(), 0);

@@ -18,7 +18,7 @@ namespace lathe {
 class Dialogue {
  public:
   // `command`: input and stream are ours, time_limit is of its whole life. A line that comes has at
-  // most `max_line` bytes.
+  // most `max_line` bytes. The sandbox's tree is this program's alone while it lives.
   static Result<std::unique_ptr<Dialogue>> start(Sandbox sandbox, Command command,
                                                  std::size_t max_line);
   ~Dialogue();

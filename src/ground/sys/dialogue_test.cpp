@@ -59,7 +59,8 @@ TEST(Dialogue, ALineMayBeLongButHasAnEnd) {
   const Talk talk;
   const auto two = talk.with("head -c 900000 /dev/zero | tr '\\0' x; echo; read -r stay");
   EXPECT_EQ(heard(*two).size(), 900'000U);
-  const auto flood = talk.with("head -c 100000000 /dev/zero | tr '\\0' x; echo");
+  const Talk other;  // a tree is one program's at a time
+  const auto flood = other.with("head -c 100000000 /dev/zero | tr '\\0' x; echo");
   EXPECT_THAT(error_of(*flood), HasSubstr("a line of more than 1.0 MiB"));
 }
 
@@ -72,9 +73,10 @@ TEST(Dialogue, HowItEndedIsSaid) {
   EXPECT_TRUE(fails->say("x", kLong, kNever));
   StopFlag stop;
   stop.raise();
-  const auto waits = talk.with("read -r stay");
+  const Talk second, third;  // a tree is one program's at a time
+  const auto waits = second.with("read -r stay");
   EXPECT_EQ(waits->hear(kLong, stop).error().kind, ErrorKind::kCancelled);
-  const auto deaf = talk.with("exec sleep 600");
+  const auto deaf = third.with("exec sleep 600");
   const auto told = deaf->say(std::string(4 << 20, 'x'), Milliseconds(50), kNever);
   ASSERT_FALSE(told) << error_of(*deaf);
   EXPECT_EQ(told.error().kind, ErrorKind::kTimeout);
