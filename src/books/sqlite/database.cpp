@@ -1,11 +1,28 @@
 // SQLite's database: opening it, and what is said when it refuses.
 #include "books/sqlite/database.h"
 
+#include <thread>
+
 namespace lathe::books {
+namespace {
+
+constexpr Milliseconds kBusyPause{1};
+
+// Asks again after the same short while. SQLite's own handler waits longer each time, so that
+// whoever has waited longest asks least often: beside several busy writers one could wait for many
+// seconds.
+int ask_again(void* tries, int asked) {
+  if (asked >= static_cast<int>(reinterpret_cast<std::intptr_t>(tries))) return 0;
+  std::this_thread::sleep_for(kBusyPause);
+  return 1;
+}
+
+}  // namespace
 
 Status Database::open(const std::string& name, int flags, Milliseconds patience) {
   if (sqlite3_open_v2(name.c_str(), &db_, flags, nullptr) != SQLITE_OK) return error("open it");
-  sqlite3_busy_timeout(db_, static_cast<int>(patience.count()));
+  const std::intptr_t tries = patience / kBusyPause;
+  sqlite3_busy_handler(db_, ask_again, reinterpret_cast<void*>(tries));
   return {};
 }
 
