@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "books/postgres/connection.h"
+#include "books/postgres/node_roles.h"
 #include "books/postgres/open_postgres.h"
 #include "books/postgres/schema.h"
 
@@ -92,6 +93,86 @@ TEST_F(FleetDatabase, ANodeMayCallItsFunctionsAndNothingElse) {
         "SELECT lathe.end_lease('laptop', 'r', 'u', 1, true)", "CREATE TABLE lathe.x (y integer)",
         "DELETE FROM lathe.blob", "SELECT lathe.lose_dependents('r', 'u')"})
     EXPECT_EQ(connection->run("try", forbidden).error().kind, ErrorKind::kDenied) << forbidden;
+}
+
+TEST_F(FleetDatabase, ANodeIsMadeAndForgotten) {
+  const std::string id = "abcdefghijklmnopqrstuvwxyz234567";
+  NodeRow row;
+  row.id = id;
+  row.clearance = Reach::kLan;
+  const auto desk = open_postgres_leases(address_).value();
+  ASSERT_TRUE(desk->put_node(row));
+  ASSERT_TRUE(add_node_role(address_, id, "first"));
+  ASSERT_TRUE(add_node_role(address_, id, "second")) << "who joins again gets a new password";
+  const PgRows kept =
+      desk_->run("look", "SELECT rolpassword FROM pg_authid WHERE rolname = $1", {id}).value();
+  EXPECT_THAT(kept[0].text(0), ::testing::StartsWith("SCRAM-SHA-256$"));
+
+  const std::string own = server().address("fleet", id);
+  const PostgresNode node = open_postgres_node(own).value();
+  EXPECT_TRUE(node.leases->heartbeat(id, {}, {{"cpu", 3}}));
+  const std::string bytes("a\0b", 3);
+  const std::string sha256 = node.blobs->put(bytes).value();
+  EXPECT_EQ(node.blobs->get(sha256).value(), bytes);
+  EXPECT_EQ(node.blobs->get(std::string(64, '0')).error().kind, ErrorKind::kNotFound);
+  sql("UPDATE lathe.blob SET bytes = 'other' WHERE sha256 = '" + sha256 + "'");
+  EXPECT_THAT(node.blobs->get(sha256).error().message, HasSubstr("holds what has the hash"));
+  EXPECT_EQ(node.leases->nodes().error().kind, ErrorKind::kDenied);
+
+  ASSERT_TRUE(desk->set_node_state(id, NodeState::kForgotten));
+  EXPECT_EQ(node.leases->heartbeat(id, {}, {}).error().kind, ErrorKind::kDenied);
+  ASSERT_TRUE(drop_node_role(address_, id));
+  // The connection ends, which takes it a moment; the next one is refused.
+  auto beat = node.leases->heartbeat(id, {}, {});
+  for (int i = 0; i < 6'000 && !beat.error().message.contains("log in"); ++i) {
+    std::this_thread::sleep_for(Milliseconds(10));
+    beat = node.leases->heartbeat(id, {}, {});
+  }
+  EXPECT_EQ(beat.error().kind, ErrorKind::kDenied) << beat.error().message;
+  EXPECT_THAT(beat.error().message, HasSubstr("not permitted to log in"));
+  EXPECT_EQ(open_postgres_node(own).error().kind, ErrorKind::kDenied);
+  // Invited once more it is let in again; a role that is no node's is left alone.
+  EXPECT_TRUE(add_node_role(address_, id, "third"));
+  EXPECT_TRUE(open_postgres_node(own));
+  EXPECT_TRUE(drop_node_role(address_, "nobody"));
+  EXPECT_THAT(add_node_role(address_, "lathe", "x").error().message, HasSubstr("no node's"));
+  EXPECT_TRUE(drop_node_role(address_, "lathe"));
+  EXPECT_TRUE(open_postgres_leases(address_));
+}
+
+TEST_F(FleetDatabase, WhoMayNotMakeRolesIsTold) {
+  sql("DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'anna') THEN CREATE ROLE "
+      "anna LOGIN IN ROLE lathe_desk; END IF; END $$");
+  const auto refused = add_node_role(server().address("fleet", "anna"), "x", "y");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("CREATEROLE"));
+}
+
+TEST(NodeAddress, IsTheDesksAsAnotherMachineWritesIt) {
+  const auto of = [](const std::string& address) {
+    const auto made = address_for_node(address, "10.0.0.5", "node");
+    return made ? made->database : made.error().message;
+  };
+  EXPECT_EQ(of("postgresql://anna:secret@desk:5433/lathe"),
+            "postgresql://node@desk:5433/lathe?sslmode=require&channel_binding=require");
+  for (const char* local : {"postgresql:///lathe", "postgresql://anna@localhost/lathe",
+                            "postgresql://anna@127.0.0.1/lathe", "postgresql://[::1]/lathe",
+                            "postgresql:///lathe?host=/run/postgresql&user=anna"})
+    EXPECT_EQ(of(local), "postgresql://node@10.0.0.5/lathe?sslmode=require&channel_binding=require")
+        << local;
+  EXPECT_EQ(of("postgresql://desk/lathe?sslmode=disable&sslkey=/home/anna/key&passfile=/x"),
+            "postgresql://node@desk/lathe?sslmode=disable");
+  EXPECT_EQ(of("postgresql://desk/lathe?sslmode=verify-full&sslrootcert=/etc/root.crt"),
+            "postgresql://node@desk/lathe?sslmode=verify-full&channel_binding=require");
+  EXPECT_EQ(address_for_node("postgresql://d/l?sslrootcert=/etc/root.crt", "h", "n")
+                .value()
+                .root_certificate,
+            "/etc/root.crt");
+  EXPECT_EQ(of("postgresql://[fd00::7]/la%20the?sslmode=disable"),
+            "postgresql://node@[fd00::7]/la%20the?sslmode=disable");
+  EXPECT_THAT(of("postgresql://a,b/lathe"), HasSubstr("--db-for-nodes"));
+  EXPECT_THAT(of("postgresql://desk"), HasSubstr("no database"));
+  EXPECT_THAT(of("postgresql://desk/lathe?nonsense=1"), HasSubstr("cannot be read"));
 }
 
 TEST_F(FleetDatabase, AnotherFormatIsRefusedWithWhatToDo) {

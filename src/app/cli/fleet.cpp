@@ -8,6 +8,9 @@ void add_fleet(CLI::App& cli, App& app, Action& action) {
   fleet->require_subcommand(1);
   add_fleet_run(*fleet, app, action);
   add_fleet_init(*fleet, app, action);
+  add_fleet_invite(*fleet, app, action);
+  add_fleet_join(*fleet, app, action);
+  add_fleet_nodes(*fleet, app, action);
   add_fleet_simulate(*fleet, app, action);
 }
 

@@ -1,35 +1,74 @@
-// lathe fleet init: what a fleet of several machines needs in its database.
+// lathe fleet init: what a fleet of several machines needs in its database, and this machine as its
+// first node.
 #include "app/cli/fleet.h"
+#include "app/cli/fleet_desk.h"
 #include "books/postgres/open_postgres.h"
 #include "books/postgres/schema.h"
+#include "serve/pairing/settings.h"
 
 namespace lathe::app {
 namespace {
 
-int init_fleet(const App& app, const std::string& address) {
-  if (!books::is_postgres_address(address))
-    return report_error(app, Error{ErrorKind::kInvalid,
-                                   fmt::format("--db '{}' is no address of a database; it begins "
-                                               "with postgresql://",
-                                               address),
-                                   ""});
-  const auto done = books::init_postgres(address);
+struct FleetInitFlags {
+  std::string address, name, tier = "desk";
+};
+
+struct InitDone {
+  books::PostgresInit database;
+  serve::Identity identity;
+  std::string name;
+};
+
+Result<InitDone> set_up(const App& app, const FleetInitFlags& flags) {
+  InitDone done;
+  LATHE_TRY(const std::string address, fleet_database(app, flags.address));
+  LATHE_TRY(const auto settings, serve::read_fleet_settings(app.config_dir));
+  if (settings && !settings->inviter.empty())
+    return invalid(
+        "this machine is a node of the fleet of {}; to begin one of its own, remove {} first",
+        settings->inviter, serve::fleet_settings_path(app.config_dir).string());
+  done.name = flags.name.empty() ? machine_name() : flags.name;
+  LATHE_TRY_STATUS(serve::check_fleet_name("--name", done.name));
+  LATHE_TRY_STATUS(serve::check_fleet_name("--tier", flags.tier));
+  LATHE_TRY(done.database, books::init_postgres(address));
+  LATHE_TRY(done.identity, serve::own_identity(app.config_dir));
+  LATHE_TRY(const auto store, books::open_postgres_leases(address));
+  const std::string& id = done.identity.id;
+  LATHE_TRY_STATUS(put_fleet_node(
+      *store, fleet_node(id, done.identity.fingerprint, done.name, flags.tier, Reach::kLan)));
+  serve::FleetSettings own;
+  own.node = id;
+  own.name = done.name;
+  own.tier = flags.tier;
+  own.database = address;
+  LATHE_TRY_STATUS(serve::write_fleet_settings(app.config_dir, own));
+  return done;
+}
+
+int init_fleet(const App& app, const FleetInitFlags& flags) {
+  const auto done = set_up(app, flags);
   if (!done) return report_error(app, done.error());
+  const auto& [database, identity, name] = *done;
   if (app.json) {
-    print_json({{"database", done->place},
-                {"server", done->server},
+    print_json({{"database", database.place},
+                {"server", database.server},
                 {"format", books::kPostgresFormat},
-                {"fresh", done->fresh}});
+                {"fresh", database.fresh},
+                {"node", identity.id},
+                {"name", name},
+                {"fingerprint", identity.fingerprint}});
     return kExitPassed;
   }
-  print(fmt::format("{}: {} (PostgreSQL {}, format {})\n", done->place,
-                    done->fresh ? "set up" : "was set up before, and is fine", done->server,
+  print(fmt::format("{}: {} (PostgreSQL {}, format {})\n", database.place,
+                    database.fresh ? "set up" : "was set up before, and is fine", database.server,
                     books::kPostgresFormat));
+  print(fmt::format("This machine is its node {} ({})\n  fingerprint {}\n", name, identity.id,
+                    identity.fingerprint));
   print(fmt::format(
-      "Whoever drives runs belongs to {}; a node is a user of its own name that belongs to {}:\n"
-      "  GRANT {} TO anna;\n"
-      "  CREATE ROLE \"laptop\" LOGIN IN ROLE {};\n",
-      books::kDeskRole, books::kNodeRole, books::kDeskRole, books::kNodeRole));
+      "Others join by `lathe fleet invite` here and `lathe fleet join` there. Whoever else drives "
+      "runs belongs to {}:\n"
+      "  GRANT {} TO anna;\n",
+      books::kDeskRole, books::kDeskRole));
   print(
       "Back it up with PostgreSQL's own programs, every night for instance:\n"
       "  pg_dump --format=custom --file=lathe.dump DATABASE\n"
@@ -41,12 +80,15 @@ int init_fleet(const App& app, const std::string& address) {
 }  // namespace
 
 void add_fleet_init(CLI::App& fleet, App& app, Action& action) {
-  auto address = std::make_shared<std::string>();
+  auto flags = std::make_shared<FleetInitFlags>();
   CLI::App* command =
       fleet.add_subcommand("init", "Set a PostgreSQL database up for several machines");
-  command->add_option("--db", *address, "Its address: postgresql://USER@HOST/DATABASE")->required();
+  command->add_option("--db", flags->address, "Its address: postgresql://USER@HOST/DATABASE")
+      ->required();
+  command->add_option("--name", flags->name, "Of this machine (default: its host name)");
+  command->add_option("--tier", flags->tier, "Of this machine")->capture_default_str();
   command->callback(
-      [&app, &action, address] { action = [&app, address] { return init_fleet(app, *address); }; });
+      [&app, &action, flags] { action = [&app, flags] { return init_fleet(app, *flags); }; });
 }
 
 }  // namespace lathe::app

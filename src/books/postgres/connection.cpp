@@ -41,6 +41,15 @@ constexpr PgRemedy kPgRemedies[] = {
 constexpr std::string_view kGone =
     "; start the database or check its address, then go on: nothing recorded so far is lost";
 
+// Whether a login was refused. While libpq connects for the first time it gives no codes, only the
+// server's words; after that the codes stand among them.
+bool login_was_refused(std::string_view said) {
+  for (const std::string_view sign : {" 28000: ", " 28P01: ", "is not permitted to log in",
+                                      "password authentication failed", "no pg_hba.conf entry"})
+    if (said.contains(sign)) return true;
+  return false;
+}
+
 std::string first_line(std::string_view text) {
   const std::string_view line = text.substr(0, text.find('\n'));
   return clip_utf8(make_valid_utf8(line), 300);
@@ -104,9 +113,8 @@ Result<std::shared_ptr<PgConnection>> PgConnection::open(const std::string& addr
   PGconn* const made = PQconnectdbParams(keywords.data(), values.data(), 1);
   std::shared_ptr<PgConnection> connection(
       new PgConnection(postgres_place(address), std::move(greeting), made));
-  if (!connection->lives())
-    return fail(ErrorKind::kUnavailable, "{}: cannot be reached: {}{}", connection->place_,
-                first_line(PQerrorMessage(made)), kGone);
+  if (!connection->lives()) return connection->not_connected("be reached");
+  PQsetErrorVerbosity(made, PQERRORS_VERBOSE);
   LATHE_TRY_STATUS(connection->greet());
   return connection;
 }
@@ -134,10 +142,18 @@ Status PgConnection::be_ready(std::string_view what) {
                 "when the database is back, `lathe resume` goes on: nothing recorded is lost",
                 place_, what);
   PQreset(connection_);
-  if (!lives())
-    return fail(ErrorKind::kUnavailable, "{}: cannot {}: {}{}", place_, what,
-                first_line(PQerrorMessage(connection_)), kGone);
+  if (!lives()) return not_connected(what);
   return greet();
+}
+
+std::unexpected<Error> PgConnection::not_connected(std::string_view what) const {
+  const std::string said = first_line(PQerrorMessage(connection_));
+  if (login_was_refused(said))
+    return fail(ErrorKind::kDenied,
+                "{}: cannot {}: {}; its administrator says who may log in from where "
+                "(pg_hba.conf) and with what, and a node that was forgotten needs a new invitation",
+                place_, what, said);
+  return fail(ErrorKind::kUnavailable, "{}: cannot {}: {}{}", place_, what, said, kGone);
 }
 
 Result<PgRows> PgConnection::run(std::string_view what, const std::string& sql,
@@ -164,6 +180,17 @@ Status PgConnection::execute(std::string_view what, const std::string& sql) {
   const ExecStatusType status = PQresultStatus(result.get());
   if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) return {};
   return error(what, result.get());
+}
+
+Result<std::string> PgConnection::scram_verifier(const std::string& user,
+                                                 const std::string& password) {
+  LATHE_TRY_STATUS(be_ready("make a password"));
+  const std::unique_ptr<char, decltype(&PQfreemem)> made(
+      PQencryptPasswordConn(connection_, password.c_str(), user.c_str(), "scram-sha-256"),
+      PQfreemem);
+  if (made) return std::string(made.get());
+  return fail(ErrorKind::kUnavailable, "{}: cannot make a password: {}", place_,
+              first_line(PQerrorMessage(connection_)));
 }
 
 Result<bool> PgConnection::wait(Milliseconds patience) {

@@ -89,6 +89,8 @@ class PgConnection {
   }
   // Several statements, all or nothing but what cannot stand in a transaction.
   Status execute(std::string_view what, const std::string& sql);
+  // What stands for a password of `user`: the database can check it, and nobody can log in with it.
+  Result<std::string> scram_verifier(const std::string& user, const std::string& password);
   // Until something comes in on a channel that is listened to; false: nothing has in `patience`.
   Result<bool> wait(Milliseconds patience);
 
@@ -102,6 +104,7 @@ class PgConnection {
       : place_(std::move(place)), greeting_(std::move(greeting)), connection_(connection) {}
   Status greet();
   Status be_ready(std::string_view what);
+  std::unexpected<Error> not_connected(std::string_view what) const;
   // Its code is the SQLSTATE.
   std::unexpected<Error> error(std::string_view what, const PGresult* result) const;
 

@@ -44,4 +44,11 @@ Result<Journal> open_postgres_ledger(const std::string& address) {
   return journal_at(address, false);
 }
 
+Result<PostgresNode> open_postgres_node(const std::string& address) {
+  PostgresNode node;
+  LATHE_TRY(node.leases, open_postgres_leases(address));
+  LATHE_TRY(node.blobs, NodeBlobs::open(address));
+  return node;
+}
+
 }  // namespace lathe::books

@@ -5,6 +5,7 @@
 
 #include "books/journal/journal.h"
 #include "books/leases/lease_store.h"
+#include "books/postgres/node_blobs.h"
 
 namespace lathe::books {
 
@@ -18,5 +19,14 @@ Result<Journal> open_postgres_journal(const std::string& address);
 Result<Journal> open_postgres_ledger(const std::string& address);
 // The time is the database's.
 Result<std::unique_ptr<LeaseStore>> open_postgres_leases(const std::string& address);
+
+// What a node has of it, whose role may call functions and read no table: lease() to release() of
+// the leases, which only speak for the node itself, wait(), and blobs. Errors: kDenied where the
+// node may not log in (any more).
+struct PostgresNode {
+  std::unique_ptr<LeaseStore> leases;
+  std::unique_ptr<NodeBlobs> blobs;
+};
+Result<PostgresNode> open_postgres_node(const std::string& address);
 
 }  // namespace lathe::books
