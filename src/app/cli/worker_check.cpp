@@ -11,17 +11,27 @@ struct Need {
   std::string by;  // "make.ladder", "the judge 'meaning'"
   bool advises = false;
   bool pictures = false;
+  bool away = false;  // a node asks it
 };
 
-std::vector<Need> needs_of(const loop::Recipe& recipe) {
+std::vector<Need> needs_of(const loop::Recipe& recipe, const loop::Bench& bench) {
+  const auto goes_away = [&](const loop::CallId& call) {
+    return bench.elsewhere && bench.elsewhere->takes(recipe, call);
+  };
   std::vector<Need> needs;
   if (recipe.maker->needs_worker)
-    for (const std::string& rung : recipe.ladder) needs.push_back({rung, "make.ladder"});
-  for (const loop::JudgeSpec& judge : recipe.judges)
-    if (judge.kind->needs_worker)
+    for (const std::string& rung : recipe.ladder)
       needs.push_back(
-          {option_string(judge.options, "worker"), fmt::format("the judge '{}'", judge.name),
-           judge.kind->advises && judge.kind->advises(judge.options), judge.kind->shows_pictures});
+          {.worker = rung, .by = "make.ladder", .away = goes_away(loop::CallId::make(0, 1, 0))});
+  for (std::size_t i = 0; i < recipe.judges.size(); ++i) {
+    const loop::JudgeSpec& judge = recipe.judges[i];
+    if (!judge.kind->needs_worker) continue;
+    needs.push_back({.worker = option_string(judge.options, "worker"),
+                     .by = fmt::format("the judge '{}'", judge.name),
+                     .advises = judge.kind->advises && judge.kind->advises(judge.options),
+                     .pictures = judge.kind->shows_pictures,
+                     .away = goes_away(loop::CallId::judging(0, 1, 0, i, 0))});
+  }
   return needs;
 }
 
@@ -29,7 +39,7 @@ std::vector<Need> needs_of(const loop::Recipe& recipe) {
 
 Status check_worker_names(const App& app, const loop::Recipe& recipe, const WorkerFlags& flags,
                           const loop::Bench& bench) {
-  const std::vector<Need> needs = needs_of(recipe);
+  const std::vector<Need> needs = needs_of(recipe, bench);
   std::vector<std::string> names;
   for (const Need& need : needs)
     if (std::ranges::find(names, need.worker) == names.end()) names.push_back(need.worker);
@@ -43,14 +53,15 @@ Status check_worker_names(const App& app, const loop::Recipe& recipe, const Work
                    clip_utf8(name, 60), recipe.name, did_you_mean(name, names), join(names, ", "));
   }
   for (const Need& need : needs)
-    if (!need.advises && !bench.worker(need.worker))
+    if (!need.advises && !need.away && !bench.worker(need.worker))
       return invalid(
           "there is no worker '{}', and {} asks it: give --worker {}=URL, or keep it in {} as "
           "[worker.{}]",
           need.worker, need.by, need.worker, (app.config_dir / "workers.toml").string(),
           need.worker);
   for (const Need& need : needs)
-    if (!need.advises && need.pictures) LATHE_TRY_STATUS(bench.worker(need.worker)->sees());
+    if (!need.advises && !need.away && need.pictures)
+      LATHE_TRY_STATUS(bench.worker(need.worker)->sees());
   return {};
 }
 
@@ -58,9 +69,10 @@ Status check_workers_answer(const loop::Recipe& recipe, const loop::Bench& bench
   Status rungs;  // of the first rung that does not answer, while none does
   bool answers = !recipe.maker->needs_worker;
   std::set<std::string> asked;
-  for (const Need& need : needs_of(recipe)) {
+  for (const Need& need : needs_of(recipe, bench)) {
     Worker* worker = bench.worker(need.worker);
-    if (!worker || need.advises || !asked.insert(need.by + need.worker).second) continue;
+    if (need.away || !worker || need.advises || !asked.insert(need.by + need.worker).second)
+      continue;
     const bool rung = need.by == "make.ladder";
     if (rung && answers) continue;
     Status ready = worker->ready(bench.stop);
@@ -77,8 +89,8 @@ Status check_workers_answer(const loop::Recipe& recipe, const loop::Bench& bench
 
 std::vector<std::string> silent_advisers(const loop::Recipe& recipe, const loop::Bench& bench) {
   std::vector<std::string> lines;
-  for (const Need& need : needs_of(recipe)) {
-    if (!need.advises) continue;
+  for (const Need& need : needs_of(recipe, bench)) {
+    if (!need.advises || need.away) continue;
     const Worker* worker = bench.worker(need.worker);
     if (!worker)
       lines.push_back(fmt::format("{} advises, and has no worker '{}' to ask: give --worker {}=URL",

@@ -27,6 +27,7 @@ struct CallOutcome {
   // No fault of the unit, and nothing of it can be written down: the journal could not take what
   // was made, or the tools are others than those that were agreed to.
   std::optional<Error> lost = {};
+  std::optional<WorkerInfo> asked = {};  // on another machine
 
   const CallId& call() const {
     return std::visit([](const auto& each) -> const CallId& { return each.call; }, event);
@@ -113,7 +114,11 @@ class Driver {
       LATHE_TRY_STATUS(note_climate());
       LATHE_TRY_STATUS(note_spent_time());
       LATHE_TRY_STATUS(begin_calls());
-      if (state_.ended) return finish_calls();
+      if (state_.ended) {
+        LATHE_TRY_STATUS(finish_calls());
+        if (bench_.elsewhere) bench_.elsewhere->end(run_.id());
+        return {};
+      }
       LATHE_CHECK(!threads_.empty());  // else no record could ever come: an endless wait
       LATHE_TRY_STATUS(take_results());
     }
@@ -328,11 +333,6 @@ class Driver {
     return made;
   }
 
-  static std::string repeat_of(const Recipe& recipe) {
-    const std::string option = option_string(recipe.make_options, "repeat");
-    return option.empty() ? std::string(recipe.maker->repeat) : option;
-  }
-
   // A judge that asks no model has given its answer for these bytes already: it is not asked again.
   const JudgedBy* earlier_verdict(const CallId& call) const {
     if (call.kind != CallId::Kind::kJudge || state_.recipe.judges[call.judge].kind->needs_worker ||
@@ -362,6 +362,21 @@ class Driver {
   }
   Worker* worker(const std::string& name) const {
     return bench_.worker ? bench_.worker(name) : nullptr;
+  }
+
+  bool goes_away(const CallId& call) const {
+    return bench_.elsewhere && bench_.elsewhere->takes(state_.recipe, call);
+  }
+
+  AwayCall away(const CallId& call) const {
+    return {.run = run_.id(),
+            .call = call,
+            .recipe = state_.recipe,
+            .header = state_.header,
+            .build = bench_.build,
+            .blob = [this](const std::string& sha256) { return run_.journal_.blob(sha256); },
+            .stop = cancel_,
+            .progress = progress_of(call)};
   }
 
   std::optional<LabelledWorker> labelled_for(const CallId& call, Worker* asked) const {
@@ -397,10 +412,13 @@ class Driver {
               remembered_text(run_.journal_, recipe, units_of(state_, track)));
     const auto task = std::make_shared<const MakeTask>(make_task(
         state_, track, lap, call.n, files_->prefix, std::move(best), std::move(remembered)));
-    Worker* asked = recipe.maker->needs_worker ? worker(task->rung) : nullptr;
-    return PreparedCall{
-        make_key(*task, state_.header.files, *recipe.maker, asked), info_of(asked, task->rung),
-        [this, call, task, asked, limit = time_left()] { return make(call, *task, asked, limit); }};
+    const bool leaves = goes_away(call);
+    Worker* asked = recipe.maker->needs_worker && !leaves ? worker(task->rung) : nullptr;
+    return PreparedCall{make_key(*task, state_.header.files, *recipe.maker, asked),
+                        info_of(asked, task->rung),
+                        [this, call, task, asked, leaves, limit = time_left()] {
+                          return leaves ? make_away(call, *task) : make(call, *task, asked, limit);
+                        }};
   }
 
   static std::string make_key(const MakeTask& task, std::span<const RunBegun::File> files,
@@ -444,6 +462,37 @@ class Driver {
             ? fail(ErrorKind::kUnavailable,
                    "there is no worker '{}'; name one with --worker {}=URL", task.rung, task.rung)
             : make_with_tools(call, task, context);
+    event.ms = (bench_.clock.monotonic() - begun).count();
+    return kept(std::move(event), std::move(made), proposals,
+                labelled ? labelled->sent() : std::nullopt);
+  }
+
+  // On another machine, as judge_away().
+  CallOutcome make_away(const CallId& call, const MakeTask& task) {
+    CandidateMade event;
+    event.call = call;
+    event.worker = "";
+    const auto begun = bench_.clock.monotonic();
+    auto answer = bench_.elsewhere->make(away(call), task);
+    event.ms = (bench_.clock.monotonic() - begun).count();
+    if (!answer) {
+      event.answer = std::unexpected(std::move(answer).error());
+      return {std::move(event), true};
+    }
+    event.node = answer->node;
+    event.usage = answer->usage;
+    if (answer->asked) event.worker = task.rung;
+    const auto& memory = state_.recipe.memory;
+    if (!memory || !memory->propose) answer->proposals.clear();
+    CallOutcome outcome = kept(std::move(event), std::move(answer->made), answer->proposals,
+                               std::move(answer->prompt));
+    if (answer->asked) (outcome.asked = std::move(answer->asked))->name = task.rung;
+    return outcome;
+  }
+
+  // What was made, what it proposes and what was asked for it: in the journal before the event is.
+  CallOutcome kept(CandidateMade event, Result<Made> made, std::span<const std::string> proposals,
+                   const std::optional<std::string>& sent) {
     std::optional<Error> lost;
     if (!made && made.error().code == kToolsChanged) lost = made.error();
     if (made) {
@@ -460,13 +509,12 @@ class Driver {
     } else {
       event.answer = std::unexpected(made.error());
     }
-    if (const auto sent = labelled ? labelled->sent() : std::nullopt; sent && !lost) {
+    if (sent && !lost) {
       if (auto blob = run_.journal_.put_blob(*sent))
         event.prompt = *std::move(blob);
       else
         lost = std::move(blob).error();
     }
-    event.ms = (bench_.clock.monotonic() - begun).count();
     return {std::move(event), !made, std::move(lost)};
   }
 
@@ -501,7 +549,8 @@ class Driver {
     const JudgeSpec& judge = state_.recipe.judges[call.judge];
     LATHE_TRY(Judged judged, what_is_judged(call));
     const std::string name = option_string(judge.options, "worker");
-    Worker* asked = judge.kind->needs_worker ? worker(name) : nullptr;
+    const bool leaves = goes_away(call);
+    Worker* asked = judge.kind->needs_worker && !leaves ? worker(name) : nullptr;
     const VerdictGiven event{.call = call,
                              .judge_name = judge.name,
                              .judge_hash = judge_hash(judge, bench_.build),
@@ -510,24 +559,55 @@ class Driver {
         sha256_hex(*event.judge_hash + judged.blob + dump_json(to_json(state_.header.files)) +
                    std::to_string(call.attempt));
     return PreparedCall{std::move(key), info_of(asked, name),
-                        [this, event, &judge, asked, limit = time_left(),
+                        [this, event, &judge, asked, leaves, limit = time_left(),
                          judged = std::make_shared<const Judged>(std::move(judged))] {
-                          return this->judge(event, judge, *judged, asked, limit);
+                          return leaves ? judge_away(event, judge, *judged)
+                                        : this->judge(event, judge, *judged, asked, limit);
                         }};
   }
 
-  CallOutcome judge(VerdictGiven event, const JudgeSpec& judge, const Judged& judged, Worker* asked,
-                    Milliseconds limit) {
-    const auto begun = bench_.clock.monotonic();
+  JudgeTask judge_task(const CallId& call, const JudgeSpec& judge, const Judged& judged) const {
     JudgeTask task{judge.options};
     task.units = judged.units;
     task.all_units = state_.units;
-    task.scope = event.call.kind == CallId::Kind::kWhole ? Scope::kWhole : Scope::kUnit;
+    task.scope = call.kind == CallId::Kind::kWhole ? Scope::kWhole : Scope::kUnit;
     task.candidate = judged.blob;
     task.bytes = judged.bytes;
     task.media_type = judged.media_type;
     task.parts = judged.parts;
     task.discovered = state_.header.discovered;
+    return task;
+  }
+
+  // A node's word is as foreign as a broken judge's: what it says is closed here.
+  CallOutcome judge_away(VerdictGiven event, const JudgeSpec& judge, const Judged& judged) {
+    const auto begun = bench_.clock.monotonic();
+    const JudgeTask task = judge_task(event.call, judge, judged);
+    auto answer = bench_.elsewhere->judge(away(event.call), task);
+    event.ms = (bench_.clock.monotonic() - begun).count();
+    std::optional<WorkerInfo> asked;
+    Result<Judgement> said = Judgement{};
+    if (answer) {
+      const std::string name = option_string(judge.options, "worker");
+      event.node = answer->node;
+      event.judge_hash = judge_hash(judge, answer->build);
+      event.worker = answer->asked ? name : "";
+      if (answer->asked) (asked = answer->asked)->name = name;
+      event.usage = answer->usage;
+      said = std::move(answer->judgement);
+    } else {
+      said = std::unexpected(std::move(answer).error());
+    }
+    event.judgement = closed(*judge.kind, task, std::move(said));
+    event.judgement.usage = event.usage;
+    const bool failed = event.judgement.outcome == Outcome::kError;
+    return {std::move(event), failed, {}, std::move(asked)};
+  }
+
+  CallOutcome judge(VerdictGiven event, const JudgeSpec& judge, const Judged& judged, Worker* asked,
+                    Milliseconds limit) {
+    const auto begun = bench_.clock.monotonic();
+    const JudgeTask task = judge_task(event.call, judge, judged);
     std::optional<LabelledWorker> labelled = labelled_for(event.call, asked);
     JudgeContext context{.place = files_->place,
                          .worker = labelled ? &*labelled : nullptr,
@@ -576,7 +656,8 @@ class Driver {
   }
 
   books::LedgerRow row_of_outcome(const CallOutcome& outcome) {
-    const auto start = starts_.extract(outcome.call());
+    auto start = starts_.extract(outcome.call());
+    if (outcome.asked) start.mapped().asked = outcome.asked;
     return std::visit(
         [&](const auto& event) { return row_of(run_.id(), state_.header, start.mapped(), event); },
         outcome.event);
@@ -626,6 +707,7 @@ Result<Run> Run::resume(books::Journal& journal, const std::string& id, const Be
   auto state = entries ? fold(*entries) : Result<RunState>(std::unexpected(entries.error()));
   if (!state) return at("run " + id, state.error());
   LATHE_TRY_STATUS(check_reach(state->recipe, bench.worker));
+  LATHE_TRY_STATUS(check_elsewhere(state->recipe, bench.elsewhere));
   Run run(journal, std::move(lease), *std::move(state), bench);
   run.redo_ = redo;
   if (run.state_.ended && run.state_.end_state != RunResult::kNotJudged) return run;

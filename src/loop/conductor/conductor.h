@@ -6,6 +6,7 @@
 #include "books/journal/journal.h"
 #include "books/prices/price_table.h"
 #include "ground/base/clock.h"
+#include "loop/conductor/elsewhere.h"
 #include "loop/conductor/state.h"
 #include "loop/terms/passage.h"
 #include "loop/terms/remembered.h"
@@ -47,6 +48,7 @@ struct Bench {
   std::function<Result<std::unique_ptr<ForeignTools>>(std::span<const ToolServer> servers,
                                                       const StopFlag& stop)>
       tools = {};
+  Elsewhere* elsewhere = nullptr;  // takes calls that another machine carries out; null: none does
 };
 
 // What is to be done, put together by whoever begins the run instead of read from files.

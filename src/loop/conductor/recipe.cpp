@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxRecipeBytes = 1 << 20;
 constexpr int kMaxSeeds = 10'000;
+constexpr std::size_t kLongestWish = 100;
 
 constexpr OptionSpec kTopOptions[] = {
     {"recipe", OptionType::kString, kMustBeGiven, "the recipe's name"},
@@ -93,6 +94,7 @@ constexpr OptionSpec kMakeOptions[] = {
     {"ladder", OptionType::kStrings, "[]", "workers or voices, the cheapest first"},
     {"best_of", OptionType::kInteger, "1", "candidates per lap"},
     {"repairs", OptionType::kInteger, "2", "repairs before a fresh sample"},
+    {"on", OptionType::kString, {}, "the node or tier of the fleet that makes: \"laptop\""},
 };
 constexpr OptionSpec kJudgeOptions[] = {
     {"kind", OptionType::kString, kMustBeGiven, "`lathe judge list` lists the kinds"},
@@ -102,6 +104,7 @@ constexpr OptionSpec kJudgeOptions[] = {
     {"veto", OptionType::kBool, "false", "its fail cannot be outvoted"},
     {"weight", OptionType::kNumber, "1",
      "in a weighted stage, and in the score that ranks candidates"},
+    {"on", OptionType::kString, {}, "the node or tier of the fleet that judges: \"desk\""},
 };
 constexpr std::string_view kCombineHelp =
     "how its verdicts become one: all | any | \"2-of-3\" | \"weighted >= 0.8\"";
@@ -288,6 +291,7 @@ class Reader {
     const Json own = with_inherited(split.own, recipe.maker->options, {unit});
     LATHE_TRY(recipe.make_options, checked("make", own, recipe.maker->options));
     recipe.ladder = option_strings(common, "ladder");
+    LATHE_TRY(recipe.make_on, wish_of(common, "make"));
     LATHE_TRY(recipe.best_of, number_in(common, "make", "best_of", 1, 64));
     LATHE_TRY(recipe.repairs, number_in(common, "make", "repairs", 0, 100));
     if (recipe.maker->needs_worker && recipe.ladder.empty())
@@ -351,6 +355,20 @@ class Reader {
     return {};
   }
 
+  // A node or a tier, or something that a node has ("judge:ears").
+  Result<std::string> wish_of(const Json& options, const std::string& path) const {
+    std::string on = option_string(options, "on");
+    if (!options.contains("on") ||
+        (!on.empty() && on.size() <= kLongestWish && find_invalid_utf8(on) == on.npos &&
+         std::ranges::none_of(
+             on, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })))
+      return on;
+    return problem(path + ".on",
+                   fmt::format("must be a name of 1 to {} bytes: of a node, like \"laptop\", of a "
+                               "tier, or of something that a node has, like \"judge:ears\"",
+                               kLongestWish));
+  }
+
   Result<int> number_in(const Json& options, const std::string& path, std::string_view key, int low,
                         int high) const {
     const std::int64_t value = option_int(options, key);
@@ -397,6 +415,7 @@ class Reader {
     judge.name = common.contains("name") ? option_string(common, "name") : kind;
     judge.veto = option_bool(common, "veto");
     judge.weight = option_number(common, "weight");
+    LATHE_TRY(judge.on, wish_of(common, path));
     if (!(judge.weight >= 0 && judge.weight <= 1e6))
       return problem(path + ".weight", "must be from 0 to 1000000");
     judge.stage = judge.kind->stage;
@@ -554,6 +573,7 @@ class Reader {
                     {"scope", judge.scope == Scope::kWhole ? "whole" : "unit"},
                     {"veto", judge.veto},
                     {"weight", judge.weight}};
+      if (!judge.on.empty()) table["on"] = judge.on;
       table.update(judge.options);
       canonical["judge"].push_back(std::move(table));
     }

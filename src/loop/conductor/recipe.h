@@ -23,6 +23,7 @@ struct JudgeSpec {
   bool veto = false;
   double weight = 1;
   Json options = {};
+  std::string on = {};  // the node that judges, or what it must have; "": any
 };
 
 // How the verdicts inside one stage become one.
@@ -82,6 +83,7 @@ struct Recipe {
   int best_of = 1;
   int repairs = 2;
   Json make_options;
+  std::string make_on;  // the node that makes, or what it must have; "": any
 
   std::optional<ContextSpec> context;
   std::optional<MemorySpec> memory;

@@ -271,6 +271,7 @@ Result<std::unique_ptr<ForeignTools>> open_tools(const Recipe& recipe, const Ben
 
 Result<Run> Run::start(books::Journal& journal, const NewRun& request, const Bench& bench) {
   const Recipe& recipe = request.recipe;
+  LATHE_TRY_STATUS(check_elsewhere(recipe, bench.elsewhere));
   if (const auto missing = missing_files(recipe, request.recipe_dir); !missing.empty())
     return fail(ErrorKind::kNotFound, "{}", missing.front());
   LATHE_TRY_STATUS(check_schema_files(recipe, request.recipe_dir));
@@ -362,6 +363,7 @@ Result<Run> Run::start_given(books::Journal& journal, const Recipe& recipe, cons
 Result<Run> Run::create(books::Journal& journal, const Recipe& recipe, RunBegun header,
                         std::span<const Unit> all_units, const Bench& bench) {
   LATHE_TRY_STATUS(check_reach(recipe, bench.worker));
+  LATHE_TRY_STATUS(check_elsewhere(recipe, bench.elsewhere));
   header.format = 1;
   header.recipe = recipe.canonical;
   header.recipe_sha256 = recipe.sha256;

@@ -63,17 +63,20 @@ std::string problem_of(const Judgement& judgement, const JudgeTask& task) {
 
 }  // namespace
 
+Judgement closed(const JudgeKind& kind, const JudgeTask& task, Result<Judgement> said) {
+  if (!said) return not_judged(kind, task, std::move(said).error().message);
+  if (const std::string problem = problem_of(*said, task); !problem.empty())
+    return not_judged(kind, task, fmt::format("{}: {}", kind.name, problem), said->usage);
+  return *std::move(said);
+}
+
 Judgement judge_closed(const JudgeKind& kind, const JudgeTask& task, const JudgeContext& context) {
   if (!kind.judge)
     return not_judged(kind, task, fmt::format("{}: cannot judge anything", kind.name));
   if (kind.needs_worker && !context.worker)
     return not_judged(kind, task, fmt::format("{}: needs a worker and has none", kind.name));
   try {
-    Result<Judgement> judgement = kind.judge(task, context);
-    if (!judgement) return not_judged(kind, task, std::move(judgement).error().message);
-    if (const std::string problem = problem_of(*judgement, task); !problem.empty())
-      return not_judged(kind, task, fmt::format("{}: {}", kind.name, problem), judgement->usage);
-    return *std::move(judgement);
+    return closed(kind, task, kind.judge(task, context));
   } catch (const std::exception& error) {
     return not_judged(kind, task, fmt::format("{}: broke down: {}", kind.name, error.what()));
   } catch (...) {

@@ -79,5 +79,7 @@ const JudgeKind* find_judge(std::string_view name);
 // bar. The result is never kPass unless all is sound; what was wrong stands in evidence.not_judged.
 // Of a judge that only advises it stands in evidence.no_advice, and the outcome is kAbstain.
 Judgement judge_closed(const JudgeKind& kind, const JudgeTask& task, const JudgeContext& context);
+// The same for what a judge somewhere else has said.
+Judgement closed(const JudgeKind& kind, const JudgeTask& task, Result<Judgement> said);
 
 }  // namespace lathe::loop

@@ -115,6 +115,7 @@ struct CandidateMade {
   // The blob of what it was asked last (prompt_text()); nullopt: nobody was, or the record does not
   // say.
   std::optional<std::string> prompt = {};
+  std::optional<std::string> node = {};  // that made it; nullopt: the run's own machine
 };
 
 // What came of a judge's.
@@ -127,6 +128,7 @@ struct VerdictGiven {
   Usage usage = {};
   Judgement judgement = {};
   std::optional<std::string> worker = {};
+  std::optional<std::string> node = {};
 };
 
 // --- How a run begins, stops and goes on ---

@@ -53,6 +53,14 @@ TEST(RecordTest, WhoWasAskedIsSaid) {
   VerdictGiven verdict{.call = CallId::judging(0, 1, 0, 2, 1), .worker = ""};
   record = to_record({8, 9, std::nullopt, verdict});
   EXPECT_EQ(record.body["worker"], "");
+  EXPECT_FALSE(record.body.contains("node"));
+  made.node = verdict.node = "desk";
+  for (const Event& event : {Event(made), Event(verdict)}) {
+    record = to_record({9, 9, std::nullopt, event});
+    EXPECT_EQ(record.body["node"], "desk");
+    EXPECT_EQ(to_record(*from_record(record)).body, record.body);
+  }
+  record = to_record({8, 9, std::nullopt, verdict});
   // A record of lathe 0.1 does not say, which is not the same as that nobody was asked.
   record.body.erase("worker");
   EXPECT_EQ(std::get<VerdictGiven>(from_record(record)->event).worker, std::nullopt);

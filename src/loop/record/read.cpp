@@ -110,6 +110,7 @@ Result<CandidateMade> read(const Json& body) {
   made.usage = usage_from_json(json_at(body, "usage"));
   made.worker = text_at(body, "worker");
   made.prompt = text_at(json_at(body, "prompt"), "blob");
+  made.node = text_at(body, "node");
   if (json_bool(body, "ok", false))
     made.answer = Artifact{
         json_string(body, "blob"), static_cast<std::uint64_t>(json_int(body, "bytes", 0)),
@@ -130,6 +131,7 @@ Result<VerdictGiven> read(const Json& body) {
   verdict.ms = int_at(body, "ms");
   verdict.usage = usage_from_json(json_at(body, "usage"));
   verdict.worker = text_at(body, "worker");
+  verdict.node = text_at(body, "node");
   return verdict;
 }
 

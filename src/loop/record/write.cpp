@@ -102,6 +102,7 @@ Json body_of(const CandidateMade& made) {
   if (!made.ms) add_cost(made.ms, made.usage, body);
   if (made.worker) body["worker"] = *made.worker;
   if (made.prompt) body["prompt"] = {{"blob", *made.prompt}};
+  if (made.node) body["node"] = *made.node;
   return body;
 }
 
@@ -114,6 +115,7 @@ Json body_of(const VerdictGiven& verdict) {
   body["judgement"] = to_json(verdict.judgement);
   if (!verdict.ms) add_cost(verdict.ms, verdict.usage, body);
   if (verdict.worker) body["worker"] = *verdict.worker;
+  if (verdict.node) body["node"] = *verdict.node;
   return body;
 }
 

@@ -23,6 +23,7 @@ std::string_view kind_name(show::ArtifactKind kind) {
       return "changes";
     case show::ArtifactKind::kText:
       return "text";
+    case show::ArtifactKind::kFilm:  // who reads this knows films by their media type
     case show::ArtifactKind::kOther:
       break;
   }
@@ -68,6 +69,7 @@ std::map<std::pair<int, int>, const loop::CandidateMade*> made_for(const FoldedR
 void add_made(const loop::CandidateMade* made, Json& candidate) {
   candidate["bytes"] = made && made->answer ? Json(made->answer->bytes) : Json();
   candidate["worker"] = made ? made->worker.value_or("") : "";
+  candidate["node"] = made && made->node ? Json(*made->node) : Json();
   candidate["ms"] = made && made->ms ? Json(*made->ms) : Json();
   candidate["reused"] = made && made->reused;
   candidate["prompt"] = made && made->prompt ? Json(*made->prompt) : Json();
@@ -88,7 +90,7 @@ Json calls_json(const FoldedRun& run, std::size_t index) {
     shown["seq"] = entry.seq;
     shown["judge_name"] = json_string(body, "judge_name");
     shown["under_way"] = begun;
-    for (const char* member : {"worker", "reused", "ms", "usage"})
+    for (const char* member : {"worker", "node", "reused", "ms", "usage"})
       shown[member] = json_at(body, member);
     calls.push_back(std::move(shown));
   }

@@ -94,7 +94,7 @@ struct VerdictView {
 };
 
 // How an artifact is looked at.
-enum class ArtifactKind { kSound, kPicture, kDrawing, kChanges, kText, kOther };
+enum class ArtifactKind { kSound, kPicture, kFilm, kDrawing, kChanges, kText, kOther };
 ArtifactKind artifact_kind(std::string_view media_type);
 
 struct CandidateView {
