@@ -158,9 +158,11 @@ std::optional<std::uint64_t> Machine::memory_left() const {
   return std::min(*available_bytes, group_left_bytes.value_or(UINT64_MAX));
 }
 
-std::optional<double> memory_pressure(const fs::path& root) {
+namespace {
+
+std::optional<double> pressure_of(const fs::path& file) {
   // "some avg10=0.00 avg60=0.00 avg300=0.00 total=0"
-  const std::string text = sysfs_text(root / "proc/pressure/memory").value_or("");
+  const std::string text = sysfs_text(file).value_or("");
   constexpr std::string_view kKey = "some avg10=";
   const std::size_t at = text.find(kKey);
   if (at == text.npos) return {};
@@ -169,6 +171,16 @@ std::optional<double> memory_pressure(const fs::path& root) {
   const auto [end, error] = std::from_chars(begin, text.data() + text.size(), percent);
   if (error != std::errc() || end == begin) return {};
   return percent / 100;
+}
+
+}  // namespace
+
+std::optional<double> memory_pressure(const fs::path& root) {
+  return pressure_of(root / "proc/pressure/memory");
+}
+
+std::optional<double> cpu_pressure(const fs::path& root) {
+  return pressure_of(root / "proc/pressure/cpu");
 }
 
 std::uint64_t resident_bytes() {

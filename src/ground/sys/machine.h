@@ -35,9 +35,10 @@ struct Machine {
 };
 
 Machine read_machine(const fs::path& root = "/");
-// Share of the last ten seconds in which something waited for memory (PSI), in [0, 1]; absent where
-// the kernel does not say.
+// Share of the last ten seconds in which something waited for memory, or for a processor (PSI), in
+// [0, 1]; absent where the kernel does not say.
 std::optional<double> memory_pressure(const fs::path& root = "/");
+std::optional<double> cpu_pressure(const fs::path& root = "/");
 // Physical memory that this process holds now; 0 when the system does not say.
 std::uint64_t resident_bytes();
 

@@ -102,6 +102,18 @@ TEST(Machine, GarbageIsNotBelieved) {
   EXPECT_FALSE(machine.memory_limit_bytes);
 }
 
+TEST(Machine, HowLongWorkWaited) {
+  const Tree tree;
+  EXPECT_FALSE(cpu_pressure(tree.root()));
+  tree.put("proc/pressure/cpu", "some avg10=61.50 avg60=1.00 avg300=0.00 total=9");
+  tree.put("proc/pressure/memory",
+           "some avg10=0.25 avg60=1.00 avg300=0.00 total=9\nfull avg10=99.00 avg60=0 total=0");
+  EXPECT_EQ(cpu_pressure(tree.root()), 0.615);
+  EXPECT_EQ(memory_pressure(tree.root()), 0.0025);
+  tree.put("proc/pressure/cpu", "some avg10=much avg60=1.00");
+  EXPECT_FALSE(cpu_pressure(tree.root()));
+}
+
 TEST(Machine, ThisOneHasMemoryAndProcessors) {
   const Machine machine = read_machine();
   EXPECT_GE(machine.threads.value_or(0), 1);
