@@ -1,6 +1,6 @@
 #!/bin/sh
 # The main job on examples/: the starter model turns red tests green; lines are spoken, heard, scored and spoken again until they pass; pictures are
-# laid out, looked at and laid out again; code is repaired until its tests
+# laid out, looked at and laid out again; a film of a brief is made scene by scene; code is repaired until its tests
 # pass; text is shaped until it keeps its limits. Nothing leaves the machine.
 set -eu
 cd "$(dirname "$0")/.."
@@ -22,6 +22,7 @@ run red-to-green red-to-green --input examples/red-to-green/tasks.jsonl --out "$
   --worker starter=models/starter-q8_0.gguf
 run voice-over voice-over --input examples/voice-over/script.md --out "$demo/voice-over"
 run thumbnail thumbnail --input examples/thumbnail/titles.jsonl --set unit.split=jsonl --out "$demo/thumbnail"
+run clip clip --input examples/clip/brief.txt --out "$demo/clip"
 
 printf '\nNo larger model is here: from now on a script answers in its place (a wrong fix, a forbidden one, then the\nright one). The tests, the sandbox and the judging are real.\n'
 for language in cpp python shell; do

@@ -5,6 +5,8 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "loop/conductor/tree.h"
+#include "loop/senses/film.h"
+#include "loop/senses/script_scene.h"
 #include "loop/terms/write_rule.h"
 
 namespace lathe::app {
@@ -23,20 +25,36 @@ std::string file_name_of(std::string_view key) {
 }
 
 constexpr double kPauseSeconds = 0.4;
-constexpr Milliseconds kTakeLimit{60'000};
+constexpr Milliseconds kTakeLimit{60'000}, kFilmLimit{600'000};
 
 // The whole as a listener gets it: every unit's best take, those that were given up among them.
 Result<std::string> narration(const books::Journal& journal, const loop::RunState& state,
-                              loop::MediaPool& media, const StopFlag& stop) {
+                              const loop::Place& place, const StopFlag& stop) {
   std::vector<Sound> takes;
+  const auto media = loop::media_pool(place.media, place.program);
   for (const loop::Track& track : state.tracks) {
     const loop::CandidateState* best = loop::best_candidate(track);
     if (!best || best->media_type != kWavMediaType) continue;
     LATHE_TRY(const std::string bytes, journal.blob(best->blob));
-    LATHE_TRY(const Decoded take, media.decode(bytes, kTakeLimit, stop));
+    LATHE_TRY(const Decoded take, media->decode(bytes, kTakeLimit, stop));
     takes.push_back(take.sound);
   }
   return takes.empty() ? std::string() : wav_bytes(joined(takes, kPauseSeconds));
+}
+
+// The scenes as one film, those that were given up among them.
+Result<loop::JoinedFilm> clip(const books::Journal& journal, const loop::RunState& state,
+                              const loop::Place& place, const StopFlag& stop) {
+  std::vector<loop::ScenePart> parts;
+  for (const loop::Track& track : state.tracks) {
+    const loop::CandidateState* best = loop::best_candidate(track);
+    if (!best || best->media_type != loop::kFilmMediaType) continue;
+    LATHE_TRY(std::string film, journal.blob(best->blob));
+    const std::string& text = state.units[track.units.front()].text;
+    parts.push_back({std::move(film), loop::script_scene(text).heading});
+  }
+  if (parts.empty()) return loop::JoinedFilm();
+  return loop::joined_film(parts, place, kFilmLimit, stop);
 }
 
 std::string manifest_of(const loop::RunState& state) {
@@ -78,7 +96,7 @@ Result<std::string> write_patch(const books::Journal& journal, const loop::RunSt
 
 Result<std::vector<std::string>> write_outputs(const books::Journal& journal,
                                                const loop::RunState& state, OutputDirectory& out,
-                                               loop::MediaPool& media, const StopFlag& stop) {
+                                               const loop::Place& place, const StopFlag& stop) {
   std::vector<std::string> written;
   for (const loop::Track& track : state.tracks) {
     const loop::CandidateState* best = loop::best_candidate(track);
@@ -93,11 +111,18 @@ Result<std::vector<std::string>> write_outputs(const books::Journal& journal,
   }
   LATHE_TRY(std::string patch, write_patch(journal, state, out));
   if (!patch.empty()) written.push_back(std::move(patch));
-  LATHE_TRY(const std::string wav, narration(journal, state, media, stop));
+  LATHE_TRY(const std::string wav, narration(journal, state, place, stop));
   if (!wav.empty()) {
     LATHE_TRY(std::string path, out.write("narration.wav", wav));
     written.push_back(std::move(path));
   }
+  LATHE_TRY(const loop::JoinedFilm film, clip(journal, state, place, stop));
+  for (const auto& [name, bytes] :
+       {std::pair("clip.mp4", &film.mp4), std::pair("clip.srt", &film.srt)})
+    if (!bytes->empty()) {
+      LATHE_TRY(std::string path, out.write(name, *bytes));
+      written.push_back(std::move(path));
+    }
   return written;
 }
 

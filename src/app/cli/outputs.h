@@ -10,11 +10,11 @@
 namespace lathe::app {
 
 // Each unit's best candidate as OUT/KEY.EXT; what did not pass goes to OUT/gave_up/. Takes of
-// speech are also joined, in the order of the script, as OUT/narration.wav. Returns the paths
-// written.
+// speech are also joined, in the order of the script, as OUT/narration.wav, scenes as OUT/clip.mp4
+// with OUT/clip.srt. Returns the paths written.
 Result<std::vector<std::string>> write_outputs(const books::Journal& journal,
                                                const loop::RunState& state, OutputDirectory& out,
-                                               loop::MediaPool& media, const StopFlag& stop);
+                                               const loop::Place& place, const StopFlag& stop);
 
 // The best candidate's changes as OUT/changes.patch, for `git apply` in the tree that the snapshot
 // was taken of, whether they passed or not. Returns its path; "" where nothing was changed.

@@ -120,8 +120,9 @@ int export_run(const App& app, const std::string& name, const std::string& direc
   if (!run) return report_error(app, run.error());
   auto out = OutputDirectory::open(directory, force);
   if (!out) return report_error(app, out.error());
-  loop::MediaPool media(app.program, 1);
-  const auto written = write_outputs(run->journal, run->state, *out, media, *app.stop);
+  loop::Place place;
+  place.program = app.program;
+  const auto written = write_outputs(run->journal, run->state, *out, place, *app.stop);
   if (!written) return report_error(app, written.error());
   std::string lines;
   for (const loop::Entry& entry : run->entries) lines += dump_json(record_json(entry)) + "\n";

@@ -201,7 +201,7 @@ std::string search_path(const std::map<std::string, std::string>& env) {
 }
 
 std::string package_hint(std::string_view program) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kPackages{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kPackages{
       {{"bwrap", "bubblewrap"},
        {"setpriv", "util-linux"},
        {"prlimit", "util-linux"},
@@ -216,7 +216,9 @@ std::string package_hint(std::string_view program) {
        {"g++", "g++"},
        {"pdftotext", "poppler-utils"},
        {"pdftoppm", "poppler-utils"},
-       {"pandoc", "pandoc"}}};
+       {"pandoc", "pandoc"},
+       {"ffmpeg", "ffmpeg"},
+       {"ffprobe", "ffmpeg"}}};
   for (const auto& [name, package] : kPackages)
     if (name == program) return fmt::format("; install the Debian package {}", package);
   return {};

@@ -7,6 +7,7 @@ namespace lathe::loop {
 
 extern const JudgeKind kTestsJudge;
 extern const JudgeKind kCitedJudge;
+extern const JudgeKind kClipJudge;
 extern const JudgeKind kCommandJudge;
 extern const JudgeKind kEarsJudge;
 extern const JudgeKind kEyesJudge;
@@ -24,9 +25,9 @@ extern const JudgeKind kTextJudge;
 namespace {
 const std::vector<const JudgeKind*>& kinds() {
   static const std::vector<const JudgeKind*> all{
-      &kTestsJudge,  &kCommandJudge, &kEarsJudge,    &kEyesJudge, &kPageJudge,
-      &kSameAsJudge, &kSchemaJudge,  &kSecretsJudge, &kTextJudge, &kCitedJudge,
-      &kKeyJudge,    &kMiniJudge,    &kRubricJudge,  &kLookJudge, &kListenJudge};
+      &kTestsJudge,  &kCommandJudge, &kEarsJudge,   &kEyesJudge,  &kPageJudge, &kSameAsJudge,
+      &kSchemaJudge, &kSecretsJudge, &kTextJudge,   &kCitedJudge, &kKeyJudge,  &kMiniJudge,
+      &kRubricJudge, &kLookJudge,    &kListenJudge, &kClipJudge};
   return all;
 }
 }  // namespace

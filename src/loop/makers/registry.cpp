@@ -13,6 +13,7 @@ extern const MakerKind kGivenMaker;
 extern const MakerKind kPosterMaker;
 extern const MakerKind kHtmlMaker;
 extern const MakerKind kReplyMaker;
+extern const MakerKind kSceneMaker;
 extern const MakerKind kSvgMaker;
 extern const MakerKind kTextMaker;
 extern const MakerKind kVoiceMaker;
@@ -20,8 +21,8 @@ extern const MakerKind kVoiceMaker;
 namespace {
 const std::vector<const MakerKind*>& kinds() {
   static const std::vector<const MakerKind*> all{
-      &kCodeMaker, &kAgentMaker, &kCommandMaker, &kVoiceMaker, &kTextMaker, &kPosterMaker,
-      &kSvgMaker,  &kHtmlMaker,  &kMiniMaker,    &kReplyMaker, &kGivenMaker};
+      &kCodeMaker, &kAgentMaker, &kCommandMaker, &kVoiceMaker, &kTextMaker,  &kPosterMaker,
+      &kSvgMaker,  &kHtmlMaker,  &kSceneMaker,   &kMiniMaker,  &kReplyMaker, &kGivenMaker};
   return all;
 }
 }  // namespace

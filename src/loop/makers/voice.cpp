@@ -1,14 +1,14 @@
 // The voice maker: speaks a line, and says it another way when the ear did not understand it. The
 // order of the repairs is the measured one: the dictionary's pronunciation of the wrong words,
 // another voice, a comma before them.
+#include "loop/makers/voice.h"
+
 #include <set>
 
 #include "ground/base/text.h"
 #include "loop/hook/hook.h"
-#include "loop/makers/maker.h"
 #include "loop/senses/phones.h"
 #include "loop/senses/spoken.h"
-#include "loop/senses/voice.h"
 #include "loop/senses/word_fault.h"
 #include "loop/senses/word_list.h"
 
@@ -18,18 +18,6 @@ extern const MakerKind kVoiceMaker;
 
 namespace {
 
-constexpr OptionSpec kOptions[] = {
-    {"pronounce", OptionType::kTable, "{}",
-     "word = \"phones\" as the CMU dictionary writes them, like Kubernetes = \"k uw b er n eh t iy "
-     "z\""},
-    {"stretch", OptionType::kNumber, "1", "length of the sounds; above 1 is slower"},
-    {"pitch", OptionType::kNumber, "1", "factor on the voice's own pitch"},
-    {"hook", OptionType::kStrings, "[]",
-     "what a line has to pass before it is spoken, as for `lathe talk`: rules:no_secrets, "
-     "command:PROGRAM, judge:FILE.toml"},
-    {"hook_time", OptionType::kDuration, "\"30s\"", "for all of the hook's steps together"},
-    {"files", OptionType::kStrings, "[]", "files that the hook's steps name"},
-};
 constexpr double kLeastFactor = 0.5, kMostFactor = 2;
 
 // What the candidates of one lap differ in.
@@ -52,22 +40,6 @@ std::map<std::string, std::string> pronounce_of(const Json& table) {
     if (phones.is_string())
       for (const std::string& spoken : words_of(word)) out[spoken] = phones.get<std::string>();
   return out;
-}
-
-Status check_voice_maker(const Json& options, std::span<const std::string> ladder) {
-  for (const std::string& voice : ladder) LATHE_TRY_STATUS(check_voice(voice));
-  for (const auto& [word, phones] : json_at(options, "pronounce").items())
-    if (!phones.is_string() || !cmu_phones(phones.get<std::string>()))
-      return invalid(
-          "pronounce.{} must be phones of the CMU dictionary, like \"k uw b er n eh t "
-          "iy z\"",
-          word);
-  for (const char* key : {"stretch", "pitch"}) {
-    const double factor = option_number(options, key);
-    if (!(factor >= kLeastFactor && factor <= kMostFactor))
-      return invalid("{} must lie between {} and {}", key, kLeastFactor, kMostFactor);
-  }
-  return {};
 }
 
 // What the attempts so far teach about a line.
@@ -110,6 +82,52 @@ Proposal proposal_of(const ProposeTask& task, Move move, int rung, Json pronounc
   return proposal;
 }
 
+std::string with_commas(const std::string& text, const Json& before) {
+  std::set<std::string> words;
+  if (before.is_array())
+    for (const Json& word : before)
+      if (word.is_string()) words.insert(word.get<std::string>());
+  if (words.empty()) return text;
+  std::string out;
+  for (const std::string& token : split(text, ' ')) {
+    const std::vector<std::string> said = words_of(token);
+    const bool wanted = !said.empty() && words.contains(said[0]);
+    const bool paused =
+        out.empty() || std::string_view(",.?!").find(out.back()) != std::string_view::npos;
+    if (!out.empty()) out += wanted && !paused ? ", " : " ";
+    out += token;
+  }
+  return out;
+}
+
+// An error: the line may not be spoken.
+Status pass_hook(const MakeTask& task, const MakeContext& context, const std::string& line) {
+  LATHE_TRY(Hook hook, parse_hook(option_strings(task.options, "hook"), context.place.recipe_dir));
+  hook.budget = Milliseconds(option_duration_ms(task.options, "hook_time"));
+  const HookAnswer answer = ask_hook(hook, line, {.place = context.place, .stop = context.stop});
+  if (context.usage) *context.usage += answer.usage;
+  if (answer.passed) return {};
+  return fail(ErrorKind::kDenied, "the hook '{}' holds the line back: {}", answer.by, answer.why);
+}
+
+}  // namespace
+
+Status check_voice_options(const Json& options, std::span<const std::string> voices) {
+  for (const std::string& voice : voices) LATHE_TRY_STATUS(check_voice(voice));
+  for (const auto& [word, phones] : json_at(options, "pronounce").items())
+    if (!phones.is_string() || !cmu_phones(phones.get<std::string>()))
+      return invalid(
+          "pronounce.{} must be phones of the CMU dictionary, like \"k uw b er n eh t "
+          "iy z\"",
+          word);
+  for (const char* key : {"stretch", "pitch"}) {
+    const double factor = option_number(options, key);
+    if (!(factor >= kLeastFactor && factor <= kMostFactor))
+      return invalid("{} must lie between {} and {}", key, kLeastFactor, kMostFactor);
+  }
+  return {};
+}
+
 std::optional<Proposal> propose_voice(const ProposeTask& task) {
   if (task.attempts.empty())
     return proposal_of(task, Move::kSample, 0, Json::object(), Json::array(), "as written");
@@ -141,38 +159,8 @@ std::optional<Proposal> propose_voice(const ProposeTask& task) {
                      "every voice was tried: a comma before the words that went wrong");
 }
 
-std::string with_commas(const std::string& text, const Json& before) {
-  std::set<std::string> words;
-  if (before.is_array())
-    for (const Json& word : before)
-      if (word.is_string()) words.insert(word.get<std::string>());
-  if (words.empty()) return text;
-  std::string out;
-  for (const std::string& token : split(text, ' ')) {
-    const std::vector<std::string> said = words_of(token);
-    const bool wanted = !said.empty() && words.contains(said[0]);
-    const bool paused =
-        out.empty() || std::string_view(",.?!").find(out.back()) != std::string_view::npos;
-    if (!out.empty()) out += wanted && !paused ? ", " : " ";
-    out += token;
-  }
-  return out;
-}
-
-// An error: the line may not be spoken.
-Status pass_hook(const MakeTask& task, const MakeContext& context, const std::string& line) {
-  LATHE_TRY(Hook hook, parse_hook(option_strings(task.options, "hook"), context.place.recipe_dir));
-  hook.budget = Milliseconds(option_duration_ms(task.options, "hook_time"));
-  const HookAnswer answer = ask_hook(hook, line, {.place = context.place, .stop = context.stop});
-  if (context.usage) *context.usage += answer.usage;
-  if (answer.passed) return {};
-  return fail(ErrorKind::kDenied, "the hook '{}' holds the line back: {}", answer.by, answer.why);
-}
-
-Result<Made> make_voice(const MakeTask& task, const MakeContext& context) {
-  std::vector<std::string> lines;
-  for (const Unit& unit : task.units) lines.push_back(unit.text);
-  const std::string written = join(lines, "\n");
+Result<SpokenLine> speak_line(const std::string& written, const MakeTask& task,
+                              const MakeContext& context) {
   const std::string text = with_commas(spoken_text(written), json_at(task.setting, "comma_before"));
   if (words_of(text).empty())
     return invalid("there is nothing to say in '{}'", clip_utf8(written, 80));
@@ -191,14 +179,25 @@ Result<Made> make_voice(const MakeTask& task, const MakeContext& context) {
 
   if (context.progress) context.progress("speaking with " + setting.voice);
   const auto pool = media_pool(context.place.media, context.place.program);
-  LATHE_TRY(const Sound sound, speak_take(*pool, text, setting, context.time_limit, context.stop));
+  SpokenLine spoken;
+  LATHE_TRY(spoken.sound, speak_take(*pool, text, setting, context.time_limit, context.stop));
+  spoken.facts = {{"voice", setting.voice},         {"text", text},
+                  {"pronounce", setting.pronounce}, {"stretch", setting.stretch},
+                  {"pitch", setting.pitch},         {"seconds", spoken.sound.seconds()}};
+  return spoken;
+}
+
+namespace {
+
+Result<Made> make_voice(const MakeTask& task, const MakeContext& context) {
+  std::vector<std::string> lines;
+  for (const Unit& unit : task.units) lines.push_back(unit.text);
+  LATHE_TRY(SpokenLine spoken, speak_line(join(lines, "\n"), task, context));
   Made made;
-  made.bytes = wav_bytes(sound);
+  made.bytes = wav_bytes(spoken.sound);
   made.media_type = kWavMediaType;
   made.extension = "wav";
-  made.facts = {{"voice", setting.voice},         {"text", text},
-                {"pronounce", setting.pronounce}, {"stretch", setting.stretch},
-                {"pitch", setting.pitch},         {"seconds", sound.seconds()}};
+  made.facts = std::move(spoken.facts);
   return made;
 }
 
@@ -207,11 +206,11 @@ Result<Made> make_voice(const MakeTask& task, const MakeContext& context) {
 const MakerKind kVoiceMaker = {
     .name = "voice",
     .summary = "speaks a line; when a word is not understood, says it another way",
-    .options = kOptions,
+    .options = kVoiceOptions,
     .needs_worker = false,
     .whole_group = false,
     .repeat = "pure",
-    .check = check_voice_maker,
+    .check = check_voice_options,
     .propose = propose_voice,
     .make = make_voice,
 };

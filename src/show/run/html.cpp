@@ -25,7 +25,7 @@ pre{background:var(--soft);padding:.6rem;overflow:auto;max-height:24rem;white-sp
 .unit{border:1px solid var(--line);border-radius:8px;padding:.8rem;margin:.8rem 0}
 .laps{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));gap:.8rem;margin-top:.6rem}
 .lap{background:var(--soft);border-radius:6px;padding:.6rem;min-width:0;overflow-wrap:anywhere}.lap pre{background:var(--bg)}
-audio{width:100%;height:2rem}details{margin:.3rem 0}summary{cursor:pointer}
+audio{width:100%;height:2rem}video{max-width:100%}details{margin:.3rem 0}summary{cursor:pointer}
 ul{padding-left:1.2rem}li .dim{white-space:pre-wrap}.file{display:block;margin-top:.4rem}
 .add{color:var(--ok)}.del{color:var(--bad)}
 svg{max-width:34rem;width:100%;height:auto}
@@ -137,6 +137,9 @@ Result<std::string> artifact_html(const books::Journal& journal, const RunView& 
     case ArtifactKind::kSound:
       return fmt::format("<audio controls preload=none src='data:{};base64,{}'></audio>",
                          html_text(candidate.media_type), to_base64(bytes));
+    case ArtifactKind::kFilm:
+      return fmt::format("<video controls preload=none src='data:{};base64,{}'></video>{}",
+                         html_text(candidate.media_type), to_base64(bytes), shown);
     case ArtifactKind::kChanges:
       return changes_html(journal, run, bytes);
     case ArtifactKind::kOther:

@@ -119,6 +119,7 @@ ArtifactKind artifact_kind(std::string_view media_type) {
   if (media_type == loop::kChangesMediaType) return ArtifactKind::kChanges;
   if (media_type.starts_with("image/")) return ArtifactKind::kPicture;
   if (media_type.starts_with("audio/")) return ArtifactKind::kSound;
+  if (media_type.starts_with("video/")) return ArtifactKind::kFilm;
   if (media_type.starts_with("text/") || media_type == "application/json")
     return ArtifactKind::kText;
   return ArtifactKind::kOther;
