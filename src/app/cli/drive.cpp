@@ -13,6 +13,7 @@
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/base/version.h"
+#include "loop/orders/leased_calls.h"
 #include "loop/senses/media_pool.h"
 #include "loop/terms/write_rule.h"
 #include "show/run/caveats.h"
@@ -39,7 +40,30 @@ std::string build_name() {
   return fmt::format("lathe {}", program_version());
 }
 
+void add_fleet_flag(CLI::App& command, DriveFlags& flags) {
+  command.add_flag("--fleet", flags.fleet,
+                   "Let the nodes of the fleet make and judge, this machine among them");
+}
+
 namespace {
+
+constexpr int kCallsOfFleet = 12;  // at once, unless said otherwise; each has a connection
+
+// Calls as units of the fleet, for its nodes.
+Result<std::unique_ptr<loop::Elsewhere>> calls_of_fleet(const FleetAccess& fleet,
+                                                        loop::OrderBlobs& blobs,
+                                                        const WorkerFlags& flags) {
+  if (!fleet.own)
+    return fail(ErrorKind::kDenied,
+                "this machine was invited to the fleet: it takes work and makes none; begin the "
+                "run where `lathe fleet init` was, {}",
+                fleet.place);
+  return loop::leased_calls({.open = fleet.leases,
+                             .blobs = blobs,
+                             .home = fleet.node,
+                             .all = true,
+                             .reach = parse_reach(flags.allow).value_or(Reach::kLocal)});
+}
 
 // Work in the background that computes here has nobody else to make it give way.
 std::function<std::string(const std::set<loop::PauseReason>&)> hold_of(const App& app,
@@ -64,9 +88,17 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
       app, ToolDesk::Options{.unsafe_no_sandbox = flags.unsafe_no_sandbox,
                              .most = parse_reach(flags.workers.allow).value_or(Reach::kLocal),
                              .alone = alone});
-  const int parallel = flags.parallel > 0
-                           ? flags.parallel
-                           : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  if (flags.fleet) {
+    LATHE_TRY(setup->fleet_, fleet_access(app));
+    LATHE_TRY(setup->blobs_, setup->fleet_->blobs());
+    LATHE_TRY(setup->elsewhere_, calls_of_fleet(*setup->fleet_, *setup->blobs_, flags.workers));
+  }
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  // What other machines do costs this one nothing but a thread that waits.
+  const bool others =
+      flags.fleet &&
+      std::min(privacy, parse_reach(flags.workers.allow).value_or(Reach::kLocal)) != Reach::kLocal;
+  const int parallel = flags.parallel > 0 ? flags.parallel : others ? kCallsOfFleet : cores;
   setup->bench_.emplace(loop::Bench{
       .program = app.program,
       .unsafe_no_sandbox = flags.unsafe_no_sandbox,
@@ -89,6 +121,7 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
         LATHE_TRY_STATUS(desk->settle(*toolbox, stop));
         return std::unique_ptr<ForeignTools>(std::move(toolbox));
       },
+      .elsewhere = setup->elsewhere_.get(),
   });
   return setup;
 }
@@ -145,11 +178,11 @@ Status leave_changes(const App& app, const books::Journal& journal, const loop::
 }
 
 Status leave_outputs(const App& app, const books::Journal& journal, const loop::Run& run,
-                     loop::MediaPool& media) {
+                     const loop::Place& place) {
   const loop::RunState& state = run.state();
   if (state.recipe.maker->whole_group) return leave_changes(app, journal, run);
   LATHE_TRY(OutputDirectory out, OutputDirectory::open(out_directory(run), forced(run)));
-  LATHE_TRY(const auto written, write_outputs(journal, state, out, media, *app.stop));
+  LATHE_TRY(const auto written, write_outputs(journal, state, out, place, *app.stop));
   LATHE_TRY_STATUS(out.finish());
   if (app.json) {
     print_json({{"kind", "written"}, {"files", written}});
@@ -211,7 +244,11 @@ int drive_and_finish(const App& app, books::Journal& journal, loop::Run& run,
     if (state.end_state == loop::RunResult::kNotJudged)
       print(fmt::format("lathe resume {} tries what was not judged again\n", run.id()));
   }
-  if (auto left = leave_outputs(app, journal, run, *bench.media); !left)
+  loop::Place place;
+  place.program = bench.program;
+  place.unsafe_no_sandbox = bench.unsafe_no_sandbox;
+  place.media = bench.media;
+  if (auto left = leave_outputs(app, journal, run, place); !left)
     return report_error(app, left.error());
   if (auto kept = keep_proposals(app, journal, run); !kept) return report_error(app, kept.error());
   if (!app.json) print(fmt::format("lathe report {} writes it as a page\n", run.id()));

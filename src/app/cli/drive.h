@@ -2,6 +2,7 @@
 #pragma once
 
 #include "app/cli/app.h"
+#include "app/cli/fleet_access.h"
 #include "app/cli/tool_desk.h"
 #include "app/cli/workers.h"
 #include "ground/sys/energy.h"
@@ -17,8 +18,10 @@ struct DriveFlags {
   int parallel = 0;  // 0: as many as there are cores
   bool unsafe_no_sandbox = false;
   bool verbose = false;  // show what tests print
+  bool fleet = false;    // nodes of the fleet make the calls
 };
 void add_drive_flags(CLI::App& command, DriveFlags& flags);
+void add_fleet_flag(CLI::App& command, DriveFlags& flags);
 
 // What the command line that began a run allowed still holds; this one may name other workers.
 void workers_of_run(const loop::RunBegun& header, WorkerFlags& flags);
@@ -33,11 +36,16 @@ class DriveSetup {
                                                   Reach privacy, loop::Observer* observer);
   const loop::Bench& bench() const { return *bench_; }
   std::vector<std::string> workers() const { return workers_.names(); }
+  // Where the fleet keeps its units; null: it is not asked.
+  const FleetAccess* fleet() const { return fleet_ ? &*fleet_ : nullptr; }
 
  private:
   WorkerTable workers_;
   std::optional<ToolDesk> tools_;
   EnergyMeter meter_;
+  std::optional<FleetAccess> fleet_;
+  std::unique_ptr<loop::OrderBlobs> blobs_;  // of the fleet
+  std::unique_ptr<loop::Elsewhere> elsewhere_;
   std::optional<loop::Bench> bench_;
 };
 

@@ -1,6 +1,7 @@
 // lathe loop RECIPE: make, judge and repair until everything passes. lathe fix COMMAND: the same
 // for a project and the command that tests it. lathe resume RUN: go on with one that was stopped.
 #include "app/cli/loop.h"
+#include "app/cli/fleet_watch.h"
 #include "app/cli/indexes.h"
 #include "app/cli/journals.h"
 #include "app/cli/opened_run.h"
@@ -39,7 +40,8 @@ void print_project(const FoundRecipe& found) {
 // Whoever cannot be reached is said before anything is paid for. The run stays open: nothing of it
 // is lost.
 int drive_if_workers_answer(const App& app, books::Journal& journal, loop::Run& run,
-                            const loop::Bench& bench, View& view) {
+                            const DriveSetup& setup, View& view) {
+  const loop::Bench& bench = setup.bench();
   if (!run.state().ended && run.state().open_tracks > 0)
     if (const Status answer = check_workers_answer(run.state().recipe, bench); !answer) {
       if (app.json)
@@ -50,6 +52,12 @@ int drive_if_workers_answer(const App& app, books::Journal& journal, loop::Run& 
                         answer.error().message, run.id())));
       return kExitNotJudged;
     }
+  std::unique_ptr<FleetWatch> fleet;
+  if (setup.fleet() != nullptr && !run.state().ended) {
+    auto started = FleetWatch::start(app, setup, run.id());
+    if (!started) return report_error(app, started.error());
+    fleet = *std::move(started);
+  }
   return drive_and_finish(app, journal, run, bench, view);
 }
 
@@ -115,6 +123,7 @@ int run_loop(const App& app, const LoopFlags& flags) {
                        *std::move(recall)};
   if (request.recipe.memory) request.extra["project"] = recipe_dir.string();
   if (!flags.by.empty()) request.extra["by"] = flags.by;
+  if (flags.drive.fleet) request.extra["fleet"] = true;
   // It will be worked on from elsewhere.
   if (flags.background) request.extra["out_root"] = fs::absolute(kOutputs, ignored).string();
   auto run = loop::Run::start(*journal, request, bench);
@@ -122,7 +131,7 @@ int run_loop(const App& app, const LoopFlags& flags) {
   if (!app.json) print_plan(*run);
   if (flags.watch) print_page(app, run->id());
   return flags.background ? put_in_queue(app, *journal, *run)
-                          : drive_if_workers_answer(app, *journal, *run, bench, view);
+                          : drive_if_workers_answer(app, *journal, *run, **setup, view);
 }
 
 namespace {
@@ -144,6 +153,7 @@ int resume_run(const App& app, ResumeFlags flags) {
   auto opened = open_run(app, flags.run);
   if (!opened) return report_error(app, opened.error());
   workers_of_run(opened->state.header, flags.drive.workers);
+  flags.drive.fleet |= json_bool(opened->state.header.extra, "fleet", false);
   View view(app, flags.drive.verbose);
   const auto setup = DriveSetup::make(app, flags.drive, opened->state.recipe.privacy, &view);
   if (!setup) return report_error(app, setup.error());
@@ -155,7 +165,7 @@ int resume_run(const App& app, ResumeFlags flags) {
   auto run = loop::Run::resume(opened->journal, opened->id, bench, flags.redo);
   if (!run) return report_error(app, run.error());
   if (!app.json) print_plan(*run);
-  return drive_if_workers_answer(app, opened->journal, *run, bench, view);
+  return drive_if_workers_answer(app, opened->journal, *run, **setup, view);
 }
 
 void add_loop_flags(CLI::App& command, LoopFlags& flags) {
@@ -170,6 +180,7 @@ void add_loop_flags(CLI::App& command, LoopFlags& flags) {
   command.add_option("--set", flags.set, "Change a value of the recipe: --set make.best_of=4")
       ->take_all();
   add_drive_flags(command, flags.drive);
+  add_fleet_flag(command, flags.drive);
 }
 
 void add_fix(CLI::App& cli, App& app, Action& action) {
@@ -206,6 +217,7 @@ void add_resume(CLI::App& cli, App& app, Action& action) {
   command->add_flag("--redo", flags->redo,
                     "Make calls again that must not be made twice and whose end is not known");
   add_drive_flags(*command, flags->drive);
+  add_fleet_flag(*command, flags->drive);
   command->callback(
       [&app, &action, flags] { action = [&app, flags] { return resume_run(app, *flags); }; });
 }

@@ -1,6 +1,7 @@
 // lathe serve [MODELS…]: a family of models behind OpenAI's, Anthropic's and Ollama's APIs, in one
 // memory budget. lathe ps: what a running server holds.
 #include <cstdlib>
+#include <limits>
 #include <thread>
 
 #include "app/cli/consent_gate.h"
@@ -13,6 +14,7 @@
 #include "app/cli/link_contact.h"
 #include "app/cli/model_library.h"
 #include "app/cli/money.h"
+#include "app/cli/node_here.h"
 #include "app/cli/pool_flags.h"
 #include "app/cli/pull_places.h"
 #include "app/cli/running_server.h"
@@ -28,6 +30,7 @@
 #include "serve/hub/pull.h"
 #include "serve/mcp/http.h"
 #include "serve/net/endpoint.h"
+#include "serve/pool/local_worker.h"
 #include "serve/reading/reading_host.h"
 #include "serve/runs/run_routes.h"
 #include "serve/server/api_routes.h"
@@ -52,6 +55,10 @@ struct ServeFlags {
   bool open = false;  // the page, as soon as it is served
   PullPlaces pull;
   std::string grace = "30s";
+  bool node = false;  // of the fleet
+  int slots = 1;
+  int busy_at = 60;  // percent; 0: not looked at
+  bool on_battery = false;
   std::string link;  // HOST:PORT of who has the model's last layers
   std::size_t link_layers = 0;
 };
@@ -296,6 +303,48 @@ serve::RouteTable refused_here(serve::RouteTable table, const std::string& link)
   return table;
 }
 
+// This server's machine as a node: its models are the workers, which ask this server in the
+// background.
+class ServedNode {
+ public:
+  static Result<std::unique_ptr<ServedNode>> start(const App& app, const ServeFlags& flags,
+                                                   serve::Pool& pool) {
+    auto served = std::make_unique<ServedNode>();
+    LATHE_TRY(FleetAccess access, fleet_access(app));
+    DriveFlags drive;
+    drive.parallel = flags.slots;
+    drive.workers.background = true;
+    LATHE_TRY(served->setup_, DriveSetup::make(app, drive, Reach::kLocal, nullptr));
+    NodeHere::Options options{.bench = served->setup_->bench()};
+    options.workers = served->setup_->workers();
+    options.slots = flags.slots;
+    options.limits = LoadLimits{.on_battery = flags.on_battery};
+    options.limits->cpu =
+        flags.busy_at == 0 ? std::numeric_limits<double>::infinity() : flags.busy_at / 100.0;
+    options.models = [&pool] {
+      std::vector<std::string> names;
+      for (const ModelInfo& model : pool.status().models) {
+        const auto can = model.capabilities();
+        if (std::ranges::find(can, "completion") != can.end()) names.push_back(model.name);
+      }
+      return names;
+    };
+    options.canary = [&pool](const std::string& model, const StopFlag& stop) {
+      serve::LocalWorker worker(pool, model);
+      return canary_of(worker, stop);
+    };
+    const std::string said =
+        fmt::format("a node of the fleet at {}: {} ({})\n", access.place, access.name, access.node);
+    LATHE_TRY(served->node_, NodeHere::start(app, std::move(access), std::move(options)));
+    if (!app.json) print(said);
+    return served;
+  }
+
+ private:
+  std::unique_ptr<DriveSetup> setup_;
+  std::unique_ptr<NodeHere> node_;
+};
+
 // Documents in requests, as `lathe chat` reads them.
 serve::ReadDocument document_reader(const App& app) {
   return [reader = std::make_shared<PeoplesReader>(app)](
@@ -384,7 +433,12 @@ Status serve(const App& app, const ServeFlags& flags) {
   }
   // Found by `lathe run`, `ps` and loops on this machine, for as long as it runs.
   const ServerNote note(app, url);
+  std::unique_ptr<ServedNode> node;
+  if (flags.node) {
+    LATHE_TRY(node, ServedNode::start(app, flags, pool));
+  }
   while (!app.stop->raised()) std::this_thread::sleep_for(Milliseconds(50));
+  node.reset();  // gives back what it was at
   if (!app.json) fmt::print(stderr, "finishing what is under way ({})\n", format_duration(grace));
   runs.close();
   server->stop(grace);
@@ -489,6 +543,19 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   command->add_option("--mcp", flags->mcp,
                       "Tools for agents at POST /mcp; files below this directory may be read");
   command->add_flag("--no-web", flags->no_web, "Serve no page to browsers, the APIs alone");
+  command->add_flag("--node", flags->node,
+                    "Take work of the fleet that `lathe fleet join` joined, as there is room");
+  command->add_option("--slots", flags->slots, "With --node: pieces of work at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command
+      ->add_option("--busy-at", flags->busy_at,
+                   "With --node: take nothing while work waits for a processor this much of the "
+                   "time, in percent; 0: not looked at")
+      ->check(CLI::Range(0, 100))
+      ->capture_default_str();
+  command->add_flag("--on-battery", flags->on_battery,
+                    "With --node: take work on the battery, too");
   command->add_option("--link", flags->link,
                       "HOST:PORT of `lathe link` on a machine that has the model's last layers");
   command

@@ -1,0 +1,78 @@
+// The fleet's store, as this machine reaches it.
+#include "app/cli/fleet_access.h"
+
+#include "books/postgres/open_postgres.h"
+#include "books/sqlite/open_journal.h"
+#include "books/sqlite/open_leases.h"
+#include "serve/pairing/settings.h"
+
+namespace lathe::app {
+namespace {
+
+// Without a fleet this machine is all of it.
+constexpr const char* kHere = "here";
+
+class JournalBlobs final : public loop::OrderBlobs {
+ public:
+  explicit JournalBlobs(books::Journal journal) : journal_(std::move(journal)) {}
+  Result<std::string> put(std::string_view bytes) override { return journal_.put_blob(bytes); }
+  Result<std::string> get(const std::string& sha256) override { return journal_.blob(sha256); }
+
+ private:
+  books::Journal journal_;
+};
+
+class DatabaseBlobs final : public loop::OrderBlobs {
+ public:
+  explicit DatabaseBlobs(std::unique_ptr<books::NodeBlobs> blobs) : blobs_(std::move(blobs)) {}
+  Result<std::string> put(std::string_view bytes) override { return blobs_->put(bytes); }
+  Result<std::string> get(const std::string& sha256) override { return blobs_->get(sha256); }
+
+ private:
+  std::unique_ptr<books::NodeBlobs> blobs_;
+};
+
+FleetAccess this_machine(const App& app) {
+  FleetAccess access;
+  access.place = app.journal_dir.string();
+  access.node = access.name = access.tier = kHere;
+  access.leases = [&app]() -> Result<std::unique_ptr<books::LeaseStore>> {
+    LATHE_TRY(auto store, books::open_leases(app.journal_dir));
+    books::NodeRow here;
+    here.id = here.tier = kHere;
+    here.caps = {"on:here"};
+    LATHE_TRY_STATUS(store->put_node(here));
+    return store;
+  };
+  access.blobs = [&app]() -> Result<std::unique_ptr<loop::OrderBlobs>> {
+    LATHE_TRY(books::Journal journal, books::open_journal(app.journal_dir));
+    return std::make_unique<JournalBlobs>(std::move(journal));
+  };
+  return access;
+}
+
+}  // namespace
+
+Result<FleetAccess> fleet_access(const App& app) {
+  LATHE_TRY(const auto settings, serve::read_fleet_settings(app.config_dir));
+  if (!settings) return this_machine(app);
+  FleetAccess access;
+  const std::string address = settings->libpq_address();
+  access.place = books::postgres_place(address);
+  access.node = settings->node;
+  access.name = settings->name;
+  access.tier = settings->tier;
+  access.own = settings->inviter.empty();
+  access.leases = [address, own = access.own]() -> Result<std::unique_ptr<books::LeaseStore>> {
+    if (own) return books::open_postgres_leases(address);
+    LATHE_TRY(books::PostgresNode node, books::open_postgres_node(address));
+    return std::move(node.leases);
+  };
+  access.blobs = [address]() -> Result<std::unique_ptr<loop::OrderBlobs>> {
+    LATHE_TRY(auto blobs, books::NodeBlobs::open(address));
+    return std::make_unique<DatabaseBlobs>(std::move(blobs));
+  };
+  return access;
+}
+
+}  // namespace lathe::app

@@ -1,0 +1,153 @@
+"""Several machines, as processes of one: made here and judged there, a node that dies, one whose model is broken."""
+import json
+import subprocess
+import time
+import unittest
+
+from cli_test import LATHE, SOURCE, Case
+from pairing_test import Postgres
+
+PATIENCE = 120
+RECIPE = '''recipe = "sums"
+version = 1
+privacy = "lan"
+[unit]
+from = "numbers.txt"
+split = "line"
+[make]
+kind = "command"
+command = ["sh", "-c", "read n; echo $((n + {lap}))"]
+on = "maker-box"
+[[judge]]
+kind = "command"
+command = ["sh", "-c", "[ $(cat \\"$1\\") -ge 3 ]", "judge", "{file}"]
+on = "judge-box"
+[stop]
+laps = 4
+'''
+
+
+class Nodes(Case):
+    def setUp(self):
+        super().setUp()
+        self.home = "desk"
+        self.postgres = Postgres()
+        self.addCleanup(self.postgres.end)
+        self.at("desk", "fleet", "init", "--db", self.postgres.address, "--name", "desk")
+        self.write("numbers.txt", "0\n1\n2\n3\n")
+        self.write("sums.toml", RECIPE)
+
+    def environment(self):
+        return super().environment() | {"HOME": str(self.dir / self.home)}
+
+    def at(self, home, *args, code=0):
+        self.home = home
+        return self.events(*args, code=code)
+
+    def start(self, home, *args):
+        self.home = home
+        log = open(self.dir / f"{home}.log", "a", encoding="utf-8")
+        self.addCleanup(log.close)
+        process = subprocess.Popen([LATHE, "--journal", str(self.dir / home / "journal"), "--json", *map(str, args)], text=True,
+                                   stdout=subprocess.PIPE, stderr=log, cwd=self.dir, env=self.environment())
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        return process
+
+    def join(self, *names):
+        for name in names:
+            inviter = self.start("desk", "fleet", "invite", "--listen", "127.0.0.1:0", "--tier", "box")
+            invitation = json.loads(inviter.stdout.readline())["invitation"]
+            self.at(name, "fleet", "join", invitation, "--name", name)
+            self.assertEqual(inviter.wait(PATIENCE), 0)
+
+    def node(self, name, *args):
+        """`lathe serve --node` on a machine of its own."""
+        process = self.start(name, "serve", "--node", "--busy-at", "0", "--port", "0", *args)
+        self.assertEqual(json.loads(process.stdout.readline())["event"], "ready")
+        return process
+
+    def loop(self, recipe, *args):
+        return self.start("desk", "loop", recipe, "--fleet", "--allow", "lan", "--out", self.dir / "out", *args)
+
+    def until(self, there):
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            found = there()
+            if found:
+                return found
+            time.sleep(0.2)
+        logs = "\n".join(f"{path.name}: {path.read_text()[-2000:]}" for path in self.dir.glob("*.log"))
+        self.fail(f"nothing came of it\n{logs}")
+
+    def nodes(self):
+        return {each["name"]: each for each in self.at("desk", "fleet", "nodes")}
+
+    def records(self):
+        self.home = "desk"
+        done = subprocess.run([LATHE, "--journal", str(self.dir / "desk/journal"), "--json", "show", "--all", "last"], check=False,
+                              capture_output=True, text=True, cwd=self.dir, env=self.environment())
+        return [e for e in map(json.loads, done.stdout.splitlines()) if "seq" in e]
+
+    def end(self, run):
+        out, _ = run.communicate(timeout=PATIENCE)
+        self.assertEqual(run.returncode, 0, out + (self.dir / "desk.log").read_text())
+
+    def test_made_here_and_judged_there(self):
+        self.join("maker-box", "judge-box")
+        self.node("maker-box")
+        run = self.loop("sums.toml")
+        # Nobody judges yet: the run waits. Then somebody does, dies and is there again.
+        self.until(lambda: [r for r in self.records() if r["kind"] == "made"])
+        self.assertIsNone(run.poll())
+        judge = self.node("judge-box")
+        self.until(lambda: [r for r in self.records() if r["kind"] == "verdict"])
+        judge.kill()
+        judge.wait()
+        self.node("judge-box")
+        self.end(run)
+        records = self.records()
+        ids = {name: node["id"] for name, node in self.nodes().items()}
+        self.assertEqual({r["body"]["node"] for r in records if r["kind"] == "made"}, {ids["maker-box"]})
+        self.assertEqual({r["body"]["node"] for r in records if r["kind"] == "verdict"}, {ids["judge-box"]})
+        calls = [r["body"]["call"] for r in records if r["kind"] in ("made", "verdict")]
+        self.assertEqual(len(calls), len(set(calls)))
+        self.assertEqual(sorted(path.read_text() for path in (self.dir / "out").rglob("*.txt")), ["3\n", "3\n", "3\n", "4\n"])
+
+    def test_a_broken_model_is_put_into_quarantine(self):
+        self.join("good-box", "bad-box")
+        model = (SOURCE / "models/starter-q8_0.gguf").read_bytes()
+        broken = bytearray(model)
+        broken[-(len(model) // 3)] ^= 0x40  # of a weight
+        for name, data in (("desk", model), ("good-box", model), ("bad-box", broken)):
+            self.write(f"{name}/models/starter.gguf", bytes(data))
+            self.node(name, f"{self.dir}/{name}/models")
+        self.until(lambda: all("canary" in (node.get("load") or {}) and node["load"]["canary"] for node in self.nodes().values()))
+        said = {name: node["load"]["canary"]["starter"] for name, node in self.nodes().items()}
+        self.assertEqual(said["desk"], said["good-box"])
+        self.assertNotEqual(said["desk"], said["bad-box"])
+        # Whoever drives a run over the fleet looks.
+        self.write("sums.toml", RECIPE.replace('on = "maker-box"\n', "").replace('on = "judge-box"\n', ""))
+        run = self.loop("sums.toml")
+        self.until(lambda: self.nodes()["bad-box"]["state"] == "quarantined")
+        self.end(run)
+        self.assertEqual(self.nodes()["good-box"]["state"], "active")
+        self.assertIn("quarantine", (self.dir / "desk.log").read_text())
+
+    def test_an_invited_machine_begins_nothing(self):
+        self.join("maker-box")
+        self.home = "maker-box"
+        _, err = self.lathe("loop", "sums.toml", "--fleet", "--allow", "lan", code=2)
+        self.assertIn("takes work and makes none", err)
+        # What may not leave is refused before anything runs; without a fleet, too.
+        self.write("local.toml", RECIPE.replace('"lan"', '"local"'))
+        self.home = "desk"
+        _, err = self.lathe("loop", "local.toml", "--fleet", code=2)
+        self.assertIn('privacy = "lan"', err)
+        _, err = self.lathe("loop", "sums.toml", "--allow", "lan", code=3)
+        self.assertIn("--fleet", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
