@@ -58,11 +58,14 @@ Result<std::unique_ptr<loop::Elsewhere>> calls_of_fleet(const FleetAccess& fleet
                 "this machine was invited to the fleet: it takes work and makes none; begin the "
                 "run where `lathe fleet init` was, {}",
                 fleet.place);
-  return loop::leased_calls({.open = fleet.leases,
-                             .blobs = blobs,
-                             .home = fleet.node,
-                             .all = true,
-                             .reach = parse_reach(flags.allow).value_or(Reach::kLocal)});
+  const Reach allowed = parse_reach(flags.allow).value_or(Reach::kLocal);
+  if (fleet.reach > allowed)
+    return fail(ErrorKind::kDenied,
+                "the fleet's database, {}, is farther away than --allow {} lets anything go; give "
+                "--allow {} if what the run sends its nodes may lie there",
+                fleet.place, reach_name(allowed), reach_name(fleet.reach));
+  return loop::leased_calls(
+      {.open = fleet.leases, .blobs = blobs, .home = fleet.node, .all = true, .reach = allowed});
 }
 
 // Work in the background that computes here has nobody else to make it give way.

@@ -1,9 +1,14 @@
 // The fleet's store, as this machine reaches it.
 #include "app/cli/fleet_access.h"
 
+#include <netdb.h>
+
+#include <algorithm>
+
 #include "books/postgres/open_postgres.h"
 #include "books/sqlite/open_journal.h"
 #include "books/sqlite/open_leases.h"
+#include "serve/net/endpoint.h"
 #include "serve/pairing/settings.h"
 
 namespace lathe::app {
@@ -32,6 +37,19 @@ class DatabaseBlobs final : public loop::OrderBlobs {
   std::unique_ptr<books::NodeBlobs> blobs_;
 };
 
+// By what its names stand for now; one that stands for nothing is nowhere that bytes could go.
+Reach reach_of_database(const std::string& address) {
+  Reach reach = Reach::kLocal;
+  for (const std::string& host : books::postgres_hosts(address)) {
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(host.c_str(), nullptr, nullptr, &found) != 0) continue;
+    for (const addrinfo* each = found; each != nullptr; each = each->ai_next)
+      reach = std::max(reach, serve::reach_of_address(each->ai_addr));
+    ::freeaddrinfo(found);
+  }
+  return reach;
+}
+
 FleetAccess this_machine(const App& app) {
   FleetAccess access;
   access.place = app.journal_dir.string();
@@ -59,6 +77,7 @@ Result<FleetAccess> fleet_access(const App& app) {
   FleetAccess access;
   const std::string address = settings->libpq_address();
   access.place = books::postgres_place(address);
+  access.reach = reach_of_database(address);
   access.node = settings->node;
   access.name = settings->name;
   access.tier = settings->tier;

@@ -9,10 +9,11 @@
 namespace lathe::app {
 
 struct FleetAccess {
-  std::string place;       // as messages name it: no password
-  std::string node;        // this machine's id there
-  std::string name, tier;  // as recipes say `on`
-  bool own = true;         // it may make units and judge nodes; an invited one only takes units
+  std::string place;            // as messages name it: no password
+  std::string node;             // this machine's id there
+  std::string name, tier;       // as recipes say `on`
+  Reach reach = Reach::kLocal;  // how far away the store lies
+  bool own = true;  // it may make units and judge nodes; an invited one only takes units
   std::function<Result<std::unique_ptr<books::LeaseStore>>()> leases;  // any thread
   std::function<Result<std::unique_ptr<loop::OrderBlobs>>()> blobs;
 };

@@ -36,6 +36,19 @@ std::string postgres_place(const std::string& address) {
   return make_valid_utf8(fmt::format("postgresql://{}{}{}/{}", user, host, port, name));
 }
 
+std::vector<std::string> postgres_hosts(const std::string& address) {
+  std::vector<std::string> hosts;
+  PQconninfoOption* const options = PQconninfoParse(address.c_str(), nullptr);
+  for (const PQconninfoOption* option = options; option && option->keyword; ++option) {
+    const std::string_view keyword = option->keyword;
+    if (!option->val || (keyword != "host" && keyword != "hostaddr")) continue;
+    for (std::string& host : split(option->val, ','))
+      if (!host.empty() && !host.starts_with('/')) hosts.push_back(std::move(host));
+  }
+  PQconninfoFree(options);
+  return hosts;
+}
+
 Result<Journal> open_postgres_journal(const std::string& address) {
   return journal_at(address, true);
 }

@@ -13,6 +13,8 @@ namespace lathe::books {
 bool is_postgres_address(std::string_view text);
 // What can be shown of it: no password.
 std::string postgres_place(const std::string& address);
+// The hosts that it may lead to: names or addresses; none where it is a socket of this machine.
+std::vector<std::string> postgres_hosts(const std::string& address);
 
 Result<Journal> open_postgres_journal(const std::string& address);
 // For its ledger alone: others may clean up among its blobs meanwhile.

@@ -5,6 +5,7 @@
 
 #include "ground/base/text.h"
 #include "loop/makers/maker.h"
+#include "loop/makers/markup.h"
 #include "loop/senses/box_text.h"
 #include "loop/senses/media_pool.h"
 #include "loop/senses/reading.h"
@@ -237,23 +238,12 @@ Lines fitted_lines(const std::string& text, double size, double width, double he
   }
 }
 
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : make_valid_utf8(text))
-    out += c == '&'                               ? "&amp;"
-           : c == '<'                             ? "&lt;"
-           : c == '>'                             ? "&gt;"
-           : static_cast<unsigned char>(c) < 0x20 ? " "
-                                                  : std::string(1, c);
-  return out;
-}
-
 std::string text_element(const std::string& line, double x, double y, double size,
                          std::string_view weight, const std::string& ink) {
   return fmt::format(
       "<text x='{:.1f}' y='{:.1f}' font-family='DejaVu Sans' font-weight='{}' font-size='{:.1f}' "
       "text-anchor='middle' fill='{}'>{}</text>\n",
-      x, y, weight, size, ink, escaped(line));
+      x, y, weight, size, ink, markup_text(line));
 }
 
 std::string shape_element(std::string_view shape, double x, double y, double r,

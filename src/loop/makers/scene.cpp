@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ground/base/text.h"
+#include "loop/makers/markup.h"
 #include "loop/makers/voice.h"
 #include "loop/senses/box_text.h"
 #include "loop/senses/film.h"
@@ -164,13 +165,6 @@ std::optional<Proposal> propose_scene(const ProposeTask& task) {
   return proposal;
 }
 
-std::string html_escaped(std::string_view text) {
-  std::string out;
-  for (const char c : make_valid_utf8(text))
-    out += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : std::string(1, c);
-  return out;
-}
-
 std::string page_of(const ScriptScene& scene, const ScenePalette& palette, const Box& size,
                     double text_size, bool strong) {
   const std::string_view ink = strong ? palette.strong : palette.ink;
@@ -185,10 +179,10 @@ std::string page_of(const ScriptScene& scene, const ScenePalette& palette, const
       "h1:last-child{{margin:0}}ul{{margin:0;padding-left:1.1em}}li{{margin:.25em 0}}"
       "li::marker{{color:{5}}}</style><main>",
       palette.background, size.w, size.h, ink, text_size, palette.accent);
-  if (!scene.heading.empty()) html += "<h1>" + html_escaped(scene.heading) + "</h1>";
+  if (!scene.heading.empty()) html += "<h1>" + markup_text(scene.heading) + "</h1>";
   if (!scene.points.empty()) {
     html += "<ul>";
-    for (const std::string& point : scene.points) html += "<li>" + html_escaped(point) + "</li>";
+    for (const std::string& point : scene.points) html += "<li>" + markup_text(point) + "</li>";
     html += "</ul>";
   }
   return html + "</main></html>\n";
