@@ -49,23 +49,19 @@ namespace {
 
 constexpr int kCallsOfFleet = 12;  // at once, unless said otherwise; each has a connection
 
-// Calls as units of the fleet, for its nodes.
-Result<std::unique_ptr<loop::Elsewhere>> calls_of_fleet(const FleetAccess& fleet,
-                                                        loop::OrderBlobs& blobs,
-                                                        const WorkerFlags& flags) {
+// Before anything is sent there.
+Status check_fleet(const FleetAccess& fleet, Reach allowed) {
   if (!fleet.own)
     return fail(ErrorKind::kDenied,
                 "this machine was invited to the fleet: it takes work and makes none; begin the "
                 "run where `lathe fleet init` was, {}",
                 fleet.place);
-  const Reach allowed = parse_reach(flags.allow).value_or(Reach::kLocal);
   if (fleet.reach > allowed)
     return fail(ErrorKind::kDenied,
                 "the fleet's database, {}, is farther away than --allow {} lets anything go; give "
                 "--allow {} if what the run sends its nodes may lie there",
                 fleet.place, reach_name(allowed), reach_name(fleet.reach));
-  return loop::leased_calls(
-      {.open = fleet.leases, .blobs = blobs, .home = fleet.node, .all = true, .reach = allowed});
+  return {};
 }
 
 // Work in the background that computes here has nobody else to make it give way.
@@ -93,8 +89,14 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
                              .alone = alone});
   if (flags.fleet) {
     LATHE_TRY(setup->fleet_, fleet_access(app));
+    const Reach allowed = parse_reach(flags.workers.allow).value_or(Reach::kLocal);
+    LATHE_TRY_STATUS(check_fleet(*setup->fleet_, allowed));
     LATHE_TRY(setup->blobs_, setup->fleet_->blobs());
-    LATHE_TRY(setup->elsewhere_, calls_of_fleet(*setup->fleet_, *setup->blobs_, flags.workers));
+    setup->elsewhere_ = loop::leased_calls({.open = setup->fleet_->leases,
+                                            .blobs = *setup->blobs_,
+                                            .home = setup->fleet_->node,
+                                            .all = true,
+                                            .reach = allowed});
   }
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   // What other machines do costs this one nothing but a thread that waits.
