@@ -5,6 +5,7 @@ import time
 import unittest
 
 from cli_test import LATHE, SOURCE, Case
+from fleet_test import DIAMOND, RUNNER, SOURCES, answers
 from pairing_test import Postgres
 
 PATIENCE = 120
@@ -114,6 +115,38 @@ class Nodes(Case):
         calls = [r["body"]["call"] for r in records if r["kind"] in ("made", "verdict")]
         self.assertEqual(len(calls), len(set(calls)))
         self.assertEqual(sorted(path.read_text() for path in (self.dir / "out").rglob("*.txt")), ["3\n", "3\n", "3\n", "4\n"])
+
+    def test_a_plan_over_nodes(self):
+        self.join("coder-box", "test-box")
+        # The one has a coder, whom the desk does not have.
+        self.write("coder.toml", answers(SOURCES))
+        self.write("coder-box/.config/lathe/workers.toml", f'[worker.coder]\nscript = "{self.dir}/coder.toml"\n')
+        self.write("repo/tests/run.py", RUNNER)
+        self.write("plan.toml", DIAMOND.replace("\n", '\ninputs = [{path = "src", privacy = "lan"}, {path = "tests", privacy = "lan"}]\n', 1)
+                   .replace('kind = "tests"\n', 'kind = "tests"\non = "test-box"\n'))
+        self.write("repo/src/__init__.py", "")
+        # What no input names is "local" outside a repository, and the judge of the whole sees it.
+        plan = ("fleet", "run", "plan.toml", "--input", "repo", "--fleet", "--allow", "lan")
+        self.home = "desk"
+        self.assertIn("task 'parse': code asks a worker, and there is none", self.lathe(*plan, code=2)[1])
+        self.node("coder-box")
+        self.node("test-box")
+        self.until(lambda: "worker:coder" in self.nodes()["coder-box"]["caps"] and "judge:tests" in self.nodes()["test-box"]["caps"])
+        self.home = "desk"
+        self.assertIn('whole: the judge \'all\': on = "test-box" sends it to another machine', self.lathe(*plan, code=2)[1])
+        self.write("repo/.git/HEAD", "")
+        events = self.events(*plan)
+        self.assertEqual([e["state"] for e in events if e["kind"] == "plan_end"], ["passed"])
+        self.assertEqual({n: (self.dir / f"repo/src/{n}.py").read_text() for n in SOURCES}, SOURCES)
+        ids = {name: node["id"] for name, node in self.nodes().items()}
+        runs = {e["part"]: e["run"] for e in events if e["kind"] == "part"}
+        self.assertEqual(set(runs), {*SOURCES, "merge"})
+        self.home = "desk"
+        for part, run in runs.items():
+            records = [e for e in self.events("show", "--all", run) if "seq" in e]
+            by = {kind: {r["body"].get("node") for r in records if r["kind"] == kind} for kind in ("made", "verdict")}
+            self.assertEqual(by["verdict"], {ids["test-box"]})
+            self.assertEqual(by["made"], {None if part == "merge" else ids["coder-box"]})
 
     def test_a_broken_model_is_put_into_quarantine(self):
         self.join("good-box", "bad-box")

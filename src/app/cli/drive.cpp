@@ -36,6 +36,10 @@ void workers_of_run(const loop::RunBegun& header, WorkerFlags& flags) {
   if (flags.allow == "local") flags.allow = json_string(header.extra, "allow", "local");
 }
 
+int cores() {
+  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
 std::string build_name() {
   return fmt::format("lathe {}", program_version());
 }
@@ -46,8 +50,6 @@ void add_fleet_flag(CLI::App& command, DriveFlags& flags) {
 }
 
 namespace {
-
-constexpr int kCallsOfFleet = 12;  // at once, unless said otherwise; each has a connection
 
 // Before anything is sent there.
 Status check_fleet(const FleetAccess& fleet, Reach allowed) {
@@ -98,12 +100,11 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
                                             .all = true,
                                             .reach = allowed});
   }
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   // What other machines do costs this one nothing but a thread that waits.
   const bool others =
       flags.fleet &&
       std::min(privacy, parse_reach(flags.workers.allow).value_or(Reach::kLocal)) != Reach::kLocal;
-  const int parallel = flags.parallel > 0 ? flags.parallel : others ? kCallsOfFleet : cores;
+  const int parallel = flags.parallel > 0 ? flags.parallel : others ? kCallsOfFleet : cores();
   setup->bench_.emplace(loop::Bench{
       .program = app.program,
       .unsafe_no_sandbox = flags.unsafe_no_sandbox,

@@ -13,6 +13,9 @@ namespace lathe::app {
 // Where results go unless somebody says otherwise: a directory a run.
 inline constexpr const char* kOutputs = "lathe-out";
 
+// Calls of a run over a fleet at once, unless said otherwise; each has a connection.
+inline constexpr int kCallsOfFleet = 12;
+
 struct DriveFlags {
   WorkerFlags workers;
   int parallel = 0;  // 0: as many as there are cores
@@ -25,6 +28,8 @@ void add_fleet_flag(CLI::App& command, DriveFlags& flags);
 
 // What the command line that began a run allowed still holds; this one may name other workers.
 void workers_of_run(const loop::RunBegun& header, WorkerFlags& flags);
+
+int cores();  // of this machine, at least 1
 
 // "lathe 0.2.0", and what the verdicts of this build rest on.
 std::string build_name();

@@ -5,6 +5,7 @@
 #include "books/postgres/node_roles.h"
 #include "books/postgres/open_postgres.h"
 #include "ground/base/text.h"
+#include "loop/orders/leased_calls.h"
 
 namespace lathe::app {
 namespace {
@@ -20,7 +21,7 @@ Json node_json(const books::NodeRow& node) {
           {"clearance", clearance_name(node.clearance)},
           {"state", books::node_state_name(node.state)},
           {"fingerprint", node.cert},
-          {"caps", node.caps},
+          {"caps", loop::caps_of(node)},
           {"load", node.load},
           {"seen", node.seen_ms == 0 ? Json() : Json(format_utc(node.seen_ms))}};
 }
@@ -52,7 +53,7 @@ Status list_nodes(const App& app, const FleetNodesFlags& flags) {
     print(fmt::format(kRow, clip_utf8(node_name(node), 14), clip_utf8(node.tier, 10),
                       clearance_name(node.clearance), books::node_state_name(node.state),
                       node.seen_ms == 0 ? "never" : format_utc(node.seen_ms), node.id,
-                      join(node.caps, " "), load_text(node.load)));
+                      join(loop::caps_of(node), " "), load_text(node.load)));
   return {};
 }
 

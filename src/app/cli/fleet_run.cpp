@@ -7,6 +7,7 @@
 
 #include "app/cli/drive.h"
 #include "app/cli/fleet.h"
+#include "app/cli/fleet_watch.h"
 #include "app/cli/journals.h"
 #include "app/cli/opened_run.h"
 #include "app/cli/output_file.h"
@@ -16,6 +17,7 @@
 #include "books/sqlite/open_leases.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
+#include "loop/orders/leased_calls.h"
 #include "loop/plan/drive.h"
 #include "loop/plan/recipes.h"
 #include "loop/terms/write_rule.h"
@@ -29,13 +31,9 @@ struct FleetFlags {
   std::string plan;  // a file, or the id of one that was begun
   std::string input = ".", out;
   bool no_apply = false, force = false, yes = false;
-  int max_parallel = 0;  // 0: as many as there are cores
+  int max_parallel = 0;  // 0: as many as there are cores, or calls over a fleet
   DriveFlags drive;
 };
-
-int cores() {
-  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-}
 
 // The label of a plan that a bench is for, and the benches that there are.
 class Benches {
@@ -56,17 +54,27 @@ class Benches {
   std::map<Reach, std::unique_ptr<DriveSetup>> setups_;
 };
 
-// Who may be asked for tasks: the workers that are given, else all that are known here; but not
-// those that judges ask.
+// Who may be asked for tasks: the workers that are given, else all that are known here, and those
+// of the fleet's nodes; but not those that judges ask.
 std::vector<std::string> rungs_of(const loop::Plan& plan, const FleetFlags& flags,
-                                  const DriveSetup& setup) {
+                                  const DriveSetup& setup, const std::set<std::string>& away) {
   std::vector<std::string> names;
   for (const std::string& spec : flags.drive.workers.specs)
     names.push_back(spec.substr(0, spec.find('=')));
   if (names.empty()) names = setup.workers();
+  for (const std::string& name : away)
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
   for (const auto& [ref, judge] : plan.judges)
     std::erase(names, json_string(judge.table, "worker"));
   return names;
+}
+
+// The workers of the fleet's nodes; none where no fleet is asked.
+Result<std::set<std::string>> workers_away(const FleetAccess* fleet) {
+  if (fleet == nullptr) return std::set<std::string>();
+  LATHE_TRY(const auto store, fleet->leases());
+  LATHE_TRY(const std::vector<books::NodeRow> nodes, store->nodes());
+  return loop::workers_of(nodes, system_clock().unix_ms());
 }
 
 void print_news(const App& app, const loop::PlanNews& news) {
@@ -151,15 +159,17 @@ void print_stand(const App& app, const loop::PlanHead& head, const loop::PlanSta
 Result<loop::PlanStand> carry_out(const App& app, books::Journal& journal,
                                   const loop::PlanHead& head, std::vector<loop::PartRun> runs,
                                   FleetFlags flags) {
-  const int most = flags.max_parallel > 0 ? flags.max_parallel : cores();
-  // The calls of all tasks together: one a core, unless said otherwise.
-  if (flags.drive.parallel == 0) flags.drive.parallel = std::max(1, cores() / most);
+  // The calls of all tasks together: one a core here, more over a fleet, unless said otherwise.
+  const int calls = flags.drive.fleet ? kCallsOfFleet : cores();
+  const int most = flags.max_parallel > 0 ? flags.max_parallel : calls;
+  if (flags.drive.parallel == 0) flags.drive.parallel = std::max(1, calls / most);
   Benches benches(app, flags.drive);
   LATHE_TRY(const DriveSetup* strictest,
             benches.setup(loop::strictest_label(head.plan, head.rules)));
   LATHE_TRY(const auto leases, books::open_leases(app.journal_dir));
   LATHE_TRY(loop::TakeHistory history, loop::read_history(journal));
-  const loop::PlanBench bench{
+  LATHE_TRY(const std::set<std::string> away, workers_away(strictest->fleet()));
+  loop::PlanBench bench{
       .journal = [&app] { return open_journal(app); },
       .bench = [&benches](Reach label) -> Result<const loop::Bench*> {
         LATHE_TRY(const DriveSetup* setup, benches.setup(label));
@@ -167,12 +177,20 @@ Result<loop::PlanStand> carry_out(const App& app, books::Journal& journal,
       },
       .leases = *leases,
       .node = kThisBox,
-      .rungs = rungs_of(head.plan, flags, *strictest),
+      .rungs = rungs_of(head.plan, flags, *strictest, away),
       .history = std::move(history),
+      .rungs_away = away,
       .max_parallel = most,
       .clock = system_clock(),
       .stop = *app.stop,
       .news = [&app](const loop::PlanNews& news) { print_news(app, news); }};
+  // With a fleet this machine is a node for each of the plan's runs.
+  if (flags.drive.fleet)
+    bench.beside = [&](Reach label, const std::string& run) -> Result<std::shared_ptr<void>> {
+      LATHE_TRY(const DriveSetup* setup, benches.setup(label));
+      LATHE_TRY(auto watch, FleetWatch::start(app, *setup, run, std::max(1, cores() / most)));
+      return std::shared_ptr<void>(std::move(watch));
+    };
   return loop::drive_plan(journal, head, std::move(runs), bench);
 }
 
@@ -218,6 +236,7 @@ int run_fleet(const App& app, const FleetFlags& flags) {
                 {"apply", !flags.no_apply},
                 {"workers", flags.drive.workers.specs},
                 {"allow", flags.drive.workers.allow}};
+  if (flags.drive.fleet) extra["fleet"] = true;
   const fs::path directory = fs::absolute(flags.plan, ignored).parent_path();
   const auto head = loop::begin_plan(*journal, *std::move(plan), plan_rules(flags.input),
                                      flags.input, directory, std::move(extra), system_clock());
@@ -237,6 +256,7 @@ int resume_fleet(const App& app, FleetFlags flags) {
   loop::RunBegun header;
   header.extra = found->head.extra;
   workers_of_run(header, flags.drive.workers);
+  flags.drive.fleet |= json_bool(header.extra, "fleet", false);
   if (!app.json) print(fmt::format("plan {}\n", found->head.id));
   return carry_out_and_finish(app, *journal, found->head, std::move(found->runs), flags);
 }
@@ -267,9 +287,12 @@ int show_fleet(const App& app, const FleetFlags& flags) {
 }
 
 void add_carry_out_flags(CLI::App& command, FleetFlags& flags) {
-  command.add_option("--max-parallel", flags.max_parallel, "Tasks at once (default: one per core)")
+  command
+      .add_option("--max-parallel", flags.max_parallel,
+                  "Tasks at once (default: one per core, 12 over a fleet)")
       ->check(CLI::Range(1, static_cast<int>(loop::kMaxTasks)));
   add_drive_flags(command, flags.drive);
+  add_fleet_flag(command, flags.drive);
 }
 
 }  // namespace

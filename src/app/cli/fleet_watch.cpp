@@ -9,7 +9,7 @@ constexpr Milliseconds kCompareEvery{10'000};
 }  // namespace
 
 Result<std::unique_ptr<FleetWatch>> FleetWatch::start(const App& app, const DriveSetup& setup,
-                                                      const std::string& run) {
+                                                      const std::string& run, int slots) {
   std::unique_ptr<FleetWatch> watch(new FleetWatch(*setup.fleet()));
   // Before this process speaks for the machine: what its server says of it is read first.
   LATHE_TRY(const auto store, watch->access_.leases());
@@ -17,7 +17,7 @@ Result<std::unique_ptr<FleetWatch>> FleetWatch::start(const App& app, const Driv
   NodeHere::Options options{.bench = setup.bench()};
   options.workers = setup.workers();
   options.run = run;
-  options.slots = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.slots = slots;
   LATHE_TRY(watch->node_, NodeHere::start(app, watch->access_, std::move(options)));
   watch->thread_ = std::thread([self = watch.get()] { self->watch(); });
   return watch;

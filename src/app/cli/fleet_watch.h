@@ -9,9 +9,9 @@ namespace lathe::app {
 
 class FleetWatch {
  public:
-  // Of a setup with a fleet. `setup` outlives it.
+  // Of a setup with a fleet, which outlives it. `slots`: calls that this machine makes at once.
   static Result<std::unique_ptr<FleetWatch>> start(const App& app, const DriveSetup& setup,
-                                                   const std::string& run);
+                                                   const std::string& run, int slots);
   ~FleetWatch();
 
  private:

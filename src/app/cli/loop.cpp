@@ -54,7 +54,7 @@ int drive_if_workers_answer(const App& app, books::Journal& journal, loop::Run& 
     }
   std::unique_ptr<FleetWatch> fleet;
   if (setup.fleet() != nullptr && !run.state().ended) {
-    auto started = FleetWatch::start(app, setup, run.id());
+    auto started = FleetWatch::start(app, setup, run.id(), cores());
     if (!started) return report_error(app, started.error());
     fleet = *std::move(started);
   }

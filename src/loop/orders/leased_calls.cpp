@@ -24,9 +24,11 @@ using books::UnitSpec;
 using books::UnitState;
 
 constexpr std::int64_t kSilentMs = 3 * books::kBeatMs;  // then a node is not there
+constexpr std::string_view kWorkerCap = "worker:";
 
 bool has(const NodeRow& node, const std::string& need) {
-  return std::ranges::find(node.caps, need) != node.caps.end();
+  const std::vector<std::string> caps = caps_of(node);
+  return std::ranges::find(caps, need) != caps.end();
 }
 
 bool may_have(const NodeRow& node, const UnitSpec& unit) {
@@ -377,9 +379,25 @@ std::vector<std::string> needs_of(const Recipe& recipe, const CallId& call,
   std::set<std::string> needs;
   needs.insert(make ? fmt::format("maker:{}", recipe.maker->name)
                     : fmt::format("judge:{}", recipe.judges[call.judge].kind->name));
-  if (!worker.empty()) needs.insert(fmt::format("worker:{}", worker));
+  if (!worker.empty()) needs.insert(std::string(kWorkerCap) + worker);
   if (const std::string& on = wanted_on(recipe, call); !on.empty()) needs.insert(need_of(on));
   return {needs.begin(), needs.end()};
+}
+
+std::vector<std::string> caps_of(const NodeRow& node) {
+  std::set<std::string> caps(node.caps.begin(), node.caps.end());
+  for (const Json& cap : json_at(node.load, "caps"))
+    if (cap.is_string()) caps.insert(cap.get<std::string>());
+  return {caps.begin(), caps.end()};
+}
+
+std::set<std::string> workers_of(std::span<const NodeRow> nodes, std::int64_t now_ms) {
+  std::set<std::string> workers;
+  for (const NodeRow& node : nodes)
+    for (const std::string& cap : caps_of(node))
+      if (is_there(node, now_ms) && cap.starts_with(kWorkerCap))
+        workers.insert(cap.substr(kWorkerCap.size()));
+  return workers;
 }
 
 std::string waiting_text(const UnitRow& unit, std::span<const NodeRow> nodes, std::int64_t now_ms) {

@@ -27,6 +27,10 @@ std::string need_of(std::string_view on);
 // What a node must have for the call. `worker`: that is asked; "": nobody is.
 std::vector<std::string> needs_of(const Recipe& recipe, const CallId& call,
                                   const std::string& worker);
+// What a node has: as it was let in with, and as its last heartbeat says.
+std::vector<std::string> caps_of(const books::NodeRow& node);
+// The workers that the nodes who are there have, by name.
+std::set<std::string> workers_of(std::span<const books::NodeRow> nodes, std::int64_t now_ms);
 // What a unit without an answer waits for, in words.
 std::string waiting_text(const books::UnitRow& unit, std::span<const books::NodeRow> nodes,
                          std::int64_t now_ms);

@@ -662,7 +662,8 @@ TEST(WaitingText, SaysWhoIsMissing) {
   EXPECT_THAT(waiting_text(unit, nodes, 1'000'000), HasSubstr("the fleet has none"));
   nodes.push_back(nodes[0]);
   nodes[1].id = "desk";
-  nodes[1].caps = {"judge:ears", "on:desk"};
+  nodes[1].caps = {"on:desk"};
+  nodes[1].load = {{"caps", {"judge:ears", "worker:big", 7}}};  // what its heartbeat says
   EXPECT_EQ(waiting_text(unit, nodes, 1'000'000), "waits its turn at desk");
   EXPECT_EQ(waiting_text(unit, nodes, 1'200'000),
             "waits for a node with on:desk: desk was last seen 3m 20s ago");
@@ -670,6 +671,11 @@ TEST(WaitingText, SaysWhoIsMissing) {
   EXPECT_THAT(waiting_text(unit, nodes, 1'000'000), HasSubstr("desk is draining"));
   unit.held.push_back({.run = "r", .unit = "u", .node = "desk", .epoch = 1});
   EXPECT_EQ(waiting_text(unit, nodes, 1'000'000), "at desk");
+  // Of those who are there.
+  EXPECT_TRUE(workers_of(nodes, 1'000'000).empty());
+  nodes[1].state = books::NodeState::kActive;
+  EXPECT_THAT(workers_of(nodes, 1'000'000), ElementsAre("big"));
+  EXPECT_TRUE(workers_of(nodes, 1'200'000).empty());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "ground/base/text.h"
+#include "loop/conductor/elsewhere.h"
 #include "loop/conductor/tree.h"
 #include "loop/plan/recipes.h"
 
@@ -15,6 +16,8 @@ namespace {
 constexpr std::size_t kMaxShownBytes = 200'000;
 constexpr Milliseconds kLookForEnds{100};
 constexpr std::string_view kMergeName = "merge";
+// What whoever leases the parts of plans must have: no node that carries out calls has it.
+constexpr const char* kDrivesPlans = "drives:plans";
 
 // A lease, and the run that is made for it on a thread of its own.
 struct PartAtWork {
@@ -23,6 +26,7 @@ struct PartAtWork {
   std::unique_ptr<books::Journal> journal;
   std::optional<Bench> bench;
   std::optional<Run> run;
+  std::shared_ptr<void> beside;
   std::thread thread;
   Status driven;
   bool ended = false;  // guarded by the driver's mutex, as `driven` until then
@@ -49,6 +53,7 @@ class PlanDriver {
   }
 
   Result<PlanStand> drive() {
+    LATHE_TRY_STATUS(check_who());
     LATHE_TRY(const books::Lease mine, journal_.lease(head_.id));
     LATHE_TRY_STATUS(join_fleet());
     for (;;) {
@@ -74,6 +79,31 @@ class PlanDriver {
   }
   const PartStand& part_of(const PlanStand& stand, std::optional<std::size_t> task) const {
     return task ? stand.tasks[*task] : stand.merge;
+  }
+
+  // That there is somebody to ask, and that everything may be where it says `on`: before anything
+  // runs.
+  Status check_who() const {
+    const auto check = [this](const Result<Recipe>& recipe, Reach label) -> Status {
+      if (!recipe) return std::unexpected(recipe.error());
+      LATHE_TRY(const Bench* bench, bench_.bench(label));
+      return check_elsewhere(*recipe, bench->elsewhere);
+    };
+    for (std::size_t task = 0; task < plan().tasks.size(); ++task) {
+      const MakerKind& maker = *plan().tasks[task].maker;
+      if (maker.needs_worker && bench_.rungs.empty())
+        return invalid("task '{}': {} asks a worker, and there is none: give --worker NAME=URL",
+                       name_of(task), maker.name);
+      if (auto fine = check(task_recipe(plan(), task, bench_.rungs, "the plan"),
+                            plan().tasks[task].label);
+          !fine)
+        return at("task '" + name_of(task) + "'", std::move(fine).error());
+    }
+    if (auto fine = check(merge_recipe(plan(), head_.rules, "the plan"),
+                          strictest_label(plan(), head_.rules));
+        !fine)
+      return at("whole", std::move(fine).error());
+    return {};
   }
 
   // What this box held when its process ended is free again: nobody else works on this plan.
@@ -111,6 +141,7 @@ class PlanDriver {
       spec.kind = task ? fmt::format("task:{}", plan().tasks[*task].maker->name) : "task:merge";
       spec.privacy = task ? plan().tasks[*task].label : strictest_label(plan(), head_.rules);
       spec.home = bench_.node;
+      spec.needs = {kDrivesPlans};
       LATHE_TRY_STATUS(bench_.leases.add_units(head_.id, std::span(&spec, 1)));
     }
     return {};
@@ -127,7 +158,8 @@ class PlanDriver {
 
   Status take(const PlanStand& stand) {
     while (at_work_.size() < static_cast<std::size_t>(std::max(bench_.max_parallel, 1))) {
-      LATHE_TRY(auto grant, bench_.leases.lease({.node = bench_.node, .run = head_.id}));
+      LATHE_TRY(auto grant, bench_.leases.lease(
+                                {.node = bench_.node, .caps = {kDrivesPlans}, .run = head_.id}));
       if (!grant) return {};
       const auto part = parts_.find(grant->unit);
       // Of an earlier call, for what is not wanted any more.
@@ -154,10 +186,12 @@ class PlanDriver {
     auto run = !part.run.empty() ? Run::resume(*work->journal, part.run, bench)
                : task            ? start_task(*work->journal, *task, part, bench, news)
                                  : start_merge(*work->journal, part, bench);
-    if (!run) {
+    Status begun = run ? Status() : std::unexpected(run.error());
+    if (run && bench_.beside) begun = stand_beside(*work, label, run->id());
+    if (!begun) {
       // Given back: it is no fault of the task's.
       LATHE_TRY_STATUS(bench_.leases.release(work->grant));
-      return at("task '" + name_of(task) + "'", std::move(run).error());
+      return at("task '" + name_of(task) + "'", std::move(begun).error());
     }
     if (!part.run.empty()) news.kind = PlanNews::Kind::kGoesOn;
     work->run.emplace(*std::move(run));
@@ -172,6 +206,11 @@ class PlanDriver {
       arrived_.notify_one();
     });
     at_work_.push_back(std::move(work));
+    return {};
+  }
+
+  Status stand_beside(PartAtWork& work, Reach label, const std::string& run) const {
+    LATHE_TRY(work.beside, bench_.beside(label, run));
     return {};
   }
 
@@ -281,8 +320,6 @@ class PlanDriver {
     std::vector<std::string> names;
     const PlanTask& of = plan().tasks[task];
     if (!of.maker->needs_worker) return names;
-    if (bench_.rungs.empty())
-      return invalid("{} asks a worker, and there is none: give --worker NAME=URL", of.maker->name);
     const std::vector<std::string> kinds{std::string(of.maker->name)};
     std::vector<RouteRung> rungs;
     std::vector<std::string> silent;
@@ -319,15 +356,24 @@ class PlanDriver {
                     std::string& silent) const {
     RouteRung rung;
     Worker* worker = bench.worker ? bench.worker(name) : nullptr;
-    rung.available = worker != nullptr;
-    if (!worker) return rung;
-    rung.reach = worker->info().reach;
-    rung.sees = worker->sees().has_value();
-    // Whoever may not be asked is not asked whether it is there.
-    if (const Status ready = rung.reach <= task.label ? worker->ready(bench_.stop) : Status();
-        !ready) {
-      rung.available = false;
-      silent = ready.error().message;
+    const bool away = bench_.rungs_away.contains(name) && bench.elsewhere &&
+                      bench.elsewhere->reach() >= Reach::kLan;
+    rung.available = worker != nullptr || away;
+    if (worker != nullptr) {
+      rung.reach = worker->info().reach;
+      rung.sees = worker->sees().has_value();
+      // Whoever may not be asked is not asked whether it is there.
+      if (const Status ready = rung.reach <= task.label ? worker->ready(bench_.stop) : Status();
+          !ready) {
+        rung.available = false;
+        silent = ready.error().message;
+      }
+    }
+    // Whoever does not answer here is asked where it does.
+    if (away && (worker == nullptr || !rung.available)) {
+      rung.available = true;
+      rung.reach = Reach::kLan;
+      silent.clear();
     }
     if (const auto known =
             bench_.history.find({std::string(task.maker->name), task.difficulty, name});

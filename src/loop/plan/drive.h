@@ -57,10 +57,13 @@ struct PlanBench {
   std::vector<std::string> rungs;  // workers that tasks may ask
   TakeHistory history = {};
   RouteBudget budget = {};
+  std::set<std::string> rungs_away = {};  // of them, those that other machines may be asked for
   int max_parallel = 1;
   const Clock& clock;
   StopFlag& stop;  // of the benches, too: raised where an error ends the others
   std::function<void(const PlanNews&)> news = {};
+  // What lives for as long as a run is driven with the bench of that label; may be empty.
+  std::function<Result<std::shared_ptr<void>>(Reach label, const std::string& run)> beside = {};
 };
 
 // To the end, or until bench.stop is raised; what is not done then is gone on with by another call.

@@ -61,6 +61,25 @@ ScriptedWorker::Line says(std::string when, std::string text) {
   return line;
 }
 
+// Another machine, which makes a note of every task it is given.
+class OtherMachine final : public Elsewhere {
+ public:
+  Reach reach() const override { return Reach::kLan; }
+  bool takes(const Recipe& recipe, const CallId& call) const override {
+    return call.kind == CallId::Kind::kMake && recipe.privacy >= Reach::kLan;
+  }
+  Result<MadeAway> make(const AwayCall&, const MakeTask& task) override {
+    MadeAway made;
+    made.node = "other";
+    made.made = Made{.bytes = "By " + task.rung, .media_type = "text/markdown", .extension = "md"};
+    return made;
+  }
+  Result<JudgedAway> judge(const AwayCall&, const JudgeTask&) override {
+    return invalid("it judges nothing");
+  }
+  void end(const std::string&) override {}
+};
+
 class DriveTest : public ::testing::Test {
  protected:
   DriveTest() { EXPECT_TRUE(write(dir_.path() / "tree/README.md", "A project.\n")); }
@@ -90,12 +109,14 @@ class DriveTest : public ::testing::Test {
         .joules = {},
         .energy = {},
         .clock = system_clock(),
-        .stop = stop_};
+        .stop = stop_,
+        .elsewhere = elsewhere_};
     const PlanBench plan_bench{.journal = [&]() -> Result<books::Journal> { return journal(); },
                                .bench = [&](Reach) { return &bench; },
                                .leases = *leases_,
                                .node = "here",
                                .rungs = rungs_,
+                               .rungs_away = rungs_away_,
                                .max_parallel = 2,
                                .clock = system_clock(),
                                .stop = stop_,
@@ -103,7 +124,8 @@ class DriveTest : public ::testing::Test {
                                    [&](const PlanNews& news) {
                                      news_.push_back(news);
                                      if (on_news_) on_news_(news);
-                                   }};
+                                   },
+                               .beside = beside_};
     books::Journal own = journal();
     return drive_plan(own, head, std::move(runs), plan_bench);
   }
@@ -120,6 +142,9 @@ class DriveTest : public ::testing::Test {
   StopFlag stop_;
   std::unique_ptr<books::LeaseStore> leases_ = books::memory_leases();
   std::vector<std::string> rungs_{"w"};
+  std::set<std::string> rungs_away_;
+  Elsewhere* elsewhere_ = nullptr;
+  std::function<Result<std::shared_ptr<void>>(Reach, const std::string&)> beside_;
   std::vector<PlanNews> news_;
   std::function<void(const PlanNews&)> on_news_;
 };
@@ -248,6 +273,60 @@ judges = ["secrets"]
   // All of it is kept for the merge.
   EXPECT_TRUE(here.blobs_of(stand->tasks[0].run)
                   ->contains(tree_file_blob(here, begun.base.blob, "key").value()));
+}
+
+TEST_F(DriveTest, AWorkerThatAnotherMachineHas) {
+  ScriptedWorker worker = notes();
+  OtherMachine other;
+  rungs_ = {"far"};
+  PlanHead lan = head(std::string("plan = 1\ninputs = [{path = \"x\", privacy = \"lan\"}]\n") +
+                      std::string(kPlan.substr(kPlan.find('\n') + 1)));
+  for (PlanTask& task : lan.plan.tasks) task.label = Reach::kLan;
+  // Nobody says that another machine has it; then nobody goes there; then both.
+  EXPECT_THAT(drive(lan, worker).error().message, HasSubstr("nobody may be asked"));
+  rungs_away_ = {"far"};
+  EXPECT_THAT(drive(lan, worker).error().message, HasSubstr("nobody may be asked"));
+  elsewhere_ = &other;
+  news_.clear();
+  std::set<std::string> beside;
+  std::shared_ptr<int> alive = std::make_shared<int>(0);
+  beside_ = [&](Reach, const std::string& run) -> Result<std::shared_ptr<void>> {
+    beside.insert(run);
+    return std::static_pointer_cast<void>(alive);
+  };
+  const auto stand = drive(lan, worker);
+  ASSERT_TRUE(stand) << stand.error().message;
+  EXPECT_EQ(stand->ended, RunResult::kPassed) << stand->why;
+  EXPECT_THAT(stand->merge.base.files, Contains(Pair("last.md", "By far")));
+  EXPECT_EQ(beside.size(), 5U);  // each run has had it, and none has it any more
+  EXPECT_EQ(alive.use_count(), 1);
+}
+
+TEST_F(DriveTest, PartsOfAPlanAreNoWorkForNodes) {
+  ScriptedWorker worker = notes();
+  books::NodeRow node;
+  node.id = "other";
+  node.clearance = Reach::kLan;
+  ASSERT_TRUE(leases_->put_node(node));
+  int offered = 0;
+  on_news_ = [&](const PlanNews&) {
+    const auto lease = leases_->lease({.node = "other", .caps = {"maker:text"}});
+    ASSERT_TRUE(lease) << lease.error().message;
+    offered += *lease ? 1 : 0;
+  };
+  EXPECT_EQ(drive(head(), worker)->ended, RunResult::kPassed);
+  EXPECT_EQ(offered, 0);
+}
+
+TEST_F(DriveTest, AnOnWithoutAFleetIsRefusedBeforeAnythingRuns) {
+  ScriptedWorker worker = notes();
+  std::string text(kPlan);
+  text.replace(text.find("stage ="), 0, "on = \"desk\"\n");
+  const auto stand = drive(head(text), worker);
+  ASSERT_FALSE(stand);
+  EXPECT_THAT(stand.error().message, HasSubstr("task 'first': "));
+  EXPECT_THAT(stand.error().message, HasSubstr("on = \"desk\""));
+  EXPECT_TRUE(news_.empty());
 }
 
 TEST_F(DriveTest, AWriteOutsideIsRefused) {
