@@ -37,8 +37,8 @@ Status FleetWatch::compare(books::LeaseStore& store) {
   for (const OddNode& each : odd)
     print_note(fmt::format(
         "node {} is in quarantine: its model {} computes other bits than the fleet's, so its file, "
-        "memory or processor is broken; what it judged may be wrong. When it is mended: lathe "
-        "fleet admit {}",
+        "memory or processor is broken; what it judged in the last hour is judged again. When it "
+        "is mended: lathe fleet admit {}",
         each.node, each.model, each.node));
   return {};
 }

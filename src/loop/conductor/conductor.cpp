@@ -18,6 +18,7 @@
 namespace lathe::loop {
 namespace {
 
+constexpr std::int64_t kDoubtedMs = 3'600'000;  // nodes are looked at each hour
 constexpr std::int64_t kSampleEvery = 60'000;  // of working time, between looks at the machine
 
 // What a call came to.
@@ -261,6 +262,18 @@ class Driver {
     return append(Ticked{});
   }
 
+  // Before an answer counts: what a node judged that was found broken meanwhile counts no more.
+  Status note_doubts() {
+    if (!bench_.elsewhere) return {};
+    for (const std::string& node : bench_.elsewhere->broken()) {
+      const std::int64_t since = std::max<std::int64_t>(0, state_.t_ms - kDoubtedMs);
+      if (!rests_on(state_, node, since)) continue;
+      LATHE_TRY_STATUS(append(Doubted{node, since}));
+      LATHE_TRY_STATUS(decide());
+    }
+    return {};
+  }
+
   Status decide() {
     while (auto next = next_decision(state_)) LATHE_TRY_STATUS(append(*std::move(next)));
     return {};
@@ -289,6 +302,7 @@ class Driver {
       given.reused = true;
       given.judge_name = earlier->judge;
       given.judgement = earlier->judgement;
+      if (!earlier->node.empty()) given.node = earlier->node;
       given.worker = "";
       return append(std::move(given));
     }
@@ -647,6 +661,7 @@ class Driver {
         continue;
       }
       if (outcome.lost) return std::unexpected(*std::move(outcome.lost));
+      LATHE_TRY_STATUS(note_doubts());
       LATHE_TRY_STATUS(append(
           std::visit([](auto& event) { return Event(std::move(event)); }, outcome.event), rows));
       LATHE_TRY_STATUS(decide());

@@ -101,7 +101,8 @@ Status take(RunState& state, const CandidateMade& made) {
 Status take(RunState& state, const VerdictGiven& given) {
   LATHE_TRY_STATUS(book(state, given.call, given.usage, given.worker));
   if (given.call.judge >= state.recipe.judges.size()) return invalid("there is no such judge");
-  JudgedBy verdict{given.judge_name, given.call.judge, given.call.attempt, given.judgement};
+  JudgedBy verdict{given.judge_name, given.call.judge, given.call.attempt, given.judgement,
+                   given.node.value_or(""), state.t_ms};
   if (given.call.kind == CallId::Kind::kWhole) {
     state.whole.push_back(std::move(verdict));
     return {};
@@ -199,6 +200,68 @@ Status take(RunState& state, const ToolAnswered& answered) {
   return {};
 }
 
+// The call is to be made again. That it was begun stays known: some must not be made twice.
+void forget(RunState& state, const CallId& call) {
+  state.answered.erase(call);
+}
+
+void forget_whole(RunState& state) {
+  for (const JudgedBy& verdict : state.whole)
+    forget(state, CallId::whole(verdict.index, verdict.attempt));
+  state.whole.clear();
+}
+
+bool is_doubted(const JudgedBy& verdict, const Doubted& doubted) {
+  return verdict.node == doubted.node && verdict.t_ms >= doubted.since_ms &&
+         verdict.judgement.outcome != Outcome::kError;
+}
+
+// Its verdicts become none: each judge is asked once more, as after an error.
+bool doubt(std::vector<JudgedBy>& verdicts, const Doubted& doubted) {
+  bool any = false;
+  for (JudgedBy& verdict : verdicts) {
+    if (!is_doubted(verdict, doubted)) continue;
+    Judgement none;
+    none.candidate = std::move(verdict.judgement.candidate);
+    none.evidence = {{"not_judged", fmt::format("node {} was found broken: what it judged before "
+                                                "is not believed",
+                                                doubted.node)}};
+    verdict.judgement = std::move(none);
+    any = true;
+  }
+  return any;
+}
+
+// Of a track, the lap that was closed last is open again, be the track as it was; what was said of
+// the whole is of another one then.
+Status take(RunState& state, const Doubted& doubted) {
+  doubt(state.whole, doubted);
+  for (std::size_t index = 0; index < state.tracks.size(); ++index) {
+    Track& track = state.tracks[index];
+    bool of_last = false;
+    for (LapState& lap : track.laps) {
+      of_last = false;
+      for (CandidateState& each : lap.candidates) of_last |= doubt(each.verdicts, doubted);
+    }
+    if (!of_last) continue;
+    LapState& lap = track.laps.back();
+    lap.closed = lap.gained = lap.not_judged = false;
+    lap.best = -1;
+    lap.rank = {};
+    track.best_lap = -1;
+    for (const LapState& each : track.laps)
+      if (each.gained) track.best_lap = each.number - 1;
+    if (track.state != TrackState::kOpen) ++state.open_tracks;
+    track.state = TrackState::kOpen;
+    track.rule = Rule::kNone;
+    track.why.clear();
+    state.active.insert(index);
+    state.due.insert(index);
+    forget_whole(state);
+  }
+  return {};
+}
+
 Status place(RunState& state, const Entry& entry) {
   if (entry.seq != state.next_seq) return invalid("its number is not the next one");
   if ((entry.seq == 0) != std::holds_alternative<RunBegun>(entry.event))
@@ -275,11 +338,6 @@ Status apply(RunState& state, const Entry& entry) {
 
 namespace {
 
-// The call is to be made again. That it was begun stays known: some must not be made twice.
-void forget(RunState& state, const CallId& call) {
-  state.answered.erase(call);
-}
-
 bool nobody_answered(const LapState& lap) {
   return std::ranges::all_of(lap.candidates, [](const CandidateState& candidate) {
     return candidate.error && candidate.error->kind != ErrorKind::kInvalid;
@@ -326,9 +384,7 @@ void reopen(RunState& state) {
     state.due.insert(index);
     if (!track.laps.empty() && !track.laps.back().closed) state.active.insert(index);
   }
-  for (const JudgedBy& verdict : state.whole)
-    forget(state, CallId::whole(verdict.index, verdict.attempt));
-  state.whole.clear();
+  forget_whole(state);
   state.ended = false;
 }
 
@@ -337,6 +393,20 @@ Result<RunState> fold(std::span<const Entry> entries) {
   for (const Entry& entry : entries) LATHE_TRY_STATUS(apply(state, entry));
   if (state.next_seq == 0) return invalid("the run has no records");
   return state;
+}
+
+bool rests_on(const RunState& state, const std::string& node, std::int64_t since_ms) {
+  const Doubted doubted{node, since_ms};
+  const auto any = [&](const std::vector<JudgedBy>& verdicts) {
+    return std::ranges::any_of(verdicts,
+                               [&](const JudgedBy& each) { return is_doubted(each, doubted); });
+  };
+  if (any(state.whole)) return true;
+  for (const Track& track : state.tracks)
+    for (const LapState& lap : track.laps)
+      for (const CandidateState& candidate : lap.candidates)
+        if (any(candidate.verdicts)) return true;
+  return false;
 }
 
 const CandidateState* best_candidate(const Track& track) {

@@ -13,6 +13,7 @@
 //   decision Paused, Resumed               it was stopped or has to wait; it goes on Ticked,
 //   Sampled               time has passed; how the machine is doing
 //   ToolBegun, ToolAnswered       a maker calls a tool of another program
+//   Doubted                       a node is broken: what it judged is judged again
 //
 // A resume behind an end takes up the tracks that ended without a verdict: reopen().
 #pragma once
@@ -29,6 +30,8 @@ struct JudgedBy {
   std::size_t index = 0;  // in Recipe::judges
   int attempt = 0;        // 1: asked again after an error
   Judgement judgement;
+  std::string node = {};  // that judged; "": the run's own machine
+  std::int64_t t_ms = 0;  // when
 };
 
 struct CandidateState {
@@ -136,6 +139,8 @@ Status apply(RunState& state, const Entry& entry);
 void reopen(RunState& state);
 Result<RunState> fold(std::span<const Entry> entries);
 
+// Whether a verdict counts that the node gave at that time or later.
+bool rests_on(const RunState& state, const std::string& node, std::int64_t since_ms);
 // The next decision, or nothing when only the result of a call can bring the run on.
 std::optional<Event> next_decision(const RunState& state);
 // Calls without a result, in order: at most `limit` of them. Those with an intent but no result are

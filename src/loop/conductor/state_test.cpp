@@ -91,7 +91,8 @@ class StateTest : public ::testing::Test {
   }
   void verdict(Outcome outcome, double score, std::vector<std::string> faults = {}, int n = 0,
                std::size_t judge = 0, int attempt = 0, std::size_t track = 0,
-               std::vector<UnitOutcome> units = {}) {
+               std::vector<UnitOutcome> units = {}, std::optional<std::string> node = {},
+               std::int64_t t_ms = 0) {
     Judgement judgement;
     judgement.candidate =
         state_.tracks[track].laps.back().candidates[static_cast<std::size_t>(n)].blob;
@@ -102,7 +103,9 @@ class StateTest : public ::testing::Test {
       judgement.critiques.push_back({fault, "must", "wrong: " + fault, "", ""});
     add(VerdictGiven{.call = CallId::judging(track, lap(track), n, judge, attempt),
                      .judge_name = recipe_.judges[judge].name,
-                     .judgement = judgement});
+                     .judgement = judgement,
+                     .node = std::move(node)},
+        t_ms);
   }
   int lap(std::size_t track) const { return static_cast<int>(state_.tracks[track].laps.size()); }
   // One whole lap: made, judged, decided.
@@ -526,6 +529,10 @@ TEST_F(StateTest, EveryRandomRunEndsHonestly) {
         take(*next);
         continue;
       }
+      if (chance(4) && rests_on(state_, "box", 0)) {
+        take(Doubted{"box", 0});
+        continue;
+      }
       const auto calls = runnable_calls(state_, 100);
       ASSERT_FALSE(calls.empty()) << "seed " << seed << ": nothing to decide and nothing to do";
       const CallId call = calls[random() % calls.size()];
@@ -553,8 +560,10 @@ TEST_F(StateTest, EveryRandomRunEndsHonestly) {
             judgement.units.push_back({unit.key, chance(70) ? Outcome::kPass : Outcome::kFail});
         if (judgement.outcome == Outcome::kFail)
           judgement.critiques = {{"l" + std::to_string(random() % 3), "must", "c", "", ""}};
-        take(VerdictGiven{
-            .call = call, .judge_name = recipe_.judges[call.judge].name, .judgement = judgement});
+        VerdictGiven given{
+            .call = call, .judge_name = recipe_.judges[call.judge].name, .judgement = judgement};
+        if (chance(30)) given.node = "box";
+        take(std::move(given));
       }
       if (HasFatalFailure()) return;
     }
@@ -655,6 +664,78 @@ TEST_F(StateTest, ResumeTakesUpWhatEndedWithoutAVerdict) {
   EXPECT_EQ(decide(), "end: passed");
   RunState copy = state_;
   EXPECT_FALSE(apply(copy, {copy.next_seq, 0, std::nullopt, Resumed{}}));
+}
+
+TEST_F(StateTest, WhatABrokenNodeJudgedIsJudgedAgain) {
+  begin(3);
+  decide();
+  // One passes at the broken node, one at home, one fails there and is in its second lap.
+  for (std::size_t track = 0; track < 3; ++track) made("a" + std::to_string(track), 0, track);
+  verdict(Outcome::kPass, 1, {}, 0, 0, 0, 0, {}, "box", 1'000);
+  decide();
+  verdict(Outcome::kPass, 1, {}, 0, 0, 0, 1, {}, std::nullopt, 1'100);
+  decide();
+  verdict(Outcome::kFail, 0.2, {"f"}, 0, 0, 0, 2, {}, "box", 1'200);
+  EXPECT_EQ(decide(), "lap: next move");
+  EXPECT_EQ(state_.open_tracks, 1U);
+
+  EXPECT_TRUE(rests_on(state_, "box", 1'200));
+  EXPECT_FALSE(rests_on(state_, "box", 1'201));
+  EXPECT_FALSE(rests_on(state_, "desk", 0));
+  add(Doubted{"box", 1'000}, 1'300);
+  EXPECT_FALSE(rests_on(state_, "box", 0));
+  EXPECT_EQ(decide(), "none");
+  EXPECT_EQ(state_.open_tracks, 2U);
+  EXPECT_EQ(state_.tracks[0].state, TrackState::kOpen);
+  EXPECT_EQ(state_.tracks[1].state, TrackState::kPassed);
+  EXPECT_EQ(best_candidate(state_.tracks[0]), nullptr);
+  // The judge is asked once more; what it failed before stays behind.
+  EXPECT_EQ(runnable(), (std::vector<std::string>{"judge:0:1:0:0:1", "make:2:2:0:0:0"}));
+  verdict(Outcome::kFail, 0.4, {"g"}, 0, 0, 1, 0);
+  EXPECT_EQ(decide(), "lap: next move");
+  EXPECT_FALSE(state_.tracks[0].laps[0].rank.passed);
+}
+
+TEST_F(StateTest, AVerdictThatIsDoubtedTwiceIsNone) {
+  begin();
+  decide();
+  made("a");
+  verdict(Outcome::kPass, 1, {}, 0, 0, 0, 0, {}, "box", 1'000);
+  EXPECT_EQ(next_decision(state_).has_value(), true);
+  // The doubt comes between the verdict and what follows from it, which replay would refuse; the
+  // state is the same.
+  add(Doubted{"box", 0});
+  verdict(Outcome::kPass, 1, {}, 0, 0, 1, 0, {}, "other", 2'000);
+  add(Doubted{"other", 0});
+  EXPECT_EQ(decide(), "end: not_judged");
+  EXPECT_THAT(state_.end_why, HasSubstr("node other was found broken"));
+  EXPECT_EQ(state_.end_state, RunResult::kNotJudged);
+}
+
+TEST_F(StateTest, TheWholeIsJudgedAgain) {
+  recipe_.judges.push_back({.name = "w", .kind = &kGate, .scope = Scope::kWhole});
+  begin();
+  decide();
+  play("a", 1, {}, Outcome::kPass);
+  Judgement judgement;
+  judgement.outcome = Outcome::kPass;
+  judgement.score = 1;
+  // A second judge of the whole is not heard yet.
+  state_.recipe.judges.push_back({.name = "v", .kind = &kGate, .scope = Scope::kWhole});
+  add(VerdictGiven{.call = CallId::whole(1, 0),
+                   .judge_name = "w",
+                   .judgement = judgement,
+                   .node = "box"});
+  EXPECT_EQ(runnable(), std::vector<std::string>{"whole:0:0:0:2:0"});
+  add(Doubted{"box", 0});
+  EXPECT_EQ(runnable(), (std::vector<std::string>{"whole:0:0:0:1:1", "whole:0:0:0:2:0"}));
+  // What is said of the whole is of other parts once one of them is judged again.
+  add(VerdictGiven{.call = CallId::whole(2, 0), .judge_name = "v", .judgement = judgement});
+  state_.tracks[0].laps[0].candidates[0].verdicts[0].node = "mill";
+  add(Doubted{"mill", 0});
+  verdict(Outcome::kPass, 1, {}, 0, 0, 1);
+  decide();
+  EXPECT_EQ(runnable(), (std::vector<std::string>{"whole:0:0:0:1:0", "whole:0:0:0:2:0"}));
 }
 
 TEST_F(StateTest, WhatCouldNotBeJudgedCountsNothing) {

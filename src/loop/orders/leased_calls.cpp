@@ -88,6 +88,8 @@ class LeasedCalls final : public Elsewhere {
         judge.kind->needs_worker ? option_string(judge.options, "worker") : "";
     LATHE_TRY(Answered answered, have_done(away, worker, fmt::format("judge:{}", judge.kind->name),
                                            [&] { return judge_order(away, judge, task); }));
+    if (broken().contains(answered.who.node))
+      return gone(fmt::format("node {} judged it, and was found broken", answered.who.node));
     JudgedAway judged;
     static_cast<AwayAnswer&>(judged) = std::move(answered.who);
     Judgement& said = *answered.answer.judgement;
@@ -98,6 +100,11 @@ class LeasedCalls final : public Elsewhere {
     else
       judged.judgement = invalid("{}", why);
     return judged;
+  }
+
+  std::set<std::string> broken() const override {
+    const std::lock_guard lock(mutex_);
+    return broken_;
   }
 
   void end(const std::string& run) override {
@@ -157,12 +164,22 @@ class LeasedCalls final : public Elsewhere {
     return fail(ErrorKind::kCancelled, "the run was stopped while it waited for a node");
   }
 
+  void note_broken(std::span<const NodeRow> nodes) {
+    std::set<std::string> broken;
+    for (const NodeRow& node : nodes)
+      if (node.state == books::NodeState::kQuarantined) broken.insert(node.id);
+    const std::lock_guard lock(mutex_);
+    broken_ = std::move(broken);
+  }
+
   // The unit's row once it has ended.
-  Result<UnitRow> ended(const AwayCall& away, LeaseStore& store, const UnitSpec& unit) const {
+  Result<UnitRow> ended(const AwayCall& away, LeaseStore& store, const UnitSpec& unit) {
     for (;;) {
       LATHE_TRY(const std::vector<UnitRow> rows, store.units(away.run));
       const auto row = std::ranges::find(
           rows, unit.id, [](const UnitRow& each) -> const auto& { return each.spec.id; });
+      LATHE_TRY(const std::vector<NodeRow> nodes, store.nodes());
+      note_broken(nodes);
       if (row != rows.end() &&
           (row->state == UnitState::kPassed || row->state == UnitState::kGaveUp))
         return *row;
@@ -171,7 +188,6 @@ class LeasedCalls final : public Elsewhere {
         LATHE_TRY_STATUS(store.add_units(away.run, std::span(&unit, 1)));
         continue;
       }
-      LATHE_TRY(const std::vector<NodeRow> nodes, store.nodes());
       away.progress(waiting_text(*row, nodes, system_clock().unix_ms()));
       LATHE_TRY_STATUS(store.wait(setup_.patience));
     }
@@ -361,6 +377,7 @@ class LeasedCalls final : public Elsewhere {
   mutable std::mutex mutex_;
   std::set<std::string> sent_;
   std::map<std::string, int> waiting_;
+  std::set<std::string> broken_;  // nodes, as far as is known
 };
 
 }  // namespace

@@ -314,6 +314,57 @@ TEST_F(Orders, WhatOneNodeDropsAnotherDoes) {
   EXPECT_THAT(nodes_named(journal, run->id()), ElementsAre("desk"));
 }
 
+// What a broken machine let pass is judged again, by another.
+TEST_F(Orders, ANodeThatWasFoundBrokenIsNotBelieved) {
+  const auto shelf = std::make_shared<testing::MemoryShelf>();
+  books::Journal journal = testing::memory_journal(shelf);
+  ScriptedWorker there = writer();
+  std::atomic<bool> lied = false;
+  join_fleet("desk", caps());
+  const auto bench_there = std::make_shared<OrderBench>(node_bench(&there));
+  node("broken", caps(), [&, bench_there](const books::Grant& lease) {
+    if (lied) {
+      std::ignore = leases_->release(lease);
+      std::ignore = leases_->wait(Milliseconds(20));
+      return;
+    }
+    auto result = carry_out(lease.unit, blobs_, *bench_there);
+    ASSERT_TRUE(result) << result.error().message;
+    if (lease.unit.starts_with("judge")) {
+      Json answer = parse_json(blobs_.get(result->body["answer"]).value()).value();
+      answer["judgement"].update({{"outcome", "pass"}, {"score", 1}, {"critiques", Json::array()}});
+      result->body["answer"] = blobs_.put(dump_json(answer)).value();
+      lied = true;
+    }
+    ASSERT_TRUE(leases_->complete(lease, *result));
+  });
+  const auto calls = elsewhere();
+  const Bench fleet = bench(nullptr, calls.get());
+  auto run = start(journal, recipe(), fleet);
+  ASSERT_TRUE(run) << run.error().message;
+  std::thread driving([&] { EXPECT_TRUE(run->drive()); });
+  const books::Journal look = testing::memory_journal(shelf);
+  const auto kinds = [&] {
+    std::multiset<std::string> all;
+    for (const books::Record& record : records_of(look, run->id())) all.insert(record.kind);
+    return all;
+  };
+  while (!kinds().contains("verdict"))
+    std::this_thread::sleep_for(Milliseconds(5));
+  EXPECT_TRUE(leases_->set_node_state("broken", books::NodeState::kQuarantined));
+  node("desk", caps(), carries_out(there));
+  driving.join();
+  EXPECT_EQ(run->state().end_state, RunResult::kPassed) << run->state().end_why;
+  EXPECT_EQ(kinds().count("doubt"), 1U);
+  // As if it had been judged by the other alone: each unit is too short in its first lap.
+  for (const Track& track : run->state().tracks) {
+    ASSERT_EQ(track.laps.size(), 2U);
+    EXPECT_FALSE(track.laps.front().rank.passed);
+    EXPECT_TRUE(track.laps.back().rank.passed);
+  }
+  EXPECT_TRUE(replay(from_records(journal.records(run->id()).value()).value()));
+}
+
 TEST_F(Orders, AStoppedRunTakesItsUnitsBackAndGoesOnWithoutRepeating) {
   books::Journal journal = testing::memory_journal(std::make_shared<testing::MemoryShelf>());
   ScriptedWorker there = writer();

@@ -216,9 +216,15 @@ struct Sampled {
   std::optional<double> watts = {};    // since the sample before; of what the run's joules cover
 };
 
-using Event =
-    std::variant<RunBegun, UnitsNamed, LapOpened, CallBegun, CandidateMade, VerdictGiven, LapClosed,
-                 TrackEnded, RunEnded, Paused, Resumed, Ticked, Sampled, ToolBegun, ToolAnswered>;
+// A node was found broken: what it judged since then is not believed.
+struct Doubted {
+  std::string node;
+  std::int64_t since_ms = 0;  // of the run's working time
+};
+
+using Event = std::variant<RunBegun, UnitsNamed, LapOpened, CallBegun, CandidateMade, VerdictGiven,
+                           LapClosed, TrackEnded, RunEnded, Paused, Resumed, Ticked, Sampled,
+                           ToolBegun, ToolAnswered, Doubted>;
 
 struct Entry {
   std::int64_t seq = 0;

@@ -117,6 +117,11 @@ TEST(RecordTest, CallsOfToolsComeBack) {
   EXPECT_EQ(answered.within, begun.within);
   EXPECT_EQ(answered.blob, "b");
   EXPECT_TRUE(answered.ok);
+  record = to_record({1, 0, std::nullopt, Doubted{"box", 5}});
+  EXPECT_EQ(record.kind, "doubt");
+  EXPECT_EQ(std::get<Doubted>(from_record(record)->event).since_ms, 5);
+  record.body.erase("node");
+  EXPECT_FALSE(from_record(record));
   // They are no calls of the run's own, and no track's.
   EXPECT_EQ(call_of(Event(begun)), nullptr);
   EXPECT_EQ(track_of(Event(begun)), std::nullopt);

@@ -251,6 +251,13 @@ Result<ToolAnswered> read(const Json& body) {
   return answered;
 }
 
+template <>
+Result<Doubted> read(const Json& body) {
+  Doubted doubted{json_string(body, "node"), json_int(body, "since_ms", 0)};
+  if (doubted.node.empty()) return invalid("it names no node");
+  return doubted;
+}
+
 struct Kind {
   std::string_view name;
   Result<Event> (*read)(const Json& body);
@@ -279,6 +286,7 @@ constexpr Kind kKinds[] = {
     {"sample", read_event<Sampled>},
     {"tool", read_event<ToolBegun>},
     {"tool_answer", read_event<ToolAnswered>},
+    {"doubt", read_event<Doubted>},
 };
 static_assert(std::size(kKinds) == std::variant_size_v<Event>);
 

@@ -187,6 +187,10 @@ Json body_of(const Sampled& sample) {
   return {{"celsius", or_null(sample.celsius)}, {"watts", or_null(sample.watts)}};
 }
 
+Json body_of(const Doubted& doubted) {
+  return {{"node", doubted.node}, {"since_ms", doubted.since_ms}};
+}
+
 }  // namespace
 
 Json to_json(std::span<const RunBegun::File> files) {

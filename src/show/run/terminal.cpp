@@ -196,6 +196,9 @@ struct EntryLine {
   std::string operator()(const loop::RunEnded& run) const {
     return fmt::format("{}: {}", result_text(run.result), run.reason);
   }
+  std::string operator()(const loop::Doubted& doubt) const {
+    return fmt::format("node {} was found broken: what it judged is judged again", doubt.node);
+  }
   std::string operator()(const loop::Paused& pause) const { return "stopped: " + pause.reason; }
   std::string operator()(const auto&) const { return {}; }
 };
