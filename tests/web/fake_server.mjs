@@ -134,6 +134,7 @@ export async function start(world, port = 0) {
       return json(answer, { revision });
     }
     const bare = ({ text, whole, ...row }) => row;
+    if (path === "/nodes") return json(answer, world.nodes);
     if (path === "/plans") return json(answer, { data: world.plans });
     if (path === "/consents") return json(answer, { data: world.consents.map(bare), open: world.consents.filter((row) => row.decision === "asked").length });
     if (path.startsWith("/consents/")) {

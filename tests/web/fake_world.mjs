@@ -176,6 +176,15 @@ export function small_world() {
       tokens: "about 300 in, at most 1000 out", price: "at most 0.0150 USD", run: "20261201-say", call: "make:0:1:0:0:0", purpose: "make", files: i === 0 ? "src/cart.py" : "",
       text: `{"model":"big-1","messages":[{"role":"user","content":"Repair ${id}."}]}`, whole: i !== 2,
     })),
+    nodes: {
+      fleet: "postgresql://desk/lathe", own: true,
+      data: [["desk", "station", "active", 2, ""], ["laptop", "laptop", "active", 4, "something waited for a processor 71 % of the time"], ["attic", "box", "quarantined", 3, ""], ["den", "box", "active", 7200, ""]].map(
+        ([name, tier, state, ago, busy]) => ({
+          id: `${name}-2q4xk7`, name, tier, clearance: "lan", state, fingerprint: sha256(name), seen: new Date(Date.now() - 1000 * ago).toISOString(),
+          caps: [`on:${name}`, `on:${tier}`, "maker:code", "judge:tests", ...(name === "desk" ? ["worker:qwen3-8b"] : [])],
+          load: { name, tier, slots: 1, build: "lathe 0.2.0", ...(busy && { busy }), ...(name !== "den" && { canary: { "qwen3-8b": "1f2e" } }) },
+        })),
+    },
     plans: [
       {
         id: "20261201-084800-plan-1f2e", goal: "Add CSV export to the report", result: null, why: "",

@@ -102,7 +102,7 @@ test("a plan is seen task by task, each with its run, and the merge behind them"
   const world = small_world();
   const { page, leave } = await visit(t, world, "#/fleet");
   await page.getByRole("heading", { name: "Add CSV export to the report" }).waitFor();
-  const rows = await page.locator("section.panel").first().locator("tbody tr").allInnerTexts();
+  const rows = await page.locator("section.panel", { hasText: "Add CSV export" }).locator("tbody tr").allInnerTexts();
   assert.deepEqual(rows.map((row) => row.split(/\s+/)[0]), ["parser", "report", "docs", "merge"]);
   assert.match(rows[1], /begun[\s\S]*code, lan, writes src\/report\/\*\*, after parser[\s\S]*round 2: the merge sent it back/);
   await page.getByText("1 of 3 tasks passed").waitFor();
@@ -111,6 +111,24 @@ test("a plan is seen task by task, each with its run, and the merge behind them"
   assert.deepEqual(await faults(page), []);
   await page.getByRole("link", { name: "parser" }).click();
   await page.waitForFunction((id) => location.hash === `#/runs/${id}`, Object.keys(world.runs)[0]);
+  leave();
+});
+
+test("who is in the fleet is seen, and who is broken, away or busy", async (t) => {
+  const world = small_world();
+  const { page, leave } = await visit(t, world, "#/fleet");
+  const panel = page.locator("section.panel", { hasText: "of the fleet at postgresql://desk/lathe" });
+  await panel.waitFor();
+  const rows = await panel.locator("tbody tr").allInnerTexts();
+  assert.deepEqual(rows.map((row) => row.split(/\s+/)[0]), ["desk", "laptop", "attic", "den"]);
+  assert.match(rows[0], /takes work[\s\S]*workers: qwen3-8b[\s\S]*canaries of qwen3-8b/);
+  assert.match(rows[1], /busy[\s\S]*waited for a processor 71 % of the time/);
+  assert.match(rows[2], /in quarantine/);
+  assert.match(rows[3], /away[\s\S]*2 h ago/);
+  await panel.getByText("lathe fleet admit attic").waitFor();
+  assert.deepEqual(await faults(page), []);
+  world.nodes = { fleet: "postgresql://desk/lathe", own: false, data: [] };
+  await page.getByText("This machine was invited").waitFor();
   leave();
 });
 
@@ -311,7 +329,7 @@ test("a server that is gone is said so, and everything is back when it is", asyn
 });
 
 test("nothing there, and nothing that can be read: each view says what to do", async (t) => {
-  const empty = { ...small_world(), runs: {}, models: { data: [] }, catalog: { directory: "/m", models: [] }, consents: [], plans: [], bench: { records: [] }, usage: { by: "model", data: [] } };
+  const empty = { ...small_world(), runs: {}, models: { data: [] }, catalog: { directory: "/m", models: [] }, consents: [], plans: [], nodes: { fleet: null, own: true, data: [] }, bench: { records: [] }, usage: { by: "model", data: [] } };
   empty.pool = { ...empty.pool, models: [], loops: [], memory_booked: 0, energy: { watts: null, why: "not readable here: no RAPL" } };
   const { page, leave } = await visit(t, empty, "#/bench");
   const shows = async (hash, words) => {

@@ -1,6 +1,6 @@
 // All that the page knows, in one place. Components read these signals and call actions; they keep nothing of their own.
 import { computed, signal } from "@preact/signals";
-import type { Agreement, Benchmarks, Catalog, Consent, Consents, Doctor, Fit, Labels, Model, Plans, Pool, Recipe, Run, RunEvent, RunRow, Session, Track, TrackRow, Usage } from "./types";
+import type { Agreement, Benchmarks, Catalog, Consent, Consents, Doctor, Fit, Labels, Model, Nodes, Plans, Pool, Recipe, Run, RunEvent, RunRow, Session, Track, TrackRow, Usage } from "./types";
 
 export interface Fault {
   message: string;
@@ -138,6 +138,7 @@ export const lastLabel = signal(""); // said after each one
 // --- Fleet ---
 
 export const plans = signal<Loadable<Plans>>(loading);
+export const nodes = signal<Loadable<Nodes>>(loading);
 
 // --- Consent ---
 

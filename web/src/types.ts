@@ -276,6 +276,24 @@ export const Plans = object({
   ),
 });
 export type Plans = Of<typeof Plans>;
+const NodeLoad = { busy: or(text, ""), slots: or(number, 0), build: or(text, ""), canary: or(record(text), {}) };
+export const Nodes = object({
+  fleet: nullable(text),
+  own: flag,
+  data: list(
+    object({
+      id: text,
+      name: text,
+      tier: text,
+      clearance: text,
+      state: text,
+      seen: nullable(text),
+      caps: list(text),
+      load: or(object(NodeLoad), { busy: "", slots: 0, build: "", canary: {} }),
+    }),
+  ),
+});
+export type Nodes = Of<typeof Nodes>;
 
 // --- the rest ---
 

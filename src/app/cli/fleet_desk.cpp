@@ -7,6 +7,7 @@
 
 #include "books/postgres/open_postgres.h"
 #include "ground/base/text.h"
+#include "loop/orders/leased_calls.h"
 #include "serve/pairing/settings.h"
 
 namespace lathe::app {
@@ -62,6 +63,18 @@ books::NodeRow fleet_node(const std::string& id, const std::string& fingerprint,
 std::string node_name(const books::NodeRow& node) {
   if (node.caps.empty() || !node.caps[0].starts_with(kNameCap)) return node.id;
   return node.caps[0].substr(kNameCap.size());
+}
+
+Json node_json(const books::NodeRow& node) {
+  return {{"id", node.id},
+          {"name", node_name(node)},
+          {"tier", node.tier},
+          {"clearance", clearance_name(node.clearance)},
+          {"state", books::node_state_name(node.state)},
+          {"fingerprint", node.cert},
+          {"caps", loop::caps_of(node)},
+          {"load", node.load},
+          {"seen", node.seen_ms == 0 ? Json() : Json(format_utc(node.seen_ms))}};
 }
 
 Result<books::NodeRow> find_node(const std::vector<books::NodeRow>& nodes,

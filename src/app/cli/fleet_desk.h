@@ -21,6 +21,8 @@ Reach parse_clearance(const std::string& name);
 books::NodeRow fleet_node(const std::string& id, const std::string& fingerprint,
                           const std::string& name, const std::string& tier, Reach clearance);
 std::string node_name(const books::NodeRow& node);
+// All that is known of it.
+Json node_json(const books::NodeRow& node);
 // By its id, its name, or the beginning of its id, where that is one's alone.
 Result<books::NodeRow> find_node(const std::vector<books::NodeRow>& nodes, const std::string& text);
 // Writes it down; what it said last stays. Errors: another node that is not forgotten has the name.

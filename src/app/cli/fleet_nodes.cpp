@@ -14,18 +14,6 @@ struct FleetNodesFlags {
   std::string database, node;
 };
 
-Json node_json(const books::NodeRow& node) {
-  return {{"id", node.id},
-          {"name", node_name(node)},
-          {"tier", node.tier},
-          {"clearance", clearance_name(node.clearance)},
-          {"state", books::node_state_name(node.state)},
-          {"fingerprint", node.cert},
-          {"caps", loop::caps_of(node)},
-          {"load", node.load},
-          {"seen", node.seen_ms == 0 ? Json() : Json(format_utc(node.seen_ms))}};
-}
-
 // "cpu 12, memory 0": the load as it was said, one level of it.
 std::string load_text(const Json& load) {
   std::vector<std::string> parts;

@@ -1,9 +1,12 @@
-// GET /plans
+// GET /plans, GET /nodes
 #include "app/cli/served_plans.h"
 
+#include "app/cli/fleet_desk.h"
 #include "app/cli/journals.h"
 #include "app/cli/plans.h"
+#include "books/postgres/open_postgres.h"
 #include "loop/plan/drive.h"
+#include "serve/pairing/settings.h"
 #include "serve/runs/answers.h"
 
 namespace lathe::app {
@@ -50,6 +53,26 @@ serve::Handled list_of_plans(const App& app, const serve::Call& call) {
     if (found) plans.push_back(json_of_plan(*found));
   }
   return serve::json_reply({{"data", std::move(plans)}});
+}
+
+serve::Handled list_of_nodes(const App& app, const serve::Call& call) {
+  if (!call.owner)
+    return std::unexpected(
+        serve::ApiError{403, "nodes are for whoever runs the server: with the owner's key"});
+  LATHE_TRY(const auto settings, serve::or_api_error(serve::read_fleet_settings(app.config_dir)));
+  Json nodes = Json::array();
+  if (!settings)
+    return serve::json_reply({{"fleet", nullptr}, {"own", true}, {"data", std::move(nodes)}});
+  const std::string address = settings->libpq_address();
+  const bool own = settings->inviter.empty();
+  if (own) {
+    LATHE_TRY(const auto store, serve::or_api_error(books::open_postgres_leases(address)));
+    LATHE_TRY(const auto rows, serve::or_api_error(store->nodes()));
+    for (const books::NodeRow& row : rows)
+      if (row.state != books::NodeState::kForgotten) nodes.push_back(node_json(row));
+  }
+  return serve::json_reply(
+      {{"fleet", books::postgres_place(address)}, {"own", own}, {"data", std::move(nodes)}});
 }
 
 }  // namespace lathe::app

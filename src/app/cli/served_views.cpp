@@ -230,6 +230,9 @@ std::span<const ViewEndpoint> view_endpoints() {
        "`decision`: `allow` or `deny`; `secret_ok`: the kinds of secrets that may go. Owner"},
       {"GET", "/plans",
        "`lathe fleet show` of the newest 20 plans: each task and the merge. Owner"},
+      {"GET", "/nodes",
+       "`lathe fleet nodes`: `fleet` (its database, null where there is none), `own` (whether this "
+       "machine may ask). Owner"},
   };
   return kEndpoints;
 }
@@ -260,6 +263,7 @@ serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& d
   add("GET", "/consents/{id}", [&app](Call& call) { return consent_text(app, call); });
   add("POST", "/consents/{id}", [&app](Call& call) { return decide_consent(app, call); });
   add("GET", "/plans", [&app](Call& call) { return list_of_plans(app, call); });
+  add("GET", "/nodes", [&app](Call& call) { return list_of_nodes(app, call); });
   return table;
 }
 

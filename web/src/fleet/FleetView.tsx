@@ -1,6 +1,7 @@
-// Plans: their tasks, side by side and put together, as far as their judges have said.
+// The fleet's nodes, and plans: their tasks, side by side and put together, as far as their judges have said.
 import { to_run } from "../router";
-import { plans } from "../store";
+import { NodesPanel } from "./NodesPanel";
+import { nodes, plans } from "../store";
 import { Outcome, type Tone } from "../shell/Outcome";
 import { Command, Empty, Heading, When } from "../shell/States";
 import type { Plans } from "../types";
@@ -54,6 +55,7 @@ export function FleetView() {
   return (
     <>
       <Heading title="Fleet" below={<p class="dim">Plans, task by task. A task has passed when its judges say so, a plan when the whole does.</p>} />
+      <When of={nodes.value} what="the nodes">{(value) => value.fleet !== null && <NodesPanel nodes={value} />}</When>
       <When of={plans.value} what="the plans">
         {(value) =>
           value.data.length === 0 ? (

@@ -7,7 +7,7 @@ import { load_catalog } from "../catalog/load";
 import { load_models } from "../chat/load";
 import { load_voices, stop_speech } from "../chat/speech";
 import { load_consents } from "../fleet/consents";
-import { load_plans } from "../fleet/plans";
+import { load_nodes, load_plans } from "../fleet/plans";
 import { load_doctor } from "../doctor/load";
 import { load_judge } from "../judge/load";
 import { load_ledger } from "../ledger/load";
@@ -46,7 +46,10 @@ function load(view: string, id: string, again: boolean): void {
   else if (view === "catalog" && !again) void load_catalog();
   else if (view === "ledger") void load_ledger();
   else if (view === "benchmarks" && !again) void load_benchmarks(id);
-  else if (view === "fleet") void load_plans();
+  else if (view === "fleet") {
+    void load_plans();
+    void load_nodes();
+  }
   else if (view === "consent") void load_consents(id, again);
   else if (view === "doctor" && !again) void load_doctor();
 }
