@@ -2,6 +2,7 @@
 // alone.
 #include <charconv>
 
+#include "app/cli/link_contact.h"
 #include "app/cli/local_model.h"
 #include "app/cli/model_library.h"
 #include "app/cli/pool_flags.h"
@@ -10,6 +11,8 @@
 #include "ground/base/units.h"
 #include "infer/engine/footprint.h"
 #include "infer/link/cut.h"
+#include "infer/link/link_speed.h"
+#include "infer/link/tcp_wire.h"
 
 namespace lathe::app {
 namespace {
@@ -28,8 +31,11 @@ struct Fit {
   bool runs = true;
   infer::Footprint bytes;
   std::uint64_t token_bytes = 0;  // that a token reads
-  std::size_t layers = 0;
+  std::size_t layers = 0, width = 0;
   std::size_t half = 0;  // layers of the first of two machines; 0: it cannot be cut
+  // On each of several machines by rows; absent: it cannot be divided so.
+  std::optional<std::uint64_t> rows_bytes = {};
+  std::uint64_t gathered_bytes = 0;
 };
 
 // What a question comes to.
@@ -40,15 +46,19 @@ struct FitAnswer {
   std::size_t threads = 0;
   std::uint64_t memory = 0;
   std::size_t boxes = 1;
-  double bandwidth = 0, exchange = 0;  // bytes a second, seconds; 0: not said
+  double bandwidth = 0, exchange = 0, link = 0;  // bytes a second, seconds; 0: not said
 
   infer::BoxesAdvice advice(const Fit& fit) const {
     return infer::advise_boxes({.model_bytes = fit.bytes.total().on_host(),
+                                .rows_bytes = fit.rows_bytes,
                                 .box_bytes = memory,
                                 .token_bytes = fit.token_bytes,
                                 .bytes_per_second = bandwidth,
                                 .exchange_seconds = exchange,
+                                .link_bytes_per_second = link,
                                 .layers = fit.layers,
+                                .width = fit.width,
+                                .gathered_bytes = fit.gathered_bytes,
                                 .boxes = boxes});
   }
   std::uint64_t needed() const { return sum.total().on_host(); }
@@ -100,27 +110,37 @@ Result<Wish> parse_wish(const App& app, const std::string& text) {
 }
 
 Result<Fit> size_model(const App& app, const std::string& text, infer::KvType kv,
-                       std::size_t threads) {
+                       std::size_t threads, std::size_t boxes) {
   LATHE_TRY(Wish wish, parse_wish(app, text));
   LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model_path(app, wish.path)));
   LATHE_TRY(const infer::Blueprint blueprint, infer::read_blueprint(file));
   if (wish.context == 0) wish.context = blueprint.context;
   const infer::ExecutorOptions options =
       infer::ExecutorOptions{.kv = kv}.of(blueprint, wish.context);
-  const auto sizes = infer::cpu_sizes(file, blueprint, {&infer::best_kernel_table(), threads},
-                                      options, wish.context);
-  if (!sizes) return invalid("{}: {}", wish.path, sizes.error().message);
-  auto bytes = infer::footprint(blueprint, *sizes, options,
-                                {.positions = wish.context, .streams = wish.streams});
+  const auto size = [&](const infer::ModelPart& part) -> Result<infer::Footprint> {
+    LATHE_TRY(const infer::ExecutorSizes sizes,
+              infer::cpu_sizes(file, blueprint, {&infer::best_kernel_table(), threads}, options,
+                               wish.context, part));
+    return infer::footprint(blueprint, sizes, options,
+                            {.positions = wish.context, .streams = wish.streams});
+  };
+  auto bytes = size({});
   if (!bytes) return invalid("{}: {}", wish.path, bytes.error().message);
-  const auto half = infer::choose_cut(file, blueprint, infer::best_kernel_table(), 0);
-  return Fit{std::move(wish),
-             blueprint.architecture,
-             blueprint.runs(),
-             std::move(*bytes),
-             infer::token_bytes(file, blueprint),
-             blueprint.layers.size(),
-             half.value_or(0)};
+  Fit fit;
+  fit.architecture = blueprint.architecture;
+  fit.runs = blueprint.runs();
+  fit.bytes = std::move(*bytes);
+  fit.token_bytes = infer::token_bytes(file, blueprint);
+  fit.layers = blueprint.layers.size();
+  fit.width = blueprint.embedding;
+  fit.half = infer::choose_cut(file, blueprint, infer::best_kernel_table(), 0).value_or(0);
+  if (boxes > 1 && infer::check_rows(blueprint)) {
+    LATHE_TRY(const infer::Footprint rows, size({.rows = {0, boxes}}));
+    fit.rows_bytes = rows.total().on_host();
+    fit.gathered_bytes = infer::gathered_bytes(blueprint, boxes);
+  }
+  fit.wish = std::move(wish);
+  return fit;
 }
 
 std::string_view use_name(infer::BoxesUse use) {
@@ -129,10 +149,10 @@ std::string_view use_name(infer::BoxesUse use) {
       return "one";
     case infer::BoxesUse::kReplicas:
       return "replicas";
-    case infer::BoxesUse::kPipeline:
-      return "pipeline";
-    case infer::BoxesUse::kTensor:
-      return "tensor";
+    case infer::BoxesUse::kLayers:
+      return "layers";
+    case infer::BoxesUse::kRows:
+      return "rows";
     case infer::BoxesUse::kTooSmall:
       return "too_small";
   }
@@ -145,25 +165,23 @@ std::string advice_text(const FitAnswer& answer, const Fit& fit) {
       answer.bandwidth == 0
           ? ""
           : fmt::format(
-                " (calculated, one stream: {:.1f} tokens a second; with matrices split {:.1f})",
-                1 / advice.pipeline_seconds, 1 / advice.tensor_seconds);
+                " (calculated, one stream: {:.1f} tokens a second by layers, {:.1f} by rows)",
+                1 / advice.layers_seconds, 1 / advice.rows_seconds);
   switch (advice.use) {
     case infer::BoxesUse::kOne:
       return "it fits one box";
     case infer::BoxesUse::kReplicas:
       return fmt::format("it fits one box: serve it on each of the {}, without a link",
                          answer.boxes);
-    case infer::BoxesUse::kPipeline:
+    case infer::BoxesUse::kLayers:
       return fmt::format("its layers one behind the other, `lathe serve --link`{}{}",
                          fit.half == 0 ? ""
                                        : fmt::format(", the first of two boxes with {} of {}",
                                                      fit.half, fit.layers),
                          speeds);
-    case infer::BoxesUse::kTensor:
-      return fmt::format(
-          "an engine that splits matrices would be faster than layers one behind the other, which "
-          "is what lathe does{}",
-          speeds);
+    case infer::BoxesUse::kRows:
+      return fmt::format("its matrices by rows, `lathe serve --link … --link-split rows`{}",
+                         speeds);
     case infer::BoxesUse::kTooSmall:
       return fmt::format("it does not fit {} boxes", answer.boxes);
   }
@@ -226,8 +244,9 @@ Result<FitAnswer> fit_models(const FitQuestion& question, const App& app) {
     answer.bandwidth = static_cast<double>(bandwidth);
   }
   answer.exchange = question.exchange_us * 1e-6;
+  answer.link = question.link_bytes;
   for (const std::string& text : question.models) {
-    LATHE_TRY(answer.fits.emplace_back(), size_model(app, text, kv, answer.threads));
+    LATHE_TRY(answer.fits.emplace_back(), size_model(app, text, kv, answer.threads, answer.boxes));
     answer.sum += answer.fits.back().bytes;
   }
   return answer;
@@ -246,8 +265,10 @@ Json answer_json(const FitAnswer& answer) {
       const infer::BoxesAdvice advice = answer.advice(fit);
       model["boxes"] = {{"use", use_name(advice.use)}, {"first_layers", fit.half}};
       if (answer.bandwidth > 0)
-        model["boxes"].update({{"pipeline_seconds", advice.pipeline_seconds},
-                               {"tensor_seconds", advice.tensor_seconds}});
+        model["boxes"].update({{"layers_seconds", advice.layers_seconds},
+                               {"rows_seconds", advice.rows_seconds},
+                               {"exchange_seconds", answer.exchange},
+                               {"link_bytes_per_second", answer.link}});
     }
     models.push_back(std::move(model));
   }
@@ -259,6 +280,28 @@ Json answer_json(const FitAnswer& answer) {
           {"spare",
            static_cast<std::int64_t>(answer.memory) - static_cast<std::int64_t>(answer.needed())},
           {"fits", answer.fits_in()}};
+}
+
+// The question with what was measured of the link to a `lathe link` of the same file.
+Result<FitQuestion> measured(const App& app, FitQuestion question, const std::string& address) {
+  constexpr Milliseconds kConnect{1500};
+  if (question.models.size() != 1)
+    return invalid("--link is for one model; {} are asked for", question.models.size());
+  LATHE_TRY(const Wish wish, parse_wish(app, question.models.front()));
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model_path(app, wish.path)));
+  LATHE_TRY(const std::string identity, infer::link_identity(file));
+  LATHE_TRY_STATUS(record_link(app, serve::ContactKind::kOut, address));
+  LATHE_TRY(auto wire, infer::connect_tcp(address, kConnect));
+  LATHE_TRY(const infer::LinkSpeed speed, infer::measure_link(std::move(wire), identity));
+  question.exchange_us = speed.exchange_seconds * 1e6;
+  question.link_bytes = speed.bytes_per_second;
+  return question;
+}
+
+std::string link_text(const FitAnswer& answer) {
+  if (answer.link == 0) return "";
+  return fmt::format("the link, measured: {:.0f} µs for a small frame, {:.2f} GB a second\n",
+                     answer.exchange * 1e6, answer.link * 1e-9);
 }
 
 }  // namespace
@@ -294,14 +337,24 @@ void add_fit(CLI::App& cli, App& app, Action& action) {
                    "Microseconds of one small exchange between two of them, as measured")
       ->check(CLI::NonNegativeNumber)
       ->needs("--bandwidth");
-  command->callback([&app, &action, flags] {
-    action = [&app, flags] {
-      const auto answer = fit_models(*flags, app);
+  auto link = std::make_shared<std::string>();
+  command
+      ->add_option("--link", *link,
+                   "HOST:PORT of a `lathe link` of the same file: what an exchange takes and how "
+                   "many bytes go over a second is measured")
+      ->needs("--bandwidth")
+      ->excludes("--exchange");
+  command->callback([&app, &action, flags, link] {
+    action = [&app, flags, link] {
+      const Result<FitQuestion> question =
+          link->empty() ? Result<FitQuestion>(*flags) : measured(app, *flags, *link);
+      if (!question) return report_error(app, question.error());
+      const auto answer = fit_models(*question, app);
       if (!answer) return report_error(app, answer.error());
       if (app.json)
         print_json(answer_json(*answer));
       else
-        print(table(answer->fits, answer->sum, answer->memory));
+        print(table(answer->fits, answer->sum, answer->memory) + link_text(*answer));
       if (!app.json && answer->boxes > 1)
         for (const Fit& fit : answer->fits)
           print(fmt::format("{} boxes, {}: {}\n", answer->boxes,

@@ -1,4 +1,4 @@
-// lathe link MODEL: the last layers of a model for a machine that serves it (`lathe serve --link`).
+// lathe link MODEL: the rest of a model for a machine that serves it (`lathe serve --link`).
 #include "app/cli/link_contact.h"
 #include "app/cli/local_model.h"
 #include "app/cli/model_library.h"
@@ -39,14 +39,14 @@ Status link(const App& app, const LinkFlags& flags) {
   if (app.json)
     print_json({{"event", "ready"}, {"address", address}, {"memory", memory}});
   else
-    print(fmt::format("the last layers of {} are at {} · {} for them · Ctrl-C ends\n", flags.model,
+    print(fmt::format("a part of {} can be had at {} · {} for them · Ctrl-C ends\n", flags.model,
                       address, format_bytes(memory)));
   while (!app.stop->raised()) {
     auto wire = listener.accept(*app.stop);
     if (!wire) break;
     LATHE_TRY_STATUS(record_link(app, serve::ContactKind::kIn, address));
     const Status ended = partner->serve(std::move(*wire), *app.stop);
-    note(app, ended ? "the machine with the first layers has gone"
+    note(app, ended ? "the machine that serves the model has gone"
                     : "the link has ended: " + ended.error().message);
   }
   return {};
@@ -57,7 +57,7 @@ Status link(const App& app, const LinkFlags& flags) {
 void add_link(CLI::App& cli, App& app, Action& action) {
   auto flags = std::make_shared<LinkFlags>();
   CLI::App* command = cli.add_subcommand(
-      "link", "Hold the last layers of a model that another machine serves (`lathe serve --link`)");
+      "link", "Hold a part of a model that another machine serves (`lathe serve --link`)");
   command->add_option("model", flags->model, "A GGUF file or a name of `lathe models`")->required();
   command
       ->add_option("--listen", flags->listen,

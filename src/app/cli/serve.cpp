@@ -59,7 +59,8 @@ struct ServeFlags {
   int slots = 1;
   int busy_at = 60;  // percent; 0: not looked at
   bool on_battery = false;
-  std::string link;  // HOST:PORT of who has the model's last layers
+  std::string link;  // HOST:PORT of who has the rest of the model
+  std::string link_split = "layers";
   std::size_t link_layers = 0;
 };
 
@@ -359,7 +360,8 @@ Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(const Milliseconds grace, parse_duration(flags.grace));
   LATHE_TRY(serve::Catalog catalog, read_catalog(app, flags));
   LATHE_TRY_STATUS(check_link(flags));
-  if (!flags.link.empty()) LATHE_TRY_STATUS(catalog.link(flags.link, flags.link_layers));
+  if (!flags.link.empty())
+    LATHE_TRY_STATUS(catalog.link(flags.link, flags.link_split == "rows", flags.link_layers));
   LATHE_TRY(serve::PoolOptions options, pool_options(app, flags));
   LATHE_TRY(serve::ServerConfig config, server_config(app, flags));
   config.contacts = app.contacts.get();
@@ -557,7 +559,14 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   command->add_flag("--on-battery", flags->on_battery,
                     "With --node: take work on the battery, too");
   command->add_option("--link", flags->link,
-                      "HOST:PORT of `lathe link` on a machine that has the model's last layers");
+                      "HOST:PORT of `lathe link` on a machine that has the rest of the model");
+  command
+      ->add_option("--link-split", flags->link_split,
+                   "What each machine has: `layers`, here the first ones and there the last ones, "
+                   "or `rows`, half of every matrix (`lathe fit --boxes` says which is faster)")
+      ->check(CLI::IsMember({"layers", "rows"}))
+      ->needs("--link")
+      ->capture_default_str();
   command
       ->add_option("--link-layers", flags->link_layers,
                    "Layers that are here (default: half of the weights)")

@@ -13,6 +13,7 @@ struct FitQuestion {
   std::size_t boxes = 1;   // machines with that memory each
   std::string bandwidth;   // bytes that one reads a second; "": nobody says
   double exchange_us = 0;  // of one small exchange between two
+  double link_bytes = 0;   // that go from one to another a second; 0: nobody has measured
 };
 // As `lathe fit --json`: whether models fit into memory together.
 Result<Json> fit_shown(const FitQuestion& question, const App& app);

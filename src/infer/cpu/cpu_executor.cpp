@@ -69,19 +69,19 @@ MemoryLayout cpu_layout(const Blueprint& blueprint, const KernelTable& kernels, 
 
 Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
                                 const Processor& processor, const ExecutorOptions& options,
-                                std::size_t positions, LayerRange layers) {
+                                std::size_t positions, const ModelPart& part) {
   LATHE_TRY_STATUS(check_kv(blueprint, options.kv));
   const ForwardSizes forward = ForwardSizes::of(blueprint, processor.threads, options);
   const std::uint64_t deep = HeadWalk::deep_bytes(blueprint, processor.threads, positions);
-  return ExecutorSizes{.layout = cpu_layout(blueprint, *processor.kernels, options.kv, layers),
-                       .weights = DeviceBytes(
-                           kHostDevice, weight_bytes(file, blueprint, *processor.kernels, layers)),
-                       .scratch = DeviceBytes(kHostDevice, forward.bytes() + deep)};
+  return ExecutorSizes{
+      .layout = cpu_layout(blueprint, *processor.kernels, options.kv, part.layers),
+      .weights = DeviceBytes(kHostDevice, weight_bytes(file, blueprint, *processor.kernels, part)),
+      .scratch = DeviceBytes(kHostDevice, forward.bytes() + deep)};
 }
 
 CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options)
     : options_(options),
-      layout_(cpu_layout(model.blueprint(), model.kernels(), options.kv, model.held())),
+      layout_(cpu_layout(model.blueprint(), model.kernels(), options.kv, model.held().layers)),
       tile_tokens_(HeadWalk::tile_tokens(model.blueprint())) {
   const Blueprint& blueprint = model.blueprint();
   step_.model = &model;
@@ -100,7 +100,7 @@ CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOpt
   for (const RopeSpec& rope : step_.ropes.all)
     frequencies_.push_back(rope_frequencies(rope, factors_of(rope)));
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i)
-    if (model.held().holds(i)) add_parts(i);
+    if (model.held().layers.holds(i)) add_parts(i);
 }
 
 void CpuExecutor::add_parts(std::size_t i) {
@@ -131,9 +131,11 @@ void CpuExecutor::add_parts(std::size_t i) {
 }
 
 Result<std::unique_ptr<CpuExecutor>> CpuExecutor::create(const Model& model, ThreadTeam& team,
-                                                         const ExecutorOptions& options) {
+                                                         const ExecutorOptions& options,
+                                                         RowExchange* exchange) {
   LATHE_TRY_STATUS(check_kv(model.blueprint(), options.kv));
   std::unique_ptr<CpuExecutor> executor(new CpuExecutor(model, team, options));
+  executor->step_.exchange = exchange;
   LATHE_TRY_STATUS(executor->step_.scratch.reserve(
       ForwardSizes::of(model.blueprint(), static_cast<std::size_t>(team.size()), options)));
   return executor;
@@ -152,20 +154,27 @@ std::span<const float> CpuExecutor::output(std::size_t row) const {
 }
 
 void CpuExecutor::run(std::span<const Slice> slices, OutputKind kind) {
+  begin_run(slices);
+  if (step_.model->blueprint().predicts) join(slices);
+  if (step_.model->blueprint().layer_input != 0) prepare_layer_inputs(step_);
+  finish_run(slices, kind);
+}
+
+std::span<const float> CpuExecutor::begin_run(std::span<const Slice> slices) {
   place_tokens(slices);
   compute_angles();
   step_.team->run(step_.tokens.size(), [&](std::size_t t, int) { begin(t); });
-  if (step_.model->blueprint().predicts) join(slices);
-  if (step_.model->blueprint().layer_input != 0) prepare_layer_inputs(step_);
+  return {step_.scratch.x.data(), step_.tokens.size() * step_.width()};
+}
+
+void CpuExecutor::finish_run(std::span<const Slice> slices, OutputKind kind) {
   write_outputs(output_rows(slices), kind, run_parts());
 }
 
 std::span<const float> CpuExecutor::run_first(std::span<const Slice> slices) {
-  place_tokens(slices);
-  compute_angles();
-  step_.team->run(step_.tokens.size(), [&](std::size_t t, int) { begin(t); });
+  const std::span<const float> x = begin_run(slices);
   pass(run_parts());
-  return {step_.scratch.x.data(), step_.tokens.size() * step_.width()};
+  return x;
 }
 
 void CpuExecutor::run_last(std::span<const HandedSlice> slices, std::span<const float> x,
@@ -192,6 +201,7 @@ void CpuExecutor::run_last(std::span<const HandedSlice> slices, std::span<const 
 CpuExecutor::Joint CpuExecutor::run_parts() {
   Joint joint;
   for (const Part& part : parts_) {
+    if (step_.lost()) break;
     joint.read = part.reads;
     joint.pre = part.pre;
     pass(joint);
@@ -358,13 +368,14 @@ void CpuExecutor::write_outputs(std::span<const std::size_t> rows, OutputKind ki
       norm(add_branch(joint, rows[i]), last, out);
     if (kind == OutputKind::kLogits) s.normed.quantize(kernels, i, 0, width);
   });
-  if (kind == OutputKind::kHidden || rows.empty()) return;
+  if (kind == OutputKind::kHidden || rows.empty() || step_.lost()) return;
   const Product product{.matrix = &step_.model->output(),
                         .x = &s.normed,
                         .tokens = rows.size(),
                         .out = s.output.data(),
                         .stride = output_width_};
   multiply(*step_.team, {&product, 1});
+  if (step_.exchange != nullptr) step_.exchange->hand_in(product);
   if (blueprint.logit_scale == 1 && blueprint.logit_cap == 0) return;
   step_.team->run(rows.size(), [&](std::size_t i, int) {
     float* row = s.output.data() + i * output_width_;

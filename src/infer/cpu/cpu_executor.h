@@ -11,7 +11,8 @@
 
 namespace lathe::infer {
 
-// A run of consecutive tokens of one sequence, of which the layers before have been computed.
+// A run of consecutive tokens of one sequence, of which the layers before, if any, have been
+// computed.
 struct HandedSlice {
   struct Token {
     RopePosition turns;
@@ -26,9 +27,11 @@ struct HandedSlice {
 class CpuExecutor final : public Executor {
  public:
   // References must outlive it. Several may share a model and, one after the other, a team. It has
-  // the layers that the model holds; run() is for one that holds all.
+  // the layers that the model holds; run() is for one that holds all. `exchange`: of a model that
+  // holds some rows of its matrices.
   static Result<std::unique_ptr<CpuExecutor>> create(const Model& model, ThreadTeam& team,
-                                                     const ExecutorOptions& options);
+                                                     const ExecutorOptions& options,
+                                                     RowExchange* exchange = nullptr);
 
   const Blueprint& blueprint() const override { return step_.model->blueprint(); }
   const ExecutorOptions& options() const override { return options_; }
@@ -39,6 +42,10 @@ class CpuExecutor final : public Executor {
   std::span<const float> run_first(std::span<const Slice> slices);
   // … The last part, from there: `x` is read.
   void run_last(std::span<const HandedSlice> slices, std::span<const float> x, OutputKind kind);
+  // With some rows of all layers: what a token begins with, from where another executor with the
+  // other rows does run_last(); and the layers, beside it.
+  std::span<const float> begin_run(std::span<const Slice> slices);
+  void finish_run(std::span<const Slice> slices, OutputKind kind);
   std::span<const float> output(std::size_t row) const override;
   std::span<const float> hidden(std::size_t token) const override;
   std::vector<float> head(std::span<const float> pooled) override;
@@ -109,6 +116,6 @@ struct Processor {
 // What CpuExecutor will take over so many positions. Any thread.
 Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
                                 const Processor& processor, const ExecutorOptions& options,
-                                std::size_t positions, LayerRange layers = {});
+                                std::size_t positions, const ModelPart& part = {});
 
 }  // namespace lathe::infer

@@ -14,12 +14,21 @@ bool is_looked_up(const TensorSpec& spec, const Blueprint& blueprint) {
   return spec.slot == Slot::kLayerEmbedding || (spec.slot == Slot::kEmbedding && !blueprint.tied);
 }
 
-// Whether a part of the model with these layers has it.
-bool is_held(const TensorSpec& spec, const Blueprint& blueprint, LayerRange layers) {
-  if (slot_info(spec.slot).in_layer) return layers.holds(spec.layer);
-  const bool last = layers.end >= blueprint.layers.size();
-  if (spec.slot == Slot::kEmbedding) return layers.first == 0 || (last && blueprint.tied);
+// Whether a part of the model has it, or some of its rows.
+bool is_held(const TensorSpec& spec, const Blueprint& blueprint, const ModelPart& part) {
+  if (slot_info(spec.slot).in_layer) return part.layers.holds(spec.layer);
+  const bool first = part.layers.first == 0 && part.rows.index == 0;
+  const bool last = part.layers.end >= blueprint.layers.size();
+  if (spec.slot == Slot::kEmbedding) return first || (last && blueprint.tied);
   return spec.vector || last;
+}
+
+// The rows of a matrix that a part has. What embeddings are looked up in on the first machine is
+// there as a whole.
+RowShare::Range rows_of(const TensorSpec& spec, const Blueprint& blueprint, const RowShare& share) {
+  const bool looked_up = spec.slot == Slot::kEmbedding && share.index == 0;
+  if (looked_up || !is_divided(spec, blueprint)) return {0, spec.rows};
+  return share.of(spec.rows);
 }
 
 // The numbers that a matrix's products are multiplied by; empty: 1.
@@ -33,6 +42,20 @@ Result<std::vector<float>> load_scales(const Gguf& file, const BoundTensor& boun
 }
 
 }  // namespace
+
+bool is_divided(const TensorSpec& spec, const Blueprint& blueprint) {
+  if (spec.vector || spec.heads) return false;
+  const SlotInfo& info = slot_info(spec.slot);
+  if (info.in_layer) return !info.exact;
+  return spec.slot == (blueprint.tied ? Slot::kEmbedding : Slot::kOutput);
+}
+
+RowShare::Range RowShare::of(std::size_t rows) const {
+  const std::size_t panels = (rows + kPanelRows - 1) / kPanelRows;
+  if (panels < parts) return {0, rows};
+  const std::size_t first = panels * index / parts * kPanelRows;
+  return {first, std::min(rows, panels * (index + 1) / parts * kPanelRows) - first};
+}
 
 LayerWeights& Model::weights_of(const TensorSpec& spec) {
   return slot_info(spec.slot).in_layer ? layers_[spec.layer] : outside_;
@@ -81,7 +104,7 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
   model->blueprint_ = std::move(read);
   model->kernels_ = options.kernels;
   model->shares_ = options.shares;
-  model->held_ = options.layers;
+  model->held_ = options.part;
   LATHE_CHECK(model->blueprint_.predicts == (options.shares != nullptr));
   const Blueprint& blueprint = model->blueprint_;
   model->layers_.resize(blueprint.layers.size());
@@ -89,7 +112,7 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
   std::vector<MatrixLoad> loads;
   std::vector<std::pair<Table*, const GgufTensor*>> tables;
   for (const BoundTensor& bound : tensors) {
-    if (!is_held(bound.spec, blueprint, options.layers)) continue;
+    if (!is_held(bound.spec, blueprint, options.part)) continue;
     LayerWeights& weights = model->weights_of(bound.spec);
     if (is_looked_up(bound.spec, blueprint)) {
       tables.emplace_back(
@@ -102,18 +125,22 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
     } else {
       LATHE_TRY(std::vector<float> scales, load_scales(file, bound));
       model->vector_bytes_ += scales.size() * sizeof(float);
+      const auto [first, rows] = rows_of(bound.spec, blueprint, options.part.rows);
+      const bool whole = rows == bound.spec.rows;
       loads.push_back({.tensor = bound.tensor,
                        .matrix = &weights.matrix[bound.spec.slot],
                        .scales = std::move(scales),
-                       .first_row = bound.spec.first_row,
-                       .rows = bound.spec.rows});
+                       .first_row = bound.spec.first_row + first,
+                       .rows = rows,
+                       .part = whole ? RowPart{} : RowPart{first, bound.spec.rows}});
     }
   }
   LATHE_TRY_STATUS(model->check_rope_factors(file));
 
   std::uint64_t total = 0, before = 0;
   for (const auto& [table, tensor] : tables) total += tensor->bytes;
-  for (const MatrixLoad& load : loads) total += load.tensor->bytes;
+  for (const MatrixLoad& load : loads)
+    total += load.tensor->bytes / load.tensor->shape[1] * load.rows;
   const auto told = [&](std::uint64_t done) {
     if (options.progress) options.progress(before + done, total);
   };
@@ -122,6 +149,10 @@ Result<std::unique_ptr<Model>> Model::load(const Gguf& file, Blueprint read, Thr
     before += tensor->bytes;
   }
   LATHE_TRY(model->arena_, load_matrices(file, loads, *options.kernels, team, told, options.stop));
+  const PackedMatrix& output = model->output();
+  const auto [first, rows] = options.part.rows.of(output.rows);
+  if (!output.empty() && !output.is_part() && rows != output.rows)
+    model->own_output_ = output.rows_of(first, rows);
   return model;
 }
 
@@ -160,20 +191,20 @@ std::uint64_t Model::bytes_per_token() const {
 }
 
 std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint, const KernelTable& kernels,
-                           LayerRange layers) {
+                           const ModelPart& part) {
   std::uint64_t vectors = 0, embedding = 0, matrices = 0;
   std::set<std::string, std::less<>> counted;
   for (const TensorSpec& spec : tensors_of(blueprint)) {
     const GgufTensor* tensor = file.find_tensor(spec.name);
     if (tensor == nullptr) continue;
     counted.insert(spec.name);
-    if (!is_held(spec, blueprint, layers)) continue;
+    if (!is_held(spec, blueprint, part)) continue;
     if (is_looked_up(spec, blueprint))
       embedding += Pages::rounded(tensor->bytes);
     else if (spec.vector)
       vectors += tensor->elements() * sizeof(float);
     else
-      matrices += packed_bytes(kernels, *tensor, spec.is_part() ? spec.rows : 0);
+      matrices += packed_bytes(kernels, *tensor, rows_of(spec, blueprint, part.rows).count);
   }
   // Of a model that does not run yet, every tensor counts.
   const bool runs = blueprint.runs();

@@ -21,14 +21,37 @@ struct LayerWeights {
 
 class Model;
 
+// Of each matrix's rows one of so many parts of about the same size, whole panels of them.
+struct RowShare {
+  std::size_t index = 0, parts = 1;
+
+  // Which of so many rows; all of them where there are too few panels for every part to have one.
+  struct Range {
+    std::size_t first, count;
+  };
+  Range of(std::size_t rows) const;
+  bool operator==(const RowShare&) const = default;
+};
+
+// Whether machines that share a model by rows each have some of this matrix's: what is small stays
+// whole.
+bool is_divided(const TensorSpec& spec, const Blueprint& blueprint);
+
+// What one of several machines has of a model: layers, or of all layers some rows of every large
+// matrix. Outside layers the first machine has what a token begins with, the last one the output,
+// or each its rows of it.
+struct ModelPart {
+  LayerRange layers = {};
+  RowShare rows = {};
+  bool operator==(const ModelPart&) const = default;
+};
+
 struct LoadOptions {
   const KernelTable* kernels = nullptr;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;  // bytes; may be empty
   const StopFlag* stop = nullptr;
   const Model* shares = nullptr;  // of layers that predict: the model that they stand in
-  // Of a model that stands on several machines: what is here. Outside layers the first part has
-  // what a token begins with, the last one the output.
-  LayerRange layers = {};
+  ModelPart part = {};            // what is here
 };
 
 class Model {
@@ -43,9 +66,10 @@ class Model {
   const KernelTable& kernels() const { return *kernels_; }
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const LayerWeights& outside() const { return outside_; }  // of all layers
-  LayerRange held() const { return held_; }                 // layers whose weights are here
+  const ModelPart& held() const { return held_; }           // what is here
   const PackedMatrix& output() const {
     if (shares_ != nullptr) return shares_->output();
+    if (!own_output_.empty()) return own_output_;
     return outside_.matrix[blueprint_.tied ? Slot::kEmbedding : Slot::kOutput];
   }
   const std::vector<float>& output_norm() const;
@@ -64,7 +88,7 @@ class Model {
   Status check_rope_factors(const Gguf& file) const;
 
   Blueprint blueprint_;
-  LayerRange held_;
+  ModelPart held_;
   const Model* shares_ = nullptr;  // what it has not of its own
   const KernelTable* kernels_ = nullptr;
   std::vector<LayerWeights> layers_;
@@ -82,11 +106,14 @@ class Model {
   };
   Table embedding_, layer_embedding_;
   Pages arena_;
+  // Of an output matrix that is here as a whole, as embeddings are looked up in it: the rows that
+  // are multiplied here. Empty: those that there are.
+  PackedMatrix own_output_;
   std::uint64_t vector_bytes_ = 0;
 };
 
 // The bytes that Model::load will book for this file, from its header alone.
 std::uint64_t weight_bytes(const Gguf& file, const Blueprint& blueprint, const KernelTable& kernels,
-                           LayerRange layers = {});
+                           const ModelPart& part = {});
 
 }  // namespace lathe::infer

@@ -99,5 +99,35 @@ TEST_F(BigFile, LoadingTakesNoMoreThanWasPromised) {
   EXPECT_EQ((*model)->weight_bytes(), promised);
 }
 
+// A joint matrix counts by what is read of it, and so does a part.
+TEST(Model, ItIsToldHowMuchIsLoaded) {
+  const TempDir dir = *TempDir::make();
+  const fs::path path = dir.path() / "tiny.gguf";
+  write_tiny_model(path, {.layers = 2, .vocabulary = 512});
+  const auto file = *Gguf::open(path);
+  ThreadTeam team(1);
+  std::uint64_t whole = 0;
+  for (const ModelPart& part :
+       {ModelPart{}, ModelPart{.rows = {0, 2}}, ModelPart{.rows = {1, 2}}}) {
+    std::uint64_t last = 0, all = 0;
+    LoadOptions options;
+    options.kernels = &best_kernel_table();
+    options.part = part;
+    options.progress = [&](std::uint64_t done, std::uint64_t total) {
+      last = done;
+      all = total;
+    };
+    const auto model = Model::load(file, team, options);
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ(last, all);
+    if (part == ModelPart{})
+      whole = all;
+    else
+      EXPECT_LT(all, whole);
+    EXPECT_EQ((*model)->weight_bytes(),
+              weight_bytes(file, *read_blueprint(file), best_kernel_table(), part));
+  }
+}
+
 }  // namespace
 }  // namespace lathe::infer

@@ -14,10 +14,10 @@ void Step::multiply_linears(std::size_t layer, const Activations& x,
                         .x = &x,
                         .tokens = tokens.size(),
                         .out = linear.out,
-                        .stride = matrix.rows});
+                        .stride = matrix.all_rows()});
     if (observer != nullptr) observer->multiplied(layer, linear.slot, 0, x, 0, tokens.size());
   }
-  multiply(*team, products);
+  multiply_all(products);
   for (const Linear& linear : linears) adapt(layer, linear.slot, x, linear.out);
 }
 
@@ -27,16 +27,21 @@ void Step::multiply_experts(std::size_t layer, const Activations& x,
   std::vector<Product> products;
   for (const Linear& linear : linears) {
     const PackedMatrix& matrix = model->layers()[layer].matrix[linear.slot];
+    const std::size_t rows = matrix.all_rows();
     for (std::size_t e = 0; e < matrix.experts; ++e) {
       const std::size_t count = first[e + 1] - first[e];
       if (count == 0) continue;
-      products.push_back(
-          {&matrix, e, &x, first[e], count, linear.out + first[e] * matrix.rows, matrix.rows});
+      products.push_back({&matrix, e, &x, first[e], count, linear.out + first[e] * rows, rows});
       if (observer != nullptr) observer->multiplied(layer, linear.slot, e, x, first[e], count);
     }
   }
-  multiply(*team, products);
+  multiply_all(products);
   for (const Linear& linear : linears) adapt_experts(layer, linear.slot, x, linear.out);
+}
+
+void Step::multiply_all(std::span<const Product> products) {
+  multiply(*team, products);
+  if (exchange != nullptr) exchange->gather(products);
 }
 
 // y += the adapters' products with x, for the tokens that have one.

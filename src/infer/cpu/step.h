@@ -8,6 +8,7 @@
 #include "infer/cpu/experts.h"
 #include "infer/cpu/low_rank.h"
 #include "infer/cpu/model.h"
+#include "infer/cpu/row_exchange.h"
 #include "infer/cpu/scratch.h"
 #include "infer/models/rope.h"
 
@@ -61,6 +62,7 @@ struct Step {
   std::vector<float> low;  // (tokens or pairs, rank): what an adapter's A gives
   std::vector<LowRankProduct> low_products;
   InputObserver* observer = nullptr;  // nullptr: nobody listens
+  RowExchange* exchange = nullptr;    // nullptr: all rows of the matrices are here
 
   const KernelTable& kernels() const { return model->kernels(); }
   std::size_t width() const { return model->blueprint().embedding; }
@@ -78,7 +80,11 @@ struct Step {
   // The same where the rows of x are (token, expert) pairs in the order of `choice`.
   void multiply_experts(std::size_t layer, const Activations& x, std::span<const Linear> linears);
 
+  // What its machines compute it on is gone.
+  bool lost() const { return exchange != nullptr && exchange->lost(); }
+
  private:
+  void multiply_all(std::span<const Product> products);
   void adapt(std::size_t layer, Slot slot, const Activations& x, float* y);
   void adapt_experts(std::size_t layer, Slot slot, const Activations& x, float* y);
 };

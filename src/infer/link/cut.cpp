@@ -6,7 +6,6 @@
 #include <charconv>
 
 #include "ground/base/hash.h"
-#include "infer/cpu/model.h"
 
 namespace lathe::infer {
 namespace {
@@ -52,6 +51,16 @@ struct AddValue {
 
 }  // namespace
 
+ModelPart LinkPlan::first() const {
+  if (split == LinkSplit::kRows) return {.rows = {0, 2}};
+  return {.layers = {0, layers}};
+}
+
+ModelPart LinkPlan::second() const {
+  if (split == LinkSplit::kRows) return {.rows = {1, 2}};
+  return {.layers = {layers, SIZE_MAX}};
+}
+
 Status check_linkable(const Blueprint& blueprint) {
   const auto refuse = [&](std::string_view why) {
     return invalid("{} cannot stand on two machines: {}", blueprint.architecture, why);
@@ -93,8 +102,8 @@ Result<std::size_t> choose_cut(const Gguf& file, const Blueprint& blueprint,
   for (std::size_t cut = 1; cut < blueprint.layers.size(); ++cut) {
     if (!check_cut(blueprint, cut)) continue;
     const std::uint64_t larger =
-        std::max(weight_bytes(file, blueprint, kernels, {0, cut}),
-                 weight_bytes(file, blueprint, kernels, {cut, blueprint.layers.size()}));
+        std::max(weight_bytes(file, blueprint, kernels, LinkPlan{.layers = cut}.first()),
+                 weight_bytes(file, blueprint, kernels, LinkPlan{.layers = cut}.second()));
     if (larger >= least) continue;
     least = larger;
     best = cut;
@@ -105,6 +114,33 @@ Result<std::size_t> choose_cut(const Gguf& file, const Blueprint& blueprint,
         "the other side has",
         blueprint.architecture);
   return best;
+}
+
+Status check_rows(const Blueprint& blueprint) {
+  LATHE_TRY_STATUS(check_linkable(blueprint));
+  if (blueprint.deepstack == 0) return {};
+  return invalid(
+      "the matrices of {} cannot stand on two machines by rows: pictures are added behind its "
+      "first {} layers; put its layers one behind the other (layers)",
+      blueprint.architecture, blueprint.deepstack);
+}
+
+Status check_plan(const Blueprint& blueprint, const LinkPlan& plan) {
+  if (plan.split == LinkSplit::kLayers) return check_cut(blueprint, plan.layers);
+  if (plan.layers != 0)
+    return invalid("by rows, all layers stand on both machines; {} of them were asked for",
+                   plan.layers);
+  return check_rows(blueprint);
+}
+
+Result<LinkPlan> choose_plan(const Gguf& file, const Blueprint& blueprint,
+                             const KernelTable& kernels, LinkSplit split, std::size_t layers) {
+  LinkPlan plan{.split = split, .layers = layers};
+  if (split == LinkSplit::kLayers) {
+    LATHE_TRY(plan.layers, choose_cut(file, blueprint, kernels, layers));
+  }
+  LATHE_TRY_STATUS(check_plan(blueprint, plan));
+  return plan;
 }
 
 Result<std::string> link_identity(const Gguf& file) {
@@ -148,21 +184,35 @@ std::uint64_t token_bytes(const Gguf& file, const Blueprint& blueprint) {
   return bytes;
 }
 
+std::uint64_t gathered_bytes(const Blueprint& blueprint, std::size_t machines) {
+  const RowShare here{0, machines};
+  std::uint64_t rows = 0;
+  for (const TensorSpec& spec : tensors_of(blueprint)) {
+    if (!is_divided(spec, blueprint)) continue;
+    const std::uint64_t elsewhere = spec.rows - here.of(spec.rows).count;
+    rows += elsewhere * (spec.experts == 1 ? 1 : blueprint.layers[spec.layer].ffn.experts_used);
+  }
+  return rows * sizeof(float);
+}
+
 BoxesAdvice advise_boxes(const BoxesQuestion& question) {
-  const double all = static_cast<double>(question.token_bytes) / question.bytes_per_second;
-  const double exchanges =
-      static_cast<double>(kGathersOfLayer * question.layers) * question.exchange_seconds;
   const auto boxes = static_cast<double>(question.boxes);
-  BoxesAdvice advice{.use = BoxesUse::kPipeline,
-                     .pipeline_seconds = all + (boxes - 1) * question.exchange_seconds,
-                     .tensor_seconds = all / boxes + exchanges};
+  const double all = static_cast<double>(question.token_bytes) / question.bytes_per_second;
+  const double byte = question.link_bytes_per_second > 0 ? 1 / question.link_bytes_per_second : 0;
+  const auto row = static_cast<double>(question.width * sizeof(float));
+  const auto exchanges = static_cast<double>(kGathersOfLayer * question.layers);
+  BoxesAdvice advice{.use = BoxesUse::kLayers,
+                     .layers_seconds = all + (boxes - 1) * (question.exchange_seconds + row * byte),
+                     .rows_seconds = all / boxes + exchanges * question.exchange_seconds +
+                                     static_cast<double>(question.gathered_bytes) * byte};
+  const bool rows_fit = question.rows_bytes && *question.rows_bytes <= question.box_bytes;
   if (question.model_bytes <= question.box_bytes)
     advice.use = question.boxes > 1 ? BoxesUse::kReplicas : BoxesUse::kOne;
   else if (static_cast<double>(question.model_bytes) >
            boxes * static_cast<double>(question.box_bytes))
     advice.use = BoxesUse::kTooSmall;
-  else if (question.exchange_seconds > 0 && exchanges < all / boxes)
-    advice.use = BoxesUse::kTensor;
+  else if (rows_fit && question.exchange_seconds > 0 && advice.rows_seconds < advice.layers_seconds)
+    advice.use = BoxesUse::kRows;
   return advice;
 }
 

@@ -5,181 +5,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <map>
-#include <random>
-#include <thread>
-
-#include "infer/engine/engine.h"
-#include "infer/link/cut.h"
-#include "infer/link/linked_executor.h"
-#include "infer/link/partner.h"
+#include "infer/link/machines_test.h"
 #include "infer/link/tcp_wire.h"
-#include "infer/models/vocabulary.h"
 
 namespace lathe::infer {
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr Milliseconds kPatience{60'000};  // of a loaded machine
-
-fs::path model_file(const std::string& name) {
-  return fs::path(LATHE_SOURCE_DIR) / "tests/data/models" / (name + ".gguf");
-}
-
-// A machine with the last layers.
-struct There {
-  There(const std::string& name, std::unique_ptr<Wire> wire,
-        std::uint64_t memory = std::uint64_t{1} << 30)
-      : file(*Gguf::open(model_file(name))) {
-    partner = *LinkPartner::open(file, team, {.memory = memory, .kernels = &best_kernel_table()});
-    thread = std::thread([this, ends = std::move(wire)]() mutable {
-      status = partner->serve(std::move(ends), stop);
-    });
-  }
-  ~There() { end(); }
-  void end() {
-    if (thread.joinable()) thread.join();
-  }
-  Gguf file;
-  ThreadTeam team{1};
-  std::unique_ptr<LinkPartner> partner;
-  std::thread thread;
-  Status status;
-  StopFlag stop;
-};
-
-struct Whole {
-  explicit Whole(const std::string& name) : file(*Gguf::open(model_file(name))) {
-    tokenizer = *Tokenizer::make(*read_vocabulary(file));
-    blueprint = *read_runnable_blueprint(file);
-  }
-  std::unique_ptr<Model> load(LayerRange layers) {
-    LoadOptions options;
-    options.kernels = &best_kernel_table();
-    options.layers = layers;
-    auto model = Model::load(file, team, options);
-    EXPECT_TRUE(model.has_value()) << model.error().message;
-    return std::move(*model);
-  }
-  std::unique_ptr<Engine> engine(std::unique_ptr<Executor> executor, const EngineOptions& options) {
-    auto made = Engine::create(std::move(executor), *tokenizer, options);
-    EXPECT_TRUE(made.has_value()) << made.error().message;
-    return std::move(*made);
-  }
-  Gguf file;
-  ThreadTeam team{1};
-  std::unique_ptr<Tokenizer> tokenizer;
-  Blueprint blueprint;
-};
-
-// The tokens, and the top-20 logprobs of each, to the bit.
-struct Answer {
-  std::vector<TokenId> tokens;
-  std::vector<std::uint32_t> bits;
-  bool operator==(const Answer&) const = default;
-};
-using Answers = std::map<std::pair<std::size_t, std::size_t>, Answer>;  // question, candidate
-
-struct Asked {
-  std::shared_ptr<const RowBlock> rows;  // in front of the prompt; null: none
-  std::vector<TokenId> prompt, draft;
-  std::size_t candidates = 1;
-  std::uint64_t seed = 0;
-};
-
-// Some begin like earlier ones, some with several answers, some with a draft that is half right.
-std::vector<Asked> questions(std::mt19937& random, std::size_t count) {
-  std::vector<Asked> all;
-  for (std::size_t i = 0; i < count; ++i) {
-    Asked asked;
-    if (i % 2 == 1) {
-      const Asked& from = all[random() % all.size()];
-      asked.rows = from.rows;
-      const std::vector<TokenId>& before = from.prompt;
-      asked.prompt.assign(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(
-                                                               1 + random() % before.size()));
-    }
-    const std::size_t more = 1 + random() % 150;
-    for (std::size_t k = 0; k < more; ++k)
-      asked.prompt.push_back(static_cast<TokenId>(random() % 159));
-    asked.candidates = 1 + random() % 3;
-    asked.seed = i;
-    all.push_back(std::move(asked));
-  }
-  return all;
-}
-
-// A picture as a model may see it: a grid where positions have sections, or rows that see each
-// other where it does not choose what a token sees.
-std::shared_ptr<const RowBlock> rows_for(const Blueprint& blueprint) {
-  constexpr std::size_t kRows = 20;
-  std::mt19937 random(11);
-  std::vector<float> values(kRows * blueprint.row_width());
-  for (float& value : values) value = static_cast<float>(random() % 200) / 100 - 1;
-  const AttentionSpec* attention = blueprint.attention();
-  RowShape shape;
-  if (attention != nullptr && attention->rope.has_sections())
-    shape.grid_columns = 5;
-  else
-    shape.mutual = attention != nullptr && !blueprint.chooses();
-  return *RowBlock::make(blueprint.row_width(), std::move(values), shape);
-}
-
-std::size_t accepted = 0, rejected = 0, cached = 0;  // over all tests
-
-// By a schedule of its own: when they come, and how many tokens of prompts a step reads.
-Answers ask(Engine& engine, const std::vector<Asked>& questions, std::uint32_t schedule) {
-  std::mt19937 random(schedule);
-  Answers answers;
-  std::map<SequenceId, std::size_t> which;
-  engine.use_step_seconds(std::vector<double>(16, 1.0));
-  for (std::size_t added = 0; added < questions.size() || !engine.idle();) {
-    if (added < questions.size() && (random() % 3 == 0 || engine.idle())) {
-      const Asked& asked = questions[added];
-      GenerationRequest request;
-      if (asked.rows) request.prompt.add(asked.rows);
-      request.prompt.add(asked.prompt);
-      request.draft = asked.draft;
-      request.max_tokens = 8;
-      request.candidates = asked.candidates;
-      request.sampler.seed = asked.seed;
-      request.sampler.temperature = asked.seed % 2 == 0 ? 0.0f : 1.0f;
-      request.top_logprobs = 20;
-      request.ignore_end = true;
-      const auto id = engine.add(std::move(request));
-      EXPECT_TRUE(id.has_value()) << id.error().message;
-      which[*id] = added++;
-    }
-    engine.step(
-        [&](const TokenEvent& event) {
-          Answer& answer = answers[{which.at(event.request), event.candidate}];
-          answer.tokens.push_back(event.token);
-          for (const TokenLogprob& entry : event.top)
-            answer.bits.push_back(std::bit_cast<std::uint32_t>(entry.logprob));
-          if (event.finished) accepted += event.usage.accepted_drafts;
-          if (event.finished) rejected += event.usage.rejected_drafts;
-          if (event.finished) cached += event.usage.cached_tokens;
-        },
-        1 + random() % 200);
-    if (!engine.executor().lost()) break;
-  }
-  return answers;
-}
-
-std::unique_ptr<LinkedExecutor> linked(Whole& here, const Model& first, std::unique_ptr<Wire> wire,
-                                       const ExecutorOptions& options, std::size_t cut) {
-  auto partner =
-      LinkedPartner::greet(std::move(wire), *link_identity(here.file), options, cut, kPatience);
-  EXPECT_TRUE(partner.has_value());
-  const Status ready = (*partner)->wait(nullptr);
-  EXPECT_TRUE(ready.has_value()) << ready.error().message;
-  if (!ready) return nullptr;
-  auto executor = LinkedExecutor::create(first, here.team, options, std::move(*partner));
-  EXPECT_TRUE(executor.has_value()) << executor.error().message;
-  return executor ? std::move(*executor) : nullptr;
-}
 
 class OnTwoMachines : public ::testing::TestWithParam<std::pair<const char*, KvType>> {};
 
@@ -205,25 +37,27 @@ TEST_P(OnTwoMachines, TheBitsAreThoseOfOne) {
     asked[i].draft[random() % asked[i].draft.size()] = 3;
   }
   const auto count = here.blueprint.layers.size();
-  std::size_t cuts = 0;
-  for (const std::size_t cut : {std::size_t{1}, count / 2, count - 1}) {
-    if (!check_cut(here.blueprint, cut)) continue;
-    ++cuts;
+  std::size_t plans = 0;
+  for (const LinkPlan& plan :
+       {LinkPlan{.layers = 1}, LinkPlan{.layers = count / 2}, LinkPlan{.layers = count - 1},
+        LinkPlan{.split = LinkSplit::kRows}}) {
+    if (!check_plan(here.blueprint, plan)) continue;
+    ++plans;
     auto [mine, theirs] = make_wire_pair();
     There there(name, std::move(theirs));
     {
-      const auto first = here.load({0, cut});
+      const auto first = here.load(plan.first());
       auto engine =
-          here.engine(linked(here, *first, std::move(mine), options, cut), engine_options);
-      const Answers answers = ask(*engine, asked, 2 + static_cast<std::uint32_t>(cut));
+          here.engine(linked(here, *first, std::move(mine), options, plan), engine_options);
+      const Answers answers = ask(*engine, asked, 2 + static_cast<std::uint32_t>(plan.layers));
       const Status lost = engine->executor().lost();
       EXPECT_TRUE(lost.has_value()) << lost.error().message;
-      EXPECT_TRUE(answers == expected) << "cut behind " << cut;
+      EXPECT_TRUE(answers == expected) << "cut behind " << plan.layers << ", or by rows";
     }
     there.end();
     EXPECT_TRUE(there.status.has_value()) << there.status.error().message;
   }
-  EXPECT_GT(cuts, 0u);
+  EXPECT_GT(plans, 1u);
   if (here.blueprint.architecture != "llama") return;
   EXPECT_GT(cached, 0u);
   EXPECT_GT(accepted, 0u);
@@ -254,6 +88,10 @@ std::string refusal_of(Wire& wire, std::uint64_t model) {
     Status read(std::span<std::byte> out, Milliseconds silence) override {
       return wire.read(out, silence);
     }
+    Result<std::size_t> exchange(std::span<const std::byte> out, std::span<std::byte> in,
+                                 Milliseconds silence) override {
+      return wire.exchange(out, in, silence);
+    }
     void close() override {}
     Wire& wire;
   };
@@ -280,7 +118,7 @@ class LinkRefuses : public ::testing::Test {
     hello.identity = identity;
     hello.numerics = 1;
     hello.options = {.step_tokens = 64};
-    hello.cut = 1;
+    hello.plan.layers = 1;
     return hello;
   }
   // The frame as it goes over a wire.
@@ -344,7 +182,7 @@ TEST_F(LinkRefuses, AFrameThatIsNotItsTurn) {
 
 TEST_F(LinkRefuses, ACutThatLeavesNothing) {
   LinkHello other = hello();
-  other.cut = here.blueprint.layers.size();
+  other.plan.layers = here.blueprint.layers.size();
   EXPECT_THAT(send(frame_of(FrameKind::kHello, encode(other))), HasSubstr("leave one without"));
 }
 
@@ -404,8 +242,9 @@ TEST(LinkOverTcp, GivesTheSameBits) {
   auto mine = connect_tcp(fmt::format("127.0.0.1:{}", listener.port()), kPatience);
   ASSERT_TRUE(mine.has_value()) << mine.error().message;
   There there("llama-q4_0", *listener.accept(stop));
-  const auto first = here.load({0, 1});
-  auto engine = here.engine(linked(here, *first, std::move(*mine), options, 1), {});
+  const LinkPlan plan{.layers = 1};
+  const auto first = here.load(plan.first());
+  auto engine = here.engine(linked(here, *first, std::move(*mine), options, plan), {});
   EXPECT_TRUE(ask(*engine, asked, 2) == expected);
 }
 
@@ -424,8 +263,9 @@ TEST(LinkedPartner, ThatGoesIsLost) {
   auto [mine, theirs] = make_wire_pair();
   Wire* cable = theirs.get();
   There there("llama-q4_0", std::move(theirs));
-  const auto first = here.load({0, 1});
-  auto engine = here.engine(linked(here, *first, std::move(mine), options, 1), {});
+  const LinkPlan plan{.layers = 1};
+  const auto first = here.load(plan.first());
+  auto engine = here.engine(linked(here, *first, std::move(mine), options, plan), {});
   std::mt19937 random(5);
   const std::vector<Asked> asked = questions(random, 3);
   EXPECT_EQ(ask(*engine, asked, 2).size(),
@@ -443,7 +283,7 @@ TEST(LinkedPartner, WithTooLittleMemoryRefuses) {
   There there("llama-q4_0", std::move(theirs), 1000);
   Whole here("llama-q4_0");
   auto partner = LinkedPartner::greet(std::move(mine), *link_identity(here.file),
-                                      {.step_tokens = 64}, 1, kPatience);
+                                      {.step_tokens = 64}, {.layers = 1}, kPatience);
   ASSERT_TRUE(partner.has_value());
   EXPECT_THAT((*partner)->wait(nullptr).error().message, HasSubstr("give the first machine more"));
 }
@@ -454,7 +294,7 @@ TEST(Cuts, AreWhereNoLayerReadsAcross) {
   const std::size_t layers = llama.blueprint.layers.size();
   const std::size_t half = *choose_cut(llama.file, llama.blueprint, kernels, 0);
   const auto weigh = [&](LayerRange range) {
-    return weight_bytes(llama.file, llama.blueprint, kernels, range);
+    return weight_bytes(llama.file, llama.blueprint, kernels, {.layers = range});
   };
   for (std::size_t cut = 1; cut < layers; ++cut)
     EXPECT_LE(std::max(weigh({0, half}), weigh({half, layers})),
@@ -491,30 +331,85 @@ TEST(Boxes, ReadOfExpertsThoseThatAreUsed) {
   }
 }
 
+// q, k, v, the output, gate, up and down of each layer, and the logits.
+TEST(Boxes, GatherTheRowsThatAreElsewhere) {
+  Whole llama("llama-q4_0");
+  const Blueprint& model = llama.blueprint;
+  const auto& layer = model.layers.front();
+  const auto elsewhere = [](std::size_t rows) { return rows - RowShare{0, 2}.of(rows).count; };
+  const AttentionSpec& attention = *layer.attention();
+  const std::size_t dim = attention.head_dim, width = model.embedding;
+  const std::size_t rows = elsewhere(attention.heads * dim) +
+                           2 * elsewhere(attention.kv_heads * dim) + 2 * elsewhere(width) +
+                           2 * elsewhere(layer.ffn.hidden);
+  EXPECT_EQ(gathered_bytes(model, 2),
+            4 * (model.layers.size() * rows + elsewhere(model.vocabulary)));
+  EXPECT_EQ(gathered_bytes(model, 1), 0u);
+}
+
 TEST(Boxes, AreUsedByTheRule) {
   constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
   BoxesQuestion question{.model_bytes = 228'000'000'000,
+                         .rows_bytes = 115'000'000'000,
                          .box_bytes = 120 * kGiB,
                          .token_bytes = 228'000'000'000,
                          .bytes_per_second = 273e9,
                          .exchange_seconds = 25e-6,
                          .layers = 126};
   BoxesAdvice advice = advise_boxes(question);
-  EXPECT_EQ(advice.use, BoxesUse::kTensor);
-  EXPECT_NEAR(1 / advice.pipeline_seconds, 1.2, 0.05);
-  EXPECT_NEAR(1 / advice.tensor_seconds, 2.3, 0.05);
+  EXPECT_EQ(advice.use, BoxesUse::kRows);
+  EXPECT_NEAR(1 / advice.layers_seconds, 1.2, 0.05);
+  EXPECT_NEAR(1 / advice.rows_seconds, 2.3, 0.05);
   question.token_bytes = 9'600'000'000;
   question.layers = 60;
   question.exchange_seconds = 100e-6;
   advice = advise_boxes(question);
-  EXPECT_EQ(advice.use, BoxesUse::kPipeline);
-  EXPECT_NEAR(1 / advice.pipeline_seconds, 28, 0.5);
+  EXPECT_EQ(advice.use, BoxesUse::kLayers);
+  EXPECT_NEAR(1 / advice.layers_seconds, 28, 0.5);
+  EXPECT_NEAR(1 / advice.rows_seconds, 24, 0.5);
   question.exchange_seconds = 25e-6;
-  EXPECT_EQ(advise_boxes(question).use, BoxesUse::kTensor);
+  EXPECT_EQ(advise_boxes(question).use, BoxesUse::kRows);
   question.model_bytes = 100 * kGiB;
   EXPECT_EQ(advise_boxes(question).use, BoxesUse::kReplicas);
+  question.boxes = 1;
+  EXPECT_EQ(advise_boxes(question).use, BoxesUse::kOne);
+  question.boxes = 2;
   question.model_bytes = 300 * kGiB;
   EXPECT_EQ(advise_boxes(question).use, BoxesUse::kTooSmall);
+}
+
+// With round numbers: a token reads for 2 s on one machine, 1 s on two.
+TEST(Boxes, BordersOfTheRule) {
+  BoxesQuestion question{.model_bytes = 101,
+                         .rows_bytes = 100,
+                         .box_bytes = 100,
+                         .token_bytes = 200,
+                         .bytes_per_second = 100,
+                         .layers = 10,
+                         .width = 25,
+                         .gathered_bytes = 3000};
+  const auto with = [&](double exchange, double bandwidth) {
+    question.exchange_seconds = exchange;
+    question.link_bytes_per_second = bandwidth;
+    return advise_boxes(question);
+  };
+  EXPECT_EQ(with(0, 0).use, BoxesUse::kLayers) << "nobody has measured";
+  // 1 + 40 t < 2 + t
+  EXPECT_DOUBLE_EQ(with(0.025, 0).rows_seconds, 2);
+  EXPECT_DOUBLE_EQ(with(0.025, 0).layers_seconds, 2.025);
+  EXPECT_EQ(with(1.0 / 39 - 1e-6, 0).use, BoxesUse::kRows);
+  EXPECT_EQ(with(1.0 / 39 + 1e-6, 0).use, BoxesUse::kLayers);
+  // 1 + 40 t + 3000 / W < 2 + t + 100 / W
+  EXPECT_DOUBLE_EQ(with(0.01, 1000).rows_seconds, 4.4);
+  EXPECT_DOUBLE_EQ(with(0.01, 1000).layers_seconds, 2.11);
+  EXPECT_EQ(with(0.01, 2900 / 0.61 + 1).use, BoxesUse::kRows);
+  EXPECT_EQ(with(0.01, 2900 / 0.61 - 1).use, BoxesUse::kLayers);
+  // What each has of it must fit, too, and a model may be none that is divided so.
+  EXPECT_EQ(with(0.01, 1e6).use, BoxesUse::kRows);
+  question.rows_bytes = 101;
+  EXPECT_EQ(with(0.01, 1e6).use, BoxesUse::kLayers);
+  question.rows_bytes = {};
+  EXPECT_EQ(with(0.01, 1e6).use, BoxesUse::kLayers);
 }
 
 }  // namespace

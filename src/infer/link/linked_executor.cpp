@@ -1,4 +1,5 @@
-// Runs the first layers, hands over, waits for the rows.
+// Runs the first layers, hands over, waits for the rows; or hands over what tokens begin with and
+// runs all layers, beside the other machine.
 #include "infer/link/linked_executor.h"
 
 #include "ground/base/version.h"
@@ -6,17 +7,21 @@
 
 namespace lathe::infer {
 LinkedPartner::LinkedPartner(std::unique_ptr<Wire> wire, const std::string& identity,
-                             std::size_t cut, Milliseconds silence)
-    : link_(std::move(wire), link_model(identity)), cut_(cut), silence_(silence) {}
+                             const LinkPlan& plan, Milliseconds silence)
+    : link_(std::move(wire), link_model(identity)),
+      plan_(plan),
+      silence_(silence),
+      rows_(link_, true, silence) {}
 
 Result<std::unique_ptr<LinkedPartner>> LinkedPartner::greet(std::unique_ptr<Wire> wire,
                                                             const std::string& identity,
                                                             const ExecutorOptions& options,
-                                                            std::size_t cut, Milliseconds silence) {
+                                                            const LinkPlan& plan,
+                                                            Milliseconds silence) {
   std::unique_ptr<LinkedPartner> partner(
-      new LinkedPartner(std::move(wire), identity, cut, silence));
+      new LinkedPartner(std::move(wire), identity, plan, silence));
   const std::vector<std::byte> hello = encode(
-      LinkHello{.identity = identity, .numerics = kNumerics, .options = options, .cut = cut});
+      LinkHello{.identity = identity, .numerics = kNumerics, .options = options, .plan = plan});
   LATHE_TRY_STATUS(partner->link_.send(FrameKind::kHello, hello));
   return partner;
 }
@@ -26,9 +31,8 @@ Result<Frame> LinkedPartner::receive(FrameKind kind, std::size_t most) {
     LATHE_TRY(Frame frame, link_.receive(std::max(most, kSmallFrame), silence_));
     if (frame.kind == kind) return frame;
     if (frame.kind == FrameKind::kRefused)
-      return fail(ErrorKind::kUnavailable, "the other machine refuses: {}",
-                  std::string_view(reinterpret_cast<const char*>(frame.bytes.data()),
-                                   std::min(frame.bytes.size(), kSmallFrame)));
+      return refused_by_other(
+          {reinterpret_cast<const char*>(frame.bytes.data()), frame.bytes.size()});
     if (frame.kind != FrameKind::kBusy)
       return invalid("the other end of the link has sent a frame that is not its turn");
     if (stop_ != nullptr && stop_->raised())
@@ -47,14 +51,15 @@ Status LinkedPartner::wait(const StopFlag* stop) {
 
 LinkedExecutor::LinkedExecutor(std::unique_ptr<CpuExecutor> first,
                                std::unique_ptr<LinkedPartner> partner)
-    : first_(std::move(first)), partner_(std::move(partner)) {}
+    : partner_(std::move(partner)), first_(std::move(first)) {}
 
 Result<std::unique_ptr<LinkedExecutor>> LinkedExecutor::create(
     const Model& first, ThreadTeam& team, const ExecutorOptions& options,
     std::unique_ptr<LinkedPartner> partner) {
   if (options.keep_hidden)
     return invalid("a model on two machines has no hidden states for a layer that predicts");
-  LATHE_TRY(auto executor, CpuExecutor::create(first, team, options));
+  RowExchange* rows = partner->plan_.split == LinkSplit::kRows ? &partner->rows_ : nullptr;
+  LATHE_TRY(auto executor, CpuExecutor::create(first, team, options, rows));
   const std::span<const MemoryGroup> groups = executor->layout().groups();
   const std::vector<std::uint64_t>& there = partner->ready().block_bytes;
   bool same = groups.size() == there.size();
@@ -99,13 +104,15 @@ Status LinkedExecutor::send_changes() {
   return {};
 }
 
-Status LinkedExecutor::run_both(std::span<const Slice> slices, OutputKind kind) {
-  const std::span<const float> x = first_->run_first(slices);
+Status LinkedExecutor::hand_over(std::span<const Slice> slices, OutputKind kind,
+                                 std::span<const float> x) {
   // Free blocks that kept their memory here keep it there, too.
   if (store_->held_bytes() > partner_->ready().memory) store_->trim();
   LATHE_TRY_STATUS(send_changes());
-  LATHE_TRY_STATUS(
-      partner_->link_.send(FrameKind::kStep, encode_step(slices, kind), std::as_bytes(x)));
+  return partner_->link_.send(FrameKind::kStep, encode_step(slices, kind), std::as_bytes(x));
+}
+
+Status LinkedExecutor::take_rows(std::span<const Slice> slices, OutputKind kind) {
   std::size_t rows = 0;
   for (const Slice& slice : slices) rows += slice.outputs;
   row_bytes_ = sizeof(float) *
@@ -118,18 +125,28 @@ Status LinkedExecutor::run_both(std::span<const Slice> slices, OutputKind kind) 
   return {};
 }
 
+Status LinkedExecutor::run_both(std::span<const Slice> slices, OutputKind kind) {
+  if (!by_rows()) {
+    LATHE_TRY_STATUS(hand_over(slices, kind, first_->run_first(slices)));
+    return take_rows(slices, kind);
+  }
+  LATHE_TRY_STATUS(hand_over(slices, kind, first_->begin_run(slices)));
+  first_->finish_run(slices, kind);
+  return partner_->rows_.status();
+}
+
 void LinkedExecutor::run(std::span<const Slice> slices, OutputKind kind) {
   if (!lost_) return;
   if (Status done = run_both(slices, kind); !done) {
-    lost_ =
-        fail(ErrorKind::kUnavailable,
-             "the machine with the model's other layers is lost ({}); ask again once it is back",
-             done.error().message);
+    lost_ = fail(ErrorKind::kUnavailable,
+                 "the machine with the rest of the model is lost ({}); ask again once it is back",
+                 done.error().message);
     partner_->link_.close();
   }
 }
 
 std::span<const float> LinkedExecutor::output(std::size_t row) const {
+  if (by_rows()) return first_->output(row);
   const std::byte* at = rows_.data() + row * row_bytes_;
   return {reinterpret_cast<const float*>(at), row_bytes_ / sizeof(float)};
 }

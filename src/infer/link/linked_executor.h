@@ -1,11 +1,13 @@
-// A model whose first layers are here and whose last ones are on another machine: what its engine
-// sees is one executor. What sequences remember of the last layers stands there in blocks of the
-// same numbers: the engine's memory decides, and what it does with blocks' bytes is repeated there
-// in the same order. So forks, prefixes, windows, states and drafts are what they are on one
-// machine, and so are the bits. The engine's thread only.
+// A model whose first layers are here and whose last ones are on another machine, or that has some
+// rows of its matrices here and the others there: what its engine sees is one executor. What
+// sequences remember of the layers there stands there in blocks of the same numbers: the engine's
+// memory decides, and what it does with blocks' bytes is repeated there in the same order. So
+// forks, prefixes, windows, states and drafts are what they are on one machine, and so are the
+// bits. The engine's thread only.
 #pragma once
 
 #include "ground/base/stop.h"
+#include "infer/link/linked_rows.h"
 #include "infer/link/messages.h"
 
 namespace lathe::infer {
@@ -13,36 +15,37 @@ namespace lathe::infer {
 // Silence after which the other machine counts as lost: it tells of itself while it works.
 inline constexpr Milliseconds kLinkSilence{1500};
 
-// The other machine, asked to take the last layers.
+// The other machine, asked to take its part of a model.
 class LinkedPartner {
  public:
   // Sends the greeting. `identity`: link_identity() of the file.
   static Result<std::unique_ptr<LinkedPartner>> greet(std::unique_ptr<Wire> wire,
                                                       const std::string& identity,
                                                       const ExecutorOptions& options,
-                                                      std::size_t cut,
+                                                      const LinkPlan& plan,
                                                       Milliseconds silence = kLinkSilence);
-  // Until its layers are in memory; `stop` ends that.
+  // Until its part is in memory; `stop` ends that.
   Status wait(const StopFlag* stop);
   const LinkReady& ready() const { return ready_; }
-  std::size_t cut() const { return cut_; }
 
  private:
   friend class LinkedExecutor;
-  LinkedPartner(std::unique_ptr<Wire> wire, const std::string& identity, std::size_t cut,
+  LinkedPartner(std::unique_ptr<Wire> wire, const std::string& identity, const LinkPlan& plan,
                 Milliseconds silence);
   // The next frame that is no sign of life.
   Result<Frame> receive(FrameKind kind, std::size_t most);
   Link link_;
-  std::size_t cut_;
+  LinkPlan plan_;
   Milliseconds silence_;
+  LinkedRows rows_;
   LinkReady ready_;
   const StopFlag* stop_ = nullptr;
 };
 
 class LinkedExecutor final : public Executor, private BlockFollower {
  public:
-  // `first`: the model's layers up to the cut; it and the team must outlive it. `partner` is ready.
+  // `first`: what is here of the model by the partner's plan; it and the team must outlive it.
+  // `partner` is ready.
   static Result<std::unique_ptr<LinkedExecutor>> create(const Model& first, ThreadTeam& team,
                                                         const ExecutorOptions& options,
                                                         std::unique_ptr<LinkedPartner> partner);
@@ -64,14 +67,17 @@ class LinkedExecutor final : public Executor, private BlockFollower {
 
  private:
   LinkedExecutor(std::unique_ptr<CpuExecutor> first, std::unique_ptr<LinkedPartner> partner);
+  bool by_rows() const { return partner_->plan_.split == LinkSplit::kRows; }
   void copied(std::size_t group, BlockId from, BlockId to) override;
   void cleared(std::size_t group, BlockId block) override;
   void discarded(std::size_t group, BlockId block) override;
   Status send_changes();
+  Status hand_over(std::span<const Slice> slices, OutputKind kind, std::span<const float> x);
+  Status take_rows(std::span<const Slice> slices, OutputKind kind);
   Status run_both(std::span<const Slice> slices, OutputKind kind);
 
-  std::unique_ptr<CpuExecutor> first_;
   std::unique_ptr<LinkedPartner> partner_;
+  std::unique_ptr<CpuExecutor> first_;  // which may exchange rows with it
   MemoryStore* store_ = nullptr;
   std::vector<BlockChange> changes_;  // since the last step
   std::vector<std::byte> rows_;

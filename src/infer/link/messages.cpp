@@ -101,7 +101,8 @@ std::vector<std::byte> encode(const LinkHello& hello) {
       .small(hello.options.step_tokens)
       .small(hello.options.most_outputs)
       .add(static_cast<std::uint64_t>(hello.options.context))
-      .small(hello.cut)
+      .small(static_cast<std::size_t>(hello.plan.split))
+      .small(hello.plan.layers)
       .take();
 }
 
@@ -115,7 +116,8 @@ Result<LinkHello> decode_hello(std::span<const std::byte> bytes) {
   hello.options.step_tokens = reader.within(1, kMostTokens);
   hello.options.most_outputs = reader.within(1, kMostTokens);
   hello.options.context = static_cast<std::size_t>(reader.take<std::uint64_t>());
-  hello.cut = reader.within(1, UINT32_MAX);
+  hello.plan.split = static_cast<LinkSplit>(reader.within(0, 1));
+  hello.plan.layers = reader.within(0, UINT32_MAX);
   LATHE_TRY_STATUS(reader.done("a greeting"));
   return hello;
 }

@@ -6,16 +6,17 @@
 
 #include "infer/cache/memory.h"
 #include "infer/cpu/cpu_executor.h"
+#include "infer/link/cut.h"
 #include "infer/link/link.h"
 
 namespace lathe::infer {
 
-// What the one with the first layers wants of the other.
+// What the one who leads wants of the other.
 struct LinkHello {
   std::string identity;  // of the file (link_identity())
   int numerics = 0;
   ExecutorOptions options;  // kv, step_tokens, most_outputs, context
-  std::size_t cut = 0;      // layers of the first part
+  LinkPlan plan;
 };
 std::vector<std::byte> encode(const LinkHello& hello);
 Result<LinkHello> decode_hello(std::span<const std::byte> bytes);

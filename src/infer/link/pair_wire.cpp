@@ -56,6 +56,14 @@ class PairWire final : public Wire {
     return {};
   }
 
+  // The other lane takes everything.
+  Result<std::size_t> exchange(std::span<const std::byte> out, std::span<std::byte> in,
+                               Milliseconds silence) override {
+    LATHE_TRY_STATUS(write(out));
+    LATHE_TRY_STATUS(read(in, silence));
+    return out.size();
+  }
+
   void close() override { close_both(); }
 
  private:

@@ -9,7 +9,7 @@
 
 #include "ground/base/units.h"
 #include "ground/base/version.h"
-#include "infer/link/cut.h"
+#include "infer/link/linked_rows.h"
 
 namespace lathe::infer {
 namespace {
@@ -38,7 +38,7 @@ class Heart {
     std::unique_lock lock(mutex_);
     while (!wake_.wait_for(lock, kBeat, [this] { return ends_; })) {
       if (stop_->raised()) return link_->close();
-      if (busy_.load(std::memory_order_relaxed) && !link_->send(FrameKind::kBusy, {})) return;
+      if (busy_.load(std::memory_order_relaxed) && !link_->send_beat()) return;
     }
   }
   Link* link_;
@@ -55,10 +55,13 @@ class Heart {
 // What stands while one leader is served.
 struct LinkPartner::Session {
   Session(std::unique_ptr<Wire> wire, std::uint64_t model, const StopFlag& stop)
-      : link(std::move(wire), model), heart(link, stop) {}
+      : link(std::move(wire), model), rows(link, false, Milliseconds(0)), heart(link, stop) {}
 
   Link link;
+  LinkedRows rows;
   Heart heart;
+  LinkSplit split = LinkSplit::kLayers;
+  bool only_measured = false;  // so far that is all that was wanted
   KvBudget budget{UINT64_MAX};
   std::unique_ptr<CpuExecutor> executor;
   std::optional<MemoryStore> store;
@@ -110,6 +113,7 @@ Status LinkPartner::serve(std::unique_ptr<Wire> wire, const StopFlag& stop) {
   Session session(std::move(wire), link_model(identity_), stop);
   Status status = greet(session);
   if (status) status = follow(session);
+  if (session.only_measured && status.error().kind == ErrorKind::kUnavailable) status = {};
   if (!status) {
     const std::string_view why = status.error().message;
     // It may be gone already.
@@ -119,27 +123,41 @@ Status LinkPartner::serve(std::unique_ptr<Wire> wire, const StopFlag& stop) {
   return status;
 }
 
-Status LinkPartner::load(std::size_t cut) {
-  const LayerRange layers{cut, blueprint_.layers.size()};
-  if (model_ != nullptr && model_->held() == layers) return {};
+Status LinkPartner::load(const LinkPlan& plan) {
+  const ModelPart part = plan.second();
+  if (model_ != nullptr && model_->held() == part) return {};
   model_.reset();
-  const std::uint64_t bytes = weight_bytes(*file_, blueprint_, *options_.kernels, layers);
+  const std::uint64_t bytes = weight_bytes(*file_, blueprint_, *options_.kernels, part);
+  const bool rows = plan.split == LinkSplit::kRows;
+  const std::string what =
+      rows ? "half of all matrices"
+           : fmt::format("layers {} to {}", plan.layers, blueprint_.layers.size());
   if (bytes > options_.memory)
-    return fail(ErrorKind::kUnavailable,
-                "layers {} to {} take {}; there are {}; give the first machine more layers", cut,
-                blueprint_.layers.size(), format_bytes(bytes), format_bytes(options_.memory));
-  log(fmt::format("loading layers {} to {}, {}", cut, blueprint_.layers.size(),
-                  format_bytes(bytes)));
+    return fail(ErrorKind::kUnavailable, "{} take {}; there are {}; {}", what, format_bytes(bytes),
+                format_bytes(options_.memory),
+                rows ? "give the first machine most of the layers instead"
+                     : "give the first machine more layers");
+  log(fmt::format("loading {}, {}", what, format_bytes(bytes)));
   LoadOptions options;
   options.kernels = options_.kernels;
-  options.layers = layers;
+  options.part = part;
   LATHE_TRY(model_, Model::load(*file_, blueprint_, *team_, options));
   return {};
 }
 
+// The first one that is more than a question how fast the link is.
+Result<Frame> LinkPartner::first_frame(Session& session) {
+  while (true) {
+    LATHE_TRY(Frame frame, session.link.receive(kMostEcho, Milliseconds(0)));
+    session.only_measured = frame.kind == FrameKind::kEcho;
+    if (!session.only_measured) return frame;
+    LATHE_TRY_STATUS(session.link.send(FrameKind::kEcho, frame.bytes));
+  }
+}
+
 // Another file is refused by the first frame already (Link), as far as 64 bits tell.
 Status LinkPartner::greet(Session& session) {
-  LATHE_TRY(const Frame frame, session.link.receive(kSmallFrame, Milliseconds(0)));
+  LATHE_TRY(const Frame frame, first_frame(session));
   if (frame.kind != FrameKind::kHello) return invalid("a link begins with a greeting");
   LATHE_TRY(const LinkHello hello, decode_hello(frame.bytes));
   if (hello.identity != identity_)
@@ -148,13 +166,16 @@ Status LinkPartner::greet(Session& session) {
     return invalid(
         "this lathe computes by arithmetic number {}, the other by {}; both need the same",
         kNumerics, hello.numerics);
-  LATHE_TRY_STATUS(check_cut(blueprint_, hello.cut));
+  LATHE_TRY_STATUS(check_plan(blueprint_, hello.plan));
   LATHE_TRY_STATUS(check_kv(blueprint_, hello.options.kv));
   if (hello.options.context > blueprint_.context)
     return invalid("a context of {} tokens was asked for; the model was made for {}",
                    hello.options.context, blueprint_.context);
-  LATHE_TRY_STATUS(load(hello.cut));
-  LATHE_TRY(session.executor, CpuExecutor::create(*model_, *team_, hello.options));
+  LATHE_TRY_STATUS(load(hello.plan));
+  session.split = hello.plan.split;
+  LATHE_TRY(session.executor,
+            CpuExecutor::create(*model_, *team_, hello.options,
+                                session.split == LinkSplit::kRows ? &session.rows : nullptr));
   const std::uint64_t taken = model_->weight_bytes() + session.executor->scratch_bytes().total();
   if (taken > options_.memory)
     return fail(ErrorKind::kUnavailable, "weights and scratch take {}; there are {}",
@@ -176,7 +197,8 @@ Status LinkPartner::greet(Session& session) {
 }
 
 Status LinkPartner::follow(Session& session) {
-  log("a machine with the first layers is here");
+  log(session.split == LinkSplit::kRows ? "a machine with the other rows is here"
+                                        : "a machine with the first layers is here");
   const MemoryLayout& layout = session.executor->layout();
   while (true) {
     const std::uint64_t most = std::max<std::uint64_t>(session.limits.bytes(layout.groups().size()),
@@ -238,6 +260,7 @@ Status LinkPartner::step(Session& session, const Frame& frame) {
     return fail(ErrorKind::kUnavailable, "sequences want {}; {} are here for them",
                 format_bytes(session.used), format_bytes(session.memory));
   session.executor->run_last(slices, step.x, step.kind);
+  if (session.split == LinkSplit::kRows) return session.rows.status();  // what they gave is there
   std::span<const float> all;
   if (rows != 0) {
     const std::span<const float> first = session.executor->output(0);

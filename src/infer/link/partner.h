@@ -1,4 +1,5 @@
-// The machine with a model's last layers: takes steps from the one with the first ones. It follows:
+// The machine with a model's last layers, or with its own rows of all matrices: takes steps from
+// the one that leads. It follows:
 // which blocks sequences have is decided there. One leader at a time; its weights stay for the
 // next one. One thread, beside which another tells that it is at work.
 #pragma once
@@ -30,10 +31,11 @@ class LinkPartner {
               PartnerOptions options);
   struct Session;
   Status greet(Session& session);
+  Result<Frame> first_frame(Session& session);
   Status follow(Session& session);
   Status change(Session& session, const Frame& frame);
   Status step(Session& session, const Frame& frame);
-  Status load(std::size_t cut);
+  Status load(const LinkPlan& plan);
   void log(const std::string& line) const {
     if (options_.log) options_.log(line);
   }

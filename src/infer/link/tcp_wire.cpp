@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -90,26 +91,46 @@ class TcpWire final : public Wire {
   }
 
   Status read(std::span<std::byte> out, Milliseconds silence) override {
-    while (!out.empty()) {
-      pollfd waits{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-      const int timeout = silence.count() == 0 ? -1 : static_cast<int>(silence.count());
-      const int ready = ::poll(&waits, 1, timeout);
-      if (ready < 0 && errno == EINTR) continue;
-      if (ready == 0)
-        return fail(ErrorKind::kTimeout, "the other end of the link has been silent for {} ms",
-                    silence.count());
-      const ssize_t got = ::recv(socket_.get(), out.data(), out.size(), 0);
-      if (got < 0 && errno == EINTR) continue;
+    const auto done = exchange({}, out, silence);
+    return done ? Status() : std::unexpected(done.error());
+  }
+
+  Result<std::size_t> exchange(std::span<const std::byte> out, std::span<std::byte> in,
+                               Milliseconds silence) override {
+    std::size_t written = 0;
+    while (!in.empty()) {
+      const std::span<const std::byte> left = out.subspan(written);
+      const ssize_t sent =
+          left.empty() ? 0 : ::send(socket_.get(), left.data(), left.size(), kNow | MSG_NOSIGNAL);
+      if (sent < 0 && !is_not_yet(errno)) return failed("the other end of the link is gone");
+      written += static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+      const ssize_t got = ::recv(socket_.get(), in.data(), in.size(), kNow);
       if (got == 0) return fail(ErrorKind::kUnavailable, "the other end of the link is gone");
-      if (got < 0) return failed("the other end of the link is gone");
-      out = out.subspan(static_cast<std::size_t>(got));
+      if (got < 0 && !is_not_yet(errno)) return failed("the other end of the link is gone");
+      in = in.subspan(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+      if (sent <= 0 && got < 0) LATHE_TRY_STATUS(wait(written < out.size(), silence));
     }
-    return {};
+    return written;
   }
 
   void close() override { ::shutdown(socket_.get(), SHUT_RDWR); }
 
  private:
+  static constexpr int kNow = MSG_DONTWAIT;
+  static bool is_not_yet(int error) {
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+  }
+  // Until something came, or, if that is wanted, can be written.
+  Status wait(bool writes, Milliseconds silence) {
+    pollfd waits{.fd = socket_.get(),
+                 .events = static_cast<short>(writes ? POLLIN | POLLOUT : POLLIN),
+                 .revents = 0};
+    const int timeout = silence.count() == 0 ? -1 : static_cast<int>(silence.count());
+    if (::poll(&waits, 1, timeout) != 0) return {};  // or a signal came
+    return fail(ErrorKind::kTimeout, "the other end of the link has been silent for {} ms",
+                silence.count());
+  }
+
   UniqueFd socket_;
 };
 

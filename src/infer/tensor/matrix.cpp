@@ -107,6 +107,14 @@ void PackedMatrix::row(std::size_t r, float* out) const {
   type->unpack(panels + r / kPanelRows * panel_bytes(), r % kPanelRows, k, out);
 }
 
+PackedMatrix PackedMatrix::rows_of(std::size_t first, std::size_t count) const {
+  PackedMatrix some = *this;
+  some.rows = count;
+  some.panels = panels + first / kPanelRows * panel_bytes();
+  some.part = {first, rows};
+  return some;
+}
+
 std::size_t packed_bytes(const KernelTable& table, const GgufTensor& tensor, std::size_t rows) {
   const PackedType& type = packed_type(table, tensor.type);
   if (rows == 0) rows = static_cast<std::size_t>(tensor.shape[1]);
@@ -130,7 +138,8 @@ Result<Pages> load_matrices(const Gguf& file, std::span<const MatrixLoad> loads,
                     .rows = load.rows != 0 ? load.rows : static_cast<std::size_t>(tensor.shape[1]),
                     .k = static_cast<std::size_t>(tensor.shape[0]),
                     .panels = next,
-                    .scales = load.scales};
+                    .scales = load.scales,
+                    .part = load.part};
     next += packed_bytes(table, tensor, load.rows);
   }
   Loading loading(file, loads, stop, team.size());
@@ -216,17 +225,18 @@ void multiply(ThreadTeam& team, std::span<const Product> products) {
     const std::size_t panel = (item - share->first_item) * share->run;
     const std::size_t first_row = panel * kPanelRows;
     const std::size_t rows = std::min(matrix.rows - first_row, share->run * kPanelRows);
+    float* const to = product.out + matrix.part.first + first_row;
     matrix.type->matmul({.panels = matrix.expert(product.expert) + panel * matrix.panel_bytes(),
                          .rows = rows,
                          .k = matrix.k,
                          .tokens = product.tokens,
                          .x = product.x->quantized(product.first_token),
                          .x_f32 = product.x->row(product.first_token),
-                         .out = product.out + first_row,
+                         .out = to,
                          .out_stride = product.stride});
     if (matrix.scales.empty()) return;
     for (std::size_t t = 0; t < product.tokens; ++t) {
-      float* out = product.out + t * product.stride + first_row;
+      float* out = to + t * product.stride;
       for (std::size_t r = 0; r < rows; ++r) out[r] *= matrix.scales[product.expert];
     }
   });

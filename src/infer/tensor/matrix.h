@@ -18,6 +18,12 @@
 
 namespace lathe::infer {
 
+// Of a matrix that stands on several machines: which of how many rows these are; all == 0: it is
+// here as a whole.
+struct RowPart {
+  std::size_t first = 0, all = 0;
+};
+
 // W (experts, rows, k): rows are outputs. Row-major in the file, panels of 16 rows here.
 struct PackedMatrix {
   const PackedType* type = nullptr;
@@ -26,6 +32,7 @@ struct PackedMatrix {
   std::size_t k = 0;
   const std::byte* panels = nullptr;
   std::vector<float> scales;  // (experts): the products are multiplied by it; empty: 1
+  RowPart part = {};
 
   bool empty() const { return panels == nullptr; }
   std::size_t panel_count() const { return (rows + kPanelRows - 1) / kPanelRows; }  // of one expert
@@ -33,6 +40,11 @@ struct PackedMatrix {
   const std::byte* expert(std::size_t e) const {
     return panels + e * panel_count() * panel_bytes();
   }
+  bool is_part() const { return part.all != 0; }
+  std::size_t all_rows() const { return is_part() ? part.all : rows; }  // of all machines
+  // Some of its rows, from a multiple of kPanelRows on; of a matrix without experts, here as a
+  // whole.
+  PackedMatrix rows_of(std::size_t first, std::size_t count) const;
   // Row r of expert 0, as f32 (k), not scaled.
   void row(std::size_t r, float* out) const;
 };
@@ -44,6 +56,7 @@ struct MatrixLoad {
   std::vector<float> scales = {};  // as PackedMatrix has them
   // So many rows of each expert, from that one on; 0: all.
   std::size_t first_row = 0, rows = 0;
+  RowPart part = {};  // as PackedMatrix has it
 };
 
 // The packed bytes that so many rows of a tensor's experts (0: all) will need: what load_matrices()
@@ -82,7 +95,8 @@ class Activations {
   Scratch<std::int16_t> sum_;
 };
 
-// out (tokens, stride): rows [first_token, first_token + tokens) of x times one expert's matrix.
+// out (tokens, stride): rows [first_token, first_token + tokens) of x times one expert's matrix. A
+// matrix that is a part writes its own rows' places of all.
 struct Product {
   const PackedMatrix* matrix;
   std::size_t expert = 0;

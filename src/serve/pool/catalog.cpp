@@ -273,13 +273,18 @@ void Catalog::find_eyes() {
   }
 }
 
-Status Catalog::link(const std::string& address, std::size_t layers) {
+Status Catalog::link(const std::string& address, bool rows, std::size_t layers) {
   if (models_.size() != 1 || models_.front().program || models_.front().transcribes)
     return invalid("--link is for one GGUF file; {} are served", models_.size());
   if (!adapters_.empty())
     return invalid("--link: a model on two machines takes no adapters, and '{}' lies beside it",
                    adapters_.front().name);
+  if (rows && layers != 0)
+    return invalid(
+        "--link-layers {} is for --link-split layers: by rows, all layers are on both machines",
+        layers);
   models_.front().link = address;
+  models_.front().link_rows = rows;
   models_.front().link_layers = layers;
   return {};
 }

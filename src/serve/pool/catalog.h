@@ -61,7 +61,8 @@ struct CatalogModel {
   Milliseconds keep_alive{0};   // 0: until its place is wanted
   Sampling sampling = {};
   std::optional<ProgramSpec> program = {};  // serves it instead of a file
-  std::string link = {};                    // HOST:PORT of who has its last layers; "": nobody
+  std::string link = {};                    // HOST:PORT of who has the rest of it; "": nobody
+  bool link_rows = false;                   // … of its rows; false: of its layers
   std::size_t link_layers = 0;              // that are here; 0: half of the bytes
 };
 
@@ -97,7 +98,7 @@ class Catalog {
   // One more; a name that is there already is an error.
   Status add(CatalogModel model);
   // The one model that there is stands on two machines; more than one is an error.
-  Status link(const std::string& address, std::size_t layers);
+  Status link(const std::string& address, bool rows, std::size_t layers);
   // Another name for a model, unless that is one already.
   void add_alias(std::string_view name, const std::string& alias);
 

@@ -12,7 +12,6 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "infer/encoders/prompt_pieces.h"
-#include "infer/link/cut.h"
 #include "infer/models/vocabulary.h"
 
 namespace lathe::serve {
@@ -315,10 +314,11 @@ Result<std::unique_ptr<ModelFront>> ModelFront::open(const CatalogModel& model,
   if (auto status = infer::check_kv(front->blueprint_, front->kv_); !status)
     return at(model.name, status.error());
   if (front->linked()) {
-    const auto cut = infer::choose_cut(*front->file_, front->blueprint_, infer::best_kernel_table(),
-                                       model.link_layers);
-    if (!cut) return at(model.name, cut.error());
-    front->layers_.end = *cut;
+    const auto plan = infer::choose_plan(
+        *front->file_, front->blueprint_, infer::best_kernel_table(),
+        model.link_rows ? infer::LinkSplit::kRows : infer::LinkSplit::kLayers, model.link_layers);
+    if (!plan) return at(model.name, plan.error());
+    front->link_ = *plan;
     if (model.draft == DraftSource::kOwn)
       return invalid("{}: a model on two machines has no layer that predicts", model.name);
   }

@@ -9,6 +9,7 @@
 
 #include "infer/answers/answer_parser.h"
 #include "infer/engine/footprint.h"
+#include "infer/link/cut.h"
 #include "infer/templates/message_form.h"
 #include "serve/pool/answer_check.h"
 #include "serve/pool/catalog.h"
@@ -51,8 +52,9 @@ class ModelFront {
   const std::string& template_source() const { return template_source_; }
   std::size_t context() const { return context_; }
   infer::KvType kv() const { return kv_; }
-  // Those that are here; of a model that stands on this machine alone all.
-  infer::LayerRange layers() const { return layers_; }
+  // How it stands on two machines, if it is linked(); what is here of it then.
+  const infer::LinkPlan& link() const { return link_; }
+  infer::ModelPart part() const { return linked() ? link_.first() : infer::ModelPart(); }
   bool linked() const { return !catalog_.link.empty(); }
   const DraftSource* draft() const { return draft_.get(); }  // nullptr: nothing guesses
   // The file of its encoders; nullptr: it reads texts alone.
@@ -118,7 +120,7 @@ class ModelFront {
   std::optional<infer::ChatTemplate> template_;
   infer::AnswerFormat format_ = infer::AnswerFormat::kPlain;
   infer::MessageForm message_form_;
-  infer::LayerRange layers_;
+  infer::LinkPlan link_;
   std::size_t context_ = 0, longest_token_ = 0, text_limit_ = 0;
   infer::KvType kv_ = infer::KvType::kF16;
   std::unique_ptr<DraftSource> draft_;

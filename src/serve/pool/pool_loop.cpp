@@ -10,7 +10,6 @@
 #include "ground/sys/machine.h"
 #include "ground/sys/priority.h"
 #include "infer/cache/snapshot.h"
-#include "infer/link/cut.h"
 #include "infer/link/tcp_wire.h"
 #include "serve/pool/pool_place.h"
 
@@ -45,13 +44,13 @@ infer::EngineOptions engine_options(const ModelFront& front, const PoolOptions& 
   return engine;
 }
 
-// What sequences may have where the last layers are, without what an engine has for states beside.
+// What sequences may have on the other machine, without what an engine has for states beside.
 std::uint64_t memory_there(const infer::LinkedPartner& partner, const infer::MemoryLayout& layout) {
   const std::uint64_t states = (2 + infer::kStateCheckpoints) * layout.state_bytes();
   return partner.ready().memory - std::min(partner.ready().memory, states);
 }
 
-// The machine with the last layers, which begins to load them.
+// The machine with the rest of a model, which begins to load it.
 Result<std::unique_ptr<infer::LinkedPartner>> call_partner(const ModelFront& front,
                                                            const PoolOptions& options) {
   constexpr Milliseconds kConnect{1500};
@@ -60,7 +59,7 @@ Result<std::unique_ptr<infer::LinkedPartner>> call_partner(const ModelFront& fro
   LATHE_TRY(const std::string identity, infer::link_identity(front.file()));
   LATHE_TRY(auto wire, infer::connect_tcp(address, kConnect));
   return infer::LinkedPartner::greet(std::move(wire), identity, executor_options(front),
-                                     front.layers().end);
+                                     front.link());
 }
 
 }  // namespace
@@ -105,7 +104,7 @@ const infer::KernelTable& PoolLoop::kernels_of(const PoolOptions& options) {
 }
 
 infer::MemoryLayout PoolLoop::memory_of(const ModelFront& front, const PoolOptions& options) {
-  return infer::cpu_layout(front.blueprint(), kernels_of(options), front.kv(), front.layers());
+  return infer::cpu_layout(front.blueprint(), kernels_of(options), front.kv(), front.part().layers);
 }
 
 std::uint64_t PoolLoop::worst_case_of(const ModelFront& front, const PoolOptions& options,
@@ -128,7 +127,7 @@ Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
   const infer::ExecutorOptions executor = executor_options(front);
   LATHE_TRY(const infer::ExecutorSizes sizes,
             infer::cpu_sizes(front.file(), front.blueprint(), processor, executor, front.context(),
-                             front.layers()));
+                             front.part()));
   LATHE_TRY(infer::Footprint bytes, infer::footprint(front.blueprint(), sizes, executor,
                                                      {.positions = front.context(), .streams = 1}));
   if (front.draft() == nullptr) return bytes;
@@ -393,10 +392,10 @@ Result<PoolLoop::LoadedWeights> PoolLoop::load(const ModelFront& front, const Po
   LoadedWeights weights;
   if (front.linked()) {
     LATHE_TRY(weights.partner, call_partner(front, pool));
-    options.layers = front.layers();
+    options.part = front.part();
   }
   LATHE_TRY(weights.model, infer::Model::load(front.file(), front.blueprint(), team, options));
-  options.layers = {};  // of what else there is, all
+  options.part = {};  // of what else there is, all
   if (front.linked()) LATHE_TRY_STATUS(weights.partner->wait(options.stop));
   if (front.senses() != nullptr) {
     LATHE_TRY(weights.senses,

@@ -37,7 +37,7 @@ struct PoolOptions {
   ProgramPlaces programs = {};  // for models that programs serve
   fs::path program = {};        // this one: its children decode files (ground/media/decoders.h)
   std::function<void(const std::string&)> log = {};  // a line; any thread
-  // Before a machine with a model's last layers is called: its address. An error: it is not.
+  // Before a machine with the rest of a model is called: its address. An error: it is not.
   std::function<Status(const std::string&)> on_link = {};
   // The share of time that something waits for memory (PSI); a stand-in in tests.
   std::function<std::optional<double>()> pressure = {};
@@ -160,7 +160,7 @@ class PoolLoop {
     std::unique_ptr<infer::Model> draft;            // null: nothing guesses for it
     std::shared_ptr<Senses> senses;                 // null: it reads texts alone
     std::shared_ptr<Listener> listener;             // of a Whisper model, which has nothing else
-    std::unique_ptr<infer::LinkedPartner> partner;  // null: all its layers are here
+    std::unique_ptr<infer::LinkedPartner> partner;  // null: all of it is here
   };
   static Result<LoadedWeights> load(const ModelFront& front, const PoolOptions& pool,
                                     infer::ThreadTeam& team, infer::LoadOptions options);
