@@ -91,6 +91,37 @@ class Link(Server):
         self.assertEqual(self.bits(prompts[0]), alone[0])
         self.hears("the first layers is here")
 
+    def test_by_rows(self):
+        """Half of every matrix on each: the same answers, the link measured, and a partner that is lost."""
+        prompts = ["Hello", "Hello there, " * 30, "Hello there, " * 30 + "again"]
+        self.start()
+        alone = [self.bits(prompt) for prompt in prompts]
+        self.end()
+        partner = self.partner()
+        out, _ = self.lathe("--json", "fit", self.model, "--boxes", "2", "--bandwidth", "10GB", "--link", self.address)
+        boxes = json.loads(out)["models"][0]["boxes"]
+        self.assertGreater(boxes["exchange_seconds"], 0)
+        self.assertGreater(boxes["link_bytes_per_second"], 0)
+        self.start("--link", self.address, "--link-split", "rows")
+        for prompt, expected in zip(prompts, alone):
+            self.assertEqual(self.bits(prompt), expected)
+        self.hears("the other rows is here")
+        client = self.stream("Hello", 4000, "tiny")
+        self.assertIn(b" 200 ", client.recv(4096))
+        partner.kill()
+        begun = time.monotonic()
+        rest = b""
+        client.settimeout(PATIENCE)
+        while b"is lost" not in rest:
+            piece = client.recv(4096)
+            self.assertTrue(piece, rest[-500:])
+            rest += piece
+        print(f"lost after {time.monotonic() - begun:.3f} s")
+        client.close()
+        self.assertIn("numerics", self.call("/version"))
+        self.partner(address=self.address)
+        self.assertEqual(self.bits(prompts[0]), alone[0])
+
     def test_what_cannot_be_linked(self):
         other = self.dir / "other.gguf"
         other.write_bytes((MODELS / "qwen3-q4_k_m.gguf").read_bytes())
@@ -101,6 +132,8 @@ class Link(Server):
         self.start("--link", self.address, "--link-layers", "999")
         self.assertIn("leave one without", json.dumps(self.ask("Hello", None)))
         self.end()
+        out, err = self.lathe("serve", self.model, "--link", self.address, "--link-split", "rows", "--link-layers", "1", code=2)
+        self.assertIn("all layers are on both machines", err)
         out, err = self.lathe("link", MODELS / "bert.gguf", code=2)
         self.assertIn("encoder", err)
         out, err = self.lathe("link", self.model, "--listen", "desk", code=2)
