@@ -204,6 +204,12 @@ Result<Transcription> Worker::transcribe(const SoundRequest&, const StopFlag&) {
       info().name);
 }
 
+Result<Painted> Worker::paint(const PictureRequest&, const StopFlag&) {
+  return fail(ErrorKind::kUnavailable,
+              "worker {}: makes no pictures; name a server that has /images/generations",
+              info().name);
+}
+
 Result<Likelihood> likelihood_of(const Continuation& asked, std::span<const WeighedToken> tokens) {
   const std::size_t whole = asked.context.size() + asked.text.size();
   std::size_t bytes = 0;

@@ -247,6 +247,28 @@ struct Transcription {
   Usage usage = {};
 };
 
+// A picture to be made or, where one is given, changed.
+struct PictureRequest {
+  std::string prompt;
+  int width = 0, height = 0;  // 0: as the worker likes
+  std::optional<std::int64_t> seed = {};
+  // The file that is changed, and a PNG of its size: transparent where it may be.
+  std::string picture = {}, mask = {};
+  std::map<std::string, std::string> labels = {};  // as of a Request
+  Milliseconds time_limit{600'000};
+};
+
+// As it came, not decoded: what its bytes are is told by the first of them alone.
+struct Painted {
+  Media picture;
+  std::string model = {};  // as the worker names it
+  Usage usage = {};
+};
+
+// Codes of errors: the worker's rules forbid the picture; it changes no pictures.
+inline constexpr const char* kContentRefused = "content_refused";
+inline constexpr const char* kChangesNoPictures = "changes_no_pictures";
+
 // All but info() may be called from several threads at once.
 class Worker {
  public:
@@ -263,6 +285,9 @@ class Worker {
   virtual Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop);
   // What is said in a sound. Not every worker hears.
   virtual Result<Transcription> transcribe(const SoundRequest& asked, const StopFlag& stop);
+  // Not every worker makes pictures. kInvalid: it answered, and not with a picture; another prompt
+  // or seed may help.
+  virtual Result<Painted> paint(const PictureRequest& asked, const StopFlag& stop);
 };
 
 Json to_json(const Usage& usage);

@@ -5,7 +5,10 @@ Listens on a free port of loopback and prints it. The first part of a path names
 http://127.0.0.1:PORT/SCENARIO/v1. GET /SCENARIO/seen lists the requests so far. Ends when its standard
 input does.
 """
+import base64
 import collections
+import email
+import hashlib
 import http.server
 import json
 import os
@@ -22,6 +25,21 @@ def chunk(delta=None, finish=None, **more):
 
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15, "prompt_tokens_details": {"cached_tokens": 8}}
+
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + b"any bytes: nobody decodes them here"
+
+
+def form_fields(kind, body):
+    """A form's texts as they are, its files by name, type, size and hash."""
+    parts = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body).get_payload()
+    fields = {}
+    for part in parts:
+        data = part.get_payload(decode=True)
+        name = part.get_param("name", header="Content-Disposition")
+        fields[name] = data.decode() if part.get_filename() is None else {
+            "file": part.get_filename(), "type": part.get_content_type(), "sha256": hashlib.sha256(data).hexdigest()}
+    return json.dumps(fields)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -67,6 +85,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if rest == "seen":
             return self.reply(200, SEEN[scenario])
         SEEN[scenario].append({"method": "GET", "path": "/" + rest, "headers": dict(self.headers), "body": ""})
+        if rest.partition("?")[0] == "v1/files/picture.png":
+            return self.reply(200, PICTURE, "image/png")
+        if rest == "v1/files/elsewhere.png":
+            return self.reply(302, b"", Location="http://192.0.2.1/picture.png")
         if scenario == "models_none":
             return self.error(404, "no such path")
         if scenario == "models_401":
@@ -77,7 +99,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         scenario, _, rest = self.path[1:].partition("/")
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        kind = self.headers["Content-Type"]
+        body = form_fields(kind, body) if kind.startswith("multipart/") else body.decode()
         SEEN[scenario].append({"method": "POST", "path": "/" + rest, "headers": dict(self.headers), "body": body})
         calls = sum(1 for seen in SEEN[scenario] if seen["method"] == "POST")
         try:
@@ -273,6 +297,77 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for i in range(90):
             self.send_header(f"X-{i}", "z" * 1000)
         self.end_headers()
+
+    def picture(self, **picture):
+        self.reply(200, {"created": 1, "data": [picture]})
+
+    def do_picture(self, _):
+        self.picture(b64_json=base64.b64encode(PICTURE).decode())
+
+    def do_picture_usage(self, _):
+        self.reply(200, {"data": [{"b64_json": base64.b64encode(PICTURE).decode()}],
+                         "usage": {"input_tokens": 9, "output_tokens": 1056}})
+
+    def do_picture_unknown_fields(self, _):
+        name = self.refuse(["seed", "response_format"])
+        self.error(400, f"Unknown parameter: '{name}'.") if name else self.do_picture(0)
+
+    def do_picture_no_edits(self, _):
+        self.error(404, "no such path") if self.path.endswith("/edits") else self.do_picture(0)
+
+    def do_picture_own_url(self, _):
+        self.picture(url=f"http://{self.headers['Host']}/picture_own_url/v1/files/picture.png?key=1")
+
+    def do_picture_own_path(self, _):
+        self.picture(url="/picture_own_path/v1/files/picture.png")
+
+    def do_picture_url_elsewhere(self, _):
+        self.picture(url="http://192.0.2.1/picture.png?secret=1")
+
+    def do_picture_url_other_port(self, _):
+        self.picture(url=f"http://127.0.0.1:{self.server.server_address[1] ^ 1}/picture.png")
+
+    def do_picture_url_file(self, _):
+        self.picture(url="file:///etc/passwd")
+
+    def do_picture_url_sends_on(self, _):
+        self.picture(url="/picture_url_sends_on/v1/files/elsewhere.png")
+
+    def do_picture_refused(self, _):
+        self.reply(400, {"error": {"code": "content_policy_violation", "message": "Your request was rejected"}})
+
+    def do_picture_refused_in_words(self, _):
+        self.reply(422, {"detail": "NSFW content is not allowed by this prompt"})
+
+    def do_picture_wrong_size(self, _):
+        self.error(400, "Invalid value: '1280x720'. Supported values are: '1024x1024'")
+
+    def do_picture_garbled(self, _):
+        self.picture(b64_json=base64.b64encode(PICTURE).decode()[:20] + "*" * 20)
+
+    def do_picture_is_text(self, _):
+        self.picture(b64_json=base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'/>").decode())
+
+    def do_picture_none(self, _):
+        self.reply(200, {"created": 1, "data": []})
+
+    def do_picture_empty(self, _):
+        self.picture(revised_prompt="a cat")
+
+    def do_picture_page(self, _):
+        self.reply(200, "<html>captive portal</html>", "text/html")
+
+    def do_picture_cut(self, _):
+        self.reply(200, '{"data": [{"b64_json": "iVBORw0KGgo', Content_Length="100000")
+
+    def do_picture_huge(self, _):
+        self.reply(200, b'{"data": [{"b64_json": "')
+        for _ in range(800):
+            self.wfile.write(b"A" * (64 << 10))
+
+    do_picture_redirect = do_redirect
+    do_picture_500 = do_always_500
+    do_picture_hang = do_hang
 
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -4,6 +4,7 @@
 
 #include <mutex>
 
+#include "ground/base/text.h"
 #include "loop/terms/prompt_text.h"
 
 namespace lathe::loop {
@@ -35,6 +36,16 @@ class LabelledWorker : public Worker {
     SoundRequest labelled = asked;
     labelled.labels.insert(labels_.begin(), labels_.end());
     return worker_.transcribe(labelled, stop);
+  }
+
+  Result<Painted> paint(const PictureRequest& asked, const StopFlag& stop) override {
+    {
+      const std::lock_guard lock(mutex_);
+      sent_ = make_valid_utf8(asked.prompt);
+    }
+    PictureRequest labelled = asked;
+    labelled.labels.insert(labels_.begin(), labels_.end());
+    return worker_.paint(labelled, stop);
   }
 
   // The last request; nullopt: there was none.

@@ -391,7 +391,7 @@ ModelHost::Id RemoteHost::transcribe(const std::string& model, SoundRequest requ
       model,
       [this, model, request = std::move(request),
        on_segment = std::move(on_segment)](const StopFlag& stop) -> Result<Transcription> {
-        const RemoteForm form = transcription_form(model, request);
+        const WrittenForm form = transcription_form(model, request);
         HttpCall call =
             call_of(request.options.translate ? "/audio/translations" : "/audio/transcriptions",
                     Json(), kLoadLimit);

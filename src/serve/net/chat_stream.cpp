@@ -23,8 +23,8 @@ constexpr std::array<std::pair<std::string_view, FinishReason>, 11> kFinishReaso
      {"refusal", FinishReason::kContentFilter}}};
 
 // Fields that must not be left out: without them it is another question.
-constexpr std::array<std::string_view, 7> kEssential{"model",       "messages", "stream", "tools",
-                                                     "tool_choice", "stop",     "grammar"};
+constexpr std::array<std::string_view, 9> kEssential{
+    "model", "messages", "stream", "tools", "tool_choice", "stop", "grammar", "prompt", "size"};
 constexpr std::array<std::string_view, 13> kWordsOfRefusal{
     "unrecognized",  "unrecognised",    "not recognized",    "unknown",    "unsupported",
     "not supported", "not permitted",   "not allowed",       "unexpected", "does not support",

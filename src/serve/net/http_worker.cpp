@@ -8,6 +8,8 @@
 #include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "serve/net/forwarded.h"
+#include "serve/net/http_follow.h"
+#include "serve/net/picture_form.h"
 #include "serve/net/sse.h"
 #include "serve/net/transcription_form.h"
 #include "work/caller.h"
@@ -431,7 +433,7 @@ Result<Transcription> HttpWorker::hear(const SoundRequest& asked, const Call& ca
   LATHE_TRY_STATUS(speaks_openai());
   LATHE_TRY(const std::string model, model_name(call));
   const bool translates = asked.options.translate;
-  const RemoteForm form = transcription_form(model, asked);
+  const WrittenForm form = transcription_form(model, asked);
   HttpCall http =
       post(translates ? "/audio/translations" : "/audio/transcriptions", form.body, call);
   http.body_type = form.type;
@@ -456,6 +458,92 @@ Result<Transcription> HttpWorker::transcribe(const SoundRequest& asked, const St
   if (!heard) return at("worker " + config_.name, heard.error());
   heard->usage.wall = system_clock().monotonic() - start;
   return heard;
+}
+
+Error HttpWorker::picture_error(const HttpAnswer& answer, const PictureRequest& asked,
+                                const Call& call) const {
+  Error error = error_of(answer, call);
+  if (is_content_refusal(answer)) {
+    error.kind = ErrorKind::kInvalid;
+    error.code = kContentRefused;
+    error.message =
+        redacted(fmt::format("{}: its rules forbid this picture (status {}): {}", endpoint_.url,
+                             answer.status, error_message_of(answer.body)));
+  } else if (!asked.picture.empty() &&
+             (answer.status == 404 || answer.status == 405 || answer.status == 501)) {
+    error.code = kChangesNoPictures;
+  }
+  return error;
+}
+
+// The answer of a server that knows all the fields that it is sent.
+Result<HttpAnswer> HttpWorker::ask_for_picture(const PictureRequest& asked, const Call& call) {
+  Json fields = picture_fields(call.model, asked, is_cloud());
+  for (;;) {
+    {
+      const std::scoped_lock lock(mutex_);
+      leave_out(fields, refused_);
+    }
+    const bool changes = !asked.picture.empty();
+    const WrittenForm form = changes ? picture_form(fields, asked) : WrittenForm();
+    HttpCall http = changes ? post("/images/edits", form.body, call)
+                            : post("/images/generations", dump_json(fields), call);
+    if (changes) http.body_type = form.type;
+    http.idle_limit = call.left();  // nothing is said before the picture is done
+    http.max_body = kMaxPaintedBytes / 3 * 4 + (std::size_t{1} << 20);
+    LATHE_TRY(HttpAnswer answer, send(std::move(http), shown_picture(fields, asked), call));
+    if (answer.status == 200) return answer;
+    const bool unknown =
+        (answer.status == 400 || answer.status == 422) && !is_content_refusal(answer);
+    const auto refused = unknown ? refused_fields(fields, answer.body) : std::vector<std::string>();
+    if (refused.empty()) return std::unexpected(picture_error(answer, asked, call));
+    const std::scoped_lock lock(mutex_);
+    refused_.insert(refused.begin(), refused.end());
+  }
+}
+
+Result<std::string> HttpWorker::fetch_picture(const std::string& from, const std::string& url,
+                                              const Call& call) const {
+  LATHE_TRY(const Hop hop, next_hop(from, url));
+  if (!hop.same_origin || is_cloud())
+    return fail(ErrorKind::kDenied,
+                "{}: answers with the address of a picture {}, from which nothing is fetched; have "
+                "it answer with 'b64_json'",
+                from, is_cloud() ? "in a cloud" : "at another place");
+  HttpCall http = post("", "", call);
+  http.url = hop.url;
+  http.max_body = kMaxPaintedBytes;
+  LATHE_TRY(HttpAnswer answer, http_call(http, call.stop));
+  if (answer.status != 200) return std::unexpected(error_of(answer, call));
+  return std::move(answer.body);
+}
+
+Result<Painted> HttpWorker::painted(const PictureRequest& asked, Call& call) {
+  LATHE_TRY_STATUS(check_reach());
+  LATHE_TRY_STATUS(speaks_openai());
+  LATHE_TRY(call.model, model_name(call));
+  call.prompt_tokens = static_cast<std::int64_t>(asked.prompt.size()) / 3;
+  call.answer_tokens = -1;  // clouds count pictures
+  const std::string url =
+      endpoint_.url + (asked.picture.empty() ? "/images/generations" : "/images/edits");
+  LATHE_TRY(const HttpAnswer answer, ask_for_picture(asked, call));
+  LATHE_TRY(PictureAnswer said, picture_answer(answer.body, url));
+  if (!said.url.empty()) {
+    LATHE_TRY(said.bytes, fetch_picture(url, said.url, call));
+  }
+  auto picture = Media::of_file(std::move(said.bytes));
+  if (!picture || picture->kind != Media::Kind::kPicture)
+    return invalid("{}: answered with something that is no picture", url);
+  return Painted{*std::move(picture), call.model, said.usage};
+}
+
+Result<Painted> HttpWorker::paint(const PictureRequest& asked, const StopFlag& stop) {
+  const Milliseconds start = system_clock().monotonic();
+  Call call{stop, start + asked.time_limit, asked.labels};
+  auto painting = painted(asked, call);
+  if (!painting) return at("worker " + config_.name, painting.error());
+  painting->usage.wall = system_clock().monotonic() - start;
+  return painting;
 }
 
 }  // namespace lathe::serve

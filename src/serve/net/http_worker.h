@@ -57,6 +57,10 @@ class HttpWorker : public Worker {
   Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override;
   // By one POST to {base_url}/audio/transcriptions. A server that knows texts alone gives no times.
   Result<Transcription> transcribe(const SoundRequest& asked, const StopFlag& stop) override;
+  // By one POST to {base_url}/images/generations, or /images/edits for a picture that is changed.
+  // Where the answer is a URL of the same scheme, host and port, and no cloud's, by one GET of
+  // that; no other is asked for.
+  Result<Painted> paint(const PictureRequest& asked, const StopFlag& stop) override;
 
  private:
   struct Call;   // one complete(): its deadline, its stop flag
@@ -71,6 +75,12 @@ class HttpWorker : public Worker {
   Result<Json> list_models(const Call& call) const;
   Result<Json> weigh(const Continuation& asked, const Call& call);
   Result<Transcription> hear(const SoundRequest& asked, const Call& call);
+  Result<Painted> painted(const PictureRequest& asked, Call& call);
+  Result<HttpAnswer> ask_for_picture(const PictureRequest& asked, const Call& call);
+  Error picture_error(const HttpAnswer& answer, const PictureRequest& asked,
+                      const Call& call) const;
+  Result<std::string> fetch_picture(const std::string& from, const std::string& url,
+                                    const Call& call) const;
   PeerKind peer(const Request& request, const Call& call);
   HttpCall post(std::string_view path, const std::string& body, const Call& call) const;
   // `shown`: what a person is shown of it. What waits for consent takes none of the call's time.

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "ground/base/hash.h"
 #include "ground/base/text.h"
 #include "serve/net/forwarded.h"
 
@@ -494,6 +495,166 @@ TEST_F(HttpWorkerTest, TheEnvironmentDecidesNothing) {
   for (const char* name : {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"}) ::unsetenv(name);
   ASSERT_TRUE(reply) << reply.error().message;
   EXPECT_FALSE(server_->seen("ok").back()["headers"].contains("Authorization"));
+}
+
+class PictureWorkerTest : public HttpWorkerTest {
+ protected:
+  static PictureRequest wanted() {
+    PictureRequest wanted;
+    wanted.prompt = "a lighthöuse";
+    wanted.width = 1280;
+    wanted.height = 720;
+    wanted.seed = 2001;
+    wanted.labels = {{"purpose", "make"}};
+    wanted.time_limit = Milliseconds(60'000);
+    return wanted;
+  }
+  static Result<Painted> paint(HttpWorkerConfig config, const PictureRequest& asked = wanted()) {
+    LATHE_TRY(auto worker, HttpWorker::make(std::move(config)));
+    const StopFlag stop;
+    auto painted = worker->paint(asked, stop);
+    if (!painted) {
+      EXPECT_THAT(painted.error().message, AllOf(HasSubstr("worker coder"), Not(HasSubstr(kKey))));
+    }
+    return painted;
+  }
+  static Json body_of_last(std::string_view scenario) {
+    return *parse_json(server_->seen(scenario).back()["body"].get<std::string>());
+  }
+};
+
+TEST_F(PictureWorkerTest, IsAskedForBytes) {
+  HttpWorkerConfig settings = config("picture");
+  std::string outgoing;
+  settings.on_outgoing = [&](std::string_view text) { outgoing += text; };
+  const auto painted = paint(settings);
+  ASSERT_TRUE(painted) << painted.error().message;
+  EXPECT_EQ(painted->picture.media_type, "image/png");
+  EXPECT_TRUE(painted->picture.bytes->starts_with("\x89PNG"));
+  EXPECT_EQ(painted->model, "fake-1");
+  EXPECT_EQ(painted->usage.calls, 1);
+  EXPECT_FALSE(painted->usage.counted);
+  const Json seen = server_->seen("picture").back();
+  EXPECT_EQ(seen["path"], "/v1/images/generations");
+  EXPECT_EQ(seen["headers"]["Authorization"], std::string("Bearer ") + kKey);
+  const Json expected = {{"model", "fake-1"},
+                         {"prompt", "a lighthöuse"},
+                         {"n", 1},
+                         {"response_format", "b64_json"},
+                         {"size", "1280x720"},
+                         {"seed", 2001}};
+  EXPECT_EQ(body_of_last("picture"), expected);
+  EXPECT_EQ(seen["body"], outgoing) << "exactly what leaves is shown";
+
+  const auto counted = paint(config("picture_usage"));
+  ASSERT_TRUE(counted);
+  EXPECT_TRUE(counted->usage.counted);
+  EXPECT_EQ(counted->usage.completion_tokens, 1056);
+}
+
+TEST_F(PictureWorkerTest, AChangeIsAFormWithPictureAndMask) {
+  PictureRequest asked = wanted();
+  asked.picture = "\xff\xd8\xff jpeg\r\n--lathe";
+  asked.mask = std::string("\x89PNG\0 mask", 11);
+  HttpWorkerConfig settings = config("picture");
+  std::string outgoing;
+  settings.on_outgoing = [&](std::string_view text) { outgoing += text; };
+  ASSERT_TRUE(paint(settings, asked));
+  EXPECT_EQ(server_->seen("picture").back()["path"], "/v1/images/edits");
+  const Json body = body_of_last("picture");
+  EXPECT_EQ(body["prompt"], "a lighthöuse");
+  EXPECT_EQ(body["seed"], "2001");
+  EXPECT_EQ(body["size"], "1280x720");
+  const Json image = {
+      {"file", "image.jpg"}, {"type", "image/jpeg"}, {"sha256", sha256_hex(asked.picture)}};
+  const Json mask = {
+      {"file", "mask.png"}, {"type", "image/png"}, {"sha256", sha256_hex(asked.mask)}};
+  EXPECT_EQ(body["image"], image);
+  EXPECT_EQ(body["mask"], mask);
+  EXPECT_THAT(outgoing, AllOf(HasSubstr(sha256_hex(asked.picture)), Not(HasSubstr("jpeg\r\n"))));
+
+  const auto none = paint(config("picture_no_edits"), asked);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, kChangesNoPictures);
+  EXPECT_TRUE(paint(config("picture_no_edits")));
+}
+
+TEST_F(PictureWorkerTest, SeedsAndFieldsGoWhereTheyAreKnown) {
+  HttpWorkerConfig settings = config("picture_unknown_fields");
+  ASSERT_TRUE(paint(settings));
+  const Json body = body_of_last("picture_unknown_fields");
+  EXPECT_FALSE(body.contains("seed") || body.contains("response_format"));
+  EXPECT_TRUE(body.contains("size"));
+  // stable-diffusion.cpp reads it from the prompt.
+  settings = config("picture");
+  settings.model = "sd-cpp-local";
+  ASSERT_TRUE(paint(settings));
+  EXPECT_EQ(body_of_last("picture")["prompt"],
+            "<sd_cpp_extra_args>{\"seed\":2001}</sd_cpp_extra_args>a lighthöuse");
+}
+
+TEST_F(PictureWorkerTest, AUrlIsFollowedToTheServerItselfAlone) {
+  for (const char* own : {"picture_own_url", "picture_own_path"}) {
+    const auto painted = paint(config(own));
+    ASSERT_TRUE(painted) << painted.error().message;
+    EXPECT_TRUE(painted->picture.bytes->starts_with("\x89PNG")) << own;
+    EXPECT_EQ(server_->seen(own).back()["headers"]["Authorization"], std::string("Bearer ") + kKey);
+  }
+  for (const char* other : {"picture_url_elsewhere", "picture_url_other_port", "picture_url_file",
+                            "picture_url_sends_on", "picture_redirect"}) {
+    HttpWorkerConfig settings = config(other);
+    const auto painted = paint(settings);
+    ASSERT_FALSE(painted) << other;
+    EXPECT_EQ(painted.error().kind, ErrorKind::kDenied) << painted.error().message;
+    EXPECT_THAT(painted.error().message, Not(HasSubstr("secret")));
+  }
+  EXPECT_THAT(paint(config("picture_url_elsewhere")).error().message, HasSubstr("b64_json"));
+}
+
+TEST_F(PictureWorkerTest, ARefusalIsNoFailure) {
+  for (const char* scenario : {"picture_refused", "picture_refused_in_words"}) {
+    const auto painted = paint(config(scenario));
+    ASSERT_FALSE(painted);
+    EXPECT_EQ(painted.error().kind, ErrorKind::kInvalid) << painted.error().message;
+    EXPECT_EQ(painted.error().code, kContentRefused);
+    EXPECT_EQ(post_count(scenario), 1);
+  }
+  EXPECT_THAT(paint(config("picture_refused")).error().message,
+              AllOf(HasSubstr("its rules forbid"), HasSubstr("Your request was rejected")));
+}
+
+TEST_F(PictureWorkerTest, FaultsSayWhatIsWrong) {
+  const auto expect = [](const char* scenario, ErrorKind kind, const char* words) {
+    const auto painted = paint(config(scenario));
+    ASSERT_FALSE(painted) << scenario;
+    EXPECT_EQ(painted.error().kind, kind) << scenario << ": " << painted.error().message;
+    EXPECT_EQ(painted.error().code, "");
+    EXPECT_THAT(painted.error().message, HasSubstr(words)) << scenario;
+  };
+  expect("picture_wrong_size", ErrorKind::kDenied, "Supported values are");
+  expect("picture_garbled", ErrorKind::kInvalid, "its picture");
+  expect("picture_is_text", ErrorKind::kInvalid, "no picture");
+  expect("picture_none", ErrorKind::kInvalid, "holds no picture");
+  expect("picture_empty", ErrorKind::kInvalid, "neither 'b64_json' nor 'url'");
+  expect("picture_page", ErrorKind::kInvalid, "its answer");
+  expect("picture_cut", ErrorKind::kUnavailable, "broke");
+  expect("picture_huge", ErrorKind::kInvalid, "larger than");
+  expect("picture_500", ErrorKind::kUnavailable, "loading the model");
+  PictureRequest brief = wanted();
+  brief.time_limit = Milliseconds(300);
+  EXPECT_EQ(paint(config("picture_hang"), brief).error().kind, ErrorKind::kTimeout);
+}
+
+TEST_F(PictureWorkerTest, NothingLeavesBeyondWhatIsAllowed) {
+  HttpWorkerConfig settings = config("picture");
+  settings.base_url = "http://192.0.2.1/v1";
+  EXPECT_EQ(paint(settings).error().kind, ErrorKind::kDenied);
+  // A cloud by its word: without a consent nothing is sent there.
+  settings = config("picture_cloud");
+  settings.cloud = true;
+  settings.allowed = Reach::kAny;
+  EXPECT_EQ(paint(settings).error().kind, ErrorKind::kDenied);
+  EXPECT_EQ(post_count("picture_cloud"), 0);
 }
 
 TEST(HttpWorkerMake, BadConfigurations) {

@@ -1,9 +1,11 @@
 // Delimiters, part headers, parameters.
 #include "serve/net/multipart.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
+#include "ground/base/hash.h"
 #include "ground/base/text.h"
 
 namespace lathe::serve {
@@ -100,6 +102,14 @@ Status read_head(std::string_view head, FormPart& part) {
   return {};
 }
 
+// Servers of pictures want to be told; of sounds they look at the name.
+std::string_view media_type_of(std::string_view file_name) {
+  return file_name.ends_with(".png")    ? "image/png"
+         : file_name.ends_with(".jpg")  ? "image/jpeg"
+         : file_name.ends_with(".webp") ? "image/webp"
+                                        : "application/octet-stream";
+}
+
 }  // namespace
 
 bool is_form(std::string_view content_type) {
@@ -160,6 +170,33 @@ Result<std::vector<FormPart>> parse_form(std::string_view boundary, std::string_
     part.data = end < data ? std::string_view() : rest.substr(data, end - data);
     at = static_cast<std::size_t>(rest.data() - body.data()) + end + delimiter.size();
   }
+}
+
+WrittenForm write_form(std::span<const FormField> fields) {
+  // A boundary that is nowhere in what it parts.
+  const auto longest =
+      std::ranges::max_element(fields, {}, [](const FormField& each) { return each.data.size(); });
+  std::string_view hashed = longest == fields.end() ? std::string_view() : longest->data;
+  std::string boundary;
+  do {
+    boundary = "lathe" + sha256_hex(hashed).substr(0, 32);
+    hashed = boundary;
+  } while (std::ranges::any_of(
+      fields, [&](const FormField& each) { return each.data.contains(boundary); }));
+  WrittenForm form;
+  form.type = "multipart/form-data; boundary=" + boundary;
+  for (const FormField& each : fields) {
+    form.body +=
+        fmt::format("--{}\r\nContent-Disposition: form-data; name=\"{}\"", boundary, each.name);
+    if (!each.file_name.empty())
+      form.body += fmt::format("; filename=\"{}\"\r\nContent-Type: {}", each.file_name,
+                               media_type_of(each.file_name));
+    form.body += "\r\n\r\n";
+    form.body += each.data;
+    form.body += "\r\n";
+  }
+  form.body += fmt::format("--{}--\r\n", boundary);
+  return form;
 }
 
 }  // namespace lathe::serve

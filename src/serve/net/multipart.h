@@ -1,8 +1,10 @@
 // Forms with files, multipart/form-data (RFC 7578, in the framing of RFC 2046): a body's bytes to
-// its parts. Pure. What two readers could read in two ways is refused: line ends other than CRLF, a
-// part without a name, a transfer encoding that changes bytes, forms within a form.
+// its parts, and parts to a body. Pure. What two readers could read in two ways is refused: line
+// ends other than CRLF, a part without a name, a transfer encoding that changes bytes, forms within
+// a form.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,5 +29,18 @@ bool is_form(std::string_view content_type);
 Result<std::string> form_boundary(std::string_view content_type);
 // In order; names may come twice.
 Result<std::vector<FormPart>> parse_form(std::string_view boundary, std::string_view body);
+
+// Names are plain words.
+struct FormField {
+  std::string name;
+  std::string_view data;
+  std::string file_name = {};  // "": no file
+};
+struct WrittenForm {
+  std::string type;  // with the boundary
+  std::string body;
+};
+// The same fields give the same bytes each time.
+WrittenForm write_form(std::span<const FormField> fields);
 
 }  // namespace lathe::serve

@@ -1,46 +1,29 @@
-// The form by hand, as RFC 7578 has it; the answer member by member.
+// The form field by field; the answer member by member.
 #include "serve/net/transcription_form.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "ground/base/hash.h"
-
 namespace lathe::serve {
 
-RemoteForm transcription_form(const std::string& model, const SoundRequest& request) {
-  // A boundary that is nowhere in what it parts; the same form has the same bytes each time.
-  std::string boundary = "lathe" + sha256_hex(request.file).substr(0, 32);
-  while (request.file.contains(boundary) || request.options.prompt.contains(boundary))
-    boundary = "lathe" + sha256_hex(boundary).substr(0, 32);
-  RemoteForm form;
-  form.type = "multipart/form-data; boundary=" + boundary;
-  const auto add = [&](std::string_view name, std::string_view more, std::string_view data) {
-    form.body += fmt::format("--{}\r\nContent-Disposition: form-data; name=\"{}\"{}\r\n\r\n",
-                             boundary, name, more);
-    form.body += data;
-    form.body += "\r\n";
-  };
+WrittenForm transcription_form(const std::string& model, const SoundRequest& request) {
   const TranscriptOptions& options = request.options;
-  add("model", "", model);
-  add("response_format", "", "verbose_json");
-  if (options.temperature > 0) add("temperature", "", fmt::format("{}", options.temperature));
-  if (!options.prompt.empty()) add("prompt", "", options.prompt);
-  if (!options.language.empty()) add("language", "", options.language);
+  const std::string temperature = fmt::format("{}", options.temperature);
+  std::vector<FormField> fields{{"model", model}, {"response_format", "verbose_json"}};
+  if (options.temperature > 0) fields.push_back({"temperature", temperature});
+  if (!options.prompt.empty()) fields.push_back({"prompt", options.prompt});
+  if (!options.language.empty()) fields.push_back({"language", options.language});
   if (options.words) {
-    add("timestamp_granularities[]", "", "word");
-    add("timestamp_granularities[]", "", "segment");
+    fields.push_back({"timestamp_granularities[]", "word"});
+    fields.push_back({"timestamp_granularities[]", "segment"});
   }
   // Its first bytes say what it is; servers look at the name.
-  const std::string_view kind = request.file.starts_with("RIFF")   ? "wav"
-                                : request.file.starts_with("fLaC") ? "flac"
-                                : request.file.starts_with("OggS") ? "ogg"
-                                                                   : "mp3";
-  add("file",
-      fmt::format("; filename=\"sound.{}\"\r\nContent-Type: application/octet-stream", kind),
-      request.file);
-  form.body += fmt::format("--{}--\r\n", boundary);
-  return form;
+  const char* name = request.file.starts_with("RIFF")   ? "sound.wav"
+                     : request.file.starts_with("fLaC") ? "sound.flac"
+                     : request.file.starts_with("OggS") ? "sound.ogg"
+                                                        : "sound.mp3";
+  fields.push_back({"file", request.file, name});
+  return write_form(fields);
 }
 
 Result<Transcription> transcription_of(const Json& json, std::string_view place,
