@@ -2,6 +2,7 @@
 #include "ground/media/picture.h"
 
 #include <cairo.h>
+#include <leptonica/allheaders.h>
 
 #include <cmath>
 
@@ -127,6 +128,30 @@ std::string png_bytes(const Picture& picture) {
   };
   cairo_surface_write_to_png_stream(surface, write, &bytes);
   cairo_surface_destroy(surface);
+  return bytes;
+}
+
+// Cairo's colours vanish where they are transparent, so this is Leptonica's.
+std::string mask_png(int width, int height, std::span<const Box> open) {
+  l_uint32 white = 0, black = 0;
+  composeRGBAPixel(255, 255, 255, 0, &white);
+  composeRGBAPixel(0, 0, 0, 255, &black);
+  PIX* mask = pixCreate(width, height, 32);
+  pixSetSpp(mask, 4);
+  pixSetAllArbitrary(mask, black);
+  for (const Box& each : open) {
+    const Box box = common(each, {0, 0, width, height});
+    BOX* part = box.empty() ? nullptr : boxCreate(box.x, box.y, box.w, box.h);
+    if (part) pixSetInRectArbitrary(mask, part, white);
+    boxDestroy(&part);
+  }
+  l_uint8* png = nullptr;
+  std::size_t size = 0;
+  std::string bytes;
+  if (pixWriteMemPng(&png, &size, mask, 0) == 0)
+    bytes.assign(reinterpret_cast<const char*>(png), size);
+  lept_free(png);
+  pixDestroy(&mask);
   return bytes;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,5 +50,9 @@ Picture fitted(const Picture& picture, int side);
 inline constexpr std::string_view kPngMediaType = "image/png";
 inline constexpr std::string_view kSvgMediaType = "image/svg+xml";
 std::string png_bytes(const Picture& picture);
+
+// A mask, a PNG: transparent and white within the boxes, opaque and black beyond them, so that who
+// looks at transparency and who looks at brightness see the same.
+std::string mask_png(int width, int height, std::span<const Box> open);
 
 }  // namespace lathe

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ground/media/picture_decode.h"
+
 namespace lathe {
 namespace {
 
@@ -34,6 +36,22 @@ TEST(Picture, ScalingKeepsTheMean) {
     EXPECT_NEAR(before / (120 * 80), after / (60 * 40), 0.5);
   }
   EXPECT_EQ(scaled(blank_picture(3, 3), 7, 5).rgb, blank_picture(7, 5).rgb);
+}
+
+TEST(Picture, AMaskIsOpenInItsBoxesAlone) {
+  const std::vector<Box> open{{10, 4, 5, 6}, {38, 0, 10, 3}, {-5, -5, 2, 2}};
+  const std::string png = mask_png(40, 20, open);
+  // Laid over white, as pictures are decoded, what is transparent is white.
+  const auto mask = decode_picture(png);
+  ASSERT_TRUE(mask) << mask.error().message;
+  ASSERT_EQ(mask->box(), (Box{0, 0, 40, 20}));
+  for (int y = 0; y < 20; ++y)
+    for (int x = 0; x < 40; ++x) {
+      const bool inside = (x >= 10 && x < 15 && y >= 4 && y < 10) || (x >= 38 && y < 3);
+      EXPECT_EQ(mask->at(x, y)[1], inside ? 255 : 0) << x << "," << y;
+    }
+  // Header of PNG: 8 bits, red, green, blue and alpha.
+  EXPECT_EQ(png.substr(24, 2), std::string("\x08\x06"));
 }
 
 }  // namespace
