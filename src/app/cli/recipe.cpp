@@ -42,9 +42,8 @@ Json options_json(const loop::Recipe& recipe) {
 // Whom the recipe asks. One is needed where there is no other to make anything, or to judge.
 Json workers_json(const loop::Recipe& recipe) {
   Json workers = Json::array();
-  if (recipe.maker->needs_worker)
-    for (const std::string& rung : recipe.ladder)
-      workers.push_back({{"name", rung}, {"needed", recipe.ladder.size() == 1}});
+  for (const std::string& rung : worker_rungs(recipe))
+    workers.push_back({{"name", rung}, {"needed", recipe.ladder.size() == 1}});
   for (const loop::JudgeSpec& judge : recipe.judges)
     if (const std::string name = option_string(judge.options, "worker"); !name.empty())
       workers.push_back({{"name", name}, {"needed", judge.kind->advises == nullptr}});

@@ -10,6 +10,7 @@ struct Need {
   std::string worker;
   std::string by;  // "make.ladder", "the judge 'meaning'"
   bool advises = false;
+  bool spared = false;  // the run does without it
   bool pictures = false;
   bool away = false;  // a node asks it
 };
@@ -19,10 +20,11 @@ std::vector<Need> needs_of(const loop::Recipe& recipe, const loop::Bench& bench)
     return bench.elsewhere && bench.elsewhere->takes(recipe, call);
   };
   std::vector<Need> needs;
-  if (recipe.maker->needs_worker)
-    for (const std::string& rung : recipe.ladder)
-      needs.push_back(
-          {.worker = rung, .by = "make.ladder", .away = goes_away(loop::CallId::make(0, 1, 0))});
+  for (const std::string& rung : worker_rungs(recipe))
+    needs.push_back({.worker = rung,
+                     .by = "make.ladder",
+                     .spared = does_without_workers(recipe),
+                     .away = goes_away(loop::CallId::make(0, 1, 0))});
   for (std::size_t i = 0; i < recipe.judges.size(); ++i) {
     const loop::JudgeSpec& judge = recipe.judges[i];
     if (!judge.kind->needs_worker) continue;
@@ -53,7 +55,7 @@ Status check_worker_names(const App& app, const loop::Recipe& recipe, const Work
                    clip_utf8(name, 60), recipe.name, did_you_mean(name, names), join(names, ", "));
   }
   for (const Need& need : needs)
-    if (!need.advises && !need.away && !bench.worker(need.worker))
+    if (!need.advises && !need.spared && !need.away && !bench.worker(need.worker))
       return invalid(
           "there is no worker '{}', and {} asks it: give --worker {}=URL, or keep it in {} as "
           "[worker.{}]",
@@ -67,7 +69,7 @@ Status check_worker_names(const App& app, const loop::Recipe& recipe, const Work
 
 Status check_workers_answer(const loop::Recipe& recipe, const loop::Bench& bench) {
   Status rungs;  // of the first rung that does not answer, while none does
-  bool answers = !recipe.maker->needs_worker;
+  bool answers = !recipe.maker->needs_worker;  // where it needs none, one is asked when it is due
   std::set<std::string> asked;
   for (const Need& need : needs_of(recipe, bench)) {
     Worker* worker = bench.worker(need.worker);

@@ -119,8 +119,7 @@ Result<std::vector<RunBegun::WorkerPrice>> prices_of(
     const std::function<Worker*(const std::string& name)>& worker) {
   std::vector<RunBegun::WorkerPrice> prices;
   if (!worker) return prices;
-  std::vector<std::string> names;
-  if (recipe.maker->needs_worker) names = recipe.ladder;
+  std::vector<std::string> names = worker_rungs(recipe);
   for (const JudgeSpec& judge : recipe.judges)
     if (judge.kind->needs_worker) names.push_back(option_string(judge.options, "worker"));
   const std::string limit = json_string(json_at(recipe.canonical, "stop"), "money");

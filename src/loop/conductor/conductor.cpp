@@ -427,7 +427,8 @@ class Driver {
     const auto task = std::make_shared<const MakeTask>(make_task(
         state_, track, lap, call.n, files_->prefix, std::move(best), std::move(remembered)));
     const bool leaves = goes_away(call);
-    Worker* asked = recipe.maker->needs_worker && !leaves ? worker(task->rung) : nullptr;
+    Worker* asked =
+        asks_worker(*recipe.maker, task->rung) && !leaves ? worker(task->rung) : nullptr;
     return PreparedCall{make_key(*task, state_.header.files, *recipe.maker, asked),
                         info_of(asked, task->rung),
                         [this, call, task, asked, leaves, limit = time_left()] {
@@ -472,7 +473,7 @@ class Driver {
                         .usage = &event.usage,
                         .proposals = memory && memory->propose ? &proposals : nullptr};
     Result<Made> made =
-        maker.needs_worker && !asked
+        asks_worker(maker, task.rung) && !asked
             ? fail(ErrorKind::kUnavailable,
                    "there is no worker '{}'; name one with --worker {}=URL", task.rung, task.rung)
             : make_with_tools(call, task, context);

@@ -703,4 +703,33 @@ Result<Recipe> recipe_from_json(const Json& canonical, const std::string& name) 
   return Reader(name, {}).read(canonical);
 }
 
+std::vector<std::string> worker_rungs(const Recipe& recipe) {
+  std::vector<std::string> names;
+  for (const std::string& rung : recipe.ladder)
+    if (asks_worker(*recipe.maker, rung)) names.push_back(rung);
+  return names;
+}
+
+bool does_without_workers(const Recipe& recipe) {
+  return !recipe.maker->own_rung.empty() && worker_rungs(recipe).size() < recipe.ladder.size();
+}
+
+Result<Recipe> with_rungs_here(const Recipe& recipe,
+                               const std::function<bool(const std::string& name)>& is_here) {
+  if (!does_without_workers(recipe)) return recipe;
+  std::vector<std::string> ladder;
+  bool asks = false;
+  for (const std::string& rung : recipe.ladder) {
+    const bool worker = asks_worker(*recipe.maker, rung);
+    if (worker && !is_here(rung)) continue;
+    asks |= worker;
+    ladder.push_back(rung);
+  }
+  if (ladder == recipe.ladder) return recipe;
+  Json canonical = recipe.canonical;
+  // The maker's own rung alone is no ladder.
+  canonical["make"]["ladder"] = asks ? ladder : std::vector<std::string>();
+  return recipe_from_json(canonical, recipe.name);
+}
+
 }  // namespace lathe::loop

@@ -2,6 +2,7 @@
 // in the journal; both go through the same checks. Format and meaning: docs/recipes.md.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -99,6 +100,15 @@ struct Recipe {
 
   bool from_tests() const { return from == "failing_tests"; }
 };
+
+// The ladder's entries that are workers.
+std::vector<std::string> worker_rungs(const Recipe& recipe);
+// Whether a run begins without those of them that nobody gives: the maker has a rung of its own
+// among them.
+bool does_without_workers(const Recipe& recipe);
+// The recipe with those rungs alone that are here. `is_here`: of a worker's name.
+Result<Recipe> with_rungs_here(const Recipe& recipe,
+                               const std::function<bool(const std::string& name)>& is_here);
 
 // The keys of a table of the recipe, whatever kind stands in it: "", "unit", "context",
 // "memory", "make", "judge", "combine", "stop", "tool".

@@ -320,5 +320,40 @@ TEST(Recipe, AGridThatCannotBeIsRefusedWithItsPlace) {
   EXPECT_THAT(error_of(kRecipe, {"unit.seeds=2"}), HasSubstr("unit.seeds needs units"));
 }
 
+TEST(Recipe, RungsThatNobodyGivesAreLeftOutWhereTheMakerHasOneOfItsOwn) {
+  constexpr std::string_view kPosters = R"toml(recipe = "p"
+version = 1
+[unit]
+from = "titles.txt"
+[make]
+kind = "poster"
+ladder = ["painter", "layout", "artist"]
+[[judge]]
+kind = "eyes"
+expect = "{unit}"
+)toml";
+  const auto recipe = parse_recipe(kPosters, "p.toml");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  EXPECT_EQ(worker_rungs(*recipe), (std::vector<std::string>{"painter", "artist"}));
+  EXPECT_TRUE(does_without_workers(*recipe));
+  const auto ladder_with = [&](const std::set<std::string>& here) {
+    const auto found =
+        with_rungs_here(*recipe, [&](const std::string& name) { return here.contains(name); });
+    EXPECT_TRUE(found);
+    EXPECT_EQ(found->canonical["make"]["ladder"], found->ladder);
+    return found->ladder;
+  };
+  EXPECT_EQ(ladder_with({"painter", "artist"}), recipe->ladder);
+  EXPECT_EQ(ladder_with({"artist"}), (std::vector<std::string>{"layout", "artist"}));
+  EXPECT_EQ(ladder_with({}), std::vector<std::string>());
+  // Without its own rung every worker is needed.
+  const std::vector<std::string> only{"make.ladder=[\"painter\"]"};
+  const auto painted = parse_recipe(kPosters, "p.toml", only);
+  ASSERT_TRUE(painted);
+  EXPECT_FALSE(does_without_workers(*painted));
+  EXPECT_EQ(with_rungs_here(*painted, [](const std::string&) { return false; })->ladder,
+            painted->ladder);
+}
+
 }  // namespace
 }  // namespace lathe::loop

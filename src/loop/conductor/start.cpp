@@ -224,8 +224,7 @@ std::vector<std::string> missing_files(const Recipe& recipe, const fs::path& rec
 Status check_reach(const Recipe& recipe,
                    const std::function<Worker*(const std::string& name)>& worker) {
   if (!worker) return {};
-  std::vector<std::string> names;
-  if (recipe.maker->needs_worker) names = recipe.ladder;
+  std::vector<std::string> names = worker_rungs(recipe);
   for (const JudgeSpec& judge : recipe.judges)
     if (judge.kind->needs_worker) names.push_back(option_string(judge.options, "worker"));
   std::vector<std::pair<std::string_view, Reach>> tables;
@@ -269,7 +268,13 @@ Result<std::unique_ptr<ForeignTools>> open_tools(const Recipe& recipe, const Ben
   return bench.tools(recipe.tools, stop);
 }
 
-Result<Run> Run::start(books::Journal& journal, const NewRun& request, const Bench& bench) {
+Result<Run> Run::start(books::Journal& journal, const NewRun& asked, const Bench& bench) {
+  NewRun request = asked;
+  LATHE_TRY(request.recipe, with_rungs_here(asked.recipe, [&](const std::string& name) {
+              const auto call = CallId::make(0, 1, 0);
+              return (bench.worker && bench.worker(name)) ||
+                     (bench.elsewhere && bench.elsewhere->takes(asked.recipe, call));
+            }));
   const Recipe& recipe = request.recipe;
   LATHE_TRY_STATUS(check_elsewhere(recipe, bench.elsewhere));
   if (const auto missing = missing_files(recipe, request.recipe_dir); !missing.empty())
@@ -280,8 +285,8 @@ Result<Run> Run::start(books::Journal& journal, const NewRun& request, const Ben
   LATHE_TRY_STATUS(request.prepared ? begin_prepared(journal, request, begin)
                                     : begin_from_files(journal, request, bench, begin));
 
-  if (recipe.maker->needs_worker && bench.worker)
-    for (const std::string& rung : recipe.ladder)
+  if (bench.worker)
+    for (const std::string& rung : worker_rungs(recipe))
       if (const Worker* worker = bench.worker(rung)) {
         const WorkerInfo info = worker->info();
         begin.header.workers.push_back(

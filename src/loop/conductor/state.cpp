@@ -457,6 +457,7 @@ std::vector<Attempt> attempts_of(const Track& track) {
         lap.candidates[lap.best < 0 ? 0 : static_cast<std::size_t>(lap.best)];
     attempt.made = !best.error && !best.blob.empty();
     attempt.critiques = critiques_of(best);
+    attempt.n = best.n;
     attempts.push_back(std::move(attempt));
   }
   return attempts;

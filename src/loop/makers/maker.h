@@ -23,6 +23,7 @@ struct Attempt {
   double score = 0;                 // of the lap's best candidate, in [0,1]
   bool gained = false;              // the ratchet accepted it
   std::vector<Critique> critiques;  // of the lap's best candidate, merged
+  int n = 0;                        // which of the lap's candidates that is
 };
 
 struct Proposal {
@@ -105,7 +106,14 @@ struct MakerKind {
   Result<std::string> (*answer)(const MakeTask& task, const Place& place,
                                 const std::string& take) = nullptr;
   bool takes_tools = false;  // its model may be given those of [[tool]]
+  // The ladder's entry that asks nobody, where the others are workers: a ladder that has it does
+  // without those that are not there.
+  std::string_view own_rung = {};
 };
+
+inline bool asks_worker(const MakerKind& kind, std::string_view rung) {
+  return kind.needs_worker || (!kind.own_rung.empty() && !rung.empty() && rung != kind.own_rung);
+}
 
 std::span<const MakerKind* const> maker_kinds();
 const MakerKind* find_maker(std::string_view name);

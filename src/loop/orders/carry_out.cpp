@@ -84,7 +84,7 @@ class Errand {
     }
     const std::vector<std::string> ladder{make.rung};
     if (make.maker->check) LATHE_TRY_STATUS(make.maker->check(order_.options, ladder));
-    if (make.maker->needs_worker) LATHE_TRY_STATUS(ask(make.rung));
+    if (asks_worker(*make.maker, make.rung)) LATHE_TRY_STATUS(ask(make.rung));
     const MakeContext context{.place = place_,
                               .worker = labelled_ ? &*labelled_ : nullptr,
                               .stop = bench_.stop,
@@ -196,7 +196,7 @@ bool was_cut_off(const OrderAnswer& answer, const StopFlag& stop) {
 // have different files under one name, and a difference would then be no machine's fault.
 bool same_everywhere(const Order& order) {
   const auto* make = std::get_if<MakeOrder>(&order.what);
-  return make != nullptr && make->maker->repeat == "pure";
+  return make != nullptr && make->maker->repeat == "pure" && !asks_worker(*make->maker, make->rung);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ class LeasedCalls final : public Elsewhere {
 
   Result<MadeAway> make(const AwayCall& away, const MakeTask& task) override {
     const MakerKind& maker = *away.recipe.maker;
-    const std::string worker = maker.needs_worker ? task.rung : "";
+    const std::string worker = asks_worker(maker, task.rung) ? task.rung : "";
     LATHE_TRY(Answered answered, have_done(away, worker, fmt::format("make:{}", maker.name),
                                            [&] { return make_order(away, task); }));
     MadeAway made;
