@@ -1,6 +1,7 @@
 """Pictures and pages in the loop, as a user meets them."""
 import base64
 import ctypes
+import email
 import http.server
 import json
 import os
@@ -136,6 +137,120 @@ class Thumbnails(Eyes):
         self.assertGreaterEqual(html.count("data:image/png;base64,"), made)
         self.assertIn("stroke='#e5252a'", html)
         self.assertNotIn("<script", html)
+
+
+def pixels(file):
+    """A PNG of 8-bit RGBA, row by row, as PNG's specification has it."""
+    width, height, bits, colour = struct.unpack(">IIBB", file[16:26])
+    assert (bits, colour, file[28]) == (8, 6, 0), file[:32]
+    data, at = b"", 8
+    while at < len(file):
+        size, kind = struct.unpack(">I4s", file[at:at + 8])
+        data += file[at + 8:at + 8 + size] if kind == b"IDAT" else b""
+        at += 12 + size
+    data, rows, above = zlib.decompress(data), [], bytes(4 * width)
+    for y in range(height):
+        how, line = data[y * (4 * width + 1)], bytearray(data[y * (4 * width + 1) + 1:(y + 1) * (4 * width + 1)])
+        for i in range(len(line)):
+            left, up, corner = (line[i - 4], above[i], above[i - 4]) if i >= 4 else (0, above[i], 0)
+            guess = left + up - corner
+            nearest = min((left, up, corner), key=lambda each: abs(guess - each))
+            line[i] = (line[i] + (0, left, up, (left + up) // 2, nearest)[how]) % 256
+        rows.append([tuple(line[i:i + 4]) for i in range(0, len(line), 4)])
+        above = line
+    return rows
+
+
+class Painted(Eyes):
+    """A server of pictures: one wrong, one right; it changes the wrong one into the right one."""
+
+    TITLE = "Summer Festival|Music by the lake"
+
+    def laid_out(self, title):
+        out = self.dir / "laid out" / title
+        self.lathe("loop", "thumbnail", "--input", self.write("title.txt", title), "--out", out)
+        return next(out.glob("*.png")).read_bytes()
+
+    def serve(self, answer):
+        seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *args):
+                pass
+
+            def reply(self, status, body):
+                body = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self):
+                self.reply(200, {"data": [{"id": "sd-cpp-local", "object": "model", "owned_by": "local"}]})
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                kind = self.headers["Content-Type"]
+                if kind.startswith("multipart/"):
+                    form = email.message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
+                    fields = {part.get_param("name", header="Content-Disposition"): part.get_payload(decode=True)
+                              for part in form.get_payload()}
+                else:
+                    fields = json.loads(body)
+                seen.append((self.path, fields))
+                self.reply(*answer(self.path))
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return f"painter=http://127.0.0.1:{server.server_address[1]}/v1", seen
+
+    def paint(self, worker):
+        events = self.events("loop", "thumbnail", "--input", self.write("title.txt", self.TITLE), "--worker", worker,
+                             "--out", self.dir / "out")
+        self.lathe("replay", "last")
+        return ([e["body"] for e in events if e["kind"] == "made"],
+                [e["body"]["judgement"] for e in events if e["kind"] == "verdict"],
+                next((self.dir / "out").glob("*.png")).read_bytes())
+
+    def test_a_word_is_mended_where_it_stands(self):
+        wrong, right = self.laid_out(self.TITLE.replace("Festival", "Festvial")), self.laid_out(self.TITLE)
+
+        def answer(path):
+            picture = right if path.endswith("/edits") else wrong
+            return 200, {"data": [{"b64_json": base64.b64encode(picture).decode()}]}
+
+        worker, seen = self.serve(answer)
+        made, (first, last), result = self.paint(worker)
+        self.assertEqual(self.kinds(first), {"wrong"})
+        self.assertEqual(last["outcome"], "pass")
+        self.assertEqual(result, right)
+        self.assertEqual([path for path, _ in seen], ["/v1/images/generations", "/v1/images/edits"])
+        asked, change = seen[0][1], seen[1][1]
+        self.assertIn('"Summer Festival", "Music by the lake"', asked["prompt"])
+        self.assertEqual(asked["size"], "1024x576")
+        self.assertEqual(change["seed"].decode(), str(asked["seed"]))
+        self.assertIn("'Festival'", change["prompt"].decode())
+        self.assertEqual(change["image"], wrong)
+        # Open around the finding, and nowhere else.
+        mask = pixels(change["mask"])
+        x, y, w, h = first["evidence"]["findings"][0]["box"]
+        for row, line in enumerate(mask):
+            for column, pixel in enumerate(line):
+                inside = x - 12 <= column < x + w + 12 and y - 12 <= row < y + h + 12
+                self.assertEqual(pixel, (255, 255, 255, 0) if inside else (0, 0, 0, 255), (column, row))
+
+    def test_a_refusal_is_said_and_the_layout_follows(self):
+        worker, seen = self.serve(lambda path: (400, {"error": {"code": "content_policy_violation",
+                                                                "message": "no festivals here"}}))
+        made, verdicts, result = self.paint(worker)
+        self.assertEqual(verdicts[-1]["outcome"], "pass")
+        self.assertEqual(len(seen), 2, "a fresh sample is asked for once")
+        self.assertIn("no festivals here", json.dumps(made[0]))
+        self.assertEqual(struct.unpack(">II", result[16:24]), (1280, 720))
 
 
 class Sources(Eyes):

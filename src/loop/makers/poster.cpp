@@ -1,11 +1,13 @@
 // The poster maker: a title, a subtitle and a subject, laid out as SVG and drawn by librsvg. No
-// model: what the eyes find wrong says which part of the layout has to give.
+// model: what the eyes find wrong says which part of the layout has to give. Rungs besides that are
+// workers that paint the whole.
 #include <array>
 #include <cmath>
 
 #include "ground/base/text.h"
 #include "loop/makers/maker.h"
 #include "loop/makers/markup.h"
+#include "loop/makers/picture.h"
 #include "loop/senses/box_text.h"
 #include "loop/senses/media_pool.h"
 #include "loop/senses/reading.h"
@@ -29,7 +31,14 @@ constexpr OptionSpec kOptions[] = {
     {"y", OptionType::kNumber, "0.6", "and of the height"},
     {"subject_size", OptionType::kNumber, "0.4", "its height, as a share of the picture's"},
     {"title_size", OptionType::kNumber, "0.14", "letter height, as a share of the picture's"},
+    {"prompt", OptionType::kString,
+     "\"A title picture with the words {unit}, exactly as written and no others, large and easy to "
+     "read. One subject, whole, in the middle, clear of the words.\"",
+     "what a worker is asked to paint; {unit} is the unit's text, each phrase in quotes"},
+    {"paint_size", OptionType::kString, "\"\"", "pixels that it is asked for; default: size"},
 };
+
+constexpr std::string_view kOwnRung = "layout";
 
 struct Palette {
   std::string_view name, background, ink, accent;
@@ -99,10 +108,9 @@ std::optional<Rgb> parse_colour(std::string_view text) {
 
 // What must hold for a recipe's options, and for a unit's own ones.
 Status check_look(const Json& options, const Unit& unit) {
-  const auto size = parse_box("box 0,0 " + text_of(options, unit, "size"));
-  if (!size || size->w < 64 || size->h < 64 || size->area() > 16'000'000)
-    return invalid("size = \"{}\" must be like \"1280x720\", from 64 to 16 million pixels",
-                   clip_utf8(text_of(options, unit, "size"), 40));
+  LATHE_TRY_STATUS(picture_size(text_of(options, unit, "size")));
+  if (const std::string size = text_of(options, unit, "paint_size"); !size.empty())
+    LATHE_TRY_STATUS(picture_size(size));
   const std::string palette = text_of(options, unit, "palette");
   if (std::ranges::find(kPalettes, palette, &Palette::name) == kPalettes.end())
     return invalid("palette = \"{}\" is not known: night, paper, pale, sunset or forest",
@@ -168,7 +176,7 @@ void yield_to(std::string_view fault, Layout& layout, std::vector<std::string>& 
   }
 }
 
-std::optional<Proposal> propose(const ProposeTask& task) {
+std::optional<Proposal> propose_layout(const ProposeTask& task) {
   Proposal proposal;
   if (task.attempts.empty()) {
     proposal.setting = to_json(Layout{});
@@ -186,9 +194,27 @@ std::optional<Proposal> propose(const ProposeTask& task) {
   if (layout == before || subject < kLeastSubject / 2 || title < kLeastTitle / 2)
     return std::nullopt;
   proposal.move = Move::kRepair;
+  proposal.rung = last.rung;
   proposal.setting = to_json(layout);
   proposal.reason = join(reasons, ", ");
   return proposal;
+}
+
+std::optional<Proposal> propose(const ProposeTask& task) {
+  const int rung = task.attempts.empty() ? 0 : task.attempts.back().rung;
+  const auto name = [&](int each) {
+    return task.ladder.empty() ? kOwnRung
+                               : std::string_view(task.ladder[static_cast<std::size_t>(each)]);
+  };
+  auto next = name(rung) == kOwnRung ? propose_layout(task) : propose_picture(task);
+  if (!next && rung + 1 < std::ssize(task.ladder))
+    next = Proposal{Move::kEscalate,
+                    rung + 1,
+                    1,
+                    {},
+                    fmt::format("every move of the layout was tried: ask {}", name(rung + 1))};
+  if (next && next->rung != rung && name(next->rung) == kOwnRung) next->setting = to_json(Layout{});
+  return next;
 }
 
 // How wide DejaVu Sans Bold sets a text, in letter heights. About right is enough: whether it fits
@@ -357,7 +383,21 @@ Result<std::string> drawing_of(const MakeTask& task, const MakeContext& context)
   return svg + "</svg>\n";
 }
 
+Result<Made> paint(const MakeTask& task, const MakeContext& context) {
+  const Unit& unit = task.units.front();
+  LATHE_TRY_STATUS(check_look(task.options, unit));
+  std::vector<std::string> phrases;
+  for (const std::string& phrase : phrases_of(unit.text))
+    phrases.push_back(fmt::format("\"{}\"", phrase));
+  const std::string own_size = text_of(task.options, unit, "paint_size");
+  const std::string prompt = text_of(task.options, unit, "prompt");
+  LATHE_TRY(const Box size,
+            picture_size(own_size.empty() ? text_of(task.options, unit, "size") : own_size));
+  return paint_picture({replace_all(prompt, "{unit}", join(phrases, ", ")), size}, task, context);
+}
+
 Result<Made> make(const MakeTask& task, const MakeContext& context) {
+  if (!task.rung.empty() && task.rung != kOwnRung) return paint(task, context);
   LATHE_TRY(const std::string svg, drawing_of(task, context));
   const auto pool = media_pool(context.place.media, context.place.program);
   LATHE_TRY(const OpenedPicture drawn, pool->open_picture(svg, context.time_limit, context.stop));
@@ -373,12 +413,15 @@ Result<Made> make(const MakeTask& task, const MakeContext& context) {
 
 const MakerKind kPosterMaker = {
     .name = "poster",
-    .summary = "lays out a title, a subtitle and a subject; moves what the eyes find fault with",
+    .summary =
+        "lays out a title, a subtitle and a subject, and moves what the eyes find fault with; or "
+        "has a worker paint them",
     .options = kOptions,
     .repeat = "pure",
     .check = check,
     .propose = propose,
     .make = make,
+    .own_rung = kOwnRung,
 };
 
 }  // namespace lathe::loop

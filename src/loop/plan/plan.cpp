@@ -322,7 +322,7 @@ class PlanReader {
         return places_.problem(fmt::format("{}.make.{}", path, key),
                                "is what the plan decides by do, reads, writes and protect; leave "
                                "it out");
-    if (kind == "voice" || kind == "poster")
+    if (kind == "voice" || kind == "poster" || kind == "picture")
       return places_.problem(path + ".kind",
                              fmt::format("is '{}', which makes no text; the results of tasks are "
                                          "put together as texts",
