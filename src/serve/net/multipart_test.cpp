@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ground/base/hash.h"
+
 namespace lathe::serve {
 namespace {
 
@@ -110,6 +112,27 @@ TEST(Multipart, ABoundaryIsOneToSeventyCharacters) {
   EXPECT_THAT(boundary("application/json"), HasSubstr("must be a form"));
   EXPECT_TRUE(is_form("multipart/form-data; boundary=x"));
   EXPECT_FALSE(is_form("multipart/form-datax"));
+}
+
+TEST(Multipart, WhatIsWrittenReadsBackWhateverItHolds) {
+  const std::string file(300, '\0');
+  const std::string boundary = "lathe" + sha256_hex(file).substr(0, 32);
+  const std::string text = "--" + boundary + "--\r\n\r\n--\xff";
+  const std::vector<FormField> fields{
+      {"prompt", text}, {"empty", ""}, {"image", file, "image.png"}};
+  const WrittenForm form = write_form(fields);
+  EXPECT_EQ(form.body, write_form(fields).body);
+  const auto named = form_boundary(form.type);
+  ASSERT_TRUE(named) << named.error().message;
+  EXPECT_NE(*named, boundary) << "it stands in the text";
+  const auto parts = parse_form(*named, form.body);
+  ASSERT_TRUE(parts) << parts.error().message;
+  ASSERT_EQ(parts->size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ((*parts)[i].name, fields[i].name);
+    EXPECT_EQ((*parts)[i].data, fields[i].data);
+    EXPECT_EQ((*parts)[i].file_name, fields[i].file_name);
+  }
 }
 
 }  // namespace
