@@ -13,6 +13,10 @@ namespace lathe {
 // `program`: as media_worker() has it, with decoder_roles() among its tables.
 Result<Decoded> decode_sound_file(const fs::path& program, std::string_view file,
                                   Milliseconds limit, const StopFlag& stop);
+// Its samples, mono, so many a second.
+Result<std::vector<std::int16_t>> decode_samples_file(const fs::path& program,
+                                                      std::string_view file, int rate,
+                                                      Milliseconds limit, const StopFlag& stop);
 Result<Picture> decode_picture_file(const fs::path& program, std::string_view file,
                                     Milliseconds limit, const StopFlag& stop);
 

@@ -34,6 +34,9 @@ TEST(Decoders, ReadsBackWhatItWrote) {
   EXPECT_EQ(decoded->sound.samples, sound.samples);
   EXPECT_EQ(decoded->source_rate, kSoundRate);
   EXPECT_EQ(decoded->source_channels, 1);
+  const auto faster = decode_samples_file(kSelf, wav_bytes(sound), 24000, kLimit, kGo);
+  ASSERT_TRUE(faster) << faster.error().message;
+  EXPECT_NEAR(static_cast<double>(faster->size()), 7500, 30);
 }
 
 TEST(Decoders, RefusesFilesThatAreNoSound) {

@@ -34,15 +34,15 @@ Result<std::vector<float>> resampled(const std::vector<float>& mono, int from, i
 
 }  // namespace
 
-std::string wav_head(std::uint32_t data_bytes) {
+std::string wav_head(std::uint32_t data_bytes, int rate) {
   std::string out = "RIFF";
   put(out, data_bytes > UINT32_MAX - 36 ? UINT32_MAX : 36 + data_bytes, 4);
   out += "WAVEfmt ";
   put(out, 16, 4);
   put(out, 1, 2);  // PCM
   put(out, 1, 2);  // mono
-  put(out, kSoundRate, 4);
-  put(out, kSoundRate * 2, 4);
+  put(out, static_cast<std::uint32_t>(rate), 4);
+  put(out, static_cast<std::uint32_t>(rate) * 2, 4);
   put(out, 2, 2);
   put(out, 16, 2);
   out += "data";
@@ -59,6 +59,13 @@ std::string wav_bytes(const Sound& sound) {
 }
 
 Result<Sound> make_sound(std::span<const float> interleaved, int channels, int rate) {
+  Sound sound;
+  LATHE_TRY(sound.samples, make_samples(interleaved, channels, rate, kSoundRate));
+  return sound;
+}
+
+Result<std::vector<std::int16_t>> make_samples(std::span<const float> interleaved, int channels,
+                                               int rate, int wanted_rate) {
   const std::size_t width = static_cast<std::size_t>(channels);
   const std::size_t frames = interleaved.size() / width;
   std::vector<float> mono(frames);
@@ -68,23 +75,23 @@ Result<Sound> make_sound(std::span<const float> interleaved, int channels, int r
     // A float file may hold anything, infinities too.
     mono[i] = std::isfinite(sum) ? std::clamp(sum / static_cast<float>(channels), -4.0F, 4.0F) : 0;
   }
-  if (rate != kSoundRate) {
-    LATHE_TRY(mono, resampled(mono, rate, kSoundRate));
+  if (rate != wanted_rate) {
+    LATHE_TRY(mono, resampled(mono, rate, wanted_rate));
   }
-  Sound sound;
-  sound.samples.resize(mono.size());
-  std::ranges::transform(mono, sound.samples.begin(), [](float v) { return to_sample(v); });
-  return sound;
+  std::vector<std::int16_t> samples(mono.size());
+  std::ranges::transform(mono, samples.begin(), [](float v) { return to_sample(v); });
+  return samples;
 }
 
-Result<std::vector<std::int16_t>> samples_at(const Sound& sound, int rate) {
-  std::vector<float> mono(sound.samples.size());
-  std::ranges::transform(sound.samples, mono.begin(),
+Result<std::vector<std::int16_t>> samples_at(std::span<const std::int16_t> samples, int rate,
+                                             int wanted_rate) {
+  std::vector<float> mono(samples.size());
+  std::ranges::transform(samples, mono.begin(),
                          [](std::int16_t v) { return static_cast<float>(v) / 32768.0F; });
-  LATHE_TRY(const std::vector<float> out, resampled(mono, kSoundRate, rate));
-  std::vector<std::int16_t> samples(out.size());
-  std::ranges::transform(out, samples.begin(), [](float v) { return to_sample(v); });
-  return samples;
+  LATHE_TRY(const std::vector<float> out, resampled(mono, rate, wanted_rate));
+  std::vector<std::int16_t> changed(out.size());
+  std::ranges::transform(out, changed.begin(), [](float v) { return to_sample(v); });
+  return changed;
 }
 
 Sound padded(const Sound& sound, double seconds_each_side) {

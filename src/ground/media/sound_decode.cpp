@@ -83,7 +83,7 @@ class Reader {
 
 }  // namespace
 
-Result<Decoded> decode_sound(std::string_view file) {
+Result<Decoded> decode_sound(std::string_view file, int wanted_rate) {
   if (file.empty()) return invalid("the sound file is empty");
   if (file.size() > kMaxSoundFile)
     return invalid("the sound file is longer than {} MiB", kMaxSoundFile >> 20);
@@ -119,7 +119,7 @@ Result<Decoded> decode_sound(std::string_view file) {
   decoded.source_rate = info.samplerate;
   decoded.source_channels = info.channels;
   decoded.clipped_runs = reader.clipped_runs;
-  LATHE_TRY(decoded.sound, make_sound(reader.mono, 1, info.samplerate));
+  LATHE_TRY(decoded.sound.samples, make_samples(reader.mono, 1, info.samplerate, wanted_rate));
   return decoded;
 }
 

@@ -10,12 +10,12 @@ inline constexpr std::size_t kMaxSoundFile = std::size_t{95} << 20;  // 50 minut
 inline constexpr double kMaxSoundSeconds = 3000;  // its samples are a message to the parent
 
 struct Decoded {
-  Sound sound;
+  Sound sound;  // or samples in the rate that was asked for
   int source_rate = 0;
   int source_channels = 0;
   int clipped_runs = 0;  // of four or more samples at full scale, counted before resampling
 };
 
-Result<Decoded> decode_sound(std::string_view file);
+Result<Decoded> decode_sound(std::string_view file, int wanted_rate = kSoundRate);
 
 }  // namespace lathe

@@ -39,39 +39,52 @@ void put_samples(std::span<const std::int16_t> samples, std::string& out) {
 class WavWriter final : public SoundWriter {
  public:
   // A length that is not known yet is the largest one, as other programs write it to a pipe.
-  explicit WavWriter(bool streamed) : streamed_(streamed) { bytes_ = wav_head(UINT32_MAX); }
+  WavWriter(bool streamed, int rate) : streamed_(streamed), rate_(rate) {
+    bytes_ = wav_head(UINT32_MAX, rate);
+  }
 
-  Status write(const Sound& sound) override {
-    put_samples(sound.samples, bytes_);
+  Status write(std::span<const std::int16_t> samples) override {
+    put_samples(samples, bytes_);
     return {};
   }
   Status finish() override {
     if (!streamed_)
-      bytes_.replace(0, kWavHead, wav_head(static_cast<std::uint32_t>(bytes_.size() - kWavHead)));
+      bytes_.replace(0, kWavHead,
+                     wav_head(static_cast<std::uint32_t>(bytes_.size() - kWavHead), rate_));
     return {};
   }
 
  private:
   const bool streamed_;
+  const int rate_;
 };
 
 class PcmWriter final : public SoundWriter {
  public:
-  Status write(const Sound& sound) override {
-    LATHE_TRY(const std::vector<std::int16_t> faster, samples_at(sound, kPcmRate));
+  explicit PcmWriter(int rate) : rate_(rate) {}
+
+  Status write(std::span<const std::int16_t> samples) override {
+    if (rate_ == kPcmRate) {
+      put_samples(samples, bytes_);
+      return {};
+    }
+    LATHE_TRY(const std::vector<std::int16_t> faster, samples_at(samples, rate_, kPcmRate));
     put_samples(faster, bytes_);
     return {};
   }
   Status finish() override { return {}; }
+
+ private:
+  const int rate_;
 };
 
 // libsndfile writes into bytes_, wherever it likes.
 class FileWriter final : public SoundWriter {
  public:
-  Status open(const FormatRow& row, bool streamed) {
+  Status open(const FormatRow& row, bool streamed, int rate) {
     SF_VIRTUAL_IO io{length, seek, read, write_bytes, tell};
     SF_INFO info{};
-    info.samplerate = kSoundRate;
+    info.samplerate = rate;
     info.channels = 1;
     info.format = row.code;
     file_.reset(sf_open_virtual(&io, SFM_WRITE, &info, this));
@@ -87,9 +100,9 @@ class FileWriter final : public SoundWriter {
     return {};
   }
 
-  Status write(const Sound& sound) override {
-    const auto count = static_cast<sf_count_t>(sound.samples.size());
-    if (sf_write_short(file_.get(), sound.samples.data(), count) == count) return {};
+  Status write(std::span<const std::int16_t> samples) override {
+    const auto count = static_cast<sf_count_t>(samples.size());
+    if (sf_write_short(file_.get(), samples.data(), count) == count) return {};
     return fail(ErrorKind::kUnavailable, "the sound cannot be written: {}",
                 sf_strerror(file_.get()));
   }
@@ -166,12 +179,13 @@ Status can_write(SoundFormat format) {
                  row.name, sf_version_string());
 }
 
-Result<std::unique_ptr<SoundWriter>> SoundWriter::open(SoundFormat format, bool streamed) {
-  if (format == SoundFormat::kWav) return std::make_unique<WavWriter>(streamed);
-  if (format == SoundFormat::kPcm) return std::make_unique<PcmWriter>();
+Result<std::unique_ptr<SoundWriter>> SoundWriter::open(SoundFormat format, bool streamed,
+                                                       int rate) {
+  if (format == SoundFormat::kWav) return std::make_unique<WavWriter>(streamed, rate);
+  if (format == SoundFormat::kPcm) return std::make_unique<PcmWriter>(rate);
   LATHE_TRY_STATUS(can_write(format));
   auto writer = std::make_unique<FileWriter>();
-  LATHE_TRY_STATUS(writer->open(row_of(format), streamed));
+  LATHE_TRY_STATUS(writer->open(row_of(format), streamed, rate));
   return writer;
 }
 

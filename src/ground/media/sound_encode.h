@@ -23,11 +23,13 @@ Status can_write(SoundFormat format);
 class SoundWriter {
  public:
   // `streamed`: who reads gets the bytes as they come, so that the head cannot say how long the
-  // sound is.
-  static Result<std::unique_ptr<SoundWriter>> open(SoundFormat format, bool streamed);
+  // sound is. `rate`: of what is written to it; kPcm is brought to its own.
+  static Result<std::unique_ptr<SoundWriter>> open(SoundFormat format, bool streamed,
+                                                   int rate = kSoundRate);
   virtual ~SoundWriter() = default;
 
-  virtual Status write(const Sound& sound) = 0;
+  virtual Status write(std::span<const std::int16_t> samples) = 0;
+  Status write(const Sound& sound) { return write(std::span(sound.samples)); }
   // The end; nothing is written behind it.
   virtual Status finish() = 0;
   // Bytes so far. Without `streamed` the first ones may change until the end.

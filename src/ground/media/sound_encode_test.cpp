@@ -73,6 +73,25 @@ TEST(SoundEncode, StreamsGrow) {
   }
 }
 
+TEST(SoundEncode, KeepsTheRateOfWhatIsWritten) {
+  const Sound sound = chord(3);  // two seconds at 24 kHz
+  for (const SoundFormat format : kFiles) {
+    if (!can_write(format)) continue;
+    const auto writer = *SoundWriter::open(format, false, 24000);
+    ASSERT_TRUE(writer->write(std::span(sound.samples)));
+    ASSERT_TRUE(writer->finish());
+    const auto decoded = decode_sound(writer->bytes(), 24000);
+    ASSERT_TRUE(decoded) << sound_format_name(format) << ": " << decoded.error().message;
+    EXPECT_NEAR(static_cast<double>(decoded->sound.samples.size()), 48000, 3000);
+    if (format == SoundFormat::kWav) {
+      EXPECT_EQ(decoded->sound.samples, sound.samples);
+    }
+  }
+  const auto raw = *SoundWriter::open(SoundFormat::kPcm, true, kPcmRate);
+  ASSERT_TRUE(raw->write(std::span(sound.samples)));
+  EXPECT_EQ(raw->bytes().size(), 2 * sound.samples.size());
+}
+
 TEST(SoundEncode, NamesAreRead) {
   for (const SoundFormat format : {SoundFormat::kWav, SoundFormat::kPcm, SoundFormat::kFlac,
                                    SoundFormat::kOpus, SoundFormat::kMp3})

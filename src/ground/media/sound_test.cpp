@@ -61,9 +61,15 @@ TEST(Sound, WritesAHeaderThatSaysWhatIsThere) {
 }
 
 TEST(Sound, HasMoreSamplesASecond) {
-  const auto faster = samples_at(tone(1), 24000);
+  const auto faster = samples_at(tone(1).samples, kSoundRate, 24000);
   ASSERT_TRUE(faster);
   EXPECT_NEAR(static_cast<double>(faster->size()), 24000, 30);
+}
+
+TEST(Sound, KeepsARateThatIsWanted) {
+  const std::vector<float> half{0.5F, -0.5F, 0.25F};
+  EXPECT_EQ(*make_samples(half, 1, 24000, 24000), (std::vector<std::int16_t>{16384, -16384, 8192}));
+  EXPECT_EQ(wav_head(0, 24000).substr(24, 8), std::string("\xc0\x5d\0\0\x80\xbb\0\0", 8));
 }
 
 TEST(Sound, JoinsWithPauses) {

@@ -27,8 +27,9 @@ Result<MediaMessage> ask_worker(WorkerProcess& process, const MediaMessage& requ
 }
 
 Result<MediaMessage> ask_reader(WorkerProcess& process, std::string_view file, Milliseconds limit,
-                                const StopFlag& stop) {
+                                const StopFlag& stop, Json head) {
   MediaMessage request;
+  request.head = std::move(head);
   request.body = file;
   auto reply = ask_worker(process, request, limit, stop);
   if (!reply && own_fault(process.last_signal())) reply.error().kind = ErrorKind::kInvalid;

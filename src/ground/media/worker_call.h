@@ -13,9 +13,10 @@ WorkerCommand media_worker(const fs::path& program, std::string role);
 Result<MediaMessage> ask_worker(WorkerProcess& process, const MediaMessage& request,
                                 Milliseconds limit, const StopFlag& stop);
 
-// The same with a file to read: a child that dies of it says that the file is wrong.
+// The same with a file to read: a child that dies of it says that the file is wrong. `head`: what
+// is asked of it.
 Result<MediaMessage> ask_reader(WorkerProcess& process, std::string_view file, Milliseconds limit,
-                                const StopFlag& stop);
+                                const StopFlag& stop, Json head = Json::object());
 
 // Whether a child that ended by this signal did so because of what it read: the next try would end
 // the same way.
