@@ -353,7 +353,7 @@ void CpuExecutor::write_outputs(std::span<const std::size_t> rows, OutputKind ki
   const std::size_t width = blueprint.embedding;
   LATHE_CHECK(rows.size() <= options_.step_outputs());
   LATHE_CHECK(kind == OutputKind::kHidden || blueprint.generates);
-  output_width_ = kind == OutputKind::kLogits ? blueprint.vocabulary : width;
+  output_width_ = kind == OutputKind::kLogits ? blueprint.outputs() : width;
   const Norm last{blueprint.final_norm ? &step_.model->output_norm() : nullptr};
   s.normed.shape(width);
   if (options_.keep_hidden)

@@ -158,6 +158,27 @@ INSTANTIATE_TEST_SUITE_P(Models, Oracles, ::testing::ValuesIn(kOracles), [](cons
   return name;
 });
 
+// A talker's logits are of its codes alone, which are the last tokens.
+TEST(Talker, IsTheTruth) {
+  const Gguf file = *Gguf::open(data("qwen3tts.gguf"));
+  std::vector<std::int32_t> ids;
+  for (int i = 0; i < 24; ++i) ids.push_back((37 * i * i + 3 * i + 1) % 3230);
+  ThreadTeam team(2);
+  std::vector<float> first;
+  for (const KernelTable* kernels : kernel_tables()) {
+    const auto model = *Model::load(file, team, {.kernels = kernels, .progress = {}});
+    EXPECT_EQ(model->blueprint().codes, 3072u);
+    for (const std::size_t step : {24, 7, 1}) {
+      const auto executor = *CpuExecutor::create(
+          *model, team, {.kv = KvType::kF32, .step_tokens = step, .most_outputs = step});
+      const std::vector<float> logits = logits_of(*executor, ids, step);
+      if (first.empty()) first = logits;
+      EXPECT_EQ(logits, first) << kernels->name << " in steps of " << step;
+    }
+  }
+  EXPECT_LE(relative_error(first, read_floats(data("qwen3tts.f32"))), 1e-5);
+}
+
 // Layers that predict: row i of the truth follows from token i + 1 and the hidden state of token i.
 struct PredictorOracle {
   const char* name;

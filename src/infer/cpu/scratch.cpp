@@ -210,7 +210,7 @@ ForwardSizes ForwardSizes::of(const Blueprint& blueprint, std::size_t threads,
       .tokens = max_tokens,
       .outputs = options.step_outputs(),
       .width = blueprint.embedding,
-      .output_width = std::max(blueprint.embedding, blueprint.generates ? blueprint.vocabulary : 0),
+      .output_width = std::max(blueprint.embedding, blueprint.generates ? blueprint.outputs() : 0),
       .keep_hidden = options.keep_hidden};
   for (const HeadLayer& layer : blueprint.head)
     sizes.head = std::max({sizes.head, layer.rows, layer.k});

@@ -41,10 +41,12 @@ void WeightList::part_of_matrix(const std::string& name, std::size_t k, std::siz
                                 std::size_t first, std::size_t count, PackedMatrix* to) {
   const GgufTensor* tensor = find(name);
   if (tensor == nullptr) return;
-  // Of a kernel of convolution the last dimension counts rows.
+  // Of a kernel of convolution the last dimension counts rows; of tables that lie one behind the
+  // other the first one is a row's.
   const auto last = static_cast<std::size_t>(std::max(tensor->dimensions, 2) - 1);
-  if (tensor->shape[last] != rows || tensor->elements() / rows != k)
-    return refuse(*tensor, fmt::format("{} rows of {}", rows, k));
+  const bool kernel = tensor->shape[last] == rows && tensor->elements() / rows == k;
+  const bool tables = tensor->shape[0] == k && tensor->rows() == rows;
+  if (!kernel && !tables) return refuse(*tensor, fmt::format("{} rows of {}", rows, k));
   GgufTensor& flat = flat_.emplace_back(*tensor);
   flat.shape = {k, rows, 1, 1};
   flat.dimensions = 2;

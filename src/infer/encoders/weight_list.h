@@ -28,7 +28,8 @@ class WeightList {
   // Rows of a matrix, dimension `axis` of a table: what the file has, 0 where it is not there.
   std::size_t dimension(std::string_view name, std::size_t axis) const;
 
-  // W (rows, k); of a kernel of convolution (rows, …) k is the product of the rest.
+  // W (rows, k); of a kernel of convolution (rows, …) k is the product of the rest, of several
+  // tables (…, k) rows is.
   void matrix(const std::string& name, std::size_t k, std::size_t rows, PackedMatrix* to) {
     part_of_matrix(name, k, rows, 0, rows, to);
   }

@@ -96,6 +96,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Executor> executo
                                                const EngineOptions& options, KvBudget* budget) {
   const Blueprint& blueprint = executor->blueprint();
   EngineOptions checked = options;
+  if (blueprint.codes != 0) return std::unexpected(check_generates(blueprint).error());
   if (checked.context == 0) checked.context = blueprint.context;
   LATHE_TRY_STATUS(check_context(blueprint, checked.context));
   if (!blueprint.generates)
@@ -163,6 +164,9 @@ Status Engine::check_prompt(const Prompt& prompt, std::size_t together,
 }
 
 Status check_generates(const Blueprint& blueprint) {
+  if (blueprint.codes != 0)
+    return invalid("{} speaks: what it makes are codes of sound (lathe speak --model), no text",
+                   blueprint.architecture);
   if (blueprint.generates) return {};
   return invalid("{} is an encoder: it makes {} of texts and writes none", blueprint.architecture,
                  blueprint.ranks ? "scores" : "embeddings");

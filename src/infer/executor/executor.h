@@ -61,7 +61,7 @@ class Executor {
   // At most options().step_tokens of tokens and step_outputs() of rows. The rows come in slice
   // order; they stay valid until the next run().
   virtual void run(std::span<const Slice> slices, OutputKind kind) = 0;
-  virtual std::span<const float> output(std::size_t row) const = 0;  // (vocabulary) or (embedding)
+  virtual std::span<const float> output(std::size_t row) const = 0;  // (outputs()) or (embedding)
   // (embedding): of any token of the last step, in the order of its slices, after the output norm.
   // Only with options().keep_hidden.
   virtual std::span<const float> hidden(std::size_t token) const = 0;

@@ -66,6 +66,7 @@ Status check_linkable(const Blueprint& blueprint) {
     return invalid("{} cannot stand on two machines: {}", blueprint.architecture, why);
   };
   if (!blueprint.generates) return refuse("it is an encoder, whose layers see whole texts");
+  if (blueprint.codes != 0) return refuse("it speaks, in codes of sound");
   if (!blueprint.head.empty()) return refuse("it has a head behind its last layer");
   if (blueprint.layer_input != 0) return refuse("each of its layers reads a token's own embedding");
   if (blueprint.layers.size() < 2) return refuse("it has one layer");

@@ -313,6 +313,9 @@ struct Blueprint {
   std::size_t layer_input = 0;
   // Rows in place of tokens bring what is added behind each of so many of the first layers.
   std::size_t deepstack = 0;
+  // A talker: what comes next is one of the last so many tokens, which are codes of sound (infer/
+  // voice), and its logits are those of them alone. 0: it writes text.
+  std::size_t codes = 0;
   std::vector<LayerSpec> layers;
   // Layers that predict one more token (read_predictor()): what a token begins with is made of its
   // embedding and a row that is given beside it; embedding, output and, unless it has a norm of its
@@ -323,6 +326,8 @@ struct Blueprint {
   bool chooses() const;  // a layer's queries see positions that an indexer chose
   // Of a row in place of a token (RowBlock).
   std::size_t row_width() const { return embedding * (1 + deepstack); }
+  // Of a row of logits.
+  std::size_t outputs() const { return codes != 0 ? codes : vocabulary; }
   // Of what a text becomes.
   std::size_t text_width() const { return head.empty() ? embedding : head.back().rows; }
   std::vector<StateSpec> states() const;
@@ -444,6 +449,7 @@ Result<Blueprint> read_qwen3moe(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3vl(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3vlmoe(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen35(const ArchitectureKeys& keys);
+Result<Blueprint> read_qwen3tts(const ArchitectureKeys& keys);
 Result<Blueprint> read_qwen3next(const ArchitectureKeys& keys);
 
 }  // namespace lathe::infer

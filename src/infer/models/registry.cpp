@@ -23,6 +23,7 @@ std::span<const Architecture> architectures() {
       {"qwen3moe", read_qwen3moe},
       {"qwen3vl", read_qwen3vl},
       {"qwen3vlmoe", read_qwen3vlmoe},
+      {"qwen3tts", read_qwen3tts},
       {"qwen3next", read_qwen3next},
       {"qwen35", read_qwen35},
       {"qwen35moe", read_qwen35},

@@ -587,7 +587,7 @@ std::vector<TensorSpec> tensors_of(const Blueprint& blueprint) {
     last.vector(Slot::kEmbeddingNormBias, blueprint.embedding);
   if (blueprint.final_norm) last.vector(output_norm(blueprint), blueprint.embedding);
   if (blueprint.generates && !blueprint.tied)
-    last.matrix(Slot::kOutput, blueprint.vocabulary, blueprint.embedding);
+    last.matrix(Slot::kOutput, blueprint.outputs(), blueprint.embedding);
   add_rope_factors(last, blueprint);
   add_head(last, blueprint);
   std::ranges::move(last.take(), std::back_inserter(all));

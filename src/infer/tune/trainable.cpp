@@ -53,7 +53,8 @@ std::string_view missing_in(const LayerSpec& layer) {
 }  // namespace
 
 std::string_view untrainable(const Blueprint& blueprint) {
-  if (!blueprint.generates || blueprint.ranks) return "no next token to learn";
+  if (!blueprint.generates || blueprint.ranks || blueprint.codes != 0)
+    return "no next token to learn";
   if (blueprint.layer_input != 0) return "embeddings for each layer";
   for (const LayerSpec& layer : blueprint.layers)
     if (const std::string_view missing = missing_in(layer); !missing.empty()) return missing;

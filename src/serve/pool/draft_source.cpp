@@ -32,6 +32,7 @@ Result<std::unique_ptr<DraftSource>> DraftSource::read(const std::string& draft,
   LATHE_TRY(infer::Gguf own, infer::Gguf::open(draft));
   source->own_file_ = std::make_unique<infer::Gguf>(std::move(own));
   LATHE_TRY(source->blueprint_, infer::read_runnable_blueprint(*source->own_file_));
+  LATHE_TRY_STATUS(infer::check_generates(source->blueprint_));
   LATHE_TRY(infer::VocabularySpec vocabulary, infer::read_vocabulary(*source->own_file_));
   LATHE_TRY(const auto words, infer::Tokenizer::make(std::move(vocabulary)));
   auto map = infer::VocabularyMap::make(tokenizer, *words);
