@@ -3,6 +3,7 @@ import http.client
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import unittest
@@ -47,6 +48,43 @@ class Speak(Case):
             self.assertIn(say, err)
         self.write("a.wav", "mine")
         self.assertIn("--force", self.lathe("speak", "x", "--out", "a.wav", code=2)[1])
+
+
+class SpeakModel(Case):
+    """A tiny voice with random weights: what it says means nothing, and is the same each time."""
+
+    def setUp(self):
+        super().setUp()
+        shutil.copy(SOURCE / "tests/data/models/qwen3tts.gguf", self.dir / "voice.gguf")
+        shutil.copy(SOURCE / "tests/data/media/qwen3tts.mmproj.gguf", self.dir / "voice-mmproj.gguf")
+
+    def said(self, *args):
+        out, _ = self.lathe("--json", "speak", "the stone", "--model", "voice.gguf", "--force", "--out", "a.wav", *args)
+        with wave.open(str(self.dir / "a.wav")) as file:
+            self.assertEqual((file.getnchannels(), file.getsampwidth(), file.getframerate()), (1, 2, 24000))
+            return json.loads(out), file.readframes(file.getnframes())
+
+    def test_a_model_speaks(self):
+        report, sound = self.said("--seed", "3")
+        self.assertEqual((report["seed"], report["ended"]), (3, True))
+        self.assertEqual(len(sound), report["frames"] * 96 * 2)
+        self.assertEqual(self.said("--seed", "3", "--threads", "1")[1], sound)
+        self.assertNotEqual(self.said("--seed", "4")[1], sound)
+        self.assertNotEqual(self.said("--seed", "3", "--language", "English")[1], sound)
+        self.assertNotEqual(self.said("--seed", "3", "--voice-from", SOURCE / "tests/data/media/qwen3tts.ref24k.wav")[1], sound)
+        done = subprocess.run(self.command("speak", "the stone", "--model", "voice.gguf", "--seed", "3", "--format", "pcm"),
+                              capture_output=True, cwd=self.dir, env=self.environment(), timeout=300)
+        self.assertEqual(done.stdout, sound, done.stderr)
+
+    def test_what_cannot_be(self):
+        for args, say in ((("--language", "klingon"), "chinese, english"), (("--voice-from", "voice.gguf"), "unreadable sound file"),
+                          (("--voice", "alloy"), "--voice"), (("--out", "voice.gguf"), "voice.gguf")):
+            _, err = self.lathe("speak", "x", "--model", "voice.gguf", *args, code=None)
+            self.assertIn(say, err)
+        self.assertIn("lathe speak --model", self.lathe("run", "voice.gguf", "x", code=2)[1])
+        self.assertIn("--model", self.lathe("speak", "x", "--seed", "3", code=None)[1])
+        (self.dir / "voice-mmproj.gguf").unlink()
+        self.assertIn("mmproj", self.lathe("speak", "x", "--model", "voice.gguf", code=None)[1])
 
 
 class ServeSpeech(Server):

@@ -10,6 +10,10 @@
 namespace lathe::app {
 
 Status play_sound(const Sound& sound, const StopFlag& stop) {
+  return play_wav(wav_bytes(sound), sound.seconds(), stop);
+}
+
+Status play_wav(std::string_view bytes, double seconds, const StopFlag& stop) {
   const bool pipewire = find_program("pw-play").has_value();
   if (!pipewire && !find_program("aplay"))
     return fail(ErrorKind::kNotFound,
@@ -17,7 +21,7 @@ Status play_sound(const Sound& sound, const StopFlag& stop) {
                 "pipewire-bin (pw-play), or give --out FILE");
   LATHE_TRY(const TempDir place, TempDir::make());
   const fs::path file = place.path() / "speech.wav";
-  LATHE_TRY_STATUS(write_file_atomic(file, wav_bytes(sound)));
+  LATHE_TRY_STATUS(write_file_atomic(file, bytes));
   Command command;
   command.argv = pipewire ? std::vector<std::string>{"pw-play", file.string()}
                           : std::vector<std::string>{"aplay", "-q", file.string()};
@@ -25,7 +29,7 @@ Status play_sound(const Sound& sound, const StopFlag& stop) {
   // PipeWire's socket is found by this.
   if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"))
     command.env["XDG_RUNTIME_DIR"] = runtime;
-  command.time_limit = Milliseconds(static_cast<std::int64_t>(sound.seconds() * 2000) + 10'000);
+  command.time_limit = Milliseconds(static_cast<std::int64_t>(seconds * 2000) + 10'000);
   LATHE_TRY(const Exit exit, run_command(command, stop));
   if (exit.stopped) return fail(ErrorKind::kCancelled, "stopped");
   if (exit.ok()) return {};

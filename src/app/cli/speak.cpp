@@ -1,9 +1,10 @@
-// lathe speak TEXT|FILE|-: a text spoken by one of the voices here, to a file, to a program, or to
-// the loudspeaker.
+// lathe speak TEXT|FILE|-: a text spoken by one of the voices here, or by a model, to a file, to a
+// program, or to the loudspeaker.
 #include <unistd.h>
 
 #include "app/cli/loudspeaker.h"
 #include "app/cli/output_file.h"
+#include "app/cli/speak_model.h"
 #include "ground/base/file.h"
 #include "ground/base/text.h"
 #include "ground/media/sound_encode.h"
@@ -19,6 +20,7 @@ constexpr Milliseconds kSentenceLimit{120'000};
 struct SpeakFlags {
   std::string text, out, voice, format;
   double speed = 1, pitch = 1;
+  ModelSpeaker model;
   bool force = false;
 };
 
@@ -42,8 +44,14 @@ Result<SoundFormat> format_of(const SpeakFlags& flags) {
 }
 
 Status speak(const App& app, const SpeakFlags& flags) {
-  if (!flags.out.empty()) LATHE_TRY_STATUS(check_output(flags.out, {flags.text}, flags.force));
+  if (!flags.out.empty())
+    LATHE_TRY_STATUS(check_output(flags.out, {flags.text, flags.model.path, flags.model.recording},
+                                  flags.force));
   LATHE_TRY(const SoundFormat format, format_of(flags));
+  if (!flags.model.path.empty()) {
+    LATHE_TRY(const std::string text, read_text(flags.text));
+    return speak_with_model(app, flags.model, text, {flags.out, format});
+  }
   loop::VoiceSetting setting;
   LATHE_TRY(setting.voice, serve::find_voice(flags.voice));
   setting.stretch = 1 / flags.speed;
@@ -84,6 +92,7 @@ void add_speak(CLI::App& cli, App& app, Action& action) {
       ->check(CLI::Range(0.25, 4.0));
   command->add_option("--pitch", flags->pitch, "Factor on the voice's own pitch (default: 1)")
       ->check(CLI::Range(0.5, 2.0));
+  add_model_speaker(*command, flags->model);
   add_force_flag(*command, flags->force);
   command->callback([&app, &action, flags] {
     action = [&app, flags] {
