@@ -141,9 +141,9 @@ std::string mask_png(int width, int height, std::span<const Box> open) {
   pixSetAllArbitrary(mask, black);
   for (const Box& each : open) {
     const Box box = common(each, {0, 0, width, height});
-    BOX* part = box.empty() ? nullptr : boxCreate(box.x, box.y, box.w, box.h);
-    if (part) pixSetInRectArbitrary(mask, part, white);
-    boxDestroy(&part);
+    // Its own way to fill a box makes the box opaque.
+    for (int y = box.y; y < box.bottom(); ++y)
+      for (int x = box.x; x < box.right(); ++x) pixSetPixel(mask, x, y, white);
   }
   l_uint8* png = nullptr;
   std::size_t size = 0;
