@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "infer/engine/engine.h"
 #include "infer/voice/voice_test.h"
 
 namespace lathe::infer {
@@ -99,10 +100,7 @@ std::vector<WrongVoice> wrong_voices() {
        false,
        [](EditedFile& f) { f.set("clip.audio.num_mel_bins", std::uint64_t{80}); },
        {"a.conv1d.0.weight", "400"}},
-      {"no_head",
-       false,
-       [](EditedFile& f) { f.drop("a.gen.code.head.weight"); },
-       {"a.gen.code."}},
+      {"no_head", false, [](EditedFile& f) { f.drop("a.gen.code.head.weight"); }, {"a.gen.code."}},
       {"no_codebook",
        false,
        [](EditedFile& f) { f.drop("a.gen.wav.quant.first.codebook.weight"); },
@@ -130,7 +128,8 @@ std::vector<WrongVoice> wrong_voices() {
       {"frame_huge",
        false,
        [](EditedFile& f) {
-         for (const char* name : {"a.gen.wav.up.blk.0.conv.weight", "a.gen.wav.up.blk.1.conv.weight"}) {
+         for (const char* name :
+              {"a.gen.wav.up.blk.0.conv.weight", "a.gen.wav.up.blk.1.conv.weight"}) {
            auto& tensor = f.tensor(name);
            tensor.shape = {16, 16, 16};
            tensor.bytes.resize(std::size_t{16} * 16 * 16 * 4);
@@ -181,8 +180,8 @@ TEST(HostileVoice, EachIsRefusedByName) {
     EditedFile file = EditedFile::of(wrong.talker ? talker_file() : rest_file());
     wrong.edit(file);
     const fs::path path = file.write(wrong.name);
-    const std::string said = refusal_of(wrong.talker ? path : talker_file(),
-                                        wrong.talker ? rest_file() : path);
+    const std::string said =
+        refusal_of(wrong.talker ? path : talker_file(), wrong.talker ? rest_file() : path);
     for (const char* part : wrong.says) EXPECT_THAT(said, HasSubstr(part)) << wrong.name;
     fs::remove(path);
   }
@@ -193,6 +192,20 @@ TEST(HostileVoice, FilesInEachOthersPlaceSaySo) {
   EXPECT_THAT(refusal_of(talker_file(), talker_file()), HasSubstr("mmproj"));
   EXPECT_THAT(refusal_of(media("gemma3.llm.gguf"), rest_file()), HasSubstr("writes text"));
   EXPECT_THAT(refusal_of(talker_file(), media("gemma3.mmproj.gguf")), HasSubstr("qwen3tts_gen"));
+}
+
+// Its logits are not of the whole vocabulary: whoever wants text of it is told.
+TEST(HostileVoice, ATalkerWritesNoText) {
+  const Gguf file = *Gguf::open(talker_file());
+  ThreadTeam team(1);
+  LoadOptions loading;
+  loading.kernels = &best_kernel_table();
+  const auto model = *Model::load(file, team, loading);
+  const VoicePrompt prompt = *VoicePrompt::of(file, model->blueprint().codes);
+  const auto engine =
+      Engine::create(*CpuExecutor::create(*model, team, {}), prompt.tokenizer(), {});
+  ASSERT_FALSE(engine);
+  EXPECT_THAT(engine.error().message, HasSubstr("lathe speak --model"));
 }
 
 // Numbers that are none, in any part.
@@ -206,8 +219,8 @@ TEST(HostileVoice, BrokenNumbersAreRefusedOrHeardAsSilence) {
                                                 {"a.gen.wav.tfm.blk.3.attn_k.weight", false},
                                                 {"a.gen.wav.dac.blk.2.snake.alpha", false}};
   for (const auto& [name, is_talker] : parts)
-    for (const float broken : {std::numeric_limits<float>::quiet_NaN(),
-                               std::numeric_limits<float>::infinity(), 3e38F}) {
+    for (const float broken :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 3e38F}) {
       EditedFile file = EditedFile::of(is_talker ? talker_file() : rest_file());
       auto& bytes = file.tensor(name).bytes;
       std::fill_n(reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float), broken);
@@ -220,9 +233,8 @@ TEST(HostileVoice, BrokenNumbersAreRefusedOrHeardAsSilence) {
       const auto voice = *Voice::open(talker, rest, team, loading);
       VoiceWish wish;
       wish.most_frames = 3;
-      const auto spoken = voice->speak("one", wish, nullptr, [](std::span<const std::int16_t>) {
-        return Status{};
-      });
+      const auto spoken = voice->speak("one", wish, nullptr,
+                                       [](std::span<const std::int16_t>) { return Status{}; });
       if (!spoken) {
         EXPECT_THAT(spoken.error().message, HasSubstr("finite")) << name;
       }
