@@ -1,5 +1,6 @@
 """Several machines, as processes of one: made here and judged there, a node that dies, one whose model is broken."""
 import json
+import re
 import subprocess
 import time
 import unittest
@@ -115,6 +116,39 @@ class Nodes(Case):
         calls = [r["body"]["call"] for r in records if r["kind"] in ("made", "verdict")]
         self.assertEqual(len(calls), len(set(calls)))
         self.assertEqual(sorted(path.read_text() for path in (self.dir / "out").rglob("*.txt")), ["3\n", "3\n", "3\n", "4\n"])
+
+    def test_spoken_here_and_heard_there(self):
+        self.join("mouth-box", "ears-box")
+        recipe = (SOURCE / "recipes/voice-over.toml").read_text()
+        recipe = recipe.replace('kind = "voice"\n', 'kind = "voice"\non = "mouth-box"\n').replace('kind = "ears"\n', 'kind = "ears"\non = "ears-box"\n')
+        self.write("voice.toml", re.sub("(?m)^privacy = .*$", "", recipe).replace("version = 1\n", 'version = 1\nprivacy = "lan"\n'))
+        lines = ["The kettle is on the stove.", "We leave for the coast at noon.", "Nobody had seen the letter before.", "A quiet engine is a happy engine."]
+        self.write("lines.txt", "\n".join(lines) + "\n")
+        self.node("mouth-box", "--slots", "2")
+        ears = self.node("ears-box")
+        run = self.loop("voice.toml", "--input", "lines.txt")
+        self.until(lambda: [r for r in self.records() if r["kind"] == "verdict"])
+        ears.kill()
+        ears.wait()
+        judged = len([r for r in self.records() if r["kind"] == "verdict"])
+        self.until(lambda: len([r for r in self.records() if r["kind"] == "made"]) >= len(lines))
+        self.assertIsNone(run.poll(), "nobody hears: it waits")
+        self.assertLess(judged, 2 * len(lines))
+        self.node("ears-box")
+        events = [json.loads(line) for line in run.stdout]
+        self.assertEqual(run.wait(PATIENCE), 0, (self.dir / "desk.log").read_text())
+        records = self.records()
+        ids = {name: node["id"] for name, node in self.nodes().items()}
+        self.assertEqual({r["body"]["node"] for r in records if r["kind"] == "made"}, {ids["mouth-box"]})
+        self.assertEqual({r["body"]["node"] for r in records if r["kind"] == "verdict"}, {ids["ears-box"]})
+        calls = [r["body"]["call"] for r in records if r["kind"] in ("made", "verdict")]
+        self.assertEqual(len(calls), len(set(calls)))
+        # What went between the boxes: the takes came here, and the ears found them where they were.
+        (traffic,) = [e for e in events if e.get("kind") == "traffic"]
+        takes = sum({r["body"]["blob"]: r["body"]["bytes"] for r in records if r["kind"] == "made"}.values())
+        self.assertGreater(traffic["received"], takes)
+        self.assertLess(1_000, traffic["sent"])
+        self.assertLess(traffic["sent"], takes)
 
     def test_a_plan_over_nodes(self):
         self.join("coder-box", "test-box")

@@ -5,6 +5,7 @@
 #include "app/cli/money.h"
 #include "app/cli/output_file.h"
 
+#include <atomic>
 #include <thread>
 
 #include "app/cli/outputs.h"
@@ -12,6 +13,7 @@
 #include "app/cli/view.h"
 #include "ground/base/plural.h"
 #include "ground/base/text.h"
+#include "ground/base/units.h"
 #include "ground/base/version.h"
 #include "loop/orders/leased_calls.h"
 #include "loop/senses/media_pool.h"
@@ -47,6 +49,40 @@ std::string build_name() {
 void add_fleet_flag(CLI::App& command, DriveFlags& flags) {
   command.add_flag("--fleet", flags.fleet,
                    "Let the nodes of the fleet make and judge, this machine among them");
+}
+
+class CountedBlobs final : public loop::OrderBlobs {
+ public:
+  explicit CountedBlobs(std::unique_ptr<loop::OrderBlobs> blobs) : blobs_(std::move(blobs)) {}
+  Result<std::string> put(std::string_view bytes) override {
+    sent_ += bytes.size();
+    return blobs_->put(bytes);
+  }
+  Result<std::string> get(const std::string& sha256) override {
+    LATHE_TRY(std::string bytes, blobs_->get(sha256));
+    received_ += bytes.size();
+    return bytes;
+  }
+  FleetTraffic traffic() const { return {sent_, received_}; }
+
+ private:
+  std::unique_ptr<loop::OrderBlobs> blobs_;
+  std::atomic<std::uint64_t> sent_ = 0, received_ = 0;
+};
+
+DriveSetup::DriveSetup() = default;
+DriveSetup::~DriveSetup() = default;
+
+FleetTraffic DriveSetup::traffic() const {
+  return blobs_ ? blobs_->traffic() : FleetTraffic();
+}
+
+void print_traffic(const App& app, const FleetTraffic& traffic) {
+  if (app.json)
+    print_json({{"kind", "traffic"}, {"sent", traffic.sent}, {"received", traffic.received}});
+  else
+    print(fmt::format("over the fleet: {} sent, {} back\n", format_bytes(traffic.sent),
+                      format_bytes(traffic.received)));
 }
 
 namespace {
@@ -93,7 +129,8 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
     LATHE_TRY(setup->fleet_, fleet_access(app));
     const Reach allowed = parse_reach(flags.workers.allow).value_or(Reach::kLocal);
     LATHE_TRY_STATUS(check_fleet(*setup->fleet_, allowed));
-    LATHE_TRY(setup->blobs_, setup->fleet_->blobs());
+    LATHE_TRY(auto blobs, setup->fleet_->blobs());
+    setup->blobs_ = std::make_unique<CountedBlobs>(std::move(blobs));
     setup->elsewhere_ = loop::leased_calls({.open = setup->fleet_->leases,
                                             .blobs = *setup->blobs_,
                                             .home = setup->fleet_->node,

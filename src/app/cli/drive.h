@@ -34,22 +34,31 @@ int cores();  // of this machine, at least 1
 // "lathe 0.2.0", and what the verdicts of this build rest on.
 std::string build_name();
 
+// Bytes of orders and of what came of them, as they went to the fleet's store and came from it.
+struct FleetTraffic {
+  std::uint64_t sent = 0, received = 0;
+};
+void print_traffic(const App& app, const FleetTraffic& traffic);
+
 // Holds what a Bench points to for as long as a run is driven.
 class DriveSetup {
  public:
+  DriveSetup();
+  ~DriveSetup();
   static Result<std::unique_ptr<DriveSetup>> make(const App& app, const DriveFlags& flags,
                                                   Reach privacy, loop::Observer* observer);
   const loop::Bench& bench() const { return *bench_; }
   std::vector<std::string> workers() const { return workers_.names(); }
   // Where the fleet keeps its units; null: it is not asked.
   const FleetAccess* fleet() const { return fleet_ ? &*fleet_ : nullptr; }
+  FleetTraffic traffic() const;  // so far
 
  private:
   WorkerTable workers_;
   std::optional<ToolDesk> tools_;
   EnergyMeter meter_;
   std::optional<FleetAccess> fleet_;
-  std::unique_ptr<loop::OrderBlobs> blobs_;  // of the fleet
+  std::unique_ptr<class CountedBlobs> blobs_;  // of the fleet
   std::unique_ptr<loop::Elsewhere> elsewhere_;
   std::optional<loop::Bench> bench_;
 };

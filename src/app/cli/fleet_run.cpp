@@ -48,6 +48,15 @@ class Benches {
     return setup.get();
   }
 
+  FleetTraffic traffic() const {
+    FleetTraffic sum;
+    for (const auto& [label, setup] : setups_) {
+      sum.sent += setup->traffic().sent;
+      sum.received += setup->traffic().received;
+    }
+    return sum;
+  }
+
  private:
   const App& app_;
   const DriveFlags& flags_;
@@ -169,21 +178,20 @@ Result<loop::PlanStand> carry_out(const App& app, books::Journal& journal,
   LATHE_TRY(const auto leases, books::open_leases(app.journal_dir));
   LATHE_TRY(loop::TakeHistory history, loop::read_history(journal));
   LATHE_TRY(const std::set<std::string> away, workers_away(strictest->fleet()));
-  loop::PlanBench bench{
-      .journal = [&app] { return open_journal(app); },
-      .bench = [&benches](Reach label) -> Result<const loop::Bench*> {
-        LATHE_TRY(const DriveSetup* setup, benches.setup(label));
-        return &setup->bench();
-      },
-      .leases = *leases,
-      .node = kThisBox,
-      .rungs = rungs_of(head.plan, flags, *strictest, away),
-      .history = std::move(history),
-      .rungs_away = away,
-      .max_parallel = most,
-      .clock = system_clock(),
-      .stop = *app.stop,
-      .news = [&app](const loop::PlanNews& news) { print_news(app, news); }};
+  loop::PlanBench bench{.journal = [&app] { return open_journal(app); },
+                        .bench = [&benches](Reach label) -> Result<const loop::Bench*> {
+                          LATHE_TRY(const DriveSetup* setup, benches.setup(label));
+                          return &setup->bench();
+                        },
+                        .leases = *leases,
+                        .node = kThisBox,
+                        .rungs = rungs_of(head.plan, flags, *strictest, away),
+                        .history = std::move(history),
+                        .rungs_away = away,
+                        .max_parallel = most,
+                        .clock = system_clock(),
+                        .stop = *app.stop,
+                        .news = [&app](const loop::PlanNews& news) { print_news(app, news); }};
   // With a fleet this machine is a node for each of the plan's runs.
   if (flags.drive.fleet)
     bench.beside = [&](Reach label, const std::string& run) -> Result<std::shared_ptr<void>> {
@@ -191,7 +199,9 @@ Result<loop::PlanStand> carry_out(const App& app, books::Journal& journal,
       LATHE_TRY(auto watch, FleetWatch::start(app, *setup, run, std::max(1, cores() / most)));
       return std::shared_ptr<void>(std::move(watch));
     };
-  return loop::drive_plan(journal, head, std::move(runs), bench);
+  auto stand = loop::drive_plan(journal, head, std::move(runs), bench);
+  if (flags.drive.fleet) print_traffic(app, benches.traffic());
+  return stand;
 }
 
 int carry_out_and_finish(const App& app, books::Journal& journal, const loop::PlanHead& head,

@@ -58,7 +58,9 @@ int drive_if_workers_answer(const App& app, books::Journal& journal, loop::Run& 
     if (!started) return report_error(app, started.error());
     fleet = *std::move(started);
   }
-  return drive_and_finish(app, journal, run, bench, view);
+  const int code = drive_and_finish(app, journal, run, bench, view);
+  if (fleet) print_traffic(app, setup.traffic());
+  return code;
 }
 
 // Whoever works through the queue goes on with it.
