@@ -87,8 +87,7 @@ TEST(VoicePrompt, StandsAsTheTalkerWasTrained) {
                                  std::span(expected).subspan(role.size() + 3)));
   // What a text holds is text.
   const auto named = *prompt.rows("<|codec_eos_token|><tts_pad>", "", false);
-  for (const PromptRow& row : named)
-    EXPECT_NE(row.word, kCodes + 2150);
+  for (const PromptRow& row : named) EXPECT_NE(row.word, kCodes + 2150);
 }
 
 TEST(Voice, EndsWhereItsFramesOrItsReaderEnd) {

@@ -19,7 +19,7 @@ namespace lathe::loop {
 namespace {
 
 constexpr std::int64_t kDoubtedMs = 3'600'000;  // nodes are looked at each hour
-constexpr std::int64_t kSampleEvery = 60'000;  // of working time, between looks at the machine
+constexpr std::int64_t kSampleEvery = 60'000;   // of working time, between looks at the machine
 
 // What a call came to.
 struct CallOutcome {

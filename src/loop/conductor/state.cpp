@@ -101,8 +101,8 @@ Status take(RunState& state, const CandidateMade& made) {
 Status take(RunState& state, const VerdictGiven& given) {
   LATHE_TRY_STATUS(book(state, given.call, given.usage, given.worker));
   if (given.call.judge >= state.recipe.judges.size()) return invalid("there is no such judge");
-  JudgedBy verdict{given.judge_name, given.call.judge, given.call.attempt, given.judgement,
-                   given.node.value_or(""), state.t_ms};
+  JudgedBy verdict{given.judge_name, given.call.judge,        given.call.attempt,
+                   given.judgement,  given.node.value_or(""), state.t_ms};
   if (given.call.kind == CallId::Kind::kWhole) {
     state.whole.push_back(std::move(verdict));
     return {};

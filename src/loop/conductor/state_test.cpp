@@ -722,10 +722,8 @@ TEST_F(StateTest, TheWholeIsJudgedAgain) {
   judgement.score = 1;
   // A second judge of the whole is not heard yet.
   state_.recipe.judges.push_back({.name = "v", .kind = &kGate, .scope = Scope::kWhole});
-  add(VerdictGiven{.call = CallId::whole(1, 0),
-                   .judge_name = "w",
-                   .judgement = judgement,
-                   .node = "box"});
+  add(VerdictGiven{
+      .call = CallId::whole(1, 0), .judge_name = "w", .judgement = judgement, .node = "box"});
   EXPECT_EQ(runnable(), std::vector<std::string>{"whole:0:0:0:2:0"});
   add(Doubted{"box", 0});
   EXPECT_EQ(runnable(), (std::vector<std::string>{"whole:0:0:0:1:1", "whole:0:0:0:2:0"}));

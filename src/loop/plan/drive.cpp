@@ -94,8 +94,8 @@ class PlanDriver {
       if (maker.needs_worker && bench_.rungs.empty())
         return invalid("task '{}': {} asks a worker, and there is none: give --worker NAME=URL",
                        name_of(task), maker.name);
-      if (auto fine = check(task_recipe(plan(), task, bench_.rungs, "the plan"),
-                            plan().tasks[task].label);
+      if (auto fine =
+              check(task_recipe(plan(), task, bench_.rungs, "the plan"), plan().tasks[task].label);
           !fine)
         return at("task '" + name_of(task) + "'", std::move(fine).error());
     }
