@@ -407,10 +407,11 @@ std::vector<std::string> needs_of(const Recipe& recipe, const CallId& call,
 }
 
 std::vector<std::string> caps_of(const NodeRow& node) {
-  std::set<std::string> caps(node.caps.begin(), node.caps.end());
+  std::vector<std::string> caps = node.caps;
   for (const Json& cap : json_at(node.load, "caps"))
-    if (cap.is_string()) caps.insert(cap.get<std::string>());
-  return {caps.begin(), caps.end()};
+    if (cap.is_string() && std::ranges::find(caps, cap.get<std::string>()) == caps.end())
+      caps.push_back(cap);
+  return caps;
 }
 
 std::set<std::string> workers_of(std::span<const NodeRow> nodes, std::int64_t now_ms) {
