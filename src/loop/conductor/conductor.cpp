@@ -101,10 +101,12 @@ class Driver {
     }
     written_.notify_all();
     for (auto& [id, thread] : threads_) thread.join();
+    if (!threads_.empty()) take_back();
   }
 
   Status drive() {
     LATHE_TRY_STATUS(prepare());
+    LATHE_TRY_STATUS(note_doubts());  // while it was stopped, too
     for (;;) {
       LATHE_TRY_STATUS(decide());
       if (!state_.ended && bench_.stop.raised()) return pause("stopped by the user");
@@ -116,9 +118,7 @@ class Driver {
       LATHE_TRY_STATUS(note_spent_time());
       LATHE_TRY_STATUS(begin_calls());
       if (state_.ended) {
-        LATHE_TRY_STATUS(finish_calls());
-        if (bench_.elsewhere) bench_.elsewhere->end(run_.id());
-        return {};
+        return finish_calls();
       }
       LATHE_CHECK(!threads_.empty());  // else no record could ever come: an endless wait
       LATHE_TRY_STATUS(take_results());
@@ -223,7 +223,13 @@ class Driver {
   Status finish_calls() {
     cancel_.raise();
     while (!threads_.empty()) LATHE_TRY_STATUS(take_results());
+    take_back();
     return {};
+  }
+
+  // No call waits for an answer: nobody shall work on for nothing.
+  void take_back() {
+    if (bench_.elsewhere) bench_.elsewhere->end(run_.id());
   }
 
   std::string why_hold() const {
@@ -264,14 +270,13 @@ class Driver {
 
   // Before an answer counts: what a node judged that was found broken meanwhile counts no more.
   Status note_doubts() {
-    if (!bench_.elsewhere) return {};
+    if (!bench_.elsewhere || state_.ended) return {};
     for (const std::string& node : bench_.elsewhere->broken()) {
       const std::int64_t since = std::max<std::int64_t>(0, state_.t_ms - kDoubtedMs);
       if (!rests_on(state_, node, since)) continue;
       LATHE_TRY_STATUS(append(Doubted{node, since}));
-      LATHE_TRY_STATUS(decide());
     }
-    return {};
+    return decide();
   }
 
   Status decide() {
@@ -547,9 +552,7 @@ class Driver {
     if (call.kind == CallId::Kind::kWhole) {
       judged.units = state_.units;
       LATHE_TRY(judged.parts, whole_parts(run_.journal_, state_));
-      std::string blobs;
-      for (const Part& part : judged.parts) blobs += part.candidate + "\n";
-      judged.blob = sha256_hex(blobs);
+      judged.blob = whole_name(state_);
     } else {
       const auto units = units_of(state_, state_.tracks[call.track]);
       judged.units.assign(units.begin(), units.end());
@@ -655,20 +658,28 @@ class Driver {
       thread->second.join();
       threads_.erase(thread);
       const std::vector<books::LedgerRow> rows{row_of_outcome(outcome)};
+      LATHE_TRY_STATUS(note_doubts());
       // An answer that came in time is kept; what was cut off is made again after the resume, and
       // took what it took.
-      if (state_.ended || (outcome.failed && (cancel_.raised() || bench_.stop.raised()))) {
+      if (state_.ended || is_late(outcome) ||
+          (outcome.failed && (cancel_.raised() || bench_.stop.raised()))) {
         LATHE_TRY_STATUS(run_.journal_.book({.rows = rows}));
         continue;
       }
       if (outcome.lost) return std::unexpected(*std::move(outcome.lost));
-      LATHE_TRY_STATUS(note_doubts());
       LATHE_TRY_STATUS(append(
           std::visit([](auto& event) { return Event(std::move(event)); }, outcome.event), rows));
       LATHE_TRY_STATUS(decide());
     }
     if (bench_.stop.raised()) cancel_.raise();
     return {};
+  }
+
+  // It judges a whole that is another one by now: a doubt has opened a part of it.
+  bool is_late(const CallOutcome& outcome) const {
+    const auto* given = std::get_if<VerdictGiven>(&outcome.event);
+    return given != nullptr && given->call.kind == CallId::Kind::kWhole &&
+           (state_.open_tracks > 0 || given->judgement.candidate != whole_name(state_));
   }
 
   books::LedgerRow row_of_outcome(const CallOutcome& outcome) {
@@ -741,55 +752,6 @@ Result<Run> Run::resume(books::Journal& journal, const std::string& id, const Be
 
 Status Run::drive() {
   return Driver(*this).drive();
-}
-
-namespace {
-
-// Other arithmetic may have led elsewhere without a fault of the run's.
-std::string other_numerics(std::span<const Entry> entries) {
-  const auto* run = entries.empty() ? nullptr : std::get_if<RunBegun>(&entries.front().event);
-  const int numerics = run == nullptr ? kNumerics : run->numerics.value_or(1);
-  if (numerics == kNumerics) return "";
-  return fmt::format(
-      "; the run was made with numerics {} ({}), this program has numerics {}: "
-      "CHANGELOG.md says what changed between them",
-      numerics, run->build, kNumerics);
-}
-
-}  // namespace
-
-Result<int> replay(std::span<const Entry> entries) {
-  LATHE_TRY(const RunState end, fold(entries));
-  if (end.end_said == RunResult::kPassed && end.end_state != RunResult::kPassed)
-    return invalid("the run said passed, wrongly: it is {}, {}", result_text(end.end_state),
-                   end.end_why);
-  const auto body_of = [](const Event& event) { return to_record({0, 0, {}, event}).body; };
-  // What is decided, not how it is put.
-  const auto decided = [&](const Event& event) {
-    Json body = body_of(event);
-    body.erase("reason");
-    return canonical_json(body);
-  };
-  RunState state;
-  int decisions = 0;
-  for (const Entry& entry : entries) {
-    const auto expected = next_decision(state);
-    const bool decision = is_decision(entry.event);
-    // A run that was killed may have left a decision unmade: then a resume stands in its place.
-    const bool fits = expected ? (decision ? entry.event.index() == expected->index() &&
-                                                 decided(entry.event) == decided(*expected)
-                                           : std::holds_alternative<Resumed>(entry.event))
-                               : !decision;
-    if (!fits)
-      return invalid(
-          "record {}: the journal says {} {}, but these records lead to {} {}{}", entry.seq,
-          kind_of(entry.event), clip_utf8(dump_json(body_of(entry.event)), 400),
-          expected ? kind_of(*expected) : "no decision",
-          expected ? clip_utf8(dump_json(body_of(*expected)), 400) : "", other_numerics(entries));
-    decisions += decision;
-    LATHE_TRY_STATUS(apply(state, entry));
-  }
-  return decisions;
 }
 
 }  // namespace lathe::loop

@@ -45,9 +45,9 @@ class Elsewhere {
   virtual bool takes(const Recipe& recipe, const CallId& call) const = 0;
   virtual Result<MadeAway> make(const AwayCall& away, const MakeTask& task) = 0;
   virtual Result<JudgedAway> judge(const AwayCall& away, const JudgeTask& task) = 0;
-  // Nodes that were found broken. Any thread.
-  virtual std::set<std::string> broken() const = 0;
-  virtual void end(const std::string& run) = 0;  // it has ended: nothing of it is waited for
+  // Nodes that were found broken, as of some seconds ago at most. Any thread.
+  virtual std::set<std::string> broken() = 0;
+  virtual void end(const std::string& run) = 0;  // nothing of it is waited for
 };
 
 // The recipe's `on` for the call; "": anywhere.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ground/base/hash.h"
 #include "ground/base/text.h"
 
 namespace lathe::loop {
@@ -104,6 +105,7 @@ Status take(RunState& state, const VerdictGiven& given) {
   JudgedBy verdict{given.judge_name, given.call.judge,        given.call.attempt,
                    given.judgement,  given.node.value_or(""), state.t_ms};
   if (given.call.kind == CallId::Kind::kWhole) {
+    if (state.open_tracks > 0) return invalid("it judges a whole that is not there yet");
     state.whole.push_back(std::move(verdict));
     return {};
   }
@@ -413,6 +415,15 @@ const CandidateState* best_candidate(const Track& track) {
   if (track.best_lap < 0) return nullptr;
   const LapState& lap = track.laps[static_cast<std::size_t>(track.best_lap)];
   return &lap.candidates[static_cast<std::size_t>(lap.best)];
+}
+
+std::string whole_name(const RunState& state) {
+  std::string blobs;
+  for (const Track& track : state.tracks) {
+    const CandidateState* best = best_candidate(track);
+    for (std::size_t i = 0; i < track.units.size(); ++i) blobs += (best ? best->blob : "") + "\n";
+  }
+  return sha256_hex(blobs);
 }
 
 std::vector<const JudgedBy*> counted_verdicts(const CandidateState& candidate) {

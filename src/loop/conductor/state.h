@@ -162,6 +162,9 @@ RunOutcome run_outcome(const RunState& state);
 // It ended without a verdict about the work.
 bool without_verdict(const Track& track);
 
+// What a judge of the whole looks at, by the candidates that stand in it: a hash.
+std::string whole_name(const RunState& state);
+
 // The candidate the ratchet holds, or null.
 const CandidateState* best_candidate(const Track& track);
 // That candidate passes every stage.

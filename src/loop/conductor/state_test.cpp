@@ -731,6 +731,10 @@ TEST_F(StateTest, TheWholeIsJudgedAgain) {
   add(VerdictGiven{.call = CallId::whole(2, 0), .judge_name = "v", .judgement = judgement});
   state_.tracks[0].laps[0].candidates[0].verdicts[0].node = "mill";
   add(Doubted{"mill", 0});
+  // One that was under way then is of no whole that is there.
+  RunState copy = state_;
+  EXPECT_FALSE(apply(copy, {copy.next_seq, 0, std::nullopt,
+                            VerdictGiven{.call = CallId::whole(1, 0), .judgement = judgement}}));
   verdict(Outcome::kPass, 1, {}, 0, 0, 1);
   decide();
   EXPECT_EQ(runnable(), (std::vector<std::string>{"whole:0:0:0:1:0", "whole:0:0:0:2:0"}));

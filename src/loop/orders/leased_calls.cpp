@@ -102,7 +102,10 @@ class LeasedCalls final : public Elsewhere {
     return judged;
   }
 
-  std::set<std::string> broken() const override {
+  std::set<std::string> broken() override {
+    if (is_old())
+      if (const auto store = setup_.open())
+        if (const auto nodes = (*store)->nodes()) note_broken(*nodes);
     const std::lock_guard lock(mutex_);
     return broken_;
   }
@@ -122,7 +125,6 @@ class LeasedCalls final : public Elsewhere {
   Result<Answered> have_done(const AwayCall& away, const std::string& worker,
                              const std::string& kind,
                              const std::function<Result<Order>()>& order_of) {
-    const Presence here(*this, away);
     UnitSpec unit;
     std::string order;
     LATHE_TRY_STATUS(patiently(away, [&]() -> Status {
@@ -170,6 +172,12 @@ class LeasedCalls final : public Elsewhere {
       if (node.state == books::NodeState::kQuarantined) broken.insert(node.id);
     const std::lock_guard lock(mutex_);
     broken_ = std::move(broken);
+    looked_ = system_clock().monotonic();
+  }
+
+  bool is_old() const {
+    const std::lock_guard lock(mutex_);
+    return !looked_ || system_clock().monotonic() - *looked_ > books::kLeasePoll;
   }
 
   // The unit's row once it has ended.
@@ -354,35 +362,11 @@ class LeasedCalls final : public Elsewhere {
     return sent_.contains(sha256);
   }
 
-  // How many calls of a run wait here. The last one that a stop ends takes the run's units back:
-  // by then each has looked for its answer, and nobody works on for nothing.
-  class Presence {
-   public:
-    Presence(LeasedCalls& calls, const AwayCall& away) : calls_(calls), away_(away) {
-      const std::lock_guard lock(calls_.mutex_);
-      ++calls_.waiting_[away_.run];
-    }
-    Presence(const Presence&) = delete;
-    Presence& operator=(const Presence&) = delete;
-    ~Presence() {
-      {
-        const std::lock_guard lock(calls_.mutex_);
-        if (--calls_.waiting_[away_.run] > 0) return;
-        calls_.waiting_.erase(away_.run);
-      }
-      if (away_.stop.raised()) calls_.end(away_.run);
-    }
-
-   private:
-    LeasedCalls& calls_;
-    const AwayCall& away_;
-  };
-
   const LeasedCallsSetup setup_;
   mutable std::mutex mutex_;
   std::set<std::string> sent_;
-  std::map<std::string, int> waiting_;
-  std::set<std::string> broken_;  // nodes, as far as is known
+  std::set<std::string> broken_;  // nodes, as of then
+  std::optional<Milliseconds> looked_;
 };
 
 }  // namespace

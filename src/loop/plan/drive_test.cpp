@@ -77,7 +77,7 @@ class OtherMachine final : public Elsewhere {
   Result<JudgedAway> judge(const AwayCall&, const JudgeTask&) override {
     return invalid("it judges nothing");
   }
-  std::set<std::string> broken() const override { return {}; }
+  std::set<std::string> broken() override { return {}; }
   void end(const std::string&) override {}
 };
 
