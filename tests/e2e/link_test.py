@@ -70,9 +70,19 @@ class Link(Server):
         (model,) = self.status()["models"]
         self.assertEqual(model["state"], "ready")
         # In the middle of an answer, and before the next one.
+        self.lose(partner)
+        refused = self.ask("Hello", 500)
+        self.assertIn("nobody is at", refused["error"]["message"])
+        self.assertIn("numerics", self.call("/version"))
+        # It comes back at the same place.
+        self.partner(address=self.address)
+        self.assertEqual(self.bits(prompts[0]), alone[0])
+        self.hears("the first layers is here")
+
+    def lose(self, partner):
+        """In the middle of an answer, which says so and ends."""
         client = self.stream("Hello", 4000, "tiny")
-        first = client.recv(4096)
-        self.assertIn(b" 200 ", first)
+        self.assertIn(b" 200 ", client.recv(4096))
         partner.kill()
         begun = time.monotonic()
         rest = b""
@@ -83,13 +93,6 @@ class Link(Server):
             rest += piece
         print(f"lost after {time.monotonic() - begun:.3f} s")
         client.close()
-        refused = self.ask("Hello", 500)
-        self.assertIn("nobody is at", refused["error"]["message"])
-        self.assertIn("numerics", self.call("/version"))
-        # It comes back at the same place.
-        self.partner(address=self.address)
-        self.assertEqual(self.bits(prompts[0]), alone[0])
-        self.hears("the first layers is here")
 
     def test_by_rows(self):
         """Half of every matrix on each: the same answers, the link measured, and a partner that is lost."""
@@ -106,18 +109,7 @@ class Link(Server):
         for prompt, expected in zip(prompts, alone):
             self.assertEqual(self.bits(prompt), expected)
         self.hears("the other rows is here")
-        client = self.stream("Hello", 4000, "tiny")
-        self.assertIn(b" 200 ", client.recv(4096))
-        partner.kill()
-        begun = time.monotonic()
-        rest = b""
-        client.settimeout(PATIENCE)
-        while b"is lost" not in rest:
-            piece = client.recv(4096)
-            self.assertTrue(piece, rest[-500:])
-            rest += piece
-        print(f"lost after {time.monotonic() - begun:.3f} s")
-        client.close()
+        self.lose(partner)
         self.assertIn("numerics", self.call("/version"))
         self.partner(address=self.address)
         self.assertEqual(self.bits(prompts[0]), alone[0])

@@ -25,17 +25,7 @@ TEST_P(OnTwoMachines, TheBitsAreThoseOfOne) {
   std::mt19937 random(of_name);  // other prompts for each model
   std::vector<Asked> asked = questions(random, 6);
   for (const std::size_t i : {0, 1, 4}) asked[i].rows = rows_for(here.blueprint);
-  Answers expected;
-  {
-    const auto model = here.load({});
-    auto engine = here.engine(*CpuExecutor::create(*model, here.team, options), engine_options);
-    expected = ask(*engine, asked, 1);
-  }
-  // Drafts, right up to a wrong token.
-  for (std::size_t i = 0; i < asked.size(); ++i) {
-    asked[i].draft = expected.at({i, 0}).tokens;
-    asked[i].draft[random() % asked[i].draft.size()] = 3;
-  }
+  const Answers expected = ask_alone(here, options, engine_options, asked, random);
   const auto count = here.blueprint.layers.size();
   std::size_t plans = 0;
   for (const LinkPlan& plan :

@@ -162,6 +162,20 @@ inline Answers ask(Engine& engine, const std::vector<Asked>& questions, std::uin
   return answers;
 }
 
+// What one machine answers. The questions get drafts of it, right up to a wrong token.
+inline Answers ask_alone(Whole& here, const ExecutorOptions& options,
+                         const EngineOptions& engine_options, std::vector<Asked>& asked,
+                         std::mt19937& random) {
+  const auto model = here.load({});
+  auto engine = here.engine(*CpuExecutor::create(*model, here.team, options), engine_options);
+  Answers answers = ask(*engine, asked, 1);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    asked[i].draft = answers.at({i, 0}).tokens;
+    asked[i].draft[random() % asked[i].draft.size()] = 3;
+  }
+  return answers;
+}
+
 inline std::unique_ptr<LinkedExecutor> linked(Whole& here, const Model& first,
                                               std::unique_ptr<Wire> wire,
                                               const ExecutorOptions& options,

@@ -24,16 +24,7 @@ TEST_P(ByRows, FiftyPromptsHaveTheBitsOfOneMachine) {
   const EngineOptions engine_options{.kv_tokens = 4096, .sequences = 8};
   std::mt19937 random(17);
   std::vector<Asked> asked = questions(random, 50);
-  Answers expected;
-  {
-    const auto model = here.load({});
-    auto engine = here.engine(*CpuExecutor::create(*model, here.team, options), engine_options);
-    expected = ask(*engine, asked, 1);
-  }
-  for (std::size_t i = 0; i < asked.size(); ++i) {
-    asked[i].draft = expected.at({i, 0}).tokens;
-    asked[i].draft[random() % asked[i].draft.size()] = 3;
-  }
+  const Answers expected = ask_alone(here, options, engine_options, asked, random);
   auto [mine, theirs] = make_wire_pair();
   There there(GetParam(), std::move(theirs));
   {
