@@ -214,7 +214,7 @@ class KillTest : public testing::Test {
 // another.
 TEST_F(KillTest, ProgramsAsMakerAndJudge) {
   std::string units;
-  for (int i = 0; i < 8; ++i)
+  for (const int i : {0, 2, 6, 7})
     units += fmt::format("{{\"key\":\"u{}\",\"text\":\"{}\"{}}}\n", i, i,
                          i == 7 ? ",\"after\":[\"u6\"]" : "");
   put("units.jsonl", units);
@@ -239,7 +239,7 @@ command = ["true"]
 [stop]
 laps = 4
 )toml";
-  kill_everywhere(scene_, 100);
+  kill_everywhere(scene_, 50);
 }
 
 // A source tree, repaired by a scripted model: a wrong fix, a forbidden one, an unusable answer,
