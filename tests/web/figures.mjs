@@ -47,7 +47,7 @@ await say("Run of 24 units", `#/runs/${Object.keys(world.runs)[0]}`, () => docum
 await say("Run of 10,000 units", "#/runs/big", () => document.querySelector(".grid-tools .note")?.textContent === "10,000 of 10,000" && document.querySelector("#row-0[data-state]") !== null);
 await server.stop();
 
-// What eight tabs that look at a run cost a model that answers meanwhile: with and without them in turns, on a real server.
+// What pages that look at a run cost a model that answers meanwhile: with and without them in turns, on a real server.
 const ends = [];
 const place = new_home({ after: (end) => ends.unshift(end) });
 cpSync(fileURLToPath(new URL("../../models/starter-q8_0.gguf", import.meta.url)), join(place.home, "models/starter.gguf"));
@@ -57,27 +57,45 @@ const real = await place.serve();
 const loop = place.loop("slow.toml", "--input", "units.txt", "--out", "out", "--parallel", "1");
 const { id } = await eventually(async () => (await (await fetch(`${real.url}/v1/runs`)).json()).runs[0]);
 
+// The marks that could end the answer are never drawn, so that each is 400 tokens long.
+const logit_bias = Object.fromEntries([0, 1, 2, 3, 4, 5].map((mark) => [mark, -100]));
+
 async function step_ms() {
   const begun = Date.now();
-  const body = JSON.stringify({ model: "starter", prompt: "def f(x):\n    return", max_tokens: 400, stop: ["\0"], logit_bias: {}, stream: true, stream_options: { include_usage: true } });
+  const body = JSON.stringify({ model: "starter", prompt: "def f(x):\n    return", max_tokens: 400, logit_bias, seed: 1, stream: true, stream_options: { include_usage: true } });
   const text = await (await fetch(`${real.url}/v1/completions`, { method: "POST", headers: { "Content-Type": "application/json" }, body })).text();
   const { completion_tokens } = JSON.parse(text.trim().split("\n").filter((line) => line.startsWith("data: {")).at(-1).slice(6)).usage;
+  if (completion_tokens !== 400) throw new Error(`${completion_tokens} tokens are too few to measure a step`);
   return (Date.now() - begun) / completion_tokens;
 }
 
-// Each of a browser of its own: one browser's hidden tabs let go of their streams.
+// Windows side by side are all drawn; of a browser's tabs one is, and the others let go of their streams as soon as they are hidden.
 const tabs = await Promise.all(Array.from({ length: 8 }, async () => (await browser.newContext()).newPage()));
+const watch = async (tab) => {
+  await tab.goto(`${real.url}/#/runs/${id}`);
+  await tab.locator(".live.live").waitFor();
+};
+const hide = (tab) => tab.evaluate(() => {
+  Object.defineProperty(document, "hidden", { get: () => true, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+});
+const ways = { without: () => {}, window: () => watch(tabs[0]), tabs: async () => {
+  await Promise.all(tabs.map(watch));
+  await Promise.all(tabs.slice(1).map(hide));
+}, windows: () => Promise.all(tabs.map(watch)) };
 await step_ms();
-const times = { without: [], with: [] };
+const times = { without: [], window: [], tabs: [], windows: [] };
 for (let turn = 0; turn < 9; ++turn)
-  for (const way of ["without", "with"]) {
-    await Promise.all(tabs.map((tab) => tab.goto(way === "with" ? `${real.url}/#/runs/${id}` : "about:blank")));
-    if (way === "with") await Promise.all(tabs.map((tab) => tab.locator(".live.live").waitFor()));
+  for (const [way, look_at] of Object.entries(ways)) {
+    await Promise.all(tabs.map((tab) => tab.goto("about:blank")));
+    await look_at();
     await new Promise((done) => setTimeout(done, 1000));
     times[way].push(await step_ms());
   }
-const [without, with_tabs] = [median(times.without), median(times.with)];
-console.log(`8 tabs on a running loop: ${with_tabs.toFixed(2)} ms a token, ${without.toFixed(2)} without them (medians of 9 in turns): ${(100 * (with_tabs / without - 1)).toFixed(1)} %`);
+const without = median(times.without);
+console.log(`a token: ${without.toFixed(2)} ms with nobody watching (medians of 9 in turns)`);
+for (const [way, name] of [["window", "1 window on a running loop"], ["tabs", "8 tabs of a browser, one of them seen"], ["windows", "8 windows side by side"]])
+  console.log(`${name}: ${median(times[way]).toFixed(2)} ms, ${(100 * (median(times[way]) / without - 1)).toFixed(1)} % more`);
 await loop.kill();
 await browser.close();
 for (const end of ends) await end();

@@ -307,6 +307,24 @@ test("records that come change the grid, the open unit and the log", async (t) =
   leave();
 });
 
+test("a page that waits for records stands still", async (t) => {
+  const world = small_world();
+  const id = Object.keys(world.runs)[0];
+  const { page, leave } = await visit(t, world, `#/runs/${id}`, { motion: "no-preference" });
+  await page.getByText("live", { exact: true }).waitFor();
+  await settled(page);
+  // What moves for ever is drawn sixty times a second on somebody's second screen.
+  const endless = await page.evaluate(() => document.getAnimations().filter((each) => each.effect.getTiming().iterations === Infinity).length);
+  assert.equal(endless, 0);
+  // The grid's rows follow the height of the window.
+  await page.setViewportSize({ width: 1280, height: 500 });
+  const seen = () => page.evaluate(() => document.getElementById("grid").clientHeight);
+  const low = await seen();
+  await page.setViewportSize({ width: 1280, height: 1400 });
+  await eventually(async () => (await seen()) > low);
+  leave();
+});
+
 test("a server that is gone is said so, and everything is back when it is", async (t) => {
   const world = small_world();
   const first = await start(world);

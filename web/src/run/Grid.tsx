@@ -13,6 +13,16 @@ import { kSideBySide } from "./RunView";
 const kBeyond = 6; // rows on each side of the window
 const kFilters: readonly (readonly [Filter, string])[] = [["all", "All"], ["open", "Open"], ["failed", "Failed"], ["passed", "Passed"]];
 
+// Told by the browser, not read while drawing: that would lay the page out once more at every record.
+const heightWatch = new ResizeObserver(([grid]) => {
+  if (grid) gridHeight.value = grid.target.clientHeight;
+});
+
+function watch_height(grid: HTMLElement | null): void {
+  heightWatch.disconnect();
+  if (grid) heightWatch.observe(grid);
+}
+
 // As many laps as there is room for: the last ones.
 function lap_columns(most: number, split: boolean): number[] {
   const room = width.value < kSideBySide ? width.value - 160 : split ? 240 : Math.min(width.value, 1500) - 620;
@@ -94,9 +104,7 @@ export function Grid({ id }: { id: string }) {
           id="grid" class="grid" role="grid" tabIndex={0} aria-label="units by laps" aria-rowcount={shown.length + 1} aria-colcount={columns.length + 3}
           aria-activedescendant={selected.value !== null ? `row-${selected.value}` : undefined}
           style={template}
-          ref={(element) => {
-            if (element && element.clientHeight !== gridHeight.peek()) gridHeight.value = element.clientHeight;
-          }}
+          ref={watch_height}
           onScroll={(event) => (gridTop.value = event.currentTarget.scrollTop)}
           onKeyDown={(event) => {
             const by = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 }[event.key];

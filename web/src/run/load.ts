@@ -9,7 +9,7 @@ import { load_unit } from "./unit";
 
 const kPage = 200;
 const kEventsKept = 200;
-const kRefreshEvery = 400; // ms, while records come
+const kRefreshEvery = 1000; // ms, while records come
 const kRetry = 1000;
 
 let shown = ""; // the run that all of this is about
