@@ -168,12 +168,14 @@ TEST_F(PauseTest, HeatAndPowerAreSampled) {
 
 // An answer that is of no use is asked for once more: the prompt that is kept has its fault in it.
 TEST_F(PauseTest, WhatAWorkerWasAskedIsKept) {
-  ScriptedWorker::Line empty, yes;
+  ScriptedWorker::Line empty, yes, fine;
   empty.purpose = yes.purpose = "make";
   empty.attempt = 0;
   empty.text = "";
   yes.text = "yes";
-  ScriptedWorker asked("w", {empty, yes});
+  fine.purpose = "judge";
+  fine.text = "I think that it is fine.";
+  ScriptedWorker asked("w", {empty, yes, fine});
   const Bench bench{.program = "/proc/self/exe",
                     .build = "test",
                     .media = nullptr,
@@ -183,18 +185,27 @@ TEST_F(PauseTest, WhatAWorkerWasAskedIsKept) {
                     .hold = {},
                     .clock = system_clock(),
                     .stop = stop_};
-  std::vector<std::string> prompts;
-  for (const Entry& entry : drive(bench))
+  std::string recipe(kRecipe);
+  recipe.insert(recipe.find("[stop]"),
+                "[[judge]]\nkind = \"rubric\"\nworker = \"w\"\ncriteria = [\"Is it polite?\"]\n");
+  std::vector<std::string> prompts, judges;
+  for (const Entry& entry : drive(bench, recipe))
     if (const auto* made = std::get_if<CandidateMade>(&entry.event)) {
       ASSERT_TRUE(made->prompt);
       prompts.push_back(journal_.blob(*made->prompt).value());
+    } else if (const auto* given = std::get_if<VerdictGiven>(&entry.event); given && given->prompt) {
+      EXPECT_EQ(given->judge_name, "rubric");
+      judges.push_back(journal_.blob(*given->prompt).value());
     }
   ASSERT_EQ(prompts.size(), 1);
   EXPECT_THAT(prompts[0], ::testing::StartsWith("[system]\n"));
   EXPECT_THAT(prompts[0], ::testing::HasSubstr("Say it."));
   EXPECT_THAT(prompts[0], ::testing::HasSubstr("The text:\n<<<\none\n>>>"));
   EXPECT_THAT(prompts[0], ::testing::HasSubstr("[user]\nThat answer cannot be used: "));
-  EXPECT_EQ(asked.seen().size(), 2);
+  ASSERT_FALSE(judges.empty());
+  EXPECT_THAT(judges[0], ::testing::HasSubstr("Is it polite?"));
+  EXPECT_THAT(judges[0], ::testing::HasSubstr("yes"));
+  EXPECT_EQ(asked.seen().size(), prompts.size() + 1 + judges.size());
 }
 
 }  // namespace

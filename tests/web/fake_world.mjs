@@ -99,6 +99,7 @@ export function small_world() {
   const after = keep("text/plain; charset=utf-8", Buffer.from(text.after));
   const notes = keep("text/markdown; charset=utf-8", Buffer.from("## Notes\n\nA **short** list:\n\n- one\n- two `code`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"));
   const asked = keep("text/plain; charset=utf-8", Buffer.from("[system]\nSay it slower.\n\n[user]\nThe lathe turns until the part is true.\n\n"));
+  const weighed = keep("text/plain; charset=utf-8", Buffer.from("[user]\nIs it on brief? Answer yes or no.\n\n"));
   const page = keep("text/html", Buffer.from("<h1>A page</h1>"), { type: "image/svg+xml", bytes: picture(900, 600) });
 
   const ears = (wrong) => verdict("ears", wrong ? "fail" : "pass", wrong ? 6.1 : 9.3, {
@@ -136,7 +137,7 @@ export function small_world() {
     (i) => ({ ...voice[i], rule: voice[i].state === "passed" ? "passed" : voice[i].state === "open" ? "" : "no gain", laps: laps.sound(i) }));
   const kindsOf = ["picture", "text", "page", "changes"];
   add(run_summary("20261201-095900-mockup-77c2", "mockup-to-page", "partial", mixed, { why: "3 of 4 units passed", title: "a shop in four pieces", rubrics: { rubric: { text: "Is it plain?", criteria: ["No sentence needs reading twice.", "Names say what things are."] } } }), mixed,
-    (i) => ({ ...mixed[i], rule: "passed", laps: laps[kindsOf[i]]() }));
+    (i) => ({ ...mixed[i], rule: "passed", laps: laps[kindsOf[i]](), calls: kindsOf[i] === "text" ? [{ lap: 2, n: 0, judge_name: "rubric", attempt: 0, under_way: false, worker: "judge", reused: false, ms: 840, prompt: weighed }] : [] }));
   const old = ["fix-tests", "red-to-green", "rewrite", "svg-figure", "extract-json"];
   old.forEach((recipe, i) => {
     const tracks = [track_row(0, "U1", ["passed", "passed", "gave_up", "passed", "passed"][i])];

@@ -228,6 +228,9 @@ test("the prompt as it was sent is fetched when it is looked at", async (t) => {
   await prompt.click();
   await page.locator("article pre").getByText("[user]").waitFor();
   assert.equal(blobs(), 1);
+  await page.goto(`${server.url}/#/runs/${Object.keys(world.runs)[1]}/units/1`);
+  await page.getByText("What rubric was asked").click();
+  await page.locator("article pre").getByText("Is it on brief?").waitFor();
   leave();
 });
 

@@ -148,7 +148,7 @@ export const Track = object({
   fault: text,
   rule: text,
   laps: list(Lap),
-  calls: or(list(object({ lap: number, n: or(number, 0), judge_name: or(text, ""), attempt: or(number, 0), under_way: flag, worker: or(text, ""), reused: or(flag, false), ms: nullable(number) })), []),
+  calls: or(list(object({ lap: number, n: or(number, 0), judge_name: or(text, ""), attempt: or(number, 0), under_way: flag, worker: or(text, ""), reused: or(flag, false), ms: nullable(number), prompt: or(nullable(text), null) })), []),
 });
 export type Track = Of<typeof Track>;
 

@@ -92,12 +92,14 @@ Result<std::set<std::string>> prompts_with(const books::Journal& journal, const 
   std::set<std::string> prompts;
   LATHE_TRY(const std::vector<books::RunRow> runs, journal.runs());
   for (const books::RunRow& run : runs) {
-    LATHE_TRY(const std::vector<books::Record> made, journal.records(run.id, "made"));
-    for (const books::Record& record : made) {
-      const std::string blob = json_string(json_at(record.body, "prompt"), "blob");
-      if (blob.empty() || prompts.contains(blob)) continue;
-      const auto prompt = journal.blob(blob);
-      if (prompt && prompt->contains(fact.text)) prompts.insert(blob);
+    for (const char* kind : {"made", "verdict"}) {
+      LATHE_TRY(const std::vector<books::Record> records, journal.records(run.id, kind));
+      for (const books::Record& record : records) {
+        const std::string blob = json_string(json_at(record.body, "prompt"), "blob");
+        if (blob.empty() || prompts.contains(blob)) continue;
+        const auto prompt = journal.blob(blob);
+        if (prompt && prompt->contains(fact.text)) prompts.insert(blob);
+      }
     }
   }
   return prompts;

@@ -529,13 +529,18 @@ class Driver {
     } else {
       event.answer = std::unexpected(made.error());
     }
-    if (sent && !lost) {
-      if (auto blob = run_.journal_.put_blob(*sent))
-        event.prompt = *std::move(blob);
-      else
-        lost = std::move(blob).error();
-    }
+    if (!lost) lost = keep_prompt(sent, event.prompt);
     return {std::move(event), !made, std::move(lost)};
+  }
+
+  // What was asked, in the journal; an error if that does not take it.
+  std::optional<Error> keep_prompt(const std::optional<std::string>& sent,
+                                   std::optional<std::string>& name) {
+    if (!sent) return {};
+    auto blob = run_.journal_.put_blob(*sent);
+    if (!blob) return std::move(blob).error();
+    name = *std::move(blob);
+    return {};
   }
 
   // The servers are of this candidate alone.
@@ -604,6 +609,7 @@ class Driver {
     auto answer = bench_.elsewhere->judge(away(event.call), task);
     event.ms = (bench_.clock.monotonic() - begun).count();
     std::optional<WorkerInfo> asked;
+    std::optional<std::string> sent;
     Result<Judgement> said = Judgement{};
     if (answer) {
       const std::string name = option_string(judge.options, "worker");
@@ -612,6 +618,7 @@ class Driver {
       event.worker = answer->asked ? name : "";
       if (answer->asked) (asked = answer->asked)->name = name;
       event.usage = answer->usage;
+      sent = std::move(answer->prompt);
       said = std::move(answer->judgement);
     } else {
       said = std::unexpected(std::move(answer).error());
@@ -619,7 +626,8 @@ class Driver {
     event.judgement = closed(*judge.kind, task, std::move(said));
     event.judgement.usage = event.usage;
     const bool failed = event.judgement.outcome == Outcome::kError;
-    return {std::move(event), failed, {}, std::move(asked)};
+    auto lost = keep_prompt(sent, event.prompt);
+    return {std::move(event), failed, std::move(lost), std::move(asked)};
   }
 
   CallOutcome judge(VerdictGiven event, const JudgeSpec& judge, const Judged& judged, Worker* asked,
@@ -640,7 +648,8 @@ class Driver {
     event.ms = (bench_.clock.monotonic() - begun).count();
     event.usage = event.judgement.usage;
     const bool failed = event.judgement.outcome == Outcome::kError;
-    return {std::move(event), failed};
+    auto lost = keep_prompt(labelled ? labelled->sent() : std::nullopt, event.prompt);
+    return {std::move(event), failed, std::move(lost)};
   }
 
   Status take_results() {

@@ -129,6 +129,7 @@ struct VerdictGiven {
   Judgement judgement = {};
   std::optional<std::string> worker = {};
   std::optional<std::string> node = {};
+  std::optional<std::string> prompt = {};  // as that of a candidate
 };
 
 // --- How a run begins, stops and goes on ---

@@ -52,6 +52,10 @@ TEST(RecordTest, WhoWasAskedIsSaid) {
   EXPECT_EQ(std::get<CandidateMade>(from_record(record)->event).prompt, made.prompt);
   VerdictGiven verdict{.call = CallId::judging(0, 1, 0, 2, 1), .worker = ""};
   record = to_record({8, 9, std::nullopt, verdict});
+  EXPECT_EQ(std::get<VerdictGiven>(from_record(record)->event).prompt, std::nullopt);
+  verdict.prompt = std::string(64, 'b');
+  record = to_record({8, 9, std::nullopt, verdict});
+  EXPECT_EQ(std::get<VerdictGiven>(from_record(record)->event).prompt, verdict.prompt);
   EXPECT_EQ(record.body["worker"], "");
   EXPECT_FALSE(record.body.contains("node"));
   made.node = verdict.node = "desk";
@@ -83,6 +87,7 @@ TEST(RecordTest, WhatARecordMustSayIsAskedFor) {
   EXPECT_THAT(problem("made", {{"kind", "bake"}}), HasSubstr("'bake' is no kind of call"));
   Json verdict = to_record({0, 0, std::nullopt, VerdictGiven{}}).body;
   EXPECT_EQ(problem("verdict", verdict), "");
+  EXPECT_FALSE(verdict.contains("prompt"));
   verdict["judgement"]["score"] = 2;
   EXPECT_THAT(problem("verdict", verdict), HasSubstr("score"));
   verdict.erase("judgement");

@@ -131,6 +131,7 @@ Result<VerdictGiven> read(const Json& body) {
   verdict.ms = int_at(body, "ms");
   verdict.usage = usage_from_json(json_at(body, "usage"));
   verdict.worker = text_at(body, "worker");
+  verdict.prompt = text_at(json_at(body, "prompt"), "blob");
   verdict.node = text_at(body, "node");
   return verdict;
 }

@@ -115,6 +115,7 @@ Json body_of(const VerdictGiven& verdict) {
   body["judgement"] = to_json(verdict.judgement);
   if (!verdict.ms) add_cost(verdict.ms, verdict.usage, body);
   if (verdict.worker) body["worker"] = *verdict.worker;
+  if (verdict.prompt) body["prompt"] = {{"blob", *verdict.prompt}};
   if (verdict.node) body["node"] = *verdict.node;
   return body;
 }

@@ -92,6 +92,7 @@ Json calls_json(const FoldedRun& run, std::size_t index) {
     shown["under_way"] = begun;
     for (const char* member : {"worker", "node", "reused", "ms", "usage"})
       shown[member] = json_at(body, member);
+    shown["prompt"] = json_at(json_at(body, "prompt"), "blob");
     calls.push_back(std::move(shown));
   }
   return calls;

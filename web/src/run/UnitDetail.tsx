@@ -69,17 +69,20 @@ function CandidateBody({ track, lap, candidate }: { track: Track; lap: Lap; cand
         ))}
       </section>
       <Calls track={track} lap={lap} candidate={candidate} />
-      {candidate.prompt !== null && <Prompt key={candidate.prompt} blob={candidate.prompt} />}
+      {candidate.prompt !== null && <Prompt key={candidate.prompt} blob={candidate.prompt} title="The prompt as it was sent" />}
+      {calls_of(track, lap, candidate).map((call) => call.judge_name !== "" && call.prompt !== null && (
+        <Prompt key={`${call.judge_name} ${call.attempt} ${call.prompt}`} blob={call.prompt} title={`What ${clip(call.judge_name, 60)} was asked`} />
+      ))}
       {candidate.facts !== null && candidate.facts !== undefined && <Folded title="How it was made"><JsonText value={candidate.facts} /></Folded>}
     </>
   );
 }
 
 // What the worker was asked, word for word: fetched when it is looked at.
-function Prompt({ blob }: { blob: string }) {
+function Prompt({ blob, title }: { blob: string; title: string }) {
   return (
     <details class="folded" onToggle={(event) => void (event.currentTarget.open && load_text(blob))}>
-      <summary>The prompt as it was sent</summary>
+      <summary>{title}</summary>
       {texts.value[blob] && <BlobText blob={blob} before="" type="text/plain" />}
     </details>
   );
@@ -89,9 +92,13 @@ function clip_lines(text: string): string {
   return text.length <= 4000 ? text : `${text.slice(0, 4000)}…`;
 }
 
+function calls_of(track: Track, lap: Lap, candidate: Candidate) {
+  return track.calls.filter((call) => call.lap === lap.lap && call.n === candidate.n);
+}
+
 // What was asked, of whom, and how long that took.
 function Calls({ track, lap, candidate }: { track: Track; lap: Lap; candidate: Candidate }) {
-  const calls = track.calls.filter((call) => call.lap === lap.lap && call.n === candidate.n);
+  const calls = calls_of(track, lap, candidate);
   if (calls.length === 0) return null;
   return (
     <Folded title={`${calls.length} calls`}>
