@@ -28,7 +28,7 @@ class Random {
   double unit() { return unit_interval(next()); }  // in [0, 1)
   template <class Range>
   const auto& pick(const Range& range) {
-    return std::begin(range)[below(std::size(range))];
+    return std::begin(range)[static_cast<std::ptrdiff_t>(below(std::size(range)))];
   }
 
  private:

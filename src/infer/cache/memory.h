@@ -70,7 +70,7 @@ class SequenceBlocks {
   };
   // As somebody else says: the store's blocks, whoever counts their references.
   SequenceBlocks(MemoryStore& store, std::vector<Table> tables, State state)
-      : store_(&store), tables_(std::move(tables)), state_(std::move(state)) {}
+      : store_(&store), tables_(std::move(tables)), state_(state) {}
 
   // The block that holds a position, which must be there.
   std::byte* data(std::size_t group, std::size_t position) const {

@@ -68,9 +68,9 @@ void Attention::open_gates(Step& step, std::size_t t) const {
 
 float Attention::scale_at(std::size_t position) const {
   if (spec_.temperature == 0) return spec_.scale;
-  const auto periods =
-      static_cast<double>((position + spec_.temperature_offset) / spec_.temperature_length);
-  return static_cast<float>(double{spec_.scale} * (1 + spec_.temperature * std::log(1 + periods)));
+  const std::size_t periods = (position + spec_.temperature_offset) / spec_.temperature_length;
+  return static_cast<float>(double{spec_.scale} *
+                            (1 + spec_.temperature * std::log(1 + static_cast<double>(periods))));
 }
 
 // Bias, norm and rotation of one token's heads, its K and V into the cache.

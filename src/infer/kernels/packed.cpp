@@ -270,7 +270,7 @@ void pack_integers(const std::byte* src, std::size_t row_bytes, std::size_t rows
         const int w = block.w[i];
         code[i] = format.codes == Codes::kOffset   ? static_cast<std::uint8_t>(w + format.offset)
                   : format.codes == Codes::kSigned ? static_cast<std::uint8_t>(w)
-                                                   : inverse[static_cast<std::size_t>(w + 128)];
+                                                   : inverse[static_cast<unsigned>(w + 128)];
       }
       pack_codes(format, code, lane, codes);
       if (b % From::blocks == 0)

@@ -71,8 +71,7 @@ Verdict compared(const Picture& picture, const Picture& reference, const Json& o
   std::vector<std::pair<double, Box>> parts;
   for (int row = 0; row < difference.rows; ++row)
     for (int column = 0; column < difference.columns; ++column) {
-      const double off =
-          difference.parts[static_cast<std::size_t>(row * difference.columns + column)];
+      const double off = difference.parts[static_cast<unsigned>(row * difference.columns + column)];
       const auto at = [](int side, int i, int n) { return side * i / n; };
       const int x = at(reference.width, column, difference.columns);
       const int y = at(reference.height, row, difference.rows);

@@ -80,7 +80,10 @@ class Blanker {
     for (std::size_t i = pos_; i + 1 < text_.size(); ++i) {
       const std::string_view mark = text_.substr(i, 2);
       if (mark != "/*" && mark != "*/") continue;
-      depth += mark == "/*" ? 1 : -1;
+      if (mark == "/*")
+        ++depth;
+      else
+        --depth;
       ++i;
       if (depth == 0) return i + 1;
     }
