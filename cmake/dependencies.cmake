@@ -48,6 +48,5 @@ lathe_pkg(leptonica lept)
 lathe_pkg(cairo cairo)
 lathe_pkg(rsvg librsvg-2.0 cairo fontconfig)
 lathe_pkg(zbar zbar)
-# flite ships no pkg-config file; a voice comes before the language parts it needs.
-lathe_lib(flite flite_cmu_us_rms flite_cmu_us_slt flite_cmu_us_awb flite_cmu_us_kal16
-  flite_usenglish flite_cmulex flite m)
+# flite ships no pkg-config file. Its voices are loaded where they speak (loop/senses/flite_voice.cpp).
+lathe_lib(flite flite_usenglish flite_cmulex flite m)

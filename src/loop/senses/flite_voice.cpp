@@ -1,6 +1,7 @@
 // Flite's voices.
 #include "loop/senses/flite_voice.h"
 
+#include <dlfcn.h>
 #include <flite/flite.h>
 
 #include <array>
@@ -10,11 +11,6 @@
 #include "loop/senses/phones.h"
 
 extern "C" {
-// The voices' headers are not installed.
-cst_voice* register_cmu_us_rms(const char* directory);
-cst_voice* register_cmu_us_slt(const char* directory);
-cst_voice* register_cmu_us_awb(const char* directory);
-cst_voice* register_cmu_us_kal16(const char* directory);
 cst_lexicon* cmu_lex_init(void);
 int us_aswd(const char* word);  // can it be said as a word, or would it be spelled out?
 }
@@ -24,13 +20,19 @@ namespace {
 
 struct Row {
   const char* name;
-  cst_voice* (*load)(const char*);
   float pitch;  // mean of its fundamental, Hz
 };
-constexpr std::array<Row, 4> kVoices{{{"rms", register_cmu_us_rms, 100},
-                                      {"slt", register_cmu_us_slt, 170},
-                                      {"awb", register_cmu_us_awb, 130},
-                                      {"kal16", register_cmu_us_kal16, 95}}};
+constexpr std::array<Row, 4> kVoices{{{"rms", 100}, {"slt", 170}, {"awb", 130}, {"kal16", 95}}};
+
+// Voices are tables of pointers: linked with the program they would be half of what the dynamic
+// loader does at every start. null: it is not installed.
+cst_voice* load_voice(const char* name) {
+  void* library = ::dlopen(fmt::format("libflite_cmu_us_{}.so.1", name).c_str(), RTLD_NOW);
+  if (!library) return nullptr;
+  const auto load = reinterpret_cast<cst_voice* (*)(const char* directory)>(
+      ::dlsym(library, fmt::format("register_cmu_us_{}", name).c_str()));
+  return load ? load(nullptr) : nullptr;
+}
 
 // flite reads addenda from a file, once and for good. The list behind it is plain data: put in for
 // one utterance, taken out again, so that a worker can go on to the next one.
@@ -99,7 +101,8 @@ struct FliteVoices::Voices {
 FliteVoices::FliteVoices() : voices_(std::make_unique<Voices>()) {
   flite_init();
   for (std::size_t i = 0; i < kVoices.size(); ++i) {
-    voices_->all[i] = kVoices[i].load(nullptr);
+    voices_->all[i] = load_voice(kVoices[i].name);
+    if (!voices_->all[i]) continue;
     voices_->own_pitch[i] =
         flite_get_param_float(voices_->all[i]->features, "int_f0_target_mean", 0);
   }
@@ -114,6 +117,10 @@ Result<Sound> FliteVoices::speak(const std::string& text, const VoiceSetting& se
   if (index == kVoices.size())
     return invalid("flite has no voice '{}'; it has rms, slt, awb and kal16", setting.voice);
   cst_voice* voice = voices_->all[index];
+  if (!voice)
+    return fail(ErrorKind::kUnavailable,
+                "the voice '{}' is not installed: its library comes with flite (libflite1)",
+                setting.voice);
   feat_set_float(voice->features, "duration_stretch", static_cast<float>(setting.stretch));
   // Left alone a voice has its trained pitch, which is not quite the table's.
   constexpr const char* kPitch = "int_f0_target_mean";

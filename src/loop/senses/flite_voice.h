@@ -19,7 +19,7 @@ struct VoiceSetting {
 
 class FliteVoices {
  public:
-  FliteVoices();  // loads all four: nothing is read from files
+  FliteVoices();  // loads all four libraries: later on nothing is read from files
   ~FliteVoices();
   Result<Sound> speak(const std::string& text, const VoiceSetting& setting);
   // CMU phones by its lexicon or, for words that are not in it, its letter-to-sound rules; "" when
