@@ -2,8 +2,8 @@
 // scripted one. Any thread may call anything. Errors carry a `code` where a client acts on it:
 // "model_not_found" "model_load_failed" "context_length_exceeded" "queue_full" "does_not_fit"
 // "shutting_down" "model_lost", or which part of a request cannot be: "unsupported_messages"
-// "…_schema" "…_tools" "…_grammar" "…_bias" "…_candidates" "…_suffix" "…_sound" "…_language", else
-// "unsupported_value".
+// "…_schema" "…_tools" "…_grammar" "…_bias" "…_candidates" "…_suffix" "…_sound" "…_language"
+// "…_voice" "…_text", else "unsupported_value".
 #pragma once
 
 #include <functional>
@@ -37,7 +37,9 @@ struct ModelInfo {
   bool vision = false;                   // whether it reads pictures, …
   bool audio = false;                    // … and sounds
   bool transcribes = false;              // it writes sounds down, and does nothing else
-  Sampling sampling = {};                // where a request says nothing; no seed: a random one
+  bool speaks = false;                   // it speaks texts, and does nothing else
+  std::vector<std::string> voices = {}, languages = {};  // … in these, beside its own voice
+  Sampling sampling = {};  // where a request says nothing; no seed: a random one
 
   ModelState state = ModelState::kCold;
   std::string problem;  // why it failed
@@ -53,7 +55,8 @@ struct ModelInfo {
   int running = 0, waiting = 0;            // requests
   double tokens_per_second = 0;            // written, over the last seconds
 
-  // By Ollama's words: "completion" "tools" "thinking" "vision" "audio"; or "transcription" alone.
+  // By Ollama's words: "completion" "tools" "thinking" "vision" "audio"; or "transcription" or
+  // "speech" alone.
   std::vector<std::string> capabilities() const;
   // What this says of the file, and what `other` says of the moment.
   ModelInfo with_state_of(const ModelInfo& other) const;
@@ -103,6 +106,13 @@ struct Relevance {
   Usage usage = {};
 };
 
+// What came of a text that was spoken.
+struct Speech {
+  bool ended = false;  // the model came to its end; else it was cut off
+  // Prompt tokens: the text's. Completion tokens: frames.
+  Usage usage = {};
+};
+
 // Is told what a request took, however it ended: once, before its answer; never, where it was
 // refused before it came to a model.
 using OnUsage = std::function<void(const Usage&)>;
@@ -142,6 +152,9 @@ inline Usage usage_of_answer(const Relevance& read) {
 inline Usage usage_of_answer(const Transcription& heard) {
   return heard.usage;
 }
+inline Usage usage_of_answer(const Speech& spoken) {
+  return spoken.usage;
+}
 
 // `done`, once `on_usage` has been told of an answer: for hosts that know no more of a failure.
 template <class Value>
@@ -154,6 +167,8 @@ std::function<void(Result<Value>)> with_usage(OnUsage on_usage,
   };
 }
 
+inline constexpr int kSpeechRate = 24000;  // samples a second
+
 class ModelHost {
  public:
   using Id = std::uint64_t;
@@ -163,6 +178,9 @@ class ModelHost {
   using OnRelevance = std::function<void(Result<Relevance>)>;
   using OnSegment = std::function<void(const TranscriptSegment&)>;
   using OnTranscript = std::function<void(Result<Transcription>)>;
+  // Samples at kSpeechRate, mono.
+  using OnSamples = std::function<void(std::span<const std::int16_t>)>;
+  using OnSpeech = std::function<void(Result<Speech>)>;
   using OnTokens = std::function<void(Result<std::vector<std::int32_t>>)>;
 
   virtual ~ModelHost() = default;
@@ -186,6 +204,9 @@ class ModelHost {
   // Each segment as it is done, where the host knows it before the end.
   virtual Id transcribe(const std::string& model, SoundRequest request, Asker asker,
                         OnSegment on_segment, OnTranscript on_transcript) = 0;
+  // The samples as they come. Not every host speaks.
+  virtual Id speak(const std::string& model, SpeechRequest request, Asker asker,
+                   OnSamples on_samples, OnSpeech on_speech);
   virtual Id tokenize(const std::string& model, std::string text, bool add_special,
                       bool parse_special, OnTokens on_tokens) = 0;
   // The prompt that a request comes to.

@@ -103,6 +103,7 @@ Usage usage_of_answer(const std::vector<std::int32_t>&) {
 
 std::vector<std::string> ModelInfo::capabilities() const {
   if (transcribes) return {"transcription"};
+  if (speaks) return {"speech"};
   std::vector<std::string> words{"completion"};
   if (tools) words.emplace_back("tools");
   if (thinking) words.emplace_back("thinking");
@@ -208,6 +209,18 @@ Result<Painted> Worker::paint(const PictureRequest&, const StopFlag&) {
   return fail(ErrorKind::kUnavailable,
               "worker {}: makes no pictures; name a server that has /images/generations",
               info().name);
+}
+
+Result<SpokenFile> Worker::speak(const SpeechRequest&, const StopFlag&) {
+  return fail(ErrorKind::kUnavailable,
+              "worker {}: speaks nothing; name a server that has /audio/speech", info().name);
+}
+
+ModelHost::Id ModelHost::speak(const std::string& model, SpeechRequest, Asker, OnSamples,
+                               OnSpeech on_speech) {
+  on_speech(std::unexpected(
+      Error{ErrorKind::kInvalid, fmt::format("'{}' speaks nothing", model), "unsupported_value"}));
+  return 0;
 }
 
 Result<Likelihood> likelihood_of(const Continuation& asked, std::span<const WeighedToken> tokens) {

@@ -269,6 +269,24 @@ struct Painted {
 inline constexpr const char* kContentRefused = "content_refused";
 inline constexpr const char* kChangesNoPictures = "changes_no_pictures";
 
+// A text to be spoken.
+struct SpeechRequest {
+  std::string text;
+  std::string voice = {};     // as the worker calls it; "": its own
+  std::string language = {};  // as a model calls it; "": it finds out
+  double speed = 1;
+  std::optional<std::int64_t> seed = {};
+  std::map<std::string, std::string> labels = {};  // as of a Request
+  Milliseconds time_limit{600'000};
+};
+
+// A sound file as it came, not decoded.
+struct SpokenFile {
+  std::string file;
+  std::string model = {};  // as the worker names it
+  Usage usage = {};
+};
+
 // All but info() may be called from several threads at once.
 class Worker {
  public:
@@ -288,6 +306,9 @@ class Worker {
   // Not every worker makes pictures. kInvalid: it answered, and not with a picture; another prompt
   // or seed may help.
   virtual Result<Painted> paint(const PictureRequest& asked, const StopFlag& stop);
+  // Not every worker speaks. kInvalid: it answered, and not with a sound; another voice or seed may
+  // help.
+  virtual Result<SpokenFile> speak(const SpeechRequest& asked, const StopFlag& stop);
 };
 
 Json to_json(const Usage& usage);

@@ -392,7 +392,7 @@ Status serve(const App& app, const ServeFlags& flags) {
   if (linked != Reach::kLocal)
     tables.insert(tables.begin(), refused_here(serve::api_routes(own), flags.link));
   serve::SpeechDesk desk(app.program, kVoices);
-  tables.insert(tables.begin(), serve::speech_routes(desk));
+  tables.insert(tables.begin(), serve::speech_routes(desk, *hosts.pool));
   tables.insert(tables.begin(), serve::usage_routes(
                                     *books, [&app] { return open_ledger(app); },
                                     [](const serve::Call& call) { return call.owner; }));

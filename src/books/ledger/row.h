@@ -42,7 +42,7 @@ struct LedgerRow {
   std::string run = {}, call = {};  // "make:0:1:0:0:0"
   std::string recipe = {};
   std::string endpoint = {};  // "/v1/messages"
-  std::string purpose = {};   // make | judge | whole; generate | embed | rank | transcribe
+  std::string purpose = {};   // make | judge | whole; generate | embed | rank | transcribe | speak
   std::string key = {};       // the name of the key it came by; "": none was asked for
 
   std::string worker = {}, where = {};  // as the recipe names it, and what that is: a URL, a file

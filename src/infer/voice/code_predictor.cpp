@@ -42,12 +42,17 @@ CodePredictor::CodePredictor(const VoiceHeader& header, WeightList& list, Weight
   others_.ask(tables, "a.gen.code.embd", embedding_, heads_.size() * codes_);
 }
 
+EncoderSizes CodePredictor::sizes(const WeightList& list, const KernelTable& kernels,
+                                  int threads) const {
+  EncoderSizes sizes = layers_.sizes(list, kernels, 2, threads);
+  sizes.max_k = std::max(sizes.max_k, embedding_);
+  return sizes;
+}
+
 Status CodePredictor::reserve(const WeightList& list, const WeightLoading& loading,
                               ThreadTeam& team) {
   pass_.team = &team;
-  EncoderSizes sizes = layers_.sizes(list, *loading.kernels, 2, team.size());
-  sizes.max_k = std::max(sizes.max_k, embedding_);
-  return pass_.reserve(sizes);
+  return pass_.reserve(sizes(list, *loading.kernels, team.size()));
 }
 
 Result<CodePredictor::Frame> CodePredictor::predict(std::span<const float> state,

@@ -13,6 +13,7 @@ class CodePredictor {
   CodePredictor(const VoiceHeader& header, WeightList& list, WeightList& tables);
   // Once the lists have been checked.
   Status check(const Gguf& file) const { return layers_.check(file); }
+  EncoderSizes sizes(const WeightList& list, const KernelTable& kernels, int threads) const;
   Status reserve(const WeightList& list, const WeightLoading& loading, ThreadTeam& team);
 
   std::size_t books() const { return 1 + heads_.size(); }    // codes of a frame

@@ -66,16 +66,27 @@ SpeakerEncoder::SpeakerEncoder(const VoiceHeader& header, WeightList& list)
   last_.ask(list, "mm.a.fc", 2 * width, header.embedding);
 }
 
-Status SpeakerEncoder::reserve(const WeightList& list, const WeightLoading& loading,
-                               ThreadTeam& team) {
-  pass_.team = &team;
+EncoderSizes SpeakerEncoder::sizes(const WeightList& list, const KernelTable& kernels,
+                                   int threads) const {
   EncoderSizes sizes;
-  sizes.kernels = loading.kernels;
+  sizes.kernels = &kernels;
   sizes.rows = sizes.width = sizes.heads = 1;  // nothing here has heads
   sizes.max_k = list.max_k();
   sizes.max_rows = list.max_rows();
-  sizes.threads = static_cast<std::size_t>(team.size());
-  return pass_.reserve(sizes);
+  sizes.threads = static_cast<std::size_t>(threads);
+  return sizes;
+}
+
+Status SpeakerEncoder::reserve(const WeightList& list, const WeightLoading& loading,
+                               ThreadTeam& team) {
+  pass_.team = &team;
+  return pass_.reserve(sizes(list, *loading.kernels, team.size()));
+}
+
+// Those of a block, of all blocks joined, of what they become, and what each of these weighs.
+std::uint64_t SpeakerEncoder::row_bytes() const {
+  const std::uint64_t frames = kMostSamples / speaker_mel(1).hop;
+  return frames * (bank_.spec().bins + (std::size(blocks_) + 12) * channels_) * sizeof(float);
 }
 
 Result<std::vector<float>> SpeakerEncoder::embed(std::span<const std::int16_t> samples,

@@ -14,7 +14,10 @@ namespace lathe::infer {
 class SpeakerEncoder {
  public:
   SpeakerEncoder(const VoiceHeader& header, WeightList& list);
+  EncoderSizes sizes(const WeightList& list, const KernelTable& kernels, int threads) const;
   Status reserve(const WeightList& list, const WeightLoading& loading, ThreadTeam& team);
+  // Of the rows between two parts, of as long a recording as counts.
+  std::uint64_t row_bytes() const;
 
   // 24 kHz, mono: of at least a quarter of a second; what is beyond the first minute does not
   // count. → (embedding)

@@ -30,60 +30,122 @@ SamplerParams sampler_of(const VoiceWish& wish) {
   return params;
 }
 
-}  // namespace
+ExecutorOptions talker_steps() {
+  ExecutorOptions steps;
+  steps.most_outputs = 1;
+  steps.keep_hidden = true;
+  return steps;
+}
 
-Result<std::unique_ptr<Voice>> Voice::open(const Gguf& talker, const Gguf& rest, ThreadTeam& team,
-                                           const WeightLoading& loading) {
-  LATHE_TRY(const Blueprint blueprint, read_runnable_blueprint(talker));
+Result<Blueprint> talker_blueprint(const Gguf& talker) {
+  LATHE_TRY(Blueprint blueprint, read_runnable_blueprint(talker));
   if (blueprint.codes == 0)
     return invalid("{}: {} writes text; of models that speak Lathe runs qwen3tts",
                    talker.path().string(), blueprint.architecture);
+  return blueprint;
+}
+
+}  // namespace
+
+struct Voice::Parts {
+  explicit Parts(const Gguf& rest) : tables(rest), codes(rest), waves(rest), speakers(rest) {}
+  // Checked against each other and against the talker.
+  static Result<std::unique_ptr<Parts>> read(const Gguf& rest, const Gguf& talker,
+                                             const Blueprint& blueprint);
+
+  WeightList tables, codes, waves, speakers;
+  std::unique_ptr<CodePredictor> predictor;
+  std::unique_ptr<WaveDecoder> decoder;
+  std::unique_ptr<SpeakerEncoder> speaker;  // null: the file has none
+};
+
+Result<std::unique_ptr<Voice::Parts>> Voice::Parts::read(const Gguf& rest, const Gguf& talker,
+                                                         const Blueprint& blueprint) {
   LATHE_TRY(const VoiceHeader header, read_voice_header(rest));
   if (header.embedding != blueprint.embedding)
     return invalid("{}: is made for a talker of {} numbers, {} has {}", rest.path().string(),
                    header.embedding, talker.path().string(), blueprint.embedding);
+  auto parts = std::make_unique<Parts>(rest);
+  parts->predictor = std::make_unique<CodePredictor>(header, parts->codes, parts->tables);
+  parts->decoder = std::make_unique<WaveDecoder>(parts->waves, parts->tables);
+  if (header.bins != 0) parts->speaker = std::make_unique<SpeakerEncoder>(header, parts->speakers);
+  LATHE_TRY_STATUS(parts->tables.check("a.gen.code.blk."));
+  LATHE_TRY_STATUS(parts->codes.check("a.gen.code.blk."));
+  for (const char* layers : {"tfm", "up", "dac"})
+    LATHE_TRY_STATUS(parts->waves.check(fmt::format("a.gen.wav.{}.blk.", layers)));
+  LATHE_TRY_STATUS(parts->speakers.check("a.blk."));
+  const CodePredictor& predictor = *parts->predictor;
+  const WaveDecoder& decoder = *parts->decoder;
+  LATHE_TRY_STATUS(predictor.check(rest));
+  LATHE_TRY_STATUS(decoder.check(rest));
+  if (predictor.books() != decoder.books() || predictor.codes() > decoder.codes())
+    return invalid("{}: frames of {} codes below {} are predicted, and {} below {} decoded",
+                   rest.path().string(), predictor.books(), predictor.codes(), decoder.books(),
+                   decoder.codes());
+  return parts;
+}
+
+Result<VoiceBytes> Voice::bytes(const Gguf& talker, const Gguf& rest, const KernelTable& kernels,
+                                int threads) {
+  LATHE_TRY(const Blueprint blueprint, talker_blueprint(talker));
+  LATHE_TRY(const auto parts, Parts::read(rest, talker, blueprint));
+  const Processor processor{&kernels, static_cast<std::size_t>(threads)};
+  const std::size_t positions =
+      std::min(blueprint.context, kMostPromptRows + VoiceWish().most_frames);
+  const ExecutorOptions steps = talker_steps();
+  LATHE_TRY(const ExecutorSizes sizes, cpu_sizes(talker, blueprint, processor, steps, positions));
+  VoiceBytes bytes;
+  bytes.weights = sizes.weights;
+  bytes.scratch = sizes.scratch;
+  bytes.talk.add(kHostDevice, (blocks_for(positions) + 1) * sizes.layout.block_bytes() +
+                                  sizes.layout.state_bytes());
+  for (const WeightList* list : {&parts->tables, &parts->codes, &parts->waves, &parts->speakers})
+    bytes.weights.add(kHostDevice, list->bytes(kernels));
+  const auto room = [&](const EncoderSizes& of) {
+    bytes.scratch.add(kHostDevice, EncoderPass::bytes_for(of));
+  };
+  room(parts->predictor->sizes(parts->codes, kernels, threads));
+  room(parts->decoder->sizes(parts->waves, kernels, threads));
+  // Nobody is listened to while somebody speaks.
+  std::uint64_t rows = parts->decoder->row_bytes();
+  if (parts->speaker) {
+    room(parts->speaker->sizes(parts->speakers, kernels, threads));
+    rows = std::max(rows, parts->speaker->row_bytes());
+  }
+  bytes.scratch.add(kHostDevice, rows);
+  return bytes;
+}
+
+Result<std::unique_ptr<Voice>> Voice::open(const Gguf& talker, const Gguf& rest, ThreadTeam& team,
+                                           const WeightLoading& loading) {
+  LATHE_TRY(const Blueprint blueprint, talker_blueprint(talker));
+  LATHE_TRY(const auto parts, Parts::read(rest, talker, blueprint));
   LATHE_TRY(VoicePrompt prompt, VoicePrompt::of(talker, blueprint.codes));
   if (prompt.tokenizer().size() != blueprint.vocabulary)
     return invalid("{}: the vocabulary has {} tokens and the embedding {} rows; it is damaged",
                    talker.path().string(), prompt.tokenizer().size(), blueprint.vocabulary);
   std::unique_ptr<Voice> voice(new Voice(std::move(prompt)));
-  LATHE_TRY_STATUS(voice->open_rest(header, rest, team, loading));
+  LATHE_TRY_STATUS(voice->load_rest(*parts, team, loading));
   LoadOptions options;
   options.kernels = loading.kernels;
   options.progress = loading.progress;
   options.stop = loading.stop;
   LATHE_TRY(voice->model_, Model::load(talker, blueprint, team, options));
-  ExecutorOptions steps;
-  steps.most_outputs = 1;
-  steps.keep_hidden = true;
-  LATHE_TRY(voice->executor_, CpuExecutor::create(*voice->model_, team, steps));
+  LATHE_TRY(voice->executor_, CpuExecutor::create(*voice->model_, team, talker_steps()));
   return voice;
 }
 
-Status Voice::open_rest(const VoiceHeader& header, const Gguf& rest, ThreadTeam& team,
-                        const WeightLoading& loading) {
-  WeightList tables(rest), codes(rest), waves(rest), speakers(rest);
-  predictor_ = std::make_unique<CodePredictor>(header, codes, tables);
-  decoder_ = std::make_unique<WaveDecoder>(waves, tables);
-  if (header.bins != 0) speakers_ = std::make_unique<SpeakerEncoder>(header, speakers);
-  LATHE_TRY_STATUS(tables.check("a.gen.code.blk."));
-  LATHE_TRY_STATUS(codes.check("a.gen.code.blk."));
-  for (const char* layers : {"tfm", "up", "dac"})
-    LATHE_TRY_STATUS(waves.check(fmt::format("a.gen.wav.{}.blk.", layers)));
-  LATHE_TRY_STATUS(speakers.check("a.blk."));
-  LATHE_TRY_STATUS(predictor_->check(rest));
-  LATHE_TRY_STATUS(decoder_->check(rest));
-  if (predictor_->books() != decoder_->books() || predictor_->codes() > decoder_->codes())
-    return invalid("{}: frames of {} codes below {} are predicted, and {} below {} decoded",
-                   rest.path().string(), predictor_->books(), predictor_->codes(),
-                   decoder_->books(), decoder_->codes());
-  for (WeightList* list : {&tables, &codes, &waves, &speakers}) {
+Status Voice::load_rest(Parts& parts, ThreadTeam& team, const WeightLoading& loading) {
+  for (WeightList* list : {&parts.tables, &parts.codes, &parts.waves, &parts.speakers}) {
     LATHE_TRY(Pages pages, list->load(team, loading));
     matrices_.push_back(std::move(pages));
   }
-  LATHE_TRY_STATUS(predictor_->reserve(codes, loading, team));
-  LATHE_TRY_STATUS(decoder_->reserve(waves, loading, team));
-  if (speakers_) LATHE_TRY_STATUS(speakers_->reserve(speakers, loading, team));
+  predictor_ = std::move(parts.predictor);
+  decoder_ = std::move(parts.decoder);
+  speakers_ = std::move(parts.speaker);
+  LATHE_TRY_STATUS(predictor_->reserve(parts.codes, loading, team));
+  LATHE_TRY_STATUS(decoder_->reserve(parts.waves, loading, team));
+  if (speakers_) LATHE_TRY_STATUS(speakers_->reserve(parts.speakers, loading, team));
   return {};
 }
 

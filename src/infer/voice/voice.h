@@ -28,8 +28,17 @@ struct SpokenText {
   bool ended = false;  // by the talker; else the frames were used up
 };
 
+// What a voice takes of the memory.
+struct VoiceBytes {
+  DeviceBytes weights, scratch;
+  DeviceBytes talk;  // what the longest text and its frames are to the talker, while it speaks
+};
+
 class Voice {
  public:
+  // By the headers alone.
+  static Result<VoiceBytes> bytes(const Gguf& talker, const Gguf& rest, const KernelTable& kernels,
+                                  int threads);
   // The team must live as long.
   static Result<std::unique_ptr<Voice>> open(const Gguf& talker, const Gguf& rest, ThreadTeam& team,
                                              const WeightLoading& loading);
@@ -47,9 +56,10 @@ class Voice {
 
  private:
   class Talk;
+  // The parts of the second file, with what they read.
+  struct Parts;
   explicit Voice(VoicePrompt prompt) : prompt_(std::move(prompt)) {}
-  Status open_rest(const VoiceHeader& header, const Gguf& rest, ThreadTeam& team,
-                   const WeightLoading& loading);
+  Status load_rest(Parts& parts, ThreadTeam& team, const WeightLoading& loading);
   std::vector<float> embed(std::span<const PromptRow> rows, const VoiceWish& wish) const;
   std::vector<Sampler> samplers(const VoiceWish& wish, std::size_t frames) const;
   std::vector<std::uint32_t> first_codes() const;

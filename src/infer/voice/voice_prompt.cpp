@@ -9,7 +9,6 @@
 namespace lathe::infer {
 namespace {
 
-constexpr std::size_t kMostTextTokens = 4096;
 constexpr std::string_view kRole = "<|im_start|>assistant\n";
 constexpr std::string_view kLanguage = "<|codec_language_", kLanguageEnd = "|>";
 

@@ -18,6 +18,10 @@ struct PromptRow {
   bool operator==(const PromptRow&) const = default;
 };
 
+inline constexpr std::size_t kMostTextTokens = 4096;
+// What frames the text included.
+inline constexpr std::size_t kMostPromptRows = kMostTextTokens + 64;
+
 class VoicePrompt {
  public:
   // With the words that a prompt is framed by, `codes` of which are the last of the vocabulary. One

@@ -127,10 +127,20 @@ std::uint64_t WaveDecoder::frame_floats() const {
   return most;
 }
 
+EncoderSizes WaveDecoder::sizes(const WeightList& list, const KernelTable& kernels,
+                                int threads) const {
+  return layers_.sizes(list, kernels, kFramesAtOnce, threads);
+}
+
 Status WaveDecoder::reserve(const WeightList& list, const WeightLoading& loading,
                             ThreadTeam& team) {
   pass_.team = &team;
-  return pass_.reserve(layers_.sizes(list, *loading.kernels, kFramesAtOnce, team.size()));
+  return pass_.reserve(sizes(list, *loading.kernels, team.size()));
+}
+
+// What goes in, what comes out, and what a residual keeps beside them.
+std::uint64_t WaveDecoder::row_bytes() const {
+  return 3 * kFramesAtOnce * frame_floats() * sizeof(float);
 }
 
 Result<std::vector<float>> WaveDecoder::decode(std::span<const std::int32_t> codes, Past& past,

@@ -16,7 +16,10 @@ class WaveDecoder {
   WaveDecoder(WeightList& list, WeightList& tables);
   // Once the lists have been checked.
   Status check(const Gguf& file) const;
+  EncoderSizes sizes(const WeightList& list, const KernelTable& kernels, int threads) const;
   Status reserve(const WeightList& list, const WeightLoading& loading, ThreadTeam& team);
+  // Of the rows between two parts while frames are decoded. Once the lists have been checked.
+  std::uint64_t row_bytes() const;
 
   std::size_t books() const { return books_; }  // codes of a frame
   std::size_t codes() const { return codes_; }  // that each may be

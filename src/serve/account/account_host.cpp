@@ -23,6 +23,9 @@ std::string fresh_call_id() {
 std::string_view finish_of(const std::vector<HostReply>& replies) {
   return replies.empty() ? books::kDone : finish_name(replies.front().finish);
 }
+std::string_view finish_of(const Speech& spoken) {
+  return finish_name(spoken.ended ? FinishReason::kStop : FinishReason::kLength);
+}
 template <class Value>
 std::string_view finish_of(const Value&) {
   return books::kDone;
@@ -207,6 +210,18 @@ ModelHost::Id AccountHost::transcribe(const std::string& model, SoundRequest req
                                std::move(done));
       },
       std::move(on_transcript));
+}
+
+ModelHost::Id AccountHost::speak(const std::string& model, SpeechRequest request, Asker asker,
+                                 OnSamples on_samples, OnSpeech on_speech) {
+  return serve<Speech>(
+      "speak", model, std::move(asker),
+      [&host = host_, model, request = std::move(request), on_samples = std::move(on_samples)](
+          Asker told, OnSpeech done) mutable {
+        return host.speak(model, std::move(request), std::move(told), std::move(on_samples),
+                          std::move(done));
+      },
+      std::move(on_speech));
 }
 
 ModelHost::Id AccountHost::tokenize(const std::string& model, std::string text, bool add_special,

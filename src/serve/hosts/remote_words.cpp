@@ -45,6 +45,7 @@ ModelInfo model_of(const Json& json) {
     if (capability == "vision") model.vision = true;
     if (capability == "audio") model.audio = true;
     if (capability == "transcription") model.transcribes = true;
+    if (capability == "speech") model.speaks = true;
   }
   model.state = state_of(json_string(json, "state"));
   model.problem = json_string(json, "problem");

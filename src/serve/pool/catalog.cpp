@@ -44,12 +44,17 @@ std::string name_in(std::string_view encoder) {
   return name;
 }
 
-// By its first bytes, where every writer has it: opening each file's header would take seconds.
-bool is_adapter(const fs::path& path) {
+// What a file is, is told by these: opening each one's header would take seconds.
+std::string first_bytes_of(const fs::path& path) {
   std::string head(std::size_t{64} << 10, '\0');
   std::ifstream file(path, std::ios::binary);
   file.read(head.data(), static_cast<std::streamsize>(head.size()));
   head.resize(static_cast<std::size_t>(file.gcount()));
+  return head;
+}
+
+bool is_adapter(const fs::path& path) {
+  const std::string head = first_bytes_of(path);
   return head.starts_with("GGUF") && head.find("adapter.type") != head.npos;
 }
 
@@ -59,6 +64,17 @@ bool is_whisper(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   file.read(head, sizeof head);
   return std::string_view(head, sizeof head) == "lmgg";
+}
+
+// By its architecture, which every writer has in the first bytes.
+bool is_talker(const fs::path& path) {
+  constexpr std::string_view kKey = "general.architecture";
+  constexpr std::size_t kBefore = 12;  // the value's type, and how long it is
+  const std::string head = first_bytes_of(path);
+  const std::size_t key = head.find(kKey);
+  return head.starts_with("GGUF") && key != head.npos &&
+         std::string_view(head).substr(key + kKey.size()).size() > kBefore &&
+         std::string_view(head).substr(key + kKey.size() + kBefore).starts_with("qwen3tts");
 }
 
 bool is_below(const fs::path& path, const fs::path& directory) {
@@ -76,7 +92,7 @@ class ModelTable {
     static const std::vector<std::string> kKnown{
         "file",   "aliases",     "context",        "kv",    "max_tokens", "priority",
         "pinned", "temperature", "top_k",          "top_p", "min_p",      "repeat_penalty",
-        "draft",  "keep_alive",  "share_prefixes", "eyes"};
+        "draft",  "keep_alive",  "share_prefixes", "eyes",  "voices"};
     if (table_.contains("command")) return program(model);
     for (const auto& [key, node] : table_) {
       if (std::ranges::find(program_keys(), key.str()) != program_keys().end())
@@ -100,6 +116,7 @@ class ModelTable {
     LATHE_TRY_STATUS(value("eyes", "a string", eyes));
     model.eyes = eyes;
     model.no_eyes = table_.contains("eyes") && eyes.empty();
+    LATHE_TRY_STATUS(voices(model.voices));
     LATHE_TRY_STATUS(value("kv", "a string", model.kv));
     if (!infer::find_kv_type(model.kv))
       return invalid("{}: kv is '{}'; it must be f16, q8_0, q5_1, q4_0 or f32", place("kv"),
@@ -168,6 +185,21 @@ class ModelTable {
       return invalid("{}: {} must be a number in [{}, {}]", place(key), key, min, max);
     return {};
   }
+  Status voices(std::map<std::string, fs::path>& out) const {
+    const toml::node* node = table_.get("voices");
+    if (node == nullptr) return {};
+    const toml::table* recordings = node->as_table();
+    if (recordings == nullptr)
+      return invalid("{}: 'voices' must be a table, like {{anna = \"anna.wav\"}}", place("voices"));
+    for (const auto& [name, recording] : *recordings) {
+      const auto file = recording.value_exact<std::string>();
+      if (!file || file->empty())
+        return invalid("{}: voices.{} must be the name of a sound file",
+                       toml_place(file_, name.source()), name.str());
+      out[std::string(name.str())] = *file;
+    }
+    return {};
+  }
   Status aliases(std::vector<std::string>& out) const {
     const toml::node* node = table_.get("aliases");
     if (node == nullptr) return {};
@@ -204,7 +236,9 @@ Result<CatalogModel> read_entry(const fs::path& directory, const std::string& fi
       return fail(ErrorKind::kNotFound, "{}: draft is \"mtp\" or a file; there is no {}", place,
                   model.draft);
   }
-  for (fs::path* each : {&model.file, &model.eyes}) {
+  std::vector<fs::path*> files{&model.file, &model.eyes};
+  for (auto& [voice, recording] : model.voices) files.push_back(&recording);
+  for (fs::path* each : files) {
     if (each->empty()) continue;
     if (each->is_relative()) *each = directory / *each;
     if (!fs::is_regular_file(*each, error))
@@ -274,7 +308,8 @@ void Catalog::find_eyes() {
 }
 
 Status Catalog::link(const std::string& address, bool rows, std::size_t layers) {
-  if (models_.size() != 1 || models_.front().program || models_.front().transcribes)
+  if (models_.size() != 1 || models_.front().program || models_.front().transcribes ||
+      models_.front().speaks)
     return invalid("--link is for one GGUF file; {} are served", models_.size());
   if (!adapters_.empty())
     return invalid("--link: a model on two machines takes no adapters, and '{}' lies beside it",
@@ -291,6 +326,10 @@ Status Catalog::link(const std::string& address, bool rows, std::size_t layers) 
 
 Status Catalog::add(CatalogModel model) {
   model.transcribes = !model.program && is_whisper(model.file);
+  model.speaks = !model.program && is_talker(model.file);
+  if (!model.voices.empty() && !model.speaks)
+    return invalid("the model '{}' has voices, and is none that speaks: {}", model.name,
+                   model.file.string());
   if (!model.program && is_adapter(model.file)) {
     adapters_.push_back({model.name, model.file});
     return {};
@@ -373,6 +412,8 @@ Status Catalog::add_settings(const fs::path& directory) {
   }
   if (!fallback_.empty() && named(fallback_) == nullptr)
     return invalid("{}: default names '{}', and there is no such model", file, fallback_);
+  if (const CatalogModel* model = fallback(); model != nullptr && model->speaks)
+    return invalid("{}: default names '{}', which speaks texts and answers none", file, fallback_);
   return {};
 }
 
@@ -410,7 +451,7 @@ NamedModel Catalog::find_adapted(std::string_view asked) const {
 const CatalogModel* Catalog::only_text_model() const {
   const CatalogModel* only = nullptr;
   for (const CatalogModel& model : models_) {
-    if (model.transcribes) continue;
+    if (model.transcribes || model.speaks) continue;
     if (only != nullptr) return nullptr;
     only = &model;
   }

@@ -19,6 +19,7 @@
 //   pinned = true              # loaded at the start, never evicted
 //   share_prefixes = true      # what one key's prompt has computed serves other keys' too: faster,
 //                              # and how long an answer takes tells what others have asked
+//   voices = {anna = "anna.wav"}   # of a model that speaks: recordings of whom it speaks like
 //   keep_alive = "30m"         # leaves after so long without a request; default: when its place
 //                              # is wanted
 //   temperature = 0.2          # and top_k, top_p, min_p, repeat_penalty: where a request says
@@ -28,6 +29,7 @@
 //   memory = "24GiB"           # and the other keys of a program (programs/program_spec.h)
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -57,13 +59,15 @@ struct CatalogModel {
   int priority = 0;
   bool pinned = false;
   bool transcribes = false;     // a Whisper file: it writes sounds down, and does nothing else
+  bool speaks = false;          // a talker: it speaks texts, and does nothing else
   bool share_prefixes = false;  // between keys
   Milliseconds keep_alive{0};   // 0: until its place is wanted
   Sampling sampling = {};
-  std::optional<ProgramSpec> program = {};  // serves it instead of a file
-  std::string link = {};                    // HOST:PORT of who has the rest of it; "": nobody
-  bool link_rows = false;                   // … of its rows; false: of its layers
-  std::size_t link_layers = 0;              // that are here; 0: half of the bytes
+  std::optional<ProgramSpec> program = {};      // serves it instead of a file
+  std::string link = {};                        // HOST:PORT of who has the rest of it; "": nobody
+  bool link_rows = false;                       // … of its rows; false: of its layers
+  std::size_t link_layers = 0;                  // that are here; 0: half of the bytes
+  std::map<std::string, fs::path> voices = {};  // of a talker: recordings of whom it speaks like
 };
 
 // Whether a file's name says that it is an encoder, as hubs publish them:

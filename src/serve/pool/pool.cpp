@@ -36,6 +36,10 @@ Relevance relevance_of(const Embeddings& read) {
 }
 
 Result<ModelInfo> facts_of(const CatalogModel& model) {
+  if (model.speaks) {
+    LATHE_TRY(const auto file, SpeakerFile::open(model));
+    return file->info;
+  }
   if (!model.transcribes) return ModelFront::facts(model);
   LATHE_TRY(const auto file, ListenerFile::open(model));
   return file->info;
@@ -64,12 +68,13 @@ Pool::Pool(Catalog models, PoolOptions options)
           [this](std::unique_ptr<PoolJob> job, std::shared_ptr<Senses> senses) {
             look(std::move(job), std::move(senses));
           },
-          [this](std::unique_ptr<PoolJob> job, std::shared_ptr<Listener> listener) {
-            hear(std::move(job), std::move(listener));
+          [this](std::unique_ptr<PoolJob> job, SoundMakers sounds) {
+            work_aside(std::move(job), std::move(sounds));
           }),
       side_(kSideThreads),
       looks_(1),
-      hears_(1) {
+      hears_(1),
+      speaks_(1) {
   set_catalog(std::move(models));
   status_ = loop_.status();
   facts_ = std::async(std::launch::async, [&first = catalog()] {
@@ -95,6 +100,7 @@ Pool::~Pool() {
   side_.stop();  // what they stop is told by the loop
   looks_.stop();
   hears_.stop();
+  speaks_.stop();
   {
     const std::scoped_lock lock(mutex_);
     stopping_ = true;
@@ -255,7 +261,7 @@ Result<std::string> Pool::resolve(std::string_view asked) const {
   if (is_cloud_name(asked)) {
     // Nothing is loaded for a name that only stands for "some model".
     for (const ModelInfo& model : status().models)
-      if (model.state == ModelState::kReady && !model.transcribes &&
+      if (model.state == ModelState::kReady && !model.transcribes && !model.speaks &&
           (fallback == nullptr || fallback->name == model.name))
         return model.name;
     if (fallback == nullptr) fallback = catalog().only_text_model();
@@ -271,13 +277,7 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
     return std::unexpected(Error{ErrorKind::kNotFound, fmt::format("there is no model '{}'", model),
                                  "model_not_found"});
   }
-  if (found->transcribes)
-    return std::unexpected(Error{
-        ErrorKind::kInvalid,
-        fmt::format("'{}' is a Whisper model: it writes sounds down (/v1/audio/transcriptions), "
-                    "and reads no texts",
-                    found->name),
-        "unsupported_value"});
+  if (found->transcribes || found->speaks) return std::unexpected(answers_nothing(*found));
   std::shared_ptr<const ModelFront>& known = fronts_[found->name];
   if (known) return known;
   auto opened = ModelFront::open(*found, catalog().adapters());
@@ -303,6 +303,12 @@ Result<std::unique_ptr<PoolJob>> Pool::wish(const std::string& model,
   if (transcribes(model)) {
     LATHE_TRY(job->listener, listener(model));
     job->model = job->listener->info.name;
+    job->on_loaded = std::move(on_loaded);
+    return job;
+  }
+  if (speaks(model)) {
+    LATHE_TRY(job->speaker, speaker(model));
+    job->model = job->speaker->info.name;
     job->on_loaded = std::move(on_loaded);
     return job;
   }
@@ -669,6 +675,7 @@ void Pool::cancel(Id id) {
   post([this, id] {
     looks_.cancel(id);
     hears_.cancel(id);
+    speaks_.cancel(id);
     loop_.cancel(id);
   });
 }
@@ -765,6 +772,8 @@ Status Pool::load(const std::string& model) {
 Status Pool::unload(const std::string& model) {
   if (transcribes(model)) {
     LATHE_TRY(const auto opened, listener(model));
+  } else if (speaks(model)) {
+    LATHE_TRY(const auto opened, speaker(model));
   } else if (!is_program(model)) {
     LATHE_TRY(const auto opened, front(model));
   }

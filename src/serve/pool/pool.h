@@ -1,7 +1,8 @@
 // The family of models of one process, in one memory budget: the ModelHost behind `lathe serve`,
 // `lathe run` and loops. Requests are prepared on threads of their own (SideWork), those with
 // pictures or sounds in two parts, as their model's encoder must be in memory for the second;
-// sounds are written down, one at a time, by threads that give way to steps; one
+// sounds are written down, one at a time, by threads that give way to steps, and texts spoken by
+// others; one
 // thread (PoolLoop) books, steps the engines in turn and delivers, errors too; weights are read on
 // a thread of their own, so that nobody waits for a load but those who asked for that model.
 #pragma once
@@ -35,6 +36,8 @@ class Pool final : public ModelHost {
           Asker asker, OnRelevance on_relevance) override;
   Id transcribe(const std::string& model, SoundRequest request, Asker asker, OnSegment on_segment,
                 OnTranscript on_transcript) override;
+  Id speak(const std::string& model, SpeechRequest request, Asker asker, OnSamples on_samples,
+           OnSpeech on_speech) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;
@@ -61,6 +64,10 @@ class Pool final : public ModelHost {
   Result<std::shared_ptr<const ModelFront>> front(const std::string& model);
   // The same of a Whisper model.
   Result<std::shared_ptr<const ListenerFile>> listener(const std::string& model);
+  // … and of a model that speaks.
+  Result<std::shared_ptr<const SpeakerFile>> speaker(const std::string& model);
+  // Why a model of sounds is asked for no answer.
+  static Error answers_nothing(const CatalogModel& model);
   Error failed_file(const CatalogModel& model, Error error);
   // Fills in what the loop needs; on a thread of side_, or, with what its pictures and sounds
   // became, of looks_.
@@ -70,7 +77,7 @@ class Pool final : public ModelHost {
   Status prepare_look(PoolJob& job, const std::string& model,
                       std::shared_ptr<const HostRequest> request);
   void look(std::unique_ptr<PoolJob> job, std::shared_ptr<Senses> senses);
-  void hear(std::unique_ptr<PoolJob> job, std::shared_ptr<Listener> listener);
+  void work_aside(std::unique_ptr<PoolJob> job, SoundMakers sounds);
   Status prepare(PoolJob& job, const std::string& model, std::vector<TextInput> inputs, bool cut,
                  const StopFlag& stop);
   Status prepare(PoolJob& job, const std::string& model, const std::string& query,
@@ -88,6 +95,7 @@ class Pool final : public ModelHost {
   Id ask(const std::string& model, ProgramCall call);
   bool is_program(const std::string& model) const;
   bool transcribes(const std::string& model) const;
+  bool speaks(const std::string& model) const;
   // Without its adapter.
   std::string catalog_model(const std::string& model) const;
   // Checks the answer before it is told.
@@ -111,6 +119,7 @@ class Pool final : public ModelHost {
   mutable std::mutex fronts_mutex_;
   std::map<std::string, std::shared_ptr<const ModelFront>> fronts_;
   std::map<std::string, std::shared_ptr<const ListenerFile>> listeners_;
+  std::map<std::string, std::shared_ptr<const SpeakerFile>> speakers_;
   std::map<std::string, std::string> problems_;  // of models whose file could not be opened
   std::atomic<Id> next_id_{1};
 
@@ -126,8 +135,9 @@ class Pool final : public ModelHost {
   PoolLoop loop_;  // touched by the thread alone
   std::thread thread_;
   SideWork side_;
-  SideWork looks_;  // at pictures and sounds, one at a time
-  SideWork hears_;  // sounds that are written down, one at a time
+  SideWork looks_;   // at pictures and sounds, one at a time
+  SideWork hears_;   // sounds that are written down, one at a time
+  SideWork speaks_;  // texts that are spoken, one at a time
 };
 
 }  // namespace lathe::serve

@@ -73,16 +73,19 @@ void PoolJob::fail(Error error) {
     on_embeddings(std::unexpected(std::move(error)));
   else if (on_transcript)
     on_transcript(std::unexpected(std::move(error)));
+  else if (on_speech)
+    on_speech(std::unexpected(std::move(error)));
   else if (on_loaded)
     on_loaded(std::unexpected(std::move(error)));
 }
 
 PoolLoop::PoolLoop(const Catalog& catalog, const PoolOptions& options,
-                   std::function<void(std::function<void()>)> post, OnLook on_look, OnHear on_hear)
+                   std::function<void(std::function<void()>)> post, OnLook on_look,
+                   OnAside on_aside)
     : options_(options),
       post_(std::move(post)),
       on_look_(std::move(on_look)),
-      on_hear_(std::move(on_hear)),
+      on_aside_(std::move(on_aside)),
       team_(options.threads),
       memory_(DeviceBytes(kHostDevice, options.memory)),
       kv_(options.memory),
@@ -158,6 +161,11 @@ Result<BookedBytes> PoolLoop::bytes_of(const ListenerFile& file, const PoolOptio
   return Listener::bytes(file, kernels_of(options), options.threads);
 }
 
+// Somebody listens to it as it comes: as many threads, and they do not give way.
+Result<BookedBytes> PoolLoop::bytes_of(const SpeakerFile& file, const PoolOptions& options) {
+  return Speaker::bytes(file, kernels_of(options), options.threads);
+}
+
 void PoolLoop::log(const std::string& line) const {
   if (options_.log) options_.log(line);
 }
@@ -166,10 +174,12 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
   Place& place = *places_.at(job->model);
   job->arrived = ++uses_;
   ++counters_.requests;
-  if (!place.known() && job->listener) {
-    const auto bytes = bytes_of(*job->listener, options_);
+  if (!place.known() && (job->listener || job->speaker)) {
+    const auto bytes =
+        job->listener ? bytes_of(*job->listener, options_) : bytes_of(*job->speaker, options_);
     LATHE_CHECK(bytes.has_value());
     place.listener = job->listener;
+    place.speaker = job->speaker;
     place.bytes = *bytes;
   }
   if (!place.known()) {
@@ -239,7 +249,7 @@ void PoolLoop::looked(std::unique_ptr<PoolJob> job, const Status& status) {
   wait(place, std::move(job));
 }
 
-void PoolLoop::heard(std::unique_ptr<PoolJob> job, Result<Transcription> heard, double start) {
+void PoolLoop::done_aside(std::unique_ptr<PoolJob> job, const Status& status, double start) {
   Place& place = *places_.at(job->model);
   const bool cancelled = place.looking.extract(job->id).mapped();
   job->first_step = start;
@@ -247,9 +257,8 @@ void PoolLoop::heard(std::unique_ptr<PoolJob> job, Result<Transcription> heard, 
   step_seconds_ += job->busy;
   place.turns.charge(job->asker.caller, job->busy);
   std::optional<Error> error;
-  if (!heard) error = heard.error();
+  if (!status) error = status.error();
   if (cancelled) error = Error{ErrorKind::kCancelled, "the request was cancelled"};
-  if (!error) job->transcription = std::move(*heard);
   end(place, std::move(job), std::move(error));
   tell_ends();
 }
@@ -372,8 +381,8 @@ void PoolLoop::start_load(Place& place) {
             },
         .stop = &place.stop_loading};
     auto weights = std::make_shared<Result<LoadedWeights>>();
-    if (place.listener) {
-      *weights = load_listener(place, options_, options);
+    if (place.listener || place.speaker) {
+      *weights = load_sounds(place, options_, options);
     } else {
       infer::ThreadTeam team(std::max(1, options_.threads / 2));
       *weights = load(*front, options_, team, options);
@@ -408,20 +417,25 @@ Result<PoolLoop::LoadedWeights> PoolLoop::load(const ModelFront& front, const Po
   return weights;
 }
 
-Result<PoolLoop::LoadedWeights> PoolLoop::load_listener(const Place& place, const PoolOptions& pool,
-                                                        const infer::LoadOptions& options) {
-  give_way_to_others();  // what it starts, too
+Result<PoolLoop::LoadedWeights> PoolLoop::load_sounds(const Place& place, const PoolOptions& pool,
+                                                      const infer::LoadOptions& options) {
+  const infer::WeightLoading loading{
+      .kernels = options.kernels, .progress = options.progress, .stop = options.stop};
   LoadedWeights weights;
-  LATHE_TRY(weights.listener,
-            Listener::load(
-                *place.listener, pool.program, pool.threads,
-                {.kernels = options.kernels, .progress = options.progress, .stop = options.stop}));
+  if (place.speaker) {
+    LATHE_TRY(weights.sounds.speaker,
+              Speaker::load(*place.speaker, pool.program, pool.threads, loading));
+    return weights;
+  }
+  give_way_to_others();  // what it starts, too
+  LATHE_TRY(weights.sounds.listener,
+            Listener::load(*place.listener, pool.program, pool.threads, loading));
   return weights;
 }
 
 Status PoolLoop::open(Place& place, LoadedWeights weights) {
   place.weights = std::move(weights);
-  if (place.listener) return {};
+  if (place.listener || place.speaker) return {};
   const infer::ExecutorOptions options = executor_options(*place.front);
   std::unique_ptr<infer::Executor> executor;
   std::uint64_t memory = options_.memory;
@@ -596,7 +610,7 @@ void PoolLoop::stop() {
       queue->clear();
     }
     for (auto& [sequence, job] : place->running) place->engine->cancel(sequence);
-    place->weights.listener.reset();
+    place->weights.sounds = {};
     if (!place->engine) continue;
     while (
         place->engine->step([&](infer::TokenEvent event) { deliver(*place, std::move(event)); })) {
@@ -628,10 +642,14 @@ HostStatus PoolLoop::status() const {
       info = place->front->info();
     } else if (place->listener) {
       info = place->listener->info;
+    } else if (place->speaker) {
+      info = place->speaker->info;
     } else {
       info.name = name;
       info.aliases = place->model.aliases;
       info.pinned = place->model.pinned;
+      info.transcribes = place->model.transcribes;
+      info.speaks = place->model.speaks;
       std::error_code error;
       info.file_bytes = fs::file_size(place->model.file, error);
       const auto written = fs::last_write_time(place->model.file, error);
@@ -651,7 +669,7 @@ HostStatus PoolLoop::status() const {
     info.used = place->used;
     info.devices = booked.all();
     if (place->model.program) info.running = static_cast<int>(place->asked.size());
-    if (place->listener) info.running = static_cast<int>(place->looking.size());
+    if (place->listener || place->speaker) info.running = static_cast<int>(place->looking.size());
     if (place->engine) {
       const infer::KvCache& cache = place->engine->cache();
       info.prefix = cache.remembered_bytes();

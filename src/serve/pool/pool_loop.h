@@ -20,6 +20,7 @@
 #include "serve/pool/memory_budget.h"
 #include "serve/pool/program_call.h"
 #include "serve/pool/residency.h"
+#include "serve/pool/speaker.h"
 #include "serve/programs/program.h"
 
 namespace lathe::serve {
@@ -42,6 +43,12 @@ struct PoolOptions {
   // The share of time that something waits for memory (PSI); a stand-in in tests.
   std::function<std::optional<double>()> pressure = {};
   fs::path energy = "/";  // where the machine's counters are (EnergyMeter); for tests
+};
+
+// What a model of sounds has in memory; the others have neither.
+struct SoundMakers {
+  std::shared_ptr<Listener> listener;  // of a Whisper model
+  std::shared_ptr<Speaker> speaker;    // of a talker
 };
 
 // One request on its way. It is delivered to exactly once.
@@ -79,9 +86,13 @@ struct PoolJob {
   std::unique_ptr<infer::Engine::Reading> reading;  // of a text to embed, or of a prompt to score
   // … or a sound to be written down, …
   std::shared_ptr<const ListenerFile> listener;
-  std::function<Result<Transcription>(Listener&, const StopFlag&)> hear;
   ModelHost::OnTranscript on_transcript;
   Transcription transcription;
+  // … or a text to be spoken: either is done beside the steps, by what is in memory for it, …
+  std::shared_ptr<const SpeakerFile> speaker;
+  ModelHost::OnSpeech on_speech;
+  Speech speech;
+  std::function<Status(PoolJob&, const SoundMakers&, const StopFlag&)> aside;
   // … or just a wish for the model to be there, …
   std::function<void(Status)> on_loaded;
   // … or what a program is asked.
@@ -105,11 +116,11 @@ class PoolLoop {
 
   // Has PoolJob::look done elsewhere, and then looked() called.
   using OnLook = std::function<void(std::unique_ptr<PoolJob>, std::shared_ptr<Senses>)>;
-  // Has PoolJob::hear done elsewhere, and then heard() called.
-  using OnHear = std::function<void(std::unique_ptr<PoolJob>, std::shared_ptr<Listener>)>;
+  // Has PoolJob::aside done elsewhere, and then done_aside() called.
+  using OnAside = std::function<void(std::unique_ptr<PoolJob>, SoundMakers)>;
   // `post` hands a task to this loop's thread.
   PoolLoop(const Catalog& catalog, const PoolOptions& options,
-           std::function<void(std::function<void()>)> post, OnLook on_look, OnHear on_hear);
+           std::function<void(std::function<void()>)> post, OnLook on_look, OnAside on_aside);
   ~PoolLoop();
 
   void add_model(const CatalogModel& model);
@@ -118,8 +129,8 @@ class PoolLoop {
   void refuse(std::unique_ptr<PoolJob> job, Error error);
   // It was looked at the job's pictures and sounds, or it was not, and why.
   void looked(std::unique_ptr<PoolJob> job, const Status& status);
-  // The job's sound was written down from `start` on (seconds_now()), or it was not, and why.
-  void heard(std::unique_ptr<PoolJob> job, Result<Transcription> heard, double start);
+  // It was worked on aside from `start` on (seconds_now()), or it was not, and why.
+  void done_aside(std::unique_ptr<PoolJob> job, const Status& status, double start);
   void cancel(ModelHost::Id id);
   Status unload(const std::string& model);
   // One round: residency, then one step of one model. False: there is nothing to do until a task
@@ -143,8 +154,9 @@ class PoolLoop {
   static Result<infer::Footprint> footprint_of(const ModelFront& front, const PoolOptions& options);
   // … and those of its encoders: 0 where it has none.
   static Result<std::uint64_t> media_bytes_of(const ModelFront& front, const PoolOptions& options);
-  // The same of a Whisper model, sounds and all.
+  // The same of a Whisper model and of a talker, sounds and all.
   static Result<BookedBytes> bytes_of(const ListenerFile& file, const PoolOptions& options);
+  static Result<BookedBytes> bytes_of(const SpeakerFile& file, const PoolOptions& options);
   static infer::MemoryLayout memory_of(const ModelFront& front, const PoolOptions& options);
   static std::uint64_t worst_case_of(const ModelFront& front, const PoolOptions& options,
                                      const infer::GenerationRequest& request);
@@ -159,7 +171,7 @@ class PoolLoop {
     std::unique_ptr<infer::Model> model;
     std::unique_ptr<infer::Model> draft;            // null: nothing guesses for it
     std::shared_ptr<Senses> senses;                 // null: it reads texts alone
-    std::shared_ptr<Listener> listener;             // of a Whisper model, which has nothing else
+    SoundMakers sounds;                             // of a model that has nothing else
     std::unique_ptr<infer::LinkedPartner> partner;  // null: all of it is here
   };
   static Result<LoadedWeights> load(const ModelFront& front, const PoolOptions& pool,
@@ -170,8 +182,8 @@ class PoolLoop {
   void end_idle();
   void set_kv_limit();
   void start_load(Place& place);
-  static Result<LoadedWeights> load_listener(const Place& place, const PoolOptions& pool,
-                                             const infer::LoadOptions& options);
+  static Result<LoadedWeights> load_sounds(const Place& place, const PoolOptions& pool,
+                                           const infer::LoadOptions& options);
   Status open(Place& place, LoadedWeights weights);
   void finish_load(Place& place, Result<LoadedWeights> weights);
   void evict(Place& place);
@@ -227,7 +239,7 @@ class PoolLoop {
   const PoolOptions& options_;
   std::function<void(std::function<void()>)> post_;
   OnLook on_look_;
-  OnHear on_hear_;
+  OnAside on_aside_;
   infer::ThreadTeam team_;
   MemoryBudget memory_;
   std::uint64_t adapter_bytes_ = 0;  // of all fronts

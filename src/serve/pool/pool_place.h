@@ -13,7 +13,8 @@ struct PoolLoop::Place {
   ModelState state = ModelState::kCold;
   std::string problem;
   std::shared_ptr<const ModelFront> front;       // null: no request came yet
-  std::shared_ptr<const ListenerFile> listener;  // the same, of a Whisper model
+  std::shared_ptr<const ListenerFile> listener;  // the same, of a Whisper model, …
+  std::shared_ptr<const SpeakerFile> speaker;    // … and of a talker
   BookedBytes bytes;                             // what it takes in memory
   LoadedWeights weights;
   std::unique_ptr<infer::Engine> engine;
@@ -26,7 +27,7 @@ struct PoolLoop::Place {
   FairQueue turns;
   std::map<infer::SequenceId, std::unique_ptr<PoolJob>> running;
   std::map<ModelHost::Id, bool>
-      looking;  // whose pictures and sounds are looked at or written down: cancelled meanwhile?
+      looking;  // whose pictures and sounds are looked at or worked on aside: cancelled meanwhile?
   std::deque<std::unique_ptr<PoolJob>> reading;  // to embed or to score: the first one is read
   bool held = false;                             // takes no new requests: its place is wanted
   std::uint64_t last_used = 0;
@@ -51,7 +52,7 @@ struct PoolLoop::Place {
   ModelInfo said;                     // by its server
 
   // Somebody has asked for it, so that its sizes are known.
-  bool known() const { return front || listener || program; }
+  bool known() const { return front || listener || speaker || program; }
   // Has work for the engines' thread.
   bool busy() const { return engine && (!engine->idle() || !reading.empty()); }
   // … and not only such as rests now.

@@ -1,4 +1,5 @@
-// Sounds that are written down: Whisper models of the catalog, and what they are asked.
+// Sounds that are written down and texts that are spoken: Whisper models and talkers of the
+// catalog, and what they are asked.
 #include "ground/sys/priority.h"
 #include "serve/pool/pool.h"
 
@@ -28,29 +29,67 @@ bool Pool::transcribes(const std::string& model) const {
   return found != nullptr && found->transcribes;
 }
 
-void Pool::hear(std::unique_ptr<PoolJob> job, std::shared_ptr<Listener> listener) {
+Result<std::shared_ptr<const SpeakerFile>> Pool::speaker(const std::string& model) {
+  const std::scoped_lock lock(fronts_mutex_);
+  const CatalogModel* found = catalog().find(model);
+  if (found == nullptr || !found->speaks)
+    return std::unexpected(
+        Error{ErrorKind::kInvalid,
+              fmt::format("'{}' speaks nothing; a talker does, a file of Qwen3-TTS", model),
+              "unsupported_value"});
+  std::shared_ptr<const SpeakerFile>& known = speakers_[found->name];
+  if (known) return known;
+  auto opened = SpeakerFile::open(*found);
+  problems_.erase(found->name);
+  if (opened)
+    if (const auto bytes = PoolLoop::bytes_of(**opened, options_); !bytes)
+      opened = std::unexpected(bytes.error());
+  if (!opened) return std::unexpected(failed_file(*found, opened.error()));
+  known = std::move(*opened);
+  return known;
+}
+
+bool Pool::speaks(const std::string& model) const {
+  const CatalogModel* found = catalog().find(model);
+  return found != nullptr && found->speaks;
+}
+
+Error Pool::answers_nothing(const CatalogModel& model) {
+  return {ErrorKind::kInvalid,
+          model.speaks
+              ? fmt::format("'{}' speaks texts (/v1/audio/speech, `lathe speak --model`), and "
+                            "answers none",
+                            model.name)
+              : fmt::format("'{}' is a Whisper model: it writes sounds down "
+                            "(/v1/audio/transcriptions), and reads no texts",
+                            model.name),
+          "unsupported_value"};
+}
+
+void Pool::work_aside(std::unique_ptr<PoolJob> job, SoundMakers sounds) {
   struct Shared {
     std::unique_ptr<PoolJob> job;
-    std::shared_ptr<Listener> listener;
+    SoundMakers sounds;
     double start = 0;
-    Result<Transcription> heard = {};
+    Status status = {};
   };
   const Id id = job->id;
   const std::string model = job->model;
-  const auto shared = std::make_shared<Shared>(std::move(job), std::move(listener));
+  SideWork& threads = sounds.speaker ? speaks_ : hears_;
+  const auto shared = std::make_shared<Shared>(std::move(job), std::move(sounds));
   shared->start = PoolLoop::seconds_now();
-  hears_.add(
+  threads.add(
       id, model,
       [shared](const StopFlag& stop) {
-        give_way_to_others();
+        if (shared->sounds.listener) give_way_to_others();
         shared->start = PoolLoop::seconds_now();
-        shared->heard = shared->job->hear(*shared->listener, stop);
+        shared->status = shared->job->aside(*shared->job, shared->sounds, stop);
       },
       [this, shared](bool stopped) {
         post([this, shared, stopped] {
-          if (stopped) shared->heard = std::unexpected(this->stopped());
-          shared->listener.reset();
-          loop_.heard(std::move(shared->job), std::move(shared->heard), shared->start);
+          if (stopped) shared->status = std::unexpected(this->stopped());
+          shared->sounds = {};
+          loop_.done_aside(std::move(shared->job), shared->status, shared->start);
         });
       });
 }
@@ -76,8 +115,35 @@ ModelHost::Id Pool::transcribe(const std::string& model, SoundRequest request, A
                LATHE_TRY(own.listener, listener(model));
                LATHE_TRY_STATUS(whisper_options(asked->options, own.listener->tokens));
                own.model = own.listener->info.name;
-               own.hear = [asked, on_segment](Listener& listener, const StopFlag& stop) {
-                 return listener.hear(*asked, stop, on_segment);
+               own.aside = [asked, on_segment](PoolJob& heard, const SoundMakers& sounds,
+                                               const StopFlag& stop) -> Status {
+                 LATHE_TRY(heard.transcription, sounds.listener->hear(*asked, stop, on_segment));
+                 return {};
+               };
+               return {};
+             });
+}
+
+ModelHost::Id Pool::speak(const std::string& model, SpeechRequest request, Asker asker,
+                          OnSamples on_samples, OnSpeech on_speech) {
+  auto job = std::make_unique<PoolJob>();
+  job->asker = std::move(asker);
+  job->on_speech = std::move(on_speech);
+  const auto asked = std::make_shared<const SpeechRequest>(std::move(request));
+  return add(model, std::move(job),
+             [this, model, asked, on_samples = std::move(on_samples)](PoolJob& own,
+                                                                      const StopFlag&) -> Status {
+               LATHE_TRY(own.speaker, speaker(model));
+               LATHE_TRY(const infer::VoiceWish possible, own.speaker->wish_of(*asked));
+               own.model = own.speaker->info.name;
+               own.aside = [asked, on_samples](PoolJob& spoken, const SoundMakers& sounds,
+                                               const StopFlag& stop) -> Status {
+                 const auto tell = [&](std::span<const std::int16_t> samples) {
+                   if (!spoken.first_token) spoken.first_token = PoolLoop::seconds_now();
+                   on_samples(samples);
+                 };
+                 LATHE_TRY(spoken.speech, sounds.speaker->speak(*asked, stop, tell));
+                 return {};
                };
                return {};
              });

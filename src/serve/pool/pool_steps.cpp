@@ -215,14 +215,15 @@ void PoolLoop::end(Place& place, std::unique_ptr<PoolJob> job, std::optional<Err
 Usage PoolLoop::usage_of(const PoolJob& job) const {
   Usage usage = job.answer          ? job.answer->usage()
                 : job.on_transcript ? job.transcription.usage
+                : job.on_speech     ? job.speech.usage
                                     : job.embeddings.usage;
   usage.calls = 1;
   usage.counted = true;
   usage.queued_us = microseconds(job.first_step.value_or(seconds_now()) - job.came);
   if (job.first_token) usage.first_token_us = microseconds(*job.first_token - job.came);
   usage.busy_us = microseconds(job.busy);
-  // What is written down beside steps has no share of their energy that could be told.
-  if (energy_.scope() == EnergyScope::kNone || !energy_read_ || job.on_transcript) return usage;
+  // What is done beside steps has no share of their energy that could be told.
+  if (energy_.scope() == EnergyScope::kNone || !energy_read_ || job.aside) return usage;
   usage.millijoules = std::llround(job.joules * 1e3);
   usage.energy_scope = scope_name(energy_.scope());
   return usage;
@@ -262,6 +263,11 @@ void PoolLoop::tell(Place& place, std::unique_ptr<PoolJob> job, std::optional<Er
     job->transcription.usage = usage;
     ended(place, nullptr, nullptr);
     return job->on_transcript(std::move(job->transcription));
+  }
+  if (job->on_speech) {
+    job->speech.usage = usage;
+    ended(place, nullptr, nullptr);
+    return job->on_speech(std::move(job->speech));
   }
   job->embeddings.usage = usage;
   ended(place, nullptr, nullptr);

@@ -50,8 +50,8 @@ std::optional<std::size_t> PoolLoop::next_waiting(const Place& place) const {
     if (job.on_loaded) return true;
     if (job.background() && background_rests_) return false;
     // One after the other, and no sooner than the engine will take it: rows are large.
-    if ((job.look || job.hear) && !place.looking.empty()) return false;
-    if (job.hear) return true;
+    if ((job.look || job.aside) && !place.looking.empty()) return false;
+    if (job.aside) return true;
     if (!job.reads()) return engine_takes_more || is_new(job);
     return std::ranges::none_of(
         place.reading, [&](const auto& other) { return other->background() == job.background(); });
@@ -73,9 +73,9 @@ void PoolLoop::hand_over(Place& place) {
     } else if (job->look) {
       place.looking.emplace(job->id, false);
       on_look_(std::move(job), place.weights.senses);
-    } else if (job->hear) {
+    } else if (job->aside) {
       place.looking.emplace(job->id, false);
-      on_hear_(std::move(job), place.weights.listener);
+      on_aside_(std::move(job), place.weights.sounds);
     } else if (!job->reads()) {
       start(place, std::move(job));
     } else if (job->background()) {

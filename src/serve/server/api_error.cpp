@@ -20,6 +20,7 @@ enum class Part {
   kSuffix,
   kSound,
   kLanguage,
+  kVoice,
   kModel
 };
 
@@ -48,6 +49,8 @@ constexpr CodeRow kCodes[] = {
     {"unsupported_suffix", 400, "unsupported_value", Part::kSuffix},
     {"unsupported_sound", 400, "unsupported_value", Part::kSound},
     {"unsupported_language", 400, "unsupported_value", Part::kLanguage},
+    {"unsupported_voice", 400, "unsupported_value", Part::kVoice},
+    {"unsupported_text", 400, "unsupported_value", Part::kPrompt},
 };
 
 std::string_view param_of(Part part, std::string_view path) {
@@ -78,6 +81,8 @@ std::string_view param_of(Part part, std::string_view path) {
       return "file";
     case Part::kLanguage:
       return "language";
+    case Part::kVoice:
+      return "voice";
     case Part::kModel:
       return "model";
   }

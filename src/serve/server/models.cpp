@@ -21,6 +21,8 @@ Json model_json(const ModelInfo& model) {
           {"created_at", format_utc(model.modified * 1000)},
           {"aliases", model.aliases},
           {"capabilities", model.capabilities()},
+          {"voices", model.voices},
+          {"languages", model.languages},
           {"state", model_state_name(model.state)},
           {"problem", model.problem.empty() ? Json() : Json(model.problem)},
           {"pinned", model.pinned},
@@ -58,7 +60,8 @@ ApiResult<std::string> asked_model(const ModelHost& host, const Call& call) {
   // The only one that answers.
   HostStatus status = status_for(host, call);
   if (status.models.size() > 1)
-    std::erase_if(status.models, [](const ModelInfo& model) { return model.transcribes; });
+    std::erase_if(status.models,
+                  [](const ModelInfo& model) { return model.transcribes || model.speaks; });
   return status.models.size() == 1 ? status.models[0].name : std::string();
 }
 

@@ -1,6 +1,8 @@
 // Texts to sounds: whole files, streams of bytes, streams of events.
 #include "serve/speech/speech_routes.h"
 
+#include <limits>
+
 #include "ground/base/text.h"
 #include "ground/media/sound_encode.h"
 #include "ground/sys/subprocess.h"
@@ -13,12 +15,15 @@ namespace {
 
 constexpr std::size_t kMaxInput = 20'000;  // bytes
 constexpr Milliseconds kSentenceLimit{120'000};
+constexpr std::string_view kOwnVoice = "default";  // of a model
 
 enum class Way { kWhole, kBytes, kEvents };
 
 struct Wish {
   std::string text;
+  std::string model = {};  // that speaks; "": a voice of this program
   loop::VoiceSetting setting = {};
+  SpeechRequest request = {};  // of a model
   SoundFormat format = SoundFormat::kMp3;
   Way way = Way::kWhole;
 };
@@ -41,7 +46,49 @@ void read_format(Fields& body, Wish& wish) {
     body.refuse("response_format", "cannot be had: " + there.error().message, "unsupported_value");
 }
 
-ApiResult<Wish> read_wish(const Call& call) {
+// Which model is to speak; "": the voices of this program.
+ApiResult<std::string> speaker_of(const ModelHost& host, const Call& call,
+                                  const std::string& asked) {
+  if (asked.empty() || asked == kSpeechModel) return std::string();
+  const auto name = exact_model_of(host, call);
+  if (name) {
+    LATHE_TRY(const ModelInfo info, model_info(host, *name));
+    if (info.speaks) return *name;
+  }
+  if (is_speech_model(asked)) return std::string();
+  std::vector<std::string> names{std::string(kSpeechModel)};
+  for (const ModelInfo& model : status_for(host, call).models)
+    if (model.speaks) names.push_back(model.name);
+  const std::string shown = clip_utf8(asked, 100);
+  return std::unexpected(ApiError{name ? 400 : 404,
+                                  fmt::format("{}; those that speak: {}",
+                                              name ? fmt::format("'{}' speaks nothing", shown)
+                                                   : fmt::format("there is no model '{}'", shown),
+                                              clip_utf8(join(names, ", "), 500)),
+                                  "model", name ? "unsupported_value" : "model_not_found"});
+}
+
+void read_voice(Fields& body, Wish& wish) {
+  const auto voice = find_voice(body.text("voice").value_or(""));
+  if (voice)
+    wish.setting.voice = *voice;
+  else
+    body.refuse("voice", "is none: " + voice.error().message, "unsupported_value");
+  wish.setting.stretch = 1 / body.number("speed", 0.25, 4).value_or(1);
+}
+
+// What only models know. Whether it has such a voice and language, the model tells.
+void read_request(Fields& body, Wish& wish) {
+  wish.request.text = wish.text;
+  wish.request.voice = body.text("voice").value_or("");
+  if (wish.request.voice == kOwnVoice) wish.request.voice.clear();
+  wish.request.language = body.text("language").value_or("");
+  wish.request.seed = body.whole("seed", 0, std::numeric_limits<std::int64_t>::max());
+  if (body.number("speed", 0.25, 4).value_or(1) != 1)
+    body.refuse("speed", "must be 1: a model has a pace of its own", "unsupported_value");
+}
+
+ApiResult<Wish> read_wish(const ModelHost& host, const Call& call) {
   Fields body(call.body);
   Wish wish;
   const std::string model = body.text("model").value_or("");
@@ -50,12 +97,12 @@ ApiResult<Wish> read_wish(const Call& call) {
   if (wish.text.size() > kMaxInput)
     body.refuse("input", fmt::format("has {} bytes, and may have {}; send it in parts",
                                      wish.text.size(), kMaxInput));
-  const auto voice = find_voice(body.text("voice").value_or(""));
-  if (voice)
-    wish.setting.voice = *voice;
+  if (const auto status = body.status(); !status) return std::unexpected(status.error());
+  LATHE_TRY(wish.model, speaker_of(host, call, model));
+  if (wish.model.empty())
+    read_voice(body, wish);
   else
-    body.refuse("voice", "is none: " + voice.error().message, "unsupported_value");
-  wish.setting.stretch = 1 / body.number("speed", 0.25, 4).value_or(1);
+    read_request(body, wish);
   read_format(body, wish);
   if (const auto stream = body.text("stream_format")) {
     if (*stream != "audio" && *stream != "sse")
@@ -63,21 +110,50 @@ ApiResult<Wish> read_wish(const Call& call) {
     wish.way = *stream == "sse" ? Way::kEvents : Way::kBytes;
   }
   if (const auto status = body.status(); !status) return std::unexpected(status.error());
-  if (!is_speech_model(model))
-    return std::unexpected(ApiError{
-        404,
-        fmt::format("there is no model '{}' that speaks; the voices here are the model '{}'",
-                    clip_utf8(model, 100), kSpeechModel),
-        "model", "model_not_found"});
   return wish;
 }
 
-// What has been written since the last time, to the client.
-class Sender {
+// An answer that grows with what is spoken, in the form that was asked for. One thread at a time.
+class SpokenAnswer {
  public:
-  Sender(const std::shared_ptr<HttpExchange>& exchange, Way way) : exchange_(exchange), way_(way) {}
+  SpokenAnswer(std::shared_ptr<HttpExchange> exchange, SoundFormat format, Way way, int rate)
+      : exchange_(std::move(exchange)), format_(format), way_(way) {
+    auto writer = SoundWriter::open(format, way != Way::kWhole, rate);
+    if (writer)
+      writer_ = std::move(*writer);
+    else
+      written_ = std::unexpected(writer.error());
+  }
 
-  void send(const std::string& all) {
+  // The head goes before the first of it is spoken, or with it.
+  void begin() {
+    if (std::exchange(begun_, true)) return;
+    if (way_ == Way::kEvents) exchange_->begin(event_stream());
+    if (way_ == Way::kBytes) exchange_->begin({std::string(sound_media_type(format_)), {}, ""});
+  }
+  Status write(std::span<const std::int16_t> samples) {
+    if (!written_) return written_;
+    begin();
+    written_ = writer_->write(samples);
+    send();
+    return written_;
+  }
+  void end(const Status& spoken) {
+    if (spoken && written_) written_ = writer_->finish();
+    if (!spoken) return fail(spoken.error());
+    if (!written_) return fail(written_.error());
+    begin();
+    send();
+    if (way_ == Way::kWhole)
+      return exchange_->reply({200, writer_->bytes(), std::string(sound_media_type(format_))});
+    if (way_ == Way::kEvents) exchange_->send(sse_data({{"type", "speech.audio.done"}}));
+    exchange_->end();
+  }
+
+ private:
+  // What has been written since the last time, to the client.
+  void send() {
+    const std::string& all = writer_->bytes();
     if (way_ == Way::kWhole || all.size() == sent_) return;
     const std::string_view piece = std::string_view(all).substr(sent_);
     sent_ = all.size();
@@ -85,50 +161,50 @@ class Sender {
                         ? std::string(piece)
                         : sse_data({{"type", "speech.audio.delta"}, {"audio", to_base64(piece)}}));
   }
-  bool begun() const { return sent_ > 0; }
+  void fail(const Error& why) {
+    const ApiError error = api_error(why, exchange_->request().path);
+    // A sound that breaks off is not ended as if it were whole: the connection is.
+    if (way_ == Way::kBytes && sent_ > 0) return exchange_->abort();
+    exchange_->finish(error_reply(Dialect::kOpenAi, error),
+                      sse_data(error_json(Dialect::kOpenAi, error)));
+  }
 
- private:
-  const std::shared_ptr<HttpExchange>& exchange_;
+  const std::shared_ptr<HttpExchange> exchange_;
+  const SoundFormat format_;
   const Way way_;
+  std::unique_ptr<SoundWriter> writer_;
+  Status written_ = {};
+  bool begun_ = false;
   std::size_t sent_ = 0;
 };
 
-Status speak(loop::MediaPool& voices, const Wish& wish, const StopFlag& stop, SoundWriter& writer,
-             Sender& sender) {
-  const auto take = [&](const Sound& sentence) {
-    Status written = writer.write(sentence);
-    sender.send(writer.bytes());
-    return written;
-  };
-  LATHE_TRY_STATUS(loop::speak_text(voices, wish.text, wish.setting, kSentenceLimit, stop, take));
-  LATHE_TRY_STATUS(writer.finish());
-  sender.send(writer.bytes());
-  return {};
-}
-
 void answer(loop::MediaPool& voices, const std::shared_ptr<HttpExchange>& exchange,
             const Wish& wish, const StopFlag& stop) {
-  const std::string type(sound_media_type(wish.format));
-  if (wish.way == Way::kEvents) exchange->begin(event_stream());
-  if (wish.way == Way::kBytes) exchange->begin({type, {}, ""});
-  Sender sender(exchange, wish.way);
-  const auto writer = SoundWriter::open(wish.format, wish.way != Way::kWhole);
-  const Status spoken =
-      writer ? speak(voices, wish, stop, **writer, sender) : std::unexpected(writer.error());
-  if (!spoken) {
-    const ApiError error = api_error(spoken.error(), exchange->request().path);
-    // A sound that breaks off is not ended as if it were whole: the connection is.
-    if (wish.way == Way::kBytes && sender.begun()) return exchange->abort();
-    return exchange->finish(error_reply(Dialect::kOpenAi, error),
-                            sse_data(error_json(Dialect::kOpenAi, error)));
-  }
-  if (wish.way == Way::kWhole) return exchange->reply({200, (*writer)->bytes(), type});
-  if (wish.way == Way::kEvents) exchange->send(sse_data({{"type", "speech.audio.done"}}));
-  exchange->end();
+  SpokenAnswer answer(exchange, wish.format, wish.way, kSoundRate);
+  answer.begin();
+  answer.end(loop::speak_text(
+      voices, wish.text, wish.setting, kSentenceLimit, stop,
+      [&](const Sound& sentence) { return answer.write(std::span(sentence.samples)); }));
 }
 
-Handled speech(SpeechDesk& desk, Call& call) {
-  LATHE_TRY(Wish wish, read_wish(call));
+Handled speech_of_model(ModelHost& host, Call& call, Wish wish) {
+  const auto answer =
+      std::make_shared<SpokenAnswer>(call.exchange, wish.format, wish.way, kSpeechRate);
+  const ModelHost::Id id = host.speak(
+      wish.model, std::move(wish.request), asker_of(call),
+      [answer](std::span<const std::int16_t> samples) {
+        if (const Status written = answer->write(samples); !written) return;  // told at the end
+      },
+      [answer](const Result<Speech>& spoken) {
+        answer->end(spoken ? Status() : std::unexpected(spoken.error()));
+      });
+  call.exchange->on_gone([&host, id](HttpGone) { host.cancel(id); });
+  return std::nullopt;
+}
+
+Handled speech(SpeechDesk& desk, ModelHost& host, Call& call) {
+  LATHE_TRY(Wish wish, read_wish(host, call));
+  if (!wish.model.empty()) return speech_of_model(host, call, std::move(wish));
   const auto stop = std::make_shared<StopFlag>();
   const bool added =
       desk.add(stop, [&voices = desk.voices(), exchange = call.exchange, wish = std::move(wish),
@@ -147,7 +223,7 @@ Handled speech(SpeechDesk& desk, Call& call) {
   return std::nullopt;
 }
 
-Handled voices(Call&) {
+Handled voices(const ModelHost& host, Call& call) {
   const bool espeak = find_program("espeak-ng").has_value();
   Json rows = Json::array(), aliases = Json::object(), formats = Json::array();
   for (const std::string_view voice : loop::default_voices()) {
@@ -158,8 +234,16 @@ Handled voices(Call&) {
   for (const SoundFormat format : {SoundFormat::kMp3, SoundFormat::kOpus, SoundFormat::kFlac,
                                    SoundFormat::kWav, SoundFormat::kPcm})
     if (can_write(format)) formats.push_back(sound_format_name(format));
+  Json models = Json::array();
+  for (const ModelInfo& model : status_for(host, call).models) {
+    if (!model.speaks) continue;
+    Json own = Json::array({kOwnVoice});
+    for (const std::string& voice : model.voices) own.push_back(voice);
+    models.push_back({{"id", model.name}, {"voices", own}, {"languages", model.languages}});
+  }
   return json_reply({{"object", "list"},
                      {"model", kSpeechModel},
+                     {"models", std::move(models)},
                      {"data", std::move(rows)},
                      {"default", loop::default_voices().front()},
                      {"aliases", std::move(aliases)},
@@ -169,11 +253,12 @@ Handled voices(Call&) {
 
 }  // namespace
 
-RouteTable speech_routes(SpeechDesk& desk) {
+RouteTable speech_routes(SpeechDesk& desk, ModelHost& host) {
   RouteTable table;
   table.rows.push_back(
-      {"POST", "/audio/speech", [&desk](Call& call) { return speech(desk, call); }});
-  table.rows.push_back({"GET", "/audio/voices", [](Call& call) { return voices(call); }});
+      {"POST", "/audio/speech", [&desk, &host](Call& call) { return speech(desk, host, call); }});
+  table.rows.push_back(
+      {"GET", "/audio/voices", [&host](Call& call) { return voices(host, call); }});
   return table;
 }
 
