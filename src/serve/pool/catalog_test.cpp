@@ -60,6 +60,33 @@ TEST_F(CatalogTest, WhisperFilesAreKnownByTheirFirstBytes) {
   EXPECT_EQ(catalog.only_text_model()->name, "talk");
 }
 
+TEST_F(CatalogTest, TalkersAreKnownByTheirArchitecture) {
+  const fs::path data = fs::path(LATHE_SOURCE_DIR) / "tests/data";
+  fs::copy(data / "models/qwen3tts.gguf", dir.path() / "voice.gguf");
+  put("voice-mmproj-f16.gguf");
+  put("anna.wav");
+  put("talk.gguf");
+  const auto refused = [&](const std::string& settings) {
+    put("models.toml", settings);
+    const auto read = Catalog::read(dir.path());
+    return read ? "none" : read.error().message;
+  };
+  EXPECT_THAT(refused("[model.voice]\nvoices = {anna = \"bert.wav\"}\n"), HasSubstr("bert.wav"));
+  EXPECT_THAT(refused("[model.voice]\nvoices = {anna = 3}\n"), HasSubstr("voices.anna"));
+  EXPECT_THAT(refused("[model.voice]\nvoices = \"anna.wav\"\n"), HasSubstr("a table"));
+  EXPECT_THAT(refused("[model.talk]\nvoices = {anna = \"anna.wav\"}\n"),
+              HasSubstr("none that speaks"));
+  EXPECT_THAT(refused("default = \"voice\"\n"), HasSubstr("speaks texts and answers none"));
+  put("models.toml", "[model.voice]\nvoices = {anna = \"anna.wav\"}\n");
+  const auto catalog = *Catalog::read(dir.path());
+  const CatalogModel& voice = *catalog.find("voice");
+  EXPECT_TRUE(voice.speaks);
+  EXPECT_EQ(voice.eyes.filename(), "voice-mmproj-f16.gguf");
+  EXPECT_EQ(voice.voices.at("anna").filename(), "anna.wav");
+  EXPECT_FALSE(catalog.find("talk")->speaks);
+  EXPECT_EQ(catalog.only_text_model()->name, "talk");
+}
+
 TEST_F(CatalogTest, EncodersGoWithTheModelsTheyAreNamedAfter) {
   for (const char* name :
        {"gemma-4b-Q4_K.gguf", "gemma-4b-mmproj-F16.gguf", "gemma-4b-mmproj-BF16.gguf",

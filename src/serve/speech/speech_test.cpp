@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <testing/raw_client.h>
+#include <testing/scripted_host.h>
 
 #include "ground/base/base64.h"
 #include "ground/base/text.h"
@@ -20,12 +21,50 @@ using ::testing::HasSubstr;
 using testing::RawClient;
 using testing::RawReply;
 
+// "small" and "large", which answer, and "anna", which speaks: a second a word of its text, whose
+// samples are all the request's seed.
+class SpeakingHost : public testing::ScriptedHost {
+ public:
+  SpeakingHost() : ScriptedHost(family(), {}) {}
+  Id speak(const std::string& model, SpeechRequest request, Asker asker, OnSamples on_samples,
+           OnSpeech on_speech) override {
+    EXPECT_EQ(model, "anna");
+    asked = request;
+    told.push_back(std::move(asker.caller));
+    if (request.voice == "nobody") {
+      on_speech(std::unexpected(Error{ErrorKind::kInvalid, "no such voice", "unsupported_voice"}));
+      return 1;
+    }
+    const auto value = static_cast<std::int16_t>(request.seed.value_or(0));
+    for (const std::string& word : split(request.text, ' ')) {
+      on_samples(std::vector<std::int16_t>(kSpeechRate, value));
+      if (word != "BREAK") continue;
+      on_speech(std::unexpected(Error{ErrorKind::kUnavailable, "it broke", "model_lost"}));
+      return 1;
+    }
+    on_speech(Speech{.ended = true});
+    return 1;
+  }
+  static std::vector<ModelInfo> family() {
+    std::vector<ModelInfo> models = testing::scripted_family();
+    ModelInfo anna;
+    anna.name = "anna";
+    anna.aliases = {"tts-1-hd"};
+    anna.speaks = true;
+    anna.voices = {"bert"};
+    models.push_back(std::move(anna));
+    return models;
+  }
+  SpeechRequest asked;
+  std::vector<Caller> told;
+};
+
 class SpeechTest : public ::testing::Test {
  protected:
   SpeechTest() : desk("/proc/self/exe", 1) {
     ServerConfig config;
     config.port = 0;
-    auto started = Server::start(std::move(config), {speech_routes(desk)});
+    auto started = Server::start(std::move(config), {speech_routes(desk, host)});
     EXPECT_TRUE(started);
     server = std::move(*started);
   }
@@ -41,6 +80,7 @@ class SpeechTest : public ::testing::Test {
             {"response_format", format}};
   }
 
+  SpeakingHost host;
   SpeechDesk desk;
   std::unique_ptr<Server> server;
 };
@@ -115,11 +155,74 @@ TEST_F(SpeechTest, WhatCannotBeIsNamed) {
   refused("response_format", "aac", "mp3, opus");
   refused("speed", 0.1, "between");
   refused("stream_format", "video", "audio or sse");
-  refused("model", "llama", "classical", 404);
+  refused("model", "llama", "classical, anna", 404);
+  refused("model", "small", "'small' speaks nothing");
   Json silent = wish("wav");
   silent["input"] = "... !";
   EXPECT_THAT(ask(silent).body, HasSubstr("nothing to say"));
   EXPECT_EQ(ask(silent).status, 400);
+}
+
+TEST_F(SpeechTest, AModelSpeaks) {
+  const Json asked{{"model", "anna"}, {"input", "one two three"},
+                   {"voice", "bert"}, {"language", "english"},
+                   {"seed", 7},       {"response_format", "wav"}};
+  const RawReply whole = ask(asked);
+  ASSERT_EQ(whole.status, 200) << whole.body;
+  EXPECT_EQ(host.asked.voice, "bert");
+  EXPECT_EQ(host.asked.language, "english");
+  const auto heard = decode_sound(whole.body);
+  ASSERT_TRUE(heard);
+  EXPECT_DOUBLE_EQ(heard->sound.seconds(), 3);
+  Json stream = asked;
+  stream["stream_format"] = "audio";
+  EXPECT_EQ(ask(stream).body.substr(44), whole.body.substr(44));
+  stream["response_format"] = "pcm";
+  EXPECT_EQ(ask(stream).body, whole.body.substr(44));
+  stream["stream_format"] = "sse";
+  const std::string events = ask(stream).body;
+  EXPECT_THAT(events, HasSubstr("speech.audio.delta"));
+  EXPECT_THAT(events, HasSubstr("speech.audio.done"));
+  // Its own voice, by no name, by that one, and by an alias of the model.
+  for (const Json& voice : {Json(), Json("default")}) {
+    Json own = asked;
+    own["voice"] = voice;
+    own["model"] = "tts-1-hd";
+    EXPECT_EQ(ask(own).status, 200);
+    EXPECT_EQ(host.asked.voice, "");
+  }
+  for (const SoundFormat format : {SoundFormat::kFlac, SoundFormat::kOpus, SoundFormat::kMp3}) {
+    if (!can_write(format)) continue;
+    Json other = asked;
+    other["response_format"] = sound_format_name(format);
+    const auto decoded = decode_sound(ask(other).body);
+    ASSERT_TRUE(decoded) << sound_format_name(format);
+    EXPECT_NEAR(decoded->sound.seconds(), 3, 0.1);
+  }
+  EXPECT_FALSE(host.told.empty());
+}
+
+TEST_F(SpeechTest, WhatAModelCannotSayIsNamed) {
+  const auto refused = [&](std::string_view field, const Json& value, std::string_view say) {
+    Json body{{"model", "anna"}, {"input", "one"}, {"stream_format", "audio"}};
+    body[std::string(field)] = value;
+    const RawReply reply = ask(body);
+    EXPECT_EQ(reply.status, 400) << reply.body;
+    const auto json = parse_json(reply.body);
+    ASSERT_TRUE(json);
+    EXPECT_EQ(json_string(json_at(*json, "error"), "param"), field);
+    EXPECT_THAT(json_string(json_at(*json, "error"), "message"), HasSubstr(say));
+  };
+  refused("voice", "nobody", "no such voice");
+  refused("speed", 1.5, "must be 1");
+  refused("seed", -1, "seed");
+  refused("input", std::string(20'001, 'x'), "20001 bytes");
+  Json breaks{{"model", "anna"}, {"input", "one BREAK"}, {"response_format", "pcm"}};
+  EXPECT_EQ(ask(breaks).status, 503);
+  breaks["stream_format"] = "sse";
+  const RawReply events = ask(breaks);
+  EXPECT_THAT(events.body, HasSubstr("it broke"));
+  EXPECT_THAT(events.body, ::testing::Not(HasSubstr("speech.audio.done")));
 }
 
 TEST_F(SpeechTest, VoicesAreListed) {
@@ -132,6 +235,10 @@ TEST_F(SpeechTest, VoicesAreListed) {
   for (const auto& [alias, voice] : json_at(*list, "aliases").items())
     EXPECT_EQ(find_voice(alias), voice.get<std::string>());
   EXPECT_EQ(find_voice(""), json_string(*list, "default"));
+  const Json& models = json_at(*list, "models");
+  ASSERT_EQ(models.size(), 1U);
+  EXPECT_EQ(json_string(models[0], "id"), "anna");
+  EXPECT_EQ(models[0]["voices"], Json::array({"default", "bert"}));
 }
 
 }  // namespace
