@@ -283,6 +283,7 @@ struct SpeechRequest {
 // A sound file as it came, not decoded.
 struct SpokenFile {
   std::string file;
+  int raw_rate = 0;        // of samples without a head: 16 bit, mono; 0: it has one
   std::string model = {};  // as the worker names it
   Usage usage = {};
 };

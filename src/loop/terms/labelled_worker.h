@@ -48,6 +48,16 @@ class LabelledWorker : public Worker {
     return worker_.paint(labelled, stop);
   }
 
+  Result<SpokenFile> speak(const SpeechRequest& asked, const StopFlag& stop) override {
+    {
+      const std::lock_guard lock(mutex_);
+      sent_ = make_valid_utf8(asked.text);
+    }
+    SpeechRequest labelled = asked;
+    labelled.labels.insert(labels_.begin(), labels_.end());
+    return worker_.speak(labelled, stop);
+  }
+
   // The last request; nullopt: there was none.
   std::optional<std::string> sent() const {
     const std::lock_guard lock(mutex_);

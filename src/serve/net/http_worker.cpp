@@ -10,6 +10,7 @@
 #include "serve/net/forwarded.h"
 #include "serve/net/http_follow.h"
 #include "serve/net/picture_form.h"
+#include "serve/net/speech_form.h"
 #include "serve/net/sse.h"
 #include "serve/net/transcription_form.h"
 #include "work/caller.h"
@@ -291,6 +292,17 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
   return answer ? at(endpoint_.url, std::move(reply).error()) : reply;
 }
 
+bool HttpWorker::wait_to_retry(const Retry& retry, int tries, const Call& call) const {
+  const Milliseconds wait = retry.asked.count() >= 0
+                                ? retry.asked
+                                : std::min(config_.retry_delay * (1 << (tries - 1)), kMaxBackOff);
+  if (!retry.worth || tries > kRetries || wait > kMaxWait || wait >= call.left()) return false;
+  const Milliseconds until = system_clock().monotonic() + wait;
+  while (system_clock().monotonic() < until && !call.stop.raised())
+    std::this_thread::sleep_for(Milliseconds(20));
+  return true;
+}
+
 Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
                                    const std::function<void(const Delta&)>& on_delta) {
   const std::string place = "worker " + config_.name;
@@ -329,15 +341,9 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
       --tries;  // not the same question again, and each field is refused only once
       continue;
     }
-    const Milliseconds wait = retry.asked.count() >= 0
-                                  ? retry.asked
-                                  : std::min(config_.retry_delay * (1 << (tries - 1)), kMaxBackOff);
-    if (!retry.worth || tries > kRetries || wait > kMaxWait || wait >= call.left())
+    if (!wait_to_retry(retry, tries, call))
       return at(tries > 1 ? fmt::format("{} (tried {} times)", place, tries) : place,
                 std::move(reply).error());
-    const Milliseconds until = system_clock().monotonic() + wait;
-    while (system_clock().monotonic() < until && !stop.raised())
-      std::this_thread::sleep_for(Milliseconds(20));
     if (stop.raised()) return fail(ErrorKind::kCancelled, "{}: the call was cancelled", place);
   }
 }
@@ -544,6 +550,75 @@ Result<Painted> HttpWorker::paint(const PictureRequest& asked, const StopFlag& s
   if (!painting) return at("worker " + config_.name, painting.error());
   painting->usage.wall = system_clock().monotonic() - start;
   return painting;
+}
+
+Result<SpokenFile> HttpWorker::attempt_speech(const Json& fields, const Call& call,
+                                              Retry& retry) const {
+  const std::string body = dump_json(fields);
+  HttpCall http = post("/audio/speech", body, call);
+  http.idle_limit = call.left();  // nothing is said before the sound is done
+  http.max_body = kMaxSpokenBytes;
+  const std::string url = http.url;
+  auto answer = send(std::move(http), body, call);
+  if (!answer) {
+    retry.worth = answer.error().kind == ErrorKind::kUnavailable;
+    return std::unexpected(answer.error());
+  }
+  if (answer->status == 200) {
+    auto spoken = spoken_file(*std::move(answer), url);
+    if (spoken) return spoken;
+    retry.worth = spoken.error().kind == ErrorKind::kUnavailable;
+    return std::unexpected(
+        Error{spoken.error().kind, redacted(spoken.error().message), spoken.error().code});
+  }
+  const Milliseconds asked =
+      answer->retry_after.count() >= 0 ? answer->retry_after : retry_delay_in(answer->body);
+  retry = {may_retry(answer->status) && !answer->never_retry, asked, {}};
+  if (answer->status == 400 || answer->status == 422) retry.refusal = answer->body;
+  return std::unexpected(error_of(*answer, call));
+}
+
+// Of a server that knows all the fields that it is sent.
+Result<SpokenFile> HttpWorker::spoken(const SpeechRequest& asked, Call& call, int& calls) {
+  LATHE_TRY_STATUS(check_reach());
+  LATHE_TRY_STATUS(speaks_openai());
+  LATHE_TRY(call.model, model_name(call));
+  call.prompt_tokens = static_cast<std::int64_t>(asked.text.size()) / 3;
+  call.answer_tokens = -1;  // clouds count a sound by its text or its time
+  Json fields = speech_fields(call.model, asked, is_cloud());
+  for (int tries = 1;; ++tries) {
+    {
+      const std::scoped_lock lock(mutex_);
+      leave_out(fields, refused_);
+    }
+    Retry retry;
+    ++calls;
+    auto file = attempt_speech(fields, call, retry);
+    if (file) {
+      file->model = call.model;
+      return file;
+    }
+    if (const auto unknown = refused_fields(fields, retry.refusal); !unknown.empty()) {
+      const std::scoped_lock lock(mutex_);
+      refused_.insert(unknown.begin(), unknown.end());
+      --tries;  // not the same question again, and each field is refused only once
+      continue;
+    }
+    if (!wait_to_retry(retry, tries, call))
+      return tries > 1 ? at(fmt::format("tried {} times", tries), file.error()) : file;
+    if (call.stop.raised()) return fail(ErrorKind::kCancelled, "the call was cancelled");
+  }
+}
+
+Result<SpokenFile> HttpWorker::speak(const SpeechRequest& asked, const StopFlag& stop) {
+  const Milliseconds start = system_clock().monotonic();
+  Call call{stop, start + asked.time_limit, asked.labels};
+  int calls = 0;
+  auto file = spoken(asked, call, calls);
+  if (!file) return at("worker " + config_.name, file.error());
+  file->usage.calls = calls;
+  file->usage.wall = system_clock().monotonic() - start;
+  return file;
 }
 
 }  // namespace lathe::serve

@@ -61,6 +61,8 @@ class HttpWorker : public Worker {
   // Where the answer is a URL of the same scheme, host and port, and no cloud's, by one GET of
   // that; no other is asked for.
   Result<Painted> paint(const PictureRequest& asked, const StopFlag& stop) override;
+  // By one POST to {base_url}/audio/speech. Retries as complete() does, and sounds that break off.
+  Result<SpokenFile> speak(const SpeechRequest& asked, const StopFlag& stop) override;
 
  private:
   struct Call;   // one complete(): its deadline, its stop flag
@@ -81,6 +83,10 @@ class HttpWorker : public Worker {
                       const Call& call) const;
   Result<std::string> fetch_picture(const std::string& from, const std::string& url,
                                     const Call& call) const;
+  Result<SpokenFile> spoken(const SpeechRequest& asked, Call& call, int& calls);
+  Result<SpokenFile> attempt_speech(const Json& fields, const Call& call, Retry& retry) const;
+  // Before another attempt. False: there is to be none.
+  bool wait_to_retry(const Retry& retry, int tries, const Call& call) const;
   PeerKind peer(const Request& request, const Call& call);
   HttpCall post(std::string_view path, const std::string& body, const Call& call) const;
   // `shown`: what a person is shown of it. What waits for consent takes none of the call's time.
