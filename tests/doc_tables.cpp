@@ -50,9 +50,10 @@ std::string makers() {
   std::vector<std::vector<std::string>> rows;
   for (const loop::MakerKind* maker : loop::maker_kinds())
     rows.push_back({code(maker->name),
-                    maker->needs_worker        ? "workers"
-                    : !maker->own_rung.empty() ? code(maker->own_rung) + ", workers"
-                                               : "–",
+                    maker->needs_worker             ? "workers"
+                    : maker->is_own_rung != nullptr ? "voices, workers"
+                    : !maker->own_rung.empty()      ? code(maker->own_rung) + ", workers"
+                                                    : "–",
                     std::string(maker->summary)});
   return table("kind | ladder | what it does", rows);
 }

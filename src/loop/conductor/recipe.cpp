@@ -711,7 +711,8 @@ std::vector<std::string> worker_rungs(const Recipe& recipe) {
 }
 
 bool does_without_workers(const Recipe& recipe) {
-  return !recipe.maker->own_rung.empty() && worker_rungs(recipe).size() < recipe.ladder.size();
+  const bool has_own = !recipe.maker->own_rung.empty() || recipe.maker->is_own_rung != nullptr;
+  return has_own && worker_rungs(recipe).size() < recipe.ladder.size();
 }
 
 Result<Recipe> with_rungs_here(const Recipe& recipe,
@@ -727,8 +728,9 @@ Result<Recipe> with_rungs_here(const Recipe& recipe,
   }
   if (ladder == recipe.ladder) return recipe;
   Json canonical = recipe.canonical;
-  // The maker's own rung alone is no ladder.
-  canonical["make"]["ladder"] = asks ? ladder : std::vector<std::string>();
+  // A maker's only own rung alone is no ladder.
+  if (!asks && recipe.maker->is_own_rung == nullptr) ladder.clear();
+  canonical["make"]["ladder"] = ladder;
   return recipe_from_json(canonical, recipe.name);
 }
 

@@ -109,10 +109,14 @@ struct MakerKind {
   // The ladder's entry that asks nobody, where the others are workers: a ladder that has it does
   // without those that are not there.
   std::string_view own_rung = {};
+  // The same where such entries are many, each another way: whether a name is one of them.
+  bool (*is_own_rung)(std::string_view rung) = nullptr;
 };
 
 inline bool asks_worker(const MakerKind& kind, std::string_view rung) {
-  return kind.needs_worker || (!kind.own_rung.empty() && !rung.empty() && rung != kind.own_rung);
+  if (kind.needs_worker || rung.empty()) return kind.needs_worker;
+  if (kind.is_own_rung != nullptr) return !kind.is_own_rung(rung);
+  return !kind.own_rung.empty() && rung != kind.own_rung;
 }
 
 std::span<const MakerKind* const> maker_kinds();

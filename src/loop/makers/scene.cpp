@@ -283,6 +283,7 @@ const MakerKind kSceneMaker = {
     .check = check_scene,
     .propose = propose_scene,
     .make = make_scene,
+    .is_own_rung = is_own_voice,
 };
 
 }  // namespace lathe::loop

@@ -1,12 +1,15 @@
-// The voice maker: speaks a line, and says it another way when the ear did not understand it. The
-// order of the repairs is the measured one: the dictionary's pronunciation of the wrong words,
-// another voice, a comma before them.
+// The voice maker: speaks a line, by a voice of this program or a worker, and says it another way
+// when the ear did not understand it. The order of the repairs is the measured one: the
+// dictionary's pronunciation of the wrong words, which no worker can be told, so that it is asked
+// again with another seed; another voice; a comma before them.
 #include "loop/makers/voice.h"
 
 #include <set>
 
 #include "ground/base/text.h"
+#include "ground/media/decoders.h"
 #include "loop/hook/hook.h"
+#include "loop/makers/ask.h"
 #include "loop/senses/phones.h"
 #include "loop/senses/spoken.h"
 #include "loop/senses/word_fault.h"
@@ -75,9 +78,14 @@ Proposal proposal_of(const ProposeTask& task, Move move, int rung, Json pronounc
   proposal.move = move;
   proposal.rung = rung;
   proposal.n = task.best_of;
-  proposal.setting = {{"voice", voices_of(task.ladder)[static_cast<std::size_t>(rung)]},
-                      {"pronounce", std::move(pronounce)},
-                      {"comma_before", std::move(commas)}};
+  const std::string voice = voices_of(task.ladder)[static_cast<std::size_t>(rung)];
+  proposal.setting = {
+      {"voice", voice}, {"pronounce", std::move(pronounce)}, {"comma_before", std::move(commas)}};
+  if (!is_own_voice(voice)) {
+    const int lap = task.attempts.empty() ? 1 : task.attempts.back().lap + 1;
+    const auto own = task.units.empty() ? std::nullopt : own_seed(task.units.front());
+    proposal.setting["seed"] = own ? *own + (lap - 1) * 1000 : lap * 1000;
+  }
   proposal.reason = std::move(reason);
   return proposal;
 }
@@ -112,8 +120,19 @@ Status pass_hook(const MakeTask& task, const MakeContext& context, const std::st
 
 }  // namespace
 
+bool is_own_voice(std::string_view rung) {
+  return rung.contains(':');
+}
+
 Status check_voice_options(const Json& options, std::span<const std::string> voices) {
-  for (const std::string& voice : voices) LATHE_TRY_STATUS(check_voice(voice));
+  for (const std::string& voice : voices)
+    if (is_own_voice(voice)) LATHE_TRY_STATUS(check_voice(voice));
+  for (const auto& [worker, voice] : json_at(options, "voices").items()) {
+    if (!voice.is_string())
+      return invalid("voices.{} must be the name of a voice", clip_utf8(worker, 40));
+    if (std::ranges::find(voices, worker) == voices.end())
+      return invalid("voices.{}: make.ladder names no such worker", clip_utf8(worker, 40));
+  }
   for (const auto& [word, phones] : json_at(options, "pronounce").items())
     if (!phones.is_string() || !cmu_phones(phones.get<std::string>()))
       return invalid(
@@ -140,7 +159,12 @@ std::optional<Proposal> propose_voice(const ProposeTask& task) {
   // A comma is the last resort; after it there is nothing left.
   if (commas.is_array() && !commas.empty()) return std::nullopt;
 
-  if (last.made && lesson.pronounce != said)
+  const bool by_worker = !is_own_voice(voices[static_cast<std::size_t>(last.rung)]);
+  const auto asked = std::ranges::count(task.attempts, last.rung, &Attempt::rung);
+  if (by_worker && last.made && asked <= task.repairs)
+    return proposal_of(task, Move::kResample, last.rung, lesson.pronounce, Json::array(),
+                       because + "say it with another seed");
+  if (!by_worker && last.made && lesson.pronounce != said)
     return proposal_of(task, Move::kRepair, last.rung, lesson.pronounce, Json::array(),
                        because + "say it with the dictionary's pronunciation");
   if (last.rung + 1 < std::ssize(voices))
@@ -159,6 +183,47 @@ std::optional<Proposal> propose_voice(const ProposeTask& task) {
                      "every voice was tried: a comma before the words that went wrong");
 }
 
+namespace {
+
+// A worker's file as a take: heard by ears that know no other rate, decoded where it can do no
+// harm.
+Result<Sound> taken_from(const SpokenFile& file, const MakeContext& context) {
+  std::string bytes = file.file;
+  if (file.raw_rate != 0)
+    bytes.insert(0, wav_head(static_cast<std::uint32_t>(bytes.size()), file.raw_rate));
+  LATHE_TRY(Decoded decoded,
+            decode_sound_file(context.place.program, bytes, context.time_limit, context.stop));
+  if (decoded.sound.samples.empty()) return invalid("it is a sound without samples");
+  return std::move(decoded.sound);
+}
+
+Result<SpokenLine> ask_to_speak(const std::string& text, const MakeTask& task,
+                                const MakeContext& context) {
+  if (!context.worker) return invalid("voice: there is no worker '{}'", task.rung);
+  SpeechRequest request;
+  request.text = text;
+  request.voice = json_string(json_at(task.options, "voices"), task.rung);
+  request.language = option_string(task.options, "language");
+  request.speed = 1 / option_number(task.options, "stretch");
+  request.seed = json_int(task.setting, "seed", task.lap * 1000) + task.n_index;
+  request.labels = labels_of({"make", task.lap, task.n_index});
+  request.time_limit = context.time_limit;
+  if (context.progress) context.progress("speaking with " + task.rung);
+  const auto file = context.worker->speak(request, context.stop);
+  if (!file) return at("voice", file.error());
+  if (context.usage) *context.usage += file->usage;
+  auto sound = taken_from(*file, context);
+  if (!sound) return at("voice: what " + task.rung + " spoke", sound.error());
+  SpokenLine spoken;
+  spoken.sound = as_take(*sound);
+  spoken.facts = {{"voice", request.voice}, {"worker", task.rung},
+                  {"model", file->model},   {"text", text},
+                  {"seed", *request.seed},  {"seconds", spoken.sound.seconds()}};
+  return spoken;
+}
+
+}  // namespace
+
 Result<SpokenLine> speak_line(const std::string& written, const MakeTask& task,
                               const MakeContext& context) {
   const std::string text = with_commas(spoken_text(written), json_at(task.setting, "comma_before"));
@@ -166,6 +231,7 @@ Result<SpokenLine> speak_line(const std::string& written, const MakeTask& task,
     return invalid("there is nothing to say in '{}'", clip_utf8(written, 80));
 
   LATHE_TRY_STATUS(pass_hook(task, context, written));
+  if (!task.rung.empty() && !is_own_voice(task.rung)) return ask_to_speak(text, task, context);
   const auto index = static_cast<std::size_t>(std::max(task.n_index, 0)) % kVariations.size();
   const Variation& variation = kVariations[index];
   VoiceSetting setting;
@@ -205,7 +271,9 @@ Result<Made> make_voice(const MakeTask& task, const MakeContext& context) {
 
 const MakerKind kVoiceMaker = {
     .name = "voice",
-    .summary = "speaks a line; when a word is not understood, says it another way",
+    .summary =
+        "speaks a line, or has a worker speak it; when a word is not understood, says it another "
+        "way",
     .options = kVoiceOptions,
     .needs_worker = false,
     .whole_group = false,
@@ -213,6 +281,7 @@ const MakerKind kVoiceMaker = {
     .check = check_voice_options,
     .propose = propose_voice,
     .make = make_voice,
+    .is_own_rung = is_own_voice,
 };
 
 }  // namespace lathe::loop

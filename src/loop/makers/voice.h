@@ -17,11 +17,18 @@ inline constexpr OptionSpec kVoiceOptions[] = {
      "command:PROGRAM, judge:FILE.toml"},
     {"hook_time", OptionType::kDuration, "\"30s\"", "for all of the hook's steps together"},
     {"files", OptionType::kStrings, "[]", "files that the hook's steps name"},
+    {"voices", OptionType::kTable, "{}",
+     "of workers in the ladder, the voice that each is asked for, like narrator = \"alloy\""},
+    {"language", OptionType::kString, "\"\"",
+     "that a worker's model is told, as it calls it; \"\": it finds out"},
 };
+// Whether a ladder's entry is a voice of this program; the others are workers that speak.
+bool is_own_voice(std::string_view rung);
 Status check_voice_options(const Json& options, std::span<const std::string> voices);
 
-// The next way to say it, by the words that went wrong: the dictionary's pronunciation, another
-// voice, a comma. The setting is {"voice", "pronounce", "comma_before"}.
+// The next way to say it, by the words that went wrong: the dictionary's pronunciation, or of a
+// worker another seed; another voice; a comma. The setting is {"voice", "pronounce",
+// "comma_before"} and of a worker "seed".
 std::optional<Proposal> propose_voice(const ProposeTask& task);
 
 struct SpokenLine {

@@ -98,6 +98,10 @@ Result<Sound> speak_take(MediaPool& pool, const std::string& text, const VoiceSe
     flite.voice = setting.voice.substr(kFlitePrefix.size());
     LATHE_TRY(sound, pool.speak(text, flite, limit, stop));
   }
+  return as_take(sound);
+}
+
+Sound as_take(const Sound& sound) {
   return padded(levelled(sound), kPadSeconds);
 }
 

@@ -20,6 +20,9 @@ Status check_voice(std::string_view voice);          // is there such a name? Pu
 Result<Sound> speak_take(MediaPool& pool, const std::string& text, const VoiceSetting& setting,
                          Milliseconds limit, const StopFlag& stop);
 
+// A sound of somebody else's in that form.
+Sound as_take(const Sound& sound);
+
 // A text as people write it, spoken sentence by sentence: `take` gets each as it is done, like
 // speak_take() gives it. An error where there is nothing to say.
 Status speak_text(MediaPool& pool, std::string_view text, VoiceSetting setting, Milliseconds limit,
