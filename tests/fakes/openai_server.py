@@ -12,10 +12,14 @@ import hashlib
 import http.server
 import json
 import os
+import struct
 import sys
 import threading
 import time
 
+# A second of a WAV: 22.05 kHz, 16 bit, mono.
+SOUND_HEAD = b"RIFF" + struct.pack("<I4s4sIHHIIHH4sI", 36 + 44100, b"WAVE", b"fmt ", 16, 1, 1, 22050, 44100, 2, 16, b"data", 44100)
+SOUND = SOUND_HEAD + b"\0\1" * 22050
 SEEN = collections.defaultdict(list)
 
 
@@ -365,6 +369,67 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for _ in range(800):
             self.wfile.write(b"A" * (64 << 10))
 
+    def do_speech(self, _):
+        self.reply(200, SOUND, "audio/wav")
+
+    def do_speech_streamed(self, _):
+        self.reply(200, SOUND[:40] + b"\xff\xff\xff\xff" + SOUND[44:], "audio/wav")
+
+    def do_speech_mp3(self, _):
+        self.reply(200, b"ID3\4\0 and so on", "audio/mpeg")
+
+    def do_speech_pcm(self, _):
+        self.reply(200, b"{[" * 1000, "audio/pcm;rate=22050")
+
+    def do_speech_unknown_fields(self, _):
+        name = self.refuse(["seed", "language"])
+        self.error(400, f"Unknown parameter: '{name}'.") if name else self.do_speech(0)
+
+    def do_speech_busy(self, calls):
+        if calls < 3:
+            return self.error(429 if calls == 1 else 503, "slow down", retry_after_ms="30")
+        self.do_speech(0)
+
+    def do_speech_cut_once(self, calls):
+        self.reply(200, SOUND[:4000] if calls == 1 else SOUND, "audio/wav")
+
+    def do_speech_cut(self, _):
+        self.reply(200, SOUND[:4000], "audio/wav", Content_Length="44144")
+
+    def do_speech_short(self, _):
+        self.reply(200, SOUND[:4000], "audio/wav")
+
+    def do_speech_half_sample(self, _):
+        self.reply(200, b"\0\1\2", "audio/pcm")
+
+    def do_speech_empty(self, _):
+        self.reply(200, b"", "audio/wav")
+
+    def do_speech_error(self, _):
+        self.reply(200, {"error": {"message": "the voice is not loaded: " + self.headers.get("Authorization", "")}})
+
+    def do_speech_error_as_wav(self, _):
+        self.reply(200, b'{"error": "out of memory"}', "audio/wav")
+
+    def do_speech_url(self, _):
+        self.reply(200, {"url": "http://192.0.2.1/sound.wav?secret=1"})
+
+    def do_speech_own_url(self, _):
+        self.reply(200, {"data": {"url": f"http://{self.headers['Host']}/speech_own_url/v1/files/sound.wav"}})
+
+    def do_speech_page(self, _):
+        self.reply(200, "<html>captive portal</html>", "text/html")
+
+    def do_speech_huge(self, _):
+        self.reply(200, SOUND_HEAD, "audio/wav")
+        for _ in range(1100):
+            self.wfile.write(b"A" * (64 << 10))
+
+    do_speech_400 = do_400
+    do_speech_redirect = do_redirect
+    do_speech_500 = do_always_500
+    do_speech_hang = do_hang
+    do_speech_cloud = do_speech
     do_picture_redirect = do_redirect
     do_picture_500 = do_always_500
     do_picture_hang = do_hang

@@ -355,5 +355,25 @@ expect = "{unit}"
             painted->ladder);
 }
 
+TEST(Recipe, VoicesStayWhereTheWorkerThatSpeaksIsNotThere) {
+  const auto recipe = parse_recipe(R"toml(recipe = "v"
+version = 1
+[unit]
+from = "script.md"
+[make]
+kind = "voice"
+ladder = ["narrator", "flite:slt"]
+[[judge]]
+kind = "ears"
+)toml",
+                                   "v.toml");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  EXPECT_EQ(worker_rungs(*recipe), std::vector<std::string>{"narrator"});
+  EXPECT_TRUE(does_without_workers(*recipe));
+  const auto without = with_rungs_here(*recipe, [](const std::string&) { return false; });
+  ASSERT_TRUE(without) << without.error().message;
+  EXPECT_EQ(without->ladder, std::vector<std::string>{"flite:slt"});
+}
+
 }  // namespace
 }  // namespace lathe::loop

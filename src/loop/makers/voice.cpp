@@ -216,9 +216,10 @@ Result<SpokenLine> ask_to_speak(const std::string& text, const MakeTask& task,
   if (!sound) return at("voice: what " + task.rung + " spoke", sound.error());
   SpokenLine spoken;
   spoken.sound = as_take(*sound);
-  spoken.facts = {{"voice", request.voice}, {"worker", task.rung},
-                  {"model", file->model},   {"text", text},
-                  {"seed", *request.seed},  {"seconds", spoken.sound.seconds()}};
+  const std::string voice =
+      request.voice.empty() ? task.rung : fmt::format("{} ({})", task.rung, request.voice);
+  spoken.facts = {{"voice", voice}, {"worker", task.rung},   {"model", file->model},
+                  {"text", text},   {"seed", *request.seed}, {"seconds", spoken.sound.seconds()}};
   return spoken;
 }
 

@@ -1,6 +1,9 @@
 // The voice maker: moves by what was heard, pronunciations, options.
 #include <gmock/gmock.h>
 
+#include <cmath>
+
+#include "ground/media/sound.h"
 #include "loop/makers/maker.h"
 #include "loop/senses/word_fault.h"
 
@@ -135,6 +138,147 @@ TEST_F(VoiceMaker, SaysNothingForALineWithoutWords) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().kind, ErrorKind::kInvalid);
   EXPECT_THAT(made.error().message, HasSubstr("nothing to say"));
+}
+
+// Answers each text with the next of its sounds or errors, the last again and again.
+class Narrator final : public Worker {
+ public:
+  explicit Narrator(std::vector<Result<SpokenFile>> answers) : answers_(std::move(answers)) {}
+  WorkerInfo info() const override { return {"narrator", "m", "here", Reach::kLocal}; }
+  Result<Reply> complete(const Request&, const StopFlag&,
+                         const std::function<void(const Delta&)>&) override {
+    return invalid("it only speaks");
+  }
+  Result<SpokenFile> speak(const SpeechRequest& asked, const StopFlag&) override {
+    const auto& answer = answers_[std::min(seen.size(), answers_.size() - 1)];
+    seen.push_back(asked);
+    return answer;
+  }
+  std::vector<SpeechRequest> seen;
+
+ private:
+  std::vector<Result<SpokenFile>> answers_;
+};
+
+// A second of a tone, as samples of some rate.
+std::string tone_samples(int rate) {
+  std::string samples;
+  for (int i = 0; i < rate; ++i) {
+    const auto value = static_cast<std::int16_t>(8000 * std::sin(i * 440 * 6.2831853 / rate));
+    samples += static_cast<char>(value & 0xff);
+    samples += static_cast<char>(value >> 8 & 0xff);
+  }
+  return samples;
+}
+
+SpokenFile spoken_file_of(std::string bytes, int raw_rate = 0) {
+  SpokenFile file;
+  file.file = std::move(bytes);
+  file.raw_rate = raw_rate;
+  file.model = "m-1";
+  file.usage.calls = 1;
+  return file;
+}
+
+class WorkerVoice : public VoiceMaker {
+ protected:
+  Result<Made> make(Worker* worker, const Json& options, const Json& setting, int n = 0) {
+    const Json checked = *check_options(options, find_maker("voice")->options);
+    MakeTask task{checked, units_};
+    task.lap = 2;
+    task.n_index = n;
+    task.rung = "narrator";
+    task.setting = setting;
+    place_.program = "/proc/self/exe";
+    const StopFlag stop;
+    return find_maker("voice")->make(
+        task, {.place = place_, .worker = worker, .stop = stop, .usage = &usage_});
+  }
+  Place place_;
+  Usage usage_;
+};
+
+TEST_F(WorkerVoice, AsksForTheLineAndMakesATakeOfIt) {
+  const std::string samples = tone_samples(24000);
+  Narrator narrator({spoken_file_of(wav_head(48000, 24000) + samples)});
+  const auto made = make(&narrator, {{"voices", {{"narrator", "alloy"}}}, {"language", "english"}},
+                         {{"seed", 2000}, {"comma_before", {"transform"}}}, 1);
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_EQ(narrator.seen.size(), 1U);
+  EXPECT_EQ(narrator.seen[0].text, "The Fourier, transform.");
+  EXPECT_EQ(narrator.seen[0].voice, "alloy");
+  EXPECT_EQ(narrator.seen[0].language, "english");
+  EXPECT_EQ(narrator.seen[0].seed, 2001);
+  EXPECT_EQ(narrator.seen[0].speed, 1);
+  // 16 kHz, a quarter of a second of silence on each side.
+  EXPECT_EQ(made->media_type, "audio/wav");
+  EXPECT_NEAR(static_cast<double>(made->bytes.size() - 44) / 2 / kSoundRate, 1.5, 0.01);
+  EXPECT_EQ(made->facts["voice"], "narrator (alloy)");
+  EXPECT_EQ(made->facts["model"], "m-1");
+  EXPECT_EQ(made->facts["seed"], 2001);
+  EXPECT_EQ(usage_.calls, 1);
+  // Samples without a head are the same sound.
+  Narrator raw({spoken_file_of(samples, 24000)});
+  EXPECT_EQ(make(&raw, Json::object(), Json::object())->bytes, made->bytes);
+  EXPECT_EQ(raw.seen[0].voice, "");
+  EXPECT_EQ(raw.seen[0].seed, 2000);
+}
+
+TEST_F(WorkerVoice, NoTakeIsMadeOfWhatIsNoSound) {
+  Narrator noise({spoken_file_of("RIFF and nothing more"), spoken_file_of(wav_head(0, 24000)),
+                  fail(ErrorKind::kUnavailable, "it is away")});
+  const auto unreadable = make(&noise, Json::object(), Json::object());
+  ASSERT_FALSE(unreadable);
+  EXPECT_EQ(unreadable.error().kind, ErrorKind::kInvalid);
+  EXPECT_THAT(unreadable.error().message, HasSubstr("what narrator spoke"));
+  EXPECT_FALSE(make(&noise, Json::object(), Json::object()));
+  const auto away = make(&noise, Json::object(), Json::object());
+  ASSERT_FALSE(away);
+  EXPECT_EQ(away.error().kind, ErrorKind::kUnavailable);
+  EXPECT_FALSE(make(nullptr, Json::object(), Json::object()));
+}
+
+TEST_F(WorkerVoice, IsAskedAgainWithOtherSeedsAndThenAVoiceIsTaken) {
+  const std::vector<std::string> ladder{"narrator", "flite:slt"};
+  EXPECT_TRUE(asks_worker(*find_maker("voice"), "narrator"));
+  EXPECT_FALSE(asks_worker(*find_maker("voice"), "flite:slt"));
+  const auto after = [&](const Proposal& proposal) {
+    attempts_.push_back(attempt_of(proposal, 0.6, {fault("fourier", "free", "F UH R IY EY")}));
+    attempts_.back().lap = static_cast<int>(attempts_.size());
+  };
+  const auto first = propose(ladder);
+  EXPECT_EQ(first->setting["seed"], 1000);
+  after(*first);
+  for (const int seed : {2000, 3000}) {
+    const auto next = propose(ladder);
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->move, Move::kResample);
+    EXPECT_EQ(next->rung, 0);
+    EXPECT_EQ(next->setting["seed"], seed);
+    EXPECT_THAT(next->reason, HasSubstr("another seed"));
+    after(*next);
+  }
+  const auto voice = propose(ladder);
+  ASSERT_TRUE(voice);
+  EXPECT_EQ(voice->move, Move::kEscalate);
+  EXPECT_EQ(voice->rung, 1);
+  EXPECT_FALSE(voice->setting.contains("seed"));
+  EXPECT_EQ(voice->setting["pronounce"]["fourier"], "F UH R IY EY");
+  // A worker that made nothing is not asked for the same again.
+  attempts_.resize(1);
+  attempts_[0].made = false;
+  EXPECT_EQ(propose(ladder)->rung, 1);
+}
+
+TEST_F(WorkerVoice, VoicesAreThoseOfWorkersInTheLadder) {
+  const MakerKind& kind = *find_maker("voice");
+  const std::vector<std::string> ladder{"narrator", "flite:slt"};
+  Json options = options_;
+  options["voices"] = {{"narrator", "alloy"}};
+  EXPECT_TRUE(kind.check(options, ladder));
+  EXPECT_THAT(kind.check(options, kLadder).error().message, HasSubstr("voices.narrator"));
+  options["voices"] = {{"narrator", 3}};
+  EXPECT_FALSE(kind.check(options, ladder));
 }
 
 // Nothing is spoken of a line that the hook does not pass; no voice is started here.

@@ -657,6 +657,130 @@ TEST_F(PictureWorkerTest, NothingLeavesBeyondWhatIsAllowed) {
   EXPECT_EQ(post_count("picture_cloud"), 0);
 }
 
+class SpeechWorkerTest : public HttpWorkerTest {
+ protected:
+  static SpeechRequest said() {
+    SpeechRequest said;
+    said.text = "the stöne";
+    said.voice = "alloy";
+    said.language = "english";
+    said.seed = 2001;
+    said.labels = {{"purpose", "make"}};
+    said.time_limit = Milliseconds(60'000);
+    return said;
+  }
+  static Result<SpokenFile> speak(HttpWorkerConfig config, const SpeechRequest& asked = said()) {
+    config.retry_delay = Milliseconds(1);
+    LATHE_TRY(auto worker, HttpWorker::make(std::move(config)));
+    const StopFlag stop;
+    auto file = worker->speak(asked, stop);
+    if (!file) {
+      EXPECT_THAT(file.error().message, AllOf(HasSubstr("worker coder"), Not(HasSubstr(kKey))));
+    }
+    return file;
+  }
+  static Json body_of_last(std::string_view scenario) {
+    return *parse_json(server_->seen(scenario).back()["body"].get<std::string>());
+  }
+};
+
+TEST_F(SpeechWorkerTest, IsAskedForAWav) {
+  HttpWorkerConfig settings = config("speech");
+  std::string outgoing;
+  settings.on_outgoing = [&](std::string_view text) { outgoing += text; };
+  const auto file = speak(settings);
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(file->file.size(), 44U + 44100U);
+  EXPECT_EQ(file->raw_rate, 0);
+  EXPECT_EQ(file->model, "fake-1");
+  EXPECT_EQ(file->usage.calls, 1);
+  EXPECT_FALSE(file->usage.counted);
+  const Json seen = server_->seen("speech").back();
+  EXPECT_EQ(seen["path"], "/v1/audio/speech");
+  EXPECT_EQ(seen["headers"]["Authorization"], std::string("Bearer ") + kKey);
+  const Json expected = {{"model", "fake-1"},        {"input", "the stöne"},  {"voice", "alloy"},
+                         {"response_format", "wav"}, {"language", "english"}, {"seed", 2001}};
+  EXPECT_EQ(body_of_last("speech"), expected);
+  EXPECT_EQ(seen["body"], outgoing) << "exactly what leaves is shown";
+  SpeechRequest plain;
+  plain.text = "one";
+  plain.speed = 1.25;
+  ASSERT_TRUE(speak(settings, plain));
+  const Json asked = body_of_last("speech");
+  EXPECT_FALSE(asked.contains("voice") || asked.contains("seed") || asked.contains("language"));
+  EXPECT_EQ(asked["speed"], 1.25);
+}
+
+TEST_F(SpeechWorkerTest, TakesTheFormsThatServersGive) {
+  const auto streamed = speak(config("speech_streamed"));
+  ASSERT_TRUE(streamed) << streamed.error().message;
+  EXPECT_EQ(speak(config("speech_mp3"))->file, std::string("ID3\4\0 and so on", 15));
+  const auto raw = speak(config("speech_pcm"));  // whose samples look like JSON
+  ASSERT_TRUE(raw) << raw.error().message;
+  EXPECT_EQ(raw->raw_rate, 22050);
+  EXPECT_EQ(raw->file.size(), 2000U);
+  ASSERT_TRUE(speak(config("speech_unknown_fields")));
+  const Json body = body_of_last("speech_unknown_fields");
+  EXPECT_FALSE(body.contains("seed") || body.contains("language"));
+  EXPECT_TRUE(body.contains("voice"));
+}
+
+TEST_F(SpeechWorkerTest, TriesAgainWhatMayPass) {
+  const auto busy = speak(config("speech_busy"));
+  ASSERT_TRUE(busy) << busy.error().message;
+  EXPECT_EQ(busy->usage.calls, 3);
+  const auto cut = speak(config("speech_cut_once"));
+  ASSERT_TRUE(cut) << cut.error().message;
+  EXPECT_EQ(cut->usage.calls, 2);
+  EXPECT_THAT(speak(config("speech_500")).error().message, HasSubstr("tried 3 times"));
+  EXPECT_EQ(post_count("speech_500"), 3);
+}
+
+TEST_F(SpeechWorkerTest, FaultsSayWhatIsWrong) {
+  const auto expect = [](const char* scenario, ErrorKind kind, const char* words) {
+    const auto file = speak(config(scenario));
+    ASSERT_FALSE(file) << scenario;
+    EXPECT_EQ(file.error().kind, kind) << scenario << ": " << file.error().message;
+    EXPECT_THAT(file.error().message, AllOf(HasSubstr(words), Not(HasSubstr("secret"))))
+        << scenario;
+  };
+  expect("speech_empty", ErrorKind::kInvalid, "empty sound");
+  expect("speech_error", ErrorKind::kInvalid, "the voice is not loaded");
+  expect("speech_error_as_wav", ErrorKind::kInvalid, "out of memory");
+  expect("speech_page", ErrorKind::kInvalid, "not with a sound");
+  expect("speech_url", ErrorKind::kDenied, "nothing is fetched");
+  expect("speech_own_url", ErrorKind::kDenied, "nothing is fetched");
+  expect("speech_cut", ErrorKind::kUnavailable, "broke");
+  expect("speech_short", ErrorKind::kUnavailable, "shorter than its head says");
+  expect("speech_half_sample", ErrorKind::kUnavailable, "broke off");
+  expect("speech_huge", ErrorKind::kInvalid, "larger than");
+  expect("speech_400", ErrorKind::kDenied, "too large");
+  expect("speech_redirect", ErrorKind::kDenied, "redirects");
+  expect("speech_500", ErrorKind::kUnavailable, "loading the model");
+  for (const char* url : {"speech_url", "speech_own_url"})
+    EXPECT_EQ(server_->seen(url).back()["method"], "POST") << "it was fetched";
+  SpeechRequest brief = said();
+  brief.time_limit = Milliseconds(300);
+  EXPECT_EQ(speak(config("speech_hang"), brief).error().kind, ErrorKind::kTimeout);
+}
+
+TEST_F(SpeechWorkerTest, NothingLeavesBeyondWhatIsAllowed) {
+  HttpWorkerConfig settings = config("speech");
+  settings.base_url = "http://192.0.2.1/v1";
+  EXPECT_EQ(speak(settings).error().kind, ErrorKind::kDenied);
+  settings = config("speech_cloud");
+  settings.cloud = true;
+  settings.allowed = Reach::kAny;
+  EXPECT_EQ(speak(settings).error().kind, ErrorKind::kDenied);
+  EXPECT_EQ(post_count("speech_cloud"), 0);
+  // With one, without what no cloud knows.
+  settings.consent = [](const CloudBody&, const StopFlag&) {
+    return Result<std::string>("a test");
+  };
+  ASSERT_TRUE(speak(settings));
+  EXPECT_FALSE(body_of_last("speech_cloud").contains("seed"));
+}
+
 TEST(HttpWorkerMake, BadConfigurations) {
   EXPECT_FALSE(HttpWorker::make({.name = "a", .base_url = "", .model = "", .api_key = ""}));
   EXPECT_FALSE(HttpWorker::make(
