@@ -119,6 +119,37 @@ class ServeSpeech(Server):
         self.assertEqual(done.returncode, 0, done.stdout.decode(errors="replace")[-4000:])
 
 
+class ServeModelSpeech(Server):
+    """A model that speaks, served: the bytes are those of `lathe speak --model`."""
+
+    def test_a_model_speaks(self):
+        models = self.dir / "voices"
+        models.mkdir()
+        shutil.copy(SOURCE / "tests/data/models/qwen3tts.gguf", models / "voice.gguf")
+        shutil.copy(SOURCE / "tests/data/media/qwen3tts.mmproj.gguf", models / "voice-mmproj.gguf")
+        shutil.copy(SOURCE / "tests/data/media/qwen3tts.ref24k.wav", models / "anna.wav")
+        (models / "models.toml").write_text('[model.voice]\nvoices = {anna = "anna.wav"}\n')
+        self.start("--models", models)
+        for args, body in (((), {}), (("--voice-from", models / "anna.wav", "--language", "english"), {"voice": "anna", "language": "english"})):
+            said = subprocess.run(self.command("speak", "the stone", "--model", models / "voice.gguf", "--seed", "3", "--format", "pcm", *args),
+                                  capture_output=True, cwd=self.dir, env=self.environment(), timeout=300).stdout
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+            connection.request("POST", "/v1/audio/speech", json.dumps(
+                {"model": "voice", "input": "the stone", "seed": 3, "response_format": "pcm", "stream_format": "audio"} | body))
+            answer = connection.getresponse()
+            self.assertEqual((answer.status, answer.read()), (200, said))
+            connection.close()
+        listed = {each["id"]: each for each in self.call("/v1/models")["data"]}["voice"]
+        self.assertEqual((listed["capabilities"], listed["voices"]), (["speech"], ["anna"]))
+        error = self.call("/v1/audio/speech", {"model": "voice", "input": "x", "voice": "alloy"}, 400)["error"]
+        self.assertEqual(error["param"], "voice")
+        self.assertIn("anna", error["message"])
+        chat = self.call("/v1/chat/completions", {"model": "voice", "messages": [{"role": "user", "content": "x"}]}, 400)
+        self.assertIn("/v1/audio/speech", chat["error"]["message"])
+        rows = [json.loads(line) for line in self.lathe("--json", "ledger")[0].splitlines()]
+        self.assertIn("speak", json.dumps(rows))
+
+
 class Microphone(Case):
     def test_until_ctrl_c(self):
         # A recorder that writes the sound's head and samples, and goes on until it is ended.

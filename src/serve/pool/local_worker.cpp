@@ -49,26 +49,28 @@ Result<Likelihood> LocalWorker::likelihood(const Continuation& asked, const Stop
   return likelihood;
 }
 
-Result<Transcription> LocalWorker::transcribe(const SoundRequest& asked, const StopFlag& stop) {
+template <class Value>
+Result<Value> LocalWorker::await(
+    const std::function<ModelHost::Id(std::function<void(Result<Value>)>)>& begin,
+    Milliseconds limit, const StopFlag& stop) {
   struct Shared {
     std::mutex mutex;
     std::condition_variable changed;
-    std::optional<Result<Transcription>> heard;
+    std::optional<Result<Value>> said;
   };
   const auto shared = std::make_shared<Shared>();
   const Milliseconds start = system_clock().monotonic();
-  const ModelHost::Id id =
-      host_.transcribe(model_, asked, {}, {}, [shared](Result<Transcription> heard) {
-        const std::scoped_lock lock(shared->mutex);
-        shared->heard = std::move(heard);
-        shared->changed.notify_one();
-      });
+  const ModelHost::Id id = begin([shared](Result<Value> said) {
+    const std::scoped_lock lock(shared->mutex);
+    shared->said = std::move(said);
+    shared->changed.notify_one();
+  });
   bool cancelled = false, late = false;
   std::unique_lock lock(shared->mutex);
-  // The sound's bytes are the caller's: this waits for the host's last word in any case.
-  while (!shared->changed.wait_for(lock, Milliseconds(20),
-                                   [&] { return shared->heard.has_value(); })) {
-    late = late || system_clock().monotonic() - start > asked.time_limit;
+  // What is asked for is the caller's: this waits for the host's last word in any case.
+  while (
+      !shared->changed.wait_for(lock, Milliseconds(20), [&] { return shared->said.has_value(); })) {
+    late = late || system_clock().monotonic() - start > limit;
     if (cancelled || !(stop.raised() || late)) continue;
     lock.unlock();
     host_.cancel(id);
@@ -77,11 +79,40 @@ Result<Transcription> LocalWorker::transcribe(const SoundRequest& asked, const S
   }
   const std::string place = "worker " + name_;
   if (late)
-    return fail(ErrorKind::kTimeout, "{}: the sound was not written down within {}", place,
-                format_duration(asked.time_limit));
-  if (!*shared->heard) return at(place, shared->heard->error());
-  (*shared->heard)->usage.wall = system_clock().monotonic() - start;
-  return *std::move(shared->heard);
+    return fail(ErrorKind::kTimeout, "{}: it was not done within {}", place,
+                format_duration(limit));
+  if (!*shared->said) return at(place, shared->said->error());
+  (*shared->said)->usage.wall = system_clock().monotonic() - start;
+  return *std::move(shared->said);
+}
+
+Result<Transcription> LocalWorker::transcribe(const SoundRequest& asked, const StopFlag& stop) {
+  return await<Transcription>(
+      [&](ModelHost::OnTranscript told) {
+        return host_.transcribe(model_, asked, {}, {}, std::move(told));
+      },
+      asked.time_limit, stop);
+}
+
+Result<SpokenFile> LocalWorker::speak(const SpeechRequest& asked, const StopFlag& stop) {
+  SpokenFile file;
+  file.raw_rate = kSpeechRate;
+  file.model = model_;
+  LATHE_TRY(const Speech speech, await<Speech>(
+                                     [&](ModelHost::OnSpeech told) {
+                                       return host_.speak(
+                                           model_, asked, {},
+                                           [&](std::span<const std::int16_t> samples) {
+                                             for (const std::int16_t sample : samples) {
+                                               file.file += static_cast<char>(sample & 0xff);
+                                               file.file += static_cast<char>(sample >> 8 & 0xff);
+                                             }
+                                           },
+                                           std::move(told));
+                                     },
+                                     asked.time_limit, stop));
+  file.usage = speech.usage;
+  return file;
 }
 
 Result<HostReply> LocalWorker::ask(HostRequest request, const StopFlag& stop,

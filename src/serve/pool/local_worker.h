@@ -17,8 +17,14 @@ class LocalWorker final : public Worker {
                          const std::function<void(const Delta&)>& on_delta) override;
   Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override;
   Result<Transcription> transcribe(const SoundRequest& asked, const StopFlag& stop) override;
+  // As samples without a head.
+  Result<SpokenFile> speak(const SpeechRequest& asked, const StopFlag& stop) override;
 
  private:
+  // What the host says at last of what `begin` asks it for, cancelled by `stop` or `limit`.
+  template <class Value>
+  Result<Value> await(const std::function<ModelHost::Id(std::function<void(Result<Value>)>)>& begin,
+                      Milliseconds limit, const StopFlag& stop);
   // The first candidate, with the call's time; errors name the worker.
   Result<HostReply> ask(HostRequest request, const StopFlag& stop,
                         const std::function<void(const Delta&)>& on_delta);

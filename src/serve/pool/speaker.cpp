@@ -65,6 +65,9 @@ Result<infer::VoiceWish> SpeakerFile::wish_of(const SpeechRequest& request) cons
                      fmt::format("'{}' is no voice of '{}'; there are its own, which is default{}",
                                  clip_utf8(make_valid_utf8(voice), 60), info.name,
                                  info.voices.empty() ? "" : ", " + join(info.voices, ", ")));
+  if (request.speed != 1)
+    return cannot_be("unsupported_value",
+                     fmt::format("'{}' has a pace of its own: speed must be 1", info.name));
   infer::VoiceWish wish;
   wish.language = to_lower_ascii(request.language);
   wish.seed = static_cast<std::uint64_t>(request.seed.value_or(0));

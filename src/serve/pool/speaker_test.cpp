@@ -5,10 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <future>
 #include <thread>
 
 #include "infer/models/blueprint.h"
+#include "serve/pool/local_worker.h"
 #include "serve/pool/pool.h"
 
 namespace lathe::serve {
@@ -198,6 +200,9 @@ TEST_F(SpeakerTest, WhatCannotBeIsNamed) {
   EXPECT_THAT(noise, HasSubstr("unsupported_voice: the recording of the voice 'noise'"));
   EXPECT_THAT(noise, ::testing::Not(HasSubstr(dir.path().string())));
   asked.voice.clear();
+  asked.speed = 2;
+  EXPECT_THAT(refusal("voice", asked), HasSubstr("unsupported_value: 'voice' has a pace"));
+  asked.speed = 1;
   asked.language = "klingon";
   EXPECT_THAT(refusal("voice", asked), HasSubstr("unsupported_language: 'klingon'"));
   EXPECT_THAT(refusal("voice", request(" \n")), HasSubstr("unsupported_text: there is no text"));
@@ -209,6 +214,23 @@ TEST_F(SpeakerTest, WhatCannotBeIsNamed) {
   EXPECT_THAT(without, ::testing::Not(HasSubstr(dir.path().string())));
   EXPECT_EQ(model("alone").capabilities(), std::vector<std::string>{"speech"});
   EXPECT_EQ(model("alone").state, ModelState::kFailed);
+}
+
+TEST_F(SpeakerTest, IsAWorker) {
+  LocalWorker worker(*pool, "voice", "narrator");
+  StopFlag stop;
+  const auto file = worker.speak(request("the stone"), stop);
+  ASSERT_TRUE(file) << file.error().message;
+  const Samples own = alone("the stone", false);
+  ASSERT_EQ(file->file.size(), own.size() * 2);
+  EXPECT_EQ(std::memcmp(file->file.data(), own.data(), file->file.size()), 0);
+  EXPECT_EQ(file->raw_rate, 24000);
+  EXPECT_GT(file->usage.completion_tokens, 0);
+  SpeechRequest klingon = request("one");
+  klingon.language = "klingon";
+  EXPECT_THAT(worker.speak(klingon, stop).error().message, HasSubstr("worker narrator: 'klingon'"));
+  stop.raise();
+  EXPECT_EQ(worker.speak(request("one"), stop).error().kind, ErrorKind::kCancelled);
 }
 
 TEST_F(SpeakerTest, AnswersNothing) {
