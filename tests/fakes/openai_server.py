@@ -186,6 +186,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_always_500(self, _):
         self.error(503, "loading the model")
 
+    def do_loads_a_while(self, calls):
+        self.reply(503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}) if calls < 6 else self.good_stream()
+
+    def do_loads_for_good(self, _):
+        self.do_loads_a_while(0)
+
     def do_never_retry(self, _):
         self.error(500, "broken for good", x_should_retry="false")
 

@@ -28,6 +28,21 @@ bool may_retry(int status) {
   return status == 200 || status == 408 || status == 409 || status == 429 || status >= 500;
 }
 
+// A lathe and llama-server say so while they read a model, which may take minutes.
+bool is_loading(const HttpAnswer& answer) {
+  if (answer.status != 503) return false;
+  const auto json = parse_json(answer.body, {.max_bytes = 1 << 20});
+  const Json& error = json ? json_at(*json, "error") : Json();
+  return json_string(error, "code") == "loading" ||
+         json_string(error, "type") == "unavailable_error";
+}
+
+void pause(Milliseconds wait, const StopFlag& stop) {
+  const Milliseconds until = system_clock().monotonic() + wait;
+  while (system_clock().monotonic() < until && !stop.raised())
+    std::this_thread::sleep_for(Milliseconds(20));
+}
+
 std::vector<std::string> ids_of(const Json& models) {
   std::vector<std::string> names;
   for (const Json& model : models)
@@ -50,6 +65,7 @@ struct HttpWorker::Call {
 
 struct HttpWorker::Retry {
   bool worth = false;
+  bool loading = false;    // is tried again until the call's time is up
   Milliseconds asked{-1};  // what the server asks for; -1: nothing
   std::string refusal;     // the body of a 400 or 422
 };
@@ -124,7 +140,11 @@ Result<Json> HttpWorker::list_models(const Call& call) const {
                 .idle_limit = std::min(config_.idle_limit, Milliseconds(10'000)),
                 .total_limit = std::min(call.left(), Milliseconds(10'000)),
                 .max_body = 4 << 20};
-  LATHE_TRY(const HttpAnswer answer, http_call(http, call.stop));
+  LATHE_TRY(HttpAnswer answer, http_call(http, call.stop));
+  while (is_loading(answer) && config_.retry_delay < call.left() && !call.stop.raised()) {
+    pause(config_.retry_delay, call.stop);
+    LATHE_TRY(answer, http_call(http, call.stop));
+  }
   if (answer.status == 401 || answer.status == 403) return std::unexpected(error_of(answer, call));
   const auto json = parse_json(answer.body);
   if (answer.status != 200 || !json)
@@ -269,13 +289,16 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
     } else if (begins("data:") || begins("event:") || begins(":")) {
       status = reader.feed(answer->body);
     } else {
-      retry = {may_retry(answer->status) && !answer->never_retry, answer->retry_after, {}};
+      retry.worth = may_retry(answer->status) && !answer->never_retry;
+      retry.asked = answer->retry_after;
       return std::unexpected(error_of(*answer, call));
     }
   } else if (answer && !answer->streamed) {
     const Milliseconds asked =
         answer->retry_after.count() >= 0 ? answer->retry_after : retry_delay_in(answer->body);
-    retry = {may_retry(answer->status) && !answer->never_retry, asked, {}};
+    retry.worth = may_retry(answer->status) && !answer->never_retry;
+    retry.asked = asked;
+    retry.loading = is_loading(*answer);
     if (answer->status == 400 || answer->status == 422) retry.refusal = answer->body;
     return std::unexpected(error_of(*answer, call));
   }
@@ -292,14 +315,13 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
   return answer ? at(endpoint_.url, std::move(reply).error()) : reply;
 }
 
-bool HttpWorker::wait_to_retry(const Retry& retry, int tries, const Call& call) const {
+bool HttpWorker::wait_to_retry(const Retry& retry, int& tries, const Call& call) const {
   const Milliseconds wait = retry.asked.count() >= 0
                                 ? retry.asked
                                 : std::min(config_.retry_delay * (1 << (tries - 1)), kMaxBackOff);
   if (!retry.worth || tries > kRetries || wait > kMaxWait || wait >= call.left()) return false;
-  const Milliseconds until = system_clock().monotonic() + wait;
-  while (system_clock().monotonic() < until && !call.stop.raised())
-    std::this_thread::sleep_for(Milliseconds(20));
+  if (retry.loading) --tries;
+  pause(wait, call.stop);
   return true;
 }
 
@@ -573,7 +595,9 @@ Result<SpokenFile> HttpWorker::attempt_speech(const Json& fields, const Call& ca
   }
   const Milliseconds asked =
       answer->retry_after.count() >= 0 ? answer->retry_after : retry_delay_in(answer->body);
-  retry = {may_retry(answer->status) && !answer->never_retry, asked, {}};
+  retry.worth = may_retry(answer->status) && !answer->never_retry;
+  retry.asked = asked;
+  retry.loading = is_loading(*answer);
   if (answer->status == 400 || answer->status == 422) retry.refusal = answer->body;
   return std::unexpected(error_of(*answer, call));
 }

@@ -49,7 +49,8 @@ class HttpWorker : public Worker {
   WorkerInfo info() const override;
   Status ready(const StopFlag& stop) override;
   // Retries 408, 409, 429, 5xx, failed connections, pages that are no answer and answers that break
-  // off, twice; nothing once a delta was heard. Fields that a 400 names as unknown are left out
+  // off, twice, and a server that says it is loading until the time is up; nothing once a delta was
+  // heard. Fields that a 400 names as unknown are left out
   // from then on.
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override;
@@ -85,8 +86,9 @@ class HttpWorker : public Worker {
                                     const Call& call) const;
   Result<SpokenFile> spoken(const SpeechRequest& asked, Call& call, int& calls);
   Result<SpokenFile> attempt_speech(const Json& fields, const Call& call, Retry& retry) const;
-  // Before another attempt. False: there is to be none.
-  bool wait_to_retry(const Retry& retry, int tries, const Call& call) const;
+  // Before another attempt; one that met a server still loading is not counted. False: there is to
+  // be none.
+  bool wait_to_retry(const Retry& retry, int& tries, const Call& call) const;
   PeerKind peer(const Request& request, const Call& call);
   HttpCall post(std::string_view path, const std::string& body, const Call& call) const;
   // `shown`: what a person is shown of it. What waits for consent takes none of the call's time.

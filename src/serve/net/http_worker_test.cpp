@@ -161,6 +161,20 @@ TEST_F(HttpWorkerTest, StreamsAReply) {
   EXPECT_THAT(outgoing, Not(HasSubstr("purpose"))) << "labels are sent nowhere";
 }
 
+TEST_F(HttpWorkerTest, WaitsWhileTheServerSaysThatItLoads) {
+  const auto reply = ask(config("loads_a_while"));
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->text, "Hello wörld");
+  EXPECT_EQ(post_count("loads_a_while"), 6);
+  // Not longer than its call may take.
+  Request asked = request();
+  asked.time_limit = Milliseconds(300);
+  const auto late = ask(config("loads_for_good"), asked);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().kind, ErrorKind::kUnavailable);
+  EXPECT_THAT(late.error().message, HasSubstr("Loading model"));
+}
+
 TEST_F(HttpWorkerTest, RetriesWhatMayPass) {
   for (const auto& [scenario, posts] :
        {std::pair{"500_then_ok", 3}, {"429", 2}, {"429_seconds", 2}, {"close", 3}}) {

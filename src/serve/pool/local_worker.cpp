@@ -5,6 +5,15 @@
 #include <mutex>
 
 namespace lathe::serve {
+namespace {
+
+// The program or the machine that answered is gone; whoever asks again has it started, or called.
+bool is_lost(const Error& error) {
+  return error.kind == ErrorKind::kUnavailable &&
+         (error.code.empty() || error.code == "model_lost");
+}
+
+}  // namespace
 
 LocalWorker::LocalWorker(ModelHost& host, std::string model, std::string name)
     : host_(host), model_(std::move(model)), name_(name.empty() ? model_ : std::move(name)) {}
@@ -27,7 +36,17 @@ Status LocalWorker::sees() const {
 
 Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop,
                                     const std::function<void(const Delta&)>& on_delta) {
-  return ask(request, stop, on_delta);
+  bool heard = false;
+  const auto listen = [&](const Delta& delta) {
+    heard = true;
+    on_delta(delta);
+  };
+  const auto once = [&] {
+    return ask(request, stop, on_delta ? listen : std::function<void(const Delta&)>());
+  };
+  auto reply = once();
+  if (reply || heard || stop.raised() || !is_lost(reply.error())) return reply;
+  return once();
 }
 
 Result<Likelihood> LocalWorker::likelihood(const Continuation& asked, const StopFlag& stop) {

@@ -17,6 +17,7 @@ namespace {
 constexpr Milliseconds kLetGo{2};
 constexpr Milliseconds kTick{50};          // how soon what is wished for is seen
 constexpr Milliseconds kLookAgain{100};    // while it starts
+constexpr Milliseconds kLookLater{2'000};  // while it is ready
 constexpr Milliseconds kLookLimit{2'000};  // of one look
 constexpr Milliseconds kMeasureAgain{1'000};
 constexpr int kMeasureShare = 50;  // one part of so many of the time, at most, goes into measuring
@@ -137,18 +138,9 @@ void Program::run() {
     }
     take(ProgramTick());
     const ProgramPhase phase = state_.phase;  // nobody else writes it
-    if (phase == ProgramPhase::kStarting && now() >= look_at_) {
-      look_at_ = now() + kLookAgain;
-      if (answers()) {
-        measure_at_ = Milliseconds(0);  // what is told of it then is new
-        measure();
-        if (const Status own = check_port(); own)
-          take(ProgramAnswered());
-        else
-          take(ProgramUnwanted{own.error().message});
-      }
-    }
-    if (phase != ProgramPhase::kStopping) measure();
+    if (phase == ProgramPhase::kStopping) continue;
+    if (now() >= look_at_) look(phase);
+    measure();
   }
 }
 
@@ -230,7 +222,23 @@ Status Program::check_port() {
               port_, holder->program, holder->process);
 }
 
-bool Program::answers() {
+// Whether it can be asked. One that is busy may not say: only what it says of itself counts.
+void Program::look(ProgramPhase phase) {
+  const bool starts = phase == ProgramPhase::kStarting;
+  look_at_ = now() + (starts ? kLookAgain : kLookLater);
+  const int status = says();
+  if (status >= 500) return take(ProgramUnwell{status});
+  if (status != 200) return;
+  if (starts) {
+    measure_at_ = Milliseconds(0);  // what is told of it then is new
+    measure();
+    if (const Status own = check_port(); !own) return take(ProgramUnwanted{own.error().message});
+  }
+  take(ProgramAnswered());
+}
+
+// The status of what it answers; 0: it does not.
+int Program::says() {
   const auto answer = http_call({.url = fmt::format("http://127.0.0.1:{}{}", port_, spec_.ready),
                                  .body = {},
                                  .headers = {},
@@ -239,7 +247,7 @@ bool Program::answers() {
                                  .total_limit = kLookLimit,
                                  .max_body = std::size_t{1} << 20},
                                 hurry_);
-  return answer && answer->status == 200;
+  return answer ? answer->status : 0;
 }
 
 void Program::open_host() {

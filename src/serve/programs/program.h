@@ -61,7 +61,8 @@ class Program {
   void act(ProgramAct what);
   Status launch();
   Status check_port();
-  bool answers();
+  void look(ProgramPhase phase);
+  int says();
   void open_host();
   void close_host();
   void measure();

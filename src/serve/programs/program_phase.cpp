@@ -22,8 +22,15 @@ class Stepper {
   }
 
   ProgramStep operator()(const ProgramAnswered&) {
+    state_.unwell = 0;
     if (state_.phase != ProgramPhase::kStarting) return stay();
     return go(ProgramPhase::kReady, ProgramAct::kOpen);
+  }
+
+  ProgramStep operator()(const ProgramUnwell& unwell) {
+    if (state_.phase != ProgramPhase::kReady || ++state_.unwell < rules_.unwell) return stay();
+    failed(fmt::format("it says that it cannot be asked any more (status {})", unwell.status));
+    return go(ProgramPhase::kStopping, ProgramAct::kTerminate);
   }
 
   ProgramStep operator()(const ProgramUnwanted& unwanted) {
@@ -63,6 +70,7 @@ class Stepper {
     state_.phase = phase;
     state_.since = now_;
     state_.killed = false;
+    state_.unwell = 0;
     return {std::move(state_), act};
   }
   void failed(std::string why) {

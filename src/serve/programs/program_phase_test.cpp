@@ -50,6 +50,21 @@ TEST(ProgramPhase, StartsAnswersAndIsStopped) {
   EXPECT_THAT(life.state.problem, IsEmpty());
 }
 
+TEST(ProgramPhase, WhatSaysThreeTimesThatItCannotBeAskedGoes) {
+  Life life;
+  life.take(ProgramWanted());
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(life.take(ProgramUnwell{503}), Act::kNothing);  // it loads
+  EXPECT_EQ(life.take(ProgramAnswered()), Act::kOpen);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(life.take(ProgramUnwell{503}), Act::kNothing);
+  EXPECT_EQ(life.take(ProgramAnswered()), Act::kNothing);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(life.take(ProgramUnwell{503}), Act::kNothing);
+  EXPECT_EQ(life.take(ProgramUnwell{503}), Act::kTerminate);
+  EXPECT_THAT(life.state.problem, HasSubstr("cannot be asked any more (status 503)"));
+  EXPECT_EQ(life.take(ProgramUnwell{503}), Act::kNothing);
+  EXPECT_EQ(life.take(ProgramEnded{"killed by SIGTERM"}), Act::kTellFailed);
+  EXPECT_EQ(life.take(ProgramWanted()), Act::kStart);
+}
+
 TEST(ProgramPhase, WhatIgnoresSigtermIsKilledOnceAfterTheGrace) {
   Life life;
   life.take(ProgramWanted());
