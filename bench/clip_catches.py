@@ -310,13 +310,49 @@ class Bench:
                       critiques=[{k: c[k] for k in ("fingerprint", "locus", "claim", "evidence")} for c in verdict["critiques"]],
                       said="right" if right else f"{verdict['outcome']}: {[(c['fingerprint'], c['locus']) for c in verdict['critiques']]}"))
 
+    def looped(self, kind, index):
+        """The recipe's judges on scripted takes: the fault in the first take of scene `n`, the clip's own scenes after it."""
+        make, criterion, _ = KINDS[kind]
+        if self.known("loop: " + kind, index):
+            return
+        clip, n = self.clip(index), 1 if "shorter" in kind else index % 2
+        work = clip.dir / f"loop_{kind.replace(' ', '_')}"
+        work.mkdir(exist_ok=True)
+        make(clip, work / "whole.mp4", n, index)
+        chapters = json.loads(command(["ffprobe", "-v", "error", "-show_chapters", "-of", "json", work / "whole.mp4"]))["chapters"]
+        span = ["-ss", chapters[n]["start_time"]] + ([] if n else ["-to", chapters[0]["end_time"]])
+        command(["ffmpeg", "-v", "error", "-y", *span, "-i", work / "whole.mp4", "-map", "0:v", "-map", "0:a", "-map", "0:s?",
+                 "-map_chapters", "-1", *ENCODE, work / f"P{n + 1:03}-1.mp4"])
+        for scene in ("P001.mp4", "P002.mp4"):
+            (work / scene).write_bytes((clip.dir / "out" / scene).read_bytes())
+        files = ["P001.mp4", "P002.mp4", f"P{n + 1:03}-1.mp4"]
+        maker = f"""[make]
+kind = "command"
+command = ["sh", "-c", "cat $1-$2.mp4 2>/dev/null || cat $1.mp4", "sh", "{{key}}", "{{lap}}"]
+files = {json.dumps(files)}
+media_type = "video/mp4"
+extension = "mp4"
+ladder = ["takes"]
+
+"""
+        (work / "takes.toml").write_text(re.sub(r"\[make\].*?(?=\[\[judge)", lambda _: maker, self.recipe, count=1, flags=re.S))
+        out = command([self.lathe, "--json", "loop", "takes.toml", "--input", "../brief.txt", "--out", "out"], fine=(0, 1, 2), cwd=work)
+        events = [json.loads(line) for line in out.splitlines()]
+        (work / "events.jsonl").write_text(out)
+        laps = [sum(e["kind"] == "made" and e["body"]["track"] == track for e in events) for track in range(2)]
+        state = [e["body"]["state"] for e in events if e["kind"] == "end"]
+        caught = re.search(criterion, json.dumps([e for e in events if e["kind"] == "verdict" and e["body"].get("track") == n])) is not None
+        right = caught and state == ["passed"] and laps[n] == 2 and laps[1 - n] == 1
+        self.add(dict(kind="loop: " + kind, clip=index, scene=n + 1, laps=laps, state=state, caught=caught, right=right,
+                      said="repaired" if right else f"{state}, laps {laps}, caught {caught}"))
+
     def table(self):
         count = collections.defaultdict(lambda: [0, 0, 0])
         for row in self.rows:
             for k, more in enumerate([True, row["caught"], row["right"]]):
                 count[row["kind"]][k] += more
         print("| fault | clips | caught | by the right criterion, at the right place |\n|---|---|---|---|")
-        for kind in KINDS:
+        for kind in [*KINDS, *("loop: " + each for each in KINDS)]:
             if kind in count:
                 print("| {} | {} | {} | {} |".format(kind, *count[kind]))
         clips, alarms, _ = count["unspoiled"]
@@ -330,6 +366,7 @@ def main():
     parser.add_argument("--clips", type=int, default=30)
     parser.add_argument("--a-kind", type=int, default=20)
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--loop", type=int, default=0)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     bench = Bench(options)
@@ -339,6 +376,8 @@ def main():
             if index < options.a_kind:
                 for kind in options.kinds.split(","):
                     bench.spoiled(kind, index)
+            for kind in options.kinds.split(",") if index < options.loop else []:
+                bench.looped(kind, index)
     bench.table()
 
 
