@@ -259,6 +259,12 @@ def at_place(critique, scene, when):
     return times is not None and times[0] <= when[1] + 0.3 and times[1] >= when[0] - 0.3
 
 
+def elsewhere(row):
+    """Whether a scene without a fault was accused as well."""
+    scenes = {int(n) for c in row["critiques"] for n in re.findall(r"^scene (\d+)", c["locus"]) + re.findall(r"^scene (\d+):", c["claim"])}
+    return KINDS[row["kind"]][2] and bool(scenes - {row["scene"]})
+
+
 class Bench:
     def __init__(self, options):
         self.lathe, self.dir = options.lathe.resolve(), options.work.resolve()
@@ -347,16 +353,20 @@ ladder = ["takes"]
                       said="repaired" if right else f"{state}, laps {laps}, caught {caught}"))
 
     def table(self):
-        count = collections.defaultdict(lambda: [0, 0, 0])
+        kinds = collections.defaultdict(list)
         for row in self.rows:
-            for k, more in enumerate([True, row["caught"], row["right"]]):
-                count[row["kind"]][k] += more
-        print("| fault | clips | caught | by the right criterion, at the right place |\n|---|---|---|---|")
-        for kind in [*KINDS, *("loop: " + each for each in KINDS)]:
-            if kind in count:
-                print("| {} | {} | {} | {} |".format(kind, *count[kind]))
-        clips, alarms, _ = count["unspoiled"]
-        print(f"| none | {clips} | {alarms} false alarms | |")
+            kinds[row["kind"]].append(row)
+        print("| fault | clips | caught | by the right criterion, at the right place | the other scene accused too |\n|---|---|---|---|---|")
+        for kind in KINDS:
+            if rows := kinds[kind]:
+                print(f"| {kind} | {len(rows)} | {sum(r['caught'] for r in rows)} | {sum(r['right'] for r in rows)} | {sum(map(elsewhere, rows))} |")
+        unspoiled = kinds["unspoiled"]
+        print(f"| none | {len(unspoiled)} | {sum(r['caught'] for r in unspoiled)} false alarms | | |")
+        if any(kind.startswith("loop: ") for kind in kinds):
+            print("\n| fault in a first take | loops | caught | only that scene made again, passed |\n|---|---|---|---|")
+        for kind in KINDS:
+            if rows := kinds["loop: " + kind]:
+                print(f"| {kind} | {len(rows)} | {sum(r['caught'] for r in rows)} | {sum(r['right'] for r in rows)} |")
 
 
 def main():
