@@ -183,26 +183,28 @@ def shifted(times, late):
     return " --> ".join(moved(each) for each in times.split(" --> "))
 
 
-def stretch(clip, n, seconds):
+def stretch(clip, n, i, seconds, said=False):
+    """A stretch of the scene, of what is said in it: near its start, its middle, its end."""
     scene = clip.facts()["scenes"][n]
-    start = scene["start"] + 0.4
-    return start, min(start + seconds, scene["end"] - 0.1)
+    low, high = scene["said"] if said else (scene["start"] + 0.4, scene["end"] - 0.1)
+    start = low + max(0, high - low - seconds) * (i % 3) / 2
+    return start, min(start + seconds, high)
 
 
-def frozen_stretch(clip, to, n, _):
-    a, b = stretch(clip, n, 2.5)
+def frozen_stretch(clip, to, n, i):
+    a, b = stretch(clip, n, i, 2.5)
     clip.changed(to, video=f"split[p][q];[p][q]freezeframes=first={a * 25:.0f}:last={b * 25:.0f}:replace={a * 25:.0f}")
     return a, b
 
 
-def black_stretch(clip, to, n, _):
-    a, b = stretch(clip, n, 0.8)
+def black_stretch(clip, to, n, i):
+    a, b = stretch(clip, n, i, 0.8)
     clip.changed(to, video=f"drawbox=t=fill:color=black:enable='between(t,{a:.2f},{b:.2f})'")
     return a, b
 
 
-def silent_stretch(clip, to, n, _):
-    a, b = stretch(clip, n, 2.0)
+def silent_stretch(clip, to, n, i):
+    a, b = stretch(clip, n, i, 2.0, said=True)
     clip.changed(to, audio=f"volume=0:enable='between(t,{a:.2f},{b:.2f})'")
     return a, b
 

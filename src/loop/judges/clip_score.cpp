@@ -41,18 +41,24 @@ void stretch_faults(const std::vector<ClipScene>& scenes, std::size_t index,
 void silence_faults(const std::vector<ClipScene>& scenes, std::size_t index, const FilmSight& sight,
                     const ClipLimits& limits, std::vector<Critique>& faults) {
   const ClipScene& scene = scenes[index];
-  // What is silent after the line is a matter of the scene's length.
+  // Captions tell of a line that breaks off. What is silent after it is a matter of the scene's
+  // length.
+  const std::vector<Caption> captions = captions_in(sight.captions, scene.at);
+  const double line_end =
+      captions.empty() ? scene.speech_end : std::max(scene.speech_end, captions.back().end);
   std::vector<Stretch> inside;
-  for (const Stretch& silent : sight.silent)
-    if (!scene.spoken() || silent.start < scene.speech_end - kEdge)
-      if (const Stretch in = common(silent, scene.at); in.seconds() >= limits.film.silent - kEdge)
-        inside.push_back(in);
+  for (const Stretch& silent : sight.silent) {
+    Stretch in = common(silent, scene.at);
+    if (scene.spoken() && silent.start >= scene.speech_end - kEdge)
+      in.end = std::min(in.end, line_end);
+    if (in.seconds() >= limits.film.silent - kEdge) inside.push_back(in);
+  }
   stretch_faults(scenes, index, inside, "silent", "nothing is heard: the narration is missing here",
                  limits.film.silent - kEdge, faults);
 }
 
 void length_faults(const std::vector<ClipScene>& scenes, std::size_t index,
-                   const ClipLimits& limits, std::vector<Critique>& faults) {
+                   const ClipLimits& limits, bool silenced, std::vector<Critique>& faults) {
   const ClipScene& scene = scenes[index];
   const std::string place = clip_place(index, scenes.size(), scene.at);
   const double shown = scene.at.seconds(), needed = reading_seconds(scene, limits);
@@ -63,7 +69,7 @@ void length_faults(const std::vector<ClipScene>& scenes, std::size_t index,
                                             reading_length(scene.shown), shown, needed)));
   const double line = scene.speech_end - scene.at.start;
   const double most = std::max(line, 1.25 * needed) + limits.longer;
-  if (scene.spoken() && limits.longer > 0 && shown > most + kEdge)
+  if (scene.spoken() && !silenced && limits.longer > 0 && shown > most + kEdge)
     faults.push_back(clip_fault("longer", index,
                                 clip_place(index, scenes.size(), {scene.speech_end, scene.at.end}),
                                 "the scene goes on after its line: end it",
@@ -72,7 +78,7 @@ void length_faults(const std::vector<ClipScene>& scenes, std::size_t index,
 }
 
 void caption_faults(const std::vector<ClipScene>& scenes, std::size_t index, const FilmSight& sight,
-                    const ClipLimits& limits, std::vector<Critique>& faults) {
+                    const ClipLimits& limits, bool silenced, std::vector<Critique>& faults) {
   const ClipScene& scene = scenes[index];
   const std::vector<Caption> captions = captions_in(sight.captions, scene.at);
   const auto fault = [&](std::string_view kind, const Stretch& at, std::string claim,
@@ -94,9 +100,10 @@ void caption_faults(const std::vector<ClipScene>& scenes, std::size_t index, con
   if (span.start < scene.at.start - kEdge || span.end > scene.at.end + kEdge)
     fault("caption_time", span, "the captions do not lie within their scene",
           fmt::format("the scene is {}", range_text(scene.at)));
-  else if (scene.spoken() && (std::abs(span.start - scene.speech_start) > kCaptionEarly ||
-                              span.end < scene.speech_end - kCaptionEarly ||
-                              span.end > scene.speech_end + kCaptionLate))
+  else if (scene.spoken() && !silenced &&
+           (std::abs(span.start - scene.speech_start) > kCaptionEarly ||
+            span.end < scene.speech_end - kCaptionEarly ||
+            span.end > scene.speech_end + kCaptionLate))
     fault("caption_time", span, "the captions are not there while their line is said",
           fmt::format("it is said {}", range_text({scene.speech_start, scene.speech_end})));
 }
@@ -183,9 +190,12 @@ std::vector<Critique> scene_faults(const std::vector<ClipScene>& scenes, std::si
   });
   stretch_faults(scenes, index, frozen, "frozen", "the picture stands still", limits.film.frozen,
                  faults);
+  // Where a part of the line is silent, nothing tells when it begins and ends.
+  const std::size_t before = faults.size();
   if (limits.film.silent > 0) silence_faults(scenes, index, sight, limits, faults);
-  length_faults(scenes, index, limits, faults);
-  caption_faults(scenes, index, sight, limits, faults);
+  const bool silenced = faults.size() > before;
+  length_faults(scenes, index, limits, silenced, faults);
+  caption_faults(scenes, index, sight, limits, silenced, faults);
   return faults;
 }
 

@@ -284,6 +284,18 @@ TEST(ClipRules, CountSilenceBeforeTheLineEndsAndBlackOnce) {
   EXPECT_THAT(ruled(ruled_scene(3.5), sight), ::testing::IsEmpty());
   sight.silent = {{0.4, 1.9}};
   EXPECT_THAT(ruled(ruled_scene(3.5), sight), ::testing::ElementsAre("clip:silent:1"));
+  // Captions that go on tell that the line breaks off; its length says nothing then.
+  sight.captions = {{0.3, 4, "one two three"}};
+  sight.silent = {{2, 4.4}};
+  EXPECT_THAT(ruled(ruled_scene(4.4), sight), ::testing::Contains("clip:silent:1"));
+  EXPECT_THAT(ruled(ruled_scene(4.4), sight), ::testing::Not(::testing::Contains("clip:longer:1")));
+  // A line whose beginning is silent has the captions it should have.
+  ClipScene late = ruled_scene(4.4);
+  late.speech_start = 2.3;
+  late.speech_end = 4;
+  sight.silent = {{0, 2.3}};
+  EXPECT_THAT(ruled(late, sight), ::testing::ElementsAre("clip:silent:1"));
+  sight.captions = {{0.3, 2, "one two three"}};
   sight.silent = {};
   sight.black = sight.frozen = {{0.5, 3}};
   EXPECT_THAT(ruled(ruled_scene(3.5), sight), ::testing::ElementsAre("clip:black:1"));
