@@ -712,8 +712,8 @@ TEST_F(SpeechWorkerTest, IsAskedForAWav) {
   const Json seen = server_->seen("speech").back();
   EXPECT_EQ(seen["path"], "/v1/audio/speech");
   EXPECT_EQ(seen["headers"]["Authorization"], std::string("Bearer ") + kKey);
-  const Json expected = {{"model", "fake-1"},        {"input", "the stöne"},  {"voice", "alloy"},
-                         {"response_format", "wav"}, {"language", "english"}, {"seed", 2001}};
+  const Json expected = {{"model", "fake-1"}, {"input", "the stöne"},  {"response_format", "wav"},
+                         {"voice", "alloy"},  {"language", "english"}, {"seed", 2001}};
   EXPECT_EQ(body_of_last("speech"), expected);
   EXPECT_EQ(seen["body"], outgoing) << "exactly what leaves is shown";
   SpeechRequest plain;
