@@ -11,6 +11,7 @@ from serve_test import Server
 FAKE = SOURCE / "tests/fakes/cluster_engine.py"
 PATIENCE = 120
 DEAD = "EngineCore encountered an issue"
+BROKEN = "nothing answers|the exchange broke|was cut off"  # by when it was asked
 RECIPE = """
 recipe = "echo"
 version = 1
@@ -88,14 +89,14 @@ class ClusterWorkers(Case):
                 self.assertTrue(all(body["model"] == model and "prediction" not in body for body in bodies(self.notes)))
 
     def test_one_that_loses_a_machine_passes_nothing(self):
-        for kind, mode, said in (("llama", "cut", "nothing answers"), ("vllm", "exit", "nothing answers"), ("vllm", "unwell", DEAD)):
+        for kind, mode, said in (("llama", "cut", BROKEN), ("vllm", "exit", f"{BROKEN}|{DEAD}"), ("vllm", "unwell", DEAD)):
             with self.subTest(mode):
                 self.notes.unlink(missing_ok=True)
                 engine = Engine(self, kind, "--die", mode)
                 events = self.loop(engine, code=3)
                 (end,) = [e["body"] for e in events if e["kind"] == "end"]
                 self.assertEqual((end["state"], end["passed"]), ("not_judged", 0))
-                self.assertIn(said, end["reason"])
+                self.assertRegex(end["reason"], said)
                 self.assertEqual([e for e in events if e["kind"] == "verdict"], [])
                 # Somebody starts it again, and the loop too.
                 engine.process.kill()
@@ -132,8 +133,8 @@ class ClusterServer(Server):
         (model,) = self.call("/v1/models")["data"]
         self.assertEqual((model["id"], model["max_model_len"]), ("org/big", 32768))
         self.assertIn(DEAD, self.say("a b c", 503, "org/big")["error"]["message"])
-        self.assertIn("answers", json.dumps(self.say("a b c", 503, "org/big")))
         engine.process.wait(PATIENCE)
+        self.say("a b c", 503, "org/big")
         engine.start()
         self.eventually(lambda: self.row("org/big")["state"] == "ready", PATIENCE)
         answer = self.say("a b c", model="org/big")
@@ -141,12 +142,13 @@ class ClusterServer(Server):
         self.assertEqual((answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]), (7, 3))
 
     def test_one_that_the_server_starts(self):
-        for kind, mode, said in (("llama", "cut", "Remote RPC server crashed"), ("vllm", "exit", DEAD), ("vllm", "unwell", DEAD)):
+        for kind, mode, said in (("llama", "cut", "Remote RPC server crashed"), ("vllm", "exit", f"{DEAD}|the Ray worker of rank 9 died"),
+                                 ("vllm", "unwell", DEAD)):
             with self.subTest(mode):
                 self.notes.unlink(missing_ok=True)
                 (self.models / "models.toml").write_text(f"[model.big]\n{program(self.notes, kind, '--die', mode)}")
                 self.start()
-                self.assertIn(said, self.say("a b c", 503)["error"]["message"])
+                self.assertRegex(self.say("a b c", 503)["error"]["message"], said)
                 self.eventually(lambda: self.row("big")["state"] != "ready", PATIENCE)
                 self.assertEqual(self.say("a b c")["choices"][0]["message"]["content"].split(), ["a", "b", "c"])
                 self.assertEqual(self.notes.read_text().count("start "), 2)

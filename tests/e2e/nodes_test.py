@@ -29,15 +29,18 @@ laps = 4
 '''
 
 
-class Nodes(Case):
+class Machines(Case):
+    """Homes of one directory as machines, each with its own settings, and what is run there."""
+
     def setUp(self):
         super().setUp()
         self.home = "desk"
+
+    def found(self):
+        """A fleet with a database of its own."""
         self.postgres = Postgres()
         self.addCleanup(self.postgres.end)
         self.at("desk", "fleet", "init", "--db", self.postgres.address, "--name", "desk")
-        self.write("numbers.txt", "0\n1\n2\n3\n")
-        self.write("sums.toml", RECIPE)
 
     def environment(self):
         return super().environment() | {"HOME": str(self.dir / self.home)}
@@ -46,11 +49,14 @@ class Nodes(Case):
         self.home = home
         return self.events(*args, code=code)
 
+    def journal_of(self, home):
+        return self.dir / home / "journal"
+
     def start(self, home, *args):
         self.home = home
         log = open(self.dir / f"{home}.log", "a", encoding="utf-8")
         self.addCleanup(log.close)
-        process = subprocess.Popen([LATHE, "--journal", str(self.dir / home / "journal"), "--json", *map(str, args)], text=True,
+        process = subprocess.Popen([LATHE, "--journal", str(self.journal_of(home)), "--json", *map(str, args)], text=True,
                                    stdout=subprocess.PIPE, stderr=log, cwd=self.dir, env=self.environment())
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
@@ -95,6 +101,14 @@ class Nodes(Case):
     def end(self, run):
         out, _ = run.communicate(timeout=PATIENCE)
         self.assertEqual(run.returncode, 0, out + (self.dir / "desk.log").read_text())
+
+
+class Nodes(Machines):
+    def setUp(self):
+        super().setUp()
+        self.found()
+        self.write("numbers.txt", "0\n1\n2\n3\n")
+        self.write("sums.toml", RECIPE)
 
     def test_made_here_and_judged_there(self):
         self.join("maker-box", "judge-box")

@@ -38,16 +38,26 @@ class Postgres:
         with open(data / "pg_hba.conf", "w") as file:
             file.write("local all all trust\nhost all +lathe_node 127.0.0.1/32 scram-sha-256\n")
         self.port = free_port()
-        self.server = subprocess.Popen(
-            [self.programs / "postgres", "-D", data, "-k", self.dir, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
-             "-c", "max_connections=30"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.user())
-        for _ in range(10 * PATIENCE):
-            if subprocess.run([self.programs / "pg_isready", "-q", "-h", self.dir, "-p", str(self.port)], check=False).returncode == 0:
-                break
-            time.sleep(0.1)
+        self.start()
         self.sql("CREATE ROLE anna LOGIN CREATEROLE", "admin", "postgres")
         self.sql("CREATE DATABASE fleet OWNER anna", "admin", "postgres")
         self.address = f"postgresql:///fleet?host={self.dir}&port={self.port}&user=anna&sslmode=disable"
+
+    def start(self):
+        """Also after kill(), whose children it waits for."""
+        for _ in range(10 * PATIENCE):
+            self.server = subprocess.Popen(
+                [self.programs / "postgres", "-D", self.dir / "data", "-k", self.dir, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
+                 "-c", "fsync=off", "-c", "max_connections=30"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.user())
+            while self.server.poll() is None:
+                if subprocess.run([self.programs / "pg_isready", "-q", "-h", self.dir, "-p", str(self.port)], check=False).returncode == 0:
+                    return
+                time.sleep(0.1)
+            time.sleep(0.1)
+
+    def kill(self):
+        self.server.kill()
+        self.server.wait()
 
     def user(self):
         return {"user": self.nobody.pw_uid, "group": self.nobody.pw_gid, "extra_groups": []} if self.nobody else {}
