@@ -193,7 +193,8 @@ TEST_F(PauseTest, WhatAWorkerWasAskedIsKept) {
     if (const auto* made = std::get_if<CandidateMade>(&entry.event)) {
       ASSERT_TRUE(made->prompt);
       prompts.push_back(journal_.blob(*made->prompt).value());
-    } else if (const auto* given = std::get_if<VerdictGiven>(&entry.event); given && given->prompt) {
+    } else if (const auto* given = std::get_if<VerdictGiven>(&entry.event);
+               given && given->prompt) {
       EXPECT_EQ(given->judge_name, "rubric");
       judges.push_back(journal_.blob(*given->prompt).value());
     }
