@@ -77,49 +77,56 @@ class Clip:
         return [block.split("\n", 2)[1:] for block in blocks]
 
     # The clip with other pictures, sound or captions; chapters stay where `chapters` does not say otherwise.
-    def changed(self, to, video="null", audio="anull", captions=None, chapters=None, more=()):
+    def changed(self, to, video="null", audio="anull", captions=None, chapters=None, inputs=()):
         srt, meta = to.with_suffix(".srt"), to.with_suffix(".ffmeta")
         rows = self.captions() if captions is None else captions
         srt.write_text("".join(f"{n + 1}\n{times}\n{text}\n\n" for n, (times, text) in enumerate(rows)))
         spans = chapters or [(each["start"], each["end"]) for each in self.facts()["scenes"]]
         meta.write_text(";FFMETADATA1\n" + "".join(f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={a * 1000:.0f}\nEND={b * 1000:.0f}\ntitle={n + 1}\n"
                                                    for n, (a, b) in enumerate(spans)))
-        command(["ffmpeg", "-v", "error", "-y", "-i", self.film, "-i", srt, "-i", meta, "-filter_complex", f"[0:v]{video}[v];[0:a]{audio}[a]",
-                 "-map", "[v]", "-map", "[a]", "-map", "1:s", "-map_chapters", "2", "-map_metadata", "2", *ENCODE, *more, to])
+        others = [argument for each in inputs for argument in ("-i", each)]
+        command(["ffmpeg", "-v", "error", "-y", "-i", self.film, "-i", srt, "-i", meta, *others,
+                 "-filter_complex", f"[0:v]{video}[v];[0:a]{audio}[a]",
+                 "-map", "[v]", "-map", "[a]", "-map", "1:s", "-map_chapters", "2", "-map_metadata", "2", *ENCODE, to])
 
-    # The clip made of other scenes, with the captions it had: a fault of picture or sound and of nothing else.
-    def remade(self, to, scenes, text_size=None):
+    # The clip with scene `n` made of another text: only its picture, held as long as the scene was, or its sound too. The
+    # captions say what they did, and the other scene stays as it was: a fault of picture or sound and of nothing else.
+    def remade(self, to, n, scene, text_size=None, sound=False):
         work = to.with_suffix("")
         work.mkdir(exist_ok=True)
-        for n, scene in enumerate(scenes):
-            record = {"key": f"P{n + 1}", "text": scene}
-            if text_size and text_size[n]:
-                record["text_size"] = text_size[n]
-            with open(work / "u.jsonl", "a" if n else "w") as out:
-                out.write(json.dumps(record) + "\n")
-        recipe = (self.bench.recipe).split("[[judge]]")[0]
-        (work / "spoil.toml").write_text(recipe + NO_JUDGE)
+        record = {"key": "P1", "text": scene} | ({"text_size": text_size} if text_size else {})
+        (work / "u.jsonl").write_text(json.dumps(record) + "\n")
+        (work / "spoil.toml").write_text(self.bench.recipe.split("[[judge]]")[0] + NO_JUDGE)
         command([self.bench.lathe, "loop", "spoil.toml", "--input", "u.jsonl", "--set", "unit.split=jsonl", "--out", "out"], cwd=work)
-        srt, said = work / "said.srt", (work / "out/clip.srt").read_text()
-        for spoilt, right in zip(scenes, self.scenes):
-            said = said.replace(parts(spoilt)[2], parts(right)[2])
-        srt.write_text(said)
-        command(["ffmpeg", "-v", "error", "-y", "-i", work / "out/clip.mp4", "-i", srt, "-map", "0:v", "-map", "0:a", "-map", "1:s",
-                 "-c", "copy", "-c:s", "mov_text", "-map_chapters", "0", to])
+        film = work / "out/P1.mp4"
+        new = float(command(["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "stream=duration", "-of", "csv=p=0", film]))
+        spans = [(each["start"], each["end"]) for each in self.facts()["scenes"]]
+        old, cut = spans[n][1] - spans[n][0], spans[0][1]
+        keep = f"trim={cut}" if n == 0 else f"trim=0:{cut}"
+        order = "[new][kept]" if n == 0 else "[kept][new]"
+        slow = "null" if sound else f"setpts=PTS*{old / new:.5f}"
+        video = f"{keep},setpts=PTS-STARTPTS,fps=25[kept];[3:v]setpts=PTS-STARTPTS,{slow},fps=25[new];{order}concat=n=2:v=1:a=0"
+        if not sound:
+            return self.changed(to, video, inputs=[film])
+        order = order.replace("[new]", "[said]").replace("[kept]", "[heard]")
+        audio = f"a{keep},asetpts=PTS-STARTPTS[heard];[3:a]asetpts=PTS-STARTPTS[said];{order}concat=n=2:v=0:a=1"
+        said, late = (work / "out/clip.srt").read_text().split("\n")[1], new - old if n == 0 else 0
+        captions = [[shifted(said, spans[n][0]), c[1]] if within(c, self.facts()["scenes"][n]) else [shifted(c[0], late), c[1]]
+                    for c in self.captions()]
+        return self.changed(to, video, audio, captions, [(0, cut + late), (cut + late, spans[1][1] + new - old)], [film])
 
 
 # Each puts its fault into scene `n` of the clip, and says when in the clip it is (None: the scene's, or no time).
 def misspelt_title(clip, to, n, i):
-    scenes = list(clip.scenes)
-    heading, points, line = parts(scenes[n])
+    heading, points, line = parts(clip.scenes[n])
     words = heading.split()
-    words[-1 - i % 2] = misspelt(words[-1 - i % 2], i) if words[-1 - i % 2] != "#" else words[-1 - i % 2]
-    scenes[n] = "\n".join([" ".join(words), *points, line])
-    clip.remade(to, scenes)
+    at = len(words) - 1 - i % (len(words) - 1)
+    words[at] = misspelt(words[at], i)
+    clip.remade(to, n, "\n".join([" ".join(words), *points, line]))
 
 
 def text_too_small(clip, to, n, _):
-    clip.remade(to, clip.scenes, [0.012 if k == n else None for k in range(2)])
+    clip.remade(to, n, clip.scenes[n], text_size=0.012)
 
 
 def word_at(clip, n, i):
@@ -137,11 +144,11 @@ def slurred_word(clip, to, n, i):
 
 
 def wrong_word(clip, to, n, i):
-    scenes, word = list(clip.scenes), word_at(clip, n, i)["word"]
-    heading, points, line = parts(scenes[n])
+    word = word_at(clip, n, i)["word"]
+    heading, points, line = parts(clip.scenes[n])
     other = next(each for each in WRONG_WORDS[i % 5:] + WRONG_WORDS if each not in line.lower())
-    scenes[n] = "\n".join([heading, *points, re.sub(rf"\b{re.escape(word)}\b", other, line, count=1, flags=re.I)])
-    clip.remade(to, scenes)
+    said = re.sub(rf"\b{re.escape(word)}\b", other, line, count=1, flags=re.I)
+    clip.remade(to, n, "\n".join([heading, *points, said]), sound=True)
 
 
 def caption_missing(clip, to, n, _):
