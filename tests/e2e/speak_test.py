@@ -145,9 +145,10 @@ class ServeModelSpeech(Server):
         self.assertIn("anna", error["message"])
         chat = self.call("/v1/chat/completions", {"model": "voice", "messages": [{"role": "user", "content": "x"}]}, 400)
         self.assertIn("/v1/audio/speech", chat["error"]["message"])
+        rows = {row["name"]: row for row in self.call("/v1/usage?by=model")["data"]}
+        self.assertEqual((rows["voice"]["calls"], rows["voice"]["failed"]), (4, 2), "what was refused is a row, too")
+        self.assertGreater(rows["voice"]["out"], 0)
         self.end()
-        rows = [json.loads(line) for line in self.lathe("--json", "ledger", "--by", "model")[0].splitlines()]
-        self.assertIn("voice", [row["name"] for row in rows])
 
 
 class Microphone(Case):
