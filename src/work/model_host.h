@@ -152,6 +152,9 @@ inline Usage usage_of_answer(const Relevance& read) {
 inline Usage usage_of_answer(const Transcription& heard) {
   return heard.usage;
 }
+// Half of what was to be said is no sound of it: the error where the model was cut off.
+Status whole_speech(const Result<Speech>& spoken, std::string_view model);
+
 inline Usage usage_of_answer(const Speech& spoken) {
   return spoken.usage;
 }

@@ -216,6 +216,17 @@ Result<SpokenFile> Worker::speak(const SpeechRequest&, const StopFlag&) {
               "worker {}: speaks nothing; name a server that has /audio/speech", info().name);
 }
 
+Status whole_speech(const Result<Speech>& spoken, std::string_view model) {
+  if (!spoken) return std::unexpected(spoken.error());
+  if (spoken->ended) return {};
+  return std::unexpected(
+      Error{ErrorKind::kInvalid,
+            fmt::format("'{}' did not come to its end within {} frames and was cut off: another "
+                        "seed may help, or a shorter text",
+                        model, spoken->usage.completion_tokens),
+            "unsupported_text"});
+}
+
 ModelHost::Id ModelHost::speak(const std::string& model, SpeechRequest, Asker, OnSamples,
                                OnSpeech on_speech) {
   on_speech(std::unexpected(

@@ -19,43 +19,24 @@ class LabelledWorker : public Worker {
   Status sees() const override { return worker_.sees(); }
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override {
-    {
-      const std::lock_guard lock(mutex_);
-      sent_ = prompt_text(request);
-    }
-    Request labelled = request;
-    labelled.labels.insert(labels_.begin(), labels_.end());
-    return worker_.complete(labelled, stop, on_delta);
+    note(prompt_text(request));
+    return worker_.complete(labelled(request), stop, on_delta);
   }
   Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override {
-    Continuation labelled = asked;
-    labelled.labels.insert(labels_.begin(), labels_.end());
-    return worker_.likelihood(labelled, stop);
+    return worker_.likelihood(labelled(asked), stop);
   }
   Result<Transcription> transcribe(const SoundRequest& asked, const StopFlag& stop) override {
-    SoundRequest labelled = asked;
-    labelled.labels.insert(labels_.begin(), labels_.end());
-    return worker_.transcribe(labelled, stop);
+    return worker_.transcribe(labelled(asked), stop);
   }
 
   Result<Painted> paint(const PictureRequest& asked, const StopFlag& stop) override {
-    {
-      const std::lock_guard lock(mutex_);
-      sent_ = make_valid_utf8(asked.prompt);
-    }
-    PictureRequest labelled = asked;
-    labelled.labels.insert(labels_.begin(), labels_.end());
-    return worker_.paint(labelled, stop);
+    note(make_valid_utf8(asked.prompt));
+    return worker_.paint(labelled(asked), stop);
   }
 
   Result<SpokenFile> speak(const SpeechRequest& asked, const StopFlag& stop) override {
-    {
-      const std::lock_guard lock(mutex_);
-      sent_ = make_valid_utf8(asked.text);
-    }
-    SpeechRequest labelled = asked;
-    labelled.labels.insert(labels_.begin(), labels_.end());
-    return worker_.speak(labelled, stop);
+    note(make_valid_utf8(asked.text));
+    return worker_.speak(labelled(asked), stop);
   }
 
   // The last request; nullopt: there was none.
@@ -65,6 +46,16 @@ class LabelledWorker : public Worker {
   }
 
  private:
+  template <class Asked>
+  Asked labelled(Asked asked) const {
+    asked.labels.insert(labels_.begin(), labels_.end());
+    return asked;
+  }
+  void note(std::string sent) {
+    const std::lock_guard lock(mutex_);
+    sent_ = std::move(sent);
+  }
+
   Worker& worker_;
   const std::map<std::string, std::string> labels_;
   mutable std::mutex mutex_;

@@ -111,10 +111,12 @@ bool HttpWorker::is_cloud() const {
   return endpoint_.reach == Reach::kAny || is_asked_of_a_cloud(config_.model);
 }
 
-Status HttpWorker::speaks_openai() const {
-  if (config_.api == &openai_dialect()) return {};
-  return invalid("worker {}: the API '{}' is asked for answers to talks alone", config_.name,
-                 config_.api->name);
+Result<std::string> HttpWorker::openai_model(const Call& call) {
+  LATHE_TRY_STATUS(check_reach());
+  if (config_.api != &openai_dialect())
+    return invalid("worker {}: the API '{}' is asked for answers to talks alone", config_.name,
+                   config_.api->name);
+  return model_name(call);
 }
 
 // Of every call; of lathes' own, where one may answer.
@@ -294,12 +296,7 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
       return std::unexpected(error_of(*answer, call));
     }
   } else if (answer && !answer->streamed) {
-    const Milliseconds asked =
-        answer->retry_after.count() >= 0 ? answer->retry_after : retry_delay_in(answer->body);
-    retry.worth = may_retry(answer->status) && !answer->never_retry;
-    retry.asked = asked;
-    retry.loading = is_loading(*answer);
-    if (answer->status == 400 || answer->status == 422) retry.refusal = answer->body;
+    retry = retry_after(*answer);
     return std::unexpected(error_of(*answer, call));
   }
   Result<Reply> reply = std::unexpected(Error());
@@ -315,6 +312,15 @@ Result<Reply> HttpWorker::attempt(const std::string& body, const Call& call,
   return answer ? at(endpoint_.url, std::move(reply).error()) : reply;
 }
 
+HttpWorker::Retry HttpWorker::retry_after(const HttpAnswer& answer) {
+  Retry retry;
+  retry.worth = may_retry(answer.status) && !answer.never_retry;
+  retry.asked = answer.retry_after.count() >= 0 ? answer.retry_after : retry_delay_in(answer.body);
+  retry.loading = is_loading(answer);
+  if (answer.status == 400 || answer.status == 422) retry.refusal = answer.body;
+  return retry;
+}
+
 bool HttpWorker::wait_to_retry(const Retry& retry, int& tries, const Call& call) const {
   const Milliseconds wait = retry.asked.count() >= 0
                                 ? retry.asked
@@ -323,6 +329,33 @@ bool HttpWorker::wait_to_retry(const Retry& retry, int& tries, const Call& call)
   if (retry.loading) --tries;
   pause(wait, call.stop);
   return true;
+}
+
+template <class Value>
+Result<Value> HttpWorker::persist(
+    Json fields, const Call& call, int& calls,
+    const std::function<Result<Value>(const std::string& body, Retry&)>& ask) {
+  const std::string place = "worker " + config_.name;
+  for (int tries = 1;; ++tries) {
+    {
+      const std::scoped_lock lock(mutex_);
+      leave_out(fields, refused_);
+    }
+    Retry retry;
+    ++calls;
+    auto answer = ask(dump_json(fields), retry);
+    if (answer) return answer;
+    if (const auto unknown = refused_fields(fields, retry.refusal); !unknown.empty()) {
+      const std::scoped_lock lock(mutex_);
+      refused_.insert(unknown.begin(), unknown.end());
+      --tries;  // not the same question again, and each field is refused only once
+      continue;
+    }
+    if (!wait_to_retry(retry, tries, call))
+      return at(tries > 1 ? fmt::format("{} (tried {} times)", place, tries) : place,
+                std::move(answer).error());
+    if (call.stop.raised()) return fail(ErrorKind::kCancelled, "{}: the call was cancelled", place);
+  }
 }
 
 Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
@@ -343,38 +376,20 @@ Result<Reply> HttpWorker::complete(const Request& request, const StopFlag& stop,
   call.answer_tokens = request.max_tokens > 0 ? request.max_tokens : -1;
   auto wanted = config_.api->body(request, *model, peer(request, call));
   if (!wanted) return at(place, wanted.error());
-  Json body = *std::move(wanted);
-  for (int tries = 1, calls = 1;; ++tries, ++calls) {
-    {
-      const std::scoped_lock lock(mutex_);
-      leave_out(body, refused_);
-    }
-    Retry retry;
-    auto reply = attempt(dump_json(body), call, on_delta, retry);
-    if (reply) {
-      reply->usage.wall = system_clock().monotonic() - start;
-      reply->usage.calls = calls;
-      if (reply->model.empty()) reply->model = *model;
-      return reply;
-    }
-    if (const auto fields = refused_fields(body, retry.refusal); !fields.empty()) {
-      const std::scoped_lock lock(mutex_);
-      refused_.insert(fields.begin(), fields.end());
-      --tries;  // not the same question again, and each field is refused only once
-      continue;
-    }
-    if (!wait_to_retry(retry, tries, call))
-      return at(tries > 1 ? fmt::format("{} (tried {} times)", place, tries) : place,
-                std::move(reply).error());
-    if (stop.raised()) return fail(ErrorKind::kCancelled, "{}: the call was cancelled", place);
-  }
+  int calls = 0;
+  auto reply = persist<Reply>(
+      *std::move(wanted), call, calls,
+      [&](const std::string& body, Retry& retry) { return attempt(body, call, on_delta, retry); });
+  if (!reply) return reply;
+  reply->usage.wall = system_clock().monotonic() - start;
+  reply->usage.calls = calls;
+  if (reply->model.empty()) reply->model = *model;
+  return reply;
 }
 
 // The first choice's "logprobs" with the answer's "usage".
 Result<Json> HttpWorker::weigh(const Continuation& asked, const Call& call) {
-  LATHE_TRY_STATUS(check_reach());
-  LATHE_TRY_STATUS(speaks_openai());
-  LATHE_TRY(const std::string model, model_name(call));
+  LATHE_TRY(const std::string model, openai_model(call));
   // An answer of one token: not every server gives none.
   const std::string body = dump_json({{"model", model},
                                       {"prompt", asked.context + asked.text},
@@ -457,9 +472,7 @@ Result<Likelihood> HttpWorker::likelihood(const Continuation& asked, const StopF
 }
 
 Result<Transcription> HttpWorker::hear(const SoundRequest& asked, const Call& call) {
-  LATHE_TRY_STATUS(check_reach());
-  LATHE_TRY_STATUS(speaks_openai());
-  LATHE_TRY(const std::string model, model_name(call));
+  LATHE_TRY(const std::string model, openai_model(call));
   const bool translates = asked.options.translate;
   const WrittenForm form = transcription_form(model, asked);
   HttpCall http =
@@ -547,9 +560,7 @@ Result<std::string> HttpWorker::fetch_picture(const std::string& from, const std
 }
 
 Result<Painted> HttpWorker::painted(const PictureRequest& asked, Call& call) {
-  LATHE_TRY_STATUS(check_reach());
-  LATHE_TRY_STATUS(speaks_openai());
-  LATHE_TRY(call.model, model_name(call));
+  LATHE_TRY(call.model, openai_model(call));
   call.prompt_tokens = static_cast<std::int64_t>(asked.prompt.size()) / 3;
   call.answer_tokens = -1;  // clouds count pictures
   const std::string url =
@@ -574,9 +585,8 @@ Result<Painted> HttpWorker::paint(const PictureRequest& asked, const StopFlag& s
   return painting;
 }
 
-Result<SpokenFile> HttpWorker::attempt_speech(const Json& fields, const Call& call,
+Result<SpokenFile> HttpWorker::attempt_speech(const std::string& body, const Call& call,
                                               Retry& retry) const {
-  const std::string body = dump_json(fields);
   HttpCall http = post("/audio/speech", body, call);
   http.idle_limit = call.left();  // nothing is said before the sound is done
   http.max_body = kMaxSpokenBytes;
@@ -593,53 +603,25 @@ Result<SpokenFile> HttpWorker::attempt_speech(const Json& fields, const Call& ca
     return std::unexpected(
         Error{spoken.error().kind, redacted(spoken.error().message), spoken.error().code});
   }
-  const Milliseconds asked =
-      answer->retry_after.count() >= 0 ? answer->retry_after : retry_delay_in(answer->body);
-  retry.worth = may_retry(answer->status) && !answer->never_retry;
-  retry.asked = asked;
-  retry.loading = is_loading(*answer);
-  if (answer->status == 400 || answer->status == 422) retry.refusal = answer->body;
+  retry = retry_after(*answer);
   return std::unexpected(error_of(*answer, call));
 }
 
 // Of a server that knows all the fields that it is sent.
-Result<SpokenFile> HttpWorker::spoken(const SpeechRequest& asked, Call& call, int& calls) {
-  LATHE_TRY_STATUS(check_reach());
-  LATHE_TRY_STATUS(speaks_openai());
-  LATHE_TRY(call.model, model_name(call));
-  call.prompt_tokens = static_cast<std::int64_t>(asked.text.size()) / 3;
-  call.answer_tokens = -1;  // clouds count a sound by its text or its time
-  Json fields = speech_fields(call.model, asked, is_cloud());
-  for (int tries = 1;; ++tries) {
-    {
-      const std::scoped_lock lock(mutex_);
-      leave_out(fields, refused_);
-    }
-    Retry retry;
-    ++calls;
-    auto file = attempt_speech(fields, call, retry);
-    if (file) {
-      file->model = call.model;
-      return file;
-    }
-    if (const auto unknown = refused_fields(fields, retry.refusal); !unknown.empty()) {
-      const std::scoped_lock lock(mutex_);
-      refused_.insert(unknown.begin(), unknown.end());
-      --tries;  // not the same question again, and each field is refused only once
-      continue;
-    }
-    if (!wait_to_retry(retry, tries, call))
-      return tries > 1 ? at(fmt::format("tried {} times", tries), file.error()) : file;
-    if (call.stop.raised()) return fail(ErrorKind::kCancelled, "the call was cancelled");
-  }
-}
-
 Result<SpokenFile> HttpWorker::speak(const SpeechRequest& asked, const StopFlag& stop) {
   const Milliseconds start = system_clock().monotonic();
   Call call{stop, start + asked.time_limit, asked.labels};
+  auto model = openai_model(call);
+  if (!model) return at("worker " + config_.name, model.error());
+  call.model = *std::move(model);
+  call.prompt_tokens = static_cast<std::int64_t>(asked.text.size()) / 3;
+  call.answer_tokens = -1;  // clouds count a sound by its text or its time
   int calls = 0;
-  auto file = spoken(asked, call, calls);
-  if (!file) return at("worker " + config_.name, file.error());
+  auto file = persist<SpokenFile>(
+      speech_fields(call.model, asked, is_cloud()), call, calls,
+      [&](const std::string& body, Retry& retry) { return attempt_speech(body, call, retry); });
+  if (!file) return file;
+  file->model = call.model;
   file->usage.calls = calls;
   file->usage.wall = system_clock().monotonic() - start;
   return file;

@@ -84,8 +84,13 @@ class HttpWorker : public Worker {
                       const Call& call) const;
   Result<std::string> fetch_picture(const std::string& from, const std::string& url,
                                     const Call& call) const;
-  Result<SpokenFile> spoken(const SpeechRequest& asked, Call& call, int& calls);
-  Result<SpokenFile> attempt_speech(const Json& fields, const Call& call, Retry& retry) const;
+  Result<SpokenFile> attempt_speech(const std::string& body, const Call& call, Retry& retry) const;
+  // Asks with these fields until there is an answer or none is to be hoped for; `calls`: how often.
+  template <class Value>
+  Result<Value> persist(Json fields, const Call& call, int& calls,
+                        const std::function<Result<Value>(const std::string& body, Retry&)>& ask);
+  // What the status of an answer means for another attempt.
+  static Retry retry_after(const HttpAnswer& answer);
   // Before another attempt; one that met a server still loading is not counted. False: there is to
   // be none.
   bool wait_to_retry(const Retry& retry, int& tries, const Call& call) const;
@@ -93,7 +98,8 @@ class HttpWorker : public Worker {
   HttpCall post(std::string_view path, const std::string& body, const Call& call) const;
   // `shown`: what a person is shown of it. What waits for consent takes none of the call's time.
   Result<HttpAnswer> send(HttpCall http, const std::string& shown, const Call& call) const;
-  Status speaks_openai() const;
+  // The model to ask for what other APIs than OpenAI's do not have.
+  Result<std::string> openai_model(const Call& call);
   Result<Reply> attempt(const std::string& body, const Call& call,
                         const std::function<void(const Delta&)>& on_delta, Retry& retry) const;
   Error error_of(const HttpAnswer& answer, const Call& call) const;

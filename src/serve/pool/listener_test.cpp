@@ -10,7 +10,7 @@
 
 #include "ground/base/text.h"
 #include "ground/media/sound_decode.h"
-#include "serve/pool/pool.h"
+#include "serve/pool/pool_test.h"
 
 namespace lathe::serve {
 namespace {
@@ -32,21 +32,13 @@ std::shared_ptr<const std::string> sound(int times) {
 }
 
 // "ear" and "other", the same file twice, and "text", which answers.
-class ListenerTest : public ::testing::Test {
+class ListenerTest : public PoolFixture {
  protected:
   void SetUp() override {
     fs::copy(sound_file(kFile), dir.path() / "ear.bin");
     fs::copy(sound_file(kFile), dir.path() / "other.bin");
     fs::copy(sound_file("gemma3.llm.gguf"), dir.path() / "text.gguf");
-    start(std::uint64_t{512} << 20);
-  }
-  void start(std::uint64_t memory) {
-    PoolOptions options;
-    options.memory = memory;
-    options.threads = 2;
-    options.program = "/proc/self/exe";
-    options.pressure = [] { return std::optional<double>(0); };
-    pool = std::make_unique<Pool>(*Catalog::read(dir.path()), std::move(options));
+    start();
   }
   SoundRequest request(const std::shared_ptr<const std::string>& file) {
     SoundRequest request;
@@ -75,21 +67,7 @@ class ListenerTest : public ::testing::Test {
     pool->submit(model, std::move(request), {}, [&](auto replies) { told.set_value(replies); });
     return told.get_future().get();
   }
-  static void eventually(const std::function<bool()>& what) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!what()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), end) << "it did not happen";
-      std::this_thread::sleep_for(Milliseconds(5));
-    }
-  }
-  ModelInfo model(const std::string& name) {
-    const HostStatus status = pool->status();
-    return *std::ranges::find(status.models, name, &ModelInfo::name);
-  }
   std::uint64_t booked() { return pool->status().booked.total(); }
-
-  const TempDir dir = *TempDir::make();
-  std::unique_ptr<Pool> pool;
 };
 
 TEST_F(ListenerTest, WritesWhatTheModelWritesAlone) {

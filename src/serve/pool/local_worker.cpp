@@ -3,9 +3,12 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 namespace lathe::serve {
 namespace {
+
+constexpr Milliseconds kUntilGone{1000};
 
 // The program or the machine that answered is gone; whoever asks again has it started, or called.
 bool is_lost(const Error& error) {
@@ -44,9 +47,15 @@ Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop
   const auto once = [&] {
     return ask(request, stop, on_delta ? listen : std::function<void(const Delta&)>());
   };
+  const Milliseconds start = system_clock().monotonic();
   auto reply = once();
-  if (reply || heard || stop.raised() || !is_lost(reply.error())) return reply;
-  return once();
+  if (reply || heard || !is_lost(reply.error())) return reply;
+  // An engine says that it dies before it is dead.
+  const Milliseconds again = system_clock().monotonic() + kUntilGone;
+  if (again - start >= request.time_limit) return reply;
+  while (system_clock().monotonic() < again && !stop.raised())
+    std::this_thread::sleep_for(Milliseconds(20));
+  return stop.raised() ? reply : once();
 }
 
 Result<Likelihood> LocalWorker::likelihood(const Continuation& asked, const StopFlag& stop) {
@@ -130,6 +139,8 @@ Result<SpokenFile> LocalWorker::speak(const SpeechRequest& asked, const StopFlag
                                            std::move(told));
                                      },
                                      asked.time_limit, stop));
+  if (const Status whole = whole_speech(speech, model_); !whole)
+    return at("worker " + name_, whole.error());
   file.usage = speech.usage;
   return file;
 }

@@ -13,8 +13,8 @@ class LocalWorker final : public Worker {
 
   WorkerInfo info() const override;
   Status sees() const override;
-  // What a program, or the other machine of a link, took with it is asked once more, which starts
-  // or calls it again; nothing once a delta was heard.
+  // What a program, or the other machine of a link, took with it is asked once more a second later,
+  // which starts or calls it again; nothing once a delta was heard.
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override;
   Result<Likelihood> likelihood(const Continuation& asked, const StopFlag& stop) override;

@@ -12,7 +12,7 @@
 #include "ground/media/sound_decode.h"
 #include "infer/encoders/prompt_pieces.h"
 #include "infer/models/vocabulary.h"
-#include "serve/pool/pool.h"
+#include "serve/pool/pool_test.h"
 
 namespace lathe::serve {
 namespace {
@@ -30,7 +30,7 @@ Media medium(const std::string& name) {
 
 // "seeing" and "hearing" with their encoders beside them, "blind", and "wrong" with another model's
 // encoder.
-class SensesTest : public ::testing::Test {
+class SensesTest : public PoolFixture {
  protected:
   void SetUp() override {
     fs::copy(data("gemma3.llm.gguf"), dir.path() / "seeing.gguf");
@@ -45,12 +45,7 @@ class SensesTest : public ::testing::Test {
                                   "eyes = \"other-mmproj.gguf\"\n"
                                   "[model.small]\nfile = \"seeing-too.gguf\"\ncontext = 100\n"));
     fs::copy(data("gemma3.llm.gguf"), dir.path() / "seeing-too.gguf");
-    PoolOptions options;
-    options.memory = std::uint64_t{512} << 20;
-    options.threads = 2;
-    options.program = "/proc/self/exe";
-    options.pressure = [] { return std::optional<double>(0); };
-    pool = std::make_unique<Pool>(*Catalog::read(dir.path()), std::move(options));
+    start();
   }
 
   static Content content(const std::vector<ContentPart>& parts) {
@@ -83,21 +78,6 @@ class SensesTest : public ::testing::Test {
     const SeenReplies replies = ask(model, request(std::move(content)));
     return replies ? "none" : replies.error().code + ": " + replies.error().message;
   }
-  // What others may know is told now and then.
-  static void eventually(const std::function<bool()>& what) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (!what()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), end) << "it did not happen";
-      std::this_thread::sleep_for(Milliseconds(5));
-    }
-  }
-  ModelInfo model(const std::string& name) {
-    const HostStatus status = pool->status();
-    return *std::ranges::find(status.models, name, &ModelInfo::name);
-  }
-
-  const TempDir dir = *TempDir::make();
-  std::unique_ptr<Pool> pool;
 };
 
 // The probabilities of a prompt that is put together here, token by token.

@@ -11,7 +11,7 @@
 
 #include "infer/models/blueprint.h"
 #include "serve/pool/local_worker.h"
-#include "serve/pool/pool.h"
+#include "serve/pool/pool_test.h"
 
 namespace lathe::serve {
 namespace {
@@ -25,7 +25,7 @@ fs::path speaker_data(const std::string& name) {
 }
 
 // "anna", with a recording; "alone", without the rest of its voice; "text", which answers.
-class SpeakerTest : public ::testing::Test {
+class SpeakerTest : public PoolFixture {
  protected:
   void SetUp() override {
     fs::copy(speaker_data("models/qwen3tts.gguf"), dir.path() / "voice.gguf");
@@ -36,18 +36,10 @@ class SpeakerTest : public ::testing::Test {
     settings(
         "[model.voice]\nvoices = {anna = \"anna.wav\", noise = \"text.gguf\"}\n"
         "[model.alone]\nvoices = {anna = \"anna.wav\"}\n");
-    start(std::uint64_t{512} << 20);
+    start();
   }
   void settings(const std::string& text) {
     ASSERT_TRUE(write_file_atomic(dir.path() / "models.toml", text));
-  }
-  void start(std::uint64_t memory) {
-    PoolOptions options;
-    options.memory = memory;
-    options.threads = 2;
-    options.program = "/proc/self/exe";
-    options.pressure = [] { return std::optional<double>(0); };
-    pool = std::make_unique<Pool>(*Catalog::read(dir.path()), std::move(options));
   }
   static SpeechRequest request(std::string text) {
     SpeechRequest request;
@@ -97,20 +89,6 @@ class SpeakerTest : public ::testing::Test {
     }));
     return all;
   }
-  void eventually(const std::function<bool()>& what) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(120);
-    while (!what()) {
-      ASSERT_LT(std::chrono::steady_clock::now(), end) << "it did not happen";
-      std::this_thread::sleep_for(Milliseconds(5));
-    }
-  }
-  ModelInfo model(const std::string& name) {
-    const HostStatus status = pool->status();
-    return *std::ranges::find(status.models, name, &ModelInfo::name);
-  }
-
-  const TempDir dir = *TempDir::make();
-  std::unique_ptr<Pool> pool;
 };
 
 TEST_F(SpeakerTest, SaysWhatTheVoiceSaysAlone) {
@@ -161,7 +139,7 @@ TEST_F(SpeakerTest, IsInTheAccountOfAllModels) {
 
 TEST_F(SpeakerTest, LeavesWhenNobodyAsksForIt) {
   settings("[model.voice]\nkeep_alive = \"1s\"\n");
-  start(std::uint64_t{512} << 20);
+  start();
   Asked asked;
   begin("voice", request("one"), asked);
   ASSERT_TRUE(asked.end());

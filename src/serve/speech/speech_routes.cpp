@@ -195,8 +195,8 @@ Handled speech_of_model(ModelHost& host, Call& call, Wish wish) {
       [answer](std::span<const std::int16_t> samples) {
         if (const Status written = answer->write(samples); !written) return;  // told at the end
       },
-      [answer](const Result<Speech>& spoken) {
-        answer->end(spoken ? Status() : std::unexpected(spoken.error()));
+      [answer, model = wish.model](const Result<Speech>& spoken) {
+        answer->end(whole_speech(spoken, model));
       });
   call.exchange->on_gone([&host, id](HttpGone) { host.cancel(id); });
   return std::nullopt;

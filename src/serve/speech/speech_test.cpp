@@ -42,7 +42,10 @@ class SpeakingHost : public testing::ScriptedHost {
       on_speech(std::unexpected(Error{ErrorKind::kUnavailable, "it broke", "model_lost"}));
       return 1;
     }
-    on_speech(Speech{.ended = true});
+    Speech speech;
+    speech.ended = !request.text.ends_with("ENDLESS");
+    speech.usage.completion_tokens = 8192;
+    on_speech(speech);
     return 1;
   }
   static std::vector<ModelInfo> family() {
@@ -223,6 +226,13 @@ TEST_F(SpeechTest, WhatAModelCannotSayIsNamed) {
   const RawReply events = ask(breaks);
   EXPECT_THAT(events.body, HasSubstr("it broke"));
   EXPECT_THAT(events.body, ::testing::Not(HasSubstr("speech.audio.done")));
+  // Nor is what a model did not bring to its end.
+  breaks["input"] = "one ENDLESS";
+  EXPECT_THAT(ask(breaks).body, ::testing::Not(HasSubstr("speech.audio.done")));
+  breaks.erase("stream_format");
+  const RawReply endless = ask(breaks);
+  EXPECT_EQ(endless.status, 400);
+  EXPECT_THAT(endless.body, HasSubstr("cut off"));
 }
 
 TEST_F(SpeechTest, VoicesAreListed) {
