@@ -137,10 +137,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             print("ggml-rpc.cpp:491: Remote RPC server crashed or returned malformed response", flush=True)
             os.abort()
         self.engine.lost = True
-        self.event({"error": {"message": DEAD, "type": "InternalServerError", "param": None, "code": 500}})
-        self.event("[DONE]")
-        self.wfile.write(b"0\r\n\r\n")
-        self.wfile.flush()
+        try:
+            self.event({"error": {"message": DEAD, "type": "InternalServerError", "param": None, "code": 500}})
+            self.event("[DONE]")
+            self.wfile.write(b"0\r\n\r\n")
+            self.wfile.flush()
+        except OSError:
+            pass  # who has read the error need not stay
         if mode == "exit":
             print("EngineDeadError: the Ray worker of rank 9 died unexpectedly", flush=True)
             os._exit(1)
