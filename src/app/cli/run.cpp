@@ -46,7 +46,7 @@ class WorkerHere final : public Worker {
   }
 
   WorkerInfo info() const override { return worker_->info(); }
-  Status sees() const override { return worker_->sees(); }
+  Result<bool> sees() const override { return worker_->sees(); }
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override {
     return worker_->complete(request, stop, on_delta);

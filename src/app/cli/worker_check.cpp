@@ -24,6 +24,8 @@ std::vector<Need> needs_of(const loop::Recipe& recipe, const loop::Bench& bench)
     needs.push_back({.worker = rung,
                      .by = "make.ladder",
                      .spared = does_without_workers(recipe),
+                     .pictures = recipe.maker->shows_pictures &&
+                                 recipe.maker->shows_pictures(recipe.make_options),
                      .away = goes_away(loop::CallId::make(0, 1, 0))});
   for (std::size_t i = 0; i < recipe.judges.size(); ++i) {
     const loop::JudgeSpec& judge = recipe.judges[i];
@@ -97,7 +99,7 @@ std::vector<std::string> silent_advisers(const loop::Recipe& recipe, const loop:
     if (!worker)
       lines.push_back(fmt::format("{} advises, and has no worker '{}' to ask: give --worker {}=URL",
                                   need.by, need.worker, need.worker));
-    else if (const Status seeing = worker->sees(); need.pictures && !seeing)
+    else if (const Result<bool> seeing = worker->sees(); need.pictures && !seeing)
       lines.push_back(fmt::format("{} will give no advice: {}", need.by, seeing.error().message));
   }
   return lines;

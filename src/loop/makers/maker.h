@@ -106,6 +106,8 @@ struct MakerKind {
   Result<std::string> (*answer)(const MakeTask& task, const Place& place,
                                 const std::string& take) = nullptr;
   bool takes_tools = false;  // its model may be given those of [[tool]]
+  // Whether its model must read pictures; null: never.
+  bool (*shows_pictures)(const Json& options) = nullptr;
   // The ladder's entry that asks nobody, where the others are workers: a ladder that has it does
   // without those that are not there.
   std::string_view own_rung = {};

@@ -19,6 +19,10 @@ constexpr OptionSpec kOptions[] = {
     {"references", OptionType::kStrings, "[]", "text files that every prompt begins with"},
     {"reference", OptionType::kString, "\"\"",
      "a picture next to the recipe: what the eye sees in it is described in the prompt"},
+    {"reference_as", OptionType::kString, "\"auto\"",
+     "\"picture\": the model is shown it as well; \"words\": the description only; \"auto\": shown "
+     "to "
+     "a model that is known to read pictures"},
     {"max_tokens", OptionType::kInteger, "8192", "of one answer"},
     {"temperature", OptionType::kNumber, {}, "default: 0.2, and 0.8 for fresh samples"},
     {"prompt_limit", OptionType::kInteger, "200000", "bytes; a longer prompt is an error"},
@@ -115,8 +119,37 @@ Result<std::string> described(const std::string& name, const Place& place) {
   return text;
 }
 
+bool always_shown(const Json& options) {
+  return option_string(options, "reference_as") == "picture";
+}
+
 Status check(const Json& options, std::span<const std::string>) {
+  const std::string as = option_string(options, "reference_as");
+  if (as != "auto" && as != "picture" && as != "words")
+    return invalid("'reference_as' is '{}', but must be auto, picture or words", clip_utf8(as, 60));
+  if (as != "auto" && option_string(options, "reference").empty())
+    return invalid("'reference_as' says how 'reference' is shown: give one");
   return check_writing(options);
+}
+
+// The reference as it is, before the text of the units: it stays the same in every lap. Empty: the
+// model goes by the description.
+Result<std::optional<Media>> shown_reference(const MakeTask& task, const MakeContext& context) {
+  const std::string name = option_string(task.options, "reference");
+  if (name.empty() || option_string(task.options, "reference_as") == "words")
+    return std::optional<Media>();
+  if (!always_shown(task.options)) {
+    const Result<bool> sees = context.worker->sees();
+    if (!sees || !*sees) return std::optional<Media>();
+  }
+  LATHE_TRY(std::string file, read_file(context.place.recipe_dir / name));
+  std::optional<Media> picture = Media::of_file(std::move(file));
+  if (!picture || picture->kind != Media::Kind::kPicture)
+    return invalid(
+        "{}: models are shown PNG, JPEG, WebP or GIF, and it is none of them; give make.reference "
+        "as one, or set make.reference_as = \"words\"",
+        name);
+  return picture;
 }
 
 Result<std::string> prefix_for(const Json& options, const Place& place, const Language& language) {
@@ -132,10 +165,17 @@ Result<Made> make_source(const MakeTask& task, const MakeContext& context,
                          const Language& language) {
   if (!context.worker) return invalid("{}: needs a worker; name one in make.ladder", language.name);
   LATHE_TRY(Request request, writing_request(task, context, std::string(language.format)));
+  LATHE_TRY(std::optional<Media> reference, shown_reference(task, context));
   Made made;
   made.media_type = language.media_type;
   made.extension = language.extension;
   made.facts = Json::object();
+  if (!option_string(task.options, "reference").empty())
+    made.facts["reference_as"] = reference ? "picture" : "words";
+  if (reference) {
+    Content& said = std::get<Talk>(request.ask).messages.back().content;
+    said = Content(*std::move(reference)).add(std::move(said));
+  }
   LATHE_TRY(Asked<std::string> asked,
             ask<std::string>(
                 language.name, std::move(request), context, language.format,
@@ -159,6 +199,7 @@ const MakerKind kSvgMaker{
                  const Place& place) { return prefix_for(options, place, kSvg); },
     .make = [](const MakeTask& task,
                const MakeContext& context) { return make_source(task, context, kSvg); },
+    .shows_pictures = always_shown,
 };
 
 const MakerKind kHtmlMaker{
@@ -172,6 +213,7 @@ const MakerKind kHtmlMaker{
                  const Place& place) { return prefix_for(options, place, kHtml); },
     .make = [](const MakeTask& task,
                const MakeContext& context) { return make_source(task, context, kHtml); },
+    .shows_pictures = always_shown,
 };
 
 }  // namespace lathe::loop

@@ -16,7 +16,7 @@ class LabelledWorker : public Worker {
 
   WorkerInfo info() const override { return worker_.info(); }
   Status ready(const StopFlag& stop) override { return worker_.ready(stop); }
-  Status sees() const override { return worker_.sees(); }
+  Result<bool> sees() const override { return worker_.sees(); }
   Result<Reply> complete(const Request& request, const StopFlag& stop,
                          const std::function<void(const Delta&)>& on_delta) override {
     note(prompt_text(request));

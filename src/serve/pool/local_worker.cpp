@@ -25,16 +25,17 @@ WorkerInfo LocalWorker::info() const {
   return {name_, model_, "local:" + model_, Reach::kLocal};
 }
 
-Status LocalWorker::sees() const {
+Result<bool> LocalWorker::sees() const {
   for (const ModelInfo& model : host_.status().models) {
     // Of a program's model, and of a file that cannot be read, the architecture is not known.
-    if (model.name != model_ || model.architecture.empty() || model.vision) continue;
+    if (model.name != model_ || model.architecture.empty()) continue;
+    if (model.vision) return true;
     return invalid(
         "worker {}: '{}' reads no pictures: lay its encoder (mmproj-….gguf) beside its file, or "
         "name a model that has one",
         name_, model_);
   }
-  return {};
+  return false;
 }
 
 Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop,

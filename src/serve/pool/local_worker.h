@@ -12,7 +12,7 @@ class LocalWorker final : public Worker {
   LocalWorker(ModelHost& host, std::string model, std::string name = {});
 
   WorkerInfo info() const override;
-  Status sees() const override;
+  Result<bool> sees() const override;
   // What a program, or the other machine of a link, took with it is asked once more a second later,
   // which starts or calls it again; nothing once a delta was heard.
   Result<Reply> complete(const Request& request, const StopFlag& stop,
