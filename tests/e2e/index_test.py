@@ -48,10 +48,10 @@ def stream(head, data):
 
 def pdf(pages):
     """Pages with these lines, 72 points from the left."""
-    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"]
     kids = []
     for lines in pages:
-        text = b"BT /F1 12 Tf 72 720 Td 14 TL %s ET" % b" ".join(b"(%s) Tj T*" % line.encode() for line in lines)
+        text = b"BT /F1 12 Tf 72 720 Td 14 TL %s ET" % b" ".join(b"(%s) Tj T*" % line.encode("cp1252") for line in lines)
         objects += [stream(b"", text), b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R /Resources << /Font "
                                        b"<< /F1 3 0 R >> >> >>" % (len(objects) + 1)]
         kids.append(b"%d 0 R" % len(objects))
@@ -200,6 +200,33 @@ class Index(Case):
         out, _ = self.lathe("index", "many", "--name", "bare", prefix=("env", f"PATH={self.dir}/bin"))
         self.assertIn("install the Debian package poppler-utils", out)
         self.assertIn("install the Debian package pandoc", out)
+
+    def scan(self, name, *lines):
+        """Pages as a scanner has them: pictures of words."""
+        self.write("words.pdf", pdf([lines]))
+        subprocess.run(["pdftoppm", "-r", "150", "-gray", "-singlefile", "words.pdf", "scan"], cwd=self.dir, check=True)
+        return self.write(name, pdf_of_picture((self.dir / "scan.pgm").read_bytes()))
+
+    def test_languages_of_scans(self):
+        self.scan("many/scan.pdf", "Die Straßenbahn fährt übermäßig", "langsam über die große Brücke.")
+        self.write("many/a.txt", "A tram.\n")
+        self.assertEqual(self.events("index", "many")[0]["read"], 2)
+        text = lambda: self.search("Die Brücke langsam", where="many")["hits"][0]["text"]
+        self.assertNotIn("Straßenbahn", text(), "in English there is no ß")
+        made = self.events("index", "many", "--languages", "deu+eng")[0]
+        self.assertEqual((made["read"], made["kept"]), (1, 1), "a scan is another text in another language")
+        self.assertIn("Straßenbahn fährt übermäßig", text())
+        self.assertEqual(self.events("index", "many", "--languages", "deu+eng")[0]["kept"], 2)
+        for command in (["index", "many"], ["run", "no-model", "x"], ["serve", "no-models"]):
+            _, err = self.lathe(*command, "--languages", "deu+fra", code=None)
+            self.assertIn("install the Debian package tesseract-ocr-fra", err)
+            _, err = self.lathe(*command, "--languages", "../x", code=None)
+            self.assertIn("must be languages of Tesseract", err)
+        self.write("recipe.toml", RECIPE.replace("k = 2", "k = 2\nlanguages = \"fra\""))
+        self.write("questions.txt", "Which one?\n")
+        _, err = self.lathe("loop", "recipe.toml", "--worker", f"w=script:{self.write('w.toml', '[[reply]]' + chr(10) + 'text = ' + chr(34) + 'x' + chr(34))}", code=None)
+        self.assertIn("install the Debian package tesseract-ocr-fra", err)
+        self.assertEqual(self.events("runs"), [], "nothing has begun")
 
     def test_documents_stay_where_they_may(self):
         """The recipe lets prompts travel, [context] does not let these files."""

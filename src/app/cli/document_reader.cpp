@@ -8,9 +8,12 @@ constexpr Milliseconds kLookLimit{120'000};
 constexpr double kLeastConfidence = 30;  // of 100: below it specks are taken for letters
 
 // The words of a page, line by line.
-Result<std::string> words_of(loop::MediaPool& media, const std::string& png, const StopFlag& stop) {
+Result<std::string> words_of(loop::MediaPool& media, const std::string& png,
+                             const std::string& languages, const StopFlag& stop) {
   LATHE_TRY(const auto opened, media.open_picture(png, kLookLimit, stop));
-  LATHE_TRY(const loop::Sight sight, media.look(opened.picture, {}, kLookLimit, stop));
+  LATHE_TRY(const loop::Sight sight,
+            media.look(opened.picture, {.words = {}, .codes = false, .languages = languages},
+                       kLookLimit, stop));
   std::string text;
   int line = -1;
   for (const loop::SeenWord& word : sight.words) {
@@ -44,9 +47,25 @@ std::string quoted_document(std::string_view name, const DocumentText& document)
   return fmt::format("{}\n{}\n{}{}\n", name, fence, text, fence);
 }
 
+Result<PeoplesReader> PeoplesReader::make(const App& app, std::string languages) {
+  if (auto known = loop::check_languages(languages); !known)
+    return at("languages of scanned pages", known.error());
+  return PeoplesReader(std::make_shared<loop::MediaPool>(app.program, 1), std::move(languages));
+}
+
+void add_languages_flag(CLI::App& command, std::string& languages) {
+  command
+      .add_option("--languages", languages,
+                  "What scanned pages are written in, as Tesseract names it: \"deu+eng\"")
+      ->capture_default_str();
+}
+
 std::string PeoplesReader::way(std::string_view path) const {
   const std::string_view kind = document_kind(path);
-  return kind.empty() ? TextReader::way(path) : std::string(kind);
+  if (kind.empty()) return TextReader::way(path);
+  // A scan that was read in one language is another text in another.
+  return kind == "pdf" && languages_ != kLanguages ? fmt::format("{} {}", kind, languages_)
+                                                   : std::string(kind);
 }
 
 Result<DocumentText> PeoplesReader::read(std::string_view path, const std::string& bytes,
@@ -54,7 +73,8 @@ Result<DocumentText> PeoplesReader::read(std::string_view path, const std::strin
   const std::string_view kind = document_kind(path);
   if (kind.empty()) return TextReader::read(path, bytes, stop);
   return read_document(
-      kind, bytes, [&](const std::string& png) { return words_of(*media_, png, stop); }, stop);
+      kind, bytes, [&](const std::string& png) { return words_of(*media_, png, languages_, stop); },
+      stop);
 }
 
 }  // namespace lathe::app

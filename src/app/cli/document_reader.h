@@ -1,5 +1,5 @@
 // Files that people have, read as text: texts as they are, PDF, DOCX, ODT and HTML by programs in
-// the sandbox, pages that are pictures by the eye.
+// the sandbox, pages that are pictures by the eye, in the languages that they are said to be in.
 #pragma once
 
 #include "app/cli/app.h"
@@ -8,18 +8,28 @@
 
 namespace lathe::app {
 
+inline constexpr const char* kLanguages = "eng";  // of scanned pages, where nobody says it
+
 class PeoplesReader : public books::TextReader {
  public:
-  explicit PeoplesReader(const App& app)
-      : media_(std::make_shared<loop::MediaPool>(app.program, 1)) {}
+  // `languages`: of scanned pages, as the eye takes them: "deu+eng". An error names the package of
+  // one that is missing.
+  static Result<PeoplesReader> make(const App& app, std::string languages);
 
   std::string way(std::string_view path) const override;
   Result<DocumentText> read(std::string_view path, const std::string& bytes,
                             const StopFlag& stop) const override;
 
  private:
+  PeoplesReader(std::shared_ptr<loop::MediaPool> media, std::string languages)
+      : media_(std::move(media)), languages_(std::move(languages)) {}
+
   std::shared_ptr<loop::MediaPool> media_;
+  std::string languages_;
 };
+
+// --languages of commands that read documents.
+void add_languages_flag(CLI::App& command, std::string& languages);
 
 // As a model reads it: its name, and its text in a fence that is longer than any in it, with a line
 // before each page that says which it is.

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kMostUnread = 20;
 
 struct IndexFlags {
-  std::string dir, name, embed, allow = "local";
+  std::string dir, name, embed, allow = "local", languages = kLanguages;
 };
 
 struct SearchFlags {
@@ -79,9 +79,10 @@ Status make_index(const App& app, const IndexFlags& flags) {
     LATHE_TRY(const Reach allowed, reach_of(flags.allow));
     LATHE_TRY(embedder, open_embedder(app, flags.embed, allowed));
   }
+  LATHE_TRY(const PeoplesReader reader, PeoplesReader::make(app, flags.languages));
   LATHE_TRY(books::DocumentIndex index, books::DocumentIndex::make(file));
   LATHE_TRY(const books::IndexChange change,
-            index.update(source, PeoplesReader(app), embedder ? &*embedder : nullptr, *app.stop));
+            index.update(source, reader, embedder ? &*embedder : nullptr, *app.stop));
   if (app.json)
     print_json(json_of(change, file, flags.embed));
   else
@@ -169,6 +170,7 @@ void add_index(CLI::App& cli, App& app, Action& action) {
   command->add_option("--name", flags->name, "What it is called (default: made from its path)");
   command->add_option("--embed", flags->embed,
                       "A model that makes embeddings: its file, or its name at the running server");
+  add_languages_flag(*command, flags->languages);
   add_allow_flag(*command, flags->allow);
   command->callback([&app, &action, command, flags] {
     if (!command->get_subcommands().empty()) return;

@@ -76,6 +76,7 @@ Result<std::function<Result<std::vector<loop::Passage>>(std::string_view)>> open
   const loop::ContextSpec& spec = *recipe.context;
   LATHE_TRY(const books::IndexSource source, source_of(spec.from, recipe_dir));
   LATHE_TRY(const fs::path file, index_file(app, index_name(source)));
+  LATHE_TRY(const PeoplesReader reader, PeoplesReader::make(app, spec.languages));
   LATHE_TRY(books::DocumentIndex opened, books::DocumentIndex::make(file));
   const auto index = std::make_shared<books::DocumentIndex>(std::move(opened));
   std::shared_ptr<books::Embedder> embedder;
@@ -84,7 +85,7 @@ Result<std::function<Result<std::vector<loop::Passage>>(std::string_view)>> open
     embedder = std::make_shared<books::Embedder>(std::move(named));
   }
   LATHE_TRY(const books::IndexChange change,
-            index->update(source, PeoplesReader(app), embedder.get(), *app.stop));
+            index->update(source, reader, embedder.get(), *app.stop));
   print_context(spec.from, change);
   return [index, embedder, k = static_cast<std::size_t>(spec.k)](
              std::string_view question) -> Result<std::vector<loop::Passage>> {

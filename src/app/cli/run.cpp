@@ -31,6 +31,7 @@ struct RunFlags : ModelFlags {
   bool raw = false, no_think = false;
   infer::SamplerParams sampler;
   ToolFlagsOfRun tools;
+  std::string languages = kLanguages;  // of scanned pages that /file names
 };
 
 // A model of this process as a worker, which holds calls of tools to their schemas.
@@ -287,6 +288,7 @@ Result<Partner> open_partner(const App& app, const RunFlags& flags, const std::s
 Result<int> run_model(const App& app, const RunFlags& flags) {
   LATHE_TRY_STATUS(check_constraints(flags));
   LATHE_TRY(const infer::SamplerParams sampler, sampler_of(flags));
+  LATHE_TRY(const PeoplesReader documents, PeoplesReader::make(app, flags.languages));
   LATHE_TRY(const std::vector<ToolServer> servers, tool_servers(flags.tools));
   ToolDesk desk(app, {.most = Reach::kAny});  // each server was given what it has by a flag
   const OpenPartner open = [&](const std::string& name,
@@ -303,7 +305,8 @@ Result<int> run_model(const App& app, const RunFlags& flags) {
   LATHE_TRY(Partner partner, open(flags.path, [] {}));
   std::string prompt = flags.prompt;
   if (prompt.empty() && isatty(STDIN_FILENO) == 1 && !app.json) {
-    LATHE_TRY_STATUS(chat(app, std::move(partner), open, app.journal_dir / "chat_history"));
+    LATHE_TRY_STATUS(
+        chat(app, std::move(partner), open, documents, app.journal_dir / "chat_history"));
     return kExitPassed;
   }
   if (prompt.empty()) {
@@ -344,6 +347,7 @@ void add_run(CLI::App& cli, App& app, Action& action) {
   command->add_option("--logit-bias", flags->logit_bias, "ID=BIAS (may be repeated)")
       ->group("Sampling");
   add_sampler_flags(*command, flags->sampler);
+  add_languages_flag(*command, flags->languages);
   add_run_tool_flags(*command, flags->tools);
   command->callback([&app, &action, flags] {
     action = [&app, flags] {

@@ -50,6 +50,7 @@ struct ServeFlags {
   std::string allow = "local";  // how far what is asked of the remotes may travel
   int port = 8080, threads = 0, sequences = 32, max_tokens = 8192;
   std::string memory, snapshots, api_key_env, remote_key_env, mcp;
+  std::string languages = kLanguages;  // of scanned pages in documents
   std::size_t queue = 256;
   bool no_speculation = false, allow_pull = false, no_web = false;
   bool open = false;  // the page, as soon as it is served
@@ -347,8 +348,8 @@ class ServedNode {
 };
 
 // Documents in requests, as `lathe chat` reads them.
-serve::ReadDocument document_reader(const App& app) {
-  return [reader = std::make_shared<PeoplesReader>(app)](
+serve::ReadDocument document_reader(PeoplesReader documents) {
+  return [reader = std::make_shared<PeoplesReader>(std::move(documents))](
              const Document& document, const StopFlag& stop) -> Result<std::string> {
     LATHE_TRY(const DocumentText text,
               reader->read("document." + document.kind, *document.bytes, stop));
@@ -358,6 +359,7 @@ serve::ReadDocument document_reader(const App& app) {
 
 Status serve(const App& app, const ServeFlags& flags) {
   LATHE_TRY(const Milliseconds grace, parse_duration(flags.grace));
+  LATHE_TRY(PeoplesReader reader, PeoplesReader::make(app, flags.languages));
   LATHE_TRY(serve::Catalog catalog, read_catalog(app, flags));
   LATHE_TRY_STATUS(check_link(flags));
   if (!flags.link.empty())
@@ -380,7 +382,7 @@ Status serve(const App& app, const ServeFlags& flags) {
   const AccountedHosts hosts(pool, remotes, *books, prices, linked);
   serve::HostGroup here = hosts.within(Reach::kLocal), near = hosts.within(Reach::kLan),
                    all = hosts.within(Reach::kAny);
-  serve::DocumentDesk documents(document_reader(app));
+  serve::DocumentDesk documents(document_reader(std::move(reader)));
   serve::ReadingHost own(*hosts.pool, documents), read_here(here, documents),
       read_near(near, documents), read_all(all, documents);
   std::vector<serve::RouteTable> tables{serve::api_routes(own)};
@@ -544,6 +546,7 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
   add_place_flags(*command, flags->pull);
   command->add_option("--mcp", flags->mcp,
                       "Tools for agents at POST /mcp; files below this directory may be read");
+  add_languages_flag(*command, flags->languages);
   command->add_flag("--no-web", flags->no_web, "Serve no page to browsers, the APIs alone");
   command->add_flag("--node", flags->node,
                     "Take work of the fleet that `lathe fleet join` joined, as there is room");

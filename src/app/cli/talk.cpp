@@ -1,7 +1,6 @@
 // What a person types is a question or a command of the table below; questions go to the partner.
 #include "app/cli/talk.h"
 
-#include "app/cli/document_reader.h"
 #include "app/cli/line_editor.h"
 #include "app/cli/sampler_flags.h"
 #include "ground/base/file.h"
@@ -44,6 +43,7 @@ class Printer {
 struct Session {
   const App& app;
   const OpenPartner& open;
+  const PeoplesReader& documents;
   Partner partner;
   std::vector<std::string> files = {};  // go with the next question
 
@@ -114,7 +114,7 @@ Result<Next> load(Session& talk, std::string_view rest) {
 Result<Next> add_file(Session& talk, std::string_view rest) {
   if (rest.empty()) return invalid("/file needs the name of a file");
   LATHE_TRY(const std::string bytes, read_file(fs::path(rest), kMostDocument));
-  const auto document = PeoplesReader(talk.app).read(rest, bytes, *talk.app.stop);
+  const auto document = talk.documents.read(rest, bytes, *talk.app.stop);
   if (!document) return at(rest, document.error());
   const std::string& text = document->text;
   if (text.size() > kMostFile)
@@ -288,10 +288,11 @@ Result<Answer> answer_once(const App& app, Conversation& conversation, const std
   return answer;
 }
 
-Status chat(const App& app, Partner partner, const OpenPartner& open, const fs::path& history) {
+Status chat(const App& app, Partner partner, const OpenPartner& open,
+            const PeoplesReader& documents, const fs::path& history) {
   LineEditor editor(app, history);
   print(partner.greeting);
-  Session talk{.app = app, .open = open, .partner = std::move(partner)};
+  Session talk{.app = app, .open = open, .documents = documents, .partner = std::move(partner)};
   bool keeps_history = true;
   for (;;) {
     (void)clear_interrupt(app);  // of an answer

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "app/cli/chat.h"
+#include "app/cli/document_reader.h"
 
 namespace lathe::app {
 
@@ -28,7 +29,9 @@ using OpenPartner =
 
 // One answer, on standard output; a line of figures on standard error.
 Result<Answer> answer_once(const App& app, Conversation& conversation, const std::string& prompt);
-// Until the person leaves. `history`: where the questions are kept.
-Status chat(const App& app, Partner partner, const OpenPartner& open, const fs::path& history);
+// Until the person leaves. `documents` reads what /file names. `history`: where the questions are
+// kept.
+Status chat(const App& app, Partner partner, const OpenPartner& open,
+            const PeoplesReader& documents, const fs::path& history);
 
 }  // namespace lathe::app

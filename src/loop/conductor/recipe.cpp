@@ -77,6 +77,8 @@ constexpr OptionSpec kContextOptions[] = {
     {"embed", OptionType::kString, "\"\"",
      "a model that makes embeddings: its name at the running server, or its file; none: words "
      "alone"},
+    {"languages", OptionType::kString, "\"eng\"",
+     "what scanned pages are written in, as Tesseract names it: \"deu+eng\""},
     {"privacy", OptionType::kString, "\"local\"",
      "how far these files may travel, in prompts too: local | lan | any"},
 };
@@ -335,6 +337,7 @@ class Reader {
     if (context.from.empty()) return problem("context.from", "must not be empty");
     LATHE_TRY(context.k, number_in(options, "context", "k", 1, static_cast<int>(kMostPassages)));
     context.embed = option_string(options, "embed");
+    context.languages = option_string(options, "languages");
     LATHE_TRY(const std::string privacy,
               one_of(options, "context", "privacy", {"local", "lan", "any"}));
     context.privacy = *parse_reach(privacy);

@@ -55,6 +55,7 @@ struct ContextSpec {
   std::string from;               // files, relative to the recipe: "docs/**"
   int k = 6;                      // passages
   std::string embed;              // a model that makes embeddings; "": words alone
+  std::string languages;          // of scanned pages: "deu+eng"
   Reach privacy = Reach::kLocal;  // how far the documents may travel, in prompts too
 };
 
