@@ -25,6 +25,17 @@ bool is_server_name(std::string_view name) {
          std::ranges::all_of(name, [](char c) { return is_small_letter_or_digit(c) || c == '-'; });
 }
 
+Status check_remote_server(const ToolServer& server) {
+  if (!server.url.starts_with("http://") && !server.url.starts_with("https://"))
+    return invalid("url is '{}', but must begin with http:// or https://",
+                   clip_utf8(make_valid_utf8(server.url), 100));
+  if (!server.root.empty() || !server.read_only.empty() || !server.env.empty())
+    return invalid("root, read_only and env are of programs; '{}' is at a url", server.name);
+  if (!server.token_env.empty() && !server.token_file.empty())
+    return invalid("token_env and token_file: one of them");
+  return {};
+}
+
 }  // namespace
 
 std::string answer_for_prompt(const ToolAnswer& answer) {
@@ -59,9 +70,15 @@ Status check_tool_server(const ToolServer& server) {
   if (!is_server_name(server.name))
     return invalid("server is '{}', but must be of small letters, digits and '-', at most {}",
                    clip_utf8(make_valid_utf8(server.name), 60), kMaxServerName);
-  if (server.command.empty() || server.command[0].empty())
-    return invalid("command is empty: name the program that is the server '{}'", server.name);
-  if (server.privacy == Reach::kLan)
+  const bool program = !server.command.empty() && !server.command[0].empty();
+  if (program == !server.url.empty())
+    return invalid("the server '{}' needs either a command, which is a program, or a url",
+                   server.name);
+  if (!program)
+    LATHE_TRY_STATUS(check_remote_server(server));
+  else if (!server.token_env.empty() || !server.token_file.empty())
+    return invalid("token_env and token_file are of servers at a url; a program has env");
+  if (program && server.privacy == Reach::kLan)
     return invalid(
         "privacy is \"lan\", which cannot be held: a program with a network reaches all of it; "
         "write \"local\" for none, or \"any\"");

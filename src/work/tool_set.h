@@ -68,19 +68,24 @@ enum class AskWhen { kAlways, kFirst, kNever };
 std::string_view ask_when_name(AskWhen when);  // "always" | "first" | "never"
 std::optional<AskWhen> parse_ask_when(std::string_view name);
 
-// A program with tools.
+// Somebody with tools: a program that is started here, or a server at a URL.
 struct ToolServer {
   std::string name;
-  std::vector<std::string> command;
+  std::vector<std::string> command = {};
+  std::string url = {};  // in place of a command
+  // Where the token is that a server at a URL wants: a variable, or a file of its owner's alone.
+  std::string token_env = {}, token_file = {};
   std::vector<std::string> allow;  // its tools, by its own names; empty: all
   AskWhen ask = AskWhen::kFirst;
-  Reach privacy = Reach::kLocal;            // local: it has no network; any: it has one
+  // Of a program: local: it has no network; any: it has one. Of a URL: how far its address may be.
+  Reach privacy = Reach::kLocal;
   std::string root = {};                    // a directory that it may read, and begins in; "": none
   std::vector<std::string> read_only = {};  // others that it may read
   std::map<std::string, std::string> env = {};
   Milliseconds call_time{60'000};  // of one call
 };
-// Errors name the field: a name that is none, a command that is empty, a reach that cannot be held.
+// Errors name the field: a name that is none, neither a command nor a URL, what goes with the other
+// one, a reach that cannot be held.
 Status check_tool_server(const ToolServer& server);
 
 // What a server's tool is called before models: no other server has such a one, nor has this

@@ -39,7 +39,8 @@ TEST(ToolSet, WhatCannotBeHeldIsRefused) {
   EXPECT_THAT(check_tool_server(server).error().message, HasSubstr("'not fine'"));
   server.allow.clear();
   server.command.clear();
-  EXPECT_THAT(check_tool_server(server).error().message, HasSubstr("command is empty"));
+  EXPECT_THAT(check_tool_server(server).error().message,
+              HasSubstr("either a command, which is a program, or a url"));
 }
 
 TEST(ToolSet, AThirdTimeIsOneTooMany) {

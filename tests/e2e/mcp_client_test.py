@@ -183,11 +183,13 @@ class Model(ChatModel):
         if len(said) < len(wanted):
             name, _, value = wanted[len(said)].partition("=")
             key = {"send": "line", "see": "path", "lathe_look": "page"}.get(name.split("__")[-1], "key")
-            return self.call(len(said), name, **{key: value})
+            return self.call(len(said), name, **(json.loads(value) if value.startswith("{") else {key: value}))
         self.answer({"content": " | ".join(message["content"] for message in said)}, "stop")
 
 
-class McpChat(Tooled):
+class Chatting(Tooled):
+    """A chat whose model is scripted."""
+
     def setUp(self):
         super().setUp()
         models = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Model)
@@ -197,6 +199,8 @@ class McpChat(Tooled):
         Model.seen.clear()
         self.base = ["run", "scripted", "--server", f"http://127.0.0.1:{models.server_address[1]}"]
 
+
+class McpChat(Chatting):
     def ask(self, question, *more, code=0, server=None):
         return self.lathe("--json", *self.base, question, "--mcp", f"db=/usr/bin/python3 -B {server or self.server}", *more, code=code)
 
@@ -225,8 +229,8 @@ class McpChat(Tooled):
         self.assertIn("error: there is no tool 'lookup'", json.loads(out)["text"])
         _, err = self.ask("x", "--mcp", f"db=/usr/bin/python3 {self.server}", code=2)
         self.assertIn("two servers are 'db'", err)
-        _, err = self.ask("x", "--mcp", "http://127.0.0.1:1/mcp", code=2)
-        self.assertIn("those at a URL are not spoken with", err)
+        _, err = self.ask("x", "--mcp", "http://127.0.0.1:1/mcp", code=3)
+        self.assertIn("nothing answers at http://127.0.0.1:1/mcp", err)
         self.ask("x", "--mcp", "other=no-such-program-here", code=2)
 
     def test_a_server_sees_what_it_is_given(self):

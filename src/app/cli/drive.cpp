@@ -121,10 +121,12 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
   };
   LATHE_TRY(setup->workers_, WorkerTable::make(app, flags.workers, privacy, alone));
   LATHE_TRY(std::vector<books::PriceTable> prices, load_prices(app));
+  LATHE_TRY(serve::ConsentGate consent, consent_gate_of(app, flags.workers.consent_wait, alone));
   setup->tools_.emplace(
       app, ToolDesk::Options{.unsafe_no_sandbox = flags.unsafe_no_sandbox,
                              .most = parse_reach(flags.workers.allow).value_or(Reach::kLocal),
-                             .alone = alone});
+                             .alone = alone,
+                             .consent = std::move(consent)});
   if (flags.fleet) {
     LATHE_TRY(setup->fleet_, fleet_access(app));
     const Reach allowed = parse_reach(flags.workers.allow).value_or(Reach::kLocal);

@@ -290,7 +290,9 @@ Result<int> run_model(const App& app, const RunFlags& flags) {
   LATHE_TRY(const infer::SamplerParams sampler, sampler_of(flags));
   LATHE_TRY(const PeoplesReader documents, PeoplesReader::make(app, flags.languages));
   LATHE_TRY(const std::vector<ToolServer> servers, tool_servers(flags.tools));
-  ToolDesk desk(app, {.most = Reach::kAny});  // each server was given what it has by a flag
+  LATHE_TRY(serve::ConsentGate consent, consent_gate_of(app, kConsentWait));
+  // Each server was given what it has by a flag.
+  ToolDesk desk(app, {.most = Reach::kAny, .consent = std::move(consent)});
   const OpenPartner open = [&](const std::string& name,
                                const std::function<void()>& leave) -> Result<Partner> {
     LATHE_TRY(Partner partner, open_partner(app, flags, name, sampler, leave));

@@ -6,8 +6,10 @@
 
 #include <cstdio>
 
+#include "app/cli/foreign_key.h"
 #include "ground/base/text.h"
 #include "ground/base/version.h"
+#include "serve/toolbox/server_at_url.h"
 #include "serve/toolbox/server_program.h"
 
 namespace lathe::app {
@@ -16,14 +18,18 @@ namespace {
 constexpr std::size_t kMaxShown = 600;  // bytes of arguments
 
 books::Approval approval_of(const serve::ToolQuestion& question) {
-  return {.kind = "tool",
-          .subject = {{"server", question.server.name},
-                      {"command", dump_json(Json(question.server.command))},
-                      {"definitions", question.definitions},
-                      {"tool", question.tool},
-                      {"reach", std::string(reach_name(question.server.privacy))}},
-          .decision = books::Decision::kAsked,
-          .at_ms = system_clock().unix_ms()};
+  books::Approval approval{.kind = "tool",
+                           .subject = {{"server", question.server.name},
+                                       {"definitions", question.definitions},
+                                       {"tool", question.tool},
+                                       {"reach", std::string(reach_name(question.server.privacy))}},
+                           .decision = books::Decision::kAsked,
+                           .at_ms = system_clock().unix_ms()};
+  if (question.server.url.empty())
+    approval.subject["command"] = dump_json(Json(question.server.command));
+  else
+    approval.subject["url"] = question.server.url;
+  return approval;
 }
 
 // A line that the person types; nullopt: they have gone.
@@ -81,14 +87,29 @@ std::string_view name_of(std::string_view text) {
   return end != text.npos && end > 0 && text[end] == '=' ? text.substr(0, end) : std::string_view();
 }
 
+// A flag names the URL: it may be reached as far as it says itself that it is.
+Result<ToolServer> server_at(std::string_view named, const std::string& url,
+                             const ToolFlagsOfRun& flags) {
+  const auto endpoint = serve::parse_base_url(url);
+  if (!endpoint) return at("--mcp", endpoint.error());
+  ToolServer server;
+  server.name = named.empty() ? name_from(endpoint->host) : std::string(named);
+  server.url = url;
+  server.token_env = flags.token_env;
+  server.token_file = flags.token_file;
+  server.root = flags.root;
+  server.ask = parse_ask_when(flags.ask).value_or(AskWhen::kFirst);
+  server.privacy = endpoint->reach;
+  if (auto fine = check_tool_server(server); !fine) return at("--mcp " + url, fine.error());
+  return server;
+}
+
 Result<ToolServer> tool_server(const std::string& text, const ToolFlagsOfRun& flags) {
   const std::string_view named = name_of(text);
   const std::string_view line =
       named.empty() ? std::string_view(text) : std::string_view(text).substr(named.size() + 1);
   if (line.starts_with("http://") || line.starts_with("https://"))
-    return invalid(
-        "--mcp {}: servers are programs that are started here; those at a URL are not spoken with",
-        clip_utf8(text, 100));
+    return server_at(named, std::string(line), flags);
   ToolServer server;
   LATHE_TRY(server.command, words_of(line));
   if (server.command.empty()) return invalid("--mcp '{}': names no program", text);
@@ -119,7 +140,11 @@ std::string approval_words(const books::Approval& approval) {
     const auto found = approval.subject.find(name);
     return found == approval.subject.end() ? std::string() : found->second;
   };
-  std::string command;
+  std::string command = member("url");
+  if (!command.empty())
+    return serve::escaped_text(fmt::format("{} of the server '{}' ({}), no farther than {}",
+                                           member("tool"), member("server"), command,
+                                           member("reach")));
   if (const auto words = parse_json(member("command")))
     for (const Json& word : *words)
       if (word.is_string()) command += (command.empty() ? "" : " ") + word.get<std::string>();
@@ -133,18 +158,28 @@ Result<std::unique_ptr<serve::Toolbox>> ToolDesk::open(std::span<const ToolServe
   for (const ToolServer& server : servers)
     if (server.privacy > options_.most)
       return fail(ErrorKind::kDenied,
-                  "the tool server '{}' is to have the network, which --allow {} does not give; "
-                  "--allow {} does",
-                  server.name, reach_name(options_.most), reach_name(server.privacy));
+                  "the tool server '{}' {}, which --allow {} does not give; --allow {} does",
+                  server.name,
+                  server.url.empty() ? "is to have the network" : "may be beyond this machine",
+                  reach_name(options_.most), reach_name(server.privacy));
   serve::ToolboxOptions options;
   options.version = program_version();
-  options.connect = [unsafe = options_.unsafe_no_sandbox](const ToolServer& server) {
-    return serve::start_server(server, unsafe);
-  };
+  options.connect = [this](const ToolServer& server) { return connect(server); };
   options.may_call = [this](const serve::ToolQuestion& question, const StopFlag& asked) {
     return may_call(question, asked);
   };
   return serve::Toolbox::open(servers, std::move(options), stop);
+}
+
+Result<std::unique_ptr<serve::Wire>> ToolDesk::connect(const ToolServer& server) const {
+  if (server.url.empty()) return serve::start_server(server, options_.unsafe_no_sandbox);
+  LATHE_TRY(std::string token, foreign_key(server.token_env, server.token_file));
+  return serve::connect_server(server,
+                               {.token = std::move(token),
+                                .contacts = app_.contacts.get(),
+                                .allowed_by = fmt::format("tool server {}, privacy {}", server.name,
+                                                          reach_name(server.privacy)),
+                                .consent = options_.consent});
 }
 
 bool ToolDesk::has_person() const {
@@ -238,13 +273,21 @@ Result<ToolDesk::Answer> ToolDesk::ask(const serve::ToolQuestion& question, cons
 void add_run_tool_flags(CLI::App& command, ToolFlagsOfRun& flags) {
   command
       .add_option("--mcp", flags.commands,
-                  "A program whose tools the model may call, \"COMMAND …\" or \"NAME=COMMAND …\"; "
-                  "confined; may be given again")
+                  "A program whose tools the model may call, \"COMMAND …\" or \"NAME=COMMAND …\", "
+                  "confined; or a URL, \"URL\" or \"NAME=URL\"; may be given again")
       ->take_all()
       ->group("Tools");
   command.add_option("--mcp-root", flags.root, "A directory that it may read, and begins in")
       ->group("Tools");
   command.add_flag("--mcp-network", flags.network, "It has the machine's network")->group("Tools");
+  command
+      .add_option("--mcp-token-env", flags.token_env,
+                  "The environment variable with the token that the server at a URL wants")
+      ->group("Tools");
+  command
+      .add_option("--mcp-token-file", flags.token_file,
+                  "Or the file that holds it, for its owner alone")
+      ->group("Tools");
   command
       .add_option("--mcp-ask", flags.ask,
                   "Ask you before the first call of a tool, always, or never")
@@ -262,6 +305,9 @@ Result<std::vector<ToolServer>> tool_servers(const ToolFlagsOfRun& flags) {
                      server.name);
     servers.push_back(std::move(server));
   }
+  const bool token = !flags.token_env.empty() || !flags.token_file.empty();
+  if (token && std::ranges::all_of(servers, [](const auto& each) { return each.url.empty(); }))
+    return invalid("--mcp-token-env and --mcp-token-file need an --mcp URL that the token is for");
   return servers;
 }
 

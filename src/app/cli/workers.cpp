@@ -2,8 +2,8 @@
 #include "app/cli/workers.h"
 
 #include <cstdio>
-#include <cstdlib>
 
+#include "app/cli/foreign_key.h"
 #include "app/cli/pool_flags.h"
 #include "app/cli/running_server.h"
 #include "ground/base/option.h"
@@ -153,33 +153,6 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
   return specs;
 }
 
-// The key that a file holds, which nobody else may read.
-Result<std::string> key_in_file(const WorkerSpec& spec) {
-  const fs::path file = spec.place / spec.key_file;
-  std::error_code wrong;
-  const fs::perms others =
-      fs::status(file, wrong).permissions() & (fs::perms::group_all | fs::perms::others_all);
-  if (wrong) return fail(ErrorKind::kNotFound, "{}: {}", file.string(), wrong.message());
-  if (others != fs::perms::none)
-    return fail(ErrorKind::kDenied,
-                "{}: others may read or write this key; `chmod 600 {}` keeps it to you",
-                file.string(), file.string());
-  LATHE_TRY(const std::string text, read_file(file, 64 << 10));
-  const std::string key(trim(text));
-  if (key.empty()) return invalid("{}: holds no API key", file.string());
-  return key;
-}
-
-Result<std::string> worker_key(const WorkerSpec& spec) {
-  if (!spec.key_file.empty()) return key_in_file(spec);
-  if (spec.key_env.empty()) return std::string();
-  const char* key = std::getenv(spec.key_env.c_str());
-  if (!key || !*key)
-    return invalid("the environment variable {} is not set; it should hold the API key",
-                   spec.key_env);
-  return std::string(key);
-}
-
 Result<std::unique_ptr<Worker>> make_worker(const App& app, const WorkerSpec& spec,
                                             const WorkerFlags& flags, Reach allowed,
                                             const serve::ConsentGate& consent) {
@@ -196,7 +169,7 @@ Result<std::unique_ptr<Worker>> make_worker(const App& app, const WorkerSpec& sp
   config.contacts = app.contacts.get();
   config.allowed_by = fmt::format("worker {}, --allow {}", spec.name, flags.allow);
   config.holds_beyond = true;
-  auto key = worker_key(spec);
+  auto key = foreign_key(spec.key_env, spec.key_file.empty() ? "" : spec.place / spec.key_file);
   if (!key) return at("worker " + spec.name, std::move(key).error());
   config.api_key = *std::move(key);
   config.api = serve::find_api_dialect(spec.api);  // without one OpenAI's

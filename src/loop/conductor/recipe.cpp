@@ -39,13 +39,20 @@ constexpr OptionSpec kTopOptions[] = {
 };
 constexpr OptionSpec kToolOptions[] = {
     {"server", OptionType::kString, kMustBeGiven, "its name here: small letters, digits and '-'"},
-    {"command", OptionType::kStrings, kMustBeGiven,
+    {"command", OptionType::kStrings, "[]",
      "the program, which speaks the Model Context Protocol on its standard input and output"},
+    {"url", OptionType::kString, {}, "in place of command: the URL of a server that is running"},
+    {"token_env",
+     OptionType::kString,
+     {},
+     "with url: the environment variable that holds the token it wants"},
+    {"token_file", OptionType::kString, {}, "or the file that holds it, for its owner alone"},
     {"allow", OptionType::kStrings, kMustBeGiven, "the tools that may be called"},
     {"ask", OptionType::kString, "\"first\"",
      "before which calls a person is asked: always | first | never"},
     {"privacy", OptionType::kString, "\"local\"",
-     "local: it has no network | any: it has the machine's"},
+     "local: it has no network | any: it has the machine's; with url, how far its address may be: "
+     "local | lan | any"},
     {"root", OptionType::kString, {}, "a directory that it may read, and begins in"},
     {"read_only", OptionType::kStrings, "[]", "other directories that it may read"},
     {"env", OptionType::kTable, "{}", "variables for it"},
@@ -531,6 +538,9 @@ class Reader {
     ToolServer server;
     server.name = option_string(table, "server");
     server.command = option_strings(table, "command");
+    server.url = option_string(table, "url");
+    server.token_env = option_string(table, "token_env");
+    server.token_file = option_string(table, "token_file");
     server.allow = option_strings(table, "allow");
     if (server.allow.empty())
       return problem(path + ".allow", "is empty: name the tools that may be called");

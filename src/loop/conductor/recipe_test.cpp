@@ -308,7 +308,12 @@ TEST(Recipe, ToolsThatCannotBeAreRefusedWithTheirPlace) {
   EXPECT_THAT(wrong("[make]", "[memory]\n[make]"), HasSubstr(kTooFar));
   EXPECT_THAT(wrong("privacy = \"any\"\n[[tool]]", "privacy = \"lan\"\n[[tool]]"),
               HasSubstr("cannot be held"));
-  EXPECT_THAT(wrong("env = { KEY = \"x\" }", "url = \"http://x\""), HasSubstr("tool[1].url"));
+  EXPECT_THAT(wrong("env = { KEY = \"x\" }", "url = \"http://x\""),
+              HasSubstr("needs either a command, which is a program, or a url"));
+  EXPECT_THAT(wrong("command = [\"notes\"]", "url = \"http://x\""),
+              HasSubstr("root, read_only and env are of programs"));
+  EXPECT_THAT(wrong("env = { KEY = \"x\" }", "token_env = \"X\""),
+              HasSubstr("token_env and token_file are of servers at a url"));
   EXPECT_THAT(wrong("kind = \"agent\"", "kind = \"code\""), HasSubstr("\"code\" is none"));
 }
 

@@ -153,6 +153,7 @@ Status McpClient::check_unchanged(const StopFlag& stop) {
 Result<ToolAnswer> McpClient::call(const std::string& tool, const Json& arguments,
                                    Milliseconds limit, const StopFlag& stop) {
   LATHE_TRY_STATUS(take_notes(stop));
+  list_changed_ |= !wire_->tells_changes();
   LATHE_TRY_STATUS(check_unchanged(stop));
   LATHE_TRY(const auto answered,
             ask("tools/call", {{"name", tool}, {"arguments", arguments}}, limit, stop));

@@ -1,4 +1,4 @@
-// The side of the Model Context Protocol that calls: one server, spoken with over lines, in
+// The side of the Model Context Protocol that calls: one server, spoken with in messages, in
 // revision 2026-07-28 or, where it knows none of that, by `initialize`. Whatever breaks the
 // protocol ends the connection: a log on standard output, an answer that nobody asked for, a
 // question of the server's own.
@@ -11,13 +11,16 @@
 
 namespace lathe::serve {
 
-// Lines to a server and back.
+// Messages to a server and back, each a line of JSON.
 class Wire {
  public:
   virtual ~Wire() = default;
   virtual Status say(std::string_view line, Milliseconds limit, const StopFlag& stop) = 0;
   // nullopt: none came in that time.
   virtual Result<std::optional<std::string>> hear(Milliseconds wait, const StopFlag& stop) = 0;
+  // Whether the server can say that its tools are others now. If not, they are looked at before
+  // every call.
+  virtual bool tells_changes() const { return true; }
 };
 
 struct McpTimes {
