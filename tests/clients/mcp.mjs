@@ -1,7 +1,9 @@
-// The protocol's own client against `lathe mcp` and POST /mcp: lists and calls tools, is told of progress, cancels.
-// usage: LATHE=… ROOT=… node mcp.mjs LATHE-ARGUMENTS…, or MCP_URL=… ROOT=… node mcp.mjs
+// The protocol's own client against `lathe mcp` and POST /mcp: lists and calls all tools, has a spoiled take made again until it passes, is
+// told of progress, cancels.
+// usage: LATHE=… ROOT=… MARK=… node mcp.mjs LATHE-ARGUMENTS…, or MCP_URL=… LATHE=… ROOT=… MARK=… node mcp.mjs
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -39,4 +41,33 @@ const endless = client.callTool({ name: "lathe_test", arguments: { command: `ech
 });
 await assert.rejects(endless);
 assert.equal((await client.callTool({ name: "lathe_run", arguments: { run: tested.structuredContent.run } })).structuredContent.state, "passed");
+
+// A take whose second half is lost is judged, made again, and judged.
+const line = "Please put the kettle on the stove";
+const speak = (...more) => execFileSync(LATHE, ["speak", line, "--out", `${ROOT}/take.wav`, ...more], { stdio: "ignore" });
+const listen = async () => (await client.callTool({ name: "lathe_listen", arguments: { audio: "take.wav", expect: line } })).structuredContent;
+speak();
+const take = readFileSync(`${ROOT}/take.wav`);
+take.fill(0, 44 + 2 * Math.floor((take.length - 44) / 4));
+writeFileSync(`${ROOT}/take.wav`, take);
+const spoiled = await listen();
+assert.equal(spoiled.outcome, "fail");
+assert.ok(spoiled.critiques.some((critique) => /stove/.test(critique.locus + critique.claim)), JSON.stringify(spoiled.critiques));
+speak("--force");
+assert.equal((await listen()).outcome, "pass");
+
+writeFileSync(`${ROOT}/page.html`, "<!doctype html><html lang=en><title>x</title><body><h1>Kettle</h1>");
+const looked = await client.callTool({ name: "lathe_look", arguments: { file: "page.html" } });
+assert.ok(["pass", "fail"].includes(looked.structuredContent.outcome), looked.content[0].text);
+assert.ok(looked.content.some((part) => part.type === "image"));
+const asked = await client.callTool({ name: "lathe_ask", arguments: { model: "small", prompt: "The capital of France?" } });
+assert.equal(asked.content[0].text, "Paris.");
+const begun = await client.callTool({ name: "lathe_loop", arguments: { recipe: "rewrite", input: "notice.md" } });
+assert.ok(!begun.isError, begun.content[0].text);
+for (;;) {
+  const { state } = (await client.callTool({ name: "lathe_run", arguments: { run: begun.structuredContent.run, wait_s: 50 } })).structuredContent;
+  if (state === "working") continue;
+  assert.equal(state, "passed");
+  break;
+}
 await client.close();

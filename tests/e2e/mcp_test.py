@@ -15,7 +15,7 @@ import wave
 
 import jsonschema
 
-from cli_test import EXAMPLES, SOURCE, Case
+from cli_test import EXAMPLES, LATHE, SOURCE, Case
 from serve_test import Server
 
 MODERN, LEGACY = "2026-07-28", "2025-11-25"
@@ -94,7 +94,99 @@ class Client:
         return code
 
 
-class Mcp(Case):
+class HttpClient(Client):
+    """The same over POST /mcp, each message a request of its own."""
+
+    def __init__(self, port, version=MODERN):
+        self.port, self.version, self.next_id, self.messages, self.seen, self.session = port, version, 0, queue.Queue(), 0, None
+
+    def send(self, message, headers=None):
+        meta = message.get("params", {}).get("_meta", {}) if isinstance(message, dict) else {}
+        version = meta.get("io.modelcontextprotocol/protocolVersion")
+        if headers is None and version:
+            headers = {"MCP-Protocol-Version": version, "Mcp-Method": message["method"]}
+            if message["method"] == "tools/call":
+                headers["Mcp-Name"] = message["params"]["name"]
+        elif headers is None and self.session:
+            headers = {"MCP-Protocol-Version": LEGACY, "Mcp-Session-Id": self.session}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        connection.request("POST", "/mcp", json.dumps(message), {"Content-Type": "application/json", **(headers or {})})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        self.session = answer.getheader("Mcp-Session-Id") or self.session
+        self.status = answer.status
+        if text:
+            self.messages.put(json.loads(text))
+
+    def end(self):
+        return 0
+
+
+class Protocol:
+    """What holds on every transport: `client(version)` opens one."""
+
+    def session(self, client):
+        listed = client.ask("tools/list")
+        for _ in range(100):
+            again = client.ask("tools/list")
+            self.assertEqual(json.dumps(again["result"]), json.dumps(listed["result"]))
+        tools = listed["result"]["tools"]
+        self.assertEqual([t["name"] for t in tools],
+                         [f"lathe_{n}" for n in ("listen", "look", "test", "check", "loop", "run", "ask")])
+        for tool in tools:
+            jsonschema.Draft202012Validator.check_schema(tool["inputSchema"])
+        for i in range(20):
+            good = client.call("lathe_check", judge="text", text="one two three", settings={"min_words": 2})
+            self.assertEqual(good["structuredContent"]["outcome"], "pass", good)
+            bad = client.call("lathe_check", judge="text", text="one two three", settings={"min_words": 4 + i})
+            self.assertEqual(bad["structuredContent"]["outcome"], "fail")
+            self.assertNotIn("isError", bad)
+            none = client.call("lathe_check", judge="text", text="x", settings={"min_wrods": 2})
+            self.assertTrue(none["isError"])
+            self.assertIn("did you mean 'min_words'", none["content"][0]["text"])
+        self.assertGreater(client.seen, 60)
+        return listed
+
+    def test_both_eras(self):
+        client = self.client()
+        found = client.ask("server/discover")["result"]
+        self.assertIn(MODERN, found["supportedVersions"])
+        self.assertLess(len(found["instructions"].split()), 120)
+        first = self.session(client)
+        self.assertEqual(client.end(), 0)
+        old = self.client(version=LEGACY)
+        self.assertEqual(old.initialize()["protocolVersion"], LEGACY)
+        second = self.session(old)
+        self.assertEqual(first["result"]["tools"], second["result"]["tools"])
+        # Models of several makers read the list: by each one's own tokenizer.
+        for tokenizer in ("gpt-2", "deepseek-coder", "phi-3"):
+            ids, _ = self.lathe("tokenize", SOURCE / f"tests/data/tokenizer/{tokenizer}.gguf", input=json.dumps(first["result"]).encode())
+            self.assertTrue(1000 < len(ids.split()) <= 2500, f"{tokenizer}: {len(ids.split())} tokens")
+
+    def test_what_clients_open_with(self):
+        # A client that looks first and goes back.
+        both = self.client()
+        both.ask("server/discover")
+        self.assertEqual(both.initialize()["protocolVersion"], LEGACY)
+        self.assertEqual(len(both.ask("tools/list")["result"]["tools"]), 7)
+        # A revision that nobody has: of the old era it is answered with ours, of the new one with what there is.
+        self.assertEqual(self.client().initialize("1999-01-01")["protocolVersion"], LEGACY)
+        later = self.client().ask("tools/list", meta={**META, "io.modelcontextprotocol/protocolVersion": "2099-01-01"})
+        self.assertEqual(later["error"]["code"], -32022)
+        self.assertIn(MODERN, later["error"]["data"]["supported"])
+        # What says nothing at all.
+        answer = self.client(version=LEGACY).ask("tools/list", meta=None)
+        self.assertEqual(answer.get("error", {}).get("code"), self.says_nothing)
+        # State that was never given out.
+        for forged in ({"requestState": "eyJmb3JnZWQiOnRydWV9"}, {"inputResponses": {"q": {"action": "accept"}}}):
+            answer = self.client().ask("tools/call", {"name": "lathe_check", "arguments": {"judge": "text", "text": "x"}, **forged})
+            self.assertEqual(answer["error"]["code"], -32602)
+
+
+class Mcp(Protocol, Case):
+    says_nothing = -32602  # on a connection that has not begun
+
     def setUp(self):
         super().setUp()
         self.root = self.dir / "work"
@@ -114,46 +206,6 @@ class Mcp(Case):
         return self.root / "take.wav"
 
     # --- The protocol ---
-
-    def session(self, client):
-        listed = client.ask("tools/list")
-        for _ in range(100):
-            again = client.ask("tools/list")
-            self.assertEqual(json.dumps(again["result"]), json.dumps(listed["result"]))
-        tools = listed["result"]["tools"]
-        self.assertEqual([t["name"] for t in tools],
-                         [f"lathe_{n}" for n in ("listen", "look", "test", "check", "loop", "run", "ask")])
-        for tool in tools:
-            jsonschema.Draft202012Validator.check_schema(tool["inputSchema"])
-        # Some three bytes are a token to models' tokenizers, or more.
-        self.assertLess(len(json.dumps(listed["result"])), 3 * 2500)
-        for i in range(20):
-            good = client.call("lathe_check", judge="text", text="one two three", settings={"min_words": 2})
-            self.assertEqual(good["structuredContent"]["outcome"], "pass", good)
-            bad = client.call("lathe_check", judge="text", text="one two three", settings={"min_words": 4 + i})
-            self.assertEqual(bad["structuredContent"]["outcome"], "fail")
-            self.assertNotIn("isError", bad)
-            none = client.call("lathe_check", judge="text", text="x", settings={"min_wrods": 2})
-            self.assertTrue(none["isError"])
-            self.assertIn("did you mean 'min_words'", none["content"][0]["text"])
-        return listed
-
-    def test_both_eras(self):
-        client = self.client()
-        found = client.ask("server/discover")["result"]
-        self.assertIn(MODERN, found["supportedVersions"])
-        self.assertLess(len(found["instructions"].split()), 120)
-        first = self.session(client)
-        self.assertEqual(client.end(), 0)
-        old = self.client(version=LEGACY)
-        self.assertEqual(old.initialize()["protocolVersion"], LEGACY)
-        second = self.session(old)
-        self.assertEqual(first["result"]["tools"], second["result"]["tools"])
-        # A client that looks first and goes back.
-        both = self.client()
-        both.ask("server/discover")
-        self.assertEqual(both.initialize("1999-01-01")["protocolVersion"], LEGACY)
-        self.assertEqual(len(both.ask("tools/list")["result"]["tools"]), 7)
 
     def test_only_some_tools(self):
         client = self.client("--tools", "test,listen")
@@ -351,11 +403,20 @@ class Mcp(Case):
 
     def test_the_protocols_own_client(self):
         mark = f"lathe-sdk-mark-{os.getpid()}-{time.monotonic_ns()}"
+        self.workers()
         command = self.command("mcp", "--root", self.root)
         done = subprocess.run(["node", SOURCE / "tests/clients/mcp.mjs", *command[1:]], capture_output=True, timeout=600, cwd=self.dir,
                               env={**self.environment(), "LATHE": command[0], "ROOT": str(self.root), "MARK": mark})
         self.assertEqual(done.returncode, 0, done.stderr.decode(errors="replace")[-4000:])
         self.until(lambda: self.alive(mark) == 0)
+
+    def workers(self):
+        """Scripted models for lathe_ask and lathe_loop, and the loop's input."""
+        self.write("model.toml", '[[reply]]\ntext = "Paris."\n')
+        script = EXAMPLES / "rewrite/worker.toml"
+        self.write(".config/lathe/workers.toml", "".join(f'[worker.{name}]\nscript = "{file}"\n' for name, file in (
+            ("writer", script), ("judge", script), ("small", self.dir / "model.toml"))))
+        shutil.copy(EXAMPLES / "rewrite/notice.md", self.dir / "work")
 
     def until(self, what):
         end = time.monotonic() + 120
@@ -418,8 +479,43 @@ class Mcp(Case):
         self.assertTrue(client.call("lathe_ask", prompt="x", model="nobody")["isError"])
 
 
-class McpHttp(Server):
+class McpHttp(Protocol, Server):
     """The same tools at POST /mcp, behind the server's gate."""
+    says_nothing = None  # clients of the oldest revision do not say which one they are of
+
+    def client(self, version=MODERN):
+        if not hasattr(self, "process"):
+            (self.dir / "work").mkdir()
+            self.start("--mcp", self.dir / "work", "--journal", self.journal)
+        return HttpClient(self.port, version)
+
+    def test_messages_that_are_none(self):
+        self.client()
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+        deep = "[" * 1000 + "]" * 1000
+        for body, code in ((b"", -32700), (b'{"jsonrpc":"2.0","id":NaN}', -32700),
+                           (deep.encode(), -32700), (json.dumps([ping]).encode(), -32600), (json.dumps({**ping, "id": None}).encode(), -32600),
+                           (json.dumps({**ping, "id": 1.5}).encode(), -32600)):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+            connection.request("POST", "/mcp", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            self.assertEqual(answer.status, 400, body[:80])
+            refused = json.loads(answer.read())
+            connection.close()
+            check(MODERN, "JSONRPCErrorResponse", refused)
+            self.assertEqual(refused["error"]["code"], code, body[:80])
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        connection.request("POST", "/mcp", b"\xef\xbb\xbf" + json.dumps(ping).encode(), {"Content-Type": "application/json"})
+        self.assertEqual(json.loads(connection.getresponse().read())["result"], {}, "a mark of the order of bytes is passed over")
+        connection.close()
+        # What a line's end in Mcp-Name would make another header of stays outside.
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "lathe_run", "arguments": {"run": "x"}, "_meta": META}}
+        text = json.dumps(call).encode()
+        with socket.create_connection(("127.0.0.1", self.port)) as raw:
+            raw.sendall(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nMCP-Protocol-Version: " + MODERN.encode() +
+                        b"\r\nMcp-Method: tools/call\r\nMcp-Name: lathe_\r\n run\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(text) + text)
+            answer = raw.makefile("rb").read()
+        self.assertIn(b" 400 ", answer.splitlines()[0])
 
     def post(self, message, **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
@@ -432,10 +528,11 @@ class McpHttp(Server):
     def test_the_protocols_own_client(self):
         root = self.dir / "work"
         root.mkdir()
+        Mcp.workers(self)
         self.start("--mcp", root, "--journal", self.journal)
         mark = f"lathe-http-mark-{os.getpid()}-{time.monotonic_ns()}"
         done = subprocess.run(["node", SOURCE / "tests/clients/mcp.mjs"], capture_output=True, timeout=600, cwd=self.dir,
-                              env={**self.environment(), "MCP_URL": self.url + "/mcp", "ROOT": str(root), "MARK": mark})
+                              env={**self.environment(), "MCP_URL": self.url + "/mcp", "LATHE": LATHE, "ROOT": str(root), "MARK": mark})
         self.assertEqual(done.returncode, 0, done.stderr.decode(errors="replace")[-4000:])
         end = time.monotonic() + 120
         while Mcp.alive(mark):

@@ -94,7 +94,7 @@ Handled answer(const std::shared_ptr<McpServer>& server, Call& call) {
     return std::unexpected(
         ApiError{403, "tools read files and run programs: they want the owner's key"});
   const HttpRequest& request = call.exchange->request();
-  auto read = read_rpc(call.body);
+  auto read = parse_rpc(request.body);
   if (!read) return rpc_reply(read.error().id, read.error().error);
   if (!*read) return HttpReply{202, "", ""};
   const RpcMessage& message = **read;
@@ -130,7 +130,10 @@ Handled answer(const std::shared_ptr<McpServer>& server, Call& call) {
 RouteTable mcp_routes(std::shared_ptr<McpServer> server) {
   RouteTable table;
   table.rows.push_back(
-      {"POST", "/mcp", [server = std::move(server)](Call& call) { return answer(server, call); }});
+      {.method = "POST",
+       .path = "/mcp",
+       .handler = [server = std::move(server)](Call& call) { return answer(server, call); },
+       .raw = true});
   return table;
 }
 

@@ -443,6 +443,13 @@ TEST_F(Stdio, TheEndOfInputIsTheEnd) {
   EXPECT_EQ(gate_.stopped, 1);
 }
 
+TEST_F(Stdio, ALineWithoutItsEndIsNoMessage) {
+  send(dump_json(call_of(1, "double", {{"n", 2}})));
+  end();
+  write_out_.reset();
+  EXPECT_EQ(receive(), Json()) << "half of it may be missing";
+}
+
 // --- Over HTTP ---
 
 class Http : public Mcp {
@@ -504,7 +511,9 @@ TEST_F(Http, OlderRevisionsToo) {
   EXPECT_EQ(unknown.status, 400);
   EXPECT_EQ(code(*parse_json(unknown.body)), -32022);
   EXPECT_EQ(post(request(4, "tools/list"), "MCP-Protocol-Version: 2026-07-28\r\n").status, 400);
-  EXPECT_EQ(post(Json::array({request(1, "ping")}), "").status, 400);
+  const auto batch = post(Json::array({request(1, "ping")}), "");
+  EXPECT_EQ(batch.status, 400);
+  EXPECT_EQ(code(*parse_json(batch.body)), -32600);
 }
 
 TEST_F(Http, ClosingTheStreamCancels) {

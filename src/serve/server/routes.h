@@ -22,6 +22,7 @@ struct Route {
   // Only for callers that say `X-Lathe: 1` (says_change() of gate.h).
   bool change = false;
   bool form = false;  // its body is a form with files, and no JSON
+  bool raw = false;   // it reads the body itself, and says in its own words what is wrong with it
 };
 
 struct RouteTable {

@@ -112,7 +112,7 @@ Handled serve(const Gate& gate, std::span<const RouteTable> tables,
   call.key = visitor.key;
   if (match.route->form) {
     if (const auto read = read_form(request, call); !read) return std::unexpected(read.error());
-  } else {
+  } else if (!match.route->raw) {
     LATHE_TRY(call.body, read_body(request));
   }
   if (visitor.key && request.method == "POST") {
