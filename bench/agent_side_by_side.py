@@ -1,6 +1,7 @@
 """What two recipes cost for the same repairs: fix-tests, which shows the sources and asks for the edit, and work-on, in which the model
-works by tools. The 42 cases of bench/edits, each a project whose test wants the edited text; the model is a script that knows the edit,
-so that the figures are those of the recipes and not of a model's luck. Counted by that model's server: requests, bytes of what is sent,
+works by tools. The 42 cases of bench/edits, each a project whose test wants the edited text, and the small ones once more as "wide", among
+all the other texts, where the model has to search first; the model is a script that knows the edit, so that the figures are those of the
+recipes and not of a model's luck. Counted by that model's server: requests, bytes of what is sent,
 of those the bytes behind what the request before had sent (a cache of prefixes computes only these), and bytes of answers.
 
 usage: agent_side_by_side.py LATHE
@@ -59,8 +60,8 @@ class Coder(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def begin(self, path, edits):
-        self.path, self.edits, self.turn, self.before = path, edits, 0, b""
+    def begin(self, path, edits, wide):
+        self.path, self.edits, self.wide, self.turn, self.before = path, edits, wide, 0, b""
         self.requests = self.sent = self.fresh = self.answered = 0
 
 
@@ -85,6 +86,10 @@ class Answer(ChatModel):
     def next_call(self):
         server = self.server
         turn, server.turn = server.turn, server.turn + 1
+        if server.wide:
+            if turn == 0:
+                return self.one_call("search", text=max(server.edits[0][0].splitlines(), key=len))
+            turn -= 1
         if turn == 0:
             return self.one_call("read_file", path=server.path)
         if turn <= len(server.edits):
@@ -97,19 +102,22 @@ class Answer(ChatModel):
                                 "function": {"name": name, "arguments": json.dumps(arguments)}}]}
 
 
-def repair(lathe, recipe, coder, case):
+def repair(lathe, recipe, coder, case, wide):
     name, _, critique, before, after = case
     with tempfile.TemporaryDirectory() as place:
         repo = pathlib.Path(place) / "repo"
         (repo / "src").mkdir(parents=True)
         (repo / "tests").mkdir()
+        for other in EDITS.glob("*.txt") if wide else ():
+            if other.name != "cases.txt":
+                (repo / "src" / other.stem).write_text(other.read_text())
         (repo / "src" / name).write_text(before)
         wanted = hashlib.sha256(after.encode()).hexdigest()
         (repo / "tests/critique.txt").write_text(critique + "\n")
         (repo / "tests/run.sh").write_text(
             f'echo 1..1\nif [ "$(sha256sum < src/{name} | cut -d" " -f1)" = {wanted} ]; then echo "ok 1 - the text"\n'
             'else echo "not ok 1 - the text"; sed "s/^/# /" tests/critique.txt; fi\n')
-        coder.begin(f"src/{name}", blocks(before, after))
+        coder.begin(f"src/{name}", blocks(before, after), wide)
         done = subprocess.run(
             [lathe, "--journal", f"{place}/journal", "loop", recipe, "--input", repo, "--out", f"{place}/out", "--worker",
              f"coder=http://127.0.0.1:{coder.server_address[1]}/v1#scripted", "--set", "unit.command=sh tests/run.sh", "--set", "unit.format=tap",
@@ -126,9 +134,11 @@ def main(lathe):
     for recipe in ("fix-tests", "work-on"):
         rows = {}
         for case in cases():
-            passed = repair(lathe, recipe, coder, case)
-            rows.setdefault(case[1], []).append((passed, coder.requests, coder.sent / 1e3, coder.fresh / 1e3, coder.answered / 1e3))
-        for size in ("small", "medium", "large"):
+            for wide in (False, True) if case[1] == "small" else (False,):
+                passed = repair(lathe, recipe, coder, case, wide)
+                rows.setdefault("wide" if wide else case[1], []).append(
+                    (passed, coder.requests, coder.sent / 1e3, coder.fresh / 1e3, coder.answered / 1e3))
+        for size in ("small", "medium", "large", "wide"):
             columns = list(zip(*rows[size]))
             medians = [f"{statistics.median(column):.1f}" for column in columns[2:]]
             print(f"| `{recipe}` | {size} | {sum(columns[0])} of {len(columns[0])} | {statistics.median(columns[1]):g} | {' | '.join(medians)} |")
