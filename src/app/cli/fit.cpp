@@ -13,6 +13,8 @@
 #include "infer/link/cut.h"
 #include "infer/link/link_speed.h"
 #include "infer/link/tcp_wire.h"
+#include "serve/pool/catalog.h"
+#include "serve/pool/senses.h"
 
 namespace lathe::app {
 namespace {
@@ -29,7 +31,9 @@ struct Fit {
   Wish wish;
   std::string architecture;
   bool runs = true;
+  std::string blind = {};  // why the encoder beside it cannot be used; "": it can, or is not there
   infer::Footprint bytes;
+  std::uint64_t encoder = 0;      // of pictures and sounds, beside the model; 0: there is none
   std::uint64_t token_bytes = 0;  // that a token reads
   std::size_t layers = 0, width = 0;
   std::size_t half = 0;  // layers of the first of two machines; 0: it cannot be cut
@@ -42,6 +46,7 @@ struct Fit {
 struct FitAnswer {
   std::vector<Fit> fits;
   infer::Footprint sum;
+  std::uint64_t encoders = 0;
   std::string kv;
   std::size_t threads = 0;
   std::uint64_t memory = 0;
@@ -49,7 +54,7 @@ struct FitAnswer {
   double bandwidth = 0, exchange = 0, link = 0;  // bytes a second, seconds; 0: not said
 
   infer::BoxesAdvice advice(const Fit& fit) const {
-    return infer::advise_boxes({.model_bytes = fit.bytes.total().on_host(),
+    return infer::advise_boxes({.model_bytes = fit.bytes.total().on_host() + fit.encoder,
                                 .rows_bytes = fit.rows_bytes,
                                 .box_bytes = memory,
                                 .token_bytes = fit.token_bytes,
@@ -61,7 +66,7 @@ struct FitAnswer {
                                 .gathered_bytes = fit.gathered_bytes,
                                 .boxes = boxes});
   }
-  std::uint64_t needed() const { return sum.total().on_host(); }
+  std::uint64_t needed() const { return sum.total().on_host() + encoders; }
   bool fits_in() const { return needed() <= memory; }
 };
 
@@ -109,6 +114,22 @@ Result<Wish> parse_wish(const App& app, const std::string& text) {
   return wish;
 }
 
+// The encoder that a server would find beside the model, by its header.
+Status size_encoder(Fit& fit, const fs::path& path, const infer::Blueprint& blueprint,
+                    std::size_t threads) {
+  LATHE_TRY(const serve::Catalog catalog, serve::Catalog::read(path));
+  if (catalog.models().empty() || catalog.models().front().eyes.empty()) return {};
+  const auto senses = serve::Senses::open(catalog.models().front().eyes, blueprint);
+  if (!senses) {
+    fit.blind = senses.error().message;
+    return {};
+  }
+  LATHE_TRY(fit.encoder,
+            serve::Senses::bytes(**senses, infer::best_kernel_table(),
+                                 serve::Senses::threads_beside(static_cast<int>(threads))));
+  return {};
+}
+
 Result<Fit> size_model(const App& app, const std::string& text, infer::KvType kv,
                        std::size_t threads, std::size_t boxes) {
   LATHE_TRY(Wish wish, parse_wish(app, text));
@@ -133,10 +154,11 @@ Result<Fit> size_model(const App& app, const std::string& text, infer::KvType kv
   fit.token_bytes = infer::token_bytes(file, blueprint);
   fit.layers = blueprint.layers.size();
   fit.width = blueprint.embedding;
+  LATHE_TRY_STATUS(size_encoder(fit, model_path(app, wish.path), blueprint, threads));
   fit.half = infer::choose_cut(file, blueprint, infer::best_kernel_table(), 0).value_or(0);
   if (boxes > 1 && infer::check_rows(blueprint)) {
     LATHE_TRY(const infer::Footprint rows, size({.rows = {0, boxes}}));
-    fit.rows_bytes = rows.total().on_host();
+    fit.rows_bytes = rows.total().on_host() + fit.encoder;
     fit.gathered_bytes = infer::gathered_bytes(blueprint, boxes);
   }
   fit.wish = std::move(wish);
@@ -188,47 +210,60 @@ std::string advice_text(const FitAnswer& answer, const Fit& fit) {
   return "";
 }
 
-// `windows`: with what a step and the prefix index add to them.
+// `windows`: with what a step and the prefix index add to them; `eyes`: with encoders.
 std::string row(std::string_view name, std::string_view context, std::string_view streams,
-                const infer::Footprint& bytes, bool windows) {
-  const auto cell = [](const DeviceBytes& part) {
-    return part.total() == 0 ? "-" : format_bytes(part.total());
-  };
+                const infer::Footprint& bytes, std::uint64_t encoder, bool windows, bool eyes) {
+  const auto shown = [](std::uint64_t part) { return part == 0 ? "-" : format_bytes(part); };
+  const auto cell = [&](const DeviceBytes& part) { return shown(part.total()); };
   std::string out =
       fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10}", name, context, streams,
                   cell(bytes.weights), cell(bytes.kv), cell(bytes.state), cell(bytes.scratch));
   if (windows) out += fmt::format(" {:>10} {:>10}", cell(bytes.step), cell(bytes.prefix));
-  return out + fmt::format(" {:>10}\n", format_bytes(bytes.total().total()));
+  if (eyes) out += fmt::format(" {:>10}", shown(encoder));
+  return out + fmt::format(" {:>10}\n", format_bytes(bytes.total().total() + encoder));
 }
 
-std::string table(const std::vector<Fit>& fits, const infer::Footprint& sum, std::uint64_t memory) {
-  const bool windows = (sum.step + sum.prefix).total() != 0;
+std::string table(const FitAnswer& answer) {
+  const std::vector<Fit>& fits = answer.fits;
+  const infer::Footprint& sum = answer.sum;
+  const bool windows = (sum.step + sum.prefix).total() != 0, eyes = answer.encoders != 0;
   std::string out = fmt::format("{:<40} {:>9} {:>7} {:>10} {:>10} {:>10} {:>10}", "model",
                                 "context", "streams", "weights", "KV", "state", "scratch");
   if (windows) out += fmt::format(" {:>10} {:>10}", "step", "(prefix)");
+  if (eyes) out += fmt::format(" {:>10}", "encoder");
   out += fmt::format(" {:>10}\n", "sum");
   for (const Fit& fit : fits) {
     out += row(clip_utf8(fs::path(fit.wish.path).filename().string(), 40),
                fmt::format("{}", fit.wish.context), fmt::format("{}", fit.wish.streams), fit.bytes,
-               windows);
+               fit.encoder, windows, eyes);
   }
-  if (fits.size() > 1) out += row("together", "", "", sum, windows);
-  const std::uint64_t needed = sum.total().on_host();
-  const bool fits_in = needed <= memory;
+  if (fits.size() > 1) out += row("together", "", "", sum, answer.encoders, windows, eyes);
+  const std::uint64_t needed = answer.needed(), memory = answer.memory;
+  const bool fits_in = answer.fits_in();
   out += fmt::format("memory {}, {} {}\n", format_bytes(memory), fits_in ? "to spare" : "missing",
                      format_bytes(fits_in ? memory - needed : needed - memory));
   for (const Fit& fit : fits) {
     if (!fit.runs)
       out += fmt::format("{}: {} can be sized but not run yet\n", fit.wish.path, fit.architecture);
+    if (!fit.blind.empty())
+      out += fmt::format("{}: will be served without the encoder beside it: {}\n", fit.wish.path,
+                         fit.blind);
   }
   return out;
 }
 
-Json bytes_json(const infer::Footprint& bytes) {
-  return {{"weights", bytes.weights.total()}, {"kv", bytes.kv.total()},
-          {"step", bytes.step.total()},       {"prefix", bytes.prefix.total()},
-          {"state", bytes.state.total()},     {"scratch", bytes.scratch.total()},
-          {"sum", bytes.total().total()},     {"devices", to_json(bytes.total())}};
+Json bytes_json(const infer::Footprint& bytes, std::uint64_t encoder) {
+  DeviceBytes all = bytes.total();
+  all.add(kHostDevice, encoder);
+  return {{"weights", bytes.weights.total()},
+          {"kv", bytes.kv.total()},
+          {"step", bytes.step.total()},
+          {"prefix", bytes.prefix.total()},
+          {"state", bytes.state.total()},
+          {"scratch", bytes.scratch.total()},
+          {"encoder", encoder},
+          {"sum", all.total()},
+          {"devices", to_json(all)}};
 }
 
 Result<FitAnswer> fit_models(const FitQuestion& question, const App& app) {
@@ -248,6 +283,7 @@ Result<FitAnswer> fit_models(const FitQuestion& question, const App& app) {
   for (const std::string& text : question.models) {
     LATHE_TRY(answer.fits.emplace_back(), size_model(app, text, kv, answer.threads, answer.boxes));
     answer.sum += answer.fits.back().bytes;
+    answer.encoders += answer.fits.back().encoder;
   }
   return answer;
 }
@@ -255,7 +291,7 @@ Result<FitAnswer> fit_models(const FitQuestion& question, const App& app) {
 Json answer_json(const FitAnswer& answer) {
   Json models = Json::array();
   for (const Fit& fit : answer.fits) {
-    Json model = bytes_json(fit.bytes);
+    Json model = bytes_json(fit.bytes, fit.encoder);
     model.update({{"file", fit.wish.path},
                   {"architecture", fit.architecture},
                   {"runs", fit.runs},
@@ -273,7 +309,7 @@ Json answer_json(const FitAnswer& answer) {
     models.push_back(std::move(model));
   }
   return {{"models", std::move(models)},
-          {"together", bytes_json(answer.sum)},
+          {"together", bytes_json(answer.sum, answer.encoders)},
           {"kv_type", answer.kv},
           {"threads", answer.threads},
           {"memory", answer.memory},
@@ -354,7 +390,7 @@ void add_fit(CLI::App& cli, App& app, Action& action) {
       if (app.json)
         print_json(answer_json(*answer));
       else
-        print(table(answer->fits, answer->sum, answer->memory) + link_text(*answer));
+        print(table(*answer) + link_text(*answer));
       if (!app.json && answer->boxes > 1)
         for (const Fit& fit : answer->fits)
           print(fmt::format("{} boxes, {}: {}\n", answer->boxes,

@@ -141,19 +141,11 @@ Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
   return bytes;
 }
 
-namespace {
-
-// An encoder has threads of its own, as steps go on beside it.
-int encoder_threads(const PoolOptions& options) {
-  return std::max(1, options.threads / 2);
-}
-
-}  // namespace
-
 Result<std::uint64_t> PoolLoop::media_bytes_of(const ModelFront& front,
                                                const PoolOptions& options) {
   if (front.senses() == nullptr) return 0;
-  return Senses::bytes(*front.senses(), kernels_of(options), encoder_threads(options));
+  return Senses::bytes(*front.senses(), kernels_of(options),
+                       Senses::threads_beside(options.threads));
 }
 
 // A sound may take minutes: its threads are as many as there are, and give way to steps.
@@ -408,7 +400,7 @@ Result<PoolLoop::LoadedWeights> PoolLoop::load(const ModelFront& front, const Po
   if (front.linked()) LATHE_TRY_STATUS(weights.partner->wait(options.stop));
   if (front.senses() != nullptr) {
     LATHE_TRY(weights.senses,
-              Senses::load(*front.senses(), pool.program, encoder_threads(pool),
+              Senses::load(*front.senses(), pool.program, Senses::threads_beside(pool.threads),
                            {.kernels = options.kernels, .progress = {}, .stop = options.stop}));
   }
   if (front.draft() == nullptr) return weights;

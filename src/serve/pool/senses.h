@@ -37,6 +37,8 @@ class Senses {
   // Refused: no encoder, and one whose rows are not as wide as the model's.
   static Result<std::unique_ptr<SensesFile>> open(const fs::path& file,
                                                   const infer::Blueprint& model);
+  // They have threads of their own, as steps go on beside them: of so many threads of a step.
+  static int threads_beside(int steps) { return std::max(1, steps / 2); }
   // What they will take: weights, scratch, what is remembered. By the header alone.
   static Result<std::uint64_t> bytes(const SensesFile& file, const infer::KernelTable& kernels,
                                      int threads);
