@@ -44,6 +44,7 @@ constexpr DocumentType kDocumentTypes[] = {
     {"odt", "application/vnd.oasis.opendocument.text"},
     {"html", "text/html"},
     {"txt", "text/plain"},
+    {"film", "video/mp4"},
 };
 
 // "": none. An archive is told apart by its first member, which OpenDocument demands.
@@ -54,6 +55,9 @@ std::string_view kind_of(std::string_view name, std::string_view media_type,
     return bytes.substr(0, 200).contains("mimetypeapplication/vnd.oasis.opendocument.text")
                ? "odt"
                : "docx";
+  if (bytes.substr(0, 8).ends_with("ftyp") || bytes.starts_with("\x1a\x45\xdf\xa3") ||
+      (bytes.starts_with("RIFF") && bytes.substr(0, 12).ends_with("AVI ")))
+    return "film";
   if (find_invalid_utf8(bytes) != bytes.npos || bytes.contains('\0')) return "";
   const std::string lower = to_lower_ascii(name);
   const bool html =

@@ -26,14 +26,15 @@ struct Media {
   bool operator==(const Media& other) const { return sha256 == other.sha256; }
 };
 
-// A document as its file has it, not read: a model gets its text.
+// A document as its file has it, not read: a model gets its text, of a film pictures.
 struct Document {
   std::string name;    // as its sender calls it
-  std::string kind;    // "pdf" "docx" "odt" "html" "txt"
+  std::string kind;    // "pdf" "docx" "odt" "html" "txt" "film"
   std::string sha256;  // of the bytes, in hex
   std::shared_ptr<const std::string> bytes;
 
-  // By the first bytes; what is text, by the name or the media type ("" where none is told).
+  // By the first bytes; what is text, by the name or the media type ("" where none is told). Films
+  // are MP4 and its kin, Matroska, WebM and AVI.
   // nullopt: none of these.
   static std::optional<Document> of_file(std::string name, std::string_view media_type,
                                          std::string bytes);

@@ -1,11 +1,13 @@
 """Pictures and sounds in requests to `lathe serve`, by the words of four APIs, with tiny models and their encoders."""
 import base64
+import json
+import os
 import shutil
 import subprocess
 import unittest
 import urllib.request
 
-from cli_test import SOURCE
+from cli_test import LATHE, SOURCE
 from index_test import pdf
 from serve_test import Server
 
@@ -52,6 +54,16 @@ class ServeMedia(Server):
         self.assertNotIn("vision", capabilities["llama-q4_0"])
         self.assertIn("takes text only", self.ask("llama-q4_0", self.picture(), status=400)["error"]["message"])
         self.eventually(lambda: self.metric("media_encoded_total") == len(KINDS))
+        # `lathe fit` counts what the server books for an encoder, to the byte; the server has two threads.
+        two = lambda: os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+        for model in ("gemma3.llm", "qwen3vl_merger.llm", "llama-q4_0"):
+            fit = subprocess.run([LATHE, "--json", "fit", self.models / f"{model}.gguf"], env=self.environment(), capture_output=True,
+                                 preexec_fn=two)
+            sized = json.loads(fit.stdout)
+            booked = next(each["media"] for each in self.status()["models"] if each["name"] == model)
+            self.assertEqual(sized["models"][0]["encoder"], booked, model)
+            parts = ("weights", "kv", "step", "state", "scratch", "encoder")
+            self.assertEqual(sized["together"]["sum"], sum(sized["together"][each] for each in parts))
 
     def test_sounds(self):
         capabilities = {each["id"]: each["capabilities"] for each in self.call("/v1/models")["data"]}
@@ -90,6 +102,25 @@ class ServeMedia(Server):
         broken = {"type": "file", "file": {"filename": "b.pdf", "file_data": base64.b64encode(b"%PDF-1.4 and no more").decode()}}
         error = self.ask("llama-q4_0", broken, status=400)["error"]
         self.assertIn("the document b.pdf: ", error["message"])
+
+    def test_films(self):
+        """A film is pictures of it, each behind its time: to a model that reads those, and to no other."""
+        path = self.models / "film.mp4"
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=10:duration=3", "-f", "lavfi",
+                        "-i", "sine=duration=3", "-pix_fmt", "yuv420p", "-y", path], check=True)
+        film = lambda data: {"type": "video_url", "video_url": {"url": "data:video/mp4;base64," + base64.b64encode(data).decode()}}
+        words = self.ask("gemma3.llm", "What happens? film: a film of 3.0 seconds, as 3 of its pictures, each behind its time; its "
+                         "sound is left out\n<0.5 seconds>\n<1.5 seconds>\n<2.5 seconds>")["usage"]["prompt_tokens"]
+        shown = self.ask("gemma3.llm", "What happens?", film(path.read_bytes()))["usage"]["prompt_tokens"]
+        one = self.ask("gemma3.llm", self.picture())["usage"]["prompt_tokens"] - self.ask("gemma3.llm", "")["usage"]["prompt_tokens"]
+        self.assertIn(shown - words - 3 * one, range(-9, 10))
+        self.eventually(lambda: self.metric("media_encoded_total") == 4)  # three pictures of the film, and the other one
+        self.assertIn("takes text only", self.ask("llama-q4_0", film(path.read_bytes()), status=400)["error"]["message"])
+        sound = subprocess.run(["ffmpeg", "-v", "error", "-i", path, "-vn", "-f", "mp4", "-movflags", "frag_keyframe+empty_moov", "-"],
+                               check=True, capture_output=True).stdout
+        self.assertIn("the document film: it has no moving picture", self.ask("gemma3.llm", film(sound), status=400)["error"]["message"])
+        cut = self.ask("gemma3.llm", film(path.read_bytes()[:900]), status=400)["error"]["message"]
+        self.assertIn("the document film: ", cut)
 
     def test_four_apis(self):
         model = "qwen3vl_merger.llm"

@@ -1,10 +1,15 @@
-// Documents of all kinds, and the words of pages that are pictures.
+// Documents of all kinds, the words of pages that are pictures, and pictures of films.
 #include "app/cli/document_reader.h"
+
+#include "loop/senses/film.h"
 
 namespace lathe::app {
 namespace {
 
 constexpr Milliseconds kLookLimit{120'000};
+constexpr Milliseconds kFilmLimit{120'000};
+// What a model is shown of a film: more pictures would fill a context, larger ones no model takes.
+constexpr int kMostShown = 16, kMostShownSide = 1024;
 constexpr double kLeastConfidence = 30;  // of 100: below it specks are taken for letters
 
 // The words of a page, line by line.
@@ -45,6 +50,27 @@ std::string quoted_document(std::string_view name, const DocumentText& document)
   std::string fence = "```";
   while (text.find(fence) != text.npos) fence += '`';
   return fmt::format("{}\n{}\n{}{}\n", name, fence, text, fence);
+}
+
+Result<Content> shown_film(const App& app, std::string_view name, const std::string& bytes,
+                           const StopFlag& stop) {
+  loop::Place place;
+  place.program = app.program;
+  LATHE_TRY(const loop::Film film, loop::Film::open(bytes, place, kFilmLimit, stop));
+  const double seconds = film.probe().picture_seconds;
+  std::vector<double> times = loop::sample_times(seconds, kMostShown);
+  LATHE_TRY(std::vector<std::string> frames, film.frames(times, kMostShownSide, kFilmLimit, stop));
+  if (frames.empty()) return invalid("none of its pictures could be decoded");
+  Content content(fmt::format(
+      "{}: a film of {:.1f} seconds, as {} of its pictures, each behind its "
+      "time{}",
+      name, seconds, frames.size(), film.probe().sound < 0 ? "" : "; its sound is left out"));
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    auto picture = Media::of_file(std::move(frames[i]));
+    if (!picture) return invalid("its picture at {:.1f} seconds could not be decoded", times[i]);
+    content.add(fmt::format("<{:.1f} seconds>", times[i])).add(*std::move(picture));
+  }
+  return content;
 }
 
 Result<PeoplesReader> PeoplesReader::make(const App& app, std::string languages) {

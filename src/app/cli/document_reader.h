@@ -5,6 +5,7 @@
 #include "app/cli/app.h"
 #include "books/index/documents.h"
 #include "loop/senses/media_pool.h"
+#include "work/content.h"
 
 namespace lathe::app {
 
@@ -30,6 +31,11 @@ class PeoplesReader : public books::TextReader {
 
 // --languages of commands that read documents.
 void add_languages_flag(CLI::App& command, std::string& languages);
+
+// A film as a model is shown it: its name and length, and pictures of it, each behind its time in
+// seconds. Of its sound nothing.
+Result<Content> shown_film(const App& app, std::string_view name, const std::string& bytes,
+                           const StopFlag& stop);
 
 // As a model reads it: its name, and its text in a fence that is longer than any in it, with a line
 // before each page that says which it is.

@@ -347,13 +347,14 @@ class ServedNode {
   std::unique_ptr<NodeHere> node_;
 };
 
-// Documents in requests, as `lathe chat` reads them.
-serve::ReadDocument document_reader(PeoplesReader documents) {
-  return [reader = std::make_shared<PeoplesReader>(std::move(documents))](
-             const Document& document, const StopFlag& stop) -> Result<std::string> {
+// Documents in requests, as `lathe chat` reads them, and films.
+serve::ReadDocument document_reader(const App& app, PeoplesReader documents) {
+  return [&app, reader = std::make_shared<PeoplesReader>(std::move(documents))](
+             const Document& document, const StopFlag& stop) -> Result<Content> {
+    if (document.kind == "film") return shown_film(app, document.name, *document.bytes, stop);
     LATHE_TRY(const DocumentText text,
               reader->read("document." + document.kind, *document.bytes, stop));
-    return quoted_document(document.name, text);
+    return Content(quoted_document(document.name, text));
   };
 }
 
@@ -382,7 +383,7 @@ Status serve(const App& app, const ServeFlags& flags) {
   const AccountedHosts hosts(pool, remotes, *books, prices, linked);
   serve::HostGroup here = hosts.within(Reach::kLocal), near = hosts.within(Reach::kLan),
                    all = hosts.within(Reach::kAny);
-  serve::DocumentDesk documents(document_reader(std::move(reader)));
+  serve::DocumentDesk documents(document_reader(app, std::move(reader)));
   serve::ReadingHost own(*hosts.pool, documents), read_here(here, documents),
       read_near(near, documents), read_all(all, documents);
   std::vector<serve::RouteTable> tables{serve::api_routes(own)};

@@ -6,6 +6,7 @@
 
 #include "ground/base/text.h"
 #include "ground/sys/subprocess.h"
+#include "loop/senses/film.h"
 #include "loop/senses/media_pool.h"
 #include "loop/senses/signal_facts.h"
 #include "loop/senses/voice.h"
@@ -307,6 +308,13 @@ TEST(ClipRules, TakeScenesFromChaptersElseFromCuts) {
   EXPECT_EQ(scene_stretches(2, 9, {}, {5})->at(1).start, 5);
   EXPECT_EQ(scene_stretches(0, 9, {}, {3, 3.1, 6})->size(), 3U);
   EXPECT_FALSE(scene_stretches(3, 9, {{0, 4}, {4, 9}}, {}));
+}
+
+TEST(Film, IsSampledOnceASecondAsFarAsPicturesGo) {
+  EXPECT_THAT(sample_times(3, 16), ::testing::ElementsAre(0.5, 1.5, 2.5));
+  EXPECT_THAT(sample_times(0.2, 16), ::testing::ElementsAre(0.1));
+  EXPECT_THAT(sample_times(100, 4), ::testing::ElementsAre(12.5, 37.5, 62.5, 87.5));
+  EXPECT_EQ(sample_times(600, 16).size(), 16u);
 }
 
 }  // namespace

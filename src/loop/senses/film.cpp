@@ -62,6 +62,25 @@ Result<Exit> run_film_tool(const fs::path& tree, bool unsafe, std::vector<std::s
   return std::move(ran.exit);
 }
 
+constexpr const char* kFrameFiles = "frame%03d.png";
+
+// Of each time the first frame that is not before it: an expression of ffmpeg's.
+std::string first_frames_at(const std::vector<double>& times) {
+  std::string wanted;
+  for (const double at : times)
+    wanted +=
+        fmt::format("{0}gte(t,{1:.3f})*not(gte(prev_t,{1:.3f}))", wanted.empty() ? "" : "+", at);
+  return wanted.empty() ? "0" : wanted;
+}
+
+std::vector<std::string> written_frames(const fs::path& directory, std::size_t most) {
+  std::vector<std::string> frames;
+  for (std::size_t i = 0; i < most; ++i)
+    if (auto png = read_beneath(directory, fmt::format("frame{:03}.png", i), kMostNotes))
+      frames.push_back(*std::move(png));
+  return frames;
+}
+
 std::vector<std::string> ffmpeg() {
   return {"ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y"};
 }
@@ -256,19 +275,35 @@ Result<std::vector<double>> Film::cuts(Milliseconds limit, const StopFlag& stop)
   return cuts;
 }
 
+std::vector<double> sample_times(double seconds, int most) {
+  const int count = std::clamp(static_cast<int>(std::ceil(seconds)), 1, most);
+  std::vector<double> times;
+  for (int i = 0; i < count; ++i) times.push_back((i + 0.5) * seconds / count);
+  return times;
+}
+
+Result<std::vector<std::string>> Film::frames(const std::vector<double>& times, int most,
+                                              Milliseconds limit, const StopFlag& stop) const {
+  std::vector<std::string> argv = ffmpeg();
+  append(argv, {"-format_whitelist", kContainers, "-t", seconds_text(kMaxFilmSeconds), "-i", kInput,
+                "-map", fmt::format("0:{}", probe_.picture), "-vf",
+                fmt::format("select='{0}',scale='min({1},iw)':'min({1},ih)':"
+                            "force_original_aspect_ratio=decrease",
+                            first_frames_at(times), most),
+                "-vsync", "passthrough", "-start_number", "0", "-f", "image2", kFrameFiles});
+  LATHE_TRY_STATUS(run_film_tool(directory_.path(), unsafe_, std::move(argv), limit, stop));
+  return written_frames(directory_.path(), times.size());
+}
+
 Result<FilmSight> Film::look(const std::vector<double>& times, const FilmLimits& limits,
                              Milliseconds limit, const StopFlag& stop) const {
-  std::string wanted;
-  for (const double at : times)
-    wanted +=
-        fmt::format("{0}gte(t,{1:.3f})*not(gte(prev_t,{1:.3f}))", wanted.empty() ? "" : "+", at);
   // A detector whose length is 0 is asked all the same; what it notes is not read.
   const auto length = [](double seconds) { return seconds > 0 ? seconds : 1.0; };
   std::string graph = fmt::format(
       "[0:{}]split=2[look][see];[look]select='{}',scale='min({},iw)':-2[frames];"
       "[see]blackdetect=d=0.1:pix_th=0.10,freezedetect=n=0.001:d={:.3f},"
       "metadata=mode=print:file=seen.txt[seen]",
-      probe_.picture, wanted.empty() ? "0" : wanted, kLookWidth, length(limits.frozen));
+      probe_.picture, first_frames_at(times), kLookWidth, length(limits.frozen));
   if (probe_.sound >= 0)
     graph += fmt::format(
         ";[0:{}]silencedetect=n=-45dB:d={:.3f}:mono=0,ametadata=mode=print:file=heard.txt,"
@@ -292,7 +327,7 @@ Result<FilmSight> Film::look(const std::vector<double>& times, const FilmLimits&
                 "0",
                 "-f",
                 "image2",
-                "frame%03d.png",
+                kFrameFiles,
                 "-map",
                 "[seen]",
                 "-f",
@@ -312,9 +347,7 @@ Result<FilmSight> Film::look(const std::vector<double>& times, const FilmLimits&
     return read_beneath(directory_.path(), name, kMostNotes).value_or("");
   };
   sight.picture_end = decoded_end(text_of_file("frames.txt"));
-  for (std::size_t i = 0; i < times.size(); ++i)
-    if (auto png = read_beneath(directory_.path(), fmt::format("frame{:03}.png", i), kMostNotes))
-      sight.frames.push_back(*std::move(png));
+  sight.frames = written_frames(directory_.path(), times.size());
   const std::string seen = text_of_file("seen.txt"), heard = text_of_file("heard.txt");
   sight.black = noted_stretches(seen, "lavfi.black_start", "lavfi.black_end", sight.picture_end,
                                 limits.black);

@@ -17,6 +17,10 @@ inline constexpr std::size_t kMaxFilmFile = std::size_t{256} << 20;
 inline constexpr double kMaxFilmSeconds = 600;
 inline constexpr std::size_t kMaxFrames = 192;  // looked at in one film
 
+// Where a film of so many seconds is looked at: one time a second, as far as `most` go, each in the
+// middle of its stretch.
+std::vector<double> sample_times(double seconds, int most);
+
 struct Stretch {
   double start = 0, end = 0;
   double seconds() const { return end - start; }
@@ -60,6 +64,9 @@ class Film {
   const FilmProbe& probe() const { return probe_; }
   // Where the picture changes from one frame to the next.
   Result<std::vector<double>> cuts(Milliseconds limit, const StopFlag& stop) const;
+  // PNG of the times asked for (as in look()), none wider or higher than `most` pixels.
+  Result<std::vector<std::string>> frames(const std::vector<double>& times, int most,
+                                          Milliseconds limit, const StopFlag& stop) const;
   // `times`: ascending, at least a tenth of a second apart, at most kMaxFrames.
   Result<FilmSight> look(const std::vector<double>& times, const FilmLimits& limits,
                          Milliseconds limit, const StopFlag& stop) const;

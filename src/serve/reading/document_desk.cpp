@@ -1,4 +1,4 @@
-// Documents of requests as texts, and the texts that are kept.
+// Documents of requests as models read them, and what is kept of them.
 #include "serve/reading/document_desk.h"
 
 #include <algorithm>
@@ -8,6 +8,12 @@ namespace lathe::serve {
 namespace {
 
 constexpr std::size_t kMostWaiting = 64, kMostKept = 64, kMostKeptBytes = std::size_t{64} << 20;
+
+std::size_t bytes_of(const Content& content) {
+  std::size_t bytes = content.text().size();
+  for (const Media* media : content.media()) bytes += media->bytes->size();
+  return bytes;
+}
 
 }  // namespace
 
@@ -24,7 +30,7 @@ DocumentDesk::~DocumentDesk() {
 }
 
 void DocumentDesk::read(std::vector<Document> documents, std::shared_ptr<const StopFlag> stop,
-                        OnTexts done) {
+                        OnRead done) {
   {
     const std::lock_guard lock(mutex_);
     if (!closing_ && jobs_.size() < kMostWaiting) {
@@ -49,42 +55,42 @@ void DocumentDesk::run() {
     lock.unlock();
     job.done(closing ? std::unexpected(Error{ErrorKind::kUnavailable, "the server is shutting down",
                                              "shutting_down"})
-                     : texts_of(job));
+                     : contents_of(job));
     lock.lock();
   }
 }
 
-Result<std::vector<std::string>> DocumentDesk::texts_of(const Job& job) {
-  std::vector<std::string> texts;
+Result<std::vector<Content>> DocumentDesk::contents_of(const Job& job) {
+  std::vector<Content> contents;
   for (const Document& document : job.documents) {
     if (job.stop->raised()) return fail(ErrorKind::kCancelled, "nobody waits for it any more");
-    auto text = text_of(document, *job.stop);
-    if (!text)
+    auto read = content_of(document, *job.stop);
+    if (!read)
       return std::unexpected(
-          Error{text.error().kind,
-                fmt::format("the document {}: {}", document.name, text.error().message),
-                text.error().kind == ErrorKind::kInvalid ? "unsupported_messages" : ""});
-    texts.push_back(*std::move(text));
+          Error{read.error().kind,
+                fmt::format("the document {}: {}", document.name, read.error().message),
+                read.error().kind == ErrorKind::kInvalid ? "unsupported_messages" : ""});
+    contents.push_back(*std::move(read));
   }
-  return texts;
+  return contents;
 }
 
-Result<std::string> DocumentDesk::text_of(const Document& document, const StopFlag& stop) {
+Result<Content> DocumentDesk::content_of(const Document& document, const StopFlag& stop) {
   const std::string key = document.sha256 + " " + document.kind + " " + document.name;
   const auto known = std::ranges::find(kept_, key, &Kept::key);
   if (known != kept_.end()) {
     std::rotate(known, known + 1, kept_.end());
-    return kept_.back().text;
+    return kept_.back().content;
   }
-  LATHE_TRY(std::string text, read_(document, stop));
-  kept_.push_back({key, text});
+  LATHE_TRY(Content content, read_(document, stop));
+  kept_.push_back({key, content});
   std::size_t bytes = 0;
-  for (const Kept& each : kept_) bytes += each.text.size();
+  for (const Kept& each : kept_) bytes += bytes_of(each.content);
   while (kept_.size() > kMostKept || (kept_.size() > 1 && bytes > kMostKeptBytes)) {
-    bytes -= kept_.front().text.size();
+    bytes -= bytes_of(kept_.front().content);
     kept_.pop_front();
   }
-  return text;
+  return content;
 }
 
 }  // namespace lathe::serve

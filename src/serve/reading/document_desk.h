@@ -1,5 +1,5 @@
 // Reads the documents of requests, one after the other, on a thread of its own: the programs that
-// do it take seconds. The last texts are kept, since a talk brings its documents with every
+// do it take seconds. What was read last is kept, since a talk brings its documents with every
 // question. Any thread.
 #pragma once
 
@@ -18,12 +18,13 @@
 
 namespace lathe::serve {
 
-// A document as its model reads it: with its name, and a line before each page. May take long.
-using ReadDocument = std::function<Result<std::string>(const Document&, const StopFlag&)>;
+// A document as its model reads it: its text, with its name and a line before each page; a film as
+// pictures. May take long.
+using ReadDocument = std::function<Result<Content>(const Document&, const StopFlag&)>;
 
 class DocumentDesk {
  public:
-  using OnTexts = std::function<void(Result<std::vector<std::string>>)>;
+  using OnRead = std::function<void(Result<std::vector<Content>>)>;
 
   explicit DocumentDesk(ReadDocument read);
   // Refuses what waits, and ends what is being read.
@@ -31,23 +32,24 @@ class DocumentDesk {
   DocumentDesk(const DocumentDesk&) = delete;
   DocumentDesk& operator=(const DocumentDesk&) = delete;
 
-  // `done` comes once, from the desk's thread or, where the desk is full, at once: a text for each,
-  // or the error that names the document. `stop`: nobody wants them any more.
-  void read(std::vector<Document> documents, std::shared_ptr<const StopFlag> stop, OnTexts done);
+  // `done` comes once, from the desk's thread or, where the desk is full, at once: what was
+  // read of each, or the error that names the document. `stop`: nobody wants them any more.
+  void read(std::vector<Document> documents, std::shared_ptr<const StopFlag> stop, OnRead done);
 
  private:
   struct Job {
     std::vector<Document> documents;
     std::shared_ptr<const StopFlag> stop;
-    OnTexts done;
+    OnRead done;
   };
   struct Kept {
-    std::string key, text;
+    std::string key;
+    Content content;
   };
 
   void run();  // the thread
-  Result<std::vector<std::string>> texts_of(const Job& job);
-  Result<std::string> text_of(const Document& document, const StopFlag& stop);
+  Result<std::vector<Content>> contents_of(const Job& job);
+  Result<Content> content_of(const Document& document, const StopFlag& stop);
 
   const ReadDocument read_;
   std::deque<Kept> kept_;  // of the thread; the newest last

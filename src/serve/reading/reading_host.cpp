@@ -15,9 +15,9 @@ std::vector<Document> documents_of(const Request& request) {
   return all;
 }
 
-// The talk with a text in place of each document, in their order.
-Talk with_texts(Talk talk, const std::vector<std::string>& texts) {
-  auto next = texts.begin();
+// The talk with what was read in place of each document, in their order.
+Talk with_read(Talk talk, const std::vector<Content>& read) {
+  auto next = read.begin();
   for (Message& message : talk.messages) {
     if (message.content.documents().empty()) continue;
     std::optional<Content> content;
@@ -75,12 +75,12 @@ ModelHost::Id ReadingHost::read_first(
     }
     done(std::move(value));
   };
-  const auto on_texts = [core = core_, &host = host_, id, ask = std::move(ask), finish,
-                         request = std::make_shared<Asked>(std::move(request)),
-                         stop](Result<std::vector<std::string>> texts) {
+  const auto on_read = [core = core_, &host = host_, id, ask = std::move(ask), finish,
+                        request = std::make_shared<Asked>(std::move(request)),
+                        stop](Result<std::vector<Content>> contents) {
     if (stop->raised()) return finish(fail(ErrorKind::kCancelled, "the request was cancelled"));
-    if (!texts) return finish(std::unexpected(texts.error()));
-    request->ask = with_texts(std::move(*std::get_if<Talk>(&request->ask)), *texts);
+    if (!contents) return finish(std::unexpected(contents.error()));
+    request->ask = with_read(std::move(*std::get_if<Talk>(&request->ask)), *contents);
     const Id inner = ask(std::move(*request), finish);
     const std::lock_guard lock(core->mutex);
     const auto known = core->reads.find(id);
@@ -88,7 +88,7 @@ ModelHost::Id ReadingHost::read_first(
     known->second.inner = inner;
     if (stop->raised()) host.cancel(inner);
   };
-  desk_.read(std::move(documents), stop, on_texts);
+  desk_.read(std::move(documents), stop, on_read);
   return id * 2;
 }
 

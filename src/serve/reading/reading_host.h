@@ -1,5 +1,5 @@
-// A host that reads the documents of requests before the host behind it gets them, as texts at
-// their places. What holds none goes through as it is.
+// A host that reads the documents of requests before the host behind it gets them, as texts and
+// pictures at their places. What holds none goes through as it is.
 #pragma once
 
 #include <map>

@@ -27,14 +27,16 @@ HostRequest about(Content content) {
 
 class ReadingTest : public ::testing::Test {
  protected:
-  Result<std::string> read(const Document& document, const StopFlag& stop) {
+  Result<Content> read(const Document& document, const StopFlag& stop) {
     ++reads;
     if (document.bytes->starts_with("broken")) return invalid("it has no pages");
     while (document.bytes->starts_with("endless")) {
       if (stop.raised()) return fail(ErrorKind::kCancelled, "stopped");
       std::this_thread::sleep_for(Milliseconds(1));
     }
-    return "<" + *document.bytes + ">";
+    if (document.bytes->starts_with("shown"))
+      return Content("[0.5 s]").add(*Media::of_file("GIF89a, as small as can be"));
+    return Content("<" + *document.bytes + ">");
   }
 
   std::future<Replies> ask(HostRequest request) {
@@ -64,6 +66,17 @@ TEST_F(ReadingTest, TextsStandWhereTheDocumentsStood) {
   EXPECT_EQ(reads, 2);
   ASSERT_TRUE(ask(about("no document")).get());
   EXPECT_EQ(talk_of(scripted.seen().back()).messages.at(0).content, Content("no document"));
+}
+
+TEST_F(ReadingTest, PicturesStandWhereTheFilmStood) {
+  Content content("before");
+  content.add(paper("a", "shown")).add("behind");
+  ASSERT_TRUE(ask(about(content)).get());
+  const Content& seen = talk_of(scripted.seen().back()).messages.at(0).content;
+  ASSERT_EQ(seen.parts().size(), 3u);
+  EXPECT_EQ(std::get<std::string>(seen.parts()[0]), "before\n[0.5 s]");
+  EXPECT_EQ(std::get<Media>(seen.parts()[1]).media_type, "image/gif");
+  EXPECT_EQ(std::get<std::string>(seen.parts()[2]), "behind");
 }
 
 TEST_F(ReadingTest, TokensAreCountedOfTheTexts) {
@@ -103,7 +116,7 @@ TEST(DocumentDesk, RefusesWhatItHasNoRoomFor) {
   {
     DocumentDesk desk([wait = go.get_future().share()](const Document&, const StopFlag&) {
       wait.wait();
-      return Result<std::string>("text");
+      return Result<Content>("text");
     });
     const auto give = [&] {
       const auto promise = std::make_shared<std::promise<bool>>();

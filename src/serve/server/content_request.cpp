@@ -75,7 +75,7 @@ Content read_document(Fields& holder, std::string_view key, std::string name,
   }
   auto document = Document::of_file(std::move(name), media_type, std::move(*bytes));
   if (document) return *std::move(document);
-  holder.refuse(key, "is no PDF, DOCX, ODT, HTML or text", "unsupported_value");
+  holder.refuse(key, "is no PDF, DOCX, ODT, HTML, text or film", "unsupported_value");
   return {};
 }
 
@@ -105,6 +105,26 @@ Content read_file_part(Fields& file) {
   return {};
 }
 
+Content read_film_url(Fields& holder, std::string_view key) {
+  const Json& url = holder.raw(key);
+  if (!url.is_string() || !url.get_ref<const std::string&>().starts_with("data:")) {
+    holder.refuse(key, "must be a data: URL with the film as base64: this server fetches nothing",
+                  "unsupported_value");
+    return {};
+  }
+  Content film = read_document(holder, key, "film", url.get_ref<const std::string&>());
+  if (holder.fine() && film.documents().front()->kind != "film")
+    holder.refuse(key, "is no MP4, Matroska, WebM or AVI film", "unsupported_value");
+  return film;
+}
+
+// As vLLM and others take it: the URL in an object, or as it stands.
+Content read_film(Fields& part) {
+  if (!part.raw("video_url").is_object()) return read_film_url(part, "video_url");
+  Fields inner = part.within("video_url");
+  return read_film_url(inner, "url");
+}
+
 std::string read_text(Fields& part, std::string_view key) {
   const auto text = part.text(key);
   if (!text) part.refuse(key, "is missing");
@@ -123,6 +143,7 @@ Content read_part(Fields& part) {
     Fields sound = part.within("input_audio");
     return read_base64(sound, "data", Media::Kind::kSound);
   }
+  if (type == "video_url" || type == "input_video") return read_film(part);
   if (type == "input_file") return read_file_part(part);
   if (type == "file") {
     Fields file = part.within("file");
@@ -131,8 +152,9 @@ Content read_part(Fields& part) {
   if (type == "document") return read_document_block(part);
   part.refuse(
       "type",
-      fmt::format("is '{}': texts, pictures, sounds and documents are what this server knows",
-                  clip_utf8(type, 40)),
+      fmt::format(
+          "is '{}': texts, pictures, sounds, films and documents are what this server knows",
+          clip_utf8(type, 40)),
       "unsupported_value");
   return {};
 }

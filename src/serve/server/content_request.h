@@ -17,8 +17,8 @@ inline constexpr std::size_t kMaxMediaBytes = std::size_t{32}
 inline constexpr std::size_t kMaxMedia = 100;         // of one talk
 
 // A string, null, or parts: texts (type `text` and its cousins), pictures (`image_url`,
-// `input_image`, and Anthropic's `image`), sounds (`input_audio`) and documents (`file`,
-// `input_file`, and Anthropic's `document`).
+// `input_image`, and Anthropic's `image`), sounds (`input_audio`), films (`video_url`,
+// `input_video`) and documents (`file`, `input_file`, and Anthropic's `document`).
 Content read_content(Fields& holder, std::string_view key);
 // The same where only texts make sense.
 std::string read_words(Fields& holder, std::string_view key);

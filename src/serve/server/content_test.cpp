@@ -142,6 +142,33 @@ TEST_F(ContentTest, DocumentsArriveByThreeApis) {
   EXPECT_EQ(kind_of("", to_base64("x")), "txt");
 }
 
+TEST_F(ContentTest, Films) {
+  const std::string mp4 = std::string("\0\0\0\x20", 4) + "ftypisom and more";
+  const std::string url = data_url(mp4, "video/mp4");
+  const Content film = *Document::of_file("film", "", mp4);
+  const auto part = [](Json video) {
+    return user(Json::array({Json{{"type", "video_url"}, {"video_url", std::move(video)}}}));
+  };
+  EXPECT_EQ(arrived(kChatPath, part({{"url", url}})), film);
+  EXPECT_EQ(arrived(kChatPath, part(url)), film);
+  EXPECT_EQ(arrived(kResponsesPath, responses({{"type", "input_video"}, {"video_url", url}})),
+            film);
+  const auto file = arrived(
+      kChatPath, user(Json::array({Json{{"type", "file"},
+                                        {"file", {{"filename", "a.mp4"}, {"file_data", url}}}}})));
+  EXPECT_EQ(file.documents().at(0)->name, "a.mp4");
+  EXPECT_EQ(file.documents().at(0)->kind, "film");
+  for (const char* bytes : {"\x1a\x45\xdf\xa3 and more", "RIFF1234AVI and more"})
+    EXPECT_EQ(arrived(kChatPath, part(data_url(bytes, ""))).documents().at(0)->kind, "film");
+
+  for (const char* elsewhere : {"http://x/a.mp4", "file:///a.mp4", ""})
+    EXPECT_THAT(refusal(kChatPath, part({{"url", elsewhere}})), HasSubstr("fetches nothing"));
+  EXPECT_THAT(refusal(kChatPath, part({{"url", data_url("<p>", "video/mp4")}})),
+              HasSubstr("is no MP4, Matroska, WebM or AVI film"));
+  EXPECT_THAT(refusal(kChatPath, part({{"url", data_url(png(), "video/mp4")}})),
+              HasSubstr("is no PDF, DOCX, ODT, HTML, text or film"));
+}
+
 TEST_F(ContentTest, DocumentsThatCannotBe) {
   const auto file = [](Json fields) {
     return user(Json::array({Json{{"type", "file"}, {"file", std::move(fields)}}}));
@@ -155,7 +182,7 @@ TEST_F(ContentTest, DocumentsThatCannotBe) {
               HasSubstr("file_data"));
   for (const std::string& bytes : {std::string("\xff\xfe\x00x", 4), png()})
     EXPECT_THAT(refusal(kChatPath, file({{"file_data", to_base64(bytes)}})),
-                HasSubstr("is no PDF, DOCX, ODT, HTML or text"));
+                HasSubstr("is no PDF, DOCX, ODT, HTML, text or film"));
   EXPECT_THAT(
       refusal(kMessages,
               user(Json::array({Json{{"type", "document"},
