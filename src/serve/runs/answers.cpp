@@ -179,6 +179,7 @@ Handled show_run(RunDesk& desk, RunCall& call) {
   json["by"] = run->by;
   json["workers"] = workers_json(run->state);
   json["rubrics"] = rubrics_json(*journal, run->state);
+  json["whole_calls"] = whole_calls_json(*run);
   LATHE_TRY(const ListedRun row, listed_run(desk, json["id"]));
   json["state"] = row.shown_state;
   json["problem"] =

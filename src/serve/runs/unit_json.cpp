@@ -76,9 +76,9 @@ void add_made(const loop::CandidateMade* made, Json& candidate) {
   candidate["usage"] = made && made->usage.counted ? to_json(made->usage) : Json();
 }
 
-// What was asked for a track and what it took, in order. A call without an end is under way, or was
-// when its process ended.
-Json calls_json(const FoldedRun& run, std::size_t index) {
+// What was asked for a track and what it took, in order; nullopt: of the judges of the whole. A
+// call without an end is under way, or was when its process ended.
+Json calls_json(const FoldedRun& run, std::optional<std::size_t> index) {
   Json calls = Json::array();
   for (const loop::Entry& entry : run.entries) {
     const loop::CallId* call = loop::call_of(entry.event);
@@ -138,6 +138,10 @@ Json unit_json(const books::Journal& journal, const FoldedRun& run, std::size_t 
   }
   json["calls"] = calls_json(run, index);
   return json;
+}
+
+Json whole_calls_json(const FoldedRun& run) {
+  return calls_json(run, std::nullopt);
 }
 
 }  // namespace lathe::serve

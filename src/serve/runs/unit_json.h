@@ -11,5 +11,7 @@ Json unit_row_json(const FoldedRun& run, std::size_t index);
 // With laps, candidates, verdicts and exhibits; what was asked for it, and what that took. What
 // cannot be read of a candidate's changes is left out.
 Json unit_json(const books::Journal& journal, const FoldedRun& run, std::size_t index);
+// What judges of the whole were asked, as `calls` of a unit are.
+Json whole_calls_json(const FoldedRun& run);
 
 }  // namespace lathe::serve
