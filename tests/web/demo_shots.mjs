@@ -56,7 +56,7 @@ const before = {
     await page.getByText("to spare").waitFor();
   },
   async chat(page) {
-    await page.getByLabel("Model", { exact: true }).selectOption("starter-q8_0");
+    await page.getByRole("combobox", { name: "Model" }).selectOption("starter-q8_0");
     await page.getByLabel("Most tokens").fill("48");
     await page.getByLabel("Your question").fill("Write a function that adds two numbers.");
     await page.getByRole("button", { name: "Send" }).click();

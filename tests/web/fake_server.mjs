@@ -148,8 +148,10 @@ export async function start(world, port = 0) {
     }
     if (path === "/chat/completions") {
       answer.writeHead(200, { "Content-Type": "text/event-stream" });
+      answer.on("close", () => (world.left = !answer.writableFinished));
       const line = (data) => answer.write(`data: ${JSON.stringify(data)}\n\n`);
       for (const word of world.answer.split(/(?<= )/)) line({ choices: [{ index: 0, delta: { content: word }, finish_reason: null }], seed: 7 });
+      if (world.endless) return; // until whoever asked has heard enough
       line({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }], seed: 7 });
       line({ choices: [], seed: 7, usage: { prompt_tokens: 40, completion_tokens: 30, total_tokens: 70, prompt_tokens_details: { cached_tokens: 24 } } });
       answer.write("data: [DONE]\n\n");
@@ -177,6 +179,7 @@ export async function start(world, port = 0) {
     asked,
     watched: () => watchers.size,
     send: (event) => watchers.forEach((each) => each.write(`id: ${event.seq}\nevent: record\ndata: ${JSON.stringify(event)}\n\n`)),
+    gone: () => watchers.forEach((each) => each.end("event: gone\ndata: {}\n\n")),
     stop: () => new Promise((done) => {
       if (!server.listening) return done();
       watchers.forEach((each) => each.end());

@@ -47,7 +47,7 @@ export function run_summary(id, recipe, state, tracks, more = {}) {
     id, recipe, title: "examples/voice-over/script.md", build: "lathe 0.2.0 (g++ 12)", created_ms: NOW - 400_000, t_ms: 83_000, state, seq: 400,
     outcome: state === "running" ? "not ended" : state, why: "", units: tracks.length, units_passed: passed,
     laps: tracks.reduce((sum, each) => sum + each.laps.length, 0), hidden: 0, caveats: "", climate: "41 to 63 °C, 12 to 31 W",
-    spent: [{ name: "laps", spent: 31, limit: 120 }], whole: [], rubrics: {},
+    spent: [{ name: "tokens", spent: 18_400, limit: 2_000_000 }], whole: [], rubrics: {},
     yield: {
       moves: [{ move: "sample · flite", laps: 24, gained: 24, passed: 13 }, { move: "repair · flite", laps: 14, gained: 9, passed: 7 }],
       made: 38, usable: 37, judged_again: 4, flipped: 0, make_ms: 21_000, judge_ms: 44_000, candidates: 38, one_shot: 13, curve: [0, 0.54, 0.71, 0.83, 0.875],
@@ -100,6 +100,7 @@ export function small_world() {
   const notes = keep("text/markdown; charset=utf-8", Buffer.from("## Notes\n\nA **short** list:\n\n- one\n- two `code`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"));
   const asked = keep("text/plain; charset=utf-8", Buffer.from("[system]\nSay it slower.\n\n[user]\nThe lathe turns until the part is true.\n\n"));
   const weighed = keep("text/plain; charset=utf-8", Buffer.from("[user]\nIs it on brief? Answer yes or no.\n\n"));
+  const compared = keep("text/plain; charset=utf-8", Buffer.from("[user]\nDo these four go together?\n\n"));
   const page = keep("text/html", Buffer.from("<h1>A page</h1>"), { type: "image/svg+xml", bytes: picture(900, 600) });
 
   const ears = (wrong) => verdict("ears", wrong ? "fail" : "pass", wrong ? 6.1 : 9.3, {
@@ -136,7 +137,8 @@ export function small_world() {
   add(run_summary("20261201-101500-voice-over-3fa1", "voice-over", "running", voice), voice,
     (i) => ({ ...voice[i], rule: voice[i].state === "passed" ? "passed" : voice[i].state === "open" ? "" : "no gain", laps: laps.sound(i) }));
   const kindsOf = ["picture", "text", "page", "changes"];
-  add(run_summary("20261201-095900-mockup-77c2", "mockup-to-page", "partial", mixed, { why: "3 of 4 units passed", title: "a shop in four pieces", rubrics: { rubric: { text: "Is it plain?", criteria: ["No sentence needs reading twice.", "Names say what things are."] } } }), mixed,
+  add(run_summary("20261201-095900-mockup-77c2", "mockup-to-page", "partial", mixed, { why: "3 of 4 units passed", title: "a shop in four pieces",
+    whole: [verdict("set", "pass", 8.4, { stage: "rubric" })], whole_calls: [{ judge_name: "set", under_way: false, ms: 910, prompt: compared }], rubrics: { rubric: { text: "Is it plain?", criteria: ["No sentence needs reading twice.", "Names say what things are."] } } }), mixed,
     (i) => ({ ...mixed[i], rule: "passed", laps: laps[kindsOf[i]](), calls: kindsOf[i] === "text" ? [{ lap: 2, n: 0, judge_name: "rubric", attempt: 0, under_way: false, worker: "judge", reused: false, ms: 840, prompt: weighed }] : [] }));
   const old = ["fix-tests", "red-to-green", "rewrite", "svg-figure", "extract-json"];
   old.forEach((recipe, i) => {

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { launch, open_window } from "./browser.mjs";
-import { start } from "./fake_server.mjs";
+import { grey, start, tone } from "./fake_server.mjs";
 import { run_summary, small_world, track_row } from "./fake_world.mjs";
 import { eventually } from "./lathe.mjs";
 import { corpus } from "./xss.mjs";
@@ -85,6 +85,53 @@ test("a talk: the answer comes word by word as elements, with what it took, and 
   assert.deepEqual(spoken, [{ input: "A lathe turns the part and the tool stays still. 1. Face it 2. Turn it That is all there is to it.", response_format: "wav" }]);
   await page.getByRole("button", { name: "Make this a recipe" }).click();
   assert.match(await page.getByLabel("recipe", { exact: true }).inputValue(), /task = "What does a lathe do\?"/);
+  leave();
+});
+
+test("pictures and sounds are asked about where the model takes them, documents always; a schema goes along", async (t) => {
+  const { page, server, leave } = await visit(t, small_world(), "#/chat");
+  const kinds = () => page.locator('input[type="file"]').getAttribute("accept");
+  const file = (name, mimeType, words) => ({ name, mimeType, buffer: Buffer.from(words) });
+  await page.getByRole("combobox", { name: "Model" }).selectOption("qwen3-8b-q4_k_m");
+  await page.getByText("Add a document").waitFor();
+  assert.doesNotMatch(await kinds(), /image|audio/);
+  await page.getByRole("combobox", { name: "Model" }).selectOption("gemma-3-4b-it");
+  await page.getByText("Add a picture, sound or document").waitFor();
+  assert.match(await kinds(), /image\/png.*audio.*\.pdf/);
+  await page.locator('input[type="file"]').setInputFiles([
+    file("<img src=x onerror=alert(1)>.png", "image/png", grey(8, 8)), file("said.wav", "audio/wav", tone(0.1)), file("notes.md", "text/markdown", "# Notes"), file("wrong.md", "text/markdown", "x"),
+  ]);
+  await page.getByRole("button", { name: "Leave out wrong.md" }).click();
+  await page.getByLabel("JSON schema of the answer").fill('{"type": "object"}');
+  await page.getByLabel("System words").fill("Be brief.");
+  await page.getByLabel("Your question").fill("What are these?");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.locator(".turn-foot").waitFor();
+  const [body] = server.asked.filter((each) => each.path === "/chat/completions").map((each) => JSON.parse(each.body));
+  assert.equal(body.model, "gemma-3-4b-it");
+  assert.deepEqual(body.response_format, { type: "json_schema", json_schema: { name: "answer", schema: { type: "object" } } });
+  assert.deepEqual(body.messages, [{ role: "system", content: "Be brief." }, { role: "user", content: [
+    { type: "image_url", image_url: { url: `data:image/png;base64,${grey(8, 8).toString("base64")}` } },
+    { type: "input_audio", input_audio: { data: tone(0.1).toString("base64"), format: "wav" } },
+    { type: "file", file: { filename: "notes.md", file_data: `data:text/markdown;base64,${Buffer.from("# Notes").toString("base64")}` } },
+    { type: "text", text: "What are these?" },
+  ] }]);
+  await page.waitForFunction(() => document.querySelector(".turn.user img.attached")?.naturalWidth === 8);
+  assert.deepEqual(await faults(page), []);
+  leave();
+});
+
+test("an answer is stopped where it is, and what was said of it stays", async (t) => {
+  const world = { ...small_world(), endless: true };
+  const { page, leave } = await visit(t, world, "#/chat");
+  await page.getByLabel("Your question").fill("Count.");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.locator(".turn.assistant strong").waitFor();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.locator(".turn-foot", { hasText: "stopped" }).waitFor();
+  await eventually(() => world.left);
+  assert.equal(await page.locator(".turn.assistant strong").innerText(), "turns");
+  await page.getByRole("button", { name: "Send" }).waitFor();
   leave();
 });
 
@@ -231,6 +278,10 @@ test("the prompt as it was sent is fetched when it is looked at", async (t) => {
   await page.goto(`${server.url}/#/runs/${Object.keys(world.runs)[1]}/units/1`);
   await page.getByText("What rubric was asked").click();
   await page.locator("article pre").getByText("Is it on brief?").waitFor();
+  const whole = page.locator("section.panel", { hasText: "The whole" });
+  await whole.getByText("What set was asked of the whole").click();
+  await whole.locator("pre").getByText("Do these four go together?").waitFor();
+  assert.deepEqual(await faults(page), []);
   leave();
 });
 
@@ -307,6 +358,38 @@ test("records that come change the grid, the open unit and the log", async (t) =
   Object.assign(summary, { units_passed: 18, seq: 402 });
   server.send({ seq: 402, t_ms: 85_000, kind: "unit", line: "L06 passed", track: 4 });
   await page.getByText("What happened while you watched (2)").waitFor();
+  leave();
+});
+
+test("a run that is removed while it is watched says so", async (t) => {
+  const world = small_world();
+  const id = Object.keys(world.runs)[0];
+  const { page, server, leave } = await visit(t, world, `#/runs/${id}`);
+  await page.getByText("live", { exact: true }).waitFor();
+  await page.locator('[data-track="4"]').waitFor();
+  delete world.runs[id];
+  server.gone();
+  await page.getByText("This run was removed while it was watched.").waitFor();
+  assert.deepEqual(await faults(page), []);
+  await page.evaluate(() => (location.hash = "#/runs"));
+  await page.locator(".run-row").first().waitFor();
+  assert.equal(server.asked.filter((each) => each.path === `/runs/${id}/events`).length, 1, "it is not asked for again");
+  leave();
+});
+
+test("what a run may take is told in the units of each budget", async (t) => {
+  const world = small_world();
+  const [id, run] = Object.entries(world.runs)[0];
+  run.summary.spent = [
+    { name: "time", spent: 83_000, limit: 3_600_000 }, { name: "tokens", spent: 18_400, limit: 2_000_000 }, { name: "energy", spent: 900, limit: 720_000 },
+    { name: "money", spent: 12_300_000, limit: 2_500_000_000 }, { name: "other", spent: null, limit: 1 },
+  ];
+  const { page, leave } = await visit(t, world, `#/runs/${id}`);
+  await page.locator(".facts").waitFor();
+  const facts = await page.locator(".facts > div").evaluateAll((list) => list.map((each) => [each.querySelector("dt").textContent, each.querySelector("dd").textContent]));
+  assert.deepEqual(facts.slice(4), [
+    ["time", "1 min 23 s of 1 h 0 min"], ["tokens", "18,400 of 2,000,000"], ["energy", "900 J of 200.00 Wh"], ["money", "0.0123 of 2.5000"], ["other", "not readable of 1"],
+  ]);
   leave();
 });
 
@@ -387,11 +470,11 @@ test("texts that want to be scripts stay texts, wherever they stand", async (t) 
   const unit = (i) => ({
     ...tracks[i], rule: corpus[i],
     laps: [{ lap: 1, move: "sample", reason: corpus[i], closed: true, gained: true, best: 0, candidates: [{
-      n: 0, error: corpus[i], blob: texts[i], kind: ["text", "drawing", "other", "sound"][i % 4], media_type: ["text/markdown", "text/html", corpus[i], "audio/wav"][i % 4], facts: { [corpus[i]]: corpus[i] },
-      bytes: 3, worker: corpus[i], ms: 1, usage: null, prompt: texts[i], diff: null,
+      n: 0, error: corpus[i], blob: texts[i], kind: ["text", "drawing", "other", "sound", "changes"][i % 5], media_type: ["text/markdown", "text/html", corpus[i], "audio/wav", "application/json"][i % 5], facts: { [corpus[i]]: corpus[i] },
+      bytes: 3, worker: corpus[i], ms: 1, usage: null, prompt: texts[i], diff: i % 5 === 4 ? [{ path: corpus[i], lines: [["+", corpus[i]], ["-", corpus[i]]] }] : null,
       verdicts: [{ judge: corpus[5], stage: corpus[i], outcome: "fail", score: 1, bar: 8, evidence: { said: corpus[i] },
         critiques: [{ locus: corpus[i], severity: "must", claim: corpus[i], evidence: corpus[i], fingerprint: "" }],
-        exhibits: [{ kind: "sound", words: [{ expected: corpus[i], heard: corpus[i], match: "wrong", start: 0, end: 1 }] }, { kind: "picture", title: corpus[i], width: 10, height: 10, boxes: [[0, 0, 1, 1]], png: i % 4 === 1 ? null : corpus[i] }] }],
+        exhibits: [{ kind: "sound", words: [{ expected: corpus[i], heard: corpus[i], match: "wrong", start: 0, end: 1 }] }, { kind: "picture", title: corpus[i], width: 10, height: 10, boxes: [[0, 0, 1, 1]], png: i % 5 === 1 ? null : corpus[i] }] }],
     }] }],
   });
   world.runs = { [id]: { row: { id, recipe: corpus[1], title: corpus[2], state: corpus[3], created: corpus[4], created_ms: 0, records: 1, units: 60, units_passed: 0 }, summary, tracks, unit, labels: { labels: [], takes: corpus.map((words, i) => ({ unit: words, index: i, lap: 1, n: 0, blob: texts[i], media_type: "text/markdown" })) }, agreement: { labels: 0, judges: [] } } };
@@ -408,7 +491,7 @@ test("texts that want to be scripts stay texts, wherever they stand", async (t) 
     await to(`#/runs/${encodeURIComponent(id)}/units/${i}`);
     await page.waitForFunction((place) => document.querySelector(`article [data-unit="${place}"]`) && document.querySelector(`#row-${place}.open`) && !document.querySelector("article .skeleton"), i);
     await page.evaluate(() => document.querySelectorAll("details").forEach((each) => (each.open = true)));
-    if (i % 4 === 1) {
+    if (i % 5 === 1) {
       await page.getByRole("button", { name: "Open it as a page" }).click();
       assert.equal(await page.locator("iframe.framed").getAttribute("sandbox"), "");
     }

@@ -137,6 +137,10 @@ export type TrackRow = Of<typeof TrackRow>;
 
 export const TrackPage = object({ tracks: list(TrackRow), next: nullable(number) });
 
+// Who was asked; `judge_name` "": a maker.
+export const Call = object({ lap: or(number, 0), n: or(number, 0), judge_name: or(text, ""), attempt: or(number, 0), under_way: flag, worker: or(text, ""), reused: or(flag, false), ms: nullable(number), prompt: or(nullable(text), null) });
+export type Call = Of<typeof Call>;
+
 export const Track = object({
   index: number,
   units: list(object({ key: text, passed: flag })),
@@ -148,7 +152,7 @@ export const Track = object({
   fault: text,
   rule: text,
   laps: list(Lap),
-  calls: or(list(object({ lap: number, n: or(number, 0), judge_name: or(text, ""), attempt: or(number, 0), under_way: flag, worker: or(text, ""), reused: or(flag, false), ms: nullable(number), prompt: or(nullable(text), null) })), []),
+  calls: or(list(Call), []),
 });
 export type Track = Of<typeof Track>;
 
@@ -170,6 +174,7 @@ export const Run = object({
   climate: or(text, ""),
   spent: list(object({ name: text, spent: nullable(number), limit: nullable(number) })),
   whole: list(Verdict),
+  whole_calls: or(list(Call), []),
   rubrics: or(record(object({ text: or(text, ""), criteria: or(list(text), []) })), {}),
   yield: object({
     moves: list(object({ move: text, laps: number, gained: number, passed: number })),

@@ -23,7 +23,7 @@ function Bars({ rows, other }: { rows: Row[]; other: Row[] | null }) {
   return (
     <div class="table-scroll" tabIndex={0} role="region" aria-label="figures">
       <table class="lines bench-table">
-        <thead><tr><th scope="col">what</th><th scope="col" class="num">size</th><th scope="col"><span class="visually-hidden">as a bar</span></th><th scope="col" class="num">median</th><th scope="col" class="num spread">spread</th>{other && <><th scope="col" class="num">the other</th><th scope="col" class="num">ratio</th></>}</tr></thead>
+        <thead><tr><th scope="col">what</th><th scope="col" class="num">size</th><th scope="col" class="bar-cell"><span class="visually-hidden">as a bar</span></th><th scope="col" class="num">median</th><th scope="col" class="num spread">spread</th>{other && <><th scope="col" class="num">the other</th><th scope="col" class="num">ratio</th></>}</tr></thead>
         <tbody>
           {rows.map((row, i) => {
             const twin = other?.find((each) => name_of(each) === name_of(row));

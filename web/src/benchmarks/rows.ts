@@ -50,7 +50,7 @@ export function points_of(record: unknown): Point[] {
         const arrival = object_of(point.arrival);
         return {
           target: String(object_of(turn).target ?? ""),
-          load: arrival.people !== undefined ? `${String(arrival.people)} people` : `${String(arrival.per_second)} a second`,
+          load: arrival.people !== undefined ? `${String(arrival.people)} ${Number(arrival.people) === 1 ? "person" : "people"}` : `${String(arrival.per_second)} a second`,
           tokens: Number(summary.tokens_per_second ?? NaN),
           first_ms: Number(object_of(summary.first_ms).median ?? summary.first_ms ?? NaN),
           frontier: point.frontier === true,

@@ -37,9 +37,10 @@ function Actions({ value }: { value: Run }) {
   );
 }
 
-// As the budgets count: milliseconds, joules, pieces.
+// As the budgets count: milliseconds, billionths of money, joules, pieces.
 function amount(budget: string, value: number): string {
   if (budget === "time") return duration(value);
+  if (budget === "money") return (value / 1e9).toFixed(4);
   return budget === "energy" ? energy(1000 * value) : count(Math.round(value));
 }
 
@@ -98,7 +99,7 @@ function Ready({ value }: { value: Run }) {
             <Grid id={id} />
             {unit !== null && <UnitDetail id={id} narrow={false} />}
           </div>
-          <Whole verdicts={value.whole} />
+          <Whole verdicts={value.whole} rubrics={value.rubrics} calls={value.whole_calls} />
           <Yield value={value} />
           <EventLog />
         </>

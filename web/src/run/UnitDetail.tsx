@@ -1,14 +1,14 @@
 // One unit: its laps, the artifact of one of them, and all that was said of it.
 import { clip, count, duration } from "../format";
-import { candidateShown, lapShown, run, texts, unit, value_of } from "../store";
+import { candidateShown, lapShown, run, unit, value_of } from "../store";
 import { Outcome } from "../shell/Outcome";
 import { When } from "../shell/States";
 import type { Candidate, Lap, Track } from "../types";
 import { Artifact } from "./Artifact";
-import { BlobText } from "./BlobText";
 import { close_unit, step } from "./keys";
 import { track_tone, track_word } from "./rows";
-import { load_text, shown_candidate, shown_lap } from "./unit";
+import { Prompt } from "./Prompt";
+import { shown_candidate, shown_lap } from "./unit";
 import { VerdictNote } from "./Verdict";
 import { Folded, JsonText } from "./Folded";
 
@@ -75,16 +75,6 @@ function CandidateBody({ track, lap, candidate }: { track: Track; lap: Lap; cand
       ))}
       {candidate.facts !== null && candidate.facts !== undefined && <Folded title="How it was made"><JsonText value={candidate.facts} /></Folded>}
     </>
-  );
-}
-
-// What the worker was asked, word for word: fetched when it is looked at.
-function Prompt({ blob, title }: { blob: string; title: string }) {
-  return (
-    <details class="folded" onToggle={(event) => void (event.currentTarget.open && load_text(blob))}>
-      <summary>{title}</summary>
-      {texts.value[blob] && <BlobText blob={blob} before="" type="text/plain" />}
-    </details>
   );
 }
 

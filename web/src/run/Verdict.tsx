@@ -1,8 +1,9 @@
 // What a judge says of a candidate, and what it says it by.
 import { clip } from "../format";
 import { Outcome } from "../shell/Outcome";
-import type { Verdict } from "../types";
+import type { Call, Run, Verdict } from "../types";
 import { Folded, JsonText } from "./Folded";
+import { Prompt } from "./Prompt";
 
 // Scores and bars lie in [0, 10].
 function ScoreBar({ verdict }: { verdict: Verdict }) {
@@ -50,13 +51,14 @@ function has_evidence(evidence: unknown): boolean {
   return typeof evidence === "object" && evidence !== null && Object.keys(evidence).length > 0;
 }
 
-// Judges of all units together.
-export function Whole({ verdicts }: { verdicts: Verdict[] }) {
+// Judges of all units together, and what they were asked.
+export function Whole({ verdicts, rubrics, calls }: { verdicts: Verdict[]; rubrics: Run["rubrics"]; calls: Call[] }) {
   if (verdicts.length === 0) return null;
   return (
     <section class="panel" aria-labelledby="whole">
       <h2 id="whole">The whole</h2>
-      {verdicts.map((verdict, i) => <VerdictNote key={i} verdict={verdict} rubric={null} />)}
+      {verdicts.map((verdict, i) => <VerdictNote key={i} verdict={verdict} rubric={rubrics[verdict.judge] ?? null} />)}
+      {calls.map((call) => call.prompt !== null && <Prompt key={`${call.judge_name} ${call.attempt} ${call.prompt}`} blob={call.prompt} title={`What ${clip(call.judge_name, 60)} was asked of the whole`} />)}
     </section>
   );
 }
