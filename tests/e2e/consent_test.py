@@ -180,6 +180,22 @@ class Consent(ConsentCase):
         self.loop(code=3)
         self.assertEqual(len(cloud.requests), 1, "what is forgotten is asked for again")
 
+    def test_what_was_asked_goes_with_its_run(self):
+        self.cloud()
+        words = b"the words of one unit"
+        holding = lambda: [path for path, data in self.tree(self.dir).items() if words in data and path != "units.txt"]
+        self.write("units.txt", words.decode() + "\n")
+        self.loop(code=3)
+        row, = self.asked()
+        self.assertTrue(any(row["id"] in str(path) for path in holding()))
+        self.write("units.txt", "two\n")
+        self.loop(code=3)
+        out, _ = self.lathe("rm", row["run"], "--erase")
+        self.assertIn("and 1 consent", out)
+        self.assertEqual(holding(), [])
+        other, = self.asked()
+        self.assertNotEqual(other["run"], row["run"])
+
     def test_both_the_recipe_and_the_command_line_must_reach_that_far(self):
         cloud = self.cloud()
         self.lathe("loop", "say.toml", code=3)

@@ -1,6 +1,7 @@
 // Runs that are older than CONFIG/lathe.toml lets them grow are erased.
 #include "app/cli/retention.h"
 
+#include "app/cli/consent_gate.h"
 #include "ground/base/plural.h"
 #include "ground/base/toml.h"
 
@@ -59,6 +60,7 @@ Status erase_old_runs(const App& app, books::Journal& journal) {
                     counted(static_cast<std::size_t>(*keep_days), "day"), erased.error().message));
     return {};
   }
+  LATHE_TRY_STATUS(consents_of(app).forget_runs(old));
   print_note(fmt::format("note: {} older than {} erased, as {} asks", counted(old.size(), "run"),
                          counted(static_cast<std::size_t>(*keep_days), "day"), file.string()));
   return {};

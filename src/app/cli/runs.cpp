@@ -1,4 +1,5 @@
 // lathe runs | show | rm | gc | export | replay
+#include "app/cli/consent_gate.h"
 #include "app/cli/journals.h"
 #include "app/cli/model_library.h"
 #include "app/cli/model_show.h"
@@ -74,9 +75,12 @@ int erase_runs(const App& app, const std::vector<std::string>& names) {
   }
   const auto report = journal->erase(ids);
   if (!report) return report_error(app, report.error());
-  print(fmt::format("erased {}, with {} ({})\n", join(ids, ", "),
+  const auto consents = consents_of(app).forget_runs(ids);
+  if (!consents) return report_error(app, consents.error());
+  print(fmt::format("erased {}, with {} ({}){}\n", join(ids, ", "),
                     counted(static_cast<std::size_t>(report->removed), "artifact"),
-                    format_bytes(report->freed_bytes)));
+                    format_bytes(report->freed_bytes),
+                    *consents > 0 ? " and " + counted(*consents, "consent") : ""));
   return kExitPassed;
 }
 

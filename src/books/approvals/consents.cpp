@@ -211,6 +211,17 @@ Status Consents::forget(const std::string& id) const {
   return {};
 }
 
+Result<std::size_t> Consents::forget_runs(std::span<const std::string> runs) const {
+  LATHE_TRY(const std::vector<Approval> table, all());
+  std::size_t forgotten = 0;
+  for (const Approval& each : table) {
+    if (std::ranges::find(runs, fact(each, "run")) == runs.end()) continue;
+    LATHE_TRY_STATUS(forget(each.id()));
+    ++forgotten;
+  }
+  return forgotten;
+}
+
 Status Consents::add(const ConsentRule& rule, std::int64_t now_ms) const {
   Approval row = rule.row();
   row.at_ms = now_ms;

@@ -72,6 +72,8 @@ class Consents {
   Status decide(const std::string& id, Decision decision, std::span<const std::string> secret_ok,
                 std::int64_t now_ms) const;
   Status forget(const std::string& id) const;  // and its bytes
+  // All that these runs asked for, with the bytes: the same question is asked anew. How many.
+  Result<std::size_t> forget_runs(std::span<const std::string> runs) const;
 
   Status add(const ConsentRule& rule, std::int64_t now_ms) const;
   Result<std::vector<Approval>> rules() const;

@@ -97,6 +97,25 @@ TEST_F(ConsentsTest, TheBytesAreForTheirOwnerAlone) {
   EXPECT_THAT(changed.error().message, HasSubstr("is not what consent was asked for"));
 }
 
+TEST_F(ConsentsTest, WhatRunsAskedForGoesWithThem) {
+  const auto of_run = [](std::string_view body, const char* run) {
+    Outgoing made = outgoing(body);
+    made.about = {{"run", run}};
+    return made;
+  };
+  for (const char* body : {"first", "second"}) ASSERT_EQ(look(of_run(body, "a")), Kind::kAsked);
+  ASSERT_EQ(look(of_run("third", "b")), Kind::kAsked);
+  ASSERT_EQ(look(outgoing("of no run")), Kind::kAsked);
+  ASSERT_TRUE(consents_.decide(consents_.all()->front().id(), Decision::kAllowed, {}, kNow));
+  EXPECT_EQ(consents_.forget_runs(std::vector<std::string>{"a", "c"}).value(), 2U);
+  EXPECT_EQ(consents_.all()->size(), 2U);
+  std::set<std::string> left;
+  for (const auto& file : fs::directory_iterator(directory_.path() / "consents"))
+    left.insert(read_file(file.path()).value());
+  EXPECT_EQ(left, (std::set<std::string>{"third", "of no run"}));
+  EXPECT_EQ(look(of_run("first", "a")), Kind::kAsked) << "allowed once, and asked for anew";
+}
+
 TEST_F(ConsentsTest, ASecretIsRefusedUnlessItIsNamed) {
   EXPECT_EQ(look(outgoing(kSecretBody)), Kind::kSecret);
   const std::string id = only_id();
