@@ -88,7 +88,7 @@ Result<std::set<std::string>> workers_away(const FleetAccess* fleet) {
 
 void print_news(const App& app, const loop::PlanNews& news) {
   using Kind = loop::PlanNews::Kind;
-  constexpr std::string_view kWords[] = {"begun", "goes on", "ended", "stale"};
+  constexpr std::string_view kWords[] = {"begun", "goes on", "ended", "stale", "waits"};
   const std::string_view what = kWords[static_cast<std::size_t>(news.kind)];
   if (app.json) {
     Json json = {{"kind", "part"}, {"part", news.part}, {"run", news.run}, {"what", what}};
@@ -96,6 +96,7 @@ void print_news(const App& app, const loop::PlanNews& news) {
       json["state"] = part_state_name(news.state);
       json["why"] = news.why;
     }
+    if (news.kind == Kind::kWaits) json["why"] = news.why;
     if (!news.left_out.empty()) json["left_out"] = news.left_out;
     print_json(json);
     return;

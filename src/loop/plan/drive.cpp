@@ -64,6 +64,10 @@ class PlanDriver {
         LATHE_TRY_STATUS(take(stand));
       }
       if (at_work_.empty()) {
+        if (!stopped && !stand.ended) {
+          LATHE_TRY(const bool others, wait_for_others());
+          if (others) continue;
+        }
         if (stand.ended) LATHE_TRY_STATUS(bench_.leases.remove_run(head_.id));
         return stand;
       }
@@ -170,6 +174,37 @@ class PlanDriver {
       LATHE_TRY_STATUS(begin(stand, part->second, *std::move(grant)));
     }
     return {};
+  }
+
+  // Whether there is more to wait for, after a moment: another holds something of this plan. Its
+  // lease runs out, or it gives that back. What it says to have ended has no run here, and is
+  // offered anew.
+  Result<bool> wait_for_others() {
+    LATHE_TRY(const auto units, bench_.leases.units(head_.id));
+    bool again = false;
+    for (const books::UnitRow& unit : units) {
+      const std::string& id = unit.spec.id;
+      if (std::ranges::none_of(offered_, [&](const auto& each) { return each.second == id; }))
+        continue;
+      if (!unit.held.empty()) {
+        again = true;
+        if (waited_for_.insert(id).second)
+          tell({PlanNews::Kind::kWaits,
+                name_of(parts_.at(id)),
+                {},
+                PartState::kReady,
+                unit.held.front().node + " holds it"});
+      } else if (unit.state == books::UnitState::kReady) {
+        // Free since it was asked for: once more, and no oftener.
+        again |= looked_again_.insert(id).second;
+        if (waited_for_.erase(id) > 0) again = true;
+      } else {
+        again = true;
+        forget_offer(id);
+      }
+    }
+    if (again) LATHE_TRY_STATUS(bench_.leases.wait(kLookForEnds));
+    return again;
   }
 
   Status begin(const PlanStand& stand, std::optional<std::size_t> task, books::Grant grant) {
@@ -331,9 +366,9 @@ class PlanDriver {
     asked.difficulty = of.difficulty;
     asked.privacy = of.label;
     asked.context_tokens = static_cast<std::int64_t>(unit.text.size() / 4);
+    LATHE_TRY(const RouteBudget budget, limits_of(task, asked, rungs));
     Route route;
-    find_route(asked, rungs, route_history(bench_.history, kinds, bench_.rungs), bench_.budget,
-               route);
+    find_route(asked, rungs, route_history(bench_.history, kinds, bench_.rungs), budget, route);
     record = Json::array();
     for (std::size_t i = 0; i < rungs.size(); ++i) {
       const RouteVerdict& verdict = route.verdicts[i];
@@ -350,6 +385,27 @@ class PlanDriver {
       return fail(ErrorKind::kUnavailable, "nobody may be asked for it: {}",
                   join(news.left_out, "; "));
     return names;
+  }
+
+  // A take must fit into what the plan's [stop] gives each run. Whose takes nobody has seen is not
+  // left out for a guess.
+  Result<RouteBudget> limits_of(std::size_t task, RouteUnit& unit,
+                                std::span<RouteRung> rungs) const {
+    LATHE_TRY(const Recipe recipe, task_recipe(plan(), task, bench_.rungs, "the plan"));
+    const Budgets& budgets = recipe.stop.budgets;
+    RouteBudget budget = bench_.budget;
+    unit.deadline_seconds = static_cast<double>(recipe.stop.time_ms()) / 1e3;
+    if (budgets.contains("energy")) budget.joules = std::min(budget.joules, budgets.at("energy"));
+    if (budgets.contains("money")) budget.money = std::min(budget.money, budgets.at("money") / 1e9);
+    for (std::size_t i = 0; i < rungs.size(); ++i)
+      if (known_takes(plan().tasks[task], bench_.rungs[i]) == nullptr)
+        rungs[i].seconds = std::min(rungs[i].seconds, unit.deadline_seconds);
+    return budget;
+  }
+
+  const TakeTally* known_takes(const PlanTask& task, const std::string& rung) const {
+    const auto known = bench_.history.find({std::string(task.maker->name), task.difficulty, rung});
+    return known == bench_.history.end() || known->second.takes == 0 ? nullptr : &known->second;
   }
 
   RouteRung rung_of(const PlanTask& task, const std::string& name, const Bench& bench,
@@ -375,14 +431,11 @@ class PlanDriver {
       rung.reach = Reach::kLan;
       silent.clear();
     }
-    if (const auto known =
-            bench_.history.find({std::string(task.maker->name), task.difficulty, name});
-        known != bench_.history.end() && known->second.takes > 0) {
-      const double takes = known->second.takes;
-      rung.seconds = known->second.seconds / takes;
-      rung.money = known->second.money / takes;
-      if (known->second.joule_takes > 0)
-        rung.joules = known->second.joules / known->second.joule_takes;
+    if (const TakeTally* known = known_takes(task, name)) {
+      const double takes = known->takes;
+      rung.seconds = known->seconds / takes;
+      rung.money = known->money / takes;
+      if (known->joule_takes > 0) rung.joules = known->joules / known->joule_takes;
     }
     return rung;
   }
@@ -482,6 +535,7 @@ class PlanDriver {
   std::map<std::string, std::string> offered_;               // by name and basis: their units
   std::map<std::string, std::optional<std::size_t>> parts_;  // by unit
   std::set<std::string> tried_;                              // runs of this call
+  std::set<std::string> waited_for_, looked_again_;          // units that others hold, or held
   Milliseconds beaten_{0};
   std::mutex machine_;  // guards what runs read of the machine
   std::mutex mutex_;    // guards the ends of those at work

@@ -39,7 +39,7 @@ Result<std::vector<std::string>> newest_plans(const books::Journal& journal, std
 
 // What happens, for people. Called on the thread that drives.
 struct PlanNews {
-  enum class Kind { kBegun, kGoesOn, kEnded, kStale } kind;
+  enum class Kind { kBegun, kGoesOn, kEnded, kStale, kWaits } kind;
   std::string part;  // the task's id, or "merge"
   std::string run;
   PartState state = PartState::kBegun;

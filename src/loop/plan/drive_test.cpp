@@ -117,6 +117,7 @@ class DriveTest : public ::testing::Test {
                                .leases = *leases_,
                                .node = "here",
                                .rungs = rungs_,
+                               .history = history_,
                                .rungs_away = rungs_away_,
                                .max_parallel = 2,
                                .clock = system_clock(),
@@ -143,6 +144,7 @@ class DriveTest : public ::testing::Test {
   StopFlag stop_;
   std::unique_ptr<books::LeaseStore> leases_ = books::memory_leases();
   std::vector<std::string> rungs_{"w"};
+  TakeHistory history_;
   std::set<std::string> rungs_away_;
   Elsewhere* elsewhere_ = nullptr;
   std::function<Result<std::shared_ptr<void>>(Reach, const std::string&)> beside_;
@@ -243,6 +245,42 @@ TEST_F(DriveTest, WhoIsLeftOutIsSaidAndWrittenDown) {
   EXPECT_EQ(json_string(route[0], "why_not"), "it does not answer");
 }
 
+// What takes of a worker have lasted and cost is held against the plan's [stop].
+TEST_F(DriveTest, WhoseTakesDoNotFitIsNotAsked) {
+  const auto tally = [](double seconds, double joules, double money) {
+    TakeTally made;
+    made.takes = made.joule_takes = 2;
+    made.passes = 1;
+    made.seconds = 2 * seconds;
+    made.joules = 2 * joules;
+    made.money = 2 * money;
+    made.currency = "USD";
+    return made;
+  };
+  history_[{"text", 1, "slow"}] = tally(31, 1, 0);
+  history_[{"text", 1, "hot"}] = tally(1, 3601, 0);
+  history_[{"text", 1, "dear"}] = tally(1, 1, 0.51);
+  history_[{"text", 1, "slow enough"}] = tally(29, 3599, 0.49);
+  rungs_ = {"slow", "hot", "dear", "slow enough", "w"};
+  rungs_away_ = {"slow", "hot", "dear", "slow enough"};
+  OtherMachine other;
+  elsewhere_ = &other;
+  PlanHead begun = head(std::string(kPlan).insert(
+      kPlan.find("[judge"), "[stop]\ntime = \"30s\"\nenergy = \"1Wh\"\nmoney = \"0.5 USD\"\n"));
+  for (PlanTask& task : begun.plan.tasks) task.label = Reach::kLan;
+  ScriptedWorker worker = notes();
+  const auto stand = drive(begun, worker);
+  ASSERT_TRUE(stand) << stand.error().message;
+  EXPECT_THAT(news_.front().left_out, ElementsAre("slow: a take lasts 31 s, and 30 s are left",
+                                                  "hot: a take costs more than what is left",
+                                                  "dear: a take costs more than what is left"));
+  // Nobody knows how long a take of "w" lasts: the guess of a minute leaves it in.
+  const auto records = journal().records(stand->tasks[0].run).value();
+  const Json& route = json_at(json_at(json_at(records.front().body, "extra"), "plan"), "route");
+  EXPECT_EQ(json_string(route[3], "why_not"), "");
+  EXPECT_EQ(json_string(route[4], "why_not"), "");
+}
+
 // The tree that a task is laid out has no file that may go less far than the task.
 TEST_F(DriveTest, StricterFilesAreNotThere) {
   EXPECT_TRUE(write(dir_.path() / "tree/open/a.py", "x = 1\n"));
@@ -317,6 +355,55 @@ TEST_F(DriveTest, PartsOfAPlanAreNoWorkForNodes) {
   };
   EXPECT_EQ(drive(head(), worker)->ended, RunResult::kPassed);
   EXPECT_EQ(offered, 0);
+}
+
+// What another box holds is waited for until it gives it back, or says that it is done, which
+// counts for nothing without a run.
+TEST_F(DriveTest, WhatAnotherHoldsIsWaitedFor) {
+  for (const bool completes : {false, true}) {
+    news_.clear();
+    leases_ = books::memory_leases();
+    ScriptedWorker worker = notes();
+    const PlanHead begun = head();
+    for (const char* id : {"here", "other"})
+      ASSERT_TRUE(leases_->put_node({.id = id, .clearance = Reach::kLan}));
+    const PlanStand stand = stand_of(begun.plan, begun.rules, {});
+    books::UnitSpec unit;
+    unit.id = "first." + stand.tasks[0].basis.substr(0, 16);
+    unit.privacy = Reach::kLan;
+    unit.home = "here";
+    ASSERT_TRUE(leases_->add_units(begun.id, std::span(&unit, 1)));
+    const auto held = leases_->lease({.node = "other"}).value();
+    ASSERT_TRUE(held);
+    on_news_ = [&](const PlanNews& news) {
+      if (news.kind != PlanNews::Kind::kWaits) return;
+      EXPECT_TRUE(completes ? leases_->complete(*held, {}) : leases_->release(*held));
+    };
+    const auto done = drive(begun, worker);
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(done->ended, RunResult::kPassed) << done->why;
+    EXPECT_EQ(news_.front().kind, PlanNews::Kind::kWaits);
+    EXPECT_EQ(news_.front().part + ": " + news_.front().why, "first: other holds it");
+    EXPECT_EQ(std::ranges::count(news_, PlanNews::Kind::kWaits, &PlanNews::kind), 1);
+  }
+}
+
+TEST_F(DriveTest, WhileAnotherHoldsItThePlanCanBeStopped) {
+  ScriptedWorker worker = notes();
+  const PlanHead begun = head();
+  for (const char* id : {"here", "other"})
+    ASSERT_TRUE(leases_->put_node({.id = id, .clearance = Reach::kLan}));
+  books::UnitSpec unit;
+  unit.id = "first." + stand_of(begun.plan, begun.rules, {}).tasks[0].basis.substr(0, 16);
+  unit.privacy = Reach::kLan;
+  ASSERT_TRUE(leases_->add_units(begun.id, std::span(&unit, 1)));
+  ASSERT_TRUE(leases_->lease({.node = "other"}).value());
+  on_news_ = [&](const PlanNews&) { stop_.raise(); };
+  const auto stand = drive(begun, worker);
+  ASSERT_TRUE(stand) << stand.error().message;
+  EXPECT_FALSE(stand->ended);
+  EXPECT_EQ(news_.size(), 1U);
+  EXPECT_TRUE(worker.seen().empty());
 }
 
 TEST_F(DriveTest, AnOnWithoutAFleetIsRefusedBeforeAnythingRuns) {
