@@ -9,6 +9,7 @@
 #include "books/postgres/node_roles.h"
 #include "books/postgres/open_postgres.h"
 #include "books/postgres/schema.h"
+#include "ground/base/text.h"
 
 namespace lathe::books {
 namespace {
@@ -199,6 +200,32 @@ TEST_F(FleetDatabase, ADatabaseThatCanOnlyBeReadSaysSo) {
   sql("ALTER DATABASE fleet RESET default_transaction_read_only");
 }
 
+TEST_F(FleetDatabase, AFullDiskSaysWhatToDo) {
+  const Status full = desk_->execute(
+      "write",
+      "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$");
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().kind, ErrorKind::kUnavailable);
+  EXPECT_THAT(full.error().message, HasSubstr("free some space on the database's machine"));
+}
+
+// Each of them only says that something may have changed.
+TEST_F(FleetDatabase, AStormOfNewsIsOneAnswer) {
+  const auto waits = open_postgres_leases(address_).value();
+  NodeRow node;
+  node.id = "laptop";
+  ASSERT_TRUE(waits->put_node(node));
+  sql("DO $$ BEGIN FOR i IN 1..20000 LOOP PERFORM pg_notify('lathe', i::text); END LOOP; END $$");
+  ASSERT_TRUE(waits->wait(Milliseconds(600'000)));
+  UnitSpec unit;
+  unit.id = "u";
+  unit.home = "laptop";
+  ASSERT_TRUE(waits->add_units("r", std::vector{unit}));
+  Wish wish;
+  wish.node = "laptop";
+  EXPECT_EQ(waits->lease(wish).value()->unit, "u");
+}
+
 TEST_F(FleetDatabase, ARunWhoseConnectionWasLostIsNotWrittenTo) {
   Journal journal = open_postgres_journal(address_).value();
   const std::vector<Record> first{{0, 0, std::nullopt, "run", Json::object()}};
@@ -217,6 +244,53 @@ TEST_F(FleetDatabase, ARunWhoseConnectionWasLostIsNotWrittenTo) {
   const auto again = journal.lease("r");
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_TRUE(journal.append(*again, second));
+}
+
+// A database on another machine lets nobody in without TLS, nor without a certificate that it
+// knows; and who asks for the right server gets no other one.
+TEST_F(FleetDatabase, AFarOneIsReachedByTlsAndCertificatesAlone) {
+  lathe::testing::PostgresServer server;
+  const std::string here = server.address(server.clear_database("far", ""));
+  ASSERT_TRUE(init_postgres(here));
+  const auto far = server.go_far("far");
+  const std::string again = server.address("far");
+  ASSERT_TRUE(PgConnection::open(again).value()->execute(
+      "let it in", "CREATE ROLE laptop LOGIN IN ROLE lathe_node"));
+  const auto with = [&](const char* mode, const fs::path& certificate, const fs::path& key,
+                        const fs::path& root) {
+    return fmt::format("{}&sslmode={}&sslcert={}&sslkey={}&sslrootcert={}", far.address, mode,
+                       certificate.string(), key.string(), root.string());
+  };
+  const fs::path none = "/nowhere";
+  const std::string fine = with("verify-full", far.certificate, far.key, far.root);
+  const auto opened = open_postgres_leases(fine);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ(PgConnection::open(fine)
+                .value()
+                ->run("look", "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+                .value()[0]
+                .text(0),
+            "TLSv1.3");
+  struct Case {
+    std::string address, says;
+  };
+  const Case cases[] = {
+      {with("disable", far.certificate, far.key, far.root), "no encryption"},
+      {with("require", none, none, none), "certificate"},
+      {with("verify-full", far.foreign_certificate, far.foreign_key, far.root), "unknown ca"},
+      {with("verify-full", far.certificate, far.key,
+            fs::path(far.foreign_certificate).replace_filename("foreign.crt")),
+       "certificate verify failed"},
+      // Another user's name with this certificate.
+      {replace_all(fine, "laptop@", "lathe@"), "certificate authentication failed"},
+  };
+  for (const Case& each : cases) {
+    const auto no = open_postgres_leases(each.address);
+    ASSERT_FALSE(no) << each.address;
+    EXPECT_THAT(no.error().message, HasSubstr(each.says));
+    EXPECT_EQ(no.error().kind, ErrorKind::kDenied)
+        << "it is no use to wait: " << no.error().message;
+  }
 }
 
 TEST_F(FleetDatabase, NobodyIsThereIsSaidWithWhatToDo) {

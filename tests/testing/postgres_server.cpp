@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <libpq-fe.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,19 +81,22 @@ PostgresServer::~PostgresServer() {
 }
 
 void PostgresServer::start() {
-  const std::vector<std::string> words{(programs() / "postgres").string(),
-                                       "-D",
-                                       (directory_ / "data").string(),
-                                       "-k",
-                                       directory_.string(),
-                                       "-c",
-                                       "listen_addresses=",
-                                       "-c",
-                                       durable_ ? "fsync=on" : "fsync=off",
-                                       "-c",
-                                       "max_connections=60",
-                                       "-c",
-                                       "shared_buffers=32MB"};
+  const std::vector<std::string> words{
+      (programs() / "postgres").string(),
+      "-D",
+      (directory_ / "data").string(),
+      "-k",
+      directory_.string(),
+      "-c",
+      port_ > 0 ? "listen_addresses=127.0.0.1" : "listen_addresses=",
+      "-c",
+      durable_ ? "fsync=on" : "fsync=off",
+      "-c",
+      "max_connections=60",
+      "-c",
+      "shared_buffers=32MB",
+      "-p",
+      std::to_string(port_ > 0 ? port_ : 5432)};
   pid_ = spawn(words, directory_ / "log");
   for (int tries = 0; tries < 1200; ++tries) {
     if (PQping(address().c_str()) == PQPING_OK) return;
@@ -108,8 +113,48 @@ void PostgresServer::kill() {
   pid_ = -1;
 }
 
+PostgresServer::Far PostgresServer::go_far(const std::string& database) {
+  const std::string data = (directory_ / "data").string();
+  // An authority and a certificate by it, twice: the server's and the client's, and a stranger's.
+  const std::string make =
+      "set -e; cd " + directory_.string() +
+      "; exec 2>openssl.log"
+      "; sign() { openssl req -new -newkey ed25519 -nodes -keyout $1.key -subj /CN=$2 | openssl "
+      "x509 -req -days 2 -CA $3.crt -CAkey $3.key -CAcreateserial -out $1.crt; }"
+      "; for each in root foreign; do openssl req -x509 -newkey ed25519 -nodes -days 2 -keyout "
+      "$each.key -out $each.crt -subj /CN=$each; done"
+      "; sign server localhost root; sign client laptop root; sign stranger laptop foreign"
+      "; chmod 600 *.key; cp server.crt server.key root.crt data/; chmod 600 data/server.key"
+      "; printf 'local all all trust\nhostssl all all 127.0.0.1/32 cert\n' > data/pg_hba.conf"
+      "; printf \"ssl=on\nssl_ca_file='root.crt'\n\" >> data/postgresql.auto.conf";
+  if (std::system(make.c_str()) != 0)
+    cannot("openssl: " + read_file(directory_ / "openssl.log").value_or(""));
+  for (const char* file : {"server.crt", "server.key", "root.crt"})
+    if (::geteuid() == 0 && ::chown((data + "/" + file).c_str(), kNobody, kNobody) != 0)
+      cannot("cannot chown");
+  kill();
+  sockaddr_in free{};
+  free.sin_family = AF_INET;
+  free.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof free;
+  const int held = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  auto* const name = reinterpret_cast<sockaddr*>(&free);
+  if (::bind(held, name, size) != 0 || ::getsockname(held, name, &size) != 0) cannot("no port");
+  ::close(held);
+  port_ = ntohs(free.sin_port);
+  start();
+  return {"postgresql://laptop@localhost:" + std::to_string(port_) + "/" + database +
+              "?hostaddr=127.0.0.1",
+          directory_ / "root.crt",
+          directory_ / "client.crt",
+          directory_ / "client.key",
+          directory_ / "stranger.crt",
+          directory_ / "stranger.key"};
+}
+
 std::string PostgresServer::address(const std::string& database, const std::string& user) const {
-  return "postgresql:///" + database + "?host=" + directory_.string() + "&user=" + user;
+  return "postgresql:///" + database + "?host=" + directory_.string() + "&user=" + user +
+         (port_ > 0 ? "&port=" + std::to_string(port_) : "");
 }
 
 std::string PostgresServer::clear_database(const std::string& name, const std::string& clear) {

@@ -1,5 +1,6 @@
 // A PostgreSQL server of a test's own, in a directory that goes with it: no cluster of the system
-// is used or needed. It listens on a socket in that directory alone and ends with its process.
+// is used or needed. It listens on a socket in that directory alone, unless it is told otherwise,
+// and ends with its process.
 #pragma once
 
 #include <sys/types.h>
@@ -28,9 +29,19 @@ class PostgresServer {
   void kill();   // as `kill -9` does
   void start();  // again, over what is there
 
+  // Begins anew, and listens on 127.0.0.1 too, as a database that is far away: there it takes TLS
+  // alone, and only whoever shows a certificate of its authority for the user `laptop`.
+  struct Far {
+    std::string address;              // without a word on TLS; user and database are named
+    fs::path root, certificate, key;  // of whom to believe, and to be believed
+    fs::path foreign_certificate, foreign_key;  // of an authority that nobody knows
+  };
+  Far go_far(const std::string& database);
+
  private:
   fs::path directory_;
   bool durable_;
+  int port_ = 0;  // on loopback; 0: it does not listen there
   pid_t pid_ = -1;
 };
 

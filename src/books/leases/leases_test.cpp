@@ -153,6 +153,42 @@ TEST_F(Rules, ALeaseThatRanOutIsItsHoldersUntilAnotherTakesIt) {
   EXPECT_EQ(complete(*lease), LeaseAnswer::kCounted);
 }
 
+TEST_F(Rules, ALaptopThatSleptForEightHoursKeepsWhatNobodyTook) {
+  add({lan_unit("u"), lan_unit("v")});
+  const auto first = take("a"), second = take("a");
+  now_ += 8 * 3'600'000;
+  ASSERT_EQ(take("b")->unit, "u");
+  EXPECT_EQ(complete(*first), LeaseAnswer::kStale);
+  EXPECT_EQ(complete(*second), LeaseAnswer::kCounted);
+}
+
+TEST_F(Rules, WhatANodesClockSaysIsNotBelieved) {
+  constexpr std::int64_t kDay = 86'400'000;
+  for (const std::int64_t off : {-kDay, kDay}) {
+    add({lan_unit(off < 0 ? "u" : "v")});
+    Grant wrong = *take("a");
+    wrong.since_ms += off;
+    wrong.until_ms += off;
+    EXPECT_TRUE(beat(wrong));
+    EXPECT_EQ(lapses_ms(unit(wrong.unit)), now_ + kLeaseMs);
+    now_ += 1'000;
+    EXPECT_EQ(complete(wrong), LeaseAnswer::kCounted);
+    EXPECT_EQ(unit(wrong.unit).took_ms, 1'000);
+  }
+}
+
+TEST_F(Rules, OneNameOnTwoBoxesCompletesNothingTwice) {
+  add({lan_unit("u")});
+  const auto one = take("a");
+  EXPECT_FALSE(take("a")) << "the second box gets nothing of what the first one has";
+  now_ += kLeaseMs + 1;
+  const auto two = take("a");
+  ASSERT_TRUE(two);
+  EXPECT_EQ(complete(*one), LeaseAnswer::kStale);
+  EXPECT_EQ(complete(*two), LeaseAnswer::kCounted);
+  EXPECT_EQ(complete(*one), LeaseAnswer::kStale);
+}
+
 TEST_F(Rules, HeartbeatsKeepALease) {
   add({lan_unit("u")});
   const auto lease = take("a");

@@ -42,10 +42,12 @@ constexpr std::string_view kGone =
     "; start the database or check its address, then go on: nothing recorded so far is lost";
 
 // Whether a login was refused. While libpq connects for the first time it gives no codes, only the
-// server's words; after that the codes stand among them.
+// server's words; after that the codes stand among them. What is wrong with a certificate, of
+// either side, waiting does not mend.
 bool login_was_refused(std::string_view said) {
-  for (const std::string_view sign : {" 28000: ", " 28P01: ", "is not permitted to log in",
-                                      "password authentication failed", "no pg_hba.conf entry"})
+  for (const std::string_view sign :
+       {" 28000: ", " 28P01: ", "is not permitted to log in", "password authentication failed",
+        "no pg_hba.conf entry", "certificate", "unknown ca"})
     if (said.contains(sign)) return true;
   return false;
 }
