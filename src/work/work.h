@@ -295,8 +295,8 @@ class Worker {
   virtual WorkerInfo info() const = 0;
   // Whether a call could be made now, as far as that can be told without making one.
   virtual Status ready(const StopFlag&) { return {}; }
-  // Whether its model is known to read pictures: false: nobody can say; refused: it is known to read
-  // none. Makes no call.
+  // Whether its model is known to read pictures: false: nobody can say; refused: it is known to
+  // read none. Makes no call.
   virtual Result<bool> sees() const { return false; }
   virtual Result<Reply> complete(const Request& request, const StopFlag& stop,
                                  const std::function<void(const Delta&)>& on_delta) = 0;
