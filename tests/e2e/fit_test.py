@@ -186,6 +186,10 @@ class Fit(Case):
             shown = json.loads(self.lathe("--json", "show", path)[0])
             self.assertEqual(shown["kv_bytes_per_token"]["f16"], expected)
 
+    def test_without_a_context_it_is_the_models_own(self):
+        self.assertEqual(self.kv_of(f"{self.llama}::3"), self.kv_of(f"{self.llama}:8192:3"))
+        self.assertEqual(self.kv_of(self.llama), self.kv_of(f"{self.llama}:8192:1"))
+
     def test_windows_and_states_do_not_grow(self):
         window = 18 * 2 * 2 * 8 * 64  # a position in all windows
         for context in (6400, 128000):

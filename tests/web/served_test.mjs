@@ -97,6 +97,13 @@ test("every view of the real server has its shape: none is an error", async (t) 
   await page.evaluate(() => (location.hash = "#/fit"));
   await page.getByRole("checkbox", { name: "tiny" }).check();
   await page.getByText("to spare").waitFor();
+  const sized = page.getByLabel("bytes by model").locator("tbody tr").first();
+  const [{ models: [alone] }] = place.run("fit", "models/tiny.gguf");
+  const whole = alone.context.toLocaleString("en-GB");
+  assert.match(await sized.innerText(), new RegExp(`^\\S+\\s+${whole}\\s+1\\s`), "the model's own context");
+  await page.getByLabel("Streams of tiny").fill("3");
+  await page.keyboard.press("Tab");
+  await page.waitForFunction((words) => document.querySelector('[aria-label="bytes by model"] tbody tr')?.innerText.match(words), `\\s${whole}\\s+3\\s`);
   await page.evaluate(() => (location.hash = "#/chat"));
   await page.getByLabel("Most tokens").fill("8");
   await page.getByLabel("Your question").fill("x");

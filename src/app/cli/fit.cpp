@@ -98,7 +98,8 @@ Result<Wish> parse_wish(const App& app, const std::string& text) {
     wish.path.resize(colon);
   }
   if (numbers.empty()) return wish;
-  const auto context = parse_count(numbers[0]);
+  const bool own = numbers.size() == 2 && numbers[0].empty();
+  const auto context = own ? std::optional(std::size_t{0}) : parse_count(numbers[0]);
   if (!context) {
     return invalid("{}: the context is '{}'; it must be a number of tokens, like 8192, 100K or 1M",
                    text, numbers[0]);

@@ -11,7 +11,7 @@ const kTags: Record<(typeof kParts)[number], string> = { weights: "weights", kv:
 
 function choose(name: string, change: { context?: string; streams?: string } | null): void {
   const { [name]: known, ...others } = fitFiles.value;
-  fitFiles.value = change === null ? others : { ...fitFiles.value, [name]: { ...(known ?? { context: "8192", streams: "1" }), ...change } };
+  fitFiles.value = change === null ? others : { ...fitFiles.value, [name]: { ...(known ?? { context: "", streams: "1" }), ...change } };
   void size_models();
 }
 
@@ -20,7 +20,7 @@ function Choice({ model }: { model: Catalog["models"][number] }) {
   return (
     <li class="fit-row">
       <label class="check"><input type="checkbox" checked={chosen !== undefined} onChange={(event) => choose(model.name, event.currentTarget.checked ? {} : null)} />{model.name} <span class="dim">{bytes(model.bytes)}</span></label>
-      {chosen && <input aria-label={`Context of ${model.name}, tokens`} title="context, tokens" value={chosen.context} onChange={(event) => choose(model.name, { context: event.currentTarget.value.trim() })} />}
+      {chosen && <input aria-label={`Context of ${model.name}, tokens`} title="context, tokens" placeholder="the model’s" value={chosen.context} onChange={(event) => choose(model.name, { context: event.currentTarget.value.trim() })} />}
       {chosen && <input aria-label={`Streams of ${model.name}`} title="streams" value={chosen.streams} onChange={(event) => choose(model.name, { streams: event.currentTarget.value.trim() })} />}
     </li>
   );

@@ -6,7 +6,7 @@ import { Fit } from "../types";
 let asked = 0;
 
 export async function size_models(): Promise<void> {
-  const models = Object.entries(fitFiles.value).map(([name, { context, streams }]) => [name, ...(context === "" ? (streams === "" ? [] : ["8192"]) : [context]), ...(streams === "" ? [] : [streams])].join(":"));
+  const models = Object.entries(fitFiles.value).map(([name, { context, streams }]) => (streams !== "" && streams !== "1" ? `${name}:${context}:${streams}` : context !== "" ? `${name}:${context}` : name));
   const mine = ++asked;
   if (models.length === 0) {
     fit.value = null;
