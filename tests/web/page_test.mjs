@@ -377,6 +377,23 @@ test("a run that is removed while it is watched says so", async (t) => {
   leave();
 });
 
+test("models are chosen for their size, each with its context and its streams", async (t) => {
+  for (const width of [1280, 360]) {
+    const { page, server, leave } = await visit(t, small_world(), "#/fit", { width });
+    await page.getByRole("checkbox", { name: "starter-q8_0" }).check();
+    await page.getByText("to spare").waitFor();
+    await page.getByLabel("Context of starter-q8_0").fill("512");
+    await page.keyboard.press("Tab");
+    await page.getByLabel("Streams of starter-q8_0").fill("4");
+    await page.keyboard.press("Tab");
+    await eventually(() => server.asked.filter((each) => each.path === "/fit").length === 3);
+    assert.deepEqual(server.asked.filter((each) => each.path === "/fit").map((each) => JSON.parse(each.body).models), [["starter-q8_0"], ["starter-q8_0:512"], ["starter-q8_0:512:4"]]);
+    assert.deepEqual(await faults(page), []);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+    leave();
+  }
+});
+
 test("what a run may take is told in the units of each budget", async (t) => {
   const world = small_world();
   const [id, run] = Object.entries(world.runs)[0];
@@ -387,8 +404,8 @@ test("what a run may take is told in the units of each budget", async (t) => {
   const { page, leave } = await visit(t, world, `#/runs/${id}`);
   await page.locator(".facts").waitFor();
   const facts = await page.locator(".facts > div").evaluateAll((list) => list.map((each) => [each.querySelector("dt").textContent, each.querySelector("dd").textContent]));
-  assert.deepEqual(facts.slice(4), [
-    ["time", "1 min 23 s of 1 h 0 min"], ["tokens", "18,400 of 2,000,000"], ["energy", "900 J of 200.00 Wh"], ["money", "0.0123 of 2.5000"], ["other", "not readable of 1"],
+  assert.deepEqual(facts.slice(3), [
+    ["working time", "1 min 23 s of 1 h 0 min"], ["tokens", "18,400 of 2,000,000"], ["energy", "900 J of 200.00 Wh"], ["money", "0.0123 of 2.5000"], ["other", "not readable of 1"],
   ]);
   leave();
 });

@@ -20,8 +20,8 @@ function Choice({ model }: { model: Catalog["models"][number] }) {
   return (
     <li class="fit-row">
       <label class="check"><input type="checkbox" checked={chosen !== undefined} onChange={(event) => choose(model.name, event.currentTarget.checked ? {} : null)} />{model.name} <span class="dim">{bytes(model.bytes)}</span></label>
-      {chosen && <input aria-label={`Context of ${model.name}, tokens`} title="context, tokens" placeholder="the model’s" value={chosen.context} onChange={(event) => choose(model.name, { context: event.currentTarget.value.trim() })} />}
-      {chosen && <input aria-label={`Streams of ${model.name}`} title="streams" value={chosen.streams} onChange={(event) => choose(model.name, { streams: event.currentTarget.value.trim() })} />}
+      {chosen && <label class="note">context<input aria-label={`Context of ${model.name}, tokens`} placeholder="the model’s" value={chosen.context} onChange={(event) => choose(model.name, { context: event.currentTarget.value.trim() })} /></label>}
+      {chosen && <label class="note">streams<input aria-label={`Streams of ${model.name}`} value={chosen.streams} onChange={(event) => choose(model.name, { streams: event.currentTarget.value.trim() })} /></label>}
     </li>
   );
 }

@@ -45,14 +45,15 @@ function amount(budget: string, value: number): string {
 }
 
 function Facts({ value }: { value: Run }) {
+  const limited = value.spent.filter((row) => row.limit !== null);
   return (
     <dl class="facts">
       <div class="fact-main"><dt>passed</dt><dd><b>{count(value.units_passed)}</b> of {count(value.units)}</dd></div>
       <div><dt>laps</dt><dd>{count(value.laps)}</dd></div>
-      <div><dt>working time</dt><dd>{duration(value.t_ms)}</dd></div>
+      {!limited.some((row) => row.name === "time") && <div><dt>working time</dt><dd>{duration(value.t_ms)}</dd></div>}
       <div><dt>begun</dt><dd title={day_time(value.created_ms)}>{ago(value.created_ms, now.value)}</dd></div>
-      {value.spent.filter((row) => row.limit !== null).map((row) => (
-        <div key={row.name}><dt>{row.name}</dt><dd>{row.spent === null ? "not readable" : amount(row.name, row.spent)} of {amount(row.name, row.limit!)}</dd></div>
+      {limited.map((row) => (
+        <div key={row.name}><dt>{row.name === "time" ? "working time" : row.name}</dt><dd>{row.spent === null ? "not readable" : amount(row.name, row.spent)} of {amount(row.name, row.limit!)}</dd></div>
       ))}
     </dl>
   );
