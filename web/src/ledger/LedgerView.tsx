@@ -12,7 +12,7 @@ type Row = Usage["data"][number];
 
 function joules(row: Row): string {
   const list = Object.entries(row.millijoules);
-  return list.length === 0 ? "not readable" : list.map(([scope, mj]) => (list.length === 1 ? energy(mj) : `${energy(mj)} ${scope}`)).join(", ");
+  return list.length === 0 ? "energy not readable" : list.map(([scope, mj]) => (list.length === 1 ? energy(mj) : `${energy(mj)} ${scope}`)).join(", ");
 }
 
 function money(row: Row): string {
