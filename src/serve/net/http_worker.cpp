@@ -336,6 +336,7 @@ Result<Value> HttpWorker::persist(
     Json fields, const Call& call, int& calls,
     const std::function<Result<Value>(const std::string& body, Retry&)>& ask) {
   const std::string place = "worker " + config_.name;
+  std::optional<Error> said;  // of the last try but one
   for (int tries = 1;; ++tries) {
     {
       const std::scoped_lock lock(mutex_);
@@ -351,9 +352,13 @@ Result<Value> HttpWorker::persist(
       --tries;  // not the same question again, and each field is refused only once
       continue;
     }
-    if (!wait_to_retry(retry, tries, call))
+    if (!wait_to_retry(retry, tries, call)) {
+      // A last try that the call's end cut off says less than what the server answered before.
+      const bool cut = answer.error().kind == ErrorKind::kTimeout && said;
       return at(tries > 1 ? fmt::format("{} (tried {} times)", place, tries) : place,
-                std::move(answer).error());
+                cut ? *said : answer.error());
+    }
+    said = answer.error();
     if (call.stop.raised()) return fail(ErrorKind::kCancelled, "{}: the call was cancelled", place);
   }
 }
