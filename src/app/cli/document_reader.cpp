@@ -61,10 +61,14 @@ Result<Content> shown_film(const App& app, std::string_view name, const std::str
   std::vector<double> times = loop::sample_times(seconds, kMostShown);
   LATHE_TRY(std::vector<std::string> frames, film.frames(times, kMostShownSide, kFilmLimit, stop));
   if (frames.empty()) return invalid("none of its pictures could be decoded");
-  Content content(fmt::format(
-      "{}: a film of {:.1f} seconds, as {} of its pictures, each behind its "
-      "time{}",
-      name, seconds, frames.size(), film.probe().sound < 0 ? "" : "; its sound is left out"));
+  // A film that breaks off has fewer than its length says; a slow one perhaps no last one.
+  std::string text =
+      fmt::format("{}: a film of {:.1f} seconds, as {} of its pictures, each behind its time", name,
+                  seconds, frames.size());
+  if (const std::size_t missing = times.size() - frames.size(); missing > 0)
+    text += fmt::format("; {} more were not found in it", missing);
+  if (film.probe().sound >= 0) text += "; its sound is left out";
+  Content content(std::move(text));
   for (std::size_t i = 0; i < frames.size(); ++i) {
     auto picture = Media::of_file(std::move(frames[i]));
     if (!picture) return invalid("its picture at {:.1f} seconds could not be decoded", times[i]);

@@ -343,6 +343,10 @@ std::string HttpAnswer::header(std::string_view name) const {
 }
 
 Result<HttpAnswer> http_call(const HttpCall& call, const StopFlag& stop) {
+  // A line's end within one would begin another header, of whoever wrote its value.
+  for (const std::string& line : call.headers)
+    if (line.find_first_of(std::string_view("\r\n\0", 3)) != line.npos)
+      return invalid("the header {} holds a line's end", line.substr(0, line.find(':')));
   static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
   State state{.call = call};
   // Destroyed in the reverse order: the easy handle leaves the multi handle first.

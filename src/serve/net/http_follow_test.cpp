@@ -100,5 +100,17 @@ TEST_F(Follow, NothingNearerThanAllowed) {
   EXPECT_TRUE(seen.empty());
 }
 
+TEST(HttpHeaders, ALinesEndBeginsNoOtherHeader) {
+  for (const std::string& value : {std::string("a\r\nX-Other: b"), std::string("a\nb"),
+                                   std::string("a\rb"), std::string("a\0b", 3)}) {
+    HttpCall call;
+    call.url = "http://127.0.0.1:1/";
+    call.headers = {"Mcp-Name: " + value};
+    const auto answer = http_call(call, StopFlag());
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().message, "the header Mcp-Name holds a line's end");
+  }
+}
+
 }  // namespace
 }  // namespace lathe::serve
