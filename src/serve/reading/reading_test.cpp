@@ -72,7 +72,7 @@ TEST_F(ReadingTest, PicturesStandWhereTheFilmStood) {
   Content content("before");
   content.add(paper("a", "shown")).add("behind");
   ASSERT_TRUE(ask(about(content)).get());
-  const Content& seen = talk_of(scripted.seen().back()).messages.at(0).content;
+  const Content seen = talk_of(scripted.seen().back()).messages.at(0).content;
   ASSERT_EQ(seen.parts().size(), 3u);
   EXPECT_EQ(std::get<std::string>(seen.parts()[0]), "before\n[0.5 s]");
   EXPECT_EQ(std::get<Media>(seen.parts()[1]).media_type, "image/gif");

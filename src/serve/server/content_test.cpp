@@ -234,6 +234,8 @@ TEST_F(ContentTest, WhatIsNoneIsRefusedByName) {
   EXPECT_EQ(param(kChatPath, user(Json::array({Json{{"type", "input_audio"}}}))),
             "messages[0].content[0].input_audio.data");
   EXPECT_EQ(param(kChatPath, user({text_part("x"), {{"type", "video_url"}}})),
+            "messages[0].content[1].video_url");
+  EXPECT_EQ(param(kChatPath, user({text_part("x"), {{"type", "smell_url"}}})),
             "messages[0].content[1].type");
   EXPECT_THAT(refusal(kMessages, user(Json::array({Json{{"type", "image"}}}))),
               HasSubstr("'messages[0].content[0].source.type'"));
