@@ -208,6 +208,7 @@ void set_up(CURL* easy, const HttpCall& call, State& state, Transfer& transfer,
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(call.body.size()));
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call.body.data());
   }
+  if (!call.method.empty()) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call.method.c_str());
 }
 
 Error error_of(CURLcode code, const HttpCall& call) {
@@ -253,6 +254,11 @@ Result<CURLcode> drive(CURLM* multi, const State& state, const StopFlag& stop) {
   return message ? message->data.result : CURLE_FAILED_INIT;
 }
 
+std::string method_of(const HttpCall& call) {
+  if (!call.method.empty()) return call.method;
+  return call.body.empty() ? "GET" : "POST";
+}
+
 // Nothing has left yet: no name was looked up, no socket opened.
 Status ask_consent(State& state, const StopFlag& stop) {
   const HttpCall& call = state.call;
@@ -282,7 +288,7 @@ Status begin_contacts(State& state) {
   LATHE_TRY(const UrlParts url, parts_of(call.url));
   state.contact = {.host = url.host,
                    .allowed_by = call.allowed_by,
-                   .what = fmt::format("{} {}", call.body.empty() ? "GET" : "POST", url.path),
+                   .what = fmt::format("{} {}", method_of(call), url.path),
                    .labels = call.labels};
   if (!state.consent.empty()) state.contact.allowed_by += ", " + state.consent;
   state.contact.labels.erase("files");  // many, and known from the consent

@@ -40,7 +40,8 @@ using ConsentGate = std::function<Result<std::string>(const CloudBody& body, con
 
 struct HttpCall {
   std::string url;
-  std::string body;  // with one it is a POST, else a GET
+  std::string body;         // with one it is a POST, else a GET …
+  std::string method = {};  // … or this
   std::string body_type = "application/json";
   std::vector<std::string> headers;                // "Name: value"
   Reach allowed = Reach::kLocal;                   // no address beyond it

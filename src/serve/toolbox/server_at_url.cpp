@@ -14,6 +14,7 @@ namespace lathe::serve {
 namespace {
 
 constexpr Milliseconds kAsLongAsAsked{24LL * 3600 * 1000};  // who asks says when it is too long
+constexpr Milliseconds kFarewell{2'000};
 constexpr std::size_t kMaxSessionBytes = 1000, kMaxShownBytes = 200;
 
 // Whether an answer without the protocol's own words says that it knows nothing of discovery, and
@@ -29,7 +30,10 @@ class UrlWire final : public Wire {
         privacy_(server.privacy),
         endpoint_(std::move(endpoint)),
         terms_(std::move(terms)) {}
-  ~UrlWire() override { leave(); }
+  ~UrlWire() override {
+    leave();
+    end_session();
+  }
 
   bool tells_changes() const override { return false; }  // but where a call is being answered
 
@@ -72,18 +76,40 @@ class UrlWire final : public Wire {
     thread_.join();
   }
 
-  Result<HttpCall> call_of(const Json& message, std::string_view body, const StopFlag& stop) {
+  // A server of before keeps a session until it is told that nobody wants it any more. It may
+  // refuse, and need not answer: nothing hangs on it.
+  void end_session() {
+    if (session_.empty()) return;
+    HttpCall call = call_to_server();
+    call.method = "DELETE";
+    add_session(call);
+    call.connect_limit = call.idle_limit = call.total_limit = kFarewell;
+    static_cast<void>(http_call(call, StopFlag()));
+  }
+
+  void add_session(HttpCall& call) {
+    const std::scoped_lock lock(mutex_);
+    if (!version_.empty()) call.headers.push_back("MCP-Protocol-Version: " + version_);
+    if (!session_.empty()) call.headers.push_back("Mcp-Session-Id: " + session_);
+  }
+
+  HttpCall call_to_server() const {
     HttpCall call;
     call.url = endpoint_.url;
-    call.body = body;
     call.allowed = privacy_;
     call.contacts = terms_.contacts;
     call.allowed_by = terms_.allowed_by;
     call.labels = {{"tool_server", name_}};
+    if (!terms_.token.empty()) call.headers.push_back("Authorization: Bearer " + terms_.token);
+    return call;
+  }
+
+  Result<HttpCall> call_of(const Json& message, std::string_view body, const StopFlag& stop) {
+    HttpCall call = call_to_server();
+    call.body = body;
     call.total_limit = call.idle_limit = kAsLongAsAsked;
     call.max_body = kMaxRpcBytes;
-    call.headers = {"Accept: application/json, text/event-stream"};
-    if (!terms_.token.empty()) call.headers.push_back("Authorization: Bearer " + terms_.token);
+    call.headers.push_back("Accept: application/json, text/event-stream");
     const Json& params = json_at(message, "params");
     const std::string version = json_string(json_at(params, "_meta"), kVersionKey);
     const std::string method = json_string(message, "method");
@@ -93,9 +119,7 @@ class UrlWire final : public Wire {
       if (method == "tools/call")
         call.headers.push_back("Mcp-Name: " + json_string(params, "name"));
     } else if (method != "initialize") {
-      const std::scoped_lock lock(mutex_);
-      if (!version_.empty()) call.headers.push_back("MCP-Protocol-Version: " + version_);
-      if (!session_.empty()) call.headers.push_back("Mcp-Session-Id: " + session_);
+      add_session(call);
     }
     // What waits for a person takes none of the time that the server has.
     if (privacy_ == Reach::kAny && endpoint_.reach == Reach::kAny && terms_.consent) {

@@ -73,7 +73,7 @@ class AtUrl : public ::testing::Test {
     config.handler = [this, answer](const std::shared_ptr<HttpExchange>& exchange) {
       const std::scoped_lock lock(mutex_);
       held_.push_back(exchange);
-      answer(parse_json(exchange->request().body).value(), *exchange);
+      answer(parse_json(exchange->request().body).value_or(Json()), *exchange);
     };
     http_ = HttpServer::start(std::move(config)).value();
     auto wire = connect_server(
@@ -98,6 +98,29 @@ TEST_F(AtUrl, ASessionThatIsNoneIsRefused) {
   });
   ASSERT_FALSE(client);
   EXPECT_THAT(client.error().message, HasSubstr("its session id is none"));
+}
+
+TEST_F(AtUrl, ASessionIsEndedWithItsClient) {
+  std::vector<std::string> ended;
+  auto client = open([&](const Json& message, HttpExchange& exchange) {
+    const HttpRequest& request = exchange.request();
+    if (request.method == "DELETE") {
+      ended.push_back(*request.header("mcp-session-id"));
+      EXPECT_EQ(*request.header("mcp-protocol-version"), "2025-06-18");
+      return exchange.reply({405, "no"});  // which is fine
+    }
+    const std::string method = json_string(message, "method");
+    if (method == "server/discover") return exchange.reply({400, "no"});
+    if (!message.contains("id")) return exchange.reply({202, "", ""});
+    if (method == "initialize")
+      return exchange.reply({200, begun(message), "application/json", {{"Mcp-Session-Id", "s1"}}});
+    exchange.reply({200, dump_json(rpc_result(message["id"], {{"tools", Json::array()}})),
+                    "application/json"});
+  });
+  ASSERT_TRUE(client) << client.error().message;
+  EXPECT_TRUE(ended.empty());
+  client->reset();
+  EXPECT_EQ(ended, std::vector<std::string>{"s1"});
 }
 
 TEST_F(AtUrl, WhatIsAskedInAStreamIsAnsweredByAMessage) {
