@@ -404,7 +404,10 @@ class PullFaults(Hub):
         self.assertTrue(self.stored())
         self.assertTrue(all("Authorization" not in each[3] for each in self.stored()))
         self.token = None
-        self.write("token", "hf_secret\n")
+        token = self.write("token", "hf_secret\n")
+        token.chmod(0o644)
+        self.refused(self.repo, "--token-file", "token", words=["others may read", "chmod 600"])
+        token.chmod(0o600)
         self.pull(self.repo, "--to", "elsewhere", "--token-file", "token")
         self.write("token", "hf_sec\nret")
         err = self.refused(self.repo, "--token-file", "token", words=["one word"])

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "app/cli/foreign_key.h"
 #include "ground/base/text.h"
 #include "serve/net/endpoint.h"
 
@@ -18,10 +19,10 @@ std::string variable(const char* name) {
 
 // A token is one word; a file of it may end with a line break.
 Result<std::string> read_token(const PullPlaces& places) {
-  std::string token = variable("HF_TOKEN");
-  if (!places.token_file.empty()) {
-    LATHE_TRY(token, read_file(places.token_file, 4096));
-  }
+  const bool in_variable = places.token_file.empty();
+  if (in_variable && variable("HF_TOKEN").empty()) return std::string();  // most models are open
+  LATHE_TRY(std::string token,
+            foreign_key(in_variable ? "HF_TOKEN" : "", fs::path(places.token_file)));
   token = std::string(trim(token));
   if (std::ranges::any_of(token, [](char c) { return c <= ' ' || c > '~'; }))
     return invalid("{}: holds no token: a token is one word",
