@@ -219,6 +219,40 @@ class LedgerServe(Server):
         for endpoint, counts in by_endpoint.items():
             self.assertEqual(len(counts), 1, endpoint)
 
+    def test_what_an_answer_is_priced_at(self):
+        self.write(".config/lathe/box.toml", BOX)
+        self.write(".config/lathe/prices/mine.toml", PRICES.replace("script", "tiny"))
+        shutil.copy(self.models / f"{TINY[0]}.gguf", self.models / "tiny-q8_0.gguf")
+        self.start()
+        usage = self.call("/v1/chat/completions", {"model": "tiny-q8_0", "messages": [{"role": "user", "content": LONG}], "max_tokens": 6})["usage"]
+        self.assertGreater(usage["busy_us"], 0)
+        power, same, other = self.price({"model": "tiny-q8_0", "usage": usage})
+        joules = usage["millijoules"] / 1e3 if "millijoules" in usage else 140 * usage["busy_us"] / 1e6
+        self.assertAlmostEqual(power["low_nano"], joules / 3.6e6 * 0.31e9, delta=1)
+        self.assertIn("the tariff of box.toml", power["basis"])
+        cached = usage["prompt_tokens_details"]["cached_tokens"]
+        tokens = (usage["prompt_tokens"] - cached, cached, usage["completion_tokens"])
+        self.assertEqual(same["low_nano"], 3000 * tokens[0] + 3000 * tokens[1] + 15000 * tokens[2])
+        self.assertEqual((same["what"], same["currency"]), ("tiny, the same open model", "USD"))
+        self.assertIn("a letter, 2026-11-30", same["basis"])
+        self.assertIn("claude-opus-5, which this machine replaces", other["what"])
+        # Nothing is known: nothing is said.
+        (self.dir / ".config/lathe/box.toml").unlink()
+        self.assertEqual(self.price({"model": TINY[0], "usage": usage}), [])
+        for bad in ({}, {"model": 1}, {"model": "m", "usage": []}, {"model": "m", "usage": {"prompt_tokens": -1}},
+                    {"model": "m", "usage": {"prompt_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2}}},
+                    {"model": "m", "usage": {"completion_tokens": 1e300}}, {"model": "m", "usage": {"millijoules": "1"}}):
+            self.price(bad, 400)
+
+    def price(self, body, status=200):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("POST", "/v1/price", json.dumps(body), {"Content-Type": "application/json", "X-Lathe": "1"})
+        answer = connection.getresponse()
+        said = json.loads(answer.read())
+        connection.close()
+        self.assertEqual(answer.status, status, said)
+        return said["priced_at"] if status == 200 else None
+
     def test_calls_of_a_killed_server_are_lost(self):
         self.start()
         client = self.stream("a long story", 1000)

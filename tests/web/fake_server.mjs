@@ -153,7 +153,7 @@ export async function start(world, port = 0) {
       for (const word of world.answer.split(/(?<= )/)) line({ choices: [{ index: 0, delta: { content: word }, finish_reason: null }], seed: 7 });
       if (world.endless) return; // until whoever asked has heard enough
       line({ choices: [{ index: 0, delta: {}, finish_reason: "stop" }], seed: 7 });
-      line({ choices: [], seed: 7, usage: { prompt_tokens: 40, completion_tokens: 30, total_tokens: 70, prompt_tokens_details: { cached_tokens: 24 } } });
+      line({ choices: [], seed: 7, usage: { prompt_tokens: 40, completion_tokens: 30, total_tokens: 70, prompt_tokens_details: { cached_tokens: 24 }, millijoules: 31_400, energy_scope: "package", busy_us: 2_400_000 } });
       answer.write("data: [DONE]\n\n");
       return answer.end();
     }

@@ -214,6 +214,11 @@ export function small_world() {
       models: [{ weights: 4.9 * GIB, kv: 1.1 * GIB, step: 90 * MIB, prefix: 0, state: 0, scratch: 310 * MIB, sum: 6.4 * GIB, file: "qwen3-8b-q4_k_m.gguf", architecture: "qwen3", runs: true, context: 8192, streams: 1 }],
       together: { weights: 4.9 * GIB, kv: 1.1 * GIB, step: 90 * MIB, prefix: 0, state: 0, scratch: 310 * MIB, sum: 6.4 * GIB }, kv_type: "f16", threads: 2, memory: 24 * GIB, spare: 17.6 * GIB, fits: true,
     },
+    price: { priced_at: [
+      { what: "the power it took", low_nano: 2600, high_nano: 2600, currency: "USD", basis: "processor package; the tariff of box.toml" },
+      { what: "qwen3-8b, the same open model", low_nano: 466_000, high_nano: 466_000, currency: "USD", basis: "the same tokenizer; a list, 2026-11-30; quality not compared" },
+      { what: "big-1, which this machine replaces, you say", low_nano: 44_080_000, high_nano: 1_056_700_000, currency: "USD", basis: "tokenizers not compared; a list, 2026-11-30; quality not compared" },
+    ] },
     "audio/voices": { data: [{ id: "flite:rms" }] },
     catalog: {
       directory: "/home/you/.config/lathe/models", pull: true,

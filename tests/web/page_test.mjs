@@ -64,17 +64,33 @@ for (const theme of ["light", "dark"])
     });
 
 test("a talk: the answer comes word by word as elements, with what it took, and again from another seed", async (t) => {
-  const { page, server, leave } = await visit(t, small_world(), "#/chat");
+  const world = small_world();
+  const { page, server, leave } = await visit(t, world, "#/chat");
   await page.getByLabel("Your question").fill("What does a lathe do?");
   await page.keyboard.press("Enter");
   await page.getByText("24 read").or(page.getByText("40 read, 60 % of them remembered")).waitFor();
   assert.equal(await page.locator(".turn.assistant strong").innerText(), "turns");
   assert.equal(await page.locator(".turn.assistant ol li").count(), 2);
+  // What it took and what that is priced at, with whose price it is; nobody says that something is saved.
+  assert.match(await page.locator(".turn-foot").innerText(), /30 tokens written[^]* s · 31 J/);
+  const prices = page.getByRole("list", { name: "What it is priced at" }).getByRole("listitem");
+  await prices.first().waitFor();
+  assert.deepEqual(await prices.allInnerTexts(), [
+    "priced at 0.0000026 USD: the power it took (processor package; the tariff of box.toml)",
+    "priced at 0.000466 USD: qwen3-8b, the same open model (the same tokenizer; a list, 2026-11-30; quality not compared)",
+    "priced at 0.0441 to 1.06 USD: big-1, which this machine replaces, you say (tokenizers not compared; a list, 2026-11-30; quality not compared)",
+  ]);
+  assert.doesNotMatch(await page.locator("main").innerText(), /saved/);
+  const [asked] = server.asked.filter((each) => each.path === "/price").map((each) => JSON.parse(each.body));
+  assert.deepEqual([asked.model, asked.usage.completion_tokens, asked.usage.busy_us], ["qwen3-8b-q4_k_m", 30, 2_400_000]);
   assert.deepEqual(await faults(page), []);
+  world.price = undefined; // a server that knows of none
   await page.getByRole("button", { name: "Retry with another seed" }).click();
   await page.waitForFunction(() => document.querySelectorAll(".turn").length === 2 && document.querySelector(".turn-foot")?.textContent.includes("seed 7"));
   const bodies = server.asked.filter((each) => each.path === "/chat/completions").map((each) => JSON.parse(each.body));
   assert.equal(bodies.length, 2);
+  await eventually(() => server.asked.filter((each) => each.path === "/price").length === 2);
+  assert.equal(await prices.count(), 0, "where nothing is known nothing is said");
   assert.equal(bodies[0].seed, undefined);
   assert.equal(bodies[1].seed, 8, "the seed that the server drew, and one more");
   assert.deepEqual(bodies[1].messages, [{ role: "user", content: "What does a lathe do?" }]);

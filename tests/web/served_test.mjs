@@ -1,7 +1,8 @@
 // The page before the real server: a run that is watched live over the server's death, the same figures as the command line has,
 // answers of the shapes that the page is compiled by, and changes that nobody else can ask for.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch, open_window } from "./browser.mjs";
@@ -185,6 +186,57 @@ test("a page that a model made is shown as it is drawn, and runs nothing", async
   const { prompt } = unit.laps[0].candidates[0];
   assert.equal((await fetch(`${server.url}/v1/blobs/${prompt}/page.png`)).status, 415, "a prompt is no page");
   assert.equal((await fetch(`${server.url}/v1/blobs/${"0".repeat(64)}/page.png`)).status, 404);
+  assert.deepEqual(sins, []);
+});
+
+// A film of three seconds that a loop gave out, as the page plays it.
+const kFilm = `recipe = "film"
+version = 1
+[unit]
+from = "films.txt"
+[make]
+kind = "command"
+command = ["base64", "-d"]
+media_type = "video/mp4"
+extension = "mp4"
+[[judge]]
+kind = "command"
+command = ["true"]
+[stop]
+laps = 1
+`;
+
+test("a clip is played: its length is known, it moves, and it goes where it is told to", async (t) => {
+  const place = new_home(t);
+  // Films are joined behind a run, with their sound and their words.
+  place.write("words.srt", "1\n00:00:00,000 --> 00:00:02,000\nIt turns.\n");
+  const drawn = "-v error -f lavfi -i testsrc=size=160x120:rate=10:duration=3 -f lavfi -i sine=duration=3 -i words.srt -c:s mov_text -pix_fmt yuv420p -movflags +faststart clip.mp4";
+  const { status } = spawnSync("ffmpeg", drawn.split(" "), { cwd: place.home });
+  assert.equal(status, 0);
+  place.write("films.txt", readFileSync(`${place.home}/clip.mp4`).toString("base64") + "\n");
+  place.write("film.toml", kFilm);
+  place.run("loop", "film.toml", "--input", "films.txt", "--out", "out");
+  const server = await place.serve();
+  const [{ id, state }] = (await json(`${server.url}/v1/runs`)).runs;
+  assert.equal(state, "passed");
+  const { page, context, sins } = await open_window(browser);
+  t.after(() => context.close());
+  await page.goto(`${server.url}/#/runs/${id}/units/0`);
+  const film = page.locator("article video[controls]");
+  await film.waitFor();
+  assert.equal(await film.getAttribute("aria-label"), "the clip");
+  await page.waitForFunction(() => document.querySelector("video").readyState >= 1);
+  assert.deepEqual(await film.evaluate((video) => [Math.round(video.duration), video.videoWidth, video.videoHeight, video.error]), [3, 160, 120, null]);
+  await film.evaluate(async (video) => {
+    video.muted = true;
+    video.currentTime = 2;
+    await new Promise((done) => video.addEventListener("seeked", done, { once: true }));
+  });
+  assert.equal(await film.evaluate((video) => video.currentTime), 2);
+  await film.evaluate((video) => video.play());
+  await page.waitForFunction(() => document.querySelector("video").ended);
+  const saved = page.getByRole("link", { name: "Save the artifact" });
+  assert.equal(await saved.getAttribute("href"), new URL(await film.evaluate((video) => video.currentSrc)).pathname);
   assert.deepEqual(sins, []);
 });
 

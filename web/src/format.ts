@@ -51,6 +51,12 @@ export function energy(millijoules: number): string {
   return joules < 3.6e6 ? `${(joules / 3600).toFixed(2)} Wh` : `${(joules / 3.6e6).toFixed(2)} kWh`;
 }
 
+// Of billionths of the currency's unit.
+export function money(nano: number, currency: string): string {
+  const value = nano / 1e9;
+  return `${value >= 1 ? value.toFixed(2) : value.toLocaleString("en-GB", { maximumSignificantDigits: 3 })} ${currency}`;
+}
+
 export function day_time(ms: number): string {
   return new Date(ms).toISOString().replace("T", " ").slice(0, 16) + " UTC";
 }

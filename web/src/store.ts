@@ -1,6 +1,6 @@
 // All that the page knows, in one place. Components read these signals and call actions; they keep nothing of their own.
 import { computed, signal } from "@preact/signals";
-import type { Agreement, Benchmarks, Catalog, Consent, Consents, Doctor, Fit, Labels, Model, Nodes, Plans, Pool, Recipe, Run, RunEvent, RunRow, Session, Track, TrackRow, Usage } from "./types";
+import type { Agreement, Benchmarks, Catalog, Consent, Consents, Doctor, Fit, Labels, Model, Nodes, Plans, Pool, PricedAt, Recipe, Run, RunEvent, RunRow, Session, Track, TrackRow, Usage } from "./types";
 
 export interface Fault {
   message: string;
@@ -107,6 +107,7 @@ export interface Turn {
   attachments: Attachment[];
   seed: number | null;
   note: string; // what it took
+  prices: PricedAt["priced_at"];
   fault: Fault | null;
   open: boolean; // it is still being written
 }

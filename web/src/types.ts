@@ -196,6 +196,11 @@ export type RunEvent = Of<typeof RunEvent>;
 
 export const Started = object({ id: text });
 
+// --- POST /v1/price ---
+
+export const PricedAt = object({ priced_at: list(object({ what: text, low_nano: number, high_nano: number, currency: text, basis: text })) });
+export type PricedAt = Of<typeof PricedAt>;
+
 export const Voices = object({ data: list(object({ id: text })) });
 
 // --- GET /v1/recipes ---

@@ -38,8 +38,9 @@ Result<std::vector<books::PriceTable>> load_prices(const App& app) {
   return tables;
 }
 
-Result<books::LocalPrices> load_local_prices(const App& app, const books::Journal& journal) {
+Result<books::LocalPrices> load_box(const App& app) {
   books::LocalPrices local;
+  local.utilisation = fail(ErrorKind::kUnavailable, "how much it is used was not looked up");
   local.now_ms = system_clock().unix_ms();
   const fs::path file = app.config_dir / "box.toml";
   const auto text = read_file(file, kMostBytes);
@@ -52,6 +53,11 @@ Result<books::LocalPrices> load_local_prices(const App& app, const books::Journa
   } else {
     return std::unexpected(text.error());
   }
+  return local;
+}
+
+Result<books::LocalPrices> load_local_prices(const App& app, const books::Journal& journal) {
+  LATHE_TRY(books::LocalPrices local, load_box(app));
   books::UtilisationCount use(local.now_ms);
   LATHE_TRY_STATUS(
       journal.rows({.from_ms = use.from_ms()}, [&](const books::LedgerRow& row) { use.add(row); }));

@@ -9,6 +9,7 @@
 #include "app/cli/document_reader.h"
 #include "app/cli/drive.h"
 #include "app/cli/fits_here.h"
+#include "app/cli/foreign_key.h"
 #include "app/cli/journals.h"
 #include "app/cli/key_file.h"
 #include "app/cli/link_contact.h"
@@ -95,10 +96,8 @@ Result<serve::PoolOptions> pool_options(const App& app, const ServeFlags& flags)
 }
 
 Result<std::string> key_in(std::string_view flag, const std::string& variable) {
-  const char* key = std::getenv(variable.c_str());
-  if (key == nullptr || *key == '\0')
-    return invalid("{}: the environment variable {} is not set", flag, variable);
-  return key;
+  auto key = foreign_key(variable, {});
+  return key ? key : at(flag, key.error());
 }
 
 Result<serve::ServerConfig> server_config(const App& app, const ServeFlags& flags) {
@@ -178,9 +177,11 @@ Status seed_quotas(const App& app, serve::QuotaMeter& quotas) {
 struct AccountedHosts {
   std::unique_ptr<serve::AccountHost> pool;
   std::vector<std::pair<Reach, std::unique_ptr<serve::AccountHost>>> remotes;
+  Reach reach_of_pool;
 
   AccountedHosts(serve::Pool& own, const Remotes& others, serve::Bookkeeper& books,
-                 const std::vector<books::PriceTable>& prices, Reach linked) {
+                 const std::vector<books::PriceTable>& prices, Reach linked)
+      : reach_of_pool(linked) {
     serve::AccountedFamily family{.engine = build_name()};
     family.reach = linked;
     pool = std::make_unique<serve::AccountHost>(own, books, family);
@@ -194,6 +195,14 @@ struct AccountedHosts {
       remotes.emplace_back(family.reach,
                            std::make_unique<serve::AccountHost>(*remote, books, family));
     }
+  }
+
+  // Of the one that answers for the model.
+  Reach reach_of(const std::string& model) const {
+    if (pool->find(model)) return reach_of_pool;
+    for (const auto& [far, remote] : remotes)
+      if (remote->find(model)) return far;
+    return reach_of_pool;
   }
 
   // The pool and the remotes that are no farther than `reach`.
@@ -404,10 +413,12 @@ Status serve(const App& app, const ServeFlags& flags) {
   loops.take_up_again(serve::kOwnerName);
   ServedPictures pictures(app);
   serve::RunDesk runs([&app] { return open_ledger(app); }, loops.starter(), pictures.drawer());
-  tables.insert(
-      tables.begin(),
-      {serve::run_routes(runs),
-       view_routes(app, all, runs, {flags.allow_pull, [&pool] { return pool.files(); }})});
+  tables.insert(tables.begin(),
+                {serve::run_routes(runs),
+                 view_routes(app, all, runs,
+                             {flags.allow_pull, [&pool] { return pool.files(); },
+                              [&hosts](const std::string& model) { return hosts.reach_of(model); },
+                              prices})});
   const DriveFlags of_tools{};
   std::unique_ptr<AgentDesk> agents;
   if (!flags.mcp.empty()) {

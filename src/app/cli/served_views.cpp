@@ -7,6 +7,7 @@
 #include "app/bench/record.h"
 #include "app/cli/served_consents.h"
 #include "app/cli/served_plans.h"
+#include "app/cli/served_price.h"
 #include "app/cli/shown.h"
 #include "ground/base/text.h"
 #include "ground/sys/energy.h"
@@ -216,6 +217,8 @@ std::span<const ViewEndpoint> view_endpoints() {
       {"GET", "/pool", "`/status`, the watts now, and the runs that are worked on or wait"},
       {"GET", "/recipes", "the recipes that come with lathe, with what may be `set`"},
       {"POST", "/fit", "`lathe fit --json`: `models` (those of the catalog), `memory`, `kv`"},
+      {"POST", "/price",
+       "what an answer is priced at, and by whom: `model`, and `usage` as the answer had it"},
       {"GET", "/bench", "the records of `lathe bench --out` in `bench` of the configuration"},
       {"GET", "/bench/{name}", "one of them"},
       {"GET", "/doctor", "`lathe doctor --json`"},
@@ -248,6 +251,9 @@ serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& d
   add("GET", "/pool", [&host, &desk, power](Call& call) { return pool(host, desk, power, call); });
   add("GET", "/recipes", [&app](Call&) { return recipes(app); });
   add("POST", "/fit", [&app, served](Call& call) { return fit(app, *served, call); });
+  add("POST", "/price", [&app, served](Call& call) {
+    return served_price(app, served->prices, served->reach(json_string(call.body, "model")), call);
+  });
   add("GET", "/bench", [&app](Call& call) { return bench_list(app, call); });
   add("GET", "/bench/{name}", [&app](Call& call) { return bench_record(app, call); });
   add("GET", "/doctor", [&app](Call& call) { return doctor(app, call); });

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "app/cli/app.h"
+#include "books/prices/price_table.h"
 #include "serve/runs/run_routes.h"
 #include "work/model_host.h"
 
@@ -17,6 +18,8 @@ std::span<const ViewEndpoint> view_endpoints();
 struct ServedModels {
   bool pulls = false;                                      // more may be fetched for clients
   std::function<std::map<std::string, fs::path>()> files;  // by name, as they are; any thread
+  std::function<Reach(const std::string& model)> reach;    // how far each is
+  std::span<const books::PriceTable> prices;               // outlive the server
 };
 
 // `host`, `app` and `desk` outlive the server.

@@ -1,6 +1,7 @@
 // Prices, the machine and when it has paid for itself: reference figures, and every bad input.
 #include <gmock/gmock.h>
 
+#include "books/prices/answer_price.h"
 #include "books/prices/payback.h"
 #include "books/prices/price_table.h"
 #include "books/prices/run_cost.h"
@@ -421,6 +422,44 @@ TEST(RunCost, DeclaredWattsAreMarkedAndUncountedCallsMakeSumsLeast) {
 }
 
 // The table is changed later: what was priced by the old one adds up to the same.
+TEST(AnswerPrice, SaysWhatIsKnownAndNothingElse) {
+  const std::string text = read_file(fs::path(LATHE_SOURCE_DIR) / "prices/2026-08.toml").value();
+  const PriceTable table = parse_price_table(text, "x").value();
+  LocalPrices local = local_prices();
+  local.box->replaces = "claude-opus-5";
+  LedgerRow call = run_rows()[0];
+  call.route = "local";
+  call.energy = {600'000, "socket", ""};
+  const auto lines = price_of_answer(call, local, std::span(&table, 1));
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0].low, 50'000);  // 600 J at 0.30 a kWh
+  EXPECT_EQ(lines[0].basis, "socket; the tariff of box.toml");
+  EXPECT_EQ(lines[1].what, "gpt-oss-120b, the same open model");
+  EXPECT_EQ(lines[1].low, 233'000);  // a quarter of the run's
+  EXPECT_THAT(lines[2].what, HasSubstr("claude-opus-5, which this machine replaces"));
+  EXPECT_LT(lines[2].low, lines[2].high);
+  call.energy = {};
+  EXPECT_THAT(price_of_answer(call, local, {})[0].basis, HasSubstr("modelled: 150 W"));
+  // Of another machine's watts nothing is known, nor of an unknown model's price.
+  call.busy_us = {};
+  EXPECT_TRUE(price_of_answer(call, local, {}).empty());
+  EXPECT_TRUE(
+      price_of_answer(call, {.utilisation = fail(ErrorKind::kUnavailable, "")}, {}).empty());
+}
+
+TEST(AnswerPrice, AModelThatIsPaidForIsPricedAsItsRowIs) {
+  const PriceTable table = table_of("[[price]]\nmodel=\"gpt-5.5\"\nin=1\nout=2\n");
+  LedgerRow call = run_rows()[0];
+  call.route = "any";
+  call.model = table.prices[0].model;
+  const auto lines = price_of_answer(call, local_prices(), std::span(&table, 1));
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0].low, cash_of(table.prices[0], call.tokens).nano);
+  EXPECT_THAT(lines[0].basis, HasSubstr(table.source));
+  call.model = "nobody's";
+  EXPECT_TRUE(price_of_answer(call, local_prices(), std::span(&table, 1)).empty());
+}
+
 TEST(RunCost, OldRowsKeepTheirPrices) {
   const auto priced = [](const PriceTable& table) {
     LedgerRow row;

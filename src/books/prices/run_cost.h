@@ -44,6 +44,8 @@ struct Elsewhere {
   std::string basis = {};  // tokenizer, source, date
 };
 
+Json to_json(const Elsewhere& elsewhere);
+
 struct RunCost {
   RunFacts facts;
   Total sum = {};  // of all its rows

@@ -114,14 +114,17 @@ std::vector<std::string> cost_lines(const RunCost& cost) {
   return lines;
 }
 
+Json to_json(const Elsewhere& elsewhere) {
+  return {{"what", elsewhere.what},
+          {"low_nano", elsewhere.low},
+          {"high_nano", elsewhere.high},
+          {"currency", elsewhere.currency},
+          {"basis", elsewhere.basis}};
+}
+
 Json to_json(const RunCost& cost) {
   Json elsewhere = Json::array();
-  for (const Elsewhere& line : cost.elsewhere)
-    elsewhere.push_back({{"what", line.what},
-                         {"low_nano", line.low},
-                         {"high_nano", line.high},
-                         {"currency", line.currency},
-                         {"basis", line.basis}});
+  for (const Elsewhere& line : cost.elsewhere) elsewhere.push_back(to_json(line));
   return {{"units", cost.facts.units},
           {"accepted", cost.facts.accepted},
           {"laps", cost.facts.laps},

@@ -33,14 +33,20 @@ void add_warnings(Json& answer, const Replies& replies) {
 }
 
 Json chat_usage_json(const Usage& usage) {
-  return {{"prompt_tokens", usage.prompt_tokens},
-          {"completion_tokens", usage.completion_tokens},
-          {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
-          {"completion_tokens_details",
-           {{"reasoning_tokens", usage.reasoning_tokens},
-            {"accepted_prediction_tokens", usage.accepted_tokens},
-            {"rejected_prediction_tokens", usage.rejected_tokens}}}};
+  Json json = {{"prompt_tokens", usage.prompt_tokens},
+               {"completion_tokens", usage.completion_tokens},
+               {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
+               {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
+               {"completion_tokens_details",
+                {{"reasoning_tokens", usage.reasoning_tokens},
+                 {"accepted_prediction_tokens", usage.accepted_tokens},
+                 {"rejected_prediction_tokens", usage.rejected_tokens}}}};
+  if (usage.busy_us) json["busy_us"] = *usage.busy_us;
+  if (usage.millijoules) {
+    json["millijoules"] = *usage.millijoules;
+    json["energy_scope"] = usage.energy_scope;
+  }
+  return json;
 }
 
 Json tool_call_json(const FunctionCall& call) {

@@ -1,4 +1,5 @@
 // What requests may say in each API, and what answers say back.
+#include "serve/server/chat_reply.h"
 #include "serve/server/server_test.h"
 
 namespace lathe::serve {
@@ -237,6 +238,19 @@ TEST_F(ServerTest, TextsToEmbedThatAreTooLong) {
   EXPECT_EQ(post("/v1/embeddings", R"({"model": "small", "input": ")" + text + "\"}").status, 400);
   EXPECT_THAT(post("/api/embed", R"({"model": "small", "input": "y"})").body,
               Not(HasSubstr("warnings")));
+}
+
+TEST(ChatUsage, SaysTheEnergyWhereItCouldBeRead) {
+  Usage usage;
+  EXPECT_FALSE(chat_usage_json(usage).contains("millijoules"));
+  EXPECT_FALSE(chat_usage_json(usage).contains("busy_us"));
+  usage.busy_us = 7;
+  usage.millijoules = 31'400;
+  usage.energy_scope = "socket";
+  const Json json = chat_usage_json(usage);
+  EXPECT_EQ(json["busy_us"], 7);
+  EXPECT_EQ(json["millijoules"], 31'400);
+  EXPECT_EQ(json["energy_scope"], "socket");
 }
 
 TEST_F(ServerTest, RerankSortsAndCounts) {

@@ -1,5 +1,6 @@
 // One thing that was said.
 import { Markdown } from "../shell/Markdown";
+import { money } from "../format";
 import { FaultNote } from "../shell/States";
 import { Folded } from "../run/Folded";
 import { speaking, voices, type Turn } from "../store";
@@ -12,6 +13,19 @@ function Hear({ turn, index }: { turn: Turn; index: number }) {
     <button type="button" class="quiet" onClick={stop_speech}>Silence</button>
   ) : (
     <button type="button" class="quiet" onClick={() => void speak(index, turn.text)}>Hear it</button>
+  );
+}
+
+function Prices({ turn }: { turn: Turn }) {
+  if (turn.prices.length === 0) return null;
+  return (
+    <ul class="prices note" aria-label="What it is priced at">
+      {turn.prices.map((price) => (
+        <li key={price.what}>
+          priced at {price.low_nano !== price.high_nano && `${money(price.low_nano, "")}to `}{money(price.high_nano, price.currency)}: {price.what} ({price.basis})
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -36,6 +50,7 @@ export function TurnNote({ turn, index, last }: { turn: Turn; index: number; las
           </span>
         </p>
       )}
+      <Prices turn={turn} />
     </li>
   );
 }

@@ -1,9 +1,11 @@
 // Asks a model for the next answer, and takes it word by word.
-import { ask, fault_of } from "../api";
+import { ask, fault_of, post } from "../api";
 import { count, energy, percent } from "../format";
 import { attachments, chatFault, chatSettings, draft, turns, type Attachment, type Turn } from "../store";
+import { PricedAt } from "../types";
 
 let stop: AbortController | null = null;
+let asked = 0; // prices that come late belong to the answer that they were asked for
 
 const kMostBytes = 32 << 20; // of one file, as the server has it
 
@@ -50,7 +52,7 @@ export function request_of(list: Turn[], seed: number | null): Record<string, un
 
 export async function send(): Promise<void> {
   if (draft.value.trim() === "" && attachments.value.length === 0) return;
-  const question: Turn = { role: "user", text: draft.value, thinking: "", attachments: attachments.value, seed: null, note: "", fault: null, open: false };
+  const question: Turn = { role: "user", text: draft.value, thinking: "", attachments: attachments.value, seed: null, note: "", prices: [], fault: null, open: false };
   await answer([...turns.value, question], null);
 }
 
@@ -79,35 +81,58 @@ async function answer(list: Turn[], seed: number | null): Promise<void> {
   chatFault.value = "";
   draft.value = "";
   attachments.value = [];
-  turns.value = [...list, { role: "assistant", text: "", thinking: "", attachments: [], seed, note: "", fault: null, open: true }];
+  turns.value = [...list, { role: "assistant", text: "", thinking: "", attachments: [], seed, note: "", prices: [], fault: null, open: true }];
+  const mine = ++asked;
+  let usage: Usage | null = null;
   stop = new AbortController();
   const begun = performance.now();
   try {
     const reply = await ask("POST", "/v1/chat/completions", body, { signal: stop.signal });
-    await read_stream(reply, begun);
+    usage = await read_stream(reply, begun);
   } catch (problem) {
     if (problem instanceof DOMException && problem.name === "AbortError") put_last({ note: "stopped" });
     else put_last({ fault: fault_of(problem) });
   }
   put_last({ open: false });
   stop = null;
+  if (usage === null) return;
+  const prices = await prices_of(body.model, usage);
+  if (mine === asked) put_last({ prices });
+}
+
+// What the same tokens, and the power, are priced at; none where nothing is known.
+async function prices_of(model: unknown, usage: Usage): Promise<Turn["prices"]> {
+  try {
+    return (await post("/v1/price", { model, usage }, PricedAt)).priced_at;
+  } catch {
+    return []; // the answer stands without it
+  }
+}
+
+interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  prompt_tokens_details?: { cached_tokens?: number };
+  millijoules?: number;
 }
 
 interface Chunk {
   choices?: { delta?: { content?: string | null; reasoning_content?: string | null } }[];
   seed?: number;
-  usage?: { prompt_tokens: number; completion_tokens: number; prompt_tokens_details?: { cached_tokens?: number }; millijoules?: number };
+  usage?: Usage;
   warnings?: string[];
   error?: { message?: string };
 }
 
-async function read_stream(reply: Response, begun: number): Promise<void> {
+// Gives what it took, where the server said so.
+async function read_stream(reply: Response, begun: number): Promise<Usage | null> {
   const reader = reply.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let first = 0;
   let text = "";
   let thinking = "";
   let shown = 0;
+  let usage: Usage | null = null;
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
@@ -122,7 +147,9 @@ async function read_stream(reply: Response, begun: number): Promise<void> {
       thinking += delta?.reasoning_content ?? "";
       if (first === 0 && (text !== "" || thinking !== "")) first = performance.now();
       if (typeof chunk.seed === "number") put_last({ seed: chunk.seed });
-      if (chunk.usage) put_last({ note: note_of(chunk, begun, first) });
+      if (!chunk.usage) continue;
+      usage = chunk.usage;
+      put_last({ note: note_of(chunk, begun, first) });
     }
     // A long answer is drawn less often, so that drawing keeps up with it.
     if (performance.now() - shown > Math.max(50, text.length / 200)) {
@@ -131,6 +158,7 @@ async function read_stream(reply: Response, begun: number): Promise<void> {
     }
   }
   put_last({ text, thinking });
+  return usage;
 }
 
 // What it took, in one line.

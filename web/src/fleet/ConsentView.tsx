@@ -1,4 +1,5 @@
 // What would leave this machine for a cloud, to be read before it does: byte for byte, with what it holds.
+import { Fragment } from "preact";
 import { to_consent, to_run } from "../router";
 import { consent, consentFault, consents, route, secretsOk } from "../store";
 import { Outcome, type Tone } from "../shell/Outcome";
@@ -12,11 +13,16 @@ function Decision({ decision }: { decision: string }) {
   return <Outcome word={decision === "asked" ? "waits" : decision} tone={kTones[decision] ?? "idle"} />;
 }
 
+// A long one breaks behind its slashes and before its port; inside a part only where that is wider than the window.
+function Place({ address }: { address: string }) {
+  return <>{address.split(/(?<=\/)|(?=:\d)/).map((part, i) => <Fragment key={i}>{part}<wbr /></Fragment>)}</>;
+}
+
 function Row({ row }: { row: Consents["data"][number] }) {
   return (
     <li>
       <a class="card" href={to_consent(row.id)} aria-current={route.value.id === row.id ? "true" : undefined}>
-        <span class="card-head"><strong>{row.destination}</strong><Decision decision={row.decision} /></span>
+        <span class="card-head"><strong><Place address={row.destination} /></strong><Decision decision={row.decision} /></span>
         <span class="dim">{row.model}, {row.bytes} bytes, {row.price}</span>
         {row.secrets.length > 0 && <span class="note">holds {row.secrets.join(", ")}</span>}
       </a>
@@ -46,7 +52,7 @@ function Secrets({ kinds }: { kinds: string[] }) {
 function Text({ value }: { value: Consent }) {
   return (
     <section class="panel consent" aria-labelledby="consent-place">
-      <header class="unit-head"><h2 id="consent-place">{value.destination}</h2><Decision decision={value.decision} /></header>
+      <header class="unit-head"><h2 id="consent-place"><Place address={value.destination} /></h2><Decision decision={value.decision} /></header>
       <dl class="model-facts">
         <div><dt class="visually-hidden">model</dt><dd>{value.model}</dd></div>
         <div><dt class="visually-hidden">size</dt><dd><b>{value.bytes}</b> bytes</dd></div>
@@ -79,7 +85,7 @@ export function ConsentView() {
           ) : (
             <>
               <p class="dim" role="status">{value.open === 0 ? "Nothing waits for your word." : value.open === 1 ? "One request waits for your word." : `${value.open} requests wait for your word.`}</p>
-              <ul class="cards judge-cards">{in_order(value).map((row) => <Row key={row.id} row={row} />)}</ul>
+              <ul class="cards judge-cards consents">{in_order(value).map((row) => <Row key={row.id} row={row} />)}</ul>
               {route.value.id !== "" && <When of={consent.value} what="the text">{(shown) => <Text value={shown} />}</When>}
               <p class="note">Consents that stand, for a place, for files and for so much money a day:</p>
               <Command line="lathe consent rule add --help" />

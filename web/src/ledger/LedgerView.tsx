@@ -1,5 +1,5 @@
 // What calls took: loops and clients apart, in tokens, time, energy and money.
-import { count, duration, energy, percent } from "../format";
+import { count, duration, energy, money, percent } from "../format";
 import { usage, usageBy } from "../store";
 import { Empty, Heading, When } from "../shell/States";
 import type { Usage } from "../types";
@@ -15,9 +15,9 @@ function joules(row: Row): string {
   return list.length === 0 ? "energy not readable" : list.map(([scope, mj]) => (list.length === 1 ? energy(mj) : `${energy(mj)} ${scope}`)).join(", ");
 }
 
-function money(row: Row): string {
+function cash(row: Row): string {
   const list = Object.entries(row.cash_nano);
-  return list.length === 0 ? "–" : list.map(([currency, nano]) => `${(nano / 1e9).toFixed(4)} ${currency}`).join(", ");
+  return list.length === 0 ? "–" : list.map(([currency, nano]) => money(nano, currency)).join(", ");
 }
 
 function Card({ row, most }: { row: Row; most: number }) {
@@ -33,7 +33,7 @@ function Card({ row, most }: { row: Row; most: number }) {
         <div><dt class="visually-hidden">written</dt><dd><b>{count(row.out)}</b> written</dd></div>
         <div><dt class="visually-hidden">time</dt><dd><b>{duration(row.wall_us / 1000)}</b></dd></div>
         <div><dt class="visually-hidden">energy</dt><dd>{joules(row)}</dd></div>
-        {money(row) !== "–" && <div><dt class="visually-hidden">money</dt><dd>{money(row)}</dd></div>}
+        {cash(row) !== "–" && <div><dt class="visually-hidden">money</dt><dd>{cash(row)}</dd></div>}
       </dl>
       <span class="visually-hidden">{count(tokens)} tokens in all</span>
     </li>

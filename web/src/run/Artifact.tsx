@@ -32,11 +32,21 @@ function Download({ candidate }: { candidate: Candidate }) {
   );
 }
 
+// What a browser cannot play can be saved.
+function Film({ candidate }: { candidate: Candidate }) {
+  return (
+    <>
+      <video class="film" controls preload="metadata" aria-label="the clip" src={blob_path(candidate.blob)} />
+      <Download candidate={candidate} />
+    </>
+  );
+}
+
 function Shown({ candidate, before }: { candidate: Candidate; before: string }) {
   const type = candidate.media_type;
   if (candidate.kind === "picture") return <Picture path={blob_path(candidate.blob)} alt="the picture" pictures={of_candidate(candidate)} />;
   if (candidate.kind === "sound") return <Sound candidate={candidate} />;
-  if (type.startsWith("video/")) return <video class="film" controls preload="metadata" src={blob_path(candidate.blob)} />;
+  if (type.startsWith("video/")) return <Film candidate={candidate} />;
   if (candidate.kind === "changes" && candidate.diff) return <ChangedFiles files={candidate.diff} />;
   if (candidate.kind === "drawing" || type.startsWith("text/html"))
     return (
