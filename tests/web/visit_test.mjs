@@ -89,8 +89,11 @@ test("our own judge of pages finds no fault in any view", async (t) => {
   const server = await place.serve();
   const [{ id }] = (await json(`${server.url}/v1/runs`)).runs;
   // A judgement takes seconds: on a narrow screen those views stand for all that have the most on them.
-  for (const [width, views] of [[1280, kPlaces], [390, ["runs/ID/units/0", "chat", "judge/ID", "ledger"]]]) {
+  const fullest = ["runs/ID/units/0", "chat", "judge/ID", "ledger"];
+  for (const [width, theme, views] of [[1280, "light", kPlaces], [390, "light", fullest], [1280, "dark", fullest]]) {
     const { page, context } = await open_window(browser, { width });
+    // Chosen, so that the page stands in it whatever the judge's browser would have.
+    await page.addInitScript((choice) => location.protocol === "http:" && localStorage.setItem("lathe-theme", choice), theme);
     const units = [];
     for (const view of views) {
       await page.goto("about:blank");
@@ -100,9 +103,9 @@ test("our own judge of pages finds no fault in any view", async (t) => {
     await context.close();
     place.write(`${width}.toml`, judged_at(width));
     place.write(`views-${width}.jsonl`, units.map((unit) => JSON.stringify(unit)).join("\n") + "\n");
-    place.run("loop", `${width}.toml`, "--input", `views-${width}.jsonl`, "--out", `judged-${width}`);
+    place.run("loop", `${width}.toml`, "--input", `views-${width}.jsonl`, "--out", `judged-${width}-${theme}`);
     const verdicts = place.run("show", "last").filter((each) => each.kind === "verdict").map(({ body }) => [units[body.track].key, body.judgement]);
     assert.equal(verdicts.length, units.length);
-    for (const [view, judgement] of verdicts) assert.deepEqual([view, judgement.outcome, judgement.critiques.map((each) => each.claim)], [view, "pass", []]);
+    for (const [view, judgement] of verdicts) assert.deepEqual([view, theme, judgement.outcome, judgement.critiques.map((each) => each.claim)], [view, theme, "pass", []]);
   }
 });
