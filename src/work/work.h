@@ -298,6 +298,9 @@ class Worker {
   // Whether its model is known to read pictures: false: nobody can say; refused: it is known to
   // read none. Makes no call.
   virtual Result<bool> sees() const { return false; }
+  // How many tokens its model takes, a prompt and its answer together; 0: nobody can say. Makes no
+  // call: what a server says of it is known once ready() has asked there.
+  virtual std::int64_t context() const { return 0; }
   virtual Result<Reply> complete(const Request& request, const StopFlag& stop,
                                  const std::function<void(const Delta&)>& on_delta) = 0;
   // How likely the model holds the text behind the context, both taken as they are: no template.

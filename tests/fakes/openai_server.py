@@ -97,8 +97,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.error(404, "no such path")
         if scenario == "models_401":
             return self.error(401, "no key")
+        # A server says how much its models take, each kind of them in its own words.
+        length = {"says_length": {"max_model_len": 4096}, "says_meta": {"max_model_len": 9, "meta": {"n_ctx": 2048, "n_ctx_train": 8192}}}
         names = ["fake-1"] if scenario == "one_model" else ["fake-1", "fake-2"]
-        self.reply(200, {"object": "list", "data": [{"id": name, "owned_by": "lathe" if scenario == "ok_lathe" else "x"}
+        self.reply(200, {"object": "list", "data": [{"id": name, "owned_by": "lathe" if scenario == "ok_lathe" else "x"} | length.get(scenario, {})
                                                      for name in names]})
 
     def do_POST(self):

@@ -20,6 +20,7 @@ namespace {
 struct WorkerSpec {
   std::string name = {}, url = {}, model = {}, script = {}, key_env = {}, file = {};
   std::string key_file = {}, api = {}, tier = {};
+  std::int64_t context = 0;
   fs::path place = {};  // the directory of the file that names it
   std::optional<serve::CatalogModel> program = {};
 };
@@ -85,9 +86,9 @@ Result<WorkerSpec> program_entry(const std::string& name, const toml::table& ent
 
 // What is said of a worker behind a URL.
 Status check_server_entry(const WorkerSpec& spec, const std::string& place) {
-  if (spec.url.empty() && !(spec.api + spec.tier + spec.key_file).empty())
-    return invalid("{}: worker.{}: api, tier and key_file are of a worker behind a url", place,
-                   spec.name);
+  if (spec.url.empty() && (spec.context > 0 || !(spec.api + spec.tier + spec.key_file).empty()))
+    return invalid("{}: worker.{}: api, tier, key_file and context are of a worker behind a url",
+                   place, spec.name);
   if (!spec.api.empty() && !serve::find_api_dialect(spec.api)) {
     std::vector<std::string> names;
     for (const serve::ApiDialect* each : serve::api_dialects()) names.emplace_back(each->name);
@@ -126,13 +127,20 @@ Result<std::vector<WorkerSpec>> read_config(const fs::path& file) {
     WorkerSpec spec;
     spec.name = std::string(name.str());
     spec.place = file.parent_path();
-    const std::vector<std::string> known{"url",  "model",    "script", "key_env",
-                                         "file", "key_file", "api",    "tier"};
+    const std::vector<std::string> known{"url",      "model", "script", "key_env", "file",
+                                         "key_file", "api",   "tier",   "context"};
     for (const auto& [key, member] : *entry) {
       const auto string = member.value_exact<std::string>();
       if (std::ranges::find(known, key.str()) == known.end())
         return invalid("{}: '{}' is not known here{}", toml_place(file.string(), key.source()),
                        key.str(), did_you_mean(key.str(), known));
+      if (key.str() == "context") {
+        spec.context = member.value_exact<std::int64_t>().value_or(0);
+        if (spec.context < 1)
+          return invalid("{}: 'context' is a number of tokens",
+                         toml_place(file.string(), key.source()));
+        continue;
+      }
       if (!string)
         return invalid("{}: '{}' must be a string", toml_place(file.string(), key.source()),
                        key.str());
@@ -164,6 +172,7 @@ Result<std::unique_ptr<Worker>> make_worker(const App& app, const WorkerSpec& sp
   config.name = spec.name;
   config.base_url = spec.url;
   config.model = spec.model;
+  config.context = spec.context;
   config.allowed = allowed;
   config.background = flags.background;
   config.contacts = app.contacts.get();
@@ -205,11 +214,12 @@ void add_worker_flags(CLI::App& command, WorkerFlags& flags) {
                    "Print the exact text that is sent to a worker");
 }
 
-Result<WorkerTable> WorkerTable::make(
-    const App& app, const WorkerFlags& flags, Reach privacy,
-    std::function<void(const std::function<void()>& work)> alone) {
+Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, Reach privacy,
+                                      std::function<void(const std::function<void()>& work)> alone,
+                                      loop::CallNotes* notes) {
   const Reach allowed = std::min(privacy, parse_reach(flags.allow).value_or(Reach::kLocal));
-  LATHE_TRY(serve::ConsentGate consent, consent_gate_of(app, flags.consent_wait, std::move(alone)));
+  LATHE_TRY(serve::ConsentGate consent,
+            consent_gate_of(app, flags.consent_wait, std::move(alone), notes));
   LATHE_TRY(std::vector<WorkerSpec> specs, read_config(app.config_dir / "workers.toml"));
   for (const std::string& text : flags.specs) {
     LATHE_TRY(WorkerSpec spec, parse_spec(text));

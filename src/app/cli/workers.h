@@ -17,6 +17,7 @@
 //   url = "https://api.example.com/v1"
 //   model = "big-1"
 //   api = "anthropic"         # or "openai" (as without it), "gemini"
+//   context = 200000          # tokens that it takes, if its list of models does not say
 //   tier = "cloud"            # held to consent wherever it is; a public address is without saying
 //   so key_file = "big.key"      # relative to this file; for its owner alone [worker.writer] file
 //   = "/models/writer.gguf" [worker.npu] command = ["vendor-server", "--port", "{port}"]   # a
@@ -46,9 +47,10 @@ void add_worker_flags(CLI::App& command, WorkerFlags& flags);
 class WorkerTable {
  public:
   // `privacy`: of the recipe. A worker may reach as far as both allow.
-  // `alone`: as ConsentTerms has it.
+  // `alone`, `notes`: as ConsentTerms has them.
   static Result<WorkerTable> make(const App& app, const WorkerFlags& flags, Reach privacy,
-                                  std::function<void(const std::function<void()>& work)> alone);
+                                  std::function<void(const std::function<void()>& work)> alone,
+                                  loop::CallNotes* notes);
   Worker* find(const std::string& name) const;
   std::vector<std::string> names() const;
   // Whether models of this process are among them.

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kMaxShownBytes = 200'000;
 constexpr Milliseconds kLookForEnds{100};
+constexpr std::size_t kMostBytesOfAToken = 6;  // of texts and sources, on the whole
 constexpr std::string_view kMergeName = "merge";
 // What whoever leases the parts of plans must have: no node that carries out calls has it.
 constexpr const char* kDrivesPlans = "drives:plans";
@@ -365,7 +366,8 @@ class PlanDriver {
     RouteUnit asked;
     asked.difficulty = of.difficulty;
     asked.privacy = of.label;
-    asked.context_tokens = static_cast<std::int64_t>(unit.text.size() / 4);
+    // At least: nobody is left out for a guess that is too high.
+    asked.context_tokens = static_cast<std::int64_t>(unit.text.size() / kMostBytesOfAToken);
     LATHE_TRY(const RouteBudget budget, limits_of(task, asked, rungs));
     Route route;
     find_route(asked, rungs, route_history(bench_.history, kinds, bench_.rungs), budget, route);
@@ -424,11 +426,13 @@ class PlanDriver {
         rung.available = false;
         silent = ready.error().message;
       }
+      rung.context_tokens = worker->context();
     }
     // Whoever does not answer here is asked where it does.
     if (away && (worker == nullptr || !rung.available)) {
       rung.available = true;
       rung.reach = Reach::kLan;
+      rung.context_tokens = 0;
       silent.clear();
     }
     if (const TakeTally* known = known_takes(task, name)) {

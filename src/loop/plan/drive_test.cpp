@@ -13,6 +13,7 @@ namespace lathe::loop {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
@@ -279,6 +280,34 @@ TEST_F(DriveTest, WhoseTakesDoNotFitIsNotAsked) {
   const Json& route = json_at(json_at(json_at(records.front().body, "extra"), "plan"), "route");
   EXPECT_EQ(json_string(route[3], "why_not"), "");
   EXPECT_EQ(json_string(route[4], "why_not"), "");
+}
+
+// Who says that it takes less than a task shows is not asked; who says nothing is.
+TEST_F(DriveTest, WhoseContextIsTooShortIsNotAsked) {
+  class Short final : public ScriptedWorker {
+   public:
+    using ScriptedWorker::ScriptedWorker;
+    std::int64_t context() const override { return 5; }
+  };
+  Short worker("w", {says("", "By w")});
+  rungs_ = {"w", "far"};
+  rungs_away_ = {"far"};
+  OtherMachine other;
+  elsewhere_ = &other;
+  PlanHead begun = head();
+  for (PlanTask& task : begun.plan.tasks) {
+    task.label = Reach::kLan;
+    task.instruction += std::string(120, 'x');
+  }
+  const auto stand = drive(begun, worker);
+  ASSERT_TRUE(stand) << stand.error().message;
+  EXPECT_THAT(news_.front().left_out, ElementsAre(ContainsRegex("w: it takes 5 tokens, and [0-9]+ "
+                                                                "are needed")));
+  EXPECT_TRUE(worker.seen().empty());
+  rungs_ = {"w"};
+  news_.clear();
+  EXPECT_THAT(drive(head(), worker).error().message,
+              HasSubstr("nobody may be asked for it: w: it"));
 }
 
 // The tree that a task is laid out has no file that may go less far than the task.

@@ -50,6 +50,16 @@ std::vector<std::string> ids_of(const Json& models) {
   return names;
 }
 
+// Tokens that the model takes, as a lathe, vLLM and llama-server say it; 0: the list does not say.
+std::int64_t context_in(const Json& models, const std::string& name) {
+  for (const Json& model : models) {
+    if (json_string(model, "id") != name && (!name.empty() || models.size() != 1)) continue;
+    const std::int64_t here = json_int(json_at(model, "meta"), "n_ctx", 0);
+    return std::max<std::int64_t>(0, here > 0 ? here : json_int(model, "max_model_len", 0));
+  }
+  return 0;
+}
+
 }  // namespace
 
 struct HttpWorker::Call {
@@ -161,8 +171,18 @@ Status HttpWorker::ready(const StopFlag& stop) {
   if (is_cloud()) return {};
   const auto models = list_models({stop, system_clock().monotonic() + Milliseconds(10'000)});
   // An endpoint may list nothing and still answer.
-  if (models || models.error().kind == ErrorKind::kNotFound) return {};
-  return at(place, models.error());
+  if (!models && models.error().kind != ErrorKind::kNotFound) return at(place, models.error());
+  if (models) {
+    const std::scoped_lock lock(mutex_);
+    context_ = context_in(*models, config_.model);
+  }
+  return {};
+}
+
+std::int64_t HttpWorker::context() const {
+  if (config_.context > 0) return config_.context;
+  const std::scoped_lock lock(mutex_);
+  return context_;
 }
 
 // Only a lathe is told what the answer will probably repeat: it costs nothing there.

@@ -19,10 +19,11 @@
 namespace lathe::serve {
 
 struct HttpWorkerConfig {
-  std::string name;      // as recipes say it
-  std::string base_url;  // "http://127.0.0.1:8080/v1"; without a path, "/v1" is added
-  std::string model;     // empty: the one that the endpoint serves
-  std::string api_key;   // sent as a bearer token; never shown
+  std::string name;          // as recipes say it
+  std::string base_url;      // "http://127.0.0.1:8080/v1"; without a path, "/v1" is added
+  std::string model;         // empty: the one that the endpoint serves
+  std::int64_t context = 0;  // tokens that it takes; 0: as the endpoint says
+  std::string api_key;       // sent as a bearer token; never shown
   Reach allowed = Reach::kLocal;
   ContactLog* contacts = nullptr;  // null: nobody beyond loopback is asked
   std::string allowed_by = {};     // in the words of who allowed it
@@ -48,6 +49,7 @@ class HttpWorker : public Worker {
 
   WorkerInfo info() const override;
   Status ready(const StopFlag& stop) override;
+  std::int64_t context() const override;
   // Retries 408, 409, 429, 5xx, failed connections, pages that are no answer and answers that break
   // off, twice, and a server that says it is loading until the time is up; nothing once a delta was
   // heard. Fields that a 400 names as unknown are left out
@@ -107,8 +109,9 @@ class HttpWorker : public Worker {
 
   HttpWorkerConfig config_;
   Endpoint endpoint_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::string served_model_;       // found out when config_.model is empty
+  std::int64_t context_ = 0;       // as the list of models has it
   std::optional<bool> own_;        // a lathe answers there; nullopt: not asked yet
   std::set<std::string> refused_;  // fields that this endpoint does not know
 };

@@ -259,6 +259,25 @@ TEST_F(HttpWorkerTest, ReadyAsksWithoutACall) {
   EXPECT_EQ(ready("", "http://10.1.2.3").error().kind, ErrorKind::kDenied);
 }
 
+TEST_F(HttpWorkerTest, TheServerSaysHowMuchAModelTakes) {
+  const auto context = [&](std::string_view scenario, std::int64_t said = 0,
+                           std::string model = "fake-1") {
+    HttpWorkerConfig settings = config(scenario);
+    settings.model = std::move(model);
+    settings.context = said;
+    const auto worker = *HttpWorker::make(std::move(settings));
+    EXPECT_EQ(worker->context(), said) << "nobody was asked yet";
+    EXPECT_TRUE(worker->ready(StopFlag()));
+    return worker->context();
+  };
+  EXPECT_EQ(context("says_length"), 4096);
+  EXPECT_EQ(context("says_meta"), 2048);
+  EXPECT_EQ(context("says_meta", 100), 100) << "a person knows better";
+  EXPECT_EQ(context("says_length", 0, "other"), 0);
+  EXPECT_EQ(context("ok_ready"), 0);
+  EXPECT_EQ(context("models_none"), 0);
+}
+
 TEST_F(HttpWorkerTest, PlainStreams) {
   const auto bare = ask(config("no_type"));
   ASSERT_TRUE(bare) << bare.error().message;

@@ -38,6 +38,12 @@ Result<bool> LocalWorker::sees() const {
   return false;
 }
 
+std::int64_t LocalWorker::context() const {
+  for (const ModelInfo& model : host_.status().models)
+    if (model.name == model_) return static_cast<std::int64_t>(model.context);
+  return 0;
+}
+
 Result<Reply> LocalWorker::complete(const Request& request, const StopFlag& stop,
                                     const std::function<void(const Delta&)>& on_delta) {
   bool heard = false;

@@ -13,6 +13,7 @@ class LocalWorker final : public Worker {
 
   WorkerInfo info() const override;
   Result<bool> sees() const override;
+  std::int64_t context() const override;
   // What a program, or the other machine of a link, took with it is asked once more a second later,
   // which starts or calls it again; nothing once a delta was heard.
   Result<Reply> complete(const Request& request, const StopFlag& stop,
