@@ -150,6 +150,19 @@ script = "{self.dir}/small.toml"
             time.sleep(0.1)
         self.fail("nobody was asked for consent")
 
+    def until_said(self, words, *args):
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            if words in (out := self.lathe(*args, code=None)[0]):
+                return
+            time.sleep(0.1)
+        self.fail(f"{words!r} is not in {out}")
+
+    def consents_in_journal(self):
+        self.lathe("export", "last", "exported")
+        records = [json.loads(line) for line in (self.dir / "exported/records.jsonl").read_text().splitlines()]
+        return [(each["kind"], each["body"]["consent"], each["body"].get("given")) for each in records if each["kind"].startswith("consent")]
+
 
 class Consent(ConsentCase):
     def test_no_byte_leaves_before_and_these_bytes_leave_after(self):
@@ -209,11 +222,30 @@ class Consent(ConsentCase):
         process = self.started("loop", "say.toml", "--allow", "any", "--consent-wait", "10m")
         row = self.until_asked()
         self.assertEqual(cloud.connections, 0)
+        self.until_said(f"waits for consent {row['id']}", "show", "last")
         self.lathe("consent", "approve", row["id"])
         out, err = process.communicate(timeout=300)
         self.assertEqual(process.returncode, 0, (out, err))
         self.assertIn(f"waits for consent {row['id']}", err.decode())
         self.assertEqual([hashlib.sha256(body).hexdigest() for body in cloud.bodies()], [row["sha256"]])
+        # The waiting stands in the journal, and the decisions are the same without it.
+        self.assertNotIn("waits for consent", self.lathe("show", "last")[0])
+        self.assertEqual(self.consents_in_journal(), [("consent", row["id"], None), ("consent_answer", row["id"], True)])
+        self.lathe("replay", "last")
+
+    def test_killed_while_it_waits_it_asks_again(self):
+        cloud = self.cloud()
+        process = self.started("loop", "say.toml", "--allow", "any", "--consent-wait", "10h")
+        row = self.until_asked()
+        self.until_said(f"waits for consent {row['id']}", "show", "last")
+        process.kill()
+        process.communicate(timeout=120)
+        self.lathe("consent", "approve", row["id"])
+        self.lathe("resume", "last")
+        self.assertEqual([hashlib.sha256(body).hexdigest() for body in cloud.bodies()], [row["sha256"]])
+        self.assertEqual(self.consents_in_journal(), [("consent", row["id"], None)])
+        self.assertNotIn("waits for consent", self.lathe("show", "last")[0])
+        self.lathe("replay", "last")
 
     def test_ctrl_c_ends_the_wait(self):
         cloud = self.cloud()

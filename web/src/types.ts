@@ -171,6 +171,7 @@ export const Run = object({
   units_passed: number,
   laps: number,
   caveats: text,
+  waits: or(list(text), []),
   climate: or(text, ""),
   spent: list(object({ name: text, spent: nullable(number), limit: nullable(number) })),
   whole: list(Verdict),

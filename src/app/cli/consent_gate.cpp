@@ -86,6 +86,24 @@ Error without_consent(const books::ConsentQuestion& question, books::ConsentSaid
       "consent_wanted"};
 }
 
+// For the record of the run whose call asks.
+Status note_asked(const ConsentTerms& terms, const serve::CloudBody& body,
+                  const books::Approval& row) {
+  if (!terms.notes) return {};
+  return terms.notes->write(body.labels, [&](const loop::CallId& call) -> loop::Event {
+    return loop::ConsentAsked{call, row.id(), consent_words(row)};
+  });
+}
+
+Status note_answered(const ConsentTerms& terms, const serve::CloudBody& body,
+                     const books::Approval& row, const books::ConsentSaid& said) {
+  if (!terms.notes) return {};
+  return terms.notes->write(body.labels, [&](const loop::CallId& call) -> loop::Event {
+    return loop::ConsentAnswered{call, row.id(), said.kind == books::ConsentSaid::Kind::kAllowed,
+                                 said.by};
+  });
+}
+
 // Until somebody says something, the time is up or the call is over.
 Result<std::string> wait_for_consent(const App& app, const ConsentTerms& terms,
                                      const serve::CloudBody& body, const StopFlag& stop) {
@@ -95,11 +113,15 @@ Result<std::string> wait_for_consent(const App& app, const ConsentTerms& terms,
   const Milliseconds begun = system_clock().monotonic();
   for (bool told = false;; told = true) {
     LATHE_TRY(const books::ConsentSaid said, consents.look(question, system_clock().unix_ms()));
-    if (said.kind == Kind::kAllowed) return said.by;
     const Milliseconds waited = system_clock().monotonic() - begun;
-    if (said.kind != Kind::kAsked || waited >= terms.wait)
-      return std::unexpected(without_consent(question, said.kind, terms.wait));
-    if (!told) say_waiting(app, terms, question.row);
+    const bool over = said.kind != Kind::kAsked || waited >= terms.wait;
+    if (over && told) LATHE_TRY_STATUS(note_answered(terms, body, question.row, said));
+    if (said.kind == Kind::kAllowed) return said.by;
+    if (over) return std::unexpected(without_consent(question, said.kind, terms.wait));
+    if (!told) {
+      LATHE_TRY_STATUS(note_asked(terms, body, question.row));
+      say_waiting(app, terms, question.row);
+    }
     const Milliseconds until =
         system_clock().monotonic() + std::min(kLookAgain, terms.wait - waited);
     while (system_clock().monotonic() < until && !stop.raised())
@@ -147,8 +169,9 @@ serve::ConsentGate consent_gate(const App& app, ConsentTerms terms) {
 
 Result<serve::ConsentGate> consent_gate_of(
     const App& app, const std::string& wait,
-    std::function<void(const std::function<void()>& work)> alone) {
+    std::function<void(const std::function<void()>& work)> alone, loop::CallNotes* notes) {
   ConsentTerms terms;
+  terms.notes = notes;
   auto waited = parse_duration(wait);
   if (!waited) return at("--consent-wait", std::move(waited).error());
   terms.wait = *waited;

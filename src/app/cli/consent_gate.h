@@ -5,6 +5,7 @@
 #include "app/cli/app.h"
 #include "books/approvals/consents.h"
 #include "books/prices/price_table.h"
+#include "loop/conductor/call_notes.h"
 #include "serve/net/http_call.h"
 
 namespace lathe::app {
@@ -20,6 +21,7 @@ Json consent_json(const books::Approval& consent);
 struct ConsentTerms {
   Milliseconds wait{0};  // for a person's word, at most; 0: not at all
   std::vector<books::PriceTable> prices = {};
+  loop::CallNotes* notes = nullptr;  // of the runs whose calls ask; null: none is told
   // Keeps everybody else from the terminal while `work` says what is waited for.
   std::function<void(const std::function<void()>& work)> alone =
       [](const std::function<void()>& work) { work(); };
@@ -30,6 +32,7 @@ serve::ConsentGate consent_gate(const App& app, ConsentTerms terms);
 Result<serve::ConsentGate> consent_gate_of(
     const App& app, const std::string& wait,
     std::function<void(const std::function<void()>& work)> alone =
-        [](const std::function<void()>& work) { work(); });
+        [](const std::function<void()>& work) { work(); },
+    loop::CallNotes* notes = nullptr);
 
 }  // namespace lathe::app

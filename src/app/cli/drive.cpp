@@ -119,7 +119,7 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
   const auto alone = [observer](const std::function<void()>& work) {
     observer ? observer->alone(work) : work();
   };
-  LATHE_TRY(setup->workers_, WorkerTable::make(app, flags.workers, privacy, alone));
+  LATHE_TRY(setup->workers_, WorkerTable::make(app, flags.workers, privacy, alone, &setup->notes_));
   LATHE_TRY(std::vector<books::PriceTable> prices, load_prices(app));
   LATHE_TRY(serve::ConsentGate consent, consent_gate_of(app, flags.workers.consent_wait, alone));
   setup->tools_.emplace(
@@ -167,6 +167,7 @@ Result<std::unique_ptr<DriveSetup>> DriveSetup::make(const App& app, const Drive
         return std::unique_ptr<ForeignTools>(std::move(toolbox));
       },
       .elsewhere = setup->elsewhere_.get(),
+      .notes = &setup->notes_,
   });
   return setup;
 }

@@ -54,6 +54,7 @@ class DriveSetup {
   FleetTraffic traffic() const;  // so far
 
  private:
+  loop::CallNotes notes_;
   WorkerTable workers_;
   std::optional<ToolDesk> tools_;
   EnergyMeter meter_;

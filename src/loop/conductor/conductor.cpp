@@ -101,6 +101,7 @@ class Driver {
     }
     written_.notify_all();
     for (auto& [id, thread] : threads_) thread.join();
+    if (bench_.notes) bench_.notes->close(run_.id());
     if (!threads_.empty()) take_back();
   }
 
@@ -137,6 +138,8 @@ class Driver {
     for (const RunBegun::Tools& each : state_.header.tools) {
       LATHE_TRY(definitions_[each.server], run_.journal_.blob(each.blob));
     }
+    if (bench_.notes)
+      bench_.notes->open(run_.id(), [this](Event event) { return write_down(std::move(event)); });
     tool_calls_.emplace(
         ToolCalls::Book{[this](Event event) { return write_down(std::move(event)); },
                         [this](std::string_view bytes) { return run_.journal_.put_blob(bytes); },
@@ -166,7 +169,7 @@ class Driver {
     }
     for (Note* note : notes) {
       const Status written = state_.ended ? fail(ErrorKind::kCancelled, "the run has ended")
-                                          : append(std::move(note->event));
+                                          : append_note(std::move(note->event));
       {
         const std::lock_guard lock(mutex_);
         note->written = written;
@@ -175,6 +178,12 @@ class Driver {
       if (!state_.ended) LATHE_TRY_STATUS(written);
     }
     return {};
+  }
+
+  // Its time may have used a budget up.
+  Status append_note(Event event) {
+    LATHE_TRY_STATUS(append(std::move(event)));
+    return decide();
   }
 
   // Working time and energy go on from what is written down.
@@ -197,7 +206,8 @@ class Driver {
   // Decisions depend on the time of the entries before them, so their own time is the same.
   bool takes_time(const Event& event) const {
     return call_of(event) || std::holds_alternative<Ticked>(event) ||
-           std::holds_alternative<Sampled>(event);
+           std::holds_alternative<Sampled>(event) || std::holds_alternative<ConsentAsked>(event) ||
+           std::holds_alternative<ConsentAnswered>(event);
   }
 
   // `rows`: what the event's call took.

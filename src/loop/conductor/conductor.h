@@ -6,6 +6,7 @@
 #include "books/journal/journal.h"
 #include "books/prices/price_table.h"
 #include "ground/base/clock.h"
+#include "loop/conductor/call_notes.h"
 #include "loop/conductor/elsewhere.h"
 #include "loop/conductor/state.h"
 #include "loop/terms/passage.h"
@@ -49,6 +50,7 @@ struct Bench {
                                                       const StopFlag& stop)>
       tools = {};
   Elsewhere* elsewhere = nullptr;  // takes calls that another machine carries out; null: none does
+  CallNotes* notes = nullptr;      // what workers have to say to the run's record; null: nothing
 };
 
 // What is to be done, put together by whoever begins the run instead of read from files.

@@ -156,6 +156,7 @@ Status take(RunState& state, const TrackEnded& ended) {
 
 Status take(RunState& state, const RunEnded& ended) {
   state.ended = true;
+  state.consents.clear();
   state.end_said = ended.result;
   RunOutcome run = run_outcome(state);
   state.end_why = std::move(run.reason);
@@ -169,11 +170,23 @@ Status take(RunState& state, const RunEnded& ended) {
 }
 
 Status take(RunState& state, const Resumed&) {
+  state.consents.clear();  // what was under way when the process ended
   if (state.ended) reopen(state);
   return {};
 }
 
-Status take(RunState&, const Paused&) {
+Status take(RunState& state, const Paused&) {
+  state.consents.clear();
+  return {};
+}
+
+Status take(RunState& state, const ConsentAsked& asked) {
+  state.consents[asked.within] = asked;
+  return {};
+}
+
+Status take(RunState& state, const ConsentAnswered& answered) {
+  state.consents.erase(answered.within);
   return {};
 }
 

@@ -14,6 +14,7 @@
 //   Sampled               time has passed; how the machine is doing
 //   ToolBegun, ToolAnswered       a maker calls a tool of another program
 //   Doubted                       a node is broken: what it judged is judged again
+//   ConsentAsked, ConsentAnswered a call waits for a person's word
 //
 // A resume behind an end takes up the tracks that ended without a verdict: reopen().
 #pragma once
@@ -104,6 +105,7 @@ struct RunState {
   std::set<CallId> begun;                           // calls with an intent
   std::set<CallId> answered;                        // calls with a result
   std::map<std::string, ToolCallState> tool_calls;  // by their keys
+  std::map<CallId, ConsentAsked> consents;          // what calls wait for
   Usage usage;
   // What workers that are paid for cost, by the header's prices, in 10⁻⁹ of its currency's unit;
   // and how many of their calls came back without a count of tokens, so that it is not known.

@@ -500,6 +500,25 @@ void expect_honest(const RunState& state, unsigned seed) {
   EXPECT_EQ(state.end_state == RunResult::kPassed, all) << "seed " << seed << ": " << state.end_why;
 }
 
+TEST_F(StateTest, WhatWaitsForConsentIsKnownUntilItWaitsNoMore) {
+  begin(2);
+  add(*next_decision(state_));
+  const CallId call = CallId::make(0, 1, 0);
+  add(CallBegun{call, "k", "pure"});
+  add(ConsentAsked{call, "ab12", "10 bytes to x"});
+  EXPECT_EQ(state_.consents.at(call).about, "10 bytes to x");
+  add(ConsentAnswered{call, "ab12", false});
+  EXPECT_TRUE(state_.consents.empty());
+  // A run that was stopped, or whose process was killed, waits for nothing.
+  add(ConsentAsked{call, "ab12", ""});
+  add(Paused{"stopped"});
+  EXPECT_TRUE(state_.consents.empty());
+  add(Resumed{});
+  add(ConsentAsked{call, "ab12", ""});
+  add(Resumed{});
+  EXPECT_TRUE(state_.consents.empty());
+}
+
 // Whatever makers and judges answer, and in whatever order: the run ends, a unit or a run is never
 // passed without a passing verdict, and the same records lead to the same decisions.
 TEST_F(StateTest, EveryRandomRunEndsHonestly) {

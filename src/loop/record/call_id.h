@@ -4,6 +4,7 @@
 
 #include <compare>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,8 @@ struct CallId {
   std::string text() const;  // "make:3:2:0:0:0" = kind:track:lap:n:judge:attempt
   auto operator<=>(const CallId&) const = default;
 };
+
+std::optional<CallId> parse_call(std::string_view text);  // what text() writes
 
 std::string_view call_kind_name(CallId::Kind kind);  // make | judge | whole
 

@@ -223,9 +223,24 @@ struct Doubted {
   std::int64_t since_ms = 0;  // of the run's working time
 };
 
+// A call would send something to a cloud, and waits for a person's word on exactly these bytes:
+// written down before it waits, …
+struct ConsentAsked {
+  CallId within;
+  std::string consent;  // its id
+  std::string about;    // in words: how much, whereto
+};
+// … and what came of it. Absent where the run was stopped meanwhile.
+struct ConsentAnswered {
+  CallId within;
+  std::string consent;
+  bool given = false;
+  std::string by = {};  // a person, or a standing rule
+};
+
 using Event = std::variant<RunBegun, UnitsNamed, LapOpened, CallBegun, CandidateMade, VerdictGiven,
                            LapClosed, TrackEnded, RunEnded, Paused, Resumed, Ticked, Sampled,
-                           ToolBegun, ToolAnswered, Doubted>;
+                           ToolBegun, ToolAnswered, Doubted, ConsentAsked, ConsentAnswered>;
 
 struct Entry {
   std::int64_t seq = 0;

@@ -136,6 +136,32 @@ TEST(RecordTest, CallsOfToolsComeBack) {
   EXPECT_EQ(std::get<RunBegun>(from_record(record)->event).tools.at(0).blob, "abc");
 }
 
+TEST(RecordTest, WaitingForConsentComesBack) {
+  const ConsentAsked asked{CallId::judging(2, 3, 1, 1, 0), "ab12", "10 bytes to x"};
+  books::Record record = to_record({1, 5, std::nullopt, asked});
+  EXPECT_EQ(record.kind, "consent");
+  const auto back = std::get<ConsentAsked>(from_record(record)->event);
+  EXPECT_EQ(back.within, asked.within);
+  EXPECT_EQ(back.consent + back.about, "ab1210 bytes to x");
+  record.body.erase("consent");
+  EXPECT_FALSE(from_record(record));
+  record = to_record({2, 6, std::nullopt, ConsentAnswered{asked.within, "ab12", true, "rule 3"}});
+  EXPECT_EQ(record.kind, "consent_answer");
+  EXPECT_EQ(to_record(*from_record(record)).body, record.body);
+  record.body.erase("given");
+  EXPECT_FALSE(std::get<ConsentAnswered>(from_record(record)->event).given);
+}
+
+TEST(RecordTest, CallsAreReadAsTheyAreWritten) {
+  for (const CallId& call :
+       {CallId::make(3, 2, 1), CallId::judging(0, 1, 2, 3, 1), CallId::whole(4, 0)})
+    EXPECT_EQ(parse_call(call.text()), call);
+  for (const char* text :
+       {"", "make", "make:1:2:3:4", "bake:1:2:3:4:5", "make:1:2:3:4:5:6", "make:-1:2:3:4:5",
+        "make:1:2:3:4:5x", "make:1:2::4:5", "make:99999999999:2:3:4:5"})
+    EXPECT_EQ(parse_call(text), std::nullopt) << text;
+}
+
 TEST(RecordTest, EveryRuleHasWordsOfItsOwn) {
   std::set<std::string_view> texts;
   for (int i = 1; i <= static_cast<int>(Rule::kWaitsForAnother); ++i) {

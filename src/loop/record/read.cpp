@@ -259,6 +259,26 @@ Result<Doubted> read(const Json& body) {
   return doubted;
 }
 
+template <>
+Result<ConsentAsked> read(const Json& body) {
+  ConsentAsked asked;
+  LATHE_TRY(asked.within, call_from_json(json_at(body, "within")));
+  asked.consent = json_string(body, "consent");
+  if (asked.consent.empty()) return invalid("it names no consent");
+  asked.about = json_string(body, "about");
+  return asked;
+}
+
+template <>
+Result<ConsentAnswered> read(const Json& body) {
+  ConsentAnswered answered;
+  LATHE_TRY(answered.within, call_from_json(json_at(body, "within")));
+  answered.consent = json_string(body, "consent");
+  answered.given = json_bool(body, "given", false);
+  answered.by = json_string(body, "by");
+  return answered;
+}
+
 struct Kind {
   std::string_view name;
   Result<Event> (*read)(const Json& body);
@@ -288,6 +308,8 @@ constexpr Kind kKinds[] = {
     {"tool", read_event<ToolBegun>},
     {"tool_answer", read_event<ToolAnswered>},
     {"doubt", read_event<Doubted>},
+    {"consent", read_event<ConsentAsked>},
+    {"consent_answer", read_event<ConsentAnswered>},
 };
 static_assert(std::size(kKinds) == std::variant_size_v<Event>);
 

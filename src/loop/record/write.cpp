@@ -192,6 +192,17 @@ Json body_of(const Doubted& doubted) {
   return {{"node", doubted.node}, {"since_ms", doubted.since_ms}};
 }
 
+Json body_of(const ConsentAsked& asked) {
+  return {{"within", to_json(asked.within)}, {"consent", asked.consent}, {"about", asked.about}};
+}
+
+Json body_of(const ConsentAnswered& answered) {
+  return {{"within", to_json(answered.within)},
+          {"consent", answered.consent},
+          {"given", answered.given},
+          {"by", answered.by}};
+}
+
 }  // namespace
 
 Json to_json(std::span<const RunBegun::File> files) {

@@ -105,6 +105,7 @@ Json to_json(const RunSummary& run) {
           {"hidden", run.hidden},
           {"whole", listed(run.whole, whole_json)},
           {"spent", listed(run.spent, spent_json)},
+          {"waits", run.waits},
           {"climate", run.climate}};
 }
 

@@ -61,6 +61,7 @@ struct RunSummary {
   std::size_t hidden = 0;  // rows that were left out
   std::vector<WholeRow> whole;
   std::vector<SpentRow> spent;
+  std::vector<std::string> waits = {};  // what a person is asked for, a line each
   std::string climate = {};  // how the machine did: "41 to 73 °C, 20 to 45 W"; "": not known
   std::int64_t left_ms = 0;  // of the time budget at most, or as the rest will probably take
   bool left_is_estimate = false;
@@ -76,6 +77,8 @@ RunSummary summary_of(const loop::RunState& state,
 // A track's row of the table.
 TrackRow track_row(const loop::RunState& state, const loop::Track& track);
 
+// "making U1", "judging U1: ears": what a call is for.
+std::string call_words(const loop::RunState& state, const loop::CallId& call);
 // The first fault of the last lap that closed, with its place; "": it had none.
 std::string last_fault(const loop::Track& track);
 // "U1", or "U1 (+3 more)" for a group.

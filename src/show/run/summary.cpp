@@ -91,6 +91,9 @@ RunSummary summary_of(const loop::RunState& state, std::size_t most_rows) {
         {verdict.judge, verdict.judgement.outcome, 10 * verdict.judgement.score});
   for (const loop::BudgetKind& kind : loop::budget_kinds())
     summary.spent.push_back(spent_of(state, kind));
+  for (const auto& [call, asked] : state.consents)
+    summary.waits.push_back(fmt::format("{} waits for consent {} ({})", call_words(state, call),
+                                        asked.consent, asked.about));
   summary.climate = climate_of(state);
   add_time_left(state, summary);
   return summary;
@@ -111,6 +114,14 @@ std::string track_name(const loop::RunState& state, const loop::Track& track) {
   const std::string& first = state.units[track.units.front()].key;
   return track.units.size() == 1 ? first
                                  : fmt::format("{} (+{} more)", first, track.units.size() - 1);
+}
+
+std::string call_words(const loop::RunState& state, const loop::CallId& call) {
+  const auto name = [&] { return track_name(state, state.tracks[call.track]); };
+  if (call.kind == loop::CallId::Kind::kMake) return "making " + name();
+  return fmt::format("judging {}: {}",
+                     call.kind == loop::CallId::Kind::kWhole ? "the whole" : name(),
+                     state.recipe.judges[call.judge].name);
 }
 
 }  // namespace lathe::show

@@ -145,6 +145,8 @@ std::vector<std::string> table_lines(const RunSummary& run, const TableStyle& st
   for (const WholeRow& whole : run.whole)
     lines.push_back(fmt::format("  the whole: '{}' says {} ({:.1f}/10)", whole.judge,
                                 outcome_name(whole.outcome), whole.score));
+  for (const std::string& wait : run.waits)
+    lines.push_back("  " + fit(wait, static_cast<std::size_t>(std::max(20, style.width - 4))));
   for (const auto& [call, what] : running)
     lines.push_back(paint(
         style, kDim, "  " + fit(what, static_cast<std::size_t>(std::max(20, style.width - 4)))));
@@ -199,6 +201,13 @@ struct EntryLine {
   std::string operator()(const loop::Doubted& doubt) const {
     return fmt::format("node {} was found broken: what it judged is judged again", doubt.node);
   }
+  std::string operator()(const loop::ConsentAsked& asked) const {
+    return fmt::format("{} waits for consent {}", call_words(state, asked.within), asked.consent);
+  }
+  std::string operator()(const loop::ConsentAnswered& answered) const {
+    return fmt::format("consent {} was {}", answered.consent,
+                       answered.given ? "given: " + answered.by : "not given");
+  }
   std::string operator()(const loop::Paused& pause) const { return "stopped: " + pause.reason; }
   std::string operator()(const auto&) const { return {}; }
 };
@@ -213,14 +222,6 @@ std::string entry_line(const loop::RunState& state, const loop::Entry& entry) {
       std::visit(EntryLine{state, track ? track_name(state, *track) : "", track}, entry.event);
   return line.empty() ? line
                       : fmt::format("[{:>8}] {}", format_duration(Milliseconds(entry.t_ms)), line);
-}
-
-std::string call_words(const loop::RunState& state, const loop::CallId& call) {
-  const auto name = [&] { return track_name(state, state.tracks[call.track]); };
-  if (call.kind == loop::CallId::Kind::kMake) return "making " + name();
-  return fmt::format("judging {}: {}",
-                     call.kind == loop::CallId::Kind::kWhole ? "the whole" : name(),
-                     state.recipe.judges[call.judge].name);
 }
 
 }  // namespace lathe::show

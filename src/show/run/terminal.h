@@ -26,7 +26,5 @@ std::string heading_line(const std::string& id, const RunSummary& run, std::stri
 
 // One line about an entry that the state has taken already; "": it says nothing new to a person.
 std::string entry_line(const loop::RunState& state, const loop::Entry& entry);
-// "judging U1: ears"
-std::string call_words(const loop::RunState& state, const loop::CallId& call);
 
 }  // namespace lathe::show

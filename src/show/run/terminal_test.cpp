@@ -54,6 +54,21 @@ TEST(TerminalTest, WhatGoesOnStandsBelowWithTheTimeLeft) {
   EXPECT_THAT(lines[3], EndsWith("energy not readable here · at most 1m 00s left"));
 }
 
+TEST(TerminalTest, WhatAPersonIsAskedForIsSaid) {
+  loop::RunState state = begun_run();
+  const loop::CallId call = loop::CallId::make(0, 1, 0);
+  const loop::Entry asked{2, 0, std::nullopt, loop::ConsentAsked{call, "ab12", "10 bytes to x"}};
+  ASSERT_TRUE(apply(state, asked));
+  EXPECT_THAT(entry_line(state, asked), EndsWith("making A waits for consent ab12"));
+  EXPECT_THAT(table_lines(summary_of(state), {.width = 100})[2],
+              HasSubstr("making A waits for consent ab12 (10 bytes to x)"));
+  const loop::Entry answered{3, 0, std::nullopt,
+                             loop::ConsentAnswered{call, "ab12", true, "consent ab12"}};
+  ASSERT_TRUE(apply(state, answered));
+  EXPECT_THAT(entry_line(state, answered), EndsWith("consent ab12 was given: consent ab12"));
+  EXPECT_THAT(summary_of(state).waits, ElementsAre());
+}
+
 TEST(TerminalTest, AGroupsUnitsStandBelowIt) {
   RunSummary run;
   run.ended = true;

@@ -94,6 +94,7 @@ function Ready({ value }: { value: Run }) {
             <Facts value={value} />
             {value.yield.curve.length > 1 && <Curve curve={value.yield.curve} />}
           </div>
+          {value.waits.map((each) => <p key={each} class="why"><span class="dim">waits for you</span> {clip(each, 300)} <a href="#/consent">Consent</a></p>)}
           {value.why !== "" && <p class="why"><span class="dim">why it ended</span> {clip(value.why, 300)} {value.caveats !== "" && <span class="doubt-text">{clip(value.caveats, 300)}</span>}</p>}
           {value.state === "stopped" && !owner.value && <Command line={`lathe resume ${id}`} />}
           <div class={unit === null || narrow ? "run-body" : "run-body split"}>
