@@ -1,6 +1,7 @@
 """Several machines, as processes of one: made here and judged there, a node that dies, one whose model is broken."""
 import json
 import re
+import signal
 import subprocess
 import time
 import unittest
@@ -27,6 +28,21 @@ on = "judge-box"
 [stop]
 laps = 4
 '''
+
+
+NOTES = {
+    # A diamond, a chain behind it, and leaves that wait for nobody.
+    "top": [], "left": ["top"], "right": ["top"], "bottom": ["left", "right"], "next": ["bottom"], "last": ["next"],
+    **{f"leaf-{n}": [] for n in range(6)},
+}
+BOXES = ("box-1", "box-2", "box-3")
+
+
+def notes_plan():
+    judges = "".join(f'[judge.{box}]\nkind = "text"\nstage = "gate"\nmin_words = 1\non = "{box}"\n' for box in BOXES)
+    tasks = "".join(f'[[task]]\nid = "{name}"\ndo = "Write the note {name}."\nkind = "text"\ndeps = {json.dumps(deps)}\n'
+                    f'writes = ["notes/{name}.md"]\njudges = ["text:{BOXES[i % 3]}"]\n' for i, (name, deps) in enumerate(NOTES.items()))
+    return f'plan = 1\ngoal = "Notes"\ninputs = [{{path = "notes", privacy = "lan"}}]\nwhole = ["secrets"]\n{judges}{tasks}'
 
 
 class Machines(Case):
@@ -195,6 +211,57 @@ class Nodes(Machines):
             by = {kind: {r["body"].get("node") for r in records if r["kind"] == kind} for kind in ("made", "verdict")}
             self.assertEqual(by["verdict"], {ids["test-box"]})
             self.assertEqual(by["made"], {None if part == "merge" else ids["coder-box"]})
+
+    def test_twelve_tasks_over_three_nodes(self):
+        self.join(*BOXES)
+        for box in BOXES:
+            self.write(f"{box}/writer.toml", '[[reply]]\ntext = "A note."\n')
+            self.write(f"{box}/.config/lathe/workers.toml", f'[worker.writer]\nscript = "{self.dir}/{box}/writer.toml"\n')
+            self.node(box)
+        self.until(lambda: all("worker:writer" in self.nodes()[box]["caps"] for box in BOXES))
+        self.write("repo/.git/HEAD", "")
+        self.write("repo/notes/README.md", "Notes.\n")
+        self.write("plan.toml", notes_plan())
+        events = self.at("desk", "fleet", "run", "plan.toml", "--input", "repo", "--fleet", "--allow", "lan")
+        self.assertEqual([e["state"] for e in events if e["kind"] == "plan_end"], ["passed"])
+        parts = [e for e in events if e["kind"] == "part"]
+        self.assertEqual({e["part"]: e["state"] for e in parts if e["what"] == "ended"}, {part: "passed" for part in [*NOTES, "merge"]})
+        # Nothing begins before what it waits for has ended: as it was said, and by the records.
+        said = [(e["what"], e["part"]) for e in parts]
+        runs = {e["part"]: [r for r in self.at("desk", "show", "--all", e["run"]) if "seq" in r] for e in parts if e["what"] == "ended"}
+        begun = {part: records[0]["body"]["created_ms"] for part, records in runs.items()}
+        for part, deps in [*NOTES.items(), ("merge", NOTES)]:
+            for dep in deps:
+                self.assertLess(said.index(("ended", dep)), said.index(("begun", part)))
+                self.assertLessEqual(begun[dep] + runs[dep][-1]["t_ms"], begun[part])
+        ids = {self.nodes()[box]["id"] for box in BOXES}
+        of_tasks = [r for part in NOTES for r in runs[part]]
+        self.assertEqual({r["body"]["node"] for r in of_tasks if r["kind"] == "verdict"}, ids)
+        self.assertLessEqual({r["body"]["node"] for r in of_tasks if r["kind"] == "made"}, ids)
+        self.assertEqual(len([r for r in of_tasks if r["kind"] == "made"]), len(NOTES))
+
+    def test_a_node_that_stood_still_counts_for_nothing(self):
+        self.join("slow-box", "quick-box", "judge-box")
+        self.write("numbers.txt", "5\n")
+        self.write("sums.toml", RECIPE.replace("read n;", "read n; sleep 3;").replace('"maker-box"', '"box"'))
+        slow = self.node("slow-box")
+        run = self.loop("sums.toml")
+        self.until(lambda: self.postgres.ask("SELECT epoch FROM lathe.unit WHERE state = 1 AND holder <> ''", "fleet") == "1")
+        slow.send_signal(signal.SIGSTOP)
+        self.addCleanup(lambda: slow.poll() is None and slow.send_signal(signal.SIGCONT))
+        # Its lease runs out, and another one does it under the next epoch.
+        self.node("quick-box")
+        self.until(lambda: [r for r in self.records() if r["kind"] == "made"])
+        ids = {name: node["id"] for name, node in self.nodes().items()}
+        done = "SELECT done_by || ' ' || done_epoch FROM lathe.unit WHERE kind LIKE 'make%'"
+        self.assertEqual(self.postgres.ask(done, "fleet"), f"{ids['quick-box']} 2")
+        # Awake again it hands in: that is thrown away.
+        slow.send_signal(signal.SIGCONT)
+        self.until(lambda: "stale, another node has it by now" in (self.dir / "slow-box.log").read_text())
+        self.assertEqual(self.postgres.ask(done, "fleet"), f"{ids['quick-box']} 2")
+        self.node("judge-box")
+        self.end(run)
+        self.assertEqual([r["body"]["node"] for r in self.records() if r["kind"] == "made"], [ids["quick-box"]])
 
     def test_a_broken_model_is_put_into_quarantine(self):
         self.join("good-box", "bad-box")

@@ -48,7 +48,7 @@ class Postgres:
         for _ in range(10 * PATIENCE):
             self.server = subprocess.Popen(
                 [self.programs / "postgres", "-D", self.dir / "data", "-k", self.dir, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
-                 "-c", "fsync=off", "-c", "max_connections=30"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.user())
+                 "-c", "fsync=off", "-c", "max_connections=100"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **self.user())
             while self.server.poll() is None:
                 if subprocess.run([self.programs / "pg_isready", "-q", "-h", self.dir, "-p", str(self.port)], check=False).returncode == 0:
                     return
@@ -67,6 +67,12 @@ class Postgres:
 
     def sql(self, text, user, database):
         self.run("psql", "-q", "-h", self.dir, "-p", str(self.port), "-U", user, "-d", database, "-c", text)
+
+    def ask(self, text, database):
+        """What it says, as psql prints it."""
+        done = subprocess.run([self.programs / "psql", "-qAt", "-h", self.dir, "-p", str(self.port), "-U", "admin", "-d", database, "-c", text],
+                              check=True, capture_output=True, text=True, cwd=self.dir, **self.user())
+        return done.stdout.strip()
 
     def end(self):
         self.server.send_signal(signal.SIGQUIT)

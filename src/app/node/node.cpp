@@ -151,9 +151,11 @@ void Node::hand_in(Line& line, const Job& job, const Result<books::UnitResult>& 
     if (stopped) return store.release(job.lease);
     return result ? store.complete(job.lease, *result) : store.fail(job.lease);
   });
-  if (!answer || stopped) return;
+  if (!answer) return;
   if (*answer == books::LeaseAnswer::kStale)
     options_.log(name + ": stale, another node has it by now: what was done is thrown away");
+  else if (stopped)
+    return;
   else if (*answer == books::LeaseAnswer::kAlarm)
     options_.log(name + ": alarm, another node made something else of it: one of both is broken");
   else if (!result)
