@@ -293,6 +293,32 @@ TEST_F(FleetDatabase, AFarOneIsReachedByTlsAndCertificatesAlone) {
   }
 }
 
+// Nobody is asked who need not prove who it is; 192.0.2.1 is nobody's, and would take its time.
+TEST_F(FleetDatabase, AnotherMachineHasToProveWhoItIs) {
+  for (const char* options :
+       {"", "?sslmode=disable", "?sslmode=prefer", "?sslmode=require", "?sslmode=verify-ca",
+        "?sslmode=allow&channel_binding=require", "?channel_binding=require"}) {
+    const auto no =
+        open_postgres_leases(fmt::format("postgresql://anna:secret@192.0.2.1/lathe{}", options));
+    ASSERT_FALSE(no) << options;
+    EXPECT_EQ(no.error().kind, ErrorKind::kDenied) << options;
+    EXPECT_THAT(no.error().message, AllOf(HasSubstr("192.0.2.1 is another machine"),
+                                          HasSubstr("sslmode=verify-full&sslrootcert=FILE")));
+    EXPECT_THAT(no.error().message, ::testing::Not(HasSubstr("secret")));
+  }
+  EXPECT_THAT(refused("postgresql://localhost,desk/lathe"), HasSubstr("desk is another machine"));
+  EXPECT_THAT(refused("postgresql:///lathe?host=localhost&hostaddr=192.0.2.1"),
+              HasSubstr("192.0.2.1 is another machine"));
+  ASSERT_EQ(::setenv("PGHOST", "desk", 1), 0);
+  EXPECT_THAT(refused("postgresql:///lathe"), HasSubstr("desk is another machine"));
+  ::unsetenv("PGHOST");
+  // These are asked: nobody is there, which is another matter.
+  for (const char* options : {"?sslmode=verify-full", "?sslmode=require&channel_binding=require"})
+    EXPECT_THAT(refused(fmt::format("postgresql://nobody.invalid/lathe{}", options)),
+                HasSubstr("start the database or check its address"))
+        << options;
+}
+
 TEST_F(FleetDatabase, NobodyIsThereIsSaidWithWhatToDo) {
   const std::string message = refused("postgresql://anna:secret@127.0.0.1:1/lathe");
   EXPECT_THAT(message, AllOf(HasSubstr("anna@127.0.0.1:1/lathe"), HasSubstr("start the database")));

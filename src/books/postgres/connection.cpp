@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <map>
 
 #include "books/postgres/open_postgres.h"
 #include "ground/base/text.h"
@@ -41,6 +42,9 @@ constexpr PgRemedy kPgRemedies[] = {
 constexpr std::string_view kGone =
     "; start the database or check its address, then go on: nothing recorded so far is lost";
 
+constexpr std::string_view kFull =
+    "; raise its max_connections, or let less run at once: nothing recorded so far is lost";
+
 // Whether a login was refused. While libpq connects for the first time it gives no codes, only the
 // server's words; after that the codes stand among them. What is wrong with a certificate, of
 // either side, waiting does not mend.
@@ -52,12 +56,48 @@ bool login_was_refused(std::string_view said) {
   return false;
 }
 
+// What libpq will go by, its environment and all: what the address says goes over that.
+std::map<std::string, std::string> settings_of(const std::string& address) {
+  std::map<std::string, std::string> settings;
+  for (PQconninfoOption* const options :
+       {PQconndefaults(), PQconninfoParse(address.c_str(), nullptr)}) {
+    for (const PQconninfoOption* option = options; option && option->keyword; ++option)
+      if (option->val) settings[option->keyword] = option->val;
+    PQconninfoFree(options);
+  }
+  return settings;
+}
+
+// To another machine nothing goes before it has proved who it is: by a certificate in its name, or,
+// as nodes do that have no authority to ask, by what it keeps of their password (SCRAM).
+Status check_proof(const std::string& address) {
+  auto settings = settings_of(address);
+  const std::string& mode = settings["sslmode"];
+  const bool tls = mode == "require" || mode.starts_with("verify-");
+  if (mode == "verify-full" || (tls && settings["channel_binding"] == "require")) return {};
+  for (const std::string& given : {settings["host"], settings["hostaddr"]})
+    for (const std::string& host : split(given, ','))
+      if (!is_this_machine(host))
+        return fail(ErrorKind::kDenied,
+                    "{}: {} is another machine, and nothing of its address makes it prove who it "
+                    "is; add ?sslmode=verify-full&sslrootcert=FILE, the certificate of who signed "
+                    "the server's, or, with a password, "
+                    "?sslmode=require&channel_binding=require",
+                    postgres_place(address), host);
+  return {};
+}
+
 std::string first_line(std::string_view text) {
   const std::string_view line = text.substr(0, text.find('\n'));
   return clip_utf8(make_valid_utf8(line), 300);
 }
 
 }  // namespace
+
+bool is_this_machine(std::string_view host) {
+  return host.empty() || host.starts_with('/') || host.starts_with('@') || host == "localhost" ||
+         host.starts_with("127.") || host == "::1";
+}
 
 PgValue::PgValue(std::string_view text) {
   std::string fine = make_valid_utf8(text);
@@ -101,6 +141,7 @@ std::int64_t PgRows::changed() const {
 
 Result<std::shared_ptr<PgConnection>> PgConnection::open(const std::string& address,
                                                          std::string greeting) {
+  LATHE_TRY_STATUS(check_proof(address));
   // What the address says goes over what stands before it.
   const std::array keywords{"connect_timeout",
                             "application_name",
@@ -155,7 +196,9 @@ std::unexpected<Error> PgConnection::not_connected(std::string_view what) const 
                 "{}: cannot {}: {}; its administrator says who may log in from where "
                 "(pg_hba.conf) and with what, and a node that was forgotten needs a new invitation",
                 place_, what, said);
-  return fail(ErrorKind::kUnavailable, "{}: cannot {}: {}{}", place_, what, said, kGone);
+  const bool full = said.contains("connection slots") || said.contains("too many clients");
+  return fail(ErrorKind::kUnavailable, "{}: cannot {}: {}{}", place_, what, said,
+              full ? kFull : kGone);
 }
 
 Result<PgRows> PgConnection::run(std::string_view what, const std::string& sql,

@@ -70,9 +70,13 @@ class PgRows {
   std::shared_ptr<PGresult> result_;
 };
 
+// A socket, or a name or address of loopback.
+bool is_this_machine(std::string_view host);
+
 class PgConnection {
  public:
-  // `greeting`: what is said whenever a connection was made.
+  // `greeting`: what is said whenever a connection was made. Refused: another machine that need not
+  // prove who it is.
   static Result<std::shared_ptr<PgConnection>> open(const std::string& address,
                                                     std::string greeting = "");
   ~PgConnection();

@@ -87,11 +87,6 @@ Result<std::map<std::string, std::string>> parts_of_address(const std::string& a
   return parts;
 }
 
-bool is_this_machine(const std::string& host) {
-  return host.empty() || host.starts_with('/') || host.starts_with('@') || host == "localhost" ||
-         host.starts_with("127.") || host == "::1";
-}
-
 std::string uri_text(std::string_view text, std::string_view also = "") {
   std::string out;
   for (const char c : text) {
