@@ -117,6 +117,7 @@ Status VulkanInstance::listen(PFN_vkGetInstanceProcAddr find) {
 }
 
 VulkanInstance::~VulkanInstance() {
+  if (abandoned) return;
   if (messenger_) destroy_messenger_(instance, messenger_, nullptr);
   if (instance && vkDestroyInstance) vkDestroyInstance(instance, nullptr);
 }
@@ -177,7 +178,10 @@ Result<std::shared_ptr<VulkanHandle>> VulkanHandle::open(std::shared_ptr<VulkanI
 }
 
 VulkanHandle::~VulkanHandle() {
-  if (device && vkDestroyDevice && !abandoned) vkDestroyDevice(device, nullptr);
+  if (abandoned)
+    instance->abandoned = true;
+  else if (device && vkDestroyDevice)
+    vkDestroyDevice(device, nullptr);
 }
 
 }  // namespace lathe::infer

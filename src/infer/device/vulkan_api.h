@@ -69,6 +69,7 @@ class VulkanInstance {
 #define LATHE_VULKAN_MEMBER(name) PFN_##name name = nullptr;
   LATHE_VULKAN_OF_INSTANCE(LATHE_VULKAN_MEMBER)
   VkInstance instance = nullptr;
+  bool abandoned = false;  // with a device
 
  private:
   Status listen(PFN_vkGetInstanceProcAddr find);

@@ -243,6 +243,13 @@ TEST_F(Vulkan, no_driver_is_named) {
   options.validate = {};
   use_driver("/nowhere/icd.json");
   EXPECT_THAT(reason(options), HasSubstr("Vulkan finds no driver"));
+  const auto names_nothing =
+      std::filesystem::temp_directory_path() / fmt::format("lathe-no-driver-{}.json", ::getpid());
+  std::ofstream(names_nothing) << R"({"file_format_version": "1.0.0", "ICD": {
+      "library_path": "/nowhere/libvulkan_nothing.so", "api_version": "1.3.0"}})";
+  use_driver(names_nothing.c_str());
+  EXPECT_THAT(reason(options), HasSubstr("Vulkan finds no driver"));
+  std::filesystem::remove(names_nothing);
 }
 
 TEST_F(Vulkan, a_device_that_went_away_is_named) {
@@ -251,6 +258,75 @@ TEST_F(Vulkan, a_device_that_went_away_is_named) {
   const auto gone = open_vulkan(facts, options);
   ASSERT_FALSE(gone);
   EXPECT_THAT(gone.error().message, HasSubstr("Some GPU is no longer there"));
+}
+
+// The real loader behind one that fails as it is told to (tests/testing/failing_vulkan.cpp).
+class FailingVulkan : public Vulkan {
+ protected:
+  FailingVulkan() { options.library = LATHE_FAILING_VULKAN; }
+  ~FailingVulkan() override { ::unsetenv("FAILING_VULKAN"); }
+
+  // The error of a second run, whose submission fails in this way.
+  Error failure(const char* how) {
+    ::setenv("FAILING_VULKAN", how, 1);
+    const TestPages pages(1 << 16);
+    const auto device = open();
+    if (!device) return {};
+    const auto shared = device->share(pages.span);
+    if (!shared) return shared.error();
+    const auto work = chain((*shared)->address(pages.span.data(), 4096), 64, 1);
+    if (const auto first = device->run(work); !first) return first.error();
+    const auto second = device->run(work);
+    EXPECT_TRUE(device->lost());
+    EXPECT_FALSE(device->prepare(GpuKernel{"other", 64, 0, add_one().spirv.subspan(1)}));
+    const auto third = device->run(work);
+    EXPECT_FALSE(third);
+    return second ? Error{} : second.error();
+  }
+};
+
+TEST_F(FailingVulkan, an_instance_that_is_not_made_is_named) {
+  ::setenv("FAILING_VULKAN", "instance", 1);
+  EXPECT_THAT(reason(options), HasSubstr("Vulkan does not start (VK_ERROR_INITIALIZATION_FAILED)"));
+}
+
+TEST_F(FailingVulkan, devices_that_are_not_named_are_named) {
+  ::setenv("FAILING_VULKAN", "devices", 1);
+  EXPECT_THAT(reason(options), HasSubstr("Vulkan names no devices (VK_ERROR_UNKNOWN)"));
+}
+
+TEST_F(FailingVulkan, a_device_that_is_not_made_is_named) {
+  const auto devices = vulkan_devices(options);
+  ASSERT_TRUE(devices) << devices.error().message;
+  ::setenv("FAILING_VULKAN", "device", 1);
+  const auto device = open_vulkan(devices->front(), options);
+  ASSERT_FALSE(device);
+  EXPECT_THAT(device.error().message, HasSubstr("VK_ERROR_OUT_OF_DEVICE_MEMORY"));
+}
+
+TEST_F(FailingVulkan, memory_that_is_not_taken_is_named) {
+  ::setenv("FAILING_VULKAN", "memory", 1);
+  const TestPages pages(1 << 16);
+  const auto device = open();
+  ASSERT_TRUE(device);
+  const auto shared = device->share(pages.span);
+  ASSERT_FALSE(shared);
+  EXPECT_THAT(shared.error().message, HasSubstr("65536 bytes of this machine's memory"));
+}
+
+TEST_F(FailingVulkan, a_device_is_lost_when_it_takes_no_work) {
+  const Error error = failure("submit");
+  EXPECT_EQ(error.kind, ErrorKind::kUnavailable);
+  EXPECT_THAT(error.message, HasSubstr("lost (VK_ERROR_DEVICE_LOST) in a submission of add_one"));
+}
+
+TEST_F(FailingVulkan, a_device_is_lost_when_its_work_does_not_end_well) {
+  EXPECT_THAT(failure("wait").message, HasSubstr("lost (VK_ERROR_DEVICE_LOST)"));
+}
+
+TEST_F(FailingVulkan, a_device_that_hangs_is_given_up_with_all_that_it_holds) {
+  options.validate = {};  // it would name what is not taken back
+  EXPECT_THAT(failure("hang").message, HasSubstr("lost (no end of it within 600 s)"));
 }
 
 }  // namespace
