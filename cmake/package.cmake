@@ -40,5 +40,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 execute_process(COMMAND ${PROJECT_SOURCE_DIR}/tools/install-packages.sh runtime --list
   OUTPUT_VARIABLE runtime OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 string(REPLACE " " ", " CPACK_DEBIAN_PACKAGE_DEPENDS "${runtime}")
+# Opened where there is a GPU.
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libvulkan1, mesa-vulkan-drivers")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "chromium-headless-shell")
 include(CPack)
