@@ -13,6 +13,7 @@ void add_perplexity(CLI::App& cli, App& app, Action& action);
 void add_run(CLI::App& cli, App& app, Action& action);
 void add_completion(CLI::App& cli, App& app, Action& action);
 void add_consent(CLI::App& cli, App& app, Action& action);
+void add_device(CLI::App& cli, App& app, Action& action);
 void add_doctor(CLI::App& cli, App& app, Action& action);
 void add_egress(CLI::App& cli, App& app, Action& action);
 void add_embed(CLI::App& cli, App& app, Action& action);
@@ -69,7 +70,7 @@ std::span<const CommandSpec> commands() {
       {add_models},   {add_egress},     {add_manual},     {add_completion}, {add_ledger},
       {add_prices},   {add_payback},    {add_key},        {add_queue},      {add_open},
       {add_mcp},      {add_talk},       {add_approvals},  {add_index},      {add_memory},
-      {add_consent},  {add_plan},       {add_fleet},
+      {add_consent},  {add_plan},       {add_fleet},      {add_device},
   };
   return kCommands;
 }

@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "app/cli/devices.h"
 #include "app/cli/model_library.h"
 #include "app/cli/work_progress.h"
 #include "ground/base/text.h"
@@ -60,6 +61,7 @@ void add_model_flags(CLI::App& command, const std::shared_ptr<ModelFlags>& flags
   command.add_option("--kv", flags->kv, "Type of the KV cache: f16, q8_0, q5_1, q4_0 or f32")
       ->capture_default_str();
   command.add_option("--kernels", flags->kernels, "Instruction set (default: the best one)");
+  command.add_option("--device", flags->device, kDeviceHelp)->capture_default_str();
 }
 
 void add_draft_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags) {
@@ -86,6 +88,7 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
   LATHE_TRY(const infer::KernelTable* kernels, choose_kernels(flags.kernels));
   LATHE_TRY(const int threads, choose_threads(flags.threads));
   LocalModel local;
+  LATHE_TRY(local.accelerator, choose_device(app, flags.device, *kernels));
   LATHE_TRY(infer::Gguf file, infer::Gguf::open(model_path(app, flags.path)));
   local.file = std::make_unique<infer::Gguf>(std::move(file));
   // First: of a model that cannot run, nothing else is worth an error.
@@ -133,8 +136,11 @@ Result<LocalModel> open_model(const App& app, const ModelFlags& flags,
       .kv = kv, .context = flags.context, .keep_hidden = draft && draft->reads_hidden()};
   executor_options.step_tokens = std::max(executor_options.step_tokens, flags.together);
   executor_options.most_outputs = std::max(executor_options.most_outputs, flags.together);
+  std::unique_ptr<infer::Multiplier> multiplier;
+  if (local.accelerator != nullptr) multiplier = local.accelerator->multiplier();
   LATHE_TRY(auto executor, infer::CpuExecutor::create(*local.model, *local.team,
-                                                      executor_options.of(blueprint, positions)));
+                                                      executor_options.of(blueprint, positions),
+                                                      nullptr, std::move(multiplier)));
   local.executor = executor.get();
   LATHE_TRY(local.engine, infer::Engine::create(std::move(executor), *local.tokenizer, options));
   if (draft) LATHE_TRY_STATUS(use_draft(*draft, kernels, local));

@@ -5,6 +5,7 @@
 #include "app/cli/app.h"
 #include "infer/cpu/cpu_executor.h"
 #include "infer/engine/engine.h"
+#include "infer/offload/accelerator.h"
 #include "infer/templates/chat_template.h"
 
 namespace lathe::app {
@@ -14,10 +15,11 @@ struct ModelFlags {
   int threads = 0;          // 0: one a core
   std::size_t context = 0;  // 0: the model's, as far as memory allows
   std::string kv = "f16";
-  std::string kernels;       // "": the best of this processor
-  std::string adapter;       // a LoRA file; "": none
-  std::string draft;         // what guesses at answers (serve::DraftSource); "": nothing
-  std::size_t together = 0;  // so many rows of a step are wanted at least
+  std::string kernels;         // "": the best of this processor
+  std::string device = "cpu";  // beside the processor (choose_device)
+  std::string adapter;         // a LoRA file; "": none
+  std::string draft;           // what guesses at answers (serve::DraftSource); "": nothing
+  std::size_t together = 0;    // so many rows of a step are wanted at least
 };
 Result<infer::KvType> parse_kv(std::string_view name);                      // of the flag --kv
 Result<const infer::KernelTable*> choose_kernels(const std::string& name);  // of --kernels
@@ -29,8 +31,9 @@ void add_draft_flag(CLI::App& command, const std::shared_ptr<ModelFlags>& flags)
 struct LocalModel {
   std::unique_ptr<infer::Gguf> file;
   std::unique_ptr<infer::ThreadTeam> team;
-  std::unique_ptr<infer::Model> model, draft;     // draft: null where nothing guesses
-  std::shared_ptr<const infer::Adapter> adapter;  // none: the model as it is
+  std::unique_ptr<infer::Model> model, draft;       // draft: null where nothing guesses
+  std::shared_ptr<const infer::Adapter> adapter;    // none: the model as it is
+  std::shared_ptr<infer::Accelerator> accelerator;  // nullptr: the processor alone
   std::unique_ptr<infer::Tokenizer> tokenizer;
   std::unique_ptr<infer::Engine> engine;
   infer::CpuExecutor* executor = nullptr;  // the engine's

@@ -6,6 +6,7 @@
 
 #include "app/cli/consent_gate.h"
 #include "app/cli/desktop.h"
+#include "app/cli/devices.h"
 #include "app/cli/document_reader.h"
 #include "app/cli/drive.h"
 #include "app/cli/fits_here.h"
@@ -50,6 +51,7 @@ struct ServeFlags {
   std::vector<std::string> listen, hosts, origins, remotes;
   std::string allow = "local";  // how far what is asked of the remotes may travel
   int port = 8080, threads = 0, sequences = 32, max_tokens = 8192;
+  std::string device = "cpu";  // beside the processor
   std::string memory, snapshots, api_key_env, remote_key_env, mcp;
   std::string languages = kLanguages;  // of scanned pages in documents
   std::size_t queue = 256;
@@ -83,6 +85,9 @@ Result<serve::PoolOptions> pool_options(const App& app, const ServeFlags& flags)
   options.on_link = [&app](const std::string& address) {
     return record_link(app, serve::ContactKind::kOut, address);
   };
+  LATHE_TRY(auto accelerator, choose_device(app, flags.device, infer::best_kernel_table()));
+  if (accelerator != nullptr)
+    options.multiplier = [accelerator] { return accelerator->multiplier(); };
   options.snapshots = flags.snapshots;
   if (!flags.snapshots.empty()) LATHE_TRY_STATUS(make_directories(flags.snapshots));
   options.log = [json = app.json](const std::string& line) {
@@ -551,6 +556,7 @@ void add_serve(CLI::App& cli, App& app, Action& action) {
       ->add_option("--max-tokens", flags->max_tokens, "Of an answer whose request names no limit")
       ->capture_default_str();
   command->add_option("--queue", flags->queue, "Requests that may wait")->capture_default_str();
+  command->add_option("--device", flags->device, kDeviceHelp)->capture_default_str();
   command->add_option("--snapshots", flags->snapshots,
                       "Directory that keeps computed prefixes over a restart (default: none)");
   command->add_flag("--allow-pull", flags->allow_pull,

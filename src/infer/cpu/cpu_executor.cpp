@@ -132,12 +132,20 @@ void CpuExecutor::add_parts(std::size_t i) {
 
 Result<std::unique_ptr<CpuExecutor>> CpuExecutor::create(const Model& model, ThreadTeam& team,
                                                          const ExecutorOptions& options,
-                                                         RowExchange* exchange) {
+                                                         RowExchange* exchange,
+                                                         std::unique_ptr<Multiplier> multiplier) {
   LATHE_TRY_STATUS(check_kv(model.blueprint(), options.kv));
   std::unique_ptr<CpuExecutor> executor(new CpuExecutor(model, team, options));
   executor->step_.exchange = exchange;
   LATHE_TRY_STATUS(executor->step_.scratch.reserve(
       ForwardSizes::of(model.blueprint(), static_cast<std::size_t>(team.size()), options)));
+  if (multiplier != nullptr) {
+    LATHE_TRY_STATUS(multiplier->see(model.packed()));
+    for (const std::span<std::byte> pages : executor->step_.scratch.memory())
+      LATHE_TRY_STATUS(multiplier->see(pages));
+    executor->step_.multiplier = multiplier.get();
+    executor->multiplier_ = std::move(multiplier);
+  }
   return executor;
 }
 
@@ -374,7 +382,7 @@ void CpuExecutor::write_outputs(std::span<const std::size_t> rows, OutputKind ki
                         .tokens = rows.size(),
                         .out = s.output.data(),
                         .stride = output_width_};
-  multiply(*step_.team, {&product, 1});
+  step_.multiply({&product, 1});
   if (step_.exchange != nullptr) step_.exchange->hand_in(product);
   if (blueprint.logit_scale == 1 && blueprint.logit_cap == 0) return;
   step_.team->run(rows.size(), [&](std::size_t i, int) {
@@ -400,7 +408,7 @@ std::vector<float> CpuExecutor::head(std::span<const float> pooled) {
                           .tokens = 1,
                           .out = s.head_out.data(),
                           .stride = layer.rows};
-    multiply(*step_.team, {&product, 1});
+    step_.multiply({&product, 1});
     std::copy_n(s.head_out.data(), layer.rows, row.data());
     if (layer.bias)
       kernels.add(weights.vector[bias_of(layer.matrix)].data(), layer.rows, row.data());

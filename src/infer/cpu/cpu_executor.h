@@ -28,10 +28,11 @@ class CpuExecutor final : public Executor {
  public:
   // References must outlive it. Several may share a model and, one after the other, a team. It has
   // the layers that the model holds; run() is for one that holds all. `exchange`: of a model that
-  // holds some rows of its matrices.
+  // holds some rows of its matrices. `multiplier`: computes its products, where it can.
   static Result<std::unique_ptr<CpuExecutor>> create(const Model& model, ThreadTeam& team,
                                                      const ExecutorOptions& options,
-                                                     RowExchange* exchange = nullptr);
+                                                     RowExchange* exchange = nullptr,
+                                                     std::unique_ptr<Multiplier> multiplier = {});
 
   const Blueprint& blueprint() const override { return step_.model->blueprint(); }
   const ExecutorOptions& options() const override { return options_; }
@@ -103,6 +104,7 @@ class CpuExecutor final : public Executor {
   std::vector<std::vector<double>> frequencies_;  // (distinct ropes)(dimensions / 2)
   std::size_t tile_tokens_ = 1;
   std::size_t output_width_ = 0;
+  std::unique_ptr<Multiplier> multiplier_;  // goes before the memory that it saw
 };
 
 // How sequences' memory lies for these kernels, where these layers are.

@@ -97,7 +97,7 @@ void LatentAttention::multiply_heads(Step& step, Slot slot, float* out, std::siz
                         .tokens = tokens,
                         .out = out + h * head_stride,
                         .stride = stride});
-  multiply(*step.team, products);
+  step.multiply(products);
 }
 
 // The heads' answers out of the latent's space, and the layer's.

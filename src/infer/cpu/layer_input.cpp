@@ -25,7 +25,7 @@ void prepare_layer_inputs(Step& step) {
                         .tokens = step.tokens.size(),
                         .out = s.inputs.data(),
                         .stride = all};
-  multiply(*step.team, {&product, 1});
+  step.multiply({&product, 1});
   const std::vector<float>& norm = model.outside().vector[Slot::kLayerProjectionNorm];
   step.team->run(step.tokens.size(), [&](std::size_t t, int) {
     float *row = s.inputs.data() + t * all, *own = s.own_inputs.data() + t * all;

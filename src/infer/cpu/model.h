@@ -80,7 +80,7 @@ class Model {
   }
   // Of matrices that the step of one token reads: all layers and the output, of experts those used.
   std::uint64_t bytes_per_token() const;
-  std::span<const std::byte> packed() const { return {arena_.data(), arena_.size()}; }  // matrices
+  std::span<std::byte> packed() const { return {arena_.data(), arena_.size()}; }  // matrices
 
  private:
   Model() = default;

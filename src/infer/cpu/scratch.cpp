@@ -255,4 +255,23 @@ std::uint64_t ForwardScratch::bytes() const {
   return sum;
 }
 
+std::vector<std::span<std::byte>> ForwardScratch::memory() const {
+  std::vector<std::span<std::byte>> all;
+  const auto add = [&all]<class T>(const Scratch<T>& buffer) { all.push_back(buffer.memory()); };
+  const auto add_all = [&all](const Activations& buffer) {
+    for (const auto pages : buffer.memory()) all.push_back(pages);
+  };
+  for (const Buffer& buffer : kBuffers)
+    std::visit(
+        [&](auto place) {
+          if constexpr (std::is_same_v<decltype(place), Activations ForwardScratch::*>)
+            add_all(this->*place);
+          else
+            add(this->*place);
+        },
+        buffer.place);
+  std::erase_if(all, [](std::span<std::byte> pages) { return pages.empty(); });
+  return all;
+}
+
 }  // namespace lathe::infer

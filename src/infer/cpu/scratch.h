@@ -64,6 +64,7 @@ struct ForwardScratch {
 
   Status reserve(const ForwardSizes& sizes);
   std::uint64_t bytes() const;
+  std::vector<std::span<std::byte>> memory() const;  // of all buffers, whole pages
 };
 
 }  // namespace lathe::infer

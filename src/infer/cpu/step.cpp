@@ -39,8 +39,13 @@ void Step::multiply_experts(std::size_t layer, const Activations& x,
   for (const Linear& linear : linears) adapt_experts(layer, linear.slot, x, linear.out);
 }
 
+void Step::multiply(std::span<const Product> products) const {
+  if (multiplier != nullptr && multiplier->multiply(products)) return;
+  infer::multiply(*team, products);
+}
+
 void Step::multiply_all(std::span<const Product> products) {
-  multiply(*team, products);
+  multiply(products);
   if (exchange != nullptr) exchange->gather(products);
 }
 

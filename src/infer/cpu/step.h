@@ -63,6 +63,7 @@ struct Step {
   std::vector<LowRankProduct> low_products;
   InputObserver* observer = nullptr;  // nullptr: nobody listens
   RowExchange* exchange = nullptr;    // nullptr: all rows of the matrices are here
+  Multiplier* multiplier = nullptr;   // nullptr: the team computes everything
 
   const KernelTable& kernels() const { return model->kernels(); }
   std::size_t width() const { return model->blueprint().embedding; }
@@ -71,6 +72,8 @@ struct Step {
     return scratch.angles.data() + (token * ropes.all.size() + rope) * ropes.stride;
   }
 
+  // Products that read nothing of each other.
+  void multiply(std::span<const Product> products) const;
   // out (tokens, rows) = x times the layer's matrix, and what the tokens' adapters add.
   struct Linear {
     Slot slot;

@@ -86,6 +86,9 @@ class Activations {
   void copy_row(const Activations& source, std::size_t from, std::size_t to);
   QuantizedRows quantized(std::size_t t) const;
   std::size_t bytes() const { return f32_.bytes() + q_.bytes() + scale_.bytes() + sum_.bytes(); }
+  std::vector<std::span<std::byte>> memory() const {
+    return {f32_.memory(), q_.memory(), scale_.memory(), sum_.memory()};
+  }
 
  private:
   std::size_t k_ = 0;
@@ -108,5 +111,15 @@ struct Product {
 };
 // All of them in one go, shared out by panels.
 void multiply(ThreadTeam& team, std::span<const Product> products);
+
+// What may compute products in place of a team, to the same bits. The engine's thread only.
+class Multiplier {
+ public:
+  virtual ~Multiplier() = default;
+  // Whole pages that products will read or write, which must outlive it.
+  virtual Status see(std::span<std::byte> pages) = 0;
+  // All of them; false: none is done, whatever was written, and the team has to.
+  virtual bool multiply(std::span<const Product> products) = 0;
+};
 
 }  // namespace lathe::infer

@@ -55,6 +55,7 @@ class Scratch {
   }
   T* data() const { return reinterpret_cast<T*>(pages_.data()); }
   std::size_t bytes() const { return count_ * sizeof(T); }
+  std::span<std::byte> memory() const { return {pages_.data(), pages_.size()}; }  // whole pages
 
  private:
   Pages pages_;

@@ -437,7 +437,9 @@ Status PoolLoop::open(Place& place, LoadedWeights weights) {
     LATHE_TRY(executor, infer::LinkedExecutor::create(*place.weights.model, team_, options,
                                                       std::move(place.weights.partner)));
   } else {
-    LATHE_TRY(executor, infer::CpuExecutor::create(*place.weights.model, team_, options));
+    LATHE_TRY(executor,
+              infer::CpuExecutor::create(*place.weights.model, team_, options, nullptr,
+                                         options_.multiplier ? options_.multiplier() : nullptr));
   }
   LATHE_TRY(place.engine,
             infer::Engine::create(std::move(executor), place.front->tokenizer(),

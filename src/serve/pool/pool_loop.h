@@ -32,6 +32,8 @@ struct PoolOptions {
   int max_tokens = 8192;       // of an answer whose request names no limit
   std::size_t sequences = 32;  // of one model at once
   const infer::KernelTable* kernels = nullptr;
+  // One for each model, of a device beside the processor; empty: there is none.
+  std::function<std::unique_ptr<infer::Multiplier>()> multiplier = {};
   fs::path snapshots;                                     // a directory; empty: none are kept
   std::uint64_t snapshot_bytes = std::uint64_t{2} << 30;  // of one model, at most
   bool speculate = true;

@@ -1,3 +1,4 @@
+// clang-format off: two languages share it
 // What one source of a kernel needs to be GLSL (SPIR-V for Vulkan) and C++ (the tests' emulation,
 // testing/emulated_device.h). The rules are in docs/gpu.md: no float is added, multiplied or
 // divided but by a name of exact.h; unsigned literals end in u; pointers are indexed only; nothing
@@ -47,7 +48,8 @@ float fma_by_doubles(float a, float b, float c) {
   precise double part = sum - product;
   precise double lost = (product - (sum - part)) + (double(c) - part);
   uvec2 words = unpackDouble2x32(sum);
-  if (lost != 0.0LF && (words.x & 1u) == 0u) {
+  bool finite = (words.y & 0x7ff00000u) != 0x7ff00000u;
+  if (finite && lost != 0.0LF && (words.x & 1u) == 0u) {
     uint64_t bits = packUint2x32(words);
     bits = (lost > 0.0LF) == (sum > 0.0LF) ? bits + 1ul : bits - 1ul;
     sum = packDouble2x32(unpackUint2x32(bits));
