@@ -25,7 +25,7 @@ def spirv_problems(name, text):
     problems = [f"{name}: {operation} {result} may be contracted"
                 for result, operation in re.findall(r"(%\w+) = (OpF(?:Add|Sub|Mul)) ", text) if result not in kept]
     problems += [f"{name}: no execution mode {mode}" for mode in MODES if not re.search(rf"OpExecutionMode %\w+ {mode}$", text, re.M)]
-    if re.search(r"= Op\w*(?:FMod|FRem|Dot) |OpGroupNonUniformF|OpAtomicF", text):
+    if re.search(r"= Op(?:FMod|FRem|Dot|OuterProduct) |OpGroupNonUniformF|OpAtomicF", text):
         problems.append(f"{name}: an operation whose order or rounding is the device's")
     return problems
 
@@ -99,6 +99,8 @@ def self_test():
     assert spirv_problems("k", good) == []
     assert len(spirv_problems("k", good.replace("OpDecorate %7", "OpDecorate %8"))) == 1
     assert len(spirv_problems("k", good.replace("RTE", "RTZ"))) == 1
+    assert spirv_problems("k", good + "%9 = OpSDot %int %1 %2\n") == []
+    assert len(spirv_problems("k", good + "%9 = OpDot %float %1 %2\n")) == 1
     stats = "VGPRs: 12\nSpilled VGPRs: 0\nLDS size: 0\nInstructions: 16\nLatency: 602\nInverse Throughput: 38\n"
     kernels = read_radv(f"x\nkernel k\nNIR\ndisasm:\n v_fma_f32 v0, v1, v2, v3\nSHADER STATS\n{stats}\nkernel end\n")
     code, read = kernels["k"]
