@@ -17,6 +17,11 @@ LATHE_SANITIZER_DEFAULT const char* __asan_default_options() {
          "strict_init_order=1:max_allocation_size_mb=4096:allocator_may_return_null=1";
 }
 
+// What Mesa's software device keeps of itself.
+LATHE_SANITIZER_DEFAULT const char* __lsan_default_suppressions() {
+  return "leak:libvulkan_lvp.so\nleak:libLLVM\n";
+}
+
 LATHE_SANITIZER_DEFAULT const char* __ubsan_default_options() {
   return "exitcode=99:print_stacktrace=1";
 }
