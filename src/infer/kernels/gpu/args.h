@@ -1,4 +1,4 @@
-// clang-format off: two languages share it
+// clang-format off
 // What kernels are given: the same bytes in C++ and in GLSL (scalar layout), at most 128. Pointers
 // are a device's addresses (SharedMemory::address).
 #ifndef LATHE_GPU_ARGS

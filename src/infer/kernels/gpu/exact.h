@@ -1,4 +1,4 @@
-// clang-format off: two languages share it
+// clang-format off
 // Float functions whose bits are IEEE 754's, or those of kernels/exp.inl, on every device that
 // rounds sums, products and fma right, however inexact its division and square root are (Vulkan
 // promises 2.5 ulp and less).

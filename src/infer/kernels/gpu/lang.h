@@ -1,4 +1,4 @@
-// clang-format off: two languages share it
+// clang-format off
 // What one source of a kernel needs to be GLSL (SPIR-V for Vulkan) and C++ (the tests' emulation,
 // testing/emulated_device.h). The rules are in docs/gpu.md: no float is added, multiplied or
 // divided but by a name of exact.h; unsigned literals end in u; pointers are indexed only; nothing

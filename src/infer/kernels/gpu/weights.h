@@ -1,4 +1,4 @@
-// clang-format off: two languages share it
+// clang-format off
 // Blocks of 32 weights out of the panels of packed.h, one row of 16 at a time. TYPE_… says which
 // type; what it means stands in one table here, which a test compares with kPackedFormats.
 
@@ -18,7 +18,6 @@
 #define CODES_SIGN 4
 
 // The fields of PackedFormat: planes, codes, offset, scaling, pieces of scales; and what they are.
-// clang-format off
 #if defined(TYPE_Q4_0)
 #define FORMAT(f) f(1, 0, 0, CODES_OFFSET, 8, 0, 0, 1, 32, SCALES_D)
 #elif defined(TYPE_Q4_1)
@@ -54,7 +53,6 @@
 #elif defined(TYPE_Q2_0)
 #define FORMAT(f) f(0, 1, 0, CODES_OFFSET, 1, 0, 0, 2, 32, SCALES_D)
 #endif
-// clang-format on
 #define FIELD_NIBBLES(a, b, c, d, e, f, g, h, i, j) a
 #define FIELD_PAIRS(a, b, c, d, e, f, g, h, i, j) b
 #define FIELD_BITS(a, b, c, d, e, f, g, h, i, j) c
