@@ -1,9 +1,6 @@
 // Facts in SQLite.
 #include "books/memory/memory.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "books/sqlite/match.h"
@@ -12,10 +9,7 @@
 namespace lathe::books {
 namespace {
 
-constexpr int kApplicationId = 0x4C414D45;  // "LAME"
-constexpr int kVersion = 1;
 constexpr std::size_t kMaxSubject = 80;
-constexpr Milliseconds kPatience{10'000};
 constexpr Remedies kRemedies{
     .full = "; free some space and try again",
     .damaged = "; move the file away, or give another directory with --journal",
@@ -23,13 +17,14 @@ constexpr Remedies kRemedies{
 };
 
 // Numbers are never used twice. `words` holds accepted facts alone, each under its number.
-constexpr const char* kTables = R"sql(
+constexpr Tables kTables{0x4C414D45 /* "LAME" */, 1, R"sql(
   CREATE TABLE facts (id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL,
     text TEXT NOT NULL, run TEXT NOT NULL, seq INTEGER NOT NULL, blob TEXT NOT NULL,
     state TEXT NOT NULL, by TEXT NOT NULL, made_ms INTEGER NOT NULL, expires_ms INTEGER,
     uses INTEGER NOT NULL, last_used_ms INTEGER);
   CREATE VIRTUAL TABLE words USING fts5(text, tokenize='unicode61 remove_diacritics 2');
-)sql";
+)sql",
+                         "memory"};
 constexpr const char* kColumns =
     "id, scope, text, run, seq, blob, state, by, made_ms, expires_ms, uses, last_used_ms";
 
@@ -66,22 +61,6 @@ std::optional<double> number(std::optional<std::int64_t> value) {
   return value ? std::optional(static_cast<double>(*value)) : std::nullopt;
 }
 
-Status lay_out(const Database& db) {
-  Statement statement(db,
-                      "SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master) "
-                      "FROM pragma_user_version, pragma_application_id");
-  if (!statement.row()) return db.error("read it");
-  const std::int64_t version = statement.integer(0), application = statement.integer(1);
-  const bool empty = application == 0 && statement.integer(2) == 0;
-  if (!empty && (application != kApplicationId || version != kVersion))
-    return invalid("{}: is no memory that this lathe can read; move the file away",
-                   db.file().string());
-  const std::string stamp =
-      fmt::format("PRAGMA user_version={}; PRAGMA application_id={}", kVersion, kApplicationId);
-  if (empty && !(db.execute(kTables) && db.execute(stamp))) return db.error("lay it out");
-  return {};
-}
-
 // All words of a subject in lower case, one blank between them.
 std::string plain(std::string_view text) {
   std::string words;
@@ -104,22 +83,7 @@ std::string Fact::subject() const {
 }
 
 Result<Memory> Memory::open(const fs::path& directory) {
-  LATHE_TRY_STATUS(make_directories(directory));
-  const fs::path file = directory / "memory.db";
-  // For its owner alone from its first moment.
-  const int fd = ::open(file.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-  if (fd >= 0) ::close(fd);
-  Database db(file, kRemedies);
-  LATHE_TRY_STATUS(db.open(file.string(), SQLITE_OPEN_READWRITE, kPatience));
-  if (!db.execute("PRAGMA journal_mode=WAL") || !db.execute("PRAGMA synchronous=FULL") ||
-      !db.execute("PRAGMA secure_delete=ON"))
-    return db.error("open it");
-  {
-    Transaction change(db);
-    if (!change.begun()) return db.error("open it");
-    LATHE_TRY_STATUS(lay_out(db));
-    if (!change.commit()) return db.error("lay it out");
-  }
+  LATHE_TRY(Database db, open_database(directory / "memory.db", kTables, kRemedies));
   return Memory(std::move(db));
 }
 
@@ -212,14 +176,7 @@ Result<Fact> Memory::forget(std::int64_t id) {
         !db_.execute("INSERT INTO words (words) VALUES ('optimize')") || !transaction.commit())
       return db_.error("write it");
   }
-  if (!db_.execute("VACUUM")) return db_.error("clean it up");
-  Statement emptied(db_, "PRAGMA wal_checkpoint(TRUNCATE)");
-  if (!emptied.row()) return db_.error("empty its log");
-  if (emptied.integer(0) != 0)
-    return fail(ErrorKind::kUnavailable,
-                "{}: another program is reading it, so its log still holds what was forgotten; "
-                "forget it once more when that has ended",
-                db_.file().string());
+  LATHE_TRY_STATUS(db_.scrub("forget it once more when that has ended"));
   return old;
 }
 

@@ -35,6 +35,9 @@ class Database {
   // `name`: the file, or a URI of it. `flags`: SQLite's. Waits for others for at most `patience`.
   Status open(const std::string& name, int flags, Milliseconds patience);
   bool execute(const std::string& sql) const;
+  // Leaves no byte of what was deleted in the file or its log (with secure_delete). kUnavailable
+  // while another program reads it: its log still holds it then. `again`: what to do about that.
+  Status scrub(std::string_view again) const;
   // What SQLite said last, with the remedy: "FILE: cannot read it: …".
   std::unexpected<Error> error(std::string_view what) const;
   const fs::path& file() const { return file_; }
@@ -45,6 +48,17 @@ class Database {
   Remedies remedies_;
   sqlite3* db_ = nullptr;
 };
+
+// What a database of ours holds.
+struct Tables {
+  int application_id, version;
+  const char* sql;   // makes them where there are none
+  const char* name;  // "memory": what errors call it
+};
+
+// Of one file that is this machine's alone; made where there is none, for its owner only. Commits
+// are durable, and what is deleted is written over. Errors: it is no such database.
+Result<Database> open_database(const fs::path& file, const Tables& tables, Remedies remedies);
 
 // All that is done while it lives, or nothing: what is not committed is taken back.
 class Transaction {

@@ -19,6 +19,18 @@ bool is_letter(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
+// What stands between blanks, with blanks for all that is no letter.
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  for (const std::string& word :
+       split(replace_all(replace_all(make_valid_utf8(text), "\n", " "), "\t", " "), ' ')) {
+    std::string plain;
+    for (const char c : word) plain += is_letter(c) ? c : ' ';
+    if (const std::string_view parts = trim(plain); !parts.empty()) words.emplace_back(parts);
+  }
+  return words;
+}
+
 }  // namespace
 
 std::string match_expression(std::string_view question) {
@@ -27,20 +39,24 @@ std::string match_expression(std::string_view question) {
     if (terms.size() < kMostTerms && std::ranges::find(terms, to_lower_ascii(term)) == terms.end())
       terms.push_back(to_lower_ascii(term));
   };
-  for (const std::string& word :
-       split(replace_all(replace_all(make_valid_utf8(question), "\n", " "), "\t", " "), ' ')) {
-    std::string plain;
-    for (const char c : word) plain += is_letter(c) ? c : ' ';
-    const std::string_view parts = trim(plain);
-    if (parts.empty()) continue;
-    add(parts);
-    if (parts.find(' ') == parts.npos) continue;
-    for (const std::string& part : split(parts, ' '))
+  for (const std::string& word : words_of(question)) {
+    add(word);
+    if (!word.contains(' ')) continue;
+    for (const std::string& part : split(word, ' '))
       if (!part.empty()) add(part);
   }
   std::string expression;
   for (const std::string& term : terms)
     expression += fmt::format("{}\"{}\"", expression.empty() ? "" : " OR ", term);
+  return expression;
+}
+
+std::string match_beginnings(std::string_view typed) {
+  std::string expression;
+  std::size_t terms = 0;
+  for (const std::string& word : words_of(typed))
+    if (++terms <= kMostTerms)
+      expression += fmt::format("{}\"{}\" *", expression.empty() ? "" : " AND ", word);
   return expression;
 }
 

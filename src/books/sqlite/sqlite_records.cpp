@@ -181,15 +181,7 @@ Status SqliteRecords::remove_run(const Lease& lease) {
 // Deleted rows are written over with zeros (secure_delete). What an older lathe deleted lies in
 // free pages, which VACUUM leaves out, and the log has all of it until it is emptied.
 Status SqliteRecords::scrub() {
-  if (!db_.execute("VACUUM")) return db_.error("clean it up");
-  Statement emptied(db_, "PRAGMA wal_checkpoint(TRUNCATE)");
-  if (!emptied.row()) return db_.error("empty its log");
-  if (emptied.integer(0) != 0)
-    return fail(ErrorKind::kUnavailable,
-                "{}: another program is reading it, so its log still holds what was removed; run "
-                "`lathe gc` when that has ended",
-                db_.file().string());
-  return {};
+  return db_.scrub("run `lathe gc` when that has ended");
 }
 
 Result<std::vector<Record>> SqliteRecords::records(const std::string& run,
