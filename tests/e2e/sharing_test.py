@@ -1,7 +1,9 @@
 """`lathe key`, and people with keys at a real server: every API knows them, whoever comes too often waits, nobody's prefixes are others'."""
 import concurrent.futures
+import contextlib
 import http.client
 import json
+import sqlite3
 import stat
 import unittest
 
@@ -107,6 +109,79 @@ class People(Server):
         self.assertEqual(cached(anna), 0)
         self.assertEqual(cached(ben), 0)
         self.assertGreater(cached(anna), 100)
+
+    def environment(self):
+        return super().environment() | {"OWNERS": "the-owners-key"}
+
+    def chats(self, key, method, path, body=None, code=200, change=True):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = {"Authorization": "Bearer " + key} | ({"X-Lathe": "1"} if change else {})
+        connection.request(method, "/v1/chats" + path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        said = answer.read().decode()
+        connection.close()
+        self.assertEqual(answer.status, code, said)
+        return json.loads(said)
+
+    def test_chats_are_each_keys_own(self):
+        anna, ben, owner = self.key("anna"), self.key("ben"), self.environment()["OWNERS"]
+        self.start("--api-key-env", "OWNERS", "--journal", self.dir / "journal")
+        ask = self.chats
+        turns = [{"role": "user", "text": "Where is the swordfish?", "note": 7}, {"role": "assistant", "text": "In the Ägäis."}]
+        kept = ask(anna, "POST", "", {"turns": turns, "model": "m", "settings": {"system": "be brief"}})
+        self.assertEqual(kept["revision"], 1)
+        path = "/" + kept["id"]
+        ask(ben, "POST", "", {"turns": [{"role": "user", "text": "mine"}], "title": "Ben's"})
+        ask(owner, "POST", "", {"turns": [{"role": "user", "text": "the owner's own"}]})
+        row = ask(anna, "GET", "")["data"]
+        self.assertEqual([(each["title"], each["model"]) for each in row], [("Where is the swordfish?", "m")])
+        self.assertEqual(ask(anna, "GET", path)["turns"], turns, "as they were written")
+        self.assertEqual(ask(anna, "GET", path)["settings"], {"system": "be brief"})
+        for typed, found in {"sword%66": 1, "agais+where": 1, "mine": 0, "%22%20OR%20": 0}.items():
+            self.assertEqual(len(ask(anna, "GET", "?search=" + typed)["data"]), found, typed)
+        for other in (ben, owner):
+            self.assertEqual([each["id"] for each in ask(other, "GET", "?search=swordfish")["data"]], [])
+            ask(other, "GET", path, code=404)
+            ask(other, "POST", path, {"turns": turns, "seen": 1}, code=404)
+            ask(other, "DELETE", path, code=404)
+        self.assertEqual([(row["key"], row["chats"]) for row in ask(owner, "GET", "")["others"]], [("anna", 1), ("ben", 1)])
+        self.assertNotIn("others", ask(anna, "GET", ""))
+        longer = turns + [{"role": "user", "text": "And the codfish?"}]
+        self.assertEqual(ask(anna, "POST", path, {"turns": longer, "seen": 1})["revision"], 2)
+        self.assertIn("elsewhere", ask(anna, "POST", path, {"turns": turns, "seen": 1}, code=409)["error"]["message"])
+        for body, words in {
+            "{}": "turns", '{"turns": []}': "turns", '{"turns": [{"role": "system", "text": "x"}]}': "role", '{"turns": ["x"]}': "turns",
+            json.dumps({"turns": turns, "title": "x" * 201}): "title", json.dumps({"turns": turns, "settings": 1}): "settings",
+        }.items():
+            self.assertIn(words, json.dumps(ask(anna, "POST", "", json.loads(body), code=400)), body)
+        ask(anna, "GET", "?serch=x", code=400)
+        ask(anna, "GET", "?search=%zz", code=400)
+        ask(anna, "POST", "", {"turns": turns}, code=403, change=False)
+        ask(anna, "DELETE", path, code=403, change=False)
+        ask("lathe-none", "GET", "", code=401)
+        # Forgotten: in no file of the journal.
+        files = lambda: b"".join(each.read_bytes() for each in self.dir.rglob("chats.db*"))
+        self.assertIn(b"codfish", files())
+        ask(anna, "DELETE", path)
+        self.assertNotIn(b"codfish", files())
+        self.assertNotIn(b"swordfish", files())
+        self.assertEqual(ask(anna, "GET", "")["data"], [])
+        rows = [json.loads(line) for line in self.lathe("--json", "chats")[0].splitlines()]
+        self.assertEqual([(row["key"], row["chats"]) for row in rows], [("owner", 1), ("ben", 1)])
+        self.assertIn("1 chat of it stays", self.lathe("key", "revoke", "ben")[0])
+        self.lathe("chats", "forget", "ben")
+        self.assertIn("has no chats", self.lathe("chats", "forget", "ben", code=2)[1])
+        self.assertNotIn(b"mine", files())
+
+    def test_chats_of_long_ago_are_forgotten(self):
+        anna = self.key("anna")
+        self.start()
+        self.chats(anna, "POST", "", {"turns": [{"role": "user", "text": "long ago"}]})
+        with contextlib.closing(sqlite3.connect(next(self.dir.rglob("chats.db")))) as book, book:
+            book.execute("UPDATE chats SET changed_ms = changed_ms - 31 * 86400000")
+        self.assertEqual(len(self.chats(anna, "GET", "")["data"]), 1)
+        (next(self.dir.rglob("keys.toml")).parent / "lathe.toml").write_text("[journal]\nkeep_days = 30\n")
+        self.assertEqual(self.chats(anna, "GET", "")["data"], [])
 
     def test_background_work_beside_people_says_the_same(self):
         self.start("--sequences", "1")

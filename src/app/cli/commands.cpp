@@ -6,6 +6,7 @@ namespace lathe::app {
 void add_approvals(CLI::App& cli, App& app, Action& action);
 void add_bench(CLI::App& cli, App& app, Action& action);
 void add_capacity(CLI::App& cli, App& app, Action& action);
+void add_chats(CLI::App& cli, App& app, Action& action);
 void add_logits(CLI::App& cli, App& app, Action& action);
 void add_models(CLI::App& cli, App& app, Action& action);
 void add_open(CLI::App& cli, App& app, Action& action);
@@ -70,7 +71,7 @@ std::span<const CommandSpec> commands() {
       {add_models},   {add_egress},     {add_manual},     {add_completion}, {add_ledger},
       {add_prices},   {add_payback},    {add_key},        {add_queue},      {add_open},
       {add_mcp},      {add_talk},       {add_approvals},  {add_index},      {add_memory},
-      {add_consent},  {add_plan},       {add_fleet},      {add_device},
+      {add_consent},  {add_plan},       {add_fleet},      {add_device},     {add_chats},
   };
   return kCommands;
 }

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "app/cli/key_file.h"
+#include "books/chats/chats.h"
 #include "ground/base/hash.h"
+#include "ground/base/plural.h"
 #include "ground/base/text.h"
 #include "ground/sys/energy.h"
 #include "serve/server/keys.h"
@@ -177,6 +179,20 @@ Status list_keys(const App& app) {
   return {};
 }
 
+// Nobody else sees them, so that nobody else would think of them.
+Status name_chats_left(const App& app, const std::string& name) {
+  std::error_code error;
+  if (app.json || !fs::exists(app.journal_dir / "chats.db", error)) return {};
+  LATHE_TRY(const books::Chats chats, books::Chats::open(app.journal_dir));
+  LATHE_TRY(const auto sums, chats.sums());
+  for (const books::ChatSum& sum : sums)
+    if (sum.key == name)
+      print(fmt::format("{} of it stay{}: `lathe chats forget {}` removes {}\n",
+                        counted(static_cast<std::size_t>(sum.chats), "chat"),
+                        sum.chats == 1 ? "s" : "", name, sum.chats == 1 ? "it" : "them"));
+  return {};
+}
+
 Status revoke_key(const App& app, const std::string& name) {
   LATHE_TRY(const KeysLock lock, KeysLock::take(app));
   LATHE_TRY(std::vector<Key> keys, read_keys(app));
@@ -192,6 +208,7 @@ Status revoke_key(const App& app, const std::string& name) {
       print_json(to_json(key));
     else
       print(fmt::format("'{}' is revoked; a running server refuses it from now on\n", name));
+    LATHE_TRY_STATUS(name_chats_left(app, name));
     return {};
   }
   return fail(ErrorKind::kNotFound, "there is no key '{}'{}", clip_utf8(name, 100),

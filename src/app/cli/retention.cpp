@@ -36,6 +36,10 @@ Result<std::optional<std::int64_t>> read_keep_days(const fs::path& file) {
   return std::nullopt;
 }
 
+fs::path settings_file(const App& app) {
+  return app.config_dir / "lathe.toml";
+}
+
 }  // namespace
 
 std::vector<std::string> too_old(std::span<const books::RunRow> runs, std::int64_t keep_days,
@@ -47,7 +51,7 @@ std::vector<std::string> too_old(std::span<const books::RunRow> runs, std::int64
 }
 
 Status erase_old_runs(const App& app, books::Journal& journal) {
-  const fs::path file = app.config_dir / "lathe.toml";
+  const fs::path file = settings_file(app);
   LATHE_TRY(const auto keep_days, read_keep_days(file));
   if (!keep_days) return {};
   LATHE_TRY(const auto runs, journal.runs());
@@ -64,6 +68,13 @@ Status erase_old_runs(const App& app, books::Journal& journal) {
   print_note(fmt::format("note: {} older than {} erased, as {} asks", counted(old.size(), "run"),
                          counted(static_cast<std::size_t>(*keep_days), "day"), file.string()));
   return {};
+}
+
+Status forget_old_chats(const App& app, books::Chats& chats) {
+  LATHE_TRY(const auto keep_days, read_keep_days(settings_file(app)));
+  if (!keep_days) return {};
+  const auto forgotten = chats.forget_before(system_clock().unix_ms() - *keep_days * kDayMs);
+  return forgotten ? Status() : std::unexpected(forgotten.error());
 }
 
 }  // namespace lathe::app

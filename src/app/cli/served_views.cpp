@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "app/bench/record.h"
+#include "app/cli/served_chats.h"
 #include "app/cli/served_consents.h"
 #include "app/cli/served_plans.h"
 #include "app/cli/served_price.h"
@@ -227,6 +228,18 @@ std::span<const ViewEndpoint> view_endpoints() {
        "models may be fetched"},
       {"POST", "/catalog/pull",
        "fetches `name`, written as for `lathe pull`; a stream of events. Only with `--allow-pull`"},
+      {"GET", "/chats",
+       "the key's own talks of the page, what was written last first; `search`: words that each "
+       "begin a word of it; `from`, `limit` (at most 200). To the owner also `others`: how many "
+       "each other key has"},
+      {"POST", "/chats",
+       "keeps one: `turns` (each with `role`, `text`, and what else is shown of it), `settings`, "
+       "`title`, `model`; its `id`"},
+      {"GET", "/chats/{id}", "one of them"},
+      {"POST", "/chats/{id}",
+       "the same, instead of what stood there; `seen`: the revision that was looked at; 409 where "
+       "it was gone on with since"},
+      {"DELETE", "/chats/{id}", "forgets it: no byte of it is left"},
       {"GET", "/consents", "`lathe consent list`, the newest first; `open`: how many wait. Owner"},
       {"GET", "/consents/{id}", "one of them with the exact `text` that would leave. Owner"},
       {"POST", "/consents/{id}",
@@ -246,7 +259,7 @@ serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& d
   const auto power = std::make_shared<PowerMeter>();
   serve::RouteTable table;
   const auto add = [&](std::string_view method, std::string_view path, serve::Handler handler) {
-    table.rows.push_back({method, path, std::move(handler), method == "POST"});
+    table.rows.push_back({method, path, std::move(handler), method != "GET"});
   };
   add("GET", "/pool", [&host, &desk, power](Call& call) { return pool(host, desk, power, call); });
   add("GET", "/recipes", [&app](Call&) { return recipes(app); });
@@ -265,6 +278,12 @@ serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& d
         "this server fetches no models: start it with `lathe serve --allow-pull`, or use `lathe "
         "pull`"});
   });
+  const auto chats = std::make_shared<ServedChats>(app);
+  add("GET", "/chats", [chats](Call& call) { return chats->list(call); });
+  add("POST", "/chats", [chats](Call& call) { return chats->add(call); });
+  add("GET", "/chats/{id}", [chats](Call& call) { return chats->show(call); });
+  add("POST", "/chats/{id}", [chats](Call& call) { return chats->change(call); });
+  add("DELETE", "/chats/{id}", [chats](Call& call) { return chats->forget(call); });
   add("GET", "/consents", [&app](Call& call) { return list_of_consents(app, call); });
   add("GET", "/consents/{id}", [&app](Call& call) { return consent_text(app, call); });
   add("POST", "/consents/{id}", [&app](Call& call) { return decide_consent(app, call); });

@@ -21,6 +21,9 @@ namespace lathe::serve {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
+// What stands for other bytes as %41. nullopt: a '%' without its two digits.
+std::optional<std::string> percent_decoded(std::string_view text);
+
 struct HttpRequest {
   std::string method;
   std::string path;     // percent-decoded: any bytes

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "ground/base/text.h"
+#include "serve/net/http_server.h"
 
 namespace lathe::serve {
 
@@ -18,7 +19,11 @@ ApiResult<Query> Query::parse(std::string_view text, std::span<const std::string
       return refuse(
           fmt::format("there is no parameter '{}' here", clip_utf8(make_valid_utf8(name), 80)),
           clip_utf8(make_valid_utf8(name), 80));
-    query.values_[name] = equals == part.npos ? "" : part.substr(equals + 1);
+    const std::string value = equals == part.npos ? "" : part.substr(equals + 1);
+    const auto decoded = percent_decoded(replace_all(value, "+", " "));
+    if (!decoded)
+      return refuse(fmt::format("'{}' has a % without two digits of 0-9 and A-F", name), name);
+    query.values_[name] = *decoded;
   }
   return query;
 }

@@ -14,7 +14,8 @@ namespace lathe::serve {
 
 class Query {
  public:
-  // `known`: the names that there are; another one is refused by name.
+  // `known`: the names that there are; another one is refused by name. Values as forms send them:
+  // '+' is a blank, and %XX a byte.
   static ApiResult<Query> parse(std::string_view text, std::span<const std::string_view> known);
 
   std::string text(std::string_view name) const;  // "": it is not there

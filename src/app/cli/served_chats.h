@@ -1,0 +1,35 @@
+// The talks that people had on the server's page: each key's own, found by no other one. Whoever
+// runs the server sees of others' how many there are.
+#pragma once
+
+#include <mutex>
+#include <optional>
+
+#include "app/cli/app.h"
+#include "books/chats/chats.h"
+#include "serve/server/call.h"
+
+namespace lathe::app {
+
+// Any thread.
+class ServedChats {
+ public:
+  explicit ServedChats(const App& app) : app_(app) {}
+
+  serve::Handled list(const serve::Call& call);
+  serve::Handled show(const serve::Call& call);
+  serve::Handled add(const serve::Call& call);
+  serve::Handled change(const serve::Call& call);
+  serve::Handled forget(const serve::Call& call);
+
+ private:
+  // Opened when it is first asked for; what is too old (`keep_days`) is forgotten with each look.
+  template <class Answer>
+  serve::Handled with(const Answer& answer);
+
+  const App& app_;
+  std::mutex mutex_;
+  std::optional<books::Chats> chats_;
+};
+
+}  // namespace lathe::app
