@@ -146,6 +146,29 @@ export async function start(world, port = 0) {
       row.decision = decision === "allow" ? "allowed" : "refused";
       return json(answer, bare(row));
     }
+    const row = ({ turns, settings, ...rest }) => rest;
+    if (path === "/chats" && request.method === "GET") {
+      const words = url.searchParams.get("search").toLowerCase().split(" ");
+      const found = world.chats.filter((chat) => words.every((word) => JSON.stringify(chat.turns).toLowerCase().includes(word)));
+      const from = Number(url.searchParams.get("from")), to = from + Number(url.searchParams.get("limit"));
+      return json(answer, { data: found.slice(from, to).map(row), next: to < found.length ? to : null, others: world.others ?? [] });
+    }
+    if (path === "/chats" || path.startsWith("/chats/")) {
+      const known = world.chats.find((chat) => chat.id === path.slice(7));
+      if (path !== "/chats" && !known) return refuse(answer, 404, "there is no such chat");
+      if (request.method === "GET") return json(answer, known);
+      world.chats = world.chats.filter((chat) => chat !== known);
+      if (request.method === "DELETE") return json(answer, { id: known.id, forgotten: true });
+      const { seen, ...said } = JSON.parse(body);
+      if (known && known.revision !== seen) {
+        world.chats = [known, ...world.chats];
+        return refuse(answer, 409, "gone on with elsewhere");
+      }
+      world.made = (world.made ?? 0) + (known ? 0 : 1);
+      const chat = { ...said, id: known?.id ?? `chat-new-${world.made}`, title: said.turns[0].text, changed_ms: Date.now(), revision: (known?.revision ?? 0) + 1, bytes: body.length };
+      world.chats = [chat, ...world.chats];
+      return json(answer, { id: chat.id, revision: chat.revision });
+    }
     if (path === "/chat/completions") {
       answer.writeHead(200, { "Content-Type": "text/event-stream" });
       answer.on("close", () => (world.left = !answer.writableFinished));

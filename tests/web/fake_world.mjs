@@ -233,6 +233,12 @@ export function small_world() {
     bench: { records: [{ name: "mine.json", created_ms: NOW, target: "", model: "qwen3-8b" }, { name: "before.json", created_ms: NOW - 9e7, target: "", model: "qwen3-8b" }] },
     "bench/mine.json": bench_record(1.1),
     "bench/before.json": bench_record(1),
+    chats: [
+      { id: "chat-2", title: "Feeds and speeds of brass", model: "qwen3-8b-q4_k_m", changed_ms: Date.now() - 3_600_000, revision: 4, bytes: 2_400_000, settings: { model: "gemma-3-4b-it", system: "Be brief." },
+        turns: [{ role: "user", text: "Feeds and speeds of brass?" }, { role: "assistant", text: "Faster **than** steel.", note: "6 tokens written", seed: 3 }] },
+      { id: "chat-1", title: "<img src=x onerror=alert(1)> of old", model: "m", changed_ms: Date.now() - 86_400_000 * 9, revision: 1, bytes: 300, settings: {}, turns: [{ role: "user", text: "An old one" }] },
+    ],
+    others: [{ key: "anna", chats: 3 }],
     answer: "A lathe **turns** the part and the tool stays still.\n\n1. Face it\n2. Turn it\n\n```\nG01 X20 Z-40 F0.2\n```\n\nThat is all there is to it.",
   };
 }

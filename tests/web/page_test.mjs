@@ -104,6 +104,82 @@ test("a talk: the answer comes word by word as elements, with what it took, and 
   leave();
 });
 
+test("a talk is kept behind each answer, found by its words, gone on with and forgotten", async (t) => {
+  const world = small_world();
+  const { page, server, leave } = await visit(t, world, "#/chat");
+  const talks = page.getByRole("complementary", { name: "Kept talks" });
+  const ask = async (words) => {
+    await page.getByLabel("Your question").fill(words);
+    await page.keyboard.press("Enter");
+  };
+  const writes = () => server.asked.filter((each) => each.path.startsWith("/chats") && each.method === "POST").map((each) => [each.path, JSON.parse(each.body)]);
+  await ask("What does a lathe do?");
+  await talks.getByRole("link", { name: "What does a lathe do?" }).waitFor();
+  assert.equal(await page.evaluate(() => location.hash), "#/chat/chat-new-1", "it has an address");
+  await ask("And a mill?");
+  await eventually(() => writes().length === 2);
+  const [[first, made], [second, changed]] = writes();
+  assert.deepEqual([first, second, changed.seen], ["/chats", "/chats/chat-new-1", 1]);
+  assert.deepEqual(made.turns.map((turn) => [turn.role, turn.seed]), [["user", null], ["assistant", 7]]);
+  assert.equal(changed.turns.length, 4);
+  assert.equal(made.turns[1].prices.length, 3, "what it cost stays with it");
+  // Another talk, as it was left: words, settings, what it took.
+  await page.getByLabel("Find talks by their words").fill("brass FASTER");
+  await eventually(async () => (await talks.getByRole("listitem").count()) === 1);
+  await talks.getByRole("link", { name: "Feeds and speeds of brass" }).click();
+  await page.getByText("6 tokens written · seed 3").waitFor();
+  assert.equal(await page.locator(".turn.assistant strong").innerText(), "than");
+  assert.equal(await page.getByLabel("System words").inputValue(), "Be brief.");
+  assert.equal(await page.getByRole("combobox", { name: "Model" }).inputValue(), "gemma-3-4b-it");
+  await page.getByLabel("Find talks by their words").fill("");
+  await talks.getByText("1 other key keeps 3 talks here.").waitFor();
+  // Somebody else went on with it meanwhile: nothing is overwritten.
+  world.chats.find((chat) => chat.id === "chat-2").revision = 5;
+  await ask("And of copper?");
+  await page.getByText("it is kept as one of its own").waitFor();
+  await eventually(() => page.evaluate(() => location.hash === "#/chat/chat-new-2"));
+  assert.equal(world.chats.find((chat) => chat.id === "chat-2").turns.length, 2);
+  assert.equal(world.chats[0].turns.length, 4);
+  // Forgotten, once that is said twice.
+  await talks.getByRole("button", { name: "Forget Feeds and speeds of brass" }).first().click();
+  await talks.getByRole("button", { name: "Keep it" }).click();
+  assert.equal(server.asked.filter((each) => each.method === "DELETE").length, 0);
+  await talks.getByRole("button", { name: /^Forget <img/ }).click();
+  await talks.getByRole("button", { name: "Forget it for good" }).click();
+  await eventually(() => world.chats.every((chat) => chat.id !== "chat-1"));
+  assert.deepEqual(await faults(page), []);
+  leave();
+});
+
+test("what is not to be kept is not sent, a talk that was left keeps what was said, a forgotten one stays away", async (t) => {
+  const world = { ...small_world(), endless: true };
+  const { page, server, leave } = await visit(t, world, "#/chat");
+  const writes = () => server.asked.filter((each) => each.path.startsWith("/chats") && each.method === "POST").map((each) => [each.path, JSON.parse(each.body)]);
+  await page.getByLabel("Your question").fill("Count.");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.locator(".turn.assistant strong").waitFor();
+  await page.getByRole("button", { name: "New talk" }).click();
+  await eventually(() => world.left && writes().length === 1);
+  assert.deepEqual(writes()[0][1].turns.map((turn) => turn.note), ["", "stopped"]);
+  assert.equal(await page.locator(".turn").count(), 0, "nothing of it comes into the new one");
+  await page.getByRole("link", { name: "Count." }).click();
+  await page.locator(".turn-foot", { hasText: "stopped" }).waitFor();
+  // Forgotten in another window while one writes here.
+  world.endless = false;
+  world.chats = [];
+  await page.getByLabel("Your question").fill("Go on.");
+  await page.getByRole("button", { name: "Send" }).click();
+  await page.getByText("was forgotten elsewhere").waitFor();
+  assert.deepEqual(world.chats, []);
+  assert.equal(await page.getByLabel("Keep what is said").isChecked(), false);
+  const before = writes().length;
+  await page.getByLabel("Your question").fill("Not this.");
+  await page.getByRole("button", { name: "Send" }).click();
+  await eventually(async () => (await page.locator(".turn-foot", { hasText: "30 tokens written" }).count()) === 2);
+  assert.equal(writes().length, before);
+  leave();
+});
+
 test("pictures and sounds are asked about where the model takes them, documents always; a schema goes along", async (t) => {
   const { page, server, leave } = await visit(t, small_world(), "#/chat");
   const kinds = () => page.locator('input[type="file"]').getAttribute("accept");

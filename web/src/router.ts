@@ -7,7 +7,7 @@ export function parse_route(hash: string): Route {
   const parts = hash.replace(/^#\/?/, "").split("/").map(decode);
   const [view = "", id = "", , index = ""] = parts;
   if (view === "runs" && id !== "") return { view: "run", id, unit: /^\d{1,9}$/.test(index) ? Number(index) : null };
-  if (view === "judge" || view === "benchmarks" || view === "consent") return { view, id, unit: null };
+  if (view === "judge" || view === "benchmarks" || view === "consent" || view === "chat") return { view, id, unit: null };
   return { view: kViews.has(view) ? view : "bench", id: "", unit: null };
 }
 
@@ -25,6 +25,10 @@ export function to_run(id: string, unit?: number): string {
 
 export function to_judge(id: string): string {
   return `#/judge/${encodeURIComponent(id)}`;
+}
+
+export function to_chat(id: string): string {
+  return id === "" ? "#/chat" : `#/chat/${encodeURIComponent(id)}`;
 }
 
 export function to_consent(id: string): string {

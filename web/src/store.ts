@@ -1,6 +1,6 @@
 // All that the page knows, in one place. Components read these signals and call actions; they keep nothing of their own.
 import { computed, signal } from "@preact/signals";
-import type { Agreement, Benchmarks, Catalog, Consent, Consents, Doctor, Fit, Labels, Model, Nodes, Plans, Pool, PricedAt, Recipe, Run, RunEvent, RunRow, Session, Track, TrackRow, Usage } from "./types";
+import type { Agreement, Benchmarks, Catalog, ChatBook, Consent, Consents, Doctor, Fit, KeptRow, Labels, Model, Nodes, Plans, Pool, PricedAt, Recipe, Run, RunEvent, RunRow, Session, Track, TrackRow, Usage } from "./types";
 
 export interface Fault {
   message: string;
@@ -124,6 +124,11 @@ export const attachments = signal<Attachment[]>([]);
 export const chatSettings = signal<ChatSettings>({ model: "", system: "", temperature: "", maxTokens: "", schema: "" });
 export const chatFault = signal("");
 export const recipeShown = signal(false);
+export const chats = signal<Loadable<ChatBook>>(loading); // those that are kept
+export const chatSearch = signal("");
+export const keepTalks = signal(true);
+export const kept = signal<KeptRow | null>(null); // what is shown, as the server has it; null: it is not kept
+export const forgetting = signal(""); // the one that is asked about once more
 export const voices = signal(0); // how many can speak here
 export const speaking = signal<number | null>(null); // the turn that is heard
 

@@ -1,5 +1,5 @@
 // The server's answers (docs/web.md), by the names that they have in C++ (src/show/run/json.cpp, src/serve).
-import { any, flag, list, nullable, number, object, or, record, text, type Of } from "./shape";
+import { any, flag, list, nullable, number, object, or, record, text, type Of, type Shape } from "./shape";
 
 export const Session = object({ keys: flag, owner: flag, name: text });
 export type Session = Of<typeof Session>;
@@ -199,8 +199,39 @@ export const Started = object({ id: text });
 
 // --- POST /v1/price ---
 
-export const PricedAt = object({ priced_at: list(object({ what: text, low_nano: number, high_nano: number, currency: text, basis: text })) });
+const Prices = list(object({ what: text, low_nano: number, high_nano: number, currency: text, basis: text }));
+export const PricedAt = object({ priced_at: Prices });
 export type PricedAt = Of<typeof PricedAt>;
+
+// --- /v1/chats ---
+
+export const ChatRow = object({ id: text, title: text, model: text, changed_ms: number, bytes: number });
+export type ChatRow = Of<typeof ChatRow>;
+
+export const ChatBook = object({ data: list(ChatRow), next: nullable(number), others: or(list(object({ key: text, chats: number })), []) });
+export type ChatBook = Of<typeof ChatBook>;
+
+export const KeptRow = object({ id: text, revision: number });
+export type KeptRow = Of<typeof KeptRow>;
+
+const Role: Shape<"user" | "assistant"> = (value, at) => (text(value, at) === "user" ? "user" : "assistant");
+export const KeptChat = object({
+  id: text,
+  revision: number,
+  turns: list(
+    object({
+      role: Role,
+      text,
+      thinking: or(text, ""),
+      attachments: or(list(object({ name: text, type: text, data: text })), []),
+      seed: nullable(number),
+      note: or(text, ""),
+      prices: or(Prices, []),
+      fault: nullable(object({ message: text, remedy: text, status: number })),
+    }),
+  ),
+  settings: object({ model: or(text, ""), system: or(text, ""), temperature: or(text, ""), maxTokens: or(text, ""), schema: or(text, "") }),
+});
 
 export const Voices = object({ data: list(object({ id: text })) });
 

@@ -3,6 +3,8 @@ import { useEffect } from "preact/hooks";
 import { chatFault, chatSettings, models, recipeShown, turns } from "../store";
 import { Empty, Heading, When } from "../shell/States";
 import { Composer } from "./Composer";
+import { TalkList } from "./TalkList";
+import { new_talk } from "./kept";
 import { recipe_text } from "./talk";
 import { Settings } from "./Settings";
 import { TurnNote } from "./TurnNote";
@@ -28,7 +30,7 @@ export function ChatView() {
         {turns.value.length > 0 && (
           <>
             <button type="button" aria-expanded={recipeShown.value} onClick={() => (recipeShown.value = !recipeShown.value)}>Make this a recipe</button>
-            <button type="button" onClick={() => (turns.value = [])}>New talk</button>
+            <button type="button" onClick={new_talk}>New talk</button>
           </>
         )}
       </Heading>
@@ -47,7 +49,10 @@ export function ChatView() {
                 {chatFault.value !== "" && <p class="fail-text" role="alert">{chatFault.value}</p>}
                 <Composer models={list} />
               </div>
-              <Settings models={list} />
+              <div class="beside">
+                <Settings models={list} />
+                <TalkList />
+              </div>
             </div>
           )
         }

@@ -3,9 +3,10 @@ import { ask, fault_of, post } from "../api";
 import { count, energy, percent } from "../format";
 import { attachments, chatFault, chatSettings, draft, turns, type Attachment, type Turn } from "../store";
 import { PricedAt } from "../types";
+import { keep_talk } from "./kept";
 
 let stop: AbortController | null = null;
-let asked = 0; // prices that come late belong to the answer that they were asked for
+let asked = 0; // what comes late belongs to the answer that it was asked for
 
 const kMostBytes = 32 << 20; // of one file, as the server has it
 
@@ -67,8 +68,18 @@ export function stop_answer(): void {
   stop?.abort();
 }
 
-function put_last(change: Partial<Turn>): void {
-  const last = turns.value.at(-1);
+// Another talk is taken up: what this one has of its answer stays with it.
+export function leave_answer(): void {
+  if (!turns.value.at(-1)?.open) return;
+  put_last(asked, { open: false, note: "stopped" });
+  ++asked;
+  stop_answer();
+  void keep_talk();
+}
+
+// `mine`: the answer that is meant, which may no longer be the last one.
+function put_last(mine: number, change: Partial<Turn>): void {
+  const last = mine === asked ? turns.value.at(-1) : undefined;
   if (last) turns.value = [...turns.value.slice(0, -1), { ...last, ...change }];
 }
 
@@ -88,16 +99,15 @@ async function answer(list: Turn[], seed: number | null): Promise<void> {
   const begun = performance.now();
   try {
     const reply = await ask("POST", "/v1/chat/completions", body, { signal: stop.signal });
-    usage = await read_stream(reply, begun);
+    usage = await read_stream(mine, reply, begun);
   } catch (problem) {
-    if (problem instanceof DOMException && problem.name === "AbortError") put_last({ note: "stopped" });
-    else put_last({ fault: fault_of(problem) });
+    if (problem instanceof DOMException && problem.name === "AbortError") put_last(mine, { note: "stopped" });
+    else put_last(mine, { fault: fault_of(problem) });
   }
-  put_last({ open: false });
-  stop = null;
-  if (usage === null) return;
-  const prices = await prices_of(body.model, usage);
-  if (mine === asked) put_last({ prices });
+  put_last(mine, { open: false });
+  if (mine === asked) stop = null;
+  if (usage !== null) put_last(mine, { prices: await prices_of(body.model, usage) });
+  if (mine === asked) await keep_talk();
 }
 
 // What the same tokens, and the power, are priced at; none where nothing is known.
@@ -125,7 +135,7 @@ interface Chunk {
 }
 
 // Gives what it took, where the server said so.
-async function read_stream(reply: Response, begun: number): Promise<Usage | null> {
+async function read_stream(mine: number, reply: Response, begun: number): Promise<Usage | null> {
   const reader = reply.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let first = 0;
@@ -146,18 +156,18 @@ async function read_stream(reply: Response, begun: number): Promise<Usage | null
       text += delta?.content ?? "";
       thinking += delta?.reasoning_content ?? "";
       if (first === 0 && (text !== "" || thinking !== "")) first = performance.now();
-      if (typeof chunk.seed === "number") put_last({ seed: chunk.seed });
+      if (typeof chunk.seed === "number") put_last(mine, { seed: chunk.seed });
       if (!chunk.usage) continue;
       usage = chunk.usage;
-      put_last({ note: note_of(chunk, begun, first) });
+      put_last(mine, { note: note_of(chunk, begun, first) });
     }
     // A long answer is drawn less often, so that drawing keeps up with it.
     if (performance.now() - shown > Math.max(50, text.length / 200)) {
       shown = performance.now();
-      put_last({ text, thinking });
+      put_last(mine, { text, thinking });
     }
   }
-  put_last({ text, thinking });
+  put_last(mine, { text, thinking });
   return usage;
 }
 

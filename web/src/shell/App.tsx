@@ -42,8 +42,9 @@ export function App() {
   const View = kViews[view] ?? BenchView;
   useEffect(() => {
     document.title = `${view === "run" ? id : (kPlaces.find(([name]) => name === view)?.[1] ?? "More")} · Lathe`;
-    scrollTo(0, 0);
   }, [view, id]);
+  // A talk gets its address while one reads it.
+  useEffect(() => scrollTo(0, 0), [view, view === "chat" ? "" : id]);
   return (
     <div class="page">
       <a class="skip" href="#title" onClick={skip}>To the content</a>

@@ -4,6 +4,7 @@ import { ask } from "../api";
 import { load_bench } from "../bench/load";
 import { load_benchmarks } from "../benchmarks/load";
 import { load_catalog } from "../catalog/load";
+import { load_chats, open_talk } from "../chat/kept";
 import { load_models } from "../chat/load";
 import { load_voices, stop_speech } from "../chat/speech";
 import { load_consents } from "../fleet/consents";
@@ -41,6 +42,8 @@ function load(view: string, id: string, again: boolean): void {
   else if (view === "chat" && !again) {
     void load_models();
     void load_voices();
+    void load_chats();
+    void open_talk(id);
   }
   else if (view === "fit" && !again) void load_catalog();
   else if (view === "catalog" && !again) void load_catalog();
