@@ -671,6 +671,20 @@ test("a sound that lies about its length and a picture of 30,000 pixels are show
   leave();
 });
 
+test("the owner is shown whose a run is, and no way into it", async (t) => {
+  const world = small_world();
+  const [hers, own] = Object.values(world.runs);
+  Object.assign(hers.row, { by: "anna", title: "" });
+  own.row.by = "owner";
+  const { page, leave } = await visit(t, world, "#/runs");
+  await page.getByText("of anna").waitFor();
+  const address = (words) => page.locator(".run-row", { hasText: words }).first().getAttribute("href");
+  assert.equal(await address("of anna"), null);
+  assert.match(await address(own.row.title), /^#\/runs\//);
+  assert.deepEqual(await faults(page), []);
+  leave();
+});
+
 test("the key of a server that asks for one is typed, and is kept nowhere that a script can read", async (t) => {
   const world = small_world();
   world.key = "right";

@@ -36,6 +36,7 @@ export const RunRow = object({
   records: or(number, 0),
   units: nullable(number),
   units_passed: nullable(number),
+  by: or(text, ""),
 });
 export type RunRow = Of<typeof RunRow>;
 

@@ -34,13 +34,14 @@ ApiResult<std::optional<Place>> read_cursor(const std::string& text) {
   return Place{*created, text.substr(mark + 1)};
 }
 
-Json row_json(const ListedRun& row) {
+// What it is about is for who began it.
+Json row_json(const RunCall& call, const ListedRun& row) {
   const auto count = [](const std::optional<std::size_t>& units) {
     return units ? Json(*units) : Json();
   };
   return {{"id", row.id},
           {"recipe", row.recipe},
-          {"title", row.title},
+          {"title", may_see(call, row.by) ? row.title : ""},
           {"state", row.shown_state},
           {"created", format_utc(row.created_ms)},
           {"created_ms", row.created_ms},
@@ -104,14 +105,32 @@ ApiResult<std::int64_t> seen_before(const RunCall& call) {
 }  // namespace
 
 bool may_see(const RunCall& call, std::string_view begun_by) {
-  return call.owner || (!call.key.empty() && call.key == begun_by);
+  if (call.owner) return begun_by.empty() || begun_by == kOwnerName;
+  return !call.key.empty() && call.key == begun_by;
+}
+
+bool may_list(const RunCall& call, std::string_view begun_by) {
+  return call.owner || may_see(call, begun_by);
+}
+
+ApiResult<const FoldedRun*> run_listed(RunDesk& desk, const RunCall& call) {
+  LATHE_TRY(const FoldedRun* run, or_api_error(desk.reader().run(call.names.front())));
+  if (may_list(call, run->by)) return run;
+  return std::unexpected(ApiError{
+      404, fmt::format("there is no run '{}'; `lathe runs` lists them", run->id), {}, "not_found"});
 }
 
 ApiResult<const FoldedRun*> run_of(RunDesk& desk, const RunCall& call) {
-  LATHE_TRY(const FoldedRun* run, or_api_error(desk.reader().run(call.names.front())));
-  if (may_see(call, run->by)) return run;
-  return std::unexpected(ApiError{
-      404, fmt::format("there is no run '{}'; `lathe runs` lists them", run->id), {}, "not_found"});
+  LATHE_TRY(const FoldedRun* run, run_listed(desk, call));
+  if (!may_see(call, run->by))
+    return std::unexpected(
+        ApiError{403,
+                 fmt::format("run {} is the key '{}''s: how far it is stands in the list, and what "
+                             "it says is shown to that key alone",
+                             run->id, run->by),
+                 {},
+                 "of_another_key"});
+  return run;
 }
 
 ApiResult<ListedRun> listed_run(RunDesk& desk, const std::string& id) {
@@ -133,8 +152,8 @@ ApiResult<Json> open_runs(RunDesk& desk, const RunCall& call) {
     const bool queued = std::ranges::find(queue, row.id, &books::QueuedRun::run) != queue.end();
     if (row.state != "open" || (!row.live && !queued)) continue;
     LATHE_TRY(const ListedRun listed, or_api_error(desk.reader().shown(row, queue)));
-    if (!may_see(call, listed.by) || listed.shown_state == "stopped") continue;
-    open.push_back(row_json(listed));
+    if (!may_list(call, listed.by) || listed.shown_state == "stopped") continue;
+    open.push_back(row_json(call, listed));
     if (std::ssize(open) == kMostRows) break;
   }
   return open;
@@ -154,13 +173,13 @@ Handled list_runs(RunDesk& desk, RunCall& call) {
   for (const books::RunRow& row : rows) {
     if (before && Place(row.created_ms, row.id) >= *before) continue;
     LATHE_TRY(const std::string by, or_api_error(desk.reader().begun_by(row.id)));
-    if (!may_see(call, by)) continue;
+    if (!may_list(call, by)) continue;
     if (shown.size() == most) {
       next = cursor_of(*last);
       break;
     }
     LATHE_TRY(const ListedRun listed, or_api_error(desk.reader().shown(row, queue)));
-    shown.push_back(row_json(listed));
+    shown.push_back(row_json(call, listed));
     last = &row;
   }
   return json_reply({{"runs", std::move(shown)}, {"next", std::move(next)}});

@@ -345,6 +345,18 @@ TEST_F(RunsTest, AKeySeesWhatItBegan) {
         std::string("/runs/r1/events"), blob})
     refusal(path, 404, ben);
   EXPECT_EQ(get("/runs").status, 401);
+  // Whoever runs the server sees how far it is, and not what it says.
+  const std::string owner = "x-api-key: owner-secret\r\n";
+  for (const Json& run : json("/runs", owner)["runs"])
+    EXPECT_EQ(run["title"] == "", run["by"] != "") << run;
+  EXPECT_NE(json("/runs", anna)["runs"][0]["title"], "");
+  for (const std::string& path :
+       {std::string("/runs/r1"), std::string("/runs/r1/units"), std::string("/runs/r1/units/0"),
+        std::string("/runs/r1/events"), std::string("/runs/r1/labels"),
+        std::string("/runs/r1/agreement")})
+    EXPECT_THAT(refusal(path, 403, owner), HasSubstr("is shown to that key alone")) << path;
+  refusal(blob, 404, owner);
+  EXPECT_EQ(get("/runs/r3", owner).status, 200);
 }
 
 }  // namespace

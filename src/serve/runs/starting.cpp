@@ -121,7 +121,7 @@ Handled start_run(RunDesk& desk, RunCall& call) {
 // It ends in order, as by Ctrl-C: what is done stays, and it can be gone on with.
 Handled stop_run(RunDesk& desk, RunCall& call) {
   if (const auto any = starter_of(desk); !any) return std::unexpected(any.error());
-  LATHE_TRY(const FoldedRun* run, run_of(desk, call));
+  LATHE_TRY(const FoldedRun* run, run_listed(desk, call));
   const std::string id = run->id;
   LATHE_TRY(const ListedRun row, listed_run(desk, id));
   LATHE_TRY(const bool queued, in_queue(desk, id));

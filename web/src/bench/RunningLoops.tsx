@@ -1,7 +1,7 @@
 // The loops that run or wait.
 import { ago, clip, counted } from "../format";
 import { to_run } from "../router";
-import { now } from "../store";
+import { now, of_another } from "../store";
 import { Empty } from "../shell/States";
 import { Outcome } from "../shell/Outcome";
 import { Progress } from "../shell/Progress";
@@ -17,9 +17,9 @@ export function RunningLoops({ loops }: { loops: RunRow[] }) {
         <ul class="cards">
           {loops.map((row) => (
             <li key={row.id}>
-              <a class="card" href={to_run(row.id)}>
+              <a class="card" href={of_another(row) ? undefined : to_run(row.id)}>
                 <span class="card-head"><strong>{row.recipe}</strong><Outcome word={row.state} /></span>
-                <span class="dim">{clip(row.title, 120)}</span>
+                <span class="dim">{of_another(row) ? `of ${row.by}` : clip(row.title, 120)}</span>
                 {row.units !== null && <Progress done={row.units_passed ?? 0} of={row.units} />}
                 <span class="note">
                   {row.units === null ? counted(row.records, "record") : `${row.units_passed ?? 0} of ${counted(row.units, "unit")} passed`} · begun {ago(row.created_ms, now.value)}

@@ -1,7 +1,7 @@
 // All runs, newest first.
 import { ago, clip, counted, day_time } from "../format";
 import { to_run } from "../router";
-import { now, runs, runsNext } from "../store";
+import { now, of_another, runs, runsNext } from "../store";
 import { Empty, Heading, When } from "../shell/States";
 import { Outcome } from "../shell/Outcome";
 import { Progress } from "../shell/Progress";
@@ -12,8 +12,8 @@ import { BeginRun } from "./NewRun";
 function Row({ row }: { row: RunRow }) {
   return (
     <li>
-      <a class="run-row" href={to_run(row.id)}>
-        <span class="run-what"><strong>{row.recipe}</strong><span class="dim">{clip(row.title, 160)}</span></span>
+      <a class="run-row" href={of_another(row) ? undefined : to_run(row.id)}>
+        <span class="run-what"><strong>{row.recipe}</strong><span class="dim">{of_another(row) ? `of ${row.by}` : clip(row.title, 160)}</span></span>
         <Outcome word={row.state} />
         <span class="run-progress">
           {row.units !== null && <Progress done={row.units_passed ?? 0} of={row.units} />}
