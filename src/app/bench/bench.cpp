@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "app/bench/corpus.h"
 #include "ground/base/random.h"
@@ -39,6 +40,7 @@ class Bench {
   Result<std::vector<BenchRow>> run() {
     LATHE_TRY_STATUS(fits());
     LATHE_TRY_STATUS(warm_up());
+    LATHE_TRY_STATUS(look_at_rest());
     plan_prefill();
     plan_decode();
     plan_widths();
@@ -142,13 +144,54 @@ class Bench {
     return {};
   }
 
+  std::optional<double> joules() const { return plan_.joules ? plan_.joules() : std::nullopt; }
+
+  Status look_at_rest() {
+    if (!joules()) return {};
+    rows_.push_back({{"at rest", 1, "W", {}}, 1});
+    const double start = now();
+    const auto before = joules();
+    while (now() - start < static_cast<double>(plan_.rest.count()) / 1e3) {
+      if (stop_.raised()) return fail(ErrorKind::kCancelled, "stopped");
+      std::this_thread::sleep_for(Milliseconds(20));
+    }
+    const auto after = joules();
+    if (!before || !after) return fail(ErrorKind::kUnavailable, "energy can no longer be read");
+    rest_watts_ = (*after - *before) / (now() - start);
+    add(0, *rest_watts_);
+    return {};
+  }
+
+  // Joules for each of so many tokens, in all and above rest; nothing where they cannot be read.
+  struct Energy {
+    std::size_t all, above;
+  };
+  std::optional<Energy> energy_rows(const std::string& of, std::size_t size) {
+    if (!rest_watts_) return std::nullopt;
+    const std::size_t all = row(of + ", energy", size, "J/tok");
+    return Energy{all, row(of + ", energy above rest", size, "J/tok")};
+  }
+  Status add_energy(const std::optional<Energy>& rows, const std::optional<double>& before,
+                    double start, std::size_t tokens) {
+    if (!rows) return {};
+    const auto after = joules();
+    if (!before || !after) return fail(ErrorKind::kUnavailable, "energy can no longer be read");
+    const double taken = *after - *before, seconds = now() - start;
+    add(rows->all, taken / static_cast<double>(tokens));
+    add(rows->above, (taken - *rest_watts_ * seconds) / static_cast<double>(tokens));
+    return {};
+  }
+
   void plan_prefill() {
     for (const std::size_t size : plan_.prompts) {
-      repeated([this, size, rates = row("prefill", size, "tok/s")]() -> Status {
+      const std::size_t rates = row("prefill", size, "tok/s");
+      repeated([this, size, rates, energy = energy_rows("prefill", size)]() -> Status {
         LATHE_TRY(auto engine, this->engine(size + infer::kChunk));
+        const auto before = joules();
+        const double start = now();
         LATHE_TRY(const Timeline timeline, time(*engine, {text(size)}, 1));
         add(rates, static_cast<double>(size) / timeline.first());
-        return {};
+        return add_energy(energy, before, start, size);
       });
     }
   }
@@ -176,10 +219,14 @@ class Bench {
     const std::size_t reads = row("decode, weights read", plan_.answer, "GB/s");
     const std::size_t plain = row("plain reads", plan_.answer, "GB/s");
     const std::size_t parts = row("decode, of plain reads", plan_.answer, "%");
-    repeated([this, rates, reads, plain, parts]() -> Status {
+    repeated([this, rates, reads, plain, parts,
+              energy = energy_rows("decode", plan_.answer)]() -> Status {
       LATHE_TRY(auto engine, this->engine(plan_.answer + 2 * infer::kChunk));
       const double before = plain_reads();
+      const auto taken = joules();
+      const double start = now();
       LATHE_TRY(const Timeline timeline, time(*engine, {text(4)}, plan_.answer));
+      LATHE_TRY_STATUS(add_energy(energy, taken, start, plan_.answer));
       const double given = (before + plain_reads()) / 2;
       const double rate =
           static_cast<double>(plan_.answer - 1) / (timeline.last() - timeline.first());
@@ -263,6 +310,7 @@ class Bench {
   std::vector<Row> rows_;
   std::vector<Task> tasks_;
   std::uint64_t texts_ = 0;
+  std::optional<double> rest_watts_;  // nothing: energy is not measured
 };
 
 }  // namespace

@@ -58,6 +58,42 @@ TEST_F(BenchModel, ReportsEveryPlannedSizeOnce) {
   }
 }
 
+// A counter that takes a joule at each look: between two looks there is one.
+TEST_F(BenchModel, JoulesOfPromptsAndAnswersStandApart) {
+  double taken = 0;
+  const auto rows = run({.repeat = 2,
+                         .prompts = {8},
+                         .answer = 4,
+                         .widths = {1},
+                         .streams = {1},
+                         .joules = [&] { return std::optional(taken += 1); },
+                         .rest = Milliseconds(40)});
+  ASSERT_TRUE(rows) << rows.error().message;
+  const auto figure = [&](std::string_view what) {
+    const auto row = std::ranges::find(*rows, what, &BenchRow::what);
+    EXPECT_NE(row, rows->end()) << what;
+    return row == rows->end() ? Figure() : row->figure();
+  };
+  EXPECT_EQ(figure("prefill, energy").median, 1.0 / 8);
+  EXPECT_EQ(figure("decode, energy").median, 1.0 / 4);
+  EXPECT_GT(figure("at rest").median, 0);
+  EXPECT_LE(figure("at rest").median, 1 / 0.04);
+  EXPECT_LT(figure("prefill, energy above rest").high, 1.0 / 8);
+  EXPECT_LT(figure("decode, energy above rest").high, 1.0 / 4);
+  // It can be read at first, and then no longer: no figure is made up.
+  int looks = 0;
+  const auto gone =
+      run({.repeat = 1,
+           .prompts = {8},
+           .answer = 4,
+           .widths = {1},
+           .streams = {1},
+           .joules = [&] { return ++looks < 5 ? std::optional(1.0 * looks) : std::nullopt; },
+           .rest = Milliseconds(1)});
+  ASSERT_FALSE(gone);
+  EXPECT_THAT(gone.error().message, HasSubstr("can no longer be read"));
+}
+
 TEST_F(BenchModel, RefusesWhatGoesBeyondTheContext) {
   const auto rows = run({.prompts = {1'000'000}});
   ASSERT_FALSE(rows);

@@ -174,6 +174,24 @@ TEST(Drive, TheFrontierIsWhatNothingBeatsInBoth) {
   EXPECT_EQ(frontier_of(list), (std::vector<bool>{true, true, false, true}));
 }
 
+// Ranks by python's exact binomials.
+TEST(Drive, WhereA95thPercentileLies) {
+  const auto ranks = [](std::size_t n) {
+    std::vector<double> values(n);
+    for (std::size_t i = 0; i < n; ++i) values[i] = static_cast<double>(n - i);
+    const auto within = spread_of(values).p95_interval;
+    return within ? std::pair(within->low, within->high) : std::pair(0.0, 0.0);
+  };
+  EXPECT_EQ(ranks(71), std::pair(0.0, 0.0)) << "none of so few need lie above it";
+  EXPECT_EQ(ranks(72), std::pair(64.0, 72.0));
+  EXPECT_EQ(ranks(100), std::pair(90.0, 100.0));
+  EXPECT_EQ(ranks(200), std::pair(184.0, 197.0));
+  EXPECT_EQ(ranks(1000), std::pair(936.0, 964.0));
+  EXPECT_EQ(to_json(spread_of(std::vector<double>(72, 5)))["p95_interval"],
+            (Json{{"low", "5"}, {"high", "5"}}));
+  EXPECT_EQ(to_json(spread_of({7}))["p95_interval"], Json());
+}
+
 TEST(Drive, PercentilesNeedEnoughOfThem) {
   std::vector<double> values(19, 1);
   EXPECT_FALSE(spread_of(values).p95);

@@ -40,11 +40,15 @@ std::string load_of(const Json& point) {
 // Milliseconds of a spread: the median, its range, and the percentile that n allows.
 std::string spread_cell(const Json& spread) {
   if (json_int(spread, "n", 0) == 0) return "<td>–";
-  const Json& p95 = json_at(spread, "p95");
-  return fmt::format(
-      "<td>{:.1f} <span class=dim>({:.1f} … {:.1f}, {})</span>", number(spread, "median"),
-      number(spread, "low"), number(spread, "high"),
-      p95.is_string() ? fmt::format("p95 {:.1f}", number(spread, "p95")) : "n too small for p95");
+  const Json &p95 = json_at(spread, "p95"), &within = json_at(spread, "p95_interval");
+  const std::string interval =
+      within.is_object()
+          ? fmt::format(" [{:.1f} … {:.1f}]", number(within, "low"), number(within, "high"))
+          : "";
+  return fmt::format("<td>{:.1f} <span class=dim>({:.1f} … {:.1f}, {})</span>",
+                     number(spread, "median"), number(spread, "low"), number(spread, "high"),
+                     p95.is_string() ? fmt::format("p95 {:.1f}{}", number(spread, "p95"), interval)
+                                     : "n too small for p95");
 }
 
 std::string rows_html(const Json& rows) {

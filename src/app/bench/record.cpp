@@ -207,6 +207,16 @@ Json program_json() {
                                    )}};
 }
 
+// Of lines "name : value", the first one's value; "": none has the name.
+std::string field_of(std::string_view text, std::string_view name) {
+  for (const std::string_view line : split_lines(text)) {
+    const auto colon = line.find(':');
+    if (colon != line.npos && trim(line.substr(0, colon)) == name)
+      return std::string(trim(line.substr(colon + 1)));
+  }
+  return {};
+}
+
 Json machine_json(int threads) {
   const Machine machine = read_machine();
   utsname system{};
@@ -217,7 +227,13 @@ Json machine_json(int threads) {
   for (const Accelerator& each : machine.accelerators)
     accelerators.push_back({{"kind", each.kind}, {"name", each.name}, {"driver", each.driver}});
   const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(); };
+  const auto said = [](const std::string& text, std::string_view name) {
+    const auto value = field_of(text, name);
+    return value.empty() ? Json() : Json(value);
+  };
   return {{"cpu", machine.cpu},
+          {"microcode", said(cpuinfo, "microcode")},
+          {"affinity", said(sysfs_text("/proc/self/status").value_or(""), "Cpus_allowed_list")},
           {"isa", machine.isa},
           {"cores", or_null(machine.cores)},
           {"processors", or_null(machine.threads)},

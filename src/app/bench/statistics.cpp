@@ -16,6 +16,27 @@ double nearest_rank(const std::vector<double>& sorted, double share) {
   return sorted[std::max<std::size_t>(rank, 1) - 1];
 }
 
+// By order statistics (Hahn and Meeker, Statistical Intervals, 5.2): of n values, how many lie
+// below the percentile is binomial, so that the r-th of them lies above it no more often than
+// in 2.5 % of all cases, and the s-th below it no more often.
+std::optional<Interval> interval_of_p95(const std::vector<double>& sorted) {
+  constexpr double kShare = 0.95, kEach = 0.025;
+  const std::size_t n = sorted.size();
+  const auto count = static_cast<double>(n);
+  std::optional<std::size_t> low, high;
+  double below = 0;  // how likely at most k values lie below
+  double log_term = count * std::log1p(-kShare);
+  for (std::size_t k = 0; k < n && !high; ++k) {
+    below += std::exp(log_term);
+    if (below <= kEach) low = k + 1;
+    if (below >= 1 - kEach) high = k + 1;
+    log_term += std::log(count - static_cast<double>(k)) - std::log(static_cast<double>(k) + 1) +
+                std::log(kShare) - std::log1p(-kShare);
+  }
+  if (!low || !high) return std::nullopt;
+  return Interval{sorted[*low - 1], sorted[*high - 1]};
+}
+
 Json number_or_null(const std::optional<double>& value) {
   return value ? Json(decimal(*value)) : Json();
 }
@@ -30,11 +51,12 @@ Figure figure_of(std::vector<double> values) {
 }
 
 Spread spread_of(std::vector<double> values) {
-  Spread spread{.n = values.size(), .figure = {}, .p95 = {}, .p99 = {}};
+  Spread spread{.n = values.size(), .figure = {}, .p95 = {}, .p99 = {}, .p95_interval = {}};
   if (values.empty()) return spread;
   std::sort(values.begin(), values.end());
   spread.figure = figure_of(values);
   if (spread.n >= kFewestForP95) spread.p95 = nearest_rank(values, 0.95);
+  if (spread.n >= kFewestForP95) spread.p95_interval = interval_of_p95(values);
   if (spread.n >= kFewestForP99) spread.p99 = nearest_rank(values, 0.99);
   return spread;
 }
@@ -98,6 +120,9 @@ Json to_json(const Spread& spread) {
   json["n"] = spread.n;
   json["p95"] = number_or_null(spread.p95);
   json["p99"] = number_or_null(spread.p99);
+  json["p95_interval"] = nullptr;
+  if (const auto& within = spread.p95_interval)
+    json["p95_interval"] = {{"low", decimal(within->low)}, {"high", decimal(within->high)}};
   return json;
 }
 

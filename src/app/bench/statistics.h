@@ -16,6 +16,10 @@ struct Figure {
 };
 Figure figure_of(std::vector<double> values);  // at least one
 
+struct Interval {
+  double low = 0, high = 0;
+};
+
 // How many values a percentile needs before it is said.
 inline constexpr std::size_t kFewestForP95 = 20, kFewestForP99 = 100;
 
@@ -23,15 +27,15 @@ struct Spread {
   std::size_t n = 0;  // 0: the rest says nothing
   Figure figure;
   std::optional<double> p95, p99;  // by nearest rank; absent: n is too small
+  // Where the 95th percentile of all that could have been measured lies, with 95 % confidence,
+  // whatever the distribution: two of the sorted values. Absent: n is too small for it.
+  std::optional<Interval> p95_interval;
 
   // The highest percentile that there is, else the largest value: what a rule about tails reads.
   double tail() const { return p99 ? *p99 : p95 ? *p95 : figure.high; }
 };
 Spread spread_of(std::vector<double> values);
 
-struct Interval {
-  double low = 0, high = 0;
-};
 // Where a share lies, with 95 % confidence, of which `hits` in `n` were seen: Wilson's score
 // interval (1927). Of none in 0: [0, 1].
 Interval wilson_interval(std::size_t hits, std::size_t n);
@@ -48,7 +52,8 @@ Json decimal_or_null(const std::optional<double>& value);
 // The same back; nullopt: it is none, or not finite.
 std::optional<double> parse_decimal(std::string_view text);
 
-// {"median", "low", "high"}, and {"n", …, "p95", "p99"} with null where n is too small.
+// {"median", "low", "high"}, and {"n", …, "p95", "p99", "p95_interval": {"low", "high"}} with null
+// where n is too small.
 Json to_json(const Figure& figure);
 Json to_json(const Spread& spread);
 

@@ -10,6 +10,8 @@ std::string range(const Spread& spread) {
   std::string text = fmt::format("{:.1f} ms ({:.1f} … {:.1f}", spread.figure.median,
                                  spread.figure.low, spread.figure.high);
   if (spread.p95) text += fmt::format(", p95 {:.1f}", *spread.p95);
+  if (const auto& within = spread.p95_interval)
+    text += fmt::format(" [{:.1f} … {:.1f}]", within->low, within->high);
   if (spread.p99) text += fmt::format(", p99 {:.1f}", *spread.p99);
   if (!spread.p95) text += fmt::format(", n {} too small for p95", spread.n);
   return text + ")";

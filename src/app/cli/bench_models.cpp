@@ -53,6 +53,9 @@ Status measure_engine(const App& app, const BenchFlags& flags, const std::string
   say(app, fmt::format("loaded in {:.2f} s ({:.2f} GB/s), resident {}, weights {}\n",
                        local.load_seconds, static_cast<double>(bytes) / local.load_seconds / 1e9,
                        format_bytes(resident), format_bytes(local.model->weight_bytes())));
+  EnergyMeter meter;
+  plan.joules = [&meter] { return meter.joules(); };
+  if (!meter.joules()) say(app, fmt::format("energy: {}\n", meter.description()));
   LATHE_TRY(const auto rows,
             bench_model(*local.model, *local.tokenizer, *local.team, plan, *app.stop,
                         [&](const BenchRow& row) { say(app, row_line(row)); }));
