@@ -121,6 +121,14 @@ class Grid(Base):
         self.write("t.json", json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n")
         self.refused("bench", "verify", "t.json", say="grid.rows[0]")
 
+    def test_as_a_page(self):
+        self.grid("--html", "grid.html", seeds=1)
+        page = (self.dir / "grid.html").read_text()
+        self.assertIn("40.0 % <span class=dim>(16.8 … 68.7)</span>", page)
+        self.assertIn("<td>3<td>1<td>6<td>0<td>0<td>0.125</tr>", page)
+        self.assertEqual(page.count("<svg"), 2, "an interval a model")
+        self.refused("bench", "grid", "--run", "last", "--html", "grid.html", say="grid.html")
+
     def test_signed(self):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.dir / "key")], check=True)
         self.grid("--out", "r.json", "--sign", "key", seeds=1)

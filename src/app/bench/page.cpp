@@ -2,6 +2,7 @@
 #include "app/bench/page.h"
 
 #include "app/bench/chart.h"
+#include "app/bench/grid_page.h"
 #include "app/bench/statistics.h"
 #include "ground/base/text.h"
 #include "show/run/html_parts.h"
@@ -229,7 +230,9 @@ std::string bench_page(const Json& record) {
       if (each.is_string()) objections.push_back(each.get<std::string>());
   if (!objections.empty())
     html += "<p class=bad>Not for publication: " + html_text(join(objections, "; ")) + ".</p>";
-  for (const Json& model : json_at(record, "models")) html += model_html(model);
+  html += grid_html(record);
+  if (!json_at(record, "grid").is_object())
+    for (const Json& model : json_at(record, "models")) html += model_html(model);
   return html + "</body></html>\n";
 }
 

@@ -105,7 +105,8 @@ Result<int> show_grid(const App& app, const GridFlags& flags, const books::Journ
     print_raw(record_text(record));
   else
     print(grid_lines(grid) + error_lines(grid) + fmt::format("run {}\n", run.id()));
-  LATHE_TRY_STATUS(write_record(app, {.out = flags.out, .sign = flags.sign}, record));
+  LATHE_TRY_STATUS(
+      write_record(app, {.out = flags.out, .html = flags.html, .sign = flags.sign}, record));
   if (!run.state().ended) return kExitStopped;
   return objections_to(grid).empty() ? kExitPassed : kExitNotJudged;
 }
@@ -113,7 +114,8 @@ Result<int> show_grid(const App& app, const GridFlags& flags, const books::Journ
 }  // namespace
 
 Result<int> run_grid(const App& app, GridFlags flags) {
-  LATHE_TRY_STATUS(check_record_files({.out = flags.out, .sign = flags.sign}, flags.force));
+  LATHE_TRY_STATUS(
+      check_record_files({.out = flags.out, .html = flags.html, .sign = flags.sign}, flags.force));
   View view(app, flags.drive.verbose);
   loop::Observer* observer = app.json ? nullptr : &view;
   if (!flags.run.empty()) {
@@ -160,6 +162,7 @@ void add_grid_flags(CLI::App& command, GridFlags& flags) {
   command.add_option("--run", flags.run,
                      "Go on with this run (its id, the beginning of it, or \"last\"), and show it");
   command.add_option("--out", flags.out, "Write the record as JSON");
+  command.add_option("--html", flags.html, "Write it as a page");
   command.add_option("--sign", flags.sign, "Sign --out with this SSH key: FILE.sig beside it");
   add_force_flag(command, flags.force);
   command.add_option("--set", flags.set, "Change a value of the recipe: --set unit.seeds=5")

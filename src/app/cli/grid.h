@@ -19,7 +19,7 @@ std::string grid_lines(const Grid& grid);
 struct GridFlags {
   std::string recipe, input;
   std::string run;  // one that is gone on with, instead
-  std::string out, sign;
+  std::string out, html, sign;
   bool force = false;
   std::vector<std::string> set;
   DriveFlags drive;
