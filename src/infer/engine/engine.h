@@ -74,6 +74,9 @@ enum class StopReason { kEndToken, kStopString, kLength, kGrammarDeadEnd, kCance
 // "end" "stop" "length" "grammar" "cancelled"
 std::string_view stop_reason_name(StopReason reason);
 
+// Tokens of one step that reads several texts.
+inline constexpr std::size_t kReadTogether = 512;
+
 struct SequenceUsage {
   std::size_t prompt_tokens = 0;
   std::size_t cached_tokens = 0;  // of the prompt, taken over from earlier work
@@ -161,6 +164,8 @@ class Engine {
     Reading(const Reading&) = delete;
     Reading& operator=(const Reading&) = delete;
     Result<bool> step();  // true: done
+    bool done() const { return at_ == text_.size(); }
+    std::size_t left() const { return text_.size() - at_; }  // positions
     // What the model's head makes of the pooled text: a reranker's scores, or an embedding …
     std::vector<float> values() const;
     std::vector<float> vector() const;  // … of length 1
@@ -169,6 +174,10 @@ class Engine {
     friend class Engine;
     Reading(Engine& engine, Prompt text, Pooling pooling, OnLogits on_logits,
             std::shared_ptr<const Adapter> adapter);
+    struct Piece;
+    // What of it a step takes that has room for so many tokens, and rows of them; nothing: none.
+    std::optional<Piece> next(std::size_t tokens, std::size_t rows) const;
+    void take(std::span<const float> values);
     void pool(std::span<const float> hidden);
     std::size_t pooled() const { return pooling_ == Pooling::kMean ? text_.size() : 1; }
     void promise(std::uint64_t bytes);
@@ -187,6 +196,10 @@ class Engine {
   // The same for the logits of every position.
   Result<std::unique_ptr<Reading>> score(Prompt text, OnLogits on_logits,
                                          std::shared_ptr<const Adapter> adapter);
+  // The next piece of each, in one step, as far as it goes: of the first in any case, of those
+  // behind it up to kReadTogether tokens in all. Their bits are those of each alone. kUnavailable:
+  // there is no memory for the first one's; the others wait for theirs.
+  Status step(std::span<Reading* const> readings);
   Result<std::vector<float>> embed(const Prompt& text, Pooling pooling);
   // What the head makes of each token, row by row (Blueprint::text_width()).
   Status hidden(const Prompt& text, const std::function<void(std::span<const float>)>& row);
@@ -230,8 +243,14 @@ class Engine {
   std::optional<TokenId> next_token(Sequence& sequence, std::span<const float> logits);
   void finish(Sequence& sequence, StopReason reason, TokenEvent event, const Sink& sink);
   Status check_reading(const Prompt& text) const;
-  Status fill(SequenceMemory& memory, Slice slice, OutputKind kind,
-              const std::function<void(std::span<const float>)>& row);
+  // A run of tokens whose rows somebody takes.
+  struct Read {
+    Slice slice;
+    SequenceMemory* memory;
+    std::function<void(std::span<const float>)> row;
+  };
+  bool has_room(std::span<const Read> reads, BlockCounts& blocks, std::uint64_t& needed) const;
+  Status fill(std::span<Read> reads, OutputKind kind);
 
   std::unique_ptr<Executor> executor_;
   const Tokenizer* tokenizer_;

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <set>
 
 #include "ground/sys/machine.h"
@@ -320,6 +321,67 @@ TEST(Engine, EmbeddingsAreReadPieceByPiece) {
   }
   EXPECT_GT(pieces, 3);
   EXPECT_EQ(reading->vector(), *whole);
+}
+
+// Encoders read whole texts, others as much as a step holds; all of them the bits of each alone.
+TEST(Engine, TextsAreReadSideBySide) {
+  std::mt19937 random(16);
+  for (const char* name : {"bert", "modern-bert-rank", "llama-q4_0", "gemma3"}) {
+    Loaded loaded(name);
+    auto engine = loaded.engine();
+    const bool encoder = !engine->executor().blueprint().generates;
+    for (const Pooling pooling : {Pooling::kMean, Pooling::kCls, Pooling::kLast}) {
+      std::vector<std::vector<TokenId>> texts;
+      for (const std::size_t wanted : {3, 40, 1, 120, 17, 64, 90, 2, 33}) {
+        const std::size_t size = std::min(wanted, engine->options().context);
+        texts.emplace_back();
+        for (std::size_t i = 0; i < size; ++i)
+          texts.back().push_back(static_cast<TokenId>(random() % 100));
+      }
+      std::deque<std::unique_ptr<Engine::Reading>> readings;
+      for (const auto& text : texts) {
+        auto reading = engine->read(text, pooling);
+        ASSERT_TRUE(reading) << name << ": " << reading.error().message;
+        readings.push_back(std::move(*reading));
+      }
+      std::size_t at = 0, steps = 0;
+      for (; !readings.empty(); ++steps) {
+        std::vector<Engine::Reading*> together;
+        for (const auto& reading : readings) together.push_back(reading.get());
+        const Status status = engine->step(together);
+        ASSERT_TRUE(status) << status.error().message;
+        for (; !readings.empty() && readings.front()->done(); readings.pop_front(), ++at) {
+          EXPECT_EQ(readings.front()->vector(), *engine->embed(texts[at], pooling))
+              << name << " " << at;
+        }
+      }
+      EXPECT_EQ(at, texts.size());
+      if (encoder) {
+        EXPECT_LT(steps, texts.size()) << name;
+      }
+    }
+  }
+}
+
+// What has no memory now waits, and the first one goes on.
+TEST(Engine, TextsBehindTheFirstWaitForMemory) {
+  Loaded loaded("llama-q4_0");
+  auto roomy = loaded.engine();
+  auto engine = loaded.engine({.kv_tokens = 3 * kChunk});
+  std::mt19937 random(17);
+  const auto first = random_prompt(random, kChunk + 20), second = random_prompt(random, 30);
+  auto reading = *engine->read(first, Pooling::kLast);
+  auto behind = *engine->read(second, Pooling::kLast);
+  EXPECT_EQ(engine->read(first, Pooling::kLast).error().kind, ErrorKind::kUnavailable);
+  while (!reading->done() || !behind->done()) {
+    std::vector<Engine::Reading*> together;
+    if (!reading->done()) together.push_back(reading.get());
+    if (!behind->done()) together.push_back(behind.get());
+    const Status status = engine->step(together);
+    ASSERT_TRUE(status) << status.error().message;
+  }
+  EXPECT_EQ(reading->vector(), *roomy->embed(first, Pooling::kLast));
+  EXPECT_EQ(behind->vector(), *roomy->embed(second, Pooling::kLast));
 }
 
 TEST(Engine, APrefixIsPaidOnce) {

@@ -13,12 +13,14 @@ namespace {
 // Once measuring steps has taken so long, each width is measured once more at most.
 constexpr double kMeasureSeconds = 0.25;
 
-// The next `most` positions, or what is left, without a cut through rows that see each other.
+// The next `most` positions, or what is left, without a cut through rows that see each other; each
+// gives a row.
 Slice piece_of(const Prompt& text, std::size_t from, std::size_t most, const Adapter* adapter) {
   const std::size_t count = uncut(text.rows(), from, std::min(most, text.size() - from));
   return {.tokens = std::span(text.ids()).subspan(from, count),
           .first_position = from,
           .rows = text.rows(),
+          .outputs = count,
           .adapter = adapter};
 }
 
@@ -43,29 +45,49 @@ Status Engine::check_text(const Prompt& text) const {
   return check_prompt(text, executor_->options().step_outputs(), "text");
 }
 
-// One run: as many tokens as there are rows of output.
-Status Engine::fill(SequenceMemory& memory, Slice slice, OutputKind kind,
-                    const std::function<void(std::span<const float>)>& row) {
-  slice.memory = &memory;
-  slice.outputs = slice.tokens.size();
-  const std::size_t from = slice.first_position, end = from + slice.tokens.size();
-  const BlockCounts blocks = memory.blocks_needed(from, end);
+// What all of them take together; false: more than is free.
+bool Engine::has_room(std::span<const Read> reads, BlockCounts& blocks,
+                      std::uint64_t& needed) const {
+  blocks.clear();
+  needed = 0;
+  for (const Read& read : reads) {
+    const std::size_t from = read.slice.first_position;
+    const BlockCounts more = read.memory->blocks_needed(from, from + read.slice.tokens.size());
+    blocks.resize(more.size());
+    for (std::size_t g = 0; g < more.size(); ++g) {
+      blocks[g] += more[g];
+      needed += more[g] * cache_->store().pool(g).block_bytes();
+    }
+  }
+  return needed + promised_bytes() <= cache_->admissible();
+}
+
+// One run.
+Status Engine::fill(std::span<Read> reads, OutputKind kind) {
+  BlockCounts blocks;
   std::uint64_t needed = 0;
-  for (std::size_t g = 0; g < blocks.size(); ++g)
-    needed += blocks[g] * cache_->store().pool(g).block_bytes();
-  const std::uint64_t promised = promised_bytes(), most = cache_->admissible();
-  if (needed + promised > most) {
-    return fail(ErrorKind::kUnavailable, "{} tokens need {} of KV more; {} of {} are free", end,
-                format_bytes(needed), format_bytes(most - std::min(promised, most)),
-                format_bytes(cache_->capacity()));
+  if (!has_room(reads, blocks, needed)) {
+    const std::uint64_t promised = promised_bytes(), most = cache_->admissible();
+    return fail(ErrorKind::kUnavailable, "{} tokens need {} of KV more; {} of {} are free",
+                reads[0].slice.first_position + reads[0].slice.tokens.size(), format_bytes(needed),
+                format_bytes(most - std::min(promised, most)), format_bytes(cache_->capacity()));
   }
   cache_->make_room(blocks);
-  LATHE_TRY_STATUS(memory.prepare(from, end));
+  std::vector<Slice> slices;
+  for (Read& read : reads) {
+    const std::size_t from = read.slice.first_position;
+    LATHE_TRY_STATUS(read.memory->prepare(from, from + read.slice.tokens.size()));
+    read.slice.memory = read.memory;
+    slices.push_back(read.slice);
+  }
   LATHE_TRY_STATUS(executor_->lost());
-  executor_->run({&slice, 1}, kind);
+  executor_->run(slices, kind);
   LATHE_TRY_STATUS(executor_->lost());
-  memory.settle(end);
-  for (std::size_t i = 0; i < slice.outputs; ++i) row(executor_->output(i));
+  std::size_t row = 0;
+  for (const Read& read : reads) {
+    read.memory->settle(read.slice.first_position + read.slice.tokens.size());
+    for (std::size_t i = 0; i < read.slice.outputs; ++i) read.row(executor_->output(row++));
+  }
   return {};
 }
 
@@ -76,9 +98,9 @@ Status Engine::logits(const Prompt& text, const std::function<void(std::span<con
   SequenceMemory memory(cache_->store());
   const std::size_t most = executor_->options().step_outputs();
   for (std::size_t from = 0; from < text.size();) {
-    const Slice piece = piece_of(text, from, most, adapter);
-    LATHE_TRY_STATUS(fill(memory, piece, OutputKind::kLogits, row));
-    from += piece.tokens.size();
+    Read piece{piece_of(text, from, most, adapter), &memory, row};
+    LATHE_TRY_STATUS(fill({&piece, 1}, OutputKind::kLogits));
+    from += piece.slice.tokens.size();
   }
   return {};
 }
@@ -94,9 +116,9 @@ Status Engine::hidden(const Prompt& text, const std::function<void(std::span<con
   const std::size_t most = executor_->options().step_outputs();
   const auto headed = [&](std::span<const float> values) { row(executor_->head(values)); };
   for (std::size_t from = 0; from < text.size();) {
-    const Slice piece = piece_of(text, from, most, nullptr);
-    LATHE_TRY_STATUS(fill(memory, piece, OutputKind::kHidden, headed));
-    from += piece.tokens.size();
+    Read piece{piece_of(text, from, most, nullptr), &memory, headed};
+    LATHE_TRY_STATUS(fill({&piece, 1}, OutputKind::kHidden));
+    from += piece.slice.tokens.size();
   }
   return {};
 }
@@ -112,8 +134,8 @@ Result<std::vector<double>> Engine::measure_steps() {
     for (int i = 0; i < (spent < kMeasureSeconds ? 2 : 1); ++i) {
       SequenceMemory memory(cache_->store());
       const auto start = std::chrono::steady_clock::now();
-      LATHE_TRY_STATUS(fill(memory, piece_of(text, 0, width, nullptr), OutputKind::kLogits,
-                            [](std::span<const float>) {}));
+      Read piece{piece_of(text, 0, width, nullptr), &memory, [](std::span<const float>) {}};
+      LATHE_TRY_STATUS(fill({&piece, 1}, OutputKind::kLogits));
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
       best = std::min(best, took.count());
       spent += took.count();
@@ -190,22 +212,88 @@ void Engine::Reading::pool(std::span<const float> hidden) {
   for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += static_cast<double>(hidden[i]);
 }
 
-Result<bool> Engine::Reading::step() {
-  const ExecutorOptions& options = engine_->executor_->options();
-  const Slice piece = piece_of(text_, at_, options.step_outputs(), adapter_.get());
-  promise(0);  // what this step takes is no longer to come
-  const auto row = [&](std::span<const float> values) {
-    if (on_logits_)
-      on_logits_(at_, values);
-    else
-      pool(values);
-    ++at_;
-  };
+// How much of the text one step takes, and how many of its last tokens give a row.
+struct Engine::Reading::Piece {
+  Slice slice;
+  std::size_t skipped;  // tokens before those that give one
+};
+
+std::optional<Engine::Reading::Piece> Engine::Reading::next(std::size_t tokens,
+                                                            std::size_t rows) const {
+  const bool first = pooling_ == Pooling::kCls && at_ == 0;
+  const bool all = on_logits_ || pooling_ == Pooling::kMean || first;
+  Slice slice = piece_of(text_, at_, all ? std::min(tokens, rows) : tokens, adapter_.get());
+  const std::size_t count = slice.tokens.size();
+  const bool whole = at_ + count == text_.size();
+  if (!all) slice.outputs = pooling_ == Pooling::kLast && whole ? 1 : 0;
+  // An encoder's text is read in one, or not yet.
+  if (count == 0 || slice.outputs > rows || (!whole && !engine_->executor_->blueprint().generates))
+    return std::nullopt;
+  return Piece{slice, count - slice.outputs};
+}
+
+void Engine::Reading::take(std::span<const float> values) {
+  if (on_logits_)
+    on_logits_(at_, values);
+  else
+    pool(values);
+  ++at_;
+}
+
+Status Engine::step(std::span<Reading* const> readings) {
+  const ExecutorOptions& options = executor_->options();
+  std::size_t tokens = options.step_tokens, rows = options.step_outputs();
+  std::vector<Read> reads;
+  std::vector<Reading*> taking;
+  BlockCounts blocks;
+  std::uint64_t needed = 0;
+  for (Reading* reading : readings) {
+    LATHE_CHECK(reading->engine_ == this && !reading->done());
+    const bool alone = reads.empty();
+    if (!alone &&
+        static_cast<bool>(reading->on_logits_) != static_cast<bool>(taking.front()->on_logits_))
+      break;
+    const auto piece = reading->next(tokens, rows);
+    if (!piece) {
+      if (alone) return invalid("a part of the text that is read at once is too long for a step");
+      break;
+    }
+    const std::uint64_t promised = reading->promised_;
+    reading->promise(0);  // what this step takes is no longer to come
+    const std::size_t behind = reading->at_ + piece->skipped;
+    reads.push_back(
+        {piece->slice, &reading->memory_, [reading, behind](std::span<const float> values) {
+           reading->at_ = std::max(reading->at_, behind);
+           reading->take(values);
+         }});
+    if (!alone && !has_room(reads, blocks, needed)) {
+      reads.pop_back();
+      reading->promise(promised);
+      break;
+    }
+    taking.push_back(reading);
+    tokens =
+        std::min(alone ? std::max(kReadTogether, piece->slice.tokens.size()) : tokens, tokens) -
+        piece->slice.tokens.size();
+    rows -= piece->slice.outputs;
+    if (tokens == 0) break;
+  }
   const Status status =
-      engine_->fill(memory_, piece, on_logits_ ? OutputKind::kLogits : OutputKind::kHidden, row);
-  promise(memory_.bytes_left(at_, claim_of(text_.size(), options)));
-  LATHE_TRY_STATUS(status);
-  return at_ == text_.size();
+      fill(reads, taking.front()->on_logits_ ? OutputKind::kLogits : OutputKind::kHidden);
+  for (std::size_t i = 0; i < taking.size(); ++i) {
+    Reading& reading = *taking[i];
+    const Slice& slice = reads[i].slice;
+    if (status) reading.at_ = slice.first_position + slice.tokens.size();
+    reading.promise(
+        reading.memory_.bytes_left(reading.at_, claim_of(reading.text_.size(), options)));
+  }
+  return status;
+}
+
+Result<bool> Engine::Reading::step() {
+  Reading* self = this;
+  LATHE_TRY_STATUS(engine_->step({&self, 1}));
+  return done();
 }
 
 std::vector<float> Engine::Reading::values() const {

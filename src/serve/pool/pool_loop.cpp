@@ -213,7 +213,7 @@ void PoolLoop::cancel(ModelHost::Id id) {
       const auto index = static_cast<std::size_t>(found - queue->begin());
       auto job = queue == &place->waiting ? take_waiting(*place, index) : std::move(*found);
       if (queue == &place->reading) queue->erase(found);
-      job->reading.reset();
+      job->readings.clear();
       end(*place, std::move(job), Error{ErrorKind::kCancelled, "the request was cancelled"});
       return tell_ends();
     }
@@ -536,7 +536,7 @@ void PoolLoop::lose(Place& place, const Error& why) {
   const Error error{why.kind, why.message, "model_lost"};
   for (auto& [sequence, job] : std::exchange(place.running, {})) end(place, std::move(job), error);
   for (auto& job : std::exchange(place.reading, {})) {
-    job->reading.reset();
+    job->readings.clear();
     end(place, std::move(job), error);
   }
   leave_memory(place);

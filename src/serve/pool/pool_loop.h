@@ -85,7 +85,8 @@ struct PoolJob {
   std::vector<std::vector<infer::TokenId>> texts;
   ModelHost::OnEmbeddings on_embeddings;
   Embeddings embeddings;
-  std::unique_ptr<infer::Engine::Reading> reading;  // of a text to embed, or of a prompt to score
+  // Of texts to embed, the first one that is not done before; or of a prompt to score.
+  std::deque<std::unique_ptr<infer::Engine::Reading>> readings;
   // … or a sound to be written down, …
   std::shared_ptr<const ListenerFile> listener;
   ModelHost::OnTranscript on_transcript;
@@ -210,6 +211,7 @@ class PoolLoop {
   Place* next_place();
   void step(Place& place);
   // What steps read, write and take: pool_steps.cpp.
+  Result<bool> open_readings(Place& place, PoolJob& job);
   bool read_on(Place& place);
   bool score_on(Place& place);
   void deliver(Place& place, infer::TokenEvent event);

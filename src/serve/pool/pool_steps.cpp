@@ -39,7 +39,7 @@ bool PoolLoop::score_on(Place& place) {
   PoolJob& job = *place.reading.front();
   const infer::GenerationRequest& generation = job.prepared.generation;
   Result<bool> done = false;
-  if (!job.reading) {
+  if (job.readings.empty()) {
     auto reading = place.engine->score(
         generation.prompt,
         [&job](std::size_t position, std::span<const float> logits) {
@@ -48,13 +48,13 @@ bool PoolLoop::score_on(Place& place) {
         generation.adapter);
     if (!reading && reading.error().kind == ErrorKind::kUnavailable) return false;
     if (reading)
-      job.reading = std::move(*reading);
+      job.readings.push_back(std::move(*reading));
     else
       done = std::unexpected(reading.error());
   }
-  if (done) done = job.reading->step();
+  if (done) done = job.readings.front()->step();
   if (done && !*done) return true;
-  job.reading.reset();
+  job.readings.clear();
   auto ending = std::move(place.reading.front());
   place.reading.pop_front();
   if (!done) {
@@ -68,39 +68,53 @@ bool PoolLoop::score_on(Place& place) {
   return true;
 }
 
-// The next piece of the first text; false: there is no memory for it now.
-bool PoolLoop::read_on(Place& place) {
-  PoolJob& job = *place.reading.front();
-  if (job.prepared.score) return score_on(place);
+// The next texts of the job that a step may hold are opened; false: there is no memory for the
+// first one now. Errors: one of them cannot be read.
+Result<bool> PoolLoop::open_readings(Place& place, PoolJob& job) {
   const infer::Pooling pooling = place.front->blueprint().pooling == infer::Pooling::kNone
                                      ? infer::Pooling::kMean
                                      : place.front->blueprint().pooling;
-  const std::size_t index = job.embeddings.vectors.size();
-  Result<bool> done = false;
-  if (!job.reading) {
-    auto reading = place.engine->read(job.texts[index], pooling);
-    if (!reading && reading.error().kind == ErrorKind::kUnavailable) return false;
-    if (!reading) {
-      done = std::unexpected(reading.error());
-    } else {
-      job.reading = std::move(*reading);
-    }
+  std::size_t tokens = 0;
+  for (const auto& reading : job.readings) tokens += reading->left();
+  for (std::size_t next = job.embeddings.vectors.size() + job.readings.size();
+       next < job.texts.size() && (tokens < infer::kReadTogether || job.readings.empty()); ++next) {
+    auto reading = place.engine->read(job.texts[next], pooling);
+    if (!reading && reading.error().kind == ErrorKind::kUnavailable) return !job.readings.empty();
+    if (!reading) return std::unexpected(reading.error());
+    tokens += job.texts[next].size();
+    job.readings.push_back(std::move(*reading));
   }
-  if (done) done = job.reading->step();
-  if (done && !*done) return true;
-  if (done) {
-    job.embeddings.usage.prompt_tokens += static_cast<std::int64_t>(job.texts[index].size());
-    const infer::Blueprint& blueprint = place.front->blueprint();
+  return true;
+}
+
+// The next pieces of the first job's texts, side by side; false: there is no memory for them now.
+bool PoolLoop::read_on(Place& place) {
+  PoolJob& job = *place.reading.front();
+  if (job.prepared.score) return score_on(place);
+  const infer::Blueprint& blueprint = place.front->blueprint();
+  const Result<bool> open = open_readings(place, job);
+  if (open && !*open) return false;
+  Status status = open ? Status() : std::unexpected(open.error());
+  if (status) {
+    std::vector<infer::Engine::Reading*> together;
+    for (const auto& reading : job.readings) together.push_back(reading.get());
+    status = place.engine->step(together);
+  }
+  for (; status && !job.readings.empty() && job.readings.front()->done();
+       job.readings.pop_front()) {
+    const infer::Engine::Reading& done = *job.readings.front();
+    job.embeddings.usage.prompt_tokens +=
+        static_cast<std::int64_t>(job.texts[job.embeddings.vectors.size()].size());
     job.embeddings.vectors.push_back(
         blueprint.ranks
-            ? std::vector{static_cast<float>(infer::relevance_of(blueprint, job.reading->values()))}
-            : job.reading->vector());
+            ? std::vector{static_cast<float>(infer::relevance_of(blueprint, done.values()))}
+            : done.vector());
   }
-  job.reading.reset();
-  if (done && job.embeddings.vectors.size() < job.texts.size()) return true;
+  if (status && job.embeddings.vectors.size() < job.texts.size()) return true;
+  job.readings.clear();
   auto ending = std::move(place.reading.front());
   place.reading.pop_front();
-  end(place, std::move(ending), done ? std::nullopt : std::optional(done.error()));
+  end(place, std::move(ending), status ? std::nullopt : std::optional(status.error()));
   return true;
 }
 
