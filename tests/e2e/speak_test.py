@@ -122,6 +122,16 @@ class ServeSpeech(Server):
 class ServeModelSpeech(Server):
     """A model that speaks, served: the bytes are those of `lathe speak --model`."""
 
+    def spoken(self, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        connection.request("POST", "/v1/audio/speech", json.dumps(
+            {"model": "voice", "input": "the stone", "seed": 3, "response_format": "pcm", "stream_format": "audio"} | body))
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        self.assertEqual(answer.status, 200, data[:300])
+        return data
+
     def test_a_model_speaks(self):
         models = self.models
         shutil.copy(SOURCE / "tests/data/models/qwen3tts.gguf", models / "voice.gguf")
@@ -129,15 +139,12 @@ class ServeModelSpeech(Server):
         shutil.copy(SOURCE / "tests/data/media/qwen3tts.ref24k.wav", models / "anna.wav")
         (models / "models.toml").write_text('[model.voice]\nvoices = {anna = "anna.wav"}\n')
         self.start()
+        saids = []
         for args, body in (((), {}), (("--voice-from", models / "anna.wav", "--language", "english"), {"voice": "anna", "language": "english"})):
             said = subprocess.run(self.command("speak", "the stone", "--model", models / "voice.gguf", "--seed", "3", "--format", "pcm", *args),
                                   capture_output=True, cwd=self.dir, env=self.environment(), timeout=300).stdout
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
-            connection.request("POST", "/v1/audio/speech", json.dumps(
-                {"model": "voice", "input": "the stone", "seed": 3, "response_format": "pcm", "stream_format": "audio"} | body))
-            answer = connection.getresponse()
-            self.assertEqual((answer.status, answer.read()), (200, said))
-            connection.close()
+            self.assertEqual(self.spoken(body), said)
+            saids.append((body, said))
         listed = {each["id"]: each for each in self.call("/v1/models")["data"]}["voice"]
         self.assertEqual((listed["capabilities"], listed["voices"]), (["speech"], ["anna"]))
         error = self.call("/v1/audio/speech", {"model": "voice", "input": "x", "voice": "alloy"}, 400)["error"]
@@ -148,6 +155,27 @@ class ServeModelSpeech(Server):
         rows = {row["name"]: row for row in self.call("/v1/usage?by=model")["data"]}
         self.assertEqual((rows["voice"]["calls"], rows["voice"]["failed"]), (4, 2), "what was refused is a row, too")
         self.assertGreater(rows["voice"]["out"], 0)
+        # Through another server, which has no such model itself: the same samples, refusals and row.
+        far, there = self.process, rows["voice"]["out"]
+        self.models = self.dir / "none"
+        self.models.mkdir()
+        self.start("--remote", f"box={self.url}")
+        for body, said in saids:
+            self.assertEqual(self.spoken(body), said)
+            self.assertEqual(self.spoken(body | {"response_format": "wav", "stream_format": None})[44:], said)
+        again = {each["id"]: each for each in self.call("/v1/models")["data"]}["voice"]
+        for key in ("capabilities", "voices", "languages"):
+            self.assertEqual(again[key], listed[key])
+        error = self.call("/v1/audio/speech", {"model": "voice", "input": "x", "voice": "alloy"}, 400)["error"]
+        self.assertEqual(error["param"], "voice")
+        self.assertIn("anna", error["message"])
+        rows = {row["name"]: row for row in self.call("/v1/usage?by=model")["data"]}
+        # Both servers write into one ledger: each of these five calls is a row of either.
+        self.assertEqual((rows["voice"]["calls"], rows["voice"]["failed"]), (4 + 2 * 5, 2 + 2 * 1))
+        self.assertEqual(rows["voice"]["out"], there + 2 * 2 * there)
+        far.kill()
+        far.wait()
+        self.assertIn("box", self.call("/v1/audio/speech", {"model": "voice", "input": "x"}, 503)["error"]["message"])
         self.end()
 
 

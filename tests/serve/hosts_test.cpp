@@ -8,6 +8,7 @@
 
 #include <future>
 
+#include "ground/base/text.h"
 #include "serve/hosts/host_group.h"
 #include "serve/hosts/remote_host.h"
 #include "serve/server/api_routes.h"
@@ -329,6 +330,37 @@ TEST_F(Box, TranscriptsAreThoseOfTheServer) {
   EXPECT_EQ(there->usage.prompt_tokens, here->usage.prompt_tokens);
   EXPECT_EQ(there->usage.completion_tokens, here->usage.completion_tokens);
   EXPECT_EQ(write_down(*box, "bad").error().code, "unsupported_sound");
+}
+
+// Cut anywhere; a sound that breaks off, or that another than a server of sounds sends, is none.
+TEST(SpokenThere, SamplesComeAsTheyAreAndTheirEndIsSaid) {
+  std::vector<std::int16_t> heard;
+  const auto of = [&](const std::vector<std::string>& events) -> Result<Speech> {
+    heard.clear();
+    SpeechStream stream([&](std::span<const std::int16_t> more) {
+      heard.insert(heard.end(), more.begin(), more.end());
+    });
+    for (const std::string& event : events) LATHE_TRY_STATUS(stream.event(event));
+    return std::move(stream).finish();
+  };
+  const std::string done =
+      R"({"type": "speech.audio.done", "usage": {"input_tokens": 3, "output_tokens": 2}})";
+  const auto delta = [](std::string_view bytes) {
+    return dump_json({{"type", "speech.audio.delta"}, {"audio", to_base64(bytes)}});
+  };
+  const auto whole = of({delta("\x01\x02\xff"), delta(""), delta("\xff"), done});
+  ASSERT_TRUE(whole) << whole.error().message;
+  EXPECT_EQ(heard, (std::vector<std::int16_t>{0x201, -1}));
+  EXPECT_TRUE(whole->ended);
+  EXPECT_EQ(whole->usage.prompt_tokens, 3);
+  EXPECT_EQ(whole->usage.completion_tokens, 2);
+  EXPECT_TRUE(whole->usage.counted);
+  EXPECT_THAT(of({delta("ab")}).error().message, HasSubstr("cut off after 0.0 s"));
+  EXPECT_THAT(of({delta("abc"), done}).error().message, HasSubstr("cut off"));
+  EXPECT_THAT(of({delta("ab"), R"({"error": {"message": "it broke"}})"}).error().message,
+              HasSubstr("it broke"));
+  EXPECT_FALSE(of({"no json"}));
+  EXPECT_FALSE(of({R"({"type": "speech.audio.delta", "audio": "!!"})", done}));
 }
 
 TEST_F(Box, LoadsAndUnloadsThere) {

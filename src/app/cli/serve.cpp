@@ -409,7 +409,13 @@ Status serve(const App& app, const ServeFlags& flags) {
   if (linked != Reach::kLocal)
     tables.insert(tables.begin(), refused_here(serve::api_routes(own), flags.link));
   serve::SpeechDesk desk(app.program, kVoices);
-  tables.insert(tables.begin(), serve::speech_routes(desk, *hosts.pool));
+  std::vector<serve::RouteTable> spoken{serve::speech_routes(desk, *hosts.pool)};
+  if (!remotes.empty())
+    spoken = {serve::forwarded_only(serve::speech_routes(desk, *hosts.pool)),
+              serve::reach_only(serve::speech_routes(desk, here), Reach::kLocal),
+              serve::reach_only(serve::speech_routes(desk, near), Reach::kLan),
+              serve::speech_routes(desk, all)};
+  tables.insert(tables.begin(), spoken.begin(), spoken.end());
   tables.insert(tables.begin(), serve::usage_routes(
                                     *books, [&app] { return open_ledger(app); },
                                     [](const serve::Call& call) { return call.owner; }));

@@ -128,6 +128,13 @@ ModelHost::Id HostGroup::transcribe(const std::string& model, SoundRequest reque
                                                  std::move(on_segment), std::move(on_transcript)));
 }
 
+ModelHost::Id HostGroup::speak(const std::string& model, SpeechRequest request, Asker asker,
+                               OnSamples on_samples, OnSpeech on_speech) {
+  const std::size_t host = host_of(model);
+  return group_id(host, hosts_[host]->speak(model, std::move(request), std::move(asker),
+                                            std::move(on_samples), std::move(on_speech)));
+}
+
 ModelHost::Id HostGroup::tokenize(const std::string& model, std::string text, bool add_special,
                                   bool parse_special, OnTokens on_tokens) {
   const std::size_t host = host_of(model);

@@ -27,6 +27,8 @@ class HostGroup : public ModelHost {
           Asker asker, OnRelevance on_relevance) override;
   Id transcribe(const std::string& model, SoundRequest request, Asker asker, OnSegment on_segment,
                 OnTranscript on_transcript) override;
+  Id speak(const std::string& model, SpeechRequest request, Asker asker, OnSamples on_samples,
+           OnSpeech on_speech) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;

@@ -5,7 +5,7 @@
 #include <charconv>
 
 #include "serve/net/forwarded.h"
-#include "serve/net/sse.h"
+#include "serve/net/speech_form.h"
 #include "serve/net/transcription_form.h"
 
 namespace lathe::serve {
@@ -286,27 +286,35 @@ void RemoteHost::cancel(Id id) {
   if (const auto job = jobs_.find(id); job != jobs_.end()) job->second->stop.raise();
 }
 
-template <class Stream>
-Result<HostReply> RemoteHost::streamed(std::string_view path, const Json& body, Stream stream,
-                                       Milliseconds limit, const StopFlag& stop) {
-  const Milliseconds start = system_clock().monotonic();
-  HostReply extras;
+Status RemoteHost::events_of(HttpCall call, const SseReader::OnData& event,
+                             const std::function<bool()>& done, const StopFlag& stop) {
   Status status;
-  SseReader reader([&](std::string_view data) {
-    read_extras(data, extras);
-    return stream.event(data);
-  });
-  HttpCall call = call_of(path, body, limit);
+  SseReader reader(event);
   call.headers.push_back("Accept: text/event-stream");
   call.on_stream = [&](std::string_view bytes) {
     status = reader.feed(bytes);
-    return status.has_value() && !stream.done();
+    return status.has_value() && !done();
   };
   const auto answer = http_call(call, stop);
   if (!answer) return std::unexpected(missed(answer.error()));
   if (answer->status != 200)
     return std::unexpected(remote_error(config_.name, answer->status, answer->body));
   if (!status) return at(config_.name, status.error());
+  return {};
+}
+
+template <class Stream>
+Result<HostReply> RemoteHost::streamed(std::string_view path, const Json& body, Stream stream,
+                                       Milliseconds limit, const StopFlag& stop) {
+  const Milliseconds start = system_clock().monotonic();
+  HostReply extras;
+  LATHE_TRY_STATUS(events_of(
+      call_of(path, body, limit),
+      [&](std::string_view data) {
+        read_extras(data, extras);
+        return stream.event(data);
+      },
+      [&] { return stream.done(); }, stop));
   auto reply = std::move(stream).finish();
   if (!reply) return at(config_.name, reply.error());
   reply->seed = extras.seed;
@@ -406,6 +414,30 @@ ModelHost::Id RemoteHost::transcribe(const std::string& model, SoundRequest requ
         return heard;
       },
       with_usage<Transcription>(std::move(asker.on_usage), std::move(on_transcript)));
+}
+
+ModelHost::Id RemoteHost::speak(const std::string& model, SpeechRequest request, Asker asker,
+                                OnSamples on_samples, OnSpeech on_speech) {
+  return start<Speech>(
+      model,
+      [this, model, request = std::move(request),
+       on_samples = std::move(on_samples)](const StopFlag& stop) -> Result<Speech> {
+        const Milliseconds begun = system_clock().monotonic();
+        Json body = speech_fields(model, request, false);
+        body["response_format"] = "pcm";
+        body["stream_format"] = "sse";
+        SpeechStream stream(on_samples);
+        HttpCall call = call_of("/audio/speech", body, kLoadLimit);
+        call.idle_limit = kLoadLimit;  // its turn comes after all other texts there
+        LATHE_TRY_STATUS(events_of(
+            std::move(call), [&](std::string_view data) { return stream.event(data); },
+            [&] { return stream.done(); }, stop));
+        auto spoken = std::move(stream).finish();
+        if (!spoken) return at(config_.name, spoken.error());
+        spoken->usage.wall = system_clock().monotonic() - begun;
+        return spoken;
+      },
+      with_usage<Speech>(std::move(asker.on_usage), std::move(on_speech)));
 }
 
 ModelHost::Id RemoteHost::tokenize(const std::string& model, std::string text, bool add_special,

@@ -4,9 +4,9 @@
 // DNS query. Any thread, as with every host; callbacks come from a thread of the request.
 //
 // Asked of another server are talks and texts with one answer each, embeddings, transcripts (whose
-// segments come at their end), tokens, load and unload. What it cannot be asked for is refused with
-// the host's codes: more than one candidate, log probabilities of a prompt. A prompt's length is
-// not known before its answer ends.
+// segments come at their end), texts to be spoken, tokens, load and unload. What it cannot be asked
+// for is refused with the host's codes: more than one candidate, log probabilities of a prompt. A
+// prompt's length is not known before its answer ends.
 #pragma once
 
 #include <condition_variable>
@@ -17,6 +17,7 @@
 
 #include "serve/hosts/remote_words.h"
 #include "serve/net/http_call.h"
+#include "serve/net/sse.h"
 
 namespace lathe::serve {
 
@@ -57,6 +58,8 @@ class RemoteHost : public ModelHost {
           Asker asker, OnRelevance on_relevance) override;
   Id transcribe(const std::string& model, SoundRequest request, Asker asker, OnSegment on_segment,
                 OnTranscript on_transcript) override;
+  Id speak(const std::string& model, SpeechRequest request, Asker asker, OnSamples on_samples,
+           OnSpeech on_speech) override;
   Id tokenize(const std::string& model, std::string text, bool add_special, bool parse_special,
               OnTokens on_tokens) override;
   Id prompt_of(const std::string& model, Request request, OnTokens on_tokens) override;
@@ -82,6 +85,9 @@ class RemoteHost : public ModelHost {
   template <class Stream>
   Result<HostReply> streamed(std::string_view path, const Json& body, Stream stream,
                              Milliseconds limit, const StopFlag& stop);
+  // Hands the events of the answer to `event`, as long as `done` is false.
+  Status events_of(HttpCall call, const SseReader::OnData& event, const std::function<bool()>& done,
+                   const StopFlag& stop);
   // The answer to a call as JSON, or why there is none.
   Result<Json> answer_to(const HttpCall& call, const StopFlag& stop);
   Error missed(Error error);

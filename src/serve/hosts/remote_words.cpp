@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ground/base/base64.h"
 #include "ground/base/text.h"
 
 namespace lathe::serve {
@@ -25,11 +26,17 @@ int small_count_of(const Json& json, const char* key) {
   return static_cast<int>(std::clamp<std::int64_t>(json_int(json, key, 0), 0, kMost));
 }
 
+std::vector<std::string> texts_of(const Json& json, const char* key) {
+  std::vector<std::string> texts;
+  for (const Json& text : json_at(json, key))
+    if (text.is_string()) texts.push_back(text);
+  return texts;
+}
+
 ModelInfo model_of(const Json& json) {
   ModelInfo model;
   model.name = json_string(json, "id");
-  for (const Json& alias : json_at(json, "aliases"))
-    if (alias.is_string()) model.aliases.push_back(alias);
+  model.aliases = texts_of(json, "aliases");
   const Json& meta = json_at(json, "meta");
   model.architecture = json_string(meta, "architecture");
   model.quantization = json_string(meta, "quantization");
@@ -47,6 +54,8 @@ ModelInfo model_of(const Json& json) {
     if (capability == "transcription") model.transcribes = true;
     if (capability == "speech") model.speaks = true;
   }
+  model.voices = texts_of(json, "voices");
+  model.languages = texts_of(json, "languages");
   model.state = state_of(json_string(json, "state"));
   model.problem = json_string(json, "problem");
   model.loaded = json_number(json, "loaded", 0);
@@ -80,7 +89,9 @@ std::string host_code(const std::string& code, std::string_view param) {
       {"n", "unsupported_candidates"},
       {"suffix", "unsupported_suffix"},
       {"file", "unsupported_sound"},
-      {"language", "unsupported_language"}};
+      {"language", "unsupported_language"},
+      {"voice", "unsupported_voice"},
+      {"input", "unsupported_text"}};
   const auto part =
       std::ranges::find(kParts, param, &std::pair<std::string_view, std::string_view>::first);
   return part == std::end(kParts) ? code : std::string(part->second);
@@ -173,6 +184,44 @@ Result<Reply> TextStream::finish() && {
               "the reply was cut off: the stream ended after {} bytes of text without a finish "
               "reason",
               reply_.text.size());
+}
+
+Status SpeechStream::event(std::string_view data) {
+  constexpr std::size_t kMost = std::size_t{16} << 20;  // bytes of samples in one event
+  const auto json = parse_json(data, {.max_bytes = 2 * kMost});
+  if (!json)
+    return fail(ErrorKind::kUnavailable, "an event of the sound is wrong: {}",
+                json.error().message);
+  if (!json_at(*json, "error").is_null())
+    return fail(ErrorKind::kUnavailable, "the server broke off the sound: {}",
+                error_message_of(data));
+  const std::string type = json_string(*json, "type");
+  if (type == "speech.audio.done") {
+    done_ = true;
+    const Json& usage = json_at(*json, "usage");
+    usage_.prompt_tokens = json_int(usage, "input_tokens", 0);
+    usage_.completion_tokens = json_int(usage, "output_tokens", 0);
+    usage_.counted = usage.is_object();
+  }
+  if (type != "speech.audio.delta") return {};
+  LATHE_TRY(const std::string more, decode_base64(json_string(*json, "audio"), kMost));
+  bytes_ += more;
+  std::vector<std::int16_t> samples;
+  for (std::size_t i = 0; i + 1 < bytes_.size(); i += 2)
+    samples.push_back(static_cast<std::int16_t>(static_cast<unsigned char>(bytes_[i]) |
+                                                static_cast<unsigned char>(bytes_[i + 1]) << 8U));
+  bytes_.erase(0, 2 * samples.size());
+  samples_ += samples.size();
+  if (!samples.empty()) on_samples_(samples);
+  return {};
+}
+
+Result<Speech> SpeechStream::finish() && {
+  if (!done_ || !bytes_.empty())
+    return fail(ErrorKind::kUnavailable, "the sound was cut off after {:.1f} s",
+                static_cast<double>(samples_) / kSpeechRate);
+  usage_.calls = 1;
+  return Speech{.ended = true, .usage = std::move(usage_)};
 }
 
 }  // namespace lathe::serve

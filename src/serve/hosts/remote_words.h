@@ -38,4 +38,21 @@ class TextStream {
   bool finished_ = false;
 };
 
+// Hands on the samples of a text that is spoken, as they come, and says what came of it.
+class SpeechStream {
+ public:
+  explicit SpeechStream(ModelHost::OnSamples on_samples) : on_samples_(std::move(on_samples)) {}
+
+  Status event(std::string_view data);
+  bool done() const { return done_; }
+  Result<Speech> finish() &&;  // an Error unless the stream said that this was all
+
+ private:
+  ModelHost::OnSamples on_samples_;
+  std::string bytes_;  // of a sample that is not whole yet
+  std::size_t samples_ = 0;
+  Usage usage_;
+  bool done_ = false;
+};
+
 }  // namespace lathe::serve

@@ -138,7 +138,8 @@ class SpokenAnswer {
     send();
     return written_;
   }
-  void end(const Status& spoken) {
+  // `usage`: null where no model spoke.
+  void end(const Status& spoken, const Usage* usage) {
     if (spoken && written_) written_ = writer_->finish();
     if (!spoken) return fail(spoken.error());
     if (!written_) return fail(written_.error());
@@ -146,7 +147,14 @@ class SpokenAnswer {
     send();
     if (way_ == Way::kWhole)
       return exchange_->reply({200, writer_->bytes(), std::string(sound_media_type(format_))});
-    if (way_ == Way::kEvents) exchange_->send(sse_data({{"type", "speech.audio.done"}}));
+    if (way_ == Way::kEvents) {
+      Json done = {{"type", "speech.audio.done"}};
+      if (usage != nullptr)
+        done["usage"] = {{"input_tokens", usage->prompt_tokens},
+                         {"output_tokens", usage->completion_tokens},
+                         {"total_tokens", usage->prompt_tokens + usage->completion_tokens}};
+      exchange_->send(sse_data(done));
+    }
     exchange_->end();
   }
 
@@ -182,9 +190,10 @@ void answer(loop::MediaPool& voices, const std::shared_ptr<HttpExchange>& exchan
             const Wish& wish, const StopFlag& stop) {
   SpokenAnswer answer(exchange, wish.format, wish.way, kSoundRate);
   answer.begin();
-  answer.end(loop::speak_text(
+  const Status spoken = loop::speak_text(
       voices, wish.text, wish.setting, kSentenceLimit, stop,
-      [&](const Sound& sentence) { return answer.write(std::span(sentence.samples)); }));
+      [&](const Sound& sentence) { return answer.write(std::span(sentence.samples)); });
+  answer.end(spoken, nullptr);
 }
 
 Handled speech_of_model(ModelHost& host, Call& call, Wish wish) {
@@ -196,7 +205,7 @@ Handled speech_of_model(ModelHost& host, Call& call, Wish wish) {
         if (const Status written = answer->write(samples); !written) return;  // told at the end
       },
       [answer, model = wish.model](const Result<Speech>& spoken) {
-        answer->end(whole_speech(spoken, model));
+        answer->end(whole_speech(spoken, model), spoken ? &spoken->usage : nullptr);
       });
   call.exchange->on_gone([&host, id](HttpGone) { host.cancel(id); });
   return std::nullopt;

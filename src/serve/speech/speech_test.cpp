@@ -185,6 +185,7 @@ TEST_F(SpeechTest, AModelSpeaks) {
   stream["stream_format"] = "sse";
   const std::string events = ask(stream).body;
   EXPECT_THAT(events, HasSubstr("speech.audio.delta"));
+  EXPECT_THAT(events, HasSubstr(R"("output_tokens":8192)"));
   EXPECT_THAT(events, HasSubstr("speech.audio.done"));
   // Its own voice, by no name, by that one, and by an alias of the model.
   for (const Json& voice : {Json(), Json("default")}) {
