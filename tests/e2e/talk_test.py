@@ -2,6 +2,7 @@
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -41,6 +42,23 @@ class Answer(ChatModel):
             self.end("stop")
         except OSError:
             pass  # it was interrupted
+
+
+class Caller(ChatModel):
+    """Says so, calls a tool, and answers with what that said."""
+
+    def do_POST(self):
+        body = self.request_body()
+        self.server.asked.append(body["messages"])
+        self.server.tools = [tool["function"]["name"] for tool in body.get("tools", [])]
+        told = body["messages"][-1]
+        if told["role"] == "tool":
+            return self.answer({"content": f"It says {told['content']}."}, "stop")
+        self.begin()
+        self.chunk({"content": "Let me look"})
+        self.chunk({"tool_calls": [{"index": 0, "id": "call_1", "type": "function",
+                                    "function": {"name": "db__lookup", "arguments": json.dumps({"key": "sign"})}}]})
+        self.end("tool_calls")
 
 
 class TalkAloud(Case):
@@ -187,11 +205,74 @@ class TalkAloud(Case):
         self.process.send_signal(signal.SIGTERM)
         self.process.communicate(timeout=300)
 
+    def test_tools(self):
+        """What the model calls is answered, under the same rules as elsewhere, and written down; what it says before is heard at once."""
+        thinker = Thinker([])
+        thinker.RequestHandlerClass = Caller
+        server = shutil.copy(SOURCE / "tests/fakes/tool_server.py", self.dir / "server.py")
+        tools = ("--mcp", f"db=/usr/bin/python3 -B {server}", "--mcp-ask")
+        self.start(thinker, "--out", "a.wav", "--budget", "60000", *tools, "never")
+        self.say("what is the sign?")
+        answer = self.next("answer")
+        call, = self.all("tool")
+        self.assertEqual((call["turn"], call["tool"], json.loads(call["arguments"]), call["ok"]), (1, "db__lookup", {"key": "sign"}, True))
+        self.assertEqual([s["text"] for s in self.all("sentence")], ["Let me look", f"It says {call['answer']}."])
+        self.assertEqual(answer["text"], f"Let me look It says {call['answer']}.")
+        self.assertIn("db__lookup", thinker.tools)
+        self.say("and?")
+        self.next("answer")
+        self.leave()
+        # The second question comes behind the call, its answer, and what was heard.
+        self.assertEqual([m["role"] for m in thinker.asked[2]], ["system", "user", "assistant", "tool", "assistant", "user"])
+        self.assertEqual(thinker.asked[2][4]["content"], answer["text"])
+        # Where a person would have to be asked and nobody is here, nothing is called.
+        self.start(thinker, "--out", "a.wav", "--force", "--budget", "60000", *tools, "first")
+        self.say("what is the sign?")
+        self.next("answer")
+        _, err = self.process.communicate(timeout=300)
+        self.assertNotEqual(self.process.returncode, 0)
+        self.assertIn("lathe approvals allow", err)
+        self.assertEqual(self.all("tool"), [])
+
+    def test_interrupted_by_a_voice(self):
+        """The microphone is open while the voice speaks; who speaks then is heard from the beginning."""
+        with wave.open(str(SOUND)) as file:
+            data = file.readframes(file.getnframes())
+        head = SOUND.read_bytes()[:44]
+        tools = self.dir / "tools"
+        tools.mkdir()
+        # Each recording is the next file: what it holds, and what is added to it.
+        (tools / "arecord").write_text(f"#!/bin/sh\nfor last; do :; done\nn=$(cat {self.dir}/n)\necho $((n + 1)) > {self.dir}/n\n"
+                                       f"exec tail -c +1 -f {self.dir}/heard$n.wav > \"$last\"\n")
+        (tools / "pw-play").write_text(f"#!/bin/sh\necho $$ >> {self.dir}/players\nexec sleep 600\n")
+        for tool in tools.iterdir():
+            tool.chmod(0o755)
+        (self.dir / "n").write_text("1")
+        (self.dir / "heard1.wav").write_bytes(head + data + bytes(2 * 16000 * 2))
+        (self.dir / "heard2.wav").write_bytes(head + bytes(16000 * 2))
+        thinker = Thinker([FIRST + " ", None, LAST])
+        self.start(thinker, "--listen", EAR, "--barge-in", "--budget", "60000", PATH=f"{tools}:{os.environ['PATH']}")
+        first = self.next("heard")["text"]
+        self.next("sound")
+        players = self.dir / "players"
+        while not players.exists() or not players.read_text():
+            self.assertIsNone(self.process.poll())
+        with open(self.dir / "heard2.wav", "ab") as file:
+            file.write(data + bytes(2 * 16000 * 2))
+        answer = self.next("answer")
+        self.assertEqual((answer["text"], answer["whole"], answer.get("stopped_by")), ("", False, "voice"), answer)
+        self.assertFalse(os.path.exists(f"/proc/{players.read_text().split()[0]}"), "the player is gone")
+        second = self.next("heard")
+        self.assertEqual(second["turn"], 2)
+        self.assertEqual(second["text"].split()[:3], first.split()[:3])
+        self.assertEqual((self.dir / "n").read_text().strip(), "3", "what interrupts is what is heard next: one recording")
+
     def test_what_cannot_be(self):
         self.write("a.wav", "mine")
         for args, code, words in ((("nobody",), None, "there is no worker 'nobody'"),
                                   (("w", "--hook", "no_secrets"), 2, "hook 'no_secrets'"),
                                   (("w", "--on-hold", "shrug"), 2, "shrug"), (("w", "--on-hold", "ask"), 2, "terminal"),
+                                  (("w", "--barge-in"), 2, "--listen"), (("w", "--mcp", "'"), 2, "quote"),
                                   (("w", "--voice", "nobody"), 2, "no voice 'nobody'"), (("w", "--out", "a.wav"), 2, "--force")):
             self.write("w.toml", '[[reply]]\ntext = "x"\n')
             _, err = self.lathe("talk", *args, "--worker", f"w=script:{self.dir}/w.toml", code=code)

@@ -2,6 +2,7 @@
 #include "app/cli/chat.h"
 
 #include "ground/base/text.h"
+#include "work/tool_turn.h"
 
 namespace lathe::app {
 namespace {
@@ -65,42 +66,6 @@ Json json_of(const Answer& answer) {
          {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
   return json;
 }
-
-// The calls of one answer: what was answered once is not called again.
-class ToolTurn {
- public:
-  explicit ToolTurn(ToolSet& tools) : tools_(tools) {
-    for (const Tool& tool : tools.tools()) names_.push_back(tool.name);
-  }
-
-  Result<ToolAnswer> answer(const FunctionCall& call, const StopFlag& stop) {
-    if (++calls_ > kMostCalls)
-      return fail(ErrorKind::kUnavailable, "the model has called tools {} times without an answer",
-                  kMostCalls);
-    if (!repeats_.take(call))
-      return fail(ErrorKind::kUnavailable,
-                  "the model repeats itself: it calls {} with the same arguments a third time",
-                  clip_utf8(make_valid_utf8(call.name), 80));
-    if (std::ranges::find(names_, call.name) == names_.end())
-      return ToolAnswer{
-          fmt::format("there is no tool '{}'{}; there are {}", clip_utf8(call.name, 60),
-                      did_you_mean(call.name, names_), join(names_, ", ")),
-          false};
-    const std::string key = Repeats::key_of(call);
-    if (const auto known = answered_.find(key); known != answered_.end()) return known->second;
-    LATHE_TRY(ToolAnswer answer, tools_.call(call, stop));
-    return answered_[key] = std::move(answer);
-  }
-
- private:
-  static constexpr int kMostCalls = 40;
-
-  ToolSet& tools_;
-  std::vector<std::string> names_;
-  Repeats repeats_;
-  std::map<std::string, ToolAnswer> answered_;
-  int calls_ = 0;
-};
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 #include "app/cli/microphone.h"
 
 #include <cstdlib>
+#include <fstream>
 
 #include "ground/base/text.h"
 #include "ground/media/sound_decode.h"
@@ -19,9 +20,13 @@ Result<std::unique_ptr<Microphone>> Microphone::start() {
   const std::string file = (place.path() / kFile).string();
   std::vector<std::string> argv;
   if (find_program("arecord"))
-    argv = {"arecord", "-q", "-t", "wav", "-f", "S16_LE", "-r", "16000", "-c", "1", file};
+    argv = {
+        "arecord", "-q", "-t", "wav", "-f",    "S16_LE", "-r",
+        "16000",   "-c", "1",  "-F",  "20000",  // microseconds of sound that are written at once
+        file};
   else if (find_program("pw-record"))
-    argv = {"pw-record", "--rate", "16000", "--channels", "1", "--format", "s16", file};
+    argv = {"pw-record", "--rate", "16000",     "--channels", "1",
+            "--format",  "s16",    "--latency", "20ms",       file};
   else
     return fail(ErrorKind::kNotFound,
                 "there is no program that records; install alsa-utils (arecord) or pipewire-bin "
@@ -55,32 +60,39 @@ Microphone::~Microphone() {
 }
 
 // Behind the head, which says how long it is only at the end.
-Result<Sound> Microphone::read() const {
+Result<Sound> Microphone::read(std::size_t from) const {
   constexpr std::size_t kMostHead = 4096;
   Sound sound;
-  std::error_code error;
-  if (!fs::exists(file_, error)) return sound;
-  LATHE_TRY(const std::string bytes, read_file(file_, kMaxSoundFile));
-  const std::size_t data = bytes.substr(0, kMostHead).find("data");
-  if (data == bytes.npos || bytes.size() < data + 8) return sound;
-  for (std::size_t i = data + 8; i + 1 < bytes.size(); i += 2)
+  std::ifstream file(file_, std::ios::binary);
+  std::string head(kMostHead, '\0');
+  file.read(head.data(), kMostHead);
+  head.resize(static_cast<std::size_t>(file.gcount()));
+  const std::size_t data = head.find("data");
+  if (data == head.npos || head.size() < data + 8) return sound;
+  file.clear();
+  file.seekg(static_cast<std::streamoff>(data + 8 + 2 * from));
+  std::string bytes;
+  char piece[65536];
+  while (file.read(piece, sizeof piece) || file.gcount() > 0)
+    bytes.append(piece, static_cast<std::size_t>(file.gcount()));
+  for (std::size_t i = 0; i + 1 < bytes.size(); i += 2)
     sound.samples.push_back(static_cast<std::int16_t>(
         static_cast<unsigned char>(bytes[i]) | static_cast<unsigned char>(bytes[i + 1]) << 8U));
   return sound;
 }
 
-Result<Sound> Microphone::heard() const {
+Result<Sound> Microphone::heard(std::size_t from) const {
   {
     const std::scoped_lock lock(mutex_);
     LATHE_TRY_STATUS(ended_);
   }
-  return read();
+  return read(from);
 }
 
 Result<Sound> Microphone::stop() {
   stop_.raise();
   thread_.join();
-  return read();
+  return read(0);
 }
 
 }  // namespace lathe::app

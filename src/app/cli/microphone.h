@@ -20,14 +20,14 @@ class Microphone {
   static Result<std::unique_ptr<Microphone>> start();
   ~Microphone();
 
-  // So far. An error: the program has ended by itself, and what it said.
-  Result<Sound> heard() const;
+  // So far, from that sample on. An error: the program has ended by itself, and what it said.
+  Result<Sound> heard(std::size_t from = 0) const;
   // Ends the recording: the whole of it.
   Result<Sound> stop();
 
  private:
   Microphone(TempDir place, std::vector<std::string> argv);
-  Result<Sound> read() const;
+  Result<Sound> read(std::size_t from) const;
 
   const TempDir place_;
   const fs::path file_;

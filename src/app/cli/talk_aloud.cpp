@@ -3,21 +3,19 @@
 #include <unistd.h>
 
 #include <iostream>
-#include <thread>
 
 #include "app/cli/drive.h"
 #include "app/cli/line_editor.h"
 #include "app/cli/loudspeaker.h"
-#include "app/cli/microphone.h"
-#include "app/cli/open_encoder.h"
 #include "app/cli/output_file.h"
+#include "app/cli/talk_ears.h"
 #include "app/cli/talk_log.h"
+#include "app/cli/tool_desk.h"
 #include "app/talk/talker.h"
-#include "app/talk/utterance.h"
+#include "app/talk/tool_user.h"
 #include "ground/base/text.h"
 #include "ground/media/sound_encode.h"
 #include "loop/senses/media_pool.h"
-#include "serve/pool/listener.h"
 #include "serve/speech/voice_names.h"
 
 namespace lathe::app {
@@ -32,10 +30,11 @@ struct TalkFlags {
   std::string instead = "I would rather not say that.";
   std::string on_hold = "replace";
   std::vector<std::string> hook{"rules:no_secrets"};
-  bool no_hook = false, force = false;
+  bool no_hook = false, barge_in = false, force = false;
   int budget_ms = 400, max_tokens = 400;
   double speed = 1;
   std::optional<std::int64_t> seed;
+  ToolFlagsOfRun tools;
   DriveFlags drive;
 };
 
@@ -86,50 +85,6 @@ Listen typed_lines(const App& app) {
   };
 }
 
-// What comes from the microphone, up to a pause, written down by a Whisper model.
-class Ears {
- public:
-  static Result<std::unique_ptr<Ears>> open(const App& app, const std::string& model) {
-    auto ears = std::make_unique<Ears>();
-    LATHE_TRY(const int threads, choose_threads(0));
-    ears->team_ = std::make_unique<infer::ThreadTeam>(threads);
-    LATHE_TRY(infer::Gguf file, infer::Gguf::open(model));
-    ears->file_ = std::make_unique<infer::Gguf>(std::move(file));
-    if (!infer::WhisperModel::is_one(*ears->file_))
-      return invalid("{}: is no Whisper model; those are files like ggml-base.bin", model);
-    LATHE_TRY(ears->model_, open_encoder<infer::WhisperModel>(app, "", *ears->file_, *ears->team_));
-    LATHE_TRY(ears->tokens_, infer::WhisperTokens::of(*ears->file_));
-    return ears;
-  }
-
-  Result<std::optional<std::string>> listen(const App& app) {
-    print_note("listening; Ctrl-C ends the talk");
-    LATHE_TRY(const auto microphone, Microphone::start());
-    while (!app.stop->raised()) {
-      std::this_thread::sleep_for(Milliseconds(100));
-      LATHE_TRY(const Sound sound, microphone->heard());
-      if (!utterance_ended(sound.samples)) continue;
-      LATHE_TRY(const Transcript said,
-                serve::write_down(*model_, tokens_, sound.samples, *team_, {}, app.stop, {}));
-      const std::string text(trim(said.text()));
-      if (!text.empty()) return text;
-    }
-    return std::nullopt;
-  }
-
- private:
-  std::unique_ptr<infer::ThreadTeam> team_;
-  std::unique_ptr<infer::Gguf> file_;
-  std::unique_ptr<infer::WhisperModel> model_;
-  infer::WhisperTokens tokens_;
-};
-
-Result<Listen> listener(const App& app, const TalkFlags& flags) {
-  if (flags.listen.empty()) return typed_lines(app);
-  LATHE_TRY(std::shared_ptr<Ears> ears, Ears::open(app, flags.listen));
-  return [ears, &app] { return ears->listen(app); };
-}
-
 bool ask_at_terminal(const std::string& sentence, const std::string& why) {
   print(fmt::format("held back ({}): {}\nspeak it? [y/N] ", why, sentence));
   std::string answer;
@@ -147,8 +102,20 @@ Status tell(const App& app, TalkLog& log, const Json& event) {
           fmt::format("held back by {}: {}", json_string(event, "by"), json_string(event, "why")));
     if (const std::string spoken = json_string(event, "spoken"); !spoken.empty())
       print(spoken + "\n");
+  } else if (json_string(event, "event") == "tool") {
+    print_note(clip_utf8(
+        fmt::format("calls {} {}", json_string(event, "tool"), json_string(event, "arguments")),
+        200));
   }
   return {};
+}
+
+// A call of a tool, as the talk has it.
+Json tool_event(int turn, const FunctionCall& call, const ToolAnswer& answer, Milliseconds took) {
+  return {{"event", "tool"},   {"turn", turn},
+          {"tool", call.name}, {"arguments", call.arguments},
+          {"ok", answer.ok},   {"answer", answer_for_prompt(answer)},
+          {"ms", took.count()}};
 }
 
 Status talk(const App& app, const TalkFlags& flags) {
@@ -156,6 +123,9 @@ Status talk(const App& app, const TalkFlags& flags) {
   if (!on_hold) return invalid("--on-hold is replace, stop or ask, not '{}'", flags.on_hold);
   if (*on_hold == OnHold::kAsk && !(app.terminal && flags.listen.empty()))
     return invalid("--on-hold ask needs a terminal and a talk that is typed");
+  if (flags.barge_in && flags.listen.empty())
+    return invalid("--barge-in needs --listen: nobody hears you otherwise");
+  LATHE_TRY(const std::vector<ToolServer> servers, tool_servers(flags.tools));
   if (!flags.out.empty()) LATHE_TRY_STATUS(check_output(flags.out, {flags.listen}, flags.force));
   loop::VoiceSetting voice;
   LATHE_TRY(voice.voice, serve::find_voice(flags.voice));
@@ -174,20 +144,36 @@ Status talk(const App& app, const TalkFlags& flags) {
         "start `lathe serve` with a model of that name",
         flags.worker);
   LATHE_TRY_STATUS(thinker->ready(*app.stop));
-  LATHE_TRY(const Listen listen, listener(app, flags));
+  std::unique_ptr<TalkEars> ears;
+  if (!flags.listen.empty()) {
+    LATHE_TRY(ears, TalkEars::open(app, flags.listen));
+  }
+  const Listen listen = ears ? [&] { return ears->listen(app); } : typed_lines(app);
   loop::MediaPool voices(app.program, 1);
   Loudspeaker loudspeaker;
   std::unique_ptr<SoundFile> file;
   if (!flags.out.empty()) {
     LATHE_TRY(file, SoundFile::open(flags.out));
   }
+  LATHE_TRY(serve::ConsentGate consent, consent_gate_of(app, kConsentWait));
+  // Each server was given what it has by a flag.
+  ToolDesk desk(app, {.unsafe_no_sandbox = flags.drive.unsafe_no_sandbox,
+                      .most = Reach::kAny,
+                      .consent = std::move(consent)});
+  LATHE_TRY(const auto tools, desk.open(servers, *app.stop));
+  for (const std::string& note : tools->left_out()) print_note("note: left out: " + note);
   LATHE_TRY(const auto log, TalkLog::begin(app));
+  int turn = 1;
+  ToolUser with_tools(*thinker, *tools,
+                      [&](const FunctionCall& call, const ToolAnswer& answer, Milliseconds took) {
+                        return tell(app, *log, tool_event(turn, call, answer, took));
+                      });
   loop::Place place;
   place.program = app.program;
   place.recipe_dir = here;
   place.unsafe_no_sandbox = flags.drive.unsafe_no_sandbox;
   TalkSetup aloud{
-      .thinker = *thinker,
+      .thinker = servers.empty() ? *thinker : with_tools,
       .hooked = {.place = place, .stop = *app.stop, .worker = setup->bench().worker},
       .hook = std::move(hook),
       .on_hold = *on_hold,
@@ -198,6 +184,7 @@ Status talk(const App& app, const TalkFlags& flags) {
       .record = [&](const Json& event) { return tell(app, *log, event); },
   };
   if (*on_hold == OnHold::kAsk) aloud.ask = ask_at_terminal;
+  if (flags.barge_in) aloud.interrupted = [&] { return ears->interrupted(); };
   LATHE_TRY_STATUS(aloud.record({{"event", "begun"},
                                  {"worker", flags.worker},
                                  {"voice", voice.voice},
@@ -205,7 +192,7 @@ Status talk(const App& app, const TalkFlags& flags) {
                                  {"on_hold", flags.on_hold}}));
   Talk said;
   said.messages = {{"system", flags.system.empty() ? std::string(kSystem) : flags.system}};
-  for (int turn = 1;; ++turn) {
+  for (;; ++turn) {
     LATHE_TRY(const auto heard, listen());
     if (!heard) break;
     LATHE_TRY_STATUS(aloud.record({{"event", "heard"}, {"turn", turn}, {"text", *heard}}));
@@ -215,10 +202,12 @@ Status talk(const App& app, const TalkFlags& flags) {
     request.max_tokens = flags.max_tokens;
     request.sampling.seed = flags.seed;
     request.keep_prefix = true;
+    if (flags.barge_in) LATHE_TRY_STATUS(ears->stay_open());
     auto answered = answer_aloud(aloud, std::move(request), turn, *app.stop);
     // Ctrl-C ends an answer; where none is spoken, the talk.
     const bool goes_on = !app.stop->raised() || clear_interrupt(app);
     if (!answered) return std::unexpected(answered.error());
+    std::ranges::move(with_tools.take_calls(), std::back_inserter(said.messages));
     said.messages.push_back({"assistant", answered->text});
     if (!goes_on) break;
   }
@@ -240,6 +229,9 @@ void add_talk(CLI::App& cli, App& app, Action& action) {
   command->add_option("--listen", flags->listen,
                       "Hear the person through the microphone, with this Whisper model (default: "
                       "lines that are typed)");
+  command->add_flag("--barge-in", flags->barge_in,
+                    "Speaking to it ends what it says; with headphones, or a microphone that "
+                    "cancels echoes");
   command->add_option("--out", flags->out, "A WAV file for the voice, instead of the loudspeaker");
   command->add_option("--voice", flags->voice, "As of `lathe speak` (default: flite:rms)");
   command->add_option("--speed", flags->speed, "Above 1 is faster (default: 1)")
@@ -261,6 +253,7 @@ void add_talk(CLI::App& cli, App& app, Action& action) {
   command->add_option("--max-tokens", flags->max_tokens, "Of an answer (default: 400)")
       ->check(CLI::Range(1, 1'000'000));
   command->add_option("--seed", flags->seed, "Of what is drawn (default: another each time)");
+  add_run_tool_flags(*command, flags->tools);
   add_force_flag(*command, flags->force);
   add_drive_flags(*command, flags->drive);
   command->callback([&app, &action, flags] {

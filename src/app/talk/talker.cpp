@@ -69,20 +69,26 @@ class Answering {
     over_.raise();
     watcher.join();
     const std::lock_guard lock(mutex_);
-    answered_.whole = problem_.has_value() && !held_ && !stop_.raised();
+    answered_.interrupted = spoken_into_;
+    answered_.whole = problem_.has_value() && !held_ && !stopped();
     Json event = {{"event", "answer"},        {"turn", turn_},
                   {"text", answered_.text},   {"whole", answered_.whole},
                   {"usage", to_json(usage_)}, {"ms", since()}};
     if (first_sound_ms_) event["first_sound_ms"] = *first_sound_ms_;
-    if (stopped_at_) event["stopped_after_ms"] = (now() - *stopped_at_).count();
+    if (stopped_at_) {
+      event["stopped_after_ms"] = (now() - *stopped_at_).count();
+      event["stopped_by"] = spoken_into_ ? "voice" : "key";
+    }
     LATHE_TRY_STATUS(setup_.record(event));
-    if (!problem_ && !stop_.raised()) return std::unexpected(problem_.error());
+    if (!problem_ && !stopped()) return std::unexpected(problem_.error());
     return answered_;
   }
 
  private:
   Milliseconds now() const { return system_clock().monotonic(); }
   std::int64_t since() const { return (now() - begun_).count(); }
+
+  bool stopped() const { return stop_.raised() || spoken_into_; }
 
   // The first thing that went wrong ends all of it.
   void fail_with(const Error& error) {
@@ -94,7 +100,8 @@ class Answering {
   // Hands a stop on: to the mouth at once, to the thinker beside it.
   void watch() {
     while (!over_.raised()) {
-      if (stop_.raised() && !quiet_.raised()) {
+      if (!quiet_.raised() && setup_.interrupted && setup_.interrupted()) spoken_into_ = true;
+      if (stopped() && !quiet_.raised()) {
         stopped_at_ = now();
         quiet_.raise();
       }
@@ -161,7 +168,7 @@ class Answering {
   }
 
   std::string instead_of(const std::string& sentence, const std::string& why) {
-    if (stop_.raised()) return "";
+    if (stopped()) return "";
     if (setup_.on_hold == OnHold::kReplace) return setup_.instead;
     if (setup_.on_hold == OnHold::kAsk && setup_.ask && setup_.ask(sentence, why)) return sentence;
     if (setup_.on_hold == OnHold::kStop) held_ = true;
@@ -202,6 +209,7 @@ class Answering {
   Queue<std::string> sentences_;
   Queue<Spoken> sounds_;
   std::atomic<bool> held_{false};               // the hook ended the answer
+  std::atomic<bool> spoken_into_{false};        // somebody spoke
   std::optional<Milliseconds> stopped_at_;      // the watcher's, read when it has ended
   std::optional<std::int64_t> first_sound_ms_;  // the player's, likewise
   std::mutex mutex_;                            // guards what follows

@@ -35,16 +35,20 @@ struct TalkSetup {
   std::function<Status(const Json& event)> record;
   // Whether it may be spoken after all. Empty: nobody can be asked.
   std::function<bool(const std::string& sentence, const std::string& why)> ask = {};
+  // Whether somebody speaks while the voice does, which ends the answer as a stop does; asked again
+  // and again, by one thread. Empty: nobody listens.
+  std::function<bool()> interrupted = {};
 };
 
 struct Answered {
-  std::string text;    // what was spoken, in words as they were written
-  bool whole = false;  // false: it was interrupted or ended by the hook
+  std::string text;          // what was spoken, in words as they were written
+  bool whole = false;        // false: it was interrupted or ended by the hook
+  bool interrupted = false;  // by somebody who spoke
 };
 
 // The answer to `request`, whose talk ends with what the person said, in turn number `turn`. Ends
-// early when `stop` is raised: the voice first, then the thinker. Errors: the thinker's, the
-// voice's, or that something could not be written down.
+// early when `stop` is raised or somebody interrupts: the voice first, then the thinker. Errors:
+// the thinker's, the voice's, or that something could not be written down.
 Result<Answered> answer_aloud(const TalkSetup& setup, Request request, int turn,
                               const StopFlag& stop);
 
