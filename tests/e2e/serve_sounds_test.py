@@ -100,6 +100,8 @@ class ServeSounds(SoundServer):
         self.assertGreater(model["media"], 90_000_000)
         booked = self.status()["devices"]["cpu"]["booked"]
         self.assertEqual(booked - before, model["weights"] + model["scratch"] + model["media"])
+        foretold = json.loads(self.lathe("--json", "fit", self.models / f"{EAR}.bin")[0])["models"][0]
+        self.assertEqual((foretold["weights"], foretold["encoder"]), (model["weights"], model["media"]))
         self.assertIn(EAR, self.lathe("ps", "--server", self.url)[0])
         self.call("/models/unload", {"model": EAR})
         self.assertEqual(self.status()["devices"]["cpu"]["booked"], before)

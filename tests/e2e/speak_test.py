@@ -147,6 +147,13 @@ class ServeModelSpeech(Server):
             saids.append((body, said))
         listed = {each["id"]: each for each in self.call("/v1/models")["data"]}["voice"]
         self.assertEqual((listed["capabilities"], listed["voices"]), (["speech"], ["anna"]))
+        # What it takes is what `lathe fit` foretells from the files' heads.
+        fit = json.loads(self.lathe("--json", "fit", models / "voice.gguf")[0])
+        foretold, booked = fit["models"][0], listed["memory"]
+        self.assertEqual((foretold["weights"], foretold["kv"]), (booked["weights"], booked["media"]))
+        if fit["threads"] == 2:  # as the server has
+            self.assertEqual(foretold["scratch"], booked["scratch"])
+        self.assertIn("no context to choose", self.lathe("fit", f"{models / 'voice.gguf'}:4096", code=2)[1])
         error = self.call("/v1/audio/speech", {"model": "voice", "input": "x", "voice": "alloy"}, 400)["error"]
         self.assertEqual(error["param"], "voice")
         self.assertIn("anna", error["message"])

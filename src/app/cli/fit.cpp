@@ -14,7 +14,9 @@
 #include "infer/link/link_speed.h"
 #include "infer/link/tcp_wire.h"
 #include "serve/pool/catalog.h"
+#include "serve/pool/listener.h"
 #include "serve/pool/senses.h"
+#include "serve/pool/speaker.h"
 
 namespace lathe::app {
 namespace {
@@ -131,11 +133,56 @@ Status size_encoder(Fit& fit, const fs::path& path, const infer::Blueprint& blue
   return {};
 }
 
+// A model that writes sounds down, as a server has it: its buffers, and one sound as samples.
+Result<Fit> size_listener(Wish wish, const serve::CatalogModel& model, int threads) {
+  LATHE_TRY(const auto file, serve::ListenerFile::open(model));
+  LATHE_TRY(serve::BookedBytes booked,
+            serve::Listener::bytes(*file, infer::best_kernel_table(), threads));
+  Fit fit;
+  fit.architecture = file->info.architecture;
+  fit.bytes.weights = std::move(booked.weights);
+  fit.bytes.scratch = std::move(booked.scratch);
+  fit.encoder = booked.media.total();
+  fit.wish = {.path = std::move(wish.path), .context = 0, .streams = 1};
+  return fit;
+}
+
+// A talker and what lies beside it, with the longest text and its frames: one is spoken at a time.
+Result<Fit> size_speaker(Wish wish, const serve::CatalogModel& model, int threads) {
+  LATHE_TRY(const auto file, serve::SpeakerFile::open(model));
+  LATHE_TRY(serve::BookedBytes booked,
+            serve::Speaker::bytes(*file, infer::best_kernel_table(), threads));
+  Fit fit;
+  fit.architecture = file->info.architecture;
+  fit.bytes.weights = std::move(booked.weights);
+  fit.bytes.scratch = std::move(booked.scratch);
+  fit.bytes.kv = std::move(booked.media);
+  fit.wish = {.path = std::move(wish.path), .context = file->info.context, .streams = 1};
+  return fit;
+}
+
+// What only hears or only speaks, one sound or text at a time.
+Result<Fit> size_alone(Wish wish, const fs::path& path, bool hears, std::size_t threads) {
+  if (wish.context != 0 || wish.streams != 1)
+    return invalid("{}: {} at a time, and has no context to choose", wish.path,
+                   hears ? "writes one sound down" : "speaks one text");
+  LATHE_TRY(const serve::Catalog catalog, serve::Catalog::read(path));
+  if (catalog.models().empty()) return invalid("{}: is no model", wish.path);
+  const serve::CatalogModel& model = catalog.models().front();
+  const int count = static_cast<int>(threads);
+  return hears ? size_listener(std::move(wish), model, count)
+               : size_speaker(std::move(wish), model, count);
+}
+
 Result<Fit> size_model(const App& app, const std::string& text, infer::KvType kv,
                        std::size_t threads, std::size_t boxes) {
   LATHE_TRY(Wish wish, parse_wish(app, text));
-  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(model_path(app, wish.path)));
+  const fs::path path = model_path(app, wish.path);
+  LATHE_TRY(const infer::Gguf file, infer::Gguf::open(path));
+  const bool hears = infer::WhisperModel::is_one(file);
+  if (hears) return size_alone(std::move(wish), path, hears, threads);
   LATHE_TRY(const infer::Blueprint blueprint, infer::read_blueprint(file));
+  if (blueprint.codes != 0) return size_alone(std::move(wish), path, hears, threads);
   if (wish.context == 0) wish.context = blueprint.context;
   const infer::ExecutorOptions options =
       infer::ExecutorOptions{.kv = kv}.of(blueprint, wish.context);
@@ -155,7 +202,7 @@ Result<Fit> size_model(const App& app, const std::string& text, infer::KvType kv
   fit.token_bytes = infer::token_bytes(file, blueprint);
   fit.layers = blueprint.layers.size();
   fit.width = blueprint.embedding;
-  LATHE_TRY_STATUS(size_encoder(fit, model_path(app, wish.path), blueprint, threads));
+  LATHE_TRY_STATUS(size_encoder(fit, path, blueprint, threads));
   fit.half = infer::choose_cut(file, blueprint, infer::best_kernel_table(), 0).value_or(0);
   if (boxes > 1 && infer::check_rows(blueprint)) {
     LATHE_TRY(const infer::Footprint rows, size({.rows = {0, boxes}}));
@@ -235,8 +282,8 @@ std::string table(const FitAnswer& answer) {
   out += fmt::format(" {:>10}\n", "sum");
   for (const Fit& fit : fits) {
     out += row(clip_utf8(fs::path(fit.wish.path).filename().string(), 40),
-               fmt::format("{}", fit.wish.context), fmt::format("{}", fit.wish.streams), fit.bytes,
-               fit.encoder, windows, eyes);
+               fit.wish.context == 0 ? "-" : fmt::format("{}", fit.wish.context),
+               fmt::format("{}", fit.wish.streams), fit.bytes, fit.encoder, windows, eyes);
   }
   if (fits.size() > 1) out += row("together", "", "", sum, answer.encoders, windows, eyes);
   const std::uint64_t needed = answer.needed(), memory = answer.memory;

@@ -25,6 +25,8 @@ constexpr std::string_view kSystem =
     "You are spoken to, and what you answer is read out. Answer in a few short sentences, without "
     "lists, headings, code or signs that nobody would say.";
 
+constexpr Milliseconds kVoiceLimit{60'000};
+
 struct TalkFlags {
   std::string worker, listen, out, voice, system;
   std::string instead = "I would rather not say that.";
@@ -190,6 +192,9 @@ Status talk(const App& app, const TalkFlags& flags) {
                                  {"voice", voice.voice},
                                  {"hook", steps},
                                  {"on_hold", flags.on_hold}}));
+  // So that the first sentence does not wait for the voice's process.
+  LATHE_TRY_STATUS(loop::speak_text(voices, "Yes.", voice, kVoiceLimit, *app.stop,
+                                    [](const Sound&) { return Status(); }));
   Talk said;
   said.messages = {{"system", flags.system.empty() ? std::string(kSystem) : flags.system}};
   for (;; ++turn) {

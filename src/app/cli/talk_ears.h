@@ -4,8 +4,6 @@
 
 #include "app/cli/app.h"
 #include "app/cli/microphone.h"
-#include "infer/formats/gguf.h"
-#include "infer/tensor/thread_team.h"
 #include "infer/whisper/model.h"
 #include "infer/whisper/tokens.h"
 
