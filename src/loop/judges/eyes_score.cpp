@@ -19,6 +19,9 @@ constexpr double kLookAlike = 0.5;
 constexpr double kNumberAlike = 0.3;    // one number stands where another should
 constexpr double kGuess = 40;           // confidence below which a word stands for nothing
 constexpr double kSureWord = 80;        // confidence of a word that nobody asked for
+constexpr double kVariant = 0.6;        // likeness of a word that was written wrong, …
+constexpr double kSureVariant = 90;     // … confidence with which it was read, …
+constexpr int kSureHeight = 32;         // … and pixels: of smaller ones letters get lost
 constexpr std::size_t kLeastExtra = 3;  // letters of one
 constexpr double kBlank = 0.002;
 constexpr double kOffAcross = 0.08, kOffDown = 0.15;
@@ -581,13 +584,32 @@ std::vector<std::optional<Box>> places_of(const std::vector<std::string>& words,
   std::map<int, std::vector<SeenWord>> passes;
   for (const SeenWord& word : sight.words) passes[word.pass].push_back(word);
   std::vector<std::optional<Box>> places(words.size());
+  std::vector<SeenWord> others;  // words that were surely read and nobody asked for, by pass
+  // Changed pictures are read by what words usually are: of "Cofee" they make "Coffee". What two
+  // ways of looking had read there before stands.
+  const auto contradicted = [&](const std::string& word, const Box& box) {
+    const auto there = [&](const SeenWord& other) {
+      return likeness(other.text, word) >= kVariant &&
+             2 * common(other.box, box).area() > std::min(other.box.area(), box.area());
+    };
+    const auto first = std::ranges::find_if(others, there);
+    if (first == others.end() || first->pass != 0 || first->confidence < kSureVariant ||
+        first->box.h < kSureHeight)
+      return false;
+    return std::any_of(first + 1, others.end(), [&](const SeenWord& again) {
+      return again.pass > 0 && there(again) && folded(again.text) == folded(first->text);
+    });
+  };
   for (const auto& [pass, seen] : passes) {
     std::vector<bool> used;
     const auto boxes = tick_off(words, seen, &used);
     for (std::size_t i = 0; i < places.size(); ++i)
-      if (!places[i]) places[i] = boxes[i];
-    for (std::size_t i = 0; spare && i < seen.size(); ++i)
-      if (!used[i]) spare->push_back(seen[i]);
+      if (!places[i] && boxes[i] && !contradicted(words[i], *boxes[i])) places[i] = boxes[i];
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      if (used[i]) continue;
+      if (pass >= 0 && seen[i].confidence >= kSureWord) others.push_back(seen[i]);
+      if (spare) spare->push_back(seen[i]);
+    }
   }
   return places;
 }

@@ -111,6 +111,27 @@ TEST(Eyes, TheSubjectsPlaceHasABorder) {
   }
 }
 
+// What changed pictures are read as is no word against what two ways of looking were sure of.
+TEST(Eyes, AWordThatIsSurelyAnotherOneIsNotReadIntoTheRightOne) {
+  Sight sight;
+  sight.words = {{"Cofee", 91, {40, 40, 200, 50}, 1, 0},
+                 {"Cofee", 88, {41, 40, 199, 50}, 2, 1},
+                 {"Coffee", 90, {42, 41, 198, 50}, 3, 2}};
+  const std::vector<std::string> words{"Coffee"};
+  const auto found = [&](const std::function<void(std::vector<SeenWord>&)>& change) {
+    Sight other = sight;
+    change(other.words);
+    return places_of(words, other)[0].has_value();
+  };
+  EXPECT_FALSE(found([](auto&) {}));
+  EXPECT_TRUE(found([](auto& seen) { seen[0].confidence = 85; })) << "it was not sure";
+  EXPECT_TRUE(found([](auto& seen) { seen[0].box.h = 25; })) << "too small to be sure";
+  EXPECT_TRUE(found([](auto& seen) { seen.erase(seen.begin() + 1); })) << "once is a slip";
+  EXPECT_TRUE(found([](auto& seen) { seen[1].text = "Cofe"; })) << "nor twice another one";
+  EXPECT_TRUE(found([](auto& seen) { seen[2].box.y = 200; })) << "another place";
+  EXPECT_TRUE(found([](auto& seen) { seen[0].text = seen[1].text = "Tea"; })) << "not like it";
+}
+
 TEST(Eyes, BlankIsBlankAndNothingElse) {
   const Verdict verdict = verdict_on(painted(800, 600), "center");
   ASSERT_EQ(verdict.flaws.size(), 1U);
