@@ -443,7 +443,7 @@ class Runs(Case):
 
     def test_recipe_commands(self):
         names = [line.split()[0] for line in self.lathe("recipe", "list")[0].splitlines()]
-        self.assertEqual(names, ["clip", "eval", "extract-json", "fix-tests", "mockup-to-page", "red-to-green", "rewrite", "svg-figure", "thumbnail", "voice-over", "work-on"])
+        self.assertEqual(names, ["clip-drawn", "clip-script", "clip", "eval", "extract-json", "fix-tests", "mockup-to-page", "red-to-green", "rewrite", "svg-figure", "thumbnail", "voice-over", "work-on"])
         for name in names:
             self.lathe("recipe", "check", name)
             explained, _ = self.lathe("recipe", "explain", name)

@@ -38,6 +38,37 @@ class Clip(Case):
         self.lathe("report", "last", "--out", "r.html")
         self.assertIn("<video", (self.dir / "r.html").read_text())
 
+    def test_scenes_that_a_model_draws(self):
+        """A page with a fault is drawn again; a picture that is right stays while its line is said another way."""
+        self.write("brief.txt", BRIEF)
+        page = ('<!doctype html><html><meta charset=utf-8><title>s</title><style>body{margin:40px;background:#10233f;color:#fff;'
+                'font:40px DejaVu Sans}</style><h1>%s</h1><p>Fresh every morning</p></html>')
+        svg = ('<svg xmlns="http://www.w3.org/2000/svg" width="640" height="360"><rect width="640" height="360" fill="#f6f1e4"/><text x="40" y="120" '
+               'font-family="DejaVu Sans" font-size="64">Cells</text><text x="40" y="220" font-family="DejaVu Sans" font-size="40">Powerhouses</text></svg>')
+        replies = [("# Coffee", 1, page % "Cofee"), ("# Coffee", 2, "Here you are:\n```html\n" + page % "Coffee" + "\n```\n"), ("# Cells", 1, svg)]
+        self.write("artist.toml", "".join(f"[[reply]]\npurpose = \"make\"\nlap = {lap}\nwhen = {json.dumps(when)}\ntext = {json.dumps(text)}\n"
+                                          for when, lap, text in replies))
+        events = self.events("loop", "clip-drawn", "--input", "brief.txt", "--out", "out", "--set", "make.size=640x360",
+                             "--worker", f"artist=script:{self.dir}/artist.toml")
+        self.assertEqual([e["body"]["state"] for e in events if e["kind"] == "end"], ["passed"], events[-3:])
+        drawn, kept = ([e["body"] for e in events if e["kind"] == "made" and e["body"]["track"] == track] for track in range(2))
+        self.assertEqual(["model" in each["facts"] for each in drawn], [True, True])
+        self.assertEqual(["model" in each["facts"] for each in kept], [True] + [False] * (len(kept) - 1))
+        self.assertGreater(len(kept), 1, "flite says mitochondria wrongly at first")
+        out, _ = self.lathe("--json", "judge", "run", "clip", "out/clip.mp4", "--set", "script=brief.txt")
+        self.assertEqual(json.loads(out)["outcome"], "pass")
+
+    def test_a_script_out_of_notes(self):
+        """What the model writes has to have the form that the clip takes."""
+        self.write("notes.md", "Coffee is fresh every morning. Cells have powerhouses.\n")
+        scene = "# The coffee\n- Fresh every morning\nThe coffee that we drink here is fresh every single morning.\n"
+        wrong = "\n".join([scene] * 2) + "\nAnd that is all.\n"
+        self.write("writer.toml", "".join(f"[[reply]]\npurpose = \"make\"\nlap = {lap}\ntext = {json.dumps(text)}\n"
+                                          for lap, text in ((1, wrong), (2, "\n".join([scene] * 3)))))
+        events = self.events("loop", "clip-script", "--input", "notes.md", "--out", "out", "--worker", f"writer=script:{self.dir}/writer.toml")
+        self.assertEqual([e["body"]["state"] for e in events if e["kind"] == "end"], ["passed"])
+        self.assertEqual(sum(e["kind"] == "made" for e in events), 2)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -10,6 +10,7 @@ extern const MakerKind kCodeMaker;
 extern const MakerKind kCommandMaker;
 extern const MakerKind kMiniMaker;
 extern const MakerKind kGivenMaker;
+extern const MakerKind kDrawnSceneMaker;
 extern const MakerKind kPictureMaker;
 extern const MakerKind kPosterMaker;
 extern const MakerKind kHtmlMaker;
@@ -22,9 +23,9 @@ extern const MakerKind kVoiceMaker;
 namespace {
 const std::vector<const MakerKind*>& kinds() {
   static const std::vector<const MakerKind*> all{
-      &kCodeMaker,   &kAgentMaker,   &kCommandMaker, &kVoiceMaker, &kTextMaker,
-      &kPosterMaker, &kPictureMaker, &kSvgMaker,     &kHtmlMaker,  &kSceneMaker,
-      &kMiniMaker,   &kReplyMaker,   &kGivenMaker};
+      &kCodeMaker,       &kAgentMaker,   &kCommandMaker, &kVoiceMaker, &kTextMaker,
+      &kPosterMaker,     &kPictureMaker, &kSvgMaker,     &kHtmlMaker,  &kSceneMaker,
+      &kDrawnSceneMaker, &kMiniMaker,    &kReplyMaker,   &kGivenMaker};
   return all;
 }
 }  // namespace

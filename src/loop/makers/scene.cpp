@@ -1,18 +1,10 @@
 // The scene maker: a heading, points and a spoken line, laid out as a page that Chromium draws, and
 // made a film with captions by ffmpeg. No model: what eyes and ears find wrong says what gives way.
 #include <array>
-#include <cmath>
 
 #include "ground/base/text.h"
 #include "loop/makers/markup.h"
-#include "loop/makers/voice.h"
-#include "loop/senses/box_text.h"
-#include "loop/senses/film.h"
-#include "loop/senses/media_pool.h"
-#include "loop/senses/page.h"
-#include "loop/senses/script_scene.h"
-#include "loop/senses/signal_facts.h"
-#include "loop/senses/word_fault.h"
+#include "loop/makers/scene_film.h"
 
 namespace lathe::loop {
 
@@ -21,7 +13,7 @@ extern const MakerKind kSceneMaker;
 namespace {
 
 constexpr OptionSpec kOwnOptions[] = {
-    {"size", OptionType::kString, "\"1280x720\"", "pixels, both numbers even"},
+    kSceneSizeOption,
     {"palette", OptionType::kString, "\"night\"", "night, paper, pale, sunset or forest"},
     {"text_size", OptionType::kNumber, "0.055",
      "letter height of the points, as a share of the picture's; the heading's is twice that"},
@@ -42,13 +34,8 @@ constexpr std::array<ScenePalette, 5> kScenePalettes{
      {"sunset", "#ffb38a", "#fff1e6", "#c8553d", "#0b0b0b"},
      {"forest", "#1f3d2b", "#e8f0d8", "#9bc53d", "#ffffff"}}};
 
-constexpr double kTail = 0.35;     // seconds that a scene goes on after its line
-constexpr double kMostScene = 20;  // seconds: in a longer one the bar all but stands still
-constexpr double kRead = 1.1;      // more time than reading takes, for the eye to find the text
-constexpr double kSlowest = 0.4;   // of the usual reading speed
 constexpr double kSmaller = 0.85, kLarger = 1.3;
 constexpr double kLeastScale = 0.4, kMostScale = 2.5;
-constexpr std::size_t kCaptionLength = 84;  // two lines of 42 letters
 
 // What a lap changes about the picture; the first lap is as asked.
 struct SceneLook {
@@ -68,13 +55,6 @@ SceneLook scene_look_from(const Json& json) {
           json_number(json, "pace", 0)};
 }
 
-std::optional<Box> scene_size(const std::string& text) {
-  const auto size = parse_box("box 0,0 " + text);
-  const bool fine = size && size->w >= 320 && size->h >= 180 && size->w <= 1920 &&
-                    size->h <= 1920 && size->w % 2 == 0 && size->h % 2 == 0;
-  return fine ? size : std::nullopt;
-}
-
 // A unit's own word (a record of a .jsonl file) counts more than the recipe's.
 std::string scene_text_of(const Json& options, const Unit& unit, const char* key) {
   return json_string(unit.data, key, option_string(options, key));
@@ -92,17 +72,8 @@ Status check_scene_look(const Json& options, const Unit& unit) {
 
 Status check_scene(const Json& options, std::span<const std::string> voices) {
   LATHE_TRY_STATUS(check_voice_options(options, voices));
-  if (!scene_size(option_string(options, "size")))
-    return invalid("size = \"{}\" must be like \"1280x720\": even, 320x180 to 1920x1920",
-                   clip_utf8(option_string(options, "size"), 40));
+  LATHE_TRY_STATUS(scene_size(options));
   return check_scene_look(options, {});
-}
-
-// The kind of fault that a critique is of: "eyes:too_small:Coffee" is eyes:too_small.
-std::string_view scene_fault(const Critique& critique) {
-  const std::string_view print = critique.fingerprint;
-  if (!print.starts_with("eyes:") && !print.starts_with("clip:")) return {};
-  return print.substr(0, print.find(':', 5));
 }
 
 // What the picture gives way to. The first critiques count: what a change of one part mends is
@@ -124,8 +95,8 @@ void yield_scene(std::string_view fault, const SceneLook& before, SceneLook& loo
     because("letters that stand out more");
   } else if (fault == "eyes:clipped" || fault == "eyes:missing" || fault == "eyes:wrong") {
     scale(kSmaller, "smaller letters");
-  } else if (fault == "clip:reading") {
-    look.pace = before.pace == 0 ? 1 : before.pace * 0.75;
+  } else if (fault == kReadingFault) {
+    look.pace = slower_pace(before.pace);
     because("hold the scene until it can be read");
   }
 }
@@ -159,7 +130,7 @@ std::optional<Proposal> propose_scene(const ProposeTask& task) {
     for (const Critique& each : task.attempts.back().critiques)
       yield_scene(scene_fault(each), before, look, reasons);
   if (said_well && look == before) return std::nullopt;
-  if (look.pace > 0 && look.pace < kSlowest) return std::nullopt;
+  if (!bearable_pace(look.pace)) return std::nullopt;
   proposal->setting["look"] = to_json(look);
   proposal->reason = join(reasons, "; ");
   return proposal;
@@ -188,43 +159,6 @@ std::string page_of(const ScriptScene& scene, const ScenePalette& palette, const
   return html + "</main></html>\n";
 }
 
-Result<std::string> drawn_page(const std::string& html, const Box& size,
-                               const MakeContext& context) {
-  PageWanted wanted;
-  wanted.widths = {size.w};
-  wanted.height = size.h;
-  LATHE_TRY(const PageSight sight,
-            view_page(html, wanted, context.place, context.time_limit, context.stop));
-  if (sight.views.empty()) return invalid("the scene's page shows nothing");
-  const auto pool = media_pool(context.place.media, context.place.program);
-  LATHE_TRY(const OpenedPicture opened,
-            pool->open_picture(sight.views.front().png, context.time_limit, context.stop));
-  const Picture& shot = opened.picture;
-  const Picture page = scaled(shot, size.w, std::max(size.h, shot.height * size.w / shot.width));
-  return png_bytes(cut_out(page, {0, 0, size.w, size.h}));
-}
-
-// The line in pieces that are read at a glance, each for its share of the time.
-std::vector<Caption> captions_for(const std::string& line, double start, double end) {
-  std::vector<std::string> pieces;
-  for (const std::string& word : split(line, ' ')) {
-    if (word.empty()) continue;
-    if (pieces.empty() || pieces.back().size() + 1 + word.size() > kCaptionLength)
-      pieces.push_back(word);
-    else
-      pieces.back() += " " + word;
-  }
-  double letters = 0, before = 0;
-  for (const std::string& piece : pieces) letters += static_cast<double>(piece.size());
-  std::vector<Caption> captions;
-  for (const std::string& piece : pieces) {
-    const double from = start + (end - start) * before / letters;
-    before += static_cast<double>(piece.size());
-    captions.push_back({from, start + (end - start) * before / letters, piece});
-  }
-  return captions;
-}
-
 Result<Made> make_scene(const MakeTask& task, const MakeContext& context) {
   const Unit& unit = task.units.front();
   LATHE_TRY_STATUS(check_scene_look(task.options, unit));
@@ -233,41 +167,18 @@ Result<Made> make_scene(const MakeTask& task, const MakeContext& context) {
     return invalid("there is nothing to show in '{}': begin it with \"# Heading\"",
                    clip_utf8(unit.text, 80));
   const SceneLook look = scene_look_from(json_at(task.setting, "look"));
-  const Box size = *scene_size(option_string(task.options, "size"));
+  LATHE_TRY(const Box size, scene_size(task.options));
   const ScenePalette& palette = *std::ranges::find(
       kScenePalettes, scene_text_of(task.options, unit, "palette"), &ScenePalette::name);
   const double share =
       json_number(unit.data, "text_size", option_number(task.options, "text_size"));
 
   LATHE_TRY(SpokenLine spoken, speak_line(scene.line, task, context));
-  double seconds = spoken.sound.seconds() + kTail;
-  if (look.pace > 0)
-    seconds = std::max(seconds, kRead * static_cast<double>(reading_length(scene.phrases())) /
-                                    (kReadingSpeed * look.pace));
-  seconds = std::ceil(seconds * kFrameRate) / kFrameRate;
-  if (seconds > kMostScene)
-    return invalid("the scene '{}' is {:.1f} s long, of {:.0f} at most: split it",
-                   clip_utf8(scene.heading, 80), seconds, kMostScene);
-
-  if (context.progress) context.progress("drawing and encoding");
-  const std::string html =
-      page_of(scene, palette, size, share * look.text_scale * size.h, look.strong_ink);
-  ScenePicture picture;
-  LATHE_TRY(picture.png, drawn_page(html, size, context));
-  picture.width = size.w;
-  picture.height = size.h;
-  picture.bar = palette.accent;
-  picture.seconds = seconds;
-  const SignalFacts speech = signal_facts(spoken.sound);
-  Made made;
-  LATHE_TRY(made.bytes, film_of(picture, spoken.sound,
-                                captions_for(scene.line, speech.speech_start, speech.speech_end),
-                                context.place, context.time_limit, context.stop));
-  made.media_type = kFilmMediaType;
-  made.extension = "mp4";
-  made.facts = std::move(spoken.facts);
+  SceneFilm film{
+      .scene = scene, .size = size, .bar = std::string(palette.accent), .pace = look.pace};
+  film.page = page_of(scene, palette, size, share * look.text_scale * size.h, look.strong_ink);
+  LATHE_TRY(Made made, film_made(film, std::move(spoken), context));
   made.facts["look"] = to_json(look);
-  made.facts["seconds"] = seconds;
   return made;
 }
 

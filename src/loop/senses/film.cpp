@@ -124,6 +124,7 @@ Result<FilmProbe> probe_from(const Json& json) {
     if (const Stretch each{number_of(chapter, "start_time"), number_of(chapter, "end_time")};
         each.end > each.start && probe.chapters.size() < kMaxFrames / 3)
       probe.chapters.push_back(each);
+  probe.source = json_string(json_at(json_at(json, "format"), "tags"), "comment");
   if (probe.picture < 0) return invalid("it has no moving picture");
   if (probe.width < 16 || probe.height < 16 || probe.width > kMostSide || probe.height > kMostSide)
     return invalid("its picture is {}x{} pixels: 16 to {} a side can be judged", probe.width,
@@ -367,9 +368,20 @@ Result<FilmSight> Film::look(const std::vector<double>& times, const FilmLimits&
 
 namespace {
 
-// What keeps one scene's bytes the same wherever and whenever they are made.
-void exact_output(std::vector<std::string>& argv, const char* file) {
-  append(argv, {"-map_metadata:g", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact",
+// As ffmpeg's form of metadata has it.
+std::string metadata_text(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (std::string_view("=;#\\\n").find(c) != std::string_view::npos) escaped += '\\';
+    escaped += static_cast<unsigned char>(c) < 0x20 && c != '\n' ? ' ' : c;
+  }
+  return escaped;
+}
+
+// What keeps one scene's bytes the same wherever and whenever they are made. `notes`: the input
+// with what is said of the film; "-1": nothing is.
+void exact_output(std::vector<std::string>& argv, const char* file, const char* notes = "-1") {
+  append(argv, {"-map_metadata:g", notes, "-fflags", "+bitexact", "-flags:v", "+bitexact",
                 "-flags:a", "+bitexact", "-movflags", "+faststart", "-f", "mp4", file});
 }
 
@@ -383,6 +395,9 @@ Result<std::string> film_of(const ScenePicture& picture, const Sound& sound,
   LATHE_TRY_STATUS(write_file_atomic(tree / "picture.png", picture.png));
   LATHE_TRY_STATUS(write_file_atomic(tree / "sound.wav", wav_bytes(sound)));
   LATHE_TRY_STATUS(write_file_atomic(tree / "captions.srt", srt_of(captions)));
+  const std::string source =
+      picture.source.empty() ? "" : "comment=" + metadata_text(picture.source) + "\n";
+  LATHE_TRY_STATUS(write_file_atomic(tree / "notes.txt", ";FFMETADATA1\n" + source));
   const std::string length = seconds_text(picture.seconds);
   std::vector<std::string> argv = ffmpeg();
   append(argv,
@@ -398,6 +413,10 @@ Result<std::string> film_of(const ScenePicture& picture, const Sound& sound,
           "sound.wav",
           "-i",
           "captions.srt",
+          "-f",
+          "ffmetadata",
+          "-i",
+          "notes.txt",
           "-filter_complex",
           fmt::format("color=c={}:s={}x{}:r={}[bar];"
                       "[0:v][bar]overlay=x='-W+W*t/{}':y=H-h,format=yuv420p[v];"
@@ -429,7 +448,7 @@ Result<std::string> film_of(const ScenePicture& picture, const Sound& sound,
           "1",
           "-c:s",
           "mov_text"});
-  exact_output(argv, "scene.mp4");
+  exact_output(argv, "scene.mp4", source.empty() ? "-1" : "3");
   LATHE_TRY_STATUS(run_film_tool(tree, place.unsafe_no_sandbox, std::move(argv), limit, stop));
   return read_beneath(tree, "scene.mp4", kMaxFilmFile);
 }
@@ -441,11 +460,7 @@ std::string chapters_text(const std::vector<ScenePart>& parts, const std::vector
   std::string text = ";FFMETADATA1\n";
   double at = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    std::string title;
-    for (const char c : parts[i].title) {
-      if (std::string_view("=;#\\").find(c) != std::string_view::npos) title += '\\';
-      title += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
+    const std::string title = metadata_text(parts[i].title);
     text += fmt::format("[CHAPTER]\nTIMEBASE=1/1000\nSTART={:.0f}\nEND={:.0f}\ntitle={}\n",
                         1000 * at, 1000 * (at + lengths[i]), title);
     at += lengths[i];

@@ -38,6 +38,7 @@ struct FilmProbe {
   double picture_seconds = 0, sound_seconds = 0;
   int width = 0, height = 0;
   std::vector<Stretch> chapters;
+  std::string source;  // of the picture, where film_of() was given one; foreign bytes
 };
 
 // Shortest stretches that count, in seconds; 0: any length is welcome, and none is looked for.
@@ -85,6 +86,7 @@ struct ScenePicture {
   int width = 0, height = 0;  // even
   std::string bar;            // its colour, "#rrggbb"
   double seconds = 0;
+  std::string source = {};  // what the picture was drawn from; goes with the film, as its comment
 };
 inline constexpr int kFrameRate = 25;
 // MP4; the same scene gives the same bytes. There is at least one caption.
