@@ -2,6 +2,8 @@
 import base64
 import json
 import os
+import pathlib
+import re
 import shutil
 import subprocess
 import unittest
@@ -9,6 +11,8 @@ import urllib.request
 
 from cli_test import LATHE, SOURCE
 from index_test import pdf
+from local_model_test import LocalChat
+from pictures_test import png
 from serve_test import Server
 
 MEDIA = SOURCE / "tests/data/media"
@@ -121,6 +125,68 @@ class ServeMedia(Server):
         self.assertIn("the document film: it has no moving picture", self.ask("gemma3.llm", film(sound), status=400)["error"]["message"])
         cut = self.ask("gemma3.llm", film(path.read_bytes()[:900]), status=400)["error"]["message"]
         self.assertIn("the document film: ", cut)
+
+    def peak(self):
+        """The most memory that the server has had, in bytes."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+
+    def test_hostile_files(self):
+        """What is too large, two things at once or cut off is refused by its name; memory stays as it is, and others are served."""
+        sound = lambda data: {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": "flac"}}
+        picture = lambda data: self.picture("data:image/png;base64," + base64.b64encode(data).decode())
+        hours = subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono:d=14400", "-f", "flac", "-"],
+                               check=True, capture_output=True).stdout
+        small, tone = (MEDIA / "img_97x61.png").read_bytes(), (MEDIA / "s3.wav").read_bytes()
+        page = b"<html><script>alert(1)</script></html>"
+        self.ask("qwen3vl_merger.llm", picture(small))
+        self.ask("qwen3a.llm", sound(tone))
+        before = self.peak()
+        for part, words in ((picture(png(10_000, 10_000, bytes(1251 * 10_000), bits=1, colour=0)), "picture 1 of the messages"),
+                            (picture(small[:len(small) // 2]), "picture 1 of the messages"), (picture(small[:8] + page), "picture 1 of the messages"),
+                            (picture(page + small), "is no PNG")):
+            error = self.ask("qwen3vl_merger.llm", "Hi", part, status=400)["error"]["message"]
+            self.assertIn(words, error)
+        for part, words in ((sound(hours), "50 minutes"), (sound(tone[:20]), "sound 1 of the messages"), (sound(tone[:12] + page), "sound 1 of the messages")):
+            self.assertIn(words, self.ask("qwen3a.llm", "Hi", part, status=400)["error"]["message"])
+        # A polyglot is what its first bytes say, and nothing else of it is looked at.
+        both = self.ask("qwen3vl_merger.llm", picture(small + page), " what?")
+        self.assertEqual(both["choices"], self.ask("qwen3vl_merger.llm", picture(small), " what?")["choices"])
+        # Forty pictures, all of them others.
+        forty = [picture(png(40 + i, 40, (b"\0" + bytes(3 * (40 + i))) * 40)) for i in range(40)]
+        seen = self.ask("qwen3vl_merger.llm", *forty)["usage"]["prompt_tokens"]
+        self.assertGreater(seen, 40 * 3)
+        self.assertLess(self.peak() - before, 128 << 20)
+        self.assertEqual(self.ask("llama-q4_0", "Hi")["object"], "chat.completion")
+
+    def test_chat_shows_files(self):
+        """`/file` in a chat with a model of the server: pictures and films are shown as by the API, sounds are heard."""
+        film = self.dir / "film.mp4"
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=10:duration=2", "-pix_fmt", "yuv420p", "-y", film],
+                       check=True)
+        shutil.copy(MEDIA / "img_97x61.png", self.dir / "photo.png")
+        shutil.copy(MEDIA / "s3.wav", self.dir)
+        chat = LocalChat()
+        chat.dir, chat.journal, chat.addCleanup = self.dir, self.journal, self.addCleanup
+        chat.start("--server", self.url, "--max-tokens", "2", model="gemma3.llm")
+        chat.say("/file photo.png", r"photo\.png: a picture \(image/png\), with your next message")
+        chat.say("What is it?", chat.ANSWERED)
+        chat.say("/file film.mp4", r"film\.mp4: 2 pictures of a film, with your next message")
+        chat.say("What happens?", chat.ANSWERED)
+        chat.say("/retry", chat.ANSWERED)
+        still, film = chat.questions()
+        self.assertEqual([part["type"] for part in still], ["image_url", "text"])
+        self.assertEqual([part["type"] for part in film], ["text", "image_url", "text", "image_url", "text"])
+        self.assertIn("film.mp4: a film of 2.0 seconds", film[0]["text"])
+        self.assertEqual(film[-1]["text"], "What happens?")
+        self.eventually(lambda: self.metric("media_encoded_total") == 3)
+        # The talk that was saved goes on; another model of it gets what it can take.
+        chat.say("/clear", "")
+        chat.say("/load talk.json", "4 messages")
+        chat.say("And?", chat.ANSWERED)
+        chat.say("/file s3.wav", r"s3\.wav: a sound")
+        chat.say("Heard?", "error: .*takes texts and pictures only|error: .*sounds?")
+        chat.leave()
 
     def test_four_apis(self):
         model = "qwen3vl_merger.llm"

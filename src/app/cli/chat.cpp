@@ -1,6 +1,7 @@
 // A conversation: messages in, an answer out piece by piece.
 #include "app/cli/chat.h"
 
+#include "app/cli/chat_content.h"
 #include "ground/base/text.h"
 #include "work/tool_turn.h"
 
@@ -46,7 +47,8 @@ Sampling sampling_of(const infer::SamplerParams& params) {
 
 // A message of the conversation, as the templates of local models have it too.
 Message message_of(const Json& json) {
-  Message message{json_string(json, "role"), json_string(json, "content")};
+  Message message{json_string(json, "role"),
+                  content_of_json(json_at(json, "content")).value_or(Content())};
   for (const Json& call : json_at(json, "tool_calls")) {
     const Json& function = json_at(call, "function");
     message.calls.push_back({json_string(call, "id"), json_string(function, "name"),
@@ -131,15 +133,17 @@ Conversation Conversation::with(Worker& worker, Request base, infer::SamplerPara
 Status Conversation::set_messages(Json messages) {
   if (!messages.is_array()) return invalid("is no conversation: it must be an array of messages");
   for (std::size_t i = 0; i < messages.size(); ++i) {
-    const Json& message = messages[i];
+    Json& message = messages[i];
     const std::string role = message.is_object() ? json_string(message, "role") : "";
     const bool known =
         role == "user" || role == "assistant" || role == "tool" || (role == "system" && i == 0);
-    if (!known || !json_at(message, "content").is_string())
+    const auto content = content_of_json(json_at(message, "content"));
+    if (!known || !content)
       return invalid(
           "message {} of the conversation: it must have a \"role\" (user, assistant, tool, or "
-          "system first) and a \"content\", a text",
+          "system first) and a \"content\", a text or parts",
           i + 1);
+    if (worker_ == nullptr) message["content"] = content->text();  // a model here reads texts
   }
   messages_ = std::move(messages);
   return {};
@@ -154,16 +158,32 @@ void Conversation::set_system(std::string_view text) {
 void Conversation::clear() {
   const bool system = !messages_.empty() && messages_[0]["role"] == "system";
   messages_.erase(messages_.begin() + (system ? 1 : 0), messages_.end());
+  shown_.reset();
 }
 
 std::optional<std::string> Conversation::take_back() {
   for (std::size_t i = messages_.size(); i-- > 0;) {
     if (messages_[i]["role"] != "user") continue;
-    std::string question = messages_[i]["content"];
+    Json content = messages_[i]["content"];
     messages_.erase(messages_.begin() + static_cast<std::ptrdiff_t>(i), messages_.end());
+    if (content.is_string()) return content;
+    // The question is its last part.
+    std::string question = json_string(content.back(), "text");
+    content.erase(content.size() - 1);
+    if (auto shown = content_of_json(content)) shown_ = *std::move(shown);
     return question;
   }
   return std::nullopt;
+}
+
+Status Conversation::show(Content content) {
+  if (worker_ == nullptr)
+    return invalid("a model in this process reads texts alone; one of `lathe serve` is shown more");
+  if (shown_)
+    shown_->add(std::move(content));
+  else
+    shown_ = std::move(content);
+  return {};
 }
 
 Result<Conversation::Prompt> Conversation::prompt() const {
@@ -202,9 +222,18 @@ Result<Conversation::Prompt> Conversation::prompt() const {
 Result<Answer> Conversation::ask(std::string_view text, const StopFlag& stop,
                                  const OnDelta& on_delta) {
   const auto before = static_cast<std::ptrdiff_t>(messages_.size());
-  messages_.push_back({{"role", "user"}, {"content", make_valid_utf8(text)}});
+  const std::string words = make_valid_utf8(text);
+  Json content = words;
+  // Parts of their own, so that the question is found again.
+  if (shown_) {
+    content = Json::array();
+    for (const ContentPart& part : shown_->parts()) content.push_back(json_of_part(part));
+    content.push_back(json_of_part(words));
+  }
+  messages_.push_back({{"role", "user"}, {"content", std::move(content)}});
   auto answer = worker_ != nullptr ? ask_worker(stop, on_delta) : ask_engine(stop, on_delta);
   if (answer) {
+    shown_.reset();
     messages_.push_back({{"role", "assistant"}, {"content", answer->text}});
   } else {
     messages_.erase(messages_.begin() + before, messages_.end());

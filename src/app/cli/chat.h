@@ -50,8 +50,11 @@ class Conversation {
   Status set_messages(Json messages);
   void set_system(std::string_view text);
   void clear();  // but the system message
-  // Drops the last answer; its question, or nothing when there is none.
+  // Drops the last answer; its question, or nothing when there is none. What the question showed
+  // goes with the next one.
   std::optional<std::string> take_back();
+  // What the next question shows before its words: pictures, sounds. Of a worker.
+  Status show(Content content);
 
   using OnDelta = std::function<void(const infer::AnswerDelta&)>;
   // A raised `stop` ends the answer where it is; it is kept like that.
@@ -81,6 +84,7 @@ class Conversation {
   infer::MessageForm message_form_;
   Json variables_;
   Json messages_ = Json::array();
+  std::optional<Content> shown_;  // with the next question
 };
 
 }  // namespace lathe::app

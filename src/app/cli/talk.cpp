@@ -113,7 +113,21 @@ Result<Next> load(Session& talk, std::string_view rest) {
 
 Result<Next> add_file(Session& talk, std::string_view rest) {
   if (rest.empty()) return invalid("/file needs the name of a file");
-  LATHE_TRY(const std::string bytes, read_file(fs::path(rest), kMostDocument));
+  LATHE_TRY(std::string bytes, read_file(fs::path(rest), kMostDocument));
+  if (const auto film = Document::of_file(std::string(rest), "", bytes);
+      film && film->kind == "film") {
+    const auto shown = shown_film(talk.app, rest, bytes, *talk.app.stop);
+    if (!shown) return at(rest, shown.error());
+    LATHE_TRY_STATUS(talk.conversation().show(*shown));
+    print(fmt::format("{}: {} pictures of a film, with your next message\n", rest,
+                      shown->media().size()));
+    return Next{};
+  }
+  if (const auto media = Media::of_file(bytes)) {
+    LATHE_TRY_STATUS(talk.conversation().show(*media));
+    print(fmt::format("{}: {}, with your next message\n", rest, media->name()));
+    return Next{};
+  }
   const auto document = talk.documents.read(rest, bytes, *talk.app.stop);
   if (!document) return at(rest, document.error());
   const std::string& text = document->text;
@@ -162,7 +176,8 @@ struct ChatCommand {
 constexpr ChatCommand kChatCommands[] = {
     {"/system", "TEXT", "say what the model is to be (no text: nothing)", set_system},
     {"/set", "NAME VALUE", "change a sampler setting (/set alone shows them)", set_setting},
-    {"/file", "FILE", "send a text, PDF, DOCX, ODT or HTML file with the next message", add_file},
+    {"/file", "FILE", "send a text, document, picture, sound or film with the next message",
+     add_file},
     {"/retry", "", "answer the last question again, with another seed", retry},
     {"/clear", "", "forget the conversation", clear},
     {"/save", "FILE", "write the conversation as JSON", save},
