@@ -75,6 +75,13 @@ class SpeakModel(Case):
         done = subprocess.run(self.command("speak", "the stone", "--model", "voice.gguf", "--seed", "3", "--format", "pcm"),
                               capture_output=True, cwd=self.dir, env=self.environment(), timeout=300)
         self.assertEqual(done.stdout, sound, done.stderr)
+        # Where nobody takes the rest, nothing more is said.
+        process = subprocess.Popen(self.command("speak", "the stone", "--model", "voice.gguf", "--seed", "4", "--format", "pcm"), cwd=self.dir,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment())
+        process.stdout.close()
+        self.assertIn(b"nobody takes the sound", process.stderr.read())
+        self.assertNotEqual(process.wait(300), 0)
+        process.stderr.close()
 
     def test_what_cannot_be(self):
         for args, say in ((("--language", "klingon"), "chinese, english"), (("--voice-from", "voice.gguf"), "unreadable sound file"),

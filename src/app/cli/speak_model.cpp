@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "app/cli/local_model.h"
 #include "app/cli/loudspeaker.h"
 #include "app/cli/model_library.h"
@@ -99,11 +101,13 @@ Status speak_with_model(const App& app, const ModelSpeaker& speaker, std::string
     sent = writer->bytes().size();
   };
   LATHE_TRY(const infer::SpokenText spoken,
-            voice->speak(text, wish, app.stop, [&](std::span<const std::int16_t> more) {
+            voice->speak(text, wish, app.stop, [&](std::span<const std::int16_t> more) -> Status {
               samples += more.size();
-              const Status written = writer->write(more);
+              LATHE_TRY_STATUS(writer->write(more));
               hand_on();
-              return written;
+              if (std::ferror(stdout) != 0)
+                return fail(ErrorKind::kUnavailable, "nobody takes the sound any more");
+              return {};
             }));
   LATHE_TRY_STATUS(writer->finish());
   hand_on();
