@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import threading
 import unittest
 import urllib.request
 
@@ -125,6 +126,34 @@ class ServeMedia(Server):
         self.assertIn("the document film: it has no moving picture", self.ask("gemma3.llm", film(sound), status=400)["error"]["message"])
         cut = self.ask("gemma3.llm", film(path.read_bytes()[:900]), status=400)["error"]["message"]
         self.assertIn("the document film: ", cut)
+
+    def test_beside_others(self):
+        """Eight pictures and sounds at once, then each again: the probabilities of each answer are, to the bit, those that it has alone."""
+        rows = lambda i: (b"\0" + bytes((40 * i + 7 * x) % 256 for x in range(3 * 64))) * 48
+        sound = base64.b64encode((MEDIA / "s3.wav").read_bytes()).decode()
+        parts = [self.picture("data:image/png;base64," + base64.b64encode(png(64, 48, rows(i))).decode()) for i in range(6)]
+        asks = [("qwen3vl_merger.llm", part) for part in parts[:3]] + [("gemma3.llm", part) for part in parts[3:]] + [
+            ("qwen3a.llm", {"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}})] * 2
+        answer = lambda model, part: self.ask(model, "Look ", part, " and say", logprobs=True, top_logprobs=3)["choices"]
+        together = [None] * len(asks)
+
+        def ask(i):
+            together[i] = answer(*asks[i])
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(asks))]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        self.end()
+        for model, part in dict.fromkeys((model, json.dumps(part)) for model, part in asks):
+            self.start()  # nothing is remembered
+            alone = answer(model, json.loads(part))
+            warm = answer(model, json.loads(part))
+            self.end()
+            for i, asked in enumerate(asks):
+                if asked == (model, json.loads(part)):
+                    self.assertEqual(together[i], alone)
+                    self.assertEqual(together[i], warm)
 
     def peak(self):
         """The most memory that the server has had, in bytes."""
