@@ -453,6 +453,26 @@ test("records that come change the grid, the open unit and the log", async (t) =
   leave();
 });
 
+test("a run that waits for a person's word says for which, leads there, and says no more when it has it", async (t) => {
+  const world = small_world();
+  const id = Object.keys(world.runs)[0];
+  const { summary } = world.runs[id];
+  summary.waits = ["making L05 waits for consent a1 (2143 bytes to https://api.example.com/<b>v1</b>)"];
+  const { page, server, leave } = await visit(t, world, `#/runs/${id}`);
+  const line = page.locator("p.why", { hasText: "waits for you" });
+  await line.getByText(summary.waits[0]).waitFor();
+  await page.getByText("live", { exact: true }).waitFor();
+  await line.getByRole("link", { name: "Consent" }).click();
+  await page.getByText("One request waits for your word.").waitFor();
+  await page.goBack();
+  await line.waitFor();
+  await page.getByText("live", { exact: true }).waitFor();
+  Object.assign(summary, { waits: [], seq: 401 });
+  server.send({ seq: 401, t_ms: 84_000, kind: "consent_answer", line: "consent a1 was given: consent a1" });
+  await line.waitFor({ state: "detached" });
+  leave();
+});
+
 test("a run that is removed while it is watched says so", async (t) => {
   const world = small_world();
   const id = Object.keys(world.runs)[0];
