@@ -11,6 +11,7 @@ namespace {
 
 constexpr Milliseconds kBusyPause{1};
 constexpr Milliseconds kPatience{10'000};
+constexpr std::size_t kMostPrepared = 64;
 
 // Asks again after the same short while. SQLite's own handler waits longer each time, so that
 // whoever has waited longest asks least often: beside several busy writers one could wait for many
@@ -57,6 +58,29 @@ Result<Database> open_database(const fs::path& file, const Tables& tables, Remed
     if (!change.commit()) return db.error("lay it out");
   }
   return db;
+}
+
+Database::~Database() {
+  for (const auto& [sql, statement] : prepared_) sqlite3_finalize(statement);
+  sqlite3_close(db_);
+}
+
+sqlite3_stmt* Database::prepare(const std::string& sql) const {
+  if (auto kept = prepared_.extract(sql)) return kept.mapped();
+  sqlite3_stmt* statement = nullptr;
+  sqlite3_prepare_v2(db_, sql.c_str(), static_cast<int>(sql.size()) + 1, &statement, nullptr);
+  return statement;
+}
+
+// What failed keeps its error by that it is not begun anew.
+void Database::give_back(const std::string& sql, sqlite3_stmt* statement, bool fine) const {
+  if (!fine || prepared_.size() >= kMostPrepared || prepared_.contains(sql)) {
+    sqlite3_finalize(statement);
+    return;
+  }
+  sqlite3_reset(statement);
+  sqlite3_clear_bindings(statement);
+  prepared_[sql] = statement;
 }
 
 Status Database::open(const std::string& name, int flags, Milliseconds patience) {

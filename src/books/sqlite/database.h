@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,8 +30,9 @@ class Database {
   Database(Database&& other) noexcept
       : file_(std::move(other.file_)),
         remedies_(other.remedies_),
-        db_(std::exchange(other.db_, nullptr)) {}
-  ~Database() { sqlite3_close(db_); }
+        db_(std::exchange(other.db_, nullptr)),
+        prepared_(std::exchange(other.prepared_, {})) {}
+  ~Database();
 
   // `name`: the file, or a URI of it. `flags`: SQLite's. Waits for others for at most `patience`.
   Status open(const std::string& name, int flags, Milliseconds patience);
@@ -43,10 +45,16 @@ class Database {
   const fs::path& file() const { return file_; }
   sqlite3* handle() const { return db_; }
 
+  // A prepared statement is kept for the next one of the same words: to prepare it takes longer
+  // than most of them take. Null: it cannot be prepared.
+  sqlite3_stmt* prepare(const std::string& sql) const;
+  void give_back(const std::string& sql, sqlite3_stmt* statement, bool fine) const;
+
  private:
   fs::path file_;
   Remedies remedies_;
   sqlite3* db_ = nullptr;
+  mutable std::map<std::string, sqlite3_stmt*> prepared_;  // that nobody uses
 };
 
 // What a database of ours holds.
@@ -86,10 +94,9 @@ class Transaction {
 // Database::error().
 class Statement {
  public:
-  Statement(const Database& db, const char* sql) {
-    ok_ = sqlite3_prepare_v2(db.handle(), sql, -1, &statement_, nullptr) == SQLITE_OK;
-  }
-  ~Statement() { sqlite3_finalize(statement_); }
+  Statement(const Database& db, std::string sql)
+      : db_(db), sql_(std::move(sql)), statement_(db.prepare(sql_)), ok_(statement_ != nullptr) {}
+  ~Statement() { db_.give_back(sql_, statement_, ok_); }
   Statement(const Statement&) = delete;
   Statement& operator=(const Statement&) = delete;
 
@@ -141,9 +148,11 @@ class Statement {
   }
 
  private:
-  sqlite3_stmt* statement_ = nullptr;
+  const Database& db_;
+  const std::string sql_;
+  sqlite3_stmt* statement_;
   int index_ = 0;
-  bool ok_ = false;
+  bool ok_;
 };
 
 }  // namespace lathe::books
