@@ -65,6 +65,7 @@ struct ModelInfo {
 // Sums since the start.
 struct HostCounters {
   std::int64_t requests = 0, failed = 0, cancelled = 0, refused = 0;
+  std::int64_t of_people = 0;  // of the requests: not background work
   std::int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
   std::int64_t accepted_tokens = 0, rejected_tokens = 0;
   std::int64_t loads = 0, evictions = 0;

@@ -21,8 +21,10 @@ NodeLoad look_at(const App& app, std::optional<Climate>& before) {
   load.hot = is_hot(before.value_or(climate), climate);
   before = climate;
   if (const auto base = running_server(app))
-    if (const auto status = get_json(app, {.base = *base}, "/status"))
+    if (const auto status = get_json(app, {.base = *base}, "/status")) {
       load.person = json_int(*status, "interactive", 0) > 0;
+      load.asked = json_int(*status, "interactive_total", 0);
+    }
   return load;
 }
 

@@ -6,7 +6,8 @@
 namespace lathe::app {
 
 std::string LoadRule::why_not(const NodeLoad& load, Milliseconds now) {
-  if (load.person) person_ = now;
+  if (load.person || (asked_ && load.asked != *asked_)) person_ = now;
+  asked_ = load.asked;
   if (person_ && now - *person_ < limits_.after_person)
     return "somebody asks this machine's server";
   if (load.hot) return "the processor is too hot";

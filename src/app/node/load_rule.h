@@ -15,8 +15,9 @@ struct NodeLoad {
   std::optional<double> cpu = {};     // share of the last ten seconds in which something waited for
   std::optional<double> memory = {};  // a processor, for memory; in [0, 1]
   std::optional<bool> on_battery = {};
-  bool person = false;  // has requests at the server here that are not background work
-  bool hot = false;     // the processor, or it slowed down for heat
+  bool person = false;     // has requests at the server here that are not background work
+  std::int64_t asked = 0;  // how many of these there were so far: one may come and go unseen
+  bool hot = false;        // the processor, or it slowed down for heat
 };
 
 struct LoadLimits {
@@ -34,6 +35,7 @@ class LoadRule {
  private:
   LoadLimits limits_;
   std::optional<Milliseconds> person_;  // when one was seen last
+  std::optional<std::int64_t> asked_;   // as of the last look
 };
 
 }  // namespace lathe::app

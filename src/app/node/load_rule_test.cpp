@@ -39,5 +39,16 @@ TEST(NodeLoadRule, APersonIsLeftAloneForTenSeconds) {
   EXPECT_THAT(rule.why_not({}, Milliseconds(11'000)), IsEmpty());
 }
 
+// A request may begin and end between two looks.
+TEST(NodeLoadRule, APersonWhoWasNotSeenIsCounted) {
+  LoadRule rule{LoadLimits()};
+  EXPECT_THAT(rule.why_not({.asked = 7}, Milliseconds(0)), IsEmpty()) << "they were before";
+  EXPECT_THAT(rule.why_not({.asked = 8}, Milliseconds(1'000)), HasSubstr("somebody asks"));
+  EXPECT_THAT(rule.why_not({.asked = 8}, Milliseconds(10'999)), HasSubstr("somebody asks"));
+  EXPECT_THAT(rule.why_not({.asked = 8}, Milliseconds(11'000)), IsEmpty());
+  EXPECT_THAT(rule.why_not({.asked = 0}, Milliseconds(12'000)), HasSubstr("somebody asks"))
+      << "the server began anew";
+}
+
 }  // namespace
 }  // namespace lathe::app

@@ -22,10 +22,10 @@ void join(ModelInfo& row, const ModelInfo& more) {
 void add(HostCounters& sum, const HostCounters& more) {
   for (const auto counter :
        {&HostCounters::requests, &HostCounters::failed, &HostCounters::cancelled,
-        &HostCounters::refused, &HostCounters::prompt_tokens, &HostCounters::cached_tokens,
-        &HostCounters::completion_tokens, &HostCounters::accepted_tokens,
-        &HostCounters::rejected_tokens, &HostCounters::loads, &HostCounters::evictions,
-        &HostCounters::media_encoded, &HostCounters::media_remembered})
+        &HostCounters::refused, &HostCounters::of_people, &HostCounters::prompt_tokens,
+        &HostCounters::cached_tokens, &HostCounters::completion_tokens,
+        &HostCounters::accepted_tokens, &HostCounters::rejected_tokens, &HostCounters::loads,
+        &HostCounters::evictions, &HostCounters::media_encoded, &HostCounters::media_remembered})
     sum.*counter += more.*counter;
 }
 

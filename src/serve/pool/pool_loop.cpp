@@ -166,6 +166,7 @@ void PoolLoop::add(std::unique_ptr<PoolJob> job) {
   Place& place = *places_.at(job->model);
   job->arrived = ++uses_;
   ++counters_.requests;
+  counters_.of_people += !job->background() && !job->on_loaded;
   if (!place.known() && (job->listener || job->speaker)) {
     const auto bytes =
         job->listener ? bytes_of(*job->listener, options_) : bytes_of(*job->speaker, options_);

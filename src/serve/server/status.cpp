@@ -34,7 +34,8 @@ Json status_json(const ModelHost& host, const Call& call) {
           {"devices", std::move(devices)},
           {"resident", all.resident},
           {"queued", all.queued},
-          {"interactive", all.interactive}};
+          {"interactive", all.interactive},
+          {"interactive_total", all.counters.of_people}};
 }
 
 Handled status(ModelHost& host, Call& call) {
