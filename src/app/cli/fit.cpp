@@ -12,6 +12,7 @@
 #include "infer/engine/footprint.h"
 #include "infer/link/cut.h"
 #include "infer/link/link_speed.h"
+#include "infer/link/linked_rows.h"
 #include "infer/link/tcp_wire.h"
 #include "serve/pool/catalog.h"
 #include "serve/pool/listener.h"
@@ -206,7 +207,7 @@ Result<Fit> size_model(const App& app, const std::string& text, infer::KvType kv
   fit.half = infer::choose_cut(file, blueprint, infer::best_kernel_table(), 0).value_or(0);
   if (boxes > 1 && infer::check_rows(blueprint)) {
     LATHE_TRY(const infer::Footprint rows, size({.rows = {0, boxes}}));
-    fit.rows_bytes = rows.total().on_host() + fit.encoder;
+    fit.rows_bytes = rows.total().on_host() + fit.encoder + infer::LinkedRows::bytes_for(blueprint);
     fit.gathered_bytes = infer::gathered_bytes(blueprint, boxes);
   }
   fit.wish = std::move(wish);

@@ -58,7 +58,11 @@ Result<std::unique_ptr<LinkedExecutor>> LinkedExecutor::create(
     std::unique_ptr<LinkedPartner> partner) {
   if (options.keep_hidden)
     return invalid("a model on two machines has no hidden states for a layer that predicts");
-  RowExchange* rows = partner->plan_.split == LinkSplit::kRows ? &partner->rows_ : nullptr;
+  RowExchange* rows = nullptr;
+  if (partner->plan_.split == LinkSplit::kRows) {
+    partner->rows_.reserve(first.blueprint());
+    rows = &partner->rows_;
+  }
   LATHE_TRY(auto executor, CpuExecutor::create(first, team, options, rows));
   const std::span<const MemoryGroup> groups = executor->layout().groups();
   const std::vector<std::uint64_t>& there = partner->ready().block_bytes;
@@ -70,6 +74,12 @@ Result<std::unique_ptr<LinkedExecutor>> LinkedExecutor::create(
         "lathe");
   return std::unique_ptr<LinkedExecutor>(
       new LinkedExecutor(std::move(executor), std::move(partner)));
+}
+
+DeviceBytes LinkedExecutor::scratch_bytes() const {
+  DeviceBytes bytes = first_->scratch_bytes();
+  bytes.add(kHostDevice, partner_->rows_.bytes());
+  return bytes;
 }
 
 void LinkedExecutor::set_store(MemoryStore& store) {

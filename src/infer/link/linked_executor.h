@@ -63,7 +63,7 @@ class LinkedExecutor final : public Executor, private BlockFollower {
   }
   // Of this machine.
   DeviceBytes weight_bytes() const override { return first_->weight_bytes(); }
-  DeviceBytes scratch_bytes() const override { return first_->scratch_bytes(); }
+  DeviceBytes scratch_bytes() const override;
 
  private:
   LinkedExecutor(std::unique_ptr<CpuExecutor> first, std::unique_ptr<LinkedPartner> partner);

@@ -1,7 +1,11 @@
 // Rows of products to bytes and back.
 #include "infer/link/linked_rows.h"
 
+#include <algorithm>
 #include <cstring>
+
+#include "infer/cpu/model.h"
+#include "infer/models/tensors.h"
 
 namespace lathe::infer {
 namespace {
@@ -18,7 +22,24 @@ RowsFrom other_part(const PackedMatrix& matrix) {
   return part.first == 0 ? RowsFrom{matrix.rows, part.all} : RowsFrom{0, part.first};
 }
 
+// A piece ends behind the row that fills it.
+std::size_t most_at_once(const Blueprint& blueprint) {
+  std::size_t rows = 0;
+  for (const TensorSpec& spec : tensors_of(blueprint))
+    if (is_divided(spec, blueprint)) rows = std::max(rows, spec.rows);
+  return kFrameHead + kPieceBytes + rows * sizeof(float);
+}
+
 }  // namespace
+
+std::uint64_t LinkedRows::bytes_for(const Blueprint& blueprint) {
+  return 2 * most_at_once(blueprint);
+}
+
+void LinkedRows::reserve(const Blueprint& blueprint) {
+  out_.reserve(most_at_once(blueprint));
+  in_.reserve(most_at_once(blueprint));
+}
 
 void LinkedRows::gather(std::span<const Product> products) {
   for (const Product& product : products) add_rows(product);

@@ -7,6 +7,7 @@
 
 #include "infer/cpu/row_exchange.h"
 #include "infer/link/link.h"
+#include "infer/models/blueprint.h"
 
 namespace lathe::infer {
 
@@ -16,6 +17,13 @@ class LinkedRows final : public RowExchange {
   // which the other one counts as lost; 0: never.
   LinkedRows(Link& link, bool first, Milliseconds silence)
       : link_(&link), first_(first), silence_(silence) {}
+
+  // What rows on their way take, on each of the two machines: both ways, as much at once as there
+  // may be.
+  static std::uint64_t bytes_for(const Blueprint& blueprint);
+  // Takes that memory, so that no step has to.
+  void reserve(const Blueprint& blueprint);
+  std::uint64_t bytes() const { return out_.capacity() + in_.capacity(); }
 
   void gather(std::span<const Product> products) override;
   void hand_in(const Product& product) override;

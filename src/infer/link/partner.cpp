@@ -176,7 +176,9 @@ Status LinkPartner::greet(Session& session) {
   LATHE_TRY(session.executor,
             CpuExecutor::create(*model_, *team_, hello.options,
                                 session.split == LinkSplit::kRows ? &session.rows : nullptr));
-  const std::uint64_t taken = model_->weight_bytes() + session.executor->scratch_bytes().total();
+  if (session.split == LinkSplit::kRows) session.rows.reserve(blueprint_);
+  const std::uint64_t scratch = session.executor->scratch_bytes().total() + session.rows.bytes();
+  const std::uint64_t taken = model_->weight_bytes() + scratch;
   if (taken > options_.memory)
     return fail(ErrorKind::kUnavailable, "weights and scratch take {}; there are {}",
                 format_bytes(taken), format_bytes(options_.memory));
@@ -189,7 +191,7 @@ Status LinkPartner::greet(Session& session) {
   LinkReady ready;
   ready.memory = session.memory;
   ready.weights = model_->weight_bytes();
-  ready.scratch = session.executor->scratch_bytes().total();
+  ready.scratch = scratch;
   for (const MemoryGroup& group : session.executor->layout().groups())
     ready.block_bytes.push_back(group.block_bytes);
   session.heart.set_busy(false);

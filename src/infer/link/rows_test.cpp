@@ -68,6 +68,40 @@ TEST(ByRows, AMachineHasHalfOfTheLargeMatrices) {
   }
 }
 
+// What a step sends and receives is booked before, on both machines, and no step takes more: each
+// of these reads as many tokens as it may, in pieces.
+TEST(ByRows, WhatRowsTakeOnTheirWayIsBooked) {
+  Whole here("llama-q4_0");
+  const ExecutorOptions options{.step_tokens = 2048, .most_outputs = 2048};
+  auto [mine, theirs] = make_wire_pair();
+  There there("llama-q4_0", std::move(theirs));
+  {
+    const auto first = here.load(kByRows.first());
+    auto partner = LinkedPartner::greet(std::move(mine), *link_identity(here.file), options,
+                                        kByRows, kPatience);
+    ASSERT_TRUE(partner && (*partner)->wait(nullptr));
+    const std::uint64_t scratch_there = (*partner)->ready().scratch;
+    auto executor = *LinkedExecutor::create(*first, here.team, options, *std::move(partner));
+    const std::uint64_t rows = LinkedRows::bytes_for(here.blueprint);
+    const auto booked =
+        cpu_sizes(here.file, here.blueprint, {&best_kernel_table(), 1}, options, 0, kByRows.first())
+            ->scratch.on_host();
+    EXPECT_GE(rows, std::uint64_t{8} << 20);
+    EXPECT_EQ(executor->scratch_bytes().on_host(), booked + rows);
+    EXPECT_EQ(scratch_there, booked + rows) << "the halves are alike";
+    const LinkedExecutor& used = *executor;
+    auto engine = here.engine(std::move(executor), {.kv_tokens = 8192, .sequences = 4});
+    std::mt19937 random(5);
+    std::vector<Asked> asked(2);
+    for (Asked& each : asked)
+      for (int i = 0; i < 1500; ++i) each.prompt.push_back(static_cast<TokenId>(random() % 159));
+    EXPECT_EQ(ask(*engine, asked, 3).size(), 2U);
+    EXPECT_TRUE(used.lost());
+    EXPECT_EQ(used.scratch_bytes().on_host(), booked + rows);
+  }
+  there.end();
+}
+
 TEST(ByRows, SharesAreWholePanelsAndCoverAllRows) {
   for (const std::size_t rows : {1, 15, 16, 17, 32, 33, 48, 159, 1000, 4096}) {
     const auto [first, count] = RowShare{0, 2}.of(rows);

@@ -133,6 +133,8 @@ Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
                              front.part()));
   LATHE_TRY(infer::Footprint bytes, infer::footprint(front.blueprint(), sizes, executor,
                                                      {.positions = front.context(), .streams = 1}));
+  if (front.part().rows.parts > 1)
+    bytes.scratch.add(kHostDevice, infer::LinkedRows::bytes_for(front.blueprint()));
   if (front.draft() == nullptr) return bytes;
   LATHE_TRY(const infer::ExecutorSizes draft, front.draft()->sizes(processor));
   bytes.weights += draft.weights;
