@@ -1,14 +1,22 @@
 // What people and nodes may do in the database of a fleet, and what is said when it refuses.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <testing/postgres_server.h>
+#include <testing/tcp_relay.h>
+#include <unistd.h>
 
+#include <random>
 #include <thread>
 
+#include "books/postgres/blob_pieces.h"
 #include "books/postgres/connection.h"
 #include "books/postgres/node_roles.h"
 #include "books/postgres/open_postgres.h"
 #include "books/postgres/schema.h"
+#include "ground/base/file.h"
+#include "ground/base/hash.h"
 #include "ground/base/text.h"
 
 namespace lathe::books {
@@ -40,8 +48,20 @@ class FleetDatabase : public ::testing::Test {
     return opened ? "opened" : opened.error().message;
   }
 
+  Result<std::string> get(const NodeBlobs& blobs, const std::string& sha256) const {
+    std::string bytes;
+    LATHE_TRY_STATUS(blobs.get(sha256, kMaxFileBytes, never_,
+                               [&](std::uint64_t at, std::string_view piece) -> Status {
+                                 bytes.resize(at);
+                                 bytes += piece;
+                                 return {};
+                               }));
+    return bytes;
+  }
+
   std::string address_;
   std::shared_ptr<PgConnection> desk_;
+  const StopFlag never_;
 };
 
 TEST_F(FleetDatabase, SettingItUpAgainChangesNothing) {
@@ -96,6 +116,34 @@ TEST_F(FleetDatabase, ANodeMayCallItsFunctionsAndNothingElse) {
     EXPECT_EQ(connection->run("try", forbidden).error().kind, ErrorKind::kDenied) << forbidden;
 }
 
+// Whatever a node writes, all others can go on reading.
+TEST_F(FleetDatabase, WhatANodeWritesIsShortAndHarmsNobody) {
+  const auto store = open_postgres_leases(address_).value();
+  NodeRow row;
+  row.id = "laptop";
+  ASSERT_TRUE(store->put_node(row));
+  UnitSpec unit;
+  unit.id = "u";
+  unit.home = "laptop";
+  ASSERT_TRUE(store->add_units("r", std::vector{unit}));
+  const Grant lease = store->lease({.node = "laptop"}).value().value();
+  UnitResult result;
+  result.body = std::string(100'000, 'x');
+  EXPECT_THAT(store->complete(lease, result).error().message, HasSubstr("at most 65536 are taken"));
+  EXPECT_THAT(store->heartbeat("laptop", {}, result.body).error().message,
+              HasSubstr("at most 65536 are taken"));
+  EXPECT_EQ(store->units("r").value().at(0).state, UnitState::kLeased);
+  EXPECT_EQ(desk_
+                ->run("lie", "SELECT lathe.complete('laptop','r','u',$1,1,'','','no JSON {')",
+                      {lease.epoch})
+                .value()[0]
+                .integer(0),
+            0);
+  ASSERT_TRUE(desk_->run("lie", "SELECT lathe.heartbeat('laptop','[]','neither')"));
+  EXPECT_EQ(store->units("r").value().at(0).result.body, Json());
+  EXPECT_EQ(store->nodes().value().at(0).load, Json());
+}
+
 TEST_F(FleetDatabase, ANodeIsMadeAndForgotten) {
   const std::string id = "abcdefghijklmnopqrstuvwxyz234567";
   NodeRow row;
@@ -113,11 +161,11 @@ TEST_F(FleetDatabase, ANodeIsMadeAndForgotten) {
   const PostgresNode node = open_postgres_node(own).value();
   EXPECT_TRUE(node.leases->heartbeat(id, {}, {{"cpu", 3}}));
   const std::string bytes("a\0b", 3);
-  const std::string sha256 = node.blobs->put(bytes).value();
-  EXPECT_EQ(node.blobs->get(sha256).value(), bytes);
-  EXPECT_EQ(node.blobs->get(std::string(64, '0')).error().kind, ErrorKind::kNotFound);
+  const std::string sha256 = node.blobs->put(bytes, never_).value();
+  EXPECT_EQ(get(*node.blobs, sha256).value(), bytes);
+  EXPECT_EQ(get(*node.blobs, std::string(64, '0')).error().kind, ErrorKind::kNotFound);
   sql("UPDATE lathe.blob SET bytes = 'other' WHERE sha256 = '" + sha256 + "'");
-  EXPECT_THAT(node.blobs->get(sha256).error().message, HasSubstr("holds what has the hash"));
+  EXPECT_THAT(get(*node.blobs, sha256).error().message, HasSubstr("holds what has the hash"));
   EXPECT_EQ(node.leases->nodes().error().kind, ErrorKind::kDenied);
 
   ASSERT_TRUE(desk->set_node_state(id, NodeState::kForgotten));
@@ -182,6 +230,7 @@ TEST_F(FleetDatabase, AnotherFormatIsRefusedWithWhatToDo) {
   EXPECT_THAT(init_postgres(address_).error().message, HasSubstr("newer lathe"));
   sql("UPDATE lathe.meta SET format = 0");
   EXPECT_THAT(refused(address_), AllOf(HasSubstr("older lathe"), HasSubstr("lathe fleet init")));
+  EXPECT_THAT(init_postgres(address_).error().message, HasSubstr("older lathe"));
   sql("DROP SCHEMA lathe CASCADE");
   EXPECT_THAT(refused(address_), HasSubstr("lathe fleet init --db"));
   sql("CREATE SCHEMA lathe");
@@ -224,6 +273,234 @@ TEST_F(FleetDatabase, AStormOfNewsIsOneAnswer) {
   Wish wish;
   wish.node = "laptop";
   EXPECT_EQ(waits->lease(wish).value()->unit, "u");
+}
+
+// A schema of format 1, as far as the two differ.
+TEST_F(FleetDatabase, AnOlderFormatIsBroughtToThisOne) {
+  sql("INSERT INTO lathe.unit (run, id, kind, privacy, home, needs, deps, prio, waiting) VALUES "
+      "('r', 'u', '', 1, '', '[]', '[]', 0, 0); INSERT INTO lathe.blob VALUES "
+      "(encode(sha256('abc'), 'hex'), 'abc'); ALTER TABLE lathe.unit DROP COLUMN stale; DROP TABLE "
+      "lathe.piece; DROP FUNCTION lathe.blob_there(text), lathe.blob_read(text, text, bigint), "
+      "lathe.blob_add(text, bigint, bigint, bytea), lathe.too_late(text, text, text, bigint); "
+      "CREATE FUNCTION lathe.blob_get(text) RETURNS bytea LANGUAGE sql AS 'SELECT NULL::bytea'; "
+      "UPDATE lathe.meta SET format = 1");
+  EXPECT_THAT(refused(address_), AllOf(HasSubstr("older lathe"), HasSubstr("lathe fleet init")));
+  const auto done = init_postgres(address_);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_FALSE(done->fresh);
+  EXPECT_EQ(done->before, 1);
+  const PostgresNode node = open_postgres_node(address_).value();
+  EXPECT_EQ(get(*node.blobs, sha256_hex("abc")).value(), "abc");
+  EXPECT_EQ(node.leases->units("r").value().at(0).spec.id, "u");
+  EXPECT_EQ(init_postgres(address_)->before, kPostgresFormat);
+}
+
+std::string random_bytes(std::size_t size, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::string bytes(size, '\0');
+  for (char& each : bytes) each = static_cast<char>(random());
+  return bytes;
+}
+
+class FleetBlobs : public FleetDatabase {
+ protected:
+  FleetBlobs() : relay_(server().socket(), 7) {
+    sql("DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'laptop') THEN CREATE "
+        "ROLE laptop LOGIN IN ROLE lathe_node; END IF; END $$");
+  }
+  // A node's own way to them, over the relay.
+  std::unique_ptr<NodeBlobs> blobs(Milliseconds patience = kBlobPatience) {
+    auto opened = NodeBlobs::open(
+        fmt::format("postgresql:///fleet?host=127.0.0.1&port={}&user=laptop", relay_.port()),
+        patience);
+    EXPECT_TRUE(opened) << opened.error().message;
+    return *std::move(opened);
+  }
+  std::int64_t ask(const std::string& text) {
+    return desk_->run("look", text)->operator[](0).integer(0);
+  }
+
+  lathe::testing::TcpRelay relay_;
+};
+
+TEST_F(FleetBlobs, GoInPieces) {
+  const auto way = blobs();
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kBlobPiece - 1, kBlobPiece,
+                                 kBlobPiece + 1, 3 * kBlobPiece}) {
+    const std::string bytes = random_bytes(size, 1);
+    const std::string sha256 = way->put(bytes, never_).value();
+    std::size_t pieces = 0, largest = 0;
+    std::string back;
+    ASSERT_TRUE(way->get(sha256, kMaxFileBytes, never_,
+                         [&](std::uint64_t at, std::string_view piece) -> Status {
+                           EXPECT_EQ(at, back.size());
+                           ++pieces;
+                           largest = std::max(largest, piece.size());
+                           back += piece;
+                           return {};
+                         }));
+    EXPECT_EQ(back, bytes) << size;
+    EXPECT_LE(largest, kBlobPiece);
+    EXPECT_EQ(pieces, std::max<std::size_t>(1, (size + kBlobPiece - 1) / kBlobPiece));
+    const std::uint64_t before = relay_.carried();
+    EXPECT_EQ(way->put(bytes, never_).value(), sha256);
+    if (size > kBlobPiece) {
+      EXPECT_LT(relay_.carried() - before, 4096U) << "what is there is not sent again";
+    }
+  }
+}
+
+// No connection lives long enough for all of it: it goes on where it was, both ways.
+TEST_F(FleetBlobs, ALostConnectionCostsAPieceAndNotTheTransfer) {
+  const std::string bytes = random_bytes(4 * kBlobPiece, 2);
+  relay_.cut_after(3 * kBlobPiece / 2);
+  const auto way = blobs();
+  const auto sent = way->put(bytes, never_);
+  ASSERT_TRUE(sent) << sent.error().message;
+  EXPECT_GE(relay_.connections(), 3);
+  EXPECT_LT(relay_.carried(), 2 * bytes.size());
+  const auto back = get(*way, *sent);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(*back, bytes);
+  EXPECT_GE(relay_.connections(), 5);
+  EXPECT_LT(relay_.carried(), 4 * bytes.size());
+}
+
+TEST_F(FleetBlobs, SlowOnesAreWaitedForAndStillOnesAreNot) {
+  const std::string bytes = random_bytes(48 << 10, 3);
+  const Milliseconds patience{1'000};
+  relay_.pace(4096, 75);
+  const auto begun = system_clock().monotonic();
+  const auto way = blobs(patience);
+  const auto sent = way->put(bytes, never_);
+  ASSERT_TRUE(sent) << sent.error().message;
+  const auto slow = get(*way, *sent);
+  ASSERT_TRUE(slow) << slow.error().message;
+  EXPECT_EQ(*slow, bytes);
+  EXPECT_GT(system_clock().monotonic() - begun, patience) << "it was slow indeed";
+  EXPECT_EQ(relay_.connections(), 1);
+  relay_.pace(0, 0);
+  const auto still = get(*way, *sent);
+  ASSERT_FALSE(still);
+  EXPECT_EQ(still.error().kind, ErrorKind::kUnavailable);
+  EXPECT_THAT(still.error().message, HasSubstr("nothing came or went for 1.0 s"));
+  relay_.pace(1 << 16, 0);
+  EXPECT_EQ(get(*way, *sent).value(), bytes) << "over a connection that was made anew";
+}
+
+TEST_F(FleetBlobs, WhoIsToldToStopDoes) {
+  const auto way = blobs();
+  const std::string sha256 = way->put("abc", never_).value();
+  relay_.pace(0, 0);
+  StopFlag stop;
+  std::thread soon([&] { stop.raise(); });
+  const auto ended = way->get(sha256, 3, stop, [](auto, auto) -> Status { return {}; });
+  soon.join();
+  EXPECT_EQ(ended.error().kind, ErrorKind::kCancelled);
+}
+
+// Nobody can say that a blob is what it is not: its name is its hash, and the ceiling is the
+// database's own.
+TEST_F(FleetBlobs, LiesAboutABlobCostNobodyTheRightOne) {
+  const auto way = blobs();
+  const std::string bytes = random_bytes(2 * kBlobPiece, 4), sha256 = sha256_hex(bytes);
+  const auto add = [&](PgConnection& as, std::int64_t size, std::int64_t at,
+                       std::string_view piece) {
+    const auto done = as.run("lie", "SELECT lathe.blob_add($1,$2,$3,$4)",
+                             {sha256, size, at, PgValue::bytes(piece)});
+    return done ? "" : done.error().message;
+  };
+  const auto liar = PgConnection::open(server().address("fleet", "laptop")).value();
+  const auto two = static_cast<std::int64_t>(bytes.size());
+  EXPECT_THAT(add(*liar, std::int64_t{2} << 30, 0, "x"), HasSubstr("of a blob of 2147483648"));
+  EXPECT_THAT(add(*liar, two, two / 2, "x"), HasSubstr("of which 0 are there")) << "a gap";
+  EXPECT_THAT(add(*liar, two, 0, std::string(kBlobPiece + 1, 'x')), HasSubstr("a piece of"));
+  EXPECT_THAT(add(*liar, 3, 0, "more"), HasSubstr("a piece of 4 bytes"));
+  EXPECT_THAT(add(*liar, two, 0, ""), HasSubstr("a piece of 0 bytes"));
+  // All of it is there, by its word; and it is not what it is called.
+  for (int piece = 0; piece < 2; ++piece)
+    EXPECT_EQ(add(*liar, two, piece * two / 2, std::string(kBlobPiece, 'x')), "");
+  EXPECT_THAT(get(*way, sha256).error().message, HasSubstr("holds what has the hash"));
+  // Another one has the right one: who reads finds it.
+  const PostgresNode desk = open_postgres_node(address_).value();
+  EXPECT_EQ(desk.blobs->put(bytes, never_).value(), sha256);
+  EXPECT_EQ(get(*way, sha256).value(), bytes);
+  // What is larger than the reader can take is refused before anything of it comes.
+  const auto large = way->get(sha256, kBlobPiece, never_, [](auto, auto) -> Status {
+    ADD_FAILURE() << "a piece came";
+    return {};
+  });
+  EXPECT_THAT(large.error().message, AllOf(HasSubstr("2.0 MiB"), HasSubstr("at most 1.0 MiB")));
+  // What only half came is not there.
+  sql("DELETE FROM lathe.piece WHERE by = 'lathe' AND at = 0; DELETE FROM lathe.piece WHERE by = "
+      "'laptop' AND at > 0");
+  EXPECT_EQ(get(*way, sha256).error().kind, ErrorKind::kNotFound);
+}
+
+// A file without blocks on the disk, of any size.
+class HollowFile {
+ public:
+  explicit HollowFile(std::size_t size) : size_(size) {
+    std::string name = (fs::temp_directory_path() / "lathe-hollow.XXXXXX").string();
+    const int file = ::mkstemp(name.data());
+    ::unlink(name.c_str());
+    EXPECT_EQ(::ftruncate(file, static_cast<off_t>(size)), 0);
+    map_ = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+    ::close(file);
+  }
+  ~HollowFile() { ::munmap(map_, size_); }
+  HollowFile(const HollowFile&) = delete;
+  HollowFile& operator=(const HollowFile&) = delete;
+  std::string_view bytes() const { return {static_cast<const char*>(map_), size_}; }
+
+ private:
+  std::size_t size_;
+  void* map_;
+};
+
+// Of this process alone, without what it has mapped of files.
+std::uint64_t own_bytes() {
+  const std::string text = read_file("/proc/self/status", 1 << 16).value();
+  return std::strtoull(text.c_str() + text.find("RssAnon:") + 8, nullptr, 10) << 10;
+}
+
+TEST_F(FleetBlobs, TooLargeOnesAreRefusedBeforeAnythingIsSent) {
+  const auto way = blobs();
+  const HollowFile file(std::size_t{2} << 30);
+  const std::uint64_t before = relay_.carried();
+  const auto refused = way->put(file.bytes(), never_);
+  EXPECT_THAT(refused.error().message, AllOf(HasSubstr("a blob of 2.0 GiB is too big"),
+                                             HasSubstr("it takes up to 256.0 MiB")));
+  EXPECT_EQ(relay_.carried(), before);
+}
+
+void carries_flat(NodeBlobs& way, std::size_t size, const StopFlag& never) {
+  const HollowFile file(size);
+  const std::uint64_t before = own_bytes();
+  std::uint64_t most = 0, came = 0;
+  const auto sha256 = way.put(file.bytes(), never);
+  ASSERT_TRUE(sha256) << sha256.error().message;
+  ASSERT_TRUE(
+      way.get(*sha256, size, never, [&](std::uint64_t at, std::string_view piece) -> Status {
+        came = at + piece.size();
+        most = std::max(most, own_bytes());
+        return {};
+      }));
+  EXPECT_EQ(came, size);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(most, before + 12 * kBlobPiece);
+#endif
+}
+
+TEST_F(FleetBlobs, TakeNoMoreMemoryThanTheirPieces) {
+  const auto way = NodeBlobs::open(server().address("fleet", "laptop")).value();
+  carries_flat(*way, 20 * kBlobPiece, never_);
+}
+
+// The largest that there may be: --gtest_also_run_disabled_tests --gtest_filter='*TheLargest*'.
+TEST_F(FleetBlobs, DISABLED_TheLargestTakesNoMoreMemory) {
+  const auto way = NodeBlobs::open(server().address("fleet", "laptop")).value();
+  carries_flat(*way, kMaxFileBytes, never_);
 }
 
 TEST_F(FleetDatabase, ARunWhoseConnectionWasLostIsNotWrittenTo) {
@@ -340,6 +617,39 @@ TEST_F(FleetDatabase, WhoWaitsIsWokenWhenThereIsWork) {
   ASSERT_TRUE(desk->add_units("r", std::vector{unit}));
   waiting.join();
   EXPECT_TRUE(woken);
+}
+
+// Who waits for the end of a unit is told of it; who waits for work is not woken by that.
+TEST_F(FleetDatabase, WhoWaitsForAnEndIsWokenByIt) {
+  const auto waits = open_postgres_leases(address_).value();
+  const auto idle = open_postgres_leases(address_).value();
+  const auto node = open_postgres_leases(address_).value();
+  NodeRow row;
+  row.id = "laptop";
+  ASSERT_TRUE(node->put_node(row));
+  UnitSpec unit;
+  unit.id = "u";
+  unit.home = "laptop";
+  ASSERT_TRUE(node->add_units("r", std::vector{unit}));
+  const auto lease = node->lease({.node = "laptop"}).value();
+  ASSERT_TRUE(lease);
+  ASSERT_FALSE(waits->wait_for_end(Milliseconds(0)).value()) << "from now on it listens";
+  while (idle->wait_for_end(Milliseconds(0)).value()) {
+  }
+  std::thread waiting([&] {
+    bool woken = false;  // longer than anything here takes: only news ends it
+    while (!woken) woken = waits->wait_for_end(Milliseconds(600'000)).value();
+  });
+  EXPECT_EQ(node->complete(*lease, {}).value(), LeaseAnswer::kCounted);
+  waiting.join();
+  // Given up is an end, too.
+  unit.id = "v";
+  ASSERT_TRUE(node->add_units("r", std::vector{unit}));
+  for (int attempt = 0; attempt < kPoisonAttemptsAlone; ++attempt)
+    ASSERT_TRUE(node->fail(*node->lease({.node = "laptop"}).value()));
+  EXPECT_EQ(node->units("r").value().at(1).state, UnitState::kGaveUp);
+  bool woken = false;
+  while (!woken) woken = waits->wait_for_end(Milliseconds(600'000)).value();
 }
 
 TEST_F(FleetDatabase, TextsThatADatabaseCannotHoldDoNoHarm) {

@@ -29,7 +29,7 @@ Opener postgres_place() {
       "stores",
       "TRUNCATE lathe.run, lathe.record, lathe.queue, lathe.label, lathe.ledger, "
       "lathe.price_table, "
-      "lathe.intent, lathe.blob; UPDATE lathe.ledger_tip SET number = 0, hash = ''"));
+      "lathe.intent, lathe.blob, lathe.piece; UPDATE lathe.ledger_tip SET number = 0, hash = ''"));
   EXPECT_TRUE(init_postgres(address));
   return [address] { return open_postgres_journal(address).value(); };
 }
@@ -292,16 +292,20 @@ TEST_P(Store, ABlobsSizeIsKnownBeforeItIsRead) {
   const Journal journal = open();
   EXPECT_EQ(journal.blob_size(journal.put_blob("").value()).value(), 0U);
   EXPECT_EQ(journal.blob_size(journal.put_blob("12345").value()).value(), 5U);
+  const std::string large(3'000'000, 'x');
+  EXPECT_EQ(journal.blob_size(journal.put_blob(large).value()).value(), large.size());
   EXPECT_EQ(journal.blob_size(sha256_hex("none")).error().kind, ErrorKind::kNotFound);
   EXPECT_EQ(journal.blob_size("x").error().kind, ErrorKind::kInvalid);
 }
 
 TEST_P(Store, AForgottenBlobIsGoneWhateverNamesIt) {
   Journal journal = open();
-  const std::string blob = journal.put_blob("forget me").value();
-  EXPECT_TRUE(journal.forget_blob(blob));
-  EXPECT_EQ(journal.blob(blob).error().kind, ErrorKind::kNotFound);
-  EXPECT_TRUE(journal.forget_blob(blob));
+  for (const std::string& bytes : {std::string("forget me"), std::string(3'000'000, 'x')}) {
+    const std::string blob = journal.put_blob(bytes).value();
+    EXPECT_TRUE(journal.forget_blob(blob));
+    EXPECT_EQ(journal.blob(blob).error().kind, ErrorKind::kNotFound);
+    EXPECT_TRUE(journal.forget_blob(blob));
+  }
   EXPECT_FALSE(journal.forget_blob("../journal.db"));
 }
 
@@ -413,7 +417,7 @@ TEST_P(Store, TablesOfPricesStayWhateverIsCleanedUp) {
 }
 
 TEST_P(Store, BlobsComeBackAsTheyWereStored) {
-  std::string all(256 * 1024, '\0');
+  std::string all(5 << 19, '\0');
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<char>(i * 31 % 251);
   std::vector<std::string> names;
   {
@@ -436,6 +440,7 @@ TEST_P(Store, SweepsOnlyWhatNothingNamesAndOnlyAlone) {
   Journal journal = open();
   const std::string kept = journal.put_blob("kept").value();
   const std::string loose = journal.put_blob("loose").value();
+  const std::string large = journal.put_blob(std::string(3'000'000, 'x')).value();
   ASSERT_TRUE(
       journal.create_run({"r1", "x", "y", 1}, std::vector{record(0, "run", {{"blob", kept}})}));
   {
@@ -447,10 +452,11 @@ TEST_P(Store, SweepsOnlyWhatNothingNamesAndOnlyAlone) {
   const auto report = journal.gc();
   ASSERT_TRUE(report) << report.error().message;
   EXPECT_EQ(report->kept, 1);
-  EXPECT_EQ(report->removed, 1);
-  EXPECT_EQ(report->freed_bytes, 5U);
+  EXPECT_EQ(report->removed, 2);
+  EXPECT_EQ(report->freed_bytes, 3'000'005U);
   EXPECT_TRUE(journal.blob(kept));
   EXPECT_FALSE(journal.blob(loose));
+  EXPECT_FALSE(journal.blob(large));
   EXPECT_EQ(journal.gc()->removed, 0);
 }
 

@@ -119,6 +119,60 @@ class Machines(Case):
         self.assertEqual(run.returncode, 0, out + (self.dir / "desk.log").read_text())
 
 
+class Restored(Machines):
+    """The database is lost, and comes back as `lathe fleet init` says."""
+
+    def journal_of(self, home):
+        return self.postgres.address if home == "desk" else super().journal_of(home)
+
+    def in_the_database(self, *args):
+        self.home = "desk"
+        done = subprocess.run([LATHE, "--journal", self.postgres.address, "--json", *args], check=False, capture_output=True, text=True,
+                              cwd=self.dir, env=self.environment())
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def test_what_was_dumped_goes_on(self):
+        self.found()
+        self.home = "desk"
+        said = self.lathe("fleet", "init", "--db", self.postgres.address, "--name", "desk")[0]
+        steps = [line.split() for line in said.splitlines() if re.match("  (pg_|psql)", line)]
+        self.assertEqual([words[0] for words in steps], ["pg_dumpall", "pg_dump", "psql", "pg_restore"])
+        self.join("box")
+        self.write("numbers.txt", "1\n5\n")
+        self.write("sums.toml", RECIPE.replace('"maker-box"', '"box"').replace('"judge-box"', '"box"'))
+        node = self.node("box")
+        self.end(self.loop("sums.toml"))
+        node.kill()
+        node.wait()
+        # A second one waits for its node, and is killed.
+        run = self.loop("sums.toml")
+        self.until(lambda: self.postgres.ask("SELECT count(*) FROM lathe.unit WHERE state = 0", "fleet") == "2")
+        run.kill()
+        run.wait()
+        whole = self.in_the_database("runs")
+        self.assertEqual(sorted(each["state"] for each in whole), ["passed", "stopped"])
+
+        def do(words):
+            subprocess.run([self.postgres.programs / words[0], *words[1:]], check=True, capture_output=True, cwd=self.postgres.dir,
+                           env={"PGHOST": str(self.postgres.dir), "PGPORT": str(self.postgres.port), "PGUSER": "admin"},
+                           **self.postgres.user())
+
+        for words in steps[:2]:
+            do(words)
+        self.postgres.kill()
+        self.postgres.begin()
+        for words in steps[2:]:
+            do(words)
+        self.assertEqual(self.in_the_database("runs"), whole)
+        for each in whole:
+            self.in_the_database("replay", each["id"])
+        # The node logs in with what it had, and the run goes on with the units that wait there.
+        self.node("box")
+        self.end(self.start("desk", "resume", next(each["id"] for each in whole if each["state"] == "stopped"), "--fleet", "--allow", "lan"))
+        self.assertEqual({each["state"] for each in self.in_the_database("runs")}, {"passed"})
+
+
 class Nodes(Machines):
     def setUp(self):
         super().setUp()
@@ -261,7 +315,14 @@ class Nodes(Machines):
         self.assertEqual(self.postgres.ask(done, "fleet"), f"{ids['quick-box']} 2")
         self.node("judge-box")
         self.end(run)
-        self.assertEqual([r["body"]["node"] for r in self.records() if r["kind"] == "made"], [ids["quick-box"]])
+        records = self.records()
+        self.assertEqual([r["body"]["node"] for r in records if r["kind"] == "made"], [ids["quick-box"]])
+        # The run's own record has it, too, and so has whoever looks at the run.
+        self.assertEqual([(r["body"]["node"], r["body"]["within"]["call"]) for r in records if r["kind"] == "stale"],
+                         [(ids["slow-box"], "make:0:1:0:0:0")])
+        self.journal = self.journal_of("desk")
+        self.lathe("replay", "last")
+        self.assertIn(f"node {ids['slow-box']} came too late with making", self.lathe("show", "last")[0])
 
     def test_a_broken_model_is_put_into_quarantine(self):
         self.join("good-box", "bad-box")

@@ -33,15 +33,20 @@ class Postgres:
         self.nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         if self.nobody:
             os.chown(self.dir, self.nobody.pw_uid, self.nobody.pw_gid)
-        data = self.dir / "data"
-        self.run("initdb", "-D", data, "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
-        with open(data / "pg_hba.conf", "w") as file:
-            file.write("local all all trust\nhost all +lathe_node 127.0.0.1/32 scram-sha-256\n")
         self.port = free_port()
-        self.start()
+        self.begin()
         self.sql("CREATE ROLE anna LOGIN CREATEROLE", "admin", "postgres")
         self.sql("CREATE DATABASE fleet OWNER anna", "admin", "postgres")
         self.address = f"postgresql:///fleet?host={self.dir}&port={self.port}&user=anna&sslmode=disable"
+
+    def begin(self):
+        """A cluster that holds nothing."""
+        data = self.dir / "data"
+        shutil.rmtree(data, ignore_errors=True)
+        self.run("initdb", "-D", data, "-U", "admin", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+        with open(data / "pg_hba.conf", "w") as file:
+            file.write("local all all trust\nhost all +lathe_node 127.0.0.1/32 scram-sha-256\n")
+        self.start()
 
     def start(self):
         """Also after kill(), whose children it waits for."""

@@ -23,6 +23,8 @@ class PostgresServer {
   // The address of a database that is there, of the server's owner or of `user`.
   std::string address(const std::string& database = "postgres",
                       const std::string& user = "lathe") const;
+  // The socket in the file system that it listens on.
+  std::string socket() const { return (directory_ / ".s.PGSQL.5432").string(); }
   // A database of this name, empty: made where it is missing, and where it is there, once nobody
   // else is connected to it, what `clear` says is done to it.
   std::string clear_database(const std::string& name, const std::string& clear);

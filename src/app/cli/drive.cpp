@@ -54,14 +54,16 @@ void add_fleet_flag(CLI::App& command, DriveFlags& flags) {
 class CountedBlobs final : public loop::OrderBlobs {
  public:
   explicit CountedBlobs(std::unique_ptr<loop::OrderBlobs> blobs) : blobs_(std::move(blobs)) {}
-  Result<std::string> put(std::string_view bytes) override {
+  Result<std::string> put(std::string_view bytes, const StopFlag& stop) override {
     sent_ += bytes.size();
-    return blobs_->put(bytes);
+    return blobs_->put(bytes, stop);
   }
-  Result<std::string> get(const std::string& sha256) override {
-    LATHE_TRY(std::string bytes, blobs_->get(sha256));
-    received_ += bytes.size();
-    return bytes;
+  Status fetch(const std::string& sha256, std::uint64_t max_bytes, const StopFlag& stop,
+               const Take& take) override {
+    return blobs_->fetch(sha256, max_bytes, stop, [&](std::uint64_t at, std::string_view piece) {
+      received_ += piece.size();
+      return take(at, piece);
+    });
   }
   FleetTraffic traffic() const { return {sent_, received_}; }
 

@@ -20,8 +20,14 @@ constexpr const char* kHere = "here";
 class JournalBlobs final : public loop::OrderBlobs {
  public:
   explicit JournalBlobs(books::Journal journal) : journal_(std::move(journal)) {}
-  Result<std::string> put(std::string_view bytes) override { return journal_.put_blob(bytes); }
-  Result<std::string> get(const std::string& sha256) override { return journal_.blob(sha256); }
+  Result<std::string> put(std::string_view bytes, const StopFlag&) override {
+    return journal_.put_blob(bytes);
+  }
+  Status fetch(const std::string& sha256, std::uint64_t, const StopFlag&,
+               const Take& take) override {
+    LATHE_TRY(const std::string bytes, journal_.blob(sha256));
+    return take(0, bytes);
+  }
 
  private:
   books::Journal journal_;
@@ -30,8 +36,13 @@ class JournalBlobs final : public loop::OrderBlobs {
 class DatabaseBlobs final : public loop::OrderBlobs {
  public:
   explicit DatabaseBlobs(std::unique_ptr<books::NodeBlobs> blobs) : blobs_(std::move(blobs)) {}
-  Result<std::string> put(std::string_view bytes) override { return blobs_->put(bytes); }
-  Result<std::string> get(const std::string& sha256) override { return blobs_->get(sha256); }
+  Result<std::string> put(std::string_view bytes, const StopFlag& stop) override {
+    return blobs_->put(bytes, stop);
+  }
+  Status fetch(const std::string& sha256, std::uint64_t max_bytes, const StopFlag& stop,
+               const Take& take) override {
+    return blobs_->get(sha256, max_bytes, stop, take);
+  }
 
  private:
   std::unique_ptr<books::NodeBlobs> blobs_;

@@ -14,7 +14,7 @@ namespace lathe::app {
 namespace {
 
 constexpr std::string_view kClearances[] = {"local", "lan", "cloud"};
-constexpr std::string_view kNameCap = "on:";
+using books::kNameCap;
 constexpr std::size_t kShortestPrefix = 4;
 
 }  // namespace

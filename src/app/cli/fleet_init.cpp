@@ -59,9 +59,12 @@ int init_fleet(const App& app, const FleetInitFlags& flags) {
                 {"fingerprint", identity.fingerprint}});
     return kExitPassed;
   }
+  const bool older = !database.fresh && database.before < books::kPostgresFormat;
   print(fmt::format("{}: {} (PostgreSQL {}, format {})\n", database.place,
-                    database.fresh ? "set up" : "was set up before, and is fine", database.server,
-                    books::kPostgresFormat));
+                    database.fresh ? "set up"
+                    : older ? fmt::format("brought from format {} to this one", database.before)
+                            : "was set up before, and is fine",
+                    database.server, books::kPostgresFormat));
   print(fmt::format("This machine is its node {} ({})\n  fingerprint {}\n", name, identity.id,
                     identity.fingerprint));
   print(fmt::format(
@@ -69,11 +72,16 @@ int init_fleet(const App& app, const FleetInitFlags& flags) {
       "runs belongs to {}:\n"
       "  GRANT {} TO anna;\n",
       books::kDeskRole, books::kDeskRole));
-  print(
-      "Back it up with PostgreSQL's own programs, every night for instance:\n"
-      "  pg_dump --format=custom --file=lathe.dump DATABASE\n"
-      "  pg_restore --clean --if-exists --dbname=DATABASE lathe.dump\n"
-      "A dump is one moment of it; docs/fleet.md tells how to lose nothing at all.\n");
+  print(fmt::format(
+      "Back it up with PostgreSQL's own programs, as its superuser, every night for instance:\n"
+      "  pg_dumpall --roles-only --file=roles.sql\n"
+      "  pg_dump --format=custom --file=lathe.dump {}\n"
+      "and bring it back, on this server or on a new one, while nobody is connected:\n"
+      "  psql --file=roles.sql postgres\n"
+      "  pg_restore --create --clean --if-exists --dbname=postgres lathe.dump\n"
+      "Keep roles.sql to yourself: nodes log in by what stands in it. A dump is one moment;\n"
+      "docs/fleet.md tells how to lose nothing at all.\n",
+      database.place.substr(database.place.rfind('/') + 1)));
   return kExitPassed;
 }
 

@@ -50,6 +50,9 @@ class SharedStore final : public LeaseStore {
   Result<books::LeaseAnswer> fail(const Grant& lease) override { return store_.fail(lease); }
   Result<books::LeaseAnswer> release(const Grant& lease) override { return store_.release(lease); }
   Status wait(Milliseconds patience) override { return store_.wait(patience); }
+  Result<bool> wait_for_end(Milliseconds patience) override {
+    return store_.wait_for_end(patience);
+  }
 
  private:
   static std::unexpected<Error> fail_away() {
@@ -70,6 +73,7 @@ struct Fleet {
       books::NodeRow row;
       row.id = id;
       row.clearance = Reach::kLan;
+      row.caps = {fmt::format("on:{}", id)};
       EXPECT_TRUE(store->put_node(row));
     }
   }

@@ -10,13 +10,14 @@ namespace lathe::books {
 inline constexpr std::string_view kUnitColumns =
     "run, id, kind, privacy, home, needs, deps, prio, state, waiting, epoch, holder, held_epoch, "
     "since_ms, until_ms, copy_holder, copy_epoch, copy_since_ms, copy_until_ms, attempts, passed, "
-    "hash, reason, body, done_by, done_epoch, done_ms, took_ms, alarm";
+    "hash, reason, body, done_by, done_epoch, done_ms, took_ms, alarm, stale";
 inline constexpr std::string_view kNodeColumns =
     "id, tier, clearance, cert, caps, state, load, seen_ms";
 
 Json to_json(std::span<const std::string> names);
 Json to_json(const std::map<std::string, int>& counts);
-// Errors: what is no such list, no such state.
+// Errors: what is no such list, no such state. What nodes write is another's word: where it cannot
+// be read it says nothing, and all else can be read as before.
 Result<std::vector<std::string>> names_from_text(std::string_view text);
 Result<std::map<std::string, int>> counts_from_text(std::string_view text);
 
@@ -50,12 +51,13 @@ Result<UnitRow> unit_from_row(const Row& row) {
   unit.result.passed = row.integer(20) != 0;
   unit.result.hash = row.text(21);
   unit.result.reason = row.text(22);
-  LATHE_TRY(unit.result.body, parse_json(row.text(23)));
+  unit.result.body = parse_json(row.text(23)).value_or(Json());
   unit.done_by = row.text(24);
   unit.done_epoch = row.integer(25);
   unit.done_ms = row.integer(26);
   unit.took_ms = row.integer(27);
   unit.alarm = row.integer(28) != 0;
+  LATHE_TRY(unit.stale, counts_from_text(row.text(29)));
   return unit;
 }
 
@@ -68,7 +70,7 @@ Result<NodeRow> node_from_row(const Row& row) {
   node.cert = row.text(3);
   LATHE_TRY(node.caps, names_from_text(row.text(4)));
   node.state = static_cast<NodeState>(row.integer(5));
-  LATHE_TRY(node.load, parse_json(row.text(6)));
+  node.load = parse_json(row.text(6)).value_or(Json());
   node.seen_ms = row.integer(7);
   return node;
 }

@@ -107,9 +107,10 @@ const UnitRow* LeaseRules::unit(const std::string& run, const std::string& id) c
   return there == units->second.end() ? nullptr : &there->second.row;
 }
 
-Result<std::optional<Grant>> LeaseRules::lease(const Wish& wish, std::int64_t now_ms) {
-  LATHE_TRY(const NodeRow* const node, member(wish.node));
+Result<std::optional<Grant>> LeaseRules::lease(const Wish& asked, std::int64_t now_ms) {
+  LATHE_TRY(const NodeRow* const node, member(asked.node));
   if (node->state != NodeState::kActive) return std::nullopt;
+  const Wish wish = believed(asked, *node);
   free_lapsed(now_ms);
   while (Unit* const unit = first_of(wish, node->clearance)) {
     unplace(*unit);

@@ -33,7 +33,7 @@ class LeaseRules {
 
   // The first in order of urgency, run and id that the node may have; else a copy of a slow one.
   // Errors: a node that is not of the fleet.
-  Result<std::optional<Grant>> lease(const Wish& wish, std::int64_t now_ms);
+  Result<std::optional<Grant>> lease(const Wish& asked, std::int64_t now_ms);
   // Those of `leases` that the node still holds, for longer.
   Result<std::vector<Grant>> heartbeat(const std::string& node, std::span<const Grant> leases,
                                        const Json& load, std::int64_t now_ms);

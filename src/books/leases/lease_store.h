@@ -33,8 +33,10 @@ class LeaseStore {
   virtual Result<LeaseAnswer> fail(const Grant& lease) = 0;
   virtual Result<LeaseAnswer> release(const Grant& lease) = 0;
 
-  // Returns when something may have changed, at the latest after `patience`.
+  // Returns when there may be work, at the latest after `patience`.
   virtual Status wait(Milliseconds patience) = 0;
+  // For who waits for units to end: whether one may have, within `patience`.
+  virtual Result<bool> wait_for_end(Milliseconds patience) = 0;
 };
 
 // How long one who found nothing waits before asking again, at most: a lost wake-up costs that.

@@ -136,11 +136,37 @@ TEST_F(Rules, AStaleCompletionChangesNothing) {
   EXPECT_EQ(unit("u").state, UnitState::kLeased);
   EXPECT_EQ(complete(*fresh, made("x")), LeaseAnswer::kCounted);
   const UnitRow before = unit("u");
+  EXPECT_EQ(before.stale, (std::map<std::string, int>{{"a", 1}}));
   EXPECT_EQ(complete(*old, made("x")), LeaseAnswer::kStale);
   EXPECT_EQ(rules_.fail(*old), LeaseAnswer::kStale);
   EXPECT_EQ(rules_.release(*old), LeaseAnswer::kStale);
-  EXPECT_EQ(unit("u"), before);
+  UnitRow after = unit("u");
+  EXPECT_EQ(after.stale, (std::map<std::string, int>{{"a", 4}})) << "that much is remembered";
+  Grant never = *old;
+  never.epoch = 99;
+  EXPECT_EQ(complete(never, made("x")), LeaseAnswer::kStale);
+  EXPECT_EQ(unit("u"), after) << "there was no such lease";
+  after.stale = before.stale;
+  EXPECT_EQ(after, before);
   EXPECT_EQ(before.done_by, "b");
+}
+
+// What it can do, it says itself; who it is, the fleet does.
+TEST_F(Rules, ANodeIsNobodyElseByItsOwnWord) {
+  UnitSpec unit = lan_unit("u");
+  unit.needs = {"gpu", "on:b"};
+  add({unit});
+  NodeRow node;
+  node.clearance = Reach::kLan;
+  for (const char* id : {"a", "b"}) {
+    node.id = id;
+    node.caps = {fmt::format("on:{}", id)};
+    ASSERT_TRUE(rules_.put_node(node));
+  }
+  const std::vector<std::string> all{"gpu", "on:a", "on:b"};
+  EXPECT_FALSE(rules_.lease({.node = "a", .caps = all}, now_).value());
+  EXPECT_FALSE(rules_.lease({.node = "b", .caps = {"on:b"}}, now_).value());
+  EXPECT_TRUE(rules_.lease({.node = "b", .caps = all}, now_).value());
 }
 
 TEST_F(Rules, ALeaseThatRanOutIsItsHoldersUntilAnotherTakesIt) {

@@ -64,10 +64,13 @@ class MemoryLeases : public LeaseStore {
   }
 
   Status wait(Milliseconds patience) override {
+    LATHE_TRY_STATUS(wait_for_end(patience));
+    return {};
+  }
+  Result<bool> wait_for_end(Milliseconds patience) override {
     std::unique_lock lock(mutex_);
     const std::int64_t seen = changes_;
-    changed_.wait_for(lock, patience, [&] { return changes_ != seen; });
-    return {};
+    return changed_.wait_for(lock, patience, [&] { return changes_ != seen; });
   }
 
  private:

@@ -42,6 +42,12 @@ void give_up_poison(UnitRow& unit) {
   unit.result.reason = kNodeFailures;
 }
 
+// Only a lease that there was is counted.
+LeaseAnswer too_late(UnitRow& unit, const Grant& lease) {
+  if (lease.epoch >= 1 && lease.epoch <= unit.epoch) ++unit.stale[lease.node];
+  return LeaseAnswer::kStale;
+}
+
 }  // namespace
 
 std::string_view unit_state_name(UnitState state) {
@@ -68,6 +74,13 @@ bool may_go(const UnitSpec& unit, std::string_view node, Reach clearance) {
   if (unit.home.empty()) return clearance <= unit.privacy;
   // Whatever a node says of itself: to what comes from another machine it is no part of that one.
   return (node == unit.home ? Reach::kLocal : std::max(clearance, Reach::kLan)) <= unit.privacy;
+}
+
+Wish believed(Wish wish, const NodeRow& node) {
+  std::erase_if(wish.caps, [&](const std::string& cap) {
+    return cap.starts_with(kNameCap) && std::ranges::find(node.caps, cap) == node.caps.end();
+  });
+  return wish;
 }
 
 bool is_poison(const std::map<std::string, int>& attempts) {
@@ -181,13 +194,13 @@ LeaseAnswer complete(UnitRow& unit, const Grant& lease, const UnitResult& result
   const bool differs = unit.state == UnitState::kPassed && result.passed && !result.hash.empty() &&
                        !unit.result.hash.empty() && result.hash != unit.result.hash &&
                        lease.epoch >= 1 && lease.epoch <= unit.epoch;
-  if (!differs) return LeaseAnswer::kStale;
+  if (!differs) return too_late(unit, lease);
   unit.alarm = true;
   return LeaseAnswer::kAlarm;
 }
 
 LeaseAnswer release(UnitRow& unit, const Grant& lease) {
-  if (!is_held(unit, lease)) return LeaseAnswer::kStale;
+  if (!is_held(unit, lease)) return too_late(unit, lease);
   std::erase_if(unit.held, [&](const Grant& each) { return each.epoch == lease.epoch; });
   if (unit.held.empty())
     unit.state = UnitState::kReady;

@@ -68,6 +68,7 @@ struct UnitRow {
   std::int64_t epoch = 0;                    // of its newest lease
   std::vector<Grant> held = {};              // at most two
   std::map<std::string, int> attempts = {};  // that ended without a result, by node
+  std::map<std::string, int> stale = {};     // ends of leases that came too late, by node
   UnitResult result = {};                    // once it has ended
   std::string done_by = {};                  // the node whose completion counted
   std::int64_t done_epoch = 0, done_ms = 0, took_ms = 0;
@@ -97,6 +98,11 @@ struct Wish {
   std::vector<std::string> caps = {};  // what it can do now
   std::string run = {};                // of this run alone; "": of any
 };
+
+// A node may say what it can do, but not who it is: names and tiers ("on:…") count only where the
+// fleet has let it in with them.
+inline constexpr std::string_view kNameCap = "on:";
+Wish believed(Wish wish, const NodeRow& node);
 
 enum class LeaseAnswer {
   kCounted,  // exactly one row was changed

@@ -1,7 +1,10 @@
 // libpq: connections, statements, and what is said when the database refuses.
 #include "books/postgres/connection.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -38,6 +41,8 @@ constexpr PgRemedy kPgRemedies[] = {
     {"57P", ErrorKind::kUnavailable,
      "; when the database is back, go on: nothing recorded is lost"},
 };
+
+constexpr Milliseconds kPgSlice{100};  // how soon a stop is seen
 
 constexpr std::string_view kGone =
     "; start the database or check its address, then go on: nothing recorded so far is lost";
@@ -118,7 +123,7 @@ PgValue PgValue::bytes(std::string_view bytes) {
   return value;
 }
 
-std::string PgRows::Row::text(int column) const {
+std::string_view PgRows::Row::bytes(int column) const {
   return {PQgetvalue(result_, row_, column),
           static_cast<std::size_t>(PQgetlength(result_, row_, column))};
 }
@@ -211,20 +216,93 @@ Result<PgRows> PgConnection::run(std::string_view what, const std::string& sql,
     sizes.push_back(static_cast<int>(value.size()));
     formats.push_back(value.binary());
   }
-  PgRows rows(PQexecParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr,
-                           data.data(), sizes.data(), formats.data(), binary));
+  const auto count = static_cast<int>(values.size());
+  return answered(
+      what,
+      [&] {
+        return PQexecParams(connection_, sql.c_str(), count, nullptr, data.data(), sizes.data(),
+                            formats.data(), binary);
+      },
+      [&] {
+        return PQsendQueryParams(connection_, sql.c_str(), count, nullptr, data.data(),
+                                 sizes.data(), formats.data(), binary);
+      });
+}
+
+Result<PgRows> PgConnection::answered(std::string_view what,
+                                      const std::function<PGresult*()>& at_once,
+                                      const std::function<int()>& send) {
+  if (patience_) {
+    PQsetnonblocking(connection_, 1);
+    const Status done = send() ? watch(what) : error(what, nullptr);
+    PQsetnonblocking(connection_, 0);
+    LATHE_TRY_STATUS(done);
+  }
+  PgRows rows(patience_ ? last_result() : at_once());
   const ExecStatusType status = rows.status();
   if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) return error(what, rows.raw());
   return rows;
 }
 
+// As PQexec() has it: of several statements the last, or that which failed.
+PGresult* PgConnection::last_result() {
+  PGresult* last = nullptr;
+  while (PGresult* const next = PQgetResult(connection_)) {
+    if (last && PQresultStatus(last) == PGRES_FATAL_ERROR) {
+      PQclear(next);
+      continue;
+    }
+    PQclear(last);
+    last = next;
+  }
+  return last;
+}
+
+// What goes out counts as it is acknowledged: the socket may take much at once and then nothing for
+// long.
+Status PgConnection::watch(std::string_view what) {
+  Milliseconds moved = system_clock().monotonic();
+  int unsent = 0;
+  for (;;) {
+    const int more = PQflush(connection_);
+    if (more < 0) return error(what, nullptr);
+    if (more == 0 && !PQisBusy(connection_)) return {};
+    pollfd ready{PQsocket(connection_), static_cast<short>(more ? POLLIN | POLLOUT : POLLIN), 0};
+    const int seen = ::poll(&ready, 1, static_cast<int>(kPgSlice.count()));
+    if (seen > 0 && (ready.revents & ~POLLOUT) && !PQconsumeInput(connection_))
+      return error(what, nullptr);
+    int left = 0;
+    ::ioctl(ready.fd, SIOCOUTQ, &left);
+    const Milliseconds now = system_clock().monotonic();
+    if (seen > 0 || left < unsent) moved = now;
+    unsent = left;
+    if (stop_ && stop_->raised()) {
+      hang_up();
+      return fail(ErrorKind::kCancelled, "{}: cannot {}: it was stopped", place_, what);
+    }
+    if (now - moved >= *patience_) {
+      hang_up();
+      return fail(ErrorKind::kUnavailable,
+                  "{}: cannot {}: nothing came or went for {}, so it was given up; look after the "
+                  "network between here and there: nothing recorded so far is lost",
+                  place_, what, format_duration(*patience_));
+    }
+  }
+}
+
+// libpq learns of it by what it reads.
+void PgConnection::hang_up() {
+  ::shutdown(PQsocket(connection_), SHUT_RDWR);
+  while (lives() && PQconsumeInput(connection_)) {
+  }
+}
+
 Status PgConnection::execute(std::string_view what, const std::string& sql) {
   LATHE_TRY_STATUS(be_ready(what));
-  const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection_, sql.c_str()),
-                                                             PQclear);
-  const ExecStatusType status = PQresultStatus(result.get());
-  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) return {};
-  return error(what, result.get());
+  LATHE_TRY_STATUS(answered(
+      what, [&] { return PQexec(connection_, sql.c_str()); },
+      [&] { return PQsendQuery(connection_, sql.c_str()); }));
+  return {};
 }
 
 Result<std::string> PgConnection::scram_verifier(const std::string& user,
@@ -238,13 +316,21 @@ Result<std::string> PgConnection::scram_verifier(const std::string& user,
               first_line(PQerrorMessage(connection_)));
 }
 
-Result<bool> PgConnection::wait(Milliseconds patience) {
+Status PgConnection::listen(const std::string& channel) {
+  const std::string word = fmt::format("; LISTEN {};", channel);
+  if (greeting_.contains(word)) return {};
+  LATHE_TRY_STATUS(execute("wait for news", "LISTEN " + channel));
+  greeting_ += word;
+  return {};
+}
+
+Result<bool> PgConnection::wait(Milliseconds patience, std::string_view channel) {
   LATHE_TRY_STATUS(be_ready("wait for news"));
   const auto told = [&] {
     bool any = false;
     while (PGnotify* const note = PQnotifies(connection_)) {
+      any = any || note->relname == channel;
       PQfreemem(note);
-      any = true;
     }
     return any;
   };

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ground/base/result.h"
+#include "ground/base/stop.h"
 #include "ground/base/units.h"
 
 namespace lathe::books {
@@ -49,7 +50,8 @@ class PgRows {
   explicit PgRows(PGresult* result) : result_(result, PQclear) {}
   class Row {
    public:
-    std::string text(int column) const;
+    std::string text(int column) const { return std::string(bytes(column)); }
+    std::string_view bytes(int column) const;  // for as long as there are the rows
     std::int64_t integer(int column) const;
     std::optional<double> real(int column) const;
 
@@ -91,12 +93,21 @@ class PgConnection {
                      std::initializer_list<PgValue> values, bool binary = false) {
     return run(what, sql, std::span(values.begin(), values.size()), binary);
   }
+  // From now on run() and execute() give up a statement of which nothing has come or gone for so
+  // long (kUnavailable), and every one once `stop`, which outlives it, is raised (kCancelled).
+  // However slow it is, one that goes on is waited for.
+  void be_patient(Milliseconds patience, const StopFlag* stop = nullptr) {
+    patience_ = patience;
+    stop_ = stop;
+  }
   // Several statements, all or nothing but what cannot stand in a transaction.
   Status execute(std::string_view what, const std::string& sql);
   // What stands for a password of `user`: the database can check it, and nobody can log in with it.
   Result<std::string> scram_verifier(const std::string& user, const std::string& password);
-  // Until something comes in on a channel that is listened to; false: nothing has in `patience`.
-  Result<bool> wait(Milliseconds patience);
+  // From now on, whenever the connection is made again too.
+  Status listen(const std::string& channel);
+  // Until something comes in that is listened to; false: nothing of `channel` has in `patience`.
+  Result<bool> wait(Milliseconds patience, std::string_view channel);
 
   // Rights of this connection's session are held: it is not made again behind their back.
   void begin_hold() { ++holds_; }
@@ -108,6 +119,12 @@ class PgConnection {
       : place_(std::move(place)), greeting_(std::move(greeting)), connection_(connection) {}
   Status greet();
   Status be_ready(std::string_view what);
+  // What comes of a statement that is sent in one of the two ways.
+  Result<PgRows> answered(std::string_view what, const std::function<PGresult*()>& at_once,
+                          const std::function<int()>& send);
+  Status watch(std::string_view what);  // until there is an answer
+  PGresult* last_result();
+  void hang_up();
   std::unexpected<Error> not_connected(std::string_view what) const;
   // Its code is the SQLSTATE.
   std::unexpected<Error> error(std::string_view what, const PGresult* result) const;
@@ -115,6 +132,8 @@ class PgConnection {
   std::string place_, greeting_;
   PGconn* connection_;
   int holds_ = 0;
+  std::optional<Milliseconds> patience_;
+  const StopFlag* stop_ = nullptr;
 };
 
 // All that is done while it lives, or nothing: what is not committed is taken back.

@@ -1,4 +1,4 @@
-// Blobs in PostgreSQL, each a row of bytes that are not compressed. Any thread: they come one after
+// Blobs in PostgreSQL: rows of bytes that are not compressed. Any thread: they come one after
 // the other over a connection of their own.
 #pragma once
 

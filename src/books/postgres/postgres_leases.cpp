@@ -10,10 +10,12 @@
 namespace lathe::books {
 namespace {
 
-// What is said when a connection was made: it is woken when there may be work.
-std::string leases_greeting() {
-  return postgres_greeting() + "; LISTEN lathe";
-}
+// None of its statements takes more than moments.
+constexpr Milliseconds kLeasesPatience{60'000};
+
+// There may be work; a unit has ended.
+constexpr const char* kWorkChannel = "lathe";
+constexpr const char* kEndChannel = "lathe_end";
 
 class PostgresLeases : public LeaseStore {
  public:
@@ -34,6 +36,7 @@ class PostgresLeases : public LeaseStore {
   Result<LeaseAnswer> fail(const Grant& lease) override;
   Result<LeaseAnswer> release(const Grant& lease) override;
   Status wait(Milliseconds patience) override;
+  Result<bool> wait_for_end(Milliseconds patience) override;
 
  private:
   // A call of a node's: the fleet's own refusals in the fleet's words.
@@ -213,7 +216,12 @@ Result<LeaseAnswer> PostgresLeases::complete(const Grant& lease, const UnitResul
                  {lease.node, lease.run, lease.unit, lease.epoch,
                   static_cast<std::int64_t>(result.passed), result.hash, result.reason,
                   dump_json(result.body)}));
-  return static_cast<LeaseAnswer>(rows[0].integer(0));
+  const auto answer = static_cast<LeaseAnswer>(rows[0].integer(0));
+  // Behind the transaction: in it, all that notify would wait for each other's disk. Where it is
+  // lost, who waits looks all the same.
+  if (answer == LeaseAnswer::kCounted)
+    std::ignore = connection_->execute("tell of an end", fmt::format("NOTIFY {}", kEndChannel));
+  return answer;
 }
 
 Result<LeaseAnswer> PostgresLeases::end(const Grant& lease, std::string_view what,
@@ -233,14 +241,21 @@ Result<LeaseAnswer> PostgresLeases::release(const Grant& lease) {
 }
 
 Status PostgresLeases::wait(Milliseconds patience) {
-  LATHE_TRY_STATUS(connection_->wait(patience));
+  LATHE_TRY_STATUS(connection_->wait(patience, kWorkChannel));
   return {};
+}
+
+Result<bool> PostgresLeases::wait_for_end(Milliseconds patience) {
+  LATHE_TRY_STATUS(connection_->listen(kEndChannel));
+  return connection_->wait(patience, kEndChannel);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<LeaseStore>> open_postgres_leases(const std::string& address) {
-  LATHE_TRY(auto connection, PgConnection::open(address, leases_greeting()));
+  LATHE_TRY(auto connection, PgConnection::open(address, postgres_greeting()));
+  connection->be_patient(kLeasesPatience);
+  LATHE_TRY_STATUS(connection->listen(kWorkChannel));
   return std::make_unique<PostgresLeases>(std::move(connection));
 }
 

@@ -2,10 +2,14 @@
 #include "books/postgres/schema.h"
 
 #include "books/leases/unit_rules.h"
+#include "books/postgres/blob_pieces.h"
 #include "books/postgres/connection.h"
+#include "ground/base/file.h"
 
 namespace lathe::books {
 namespace {
+
+constexpr int kMostWords = 1 << 16;
 
 // Names are compared byte by byte, as everywhere else in this house.
 constexpr const char* kPgTables = R"sql(
@@ -63,17 +67,28 @@ CREATE TABLE dep (
   PRIMARY KEY (run, on_unit, unit));
 )sql";
 
+// What format 2 has more than format 1. A blob that is larger than a piece stands in pieces: who
+// says so has to be looked at, for nobody here has the hash of all of them.
+constexpr const char* kPgSecond = R"sql(
+ALTER TABLE unit ADD COLUMN stale jsonb NOT NULL DEFAULT '{}';
+CREATE TABLE piece (
+  sha256 text COLLATE "C" NOT NULL, by text COLLATE "C" NOT NULL, at bigint NOT NULL,
+  size bigint NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (sha256, by, at));
+ALTER TABLE piece ALTER bytes SET STORAGE EXTERNAL;
+DROP FUNCTION IF EXISTS blob_get(text);
+)sql";
+
 // The rules of books/leases/unit_rules.h, once more: here they must hold whoever calls. {lease_ms}
 // and the other numbers are that header's.
 constexpr const char* kPgRules = R"sql(
-CREATE FUNCTION format() RETURNS integer LANGUAGE sql STABLE SECURITY DEFINER
+CREATE OR REPLACE FUNCTION format() RETURNS integer LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = lathe, pg_temp AS $$ SELECT format FROM meta $$;
 
 -- The only clock.
-CREATE FUNCTION now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS
+CREATE OR REPLACE FUNCTION now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS
 $$ SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint $$;
 
-CREATE FUNCTION speak_for(p_node text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION speak_for(p_node text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF session_user <> p_node AND NOT pg_has_role(session_user, 'lathe_desk', 'USAGE') THEN
     RAISE EXCEPTION 'user % may not speak for node %', session_user, p_node
@@ -81,7 +96,16 @@ BEGIN
   END IF;
 END $$;
 
-CREATE FUNCTION member(p_node text) RETURNS node LANGUAGE plpgsql AS $$
+-- What a node says of itself and of its work is read again and again by whoever drives runs.
+CREATE OR REPLACE FUNCTION be_short(p_words text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF octet_length(p_words) > {most_words} THEN
+    RAISE EXCEPTION USING ERRCODE = 'LT002', MESSAGE = octet_length(p_words) ||
+      ' bytes of a node; at most {most_words} are taken';
+  END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION member(p_node text) RETURNS node LANGUAGE plpgsql AS $$
 DECLARE
   found_node node;
 BEGIN
@@ -93,25 +117,27 @@ BEGIN
   RETURN found_node;
 END $$;
 
-CREATE FUNCTION is_poison(p_attempts jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION is_poison(p_attempts jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
   SELECT coalesce(sum(value::bigint), 0) >=
          CASE WHEN count(*) >= 2 THEN {poison} ELSE {poison_alone} END
   FROM jsonb_each_text(p_attempts)
 $$;
 
-CREATE FUNCTION one_more(p_attempts jsonb, p_node text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION one_more(p_attempts jsonb, p_node text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
   SELECT p_attempts ||
          jsonb_build_object(p_node, coalesce((p_attempts ->> p_node)::bigint, 0) + 1)
 $$;
 
-CREATE FUNCTION median_ms(p_kind text) RETURNS bigint LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION median_ms(p_kind text) RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN count(*) >= {median_least}
               THEN (array_agg(took_ms ORDER BY took_ms))[count(*) / 2 + 1] END
   FROM (SELECT took_ms FROM unit WHERE kind = p_kind AND state = 2
         ORDER BY done_ms DESC, run DESC, id DESC LIMIT {median_of}) AS last
 $$;
 
-CREATE FUNCTION lose_dependents(p_run text, p_id text) RETURNS void LANGUAGE sql AS $$
+-- Of a unit that was given up, which is rare, and whoever waits for it is told.
+CREATE OR REPLACE FUNCTION lose_dependents(p_run text, p_id text) RETURNS void LANGUAGE sql AS $$
+  SELECT pg_notify('lathe_end', '');
   WITH RECURSIVE lost (id) AS (
     SELECT unit FROM dep WHERE run = p_run AND on_unit = p_id
     UNION SELECT dep.unit FROM dep JOIN lost ON dep.on_unit = lost.id WHERE dep.run = p_run)
@@ -119,10 +145,17 @@ CREATE FUNCTION lose_dependents(p_run text, p_id text) RETURNS void LANGUAGE sql
   WHERE run = p_run AND state = 0 AND id IN (SELECT id FROM lost)
 $$;
 
--- Nobody is woken for nothing: whoever notifies waits for all others that do.
-CREATE FUNCTION wake() RETURNS void LANGUAGE sql AS $$ SELECT pg_notify('lathe', '') $$;
+CREATE OR REPLACE FUNCTION too_late(p_node text, p_run text, p_id text, p_epoch bigint)
+RETURNS integer LANGUAGE sql AS $$
+  UPDATE unit SET stale = one_more(stale, p_node)
+  WHERE run = p_run AND id = p_id AND p_epoch BETWEEN 1 AND epoch;
+  SELECT 2
+$$;
 
-CREATE FUNCTION end_lease(p_node text, p_run text, p_id text, p_epoch bigint, p_attempt boolean)
+-- Nobody is woken for nothing: whoever notifies waits for all others that do.
+CREATE OR REPLACE FUNCTION wake() RETURNS void LANGUAGE sql AS $$ SELECT pg_notify('lathe', '') $$;
+
+CREATE OR REPLACE FUNCTION end_lease(p_node text, p_run text, p_id text, p_epoch bigint, p_attempt boolean)
 RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
   u unit;
@@ -133,7 +166,7 @@ BEGIN
         ((held_epoch = p_epoch AND holder = p_node) OR
          (copy_epoch = p_epoch AND copy_holder = p_node)) FOR UPDATE;
   IF NOT FOUND OR p_epoch < 1 THEN
-    RETURN 2;
+    RETURN too_late(p_node, p_run, p_id, p_epoch);
   END IF;
   IF u.held_epoch = p_epoch THEN
     u.holder := u.copy_holder;
@@ -164,7 +197,7 @@ END $$;
 )sql";
 
 constexpr const char* kPgLeases = R"sql(
-CREATE FUNCTION lease(p_node text, p_caps jsonb, p_run text)
+CREATE OR REPLACE FUNCTION lease(p_node text, p_caps jsonb, p_run text)
 RETURNS TABLE (o_run text, o_id text, o_epoch bigint, o_since_ms bigint, o_until_ms bigint,
   o_copy integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = lathe, pg_temp AS $$
@@ -176,6 +209,9 @@ BEGIN
   IF n.state <> 0 THEN
     RETURN;
   END IF;
+  p_caps := coalesce(
+    (SELECT jsonb_agg(cap) FROM jsonb_array_elements_text(p_caps) AS cap
+     WHERE NOT starts_with(cap, '{name_cap}') OR n.caps::jsonb ? cap), '[]');
   LOOP
     SELECT * INTO u FROM unit
     WHERE state < 2 AND waiting = 0 AND
@@ -226,7 +262,7 @@ BEGIN
   RETURN QUERY SELECT u.run, u.id, u.epoch + 1, at_ms, at_ms + {lease_ms}, 1;
 END $$;
 
-CREATE FUNCTION heartbeat(p_node text, p_leases jsonb, p_load text)
+CREATE OR REPLACE FUNCTION heartbeat(p_node text, p_leases jsonb, p_load text)
 RETURNS TABLE (o_run text, o_id text, o_epoch bigint, o_since_ms bigint, o_until_ms bigint,
   o_copy integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = lathe, pg_temp AS $$
@@ -235,6 +271,7 @@ DECLARE
   l record;
 BEGIN
   PERFORM member(p_node);
+  PERFORM be_short(p_load);
   UPDATE node SET load = p_load, seen_ms = at_ms WHERE id = p_node;
   -- In one order, whoever it is: two that hold the same units do not wait for each other.
   FOR l IN SELECT * FROM jsonb_to_recordset(p_leases) AS held (run text, id text, epoch bigint)
@@ -249,7 +286,7 @@ BEGIN
   END LOOP;
 END $$;
 
-CREATE FUNCTION complete(p_node text, p_run text, p_id text, p_epoch bigint, p_passed integer,
+CREATE OR REPLACE FUNCTION complete(p_node text, p_run text, p_id text, p_epoch bigint, p_passed integer,
   p_hash text, p_reason text, p_body text)
 RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = lathe, pg_temp AS $$
 DECLARE
@@ -259,6 +296,7 @@ DECLARE
   u unit;
 BEGIN
   PERFORM speak_for(p_node);
+  PERFORM be_short(p_hash || p_reason || p_body);
   UPDATE unit SET
     state = CASE WHEN p_passed <> 0 THEN 2 ELSE 3 END,
     took_ms = at_ms - CASE WHEN held_epoch = p_epoch THEN since_ms ELSE copy_since_ms END,
@@ -300,26 +338,66 @@ BEGIN
     UPDATE unit SET alarm = 1 WHERE run = p_run AND id = p_id;
     RETURN 3;
   END IF;
-  RETURN 2;
+  RETURN too_late(p_node, p_run, p_id, p_epoch);
 END $$;
 
-CREATE FUNCTION fail(p_node text, p_run text, p_id text, p_epoch bigint) RETURNS integer
+CREATE OR REPLACE FUNCTION fail(p_node text, p_run text, p_id text, p_epoch bigint) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = lathe, pg_temp AS
 $$ SELECT end_lease(p_node, p_run, p_id, p_epoch, true) $$;
 
-CREATE FUNCTION release(p_node text, p_run text, p_id text, p_epoch bigint) RETURNS integer
+CREATE OR REPLACE FUNCTION release(p_node text, p_run text, p_id text, p_epoch bigint) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = lathe, pg_temp AS
 $$ SELECT end_lease(p_node, p_run, p_id, p_epoch, false) $$;
 
-CREATE FUNCTION blob_put(p_bytes bytea) RETURNS text
+CREATE OR REPLACE FUNCTION blob_put(p_bytes bytea) RETURNS text
 LANGUAGE sql SECURITY DEFINER SET search_path = lathe, pg_temp AS $$
   INSERT INTO blob VALUES (encode(sha256(p_bytes), 'hex'), p_bytes) ON CONFLICT DO NOTHING;
   SELECT encode(sha256(p_bytes), 'hex')
 $$;
 
-CREATE FUNCTION blob_get(p_sha256 text) RETURNS bytea
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = lathe, pg_temp AS
-$$ SELECT bytes FROM blob WHERE sha256 = p_sha256 $$;
+-- Who says that it is there, how large it is and how much of it there is: the database itself (no
+-- name) before the caller before others.
+CREATE OR REPLACE FUNCTION blob_there(p_sha256 text)
+RETURNS TABLE (o_by text, o_size bigint, o_there bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = lathe, pg_temp AS $$
+  SELECT * FROM (
+    SELECT '', octet_length(bytes)::bigint, octet_length(bytes)::bigint FROM blob
+    WHERE sha256 = p_sha256
+    UNION ALL
+    SELECT by, size, sum(octet_length(bytes))::bigint FROM piece WHERE sha256 = p_sha256
+    GROUP BY by, size) AS told (by, size, there)
+  ORDER BY by <> '', by <> session_user, by
+$$;
+
+CREATE OR REPLACE FUNCTION blob_read(p_sha256 text, p_by text, p_at bigint) RETURNS bytea
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = lathe, pg_temp AS $$
+  SELECT CASE WHEN p_by = ''
+    THEN (SELECT substring(bytes FROM p_at::integer + 1 FOR {piece}) FROM blob
+          WHERE sha256 = p_sha256)
+    ELSE (SELECT bytes FROM piece WHERE sha256 = p_sha256 AND by = p_by AND at = p_at) END
+$$;
+
+-- One piece behind the other, under the caller's own name: how much is there now.
+CREATE OR REPLACE FUNCTION blob_add(p_sha256 text, p_size bigint, p_at bigint, p_bytes bytea)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = lathe, pg_temp AS $$
+DECLARE
+  there bigint;
+BEGIN
+  SELECT coalesce(sum(octet_length(bytes)), 0) INTO there FROM piece
+  WHERE sha256 = p_sha256 AND by = session_user;
+  IF p_sha256 !~ '^[0-9a-f]{64}$' OR p_size > {most_blob} OR p_at > there OR
+     octet_length(p_bytes) NOT BETWEEN 1 AND {piece} OR p_at + octet_length(p_bytes) > p_size THEN
+    RAISE EXCEPTION USING ERRCODE = 'LT002',
+      MESSAGE = 'a piece of ' || octet_length(p_bytes) || ' bytes at ' || p_at || ' of a blob of ' ||
+        p_size || ', of which ' || there || ' are there';
+  END IF;
+  IF p_at = there THEN
+    INSERT INTO piece VALUES (p_sha256, session_user, p_at, p_size, p_bytes)
+    ON CONFLICT DO NOTHING;
+    there := there + octet_length(p_bytes);
+  END IF;
+  RETURN there;
+END $$;
 )sql";
 
 // Functions may be called by everybody when they are made: here only by those that are named.
@@ -328,7 +406,8 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lathe FROM PUBLIC;
 GRANT USAGE ON SCHEMA lathe TO lathe_node;
 GRANT EXECUTE ON FUNCTION format(), lease(text, jsonb, text), heartbeat(text, jsonb, text),
   complete(text, text, text, bigint, integer, text, text, text), fail(text, text, text, bigint),
-  release(text, text, text, bigint), blob_put(bytea), blob_get(text) TO lathe_node;
+  release(text, text, text, bigint), blob_put(bytea), blob_there(text),
+  blob_read(text, text, bigint), blob_add(text, bigint, bigint, bytea) TO lathe_node;
 )sql";
 
 constexpr const char* kPgRoles = R"sql(
@@ -346,6 +425,9 @@ BEGIN
   END IF;
 END $$;
 CREATE SCHEMA lathe AUTHORIZATION lathe_desk;
+)sql";
+
+constexpr const char* kPgOwner = R"sql(
 SET LOCAL ROLE lathe_desk;
 SET LOCAL search_path = lathe, pg_temp;
 )sql";
@@ -358,6 +440,10 @@ std::string with_numbers(std::string sql) {
       {"{median_least}", std::to_string(kMedianLeast)},
       {"{poison}", std::to_string(kPoisonAttempts)},
       {"{poison_alone}", std::to_string(kPoisonAttemptsAlone)},
+      {"{name_cap}", std::string(kNameCap)},
+      {"{piece}", std::to_string(kBlobPiece)},
+      {"{most_words}", std::to_string(kMostWords)},
+      {"{most_blob}", std::to_string(kMaxFileBytes)},
       {"{node_failures}", std::string(kNodeFailures)}};
   for (const auto& [name, value] : numbers)
     for (std::size_t at = 0; (at = sql.find(name, at)) != std::string::npos; at += value.size())
@@ -403,18 +489,24 @@ Result<PostgresInit> init_postgres(const std::string& address) {
         "{}: holds a schema `lathe` that is another program's; give the address of another "
         "database with --db",
         done.place);
-  if (found[0].text(2) == "t") {
-    LATHE_TRY_STATUS(connection->execute("be used", postgres_greeting()));
-    return done;
+  done.fresh = found[0].text(2) != "t";
+  if (!done.fresh) {
+    LATHE_TRY(const PgRows format, connection->run("be set up", "SELECT lathe.format()"));
+    done.before = static_cast<int>(format[0].integer(0));
+    if (done.before < 1 || done.before >= kPostgresFormat) {
+      LATHE_TRY_STATUS(connection->execute("be used", postgres_greeting()));
+      return done;
+    }
   }
-  for (const std::string& part :
-       {std::string(kPgRoles), std::string(kPgTables), with_numbers(kPgRules),
-        with_numbers(kPgLeases), std::string(kPgRights)})
-    LATHE_TRY_STATUS(connection->execute("be set up", part));
-  LATHE_TRY_STATUS(connection->execute(
-      "be set up", fmt::format("INSERT INTO meta VALUES ({})", kPostgresFormat)));
+  std::vector<std::string> parts;
+  if (done.fresh) parts.emplace_back(kPgRoles);
+  parts.emplace_back(kPgOwner);
+  if (done.fresh) parts.emplace_back(kPgTables);
+  for (const char* part : {kPgSecond, kPgRules, kPgLeases, kPgRights})
+    parts.push_back(with_numbers(part));
+  parts.push_back(fmt::format("DELETE FROM meta; INSERT INTO meta VALUES ({})", kPostgresFormat));
+  for (const std::string& part : parts) LATHE_TRY_STATUS(connection->execute("be set up", part));
   LATHE_TRY_STATUS(change.commit("be set up"));
-  done.fresh = true;
   return done;
 }
 

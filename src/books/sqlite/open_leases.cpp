@@ -11,7 +11,7 @@ namespace lathe::books {
 namespace {
 
 constexpr int kLeasesId = 0x4C41544C;  // "LATL"
-constexpr int kLeasesVersion = 1;
+constexpr int kLeasesVersion = 2;
 constexpr Milliseconds kLeasesPatience{10'000};
 constexpr Milliseconds kLooksEvery{50};
 
@@ -41,6 +41,9 @@ constexpr const char* kLeaseTables = R"sql(
     WITHOUT ROWID;
 )sql";
 
+// Since version 2.
+constexpr const char* kStaleColumn = "ALTER TABLE unit ADD COLUMN stale TEXT NOT NULL DEFAULT '{}'";
+
 // What a node may have: 1 the node, 2 its clearance, 3 its run, 4 what it can do.
 constexpr std::string_view kMayHave =
     "(CASE home WHEN '' THEN ?2 WHEN ?1 THEN 0 ELSE max(?2, 1) END) <= privacy AND (?3 = '' OR run "
@@ -66,6 +69,7 @@ class SqliteLeases : public LeaseStore {
   Result<LeaseAnswer> fail(const Grant& lease) override;
   Result<LeaseAnswer> release(const Grant& lease) override;
   Status wait(Milliseconds patience) override;
+  Result<bool> wait_for_end(Milliseconds patience) override;
 
  private:
   // `what` within one transaction: all of it, or nothing where it fails.
@@ -85,6 +89,7 @@ class SqliteLeases : public LeaseStore {
 
   Database db_;
   const Clock& clock_;
+  std::int64_t seen_ = 0;  // what another wrote, as of the last wait
 };
 
 template <class T>
@@ -239,7 +244,7 @@ Result<std::optional<UnitRow>> SqliteLeases::unit(const std::string& run,
 Status SqliteLeases::write(const UnitRow& unit, bool fresh) const {
   static const std::string kInsert = fmt::format(
       "INSERT INTO unit ({}) VALUES "
-      "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       kUnitColumns);
   static const std::string kReplace =
       fmt::format("INSERT OR REPLACE{}", std::string_view(kInsert).substr(6));
@@ -269,17 +274,19 @@ Status SqliteLeases::write(const UnitRow& unit, bool fresh) const {
                       .bind(unit.done_ms)
                       .bind(unit.took_ms)
                       .bind(std::int64_t{unit.alarm})
+                      .bind(dump_json(to_json(unit.stale)))
                       .run();
   if (!ok) return db_.error("write a unit down");
   return {};
 }
 
-Result<std::optional<Grant>> SqliteLeases::lease(const Wish& wish) {
+Result<std::optional<Grant>> SqliteLeases::lease(const Wish& asked) {
   return change<std::optional<Grant>>("lease", [&]() -> Result<std::optional<Grant>> {
     const std::int64_t now_ms = clock_.unix_ms();
-    LATHE_TRY(const NodeRow node, member(wish.node));
-    if (node.state == NodeState::kForgotten) return not_of_the_fleet(wish.node);
+    LATHE_TRY(const NodeRow node, member(asked.node));
+    if (node.state == NodeState::kForgotten) return not_of_the_fleet(asked.node);
     if (node.state != NodeState::kActive) return std::nullopt;
+    const Wish wish = believed(asked, node);
     const std::string first = fmt::format(
         "state < 2 AND waiting = 0 AND (state = 0 OR max(until_ms, copy_until_ms) < ?5) AND {} "
         "ORDER BY prio DESC, run, id LIMIT 1",
@@ -374,9 +381,9 @@ Result<LeaseAnswer> SqliteLeases::end(const Grant& lease, std::string_view what,
     LATHE_TRY(auto row, unit(lease.run, lease.unit));
     if (!row) return LeaseAnswer::kStale;
     const LeaseAnswer answer = rule(*row);
-    if (answer == LeaseAnswer::kStale || answer == LeaseAnswer::kAlready) return answer;
+    if (answer == LeaseAnswer::kAlready) return answer;
     LATHE_TRY_STATUS(write(*row));
-    if (answer == LeaseAnswer::kAlarm) return answer;
+    if (answer != LeaseAnswer::kCounted) return answer;
     if (row->state == UnitState::kPassed) LATHE_TRY_STATUS(let_dependents_go(*row));
     if (row->state == UnitState::kGaveUp) LATHE_TRY_STATUS(lose_dependents(*row));
     return answer;
@@ -423,15 +430,25 @@ Status SqliteLeases::lose_dependents(const UnitRow& unit) const {
 }
 
 Status SqliteLeases::wait(Milliseconds patience) {
-  const auto version = [&]() -> std::int64_t {
-    Statement statement(db_, "PRAGMA data_version");
-    return statement.row() ? statement.integer(0) : 0;
-  };
-  const std::int64_t seen = version();
-  const Milliseconds end = clock_.monotonic() + patience;
-  while (clock_.monotonic() < end && version() == seen)
-    std::this_thread::sleep_for(std::min(kLooksEvery, end - clock_.monotonic()));
+  LATHE_TRY_STATUS(wait_for_end(patience));
   return {};
+}
+
+// Whatever another has written since the last wait.
+Result<bool> SqliteLeases::wait_for_end(Milliseconds patience) {
+  const Milliseconds end = clock_.monotonic() + patience;
+  for (;;) {
+    std::int64_t version = 0;
+    {
+      Statement statement(db_, "PRAGMA data_version");
+      if (!statement.row()) return db_.error("wait for news");
+      version = statement.integer(0);
+    }
+    if (version != std::exchange(seen_, version)) return true;
+    const Milliseconds left = end - clock_.monotonic();
+    if (left <= Milliseconds(0)) return false;
+    std::this_thread::sleep_for(std::min(kLooksEvery, left));
+  }
 }
 
 // The version of its tables; 0: there are none.
@@ -452,8 +469,7 @@ Result<std::int64_t> leases_format(const Database& db) {
   return version;
 }
 
-}  // namespace
-
+// Makes the tables where there are none.
 Result<std::unique_ptr<LeaseStore>> leases_in(Database db, const Clock& clock) {
   LATHE_TRY_STATUS(leases_format(db));  // before anything of another's is changed
   // FULL: a commit survives a power cut.
@@ -465,11 +481,15 @@ Result<std::unique_ptr<LeaseStore>> leases_in(Database db, const Clock& clock) {
     LATHE_TRY(const std::int64_t version, leases_format(db));
     const std::string stamp =
         fmt::format("PRAGMA user_version={}; PRAGMA application_id={}", kLeasesVersion, kLeasesId);
-    if (version == 0 && (!db.execute(kLeaseTables) || !db.execute(stamp) || !change.commit()))
-      return db.error("lay it out");
+    const bool laid_out = version == kLeasesVersion ||
+                          ((version > 0 || db.execute(kLeaseTables)) && db.execute(kStaleColumn) &&
+                           db.execute(stamp) && change.commit());
+    if (!laid_out) return db.error("lay it out");
   }
   return std::make_unique<SqliteLeases>(std::move(db), clock);
 }
+
+}  // namespace
 
 Result<std::unique_ptr<LeaseStore>> open_leases(const fs::path& directory, const Clock& clock) {
   std::error_code ignored;

@@ -289,6 +289,15 @@ class Driver {
     return decide();
   }
 
+  // Where no decision is due.
+  Status note_late() {
+    if (!bench_.elsewhere || state_.ended) return {};
+    for (const Elsewhere::Late& each : bench_.elsewhere->late(run_.id()))
+      if (CameTooLate late{each.call, each.node}; !state_.late.contains(late))
+        LATHE_TRY_STATUS(append(std::move(late)));
+    return {};
+  }
+
   Status decide() {
     while (auto next = next_decision(state_)) LATHE_TRY_STATUS(append(*std::move(next)));
     return {};
@@ -672,6 +681,7 @@ class Driver {
       taken.swap(results_);
     }
     LATHE_TRY_STATUS(take_notes());
+    LATHE_TRY_STATUS(note_late());
     for (CallOutcome& outcome : taken) {
       const auto thread = threads_.find(outcome.call());
       thread->second.join();

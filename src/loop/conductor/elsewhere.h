@@ -47,6 +47,12 @@ class Elsewhere {
   virtual Result<JudgedAway> judge(const AwayCall& away, const JudgeTask& task) = 0;
   // Nodes that were found broken, as of some seconds ago at most. Any thread.
   virtual std::set<std::string> broken() = 0;
+  // What nodes handed in of the run when another had it already, as far as was seen. Any thread.
+  struct Late {
+    CallId call;
+    std::string node;
+  };
+  virtual std::vector<Late> late(const std::string& run) = 0;
   virtual void end(const std::string& run) = 0;  // nothing of it is waited for
 };
 

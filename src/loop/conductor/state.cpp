@@ -190,6 +190,11 @@ Status take(RunState& state, const ConsentAnswered& answered) {
   return {};
 }
 
+Status take(RunState& state, const CameTooLate& late) {
+  state.late.insert(late);
+  return {};
+}
+
 Status take(RunState&, const Ticked&) {
   return {};
 }

@@ -106,6 +106,7 @@ struct RunState {
   std::set<CallId> answered;                        // calls with a result
   std::map<std::string, ToolCallState> tool_calls;  // by their keys
   std::map<CallId, ConsentAsked> consents;          // what calls wait for
+  std::set<CameTooLate> late;                       // and was thrown away
   Usage usage;
   // What workers that are paid for cost, by the header's prices, in 10⁻⁹ of its currency's unit;
   // and how many of their calls came back without a count of tokens, so that it is not known.

@@ -17,14 +17,26 @@ namespace {
 constexpr std::size_t kMostTreeFiles = 20'000;
 constexpr std::uint64_t kMostTreeBytes = std::uint64_t{256} << 20;
 
-// What `path` names below `directory` gets the bytes. Not durable on purpose: a scratch copy.
-Status lay_file(const fs::path& directory, const std::string& path, std::string_view bytes,
-                bool executable) {
+// What `path` names below `directory` becomes the blob, as it comes: how many bytes that were. Not
+// durable on purpose: a scratch copy.
+Result<std::uint64_t> lay_file(OrderBlobs& blobs, const std::string& blob, std::uint64_t max_bytes,
+                               const StopFlag& stop, const fs::path& directory,
+                               const std::string& path, bool executable) {
   if (!is_safe_relative(path)) return invalid("order: '{}' leads outside", clip(path));
   const fs::path target = directory / path;
   LATHE_TRY_STATUS(make_directories(target.parent_path()));
-  std::ofstream out(target, std::ios::binary);
-  out << bytes;
+  std::ofstream out;
+  std::uint64_t size = 0;
+  LATHE_TRY_STATUS(fetch_checked(blobs, blob, max_bytes, stop,
+                                 [&](std::uint64_t at, std::string_view piece) -> Status {
+                                   if (at == 0) {
+                                     if (out.is_open()) out.close();
+                                     out.open(target, std::ios::binary);
+                                   }
+                                   out << piece;
+                                   size = at + piece.size();
+                                   return {};
+                                 }));
   out.close();
   if (!out)
     return fail(ErrorKind::kUnavailable, "{}: cannot write it; is the disk full?", target.string());
@@ -32,24 +44,23 @@ Status lay_file(const fs::path& directory, const std::string& path, std::string_
   if (executable)
     fs::permissions(target, fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec,
                     fs::perm_options::add, ignored);
-  return {};
+  return size;
 }
 
-Status lay_tree(OrderBlobs& blobs, const std::string& manifest, const fs::path& directory) {
-  LATHE_TRY(const std::string text, checked_blob(blobs, manifest));
+Status lay_tree(OrderBlobs& blobs, const std::string& manifest, const StopFlag& stop,
+                const fs::path& directory) {
+  LATHE_TRY(const std::string text, checked_blob(blobs, manifest, stop));
   LATHE_TRY(const Json json, parse_json(text));
   LATHE_TRY(const Json files, strict_list(json, "files"));
   if (files.size() > kMostTreeFiles)
     return invalid("order: its tree has more than {} files", kMostTreeFiles);
-  std::uint64_t bytes = 0;
+  std::uint64_t left = kMostTreeBytes;
   for (const Json& file : files) {
     LATHE_TRY(const std::string path, strict_text(file, "path"));
     LATHE_TRY(const std::string blob, strict_blob(file, "blob"));
-    LATHE_TRY(const std::string content, checked_blob(blobs, blob));
-    bytes += content.size();
-    if (bytes > kMostTreeBytes)
-      return invalid("order: its tree has more than {}", format_bytes(kMostTreeBytes));
-    LATHE_TRY_STATUS(lay_file(directory, path, content, json_bool(file, "executable", false)));
+    LATHE_TRY(const std::uint64_t size, lay_file(blobs, blob, left, stop, directory, path,
+                                                 json_bool(file, "executable", false)));
+    left -= size;
   }
   return {};
 }
@@ -65,7 +76,7 @@ class Errand {
     place_.recipe_dir = files_.path();
     if (order.tree)
       place_.checkout = [this](const fs::path& directory) {
-        return lay_tree(blobs_, *order_.tree, directory);
+        return lay_tree(blobs_, *order_.tree, bench_.stop, directory);
       };
   }
 
@@ -77,10 +88,10 @@ class Errand {
     task.rung = make.rung;
     task.setting = make.setting;
     task.critiques = make.critiques;
-    LATHE_TRY(task.prefix, checked_blob(blobs_, make.prefix));
-    LATHE_TRY(task.tail, checked_blob(blobs_, make.tail));
+    LATHE_TRY(task.prefix, blob(make.prefix));
+    LATHE_TRY(task.tail, blob(make.tail));
     if (make.best) {
-      LATHE_TRY(task.best, checked_blob(blobs_, *make.best));
+      LATHE_TRY(task.best, blob(*make.best));
     }
     const std::vector<std::string> ladder{make.rung};
     if (make.maker->check) LATHE_TRY_STATUS(make.maker->check(order_.options, ladder));
@@ -99,7 +110,7 @@ class Errand {
       return {};
     }
     MadeThere there;
-    LATHE_TRY(there.blob, blobs_.put(made->bytes));
+    LATHE_TRY(there.blob, blobs_.put(made->bytes, bench_.stop));
     there.media_type = made->media_type;
     there.extension = made->extension;
     there.facts = made->facts;
@@ -108,7 +119,7 @@ class Errand {
   }
 
   Status judge(const JudgeOrder& judge, OrderAnswer& answer) {
-    LATHE_TRY(const std::string all, checked_blob(blobs_, judge.all_units));
+    LATHE_TRY(const std::string all, blob(judge.all_units));
     LATHE_TRY(const std::vector<Unit> all_units, read_units(all));
     std::vector<Part> parts;
     for (const JudgeOrder::Part& each : judge.parts) {
@@ -119,11 +130,11 @@ class Errand {
       part.media_type = each.media_type;
       part.judgements = each.judgements;
       if (each.candidate.empty()) continue;
-      LATHE_TRY(part.bytes, checked_blob(blobs_, each.candidate));
+      LATHE_TRY(part.bytes, blob(each.candidate));
     }
     std::string bytes;
     if (judge.scope == Scope::kUnit) {
-      LATHE_TRY(bytes, checked_blob(blobs_, judge.candidate));
+      LATHE_TRY(bytes, blob(judge.candidate));
     }
     if (judge.judge->check) LATHE_TRY_STATUS(judge.judge->check(order_.options));
     if (judge.judge->needs_worker) LATHE_TRY_STATUS(ask(option_string(order_.options, "worker")));
@@ -147,6 +158,10 @@ class Errand {
   }
 
  private:
+  Result<std::string> blob(const std::string& sha256) {
+    return checked_blob(blobs_, sha256, bench_.stop);
+  }
+
   // The worker must be no farther away than the order may travel.
   Status ask(const std::string& name) {
     Worker* worker = bench_.worker ? bench_.worker(name) : nullptr;
@@ -166,7 +181,7 @@ class Errand {
     answer.asked = labelled_->info();
     const auto sent = labelled_->sent();
     if (!sent) return {};
-    LATHE_TRY(answer.prompt, blobs_.put(*sent));
+    LATHE_TRY(answer.prompt, blobs_.put(*sent, bench_.stop));
     return {};
   }
 
@@ -204,7 +219,7 @@ bool same_everywhere(const Order& order) {
 Result<books::UnitResult> carry_out(const std::string& unit_id, OrderBlobs& blobs,
                                     const OrderBench& bench) {
   LATHE_TRY(const UnitName name, parse_unit_id(unit_id));
-  LATHE_TRY(const std::string text, checked_blob(blobs, name.order, kMaxOrderBytes));
+  LATHE_TRY(const std::string text, checked_blob(blobs, name.order, bench.stop, kMaxOrderBytes));
   LATHE_TRY(const Order order, read_order(text));
   if (order.call != name.call)
     return invalid("the unit {} names the order of another call, {}", clip(unit_id),
@@ -213,8 +228,8 @@ Result<books::UnitResult> carry_out(const std::string& unit_id, OrderBlobs& blob
 
   LATHE_TRY(TempDir files, TempDir::make("lathe-order"));
   for (const Order::File& file : order.files) {
-    LATHE_TRY(const std::string bytes, checked_blob(blobs, file.blob));
-    LATHE_TRY_STATUS(lay_file(files.path(), file.path, bytes, false));
+    LATHE_TRY_STATUS(
+        lay_file(blobs, file.blob, kMaxFileBytes, bench.stop, files.path(), file.path, false));
   }
 
   OrderAnswer answer;
@@ -231,7 +246,7 @@ Result<books::UnitResult> carry_out(const std::string& unit_id, OrderBlobs& blob
 
   books::UnitResult result;
   if (same_everywhere(order) && answer.made) result.hash = answer.made->blob;
-  LATHE_TRY(std::string kept, blobs.put(answer_text(answer)));
+  LATHE_TRY(std::string kept, blobs.put(answer_text(answer), bench.stop));
   result.body = {{"answer", std::move(kept)}};
   return result;
 }

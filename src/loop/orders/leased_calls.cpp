@@ -12,12 +12,12 @@
 #include "ground/base/version.h"
 #include "loop/orders/answer.h"
 #include "loop/orders/strict_json.h"
+#include "loop/orders/unit_watch.h"
 #include "loop/terms/write_rule.h"
 
 namespace lathe::loop {
 namespace {
 
-using books::LeaseStore;
 using books::NodeRow;
 using books::UnitRow;
 using books::UnitSpec;
@@ -59,7 +59,8 @@ bool only_advises(const Recipe& recipe, const CallId& call) {
 
 class LeasedCalls final : public Elsewhere {
  public:
-  explicit LeasedCalls(LeasedCallsSetup setup) : setup_(std::move(setup)) {}
+  explicit LeasedCalls(LeasedCallsSetup setup)
+      : setup_(std::move(setup)), watch_(setup_.open, setup_.patience) {}
 
   Reach reach() const override { return setup_.reach; }
 
@@ -102,15 +103,19 @@ class LeasedCalls final : public Elsewhere {
     return judged;
   }
 
-  std::set<std::string> broken() override {
-    if (is_old())
-      if (const auto store = setup_.open())
-        if (const auto nodes = (*store)->nodes()) note_broken(*nodes);
-    const std::lock_guard lock(mutex_);
-    return broken_;
+  std::set<std::string> broken() override { return watch_.broken(); }
+
+  std::vector<Late> late(const std::string& run) override {
+    std::vector<Late> late;
+    for (const UnitRow& row : watch_.rows(run))
+      for (const auto& [node, count] : row.stale)
+        if (const auto name = parse_unit_id(row.spec.id))
+          if (const auto call = parse_call(name->call)) late.push_back({*call, node});
+    return late;
   }
 
   void end(const std::string& run) override {
+    watch_.forget(run);
     if (const auto store = setup_.open()) std::ignore = (*store)->remove_run(run);
   }
 
@@ -129,7 +134,7 @@ class LeasedCalls final : public Elsewhere {
     std::string order;
     LATHE_TRY_STATUS(patiently(away, [&]() -> Status {
       LATHE_TRY(const Order put_together, order_of());
-      LATHE_TRY(order, put(order_text(put_together)));
+      LATHE_TRY(order, put(away, order_text(put_together)));
       return {};
     }));
     unit.id = unit_id(away.call.text(), order);
@@ -139,8 +144,7 @@ class LeasedCalls final : public Elsewhere {
     unit.needs = needs_of(away.recipe, away.call, worker);
     std::optional<Answered> answered;
     LATHE_TRY_STATUS(patiently(away, [&]() -> Status {
-      LATHE_TRY(const auto store, setup_.open());
-      LATHE_TRY(const UnitRow row, ended(away, *store, unit));
+      LATHE_TRY(const UnitRow row, watch_.ended(away.run, unit, away.stop, away.progress));
       LATHE_TRY(answered, read(away, row, order));
       return {};
     }));
@@ -166,41 +170,6 @@ class LeasedCalls final : public Elsewhere {
     return fail(ErrorKind::kCancelled, "the run was stopped while it waited for a node");
   }
 
-  void note_broken(std::span<const NodeRow> nodes) {
-    std::set<std::string> broken;
-    for (const NodeRow& node : nodes)
-      if (node.state == books::NodeState::kQuarantined) broken.insert(node.id);
-    const std::lock_guard lock(mutex_);
-    broken_ = std::move(broken);
-    looked_ = system_clock().monotonic();
-  }
-
-  bool is_old() const {
-    const std::lock_guard lock(mutex_);
-    return !looked_ || system_clock().monotonic() - *looked_ > books::kLeasePoll;
-  }
-
-  // The unit's row once it has ended.
-  Result<UnitRow> ended(const AwayCall& away, LeaseStore& store, const UnitSpec& unit) {
-    for (;;) {
-      LATHE_TRY(const std::vector<UnitRow> rows, store.units(away.run));
-      const auto row = std::ranges::find(
-          rows, unit.id, [](const UnitRow& each) -> const auto& { return each.spec.id; });
-      LATHE_TRY(const std::vector<NodeRow> nodes, store.nodes());
-      note_broken(nodes);
-      if (row != rows.end() &&
-          (row->state == UnitState::kPassed || row->state == UnitState::kGaveUp))
-        return *row;
-      if (away.stop.raised()) return cancelled();
-      if (row == rows.end()) {
-        LATHE_TRY_STATUS(store.add_units(away.run, std::span(&unit, 1)));
-        continue;
-      }
-      away.progress(waiting_text(*row, nodes, system_clock().unix_ms()));
-      LATHE_TRY_STATUS(store.wait(setup_.patience));
-    }
-  }
-
   Result<Answered> read(const AwayCall& away, const UnitRow& row, const std::string& order) {
     if (row.state == UnitState::kGaveUp) {
       std::vector<std::string> nodes;
@@ -209,7 +178,7 @@ class LeasedCalls final : public Elsewhere {
       return gone(
           fmt::format("no node could carry it out ({}): {} took it and gave no result; "
                       "`lathe fleet nodes` shows them",
-                      row.result.reason, nodes.empty() ? "none" : join(nodes, ", ")));
+                      clip(row.result.reason), nodes.empty() ? "none" : join(nodes, ", ")));
     }
     auto answered = read_foreign(away, row, order);
     if (answered || answered.error().kind == ErrorKind::kUnavailable) return answered;
@@ -226,7 +195,7 @@ class LeasedCalls final : public Elsewhere {
   Result<Answered> read_foreign(const AwayCall& away, const UnitRow& row,
                                 const std::string& order) {
     LATHE_TRY(const std::string blob, strict_blob(row.result.body, "answer"));
-    LATHE_TRY(const std::string text, checked_blob(setup_.blobs, blob));
+    LATHE_TRY(const std::string text, checked_blob(setup_.blobs, blob, away.stop));
     Answered answered;
     LATHE_TRY(answered.answer, read_answer(text, order));
     OrderAnswer& answer = answered.answer;
@@ -244,7 +213,7 @@ class LeasedCalls final : public Elsewhere {
       answered.who.asked = std::move(asked);
     }
     if (answer.prompt) {
-      LATHE_TRY(answered.who.prompt, checked_blob(setup_.blobs, *answer.prompt));
+      LATHE_TRY(answered.who.prompt, checked_blob(setup_.blobs, *answer.prompt, away.stop));
     }
     if (!make) return answered;
     if (!answer.made) {
@@ -252,7 +221,7 @@ class LeasedCalls final : public Elsewhere {
       return answered;
     }
     Made made;
-    LATHE_TRY(made.bytes, checked_blob(setup_.blobs, answer.made->blob));
+    LATHE_TRY(made.bytes, checked_blob(setup_.blobs, answer.made->blob, away.stop));
     note_sent(answer.made->blob);  // its judges find it there
     made.media_type = answer.made->media_type;
     made.extension = answer.made->extension;
@@ -294,10 +263,10 @@ class LeasedCalls final : public Elsewhere {
     make.setting = task.setting;
     make.critiques = task.critiques;
     make.proposals = away.recipe.memory && away.recipe.memory->propose;
-    LATHE_TRY(make.prefix, put(task.prefix));
-    LATHE_TRY(make.tail, put(task.tail));
+    LATHE_TRY(make.prefix, put(away, task.prefix));
+    LATHE_TRY(make.tail, put(away, task.tail));
     if (task.best) {
-      LATHE_TRY(make.best, put(*task.best));
+      LATHE_TRY(make.best, put(away, *task.best));
     }
     order.what = std::move(make);
     return order;
@@ -311,8 +280,8 @@ class LeasedCalls final : public Elsewhere {
     judge.candidate = task.candidate;
     judge.media_type = std::string(task.media_type);
     judge.discovered = task.discovered;
-    LATHE_TRY(judge.all_units, put(units_text(task.all_units)));
-    if (task.scope == Scope::kUnit) LATHE_TRY_STATUS(put(task.bytes));
+    LATHE_TRY(judge.all_units, put(away, units_text(task.all_units)));
+    if (task.scope == Scope::kUnit) LATHE_TRY_STATUS(put(away, task.bytes));
     for (const Part& each : task.parts) {
       JudgeOrder::Part& part = judge.parts.emplace_back();
       part.unit = each.unit;
@@ -320,17 +289,17 @@ class LeasedCalls final : public Elsewhere {
       part.candidate = each.candidate;
       part.media_type = each.media_type;
       part.judgements = each.judgements;
-      if (!each.candidate.empty()) LATHE_TRY_STATUS(put(each.bytes));
+      if (!each.candidate.empty()) LATHE_TRY_STATUS(put(away, each.bytes));
     }
     order.what = std::move(judge);
     return order;
   }
 
   // Once each: what was put stays there.
-  Result<std::string> put(std::string_view bytes) {
+  Result<std::string> put(const AwayCall& away, std::string_view bytes) {
     std::string sha256 = sha256_hex(bytes);
     if (is_sent(sha256)) return sha256;
-    LATHE_TRY_STATUS(setup_.blobs.put(bytes));
+    LATHE_TRY_STATUS(setup_.blobs.put(bytes, away.stop));
     note_sent(sha256);
     return sha256;
   }
@@ -343,7 +312,7 @@ class LeasedCalls final : public Elsewhere {
   Status ship(const AwayCall& away, const std::string& sha256) {
     if (is_sent(sha256)) return {};
     LATHE_TRY(const std::string bytes, away.blob(sha256));
-    LATHE_TRY_STATUS(put(bytes));
+    LATHE_TRY_STATUS(put(away, bytes));
     return {};
   }
 
@@ -353,7 +322,7 @@ class LeasedCalls final : public Elsewhere {
     LATHE_TRY(const Json tree, parse_json(text));
     for (const Json& file : json_at(tree, "files"))
       LATHE_TRY_STATUS(ship(away, json_string(file, "blob")));
-    LATHE_TRY_STATUS(put(text));  // last: where it is, all of it is
+    LATHE_TRY_STATUS(put(away, text));  // last: where it is, all of it is
     return {};
   }
 
@@ -365,8 +334,7 @@ class LeasedCalls final : public Elsewhere {
   const LeasedCallsSetup setup_;
   mutable std::mutex mutex_;
   std::set<std::string> sent_;
-  std::set<std::string> broken_;  // nodes, as of then
-  std::optional<Milliseconds> looked_;
+  UnitWatch watch_;
 };
 
 }  // namespace
@@ -393,7 +361,8 @@ std::vector<std::string> needs_of(const Recipe& recipe, const CallId& call,
 std::vector<std::string> caps_of(const NodeRow& node) {
   std::vector<std::string> caps = node.caps;
   for (const Json& cap : json_at(node.load, "caps"))
-    if (cap.is_string() && std::ranges::find(caps, cap.get<std::string>()) == caps.end())
+    if (cap.is_string() && !cap.get<std::string>().starts_with(books::kNameCap) &&
+        std::ranges::find(caps, cap.get<std::string>()) == caps.end())
       caps.push_back(cap);
   return caps;
 }

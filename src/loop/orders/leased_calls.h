@@ -9,13 +9,12 @@
 namespace lathe::loop {
 
 struct LeasedCallsSetup {
-  // One for each call's thread; any thread.
-  std::function<Result<std::unique_ptr<books::LeaseStore>>()> open;
+  std::function<Result<std::unique_ptr<books::LeaseStore>>()> open;  // any thread
   OrderBlobs& blobs;
-  std::string home;              // this machine as a node
-  bool all = false;              // every call that may leave; else only those with an `on`
-  Reach reach = Reach::kLocal;   // as far as the command line lets anything go
-  Milliseconds patience{1'000};  // between two looks, at most
+  std::string home;             // this machine as a node
+  bool all = false;             // every call that may leave; else only those with an `on`
+  Reach reach = Reach::kLocal;  // as far as the command line lets anything go
+  Milliseconds patience = books::kLeasePoll;  // between two looks, at most
 };
 
 // A unit that has an answer stays until its run has ended: a run that goes on after its process was

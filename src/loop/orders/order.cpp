@@ -192,14 +192,32 @@ Result<Order> order_from(const Json& json) {
 
 }  // namespace
 
-Result<std::string> checked_blob(OrderBlobs& blobs, const std::string& sha256,
-                                 std::uint64_t max_bytes) {
-  LATHE_TRY(std::string bytes, blobs.get(sha256));
-  if (bytes.size() > max_bytes)
-    return invalid("blob {}: has {} bytes, and at most {} are taken", sha256, bytes.size(),
-                   max_bytes);
-  if (sha256_hex(bytes) != sha256)
+Status fetch_checked(OrderBlobs& blobs, const std::string& sha256, std::uint64_t max_bytes,
+                     const StopFlag& stop, const OrderBlobs::Take& take) {
+  std::optional<Sha256> hash;
+  LATHE_TRY_STATUS(
+      blobs.fetch(sha256, max_bytes, stop, [&](std::uint64_t at, std::string_view piece) -> Status {
+        if (at == 0) hash.emplace();
+        if (at + piece.size() > max_bytes)
+          return invalid("blob {}: has more than {}, and no more are taken", sha256,
+                         format_bytes(max_bytes));
+        hash->add(piece);
+        return take(at, piece);
+      }));
+  if (!hash || hash->hex() != sha256)
     return invalid("blob {}: its bytes have another hash: it was damaged or exchanged", sha256);
+  return {};
+}
+
+Result<std::string> checked_blob(OrderBlobs& blobs, const std::string& sha256, const StopFlag& stop,
+                                 std::uint64_t max_bytes) {
+  std::string bytes;
+  LATHE_TRY_STATUS(fetch_checked(blobs, sha256, max_bytes, stop,
+                                 [&](std::uint64_t at, std::string_view piece) -> Status {
+                                   bytes.resize(at);
+                                   bytes += piece;
+                                   return {};
+                                 }));
   return bytes;
 }
 

@@ -14,14 +14,20 @@ namespace lathe::loop {
 class OrderBlobs {
  public:
   virtual ~OrderBlobs() = default;
-  virtual Result<std::string> put(std::string_view bytes) = 0;  // → sha256
-  virtual Result<std::string> get(const std::string& sha256) = 0;
+  // Both end early (kCancelled) when `stop` is raised.
+  virtual Result<std::string> put(std::string_view bytes, const StopFlag& stop) = 0;  // → sha256
+  // Piece by piece, from the beginning; 0 once more: what was told before is void.
+  using Take = std::function<Status(std::uint64_t at, std::string_view piece)>;
+  virtual Status fetch(const std::string& sha256, std::uint64_t max_bytes, const StopFlag& stop,
+                       const Take& take) = 0;
 };
 
 inline constexpr std::size_t kMaxOrderBytes = std::size_t{16} << 20;
 
-// The bytes of a blob, held against their name.
-Result<std::string> checked_blob(OrderBlobs& blobs, const std::string& sha256,
+// The bytes of a blob, held against their name: as they come, or at once.
+Status fetch_checked(OrderBlobs& blobs, const std::string& sha256, std::uint64_t max_bytes,
+                     const StopFlag& stop, const OrderBlobs::Take& take);
+Result<std::string> checked_blob(OrderBlobs& blobs, const std::string& sha256, const StopFlag& stop,
                                  std::uint64_t max_bytes = kMaxFileBytes);
 
 struct MakeOrder {

@@ -111,6 +111,95 @@ TEST_F(Orders, AStoppedRunTakesItsUnitsBackAndGoesOnWithoutRepeating) {
   EXPECT_EQ(there.seen().size(), 4U) << "two units, two laps each, and none twice";
 }
 
+// However many calls wait, one eye looks for all of them.
+TEST_F(Orders, OneLooksForAllCallsThatWait) {
+  class Counted final : public SharedLeases {
+   public:
+    Counted(books::LeaseStore& store, std::atomic<int>& looks)
+        : SharedLeases(store), looks_(looks) {}
+    Result<std::vector<books::UnitRow>> units(const std::string& run) const override {
+      ++looks_;
+      return SharedLeases::units(run);
+    }
+
+   private:
+    std::atomic<int>& looks_;
+  };
+  std::string lines;
+  for (int i = 0; i < 12; ++i) lines += fmt::format("Line {}\n", i);
+  ASSERT_TRUE(write_file_atomic(dir_.path() / "in.txt", lines));
+  std::atomic<int> opened = 0, looks = 0;
+  const auto calls = leased_calls({.open = [&]() -> Result<std::unique_ptr<books::LeaseStore>> {
+                                     ++opened;
+                                     return std::make_unique<Counted>(*leases_, looks);
+                                   },
+                                   .blobs = blobs_,
+                                   .home = "home",
+                                   .all = true,
+                                   .reach = Reach::kLan,
+                                   .patience = Milliseconds(20)});
+  books::Journal journal = testing::memory_journal(std::make_shared<testing::MemoryShelf>());
+  Bench fleet = bench(nullptr, calls.get());
+  fleet.parallel = 12;
+  auto run = start(journal, recipe(), fleet);
+  ASSERT_TRUE(run) << run.error().message;
+  std::thread driving([&] { EXPECT_TRUE(run->drive()); });
+  while (leases_->units(run->id()).value().size() < 12)
+    std::this_thread::sleep_for(Milliseconds(1));
+  const int then = looks;
+  while (looks < then + 10) std::this_thread::sleep_for(Milliseconds(1));
+  // One looks at units, one adds them, and one was asked for nodes before the first call.
+  EXPECT_LE(opened, 3) << "twelve calls wait";
+  ScriptedWorker there = writer();
+  node("desk", caps(), carries_out(there));
+  driving.join();
+  EXPECT_EQ(run->state().end_state, RunResult::kPassed) << run->state().end_why;
+  EXPECT_LE(opened, 4) << "and one took them back";
+}
+
+// What a node hands in when another had it by then is thrown away, and stands in the record.
+TEST_F(Orders, WhatComesTooLateIsWrittenDown) {
+  ASSERT_TRUE(write_file_atomic(dir_.path() / "in.txt", "The only line\n"));
+  books::Journal journal = testing::memory_journal(std::make_shared<testing::MemoryShelf>());
+  ScriptedWorker there = writer(), late = writer();
+  std::atomic<bool> held = false, done = false, handed = false;
+  const auto bench_there = std::make_shared<OrderBench>(node_bench(&late));
+  node("slow", caps(), [&, bench_there](const books::Grant& lease) {
+    if (held.exchange(true)) {
+      std::ignore = leases_->release(lease);
+      std::ignore = leases_->wait(Milliseconds(20));
+      return;
+    }
+    while (!done) std::this_thread::sleep_for(Milliseconds(1));
+    const auto result = carry_out(lease.unit, blobs_, *bench_there);
+    ASSERT_TRUE(result);
+    EXPECT_EQ(leases_->complete(lease, *result).value(), books::LeaseAnswer::kStale);
+    handed = true;
+  });
+  const auto calls = elsewhere();
+  const Bench fleet = bench(nullptr, calls.get());
+  auto run = start(journal, recipe(), fleet);
+  ASSERT_TRUE(run) << run.error().message;
+  std::thread driving([&] { EXPECT_TRUE(run->drive()); });
+  while (!held) std::this_thread::sleep_for(Milliseconds(1));
+  EXPECT_TRUE(leases_->set_node_state("slow", books::NodeState::kQuarantined));  // takes its lease
+  const Does works = carries_out(there);
+  node("desk", caps(), [&](const books::Grant& lease) {
+    while (done && !handed) std::this_thread::sleep_for(Milliseconds(1));
+    works(lease);
+    done = true;
+  });
+  driving.join();
+  EXPECT_EQ(run->state().end_state, RunResult::kPassed) << run->state().end_why;
+  std::vector<std::string> stale;
+  for (const books::Record& record : records_of(journal, run->id()))
+    if (record.kind == "stale")
+      stale.push_back(fmt::format("{} {}", record.body["node"].get<std::string>(),
+                                  record.body["within"]["call"].get<std::string>()));
+  EXPECT_THAT(stale, ElementsAre("slow make:0:1:0:0:0"));
+  EXPECT_TRUE(replay(from_records(journal.records(run->id()).value()).value()));
+}
+
 // A coordinator that was killed asks the same again: the same order is the same unit.
 TEST_F(Orders, AnAnswerThatWasGivenIsFound) {
   ScriptedWorker there = writer();
@@ -270,7 +359,7 @@ TEST_F(Orders, WhatANodeMadeIsLookedAt) {
   EXPECT_THAT(refused("/judgement", Json::object()), HasSubstr("one of made"));
 }
 
-Order an_order(OrderBlobs& blobs) {
+Order an_order(MemoryBlobs& blobs) {
   Order order;
   order.numerics = kNumerics;
   order.build = "test";

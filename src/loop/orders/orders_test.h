@@ -39,11 +39,16 @@ laps = 3
 
 class MemoryBlobs final : public OrderBlobs {
  public:
-  Result<std::string> put(std::string_view bytes) override {
+  Result<std::string> put(std::string_view bytes, const StopFlag& = {}) override {
     const std::lock_guard lock(mutex_);
     return blobs_.insert_or_assign(sha256_hex(bytes), std::string(bytes)).first->first;
   }
-  Result<std::string> get(const std::string& sha256) override {
+  Status fetch(const std::string& sha256, std::uint64_t, const StopFlag&,
+               const Take& take) override {
+    LATHE_TRY(const std::string bytes, get(sha256));
+    return take(0, bytes);
+  }
+  Result<std::string> get(const std::string& sha256) const {
     const std::lock_guard lock(mutex_);
     const auto found = blobs_.find(sha256);
     if (found == blobs_.end()) return fail(ErrorKind::kNotFound, "there is no blob {}", sha256);
@@ -59,7 +64,7 @@ class MemoryBlobs final : public OrderBlobs {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::string, std::string> blobs_;
 };
 
@@ -97,6 +102,9 @@ class SharedLeases : public books::LeaseStore {
     return store_.release(lease);
   }
   Status wait(Milliseconds patience) override { return store_.wait(patience); }
+  Result<bool> wait_for_end(Milliseconds patience) override {
+    return store_.wait_for_end(patience);
+  }
 
  private:
   books::LeaseStore& store_;

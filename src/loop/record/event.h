@@ -238,9 +238,17 @@ struct ConsentAnswered {
   std::string by = {};  // a person, or a standing rule
 };
 
-using Event = std::variant<RunBegun, UnitsNamed, LapOpened, CallBegun, CandidateMade, VerdictGiven,
-                           LapClosed, TrackEnded, RunEnded, Paused, Resumed, Ticked, Sampled,
-                           ToolBegun, ToolAnswered, Doubted, ConsentAsked, ConsentAnswered>;
+// A node handed in what another had by then: nothing came of it.
+struct CameTooLate {
+  CallId within;
+  std::string node;
+  auto operator<=>(const CameTooLate&) const = default;
+};
+
+using Event =
+    std::variant<RunBegun, UnitsNamed, LapOpened, CallBegun, CandidateMade, VerdictGiven, LapClosed,
+                 TrackEnded, RunEnded, Paused, Resumed, Ticked, Sampled, ToolBegun, ToolAnswered,
+                 Doubted, ConsentAsked, ConsentAnswered, CameTooLate>;
 
 struct Entry {
   std::int64_t seq = 0;

@@ -152,6 +152,16 @@ TEST(RecordTest, WaitingForConsentComesBack) {
   EXPECT_FALSE(std::get<ConsentAnswered>(from_record(record)->event).given);
 }
 
+TEST(RecordTest, WhatCameTooLateComesBack) {
+  const CameTooLate late{CallId::make(1, 2, 0), "box"};
+  books::Record record = to_record({1, 5, std::nullopt, late});
+  EXPECT_EQ(record.kind, "stale");
+  EXPECT_EQ(std::get<CameTooLate>(from_record(record)->event), late);
+  EXPECT_EQ(call_of(Event(late)), nullptr) << "it answers nothing";
+  record.body.erase("node");
+  EXPECT_FALSE(from_record(record));
+}
+
 TEST(RecordTest, CallsAreReadAsTheyAreWritten) {
   for (const CallId& call :
        {CallId::make(3, 2, 1), CallId::judging(0, 1, 2, 3, 1), CallId::whole(4, 0)})

@@ -279,6 +279,15 @@ Result<ConsentAnswered> read(const Json& body) {
   return answered;
 }
 
+template <>
+Result<CameTooLate> read(const Json& body) {
+  CameTooLate late;
+  LATHE_TRY(late.within, call_from_json(json_at(body, "within")));
+  late.node = json_string(body, "node");
+  if (late.node.empty()) return invalid("it names no node");
+  return late;
+}
+
 struct Kind {
   std::string_view name;
   Result<Event> (*read)(const Json& body);
@@ -310,6 +319,7 @@ constexpr Kind kKinds[] = {
     {"doubt", read_event<Doubted>},
     {"consent", read_event<ConsentAsked>},
     {"consent_answer", read_event<ConsentAnswered>},
+    {"stale", read_event<CameTooLate>},
 };
 static_assert(std::size(kKinds) == std::variant_size_v<Event>);
 

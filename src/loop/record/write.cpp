@@ -203,6 +203,10 @@ Json body_of(const ConsentAnswered& answered) {
           {"by", answered.by}};
 }
 
+Json body_of(const CameTooLate& late) {
+  return {{"within", to_json(late.within)}, {"node", late.node}};
+}
+
 }  // namespace
 
 Json to_json(std::span<const RunBegun::File> files) {

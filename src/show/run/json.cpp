@@ -106,6 +106,7 @@ Json to_json(const RunSummary& run) {
           {"whole", listed(run.whole, whole_json)},
           {"spent", listed(run.spent, spent_json)},
           {"waits", run.waits},
+          {"late", run.late},
           {"climate", run.climate}};
 }
 

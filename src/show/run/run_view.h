@@ -62,6 +62,7 @@ struct RunSummary {
   std::vector<WholeRow> whole;
   std::vector<SpentRow> spent;
   std::vector<std::string> waits = {};  // what a person is asked for, a line each
+  std::vector<std::string> late = {};   // what nodes handed in for nothing, a line each
   std::string climate = {};  // how the machine did: "41 to 73 °C, 20 to 45 W"; "": not known
   std::int64_t left_ms = 0;  // of the time budget at most, or as the rest will probably take
   bool left_is_estimate = false;
@@ -81,6 +82,8 @@ TrackRow track_row(const loop::RunState& state, const loop::Track& track);
 std::string call_words(const loop::RunState& state, const loop::CallId& call);
 // The first fault of the last lap that closed, with its place; "": it had none.
 std::string last_fault(const loop::Track& track);
+// What a node handed in for nothing, in words.
+std::string late_words(const loop::RunState& state, const loop::CameTooLate& late);
 // "U1", or "U1 (+3 more)" for a group.
 std::string track_name(const loop::RunState& state, const loop::Track& track);
 

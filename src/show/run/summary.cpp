@@ -94,6 +94,7 @@ RunSummary summary_of(const loop::RunState& state, std::size_t most_rows) {
   for (const auto& [call, asked] : state.consents)
     summary.waits.push_back(fmt::format("{} waits for consent {} ({})", call_words(state, call),
                                         asked.consent, asked.about));
+  for (const loop::CameTooLate& late : state.late) summary.late.push_back(late_words(state, late));
   summary.climate = climate_of(state);
   add_time_left(state, summary);
   return summary;
@@ -114,6 +115,12 @@ std::string track_name(const loop::RunState& state, const loop::Track& track) {
   const std::string& first = state.units[track.units.front()].key;
   return track.units.size() == 1 ? first
                                  : fmt::format("{} (+{} more)", first, track.units.size() - 1);
+}
+
+std::string late_words(const loop::RunState& state, const loop::CameTooLate& late) {
+  return fmt::format(
+      "node {} came too late with {}: another had it, and what it made was thrown away", late.node,
+      call_words(state, late.within));
 }
 
 std::string call_words(const loop::RunState& state, const loop::CallId& call) {

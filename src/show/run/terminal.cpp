@@ -147,6 +147,8 @@ std::vector<std::string> table_lines(const RunSummary& run, const TableStyle& st
                                 outcome_name(whole.outcome), whole.score));
   for (const std::string& wait : run.waits)
     lines.push_back("  " + fit(wait, static_cast<std::size_t>(std::max(20, style.width - 4))));
+  for (const std::string& late : run.late)
+    lines.push_back("  " + fit(late, static_cast<std::size_t>(std::max(20, style.width - 4))));
   for (const auto& [call, what] : running)
     lines.push_back(paint(
         style, kDim, "  " + fit(what, static_cast<std::size_t>(std::max(20, style.width - 4)))));
@@ -208,6 +210,7 @@ struct EntryLine {
     return fmt::format("consent {} was {}", answered.consent,
                        answered.given ? "given: " + answered.by : "not given");
   }
+  std::string operator()(const loop::CameTooLate& late) const { return late_words(state, late); }
   std::string operator()(const loop::Paused& pause) const { return "stopped: " + pause.reason; }
   std::string operator()(const auto&) const { return {}; }
 };

@@ -69,6 +69,15 @@ TEST(TerminalTest, WhatAPersonIsAskedForIsSaid) {
   EXPECT_THAT(summary_of(state).waits, ElementsAre());
 }
 
+TEST(TerminalTest, WhatCameTooLateIsSaid) {
+  loop::RunState state = begun_run();
+  const loop::Entry late{2, 0, std::nullopt, loop::CameTooLate{loop::CallId::make(0, 1, 0), "box"}};
+  ASSERT_TRUE(apply(state, late));
+  EXPECT_THAT(entry_line(state, late), HasSubstr("node box came too late with making A"));
+  EXPECT_THAT(table_lines(summary_of(state), {.width = 100})[2],
+              HasSubstr("node box came too late with making A"));
+}
+
 TEST(TerminalTest, AGroupsUnitsStandBelowIt) {
   RunSummary run;
   run.ended = true;
