@@ -105,6 +105,18 @@ class Fleet(Server):
         forecast = self.events("plan", "show", "plan.toml", "--input", "repo")[0]["tasks"]["parse"]["forecast"]
         self.assertEqual(forecast["basis"], "from 4 takes of code")
 
+    def test_whom_the_task_does_not_fit_is_not_asked(self):
+        """By what workers.toml says: how much a server's model reads, and the memory that a program takes."""
+        for path in self.models.glob("*.gguf"):
+            if path.stem != "llama-q4_0":
+                path.unlink()
+        self.start()
+        self.write(".config/lathe/workers.toml", f'[worker.llama-q4_0]\nurl = "{self.url}/v1"\nmodel = "llama-q4_0"\ncontext = 1\n'
+                                                 '[worker.large]\ncommand = ["/bin/sh", "{port}"]\nmemory = "90000GiB"\n')
+        out, err = self.lathe("fleet", "run", "plan.toml", "--input", "repo", code=3)
+        self.assertRegex(out + err, "llama-q4_0: it takes 1 tokens, and [0-9]+ are needed")
+        self.assertRegex(out + err, "large: it has .*, and .* are needed")
+
     def test_the_merge_sends_back_what_it_names(self):
         # Alone each passes; together the total is wrong, and the judge of the whole says where.
         self.write("repo/whole.py", "import sys\nsys.path.insert(0, 'src')\nfrom total import total\n"

@@ -49,6 +49,7 @@ class DriveSetup {
                                                   Reach privacy, loop::Observer* observer);
   const loop::Bench& bench() const { return *bench_; }
   std::vector<std::string> workers() const { return workers_.names(); }
+  std::map<std::string, serve::Pool::Room> rooms() const { return workers_.rooms(); }
   // Where the fleet keeps its units; null: it is not asked.
   const FleetAccess* fleet() const { return fleet_ ? &*fleet_ : nullptr; }
   FleetTraffic traffic() const;  // so far

@@ -193,6 +193,8 @@ Result<loop::PlanStand> carry_out(const App& app, books::Journal& journal,
                         .clock = system_clock(),
                         .stop = *app.stop,
                         .news = [&app](const loop::PlanNews& news) { print_news(app, news); }};
+  for (const auto& [name, room] : strictest->rooms())
+    bench.memory[name] = {.takes = room.takes, .has = room.has};
   // With a fleet this machine is a node for each of the plan's runs.
   if (flags.drive.fleet)
     bench.beside = [&](Reach label, const std::string& run) -> Result<std::shared_ptr<void>> {

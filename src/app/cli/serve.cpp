@@ -319,6 +319,23 @@ serve::RouteTable refused_here(serve::RouteTable table, const std::string& link)
   return table;
 }
 
+// A model that this machine has no room for is no work that it could take.
+std::vector<std::string> those_that_fit(const DriveSetup& setup, serve::Pool& pool) {
+  const std::map<std::string, serve::Pool::Room> own = setup.rooms();
+  std::vector<std::string> fit;
+  for (std::string& name : setup.workers()) {
+    const auto here = own.find(name);
+    const serve::Pool::Room room = here != own.end() ? here->second : pool.room_of(name);
+    if (room.fits())
+      fit.push_back(std::move(name));
+    else
+      print_note(
+          fmt::format("{} takes {}, and there are {} for models: the fleet is not told of it", name,
+                      format_bytes(room.takes), format_bytes(room.has)));
+  }
+  return fit;
+}
+
 // This server's machine as a node: its models are the workers, which ask this server in the
 // background.
 class ServedNode {
@@ -332,7 +349,7 @@ class ServedNode {
     drive.workers.background = true;
     LATHE_TRY(served->setup_, DriveSetup::make(app, drive, Reach::kLocal, nullptr));
     NodeHere::Options options{.bench = served->setup_->bench()};
-    options.workers = served->setup_->workers();
+    options.workers = those_that_fit(*served->setup_, pool);
     options.slots = flags.slots;
     options.limits = LoadLimits{.on_battery = flags.on_battery};
     options.limits->cpu =

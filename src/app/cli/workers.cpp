@@ -260,6 +260,7 @@ Result<WorkerTable> WorkerTable::make(const App& app, const WorkerFlags& flags, 
     } else {
       const std::string asked = spec.program ? spec.name : model_name(files_of(spec.file));
       LATHE_TRY(const std::string model, table.pool_->find(asked));
+      table.models_[spec.name] = model;
       table.workers_[spec.name] =
           std::make_unique<serve::LocalWorker>(*table.pool_, model, spec.name);
     }
@@ -271,6 +272,12 @@ std::vector<std::string> WorkerTable::names() const {
   std::vector<std::string> names;
   for (const auto& [name, worker] : workers_) names.push_back(name);
   return names;
+}
+
+std::map<std::string, serve::Pool::Room> WorkerTable::rooms() const {
+  std::map<std::string, serve::Pool::Room> rooms;
+  for (const auto& [name, model] : models_) rooms[name] = pool_->room_of(model);
+  return rooms;
 }
 
 Worker* WorkerTable::find(const std::string& name) const {

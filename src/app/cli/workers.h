@@ -53,11 +53,14 @@ class WorkerTable {
                                   loop::CallNotes* notes);
   Worker* find(const std::string& name) const;
   std::vector<std::string> names() const;
+  // Of workers whose models are of this process: what they take, and what there is.
+  std::map<std::string, serve::Pool::Room> rooms() const;
   // Whether models of this process are among them.
   bool computes_here() const { return pool_ != nullptr; }
 
  private:
   std::unique_ptr<serve::Pool> pool_;  // of the models in this process; null: there are none
+  std::map<std::string, std::string> models_;  // there, by worker
   std::map<std::string, std::unique_ptr<Worker>> workers_;
 };
 

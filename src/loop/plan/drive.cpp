@@ -427,12 +427,17 @@ class PlanDriver {
         silent = ready.error().message;
       }
       rung.context_tokens = worker->context();
+      if (const auto known = bench_.memory.find(name); known != bench_.memory.end()) {
+        rung.memory_bytes = known->second.has;
+        rung.takes_bytes = known->second.takes;
+      }
     }
     // Whoever does not answer here is asked where it does.
     if (away && (worker == nullptr || !rung.available)) {
       rung.available = true;
       rung.reach = Reach::kLan;
       rung.context_tokens = 0;
+      rung.memory_bytes = 0;
       silent.clear();
     }
     if (const TakeTally* known = known_takes(task, name)) {

@@ -57,6 +57,11 @@ struct PlanBench {
   std::vector<std::string> rungs;  // workers that tasks may ask
   TakeHistory history = {};
   RouteBudget budget = {};
+  // Of workers whose models are in this machine's memory: what each takes, and what there is.
+  struct Memory {
+    std::uint64_t takes = 0, has = 0;
+  };
+  std::map<std::string, Memory> memory = {};
   std::set<std::string> rungs_away = {};  // of them, those that other machines may be asked for
   int max_parallel = 1;
   const Clock& clock;

@@ -120,6 +120,7 @@ class DriveTest : public ::testing::Test {
                                .node = "here",
                                .rungs = rungs_,
                                .history = history_,
+                               .memory = memory_,
                                .rungs_away = rungs_away_,
                                .max_parallel = 2,
                                .clock = system_clock(),
@@ -148,6 +149,7 @@ class DriveTest : public ::testing::Test {
   std::vector<std::string> rungs_{"w"};
   TakeHistory history_;
   std::set<std::string> rungs_away_;
+  std::map<std::string, PlanBench::Memory> memory_;
   Elsewhere* elsewhere_ = nullptr;
   std::function<Result<std::shared_ptr<void>>(Reach, const std::string&)> beside_;
   std::vector<PlanNews> news_;
@@ -309,6 +311,23 @@ TEST_F(DriveTest, WhoseContextIsTooShortIsNotAsked) {
   news_.clear();
   EXPECT_THAT(drive(head(), worker).error().message,
               HasSubstr("nobody may be asked for it: w: it"));
+}
+
+// Nobody is left out for what is not known.
+TEST_F(DriveTest, WhoseModelDoesNotFitIsNotAsked) {
+  ScriptedWorker worker("w", {says("", "By w")});
+  memory_["w"] = {.takes = 7ULL << 30, .has = 6ULL << 30};
+  EXPECT_THAT(drive(head(), worker).error().message,
+              HasSubstr("nobody may be asked for it: w: it has 6.0 GiB, and 7.0 GiB are needed"));
+  EXPECT_TRUE(worker.seen().empty());
+  for (const PlanBench::Memory fits :
+       {PlanBench::Memory{.takes = 7, .has = 7}, PlanBench::Memory{.takes = 7, .has = 0}}) {
+    memory_["w"] = fits;
+    news_.clear();
+    const auto stand = drive(head(), worker);
+    ASSERT_TRUE(stand) << stand.error().message;
+    EXPECT_THAT(news_.front().left_out, ElementsAre());
+  }
 }
 
 // The tree that a task is laid out has no file that may go less far than the task.

@@ -11,13 +11,18 @@
 namespace lathe::loop {
 namespace {
 
+std::uint64_t needed_bytes(const RouteUnit& unit, const RouteRung& rung) {
+  return std::max(unit.memory_bytes, rung.takes_bytes);
+}
+
 RouteWhy filter_of(const RouteUnit& unit, const RouteRung& rung, const RouteBudget& budget) {
   if (unit.privacy < rung.reach) return RouteWhy::kPrivacy;
   if (!rung.available) return RouteWhy::kUnavailable;
   if ((unit.pictures && !rung.sees) || (unit.sounds && !rung.hears)) return RouteWhy::kModality;
   if (rung.context_tokens > 0 && rung.context_tokens < unit.context_tokens)
     return RouteWhy::kContext;
-  if (rung.memory_bytes > 0 && rung.memory_bytes < unit.memory_bytes) return RouteWhy::kMemory;
+  if (rung.memory_bytes > 0 && rung.memory_bytes < needed_bytes(unit, rung))
+    return RouteWhy::kMemory;
   if (rung.seconds > unit.deadline_seconds) return RouteWhy::kDeadline;
   if (rung.money > budget.money || rung.joules > budget.joules) return RouteWhy::kBudget;
   return RouteWhy::kTaken;
@@ -76,7 +81,7 @@ std::string why_text(const RouteUnit& unit, const RouteRung& rung, const RouteVe
                          unit.context_tokens);
     case RouteWhy::kMemory:
       return fmt::format("it has {}, and {} are needed", format_bytes(rung.memory_bytes),
-                         format_bytes(unit.memory_bytes));
+                         format_bytes(needed_bytes(unit, rung)));
     case RouteWhy::kDeadline:
       return fmt::format("a take lasts {:.0f} s, and {:.0f} s are left", rung.seconds,
                          unit.deadline_seconds);

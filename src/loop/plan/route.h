@@ -34,7 +34,8 @@ struct RouteRung {
   bool available = true;
   bool sees = false, hears = false;
   std::int64_t context_tokens = 0;  // 0, as of memory: not known, and taken for enough
-  std::uint64_t memory_bytes = 0;
+  std::uint64_t memory_bytes = 0;   // that it has
+  std::uint64_t takes_bytes = 0;    // … and that its model takes, whatever a unit needs
   double seconds = 60, joules = 0, money = 0;  // of one take
 };
 

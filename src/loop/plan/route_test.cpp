@@ -28,6 +28,7 @@ struct RandomCase {
     unit.pictures = draw(4) == 0;
     unit.context_tokens = static_cast<std::int64_t>(draw(9'000));
     if (draw(3) == 0) budget.money = static_cast<double>(draw(40)) / 100;
+    unit.memory_bytes = draw(4) * 1'000;
     rungs.resize(draw(8));
     for (std::size_t i = 0; i < rungs.size(); ++i) {
       RouteRung& rung = rungs[i];
@@ -35,6 +36,8 @@ struct RandomCase {
       rung.available = draw(5) != 0;
       rung.sees = draw(2) == 0;
       rung.context_tokens = static_cast<std::int64_t>(draw(3) * 8'000);
+      rung.memory_bytes = draw(3) * 2'000;
+      rung.takes_bytes = draw(5) * 1'000;
       rung.seconds = static_cast<double>(1 + draw(300));
       rung.joules = static_cast<double>(draw(5'000));
       rung.money = rung.reach == Reach::kAny ? static_cast<double>(draw(50)) / 100 : 0;
@@ -60,6 +63,8 @@ TEST(Route, NoRungBeyondWhatTheUnitMay) {
       EXPECT_TRUE(rung.available && (rung.sees || !each.unit.pictures)) << "seed " << seed;
       EXPECT_LE(rung.money, each.budget.money);
       EXPECT_TRUE(rung.context_tokens == 0 || rung.context_tokens >= each.unit.context_tokens);
+      EXPECT_TRUE(rung.memory_bytes == 0 ||
+                  rung.memory_bytes >= std::max(each.unit.memory_bytes, rung.takes_bytes));
       EXPECT_EQ(route.verdicts[i].why, RouteWhy::kTaken);
     }
     for (std::size_t i = 0; i < each.rungs.size(); ++i) {

@@ -290,6 +290,19 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
   return known;
 }
 
+Pool::Room Pool::room_of(const std::string& model) {
+  Room room{.takes = 0, .has = options_.memory};
+  const CatalogModel* found = catalog().find_adapted(model).model;
+  if (found == nullptr) return room;
+  if (found->program) {
+    room.takes = found->program->memory;
+  } else if (const auto known = front(model)) {
+    if (const auto bytes = PoolLoop::footprint_of(**known, options_))
+      room.takes = (bytes->weights + bytes->scratch).total();
+  }
+  return room;
+}
+
 // Under fronts_mutex_.
 Error Pool::failed_file(const CatalogModel& model, Error error) {
   error = without_place(model.file, model.name, std::move(error));

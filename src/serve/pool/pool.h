@@ -49,6 +49,13 @@ class Pool final : public ModelHost {
   // One more model, from now on; of one that is there already, its aliases. Any thread; not once
   // the pool is being destroyed.
   Status add_model(CatalogModel model);
+  // What the model takes at the very least while it is in memory, by its file's head or by what its
+  // program is promised, and what there is for all models; 0: nobody can say. Any thread.
+  struct Room {
+    std::uint64_t takes = 0, has = 0;
+    bool fits() const { return takes <= has; }
+  };
+  Room room_of(const std::string& model);
   // The models' files, by name; of those that programs serve there is none. Any thread.
   std::map<std::string, fs::path> files() const;
 

@@ -201,6 +201,10 @@ TEST(Pool, ThreeModelsInABudgetForTwo) {
     expected[name] = reply_of(pool, name, request_of("hello there", 30));
     const ModelInfo info = pool.status().models.at(0);
     const std::uint64_t bytes = info.weights + info.scratch;
+    EXPECT_EQ(pool.room_of(name).takes, bytes) << "said before it is loaded as well";
+    EXPECT_TRUE(pool.room_of(name).fits());
+    EXPECT_FALSE(Pool(catalog_of({name}), options_of(bytes - 1)).room_of(name).fits());
+    EXPECT_EQ(pool.room_of("no such").takes, 0U);
     largest = std::max(largest, bytes);
     sum += bytes;
   }
