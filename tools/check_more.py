@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `make test` has no time for, within an hour on two cores: sanitizers, fuzzers, a long run, Debian 13, ARM64.
+"""What `make test` has no time for, within an hour on two cores: sanitizers, fuzzers, leases, a long run, Debian 13, ARM64.
 
 usage: check_more.py [--jobs 2] [PART…]     the parts by name, all of them if none is named      (make check-more)
 
@@ -35,10 +35,14 @@ def under_sanitizer(preset, rooms):
 PARTS = {  # name: (minutes, needs root, command)
     "asan": (14, False, under_sanitizer("asan", FOREIGN)),
     "tsan": (8, False, under_sanitizer("tsan", THREADS)),
-    "fuzz": (8, False, "make fuzz JOBS=$JOBS FUZZ_SECONDS=15"),
+    "fuzz": (6, False, "make fuzz JOBS=$JOBS FUZZ_SECONDS=10"),
+    "leases": (3, False, "./tools/install-packages.sh unit && cmake --preset release -DLATHE_TESTS=ON >/dev/null && "
+                         "cmake --build build/release -j $JOBS --target lathe_lease_stores_test lathe_fleet_database_test && "
+                         "for test in lease_stores fleet_database; do build/release/tests/lathe_${test}_test "
+                         "--gtest_also_run_disabled_tests --gtest_filter='*Whole*:*TheLargest*' || exit 1; done"),
     "long-run": (3, False, "make build JOBS=$JOBS && python3 -B bench/soak.py build/release/src/lathe --minutes 1.5 "
                            "tests/data/models/llama-q4_0.gguf tests/data/models/qwen3-q4_k_m.gguf tests/data/models/qwen2-q4_k_m.gguf"),
-    "debian-13": (15, True, "./tools/elsewhere.sh debian-13"),
+    "debian-13": (14, True, "./tools/elsewhere.sh debian-13"),
     "arm64": (12, True, "./tools/elsewhere.sh arm64"),
 }
 
