@@ -10,7 +10,7 @@ namespace lathe::infer {
 struct EmulatedOptions {
   int ulps = 0;           // that quotients and roots are off by, at most
   bool shuffled = false;  // lanes run in another order each time
-  // Runs that end well before the device is lost, with nothing of the next one's written … or half.
+  // Kernels that end before the device is lost, with half of the next one's workgroups done.
   std::size_t loses_after = static_cast<std::size_t>(-1);
 };
 
@@ -26,11 +26,12 @@ class EmulatedDevice final : public Device {
   std::uint64_t bytes() const override { return 0; }
 
   std::size_t runs() const { return runs_; }
+  std::size_t dispatches() const { return dispatches_; }
 
  private:
   DeviceFacts facts_;
   EmulatedOptions options_;
-  std::size_t runs_ = 0;
+  std::size_t runs_ = 0, dispatches_ = 0;
   bool lost_ = false;
 };
 

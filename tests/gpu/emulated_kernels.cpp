@@ -171,6 +171,34 @@ namespace bf16 {
 #undef TYPE_BF16
 }  // namespace bf16
 
+namespace steps {
+namespace add_norm {
+#include "infer/kernels/gpu/add_norm.k"
+}
+namespace activate {
+#include "infer/kernels/gpu/activate.k"
+}
+namespace fold {
+#include "infer/kernels/gpu/fold.k"
+}
+#define KV_F16
+namespace heads_f16 {
+#include "infer/kernels/gpu/heads.k"
+}
+namespace attend_f16 {
+#include "infer/kernels/gpu/attend.k"
+}
+#undef KV_F16
+#define KV_Q8_0
+namespace heads_q8_0 {
+#include "infer/kernels/gpu/heads.k"
+}
+namespace attend_q8_0 {
+#include "infer/kernels/gpu/attend.k"
+}
+#undef KV_Q8_0
+}  // namespace steps
+
 namespace {
 
 #define ROW(name, space, kernel, Args) \
@@ -181,12 +209,18 @@ namespace {
 
 constexpr EmulatedKernel kKernels[] = {
     PRODUCTS(q4_0) PRODUCTS(q4_1) PRODUCTS(q5_0) PRODUCTS(q5_1) PRODUCTS(q8_0) PRODUCTS(q2_k)
-        PRODUCTS(q3_k) PRODUCTS(q4_k) PRODUCTS(q5_k) PRODUCTS(q6_k) PRODUCTS(iq4_nl)
-            PRODUCTS(iq4_xs) PRODUCTS(mxfp4) PRODUCTS(nvfp4) PRODUCTS(tq1_0) PRODUCTS(tq2_0)
-                PRODUCTS(q1_0) PRODUCTS(q2_0)
-                    ROW("matmul_float_f32", f32, matmul_float, MatmulGpuArgs)
-                        ROW("matmul_float_f16", f16, matmul_float, MatmulGpuArgs)
-                            ROW("matmul_float_bf16", bf16, matmul_float, MatmulGpuArgs)};
+        PRODUCTS(q3_k) PRODUCTS(q4_k) PRODUCTS(q5_k) PRODUCTS(q6_k) PRODUCTS(iq4_nl) PRODUCTS(
+            iq4_xs) PRODUCTS(mxfp4) PRODUCTS(nvfp4) PRODUCTS(tq1_0) PRODUCTS(tq2_0) PRODUCTS(q1_0)
+            PRODUCTS(q2_0) ROW("matmul_float_f32", f32, matmul_float, MatmulGpuArgs)
+                ROW("matmul_float_f16", f16, matmul_float, MatmulGpuArgs)
+                    ROW("matmul_float_bf16", bf16, matmul_float, MatmulGpuArgs)
+                        ROW("add_norm", steps::add_norm, add_norm, AddNormGpuArgs)
+                            ROW("activate", steps::activate, activate, ActivateGpuArgs) ROW(
+                                "fold", steps::fold, fold, FoldGpuArgs)
+                                ROW("heads_f16", steps::heads_f16, heads, HeadsGpuArgs) ROW(
+                                    "heads_q8_0", steps::heads_q8_0, heads, HeadsGpuArgs)
+                                    ROW("attend_f16", steps::attend_f16, attend, AttendGpuArgs) ROW(
+                                        "attend_q8_0", steps::attend_q8_0, attend, AttendGpuArgs)};
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Products by the kernels of a GPU: the bits of the processor's tables, emulated and on Mesa's
+// Steps by the kernels of a GPU: the bits of the processor's tables, emulated and on Mesa's
 // software device, whatever the order of lanes and however inexact the device's divisions; a kernel
 // that differs is not used; what is lost is computed again; whole models give the same answers.
 #include <gmock/gmock.h>
@@ -8,6 +8,8 @@
 
 #include "gpu/emulated_device.h"
 #include "gpu/emulated_kernels.h"
+#include "ground/base/file.h"
+#include "infer/cache/snapshot.h"
 #include "infer/device/vulkan.h"
 #include "infer/engine/loaded_test.h"
 #include "infer/kernels/gpu/spirv.h"
@@ -27,6 +29,7 @@ void expect_all_trusted(Device& device) {
   for (const Trust::Refusal& refusal : trust->refused)
     ADD_FAILURE() << refusal.kernel << ": " << refusal.why;
   EXPECT_EQ(trust->products.size(), product_kernels().size());
+  EXPECT_EQ(trust->steps, step_kernels().all());
   EXPECT_GT(trust->values, 100000u);
 }
 
@@ -129,7 +132,7 @@ TEST(Products, AreCutIntoPiecesThatCoverEachRowOnce) {
         if (at >= &weights && at < &weights + kRows * kK * 2) most = std::max(most, bytes);
         return reinterpret_cast<std::uint64_t>(at);
       },
-      work));
+      false, work));
   EXPECT_LE(most, std::size_t{16} << 20);
   EXPECT_GT(work.size(), 1u);
   std::size_t next = 0;
@@ -144,7 +147,7 @@ TEST(Products, AreCutIntoPiecesThatCoverEachRowOnce) {
   EXPECT_EQ(next, kRows);
   // What the device does not see is left to the processor.
   EXPECT_FALSE(append_product(
-      product, *kernels, [](const void*, std::size_t) { return std::uint64_t{0}; }, work));
+      product, *kernels, [](const void*, std::size_t) { return std::uint64_t{0}; }, false, work));
 }
 
 // Of all kernels, as the tests of Trust found them.
@@ -152,18 +155,32 @@ AcceleratorOptions trusting() {
   AcceleratorOptions options;
   for (const ProductKernels& kernels : product_kernels())
     options.trust.products.push_back(&kernels);
+  options.trust.steps = step_kernels().all();
   options.least_work = 0;
   options.open = [] { return fail(ErrorKind::kUnavailable, "it is gone"); };
   return options;
 }
 
-// A model's answers to some requests, with its products by `accelerator`, or by the processor.
-std::vector<Outcome> answers(Loaded& loaded, Accelerator* accelerator, std::size_t tokens = 50) {
+Result<std::unique_ptr<Engine>> engine_of(Loaded& loaded, Accelerator* accelerator,
+                                          const EngineSetup& setup) {
+  LATHE_TRY(auto executor,
+            CpuExecutor::create(*loaded.model, loaded.team, setup.executor(), nullptr,
+                                accelerator != nullptr ? accelerator->multiplier() : nullptr));
+  return Engine::create(std::move(executor), *loaded.tokenizer, setup.engine());
+}
+
+constexpr EngineSetup kSmall = {.kv_tokens = 1024, .step_tokens = 40};
+
+// A model's answers to some requests, computed with `accelerator`, or by the processor alone; and
+// in how many steps.
+struct Answers {
   std::vector<Outcome> all;
-  auto executor = CpuExecutor::create(*loaded.model, loaded.team, {.step_tokens = 40}, nullptr,
-                                      accelerator != nullptr ? accelerator->multiplier() : nullptr);
-  EXPECT_TRUE(executor);
-  auto engine = *Engine::create(std::move(*executor), *loaded.tokenizer, {.kv_tokens = 1024});
+  std::size_t steps = 0;
+};
+Answers answers(Loaded& loaded, Accelerator* accelerator, std::size_t tokens = 50,
+                const EngineSetup& setup = kSmall) {
+  Answers answers;
+  auto engine = *engine_of(loaded, accelerator, setup);
   Outcomes outcomes;
   std::mt19937 random(5);
   // A prompt that is cut, one whose beginning is known, and some that are decoded together.
@@ -173,71 +190,175 @@ std::vector<Outcome> answers(Loaded& loaded, Accelerator* accelerator, std::size
     text.resize(tokens - tokens / 5 * i);
     EXPECT_TRUE(engine->add(request_of(std::move(text), 4, i)));
   }
-  while (engine->step(collect(outcomes))) {
+  while (engine->step(collect(outcomes))) ++answers.steps;
+  for (auto& [id, outcome] : outcomes) answers.all.push_back(std::move(outcome));
+  return answers;
+}
+
+void expect_same(const Answers& got, const Answers& want) {
+  ASSERT_EQ(got.all.size(), want.all.size());
+  for (std::size_t i = 0; i < want.all.size(); ++i)
+    EXPECT_TRUE(got.all[i].same_bits(want.all[i])) << i;
+}
+
+// With any device; `whole`: of the model's steps nothing is left to the processor.
+void expect_the_processors_answers(Loaded& loaded, std::unique_ptr<Device> device, bool whole,
+                                   const EngineSetup& setup = kSmall, std::size_t tokens = 50) {
+  const Answers want = answers(loaded, nullptr, tokens, setup);
+  Accelerator accelerator(std::move(device), trusting());
+  expect_same(answers(loaded, &accelerator, tokens, setup), want);
+  const Accelerator::State state = accelerator.state();
+  EXPECT_GT(state.dispatches, 50u);
+  if (whole) {
+    EXPECT_EQ(state.runs, want.steps);
   }
-  for (auto& [id, outcome] : outcomes) all.push_back(std::move(outcome));
-  return all;
 }
 
-void expect_same(const std::vector<Outcome>& got, const std::vector<Outcome>& want) {
-  ASSERT_EQ(got.size(), want.size());
-  for (std::size_t i = 0; i < want.size(); ++i) EXPECT_TRUE(got[i].same_bits(want[i])) << i;
+std::unique_ptr<Device> inexact_device() {
+  return std::make_unique<EmulatedDevice>(EmulatedOptions{.ulps = 3, .shuffled = true});
 }
 
-class Models : public ::testing::TestWithParam<const char*> {};
+struct ModelCase {
+  const char* name;
+  bool whole = false;
+};
+std::string name_of(std::string name) {
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+class Models : public ::testing::TestWithParam<ModelCase> {};
 
 TEST_P(Models, AnswerWithTheProcessorsBits) {
-  Loaded loaded(GetParam());
-  const std::vector<Outcome> want = answers(loaded, nullptr);
-  auto device = std::make_unique<EmulatedDevice>(EmulatedOptions{.ulps = 3, .shuffled = true});
-  Accelerator accelerator(std::move(device), trusting());
-  expect_same(answers(loaded, &accelerator), want);
-  EXPECT_GT(accelerator.state().products, 50u);
+  Loaded loaded(GetParam().name);
+  expect_the_processors_answers(loaded, inexact_device(), GetParam().whole);
 }
 
 TEST_P(Models, AnswerWithTheProcessorsBitsOnASoftwareDevice) {
-  Loaded loaded(GetParam());
-  const std::vector<Outcome> want = answers(loaded, nullptr);
+  Loaded loaded(GetParam().name);
   auto device = software_device();
   ASSERT_TRUE(device) << device.error().message;
-  Accelerator accelerator(std::move(*device), trusting());
-  expect_same(answers(loaded, &accelerator), want);
-  EXPECT_GT(accelerator.state().products, 50u);
+  expect_the_processors_answers(loaded, std::move(*device), GetParam().whole);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Models,
-                         ::testing::Values("llama-q4_k_m", "qwen3moe-mxfp4_moe", "gemma3-q8_0",
-                                           "deepseek2-v3-q8_0", "gpt-oss-mxfp4", "qwen35-q8_0",
-                                           "granitehybrid"),
+INSTANTIATE_TEST_SUITE_P(
+    All, Models,
+    ::testing::Values(ModelCase{"llama-q4_k_m", true}, ModelCase{"qwen2-q4_k_m", true},
+                      ModelCase{"qwen3-q4_k_m", true}, ModelCase{"gemma3-q8_0", true},
+                      ModelCase{"gemma2", true}, ModelCase{"phi3", true},
+                      ModelCase{"granite", true}, ModelCase{"qwen3moe-mxfp4_moe"},
+                      ModelCase{"deepseek2-v3-q8_0"}, ModelCase{"gpt-oss-mxfp4"},
+                      ModelCase{"gemma4"}, ModelCase{"qwen35-q8_0"}, ModelCase{"granitehybrid"}),
+    [](const auto& test) { return name_of(test.param.name); });
+
+// Several groups of positions, windows, and what is remembered in 8 bits.
+class Depths : public ::testing::TestWithParam<KvType> {};
+
+TEST_P(Depths, AnswerWithTheProcessorsBits) {
+  // Heads of 8 are too narrow for 8 bits.
+  Loaded loaded(GetParam() == KvType::kF16 ? "windows" : "qwen3-q4_k_m");
+  expect_the_processors_answers(loaded, std::make_unique<EmulatedDevice>(), true,
+                                {.kv = GetParam(), .kv_tokens = 4096, .step_tokens = 200}, 530);
+}
+
+TEST_P(Depths, AnswerWithTheProcessorsBitsOnASoftwareDevice) {
+  Loaded loaded("qwen3-q4_k_m");
+  auto device = software_device();
+  ASSERT_TRUE(device) << device.error().message;
+  EngineSetup setup = kSmall;
+  setup.kv = GetParam();
+  expect_the_processors_answers(loaded, std::move(*device), true, setup, 100);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Depths, ::testing::Values(KvType::kF16, KvType::kQ8_0),
                          [](const auto& test) {
-                           std::string name = test.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
+                           return std::string(kv_types()[static_cast<int>(test.param)].name);
                          });
 
-// At every submission of an answer: the processor goes on with the same bits.
+// A decode step is one submission, of Vulkan too.
+TEST(Steps, AreOneSubmissionEach) {
+  Loaded loaded("qwen3-q4_k_m");
+  VulkanOptions options;
+  std::size_t submissions = 0;
+  options.submission_seconds = 1e6;
+  options.lose = [&submissions](std::uint64_t) {
+    ++submissions;
+    return false;
+  };
+  auto device = software_device(options);
+  ASSERT_TRUE(device) << device.error().message;
+  Accelerator accelerator(std::move(*device), trusting());
+  const std::size_t steps = answers(loaded, &accelerator).steps;
+  EXPECT_EQ(submissions, steps);
+  EXPECT_GT(accelerator.state().dispatches, 20 * steps);
+}
+
+// What is kept of prompts has the same bytes, whoever computed it.
+TEST(Snapshots, AreReadByTheOther) {
+  constexpr const char* kOf = "the model";
+  Loaded loaded("qwen3-q4_k_m");
+  const TempDir directory = *TempDir::make();
+  std::mt19937 random(3);
+  const std::vector<TokenId> prompt = random_prompt(random, 140);
+  const auto answer = [&](Engine& engine) {
+    Outcomes outcomes;
+    EXPECT_TRUE(engine.add(request_of(prompt, 6, 2)));
+    while (engine.step(collect(outcomes))) {
+    }
+    return outcomes.begin()->second;
+  };
+  for (const KvType kv : {KvType::kF16, KvType::kQ8_0}) {
+    EngineSetup setup = kSmall;
+    setup.kv = kv;
+    Accelerator accelerator(std::make_unique<EmulatedDevice>(), trusting());
+    Accelerator* const computes[] = {nullptr, &accelerator};
+    std::string bytes[2];
+    std::vector<Outcome> got;
+    for (const std::size_t writer : {0, 1}) {
+      const fs::path path = directory.path() / fmt::format("{}.kv", writer);
+      auto first = *engine_of(loaded, computes[writer], setup);
+      got.push_back(answer(*first));
+      EXPECT_GT(*save_snapshot(first->cache(), kOf, path, UINT64_MAX), 0u);
+      bytes[writer] = *read_file(path);
+      auto second = *engine_of(loaded, computes[1 - writer], setup);
+      EXPECT_GT(*load_snapshot(second->cache(), kOf, path), 0u);
+      got.push_back(answer(*second));
+      EXPECT_GE(got.back().usage.cached_tokens, 128u);
+    }
+    EXPECT_TRUE(bytes[0] == bytes[1]);
+    for (const Outcome& outcome : got) EXPECT_TRUE(outcome.same_bits(got.front()));
+  }
+}
+
+// At kernels from the first to the last one of an answer: the processor goes on with the same bits,
+// from where what was handed in began.
 TEST(Losses, ChangeNothingOfAnAnswer) {
-  Loaded loaded("granitehybrid");
-  const std::vector<Outcome> want = answers(loaded, nullptr, 10);
-  const AcceleratorOptions options = trusting();
-  auto whole = std::make_unique<EmulatedDevice>();
-  EmulatedDevice& counting = *whole;
-  Accelerator first(std::move(whole), options);
-  expect_same(answers(loaded, &first, 10), want);
-  const std::size_t runs = counting.runs();
-  ASSERT_GT(runs, 20u);
-  for (std::size_t at = 0; at < runs; ++at) {
-    Accelerator accelerator(std::make_unique<EmulatedDevice>(EmulatedOptions{.loses_after = at}),
-                            options);
-    expect_same(answers(loaded, &accelerator, 10), want);
-    EXPECT_TRUE(accelerator.state().lost);
-    EXPECT_EQ(accelerator.state().losses, 1u);
+  constexpr std::size_t kTimes = 25;
+  for (const char* name : {"granitehybrid", "qwen3-q4_k_m", "gemma3-q8_0"}) {
+    SCOPED_TRACE(name);
+    Loaded loaded(name);
+    const Answers want = answers(loaded, nullptr, 10);
+    const AcceleratorOptions options = trusting();
+    auto whole = std::make_unique<EmulatedDevice>();
+    EmulatedDevice& counting = *whole;
+    Accelerator first(std::move(whole), options);
+    expect_same(answers(loaded, &first, 10), want);
+    const std::size_t dispatches = counting.dispatches();
+    ASSERT_GT(dispatches, kTimes);
+    for (std::size_t i = 0; i < kTimes; ++i) {
+      const std::size_t at = i * (dispatches - 1) / (kTimes - 1);
+      Accelerator accelerator(std::make_unique<EmulatedDevice>(EmulatedOptions{.loses_after = at}),
+                              options);
+      expect_same(answers(loaded, &accelerator, 10), want);
+      EXPECT_TRUE(accelerator.state().lost);
+      EXPECT_EQ(accelerator.state().losses, 1u);
+    }
   }
 }
 
 TEST(Losses, TheDeviceComesBackThreeTimes) {
   Loaded loaded("granitehybrid");
-  const std::vector<Outcome> want = answers(loaded, nullptr, 10);
+  const Answers want = answers(loaded, nullptr, 10);
   AcceleratorOptions options = trusting();
   steady_clock::time_point now;
   std::size_t opened = 0;

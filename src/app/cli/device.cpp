@@ -47,10 +47,13 @@ Json seen_json(const Seen& seen, std::size_t number) {
             {"memory", seen.facts.memory},
             {"fault", seen.fault},
             {"trusted", Json::array()},
+            {"between", Json::array()},
             {"refused", Json::array()}};
   if (!seen.trust) return json;
   for (const infer::ProductKernels* kernels : seen.trust->products)
     json["trusted"].push_back(std::string(infer::tensor_type_info(kernels->type).name));
+  for (const infer::GpuKernel* kernel : seen.trust->steps)
+    json["between"].push_back(std::string(kernel->name));
   for (const infer::Trust::Refusal& refusal : seen.trust->refused)
     json["refused"].push_back({{"kernel", refusal.kernel}, {"why", refusal.why}});
   return json;
@@ -64,8 +67,9 @@ std::string seen_text(const Json& seen) {
   const std::string indent(11, ' ');
   if (const auto fault = seen["fault"].get<std::string>(); !fault.empty())
     return text + indent + "not used: " + fault + "\n";
-  text += indent + "the processor's bits for " +
-          join(seen["trusted"].get<std::vector<std::string>>(), " ") + "\n";
+  text += indent + "the processor's bits for products: " +
+          join(seen["trusted"].get<std::vector<std::string>>(), " ") + "\n" + indent +
+          "and between them: " + join(seen["between"].get<std::vector<std::string>>(), " ") + "\n";
   for (const Json& refusal : seen["refused"])
     text += indent + "not used: " + refusal["kernel"].get<std::string>() + ": " +
             refusal["why"].get<std::string>() + "\n";
@@ -88,8 +92,9 @@ int device(const App& app, const DeviceFlags& flags) {
   if (app.json) print_json({{"devices", all}});
   if (!app.json)
     print(
-        "On devices: products with weights of these types. The processor computes the rest: norms, "
-        "rotation, attention, recurrent layers, choice of experts.\n");
+        "On devices: products with weights of these types, and what stands between them in layers "
+        "of attention and dense feed-forward parts. The processor computes the rest: recurrent "
+        "and latent layers, choice of experts.\n");
   return kExitPassed;
 }
 

@@ -39,6 +39,9 @@ std::optional<infer::Trust> read_trust(const fs::path& path) {
   for (const infer::ProductKernels& kernels : infer::product_kernels())
     for (const Json& name : kept["trusted"])
       if (name == kernels.narrow->name) trust.products.push_back(&kernels);
+  for (const infer::GpuKernel* kernel : infer::step_kernels().all())
+    for (const Json& name : kept["trusted"])
+      if (name == kernel->name) trust.steps.push_back(kernel);
   for (const Json& refusal : kept["refused"]) {
     if (!refusal.is_object()) return std::nullopt;
     trust.refused.push_back({refusal.value("kernel", ""), refusal.value("why", "")});
@@ -54,6 +57,8 @@ Status write_trust(const fs::path& path, const infer::DeviceFacts& facts,
             {"refused", Json::array()}};
   for (const infer::ProductKernels* kernels : trust.products)
     kept["trusted"].push_back(std::string(kernels->narrow->name));
+  for (const infer::GpuKernel* kernel : trust.steps)
+    kept["trusted"].push_back(std::string(kernel->name));
   for (const infer::Trust::Refusal& refusal : trust.refused)
     kept["refused"].push_back({{"kernel", refusal.kernel}, {"why", refusal.why}});
   LATHE_TRY_STATUS(make_directories(path.parent_path()));

@@ -54,6 +54,7 @@ class BlockPool {
   // those, the ones that nobody else refers to are counted.
   void set_spare(BlockId block, bool spare);
   std::size_t spare_blocks() const { return spare_blocks_; }
+  std::span<std::byte> memory() const { return {pages_.data(), pages_.size()}; }  // of all blocks
   std::byte* data(BlockId block) const { return pages_.data() + block * block_bytes_; }
   void copy(BlockId from, BlockId to);
   void clear(BlockId block);    // to zeros

@@ -37,10 +37,7 @@ void Attention::run(Step& step) const {
   ForwardScratch& s = step.scratch;
   float* q = spec_.output_gate ? s.mixed.data() : s.q.data();
   const Step::Linear inputs[] = {{Slot::kQ, q}, {Slot::kK, s.k.data()}, {Slot::kV, s.v.data()}};
-  step.multiply_linears(layer_, s.normed,
-                        std::span(inputs).first(spec_.kv_of            ? 1
-                                                : spec_.values_of_keys ? 2
-                                                                       : 3));
+  step.multiply_linears(layer_, s.normed, std::span(inputs).first(inputs_count()));
   step.team->run(step.tokens.size(), [&](std::size_t t, int thread) {
     finish_heads(step, t, walk_.scratch(step, thread));
   });
@@ -52,10 +49,66 @@ void Attention::run(Step& step) const {
   });
   const Step::Linear output{Slot::kAttentionOutput, s.branch.data()};
   step.multiply_linears(layer_, s.heads, {&output, 1});
-  if (!spec_.output_bias) return;
-  const float* bias = weights_.vector[Slot::kAttentionOutputBias].data();
-  for (std::size_t t = 0; t < step.tokens.size(); ++t)
-    step.kernels().add(bias, step.width(), s.branch.data() + t * step.width());
+}
+
+const std::vector<float>* Attention::bias() const {
+  return spec_.output_bias ? &weights_.vector[Slot::kAttentionOutputBias] : nullptr;
+}
+
+bool Attention::record(Step& step, Chain& chain) const {
+  if (spec_.output_gate || spec_.qk_norm == QkNorm::kWhole || spec_.qk_norm == QkNorm::kWholeLayer)
+    return false;
+  ForwardScratch& s = step.scratch;
+  const std::size_t tokens = step.tokens.size(), dim = spec_.head_dim;
+  const std::size_t kv = spec_.kv_heads * dim;
+  const auto memory = walk_.record_memory(step, chain);
+  auto* const scale = chain.stage_for<float>(tokens);
+  if (!memory || scale == nullptr) return false;
+  for (std::size_t t = 0; t < tokens; ++t) scale[t] = scale_at(step.tokens[t].position);
+
+  const auto bias = [&](const float* at, std::size_t n) {
+    return at == nullptr ? Constant() : Constant(at, n);
+  };
+  const bool normed = spec_.qk_norm != QkNorm::kNone && !spec_.plain_qk_norm;
+  const bool before = spec_.qk_norm == QkNorm::kHead;
+  HeadsOp heads{.kv = step.layout->format().type,
+                .tokens = tokens,
+                .heads = spec_.heads,
+                .kv_heads = spec_.kv_heads,
+                .dim = dim,
+                .q = s.q.data(),
+                .q_bias = bias(q_bias_, spec_.heads * dim),
+                .k_bias = bias(k_bias_, kv),
+                .v_bias = bias(v_bias_, kv),
+                .norm = spec_.qk_norm == QkNorm::kNone ? HeadsOp::Norm::kNone
+                        : before                       ? HeadsOp::Norm::kBefore
+                                                       : HeadsOp::Norm::kBehind,
+                .q_norm = normed ? Constant(weights_.vector[Slot::kQNorm]) : Constant(),
+                .k_norm = normed ? Constant(weights_.vector[Slot::kKNorm]) : Constant(),
+                .value_norm = spec_.value_norm,
+                .epsilon = epsilon_,
+                .turned = spec_.rope.dimensions,
+                .neox = spec_.rope.neox,
+                .angles = spec_.rope.dimensions == 0 ? nullptr : step.angles(rope_, 0),
+                .angle_stride = step.ropes.all.size() * step.ropes.stride,
+                .scale = scale,
+                .memory = *memory};
+  if (!spec_.kv_of) {
+    heads.k = s.k.data();
+    heads.v = spec_.values_of_keys ? s.k.data() : s.v.data();
+  }
+  s.heads.shape(spec_.heads * dim);
+  const Step::Linear inputs[] = {
+      {Slot::kQ, s.q.data()}, {Slot::kK, s.k.data()}, {Slot::kV, s.v.data()}};
+  const Step::Linear output{Slot::kAttentionOutput, s.branch.data()};
+  return step.record_linears(chain, layer_, s.normed, std::span(inputs).first(inputs_count())) &&
+         chain.heads(heads) && walk_.record(step, chain, *memory, s.heads) &&
+         step.record_linears(chain, layer_, s.heads, {&output, 1});
+}
+
+// Of q, k and v, the matrices that there are.
+std::size_t Attention::inputs_count() const {
+  return spec_.kv_of ? 1 : spec_.values_of_keys ? 2 : 3;
 }
 
 // A head's gate stands behind its q in scratch.mixed.

@@ -10,9 +10,12 @@ class Attention final : public LayerPart {
  public:
   Attention(const Model& model, std::size_t layer, std::size_t rope);
   void run(Step& step) const override;
+  bool record(Step& step, Chain& chain) const override;
+  const std::vector<float>* bias() const override;
 
  private:
   float scale_at(std::size_t position) const;
+  std::size_t inputs_count() const;
   void open_gates(Step& step, std::size_t token) const;
   void finish_heads(Step& step, std::size_t token, float* scratch) const;
 

@@ -76,7 +76,8 @@ Result<ExecutorSizes> cpu_sizes(const Gguf& file, const Blueprint& blueprint,
   return ExecutorSizes{
       .layout = cpu_layout(blueprint, *processor.kernels, options.kv, part.layers),
       .weights = DeviceBytes(kHostDevice, weight_bytes(file, blueprint, *processor.kernels, part)),
-      .scratch = DeviceBytes(kHostDevice, forward.bytes() + deep)};
+      .scratch =
+          DeviceBytes(kHostDevice, forward.bytes() + deep + (options.device ? kChainBytes : 0))};
 }
 
 CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options)
@@ -101,6 +102,7 @@ CpuExecutor::CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOpt
     frequencies_.push_back(rope_frequencies(rope, factors_of(rope)));
   for (std::size_t i = 0; i < blueprint.layers.size(); ++i)
     if (model.held().layers.holds(i)) add_parts(i);
+  for (Part& part : parts_) part.bias = part.part->bias();
 }
 
 void CpuExecutor::add_parts(std::size_t i) {
@@ -131,10 +133,12 @@ void CpuExecutor::add_parts(std::size_t i) {
 }
 
 Result<std::unique_ptr<CpuExecutor>> CpuExecutor::create(const Model& model, ThreadTeam& team,
-                                                         const ExecutorOptions& options,
+                                                         const ExecutorOptions& given,
                                                          RowExchange* exchange,
                                                          std::unique_ptr<Multiplier> multiplier) {
-  LATHE_TRY_STATUS(check_kv(model.blueprint(), options.kv));
+  LATHE_TRY_STATUS(check_kv(model.blueprint(), given.kv));
+  ExecutorOptions options = given;
+  options.device = multiplier != nullptr;
   std::unique_ptr<CpuExecutor> executor(new CpuExecutor(model, team, options));
   executor->step_.exchange = exchange;
   LATHE_TRY_STATUS(executor->step_.scratch.reserve(
@@ -154,7 +158,22 @@ DeviceBytes CpuExecutor::weight_bytes() const {
 }
 
 DeviceBytes CpuExecutor::scratch_bytes() const {
-  return DeviceBytes(kHostDevice, step_.scratch.bytes());
+  return DeviceBytes(kHostDevice, step_.scratch.bytes() + (multiplier_ ? multiplier_->bytes() : 0));
+}
+
+void CpuExecutor::set_store(MemoryStore& store) {
+  leave_store();
+  if (multiplier_ == nullptr) return;
+  for (std::size_t group = 0; group < store.groups(); ++group) {
+    const BlockPool& pool = store.pool(group);
+    // Where it cannot be shown, the processor computes what reads it.
+    if (!pool.memory().empty() && !store.layout().groups()[group].state)
+      (void)multiplier_->see_parts(pool.memory(), pool.block_bytes());
+  }
+}
+
+void CpuExecutor::leave_store() {
+  if (multiplier_ != nullptr) multiplier_->forget_parts();
 }
 
 std::span<const float> CpuExecutor::output(std::size_t row) const {
@@ -181,7 +200,9 @@ void CpuExecutor::finish_run(std::span<const Slice> slices, OutputKind kind) {
 
 std::span<const float> CpuExecutor::run_first(std::span<const Slice> slices) {
   const std::span<const float> x = begin_run(slices);
-  pass(run_parts());
+  const Joint joint = run_parts();
+  finish_chain(parts_.size());
+  pass(joint);
   return x;
 }
 
@@ -205,19 +226,121 @@ void CpuExecutor::run_last(std::span<const HandedSlice> slices, std::span<const 
   write_outputs(output_rows(slices), kind, run_parts());
 }
 
-// Returns what is left to be joined: what the last part gave.
 CpuExecutor::Joint CpuExecutor::run_parts() {
   Joint joint;
-  for (const Part& part : parts_) {
-    if (step_.lost()) break;
-    joint.read = part.reads;
-    joint.pre = part.pre;
-    pass(joint);
-    part.part->run(step_);
-    joint = {
-        .add = true, .post = part.post, .sum = part.sum, .scale = part.scale, .deep = part.deep};
+  for (std::size_t i = 0; i < parts_.size() && !step_.lost(); ++i) {
+    if (!record(i, joint)) {
+      finish_chain(i);
+      run_here(i, i + 1, joint);
+    }
+    joint = behind(parts_[i]);
   }
   return joint;
+}
+
+CpuExecutor::Joint CpuExecutor::behind(const Part& part) {
+  return {.add = true,
+          .bias = part.bias,
+          .post = part.post,
+          .sum = part.sum,
+          .scale = part.scale,
+          .deep = part.deep};
+}
+
+// Parts on the processor.
+void CpuExecutor::run_here(std::size_t first, std::size_t end, Joint joint) {
+  for (std::size_t i = first; i < end; ++i) {
+    joint.read = parts_[i].reads;
+    joint.pre = parts_[i].pre;
+    pass(joint);
+    parts_[i].part->run(step_);
+    joint = behind(parts_[i]);
+  }
+}
+
+// Adapters, observers and machines that share a model come in between.
+bool CpuExecutor::can_record() const {
+  return multiplier_ != nullptr && step_.adapted.empty() && step_.observer == nullptr &&
+         step_.exchange == nullptr && step_.model->blueprint().norm == NormKind::kRms;
+}
+
+// Behind the parts that are recorded, or as the first one. false: it is the processor's.
+bool CpuExecutor::record(std::size_t i, const Joint& joint) {
+  if (!can_record() || !parts_[i].reads) return false;
+  Chain& chain = multiplier_->chain();
+  if (!recorded_) {
+    if (!chain.begin()) return false;
+    step_.tables.clear();
+  }
+  const std::size_t before = chain.length();
+  Joint to = joint;
+  to.pre = parts_[i].pre;
+  if (record_joint(to, step_.tokens.size(), nullptr) && parts_[i].part->record(step_, chain)) {
+    if (!recorded_) recorded_ = {i, joint};
+    return true;
+  }
+  chain.rewind(before);
+  return false;
+}
+
+// pass(), or what write_outputs() reads: of some tokens.
+bool CpuExecutor::record_joint(const Joint& joint, std::size_t rows, const std::uint32_t* of) {
+  const auto rms_alone = [](const Norm& norm) { return norm.bias == nullptr; };
+  const auto has_row = [](const Step::Token& token) { return token.row != nullptr; };
+  if (joint.sum.weight != nullptr || !rms_alone(joint.post) || !rms_alone(joint.pre) ||
+      (joint.deep != 0 && std::ranges::any_of(step_.tokens, has_row)))
+    return false;
+  const auto constant = [](const std::vector<float>* each) {
+    return each == nullptr ? Constant() : Constant(*each);
+  };
+  ForwardScratch& s = step_.scratch;
+  s.normed.shape(step_.width());
+  return multiplier_->chain().add_norm({.tokens = step_.tokens.size(),
+                                        .width = step_.width(),
+                                        .rows = rows,
+                                        .of = of,
+                                        .x = s.x.data(),
+                                        .branch = joint.add ? s.branch.data() : nullptr,
+                                        .bias = constant(joint.bias),
+                                        .post = constant(joint.post.weight),
+                                        .pre = constant(joint.pre.weight),
+                                        .epsilon = step_.model->blueprint().norm_epsilon,
+                                        .residual = step_.model->blueprint().residual_scale,
+                                        .scale = joint.scale,
+                                        .to = &s.normed});
+}
+
+// The rows' logits, behind the parts that are recorded. false: they are the processor's.
+bool CpuExecutor::record_outputs(std::span<const std::size_t> rows, const Joint& joint) {
+  if (!recorded_ || options_.keep_hidden) return false;
+  Chain& chain = multiplier_->chain();
+  const std::size_t before = chain.length();
+  Joint to = joint;
+  to.pre = {step_.model->blueprint().final_norm ? &step_.model->output_norm() : nullptr};
+  auto* const of = chain.stage_for<std::uint32_t>(rows.size());
+  if (of != nullptr) {
+    std::ranges::transform(rows, of, [](std::size_t t) { return static_cast<std::uint32_t>(t); });
+    const Product product = output_product(rows.size());
+    if (record_joint(to, rows.size(), of) && chain.multiply({&product, 1})) return true;
+  }
+  chain.rewind(before);
+  return false;
+}
+
+// What is recorded is computed: by the device, or where that is lost by the processor, from where
+// it began. Returns whether it was the device.
+bool CpuExecutor::finish_chain(std::size_t end) {
+  if (!recorded_) return false;
+  const Recorded recorded = *std::exchange(recorded_, std::nullopt);
+  ForwardScratch& s = step_.scratch;
+  const std::size_t numbers = step_.tokens.size() * step_.width();
+  std::copy_n(s.x.data(), numbers, s.begun.data());
+  std::copy_n(s.branch.data(), numbers, s.begun.data() + numbers);
+  if (multiplier_->chain().run()) return true;
+  std::copy_n(s.begun.data(), numbers, s.x.data());
+  std::copy_n(s.begun.data() + numbers, numbers, s.branch.data());
+  run_here(recorded.first, end, recorded.joint);
+  return false;
 }
 
 std::span<const float> CpuExecutor::hidden(std::size_t token) const {
@@ -331,6 +454,7 @@ const float* CpuExecutor::add_branch(const Joint& joint, std::size_t t) {
   float* x = step_.scratch.x.data() + t * width;
   if (!joint.add) return x;
   float* branch = step_.scratch.branch.data() + t * width;
+  if (joint.bias != nullptr) step_.kernels().add(joint.bias->data(), width, branch);
   norm(branch, joint.post, branch);
   scale(step_.model->blueprint().residual_scale, branch);
   step_.kernels().add(branch, width, x);
@@ -362,6 +486,33 @@ void CpuExecutor::write_outputs(std::span<const std::size_t> rows, OutputKind ki
   LATHE_CHECK(rows.size() <= options_.step_outputs());
   LATHE_CHECK(kind == OutputKind::kHidden || blueprint.generates);
   output_width_ = kind == OutputKind::kLogits ? blueprint.outputs() : width;
+  const bool logits = kind == OutputKind::kLogits && !rows.empty();
+  const bool recorded = logits && record_outputs(rows, joint);
+  if (!finish_chain(parts_.size()) || !recorded) compute_outputs(rows, kind, joint);
+  if (!logits || step_.lost() || (blueprint.logit_scale == 1 && blueprint.logit_cap == 0)) return;
+  step_.team->run(rows.size(), [&](std::size_t i, int) {
+    float* row = s.output.data() + i * output_width_;
+    kernels.train.scale(row, blueprint.logit_scale, output_width_);
+    if (blueprint.logit_cap != 0) kernels.soft_cap(row, output_width_, blueprint.logit_cap);
+  });
+}
+
+// The output matrix, with the first rows of scratch.normed.
+Product CpuExecutor::output_product(std::size_t rows) const {
+  return {.matrix = &step_.model->output(),
+          .x = &step_.scratch.normed,
+          .tokens = rows,
+          .out = step_.scratch.output.data(),
+          .stride = output_width_};
+}
+
+// On the processor: logits as the output matrix gives them, or hidden states.
+void CpuExecutor::compute_outputs(std::span<const std::size_t> rows, OutputKind kind,
+                                  const Joint& joint) {
+  const KernelTable& kernels = step_.kernels();
+  const Blueprint& blueprint = step_.model->blueprint();
+  ForwardScratch& s = step_.scratch;
+  const std::size_t width = blueprint.embedding;
   const Norm last{blueprint.final_norm ? &step_.model->output_norm() : nullptr};
   s.normed.shape(width);
   if (options_.keep_hidden)
@@ -377,19 +528,9 @@ void CpuExecutor::write_outputs(std::span<const std::size_t> rows, OutputKind ki
     if (kind == OutputKind::kLogits) s.normed.quantize(kernels, i, 0, width);
   });
   if (kind == OutputKind::kHidden || rows.empty() || step_.lost()) return;
-  const Product product{.matrix = &step_.model->output(),
-                        .x = &s.normed,
-                        .tokens = rows.size(),
-                        .out = s.output.data(),
-                        .stride = output_width_};
+  const Product product = output_product(rows.size());
   step_.multiply({&product, 1});
   if (step_.exchange != nullptr) step_.exchange->hand_in(product);
-  if (blueprint.logit_scale == 1 && blueprint.logit_cap == 0) return;
-  step_.team->run(rows.size(), [&](std::size_t i, int) {
-    float* row = s.output.data() + i * output_width_;
-    kernels.train.scale(row, blueprint.logit_scale, output_width_);
-    if (blueprint.logit_cap != 0) kernels.soft_cap(row, output_width_, blueprint.logit_cap);
-  });
 }
 
 std::vector<float> CpuExecutor::head(std::span<const float> pooled) {

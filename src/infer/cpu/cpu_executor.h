@@ -50,8 +50,11 @@ class CpuExecutor final : public Executor {
   std::span<const float> output(std::size_t row) const override;
   std::span<const float> hidden(std::size_t token) const override;
   std::vector<float> head(std::span<const float> pooled) override;
+  void set_store(MemoryStore& store) override;
+  void leave_store() override;
   DeviceBytes weight_bytes() const override;
-  // ForwardSizes::bytes(), and what attention took at depth (HeadWalk::deep_bytes).
+  // ForwardSizes::bytes(), what attention took at depth (HeadWalk::deep_bytes), and what a device
+  // keeps of its own.
   DeviceBytes scratch_bytes() const override;
   // From the next step on. It must outlive them; nullptr: nobody.
   void observe(InputObserver* observer) { step_.observer = observer; }
@@ -64,12 +67,13 @@ class CpuExecutor final : public Executor {
   // A layer's mixer or its feed-forward part.
   struct Part {
     std::unique_ptr<LayerPart> part;
-    bool reads = true;     // false: what the part before it read
-    Norm pre = {};         // of what it reads
-    Norm post = {};        // of what it gives
-    Norm sum = {};         // of the residual stream, once that is added
-    float scale = 1;       // of the residual stream behind it
-    std::size_t deep = 0;  // which part of a row is added to that, too; 0: none
+    bool reads = true;                         // false: what the part before it read
+    Norm pre = {};                             // of what it reads
+    const std::vector<float>* bias = nullptr;  // LayerPart::bias()
+    Norm post = {};                            // of what it gives
+    Norm sum = {};                             // of the residual stream, once that is added
+    float scale = 1;                           // of the residual stream behind it
+    std::size_t deep = 0;                      // which part of a row is added to that, too; 0: none
   };
   CpuExecutor(const Model& model, ThreadTeam& team, const ExecutorOptions& options);
   void add_parts(std::size_t layer);
@@ -77,10 +81,11 @@ class CpuExecutor final : public Executor {
   void compute_angles();
   void join(std::span<const Slice> slices);
   void begin(std::size_t token);
-  // Between two parts: what the last one gave, or its norm, is added to x, which may be normed
-  // then; x, or its norm, becomes what the next one reads.
+  // Between two parts: what the last one gave with its bias, or its norm, is added to x, which may
+  // be normed then; x, or its norm, becomes what the next one reads.
   struct Joint {
     bool add = false;
+    const std::vector<float>* bias = nullptr;
     Norm post = {}, sum = {};
     float scale = 1;
     std::size_t deep = 0;
@@ -94,8 +99,18 @@ class CpuExecutor final : public Executor {
   void norm(const float* x, const Norm& norm, float* out) const;
   void begin_step();
   void place_run(std::size_t count, std::size_t first_position);
+  // What is left to be joined: what the last part gave. The last parts may be recorded only.
   Joint run_parts();
+  static Joint behind(const Part& part);
+  void run_here(std::size_t first, std::size_t end, Joint joint);
+  bool can_record() const;
+  bool record(std::size_t part, const Joint& joint);
+  bool record_joint(const Joint& joint, std::size_t rows, const std::uint32_t* of);
+  bool record_outputs(std::span<const std::size_t> rows, const Joint& joint);
+  bool finish_chain(std::size_t end);
   void write_outputs(std::span<const std::size_t> rows, OutputKind kind, const Joint& joint);
+  void compute_outputs(std::span<const std::size_t> rows, OutputKind kind, const Joint& joint);
+  Product output_product(std::size_t rows) const;
 
   ExecutorOptions options_;
   MemoryLayout layout_;
@@ -105,6 +120,12 @@ class CpuExecutor final : public Executor {
   std::size_t tile_tokens_ = 1;
   std::size_t output_width_ = 0;
   std::unique_ptr<Multiplier> multiplier_;  // goes before the memory that it saw
+  // Parts that are recorded, from the first one on, and what was to be joined before it.
+  struct Recorded {
+    std::size_t first;
+    Joint joint;
+  };
+  std::optional<Recorded> recorded_;
 };
 
 // How sequences' memory lies for these kernels, where these layers are.

@@ -51,6 +51,22 @@ void activate(Step& step, Activation kind, std::size_t rows, std::size_t hidden)
   });
 }
 
+ActivateOp::Kind kind_of(Activation activation) {
+  switch (activation) {
+    case Activation::kSilu:
+      return ActivateOp::Kind::kSilu;
+    case Activation::kGelu:
+      return ActivateOp::Kind::kGelu;
+    case Activation::kGeluAlone:
+      return ActivateOp::Kind::kGeluAlone;
+    case Activation::kReluSquared:
+      return ActivateOp::Kind::kReluSquared;
+    case Activation::kClampedSilu:
+      return ActivateOp::Kind::kClampedSilu;
+  }
+  return {};
+}
+
 }  // namespace
 
 void DenseFfn::run(Step& step) const {
@@ -63,7 +79,27 @@ void DenseFfn::run(Step& step) const {
   activate(step, spec_.activation, step.tokens.size(), spec_.hidden);
   const Step::Linear down{Slot::kDown, s.branch.data()};
   step.multiply_linears(layer_, s.hidden, {&down, 1});
-  if (spec_.bias) add_bias(step, Slot::kDownBias, s.branch.data());
+}
+
+bool DenseFfn::record(Step& step, Chain& chain) const {
+  ForwardScratch& s = step.scratch;
+  const Step::Linear down{Slot::kDown, s.branch.data()};
+  const bool gated = has_gate(spec_.activation);
+  const auto bias = [&](bool has, Slot slot) {
+    return spec_.input_bias && has ? Constant(weights_.vector[slot]) : Constant();
+  };
+  s.hidden.shape(spec_.hidden);
+  return step.record_linears(chain, layer_, s.normed,
+                             Inputs(spec_, s, Slot::kGate, Slot::kUp).linears()) &&
+         chain.activate({.kind = kind_of(spec_.activation),
+                         .rows = step.tokens.size(),
+                         .width = spec_.hidden,
+                         .gate = gated ? s.gate.data() : nullptr,
+                         .up = s.up.data(),
+                         .gate_bias = bias(gated, Slot::kGateBias),
+                         .up_bias = bias(true, Slot::kUpBias),
+                         .to = &s.hidden}) &&
+         step.record_linears(chain, layer_, s.hidden, {&down, 1});
 }
 
 void DenseFfn::add_bias(Step& step, Slot slot, float* out) const {

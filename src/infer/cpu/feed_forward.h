@@ -13,6 +13,10 @@ class DenseFfn final : public LayerPart {
         weights_(model.layers()[layer]),
         layer_(layer) {}
   void run(Step& step) const override;
+  bool record(Step& step, Chain& chain) const override;
+  const std::vector<float>* bias() const override {
+    return spec_.bias ? &weights_.vector[Slot::kDownBias] : nullptr;
+  }
 
  private:
   void add_bias(Step& step, Slot slot, float* out) const;

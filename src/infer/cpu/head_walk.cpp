@@ -257,6 +257,46 @@ void HeadWalk::run(Step& step, const Out& out) const {
   });
 }
 
+std::optional<TokenMemory> HeadWalk::record_memory(Step& step, Chain& chain) const {
+  if (spec_.most != 0 || !slopes_.empty() || spec_.head.shared) return std::nullopt;
+  const MemoryLayout::Place& place = step.layout->place(layer_);
+  auto* const seen = chain.stage_for<std::uint32_t>(4 * step.tokens.size());
+  TokenMemory memory{.blocks = step.record_tables(chain, place.group),
+                     .seen = seen,
+                     .offset = place.offset,
+                     .head_bytes = place.head_bytes};
+  if (seen == nullptr || memory.blocks == nullptr) return std::nullopt;
+  for (const Step::Tile& tile : step.tiles)
+    for (std::size_t t = tile.first_token; t < tile.first_token + tile.tokens; ++t) {
+      const AttendSpec::Seen sees = seen_by(step, t, tile.end);
+      const std::size_t first_block = step.tokens[t].memory->tables()[place.group].first;
+      const std::size_t numbers[] = {step.tokens[t].position, sees.first, sees.end, first_block};
+      for (std::size_t i = 0; i < 4; ++i) seen[4 * t + i] = static_cast<std::uint32_t>(numbers[i]);
+    }
+  return memory;
+}
+
+bool HeadWalk::record(Step& step, Chain& chain, const TokenMemory& memory, Activations& to) const {
+  std::size_t first = SIZE_MAX, end = 0;
+  for (std::size_t t = 0; t < step.tokens.size(); ++t) {
+    first = std::min<std::size_t>(first, memory.seen[4 * t + 1]);
+    end = std::max<std::size_t>(end, memory.seen[4 * t + 2]);
+  }
+  return chain.attend({.kv = step.layout->format().type,
+                       .tokens = step.tokens.size(),
+                       .heads = spec_.heads,
+                       .kv_heads = spec_.kv_heads,
+                       .dim = spec_.head.key,
+                       .q = step.scratch.q.data(),
+                       .runs = step.runs,
+                       .first = first,
+                       .end = end,
+                       .cap = spec_.soft_cap,
+                       .sinks = sinks_ == nullptr ? Constant() : Constant(sinks_, spec_.heads),
+                       .memory = memory,
+                       .to = &to});
+}
+
 // A sink takes part in the softmax before all others, with nothing to add.
 void HeadWalk::begin_with_sinks(const Step::Tile& tile, std::size_t head, float* base,
                                 std::size_t columns) const {

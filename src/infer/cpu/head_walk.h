@@ -32,6 +32,10 @@ class HeadWalk {
   };
   void run(Step& step, const Out& out) const;
 
+  // The same for a chain, which has stored K and V: store() and run(). false: it cannot be.
+  std::optional<TokenMemory> record_memory(Step& step, Chain& chain) const;
+  bool record(Step& step, Chain& chain, const TokenMemory& memory, Activations& to) const;
+
   float* scratch(const Step& step, int thread) const {
     return step.scratch.threads.data() + static_cast<std::size_t>(thread) * thread_floats(spec_);
   }

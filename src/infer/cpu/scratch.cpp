@@ -35,6 +35,10 @@ constexpr Buffer kBuffers[] = {
      [](const Z& z) {
        return Extent{z.tokens, z.width};
      }},
+    {&S::begun,
+     [](const Z& z) {
+       return Extent{z.device ? 2 * z.tokens : 0, z.width};
+     }},
     {&S::normed,
      [](const Z& z) {
        return Extent{z.tokens, z.width};
@@ -211,7 +215,8 @@ ForwardSizes ForwardSizes::of(const Blueprint& blueprint, std::size_t threads,
       .outputs = options.step_outputs(),
       .width = blueprint.embedding,
       .output_width = std::max(blueprint.embedding, blueprint.generates ? blueprint.outputs() : 0),
-      .keep_hidden = options.keep_hidden};
+      .keep_hidden = options.keep_hidden,
+      .device = options.device};
   for (const HeadLayer& layer : blueprint.head)
     sizes.head = std::max({sizes.head, layer.rows, layer.k});
   for (const LayerSpec& layer : blueprint.layers) {

@@ -21,7 +21,7 @@ struct ForwardSizes {
   std::size_t pairs = 0, experts = 0;
   std::size_t angles = 0;   // of one token, all ropes
   std::size_t threads = 0;  // of all threads
-  bool keep_hidden = false;
+  bool keep_hidden = false, device = false;
   std::size_t head = 0;                    // the widest row of what a pooled text becomes
   std::size_t chosen = 0, candidates = 0;  // positions that an indexer chooses, lists of such
 
@@ -38,6 +38,7 @@ struct ScoredPosition {
 struct ForwardScratch {
   Scratch<float> x;           // residual stream (tokens, embedding)
   Scratch<float> branch;      // what a part of a layer adds to it (tokens, embedding)
+  Scratch<float> begun;       // both, as they stood before a device was given work
   Activations normed;         // what a part of a layer reads (tokens, embedding)
   Scratch<float> q, k, v;     // (tokens, heads·head_dim) …
   Scratch<float> mixed;       // q with its gate, or a recurrent layer's projections (tokens, …)

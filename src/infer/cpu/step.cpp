@@ -21,6 +21,41 @@ void Step::multiply_linears(std::size_t layer, const Activations& x,
   for (const Linear& linear : linears) adapt(layer, linear.slot, x, linear.out);
 }
 
+bool Step::record_linears(Chain& chain, std::size_t layer, const Activations& x,
+                          std::span<const Linear> linears) const {
+  std::vector<Product> products;
+  for (const Linear& linear : linears) {
+    const PackedMatrix& matrix = model->layers()[layer].matrix[linear.slot];
+    products.push_back({.matrix = &matrix,
+                        .x = &x,
+                        .tokens = tokens.size(),
+                        .out = linear.out,
+                        .stride = matrix.all_rows()});
+  }
+  return chain.multiply(products);
+}
+
+const std::uint64_t* Step::record_tables(Chain& chain, std::size_t group) {
+  tables.resize(layout->groups().size());
+  if (tables[group] != nullptr) return tables[group];
+  const std::size_t bytes = layout->groups()[group].block_bytes;
+  auto* const of_tokens = chain.stage_for<std::uint64_t>(tokens.size());
+  if (of_tokens == nullptr) return nullptr;
+  for (const Run& run : runs) {
+    const SequenceBlocks& memory = *tokens[run.first].memory;
+    const SequenceBlocks::Table& own = memory.tables()[group];
+    auto* const table = chain.stage_for<std::uint64_t>(own.blocks.size());
+    if (table == nullptr) return nullptr;
+    for (std::size_t i = 0; i < own.blocks.size(); ++i) {
+      table[i] = chain.address(memory.data(group, (own.first + i) * kChunk), bytes);
+      if (table[i] == 0) return nullptr;
+    }
+    const std::uint64_t at = chain.address(table, own.blocks.size() * sizeof(std::uint64_t));
+    std::fill_n(of_tokens + run.first, run.count, at);
+  }
+  return tables[group] = of_tokens;
+}
+
 void Step::multiply_experts(std::size_t layer, const Activations& x,
                             std::span<const Linear> linears) {
   const std::vector<std::size_t>& first = choice.first;

@@ -11,6 +11,7 @@
 #include "infer/cpu/row_exchange.h"
 #include "infer/cpu/scratch.h"
 #include "infer/models/rope.h"
+#include "infer/tensor/chain.h"
 
 namespace lathe::infer {
 
@@ -49,9 +50,7 @@ struct Step {
   };
   std::vector<Tile> tiles;
   // Tokens of one sequence, one after the other: the slices.
-  struct Run {
-    std::size_t first, count;
-  };
+  using Run = AttendOp::Run;
   std::vector<Run> runs;
   // Runs of tokens that an adapter is added to.
   struct Adapted {
@@ -64,6 +63,8 @@ struct Step {
   InputObserver* observer = nullptr;  // nullptr: nobody listens
   RowExchange* exchange = nullptr;    // nullptr: all rows of the matrices are here
   Multiplier* multiplier = nullptr;   // nullptr: the team computes everything
+  // By memory group, of the chain that is recorded: TokenMemory::blocks; nullptr: not yet.
+  std::vector<const std::uint64_t*> tables;
 
   const KernelTable& kernels() const { return model->kernels(); }
   std::size_t width() const { return model->blueprint().embedding; }
@@ -80,6 +81,11 @@ struct Step {
     float* out;
   };
   void multiply_linears(std::size_t layer, const Activations& x, std::span<const Linear> linears);
+  // The same for a chain. false: it cannot be.
+  bool record_linears(Chain& chain, std::size_t layer, const Activations& x,
+                      std::span<const Linear> linears) const;
+  // Where a group's blocks are, of each token; nullptr: the device does not see them.
+  const std::uint64_t* record_tables(Chain& chain, std::size_t group);
   // The same where the rows of x are (token, expert) pairs in the order of `choice`.
   void multiply_experts(std::size_t layer, const Activations& x, std::span<const Linear> linears);
 
@@ -93,11 +99,14 @@ struct Step {
 };
 
 // A part of a layer, its mixer or its feed-forward part: reads scratch.normed, and leaves in
-// scratch.branch what it adds to the residual stream.
+// scratch.branch what it adds to the residual stream, but for a bias of its own (bias()).
 class LayerPart {
  public:
   virtual ~LayerPart() = default;
   virtual void run(Step& step) const = 0;
+  // The same for a chain. false: it cannot be, whatever was recorded.
+  virtual bool record(Step&, Chain&) const { return false; }
+  virtual const std::vector<float>* bias() const { return nullptr; }  // nullptr: none
 };
 
 }  // namespace lathe::infer

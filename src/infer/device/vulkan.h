@@ -27,6 +27,8 @@ struct VulkanOptions {
   std::function<void(std::string_view message)> validate;
   // For tests. Asked before each submission, by its number from 1: whether the device is lost now.
   std::function<bool(std::uint64_t submission)> lose;
+  // For benches. Called when a submission is with the driver.
+  std::function<void()> submitted;
   // For tests that only compile: devices that lack something are opened too.
   bool incomplete = false;
 };

@@ -44,6 +44,30 @@ struct Part {
   double seconds = 0;
 };
 
+// What is recorded, and of what: a step like the one before it is not recorded again.
+struct Commands {
+  // A part as the driver was told of it.
+  struct Told {
+    VkPipeline pipeline;
+    std::array<std::byte, Dispatch::kArgumentBytes> arguments;
+    std::array<std::uint32_t, 3> base, groups;
+    bool beside;
+
+    explicit Told(const Part& part)
+        : pipeline(part.pipeline->pipeline),
+          arguments(part.dispatch->arguments),
+          base(part.base),
+          groups(part.groups),
+          beside(part.beside) {}
+    bool is(const Part& part) const {
+      return pipeline == part.pipeline->pipeline && arguments == part.dispatch->arguments &&
+             base == part.base && groups == part.groups && beside == part.beside;
+    }
+  };
+  VkCommandBuffer buffer = nullptr;
+  std::vector<Told> told;
+};
+
 struct Submission {
   std::span<const Part> parts;
   double seconds = 0;  // predicted
@@ -68,14 +92,14 @@ class VulkanDevice final : public Device {
   Status run(std::span<const Dispatch> work) override;
   bool lost() const override { return lost_; }
   std::uint64_t bytes() const override {
-    return pipelines_.size() * kPipelineBytes + buffers_.size() * kCommandBufferBytes;
+    return pipelines_.size() * kPipelineBytes + commands_.size() * kCommandBufferBytes;
   }
 
  private:
   Status check(const Dispatch& dispatch) const;
   Status cut(const Dispatch& dispatch);
-  Result<VkCommandBuffer> record(std::span<const Part> parts, std::size_t buffer);
-  Result<VkCommandBuffer> buffer(std::size_t index);
+  Result<VkCommandBuffer> record(std::span<const Part> parts, std::size_t index);
+  Result<Commands*> commands(std::size_t index);
   Status submit(Submission& submission, std::size_t buffer);
   Status wait(const Submission& submission, VulkanClock::time_point before);
   VkResult wait_for(std::uint64_t number, double seconds) const;
@@ -87,7 +111,7 @@ class VulkanDevice final : public Device {
   VkPipelineLayout layout_ = VK_NULL_HANDLE;
   VkCommandPool pool_ = VK_NULL_HANDLE;
   VkSemaphore done_ = VK_NULL_HANDLE;  // the number of the last submission that ended
-  std::vector<VkCommandBuffer> buffers_;
+  std::vector<Commands> commands_;     // by their place in a run
   std::unordered_map<const std::uint32_t*, Pipeline> pipelines_;  // by their program
   std::vector<Part> parts_;
   std::uint64_t submitted_ = 0;
@@ -233,8 +257,8 @@ Status VulkanDevice::run(std::span<const Dispatch> work) {
   return {};
 }
 
-Result<VkCommandBuffer> VulkanDevice::buffer(std::size_t index) {
-  if (index < buffers_.size()) return buffers_[index];
+Result<Commands*> VulkanDevice::commands(std::size_t index) {
+  if (index < commands_.size()) return &commands_[index];
   const VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
                                             .commandPool = pool_,
                                             .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
@@ -242,13 +266,18 @@ Result<VkCommandBuffer> VulkanDevice::buffer(std::size_t index) {
   VkCommandBuffer made = nullptr;
   if (const VkResult result = vulkan_->vkAllocateCommandBuffers(vulkan_->device, &info, &made))
     return fail(ErrorKind::kUnavailable, "{}", vulkan_result(result));
-  return buffers_.emplace_back(made);
+  return &commands_.emplace_back(Commands{.buffer = made, .told = {}});
 }
 
 Result<VkCommandBuffer> VulkanDevice::record(std::span<const Part> parts, std::size_t index) {
-  LATHE_TRY(const VkCommandBuffer commands, buffer(index));
-  const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-                                          .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT};
+  LATHE_TRY(Commands* const recorded, this->commands(index));
+  const VkCommandBuffer commands = recorded->buffer;
+  if (std::ranges::equal(recorded->told, parts, [](const Commands::Told& told, const Part& part) {
+        return told.is(part);
+      }))
+    return commands;
+  recorded->told.clear();
+  const VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
   if (const VkResult begun = vulkan_->vkBeginCommandBuffer(commands, &begin))
     return fail(ErrorKind::kUnavailable, "{}", vulkan_result(begun));
   const VkMemoryBarrier seen = {
@@ -278,6 +307,7 @@ Result<VkCommandBuffer> VulkanDevice::record(std::span<const Part> parts, std::s
                                 VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &read, 0, nullptr, 0, nullptr);
   if (const VkResult ended = vulkan_->vkEndCommandBuffer(commands))
     return fail(ErrorKind::kUnavailable, "{}", vulkan_result(ended));
+  for (const Part& part : parts) recorded->told.emplace_back(part);
   return commands;
 }
 
@@ -300,6 +330,7 @@ Status VulkanDevice::submit(Submission& submission, std::size_t index) {
   if (const VkResult result = vulkan_->vkQueueSubmit(vulkan_->queue, 1, &info, VK_NULL_HANDLE))
     return lose(submission, vulkan_result(result));
   submitted_ = submission.number;
+  if (options_.submitted) options_.submitted();
   return {};
 }
 

@@ -81,7 +81,9 @@ Engine::Engine(std::unique_ptr<Executor> executor, const Tokenizer& tokenizer,
                EngineOptions options)
     : executor_(std::move(executor)), tokenizer_(&tokenizer), options_(options) {}
 
-Engine::~Engine() = default;
+Engine::~Engine() {
+  executor_->leave_store();
+}
 
 Status check_context(const Blueprint& blueprint, std::size_t context) {
   if (context > blueprint.context) {

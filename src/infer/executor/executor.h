@@ -24,6 +24,7 @@ struct ExecutorOptions {
   // That sequences are given, as some models' angles differ by it; 0: as long as it was trained.
   std::size_t context = 0;
   bool keep_hidden = false;  // of all tokens of a step: Executor::hidden()
+  bool device = false;       // computes some of it, and what it loses is begun anew
 
   // Rows that one step can give.
   std::size_t step_outputs() const { return std::min(step_tokens, most_outputs); }
@@ -71,6 +72,8 @@ class Executor {
 
   // Whose blocks run() is given: before the first step, if ever.
   virtual void set_store(MemoryStore&) {}
+  // The store is going: there are no more steps.
+  virtual void leave_store() {}
   // What a step is computed on has been lost: what the last run() gave is nothing, and there will
   // be no more. It can only be opened anew.
   virtual Status lost() const { return {}; }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "infer/offload/device_chain.h"
+
 namespace lathe::infer {
 namespace {
 
@@ -18,62 +20,55 @@ std::chrono::seconds back_off(std::size_t losses) {
 
 }  // namespace
 
-// What one executor's memory is to the device.
+// One executor's memory, and what it wants computed.
 class DeviceMultiplier final : public Multiplier {
  public:
-  explicit DeviceMultiplier(Accelerator& accelerator) : accelerator_(accelerator) {}
+  explicit DeviceMultiplier(Accelerator& accelerator)
+      : accelerator_(accelerator),
+        chain_(memory_, accelerator.options_.trust,
+               {.ready = [this] { return ready(); },
+                .run = [this](std::span<const Dispatch> work) { return run(work); }}) {}
 
   Status see(std::span<std::byte> pages) override {
-    pages_.push_back(pages);
+    memory_.add(pages);
     return {};
   }
+  Status see_parts(std::span<std::byte> pages, std::size_t longest) override {
+    memory_.add_parts(pages, longest);
+    return {};
+  }
+  void forget_parts() override { memory_.forget_parts(); }
 
   bool multiply(std::span<const Product> products) override {
     double work = 0;
     for (const Product& product : products) work += work_of(product);
     if (work < accelerator_.options_.least_work) return false;
-    if (!share()) return false;
-    dispatches_.clear();
-    for (const Product& product : products) {
-      const ProductKernels* kernels = accelerator_.options_.trust.find(product.matrix->type->type);
-      if (kernels == nullptr || !append_product(product, *kernels, find_, dispatches_))
-        return false;
-    }
-    return accelerator_.run(*device_, dispatches_, products.size());
+    return chain_.begin() && chain_.multiply(products) && chain_.run();
   }
+  Chain& chain() override { return chain_; }
+  std::uint64_t bytes() const override { return chain_.bytes(); }
 
  private:
-  // All memory, once with each device that there is.
-  bool share() {
+  // Sees all memory, once with each device that there is.
+  bool ready() {
     std::shared_ptr<Device> device = accelerator_.ready();
     if (device == nullptr) return false;
-    if (device == device_) return sees_;
-    shared_.clear();
-    device_ = std::move(device);
-    sees_ = true;
-    for (const std::span<std::byte> pages : pages_) {
-      auto shared = device_->share(pages);
-      if (!shared) {
-        sees_ = false;
-        accelerator_.tell(shared.error().message);
-        break;
-      }
-      shared_.push_back(std::move(*shared));
-    }
+    if (device == memory_.device()) return sees_;
+    const Status seen = memory_.attach(std::move(device));
+    sees_ = seen.has_value();
+    if (!sees_) accelerator_.tell(seen.error().message);
     return sees_;
+  }
+  bool run(std::span<const Dispatch> work) {
+    double all = 0;
+    for (const Dispatch& dispatch : work) all += dispatch.work;
+    return all >= accelerator_.options_.least_work && accelerator_.run(*memory_.device(), work);
   }
 
   Accelerator& accelerator_;
-  std::vector<std::span<std::byte>> pages_;
-  std::shared_ptr<Device> device_;
-  std::vector<std::unique_ptr<SharedMemory>> shared_;  // goes before the device
-  bool sees_ = false;                                  // all of the memory
-  std::vector<Dispatch> dispatches_;
-  AddressOf find_ = [this](const void* at, std::size_t bytes) -> std::uint64_t {
-    for (const auto& shared : shared_)
-      if (const std::uint64_t address = shared->address(at, bytes)) return address;
-    return 0;
-  };
+  DeviceChain chain_;    // goes after …
+  DeviceMemory memory_;  // … what sees its memory
+  bool sees_ = false;    // all of it
 };
 
 Accelerator::Accelerator(std::unique_ptr<Device> device, AcceleratorOptions options)
@@ -90,7 +85,8 @@ Accelerator::State Accelerator::state() const {
   return {.facts = facts_,
           .lost = device_->lost(),
           .losses = losses_,
-          .products = products_,
+          .runs = runs_,
+          .dispatches = dispatches_,
           .bytes = device_->bytes()};
 }
 
@@ -112,7 +108,7 @@ void Accelerator::tell(const std::string& what) const {
   if (options_.tell) options_.tell(fmt::format("{}: {}", facts_.name, what));
 }
 
-bool Accelerator::run(Device& device, std::span<const Dispatch> work, std::size_t products) {
+bool Accelerator::run(Device& device, std::span<const Dispatch> work) {
   const std::lock_guard lock(mutex_);
   if (device.lost()) return false;
   if (const Status done = device.run(work); !done) {
@@ -120,7 +116,8 @@ bool Accelerator::run(Device& device, std::span<const Dispatch> work, std::size_
     tell(fmt::format("{}; the processor goes on", done.error().message));
     return false;
   }
-  products_ += products;
+  ++runs_;
+  dispatches_ += work.size();
   return true;
 }
 

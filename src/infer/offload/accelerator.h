@@ -12,6 +12,7 @@
 
 #include "infer/offload/products.h"
 #include "infer/offload/trust.h"
+#include "infer/tensor/chain.h"
 
 namespace lathe::infer {
 
@@ -40,8 +41,9 @@ class Accelerator {
     DeviceFacts facts;
     bool lost = false;
     std::size_t losses = 0;
-    std::uint64_t products = 0;  // that it computed
-    std::uint64_t bytes = 0;     // that it holds for itself
+    std::uint64_t runs = 0;        // times that it was given something
+    std::uint64_t dispatches = 0;  // of kernels, in all of these
+    std::uint64_t bytes = 0;       // that it holds for itself
   };
   State state() const;
 
@@ -50,14 +52,14 @@ class Accelerator {
   // Another one after each loss; nullptr: none, now.
   std::shared_ptr<Device> ready();
   void tell(const std::string& what) const;
-  bool run(Device& device, std::span<const Dispatch> work, std::size_t products);
+  bool run(Device& device, std::span<const Dispatch> work);
 
   mutable std::mutex mutex_;
   AcceleratorOptions options_;
   DeviceFacts facts_;
   std::shared_ptr<Device> device_;
   std::size_t losses_ = 0;
-  std::uint64_t products_ = 0;
+  std::uint64_t runs_ = 0, dispatches_ = 0;
   std::chrono::steady_clock::time_point again_ = {};  // not to be opened before
 };
 

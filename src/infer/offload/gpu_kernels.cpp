@@ -32,21 +32,53 @@ constexpr NamedType kTypes[] = {
 #undef INTEGER
 #undef FLOAT
 
+// What stands between products.
+struct NamedStep {
+  std::string_view name;
+  std::uint32_t lanes, argument_bytes;
+  const GpuKernel*& (*place)(StepKernels& kernels);
+};
+template <class T>
+constexpr std::uint32_t kBytesOf = static_cast<std::uint32_t>(sizeof(T));
+template <KvType kType>
+const GpuKernel*& heads_of(StepKernels& kernels) {
+  return kernels.heads[static_cast<std::size_t>(kType)];
+}
+template <KvType kType>
+const GpuKernel*& attend_of(StepKernels& kernels) {
+  return kernels.attend[static_cast<std::size_t>(kType)];
+}
+constexpr NamedStep kSteps[] = {
+    {"add_norm", 256, kBytesOf<gpu::AddNormGpuArgs>,
+     [](StepKernels& kernels) -> const GpuKernel*& { return kernels.add_norm; }},
+    {"activate", 256, kBytesOf<gpu::ActivateGpuArgs>,
+     [](StepKernels& kernels) -> const GpuKernel*& { return kernels.activate; }},
+    {"fold", 64, kBytesOf<gpu::FoldGpuArgs>,
+     [](StepKernels& kernels) -> const GpuKernel*& { return kernels.fold; }},
+    {"heads_f16", 64, kBytesOf<gpu::HeadsGpuArgs>, heads_of<KvType::kF16>},
+    {"heads_q8_0", 64, kBytesOf<gpu::HeadsGpuArgs>, heads_of<KvType::kQ8_0>},
+    {"attend_f16", 128, kBytesOf<gpu::AttendGpuArgs>, attend_of<KvType::kF16>},
+    {"attend_q8_0", 128, kBytesOf<gpu::AttendGpuArgs>, attend_of<KvType::kQ8_0>},
+};
+
 struct Kernels {
   std::vector<GpuKernel> all;
   std::vector<ProductKernels> products;
+  StepKernels steps;
 
   Kernels() {
-    const auto add = [this](std::string_view name) {
+    const auto add = [this](std::string_view name, std::uint32_t lanes = 256,
+                            std::uint32_t argument_bytes = kBytesOf<gpu::MatmulGpuArgs>) {
       all.push_back({.name = name,
-                     .lanes = 256,
-                     .argument_bytes = sizeof(gpu::MatmulGpuArgs),
+                     .lanes = lanes,
+                     .argument_bytes = argument_bytes,
                      .spirv = gpu_spirv(name)});
     };
     for (const NamedType& type : kTypes) {
       add(type.narrow);
       if (!type.wide.empty()) add(type.wide);
     }
+    for (const NamedStep& step : kSteps) add(step.name, step.lanes, step.argument_bytes);
     std::size_t next = 0;
     for (const NamedType& type : kTypes) {
       const GpuKernel* narrow = &all[next++];
@@ -55,6 +87,7 @@ struct Kernels {
                           .wide = type.wide.empty() ? narrow : &all[next++],
                           .integer = !type.wide.empty()});
     }
+    for (const NamedStep& step : kSteps) step.place(steps) = &all[next++];
   }
 };
 const Kernels& built() {
@@ -69,6 +102,16 @@ std::span<const GpuKernel> gpu_kernels() {
 }
 std::span<const ProductKernels> product_kernels() {
   return built().products;
+}
+const StepKernels& step_kernels() {
+  return built().steps;
+}
+
+std::vector<const GpuKernel*> StepKernels::all() const {
+  std::vector<const GpuKernel*> kernels = {add_norm, activate, fold};
+  for (std::size_t i = 0; i < kKvTypes; ++i)
+    if (heads[i] != nullptr) kernels.insert(kernels.end(), {heads[i], attend[i]});
+  return kernels;
 }
 
 }  // namespace lathe::infer

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "infer/device/device.h"
+#include "infer/kernels/kernels.h"
 #include "infer/quant/tensor_type.h"
 
 namespace lathe::infer {
@@ -21,5 +23,15 @@ struct ProductKernels {
 };
 inline constexpr std::size_t kNarrowTokens = 8;
 std::span<const ProductKernels> product_kernels();
+
+// The kernels of what stands between products. By the type of what is remembered: nullptr: the
+// processor computes it.
+struct StepKernels {
+  const GpuKernel *add_norm = nullptr, *activate = nullptr, *fold = nullptr;
+  const GpuKernel *heads[kKvTypes] = {}, *attend[kKvTypes] = {};
+
+  std::vector<const GpuKernel*> all() const;  // that there are
+};
+const StepKernels& step_kernels();
 
 }  // namespace lathe::infer

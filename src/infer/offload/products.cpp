@@ -32,7 +32,7 @@ double work_of(const Product& product) {
 }
 
 bool append_product(const Product& product, const ProductKernels& kernels, const AddressOf& find,
-                    std::vector<Dispatch>& to) {
+                    bool beside, std::vector<Dispatch>& to) {
   const PackedMatrix& matrix = *product.matrix;
   const std::size_t k = matrix.k, tokens = product.tokens, panels = matrix.panel_count();
   const bool narrow = kernels.integer && tokens <= kNarrowTokens;
@@ -79,7 +79,7 @@ bool append_product(const Product& product, const ProductKernels& kernels, const
     Dispatch dispatch =
         Dispatch::of(narrow ? *kernels.narrow : *kernels.wide, args,
                      count((some + together - 1) / together), count((tokens + tile - 1) / tile));
-    dispatch.beside = !to.empty();  // products never read what others write
+    dispatch.beside = beside || first != 0;
     dispatch.work = panel_work * static_cast<double>(some);
     to.push_back(dispatch);
   }

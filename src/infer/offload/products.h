@@ -17,8 +17,9 @@ using AddressOf = std::function<std::uint64_t(const void* at, std::size_t bytes)
 double work_of(const Product& product);
 
 // Appends what computes the product; in pieces of rows, none of which takes more than a moment or
-// 16 MiB of weights. false: not all of it is where the device sees it.
+// 16 MiB of weights. `beside`: it reads nothing of what stands before it. false: not all of it is
+// where the device sees it.
 bool append_product(const Product& product, const ProductKernels& kernels, const AddressOf& find,
-                    std::vector<Dispatch>& to);
+                    bool beside, std::vector<Dispatch>& to);
 
 }  // namespace lathe::infer

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "infer/offload/products.h"
+#include "infer/offload/trust_steps.h"
 
 namespace lathe::infer {
 namespace {
@@ -82,7 +83,7 @@ class Case {
         if (const std::uint64_t address = shared->address(at, bytes)) return address;
       return 0;
     };
-    if (!append_product(product, kernels, find, work))
+    if (!append_product(product, kernels, find, false, work))
       return fail(ErrorKind::kUnavailable, "the device does not see memory that it was shown");
     LATHE_TRY_STATUS(device.run(work));
     std::size_t differ = 0;
@@ -140,6 +141,28 @@ Result<Trust> check_trust(Device& device, const KernelTable& table, const TrustC
         break;
       }
     if (right) trust.products.push_back(&kernels);
+  }
+  for (const GpuKernel* kernel : step_kernels().all()) {
+    std::mt19937 random(1);
+    Compared all;
+    std::string why;
+    if (const Status ready = device.prepare(*kernel); !ready) {
+      if (device.lost()) return std::unexpected(ready.error());
+      why = ready.error().message;
+    }
+    for (std::size_t round = 0; round < cases.rounds && why.empty() && all.differ == 0; ++round) {
+      if (stop != nullptr && stop->raised()) return fail(ErrorKind::kCancelled, "stopped");
+      LATHE_TRY(const Compared compared, compare_step(device, *kernel, table, random));
+      all.values += compared.values;
+      all.differ += compared.differ;
+    }
+    trust.values += all.values;
+    if (all.differ != 0)
+      why = fmt::format("{} of {} values differ from {}'s", all.differ, all.values, table.name);
+    if (why.empty())
+      trust.steps.push_back(kernel);
+    else
+      trust.refused.push_back({std::string(kernel->name), std::move(why)});
   }
   return trust;
 }

@@ -14,6 +14,7 @@ namespace lathe::infer {
 
 struct Trust {
   std::vector<const ProductKernels*> products;  // that it computes right
+  std::vector<const GpuKernel*> steps;          // the same, of what stands between them
   struct Refusal {
     std::string kernel;
     std::string why;  // "3 of 1,024 values differ"

@@ -112,14 +112,4 @@ struct Product {
 // All of them in one go, shared out by panels.
 void multiply(ThreadTeam& team, std::span<const Product> products);
 
-// What may compute products in place of a team, to the same bits. The engine's thread only.
-class Multiplier {
- public:
-  virtual ~Multiplier() = default;
-  // Whole pages that products will read or write, which must outlive it.
-  virtual Status see(std::span<std::byte> pages) = 0;
-  // All of them; false: none is done, whatever was written, and the team has to.
-  virtual bool multiply(std::span<const Product> products) = 0;
-};
-
 }  // namespace lathe::infer

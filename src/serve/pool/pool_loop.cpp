@@ -127,7 +127,8 @@ std::uint64_t PoolLoop::worst_case_of(const ModelFront& front, const PoolOptions
 Result<infer::Footprint> PoolLoop::footprint_of(const ModelFront& front,
                                                 const PoolOptions& options) {
   const infer::Processor processor{&kernels_of(options), static_cast<std::size_t>(options.threads)};
-  const infer::ExecutorOptions executor = executor_options(front);
+  infer::ExecutorOptions executor = executor_options(front);
+  executor.device = options.multiplier && !front.linked();
   LATHE_TRY(const infer::ExecutorSizes sizes,
             infer::cpu_sizes(front.file(), front.blueprint(), processor, executor, front.context(),
                              front.part()));

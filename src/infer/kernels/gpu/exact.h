@@ -27,7 +27,8 @@ FN float div1(float a, float b) {
 // x / d for d ≥ 1 up to infinity. Vulkan says nothing of divisors above 2^126: large ones are
 // scaled down first, which is exact as long as the quotient is normal.
 FN float div_by_sum(float x, float d) {
-  if (d == float_of(0x7f800000u)) return float_of(bits_of(x) & 0x80000000u);
+  if (d == float_of(0x7f800000u))
+    return magnitude(x) < d ? float_of(bits_of(x) & 0x80000000u) : float_of(0x7fc00000u);
   bool large = d > 1.8446744e19f;  // 2^64
   float q = div1(x, large ? mul1(d, 5.421010862427522e-20f) : d);
   return large ? mul1(q, 5.421010862427522e-20f) : q;
@@ -63,6 +64,23 @@ FN float exp1(float x) {
   return x < -87.33654f ? 0.0f : (x > 88.37626f ? float_of(0x7f800000u) : y);
 }
 
+// kernels/elementwise.inl.
+FN float tanh1(float x) {
+  float square = mul1(x, x);
+  float series = fma1(square, -17.0f / 315.0f, 2.0f / 15.0f);
+  series = fma1(series, square, -1.0f / 3.0f);
+  series = fma1(mul1(series, square), x, x);
+  float e = exp1(mul1(-2.0f, magnitude(x)));
+  float far = div1(sub1(1.0f, e), add1(1.0f, e));
+  far = float_of((bits_of(far) & 0x7fffffffu) | (bits_of(x) & 0x80000000u));
+  return magnitude(x) < 0.2f ? series : far;
+}
+FN float silu1(float x) { return div_by_sum(x, add1(1.0f, exp1(-x))); }
+FN float gelu1(float x) {
+  float inner = mul1(1.59576912f, fma1(mul1(mul1(0.044715f, x), x), x, x));
+  return div_by_sum(x, add1(1.0f, exp1(-inner)));
+}
+
 FN float larger(float a, float b) { return b > a || a != a ? b : a; }
 
 // f16 → f32 by integers: no device rounds or flushes anything.
@@ -76,4 +94,14 @@ FN float half1(uint h) {
     value = bits_of(sub1(float_of(value + (1u << 23u)), float_of(113u << 23u)));
   }
   return float_of(value | sign);
+}
+
+// f32 → f16, to the nearest, ties to even (quant/half.cpp).
+FN uint half_of(float x) {
+  uint value = bits_of(x) & 0x7fffffffu;
+  if (value > 0x7f800000u) value = 0x7e00u | (value >> 13u & 0x3ffu);
+  else if (value >= 0x47800000u) value = 0x7c00u;
+  else if (value < 0x38800000u) value = bits_of(add1(float_of(value), 0.5f)) - 0x3f000000u;
+  else value = (value - (112u << 23u) + 0xfffu + (value >> 13u & 1u)) >> 13u;
+  return value | (bits_of(x) >> 16u & 0x8000u);
 }

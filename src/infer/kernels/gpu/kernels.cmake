@@ -11,3 +11,13 @@ foreach(type F32 F16 BF16)
   string(TOLOWER ${type} name)
   lathe_gpu_kernel(matmul_float_${name} FILE matmul_float.k DEFINES TYPE_${type})
 endforeach()
+
+# What stands between products; of what is remembered, for each type of it.
+lathe_gpu_kernel(add_norm FILE add_norm.k)
+lathe_gpu_kernel(activate FILE activate.k)
+lathe_gpu_kernel(fold FILE fold.k)
+foreach(type F16 Q8_0)
+  string(TOLOWER ${type} name)
+  lathe_gpu_kernel(heads_${name} FILE heads.k DEFINES KV_${type})
+  lathe_gpu_kernel(attend_${name} FILE attend.k DEFINES KV_${type})
+endforeach()

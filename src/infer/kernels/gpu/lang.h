@@ -6,6 +6,7 @@
 //
 //   KERNEL(name, Args, lanes) … END   one program; `lane` of its workgroup (group_x, group_y)
 //   A.field.v[i]                      element i of what an argument points to
+//   SHORTS(words).v[i]                the same memory, 16 bits at a time
 //   BARRIER                           all lanes of the workgroup have come here
 #include "infer/kernels/gpu/args.h"
 
@@ -21,6 +22,7 @@ layout(constant_id = 0) const int kFmaMode = 0;
 #define SHARED shared
 #define CONST const
 #define BARRIER barrier()
+#define SHORTS(words) Shorts(words)
 #define KERNEL(name, Args, lanes)                                                      \
   layout(push_constant, scalar) uniform Push { Args A; };                              \
   layout(local_size_x = lanes) in;                                                     \
@@ -74,6 +76,7 @@ float near_root(float a) { return sqrt(a); }
 #define SHARED static
 #define CONST constexpr
 #define BARRIER emulated_barrier()
+#define SHORTS(words) Shorts{reinterpret_cast<int16_t*>((words).v)}
 #define KERNEL(name, Args, lanes)                                                      \
   constexpr std::uint32_t kLanesOf_##name = lanes;                                     \
   void name([[maybe_unused]] const Args& A, [[maybe_unused]] uint lane,                \
