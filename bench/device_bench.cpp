@@ -81,7 +81,7 @@ Status measure(const Wish& wish) {
                           .context = kContext,
                           .type = TensorType::kQ8_0});
   LATHE_TRY(const Gguf file, Gguf::open(path));
-  ThreadTeam team(2);
+  ThreadTeam team(1);  // nobody has to be woken
   LATHE_TRY(const auto model,
             Model::load(file, team, {.kernels = &best_kernel_table(), .progress = {}}));
 

@@ -70,10 +70,12 @@ TEST(Trust, AlsoOnASoftwareDevice) {
   expect_all_trusted(**device);
 }
 
-// A device with a kernel that is wrong in one bit of one output.
+// A device with a kernel that is wrong in one bit of one output, which the pointer so far into its
+// arguments names.
 class WrongDevice final : public Device {
  public:
-  explicit WrongDevice(std::string kernel) : kernel_(std::move(kernel)) {}
+  WrongDevice(std::string kernel, std::size_t output)
+      : kernel_(std::move(kernel)), output_(output) {}
   const DeviceFacts& facts() const override { return right_.facts(); }
   Result<std::unique_ptr<SharedMemory>> share(std::span<std::byte> pages) override {
     return right_.share(pages);
@@ -82,9 +84,9 @@ class WrongDevice final : public Device {
   Status run(std::span<const Dispatch> work) override {
     LATHE_TRY_STATUS(right_.run(work));
     if (work.front().kernel->name != kernel_) return {};
-    gpu::MatmulGpuArgs args;
-    std::memcpy(&args, work.front().arguments.data(), sizeof args);
-    args.to.v[args.rows - 1] = std::bit_cast<float>(std::bit_cast<std::uint32_t>(args.to.v[0]) ^ 1);
+    gpu::Words to;
+    std::memcpy(&to, work.front().arguments.data() + output_, sizeof to);
+    to.v[0] ^= 1;
     return {};
   }
   bool lost() const override { return false; }
@@ -93,10 +95,11 @@ class WrongDevice final : public Device {
  private:
   EmulatedDevice right_;
   std::string kernel_;
+  std::size_t output_;
 };
 
 TEST(Trust, AKernelThatDiffersIsNotUsed) {
-  WrongDevice device("matmul_wide_q6_k");
+  WrongDevice device("matmul_wide_q6_k", offsetof(gpu::MatmulGpuArgs, to));
   const auto trust = check_trust(device, best_kernel_table(), {});
   ASSERT_TRUE(trust);
   ASSERT_EQ(trust->refused.size(), 1u);
@@ -328,6 +331,23 @@ TEST(Snapshots, AreReadByTheOther) {
     EXPECT_TRUE(bytes[0] == bytes[1]);
     for (const Outcome& outcome : got) EXPECT_TRUE(outcome.same_bits(got.front()));
   }
+}
+
+// What stands in for it is the processor, in the middle of each layer.
+TEST(Trust, AKernelBetweenProductsThatDiffersIsNotUsed) {
+  auto device = std::make_unique<WrongDevice>("heads_f16", offsetof(gpu::HeadsGpuArgs, q));
+  const auto trust = check_trust(*device, best_kernel_table(), {});
+  ASSERT_TRUE(trust);
+  ASSERT_EQ(trust->refused.size(), 1u);
+  EXPECT_EQ(trust->refused[0].kernel, "heads_f16");
+  EXPECT_EQ(trust->steps.size() + 1, step_kernels().all().size());
+  Loaded loaded("qwen3-q4_k_m");
+  const Answers want = answers(loaded, nullptr);
+  AcceleratorOptions options = trusting();
+  options.trust = *trust;
+  Accelerator accelerator(std::move(device), options);
+  expect_same(answers(loaded, &accelerator), want);
+  EXPECT_GT(accelerator.state().runs, want.steps);
 }
 
 // At kernels from the first to the last one of an answer: the processor goes on with the same bits,

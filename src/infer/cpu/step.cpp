@@ -2,6 +2,7 @@
 #include "infer/cpu/step.h"
 
 #include <algorithm>
+#include <array>
 
 namespace lathe::infer {
 
@@ -23,16 +24,17 @@ void Step::multiply_linears(std::size_t layer, const Activations& x,
 
 bool Step::record_linears(Chain& chain, std::size_t layer, const Activations& x,
                           std::span<const Linear> linears) const {
-  std::vector<Product> products;
-  for (const Linear& linear : linears) {
-    const PackedMatrix& matrix = model->layers()[layer].matrix[linear.slot];
-    products.push_back({.matrix = &matrix,
-                        .x = &x,
-                        .tokens = tokens.size(),
-                        .out = linear.out,
-                        .stride = matrix.all_rows()});
+  std::array<Product, 3> products;  // q, k, v are the most
+  LATHE_CHECK(linears.size() <= products.size());
+  for (std::size_t i = 0; i < linears.size(); ++i) {
+    const PackedMatrix& matrix = model->layers()[layer].matrix[linears[i].slot];
+    products[i] = {.matrix = &matrix,
+                   .x = &x,
+                   .tokens = tokens.size(),
+                   .out = linears[i].out,
+                   .stride = matrix.all_rows()};
   }
-  return chain.multiply(products);
+  return chain.multiply(std::span(products).first(linears.size()));
 }
 
 const std::uint64_t* Step::record_tables(Chain& chain, std::size_t group) {

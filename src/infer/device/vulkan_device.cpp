@@ -206,8 +206,12 @@ Status VulkanDevice::check(const Dispatch& dispatch) const {
 
 // Into as many parts as it takes for each to be short; workgroups depend on nothing of each other.
 Status VulkanDevice::cut(const Dispatch& dispatch) {
-  LATHE_TRY_STATUS(prepare(*dispatch.kernel));
-  Pipeline& pipeline = pipelines_.at(dispatch.kernel->spirv.data());
+  auto known = pipelines_.find(dispatch.kernel->spirv.data());
+  if (known == pipelines_.end()) {
+    LATHE_TRY_STATUS(prepare(*dispatch.kernel));
+    known = pipelines_.find(dispatch.kernel->spirv.data());
+  }
+  Pipeline& pipeline = known->second;
   const auto& groups = dispatch.groups;
   const double lanes = double(groups[0]) * groups[1] * groups[2] * dispatch.kernel->lanes;
   if (groups[0] == 0 || groups[1] == 0 || groups[2] == 0) return {};

@@ -16,6 +16,11 @@ constexpr std::size_t kTurnBytes = std::size_t{16} << 20;
 
 DeviceChain::DeviceChain(DeviceMemory& memory, const Trust& trust, Owner owner)
     : memory_(memory), trust_(trust), owner_(std::move(owner)) {
+  for (const ProductKernels* kernels : trust.products) {
+    const auto type = static_cast<std::size_t>(kernels->type);
+    products_.resize(std::max(products_.size(), type + 1));
+    products_[type] = kernels;
+  }
   places_.find = [this](const void* at, std::size_t bytes) { return memory_.address(at, bytes); };
   places_.constant = [this](Constant each) { return constant(each); };
 }
@@ -60,6 +65,11 @@ std::uint64_t DeviceChain::constant(Constant constant) {
   return memory_.address(kept, constant.size_bytes());
 }
 
+const ProductKernels* DeviceChain::kernels_of(const PackedMatrix& matrix) const {
+  const auto type = static_cast<std::size_t>(matrix.type->type);
+  return type < products_.size() ? products_[type] : nullptr;
+}
+
 bool DeviceChain::trusts(const GpuKernel* kernel) const {
   return kernel != nullptr && std::ranges::find(trust_.steps, kernel) != trust_.steps.end();
 }
@@ -67,7 +77,7 @@ bool DeviceChain::trusts(const GpuKernel* kernel) const {
 bool DeviceChain::multiply(std::span<const Product> products) {
   const std::size_t before = work_.size();
   for (const Product& product : products) {
-    const ProductKernels* kernels = trust_.find(product.matrix->type->type);
+    const ProductKernels* kernels = kernels_of(*product.matrix);
     const bool beside = work_.size() != before;
     if (kernels == nullptr || !append_product(product, *kernels, places_.find, beside, work_)) {
       work_.resize(before);

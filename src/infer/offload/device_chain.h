@@ -44,11 +44,13 @@ class DeviceChain final : public Chain {
   };
   void* take(Room& room, std::size_t bytes);
   std::uint64_t constant(Constant constant);
+  const ProductKernels* kernels_of(const PackedMatrix& matrix) const;
   bool trusts(const GpuKernel* kernel) const;
   bool append_turns(const AttendOp& op);
 
   DeviceMemory& memory_;
   const Trust& trust_;
+  std::vector<const ProductKernels*> products_;  // by type; nullptr: none that is trusted
   Owner owner_;
   Room staged_, kept_;
   std::unordered_map<const float*, const float*> constants_;  // where they were → where they are

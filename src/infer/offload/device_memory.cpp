@@ -13,9 +13,10 @@ constexpr std::size_t kPartBytes = std::size_t{32} << 20;
 }  // namespace
 
 void DeviceMemory::insert(Region region) {
-  const auto at = std::ranges::upper_bound(regions_, region.pages.data(), {},
-                                           [](const Region& each) { return each.pages.data(); });
-  regions_.insert(at, std::move(region));
+  const std::byte* const begin = region.pages.data();
+  const auto at = std::ranges::upper_bound(begins_, begin, std::less<>()) - begins_.begin();
+  regions_.insert(regions_.begin() + at, std::move(region));
+  begins_.insert(begins_.begin() + at, begin);
 }
 
 void DeviceMemory::add(std::span<std::byte> pages) {
@@ -37,10 +38,13 @@ void DeviceMemory::add_parts(std::span<std::byte> pages, std::size_t longest) {
 
 void DeviceMemory::forget_parts() {
   std::erase_if(regions_, &Region::parts);
+  begins_.clear();
+  for (const Region& region : regions_) begins_.push_back(region.pages.data());
 }
 
 Status DeviceMemory::share_whole(Region& region) {
   LATHE_TRY(auto shared, device_->share(region.pages));
+  region.whole = shared->address(region.pages.data(), region.pages.size());
   region.shared.push_back(std::move(shared));
   return {};
 }
@@ -49,6 +53,7 @@ Status DeviceMemory::attach(std::shared_ptr<Device> device) {
   for (Region& region : regions_) {
     const std::size_t pieces = region.shared.size();
     region.shared.clear();
+    region.whole = 0;
     if (region.parts()) region.shared.resize(pieces);
   }
   device_ = std::move(device);
@@ -59,13 +64,12 @@ Status DeviceMemory::attach(std::shared_ptr<Device> device) {
 
 std::uint64_t DeviceMemory::address(const void* at, std::size_t bytes) {
   const auto* begin = static_cast<const std::byte*>(at);
-  auto found = std::ranges::upper_bound(regions_, begin, std::less<>(), [](const Region& each) {
-    return static_cast<const std::byte*>(each.pages.data());
-  });
-  if (found == regions_.begin() || device_ == nullptr) return 0;
-  Region& region = *std::prev(found);
+  const auto found = std::ranges::upper_bound(begins_, begin, std::less<>());
+  if (found == begins_.begin() || device_ == nullptr) return 0;
+  Region& region = regions_[static_cast<std::size_t>(found - begins_.begin()) - 1];
   const auto offset = static_cast<std::size_t>(begin - region.pages.data());
-  if (offset >= region.pages.size()) return 0;
+  if (offset >= region.pages.size() || bytes > region.pages.size() - offset) return 0;
+  if (region.whole != 0) return region.whole + offset;
   const std::size_t piece = region.parts() ? offset / region.piece : 0;
   if (piece >= region.shared.size()) return 0;
   if (region.shared[piece] == nullptr) {

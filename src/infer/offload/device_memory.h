@@ -32,13 +32,15 @@ class DeviceMemory {
     std::span<std::byte> pages;
     std::size_t piece = 0, overlap = 0;                 // piece == 0: one, all of it
     std::vector<std::unique_ptr<SharedMemory>> shared;  // by piece
+    std::uint64_t whole = 0;  // its address, where the device sees it as one stretch
     bool parts() const { return piece != 0; }
   };
   void insert(Region region);
   Status share_whole(Region& region);
 
-  std::shared_ptr<Device> device_;  // goes after what it shares
-  std::vector<Region> regions_;     // by address
+  std::shared_ptr<Device> device_;        // goes after what it shares
+  std::vector<Region> regions_;           // by address
+  std::vector<const std::byte*> begins_;  // of these: what a search goes over
 };
 
 }  // namespace lathe::infer
