@@ -8,17 +8,23 @@ if(LATHE_GLSLC AND LATHE_VULKAN_HEADERS)
 endif()
 set(LATHE_GPU_DIR ${PROJECT_BINARY_DIR}/gpu)
 
-# lathe_gpu_kernel(<name> FILE <k> [DEFINES <definitions…>]): gpu_spirv("<name>") is the program of src/infer/kernels/gpu/<k>.
+# lathe_gpu_kernel(<name> FILE <k> [DEFINES <definitions…>]): gpu_spirv("<name>") is the program of src/infer/kernels/gpu/<k>, and
+# "<name>_by_doubles" the one for devices whose fma rounds twice.
 function(lathe_gpu_kernel name)
   cmake_parse_arguments(ARG "" "FILE" "DEFINES" ${ARGN})
-  if(NOT LATHE_VULKAN)
-    return()
+  if(LATHE_VULKAN)
+    lathe_gpu_program(${name} ${ARG_FILE} "${ARG_DEFINES}")
+    lathe_gpu_program(${name}_by_doubles ${ARG_FILE} "${ARG_DEFINES};FMA_BY_DOUBLES")
   endif()
-  set(source ${PROJECT_SOURCE_DIR}/src/infer/kernels/gpu/${ARG_FILE})
+endfunction()
+
+function(lathe_gpu_program name file defines)
+  set(source ${PROJECT_SOURCE_DIR}/src/infer/kernels/gpu/${file})
   set(program ${LATHE_GPU_DIR}/${name}.spv)
-  list(TRANSFORM ARG_DEFINES PREPEND -D)
+  list(REMOVE_ITEM defines "")
+  list(TRANSFORM defines PREPEND -D)
   add_custom_command(OUTPUT ${program} DEPENDS ${source} DEPFILE ${program}.d
-    COMMAND ${LATHE_GLSLC} -std=450core -x glsl -fshader-stage=comp --target-env=vulkan1.3 -O -DLATHE_GLSL ${ARG_DEFINES}
+    COMMAND ${LATHE_GLSLC} -std=450core -x glsl -fshader-stage=comp --target-env=vulkan1.3 -O -DLATHE_GLSL ${defines}
       -I${PROJECT_SOURCE_DIR}/src -MD -MF ${program}.d -MT ${program} -o ${program} ${source}
     COMMENT "SPIR-V of ${name}" VERBATIM)
   set_property(GLOBAL APPEND PROPERTY LATHE_GPU_KERNELS ${name})

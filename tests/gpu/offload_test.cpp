@@ -50,6 +50,7 @@ TEST(Kernels, AllAreEmulated) {
     EXPECT_EQ(emulated->lanes, kernel.lanes);
     EXPECT_EQ(emulated->argument_bytes, kernel.argument_bytes);
     EXPECT_EQ(kernel.spirv.empty(), gpu_spirv_names().empty()) << kernel.name;
+    EXPECT_EQ(kernel.spirv_by_doubles.empty(), gpu_spirv_names().empty()) << kernel.name;
   }
 }
 

@@ -17,8 +17,10 @@ std::string trust_key(const infer::DeviceFacts& facts, const infer::KernelTable&
   std::string all =
       fmt::format("{} {} {} {}", facts.id, kNumerics, program_version(), kernels.name);
   for (const infer::GpuKernel& kernel : infer::gpu_kernels()) {
-    const auto bytes = std::as_bytes(kernel.spirv);
-    all += sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    for (const auto program : {kernel.spirv, kernel.spirv_by_doubles}) {
+      const auto bytes = std::as_bytes(program);
+      all += sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    }
   }
   return sha256_hex(all).substr(0, 32);
 }

@@ -24,6 +24,8 @@ struct GpuKernel {
   std::uint32_t lanes = 0;           // of a workgroup
   std::uint32_t argument_bytes = 0;  // at most Dispatch::kArgumentBytes
   std::span<const std::uint32_t> spirv;
+  // The same for devices whose fma rounds twice; empty: it has no fma.
+  std::span<const std::uint32_t> spirv_by_doubles = {};
 };
 
 enum class DeviceKind : std::uint8_t { kIntegrated, kDiscrete, kSoftware, kOther };

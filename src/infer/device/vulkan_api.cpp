@@ -138,7 +138,7 @@ Result<std::shared_ptr<VulkanHandle>> VulkanHandle::open(std::shared_ptr<VulkanI
   instance->vkGetPhysicalDeviceFeatures2(physical.handle, &there.core);
 #define LATHE_VULKAN_WANT(part, name) wanted.part.name = there.part.name;
   LATHE_VULKAN_FEATURES(LATHE_VULKAN_WANT)
-  // What makes up for an fma that rounds twice is part of every program that has an fma.
+  // For programs that make up for an fma that rounds twice.
   LATHE_VULKAN_WANT(core.features, shaderFloat64)
 #undef LATHE_VULKAN_WANT
   const float priority = 1;

@@ -96,6 +96,7 @@ class VulkanDevice final : public Device {
   }
 
  private:
+  std::span<const std::uint32_t> program_of(const GpuKernel& kernel) const;
   Status check(const Dispatch& dispatch) const;
   Status cut(const Dispatch& dispatch);
   Result<VkCommandBuffer> record(std::span<const Part> parts, std::size_t index);
@@ -153,36 +154,35 @@ VulkanDevice::~VulkanDevice() {
   if (layout_) vulkan_->vkDestroyPipelineLayout(device, layout_, nullptr);
 }
 
+// The software device's fma rounds twice.
+std::span<const std::uint32_t> VulkanDevice::program_of(const GpuKernel& kernel) const {
+  const bool doubles = facts().kind == DeviceKind::kSoftware && !kernel.spirv_by_doubles.empty();
+  return doubles ? kernel.spirv_by_doubles : kernel.spirv;
+}
+
 Status VulkanDevice::prepare(const GpuKernel& kernel) {
-  if (kernel.spirv.empty())
+  const std::span<const std::uint32_t> program = program_of(kernel);
+  if (program.empty())
     return invalid("{}: this build has no program of it for Vulkan", kernel.name);
-  if (pipelines_.contains(kernel.spirv.data())) return {};
+  if (pipelines_.contains(program.data())) return {};
   if (lost_) return fail(ErrorKind::kUnavailable, "{} is lost", facts().name);
   if (kernel.lanes > vulkan_->physical.max_lanes)
     return invalid("{} needs {} lanes, {} has {}", kernel.name, kernel.lanes, facts().name,
                    vulkan_->physical.max_lanes);
   const VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                         .codeSize = kernel.spirv.size_bytes(),
-                                         .pCode = kernel.spirv.data()};
+                                         .codeSize = program.size_bytes(),
+                                         .pCode = program.data()};
   VkShaderModule module = VK_NULL_HANDLE;
   VkResult made = vulkan_->vkCreateShaderModule(vulkan_->device, &code, nullptr, &module);
   Pipeline pipeline = {.rate = pace_.start_rate};
   if (!made) {
-    // kFmaMode of lang.h: the software device's fma rounds twice.
-    const std::int32_t fma_mode = facts().kind == DeviceKind::kSoftware ? 1 : 0;
-    const VkSpecializationMapEntry entry = {.constantID = 0, .size = sizeof(fma_mode)};
-    const VkSpecializationInfo constants = {.mapEntryCount = 1,
-                                            .pMapEntries = &entry,
-                                            .dataSize = sizeof(fma_mode),
-                                            .pData = &fma_mode};
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .flags = VK_PIPELINE_CREATE_DISPATCH_BASE_BIT,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                   .module = module,
-                  .pName = "main",
-                  .pSpecializationInfo = &constants},
+                  .pName = "main"},
         .layout = layout_};
     made = vulkan_->vkCreateComputePipelines(vulkan_->device, VK_NULL_HANDLE, 1, &info, nullptr,
                                              &pipeline.pipeline);
@@ -190,7 +190,7 @@ Status VulkanDevice::prepare(const GpuKernel& kernel) {
   }
   if (made)
     return invalid("{} does not take {} ({})", facts().name, kernel.name, vulkan_result(made));
-  pipelines_.emplace(kernel.spirv.data(), pipeline);
+  pipelines_.emplace(program.data(), pipeline);
   return {};
 }
 
@@ -206,10 +206,11 @@ Status VulkanDevice::check(const Dispatch& dispatch) const {
 
 // Into as many parts as it takes for each to be short; workgroups depend on nothing of each other.
 Status VulkanDevice::cut(const Dispatch& dispatch) {
-  auto known = pipelines_.find(dispatch.kernel->spirv.data());
+  const auto* const program = program_of(*dispatch.kernel).data();
+  auto known = pipelines_.find(program);
   if (known == pipelines_.end()) {
     LATHE_TRY_STATUS(prepare(*dispatch.kernel));
-    known = pipelines_.find(dispatch.kernel->spirv.data());
+    known = pipelines_.find(program);
   }
   Pipeline& pipeline = known->second;
   const auto& groups = dispatch.groups;

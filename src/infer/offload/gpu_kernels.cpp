@@ -72,7 +72,8 @@ struct Kernels {
       all.push_back({.name = name,
                      .lanes = lanes,
                      .argument_bytes = argument_bytes,
-                     .spirv = gpu_spirv(name)});
+                     .spirv = gpu_spirv(name),
+                     .spirv_by_doubles = gpu_spirv(std::string(name) + kByDoubles)});
     };
     for (const NamedType& type : kTypes) {
       add(type.narrow);

@@ -15,9 +15,6 @@
 // Rounding to the nearest, ties to even; zeros' signs, infinities and NaNs as IEEE 754 has them.
 spirv_execution_mode(extensions = ["SPV_KHR_float_controls"], capabilities = [4467], 4462, 32);
 spirv_execution_mode(extensions = ["SPV_KHR_float_controls"], capabilities = [4466], 4461, 32);
-// 0: the device's fma rounds once. 1: it does not, and double precision makes up for it.
-layout(constant_id = 0) const int kFmaMode = 0;
-
 #define FN
 #define SHARED shared
 #define CONST const
@@ -42,9 +39,10 @@ int signed_dot(uint a, uint b, spirv_literal int format);
 // c + the products of four signed bytes.
 int dot4(uint a, uint b, int c) { return signed_dot(a, b, 0) + c; }
 
-// Rounded once: the product of two f32 is exact in double precision; the sum is rounded to odd
-// there, after which rounding to f32 gives what rounding the exact sum would have.
-float fma_by_doubles(float a, float b, float c) {
+#ifdef FMA_BY_DOUBLES
+// For devices whose fma rounds twice: the product of two f32 is exact in double precision; the sum
+// is rounded to odd there, after which rounding to f32 gives what rounding the exact sum would have.
+float fma1(float a, float b, float c) {
   precise double product = double(a) * double(b);
   precise double sum = product + double(c);
   precise double part = sum - product;
@@ -58,11 +56,12 @@ float fma_by_doubles(float a, float b, float c) {
   }
   return float(sum);
 }
+#else
 float fma1(float a, float b, float c) {
-  if (kFmaMode == 1) return fma_by_doubles(a, b, c);
   precise float r = fma(a, b, c);
   return r;
 }
+#endif
 float mul1(float a, float b) { precise float r = a * b; return r; }
 float add1(float a, float b) { precise float r = a + b; return r; }
 float sub1(float a, float b) { precise float r = a - b; return r; }
