@@ -35,9 +35,8 @@ Claim claim_of(const GenerationRequest& request, std::size_t limit, const Execut
 }
 
 Claim claim_of(std::size_t tokens, const ExecutorOptions& options) {
-  return {.prompt = tokens,
-          .positions = tokens,
-          .prompt_step = std::min(tokens, options.step_tokens)};
+  return {
+      .prompt = tokens, .positions = tokens, .prompt_step = std::min(tokens, options.step_tokens)};
 }
 
 struct Engine::Sequence {
