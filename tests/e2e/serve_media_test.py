@@ -10,9 +10,9 @@ import threading
 import unittest
 import urllib.request
 
+import local_model_test
 from cli_test import LATHE, SOURCE
 from index_test import pdf
-from local_model_test import LocalChat
 from pictures_test import png
 from serve_test import Server
 
@@ -195,7 +195,7 @@ class ServeMedia(Server):
                        check=True)
         shutil.copy(MEDIA / "img_97x61.png", self.dir / "photo.png")
         shutil.copy(MEDIA / "s3.wav", self.dir)
-        chat = LocalChat()
+        chat = local_model_test.LocalChat()
         chat.dir, chat.journal, chat.addCleanup = self.dir, self.journal, self.addCleanup
         chat.start("--server", self.url, "--max-tokens", "2", model="gemma3.llm")
         chat.say("/file photo.png", r"photo\.png: a picture \(image/png\), with your next message")
