@@ -57,7 +57,7 @@ std::span<const ApiEndpoint> api_endpoints() {
       {"GET", "/status",
        "models, states and bytes, as `lathe ps` shows them; `devices`: limit and what is booked of "
        "each device's memory, and of each model what it has where (`cpu`: the memory of the "
-       "machine)",
+       "machine); `interactive` and `interactive_total`: requests of people, now and so far",
        status},
       {"GET", "/health", kProbes, health},
       {"GET", "/version", kProbes, version},
