@@ -8,14 +8,9 @@
 namespace lathe::infer {
 namespace {
 
-// After so many losses it is left alone: something is wrong with it.
-constexpr std::size_t kMostLosses = 3;
-
-// How long after a loss it is tried again: 1 s, 10 s, 100 s.
+// How long after a loss it is tried again: 1 s, 10 s, then 100 s.
 std::chrono::seconds back_off(std::size_t losses) {
-  std::chrono::seconds wait{1};
-  for (std::size_t i = 1; i < losses; ++i) wait *= 10;
-  return wait;
+  return std::chrono::seconds(losses <= 1 ? 1 : losses == 2 ? 10 : 100);
 }
 
 }  // namespace
@@ -93,7 +88,7 @@ Accelerator::State Accelerator::state() const {
 std::shared_ptr<Device> Accelerator::ready() {
   const std::lock_guard lock(mutex_);
   if (!device_->lost()) return device_;
-  if (losses_ >= kMostLosses || options_.now() < again_) return nullptr;
+  if (losses_ >= options_.most_losses || options_.now() < again_) return nullptr;
   auto opened = options_.open();
   if (!opened) {
     again_ = options_.now() + back_off(++losses_);

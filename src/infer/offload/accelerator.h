@@ -23,6 +23,8 @@ struct AcceleratorOptions {
   Trust trust;
   // A submission with fewer multiplications costs more than it saves.
   double least_work = 4e6;
+  // After so many losses it is left alone: something is wrong with it.
+  std::size_t most_losses = 3;
   std::function<std::chrono::steady_clock::time_point()> now = std::chrono::steady_clock::now;
   std::function<void(const std::string&)> tell;  // what happened to it; may be empty
 };
