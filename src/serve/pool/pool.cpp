@@ -291,16 +291,12 @@ Result<std::shared_ptr<const ModelFront>> Pool::front(const std::string& model) 
 }
 
 Pool::Room Pool::room_of(const std::string& model) {
-  Room room{.takes = 0, .has = options_.memory};
   const CatalogModel* found = catalog().find_adapted(model).model;
-  if (found == nullptr) return room;
-  if (found->program) {
-    room.takes = found->program->memory;
-  } else if (const auto known = front(model)) {
-    if (const auto bytes = PoolLoop::footprint_of(**known, options_))
-      room.takes = (bytes->weights + bytes->scratch).total();
-  }
-  return room;
+  if (found != nullptr && found->program) return {found->program->memory, options_.memory};
+  const auto known = front(model);
+  const auto bytes = known ? PoolLoop::footprint_of(**known, options_)
+                           : Result<infer::Footprint>(std::unexpected(known.error()));
+  return {bytes ? (bytes->weights + bytes->scratch).total() : 0, options_.memory};
 }
 
 // Under fronts_mutex_.
