@@ -59,6 +59,18 @@ class FleetDatabase : public ::testing::Test {
     return bytes;
   }
 
+  // Unit "u" of run "r", which the node "laptop" may take.
+  static UnitSpec add_unit(LeaseStore& store) {
+    NodeRow row;
+    row.id = "laptop";
+    EXPECT_TRUE(store.put_node(row));
+    UnitSpec unit;
+    unit.id = "u";
+    unit.home = row.id;
+    EXPECT_TRUE(store.add_units("r", std::vector{unit}));
+    return unit;
+  }
+
   std::string address_;
   std::shared_ptr<PgConnection> desk_;
   const StopFlag never_;
@@ -119,13 +131,7 @@ TEST_F(FleetDatabase, ANodeMayCallItsFunctionsAndNothingElse) {
 // Whatever a node writes, all others can go on reading.
 TEST_F(FleetDatabase, WhatANodeWritesIsShortAndHarmsNobody) {
   const auto store = open_postgres_leases(address_).value();
-  NodeRow row;
-  row.id = "laptop";
-  ASSERT_TRUE(store->put_node(row));
-  UnitSpec unit;
-  unit.id = "u";
-  unit.home = "laptop";
-  ASSERT_TRUE(store->add_units("r", std::vector{unit}));
+  add_unit(*store);
   const Grant lease = store->lease({.node = "laptop"}).value().value();
   UnitResult result;
   result.body = std::string(100'000, 'x');
@@ -624,13 +630,7 @@ TEST_F(FleetDatabase, WhoWaitsForAnEndIsWokenByIt) {
   const auto waits = open_postgres_leases(address_).value();
   const auto idle = open_postgres_leases(address_).value();
   const auto node = open_postgres_leases(address_).value();
-  NodeRow row;
-  row.id = "laptop";
-  ASSERT_TRUE(node->put_node(row));
-  UnitSpec unit;
-  unit.id = "u";
-  unit.home = "laptop";
-  ASSERT_TRUE(node->add_units("r", std::vector{unit}));
+  UnitSpec unit = add_unit(*node);
   const auto lease = node->lease({.node = "laptop"}).value();
   ASSERT_TRUE(lease);
   ASSERT_FALSE(waits->wait_for_end(Milliseconds(0)).value()) << "from now on it listens";

@@ -154,6 +154,11 @@ class People(Server):
             json.dumps({"turns": turns, "title": "x" * 201}): "title", json.dumps({"turns": turns, "settings": 1}): "settings",
         }.items():
             self.assertIn(words, json.dumps(ask(anna, "POST", "", json.loads(body), code=400)), body)
+        # As deep as a request may be: what was taken comes back.
+        deep = json.loads('{"a":' * 120 + "1" + "}" * 120)
+        nested = ask(anna, "POST", "", {"turns": [{"role": "user", "text": "deep", "more": deep}]})
+        self.assertEqual(ask(anna, "GET", "/" + nested["id"])["turns"][0]["more"], deep)
+        ask(anna, "DELETE", "/" + nested["id"])
         ask(anna, "GET", "?serch=x", code=400)
         ask(anna, "GET", "?search=%zz", code=400)
         ask(anna, "POST", "", {"turns": turns}, code=403, change=False)

@@ -50,14 +50,12 @@ class Bench {
     // Fisher and Yates: what drifts while it is measured meets every figure alike.
     for (std::size_t i = tasks_.size(); i > 1; --i)
       std::swap(tasks_[i - 1], tasks_[random_at(plan_.seed, 0, i) % i]);
-    for (const Task& task : tasks_) {
-      const Status status = task();
-      if (status) continue;
-      if (status.error().kind != ErrorKind::kCancelled) return std::unexpected(status.error());
-      std::erase_if(rows_, [](const Row& row) { return row.row.samples.size() < row.wanted; });
-      if (rows_.empty()) return std::unexpected(status.error());
-      break;
-    }
+    Status status;
+    for (std::size_t i = 0; i < tasks_.size() && status; ++i) status = tasks_[i]();
+    if (!status && status.error().kind != ErrorKind::kCancelled)
+      return std::unexpected(status.error());
+    std::erase_if(rows_, [](const Row& row) { return row.row.samples.size() < row.wanted; });
+    if (!status && rows_.empty()) return std::unexpected(status.error());
     std::vector<BenchRow> rows;
     for (Row& row : rows_) rows.push_back(std::move(row.row));
     return rows;
@@ -110,8 +108,9 @@ class Bench {
 
   std::size_t repeat() const { return static_cast<std::size_t>(plan_.repeat); }
   // A row that tasks fill; what add() wants.
-  std::size_t row(std::string what, std::size_t size, std::string unit) {
-    rows_.push_back({{std::move(what), size, std::move(unit), {}}, repeat()});
+  std::size_t row(std::string what, std::size_t size, std::string unit, std::size_t wanted = 0) {
+    rows_.push_back(
+        {{std::move(what), size, std::move(unit), {}}, wanted == 0 ? repeat() : wanted});
     return rows_.size() - 1;
   }
   void add(std::size_t index, double sample) {
@@ -148,7 +147,7 @@ class Bench {
 
   Status look_at_rest() {
     if (!joules()) return {};
-    rows_.push_back({{"at rest", 1, "W", {}}, 1});
+    const std::size_t watts = row("at rest", 1, "W", 1);
     const double start = now();
     const auto before = joules();
     while (now() - start < static_cast<double>(plan_.rest.count()) / 1e3) {
@@ -156,9 +155,9 @@ class Bench {
       std::this_thread::sleep_for(Milliseconds(20));
     }
     const auto after = joules();
-    if (!before || !after) return fail(ErrorKind::kUnavailable, "energy can no longer be read");
+    if (!before || !after) return {};
     rest_watts_ = (*after - *before) / (now() - start);
-    add(0, *rest_watts_);
+    add(watts, *rest_watts_);
     return {};
   }
 
@@ -171,15 +170,14 @@ class Bench {
     const std::size_t all = row(of + ", energy", size, "J/tok");
     return Energy{all, row(of + ", energy above rest", size, "J/tok")};
   }
-  Status add_energy(const std::optional<Energy>& rows, const std::optional<double>& before,
-                    double start, std::size_t tokens) {
-    if (!rows) return {};
+  // Where it can no longer be read the rows stay incomplete, and are left out.
+  void add_energy(const std::optional<Energy>& rows, const std::optional<double>& before,
+                  double start, std::size_t tokens) {
     const auto after = joules();
-    if (!before || !after) return fail(ErrorKind::kUnavailable, "energy can no longer be read");
+    if (!rows || !before || !after) return;
     const double taken = *after - *before, seconds = now() - start;
     add(rows->all, taken / static_cast<double>(tokens));
     add(rows->above, (taken - *rest_watts_ * seconds) / static_cast<double>(tokens));
-    return {};
   }
 
   void plan_prefill() {
@@ -191,7 +189,8 @@ class Bench {
         const double start = now();
         LATHE_TRY(const Timeline timeline, time(*engine, {text(size)}, 1));
         add(rates, static_cast<double>(size) / timeline.first());
-        return add_energy(energy, before, start, size);
+        add_energy(energy, before, start, size);
+        return {};
       });
     }
   }
@@ -226,7 +225,7 @@ class Bench {
       const auto taken = joules();
       const double start = now();
       LATHE_TRY(const Timeline timeline, time(*engine, {text(4)}, plan_.answer));
-      LATHE_TRY_STATUS(add_energy(energy, taken, start, plan_.answer));
+      add_energy(energy, taken, start, plan_.answer);
       const double given = (before + plain_reads()) / 2;
       const double rate =
           static_cast<double>(plan_.answer - 1) / (timeline.last() - timeline.first());

@@ -15,11 +15,9 @@ using serve::ApiResult;
 using serve::or_api_error;
 
 constexpr std::int64_t kMostChats = 200, kChatsListed = 50, kMostChatNumber = std::int64_t{1} << 53;
+// As deep as a request may be, and the object around it.
+constexpr JsonLimits kWritten{.max_depth = 129};
 constexpr std::size_t kMostTurns = 10'000, kMostChatTitle = 200, kChatTitle = 80;
-
-std::string chat_key(const serve::Call& call) {
-  return call.key ? call.key->name : "";
-}
 
 Json chat_row_json(const books::ChatRow& row) {
   return {{"id", row.id},
@@ -65,7 +63,6 @@ ApiResult<books::ChatText> read_chat(serve::Fields& body) {
 
 template <class Answer>
 serve::Handled ServedChats::with(const Answer& answer) {
-  const std::lock_guard lock(mutex_);
   if (!chats_) {
     LATHE_TRY(books::Chats opened, or_api_error(books::Chats::open(app_.journal_dir)));
     chats_.emplace(std::move(opened));
@@ -75,15 +72,14 @@ serve::Handled ServedChats::with(const Answer& answer) {
   return answer(*chats_);
 }
 
-serve::Handled ServedChats::list(const serve::Call& call) {
+serve::Handled ServedChats::list(const serve::RunCall& call) {
   constexpr std::string_view kKnown[] = {"search", "from", "limit"};
-  LATHE_TRY(const serve::Query query, serve::Query::parse(call.exchange->request().query, kKnown));
+  LATHE_TRY(const serve::Query query, serve::Query::parse(call.request().query, kKnown));
   LATHE_TRY(const auto from, query.whole("from", 0, kMostChatNumber));
   LATHE_TRY(const auto limit, query.whole("limit", 1, kMostChats));
   return with([&](books::Chats& chats) -> serve::Handled {
     const std::int64_t first = from.value_or(0), most = limit.value_or(kChatsListed);
-    LATHE_TRY(auto rows,
-              or_api_error(chats.list(chat_key(call), query.text("search"), first, most + 1)));
+    LATHE_TRY(auto rows, or_api_error(chats.list(call.key, query.text("search"), first, most + 1)));
     const bool more = rows.size() > static_cast<std::size_t>(most);
     if (more) rows.pop_back();
     Json data = Json::array();
@@ -100,35 +96,35 @@ serve::Handled ServedChats::list(const serve::Call& call) {
   });
 }
 
-serve::Handled ServedChats::show(const serve::Call& call) {
+serve::Handled ServedChats::show(const serve::RunCall& call) {
   return with([&](const books::Chats& chats) -> serve::Handled {
-    LATHE_TRY(const auto chat, or_api_error(chats.get(chat_key(call), call.names.front())));
+    LATHE_TRY(const auto chat, or_api_error(chats.get(call.key, call.names.front())));
     Json body = chat_row_json(chat.first);
-    LATHE_TRY(const Json written, or_api_error(parse_json(chat.second)));
+    LATHE_TRY(const Json written, or_api_error(parse_json(chat.second, kWritten)));
     body["turns"] = json_at(written, "turns");
     body["settings"] = json_at(written, "settings");
     return serve::json_reply(body);
   });
 }
 
-serve::Handled ServedChats::add(const serve::Call& call) {
+serve::Handled ServedChats::add(const serve::RunCall& call) {
   serve::Fields body(call.body);
   LATHE_TRY(const books::ChatText chat, read_chat(body));
   return with([&](books::Chats& chats) -> serve::Handled {
     LATHE_TRY(const std::string id,
-              or_api_error(chats.add(chat_key(call), chat, system_clock().unix_ms())));
+              or_api_error(chats.add(call.key, chat, system_clock().unix_ms())));
     return serve::json_reply({{"id", id}, {"revision", 1}});
   });
 }
 
-serve::Handled ServedChats::change(const serve::Call& call) {
+serve::Handled ServedChats::change(const serve::RunCall& call) {
   serve::Fields body(call.body);
   const std::int64_t seen = body.whole("seen", 1, kMostChatNumber).value_or(0);
   LATHE_TRY(const books::ChatText chat, read_chat(body));
   return with([&](books::Chats& chats) -> serve::Handled {
     const std::string& id = call.names.front();
     LATHE_TRY(const auto revision,
-              or_api_error(chats.change(chat_key(call), id, seen, chat, system_clock().unix_ms())));
+              or_api_error(chats.change(call.key, id, seen, chat, system_clock().unix_ms())));
     if (!revision)
       return std::unexpected(ApiError{409,
                                       "this chat was gone on with elsewhere since it was looked "
@@ -138,10 +134,10 @@ serve::Handled ServedChats::change(const serve::Call& call) {
   });
 }
 
-serve::Handled ServedChats::forget(const serve::Call& call) {
+serve::Handled ServedChats::forget(const serve::RunCall& call) {
   return with([&](books::Chats& chats) -> serve::Handled {
     const std::string& id = call.names.front();
-    if (auto done = chats.forget(chat_key(call), id); !done)
+    if (auto done = chats.forget(call.key, id); !done)
       return std::unexpected(serve::api_error(done.error()));
     return serve::json_reply({{"id", id}, {"forgotten", true}});
   });

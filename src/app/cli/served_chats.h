@@ -2,25 +2,24 @@
 // runs the server sees of others' how many there are.
 #pragma once
 
-#include <mutex>
 #include <optional>
 
 #include "app/cli/app.h"
 #include "books/chats/chats.h"
-#include "serve/server/call.h"
+#include "serve/runs/run_desk.h"
 
 namespace lathe::app {
 
-// Any thread.
+// One thread, the desk's: to forget one rewrites the file.
 class ServedChats {
  public:
   explicit ServedChats(const App& app) : app_(app) {}
 
-  serve::Handled list(const serve::Call& call);
-  serve::Handled show(const serve::Call& call);
-  serve::Handled add(const serve::Call& call);
-  serve::Handled change(const serve::Call& call);
-  serve::Handled forget(const serve::Call& call);
+  serve::Handled list(const serve::RunCall& call);
+  serve::Handled show(const serve::RunCall& call);
+  serve::Handled add(const serve::RunCall& call);
+  serve::Handled change(const serve::RunCall& call);
+  serve::Handled forget(const serve::RunCall& call);
 
  private:
   // Opened when it is first asked for; what is too old (`keep_days`) is forgotten with each look.
@@ -28,7 +27,6 @@ class ServedChats {
   serve::Handled with(const Answer& answer);
 
   const App& app_;
-  std::mutex mutex_;
   std::optional<books::Chats> chats_;
 };
 

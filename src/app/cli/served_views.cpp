@@ -279,11 +279,20 @@ serve::RouteTable view_routes(const App& app, ModelHost& host, serve::RunDesk& d
         "pull`"});
   });
   const auto chats = std::make_shared<ServedChats>(app);
-  add("GET", "/chats", [chats](Call& call) { return chats->list(call); });
-  add("POST", "/chats", [chats](Call& call) { return chats->add(call); });
-  add("GET", "/chats/{id}", [chats](Call& call) { return chats->show(call); });
-  add("POST", "/chats/{id}", [chats](Call& call) { return chats->change(call); });
-  add("DELETE", "/chats/{id}", [chats](Call& call) { return chats->forget(call); });
+  const auto add_chats = [&](std::string_view method, std::string_view path,
+                             serve::Handled (ServedChats::*answer)(const serve::RunCall&)) {
+    add(method, path, [&desk, chats, answer](Call& call) {
+      return desk.ask(serve::run_call(call),
+                      [chats, answer](serve::RunDesk&, serve::RunCall& asked) {
+                        return (*chats.*answer)(asked);
+                      });
+    });
+  };
+  add_chats("GET", "/chats", &ServedChats::list);
+  add_chats("POST", "/chats", &ServedChats::add);
+  add_chats("GET", "/chats/{id}", &ServedChats::show);
+  add_chats("POST", "/chats/{id}", &ServedChats::change);
+  add_chats("DELETE", "/chats/{id}", &ServedChats::forget);
   add("GET", "/consents", [&app](Call& call) { return list_of_consents(app, call); });
   add("GET", "/consents/{id}", [&app](Call& call) { return consent_text(app, call); });
   add("POST", "/consents/{id}", [&app](Call& call) { return decide_consent(app, call); });

@@ -125,8 +125,7 @@ Result<std::vector<ChatRow>> Chats::list(const std::string& key, std::string_vie
       db_, fmt::format("SELECT {} FROM chats WHERE key=?1 AND (?2='' OR number IN (SELECT rowid "
                        "FROM words WHERE words MATCH ?3)) ORDER BY changed_ms DESC, number DESC "
                        "LIMIT ?4 OFFSET ?5",
-                       kColumns)
-               .c_str());
+                       kColumns));
   // FTS5 reads its expression even where it is not asked for.
   statement.bind(key).bind(expression).bind(expression.empty() ? "\"\"" : expression);
   statement.bind(limit).bind(from);
@@ -137,8 +136,8 @@ Result<std::vector<ChatRow>> Chats::list(const std::string& key, std::string_vie
 
 Result<std::pair<ChatRow, std::string>> Chats::get(const std::string& key,
                                                    const std::string& id) const {
-  Statement statement(
-      db_, fmt::format("SELECT {}, body FROM chats WHERE key=? AND id=?", kColumns).c_str());
+  Statement statement(db_,
+                      fmt::format("SELECT {}, body FROM chats WHERE key=? AND id=?", kColumns));
   statement.bind(key).bind(id);
   if (statement.row()) return std::pair(row_of(statement), statement.text(8));
   if (!statement.ok()) return db_.error("read it");
@@ -146,14 +145,14 @@ Result<std::pair<ChatRow, std::string>> Chats::get(const std::string& key,
 }
 
 // `which`: a condition of ?1 and ?2.
-Result<std::int64_t> Chats::remove(const char* which, const std::string& text,
-                                   std::int64_t number) {
+Result<std::int64_t> Chats::remove(const char* which, const std::string& first,
+                                   const std::string& second) {
   std::int64_t removed = 0;
   {
     Transaction change(db_);
     if (!change.begun()) return db_.error("write it");
     const auto run = [&](const std::string& sql) {
-      return Statement(db_, sql.c_str()).bind(text).bind(number).run();
+      return Statement(db_, sql).bind(first).bind(second).run();
     };
     if (!run(fmt::format("DELETE FROM words WHERE rowid IN (SELECT number FROM chats WHERE {})",
                          which)) ||
@@ -171,23 +170,16 @@ Result<std::int64_t> Chats::remove(const char* which, const std::string& text,
 }
 
 Status Chats::forget(const std::string& key, const std::string& id) {
-  std::int64_t number = 0;
-  {
-    Statement known(db_, "SELECT number FROM chats WHERE key=? AND id=?");
-    known.bind(key).bind(id);
-    if (!known.row()) return known.ok() ? none(id) : db_.error("read it");
-    number = known.integer(0);
-  }
-  LATHE_TRY(const std::int64_t removed, remove("key=?1 AND number=?2", key, number));
+  LATHE_TRY(const std::int64_t removed, remove("key=?1 AND id=?2", key, id));
   return removed == 1 ? Status() : none(id);
 }
 
 Result<std::int64_t> Chats::forget_all(const std::string& key) {
-  return remove("key=?1 AND ?2=0", key, 0);
+  return remove("key=?1 AND ?2=''", key, "");
 }
 
 Result<std::int64_t> Chats::forget_before(std::int64_t changed_ms) {
-  return remove("?1='' AND changed_ms<?2", "", changed_ms);
+  return remove("changed_ms<CAST(?1 AS INTEGER) AND ?2=''", std::to_string(changed_ms), "");
 }
 
 Result<std::vector<ChatSum>> Chats::sums() const {

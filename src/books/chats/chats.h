@@ -60,7 +60,8 @@ class Chats {
 
  private:
   explicit Chats(Database db) : db_(std::move(db)) {}
-  Result<std::int64_t> remove(const char* which, const std::string& text, std::int64_t number);
+  Result<std::int64_t> remove(const char* which, const std::string& first,
+                              const std::string& second);
   Database db_;
 };
 
