@@ -49,7 +49,7 @@ laps = 1
 
 class Fleet:
     def __init__(self, args, directory):
-        self.lathe, self.dir = args.lathe, pathlib.Path(directory)
+        self.lathe, self.dir = str(pathlib.Path(args.lathe).resolve()), pathlib.Path(directory)
         self.model = pathlib.Path(args.model).stem
         self.postgres = Postgres()
         self.processes = []
