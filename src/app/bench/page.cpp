@@ -231,10 +231,10 @@ std::string interval_svg(double low, double rate, double high) {
 
 std::string grid_row_html(const Json& row) {
   const std::string money = json_string(row, "money_a_pass");
-  const std::string costs = json_int(row, "unpriced", 0) > 0 ? "unpriced"
-                            : json_at(row, "currency").is_null()
-                                ? "no money"
-                                : money + " " + json_string(row, "currency");
+  const std::string costs = json_int(row, "unpriced", 0) > 0     ? "unpriced"
+                            : json_at(row, "currency").is_null() ? "no money"
+                            : money.empty()                      ? "–"
+                                            : money + " " + json_string(row, "currency");
   const bool judged = json_int(row, "judged", 0) > 0;
   const double low = number(row, "low"), rate = number(row, "rate"), high = number(row, "high");
   return fmt::format("<tr><td>{}<td>{}<td>{}/{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",

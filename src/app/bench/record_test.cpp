@@ -168,6 +168,30 @@ TEST_F(Records, APageShowsThem) {
   EXPECT_THAT(bench_page({{"models", {{{"turns", {{{"serve", 3}}}}}}}}), HasSubstr("</html>"));
 }
 
+TEST_F(Records, APageShowsAGrid) {
+  const Json row = {{"model", "<img src=x>"},
+                    {"of", "group"},
+                    {"name", ""},
+                    {"passed", 0},
+                    {"judged", 4},
+                    {"rate", "0"},
+                    {"low", "0"},
+                    {"high", "0.489891"},
+                    {"money_a_pass", nullptr},
+                    {"currency", "USD"}};
+  Json unpriced = row;
+  unpriced["unpriced"] = 1;
+  const std::string page = bench_page(
+      {{"grid", {{"rows", {row, unpriced}}, {"pairs", {{{"a", "<b>"}, {"p", "0.5"}}}}}}});
+  EXPECT_THAT(page, HasSubstr("<td>no group<td>0/4<td>"));
+  EXPECT_THAT(page, HasSubstr("0.0 % <span class=dim>(0.0 … 49.0)</span>"));
+  EXPECT_THAT(page, HasSubstr("<td>–<td>–</tr>")) << "no pass, so nothing that one costs";
+  EXPECT_THAT(page, HasSubstr("<td>unpriced</tr>"));
+  EXPECT_EQ(page.find("<img"), page.npos);
+  EXPECT_EQ(page.find("<b>"), page.npos);
+  EXPECT_THAT(bench_page({{"grid", {{"rows", 3}, {"pairs", "x"}}}}), HasSubstr("</html>"));
+}
+
 TEST(Decimals, SayWhatTheyHold) {
   EXPECT_EQ(decimal(12.5), "12.5");
   EXPECT_EQ(decimal(100), "100");
