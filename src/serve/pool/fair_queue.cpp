@@ -76,4 +76,9 @@ void ClassTurns::charge(CallClass call_class, double seconds) {
                                                  : -(1 - kBackgroundShare) * seconds;
 }
 
+double weight_in_step(const Caller& caller) {
+  const bool background = caller.call_class == CallClass::kBackground;
+  return caller.weight * (background ? ClassTurns::kBackgroundShare : 1);
+}
+
 }  // namespace lathe::serve

@@ -75,4 +75,8 @@ class ClassTurns {
   double owed_ = 0;  // seconds, to background
 };
 
+// Among those who share a step: background work, which has it beside people in its turn alone, has
+// no more of it than its share of the seconds, so that it slows nobody down by more than that.
+double weight_in_step(const Caller& caller);
+
 }  // namespace lathe::serve

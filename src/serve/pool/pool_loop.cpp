@@ -584,8 +584,8 @@ bool PoolLoop::turn() {
   }
   Place* place = next_place();
   if (place == nullptr) return false;
-  step(*place);
   make_way();
+  step(*place);
   tell_ends();
   return true;
 }

@@ -68,7 +68,7 @@ struct PoolJob {
   double joules = 0;        // of their energy
   double ahead = 0;         // charged to its client, and not yet busy
   bool resting = false;     // others' turn
-  bool lacks_room = false;  // a step went by without admitting it
+  bool lacks_room = false;  // the engine could not admit it
   bool cancelled = false;
   std::uint64_t last_step = 0;  // that it took part in: a count
   // What is still to be prepared once the model's encoder is in memory: a talk with pictures or

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "serve/pool/pool_place.h"
+#include "serve/pool/step_share.h"
 
 namespace lathe::serve {
 namespace {
@@ -139,9 +140,15 @@ void PoolLoop::deliver(Place& place, infer::TokenEvent event) {
 // What a token of a prompt costs, and one of an answer.
 void PoolLoop::note_costs(Place& place, double seconds) {
   const infer::Engine::StepSizes& sizes = place.engine->last_step();
-  if (sizes.prompt_tokens >= kLeastPromptTokens)
-    note(place.prompt_token_seconds, seconds / static_cast<double>(sizes.prompt_tokens));
-  if (sizes.prompt_tokens != 0) return;
+  if (sizes.prompt_tokens != 0) {
+    // Beside answers: what it takes longer than they would alone.
+    const std::size_t rows = sizes.answer_tokens + sizes.drafted_tokens;
+    const bool beside = rows != 0 && !place.row_seconds.empty();
+    const double own = seconds - (beside ? step_seconds_of(rows, place.row_seconds) : 0);
+    if (own > 0 && (beside || sizes.prompt_tokens >= kLeastPromptTokens))
+      note(place.prompt_token_seconds, own / static_cast<double>(sizes.prompt_tokens));
+    return;
+  }
   note(place.answer_token_seconds,
        seconds / static_cast<double>(sizes.answer_tokens + sizes.drafted_tokens));
   if (sizes.drafted_tokens != 0) return;

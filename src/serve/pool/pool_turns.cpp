@@ -97,6 +97,8 @@ void PoolLoop::charge_ahead(Place& place, PoolJob& job) {
 void PoolLoop::start(Place& place, std::unique_ptr<PoolJob> job) {
   if (auto id = place.engine->add(job->prepared.generation)) {
     job->sequence = *id;
+    // Seen now, it need not wait for a step to find that out.
+    job->lacks_room = place.engine->running() >= options_.sequences;
     place.running.emplace(*id, std::move(job));
   } else {
     end(place, std::move(job), id.error());
@@ -142,15 +144,17 @@ double PoolLoop::choose_parts(Place& place, double prompt_seconds) {
   std::vector<double> weights;
   std::vector<bool> answers, reads;  // by client
   const auto runs = [&](const PoolJob& job) { return place.engine->is_running(job.sequence); };
+  const auto client_of = [&](const PoolJob& job) {
+    const auto same = [&](const PoolJob* other) { return other->same_client(job); };
+    return static_cast<std::size_t>(std::ranges::find_if(clients, same) - clients.begin());
+  };
   for (auto& [sequence, job] : place.running) {
     if (job->resting) continue;
     jobs.push_back(job.get());
-    const auto client = std::ranges::find_if(
-        clients, [&](const PoolJob* other) { return other->same_client(*job); });
-    const auto index = static_cast<std::size_t>(client - clients.begin());
-    if (client == clients.end()) {
+    const std::size_t index = client_of(*job);
+    if (index == clients.size()) {
       clients.push_back(job.get());
-      weights.push_back(job->asker.caller.weight);
+      weights.push_back(weight_in_step(job->asker.caller));
       answers.push_back(false);
       reads.push_back(false);
     }
@@ -165,13 +169,7 @@ double PoolLoop::choose_parts(Place& place, double prompt_seconds) {
   if (clients.size() < 2) return prompt_seconds;
   // … and one for each client that will answer soon. Who still waits for a place takes no part.
   for (std::size_t client = 0; client < clients.size(); ++client)
-    if (!answers[client] && reads[client]) requests.push_back({.client = client});
-  const std::vector<bool> chosen = choose_requests(requests, weights, place.row_seconds);
-  std::size_t rows = 0;
-  for (std::size_t i = 0; i < answering.size(); ++i) {
-    set_rest(place, *answering[i], !chosen[i]);
-    if (chosen[i]) rows += requests[i].rows;
-  }
+    if (!answers[client] && reads[client]) requests.push_back({.client = client, .soon = true});
   // Of those who have a prompt to read, the client who was given least of the class whose turn it
   // is.
   const PoolJob* reader = nullptr;
@@ -182,6 +180,11 @@ double PoolLoop::choose_parts(Place& place, double prompt_seconds) {
   for (const PoolJob* job : jobs)
     if (!job->first_token && runs(*job) && (reader == nullptr || rank(*job) < rank(*reader)))
       reader = job;
+  const std::optional<std::size_t> reading =
+      reader != nullptr ? std::optional(client_of(*reader)) : std::nullopt;
+  const StepChoice choice = choose_requests(requests, weights, place.row_seconds, reading);
+  for (std::size_t i = 0; i < answering.size(); ++i)
+    set_rest(place, *answering[i], !choice.chosen[i]);
   const bool somebody_lacks_room =
       std::ranges::any_of(jobs, [&](const PoolJob* job) { return lacks_room(place, *job); });
   for (PoolJob* job : jobs) {
@@ -190,11 +193,11 @@ double PoolLoop::choose_parts(Place& place, double prompt_seconds) {
     else if (!job->first_token)
       set_rest(place, *job, !job->same_client(*reader));
   }
-  if (rows == 0 || place.row_seconds.empty()) return prompt_seconds;
-  return std::min(prompt_seconds, step_seconds_of(rows, place.row_seconds));
+  if (place.row_seconds.empty()) return prompt_seconds;
+  return std::min(prompt_seconds, choice.prompt_seconds);
 }
 
-// A step went by without admitting it, and its client has nothing that runs.
+// The engine could not admit it, and its client has nothing that runs.
 bool PoolLoop::lacks_room(const Place& place, const PoolJob& job) {
   return job.lacks_room && !has_another_running(place, job);
 }
@@ -272,11 +275,14 @@ void PoolLoop::step(Place& place) {
   const bool others = std::ranges::any_of(
       places_, [&](auto& row) { return row.second.get() != &place && row.second->busy(); });
   const bool alone = !others && place.engine->running() <= 1;
-  const double prompt_seconds = choose_parts(place, alone ? kAloneSeconds : kSharedSeconds);
+  const double most = alone ? kAloneSeconds : kSharedSeconds;
+  const double prompt_seconds = choose_parts(place, most);
   if (place.prompt_token_seconds > 0) {
+    // Small pieces cost more by the token, but where somebody else answers they share the step.
+    const std::size_t least = prompt_seconds < most ? 1 : kLeastPromptTokens;
     place.prompt_tokens = static_cast<std::size_t>(
-        std::clamp(prompt_seconds / place.prompt_token_seconds,
-                   static_cast<double>(kLeastPromptTokens), static_cast<double>(kStepTokens)));
+        std::clamp(prompt_seconds / place.prompt_token_seconds, static_cast<double>(least),
+                   static_cast<double>(kStepTokens)));
   }
   const double start = seconds_now();
   if (shares_.empty()) read_energy();

@@ -19,39 +19,54 @@ double step_seconds_of(std::size_t rows, std::span<const double> measured) {
   return seconds;
 }
 
-std::vector<bool> choose_requests(std::span<const StepRequest> requests,
-                                  std::span<const double> weights,
-                                  std::span<const double> measured) {
-  std::vector<bool> chosen(requests.size(), true);
+StepChoice choose_requests(std::span<const StepRequest> requests, std::span<const double> weights,
+                           std::span<const double> measured, std::optional<std::size_t> reader) {
+  constexpr double kNoLimit = std::numeric_limits<double>::infinity();
   std::vector<std::size_t> rows(weights.size()), given(weights.size());
-  for (const StepRequest& request : requests) rows[request.client] += request.rows;
-  double all = 0, limit = std::numeric_limits<double>::infinity();
+  std::vector<bool> answers(weights.size());
+  for (const StepRequest& request : requests) {
+    rows[request.client] += request.rows;
+    answers[request.client] = answers[request.client] || !request.soon;
+  }
+  // How long the step may take: for everybody, and for those who wait for another's prompt.
+  double all = 0, limit = kNoLimit, others_limit = kNoLimit;
   for (std::size_t c = 0; c < weights.size(); ++c) all += rows[c] > 0 ? weights[c] : 0;
-  for (std::size_t c = 0; c < weights.size(); ++c)
-    if (rows[c] > 0) limit = std::min(limit, step_seconds_of(rows[c], measured) * all / weights[c]);
+  for (std::size_t c = 0; c < weights.size(); ++c) {
+    if (rows[c] == 0) continue;
+    const double most = step_seconds_of(rows[c], measured) * all / weights[c];
+    limit = std::min(limit, most);
+    if (answers[c] && c != reader) others_limit = std::min(others_limit, most);
+  }
+  if (reader && answers[*reader] && others_limit < kNoLimit)
+    limit *= 1 - weights[*reader] / all / 2;
   // Who waited longest comes first, of each client.
   std::vector<std::size_t> order(requests.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, {}, [&](std::size_t i) { return requests[i].last; });
-  chosen.assign(requests.size(), false);
-  std::size_t width = 0;
+  StepChoice choice{.chosen = std::vector<bool>(requests.size())};
+  std::size_t width = 0, computed = 0;
   for (;;) {
     // Of the client that has least by its weight.
     std::size_t next = requests.size();
     for (const std::size_t i : order) {
-      if (chosen[i]) continue;
+      if (choice.chosen[i]) continue;
       const std::size_t c = requests[i].client;
       const auto has = [&](std::size_t of) { return static_cast<double>(given[of]) / weights[of]; };
       if (next == requests.size() || has(c) < has(requests[next].client)) next = i;
     }
-    if (next == requests.size()) return chosen;
+    if (next == requests.size()) break;
     const StepRequest& request = requests[next];
     const bool first = given[request.client] == 0;
-    if (!first && step_seconds_of(width + request.rows, measured) > limit) return chosen;
-    chosen[next] = true;
+    if (!first && step_seconds_of(width + request.rows, measured) > limit) break;
+    choice.chosen[next] = true;
     given[request.client] += request.rows;
     width += request.rows;
+    if (!request.soon) computed += request.rows;
   }
+  const double seconds = step_seconds_of(computed, measured);
+  choice.prompt_seconds =
+      computed == 0 ? kNoLimit : std::clamp(others_limit - seconds, 0.0, seconds);
+  return choice;
 }
 
 }  // namespace lathe::serve

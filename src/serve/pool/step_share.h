@@ -1,11 +1,13 @@
-// Which running requests take part in a step, where several clients share a model. Those of a
-// client with many take turns, so that a step takes one with few no longer than its share of the
-// machine would: of two clients of one weight, twice as long as without the other. Wide steps cost
-// less than so many narrow ones, so little is lost by that. Pure.
+// Which running requests take part in a step, and how much it may read of prompts, where several
+// clients share a model. Those of a client with many take turns, so that a step takes one with few
+// no longer than its share of the machine would: of two clients of one weight, twice as long as
+// without the other. Wide steps cost less than so many narrow ones, so little is lost by that.
+// Pure.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,6 +17,12 @@ struct StepRequest {
   std::size_t client = 0;  // its index among the weights
   std::size_t rows = 1;    // answers at once
   std::uint64_t last = 0;  // when it last took part: a count
+  bool soon = false;       // it stands for an answer that has not begun: no row of this step
+};
+
+struct StepChoice {
+  std::vector<bool> chosen;   // of the requests
+  double prompt_seconds = 0;  // for which it may read prompts
 };
 
 // What a step of so many rows takes, by what steps of 1, 2, 3 … rows took lately (0: there was
@@ -23,10 +31,12 @@ struct StepRequest {
 // they turn out to fit. Nothing known: each row costs one second.
 double step_seconds_of(std::size_t rows, std::span<const double> measured);
 
-// For each request whether it takes part. Of each client at least one does; the rest of the room is
-// dealt out evenly by weight, to whoever waited longest.
-std::vector<bool> choose_requests(std::span<const StepRequest> requests,
-                                  std::span<const double> weights,
-                                  std::span<const double> measured);
+// Who takes part. Of each client at least one does; the rest of the room is dealt out evenly by
+// weight, to whoever waited longest. The client `reader` has a prompt to read: that takes as long
+// as the rows do, and where it has answers beside it and another one answers too, half of its
+// share. Where no row is chosen, prompts have all the room.
+StepChoice choose_requests(std::span<const StepRequest> requests, std::span<const double> weights,
+                           std::span<const double> measured,
+                           std::optional<std::size_t> reader = std::nullopt);
 
 }  // namespace lathe::serve
