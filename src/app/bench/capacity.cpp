@@ -85,4 +85,22 @@ std::size_t people_at(const CapacityTerms& terms, double slowdown) {
   return good;
 }
 
+double listening_seconds(double answer_tokens, std::size_t people, double tokens_per_second) {
+  constexpr double kLeast = 3, kMost = 30;
+  if (tokens_per_second <= 0) return kLeast;
+  return std::clamp(2 * answer_tokens * static_cast<double>(people) / tokens_per_second, kLeast,
+                    kMost);
+}
+
+double written_per_second(std::span<const Sample> samples, double seconds) {
+  double tokens = 0;
+  for (const Sample& sample : samples) {
+    const double whole = static_cast<double>(sample.end_us - sample.sent_us);
+    const double within = seconds * 1e6 - static_cast<double>(sample.sent_us);
+    if (sample.answered() && whole > 0)
+      tokens += sample.tokens() * std::clamp(within / whole, 0.0, 1.0);
+  }
+  return tokens / seconds;
+}
+
 }  // namespace lathe::app

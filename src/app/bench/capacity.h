@@ -11,9 +11,11 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "app/bench/sample.h"
 #include "ground/base/result.h"
 
 namespace lathe::app {
@@ -41,5 +43,14 @@ inline constexpr std::size_t kMostPeople = 100'000;
 CapacityPoint capacity_at(const CapacityTerms& terms, std::size_t people);
 // The most people whose mean slowdown is at most `slowdown` (> 1); kMostPeople: that many or more.
 std::size_t people_at(const CapacityTerms& terms, double slowdown);
+
+// For how many seconds so many people's answers are listened to, who together had so many tokens a
+// second with fewer of them (0: nobody asked yet): two answers of each, in [3, 30].
+double listening_seconds(double answer_tokens, std::size_t people, double tokens_per_second);
+
+// Tokens a second of all answers together in the first `seconds` of a load. Those of an answer are
+// taken to come evenly from when it was asked for to its end, whenever they were heard: a text may
+// be kept back.
+double written_per_second(std::span<const Sample> samples, double seconds);
 
 }  // namespace lathe::app

@@ -40,6 +40,32 @@ TEST(Capacity, ReferenceValuesOfABiggerBox) {
     EXPECT_NEAR(capacity_at(kSpark, people).seconds, expected, 5e-3 + 1e-3) << people;
 }
 
+TEST(Capacity, ListensForTwoAnswersOfEach) {
+  EXPECT_EQ(listening_seconds(200, 1, 0), 3) << "nothing is known";
+  EXPECT_EQ(listening_seconds(200, 2, 10'000), 3);
+  EXPECT_EQ(listening_seconds(200, 16, 800), 8);
+  EXPECT_EQ(listening_seconds(200, 32, 40), 30);
+}
+
+// Each of these is heard at its end alone: half of the second one, and nothing of the third one.
+TEST(Capacity, WhatIsWrittenIsNotWhatIsHeard) {
+  const auto sample = [](std::int64_t sent_us, std::int64_t end_us) {
+    Sample made;
+    made.sent_us = sent_us;
+    made.end_us = end_us;
+    made.pieces_us = {end_us};
+    made.counted = true;
+    made.answer_tokens = 100;
+    return made;
+  };
+  std::vector<Sample> samples{sample(0, 2'000'000), sample(1'000'000, 3'000'000),
+                              sample(2'000'000, 4'000'000)};
+  EXPECT_DOUBLE_EQ(written_per_second(samples, 2), 75);
+  EXPECT_DOUBLE_EQ(written_per_second(samples, 4), 75);
+  samples.front().error = "broken off";
+  EXPECT_DOUBLE_EQ(written_per_second(samples, 2), 25);
+}
+
 // With one server of one speed it is the machine-repair model, M/M/1//N, whose idle share has a
 // recurrence of its own (mean value analysis: R(N) = s·(1 + L(N−1))).
 TEST(Capacity, OneSpeedIsMeanValueAnalysis) {
