@@ -43,6 +43,7 @@ class Server:
                 break
         self.port = int(event["url"].rsplit(":", 1)[1])
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        os.nice(10)  # the 64 threads here take nothing from the server
         tokens = json.loads(self.call("owner", "/tokenize", {"model": self.model, "content": "x"}))["tokens"]
         self.word = str(tokens[0])
 
