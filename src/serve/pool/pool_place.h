@@ -3,6 +3,7 @@
 
 #include "ground/base/clock.h"
 #include "serve/pool/pool_loop.h"
+#include "serve/pool/step_share.h"
 #include "serve/programs/program.h"
 
 namespace lathe::serve {
@@ -33,8 +34,9 @@ struct PoolLoop::Place {
   std::uint64_t last_used = 0;
   double used_seconds = 0;  // of the processor, by priority: who had least comes next
   double prompt_token_seconds = 0, answer_token_seconds = 0;  // as measured lately; 0: not yet
-  std::vector<double> row_seconds;  // of steps of 1, 2, 3 … answers and nothing else; 0: not yet
-  std::size_t prompt_tokens = 64;   // of prompts, in one step
+  StepCosts row_costs;             // of steps of answers and nothing else
+  std::uint64_t shared_steps = 0;  // of several clients
+  std::size_t prompt_tokens = 64;  // of prompts, in one step
   double rate_since = 0, rate_tokens = 0, rate = 0;
   std::uint64_t saved_at = 0;  // last_used when the snapshot was written
   Milliseconds used_at{0};     // when it came, or a request of it ended

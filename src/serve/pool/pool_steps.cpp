@@ -143,8 +143,8 @@ void PoolLoop::note_costs(Place& place, double seconds) {
   if (sizes.prompt_tokens != 0) {
     // Beside answers: what it takes longer than they would alone.
     const std::size_t rows = sizes.answer_tokens + sizes.drafted_tokens;
-    const bool beside = rows != 0 && !place.row_seconds.empty();
-    const double own = seconds - (beside ? step_seconds_of(rows, place.row_seconds) : 0);
+    const bool beside = rows != 0 && place.row_costs.known();
+    const double own = seconds - (beside ? place.row_costs.seconds_of(rows) : 0);
     if (own > 0 && (beside || sizes.prompt_tokens >= kLeastPromptTokens))
       note(place.prompt_token_seconds, own / static_cast<double>(sizes.prompt_tokens));
     return;
@@ -152,8 +152,7 @@ void PoolLoop::note_costs(Place& place, double seconds) {
   note(place.answer_token_seconds,
        seconds / static_cast<double>(sizes.answer_tokens + sizes.drafted_tokens));
   if (sizes.drafted_tokens != 0) return;
-  if (place.row_seconds.size() < sizes.answer_tokens) place.row_seconds.resize(sizes.answer_tokens);
-  note(place.row_seconds[sizes.answer_tokens - 1], seconds);
+  place.row_costs.note(sizes.answer_tokens, seconds);
 }
 
 // So many seconds of a step were this request's.

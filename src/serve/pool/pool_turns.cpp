@@ -182,7 +182,8 @@ double PoolLoop::choose_parts(Place& place, double prompt_seconds) {
       reader = job;
   const std::optional<std::size_t> reading =
       reader != nullptr ? std::optional(client_of(*reader)) : std::nullopt;
-  const StepChoice choice = choose_requests(requests, weights, place.row_seconds, reading);
+  const StepChoice choice =
+      choose_requests(requests, weights, place.row_costs, ++place.shared_steps, reading);
   for (std::size_t i = 0; i < answering.size(); ++i)
     set_rest(place, *answering[i], !choice.chosen[i]);
   const bool somebody_lacks_room =
@@ -191,9 +192,9 @@ double PoolLoop::choose_parts(Place& place, double prompt_seconds) {
     if (!runs(*job))
       set_rest(place, *job, somebody_lacks_room && !lacks_room(place, *job));
     else if (!job->first_token)
-      set_rest(place, *job, !job->same_client(*reader));
+      set_rest(place, *job, choice.measures || !job->same_client(*reader));
   }
-  if (place.row_seconds.empty()) return prompt_seconds;
+  if (!place.row_costs.known()) return prompt_seconds;
   return std::min(prompt_seconds, choice.prompt_seconds);
 }
 

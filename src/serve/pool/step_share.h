@@ -23,20 +23,36 @@ struct StepRequest {
 struct StepChoice {
   std::vector<bool> chosen;   // of the requests
   double prompt_seconds = 0;  // for which it may read prompts
+  bool measures = false;      // it is what one client takes alone: it reads no prompts at all
 };
 
-// What a step of so many rows takes, by what steps of 1, 2, 3 … rows took lately (0: there was
-// none): as the next narrower one that is known, each row more at the price of its rows, but no
-// more than a wider one. So widths that were never tried are tried one after the other, as long as
-// they turn out to fit. Nothing known: each row costs one second.
-double step_seconds_of(std::size_t rows, std::span<const double> measured);
+// What steps of 1, 2, 3 … rows take when nothing comes between.
+class StepCosts {
+ public:
+  // A step with nothing but rows took so long. A shorter time than was known says more than a
+  // longer one: a step may be held up (a page that is new, a core that somebody else has), but
+  // none is done early.
+  void note(std::size_t rows, double seconds);
+  // As the next narrower width that is known, each row more at the price of its rows, but no more
+  // than a wider one. So widths that were never tried are tried one after the other, as long as
+  // they turn out to fit. Nothing known: each row costs one second.
+  double seconds_of(std::size_t rows) const;
+  bool known() const { return !seconds_.empty(); }
 
-// Who takes part. Of each client at least one does; the rest of the room is dealt out evenly by
-// weight, to whoever waited longest. The client `reader` has a prompt to read: that takes as long
-// as the rows do, and where it has answers beside it and another one answers too, half of its
-// share. Where no row is chosen, prompts have all the room.
+ private:
+  std::vector<double> seconds_;  // 0: there was none yet
+};
+
+// Every so many steps one is chosen to measure: no share goes by a figure of long ago.
+constexpr std::uint64_t kMeasureEvery = 64;
+
+// Who takes part in the step of this number. Of each client at least one does; the rest of the room
+// is dealt out evenly by weight, to whoever waited longest. The client `reader` has a prompt to
+// read: that takes as long as the rows do, and where it has answers beside it and another one
+// answers too, half of its share. Where no row is chosen, prompts have all the room. Each 64th step
+// is that of one client alone, if it answers: the one whose share is the limit.
 StepChoice choose_requests(std::span<const StepRequest> requests, std::span<const double> weights,
-                           std::span<const double> measured,
+                           const StepCosts& costs, std::uint64_t step,
                            std::optional<std::size_t> reader = std::nullopt);
 
 }  // namespace lathe::serve
