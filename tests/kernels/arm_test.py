@@ -10,9 +10,9 @@ import pathlib
 import subprocess
 import sys
 
-FLAGS = "-std=c++23 -O2 -ffp-contract=off -Wall -Wextra -Wconversion -Werror -static".split()
-SOURCES = [
-    "tests/kernels/digest.cpp",
+FLAGS = "-std=c++23 -O2 -ffp-contract=off -Wall -Wextra -Wconversion -Werror".split()
+DIGEST = "tests/kernels/digest.cpp"
+SHARED = [
     "src/infer/kernels/scalar.cpp",
     "src/infer/kernels/int_blocks.cpp",
     "src/infer/kernels/packed.cpp",
@@ -25,9 +25,8 @@ SOURCES = [
     "src/infer/quant/codebook.cpp",
     "src/infer/quant/grids.cpp",
 ]
-DOTPROD = ("src/infer/kernels/neon_dotprod.cpp", "-march=armv8.2-a+dotprod")
-I8MM = ("src/infer/kernels/neon_i8mm.cpp", "-march=armv8.2-a+dotprod+i8mm")
-NEON = {"kNeonDotprodTable": [DOTPROD], "kNeonI8mmTable": [I8MM, DOTPROD]}
+NEON = {"src/infer/kernels/neon_dotprod.cpp": "-march=armv8.2-a+dotprod", "src/infer/kernels/neon_i8mm.cpp": "-march=armv8.2-a+dotprod+i8mm"}
+TABLES = ["kNeonDotprodTable", "kNeonI8mmTable"]
 
 
 def run(*command):
@@ -44,14 +43,13 @@ def main():
     want = run(native)
     if want.count("\n") < 200:
         sys.exit(f"the digest of this machine has only {want.count(chr(10))} lines")
-    for table, files in NEON.items():
-        fast = []
-        for kernels, architecture in files:
-            fast.append(work / (pathlib.Path(kernels).stem + ".o"))
-            run(compiler, *FLAGS, architecture, "-I", source / "src", "-c", source / kernels, "-o", fast[-1])
+    parts = []
+    for file, *architecture in [[file] for file in SHARED] + list(NEON.items()):
+        parts.append(work / (pathlib.Path(file).stem + ".o"))
+        run(compiler, *FLAGS, *architecture, "-I", source / "src", "-c", source / file, "-o", parts[-1])
+    for table in TABLES:
         program = work / table
-        run(compiler, *FLAGS, f"-DLATHE_TABLE={table}", "-I", source / "src",
-            *(source / s for s in SOURCES), *fast, "-o", program)
+        run(compiler, *FLAGS, "-static", f"-DLATHE_TABLE={table}", "-I", source / "src", source / DIGEST, *parts, "-o", program)
         got = run(emulator, "-cpu", "max", program)
         differ = [f"{a}   <- {b}" for a, b in zip(want.splitlines(), got.splitlines()) if a != b]
         if differ or len(want) != len(got):
